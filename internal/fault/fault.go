@@ -10,7 +10,7 @@ package fault
 import (
 	"errors"
 	"fmt"
-	"strings"
+	"strconv"
 )
 
 // Kind says what sort of trouble an error is, and so who can end it.
@@ -111,9 +111,5 @@ func Quote(s string) string {
 	if len(s) > MaxQuoted {
 		s = s[:MaxQuoted] + "…"
 	}
-	q := fmt.Sprintf("%+q", s)
-	if strings.IndexFunc(s, func(r rune) bool { return r > 126 }) >= 0 {
-		q = fmt.Sprintf("%q", s)
-	}
-	return q
+	return strconv.Quote(s)
 }
