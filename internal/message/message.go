@@ -1,0 +1,147 @@
+// Package message reads raw mail and says what IMAP needs to know about it: the
+// envelope, the body structure with byte offsets, the text to search, and what
+// is wrong with it.
+//
+// Parse never fails. Whatever the bytes are, the Summary is something IMAP can
+// express: every part has a type, a multipart has at least one child, a
+// message/rfc822 has exactly one. Oddities are noted as Defects and otherwise
+// treated the way Dovecot treats them, which is what mail clients are used to.
+//
+// Memory is bounded, whatever the size of the message: bodies are scanned, never
+// held; headers, parts, nesting and kept text have the limits in limits.go. The
+// bytes themselves are never changed: line ends may be CRLF or LF, offsets are
+// those of the file.
+//
+// A Summary is kept by the store in the form of MarshalBinary. Bodies are read
+// again from the message file by offset when a client asks for them.
+package message
+
+import "time"
+
+// SummaryVersion is the version of what Parse says and of its binary form. A
+// stored summary of another version is made again from the message.
+const SummaryVersion = 1
+
+// Summary is what is known about a message without reading it again.
+type Summary struct {
+	Envelope Envelope
+	Root     *Part        // never nil after Parse and UnmarshalBinary
+	Received time.Time    // date of the topmost Received field; zero where absent or unreadable
+	Fields   SearchFields // for SEARCH FROM, TO, CC, BCC, SUBJECT
+	Defects  []Defect     // at most maxDefects
+}
+
+// SearchFields are header fields as text: decoded, unfolded, repeated fields
+// joined by a space.
+type SearchFields struct {
+	Subject, From, To, Cc, Bcc string
+}
+
+// Envelope is the ENVELOPE of a message, decoded to UTF-8 (RFC 9051 section
+// 7.5.2). Sender and ReplyTo are those of the message: where it has none they
+// are empty, and IMAP takes From instead.
+type Envelope struct {
+	Date      time.Time // zero where absent or unreadable
+	Subject   string
+	From      []Address
+	Sender    []Address
+	ReplyTo   []Address
+	To        []Address
+	Cc        []Address
+	Bcc       []Address
+	InReplyTo []string // message ids without angle brackets
+	MessageID string   // without angle brackets
+}
+
+// Address is one address of an envelope. A group starts with an Address that
+// has only a Mailbox, the name of the group, and ends with an empty one. In all
+// others neither Mailbox nor Host is empty.
+type Address struct {
+	Name    string
+	Mailbox string
+	Host    string
+}
+
+// Part is a node of the body structure. Type, Subtype, Encoding, Disposition
+// and the names of parameters are lower case.
+type Part struct {
+	Type, Subtype     string
+	Params            map[string]string // RFC 2231 parameters decoded; nil where there are none
+	ID                string            // Content-ID as written, with its angle brackets
+	Description       string
+	Encoding          string // never empty
+	Disposition       string
+	DispositionParams map[string]string
+	Language          []string
+	Location          string
+
+	// The part in the message, in bytes from its start: the header is
+	// [Header, Body), with its blank line where it has one, the body is
+	// [Body, End).
+	Header, Body, End int64
+	Lines             int64 // line ends in the body
+
+	Children []*Part   // of a multipart: at least one; of message/rfc822: exactly one
+	Envelope *Envelope // of the message in a message/rfc822
+}
+
+// Multipart reports whether p is a multipart.
+func (p *Part) Multipart() bool { return p.Type == "multipart" }
+
+// Message reports whether p holds a message, which is then its only child.
+func (p *Part) Message() bool { return p.Envelope != nil }
+
+// Defect is something wrong with a message that a reader may want to know.
+type Defect uint8
+
+// The defects Parse notes, each at most once in a message.
+const (
+	DefectHeaderLine   Defect = iota + 1 // a header line is no field
+	DefectHeaderSize                     // a header is longer than what is kept of it
+	DefectHeaderEnd                      // the header ends without a blank line
+	DefectHeader8Bit                     // 8-bit header text that is not UTF-8
+	DefectNUL                            // a header with NUL bytes
+	DefectMboxFrom                       // starts with the "From " line of an mbox
+	DefectEncodedWord                    // an encoded word that could not be decoded
+	DefectAddress                        // an address without mailbox or domain
+	DefectDate                           // the date could not be read
+	DefectContentType                    // Content-Type that could not be read
+	DefectEncoding                       // unknown Content-Transfer-Encoding
+	DefectNoBoundary                     // a multipart without boundary parameter
+	DefectNoParts                        // a multipart without parts
+	DefectUnclosed                       // a multipart without its last boundary
+	DefectTooDeep                        // nested deeper than what is answered
+	DefectTooManyParts                   // more parts than what is answered
+	DefectTooMuchText                    // more header text than what is kept
+	DefectRead                           // reading the message ended early
+	defectEnd
+)
+
+var defectTexts = [...]string{
+	DefectHeaderLine:   "header line without a field name",
+	DefectHeaderSize:   "header too long",
+	DefectHeaderEnd:    "header without a blank line after it",
+	DefectHeader8Bit:   "8-bit header text that is not UTF-8",
+	DefectNUL:          "NUL byte in the header",
+	DefectMboxFrom:     "starts with a From line of an mbox file",
+	DefectEncodedWord:  "encoded word that cannot be decoded",
+	DefectAddress:      "address without mailbox or domain",
+	DefectDate:         "date that cannot be read",
+	DefectContentType:  "content type that cannot be read",
+	DefectEncoding:     "unknown transfer encoding",
+	DefectNoBoundary:   "multipart without a boundary parameter",
+	DefectNoParts:      "multipart without parts",
+	DefectUnclosed:     "multipart without its last boundary",
+	DefectTooDeep:      "parts nested too deep",
+	DefectTooManyParts: "too many parts",
+	DefectTooMuchText:  "too much header text",
+	DefectRead:         "message could not be read to its end",
+}
+
+// String says what is wrong in a few words.
+func (d Defect) String() string {
+	if int(d) < len(defectTexts) && d > 0 {
+		return defectTexts[d]
+	}
+	return "unknown defect"
+}
