@@ -1,0 +1,77 @@
+# popbridge: `make` or `make help` lists what there is. Every target is one or
+# two ordinary go commands; nothing here is needed to build or test.
+
+GO       ?= go
+TOOL      = $(GO) tool -modfile=tools/go.mod
+LINT      = $(GO) tool -modfile=tools/lint/go.mod
+FUZZTIME ?= 10s
+BIN       = bin/popbridge
+PLATFORMS = windows/amd64 windows/arm64 darwin/amd64 darwin/arm64 linux/amd64 linux/arm64
+
+.DEFAULT_GOAL := help
+.PHONY: help build test race real cover fuzz bench demo fmt vet staticcheck lint vuln tidy cross golden check ci clean
+
+help: ## list the targets
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build bin/popbridge for this machine
+	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN) ./cmd/popbridge
+
+test: ## all tests; real servers and clients are used where they are installed
+	$(GO) test ./...
+
+race: ## all tests with the race detector, in random order
+	$(GO) test -race -shuffle=on ./...
+
+real: ## only the tests against real servers and clients; fails where one is missing
+	POPBRIDGE_REAL=required $(GO) test -count=1 -timeout 15m ./test/...
+
+cover: ## test coverage by function, in coverage.txt
+	$(GO) test -coverprofile=coverage.txt -coverpkg=./... ./...
+	$(GO) tool cover -func=coverage.txt | tail -1
+
+fuzz: ## every fuzz target for FUZZTIME (default 10s) each
+	.ci/fuzz $(FUZZTIME)
+
+bench: build ## first fetch beside mpop, IMAP commands beside Dovecot, as ratios from one run
+	$(GO) run ./test/bench -popbridge $(BIN)
+
+demo: ## the whole agent on sample mail, nothing to set up
+	$(GO) run ./cmd/popbridge demo
+
+fmt: ## format the Go files
+	gofmt -w $$(git ls-files '*.go')
+
+vet: ## go vet
+	$(GO) vet ./...
+
+staticcheck: ## staticcheck, at the version pinned in tools/go.mod
+	$(TOOL) staticcheck ./...
+
+lint: ## golangci-lint with the rules of .golangci.yml (builds the linter the first time: minutes)
+	$(LINT) golangci-lint run ./...
+
+vuln: ## govulncheck; needs to reach vuln.go.dev
+	$(TOOL) govulncheck ./...
+
+tidy: ## go.mod and go.sum as they should be
+	$(GO) mod tidy
+	cd tools && $(GO) mod tidy
+	cd tools/lint && $(GO) mod tidy
+
+cross: ## build for every supported platform, without cgo
+	@for p in $(PLATFORMS); do \
+		echo "  $$p"; \
+		CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build -o /dev/null ./... || exit 1; \
+	done
+
+golden: ## write the golden files anew; look at `git diff` afterwards
+	$(GO) test $$(git grep -l "\"update\"" -- "*_test.go" | xargs -n1 dirname | sort -u | sed "s,^,./,") -update
+
+check: fmt vet staticcheck test ## what to run before a commit
+
+ci: ## everything, as the build machine does it (installs Debian packages, as root)
+	.ci/run
+
+clean: ## remove what was built
+	rm -rf bin coverage.txt

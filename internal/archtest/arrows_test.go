@@ -1,0 +1,215 @@
+package archtest
+
+import (
+	"bytes"
+	"fmt"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/popbridge/popbridge/internal/testkit"
+)
+
+const module = "github.com/popbridge/popbridge/"
+
+// rooms says what each top-level folder may import of this module. A folder
+// that is not listed fails the test, so a new one is a decision, not a slip.
+var rooms = map[string][]string{
+	"cmd":       {"agent"},
+	"agent":     {"agent", "bridge", "localimap", "installer", "config", "internal"},
+	"bridge":    {"bridge", "internal"},
+	"localimap": {"localimap", "internal"},
+	"installer": {"installer", "internal"},
+	"config":    {"config", "internal"},
+	"internal":  {"internal"},
+	"test":      {"test", "internal"},
+}
+
+const testkitPath = module + "internal/testkit"
+
+// owner says which folders may import a library or package.
+type owner struct {
+	imports  string
+	only     []string
+	testsMay bool
+	why      string
+}
+
+func (o owner) includes(dir string) bool {
+	return slices.ContainsFunc(o.only, func(only string) bool { return within(dir, only) })
+}
+
+var owners = []owner{
+	{"database/sql", []string{"internal/mailstore"}, true, "only the mail store knows SQL"},
+	{"modernc.org/sqlite", []string{"internal/mailstore"}, true, "only the mail store knows its driver"},
+	{"github.com/emersion/go-imap", []string{"localimap", "test"}, true, "only localimap and tests know IMAP"},
+	{"github.com/kardianos/service", []string{"agent", "installer"}, true, "only agent and installer know service managers"},
+	{"github.com/fsnotify/fsnotify", []string{"config"}, true, "only config watches files"},
+	{"github.com/rs/zerolog/log", nil, false, "the logger is passed in, never global"},
+	{"C", nil, false, "popbridge is built with CGO_ENABLED=0 everywhere"},
+	{"testing", testSupport, true, "test support stays out of the program"},
+	{testkitPath, testSupport, true, "test support stays out of the program"},
+	{module + "bridge/pop3/pop3test", testSupport, true, "test support stays out of the program"},
+}
+
+// testSupport is the code that only tests import.
+var testSupport = []string{"internal/testkit", "bridge/pop3/pop3test", "test"}
+
+// file is one Go file as this test sees it; paths are slash-separated and
+// relative to the module's root.
+type file struct {
+	path    string
+	test    bool
+	imports []string
+}
+
+func (f file) dir() string { return path.Dir(f.path) }
+
+func (f file) room() string {
+	room, _, _ := strings.Cut(f.path, "/")
+	return room
+}
+
+func TestImportsFollowTheArrows(t *testing.T) {
+	for _, f := range tree(t) {
+		for _, v := range violations(f) {
+			t.Error(v)
+		}
+	}
+}
+
+// The rules themselves are tested, because a rule that never bites looks just
+// like a tree that keeps it.
+func TestRulesBite(t *testing.T) {
+	tests := []struct {
+		path, imports string
+		bites         bool
+	}{
+		{"cmd/popbridge/main.go", module + "agent/cli", false},
+		{"cmd/popbridge/main.go", module + "bridge", true},
+		{"agent/agent.go", module + "localimap", false},
+		{"bridge/runner.go", module + "internal/mailstore", false},
+		{"bridge/runner.go", module + "localimap", true},
+		{"bridge/runner_test.go", module + "localimap", true},
+		{"bridge/runner.go", module + "config", true},
+		{"installer/unit.go", module + "agent", true},
+		{"internal/secret/secret.go", module + "config", true},
+		{"internal/secret/secret.go", module + "internal/fault", false},
+		{"internal/mailstore/open.go", "database/sql", false},
+		{"agent/cli/check.go", "database/sql", true},
+		{"internal/mailstore/open.go", "modernc.org/sqlite", false},
+		{"bridge/runner.go", "modernc.org/sqlite/lib", true},
+		{"localimap/session.go", "github.com/emersion/go-imap/v2/imapserver", false},
+		{"bridge/runner.go", "github.com/emersion/go-imap/v2", true},
+		{"bridge/runner_test.go", "github.com/emersion/go-imap/v2", false},
+		{"config/watch.go", "github.com/fsnotify/fsnotify", false},
+		{"agent/watch.go", "github.com/fsnotify/fsnotify", true},
+		{"bridge/runner.go", "github.com/rs/zerolog", false},
+		{"bridge/runner.go", "github.com/rs/zerolog/log", true},
+		{"bridge/runner_test.go", "github.com/rs/zerolog/log", true},
+		{"bridge/runner.go", module + "internal/testkit", true},
+		{"bridge/runner_test.go", module + "internal/testkit", false},
+		{"bridge/runner.go", "testing", true},
+		{"bridge/runner.go", "C", true},
+		{"extras/new.go", "fmt", true},
+	}
+	for _, tt := range tests {
+		f := file{path: tt.path, test: strings.HasSuffix(tt.path, "_test.go"), imports: []string{tt.imports}}
+		if got := violations(f); (len(got) > 0) != tt.bites {
+			t.Errorf("%s imports %s: got %q", tt.path, tt.imports, got)
+		}
+	}
+}
+
+// violations says, one sentence each, which imports of f are against the rules.
+func violations(f file) []string {
+	var found []string
+	allowed, known := rooms[f.room()]
+	if !known {
+		found = append(found, fmt.Sprintf("%s: folder %s is no room of docs/ARCHITECTURE.md", f.path, f.room()))
+	}
+	for _, imp := range f.imports {
+		if local, ours := strings.CutPrefix(imp, module); ours && known {
+			to, _, _ := strings.Cut(local, "/")
+			if !slices.Contains(allowed, to) && !(f.test && within(imp, testkitPath)) {
+				found = append(found, fmt.Sprintf("%s imports %s: no arrow leads from %s to %s", f.path, imp, f.room(), to))
+			}
+		}
+		for _, o := range owners {
+			if within(imp, o.imports) && !(f.test && o.testsMay) && !o.includes(f.dir()) {
+				found = append(found, fmt.Sprintf("%s imports %s: %s", f.path, imp, o.why))
+			}
+		}
+	}
+	return found
+}
+
+// The entry point only hands over to the composition root.
+func TestMainIsShort(t *testing.T) {
+	const main = "cmd/popbridge/main.go"
+	raw, err := os.ReadFile(filepath.Join(testkit.ModuleRoot(t), filepath.FromSlash(main)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lines := bytes.Count(raw, []byte("\n")); lines > 25 {
+		t.Errorf("%s has %d lines, at most 25 are allowed", main, lines)
+	}
+}
+
+// within reports whether p is dir or lies below it.
+func within(p, dir string) bool { return p == dir || strings.HasPrefix(p, dir+"/") }
+
+// tree parses the imports of every Go file of the module, whatever system it
+// is for.
+func tree(t *testing.T) []file {
+	t.Helper()
+	root := testkit.ModuleRoot(t)
+	var files []file
+	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, name)
+		if err != nil {
+			return err
+		}
+		rel = filepath.ToSlash(rel)
+		if d.IsDir() {
+			if rel != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata" || rel == "tools") {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(rel, ".go") {
+			return nil
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		f := file{path: rel, test: strings.HasSuffix(rel, "_test.go")}
+		for _, imp := range parsed.Imports {
+			p, err := strconv.Unquote(imp.Path.Value)
+			if err != nil {
+				return err
+			}
+			f.imports = append(f.imports, p)
+		}
+		files = append(files, f)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) == 0 {
+		t.Fatal("no Go files found")
+	}
+	return files
+}
