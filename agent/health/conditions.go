@@ -1,0 +1,127 @@
+package health
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+
+	"github.com/popbridge/popbridge/internal/fault"
+)
+
+// The codes of conditions. They are read by scripts and never change.
+const (
+	CodeAccountAuth        = "account-auth"
+	CodeAccountUnreachable = "account-unreachable"
+	CodeAccountTLS         = "account-tls"
+	CodeAccountConfig      = "account-config"
+	CodeAccountProtocol    = "account-protocol"
+	CodeAccountFailed      = "account-failed"
+	CodeAccountMessages    = "account-messages"
+	CodeStoreFull          = "store-full"
+	CodeStoreCorrupt       = "store-corrupt"
+	CodeStoreFailed        = "store-failed"
+	CodeIMAPPortBusy       = "imap-port-busy"
+	CodeIMAPFailed         = "imap-failed"
+	CodeConfigInvalid      = "config-invalid"
+	CodeRestartNeeded      = "restart-needed"
+)
+
+// Account translates the last error of an account and the number of messages
+// that cannot be fetched. A nil err and no problems give no condition.
+func Account(name string, err error, problems int) []Condition {
+	var list []Condition
+	if err != nil {
+		code, severity := accountCode(err)
+		list = append(list, Condition{Code: code, Severity: severity,
+			Text: fmt.Sprintf("account %s: %v", name, err), Hint: fault.Hint(err)})
+	}
+	if problems > 0 {
+		list = append(list, Condition{Code: CodeAccountMessages, Severity: Warning,
+			Text: fmt.Sprintf("account %s: %d messages could not be fetched and are tried again later", name, problems),
+			Hint: "see `popbridge status` for the reasons; everything else was fetched"})
+	}
+	return list
+}
+
+func accountCode(err error) (string, Severity) {
+	if isTLS(err) {
+		return CodeAccountTLS, Error
+	}
+	switch fault.KindOf(err) {
+	case fault.Auth:
+		return CodeAccountAuth, Error
+	case fault.Temporary, fault.NotFound:
+		return CodeAccountUnreachable, Warning
+	case fault.Config:
+		return CodeAccountConfig, Error
+	case fault.Protocol:
+		return CodeAccountProtocol, Error
+	case fault.Full:
+		return CodeStoreFull, Error
+	case fault.Corrupt:
+		return CodeStoreCorrupt, Error
+	default:
+		return CodeAccountFailed, Error
+	}
+}
+
+// isTLS tells a refused certificate or handshake from an unreachable host.
+func isTLS(err error) bool {
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[x509.HostnameError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return true
+	}
+	_, ok := errors.AsType[tls.AlertError](err)
+	return ok
+}
+
+// Store translates an error that opening a user's store gave.
+func Store(user string, err error) []Condition {
+	if err == nil {
+		return nil
+	}
+	code := CodeStoreFailed
+	switch fault.KindOf(err) {
+	case fault.Full:
+		code = CodeStoreFull
+	case fault.Corrupt:
+		code = CodeStoreCorrupt
+	}
+	return []Condition{{Code: code, Severity: Error,
+		Text: fmt.Sprintf("mail of user %s: %v", user, err), Hint: fault.Hint(err)}}
+}
+
+// IMAP translates an error of the IMAP server on one address.
+func IMAP(err error) []Condition {
+	if err == nil {
+		return nil
+	}
+	code := CodeIMAPFailed
+	if fault.Is(err, fault.Conflict) {
+		code = CodeIMAPPortBusy
+	}
+	return []Condition{{Code: code, Severity: Error, Text: err.Error(), Hint: fault.Hint(err)}}
+}
+
+// ConfigInvalid is the condition that a changed config was not taken up.
+func ConfigInvalid(err error) Condition {
+	return Condition{Code: CodeConfigInvalid, Severity: Error,
+		Text: "the changed config has errors; the old one stays in force: " + err.Error(),
+		Hint: "run `popbridge check-config`, mend the file and save it; it is taken up at once"}
+}
+
+// RestartNeeded is the condition that a changed setting needs a restart.
+func RestartNeeded(key string) Condition {
+	return Condition{Code: CodeRestartNeeded, Severity: Warning,
+		Text: fmt.Sprintf("the changed %s takes effect after a restart", key),
+		Hint: "run `popbridge restart`, or stop and start `popbridge run`"}
+}

@@ -1,0 +1,132 @@
+package health
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rs/zerolog"
+
+	"github.com/popbridge/popbridge/internal/fault"
+)
+
+// clock counts seconds: every reading is one later.
+func clock() func() time.Time {
+	at := time.Date(2026, 1, 2, 3, 4, 0, 0, time.UTC)
+	return func() time.Time { at = at.Add(time.Second); return at }
+}
+
+func codes(list []Condition) []string {
+	out := []string{}
+	for _, c := range list {
+		out = append(out, c.Code)
+	}
+	return out
+}
+
+func TestReportReplacesWhatItsSourceSaidBefore(t *testing.T) {
+	var log bytes.Buffer
+	r := New(zerolog.New(&log), clock())
+
+	r.Report("account home", Account("home", fault.New(fault.Auth, "refused", "check it"), 2)...)
+	first := r.List()
+	if diff := cmp.Diff([]string{CodeAccountAuth, CodeAccountMessages}, codes(first)); diff != "" {
+		t.Fatal(diff)
+	}
+
+	r.Report("account home", Account("home", fault.New(fault.Auth, "refused again", "check it"), 0)...)
+	second := r.List()
+	if diff := cmp.Diff([]string{CodeAccountAuth}, codes(second)); diff != "" {
+		t.Fatal(diff)
+	}
+	if !second[0].Since.Equal(first[0].Since) {
+		t.Errorf("a condition that went on began at %v, now at %v", first[0].Since, second[0].Since)
+	}
+	if second[0].Text != "account home: refused again" {
+		t.Errorf("the text is the old one: %q", second[0].Text)
+	}
+
+	r.Report("account home")
+	if list := r.List(); len(list) != 0 {
+		t.Errorf("left after the clear report: %v", list)
+	}
+	if got := strings.Count(log.String(), "health condition raised"); got != 2 {
+		t.Errorf("%d raised lines, want 2:\n%s", got, &log)
+	}
+	if got := strings.Count(log.String(), "health condition cleared"); got != 2 {
+		t.Errorf("%d cleared lines, want 2:\n%s", got, &log)
+	}
+}
+
+func TestSourcesAreIndependentAndSorted(t *testing.T) {
+	r := New(zerolog.Nop(), clock())
+	r.Report("config", RestartNeeded("data_dir"))
+	r.Report("account b", Account("b", fault.New(fault.Temporary, "no route", ""), 0)...)
+	r.Report("account a", Account("a", fault.New(fault.Auth, "refused", ""), 0)...)
+	r.Report("config")
+	want := []string{CodeAccountAuth, CodeAccountUnreachable}
+	if diff := cmp.Diff(want, codes(r.List())); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestAccountCodes(t *testing.T) {
+	tests := []struct {
+		err      error
+		code     string
+		severity Severity
+	}{
+		{fault.New(fault.Auth, "x", ""), CodeAccountAuth, Error},
+		{fault.New(fault.Temporary, "x", ""), CodeAccountUnreachable, Warning},
+		{fault.New(fault.Config, "x", ""), CodeAccountConfig, Error},
+		{fault.New(fault.Protocol, "x", ""), CodeAccountProtocol, Error},
+		{fault.New(fault.Full, "x", ""), CodeStoreFull, Error},
+		{fault.New(fault.Corrupt, "x", ""), CodeStoreCorrupt, Error},
+		{errors.New("x"), CodeAccountFailed, Error},
+		{fault.Wrap(&tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}, fault.Temporary, "x", ""), CodeAccountTLS, Error},
+		{fault.Wrap(x509.HostnameError{Certificate: &x509.Certificate{}}, fault.Config, "x", ""), CodeAccountTLS, Error},
+		{fmt.Errorf("dial: %w", tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"}), CodeAccountTLS, Error},
+		{fmt.Errorf("dial: %w", tls.AlertError(40)), CodeAccountTLS, Error},
+	}
+	for _, tt := range tests {
+		got := Account("home", tt.err, 0)
+		if len(got) != 1 || got[0].Code != tt.code || got[0].Severity != tt.severity {
+			t.Errorf("Account(%v) = %+v, want %s %s", tt.err, got, tt.severity, tt.code)
+		}
+	}
+	if got := Account("home", nil, 0); got != nil {
+		t.Errorf("a healthy account gave %v", got)
+	}
+}
+
+func TestOtherTranslations(t *testing.T) {
+	hinted := fault.New(fault.Conflict, "port 1143 is in use", "choose another")
+	tests := []struct {
+		got  []Condition
+		code string
+	}{
+		{IMAP(hinted), CodeIMAPPortBusy},
+		{IMAP(errors.New("broken")), CodeIMAPFailed},
+		{Store("ann", fault.New(fault.Full, "no space", "")), CodeStoreFull},
+		{Store("ann", fault.New(fault.Corrupt, "newer schema", "")), CodeStoreCorrupt},
+		{Store("ann", errors.New("broken")), CodeStoreFailed},
+		{[]Condition{ConfigInvalid(errors.New("line 3"))}, CodeConfigInvalid},
+	}
+	for _, tt := range tests {
+		if len(tt.got) != 1 || tt.got[0].Code != tt.code || tt.got[0].Text == "" {
+			t.Errorf("got %+v, want code %s", tt.got, tt.code)
+		}
+	}
+	if IMAP(nil) != nil || Store("ann", nil) != nil {
+		t.Error("no error must give no condition")
+	}
+	if got := IMAP(hinted)[0].Hint; got != "choose another" {
+		t.Errorf("hint %q", got)
+	}
+}

@@ -1,0 +1,57 @@
+// Package logging makes the one logger that main hands to every room.
+//
+// Messages are static and in the past tense ("mail was fetched"), everything
+// that varies is a field: component, account, user, mailbox, uid, msg, size,
+// dur, attempt, next, err. Info is a change of state; secrets and mail content
+// are in no line at any level.
+package logging
+
+import (
+	"io"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/term"
+)
+
+// New returns a logger that writes to w. The level is one of zerolog's names
+// ("trace" to "error"), anything else means info; format is "console", "json"
+// or "auto": console on a terminal, else json.
+func New(w io.Writer, level, format string) zerolog.Logger {
+	log, _ := NewAdjustable(w, level, format)
+	return log
+}
+
+// NewAdjustable is New for a logger whose level can change while it, and every
+// logger derived from it, is in use.
+func NewAdjustable(w io.Writer, level, format string) (zerolog.Logger, *Level) {
+	if format == "console" || format == "auto" && isTerminal(w) {
+		w = zerolog.ConsoleWriter{Out: w, TimeFormat: time.TimeOnly, NoColor: !isTerminal(w)}
+	}
+	l := &Level{}
+	l.Set(level)
+	return zerolog.New(w).Level(zerolog.TraceLevel).Sample(l).With().Timestamp().Logger(), l
+}
+
+// A Level decides which lines are written. It is a sampler because zerolog
+// asks samplers before a line is built, and derived loggers share them.
+type Level struct{ min atomic.Int32 }
+
+// Set changes the level at once, for every logger that shares it.
+func (l *Level) Set(name string) {
+	min, err := zerolog.ParseLevel(name)
+	if err != nil || min == zerolog.NoLevel {
+		min = zerolog.InfoLevel
+	}
+	l.min.Store(int32(min))
+}
+
+// Sample implements zerolog.Sampler.
+func (l *Level) Sample(level zerolog.Level) bool { return int32(level) >= l.min.Load() }
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
