@@ -1,0 +1,52 @@
+// Package atomicfile writes small files so that after a crash or a power cut
+// there is either the old content or the new one, never a mixture, and that
+// what was reported as written is on the disk.
+//
+// The order is: write a temporary file beside the target, sync it, rename it
+// over the target, sync the directory.
+package atomicfile
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Write replaces the file at path by data. A file that exists already is
+// replaced as a whole, also its permissions. The directory must exist.
+func Write(path string, mode fs.FileMode, data []byte) (err error) {
+	dir, base := filepath.Split(path)
+	if dir == "" {
+		dir = "."
+	}
+	// CreateTemp makes the file readable by its owner only, so that a secret
+	// is never open to others, not even for a moment.
+	f, err := os.CreateTemp(dir, "."+base+".*.tmp")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	defer func() {
+		if err != nil {
+			_ = f.Close() // a second Close only reports that it is one
+			_ = os.Remove(f.Name())
+			err = fmt.Errorf("write %s: %w", path, err)
+		}
+	}()
+	if _, err = f.Write(data); err != nil {
+		return err
+	}
+	if err = f.Chmod(mode); err != nil {
+		return err
+	}
+	if err = f.Sync(); err != nil {
+		return err
+	}
+	if err = f.Close(); err != nil {
+		return err
+	}
+	if err = os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	return SyncDir(dir)
+}
