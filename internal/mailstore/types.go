@@ -1,0 +1,157 @@
+package mailstore
+
+import (
+	"encoding/hex"
+	"time"
+
+	"github.com/popbridge/popbridge/internal/message"
+)
+
+// MailboxID names a mailbox for its whole life, whatever it is called. Never
+// used again after the mailbox is deleted.
+type MailboxID int64
+
+// UID is the IMAP unique identifier of a message in its mailbox.
+type UID uint32
+
+// ModSeq is the modification sequence of RFC 7162, one sequence per mailbox.
+type ModSeq uint64
+
+// ContentID names a content: the bytes of a message, however many mailboxes
+// hold it.
+type ContentID int64
+
+// Hash is the SHA-256 of a content. It names the file.
+type Hash [32]byte
+
+// String returns the hash in lower-case hexadecimal.
+func (h Hash) String() string { return hex.EncodeToString(h[:]) }
+
+// Mailbox is a mailbox with its counts, as of one commit.
+type Mailbox struct {
+	ID            MailboxID
+	Name          string // UTF-8 in normal form C, '/' separates, INBOX in upper case
+	UIDValidity   uint32
+	UIDNext       UID
+	HighestModSeq ModSeq
+	SpecialUse    string // `\Drafts`, or empty
+	Subscribed    bool
+	Messages      uint32
+	Unseen        uint32
+	Deleted       uint32 // messages with \Deleted
+	Recent        uint32 // messages no session has selected yet
+	Size          int64  // sum of the sizes of the messages
+}
+
+// Origin is where a message came from: an account and the id its server gave.
+type Origin struct {
+	Account string
+	UIDL    string
+	Dup     int // n-th occurrence of the same UIDL in one listing, from 0
+}
+
+// Delivery is one message on its way into a mailbox.
+type Delivery struct {
+	Mailbox    MailboxID
+	Message    *Spooled
+	Flags      []string
+	ReceivedAt time.Time
+	Origin     *Origin // nil for a message that comes from a client (APPEND)
+
+	// Adopt is a ledger entry that is gone from the server and whose content
+	// this is: the server renumbered its ids. Nothing is delivered then, the
+	// entry gets the id in Origin. When the entry is not there or has another
+	// content, the message is delivered as if Adopt were nil.
+	Adopt *Origin
+}
+
+// Delivered is what became of a Delivery.
+type Delivered struct {
+	UID         UID
+	UIDValidity uint32
+	Duplicate   bool // nothing was added: what came from this origin is stored already
+}
+
+// LedgerState is how far a message on the POP server has come.
+type LedgerState uint8
+
+// The states of a ledger entry. The values are stored; 0 is kept free for a
+// message that was seen and not fetched yet.
+const (
+	Stored         LedgerState = 1 // durable here, wanted or not yet deleted on the server
+	DeleteIntended LedgerState = 2 // DELE may have been sent
+	DeleteAcked    LedgerState = 3 // QUIT after DELE answered +OK
+	Gone           LedgerState = 4 // only for UpdateLedger: forget the entry
+)
+
+// LedgerEntry is the durable life of one message on a POP server. It stays when
+// the message is expunged here.
+type LedgerEntry struct {
+	Origin
+	Hash         Hash
+	Size         int64
+	State        LedgerState
+	StoredAt     time.Time
+	LastListedAt time.Time
+	Absent       int // successful listings in a row without it
+}
+
+// AccountState is what is remembered of an account between two runs.
+type AccountState struct {
+	Stored      int64 // messages ever stored; maintained by Deliver
+	OnServer    int
+	LastSuccess time.Time
+	LastError   string
+	HadUIDL     bool // the server answered UIDL once, so its absence is a trouble of the day
+}
+
+// FlagOp says what SetFlags does with the given flags.
+type FlagOp uint8
+
+// The operations of STORE (RFC 9051 section 6.4.6).
+const (
+	Set    FlagOp = iota // replace all flags
+	Add                  // add to the flags
+	Remove               // take from the flags
+)
+
+// FlagChange is the state of a message after SetFlags.
+type FlagChange struct {
+	UID    UID
+	Flags  Flags
+	ModSeq ModSeq
+}
+
+// CopyResult is what COPYUID tells (RFC 4315): From[i] became To[i].
+type CopyResult struct {
+	UIDValidity uint32
+	From, To    []UID
+}
+
+// Content is a stored content.
+type Content struct {
+	ID      ContentID
+	Hash    Hash // zero when the content is not there any more
+	Size    int64
+	Summary *message.Summary // nil unless asked for
+}
+
+// Device is one IMAP login.
+type Device struct {
+	Name       string
+	ReadOnly   bool
+	CreatedAt  time.Time
+	LastUsedAt time.Time // to the hour; zero when it was never used
+}
+
+// Problem is something Check found.
+type Problem struct {
+	Code string // stable, for scripts: "missing-file"
+	Text string
+}
+
+// CheckOptions says how thorough Check is.
+type CheckOptions struct {
+	Hashes   bool                  // read every file and compare its hash
+	Progress func(done, total int) // called for each content; may be nil
+}
