@@ -1,0 +1,119 @@
+// Package control is how the command line talks to a running agent: HTTP with
+// JSON bodies over a unix socket in the data folder.
+//
+// Operations is the interface that both ends share. The agent implements it;
+// Client implements it by asking the agent; so a verb works the same whether
+// it opened the data folder itself or found an agent that has it open.
+//
+//	GET    /v1/status                          -> Status
+//	POST   /v1/sync     {"accounts":[...]}     -> lines of streamed, progress first
+//	POST   /v1/check    {}                     -> lines of streamed
+//	GET    /v1/devices                         -> []Device
+//	POST   /v1/devices  AddDevice              -> AddedDevice
+//	DELETE /v1/devices  {"user":..,"name":..}  -> {}
+//
+// An error is answered as {"kind","text","hint"} with a status of 400 or more
+// and becomes the same fault again at the client.
+//
+// The socket is the only gate: its mode is 0600 inside a folder of mode 0700,
+// and Client refuses one that another user made.
+package control
+
+import (
+	"context"
+	"time"
+
+	"github.com/popbridge/popbridge/agent/health"
+)
+
+// Operations is what the command line can ask of an agent.
+type Operations interface {
+	// Status describes accounts, health and clients at this moment.
+	Status(ctx context.Context) (Status, error)
+	// Sync polls the named accounts, all of them for none, and waits. progress
+	// is called from one goroutine at a time and must return quickly. An error
+	// is about the request; what went wrong with an account is in its result.
+	Sync(ctx context.Context, accounts []string, progress func(Progress)) ([]SyncResult, error)
+	// Check verifies the stores of all users.
+	Check(ctx context.Context, progress func(Progress)) ([]Problem, error)
+	// AddDevice lets a mail client log in as a user. An empty user is the only
+	// one there is.
+	AddDevice(ctx context.Context, d AddDevice) (Device, error)
+	// Devices lists the devices of all users.
+	Devices(ctx context.Context) ([]Device, error)
+	// RevokeDevice ends the login of a device. An empty user is whoever has a
+	// device of that name, when only one has.
+	RevokeDevice(ctx context.Context, user, name string) error
+}
+
+// Status is the answer to `popbridge status`; its JSON keys are fixed.
+type Status struct {
+	Running  bool               `json:"running"` // false: no agent, the folder was opened for this answer
+	PID      int                `json:"pid,omitempty"`
+	DataDir  string             `json:"data_dir"`
+	Listen   []string           `json:"listen"` // addresses of the IMAP server that accept now
+	Accounts []Account          `json:"accounts"`
+	Health   []health.Condition `json:"health"`
+	Clients  int                `json:"clients"` // IMAP connections
+}
+
+// Account is the state of one POP3 account.
+type Account struct {
+	Name        string     `json:"name"`
+	User        string     `json:"user"`
+	Folder      string     `json:"folder"`
+	State       string     `json:"state"`        // idle, polling, backoff, paused
+	LastSuccess *time.Time `json:"last_success"` // RFC 3339; null: never
+	NextPoll    *time.Time `json:"next_poll"`    // null: none is planned
+	Stored      int64      `json:"stored"`       // messages ever stored
+	OnServer    int        `json:"on_server"`    // in the last listing
+	LastError   string     `json:"last_error"`   // "" after a success
+	Problems    []string   `json:"problems,omitempty"`
+}
+
+// Progress is a step of Sync (Account set) or of Check (User set).
+type Progress struct {
+	Account  string `json:"account,omitempty"`
+	User     string `json:"user,omitempty"`
+	Phase    string `json:"phase,omitempty"`
+	Messages int    `json:"messages"`
+	Total    int    `json:"total"`
+	Bytes    int64  `json:"bytes"`
+	AllBytes int64  `json:"all_bytes"`
+	Done     bool   `json:"done"`
+}
+
+// SyncResult is what a poll of one account came to.
+type SyncResult struct {
+	Account  string `json:"account"`
+	New      int    `json:"new"`
+	Deleted  int    `json:"deleted"` // on the server, by keep_on_server
+	Stored   int64  `json:"stored"`
+	Problems int    `json:"problems"` // messages that could not be fetched
+	Error    string `json:"error,omitempty"`
+	Hint     string `json:"hint,omitempty"`
+}
+
+// AddDevice asks for a new device login.
+type AddDevice struct {
+	User     string `json:"user"`
+	Name     string `json:"name"`
+	Password string `json:"password"`
+	ReadOnly bool   `json:"read_only"`
+}
+
+// Device is a login of a mail client.
+type Device struct {
+	User       string     `json:"user"`
+	Name       string     `json:"name"`
+	ReadOnly   bool       `json:"read_only"`
+	CreatedAt  time.Time  `json:"created_at"`
+	LastUsedAt *time.Time `json:"last_used_at"` // null: never
+}
+
+// Problem is something that Check found.
+type Problem struct {
+	User string `json:"user"`
+	Code string `json:"code"`
+	Text string `json:"text"`
+}

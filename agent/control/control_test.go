@@ -1,0 +1,291 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rs/zerolog"
+	"go.uber.org/goleak"
+
+	"github.com/popbridge/popbridge/agent/health"
+	"github.com/popbridge/popbridge/internal/fault"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// fakeOps answers from fields and records what it was asked.
+type fakeOps struct {
+	status   Status
+	results  []SyncResult
+	problems []Problem
+	devices  []Device
+	err      error
+	asked    string
+	during   func(ctx context.Context, progress func(Progress)) error // runs in Sync and Check
+}
+
+func (f *fakeOps) Status(context.Context) (Status, error) { return f.status, f.err }
+
+func (f *fakeOps) Sync(ctx context.Context, accounts []string, progress func(Progress)) ([]SyncResult, error) {
+	f.asked = "sync " + strings.Join(accounts, " ")
+	return f.results, errors.Join(f.work(ctx, progress), f.err)
+}
+
+func (f *fakeOps) Check(ctx context.Context, progress func(Progress)) ([]Problem, error) {
+	return f.problems, errors.Join(f.work(ctx, progress), f.err)
+}
+
+func (f *fakeOps) work(ctx context.Context, progress func(Progress)) error {
+	if f.during == nil {
+		return nil
+	}
+	return f.during(ctx, progress)
+}
+
+func (f *fakeOps) AddDevice(_ context.Context, d AddDevice) (Device, error) {
+	f.asked = fmt.Sprintf("add %s %s %s %v", d.User, d.Name, d.Password, d.ReadOnly)
+	return Device{User: d.User, Name: d.Name, ReadOnly: d.ReadOnly}, f.err
+}
+
+func (f *fakeOps) Devices(context.Context) ([]Device, error) { return f.devices, f.err }
+
+func (f *fakeOps) RevokeDevice(_ context.Context, user, name string) error {
+	f.asked = "revoke " + user + " " + name
+	return f.err
+}
+
+// serve starts a server on a data folder and returns a client and what stops
+// the server.
+func serve(t *testing.T, ops Operations) (c *Client, dir string, stop func()) {
+	t.Helper()
+	dir = shortTempDir(t)
+	ln, err := Listen(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- Serve(ctx, ln, ops, zerolog.Nop()) }()
+	stopped := false
+	stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		if err := <-served; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	}
+	t.Cleanup(stop)
+	c, err = Connect(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c, dir, stop
+}
+
+// shortTempDir is a folder whose socket path fits on every system.
+func shortTempDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "pb")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+func TestEveryOperationAnswersTheSameThroughTheSocket(t *testing.T) {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	ops := &fakeOps{
+		status: Status{Running: true, PID: 7, DataDir: "/d", Listen: []string{"127.0.0.1:1143"}, Clients: 2,
+			Accounts: []Account{{Name: "home", State: "idle", LastSuccess: &at, Stored: 5, OnServer: 3}},
+			Health:   []health.Condition{{Code: "account-auth", Severity: health.Error, Text: "t", Hint: "h", Since: at}}},
+		results:  []SyncResult{{Account: "home", New: 3, Stored: 5}},
+		problems: []Problem{{User: "ann", Code: "missing", Text: "file is gone"}},
+		devices:  []Device{{User: "ann", Name: "phone", CreatedAt: at}},
+	}
+	c, _, _ := serve(t, ops)
+	ctx := t.Context()
+
+	same(t, "status", ops.status)(c.Status(ctx))
+	same(t, "sync", ops.results)(c.Sync(ctx, []string{"home", "work"}, nil))
+	same(t, "asked", "sync home work")(ops.asked, nil)
+	same(t, "check", ops.problems)(c.Check(ctx, nil))
+	same(t, "devices", ops.devices)(c.Devices(ctx))
+	same(t, "add", Device{User: "ann", Name: "pc", ReadOnly: true})(c.AddDevice(ctx, AddDevice{User: "ann", Name: "pc", Password: "s", ReadOnly: true}))
+	same(t, "asked", "add ann pc s true")(ops.asked, nil)
+	if err := c.RevokeDevice(ctx, "ann", "pc"); err != nil {
+		t.Error(err)
+	}
+	same(t, "asked", "revoke ann pc")(ops.asked, nil)
+}
+
+func same[T any](t *testing.T, what string, want T) func(T, error) {
+	return func(got T, err error) {
+		t.Helper()
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: (-want +got)\n%s", what, diff)
+		}
+	}
+}
+
+func TestFaultsKeepKindTextAndHint(t *testing.T) {
+	for k := fault.Internal; k <= fault.Denied; k++ {
+		ops := &fakeOps{err: fault.New(k, "it went wrong", "do this")}
+		c, _, _ := serve(t, ops)
+		_, statusErr := c.Status(t.Context())
+		_, syncErr := c.Sync(t.Context(), nil, nil)
+		for _, err := range []error{statusErr, syncErr, c.RevokeDevice(t.Context(), "", "x")} {
+			if fault.KindOf(err) != k || err.Error() != "it went wrong" || fault.Hint(err) != "do this" {
+				t.Errorf("kind %v arrived as %v %q, hint %q", k, fault.KindOf(err), err, fault.Hint(err))
+			}
+		}
+	}
+}
+
+func TestProgressArrivesBeforeTheResult(t *testing.T) {
+	seen := make(chan struct{})
+	ops := &fakeOps{results: []SyncResult{{Account: "home"}},
+		during: func(ctx context.Context, progress func(Progress)) error {
+			progress(Progress{Account: "home", Messages: 1, Total: 2})
+			select { // the work goes on only after the client has seen it
+			case <-seen:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}}
+	c, _, _ := serve(t, ops)
+	var got []Progress
+	_, err := c.Sync(t.Context(), nil, func(p Progress) {
+		got = append(got, p)
+		close(seen)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]Progress{{Account: "home", Messages: 1, Total: 2}}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestLatestKeepsOneProgressPerName(t *testing.T) {
+	l := newLatest()
+	for i := range 10_000 {
+		l.put(Progress{Account: "home", Messages: i})
+		l.put(Progress{Account: "work", Messages: i})
+	}
+	l.close()
+	var got []Progress
+	for p := range l.all() {
+		got = append(got, p)
+	}
+	want := []Progress{{Account: "home", Messages: 9999}, {Account: "work", Messages: 9999}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestAClientThatLeavesEndsItsRequest(t *testing.T) {
+	started, ended := make(chan struct{}), make(chan struct{})
+	ops := &fakeOps{during: func(ctx context.Context, _ func(Progress)) error {
+		close(started)
+		<-ctx.Done()
+		close(ended)
+		return ctx.Err()
+	}}
+	c, _, _ := serve(t, ops)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { <-started; cancel() }()
+	if _, err := c.Sync(ctx, nil, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want context.Canceled", err)
+	}
+	<-ended
+}
+
+func TestStoppingAnswersRequestsInFlight(t *testing.T) {
+	started := make(chan struct{})
+	ops := &fakeOps{during: func(ctx context.Context, _ func(Progress)) error {
+		close(started)
+		<-ctx.Done()
+		return ctx.Err()
+	}}
+	c, dir, stop := serve(t, ops)
+	go func() { <-started; stop() }()
+	_, err := c.Sync(t.Context(), nil, nil)
+	if !fault.Is(err, fault.Temporary) || !strings.Contains(err.Error(), "stopping") {
+		t.Errorf("got %v", err)
+	}
+	stop()
+	if _, err := Connect(t.Context(), dir); !errors.Is(err, ErrNoAgent) {
+		t.Errorf("after the stop: %v, want ErrNoAgent", err)
+	}
+}
+
+func TestAPanicEndsOnlyItsRequest(t *testing.T) {
+	ops := &fakeOps{during: func(context.Context, func(Progress)) error { panic("boom") }}
+	c, _, _ := serve(t, ops)
+	if _, err := c.Sync(t.Context(), nil, nil); !fault.Is(err, fault.Temporary) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := c.Status(t.Context()); err != nil {
+		t.Errorf("the next request: %v", err)
+	}
+}
+
+func TestADeadSocketIsReplaced(t *testing.T) {
+	dir := shortTempDir(t)
+	dead, err := net.Listen("unix", SocketPath(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead.(*net.UnixListener).SetUnlinkOnClose(false)
+	_ = dead.Close()
+	if _, err := Connect(t.Context(), dir); !errors.Is(err, ErrNoAgent) {
+		t.Errorf("connect to a dead socket: %v", err)
+	}
+	ln, err := Listen(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = ln.Close() }()
+	info, err := os.Stat(SocketPath(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, want 0600", info.Mode().Perm())
+	}
+}
+
+func TestSocketPathIsNeverTooLong(t *testing.T) {
+	if got, want := SocketPath("/d"), filepath.Join("/d", "control.sock"); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	long := "/" + strings.Repeat("long/", 40)
+	got := SocketPath(long)
+	if len(got) > maxSocketPath && !strings.HasPrefix(got, os.TempDir()) {
+		t.Errorf("%d bytes: %s", len(got), got)
+	}
+	if got != SocketPath(strings.TrimSuffix(long, "/")) {
+		t.Error("the same folder written differently has another socket")
+	}
+	if got == SocketPath(long+"er") {
+		t.Error("two folders share a socket")
+	}
+}

@@ -1,0 +1,68 @@
+package control
+
+import (
+	"iter"
+	"sync"
+)
+
+// latest keeps the newest progress of each account or user until it is taken:
+// a bounded queue whose writer never waits.
+type latest struct {
+	mu     sync.Mutex
+	byName map[[2]string]Progress
+	order  [][2]string
+	marked chan struct{} // capacity 1: there is something in order
+	closed chan struct{}
+}
+
+func newLatest() *latest {
+	return &latest{byName: map[[2]string]Progress{}, marked: make(chan struct{}, 1), closed: make(chan struct{})}
+}
+
+func (l *latest) put(p Progress) {
+	name := [2]string{p.Account, p.User}
+	l.mu.Lock()
+	if _, ok := l.byName[name]; !ok {
+		l.order = append(l.order, name)
+	}
+	l.byName[name] = p
+	l.mu.Unlock()
+	select {
+	case l.marked <- struct{}{}:
+	default:
+	}
+}
+
+// close ends all after what is waiting.
+func (l *latest) close() { close(l.closed) }
+
+func (l *latest) take() (p Progress, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.order) == 0 {
+		return p, false
+	}
+	name := l.order[0]
+	l.order = l.order[1:]
+	p = l.byName[name]
+	delete(l.byName, name)
+	return p, true
+}
+
+// all yields what was put, the newest of each name, until close.
+func (l *latest) all() iter.Seq[Progress] {
+	return func(yield func(Progress) bool) {
+		for open := true; open; {
+			select {
+			case <-l.marked:
+			case <-l.closed:
+				open = false
+			}
+			for p, ok := l.take(); ok; p, ok = l.take() {
+				if !yield(p) {
+					return
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,202 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/popbridge/popbridge/internal/fault"
+)
+
+const (
+	maxRequest   = 1 << 20          // bytes of a request body
+	readTimeout  = 10 * time.Second // for a whole request
+	writeTimeout = 10 * time.Second // for an answer, or one line of a streamed one
+)
+
+// Serve answers requests on ln until ctx ends; requests in flight are then
+// cancelled and waited for. It closes ln.
+func Serve(ctx context.Context, ln net.Listener, ops Operations, logger zerolog.Logger) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	s := &server{ops: ops}
+	srv := &http.Server{
+		Handler:     s.handler(),
+		BaseContext: func(net.Listener) context.Context { return ctx },
+		ReadTimeout: readTimeout,
+		IdleTimeout: readTimeout,
+		ErrorLog:    log.New(logger, "", 0),
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		<-ctx.Done()
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+		defer cancel()
+		if err := srv.Shutdown(grace); err != nil {
+			_ = srv.Close() // a reader that hangs is cut off
+		}
+	})
+	err := srv.Serve(ln)
+	cancel()
+	wg.Wait()
+	s.handlers.Wait()
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+type server struct {
+	ops      Operations
+	handlers sync.WaitGroup // Serve returns after them
+}
+
+func (s *server) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) {
+		status, err := s.ops.Status(r.Context())
+		answer(w, status, err)
+	})
+	mux.HandleFunc("POST /v1/sync", func(w http.ResponseWriter, r *http.Request) {
+		var ask syncRequest
+		if decode(w, r, &ask) {
+			stream(w, r, func(progress func(Progress)) ([]SyncResult, error) {
+				return s.ops.Sync(r.Context(), ask.Accounts, progress)
+			})
+		}
+	})
+	mux.HandleFunc("POST /v1/check", func(w http.ResponseWriter, r *http.Request) {
+		if decode(w, r, &struct{}{}) {
+			stream(w, r, func(progress func(Progress)) ([]Problem, error) {
+				return s.ops.Check(r.Context(), progress)
+			})
+		}
+	})
+	mux.HandleFunc("GET /v1/devices", func(w http.ResponseWriter, r *http.Request) {
+		devices, err := s.ops.Devices(r.Context())
+		answer(w, devices, err)
+	})
+	mux.HandleFunc("POST /v1/devices", func(w http.ResponseWriter, r *http.Request) {
+		var ask AddDevice
+		if decode(w, r, &ask) {
+			device, err := s.ops.AddDevice(r.Context(), ask)
+			answer(w, device, err)
+		}
+	})
+	mux.HandleFunc("DELETE /v1/devices", func(w http.ResponseWriter, r *http.Request) {
+		var ask Device
+		if decode(w, r, &ask) {
+			answer(w, struct{}{}, s.ops.RevokeDevice(r.Context(), ask.User, ask.Name))
+		}
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.handlers.Add(1)
+		defer s.handlers.Done()
+		mux.ServeHTTP(w, r)
+	})
+}
+
+type syncRequest struct {
+	Accounts []string `json:"accounts"`
+}
+
+// streamed is one line of a streamed answer: any number with Progress, then
+// one with Error or Result.
+type streamed[T any] struct {
+	Progress *Progress  `json:"progress,omitempty"`
+	Error    *wireFault `json:"error,omitempty"`
+	Result   []T        `json:"result,omitempty"`
+	End      bool       `json:"end,omitempty"` // without it the answer was cut off
+}
+
+// stream runs work and sends its progress while it runs. Only the newest
+// progress of each account waits for a slow reader, so that neither the work
+// nor the memory depends on it.
+func stream[T any](w http.ResponseWriter, r *http.Request, work func(func(Progress)) ([]T, error)) {
+	rc := http.NewResponseController(w)
+	// The deadline for reading the request would end a long answer too: the
+	// server goes on reading to notice a client that went away.
+	_ = rc.SetReadDeadline(time.Time{})
+	w.Header().Set("Content-Type", "application/jsonl")
+	enc := json.NewEncoder(w)
+	send := func(line streamed[T]) error {
+		_ = rc.SetWriteDeadline(time.Now().Add(writeTimeout))
+		if err := enc.Encode(line); err != nil {
+			return err
+		}
+		return rc.Flush()
+	}
+	pending := newLatest()
+	result, err := func() ([]T, error) {
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		defer pending.close()
+		wg.Go(func() {
+			for p := range pending.all() {
+				if send(streamed[T]{Progress: &p}) != nil {
+					return // the client went away, which ends the context of work
+				}
+			}
+		})
+		return work(pending.put)
+	}()
+	_ = send(streamed[T]{Result: result, Error: toWire(err), End: true}) // see answer
+}
+
+// wireFault is a fault on its way through the socket.
+type wireFault struct {
+	Kind string `json:"kind"`
+	Text string `json:"text"`
+	Hint string `json:"hint,omitempty"`
+}
+
+func toWire(err error) *wireFault {
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, context.Canceled) {
+		err = fault.New(fault.Temporary, "the agent is stopping", "start it again and repeat the command")
+	}
+	return &wireFault{Kind: fault.KindOf(err).String(), Text: err.Error(), Hint: fault.Hint(err)}
+}
+
+func (f *wireFault) err() error {
+	if f == nil {
+		return nil
+	}
+	for k := fault.Internal; k <= fault.Denied; k++ {
+		if k.String() == f.Kind {
+			return fault.New(k, f.Text, f.Hint)
+		}
+	}
+	return fault.New(fault.Internal, f.Text, f.Hint)
+}
+
+func decode(w http.ResponseWriter, r *http.Request, into any) bool {
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxRequest))
+	if err == nil {
+		err = json.Unmarshal(body, into)
+	}
+	if err != nil {
+		answer(w, nil, fault.Wrap(err, fault.Protocol, "the request could not be read", ""))
+	}
+	return err == nil
+}
+
+func answer(w http.ResponseWriter, body any, err error) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout))
+	w.Header().Set("Content-Type", "application/json")
+	if err != nil {
+		w.WriteHeader(http.StatusUnprocessableEntity)
+		body = toWire(err)
+	}
+	_ = json.NewEncoder(w).Encode(body) // a client that went away needs no answer
+}
