@@ -1,0 +1,96 @@
+package rig
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/popbridge/popbridge/internal/testkit"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestDovecotServesWhatWasPut(t *testing.T) {
+	Need(t, "dovecot")
+	ca := testkit.CA(t)
+	d, err := StartDovecot(t.Context(), ca.CertFile, ca.KeyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := d.Stop(); err != nil {
+			t.Error(err)
+		}
+	}()
+	var want [][]byte
+	for n := range 30 {
+		want = append(want, testkit.Message(n))
+	}
+	if err := d.Put("ann", want[:20]...); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Put("ann", want[20:]...); err != nil {
+		t.Fatal(err)
+	}
+	got, err := Retrieve(Addr(d.POP3), "ann")
+	if err != nil {
+		t.Fatalf("%v\n%s", err, d.Log())
+	}
+	if len(got) != len(want) {
+		t.Fatalf("got %d messages, want %d", len(got), len(want))
+	}
+	for i := range want {
+		if !bytes.Equal(got[i], want[i]) {
+			t.Errorf("message %d came back different", i)
+		}
+	}
+	if n, err := d.Count("ann"); err != nil || n != len(want) {
+		t.Errorf("%d messages on disk, want %d; %v", n, len(want), err)
+	}
+}
+
+func TestLinkTakesARoundTrip(t *testing.T) {
+	echo, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer echo.Close()
+	go func() {
+		conn, err := echo.Accept()
+		if err == nil {
+			_, _ = io.Copy(conn, conn)
+			_ = conn.Close()
+		}
+	}()
+	const rtt = 40 * time.Millisecond
+	link, err := StartLink(echo.Addr().(*net.TCPAddr).Port, rtt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer link.Close()
+	conn, err := net.Dial("tcp", Addr(link.Port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	if _, err := io.WriteString(conn, "hello"); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	got, err := io.ReadAll(conn)
+	if err != nil || string(got) != "hello" {
+		t.Fatalf("got %q, %v", got, err)
+	}
+	if took := time.Since(start); took < rtt {
+		t.Errorf("the round trip took %v, less than %v", took, rtt)
+	}
+	if err := conn.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
