@@ -1,0 +1,170 @@
+// Package config reads popbridge's configuration: one TOML file, whose keys
+// are fixed (see Example).
+//
+// Load reports everything that is wrong with a file at once, each problem with
+// its line, key and a hint, and hands out a Config in which every default is
+// filled in, every path is absolute and every value has been checked: nobody
+// behind it has to doubt one. A Config is a snapshot. It is never changed after
+// Load returned it, may be shared freely, and its slices must not be written
+// to. Watch hands over a new snapshot when the file changes.
+//
+// The file never holds a password, only where one is to be found (PasswordSource);
+// package internal/secret fetches it. Other files that the configuration names
+// (password files, certificates) are not opened here: they may come and go
+// while the configuration stays the same.
+//
+// Only this package knows TOML and fsnotify.
+package config
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Version is the newest version of the file format that this program knows.
+const Version = 1
+
+// Config is a checked configuration file. It is immutable.
+type Config struct {
+	Version  int
+	Path     string // the file it was read from, absolute
+	DataDir  string // absolute
+	IMAP     IMAP
+	Log      Log
+	Accounts []Account // in file order; names differ in more than case
+
+	warnings []Problem
+	sum      [sha256.Size]byte // of the bytes it was read from
+}
+
+// Security is how a connection is protected.
+type Security string
+
+// The values of the keys account.tls (the first three, None last) and imap.tls
+// (Off instead of None).
+const (
+	Implicit Security = "implicit" // TLS from the first byte
+	StartTLS Security = "starttls" // TLS after STLS or STARTTLS
+	None     Security = "none"     // account.tls: in the clear
+	Off      Security = "off"      // imap.tls: in the clear, loopback only
+)
+
+// IMAP is where mail clients connect.
+type IMAP struct {
+	Listen []string // "host:port", at least one, all of them loopback; port 0 takes a free one
+	TLS    Security // StartTLS, Implicit or Off
+}
+
+// Log says how much is logged and in which form.
+type Log struct {
+	Level  string // "trace", "debug", "info", "warn" or "error"
+	Format string // "auto", "console" or "json"
+}
+
+// Auth is the way an account logs in.
+type Auth string
+
+// The values of the key account.auth.
+const (
+	AuthPassword Auth = "password" // the strongest mechanism that the server offers
+	AuthOAuth2   Auth = "oauth2"   // the secret is an access token
+	AuthAPOP     Auth = "apop"     // RFC 1939 section 7, for servers with nothing better
+)
+
+// Account is one POP3 mailbox and where its mail goes.
+type Account struct {
+	Name           string
+	Host           string // lower case, ASCII; or an IP address without brackets
+	Port           int    // 1 to 65535
+	TLS            Security
+	Username       string
+	Password       PasswordSource
+	Auth           Auth
+	CAFile         string // absolute; empty: the system's own authorities
+	PollEvery      time.Duration
+	Keep           KeepOnServer
+	User           string // the local IMAP login; safe as a folder name on every system
+	Folder         string // UTF-8, parts separated by '/'; INBOX in upper case
+	MaxMessageSize int64  // bytes
+}
+
+// PasswordSource says where the secret of an account is. At most one of its
+// fields is set; when none is, the secret is in the keychain of the operating
+// system, under KeychainService and Account.KeychainItem.
+type PasswordSource struct {
+	File    string   // absolute
+	Command []string // program and arguments; the first line it prints is the secret
+}
+
+// InKeychain reports whether the secret is in the keychain.
+func (p PasswordSource) InKeychain() bool { return p.File == "" && len(p.Command) == 0 }
+
+// KeychainService is the service name of every secret in the keychain.
+const KeychainService = "popbridge"
+
+// KeychainItem names the account's secret in the keychain. It holds the host,
+// so that an account which is pointed at another host never sends it the
+// password of the first.
+func (a Account) KeychainItem() string { return a.Username + "@" + a.Host }
+
+// KeepOnServer is how long a message stays on the POP server after it is
+// stored here: KeepForever, KeepNever or a number of days.
+type KeepOnServer time.Duration
+
+// The two ends of KeepOnServer; everything else is positive whole days.
+const (
+	KeepForever KeepOnServer = -1
+	KeepNever   KeepOnServer = 0
+)
+
+const day = 24 * time.Hour
+
+// String returns the value as the file has it: "forever", "never" or "30d".
+func (k KeepOnServer) String() string {
+	switch k {
+	case KeepForever:
+		return "forever"
+	case KeepNever:
+		return "never"
+	}
+	return fmt.Sprintf("%dd", time.Duration(k)/day)
+}
+
+// Equal reports whether both accounts are the same in everything, so that a
+// runner for one of them can go on for the other.
+func (a Account) Equal(b Account) bool {
+	if !slices.Equal(a.Password.Command, b.Password.Command) {
+		return false
+	}
+	a.Password.Command, b.Password.Command = nil, nil
+	return a.Name == b.Name && a.Host == b.Host && a.Port == b.Port && a.TLS == b.TLS &&
+		a.Username == b.Username && a.Password.File == b.Password.File && a.Auth == b.Auth &&
+		a.CAFile == b.CAFile && a.PollEvery == b.PollEvery && a.Keep == b.Keep &&
+		a.User == b.User && a.Folder == b.Folder && a.MaxMessageSize == b.MaxMessageSize
+}
+
+// Account returns the account of that name, in any case.
+func (c *Config) Account(name string) (Account, bool) {
+	i := slices.IndexFunc(c.Accounts, func(a Account) bool { return strings.EqualFold(a.Name, name) })
+	if i < 0 {
+		return Account{}, false
+	}
+	return c.Accounts[i], true
+}
+
+// Users returns the local IMAP logins, each once, in the order of the file.
+func (c *Config) Users() []string {
+	var users []string
+	for _, a := range c.Accounts {
+		if !slices.Contains(users, a.User) {
+			users = append(users, a.User)
+		}
+	}
+	return users
+}
+
+// Warnings returns what is allowed but should be known, in file order.
+func (c *Config) Warnings() []Problem { return slices.Clone(c.warnings) }

@@ -1,0 +1,263 @@
+package config
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/popbridge/popbridge/internal/fault"
+)
+
+// Load reads and checks a file. What is wrong in it comes as *Errors; a file
+// that cannot be read is a fault of kind Config, too, and errors.Is tells a
+// missing one (fs.ErrNotExist).
+func Load(path string) (*Config, error) {
+	data, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(path, data)
+}
+
+// Parse is Load for a file whose content is at hand. The path says where
+// relative paths start; nothing is read.
+func Parse(path string, data []byte) (*Config, error) {
+	return thisSystem().parse(path, data)
+}
+
+func readFile(path string) ([]byte, error) {
+	if path == "" {
+		return nil, fault.New(fault.Config, "no config file is named, and this user has no home folder to look in", "name one with --config FILE")
+	}
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fault.Wrap(err, fault.Config, "there is no config file "+path, "create it with popbridge setup, or name another one with --config FILE")
+	}
+	if err != nil {
+		return nil, fault.Wrap(err, fault.Config, "the config file cannot be opened", "look at its permissions")
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, fault.Wrap(err, fault.Config, "the config file cannot be read", "it must be a plain file: "+path)
+	}
+	return data, nil
+}
+
+func (s system) parse(path string, data []byte) (*Config, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fault.Wrap(err, fault.Config, "the path of the config file cannot be made absolute", "name the whole path with --config")
+	}
+	doc, problem := parse(data)
+	if problem != nil {
+		return nil, &Errors{File: path, Problems: []Problem{*problem}}
+	}
+	r := &reader{system: s, dir: filepath.Dir(abs), cfg: &Config{Path: abs, sum: sha256.Sum256(data)}}
+	r.root(doc.table())
+	if len(doc.problems) > 0 {
+		sortProblems(doc.problems)
+		return nil, &Errors{File: path, Problems: doc.problems}
+	}
+	sortProblems(r.cfg.warnings)
+	return r.cfg, nil
+}
+
+// reader fills a Config from a document.
+type reader struct {
+	system
+	dir string // of the file
+	cfg *Config
+}
+
+func (r *reader) root(t *table) {
+	r.cfg.Version = Version
+	if v, ok := take[int64](t, "version", "a whole number: version = 1"); ok && v != Version {
+		if v > Version {
+			// Whatever else is in the file, it cannot be judged.
+			t.doc.problems = nil
+			t.report("version", &mistake{fmt.Sprintf("the file has version %d, this program knows %d", v, Version), "update popbridge"})
+			return
+		}
+		t.report("version", &mistake{fmt.Sprintf("there is no version %d", v), "must be 1"})
+	}
+	t.unknown()
+	r.cfg.DataDir = r.dataDirOf(t)
+	r.cfg.IMAP = readIMAP(t.sub("imap"))
+	r.cfg.Log = readLog(t.sub("log"))
+	var seen accountsSeen
+	for _, sub := range t.subs("account") {
+		a := r.account(sub)
+		seen.check(sub, a)
+		r.cfg.Accounts = append(r.cfg.Accounts, a)
+	}
+	if !t.has("account") {
+		r.warn(t, "account", &mistake{"there is no account: no mail will be fetched", "add one below a line [[account]]"})
+	}
+}
+
+func (r *reader) warn(t *table, key string, m *mistake) {
+	r.cfg.warnings = append(r.cfg.warnings, Problem{t.lineOf(key), joinKey(t.path, key), m.text, m.hint})
+}
+
+// path reads a key that names a file or folder.
+func (r *reader) path(t *table, key, def string) string {
+	return text(t, key, def, "a path in quotes", func(s string) (string, *mistake) {
+		if s == "" {
+			return "", &mistake{"the path is empty", "write a path or delete the line"}
+		}
+		return r.resolve(r.dir, s)
+	})
+}
+
+func (r *reader) dataDirOf(t *table) string {
+	dir := r.path(t, "data_dir", r.dataDir())
+	if dir == "" {
+		t.report("data_dir", &mistake{"there is no default for it: the home folder of this user is not known", `set data_dir = "FOLDER"`})
+	}
+	return dir
+}
+
+func readIMAP(t *table) IMAP {
+	t.unknown()
+	imap := IMAP{TLS: oneOf(t, "tls", StartTLS, Implicit, Off)}
+	const want = `a list of addresses: ["127.0.0.1:1143"]`
+	if !t.has("listen") {
+		imap.Listen = []string{"127.0.0.1:1143"}
+		return imap
+	}
+	values, ok := take[[]any](t, "listen", want)
+	if ok && len(values) == 0 {
+		t.report("listen", &mistake{"the list is empty: no mail client could connect", "must be " + want})
+	}
+	for _, v := range values {
+		s, ok := v.(string)
+		if !ok {
+			t.report("listen", &mistake{"an element is " + typeName(v), "must be " + want})
+			continue
+		}
+		address, m := readListen(s)
+		if m == nil && containsAddress(imap.Listen, address) {
+			m = &mistake{quote(s) + " is listed twice", "keep one of the two"}
+		}
+		if m != nil {
+			t.report("listen", m)
+			continue
+		}
+		imap.Listen = append(imap.Listen, address)
+	}
+	return imap
+}
+
+func readLog(t *table) Log {
+	t.unknown()
+	return Log{
+		Level:  oneOf(t, "level", "info", "trace", "debug", "warn", "error"),
+		Format: oneOf(t, "format", "auto", "console", "json"),
+	}
+}
+
+// The defaults and limits of an account.
+const (
+	defaultPoll        = 5 * time.Minute
+	minPoll            = time.Second
+	hastyPoll          = 30 * time.Second // below it there is a warning
+	maxPoll            = 7 * day
+	defaultUser        = "me" // not the system's user name: the same file must mean the same under a service
+	defaultFolder      = "INBOX"
+	defaultMessageSize = 200 * 1000 * 1000
+)
+
+func (r *reader) account(t *table) Account {
+	t.unknown()
+	t.required("name", `give the account a short name: name = "home"`)
+	t.required("host", `name the POP3 server: host = "pop.example.com"`)
+	t.required("username", `the name to log in with: username = "ann@example.com"`)
+	a := Account{
+		Name:     text(t, "name", "", "text in quotes", readID),
+		Host:     text(t, "host", "", "text in quotes", readHost),
+		TLS:      oneOf(t, "tls", Implicit, StartTLS, None),
+		Username: text(t, "username", "", "text in quotes", readUsername),
+		Password: r.password(t),
+		Auth:     oneOf(t, "auth", AuthPassword, AuthOAuth2, AuthAPOP),
+		CAFile:   r.path(t, "ca_file", ""),
+		PollEvery: text(t, "poll_every", defaultPoll, `a duration in quotes, such as "5m"`, func(s string) (time.Duration, *mistake) {
+			return readDuration(s, minPoll, maxPoll)
+		}),
+		Keep:           text(t, "keep_on_server", KeepForever, keepValues, readKeep),
+		User:           text(t, "user", defaultUser, "text in quotes", readID),
+		Folder:         text(t, "folder", defaultFolder, "text in quotes", readFolder),
+		MaxMessageSize: text(t, "max_message_size", defaultMessageSize, `a size in quotes, such as "200MB"`, readSize),
+	}
+	a.Port = readPort(t, a.TLS)
+	if a.TLS == None && a.Host != "" && !isLoopback(a.Host) {
+		r.warn(t, "tls", &mistake{"password and mail of account " + a.Name + " go over the network unencrypted", `use tls = "implicit" or "starttls" if the server has it`})
+	}
+	if a.PollEvery < hastyPoll {
+		r.warn(t, "poll_every", &mistake{"many servers lock out whoever asks so often", "use 1m or more"})
+	}
+	return a
+}
+
+func readPort(t *table, tls Security) int {
+	port, ok := take[int64](t, "port", "a whole number without quotes")
+	switch {
+	case !ok && tls == Implicit:
+		return 995
+	case !ok:
+		return 110
+	case port < 1 || port > 65535:
+		t.report("port", &mistake{fmt.Sprintf("%d is not a port (1 to 65535)", port), "995 is usual with implicit TLS, 110 otherwise"})
+		return 0
+	}
+	return int(port)
+}
+
+func (r *reader) password(t *table) PasswordSource {
+	const want = `a list: ["pass", "show", "home"]`
+	src := PasswordSource{File: r.path(t, "password_file", "")}
+	words, isList := take[[]any](t, "password_command", want)
+	for _, w := range words {
+		s, ok := w.(string)
+		if !ok || strings.ContainsRune(s, 0) {
+			t.report("password_command", &mistake{"an element is not text that could be an argument", "must be " + want})
+			return PasswordSource{}
+		}
+		src.Command = append(src.Command, s)
+	}
+	switch {
+	case isList && (len(src.Command) == 0 || src.Command[0] == ""):
+		t.report("password_command", &mistake{"no program is named", "must be " + want})
+	case t.has("password_file") && t.has("password_command"):
+		t.report("password_command", &mistake{"password_file is set as well", "keep one of the two"})
+	}
+	return src
+}
+
+// accountsSeen finds what two accounts may not share.
+type accountsSeen struct {
+	names, users, boxes map[string]string // what was seen -> the account, or the way it was written
+}
+
+func (s *accountsSeen) check(t *table, a Account) {
+	if s.names == nil {
+		s.names, s.users, s.boxes = map[string]string{}, map[string]string{}, map[string]string{}
+	}
+	if first, twice := s.names[strings.ToLower(a.Name)]; twice && a.Name != "" {
+		t.report("name", &mistake{fmt.Sprintf("%s is the name of another account, %s", quote(a.Name), first), "names must differ in more than upper and lower case"})
+	}
+	if first, twice := s.users[strings.ToLower(a.User)]; twice && first != a.User {
+		t.report("user", &mistake{fmt.Sprintf("%s and %s differ only in case", quote(a.User), quote(first)), "write it the same way in both accounts, or choose another name"})
+	}
+	box := fmt.Sprintf("%s\x00%s\x00%d", a.Username, a.Host, a.Port)
+	if first, twice := s.boxes[box]; twice && a.Host != "" && a.Username != "" && a.Port > 0 {
+		t.report("host", &mistake{"this is the same mailbox as that of " + first, "a POP3 mailbox allows one session at a time: delete one of the two accounts"})
+	}
+	s.names[strings.ToLower(a.Name)], s.users[strings.ToLower(a.User)], s.boxes[box] = t.path, a.User, t.path
+}

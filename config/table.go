@@ -1,0 +1,214 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/popbridge/popbridge/internal/fault"
+)
+
+func quote(s string) string { return fault.Quote(s) }
+
+func (d *document) table() *table { return &table{doc: d, values: d.root} }
+
+// sub returns the named table, an empty one when it is absent or no table.
+func (t *table) sub(key string) *table {
+	values, _ := take[map[string]any](t, key, fmt.Sprintf("a table, written as a line [%s]", key))
+	return &table{doc: t.doc, kind: key, path: joinKey(t.path, key), line: t.lineOf(key), values: values}
+}
+
+// subs returns the elements of an array of tables.
+func (t *table) subs(key string) []*table {
+	want := fmt.Sprintf("a table with two brackets, [[%s]]", key)
+	elements, _ := take[[]any](t, key, want)
+	var subs []*table
+	for i, e := range elements {
+		path := fmt.Sprintf("%s[%d]", joinKey(t.path, key), i+1)
+		sub := &table{doc: t.doc, kind: key, path: path, line: t.doc.lines[path]}
+		var ok bool
+		if sub.values, ok = e.(map[string]any); !ok {
+			t.doc.problems = append(t.doc.problems, Problem{sub.line, path, "is " + typeName(e), "must be " + want})
+			continue
+		}
+		subs = append(subs, sub)
+	}
+	return subs
+}
+
+// lineOf returns the line of a key, or that of the table when it is absent.
+func (t *table) lineOf(key string) int {
+	if line := t.doc.lines[joinKey(t.path, key)]; line > 0 {
+		return line
+	}
+	return max(t.line, 1)
+}
+
+// report adds a problem with the value of a key.
+func (t *table) report(key string, m *mistake) {
+	t.doc.problems = append(t.doc.problems, Problem{t.lineOf(key), joinKey(t.path, key), m.text, m.hint})
+}
+
+func (t *table) has(key string) bool { _, ok := t.values[key]; return ok }
+
+// take returns the value of a key, and false when it is absent or, which is
+// reported, not of the type T. The value itself is not shown: what stands in
+// the wrong place may be a secret.
+func take[T any](t *table, key, want string) (T, bool) {
+	v, present := t.values[key]
+	got, ok := v.(T)
+	if present && !ok {
+		t.report(key, &mistake{"is " + typeName(v), "must be " + want})
+	}
+	return got, ok
+}
+
+func typeName(v any) string {
+	switch v.(type) {
+	case string:
+		return "text"
+	case int64:
+		return "a whole number"
+	case float64:
+		return "a number"
+	case bool:
+		return "true or false"
+	case []any:
+		return "a list"
+	case map[string]any:
+		return "a table"
+	}
+	return "a date or time"
+}
+
+// text reads a key whose value is text and has a meaning. A key that is absent
+// or wrong has the default.
+func text[T any](t *table, key string, def T, want string, read func(string) (T, *mistake)) T {
+	s, ok := take[string](t, key, want)
+	if !ok {
+		return def
+	}
+	v, m := read(s)
+	if m != nil {
+		t.report(key, m)
+		return def
+	}
+	return v
+}
+
+// required reports a key that is absent.
+func (t *table) required(key, hint string) {
+	if !t.has(key) {
+		t.report(key, &mistake{"is missing", hint})
+	}
+}
+
+// oneOf reads a key that has a few possible values, the first of which is the
+// default.
+func oneOf[T ~string](t *table, key string, values ...T) T {
+	return text(t, key, values[0], list(values), func(s string) (T, *mistake) {
+		if slices.Contains(values, T(s)) {
+			return T(s), nil
+		}
+		return "", &mistake{quote(s) + " is not known here", "must be " + list(values)}
+	})
+}
+
+func list[T ~string](values []T) string {
+	quoted := make([]string, len(values))
+	for i, v := range values {
+		quoted[i] = `"` + string(v) + `"`
+	}
+	last := len(quoted) - 1
+	return strings.Join(quoted[:last], ", ") + " or " + quoted[last]
+}
+
+// unknown reports every key that the schema does not have.
+func (t *table) unknown() {
+	for key := range t.values {
+		if slices.Contains(schema[t.kind], key) {
+			continue
+		}
+		if isSecretKey(key) {
+			t.report(key, secretMistake)
+			continue
+		}
+		t.report(key, &mistake{"this key is not known", t.suggest(key)})
+	}
+}
+
+// suggest names the key that was probably meant.
+func (t *table) suggest(key string) string {
+	if near := nearest(key, schema[t.kind]); near != "" {
+		return "did you mean " + near + "?"
+	}
+	for _, kind := range []string{"imap", "log", "account", ""} {
+		if kind == t.kind || !slices.Contains(schema[kind], strings.ToLower(key)) {
+			continue
+		}
+		switch kind {
+		case "":
+			return "it belongs at the top of the file, before the first table"
+		case "account":
+			return "it belongs to an account, below a line [[account]]"
+		}
+		return fmt.Sprintf("it belongs below a line [%s]", kind)
+	}
+	if t.kind == "" {
+		return "known here: " + strings.Join(schema[t.kind], ", ")
+	}
+	return fmt.Sprintf("known in %s: %s", t.kind, strings.Join(schema[t.kind], ", "))
+}
+
+var secretMistake = &mistake{
+	"a secret may not stand in this file",
+	`write it into a file that only you can read and set password_file = "FILE", or set password_command = ["COMMAND", "ARGUMENT"], or leave both out and keep it in the system's keychain`,
+}
+
+// isSecretKey reports whether the value of an unknown key is probably a secret.
+func isSecretKey(key string) bool {
+	key = strings.ToLower(strings.ReplaceAll(key, "-", "_"))
+	if nearest(key, schema["account"]) != "" && key != "password" {
+		return false // a misspelt password_file
+	}
+	return slices.Contains([]string{"pass", "pwd", "pw", "apikey", "api_key"}, key) ||
+		strings.Contains(key, "passw") || strings.Contains(key, "secret") || strings.Contains(key, "token")
+}
+
+// nearest returns the candidate that key is a misspelling of, or "".
+func nearest(key string, candidates []string) string {
+	best, bestDistance := "", 1+max(1, len(key)/3)
+	for _, c := range candidates {
+		if d := distance(strings.ToLower(key), c); d < bestDistance {
+			best, bestDistance = c, d
+		}
+	}
+	return best
+}
+
+// distance is the number of letters to insert, delete, replace or swap with
+// their neighbour to make b of a (optimal string alignment).
+func distance(a, b string) int {
+	if len(a) > 64 {
+		return len(a) // no key is that long
+	}
+	before, above, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range above {
+		above[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			row[j] = min(above[j]+1, row[j-1]+1, above[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+		}
+		before, above, row = above, row, before
+	}
+	return above[len(b)]
+}

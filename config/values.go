@@ -1,0 +1,200 @@
+package config
+
+import (
+	"fmt"
+	"math"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"golang.org/x/net/idna"
+)
+
+// readID reads the name of an account or local user. It becomes the name of a
+// folder and an argument of commands, on every system alike.
+func readID(s string) (string, *mistake) {
+	const hint = "use 1 to 64 letters (a to z), digits and . _ - @ +"
+	bad := strings.IndexFunc(s, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-@+", r))
+	})
+	base, _, _ := strings.Cut(strings.ToUpper(s), ".")
+	switch {
+	case s == "":
+		return "", &mistake{"the name is empty", hint}
+	case len(s) > 64:
+		return "", &mistake{"the name is too long", hint}
+	case bad >= 0:
+		return "", &mistake{fmt.Sprintf("%s contains %s", quote(s), quote(string([]rune(s[bad:])[0]))), hint}
+	case s[0] == '.' || s[0] == '-' || s[len(s)-1] == '.':
+		return "", &mistake{quote(s) + " starts with a dot or hyphen, or ends with a dot", hint}
+	case slices.Contains([]string{"CON", "PRN", "AUX", "NUL"}, base),
+		len(base) == 4 && (base[:3] == "COM" || base[:3] == "LPT") && base[3] >= '0' && base[3] <= '9':
+		return "", &mistake{quote(s) + " cannot be the name of a folder on Windows", "choose another name"}
+	}
+	return s, nil
+}
+
+// readHost reads a host name or an IP address.
+func readHost(s string) (string, *mistake) {
+	if addr, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(s, "["), "]")); err == nil {
+		return addr.String(), nil
+	}
+	host, port, err := net.SplitHostPort(s)
+	switch {
+	case s == "":
+		return "", &mistake{"the host is empty", `name the POP3 server: host = "pop.example.com"`}
+	case strings.Contains(s, "://"):
+		return "", &mistake{quote(s) + " is a URL", "write the name of the server only"}
+	case err == nil && port != "" && !strings.Contains(host, ":"):
+		return "", &mistake{quote(s) + " contains a port", fmt.Sprintf("write host = %s and port = %s", quote(host), quote(port))}
+	case strings.Contains(s, "@"):
+		return "", &mistake{quote(s) + " is a mail address, not a server", `name the POP3 server, such as host = "pop.example.com"`}
+	}
+	bad := &mistake{quote(s) + " is not the name of a server", `write a name such as "pop.example.com" or an IP address`}
+	name, err := idna.ToASCII(strings.ToLower(strings.TrimSuffix(s, "."))) // RFC 5891: names with umlauts
+	if err != nil || len(name) > 253 {
+		return "", bad
+	}
+	for label := range strings.SplitSeq(name, ".") {
+		ok := label != "" && len(label) <= 63 && label[0] != '-' && strings.IndexFunc(label, func(r rune) bool {
+			return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' || r == '_')
+		}) < 0
+		if !ok {
+			return "", bad
+		}
+	}
+	return name, nil
+}
+
+func isLoopback(host string) bool {
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return addr.Unmap().IsLoopback()
+	}
+	return strings.EqualFold(host, "localhost")
+}
+
+// readListen reads an address to listen on. Loopback only: a password protects
+// the mail, but whoever wants it reachable from elsewhere has to say so in a
+// way that does not exist yet.
+func readListen(s string) (string, *mistake) {
+	const form = `write it like "127.0.0.1:1143" or "[::1]:1143"`
+	host, port, err := net.SplitHostPort(s)
+	n, portErr := strconv.ParseUint(port, 10, 16)
+	switch {
+	case err != nil:
+		return "", &mistake{quote(s) + " is not an address with a port", form}
+	case portErr != nil:
+		return "", &mistake{fmt.Sprintf("%s is not a port (1 to 65535)", quote(port)), form}
+	case !isLoopback(host):
+		return "", &mistake{quote(s) + " is not on the loopback interface", "access from other machines is not available yet; use 127.0.0.1"}
+	}
+	return net.JoinHostPort(strings.ToLower(host), strconv.FormatUint(n, 10)), nil
+}
+
+// containsAddress reports whether address is in the list; with port 0 it never
+// is, each one gets a port of its own.
+func containsAddress(addresses []string, address string) bool {
+	return !strings.HasSuffix(address, ":0") && slices.Contains(addresses, address)
+}
+
+func readUsername(s string) (string, *mistake) {
+	switch {
+	case s == "":
+		return "", &mistake{"the user name is empty", "often it is the mail address"}
+	case strings.IndexFunc(s, unicode.IsControl) >= 0:
+		return "", &mistake{"the user name contains a control character", ""}
+	case len(s) > 255:
+		return "", &mistake{"the user name is longer than 255 bytes", ""}
+	}
+	return s, nil
+}
+
+// readDuration reads "30s", "5m", "1h30m" or a number of days, "2d".
+func readDuration(s string, low, high time.Duration) (time.Duration, *mistake) {
+	d, err := time.ParseDuration(s)
+	if days, isDays := strings.CutSuffix(s, "d"); isDays {
+		var n uint64
+		n, err = strconv.ParseUint(days, 10, 16)
+		d = time.Duration(n) * day
+	}
+	switch {
+	case err != nil:
+		return 0, &mistake{quote(s) + " is not a duration", `write a number with a unit: "30s", "5m", "1h" or "1d"`}
+	case d < low:
+		return 0, &mistake{quote(s) + " is too short", fmt.Sprintf("the least is %s; %q is usual", low, "5m")}
+	case d > high:
+		return 0, &mistake{quote(s) + " is too long", fmt.Sprintf("the most is %dd", high/day)}
+	}
+	return d, nil
+}
+
+const keepValues = `"forever", "never" or a number of days such as "30d"`
+
+// maxKeepDays is a hundred years: more is a mistake, and would overflow.
+const maxKeepDays = 36500
+
+func readKeep(s string) (KeepOnServer, *mistake) {
+	switch s {
+	case "forever":
+		return KeepForever, nil
+	case "never":
+		return KeepNever, nil
+	}
+	number, isDays := strings.CutSuffix(s, "d")
+	n, err := strconv.ParseUint(number, 10, 32)
+	switch {
+	case !isDays || err != nil:
+		return 0, &mistake{quote(s) + " is not known here", "must be " + keepValues}
+	case n == 0:
+		return 0, &mistake{quote(s) + " means never", `write "never": messages are deleted from the server once they are stored here`}
+	case n > maxKeepDays:
+		return 0, &mistake{quote(s) + " is longer than a hundred years", `write "forever"`}
+	}
+	return KeepOnServer(time.Duration(n) * day), nil
+}
+
+// readFolder reads the name of a mailbox. RFC 9051 section 5.1: INBOX is
+// case-insensitive; % and * would be wildcards in LIST.
+func readFolder(s string) (string, *mistake) {
+	const hint = `write a name such as "INBOX" or "Work/Lists"`
+	parts := strings.Split(s, "/")
+	switch {
+	case s == "":
+		return "", &mistake{"the folder is empty", hint}
+	case len(s) > 255:
+		return "", &mistake{"the folder's name is longer than 255 bytes", hint}
+	case slices.Contains(parts, ""):
+		return "", &mistake{quote(s) + " has an empty part", hint}
+	case strings.ContainsAny(s, "%*") || strings.IndexFunc(s, unicode.IsControl) >= 0:
+		return "", &mistake{quote(s) + " contains %, * or a control character", hint}
+	}
+	if strings.EqualFold(parts[0], "INBOX") {
+		parts[0] = "INBOX"
+	}
+	return strings.Join(parts, "/"), nil
+}
+
+// The limits of max_message_size. RFC822.SIZE has 32 bits with most clients.
+const (
+	minMessageSize = 1000
+	maxMessageSize = math.MaxUint32
+)
+
+// readSize reads a size in bytes: "200MB", "64KiB".
+func readSize(s string) (int64, *mistake) {
+	digits := strings.TrimRight(s, "BKMGikb ")
+	units := map[string]int64{"B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
+	unit, ok := units[strings.ToUpper(strings.TrimSpace(s[len(digits):]))]
+	n, err := strconv.ParseUint(digits, 10, 32)
+	switch {
+	case err != nil || !ok:
+		return 0, &mistake{quote(s) + " is not a size", `write a number with a unit: "500KB", "200MB" or "1GB"`}
+	case n > maxMessageSize/uint64(unit) || int64(n)*unit < minMessageSize:
+		return 0, &mistake{quote(s) + " is out of range", `it can be from "1KB" to "4GB"`}
+	}
+	return int64(n) * unit, nil
+}
