@@ -1,0 +1,224 @@
+package pop3
+
+import (
+	"context"
+	"crypto/md5"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/popbridge/popbridge/internal/fault"
+)
+
+// Method says what kind of secret there is.
+type Method uint8
+
+// The methods of logging in.
+const (
+	MethodPassword Method = iota // the strongest of SCRAM-SHA-256, CRAM-MD5, PLAIN, LOGIN, USER and PASS
+	MethodAPOP                   // only when asked for: MD5 of the greeting and the secret
+	MethodToken                  // OAuth 2.0 access token: OAUTHBEARER or XOAUTH2
+)
+
+// Credentials are what Login needs.
+type Credentials struct {
+	Username string
+	Secret   string // password or access token
+	Method   Method
+}
+
+// Login logs in with the strongest way the server offers and asks for the
+// capabilities again. When the server does not do a mechanism after all, the
+// next is tried; when it refuses the credentials, none.
+func (c *Client) Login(ctx context.Context, cred Credentials) error {
+	if strings.ContainsAny(cred.Username+cred.Secret, "\r\n\x00") || cred.Username == "" || cred.Secret == "" {
+		return fault.New(fault.Config, "the user name or the password is empty or contains a line end",
+			"check the user name and where the password comes from")
+	}
+	return c.run(ctx, func() error {
+		if !c.encrypted && c.cfg.Security != Plain { // Dial sees to it; this is the last door
+			return fault.New(fault.Internal, "refusing to send a password without TLS", "")
+		}
+		c.masked = append(c.masked, cred.Secret)
+		if err := c.authenticate(cred); err != nil {
+			return err
+		}
+		return c.capa()
+	})
+}
+
+func (c *Client) authenticate(cred Credentials) error {
+	switch cred.Method {
+	case MethodAPOP:
+		return c.apop(cred)
+	case MethodToken:
+		return c.token(cred)
+	}
+	for _, m := range passwordMechanisms(cred) {
+		if !c.caps.SASL(m.name) {
+			continue
+		}
+		err := c.exchange(m)
+		if _, ok := errors.AsType[*mechanismError](err); !ok {
+			return err
+		}
+		c.warn("%v", err)
+	}
+	return c.userPass(cred)
+}
+
+// token prefers OAUTHBEARER. Of a server without CAPA the older XOAUTH2 is the
+// likelier one.
+func (c *Client) token(cred Credentials) error {
+	var err error = fault.New(fault.Config, "the server offers no login by token",
+		`set auth = "password", if need be with an app password`)
+	for _, m := range tokenMechanisms(cred, c.cfg.Host, c.cfg.Port) {
+		if !c.caps.SASL(m.name) && (c.caps.Known() || m.name != "XOAUTH2") {
+			continue
+		}
+		err = c.exchange(m)
+		if _, ok := errors.AsType[*mechanismError](err); !ok {
+			return err
+		}
+		c.warn("%v", err)
+	}
+	return err
+}
+
+// userPass is RFC 1939 section 7.
+func (c *Client) userPass(cred Credentials) error {
+	if _, err := c.command("USER " + cred.Username); err != nil {
+		return c.loginError(err)
+	}
+	if err := c.sendSecret("PASS ", cred.Secret); err != nil {
+		return err
+	}
+	_, err := c.reply("PASS")
+	return c.loginError(err)
+}
+
+// apop is RFC 1939 section 7.
+func (c *Client) apop(cred Credentials) error {
+	if c.timestamp == "" {
+		return fault.New(fault.Config, "the server's greeting has no time stamp, so it does not do APOP", `set auth = "password"`)
+	}
+	sum := md5.Sum([]byte(c.timestamp + cred.Secret))
+	if err := c.sendSecret("APOP "+cred.Username+" ", hex.EncodeToString(sum[:])); err != nil {
+		return err
+	}
+	_, err := c.reply("APOP")
+	return c.loginError(err)
+}
+
+// mechanismError says that the server does not do a mechanism, and has not
+// judged the credentials: another may be tried.
+type mechanismError struct{ err error }
+
+func (e *mechanismError) Error() string { return e.err.Error() }
+func (e *mechanismError) Unwrap() error { return e.err }
+
+// maxSteps bounds the challenges of one exchange; SCRAM has three.
+const maxSteps = 8
+
+// exchange is the AUTH command (RFC 5034 section 4). The initial response is
+// never sent along with it: long tokens don't fit there, and Microsoft refuses
+// XOAUTH2 in one line.
+func (c *Client) exchange(m *mechanism) error {
+	command := "AUTH " + m.name
+	if err := c.send(command, command); err != nil {
+		return err
+	}
+	for step := range maxSteps {
+		challenge, done, err := c.challenge(command)
+		if err != nil {
+			return c.refusal(m, err, step)
+		}
+		if done {
+			if m.verify != nil {
+				return c.distrust(m.verify())
+			}
+			return nil
+		}
+		response, err := m.step(challenge)
+		if err != nil {
+			return c.cancel(command, err)
+		}
+		if err := c.sendSecret("", base64.StdEncoding.EncodeToString(response)); err != nil {
+			return err
+		}
+	}
+	return c.fail(fault.New(fault.Protocol, "the server asks without end in "+command, ""))
+}
+
+// refusal judges an -ERR within an exchange. Before anything but the name of
+// the mechanism was sent it can't be about the credentials; later it is, unless
+// it says otherwise.
+func (c *Client) refusal(m *mechanism, err error, step int) error {
+	reply, ok := errors.AsType[*ReplyError](err)
+	if !ok {
+		return err
+	}
+	meaning, known := reply.meaning()
+	if m.detail != "" && (!known || meaning.kind == fault.Auth) {
+		return fault.Wrap(err, fault.Auth, "the server refused the token: "+fault.Quote(m.detail), hintToken)
+	}
+	if step == 0 && (!known || meaning.kind == fault.Auth) || !known && reply.aboutMechanism() {
+		return &mechanismError{err}
+	}
+	return c.loginError(err)
+}
+
+// cancel gives up an exchange (RFC 5034 section 4: "*").
+func (c *Client) cancel(command string, cause error) error {
+	if errors.Is(cause, errServerUnproven) {
+		return c.distrust(cause)
+	}
+	if err := c.send("*", "*"); err != nil {
+		return err
+	}
+	if _, err := c.reply(command); !isReply(err) {
+		if err == nil {
+			err = c.fail(fault.New(fault.Protocol, "the server accepted a login that was given up", ""))
+		}
+		return err
+	}
+	return &mechanismError{fault.Wrap(cause, fault.Protocol, "the server's challenge in "+command+" makes no sense", "")}
+}
+
+// distrust ends the session with a server that could not prove that it knows
+// the password; it must not get to see it by another mechanism.
+func (c *Client) distrust(err error) error {
+	if err == nil {
+		return nil
+	}
+	return c.fail(fault.Wrap(err, fault.Auth, "the server could not prove that it knows the password",
+		"this may be another server than it says; check host and certificate"))
+}
+
+// challenge reads a continuation, or the status that ends the exchange.
+func (c *Client) challenge(command string) (challenge []byte, done bool, err error) {
+	line, err := c.statusLine()
+	if err != nil {
+		return nil, false, err
+	}
+	c.greeted = true
+	if _, ok := cutFold(line, "+OK"); ok {
+		return nil, true, nil
+	}
+	if text, ok := cutFold(line, "-ERR"); ok {
+		return nil, false, c.classify(newReplyError(command, c.mask(text)))
+	}
+	text, ok := strings.CutPrefix(line, "+")
+	if !ok {
+		return nil, false, c.fail(fault.New(fault.Protocol,
+			fmt.Sprintf("the server answered %s to %s", fault.Quote(c.mask(line)), command), ""))
+	}
+	text = strings.TrimSpace(text)
+	challenge, err = base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		challenge = []byte(text) // "+ Username:" in plain text is seen; most mechanisms don't read it
+	}
+	return challenge, false, nil
+}

@@ -1,0 +1,220 @@
+package pop3
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+
+	"github.com/popbridge/popbridge/internal/fault"
+)
+
+// What an -ERR may mean beyond its kind; find them with errors.Is.
+var (
+	ErrInUse        = errors.New("the mailbox is in use by another session")
+	ErrLoginDelay   = errors.New("the server wants more time between logins")
+	ErrSessionLimit = errors.New("the server wants no more requests in this session")
+)
+
+const (
+	hintToken = "sign in again to get a new token"
+	hintAuth  = "check the user name and the password; some providers want an app password or POP access switched on in their settings"
+	hintPorts = `port 995 goes with tls = "implicit", port 110 with tls = "starttls"`
+	hintHost  = "check host and port, and that this computer is online"
+	hintWait  = "it is tried again by itself"
+)
+
+// meaning is what a reply is known to mean.
+type meaning struct {
+	code  string   // RFC 2449, 3206 and 6856 response code, or
+	words []string // pieces of the text, all of them, in lower case
+	kind  fault.Kind
+	text  string
+	hint  string
+	is    error // one of the Err values
+}
+
+// meanings are tried in order, the first that fits counts. Words come before
+// the general codes: "[SYS/PERM] ... not enabled for POP access" says more
+// than its code.
+var meanings = []meaning{
+	{words: []string{"not enabled", "pop"}, kind: fault.Config, text: "the provider has POP access switched off", hint: "switch POP on in the settings of the provider's web mail"},
+	{words: []string{"pop", "disabled"}, kind: fault.Config, text: "the provider has POP access switched off", hint: "switch POP on in the settings of the provider's web mail"},
+	{words: []string{"plaintext authentication disallowed"}, kind: fault.Config, text: "the server takes passwords over TLS only", hint: `set tls = "implicit" or tls = "starttls"`},
+	{words: []string{"account", " locked"}, kind: fault.Auth, text: "the provider has locked the account", hint: "sign in at the provider's web page"},
+	{words: []string{"application-specific password"}, kind: fault.Auth, text: "the provider wants an app password", hint: "make an app password in the provider's security settings and use it here"},
+	{words: []string{"web browser"}, kind: fault.Auth, text: "the provider wants a login by web browser first", hint: "sign in at the provider's web page once, then try again"},
+
+	{code: "IN-USE", kind: fault.Temporary, text: ErrInUse.Error(), hint: hintWait, is: ErrInUse},
+	{code: "LOGIN-DELAY", kind: fault.Temporary, text: ErrLoginDelay.Error(), hint: "set a longer poll_every", is: ErrLoginDelay},
+	{code: "SYS/TEMP", kind: fault.Temporary, text: "the server has a temporary problem", hint: hintWait},
+	{code: "SYS/PERM", kind: fault.Config, text: "the server has a problem that does not go away by itself", hint: "ask the provider"},
+	{code: "AUTH", kind: fault.Auth, text: "user name or password refused", hint: hintAuth},
+	{code: "UTF8", kind: fault.Protocol, text: "the server gives this message to UTF-8 clients only"},
+
+	{words: []string{"download exceed"}, kind: fault.Temporary, text: ErrSessionLimit.Error(), is: ErrSessionLimit},
+	{words: []string{"session", "limit"}, kind: fault.Temporary, text: ErrSessionLimit.Error(), is: ErrSessionLimit},
+	{words: []string{"exceed", "messages"}, kind: fault.Temporary, text: ErrSessionLimit.Error(), is: ErrSessionLimit},
+	{words: []string{"duplicate login"}, kind: fault.Temporary, text: ErrInUse.Error(), hint: hintWait, is: ErrInUse},
+	{words: []string{"in use"}, kind: fault.Temporary, text: ErrInUse.Error(), hint: hintWait, is: ErrInUse},
+	{words: []string{"already", " locked"}, kind: fault.Temporary, text: ErrInUse.Error(), hint: hintWait, is: ErrInUse},
+	{words: []string{" lock", "maildrop"}, kind: fault.Temporary, text: ErrInUse.Error(), hint: hintWait, is: ErrInUse},
+	{words: []string{" lock", "mailbox"}, kind: fault.Temporary, text: ErrInUse.Error(), hint: hintWait, is: ErrInUse},
+	{words: []string{"login", "too frequent"}, kind: fault.Temporary, text: ErrLoginDelay.Error(), hint: "set a longer poll_every", is: ErrLoginDelay},
+	{words: []string{"minimum", "interval"}, kind: fault.Temporary, text: ErrLoginDelay.Error(), hint: "set a longer poll_every", is: ErrLoginDelay},
+	{words: []string{"too many"}, kind: fault.Temporary, text: "the server is busy", hint: hintWait},
+	{words: []string{"try again"}, kind: fault.Temporary, text: "the server has a temporary problem", hint: hintWait},
+	{words: []string{"try later"}, kind: fault.Temporary, text: "the server has a temporary problem", hint: hintWait},
+	{words: []string{"temporar"}, kind: fault.Temporary, text: "the server has a temporary problem", hint: hintWait},
+	{words: []string{"unavailable"}, kind: fault.Temporary, text: "the server has a temporary problem", hint: hintWait},
+	{words: []string{"system error"}, kind: fault.Temporary, text: "the server has a temporary problem", hint: hintWait},
+	{words: []string{"internal error"}, kind: fault.Temporary, text: "the server has a temporary problem", hint: hintWait},
+	{words: []string{"timeout"}, kind: fault.Temporary, text: "the server has a temporary problem", hint: hintWait},
+}
+
+func (e *ReplyError) meaning() (meaning, bool) {
+	text := strings.ToLower(e.Text)
+	for _, m := range meanings {
+		if m.code != "" {
+			// RFC 2449 section 8: levels may follow, as in SYS/TEMP/DISK.
+			if e.Code == m.code || strings.HasPrefix(e.Code, m.code+"/") {
+				return m, true
+			}
+			continue
+		}
+		found := true
+		for _, word := range m.words {
+			found = found && strings.Contains(text, word)
+		}
+		// A code that says "wrong password" is not turned into a pause by words.
+		if found && (e.Code != "AUTH" || m.kind != fault.Temporary) {
+			return m, true
+		}
+	}
+	return meaning{}, false
+}
+
+// Is makes errors.Is find ErrInUse, ErrLoginDelay and ErrSessionLimit.
+func (e *ReplyError) Is(target error) bool {
+	m, _ := e.meaning()
+	return m.is != nil && m.is == target
+}
+
+func (e *ReplyError) temporary() bool {
+	m, _ := e.meaning()
+	return m.kind == fault.Temporary
+}
+
+// aboutMechanism reports whether the words are about the way of logging in
+// rather than about the credentials.
+func (e *ReplyError) aboutMechanism() bool {
+	text := strings.ToLower(e.Text)
+	for _, word := range []string{"mechanism", "authentication type", "auth type", "not supported", "unsupported", "unknown command", "unrecognized", "not implemented", "protocol error", "syntax"} {
+		if strings.Contains(text, word) {
+			return true
+		}
+	}
+	return false
+}
+
+// loginError classifies an -ERR that nothing else explains as a refusal of the
+// credentials.
+func (c *Client) loginError(err error) error {
+	reply, ok := errors.AsType[*ReplyError](err)
+	if !ok {
+		return err
+	}
+	if _, known := reply.meaning(); known {
+		return err
+	}
+	return fault.Wrap(reply, fault.Auth, "user name or password refused", hintAuth)
+}
+
+// classify makes the fault of an error in an open session.
+func (c *Client) classify(err error) error {
+	if _, ok := errors.AsType[*fault.Error](err); ok {
+		return err
+	}
+	if reply, ok := errors.AsType[*ReplyError](err); ok {
+		return reply.classified()
+	}
+	if hs, ok := errors.AsType[*handshakeError](err); ok {
+		return c.classifyTLS(hs.error)
+	}
+	_, greeting := errors.AsType[*greetingError](err)
+	_, body := errors.AsType[*bodyError](err)
+	timeout := errors.Is(err, os.ErrDeadlineExceeded)
+	switch {
+	case greeting && timeout && c.cfg.Port == 995 && c.cfg.Security != Implicit:
+		return fault.Wrap(err, fault.Config, "the server at port 995 does not speak without TLS", hintPorts)
+	case greeting && timeout:
+		return fault.Wrap(err, fault.Temporary, "the server accepted the connection but does not greet", hintHost)
+	case timeout && body:
+		return fault.Wrap(err, fault.Temporary, "the server stopped in the middle of a message", hintWait)
+	case timeout:
+		return fault.Wrap(err, fault.Temporary, "the server does not answer", hintWait)
+	case errors.Is(err, io.ErrUnexpectedEOF) && body:
+		return fault.Wrap(err, fault.Temporary, "the server closed the connection in the middle of a message", hintWait)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return fault.Wrap(err, fault.Temporary, "the server closed the connection", hintWait)
+	}
+	return fault.Wrap(err, fault.Temporary, "the connection was lost", hintWait)
+}
+
+func (e *ReplyError) classified() error {
+	if m, ok := e.meaning(); ok {
+		return fault.Wrap(e, m.kind, m.text, m.hint)
+	}
+	return fault.Wrap(e, fault.Temporary, "the server refused a command", "")
+}
+
+// classifyDial makes the fault of a connection that did not come about.
+func classifyDial(cfg Config, err error) error {
+	if dns, ok := errors.AsType[*net.DNSError](err); ok {
+		kind := fault.Temporary
+		if dns.IsNotFound {
+			kind = fault.Config
+		}
+		return fault.Wrap(err, kind, fmt.Sprintf("the server name %s was not found", fault.Quote(cfg.Host)), hintHost)
+	}
+	text := fmt.Sprintf("no connection to %s", cfg.addr())
+	if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() {
+		text = fmt.Sprintf("%s does not answer", cfg.addr())
+	}
+	return fault.Wrap(err, fault.Temporary, text, hintHost+"; "+hintPorts)
+}
+
+func (c *Client) classifyTLS(err error) error {
+	host := fault.Quote(c.cfg.Host)
+	if e, ok := errors.AsType[x509.HostnameError](err); ok {
+		names := strings.Join(e.Certificate.DNSNames, ", ")
+		return fault.Wrap(err, fault.Config, "the certificate is not for "+host,
+			"set host to the name the provider gives; the certificate is for "+fault.Quote(names))
+	}
+	if e, ok := errors.AsType[x509.CertificateInvalidError](err); ok && e.Reason == x509.Expired {
+		return fault.Wrap(err, fault.Config, "the certificate of "+host+" is not valid at this date",
+			"check this computer's clock; otherwise the provider has to renew the certificate")
+	}
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return fault.Wrap(err, fault.Config, "the certificate of "+host+" is signed by nobody this computer trusts",
+			"check host; with a certificate of the provider's own authority, set ca_file")
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return fault.Wrap(err, fault.Config, "the certificate of "+host+" was refused", "check host; ask the provider")
+	}
+	if e, ok := errors.AsType[tls.RecordHeaderError](err); ok && c.cfg.Security == Implicit {
+		return fault.Wrap(e, fault.Config, fmt.Sprintf("the server does not speak TLS at port %d", c.cfg.Port),
+			`set tls = "starttls", or port = 995`)
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return fault.Wrap(err, fault.Temporary, "the TLS handshake got no answer", hintHost+"; "+hintPorts)
+	}
+	if _, ok := errors.AsType[tls.AlertError](err); ok {
+		return fault.Wrap(err, fault.Config, "the server refused the TLS handshake", "its TLS may be too old; ask the provider")
+	}
+	return fault.Wrap(err, fault.Temporary, "the TLS handshake broke off", hintPorts)
+}

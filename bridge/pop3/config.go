@@ -1,0 +1,101 @@
+package pop3
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// Security says how the connection is protected.
+type Security uint8
+
+// The ways to protect a connection.
+const (
+	Implicit Security = iota // TLS from the first byte (RFC 8314), port 995
+	StartTLS                 // STLS before anything else (RFC 2595), port 110; required, not tried
+	Plain                    // no TLS at all; secrets travel readable where the server offers nothing better
+)
+
+// Config says where the server is and what to expect of it. The zero value of
+// every field but Host is a usable default.
+type Config struct {
+	Host     string
+	Port     int // 0: 995 for Implicit, 110 otherwise
+	Security Security
+	TLS      *tls.Config // roots and the like; cloned; ServerName defaults to Host, MinVersion to TLS 1.2
+
+	// Dialer connects; nil means a net.Dialer.
+	Dialer func(ctx context.Context, network, addr string) (net.Conn, error)
+
+	Timeouts   Timeouts
+	MaxMessage int64 // bytes; a larger message fails, and only that one; 0: 200 MB
+
+	Window       Window
+	NoPipelining bool // one command at a time, whatever the server announces; see ErrPipelining
+
+	Trace zerolog.Logger // protocol lines at trace level, without secrets and message content
+}
+
+// Timeouts bound the steps of a session. Zero values are replaced by defaults.
+type Timeouts struct {
+	Dial     time.Duration // name lookup and TCP connection: 30 s
+	TLS      time.Duration // handshake: 30 s
+	Greeting time.Duration // 1 min
+	Reply    time.Duration // from a command to its status line; overloaded servers take a minute to log in: 2 min
+	Read     time.Duration // between two packets of a listing or a message: 1 min
+}
+
+// Window bounds what is asked for ahead of the answers when pipelining. At
+// least one request is always under way.
+type Window struct {
+	Count int   // requests; 256
+	Bytes int64 // octets of the messages asked for, by their listed sizes; 4 MiB
+}
+
+func (c Config) withDefaults() Config {
+	if c.Port == 0 {
+		c.Port = 110
+		if c.Security == Implicit {
+			c.Port = 995
+		}
+	}
+	setDefault(&c.Timeouts.Dial, 30*time.Second)
+	setDefault(&c.Timeouts.TLS, 30*time.Second)
+	setDefault(&c.Timeouts.Greeting, time.Minute)
+	setDefault(&c.Timeouts.Reply, 2*time.Minute)
+	setDefault(&c.Timeouts.Read, time.Minute)
+	setDefault(&c.MaxMessage, 200<<20)
+	setDefault(&c.Window.Count, 256)
+	setDefault(&c.Window.Bytes, 4<<20)
+	if c.Dialer == nil {
+		c.Dialer = new(net.Dialer).DialContext
+	}
+	return c
+}
+
+func setDefault[T int | int64 | time.Duration](v *T, def T) {
+	if *v <= 0 {
+		*v = def
+	}
+}
+
+func (c Config) addr() string { return net.JoinHostPort(c.Host, strconv.Itoa(c.Port)) }
+
+// tlsConfig is what the handshake uses: a copy, as the name depends on Host.
+func (c Config) tlsConfig() *tls.Config {
+	t := c.TLS.Clone()
+	if t == nil {
+		t = &tls.Config{}
+	}
+	if t.ServerName == "" {
+		t.ServerName = c.Host
+	}
+	if t.MinVersion == 0 {
+		t.MinVersion = tls.VersionTLS12
+	}
+	return t
+}

@@ -1,0 +1,110 @@
+package pop3
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"github.com/popbridge/popbridge/internal/fault"
+)
+
+// ReplyError is an -ERR answer. errors.Is finds ErrInUse, ErrLoginDelay and
+// ErrSessionLimit in it where they apply.
+type ReplyError struct {
+	Command string // as sent, without secrets; "greeting" for the first line of all
+	Code    string // RFC 2449 section 8 response code in upper case, such as "IN-USE"; empty where none was given
+	Text    string // what the server said after it: foreign text
+}
+
+// Error returns the command and the server's words, quoted.
+func (e *ReplyError) Error() string {
+	code := ""
+	if e.Code != "" {
+		code = " [" + e.Code + "]"
+	}
+	return fmt.Sprintf("%s: server answered -ERR%s %s", e.Command, code, fault.Quote(e.Text))
+}
+
+// newReplyError parses what follows "-ERR".
+func newReplyError(command, text string) *ReplyError {
+	e := &ReplyError{Command: command, Text: strings.TrimSpace(text)}
+	// RFC 2449 section 8: resp-code = "[" resp-level *("/" resp-level) "]"
+	if rest, ok := strings.CutPrefix(e.Text, "["); ok {
+		if code, after, ok := strings.Cut(rest, "]"); ok && len(code) <= 64 {
+			e.Code, e.Text = strings.ToUpper(strings.TrimSpace(code)), strings.TrimSpace(after)
+		}
+	}
+	return e
+}
+
+// maxStray is the number of lines that a greeting may have beyond its first.
+const maxStray = 100
+
+// reply reads a status line and returns the text after +OK, a classified
+// *ReplyError after -ERR, and fails the connection on anything else.
+func (c *Client) reply(command string) (string, error) {
+	for stray := 0; ; stray++ {
+		line, err := c.statusLine()
+		if err != nil {
+			return "", err
+		}
+		if text, ok := cutFold(line, "+OK"); ok {
+			c.greeted = true
+			return strings.TrimSpace(text), nil
+		}
+		if text, ok := cutFold(line, "-ERR"); ok {
+			c.greeted = true
+			return "", c.classify(newReplyError(command, c.mask(text)))
+		}
+		// Some servers greet with dozens of lines; what came in time was
+		// skipped with the greeting, the rest is found here.
+		if c.greeted || stray >= maxStray {
+			return "", c.fail(fault.New(fault.Protocol,
+				fmt.Sprintf("the server answered neither +OK nor -ERR to %s but %s", command, fault.Quote(c.mask(line))), ""))
+		}
+		c.warn("greeting goes on: %s", fault.Quote(line))
+	}
+}
+
+// statusLine reads one line in the time of a reply. It may hold a secret that
+// the server echoes: mask what is shown of it.
+func (c *Client) statusLine() (string, error) {
+	c.wire.within(c.cfg.Timeouts.Reply)
+	raw, cut, err := c.wire.readLine()
+	if err != nil {
+		return "", c.fail(err)
+	}
+	if cut {
+		c.warn("a status line over %d bytes was cut", bufferSize)
+	}
+	line := string(raw)
+	c.traceReceived(c.mask(line))
+	return line, nil
+}
+
+// multiline reads the lines of a listing up to the final dot (RFC 1939 section
+// 3) and hands them over with their dots unstuffed.
+func (c *Client) multiline(yield func(line []byte, cut bool)) error {
+	c.wire.stream(c.cfg.Timeouts.Read)
+	for n := 0; ; n++ {
+		line, cut, err := c.wire.readLine()
+		if err != nil {
+			return c.fail(err)
+		}
+		if bytes.Equal(line, dot) {
+			c.traceCount(n)
+			return nil
+		}
+		yield(bytes.TrimPrefix(line, dot), cut)
+	}
+}
+
+var dot = []byte(".")
+
+// cutFold is strings.CutPrefix for an upper-case prefix in any case.
+func cutFold(s, prefix string) (string, bool) {
+	if len(s) < len(prefix) || !strings.EqualFold(s[:len(prefix)], prefix) {
+		return s, false
+	}
+	return s[len(prefix):], true
+}
