@@ -73,8 +73,8 @@ func invalidUTF8(data []byte) int {
 	return -1
 }
 
-// syntaxProblem keeps the parser's words, which never quote a value, and its
-// position.
+// syntaxProblem keeps the parser's position, and its words unless they could
+// show a part of a secret.
 func syntaxProblem(data []byte, err error) *Problem {
 	p := &Problem{Text: strings.TrimPrefix(err.Error(), "toml: ")}
 	de, ok := errors.AsType[*toml.DecodeError](err)
@@ -88,6 +88,8 @@ func syntaxProblem(data []byte, err error) *Problem {
 	}
 	key, value, _ := bytes.Cut(lines[p.Line-1], []byte("="))
 	switch value = bytes.TrimSpace(value); {
+	case isSecretKey(string(bytes.TrimSpace(key))):
+		p.Text, p.Hint = secretMistake.text, secretMistake.hint
 	case bytes.HasPrefix(value, []byte(`"`)) && bytes.Contains(value, []byte(`\`)):
 		p.Hint = `inside "..." a backslash is written twice; inside '...' once`
 	case len(value) > 0 && !bytes.ContainsAny(value[:1], `"'[{`) && strings.Contains(p.Text, "value"):
@@ -161,7 +163,10 @@ func (d *document) locateValue(path string, v *unstable.Node, line func(*unstabl
 			}
 			i++
 			element := fmt.Sprintf("%s[%d]", path, i)
-			d.lines[element] = d.lines[path] // strings carry no position of their own
+			d.lines[element] = d.lines[path]
+			if it.Node().Raw.Length > 0 { // only scalars have a position of their own
+				d.lines[element] = line(it.Node())
+			}
 			d.locateValue(element, it.Node(), line)
 		}
 	}

@@ -136,18 +136,16 @@ func readIMAP(t *table) IMAP {
 	if ok && len(values) == 0 {
 		t.report("listen", &mistake{"the list is empty: no mail client could connect", "must be " + want})
 	}
-	for _, v := range values {
-		s, ok := v.(string)
-		if !ok {
-			t.report("listen", &mistake{"an element is " + typeName(v), "must be " + want})
-			continue
+	for i, v := range values {
+		address, m := "", &mistake{"is " + typeName(v), `must be text in quotes, such as "127.0.0.1:1143"`}
+		if s, ok := v.(string); ok {
+			address, m = readListen(s)
 		}
-		address, m := readListen(s)
 		if m == nil && containsAddress(imap.Listen, address) {
-			m = &mistake{quote(s) + " is listed twice", "keep one of the two"}
+			m = &mistake{quote(address) + " is listed twice", "keep one of the two"}
 		}
 		if m != nil {
-			t.report("listen", m)
+			t.reportAt(fmt.Sprintf("%s[%d]", joinKey(t.path, "listen"), i+1), m)
 			continue
 		}
 		imap.Listen = append(imap.Listen, address)
@@ -223,10 +221,11 @@ func (r *reader) password(t *table) PasswordSource {
 	const want = `a list: ["pass", "show", "home"]`
 	src := PasswordSource{File: r.path(t, "password_file", "")}
 	words, isList := take[[]any](t, "password_command", want)
-	for _, w := range words {
+	for i, w := range words {
 		s, ok := w.(string)
 		if !ok || strings.ContainsRune(s, 0) {
-			t.report("password_command", &mistake{"an element is not text that could be an argument", "must be " + want})
+			path := fmt.Sprintf("%s[%d]", joinKey(t.path, "password_command"), i+1)
+			t.reportAt(path, &mistake{"is not text that could be an argument", "must be text in quotes"})
 			return PasswordSource{}
 		}
 		src.Command = append(src.Command, s)
@@ -250,7 +249,7 @@ func (s *accountsSeen) check(t *table, a Account) {
 		s.names, s.users, s.boxes = map[string]string{}, map[string]string{}, map[string]string{}
 	}
 	if first, twice := s.names[strings.ToLower(a.Name)]; twice && a.Name != "" {
-		t.report("name", &mistake{fmt.Sprintf("%s is the name of another account, %s", quote(a.Name), first), "names must differ in more than upper and lower case"})
+		t.report("name", &mistake{fmt.Sprintf("%s is also the name of %s", quote(a.Name), first), "names must differ in more than upper and lower case"})
 	}
 	if first, twice := s.users[strings.ToLower(a.User)]; twice && first != a.User {
 		t.report("user", &mistake{fmt.Sprintf("%s and %s differ only in case", quote(a.User), quote(first)), "write it the same way in both accounts, or choose another name"})

@@ -28,7 +28,7 @@ func (t *table) subs(key string) []*table {
 		sub := &table{doc: t.doc, kind: key, path: path, line: t.doc.lines[path]}
 		var ok bool
 		if sub.values, ok = e.(map[string]any); !ok {
-			t.doc.problems = append(t.doc.problems, Problem{sub.line, path, "is " + typeName(e), "must be " + want})
+			t.reportAt(path, &mistake{"is " + typeName(e), "must be " + want})
 			continue
 		}
 		subs = append(subs, sub)
@@ -47,6 +47,11 @@ func (t *table) lineOf(key string) int {
 // report adds a problem with the value of a key.
 func (t *table) report(key string, m *mistake) {
 	t.doc.problems = append(t.doc.problems, Problem{t.lineOf(key), joinKey(t.path, key), m.text, m.hint})
+}
+
+// reportAt adds a problem with an element of a list.
+func (t *table) reportAt(path string, m *mistake) {
+	t.doc.problems = append(t.doc.problems, Problem{max(t.doc.lines[path], 1), path, m.text, m.hint})
 }
 
 func (t *table) has(key string) bool { _, ok := t.values[key]; return ok }

@@ -50,7 +50,7 @@ func readHost(s string) (string, *mistake) {
 	case strings.Contains(s, "://"):
 		return "", &mistake{quote(s) + " is a URL", "write the name of the server only"}
 	case err == nil && port != "" && !strings.Contains(host, ":"):
-		return "", &mistake{quote(s) + " contains a port", fmt.Sprintf("write host = %s and port = %s", quote(host), quote(port))}
+		return "", &mistake{quote(s) + " contains a port", fmt.Sprintf("write host = %s and a line port = NUMBER", quote(host))}
 	case strings.Contains(s, "@"):
 		return "", &mistake{quote(s) + " is a mail address, not a server", `name the POP3 server, such as host = "pop.example.com"`}
 	}

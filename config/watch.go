@@ -32,7 +32,6 @@ type watcher struct {
 	path      string
 	good      *Config           // the last correct one
 	seen      [sha256.Size]byte // of the content that was handed over last; zero when it could not be read
-	bad       bool              // the last call had an error
 	changed   func(old, new *Config, err error)
 	lookEvery time.Duration
 	armed     chan struct{} // tests: closed once events are being received
@@ -107,14 +106,10 @@ func (w *watcher) look() {
 		cfg, err = Parse(w.path, data)
 	}
 	if err != nil {
-		w.bad = true
 		w.changed(w.good, nil, err)
 		return
 	}
 	old := w.good
-	if cfg.sum == old.sum && !w.bad {
-		return
-	}
-	w.good, w.bad = cfg, false
+	w.good = cfg
 	w.changed(old, cfg, nil)
 }
