@@ -162,7 +162,7 @@ func (c *Client) refusal(m *mechanism, err error, step int) error {
 	}
 	meaning, known := reply.meaning()
 	if m.detail != "" && (!known || meaning.kind == fault.Auth) {
-		return fault.Wrap(err, fault.Auth, "the server refused the token: "+fault.Quote(m.detail), hintToken)
+		return fault.Wrap(reply, fault.Auth, "the server refused the token: "+fault.Quote(m.detail), hintToken)
 	}
 	if step == 0 && (!known || meaning.kind == fault.Auth) || !known && reply.aboutMechanism() {
 		return &mechanismError{err}
@@ -213,7 +213,7 @@ func (c *Client) challenge(command string) (challenge []byte, done bool, err err
 	text, ok := strings.CutPrefix(line, "+")
 	if !ok {
 		return nil, false, c.fail(fault.New(fault.Protocol,
-			fmt.Sprintf("the server answered %s to %s", fault.Quote(c.mask(line)), command), ""))
+			fmt.Sprintf("the server answered %s to %s", c.foreign(line), command), ""))
 	}
 	text = strings.TrimSpace(text)
 	challenge, err = base64.StdEncoding.DecodeString(text)

@@ -20,6 +20,7 @@ type Client struct {
 	wire      *wire
 	encrypted bool
 	greeted   bool // the first command was answered: no line can belong to the greeting any more
+	retrieved bool // a RETR was sent: a line may be content
 
 	caps      Capabilities
 	timestamp string // RFC 1939 section 7: of the greeting, for APOP

@@ -60,7 +60,7 @@ func (c *Client) greeting() error {
 		return c.fail(&greetingError{err})
 	}
 	line := string(raw)
-	c.traceReceived(line)
+	c.traceReceived(c.foreign(line))
 	if text, ok := cutFold(line, "-ERR"); ok {
 		return c.fail(newReplyError("greeting", text))
 	}
@@ -110,8 +110,8 @@ func (c *Client) startTLS() error {
 		return c.fail(fault.New(fault.Config, "the server does not offer STLS", hint))
 	}
 	if _, err := c.command("STLS"); err != nil {
-		if isReply(err) {
-			err = c.fail(fault.Wrap(err, fault.Config, "the server refused STLS", hint))
+		if reply, ok := errors.AsType[*ReplyError](err); ok {
+			err = c.fail(fault.Wrap(reply, fault.Config, "the server refused STLS", hint))
 		}
 		return err
 	}

@@ -60,7 +60,7 @@ func (c *Client) reply(command string) (string, error) {
 		// skipped with the greeting, the rest is found here.
 		if c.greeted || stray >= maxStray {
 			return "", c.fail(fault.New(fault.Protocol,
-				fmt.Sprintf("the server answered neither +OK nor -ERR to %s but %s", command, fault.Quote(c.mask(line))), ""))
+				fmt.Sprintf("the server answered neither +OK nor -ERR to %s but %s", command, c.foreign(line)), ""))
 		}
 		c.warn("greeting goes on: %s", fault.Quote(line))
 	}
@@ -78,8 +78,17 @@ func (c *Client) statusLine() (string, error) {
 		c.warn("a status line over %d bytes was cut", bufferSize)
 	}
 	line := string(raw)
-	c.traceReceived(c.mask(line))
+	c.traceReceived(c.foreign(line))
 	return line, nil
+}
+
+// foreign quotes a line for logs and errors: without secrets, and without the
+// content of messages, which a line may be once answers are out of step.
+func (c *Client) foreign(line string) string {
+	if c.retrieved && !strings.HasPrefix(line, "+") && !strings.HasPrefix(line, "-") {
+		return fmt.Sprintf("%d bytes", len(line))
+	}
+	return fault.Quote(c.mask(line))
 }
 
 // multiline reads the lines of a listing up to the final dot (RFC 1939 section

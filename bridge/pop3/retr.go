@@ -109,7 +109,7 @@ func (f *retrieval) refill() error {
 		f.bytes += req.Size
 		line := retrLine(req.Num)
 		f.c.queue(line, line)
-		queued = true
+		f.c.retrieved, queued = true, true
 	}
 	if !queued {
 		return nil
