@@ -1,0 +1,93 @@
+package message
+
+import (
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/charmap"
+	"golang.org/x/text/encoding/htmlindex"
+	"golang.org/x/text/encoding/ianaindex"
+	"golang.org/x/text/encoding/simplifiedchinese"
+	"golang.org/x/text/encoding/unicode"
+)
+
+// lookupCharset returns the encoding of a charset name; nil with true is
+// UTF-8 or ASCII, which need no decoding, nil with false is unknown.
+func lookupCharset(name string) (encoding.Encoding, bool) {
+	name = strings.ToLower(strings.Trim(name, " \"'"))
+	switch name {
+	case "utf-8", "utf8", "us-ascii", "ascii", "ansi_x3.4-1968":
+		return nil, true
+	case "hz-gb-2312": // the index has only its replacement
+		return simplifiedchinese.HZGB2312, true
+	case "cp-850", "cp850", "ibm850":
+		return charmap.CodePage850, true
+	case "utf-7", "unicode-1-1-utf-7", "iso-2022-kr", "iso-2022-cn":
+		return nil, false // ASCII in good part: better as it is than not at all
+	}
+	if enc, err := htmlindex.Get(name); err == nil && enc != nil {
+		if enc == encoding.Replacement {
+			return nil, false
+		}
+		if enc == unicode.UTF8 {
+			return nil, true
+		}
+		return enc, true
+	}
+	if enc, err := ianaindex.MIME.Encoding(name); err == nil && enc != nil {
+		return enc, true
+	}
+	// cp1252, windows1252, iso8859-1, ISO_8859-15 and the like.
+	for _, prefix := range [...][2]string{{"cp125", "windows-125"}, {"cp-125", "windows-125"}, {"windows125", "windows-125"}, {"iso8859-", "iso-8859-"}, {"iso_8859-", "iso-8859-"}} {
+		if rest, ok := strings.CutPrefix(name, prefix[0]); ok {
+			if enc, err := htmlindex.Get(prefix[1] + rest); err == nil {
+				return enc, true
+			}
+		}
+	}
+	return nil, false
+}
+
+// toUTF8 converts text in the named charset. Without a known charset it is
+// guessed; ok is then false unless the text is ASCII or UTF-8.
+func toUTF8(text, charset string) (s string, ok bool) {
+	enc, known := lookupCharset(charset)
+	if enc != nil {
+		if out, err := enc.NewDecoder().String(text); err == nil {
+			return out, true
+		}
+	}
+	if utf8.ValidString(text) {
+		return text, known
+	}
+	return guessUTF8(text, ""), false
+}
+
+// guessUTF8 makes UTF-8 of 8-bit text nobody named the charset of: it is UTF-8
+// already, or in the fallback charset, or in Windows-1252, which is what most
+// senders of such text use.
+func guessUTF8(text, fallback string) string {
+	if utf8.ValidString(text) {
+		return text
+	}
+	enc, _ := lookupCharset(fallback)
+	if enc == nil {
+		enc = charmap.Windows1252
+	}
+	out, err := enc.NewDecoder().String(text)
+	if err != nil {
+		return strings.ToValidUTF8(text, "\uFFFD")
+	}
+	return out
+}
+
+// charsetReader returns r converted to UTF-8. Text in UTF-8 or in an unknown
+// charset is left as it is.
+func charsetReader(r io.Reader, charset string) io.Reader {
+	if enc, _ := lookupCharset(charset); enc != nil {
+		return enc.NewDecoder().Reader(r)
+	}
+	return r
+}

@@ -1,0 +1,115 @@
+package message
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/popbridge/popbridge/internal/testkit"
+)
+
+func parseBytes(b []byte) *Summary { return Parse(bytes.NewReader(b), int64(len(b))) }
+
+// Every message of the corpus gives a sound summary that survives storage, and
+// can be searched.
+func TestCorpus(t *testing.T) {
+	for name, raw := range testkit.Corpus(t) {
+		t.Run(name, func(t *testing.T) { checkMessage(t, raw) })
+	}
+}
+
+// checkMessage checks what must hold for the summary of any bytes.
+func checkMessage(t *testing.T, raw []byte) *Summary {
+	t.Helper()
+	s := parseBytes(raw)
+	checkSummary(t, s, raw)
+	data, err := s.MarshalBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var again Summary
+	if err := again.UnmarshalBinary(data); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(s, &again); diff != "" {
+		t.Errorf("stored summary differs (-parsed +stored):\n%s", diff)
+	}
+	if found, err := s.MatchText(bytes.NewReader(raw), NewMatcher("\uE000 not there")); found || err != nil {
+		t.Errorf("MatchText: %v, %v", found, err)
+	}
+	return s
+}
+
+func checkSummary(t *testing.T, s *Summary, raw []byte) {
+	t.Helper()
+	if len(s.Defects) > maxDefects {
+		t.Errorf("%d defects", len(s.Defects))
+	}
+	checkEnvelope(t, &s.Envelope)
+	root := s.Root
+	if root.Header != 0 || root.End != int64(len(raw)) {
+		t.Errorf("root is [%d, %d), message has %d bytes", root.Header, root.End, len(raw))
+	}
+	checkPart(t, root, raw, 0)
+}
+
+func checkPart(t *testing.T, p *Part, raw []byte, depth int) {
+	t.Helper()
+	if p.Header > p.Body || p.Body > p.End || p.End > int64(len(raw)) || p.Header < 0 {
+		t.Fatalf("part %s/%s: header %d, body %d, end %d of %d", p.Type, p.Subtype, p.Header, p.Body, p.End, len(raw))
+	}
+	if n := int64(bytes.Count(raw[p.Body:p.End], []byte("\n"))); p.Lines != n {
+		t.Errorf("part %s/%s [%d, %d): %d lines, counted %d", p.Type, p.Subtype, p.Body, p.End, p.Lines, n)
+	}
+	if depth >= maxDepth+1 {
+		t.Fatalf("depth %d", depth)
+	}
+	if p.Type == "" || p.Subtype == "" || p.Encoding == "" {
+		t.Errorf("part without type or encoding: %+v", p)
+	}
+	switch {
+	case p.Multipart():
+		if len(p.Children) == 0 {
+			t.Error("multipart without parts")
+		}
+	case p.Message():
+		if len(p.Children) != 1 {
+			t.Errorf("message with %d children", len(p.Children))
+		}
+		checkEnvelope(t, p.Envelope)
+	case len(p.Children) != 0:
+		t.Errorf("%s/%s with %d children", p.Type, p.Subtype, len(p.Children))
+	}
+	from := p.Body
+	for _, child := range p.Children {
+		if child.Header < from || child.End > p.End {
+			t.Errorf("child [%d, %d) outside [%d, %d)", child.Header, child.End, from, p.End)
+		}
+		checkPart(t, child, raw, depth+1)
+		from = child.End
+	}
+}
+
+func checkEnvelope(t *testing.T, e *Envelope) {
+	t.Helper()
+	for _, list := range [][]Address{e.From, e.Sender, e.ReplyTo, e.To, e.Cc, e.Bcc} {
+		inGroup := false
+		for _, a := range list {
+			switch {
+			case a == Address{}:
+				if !inGroup {
+					t.Errorf("end of a group that did not begin: %v", list)
+				}
+				inGroup = false
+			case a.Host == "":
+				if inGroup || a.Name != "" {
+					t.Errorf("bad start of group: %v", list)
+				}
+				inGroup = true
+			case a.Mailbox == "":
+				t.Errorf("address without mailbox: %v", list)
+			}
+		}
+	}
+}

@@ -1,0 +1,137 @@
+package message
+
+import (
+	"bytes"
+	"strings"
+	"unicode/utf8"
+)
+
+// fieldID names a header field that a Summary is made from.
+type fieldID uint8
+
+const (
+	fieldDate fieldID = iota
+	fieldSubject
+	fieldFrom
+	fieldSender
+	fieldReplyTo
+	fieldTo
+	fieldCc
+	fieldBcc
+	fieldInReplyTo
+	fieldMessageID
+	fieldReceived
+	fieldContentType
+	fieldContentEncoding
+	fieldContentID
+	fieldContentDescription
+	fieldContentDisposition
+	fieldContentLanguage
+	fieldContentLocation
+	fieldCount
+)
+
+var fieldNames = map[string]fieldID{
+	"date": fieldDate, "subject": fieldSubject, "from": fieldFrom, "sender": fieldSender,
+	"reply-to": fieldReplyTo, "to": fieldTo, "cc": fieldCc, "bcc": fieldBcc,
+	"in-reply-to": fieldInReplyTo, "message-id": fieldMessageID, "received": fieldReceived,
+	"content-type": fieldContentType, "content-transfer-encoding": fieldContentEncoding,
+	"content-id": fieldContentID, "content-description": fieldContentDescription,
+	"content-disposition": fieldContentDisposition, "content-language": fieldContentLanguage,
+	"content-location": fieldContentLocation,
+}
+
+// headerFields are the unfolded values of the fields of one header that are of
+// use. Of a repeated field the first or the last counts, as in Dovecot; of
+// addresses all do, lest a reader be shown another author than a filter saw.
+type headerFields struct {
+	values   [fieldCount]string
+	present  [fieldCount]bool
+	fallback string // charset of 8-bit text that is not UTF-8
+}
+
+// fields reads the useful fields of a header.
+func (p *parser) fields(raw []byte, top bool) *headerFields {
+	h := &headerFields{}
+	if top && bytes.HasPrefix(raw, []byte("From ")) {
+		p.defect(DefectMboxFrom)
+		_, raw, _ = bytes.Cut(raw, []byte("\n"))
+	}
+	if bytes.IndexByte(raw, 0) >= 0 {
+		p.defect(DefectNUL)
+	}
+	for len(raw) > 0 {
+		var name, value []byte
+		name, value, raw = nextField(raw)
+		if len(name) == 0 {
+			p.defect(DefectHeaderLine)
+			continue
+		}
+		if id, ok := lookupField(name); ok {
+			h.set(id, unfold(value))
+		}
+	}
+	if h.present[fieldContentType] {
+		_, _, params, _ := parseContentType(h.values[fieldContentType])
+		h.fallback = params["charset"]
+	}
+	for i, v := range h.values {
+		if !utf8.ValidString(v) {
+			p.defect(DefectHeader8Bit)
+			h.values[i] = guessUTF8(v, h.fallback)
+		}
+	}
+	return h
+}
+
+func lookupField(name []byte) (fieldID, bool) {
+	var lower [32]byte
+	if len(name) > len(lower) {
+		return 0, false
+	}
+	for i, c := range name {
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		lower[i] = c
+	}
+	id, ok := fieldNames[string(lower[:len(name)])]
+	return id, ok
+}
+
+func (h *headerFields) set(id fieldID, value string) {
+	if !h.present[id] {
+		h.values[id], h.present[id] = value, true
+		return
+	}
+	switch id {
+	case fieldFrom, fieldSender, fieldReplyTo, fieldTo, fieldCc, fieldBcc:
+		h.values[id] += ", " + value
+	case fieldDate, fieldSubject, fieldInReplyTo, fieldMessageID, fieldContentDisposition:
+		h.values[id] = value
+	}
+}
+
+// text returns a field as text: encoded words decoded.
+func (p *parser) text(h *headerFields, id fieldID) string {
+	s, ok := decodeWords(h.values[id])
+	if !ok {
+		p.defect(DefectEncodedWord)
+	}
+	return p.keep(strings.ToValidUTF8(clean(s), "\uFFFD"))
+}
+
+// search sets the text for SEARCH.
+func (p *parser) search(h *headerFields) {
+	p.sum.Fields = SearchFields{
+		Subject: p.sum.Envelope.Subject,
+		From:    p.text(h, fieldFrom),
+		To:      p.text(h, fieldTo),
+		Cc:      p.text(h, fieldCc),
+		Bcc:     p.text(h, fieldBcc),
+	}
+	if value := h.values[fieldReceived]; value != "" {
+		// RFC 5322 section 3.6.7: the date follows the last semicolon.
+		p.sum.Received, _ = parseDate(value[strings.LastIndexByte(value, ';')+1:])
+	}
+}
