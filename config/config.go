@@ -17,7 +17,6 @@
 package config
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"slices"
 	"strings"
@@ -37,7 +36,6 @@ type Config struct {
 	Accounts []Account // in file order; names differ in more than case
 
 	warnings []Problem
-	sum      [sha256.Size]byte // of the bytes it was read from
 }
 
 // Security is how a connection is protected.

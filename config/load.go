@@ -1,7 +1,6 @@
 package config
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -59,7 +58,7 @@ func (s system) parse(path string, data []byte) (*Config, error) {
 	if problem != nil {
 		return nil, &Errors{File: path, Problems: []Problem{*problem}}
 	}
-	r := &reader{system: s, dir: filepath.Dir(abs), cfg: &Config{Path: abs, sum: sha256.Sum256(data)}}
+	r := &reader{system: s, dir: filepath.Dir(abs), cfg: &Config{Path: abs}}
 	r.root(doc.table())
 	if len(doc.problems) > 0 {
 		sortProblems(doc.problems)

@@ -3,6 +3,7 @@ package config
 import (
 	"context"
 	"crypto/sha256"
+	"fmt"
 	"path/filepath"
 	"time"
 
@@ -16,25 +17,31 @@ const (
 	lookEvery = time.Minute            // where no events come: network drives, a folder that was replaced
 )
 
-// Watch calls changed whenever the content of the file current was loaded from
-// has changed, from now on and since it was loaded, until ctx ends; then it
-// returns nil. It works without file events, too, only later.
+// Watch hands over what the file says, at once and then whenever its content
+// has changed, until ctx ends; then it returns nil. The first call is there so
+// that nothing is missed which changed between Load and Watch. It works without
+// file events, too, only later.
 //
-// A correct file comes as (old, new, nil), old being the last correct one; new
-// may say the same in other words (see Diff). A file that is wrong or gone comes
-// as (old, nil, err), once for each content; the next correct one ends that,
-// even when it is the same as old. Calls come one at a time.
-func Watch(ctx context.Context, current *Config, changed func(old, new *Config, err error)) error {
-	return (&watcher{good: current, seen: current.sum, path: current.Path, changed: changed, lookEvery: lookEvery}).serve(ctx)
+// A correct file comes as (old, new, nil), old being the last correct one that
+// was handed over, nil at first; new may say the same in other words (see Diff).
+// A file that is wrong or gone comes as (old, nil, err), once for each content;
+// the next correct one ends that, even when it is the same as old. Calls come
+// one at a time.
+func Watch(ctx context.Context, path string, changed func(old, new *Config, err error)) error {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return fmt.Errorf("watch the config file: %w", err)
+	}
+	return (&watcher{path: path, changed: changed, lookEvery: lookEvery}).serve(ctx)
 }
 
 type watcher struct {
 	path      string
-	good      *Config           // the last correct one
-	seen      [sha256.Size]byte // of the content that was handed over last; zero when it could not be read
 	changed   func(old, new *Config, err error)
 	lookEvery time.Duration
-	armed     chan struct{} // tests: closed once events are being received
+
+	good *Config            // the last correct one
+	seen *[sha256.Size]byte // SHA-256 of the content that was handed over last; zero when it could not be read
 }
 
 func (w *watcher) serve(ctx context.Context) error {
@@ -47,10 +54,7 @@ func (w *watcher) serve(ctx context.Context) error {
 		events, errs = notify.Events, notify.Errors
 		w.watchFolders(notify)
 	}
-	if w.armed != nil {
-		close(w.armed)
-	}
-	w.look() // what changed between Load and now
+	w.look()
 
 	ticker := time.NewTicker(w.lookEvery)
 	defer ticker.Stop()
@@ -97,10 +101,10 @@ func (w *watcher) look() {
 	if err == nil {
 		sum = sha256.Sum256(data)
 	}
-	if sum == w.seen {
+	if w.seen != nil && sum == *w.seen {
 		return
 	}
-	w.seen = sum
+	w.seen = &sum
 	var cfg *Config
 	if err == nil {
 		cfg, err = Parse(w.path, data)
