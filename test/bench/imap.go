@@ -6,6 +6,8 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -53,6 +55,10 @@ func commands() []command {
 // imapCommands times the same commands on popbridge and on Dovecot over the
 // same mail, in turn.
 func imapCommands(ctx context.Context, o options, d *rig.Dovecot, dir string) error {
+	dir = filepath.Join(dir, "imap")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
 	p, err := rig.NewPopbridge(o.binary, dir)
 	if err != nil {
 		return err

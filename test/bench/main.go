@@ -31,7 +31,7 @@ func main() {
 	flag.IntVar(&o.messages, "messages", 5000, "messages in the mailbox")
 	flag.IntVar(&o.rounds, "rounds", 5, "rounds; the median counts")
 	flag.DurationVar(&o.rtt, "rtt", 50*time.Millisecond, "round trip of the slow link; 0 leaves it out")
-	flag.StringVar(&o.parts, "parts", "fetch,imap", "what to measure: fetch, imap")
+	flag.StringVar(&o.parts, "parts", "fetch,imap,feed", "what to measure: fetch, imap, feed")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -43,16 +43,27 @@ func main() {
 }
 
 func run(ctx context.Context, o options) (err error) {
-	binary, err := filepath.Abs(o.binary)
-	if err != nil {
+	if o.binary, err = filepath.Abs(o.binary); err != nil {
 		return err
 	}
-	o.binary = binary
 	dir, err := os.MkdirTemp("", "popbridge-bench-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
+	if has(o.parts, "fetch") || has(o.parts, "imap") {
+		if err := besideOthers(ctx, o, dir); err != nil {
+			return err
+		}
+	}
+	if has(o.parts, "feed") {
+		return feed(ctx, o, dir)
+	}
+	return nil
+}
+
+// besideOthers measures on the mailbox of a Dovecot.
+func besideOthers(ctx context.Context, o options, dir string) error {
 	d, err := rig.StartDovecot(ctx, "", "")
 	if err != nil {
 		return err

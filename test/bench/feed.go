@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/popbridge/popbridge/test/rig"
+)
+
+// feed times how long a change of one flag takes from one client's STORE to
+// another client's IDLE, in mailboxes of growing size: the price of publishing
+// whole snapshots (docs/decisions/0005-change-feed.md).
+func feed(ctx context.Context, o options, dir string) error {
+	dir = filepath.Join(dir, "feed")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	p, err := rig.NewPopbridge(o.binary, dir)
+	if err != nil {
+		return err
+	}
+	// Nobody answers on this port: there is nothing to fetch.
+	if err := p.Configure(benchAccount(1)); err != nil {
+		return err
+	}
+	if err := p.AddDevice(ctx, "bench", "bench", "bench-pass"); err != nil {
+		return err
+	}
+	if err := p.Start(ctx); err != nil {
+		return err
+	}
+	defer p.Stop()
+	writer, err := dial(ctx, p.Port, "bench", "bench-pass")
+	if err != nil {
+		return err
+	}
+	defer writer.Close()
+	if _, err := writer.command(fmt.Sprintf("APPEND INBOX {%d}", len(draft)), draft); err != nil {
+		return err
+	}
+	fmt.Printf("\n%-24s %14s\n", "one flag, STORE to IDLE", "median")
+	size := 1
+	for _, n := range []int{1 << 10, 1 << 14, 1 << 17} {
+		for ; size < n; size *= 2 {
+			if _, err := writer.command("COPY 1:* INBOX", ""); err != nil {
+				return err
+			}
+			if _, err := writer.command("NOOP", ""); err != nil {
+				return err
+			}
+		}
+		took, err := feedOnce(ctx, writer, p.Port)
+		if err != nil {
+			return err
+		}
+		fmt.Printf("%14d messages %11.2f ms\n", n, float64(took.Microseconds())/1000)
+	}
+	return nil
+}
+
+func feedOnce(ctx context.Context, writer *client, port int) (time.Duration, error) {
+	reader, err := dial(ctx, port, "bench", "bench-pass")
+	if err != nil {
+		return 0, err
+	}
+	defer reader.Close()
+	if _, err := reader.Write([]byte("i IDLE\r\n")); err != nil {
+		return 0, err
+	}
+	if _, err := reader.r.ReadString('\n'); err != nil {
+		return 0, err
+	}
+	var all []time.Duration
+	for round := range 41 {
+		sign := "+-"[round%2 : round%2+1]
+		start := time.Now()
+		if _, err := writer.command(`STORE 1 `+sign+`FLAGS.SILENT (\Flagged)`, ""); err != nil {
+			return 0, err
+		}
+		if err := reader.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+			return 0, err
+		}
+		if _, err := reader.r.ReadString('\n'); err != nil {
+			return 0, err
+		}
+		all = append(all, time.Since(start))
+	}
+	return median(all), nil
+}
