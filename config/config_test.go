@@ -1,0 +1,341 @@
+package config
+
+import (
+	"errors"
+	"flag"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/rogpeppe/go-internal/txtar"
+	"go.uber.org/goleak"
+
+	"github.com/popbridge/popbridge/internal/fault"
+)
+
+var update = flag.Bool("update", false, "write what is found as what is wanted")
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// ann is a system that is the same on every machine.
+func ann(env ...string) system {
+	vars := map[string]string{}
+	for _, e := range env {
+		k, v, _ := strings.Cut(e, "=")
+		vars[k] = v
+	}
+	return system{goos: "linux", home: "/home/ann", getenv: func(k string) string { return vars[k] }}
+}
+
+// abs is a path that is absolute on the system the test runs on.
+func abs(path string) string {
+	if runtime.GOOS == "windows" {
+		return `C:` + filepath.FromSlash(path)
+	}
+	return path
+}
+
+func TestMistakes(t *testing.T) {
+	files, err := filepath.Glob("testdata/mistakes/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no cases", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+			ar, err := txtar.ParseFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got strings.Builder
+			var want string
+			kept := ar.Files[:0:0]
+			for _, f := range ar.Files {
+				if f.Name == "want" {
+					want = string(f.Data)
+					continue
+				}
+				kept = append(kept, f)
+				cfg, err := ann().parse(f.Name, f.Data)
+				if _, ok := errors.AsType[*Errors](err); !ok || cfg != nil {
+					t.Fatalf("%s: got %v, %v", f.Name, cfg, err)
+				}
+				got.WriteString(err.Error() + "\n")
+			}
+			if strings.Contains(got.String(), "hunter2") {
+				t.Errorf("a secret is shown:\n%s", &got)
+			}
+			if *update {
+				ar.Files = append(kept, txtar.File{Name: "want", Data: []byte(got.String())})
+				if err := os.WriteFile(file, txtar.Format(ar), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if diff := cmp.Diff(want, got.String()); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestErrorsAreAFault(t *testing.T) {
+	_, err := ann().parse("config.toml", []byte("a = 1\nb = 2\n"))
+	if k := fault.KindOf(err); k != fault.Config {
+		t.Errorf("kind %v", k)
+	}
+	if got, want := fault.Hint(err), "run popbridge check-config to see them all"; got != want {
+		t.Errorf("hint %q, want %q", got, want)
+	}
+	_, err = ann().parse("config.toml", []byte("[log]\nlevl = 1\n"))
+	f, _ := errors.AsType[*fault.Error](err)
+	if got, want := f.Text, "config.toml:2: log.levl: this key is not known"; got != want {
+		t.Errorf("text %q, want %q", got, want)
+	}
+	if got, want := fault.Hint(err), "did you mean level?"; got != want {
+		t.Errorf("hint %q, want %q", got, want)
+	}
+}
+
+func TestLoadUnreadable(t *testing.T) {
+	dir := t.TempDir()
+	_, err := Load(filepath.Join(dir, "none.toml"))
+	if !errors.Is(err, fs.ErrNotExist) || !fault.Is(err, fault.Config) || fault.Hint(err) == "" {
+		t.Errorf("missing file: %v", err)
+	}
+	if _, err = Load(dir); !fault.Is(err, fault.Config) {
+		t.Errorf("folder: %v", err)
+	}
+	if _, err = Load(""); !fault.Is(err, fault.Config) || !strings.Contains(fault.Hint(err), "--config") {
+		t.Errorf("no path: %v", err)
+	}
+	for name, data := range map[string]string{
+		"large":  strings.Repeat("#\n", maxFile),
+		"utf-16": "\xff\xfev\x00e\x00",
+		"binary": "version = 1\n# \x00\n",
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(data), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Load(path)
+		if e, ok := errors.AsType[*Errors](err); !ok || len(e.Problems) != 1 || e.Problems[0].Hint == "" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestExample(t *testing.T) {
+	want := &Config{
+		Version: 1, Path: abs("/etc/popbridge/config.toml"), DataDir: "/home/ann/.local/share/popbridge",
+		IMAP: IMAP{Listen: []string{"127.0.0.1:1143"}, TLS: StartTLS},
+		Log:  Log{Level: "info", Format: "auto"},
+		Accounts: []Account{{
+			Name: "home", Host: "pop.example.com", Port: 995, TLS: Implicit, Username: "ann@example.com", Auth: AuthPassword,
+			PollEvery: 5 * time.Minute, Keep: KeepForever, User: "ann", Folder: "INBOX", MaxMessageSize: 200_000_000,
+		}},
+	}
+	for name, text := range map[string]string{
+		"as it is":      Example,
+		"Windows":       "\ufeff" + strings.ReplaceAll(Example, "\n", "\r\n"),
+		"all defaulted": "[[account]]\nname='home'\nhost='POP.Example.com.'\nusername='ann@example.com'\nuser='ann'",
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := ann().parse(want.Path, []byte(text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Config{})); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+			if w := got.Warnings(); len(w) > 0 {
+				t.Errorf("warnings: %v", w)
+			}
+		})
+	}
+	// What is commented out is correct, too.
+	text := strings.NewReplacer("\n# port", "\nport", "\n# data_dir", "\ndata_dir", "\n# password_file", "\npassword_file",
+		"\n# auth", "\nauth", "\n# ca_file", "\nca_file", "\n# max", "\nmax").Replace(Example)
+	if _, err := ann().parse(want.Path, []byte(text)); err != nil {
+		t.Error(err)
+	}
+}
+
+const everything = `
+version = 1
+data_dir = "mail"
+imap = {listen = ["localhost:1143", "[::1]:0", "127.0.0.1:0"], tls = "off"}
+[log]
+level = "trace"
+format = "json"
+[[account]]
+name = "home"
+host = "[::1]"
+port = 1110
+tls = "starttls"
+username = "ann"
+password_file = "~/secret"
+auth = "apop"
+ca_file = "ca.pem"
+poll_every = "1d"
+keep_on_server = "30d"
+user = "ann@home+1"
+folder = "inbox/Löhne"
+max_message_size = "64 KiB"
+[[account]]
+name = "work"
+host = "Bücher.example"
+tls = "none"
+username = "ann"
+password_command = ["pass", "show", ""]
+auth = "oauth2"
+poll_every = "1h30m"
+keep_on_server = "never"
+max_message_size = "4GB"
+`
+
+func TestEveryKey(t *testing.T) {
+	want := &Config{
+		Version: 1, Path: abs("/etc/config.toml"), DataDir: abs("/etc/mail"),
+		IMAP: IMAP{Listen: []string{"localhost:1143", "[::1]:0", "127.0.0.1:0"}, TLS: Off},
+		Log:  Log{Level: "trace", Format: "json"},
+		Accounts: []Account{{
+			Name: "home", Host: "::1", Port: 1110, TLS: StartTLS, Username: "ann", Auth: AuthAPOP,
+			Password: PasswordSource{File: filepath.FromSlash("/home/ann/secret")}, CAFile: abs("/etc/ca.pem"),
+			PollEvery: day, Keep: KeepOnServer(30 * day), User: "ann@home+1", Folder: "INBOX/Löhne", MaxMessageSize: 65536,
+		}, {
+			Name: "work", Host: "xn--bcher-kva.example", Port: 110, TLS: None, Username: "ann", Auth: AuthOAuth2,
+			Password:  PasswordSource{Command: []string{"pass", "show", ""}},
+			PollEvery: 90 * time.Minute, Keep: KeepNever, User: "me", Folder: "INBOX", MaxMessageSize: 4_000_000_000,
+		}},
+	}
+	got, err := ann().parse(want.Path, []byte(everything))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Config{})); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	for kind, keys := range schema {
+		for _, key := range keys {
+			if !strings.Contains(everything, key) {
+				t.Errorf("key %q of table %q is not tried", key, kind)
+			}
+		}
+	}
+	if got, want := got.Users(), []string{"ann@home+1", "me"}; !cmp.Equal(got, want) {
+		t.Errorf("users %v, want %v", got, want)
+	}
+	if a, ok := got.Account("WORK"); !ok || a.KeychainItem() != "ann@xn--bcher-kva.example" || a.Password.InKeychain() {
+		t.Errorf("account: %v %v", a, ok)
+	}
+	if _, ok := got.Account("none"); ok {
+		t.Error("an account that is not there was found")
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	for _, c := range []struct{ text, want string }{
+		{"", "account: there is no account"},
+		{"[[account]]\nname='a'\nhost='pop.example.com'\nusername='a'\ntls='none'", "account[1].tls: password and mail of account a"},
+		{"[[account]]\nname='a'\nhost='127.0.0.1'\nusername='a'\ntls='none'", ""},
+		{"[[account]]\nname='a'\nhost='localhost'\nusername='a'\npoll_every='1s'", "account[1].poll_every: many servers"},
+	} {
+		cfg, err := ann().parse("config.toml", []byte(c.text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, w := range cfg.Warnings() {
+			got += w.String() + "\n"
+		}
+		if c.want == "" && got != "" || !strings.HasPrefix(got, c.want) || strings.Count(got, "\n") > 1 {
+			t.Errorf("%q\ngot  %q\nwant %q", c.text, got, c.want)
+		}
+	}
+}
+
+func TestDefaultPaths(t *testing.T) {
+	for _, c := range []struct {
+		goos, home, env    string
+		configPath, dataAt string
+	}{
+		{"linux", "/home/ann", "", "/home/ann/.config/popbridge/config.toml", "/home/ann/.local/share/popbridge"},
+		{"linux", "/home/ann", "XDG_CONFIG_HOME=/x XDG_DATA_HOME=/y", "/x/popbridge/config.toml", "/y/popbridge"},
+		{"linux", "/home/ann", "XDG_CONFIG_HOME=x XDG_DATA_HOME=y", "/home/ann/.config/popbridge/config.toml", "/home/ann/.local/share/popbridge"},
+		{"linux", "", "", "", ""},
+		{"darwin", "/Users/ann", "XDG_CONFIG_HOME=/x", "/Users/ann/Library/Application Support/popbridge/config.toml", "/Users/ann/Library/Application Support/popbridge"},
+		{"darwin", "", "", "", ""},
+		{"windows", `C:\Users\ann`, `AppData=C:\R LocalAppData=C:\L`, `C:\R\popbridge\config.toml`, `C:\L\popbridge`},
+		{"windows", `C:\Users\ann`, "", "", ""},
+	} {
+		s := ann(strings.Fields(c.env)...)
+		s.goos, s.home = c.goos, c.home
+		if got := s.configPath(); got != c.configPath {
+			t.Errorf("%s %q: config %q, want %q", c.goos, c.env, got, c.configPath)
+		}
+		if got := s.dataDir(); got != c.dataAt {
+			t.Errorf("%s %q: data %q, want %q", c.goos, c.env, got, c.dataAt)
+		}
+	}
+	homeless := ann()
+	homeless.home = ""
+	_, err := homeless.parse("config.toml", []byte("[[account]]\nname='a'\nhost='b'\nusername='c'\npassword_file='~/x'"))
+	if e, ok := errors.AsType[*Errors](err); !ok || len(e.Problems) != 2 {
+		t.Errorf("without a home folder: %v", err)
+	}
+}
+
+func TestDiff(t *testing.T) {
+	load := func(text string) *Config {
+		c, err := ann().parse("config.toml", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	account := func(name, more string) string {
+		return "[[account]]\nname='" + name + "'\nhost='" + name + ".example'\nusername='u'\n" + more + "\n"
+	}
+	base := account("a", "") + account("b", "password_command=['x']") + account("c", "")
+	for _, c := range []struct {
+		name, text string
+		want       Changes
+	}{
+		{"comment", "# hello\n" + base, Changes{}},
+		{"default spelt out", strings.Replace(base, "name='a'", "name='a'\nport=995\npoll_every='300s'", 1), Changes{}},
+		{"order", account("b", "password_command=['x']") + account("c", "") + account("a", ""), Changes{}},
+		{"imap", "imap.tls='off'\n" + base, Changes{IMAP: true}},
+		{"listen", "imap.listen=['127.0.0.1:1']\n" + base, Changes{IMAP: true}},
+		{"log and data", "log.level='warn'\ndata_dir='/x'\n" + base, Changes{Log: true, DataDir: true}},
+		{"accounts", account("b", "password_command=['y']") + account("c", "port=1") + account("d", ""), Changes{Added: []string{"d"}, Removed: []string{"a"}, Changed: []string{"b", "c"}}},
+	} {
+		got := Diff(load(base), load(c.text))
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s (-want +got)\n%s", c.name, diff)
+		}
+		if got.None() != cmp.Equal(c.want, Changes{}) {
+			t.Errorf("%s: None is %v", c.name, got.None())
+		}
+	}
+	want := Changes{Added: []string{"a", "b", "c"}, IMAP: true, Log: true, DataDir: true}
+	if diff := cmp.Diff(want, Diff(nil, load(base))); diff != "" {
+		t.Errorf("from nothing (-want +got)\n%s", diff)
+	}
+}
+
+// TestEqualSeesEveryField changes each field of an account in turn.
+func TestEqualSeesEveryField(t *testing.T) {
+	for i := range accountFields {
+		a, b := Account{}, Account{}
+		accountFields[i](&b)
+		if a.Equal(b) || !b.Equal(b) {
+			t.Errorf("field %d is not compared", i)
+		}
+	}
+}

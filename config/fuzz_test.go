@@ -1,0 +1,106 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/pelletier/go-toml/v2"
+	"github.com/rogpeppe/go-internal/txtar"
+)
+
+// FuzzLoad gives Load any bytes: there are problems, each of which can be shown
+// on a line of its own, or a configuration that says the same when its values
+// are written out and read again.
+func FuzzLoad(f *testing.F) {
+	f.Add([]byte(Example))
+	f.Add([]byte(everything))
+	files, err := filepath.Glob("testdata/mistakes/*.txtar")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range files {
+		ar, err := txtar.ParseFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, file := range ar.Files {
+			if file.Name != "want" {
+				f.Add(file.Data)
+			}
+		}
+	}
+	here := ann("LocalAppData=" + abs("/home/ann")) // its defaults are absolute on the system the test runs on
+	here.goos, here.home = runtime.GOOS, abs("/home/ann")
+	f.Fuzz(func(t *testing.T, data []byte) {
+		cfg, err := here.parse("config.toml", data)
+		if err != nil {
+			checkErrors(t, data, err)
+			return
+		}
+		text := render(t, cfg)
+		again, err := here.parse("config.toml", text)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, text)
+		}
+		if diff := cmp.Diff(cfg, again, cmpopts.IgnoreUnexported(Config{}), cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s\n(-first +again)\n%s", text, diff)
+		}
+		if c := Diff(cfg, again); !c.None() {
+			t.Errorf("differs from itself: %+v", c)
+		}
+	})
+}
+
+func checkErrors(t *testing.T, data []byte, err error) {
+	e, ok := errors.AsType[*Errors](err)
+	if !ok || len(e.Problems) == 0 {
+		t.Fatalf("not Errors: %v", err)
+	}
+	if got := strings.Count(e.Error(), "\n"); got != len(e.Problems)-1 {
+		t.Errorf("%d problems on %d lines: %q", len(e.Problems), got+1, e.Error())
+	}
+	last := 0
+	for _, p := range e.Problems {
+		if p.Line < last || p.Line > 1+strings.Count(string(data), "\n") || p.Text == "" {
+			t.Errorf("problem %+v after line %d", p, last)
+		}
+		last = p.Line
+	}
+}
+
+// render writes every value of a configuration.
+func render(t *testing.T, c *Config) []byte {
+	var accounts []map[string]any
+	for _, a := range c.Accounts {
+		m := map[string]any{
+			"name": a.Name, "host": a.Host, "port": a.Port, "tls": a.TLS, "username": a.Username, "auth": a.Auth,
+			"poll_every": a.PollEvery.String(), "keep_on_server": a.Keep.String(), "user": a.User, "folder": a.Folder,
+			"max_message_size": fmt.Sprintf("%dB", a.MaxMessageSize),
+		}
+		if a.CAFile != "" {
+			m["ca_file"] = a.CAFile
+		}
+		if a.Password.File != "" {
+			m["password_file"] = a.Password.File
+		}
+		if len(a.Password.Command) > 0 {
+			m["password_command"] = a.Password.Command
+		}
+		accounts = append(accounts, m)
+	}
+	text, err := toml.Marshal(map[string]any{
+		"version": c.Version, "data_dir": c.DataDir, "account": accounts,
+		"imap": map[string]any{"listen": c.IMAP.Listen, "tls": c.IMAP.TLS},
+		"log":  map[string]any{"level": c.Log.Level, "format": c.Log.Format},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
