@@ -53,7 +53,7 @@ type headerFields struct {
 // fields reads the useful fields of a header.
 func (p *parser) fields(raw []byte, top bool) *headerFields {
 	h := &headerFields{}
-	if top && bytes.HasPrefix(raw, []byte("From ")) {
+	if after, found := bytes.CutPrefix(raw, []byte("From ")); found && top && !bytes.HasPrefix(bytes.TrimLeft(after, " \t"), []byte(":")) {
 		p.defect(DefectMboxFrom)
 		_, raw, _ = bytes.Cut(raw, []byte("\n"))
 	}
