@@ -1,0 +1,69 @@
+package secret
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/popbridge/popbridge/internal/fault"
+)
+
+// commandTimeout is long enough to type a passphrase.
+const commandTimeout = 30 * time.Second
+
+// runCommand runs a program without a terminal and without a shell. Its first
+// line is the secret, so that `pass`, which keeps notes below it, works as it is.
+func runCommand(ctx context.Context, argv []string, timeout time.Duration) (Secret, error) {
+	where := "password_command " + fault.Quote(argv[0])
+	limited, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	stdout, stderr := head{max: MaxSize + 2}, head{max: 4 << 10}
+	cmd := exec.CommandContext(limited, argv[0], argv[1:]...)
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	cmd.WaitDelay = time.Second // what it started may hold the pipes open
+	err := cmd.Run()
+
+	line, _, _ := strings.Cut(stdout.String(), "\n")
+	line = strings.TrimSuffix(line, "\r")
+	switch {
+	case ctx.Err() != nil:
+		return "", fmt.Errorf("%s: %w", where, context.Cause(ctx))
+	case limited.Err() != nil:
+		return "", fault.New(fault.Temporary, fmt.Sprintf("%s did not end within %s", where, timeout), "it must print the password without asking for anything")
+	case errors.Is(err, exec.ErrNotFound):
+		return "", fault.Wrap(err, fault.Config, where+" is not a program that can be found", "write its whole path; a service has a shorter PATH than a shell")
+	case err != nil && !errors.Is(err, exec.ErrWaitDelay):
+		return "", fault.Wrap(err, fault.Temporary, where+" failed"+said(stderr.String(), line), "run the command by hand to see what is wrong")
+	}
+	if line == "" {
+		return "", fault.New(fault.Config, where+" printed no password"+said(stderr.String(), ""), "the first line it prints must be the password")
+	}
+	return clean(line, "the first line of "+where)
+}
+
+// said is what the program complained about, without the secret if it repeated
+// that.
+func said(stderr, secret string) string {
+	stderr = strings.TrimSpace(stderr)
+	if secret != "" {
+		stderr = strings.ReplaceAll(stderr, secret, mask)
+	}
+	if stderr == "" {
+		return ""
+	}
+	return ", saying " + fault.Quote(stderr)
+}
+
+// head keeps the beginning of what is written to it.
+type head struct {
+	strings.Builder
+	max int
+}
+
+func (h *head) Write(p []byte) (int, error) {
+	h.Builder.Write(p[:min(len(p), h.max-h.Len())])
+	return len(p), nil
+}

@@ -1,0 +1,265 @@
+package secret
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/zalando/go-keyring"
+	"go.uber.org/goleak"
+
+	"github.com/popbridge/popbridge/internal/fault"
+)
+
+const hunter = "hunter2"
+
+// TestMain lets this program be the command that the tests run.
+func TestMain(m *testing.M) {
+	if act := os.Getenv("SECRET_TEST_ACT"); act != "" {
+		os.Exit(acts[act]())
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// acts is what the command does.
+var acts = map[string]func() int{
+	"print":    func() int { fmt.Print(hunter + "\nuser: ann\n"); return 0 },
+	"windows":  func() int { fmt.Print(hunter + "\r\n"); return 0 },
+	"nothing":  func() int { fmt.Fprintln(os.Stderr, "no such entry"); return 0 },
+	"blank":    func() int { fmt.Print("\n" + hunter + "\n"); return 0 },
+	"fail":     func() int { fmt.Println(hunter); fmt.Fprintf(os.Stderr, "\x1b[31m%s is wrong\n", hunter); return 7 },
+	"binary":   func() int { fmt.Print("\xff\x00\n"); return 0 },
+	"endless":  func() int { fmt.Print(strings.Repeat("x", MaxSize+1)); return 0 },
+	"chatty":   func() int { fmt.Fprint(os.Stderr, strings.Repeat("é", 1<<20)); return 1 },
+	"long":     func() int { fmt.Print(strings.Repeat("x", MaxSize) + "\n" + strings.Repeat("y", 1<<20)); return 0 },
+	"waits":    func() int { select {} },
+	"terminal": func() int { n, _ := io.Copy(io.Discard, os.Stdin); fmt.Println("read", n); return 0 },
+}
+
+func TestSecretShowsNothing(t *testing.T) {
+	s := Secret(hunter)
+	type account struct {
+		Password Secret
+		Map      map[string]Secret
+	}
+	a := account{s, map[string]Secret{"x": s}}
+	var log strings.Builder
+	zl := zerolog.New(&log)
+	zl.Info().Interface("s", s).Object("o", s).Stringer("st", s).Any("a", a).Msgf("%v", s)
+	text, err := json.Marshal(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, got := range []string{
+		s.String(), fmt.Sprint(s), fmt.Sprintf("%v %+v %#v %s %q %x %d %10s", s, s, s, s, s, s, s, s), fmt.Sprintf("%v %+v %#v", a, a, &a),
+		fmt.Errorf("wrong: %v", s).Error(), string(text), log.String(),
+	} {
+		if strings.Contains(got, hunter) || strings.Contains(got, fmt.Sprintf("%x", hunter)) || !strings.Contains(got, mask) {
+			t.Errorf("shows %s", got)
+		}
+	}
+	if string(s) != hunter {
+		t.Error("the secret itself is lost")
+	}
+}
+
+// check compares a secret or the text of a fault. An empty want stands for no
+// error.
+func check(t *testing.T, s Secret, err error, want string, kind fault.Kind, text string) {
+	t.Helper()
+	if string(s) != want {
+		t.Errorf("got %q, want %q", string(s), want)
+	}
+	if text == "" {
+		if err != nil {
+			t.Error(err)
+		}
+		return
+	}
+	if err == nil || !fault.Is(err, kind) || !strings.Contains(err.Error(), text) {
+		t.Errorf("error %v of kind %v\nwant %q of kind %v", err, fault.KindOf(err), text, kind)
+		return
+	}
+	if strings.Contains(err.Error()+fault.Hint(err), hunter) {
+		t.Errorf("the secret is shown: %v", err)
+	}
+}
+
+func TestFile(t *testing.T) {
+	dir := t.TempDir()
+	for i, c := range []struct {
+		data, want, text string
+	}{
+		{hunter, hunter, ""},
+		{hunter + "\n", hunter, ""},
+		{hunter + "\r\n", hunter, ""},
+		{"\ufeff" + hunter + "\r\n", hunter, ""},
+		{"  pass word\t\n", "  pass word\t", ""},
+		{"Löhne 🔑\n", "Löhne 🔑", ""},
+		{strings.Repeat("x", MaxSize) + "\r\n", strings.Repeat("x", MaxSize), ""},
+		{strings.Repeat("x", MaxSize+1), "", "holds more than 65536 bytes"},
+		{strings.Repeat("x", 10*MaxSize), "", "holds more than 65536 bytes"},
+		{"", "", "is empty"},
+		{"\n", "", "is empty"},
+		{"hunter2\nhunter2\n", "", "has more than one line"}, // a second line would be a second command to the server
+		{"hunter2\rhunter2\n", "", "has more than one line"},
+		{"hunter2\x00\n", "", "is not UTF-8 text"},
+		{"\xff\xfeh\x00", "", "is not UTF-8 text"},
+	} {
+		path := filepath.Join(dir, fmt.Sprint(i))
+		if err := os.WriteFile(path, []byte(c.data), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, err := Source{File: path}.Read(context.Background())
+		check(t, s, err, c.want, fault.Config, c.text)
+	}
+	s, err := Source{File: filepath.Join(dir, "none")}.Read(context.Background())
+	check(t, s, err, "", fault.Config, "does not exist")
+	s, err = Source{File: dir}.Read(context.Background())
+	check(t, s, err, "", fault.Config, "is not a plain file")
+	s, err = Source{}.Read(context.Background())
+	check(t, s, err, "", fault.Config, "no source")
+}
+
+func TestFileOfOthers(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows has access lists instead of modes")
+	}
+	path := filepath.Join(t.TempDir(), "ann's password")
+	if err := os.WriteFile(path, []byte(hunter), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for mode, allowed := range map[os.FileMode]bool{
+		0o600: true, 0o400: true, 0o700: true, 0o640: false, 0o604: false, 0o644: false, 0o620: false, 0o610: false,
+	} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		s, err := Source{File: path}.Read(context.Background())
+		if allowed {
+			check(t, s, err, hunter, 0, "")
+			continue
+		}
+		check(t, s, err, "", fault.Config, "can be read by other users")
+		if got, want := fault.Hint(err), `run: chmod 600 '`+strings.ReplaceAll(path, "'", `'\''`)+`'`; got != want {
+			t.Errorf("hint %q, want %q", got, want)
+		}
+	}
+}
+
+func TestCommand(t *testing.T) {
+	me, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		act, want string
+		kind      fault.Kind
+		text      string
+	}{
+		{"print", hunter, 0, ""},
+		{"windows", hunter, 0, ""},
+		{"long", strings.Repeat("x", MaxSize), 0, ""},
+		{"terminal", "read 0", 0, ""},
+		{"nothing", "", fault.Config, `printed no password, saying "no such entry"`},
+		{"blank", "", fault.Config, "printed no password"},
+		{"fail", "", fault.Temporary, `failed, saying "\x1b[31m*** is wrong": exit status 7`},
+		{"binary", "", fault.Config, "is not UTF-8 text"},
+		{"endless", "", fault.Config, "holds more than 65536 bytes"},
+		{"chatty", "", fault.Temporary, "failed, saying"},
+	} {
+		t.Run(c.act, func(t *testing.T) {
+			t.Setenv("SECRET_TEST_ACT", c.act)
+			s, err := Source{Command: []string{me}}.Read(context.Background())
+			check(t, s, err, c.want, c.kind, c.text)
+			if err != nil && len(err.Error()) > 2000 {
+				t.Errorf("the error has %d bytes", len(err.Error()))
+			}
+		})
+	}
+	s, err := Source{Command: []string{"popbridge-test-no-such-program"}}.Read(context.Background())
+	check(t, s, err, "", fault.Config, "is not a program that can be found")
+}
+
+func TestCommandThatWaits(t *testing.T) {
+	me, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("SECRET_TEST_ACT", "waits")
+	s, err := runCommand(context.Background(), []string{me}, 10*time.Millisecond)
+	check(t, s, err, "", fault.Temporary, "did not end within 10ms")
+
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	s, err = Source{Command: []string{me}}.Read(ctx)
+	if !errors.Is(err, context.Canceled) || s != "" {
+		t.Errorf("got %q, %v", string(s), err)
+	}
+}
+
+func TestKeychain(t *testing.T) {
+	keyring.MockInit()
+	ctx, item := context.Background(), Item{"popbridge", "ann@example.com@pop.example.com"}
+	source := Source{Keychain: item}
+	s, err := source.Read(ctx)
+	check(t, s, err, "", fault.Config, `the keychain has no password for "ann@example.com@pop.example.com"`)
+	if !errors.Is(err, keyring.ErrNotFound) || !strings.Contains(fault.Hint(err), "password_file") {
+		t.Errorf("%v; hint: %s", err, fault.Hint(err))
+	}
+	if err := Set(ctx, item, hunter); err != nil {
+		t.Fatal(err)
+	}
+	s, err = source.Read(ctx)
+	check(t, s, err, hunter, 0, "")
+	check(t, "", Set(ctx, item, ""), "", fault.Config, "the secret is empty")
+
+	keyring.MockInitWithError(errors.New("dbus: no session bus"))
+	s, err = source.Read(ctx)
+	check(t, s, err, "", fault.Temporary, "the keychain cannot be used: dbus: no session bus")
+	check(t, "", Set(ctx, item, hunter), "", fault.Temporary, "the keychain cannot be used")
+}
+
+// TestKeychainThatHangs waits for one question that is never answered, from
+// several sides, and asks no second one.
+func TestKeychainThatHangs(t *testing.T) {
+	item := Item{"popbridge", "ann"}
+	hanging := &question{done: make(chan struct{})}
+	k := &keychain{timeout: time.Millisecond, asking: map[Item]*question{item: hanging}}
+	for range 3 {
+		s, err := k.get(context.Background(), item)
+		check(t, s, err, "", fault.Temporary, "did not answer within 1ms")
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	k.timeout = time.Hour
+	if _, err := k.get(ctx, item); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	hanging.answer = hunter
+	close(hanging.done)
+	s, err := k.get(context.Background(), item)
+	check(t, s, err, hunter, 0, "")
+}
+
+func TestStoreHint(t *testing.T) {
+	item := Item{"popbridge", "o'neill@pop.example.com"}
+	for goos, want := range map[string]string{
+		"linux":   `store it: secret-tool store --label=popbridge service popbridge username 'o'\''neill@pop.example.com'; or set password_file`,
+		"darwin":  `store it: security add-generic-password -s popbridge -a 'o'\''neill@pop.example.com' -w; or set password_file`,
+		"windows": "set password_file or password_command",
+	} {
+		if got := storeHint(goos, item); got != want {
+			t.Errorf("%s: %s", goos, got)
+		}
+	}
+}
