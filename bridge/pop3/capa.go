@@ -61,8 +61,11 @@ func (c Capabilities) number(tag string) (int, bool) {
 	if len(args) == 0 {
 		return 0, false
 	}
-	n, err := strconv.ParseInt(args[0], 10, 32)
-	return int(n), err == nil && n >= 0
+	n, err := strconv.ParseUint(args[0], 10, 31)
+	if err != nil {
+		return 0, false
+	}
+	return int(n), true
 }
 
 // capa asks for the capabilities. A server that does not know CAPA leaves what

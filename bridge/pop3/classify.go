@@ -213,7 +213,10 @@ func (c *Client) classifyTLS(err error) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return fault.Wrap(err, fault.Temporary, "the TLS handshake got no answer", hintHost+"; "+hintPorts)
 	}
-	if _, ok := errors.AsType[tls.AlertError](err); ok {
+	// crypto/tls has no type for these: "server selected unsupported protocol
+	// version 301", and an alert of the server in an OpError.
+	alert, ok := errors.AsType[*net.OpError](err)
+	if ok && alert.Op == "remote error" || strings.Contains(err.Error(), "protocol version") {
 		return fault.Wrap(err, fault.Config, "the server refused the TLS handshake", "its TLS may be too old; ask the provider")
 	}
 	return fault.Wrap(err, fault.Temporary, "the TLS handshake broke off", hintPorts)

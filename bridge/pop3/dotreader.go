@@ -32,24 +32,35 @@ func newDotReader(r *bufio.Reader, limit int64) *dotReader {
 
 var newLineDot = []byte("\r\n.")
 
+const termination = ".\r\n"
+
 // Read works on what is buffered: one search finds the next place where a dot
-// begins a line, everything before it is copied at once.
-func (d *dotReader) Read(p []byte) (int, error) {
-	if d.err != nil || len(p) == 0 {
-		return 0, d.err
+// begins a line, everything before it is copied at once. It waits for more only
+// when it has nothing to return.
+func (d *dotReader) Read(p []byte) (n int, err error) {
+	for n < len(p) && d.err == nil && (n == 0 || d.r.Buffered() >= len(termination)) {
+		var m int
+		m, d.err = d.next(p[n:])
+		n += m
 	}
+	if n > 0 {
+		return n, nil
+	}
+	return 0, d.err
+}
+
+// next returns the bytes up to the next dot that begins a line.
+func (d *dotReader) next(p []byte) (int, error) {
 	if d.begin {
-		if d.err = d.lineStart(); d.err != nil {
-			return 0, d.err
+		if err := d.lineStart(); err != nil {
+			return 0, err
 		}
 	}
 	if d.left == 0 {
-		d.err = ErrTooLarge
-		return 0, d.err
+		return 0, ErrTooLarge
 	}
 	if _, err := d.r.Peek(1); err != nil {
-		d.err = unexpected(err)
-		return 0, d.err
+		return 0, unexpected(err)
 	}
 	chunk, _ := d.r.Peek(d.r.Buffered())
 	if d.cr && chunk[0] == '\n' {

@@ -30,11 +30,17 @@ func newReplyError(command, text string) *ReplyError {
 	e := &ReplyError{Command: command, Text: strings.TrimSpace(text)}
 	// RFC 2449 section 8: resp-code = "[" resp-level *("/" resp-level) "]"
 	if rest, ok := strings.CutPrefix(e.Text, "["); ok {
-		if code, after, ok := strings.Cut(rest, "]"); ok && len(code) <= 64 {
-			e.Code, e.Text = strings.ToUpper(strings.TrimSpace(code)), strings.TrimSpace(after)
+		if code, after, ok := strings.Cut(rest, "]"); ok && isCode(code) {
+			e.Code, e.Text = strings.ToUpper(code), strings.TrimSpace(after)
 		}
 	}
 	return e
+}
+
+// isCode reports whether s is made of the characters RFC 2449 section 8 has for
+// a response code: printable ones, and so safe to show.
+func isCode(s string) bool {
+	return s != "" && len(s) <= 64 && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
 // maxStray is the number of lines that a greeting may have beyond its first.
