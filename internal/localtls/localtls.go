@@ -1,0 +1,227 @@
+// Package localtls makes the certificate with which the IMAP server shows
+// itself to the mail clients of this machine, and the local authority (CA)
+// behind it.
+//
+//	DIR/ca.pem          the authority: ten years; what people trust in their clients
+//	DIR/ca-key.pem      its key
+//	DIR/server.pem      the server's certificate: 397 days
+//	DIR/server-key.pem  its key
+//
+// Invariants: the authority can speak for this machine only (name constraints:
+// localhost, loopback addresses, the host name it was made with), so that
+// trusting it gives nobody power over other sites. It is made once; a folder
+// with something missing or damaged is an error, never a reason for a new one,
+// because clients trust the old. The server's certificate is renewed by itself,
+// also while the program runs, and keeps its key, for clients that remember
+// the key instead of trusting the authority.
+//
+// ECDSA P-256 is what every client in use accepts; Apple wants a serverAuth
+// certificate with alternative names, of at most 825 days.
+package localtls
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/popbridge/popbridge/internal/atomicfile"
+	"github.com/popbridge/popbridge/internal/fault"
+)
+
+// The files in the folder.
+const (
+	caFile        = "ca.pem"
+	caKeyFile     = "ca-key.pem"
+	serverFile    = "server.pem"
+	serverKeyFile = "server-key.pem"
+)
+
+const (
+	day = 24 * time.Hour
+
+	caLife      = 3652 * day // ten years
+	serverLife  = 397 * day  // the limit of browsers, stricter than Apple's 825
+	renewBefore = 30 * day
+	retryAfter  = time.Hour // a renewal that failed
+	backdate    = time.Hour // for clocks that are behind this one
+)
+
+// Ensure returns a configuration for servers with the certificate in dir, which
+// is made when there is none, and the path of the authority's certificate.
+// Errors are faults.
+func Ensure(dir string) (*tls.Config, string, error) {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "" // localhost is enough
+	}
+	return ensure(dir, host, time.Now)
+}
+
+func ensure(dir, host string, now func() time.Time) (*tls.Config, string, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, "", unwritable(err, dir)
+	}
+	if err := os.Chmod(dir, 0o700); err != nil { // as a restored backup may not have it
+		return nil, "", unwritable(err, dir)
+	}
+	k := &keeper{dir: dir, now: now}
+	ca, err := k.authority(host)
+	if err != nil {
+		return nil, "", err
+	}
+	if k.current, err = k.server(ca); err != nil {
+		return nil, "", err
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: k.certificate}, filepath.Join(dir, caFile), nil
+}
+
+// keeper has the server's certificate at hand. The authority's key is not kept
+// in memory; it is read when it is needed.
+type keeper struct {
+	dir string
+	now func() time.Time
+
+	mu      sync.Mutex
+	current *tls.Certificate
+	retryAt time.Time
+}
+
+// certificate is called for every connection, so that a program that runs for
+// years renews without a restart.
+func (k *keeper) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	now := k.now()
+	if due(k.current.Leaf, now) && now.After(k.retryAt) {
+		k.retryAt = now.Add(retryAfter)
+		// An error is not the client's business. There are weeks of tries
+		// before the certificate ends, and the next start reports it.
+		if ca, err := k.authority(""); err == nil {
+			if renewed, err := k.server(ca); err == nil {
+				k.current = renewed
+			}
+		}
+	}
+	return k.current, nil
+}
+
+// due reports whether it is time for a new certificate: the old one ends soon,
+// or was made when the clock was ahead.
+func due(c *x509.Certificate, now time.Time) bool {
+	return c.NotAfter.Sub(now) < renewBefore || now.Before(c.NotBefore)
+}
+
+// authority reads the authority, or makes it in an empty folder.
+func (k *keeper) authority(host string) (*pair, error) {
+	have := map[string]bool{}
+	for _, name := range []string{caFile, caKeyFile, serverFile, serverKeyFile} {
+		switch _, err := os.Stat(k.path(name)); {
+		case err == nil:
+			have[name] = true
+		case !errors.Is(err, fs.ErrNotExist):
+			return nil, k.damaged(name, err)
+		}
+	}
+	switch {
+	case have[serverFile] && !have[serverKeyFile]:
+		return nil, k.damaged(serverKeyFile, errors.New("it is missing"))
+	case have[caFile] && have[caKeyFile]:
+		return k.readAuthority()
+	case have[caFile] || have[serverFile] || have[serverKeyFile]:
+		missing := caFile
+		if have[caFile] {
+			missing = caKeyFile
+		}
+		return nil, k.damaged(missing, errors.New("it is missing"))
+	}
+	// Perhaps with the key of a first start that did not get further: nobody
+	// can have trusted it yet.
+	key, err := k.key(caKeyFile)
+	if err != nil {
+		return nil, err
+	}
+	cert, err := newAuthority(key, host, k.now())
+	if err != nil {
+		return nil, fault.Wrap(err, fault.Internal, "the local certificate authority cannot be made", "")
+	}
+	if err := k.write(caFile, 0o644, encodeCertificate(cert.Raw)); err != nil {
+		return nil, err
+	}
+	return &pair{cert, key}, nil
+}
+
+func (k *keeper) readAuthority() (*pair, error) {
+	key, err := k.key(caKeyFile)
+	if err != nil {
+		return nil, err
+	}
+	cert, err := k.readCertificate(caFile)
+	switch {
+	case err != nil:
+		return nil, err
+	case !key.PublicKey.Equal(cert.PublicKey):
+		return nil, k.damaged(caFile, errors.New("it does not belong to "+caKeyFile))
+	case !cert.IsCA:
+		return nil, k.damaged(caFile, errors.New("it is not the certificate of an authority"))
+	case k.now().After(cert.NotAfter):
+		return nil, fault.New(fault.Config, fmt.Sprintf("the local certificate authority ended on %s", cert.NotAfter.Format(time.DateOnly)),
+			"delete the folder "+k.dir+", start again, and trust the new ca.pem in every mail client")
+	}
+	return &pair{cert, key}, nil
+}
+
+// server reads the server's certificate, and issues it when there is none or
+// when it is due. Its names are those that the authority may speak for: the
+// host may have got another name since.
+func (k *keeper) server(ca *pair) (*tls.Certificate, error) {
+	key, err := k.key(serverKeyFile)
+	if err != nil {
+		return nil, err
+	}
+	cert, err := k.readCertificate(serverFile)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		cert = nil
+	case err != nil:
+		return nil, err
+	case !key.PublicKey.Equal(cert.PublicKey):
+		return nil, k.damaged(serverFile, errors.New("it does not belong to "+serverKeyFile))
+	case cert.CheckSignatureFrom(ca.cert) != nil:
+		return nil, k.damaged(serverFile, errors.New("it was not issued by "+caFile))
+	}
+	current := &tls.Certificate{PrivateKey: key, Leaf: cert}
+	if cert == nil || due(cert, k.now()) && cert.NotAfter.Before(ca.cert.NotAfter) {
+		if current.Leaf, err = ca.issue(key, k.now()); err != nil {
+			return nil, fault.Wrap(err, fault.Internal, "the certificate for mail clients cannot be made", "")
+		}
+		if err := k.write(serverFile, 0o644, encodeCertificate(current.Leaf.Raw)); err != nil {
+			return nil, err
+		}
+	}
+	current.Certificate = [][]byte{current.Leaf.Raw}
+	return current, nil
+}
+
+func (k *keeper) path(name string) string { return filepath.Join(k.dir, name) }
+
+func (k *keeper) write(name string, mode fs.FileMode, data []byte) error {
+	if err := atomicfile.Write(k.path(name), mode, data); err != nil {
+		return unwritable(err, k.dir)
+	}
+	return nil
+}
+
+func (k *keeper) damaged(name string, err error) error {
+	return fault.Wrap(err, fault.Corrupt, "the certificate file "+k.path(name)+" cannot be used",
+		"restore it from a backup; or delete the folder "+k.dir+", start again, and trust the new ca.pem in every mail client")
+}
+
+func unwritable(err error, dir string) error {
+	return fault.Wrap(err, fault.Config, "the certificate for mail clients cannot be stored", "the folder must be writable: "+dir)
+}
