@@ -57,6 +57,7 @@ type Delivery struct {
 	Flags      []string
 	ReceivedAt time.Time
 	Origin     *Origin // nil for a message that comes from a client (APPEND)
+	ListSize   int64   // as LIST announced it, for the ledger; 0: unknown
 
 	// Adopt is a ledger entry that is gone from the server and whose content
 	// this is: the server renumbered its ids. Nothing is delivered then, the
@@ -90,6 +91,7 @@ type LedgerEntry struct {
 	Origin
 	Hash         Hash
 	Size         int64
+	ListSize     int64 // as LIST announced it, on many servers not Size; 0: unknown
 	State        LedgerState
 	StoredAt     time.Time
 	LastListedAt time.Time

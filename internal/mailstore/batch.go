@@ -1,0 +1,237 @@
+package mailstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/popbridge/popbridge/internal/atomicfile"
+)
+
+// syncers is how many files are synced at once. File systems write one journal
+// transaction for many syncs that wait together.
+const syncers = 16
+
+const journalPattern = "batch-*"
+
+// underway counts the batches per hash that rely on a file being there. A file
+// without a row is removed only under mu and only when nobody counts on it:
+// between the look for a row and the removal no batch can start to rely on it.
+type underway struct {
+	mu      sync.Mutex
+	batches map[Hash]int
+}
+
+func (u *underway) enter(hashes []Hash) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, h := range hashes {
+		u.batches[h]++
+	}
+}
+
+func (u *underway) leave(hashes []Hash) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, h := range hashes {
+		if u.batches[h]--; u.batches[h] <= 0 {
+			delete(u.batches, h)
+		}
+	}
+}
+
+// batch is the file side of a delivery: the spool files of its distinct
+// contents on their way to their final names.
+type batch struct {
+	s       *Store
+	spools  map[Hash]*Spooled
+	hashes  []Hash
+	journal string
+}
+
+func (s *Store) newBatch(deliveries []Delivery) *batch {
+	b := &batch{s: s, spools: map[Hash]*Spooled{}}
+	for _, d := range deliveries {
+		if b.spools[d.Message.hash] == nil {
+			b.spools[d.Message.hash] = d.Message
+			b.hashes = append(b.hashes, d.Message.hash)
+		}
+	}
+	s.underway.enter(b.hashes)
+	return b
+}
+
+// place makes all files of the batch durable under their names: journal and
+// spool files are synced, then renamed, then their folders are synced.
+func (b *batch) place(ctx context.Context) error {
+	if err := b.s.step("journal"); err != nil {
+		return err
+	}
+	if err := b.write(); err != nil {
+		return err
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(syncers)
+	g.Go(func() error { return atomicfile.SyncDir(filepath.Join(b.s.dir, "tmp")) })
+	for _, h := range b.hashes {
+		g.Go(func() error {
+			if err := errors.Join(gctx.Err(), b.s.step("sync")); err != nil {
+				return err
+			}
+			return b.spools[h].file.Sync()
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for _, h := range b.hashes {
+		if err := b.s.step("rename"); err != nil {
+			return err
+		}
+		if err := b.rename(h); err != nil {
+			return err
+		}
+	}
+	return b.syncFolders()
+}
+
+// write makes the journal: the names that this batch is about to place.
+func (b *batch) write() error {
+	path, err := b.s.writeJournal(b.hashes)
+	b.journal = path
+	return err
+}
+
+// rename gives a spool file its name. A sound file that has the name already is
+// kept: readers may have it open, which on Windows forbids to replace it.
+func (b *batch) rename(h Hash) error {
+	path, sp := b.s.path(h), b.spools[h]
+	info, err := os.Lstat(path)
+	if err == nil && info.Mode().IsRegular() && info.Size() == sp.size {
+		// It may stem from a program that did not sync it.
+		return syncFile(path)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := sp.file.Close(); err != nil {
+		return err
+	}
+	if err := os.Rename(sp.file.Name(), path); err != nil {
+		return err
+	}
+	sp.file = nil
+	return nil
+}
+
+func (b *batch) syncFolders() error {
+	folders := map[string]bool{}
+	for _, h := range b.hashes {
+		folders[filepath.Dir(b.s.path(h))] = true
+	}
+	var g errgroup.Group
+	g.SetLimit(syncers)
+	for dir := range folders {
+		g.Go(func() error {
+			if err := b.s.step("syncdir"); err != nil {
+				return err
+			}
+			return atomicfile.SyncDir(dir)
+		})
+	}
+	return g.Wait()
+}
+
+// end removes what the batch leaves behind: spool files, files that no row
+// mentions, the journal. After a commit in doubt the files and the journal stay
+// for the next Open, which will know.
+func (b *batch) end(inDoubt bool) {
+	defer b.s.underway.leave(b.hashes)
+	for _, sp := range b.spools {
+		sp.Discard()
+	}
+	if inDoubt || b.journal == "" {
+		return
+	}
+	b.s.finish(b.journal, b.hashes, 1)
+}
+
+// writeJournal makes a list of hashes durable and returns its path. The name
+// of the file is made durable by the caller, or by luck: without it a power cut
+// leaves at worst a file that is not used.
+func (s *Store) writeJournal(hashes []Hash) (string, error) {
+	f, err := os.CreateTemp(filepath.Join(s.dir, "tmp"), journalPattern)
+	if err != nil {
+		return "", err
+	}
+	var text strings.Builder
+	for _, h := range hashes {
+		text.WriteString(h.String() + "\n")
+	}
+	_, err = f.WriteString(text.String())
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	return f.Name(), err
+}
+
+// finish removes those files of hashes that nothing needs, and the journal
+// after them. own is how many batches of the caller are counted as under way.
+// What cannot be removed now, the next Open removes.
+func (s *Store) finish(journal string, hashes []Hash, own int) {
+	if err := s.removeUnused(hashes, own); err != nil {
+		s.log.Warn().Err(err).Msg("unused message files were left for the next start")
+		return
+	}
+	if err := s.step("unjournal"); err != nil {
+		return
+	}
+	_ = os.Remove(journal) // a journal that stays is looked through again
+}
+
+func (s *Store) removeUnused(hashes []Hash, own int) error {
+	var errs []error
+	for _, h := range hashes {
+		errs = append(errs, s.removeIfUnused(h, own))
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Store) removeIfUnused(h Hash, own int) error {
+	s.underway.mu.Lock()
+	defer s.underway.mu.Unlock()
+	if s.underway.batches[h] > own {
+		return nil
+	}
+	var one int
+	err := s.reader.get(context.Background(), `SELECT 1 FROM content WHERE hash = ?`, []any{h[:]}, &one)
+	if !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	if err := os.Remove(s.path(h)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+func syncFile(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0) // Windows flushes only what may be written
+	if err != nil {
+		return err
+	}
+	err = f.Sync()
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}

@@ -1,0 +1,5 @@
+package mailstore
+
+import "context"
+
+func (s *Store) Check(ctx context.Context, o CheckOptions) ([]Problem, error) { return nil, nil }

@@ -1,0 +1,170 @@
+package mailstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/message"
+)
+
+// Deliver stores a batch of messages, all or none. When it returns nil, all of
+// them are durable and published. The spooled messages belong to it: they are
+// gone afterwards, whatever the outcome.
+func (s *Store) Deliver(ctx context.Context, deliveries []Delivery) ([]Delivered, error) {
+	b := s.newBatch(deliveries)
+	inDoubt := false
+	defer func() {
+		for _, d := range deliveries { // also the second spool file of a content
+			d.Message.Discard()
+		}
+		b.end(inDoubt)
+	}()
+	for _, d := range deliveries {
+		if _, _, err := parseFlags(d.Flags); err != nil {
+			return nil, err
+		}
+	}
+	if err := b.place(ctx); err != nil {
+		return nil, trouble(err, "store messages")
+	}
+	out := make([]Delivered, len(deliveries))
+	var err error
+	inDoubt, err = s.commit(ctx, "store messages", func(t *tx) error {
+		stored := map[string]int64{}
+		for i, d := range deliveries {
+			done, err := t.deliver(d)
+			if err != nil {
+				return err
+			}
+			if d.Origin != nil && !done.Duplicate {
+				stored[d.Origin.Account]++
+			}
+			out[i] = done
+		}
+		return t.countStored(stored)
+	})
+	if err != nil {
+		return nil, err
+	}
+	_ = s.step("committed") // a crash here must lose nothing; an error has no meaning any more
+	return out, nil
+}
+
+func (t *tx) deliver(d Delivery) (Delivered, error) {
+	if d.Origin != nil {
+		known, err := t.register(d)
+		if err != nil || known {
+			return Delivered{Duplicate: known}, err
+		}
+	}
+	b, err := t.box(d.Mailbox)
+	if err != nil {
+		return Delivered{}, err
+	}
+	system, words, err := parseFlags(d.Flags)
+	if err != nil {
+		return Delivered{}, err
+	}
+	set, err := t.intern(words)
+	if err != nil {
+		return Delivered{}, err
+	}
+	content, err := t.content(d.Message)
+	if err != nil {
+		return Delivered{}, err
+	}
+	received := d.ReceivedAt
+	if received.IsZero() {
+		received = t.s.now()
+	}
+	r, err := t.add(b, row{Content: content, Flags: Flags{system, set}, Received: received.Unix(), Size: d.Message.size})
+	return Delivered{UID: r.UID, UIDValidity: b.UIDValidity}, err
+}
+
+// content returns the row of the content, making it where it is new. One that
+// was on its way out is kept.
+func (t *tx) content(sp *Spooled) (ContentID, error) {
+	var id ContentID
+	var orphaned bool
+	err := t.get(`SELECT id, orphaned_at IS NOT NULL FROM content WHERE hash = ?`, []any{sp.hash[:]}, &id, &orphaned)
+	if err == nil && orphaned {
+		return id, t.exec(`UPDATE content SET orphaned_at = NULL WHERE id = ?`, id)
+	}
+	if err == nil || !errors.Is(err, sql.ErrNoRows) {
+		return id, err
+	}
+	res, err := t.result(`INSERT INTO content (hash, size) VALUES (?, ?)`, sp.hash[:], sp.size)
+	if err != nil {
+		return 0, err
+	}
+	n, err := res.LastInsertId()
+	if err != nil {
+		return 0, err
+	}
+	return ContentID(n), t.summarize(ContentID(n), sp.summary)
+}
+
+// summarize stores the summary of a content. One that cannot be written down is
+// left out: it is made again from the file when somebody asks for it.
+func (t *tx) summarize(id ContentID, sum *message.Summary) error {
+	data, err := sum.MarshalBinary()
+	if err != nil {
+		t.s.log.Error().Err(err).Int64("content", int64(id)).Msg("summary could not be stored")
+		return nil
+	}
+	return t.exec(`INSERT OR REPLACE INTO summary (content_id, version, data) VALUES (?, ?, ?)`, id, message.SummaryVersion, data)
+}
+
+// register enters the origin of a delivery into the ledger. known tells that
+// what came from there is stored already, so that nothing is to be added.
+func (t *tx) register(d Delivery) (known bool, err error) {
+	o, now := d.Origin, t.s.now().Unix()
+	old, err := t.stored(o)
+	if err != nil || old != nil && *old == d.Message.hash {
+		return old != nil, err
+	}
+	// An entry with another content stays no obstacle: the server has given the
+	// id of one message to another, and that one was never stored.
+	if old == nil && d.Adopt != nil && d.Adopt.Account == o.Account {
+		adopted, err := t.stored(d.Adopt)
+		if err != nil {
+			return false, err
+		}
+		if adopted != nil && *adopted == d.Message.hash {
+			return true, t.exec(`UPDATE ledger SET uidl = ?, dup = ?, list_size = ?, state = ?, last_listed_at = ?, absent = 0
+				WHERE account = ? AND uidl = ? AND dup = ?`,
+				o.UIDL, o.Dup, d.ListSize, Stored, now, d.Adopt.Account, d.Adopt.UIDL, d.Adopt.Dup)
+		}
+	}
+	return false, t.exec(`INSERT OR REPLACE INTO ledger (account, uidl, dup, hash, size, list_size, state, stored_at, last_listed_at, absent)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)`, o.Account, o.UIDL, o.Dup, d.Message.hash[:], d.Message.size, d.ListSize, Stored, now, now)
+}
+
+// stored returns the hash of what is stored from an origin, or nil.
+func (t *tx) stored(o *Origin) (*Hash, error) {
+	var hash []byte
+	err := t.get(`SELECT hash FROM ledger WHERE account = ? AND uidl = ? AND dup = ?`, []any{o.Account, o.UIDL, o.Dup}, &hash)
+	if errors.Is(err, sql.ErrNoRows) || err == nil && len(hash) != len(Hash{}) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return (*Hash)(hash), nil
+}
+
+func (t *tx) countStored(stored map[string]int64) error {
+	for account, n := range stored {
+		err := t.exec(`INSERT INTO account (name, stored) VALUES (?, ?)
+			ON CONFLICT (name) DO UPDATE SET stored = stored + excluded.stored`, account, n)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var errMessageGone = fault.New(fault.Corrupt, "the file of a message is missing from the mail store",
+	"run 'popbridge check', and restore the file from a backup")

@@ -1,0 +1,59 @@
+// Package mailstore keeps the mail of one user durably: message files, an index
+// in SQLite, the ledger of what came from which POP server, and the views IMAP
+// sessions read.
+//
+// # On disk
+//
+//	index.db             SQLite in WAL mode, synchronous=FULL; schema version in user_version
+//	mail/2a/2a91....eml  one immutable file per distinct message, named by its SHA-256
+//	tmp/spool-*          messages on their way in
+//	tmp/batch-*          journals: the files a batch is about to place or a purge to remove
+//
+// The 256 folders in mail/ are made when the store is opened, so that no
+// delivery has to make the name of a folder durable.
+//
+// # In the index
+//
+//	meta          (key, value)                                  last UIDVALIDITY given
+//	mailbox       (id, name, uidvalidity, uidnext, modseq, recent_from, counts)
+//	subscription  (name)                                        also of mailboxes that do not exist
+//	content       (id, hash, size, orphaned_at)                 one row per message file
+//	summary       (content_id, version, data)                   what internal/message says about it
+//	message       (mailbox_id, uid -> content_id, system, keywords, modseq, received_at, size)
+//	keyword_set   (id, names)                                   interned sets of keywords
+//	account       (name, stored, on_server, last_success, ...)  state between two runs
+//	ledger        (account, uidl, dup -> hash, size, state, ...)
+//	device        (name, hash, read_only, ...)                  IMAP logins
+//
+// Summaries have a table of their own because they are 20 times as long as the
+// rest of a content; the size stands in the message row as well, so that a
+// mailbox is opened by one ordered scan of one table. The ledger names contents
+// by hash, not by row: it outlives them. Times are Unix seconds.
+//
+// # What always holds
+//
+//   - A row never stands without its file: files are synced, renamed and their
+//     folders synced before the transaction that mentions them; they are removed
+//     after the transaction that forgets them. A crash in between leaves at most
+//     a file without a row, and its journal, by which the next Open removes it.
+//     A file that no journal names is never removed: it may be somebody's mail.
+//   - A message and its ledger entry are one transaction.
+//   - UIDs rise and are never used twice in a mailbox. UIDVALIDITY is unique in
+//     the store, given once to a mailbox, and kept when it is renamed.
+//   - Counts, UIDNEXT and the modification sequence of a mailbox change in the
+//     transaction that changes its messages, and are what a count would give.
+//
+// # Who does what when
+//
+// There is one writer: a connection of its own behind a mutex. Each change is
+// one transaction; when it is committed it is published, still under the mutex,
+// so views see commits in their order. Publishing makes the next immutable
+// Snapshot of a mailbox that is open and puts a mark into each view's channel of
+// capacity one; a reader that is slow finds one mark and the newest snapshot,
+// however much happened. Reads use a pool of their own and never wait for the
+// writer. File work of a delivery is done outside the mutex; what keeps two
+// deliveries and a purge of the same content from each other is the count of
+// batches under way per hash (see batch.go).
+//
+// The package starts goroutines only inside calls, and they end with the call.
+package mailstore

@@ -1,0 +1,85 @@
+package mailstore
+
+import (
+	"context"
+)
+
+// SetFlags changes the flags of the messages with the given UIDs and returns
+// the flags of every one of them that exists, changed or not, ascending. Those
+// that change get one new modification sequence.
+func (s *Store) SetFlags(ctx context.Context, id MailboxID, uids []UID, op FlagOp, names []string) ([]FlagChange, error) {
+	system, words, err := parseFlags(names)
+	if err != nil {
+		return nil, err
+	}
+	var out []FlagChange
+	err = s.write(ctx, "store flags", func(t *tx) error {
+		out, err = t.setFlags(id, append([]UID{}, uids...), op, system, words)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (t *tx) setFlags(id MailboxID, uids []UID, op FlagOp, system System, words []string) ([]FlagChange, error) {
+	b, err := t.box(id)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := t.pick(id, uids)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]FlagChange, len(rows))
+	merged := map[KeywordSet]KeywordSet{}
+	want := make([]Flags, len(rows))
+	for i, r := range rows {
+		set, ok := merged[r.Flags.Keywords]
+		if !ok {
+			if set, err = t.merge(r.Flags.Keywords, op, words); err != nil {
+				return nil, err
+			}
+			merged[r.Flags.Keywords] = set
+		}
+		want[i] = Flags{op.apply(r.Flags.System, system), set}
+		out[i] = FlagChange{r.UID, r.Flags, r.ModSeq}
+	}
+	return out, t.rewrite(b, rows, want, out)
+}
+
+func (op FlagOp) apply(old, given System) System {
+	switch op {
+	case Add:
+		return old | given
+	case Remove:
+		return old &^ given
+	default:
+		return given
+	}
+}
+
+// rewrite gives rows the flags in want, by one range statement for each run of
+// messages that get the same flags, and notes the outcome in out.
+func (t *tx) rewrite(b *box, rows []picked, want []Flags, out []FlagChange) error {
+	for i := 0; i < len(rows); {
+		if rows[i].Flags == want[i] {
+			i++
+			continue
+		}
+		first, flags, modseq := i, want[i], b.next()
+		for ; i < len(rows) && (i == first || rows[i].joined) && rows[i].Flags != want[i] && want[i] == flags; i++ {
+			b.count(rows[i].Flags, rows[i].Size, -1)
+			b.count(flags, rows[i].Size, 1)
+			out[i].Flags, out[i].ModSeq = flags, modseq
+			b.flagged = append(b.flagged, out[i])
+		}
+		err := t.exec(`UPDATE message SET system = ?, keywords = ?, modseq = ? WHERE mailbox_id = ? AND uid BETWEEN ? AND ?`,
+			int64(flags.System), int64(flags.Keywords), int64(modseq), b.ID, int64(rows[first].UID), int64(rows[i-1].UID))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,91 @@
+package mailstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+)
+
+// unix returns the time as stored: NULL for the zero time.
+func unix(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t.Unix()
+}
+
+// when is the reverse of unix.
+func when(n sql.NullInt64) time.Time {
+	if !n.Valid {
+		return time.Time{}
+	}
+	return time.Unix(n.Int64, 0)
+}
+
+// Ledger returns all entries of an account, ordered by UIDL and Dup.
+func (s *Store) Ledger(ctx context.Context, account string) ([]LedgerEntry, error) {
+	var out []LedgerEntry
+	err := s.reader.rows(ctx, `SELECT uidl, dup, hash, size, list_size, state, stored_at, last_listed_at, absent
+		FROM ledger WHERE account = ? ORDER BY uidl, dup`, []any{account}, func(rows *sql.Rows) error {
+		e := LedgerEntry{Origin: Origin{Account: account}}
+		var hash sql.RawBytes
+		var storedAt, listedAt sql.NullInt64
+		err := rows.Scan(&e.UIDL, &e.Dup, &hash, &e.Size, &e.ListSize, &e.State, &storedAt, &listedAt, &e.Absent)
+		copy(e.Hash[:], hash)
+		e.StoredAt, e.LastListedAt = when(storedAt), when(listedAt)
+		out = append(out, e)
+		return err
+	})
+	if err != nil {
+		return nil, trouble(err, "read the ledger")
+	}
+	return out, nil
+}
+
+// UpdateLedger sets ListSize, State, LastListedAt and Absent of entries that exist, in
+// one transaction. State Gone removes an entry. An entry that does not exist is
+// passed over: only Deliver can know what is stored.
+func (s *Store) UpdateLedger(ctx context.Context, account string, changes []LedgerEntry) error {
+	if len(changes) == 0 {
+		return nil
+	}
+	return s.write(ctx, "write the ledger", func(t *tx) error {
+		for _, c := range changes {
+			var err error
+			if c.State == Gone {
+				err = t.exec(`DELETE FROM ledger WHERE account = ? AND uidl = ? AND dup = ?`, account, c.UIDL, c.Dup)
+			} else {
+				err = t.exec(`UPDATE ledger SET list_size = ?, state = ?, last_listed_at = ?, absent = ? WHERE account = ? AND uidl = ? AND dup = ?`,
+					c.ListSize, c.State, unix(c.LastListedAt), c.Absent, account, c.UIDL, c.Dup)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// AccountState returns what is remembered of an account; zero for a new one.
+func (s *Store) AccountState(ctx context.Context, account string) (AccountState, error) {
+	var st AccountState
+	var last sql.NullInt64
+	err := s.reader.get(ctx, `SELECT stored, on_server, last_success, last_error, had_uidl FROM account WHERE name = ?`,
+		[]any{account}, &st.Stored, &st.OnServer, &last, &st.LastError, &st.HadUIDL)
+	if errors.Is(err, sql.ErrNoRows) {
+		return AccountState{}, nil
+	}
+	st.LastSuccess = when(last)
+	return st, trouble(err, "read the state of the account")
+}
+
+// SetAccountState stores all but Stored, which Deliver counts.
+func (s *Store) SetAccountState(ctx context.Context, account string, st AccountState) error {
+	return s.write(ctx, "write the state of the account", func(t *tx) error {
+		return t.exec(`INSERT INTO account (name, on_server, last_success, last_error, had_uidl) VALUES (?, ?, ?, ?, ?)
+			ON CONFLICT (name) DO UPDATE SET on_server = excluded.on_server, last_success = excluded.last_success,
+			last_error = excluded.last_error, had_uidl = excluded.had_uidl`,
+			account, st.OnServer, unix(st.LastSuccess), st.LastError, st.HadUIDL)
+	})
+}

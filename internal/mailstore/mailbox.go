@@ -1,0 +1,354 @@
+package mailstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/popbridge/popbridge/internal/fault"
+)
+
+const inbox = "INBOX"
+
+// defaultMailboxes are those of a new store (RFC 6154).
+var defaultMailboxes = []struct{ name, specialUse string }{
+	{inbox, ""}, {"Archive", `\Archive`}, {"Drafts", `\Drafts`}, {"Junk", `\Junk`}, {"Sent", `\Sent`}, {"Trash", `\Trash`},
+}
+
+var specialUses = []string{`\All`, `\Archive`, `\Drafts`, `\Flagged`, `\Important`, `\Junk`, `\Sent`, `\Trash`}
+
+// maxName is the longest mailbox name, in bytes.
+const maxName = 1000
+
+// canonical returns the one form in which a mailbox name is stored: normal form
+// C (RFC 9051 section 5.1), INBOX in upper case, no separator at the end, which
+// only announces children.
+func canonical(name string) (string, error) {
+	hint := "use at most 1000 characters, no control characters, and text on both sides of each /"
+	if len(name) > maxName || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
+		return "", fault.New(fault.Config, "mailbox name "+fault.Quote(name)+" is not possible", hint)
+	}
+	parts := strings.Split(strings.TrimSuffix(norm.NFC.String(name), "/"), "/")
+	if slices.Contains(parts, "") {
+		return "", fault.New(fault.Config, "mailbox name "+fault.Quote(name)+" is not possible", hint)
+	}
+	if strings.EqualFold(parts[0], inbox) {
+		parts[0] = inbox
+	}
+	return strings.Join(parts, "/"), nil
+}
+
+func parent(name string) string {
+	i := strings.LastIndexByte(name, '/')
+	if i < 0 {
+		return ""
+	}
+	return name[:i]
+}
+
+func noMailbox(err error) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return errNoMailbox
+	}
+	return err
+}
+
+// Mailboxes returns all mailboxes, sorted by name.
+func (s *Store) Mailboxes(ctx context.Context) ([]Mailbox, error) {
+	var out []Mailbox
+	err := s.reader.rows(ctx, `SELECT `+mailboxColumns+` FROM mailbox ORDER BY name`, nil, func(rows *sql.Rows) error {
+		var m Mailbox
+		var recentFrom UID
+		err := rows.Scan(m.scanned(&recentFrom)...)
+		out = append(out, m)
+		return err
+	})
+	if err != nil {
+		return nil, trouble(err, "list mailboxes")
+	}
+	return out, nil
+}
+
+// Mailbox returns the mailbox of that name; fault.NotFound when there is none.
+func (s *Store) Mailbox(ctx context.Context, name string) (Mailbox, error) {
+	var m Mailbox
+	var recentFrom UID
+	name, err := canonical(name)
+	if err != nil {
+		return m, errNoMailbox // a name that cannot be is the name of nothing
+	}
+	err = s.reader.get(ctx, `SELECT `+mailboxColumns+` FROM mailbox WHERE name = ?`, []any{name}, m.scanned(&recentFrom)...)
+	return m, trouble(noMailbox(err), "look up the mailbox")
+}
+
+// CreateMailbox makes a mailbox, and those above it where they are missing.
+// specialUse is an attribute of RFC 6154 or empty. fault.Conflict when the
+// mailbox exists.
+func (s *Store) CreateMailbox(ctx context.Context, name, specialUse string) (Mailbox, error) {
+	if specialUse != "" && !slices.Contains(specialUses, specialUse) {
+		return Mailbox{}, fault.New(fault.Config, "special use "+fault.Quote(specialUse)+" is not known", "use one of "+strings.Join(specialUses, " "))
+	}
+	return s.makeMailbox(ctx, name, func(t *tx, name string, b *box) (*box, error) {
+		if b != nil {
+			return nil, errMailboxExists
+		}
+		return t.create(name, specialUse)
+	})
+}
+
+// EnsureMailbox returns the mailbox of that name. One that it has to make is
+// subscribed, because nobody asked for it in a client that would subscribe it.
+func (s *Store) EnsureMailbox(ctx context.Context, name string) (Mailbox, error) {
+	return s.makeMailbox(ctx, name, func(t *tx, name string, b *box) (*box, error) {
+		if b != nil {
+			return b, nil
+		}
+		b, err := t.create(name, "")
+		if err == nil {
+			err = t.subscribe(b)
+		}
+		return b, err
+	})
+}
+
+var errMailboxExists = fault.New(fault.Conflict, "the mailbox exists already", "")
+
+func (s *Store) makeMailbox(ctx context.Context, name string, do func(t *tx, name string, b *box) (*box, error)) (Mailbox, error) {
+	name, err := canonical(name)
+	if err != nil {
+		return Mailbox{}, err
+	}
+	var m Mailbox
+	err = s.write(ctx, "create the mailbox", func(t *tx) error {
+		b, err := t.named(name)
+		if err != nil && !errors.Is(err, errNoMailbox) {
+			return err
+		}
+		if b, err = do(t, name, b); err != nil {
+			return err
+		}
+		m = b.Mailbox
+		return nil
+	})
+	return m, err
+}
+
+// create makes the mailbox and its parents. All of them are real: some clients
+// file mail into a parent that says it cannot hold any.
+func (t *tx) create(name, specialUse string) (*box, error) {
+	if up := parent(name); up != "" {
+		_, err := t.named(up)
+		if errors.Is(err, errNoMailbox) {
+			_, err = t.create(up, "")
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	validity, err := t.nextUIDValidity()
+	if err != nil {
+		return nil, err
+	}
+	err = t.exec(`INSERT INTO mailbox (name, special_use, uidvalidity) VALUES (?, ?, ?)`, name, specialUse, validity)
+	if err != nil {
+		return nil, err
+	}
+	return t.named(name)
+}
+
+// nextUIDValidity gives each mailbox a number of its own, higher than all
+// before: a name that is used again must never look like the old mailbox. It
+// follows the clock so that it also rises when a store was lost and made anew.
+func (t *tx) nextUIDValidity() (int64, error) {
+	var last int64
+	err := t.get(`SELECT value FROM meta WHERE key = 'uidvalidity'`, nil, &last)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return 0, err
+	}
+	validity := max(last+1, t.s.now().Unix())
+	return validity, t.exec(`INSERT OR REPLACE INTO meta (key, value) VALUES ('uidvalidity', ?)`, validity)
+}
+
+func (t *tx) createDefaults() error {
+	for _, d := range defaultMailboxes {
+		b, err := t.create(d.name, d.specialUse)
+		if err == nil {
+			err = t.subscribe(b)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// DeleteMailbox deletes a mailbox and its messages. INBOX and mailboxes with
+// others below them are refused with fault.Conflict.
+func (s *Store) DeleteMailbox(ctx context.Context, name string) error {
+	name, err := canonical(name)
+	if err != nil {
+		return errNoMailbox
+	}
+	return s.write(ctx, "delete the mailbox", func(t *tx) error {
+		b, err := t.named(name)
+		if err != nil {
+			return err
+		}
+		if name == inbox {
+			return fault.New(fault.Conflict, "INBOX cannot be deleted", "")
+		}
+		tree, err := t.below(name)
+		if err != nil {
+			return err
+		}
+		if len(tree) > 0 {
+			return fault.New(fault.Conflict, "the mailbox has others below it", "delete those first")
+		}
+		rows, err := t.pick(b.ID, nil)
+		if err != nil {
+			return err
+		}
+		if err := t.remove(b, rows); err != nil {
+			return err
+		}
+		b.gone, b.touched = true, true
+		if err := t.orphan(rows); err != nil {
+			return err
+		}
+		return t.exec(`DELETE FROM mailbox WHERE id = ?`, b.ID)
+	})
+}
+
+// below returns the names of the mailboxes below name, sorted.
+func (t *tx) below(name string) (names []string, err error) {
+	// '0' follows '/', so this is the range of all names that start with name/.
+	err = t.rows(`SELECT name FROM mailbox WHERE name > ? || '/' AND name < ? || '0' ORDER BY name`, []any{name, name},
+		func(rows *sql.Rows) error {
+			var n string
+			err := rows.Scan(&n)
+			names = append(names, n)
+			return err
+		})
+	return names, err
+}
+
+// RenameMailbox renames a mailbox and all below it; UIDs and UIDVALIDITY stay.
+// INBOX is never renamed: its messages move to the new mailbox, and INBOX stays,
+// empty (RFC 9051 section 6.3.6). fault.Conflict when the new name is taken.
+func (s *Store) RenameMailbox(ctx context.Context, from, to string) error {
+	from, err := canonical(from)
+	if err != nil {
+		return errNoMailbox
+	}
+	if to, err = canonical(to); err != nil {
+		return err
+	}
+	return s.write(ctx, "rename the mailbox", func(t *tx) error {
+		b, err := t.named(from)
+		if err != nil {
+			return err
+		}
+		if _, err := t.named(to); !errors.Is(err, errNoMailbox) {
+			return errors.Join(err, errMailboxExists)
+		}
+		if from == inbox {
+			dst, err := t.create(to, "")
+			if err == nil {
+				_, err = t.transfer(b, nil, dst, true)
+			}
+			return err
+		}
+		return t.rename(b, to)
+	})
+}
+
+func (t *tx) rename(b *box, to string) error {
+	from := b.Name
+	if strings.HasPrefix(to, from+"/") {
+		return fault.New(fault.Config, "a mailbox cannot be moved below itself", "")
+	}
+	if up := parent(to); up != "" {
+		if _, err := t.named(up); errors.Is(err, errNoMailbox) {
+			if _, err := t.create(up, ""); err != nil {
+				return err
+			}
+		} else if err != nil {
+			return err
+		}
+	}
+	names, err := t.below(from)
+	if err != nil {
+		return err
+	}
+	for _, name := range append([]string{from}, names...) {
+		child, err := t.named(name)
+		if err != nil {
+			return err
+		}
+		child.Name, child.touched = to+strings.TrimPrefix(name, from), true
+		if len(child.Name) > maxName {
+			return fault.New(fault.Config, "the new name of "+fault.Quote(name)+" is too long", "choose a shorter one")
+		}
+		// The old name stays subscribed: a server may not take names off the
+		// list (RFC 9051 section 6.3.7), and the client that renames does.
+		if child.Subscribed {
+			err = t.subscribe(child)
+		} else {
+			// The new name may have been on the list before.
+			err = t.get(`SELECT EXISTS (SELECT 1 FROM subscription WHERE name = ?)`, []any{child.Name}, &child.Subscribed)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *tx) subscribe(b *box) error {
+	b.Subscribed, b.touched = true, true
+	return t.exec(`INSERT OR IGNORE INTO subscription (name) VALUES (?)`, b.Name)
+}
+
+// Subscribe puts a name on the list of subscriptions or takes it off. The
+// mailbox need not exist.
+func (s *Store) Subscribe(ctx context.Context, name string, on bool) error {
+	name, err := canonical(name)
+	if err != nil {
+		return err
+	}
+	return s.write(ctx, "subscribe", func(t *tx) error {
+		if b, err := t.named(name); err == nil {
+			b.Subscribed, b.touched = on, true
+		} else if !errors.Is(err, errNoMailbox) {
+			return err
+		}
+		if on {
+			return t.exec(`INSERT OR IGNORE INTO subscription (name) VALUES (?)`, name)
+		}
+		return t.exec(`DELETE FROM subscription WHERE name = ?`, name)
+	})
+}
+
+// Subscriptions returns the subscribed names, sorted.
+func (s *Store) Subscriptions(ctx context.Context) ([]string, error) {
+	var out []string
+	err := s.reader.rows(ctx, `SELECT name FROM subscription ORDER BY name`, nil, func(rows *sql.Rows) error {
+		var name string
+		err := rows.Scan(&name)
+		out = append(out, name)
+		return err
+	})
+	if err != nil {
+		return nil, trouble(err, "list subscriptions")
+	}
+	return out, nil
+}
+
+func setVersion(n int) string { return "PRAGMA user_version = " + strconv.Itoa(n) }

@@ -1,0 +1,137 @@
+package mailstore
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+)
+
+// Copy copies messages, with their flags and dates, to the end of dst. No file
+// is copied.
+func (s *Store) Copy(ctx context.Context, src MailboxID, uids []UID, dst MailboxID) (CopyResult, error) {
+	return s.transfer(ctx, "copy messages", src, uids, dst, false)
+}
+
+// Move is Copy and removal from src in one step (RFC 6851). Within one mailbox
+// the messages get new UIDs at its end.
+func (s *Store) Move(ctx context.Context, src MailboxID, uids []UID, dst MailboxID) (CopyResult, error) {
+	return s.transfer(ctx, "move messages", src, uids, dst, true)
+}
+
+func (s *Store) transfer(ctx context.Context, doing string, src MailboxID, uids []UID, dst MailboxID, move bool) (CopyResult, error) {
+	var out CopyResult
+	err := s.write(ctx, doing, func(t *tx) error {
+		from, err := t.box(src)
+		if err != nil {
+			return err
+		}
+		to, err := t.box(dst)
+		if err != nil {
+			return err
+		}
+		out, err = t.transfer(from, append([]UID{}, uids...), to, move)
+		return err
+	})
+	if err != nil {
+		return CopyResult{}, err
+	}
+	return out, nil
+}
+
+// transfer copies or moves the messages with the given UIDs, all for nil.
+func (t *tx) transfer(from *box, uids []UID, to *box, move bool) (CopyResult, error) {
+	out := CopyResult{UIDValidity: to.UIDValidity}
+	rows, err := t.pick(from.ID, uids)
+	if err != nil {
+		return out, err
+	}
+	for _, p := range rows {
+		added, err := t.add(to, p.row)
+		if err != nil {
+			return out, err
+		}
+		out.From = append(out.From, p.UID)
+		out.To = append(out.To, added.UID)
+	}
+	if move {
+		err = t.remove(from, rows)
+	}
+	return out, err
+}
+
+// Expunge removes messages that have \Deleted: all of them when uids is nil,
+// otherwise those among uids. It returns their UIDs, ascending. Contents that
+// are in no mailbox any more stay for a while (see Purge).
+func (s *Store) Expunge(ctx context.Context, id MailboxID, uids []UID) ([]UID, error) {
+	var out []UID
+	err := s.write(ctx, "expunge messages", func(t *tx) error {
+		b, err := t.box(id)
+		if err != nil || b.Deleted == 0 {
+			return err
+		}
+		rows, err := t.pick(id, uids)
+		if err != nil {
+			return err
+		}
+		marked := rows[:0]
+		joined := true
+		for _, r := range rows {
+			joined = joined && r.joined
+			if r.Flags.System&Deleted != 0 {
+				r.joined = joined
+				marked = append(marked, r)
+				out = append(out, r.UID)
+			}
+			joined = r.Flags.System&Deleted != 0
+		}
+		if err := t.remove(b, marked); err != nil {
+			return err
+		}
+		return t.orphan(marked)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// remove takes messages out of a mailbox. Their contents are not looked at.
+func (t *tx) remove(b *box, rows []picked) error {
+	any := func(picked, picked) bool { return true }
+	return runs(rows, any, func(run []picked) error {
+		b.next()
+		for _, r := range run {
+			b.count(r.Flags, r.Size, -1)
+			if r.UID >= b.recentFrom {
+				b.Recent--
+			}
+			b.removed = append(b.removed, r.UID)
+		}
+		return t.exec(`DELETE FROM message WHERE mailbox_id = ? AND uid BETWEEN ? AND ?`,
+			b.ID, int64(run[0].UID), int64(run[len(run)-1].UID))
+	})
+}
+
+// orphan marks those contents of removed messages that no mailbox holds now.
+func (t *tx) orphan(rows []picked) error {
+	now := t.s.now().Unix()
+	for chunk := range slices.Chunk(rows, 1000) {
+		ids := make([]ContentID, len(chunk))
+		for i, r := range chunk {
+			ids[i] = r.Content
+		}
+		err := t.exec(`UPDATE content SET orphaned_at = ? WHERE id IN (SELECT value FROM json_each(?))
+			AND orphaned_at IS NULL AND NOT EXISTS (SELECT 1 FROM message WHERE content_id = content.id)`, now, list(ids))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// list writes ids so that json_each can take them: one statement, whatever
+// their number.
+func list[T any](ids []T) string {
+	b, _ := json.Marshal(ids) // integers and strings always marshal
+	return string(b)
+}

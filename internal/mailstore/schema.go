@@ -1,0 +1,94 @@
+package mailstore
+
+// migrations[i] takes the index from schema version i to i+1. A step that was
+// ever released is never edited.
+var migrations = []string{schema1}
+
+const schema1 = `
+CREATE TABLE meta (
+	key   TEXT PRIMARY KEY,
+	value INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE mailbox (
+	id          INTEGER PRIMARY KEY AUTOINCREMENT,
+	name        TEXT NOT NULL UNIQUE,
+	special_use TEXT NOT NULL DEFAULT '',
+	uidvalidity INTEGER NOT NULL UNIQUE,
+	uidnext     INTEGER NOT NULL DEFAULT 1,
+	modseq      INTEGER NOT NULL DEFAULT 1,
+	recent_from INTEGER NOT NULL DEFAULT 1,
+	messages    INTEGER NOT NULL DEFAULT 0,
+	unseen      INTEGER NOT NULL DEFAULT 0,
+	deleted     INTEGER NOT NULL DEFAULT 0,
+	recent      INTEGER NOT NULL DEFAULT 0,
+	size        INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+CREATE TABLE subscription (
+	name TEXT PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE content (
+	id          INTEGER PRIMARY KEY AUTOINCREMENT,
+	hash        BLOB NOT NULL UNIQUE,
+	size        INTEGER NOT NULL,
+	orphaned_at INTEGER
+) STRICT;
+CREATE INDEX content_orphaned ON content (orphaned_at) WHERE orphaned_at IS NOT NULL;
+
+CREATE TABLE summary (
+	content_id INTEGER PRIMARY KEY REFERENCES content (id) ON DELETE CASCADE,
+	version    INTEGER NOT NULL,
+	data       BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE message (
+	mailbox_id  INTEGER NOT NULL REFERENCES mailbox (id),
+	uid         INTEGER NOT NULL,
+	content_id  INTEGER NOT NULL REFERENCES content (id),
+	system      INTEGER NOT NULL,
+	keywords    INTEGER NOT NULL,
+	modseq      INTEGER NOT NULL,
+	received_at INTEGER NOT NULL,
+	size        INTEGER NOT NULL,
+	PRIMARY KEY (mailbox_id, uid)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX message_content ON message (content_id);
+
+CREATE TABLE keyword_set (
+	id    INTEGER PRIMARY KEY,
+	names TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE account (
+	name         TEXT PRIMARY KEY,
+	stored       INTEGER NOT NULL DEFAULT 0,
+	on_server    INTEGER NOT NULL DEFAULT 0,
+	last_success INTEGER,
+	last_error   TEXT NOT NULL DEFAULT '',
+	had_uidl     INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE ledger (
+	account        TEXT NOT NULL,
+	uidl           TEXT NOT NULL,
+	dup            INTEGER NOT NULL,
+	hash           BLOB,
+	size           INTEGER NOT NULL,
+	list_size      INTEGER NOT NULL,
+	state          INTEGER NOT NULL,
+	stored_at      INTEGER,
+	last_listed_at INTEGER,
+	absent         INTEGER NOT NULL DEFAULT 0,
+	PRIMARY KEY (account, uidl, dup)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE device (
+	name         TEXT PRIMARY KEY,
+	hash         TEXT NOT NULL,
+	read_only    INTEGER NOT NULL,
+	created_at   INTEGER NOT NULL,
+	last_used_at INTEGER
+) STRICT, WITHOUT ROWID;
+`

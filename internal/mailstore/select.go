@@ -1,0 +1,87 @@
+package mailstore
+
+import (
+	"database/sql"
+	"math"
+	"slices"
+)
+
+// picked is a message that a command names. joined tells that no other message
+// stands between it and the picked one before, so that one range statement may
+// cover both.
+type picked struct {
+	row
+	joined bool
+}
+
+// maxGap is how many UIDs that were not asked for a scan runs over rather than
+// start again behind them.
+const maxGap = 64
+
+const pickQuery = `SELECT uid, content_id, system, keywords, modseq, received_at, size
+	FROM message WHERE mailbox_id = ? AND uid BETWEEN ? AND ? ORDER BY uid`
+
+// pick returns the messages of the mailbox with the given UIDs, ascending; all
+// of them for nil. UIDs that do not exist are passed over.
+func (t *tx) pick(id MailboxID, uids []UID) ([]picked, error) {
+	if uids == nil {
+		return t.span(nil, id, 1, math.MaxUint32, nil)
+	}
+	uids = slices.Compact(slices.Sorted(slices.Values(uids)))
+	var out []picked
+	for len(uids) > 0 {
+		n := 1
+		for n < len(uids) && uids[n]-uids[n-1] <= maxGap {
+			n++
+		}
+		var err error
+		if out, err = t.span(out, id, uids[0], uids[n-1], uids[:n]); err != nil {
+			return nil, err
+		}
+		uids = uids[n:]
+	}
+	return out, nil
+}
+
+// span scans one range of UIDs and appends those messages that stand in want.
+func (t *tx) span(out []picked, id MailboxID, first, last UID, want []UID) ([]picked, error) {
+	joined := false
+	err := t.rows(pickQuery, []any{id, int64(first), int64(last)}, func(rows *sql.Rows) error {
+		p := picked{joined: joined}
+		if err := p.scan(rows); err != nil {
+			return err
+		}
+		joined = true
+		if want != nil {
+			for len(want) > 0 && want[0] < p.UID {
+				want = want[1:]
+			}
+			joined = len(want) > 0 && want[0] == p.UID
+		}
+		if joined {
+			out = append(out, p)
+		}
+		return nil
+	})
+	return out, err
+}
+
+func (r *row) scan(rows *sql.Rows) error {
+	return rows.Scan(&r.UID, &r.Content, &r.Flags.System, &r.Flags.Keywords, &r.ModSeq, &r.Received, &r.Size)
+}
+
+// runs calls do for each longest stretch of rows that one range statement can
+// cover: joined, and alike.
+func runs(rows []picked, alike func(a, b picked) bool, do func(run []picked) error) error {
+	for len(rows) > 0 {
+		n := 1
+		for n < len(rows) && rows[n].joined && alike(rows[n-1], rows[n]) {
+			n++
+		}
+		if err := do(rows[:n]); err != nil {
+			return err
+		}
+		rows = rows[n:]
+	}
+	return nil
+}

@@ -1,0 +1,175 @@
+package mailstore
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/popbridge/popbridge/internal/fault"
+)
+
+// Options are what Open may be given; the zero value will do.
+type Options struct {
+	Log zerolog.Logger
+	Now func() time.Time // nil: time.Now
+
+	// NoSweep leaves the traces of unfinished work alone. It is for a program
+	// that opens the store while another one may have it open and at work.
+	NoSweep bool
+}
+
+// Store is the mail of one user. Its methods may be called from several
+// goroutines.
+type Store struct {
+	dir      string
+	log      zerolog.Logger
+	now      func() time.Time
+	writer   writer
+	reader   reader
+	keywords keywords
+	feed     feed
+	underway underway
+	logins   logins
+
+	// hook is called before each step that a crash or a full disk can stop,
+	// and may make it fail. Only tests set it.
+	hook func(step string) error
+}
+
+func (s *Store) step(name string) error {
+	if s.hook == nil {
+		return nil
+	}
+	return s.hook(name)
+}
+
+// Open opens the store in dir, the folder of one user, and makes it where there
+// is none. A store must be open only once at a time, except with NoSweep.
+func Open(ctx context.Context, dir string, o Options) (*Store, error) {
+	s := &Store{dir: dir, log: o.Log, now: o.Now}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	s.feed = feed{live: map[MailboxID]*live{}, watchers: map[chan struct{}]struct{}{}}
+	s.underway.batches = map[Hash]int{}
+	s.logins.init()
+	err := s.open(ctx, o)
+	if err != nil {
+		_ = s.Close() // the first error says it all
+		return nil, trouble(err, "open the mail store")
+	}
+	return s, nil
+}
+
+func (s *Store) open(ctx context.Context, o Options) (err error) {
+	if s.dir, err = filepath.Abs(s.dir); err != nil {
+		return err
+	}
+	if err := s.makeFolders(); err != nil {
+		return err
+	}
+	path := filepath.Join(s.dir, "index.db")
+	version, err := s.schemaVersion(ctx, path)
+	if err != nil {
+		return err
+	}
+	if err := s.writer.open(ctx, path); err != nil {
+		return err
+	}
+	if version < len(migrations) {
+		if err := s.migrate(ctx); err != nil {
+			return err
+		}
+	}
+	if err := s.reader.open(path); err != nil {
+		return err
+	}
+	if err := s.keywords.load(&s.reader); err != nil {
+		return err
+	}
+	if o.NoSweep {
+		return nil
+	}
+	if err := s.sweep(ctx); err != nil {
+		return err
+	}
+	return s.Purge(ctx)
+}
+
+// Close waits for the transaction under way and closes the index. Views keep
+// their last snapshot.
+func (s *Store) Close() error {
+	s.writer.mu.Lock()
+	defer s.writer.mu.Unlock()
+	if s.writer.shut {
+		return nil
+	}
+	// The writer last: the last connection folds the log into the database.
+	err := s.reader.close()
+	if werr := s.writer.closeLocked(); err == nil {
+		err = werr
+	}
+	return trouble(err, "close the mail store")
+}
+
+// schemaVersion looks at the index without changing anything in it.
+func (s *Store) schemaVersion(ctx context.Context, path string) (int, error) {
+	version := 0
+	_, err := os.Stat(path)
+	fresh := errors.Is(err, fs.ErrNotExist)
+	if !fresh {
+		var r reader
+		if err := r.open(path); err != nil {
+			return 0, err
+		}
+		err := r.get(ctx, `PRAGMA user_version`, nil, &version)
+		if cerr := r.close(); err == nil {
+			err = cerr
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+	if version > len(migrations) {
+		return 0, fault.New(fault.Config, "the mail store was written by a newer version of popbridge",
+			"update popbridge; the store was not changed")
+	}
+	if version == 0 {
+		// A new index beside old mail would give everything new UIDs.
+		if has, err := s.hasFiles(); err != nil || has {
+			return 0, errors.Join(err, fault.New(fault.Corrupt, "message files are there, but the index of the mail store is missing",
+				"restore "+path+" from a backup; the message files are complete in themselves"))
+		}
+	}
+	return version, nil
+}
+
+// migrate takes the index to the schema of this program, in one transaction. A
+// new store gets its mailboxes in the same one.
+func (s *Store) migrate(ctx context.Context) error {
+	s.keywords.reset()
+	return s.write(ctx, "prepare the index", func(t *tx) error {
+		version := 0
+		if err := t.get(`PRAGMA user_version`, nil, &version); err != nil {
+			return err
+		}
+		fresh := version == 0
+		for ; version < len(migrations); version++ {
+			if _, err := s.writer.conn.ExecContext(context.Background(), migrations[version]); err != nil {
+				return err
+			}
+			if _, err := s.writer.conn.ExecContext(context.Background(), setVersion(version+1)); err != nil {
+				return err
+			}
+		}
+		if !fresh {
+			return nil
+		}
+		return t.createDefaults()
+	})
+}

@@ -1,0 +1,199 @@
+package mailstore
+
+import (
+	"bufio"
+	"context"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/popbridge/popbridge/internal/atomicfile"
+)
+
+// keepOrphans is how long a content stays after its last message is gone: until
+// no session can still show it, with a good margin.
+const keepOrphans = 24 * time.Hour
+
+func (s *Store) path(h Hash) string {
+	name := h.String()
+	return filepath.Join(s.dir, "mail", name[:2], name+".eml")
+}
+
+// makeFolders makes the folders of the store and their names durable.
+func (s *Store) makeFolders() error {
+	made := map[string]bool{} // folders that got a new name in them
+	for _, dir := range []string{s.dir, filepath.Join(s.dir, "tmp"), filepath.Join(s.dir, "mail")} {
+		if err := mkdir(dir, made); err != nil {
+			return err
+		}
+	}
+	for i := range 256 {
+		if err := mkdir(filepath.Join(s.dir, "mail", fmt.Sprintf("%02x", i)), made); err != nil {
+			return err
+		}
+	}
+	for dir := range made {
+		if err := atomicfile.SyncDir(dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func mkdir(dir string, made map[string]bool) error {
+	err := os.Mkdir(dir, 0o700)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if errors.Is(err, fs.ErrNotExist) && filepath.Dir(dir) != dir {
+		if err := mkdir(filepath.Dir(dir), made); err != nil {
+			return err
+		}
+		err = os.Mkdir(dir, 0o700)
+	}
+	if err == nil {
+		made[filepath.Dir(dir)] = true
+	}
+	return err
+}
+
+// hasFiles reports whether there is any message file.
+func (s *Store) hasFiles() (bool, error) {
+	found := false
+	for i := range 256 {
+		err := s.files(fmt.Sprintf("%02x", i), func(Hash, fs.DirEntry) error { found = true; return nil })
+		if err != nil || found {
+			return found, err
+		}
+	}
+	return false, nil
+}
+
+// files calls do for the message files of one of the 256 folders, sorted. Other
+// files are none of ours.
+func (s *Store) files(folder string, do func(Hash, fs.DirEntry) error) error {
+	entries, err := os.ReadDir(filepath.Join(s.dir, "mail", folder))
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		name, ok := strings.CutSuffix(e.Name(), ".eml")
+		h, valid := parseHash(name)
+		if !ok || !valid || name[:2] != folder || e.IsDir() {
+			continue
+		}
+		if err := do(h, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func parseHash(s string) (h Hash, ok bool) {
+	n, err := hex.Decode(h[:], []byte(s[:min(len(s), 2*len(h))]))
+	return h, err == nil && n == len(h) && h.String() == s
+}
+
+// sweep ends what a crash interrupted: files of batches that were not committed
+// and of purges that were are removed, and so is what is left of the spool.
+func (s *Store) sweep(ctx context.Context) error {
+	journals, err := s.journals()
+	if err != nil {
+		return err
+	}
+	for path, hashes := range journals {
+		s.finish(path, hashes, 0)
+	}
+	spools, err := filepath.Glob(filepath.Join(s.dir, "tmp", spoolPattern))
+	if err != nil {
+		return err
+	}
+	for _, path := range spools {
+		if err := os.Remove(path); err != nil {
+			s.log.Warn().Err(err).Msg("spool file was left")
+		}
+	}
+	return ctx.Err()
+}
+
+// journals returns what the journals name, by their paths.
+func (s *Store) journals() (map[string][]Hash, error) {
+	paths, err := filepath.Glob(filepath.Join(s.dir, "tmp", journalPattern))
+	if err != nil {
+		return nil, err
+	}
+	out := map[string][]Hash{}
+	for _, path := range paths {
+		f, err := os.Open(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // its batch ended just now
+		}
+		if err != nil {
+			return nil, err
+		}
+		out[path] = nil
+		for lines := bufio.NewScanner(f); lines.Scan(); {
+			if h, ok := parseHash(lines.Text()); ok {
+				out[path] = append(out[path], h)
+			}
+		}
+		_ = f.Close() // it was only read
+	}
+	return out, nil
+}
+
+// Purge removes contents whose last message was removed more than a day ago.
+// Open does it; a program that runs for long does it now and then.
+func (s *Store) Purge(ctx context.Context) error {
+	for {
+		n, err := s.purge(ctx)
+		if n == 0 || err != nil {
+			return err
+		}
+	}
+}
+
+// purge removes up to 500 contents: first the rows, then the files. The journal
+// lets the next Open go on after a crash in between.
+func (s *Store) purge(ctx context.Context) (int, error) {
+	before := s.now().Add(-keepOrphans).Unix()
+	var hashes []Hash
+	err := s.reader.rows(ctx, `SELECT hash FROM content WHERE orphaned_at < ? ORDER BY orphaned_at LIMIT 500`, []any{before},
+		func(rows *sql.Rows) error {
+			var raw sql.RawBytes
+			var h Hash
+			err := rows.Scan(&raw)
+			copy(h[:], raw)
+			hashes = append(hashes, h)
+			return err
+		})
+	if err != nil || len(hashes) == 0 {
+		return 0, trouble(err, "look for unused messages")
+	}
+	journal, err := s.writeJournal(hashes)
+	if err != nil {
+		return 0, trouble(err, "purge unused messages")
+	}
+	names := make([]string, len(hashes))
+	for i, h := range hashes {
+		names[i] = h.String()
+	}
+	err = s.write(ctx, "purge unused messages", func(t *tx) error {
+		return t.exec(`DELETE FROM content WHERE hash IN (SELECT unhex(value) FROM json_each(?)) AND orphaned_at < ?`, list(names), before)
+	})
+	if err == nil {
+		err = s.step("purged")
+	}
+	if err != nil {
+		return 0, err
+	}
+	s.finish(journal, hashes, 0)
+	s.log.Info().Int("count", len(hashes)).Msg("unused messages were purged")
+	return len(hashes), nil
+}

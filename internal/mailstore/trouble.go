@@ -1,0 +1,75 @@
+package mailstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"runtime"
+	"syscall"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/popbridge/popbridge/internal/fault"
+)
+
+var errClosed = fault.New(fault.Internal, "the mail store is closed", "")
+
+// trouble makes a fault out of whatever the disk or the index answered. doing
+// says what was being done, as in "store messages".
+func trouble(err error, doing string) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%s: %w", doing, err)
+	case isFull(err):
+		return fault.Wrap(err, fault.Full, "no space left for the mail store",
+			"free some space on the disk of the data folder; the work goes on by itself")
+	case sqliteCode(err) == sqlite3.SQLITE_CORRUPT, sqliteCode(err) == sqlite3.SQLITE_NOTADB:
+		return fault.Wrap(err, fault.Corrupt, "the index of the mail store is damaged",
+			"run 'popbridge check', and restore index.db from a backup if it confirms this")
+	case sqliteCode(err) == sqlite3.SQLITE_BUSY, sqliteCode(err) == sqlite3.SQLITE_LOCKED:
+		return fault.Wrap(err, fault.Temporary, "the index of the mail store is locked by another program",
+			"close other programs that have index.db open")
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS), sqliteCode(err) == sqlite3.SQLITE_READONLY:
+		return fault.Wrap(err, fault.Config, "the mail store cannot be written",
+			"check owner and permissions of the data folder, and that its disk is not mounted read-only")
+	case isIO(err):
+		return fault.Wrap(err, fault.Temporary, "the disk of the mail store reports an error",
+			"check that the disk or network drive of the data folder is connected and sound")
+	}
+	if _, ok := errors.AsType[*fault.Error](err); ok {
+		return err
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// sqliteCode returns the primary result code, or 0.
+func sqliteCode(err error) int {
+	if e, ok := errors.AsType[*sqlite.Error](err); ok {
+		return e.Code() & 0xff
+	}
+	return 0
+}
+
+func isFull(err error) bool {
+	if sqliteCode(err) == sqlite3.SQLITE_FULL || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return true
+	}
+	const handleDiskFull, diskFull = syscall.Errno(39), syscall.Errno(112) // of Windows
+	return runtime.GOOS == "windows" && (errors.Is(err, handleDiskFull) || errors.Is(err, diskFull))
+}
+
+func isIO(err error) bool {
+	switch sqliteCode(err) {
+	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN:
+		return true
+	}
+	_, ok := errors.AsType[*fs.PathError](err)
+	if !ok {
+		_, ok = errors.AsType[syscall.Errno](err)
+	}
+	return ok
+}

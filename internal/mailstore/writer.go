@@ -1,0 +1,159 @@
+package mailstore
+
+import (
+	"context"
+	"database/sql"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"sync"
+)
+
+// dsn builds the data source name. Pragmas stand in it because they belong to
+// a connection: an Exec on a pool sets them on one connection only.
+func dsn(path string, pragmas ...string) string {
+	path = filepath.ToSlash(path)
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path // C:/Users becomes file:///C:/Users
+	}
+	q := url.Values{"_pragma": append([]string{"busy_timeout(10000)"}, pragmas...)}
+	return (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String()
+}
+
+// writePragmas make a commit durable when it returns. fullfsync matters on
+// macOS, where fsync alone leaves data in the cache of the drive.
+var writePragmas = []string{
+	"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
+	"fullfsync(1)", "checkpoint_fullfsync(1)", "cache_size(-8000)",
+}
+
+var readPragmas = []string{"query_only(1)", "cache_size(-8000)"}
+
+// writer is the one connection that changes the index. mu is held from the
+// start of a transaction until its changes are published.
+type writer struct {
+	mu    sync.Mutex
+	db    *sql.DB
+	conn  *sql.Conn
+	stmts map[string]*sql.Stmt
+	shut  bool
+}
+
+func (w *writer) open(ctx context.Context, path string) (err error) {
+	if w.db, err = sql.Open("sqlite", dsn(path, writePragmas...)); err != nil {
+		return err
+	}
+	w.db.SetMaxOpenConns(1)
+	w.stmts = map[string]*sql.Stmt{}
+	w.conn, err = w.db.Conn(ctx)
+	return err
+}
+
+func (w *writer) closeLocked() error {
+	w.shut = true
+	for _, st := range w.stmts {
+		_ = st.Close() // the connection goes anyway
+	}
+	if w.conn != nil {
+		_ = w.conn.Close() // back to the pool, which is closed next
+	}
+	if w.db == nil {
+		return nil
+	}
+	return w.db.Close()
+}
+
+// stmtLocked returns the prepared statement for query. There are a few dozen
+// query texts, all constant.
+func (w *writer) stmtLocked(query string) (*sql.Stmt, error) {
+	if st := w.stmts[query]; st != nil {
+		return st, nil
+	}
+	st, err := w.conn.PrepareContext(context.Background(), query)
+	if err == nil {
+		w.stmts[query] = st
+	}
+	return st, err
+}
+
+// tx is one write transaction. Its context has no end: what has begun is
+// finished, so that a caller that gives up never leaves a commit in doubt.
+type tx struct {
+	s     *Store
+	boxes map[MailboxID]*box
+	order []*box // boxes in the order they were touched
+}
+
+// write runs fn as one transaction and publishes what it changed.
+func (s *Store) write(ctx context.Context, doing string, fn func(*tx) error) error {
+	_, err := s.commit(ctx, doing, fn)
+	return err
+}
+
+// commit is write that also says whether the transaction may be in the index
+// although there was an error: a commit that failed in the middle of an I/O
+// error can come back when the write-ahead log is read again.
+func (s *Store) commit(ctx context.Context, doing string, fn func(*tx) error) (inDoubt bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return false, trouble(err, doing)
+	}
+	w := &s.writer
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.shut {
+		return false, errClosed
+	}
+	t := &tx{s: s, boxes: map[MailboxID]*box{}}
+	known := s.keywords.count()
+	if err = t.exec("BEGIN IMMEDIATE"); err != nil {
+		return false, trouble(err, doing)
+	}
+	if err = fn(t); err == nil {
+		err = t.flush()
+	}
+	if err == nil {
+		if err = s.step("commit"); err == nil {
+			err = t.exec("COMMIT")
+		}
+		inDoubt = err != nil && !isFull(err)
+	}
+	if err != nil {
+		// SQLite has rolled back by itself after some errors; then this one
+		// fails and there is nothing left to do.
+		_ = t.exec("ROLLBACK")
+		s.keywords.truncate(known)
+		return inDoubt, trouble(err, doing)
+	}
+	s.publish(t)
+	return false, nil
+}
+
+func (t *tx) exec(query string, args ...any) error {
+	_, err := t.result(query, args...)
+	return err
+}
+
+func (t *tx) result(query string, args ...any) (sql.Result, error) {
+	st, err := t.s.writer.stmtLocked(query)
+	if err != nil {
+		return nil, err
+	}
+	return st.ExecContext(context.Background(), args...)
+}
+
+// get reads one row into dest; sql.ErrNoRows when there is none.
+func (t *tx) get(query string, args []any, dest ...any) error {
+	st, err := t.s.writer.stmtLocked(query)
+	if err != nil {
+		return err
+	}
+	return st.QueryRowContext(context.Background(), args...).Scan(dest...)
+}
+
+func (t *tx) rows(query string, args []any, scan func(*sql.Rows) error) error {
+	st, err := t.s.writer.stmtLocked(query)
+	if err != nil {
+		return err
+	}
+	return each(st, context.Background(), args, scan)
+}
