@@ -2,7 +2,6 @@ package mailstore
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"io/fs"
 	"os"
@@ -213,9 +212,7 @@ func (s *Store) removeIfUnused(h Hash, own int) error {
 	if s.underway.batches[h] > own {
 		return nil
 	}
-	var one int
-	err := s.reader.get(context.Background(), `SELECT 1 FROM content WHERE hash = ?`, []any{h[:]}, &one)
-	if !errors.Is(err, sql.ErrNoRows) {
+	if known, err := s.knows(context.Background(), h); known || err != nil {
 		return err
 	}
 	if err := os.Remove(s.path(h)); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -1,5 +1,257 @@
 package mailstore
 
-import "context"
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
 
-func (s *Store) Check(ctx context.Context, o CheckOptions) ([]Problem, error) { return nil, nil }
+	"github.com/popbridge/popbridge/internal/fault"
+)
+
+// invariants are what must hold inside the index: each query gives one line of
+// text for each violation.
+var invariants = []struct{ code, query string }{
+	{"index-reference", `SELECT printf('a row of %s refers to a row of %s that does not exist', "table", parent) FROM pragma_foreign_key_check`},
+	{"wrong-count", `SELECT printf('mailbox %s: its counts are not those of its messages', m.name)
+		FROM mailbox m LEFT JOIN message x ON x.mailbox_id = m.id GROUP BY m.id
+		HAVING m.messages <> count(uid) OR m.unseen <> coalesce(sum(system & 1 = 0), 0)
+		OR m.deleted <> coalesce(sum(system & 8 <> 0), 0) OR m.size <> coalesce(sum(x.size), 0)
+		OR m.recent <> coalesce(sum(uid >= m.recent_from), 0)`},
+	{"wrong-next", `SELECT printf('mailbox %s: UIDNEXT or the modification sequence is behind its messages', m.name)
+		FROM mailbox m JOIN message x ON x.mailbox_id = m.id GROUP BY m.id
+		HAVING max(uid) >= m.uidnext OR max(x.modseq) > m.modseq OR m.recent_from > m.uidnext`},
+	{"wrong-uidvalidity", `SELECT printf('mailbox %s: UIDVALIDITY is beyond the last one given', name)
+		FROM mailbox WHERE uidvalidity > (SELECT coalesce(max(value), 0) FROM meta WHERE key = 'uidvalidity')`},
+	{"wrong-size", `SELECT printf('mailbox %s, uid %d: its size is not that of its content', m.name, uid)
+		FROM message x JOIN content c ON c.id = content_id JOIN mailbox m ON m.id = mailbox_id WHERE x.size <> c.size`},
+	{"wrong-orphan", `SELECT printf('message %s is in no mailbox and not marked so, or the reverse', lower(hex(hash)))
+		FROM content WHERE (orphaned_at IS NULL) <> EXISTS (SELECT 1 FROM message WHERE content_id = content.id)`},
+	{"missing-keywords", `SELECT printf('mailbox %s, uid %d: its keywords are not known', m.name, uid)
+		FROM message x JOIN mailbox m ON m.id = mailbox_id WHERE keywords <> 0 AND keywords NOT IN (SELECT id FROM keyword_set)`},
+	{"missing-mailbox", `SELECT 'INBOX does not exist' WHERE NOT EXISTS (SELECT 1 FROM mailbox WHERE name = 'INBOX')`},
+}
+
+const (
+	fastIntegrity = `SELECT quick_check FROM pragma_quick_check WHERE quick_check <> 'ok'`
+	fullIntegrity = `SELECT integrity_check FROM pragma_integrity_check WHERE integrity_check <> 'ok'`
+)
+
+// Check compares the index with itself and with the message files. It changes
+// nothing and may run while the store is in use, by this program or another.
+// The error tells that it could not be finished.
+func (s *Store) Check(ctx context.Context, o CheckOptions) ([]Problem, error) {
+	c := &check{s: s, o: o}
+	err := c.index(ctx)
+	if err == nil {
+		err = c.files(ctx)
+	}
+	return c.problems, trouble(err, "check the mail store")
+}
+
+type check struct {
+	s        *Store
+	o        CheckOptions
+	problems []Problem
+	done     int
+	total    int
+}
+
+func (c *check) add(code, format string, args ...any) {
+	c.problems = append(c.problems, Problem{code, fmt.Sprintf(format, args...)})
+}
+
+// index checks what SQL can see, as of one commit.
+func (c *check) index(ctx context.Context) error {
+	t, err := c.s.reader.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = t.Rollback() }() // it only read
+	integrity := fastIntegrity
+	if c.o.Hashes {
+		integrity = fullIntegrity
+	}
+	queries := append(slices.Clone(invariants), struct{ code, query string }{"index-damaged", integrity})
+	for _, q := range queries {
+		rows, err := t.QueryContext(ctx, q.query)
+		if err == nil {
+			err = c.lines(rows, q.code)
+		}
+		if err != nil && !c.damaged(err) {
+			return err
+		}
+	}
+	err = t.QueryRowContext(ctx, `SELECT count(*) FROM content`).Scan(&c.total)
+	if err != nil && !c.damaged(err) {
+		return err
+	}
+	return nil
+}
+
+func (c *check) lines(rows *sql.Rows, code string) error {
+	for rows.Next() {
+		var text string
+		if err := rows.Scan(&text); err != nil {
+			return errors.Join(err, rows.Close())
+		}
+		c.add(code, "%s", text)
+	}
+	return errors.Join(rows.Err(), rows.Close())
+}
+
+// damaged notes an index that SQLite cannot read, so that the rest is looked at
+// all the same.
+func (c *check) damaged(err error) bool {
+	if !fault.Is(trouble(err, ""), fault.Corrupt) {
+		return false
+	}
+	p := Problem{"index-damaged", err.Error()}
+	if !slices.Contains(c.problems, p) {
+		c.problems = append(c.problems, p)
+	}
+	return true
+}
+
+// files compares each folder with the contents that belong into it. Reading is
+// done folder by folder, because one long transaction would keep the log of the
+// index from being folded back.
+func (c *check) files(ctx context.Context) error {
+	for i := range 256 {
+		if err := c.folder(ctx, byte(i)); err != nil && !c.damaged(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *check) folder(ctx context.Context, prefix byte) error {
+	// The files first: one that is placed meanwhile is then no surplus.
+	found := map[Hash]bool{}
+	err := c.s.files(fmt.Sprintf("%02x", prefix), func(h Hash, _ fs.DirEntry) error { found[h] = true; return nil })
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	expected, err := c.contents(ctx, prefix)
+	if err != nil {
+		return err
+	}
+	for _, e := range expected {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		delete(found, e.Hash)
+		if err := c.file(ctx, e); err != nil {
+			return err
+		}
+		if c.done++; c.o.Progress != nil {
+			c.o.Progress(c.done, max(c.total, c.done))
+		}
+	}
+	return c.surplus(ctx, found)
+}
+
+func (c *check) contents(ctx context.Context, prefix byte) (out []Content, err error) {
+	first, last := Hash{prefix}, Hash{}
+	for i := range last {
+		last[i] = 0xff
+	}
+	last[0] = prefix
+	err = c.s.reader.rows(ctx, `SELECT hash, size FROM content WHERE hash BETWEEN ? AND ? ORDER BY hash`, []any{first[:], last[:]},
+		func(rows *sql.Rows) error {
+			var e Content
+			var hash sql.RawBytes
+			err := rows.Scan(&hash, &e.Size)
+			copy(e.Hash[:], hash)
+			out = append(out, e)
+			return err
+		})
+	return out, err
+}
+
+// file checks the file of one content.
+func (c *check) file(ctx context.Context, e Content) error {
+	info, err := os.Lstat(c.s.path(e.Hash))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		known, err := c.s.knows(ctx, e.Hash)
+		if known { // not purged meanwhile
+			c.add("missing-file", "the file of message %s is missing", e.Hash)
+		}
+		return err
+	case err != nil:
+		c.add("unreadable-file", "the file of message %s cannot be read: %v", e.Hash, err)
+	case !info.Mode().IsRegular():
+		c.add("unreadable-file", "the file of message %s is no file", e.Hash)
+	case info.Size() != e.Size:
+		c.add("truncated-file", "the file of message %s has %d bytes instead of %d", e.Hash, info.Size(), e.Size)
+	case c.o.Hashes:
+		h, err := hashFile(ctx, c.s.path(e.Hash))
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			c.add("unreadable-file", "the file of message %s cannot be read: %v", e.Hash, err)
+		case h != e.Hash:
+			c.add("changed-file", "the file of message %s has changed", e.Hash)
+		}
+	}
+	return nil
+}
+
+// surplus reports files without a row that no batch under way has placed, here
+// or in another program. Journals are read before the index is asked again: a
+// batch that ends in between has its row then.
+func (c *check) surplus(ctx context.Context, found map[Hash]bool) error {
+	if len(found) == 0 {
+		return nil
+	}
+	journals, err := c.s.journals()
+	if err != nil {
+		return err
+	}
+	for _, hashes := range journals {
+		for _, h := range hashes {
+			delete(found, h)
+		}
+	}
+	for h := range found {
+		known, err := c.s.knows(ctx, h)
+		if err != nil {
+			return err
+		}
+		if _, err := os.Lstat(c.s.path(h)); err == nil && !known {
+			c.add("orphan-file", "the file of message %s is in no index", h)
+		}
+	}
+	return nil
+}
+
+// knows reports whether there is a row for the content.
+func (s *Store) knows(ctx context.Context, h Hash) (bool, error) {
+	var one int
+	err := s.reader.get(ctx, `SELECT 1 FROM content WHERE hash = ?`, []any{h[:]}, &one)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func hashFile(ctx context.Context, path string) (h Hash, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return h, err
+	}
+	sum := sha256.New()
+	_, err = io.Copy(sum, &source{ctx: ctx, r: f})
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	sum.Sum(h[:0])
+	return h, err
+}

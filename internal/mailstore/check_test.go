@@ -1,0 +1,144 @@
+package mailstore
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// codes returns what the check finds, sorted, each code once.
+func (r *rig) codes(hashes bool) []string {
+	r.t.Helper()
+	problems, err := r.Check(r.t.Context(), CheckOptions{Hashes: hashes})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var out []string
+	for _, p := range problems {
+		out = append(out, p.Code)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+func (r *rig) sql(query string, args ...any) {
+	r.t.Helper()
+	err := r.write(r.t.Context(), "test", func(t *tx) error { return t.exec(query, args...) })
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func TestCheckFindsDamage(t *testing.T) {
+	hash := func(r *rig) Hash { return r.spooledHash(text(1)) }
+	for _, c := range []struct {
+		name   string
+		damage func(r *rig)
+		want   string
+		fast   bool // found without reading the files
+	}{
+		{"file missing", func(r *rig) { must(r.t, os.Remove(r.path(hash(r)))) }, "missing-file", true},
+		{"file truncated", func(r *rig) { must(r.t, os.Truncate(r.path(hash(r)), 10)) }, "truncated-file", true},
+		{"file replaced by a folder", func(r *rig) {
+			must(r.t, os.Remove(r.path(hash(r))))
+			must(r.t, os.Mkdir(r.path(hash(r)), 0o700))
+		}, "unreadable-file", true},
+		{"bit flipped", func(r *rig) {
+			data := r.read(hash(r))
+			data[20] ^= 1
+			must(r.t, os.WriteFile(r.path(hash(r)), data, 0o600))
+		}, "changed-file", false},
+		{"file nobody knows", func(r *rig) {
+			must(r.t, os.WriteFile(r.path(Hash{1}), []byte("x"), 0o600))
+		}, "orphan-file", true},
+		{"messages", func(r *rig) { r.sql(`UPDATE mailbox SET messages = messages + 1`) }, "wrong-count", true},
+		{"unseen", func(r *rig) { r.sql(`UPDATE mailbox SET unseen = unseen + 1`) }, "wrong-count", true},
+		{"deleted", func(r *rig) { r.sql(`UPDATE mailbox SET deleted = 7`) }, "wrong-count", true},
+		{"size", func(r *rig) { r.sql(`UPDATE mailbox SET size = 0`) }, "wrong-count", true},
+		{"recent", func(r *rig) { r.sql(`UPDATE mailbox SET recent = 7`) }, "wrong-count", true},
+		{"uidnext", func(r *rig) { r.sql(`UPDATE mailbox SET uidnext = 1`) }, "wrong-next", true},
+		{"modseq", func(r *rig) { r.sql(`UPDATE mailbox SET modseq = 1`) }, "wrong-next", true},
+		{"uidvalidity", func(r *rig) { r.sql(`UPDATE mailbox SET uidvalidity = uidvalidity + 1000`) }, "wrong-uidvalidity", true},
+		{"message size", func(r *rig) { r.sql(`UPDATE content SET size = size + 1`) }, "truncated-file wrong-size", true},
+		{"orphan not marked", func(r *rig) {
+			r.sql(`UPDATE mailbox SET messages = 2, unseen = 2, recent = 2, size = size - (SELECT size FROM message WHERE uid = 3) WHERE name = 'INBOX'`)
+			r.sql(`DELETE FROM message WHERE uid = 3`)
+		}, "wrong-orphan", true},
+		{"orphan marked wrongly", func(r *rig) { r.sql(`UPDATE content SET orphaned_at = 5`) }, "wrong-orphan", true},
+		{"keywords", func(r *rig) { r.sql(`UPDATE message SET keywords = 77`) }, "missing-keywords", true},
+		{"no inbox", func(r *rig) { r.sql(`UPDATE mailbox SET name = 'outbox' WHERE name = 'INBOX'`) }, "missing-mailbox", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := &rig{t: t, clock: &clock{start}, dir: filepath.Join(t.TempDir(), "ann")}
+			r.open()
+			defer r.Close()
+			r.fill("INBOX", 3)
+			if got := r.codes(true); len(got) > 0 {
+				t.Fatalf("a sound store has %v", got)
+			}
+			c.damage(r)
+			if got := strings.Join(r.codes(true), " "); got != c.want {
+				t.Errorf("found %q, want %q", got, c.want)
+			}
+			if got := strings.Join(r.codes(false), " "); c.fast && got != c.want {
+				t.Errorf("without hashes found %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestCheckFindsADamagedIndex(t *testing.T) {
+	r := &rig{t: t, clock: &clock{start}, dir: filepath.Join(t.TempDir(), "ann")}
+	r.open()
+	r.fill("INBOX", 300)
+	must(t, r.Close())
+	path := filepath.Join(r.dir, "index.db")
+	data, err := os.ReadFile(path)
+	must(t, err)
+	for i := len(data) / 2; i < len(data)/2+3*4096; i++ {
+		data[i] = 0xa5
+	}
+	must(t, os.WriteFile(path, data, 0o600))
+	r.open()
+	defer r.Close()
+	if got := r.codes(false); !slices.Contains(got, "index-damaged") {
+		t.Errorf("found %v", got)
+	}
+}
+
+func TestCheckReportsProgress(t *testing.T) {
+	r := newStore(t)
+	r.fill("INBOX", 5)
+	var steps []int
+	_, err := r.Check(t.Context(), CheckOptions{Progress: func(done, total int) {
+		if total != 5 {
+			t.Errorf("total = %d", total)
+		}
+		steps = append(steps, done)
+	}})
+	if err != nil || !slices.Equal(steps, []int{1, 2, 3, 4, 5}) {
+		t.Errorf("steps %v, %v", steps, err)
+	}
+}
+
+func TestCheckLeavesForeignFilesAlone(t *testing.T) {
+	r := newStore(t)
+	for _, name := range []string{".DS_Store", "notes.eml", strings.Repeat("ab", 32) + ".eml", strings.Repeat("0", 64) + ".EML"} {
+		must(t, os.WriteFile(filepath.Join(r.dir, "mail", "00", name), nil, 0o600))
+	}
+}
+
+func (r *rig) spooledHash(text string) Hash {
+	sp := r.spool(text)
+	defer sp.Discard()
+	return sp.Hash()
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
