@@ -1,0 +1,280 @@
+// Package installer registers popbridge with the service manager of the
+// operating system: systemd on Linux, launchd on macOS, the service control
+// manager on Windows.
+//
+// What is registered is this package's own text (unit, property list, service
+// entry), a pure function of a definition, the same on whatever system it is
+// rendered; kardianos/service puts it in place and talks to the manager. The
+// service runs `popbridge run --config FILE`; the package never runs it itself.
+//
+// Installed for one user (the default) the service starts when that user logs
+// in and runs as that user. Installed for the system it starts with the
+// machine, as the user who called sudo, or as root where there is none. Windows
+// knows services of the machine only: there it runs under an account of its
+// own, which is given access to the folders it needs and to nothing else.
+package installer
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/kardianos/service"
+
+	"github.com/popbridge/popbridge/internal/fault"
+)
+
+// ServiceName is how systemd and Windows call the service.
+const ServiceName = "popbridge"
+
+// Options say what is to run. Both paths are absolute.
+type Options struct {
+	Executable string // the program; empty: the one that is running
+	ConfigPath string
+	DataDir    string // where the service writes; Windows has to be told
+	System     bool   // for the machine instead of the user
+}
+
+// Status is what the service manager says.
+type Status string
+
+// The states of a service.
+const (
+	NotInstalled Status = "not installed"
+	Stopped      Status = "stopped"
+	Running      Status = "running"
+	Failed       Status = "failed"
+)
+
+// Service is the service of popbridge on this machine, installed or not. Its
+// errors are faults.
+type Service struct {
+	def     definition
+	host    host
+	manager manager
+}
+
+// manager is what is used of service.Service.
+type manager interface {
+	Install() error
+	Uninstall() error
+	Start() error
+	Stop() error
+	Restart() error
+	Status() (service.Status, error)
+}
+
+// New returns the service; nothing is changed yet. It fails where there is no
+// service manager that could run it.
+func New(o Options) (*Service, error) {
+	h := thisHost()
+	if err := h.check(o.System); err != nil {
+		return nil, err
+	}
+	def, err := define(o, h)
+	if err != nil {
+		return nil, err
+	}
+	m, err := service.New(nil, def.kardianos(h.goos))
+	if err != nil {
+		return nil, fault.Wrap(err, fault.Config, "there is no service manager on this system", runItself)
+	}
+	return &Service{def, h, m}, nil
+}
+
+const runItself = "start `popbridge run` by other means; it stays in the foreground and ends on SIGTERM"
+
+// Path returns the file that Install writes, or "" on Windows, which has none.
+func (s *Service) Path() string { return s.def.path(s.host) }
+
+// Install registers the service, which then starts with the next login or
+// start of the machine; Start does so at once. The note says what the user
+// should know; it may be empty.
+func (s *Service) Install() (note string, err error) {
+	status, err := s.Status()
+	if err != nil {
+		return "", err
+	}
+	if status != NotInstalled {
+		return "", fault.New(fault.Conflict, "the service is installed already", "to change it run popbridge uninstall first")
+	}
+	if err := s.prepare(); err != nil {
+		return "", err
+	}
+	if err = s.manager.Install(); err == nil {
+		err = s.grant()
+	}
+	if err != nil {
+		s.undo()
+		return "", s.explain(err, "the service could not be installed")
+	}
+	return s.note(), nil
+}
+
+// prepare makes the folders that the manager expects to be there.
+func (s *Service) prepare() error {
+	dirs := s.def.grants(s.host.goos)
+	if s.def.log != "" {
+		dirs = append(dirs, filepath.Dir(s.def.log))
+	}
+	for _, dir := range dirs {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return s.explain(err, "the service could not be installed")
+		}
+	}
+	return nil
+}
+
+// grant gives the account of a Windows service access to its folders.
+func (s *Service) grant() error {
+	for _, dir := range s.def.grants(s.host.goos) {
+		if err := s.host.run(icacls(dir)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// undo removes what a failed Install left, so that it can be tried again. The
+// error of the installation is the one that matters.
+func (s *Service) undo() {
+	_ = s.manager.Uninstall()
+	if path := s.Path(); path != "" {
+		_ = os.Remove(path)
+	}
+}
+
+// Uninstall stops the service and removes its registration. Mail and
+// configuration stay.
+func (s *Service) Uninstall() error {
+	status, err := s.installed()
+	if err != nil {
+		return err
+	}
+	if status == Running {
+		if err := s.manager.Stop(); err != nil {
+			return s.explain(err, "the service could not be stopped")
+		}
+	}
+	return s.explain(s.manager.Uninstall(), "the service could not be removed")
+}
+
+// Start starts the service. One that runs already is left alone.
+func (s *Service) Start() error {
+	status, err := s.installed()
+	if err != nil || status == Running {
+		return err
+	}
+	if s.host.goos == "darwin" {
+		// launchd keeps a job that ended by itself, and does not load one twice.
+		_ = s.manager.Stop()
+	}
+	return s.explain(s.manager.Start(), "the service could not be started")
+}
+
+// Stop stops the service until the next login or start of the machine.
+func (s *Service) Stop() error {
+	status, err := s.installed()
+	if err != nil || status == Stopped {
+		return err
+	}
+	return s.explain(s.manager.Stop(), "the service could not be stopped")
+}
+
+// Restart stops the service, if it runs, and starts it.
+func (s *Service) Restart() error {
+	status, err := s.installed()
+	switch {
+	case err != nil:
+		return err
+	case status == Running:
+		return s.explain(s.manager.Restart(), "the service could not be restarted")
+	}
+	return s.Start()
+}
+
+// installed is Status where NotInstalled is an error.
+func (s *Service) installed() (Status, error) {
+	status, err := s.Status()
+	if err == nil && status == NotInstalled {
+		hint := "run popbridge install"
+		if !s.def.system && s.host.goos != "windows" {
+			hint += "; a service of the whole system needs --system here, too"
+		}
+		return status, fault.New(fault.NotFound, "the service is not installed", hint)
+	}
+	return status, err
+}
+
+// Status asks the service manager.
+func (s *Service) Status() (Status, error) {
+	if path := s.Path(); path != "" {
+		// The manager knows nothing of a unit it has not loaded yet.
+		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+			return NotInstalled, nil
+		}
+	}
+	status, err := s.manager.Status()
+	switch {
+	case err == nil && status == service.StatusRunning:
+		return Running, nil
+	case err == nil && status == service.StatusStopped:
+		return Stopped, nil
+	case errors.Is(err, service.ErrNotInstalled) && s.Path() == "":
+		return NotInstalled, nil
+	case errors.Is(err, service.ErrNotInstalled), err == nil:
+		return Stopped, nil // on its way from one state to another
+	case strings.Contains(err.Error(), "failed state"):
+		return Failed, nil
+	}
+	return "", s.explain(err, "the service manager does not answer")
+}
+
+// explain makes a fault of what the service manager said.
+func (s *Service) explain(err error, text string) error {
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, os.ErrPermission) {
+		return fault.Wrap(err, fault.Denied, text, s.host.asRoot())
+	}
+	return fault.Wrap(err, fault.Internal, text, s.logHint())
+}
+
+// logHint says where to read why.
+func (s *Service) logHint() string {
+	switch {
+	case s.host.goos == "windows":
+		return "look into the Windows event log, and into popbridge.log in the data folder"
+	case s.host.goos == "darwin":
+		return "look into " + s.def.log
+	case s.def.system:
+		return "run: journalctl -u " + ServiceName
+	}
+	return "run: journalctl --user -u " + ServiceName
+}
+
+// note is what to know after an installation.
+func (s *Service) note() string {
+	switch {
+	case s.host.goos == "windows":
+		return "the service runs under the account " + windowsAccount + ", which cannot read your Windows credentials: use password_file, in the folder of the config file"
+	case s.host.goos == "linux" && !s.def.system && !s.host.lingers():
+		return "the service runs while you are logged in; to keep it running run: loginctl enable-linger"
+	case s.host.goos == "linux" && s.def.system && s.def.user == "":
+		return "the service runs as root, and its mail belongs to root"
+	}
+	return ""
+}
+
+func thisExecutable() (string, error) {
+	path, err := os.Executable()
+	if err != nil {
+		return "", fault.Wrap(err, fault.Internal, "the path of this program is not known", "")
+	}
+	if strings.Contains(path, string(filepath.Separator)+"go-build") {
+		return "", fault.New(fault.Config, "this program is a temporary one, made by go run", "build it first: go build -o popbridge ./cmd/popbridge")
+	}
+	return path, nil
+}
