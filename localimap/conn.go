@@ -1,0 +1,214 @@
+package localimap
+
+import (
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// writeBuffer is how much of a response is gathered before it goes to the
+	// network while the server is busy with a command.
+	writeBuffer = 64 << 10
+	smallBuffer = 4 << 10 // what is kept while waiting for the client
+	// flushTimeout bounds a flush for which the library has set no deadline: a
+	// client that stops reading is disconnected instead of being waited for.
+	flushTimeout = 30 * time.Second
+	// closeTimeout bounds the last flush, which carries the BYE.
+	closeTimeout = 2 * time.Second
+	// greetTimeout bounds the time from accept to the first byte of the
+	// client, which with implicit TLS includes its hello.
+	greetTimeout = 30 * time.Second
+)
+
+// conn coalesces writes. The library flushes after every response line; here
+// lines are gathered and go out when the server turns back to reading, when
+// writeBuffer is full, or at once while a read is already pending (IDLE), for
+// then nothing else would flush them.
+//
+// Reads have one caller at a time and so have writes (the library's encoder
+// lock); a read and a write may overlap, and Close and SetDeadline may be
+// called at any time.
+type conn struct {
+	net.Conn
+	closed func() // called once, after the connection was closed
+
+	mu      sync.Mutex // guards the fields below and writing to Conn
+	buf     []byte
+	reading bool
+	corked  bool
+	peeked  []byte // read ahead by alive
+	err     error  // the first write error; a stream with a hole is of no use
+
+	deadline  atomic.Int64 // the write deadline the library wants, unix ns; 0 for none
+	writing   atomic.Bool
+	broken    atomic.Bool // nothing reaches the client any more
+	closeOnce sync.Once
+}
+
+func newConn(c net.Conn, closed func()) *conn {
+	_ = c.SetReadDeadline(time.Now().Add(greetTimeout)) // an error shows at the first read
+	return &conn{Conn: c, closed: closed}
+}
+
+// Read flushes what was written and reads.
+func (c *conn) Read(p []byte) (int, error) {
+	c.mu.Lock()
+	if err := c.flushLocked(); err != nil {
+		c.mu.Unlock()
+		return 0, err
+	}
+	if len(c.peeked) > 0 {
+		n := copy(p, c.peeked)
+		c.peeked = c.peeked[n:]
+		c.mu.Unlock()
+		return n, nil
+	}
+	if cap(c.buf) > smallBuffer {
+		c.buf = nil // an idle connection holds no memory
+	}
+	c.reading = true
+	c.mu.Unlock()
+
+	n, err := c.Conn.Read(p)
+
+	c.mu.Lock()
+	c.reading = false
+	c.mu.Unlock()
+	return n, err
+}
+
+// Write gathers p, or writes it together with what was gathered before.
+func (c *conn) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil {
+		return 0, c.err
+	}
+	if len(c.buf)+len(p) > writeBuffer {
+		if err := c.flushLocked(); err != nil {
+			return 0, err
+		}
+	}
+	if len(p) >= writeBuffer {
+		return c.writeLocked(p)
+	}
+	c.buf = append(c.buf, p...)
+	if c.reading && !c.corked {
+		if err := c.flushLocked(); err != nil {
+			return 0, err
+		}
+	}
+	return len(p), nil
+}
+
+// cork holds back the lines of one burst although a read is pending; uncork
+// sends them.
+func (c *conn) cork() {
+	c.mu.Lock()
+	c.corked = true
+	c.mu.Unlock()
+}
+
+func (c *conn) uncork() {
+	c.mu.Lock()
+	c.corked = false
+	if c.reading {
+		_ = c.flushLocked() // kept in c.err; the reader learns of it
+	}
+	c.mu.Unlock()
+}
+
+func (c *conn) flushLocked() error {
+	if len(c.buf) == 0 || c.err != nil {
+		return c.err
+	}
+	_, err := c.writeLocked(c.buf)
+	c.buf = c.buf[:0]
+	return err
+}
+
+func (c *conn) writeLocked(p []byte) (int, error) {
+	// The library clears its deadline when a response ends, but the response
+	// may leave later; it is never written without one.
+	at := time.Now().Add(flushTimeout)
+	if d := c.deadline.Load(); d != 0 {
+		at = time.Unix(0, d)
+	}
+	c.writing.Store(true)
+	defer c.writing.Store(false)
+	_ = c.Conn.SetWriteDeadline(at) // an error shows at the write
+	n, err := c.Conn.Write(p)
+	if err != nil {
+		c.err = err
+		c.broken.Store(true)
+	}
+	return n, err
+}
+
+// SetWriteDeadline takes effect at the next flush, and on a write under way at
+// once. Setting it costs no system call, which matters: the library sets it
+// twice for every response line.
+func (c *conn) SetWriteDeadline(t time.Time) error {
+	if t.IsZero() {
+		c.deadline.Store(0)
+		return nil
+	}
+	c.deadline.Store(t.UnixNano())
+	if c.writing.Load() {
+		return c.Conn.SetWriteDeadline(t)
+	}
+	return nil
+}
+
+// SetDeadline sets both deadlines.
+func (c *conn) SetDeadline(t time.Time) error {
+	if err := c.SetWriteDeadline(t); err != nil {
+		return err
+	}
+	return c.SetReadDeadline(t)
+}
+
+// Close sends what is gathered, so that a BYE arrives, and closes. It does not
+// wait for a write that is blocked.
+func (c *conn) Close() error {
+	if c.mu.TryLock() {
+		c.deadline.Store(time.Now().Add(closeTimeout).UnixNano())
+		_ = c.flushLocked() // the connection ends anyway
+		c.mu.Unlock()
+	}
+	err := c.Conn.Close()
+	c.closeOnce.Do(c.closed)
+	return err
+}
+
+// abort closes without sending what is gathered.
+func (c *conn) abort() {
+	c.broken.Store(true)
+	_ = c.Conn.Close() // nothing to be done about a connection that is given up
+	c.closeOnce.Do(c.closed)
+}
+
+// alive sends what is gathered and reports whether the client is still there,
+// for commands that take long. It may be called only by
+// the goroutine that runs the command, which is the one that reads; bytes the
+// client has pipelined are kept for the next Read.
+func (c *conn) alive() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.flushLocked() != nil {
+		return false
+	}
+	if len(c.peeked) > 0 || c.reading {
+		return true
+	}
+	_ = c.Conn.SetReadDeadline(time.Now().Add(time.Millisecond)) // an error shows at the read
+	var b [1]byte
+	n, err := c.Conn.Read(b[:])
+	c.peeked = append(c.peeked, b[:n]...)
+	// The library sets the next read deadline itself before it reads.
+	return err == nil || errors.Is(err, os.ErrDeadlineExceeded)
+}

@@ -1,0 +1,257 @@
+package localimap
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// wire is the network side of a conn: it notes every write, and its reads wait
+// for reply.
+type wire struct {
+	net.Conn
+	mu      sync.Mutex
+	writes  [][]byte
+	failing error
+	reading chan struct{} // a read has begun
+	reply   chan []byte
+}
+
+func newWire() *wire {
+	return &wire{reading: make(chan struct{}, 10), reply: make(chan []byte, 10)}
+}
+
+func (w *wire) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.failing != nil {
+		return 0, w.failing
+	}
+	w.writes = append(w.writes, bytes.Clone(p))
+	return len(p), nil
+}
+
+func (w *wire) Read(p []byte) (int, error) {
+	w.reading <- struct{}{}
+	b, ok := <-w.reply
+	if !ok {
+		return 0, io.EOF
+	}
+	return copy(p, b), nil
+}
+
+func (w *wire) Close() error                     { return nil }
+func (w *wire) SetReadDeadline(time.Time) error  { return nil }
+func (w *wire) SetWriteDeadline(time.Time) error { return nil }
+
+func (w *wire) sent() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var out []string
+	for _, b := range w.writes {
+		out = append(out, string(b))
+	}
+	return out
+}
+
+func write(t *testing.T, c *conn, texts ...string) {
+	t.Helper()
+	for _, text := range texts {
+		if n, err := c.Write([]byte(text)); n != len(text) || err != nil {
+			t.Fatalf("Write(%q) = %d, %v", text, n, err)
+		}
+	}
+}
+
+func wantSent(t *testing.T, w *wire, want ...string) {
+	t.Helper()
+	got := w.sent()
+	if len(got) != len(want) {
+		t.Fatalf("%d writes %q, want %d %q", len(got), got, len(want), want)
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Errorf("write %d is %q, want %q", i, got[i], want[i])
+		}
+	}
+}
+
+func TestLinesGoOutWhenTheServerReads(t *testing.T) {
+	w := newWire()
+	c := newConn(w, func() {})
+	write(t, c, "* 1 EXISTS\r\n", "* 0 RECENT\r\n", "a OK\r\n")
+	wantSent(t, w)
+	w.reply <- []byte("b NOOP\r\n")
+	buf := make([]byte, 100)
+	if n, err := c.Read(buf); err != nil || string(buf[:n]) != "b NOOP\r\n" {
+		t.Fatalf("Read = %q, %v", buf[:n], err)
+	}
+	wantSent(t, w, "* 1 EXISTS\r\n* 0 RECENT\r\na OK\r\n")
+}
+
+func TestLinesGoOutAtOnceWhileAReadIsPending(t *testing.T) {
+	w := newWire()
+	c := newConn(w, func() {})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = c.Read(make([]byte, 10))
+	}()
+	<-w.reading
+	write(t, c, "* 1 EXISTS\r\n")
+	wantSent(t, w, "* 1 EXISTS\r\n")
+	c.cork()
+	write(t, c, "* 2 EXPUNGE\r\n", "* 1 EXPUNGE\r\n")
+	wantSent(t, w, "* 1 EXISTS\r\n")
+	c.uncork()
+	wantSent(t, w, "* 1 EXISTS\r\n", "* 2 EXPUNGE\r\n* 1 EXPUNGE\r\n")
+	write(t, c, "x")
+	wantSent(t, w, "* 1 EXISTS\r\n", "* 2 EXPUNGE\r\n* 1 EXPUNGE\r\n", "x")
+	close(w.reply)
+	<-done
+}
+
+func TestLongResponsesLeaveInLargeWritesAndInOrder(t *testing.T) {
+	for _, size := range []int{1, 100, 4096, writeBuffer - 1, writeBuffer, writeBuffer + 1, 3 * writeBuffer} {
+		w := newWire()
+		c := newConn(w, func() {})
+		var want bytes.Buffer
+		for i := range 400000/size + 3 {
+			piece := bytes.Repeat([]byte{byte('a' + i%26)}, size)
+			want.Write(piece)
+			write(t, c, string(piece))
+		}
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+		var got bytes.Buffer
+		for _, b := range w.sent() {
+			got.WriteString(b)
+		}
+		if !bytes.Equal(got.Bytes(), want.Bytes()) {
+			t.Errorf("size %d: %d bytes arrived, %d were written, or in another order", size, got.Len(), want.Len())
+		}
+		if n, most := len(w.writes), 2*want.Len()/writeBuffer+2; n > most {
+			t.Errorf("size %d: %d writes to the network, want at most %d", size, n, most)
+		}
+	}
+}
+
+func TestCloseSendsWhatIsGatheredAndTellsOnce(t *testing.T) {
+	w := newWire()
+	closed := 0
+	c := newConn(w, func() { closed++ })
+	write(t, c, "* BYE\r\n")
+	_ = c.Close()
+	_ = c.Close()
+	c.abort()
+	wantSent(t, w, "* BYE\r\n")
+	if closed != 1 {
+		t.Errorf("closed was told %d times", closed)
+	}
+}
+
+func TestAWriteErrorStays(t *testing.T) {
+	w := newWire()
+	c := newConn(w, func() {})
+	write(t, c, "lost")
+	w.failing = errors.New("reset")
+	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, w.failing) {
+		t.Errorf("Read after a failed flush: %v", err)
+	}
+	w.failing = nil
+	if _, err := c.Write([]byte("more")); err == nil {
+		t.Error("a write after a lost one succeeded: the stream has a hole")
+	}
+	wantSent(t, w)
+	if !c.broken.Load() {
+		t.Error("not known as broken")
+	}
+}
+
+// TestAClientThatStopsReading: whatever deadline the library has set or
+// cleared, no write waits for ever.
+func TestAClientThatStopsReading(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, tt := range []struct {
+			name string
+			set  func(c *conn)
+			want time.Duration
+		}{
+			{"no deadline", func(*conn) {}, flushTimeout},
+			{"cleared", func(c *conn) {
+				_ = c.SetWriteDeadline(time.Now().Add(time.Hour))
+				_ = c.SetWriteDeadline(time.Time{})
+			}, flushTimeout},
+			{"of the library", func(c *conn) { _ = c.SetWriteDeadline(time.Now().Add(5 * time.Minute)) }, 5 * time.Minute},
+			{"both", func(c *conn) { _ = c.SetDeadline(time.Now().Add(time.Second)) }, time.Second},
+			{"set during the write", func(c *conn) {
+				time.AfterFunc(time.Second, func() { _ = c.SetWriteDeadline(time.Now().Add(time.Second)) })
+			}, 2 * time.Second},
+		} {
+			ours, theirs := net.Pipe()
+			c := newConn(ours, func() {})
+			tt.set(c)
+			start := time.Now()
+			_, err := c.Write(make([]byte, writeBuffer))
+			if !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(start) != tt.want {
+				t.Errorf("%s: %v after %v, want a timeout after %v", tt.name, err, time.Since(start), tt.want)
+			}
+			_ = c.Close()
+			_ = theirs.Close()
+		}
+	})
+}
+
+// TestCloseDoesNotWaitForABlockedWrite is how a client that does not read is
+// thrown out at shutdown.
+func TestCloseDoesNotWaitForABlockedWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		defer theirs.Close()
+		c := newConn(ours, func() {})
+		done := make(chan error)
+		go func() {
+			_, err := c.Write(make([]byte, writeBuffer))
+			done <- err
+		}()
+		synctest.Wait()
+		start := time.Now()
+		_ = c.Close()
+		if err := <-done; err == nil || time.Since(start) != 0 {
+			t.Errorf("the blocked write ended with %v after %v", err, time.Since(start))
+		}
+	})
+}
+
+func TestAlive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		c := newConn(ours, func() {})
+		if !c.alive() {
+			t.Error("a silent client is taken for gone")
+		}
+		go func() {
+			_, _ = theirs.Write([]byte("b NOOP\r\n"))
+			_ = theirs.Close()
+		}()
+		synctest.Wait()
+		if !c.alive() || !c.alive() {
+			t.Error("a client that pipelines is taken for gone")
+		}
+		_ = c.SetReadDeadline(time.Time{})
+		got, err := io.ReadAll(c)
+		if string(got) != "b NOOP\r\n" || err != nil {
+			t.Errorf("read %q, %v after looking", got, err)
+		}
+		if c.alive() {
+			t.Error("a client that has left is taken for alive")
+		}
+	})
+}

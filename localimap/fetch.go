@@ -1,0 +1,258 @@
+package localimap
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapserver"
+
+	"github.com/popbridge/popbridge/internal/mailstore"
+)
+
+// chunkSize is how many messages are asked of the store at a time. In between,
+// no query is open.
+const chunkSize = 512
+
+// fetch is one FETCH command.
+type fetch struct {
+	*session
+	v   *view
+	w   *imapserver.FetchWriter
+	opt *imap.FetchOptions
+
+	contents  bool // an item needs more than the columns
+	summaries bool
+	files     bool
+	marksSeen bool
+
+	trouble error // the first message that could not be answered
+}
+
+// Fetch answers FETCH. A message whose file is missing or damaged is left out,
+// and the command ends with NO after the others.
+func (s *session) Fetch(w *imapserver.FetchWriter, set imap.NumSet, options *imap.FetchOptions) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v, err := s.selectedLocked()
+	if err != nil {
+		return err
+	}
+	f := &fetch{session: s, v: v, w: w, opt: options}
+	if err := f.prepare(); err != nil {
+		return err
+	}
+	indices, err := v.resolve(set)
+	if err != nil {
+		return err
+	}
+	for chunk := range slices.Chunk(indices, chunkSize) {
+		if err := f.chunk(chunk); err != nil {
+			return s.response(err)
+		}
+	}
+	return s.response(f.trouble)
+}
+
+// prepare finds out what the items need.
+func (f *fetch) prepare() error {
+	o := f.opt
+	f.files = len(o.BodySection)+len(o.BinarySection)+len(o.BinarySectionSize) > 0
+	f.summaries = o.Envelope || o.BodyStructure != nil || len(o.BinarySectionSize) > 0
+	for _, b := range o.BodySection {
+		if b.Specifier == imap.PartSpecifierMIME && len(b.Part) == 0 {
+			return bad("BODY[MIME] needs a part number") // RFC 9051 section 6.4.5
+		}
+		f.summaries = f.summaries || len(b.Part) > 0 || b.Specifier != imap.PartSpecifierNone
+		f.marksSeen = f.marksSeen || !b.Peek
+	}
+	for _, b := range o.BinarySection {
+		f.summaries = f.summaries || len(b.Part) > 0
+		f.marksSeen = f.marksSeen || !b.Peek
+	}
+	f.contents = f.files || f.summaries
+	f.marksSeen = f.marksSeen && !f.v.readOnly
+	return nil
+}
+
+// chunk answers for some messages. The error is one that ends the command.
+func (f *fetch) chunk(indices []int) error {
+	if err := f.ctx.Err(); err != nil {
+		return err
+	}
+	if f.opt.Flags || f.marksSeen {
+		f.v.refresh(indices)
+	}
+	var contents []mailstore.Content
+	if f.contents {
+		ids := make([]mailstore.ContentID, len(indices))
+		for k, i := range indices {
+			ids[k] = f.v.told.contents[i]
+		}
+		var err error
+		if contents, err = f.store.Contents(f.ctx, ids, f.summaries); err != nil {
+			return err
+		}
+	}
+	marked := f.markSeen(indices)
+	for k, i := range indices {
+		var c *mailstore.Content
+		if f.contents {
+			c = &contents[k]
+		}
+		if err := f.message(i, c, f.opt.Flags || marked[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// markSeen sets \Seen, which reading a body does (RFC 9051 section 6.4.5), and
+// returns the messages whose flags have changed by that. Not being able to is
+// no reason to refuse the mail.
+func (f *fetch) markSeen(indices []int) map[int]bool {
+	if !f.marksSeen {
+		return nil
+	}
+	var unseen []mailstore.UID
+	for _, i := range indices {
+		if f.v.told.flags[i].System&mailstore.Seen == 0 {
+			unseen = append(unseen, f.v.told.uids[i])
+		}
+	}
+	if len(unseen) == 0 {
+		return nil
+	}
+	changes, err := f.store.SetFlags(f.ctx, f.v.id, unseen, mailstore.Add, []string{string(imap.FlagSeen)})
+	if err != nil {
+		f.log.Warn().Err(err).Str("user", f.user).Msg("reading was not noted as \\Seen")
+		return nil
+	}
+	marked := make(map[int]bool, len(changes))
+	for _, c := range changes {
+		if i, ok := slices.BinarySearch(f.v.told.uids, c.UID); ok {
+			f.v.setFlags(i, c.Flags)
+			marked[i] = true
+		}
+	}
+	return marked
+}
+
+// message answers for one message: first everything that can fail is found
+// out, sizes above all, then the response is written. The error is one that
+// ends the command.
+func (f *fetch) message(i int, c *mailstore.Content, withFlags bool) (err error) {
+	var (
+		file  *os.File
+		parts sections
+	)
+	if f.contents {
+		if file, parts, err = f.open(c); err != nil {
+			if f.trouble == nil {
+				f.trouble = err
+			}
+			return nil
+		}
+		if file != nil {
+			defer func() { _ = file.Close() }() // only read
+		}
+	}
+	m := f.w.CreateMessage(uint32(i + 1))
+	defer func() { // also in a panic: it holds the encoder's lock
+		if closeErr := m.Close(); err == nil {
+			err = closeErr
+		}
+	}()
+	if f.opt.UID {
+		m.WriteUID(imap.UID(f.v.told.uids[i]))
+	}
+	if withFlags {
+		m.WriteFlags(f.v.flagList(i))
+	}
+	if f.opt.InternalDate {
+		m.WriteInternalDate(time.Unix(f.v.told.received[i], 0).UTC())
+	}
+	if f.opt.RFC822Size {
+		m.WriteRFC822Size(f.v.told.sizes[i])
+	}
+	if f.opt.Envelope {
+		m.WriteEnvelope(envelopeOf(&c.Summary.Envelope))
+	}
+	if f.opt.BodyStructure != nil {
+		m.WriteBodyStructure(structureOf(c.Summary.Root))
+	}
+	return f.writeSections(m, parts)
+}
+
+// open opens the message file once for all items and measures the sections.
+func (f *fetch) open(c *mailstore.Content) (*os.File, sections, error) {
+	if c.Hash == (mailstore.Hash{}) || f.summaries && (c.Summary == nil || c.Summary.Root == nil) {
+		return nil, sections{}, no(imap.ResponseCodeServerBug, "Some messages are damaged, see the log of the server")
+	}
+	if !f.files {
+		return nil, sections{}, nil
+	}
+	file, err := openWhole(f.store, c)
+	if err != nil {
+		f.log.Error().Err(err).Str("user", f.user).Stringer("msg", c.Hash).Msg("message file could not be read")
+		return nil, sections{}, no(imap.ResponseCodeServerBug, "Some messages are damaged, see the log of the server")
+	}
+	parts, err := measure(file, c, f.opt)
+	if err != nil {
+		_ = file.Close() // only read
+		return nil, sections{}, f.response(err)
+	}
+	return file, parts, nil
+}
+
+// openWhole opens the file of a message and makes sure that it is as long as
+// the literals to be announced.
+func openWhole(store *mailstore.Store, c *mailstore.Content) (*os.File, error) {
+	file, err := store.OpenContent(c.Hash)
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err == nil && info.Size() != c.Size {
+		err = fmt.Errorf("message file %s has %d bytes instead of %d", c.Hash, info.Size(), c.Size)
+	}
+	if err != nil {
+		_ = file.Close() // only read
+		return nil, err
+	}
+	return file, nil
+}
+
+func (f *fetch) writeSections(m *imapserver.FetchResponseWriter, parts sections) error {
+	for k, item := range f.opt.BodySection {
+		if err := f.writeLiteral(m.WriteBodySection(item, parts.body[k].size), parts.body[k]); err != nil {
+			return err
+		}
+	}
+	for k, item := range f.opt.BinarySection {
+		if err := f.writeLiteral(m.WriteBinarySection(item, parts.binary[k].size), parts.binary[k]); err != nil {
+			return err
+		}
+	}
+	for k, item := range f.opt.BinarySectionSize {
+		m.WriteBinarySectionSize(item, uint32(parts.sizes[k]))
+	}
+	return nil
+}
+
+// writeLiteral writes as many bytes as were announced. Where the file does not
+// yield them any more, the connection is given up: nothing that could be sent
+// instead would be true.
+func (f *fetch) writeLiteral(w io.WriteCloser, s section) error {
+	err := s.writeTo(w)
+	if closeErr := w.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		f.conn.abort()
+	}
+	return err
+}

@@ -1,0 +1,165 @@
+// Package localimap serves the mail of the store over IMAP4rev1 and IMAP4rev2,
+// to clients on this machine or on the local network.
+//
+// The protocol is spoken by go-imap's imapserver; this package is what it asks
+// for: the sessions. Three things are done differently from what the library
+// offers for them:
+//
+//   - conn.go: connections coalesce writes, for the library flushes after every
+//     line.
+//   - view.go: what a client has been told is kept as one list per session and
+//     compared with the newest published snapshot of the mailbox. There is no
+//     queue of updates, so nothing can overflow, and sequence numbers are
+//     resolved against the list the client has, never against another.
+//   - section.go: bodies are streamed from the message file by the offsets of
+//     the stored summary.
+//
+// A Server owns its sessions: Serve returns after all of its sessions are
+// closed, and then nothing here uses a store any more. A session's goroutine is
+// the library's, one per connection, plus one while it idles; Close of the
+// session joins the latter. No lock of the store and no query is held while
+// something is written to a client.
+package localimap
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapserver"
+	"github.com/rs/zerolog"
+
+	"github.com/popbridge/popbridge/internal/mailstore"
+)
+
+// Security says how connections are protected.
+type Security uint8
+
+// The kinds of protection. Off is for loopback only; the configuration sees to
+// that.
+const (
+	StartTLS Security = iota // plain, no login before STARTTLS
+	Implicit                 // TLS from the first byte
+	Off                      // plain
+)
+
+const (
+	maxConnections     = 200
+	maxUnauthenticated = 50
+	maxPerUser         = 64
+
+	// appendLimit is the longest message a client may store.
+	appendLimit = 200 << 20
+
+	byeTimeout  = 3 * time.Second // for BYE to be written to all clients
+	joinTimeout = 5 * time.Second // for commands that are running to end
+)
+
+// Options are the needs of a Server.
+type Options struct {
+	// Login returns the store of the user and the device the password belongs
+	// to, or a fault.Auth. The store must stay open until Serve has returned.
+	Login    func(ctx context.Context, user, password string) (*mailstore.Store, mailstore.Device, error)
+	TLS      *tls.Config // for StartTLS and Implicit
+	Security Security
+	Log      zerolog.Logger
+	// Opened is called when a client selects a mailbox; it must not block. May
+	// be nil.
+	Opened func(user, mailbox string)
+}
+
+// Server serves IMAP on any number of listeners.
+type Server struct {
+	opt Options
+
+	mu      sync.Mutex
+	conns   int
+	anon    int // sessions before login
+	perUser map[string]int
+}
+
+// New returns a Server.
+func New(o Options) *Server {
+	if o.Opened == nil {
+		o.Opened = func(string, string) {}
+	}
+	return &Server{opt: o, perUser: make(map[string]int)}
+}
+
+// Clients returns how many clients are logged in.
+func (s *Server) Clients() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, k := range s.perUser {
+		n += k
+	}
+	return n
+}
+
+// Serve accepts clients on ln until ctx ends. Then it says BYE to all of them,
+// waits until their sessions are closed, at most joinTimeout longer than the
+// slowest BYE, and returns nil.
+func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	r := &serving{server: s, ln: ln, conns: make(map[*conn]struct{}), sessions: make(map[*session]struct{})}
+	r.ctx, r.abort = context.WithCancel(context.WithoutCancel(ctx))
+	defer r.abort()
+	lib := imapserver.New(&imapserver.Options{
+		NewSession:   r.newSession,
+		Caps:         capabilities(),
+		Logger:       libraryLog{s.opt.Log},
+		TLSConfig:    s.startTLS(),
+		InsecureAuth: s.opt.Security == Off,
+	})
+	stop := context.AfterFunc(ctx, func() { _ = ln.Close() }) // ends Serve below
+	defer stop()
+	err := lib.Serve(r)
+	if ctx.Err() != nil {
+		err = nil
+	} else if err != nil {
+		err = fmt.Errorf("accept IMAP clients: %w", err)
+	}
+	_ = ln.Close() // closed already where ctx ended
+	return errors.Join(err, r.drain())
+}
+
+// capabilities are those that work and need the session; the library adds the
+// ones it brings itself. LITERAL+ is left out on purpose: the library does not
+// skip the literal of an APPEND it refuses, and would read the rest of a
+// refused message as commands. With LITERAL- a client waits for the
+// continuation before it sends anything long.
+func capabilities() imap.CapSet {
+	caps := make(imap.CapSet)
+	for _, c := range []imap.Cap{
+		imap.CapIMAP4rev1, imap.CapIMAP4rev2, imap.CapNamespace, imap.CapUIDPlus, imap.CapESearch,
+		imap.CapSearchRes, imap.CapListExtended, imap.CapListStatus, imap.CapMove, imap.CapStatusSize,
+		imap.CapBinary, imap.CapChildren, imap.CapSpecialUse, imap.CapCreateSpecialUse,
+	} {
+		caps[c] = struct{}{}
+	}
+	return caps
+}
+
+func (s *Server) startTLS() *tls.Config {
+	if s.opt.Security == StartTLS {
+		return s.opt.TLS
+	}
+	return nil
+}
+
+// libraryLog receives what the library has to say: clients that break off,
+// lines it cannot read, and panics, which it recovers from.
+type libraryLog struct{ log zerolog.Logger }
+
+func (l libraryLog) Printf(format string, args ...any) {
+	level := zerolog.DebugLevel
+	if len(format) >= 5 && format[:5] == "panic" {
+		level = zerolog.ErrorLevel
+	}
+	l.log.WithLevel(level).Str("detail", fmt.Sprintf(format, args...)).Msg("IMAP protocol error")
+}

@@ -1,0 +1,286 @@
+package localimap
+
+import (
+	"errors"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+
+	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/message"
+)
+
+var errClientGone = errors.New("the client has disconnected")
+
+// answer is what is known of a key for a message.
+type answer uint8
+
+const (
+	never answer = iota
+	unknown
+	yes
+)
+
+func answerOf(b bool) answer {
+	if b {
+		return yes
+	}
+	return never
+}
+
+// candidate is a message during a search, with as much of it as is at hand.
+type candidate struct {
+	v       *view
+	i       int
+	content *mailstore.Content // nil in the first round
+	file    *os.File           // nil until the last round
+	err     error              // reading the file failed
+}
+
+// test is one key. It answers unknown where c has not got what it needs.
+type test func(c *candidate) answer
+
+// query is a SearchCriteria made ready: all tests must hold, none of not, and
+// one of each pair in or. Tests stand in the order of their cost.
+type query struct {
+	tests []test
+	not   []*query
+	or    [][2]*query
+}
+
+// match answers for one message. Something unknown does not keep a key that
+// fails from settling the matter.
+func (q *query) match(c *candidate) answer {
+	result := yes
+	for _, t := range q.tests {
+		if result = min(result, t(c)); result == never {
+			return never
+		}
+	}
+	for _, n := range q.not {
+		if result = min(result, yes-n.match(c)); result == never {
+			return never
+		}
+	}
+	for _, pair := range q.or {
+		a := pair[0].match(c)
+		if a != yes {
+			a = max(a, pair[1].match(c))
+		}
+		if result = min(result, a); result == never {
+			return never
+		}
+	}
+	return result
+}
+
+// maxQueryDepth bounds the nesting of NOT and OR.
+const maxQueryDepth = 50
+
+func compile(v *view, criteria *imap.SearchCriteria) (*query, error) {
+	return compileAt(v, criteria, 0)
+}
+
+func compileAt(v *view, cr *imap.SearchCriteria, depth int) (*query, error) {
+	if depth > maxQueryDepth {
+		return nil, no(imap.ResponseCodeLimit, "Search keys are nested too deep")
+	}
+	q := &query{}
+	if err := q.addSets(v, cr); err != nil {
+		return nil, err
+	}
+	for _, f := range cr.Flag {
+		q.tests = append(q.tests, flagTest(v, f, true))
+	}
+	for _, f := range cr.NotFlag {
+		q.tests = append(q.tests, flagTest(v, f, false))
+	}
+	q.addColumns(cr)
+	q.addSummaries(cr)
+	q.addFiles(cr)
+	for i := range cr.Not {
+		sub, err := compileAt(v, &cr.Not[i], depth+1)
+		if err != nil {
+			return nil, err
+		}
+		q.not = append(q.not, sub)
+	}
+	for i := range cr.Or {
+		a, err := compileAt(v, &cr.Or[i][0], depth+1)
+		if err != nil {
+			return nil, err
+		}
+		b, err := compileAt(v, &cr.Or[i][1], depth+1)
+		if err != nil {
+			return nil, err
+		}
+		q.or = append(q.or, [2]*query{a, b})
+	}
+	return q, nil
+}
+
+// addSets adds sequence sets, UID sets and $.
+func (q *query) addSets(v *view, cr *imap.SearchCriteria) error {
+	add := func(set imap.NumSet) error {
+		indices, err := v.resolve(set)
+		q.tests = append(q.tests, func(c *candidate) answer {
+			_, ok := slices.BinarySearch(indices, c.i)
+			return answerOf(ok)
+		})
+		return err
+	}
+	for _, set := range cr.SeqNum {
+		if err := add(set); err != nil {
+			return err
+		}
+	}
+	for _, set := range cr.UID {
+		if err := add(set); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// flagTest tests a flag or keyword. Combinations of flags are few, so a
+// keyword, whose name has no regard to case, is looked up once for each.
+func flagTest(v *view, flag imap.Flag, want bool) test {
+	bits := map[imap.Flag]mailstore.System{
+		imap.FlagSeen: mailstore.Seen, imap.FlagAnswered: mailstore.Answered, imap.FlagFlagged: mailstore.Flagged,
+		imap.FlagDeleted: mailstore.Deleted, imap.FlagDraft: mailstore.Draft,
+	}
+	if bit, ok := bits[flag]; ok {
+		return func(c *candidate) answer {
+			return answerOf((v.told.flags[c.i].System&bit != 0) == want)
+		}
+	}
+	if flag == flagRecent {
+		return func(c *candidate) answer { return answerOf(v.isRecent(v.told.uids[c.i]) == want) }
+	}
+	known := make(map[mailstore.KeywordSet]bool)
+	for i := range v.told.flags {
+		set := v.told.flags[i].Keywords
+		if _, ok := known[set]; !ok {
+			known[set] = slices.ContainsFunc(v.store.FlagNames(mailstore.Flags{Keywords: set}), func(name string) bool {
+				return strings.EqualFold(name, string(flag))
+			})
+		}
+	}
+	return func(c *candidate) answer { return answerOf(known[v.told.flags[c.i].Keywords] == want) }
+}
+
+// addColumns adds the keys on sizes and internal dates. INTERNALDATE is told in
+// UTC, so its date is that of UTC.
+func (q *query) addColumns(cr *imap.SearchCriteria) {
+	if cr.Larger > 0 {
+		q.tests = append(q.tests, func(c *candidate) answer { return answerOf(c.v.told.sizes[c.i] > cr.Larger) })
+	}
+	if cr.Smaller > 0 {
+		q.tests = append(q.tests, func(c *candidate) answer { return answerOf(c.v.told.sizes[c.i] < cr.Smaller) })
+	}
+	if !cr.Since.IsZero() {
+		since := cr.Since.Unix()
+		q.tests = append(q.tests, func(c *candidate) answer { return answerOf(c.v.told.received[c.i] >= since) })
+	}
+	if !cr.Before.IsZero() {
+		before := cr.Before.Unix()
+		q.tests = append(q.tests, func(c *candidate) answer { return answerOf(c.v.told.received[c.i] < before) })
+	}
+}
+
+// addSummaries adds the keys that the summary answers.
+func (q *query) addSummaries(cr *imap.SearchCriteria) {
+	if !cr.SentSince.IsZero() {
+		q.tests = append(q.tests, sentTest(func(day time.Time) bool { return !day.Before(cr.SentSince) }))
+	}
+	if !cr.SentBefore.IsZero() {
+		q.tests = append(q.tests, sentTest(func(day time.Time) bool { return day.Before(cr.SentBefore) }))
+	}
+	for _, h := range cr.Header {
+		field := summaryField(h.Key)
+		if field == nil || h.Value == "" {
+			continue
+		}
+		m := message.NewMatcher(h.Value)
+		q.tests = append(q.tests, func(c *candidate) answer {
+			if c.content == nil {
+				return unknown
+			}
+			return answerOf(m.Match(*field(&c.content.Summary.Fields)))
+		})
+	}
+}
+
+// sentTest tests the day of the Date field, in the time zone it is written in
+// (RFC 9051 section 6.4.4). Without a date, that of the arrival is taken, as in
+// RFC 5256 section 2.2.
+func sentTest(holds func(day time.Time) bool) test {
+	return func(c *candidate) answer {
+		if c.content == nil {
+			return unknown
+		}
+		date := c.content.Summary.Envelope.Date
+		if date.IsZero() {
+			date = time.Unix(c.v.told.received[c.i], 0).UTC()
+		}
+		y, m, d := date.Date()
+		return answerOf(holds(time.Date(y, m, d, 0, 0, 0, 0, time.UTC)))
+	}
+}
+
+func summaryField(name string) func(f *message.SearchFields) *string {
+	switch strings.ToLower(name) {
+	case "subject":
+		return func(f *message.SearchFields) *string { return &f.Subject }
+	case "from":
+		return func(f *message.SearchFields) *string { return &f.From }
+	case "to":
+		return func(f *message.SearchFields) *string { return &f.To }
+	case "cc":
+		return func(f *message.SearchFields) *string { return &f.Cc }
+	case "bcc":
+		return func(f *message.SearchFields) *string { return &f.Bcc }
+	}
+	return nil
+}
+
+// addFiles adds the keys for which the message has to be read. An empty value
+// asks whether there is such a field at all.
+func (q *query) addFiles(cr *imap.SearchCriteria) {
+	for _, h := range cr.Header {
+		if summaryField(h.Key) != nil && h.Value != "" {
+			continue
+		}
+		m := message.NewMatcher(h.Value)
+		q.tests = append(q.tests, fileTest(func(c *candidate) (bool, error) {
+			root := c.content.Summary.Root
+			values, err := message.HeaderValues(io.NewSectionReader(c.file, root.Header, root.Body-root.Header), h.Key)
+			return slices.ContainsFunc(values, func(v string) bool { return h.Value == "" || m.Match(v) }), err
+		}))
+	}
+	for _, text := range cr.Body {
+		m := message.NewMatcher(text)
+		q.tests = append(q.tests, fileTest(func(c *candidate) (bool, error) { return c.content.Summary.MatchBody(c.file, m) }))
+	}
+	for _, text := range cr.Text {
+		m := message.NewMatcher(text)
+		q.tests = append(q.tests, fileTest(func(c *candidate) (bool, error) { return c.content.Summary.MatchText(c.file, m) }))
+	}
+}
+
+func fileTest(holds func(c *candidate) (bool, error)) test {
+	return func(c *candidate) answer {
+		if c.file == nil {
+			return unknown
+		}
+		ok, err := holds(c)
+		if err != nil {
+			c.err = err
+		}
+		return answerOf(ok)
+	}
+}

@@ -1,0 +1,146 @@
+package localimap
+
+import (
+	"testing"
+
+	"github.com/emersion/go-imap/v2"
+	"pgregory.net/rapid"
+
+	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/message"
+)
+
+// drawQuery draws a query over three keys: one known at once, one from the
+// summary on, one from the file on. It returns with it what it says in full.
+func drawQuery(t *rapid.T, depth int) (*query, func(keys [3]bool) bool) {
+	q := &query{}
+	var says []func([3]bool) bool
+	for range rapid.IntRange(0, 2).Draw(t, "tests") {
+		k := rapid.IntRange(0, 2).Draw(t, "key")
+		q.tests = append(q.tests, func(c *candidate) answer {
+			if k == 1 && c.content == nil || k == 2 && c.file == nil {
+				return unknown
+			}
+			return answerOf(c.i>>k&1 == 1)
+		})
+		says = append(says, func(keys [3]bool) bool { return keys[k] })
+	}
+	if depth > 0 {
+		for range rapid.IntRange(0, 2).Draw(t, "not") {
+			sub, say := drawQuery(t, depth-1)
+			q.not = append(q.not, sub)
+			says = append(says, func(keys [3]bool) bool { return !say(keys) })
+		}
+		for range rapid.IntRange(0, 2).Draw(t, "or") {
+			a, sayA := drawQuery(t, depth-1)
+			b, sayB := drawQuery(t, depth-1)
+			q.or = append(q.or, [2]*query{a, b})
+			says = append(says, func(keys [3]bool) bool { return sayA(keys) || sayB(keys) })
+		}
+	}
+	return q, func(keys [3]bool) bool {
+		for _, say := range says {
+			if !say(keys) {
+				return false
+			}
+		}
+		return true
+	}
+}
+
+// TestRoundsAgree: an answer given early is the one that the whole message
+// gives, and with the whole message there is always an answer.
+func TestRoundsAgree(t *testing.T) {
+	file, content := openMessage(t, "Subject: x\r\n\r\n")
+	rapid.Check(t, func(t *rapid.T) {
+		q, say := drawQuery(t, 3)
+		for bits := range 8 {
+			want := answerOf(say([3]bool{bits&1 != 0, bits&2 != 0, bits&4 != 0}))
+			for round, c := range []*candidate{{i: bits}, {i: bits, content: content}, {i: bits, content: content, file: file}} {
+				got := q.match(c)
+				if got != want && (got != unknown || round == 2) {
+					t.Fatalf("round %d answers %d, the whole message %d", round, got, want)
+				}
+			}
+		}
+	})
+}
+
+func TestQueriesTooDeep(t *testing.T) {
+	cr := imap.SearchCriteria{}
+	for range maxQueryDepth {
+		cr = imap.SearchCriteria{Not: []imap.SearchCriteria{cr}}
+	}
+	if _, err := compile(&view{}, &cr); err != nil {
+		t.Errorf("%d levels: %v", maxQueryDepth, err)
+	}
+	cr = imap.SearchCriteria{Or: [][2]imap.SearchCriteria{{cr, {}}}}
+	if _, err := compile(&view{}, &cr); err == nil {
+		t.Error("a deeper query was accepted")
+	}
+}
+
+func TestSaved(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		found []int
+		o     imap.SearchOptions
+		want  int
+		first int
+	}{
+		{"all", []int{1, 2, 3}, imap.SearchOptions{ReturnAll: true}, 3, 1},
+		{"min", []int{1, 2, 3}, imap.SearchOptions{ReturnMin: true}, 1, 1},
+		{"max", []int{1, 2, 3}, imap.SearchOptions{ReturnMax: true}, 1, 3},
+		{"min max", []int{1, 2, 3}, imap.SearchOptions{ReturnMin: true, ReturnMax: true}, 2, 1},
+		{"min max of one", []int{4}, imap.SearchOptions{ReturnMin: true, ReturnMax: true}, 1, 4},
+		{"min count", []int{1, 2, 3}, imap.SearchOptions{ReturnMin: true, ReturnCount: true}, 3, 1},
+		{"nothing", nil, imap.SearchOptions{ReturnMin: true}, 0, 0},
+	} {
+		got := toSave(tt.found, &tt.o)
+		if len(got) != tt.want || len(got) > 0 && got[0] != tt.first {
+			t.Errorf("%s: %v", tt.name, got)
+		}
+	}
+}
+
+func TestSentDateIsOfItsOwnZone(t *testing.T) {
+	// 23:30 on the 5th in New York is the 6th in UTC.
+	_, late := openMessage(t, "Date: Mon, 5 Jan 2026 23:30:00 -0500\r\n\r\n")
+	_, none := openMessage(t, "Subject: no date\r\n\r\n")
+	v := &view{told: columns{received: []int64{epoch.Unix()}, uids: uids{1}, flags: make([]mailstore.Flags, 1), sizes: []int64{1}}}
+	day := func(d int) imap.SearchCriteria {
+		return imap.SearchCriteria{SentSince: epoch.AddDate(0, 0, d-2).Truncate(24 * 3600e9)}
+	}
+	for _, tt := range []struct {
+		content *mailstore.Content
+		since   int
+		want    answer
+	}{{late, 5, yes}, {late, 6, never}, {none, 2, yes}, {none, 3, never}} {
+		cr := day(tt.since)
+		q, err := compile(v, &cr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := q.match(&candidate{v: v, content: tt.content}); got != tt.want {
+			t.Errorf("SENTSINCE %d of %v: %d", tt.since, tt.content.Summary.Envelope.Date, got)
+		}
+		if got := q.match(&candidate{v: v}); got != unknown {
+			t.Errorf("without a summary: %d", got)
+		}
+	}
+}
+
+func TestSummaryFieldsAreTheRightOnes(t *testing.T) {
+	f := message.SearchFields{Subject: "subject", From: "from", To: "to", Cc: "cc", Bcc: "bcc"}
+	for _, name := range []string{"Subject", "FROM", "to", "Cc", "bCc"} {
+		field := summaryField(name)
+		if field == nil {
+			t.Errorf("%s is not taken from the summary", name)
+		} else if got := *field(&f); got != map[string]string{"Subject": "subject", "FROM": "from", "to": "to", "Cc": "cc", "bCc": "bcc"}[name] {
+			t.Errorf("%s is %q", name, got)
+		}
+	}
+	if summaryField("Message-ID") != nil {
+		t.Error("Message-ID is not in the summary")
+	}
+}

@@ -1,0 +1,214 @@
+package localimap
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapserver"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/popbridge/popbridge/internal/mailstore"
+)
+
+const (
+	searchWorkers = 4           // that read files, for one SEARCH
+	aliveEvery    = time.Second // how often a long SEARCH looks whether the client is still there
+)
+
+// Search answers SEARCH. The keys are evaluated in three rounds, each only for
+// the messages the one before has left open: from the columns in memory, from
+// the summaries, from the files. A key that cannot be told yet is unknown, and
+// so is what depends on it (query.go).
+func (s *session) Search(kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions) (*imap.SearchData, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v, err := s.selectedLocked()
+	if err != nil {
+		return nil, err
+	}
+	var found []int
+	q, err := compile(v, criteria)
+	if err == nil {
+		run := &search{session: s, v: v, q: q}
+		found, err = run.all()
+	}
+	if err != nil {
+		if options.ReturnSave {
+			v.saved = nil // RFC 5182 section 2.1
+		}
+		return nil, s.response(err)
+	}
+	if options.ReturnSave {
+		v.saved = v.uidsOf(toSave(found, options))
+	}
+	return searchData(v, kind, found), nil
+}
+
+// toSave returns what $ will stand for (RFC 5182 section 2.4): with MIN and MAX
+// only those, unless ALL or COUNT is asked for too.
+func toSave(found []int, o *imap.SearchOptions) []int {
+	if len(found) == 0 || o.ReturnAll || o.ReturnCount {
+		return found
+	}
+	var ends []int
+	if o.ReturnMin {
+		ends = append(ends, found[0])
+	}
+	if o.ReturnMax && (len(ends) == 0 || len(found) > 1) {
+		ends = append(ends, found[len(found)-1])
+	}
+	return ends
+}
+
+func searchData(v *view, kind imapserver.NumKind, found []int) *imap.SearchData {
+	data := &imap.SearchData{Count: uint32(len(found))}
+	number := func(i int) uint32 { return uint32(i + 1) }
+	if kind == imapserver.NumKindUID {
+		data.All = uidSet(v.uidsOf(found))
+		number = func(i int) uint32 { return uint32(v.told.uids[i]) }
+	} else {
+		data.All = seqSet(found)
+	}
+	if len(found) > 0 {
+		data.Min, data.Max = number(found[0]), number(found[len(found)-1])
+	}
+	return data
+}
+
+// search is one SEARCH under way.
+type search struct {
+	*session
+	v    *view
+	q    *query
+	last time.Time // when alive was asked
+}
+
+// all returns the indices of the messages that match.
+func (r *search) all() ([]int, error) {
+	r.last = time.Now()
+	var found, open []int
+	c := candidate{v: r.v}
+	for i := range r.v.told.uids {
+		c.i = i
+		switch r.q.match(&c) {
+		case yes:
+			found = append(found, i)
+		case unknown:
+			open = append(open, i)
+		case never:
+		}
+	}
+	for chunk := range slices.Chunk(open, chunkSize) {
+		more, err := r.chunk(chunk)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, more...)
+	}
+	slices.Sort(found)
+	return found, nil
+}
+
+// chunk evaluates messages that need their summary, and perhaps their file.
+func (r *search) chunk(indices []int) ([]int, error) {
+	if err := r.check(); err != nil {
+		return nil, err
+	}
+	ids := make([]mailstore.ContentID, len(indices))
+	for k, i := range indices {
+		ids[k] = r.v.told.contents[i]
+	}
+	contents, err := r.store.Contents(r.ctx, ids, true)
+	if err != nil {
+		return nil, err
+	}
+	var found []int
+	var open []*candidate
+	for k, i := range indices {
+		c := &candidate{v: r.v, i: i, content: &contents[k]}
+		if c.content.Summary == nil {
+			continue // gone or damaged: it matches nothing
+		}
+		switch r.q.match(c) {
+		case yes:
+			found = append(found, i)
+		case unknown:
+			open = append(open, c)
+		case never:
+		}
+	}
+	// Small steps, so that a client that has left does not keep the disk busy.
+	for step := range slices.Chunk(open, 64) {
+		if err := r.check(); err != nil {
+			return nil, err
+		}
+		more, err := r.files(step)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, more...)
+	}
+	return found, nil
+}
+
+// files evaluates messages that have to be read, several at a time.
+func (r *search) files(open []*candidate) ([]int, error) {
+	var (
+		mu    sync.Mutex
+		found []int
+		work  errgroup.Group
+	)
+	work.SetLimit(searchWorkers)
+	for _, c := range open {
+		work.Go(func() error {
+			ok, err := r.read(c)
+			if ok {
+				mu.Lock()
+				found = append(found, c.i)
+				mu.Unlock()
+			}
+			return err
+		})
+	}
+	err := work.Wait()
+	return found, err
+}
+
+// read evaluates one message with its file. A file that cannot be read matches
+// nothing; SEARCH has no way to say more, and FETCH of the message does.
+func (r *search) read(c *candidate) (bool, error) {
+	if err := r.ctx.Err(); err != nil {
+		return false, err
+	}
+	file, err := r.store.OpenContent(c.content.Hash)
+	if err != nil {
+		r.log.Warn().Err(err).Str("user", r.user).Msg("message was left out of a search")
+		return false, nil
+	}
+	defer func() { _ = file.Close() }() // only read
+	c.file = file
+	ok := r.q.match(c) == yes
+	if c.err != nil {
+		r.log.Warn().Err(c.err).Str("user", r.user).Msg("message was left out of a search")
+		return false, nil
+	}
+	return ok, nil
+}
+
+// check ends a search whose client has gone.
+func (r *search) check() error {
+	if err := r.ctx.Err(); err != nil {
+		return err
+	}
+	if time.Since(r.last) < aliveEvery {
+		return nil
+	}
+	r.last = time.Now()
+	if !r.conn.alive() {
+		r.conn.abort()
+		return errClientGone
+	}
+	return nil
+}

@@ -1,0 +1,192 @@
+package localimap
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapserver"
+	"github.com/rs/zerolog"
+
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailstore"
+)
+
+// loginDelay is waited after a wrong password, always the same time.
+const loginDelay = time.Second
+
+// session is one client. The library calls its methods one after the other,
+// from one goroutine, except Idle, which has its own and may outlive the
+// command when the client breaks off: mu keeps it apart from the others.
+type session struct {
+	run    *serving
+	srv    *Server
+	lib    *imapserver.Conn
+	conn   *conn
+	log    zerolog.Logger
+	ctx    context.Context // ends when the connection is given up
+	cancel context.CancelFunc
+
+	user   string // empty before login
+	device mailstore.Device
+	store  *mailstore.Store
+
+	mu      sync.Mutex // held by every command that uses view
+	view    *view      // nil unless a mailbox is selected
+	closing bool
+	idling  sync.WaitGroup
+}
+
+var (
+	_ imapserver.SessionIMAP4rev2   = (*session)(nil)
+	_ imapserver.SessionAppendLimit = (*session)(nil)
+)
+
+// Close ends the session; the library has finished its command, but perhaps not
+// its IDLE.
+func (s *session) Close() error {
+	s.cancel()
+	s.mu.Lock()
+	s.closing = true
+	s.unselectLocked()
+	s.mu.Unlock()
+	s.idling.Wait()
+	if s.user != "" {
+		s.log.Debug().Str("user", s.user).Msg("IMAP client disconnected")
+	}
+	s.run.leave(s)
+	return nil
+}
+
+// Login checks name and password. AUTHENTICATE PLAIN ends here too.
+func (s *session) Login(user, password string) error {
+	store, device, err := s.srv.opt.Login(s.ctx, user, password)
+	if fault.Is(err, fault.Auth) {
+		s.log.Warn().Str("user", fault.Quote(user)).Stringer("remote", s.conn.RemoteAddr()).Msg("IMAP login refused")
+		timer := time.NewTimer(loginDelay)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-s.ctx.Done():
+		}
+		return imapserver.ErrAuthFailed
+	} else if err != nil {
+		return s.response(err)
+	}
+	if user == "" || !s.srv.enter(user) {
+		return no(imap.ResponseCodeLimit, "Too many connections of this user")
+	}
+	s.user, s.store, s.device = user, store, device
+	s.log.Debug().Str("user", user).Str("device", device.Name).Stringer("remote", s.conn.RemoteAddr()).Msg("IMAP client logged in")
+	return nil
+}
+
+// AppendLimit is announced as APPENDLIMIT (RFC 7889).
+func (s *session) AppendLimit() uint32 { return appendLimit }
+
+// Namespace says that there is one, without prefix.
+func (s *session) Namespace() (*imap.NamespaceData, error) {
+	return &imap.NamespaceData{Personal: []imap.NamespaceDescriptor{{Delim: delimiter}}}, nil
+}
+
+// Poll tells what has changed. The library calls it before the tagged OK of
+// every command; that is also how the EXPUNGE responses of EXPUNGE and MOVE get
+// to the client.
+func (s *session) Poll(w *imapserver.UpdateWriter, allowExpunge bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.view == nil {
+		return nil
+	}
+	return s.view.sync(s.ctx, w, allowExpunge)
+}
+
+// Idle tells what has changed and goes on telling until stop (RFC 9051 section
+// 6.3.13).
+func (s *session) Idle(w *imapserver.UpdateWriter, stop <-chan struct{}) error {
+	s.mu.Lock()
+	if s.closing {
+		s.mu.Unlock()
+		return nil
+	}
+	s.idling.Add(1)
+	v := s.view
+	s.mu.Unlock()
+	defer s.idling.Done()
+
+	var changed <-chan struct{} // without a mailbox there is nothing to tell
+	if v != nil {
+		changed = v.feed.Changed()
+	}
+	for {
+		select {
+		case <-stop:
+			return nil
+		default:
+		}
+		if err := s.drain(v, w); err != nil {
+			return err
+		}
+		select {
+		case <-changed:
+		case <-stop:
+			return nil
+		case <-s.ctx.Done():
+			return nil
+		}
+	}
+}
+
+// drain tells the changes of v as one burst, unless v is not the selected
+// mailbox any more.
+func (s *session) drain(v *view, w *imapserver.UpdateWriter) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if v == nil || s.view != v {
+		return nil
+	}
+	s.conn.cork()
+	defer s.conn.uncork()
+	return v.sync(s.ctx, w, true)
+}
+
+// selected returns the view for a command; the caller holds mu.
+func (s *session) selectedLocked() (*view, error) {
+	if s.view == nil {
+		return nil, bad("No mailbox selected")
+	}
+	return s.view, nil
+}
+
+// writableLocked returns the view for a command that changes messages.
+func (s *session) writableLocked() (*view, error) {
+	v, err := s.selectedLocked()
+	if err == nil && v.readOnly {
+		return nil, no(imap.ResponseCodeNoPerm, "Mailbox is open read-only")
+	}
+	return v, err
+}
+
+// writable refuses a command that changes mailboxes where the device may not.
+func (s *session) writable() error {
+	if s.device.ReadOnly {
+		return no(imap.ResponseCodeNoPerm, "This device may only read")
+	}
+	return nil
+}
+
+// Unselect closes the mailbox.
+func (s *session) Unselect() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unselectLocked()
+	return nil
+}
+
+func (s *session) unselectLocked() {
+	if s.view != nil {
+		s.view.feed.Close()
+		s.view = nil
+	}
+}

@@ -1,0 +1,72 @@
+package localimap
+
+import (
+	"github.com/emersion/go-imap/v2"
+
+	"github.com/popbridge/popbridge/internal/message"
+)
+
+// envelopeOf and structureOf put what the summary says into the library's
+// types, which it encodes again.
+
+func envelopeOf(e *message.Envelope) *imap.Envelope {
+	return &imap.Envelope{
+		Date:      e.Date,
+		Subject:   e.Subject,
+		From:      addressesOf(e.From),
+		Sender:    addressesOf(e.Sender),
+		ReplyTo:   addressesOf(e.ReplyTo),
+		To:        addressesOf(e.To),
+		Cc:        addressesOf(e.Cc),
+		Bcc:       addressesOf(e.Bcc),
+		InReplyTo: e.InReplyTo,
+		MessageID: e.MessageID,
+	}
+}
+
+func addressesOf(list []message.Address) []imap.Address {
+	if len(list) == 0 {
+		return nil // the library takes From for a Sender or Reply-To that is nil
+	}
+	out := make([]imap.Address, len(list))
+	for i, a := range list {
+		out[i] = imap.Address(a)
+	}
+	return out
+}
+
+func structureOf(p *message.Part) imap.BodyStructure {
+	var disposition *imap.BodyStructureDisposition
+	if p.Disposition != "" {
+		disposition = &imap.BodyStructureDisposition{Value: p.Disposition, Params: p.DispositionParams}
+	}
+	if p.Multipart() {
+		multi := &imap.BodyStructureMultiPart{
+			Subtype: p.Subtype,
+			Extended: &imap.BodyStructureMultiPartExt{
+				Params: p.Params, Disposition: disposition, Language: p.Language, Location: p.Location,
+			},
+		}
+		for _, child := range p.Children {
+			multi.Children = append(multi.Children, structureOf(child))
+		}
+		return multi
+	}
+	single := &imap.BodyStructureSinglePart{
+		Type: p.Type, Subtype: p.Subtype, Params: p.Params,
+		ID: p.ID, Description: p.Description, Encoding: p.Encoding,
+		Size: uint32(p.End - p.Body),
+		Extended: &imap.BodyStructureSinglePartExt{
+			Disposition: disposition, Language: p.Language, Location: p.Location,
+		},
+	}
+	switch {
+	case p.Message():
+		single.MessageRFC822 = &imap.BodyStructureMessageRFC822{
+			Envelope: envelopeOf(p.Envelope), BodyStructure: structureOf(p.Children[0]), NumLines: p.Lines,
+		}
+	case p.Type == "text":
+		single.Text = &imap.BodyStructureText{NumLines: p.Lines}
+	}
+	return single
+}

@@ -1,0 +1,356 @@
+package localimap
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sort"
+
+	"github.com/emersion/go-imap/v2"
+
+	"github.com/popbridge/popbridge/internal/mailstore"
+)
+
+// columns are the messages a client knows, in the order of their sequence
+// numbers: the i-th has number i+1. UIDs ascend.
+type columns struct {
+	uids     []mailstore.UID
+	flags    []mailstore.Flags
+	sizes    []int64
+	received []int64
+	contents []mailstore.ContentID
+}
+
+// view is the selected mailbox as this session's client has been told it is.
+//
+// told may hold ghosts: messages another session has expunged, for which no
+// EXPUNGE could be sent yet, because RFC 9051 section 7.5.1 forbids it during
+// FETCH, STORE and SEARCH. They keep their numbers and can still be fetched;
+// the store skips them when they are changed or copied. sync tells everything
+// that is new and brings told up to date.
+type view struct {
+	store    *mailstore.Store
+	feed     *mailstore.View
+	id       mailstore.MailboxID
+	readOnly bool
+	rev2     bool // IMAP4rev2 is enabled: no \Recent, unasked FETCH responses carry the UID
+
+	told      columns
+	ownsFlags bool                // told.flags is not shared with a snapshot
+	seen      *mailstore.Snapshot // the newest snapshot that is told
+
+	recent   []uidSpan // messages that are \Recent in this session (RFC 3501 section 2.3.2)
+	recents  uint32    // how many of them the client was told of
+	sets     map[mailstore.KeywordSet]bool
+	keywords map[string]bool
+	learned  bool // keywords has some that were not told
+	names    map[flagsKey][]imap.Flag
+	saved    []mailstore.UID // the result of SEARCH RETURN (SAVE), RFC 5182
+}
+
+type uidSpan struct{ from, to mailstore.UID }
+
+type flagsKey struct {
+	flags  mailstore.Flags
+	recent bool
+}
+
+// updates is what sync tells; *imapserver.UpdateWriter is one.
+type updates interface {
+	WriteExpunge(seqNum uint32) error
+	WriteNumMessages(n uint32) error
+	WriteNumRecent(n uint32) error
+	WriteMailboxFlags(flags []imap.Flag) error
+	WriteMessageFlags(seqNum uint32, uid imap.UID, flags []imap.Flag) error
+}
+
+// flagRecent is not in the library: IMAP4rev2 has dropped it.
+const flagRecent imap.Flag = `\Recent`
+
+func newView(ctx context.Context, store *mailstore.Store, id mailstore.MailboxID, readOnly, rev2 bool) (*view, error) {
+	feed, err := store.OpenView(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	v := &view{
+		store: store, feed: feed, id: id, readOnly: readOnly, rev2: rev2,
+		sets: make(map[mailstore.KeywordSet]bool), keywords: make(map[string]bool),
+		names: make(map[flagsKey][]imap.Flag),
+	}
+	v.seen = feed.Snapshot()
+	v.told = columnsOf(v.seen)
+	v.claimRecent(ctx)
+	v.recents = v.countRecent()
+	for _, f := range v.told.flags {
+		v.learn(f)
+	}
+	v.learned = false // SELECT tells them
+	return v, nil
+}
+
+func columnsOf(s *mailstore.Snapshot) columns {
+	return columns{s.UIDs, s.Flags, s.Sizes, s.Received, s.Contents}
+}
+
+// newest returns the newest snapshot; that of a deleted mailbox is empty.
+func (v *view) newest() *mailstore.Snapshot {
+	if v.feed.Gone() {
+		if len(v.seen.UIDs) == 0 {
+			return v.seen
+		}
+		return &mailstore.Snapshot{Mailbox: v.seen.Mailbox}
+	}
+	return v.feed.Snapshot()
+}
+
+// delta is the way from what is told to a snapshot.
+type delta struct {
+	gone    []int // indices in told of messages that are not there any more, ascending
+	changed []int // indices in next of messages whose flags changed, ascending
+	added   int   // messages at the end of next that are new
+	next    columns
+	shared  bool // next consists of the snapshot's own slices
+}
+
+// diff compares. With keepGone the messages that are gone stay in next. UIDs
+// only ever rise, so whatever is new stands after everything told.
+func diff(told columns, now *mailstore.Snapshot, keepGone bool) delta {
+	d := delta{gone: missing(told.uids, now.UIDs)}
+	if len(d.gone) == 0 || !keepGone {
+		d.next, d.shared = columnsOf(now), true
+		old := told.flags
+		if len(d.gone) > 0 {
+			old = without(told.flags, d.gone)
+		}
+		for i, f := range old {
+			if now.Flags[i] != f {
+				d.changed = append(d.changed, i)
+			}
+		}
+		d.added = len(now.UIDs) - len(old)
+		return d
+	}
+	kept := len(told.uids) - len(d.gone)
+	d.added = len(now.UIDs) - kept
+	d.next = columns{
+		uids:     append(slices.Clone(told.uids), now.UIDs[kept:]...),
+		flags:    append(slices.Clone(told.flags), now.Flags[kept:]...),
+		sizes:    append(slices.Clone(told.sizes), now.Sizes[kept:]...),
+		received: append(slices.Clone(told.received), now.Received[kept:]...),
+		contents: append(slices.Clone(told.contents), now.Contents[kept:]...),
+	}
+	gone := d.gone
+	for i, j := 0, 0; i < len(told.uids); i++ {
+		if len(gone) > 0 && gone[0] == i {
+			gone = gone[1:]
+			continue
+		}
+		if now.Flags[j] != told.flags[i] {
+			d.next.flags[i] = now.Flags[j]
+			d.changed = append(d.changed, i)
+		}
+		j++
+	}
+	return d
+}
+
+// missing returns the indices of the UIDs of old that are not in now.
+func missing(old, now []mailstore.UID) []int {
+	// Both ascend and what is new in now is above all of old: where the last
+	// of old has kept its place, all have.
+	if n := len(old); n == 0 || n <= len(now) && now[n-1] == old[n-1] {
+		return nil
+	}
+	var gone []int
+	j := 0
+	for i, uid := range old {
+		for j < len(now) && now[j] < uid {
+			j++
+		}
+		if j < len(now) && now[j] == uid {
+			j++
+		} else {
+			gone = append(gone, i)
+		}
+	}
+	return gone
+}
+
+// without returns a copy of s without the elements at the given indices.
+func without[T any](s []T, at []int) []T {
+	out := make([]T, 0, len(s)-len(at))
+	from := 0
+	for _, i := range at {
+		out = append(out, s[from:i]...)
+		from = i + 1
+	}
+	return append(out, s[from:]...)
+}
+
+// sync tells the client what has changed and makes told the newest state.
+// Errors are those of writing.
+func (v *view) sync(ctx context.Context, w updates, allowExpunge bool) error {
+	now := v.newest()
+	if now == v.seen && (!allowExpunge || len(v.told.uids) == len(now.UIDs)) {
+		return nil
+	}
+	d := diff(v.told, now, !allowExpunge)
+	v.told, v.ownsFlags, v.seen = d.next, !d.shared, now
+	if allowExpunge {
+		// From the highest down, so that no number is changed by another.
+		for _, i := range slices.Backward(d.gone) {
+			if err := w.WriteExpunge(uint32(i + 1)); err != nil {
+				return err
+			}
+		}
+	}
+	if d.added > 0 {
+		v.claimRecent(ctx)
+		if err := w.WriteNumMessages(uint32(len(v.told.uids))); err != nil {
+			return err
+		}
+	}
+	if n := v.countRecent(); n != v.recents || d.added > 0 {
+		v.recents = n
+		if err := w.WriteNumRecent(n); err != nil {
+			return err
+		}
+	}
+	for _, i := range d.changed {
+		v.learn(v.told.flags[i])
+	}
+	for _, f := range v.told.flags[len(v.told.flags)-d.added:] {
+		v.learn(f)
+	}
+	return v.writeFlags(w, d.changed)
+}
+
+func (v *view) writeFlags(w updates, changed []int) error {
+	if v.learned {
+		v.learned = false
+		if err := w.WriteMailboxFlags(v.flagsInUse()); err != nil {
+			return err
+		}
+	}
+	for _, i := range changed {
+		uid := imap.UID(0)
+		if v.rev2 {
+			uid = imap.UID(v.told.uids[i])
+		}
+		if err := w.WriteMessageFlags(uint32(i+1), uid, v.flagList(i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// refresh brings the told flags of some messages up to date, for a command
+// that is about to tell them.
+func (v *view) refresh(indices []int) {
+	now := v.newest()
+	if now == v.seen {
+		return
+	}
+	j := 0
+	for _, i := range indices {
+		j += sort.Search(len(now.UIDs)-j, func(k int) bool { return now.UIDs[j+k] >= v.told.uids[i] })
+		if j < len(now.UIDs) && now.UIDs[j] == v.told.uids[i] {
+			v.setFlags(i, now.Flags[j])
+		}
+	}
+}
+
+// setFlags notes that the client knows the i-th message has these flags.
+func (v *view) setFlags(i int, f mailstore.Flags) {
+	if v.told.flags[i] == f {
+		return
+	}
+	if !v.ownsFlags {
+		v.told.flags, v.ownsFlags = slices.Clone(v.told.flags), true
+	}
+	v.told.flags[i] = f
+	v.learn(f)
+}
+
+// learn notes the keywords of f; new ones are told by the next sync.
+func (v *view) learn(f mailstore.Flags) {
+	if f.Keywords == 0 || v.sets[f.Keywords] {
+		return
+	}
+	v.sets[f.Keywords] = true
+	for _, name := range v.store.FlagNames(mailstore.Flags{Keywords: f.Keywords}) {
+		if !v.keywords[name] {
+			v.keywords[name], v.learned = true, true
+		}
+	}
+}
+
+var systemFlags = []imap.Flag{imap.FlagAnswered, imap.FlagFlagged, imap.FlagDeleted, imap.FlagSeen, imap.FlagDraft}
+
+// flagsInUse lists the system flags and the keywords of the mailbox.
+func (v *view) flagsInUse() []imap.Flag {
+	list := slices.Clone(systemFlags)
+	for _, name := range slices.Sorted(maps.Keys(v.keywords)) {
+		list = append(list, imap.Flag(name))
+	}
+	return list
+}
+
+// flagList returns the names of the told flags of the i-th message.
+func (v *view) flagList(i int) []imap.Flag {
+	key := flagsKey{v.told.flags[i], v.isRecent(v.told.uids[i])}
+	list, ok := v.names[key]
+	if !ok {
+		list = []imap.Flag{}
+		for _, name := range v.store.FlagNames(key.flags) {
+			list = append(list, imap.Flag(name))
+		}
+		if key.recent {
+			list = append(list, flagRecent)
+		}
+		v.names[key] = list
+	}
+	return list
+}
+
+// claimRecent takes the messages no session was told of as \Recent ones. An
+// EXAMINE shows them and leaves them to others. IMAP4rev2 has no \Recent.
+func (v *view) claimRecent(ctx context.Context) {
+	last := len(v.told.uids) - 1
+	if v.rev2 || last < 0 || v.seen.RecentFrom > v.told.uids[last] {
+		return
+	}
+	span := uidSpan{v.seen.RecentFrom, v.told.uids[last]}
+	if !v.readOnly {
+		from, err := v.feed.ClaimRecent(ctx)
+		if err != nil {
+			return // \Recent is a courtesy
+		}
+		// What came in since the snapshot is claimed as well.
+		span = uidSpan{from, max(v.feed.Snapshot().RecentFrom-1, span.to)}
+	}
+	if n := len(v.recent); n > 0 && v.recent[n-1].to >= span.from-1 {
+		v.recent[n-1].to = max(span.to, v.recent[n-1].to)
+		return
+	}
+	v.recent = append(v.recent, span)
+}
+
+func (v *view) isRecent(uid mailstore.UID) bool {
+	for _, span := range slices.Backward(v.recent) {
+		if uid >= span.from {
+			return uid <= span.to
+		}
+	}
+	return false
+}
+
+func (v *view) countRecent() uint32 {
+	n := 0
+	for _, span := range v.recent {
+		from, _ := slices.BinarySearch(v.told.uids, span.from)
+		to, _ := slices.BinarySearch(v.told.uids, span.to+1)
+		n += to - from
+	}
+	return uint32(n)
+}
