@@ -148,18 +148,19 @@ func (b *batch) syncFolders() error {
 	return g.Wait()
 }
 
-// end removes what the batch leaves behind: spool files, files that no row
-// mentions, the journal. After a commit in doubt the files and the journal stay
-// for the next Open, which will know.
-func (b *batch) end(inDoubt bool) {
+// end removes what the batch leaves behind: spool files, the journal, and files
+// that no row mentions; of those there are none when all was stored. After a
+// commit in doubt the files and the journal stay for the next Open, which will
+// know.
+func (b *batch) end(stored, inDoubt bool) {
 	defer b.s.underway.leave(b.hashes)
-	for _, sp := range b.spools {
-		sp.Discard()
+	switch {
+	case inDoubt || b.journal == "":
+	case stored:
+		b.s.finish(b.journal, nil, 0)
+	default:
+		b.s.finish(b.journal, b.hashes, 1)
 	}
-	if inDoubt || b.journal == "" {
-		return
-	}
-	b.s.finish(b.journal, b.hashes, 1)
 }
 
 // writeJournal makes a list of hashes durable and returns its path. The name

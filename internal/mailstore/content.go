@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 
+	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/message"
 )
 
@@ -118,6 +119,9 @@ func emptySummary() *message.Summary {
 	sum.Defects = append(sum.Defects, message.DefectRead)
 	return sum
 }
+
+var errMessageGone = fault.New(fault.Corrupt, "the file of a message is missing from the mail store",
+	"run 'popbridge check', and restore the file from a backup")
 
 // OpenContent opens the file of a content for reading; fault.Corrupt when it is
 // missing.

@@ -4,8 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 
-	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/message"
 )
 
@@ -13,13 +13,16 @@ import (
 // them are durable and published. The spooled messages belong to it: they are
 // gone afterwards, whatever the outcome.
 func (s *Store) Deliver(ctx context.Context, deliveries []Delivery) ([]Delivered, error) {
+	if len(deliveries) == 0 {
+		return nil, nil
+	}
 	b := s.newBatch(deliveries)
-	inDoubt := false
+	stored, inDoubt := false, false
 	defer func() {
 		for _, d := range deliveries { // also the second spool file of a content
 			d.Message.Discard()
 		}
-		b.end(inDoubt)
+		b.end(stored, inDoubt)
 	}()
 	for _, d := range deliveries {
 		if _, _, err := parseFlags(d.Flags); err != nil {
@@ -32,22 +35,23 @@ func (s *Store) Deliver(ctx context.Context, deliveries []Delivery) ([]Delivered
 	out := make([]Delivered, len(deliveries))
 	var err error
 	inDoubt, err = s.commit(ctx, "store messages", func(t *tx) error {
-		stored := map[string]int64{}
+		counts := map[string]int64{}
 		for i, d := range deliveries {
 			done, err := t.deliver(d)
 			if err != nil {
 				return err
 			}
 			if d.Origin != nil && !done.Duplicate {
-				stored[d.Origin.Account]++
+				counts[d.Origin.Account]++
 			}
 			out[i] = done
 		}
-		return t.countStored(stored)
+		return t.countStored(counts)
 	})
 	if err != nil {
 		return nil, err
 	}
+	stored = !slices.ContainsFunc(out, func(d Delivered) bool { return d.Duplicate })
 	_ = s.step("committed") // a crash here must lose nothing; an error has no meaning any more
 	return out, nil
 }
@@ -155,8 +159,8 @@ func (t *tx) stored(o *Origin) (*Hash, error) {
 	return (*Hash)(hash), nil
 }
 
-func (t *tx) countStored(stored map[string]int64) error {
-	for account, n := range stored {
+func (t *tx) countStored(counts map[string]int64) error {
+	for account, n := range counts {
 		err := t.exec(`INSERT INTO account (name, stored) VALUES (?, ?)
 			ON CONFLICT (name) DO UPDATE SET stored = stored + excluded.stored`, account, n)
 		if err != nil {
@@ -165,6 +169,3 @@ func (t *tx) countStored(stored map[string]int64) error {
 	}
 	return nil
 }
-
-var errMessageGone = fault.New(fault.Corrupt, "the file of a message is missing from the mail store",
-	"run 'popbridge check', and restore the file from a backup")
