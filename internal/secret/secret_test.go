@@ -32,17 +32,24 @@ func TestMain(m *testing.M) {
 
 // acts is what the command does.
 var acts = map[string]func() int{
-	"print":    func() int { fmt.Print(hunter + "\nuser: ann\n"); return 0 },
-	"windows":  func() int { fmt.Print(hunter + "\r\n"); return 0 },
-	"nothing":  func() int { fmt.Fprintln(os.Stderr, "no such entry"); return 0 },
-	"blank":    func() int { fmt.Print("\n" + hunter + "\n"); return 0 },
-	"fail":     func() int { fmt.Println(hunter); fmt.Fprintf(os.Stderr, "\x1b[31m%s is wrong\n", hunter); return 7 },
-	"binary":   func() int { fmt.Print("\xff\x00\n"); return 0 },
-	"endless":  func() int { fmt.Print(strings.Repeat("x", MaxSize+1)); return 0 },
-	"chatty":   func() int { fmt.Fprint(os.Stderr, strings.Repeat("é", 1<<20)); return 1 },
-	"long":     func() int { fmt.Print(strings.Repeat("x", MaxSize) + "\n" + strings.Repeat("y", 1<<20)); return 0 },
+	"print":   func() int { fmt.Fprint(os.Stdout, hunter+"\nuser: ann\n"); return 0 },
+	"windows": func() int { fmt.Fprint(os.Stdout, hunter+"\r\n"); return 0 },
+	"nothing": func() int { fmt.Fprintln(os.Stderr, "no such entry"); return 0 },
+	"blank":   func() int { fmt.Fprint(os.Stdout, "\n"+hunter+"\n"); return 0 },
+	"fail": func() int {
+		fmt.Fprintln(os.Stdout, hunter)
+		fmt.Fprintf(os.Stderr, "\x1b[31m%s is wrong\n", hunter)
+		return 7
+	},
+	"binary":  func() int { fmt.Fprint(os.Stdout, "\xff\x00\n"); return 0 },
+	"endless": func() int { fmt.Fprint(os.Stdout, strings.Repeat("x", MaxSize+1)); return 0 },
+	"chatty":  func() int { fmt.Fprint(os.Stderr, strings.Repeat("é", 1<<20)); return 1 },
+	"long": func() int {
+		fmt.Fprint(os.Stdout, strings.Repeat("x", MaxSize)+"\n"+strings.Repeat("y", 1<<20))
+		return 0
+	},
 	"waits":    func() int { select {} },
-	"terminal": func() int { n, _ := io.Copy(io.Discard, os.Stdin); fmt.Println("read", n); return 0 },
+	"terminal": func() int { n, _ := io.Copy(io.Discard, os.Stdin); fmt.Fprintln(os.Stdout, "read", n); return 0 },
 }
 
 func TestSecretShowsNothing(t *testing.T) {
