@@ -5,6 +5,8 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
+	"strings"
 
 	"github.com/popbridge/popbridge/internal/fault"
 )
@@ -24,6 +26,9 @@ const (
 	CodeIMAPPortBusy       = "imap-port-busy"
 	CodeIMAPFailed         = "imap-failed"
 	CodeConfigInvalid      = "config-invalid"
+	CodeConfigUnwatched    = "config-unwatched"
+	CodeControlFailed      = "control-failed"
+	CodeNotRunning         = "agent-not-running"
 	CodeRestartNeeded      = "restart-needed"
 )
 
@@ -44,9 +49,19 @@ func Account(name string, err error, problems int) []Condition {
 	return list
 }
 
+// Remembered is the condition that the last poll of an earlier run ended with
+// an error of which only the text is known.
+func Remembered(name, text string) Condition {
+	return Condition{Code: CodeAccountFailed, Severity: Warning, Text: fmt.Sprintf("account %s: %s", name, text),
+		Hint: "`popbridge sync " + name + "` tries again"}
+}
+
 func accountCode(err error) (string, Severity) {
 	if isTLS(err) {
 		return CodeAccountTLS, Error
+	}
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		return CodeAccountUnreachable, Error // most often a host that is misspelt
 	}
 	switch fault.KindOf(err) {
 	case fault.Auth:
@@ -119,9 +134,28 @@ func ConfigInvalid(err error) Condition {
 		Hint: "run `popbridge check-config`, mend the file and save it; it is taken up at once"}
 }
 
-// RestartNeeded is the condition that a changed setting needs a restart.
-func RestartNeeded(key string) Condition {
+// ConfigWatch is the condition that changes of the config go unnoticed.
+func ConfigWatch(err error) Condition {
+	return Condition{Code: CodeConfigUnwatched, Severity: Warning,
+		Text: "changes of the config file are not noticed: " + err.Error(),
+		Hint: "after a change run `popbridge restart`, or send SIGHUP"}
+}
+
+// Control is the condition that the command line cannot reach the agent.
+func Control(err error) Condition {
+	return Condition{Code: CodeControlFailed, Severity: Warning,
+		Text: "commands cannot reach the agent: " + err.Error(), Hint: fault.Hint(err)}
+}
+
+// NotRunning is the condition that nobody fetches mail.
+func NotRunning() Condition {
+	return Condition{Code: CodeNotRunning, Severity: Warning, Text: "no agent is running, so no mail is fetched or served",
+		Hint: "start it with `popbridge run`, or `popbridge start` when it is installed as a service"}
+}
+
+// RestartNeeded is the condition that changed settings need a restart.
+func RestartNeeded(keys []string) Condition {
 	return Condition{Code: CodeRestartNeeded, Severity: Warning,
-		Text: fmt.Sprintf("the changed %s takes effect after a restart", key),
+		Text: fmt.Sprintf("the changed %s takes effect after a restart", strings.Join(keys, " and ")),
 		Hint: "run `popbridge restart`, or stop and start `popbridge run`"}
 }

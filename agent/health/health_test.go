@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -66,7 +67,7 @@ func TestReportReplacesWhatItsSourceSaidBefore(t *testing.T) {
 
 func TestSourcesAreIndependentAndSorted(t *testing.T) {
 	r := New(zerolog.Nop(), clock())
-	r.Report("config", RestartNeeded("data_dir"))
+	r.Report("config", RestartNeeded([]string{"data_dir"}))
 	r.Report("account b", Account("b", fault.New(fault.Temporary, "no route", ""), 0)...)
 	r.Report("account a", Account("a", fault.New(fault.Auth, "refused", ""), 0)...)
 	r.Report("config")
@@ -93,6 +94,7 @@ func TestAccountCodes(t *testing.T) {
 		{fault.Wrap(x509.HostnameError{Certificate: &x509.Certificate{}}, fault.Config, "x", ""), CodeAccountTLS, Error},
 		{fmt.Errorf("dial: %w", tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"}), CodeAccountTLS, Error},
 		{fmt.Errorf("dial: %w", tls.AlertError(40)), CodeAccountTLS, Error},
+		{fault.Wrap(&net.DNSError{IsNotFound: true}, fault.Config, "x", ""), CodeAccountUnreachable, Error},
 	}
 	for _, tt := range tests {
 		got := Account("home", tt.err, 0)
@@ -117,6 +119,9 @@ func TestOtherTranslations(t *testing.T) {
 		{Store("ann", fault.New(fault.Corrupt, "newer schema", "")), CodeStoreCorrupt},
 		{Store("ann", errors.New("broken")), CodeStoreFailed},
 		{[]Condition{ConfigInvalid(errors.New("line 3"))}, CodeConfigInvalid},
+		{[]Condition{ConfigWatch(errors.New("gone"))}, CodeConfigUnwatched},
+		{[]Condition{Control(errors.New("gone"))}, CodeControlFailed},
+		{[]Condition{NotRunning()}, CodeNotRunning},
 	}
 	for _, tt := range tests {
 		if len(tt.got) != 1 || tt.got[0].Code != tt.code || tt.got[0].Text == "" {

@@ -1,0 +1,183 @@
+package agent
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/popbridge/popbridge/agent/health"
+	"github.com/popbridge/popbridge/bridge"
+	"github.com/popbridge/popbridge/bridge/pop3"
+	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/secret"
+)
+
+// An account is a POP3 mailbox of the config and its runner. The runner is
+// made at the first need: what it needs (the user's store, a CA file) may be
+// in trouble now and well a minute later.
+type account struct {
+	agent *Agent
+	cfg   config.Account
+	task  *task // nil unless it is served; guarded by Agent.reload
+
+	mu     sync.Mutex
+	runner *bridge.Runner
+}
+
+func (a *Agent) newAccount(c config.Account) *account { return &account{agent: a, cfg: c} }
+
+func (ac *account) source() string { return "account " + ac.cfg.Name }
+
+// get returns the runner, making it if need be.
+func (ac *account) get(ctx context.Context) (*bridge.Runner, error) {
+	store, err := ac.agent.store(ctx, ac.cfg.User)
+	if err != nil {
+		return nil, err
+	}
+	ac.mu.Lock()
+	defer ac.mu.Unlock()
+	if ac.runner != nil {
+		return ac.runner, nil
+	}
+	b, err := ac.agent.bridgeAccount(ac.cfg)
+	if err != nil {
+		return nil, err
+	}
+	ac.runner = bridge.NewRunner(b, store, bridge.Options{Log: ac.agent.opts.Log, Changed: ac.report})
+	return ac.runner, nil
+}
+
+// status is the runner's, or that of one that did nothing yet.
+func (ac *account) status() bridge.Status {
+	ac.mu.Lock()
+	defer ac.mu.Unlock()
+	if ac.runner == nil {
+		return bridge.Status{Account: ac.cfg.Name, State: bridge.Idle}
+	}
+	return ac.runner.Status()
+}
+
+// report makes conditions of a runner's status.
+func (ac *account) report(s bridge.Status) {
+	ac.agent.health.Report(ac.source(), health.Account(ac.cfg.Name, s.Err, len(s.Problems))...)
+}
+
+// serve starts the account.
+func (ac *account) serve(s *serving) {
+	ac.task = s.start(func(ctx context.Context) {
+		supervise(ctx, func(ctx context.Context) error {
+			r, err := ac.get(ctx)
+			if err != nil {
+				return err
+			}
+			return r.Serve(ctx)
+		}, ac.failed)
+	})
+}
+
+// failed records that the runner could not be made or broke down. It is made
+// anew for the next attempt: after a panic nobody knows what state it is in.
+func (ac *account) failed(err error) {
+	ac.agent.health.Report(ac.source(), health.Account(ac.cfg.Name, err, 0)...)
+	ac.mu.Lock()
+	defer ac.mu.Unlock()
+	ac.runner = nil
+}
+
+// retire ends the account: what is in flight is committed, its conditions are
+// over.
+func (ac *account) retire() {
+	ac.task.stop()
+	ac.agent.health.Report(ac.source())
+}
+
+// bridgeAccount says in the bridge's words what the config says.
+func (a *Agent) bridgeAccount(c config.Account) (bridge.Account, error) {
+	tlsConfig, err := clientTLS(c)
+	if err != nil {
+		return bridge.Account{}, err
+	}
+	log := a.opts.Log.With().Str("component", "pop3").Str("account", c.Name).Logger()
+	return bridge.Account{
+		Name: c.Name,
+		Server: pop3.Config{
+			Host: c.Host, Port: c.Port, Security: securityOf(c.TLS), TLS: tlsConfig,
+			MaxMessage: c.MaxMessageSize, Trace: log,
+		},
+		Credentials: func(ctx context.Context) (pop3.Credentials, error) { return credentials(ctx, c) },
+		PollEvery:   c.PollEvery,
+		Keep:        keepOf(c.Keep),
+		Folder:      c.Folder,
+	}, nil
+}
+
+func securityOf(s config.Security) pop3.Security {
+	switch s {
+	case config.StartTLS:
+		return pop3.StartTLS
+	case config.None:
+		return pop3.Plain
+	default:
+		return pop3.Implicit
+	}
+}
+
+func keepOf(k config.KeepOnServer) bridge.Keep {
+	switch k {
+	case config.KeepForever:
+		return bridge.KeepForever()
+	case config.KeepNever:
+		return bridge.KeepNever()
+	default:
+		return bridge.KeepFor(time.Duration(k))
+	}
+}
+
+// clientTLS trusts the system's authorities and those in ca_file: a provider
+// that changes from its own authority to a public one goes on working.
+func clientTLS(c config.Account) (*tls.Config, error) {
+	if c.CAFile == "" || c.TLS == config.None {
+		return &tls.Config{MinVersion: tls.VersionTLS12}, nil
+	}
+	pem, err := os.ReadFile(c.CAFile)
+	if err != nil {
+		return nil, fault.Wrap(err, fault.Config, "the ca_file cannot be read", "check ca_file of account "+c.Name)
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		roots = x509.NewCertPool() // a system without authorities still has the one in the file
+	}
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, fault.New(fault.Config, "the ca_file "+c.CAFile+" holds no certificate in PEM form",
+			"check ca_file of account "+c.Name)
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}, nil
+}
+
+func credentials(ctx context.Context, c config.Account) (pop3.Credentials, error) {
+	s, err := secretOf(c).Read(ctx)
+	if err != nil {
+		return pop3.Credentials{}, fmt.Errorf("password of account %s: %w", c.Name, err)
+	}
+	cred := pop3.Credentials{Username: c.Username, Secret: string(s)}
+	switch c.Auth {
+	case config.AuthOAuth2:
+		cred.Method = pop3.MethodToken
+	case config.AuthAPOP:
+		cred.Method = pop3.MethodAPOP
+	}
+	return cred, nil
+}
+
+func secretOf(c config.Account) secret.Source {
+	src := secret.Source{File: c.Password.File, Command: c.Password.Command}
+	if c.Password.InKeychain() {
+		src.Keychain = secret.Item{Service: config.KeychainService, Account: c.KeychainItem()}
+	}
+	return src
+}

@@ -1,0 +1,137 @@
+// Package agent is the composition root: it builds the rooms from a config,
+// runs them side by side, takes up a changed config, and stops them in order.
+//
+// What it owns, and nobody else:
+//
+//	the data folder      created 0700, locked: one process per folder (lock.go)
+//	a store per user     opened when first needed, closed last (users.go)
+//	a runner per account supervised: it is restarted when it fails (accounts.go)
+//	an IMAP server per   listen address (imap.go)
+//	the control socket   for the command line (package control)
+//	health               what is wrong, by source (package health)
+//
+// An Agent is used in one of two ways. Run serves until its context ends. Open
+// without Run is what a command does where no agent is running: the same
+// objects and the same operations, only that nothing is served.
+//
+// Invariants: every goroutine belongs to a group that Run waits for; the
+// trouble of one account, user or address is a health condition of that one
+// and never ends the others; a.mu and account.mu are never held while a room
+// is waited for (a.reload is, by reloads only; user.mu is, by who needs that
+// user's store).
+package agent
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/popbridge/popbridge/agent/health"
+	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/internal/fault"
+)
+
+// Options are what an agent takes from its surroundings.
+type Options struct {
+	Log      zerolog.Logger
+	SetLevel func(level string)    // takes up a changed log.level; nil: that needs a restart
+	Ready    func(listen []string) // called once everything is served, with the addresses in use; may be nil
+}
+
+// An Agent serves one data folder.
+type Agent struct {
+	opts   Options
+	log    zerolog.Logger
+	first  *config.Config // of Open: its data_dir and log.format hold until the end
+	health *health.Registry
+	lock   *lock
+
+	reload sync.Mutex // held by the one who takes up a config
+
+	mu       sync.Mutex // guards what follows
+	cfg      *config.Config
+	users    map[string]*user
+	accounts map[string]*account
+	servers  map[string]*imapServer // by configured address
+	tls      *tls.Config            // made at the first need
+	serving  *serving               // nil unless Run is under way
+}
+
+// serving is what goroutines that come and go with a reload belong to.
+type serving struct {
+	ctx context.Context // ends when the agent drains
+	wg  sync.WaitGroup
+}
+
+// Open locks the data folder of cfg and makes what it describes, without
+// contacting anybody. Close the agent.
+func Open(ctx context.Context, cfg *config.Config, o Options) (*Agent, error) {
+	if err := makeDataDir(cfg.DataDir); err != nil {
+		return nil, err
+	}
+	l, err := acquire(ctx, cfg.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	a := &Agent{
+		opts: o, log: o.Log.With().Str("component", "agent").Logger(), lock: l, cfg: cfg, first: cfg,
+		health:   health.New(o.Log.With().Str("component", "health").Logger(), time.Now),
+		users:    map[string]*user{},
+		accounts: map[string]*account{},
+		servers:  map[string]*imapServer{},
+	}
+	for _, c := range cfg.Accounts {
+		a.accounts[c.Name] = a.newAccount(c)
+	}
+	return a, nil
+}
+
+// Close closes the stores and releases the data folder. Run has returned.
+func (a *Agent) Close() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var errs []error
+	for _, u := range a.users {
+		errs = append(errs, u.close())
+	}
+	return errors.Join(append(errs, a.lock.release())...)
+}
+
+// Config returns the config in force.
+func (a *Agent) Config() *config.Config {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.cfg
+}
+
+// makeDataDir creates the data folder for this user only. The mode of a folder
+// that exists is its owner's decision; what is made inside is 0700 and 0600.
+func makeDataDir(dir string) error {
+	err := os.MkdirAll(dir, 0o700)
+	if err == nil {
+		return nil
+	}
+	text, hint := "the data folder "+dir+" cannot be created", "check data_dir in the config, and that this user may write there"
+	if errors.Is(err, fs.ErrPermission) {
+		return fault.Wrap(err, fault.Denied, text, hint)
+	}
+	return fault.Wrap(err, fault.Config, text, hint)
+}
+
+// protect turns a panic into an error, so that it ends one room and not the
+// process.
+func protect(work func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fault.New(fault.Internal, fmt.Sprintf("a defect of popbridge: %v", p), "please report it with the log")
+		}
+	}()
+	return work()
+}

@@ -1,0 +1,209 @@
+package agent
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/emersion/go-imap/v2/imapclient"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/testkit"
+)
+
+func TestTheDataFolderIsPrivateAndOfOneProcess(t *testing.T) {
+	r := newRig(t)
+	r.configure(plain, testAccount{name: "home", user: "ann", folder: "INBOX", port: 1})
+	a := r.open()
+	info, err := os.Stat(filepath.Join(r.dir, "data"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if runtime.GOOS != "windows" && info.Mode().Perm() != 0o700 {
+		t.Errorf("mode %v, want 0700", info.Mode().Perm())
+	}
+	if _, err := Open(t.Context(), r.load(), Options{}); !fault.Is(err, fault.Conflict) {
+		t.Errorf("a second agent: %v", err)
+	}
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.open().Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A busy port is said at the start, and nothing is left behind.
+func TestABusyPortAtTheStart(t *testing.T) {
+	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = busy.Close() }()
+	r := newRig(t)
+	r.configure(strings.ReplaceAll(plain, "127.0.0.1:0", busy.Addr().String()), testAccount{name: "home", user: "ann", folder: "INBOX", port: 1})
+	err = Run(t.Context(), r.load(), Options{})
+	if !fault.Is(err, fault.Conflict) || !strings.Contains(err.Error(), busy.Addr().String()) || !strings.Contains(fault.Hint(err), "listen = [") {
+		t.Errorf("got %v, hint %q", err, fault.Hint(err))
+	}
+	if err := r.open().Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// The same questions get the same answers from a running agent, through its
+// socket, and from a folder that is opened for the question.
+func TestAnswersWithAndWithoutARunningAgent(t *testing.T) {
+	r := newRig(t)
+	_, port := pop(t, "home", 5)
+	r.configure(plain, testAccount{name: "home", user: "ann", folder: "INBOX", port: port})
+	r.start()
+	r.sync()
+	client, err := control.Connect(t.Context(), filepath.Join(r.dir, "data"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = client.Close() }()
+	running := ask(t, client)
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	own := r.open()
+	defer func() { _ = own.Close() }()
+	alone := ask(t, own)
+
+	onlyServed := cmpopts.IgnoreFields(control.Status{}, "Running", "PID", "Listen", "Health")
+	times := cmpopts.IgnoreFields(control.Account{}, "NextPoll", "LastSuccess")
+	if diff := cmp.Diff(running, alone, onlyServed, times, cmpopts.EquateApproxTime(time.Minute)); diff != "" {
+		t.Errorf("(-running +alone)\n%s", diff)
+	}
+	if alone.Status.Accounts[0].Stored != 5 || len(alone.Devices) != 1 || alone.Sync[0].Stored != 5 {
+		t.Errorf("got %+v", alone)
+	}
+}
+
+type answers struct {
+	Status  control.Status
+	Sync    []control.SyncResult
+	Devices []control.Device
+	Check   []control.Problem
+	Unknown string
+}
+
+func ask(t *testing.T, ops control.Operations) (a answers) {
+	t.Helper()
+	var err error
+	fail := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	a.Sync, err = ops.Sync(t.Context(), nil, nil)
+	fail(err)
+	a.Status, err = ops.Status(t.Context())
+	fail(err)
+	a.Devices, err = ops.Devices(t.Context())
+	fail(err)
+	a.Check, err = ops.Check(t.Context(), nil)
+	fail(err)
+	_, err = ops.Sync(t.Context(), []string{"hme"}, nil)
+	a.Unknown = err.Error() + " / " + fault.Hint(err)
+	if len(a.Check) == 0 {
+		a.Check = nil
+	}
+	return a
+}
+
+// One server that never answers and one damaged store are the trouble of their
+// accounts; all others go on.
+func TestTroubleStaysWhereItIs(t *testing.T) {
+	r := newRig(t)
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // accepts by backlog, says nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = silent.Close() }()
+	good, goodPort := pop(t, "good", 5)
+	_, damagedPort := pop(t, "damaged", 5)
+	damaged := filepath.Join(r.dir, "data", "users", "bob")
+	if err := os.MkdirAll(damaged, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(damaged, "index.db"), []byte(strings.Repeat("this is no database. ", 1000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.configure(plain,
+		testAccount{name: "silent", user: "ann", folder: "INBOX", port: silent.Addr().(*net.TCPAddr).Port},
+		testAccount{name: "damaged", user: "bob", folder: "INBOX", port: damagedPort},
+		testAccount{name: "good", user: "ann", folder: "INBOX", port: goodPort})
+	r.agent = r.open()
+	if _, err := r.agent.AddDevice(t.Context(), control.AddDevice{User: "bob", Name: "test", Password: devicePassword}); err == nil {
+		t.Error("a device was added to a damaged store")
+	}
+	if err := r.agent.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r.startWith("ann")
+	if got := r.sync("good")[0]; got.Stored != 5 {
+		t.Errorf("sync: %+v", got)
+	}
+	sameBytes(t, read(t, r.addr, "ann", "INBOX"), good.sent)
+	eventually(t, "the damaged store is a condition", func() bool { return strings.Contains(r.codes(), "store-corrupt") })
+	for _, acc := range r.status().Accounts {
+		if acc.Name == "damaged" && acc.LastError == "" {
+			t.Errorf("status: %+v", acc)
+		}
+	}
+}
+
+// Stopping says BYE to who waits, keeps every message that had arrived in
+// full, and ends within its time.
+func TestDrain(t *testing.T) {
+	r := newRig(t)
+	srv, port := pop(t, "home", 0)
+	size := 0
+	for i := range 30 {
+		m := testkit.Message(i)
+		srv.Add(m)
+		size += len(m)
+	}
+	slow, stalled := stalling(t, port, int64(size/2))
+	r.configure(plain, testAccount{name: "home", user: "ann", folder: "INBOX", port: slow})
+	r.start()
+	c := login(t, r.addr, "ann", &imapclient.Options{})
+	if _, err := c.Select("INBOX", nil).Wait(); err != nil {
+		t.Fatal(err)
+	}
+	idle, err := c.Idle()
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-stalled // the server is silent in the middle of a message
+
+	if err := r.stop(); err != nil {
+		t.Fatalf("stop: %v", err)
+	}
+	if err := idle.Wait(); err == nil {
+		t.Error("IDLE ended well although the server went away")
+	}
+	if _, err := control.Connect(t.Context(), filepath.Join(r.dir, "data")); err == nil {
+		t.Error("the control socket still answers")
+	}
+	own := r.open()
+	defer func() { _ = own.Close() }()
+	s, err := own.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Accounts[0].Stored; got < 5 || got > 29 {
+		t.Errorf("%d messages are stored; about half of 30 had arrived", got)
+	}
+}

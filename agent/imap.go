@@ -1,0 +1,147 @@
+package agent
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strconv"
+
+	"github.com/popbridge/popbridge/agent/health"
+	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/localtls"
+	"github.com/popbridge/popbridge/localimap"
+)
+
+// An imapServer serves one configured address.
+type imapServer struct {
+	addr string // as configured
+	srv  *localimap.Server
+	task *task
+
+	listener net.Listener // opened ahead of serve; may be nil
+	bound    string       // where it listens now; guarded by Agent.mu
+}
+
+func (s *imapServer) source() string { return "imap " + s.addr }
+
+// newIMAPServer makes the server of one address.
+func (a *Agent) newIMAPServer(addr string, cfg *config.Config) (*imapServer, error) {
+	o := localimap.Options{Login: a.login, Opened: a.opened, Security: imapSecurity(cfg.IMAP.TLS),
+		Log: a.opts.Log.With().Str("component", "imap").Logger()}
+	if cfg.IMAP.TLS != config.Off {
+		var err error
+		if o.TLS, err = a.serverTLS(); err != nil {
+			return nil, err
+		}
+	}
+	return &imapServer{addr: addr, srv: localimap.New(o)}, nil
+}
+
+// serverTLS makes the certificate at the first need.
+func (a *Agent) serverTLS() (*tls.Config, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.tls == nil {
+		var err error
+		if a.tls, _, err = localtls.Ensure(filepath.Join(a.first.DataDir, "tls")); err != nil {
+			return nil, err
+		}
+	}
+	return a.tls, nil
+}
+
+func imapSecurity(s config.Security) localimap.Security {
+	switch s {
+	case config.Implicit:
+		return localimap.Implicit
+	case config.Off:
+		return localimap.Off
+	default:
+		return localimap.StartTLS
+	}
+}
+
+// serve starts the server. When it fails, the port is opened again.
+func (s *imapServer) serve(a *Agent, group *serving) {
+	ln := s.listener
+	s.task = group.start(func(ctx context.Context) {
+		supervise(ctx, func(ctx context.Context) error {
+			if ln == nil {
+				var err error
+				if ln, err = listen(ctx, s.addr); err != nil {
+					return err
+				}
+			}
+			current := ln
+			ln = nil
+			a.setBound(s, current.Addr().String())
+			defer a.setBound(s, "")
+			a.health.Report(s.source())
+			return s.srv.Serve(ctx, current)
+		}, func(err error) { a.health.Report(s.source(), health.IMAP(err)...) })
+	})
+}
+
+func (a *Agent) setBound(s *imapServer, addr string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s.bound = addr
+}
+
+// opened polls the accounts whose mail goes where a client just looks.
+func (a *Agent) opened(user, mailbox string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, ac := range a.accounts {
+		if ac.cfg.User == user && ac.cfg.Folder == mailbox {
+			ac.wake()
+		}
+	}
+}
+
+func (ac *account) wake() {
+	ac.mu.Lock()
+	defer ac.mu.Unlock()
+	if ac.runner != nil {
+		ac.runner.Wake()
+	}
+}
+
+// listen opens a port, or says who has it and what to do.
+func listen(ctx context.Context, addr string) (net.Listener, error) {
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp", addr)
+	switch {
+	case err == nil:
+		return ln, nil
+	case isPortBusy(err):
+		return nil, fault.New(fault.Conflict,
+			fmt.Sprintf("the IMAP address %s is in use by another program", addr),
+			fmt.Sprintf("stop that program, or set another port in the config: [imap] listen = [%q]", freeNear(ctx, addr)))
+	default:
+		return nil, fault.Wrap(err, fault.Config, fmt.Sprintf("the IMAP address %s cannot be listened on", addr),
+			"set another one in the config: [imap] listen = [\"127.0.0.1:1143\"]")
+	}
+}
+
+// freeNear finds a port that is free at this moment, near a busy one.
+func freeNear(ctx context.Context, addr string) string {
+	host, port, _ := net.SplitHostPort(addr)
+	first, _ := strconv.Atoi(port)
+	var lc net.ListenConfig
+	for p := first + 1; p <= min(first+100, 65535); p++ {
+		candidate := net.JoinHostPort(host, strconv.Itoa(p))
+		if ln, err := lc.Listen(ctx, "tcp", candidate); err == nil {
+			_ = ln.Close()
+			return candidate
+		}
+	}
+	return net.JoinHostPort(host, "0")
+}
+
+// isPortBusy tells a port that is taken from one that may not be had.
+func isPortBusy(err error) bool { return errors.Is(err, errPortBusy) }

@@ -1,0 +1,59 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"github.com/popbridge/popbridge/internal/fault"
+)
+
+// lockPatience is how long a busy data folder is waited for: a command like
+// `popbridge status` holds the lock for moments only.
+const lockPatience = time.Second
+
+// A lock makes this process the only one that has the data folder open. The
+// system releases it however the process ends; the file stays.
+type lock struct{ file *flock.Flock }
+
+// acquire locks the data folder, or says which process has it. The file holds
+// "pid command" of the holder, for that message only.
+func acquire(ctx context.Context, dataDir string) (*lock, error) {
+	path := filepath.Join(dataDir, "agent.lock")
+	l := &lock{file: flock.New(path, flock.SetPermissions(0o600))}
+	wait, cancel := context.WithTimeout(ctx, lockPatience)
+	defer cancel()
+	ok, err := l.file.TryLockContext(wait, 20*time.Millisecond)
+	switch {
+	case ok:
+		// Windows refuses the write to a locked file; the message then names no process.
+		_ = os.WriteFile(path, fmt.Appendf(nil, "%d\n", os.Getpid()), 0o600)
+		return l, nil
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case errors.Is(err, context.DeadlineExceeded):
+		return nil, fault.New(fault.Conflict,
+			fmt.Sprintf("the data folder %s is in use by another popbridge%s", dataDir, holder(path)),
+			"stop it first (`popbridge stop`, or Ctrl-C where it runs), or give this one another data_dir")
+	default:
+		return nil, fault.Wrap(err, fault.Denied, "the data folder "+dataDir+" cannot be locked",
+			"check that this user may write to it")
+	}
+}
+
+func holder(path string) string {
+	b, err := os.ReadFile(path)
+	pid := strings.TrimSpace(string(b))
+	if err != nil || pid == "" {
+		return ""
+	}
+	return " (process " + pid + ")"
+}
+
+func (l *lock) release() error { return l.file.Close() }

@@ -1,0 +1,181 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/agent/health"
+	"github.com/popbridge/popbridge/bridge"
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailstore"
+)
+
+var _ control.Operations = (*Agent)(nil)
+
+// Status implements control.Operations.
+func (a *Agent) Status(ctx context.Context) (control.Status, error) {
+	a.mu.Lock()
+	s := control.Status{PID: os.Getpid(), DataDir: a.first.DataDir, Running: a.serving != nil}
+	var accounts []*account
+	for _, c := range a.cfg.Accounts {
+		accounts = append(accounts, a.accounts[c.Name])
+	}
+	for _, srv := range a.servers {
+		s.Clients += srv.srv.Clients()
+	}
+	a.mu.Unlock()
+	s.Listen = a.listening()
+	s.Accounts = []control.Account{}
+	for _, ac := range accounts {
+		answer, err := a.accountStatus(ctx, ac)
+		if ctx.Err() != nil {
+			return s, ctx.Err()
+		}
+		if err != nil {
+			answer.LastError = err.Error() // of the user's store; it is a condition as well
+		} else if !s.Running && answer.LastError != "" {
+			a.health.Report(ac.source(), health.Remembered(ac.cfg.Name, answer.LastError))
+		}
+		s.Accounts = append(s.Accounts, answer)
+	}
+	if !s.Running {
+		s.PID = 0
+		a.health.Report("agent", health.NotRunning())
+	}
+	s.Health = a.health.List()
+	return s, nil
+}
+
+// accountStatus joins what the runner does now with what the store remembers
+// of earlier runs.
+func (a *Agent) accountStatus(ctx context.Context, ac *account) (control.Account, error) {
+	now := ac.status()
+	answer := control.Account{
+		Name: ac.cfg.Name, User: ac.cfg.User, Folder: ac.cfg.Folder, State: string(now.State),
+		NextPoll: timeOrNil(now.NextPoll), LastError: now.LastError,
+	}
+	for _, p := range now.Problems {
+		answer.Problems = append(answer.Problems, p.Reason)
+	}
+	store, err := a.store(ctx, ac.cfg.User)
+	if err != nil {
+		return answer, err
+	}
+	kept, err := store.AccountState(ctx, ac.cfg.Name)
+	if err != nil {
+		return answer, err
+	}
+	answer.LastSuccess, answer.Stored, answer.OnServer = timeOrNil(kept.LastSuccess), kept.Stored, kept.OnServer
+	if now.LastError == "" && kept.LastError != "" {
+		answer.LastError = kept.LastError
+	}
+	return answer, nil
+}
+
+func timeOrNil(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.Round(0).Truncate(time.Millisecond)
+	return &t
+}
+
+// Sync implements control.Operations.
+func (a *Agent) Sync(ctx context.Context, names []string, progress func(control.Progress)) ([]control.SyncResult, error) {
+	accounts, err := a.choose(names)
+	if err != nil {
+		return nil, err
+	}
+	if progress == nil {
+		progress = func(control.Progress) {}
+	}
+	var mu sync.Mutex // one progress at a time
+	report := func(p bridge.Progress) {
+		mu.Lock()
+		defer mu.Unlock()
+		progress(control.Progress{Account: p.Account, Phase: p.Phase, Messages: p.Messages, Total: p.TotalMessages,
+			Bytes: p.Bytes, AllBytes: p.TotalBytes, Done: p.Done})
+	}
+	results := make([]control.SyncResult, len(accounts))
+	var wg sync.WaitGroup
+	for i, ac := range accounts {
+		wg.Go(func() { results[i] = a.syncOne(ctx, ac, report) })
+	}
+	wg.Wait()
+	return results, ctx.Err()
+}
+
+func (a *Agent) syncOne(ctx context.Context, ac *account, report func(bridge.Progress)) control.SyncResult {
+	answer := control.SyncResult{Account: ac.cfg.Name}
+	err := protect(func() error {
+		r, err := ac.get(ctx)
+		if err != nil {
+			return err
+		}
+		result, err := r.Poll(ctx, report)
+		answer.New, answer.Deleted, answer.Problems = result.Stored, result.Deleted, result.Failed
+		return err
+	})
+	if err != nil {
+		answer.Error, answer.Hint = err.Error(), fault.Hint(err)
+	}
+	if now, err := a.accountStatus(ctx, ac); err == nil {
+		answer.Stored = now.Stored
+	}
+	return answer
+}
+
+// choose returns the accounts of these names, or all of them in file order.
+func (a *Agent) choose(names []string) ([]*account, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var known []string
+	var chosen []*account
+	for _, c := range a.cfg.Accounts {
+		known = append(known, c.Name)
+		if len(names) == 0 {
+			chosen = append(chosen, a.accounts[c.Name])
+		}
+	}
+	for _, name := range names {
+		c, ok := a.cfg.Account(name)
+		if !ok {
+			return nil, fault.New(fault.Config, fmt.Sprintf("there is no account %s in the config", fault.Quote(name)),
+				didYouMean(name, known)+"the accounts are: "+strings.Join(known, ", "))
+		}
+		if ac := a.accounts[c.Name]; !slices.Contains(chosen, ac) {
+			chosen = append(chosen, ac)
+		}
+	}
+	return chosen, nil
+}
+
+// Check implements control.Operations.
+func (a *Agent) Check(ctx context.Context, progress func(control.Progress)) ([]control.Problem, error) {
+	found := []control.Problem{}
+	for _, name := range a.Config().Users() {
+		store, err := a.store(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		report := func(done, total int) {
+			if progress != nil {
+				progress(control.Progress{User: name, Phase: "checking", Messages: done, Total: total})
+			}
+		}
+		problems, err := store.Check(ctx, mailstore.CheckOptions{Hashes: true, Progress: report})
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range problems {
+			found = append(found, control.Problem{User: name, Code: p.Code, Text: p.Text})
+		}
+	}
+	return found, nil
+}

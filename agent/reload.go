@@ -1,0 +1,136 @@
+package agent
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/popbridge/popbridge/agent/health"
+	"github.com/popbridge/popbridge/config"
+)
+
+// Reload reads the config again and takes it up, as SIGHUP asks.
+func (a *Agent) Reload() {
+	a.take(config.Load(a.Config().Path))
+}
+
+// take takes up a config that was read, or records why it cannot be: the old
+// one then stays in force. It returns when the accounts and addresses that
+// changed have been replaced; all the others were not disturbed.
+func (a *Agent) take(next *config.Config, err error) {
+	a.reload.Lock()
+	defer a.reload.Unlock()
+	if err != nil {
+		a.health.Report("config", health.ConfigInvalid(err))
+		return
+	}
+	a.mu.Lock()
+	old, group := a.cfg, a.serving
+	a.mu.Unlock()
+	if group == nil || group.ctx.Err() != nil {
+		return
+	}
+	a.health.Report("config", a.needRestart(next)...)
+	if config.Diff(old, next).None() {
+		return
+	}
+	a.mu.Lock()
+	a.cfg = next
+	a.mu.Unlock()
+	stopped, started := a.takeAccounts(next, group)
+	a.takeServers(group.ctx, old, next, group)
+	a.log.Info().Int("accounts", len(next.Accounts)).Int("stopped", stopped).Int("started", started).Msg("changed config was taken up")
+}
+
+// needRestart applies what can be applied at once and names what cannot.
+func (a *Agent) needRestart(next *config.Config) []health.Condition {
+	var keys []string
+	if next.DataDir != a.first.DataDir {
+		keys = append(keys, "data_dir")
+	}
+	if next.Log.Format != a.first.Log.Format {
+		keys = append(keys, "log.format")
+	}
+	if a.opts.SetLevel != nil {
+		a.opts.SetLevel(next.Log.Level)
+	} else if next.Log.Level != a.first.Log.Level {
+		keys = append(keys, "log.level")
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	return []health.Condition{health.RestartNeeded(keys)}
+}
+
+// takeAccounts replaces the accounts that changed. Those that end do so side
+// by side and before any new one starts: the same mailbox may be among both.
+func (a *Agent) takeAccounts(next *config.Config, group *serving) (stopped, started int) {
+	a.mu.Lock()
+	keep := map[string]*account{}
+	var begin []*account
+	for _, c := range next.Accounts {
+		if ac := a.accounts[c.Name]; ac != nil && ac.cfg.Equal(c) {
+			keep[c.Name] = ac
+			continue
+		}
+		ac := a.newAccount(c)
+		keep[c.Name] = ac
+		begin = append(begin, ac)
+	}
+	var end []*account
+	for name, ac := range a.accounts {
+		if keep[name] != ac {
+			end = append(end, ac)
+		}
+	}
+	a.accounts = keep
+	a.mu.Unlock()
+
+	var wg sync.WaitGroup
+	for _, ac := range end {
+		wg.Go(ac.retire)
+	}
+	wg.Wait()
+	for _, ac := range begin {
+		ac.serve(group)
+	}
+	return len(end), len(begin)
+}
+
+// takeServers replaces the IMAP servers that changed. A new address that
+// cannot be had is a condition and is tried again.
+func (a *Agent) takeServers(ctx context.Context, old, next *config.Config, group *serving) {
+	a.mu.Lock()
+	servers := maps.Clone(a.servers)
+	a.mu.Unlock()
+	var wg sync.WaitGroup
+	for addr, s := range servers {
+		if old.IMAP.TLS != next.IMAP.TLS || !slices.Contains(next.IMAP.Listen, addr) {
+			delete(servers, addr)
+			wg.Go(func() {
+				s.task.stop()
+				a.health.Report(s.source())
+			})
+		}
+	}
+	wg.Wait()
+	for _, addr := range next.IMAP.Listen {
+		if servers[addr] != nil {
+			continue
+		}
+		s, err := a.newIMAPServer(addr, next)
+		if err != nil {
+			a.health.Report("imap "+addr, health.IMAP(err)...)
+			continue
+		}
+		if s.listener, err = listen(ctx, addr); err != nil {
+			a.health.Report(s.source(), health.IMAP(err)...)
+		}
+		servers[addr] = s
+		s.serve(a, group)
+	}
+	a.mu.Lock()
+	a.servers = servers
+	a.mu.Unlock()
+}

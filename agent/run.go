@@ -1,0 +1,155 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"net"
+	"time"
+
+	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/agent/health"
+	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/internal/fault"
+)
+
+// drainWithin is how long Run waits for what is in flight after its context
+// ended: BYE to the clients, the batch that is being stored, QUIT.
+const drainWithin = 10 * time.Second
+
+// Run opens the data folder, serves until ctx ends, drains and closes. A port
+// that is busy at the start is an error; later it is a health condition.
+func Run(ctx context.Context, cfg *config.Config, o Options) error {
+	a, err := Open(ctx, cfg, o)
+	if err != nil {
+		return err
+	}
+	return a.Run(ctx)
+}
+
+// Run is the function Run for an agent that is open. It closes the agent.
+func (a *Agent) Run(ctx context.Context) error {
+	group, err := a.start(ctx)
+	if err != nil {
+		return errors.Join(err, a.Close())
+	}
+	<-ctx.Done()
+	a.log.Info().Msg("agent was asked to stop")
+	if err := drain(group); err != nil {
+		// The stores stay open: what still runs may be writing. The system
+		// closes them with the process, and a commit is whole or not there.
+		return err
+	}
+	a.log.Info().Msg("agent stopped")
+	return a.Close()
+}
+
+func drain(group *serving) error {
+	drained := make(chan struct{})
+	go func() { // ends with the group, or with the process
+		group.wg.Wait()
+		close(drained)
+	}()
+	select {
+	case <-drained:
+		return nil
+	case <-time.After(drainWithin):
+		return fault.New(fault.Internal, "not everything ended within "+drainWithin.String()+" after the stop",
+			"no mail is lost: what was not stored yet is fetched again")
+	}
+}
+
+// start serves everything. Ports come first: the one thing that may be wrong
+// at a start and that only a person can mend.
+func (a *Agent) start(ctx context.Context) (*serving, error) {
+	a.reload.Lock() // SIGHUP may come at any time
+	defer a.reload.Unlock()
+	cfg := a.Config()
+	if err := a.openServers(ctx, cfg); err != nil {
+		return nil, err
+	}
+	socket, err := control.Listen(a.first.DataDir)
+	if err != nil {
+		a.closeServers()
+		return nil, err
+	}
+	group := &serving{ctx: ctx}
+	a.mu.Lock()
+	a.serving = group
+	a.mu.Unlock()
+
+	for _, s := range a.servers {
+		s.serve(a, group)
+	}
+	for _, ac := range a.accounts {
+		ac.serve(group)
+	}
+	group.start(func(ctx context.Context) { a.serveControl(ctx, socket) })
+	if cfg.Path != "" {
+		group.start(a.watch)
+	}
+	addrs := a.listening()
+	a.log.Info().Strs("listen", addrs).Int("accounts", len(cfg.Accounts)).Str("data_dir", a.first.DataDir).Msg("agent started")
+	if a.opts.Ready != nil {
+		a.opts.Ready(addrs)
+	}
+	return group, nil
+}
+
+func (a *Agent) openServers(ctx context.Context, cfg *config.Config) error {
+	for _, addr := range cfg.IMAP.Listen {
+		s, err := a.newIMAPServer(addr, cfg)
+		if err == nil {
+			s.listener, err = listen(ctx, addr)
+		}
+		if err != nil {
+			a.closeServers()
+			return err
+		}
+		s.bound = s.listener.Addr().String()
+		a.servers[addr] = s
+	}
+	return nil
+}
+
+func (a *Agent) closeServers() {
+	for _, s := range a.servers {
+		_ = s.listener.Close() // nothing was accepted yet
+	}
+}
+
+// listening returns the addresses that accept mail clients now.
+func (a *Agent) listening() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	addrs := []string{}
+	for _, configured := range a.cfg.IMAP.Listen {
+		if s := a.servers[configured]; s != nil && s.bound != "" {
+			addrs = append(addrs, s.bound)
+		}
+	}
+	return addrs
+}
+
+// serveControl answers commands.
+func (a *Agent) serveControl(ctx context.Context, ln net.Listener) {
+	log := a.opts.Log.With().Str("component", "control").Logger()
+	supervise(ctx, func(ctx context.Context) error {
+		if ln == nil {
+			var err error
+			if ln, err = control.Listen(a.first.DataDir); err != nil {
+				return err
+			}
+		}
+		current := ln
+		ln = nil
+		a.health.Report("control")
+		return control.Serve(ctx, current, a, log)
+	}, func(err error) { a.health.Report("control", health.Control(err)) })
+}
+
+// watch takes up the config file whenever it changes.
+func (a *Agent) watch(ctx context.Context) {
+	supervise(ctx, func(ctx context.Context) error {
+		return config.Watch(ctx, a.Config().Path, func(_, next *config.Config, err error) { a.take(next, err) })
+	}, func(err error) { a.health.Report("config watch", health.ConfigWatch(err)) })
+}

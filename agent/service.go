@@ -1,0 +1,57 @@
+package agent
+
+import (
+	"context"
+	"runtime"
+
+	"github.com/kardianos/service"
+
+	"github.com/popbridge/popbridge/internal/fault"
+)
+
+// ManagedByWindows reports whether the service manager of Windows started
+// this process. systemd and launchd need nothing but SIGTERM, so under them
+// the program runs as it does in a terminal.
+func ManagedByWindows() bool { return runtime.GOOS == "windows" && !service.Interactive() }
+
+// RunService runs the agent for a service manager that speaks to the process,
+// until that says stop. run is called with a context that then ends, and with
+// what to call once the agent is ready.
+func RunService(ctx context.Context, name string, run func(ctx context.Context, ready func()) error) error {
+	p := &program{ctx: ctx, run: run}
+	s, err := service.New(p, &service.Config{Name: name})
+	if err != nil {
+		return fault.Wrap(err, fault.Internal, "the service manager cannot be reached", "run `popbridge run` in a terminal to see what is wrong")
+	}
+	return s.Run()
+}
+
+// program is an agent as kardianos/service sees it: Start returns once it is
+// ready or has failed, Stop when it has drained.
+type program struct {
+	ctx  context.Context
+	run  func(ctx context.Context, ready func()) error
+	task *task
+	err  error // of run; read after the task is done
+}
+
+// Start implements service.Interface.
+func (p *program) Start(service.Service) error {
+	ready := make(chan struct{})
+	group := &serving{ctx: p.ctx}
+	p.task = group.start(func(ctx context.Context) {
+		p.err = p.run(ctx, func() { close(ready) })
+	})
+	select {
+	case <-ready:
+		return nil
+	case <-p.task.done:
+		return p.err
+	}
+}
+
+// Stop implements service.Interface.
+func (p *program) Stop(service.Service) error {
+	p.task.stop()
+	return p.err
+}

@@ -1,0 +1,108 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/kardianos/service"
+
+	"github.com/popbridge/popbridge/internal/fault"
+)
+
+// Whatever way the work ends, it is started again, ever more slowly; only the
+// end of the context ends it.
+func TestSuperviseRestarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		began := time.Now()
+		var at []time.Duration
+		var errs []error
+		serve := func(ctx context.Context) error {
+			at = append(at, time.Since(began))
+			switch len(at) {
+			case 1:
+				panic("boom")
+			case 2:
+				return errors.New("broken")
+			case 3:
+				return nil
+			case 4:
+				return errors.New("broken again")
+			}
+			cancel()
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		supervise(ctx, serve, func(err error) { errs = append(errs, err) })
+
+		want := []time.Duration{0, 1 * time.Second, 3 * time.Second, 7 * time.Second, 15 * time.Second}
+		for i, w := range want {
+			if i >= len(at) || at[i] != w {
+				t.Fatalf("started at %v, want %v", at, want)
+			}
+		}
+		if len(errs) != 4 {
+			t.Fatalf("failures: %v", errs)
+		}
+		if !fault.Is(errs[0], fault.Internal) || !strings.Contains(errs[0].Error(), "boom") {
+			t.Errorf("a panic became %v", errs[0])
+		}
+		if !errors.Is(errs[2], errEnded) {
+			t.Errorf("an early end became %v", errs[2])
+		}
+	})
+}
+
+func TestSuperviseForgetsOldFailures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		var pauses []time.Duration
+		var ended time.Time
+		runs := 0
+		supervise(ctx, func(ctx context.Context) error {
+			if runs > 0 {
+				pauses = append(pauses, time.Since(ended))
+			}
+			if runs++; runs == 8 {
+				time.Sleep(stableRuntime + time.Second)
+			}
+			if runs == 10 {
+				cancel()
+			}
+			return errors.New("broken")
+		}, func(error) { ended = time.Now() })
+		if pauses[6] != longestPause {
+			t.Errorf("the pause after seven failures is %v, want %v", pauses[6], longestPause)
+		}
+		if pauses[7] != firstRestart {
+			t.Errorf("the pause after a stable run is %v, want %v", pauses[7], firstRestart)
+		}
+	})
+}
+
+func TestServiceManagerStartsAndStops(t *testing.T) {
+	broken := errors.New("port is busy")
+	running := func(ctx context.Context, ready func()) error {
+		ready()
+		<-ctx.Done()
+		return nil
+	}
+	var svc service.Service // the adapter does not need it
+
+	p := &program{ctx: t.Context(), run: running}
+	if err := p.Start(svc); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Stop(svc); err != nil {
+		t.Errorf("stop: %v", err)
+	}
+
+	p = &program{ctx: t.Context(), run: func(context.Context, func()) error { return broken }}
+	if err := p.Start(svc); !errors.Is(err, broken) {
+		t.Errorf("a start that fails: %v", err)
+	}
+}
