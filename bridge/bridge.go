@@ -1,0 +1,95 @@
+// Package bridge brings the mail of POP3 accounts into the local mail store:
+// one Runner per account decides when to poll, what to fetch and what to
+// delete, and moves each message from the socket into the store.
+//
+// One poll is one or more POP3 sessions, each of which goes through these
+// steps (their numbers in docs/ARCHITECTURE.md):
+//
+//	 2  dial, TLS, CAPA, authenticate                  bridge/pop3
+//	 3  LIST and UIDL, joined into a listing           session.list
+//	 4  listing x ledger x policy -> actions           Plan, pure
+//	 5  RETR, in a window where the server pipelines   bridge/pop3
+//	 6  spool and hash, 7 summary                      Store.Spool
+//	 8  mailbox, date, new or known by its content     committer, contents
+//	 9  batch: durable in one transaction              Store.Deliver
+//	13  DELE what is due, QUIT, mark what it confirmed session.delete, session.quit
+//
+// Steps 5 to 7 run on the goroutine of the session and read the socket; 8 and
+// 9 on the committer's. Between them is a queue bounded in messages and bytes.
+//
+// What holds, whatever servers and networks do:
+//
+//   - DELE is sent only for a message that the ledger says is stored, or whose
+//     Deliver returned without error in this session. The row says
+//     DeleteIntended before DELE is sent and DeleteAcked after QUIT answered
+//     +OK (RFC 1939 section 6).
+//   - A message is delivered once. It is known by UIDL and LIST size, and when
+//     these are new, by the hash of its content.
+//   - What a session has received in full is committed, however it ends. What
+//     it has received in part is never delivered.
+//   - Trouble with one message does not end the session; a connection that is
+//     lost in the middle of a message puts that message last in the next one.
+//   - There is at most one session for an account at any time.
+//
+// A Runner starts no goroutine before Serve or Poll, and both return only when
+// all they started has ended.
+package bridge
+
+import (
+	"context"
+	"io"
+	"math/rand/v2"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/popbridge/popbridge/bridge/pop3"
+	"github.com/popbridge/popbridge/internal/mailstore"
+)
+
+// Account is one POP3 mailbox and where its mail goes.
+type Account struct {
+	Name   string // its id in the ledger, in logs and in commands
+	Server pop3.Config
+	// Credentials is asked before each login. Its error ends the poll and is
+	// reported as it is.
+	Credentials func(context.Context) (pop3.Credentials, error)
+	PollEvery   time.Duration
+	Keep        Keep
+	Folder      string
+}
+
+// Store is the mail store as the bridge needs it; *mailstore.Store is one. It
+// is safe for concurrent use by several runners.
+type Store interface {
+	EnsureMailbox(ctx context.Context, name string) (mailstore.Mailbox, error)
+	Spool(ctx context.Context, r io.Reader) (*mailstore.Spooled, error)
+	Deliver(ctx context.Context, batch []mailstore.Delivery) ([]mailstore.Delivered, error)
+	Ledger(ctx context.Context, account string) ([]mailstore.LedgerEntry, error)
+	UpdateLedger(ctx context.Context, account string, changes []mailstore.LedgerEntry) error
+	AccountState(ctx context.Context, account string) (mailstore.AccountState, error)
+	SetAccountState(ctx context.Context, account string, state mailstore.AccountState) error
+}
+
+// Options are what a runner takes from its surroundings. The zero value works.
+type Options struct {
+	Log  zerolog.Logger
+	Now  func() time.Time // the wall clock; timers always use package time
+	Rand func() float64   // in [0,1), for jitter
+	// Changed is called after each change of Status other than its counters,
+	// outside locks, and must return quickly. It may be called concurrently.
+	Changed func(Status)
+}
+
+func (o Options) withDefaults() Options {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Float64
+	}
+	if o.Changed == nil {
+		o.Changed = func(Status) {}
+	}
+	return o
+}

@@ -1,0 +1,257 @@
+package bridge
+
+import (
+	"context"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/message"
+)
+
+// A batch is committed when it has one of these. A disk syncs a batch in
+// little more time than one message; what waits is not yet safe.
+const (
+	batchMessages = 64
+	batchBytes    = 16 << 20
+	batchAge      = time.Second
+)
+
+// What may wait, spooled, while a batch is committed. Both are at least a
+// batch, so that the socket is read on meanwhile.
+const (
+	queueMessages = batchMessages
+	queueBytes    = 4 * batchBytes
+)
+
+// received is a message that has arrived in full, not durable yet.
+type received struct {
+	fetch   Fetch
+	message *mailstore.Spooled
+}
+
+// room is what it takes of the queue's bytes; one message always fits.
+func (m received) room() int64 { return min(m.message.Size(), queueBytes) }
+
+// committed is a message that is durable, with its number in this session.
+type committed struct {
+	num   int
+	entry mailstore.LedgerEntry
+}
+
+// committer takes the messages of one session off its queue and makes them
+// durable in batches. After an error it takes and discards, so that the
+// sender is never stuck.
+type committer struct {
+	store    Store
+	mailbox  mailstore.MailboxID
+	contents *contents
+	now      func() time.Time
+	log      zerolog.Logger
+	alone    func(Fetch) bool // to be committed in a batch of its own
+	failed   func(error)      // called once, with err
+
+	queue chan received
+	room  *semaphore.Weighted
+
+	// Results, for the time after run.
+	stored, adopted int
+	bytes           int64
+	done            []committed
+	seen            []mailstore.LedgerEntry // rows found again by content, without an id to adopt
+	rejected        []refusal               // alone in a batch that failed
+	suspects        []Fetch                 // in the batch that ended with err, one of them perhaps its cause
+	err             error
+}
+
+func newCommitter(store Store, mailbox mailstore.MailboxID, known *contents, now func() time.Time, log zerolog.Logger) *committer {
+	return &committer{
+		store: store, mailbox: mailbox, contents: known, now: now, log: log,
+		queue: make(chan received, queueMessages),
+		room:  semaphore.NewWeighted(queueBytes),
+	}
+}
+
+// push hands over a message. It waits while the queue is full, and discards
+// the message when ctx ends first.
+func (c *committer) push(ctx context.Context, m received) error {
+	if err := c.room.Acquire(ctx, m.room()); err != nil {
+		m.message.Discard()
+		return err
+	}
+	c.queue <- m // run takes until the queue is closed
+	return nil
+}
+
+// run commits until the queue is closed. ctx must outlive the session's, as
+// what was received is committed however the session ends.
+func (c *committer) run(ctx context.Context) {
+	var batch []received
+	var size int64
+	age := time.NewTimer(batchAge)
+	defer age.Stop()
+	flush := func() {
+		c.commit(ctx, batch)
+		batch, size = nil, 0
+	}
+	for {
+		var due <-chan time.Time
+		if len(batch) > 0 {
+			due = age.C
+		}
+		select {
+		case m, open := <-c.queue:
+			if !open {
+				flush()
+				return
+			}
+			alone := c.alone(m.fetch)
+			if alone {
+				flush()
+			}
+			if len(batch) == 0 {
+				age.Reset(batchAge)
+			}
+			batch = append(batch, m)
+			size += m.message.Size()
+			if alone || len(batch) >= batchMessages || size >= batchBytes {
+				flush()
+			}
+		case <-due:
+			flush()
+		}
+	}
+}
+
+// commit makes a batch durable, or discards it after an error.
+func (c *committer) commit(ctx context.Context, batch []received) {
+	defer func() {
+		for _, m := range batch {
+			c.room.Release(m.room())
+			m.message.Discard() // nothing to discard in what was delivered
+		}
+	}()
+	items := make([]item, 0, len(batch))
+	for _, m := range batch {
+		if i, ok := c.item(m); ok {
+			items = append(items, i)
+		}
+	}
+	if c.err != nil || len(items) == 0 {
+		return
+	}
+	err := c.deliver(ctx, items)
+	switch {
+	case err == nil:
+		return
+	case ctx.Err() != nil || systemic(err):
+	case len(items) == 1:
+		c.rejected = append(c.rejected, refusal{items[0].fetch, err})
+		return
+	default:
+		for _, i := range items {
+			c.suspects = append(c.suspects, i.fetch)
+		}
+	}
+	c.err = err
+	c.failed(err)
+}
+
+// systemic reports whether err says by itself that no message can be stored.
+func systemic(err error) bool {
+	switch fault.KindOf(err) {
+	case fault.Full, fault.Denied, fault.Temporary:
+		return true
+	default:
+		return false
+	}
+}
+
+// item is a received message and what it was found to be.
+type item struct {
+	received
+	verdict
+	delivery mailstore.Delivery
+}
+
+// item decides what a message is. ok is false when there is nothing to store.
+func (c *committer) item(m received) (_ item, ok bool) {
+	i := item{received: m, verdict: c.contents.resolve(m.fetch, m.message.Hash())}
+	if i.known != nil && m.fetch.UIDL == "" {
+		// The row keeps its id: there is no better one to give it.
+		e := *i.known
+		e.Absent, e.LastListedAt = 0, c.now()
+		c.seen = append(c.seen, e)
+		return i, false
+	}
+	i.delivery = mailstore.Delivery{
+		Mailbox:    c.mailbox,
+		Message:    m.message,
+		ReceivedAt: receivedAt(m.message.Summary(), c.now()),
+		Origin:     &i.origin,
+		ListSize:   m.fetch.Size,
+	}
+	if i.known != nil {
+		i.delivery.Adopt = &i.known.Origin
+	}
+	return i, true
+}
+
+func (c *committer) deliver(ctx context.Context, items []item) error {
+	batch := make([]mailstore.Delivery, len(items))
+	for n, i := range items {
+		batch[n] = i.delivery
+	}
+	results, err := c.store.Deliver(ctx, batch)
+	if err != nil {
+		return err
+	}
+	for n, i := range items {
+		c.delivered(i, results[n])
+	}
+	return nil
+}
+
+// delivered counts a message that is durable now.
+func (c *committer) delivered(i item, result mailstore.Delivered) {
+	size := i.message.Size()
+	entry := mailstore.LedgerEntry{
+		Origin: i.origin, Hash: i.message.Hash(), Size: size, ListSize: i.fetch.Size,
+		State: mailstore.Stored, StoredAt: c.now(), LastListedAt: c.now(),
+	}
+	c.bytes += size
+	switch {
+	case !result.Duplicate:
+		c.stored++
+	case i.known != nil:
+		c.adopted++
+		entry.StoredAt = i.known.StoredAt
+	default:
+		// The id was taken, by whatever message: no ground for a deletion.
+		c.log.Debug().Str("uidl", fault.Quote(i.origin.UIDL)).Msg("message known already")
+		return
+	}
+	if i.fetch.UIDL != "" {
+		c.done = append(c.done, committed{num: i.fetch.Num, entry: entry})
+	}
+}
+
+// receivedAt is the INTERNALDATE of a message: when the last server took it,
+// else when it was written, else now, and never in the future.
+func receivedAt(s *message.Summary, now time.Time) time.Time {
+	if s == nil {
+		return now
+	}
+	for _, t := range []time.Time{s.Received, s.Envelope.Date} {
+		if !t.IsZero() {
+			if t.After(now) {
+				return now
+			}
+			return t
+		}
+	}
+	return now
+}

@@ -1,0 +1,191 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+
+	"github.com/popbridge/popbridge/bridge/pop3"
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailstore"
+)
+
+// suspectedLimit is the number of messages refused in a row, after others came,
+// that is taken for a limit of the session in words nobody knows.
+const suspectedLimit = 10
+
+// retryError ended a session that another one should follow soon: the
+// connection was lost, or the store did not take a batch.
+type retryError struct{ error }
+
+func (e *retryError) Unwrap() error { return e.error }
+
+// fetching is the state of one run of RETRs.
+type fetching struct {
+	*session
+	ctx       context.Context
+	committer *committer
+	broken    chan struct{} // closed when the store failed
+	byNum     map[int]Fetch
+	refused   []refusal // since the last message that came
+	received  int
+	storeErr  error // of Spool
+}
+
+// refusal is a message that the server did not give, or the store not take.
+type refusal struct {
+	fetch Fetch
+	err   error
+}
+
+// fetch retrieves what was planned and makes it durable. limited says that the
+// server wants the rest to be asked for in another session.
+func (s *session) fetch(ctx context.Context) (limited bool, err error) {
+	if len(s.actions.Fetch) == 0 {
+		return false, ctx.Err()
+	}
+	s.m.phase(PhaseFetch)
+	s.m.expect(s.actions.Fetch)
+	mailbox, err := s.store.EnsureMailbox(ctx, s.account.Folder)
+	if err != nil {
+		return false, err
+	}
+	f := &fetching{session: s, ctx: ctx, broken: make(chan struct{}), byNum: make(map[int]Fetch, len(s.actions.Fetch))}
+	requests := make([]pop3.Request, len(s.actions.Fetch))
+	for i, w := range s.actions.Fetch {
+		requests[i] = pop3.Request{Num: w.Num, Size: w.Size}
+		f.byNum[w.Num] = w
+	}
+	f.committer = newCommitter(s.store, mailbox.ID, newContents(s.account.Name, s.ledger, s.actions.Unlisted), s.now, s.log)
+	f.committer.alone = func(w Fetch) bool { return f.suspects[idOf(w.Listed)] }
+	f.committer.failed = func(error) { close(f.broken) }
+
+	var committing sync.WaitGroup
+	committing.Go(func() { f.committer.run(s.disk) })
+	err = s.client.Retr(s.net, requests, f.receive, f.fail)
+	close(f.committer.queue)
+	committing.Wait()
+	return f.conclude(err)
+}
+
+// receive takes one message off the wire.
+func (f *fetching) receive(num int, r io.Reader) error {
+	select {
+	case <-f.ctx.Done():
+		return f.ctx.Err()
+	case <-f.broken:
+		return errBroken
+	default:
+	}
+	w := f.byNum[num]
+	counted := f.m.reader(r, w.Size)
+	message, err := f.store.Spool(f.net, counted)
+	if err != nil {
+		if counted.err == nil {
+			f.storeErr = err
+		}
+		return err // after an error of the connection Retr looks after the message
+	}
+	if counted.n == 0 && w.Size > 0 {
+		message.Discard()
+		f.fail(num, fault.New(fault.Protocol, "the server sent nothing for this message", ""))
+		return nil
+	}
+	if err := f.committer.push(f.net, received{fetch: w, message: message}); err != nil {
+		return err
+	}
+	f.received++
+	f.recordRefusals()
+	f.problems.solved(w)
+	f.m.received(w)
+	delete(f.byNum, num)
+	return nil
+}
+
+// errBroken ends Retr when the committer has failed; its own error counts.
+var errBroken = errors.New("the store failed")
+
+// fail notes why a message did not come.
+func (f *fetching) fail(num int, err error) {
+	w := f.byNum[num]
+	switch {
+	case errors.Is(err, pop3.ErrPipelining):
+		// Not the message's fault.
+	case isOfMessage(err):
+		f.refused = append(f.refused, refusal{w, err})
+	default:
+		f.problems.cut(w, err.Error(), f.now())
+	}
+}
+
+// isOfMessage reports whether err is about one message while the session goes on.
+func isOfMessage(err error) bool {
+	return errors.As(err, new(*pop3.ReplyError)) || errors.Is(err, pop3.ErrTooLarge) || fault.Is(err, fault.Protocol)
+}
+
+// recordRefusals turns the refusals so far into problems of their messages.
+func (f *fetching) recordRefusals() {
+	for _, r := range f.refused {
+		f.problems.failed(r.fetch, r.err.Error(), f.now())
+	}
+	f.refused = f.refused[:0]
+}
+
+// conclude sorts out how the fetching ended, once all is committed.
+func (f *fetching) conclude(err error) (limited bool, _ error) {
+	c := f.committer
+	f.result.Stored, f.result.Adopted, f.result.Bytes = c.stored, c.adopted, c.bytes
+	if len(f.refused) >= suspectedLimit && f.received > 0 {
+		limited = true
+	} else {
+		f.recordRefusals()
+	}
+	rest := make([]Fetch, 0, len(f.byNum))
+	for _, w := range f.byNum {
+		rest = append(rest, w)
+	}
+	f.m.drop(rest...)
+	f.planDeletions(c.done)
+
+	f.suspects = nil
+	switch {
+	case len(c.suspects) > 0:
+		// In the next session each of them is committed alone.
+		f.suspects = make(map[problemID]bool)
+		for _, w := range c.suspects {
+			f.suspects[idOf(w.Listed)] = true
+		}
+		return false, &retryError{c.err}
+	case c.err != nil:
+		return false, c.err
+	case len(c.rejected) > 0 && c.stored+c.adopted == 0:
+		return false, c.rejected[0].err // it is rather the store than the messages
+	case f.storeErr != nil:
+		return false, f.storeErr
+	case f.ctx.Err() != nil:
+		return false, f.ctx.Err()
+	case errors.Is(err, pop3.ErrSessionLimit):
+		limited = true
+	case err != nil:
+		f.noPipelining = f.noPipelining || errors.Is(err, pop3.ErrPipelining)
+		return false, &retryError{err}
+	}
+	for _, r := range c.rejected {
+		f.problems.failed(r.fetch, r.err.Error(), f.now())
+	}
+	if len(c.seen) > 0 {
+		return limited, f.store.UpdateLedger(f.disk, f.account.Name, c.seen)
+	}
+	return limited, nil
+}
+
+// planDeletions adds to the deletions what has just become durable and is due.
+func (f *fetching) planDeletions(done []committed) {
+	now := f.now()
+	for _, d := range done {
+		if e := d.entry; e.State == mailstore.Stored && f.account.Keep.due(e.StoredAt, now) {
+			f.actions.Delete = append(f.actions.Delete, Delete{Num: d.num, Entry: e})
+		}
+	}
+}

@@ -1,0 +1,218 @@
+package bridge
+
+import (
+	"slices"
+	"time"
+
+	"github.com/popbridge/popbridge/internal/mailstore"
+)
+
+const (
+	// An id is forgotten only when it was absent from this many successful
+	// listings and for this long. Servers answer short listings, and old mail
+	// would come back as new.
+	forgetAfterListings = 30
+	forgetAfter         = 30 * 24 * time.Hour
+
+	// markEvery bounds what a poll that changes nothing writes: the time a row
+	// was last listed is refreshed, and one more absence counted, at most this
+	// often. So forgetAfterListings listings are at least that many days.
+	markEvery = 24 * time.Hour
+)
+
+// Listed is one message of a listing: LIST and UIDL joined by number.
+type Listed struct {
+	Num  int
+	Size int64  // as LIST announced it, a hint; 0: unknown
+	UIDL string // "": the server gave none
+}
+
+// Policy is what an account wants done on the server.
+type Policy struct {
+	Keep Keep
+}
+
+// Fetch is a message to retrieve. With an empty UIDL its content decides
+// whether it is known (see contents.resolve).
+type Fetch struct {
+	Listed
+	Dup int // the ledger id it gets: which of the messages with this UIDL
+}
+
+// Delete is a message to delete on the server and the row that says it is
+// stored here.
+type Delete struct {
+	Num   int
+	Entry mailstore.LedgerEntry
+}
+
+// Actions is what one session has to do.
+type Actions struct {
+	Fetch  []Fetch
+	Delete []Delete
+	Skip   int // listed messages with nothing to fetch
+
+	Seen     []mailstore.LedgerEntry // rows to write: listed
+	Absent   []mailstore.LedgerEntry // rows to write: not listed; only after a complete listing
+	Forget   []mailstore.LedgerEntry // rows to remove; only after a complete listing
+	Unlisted []mailstore.LedgerEntry // every row no listed message surely stands for: what a fetched message may prove to be
+}
+
+// Plan compares a listing with the ledger of the account. It is pure.
+//
+// A listed message is a known one when a ledger row has its UIDL and its LIST
+// size: a UIDL alone may be reused for another message once the first is gone
+// (RFC 1939 section 7), and some servers give one to several. Everything else
+// is fetched, and its content then decides whether it is new. So a size that
+// changes costs one more RETR and nothing else.
+//
+// A message is deleted only when a row says that it is stored (law 1), whether
+// DELE was sent before or not, and never fetched for a DELE that had no
+// effect. The exception: a row whose DELE was sent, that was absent since and
+// is listed again, is taken for another message under a reused id.
+func Plan(listing []Listed, ledger []mailstore.LedgerEntry, policy Policy, now time.Time) Actions {
+	p := planner{listing: listing, ledger: ledger, policy: policy, now: now}
+	p.rowOf = slices.Repeat([]int{unpaired}, len(listing))
+	p.listed = make([]bool, len(ledger))
+	p.likely = make([]bool, len(ledger))
+	p.pairByUIDL()
+	p.presumeBySize()
+	p.decideListed()
+	p.decideUnlisted()
+	return p.actions
+}
+
+type planner struct {
+	listing []Listed
+	ledger  []mailstore.LedgerEntry
+	policy  Policy
+	now     time.Time
+
+	rowOf   []int  // per listed message: index of its row, unpaired or presumed
+	listed  []bool // per row: a listed message stands for it
+	likely  []bool // per row: a listed message is taken for it
+	nextDup map[string]int
+	actions Actions
+}
+
+// pairByUIDL pairs listed messages and rows of the same UIDL and size, in the
+// order of both.
+func (p *planner) pairByUIDL() {
+	type key struct {
+		uidl string
+		size int64
+	}
+	rows := make(map[key][]int, len(p.ledger))
+	p.nextDup = make(map[string]int)
+	for i, e := range p.ledger {
+		p.nextDup[e.UIDL] = max(p.nextDup[e.UIDL], e.Dup+1)
+		if e.State == mailstore.Stored || e.Absent == 0 { // see Plan for the others
+			k := key{e.UIDL, e.ListSize}
+			rows[k] = append(rows[k], i)
+		}
+	}
+	for n, l := range p.listing {
+		k := key{l.UIDL, l.Size}
+		if same := rows[k]; l.UIDL != "" && len(same) > 0 {
+			p.pair(n, same[0])
+			rows[k] = same[1:]
+		}
+	}
+}
+
+func (p *planner) pair(n, row int) {
+	p.rowOf[n] = row
+	p.listed[row] = true
+}
+
+// What stands in rowOf for a listed message without a row.
+const (
+	unpaired = -1
+	presumed = -2 // without UIDL, and taken for a row by its size
+)
+
+// presumeBySize saves fetching every message of a server without UIDL at every
+// poll: a size listed once, and known once from the listing before, is taken
+// for the same message. That is good enough to skip it, never to delete it.
+func (p *planner) presumeBySize() {
+	sizes := make(map[int64]int)
+	for _, l := range p.listing {
+		if l.UIDL == "" && l.Size > 0 {
+			sizes[l.Size]++
+		}
+	}
+	if len(sizes) == 0 {
+		return
+	}
+	rows := make(map[int64][]int)
+	for i, e := range p.ledger {
+		if !p.listed[i] && e.Absent == 0 && e.State == mailstore.Stored {
+			rows[e.ListSize] = append(rows[e.ListSize], i)
+		}
+	}
+	for n, l := range p.listing {
+		if l.UIDL == "" && sizes[l.Size] == 1 && len(rows[l.Size]) == 1 {
+			p.rowOf[n] = presumed
+			p.likely[rows[l.Size][0]] = true
+		}
+	}
+}
+
+func (p *planner) decideListed() {
+	for n, l := range p.listing {
+		switch row := p.rowOf[n]; {
+		case row >= 0:
+			p.actions.Skip++
+			if e := p.ledger[row]; p.policy.Keep.due(e.StoredAt, p.now) {
+				p.actions.Delete = append(p.actions.Delete, Delete{Num: l.Num, Entry: e})
+			}
+			p.markSeen(p.ledger[row])
+		case row == presumed:
+			p.actions.Skip++
+		default:
+			f := Fetch{Listed: l}
+			if l.UIDL != "" {
+				f.Dup = p.nextDup[l.UIDL]
+				p.nextDup[l.UIDL]++
+			}
+			p.actions.Fetch = append(p.actions.Fetch, f)
+		}
+	}
+}
+
+// markSeen writes a listed row where that says something new.
+func (p *planner) markSeen(e mailstore.LedgerEntry) {
+	before := e
+	if e.Absent > 0 || p.now.Sub(e.LastListedAt) >= markEvery {
+		e.Absent, e.LastListedAt = 0, p.now
+	}
+	if e.State != mailstore.Stored && !p.policy.Keep.due(e.StoredAt, p.now) {
+		e.State = mailstore.Stored // the DELE had no effect and is no longer wanted
+	}
+	if e != before {
+		p.actions.Seen = append(p.actions.Seen, e)
+	}
+}
+
+func (p *planner) decideUnlisted() {
+	for i, e := range p.ledger {
+		if p.listed[i] {
+			continue
+		}
+		p.actions.Unlisted = append(p.actions.Unlisted, e)
+		if p.likely[i] {
+			continue
+		}
+		away := p.now.Sub(e.LastListedAt)
+		switch {
+		case e.Absent >= forgetAfterListings && away >= forgetAfter:
+			// A message that waits to be fetched may be this one renumbered.
+			if len(p.actions.Fetch) == 0 {
+				p.actions.Forget = append(p.actions.Forget, e)
+			}
+		case e.Absent < forgetAfterListings && away >= time.Duration(e.Absent)*markEvery:
+			e.Absent++
+			p.actions.Absent = append(p.actions.Absent, e)
+		}
+	}
+}

@@ -1,0 +1,89 @@
+package bridge
+
+import (
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/popbridge/popbridge/internal/mailstore"
+)
+
+// checkLaws holds what is true of every plan.
+func checkLaws(t interface{ Errorf(string, ...any) }, listing []Listed, ledger []mailstore.LedgerEntry, a Actions) {
+	rows := make(map[mailstore.Origin]mailstore.LedgerEntry)
+	for _, e := range ledger {
+		rows[e.Origin] = e
+	}
+	listed := make(map[int]Listed)
+	for _, l := range listing {
+		listed[l.Num] = l
+	}
+	fetched := make(map[int]bool)
+	for _, f := range a.Fetch {
+		if _, taken := rows[mailstore.Origin{Account: "home", UIDL: f.UIDL, Dup: f.Dup}]; taken && f.UIDL != "" {
+			t.Errorf("fetch %d under id %s/%d, which is taken", f.Num, f.UIDL, f.Dup)
+		}
+		fetched[f.Num] = true
+	}
+	if len(fetched)+a.Skip != len(listing) {
+		t.Errorf("%d listed, %d to fetch, %d skipped", len(listing), len(fetched), a.Skip)
+	}
+	used := make(map[mailstore.Origin]bool)
+	for _, d := range a.Delete {
+		e, known := rows[d.Entry.Origin]
+		l := listed[d.Num]
+		if !known || fetched[d.Num] || used[e.Origin] || l.UIDL != e.UIDL || l.UIDL == "" {
+			t.Errorf("delete %d (%v) for row %v", d.Num, l, e)
+		}
+		if l.Size != e.ListSize {
+			t.Errorf("delete %d of size %d for a row of size %d", d.Num, l.Size, e.ListSize)
+		}
+		used[e.Origin] = true
+	}
+	unlisted := make(map[mailstore.Origin]bool)
+	for _, e := range a.Unlisted {
+		if used[e.Origin] {
+			t.Errorf("%v is deleted and not listed", e)
+		}
+		unlisted[e.Origin] = true
+	}
+	for _, e := range append(a.Absent, a.Forget...) {
+		if !unlisted[e.Origin] {
+			t.Errorf("%v is absent and listed", e)
+		}
+	}
+	for _, e := range a.Forget {
+		if e.Absent < forgetAfterListings {
+			t.Errorf("%v is forgotten", e)
+		}
+	}
+}
+
+func TestPlanLaws(t *testing.T) {
+	uidl := rapid.SampledFrom([]string{"", "a", "b", "c", "sha256:aa"})
+	size := rapid.SampledFrom([]int64{0, 10, 20})
+	rapid.Check(t, func(t *rapid.T) {
+		var listing []Listed
+		for i := range rapid.IntRange(0, 8).Draw(t, "listed") {
+			listing = append(listing, Listed{Num: i + 1, UIDL: uidl.Draw(t, "uidl"), Size: size.Draw(t, "size")})
+		}
+		var ledger []mailstore.LedgerEntry
+		taken := make(map[mailstore.Origin]bool)
+		for range rapid.IntRange(0, 8).Draw(t, "rows") {
+			e := row(uidl.Filter(func(s string) bool { return s != "" }).Draw(t, "row uidl"), rapid.IntRange(0, 3).Draw(t, "dup"), size.Draw(t, "row size"),
+				away(rapid.IntRange(0, 40).Draw(t, "absent"), time.Duration(rapid.IntRange(0, 50).Draw(t, "days"))*day),
+				state(mailstore.LedgerState(rapid.IntRange(1, 3).Draw(t, "state"))))
+			if !taken[e.Origin] {
+				taken[e.Origin] = true
+				ledger = append(ledger, e)
+			}
+		}
+		keep := rapid.SampledFrom([]Keep{KeepForever(), KeepNever(), KeepFor(10 * day)}).Draw(t, "keep")
+		got := Plan(listing, ledger, Policy{Keep: keep}, now)
+		checkLaws(t, listing, ledger, got)
+		if keep == KeepForever() && len(got.Delete) > 0 {
+			t.Errorf("delete %v although everything is kept", got.Delete)
+		}
+	})
+}

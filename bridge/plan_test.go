@@ -1,0 +1,244 @@
+package bridge
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/popbridge/popbridge/internal/mailstore"
+)
+
+var (
+	day = 24 * time.Hour
+	now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+)
+
+// row is a ledger row stored ten days ago and last listed a minute ago.
+func row(uidl string, dup int, size int64, change ...func(*mailstore.LedgerEntry)) mailstore.LedgerEntry {
+	e := mailstore.LedgerEntry{
+		Origin: mailstore.Origin{Account: "home", UIDL: uidl, Dup: dup}, Size: size, ListSize: size,
+		State: mailstore.Stored, StoredAt: now.Add(-10 * day), LastListedAt: now.Add(-time.Minute),
+	}
+	for _, c := range change {
+		c(&e)
+	}
+	return e
+}
+
+func state(s mailstore.LedgerState) func(*mailstore.LedgerEntry) {
+	return func(e *mailstore.LedgerEntry) { e.State = s }
+}
+
+func away(absent int, since time.Duration) func(*mailstore.LedgerEntry) {
+	return func(e *mailstore.LedgerEntry) { e.Absent, e.LastListedAt = absent, now.Add(-since) }
+}
+
+// shown is Actions in a form that fits a table.
+type shown struct {
+	Fetch, Delete, Seen, Absent, Forget []string
+	Skip                                int
+}
+
+func show(a Actions) shown {
+	name := func(e mailstore.LedgerEntry) string { return fmt.Sprintf("%s/%d", e.UIDL, e.Dup) }
+	names := func(es []mailstore.LedgerEntry) (out []string) {
+		for _, e := range es {
+			out = append(out, name(e))
+		}
+		return out
+	}
+	s := shown{Skip: a.Skip, Seen: names(a.Seen), Absent: names(a.Absent), Forget: names(a.Forget)}
+	for _, f := range a.Fetch {
+		s.Fetch = append(s.Fetch, fmt.Sprintf("%d=%s/%d", f.Num, f.UIDL, f.Dup))
+	}
+	for _, d := range a.Delete {
+		s.Delete = append(s.Delete, fmt.Sprintf("%d=%s", d.Num, name(d.Entry)))
+	}
+	return s
+}
+
+func TestPlan(t *testing.T) {
+	type rows = []mailstore.LedgerEntry
+	deleted, intended := state(mailstore.DeleteAcked), state(mailstore.DeleteIntended)
+	tests := []struct {
+		name    string
+		keep    Keep
+		listing []Listed
+		ledger  rows
+		want    shown
+	}{
+		{name: "nothing"},
+		{
+			name:    "all new",
+			listing: []Listed{{1, 10, "a"}, {2, 20, "b"}},
+			want:    shown{Fetch: []string{"1=a/0", "2=b/0"}},
+		},
+		{
+			name:    "all known",
+			listing: []Listed{{1, 10, "a"}, {2, 20, "b"}},
+			ledger:  rows{row("a", 0, 10), row("b", 0, 20)},
+			want:    shown{Skip: 2},
+		},
+		{
+			name:    "numbers mean nothing",
+			listing: []Listed{{1, 20, "b"}, {2, 30, "c"}},
+			ledger:  rows{row("a", 0, 10), row("b", 0, 20)},
+			want:    shown{Fetch: []string{"2=c/0"}, Skip: 1, Absent: []string{"a/0"}},
+		},
+		{
+			name: "never: what is stored goes", keep: KeepNever(),
+			listing: []Listed{{1, 10, "a"}, {2, 20, "b"}},
+			ledger:  rows{row("a", 0, 10)},
+			want:    shown{Fetch: []string{"2=b/0"}, Delete: []string{"1=a/0"}, Skip: 1},
+		},
+		{
+			name: "days count from storing", keep: KeepFor(10 * day),
+			listing: []Listed{{1, 10, "a"}, {2, 20, "b"}, {3, 30, "c"}},
+			ledger: rows{row("a", 0, 10), row("b", 0, 20, func(e *mailstore.LedgerEntry) { e.StoredAt = e.StoredAt.Add(time.Second) }),
+				row("c", 0, 30, func(e *mailstore.LedgerEntry) { e.StoredAt = time.Time{} })},
+			want: shown{Delete: []string{"1=a/0"}, Skip: 3},
+		},
+		{
+			name: "a DELE without effect is repeated, not fetched", keep: KeepNever(),
+			listing: []Listed{{1, 10, "a"}, {2, 20, "b"}},
+			ledger:  rows{row("a", 0, 10, deleted), row("b", 0, 20, intended)},
+			want:    shown{Delete: []string{"1=a/0", "2=b/0"}, Skip: 2},
+		},
+		{
+			name:    "a DELE no longer wanted is forgotten",
+			listing: []Listed{{1, 10, "a"}, {2, 20, "b"}},
+			ledger:  rows{row("a", 0, 10, deleted), row("b", 0, 20, intended)},
+			want:    shown{Skip: 2, Seen: []string{"a/0", "b/0"}},
+		},
+		{
+			name: "an id used again after a deletion is another message", keep: KeepNever(),
+			listing: []Listed{{1, 10, "a"}, {2, 20, "b"}},
+			ledger:  rows{row("a", 0, 10, deleted, away(1, time.Hour)), row("b", 0, 20, intended, away(1, time.Hour))},
+			want:    shown{Fetch: []string{"1=a/1", "2=b/1"}},
+		},
+		{
+			name: "an id with another size is another message", keep: KeepNever(),
+			listing: []Listed{{1, 11, "a"}},
+			ledger:  rows{row("a", 0, 10)},
+			want:    shown{Fetch: []string{"1=a/1"}, Absent: []string{"a/0"}},
+		},
+		{
+			name:    "no size is a size like another",
+			listing: []Listed{{1, 0, "a"}, {2, 0, "b"}},
+			ledger:  rows{row("a", 0, 0), row("b", 0, 10)},
+			want:    shown{Fetch: []string{"2=b/1"}, Skip: 1, Absent: []string{"b/0"}},
+		},
+		{
+			name:    "one id for two messages",
+			listing: []Listed{{1, 10, "a"}, {2, 20, "a"}, {3, 10, "a"}},
+			want:    shown{Fetch: []string{"1=a/0", "2=a/1", "3=a/2"}},
+		},
+		{
+			name:    "one id for two messages: the first one gone",
+			listing: []Listed{{1, 20, "a"}},
+			ledger:  rows{row("a", 0, 10), row("a", 1, 20)},
+			want:    shown{Skip: 1, Absent: []string{"a/0"}},
+		},
+		{
+			name:    "one id for two messages: a third one",
+			listing: []Listed{{1, 20, "a"}, {2, 10, "a"}, {3, 30, "a"}},
+			ledger:  rows{row("a", 0, 10), row("a", 1, 20)},
+			want:    shown{Fetch: []string{"3=a/2"}, Skip: 2},
+		},
+		{
+			name:    "renumbered",
+			listing: []Listed{{1, 10, "x"}, {2, 20, "y"}},
+			ledger:  rows{row("a", 0, 10), row("b", 0, 20)},
+			want:    shown{Fetch: []string{"1=x/0", "2=y/0"}, Absent: []string{"a/0", "b/0"}},
+		},
+		{
+			name: "empty listing", keep: KeepNever(),
+			ledger: rows{row("a", 0, 10), row("b", 0, 20, deleted)},
+			want:   shown{Absent: []string{"a/0", "b/0"}},
+		},
+		{
+			name:    "back after an absence",
+			listing: []Listed{{1, 10, "a"}},
+			ledger:  rows{row("a", 0, 10, away(29, 40*day))},
+			want:    shown{Skip: 1, Seen: []string{"a/0"}},
+		},
+		{
+			name:    "the day it was last listed is kept to the day",
+			listing: []Listed{{1, 10, "a"}, {2, 10, "b"}},
+			ledger:  rows{row("a", 0, 10, away(0, 23*time.Hour)), row("b", 0, 10, away(0, 25*time.Hour))},
+			want:    shown{Skip: 2, Seen: []string{"b/0"}},
+		},
+		{
+			name: "absences count once a day, and forgetting takes many and long",
+			ledger: rows{row("again today", 0, 10, away(2, 47*time.Hour)), row("next day", 0, 10, away(2, 49*time.Hour)),
+				row("many", 0, 10, away(30, 29*day)), row("long", 0, 10, away(29, 300*day)), row("both", 0, 10, away(30, 30*day))},
+			want: shown{Absent: []string{"next day/0", "long/0"}, Forget: []string{"both/0"}},
+		},
+		{
+			name:    "nothing is forgotten while a message waits to be fetched",
+			listing: []Listed{{1, 10, "new"}},
+			ledger:  rows{row("both", 0, 10, away(30, 30*day))},
+			want:    shown{Fetch: []string{"1=new/0"}},
+		},
+		{
+			name:    "a clock that was set back forgets nothing",
+			listing: nil,
+			ledger:  rows{row("a", 0, 10, away(3, -100*day))},
+		},
+		{
+			name: "no id: a size known once is taken for known, never deleted", keep: KeepNever(),
+			listing: []Listed{{1, 10, ""}, {2, 20, ""}},
+			ledger:  rows{row("sha256:aa", 0, 10), row("sha256:bb", 0, 30)},
+			want:    shown{Fetch: []string{"2=/0"}, Skip: 1, Absent: []string{"sha256:bb/0"}},
+		},
+		{
+			name:    "no id: a size listed twice or known twice is fetched",
+			listing: []Listed{{1, 10, ""}, {2, 10, ""}, {3, 20, ""}},
+			ledger:  rows{row("sha256:aa", 0, 10), row("sha256:bb", 0, 20), row("sha256:cc", 0, 20)},
+			want:    shown{Fetch: []string{"1=/0", "2=/0", "3=/0"}, Absent: []string{"sha256:aa/0", "sha256:bb/0", "sha256:cc/0"}},
+		},
+		{
+			name:    "no id: what was gone before proves nothing",
+			listing: []Listed{{1, 10, ""}, {2, 0, ""}},
+			ledger:  rows{row("sha256:aa", 0, 10, away(1, time.Hour)), row("sha256:bb", 0, 0)},
+			want:    shown{Fetch: []string{"1=/0", "2=/0"}, Absent: []string{"sha256:bb/0"}},
+		},
+		{
+			name:    "no id for once: the ids not listed are asked",
+			listing: []Listed{{1, 10, "a"}, {2, 20, ""}},
+			ledger:  rows{row("a", 0, 10), row("b", 0, 20)},
+			want:    shown{Skip: 2},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			before := slices.Clone(tt.ledger)
+			got := Plan(tt.listing, tt.ledger, Policy{Keep: tt.keep}, now)
+			if diff := cmp.Diff(tt.want, show(got)); diff != "" {
+				t.Error(diff)
+			}
+			if diff := cmp.Diff(before, tt.ledger); diff != "" {
+				t.Errorf("the ledger was changed: %s", diff)
+			}
+			checkLaws(t, tt.listing, tt.ledger, got)
+		})
+	}
+}
+
+func TestPlanMarks(t *testing.T) {
+	ledger := []mailstore.LedgerEntry{row("a", 0, 10, away(5, 9*day), state(mailstore.DeleteAcked)), row("b", 0, 20, away(3, 4*day))}
+	// A row that was deleted and absent is not paired, so make it present.
+	ledger[0].Absent = 0
+	got := Plan([]Listed{{7, 10, "a"}}, ledger, Policy{}, now)
+	seen := ledger[0]
+	seen.LastListedAt, seen.State = now, mailstore.Stored
+	absent := ledger[1]
+	absent.Absent = 4
+	want := Actions{Skip: 1, Seen: []mailstore.LedgerEntry{seen}, Absent: []mailstore.LedgerEntry{absent}, Unlisted: ledger[1:]}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -1,0 +1,439 @@
+package bridge
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/testkit"
+)
+
+func TestFirstFetchAndArrivals(t *testing.T) {
+	g := newRig(t, KeepForever())
+	g.fill(0, 500)
+	g.want(g.poll(), 500, 0, 0, 500)
+	g.wantMail(0, 500)
+	if got := mail(t, g.store, "INBOX"); got[0] != string(testkit.Message(0)) || got[499] != string(testkit.Message(499)) {
+		t.Error("the messages are not in the order of the server")
+	}
+	g.want(g.poll(), 0, 0, 0, 500)
+	g.fill(500, 503)
+	g.want(g.poll(), 3, 0, 0, 503)
+	g.restart(KeepForever())
+	g.want(g.poll(), 0, 0, 0, 503)
+	g.wantMail(0, 503)
+	s := g.runner.Status()
+	if s.State != Idle || s.Stored != 503 || s.OnServer != 503 || s.LastError != "" || s.LastSuccess.IsZero() || len(s.Problems) != 0 {
+		t.Errorf("status %+v", s)
+	}
+	for n := range 503 {
+		if c := g.pop.fetched(uidl(n)); c != 1 {
+			t.Fatalf("message %d was fetched %d times", n, c)
+		}
+	}
+}
+
+func TestKeepNeverEmptiesTheServer(t *testing.T) {
+	g := newRig(t, KeepNever())
+	g.fill(0, 150)
+	g.want(g.poll(), 150, 0, 150, 0)
+	g.wantMail(0, 150)
+	g.want(g.poll(), 0, 0, 0, 0)
+	g.fill(150, 160)
+	g.want(g.poll(), 10, 0, 10, 0)
+	g.wantMail(0, 160)
+}
+
+func TestKeepForDays(t *testing.T) {
+	g := newRig(t, KeepFor(30*day))
+	g.fill(0, 5)
+	g.want(g.poll(), 5, 0, 0, 5)
+	g.clock.advance(20 * day)
+	g.fill(5, 8)
+	g.want(g.poll(), 3, 0, 0, 8)
+	g.clock.advance(10 * day)
+	g.want(g.poll(), 0, 0, 5, 3)
+	g.clock.advance(20 * day)
+	g.want(g.poll(), 0, 0, 3, 0)
+	g.wantMail(0, 8)
+}
+
+func TestPolicyChange(t *testing.T) {
+	g := newRig(t, KeepForever())
+	g.fill(0, 5)
+	g.want(g.poll(), 5, 0, 0, 5)
+	g.restart(KeepNever())
+	g.want(g.poll(), 0, 0, 5, 0)
+	g.wantMail(0, 5)
+}
+
+// The connection is cut in the middle of each RETR in turn, at various places.
+func TestCutInTheMiddle(t *testing.T) {
+	for _, keep := range []Keep{KeepForever(), KeepNever()} {
+		for _, n := range []int{1, 7, 20} {
+			for _, after := range []int{0, 5, 200} {
+				t.Run(fmt.Sprintf("%v/%d/%d", keep, n, after), func(t *testing.T) {
+					g := newRig(t, keep)
+					g.fill(0, 20)
+					g.pop.change(func() { g.pop.trouble = trouble{cutRetr: n, cutAfter: after} })
+					g.pop.trouble.retr = func(int) { g.pop.change(func() { g.pop.trouble = trouble{} }) }
+					result := g.poll()
+					if result.Stored != 20 || result.Sessions != 2 {
+						t.Errorf("result %+v", result)
+					}
+					g.wantMail(0, 20)
+					if left := g.pop.count(); keep == KeepNever() && left != 0 {
+						t.Errorf("%d left on the server", left)
+					}
+				})
+			}
+		}
+	}
+}
+
+// Every session is cut after one message: each brings one.
+func TestCutEverySession(t *testing.T) {
+	g := newRig(t, KeepNever())
+	g.fill(0, 12)
+	g.pop.trouble = trouble{cutRetr: 2, cutAfter: 100}
+	g.runner.Poll(t.Context(), nil)
+	g.pop.change(func() { g.pop.trouble = trouble{} })
+	g.clock.advance(day)
+	g.poll()
+	g.wantMail(0, 12)
+	if left := g.pop.count(); left != 0 {
+		t.Errorf("%d left on the server", left)
+	}
+}
+
+// One message loses the connection whenever it is asked for. The others come,
+// and it does not stop the account.
+func TestMessageThatCuts(t *testing.T) {
+	g := newRig(t, KeepForever())
+	g.fill(0, 10)
+	g.pop.messages[4].cut = true
+	result := g.poll()
+	if result.Stored != 9 || result.Failed != 1 {
+		t.Errorf("result %+v", result)
+	}
+	s := g.runner.Status()
+	if len(s.Problems) != 1 || s.Problems[0].UIDL != uidl(4) || !s.Problems[0].NextTry.After(g.clock.now()) {
+		t.Errorf("problems %+v", s.Problems)
+	}
+	tries := g.pop.fetched(uidl(4))
+	g.poll()
+	if again := g.pop.fetched(uidl(4)); again != tries {
+		t.Errorf("tried %d times at once", again)
+	}
+	g.clock.advance(time.Hour)
+	g.pop.messages[4].cut = false
+	g.want(g.poll(), 1, 0, 0, 10)
+	g.wantMail(0, 10)
+	if s := g.runner.Status(); len(s.Problems) != 0 {
+		t.Errorf("problems %+v", s.Problems)
+	}
+}
+
+func TestQuit(t *testing.T) {
+	for _, tt := range []struct {
+		name      string
+		quit      quitTrouble
+		left      int // on the server after the first poll
+		confirmed int
+		later     int // deleted by the second poll
+	}{
+		{"cut", quitCut, 20, 0, 20},
+		{"silent", quitSilent, 0, 0, 0},
+		{"refused", quitERR, 20, 0, 20},
+		{"lies", quitLies, 20, 20, 20},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := newRig(t, KeepNever())
+			g.fill(0, 20)
+			g.pop.trouble = trouble{quit: tt.quit}
+			if got := g.poll(); got.Stored != 20 || got.Deleted != tt.confirmed || g.pop.count() != tt.left {
+				t.Errorf("first poll: %+v, %d left", got, g.pop.count())
+			}
+			if unconfirmed := len(g.runner.Status().Problems) > 0; unconfirmed != (tt.confirmed == 0) {
+				t.Errorf("problems %+v", g.runner.Status().Problems)
+			}
+			g.pop.change(func() { g.pop.trouble = trouble{} })
+			g.restart(KeepNever())
+			if got := g.poll(); got.Stored != 0 || got.Deleted != tt.later || g.pop.count() != 0 {
+				t.Errorf("second poll: %+v, %d left", got, g.pop.count())
+			}
+			g.wantMail(0, 20)
+			if c := g.pop.fetched(uidl(3)); c != 1 {
+				t.Errorf("fetched %d times", c)
+			}
+		})
+	}
+}
+
+func TestDuplicateUIDL(t *testing.T) {
+	g := newRig(t, KeepForever())
+	for n := range 6 {
+		g.pop.add([]string{"same", "same", "other"}[n%3], testkit.Message(n))
+	}
+	g.want(g.poll(), 6, 0, 0, 6)
+	g.want(g.poll(), 0, 0, 0, 6)
+	// Another program deletes one in the middle: the rest is still known.
+	g.pop.messages = append(g.pop.messages[:1], g.pop.messages[2:]...)
+	g.want(g.poll(), 0, 0, 0, 5)
+	g.pop.add("same", testkit.Message(6))
+	g.want(g.poll(), 1, 0, 0, 6)
+	g.wantMail(0, 7)
+	g.restart(KeepNever())
+	g.want(g.poll(), 0, 0, 6, 0)
+}
+
+func TestRenumbered(t *testing.T) {
+	for _, keep := range []Keep{KeepForever(), KeepFor(30 * day)} {
+		t.Run(keep.String(), func(t *testing.T) {
+			g := newRig(t, keep)
+			g.fill(0, 60)
+			g.want(g.poll(), 60, 0, 0, 60)
+			g.clock.advance(20 * day)
+			for n, m := range g.pop.messages {
+				m.uidl = fmt.Sprintf("new-%d", n)
+			}
+			g.fill(60, 62)
+			g.want(g.poll(), 2, 60, 0, 62)
+			g.want(g.poll(), 0, 0, 0, 62)
+			g.wantMail(0, 62)
+			// The age counts from the first time.
+			g.clock.advance(10 * day)
+			deleted := 0
+			if keep != KeepForever() {
+				deleted = 60
+			}
+			g.want(g.poll(), 0, 0, deleted, 62-deleted)
+		})
+	}
+}
+
+// The same bytes twice on the server are two messages, and stay two.
+func TestSameContentTwice(t *testing.T) {
+	g := newRig(t, KeepForever())
+	g.pop.add("a", testkit.Message(1))
+	g.want(g.poll(), 1, 0, 0, 1)
+	g.pop.add("b", testkit.Message(1))
+	g.want(g.poll(), 1, 0, 0, 2)
+	g.pop.change(func() { g.pop.messages[0].uidl, g.pop.messages[1].uidl = "c", "d" })
+	g.want(g.poll(), 0, 2, 0, 2)
+	g.wantExactly([]string{string(testkit.Message(1)), string(testkit.Message(1))})
+}
+
+// A server that numbers its ids from 1 in each session uses them again for
+// other messages.
+func TestReusedUIDL(t *testing.T) {
+	g := newRig(t, KeepNever())
+	for n := range 12 {
+		g.pop.add(fmt.Sprint(n%4+1), testkit.Message(n))
+		if n%4 == 3 {
+			g.want(g.poll(), 4, 0, 4, 0)
+			g.want(g.poll(), 0, 0, 0, 0)
+		}
+	}
+	g.wantMail(0, 12)
+}
+
+func TestPoison(t *testing.T) {
+	g := newRig(t, KeepNever())
+	g.fill(0, 30)
+	g.pop.messages[0].err = "-ERR Message can not load"
+	g.pop.messages[9].void = true
+	g.pop.messages[29].err = "-ERR [SYS/TEMP] try again later"
+	result := g.poll()
+	if result.Stored != 27 || result.Deleted != 27 || result.Failed != 3 {
+		t.Errorf("result %+v", result)
+	}
+	problems := g.runner.Status().Problems
+	if len(problems) != 3 {
+		t.Fatalf("problems %+v", problems)
+	}
+	for _, p := range problems {
+		if p.Attempts != 1 || p.NextTry.Sub(g.clock.now()) < 14*time.Minute || p.Reason == "" {
+			t.Errorf("problem %+v", p)
+		}
+	}
+	if !strings.Contains(problems[0].Reason, "Message can not load") {
+		t.Errorf("reason %q", problems[0].Reason)
+	}
+	g.poll()
+	if c := g.pop.fetched(uidl(0)); c != 1 {
+		t.Errorf("tried %d times without a pause", c)
+	}
+	g.clock.advance(16 * time.Minute)
+	g.pop.messages[0].err, g.pop.messages[1].void = "", false
+	if result := g.poll(); result.Stored != 2 || result.Failed != 1 {
+		t.Errorf("result %+v", result)
+	}
+	if p := g.runner.Status().Problems; p[0].Attempts != 2 || p[0].NextTry.Sub(g.clock.now()) < 29*time.Minute {
+		t.Errorf("problems %+v", p)
+	}
+	g.clock.advance(time.Hour)
+	g.pop.messages[0].err = ""
+	g.want(g.poll(), 1, 0, 1, 0)
+	g.wantMail(0, 30)
+}
+
+func TestTooLarge(t *testing.T) {
+	g := newRig(t, KeepNever())
+	g.runner.account.Server.MaxMessage = 10_000
+	big := []byte(strings.Repeat("x: 0123456789\r\n", 1000))
+	g.fill(0, 2)
+	for n := range g.pop.messages {
+		g.pop.messages[n].data = g.pop.messages[n].data[:min(9000, len(g.pop.messages[n].data))]
+	}
+	g.pop.add("announced", big)
+	g.pop.add("not announced", big).size = 100
+	g.pop.add("last", testkit.Message(2)[:100])
+	if result := g.poll(); result.Stored != 3 || result.Failed != 2 || g.pop.count() != 2 {
+		t.Errorf("result %+v, %d left", result, g.pop.count())
+	}
+}
+
+func TestSessionLimit(t *testing.T) {
+	for _, text := range []string{"-ERR Download exceed. msg=7", "-ERR no more of that today"} {
+		for _, keep := range []Keep{KeepForever(), KeepNever()} {
+			t.Run(text+"/"+keep.String(), func(t *testing.T) {
+				g := newRig(t, keep)
+				g.fill(0, 24)
+				g.pop.trouble = trouble{limit: 7, limitText: text}
+				result := g.poll()
+				if text == "-ERR Download exceed. msg=7" && (result.Stored != 24 || result.Sessions != 4) {
+					t.Errorf("result %+v", result)
+				}
+				// Of an unknown limit the last messages are taken for troubled ones.
+				for range 3 {
+					g.clock.advance(day)
+					g.poll()
+				}
+				g.wantMail(0, 24)
+				if left := g.pop.count(); keep == KeepNever() && left != 0 {
+					t.Errorf("%d left on the server", left)
+				}
+			})
+		}
+	}
+}
+
+func TestSessionLimitOfZero(t *testing.T) {
+	g := newRig(t, KeepForever())
+	g.fill(0, 5)
+	g.pop.change(func() { g.pop.trouble = trouble{limit: 2, limitText: "-ERR Download exceed. msg=0"} })
+	g.pop.trouble.retr = func(n int) {
+		if n == 1 {
+			g.pop.change(func() { g.pop.trouble.limit, g.pop.trouble.retr = -1, nil })
+		}
+	}
+	g.poll()
+	g.wantMail(0, 5)
+}
+
+func TestNoUIDL(t *testing.T) {
+	g := newRig(t, KeepNever())
+	g.fill(0, 10)
+	g.pop.add("", testkit.Message(3)) // twice the same
+	g.pop.trouble = trouble{noUIDL: true}
+	g.want(g.poll(), 11, 0, 0, 11)
+	g.want(g.poll(), 0, 0, 0, 11)
+	if c := g.pop.fetched(uidl(0)); c != 1 {
+		t.Errorf("fetched %d times", c)
+	}
+	if p := g.runner.Status().Problems; len(p) != 1 || !strings.Contains(p[0].Reason, "no ids") {
+		t.Errorf("problems %+v", p)
+	}
+	g.restart(KeepNever())
+	g.pop.messages = g.pop.messages[2:]
+	g.pop.add("", testkit.Message(10))
+	g.want(g.poll(), 1, 0, 0, 10)
+	g.want(g.poll(), 0, 0, 0, 10)
+
+	// One day the server learns UIDL: all ids are adopted, and the policy holds.
+	g.pop.change(func() { g.pop.trouble = trouble{} })
+	for n, m := range g.pop.messages {
+		m.uidl = fmt.Sprint("id", n)
+	}
+	g.want(g.poll(), 0, 10, 10, 0)
+	want := []string{string(testkit.Message(3))}
+	for n := range 11 {
+		want = append(want, string(testkit.Message(n)))
+	}
+	g.wantExactly(want)
+}
+
+func TestUIDLRefusedForOnce(t *testing.T) {
+	g := newRig(t, KeepNever())
+	g.fill(0, 3)
+	g.poll()
+	g.fill(3, 6)
+	g.pop.change(func() { g.pop.trouble = trouble{noUIDL: true} })
+	if err := g.pollError(); !fault.Is(err, fault.Temporary) {
+		t.Errorf("error %v", err)
+	}
+	if s := g.runner.Status(); s.State != Backoff || s.Kind != fault.Temporary || s.Hint == "" || s.LastError == "" || s.Err == nil {
+		t.Errorf("status %+v", s)
+	}
+	g.restart(KeepNever())
+	g.pollError()
+	g.pop.change(func() { g.pop.trouble = trouble{} })
+	g.want(g.poll(), 3, 0, 3, 0)
+	g.wantMail(0, 6)
+}
+
+func TestShortUIDLListing(t *testing.T) {
+	g := newRig(t, KeepFor(30*day))
+	g.fill(0, 30)
+	g.want(g.poll(), 30, 0, 0, 30)
+	g.clock.advance(31 * day)
+	g.pop.change(func() { g.pop.trouble = trouble{hide: 3} })
+	g.want(g.poll(), 0, 0, 20, 10)
+	g.pop.change(func() { g.pop.trouble = trouble{} })
+	g.want(g.poll(), 0, 0, 10, 0)
+	g.wantMail(0, 30)
+}
+
+func TestEmptyUIDLs(t *testing.T) {
+	g := newRig(t, KeepNever())
+	g.fill(0, 6)
+	g.pop.messages[2].uidl, g.pop.messages[4].uidl = "", strings.Repeat("long", 100)
+	g.want(g.poll(), 6, 0, 5, 1)
+	g.want(g.poll(), 0, 0, 0, 1)
+	g.wantMail(0, 6)
+}
+
+func TestTwoAccounts(t *testing.T) {
+	c := new(clock)
+	store := openStore(t, c)
+	run := func(account, folder string, from int) *popServer {
+		pop := newPopServer(t)
+		for n := range 100 {
+			pop.add(uidl(n), testkit.Message(from+n))
+		}
+		return pop
+	}
+	type part struct{ account, folder string }
+	parts := []part{{"one", "INBOX"}, {"two", "INBOX"}, {"three", "Work/Mail"}}
+	errs := make(chan error, len(parts))
+	for i, p := range parts {
+		r := newTestRunner(run(p.account, p.folder, i*100), store, c, p.account, p.folder, KeepNever())
+		go func() {
+			_, err := r.Poll(t.Context(), nil)
+			errs <- err
+		}()
+	}
+	for range parts {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	g := &rig{t: t, store: store}
+	g.wantMail(0, 200)
+	if got := mail(t, store, "Work/Mail"); len(got) != 100 {
+		t.Errorf("%d messages in the other folder", len(got))
+	}
+}

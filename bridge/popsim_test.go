@@ -1,0 +1,314 @@
+package bridge
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/popbridge/popbridge/bridge/pop3"
+	"github.com/popbridge/popbridge/bridge/pop3/pop3test"
+)
+
+// popServer is a POP3 server in memory with the faults of real ones. Its
+// mailbox and its faults may be changed between and during sessions.
+type popServer struct {
+	mu       sync.Mutex
+	messages []*popMessage
+	trouble  trouble
+	password string
+	caps     []string
+
+	down   error  // what connecting ends with
+	refuse string // the answer to PASS
+	page   int    // messages shown in one session; 0: all
+
+	said func(command string)
+
+	times        []time.Time // of all connections
+	active, most int
+	retrs        map[string]int // by UIDL, complete or not
+	deles        int
+	conns        map[net.Conn]struct{}
+	wg           sync.WaitGroup
+}
+
+type popMessage struct {
+	uidl string
+	data []byte
+	size int64  // in LIST; 0: as it is
+	err  string // answer to RETR; empty: the message
+	cut  bool   // the connection is lost in the middle of it
+	void bool   // RETR answers an empty message
+}
+
+// trouble is what goes wrong in a session.
+type trouble struct {
+	noUIDL    bool
+	limit     int    // messages in one session; 0: no limit
+	limitText string // the answer beyond it
+	cutRetr   int    // the n-th RETR of a session is cut, from 1; 0: none
+	cutAfter  int    // bytes of the answer that still come
+	hide      int    // every n-th message is missing in UIDL, from 1; 0: none
+	quit      quitTrouble
+	retr      func(n int) // called before the n-th RETR of a session is answered
+}
+
+type quitTrouble int
+
+const (
+	quitWell   quitTrouble = iota
+	quitCut                // nothing is deleted, no answer
+	quitSilent             // all is deleted, no answer
+	quitERR                // nothing is deleted, -ERR
+	quitLies               // +OK, and nothing is deleted
+)
+
+func newPopServer(t testing.TB) *popServer {
+	s := &popServer{password: "secret", caps: []string{"UIDL", "PIPELINING", "RESP-CODES"}, retrs: make(map[string]int), conns: make(map[net.Conn]struct{})}
+	t.Cleanup(s.close)
+	return s
+}
+
+func (s *popServer) close() {
+	s.mu.Lock()
+	for conn := range s.conns {
+		_ = conn.Close()
+	}
+	s.mu.Unlock()
+	s.wg.Wait()
+}
+
+// add appends a message; its UIDL is made of its number.
+func (s *popServer) add(uidl string, data []byte) *popMessage {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := &popMessage{uidl: uidl, data: data}
+	s.messages = append(s.messages, m)
+	return m
+}
+
+// change runs f with the mailbox locked.
+func (s *popServer) change(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f()
+}
+
+func (s *popServer) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.messages)
+}
+
+func (s *popServer) fetched(uidl string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.retrs[uidl]
+}
+
+func (s *popServer) config() pop3.Config {
+	return pop3.Config{Host: "pop.test", Security: pop3.Plain, Dialer: func(context.Context, string, string) (net.Conn, error) {
+		client, server := pop3test.Pipe(0)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.times = append(s.times, time.Now())
+		if s.down != nil {
+			return nil, s.down
+		}
+		s.active++
+		s.most = max(s.most, s.active)
+		s.conns[server] = struct{}{}
+		s.wg.Go(func() { s.serve(server) })
+		return client, nil
+	}}
+}
+
+// popSession is one connection.
+type popSession struct {
+	s       *popServer
+	conn    net.Conn
+	w       *bufio.Writer
+	trouble trouble
+	mailbox []*popMessage
+	deleted map[*popMessage]bool
+	retrs   int
+}
+
+func (s *popServer) serve(conn net.Conn) {
+	p := &popSession{s: s, conn: conn, w: bufio.NewWriter(conn), deleted: make(map[*popMessage]bool)}
+	defer func() {
+		_ = conn.Close()
+		s.change(func() { s.active--; delete(s.conns, conn) })
+	}()
+	p.line("+OK ready")
+	r := bufio.NewReader(conn)
+	for {
+		if r.Buffered() == 0 {
+			_ = p.w.Flush()
+		}
+		line, err := r.ReadString('\n')
+		if err != nil {
+			return
+		}
+		command, arg, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if s.said != nil {
+			s.said(strings.ToUpper(command))
+		}
+		if !p.handle(strings.ToUpper(command), arg) {
+			_ = p.w.Flush()
+			return
+		}
+	}
+}
+
+func (p *popSession) line(format string, args ...any) { fmt.Fprintf(p.w, format+"\r\n", args...) }
+
+func (p *popSession) handle(command, arg string) (open bool) {
+	switch command {
+	case "CAPA":
+		p.line("+OK")
+		for _, c := range p.s.caps {
+			p.line("%s", c)
+		}
+		p.line(".")
+	case "USER":
+		p.line("+OK")
+	case "PASS":
+		p.login(arg)
+	case "STAT":
+		p.line("+OK %d 0", len(p.mailbox))
+	case "LIST":
+		p.line("+OK")
+		for i, m := range p.mailbox {
+			p.line("%d %d", i+1, m.listed())
+		}
+		p.line(".")
+	case "UIDL":
+		p.uidl()
+	case "RETR":
+		return p.retr(arg)
+	case "DELE":
+		n, _ := strconv.Atoi(arg)
+		p.deleted[p.mailbox[n-1]] = true
+		p.s.change(func() { p.s.deles++ })
+		p.line("+OK")
+	case "QUIT":
+		return p.quit()
+	default:
+		p.line("-ERR unknown command")
+	}
+	return true
+}
+
+func (m *popMessage) listed() int64 {
+	if m.size != 0 {
+		return m.size
+	}
+	return int64(len(m.data))
+}
+
+func (p *popSession) login(password string) {
+	p.s.mu.Lock()
+	defer p.s.mu.Unlock()
+	if p.s.refuse != "" {
+		p.line("%s", p.s.refuse)
+		return
+	}
+	if password != p.s.password {
+		p.line("-ERR [AUTH] wrong password")
+		return
+	}
+	p.trouble = p.s.trouble
+	p.mailbox = append([]*popMessage(nil), p.s.messages...)
+	if p.s.page > 0 {
+		p.mailbox = p.mailbox[:min(len(p.mailbox), p.s.page)]
+	}
+	p.line("+OK")
+}
+
+func (p *popSession) uidl() {
+	if p.trouble.noUIDL {
+		p.line("-ERR unknown command")
+		return
+	}
+	p.line("+OK")
+	for i, m := range p.mailbox {
+		if p.trouble.hide == 0 || (i+1)%p.trouble.hide != 0 {
+			p.line("%d %s", i+1, m.uidl)
+		}
+	}
+	p.line(".")
+}
+
+func (p *popSession) retr(arg string) (open bool) {
+	num, _ := strconv.Atoi(arg)
+	m := p.mailbox[num-1]
+	p.retrs++
+	p.s.change(func() { p.s.retrs[m.uidl]++ })
+	if p.trouble.retr != nil {
+		_ = p.w.Flush()
+		p.trouble.retr(p.retrs)
+	}
+	switch {
+	case p.trouble.limit > 0 && p.retrs > p.trouble.limit:
+		p.line("%s", p.trouble.limitText)
+		return true
+	case m.err != "":
+		p.line("%s", m.err)
+		return true
+	}
+	var answer bytes.Buffer
+	answer.WriteString("+OK\r\n")
+	if !m.void {
+		answer.Write(stuff(m.data))
+	}
+	answer.WriteString(".\r\n")
+	after := answer.Len()
+	if m.cut {
+		after /= 2
+	}
+	if p.retrs == p.trouble.cutRetr {
+		after = min(p.trouble.cutAfter, answer.Len()-1)
+	}
+	_, _ = p.w.Write(answer.Bytes()[:after])
+	return after == answer.Len()
+}
+
+func stuff(data []byte) []byte {
+	out := bytes.ReplaceAll(data, []byte("\r\n."), []byte("\r\n.."))
+	if bytes.HasPrefix(out, []byte(".")) {
+		out = append([]byte("."), out...)
+	}
+	if !bytes.HasSuffix(out, []byte("\r\n")) {
+		out = append(out, "\r\n"...)
+	}
+	return out
+}
+
+func (p *popSession) quit() (open bool) {
+	if q := p.trouble.quit; q == quitWell || q == quitSilent {
+		p.s.change(func() {
+			left := p.s.messages[:0:0]
+			for _, m := range p.s.messages {
+				if !p.deleted[m] {
+					left = append(left, m)
+				}
+			}
+			p.s.messages = left
+		})
+	}
+	switch p.trouble.quit {
+	case quitWell, quitLies:
+		p.line("+OK")
+	case quitERR:
+		p.line("-ERR some messages were not removed")
+	}
+	return false
+}

@@ -1,0 +1,113 @@
+package bridge
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+const (
+	maxProblems      = 1000 // remembered; beyond that a message is tried at each poll
+	maxShownProblems = 100
+)
+
+// problems remembers the messages of one account that could not be fetched and
+// when to try them again. It lives as long as its runner and belongs to the
+// running poll.
+type problems struct {
+	byID map[problemID]Problem
+}
+
+// problemID names a message across sessions as well as its listing can.
+type problemID struct {
+	uidl string
+	num  int // only without a UIDL
+	size int64
+}
+
+func idOf(l Listed) problemID {
+	if l.UIDL == "" {
+		return problemID{num: l.Num, size: l.Size}
+	}
+	return problemID{uidl: l.UIDL, size: l.Size}
+}
+
+// failed records that the server answered and the message did not come.
+func (p *problems) failed(f Fetch, reason string, now time.Time) {
+	p.record(f, reason, now, 0)
+}
+
+// cut records that the connection was lost at this message. The first time
+// proves nothing: the message is only tried last in the next session.
+func (p *problems) cut(f Fetch, reason string, now time.Time) {
+	p.record(f, reason, now, 1)
+}
+
+func (p *problems) record(f Fetch, reason string, now time.Time, free int) {
+	id := idOf(f.Listed)
+	old, known := p.byID[id]
+	if !known && len(p.byID) >= maxProblems {
+		return
+	}
+	if p.byID == nil {
+		p.byID = make(map[problemID]Problem)
+	}
+	next := Problem{Num: f.Num, UIDL: f.UIDL, Size: f.Size, Reason: reason, Attempts: old.Attempts + 1, NextTry: now}
+	if n := next.Attempts - free; n > 0 {
+		next.NextTry = now.Add(backoff(retryMessageFirst, retryMessageCap, n))
+	}
+	p.byID[id] = next
+}
+
+// order puts the messages to fetch into the order to fetch them in: those that
+// made trouble last, those whose time has not come left out.
+func (p *problems) order(fetch []Fetch, now time.Time) (ready []Fetch, waiting int) {
+	if len(p.byID) == 0 {
+		return fetch, 0
+	}
+	var last []Fetch
+	for _, f := range fetch {
+		switch problem, known := p.byID[idOf(f.Listed)]; {
+		case !known:
+			ready = append(ready, f)
+		case now.Before(problem.NextTry):
+			waiting++
+		default:
+			last = append(last, f)
+		}
+	}
+	return append(ready, last...), waiting
+}
+
+// solved forgets the problem of a message that has come.
+func (p *problems) solved(f Fetch) { delete(p.byID, idOf(f.Listed)) }
+
+// keepOnly forgets the problems of messages that are no longer listed.
+func (p *problems) keepOnly(fetch []Fetch) {
+	if len(p.byID) == 0 {
+		return
+	}
+	listed := make(map[problemID]bool, len(p.byID))
+	for _, f := range fetch {
+		if id := idOf(f.Listed); p.byID[id].Attempts > 0 {
+			listed[id] = true
+		}
+	}
+	for id := range p.byID {
+		if !listed[id] {
+			delete(p.byID, id)
+		}
+	}
+}
+
+// list returns the problems to show, those tried next first.
+func (p *problems) list() []Problem {
+	all := make([]Problem, 0, len(p.byID))
+	for _, problem := range p.byID {
+		all = append(all, problem)
+	}
+	slices.SortFunc(all, func(a, b Problem) int {
+		return cmp.Or(a.NextTry.Compare(b.NextTry), cmp.Compare(a.Num, b.Num))
+	})
+	return all[:min(len(all), maxShownProblems)]
+}

@@ -1,0 +1,321 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailstore"
+)
+
+// Runner polls one account.
+type Runner struct {
+	account Account
+	store   Store
+	log     zerolog.Logger
+	now     func() time.Time
+	rand    func() float64
+	changed func(Status)
+	settle  time.Duration // least time between two sessions of one poll
+
+	wake chan struct{} // capacity 1; Serve looks at the flight
+
+	mu      sync.Mutex
+	serving bool
+	flight  *flight // the poll that is running, or waiting for Serve to run it
+	status  Status
+	lastEnd time.Time // of the last poll
+
+	memory // of the running poll
+}
+
+// memory is what a runner knows from earlier polls. Only the running poll
+// touches it.
+type memory struct {
+	loaded       bool
+	state        mailstore.AccountState
+	failures     int // polls in a row
+	refusals     int // of the password, in a row
+	problems     problems
+	suspects     map[problemID]bool // messages of the batch that the store did not take
+	unconfirmed  int                // deletions the last QUIT did not confirm
+	contentMode  bool               // the server gives no UIDL
+	noPipelining bool
+	hurry        bool // more is to be had as soon as the server lets us in again
+	lastLogged   string
+}
+
+// flight is one poll and those who wait for it.
+type flight struct {
+	started bool // guarded by Runner.mu
+	done    chan struct{}
+	result  Result // result and err are for the time after done
+	err     error
+
+	mu       sync.Mutex
+	watchers []*func(Progress)
+	last     Progress
+}
+
+// NewRunner returns a runner that does nothing yet.
+func NewRunner(a Account, s Store, o Options) *Runner {
+	o = o.withDefaults()
+	return &Runner{
+		account: a, store: s, now: o.Now, rand: o.Rand, changed: o.Changed, settle: continueAfter,
+		log:    o.Log.With().Str("component", "bridge").Str("account", a.Name).Logger(),
+		wake:   make(chan struct{}, 1),
+		status: Status{Account: a.Name, State: Idle},
+	}
+}
+
+// Status says how the account is doing. It never waits for the network.
+func (r *Runner) Status() Status {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.status
+	s.Problems = slices.Clone(s.Problems)
+	return s
+}
+
+// Serve polls at once and then on schedule until ctx ends. It then commits
+// what has been received and takes leave of the server, which takes a few
+// seconds at most (see stopNet and stopStore).
+func (r *Runner) Serve(ctx context.Context) error {
+	r.mu.Lock()
+	if r.serving {
+		r.mu.Unlock()
+		return fault.New(fault.Conflict, "account "+r.account.Name+" is being served already", "")
+	}
+	r.serving = true
+	r.mu.Unlock()
+	defer r.retire()
+	for {
+		if wait := r.takeOff(ctx); wait != nil {
+			select {
+			case <-wait:
+			case <-ctx.Done():
+			}
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		if !r.rest(ctx) {
+			return nil
+		}
+	}
+}
+
+// takeOff runs the poll that waits for Serve, or a new one. When somebody runs
+// one already it returns the end of that.
+func (r *Runner) takeOff(ctx context.Context) <-chan struct{} {
+	r.mu.Lock()
+	if r.flight == nil {
+		r.flight = newFlight()
+	}
+	f := r.flight
+	if f.started {
+		r.mu.Unlock()
+		return f.done
+	}
+	f.started = true
+	r.mu.Unlock()
+	r.fly(ctx, f)
+	return nil
+}
+
+// rest waits until it is time for the next poll, and reports false when ctx
+// ended first.
+func (r *Runner) rest(ctx context.Context) bool {
+	for {
+		r.mu.Lock()
+		pending := r.flight != nil
+		next, paused := r.status.NextPoll, r.status.State == Paused
+		r.mu.Unlock()
+		if pending {
+			return true
+		}
+		var due <-chan time.Time
+		if !paused {
+			timer := time.NewTimer(next.Sub(r.now()))
+			defer timer.Stop()
+			due = timer.C
+		}
+		select {
+		case <-due:
+			return true
+		case <-r.wake: // look again: a flight waits, or the schedule changed
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// retire ends Serve: who waits for a poll that it did not start waits in vain.
+func (r *Runner) retire() {
+	r.mu.Lock()
+	r.serving = false
+	f := r.flight
+	if f == nil || f.started {
+		r.mu.Unlock()
+		return
+	}
+	r.flight = nil
+	r.mu.Unlock()
+	f.err = fault.New(fault.Temporary, "the account is being stopped", "")
+	close(f.done)
+}
+
+// Poll polls now and waits for the end of it. It joins a poll that is running,
+// and its result is the joined poll's. progress may be nil; it is called
+// synchronously, must return quickly, and is not called after Poll returned.
+//
+// While Serve runs, the poll belongs to Serve and goes on when ctx ends.
+// Otherwise it is Poll's own and ends with ctx, as Serve does.
+//
+// Poll is what ends the pause after refused passwords. It does not wait for
+// the server's LOGIN-DELAY.
+func (r *Runner) Poll(ctx context.Context, progress func(Progress)) (Result, error) {
+	r.mu.Lock()
+	f := r.flight
+	own := false
+	if f == nil {
+		f = newFlight()
+		r.flight = f
+		own = !r.serving
+		f.started = own
+	}
+	serving := r.serving
+	r.mu.Unlock()
+	if progress != nil {
+		defer f.watch(progress)()
+	}
+	if own {
+		r.fly(ctx, f)
+	} else if serving {
+		r.nudge()
+	}
+	select {
+	case <-f.done:
+		return f.result, f.err
+	case <-ctx.Done():
+		return Result{}, ctx.Err()
+	}
+}
+
+// wakeAfter is the least time between two polls that Wake brings about.
+const wakeAfter = time.Minute
+
+// Wake makes Serve poll soon, unless it polled within the last minute, the
+// server's LOGIN-DELAY forbids it, or the account is in trouble. It returns at
+// once.
+func (r *Runner) Wake() {
+	r.mu.Lock()
+	least := max(wakeAfter, r.status.LoginDelay)
+	ready := r.status.State == Idle && r.flight == nil && r.serving && r.now().Sub(r.lastEnd) >= least
+	if ready {
+		r.flight = newFlight()
+	}
+	r.mu.Unlock()
+	if ready {
+		r.nudge()
+	}
+}
+
+func (r *Runner) nudge() {
+	select {
+	case r.wake <- struct{}{}:
+	default: // a wake-up is on its way
+	}
+}
+
+// fly runs one poll from its start to the new schedule.
+func (r *Runner) fly(ctx context.Context, f *flight) {
+	r.update(func(s *Status) { s.State, s.NextPoll = Polling, time.Time{} })
+	m := &meter{emit: f.emit}
+	m.p.Account = r.account.Name
+	f.result, f.err = r.poll(ctx, m)
+	r.land(ctx, f)
+	m.done(f.err)
+	close(f.done)
+	r.nudge() // Serve may be resting on the old schedule
+}
+
+// land turns the outcome of a poll into the new status and schedule.
+func (r *Runner) land(ctx context.Context, f *flight) {
+	stopped := f.err != nil && ctx.Err() != nil && errors.Is(f.err, ctx.Err())
+	paused := false
+	switch {
+	case f.err == nil:
+		r.failures, r.refusals = 0, 0
+	case !stopped:
+		r.failures++
+		paused = r.refusals >= refusalsPause
+	}
+	every := r.account.PollEvery
+	if r.hurry && f.err == nil {
+		every = continueAfter
+	}
+	r.hurry = false
+	wait := nextPoll(every, r.Status().LoginDelay, r.failures, r.rand())
+	now := r.now()
+	r.update(func(s *Status) {
+		r.flight = nil
+		r.lastEnd = now
+		s.State, s.NextPoll = Idle, now.Add(wait)
+		s.LastSuccess, s.Stored, s.OnServer = r.state.LastSuccess, r.state.Stored, r.state.OnServer
+		s.Problems = r.shownProblems(s.NextPoll)
+		if !stopped {
+			s.Err, s.LastError, s.Hint, s.Kind = f.err, "", fault.Hint(f.err), fault.Internal
+		}
+		if f.err != nil && !stopped {
+			s.LastError, s.Kind = f.err.Error(), fault.KindOf(f.err)
+			s.State = Backoff
+		}
+		if paused {
+			s.State, s.NextPoll = Paused, time.Time{}
+		}
+	})
+}
+
+// update changes the status and tells about it.
+func (r *Runner) update(change func(*Status)) {
+	r.mu.Lock()
+	change(&r.status)
+	s := r.status
+	s.Problems = slices.Clone(s.Problems)
+	r.mu.Unlock()
+	r.changed(s)
+}
+
+func newFlight() *flight { return &flight{done: make(chan struct{})} }
+
+// watch adds a consumer of progress, which learns at once how far the poll is,
+// and returns what removes it.
+func (f *flight) watch(progress func(Progress)) (stop func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	w := &progress
+	f.watchers = append(f.watchers, w)
+	if f.last.Phase != "" {
+		progress(f.last)
+	}
+	return func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.watchers = slices.DeleteFunc(f.watchers, func(o *func(Progress)) bool { return o == w })
+	}
+}
+
+func (f *flight) emit(p Progress) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.last = p
+	for _, w := range f.watchers {
+		(*w)(p)
+	}
+}

@@ -1,0 +1,428 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/popbridge/popbridge/bridge/pop3"
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/testkit"
+)
+
+// serve runs Serve and returns what stops it and waits for its end.
+func serve(t *testing.T, r *Runner) (stop func()) {
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- r.Serve(ctx) }()
+	return func() {
+		t.Helper()
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// logins records when the server was connected to.
+func (s *popServer) logins() []time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]time.Time(nil), s.times...)
+}
+
+func TestServePollsOnSchedule(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, KeepForever())
+		g.fill(0, 3)
+		stop := serve(t, g.runner)
+		synctest.Wait()
+		if s := g.runner.Status(); s.Stored != 3 || s.State != Idle || s.NextPoll.IsZero() {
+			t.Errorf("after the start: %+v", s)
+		}
+		if err := g.runner.Serve(t.Context()); !fault.Is(err, fault.Conflict) {
+			t.Errorf("served twice: %v", err)
+		}
+		time.Sleep(24 * time.Hour)
+		stop()
+		times := g.pop.logins()
+		for i, at := range times[1:] {
+			if d := at.Sub(times[i]); d < 4*time.Minute+30*time.Second || d > 5*time.Minute+30*time.Second {
+				t.Fatalf("polled after %v", d)
+			}
+		}
+		if len(times) < 270 {
+			t.Errorf("%d polls in a day", len(times))
+		}
+	})
+}
+
+func TestBackoff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, KeepForever())
+		g.fill(0, 3)
+		g.pop.change(func() { g.pop.down = errors.New("no route to host") })
+		stop := serve(t, g.runner)
+		time.Sleep(6 * time.Hour)
+		if s := g.runner.Status(); s.State != Backoff || s.Kind != fault.Temporary || !strings.Contains(s.LastError, "no route") || s.NextPoll.Before(time.Now()) {
+			t.Errorf("status %+v", s)
+		}
+		times := g.pop.logins()
+		if n := len(times); n < 14 || n > 24 {
+			t.Errorf("%d tries in six hours", n)
+		}
+		if d := times[1].Sub(times[0]); d > time.Minute {
+			t.Errorf("second try after %v", d)
+		}
+		g.pop.change(func() { g.pop.down = nil })
+		time.Sleep(40 * time.Minute)
+		if s := g.runner.Status(); s.State != Idle || s.Stored != 3 || s.LastError != "" || s.Err != nil {
+			t.Errorf("status %+v", s)
+		}
+		stop()
+	})
+}
+
+func TestPausedAfterThreeRefusals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, KeepForever())
+		g.fill(0, 3)
+		g.pop.change(func() { g.pop.password = "changed" })
+		stop := serve(t, g.runner)
+		time.Sleep(48 * time.Hour)
+		if n := len(g.pop.logins()); n != 3 {
+			t.Errorf("%d logins with a wrong password", n)
+		}
+		s := g.runner.Status()
+		if s.State != Paused || s.Kind != fault.Auth || !s.NextPoll.IsZero() || s.Hint == "" {
+			t.Errorf("status %+v", s)
+		}
+		if _, err := g.runner.Poll(t.Context(), nil); !fault.Is(err, fault.Auth) {
+			t.Errorf("error %v", err)
+		}
+		if s := g.runner.Status(); s.State != Paused {
+			t.Errorf("status %+v", s)
+		}
+		g.pop.change(func() { g.pop.password = "secret" })
+		g.poll()
+		if s := g.runner.Status(); s.State != Idle || s.Stored != 3 {
+			t.Errorf("status %+v", s)
+		}
+		before := len(g.pop.logins())
+		time.Sleep(time.Hour)
+		if n := len(g.pop.logins()) - before; n < 10 {
+			t.Errorf("%d polls in the hour after the pause", n)
+		}
+		stop()
+	})
+}
+
+// Refusals count in a row only when nothing but refusals comes between.
+func TestInUseIsNoRefusal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, KeepForever())
+		g.pop.change(func() { g.pop.refuse = "-ERR [IN-USE] another session" })
+		stop := serve(t, g.runner)
+		time.Sleep(5 * time.Hour)
+		if s := g.runner.Status(); s.State != Backoff || s.Kind != fault.Temporary {
+			t.Errorf("status %+v", s)
+		}
+		stop()
+	})
+}
+
+func TestSlowAccountDelaysNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, KeepForever())
+		g.fill(0, 3)
+		slow := newPopServer(t)
+		slow.add("a", testkit.Message(9))
+		slow.trouble.retr = func(int) { time.Sleep(50 * time.Second) }
+		stopSlow := serve(t, newTestRunner(slow, g.store, g.clock, "slow", "INBOX", KeepForever()))
+		stop := serve(t, g.runner)
+		time.Sleep(time.Second)
+		if s := g.runner.Status(); s.Stored != 3 || s.State != Idle {
+			t.Errorf("status %+v", s)
+		}
+		time.Sleep(time.Minute)
+		if got := mail(t, g.store, "INBOX"); len(got) != 4 {
+			t.Errorf("%d messages", len(got))
+		}
+		stop()
+		stopSlow()
+	})
+}
+
+func TestPollJoins(t *testing.T) {
+	for _, served := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			g := newRig(t, KeepForever())
+			stop := func() {}
+			if served {
+				stop = serve(t, g.runner)
+				synctest.Wait()
+			}
+			g.fill(0, 3)
+			g.pop.change(func() { g.pop.trouble.retr = func(int) { time.Sleep(time.Second) } })
+			var wg sync.WaitGroup
+			before := len(g.pop.logins())
+			for range 5 {
+				wg.Go(func() {
+					if result, err := g.runner.Poll(t.Context(), nil); err != nil || result.Stored != 3 {
+						t.Errorf("result %+v, error %v", result, err)
+					}
+				})
+				time.Sleep(100 * time.Millisecond)
+			}
+			if s := g.runner.Status(); s.State != Polling {
+				t.Errorf("status %+v", s)
+			}
+			impatient, cancel := context.WithTimeout(t.Context(), time.Second)
+			if _, err := g.runner.Poll(impatient, nil); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("error %v", err)
+			}
+			cancel()
+			wg.Wait()
+			if n := len(g.pop.logins()) - before; n != 1 || g.pop.most != 1 {
+				t.Errorf("%d sessions, %d at a time", n, g.pop.most)
+			}
+			stop()
+		})
+	}
+}
+
+// Serve that starts while somebody polls waits for that poll.
+func TestServeJoinsPoll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, KeepForever())
+		g.fill(0, 3)
+		g.pop.trouble.retr = func(int) { time.Sleep(time.Second) }
+		var wg sync.WaitGroup
+		wg.Go(func() { g.poll() })
+		synctest.Wait()
+		stop := serve(t, g.runner)
+		time.Sleep(time.Minute)
+		if n := len(g.pop.logins()); n != 1 || g.runner.Status().State != Idle {
+			t.Errorf("%d sessions, status %+v", n, g.runner.Status())
+		}
+		wg.Wait()
+		stop()
+	})
+}
+
+func TestLoginDelay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, KeepForever())
+		g.fill(0, 20)
+		g.pop.caps = append(g.pop.caps, "LOGIN-DELAY 900")
+		g.pop.trouble = trouble{limit: 4, limitText: "-ERR Download exceed. msg=4"}
+		stop := serve(t, g.runner)
+		time.Sleep(time.Minute)
+		if s := g.runner.Status(); s.State != Polling || s.LoginDelay != 15*time.Minute {
+			t.Errorf("status %+v", s)
+		}
+		time.Sleep(6 * time.Hour)
+		stop()
+		times := g.pop.logins()
+		for i, at := range times[1:] {
+			if d := at.Sub(times[i]); d < 15*time.Minute {
+				t.Fatalf("logged in again after %v", d)
+			}
+		}
+		if len(times) < 20 {
+			t.Errorf("%d logins", len(times))
+		}
+		g.wantMail(0, 20)
+	})
+}
+
+// A server that lists only the oldest few hundred is asked again.
+func TestPagedListing(t *testing.T) {
+	for _, delay := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			g := newRig(t, KeepNever())
+			g.fill(0, 700)
+			g.pop.page = 250
+			if delay {
+				g.pop.caps = append(g.pop.caps, "LOGIN-DELAY 600")
+			}
+			stop := serve(t, g.runner)
+			time.Sleep(45 * time.Minute)
+			stop()
+			g.wantMail(0, 700)
+		})
+	}
+}
+
+func TestWake(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, KeepForever())
+		g.runner.Wake() // nobody serves
+		stop := serve(t, g.runner)
+		synctest.Wait()
+		g.runner.Wake()
+		synctest.Wait()
+		if n := len(g.pop.logins()); n != 1 {
+			t.Errorf("%d polls at once", n)
+		}
+		time.Sleep(2 * time.Minute)
+		g.runner.Wake()
+		synctest.Wait()
+		if n := len(g.pop.logins()); n != 2 {
+			t.Errorf("%d polls after the wake-up", n)
+		}
+		stop()
+	})
+}
+
+// Serve stops in the middle of a fetch: what was received is committed, the
+// server is taken leave of, and the rest comes next time.
+func TestStopInTheMiddle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, KeepNever())
+		g.fill(0, 50)
+		g.pop.trouble.retr = func(n int) { time.Sleep(10 * time.Millisecond) }
+		stop := serve(t, g.runner)
+		time.Sleep(205 * time.Millisecond)
+		at := time.Now()
+		stop()
+		if took := time.Since(at); took > stopNet+time.Second {
+			t.Errorf("stopping took %v", took)
+		}
+		if n := len(mail(t, g.store, "INBOX")); n < 15 || n > 25 {
+			t.Errorf("%d messages committed", n)
+		}
+		if s := g.runner.Status(); s.LastError != "" || s.State != Idle {
+			t.Errorf("status %+v", s)
+		}
+		g.pop.change(func() { g.pop.trouble = trouble{} })
+		g.restart(KeepNever())
+		g.poll()
+		g.wantMail(0, 50)
+		if left := g.pop.count(); left != 0 {
+			t.Errorf("%d left", left)
+		}
+	})
+}
+
+// A server that stalls in the middle of a message cannot hold up the end.
+func TestStopWhileStalled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, KeepForever())
+		g.fill(0, 20)
+		g.pop.trouble.retr = func(n int) {
+			if n == 10 {
+				time.Sleep(30 * time.Second)
+			}
+		}
+		stop := serve(t, g.runner)
+		time.Sleep(time.Second)
+		at := time.Now()
+		stop()
+		if took := time.Since(at); took > stopNet+time.Second {
+			t.Errorf("stopping took %v", took)
+		}
+		g.wantMail(0, 9)
+	})
+}
+
+func TestStopWhileConnecting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, KeepForever())
+		g.runner.account.Server.Dialer = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		stop := serve(t, g.runner)
+		time.Sleep(time.Second)
+		at := time.Now()
+		stop()
+		if took := time.Since(at); took > 0 {
+			t.Errorf("stopping took %v", took)
+		}
+	})
+}
+
+func TestCredentialsError(t *testing.T) {
+	g := newRig(t, KeepForever())
+	cause := fault.New(fault.Config, "the password file is readable by others", "chmod 600 it")
+	g.runner.account.Credentials = func(context.Context) (pop3.Credentials, error) { return pop3.Credentials{}, cause }
+	if err := g.pollError(); err != cause {
+		t.Errorf("error %v", err)
+	}
+	if s := g.runner.Status(); s.Hint != "chmod 600 it" || s.Kind != fault.Config {
+		t.Errorf("status %+v", s)
+	}
+	if n := len(g.pop.logins()); n != 0 {
+		t.Errorf("%d connections", n)
+	}
+}
+
+func TestChangedTellsEachState(t *testing.T) {
+	g := newRig(t, KeepForever())
+	g.fill(0, 1)
+	var states []State
+	g.runner.changed = func(s Status) {
+		if len(states) == 0 || states[len(states)-1] != s.State {
+			states = append(states, s.State)
+		}
+	}
+	g.poll()
+	g.pop.change(func() { g.pop.down = errors.New("down") })
+	g.pollError()
+	want := []State{Polling, Idle, Polling, Backoff}
+	if strings.Join(text(states), " ") != strings.Join(text(want), " ") {
+		t.Errorf("states %v, want %v", states, want)
+	}
+}
+
+func text(states []State) (out []string) {
+	for _, s := range states {
+		out = append(out, string(s))
+	}
+	return out
+}
+
+func TestProgress(t *testing.T) {
+	g := newRig(t, KeepNever())
+	g.fill(0, 40)
+	g.pop.messages[3].err = "-ERR no"
+	g.pop.messages[5].size = 100_000 // LIST is wrong in both directions
+	g.pop.messages[6].size = 10      //
+	g.pop.messages[20].cut = true    // and the connection is lost on the way
+	g.pop.trouble = trouble{limit: 15, limitText: "-ERR Download exceed. msg=15"}
+	var seen []Progress
+	if _, err := g.runner.Poll(t.Context(), func(p Progress) { seen = append(seen, p) }); err != nil {
+		t.Fatal(err)
+	}
+	if len(seen) < 5 {
+		t.Fatalf("%d reports", len(seen))
+	}
+	for i, p := range seen {
+		if p.Account != "home" || p.Messages > p.TotalMessages || p.Bytes > p.TotalBytes || p.Bytes < 0 {
+			t.Errorf("report %d: %+v", i, p)
+		}
+		if p.Done != (i == len(seen)-1) {
+			t.Errorf("report %d of %d: %+v", i, len(seen), p)
+		}
+	}
+	last := seen[len(seen)-1]
+	if last.Phase != PhaseDone || last.Messages != 38 || last.TotalMessages != 38 || last.Bytes != last.TotalBytes || last.Err != "" {
+		t.Errorf("last report %+v", last)
+	}
+}
+
+func TestProgressOfFailure(t *testing.T) {
+	g := newRig(t, KeepForever())
+	g.pop.change(func() { g.pop.down = errors.New("no route") })
+	var last Progress
+	_, err := g.runner.Poll(t.Context(), func(p Progress) { last = p })
+	if err == nil || !last.Done || last.Err != err.Error() {
+		t.Errorf("error %v, last report %+v", err, last)
+	}
+}

@@ -1,0 +1,255 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/popbridge/popbridge/bridge/pop3"
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailstore"
+)
+
+// How long the ends of a session may take once the context has ended: the
+// message that is being received and QUIT, and the batch that is committed.
+const (
+	stopNet   = 3 * time.Second
+	stopStore = 6 * time.Second
+)
+
+const (
+	// deleteBatch is the number of deletions recorded and sent at a time.
+	deleteBatch = 100
+
+	// pageSize is the number of messages from which on a session is followed
+	// by another although all that was listed has come: some servers list only
+	// the oldest few hundred (Gmail 250 conversations).
+	pageSize = 200
+
+	// maxLoginDelay bounds what a server may ask for.
+	maxLoginDelay = 24 * time.Hour
+)
+
+// session is one POP3 session of a poll.
+type session struct {
+	*Runner
+	m      *meter
+	client *pop3.Client
+	net    context.Context // ends stopNet after the session's context
+	disk   context.Context // ends stopStore after it
+
+	listing  []Listed
+	complete bool // the listing can be trusted to be whole
+	ledger   []mailstore.LedgerEntry
+	actions  Actions
+	result   Result
+}
+
+// run goes through one session. again says that another one should follow
+// soon: without err because the server gives only so much in one session, with
+// err because the connection was lost.
+func (s *session) run(ctx context.Context) (again bool, err error) {
+	var cancelNet, cancelDisk context.CancelFunc
+	s.net, cancelNet = outlive(ctx, stopNet)
+	defer cancelNet()
+	s.disk, cancelDisk = outlive(ctx, stopStore)
+	defer cancelDisk()
+
+	s.result.Sessions = 1
+	if err := s.connect(ctx); err != nil {
+		return false, err
+	}
+	defer s.client.Close()
+	if err := s.list(ctx); err != nil {
+		return false, err
+	}
+	if err := s.plan(ctx); err != nil {
+		return false, err
+	}
+	again, err = s.work(ctx)
+	s.result.OnServer = len(s.listing) - s.result.Deleted
+	return again, err
+}
+
+// outlive returns a context that ends d after ctx.
+func outlive(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(d, cancel) })
+	return longer, func() { stop(); cancel() }
+}
+
+func (s *session) connect(ctx context.Context) error {
+	s.m.phase(PhaseConnect)
+	cred, err := s.account.Credentials(ctx)
+	if err != nil {
+		return err
+	}
+	server := s.account.Server
+	server.NoPipelining = server.NoPipelining || s.noPipelining
+	client, err := pop3.Dial(ctx, server)
+	if err != nil {
+		return err
+	}
+	if err := client.Login(ctx, cred); err != nil {
+		if fault.Is(err, fault.Auth) {
+			s.refusals++
+		}
+		if !fault.Is(err, fault.Temporary) {
+			_ = client.Quit(s.net) // so that the server need not wait for the rest
+		}
+		_ = client.Close()
+		return err
+	}
+	s.refusals = 0
+	s.client = client
+	delay := min(client.Capabilities().LoginDelay(), maxLoginDelay)
+	s.update(func(st *Status) { st.LoginDelay = delay })
+	return nil
+}
+
+// list joins STAT, LIST and UIDL. A number that one of them leaves out makes
+// the listing incomplete, so that nothing is taken for absent.
+func (s *session) list(ctx context.Context) error {
+	s.m.phase(PhaseList)
+	count, _, err := s.client.Stat(ctx)
+	if err != nil {
+		count = 0 // if that ended the connection, LIST says so too
+	}
+	index := make(map[int]int, count&0xfffff)
+	add := func(num int) *Listed {
+		i, known := index[num]
+		if !known {
+			i = len(s.listing)
+			index[num] = i
+			s.listing = append(s.listing, Listed{Num: num})
+		}
+		return &s.listing[i]
+	}
+	if _, err := s.client.List(ctx, func(num int, size int64) { add(num).Size = size }); err != nil {
+		return err
+	}
+	ids, lines := 0, 0
+	_, err = s.client.UIDL(ctx, func(num int, uidl string) {
+		lines++
+		add(num).UIDL = uidl
+		if uidl != "" {
+			ids++
+		}
+	})
+	refused := errors.Is(err, pop3.ErrNoUIDL)
+	switch {
+	case refused && s.state.HadUIDL:
+		return fault.Wrap(err, fault.Temporary, "the server gives no message ids although it did before", "it is tried again by itself; another program may be connected to the mailbox")
+	case err != nil && !refused:
+		return err
+	}
+	s.state.HadUIDL = s.state.HadUIDL || ids > 0
+	s.contentMode = ids == 0 && len(s.listing) > 0
+	s.complete = len(s.listing) >= count && (refused || lines >= len(s.listing))
+	slices.SortFunc(s.listing, func(a, b Listed) int { return a.Num - b.Num })
+	return nil
+}
+
+// plan finds out what to do, and writes down what was listed and what not.
+func (s *session) plan(ctx context.Context) error {
+	var err error
+	if s.ledger, err = s.store.Ledger(ctx, s.account.Name); err != nil {
+		return err
+	}
+	now := s.now()
+	s.actions = Plan(s.listing, s.ledger, Policy{Keep: s.account.Keep}, now)
+	marks := s.actions.Seen
+	if s.complete {
+		marks = append(marks, s.actions.Absent...)
+		for _, e := range s.actions.Forget {
+			e.State = mailstore.Gone
+			marks = append(marks, e)
+		}
+		s.problems.keepOnly(s.actions.Fetch)
+	}
+	s.actions.Fetch, _ = s.problems.order(s.actions.Fetch, now)
+	if len(marks) == 0 {
+		return nil
+	}
+	return s.store.UpdateLedger(ctx, s.account.Name, marks)
+}
+
+// work fetches, deletes and takes leave.
+func (s *session) work(ctx context.Context) (again bool, err error) {
+	limited, err := s.fetch(ctx)
+	if err != nil {
+		_ = s.client.Quit(s.net) // nothing was deleted that it could confirm
+		return errors.As(err, new(*retryError)), err
+	}
+	marked, err := s.delete(ctx)
+	if err != nil {
+		return true, err
+	}
+	if err := s.quit(marked); err != nil {
+		return false, err
+	}
+	if !limited && s.result.Stored >= pageSize {
+		// More may show. Where the next login has to wait that is left to the
+		// schedule, otherwise it is looked at once.
+		s.hurry = s.Status().LoginDelay > 0
+		return !s.hurry, ctx.Err()
+	}
+	return limited, ctx.Err()
+}
+
+// delete sends DELE for what is due: what the ledger says is stored, and what
+// this session has made durable.
+func (s *session) delete(ctx context.Context) (marked []mailstore.LedgerEntry, err error) {
+	due := s.actions.Delete
+	if len(due) == 0 {
+		return nil, nil
+	}
+	s.m.phase(PhaseDelete)
+	for batch := range slices.Chunk(due, deleteBatch) {
+		if ctx.Err() != nil {
+			return marked, nil // QUIT still confirms what was marked
+		}
+		entries := make(map[int]mailstore.LedgerEntry, len(batch))
+		intended := make([]mailstore.LedgerEntry, 0, len(batch))
+		nums := make([]int, 0, len(batch))
+		for _, d := range batch {
+			d.Entry.State = mailstore.DeleteIntended
+			entries[d.Num] = d.Entry
+			intended = append(intended, d.Entry)
+			nums = append(nums, d.Num)
+		}
+		if err := s.store.UpdateLedger(s.disk, s.account.Name, intended); err != nil {
+			return marked, err
+		}
+		done, err := s.client.Dele(s.net, nums)
+		for _, num := range done {
+			marked = append(marked, entries[num])
+		}
+		if err != nil {
+			return marked, err
+		}
+	}
+	return marked, nil
+}
+
+// quit ends the session. The deletions count from here on, and only when the
+// server says +OK (RFC 1939 section 6); when it does not, the next listing
+// shows what became of them.
+func (s *session) quit(marked []mailstore.LedgerEntry) error {
+	err := s.client.Quit(s.net)
+	if err != nil {
+		s.unconfirmed = len(marked)
+		s.log.Debug().Err(err).Int("deleted", len(marked)).Msg("quit not confirmed")
+		return nil
+	}
+	s.unconfirmed = 0
+	s.result.Deleted = len(marked)
+	if len(marked) == 0 {
+		return nil
+	}
+	for i := range marked {
+		marked[i].State = mailstore.DeleteAcked
+	}
+	return s.store.UpdateLedger(s.disk, s.account.Name, marked)
+}

@@ -1,0 +1,93 @@
+package bridge
+
+import (
+	"time"
+
+	"github.com/popbridge/popbridge/internal/fault"
+)
+
+// State is what a runner is doing.
+type State string
+
+// The states of a runner.
+const (
+	Idle    State = "idle"    // waiting for the next poll
+	Polling State = "polling" // a poll is running
+	Backoff State = "backoff" // the last poll did not go through; waiting longer
+	Paused  State = "paused"  // the password was refused too often; only Poll ends this
+)
+
+// Status is what a runner says about itself.
+type Status struct {
+	Account     string
+	State       State
+	LastSuccess time.Time // zero: never
+	NextPoll    time.Time // zero: none planned
+	Stored      int64     // messages ever stored
+	OnServer    int       // messages on the server after the last listing
+	LastError   string    // of the last poll; empty when it went through
+	Hint        string    // what to do about LastError
+	Kind        fault.Kind
+	Err         error     // the last error itself
+	Problems    []Problem // bounded by maxShownProblems
+	// LoginDelay is the least time between two logins that the server asks
+	// for; 0: none.
+	LoginDelay time.Duration
+}
+
+// Problem is a message, or a wish, that waits while the rest goes on.
+type Problem struct {
+	Num      int    // its number in the last session; 0: not about one message
+	UIDL     string // empty where the server gives none
+	Size     int64
+	Reason   string
+	Attempts int
+	NextTry  time.Time
+}
+
+// Result is what one poll did.
+type Result struct {
+	Stored   int   // messages new here
+	Adopted  int   // messages known by content under a new id
+	Bytes    int64 // of the messages fetched
+	Deleted  int   // deletions the server confirmed
+	OnServer int
+	Failed   int // messages that could not be fetched, now or lately
+	Sessions int
+}
+
+// changed reports whether a poll did anything worth a line in the log.
+func (r Result) changed() bool { return r.Stored+r.Adopted+r.Deleted > 0 }
+
+// add counts what a further session of the same poll did.
+func (r *Result) add(o Result) {
+	r.Stored += o.Stored
+	r.Adopted += o.Adopted
+	r.Bytes += o.Bytes
+	r.Deleted += o.Deleted
+	r.OnServer = o.OnServer
+	r.Sessions += o.Sessions
+}
+
+// The phases of a poll.
+const (
+	PhaseConnect = "connecting"
+	PhaseList    = "listing"
+	PhaseFetch   = "fetching"
+	PhaseDelete  = "deleting"
+	PhaseWait    = "waiting" // for the next session the server allows
+	PhaseDone    = "done"
+)
+
+// Progress is where a poll stands. Messages never exceeds TotalMessages, nor
+// Bytes TotalBytes; both totals grow when a further session finds more.
+type Progress struct {
+	Account       string
+	Phase         string
+	Messages      int // received in full
+	TotalMessages int
+	Bytes         int64 // in units of the LIST sizes
+	TotalBytes    int64
+	Err           string // with Done: why the poll did not go through
+	Done          bool   // the last one of this poll
+}
