@@ -1,12 +1,14 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -28,6 +30,32 @@ func Load(path string) (*Config, error) {
 // relative paths start; nothing is read.
 func Parse(path string, data []byte) (*Config, error) {
 	return thisSystem().parse(path, data)
+}
+
+var dataDirLine = regexp.MustCompile(`(?m)^[ \t]*data_dir[ \t]*=.*$`)
+
+// DataDir returns the data folder that a file names, whatever else is wrong in
+// it, so that an agent that goes on with its last good configuration can be
+// asked what is the matter. Where the file does not say, it is the default.
+func DataDir(path string) string {
+	s := thisSystem()
+	data, err := readFile(path)
+	if err != nil {
+		return s.dataDir()
+	}
+	doc, problem := parse(data)
+	if problem != nil { // no TOML: look at the one line, above the first table
+		top, _, _ := bytes.Cut(data, []byte("\n["))
+		if doc, problem = parse(dataDirLine.Find(top)); problem != nil {
+			return s.dataDir()
+		}
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return s.dataDir()
+	}
+	r := &reader{system: s, dir: filepath.Dir(abs), cfg: &Config{}}
+	return r.dataDirOf(doc.table())
 }
 
 func readFile(path string) ([]byte, error) {

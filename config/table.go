@@ -101,11 +101,18 @@ func text[T any](t *table, key string, def T, want string, read func(string) (T,
 	return v
 }
 
-// required reports a key that is absent.
+// required reports a key that is absent, unless a misspelling of it is
+// reported already.
 func (t *table) required(key, hint string) {
-	if !t.has(key) {
-		t.report(key, &mistake{"is missing", hint})
+	if t.has(key) {
+		return
 	}
+	for other := range t.values {
+		if !slices.Contains(schema[t.kind], other) && nearest(other, schema[t.kind]) == key {
+			return
+		}
+	}
+	t.report(key, &mistake{"is missing", hint})
 }
 
 // oneOf reads a key that has a few possible values, the first of which is the
