@@ -62,7 +62,11 @@ type testAccount struct {
 	name, user, folder string
 	port               int
 	more               string // further lines
+	replace            []string
 }
+
+// change replaces a piece of the text that configure writes.
+func (a *testAccount) change(old, new string) { a.replace = append(a.replace, old, new) }
 
 func (r *rig) path() string { return filepath.Join(r.dir, "config.toml") }
 
@@ -73,8 +77,9 @@ func (r *rig) configure(head string, accounts ...testAccount) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "version = 1\n%s\n", head)
 	for _, a := range accounts {
-		fmt.Fprintf(&b, "[[account]]\nname = %q\nhost = \"127.0.0.1\"\nport = %d\ntls = \"none\"\nusername = %q\n"+
+		text := fmt.Sprintf("[[account]]\nname = %q\nhost = \"127.0.0.1\"\nport = %d\ntls = \"none\"\nusername = %q\n"+
 			"password_file = \"password\"\nuser = %q\nfolder = %q\npoll_every = \"1h\"\n%s\n", a.name, a.port, a.name, a.user, a.folder, a.more)
+		b.WriteString(strings.NewReplacer(a.replace...).Replace(text))
 	}
 	next := r.path() + ".new"
 	if err := os.WriteFile(next, []byte(b.String()), 0o600); err != nil {
@@ -212,6 +217,11 @@ func pop(t *testing.T, name string, n int) (*peer, int) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return servePOP(t, name, n, ln), ln.Addr().(*net.TCPAddr).Port
+}
+
+func servePOP(t *testing.T, name string, n int, ln net.Listener) *peer {
+	t.Helper()
 	srv := &peer{Server: popserver.New(popserver.Options{User: name, Password: popPassword})}
 	for i := range n {
 		srv.Add(testkit.Message(i))
@@ -225,7 +235,7 @@ func pop(t *testing.T, name string, n int) (*peer, int) {
 			t.Errorf("POP3 server: %v", err)
 		}
 	})
-	return srv, ln.Addr().(*net.TCPAddr).Port
+	return srv
 }
 
 // login connects a mail client.
