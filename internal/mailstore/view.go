@@ -144,6 +144,9 @@ func (s *Store) publish(t *tx) {
 		for v := range l.views {
 			mark(v.changed)
 		}
+		if b.gone {
+			delete(f.live, b.ID) // no new view joins it
+		}
 	}
 	for ch := range f.watchers {
 		mark(ch)

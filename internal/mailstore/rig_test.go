@@ -187,26 +187,3 @@ func (r *rig) want(mailbox, lines string) {
 		r.t.Errorf("%s holds\n%swant\n%s", mailbox, got, want)
 	}
 }
-
-func TestFirst(t *testing.T) {
-	r := newStore(t)
-	r.append("INBOX", 1)
-	r.append("INBOX", 2, `\Seen`, "$Forwarded", "work")
-	r.append("INBOX", 3, `\Deleted`, "WORK")
-	r.want("INBOX", `
-		1  number 1
-		2 \Seen $Forwarded work number 2
-		3 \Deleted work number 3`)
-	if _, err := r.SetFlags(t.Context(), r.id("INBOX"), []UID{1, 2, 3}, Add, []string{`\Seen`, "x"}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := r.Move(t.Context(), r.id("INBOX"), []UID{1}, r.id("Trash")); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := r.Expunge(t.Context(), r.id("INBOX"), nil); err != nil {
-		t.Fatal(err)
-	}
-	r.reopen()
-	r.want("INBOX", `2 \Seen $Forwarded work x number 2`)
-	r.want("Trash", `1 \Seen x number 1`)
-}
