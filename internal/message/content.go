@@ -27,10 +27,11 @@ func (p *parser) content(h *headerFields, part *Part, digest bool) {
 			part.Disposition, part.DispositionParams = "attachment", p.params(params) // RFC 2183 section 2.8
 		}
 	}
-	for _, tag := range strings.FieldsFunc(h.values[fieldContentLanguage], func(r rune) bool { return r == ',' || r == ' ' }) {
-		if tag = p.keep(tag); tag != "" && len(part.Language) < maxParams {
+	for tag, rest := cutToken(h.values[fieldContentLanguage]); tag != "" && len(part.Language) < maxParams; {
+		if tag = p.keep(tag); tag != "" {
 			part.Language = append(part.Language, tag)
 		}
+		tag, rest = cutToken(strings.TrimLeft(rest, ", "))
 	}
 }
 

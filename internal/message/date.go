@@ -8,7 +8,8 @@ import (
 
 // parseDate reads a date as mail has it: RFC 5322 section 3.3, its obsolete
 // forms (section 4.3), asctime, ISO 8601 and what lies between. It returns
-// false where day, month, year or a sound time cannot be made out.
+// false where day, month or year cannot be made out; a time that cannot be is
+// midnight, a zone that cannot be is Greenwich.
 func parseDate(s string) (time.Time, bool) {
 	if t, err := time.Parse(time.RFC3339, strings.TrimSpace(s)); err == nil {
 		return checkDate(t)
@@ -84,7 +85,7 @@ func (d *dateParts) add(word string) bool {
 
 // clock reads "15:04", "15:04:05" or "15:04:05.999".
 func (d *dateParts) clock(s string) bool {
-	s, zone := s, ""
+	zone := ""
 	if i := strings.IndexAny(s, "+-"); i > 0 {
 		s, zone = s[:i], s[i:]
 	}

@@ -26,6 +26,7 @@ func Parse(r io.ReaderAt, size int64) *Summary {
 		kept:      maxKept,
 		addresses: maxAddresses,
 	}
+	defer p.close()
 	p.sum.Root, _ = p.part(0, &p.sum.Envelope, false)
 	if p.err != nil {
 		p.defect(DefectRead)

@@ -124,9 +124,8 @@ func (d *quotedReader) drop(s string) {
 
 // release writes what is held as it is.
 func (d *quotedReader) release() {
-	if d.state != quotedText {
-		d.drop(string(d.held))
-	}
+	d.out = append(d.out, d.held...)
+	d.held, d.state = d.held[:0], quotedText
 }
 
 // finish writes what is held at the end of the body, which ends a line too.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"io"
+	"sync"
 )
 
 // scanner reads a message line by line and recognises the boundaries of the
@@ -33,8 +34,19 @@ type delimiter struct {
 
 var noDelimiter = delimiter{level: -1}
 
+var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 32<<10) }}
+
 func newScanner(r io.ReaderAt, size int64) *scanner {
-	return &scanner{br: bufio.NewReaderSize(io.NewSectionReader(r, 0, size), 32<<10)}
+	br := readers.Get().(*bufio.Reader)
+	br.Reset(io.NewSectionReader(r, 0, size))
+	return &scanner{br: br}
+}
+
+// close gives the buffer back.
+func (s *scanner) close() {
+	s.br.Reset(nil)
+	readers.Put(s.br)
+	s.br = nil
 }
 
 // next returns the next line with its line end, or a piece of it where it is

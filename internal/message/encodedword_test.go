@@ -1,0 +1,70 @@
+package message
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestDecodeWords(t *testing.T) {
+	for _, c := range []struct {
+		in, want string
+		ok       bool
+	}{
+		{"", "", true},
+		{"plain text", "plain text", true},
+		{"a =? b ?= c", "a =? b ?= c", true},
+		{"=?utf-8?q?caf=C3=A9?=", "café", true},
+		{"=?UTF-8?B?Y2Fmw6k=?=", "café", true},
+		{"=?iso-8859-1?Q?caf=e9_au_lait?=", "café au lait", true},
+		{"=?iso-8859-1*fr?Q?caf=e9?=", "café", true},
+		{"Re: =?utf-8?q?caf=C3=A9?= (2)", "Re: café (2)", true},
+		// RFC 2047 section 6.2 and 8
+		{"=?utf-8?q?a?= =?utf-8?q?b?=", "ab", true},
+		{"=?utf-8?q?a?=  \t=?utf-8?q?b?=", "ab", true},
+		{"=?utf-8?q?a_?= =?utf-8?q?b?=", "a b", true},
+		{"=?utf-8?q?a?= b =?utf-8?q?c?=", "a b c", true},
+		{"=?utf-8?q?a?= =?iso-8859-1?q?=e9?=", "aé", true},
+		{"=?utf-8?q?a?= =?iso-8859-1?q?=e9?= =?utf-8?b?Yg==?= c", "aéb c", true},
+		// a character split between two words
+		{"=?utf-8?b?4oI=?= =?utf-8?b?rA==?=", "€", true},
+		{"=?utf-8?q?=E2?= =?utf-8?q?=82=AC?=", "€", true},
+		{"=?iso-2022-jp?b?GyRCRnxLXBsoQg==?=", "日本", true},
+		{"=?koi8-r?b?8NLJ18XU?=", "Привет", true},
+		{"=?gb2312?b?xOO6ww==?=", "你好", true},
+		{"=?big5?b?p0Gmbg==?=", "你好", true},
+		{"=?windows-1252?q?=80?=", "€", true},
+		{"=?cp1252?q?=80?=", "€", true},
+		// broken, but what is meant is plain
+		{"=?utf-8?q?with spaces in it?=", "with spaces in it", true},
+		{"=?utf-8?b?Y2Fm w6k?=", "café", true},
+		{"=?utf-8?b?Y2Fmw6l?=", "café", true},
+		{"x=?utf-8?q?y?=z", "xyz", true},
+		{"=?utf-8?q?=zz?=", "=zz", true},
+		{"=?utf-8?q??=", "", true},
+		{"=?utf-8?q?a=3F=3D?=", "a?=", true},
+		// not to be decoded
+		{"=?klingon?q?abc=FF?=", "=?klingon?q?abc=FF?=", false},
+		{"=?utf-8?b?****?=", "=?utf-8?b?****?=", false},
+		{"=?utf-8?b?****?= =?utf-8?b?****?= x", "=?utf-8?b?****?= =?utf-8?b?****?= x", false},
+		{"=?utf-8?b?****?= =?utf-8?q?a?= x", "=?utf-8?b?****?=a x", false},
+		{"=?utf-8?x?abc?=", "=?utf-8?x?abc?=", true},
+		{"=?utf-8?q?abc", "=?utf-8?q?abc", true},
+		{"=?utf-8?q", "=?utf-8?q", true},
+		{"=?=?=?", "=?=?=?", true},
+	} {
+		got, ok := decodeWords(c.in)
+		if got != c.want || ok != c.ok {
+			t.Errorf("decodeWords(%q) = %q, %v; want %q, %v", c.in, got, ok, c.want, c.ok)
+		}
+	}
+}
+
+// Beginnings of words without an end must not make each of them search for it.
+func TestDecodeWordsIsLinear(t *testing.T) {
+	for _, piece := range []string{"=?a?q?", "=?", "=?a", "=?utf-8?q?a?= ", "=?a?q?=?= "} {
+		in := strings.Repeat(piece, maxHeader/len(piece))
+		decodeWords(in)
+		decodeWords(in + "?=")
+		parseAddresses(in, maxAddresses)
+	}
+}

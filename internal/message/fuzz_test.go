@@ -1,0 +1,140 @@
+package message
+
+import (
+	"bytes"
+	"reflect"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/testkit"
+)
+
+func addMessages(f *testing.F, add func([]byte)) {
+	for n := range 8 {
+		add(testkit.Message(n))
+	}
+	for _, file := range goldenFiles(f) {
+		a, err := txtar.ParseFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		add(a.Files[0].Data)
+	}
+	add([]byte(searched))
+	add(nested(5))
+}
+
+func FuzzParse(f *testing.F) {
+	addMessages(f, func(raw []byte) { f.Add(raw) })
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		s := checkMessage(t, raw)
+		for _, text := range []string{s.Envelope.Subject, s.Fields.From, s.Fields.To} {
+			if !utf8.ValidString(text) || strings.ContainsAny(text, "\r\n\x00") {
+				t.Errorf("not fit for a line: %q", text)
+			}
+		}
+	})
+}
+
+func FuzzUnmarshal(f *testing.F) {
+	addMessages(f, func(raw []byte) {
+		data, err := parseBytes(raw).MarshalBinary()
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	})
+	f.Add([]byte{SummaryVersion})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var s Summary
+		if err := s.UnmarshalBinary(data); err != nil {
+			if !fault.Is(err, fault.Corrupt) {
+				t.Errorf("error of another kind: %v", err)
+			}
+			return
+		}
+		checkEnvelopeShape(t, s.Root)
+		again, err := s.MarshalBinary()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var s2 Summary
+		if err := s2.UnmarshalBinary(again); err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(s, s2) {
+			t.Errorf("first %+v\nsecond %+v", s, s2)
+		}
+	})
+}
+
+// checkEnvelopeShape checks what IMAP needs of a structure that was stored.
+func checkEnvelopeShape(t *testing.T, p *Part) {
+	if p.Type == "" || p.Subtype == "" || p.Multipart() && len(p.Children) == 0 || p.Message() && len(p.Children) != 1 {
+		t.Errorf("IMAP cannot express %+v", p)
+	}
+	for _, child := range p.Children {
+		checkEnvelopeShape(t, child)
+	}
+}
+
+func FuzzMatch(f *testing.F) {
+	f.Add("fox", "the quick brown fox", 3, false)
+	f.Add("GRÜSSE ß", "<p>gr&uuml;sse&nbsp;\u00df</p>", 1, true)
+	f.Add("\xff", "caf\xff", 2, false)
+	f.Add("a b", "a<br>b<!-- c --><script>d</script>", 1, true)
+	f.Fuzz(func(t *testing.T, needle, text string, size int, html bool) {
+		size = max(size%64, 1)
+		if len(needle)+len(text) > 1000 {
+			return // the time in pieces of one byte grows with the square
+		}
+		m := NewMatcher(needle)
+		pieces := func(w interface{ Write([]byte) (int, error) }) {
+			for rest := []byte(text); len(rest) > 0; rest = rest[min(size, len(rest)):] {
+				if _, err := w.Write(rest[:min(size, len(rest))]); err != nil {
+					return
+				}
+			}
+		}
+		if html {
+			var whole, pieced bytes.Buffer
+			h := htmlText{w: &whole}
+			h.Write([]byte(text))
+			h.end()
+			h = htmlText{w: &pieced}
+			pieces(&h)
+			h.end()
+			if whole.String() != pieced.String() {
+				t.Errorf("whole %q, in pieces of %d %q", whole.String(), size, pieced.String())
+			}
+			return
+		}
+		s := stream{m: m}
+		pieces(&s)
+		if whole, pieced := m.Match(text), s.end(); whole != pieced {
+			t.Errorf("%q in %q: whole %v, in pieces of %d %v", needle, text, whole, size, pieced)
+		}
+		if !m.Match(text+needle) && utf8.ValidString(text) && !strings.HasPrefix(needle, " ") {
+			if m2 := NewMatcher(strings.TrimSpace(needle)); !m2.Match(text + " " + needle) {
+				t.Errorf("%q not in itself", needle)
+			}
+		}
+	})
+}
+
+func FuzzAddress(f *testing.F) {
+	for _, seed := range []string{
+		`"Field, Ann" <ann@example.org>, bob@example.org (Bob)`, "g: a@b, c@d;, e@f", "<@x,@y:a@b>", "=?utf-8?q?J=C3=BC?= <j@m>",
+		"a . b @ c", "Ann <a@b, Bob <c@d>", "[", "a@[IPv6:::1]", ":;", "<>", "(", "\"",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		list, _ := parseAddresses(s, 100)
+		checkEnvelope(t, &Envelope{To: list})
+	})
+}

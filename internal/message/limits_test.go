@@ -1,0 +1,211 @@
+package message
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// depth returns the levels of parts below and including p.
+func depth(p *Part) int {
+	deepest := 0
+	for _, child := range p.Children {
+		deepest = max(deepest, depth(child))
+	}
+	return deepest + 1
+}
+
+func count(p *Part) int {
+	n := 1
+	for _, child := range p.Children {
+		n += count(child)
+	}
+	return n
+}
+
+// nested returns n multiparts, one in the other, around a text.
+func nested(n int) []byte {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "Content-Type: multipart/mixed; boundary=b%d.\r\n\r\n--b%d.\r\n", i, i)
+	}
+	b.WriteString("\r\ntext\r\n")
+	for i := n - 1; i >= 0; i-- {
+		fmt.Fprintf(&b, "--b%d.--\r\n", i)
+	}
+	return []byte(b.String())
+}
+
+func TestDepth(t *testing.T) {
+	for _, n := range []int{0, 1, 100, maxDepth - 1, maxDepth, 1000, 100_000} {
+		for name, raw := range map[string][]byte{
+			"multipart": nested(n),
+			"message":   []byte(strings.Repeat("Content-Type: message/rfc822\r\n\r\n", n) + "\r\ntext"),
+			"unclosed":  []byte(strings.Repeat("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n", n) + "\r\ntext"),
+		} {
+			s := checkMessage(t, raw)
+			if got, want := depth(s.Root), min(n+1, maxDepth); got != want {
+				t.Errorf("%s: %d levels answered of %d", name, got, n)
+			}
+			if deep := slices.Contains(s.Defects, DefectTooDeep); deep != (n >= maxDepth) {
+				t.Errorf("%s: %d levels: defects %v", name, n, s.Defects)
+			}
+		}
+	}
+}
+
+func TestDeepTextIsFound(t *testing.T) {
+	s := parseBytes(nested(100))
+	path := slices.Repeat([]int{1}, 100)
+	if p := s.Find(path); p == nil || p.Type != "text" || p.End-p.Body != 4 {
+		t.Errorf("part 1.1...1 is %+v", p)
+	}
+}
+
+func TestPartCount(t *testing.T) {
+	for _, n := range []int{1, maxParts - 1, maxParts, 100_000} {
+		raw := []byte("Content-Type: multipart/mixed; boundary=b\r\n\r\n" + strings.Repeat("--b\r\n\r\nx\r\n", n) + "--b--\r\n")
+		s := checkMessage(t, raw)
+		if got, want := count(s.Root), min(n+1, maxParts); got != want {
+			t.Errorf("%d parts answered of %d, want %d", got, n+1, want)
+		}
+		if many := slices.Contains(s.Defects, DefectTooManyParts); many != (n >= maxParts) {
+			t.Errorf("%d parts: defects %v", n, s.Defects)
+		}
+	}
+}
+
+// However much header a message has, what is kept of it is limited.
+func TestHeaderSize(t *testing.T) {
+	for name, raw := range map[string]string{
+		"long subject":    "Subject: " + strings.Repeat("x", 5<<20) + "\r\n\r\ntext",
+		"folded":          "Subject: x\r\n" + strings.Repeat(" y\r\n", 1<<20) + "\r\ntext",
+		"many fields":     strings.Repeat("X-Y: z\r\n", 1<<20) + "\r\ntext",
+		"many addresses":  "To: " + strings.Repeat("a@b,", 1<<20) + "\r\n\r\ntext",
+		"many parameters": "Content-Type: text/plain" + strings.Repeat("; a=b", 1<<20) + "\r\n\r\ntext",
+		"never ending":    strings.Repeat("Received", 1<<19),
+		"large headers": "Content-Type: multipart/mixed; boundary=b\r\n\r\n" +
+			strings.Repeat("--b\r\nContent-Description: "+strings.Repeat("x", 900<<10)+"\r\n\r\nx\r\n", 10) + "--b--\r\n",
+	} {
+		s := checkMessage(t, []byte(raw))
+		data, err := s.MarshalBinary()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(data) > maxKept+maxAddresses*10 {
+			t.Errorf("%s: summary has %d bytes", name, len(data))
+		}
+		if len(s.Defects) == 0 && name != "many parameters" {
+			t.Errorf("%s: no defects", name)
+		}
+		if name == "never ending" {
+			continue
+		}
+		for p := s.Root; ; p = p.Children[len(p.Children)-1] {
+			if len(p.Children) == 0 {
+				if body := raw[p.Body:p.End]; body != "text" && body != "x" {
+					t.Errorf("%s: body is %.20q", name, body)
+				}
+				break
+			}
+		}
+	}
+}
+
+// repeated is a message of any size that needs no memory.
+type repeated struct {
+	head, line string
+	size       int64
+}
+
+func (r repeated) ReadAt(p []byte, off int64) (n int, err error) {
+	for n < len(p) && off < r.size {
+		var k int
+		if off < int64(len(r.head)) {
+			k = copy(p[n:], r.head[off:])
+		} else {
+			at := (off - int64(len(r.head))) % int64(len(r.line))
+			k = copy(p[n:], r.line[at:])
+		}
+		n += k
+		off += int64(k)
+	}
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// Memory does not depend on the size of the message.
+func TestMemory(t *testing.T) {
+	head := "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/html\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+	for name, line := range map[string]string{
+		"lines":       strings.Repeat("x", 76) + "\r\n",
+		"no line end": strings.Repeat("x", 1000),
+		"dashes":      "--\r\n",
+		"tags":        "<p>=20",
+		"entities":    "&amp",
+		"white space": " ",
+		"attribute":   "<a href='x",
+	} {
+		r := repeated{head, line, 20 << 20}
+		if name == "lines" {
+			r.size = 200 << 20
+		}
+		s := &Summary{}
+		if n := allocated(func() { s = Parse(r, r.size) }); n > 1<<20 {
+			t.Errorf("%s: Parse allocated %d bytes", name, n)
+		}
+		if got := s.Root.Children[0].End; got != r.size {
+			t.Errorf("%s: part ends at %d", name, got)
+		}
+		r.size = 4 << 20
+		s = Parse(r, r.size)
+		var err error
+		if n := allocated(func() { _, err = s.MatchText(r, NewMatcher("not there")) }); n > 1<<20 || err != nil {
+			t.Errorf("%s: MatchText allocated %d bytes, %v", name, n, err)
+		}
+	}
+}
+
+func allocated(f func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
+
+// failing gives an error after n bytes.
+type failing struct {
+	*bytes.Reader
+	n int64
+}
+
+var errDisk = errors.New("disk on fire")
+
+func (f failing) ReadAt(p []byte, off int64) (int, error) {
+	if off+int64(len(p)) > f.n {
+		n, _ := f.Reader.ReadAt(p[:max(f.n-off, 0)], off)
+		return n, errDisk
+	}
+	return f.Reader.ReadAt(p, off)
+}
+
+func TestReadError(t *testing.T) {
+	raw := typical()
+	s := Parse(failing{bytes.NewReader(raw), 2000}, int64(len(raw)))
+	checkPart(t, s.Root, raw, 0)
+	if !slices.Contains(s.Defects, DefectRead) || s.Envelope.MessageID == "" {
+		t.Errorf("defects %v, message id %q", s.Defects, s.Envelope.MessageID)
+	}
+	s = parseBytes(raw)
+	if _, err := s.MatchText(failing{bytes.NewReader(raw), 2000}, NewMatcher("not there")); !errors.Is(err, errDisk) {
+		t.Errorf("MatchText: %v", err)
+	}
+}

@@ -1,0 +1,168 @@
+package message
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+func TestMatch(t *testing.T) {
+	for _, c := range []struct {
+		needle, text string
+		want         bool
+	}{
+		{"", "", true},
+		{"", "x", true},
+		{"x", "", false},
+		{"hello", "Say HELLO!", true},
+		{"HELLO", "say hello", true},
+		{"hello", "hell o", false},
+		{"straße", "STRAßE", true},
+		{"ÄÖÜ", "äöü", true},
+		{"привет", "ПРИВЕТ, мир", true},
+		{"ΣΊΣΥΦΟΣ", "σίσυφος", true},
+		{"k", "\u212a", true}, // Kelvin sign
+		{"ſ", "S", true},
+		{"a b", "a\r\n\tb", true},
+		{"a  b", "a b", true},
+		{"a b", "a\u00a0b", true},
+		{"日本", "今日本屋", true},
+		{"é", "caf\xe9", true}, // Latin 1
+		{" ", "ab", false},
+	} {
+		if got := NewMatcher(c.needle).Match(c.text); got != c.want {
+			t.Errorf("%q in %q: %v", c.needle, c.text, got)
+		}
+	}
+}
+
+// A piece of text is found wherever the borders of what is written fall.
+func TestStreamAcrossBorders(t *testing.T) {
+	text := "the quick brown füchslein jumps"
+	for from := range len(text) {
+		for to := from + 1; to <= len(text); to++ {
+			needle := strings.ToUpper(text[from:to])
+			if !utf8.ValidString(text[from:to]) {
+				continue
+			}
+			for size := 1; size < 7; size++ {
+				s := stream{m: NewMatcher(needle)}
+				for rest := []byte(text); len(rest) > 0; rest = rest[min(size, len(rest)):] {
+					if _, err := s.Write(rest[:min(size, len(rest))]); err != nil {
+						break
+					}
+				}
+				if !s.end() {
+					t.Fatalf("%q not found in pieces of %d", needle, size)
+				}
+			}
+		}
+	}
+	s := stream{m: NewMatcher("xy")}
+	for _, c := range []string{"x", "x", "z", "y"} {
+		if _, err := s.Write([]byte(c)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s.end() {
+		t.Error("found what is not there")
+	}
+}
+
+func TestHTMLText(t *testing.T) {
+	for _, c := range []struct{ in, want string }{
+		{"plain", "plain"},
+		{"<p>one</p><p>two</p>", "one two"},
+		{"f<b>o</b>o <A HREF='x>y'>bar</A>", "foo bar"},
+		{`<img alt="a > b" src=data:image/png;base64,AAAA>x`, "x"},
+		{"a &amp; b &lt;c&gt; &eacute;&#233;&#xE9; &nbsp;x", "a & b <c> ééé x"},
+		{"AT&T &unknown; & &", "AT&T &unknown; & &"},
+		{"a<!-- hidden <b> -- > --><!---->b", "ab"},
+		{"a<style>p { x: '<b>' }</style>b<SCRIPT>if (a<b && c) '</div>'</SCRIPT>c", "abc"},
+		{"a < b and 1 <2, I <3 you", "a < b and 1 <2, I <3 you"},
+		{"<!DOCTYPE html><html><title>T</title>x", "T x"},
+		{"<?xml x?>y", "y"},
+		{"x<br/>y<br>z", "x y z"},
+		{"a<", "a"},
+		{"unclosed <a href=\"x", "unclosed"},
+		{"&am", "&am"},
+		{"&" + strings.Repeat("a", 100) + ";b", "&" + strings.Repeat("a", 100) + ";b"},
+		{"<" + strings.Repeat("a", 100) + ">b", "b"},
+	} {
+		for _, size := range []int{1, 2, 3, 1000} {
+			var b bytes.Buffer
+			h := htmlText{w: &b}
+			for rest := []byte(c.in); len(rest) > 0; rest = rest[min(size, len(rest)):] {
+				if _, err := h.Write(rest[:min(size, len(rest))]); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := h.end(); err != nil {
+				t.Fatal(err)
+			}
+			if got := squeeze(b.String()); got != c.want {
+				t.Errorf("%q in pieces of %d: %q, want %q", c.in, size, got, c.want)
+			}
+		}
+	}
+}
+
+const searched = "From: =?utf-8?q?J=C3=BCrgen?= <j@example.org>\r\nSubject: =?iso-8859-1?q?Gr=FC=DFe?=\r\n" +
+	"X-Folded: one\r\n two\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\npreamble\r\n" +
+	"--b\r\nContent-Type: text/plain; charset=koi8-r\r\nContent-Transfer-Encoding: base64\r\n\r\n8NLJ18XULCDNydI=\r\n" +
+	"--b\r\nContent-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n<p>sch=C3=\r\n=B6n<b>er</b> Tag &euro;</p>\r\n" +
+	"--b\r\nContent-Type: application/pdf; name*=utf-8''%e2%82%ac.pdf\r\n\r\nbinary word\r\n" +
+	"--b\r\nContent-Type: text/plain\r\n\r\nno charset: caf\xe9\r\n" +
+	"--b\r\nContent-Type: text/plain\r\nContent-Transfer-Encoding: x-uuencode\r\n\r\nbegin 644 a\r\n" +
+	"--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: inner one\r\nX-Inner: yes\r\n\r\ninner text\r\n--b--\r\nepilogue\r\n"
+
+func TestMatchBodyAndText(t *testing.T) {
+	s := parseBytes([]byte(searched))
+	for _, c := range []struct {
+		needle     string
+		body, text bool
+	}{
+		{"", true, true},
+		{"ПРИВЕТ, мир", true, true},
+		{"schöner tag €", true, true},
+		{"<p>", false, false},
+		{"binary word", false, false},
+		{"CAFÉ", true, true},
+		{"begin 644", true, true},
+		{"inner text", true, true},
+		{"Subject: inner one", true, true},
+		{"x-inner: YES", true, true},
+		{"jürgen", false, true},
+		{"subject: grüße", false, true},
+		{"x-folded: one two", false, true},
+		{"€.pdf", false, true},
+		{"application/pdf", false, true},
+		{"мир schöner", false, false}, // not across parts
+		{"nowhere", false, false},
+	} {
+		m := NewMatcher(c.needle)
+		if got, err := s.MatchBody(strings.NewReader(searched), m); got != c.body || err != nil {
+			t.Errorf("body %q: %v, %v", c.needle, got, err)
+		}
+		if got, err := s.MatchText(strings.NewReader(searched), m); got != c.text || err != nil {
+			t.Errorf("text %q: %v, %v", c.needle, got, err)
+		}
+	}
+}
+
+// A word that lies across the border of any buffer is found.
+func TestMatchBodyInLargeText(t *testing.T) {
+	for _, encoding := range []string{"7bit", "quoted-printable"} {
+		for _, kind := range []string{"plain", "html"} {
+			for at := 16300; at < 16500; at += 7 {
+				raw := fmt.Sprintf("Content-Type: text/%s\r\nContent-Transfer-Encoding: %s\r\n\r\n%s needle %s", kind, encoding, strings.Repeat("x", at), strings.Repeat("y", 20000))
+				s := parseBytes([]byte(raw))
+				if found, err := s.MatchBody(strings.NewReader(raw), NewMatcher("NEEDLE")); !found || err != nil {
+					t.Fatalf("%s %s at %d: %v, %v", encoding, kind, at, found, err)
+				}
+			}
+		}
+	}
+}
