@@ -202,6 +202,7 @@ func TestMeanings(t *testing.T) {
 		{"Message can not load", fault.Temporary, nil},
 		{"Your account has been locked", fault.Auth, nil},
 		{"[AUTH] temporarily blocked? wrong password", fault.Auth, nil},
+		{"[AUTH] Your mailbox is blocked", fault.Auth, nil},
 		{"[SYS/PERM] Your account is not enabled for POP access.", fault.Config, nil},
 		{"POP3 access is disabled for this mailbox", fault.Config, nil},
 		{"[SYS/PERM] gone", fault.Config, nil},

@@ -26,76 +26,63 @@ const (
 	hintPorts = `port 995 goes with tls = "implicit", port 110 with tls = "starttls"`
 	hintHost  = "check host and port, and that this computer is online"
 	hintWait  = "it is tried again by itself"
+	hintDelay = "set a longer poll_every"
+	busy      = "the server has a temporary problem"
 )
 
 // meaning is what a reply is known to mean.
 type meaning struct {
-	code  string   // RFC 2449, 3206 and 6856 response code, or
-	words []string // pieces of the text, all of them, in lower case
-	kind  fault.Kind
-	text  string
-	hint  string
-	is    error // one of the Err values
+	code string // RFC 2449, 3206 or 6856 response code, or
+	any  string // phrases in lower case with "|" between; "a+b" is one of two pieces
+	kind fault.Kind
+	text string
+	hint string
+	is   error // one of the Err values
 }
 
-// meanings are tried in order, the first that fits counts. Words come before
-// the general codes: "[SYS/PERM] ... not enabled for POP access" says more
-// than its code.
+// meanings are tried in order, the first that fits counts. What says more than
+// a general code comes before it, as "not enabled for POP access" does with
+// SYS/PERM.
 var meanings = []meaning{
-	{words: []string{"not enabled", "pop"}, kind: fault.Config, text: "the provider has POP access switched off", hint: "switch POP on in the settings of the provider's web mail"},
-	{words: []string{"pop", "disabled"}, kind: fault.Config, text: "the provider has POP access switched off", hint: "switch POP on in the settings of the provider's web mail"},
-	{words: []string{"plaintext authentication disallowed"}, kind: fault.Config, text: "the server takes passwords over TLS only", hint: `set tls = "implicit" or tls = "starttls"`},
-	{words: []string{"account", " locked"}, kind: fault.Auth, text: "the provider has locked the account", hint: "sign in at the provider's web page"},
-	{words: []string{"application-specific password"}, kind: fault.Auth, text: "the provider wants an app password", hint: "make an app password in the provider's security settings and use it here"},
-	{words: []string{"web browser"}, kind: fault.Auth, text: "the provider wants a login by web browser first", hint: "sign in at the provider's web page once, then try again"},
+	{any: "not enabled+pop|pop+disabled", kind: fault.Config, text: "the provider has POP access switched off", hint: "switch POP on in the settings of the provider's web mail"},
+	{any: "plaintext authentication disallowed", kind: fault.Config, text: "the server takes passwords over TLS only", hint: `set tls = "implicit" or tls = "starttls"`},
+	{any: "account+ locked", kind: fault.Auth, text: "the provider has locked the account", hint: "sign in at the provider's web page"},
+	{any: "application-specific password|app password", kind: fault.Auth, text: "the provider wants an app password", hint: "make an app password in the provider's security settings and use it here"},
+	{any: "web browser", kind: fault.Auth, text: "the provider wants a login by web browser first", hint: "sign in at the provider's web page once, then try again"},
 
 	{code: "IN-USE", kind: fault.Temporary, text: ErrInUse.Error(), hint: hintWait, is: ErrInUse},
-	{code: "LOGIN-DELAY", kind: fault.Temporary, text: ErrLoginDelay.Error(), hint: "set a longer poll_every", is: ErrLoginDelay},
-	{code: "SYS/TEMP", kind: fault.Temporary, text: "the server has a temporary problem", hint: hintWait},
+	{code: "LOGIN-DELAY", kind: fault.Temporary, text: ErrLoginDelay.Error(), hint: hintDelay, is: ErrLoginDelay},
+	{code: "SYS/TEMP", kind: fault.Temporary, text: busy, hint: hintWait},
 	{code: "SYS/PERM", kind: fault.Config, text: "the server has a problem that does not go away by itself", hint: "ask the provider"},
 	{code: "AUTH", kind: fault.Auth, text: "user name or password refused", hint: hintAuth},
 	{code: "UTF8", kind: fault.Protocol, text: "the server gives this message to UTF-8 clients only"},
 
-	{words: []string{"download exceed"}, kind: fault.Temporary, text: ErrSessionLimit.Error(), is: ErrSessionLimit},
-	{words: []string{"session", "limit"}, kind: fault.Temporary, text: ErrSessionLimit.Error(), is: ErrSessionLimit},
-	{words: []string{"exceed", "messages"}, kind: fault.Temporary, text: ErrSessionLimit.Error(), is: ErrSessionLimit},
-	{words: []string{"duplicate login"}, kind: fault.Temporary, text: ErrInUse.Error(), hint: hintWait, is: ErrInUse},
-	{words: []string{"in use"}, kind: fault.Temporary, text: ErrInUse.Error(), hint: hintWait, is: ErrInUse},
-	{words: []string{"already", " locked"}, kind: fault.Temporary, text: ErrInUse.Error(), hint: hintWait, is: ErrInUse},
-	{words: []string{" lock", "maildrop"}, kind: fault.Temporary, text: ErrInUse.Error(), hint: hintWait, is: ErrInUse},
-	{words: []string{" lock", "mailbox"}, kind: fault.Temporary, text: ErrInUse.Error(), hint: hintWait, is: ErrInUse},
-	{words: []string{"login", "too frequent"}, kind: fault.Temporary, text: ErrLoginDelay.Error(), hint: "set a longer poll_every", is: ErrLoginDelay},
-	{words: []string{"minimum", "interval"}, kind: fault.Temporary, text: ErrLoginDelay.Error(), hint: "set a longer poll_every", is: ErrLoginDelay},
-	{words: []string{"too many"}, kind: fault.Temporary, text: "the server is busy", hint: hintWait},
-	{words: []string{"try again"}, kind: fault.Temporary, text: "the server has a temporary problem", hint: hintWait},
-	{words: []string{"try later"}, kind: fault.Temporary, text: "the server has a temporary problem", hint: hintWait},
-	{words: []string{"temporar"}, kind: fault.Temporary, text: "the server has a temporary problem", hint: hintWait},
-	{words: []string{"unavailable"}, kind: fault.Temporary, text: "the server has a temporary problem", hint: hintWait},
-	{words: []string{"system error"}, kind: fault.Temporary, text: "the server has a temporary problem", hint: hintWait},
-	{words: []string{"internal error"}, kind: fault.Temporary, text: "the server has a temporary problem", hint: hintWait},
-	{words: []string{"timeout"}, kind: fault.Temporary, text: "the server has a temporary problem", hint: hintWait},
+	{any: "download exceed|session+limit|exceed+messages", kind: fault.Temporary, text: ErrSessionLimit.Error(), is: ErrSessionLimit},
+	{any: "duplicate login|in use|already+ locked| lock+maildrop| lock+mailbox", kind: fault.Temporary, text: ErrInUse.Error(), hint: hintWait, is: ErrInUse},
+	{any: "login+too frequent|minimum+interval", kind: fault.Temporary, text: ErrLoginDelay.Error(), hint: hintDelay, is: ErrLoginDelay},
+	{any: "too many|try again|try later|temporar|unavailable|system error|internal error|timeout", kind: fault.Temporary, text: busy, hint: hintWait},
 }
 
 func (e *ReplyError) meaning() (meaning, bool) {
 	text := strings.ToLower(e.Text)
 	for _, m := range meanings {
-		if m.code != "" {
-			// RFC 2449 section 8: levels may follow, as in SYS/TEMP/DISK.
-			if e.Code == m.code || strings.HasPrefix(e.Code, m.code+"/") {
-				return m, true
-			}
-			continue
-		}
-		found := true
-		for _, word := range m.words {
-			found = found && strings.Contains(text, word)
-		}
-		// A code that says "wrong password" is not turned into a pause by words.
-		if found && (e.Code != "AUTH" || m.kind != fault.Temporary) {
+		// RFC 2449 section 8: levels may follow a code, as in SYS/TEMP/DISK.
+		if m.code != "" && (e.Code == m.code || strings.HasPrefix(e.Code, m.code+"/")) || m.any != "" && says(text, m.any) {
 			return m, true
 		}
 	}
 	return meaning{}, false
+}
+
+// says reports whether text has one of the phrases of meaning.any.
+func says(text, phrases string) bool {
+	for phrase := range strings.SplitSeq(phrases, "|") {
+		first, second, _ := strings.Cut(phrase, "+")
+		if strings.Contains(text, first) && strings.Contains(text, second) {
+			return true
+		}
+	}
+	return false
 }
 
 // Is makes errors.Is find ErrInUse, ErrLoginDelay and ErrSessionLimit.
@@ -112,13 +99,7 @@ func (e *ReplyError) temporary() bool {
 // aboutMechanism reports whether the words are about the way of logging in
 // rather than about the credentials.
 func (e *ReplyError) aboutMechanism() bool {
-	text := strings.ToLower(e.Text)
-	for _, word := range []string{"mechanism", "authentication type", "auth type", "not supported", "unsupported", "unknown command", "unrecognized", "not implemented", "protocol error", "syntax"} {
-		if strings.Contains(text, word) {
-			return true
-		}
-	}
-	return false
+	return says(strings.ToLower(e.Text), "mechanism|authentication type|auth type|not supported|unsupported|unknown command|unrecognized|not implemented|protocol error|syntax")
 }
 
 // loginError classifies an -ERR that nothing else explains as a refusal of the

@@ -171,7 +171,7 @@ func (c *Client) Dele(ctx context.Context, nums []int) (done []int, err error) {
 				case isReply(err):
 					c.warn("%v", err)
 				default:
-					return err
+					return c.outOfStep(err, false)
 				}
 			}
 		}

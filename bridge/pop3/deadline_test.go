@@ -112,6 +112,22 @@ func TestContextEndsEveryStepAtOnce(t *testing.T) {
 	}
 }
 
+// TestCommandsDroppedByTheServer: of the commands in one packet it reads the
+// first only.
+func TestCommandsDroppedByTheServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := pop3test.New(t, "S: +OK\nC: CAPA\nS: +OK\nS: PIPELINING\nS: .\nC: RETR 1\nS: +OK\nS: one\nS: .\n@stall\n")
+		c, err := Dial(t.Context(), stallConfig(server, Plain))
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = c.Retr(t.Context(), []Request{{Num: 1}, {Num: 2}}, func(int, io.Reader) error { return nil }, func(int, error) {})
+		if !errors.Is(err, ErrPipelining) {
+			t.Error(err)
+		}
+	})
+}
+
 func TestSlowButSteadyIsNoTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, server := pop3test.Pipe(0)

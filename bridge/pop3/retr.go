@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strconv"
 
 	"github.com/popbridge/popbridge/internal/fault"
@@ -13,6 +14,16 @@ import (
 // ErrPipelining says that the answers to pipelined commands made no sense.
 // Connect again with Config.NoPipelining.
 var ErrPipelining = errors.New("the server announces PIPELINING but got it wrong")
+
+// outOfStep marks the error of a connection that ended because pipelined
+// commands and their answers don't fit together.
+func (c *Client) outOfStep(err error, silent bool) error {
+	if c.pipelining() && (silent || fault.Is(err, fault.Protocol)) {
+		c.dead = fmt.Errorf("%w: %w", ErrPipelining, err)
+		return c.dead
+	}
+	return err
+}
 
 // drainLimit is how much of an unwanted message is read in order to keep the
 // connection. Beyond it a new connection costs less.
@@ -66,11 +77,12 @@ type retrieval struct {
 	recv   func(int, io.Reader) error
 	failed func(int, error)
 
-	todo    []Request
-	sent    []Request // asked for and not answered, in order
-	bytes   int64     // of sent, by their listed sizes
-	stop    error     // why nothing more is asked for
-	discard bool      // what was asked for is not wanted any more
+	todo     []Request
+	sent     []Request // asked for and not answered, in order
+	bytes    int64     // of sent, by their listed sizes
+	answered int
+	stop     error // why nothing more is asked for
+	discard  bool  // what was asked for is not wanted any more
 }
 
 func (f *retrieval) run() error {
@@ -123,6 +135,9 @@ func (f *retrieval) next() error {
 	f.sent = f.sent[1:]
 	f.bytes -= req.Size
 	_, err := f.c.reply(retrLine(req.Num))
+	if err == nil || isReply(err) {
+		f.answered++
+	}
 	switch {
 	case err == nil:
 		return f.body(req.Num)
@@ -137,11 +152,10 @@ func (f *retrieval) next() error {
 		}
 		return nil
 	}
-	if f.window.Count > 1 && fault.Is(err, fault.Protocol) {
-		err = fmt.Errorf("%w: %w", ErrPipelining, err)
-		f.c.dead = err
-	}
-	return f.lost(req.Num, err)
+	// A server that drops what came along with the first command leaves us
+	// waiting for the second answer.
+	silent := f.answered == 1 && errors.Is(err, os.ErrDeadlineExceeded)
+	return f.lost(req.Num, f.c.outOfStep(err, silent))
 }
 
 // body hands one message to recv and reads on to its end.
