@@ -191,6 +191,8 @@ func TestMeanings(t *testing.T) {
 		is   error
 	}{
 		{"[IN-USE] Unable to lock maildrop", fault.Temporary, ErrInUse},
+		{"[IN-USE] Account is locked by another session", fault.Temporary, ErrInUse},
+		{"account already locked by another session", fault.Temporary, ErrInUse},
 		{"duplicate login!", fault.Temporary, ErrInUse},
 		{"maildrop already locked", fault.Temporary, ErrInUse},
 		{"mailbox in use by another POP3 session", fault.Temporary, ErrInUse},

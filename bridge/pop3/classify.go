@@ -40,26 +40,27 @@ type meaning struct {
 	is   error // one of the Err values
 }
 
-// meanings are tried in order, the first that fits counts. What says more than
-// a general code comes before it, as "not enabled for POP access" does with
-// SYS/PERM.
+// meanings are tried in order, the first that fits counts. Words come before a
+// code that says less, as "not enabled for POP access" before SYS/PERM; words
+// that would excuse a refusal come after AUTH.
 var meanings = []meaning{
-	{any: "not enabled+pop|pop+disabled", kind: fault.Config, text: "the provider has POP access switched off", hint: "switch POP on in the settings of the provider's web mail"},
-	{any: "plaintext authentication disallowed", kind: fault.Config, text: "the server takes passwords over TLS only", hint: `set tls = "implicit" or tls = "starttls"`},
-	{any: "account+ locked", kind: fault.Auth, text: "the provider has locked the account", hint: "sign in at the provider's web page"},
-	{any: "application-specific password|app password", kind: fault.Auth, text: "the provider wants an app password", hint: "make an app password in the provider's security settings and use it here"},
-	{any: "web browser", kind: fault.Auth, text: "the provider wants a login by web browser first", hint: "sign in at the provider's web page once, then try again"},
-
 	{code: "IN-USE", kind: fault.Temporary, text: ErrInUse.Error(), hint: hintWait, is: ErrInUse},
 	{code: "LOGIN-DELAY", kind: fault.Temporary, text: ErrLoginDelay.Error(), hint: hintDelay, is: ErrLoginDelay},
 	{code: "SYS/TEMP", kind: fault.Temporary, text: busy, hint: hintWait},
+
+	{any: "not enabled+pop|pop+disabled", kind: fault.Config, text: "the provider has POP access switched off", hint: "switch POP on in the settings of the provider's web mail"},
+	{any: "plaintext authentication disallowed", kind: fault.Config, text: "the server takes passwords over TLS only", hint: `set tls = "implicit" or tls = "starttls"`},
+	{any: "application-specific password|app password", kind: fault.Auth, text: "the provider wants an app password", hint: "make an app password in the provider's security settings and use it here"},
+	{any: "web browser", kind: fault.Auth, text: "the provider wants a login by web browser first", hint: "sign in at the provider's web page once, then try again"},
+
 	{code: "SYS/PERM", kind: fault.Config, text: "the server has a problem that does not go away by itself", hint: "ask the provider"},
 	{code: "AUTH", kind: fault.Auth, text: "user name or password refused", hint: hintAuth},
 	{code: "UTF8", kind: fault.Protocol, text: "the server gives this message to UTF-8 clients only"},
 
 	{any: "download exceed|session+limit|exceed+messages", kind: fault.Temporary, text: ErrSessionLimit.Error(), is: ErrSessionLimit},
-	{any: "duplicate login|in use|already+ locked| lock+maildrop| lock+mailbox", kind: fault.Temporary, text: ErrInUse.Error(), hint: hintWait, is: ErrInUse},
+	{any: "duplicate login|in use|another session|another pop|already+ locked| lock+maildrop| lock+mailbox", kind: fault.Temporary, text: ErrInUse.Error(), hint: hintWait, is: ErrInUse},
 	{any: "login+too frequent|minimum+interval", kind: fault.Temporary, text: ErrLoginDelay.Error(), hint: hintDelay, is: ErrLoginDelay},
+	{any: "account+ locked", kind: fault.Auth, text: "the provider has locked the account", hint: "sign in at the provider's web page"},
 	{any: "too many|try again|try later|temporar|unavailable|system error|internal error|timeout", kind: fault.Temporary, text: busy, hint: hintWait},
 }
 
