@@ -130,7 +130,7 @@ func (s *stream) look(p []byte, last bool) {
 	s.buf = s.f.fold(s.buf, p, last)
 	s.found = bytes.Contains(s.buf, s.m.needle)
 	// The needle may have begun in this piece.
-	if over := len(s.buf) - (len(s.m.needle) - 1); over > 0 {
+	if over := len(s.buf) - max(len(s.m.needle)-1, 0); over > 0 {
 		s.buf = s.buf[:copy(s.buf, s.buf[over:])]
 	}
 }

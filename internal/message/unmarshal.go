@@ -247,6 +247,7 @@ func (r *reader) check(p *Part) {
 	message := p.Type == "message" && p.Subtype == "rfc822"
 	switch {
 	case p.Type == "" || p.Subtype == "" || p.Encoding == "",
+		p.Disposition == "" && p.DispositionParams != nil,
 		message != (p.Envelope != nil),
 		message && len(p.Children) != 1,
 		p.Multipart() != (len(p.Children) > 0 && !message):
