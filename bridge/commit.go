@@ -12,10 +12,11 @@ import (
 	"github.com/popbridge/popbridge/internal/message"
 )
 
-// A batch is committed when it has one of these. A disk syncs a batch in
-// little more time than one message; what waits is not yet safe.
+// A batch is committed when it has one of these. Syncing many files and their
+// folders together costs a disk little more than a few; what waits is not safe
+// yet.
 const (
-	batchMessages = 64
+	batchMessages = 256
 	batchBytes    = 16 << 20
 	batchAge      = time.Second
 )

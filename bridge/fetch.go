@@ -7,19 +7,12 @@ import (
 	"sync"
 
 	"github.com/popbridge/popbridge/bridge/pop3"
-	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
 // suspectedLimit is the number of messages refused in a row, after others came,
 // that is taken for a limit of the session in words nobody knows.
 const suspectedLimit = 10
-
-// retryError ended a session that another one should follow soon: the
-// connection was lost, or the store did not take a batch.
-type retryError struct{ error }
-
-func (e *retryError) Unwrap() error { return e.error }
 
 // fetching is the state of one run of RETRs.
 type fetching struct {
@@ -89,7 +82,7 @@ func (f *fetching) receive(num int, r io.Reader) error {
 	}
 	if counted.n == 0 && w.Size > 0 {
 		message.Discard()
-		f.fail(num, fault.New(fault.Protocol, "the server sent nothing for this message", ""))
+		f.fail(num, errEmpty)
 		return nil
 	}
 	if err := f.committer.push(f.net, received{fetch: w, message: message}); err != nil {
@@ -103,8 +96,11 @@ func (f *fetching) receive(num int, r io.Reader) error {
 	return nil
 }
 
-// errBroken ends Retr when the committer has failed; its own error counts.
-var errBroken = errors.New("the store failed")
+var (
+	// errBroken ends Retr when the committer has failed; its own error counts.
+	errBroken = errors.New("the store failed")
+	errEmpty  = errors.New("the server sent nothing for this message")
+)
 
 // fail notes why a message did not come.
 func (f *fetching) fail(num int, err error) {
@@ -121,7 +117,7 @@ func (f *fetching) fail(num int, err error) {
 
 // isOfMessage reports whether err is about one message while the session goes on.
 func isOfMessage(err error) bool {
-	return errors.As(err, new(*pop3.ReplyError)) || errors.Is(err, pop3.ErrTooLarge) || fault.Is(err, fault.Protocol)
+	return errors.As(err, new(*pop3.ReplyError)) || errors.Is(err, pop3.ErrTooLarge) || errors.Is(err, errEmpty)
 }
 
 // recordRefusals turns the refusals so far into problems of their messages.

@@ -2,7 +2,6 @@ package bridge
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -12,23 +11,22 @@ import (
 // poll runs sessions until everything the server lists is here. Between them
 // it leaves the server the time it asks for.
 func (r *Runner) poll(ctx context.Context, m *meter) (Result, error) {
-	started := time.Now()
 	if err := r.load(ctx); err != nil {
 		return Result{}, err
 	}
-	var total Result
+	total := Result{OnServer: r.state.OnServer}
 	var err error
 	for idle := 0; ; {
-		s := &session{Runner: r, m: m}
-		var again bool
-		again, err = s.run(ctx)
+		s := &session{Runner: r, m: m, result: Result{OnServer: total.OnServer}}
+		var next follow
+		next, err = s.run(ctx)
 		total.add(s.result)
 		if s.result.Stored+s.result.Adopted+s.result.Deleted > 0 {
 			idle = 0
 		} else {
 			idle++
 		}
-		if !again || ctx.Err() != nil {
+		if next == enough || ctx.Err() != nil {
 			break
 		}
 		if err == nil && idle > 0 {
@@ -37,6 +35,9 @@ func (r *Runner) poll(ctx context.Context, m *meter) (Result, error) {
 		}
 		if idle > maxIdleRetries {
 			break
+		}
+		if next == atOnce {
+			continue
 		}
 		m.phase(PhaseWait)
 		if err = sleep(ctx, max(r.settle, r.Status().LoginDelay)); err != nil {
@@ -47,7 +48,6 @@ func (r *Runner) poll(ctx context.Context, m *meter) (Result, error) {
 	if saveErr := r.save(ctx, total, err); err == nil {
 		err = saveErr
 	}
-	r.report(total, err, time.Since(started))
 	return total, err
 }
 
@@ -80,14 +80,15 @@ func (r *Runner) load(ctx context.Context) error {
 
 // save remembers how the poll went.
 func (r *Runner) save(ctx context.Context, total Result, pollErr error) error {
+	halted := stopped(ctx, pollErr)
 	ctx, cancel := outlive(ctx, stopStore)
 	defer cancel()
-	r.state.LastError = ""
-	if pollErr != nil {
+	r.state.OnServer = total.OnServer
+	switch {
+	case pollErr == nil:
+		r.state.LastError, r.state.LastSuccess = "", r.now()
+	case !halted:
 		r.state.LastError = pollErr.Error()
-	} else {
-		r.state.LastSuccess = r.now()
-		r.state.OnServer = total.OnServer
 	}
 	if err := r.store.SetAccountState(ctx, r.account.Name, r.state); err != nil {
 		return err
@@ -100,26 +101,23 @@ func (r *Runner) save(ctx context.Context, total Result, pollErr error) error {
 	return nil
 }
 
-// report logs one line for a poll that changed something or did not go through.
-func (r *Runner) report(total Result, err error, took time.Duration) {
-	event := r.log.Debug()
-	text := "nothing new"
+// report logs one line for a poll that changed something or did not go through,
+// and for the first that goes through again.
+func (r *Runner) report(f *flight, took time.Duration, next time.Time) {
+	event, text := r.log.Debug(), "nothing new"
+	logged := ""
 	switch {
-	case errors.Is(err, context.Canceled):
-		text = "poll stopped"
-	case err != nil && err.Error() != r.lastLogged:
-		event, text = r.log.Warn(), "poll failed"
-	case err != nil:
-		text = "poll failed again"
-	case total.changed() || r.lastLogged != "":
+	case f.err != nil && f.err.Error() == r.lastLogged:
+		text, logged = "poll failed again", r.lastLogged
+	case f.err != nil:
+		event, text, logged = r.log.Warn(), "poll failed", f.err.Error()
+	case f.result.changed() || r.lastLogged != "":
 		event, text = r.log.Info(), "poll done"
 	}
-	r.lastLogged = ""
-	if err != nil {
-		r.lastLogged = err.Error()
-	}
-	event.Err(err).Int("stored", total.Stored).Int("adopted", total.Adopted).Int("deleted", total.Deleted).
-		Int("failed", total.Failed).Int64("size", total.Bytes).Int("sessions", total.Sessions).Dur("dur", took).Msg(text)
+	r.lastLogged = logged
+	event.Err(f.err).Int("stored", f.result.Stored).Int("adopted", f.result.Adopted).Int("deleted", f.result.Deleted).
+		Int("failed", f.result.Failed).Int64("size", f.result.Bytes).Int("sessions", f.result.Sessions).
+		Dur("dur", took).Time("next", next).Msg(text)
 }
 
 // shownProblems are the problems of messages, and what else does not work as

@@ -353,13 +353,17 @@ func TestNoUIDL(t *testing.T) {
 	g.want(g.poll(), 1, 0, 0, 10)
 	g.want(g.poll(), 0, 0, 0, 10)
 
+	g.pop.add("", testkit.Message(7)) // a second copy, later
+	g.want(g.poll(), 1, 0, 0, 11)
+	g.want(g.poll(), 0, 0, 0, 11)
+
 	// One day the server learns UIDL: all ids are adopted, and the policy holds.
 	g.pop.change(func() { g.pop.trouble = trouble{} })
 	for n, m := range g.pop.messages {
 		m.uidl = fmt.Sprint("id", n)
 	}
-	g.want(g.poll(), 0, 10, 10, 0)
-	want := []string{string(testkit.Message(3))}
+	g.want(g.poll(), 0, 11, 11, 0)
+	want := []string{string(testkit.Message(3)), string(testkit.Message(7))}
 	for n := range 11 {
 		want = append(want, string(testkit.Message(n)))
 	}

@@ -115,19 +115,27 @@ func (s *popServer) fetched(uidl string) int {
 
 func (s *popServer) config() pop3.Config {
 	return pop3.Config{Host: "pop.test", Security: pop3.Plain, Dialer: func(context.Context, string, string) (net.Conn, error) {
-		client, server := pop3test.Pipe(0)
 		s.mu.Lock()
-		defer s.mu.Unlock()
 		s.times = append(s.times, time.Now())
-		if s.down != nil {
-			return nil, s.down
+		down := s.down
+		s.mu.Unlock()
+		if down != nil {
+			return nil, down
 		}
-		s.active++
-		s.most = max(s.most, s.active)
-		s.conns[server] = struct{}{}
-		s.wg.Go(func() { s.serve(server) })
+		client, server := pop3test.Pipe(0)
+		s.accept(server)
 		return client, nil
 	}}
+}
+
+// accept serves a connection.
+func (s *popServer) accept(server net.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.active++
+	s.most = max(s.most, s.active)
+	s.conns[server] = struct{}{}
+	s.wg.Go(func() { s.serve(server) })
 }
 
 // popSession is one connection.

@@ -144,6 +144,24 @@ func mail(t testing.TB, store *mailstore.Store, folder string) []string {
 	return out
 }
 
+// dates returns the INTERNALDATE of each message of INBOX.
+func dates(t testing.TB, store *mailstore.Store) (out []time.Time) {
+	t.Helper()
+	mailbox, err := store.Mailbox(context.Background(), "INBOX")
+	if err != nil {
+		t.Fatal(err)
+	}
+	view, err := store.OpenView(context.Background(), mailbox.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer view.Close()
+	for _, s := range view.Snapshot().Received {
+		out = append(out, time.Unix(s, 0))
+	}
+	return out
+}
+
 // wantMail checks that INBOX has exactly the messages from up to before to, in
 // any order.
 func (g *rig) wantMail(from, to int) {

@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -139,17 +140,18 @@ func (r *Runner) rest(ctx context.Context) bool {
 		if pending {
 			return true
 		}
-		var due <-chan time.Time
-		if !paused {
-			timer := time.NewTimer(next.Sub(r.now()))
-			defer timer.Stop()
-			due = timer.C
+		wait := next.Sub(r.now())
+		if paused {
+			wait = math.MaxInt64
 		}
+		timer := time.NewTimer(wait)
 		select {
-		case <-due:
+		case <-timer.C:
 			return true
 		case <-r.wake: // look again: a flight waits, or the schedule changed
+			timer.Stop()
 		case <-ctx.Done():
+			timer.Stop()
 			return false
 		}
 	}
@@ -238,16 +240,17 @@ func (r *Runner) fly(ctx context.Context, f *flight) {
 	r.update(func(s *Status) { s.State, s.NextPoll = Polling, time.Time{} })
 	m := &meter{emit: f.emit}
 	m.p.Account = r.account.Name
+	started := time.Now()
 	f.result, f.err = r.poll(ctx, m)
-	r.land(ctx, f)
+	r.land(ctx, f, time.Since(started))
 	m.done(f.err)
 	close(f.done)
 	r.nudge() // Serve may be resting on the old schedule
 }
 
 // land turns the outcome of a poll into the new status and schedule.
-func (r *Runner) land(ctx context.Context, f *flight) {
-	stopped := f.err != nil && ctx.Err() != nil && errors.Is(f.err, ctx.Err())
+func (r *Runner) land(ctx context.Context, f *flight, took time.Duration) {
+	stopped := stopped(ctx, f.err)
 	paused := false
 	switch {
 	case f.err == nil:
@@ -263,6 +266,9 @@ func (r *Runner) land(ctx context.Context, f *flight) {
 	r.hurry = false
 	wait := nextPoll(every, r.Status().LoginDelay, r.failures, r.rand())
 	now := r.now()
+	if !stopped {
+		r.report(f, took, now.Add(wait))
+	}
 	r.update(func(s *Status) {
 		r.flight = nil
 		r.lastEnd = now
@@ -280,6 +286,11 @@ func (r *Runner) land(ctx context.Context, f *flight) {
 			s.State, s.NextPoll = Paused, time.Time{}
 		}
 	})
+}
+
+// stopped reports whether a poll ended only because its context did.
+func stopped(ctx context.Context, err error) bool {
+	return err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err())
 }
 
 // update changes the status and tells about it.

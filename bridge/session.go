@@ -46,10 +46,17 @@ type session struct {
 	result   Result
 }
 
-// run goes through one session. again says that another one should follow
-// soon: without err because the server gives only so much in one session, with
-// err because the connection was lost.
-func (s *session) run(ctx context.Context) (again bool, err error) {
+// follow says when another session should follow in the same poll.
+type follow uint8
+
+const (
+	enough follow = iota
+	atOnce        // there may be more
+	soon          // there is more: the server gives no more in one session, or, with an error, the session broke off
+)
+
+// run goes through one session.
+func (s *session) run(ctx context.Context) (next follow, err error) {
 	var cancelNet, cancelDisk context.CancelFunc
 	s.net, cancelNet = outlive(ctx, stopNet)
 	defer cancelNet()
@@ -58,18 +65,18 @@ func (s *session) run(ctx context.Context) (again bool, err error) {
 
 	s.result.Sessions = 1
 	if err := s.connect(ctx); err != nil {
-		return false, err
+		return enough, err
 	}
 	defer s.client.Close()
 	if err := s.list(ctx); err != nil {
-		return false, err
+		return enough, err
 	}
 	if err := s.plan(ctx); err != nil {
-		return false, err
+		return enough, err
 	}
-	again, err = s.work(ctx)
+	next, err = s.work(ctx)
 	s.result.OnServer = len(s.listing) - s.result.Deleted
-	return again, err
+	return next, err
 }
 
 // outlive returns a context that ends d after ctx.
@@ -116,7 +123,7 @@ func (s *session) list(ctx context.Context) error {
 	if err != nil {
 		count = 0 // if that ended the connection, LIST says so too
 	}
-	index := make(map[int]int, count&0xfffff)
+	index := make(map[int]int, min(count, 1<<16))
 	add := func(num int) *Listed {
 		i, known := index[num]
 		if !known {
@@ -176,26 +183,43 @@ func (s *session) plan(ctx context.Context) error {
 }
 
 // work fetches, deletes and takes leave.
-func (s *session) work(ctx context.Context) (again bool, err error) {
+func (s *session) work(ctx context.Context) (follow, error) {
 	limited, err := s.fetch(ctx)
 	if err != nil {
 		_ = s.client.Quit(s.net) // nothing was deleted that it could confirm
-		return errors.As(err, new(*retryError)), err
+		return afterError(err), err
 	}
 	marked, err := s.delete(ctx)
 	if err != nil {
-		return true, err
+		return afterError(err), err // without QUIT nothing is deleted
 	}
 	if err := s.quit(marked); err != nil {
-		return false, err
+		return enough, err
 	}
-	if !limited && s.result.Stored >= pageSize {
+	switch {
+	case limited:
+		return soon, ctx.Err()
+	case s.result.Stored >= pageSize:
 		// More may show. Where the next login has to wait that is left to the
 		// schedule, otherwise it is looked at once.
-		s.hurry = s.Status().LoginDelay > 0
-		return !s.hurry, ctx.Err()
+		if s.hurry = s.Status().LoginDelay > 0; !s.hurry {
+			return atOnce, ctx.Err()
+		}
 	}
-	return limited, ctx.Err()
+	return enough, ctx.Err()
+}
+
+// retryError ended a session that another one should follow: the connection
+// was lost, or the store did not take a batch.
+type retryError struct{ error }
+
+func (e *retryError) Unwrap() error { return e.error }
+
+func afterError(err error) follow {
+	if errors.As(err, new(*retryError)) {
+		return soon
+	}
+	return enough
 }
 
 // delete sends DELE for what is due: what the ledger says is stored, and what
@@ -227,7 +251,7 @@ func (s *session) delete(ctx context.Context) (marked []mailstore.LedgerEntry, e
 			marked = append(marked, entries[num])
 		}
 		if err != nil {
-			return marked, err
+			return marked, &retryError{err}
 		}
 	}
 	return marked, nil
