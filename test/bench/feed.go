@@ -74,7 +74,7 @@ func feedOnce(ctx context.Context, writer *client, port int) (time.Duration, err
 		return 0, err
 	}
 	var all []time.Duration
-	for round := range 41 {
+	for round := range 40 {
 		sign := "+-"[round%2 : round%2+1]
 		start := time.Now()
 		if _, err := writer.command(`STORE 1 `+sign+`FLAGS.SILENT (\Flagged)`, ""); err != nil {

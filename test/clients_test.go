@@ -1,0 +1,511 @@
+package test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+
+	"github.com/popbridge/popbridge/internal/testkit"
+	"github.com/popbridge/popbridge/test/rig"
+)
+
+// filled runs an agent that has fetched n messages.
+func filled(t *testing.T, n int) (*rig.Popbridge, [][]byte) {
+	t.Helper()
+	d := dovecot(t, nil)
+	messages := make([][]byte, n)
+	for i := range messages {
+		messages[i] = testkit.Message(i)
+	}
+	if err := d.Put("home", messages...); err != nil {
+		t.Fatal(err)
+	}
+	p := prepare(t, account(d, "home"))
+	start(t, p)
+	command(t, p, 0, "sync")
+	return p, messages
+}
+
+// program runs a mail client that is not expected to fail.
+func program(t *testing.T, dir, name string, args ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env = append(os.Environ(), "HOME="+dir)
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", name, err, tail(string(out)))
+	}
+	return string(out)
+}
+
+func write(t *testing.T, path, text string) string {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// maildir returns the message files of a Maildir, sorted by name.
+func maildir(t *testing.T, dir string) []string {
+	t.Helper()
+	var files []string
+	for _, sub := range []string{"new", "cur"} {
+		found, err := filepath.Glob(filepath.Join(dir, sub, "*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, found...)
+	}
+	slices.Sort(files)
+	return files
+}
+
+// crlfSum is the hash of a Maildir file with the line ends of the wire.
+func crlfSum(t *testing.T, file string) [32]byte {
+	t.Helper()
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw = bytes.ReplaceAll(raw, []byte("\r\n"), []byte("\n"))
+	return sum(bytes.ReplaceAll(raw, []byte("\n"), []byte("\r\n")))
+}
+
+var xTUID = regexp.MustCompile(`(?m)^X-TUID: .*\r\n`)
+
+// sum is the hash of a message without the line by which mbsync finds again
+// what it has just copied.
+func sum(raw []byte) [32]byte { return sha256.Sum256(xTUID.ReplaceAll(raw, nil)) }
+
+func sums(messages [][]byte) map[[32]byte]bool {
+	m := make(map[[32]byte]bool)
+	for _, raw := range messages {
+		m[sum(raw)] = true
+	}
+	return m
+}
+
+// setMaildirFlags gives a Maildir file other flags, as any Maildir client does.
+func setMaildirFlags(t *testing.T, file, flags string) {
+	t.Helper()
+	base, _, _ := strings.Cut(filepath.Base(file), ":2,")
+	to := filepath.Join(filepath.Dir(filepath.Dir(file)), "cur", base+":2,"+flags)
+	if err := os.Rename(file, to); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// flagsOf returns the flags of every message of a mailbox by content.
+func flagsOf(t *testing.T, p *rig.Popbridge, mailbox string) map[[32]byte][]imap.Flag {
+	t.Helper()
+	bodies := fetchAll(t, p, mailbox)
+	byUID := make(map[imap.UID][]imap.Flag)
+	for _, m := range state(t, p)[mailbox].messages {
+		byUID[m.uid] = m.flags
+	}
+	flags := make(map[[32]byte][]imap.Flag)
+	for _, m := range bodies {
+		flags[sum(m.body)] = byUID[m.uid]
+	}
+	return flags
+}
+
+func TestMbsyncCopiesOutAndBackInWithFlags(t *testing.T) {
+	rig.Need(t, "dovecot", "mbsync")
+	p, messages := filled(t, 300)
+	dir := t.TempDir()
+	rc := write(t, filepath.Join(dir, "mbsyncrc"), fmt.Sprintf(`
+IMAPAccount local
+Host 127.0.0.1
+Port %d
+User %s
+Pass %s
+SSLType None
+AuthMechs LOGIN
+
+IMAPStore far
+Account local
+
+MaildirStore near
+Path %s/mail/
+Inbox %s/mail/INBOX
+SubFolders Verbatim
+
+Channel out
+Far :far:
+Near :near:
+Patterns INBOX
+Create Near
+SyncState *
+
+Channel back
+Far :far:Copied
+Near :near:INBOX
+Create Far
+Sync Push
+SyncState %s/back-
+`, p.Port, localUser, devicePw, dir, dir, dir))
+	if err := os.Mkdir(filepath.Join(dir, "mail"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+
+	program(t, dir, "mbsync", "-c", rc, "out")
+	files := maildir(t, filepath.Join(dir, "mail", "INBOX"))
+	want := sums(messages)
+	if len(files) != len(messages) {
+		t.Fatalf("mbsync copied %d messages out, want %d", len(files), len(messages))
+	}
+	for _, f := range files {
+		if !want[crlfSum(t, f)] {
+			t.Errorf("%s is no message of ours", filepath.Base(f))
+		}
+	}
+
+	flagged, answered := crlfSum(t, files[3]), crlfSum(t, files[7])
+	setMaildirFlags(t, files[3], "FS")
+	setMaildirFlags(t, files[7], "RS")
+	program(t, dir, "mbsync", "-c", rc, "out")
+	program(t, dir, "mbsync", "-c", rc, "back")
+
+	for _, mailbox := range []string{"INBOX", "Copied"} {
+		got := flagsOf(t, p, mailbox)
+		if len(got) != len(messages) {
+			t.Fatalf("%s has %d messages, want %d", mailbox, len(got), len(messages))
+		}
+		for sum, flags := range got {
+			if !want[sum] {
+				t.Errorf("%s has a message that came back different", mailbox)
+			}
+			var expect []imap.Flag
+			switch sum {
+			case flagged:
+				expect = []imap.Flag{imap.FlagFlagged, imap.FlagSeen}
+			case answered:
+				expect = []imap.Flag{imap.FlagAnswered, imap.FlagSeen}
+			}
+			if !sameFlags(flags, expect) {
+				t.Errorf("%s: flags %v, want %v", mailbox, flags, expect)
+			}
+		}
+	}
+}
+
+func TestOfflineimapReadsFlagsMovesAndDeletes(t *testing.T) {
+	rig.Need(t, "dovecot", "offlineimap")
+	p, messages := filled(t, 60)
+	dir := t.TempDir()
+	rc := write(t, filepath.Join(dir, "offlineimaprc"), fmt.Sprintf(`
+[general]
+accounts = a
+metadata = %s/meta
+maxsyncaccounts = 1
+
+[Account a]
+localrepository = near
+remoterepository = far
+
+[Repository near]
+type = Maildir
+localfolders = %s/mail
+
+[Repository far]
+type = IMAP
+remotehost = 127.0.0.1
+remoteport = %d
+remoteuser = %s
+remotepass = %s
+ssl = no
+starttls = no
+auth_mechanisms = LOGIN
+maxconnections = 2
+`, dir, dir, p.Port, localUser, devicePw))
+	sync := func() { program(t, dir, "offlineimap", "-c", rc, "-o", "-u", "basic") }
+	sync()
+	inbox := filepath.Join(dir, "mail", "INBOX")
+	files := maildir(t, inbox)
+	if len(files) != len(messages) {
+		t.Fatalf("offlineimap read %d messages, want %d", len(files), len(messages))
+	}
+	want := sums(messages)
+	for _, f := range files {
+		if !want[crlfSum(t, f)] {
+			t.Errorf("%s is no message of ours", filepath.Base(f))
+		}
+	}
+
+	flagged, moved, deleted := crlfSum(t, files[1]), crlfSum(t, files[2]), crlfSum(t, files[3])
+	setMaildirFlags(t, files[1], "FS")
+	// A mail reader moves a message by giving it a new name elsewhere.
+	archive := filepath.Join(dir, "mail", "Archive", "cur", "1750000000.M1P1.test:2,S")
+	if err := os.Rename(files[2], archive); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(files[3]); err != nil {
+		t.Fatal(err)
+	}
+	sync()
+
+	in := flagsOf(t, p, "INBOX")
+	if len(in) != len(messages)-2 {
+		t.Errorf("INBOX has %d messages, want %d", len(in), len(messages)-2)
+	}
+	if _, there := in[moved]; there {
+		t.Error("the moved message is still in INBOX")
+	}
+	if _, there := in[deleted]; there {
+		t.Error("the deleted message is still in INBOX")
+	}
+	if !sameFlags(in[flagged], []imap.Flag{imap.FlagFlagged, imap.FlagSeen}) {
+		t.Errorf("flags %v, want flagged and seen", in[flagged])
+	}
+	if flags, there := flagsOf(t, p, "Archive")[moved]; !there || !slices.Contains(flags, imap.FlagSeen) {
+		t.Errorf("the moved message is not in Archive as seen: %v, %v", there, flags)
+	}
+}
+
+func TestNeomuttReadsFlagsMovesAndDeletes(t *testing.T) {
+	rig.Need(t, "dovecot", "neomutt", "tmux")
+	p, messages := filled(t, 20)
+	dir := t.TempDir()
+	rc := write(t, filepath.Join(dir, "neomuttrc"), fmt.Sprintf(`
+set imap_user = "%s"
+set imap_pass = "%s"
+set folder = "imap://127.0.0.1:%d/"
+set spoolfile = "imap://127.0.0.1:%d/INBOX"
+set ssl_starttls = no
+set ssl_force_tls = no
+set sort = mailbox-order
+set delete = yes
+set confirmappend = no
+set confirmcreate = no
+set move = no
+set mark_old = no
+set wait_key = no
+set quit = yes
+set pager_stop = yes
+set imap_idle = yes
+push "<first-entry><flag-message><first-entry><next-entry><save-message>=Archive<enter><first-entry><next-entry><next-entry><delete-message><first-entry><next-entry><next-entry><next-entry><display-message><exit><sync-mailbox><quit>"
+`, localUser, devicePw, p.Port, p.Port))
+	inTerminal(t, dir, "neomutt", "-n", "-F", rc)
+
+	nth := func(i int) [32]byte { return sum(messages[i]) }
+	in := flagsOf(t, p, "INBOX")
+	if len(in) != len(messages)-2 {
+		t.Errorf("INBOX has %d messages, want %d", len(in), len(messages)-2)
+	}
+	if !slices.Contains(in[nth(0)], imap.FlagFlagged) {
+		t.Errorf("first message: flags %v, want flagged", in[nth(0)])
+	}
+	if _, there := in[nth(1)]; there {
+		t.Error("the moved message is still in INBOX")
+	}
+	if _, there := flagsOf(t, p, "Archive")[nth(1)]; !there {
+		t.Error("the moved message is not in Archive")
+	}
+	if _, there := in[nth(2)]; there {
+		t.Error("the deleted message is still in INBOX")
+	}
+	if !slices.Contains(in[nth(3)], imap.FlagSeen) {
+		t.Errorf("fourth message: flags %v, want seen", in[nth(3)])
+	}
+}
+
+// inTerminal runs a program that wants a terminal in one of tmux's, and waits
+// until it ends. The server is this test's own.
+func inTerminal(t *testing.T, dir string, args ...string) {
+	t.Helper()
+	socket, ended := filepath.Join(dir, "tmux"), filepath.Join(dir, "ended")
+	tmux := func(more ...string) ([]byte, error) {
+		cmd := exec.Command("tmux", append([]string{"-S", socket}, more...)...)
+		cmd.Env = append(os.Environ(), "HOME="+dir, "TERM=xterm", "LANG=C.UTF-8")
+		cmd.Dir = dir
+		return cmd.CombinedOutput()
+	}
+	script := fmt.Sprintf("'%s'; echo $? >'%s.new'; mv '%s.new' '%s'", strings.Join(args, "' '"), ended, ended, ended)
+	if out, err := tmux("-f", "/dev/null", "new-session", "-d", "-x", "120", "-y", "40", script); err != nil {
+		t.Fatalf("tmux: %v: %s", err, out)
+	}
+	defer tmux("kill-server")
+	var code []byte
+	eventually(t, args[0]+" ends", func() (bool, error) {
+		var err error
+		if code, err = os.ReadFile(ended); err == nil {
+			return true, nil
+		}
+		screen, _ := tmux("capture-pane", "-p")
+		return false, fmt.Errorf("%w; the screen:\n%s", err, bytes.TrimSpace(screen))
+	})
+	if strings.TrimSpace(string(code)) != "0" {
+		t.Fatalf("%s: exit %s", args[0], code)
+	}
+}
+
+func TestCurlFetchesByUID(t *testing.T) {
+	rig.Need(t, "dovecot", "curl")
+	p, messages := filled(t, 5)
+	for i, m := range fetchAll(t, p, "INBOX") {
+		out := program(t, t.TempDir(), "curl", "--silent", "--show-error", "--user", localUser+":"+devicePw,
+			fmt.Sprintf("imap://%s/INBOX;UID=%d", rig.Addr(p.Port), m.uid))
+		// curl prints the section and adds nothing.
+		if out != string(messages[i]) {
+			t.Errorf("UID %d: %s", m.uid, firstDifference([]byte(out), messages[i]))
+		}
+	}
+}
+
+// mailboxState is what a client may rely on after a restart.
+type mailboxState struct {
+	validity uint32
+	next     imap.UID
+	attrs    string
+	messages []messageState
+}
+
+type messageState struct {
+	uid   imap.UID
+	flags []imap.Flag
+}
+
+// state reads every mailbox over IMAP.
+func state(t *testing.T, p *rig.Popbridge) map[string]mailboxState {
+	t.Helper()
+	c := login(t, p, nil)
+	list, err := c.List("", "*", &imap.ListOptions{ReturnSubscribed: true, ReturnSpecialUse: true}).Collect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := make(map[string]mailboxState)
+	for _, l := range list {
+		attrs := make([]string, 0, len(l.Attrs))
+		for _, a := range l.Attrs {
+			attrs = append(attrs, string(a))
+		}
+		slices.Sort(attrs)
+		data, err := c.Select(l.Mailbox, &imap.SelectOptions{ReadOnly: true}).Wait()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := mailboxState{validity: data.UIDValidity, next: data.UIDNext, attrs: strings.Join(attrs, " ")}
+		if data.NumMessages > 0 {
+			found, err := c.Fetch(imap.SeqSet{{Start: 1, Stop: 0}}, &imap.FetchOptions{UID: true, Flags: true}).Collect()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range found {
+				s.messages = append(s.messages, messageState{m.UID, plainFlags(m.Flags)})
+			}
+		}
+		all[l.Mailbox] = s
+	}
+	if err := c.Logout().Wait(); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// plainFlags drops \Recent, which belongs to a session, and sorts.
+func plainFlags(flags []imap.Flag) []imap.Flag {
+	kept := []imap.Flag{}
+	for _, f := range flags {
+		if !strings.EqualFold(string(f), `\Recent`) {
+			kept = append(kept, f)
+		}
+	}
+	slices.Sort(kept)
+	return kept
+}
+
+func sameFlags(a, b []imap.Flag) bool { return slices.Equal(plainFlags(a), plainFlags(b)) }
+
+func TestEverythingIsTheSameAfterARestart(t *testing.T) {
+	rig.Need(t, "dovecot")
+	for _, end := range []string{"SIGTERM", "SIGKILL"} {
+		t.Run(end, func(t *testing.T) {
+			p, _ := filled(t, 100)
+			makeHistory(t, p)
+			before := state(t, p)
+			if got := before["Projects/2026"]; len(got.messages) != 10 {
+				t.Fatalf("Projects/2026 has %d messages, want 10", len(got.messages))
+			}
+			for round := range 2 {
+				if end == "SIGKILL" {
+					if err := p.Kill(); err != nil {
+						t.Fatal(err)
+					}
+				} else {
+					stop(t, p)
+				}
+				start(t, p)
+				after := state(t, p)
+				if len(after) != len(before) {
+					t.Errorf("round %d: %d mailboxes, before %d", round, len(after), len(before))
+				}
+				for name, b := range before {
+					if a := after[name]; fmt.Sprint(a) != fmt.Sprint(b) {
+						t.Errorf("round %d: %s was %v\nand is %v", round, name, b, a)
+					}
+				}
+			}
+			command(t, p, 0, "sync")
+			if after := state(t, p); len(after["INBOX"].messages) != len(before["INBOX"].messages) {
+				t.Errorf("another sync changed INBOX from %d to %d messages", len(before["INBOX"].messages), len(after["INBOX"].messages))
+			}
+		})
+	}
+}
+
+// makeHistory leaves traces of every kind: flags, keywords, moves, copies,
+// expunges, appends, mailboxes, subscriptions.
+func makeHistory(t *testing.T, p *rig.Popbridge) {
+	t.Helper()
+	c := login(t, p, nil)
+	ok := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	store := func(from, to uint32, flags ...imap.Flag) {
+		t.Helper()
+		ok(c.Store(imap.SeqSet{{Start: from, Stop: to}}, &imap.StoreFlags{Op: imap.StoreFlagsAdd, Flags: flags}, nil).Close())
+	}
+	ok(c.Create("Projects/2026", nil).Wait())
+	ok(c.Create("Empty", nil).Wait())
+	ok(c.Create("Old name", nil).Wait())
+	ok(c.Rename("Old name", "Grüße 山", nil).Wait())
+	ok(c.Subscribe("Projects/2026").Wait())
+	ok(c.Unsubscribe("Junk").Wait())
+	selectMailbox(t, c, "INBOX")
+	store(1, 50, imap.FlagSeen)
+	store(3, 5, imap.FlagFlagged, "$Forwarded")
+	store(7, 7, "project-x", "NonJunk", imap.FlagAnswered)
+	store(90, 92, imap.FlagDeleted)
+	_, err := c.Copy(imap.SeqSet{{Start: 3, Stop: 7}}, "Projects/2026").Wait()
+	ok(err)
+	_, err = c.Move(imap.SeqSet{{Start: 20, Stop: 24}}, "Projects/2026").Wait()
+	ok(err)
+	ok(c.Expunge().Close())
+	draft := []byte("From: ann@example.com\r\nSubject: later\r\n\r\nnot yet\r\n")
+	app := c.Append("Drafts", int64(len(draft)), &imap.AppendOptions{Flags: []imap.Flag{imap.FlagDraft, imap.FlagSeen}, Time: time.Unix(1_750_000_000, 0)})
+	_, err = app.Write(draft)
+	ok(err)
+	ok(app.Close())
+	_, err = app.Wait()
+	ok(err)
+	ok(c.Logout().Wait())
+}
