@@ -32,7 +32,7 @@ func (r *rig) sql(query string, args ...any) {
 }
 
 func TestCheckFindsDamage(t *testing.T) {
-	hash := func(r *rig) Hash { return r.spooledHash(text(1)) }
+	hash := func(r *rig) Hash { return hashOf(text(1)) }
 	for _, c := range []struct {
 		name   string
 		damage func(r *rig)
@@ -71,9 +71,7 @@ func TestCheckFindsDamage(t *testing.T) {
 		{"no inbox", func(r *rig) { r.sql(`UPDATE mailbox SET name = 'outbox' WHERE name = 'INBOX'`) }, "missing-mailbox", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := &rig{t: t, clock: &clock{start}, dir: filepath.Join(t.TempDir(), "ann")}
-			r.open()
-			defer r.Close()
+			r := bare(t)
 			r.fill("INBOX", 3)
 			if got := r.codes(true); len(got) > 0 {
 				t.Fatalf("a sound store has %v", got)
@@ -90,8 +88,7 @@ func TestCheckFindsDamage(t *testing.T) {
 }
 
 func TestCheckFindsADamagedIndex(t *testing.T) {
-	r := &rig{t: t, clock: &clock{start}, dir: filepath.Join(t.TempDir(), "ann")}
-	r.open()
+	r := bare(t)
 	r.fill("INBOX", 300)
 	must(t, r.Close())
 	path := filepath.Join(r.dir, "index.db")
@@ -102,7 +99,6 @@ func TestCheckFindsADamagedIndex(t *testing.T) {
 	}
 	must(t, os.WriteFile(path, data, 0o600))
 	r.open()
-	defer r.Close()
 	if got := r.codes(false); !slices.Contains(got, "index-damaged") {
 		t.Errorf("found %v", got)
 	}
@@ -128,12 +124,6 @@ func TestCheckLeavesForeignFilesAlone(t *testing.T) {
 	for _, name := range []string{".DS_Store", "notes.eml", strings.Repeat("ab", 32) + ".eml", strings.Repeat("0", 64) + ".EML"} {
 		must(t, os.WriteFile(filepath.Join(r.dir, "mail", "00", name), nil, 0o600))
 	}
-}
-
-func (r *rig) spooledHash(text string) Hash {
-	sp := r.spool(text)
-	defer sp.Discard()
-	return sp.Hash()
 }
 
 func must(t testing.TB, err error) {

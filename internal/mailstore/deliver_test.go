@@ -176,7 +176,7 @@ func TestALedgerEntryOutlivesItsMessage(t *testing.T) {
 	}
 	entries, err := r.Ledger(t.Context(), "home")
 	must(t, err)
-	if len(entries) != 1 || entries[0].Hash != r.spooledHash(text(1)) || entries[0].Size != int64(len(text(1))) {
+	if len(entries) != 1 || entries[0].Hash != hashOf(text(1)) || entries[0].Size != int64(len(text(1))) {
 		t.Errorf("ledger %+v", entries)
 	}
 }
@@ -187,7 +187,7 @@ func TestLedger(t *testing.T) {
 	r.deliver(r.from("home", "B", 1), r.from("home", "", 2), r.from("home", long, 3), r.from("work", "A", 4))
 	first := start.Truncate(time.Second).Local()
 	entry := func(uidl string, n int) LedgerEntry {
-		return LedgerEntry{Origin: Origin{"home", uidl, 0}, Hash: r.spooledHash(text(n)), Size: int64(len(text(n))),
+		return LedgerEntry{Origin: Origin{"home", uidl, 0}, Hash: hashOf(text(n)), Size: int64(len(text(n))),
 			State: Stored, StoredAt: first, LastListedAt: first}
 	}
 	want := []LedgerEntry{entry("", 2), entry("B", 1), entry(long, 3)}
@@ -323,7 +323,7 @@ func TestOneFileHoweverOften(t *testing.T) {
 func TestADamagedFileIsReplaced(t *testing.T) {
 	r := newStore(t)
 	r.append("INBOX", 1)
-	must(t, os.Truncate(r.path(r.spooledHash(text(1))), 3))
+	must(t, os.Truncate(r.path(hashOf(text(1))), 3))
 	r.append("INBOX", 1)
 }
 
@@ -388,7 +388,7 @@ func TestSummariesAreRenewed(t *testing.T) {
 func TestAFileThatIsMissingSpoilsNothingElse(t *testing.T) {
 	r := newStore(t)
 	r.fill("INBOX", 2)
-	path := r.path(r.spooledHash(text(1)))
+	path := r.path(hashOf(text(1)))
 	must(t, os.Rename(path, path+".away"))
 	r.sql(`DELETE FROM summary`)
 	got, err := r.Contents(t.Context(), []ContentID{1, 2}, true)

@@ -3,10 +3,12 @@ package mailstore
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -33,6 +35,7 @@ type rig struct {
 
 func newStore(t testing.TB) *rig {
 	t.Helper()
+	parallel(t)
 	r := &rig{t: t, clock: &clock{start}, dir: filepath.Join(t.TempDir(), "users", "ann")}
 	r.open()
 	t.Cleanup(func() {
@@ -42,6 +45,13 @@ func newStore(t testing.TB) *rig {
 		}
 	})
 	return r
+}
+
+// parallel lets tests wait for the disk together.
+func parallel(t testing.TB) {
+	if t, ok := t.(*testing.T); ok {
+		t.Parallel()
+	}
 }
 
 func (r *rig) open() {
@@ -187,3 +197,7 @@ func (r *rig) want(mailbox, lines string) {
 		r.t.Errorf("%s holds\n%swant\n%s", mailbox, got, want)
 	}
 }
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+func hashOf(text string) Hash { return sha256.Sum256([]byte(text)) }

@@ -1,0 +1,95 @@
+package mailstore
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+)
+
+// TestAKillBetweenTwoSteps copies the store at each step of a delivery, an
+// expunge and a purge, as a kill would leave it, and opens the copy.
+func TestAKillBetweenTwoSteps(t *testing.T) {
+	r := newStore(t)
+	for n := 1; n <= 3; n++ {
+		r.append("INBOX", n)
+	}
+	type kill struct{ step, dir string }
+	var mu sync.Mutex
+	var kills []kill
+	committed := false
+	r.hook = func(step string) error {
+		mu.Lock()
+		defer mu.Unlock()
+		dir := filepath.Join(t.TempDir(), fmt.Sprint(len(kills)))
+		if err := os.CopyFS(dir, os.DirFS(r.dir)); err != nil {
+			t.Error(err)
+		}
+		kills = append(kills, kill{step, dir})
+		return nil
+	}
+	r.deliver(r.from("home", "A", 4), r.from("home", "B", 5), r.from("home", "C", 5))
+	r.flag([]UID{1, 2}, Set, `\Deleted`)
+	_, err := r.Expunge(t.Context(), r.id("INBOX"), nil)
+	must(t, err)
+	r.clock.t = start.Add(30 * time.Hour)
+	must(t, r.Purge(t.Context()))
+
+	seen := map[string]int{}
+	for _, k := range kills {
+		c := &rig{t: t, clock: r.clock, dir: k.dir}
+		c.open()
+		c.clean()
+		seen[k.step]++
+		entries, err := c.Ledger(t.Context(), "home")
+		must(t, err)
+		if st, err := c.AccountState(t.Context(), "home"); err != nil || int(st.Stored) != len(entries) {
+			t.Errorf("%s: %d stored, %d in the ledger", k.step, st.Stored, len(entries))
+		}
+		if k.step == "committed" {
+			committed = true
+		}
+		if want := map[bool]int{true: 3}[committed]; len(entries) != want {
+			t.Errorf("killed at %s: %d in the ledger, want %d", k.step, len(entries), want)
+		}
+		// What was not committed is fetched again, what was is not.
+		c.deliver(c.from("home", "A", 4), c.from("home", "B", 5), c.from("home", "C", 5))
+		if m := c.box("INBOX"); m.UIDNext != 7 || m.Messages < 4 {
+			t.Errorf("killed at %s: %+v", k.step, m)
+		}
+		c.clean()
+		must(t, c.Close())
+	}
+	for _, step := range []string{"journal", "sync", "rename", "syncdir", "commit", "committed", "unjournal", "purged"} {
+		if seen[step] == 0 {
+			t.Errorf("never at step %s: %v", step, seen)
+		}
+	}
+}
+
+func TestLeftoversAreSwept(t *testing.T) {
+	r := newStore(t)
+	r.append("INBOX", 1)
+	tmp := func(name, text string) {
+		must(t, os.WriteFile(filepath.Join(r.dir, "tmp", name), []byte(text), 0o600))
+	}
+	must(t, os.WriteFile(r.path(Hash{7}), []byte("of a batch that was killed"), 0o600))
+	tmp("spool-1", "half a mess")
+	tmp("batch-1", Hash{7}.String()+"\n"+hashOf(text(1)).String()+"\n")
+	tmp("batch-2", "torn\n../../../etc/passwd\n"+Hash{8}.String()+"\n"+Hash{9}.String()[:20])
+
+	other, err := Open(t.Context(), r.dir, Options{NoSweep: true})
+	must(t, err)
+	if left, err := os.ReadDir(filepath.Join(r.dir, "tmp")); err != nil || len(left) != 3 {
+		t.Errorf("swept under the feet of another program: %v, %v", left, err)
+	}
+	problems, err := other.Check(t.Context(), CheckOptions{})
+	if err != nil || len(problems) > 0 {
+		t.Errorf("work under way is taken for damage: %v, %v", problems, err)
+	}
+	must(t, other.Close())
+	r.reopen()
+	r.want("INBOX", "1  number 1")
+}

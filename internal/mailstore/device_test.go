@@ -1,0 +1,145 @@
+package mailstore
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/popbridge/popbridge/internal/fault"
+)
+
+func TestDevices(t *testing.T) {
+	r := newStore(t)
+	ctx := t.Context()
+	must(t, r.AddDevice(ctx, "phone", "swordfish", true))
+	must(t, r.AddDevice(ctx, "laptop", "correct horse", false))
+	wantKind(t, r.AddDevice(ctx, "phone", "other", false), fault.Conflict)
+	wantKind(t, r.AddDevice(ctx, "tablet", "swordfish", false), fault.Conflict)
+	wantKind(t, r.AddDevice(ctx, "", "x", false), fault.Config)
+	wantKind(t, r.AddDevice(ctx, "tablet", "", false), fault.Config)
+	for range 2 {
+		for range 2 { // hashed, then remembered
+			d, err := r.Authenticate(ctx, "swordfish")
+			must(t, err)
+			if d.Name != "phone" || !d.ReadOnly || !d.CreatedAt.Equal(start) {
+				t.Errorf("device %+v", d)
+			}
+			if d, err = r.Authenticate(ctx, "correct horse"); err != nil || d.Name != "laptop" || d.ReadOnly {
+				t.Errorf("device %+v, %v", d, err)
+			}
+			for _, wrong := range []string{"", "Swordfish", "swordfish ", "phone", strings.Repeat("x", 5000)} {
+				_, err = r.Authenticate(ctx, wrong)
+				wantKind(t, err, fault.Auth)
+			}
+		}
+		r.reopen()
+	}
+	all, err := r.Devices(ctx)
+	must(t, err)
+	if len(all) != 2 || all[0].Name != "laptop" || all[1].Name != "phone" {
+		t.Errorf("devices %+v", all)
+	}
+	must(t, r.RevokeDevice(ctx, "phone"))
+	_, err = r.Authenticate(ctx, "swordfish")
+	wantKind(t, err, fault.Auth)
+	wantKind(t, r.RevokeDevice(ctx, "phone"), fault.NotFound)
+	must(t, r.AddDevice(ctx, "tablet", "swordfish", false))
+	if d, err := r.Authenticate(ctx, "swordfish"); err != nil || d.Name != "tablet" {
+		t.Errorf("device %+v, %v", d, err)
+	}
+}
+
+func TestPasswordsAreNotStored(t *testing.T) {
+	r := newStore(t)
+	must(t, r.AddDevice(t.Context(), "a", "one", false))
+	must(t, r.AddDevice(t.Context(), "b", "two", false))
+	rows, err := r.devices(t.Context())
+	must(t, err)
+	for _, d := range rows {
+		if !strings.HasPrefix(d.hash, "$argon2id$v=19$m=19456,t=2,p=1$") || strings.Contains(d.hash, "one") {
+			t.Errorf("stored as %s", d.hash)
+		}
+	}
+	p, err := parseParams(rows[0].hash)
+	must(t, err)
+	if q, err := parseParams(rows[1].hash); err != nil || p != q || len(p.salt) != 16 {
+		t.Errorf("parameters %+v and %+v", p, q)
+	}
+}
+
+func TestADeviceRevokedElsewhereIsGone(t *testing.T) {
+	r := newStore(t)
+	must(t, r.AddDevice(t.Context(), "phone", "swordfish", false))
+	_, err := r.Authenticate(t.Context(), "swordfish")
+	must(t, err)
+	other, err := Open(t.Context(), r.dir, Options{NoSweep: true})
+	must(t, err)
+	must(t, other.RevokeDevice(t.Context(), "phone"))
+	_, err = r.Authenticate(t.Context(), "swordfish")
+	wantKind(t, err, fault.Auth)
+	must(t, other.AddDevice(t.Context(), "tv", "swordfish", true))
+	must(t, other.Close())
+	if d, err := r.Authenticate(t.Context(), "swordfish"); err != nil || d.Name != "tv" || !d.ReadOnly {
+		t.Errorf("device %+v, %v", d, err)
+	}
+}
+
+func TestLastUseIsKeptToTheHour(t *testing.T) {
+	r := newStore(t)
+	must(t, r.AddDevice(t.Context(), "phone", "swordfish", false))
+	used := func() time.Time {
+		all, err := r.Devices(t.Context())
+		must(t, err)
+		return all[0].LastUsedAt
+	}
+	if !used().IsZero() {
+		t.Error("used before it was")
+	}
+	for _, c := range []struct{ at, want time.Duration }{{0, 0}, {59 * time.Minute, 0}, {61 * time.Minute, 61 * time.Minute}} {
+		r.clock.t = start.Add(c.at)
+		if _, err := r.Authenticate(t.Context(), "swordfish"); err != nil || !used().Equal(start.Add(c.want)) {
+			t.Errorf("after %v: used %v, %v", c.at, used(), err)
+		}
+	}
+}
+
+func TestManyLoginsHashOnce(t *testing.T) {
+	r := newStore(t)
+	must(t, r.AddDevice(t.Context(), "phone", "swordfish", false))
+	var g errgroup.Group
+	for range 20 {
+		g.Go(func() error {
+			_, err := r.Authenticate(t.Context(), "swordfish")
+			return err
+		})
+	}
+	must(t, g.Wait())
+	for range hashers { // nobody left a slot behind
+		r.logins.slots <- struct{}{}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := r.Authenticate(ctx, "never seen")
+	if err == nil || fault.Is(err, fault.Auth) {
+		t.Errorf("a login that was given up says %v", err)
+	}
+}
+
+func FuzzPasswordHash(f *testing.F) {
+	f.Add(argonParams{8, 1, 1, "salt"}.hash("x"))
+	f.Add("$argon2id$v=19$m=19456,t=2,p=1$$")
+	f.Add("$argon2id$v=19$m=-1,t=0,p=999$AAAA$")
+	f.Fuzz(func(t *testing.T, encoded string) {
+		p, err := parseParams(encoded)
+		if err != nil || p.memory > 64 || p.time > 2 {
+			return
+		}
+		again, err := parseParams(p.hash("x"))
+		if err != nil || again != p {
+			t.Errorf("%+v came back as %+v, %v", p, again, err)
+		}
+	})
+}
