@@ -59,22 +59,22 @@ func TestEveryMessageByteForByte(t *testing.T) {
 		{"STLS", "starttls", "forever", func(d *rig.Dovecot) int { return d.POP3 }},
 		{"TLS, then deleted", "implicit", "never", func(d *rig.Dovecot) int { return d.POP3S }},
 	}
-	rig.Need(t, "dovecot")
+	ca := testkit.CA(t)
+	d := dovecot(t, ca)
 	messages := mailboxful(t)
+	if err := d.Put("home", messages...); err != nil {
+		t.Fatal(err)
+	}
+	want, err := rig.Retrieve(rig.Addr(d.POP3), "home")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(want) != len(messages) {
+		t.Fatalf("the server has %d messages, want %d", len(want), len(messages))
+	}
+	// One after the other on the same mailbox; the last one empties it.
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			ca := testkit.CA(t)
-			d := dovecot(t, ca)
-			if err := d.Put("home", messages...); err != nil {
-				t.Fatal(err)
-			}
-			want, err := rig.Retrieve(rig.Addr(d.POP3), "home")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if len(want) != len(messages) {
-				t.Fatalf("the server has %d messages, want %d", len(want), len(messages))
-			}
 			a := account(d, "home")
 			a.TLS, a.Port, a.KeepOnServer = tt.tls, tt.port(d), tt.keep
 			if tt.tls != "none" {
