@@ -192,10 +192,11 @@ func (r *rig) codes() string {
 // eventually waits for what another goroutine is about to do.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !holds(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !holds(); {
 		if time.Now().After(deadline) {
 			t.Fatalf("did not happen within %v: %s", patience, what)
 		}
+		sleep(t.Context(), 5*time.Millisecond)
 	}
 }
 

@@ -68,7 +68,7 @@ func TestSuperviseForgetsOldFailures(t *testing.T) {
 				pauses = append(pauses, time.Since(ended))
 			}
 			if runs++; runs == 8 {
-				time.Sleep(stableRuntime + time.Second)
+				sleep(ctx, stableRuntime+time.Second)
 			}
 			if runs == 10 {
 				cancel()

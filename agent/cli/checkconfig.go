@@ -1,0 +1,96 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/secret"
+)
+
+func (a *app) newCheckConfigCommand() *cobra.Command {
+	return a.addJSON(&cobra.Command{
+		Use:   "check-config",
+		Short: "Show everything that is wrong with the config file",
+		Args:  cobra.NoArgs,
+		RunE:  func(c *cobra.Command, _ []string) error { return a.checkConfig(c.Context()) },
+	})
+}
+
+// finding is a problem of the config as --json shows it.
+type finding struct {
+	Line int    `json:"line"`
+	Key  string `json:"key"`
+	Text string `json:"text"`
+	Hint string `json:"hint"`
+}
+
+func findings(problems []config.Problem) []finding {
+	list := []finding{}
+	for _, p := range problems {
+		list = append(list, finding(p))
+	}
+	return list
+}
+
+func (a *app) checkConfig(ctx context.Context) error {
+	cfg, err := a.loadConfig()
+	var warnings []config.Problem
+	if err == nil {
+		warnings = append(cfg.Warnings(), passwordWarnings(ctx, cfg)...)
+	}
+	if a.json {
+		var wrong []config.Problem
+		if problems, ok := errors.AsType[*config.Errors](err); ok {
+			wrong = problems.Problems
+		}
+		return errors.Join(a.printJSON(map[string]any{
+			"file": a.configPath, "errors": findings(wrong), "warnings": findings(warnings)}), err)
+	}
+	if err != nil {
+		return err
+	}
+	for _, p := range warnings {
+		a.complain("warning", place(a.configPath, p))
+		a.complain("hint", p.Hint)
+	}
+	a.printf("%s is good: %s, %s\n", a.configPath, count(len(cfg.Accounts), "account"), userList(cfg))
+	return nil
+}
+
+// passwordWarnings tells which password files cannot be read now. Commands and
+// the keychain are not asked: they may want an answer from a person.
+func passwordWarnings(ctx context.Context, cfg *config.Config) []config.Problem {
+	var list []config.Problem
+	for i, acc := range cfg.Accounts {
+		if acc.Password.File == "" {
+			continue
+		}
+		if _, err := (secret.Source{File: acc.Password.File}).Read(ctx); err != nil {
+			list = append(list, config.Problem{Key: fmt.Sprintf("account[%d].password_file", i+1),
+				Text: err.Error(), Hint: fault.Hint(err)})
+		}
+	}
+	return list
+}
+
+func userList(cfg *config.Config) string {
+	users := cfg.Users()
+	if len(users) == 1 {
+		return "user " + users[0]
+	}
+	return "users " + strings.Join(users, ", ")
+}
+
+// count writes a number with its noun.
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

@@ -1,0 +1,172 @@
+// Package cli is the command line: one file per verb, each a constructor
+// (newXCommand) and a plain method that does the work.
+//
+// Names, flags and exit codes are fixed; scripts rely on them. What a verb
+// prints for a person goes to stdout; errors are `error: ...` and, where there
+// is something to do, `hint: ...` on stderr. Both, and the exit code, are
+// decided in exit.go and nowhere else.
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"regexp"
+	"syscall"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+
+	"github.com/popbridge/popbridge/agent"
+	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/logging"
+)
+
+// Main runs the program with these arguments (without its name) and returns
+// the exit code. Ctrl-C and SIGTERM end what runs in order; a second one, a
+// moment later, ends the process at once.
+func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	ctx, restore := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer restore()
+	context.AfterFunc(ctx, func() { time.AfterFunc(signalTwice, restore) })
+
+	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
+	root := a.newRootCommand()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err != nil && !a.started {
+		err = usage(root, args, err)
+	}
+	return a.exit(err)
+}
+
+// signalTwice is how long the first signal may come again without meaning
+// more: a terminal, a shell and timeout(1) send it to the whole group.
+const signalTwice = 500 * time.Millisecond
+
+// app is what the verbs share.
+type app struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+
+	started    bool // the arguments were good and a verb began
+	configPath string
+	json       bool
+}
+
+func (a *app) newRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "popbridge",
+		Short: "Keep POP3 mail on this machine and show it to every mail client by IMAP",
+		Long: "popbridge polls POP3 accounts, keeps every message on local disk and shows\n" +
+			"the result through an IMAP server on this machine, so that all mail clients\n" +
+			"see one mailbox. Try it with: popbridge demo",
+		SilenceErrors: true, SilenceUsage: true, DisableSuggestions: true, SuggestionsMinimumDistance: 2,
+		PersistentPreRun: func(*cobra.Command, []string) { a.started = true },
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	root.PersistentFlags().StringVar(&a.configPath, "config", config.DefaultPath(), "the config `FILE`")
+	root.AddCommand(
+		a.newDemoCommand(), a.newRunCommand(), a.newCheckConfigCommand(), a.newSyncCommand(),
+		a.newStatusCommand(), a.newDeviceCommand(), a.newCheckCommand(), a.newVersionCommand())
+	root.AddCommand(a.newServiceCommands()...)
+	return root
+}
+
+// addJSON gives a verb the flag for machines.
+func (a *app) addJSON(c *cobra.Command) *cobra.Command {
+	c.Flags().BoolVar(&a.json, "json", false, "print JSON for programs")
+	return c
+}
+
+func (a *app) loadConfig() (*config.Config, error) { return config.Load(a.configPath) }
+
+// operations returns what answers for the data folder, and what ends it: the
+// running agent, or the folder itself, opened for this command.
+func (a *app) operations(ctx context.Context) (control.Operations, func() error, error) {
+	cfg, configErr := a.loadConfig()
+	dataDir := ""
+	if configErr == nil {
+		dataDir = cfg.DataDir
+	} else {
+		dataDir = probableDataDir(a.configPath)
+	}
+	client, err := control.Connect(ctx, dataDir)
+	switch {
+	case err == nil:
+		return client, client.Close, nil // it may run on with an older config that is good
+	case configErr != nil:
+		return nil, nil, configErr
+	case !errors.Is(err, control.ErrNoAgent):
+		return nil, nil, err
+	}
+	own, err := agent.Open(ctx, cfg, agent.Options{Log: a.commandLog(cfg)})
+	if fault.Is(err, fault.Conflict) {
+		// An agent may have started since we looked.
+		if client, again := control.Connect(ctx, cfg.DataDir); again == nil {
+			return client, client.Close, nil
+		}
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return own, own.Close, nil
+}
+
+var dataDirLine = regexp.MustCompile(`(?m)^[ \t]*data_dir[ \t]*=.*$`)
+
+// probableDataDir is the data folder that a config file with errors names, as
+// far as it can be seen.
+func probableDataDir(path string) string {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return config.DefaultDataDir()
+	}
+	top, _, _ := bytes.Cut(text, []byte("\n[")) // before the first table
+	const rest = "\nversion = 1\n[[account]]\nname = \"x\"\nhost = \"localhost\"\nusername = \"x\"\n"
+	cfg, err := config.Parse(path, append(dataDirLine.Find(top), rest...))
+	if err != nil {
+		return config.DefaultDataDir()
+	}
+	return cfg.DataDir
+}
+
+// commandLog is silent unless the config asks for details: what a command has
+// to say, it prints.
+func (a *app) commandLog(cfg *config.Config) zerolog.Logger {
+	if cfg.Log.Level == "debug" || cfg.Log.Level == "trace" {
+		return logging.New(a.stderr, cfg.Log.Level, cfg.Log.Format)
+	}
+	return zerolog.Nop()
+}
+
+// with runs work with operations and ends them.
+func (a *app) with(ctx context.Context, work func(control.Operations) error) error {
+	ops, end, err := a.operations(ctx)
+	if err != nil {
+		return err
+	}
+	return errors.Join(work(ops), end())
+}
+
+// printf writes for a person. What cannot be written is lost: there is nobody
+// to tell.
+func (a *app) printf(format string, args ...any) { _, _ = fmt.Fprintf(a.stdout, format, args...) }
+
+// printJSON writes for a program.
+func (a *app) printJSON(v any) error {
+	enc := json.NewEncoder(a.stdout)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}

@@ -1,0 +1,191 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/vbauerster/mpb/v8"
+
+	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/agent/health"
+	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/internal/fault"
+)
+
+func TestExitCodesAndMessages(t *testing.T) {
+	auth := fault.New(fault.Auth, "home: password refused", "check it")
+	tests := []struct {
+		name string
+		err  error
+		code int
+		want string
+	}{
+		{"success", nil, 0, ""},
+		{"failure", errors.New("it broke"), 1, "error: it broke\n"},
+		{"failure with a hint", fmt.Errorf("sync: %w", auth), 1, "error: sync: home: password refused\nhint: check it\n"},
+		{"usage", fault.New(fault.Config, "unknown flag", "see --help"), 2, "error: unknown flag\nhint: see --help\n"},
+		{"config", &config.Errors{File: "c.toml", Problems: []config.Problem{
+			{Line: 3, Key: "imap.tls", Text: "is wrong", Hint: "mend it"}, {Text: "is empty"}}}, 2,
+			"error: c.toml:3: imap.tls: is wrong\nhint: mend it\nerror: c.toml: is empty\n"},
+		{"all failed", &failures{errs: []error{auth, errors.New("work: gone")}}, 1,
+			"error: home: password refused\nhint: check it\nerror: work: gone\n"},
+		{"some failed", &failures{errs: []error{auth}, part: true}, 3, "error: home: password refused\nhint: check it\n"},
+		{"a kind inside decides nothing", &failures{errs: []error{fault.New(fault.Config, "home: no host", "")}}, 1, "error: home: no host\n"},
+		{"Ctrl-C", fmt.Errorf("poll: %w", context.Canceled), 1, "error: interrupted\n"},
+		{"several lines", errors.New("one\ntwo"), 1, "error: one\n  two\n"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var stderr bytes.Buffer
+			a := &app{stderr: &stderr}
+			if code := a.exit(tt.err); code != tt.code {
+				t.Errorf("exit code %d, want %d", code, tt.code)
+			}
+			if diff := cmp.Diff(tt.want, stderr.String()); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestStatusForAPerson(t *testing.T) {
+	now := time.Date(2026, 1, 2, 15, 0, 0, 0, time.UTC)
+	before, after := now.Add(-2*time.Minute), now.Add(3*time.Minute+30*time.Second)
+	s := control.Status{Running: true, PID: 123, DataDir: "/data", Listen: []string{"127.0.0.1:1143"}, Clients: 2,
+		Accounts: []control.Account{
+			{Name: "home", State: "idle", LastSuccess: &before, NextPoll: &after, Stored: 5012, OnServer: 12},
+			{Name: "work", State: "backoff", LastError: "password refused", Problems: []string{"message 3: try later"}},
+		},
+		Health: []health.Condition{{Code: "account-auth", Severity: health.Error, Text: "account work: password refused", Hint: "check it"}},
+	}
+	want := `agent  running as process 123
+imap   127.0.0.1:1143, 2 clients connected
+data   /data
+
+ACCOUNT  STATE    STORED  ON SERVER  LAST SUCCESS  NEXT POLL  LAST ERROR
+home     idle     5012    12         2 min ago     in 3 min   -
+work     backoff  0       0          never         -          password refused
+work: a message waits: message 3: try later
+
+HEALTH
+error  account-auth  account work: password refused
+  hint: check it
+`
+	var out bytes.Buffer
+	if err := printStatus(&out, s, now); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestWhen(t *testing.T) {
+	now := time.Date(2026, 1, 2, 15, 0, 0, 0, time.UTC)
+	tests := []struct {
+		after time.Duration
+		want  string
+	}{
+		{0, "now"}, {-900 * time.Millisecond, "now"}, {-5 * time.Second, "5 s ago"}, {-90 * time.Minute, "1 h ago"},
+		{-72 * time.Hour, "3 days ago"}, {30 * time.Second, "in 30 s"}, {5 * time.Minute, "in 5 min"},
+	}
+	for _, tt := range tests {
+		at := now.Add(tt.after)
+		if got := when(&at, now, "never"); got != tt.want {
+			t.Errorf("%v: %q, want %q", tt.after, got, tt.want)
+		}
+	}
+	if got := when(nil, now, "never"); got != "never" {
+		t.Errorf("no time: %q", got)
+	}
+}
+
+func TestReadPassword(t *testing.T) {
+	tests := []struct {
+		in, want string
+		ok       bool
+	}{
+		{"secret\n", "secret", true}, {"secret\r\n", "secret", true}, {"secret", "secret", true},
+		{" with spaces \n", " with spaces ", true}, {"pä€\n", "pä€", true}, {strings.Repeat("x", 1000) + "\r\n", strings.Repeat("x", 1000), true},
+		{"", "", false}, {"\n", "", false}, {"two\nlines\n", "", false}, {"a\x00b", "", false}, {strings.Repeat("x", 1001), "", false},
+	}
+	for _, tt := range tests {
+		got, err := readPassword(strings.NewReader(tt.in))
+		if got != tt.want || (err == nil) != tt.ok {
+			t.Errorf("readPassword(%.20q) = %q, %v", tt.in, got, err)
+		}
+		if err != nil && (!fault.Is(err, fault.Config) || fault.Hint(err) == "") {
+			t.Errorf("readPassword(%.20q): %v is no usage error with a hint", tt.in, err)
+		}
+	}
+}
+
+func TestNewPasswordsCanBeTyped(t *testing.T) {
+	form := regexp.MustCompile(`^[a-z2-7]{4}(-[a-z2-7]{4}){4}$`)
+	seen := map[string]bool{}
+	for range 100 {
+		p := newPassword()
+		if !form.MatchString(p) || seen[p] {
+			t.Fatalf("%q", p)
+		}
+		seen[p] = true
+	}
+}
+
+func TestBarsShowMessagesBytesAndPhases(t *testing.T) {
+	var out bytes.Buffer
+	b := &bars{byName: map[string]*bar{}, container: mpb.New(mpb.WithOutput(&out), mpb.WithAutoRefresh(), mpb.WithWidth(40))}
+	b.show(control.Progress{Account: "home", Phase: "connecting"})
+	b.show(control.Progress{Account: "home", Phase: "fetching", Messages: 3, Total: 10, Bytes: 3000, AllBytes: 10_000})
+	b.show(control.Progress{Account: "work", Phase: "connecting"})
+	b.show(control.Progress{Account: "home", Phase: "done", Messages: 10, Total: 10, Bytes: 10_000, AllBytes: 10_000, Done: true})
+	b.end()
+	for _, want := range []string{"home", "10/10", "10.0 KB / 10.0 KB", "work", "connecting"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is not on the screen:\n%s", want, out.String())
+		}
+	}
+}
+
+func TestNoBarsOutsideOfATerminal(t *testing.T) {
+	var out bytes.Buffer
+	a := &app{stderr: &out}
+	b := a.newBars(t.Context())
+	b.show(control.Progress{Account: "home", Total: 10})
+	b.end()
+	if out.Len() > 0 {
+		t.Errorf("got %q", out.String())
+	}
+}
+
+func TestProbableDataDir(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "config.toml")
+	tests := []struct{ text, want string }{
+		{"data_dir = \"mail\"\n[imap]\ntls = 3\n", filepath.Join(dir, "mail")},
+		{"# data_dir = \"no\"\n  data_dir='mail' # here\nnonsense\n", filepath.Join(dir, "mail")},
+		{"version = 1\n[imap]\ndata_dir = \"not here\"\n", config.DefaultDataDir()},
+		{"data_dir = 3\n", config.DefaultDataDir()},
+		{"", config.DefaultDataDir()},
+	}
+	for _, tt := range tests {
+		if err := os.WriteFile(path, []byte(tt.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := probableDataDir(path); got != tt.want {
+			t.Errorf("%q: got %s, want %s", tt.text, got, tt.want)
+		}
+	}
+	if got := probableDataDir(filepath.Join(dir, "missing")); got != config.DefaultDataDir() {
+		t.Errorf("without a file: %s", got)
+	}
+}

@@ -1,0 +1,173 @@
+package cli
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/internal/fault"
+)
+
+func (a *app) newDeviceCommand() *cobra.Command {
+	device := &cobra.Command{
+		Use:   "device",
+		Short: "Manage the logins of mail clients",
+		Long: "Every mail client logs in with the user of its accounts and a password of its\n" +
+			"own, which can be revoked without touching the others.",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("unknown command %q for \"popbridge device\"", args[0])
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	device.AddCommand(a.newDeviceAddCommand(), a.newDeviceListCommand(), a.newDeviceRevokeCommand())
+	return device
+}
+
+func (a *app) newDeviceAddCommand() *cobra.Command {
+	var d control.AddDevice
+	var fromStdin bool
+	c := a.addJSON(&cobra.Command{
+		Use:   "add NAME",
+		Short: "Let a mail client log in; prints its password once",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			d.Name = args[0]
+			return a.deviceAdd(c.Context(), d, fromStdin)
+		},
+	})
+	c.Flags().StringVar(&d.User, "user", "", "the `USER` whose mail it sees; may be left out when there is one only")
+	c.Flags().BoolVar(&d.ReadOnly, "read-only", false, "let it read and change nothing")
+	c.Flags().BoolVar(&fromStdin, "password-stdin", false, "take the password from standard input instead of making one")
+	return c
+}
+
+func (a *app) newDeviceListCommand() *cobra.Command {
+	return a.addJSON(&cobra.Command{
+		Use:   "list",
+		Short: "List the logins of mail clients",
+		Args:  cobra.NoArgs,
+		RunE:  func(c *cobra.Command, _ []string) error { return a.deviceList(c.Context()) },
+	})
+}
+
+func (a *app) newDeviceRevokeCommand() *cobra.Command {
+	var user string
+	c := &cobra.Command{
+		Use:   "revoke NAME",
+		Short: "End the login of a mail client",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.with(c.Context(), func(ops control.Operations) error {
+				if err := ops.RevokeDevice(c.Context(), user, args[0]); err != nil {
+					return err
+				}
+				a.printf("device %s can no longer log in\n", args[0])
+				return nil
+			})
+		},
+	}
+	c.Flags().StringVar(&user, "user", "", "the `USER` it belongs to, when several have one of that name")
+	return c
+}
+
+func (a *app) deviceAdd(ctx context.Context, d control.AddDevice, fromStdin bool) error {
+	var err error
+	if d.Password = newPassword(); fromStdin {
+		if d.Password, err = readPassword(a.stdin); err != nil {
+			return err
+		}
+	}
+	var added control.Device
+	err = a.with(ctx, func(ops control.Operations) (err error) {
+		added, err = ops.AddDevice(ctx, d)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if fromStdin && len(d.Password) < shortPassword {
+		a.complain("warning", fmt.Sprintf("the password is shorter than %d characters", shortPassword))
+	}
+	if a.json {
+		out := map[string]any{"user": added.User, "name": added.Name, "read_only": added.ReadOnly}
+		if !fromStdin {
+			out["password"] = d.Password
+		}
+		return a.printJSON(out)
+	}
+	a.printf("device %s can log in as user %s\n", added.Name, added.User)
+	if !fromStdin {
+		a.printf("password: %s\nIt is shown this once only.\n", d.Password)
+	}
+	return nil
+}
+
+func (a *app) deviceList(ctx context.Context) error {
+	return a.with(ctx, func(ops control.Operations) error {
+		devices, err := ops.Devices(ctx)
+		switch {
+		case err != nil:
+			return err
+		case a.json:
+			return a.printJSON(devices)
+		case len(devices) == 0:
+			a.printf("no mail client can log in yet; add one with: popbridge device add NAME\n")
+			return nil
+		}
+		now := time.Now()
+		var t table
+		t.row("USER", "DEVICE", "MAY", "ADDED", "LAST USED")
+		for _, d := range devices {
+			may := "read, write"
+			if d.ReadOnly {
+				may = "read"
+			}
+			t.row(d.User, d.Name, may, when(&d.CreatedAt, now, ""), when(d.LastUsedAt, now, "never"))
+		}
+		return t.print(a.stdout)
+	})
+}
+
+const (
+	shortPassword = 8    // below it there is a warning
+	maxPassword   = 1000 // bytes
+)
+
+// readPassword takes one line. A password that is a file of several lines is
+// a mistake.
+func readPassword(r io.Reader) (string, error) {
+	b, err := io.ReadAll(io.LimitReader(r, maxPassword+3))
+	if err != nil {
+		return "", fmt.Errorf("read password from standard input: %w", err)
+	}
+	password := strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r")
+	switch {
+	case password == "":
+		return "", fault.New(fault.Config, "the password from standard input is empty", "write it into the command, as in: echo SECRET | popbridge device add NAME --password-stdin")
+	case len(password) > maxPassword:
+		return "", fault.New(fault.Config, fmt.Sprintf("the password is longer than %d bytes", maxPassword), "choose a shorter one")
+	case strings.ContainsAny(password, "\r\n\x00"):
+		return "", fault.New(fault.Config, "the password has more than one line", "mail clients can send one line only")
+	}
+	return password, nil
+}
+
+// newPassword makes a password of 100 random bits that can be typed: groups of
+// letters and the digits 2 to 7 (RFC 4648 base32).
+func newPassword() string {
+	text := strings.ToLower(rand.Text())
+	var groups []string
+	for i := range 5 {
+		groups = append(groups, text[4*i:4*i+4])
+	}
+	return strings.Join(groups, "-")
+}

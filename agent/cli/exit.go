@@ -1,0 +1,100 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/internal/fault"
+)
+
+// The exit codes.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2 // wrong usage or config
+	exitPart   = 3 // some accounts or messages failed
+)
+
+// failures are several errors of one command, each shown on its own.
+type failures struct {
+	errs []error
+	part bool // the rest went through
+}
+
+// Error implements error.
+func (f *failures) Error() string { return errors.Join(f.errs...).Error() }
+
+// Unwrap makes the errors known to errors.Is.
+func (f *failures) Unwrap() []error { return f.errs }
+
+// exit shows what went wrong and returns the exit code.
+func (a *app) exit(err error) int {
+	if err == nil {
+		return exitDone
+	}
+	if f, ok := errors.AsType[*failures](err); ok {
+		for _, e := range f.errs {
+			a.show(e)
+		}
+		if f.part {
+			return exitPart
+		}
+		return exitFailed
+	}
+	a.show(err)
+	if fault.Is(err, fault.Config) {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// show prints an error and its hint.
+func (a *app) show(err error) {
+	if problems, ok := errors.AsType[*config.Errors](err); ok {
+		for _, p := range problems.Problems {
+			a.complain("error", place(problems.File, p))
+			a.complain("hint", p.Hint)
+		}
+		return
+	}
+	if errors.Is(err, context.Canceled) {
+		err = errors.New("interrupted")
+	}
+	a.complain("error", err.Error())
+	a.complain("hint", fault.Hint(err))
+}
+
+// complain prints one line for a person; of several lines the others are
+// indented.
+func (a *app) complain(what, text string) {
+	if text != "" {
+		_, _ = fmt.Fprintf(a.stderr, "%s: %s\n", what, strings.ReplaceAll(text, "\n", "\n  "))
+	}
+}
+
+// place says where in the config a problem is, and what.
+func place(file string, p config.Problem) string {
+	where := file
+	if p.Line > 0 {
+		where = fmt.Sprintf("%s:%d", file, p.Line)
+	}
+	p.Hint = ""
+	return where + ": " + p.String()
+}
+
+// usage makes a fault of what cobra says about arguments.
+func usage(root *cobra.Command, args []string, err error) error {
+	cmd, rest, _ := root.Find(args)
+	hint := fmt.Sprintf("`%s --help` shows how it is used", cmd.CommandPath())
+	if cmd == root && len(rest) > 0 {
+		if near := root.SuggestionsFor(rest[0]); len(near) > 0 {
+			hint = "did you mean " + strings.Join(near, " or ") + "? " + hint
+		}
+	}
+	return fault.New(fault.Config, err.Error(), hint)
+}

@@ -1,0 +1,99 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+	"golang.org/x/term"
+
+	"github.com/popbridge/popbridge/agent/control"
+)
+
+// bars shows progress on a terminal, a line per account or user; elsewhere it
+// shows nothing.
+type bars struct {
+	container *mpb.Progress // nil elsewhere
+	byName    map[string]*bar
+}
+
+type bar struct {
+	*mpb.Bar
+	now     control.Progress
+	started bool // what is counted has begun
+}
+
+func (a *app) newBars(ctx context.Context) *bars {
+	b := &bars{byName: map[string]*bar{}}
+	if f, ok := a.stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) && !a.json {
+		b.container = mpb.NewWithContext(ctx, mpb.WithOutput(f), mpb.WithWidth(64))
+	}
+	return b
+}
+
+// show takes one progress. It is called from one goroutine at a time.
+func (b *bars) show(p control.Progress) {
+	if b.container == nil {
+		return
+	}
+	name := p.Account + p.User
+	line := b.byName[name]
+	if line == nil {
+		line = b.add(name, p.Account != "")
+		b.byName[name] = line
+	}
+	line.take(p)
+}
+
+// add begins a line: messages, the bar, and for accounts bytes, rate and time
+// left. Users, whose messages are only read here, have no bytes.
+func (b *bars) add(name string, bytes bool) *bar {
+	line := &bar{}
+	messages := decor.Any(func(decor.Statistics) string {
+		if line.now.Total == 0 {
+			return line.now.Phase
+		}
+		return fmt.Sprintf("%d/%d", line.now.Messages, line.now.Total)
+	}, decor.WCSyncSpace)
+	right := []decor.Decorator{decor.AverageETA(decor.ET_STYLE_GO, decor.WCSyncSpace)}
+	if bytes {
+		right = append([]decor.Decorator{
+			decor.CountersKiloByte("% .1f / % .1f", decor.WCSyncSpace),
+			decor.AverageSpeed(decor.SizeB1000(0), "% .1f", decor.WCSyncSpace),
+		}, right...)
+	}
+	line.Bar = b.container.New(0, mpb.BarStyle(),
+		mpb.PrependDecorators(decor.Name(name, decor.WCSyncSpaceR), messages), mpb.AppendDecorators(right...))
+	return line
+}
+
+func (line *bar) take(p control.Progress) {
+	line.now = p
+	current, total := p.Bytes, p.AllBytes
+	if p.User != "" {
+		current, total = int64(p.Messages), int64(p.Total)
+	}
+	if !line.started && total > 0 {
+		line.started = true
+		line.DecoratorAverageAdjust(time.Now()) // connecting is not part of the rate
+	}
+	line.SetTotal(total, false)
+	line.SetCurrent(current)
+	if p.Done {
+		line.SetTotal(-1, true)
+	}
+}
+
+// end leaves the last state on the screen.
+func (b *bars) end() {
+	if b.container == nil {
+		return
+	}
+	for _, line := range b.byName {
+		line.Abort(false) // does nothing to one that is complete
+	}
+	b.container.Wait()
+}

@@ -1,0 +1,105 @@
+package cli
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/popbridge/popbridge/agent"
+	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/installer"
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/logging"
+)
+
+func (a *app) newRunCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "run",
+		Short: "Run the agent in the foreground until SIGTERM or Ctrl-C",
+		Long: "Run the agent in the foreground. SIGTERM or Ctrl-C stops it cleanly, a second\n" +
+			"one at once. A changed config file is taken up by itself; SIGHUP reads it now.",
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return a.run(c.Context()) },
+	}
+}
+
+func (a *app) run(ctx context.Context) error {
+	cfg, err := a.loadConfig()
+	if err != nil {
+		return err
+	}
+	if !agent.ManagedByWindows() {
+		return serve(ctx, cfg, a.stderr, func() {})
+	}
+	file, err := openLogFile(cfg.DataDir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }()
+	return agent.RunService(ctx, installer.ServiceName, func(ctx context.Context, ready func()) error {
+		return serve(ctx, cfg, file, ready)
+	})
+}
+
+// serve runs an agent that logs to w.
+func serve(ctx context.Context, cfg *config.Config, w io.Writer, ready func()) error {
+	log, level := logging.NewAdjustable(w, cfg.Log.Level, cfg.Log.Format)
+	for _, p := range cfg.Warnings() {
+		log.Warn().Str("component", "config").Int("line", p.Line).Str("key", p.Key).Str("text", p.Text).Str("hint", p.Hint).Msg("config has a warning")
+	}
+	own, err := agent.Open(ctx, cfg, agent.Options{Log: log, SetLevel: level.Set, Ready: func([]string) { ready() }})
+	if err != nil {
+		return err
+	}
+	reloading := make(chan struct{})
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		defer close(reloading)
+		onHangup(ctx, own.Reload)
+	}()
+	err = own.Run(ctx)
+	cancel()
+	<-reloading
+	return err
+}
+
+// onHangup calls reload for each SIGHUP until ctx ends.
+func onHangup(ctx context.Context, reload func()) {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	for {
+		select {
+		case <-hangup:
+			reload()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// maxLogFile is the size at which a start begins a new log file and keeps one
+// old one.
+const maxLogFile = 10 << 20
+
+// openLogFile is for the service of Windows, whose stderr leads nowhere.
+func openLogFile(dataDir string) (*os.File, error) {
+	const hint = "check data_dir in the config, and that the service may write there"
+	if err := os.MkdirAll(dataDir, 0o700); err != nil {
+		return nil, fault.Wrap(err, fault.Config, "the data folder cannot be created", hint)
+	}
+	path := filepath.Join(dataDir, "popbridge.log")
+	if info, err := os.Stat(path); err == nil && info.Size() > maxLogFile {
+		_ = os.Rename(path, path+".old") // a long log is better than none
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fault.Wrap(err, fault.Config, "the log file cannot be opened", hint)
+	}
+	return f, nil
+}

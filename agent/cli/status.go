@@ -1,0 +1,116 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/agent/health"
+)
+
+func (a *app) newStatusCommand() *cobra.Command {
+	return a.addJSON(&cobra.Command{
+		Use:   "status",
+		Short: "Show accounts, health, connected mail clients and the next poll",
+		Args:  cobra.NoArgs,
+		RunE:  func(c *cobra.Command, _ []string) error { return a.status(c.Context()) },
+	})
+}
+
+func (a *app) status(ctx context.Context) error {
+	return a.with(ctx, func(ops control.Operations) error {
+		s, err := ops.Status(ctx)
+		switch {
+		case err != nil:
+			return err
+		case a.json:
+			return a.printJSON(s)
+		default:
+			return printStatus(a.stdout, s, time.Now())
+		}
+	})
+}
+
+func printStatus(w io.Writer, s control.Status, now time.Time) error {
+	var head, accounts table
+	state := "not running"
+	if s.Running {
+		state = fmt.Sprintf("running as process %d", s.PID)
+	}
+	head.row("agent", state)
+	if len(s.Listen) > 0 {
+		head.row("imap", fmt.Sprintf("%s, %s connected", strings.Join(s.Listen, ", "), count(s.Clients, "client")))
+	}
+	head.row("data", s.DataDir)
+	if len(s.Health) == 0 {
+		head.row("health", "good")
+	}
+	accounts.row("ACCOUNT", "STATE", "STORED", "ON SERVER", "LAST SUCCESS", "NEXT POLL", "LAST ERROR")
+	for _, acc := range s.Accounts {
+		accounts.row(acc.Name, acc.State, fmt.Sprint(acc.Stored), fmt.Sprint(acc.OnServer),
+			when(acc.LastSuccess, now, "never"), when(acc.NextPoll, now, "-"), cmp.Or(acc.LastError, "-"))
+	}
+	var out strings.Builder
+	err := head.print(&out)
+	out.WriteString("\n")
+	err = errors.Join(err, accounts.print(&out))
+	for _, acc := range s.Accounts {
+		for _, p := range acc.Problems {
+			fmt.Fprintf(&out, "%s: a message waits: %s\n", acc.Name, p)
+		}
+	}
+	out.WriteString(healthText(s.Health))
+	_, writeErr := io.WriteString(w, out.String())
+	return errors.Join(err, writeErr)
+}
+
+func healthText(conditions []health.Condition) string {
+	if len(conditions) == 0 {
+		return ""
+	}
+	var out strings.Builder
+	out.WriteString("\nHEALTH\n")
+	for _, c := range conditions {
+		fmt.Fprintf(&out, "%s  %s  %s\n", c.Severity, c.Code, strings.ReplaceAll(c.Text, "\n", "\n  "))
+		if c.Hint != "" {
+			fmt.Fprintf(&out, "  hint: %s\n", c.Hint)
+		}
+	}
+	return out.String()
+}
+
+// when writes a moment as a person would, from now.
+func when(at *time.Time, now time.Time, none string) string {
+	if at == nil {
+		return none
+	}
+	d := at.Sub(now)
+	switch {
+	case d > 0:
+		return "in " + roughly(d)
+	case d > -time.Second:
+		return "now"
+	default:
+		return roughly(-d) + " ago"
+	}
+}
+
+func roughly(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", d/time.Second)
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", d/time.Minute)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h", d/time.Hour)
+	default:
+		return fmt.Sprintf("%d days", d/(24*time.Hour))
+	}
+}

@@ -1,0 +1,60 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/internal/fault"
+)
+
+func (a *app) newSyncCommand() *cobra.Command {
+	return a.addJSON(&cobra.Command{
+		Use:   "sync [ACCOUNT...]",
+		Short: "Poll accounts now and wait for the end of it",
+		Long: "Poll the named accounts now, or all of them, and wait. A running agent is asked\n" +
+			"to do it; without one this command polls by itself. The exit code is 0 when every\n" +
+			"account went through, 3 when some did, 1 when none did.",
+		RunE: func(c *cobra.Command, args []string) error { return a.sync(c.Context(), args) },
+	})
+}
+
+func (a *app) sync(ctx context.Context, accounts []string) error {
+	var results []control.SyncResult
+	err := a.with(ctx, func(ops control.Operations) (err error) {
+		bars := a.newBars(ctx)
+		defer bars.end()
+		results, err = ops.Sync(ctx, accounts, bars.show)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if a.json {
+		err = a.printJSON(map[string]any{"accounts": results})
+	}
+	var failed failures
+	good := 0
+	for _, r := range results {
+		switch {
+		case r.Error != "":
+			failed.errs = append(failed.errs, fault.New(fault.Temporary, r.Account+": "+r.Error, r.Hint))
+			continue
+		case r.Problems > 0:
+			failed.errs = append(failed.errs, fault.New(fault.Temporary,
+				fmt.Sprintf("%s: %s could not be fetched", r.Account, count(r.Problems, "message")),
+				"they are tried again later; `popbridge status` names the reasons"))
+		}
+		good++
+		if !a.json {
+			a.printf("%s: %d new, %d stored, %s\n", r.Account, r.New, r.Stored, count(r.Problems, "problem"))
+		}
+	}
+	if len(failed.errs) > 0 {
+		failed.part = good > 0
+		return &failed
+	}
+	return err
+}

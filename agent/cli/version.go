@@ -1,0 +1,56 @@
+package cli
+
+import (
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+
+	"github.com/popbridge/popbridge/internal/mailstore"
+)
+
+func (a *app) newVersionCommand() *cobra.Command {
+	return a.addJSON(&cobra.Command{
+		Use:   "version",
+		Short: "Show the version",
+		Args:  cobra.NoArgs,
+		RunE:  func(*cobra.Command, []string) error { return a.version() },
+	})
+}
+
+func (a *app) version() error {
+	v := buildVersion()
+	if a.json {
+		return a.printJSON(v)
+	}
+	a.printf("popbridge %s\ncommit    %s\ngo        %s %s/%s\nsqlite    %s\n", v.Version, v.Commit, v.Go, runtime.GOOS, runtime.GOARCH, v.SQLite)
+	return nil
+}
+
+type versions struct {
+	Version string `json:"version"`
+	Commit  string `json:"commit"`
+	Go      string `json:"go"`
+	SQLite  string `json:"sqlite"`
+}
+
+// buildVersion reads what the Go tool recorded in the binary.
+func buildVersion() versions {
+	v := versions{Version: "(devel)", Commit: "unknown", Go: runtime.Version(), SQLite: mailstore.SQLiteVersion()}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return v
+	}
+	if info.Main.Version != "" {
+		v.Version = info.Main.Version
+	}
+	for _, s := range info.Settings {
+		switch {
+		case s.Key == "vcs.revision":
+			v.Commit = s.Value
+		case s.Key == "vcs.modified" && s.Value == "true":
+			v.Commit += " (modified)"
+		}
+	}
+	return v
+}
