@@ -41,8 +41,19 @@ var inline = map[string]bool{
 
 func (h *htmlText) Write(p []byte) (int, error) {
 	h.out = h.out[:0]
-	for _, c := range p {
-		h.take(c)
+	for rest := p; len(rest) > 0; {
+		if h.state == htmlPlain && h.until == "" { // as most of it is
+			n := bytes.IndexAny(rest, "<&")
+			if n < 0 {
+				n = len(rest)
+			}
+			h.out = append(h.out, rest[:n]...)
+			if rest = rest[n:]; len(rest) == 0 {
+				break
+			}
+		}
+		h.take(rest[0])
+		rest = rest[1:]
 	}
 	if _, err := h.w.Write(h.out); err != nil {
 		return 0, err

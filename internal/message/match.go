@@ -42,18 +42,20 @@ func (f *folder) fold(dst, text []byte, last bool) []byte {
 	}
 	for i := 0; i < len(text); {
 		c := text[i]
-		switch {
-		case c == ' ' || '\t' <= c && c <= '\r':
-			dst = f.blank(dst)
-			i++
-			continue
-		case c < utf8.RuneSelf:
-			if 'a' <= c && c <= 'z' {
-				c -= 'a' - 'A'
-			}
-			dst = append(dst, c)
+		if up := upper[c]; up > ' ' {
+			dst = append(dst, up)
 			f.space = false
 			i++
+			continue
+		}
+		if c < utf8.RuneSelf {
+			i++
+			if c == ' ' || '\t' <= c && c <= '\r' {
+				dst = f.blank(dst)
+			} else {
+				dst = append(dst, c)
+				f.space = false
+			}
 			continue
 		}
 		if !last && !utf8.FullRune(text[i:]) {
@@ -74,6 +76,17 @@ func (f *folder) fold(dst, text []byte, last bool) []byte {
 	}
 	return dst
 }
+
+// upper has the folded form of the printing ASCII characters, 0 for the others.
+var upper = func() (table [256]byte) {
+	for c := byte('!'); c <= '~'; c++ {
+		table[c] = c
+		if 'a' <= c && c <= 'z' {
+			table[c] -= 'a' - 'A'
+		}
+	}
+	return table
+}()
 
 func (f *folder) blank(dst []byte) []byte {
 	if f.space {

@@ -38,8 +38,15 @@ func (d *quotedReader) Read(p []byte) (int, error) {
 		var n int
 		n, d.err = d.r.Read(d.in[:])
 		d.out = d.out[:0]
-		for _, c := range d.in[:n] {
-			d.take(c)
+		for in := d.in[:n]; len(in) > 0; {
+			if plain := plainPrefix(in); plain > 0 && d.state <= quotedSpace {
+				d.release()
+				d.out = append(d.out, in[:plain]...)
+				in = in[plain:]
+				continue
+			}
+			d.take(in[0])
+			in = in[1:]
 		}
 		if d.err != nil {
 			d.finish()
@@ -49,6 +56,16 @@ func (d *quotedReader) Read(p []byte) (int, error) {
 	n := copy(p, d.ready)
 	d.ready = d.ready[n:]
 	return n, nil
+}
+
+// plainPrefix returns how many bytes at the start of b mean themselves.
+func plainPrefix(b []byte) int {
+	for i, c := range b {
+		if c == '=' || c <= ' ' {
+			return i
+		}
+	}
+	return len(b)
 }
 
 // take decodes one byte.
