@@ -7,7 +7,7 @@ func TestDidYouMean(t *testing.T) {
 	tests := []struct{ name, want string }{
 		{"hom", "did you mean home? "},
 		{"Home", "did you mean home? "},
-		{"wrok", "did you mean work? "},
+		{"worc", "did you mean work? "},
 		{"ann@exmaple.com", "did you mean ann@example.com? "},
 		{"mohe", "did you mean home? "},
 		{"zzzz", ""},
