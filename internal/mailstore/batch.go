@@ -70,15 +70,12 @@ func (s *Store) newBatch(deliveries []Delivery) *batch {
 // place makes all files of the batch durable under their names: journal and
 // spool files are synced, then renamed, then their folders are synced.
 func (b *batch) place(ctx context.Context) error {
-	if err := b.s.step("journal"); err != nil {
-		return err
-	}
-	if err := b.write(); err != nil {
-		return err
-	}
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(syncers)
-	g.Go(func() error { return atomicfile.SyncDir(filepath.Join(b.s.dir, "tmp")) })
+	g.Go(func() (err error) {
+		b.journal, err = b.s.writeJournal(b.hashes)
+		return err
+	})
 	for _, h := range b.hashes {
 		g.Go(func() error {
 			if err := errors.Join(gctx.Err(), b.s.step("sync")); err != nil {
@@ -99,13 +96,6 @@ func (b *batch) place(ctx context.Context) error {
 		}
 	}
 	return b.syncFolders()
-}
-
-// write makes the journal: the names that this batch is about to place.
-func (b *batch) write() error {
-	path, err := b.s.writeJournal(b.hashes)
-	b.journal = path
-	return err
 }
 
 // rename gives a spool file its name. A sound file that has the name already is
@@ -163,10 +153,12 @@ func (b *batch) end(stored, inDoubt bool) {
 	}
 }
 
-// writeJournal makes a list of hashes durable and returns its path. The name
-// of the file is made durable by the caller, or by luck: without it a power cut
-// leaves at worst a file that is not used.
+// writeJournal makes a list of hashes durable and returns its path, also with
+// an error when there is something to remove.
 func (s *Store) writeJournal(hashes []Hash) (string, error) {
+	if err := s.step("journal"); err != nil {
+		return "", err
+	}
 	f, err := os.CreateTemp(filepath.Join(s.dir, "tmp"), journalPattern)
 	if err != nil {
 		return "", err
@@ -181,6 +173,9 @@ func (s *Store) writeJournal(hashes []Hash) (string, error) {
 	}
 	if cerr := f.Close(); err == nil {
 		err = cerr
+	}
+	if err == nil {
+		err = atomicfile.SyncDir(filepath.Join(s.dir, "tmp"))
 	}
 	return f.Name(), err
 }

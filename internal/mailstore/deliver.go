@@ -126,8 +126,12 @@ func (t *tx) summarize(id ContentID, sum *message.Summary) error {
 func (t *tx) register(d Delivery) (known bool, err error) {
 	o, now := d.Origin, t.s.now().Unix()
 	old, err := t.stored(o)
-	if err != nil || old != nil && *old == d.Message.hash {
-		return old != nil, err
+	if err != nil {
+		return false, err
+	}
+	if old != nil && *old == d.Message.hash {
+		return true, t.exec(`UPDATE ledger SET last_listed_at = ?, absent = 0 WHERE account = ? AND uidl = ? AND dup = ?`,
+			now, o.Account, o.UIDL, o.Dup)
 	}
 	// An entry with another content stays no obstacle: the server has given the
 	// id of one message to another, and that one was never stored.

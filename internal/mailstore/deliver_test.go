@@ -184,11 +184,15 @@ func TestALedgerEntryOutlivesItsMessage(t *testing.T) {
 func TestLedger(t *testing.T) {
 	r := newStore(t)
 	long := strings.Repeat("u", 500)
-	r.deliver(r.from("home", "B", 1), r.from("home", "", 2), r.from("home", long, 3), r.from("work", "A", 4))
+	batch := []Delivery{r.from("home", "B", 1), r.from("home", "", 2), r.from("home", long, 3), r.from("work", "A", 4)}
+	for i := range batch {
+		batch[i].ListSize = 7
+	}
+	r.deliver(batch...)
 	first := start.Truncate(time.Second).Local()
 	entry := func(uidl string, n int) LedgerEntry {
 		return LedgerEntry{Origin: Origin{"home", uidl, 0}, Hash: hashOf(text(n)), Size: int64(len(text(n))),
-			State: Stored, StoredAt: first, LastListedAt: first}
+			ListSize: 7, State: Stored, StoredAt: first, LastListedAt: first}
 	}
 	want := []LedgerEntry{entry("", 2), entry("B", 1), entry(long, 3)}
 	got, err := r.Ledger(t.Context(), "home")
@@ -196,7 +200,7 @@ func TestLedger(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("ledger %+v", got)
 	}
-	want[0].State, want[0].Absent = DeleteAcked, 3
+	want[0].State, want[0].Absent, want[0].ListSize = DeleteAcked, 3, 8
 	want[1].State, want[1].LastListedAt = DeleteIntended, first.Add(time.Hour)
 	change := slices.Clone(want)
 	change[0].Size, change[0].Hash, change[0].StoredAt = 1, Hash{}, time.Time{} // not to be changed by an update
@@ -211,6 +215,14 @@ func TestLedger(t *testing.T) {
 		t.Errorf("ledger of the other account %+v", other)
 	}
 	must(t, r.UpdateLedger(t.Context(), "home", nil))
+
+	// Delivered once more: it is there, and it is listed.
+	r.clock.t = start.Add(2 * time.Hour)
+	r.deliver(r.from("home", "", 2))
+	want[0].Absent, want[0].LastListedAt = 0, first.Add(2*time.Hour)
+	if got, err = r.Ledger(t.Context(), "home"); err != nil || got[0] != want[0] {
+		t.Errorf("entry %+v, want %+v", got[0], want[0])
+	}
 }
 
 func TestAdopt(t *testing.T) {
@@ -220,7 +232,7 @@ func TestAdopt(t *testing.T) {
 	r.clock.t = start.Add(time.Hour)
 	adopt := func(uidl string, n int, old string) Delivered {
 		d := r.from("home", uidl, n)
-		d.Adopt = &Origin{Account: "home", UIDL: old}
+		d.Adopt, d.ListSize = &Origin{Account: "home", UIDL: old}, 42
 		return r.deliver(d)[0]
 	}
 	if out := adopt("new", 1, "old"); !out.Duplicate {
@@ -241,7 +253,7 @@ func TestAdopt(t *testing.T) {
 	var ids []string
 	for _, e := range entries {
 		ids = append(ids, e.UIDL)
-		if e.UIDL == "new" && (e.State != Stored || e.Absent != 0 || !e.StoredAt.Equal(start) || !e.LastListedAt.Equal(r.clock.t)) {
+		if e.UIDL == "new" && (e.State != Stored || e.ListSize != 42 || e.Absent != 0 || !e.StoredAt.Equal(start) || !e.LastListedAt.Equal(r.clock.t)) {
 			t.Errorf("adopted entry %+v", e)
 		}
 	}

@@ -43,9 +43,9 @@ func (s *Store) Ledger(ctx context.Context, account string) ([]LedgerEntry, erro
 	return out, nil
 }
 
-// UpdateLedger sets ListSize, State, LastListedAt and Absent of entries that exist, in
-// one transaction. State Gone removes an entry. An entry that does not exist is
-// passed over: only Deliver can know what is stored.
+// UpdateLedger sets ListSize, State, LastListedAt and Absent of entries that
+// exist, in one transaction. State Gone removes an entry. An entry that does not
+// exist is passed over: only Deliver can know what is stored.
 func (s *Store) UpdateLedger(ctx context.Context, account string, changes []LedgerEntry) error {
 	if len(changes) == 0 {
 		return nil

@@ -31,13 +31,15 @@ const maxName = 1000
 // C (RFC 9051 section 5.1), INBOX in upper case, no separator at the end, which
 // only announces children.
 func canonical(name string) (string, error) {
-	hint := "use at most 1000 characters, no control characters, and text on both sides of each /"
-	if len(name) > maxName || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
-		return "", fault.New(fault.Config, "mailbox name "+fault.Quote(name)+" is not possible", hint)
+	bad := fault.New(fault.Config, "mailbox name "+fault.Quote(name)+" is not possible",
+		"use at most 1000 bytes, no control characters, and text on both sides of each /")
+	if !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
+		return "", bad
 	}
-	parts := strings.Split(strings.TrimSuffix(norm.NFC.String(name), "/"), "/")
-	if slices.Contains(parts, "") {
-		return "", fault.New(fault.Config, "mailbox name "+fault.Quote(name)+" is not possible", hint)
+	name = norm.NFC.String(name)
+	parts := strings.Split(strings.TrimSuffix(name, "/"), "/")
+	if len(name) > maxName || slices.Contains(parts, "") {
+		return "", bad
 	}
 	if strings.EqualFold(parts[0], inbox) {
 		parts[0] = inbox

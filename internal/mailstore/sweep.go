@@ -178,6 +178,7 @@ func (s *Store) purge(ctx context.Context) (int, error) {
 	}
 	journal, err := s.writeJournal(hashes)
 	if err != nil {
+		_ = os.Remove(journal) // or the next Open does it
 		return 0, trouble(err, "purge unused messages")
 	}
 	names := make([]string, len(hashes))

@@ -68,6 +68,20 @@ func TestAMissingIndexIsNotMadeAnew(t *testing.T) {
 	r.clean()
 }
 
+func TestAnyFolderName(t *testing.T) {
+	parallel(t)
+	r := &rig{t: t, clock: &clock{start}, dir: filepath.Join(t.TempDir(), "100% so#lala&x=1 ü", "ann+bob@example.com")}
+	r.open()
+	r.fill("INBOX", 2)
+	r.reopen()
+	r.want("INBOX", "1  number 1\n2  number 2")
+	if _, err := os.Stat(filepath.Join(r.dir, "index.db")); err != nil {
+		t.Error(err)
+	}
+	r.clean()
+	must(t, r.Close())
+}
+
 func TestAClosedStoreSaysSo(t *testing.T) {
 	r := bare(t)
 	id := r.id("INBOX")
