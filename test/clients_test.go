@@ -368,6 +368,47 @@ func TestCurlFetchesByUID(t *testing.T) {
 	}
 }
 
+// A client that trusts the local authority connects without a question, and
+// one that doesn't is refused; without TLS there is no login.
+func TestCurlTrustsTheLocalAuthority(t *testing.T) {
+	rig.Need(t, "dovecot", "curl")
+	for _, security := range []string{"starttls", "implicit"} {
+		t.Run(security, func(t *testing.T) {
+			d := dovecot(t, nil)
+			if err := d.Put("home", testkit.Message(1)); err != nil {
+				t.Fatal(err)
+			}
+			p := prepare(t, account(d, "home"))
+			p.TLS = security
+			if err := p.Configure(account(d, "home")); err != nil {
+				t.Fatal(err)
+			}
+			start(t, p)
+			command(t, p, 0, "sync")
+			scheme := map[string]string{"starttls": "imap", "implicit": "imaps"}[security]
+			for _, host := range []string{"localhost", "127.0.0.1"} {
+				url := fmt.Sprintf("%s://%s:%d/INBOX;UID=1", scheme, host, p.Port)
+				out := program(t, t.TempDir(), "curl", "--silent", "--show-error", "--ssl-reqd", "--cacert",
+					filepath.Join(p.Data, "tls", "ca.pem"), "--user", localUser+":"+devicePw, url)
+				if out != string(testkit.Message(1)) {
+					t.Errorf("%s: %s", url, firstDifference([]byte(out), testkit.Message(1)))
+				}
+				stranger := exec.Command("curl", "--silent", "--show-error", "--ssl-reqd", "--user", localUser+":"+devicePw, url)
+				if out, err := stranger.CombinedOutput(); err == nil {
+					t.Errorf("%s: a client that does not know the authority got %q", url, clip(out))
+				}
+			}
+			if security == "starttls" {
+				plain := exec.Command("curl", "--silent", "--show-error", "--user", localUser+":"+devicePw,
+					fmt.Sprintf("imap://%s/INBOX;UID=1", rig.Addr(p.Port)))
+				if out, err := plain.CombinedOutput(); err == nil {
+					t.Errorf("a login without TLS got %q", clip(out))
+				}
+			}
+		})
+	}
+}
+
 // mailboxState is what a client may rely on after a restart.
 type mailboxState struct {
 	validity uint32
