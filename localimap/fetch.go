@@ -13,10 +13,6 @@ import (
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
-// chunkSize is how many messages are asked of the store at a time. In between,
-// no query is open.
-const chunkSize = 512
-
 // fetch is one FETCH command.
 type fetch struct {
 	*session
@@ -49,12 +45,15 @@ func (s *session) Fetch(w *imapserver.FetchWriter, set imap.NumSet, options *ima
 	if err != nil {
 		return err
 	}
-	for chunk := range slices.Chunk(indices, chunkSize) {
-		if err := f.chunk(chunk); err != nil {
-			return s.response(err)
-		}
+	if f.contents {
+		err = s.chunked(v, indices, f.summaries, f.chunk)
+	} else {
+		err = f.chunk(indices, nil)
 	}
-	return s.response(f.trouble)
+	if err == nil {
+		err = f.trouble
+	}
+	return s.response(err)
 }
 
 // prepare finds out what the items need.
@@ -78,29 +77,19 @@ func (f *fetch) prepare() error {
 	return nil
 }
 
-// chunk answers for some messages. The error is one that ends the command.
-func (f *fetch) chunk(indices []int) error {
+// chunk answers for some messages; contents is nil where the columns have all
+// that is asked for. The error is one that ends the command.
+func (f *fetch) chunk(indices []int, contents []mailstore.Content) error {
 	if err := f.ctx.Err(); err != nil {
 		return err
 	}
 	if f.opt.Flags || f.marksSeen {
 		f.v.refresh(indices)
 	}
-	var contents []mailstore.Content
-	if f.contents {
-		ids := make([]mailstore.ContentID, len(indices))
-		for k, i := range indices {
-			ids[k] = f.v.told.contents[i]
-		}
-		var err error
-		if contents, err = f.store.Contents(f.ctx, ids, f.summaries); err != nil {
-			return err
-		}
-	}
 	marked := f.markSeen(indices)
 	for k, i := range indices {
 		var c *mailstore.Content
-		if f.contents {
+		if contents != nil {
 			c = &contents[k]
 		}
 		if err := f.message(i, c, f.opt.Flags || marked[i]); err != nil {

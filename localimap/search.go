@@ -100,28 +100,18 @@ func (r *search) all() ([]int, error) {
 		case never:
 		}
 	}
-	for chunk := range slices.Chunk(open, chunkSize) {
-		more, err := r.chunk(chunk)
-		if err != nil {
-			return nil, err
-		}
+	err := r.chunked(r.v, open, true, func(chunk []int, contents []mailstore.Content) error {
+		more, err := r.chunk(chunk, contents)
 		found = append(found, more...)
-	}
+		return err
+	})
 	slices.Sort(found)
-	return found, nil
+	return found, err
 }
 
 // chunk evaluates messages that need their summary, and perhaps their file.
-func (r *search) chunk(indices []int) ([]int, error) {
+func (r *search) chunk(indices []int, contents []mailstore.Content) ([]int, error) {
 	if err := r.check(); err != nil {
-		return nil, err
-	}
-	ids := make([]mailstore.ContentID, len(indices))
-	for k, i := range indices {
-		ids[k] = r.v.told.contents[i]
-	}
-	contents, err := r.store.Contents(r.ctx, ids, true)
-	if err != nil {
 		return nil, err
 	}
 	var found []int

@@ -1,0 +1,91 @@
+package localimap
+
+import (
+	"bufio"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// BenchmarkFetchFlags is what a client does when it opens a large mailbox: one
+// command, 100,000 lines.
+func BenchmarkFetchFlags(b *testing.B) { benchmarkFetch(b, 100000, "FETCH 1:* (UID FLAGS)") }
+
+// BenchmarkFetchEnvelope needs the summary of every message.
+func BenchmarkFetchEnvelope(b *testing.B) { benchmarkFetch(b, 10000, "FETCH 1:* (UID ENVELOPE)") }
+
+// BenchmarkFetchBody opens every file.
+func BenchmarkFetchBody(b *testing.B) { benchmarkFetch(b, 10000, "FETCH 1:* (BODY.PEEK[])") }
+
+func benchmarkFetch(b *testing.B, n int, command string) {
+	r := newRig(b)
+	r.fill(n)
+	k := r.talk("joe")
+	_ = k.conn.SetDeadline(time.Time{})
+	k.do("a SELECT INBOX", "a OK")
+	k.r = bufio.NewReaderSize(k.conn, 1<<20)
+	for b.Loop() {
+		k.send("t " + command)
+		lines := 0
+		for {
+			line, err := k.r.ReadSlice('\n')
+			if err != nil {
+				b.Fatal(err)
+			}
+			if lines++; strings.HasPrefix(string(line[:2]), "t ") {
+				break
+			}
+		}
+		if lines <= n {
+			b.Fatalf("%d lines", lines)
+		}
+	}
+	b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), "messages/s")
+}
+
+// fill stores one content and copies it until there are n messages.
+func (r *rig) fill(n int) {
+	r.t.Helper()
+	r.deliver("INBOX", nil, "From: a@example.com\r\nSubject: bench\r\n\r\n"+strings.Repeat("line\r\n", 100))
+	ctx := r.t.Context()
+	box, err := r.store.Mailbox(ctx, "INBOX")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	v, err := r.store.OpenView(ctx, box.ID)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer v.Close()
+	for {
+		have := v.Snapshot().UIDs
+		if len(have) >= n {
+			return
+		}
+		if _, err := r.store.Copy(ctx, box.ID, have[:min(len(have), n-len(have))], box.ID); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+}
+
+// TestHundredThousandMessages: nothing a client does to all messages of a large
+// mailbox is a matter of minutes.
+func TestHundredThousandMessages(t *testing.T) {
+	const n = 100000
+	r := newRig(t)
+	r.fill(n)
+	a, b := r.talk("joe"), r.talk("joe")
+	a.do("a SELECT INBOX", "a OK")
+	b.do("a SELECT INBOX", "a OK")
+	b.do("b IDLE", "+")
+	a.do("c STORE 1:* +FLAGS.SILENT (\\Deleted)", "c OK")
+	b.want(fmt.Sprintf("* %d FETCH (FLAGS (\\Deleted))", n))
+	if got := a.do("d UID SEARCH RETURN (ALL COUNT) DELETED", "* ESEARCH"); !strings.HasSuffix(got, fmt.Sprintf("UID ALL 1:%d COUNT %d", n, n)) {
+		t.Errorf("ESEARCH: %s", got)
+	}
+	a.do("e EXPUNGE", "e OK")
+	b.want("* 1 EXPUNGE")
+	b.do("DONE", "b OK")
+	b.do("f FETCH 1:* UID", "f OK")
+}
