@@ -102,22 +102,36 @@ func (p *planner) pairByUIDL() {
 		uidl string
 		size int64
 	}
-	rows := make(map[key][]int, len(p.ledger))
-	p.nextDup = make(map[string]int)
-	for i, e := range p.ledger {
-		p.nextDup[e.UIDL] = max(p.nextDup[e.UIDL], e.Dup+1)
+	// A ledger may have 100,000 rows, so the rows of a key are chained and not
+	// slices of their own: 1 + the first row by key, and from row to row.
+	first := make(map[key]int, len(p.ledger))
+	next := make([]int, len(p.ledger))
+	for i, e := range slices.Backward(p.ledger) {
 		if e.State == mailstore.Stored || e.Absent == 0 { // see Plan for the others
 			k := key{e.UIDL, e.ListSize}
-			rows[k] = append(rows[k], i)
+			first[k], next[i] = i+1, first[k]
 		}
 	}
 	for n, l := range p.listing {
 		k := key{l.UIDL, l.Size}
-		if same := rows[k]; l.UIDL != "" && len(same) > 0 {
-			p.pair(n, same[0])
-			rows[k] = same[1:]
+		if row := first[k] - 1; l.UIDL != "" && row >= 0 {
+			p.pair(n, row)
+			first[k] = next[row]
 		}
 	}
+}
+
+// freeDup returns a Dup that no row of the UIDL has.
+func (p *planner) freeDup(uidl string) int {
+	if p.nextDup == nil {
+		p.nextDup = make(map[string]int)
+		for _, e := range p.ledger {
+			p.nextDup[e.UIDL] = max(p.nextDup[e.UIDL], e.Dup+1)
+		}
+	}
+	dup := p.nextDup[uidl]
+	p.nextDup[uidl]++
+	return dup
 }
 
 func (p *planner) pair(n, row int) {
@@ -172,8 +186,7 @@ func (p *planner) decideListed() {
 		default:
 			f := Fetch{Listed: l}
 			if l.UIDL != "" {
-				f.Dup = p.nextDup[l.UIDL]
-				p.nextDup[l.UIDL]++
+				f.Dup = p.freeDup(l.UIDL)
 			}
 			p.actions.Fetch = append(p.actions.Fetch, f)
 		}

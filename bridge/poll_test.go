@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -122,6 +123,9 @@ func TestMessageThatCuts(t *testing.T) {
 	if len(s.Problems) != 1 || s.Problems[0].UIDL != uidl(4) || !s.Problems[0].NextTry.After(g.clock.now()) {
 		t.Errorf("problems %+v", s.Problems)
 	}
+	if first, last := slices.Index(g.pop.order, uidl(9)), lastIndex(g.pop.order, uidl(4)); last < first {
+		t.Errorf("not tried last: %v", g.pop.order)
+	}
 	tries := g.pop.fetched(uidl(4))
 	g.poll()
 	if again := g.pop.fetched(uidl(4)); again != tries {
@@ -134,6 +138,15 @@ func TestMessageThatCuts(t *testing.T) {
 	if s := g.runner.Status(); len(s.Problems) != 0 {
 		t.Errorf("problems %+v", s.Problems)
 	}
+}
+
+func lastIndex(list []string, s string) int {
+	for i, e := range slices.Backward(list) {
+		if e == s {
+			return i
+		}
+	}
+	return -1
 }
 
 func TestQuit(t *testing.T) {
@@ -212,6 +225,19 @@ func TestRenumbered(t *testing.T) {
 			g.want(g.poll(), 0, 0, deleted, 62-deleted)
 		})
 	}
+}
+
+// Renumbered when it was due: adopted and deleted in one session.
+func TestRenumberedAndDue(t *testing.T) {
+	g := newRig(t, KeepFor(30*day))
+	g.fill(0, 5)
+	g.want(g.poll(), 5, 0, 0, 5)
+	g.clock.advance(31 * day)
+	for n, m := range g.pop.messages {
+		m.uidl = fmt.Sprintf("new-%d", n)
+	}
+	g.want(g.poll(), 0, 5, 5, 0)
+	g.wantMail(0, 5)
 }
 
 // The same bytes twice on the server are two messages, and stay two.
@@ -307,6 +333,9 @@ func TestSessionLimit(t *testing.T) {
 				if text == "-ERR Download exceed. msg=7" && (result.Stored != 24 || result.Sessions != 4) {
 					t.Errorf("result %+v", result)
 				}
+				if text != "-ERR Download exceed. msg=7" && (result.Stored != 21 || result.Failed != 3) {
+					t.Errorf("result %+v", result)
+				}
 				// Of an unknown limit the last messages are taken for troubled ones.
 				for range 3 {
 					g.clock.advance(day)
@@ -324,14 +353,62 @@ func TestSessionLimit(t *testing.T) {
 func TestSessionLimitOfZero(t *testing.T) {
 	g := newRig(t, KeepForever())
 	g.fill(0, 5)
-	g.pop.change(func() { g.pop.trouble = trouble{limit: 2, limitText: "-ERR Download exceed. msg=0"} })
-	g.pop.trouble.retr = func(n int) {
-		if n == 1 {
-			g.pop.change(func() { g.pop.trouble.limit, g.pop.trouble.retr = -1, nil })
-		}
+	for _, m := range g.pop.messages {
+		m.err = "-ERR Download exceed. msg=0"
 	}
+	if result, err := g.runner.Poll(t.Context(), nil); !fault.Is(err, fault.Temporary) || result.Sessions != 1 {
+		t.Errorf("result %+v, error %v", result, err)
+	}
+}
+
+// A server that loses every connection is not connected to for ever.
+func TestEveryMessageCuts(t *testing.T) {
+	g := newRig(t, KeepForever())
+	g.fill(0, 9)
+	for _, m := range g.pop.messages {
+		m.cut = true
+	}
+	if result, err := g.runner.Poll(t.Context(), nil); !fault.Is(err, fault.Temporary) || result.Sessions != maxIdleRetries+1 {
+		t.Errorf("result %+v, error %v", result, err)
+	}
+}
+
+func TestProblemEndsWithItsMessage(t *testing.T) {
+	g := newRig(t, KeepForever())
+	g.fill(0, 2)
+	g.pop.messages[1].err = "-ERR no"
 	g.poll()
-	g.wantMail(0, 5)
+	if p := g.runner.Status().Problems; len(p) != 1 {
+		t.Fatalf("problems %+v", p)
+	}
+	g.pop.messages = g.pop.messages[:1]
+	g.poll()
+	if p := g.runner.Status().Problems; len(p) != 0 {
+		t.Errorf("problems %+v", p)
+	}
+}
+
+func TestIdsAreForgottenLate(t *testing.T) {
+	g := newRig(t, KeepNever())
+	g.fill(0, 3)
+	g.poll()
+	ledger := func() int {
+		entries, err := g.store.Ledger(t.Context(), "home")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(entries)
+	}
+	days := 0
+	for ; ledger() > 0 && days < 100; days++ {
+		g.clock.advance(day)
+		g.poll()
+		g.poll()
+	}
+	if days < 30 || days > 35 {
+		t.Errorf("forgotten after %d days", days)
+	}
+	g.wantMail(0, 3)
 }
 
 func TestNoUIDL(t *testing.T) {
@@ -370,6 +447,25 @@ func TestNoUIDL(t *testing.T) {
 	g.wantExactly(want)
 }
 
+// Two messages of one size are fetched each time to tell them apart, and one
+// of them alone is not.
+func TestNoUIDLAndOneSize(t *testing.T) {
+	g := newRig(t, KeepForever())
+	g.pop.trouble = trouble{noUIDL: true}
+	for _, text := range []string{"a", "b"} {
+		g.pop.add("", []byte("Subject: "+text+"\r\n\r\n"))
+	}
+	g.want(g.poll(), 2, 0, 0, 2)
+	g.want(g.poll(), 0, 0, 0, 2)
+	g.pop.messages = g.pop.messages[1:]
+	g.want(g.poll(), 0, 0, 0, 1)
+	before := g.pop.fetched("")
+	g.want(g.poll(), 0, 0, 0, 1)
+	if n := g.pop.fetched("") - before; n != 0 {
+		t.Errorf("fetched %d messages", n)
+	}
+}
+
 func TestUIDLRefusedForOnce(t *testing.T) {
 	g := newRig(t, KeepNever())
 	g.fill(0, 3)
@@ -396,6 +492,15 @@ func TestShortUIDLListing(t *testing.T) {
 	g.clock.advance(31 * day)
 	g.pop.change(func() { g.pop.trouble = trouble{hide: 3} })
 	g.want(g.poll(), 0, 0, 20, 10)
+	entries, err := g.store.Ledger(t.Context(), "home")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if e.Absent > 0 {
+			t.Errorf("taken for absent: %+v", e)
+		}
+	}
 	g.pop.change(func() { g.pop.trouble = trouble{} })
 	g.want(g.poll(), 0, 0, 10, 0)
 	g.wantMail(0, 30)

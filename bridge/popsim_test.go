@@ -33,6 +33,7 @@ type popServer struct {
 
 	times        []time.Time // of all connections
 	active, most int
+	order        []string       // of the RETRs, by UIDL
 	retrs        map[string]int // by UIDL, complete or not
 	deles        int
 	conns        map[net.Conn]struct{}
@@ -259,7 +260,7 @@ func (p *popSession) retr(arg string) (open bool) {
 	num, _ := strconv.Atoi(arg)
 	m := p.mailbox[num-1]
 	p.retrs++
-	p.s.change(func() { p.s.retrs[m.uidl]++ })
+	p.s.change(func() { p.s.retrs[m.uidl]++; p.s.order = append(p.s.order, m.uidl) })
 	if p.trouble.retr != nil {
 		_ = p.w.Flush()
 		p.trouble.retr(p.retrs)

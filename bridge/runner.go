@@ -254,7 +254,7 @@ func (r *Runner) land(ctx context.Context, f *flight, took time.Duration) {
 	paused := false
 	switch {
 	case f.err == nil:
-		r.failures, r.refusals = 0, 0
+		r.failures = 0
 	case !stopped:
 		r.failures++
 		paused = r.refusals >= refusalsPause

@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"strings"
 	"sync"
@@ -122,6 +123,31 @@ func TestPausedAfterThreeRefusals(t *testing.T) {
 	})
 }
 
+// A login that works ends the row of refusals, even when the poll fails then.
+func TestRefusalsInARow(t *testing.T) {
+	g := newRig(t, KeepForever())
+	refuse := func(times int) {
+		g.pop.change(func() { g.pop.password = "changed" })
+		for range times {
+			g.pollError()
+		}
+		g.pop.change(func() { g.pop.password = "secret" })
+	}
+	g.fill(0, 1)
+	g.poll()
+	refuse(2)
+	g.pop.change(func() { g.pop.trouble.noUIDL = true })
+	g.pollError()
+	refuse(2)
+	if s := g.runner.Status(); s.State != Backoff {
+		t.Errorf("status %+v", s)
+	}
+	refuse(1)
+	if s := g.runner.Status(); s.State != Paused {
+		t.Errorf("status %+v", s)
+	}
+}
+
 // [IN-USE] may look like a refused login and is none.
 func TestInUseIsNoRefusal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -196,6 +222,33 @@ func TestPollJoins(t *testing.T) {
 	}
 }
 
+// A poll that Serve runs does not end with who asked for it, and who joins
+// learns at once how far it is.
+func TestServedPollOutlivesItsCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, KeepForever())
+		stop := serve(t, g.runner)
+		synctest.Wait()
+		g.fill(0, 3)
+		g.pop.change(func() { g.pop.trouble.retr = func(int) { time.Sleep(time.Second) } })
+		ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
+		if _, err := g.runner.Poll(ctx, nil); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("error %v", err)
+		}
+		cancel()
+		canceled, cancel := context.WithCancel(t.Context())
+		cancel()
+		var seen []Progress
+		_, _ = g.runner.Poll(canceled, func(p Progress) { seen = append(seen, p) })
+		if len(seen) != 1 || seen[0].Phase != PhaseFetch {
+			t.Errorf("progress %+v", seen)
+		}
+		time.Sleep(5 * time.Second)
+		g.wantMail(0, 3)
+		stop()
+	})
+}
+
 // Serve that starts while somebody polls waits for that poll.
 func TestServeJoinsPoll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -254,6 +307,10 @@ func TestPagedListing(t *testing.T) {
 			stop := serve(t, g.runner)
 			time.Sleep(45 * time.Minute)
 			stop()
+			times := g.pop.logins()
+			if d := times[1].Sub(times[0]); delay && d < 10*time.Minute || !delay && d > time.Minute {
+				t.Errorf("second login after %v", d)
+			}
 			g.wantMail(0, 420)
 		})
 	}
@@ -415,6 +472,37 @@ func TestProgress(t *testing.T) {
 	if last.Phase != PhaseDone || last.Messages != 38 || last.TotalMessages != 38 || last.Bytes != last.TotalBytes || last.Err != "" {
 		t.Errorf("last report %+v", last)
 	}
+}
+
+// LIST sizes are hints: a message may be larger or smaller, or break off.
+func TestMeter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var last Progress
+		m := &meter{emit: func(p Progress) { last = p }}
+		fetch := []Fetch{{Listed: Listed{Num: 1, Size: 10}}, {Listed: Listed{Num: 2, Size: 20}}, {Listed: Listed{Num: 3, Size: 30}}}
+		m.expect(fetch)
+		read := func(f Fetch, text string, want int64) {
+			t.Helper()
+			time.Sleep(time.Second)
+			if _, err := io.ReadAll(m.reader(strings.NewReader(text), f.Size)); err != nil {
+				t.Error(err)
+			}
+			if last.Bytes != want || last.TotalBytes != 60 {
+				t.Errorf("%+v, want %d bytes of 60", last, want)
+			}
+		}
+		read(fetch[0], strings.Repeat("x", 100), 10)
+		m.received(fetch[0])
+		read(fetch[1], strings.Repeat("x", 5), 15)
+		read(fetch[2], strings.Repeat("x", 7), 17) // the second one broke off
+		m.received(fetch[2])
+		m.drop(fetch[1])
+		m.done(nil)
+		want := Progress{Phase: PhaseDone, Messages: 2, TotalMessages: 2, Bytes: 40, TotalBytes: 40, Done: true}
+		if last != want {
+			t.Errorf("got %+v, want %+v", last, want)
+		}
+	})
 }
 
 func TestProgressOfFailure(t *testing.T) {
