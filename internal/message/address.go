@@ -13,6 +13,9 @@ const (
 // of beginnings takes no quadratic time.
 const maxToken = 1000
 
+// maxWords is how many words of one address are looked at.
+const maxWords = 1000
+
 // token is a lexical token of an address list: a word, a quoted string or one
 // of the characters @ < > , ; :
 type token struct {
@@ -55,7 +58,7 @@ func parseAddresses(s string, max int) (list []Address, ok bool) {
 			p.angle()
 		case t.kind == '>':
 		default:
-			p.words = append(p.words, t)
+			p.word(t)
 		}
 	}
 	p.flush()
@@ -102,6 +105,13 @@ func (p *addressParser) next() (t token, more bool) {
 	return t, true
 }
 
+// word adds to the words of the address.
+func (p *addressParser) word(t token) {
+	if len(p.words) < maxWords {
+		p.words = append(p.words, t)
+	}
+}
+
 func (p *addressParser) hasAt() bool {
 	for _, t := range p.words {
 		if t.kind == '@' {
@@ -129,7 +139,7 @@ func (p *addressParser) angle() {
 			p.words = p.words[:0] // RFC 5322 section 4.4: the route is ignored
 			continue
 		}
-		p.words = append(p.words, t)
+		p.word(t)
 	}
 	mailbox, host, _ := splitAddress(p.words)
 	p.add(name, mailbox, host)

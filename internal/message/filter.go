@@ -74,6 +74,10 @@ func eachField(header io.Reader, yield func(name, value string) bool) error {
 	if err != nil {
 		return err
 	}
+	fallback := ""
+	if !utf8.Valid(raw) {
+		fallback = headerCharset(raw)
+	}
 	for len(raw) > 0 {
 		var name, value []byte
 		name, value, raw = nextField(raw)
@@ -85,7 +89,7 @@ func eachField(header io.Reader, yield func(name, value string) bool) error {
 		}
 		text := unfold(value)
 		if !utf8.ValidString(text) {
-			text = guessUTF8(text, "")
+			text = guessUTF8(text, fallback)
 		}
 		text, _ = decodeWords(text)
 		if !yield(string(name), clean(text)) {
@@ -93,4 +97,16 @@ func eachField(header io.Reader, yield func(name, value string) bool) error {
 		}
 	}
 	return nil
+}
+
+// headerCharset returns the charset parameter of the Content-Type in a header.
+func headerCharset(raw []byte) string {
+	for len(raw) > 0 {
+		var name, value []byte
+		if name, value, raw = nextField(raw); strings.EqualFold(string(name), "Content-Type") {
+			_, _, params, _ := parseContentType(unfold(value))
+			return params["charset"]
+		}
+	}
+	return ""
 }

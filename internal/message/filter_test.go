@@ -59,6 +59,10 @@ func TestHeaderValues(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
+	got, err := HeaderValues(strings.NewReader("X-D: \xe4\xc1\r\nContent-Type: text/plain; charset=koi8-r\r\n\r\n"), "x-d")
+	if diff := cmp.Diff([]string{"Да"}, got); diff != "" || err != nil {
+		t.Errorf("8-bit in the charset of the body: %v (-want +got):\n%s", err, diff)
+	}
 	if _, err := HeaderValues(iotest.ErrReader(iotest.ErrTimeout), "x"); err == nil {
 		t.Error("no error")
 	}

@@ -153,21 +153,21 @@ func TestMemory(t *testing.T) {
 		"white space": " ",
 		"attribute":   "<a href='x",
 	} {
-		r := repeated{head, line, 20 << 20}
+		r := repeated{head, line, 8 << 20}
 		if name == "lines" {
-			r.size = 200 << 20
+			r.size = 100 << 20
 		}
 		s := &Summary{}
-		if n := allocated(func() { s = Parse(r, r.size) }); n > 1<<20 {
+		if n := allocated(func() { s = Parse(r, r.size) }); n > 256<<10 {
 			t.Errorf("%s: Parse allocated %d bytes", name, n)
 		}
 		if got := s.Root.Children[0].End; got != r.size {
 			t.Errorf("%s: part ends at %d", name, got)
 		}
-		r.size = 4 << 20
+		r.size = 1 << 20
 		s = Parse(r, r.size)
 		var err error
-		if n := allocated(func() { _, err = s.MatchText(r, NewMatcher("not there")) }); n > 1<<20 || err != nil {
+		if n := allocated(func() { _, err = s.MatchText(r, NewMatcher("not there")) }); n > 512<<10 || err != nil {
 			t.Errorf("%s: MatchText allocated %d bytes, %v", name, n, err)
 		}
 	}
