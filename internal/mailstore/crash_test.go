@@ -5,8 +5,11 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/popbridge/popbridge/internal/fault"
 )
 
 // TestAKillBetweenTwoSteps copies the store at each step of a delivery, an
@@ -92,4 +95,32 @@ func TestLeftoversAreSwept(t *testing.T) {
 	must(t, other.Close())
 	r.reopen()
 	r.want("INBOX", "1  number 1")
+}
+
+func TestAFailedBatchTakesNoFileFromAnother(t *testing.T) {
+	r := newStore(t)
+	file := r.path(hashOf(text(1)))
+	other := r.newBatch([]Delivery{r.from("home", "A", 1)})
+	r.hook = func(step string) error {
+		if step == "commit" {
+			return syscall.ENOSPC
+		}
+		return nil
+	}
+	_, err := r.Deliver(t.Context(), []Delivery{r.from("work", "A", 1)})
+	wantKind(t, err, fault.Full)
+	if _, err := os.Stat(file); err != nil {
+		t.Error("the file was removed although another batch is about to use it")
+	}
+	must(t, other.place(t.Context()))
+	for _, sp := range other.spools {
+		sp.Discard()
+	}
+	other.end(false, false)
+	if _, err := os.Stat(file); err == nil {
+		t.Error("the file was left although nobody uses it")
+	}
+	if len(r.underway.batches) != 0 {
+		t.Errorf("still under way: %v", r.underway.batches)
+	}
 }

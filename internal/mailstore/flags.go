@@ -1,8 +1,6 @@
 package mailstore
 
-import (
-	"context"
-)
+import "context"
 
 // SetFlags changes the flags of the messages with the given UIDs and returns
 // the flags of every one of them that exists, changed or not, ascending. Those

@@ -97,8 +97,7 @@ func (s *Store) Expunge(ctx context.Context, id MailboxID, uids []UID) ([]UID, e
 
 // remove takes messages out of a mailbox. Their contents are not looked at.
 func (t *tx) remove(b *box, rows []picked) error {
-	any := func(picked, picked) bool { return true }
-	return runs(rows, any, func(run []picked) error {
+	return runs(rows, func(run []picked) error {
 		b.next()
 		for _, r := range run {
 			b.count(r.Flags, r.Size, -1)

@@ -71,11 +71,11 @@ func (r *row) scan(rows *sql.Rows) error {
 }
 
 // runs calls do for each longest stretch of rows that one range statement can
-// cover: joined, and alike.
-func runs(rows []picked, alike func(a, b picked) bool, do func(run []picked) error) error {
+// cover.
+func runs(rows []picked, do func(run []picked) error) error {
 	for len(rows) > 0 {
 		n := 1
-		for n < len(rows) && rows[n].joined && alike(rows[n-1], rows[n]) {
+		for n < len(rows) && rows[n].joined {
 			n++
 		}
 		if err := do(rows[:n]); err != nil {
