@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -27,7 +28,14 @@ type account struct {
 
 	mu     sync.Mutex
 	runner *bridge.Runner
+	err    error // why there is no runner; nil before the first attempt
 }
+
+// storeTrouble is an error of the user's store. It is a condition of the user,
+// and not of each of his accounts as well.
+type storeTrouble struct{ error }
+
+func (e *storeTrouble) Unwrap() error { return e.error }
 
 func (a *Agent) newAccount(c config.Account) *account { return &account{agent: a, cfg: c} }
 
@@ -37,7 +45,7 @@ func (ac *account) source() string { return "account " + ac.cfg.Name }
 func (ac *account) get(ctx context.Context) (*bridge.Runner, error) {
 	store, err := ac.agent.store(ctx, ac.cfg.User)
 	if err != nil {
-		return nil, err
+		return nil, &storeTrouble{err}
 	}
 	ac.mu.Lock()
 	defer ac.mu.Unlock()
@@ -48,6 +56,7 @@ func (ac *account) get(ctx context.Context) (*bridge.Runner, error) {
 	if err != nil {
 		return nil, err
 	}
+	ac.err = nil
 	ac.runner = bridge.NewRunner(b, store, bridge.Options{Log: ac.agent.opts.Log, Changed: ac.report})
 	return ac.runner, nil
 }
@@ -56,10 +65,14 @@ func (ac *account) get(ctx context.Context) (*bridge.Runner, error) {
 func (ac *account) status() bridge.Status {
 	ac.mu.Lock()
 	defer ac.mu.Unlock()
-	if ac.runner == nil {
+	switch {
+	case ac.runner != nil:
+		return ac.runner.Status()
+	case ac.err != nil:
+		return bridge.Status{Account: ac.cfg.Name, State: bridge.Backoff, LastError: ac.err.Error()}
+	default:
 		return bridge.Status{Account: ac.cfg.Name, State: bridge.Idle}
 	}
-	return ac.runner.Status()
 }
 
 // report makes conditions of a runner's status.
@@ -83,10 +96,14 @@ func (ac *account) serve(s *serving) {
 // failed records that the runner could not be made or broke down. It is made
 // anew for the next attempt: after a panic nobody knows what state it is in.
 func (ac *account) failed(err error) {
-	ac.agent.health.Report(ac.source(), health.Account(ac.cfg.Name, err, 0)...)
+	if _, ok := errors.AsType[*storeTrouble](err); ok {
+		ac.agent.health.Report(ac.source())
+	} else {
+		ac.agent.health.Report(ac.source(), health.Account(ac.cfg.Name, err, 0)...)
+	}
 	ac.mu.Lock()
 	defer ac.mu.Unlock()
-	ac.runner = nil
+	ac.runner, ac.err = nil, err
 }
 
 // retire ends the account: what is in flight is committed, its conditions are

@@ -27,6 +27,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"sync"
 	"time"
@@ -53,14 +54,14 @@ type Agent struct {
 	health *health.Registry
 	lock   *lock
 
-	reload sync.Mutex // held by the one who takes up a config
+	reload sync.Mutex  // held by the one who takes up a config; guards what follows
+	tls    *tls.Config // made at the first need
 
 	mu       sync.Mutex // guards what follows
 	cfg      *config.Config
 	users    map[string]*user
 	accounts map[string]*account
 	servers  map[string]*imapServer // by configured address
-	tls      *tls.Config            // made at the first need
 	serving  *serving               // nil unless Run is under way
 }
 
@@ -96,9 +97,10 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (*Agent, error) {
 // Close closes the stores and releases the data folder. Run has returned.
 func (a *Agent) Close() error {
 	a.mu.Lock()
-	defer a.mu.Unlock()
+	users := maps.Clone(a.users)
+	a.mu.Unlock()
 	var errs []error
-	for _, u := range a.users {
+	for _, u := range users {
 		errs = append(errs, u.close())
 	}
 	return errors.Join(append(errs, a.lock.release())...)

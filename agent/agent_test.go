@@ -1,12 +1,14 @@
 package agent
 
 import (
+	"context"
 	"net"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/emersion/go-imap/v2/imapclient"
@@ -156,9 +158,9 @@ func TestTroubleStaysWhereItIs(t *testing.T) {
 		t.Errorf("sync: %+v", got)
 	}
 	sameBytes(t, read(t, r.addr, "ann", "INBOX"), good.sent)
-	eventually(t, "the damaged store is a condition", func() bool { return strings.Contains(r.codes(), "store-corrupt") })
+	eventually(t, "the damaged store is one condition", func() bool { return r.codes() == "store-corrupt" })
 	for _, acc := range r.status().Accounts {
-		if acc.Name == "damaged" && acc.LastError == "" {
+		if acc.Name == "damaged" && (acc.LastError == "" || acc.State != "backoff") {
 			t.Errorf("status: %+v", acc)
 		}
 	}
@@ -206,4 +208,45 @@ func TestDrain(t *testing.T) {
 	if got := s.Accounts[0].Stored; got < 5 || got > 29 {
 		t.Errorf("%d messages are stored; about half of 30 had arrived", got)
 	}
+}
+
+// A ca_file that is gone is the trouble of its account until it is back.
+func TestAnAccountThatCannotBeMade(t *testing.T) {
+	r := newRig(t)
+	ca := testkit.CA(t)
+	file := filepath.Join(r.dir, "ca.pem")
+	home := testAccount{name: "home", user: "ann", folder: "INBOX", port: popTLS(t, "home", ca.ServerConfig)}
+	home.change("tls = \"none\"", "tls = \"implicit\"\nca_file = \"ca.pem\"")
+	r.configure(plain, home)
+	r.start()
+	eventually(t, "the missing file is a condition", func() bool { return r.codes() == "account-config" })
+	if got := r.status().Accounts[0]; got.State != "backoff" || !strings.Contains(got.LastError, "ca_file") {
+		t.Errorf("status: %+v", got)
+	}
+	pem, err := os.ReadFile(ca.CAFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, pem, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.sync() // does not wait for the pause to end
+	eventually(t, "the condition is over", func() bool { return r.codes() == "" })
+}
+
+// What does not end in time is given up, and said.
+func TestDrainGivesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		group := &serving{ctx: t.Context()}
+		release := make(chan struct{})
+		group.start(func(context.Context) { <-release })
+		began := time.Now()
+		if err := drain(group); !fault.Is(err, fault.Internal) || fault.Hint(err) == "" {
+			t.Errorf("got %v", err)
+		}
+		if took := time.Since(began); took != drainWithin {
+			t.Errorf("gave up after %v, want %v", took, drainWithin)
+		}
+		close(release)
+	})
 }

@@ -43,8 +43,6 @@ func (a *Agent) newIMAPServer(addr string, cfg *config.Config) (*imapServer, err
 
 // serverTLS makes the certificate at the first need.
 func (a *Agent) serverTLS() (*tls.Config, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
 	if a.tls == nil {
 		var err error
 		if a.tls, _, err = localtls.Ensure(filepath.Join(a.first.DataDir, "tls")); err != nil {

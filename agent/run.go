@@ -64,20 +64,21 @@ func (a *Agent) start(ctx context.Context) (*serving, error) {
 	a.reload.Lock() // SIGHUP may come at any time
 	defer a.reload.Unlock()
 	cfg := a.Config()
-	if err := a.openServers(ctx, cfg); err != nil {
+	servers, err := a.openServers(ctx, cfg)
+	if err != nil {
 		return nil, err
 	}
 	socket, err := control.Listen(a.first.DataDir)
 	if err != nil {
-		a.closeServers()
+		closeServers(servers)
 		return nil, err
 	}
 	group := &serving{ctx: ctx}
 	a.mu.Lock()
-	a.serving = group
+	a.serving, a.servers = group, servers
 	a.mu.Unlock()
 
-	for _, s := range a.servers {
+	for _, s := range servers {
 		s.serve(a, group)
 	}
 	for _, ac := range a.accounts {
@@ -95,24 +96,25 @@ func (a *Agent) start(ctx context.Context) (*serving, error) {
 	return group, nil
 }
 
-func (a *Agent) openServers(ctx context.Context, cfg *config.Config) error {
+func (a *Agent) openServers(ctx context.Context, cfg *config.Config) (map[string]*imapServer, error) {
+	servers := map[string]*imapServer{}
 	for _, addr := range cfg.IMAP.Listen {
 		s, err := a.newIMAPServer(addr, cfg)
 		if err == nil {
 			s.listener, err = listen(ctx, addr)
 		}
 		if err != nil {
-			a.closeServers()
-			return err
+			closeServers(servers)
+			return nil, err
 		}
 		s.bound = s.listener.Addr().String()
-		a.servers[addr] = s
+		servers[addr] = s
 	}
-	return nil
+	return servers, nil
 }
 
-func (a *Agent) closeServers() {
-	for _, s := range a.servers {
+func closeServers(servers map[string]*imapServer) {
+	for _, s := range servers {
 		_ = s.listener.Close() // nothing was accepted yet
 	}
 }

@@ -289,3 +289,32 @@ func TestSocketPathIsNeverTooLong(t *testing.T) {
 		t.Error("two folders share a socket")
 	}
 }
+
+func TestAFarDataFolderHasItsSocketElsewhere(t *testing.T) {
+	dir := filepath.Join(shortTempDir(t), strings.Repeat("long", 30))
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	ln, err := Listen(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- Serve(ctx, ln, &fakeOps{status: Status{PID: 7}}, zerolog.Nop()) }()
+	c, err := Connect(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err := c.Status(t.Context()); err != nil || s.PID != 7 {
+		t.Errorf("%+v, %v", s, err)
+	}
+	_ = c.Close()
+	cancel()
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Lstat(SocketPath(dir)); err == nil {
+		t.Error("the socket is left in the temporary folder")
+	}
+}
