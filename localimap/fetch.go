@@ -38,7 +38,7 @@ func (s *session) Fetch(w *imapserver.FetchWriter, set imap.NumSet, options *ima
 		return err
 	}
 	f := &fetch{session: s, v: v, w: w, opt: options}
-	if err := f.prepare(); err != nil {
+	if err := f.plan(); err != nil {
 		return err
 	}
 	indices, err := v.resolve(set)
@@ -56,8 +56,8 @@ func (s *session) Fetch(w *imapserver.FetchWriter, set imap.NumSet, options *ima
 	return s.response(err)
 }
 
-// prepare finds out what the items need.
-func (f *fetch) prepare() error {
+// plan finds out what the items need.
+func (f *fetch) plan() error {
 	o := f.opt
 	f.files = len(o.BodySection)+len(o.BinarySection)+len(o.BinarySectionSize) > 0
 	f.summaries = o.Envelope || o.BodyStructure != nil || len(o.BinarySectionSize) > 0
@@ -83,16 +83,25 @@ func (f *fetch) chunk(indices []int, contents []mailstore.Content) error {
 	if err := f.ctx.Err(); err != nil {
 		return err
 	}
+	var changed map[int]bool // messages whose flags must be told
 	if f.opt.Flags || f.marksSeen {
-		f.v.refresh(indices)
+		changed = f.v.refresh(indices)
 	}
-	marked := f.markSeen(indices)
-	for k, i := range indices {
-		var c *mailstore.Content
+	if f.marksSeen {
+		f.markSeen(indices, changed)
+	}
+	tell := func(k int, p prepared) error {
+		return f.message(indices[k], p, f.opt.Flags || changed[indices[k]])
+	}
+	if f.files {
+		return ahead(len(indices), filesAhead, func(k int) prepared { return f.prepare(&contents[k]) }, tell, prepared.close)
+	}
+	for k := range indices {
+		var p prepared
 		if contents != nil {
-			c = &contents[k]
+			p = f.prepare(&contents[k])
 		}
-		if err := f.message(i, c, f.opt.Flags || marked[i]); err != nil {
+		if err := tell(k, p); err != nil {
 			return err
 		}
 	}
@@ -100,12 +109,9 @@ func (f *fetch) chunk(indices []int, contents []mailstore.Content) error {
 }
 
 // markSeen sets \Seen, which reading a body does (RFC 9051 section 6.4.5), and
-// returns the messages whose flags have changed by that. Not being able to is
-// no reason to refuse the mail.
-func (f *fetch) markSeen(indices []int) map[int]bool {
-	if !f.marksSeen {
-		return nil
-	}
+// notes whose flags have changed by that. Not being able to is no reason to
+// refuse the mail.
+func (f *fetch) markSeen(indices []int, changed map[int]bool) {
 	var unseen []mailstore.UID
 	for _, i := range indices {
 		if f.v.told.flags[i].System&mailstore.Seen == 0 {
@@ -113,41 +119,34 @@ func (f *fetch) markSeen(indices []int) map[int]bool {
 		}
 	}
 	if len(unseen) == 0 {
-		return nil
+		return
 	}
 	changes, err := f.store.SetFlags(f.ctx, f.v.id, unseen, mailstore.Add, []string{string(imap.FlagSeen)})
 	if err != nil {
 		f.log.Warn().Err(err).Str("user", f.user).Msg("reading was not noted as \\Seen")
-		return nil
+		return
 	}
-	marked := make(map[int]bool, len(changes))
 	for _, c := range changes {
 		if i, ok := slices.BinarySearch(f.v.told.uids, c.UID); ok {
 			f.v.setFlags(i, c.Flags)
-			marked[i] = true
+			changed[i] = true
 		}
 	}
-	return marked
 }
 
-// message answers for one message: first everything that can fail is found
-// out, sizes above all, then the response is written. The error is one that
+// message answers for one message. Everything that can fail has been found
+// out, sizes above all, before the response is begun. The error is one that
 // ends the command.
-func (f *fetch) message(i int, c *mailstore.Content, withFlags bool) (err error) {
-	var (
-		file  *os.File
-		parts sections
-	)
-	if f.contents {
-		if file, parts, err = f.open(c); err != nil {
-			if f.trouble == nil {
-				f.trouble = err
-			}
-			return nil
+func (f *fetch) message(i int, p prepared, withFlags bool) (err error) {
+	defer p.close()
+	if p.err != nil {
+		if f.trouble == nil {
+			f.trouble = p.err
 		}
-		if file != nil {
-			defer func() { _ = file.Close() }() // only read
+		if withFlags {
+			return tellFlags(f.w, f.v, i, f.opt.UID)
 		}
+		return nil
 	}
 	m := f.w.CreateMessage(uint32(i + 1))
 	defer func() { // also in a panic: it holds the encoder's lock
@@ -168,34 +167,52 @@ func (f *fetch) message(i int, c *mailstore.Content, withFlags bool) (err error)
 		m.WriteRFC822Size(f.v.told.sizes[i])
 	}
 	if f.opt.Envelope {
-		m.WriteEnvelope(envelopeOf(&c.Summary.Envelope))
+		m.WriteEnvelope(envelopeOf(&p.content.Summary.Envelope))
 	}
 	if f.opt.BodyStructure != nil {
-		m.WriteBodyStructure(structureOf(c.Summary.Root))
+		m.WriteBodyStructure(structureOf(p.content.Summary.Root))
 	}
-	return f.writeSections(m, parts)
+	return f.writeSections(m, p.parts)
 }
 
-// open opens the message file once for all items and measures the sections.
-func (f *fetch) open(c *mailstore.Content) (*os.File, sections, error) {
+// prepared is a message ready to be told.
+type prepared struct {
+	content *mailstore.Content
+	file    *os.File // open where a section is asked for
+	parts   sections
+	err     error // the response for a message that cannot be told
+}
+
+func (p prepared) close() {
+	if p.file != nil {
+		_ = p.file.Close() // only read
+	}
+}
+
+// prepare opens the message file, once for all items, and measures the
+// sections. Several messages are prepared at the same time.
+func (f *fetch) prepare(c *mailstore.Content) prepared {
+	p := prepared{content: c}
 	if c.Hash == (mailstore.Hash{}) || f.summaries && (c.Summary == nil || c.Summary.Root == nil) {
-		return nil, sections{}, no(imap.ResponseCodeServerBug, "Some messages are damaged, see the log of the server")
+		p.err = errDamaged
+		return p
 	}
 	if !f.files {
-		return nil, sections{}, nil
+		return p
 	}
 	file, err := openWhole(f.store, c)
 	if err != nil {
 		f.log.Error().Err(err).Str("user", f.user).Stringer("msg", c.Hash).Msg("message file could not be read")
-		return nil, sections{}, no(imap.ResponseCodeServerBug, "Some messages are damaged, see the log of the server")
+		p.err = errDamaged
+		return p
 	}
-	parts, err := measure(file, c, f.opt)
-	if err != nil {
-		_ = file.Close() // only read
-		return nil, sections{}, f.response(err)
-	}
-	return file, parts, nil
+	p.file = file
+	p.parts, err = measure(file, c, f.opt)
+	p.err = f.response(err)
+	return p
 }
+
+var errDamaged = no(imap.ResponseCodeServerBug, "Some messages are damaged, see the log of the server")
 
 // openWhole opens the file of a message and makes sure that it is as long as
 // the literals to be announced.

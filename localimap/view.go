@@ -245,19 +245,22 @@ func (v *view) writeFlags(w updates, changed []int) error {
 }
 
 // refresh brings the told flags of some messages up to date, for a command
-// that is about to tell them.
-func (v *view) refresh(indices []int) {
+// that is about to tell them. It returns those that have changed by that.
+func (v *view) refresh(indices []int) map[int]bool {
+	changed := make(map[int]bool)
 	now := v.newest()
 	if now == v.seen {
-		return
+		return changed
 	}
 	j := 0
 	for _, i := range indices {
 		j += sort.Search(len(now.UIDs)-j, func(k int) bool { return now.UIDs[j+k] >= v.told.uids[i] })
-		if j < len(now.UIDs) && now.UIDs[j] == v.told.uids[i] {
+		if j < len(now.UIDs) && now.UIDs[j] == v.told.uids[i] && now.Flags[j] != v.told.flags[i] {
 			v.setFlags(i, now.Flags[j])
+			changed[i] = true
 		}
 	}
+	return changed
 }
 
 // setFlags notes that the client knows the i-th message has these flags.

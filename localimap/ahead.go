@@ -1,0 +1,67 @@
+package localimap
+
+import (
+	"github.com/popbridge/popbridge/internal/mailstore"
+)
+
+const (
+	// chunkSize is how many messages are asked of the store at a time. In
+	// between, no query is open.
+	chunkSize = 512
+	// chunksAhead and filesAhead are how many are being read, the one that is
+	// being worked on included.
+	chunksAhead = 3
+	filesAhead  = 4
+)
+
+// ahead calls load for 0 to n-1, up to width of them at the same time, and use
+// in order, one at a time, with what load returned. It stops at the first error
+// of use; drop gets what was loaded in vain. All loads have ended when it
+// returns.
+func ahead[T any](n, width int, load func(k int) T, use func(k int, loaded T) error, drop func(T)) error {
+	slots := make([]chan T, width)
+	for i := range slots {
+		slots[i] = make(chan T, 1)
+	}
+	begun := 0
+	for k := range n {
+		for ; begun < min(n, k+width); begun++ {
+			go func(b int) { slots[b%width] <- load(b) }(begun)
+		}
+		if err := use(k, <-slots[k%width]); err != nil {
+			for k++; k < begun; k++ {
+				drop(<-slots[k%width])
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// chunked calls f for the messages at the given indices, in order, a chunk at a
+// time, with their contents. The next chunks are loaded meanwhile, so that the
+// index and the client are busy at the same time.
+func (s *session) chunked(v *view, indices []int, summaries bool, f func(chunk []int, contents []mailstore.Content) error) error {
+	type loaded struct {
+		contents []mailstore.Content
+		err      error
+	}
+	chunk := func(k int) []int {
+		return indices[k*chunkSize : min(len(indices), (k+1)*chunkSize)]
+	}
+	load := func(k int) (l loaded) {
+		ids := make([]mailstore.ContentID, len(chunk(k)))
+		for j, i := range chunk(k) {
+			ids[j] = v.told.contents[i]
+		}
+		l.contents, l.err = s.store.Contents(s.ctx, ids, summaries)
+		return l
+	}
+	use := func(k int, l loaded) error {
+		if l.err != nil {
+			return l.err
+		}
+		return f(chunk(k), l.contents)
+	}
+	return ahead((len(indices)+chunkSize-1)/chunkSize, chunksAhead, load, use, func(loaded) {})
+}
