@@ -506,6 +506,23 @@ func TestShortUIDLListing(t *testing.T) {
 	g.wantMail(0, 30)
 }
 
+// What STAT counts and LIST leaves out is not absent.
+func TestShortListing(t *testing.T) {
+	g := newRig(t, KeepForever())
+	g.fill(0, 30)
+	g.poll()
+	g.pop.change(func() { g.pop.trouble = trouble{short: 10} })
+	for range 40 {
+		g.clock.advance(day)
+		g.poll()
+	}
+	g.pop.change(func() { g.pop.trouble = trouble{} })
+	g.want(g.poll(), 0, 0, 0, 30)
+	if n := g.pop.fetched(uidl(29)); n != 1 {
+		t.Errorf("fetched %d times", n)
+	}
+}
+
 func TestEmptyUIDLs(t *testing.T) {
 	g := newRig(t, KeepNever())
 	g.fill(0, 6)

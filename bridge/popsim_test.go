@@ -57,6 +57,7 @@ type trouble struct {
 	cutRetr   int    // the n-th RETR of a session is cut, from 1; 0: none
 	cutAfter  int    // bytes of the answer that still come
 	hide      int    // every n-th message is missing in UIDL, from 1; 0: none
+	short     int    // so many messages are missing at the end of LIST and UIDL
 	quit      quitTrouble
 	retr      func(n int) // called before the n-th RETR of a session is answered
 }
@@ -195,7 +196,7 @@ func (p *popSession) handle(command, arg string) (open bool) {
 		p.line("+OK %d 0", len(p.mailbox))
 	case "LIST":
 		p.line("+OK")
-		for i, m := range p.mailbox {
+		for i, m := range p.mailbox[:len(p.mailbox)-p.trouble.short] {
 			p.line("%d %d", i+1, m.listed())
 		}
 		p.line(".")
@@ -248,7 +249,7 @@ func (p *popSession) uidl() {
 		return
 	}
 	p.line("+OK")
-	for i, m := range p.mailbox {
+	for i, m := range p.mailbox[:len(p.mailbox)-p.trouble.short] {
 		if p.trouble.hide == 0 || (i+1)%p.trouble.hide != 0 {
 			p.line("%d %s", i+1, m.uidl)
 		}
