@@ -22,7 +22,7 @@ func FuzzRequests(f *testing.F) {
 	known := map[string]bool{"GET status": true, "POST sync": true, "POST check": true, "GET devices": true, "POST devices": true, "DELETE devices": true}
 	f.Fuzz(func(t *testing.T, method, path, body string) {
 		if !known[method+" "+path] {
-			t.Skip() // answered by net/http
+			return // answered by net/http
 		}
 		ops := &fakeOps{}
 		w := httptest.NewRecorder()
