@@ -214,7 +214,7 @@ func TestAClientThatStopsReading(t *testing.T) {
 func TestCloseDoesNotWaitForABlockedWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ours, theirs := net.Pipe()
-		defer theirs.Close()
+		defer func() { _ = theirs.Close() }()
 		c := newConn(ours, func() {})
 		done := make(chan error)
 		go func() {
@@ -242,7 +242,7 @@ func TestAlive(t *testing.T) {
 			_ = theirs.Close()
 		}()
 		synctest.Wait()
-		if !c.alive() || !c.alive() {
+		if first, second := c.alive(), c.alive(); !first || !second {
 			t.Error("a client that pipelines is taken for gone")
 		}
 		_ = c.SetReadDeadline(time.Time{})

@@ -86,7 +86,7 @@ func FuzzServer(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer c.Close()
+		defer func() { _ = c.Close() }()
 		_ = c.SetDeadline(time.Now().Add(20 * time.Second))
 		go func() {
 			_, _ = io.WriteString(c, before[int(state)%len(before)])

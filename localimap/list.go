@@ -128,9 +128,9 @@ func eachParent(name string, f func(parent string)) {
 // name, has no regard to case (RFC 9051 section 5.1). The work is bounded by
 // the product of the lengths, whatever the pattern.
 func matchMailbox(pattern, name string) bool {
-	inbox := 0
-	if name == "INBOX" || strings.HasPrefix(name, "INBOX/") {
-		inbox = len("INBOX")
+	folded := 0
+	if name == inbox || strings.HasPrefix(name, inbox+string(delimiter)) {
+		folded = len(inbox)
 	}
 	// at[i]: the pattern up to here can match name[:i].
 	at := make([]bool, len(name)+1)
@@ -143,7 +143,7 @@ func matchMailbox(pattern, name string) bool {
 			}
 		default:
 			for i := len(name); i > 0; i-- {
-				same := name[i-1] == p || i <= inbox && name[i-1] == upper(p)
+				same := name[i-1] == p || i <= folded && name[i-1] == upper(p)
 				at[i] = at[i-1] && same
 			}
 			at[0] = false

@@ -12,8 +12,12 @@ import (
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
-// delimiter separates the levels of a mailbox name.
-const delimiter = '/'
+// delimiter separates the levels of a mailbox name. The library passes on the
+// name of the INBOX in upper case.
+const (
+	delimiter = '/'
+	inbox     = "INBOX"
+)
 
 // Select opens a mailbox. A device that may only read gets it as EXAMINE would;
 // the library says READ-WRITE nevertheless, PERMANENTFLAGS tells the truth.
@@ -88,6 +92,9 @@ func specialUseList() string {
 func (s *session) Delete(name string) error {
 	if err := s.writable(); err != nil {
 		return err
+	}
+	if name == inbox {
+		return no(imap.ResponseCodeCannot, "INBOX cannot be deleted")
 	}
 	return s.recode(s.store.DeleteMailbox(s.ctx, name), fault.Conflict, imap.ResponseCodeHasChildren)
 }

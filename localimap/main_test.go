@@ -26,7 +26,6 @@ type rig struct {
 	addr   string
 	opened chan string
 	stop   func()
-	log    *strings.Builder
 }
 
 var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)

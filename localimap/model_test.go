@@ -112,7 +112,7 @@ func TestModel(t *testing.T) {
 		var clients []*mirror
 		for range 3 {
 			m := &mirror{talk: r.talk("joe"), box: box}
-			defer m.conn.Close()
+			defer func() { _ = m.conn.Close() }()
 			clients = append(clients, m)
 			m.command(t, "SELECT "+box, false)
 		}
