@@ -1,0 +1,76 @@
+package control
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/popbridge/popbridge/agent/health"
+)
+
+// The keys are fixed: scripts read them. Nothing may go, or change its type;
+// what is new is added here.
+func TestTheKeysOfStatus(t *testing.T) {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("", 3600))
+	s := Status{Running: true, PID: 7, DataDir: "/data", Listen: []string{"127.0.0.1:1143"}, Clients: 2,
+		Accounts: []Account{
+			{Name: "home", User: "ann", Folder: "INBOX", State: "idle", LastSuccess: &at, NextPoll: &at, Stored: 5012, OnServer: 12},
+			{Name: "work", User: "ann", Folder: "Work", State: "paused", LastError: "password refused", Problems: []string{"message 3: try later"}},
+		},
+		Health: []health.Condition{{Code: "account-auth", Severity: health.Error, Text: "refused", Hint: "check it", Since: at}},
+	}
+	const want = `{
+  "running": true,
+  "pid": 7,
+  "data_dir": "/data",
+  "listen": [
+    "127.0.0.1:1143"
+  ],
+  "accounts": [
+    {
+      "name": "home",
+      "user": "ann",
+      "folder": "INBOX",
+      "state": "idle",
+      "last_success": "2026-01-02T03:04:05+01:00",
+      "next_poll": "2026-01-02T03:04:05+01:00",
+      "stored": 5012,
+      "on_server": 12,
+      "last_error": ""
+    },
+    {
+      "name": "work",
+      "user": "ann",
+      "folder": "Work",
+      "state": "paused",
+      "last_success": null,
+      "next_poll": null,
+      "stored": 0,
+      "on_server": 0,
+      "last_error": "password refused",
+      "problems": [
+        "message 3: try later"
+      ]
+    }
+  ],
+  "health": [
+    {
+      "code": "account-auth",
+      "severity": "error",
+      "text": "refused",
+      "hint": "check it",
+      "since": "2026-01-02T03:04:05+01:00"
+    }
+  ],
+  "clients": 2
+}`
+	got, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, string(got)); diff != "" {
+		t.Error(diff)
+	}
+}
