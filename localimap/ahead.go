@@ -1,6 +1,8 @@
 package localimap
 
 import (
+	"context"
+
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
@@ -49,12 +51,14 @@ func (s *session) chunked(v *view, indices []int, summaries bool, f func(chunk [
 	chunk := func(k int) []int {
 		return indices[k*chunkSize : min(len(indices), (k+1)*chunkSize)]
 	}
+	// A query is short; watching for the end of the context costs a tenth of it.
+	ctx := context.WithoutCancel(s.ctx)
 	load := func(k int) (l loaded) {
 		ids := make([]mailstore.ContentID, len(chunk(k)))
 		for j, i := range chunk(k) {
 			ids[j] = v.told.contents[i]
 		}
-		l.contents, l.err = s.store.Contents(s.ctx, ids, summaries)
+		l.contents, l.err = s.store.Contents(ctx, ids, summaries)
 		return l
 	}
 	use := func(k int, l loaded) error {

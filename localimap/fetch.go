@@ -193,7 +193,11 @@ func (p prepared) close() {
 // sections. Several messages are prepared at the same time.
 func (f *fetch) prepare(c *mailstore.Content) prepared {
 	p := prepared{content: c}
-	if c.Hash == (mailstore.Hash{}) || f.summaries && (c.Summary == nil || c.Summary.Root == nil) {
+	switch {
+	case c.Hash == (mailstore.Hash{}):
+		p.err = no(codeExpungeIssued, "Some messages have been expunged by another client")
+		return p
+	case f.summaries && (c.Summary == nil || c.Summary.Root == nil):
 		p.err = errDamaged
 		return p
 	}

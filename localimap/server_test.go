@@ -157,6 +157,19 @@ func TestShutdown(t *testing.T) {
 	r.talk("joe").do("a SELECT INBOX", "a OK")
 }
 
+// TestShutdownWithAClientThatDoesNotRead: its response is cut off.
+func TestShutdownWithAClientThatDoesNotRead(t *testing.T) {
+	r := newRig(t)
+	r.deliver("INBOX", nil, strings.Repeat("much of the same\r\n", 2<<20))
+	k := r.talk("joe")
+	k.do("a SELECT INBOX", "a OK")
+	k.do("b FETCH 1 BODY.PEEK[]", "* 1 FETCH")
+	r.stop()
+	if _, err := io.Copy(io.Discard, k.r); err != nil && !strings.Contains(err.Error(), "reset") {
+		t.Errorf("the connection ended with %v", err)
+	}
+}
+
 func TestServeReturnsTheErrorOfItsListener(t *testing.T) {
 	r := newRig(t)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -377,11 +390,11 @@ func TestClient(t *testing.T) {
 func TestCorpus(t *testing.T) {
 	corpus := testkit.Corpus(t)
 	r := newRig(t)
-	var names []string
-	for name, raw := range corpus {
-		names = append(names, name)
-		r.deliver("INBOX", nil, string(raw))
+	var names, raw []string
+	for name, b := range corpus {
+		names, raw = append(names, name), append(raw, string(b))
 	}
+	r.deliver("INBOX", nil, raw...)
 	k := r.talk("joe")
 	k.do("a SELECT INBOX", "a OK")
 	for i, name := range names {
