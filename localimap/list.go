@@ -20,6 +20,9 @@ func (s *session) List(w *imapserver.ListWriter, ref string, patterns []string, 
 	if len(patterns) == 0 { // RFC 9051 section 6.3.9: asks for the delimiter
 		return w.WriteList(&imap.ListData{Attrs: []imap.MailboxAttr{imap.MailboxAttrNoSelect}, Delim: delimiter})
 	}
+	if options.ReturnStatus != nil && options.ReturnStatus.DeletedStorage {
+		return errDeletedStorage
+	}
 	full := make([]string, len(patterns))
 	for i, p := range patterns {
 		if full[i] = ref + p; len(full[i]) > maxPattern {

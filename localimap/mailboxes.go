@@ -122,7 +122,10 @@ func (s *session) subscribe(name string, on bool) error {
 }
 
 // Status answers STATUS; the counts are kept by the store.
-func (s *session) Status(name string, _ *imap.StatusOptions) (*imap.StatusData, error) {
+func (s *session) Status(name string, options *imap.StatusOptions) (*imap.StatusData, error) {
+	if options.DeletedStorage {
+		return nil, errDeletedStorage
+	}
 	box, err := s.store.Mailbox(s.ctx, name)
 	if err != nil {
 		return nil, s.response(err)
@@ -131,20 +134,22 @@ func (s *session) Status(name string, _ *imap.StatusOptions) (*imap.StatusData, 
 }
 
 func statusOf(box mailstore.Mailbox) *imap.StatusData {
-	limit, deletedSize := uint32(appendLimit), int64(0)
+	limit := uint32(appendLimit)
 	return &imap.StatusData{
-		Mailbox:        box.Name,
-		NumMessages:    &box.Messages,
-		NumRecent:      &box.Recent,
-		UIDNext:        imap.UID(box.UIDNext),
-		UIDValidity:    box.UIDValidity,
-		NumUnseen:      &box.Unseen,
-		NumDeleted:     &box.Deleted,
-		Size:           &box.Size,
-		AppendLimit:    &limit,
-		DeletedStorage: &deletedSize, // of QUOTA, which is not announced
+		Mailbox:     box.Name,
+		NumMessages: &box.Messages,
+		NumRecent:   &box.Recent,
+		UIDNext:     imap.UID(box.UIDNext),
+		UIDValidity: box.UIDValidity,
+		NumUnseen:   &box.Unseen,
+		NumDeleted:  &box.Deleted,
+		Size:        &box.Size,
+		AppendLimit: &limit,
 	}
 }
+
+// errDeletedStorage refuses an item of RFC 9208, which is not announced.
+var errDeletedStorage = bad("DELETED-STORAGE is not supported")
 
 // Append stores a message; the literal goes straight into the spool. Flags that
 // do not exist are dropped rather than the mail.
