@@ -71,8 +71,8 @@ func (s *Store) UpdateLedger(ctx context.Context, account string, changes []Ledg
 func (s *Store) AccountState(ctx context.Context, account string) (AccountState, error) {
 	var st AccountState
 	var last sql.NullInt64
-	err := s.reader.get(ctx, `SELECT stored, on_server, last_success, last_error, had_uidl FROM account WHERE name = ?`,
-		[]any{account}, &st.Stored, &st.OnServer, &last, &st.LastError, &st.HadUIDL)
+	err := s.reader.get(ctx, `SELECT stored, on_server, last_success, last_error, had_uidl, memory FROM account WHERE name = ?`,
+		[]any{account}, &st.Stored, &st.OnServer, &last, &st.LastError, &st.HadUIDL, &st.Memory)
 	if errors.Is(err, sql.ErrNoRows) {
 		return AccountState{}, nil
 	}
@@ -83,9 +83,9 @@ func (s *Store) AccountState(ctx context.Context, account string) (AccountState,
 // SetAccountState stores all but Stored, which Deliver counts.
 func (s *Store) SetAccountState(ctx context.Context, account string, st AccountState) error {
 	return s.write(ctx, "write the state of the account", func(t *tx) error {
-		return t.exec(`INSERT INTO account (name, on_server, last_success, last_error, had_uidl) VALUES (?, ?, ?, ?, ?)
+		return t.exec(`INSERT INTO account (name, on_server, last_success, last_error, had_uidl, memory) VALUES (?, ?, ?, ?, ?, ?)
 			ON CONFLICT (name) DO UPDATE SET on_server = excluded.on_server, last_success = excluded.last_success,
-			last_error = excluded.last_error, had_uidl = excluded.had_uidl`,
-			account, st.OnServer, unix(st.LastSuccess), st.LastError, st.HadUIDL)
+			last_error = excluded.last_error, had_uidl = excluded.had_uidl, memory = excluded.memory`,
+			account, st.OnServer, unix(st.LastSuccess), st.LastError, st.HadUIDL, st.Memory)
 	})
 }

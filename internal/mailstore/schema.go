@@ -67,7 +67,8 @@ CREATE TABLE account (
 	on_server    INTEGER NOT NULL DEFAULT 0,
 	last_success INTEGER,
 	last_error   TEXT NOT NULL DEFAULT '',
-	had_uidl     INTEGER NOT NULL DEFAULT 0
+	had_uidl     INTEGER NOT NULL DEFAULT 0,
+	memory       TEXT NOT NULL DEFAULT ''
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE ledger (

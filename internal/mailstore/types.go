@@ -104,7 +104,8 @@ type AccountState struct {
 	OnServer    int
 	LastSuccess time.Time
 	LastError   string
-	HadUIDL     bool // the server answered UIDL once, so its absence is a trouble of the day
+	HadUIDL     bool   // the server answered UIDL once, so its absence is a trouble of the day
+	Memory      string // what the POP side wants to remember, in its own form
 }
 
 // FlagOp says what SetFlags does with the given flags.
