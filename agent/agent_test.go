@@ -21,6 +21,7 @@ import (
 )
 
 func TestTheDataFolderIsPrivateAndOfOneProcess(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.configure(plain, testAccount{name: "home", user: "ann", folder: "INBOX", port: 1})
 	a := r.open()
@@ -169,6 +170,7 @@ func TestTroubleStaysWhereItIs(t *testing.T) {
 // Stopping says BYE to who waits, keeps every message that had arrived in
 // full, and ends within its time.
 func TestDrain(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	srv, port := pop(t, "home", 0)
 	size := 0

@@ -13,6 +13,7 @@ import (
 )
 
 func TestOneProcessPerDataFolder(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	first, err := acquire(t.Context(), dir)
 	if err != nil {

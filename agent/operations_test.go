@@ -172,6 +172,7 @@ func TestDevices(t *testing.T) {
 
 // A login is for one user; nobody learns which half of it was wrong.
 func TestLogins(t *testing.T) {
+	t.Parallel()
 	r := twoUsers(t)
 	r.start()
 	r.sync()

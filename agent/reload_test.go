@@ -28,6 +28,7 @@ func (r *rig) runnerOf(name string) any {
 }
 
 func TestReloadReplacesOnlyWhatChanged(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	_, aPort := pop(t, "a", 1)
 	_, bPort := pop(t, "b", 2)
@@ -180,6 +181,7 @@ func TestTheLogLevelChangesAtOnce(t *testing.T) {
 // IMAP addresses come and go; one that is busy is a condition and is had as
 // soon as it is free.
 func TestReloadOfIMAPAddresses(t *testing.T) {
+	t.Parallel()
 	busy, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
