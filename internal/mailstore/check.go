@@ -34,6 +34,8 @@ var invariants = []struct{ code, query string }{
 		FROM content WHERE (orphaned_at IS NULL) <> EXISTS (SELECT 1 FROM message WHERE content_id = content.id)`},
 	{"missing-keywords", `SELECT printf('mailbox %s, uid %d: its keywords are not known', m.name, uid)
 		FROM message x JOIN mailbox m ON m.id = mailbox_id WHERE keywords <> 0 AND keywords NOT IN (SELECT id FROM keyword_set)`},
+	{"missing-keywords", `SELECT printf('expunged message %d: its keywords are not known', id)
+		FROM expunged WHERE keywords <> 0 AND keywords NOT IN (SELECT id FROM keyword_set)`},
 	{"missing-mailbox", `SELECT 'INBOX does not exist' WHERE NOT EXISTS (SELECT 1 FROM mailbox WHERE name = 'INBOX')`},
 }
 

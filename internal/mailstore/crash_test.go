@@ -37,7 +37,7 @@ func TestAKillBetweenTwoSteps(t *testing.T) {
 	r.flag([]UID{1, 2}, Set, `\Deleted`)
 	_, err := r.Expunge(t.Context(), r.id("INBOX"), nil)
 	must(t, err)
-	r.clock.t = start.Add(30 * time.Hour)
+	r.clock.t = start.Add(31 * 24 * time.Hour)
 	must(t, r.Purge(t.Context()))
 
 	seen := map[string]int{}

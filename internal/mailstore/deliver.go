@@ -91,10 +91,10 @@ func (t *tx) deliver(d Delivery) (Delivered, error) {
 // was on its way out is kept.
 func (t *tx) content(sp *Spooled) (ContentID, error) {
 	var id ContentID
-	var orphaned bool
-	err := t.get(`SELECT id, orphaned_at IS NOT NULL FROM content WHERE hash = ?`, []any{sp.hash[:]}, &id, &orphaned)
-	if err == nil && orphaned {
-		return id, t.exec(`UPDATE content SET orphaned_at = NULL WHERE id = ?`, id)
+	var marked bool
+	err := t.get(`SELECT id, orphaned_at IS NOT NULL OR missing FROM content WHERE hash = ?`, []any{sp.hash[:]}, &id, &marked)
+	if err == nil && marked {
+		return id, t.exec(`UPDATE content SET orphaned_at = NULL, missing = 0 WHERE id = ?`, id)
 	}
 	if err == nil || !errors.Is(err, sql.ErrNoRows) {
 		return id, err
@@ -122,7 +122,8 @@ func (t *tx) summarize(id ContentID, sum *message.Summary) error {
 }
 
 // register enters the origin of a delivery into the ledger. known tells that
-// what came from there is stored already, so that nothing is to be added.
+// what came from there is stored already, so that nothing is to be added; its
+// file is put back where it was missing.
 func (t *tx) register(d Delivery) (known bool, err error) {
 	o, now := d.Origin, t.s.now().Unix()
 	old, err := t.stored(o)
@@ -130,6 +131,9 @@ func (t *tx) register(d Delivery) (known bool, err error) {
 		return false, err
 	}
 	if old != nil && *old == d.Message.hash {
+		if err := t.arrived(*old); err != nil {
+			return false, err
+		}
 		return true, t.exec(`UPDATE ledger SET last_listed_at = ?, absent = 0 WHERE account = ? AND uidl = ? AND dup = ?`,
 			now, o.Account, o.UIDL, o.Dup)
 	}
@@ -146,14 +150,38 @@ func (t *tx) register(d Delivery) (known bool, err error) {
 				o.UIDL, o.Dup, d.ListSize, Stored, now, d.Adopt.Account, d.Adopt.UIDL, d.Adopt.Dup)
 		}
 	}
-	return false, t.exec(`INSERT OR REPLACE INTO ledger (account, uidl, dup, hash, size, list_size, state, stored_at, last_listed_at, absent)
+	err = t.exec(`INSERT OR REPLACE INTO ledger (account, uidl, dup, hash, size, list_size, state, stored_at, last_listed_at, absent)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)`, o.Account, o.UIDL, o.Dup, d.Message.hash[:], d.Message.size, d.ListSize, Stored, now, now)
+	if err != nil {
+		return false, err
+	}
+	return t.claim(d.Message.hash)
 }
 
-// stored returns the hash of what is stored from an origin, or nil.
+// arrived notes that the file of a content is there again.
+func (t *tx) arrived(h Hash) error {
+	return t.exec(`UPDATE content SET missing = 0 WHERE hash = ? AND missing`, h[:])
+}
+
+// claim reports whether the content was found by Repair without anything that
+// said where it came from, and is in a mailbox since: this origin is the answer,
+// once, and a second copy is not wanted.
+func (t *tx) claim(h Hash) (bool, error) {
+	res, err := t.result(`UPDATE content SET found = 0, missing = 0 WHERE hash = ? AND found AND orphaned_at IS NULL`, h[:])
+	if err != nil {
+		return false, err
+	}
+	n, err := res.RowsAffected()
+	return n > 0, err
+}
+
+// stored returns the hash of what is stored from an origin, or nil. An entry
+// whose content was lost, not removed, counts for nothing: it comes again.
 func (t *tx) stored(o *Origin) (*Hash, error) {
 	var hash []byte
-	err := t.get(`SELECT hash FROM ledger WHERE account = ? AND uidl = ? AND dup = ?`, []any{o.Account, o.UIDL, o.Dup}, &hash)
+	err := t.get(`SELECT hash FROM ledger WHERE account = ? AND uidl = ? AND dup = ?
+		AND (removed_at IS NOT NULL OR EXISTS (SELECT 1 FROM content WHERE content.hash = ledger.hash))`,
+		[]any{o.Account, o.UIDL, o.Dup}, &hash)
 	if errors.Is(err, sql.ErrNoRows) || err == nil && len(hash) != len(Hash{}) {
 		return nil, nil
 	}

@@ -341,6 +341,9 @@ func TestADamagedFileIsReplaced(t *testing.T) {
 
 func TestContentsStayForADay(t *testing.T) {
 	r := newStore(t)
+	must(t, r.Close())
+	r.keep = time.Second // which is too little
+	r.open()
 	for n := 1; n <= 3; n++ {
 		r.append("INBOX", n, `\Deleted`)
 	}

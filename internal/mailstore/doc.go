@@ -17,9 +17,10 @@
 //	meta          (key, value)                                  last UIDVALIDITY given
 //	mailbox       (id, name, uidvalidity, uidnext, modseq, recent_from, counts)
 //	subscription  (name)                                        also of mailboxes that do not exist
-//	content       (id, hash, size, orphaned_at)                 one row per message file
+//	content       (id, hash, size, orphaned_at, missing, found) one row per message file
 //	summary       (content_id, version, data)                   what internal/message says about it
 //	message       (mailbox_id, uid -> content_id, system, keywords, modseq, received_at, size)
+//	expunged      (id, mailbox, uid, ... as message)             what Undelete can bring back
 //	keyword_set   (id, names)                                   interned sets of keywords
 //	account       (name, stored, on_server, last_success, ...)  state between two runs
 //	ledger        (account, uidl, dup -> hash, size, state, ...)
@@ -28,7 +29,9 @@
 // Summaries have a table of their own because they are 20 times as long as the
 // rest of a content; the size stands in the message row as well, so that a
 // mailbox is opened by one ordered scan of one table. The ledger names contents
-// by hash, not by row: it outlives them. Times are Unix seconds.
+// by hash, not by row: it outlives them. A content is orphaned while no mailbox
+// has it, missing while its file has to be fetched again, found when Repair met
+// its file without a row and could not know where it came from. Times are Unix seconds.
 //
 // # What always holds
 //

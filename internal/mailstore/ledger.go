@@ -23,17 +23,24 @@ func when(n sql.NullInt64) time.Time {
 	return time.Unix(n.Int64, 0)
 }
 
+// ledgerQuery looks at the contents for what is still here. A purge leaves its
+// mark in the ledger; a content that is gone without one was not removed by
+// anybody, it was lost.
+const ledgerQuery = `SELECT l.uidl, l.dup, l.hash, l.size, l.list_size, l.state, l.stored_at, l.last_listed_at, l.absent,
+	iif(c.id IS NULL, l.removed_at, c.orphaned_at),
+	l.hash IS NOT NULL AND iif(c.id IS NULL, l.removed_at IS NULL, c.missing)
+	FROM ledger l LEFT JOIN content c ON c.hash = l.hash WHERE l.account = ? ORDER BY l.uidl, l.dup`
+
 // Ledger returns all entries of an account, ordered by UIDL and Dup.
 func (s *Store) Ledger(ctx context.Context, account string) ([]LedgerEntry, error) {
 	var out []LedgerEntry
-	err := s.reader.rows(ctx, `SELECT uidl, dup, hash, size, list_size, state, stored_at, last_listed_at, absent
-		FROM ledger WHERE account = ? ORDER BY uidl, dup`, []any{account}, func(rows *sql.Rows) error {
+	err := s.reader.rows(ctx, ledgerQuery, []any{account}, func(rows *sql.Rows) error {
 		e := LedgerEntry{Origin: Origin{Account: account}}
 		var hash sql.RawBytes
-		var storedAt, listedAt sql.NullInt64
-		err := rows.Scan(&e.UIDL, &e.Dup, &hash, &e.Size, &e.ListSize, &e.State, &storedAt, &listedAt, &e.Absent)
+		var storedAt, listedAt, removedAt sql.NullInt64
+		err := rows.Scan(&e.UIDL, &e.Dup, &hash, &e.Size, &e.ListSize, &e.State, &storedAt, &listedAt, &e.Absent, &removedAt, &e.Wanted)
 		copy(e.Hash[:], hash)
-		e.StoredAt, e.LastListedAt = when(storedAt), when(listedAt)
+		e.StoredAt, e.LastListedAt, e.RemovedAt = when(storedAt), when(listedAt), when(removedAt)
 		out = append(out, e)
 		return err
 	})

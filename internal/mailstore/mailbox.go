@@ -108,16 +108,20 @@ func (s *Store) CreateMailbox(ctx context.Context, name, specialUse string) (Mai
 // EnsureMailbox returns the mailbox of that name. One that it has to make is
 // subscribed, because nobody asked for it in a client that would subscribe it.
 func (s *Store) EnsureMailbox(ctx context.Context, name string) (Mailbox, error) {
-	return s.makeMailbox(ctx, name, func(t *tx, name string, b *box) (*box, error) {
-		if b != nil {
-			return b, nil
-		}
-		b, err := t.create(name, "")
-		if err == nil {
-			err = t.subscribe(b)
-		}
+	return s.makeMailbox(ctx, name, func(t *tx, name string, _ *box) (*box, error) { return t.ensure(name) })
+}
+
+// ensure returns the mailbox of a canonical name, making and subscribing it
+// where it is missing.
+func (t *tx) ensure(name string) (*box, error) {
+	b, err := t.named(name)
+	if !errors.Is(err, errNoMailbox) {
 		return b, err
-	})
+	}
+	if b, err = t.create(name, ""); err == nil {
+		err = t.subscribe(b)
+	}
+	return b, err
 }
 
 var errMailboxExists = fault.New(fault.Conflict, "the mailbox exists already", "")
@@ -191,7 +195,7 @@ func (t *tx) createDefaults() error {
 	return nil
 }
 
-// DeleteMailbox deletes a mailbox and its messages. INBOX and mailboxes with
+// DeleteMailbox deletes a mailbox and expunges its messages. INBOX and mailboxes with
 // others below them are refused with fault.Conflict.
 func (s *Store) DeleteMailbox(ctx context.Context, name string) error {
 	name, err := canonical(name)
@@ -217,7 +221,7 @@ func (s *Store) DeleteMailbox(ctx context.Context, name string) error {
 		if err != nil {
 			return err
 		}
-		if err := t.remove(b, rows); err != nil {
+		if err := t.remove(b, rows, true); err != nil {
 			return err
 		}
 		b.gone, b.touched = true, true

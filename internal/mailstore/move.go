@@ -54,14 +54,14 @@ func (t *tx) transfer(from *box, uids []UID, to *box, move bool) (CopyResult, er
 		out.To = append(out.To, added.UID)
 	}
 	if move {
-		err = t.remove(from, rows)
+		err = t.remove(from, rows, false)
 	}
 	return out, err
 }
 
 // Expunge removes messages that have \Deleted: all of them when uids is nil,
-// otherwise those among uids. It returns their UIDs, ascending. Contents that
-// are in no mailbox any more stay for a while (see Purge).
+// otherwise those among uids. It returns their UIDs, ascending. What was expunged
+// stays for a while (see Expunged and Options.KeepExpunged).
 func (s *Store) Expunge(ctx context.Context, id MailboxID, uids []UID) ([]UID, error) {
 	var out []UID
 	err := s.write(ctx, "expunge messages", func(t *tx) error {
@@ -84,7 +84,7 @@ func (s *Store) Expunge(ctx context.Context, id MailboxID, uids []UID) ([]UID, e
 			}
 			joined = r.Flags.System&Deleted != 0
 		}
-		if err := t.remove(b, marked); err != nil {
+		if err := t.remove(b, marked, true); err != nil {
 			return err
 		}
 		return t.orphan(marked)
@@ -95,8 +95,9 @@ func (s *Store) Expunge(ctx context.Context, id MailboxID, uids []UID) ([]UID, e
 	return out, nil
 }
 
-// remove takes messages out of a mailbox. Their contents are not looked at.
-func (t *tx) remove(b *box, rows []picked) error {
+// remove takes messages out of a mailbox; those that are expunged are kept among
+// the expunged. Their contents are not looked at.
+func (t *tx) remove(b *box, rows []picked, expunged bool) error {
 	return runs(rows, func(run []picked) error {
 		b.next()
 		for _, r := range run {
@@ -106,8 +107,13 @@ func (t *tx) remove(b *box, rows []picked) error {
 			}
 			b.removed = append(b.removed, r.UID)
 		}
-		return t.exec(`DELETE FROM message WHERE mailbox_id = ? AND uid BETWEEN ? AND ?`,
-			b.ID, int64(run[0].UID), int64(run[len(run)-1].UID))
+		first, last := run[0].UID, run[len(run)-1].UID
+		if expunged {
+			if err := t.expunge(b, first, last); err != nil {
+				return err
+			}
+		}
+		return t.exec(`DELETE FROM message WHERE mailbox_id = ? AND uid BETWEEN ? AND ?`, b.ID, int64(first), int64(last))
 	})
 }
 

@@ -31,6 +31,7 @@ type rig struct {
 	t     testing.TB
 	clock *clock
 	dir   string
+	keep  time.Duration // Options.KeepExpunged
 }
 
 func newStore(t testing.TB) *rig {
@@ -56,7 +57,7 @@ func parallel(t testing.TB) {
 
 func (r *rig) open() {
 	r.t.Helper()
-	s, err := Open(r.t.Context(), r.dir, Options{Now: r.clock.now})
+	s, err := Open(r.t.Context(), r.dir, Options{Now: r.clock.now, KeepExpunged: r.keep})
 	if err != nil {
 		r.t.Fatal(err)
 	}

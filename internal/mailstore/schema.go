@@ -33,7 +33,9 @@ CREATE TABLE content (
 	id          INTEGER PRIMARY KEY AUTOINCREMENT,
 	hash        BLOB NOT NULL UNIQUE,
 	size        INTEGER NOT NULL,
-	orphaned_at INTEGER
+	orphaned_at INTEGER,
+	missing     INTEGER NOT NULL DEFAULT 0,
+	found       INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX content_orphaned ON content (orphaned_at) WHERE orphaned_at IS NOT NULL;
 
@@ -55,6 +57,22 @@ CREATE TABLE message (
 	PRIMARY KEY (mailbox_id, uid)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX message_content ON message (content_id);
+
+CREATE TABLE expunged (
+	id          INTEGER PRIMARY KEY AUTOINCREMENT,
+	mailbox     TEXT NOT NULL,
+	mailbox_id  INTEGER NOT NULL,
+	uidvalidity INTEGER NOT NULL,
+	uid         INTEGER NOT NULL,
+	content_id  INTEGER NOT NULL REFERENCES content (id),
+	system      INTEGER NOT NULL,
+	keywords    INTEGER NOT NULL,
+	received_at INTEGER NOT NULL,
+	size        INTEGER NOT NULL,
+	expunged_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX expunged_content ON expunged (content_id);
+CREATE INDEX expunged_at ON expunged (expunged_at);
 
 CREATE TABLE keyword_set (
 	id    INTEGER PRIMARY KEY,
@@ -82,6 +100,7 @@ CREATE TABLE ledger (
 	stored_at      INTEGER,
 	last_listed_at INTEGER,
 	absent         INTEGER NOT NULL DEFAULT 0,
+	removed_at     INTEGER,
 	PRIMARY KEY (account, uidl, dup)
 ) STRICT, WITHOUT ROWID;
 

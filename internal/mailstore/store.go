@@ -10,6 +10,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/popbridge/popbridge/internal/failpoint"
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
@@ -17,6 +18,10 @@ import (
 type Options struct {
 	Log zerolog.Logger
 	Now func() time.Time // nil: time.Now
+
+	// KeepExpunged is how long expunged messages can be restored: 30 days for
+	// 0, and at least one day, because sessions may still show them.
+	KeepExpunged time.Duration
 
 	// NoSweep leaves the traces of unfinished work alone. It is for a program
 	// that opens the store while another one may have it open and at work.
@@ -29,6 +34,7 @@ type Store struct {
 	dir      string
 	log      zerolog.Logger
 	now      func() time.Time
+	keep     time.Duration // how long what was expunged stays
 	writer   writer
 	reader   reader
 	keywords keywords
@@ -42,6 +48,7 @@ type Store struct {
 }
 
 func (s *Store) step(name string) error {
+	failpoint.Hit(name)
 	if s.hook == nil {
 		return nil
 	}
@@ -51,7 +58,7 @@ func (s *Store) step(name string) error {
 // Open opens the store in dir, the folder of one user, and makes it where there
 // is none. A store must be open only once at a time, except with NoSweep.
 func Open(ctx context.Context, dir string, o Options) (*Store, error) {
-	s := &Store{dir: dir, log: o.Log, now: o.Now}
+	s := &Store{dir: dir, log: o.Log, now: o.Now, keep: keepFor(o.KeepExpunged)}
 	if s.now == nil {
 		s.now = time.Now
 	}

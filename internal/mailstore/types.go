@@ -96,6 +96,15 @@ type LedgerEntry struct {
 	StoredAt     time.Time
 	LastListedAt time.Time
 	Absent       int // successful listings in a row without it
+
+	// RemovedAt is when the last copy left the last mailbox of this store; zero
+	// while there is one. Copying, moving or undeleting one back makes it zero
+	// again. UpdateLedger ignores it.
+	RemovedAt time.Time
+	// Wanted tells that the file is missing or damaged here: fetched again and
+	// delivered under the same origin, it takes its old place. UpdateLedger
+	// ignores it.
+	Wanted bool
 }
 
 // AccountState is what is remembered of an account between two runs.

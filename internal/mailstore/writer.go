@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+
+	"github.com/popbridge/popbridge/internal/failpoint"
 )
 
 // dsn builds the data source name. Pragmas stand in it because they belong to
@@ -124,6 +126,7 @@ func (s *Store) commit(ctx context.Context, doing string, fn func(*tx) error) (i
 		s.keywords.truncate(known)
 		return inDoubt, trouble(err, doing)
 	}
+	failpoint.Hit(failpoint.Publish)
 	s.publish(t)
 	return false, nil
 }
