@@ -34,6 +34,7 @@ type session struct {
 
 	mu      sync.Mutex // held by every command that uses view
 	view    *view      // nil unless a mailbox is selected
+	parked  []*mailstore.View
 	closing bool
 	idling  sync.WaitGroup
 }
@@ -50,6 +51,7 @@ func (s *session) Close() error {
 	s.mu.Lock()
 	s.closing = true
 	s.unselectLocked()
+	s.unparkLocked(0)
 	s.mu.Unlock()
 	s.idling.Wait()
 	if s.user != "" {
@@ -184,9 +186,22 @@ func (s *session) Unselect() error {
 	return nil
 }
 
+// unselectLocked keeps the feeds of the last few mailboxes open: clients go to
+// and fro, and the store reads a mailbox again that nobody has open.
 func (s *session) unselectLocked() {
-	if s.view != nil {
-		s.view.feed.Close()
-		s.view = nil
+	if s.view == nil {
+		return
+	}
+	s.parked = append(s.parked, s.view.feed)
+	s.view = nil
+	s.unparkLocked(maxParked)
+}
+
+const maxParked = 2
+
+// unparkLocked closes all but the newest n.
+func (s *session) unparkLocked(n int) {
+	for ; len(s.parked) > n; s.parked = s.parked[1:] {
+		s.parked[0].Close()
 	}
 }
