@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/popbridge/popbridge/bridge/pop3"
+	"github.com/popbridge/popbridge/internal/failpoint"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
@@ -85,6 +86,7 @@ func (f *fetching) receive(num int, r io.Reader) error {
 		f.fail(num, errEmpty)
 		return nil
 	}
+	failpoint.Hit(failpoint.Received)
 	if err := f.committer.push(f.net, received{fetch: w, message: message}); err != nil {
 		return err
 	}

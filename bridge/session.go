@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/popbridge/popbridge/bridge/pop3"
+	"github.com/popbridge/popbridge/internal/failpoint"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
@@ -179,7 +180,11 @@ func (s *session) plan(ctx context.Context) error {
 	if len(marks) == 0 {
 		return nil
 	}
-	return s.store.UpdateLedger(ctx, s.account.Name, marks)
+	err = s.store.UpdateLedger(ctx, s.account.Name, marks)
+	if len(s.actions.Forget) > 0 {
+		failpoint.Hit(failpoint.Forgotten)
+	}
+	return err
 }
 
 // work fetches, deletes and takes leave.
@@ -246,7 +251,9 @@ func (s *session) delete(ctx context.Context) (marked []mailstore.LedgerEntry, e
 		if err := s.store.UpdateLedger(s.disk, s.account.Name, intended); err != nil {
 			return marked, err
 		}
+		failpoint.Hit(failpoint.Intended)
 		done, err := s.client.Dele(s.net, nums)
+		failpoint.Hit(failpoint.Deleted)
 		for _, num := range done {
 			marked = append(marked, entries[num])
 		}
@@ -272,8 +279,11 @@ func (s *session) quit(marked []mailstore.LedgerEntry) error {
 	if len(marked) == 0 {
 		return nil
 	}
+	failpoint.Hit(failpoint.Acknowledged)
 	for i := range marked {
 		marked[i].State = mailstore.DeleteAcked
 	}
-	return s.store.UpdateLedger(s.disk, s.account.Name, marked)
+	err = s.store.UpdateLedger(s.disk, s.account.Name, marked)
+	failpoint.Hit(failpoint.Recorded)
+	return err
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/popbridge/popbridge/internal/failpoint"
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
@@ -185,7 +186,11 @@ func (c *Client) Dele(ctx context.Context, nums []int) (done []int, err error) {
 // section 6). After any error they may or may not be there.
 func (c *Client) Quit(ctx context.Context) error {
 	err := c.run(ctx, func() error {
-		_, err := c.command("QUIT")
+		if err := c.send("QUIT", "QUIT"); err != nil {
+			return err
+		}
+		failpoint.Hit(failpoint.Quit)
+		_, err := c.reply("QUIT")
 		return err
 	})
 	if c.dead == nil {
