@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/popbridge/popbridge/internal/failpoint"
+	"github.com/popbridge/popbridge/internal/failpoint"
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
@@ -48,6 +49,7 @@ type Store struct {
 }
 
 func (s *Store) step(name string) error {
+	failpoint.Hit(name)
 	failpoint.Hit(name)
 	if s.hook == nil {
 		return nil
