@@ -11,7 +11,6 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/popbridge/popbridge/internal/failpoint"
-	"github.com/popbridge/popbridge/internal/failpoint"
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
@@ -49,7 +48,6 @@ type Store struct {
 }
 
 func (s *Store) step(name string) error {
-	failpoint.Hit(name)
 	failpoint.Hit(name)
 	if s.hook == nil {
 		return nil
