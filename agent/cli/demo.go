@@ -178,7 +178,7 @@ func (d *demonstration) trickle(ctx context.Context, a *app, every time.Duration
 	a.printf("The demo has fetched %d sample messages. Connect a mail client by IMAP with\n\n"+
 		"  server      %s\n  port        %s\n  security    none (the demo has no TLS, so that no certificate is asked about)\n"+
 		"  user        %s\n  password    %s\n\n"+
-		"In a terminal:  neomutt -e 'set ssl_force_tls=no' -f imap://%s:%s@%s/INBOX\n"+
+		"In a terminal:  neomutt -n -e 'set ssl_force_tls=no imap_pass=%s' -f imap://%s@%s/INBOX\n"+
 		"Its state:      popbridge status --config %s\n\n"+
 		"A message arrives every %v. Ctrl-C ends the demo and removes its folder.\n\n",
 		first.Stored, host, port, demoName, demoName, demoName, demoName, d.addr, filepath.Join(d.dir, "config.toml"), every)
