@@ -139,7 +139,7 @@ func (c *check) folder(ctx context.Context, prefix byte) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	expected, err := c.contents(ctx, prefix)
+	expected, err := c.s.contentsOf(ctx, prefix)
 	if err != nil {
 		return err
 	}
@@ -148,7 +148,7 @@ func (c *check) folder(ctx context.Context, prefix byte) error {
 			return err
 		}
 		delete(found, e.Hash)
-		if err := c.file(ctx, e); err != nil {
+		if err := c.file(ctx, e.Content); err != nil {
 			return err
 		}
 		if c.done++; c.o.Progress != nil {
@@ -158,17 +158,24 @@ func (c *check) folder(ctx context.Context, prefix byte) error {
 	return c.surplus(ctx, found)
 }
 
-func (c *check) contents(ctx context.Context, prefix byte) (out []Content, err error) {
+// knownContent is a row of content.
+type knownContent struct {
+	Content
+	missing bool
+}
+
+// contentsOf returns the contents that belong into one of the 256 folders.
+func (s *Store) contentsOf(ctx context.Context, prefix byte) (out []knownContent, err error) {
 	first, last := Hash{prefix}, Hash{}
 	for i := range last {
 		last[i] = 0xff
 	}
 	last[0] = prefix
-	err = c.s.reader.rows(ctx, `SELECT hash, size FROM content WHERE hash BETWEEN ? AND ? ORDER BY hash`, []any{first[:], last[:]},
+	err = s.reader.rows(ctx, `SELECT hash, size, missing FROM content WHERE hash BETWEEN ? AND ? ORDER BY hash`, []any{first[:], last[:]},
 		func(rows *sql.Rows) error {
-			var e Content
+			var e knownContent
 			var hash sql.RawBytes
-			err := rows.Scan(&hash, &e.Size)
+			err := rows.Scan(&hash, &e.Size, &e.missing)
 			copy(e.Hash[:], hash)
 			out = append(out, e)
 			return err

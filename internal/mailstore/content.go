@@ -121,7 +121,7 @@ func emptySummary() *message.Summary {
 }
 
 var errMessageGone = fault.New(fault.Corrupt, "the file of a message is missing from the mail store",
-	"run 'popbridge check', and restore the file from a backup")
+	"run 'popbridge check --repair': it is fetched again if its server still has it")
 
 // OpenContent opens the file of a content for reading; fault.Corrupt when it is
 // missing.

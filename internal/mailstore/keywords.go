@@ -56,7 +56,7 @@ func (k *keywords) load(r *reader) error {
 		}
 		if id != len(k.sets) {
 			return fault.New(fault.Corrupt, fmt.Sprintf("the index of the mail store lacks keyword set %d", len(k.sets)),
-				"restore index.db from a backup")
+				repairHint)
 		}
 		k.add(strings.Fields(names))
 		return nil

@@ -2,9 +2,22 @@ package mailstore
 
 import (
 	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
 
+	"github.com/popbridge/popbridge/internal/atomicfile"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/message"
 )
+
+// recovered is the mailbox for messages of which only the file was left.
+const recovered = "Recovered"
 
 // RepairOptions are what Repair may be given.
 type RepairOptions struct {
@@ -17,17 +30,405 @@ type RepairReport struct {
 	Mended    []Problem // wrong before, right now
 	Left      []Problem // cannot be mended here; a file that is wanted comes with the next poll where the server still has it
 	Wanted    int       // contents whose files are missing or were moved aside
-	Recovered int       // files of unknown origin that are messages in the mailbox Recovered now
+	Recovered int       // messages of which only the file was left, in the mailbox Recovered now
 	Aside     string    // folder with the damaged files that were moved aside; empty: none
 	Rebuilt   bool      // the index was made anew
 }
 
 // Repair mends what Check finds, as far as it can be mended. It may run while
 // the store is in use by this program, not by another one. No UID and no
-// UIDVALIDITY changes. fault.Corrupt when the index itself is damaged: close the
-// store then and call Rebuild.
+// UIDVALIDITY changes, and no message row goes, with or without its file.
+// fault.Corrupt when the index itself is damaged: close the store then and call
+// Rebuild.
+//
+// A file that is not what its name says is moved aside, and wanted from then
+// on: see LedgerEntry. A file without a row is
+//
+//   - a message in Recovered when nothing says that it was removed. Its origin
+//     may be unknown here and yet on the server; the first delivery from there
+//     with the same bytes is taken for it and not added a second time.
+//   - an expunged message when the ledger says that it was removed and purged:
+//     it can be undeleted, and goes for good when its time is over.
 func (s *Store) Repair(ctx context.Context, o RepairOptions) (RepairReport, error) {
-	return RepairReport{}, errNotYet
+	r := &repair{s: s, o: o}
+	err := r.run(ctx)
+	return r.report, trouble(err, "repair the mail store")
+}
+
+type repair struct {
+	s           *Store
+	o           RepairOptions
+	report      RepairReport
+	done, total int
+}
+
+func (r *repair) run(ctx context.Context) error {
+	before := &check{s: r.s, o: CheckOptions{Hashes: true}}
+	if err := before.index(ctx); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(before.problems, func(p Problem) bool { return p.Code == "index-damaged" }) {
+		return fault.New(fault.Corrupt, "the index of the mail store is damaged", repairHint)
+	}
+	r.total = before.total
+	for i := range 256 {
+		if err := r.folder(ctx, byte(i)); err != nil {
+			return err
+		}
+	}
+	// The files first: a row that tells a wrong size is mended by its file.
+	if err := r.s.write(ctx, "repair the index", r.index); err != nil {
+		return err
+	}
+	after := &check{s: r.s}
+	if err := after.index(ctx); err != nil {
+		return err
+	}
+	for _, p := range before.problems {
+		if !slices.Contains(after.problems, p) {
+			r.report.Mended = append(r.report.Mended, p)
+		}
+	}
+	r.report.Left = append(r.report.Left, after.problems...)
+	if err := r.s.reload(ctx); err != nil {
+		return err
+	}
+	return r.s.reader.get(ctx, `SELECT count(*) FROM content WHERE missing`, nil, &r.report.Wanted)
+}
+
+func (r *repair) mended(code, format string, args ...any) {
+	r.report.Mended = append(r.report.Mended, Problem{code, fmt.Sprintf(format, args...)})
+}
+
+func (r *repair) left(code, format string, args ...any) {
+	r.report.Left = append(r.report.Left, Problem{code, fmt.Sprintf(format, args...)})
+}
+
+// folder mends the files of one of the 256 folders.
+func (r *repair) folder(ctx context.Context, prefix byte) error {
+	found := map[Hash]bool{}
+	err := r.s.files(fmt.Sprintf("%02x", prefix), func(h Hash, _ fs.DirEntry) error { found[h] = true; return nil })
+	if err != nil {
+		return err // also when the folder is not there: then its drive is not, not the mail
+	}
+	expected, err := r.s.contentsOf(ctx, prefix)
+	if err != nil {
+		return err
+	}
+	for _, c := range expected {
+		delete(found, c.Hash)
+		if err := r.file(ctx, c); err != nil {
+			return err
+		}
+		if r.done++; r.o.Progress != nil {
+			r.o.Progress(r.done, max(r.total, r.done))
+		}
+	}
+	return r.adopt(ctx, found)
+}
+
+// file compares the file of a content with its row.
+func (r *repair) file(ctx context.Context, c knownContent) error {
+	path := r.s.path(c.Hash)
+	info, err := os.Lstat(path)
+	var h Hash
+	if err == nil && info.Mode().IsRegular() {
+		h, err = hashFile(ctx, path)
+	}
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, fs.ErrNotExist):
+		r.left("missing-file", "the file of message %s is missing; it comes with the next poll if its server still has it", c.Hash)
+		return r.s.write(ctx, "mark a message", func(t *tx) error { return t.missing(c.Hash) })
+	case err != nil:
+		r.left("unreadable-file", "the file of message %s cannot be read: %v", c.Hash, err)
+		return nil
+	case h != c.Hash:
+		return r.aside(ctx, c.Hash)
+	case c.missing || info.Size() != c.Size:
+		r.mended("missing-file", "the file of message %s is there again", c.Hash)
+		return r.s.write(ctx, "mark a message", func(t *tx) error {
+			return t.exec(`UPDATE content SET missing = 0, size = ? WHERE hash = ?`, info.Size(), c.Hash[:])
+		})
+	}
+	return nil
+}
+
+// missing marks a content whose file has to come again.
+func (t *tx) missing(h Hash) error {
+	return t.exec(`UPDATE content SET missing = 1 WHERE hash = ? AND NOT missing`, h[:])
+}
+
+// aside moves a damaged file out of the way. No batch can rely on it meanwhile.
+func (r *repair) aside(ctx context.Context, h Hash) error {
+	r.s.underway.mu.Lock()
+	defer r.s.underway.mu.Unlock()
+	if r.s.underway.batches[h] > 0 {
+		r.left("changed-file", "the file of message %s is damaged, but in use just now", h)
+		return nil
+	}
+	dir, err := r.s.moveAside(r.s.path(h))
+	if err != nil {
+		r.left("changed-file", "the file of message %s is damaged and cannot be moved aside: %v", h, err)
+		return nil
+	}
+	r.report.Aside = dir
+	r.left("changed-file", "the file of message %s was damaged and is in %s now; it comes with the next poll if its server still has it", h, dir)
+	return r.s.write(ctx, "mark a message", func(t *tx) error { return t.missing(h) })
+}
+
+// moveAside moves a file or folder into the folder for damaged ones, and returns
+// that. It never replaces one that is there.
+func (s *Store) moveAside(path string) (string, error) {
+	dir, made := filepath.Join(s.dir, "damaged"), map[string]bool{}
+	if err := mkdir(dir, made); err != nil {
+		return dir, err
+	}
+	name := filepath.Join(dir, filepath.Base(path))
+	for n := 2; ; n++ {
+		_, err := os.Lstat(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		if err != nil {
+			return dir, err
+		}
+		name = filepath.Join(dir, fmt.Sprintf("%s.%d", filepath.Base(path), n))
+	}
+	if err := os.Rename(path, name); err != nil {
+		return dir, err
+	}
+	made[dir], made[filepath.Dir(path)] = true, true
+	for d := range made {
+		if err := atomicfile.SyncDir(d); err != nil {
+			return dir, err
+		}
+	}
+	return dir, nil
+}
+
+// stray is a sound message file that is in no index.
+type stray struct {
+	hash     Hash
+	size     int64
+	received time.Time
+	summary  *message.Summary
+}
+
+// adopt takes files without a row into the index. The lock keeps out the batches
+// that could make a row for them at the same time.
+func (r *repair) adopt(ctx context.Context, found map[Hash]bool) error {
+	if len(found) == 0 {
+		return nil
+	}
+	journals, err := r.s.journals()
+	if err != nil {
+		return err
+	}
+	for _, hashes := range journals {
+		for _, h := range hashes {
+			delete(found, h)
+		}
+	}
+	r.s.underway.mu.Lock()
+	defer r.s.underway.mu.Unlock()
+	var strays []stray
+	for h := range found {
+		known, err := r.s.knows(ctx, h)
+		if err != nil {
+			return err
+		}
+		if known || r.s.underway.batches[h] > 0 {
+			continue
+		}
+		st, err := r.s.stray(ctx, h)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			r.left("orphan-file", "the file of message %s is in no index and cannot be read: %v", h, err)
+		case st.hash != h:
+			if r.report.Aside, err = r.s.moveAside(r.s.path(h)); err != nil {
+				return err
+			}
+			r.mended("orphan-file", "the file of message %s was damaged, in no index, and is in %s now", h, r.report.Aside)
+		default:
+			strays = append(strays, st)
+		}
+	}
+	if len(strays) == 0 {
+		return nil
+	}
+	slices.SortFunc(strays, func(a, b stray) int { return a.received.Compare(b.received) })
+	if err := atomicfile.SyncDir(filepath.Dir(r.s.path(strays[0].hash))); err != nil {
+		return err
+	}
+	return r.s.write(ctx, "take in found messages", func(t *tx) error { return r.take(t, strays) })
+}
+
+// stray reads a file and makes it durable: who wrote it is not known.
+func (s *Store) stray(ctx context.Context, h Hash) (st stray, err error) {
+	path := s.path(h)
+	if st.hash, err = hashFile(ctx, path); err != nil {
+		return st, err
+	}
+	if err := syncFile(path); err != nil {
+		return st, err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return st, err
+	}
+	defer f.Close() // it was only read
+	info, err := f.Stat()
+	if err != nil {
+		return st, err
+	}
+	st.size, st.summary = info.Size(), s.summarize(f, info.Size())
+	if st.received = st.summary.Received; st.received.IsZero() {
+		st.received = info.ModTime()
+	}
+	return st, nil
+}
+
+func (r *repair) take(t *tx, strays []stray) error {
+	for _, st := range strays {
+		var entries, removed int
+		err := t.get(`SELECT count(*), count(removed_at) FROM ledger WHERE hash = ?`, []any{st.hash[:]}, &entries, &removed)
+		if err != nil {
+			return err
+		}
+		id, err := t.content(&Spooled{hash: st.hash, size: st.size, summary: st.summary})
+		if err != nil {
+			return err
+		}
+		if removed > 0 {
+			r.mended("orphan-file", "the file of message %s was in no index; it had been expunged and can be undeleted", st.hash)
+			if err := t.bury(id, st); err != nil {
+				return err
+			}
+			continue
+		}
+		r.mended("orphan-file", "the file of message %s was in no index and is in mailbox %s now", st.hash, recovered)
+		r.report.Recovered++
+		if err := t.recover(id, st.size, st.received.Unix()); err != nil {
+			return err
+		}
+		if err := t.exec(`UPDATE content SET found = ? WHERE id = ?`, entries == 0, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// recover adds a content to the mailbox for found ones.
+func (t *tx) recover(id ContentID, size, received int64) error {
+	b, err := t.ensure(recovered)
+	if err == nil {
+		_, err = t.add(b, row{Content: id, Received: received, Size: size})
+	}
+	return err
+}
+
+// bury enters a content among the expunged messages, as if it had been in the
+// mailbox for found ones.
+func (t *tx) bury(id ContentID, st stray) error {
+	now := t.s.now().Unix()
+	err := t.exec(`UPDATE content SET orphaned_at = ? WHERE id = ?`, now, id)
+	if err != nil {
+		return err
+	}
+	return t.exec(`INSERT INTO expunged (mailbox, mailbox_id, uidvalidity, uid, content_id, system, keywords, received_at, size, expunged_at)
+		VALUES (?, 0, 0, 0, ?, 0, 0, ?, ?, ?)`, recovered, id, st.received.Unix(), st.size, now)
+}
+
+// index mends what SQL can see.
+func (r *repair) index(t *tx) error {
+	for _, query := range []string{
+		`DELETE FROM summary WHERE content_id NOT IN (SELECT id FROM content)`,
+		`DELETE FROM expunged WHERE content_id NOT IN (SELECT id FROM content)`,
+		`UPDATE message SET keywords = 0 WHERE keywords <> 0 AND keywords NOT IN (SELECT id FROM keyword_set)`,
+		`UPDATE expunged SET keywords = 0 WHERE keywords <> 0 AND keywords NOT IN (SELECT id FROM keyword_set)`,
+		`UPDATE message SET size = c.size FROM content c WHERE c.id = content_id AND c.size <> message.size`,
+		`UPDATE content SET orphaned_at = NULL WHERE orphaned_at IS NOT NULL AND EXISTS (SELECT 1 FROM message WHERE content_id = content.id)`,
+		`UPDATE content SET orphaned_at = (SELECT max(expunged_at) FROM expunged WHERE content_id = content.id) WHERE orphaned_at IS NULL
+			AND NOT EXISTS (SELECT 1 FROM message WHERE content_id = content.id) AND EXISTS (SELECT 1 FROM expunged WHERE content_id = content.id)`,
+		`INSERT OR REPLACE INTO meta (key, value) SELECT 'uidvalidity', max(coalesce((SELECT value FROM meta WHERE key = 'uidvalidity'), 0),
+			coalesce(max(uidvalidity), 0)) FROM mailbox`,
+	} {
+		if err := t.exec(query); err != nil {
+			return err
+		}
+	}
+	if _, err := t.ensure(inbox); err != nil {
+		return err
+	}
+	if err := r.counts(t); err != nil {
+		return err
+	}
+	return r.lost(t)
+}
+
+// counts makes the counts of all mailboxes what a count gives. UIDNEXT and the
+// modification sequence only rise.
+func (r *repair) counts(t *tx) error {
+	var ids []MailboxID
+	err := t.rows(`SELECT id FROM mailbox ORDER BY id`, nil, func(rows *sql.Rows) error {
+		var id MailboxID
+		err := rows.Scan(&id)
+		ids = append(ids, id)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		b, err := t.box(id)
+		if err != nil {
+			return err
+		}
+		was, from := b.Mailbox, b.recentFrom
+		var last UID
+		var modseq ModSeq
+		err = t.get(`SELECT count(*), coalesce(sum(system & 1 = 0), 0), coalesce(sum(system & 8 <> 0), 0), coalesce(sum(size), 0),
+			coalesce(max(uid), 0), coalesce(max(modseq), 1) FROM message WHERE mailbox_id = ?`, []any{id},
+			&b.Messages, &b.Unseen, &b.Deleted, &b.Size, &last, &modseq)
+		if err != nil {
+			return err
+		}
+		b.UIDNext, b.HighestModSeq = max(b.UIDNext, last+1), max(b.HighestModSeq, modseq)
+		b.recentFrom = min(b.recentFrom, b.UIDNext)
+		err = t.get(`SELECT count(*) FROM message WHERE mailbox_id = ? AND uid >= ?`, []any{id, int64(b.recentFrom)}, &b.Recent)
+		if err != nil {
+			return err
+		}
+		b.touched = b.touched || b.Mailbox != was || b.recentFrom != from
+	}
+	return nil
+}
+
+// lost brings back contents that no message row has although nobody removed
+// them.
+func (r *repair) lost(t *tx) error {
+	var contents []row
+	err := t.rows(`SELECT id, size FROM content WHERE orphaned_at IS NULL AND NOT EXISTS (SELECT 1 FROM message WHERE content_id = content.id)`,
+		nil, func(rows *sql.Rows) error {
+			var c row
+			err := rows.Scan(&c.Content, &c.Size)
+			contents = append(contents, c)
+			return err
+		})
+	if err != nil {
+		return err
+	}
+	for _, c := range contents {
+		if err := t.recover(c.Content, c.Size, t.s.now().Unix()); err != nil {
+			return err
+		}
+		r.report.Recovered++
+	}
+	return nil
 }
 
 // Rebuild makes a new index from the recovery log and the message files; the

@@ -150,7 +150,7 @@ func (s *Store) schemaVersion(ctx context.Context, path string) (int, error) {
 		// A new index beside old mail would give everything new UIDs.
 		if has, err := s.hasFiles(); err != nil || has {
 			return 0, errors.Join(err, fault.New(fault.Corrupt, "message files are there, but the index of the mail store is missing",
-				"restore "+path+" from a backup; the message files are complete in themselves"))
+				repairHint))
 		}
 	}
 	return version, nil

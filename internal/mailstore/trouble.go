@@ -14,6 +14,9 @@ import (
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
+// repairHint is what helps when an index is damaged or gone.
+const repairHint = "run 'popbridge check --repair': it makes the index anew from what is kept beside it, with the same UIDs"
+
 var errClosed = fault.New(fault.Internal, "the mail store is closed", "")
 
 // trouble makes a fault out of whatever the disk or the index answered. doing
@@ -29,7 +32,7 @@ func trouble(err error, doing string) error {
 			"free some space on the disk of the data folder; the work goes on by itself")
 	case sqliteCode(err) == sqlite3.SQLITE_CORRUPT, sqliteCode(err) == sqlite3.SQLITE_NOTADB:
 		return fault.Wrap(err, fault.Corrupt, "the index of the mail store is damaged",
-			"run 'popbridge check', and restore index.db from a backup if it confirms this")
+			repairHint)
 	case sqliteCode(err) == sqlite3.SQLITE_BUSY, sqliteCode(err) == sqlite3.SQLITE_LOCKED:
 		return fault.Wrap(err, fault.Temporary, "the index of the mail store is locked by another program",
 			"close other programs that have index.db open")

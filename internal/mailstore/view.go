@@ -2,6 +2,8 @@ package mailstore
 
 import (
 	"context"
+	"errors"
+	"maps"
 	"sync"
 	"sync/atomic"
 )
@@ -126,6 +128,39 @@ func (s *Store) Watch() (<-chan struct{}, func()) {
 		defer s.feed.mu.Unlock()
 		delete(s.feed.watchers, ch)
 	}
+}
+
+// reload reads the mailboxes that are open again, when they may have changed in
+// ways that no transaction has told.
+func (s *Store) reload(ctx context.Context) error {
+	s.writer.mu.Lock()
+	defer s.writer.mu.Unlock()
+	return s.reloadLocked(ctx)
+}
+
+func (s *Store) reloadLocked(ctx context.Context) error {
+	s.feed.mu.Lock()
+	open := maps.Clone(s.feed.live)
+	s.feed.mu.Unlock()
+	for id, l := range open {
+		snap, err := s.loadLocked(ctx, id)
+		if errors.Is(err, errNoMailbox) {
+			l.gone.Store(true)
+		} else if err != nil {
+			return err
+		} else {
+			l.snap.Store(snap)
+		}
+		s.feed.mu.Lock()
+		for v := range l.views {
+			mark(v.changed)
+		}
+		if l.gone.Load() {
+			delete(s.feed.live, id)
+		}
+		s.feed.mu.Unlock()
+	}
+	return nil
 }
 
 // publish shows the changes of a committed transaction. The caller holds the
