@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"sync"
-	"time"
 
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/bridge"
@@ -145,13 +144,13 @@ func securityOf(s config.Security) pop3.Security {
 }
 
 func keepOf(k config.KeepOnServer) bridge.Keep {
-	switch k {
-	case config.KeepForever:
-		return bridge.KeepForever()
+	switch k.Rule {
 	case config.KeepNever:
 		return bridge.KeepNever()
+	case config.KeepFor:
+		return bridge.KeepFor(k.For)
 	default:
-		return bridge.KeepFor(time.Duration(k))
+		return bridge.KeepForever()
 	}
 }
 

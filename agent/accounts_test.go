@@ -21,8 +21,8 @@ import (
 func TestConfigInTheWordsOfTheBridge(t *testing.T) {
 	day := 24 * time.Hour
 	for k, want := range map[config.KeepOnServer]bridge.Keep{
-		config.KeepForever: bridge.KeepForever(), config.KeepNever: bridge.KeepNever(),
-		config.KeepOnServer(30 * day): bridge.KeepFor(30 * day),
+		{}: bridge.KeepForever(), {Rule: config.KeepNever}: bridge.KeepNever(),
+		{Rule: config.KeepFor, For: 30 * day}: bridge.KeepFor(30 * day),
 	} {
 		if got := keepOf(k); got != want || got.String() != k.String() {
 			t.Errorf("%v became %v", k, got)

@@ -50,7 +50,7 @@ type Options struct {
 type Agent struct {
 	opts   Options
 	log    zerolog.Logger
-	first  *config.Config // of Open: its data_dir and log.format hold until the end
+	first  *config.Config // of Open: its data_dir, keep_expunged and log.format hold until the end
 	health *health.Registry
 	lock   *lock
 

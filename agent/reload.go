@@ -49,6 +49,9 @@ func (a *Agent) needRestart(next *config.Config) []health.Condition {
 	if next.DataDir != a.first.DataDir {
 		keys = append(keys, "data_dir")
 	}
+	if next.KeepExpunged != a.first.KeepExpunged {
+		keys = append(keys, "keep_expunged")
+	}
 	if next.Log.Format != a.first.Log.Format {
 		keys = append(keys, "log.format")
 	}

@@ -55,7 +55,7 @@ func (a *Agent) store(ctx context.Context, name string) (*mailstore.Store, error
 	if u.store != nil {
 		return u.store, nil
 	}
-	s, err := mailstore.Open(ctx, u.dir, mailstore.Options{Log: a.opts.Log.With().Str("component", "mailstore").Str("user", name).Logger()})
+	s, err := mailstore.Open(ctx, u.dir, a.storeOptions(name))
 	if ctx.Err() == nil {
 		a.health.Report("user "+name, health.Store(name, err)...)
 	}
@@ -64,6 +64,11 @@ func (a *Agent) store(ctx context.Context, name string) (*mailstore.Store, error
 	}
 	u.store = s
 	return s, nil
+}
+
+func (a *Agent) storeOptions(user string) mailstore.Options {
+	return mailstore.Options{KeepExpunged: a.first.KeepExpunged,
+		Log: a.opts.Log.With().Str("component", "mailstore").Str("user", user).Logger()}
 }
 
 func unknownUser(name string, users []string) error {

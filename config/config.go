@@ -17,7 +17,6 @@
 package config
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -28,12 +27,14 @@ const Version = 1
 
 // Config is a checked configuration file. It is immutable.
 type Config struct {
-	Version  int
-	Path     string // the file it was read from, absolute
-	DataDir  string // absolute
-	IMAP     IMAP
-	Log      Log
-	Accounts []Account // in file order; names differ in more than case
+	Version int
+	Path    string // the file it was read from, absolute
+	DataDir string // absolute
+	IMAP    IMAP
+	Log     Log
+	// KeepExpunged is how long expunged messages can be restored; at least a day.
+	KeepExpunged time.Duration
+	Accounts     []Account // in file order; names differ in more than case
 
 	warnings []Problem
 }
@@ -84,9 +85,14 @@ type Account struct {
 	CAFile         string // absolute; empty: the system's own authorities
 	PollEvery      time.Duration
 	Keep           KeepOnServer
-	User           string // the local IMAP login; safe as a folder name on every system
-	Folder         string // UTF-8, parts separated by '/'; INBOX in upper case
-	MaxMessageSize int64  // bytes
+	Quota          int64         // bytes that the mailbox on the server can hold; 0: not said
+	ConfirmDeletes bool          // the first deletion after a change of policy waits for a person
+	Shadow         bool          // nothing is ever deleted on the server
+	DeleteExpunged bool          // what is expunged here is deleted there, too
+	DeleteGrace    time.Duration // so long after it was expunged
+	User           string        // the local IMAP login; safe as a folder name on every system
+	Folder         string        // UTF-8, parts separated by '/'; INBOX in upper case
+	MaxMessageSize int64         // bytes
 }
 
 // PasswordSource says where the secret of an account is. At most one of its
@@ -108,29 +114,6 @@ const KeychainService = "popbridge"
 // password of the first.
 func (a Account) KeychainItem() string { return a.Username + "@" + a.Host }
 
-// KeepOnServer is how long a message stays on the POP server after it is
-// stored here: KeepForever, KeepNever or a number of days.
-type KeepOnServer time.Duration
-
-// The two ends of KeepOnServer; everything else is positive whole days.
-const (
-	KeepForever KeepOnServer = -1
-	KeepNever   KeepOnServer = 0
-)
-
-const day = 24 * time.Hour
-
-// String returns the value as the file has it: "forever", "never" or "30d".
-func (k KeepOnServer) String() string {
-	switch k {
-	case KeepForever:
-		return "forever"
-	case KeepNever:
-		return "never"
-	}
-	return fmt.Sprintf("%dd", time.Duration(k)/day)
-}
-
 // Equal reports whether both accounts are the same in everything, so that a
 // runner for one of them can go on for the other.
 func (a Account) Equal(b Account) bool {
@@ -140,7 +123,9 @@ func (a Account) Equal(b Account) bool {
 	a.Password.Command, b.Password.Command = nil, nil
 	return a.Name == b.Name && a.Host == b.Host && a.Port == b.Port && a.TLS == b.TLS &&
 		a.Username == b.Username && a.Password.File == b.Password.File && a.Auth == b.Auth &&
-		a.CAFile == b.CAFile && a.PollEvery == b.PollEvery && a.Keep == b.Keep &&
+		a.CAFile == b.CAFile && a.PollEvery == b.PollEvery && a.Keep == b.Keep && a.Quota == b.Quota &&
+		a.ConfirmDeletes == b.ConfirmDeletes && a.Shadow == b.Shadow &&
+		a.DeleteExpunged == b.DeleteExpunged && a.DeleteGrace == b.DeleteGrace &&
 		a.User == b.User && a.Folder == b.Folder && a.MaxMessageSize == b.MaxMessageSize
 }
 

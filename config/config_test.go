@@ -134,10 +134,10 @@ func TestExample(t *testing.T) {
 	want := &Config{
 		Version: 1, Path: abs("/etc/popbridge/config.toml"), DataDir: "/home/ann/.local/share/popbridge",
 		IMAP: IMAP{Listen: []string{"127.0.0.1:1143"}, TLS: StartTLS},
-		Log:  Log{Level: "info", Format: "auto"},
+		Log:  Log{Level: "info", Format: "auto"}, KeepExpunged: 30 * day,
 		Accounts: []Account{{
 			Name: "home", Host: "pop.example.com", Port: 995, TLS: Implicit, Username: "ann@example.com", Auth: AuthPassword,
-			PollEvery: 5 * time.Minute, Keep: KeepForever, User: "ann", Folder: "INBOX", MaxMessageSize: 200_000_000,
+			PollEvery: 5 * time.Minute, ConfirmDeletes: true, DeleteGrace: 7 * day, User: "ann", Folder: "INBOX", MaxMessageSize: 200_000_000,
 		}},
 	}
 	for name, text := range map[string]string{
@@ -160,7 +160,8 @@ func TestExample(t *testing.T) {
 	}
 	// What is commented out is correct, too.
 	text := strings.NewReplacer("\n# port", "\nport", "\n# data_dir", "\ndata_dir", "\n# password_file", "\npassword_file",
-		"\n# auth", "\nauth", "\n# ca_file", "\nca_file", "\n# max", "\nmax").Replace(Example)
+		"\n# auth", "\nauth", "\n# ca_file", "\nca_file", "\n# max", "\nmax", "\n# keep_exp", "\nkeep_exp",
+		"\n# quota", "\nquota", "\n# confirm", "\nconfirm", "\n# shadow", "\nshadow", "\n# delete", "\ndelete").Replace(Example)
 	if _, err := ann().parse(want.Path, []byte(text)); err != nil {
 		t.Error(err)
 	}
@@ -169,6 +170,7 @@ func TestExample(t *testing.T) {
 const everything = `
 version = 1
 data_dir = "mail"
+keep_expunged = "90d"
 imap = {listen = ["localhost:1143", "[::1]:0", "127.0.0.1:0"], tls = "off"}
 [log]
 level = "trace"
@@ -184,6 +186,10 @@ auth = "apop"
 ca_file = "ca.pem"
 poll_every = "1d"
 keep_on_server = "30d"
+confirm_deletes = false
+shadow = true
+delete_on_server = "when expunged"
+delete_grace = "36h"
 user = "ann@home+1"
 folder = "inbox/Löhne"
 max_message_size = "64 KiB"
@@ -195,7 +201,8 @@ username = "ann"
 password_command = ["pass", "show", ""]
 auth = "oauth2"
 poll_every = "1h30m"
-keep_on_server = "never"
+keep_on_server = "below 80%"
+quota = "2 TiB"
 max_message_size = "4GB"
 `
 
@@ -203,15 +210,17 @@ func TestEveryKey(t *testing.T) {
 	want := &Config{
 		Version: 1, Path: abs("/etc/config.toml"), DataDir: abs("/etc/mail"),
 		IMAP: IMAP{Listen: []string{"localhost:1143", "[::1]:0", "127.0.0.1:0"}, TLS: Off},
-		Log:  Log{Level: "trace", Format: "json"},
+		Log:  Log{Level: "trace", Format: "json"}, KeepExpunged: 90 * day,
 		Accounts: []Account{{
 			Name: "home", Host: "::1", Port: 1110, TLS: StartTLS, Username: "ann", Auth: AuthAPOP,
 			Password: PasswordSource{File: filepath.FromSlash("/home/ann/secret")}, CAFile: abs("/etc/ca.pem"),
-			PollEvery: day, Keep: KeepOnServer(30 * day), User: "ann@home+1", Folder: "INBOX/Löhne", MaxMessageSize: 65536,
+			PollEvery: day, Keep: KeepOnServer{Rule: KeepFor, For: 30 * day}, Shadow: true, DeleteExpunged: true, DeleteGrace: 36 * time.Hour,
+			User: "ann@home+1", Folder: "INBOX/Löhne", MaxMessageSize: 65536,
 		}, {
 			Name: "work", Host: "xn--bcher-kva.example", Port: 110, TLS: None, Username: "ann", Auth: AuthOAuth2,
 			Password:  PasswordSource{Command: []string{"pass", "show", ""}},
-			PollEvery: 90 * time.Minute, Keep: KeepNever, User: "me", Folder: "INBOX", MaxMessageSize: 4_000_000_000,
+			PollEvery: 90 * time.Minute, Keep: KeepOnServer{Rule: KeepBelow, Percent: 80}, Quota: 2 << 40, ConfirmDeletes: true, DeleteGrace: 7 * day,
+			User: "me", Folder: "INBOX", MaxMessageSize: 4_000_000_000,
 		}},
 	}
 	got, err := ann().parse(want.Path, []byte(everything))
@@ -239,12 +248,37 @@ func TestEveryKey(t *testing.T) {
 	}
 }
 
+func TestKeepOnServer(t *testing.T) {
+	for text, want := range map[string]KeepOnServer{
+		"forever":     {},
+		"never":       {Rule: KeepNever},
+		"30d":         {Rule: KeepFor, For: 30 * day},
+		"newest 500":  {Rule: KeepNewest, Newest: 500},
+		"below 80%":   {Rule: KeepBelow, Percent: 80},
+		"newest 1":    {Rule: KeepNewest, Newest: 1},
+		"below 99%":   {Rule: KeepBelow, Percent: 99},
+		" newest  7 ": {Rule: KeepNewest, Newest: 7},
+	} {
+		got, m := readKeep(text)
+		if m != nil || got != want {
+			t.Errorf("%q: %+v, %+v", text, got, m)
+		}
+		if again, m := readKeep(got.String()); m != nil || again != want {
+			t.Errorf("%q is written as %q", text, got)
+		}
+	}
+}
+
 func TestWarnings(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{"", "account: there is no account"},
 		{"[[account]]\nname='a'\nhost='pop.example.com'\nusername='a'\ntls='none'", "account[1].tls: password and mail of account a"},
 		{"[[account]]\nname='a'\nhost='127.0.0.1'\nusername='a'\ntls='none'", ""},
 		{"[[account]]\nname='a'\nhost='localhost'\nusername='a'\npoll_every='1s'", "account[1].poll_every: many servers"},
+		{"[[account]]\nname='a'\nhost='localhost'\nusername='a'\nkeep_on_server='30d'\nquota='1GB'", "account[1].quota: the quota is used for nothing"},
+		{"[[account]]\nname='a'\nhost='localhost'\nusername='a'\ndelete_grace='3d'", "account[1].delete_grace: the grace period is used for nothing"},
+		{"[[account]]\nname='a'\nhost='localhost'\nusername='a'\nkeep_on_server='never'\nshadow=true", "account[1].shadow: nothing is ever deleted"},
+		{"[[account]]\nname='a'\nhost='localhost'\nusername='a'\nshadow=true", ""},
 	} {
 		cfg, err := ann().parse("config.toml", []byte(c.text))
 		if err != nil {
@@ -313,6 +347,7 @@ func TestDiff(t *testing.T) {
 		{"imap", "imap.tls='off'\n" + base, Changes{IMAP: true}},
 		{"listen", "imap.listen=['127.0.0.1:1']\n" + base, Changes{IMAP: true}},
 		{"log and data", "log.level='warn'\ndata_dir='/x'\n" + base, Changes{Log: true, DataDir: true}},
+		{"undelete", "keep_expunged='2d'\n" + base, Changes{KeepExpunged: true}},
 		{"accounts", account("b", "password_command=['y']") + account("c", "port=1") + account("d", ""), Changes{Added: []string{"d"}, Removed: []string{"a"}, Changed: []string{"b", "c"}}},
 	} {
 		got := Diff(load(base), load(c.text))
@@ -323,7 +358,7 @@ func TestDiff(t *testing.T) {
 			t.Errorf("%s: None is %v", c.name, got.None())
 		}
 	}
-	want := Changes{Added: []string{"a", "b", "c"}, IMAP: true, Log: true, DataDir: true}
+	want := Changes{Added: []string{"a", "b", "c"}, IMAP: true, Log: true, DataDir: true, KeepExpunged: true}
 	if diff := cmp.Diff(want, Diff(nil, load(base))); diff != "" {
 		t.Errorf("from nothing (-want +got)\n%s", diff)
 	}

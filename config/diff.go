@@ -9,11 +9,13 @@ type Changes struct {
 	IMAP    bool // the listeners
 	Log     bool
 	DataDir bool // takes a restart of the whole agent
+
+	KeepExpunged bool // and so does this
 }
 
 // None reports whether nothing differs.
 func (c Changes) None() bool {
-	return len(c.Added) == 0 && len(c.Removed) == 0 && len(c.Changed) == 0 && !c.IMAP && !c.Log && !c.DataDir
+	return len(c.Added) == 0 && len(c.Removed) == 0 && len(c.Changed) == 0 && !c.IMAP && !c.Log && !c.DataDir && !c.KeepExpunged
 }
 
 // Diff compares two configurations. Without an old one everything is new.
@@ -25,6 +27,8 @@ func Diff(old, new *Config) Changes {
 		IMAP:    old.IMAP.TLS != new.IMAP.TLS || !slices.Equal(old.IMAP.Listen, new.IMAP.Listen),
 		Log:     old.Log != new.Log,
 		DataDir: old.DataDir != new.DataDir,
+
+		KeepExpunged: old.KeepExpunged != new.KeepExpunged,
 	}
 	find := func(in *Config, name string) int {
 		return slices.IndexFunc(in.Accounts, func(a Account) bool { return a.Name == name })

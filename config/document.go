@@ -17,11 +17,11 @@ const maxFile = 1 << 20
 
 // schema lists the keys of every table. Whatever is not in it is unknown.
 var schema = map[string][]string{
-	"":     {"version", "data_dir", "imap", "log", "account"},
+	"":     {"version", "data_dir", "keep_expunged", "imap", "log", "account"},
 	"imap": {"listen", "tls"},
 	"log":  {"level", "format"},
 	"account": {"name", "host", "port", "tls", "username", "password_file", "password_command", "auth", "ca_file",
-		"poll_every", "keep_on_server", "user", "folder", "max_message_size"},
+		"poll_every", "keep_on_server", "quota", "confirm_deletes", "shadow", "delete_on_server", "delete_grace", "user", "folder", "max_message_size"},
 }
 
 // mistake is a Problem that does not yet know where it is.

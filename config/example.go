@@ -4,6 +4,7 @@ package config
 const Example = `version = 1
 
 # data_dir = "/path/to/folder"     # where mail is kept; default: the system's own data folder
+# keep_expunged = "30d"            # so long "popbridge undelete" can bring back what was deleted
 
 [imap]
 listen = ["127.0.0.1:1143"]        # this machine only
@@ -25,7 +26,12 @@ username       = "ann@example.com"
 # auth         = "password"        # "password", "oauth2" (the secret is a token) or "apop"
 # ca_file      = "ca.pem"          # for a server with a certificate of its own making
 poll_every     = "5m"
-keep_on_server = "forever"         # "forever", "never" or a number of days such as "30d"
+keep_on_server = "forever"         # "forever", "never", "30d", "newest 500" or "below 80%"
+# quota        = "1GB"             # what the mailbox there can hold, for "below 80%"
+# confirm_deletes = false          # default true: see "popbridge account confirm"
+# shadow       = true              # never delete anything there, whatever else is set
+# delete_on_server = "when expunged"           # what is deleted here is deleted there, too,
+# delete_grace = "7d"                          # so long after
 user           = "ann"             # the local IMAP login that sees this mail; default: "me"
 folder         = "INBOX"           # where the mail goes
 # max_message_size = "200MB"       # larger messages stay on the server

@@ -82,6 +82,13 @@ func render(t *testing.T, c *Config) []byte {
 			"name": a.Name, "host": a.Host, "port": a.Port, "tls": a.TLS, "username": a.Username, "auth": a.Auth,
 			"poll_every": a.PollEvery.String(), "keep_on_server": a.Keep.String(), "user": a.User, "folder": a.Folder,
 			"max_message_size": fmt.Sprintf("%dB", a.MaxMessageSize),
+			"confirm_deletes":  a.ConfirmDeletes, "shadow": a.Shadow, "delete_grace": a.DeleteGrace.String(),
+		}
+		if a.DeleteExpunged {
+			m["delete_on_server"] = "when expunged"
+		}
+		if a.Quota > 0 {
+			m["quota"] = fmt.Sprintf("%dB", a.Quota)
 		}
 		if a.CAFile != "" {
 			m["ca_file"] = a.CAFile
@@ -95,7 +102,7 @@ func render(t *testing.T, c *Config) []byte {
 		accounts = append(accounts, m)
 	}
 	text, err := toml.Marshal(map[string]any{
-		"version": c.Version, "data_dir": c.DataDir, "account": accounts,
+		"version": c.Version, "data_dir": c.DataDir, "keep_expunged": c.KeepExpunged.String(), "account": accounts,
 		"imap": map[string]any{"listen": c.IMAP.Listen, "tls": c.IMAP.TLS},
 		"log":  map[string]any{"level": c.Log.Level, "format": c.Log.Format},
 	})

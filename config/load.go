@@ -64,7 +64,7 @@ func readFile(path string) ([]byte, error) {
 	}
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fault.Wrap(err, fault.Config, "there is no config file "+path, "create it with popbridge setup, or name another one with --config FILE")
+		return nil, fault.Wrap(err, fault.Config, "there is no config file "+path, "write one as the README shows, or name another one with --config FILE")
 	}
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Config, "the config file cannot be opened", "look at its permissions")
@@ -116,6 +116,9 @@ func (r *reader) root(t *table) {
 	}
 	t.unknown()
 	r.cfg.DataDir = r.dataDirOf(t)
+	r.cfg.KeepExpunged = text(t, "keep_expunged", defaultExpire, `a duration in quotes, such as "30d"`, func(s string) (time.Duration, *mistake) {
+		return readDuration(s, minExpire, maxExpire, "30d")
+	})
 	r.cfg.IMAP = readIMAP(t.sub("imap"))
 	r.cfg.Log = readLog(t.sub("log"))
 	var seen accountsSeen
@@ -213,13 +216,15 @@ func (r *reader) account(t *table) Account {
 		Auth:     oneOf(t, "auth", AuthPassword, AuthOAuth2, AuthAPOP),
 		CAFile:   r.path(t, "ca_file", ""),
 		PollEvery: text(t, "poll_every", defaultPoll, `a duration in quotes, such as "5m"`, func(s string) (time.Duration, *mistake) {
-			return readDuration(s, minPoll, maxPoll)
+			return readDuration(s, minPoll, maxPoll, "5m")
 		}),
-		Keep:           text(t, "keep_on_server", KeepForever, keepValues, readKeep),
-		User:           text(t, "user", defaultUser, "text in quotes", readID),
-		Folder:         text(t, "folder", defaultFolder, "text in quotes", readFolder),
-		MaxMessageSize: text(t, "max_message_size", defaultMessageSize, `a size in quotes, such as "200MB"`, readSize),
+		User:   text(t, "user", defaultUser, "text in quotes", readID),
+		Folder: text(t, "folder", defaultFolder, "text in quotes", readFolder),
+		MaxMessageSize: text(t, "max_message_size", defaultMessageSize, `a size in quotes, such as "200MB"`, func(s string) (int64, *mistake) {
+			return readSize(s, minMessageSize, maxMessageSize, `it can be from "1KB" to "4GB"`)
+		}),
 	}
+	r.retention(t, &a)
 	a.Port = readPort(t, a.TLS)
 	if a.TLS == None && a.Host != "" && !isLoopback(a.Host) {
 		r.warn(t, "tls", &mistake{"password and mail of account " + a.Name + " go over the network unencrypted", `use tls = "implicit" or "starttls" if the server has it`})

@@ -101,18 +101,33 @@ func text[T any](t *table, key string, def T, want string, read func(string) (T,
 	return v
 }
 
-// required reports a key that is absent, unless a misspelling of it is
-// reported already.
+// boolean reads a key that is true or false.
+func boolean(t *table, key string, def bool) bool {
+	if v, ok := take[bool](t, key, "true or false, without quotes"); ok {
+		return v
+	}
+	return def
+}
+
+// required reports a key that is absent.
 func (t *table) required(key, hint string) {
+	if t.lacks(key) {
+		t.report(key, &mistake{"is missing", hint})
+	}
+}
+
+// lacks reports whether a key is absent. One of which a misspelling is
+// reported already is not.
+func (t *table) lacks(key string) bool {
 	if t.has(key) {
-		return
+		return false
 	}
 	for other := range t.values {
 		if !slices.Contains(schema[t.kind], other) && nearest(other, schema[t.kind]) == key {
-			return
+			return false
 		}
 	}
-	t.report(key, &mistake{"is missing", hint})
+	return true
 }
 
 // oneOf reads a key that has a few possible values, the first of which is the

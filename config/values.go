@@ -114,7 +114,7 @@ func readUsername(s string) (string, *mistake) {
 }
 
 // readDuration reads "30s", "5m", "1h30m" or a number of days, "2d".
-func readDuration(s string, low, high time.Duration) (time.Duration, *mistake) {
+func readDuration(s string, low, high time.Duration, usual string) (time.Duration, *mistake) {
 	d, err := time.ParseDuration(s)
 	if days, isDays := strings.CutSuffix(s, "d"); isDays {
 		var n uint64
@@ -125,36 +125,19 @@ func readDuration(s string, low, high time.Duration) (time.Duration, *mistake) {
 	case err != nil:
 		return 0, &mistake{quote(s) + " is not a duration", `write a number with a unit: "30s", "5m", "1h" or "1d"`}
 	case d < low:
-		return 0, &mistake{quote(s) + " is too short", fmt.Sprintf("the least is %s; %q is usual", low, "5m")}
+		return 0, &mistake{quote(s) + " is too short", fmt.Sprintf("the least is %s; %q is usual", brief(low), usual)}
 	case d > high:
 		return 0, &mistake{quote(s) + " is too long", fmt.Sprintf("the most is %dd", high/day)}
 	}
 	return d, nil
 }
 
-const keepValues = `"forever", "never" or a number of days such as "30d"`
-
-// maxKeepDays is a hundred years: more is a mistake, and would overflow.
-const maxKeepDays = 36500
-
-func readKeep(s string) (KeepOnServer, *mistake) {
-	switch s {
-	case "forever":
-		return KeepForever, nil
-	case "never":
-		return KeepNever, nil
+// brief writes a duration as the file would have it.
+func brief(d time.Duration) string {
+	if d%day == 0 {
+		return fmt.Sprintf("%dd", d/day)
 	}
-	number, isDays := strings.CutSuffix(s, "d")
-	n, err := strconv.ParseUint(number, 10, 32)
-	switch {
-	case !isDays || err != nil:
-		return 0, &mistake{quote(s) + " is not known here", "must be " + keepValues}
-	case n == 0:
-		return 0, &mistake{quote(s) + " means never", `write "never": messages are deleted from the server once they are stored here`}
-	case n > maxKeepDays:
-		return 0, &mistake{quote(s) + " is longer than a hundred years", `write "forever"`}
-	}
-	return KeepOnServer(time.Duration(n) * day), nil
+	return d.String()
 }
 
 // readFolder reads the name of a mailbox. RFC 9051 section 5.1: INBOX is
@@ -185,16 +168,16 @@ const (
 )
 
 // readSize reads a size in bytes: "200MB", "64KiB".
-func readSize(s string) (int64, *mistake) {
-	digits := strings.TrimRight(s, "BKMGikb ")
-	units := map[string]int64{"B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
+func readSize(s string, low, high int64, limits string) (int64, *mistake) {
+	digits := strings.TrimRight(s, "BKMGTikmgtb ")
+	units := map[string]int64{"B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}
 	unit, ok := units[strings.ToUpper(strings.TrimSpace(s[len(digits):]))]
-	n, err := strconv.ParseUint(digits, 10, 32)
+	n, err := strconv.ParseUint(digits, 10, 63)
 	switch {
 	case err != nil || !ok:
 		return 0, &mistake{quote(s) + " is not a size", `write a number with a unit: "500KB", "200MB" or "1GB"`}
-	case n > maxMessageSize/uint64(unit) || int64(n)*unit < minMessageSize:
-		return 0, &mistake{quote(s) + " is out of range", `it can be from "1KB" to "4GB"`}
+	case int64(n) > high/unit || int64(n)*unit < low:
+		return 0, &mistake{quote(s) + " is out of range", limits}
 	}
 	return int64(n) * unit, nil
 }

@@ -8,7 +8,6 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,7 +15,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"regexp"
 	"syscall"
 	"time"
 
@@ -100,7 +98,7 @@ func (a *app) operations(ctx context.Context) (control.Operations, func() error,
 	if configErr == nil {
 		dataDir = cfg.DataDir
 	} else {
-		dataDir = probableDataDir(a.configPath)
+		dataDir = config.DataDir(a.configPath)
 	}
 	client, err := control.Connect(ctx, dataDir)
 	switch {
@@ -122,24 +120,6 @@ func (a *app) operations(ctx context.Context) (control.Operations, func() error,
 		return nil, nil, err
 	}
 	return own, own.Close, nil
-}
-
-var dataDirLine = regexp.MustCompile(`(?m)^[ \t]*data_dir[ \t]*=.*$`)
-
-// probableDataDir is the data folder that a config file with errors names, as
-// far as it can be seen.
-func probableDataDir(path string) string {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return config.DefaultDataDir()
-	}
-	top, _, _ := bytes.Cut(text, []byte("\n[")) // before the first table
-	const rest = "\nversion = 1\n[[account]]\nname = \"x\"\nhost = \"localhost\"\nusername = \"x\"\n"
-	cfg, err := config.Parse(path, append(dataDirLine.Find(top), rest...))
-	if err != nil {
-		return config.DefaultDataDir()
-	}
-	return cfg.DataDir
 }
 
 // commandLog is silent unless the config asks for details: what a command has

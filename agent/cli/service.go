@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/installer"
 	"github.com/popbridge/popbridge/internal/fault"
 )
@@ -56,7 +57,7 @@ func (a *app) service(system bool) (*installer.Service, error) {
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Config, "the path of the config file cannot be made absolute", "name the whole path with --config")
 	}
-	return installer.New(installer.Options{ConfigPath: path, DataDir: probableDataDir(path), System: system})
+	return installer.New(installer.Options{ConfigPath: path, DataDir: config.DataDir(path), System: system})
 }
 
 func (a *app) install(s *installer.Service) error {
