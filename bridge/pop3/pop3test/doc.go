@@ -17,6 +17,7 @@
 //	             the next @connection
 //	@cut         reset the connection
 //	@wait NAME   wait for Server.Release(NAME)
+//	@pause D     answer no more for the duration D; for virtual time
 //	@connection  what follows is for the next connection
 //
 // What stands between two steps that wait for the client is sent as one packet

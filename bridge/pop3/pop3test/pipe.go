@@ -50,7 +50,7 @@ func (h *half) change(f func()) {
 
 func (h *half) read(p []byte) (int, error) {
 	for {
-		n, err, at := h.take(p)
+		n, at, err := h.take(p)
 		if n > 0 || err != nil {
 			return n, err
 		}
@@ -68,34 +68,34 @@ func (h *half) read(p []byte) (int, error) {
 }
 
 // take returns what can be read now, or the time at which to look again.
-func (h *half) take(p []byte) (n int, err error, at time.Time) {
+func (h *half) take(p []byte) (n int, at time.Time, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := time.Now()
 	switch {
 	case h.gone:
-		return 0, net.ErrClosed, at
+		return 0, at, net.ErrClosed
 	case !h.deadline.IsZero() && !h.deadline.After(now):
-		return 0, os.ErrDeadlineExceeded, at
+		return 0, at, os.ErrDeadlineExceeded
 	case len(h.packets) == 0 && h.err != nil:
-		return 0, h.err, at
+		return 0, at, h.err
 	}
 	at = h.deadline
 	if len(h.packets) == 0 {
-		return 0, nil, at
+		return 0, at, nil
 	}
 	first := &h.packets[0]
 	if first.at.After(now) {
 		if at.IsZero() || first.at.Before(at) {
 			at = first.at
 		}
-		return 0, nil, at
+		return 0, at, nil
 	}
 	n = copy(p, first.bytes)
 	if first.bytes = first.bytes[n:]; len(first.bytes) == 0 {
 		h.packets = h.packets[1:]
 	}
-	return n, nil, at
+	return n, at, nil
 }
 
 func (h *half) write(p []byte) (n int, err error) {

@@ -42,7 +42,7 @@ func parseStep(line string) (step, error) {
 	if strings.HasPrefix(line, "@") {
 		op, arg, _ := strings.Cut(line, " ")
 		switch op {
-		case "@packet", "@split", "@tls", "@stall", "@close", "@cut", "@wait", "@connection":
+		case "@packet", "@split", "@tls", "@stall", "@close", "@cut", "@wait", "@pause", "@connection":
 			return step{op: op, data: strings.TrimSpace(arg)}, nil
 		}
 		return step{}, fmt.Errorf("no directive %s", op)

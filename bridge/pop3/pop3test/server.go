@@ -210,6 +210,12 @@ func (p *player) step(st step) error {
 		p.r = bufio.NewReader(conn)
 	case "@wait":
 		<-p.s.release(st.data)
+	case "@pause":
+		d, err := time.ParseDuration(st.data)
+		if err != nil {
+			return err
+		}
+		time.Sleep(d)
 	case "@stall":
 		p.ended = true
 		_, _ = io.Copy(io.Discard, p.r)
