@@ -1,0 +1,165 @@
+package test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/popbridge/popbridge/internal/failpoint"
+	"github.com/popbridge/popbridge/test/rig"
+)
+
+// moments are the hits at which a series dies: at points that every message
+// passes in the middle of a batch, at those that every transaction passes in
+// each of the first ones.
+func moments(point string) []int {
+	switch point {
+	case failpoint.Spool, failpoint.Received, failpoint.Sync, failpoint.Rename:
+		return []int{1, 20}
+	case failpoint.Commit, failpoint.Publish:
+		return []int{1, 2, 3}
+	default:
+		return []int{1}
+	}
+}
+
+// deletes reports whether a point lies on the way of a deletion, where an
+// account that keeps its mail on the server never comes.
+func deletes(point string) bool {
+	switch point {
+	case failpoint.Intended, failpoint.Deleted, failpoint.Acknowledged, failpoint.Recorded:
+		return true
+	default:
+		return false
+	}
+}
+
+// A kill at each step between RETR and the day an id is forgotten, with every
+// policy, loses nothing, doubles nothing, and does not change what is left on
+// the server.
+func TestKilledAtEachStep(t *testing.T) {
+	rig.Need(t, "dovecot")
+	d, link := distant(t)
+	for _, keep := range policies {
+		for _, point := range failpoint.All() {
+			if keep == "forever" && deletes(point) {
+				continue
+			}
+			for _, n := range moments(point) {
+				t.Run(fmt.Sprintf("%s/%s/%d", keep, point, n), func(t *testing.T) {
+					t.Parallel()
+					s := newSeries(t, d, link, fmt.Sprintf("%s-%s-%d", keep, point, n), keep, "")
+					if !s.life(fmt.Sprintf("%s=%d", point, n), s.check) {
+						t.Error("never came to this point")
+					}
+				})
+			}
+		}
+	}
+}
+
+// life takes a mailbox through all a message can go through, with one kill at
+// the failpoint wherever it comes first; died is called after it.
+func (s *series) life(failpoint string, died func()) (fired bool) {
+	s.t.Helper()
+	step := func() {
+		s.t.Helper()
+		if !fired {
+			if fired = s.sync(s.t.Context(), failpoint); fired {
+				died()
+			}
+		}
+		s.finish()
+	}
+	s.put(40)
+	step()
+	if s.keep == "30d" {
+		s.verifyServer(s.sent)
+		s.pass()
+		step()
+	}
+	if s.keep == "forever" {
+		s.verifyServer(s.sent)
+		s.removeElsewhere(5)
+	}
+	s.passAbsent()
+	step()
+	s.put(3) // and life goes on
+	step()
+	s.verify()
+	s.verifyServer(map[string]int{"forever": s.sent - s.gone, "30d": 3}[s.keep])
+	return fired
+}
+
+// kills is how many random moments are tried: POPBRIDGE_KILLS, or fewer than
+// `make crash` tries.
+func kills(t *testing.T) int {
+	t.Helper()
+	text := os.Getenv("POPBRIDGE_KILLS")
+	if text == "" {
+		return 40
+	}
+	n, err := strconv.Atoi(text)
+	must(t, err)
+	return n
+}
+
+// The same at moments nobody chose.
+func TestKilledAtRandomMoments(t *testing.T) {
+	rig.Need(t, "dovecot")
+	d, link := distant(t)
+	total := kills(t)
+	for i, keep := range policies {
+		// Between them exactly as many as were asked for.
+		share := (total + len(policies) - 1 - i) / len(policies)
+		t.Run(keep, func(t *testing.T) {
+			t.Parallel()
+			newSeries(t, d, link, "random-"+keep, keep, "").randomKills(share, func() {})
+		})
+	}
+}
+
+// randomKills kills a program that always has something to do, n times, and
+// looks at the result after every tenth.
+func (s *series) randomKills(n int, died func()) {
+	s.t.Helper()
+	seed := uint64(time.Now().UnixNano())
+	s.t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	s.put(30)
+	begin := time.Now()
+	s.finish()
+	whole := time.Since(begin)
+	for done, tries := 0, 0; done < n; tries++ {
+		if tries > 10*n {
+			s.t.Fatalf("only %d of %d kills came in time", done, n)
+		}
+		s.put(30)
+		if s.keep == "30d" && random.IntN(2) == 0 {
+			s.pass()
+		}
+		after := time.Duration(random.Int64N(int64(whole)))
+		ctx, cancel := context.WithTimeout(s.t.Context(), after)
+		killed := s.sync(ctx, "")
+		cancel()
+		if !killed {
+			continue
+		}
+		died()
+		if done++; done%10 == 0 || done == n {
+			s.finish()
+			s.verify()
+		}
+	}
+	if s.keep == "30d" {
+		s.pass()
+	}
+	s.finish()
+	s.verify()
+	s.verifyServer(map[string]int{"forever": s.sent}[s.keep])
+	s.t.Logf("%d kills, %d messages, whole run %v", n, s.sent, whole.Round(time.Millisecond))
+}
