@@ -1,0 +1,350 @@
+package bridge
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"flag"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/popbridge/popbridge/bridge/pop3"
+	"github.com/popbridge/popbridge/bridge/pop3/pop3test"
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/testkit"
+)
+
+var updateHostile = flag.Bool("update-hostile", false, "write the want sections of testdata/hostile anew")
+
+// TestHostile plays each testdata/hostile/*.txtar, one or more polls against a
+// server that behaves as real ones do, into a store on disk. Time is virtual.
+//
+// The first line of a file names the row of hostileRows that it shows. Its
+// sections:
+//
+//	config     keep never|forever|DAYSd, tls starttls|implicit, method apop|token, max BYTES
+//	NAME.eml   a message; NAME.raw the same, as Go strings, one a line
+//	before N   what happens before poll N: restart, wait DURATION, keep ...
+//	poll N     the script of the server (see pop3test), with the macros of expand
+//	want N     what is to be seen after poll N, as show writes it
+//
+// The script says what the client must send, to the line, so that a RETR, DELE
+// or TOP more or less is an error.
+func TestHostile(t *testing.T) {
+	files, err := filepath.Glob("testdata/hostile/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no transcripts", err)
+	}
+	certs := testkit.CA(t, "pop.test")
+	today := time.Now()
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+			t.Parallel() // most of the time is spent waiting for the disk
+			synctest.Test(t, func(t *testing.T) {
+				h := &hostile{t: t, file: file, certs: certs, today: today}
+				h.load()
+				h.play()
+			})
+		})
+	}
+}
+
+// hostile is one file being played.
+type hostile struct {
+	t       *testing.T
+	file    string
+	certs   *testkit.TLS
+	today   time.Time // within the validity of certs; the bubble begins in 2000
+	archive *txtar.Archive
+
+	sections map[string]string
+	messages map[string][]byte
+
+	account Account
+	store   *mailstore.Store
+	runner  *Runner
+	server  *pop3test.Server
+	sent    *verbs
+}
+
+func (h *hostile) load() {
+	var err error
+	if h.archive, err = txtar.ParseFile(h.file); err != nil {
+		h.t.Fatal(err)
+	}
+	h.sections, h.messages = make(map[string]string), make(map[string][]byte)
+	for _, f := range h.archive.Files {
+		h.sections[f.Name] = string(f.Data)
+		if name, ok := strings.CutSuffix(f.Name, ".eml"); ok {
+			h.messages[name] = bytes.ReplaceAll(f.Data, []byte("\n"), []byte("\r\n"))
+		}
+		if name, ok := strings.CutSuffix(f.Name, ".raw"); ok {
+			for line := range strings.Lines(string(f.Data)) {
+				h.messages[name] = append(h.messages[name], h.unquote(line)...)
+			}
+		}
+	}
+}
+
+// unquote takes a Go string, after N* that many times.
+func (h *hostile) unquote(line string) string {
+	times := 1
+	line = strings.TrimSpace(line)
+	if n, rest, ok := strings.Cut(line, "*\""); ok && !strings.HasPrefix(line, `"`) {
+		times, _ = strconv.Atoi(n)
+		line = `"` + rest
+	}
+	text, err := strconv.Unquote(line)
+	if err != nil {
+		h.t.Fatalf("%s: %v", line, err)
+	}
+	return strings.Repeat(text, times)
+}
+
+func (h *hostile) play() {
+	store, err := mailstore.Open(context.Background(), h.t.TempDir(), mailstore.Options{Now: time.Now})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.store = store
+	defer h.close()
+	cred := pop3.Credentials{Username: "home", Secret: "s3cret"}
+	h.account = Account{
+		Name: "home", PollEvery: 5 * time.Minute, Folder: "INBOX",
+		Server: pop3.Config{Host: "pop.test", Security: pop3.Plain, Dialer: h.dial, TLS: &tls.Config{
+			RootCAs: h.certs.CertPool, Time: func() time.Time { return h.today },
+		}},
+		Credentials: func(context.Context) (pop3.Credentials, error) { return cred, nil },
+	}
+	for line := range strings.Lines(h.sections["config"]) {
+		h.configure(strings.Fields(line), &cred)
+	}
+	h.restart()
+	for n := 1; h.sections[fmt.Sprint("poll ", n)] != ""; n++ {
+		for line := range strings.Lines(h.sections[fmt.Sprint("before ", n)]) {
+			h.configure(strings.Fields(line), &cred)
+		}
+		h.poll(n)
+		if h.t.Failed() {
+			return
+		}
+	}
+}
+
+func (h *hostile) close() {
+	problems, err := h.store.Check(context.Background(), mailstore.CheckOptions{Hashes: true})
+	if err != nil || len(problems) > 0 {
+		h.t.Errorf("store: %v %v", problems, err)
+	}
+	if err := h.store.Close(); err != nil {
+		h.t.Error(err)
+	}
+}
+
+func (h *hostile) restart() {
+	h.runner = NewRunner(h.account, h.store, Options{Now: time.Now, Rand: func() float64 { return 0.5 }})
+}
+
+func (h *hostile) configure(words []string, cred *pop3.Credentials) {
+	if len(words) == 0 {
+		return
+	}
+	switch words[0] {
+	case "keep":
+		h.account.Keep = keepOf(words[1])
+	case "tls":
+		h.account.Server.Security = map[string]pop3.Security{"starttls": pop3.StartTLS, "implicit": pop3.Implicit}[words[1]]
+	case "method":
+		cred.Method = map[string]pop3.Method{"apop": pop3.MethodAPOP, "token": pop3.MethodToken}[words[1]]
+	case "max":
+		h.account.Server.MaxMessage, _ = strconv.ParseInt(words[1], 10, 64)
+	case "restart":
+		h.restart()
+	case "wait":
+		d, err := time.ParseDuration(words[1])
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		time.Sleep(d)
+	default:
+		h.t.Fatalf("config %q", words)
+	}
+}
+
+func keepOf(word string) Keep {
+	switch word {
+	case "never":
+		return KeepNever()
+	case "forever":
+		return KeepForever()
+	}
+	days, _ := strconv.Atoi(strings.TrimSuffix(word, "d"))
+	return KeepFor(time.Duration(days) * 24 * time.Hour)
+}
+
+func (h *hostile) poll(n int) {
+	h.t.Helper()
+	h.sent = &verbs{count: make(map[string]int)}
+	script := h.expand(h.sections[fmt.Sprint("poll ", n)])
+	h.server = pop3test.New(h.t, script, pop3test.WithTLS(h.certs.ServerConfig))
+	started := time.Now()
+	result, err := h.runner.Poll(context.Background(), nil)
+	took := time.Since(started)
+	h.server.Close()
+	got := h.show(result, err, took)
+	name := fmt.Sprint("want ", n)
+	if *updateHostile {
+		h.write(name, got)
+		return
+	}
+	if diff := cmp.Diff(h.sections[name], got); diff != "" {
+		h.t.Errorf("poll %d, -want +got\n%s", n, diff)
+	}
+	if s := h.runner.Status(); strings.Contains(got+s.LastError+s.Hint, "s3cret") {
+		h.t.Error("the password is shown")
+	}
+}
+
+// write replaces a section of the file, or adds it after its poll.
+func (h *hostile) write(name, text string) {
+	i := slices.IndexFunc(h.archive.Files, func(f txtar.File) bool { return f.Name == name })
+	if i < 0 {
+		poll := strings.Replace(name, "want", "poll", 1)
+		i = 1 + slices.IndexFunc(h.archive.Files, func(f txtar.File) bool { return f.Name == poll })
+		h.archive.Files = slices.Insert(h.archive.Files, i, txtar.File{Name: name})
+	}
+	h.archive.Files[i].Data = []byte(text)
+	if err := os.WriteFile(h.file, txtar.Format(h.archive), 0o644); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func (h *hostile) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	conn, err := h.server.Dial(ctx, network, addr)
+	if err != nil || h.account.Server.Security != pop3.Plain {
+		return conn, err
+	}
+	return &countedConn{Conn: conn, verbs: h.sent}, nil
+}
+
+// verbs counts the commands of a poll.
+type verbs struct {
+	mu    sync.Mutex
+	count map[string]int
+}
+
+type countedConn struct {
+	net.Conn
+	verbs *verbs
+}
+
+func (c *countedConn) Write(p []byte) (int, error) {
+	c.verbs.mu.Lock()
+	defer c.verbs.mu.Unlock()
+	for line := range strings.Lines(string(p)) {
+		verb, _, _ := strings.Cut(strings.TrimSpace(line), " ")
+		c.verbs.count[verb]++
+	}
+	return c.Conn.Write(p)
+}
+
+// show writes down all that can be seen after a poll.
+func (h *hostile) show(result Result, err error, took time.Duration) string {
+	var out strings.Builder
+	say := func(format string, args ...any) { fmt.Fprintf(&out, format+"\n", args...) }
+	say("stored %d, adopted %d, deleted %d, failed %d, on the server %d, sessions %d",
+		result.Stored, result.Adopted, result.Deleted, result.Failed, result.OnServer, result.Sessions)
+	if err != nil {
+		say("error: %v: %v", fault.KindOf(err), err)
+		if hint := fault.Hint(err); hint != "" {
+			say("hint: %s", hint)
+		}
+	}
+	s := h.runner.Status()
+	next := "never"
+	if !s.NextPoll.IsZero() {
+		next = "in " + s.NextPoll.Sub(time.Now()).Round(time.Second).String()
+	}
+	say("state: %s, next poll %s, after %v", s.State, next, took.Round(time.Second))
+	for _, verb := range slices.Sorted(maps.Keys(h.sent.count)) {
+		if verb == "RETR" || verb == "DELE" || verb == "TOP" {
+			say("sent: %s %d", verb, h.sent.count[verb])
+		}
+	}
+	h.showMail(say)
+	h.showLedger(say)
+	for _, p := range s.Problems {
+		say("problem: %q size %d, attempts %d, next try in %v: %s", shortened(p.UIDL), p.Size, p.Attempts, p.NextTry.Sub(time.Now()).Round(time.Second), p.Reason)
+	}
+	return out.String()
+}
+
+// manyRows is the number of messages from which on they are only counted.
+const manyRows = 100
+
+func (h *hostile) showMail(say func(string, ...any)) {
+	all := mail(h.t, h.store, "INBOX")
+	if len(all) < manyRows {
+		for _, data := range all {
+			say("mail: %s", h.nameOf(data))
+		}
+		return
+	}
+	different := make(map[string]bool)
+	for _, data := range all {
+		if strings.Contains(h.nameOf(data), "\"") {
+			h.t.Errorf("nobody sent %q", data)
+		}
+		different[data] = true
+	}
+	say("mail: %d messages, %d different ones", len(all), len(different))
+}
+
+func (h *hostile) showLedger(say func(string, ...any)) {
+	entries, err := h.store.Ledger(context.Background(), "home")
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	slices.SortFunc(entries, func(a, b mailstore.LedgerEntry) int {
+		return strings.Compare(fmt.Sprint(a.UIDL, a.Dup), fmt.Sprint(b.UIDL, b.Dup))
+	})
+	if len(entries) >= manyRows {
+		say("ledger: %d rows", len(entries))
+		return
+	}
+	for _, e := range entries {
+		state := map[mailstore.LedgerState]string{mailstore.Stored: "stored", mailstore.DeleteIntended: "delete intended", mailstore.DeleteAcked: "delete acknowledged"}[e.State]
+		say("ledger: %q dup %d, listed %d, %s, absent %d", shortened(e.UIDL), e.Dup, e.ListSize, state, e.Absent)
+	}
+}
+
+// nameOf finds the message that was sent with these bytes.
+func (h *hostile) nameOf(data string) string {
+	for _, name := range slices.Sorted(maps.Keys(h.messages)) {
+		if string(h.messages[name]) == data {
+			return fmt.Sprintf("%s, %d bytes", name, len(data))
+		}
+	}
+	return fmt.Sprintf("%d bytes %q", len(data), shortened(data))
+}
+
+func shortened(s string) string {
+	if len(s) > 90 {
+		return fmt.Sprintf("%s... %d bytes", s[:20], len(s))
+	}
+	return s
+}
