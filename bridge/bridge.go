@@ -36,6 +36,7 @@
 package bridge
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"math/rand/v2"
@@ -57,6 +58,37 @@ type Account struct {
 	PollEvery   time.Duration
 	Keep        Keep
 	Folder      string
+
+	// Shadow guarantees that DELE is never sent.
+	Shadow bool
+	// ConfirmDeletes makes the first deletions under a policy that goes further
+	// than the one before wait for Confirm. What was in force before the first
+	// poll that went through needs none.
+	ConfirmDeletes bool
+	// DeleteExpunged deletes on the server what has been removed from all
+	// mailboxes here for ExpungeGrace, of 7 days when it is 0.
+	DeleteExpunged bool
+	ExpungeGrace   time.Duration
+}
+
+// expungeGrace is the default of Account.ExpungeGrace.
+const expungeGrace = 7 * 24 * time.Hour
+
+// policy is what the account wants done on the server, Shadow aside.
+func (a *Account) policy() Policy {
+	p := Policy{Keep: a.Keep, Expunged: a.DeleteExpunged}
+	if p.Expunged {
+		p.Grace = cmp.Or(a.ExpungeGrace, expungeGrace)
+	}
+	return p
+}
+
+// granted is what the account may do on the server once it is confirmed.
+func (a *Account) granted() permit {
+	if a.Shadow {
+		return Policy{}.permit()
+	}
+	return a.policy().permit()
 }
 
 // Store is the mail store as the bridge needs it; *mailstore.Store is one. It

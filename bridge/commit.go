@@ -59,13 +59,13 @@ type committer struct {
 	room  *semaphore.Weighted
 
 	// Results, for the time after run.
-	stored, adopted int
-	bytes           int64
-	done            []committed
-	seen            []mailstore.LedgerEntry // rows found again by content, without an id to adopt
-	rejected        []refusal               // alone in a batch that failed
-	suspects        []Fetch                 // in the batch that ended with err, one of them perhaps its cause
-	err             error
+	stored, adopted, mended int
+	bytes                   int64
+	done                    []committed
+	seen                    []mailstore.LedgerEntry // rows found again by content, without an id to adopt
+	rejected                []refusal               // alone in a batch that failed
+	suspects                []Fetch                 // in the batch that ended with err, one of them perhaps its cause
+	err                     error
 }
 
 func newCommitter(store Store, mailbox mailstore.MailboxID, known *contents, now func() time.Time, log zerolog.Logger) *committer {
@@ -181,7 +181,7 @@ type item struct {
 // item decides what a message is. ok is false when there is nothing to store.
 func (c *committer) item(m received) (_ item, ok bool) {
 	i := item{received: m, verdict: c.contents.resolve(m.fetch, m.message.Hash())}
-	if i.known != nil && m.fetch.UIDL == "" {
+	if i.known != nil && m.fetch.UIDL == "" && !i.known.Wanted {
 		// The row keeps its id: there is no better one to give it.
 		e := *i.known
 		e.Absent, e.LastListedAt = 0, c.now()
@@ -195,7 +195,10 @@ func (c *committer) item(m received) (_ item, ok bool) {
 		Origin:     &i.origin,
 		ListSize:   m.fetch.Size,
 	}
-	if i.known != nil {
+	switch {
+	case i.known != nil && m.fetch.UIDL == "":
+		i.origin = i.known.Origin // the row keeps its id, and its file is put back
+	case i.known != nil:
 		i.delivery.Adopt = &i.known.Origin
 	}
 	return i, true
@@ -227,9 +230,12 @@ func (c *committer) delivered(i item, result mailstore.Delivered) {
 	switch {
 	case !result.Duplicate:
 		c.stored++
+	case i.fetch.Row != nil:
+		c.mended++
+		entry.StoredAt, entry.RemovedAt = i.fetch.Row.StoredAt, i.fetch.Row.RemovedAt
 	case i.known != nil:
 		c.adopted++
-		entry.StoredAt = i.known.StoredAt
+		entry.StoredAt, entry.RemovedAt = i.known.StoredAt, i.known.RemovedAt
 	default:
 		// The id was taken, by whatever message: no ground for a deletion.
 		c.log.Debug().Str("uidl", fault.Quote(i.origin.UIDL)).Msg("message known already")

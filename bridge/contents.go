@@ -46,6 +46,9 @@ type verdict struct {
 // still listed never answers.
 func (c *contents) resolve(f Fetch, hash mailstore.Hash) verdict {
 	v := verdict{origin: mailstore.Origin{Account: c.account, UIDL: f.UIDL, Dup: f.Dup}}
+	if f.Row != nil && f.Row.Hash == hash {
+		return v // with its row's origin
+	}
 	if rows := c.unlisted[hash]; len(rows) > 0 {
 		v.known = &rows[0]
 		c.unlisted[hash] = rows[1:]

@@ -133,7 +133,7 @@ func (f *fetching) recordRefusals() {
 // conclude sorts out how the fetching ended, once all is committed.
 func (f *fetching) conclude(err error) (limited bool, _ error) {
 	c := f.committer
-	f.result.Stored, f.result.Adopted, f.result.Bytes = c.stored, c.adopted, c.bytes
+	f.result.Stored, f.result.Adopted, f.result.Bytes = c.stored, c.adopted+c.mended, c.bytes
 	if len(f.refused) >= suspectedLimit && f.received > 0 {
 		limited = true
 	} else {
@@ -178,12 +178,21 @@ func (f *fetching) conclude(err error) (limited bool, _ error) {
 	return limited, nil
 }
 
-// planDeletions adds to the deletions what has just become durable and is due.
+// planDeletions plans the deletions once more, with what has just become
+// durable.
 func (f *fetching) planDeletions(done []committed) {
-	now := f.now()
-	for _, d := range done {
-		if e := d.entry; e.State == mailstore.Stored && f.account.Keep.due(e.StoredAt, now) {
-			f.actions.Delete = append(f.actions.Delete, Delete{Num: d.num, Entry: e})
+	if len(done) == 0 {
+		return
+	}
+	entries := make(map[int]*mailstore.LedgerEntry, len(done))
+	for i := range done {
+		entries[done[i].num] = &done[i].entry
+	}
+	p := f.planner
+	for n, l := range p.listing {
+		if e := entries[l.Num]; e != nil {
+			p.stored[n] = e
 		}
 	}
+	f.actions.Delete = p.policy.due(p.listing, p.stored, f.now())
 }

@@ -27,23 +27,22 @@ type Listed struct {
 	UIDL string // "": the server gave none
 }
 
-// Policy is what an account wants done on the server.
-type Policy struct {
-	Keep Keep
-}
-
 // Fetch is a message to retrieve. With an empty UIDL its content decides
 // whether it is known (see contents.resolve).
 type Fetch struct {
 	Listed
 	Dup int // the ledger id it gets: which of the messages with this UIDL
+	// Row is the row it is fetched for once more: to mend a file that is damaged
+	// here, or to compare what was taken for it by its size. nil: not known.
+	Row *mailstore.LedgerEntry
 }
 
 // Delete is a message to delete on the server and the row that says it is
 // stored here.
 type Delete struct {
-	Num   int
-	Entry mailstore.LedgerEntry
+	Num    int
+	Entry  mailstore.LedgerEntry
+	Reason string // in words
 }
 
 // Actions is what one session has to do.
@@ -58,7 +57,8 @@ type Actions struct {
 	Unlisted []mailstore.LedgerEntry // every row no listed message surely stands for: what a fetched message may prove to be
 }
 
-// Plan compares a listing with the ledger of the account. It is pure.
+// Plan compares a listing, in the order of its numbers, with the ledger of the
+// account. It is pure.
 //
 // A listed message is a known one when a ledger row has its UIDL and its LIST
 // size: a UIDL alone may be reused for another message once the first is gone
@@ -71,14 +71,8 @@ type Actions struct {
 // effect. The exception: a row whose DELE was sent, that was absent since and
 // is listed again, is taken for another message under a reused id.
 func Plan(listing []Listed, ledger []mailstore.LedgerEntry, policy Policy, now time.Time) Actions {
-	p := planner{listing: listing, ledger: ledger, policy: policy, now: now}
-	p.rowOf = slices.Repeat([]int{unpaired}, len(listing))
-	p.listed = make([]bool, len(ledger))
-	p.likely = make([]bool, len(ledger))
-	p.pairByUIDL()
-	p.presumeBySize()
-	p.decideListed()
-	p.decideUnlisted()
+	p := newPlanner(listing, ledger, policy, now)
+	p.run()
 	return p.actions
 }
 
@@ -88,11 +82,29 @@ type planner struct {
 	policy  Policy
 	now     time.Time
 
-	rowOf   []int  // per listed message: index of its row, unpaired or presumed
-	listed  []bool // per row: a listed message stands for it
-	likely  []bool // per row: a listed message is taken for it
+	rowOf   []int                    // per listed message: index of its row, unpaired or presumed
+	stored  []*mailstore.LedgerEntry // per listed message: the row that says it is stored here
+	listed  []bool                   // per row: a listed message stands for it
+	likely  []bool                   // per row: a listed message is taken for it
 	nextDup map[string]int
 	actions Actions
+}
+
+func newPlanner(listing []Listed, ledger []mailstore.LedgerEntry, policy Policy, now time.Time) *planner {
+	return &planner{
+		listing: listing, ledger: ledger, policy: policy, now: now,
+		rowOf:  slices.Repeat([]int{unpaired}, len(listing)),
+		stored: make([]*mailstore.LedgerEntry, len(listing)),
+		listed: make([]bool, len(ledger)),
+		likely: make([]bool, len(ledger)),
+	}
+}
+
+func (p *planner) run() {
+	p.pairByUIDL()
+	p.presumeBySize()
+	p.decideListed()
+	p.decideUnlisted()
 }
 
 // pairByUIDL pairs listed messages and rows of the same UIDL and size, in the
@@ -136,6 +148,7 @@ func (p *planner) freeDup(uidl string) int {
 
 func (p *planner) pair(n, row int) {
 	p.rowOf[n] = row
+	p.stored[n] = &p.ledger[row]
 	p.listed[row] = true
 }
 
@@ -160,7 +173,7 @@ func (p *planner) presumeBySize() {
 	}
 	rows := make(map[int64][]int)
 	for i, e := range p.ledger {
-		if !p.listed[i] && e.Absent == 0 && e.State == mailstore.Stored {
+		if !p.listed[i] && e.Absent == 0 && e.State == mailstore.Stored && !e.Wanted {
 			rows[e.ListSize] = append(rows[e.ListSize], i)
 		}
 	}
@@ -173,14 +186,20 @@ func (p *planner) presumeBySize() {
 }
 
 func (p *planner) decideListed() {
+	p.actions.Delete = p.policy.due(p.listing, p.stored, p.now)
+	due := make(map[int]bool, len(p.actions.Delete))
+	for _, d := range p.actions.Delete {
+		due[d.Num] = true
+	}
 	for n, l := range p.listing {
 		switch row := p.rowOf[n]; {
+		case row >= 0 && p.ledger[row].Wanted:
+			e := p.ledger[row]
+			p.actions.Fetch = append(p.actions.Fetch, Fetch{Listed: l, Dup: e.Dup, Row: &e})
+			p.markSeen(e, false)
 		case row >= 0:
 			p.actions.Skip++
-			if e := p.ledger[row]; p.policy.Keep.due(e.StoredAt, p.now) {
-				p.actions.Delete = append(p.actions.Delete, Delete{Num: l.Num, Entry: e})
-			}
-			p.markSeen(p.ledger[row])
+			p.markSeen(p.ledger[row], due[l.Num])
 		case row == presumed:
 			p.actions.Skip++
 		default:
@@ -194,12 +213,12 @@ func (p *planner) decideListed() {
 }
 
 // markSeen writes a listed row where that says something new.
-func (p *planner) markSeen(e mailstore.LedgerEntry) {
+func (p *planner) markSeen(e mailstore.LedgerEntry, due bool) {
 	before := e
 	if e.Absent > 0 || p.now.Sub(e.LastListedAt) >= markEvery {
 		e.Absent, e.LastListedAt = 0, p.now
 	}
-	if e.State != mailstore.Stored && !p.policy.Keep.due(e.StoredAt, p.now) {
+	if !due && (e.State == mailstore.DeleteIntended || e.State == mailstore.DeleteAcked) {
 		e.State = mailstore.Stored // the DELE had no effect and is no longer wanted
 	}
 	if e != before {

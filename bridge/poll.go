@@ -14,16 +14,21 @@ func (r *Runner) poll(ctx context.Context, m *meter) (Result, error) {
 	if err := r.load(ctx); err != nil {
 		return Result{}, err
 	}
+	r.permitted() // notes a policy that goes less far
 	total := Result{OnServer: r.state.OnServer}
 	var err error
 	for idle := 0; ; {
 		s := &session{Runner: r, m: m, result: Result{OnServer: total.OnServer}}
 		var next follow
-		next, err = s.run(ctx)
+		var resumed bool
+		next, resumed, err = r.droppable(ctx, s.run)
 		total.add(s.result)
-		if s.result.Stored+s.result.Adopted+s.result.Deleted > 0 {
+		switch {
+		case resumed:
+			next, err = soon, nil
+		case s.result.Stored+s.result.Adopted+s.result.Deleted > 0:
 			idle = 0
-		} else {
+		default:
 			idle++
 		}
 		if next == enough || ctx.Err() != nil {
@@ -40,7 +45,7 @@ func (r *Runner) poll(ctx context.Context, m *meter) (Result, error) {
 			continue
 		}
 		m.phase(PhaseWait)
-		if err = sleep(ctx, max(r.settle, r.Status().LoginDelay)); err != nil {
+		if err = r.wait(ctx); err != nil {
 			break
 		}
 	}
@@ -49,6 +54,36 @@ func (r *Runner) poll(ctx context.Context, m *meter) (Result, error) {
 		err = saveErr
 	}
 	return total, err
+}
+
+// droppable runs what Resume may end.
+func (r *Runner) droppable(ctx context.Context, run func(context.Context) (follow, error)) (next follow, resumed bool, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	r.mu.Lock()
+	r.drop = cancel
+	r.mu.Unlock()
+	next, err = run(ctx)
+	r.mu.Lock()
+	r.drop = nil
+	r.mu.Unlock()
+	resumed = err != nil && context.Cause(ctx) == errResumed
+	cancel(nil)
+	return next, resumed, err
+}
+
+// wait lets pass what has to lie between two sessions of a poll. It is
+// measured anew after a sleep of the computer, in which timers stand still.
+func (r *Runner) wait(ctx context.Context) error {
+	d := max(r.settle, r.notes.floor())
+	for {
+		_, resumed, err := r.droppable(ctx, func(ctx context.Context) (follow, error) { return soon, sleep(ctx, d) })
+		if !resumed {
+			return err
+		}
+		r.mu.Lock()
+		d = r.earliestLocked().Sub(r.now())
+		r.mu.Unlock()
+	}
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
@@ -72,10 +107,22 @@ func (r *Runner) load(ctx context.Context) error {
 		return err
 	}
 	r.state, r.loaded = state, true
+	r.notes = recall(state.Memory)
+	r.problems.recall(r.notes.Issues)
 	r.update(func(s *Status) {
 		s.LastSuccess, s.Stored, s.OnServer = state.LastSuccess, state.Stored, state.OnServer
+		s.MinInterval, r.lastLogin = r.notes.floor(), time.Unix(r.notes.LastLogin, 0)
 	})
 	return nil
+}
+
+// remember writes down what is remembered of the account.
+func (r *Runner) remember(ctx context.Context) error {
+	ctx, cancel := outlive(ctx, stopStore)
+	defer cancel()
+	r.notes.Issues = r.problems.note()
+	r.state.Memory = r.notes.text()
+	return r.store.SetAccountState(ctx, r.account.Name, r.state)
 }
 
 // save remembers how the poll went.
@@ -87,10 +134,11 @@ func (r *Runner) save(ctx context.Context, total Result, pollErr error) error {
 	switch {
 	case pollErr == nil:
 		r.state.LastError, r.state.LastSuccess = "", r.now()
+		r.notes.lower(r.now())
 	case !halted:
 		r.state.LastError = pollErr.Error()
 	}
-	if err := r.store.SetAccountState(ctx, r.account.Name, r.state); err != nil {
+	if err := r.remember(ctx); err != nil {
 		return err
 	}
 	state, err := r.store.AccountState(ctx, r.account.Name)
@@ -129,6 +177,9 @@ func (r *Runner) shownProblems(next time.Time) []Problem {
 	}
 	if r.unconfirmed > 0 {
 		list = append(list, Problem{NextTry: next, Reason: fmt.Sprintf("the server did not confirm %d deletions; what is still there next time is deleted again", r.unconfirmed)})
+	}
+	if r.awaiting > 0 {
+		list = append(list, Problem{NextTry: next, Reason: r.awaitingText()})
 	}
 	return append(list, r.problems.list()...)
 }

@@ -12,8 +12,8 @@ const (
 )
 
 // problems remembers the messages of one account that could not be fetched and
-// when to try them again. It lives as long as its runner and belongs to the
-// running poll.
+// when to try them again. It belongs to the running poll; what it shows is
+// remembered over a restart (notes.Issues).
 type problems struct {
 	byID map[problemID]Problem
 }
@@ -70,8 +70,8 @@ func (p *problems) order(fetch []Fetch, now time.Time) (ready []Fetch, waiting i
 		switch problem, known := p.byID[idOf(f.Listed)]; {
 		case !known:
 			ready = append(ready, f)
-		case now.Before(problem.NextTry):
-			waiting++
+		case now.Before(problem.NextTry) && problem.NextTry.Sub(now) <= retryMessageCap:
+			waiting++ // a time further away is that of another clock
 		default:
 			last = append(last, f)
 		}

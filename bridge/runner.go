@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -25,23 +26,27 @@ type Runner struct {
 	settle  time.Duration // least time between two sessions of one poll
 
 	wake chan struct{} // capacity 1; Serve looks at the flight
+	turn chan struct{} // capacity 1; full while a poll, a preview or Confirm runs
 
-	mu      sync.Mutex
-	serving bool
-	flight  *flight // the poll that is running, or waiting for Serve to run it
-	status  Status
-	lastEnd time.Time // of the last poll
+	mu        sync.Mutex
+	serving   bool
+	flight    *flight // the poll that is running, or waiting for Serve to run it
+	status    Status
+	lastLogin time.Time               // when the last one began
+	lastEnd   time.Time               // of the last poll
+	drop      context.CancelCauseFunc // ends the session that runs, or the wait for the next; nil: there is none
 
-	memory // of the running poll
+	memory // of who has the turn
 }
 
-// memory is what a runner knows from earlier polls. Only the running poll
+// memory is what a runner knows from earlier polls. Only who has the turn
 // touches it.
 type memory struct {
 	loaded       bool
 	state        mailstore.AccountState
-	failures     int // polls in a row
-	refusals     int // of the password, in a row
+	notes        notes // what of this is remembered over a restart
+	failures     int   // polls in a row
+	awaiting     int   // deletions that wait for Confirm
 	problems     problems
 	suspects     map[problemID]bool // messages of the batch that the store did not take
 	unconfirmed  int                // deletions the last QUIT did not confirm
@@ -70,6 +75,7 @@ func NewRunner(a Account, s Store, o Options) *Runner {
 		account: a, store: s, now: o.Now, rand: o.Rand, changed: o.Changed, settle: continueAfter,
 		log:    o.Log.With().Str("component", "bridge").Str("account", a.Name).Logger(),
 		wake:   make(chan struct{}, 1),
+		turn:   make(chan struct{}, 1),
 		status: Status{Account: a.Name, State: Idle},
 	}
 }
@@ -83,9 +89,11 @@ func (r *Runner) Status() Status {
 	return s
 }
 
-// Serve polls at once and then on schedule until ctx ends. It then commits
-// what has been received and takes leave of the server, which takes a few
-// seconds at most (see stopNet and stopStore).
+// Serve polls at once, or as soon as the server allows after the last login of
+// an earlier run, and then on schedule until ctx ends. It then commits what has
+// been received and takes leave of the server, which takes a few seconds at
+// most (see stopNet and stopStore). An account that an earlier run has paused
+// stays paused.
 func (r *Runner) Serve(ctx context.Context) error {
 	r.mu.Lock()
 	if r.serving {
@@ -95,7 +103,11 @@ func (r *Runner) Serve(ctx context.Context) error {
 	r.serving = true
 	r.mu.Unlock()
 	defer r.retire()
+	r.resumeSchedule(ctx)
 	for {
+		if !r.rest(ctx) {
+			return nil
+		}
 		if wait := r.takeOff(ctx); wait != nil {
 			select {
 			case <-wait:
@@ -105,10 +117,74 @@ func (r *Runner) Serve(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if !r.rest(ctx) {
-			return nil
-		}
 	}
+}
+
+// resumeSchedule goes on where an earlier run ended. After a poll that runs
+// already there is a schedule.
+func (r *Runner) resumeSchedule(ctx context.Context) {
+	r.mu.Lock()
+	running := r.flight != nil && r.flight.started
+	r.mu.Unlock()
+	if running || r.takeTurn(ctx) != nil {
+		return
+	}
+	defer r.endTurn()
+	if r.load(ctx) != nil {
+		return // the first poll reports it
+	}
+	paused := r.notes.Refusals >= refusalsPause
+	r.update(func(s *Status) {
+		if s.State == Paused || !paused {
+			s.NextPoll = r.earliestLocked()
+			return
+		}
+		r.pauseLocked(s)
+		s.Err = fault.New(fault.Auth, r.state.LastError, s.Hint)
+		s.LastError, s.Kind = r.state.LastError, fault.Auth
+	})
+}
+
+// pauseLocked stops polling until somebody asks for it.
+func (r *Runner) pauseLocked(s *Status) {
+	s.State, s.NextPoll = Paused, time.Time{}
+	s.Hint = "the password was refused " + strconv.Itoa(r.notes.Refusals) + " times, so it is not tried again by itself: set the right one, then run `popbridge sync " + r.account.Name + "`"
+}
+
+// earliestLocked is when the server will have the next login.
+func (r *Runner) earliestLocked() time.Time {
+	now := r.now()
+	floor := r.status.MinInterval
+	if since := now.Sub(r.lastLogin); since >= 0 && since < floor {
+		return r.lastLogin.Add(floor)
+	}
+	return now
+}
+
+// takeTurn waits until nobody else uses the mailbox.
+func (r *Runner) takeTurn(ctx context.Context) error {
+	select {
+	case r.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (r *Runner) endTurn() { <-r.turn }
+
+// visited keeps the schedule at the distance the server wants from a login
+// that was no poll.
+func (r *Runner) visited() {
+	r.update(func(s *Status) {
+		if earliest := r.earliestLocked(); s.State != Paused && !s.NextPoll.IsZero() && s.NextPoll.Before(earliest) {
+			s.NextPoll = earliest
+		}
+		if r.notes.Refusals >= refusalsPause && s.State != Polling {
+			r.pauseLocked(s)
+		}
+	})
+	r.nudge()
 }
 
 // takeOff runs the poll that waits for Serve, or a new one. When somebody runs
@@ -213,11 +289,11 @@ func (r *Runner) Poll(ctx context.Context, progress func(Progress)) (Result, err
 const wakeAfter = time.Minute
 
 // Wake makes Serve poll soon, unless it polled within the last minute, the
-// server's LOGIN-DELAY forbids it, or the account is in trouble. It returns at
-// once.
+// server wants logins further apart, or the account is in trouble. It returns
+// at once.
 func (r *Runner) Wake() {
 	r.mu.Lock()
-	least := max(wakeAfter, r.status.LoginDelay)
+	least := max(wakeAfter, r.status.MinInterval)
 	ready := r.status.State == Idle && r.flight == nil && r.serving && r.now().Sub(r.lastEnd) >= least
 	if ready {
 		r.flight = newFlight()
@@ -226,6 +302,27 @@ func (r *Runner) Wake() {
 	if ready {
 		r.nudge()
 	}
+}
+
+// errResumed ends a session whose connection is no longer trusted.
+var errResumed = errors.New("the computer was asleep, or the network changed")
+
+// Resume tells that the computer was asleep, the clock jumped or the network
+// changed: a session that runs is ended and followed by another, and Serve
+// polls as soon as the server allows, after failures too. A pause goes on. It
+// returns at once.
+func (r *Runner) Resume(reason string) {
+	r.mu.Lock()
+	drop := r.drop
+	if r.serving && r.flight == nil && r.status.State != Paused {
+		r.status.NextPoll = r.earliestLocked()
+	}
+	r.mu.Unlock()
+	r.log.Debug().Str("reason", reason).Bool("polling", drop != nil).Msg("resumed")
+	if drop != nil {
+		drop(errResumed)
+	}
+	r.nudge()
 }
 
 func (r *Runner) nudge() {
@@ -237,12 +334,19 @@ func (r *Runner) nudge() {
 
 // fly runs one poll from its start to the new schedule.
 func (r *Runner) fly(ctx context.Context, f *flight) {
-	r.update(func(s *Status) { s.State, s.NextPoll = Polling, time.Time{} })
 	m := &meter{emit: f.emit}
 	m.p.Account = r.account.Name
+	if f.err = r.takeTurn(ctx); f.err != nil {
+		r.update(func(*Status) { r.flight = nil })
+		m.done(f.err)
+		close(f.done)
+		return
+	}
+	r.update(func(s *Status) { s.State, s.NextPoll = Polling, time.Time{} })
 	started := time.Now()
 	f.result, f.err = r.poll(ctx, m)
 	r.land(ctx, f, time.Since(started))
+	r.endTurn()
 	m.done(f.err)
 	close(f.done)
 	r.nudge() // Serve may be resting on the old schedule
@@ -257,14 +361,14 @@ func (r *Runner) land(ctx context.Context, f *flight, took time.Duration) {
 		r.failures = 0
 	case !stopped:
 		r.failures++
-		paused = r.refusals >= refusalsPause
+		paused = r.notes.Refusals >= refusalsPause
 	}
 	every := r.account.PollEvery
 	if r.hurry && f.err == nil {
 		every = continueAfter
 	}
 	r.hurry = false
-	wait := nextPoll(every, r.Status().LoginDelay, r.failures, r.rand())
+	wait := nextPoll(every, r.notes.floor(), r.failures, r.rand())
 	now := r.now()
 	if !stopped {
 		r.report(f, took, now.Add(wait))
@@ -274,6 +378,7 @@ func (r *Runner) land(ctx context.Context, f *flight, took time.Duration) {
 		r.lastEnd = now
 		s.State, s.NextPoll = Idle, now.Add(wait)
 		s.LastSuccess, s.Stored, s.OnServer = r.state.LastSuccess, r.state.Stored, r.state.OnServer
+		s.Awaiting, s.MinInterval = r.awaiting, r.notes.floor()
 		s.Problems = r.shownProblems(s.NextPoll)
 		if !stopped {
 			s.Err, s.LastError, s.Hint, s.Kind = f.err, "", fault.Hint(f.err), fault.Internal
@@ -283,7 +388,7 @@ func (r *Runner) land(ctx context.Context, f *flight, took time.Duration) {
 			s.State = Backoff
 		}
 		if paused {
-			s.State, s.NextPoll = Paused, time.Time{}
+			r.pauseLocked(s)
 		}
 	})
 }

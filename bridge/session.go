@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -43,6 +44,7 @@ type session struct {
 	listing  []Listed
 	complete bool // the listing can be trusted to be whole
 	ledger   []mailstore.LedgerEntry
+	planner  *planner
 	actions  Actions
 	result   Result
 }
@@ -58,12 +60,7 @@ const (
 
 // run goes through one session.
 func (s *session) run(ctx context.Context) (next follow, err error) {
-	var cancelNet, cancelDisk context.CancelFunc
-	s.net, cancelNet = outlive(ctx, stopNet)
-	defer cancelNet()
-	s.disk, cancelDisk = outlive(ctx, stopStore)
-	defer cancelDisk()
-
+	defer s.outlive(ctx)()
 	s.result.Sessions = 1
 	if err := s.connect(ctx); err != nil {
 		return enough, err
@@ -78,6 +75,14 @@ func (s *session) run(ctx context.Context) (next follow, err error) {
 	next, err = s.work(ctx)
 	s.result.OnServer = len(s.listing) - s.result.Deleted
 	return next, err
+}
+
+// outlive makes the contexts that end after ctx.
+func (s *session) outlive(ctx context.Context) (cancel func()) {
+	var cancelNet, cancelDisk context.CancelFunc
+	s.net, cancelNet = outlive(ctx, stopNet)
+	s.disk, cancelDisk = outlive(ctx, stopStore)
+	return func() { cancelNet(); cancelDisk() }
 }
 
 // outlive returns a context that ends d after ctx.
@@ -95,25 +100,69 @@ func (s *session) connect(ctx context.Context) error {
 	}
 	server := s.account.Server
 	server.NoPipelining = server.NoPipelining || s.noPipelining
+	since := s.loggingIn()
 	client, err := pop3.Dial(ctx, server)
 	if err != nil {
+		s.refused(err, since)
 		return err
 	}
 	if err := client.Login(ctx, cred); err != nil {
-		if fault.Is(err, fault.Auth) {
-			s.refusals++
-		}
+		s.refused(err, since)
 		if !fault.Is(err, fault.Temporary) {
 			_ = client.Quit(s.net) // so that the server need not wait for the rest
 		}
 		_ = client.Close()
 		return err
 	}
-	s.refusals = 0
 	s.client = client
-	delay := min(client.Capabilities().LoginDelay(), maxLoginDelay)
-	s.update(func(st *Status) { st.LoginDelay = delay })
+	s.notes.Refusals = 0
+	s.notes.Delay = int64(min(client.Capabilities().LoginDelay(), maxLoginDelay) / time.Second)
+	s.update(func(st *Status) {
+		st.LoginDelay, st.MinInterval = time.Duration(s.notes.Delay)*time.Second, s.notes.floor()
+		st.Expire = expiry(client.Capabilities())
+	})
 	return nil
+}
+
+// loggingIn notes that a login begins, and returns how long ago the one before
+// did, of an earlier run too.
+func (s *session) loggingIn() (since time.Duration) {
+	now := s.now()
+	since = now.Sub(time.Unix(s.notes.LastLogin, 0))
+	s.notes.LastLogin = now.Unix()
+	s.mu.Lock()
+	s.lastLogin = now
+	s.mu.Unlock()
+	return since
+}
+
+// refused learns from a login that the server did not accept.
+func (s *session) refused(err error, since time.Duration) {
+	switch {
+	case fault.Is(err, fault.Auth):
+		s.notes.Refusals++
+	case errors.Is(err, pop3.ErrLoginDelay):
+		s.notes.raise(since, s.account.PollEvery, s.now())
+		s.update(func(st *Status) { st.MinInterval = s.notes.floor() })
+		s.log.Info().Dur("interval", s.notes.floor()).Msg("server wants logins further apart")
+	}
+}
+
+// expiry says how long the server keeps mail (RFC 2449 section 6.7).
+func expiry(c pop3.Capabilities) string {
+	days, known := c.Expire()
+	switch {
+	case !known:
+		return ""
+	case days < 0:
+		return "the server keeps mail until it is deleted"
+	case days == 0:
+		return "the server may delete mail as soon as it was fetched"
+	case days == 1:
+		return "the server keeps mail for 1 day"
+	default:
+		return fmt.Sprintf("the server keeps mail for %d days", days)
+	}
 }
 
 // list joins STAT, LIST and UIDL. A number that one of them leaves out makes
@@ -159,6 +208,13 @@ func (s *session) list(ctx context.Context) error {
 	return nil
 }
 
+// compare plans the session.
+func (s *session) compare(now time.Time) {
+	s.planner = newPlanner(s.listing, s.ledger, s.account.policy(), now)
+	s.planner.run()
+	s.actions = s.planner.actions
+}
+
 // plan finds out what to do, and writes down what was listed and what not.
 func (s *session) plan(ctx context.Context) error {
 	var err error
@@ -166,7 +222,7 @@ func (s *session) plan(ctx context.Context) error {
 		return err
 	}
 	now := s.now()
-	s.actions = Plan(s.listing, s.ledger, Policy{Keep: s.account.Keep}, now)
+	s.compare(now)
 	marks := s.actions.Seen
 	if s.complete {
 		marks = append(marks, s.actions.Absent...)
@@ -228,10 +284,15 @@ func afterError(err error) follow {
 }
 
 // delete sends DELE for what is due: what the ledger says is stored, and what
-// this session has made durable.
+// this session has made durable. Here alone DELE is sent.
 func (s *session) delete(ctx context.Context) (marked []mailstore.LedgerEntry, err error) {
 	due := s.actions.Delete
-	if len(due) == 0 {
+	s.awaiting = 0
+	if len(due) == 0 || s.account.Shadow {
+		return nil, nil
+	}
+	if !s.permitted() {
+		s.awaiting = len(due)
 		return nil, nil
 	}
 	s.m.phase(PhaseDelete)

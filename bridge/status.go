@@ -33,6 +33,11 @@ type Status struct {
 	// LoginDelay is the least time between two logins that the server asks
 	// for; 0: none.
 	LoginDelay time.Duration
+	// MinInterval is the least time between two logins that is kept: LoginDelay
+	// or, where that is longer, what was learned from refusals.
+	MinInterval time.Duration
+	Expire      string // how long the server keeps mail, in words; empty: it does not say
+	Awaiting    int    // deletions on the server that wait for Confirm
 }
 
 // Problem is a message, or a wish, that waits while the rest goes on.

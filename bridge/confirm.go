@@ -1,0 +1,139 @@
+package bridge
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/popbridge/popbridge/internal/mailstore"
+)
+
+// Preview is what a poll would do on the server.
+type Preview struct {
+	Fetch        int             // messages to retrieve
+	Delete       []PreviewDelete // in the order of the server
+	Kept         int             // listed messages that stay
+	Policy       string          // in words
+	NeedsConfirm bool            // the deletions wait for Confirm
+}
+
+// PreviewDelete is a message that would be deleted on the server.
+type PreviewDelete struct {
+	UIDL     string
+	Size     int64     // as LIST announced it
+	StoredAt time.Time // zero: not stored here yet, it is fetched first
+	Reason   string
+}
+
+// Preview looks at the server and says what a poll would do. It retrieves and
+// deletes nothing and changes nothing in the ledger. It waits for the end of a
+// poll that is running.
+func (r *Runner) Preview(ctx context.Context) (Preview, error) {
+	if err := r.takeTurn(ctx); err != nil {
+		return Preview{}, err
+	}
+	defer r.endTurn()
+	if err := r.load(ctx); err != nil {
+		return Preview{}, err
+	}
+	s := &session{Runner: r, m: &meter{emit: func(Progress) {}}}
+	preview, err := s.preview(ctx)
+	if saveErr := r.remember(ctx); err == nil {
+		err = saveErr // of a refusal, or of the interval
+	}
+	r.visited()
+	return preview, err
+}
+
+func (s *session) preview(ctx context.Context) (Preview, error) {
+	defer s.outlive(ctx)()
+	if err := s.connect(ctx); err != nil {
+		return Preview{}, err
+	}
+	defer s.client.Close()
+	if err := s.list(ctx); err != nil {
+		return Preview{}, err
+	}
+	var err error
+	if s.ledger, err = s.store.Ledger(ctx, s.account.Name); err != nil {
+		return Preview{}, err
+	}
+	s.compare(s.now())
+	_ = s.client.Quit(s.net) // nothing was deleted that it could confirm
+	return s.actions.preview(s), nil
+}
+
+// preview says what the actions come to, once all that is to be fetched is
+// here.
+func (a Actions) preview(s *session) Preview {
+	now := s.now()
+	fetched := make(map[int]bool, len(a.Fetch))
+	for _, f := range a.Fetch {
+		fetched[f.Num] = true
+	}
+	p := s.planner
+	for n, l := range p.listing {
+		if fetched[l.Num] && l.UIDL != "" && p.stored[n] == nil {
+			p.stored[n] = s.expected(l, now)
+		}
+	}
+	out := Preview{Fetch: len(a.Fetch), Policy: p.policy.String()}
+	sizes := make(map[int]int64, len(p.listing))
+	for _, l := range p.listing {
+		sizes[l.Num] = l.Size
+	}
+	for _, d := range p.policy.due(p.listing, p.stored, now) {
+		e := PreviewDelete{UIDL: d.Entry.UIDL, Size: sizes[d.Num], StoredAt: d.Entry.StoredAt, Reason: d.Reason}
+		if fetched[d.Num] {
+			e.StoredAt = time.Time{}
+		}
+		out.Delete = append(out.Delete, e)
+	}
+	out.Kept = len(p.listing) - len(out.Delete)
+	out.NeedsConfirm = len(out.Delete) > 0 && !s.account.Shadow && !s.permitted()
+	return out
+}
+
+// Confirm allows the deletions that the policy of the account brings about,
+// until the policy goes further. It waits for the end of a poll that is
+// running; the next poll deletes.
+func (r *Runner) Confirm(ctx context.Context) error {
+	if err := r.takeTurn(ctx); err != nil {
+		return err
+	}
+	defer r.endTurn()
+	if err := r.load(ctx); err != nil {
+		return err
+	}
+	r.notes.Confirmed = r.account.granted()
+	if err := r.remember(ctx); err != nil {
+		return err
+	}
+	r.awaiting = 0
+	r.update(func(s *Status) { s.Awaiting, s.Problems = 0, r.shownProblems(s.NextPoll) })
+	r.Wake()
+	return nil
+}
+
+// permitted reports whether deletions may be made, and takes up a policy that
+// needs no confirmation: one that was there before the first poll that went
+// through, or goes no further than the last one.
+func (r *Runner) permitted() bool {
+	granted := r.account.granted()
+	if !r.account.ConfirmDeletes || r.state.LastSuccess.IsZero() || r.notes.Confirmed.covers(granted) {
+		r.notes.Confirmed = granted
+		return true
+	}
+	return false
+}
+
+// awaitingText says what to do about deletions that wait.
+func (r *Runner) awaitingText() string {
+	return fmt.Sprintf("%d messages wait to be deleted on the server under a policy that is new (%s): see `popbridge sync --dry-run %s`, then run `popbridge account confirm %s`",
+		r.awaiting, r.account.policy(), r.account.Name, r.account.Name)
+}
+
+// expected is the row that a message will have once it is fetched.
+func (s *session) expected(l Listed, now time.Time) *mailstore.LedgerEntry {
+	return &mailstore.LedgerEntry{Origin: mailstore.Origin{Account: s.account.Name, UIDL: l.UIDL}, ListSize: l.Size, StoredAt: now, State: mailstore.Stored}
+}

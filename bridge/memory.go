@@ -1,0 +1,147 @@
+package bridge
+
+import (
+	"encoding/json"
+	"time"
+)
+
+const (
+	memoryVersion  = 1
+	maxNotedID     = 300 // bytes of a UIDL; a longer one is tried again at once
+	maxNotedReason = 200
+	refusedFactor  = 1.5 // what the interval is raised by after a refusal
+	leastLearned   = time.Minute
+	mostLearned    = 2 * time.Hour
+	lowerAfter     = 7 * 24 * time.Hour // without a refusal, before a shorter interval is tried
+	lowerFactor    = 0.9
+)
+
+// notes is what is remembered of an account over a restart, as JSON in
+// mailstore.AccountState.Memory. Times are Unix seconds, durations seconds.
+type notes struct {
+	Version int `json:"v"`
+	// Confirmed is the policy under which deletions may be made.
+	Confirmed permit `json:"confirmed"`
+	Refusals  int    `json:"refusals,omitempty"` // of the password, in a row
+	LastLogin int64  `json:"last_login,omitempty"`
+	Delay     int64  `json:"delay,omitempty"`      // LOGIN-DELAY as announced
+	Learned   int64  `json:"learned,omitempty"`    // least interval, learned from refusals
+	LearnedAt int64  `json:"learned_at,omitempty"` // when it was last changed
+	Issues    []note `json:"problems,omitempty"`
+}
+
+// permit is the extent of a policy, so that it can be told whether another one
+// goes further.
+type permit struct {
+	Keep string `json:"keep,omitempty"` // "" is forever
+	// N is what is kept at least: seconds, messages or bytes.
+	N        int64  `json:"n,omitempty"`
+	Expunged *int64 `json:"expunged,omitempty"` // seconds after the removal here
+}
+
+// note is a message that could not be fetched.
+type note struct {
+	UIDL     []byte `json:"uidl,omitempty"` // any bytes, so base64
+	Num      int    `json:"num"`
+	Size     int64  `json:"size"`
+	Reason   string `json:"reason"`
+	Attempts int    `json:"attempts"`
+	Next     int64  `json:"next"`
+}
+
+// permit is what the policy allows at most.
+func (p Policy) permit() permit {
+	var out permit
+	switch p.Keep.mode {
+	case keepNever:
+		out = permit{Keep: "never"}
+	case keepFor:
+		out = permit{Keep: "for", N: int64(p.Keep.age / time.Second)}
+	case keepNewest:
+		out = permit{Keep: "newest", N: int64(p.Keep.count)}
+	case keepBelow:
+		out = permit{Keep: "below", N: p.Keep.limit()}
+	}
+	if p.Expunged {
+		seconds := int64(p.Grace / time.Second)
+		out.Expunged = &seconds
+	}
+	return out
+}
+
+// covers reports whether nothing that o would delete goes beyond p.
+func (p permit) covers(o permit) bool {
+	if p.Keep == "never" {
+		return true // whatever is stored here
+	}
+	keep := o.Keep == "" || o.Keep == p.Keep && o.N >= p.N
+	expunged := o.Expunged == nil || p.Expunged != nil && *o.Expunged >= *p.Expunged
+	return keep && expunged
+}
+
+// recall reads what an earlier run has written. What cannot be read is as if
+// nothing were known, so that nothing is deleted without being confirmed.
+func recall(text string) notes {
+	var n notes
+	if json.Unmarshal([]byte(text), &n) != nil || n.Version != memoryVersion {
+		return notes{}
+	}
+	return n
+}
+
+func (n notes) text() string {
+	n.Version = memoryVersion
+	data, err := json.Marshal(n)
+	if err != nil { // no field can cause one
+		return ""
+	}
+	return string(data)
+}
+
+// floor is the least time between two logins.
+func (n *notes) floor() time.Duration {
+	return time.Duration(max(n.Delay, n.Learned)) * time.Second
+}
+
+// raise learns from a refusal that the logins came too soon.
+func (n *notes) raise(since, every time.Duration, now time.Time) {
+	if since < 0 || since > mostLearned {
+		since = min(every, mostLearned) // after a long pause, or a jump of the clock
+	}
+	tried := max(since, time.Duration(n.Learned)*time.Second)
+	longer := min(max(time.Duration(float64(tried)*refusedFactor), leastLearned), mostLearned)
+	n.Learned, n.LearnedAt = int64(longer/time.Second), now.Unix()
+}
+
+// lower tries a shorter interval when there was no refusal for long.
+func (n *notes) lower(now time.Time) {
+	if n.Learned == 0 || now.Sub(time.Unix(n.LearnedAt, 0)) < lowerAfter {
+		return
+	}
+	n.Learned, n.LearnedAt = int64(float64(n.Learned)*lowerFactor), now.Unix()
+	if time.Duration(n.Learned)*time.Second < leastLearned {
+		n.Learned = 0
+	}
+}
+
+// note writes down the problems that are shown.
+func (p *problems) note() (out []note) {
+	for _, q := range p.list() {
+		if len(q.UIDL) <= maxNotedID {
+			out = append(out, note{
+				UIDL: []byte(q.UIDL), Num: q.Num, Size: q.Size, Attempts: q.Attempts, Next: q.NextTry.Unix(),
+				Reason: q.Reason[:min(len(q.Reason), maxNotedReason)],
+			})
+		}
+	}
+	return out
+}
+
+// recall takes up the problems of an earlier run.
+func (p *problems) recall(list []note) {
+	p.byID = make(map[problemID]Problem, len(list))
+	for _, q := range list[:min(len(list), maxShownProblems)] {
+		l := Listed{Num: q.Num, Size: q.Size, UIDL: string(q.UIDL)}
+		p.byID[idOf(l)] = Problem{Num: q.Num, UIDL: l.UIDL, Size: q.Size, Reason: q.Reason, Attempts: q.Attempts, NextTry: time.Unix(q.Next, 0)}
+	}
+}
