@@ -9,10 +9,10 @@ BIN       = bin/popbridge
 PLATFORMS = windows/amd64 windows/arm64 darwin/amd64 darwin/arm64 linux/amd64 linux/arm64
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race real cover fuzz bench demo fmt vet staticcheck lint vuln tidy cross golden check ci clean
+.PHONY: help build test race real crash cover fuzz bench bench-reliability demo fmt vet staticcheck lint vuln tidy cross golden check ci clean
 
 help: ## list the targets
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build bin/popbridge for this machine
 	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN) ./cmd/popbridge
@@ -26,6 +26,9 @@ race: ## all tests with the race detector, in random order
 real: ## only the tests against real servers and clients; fails where one is missing
 	POPBRIDGE_REAL=required $(GO) test -count=1 -timeout 15m ./test/... ./installer ./internal/message
 
+crash: ## kills and power cuts at every step and at 200 random moments (minutes, root for the power cuts)
+	POPBRIDGE_REAL=required POPBRIDGE_KILLS=200 $(GO) test -count=1 -timeout 30m -v -run 'TestKilled|TestPowerCut' ./test
+
 cover: ## test coverage by function, in coverage.txt
 	$(GO) test -coverprofile=coverage.txt -coverpkg=./... ./...
 	$(GO) tool cover -func=coverage.txt | tail -1
@@ -35,6 +38,9 @@ fuzz: ## every fuzz target for FUZZTIME (default 10s) each
 
 bench: build ## first fetch beside mpop, IMAP commands beside Dovecot, as ratios from one run
 	$(GO) run ./test/bench -popbridge $(BIN)
+
+bench-reliability: build ## what is lost and doubled by kills and by renumbering, beside mpop, getmail6 and fetchmail
+	$(GO) run ./test/bench -popbridge $(BIN) -parts reliability
 
 demo: ## the whole agent on sample mail, nothing to set up
 	$(GO) run ./cmd/popbridge demo
