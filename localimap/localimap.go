@@ -77,29 +77,48 @@ type Options struct {
 type Server struct {
 	opt Options
 
-	mu      sync.Mutex
-	conns   int
-	anon    int // sessions before login
-	perUser map[string]int
+	mu     sync.Mutex
+	conns  int
+	anon   int // sessions before login
+	logins map[*session]login
 }
+
+// login is who a session is.
+type login struct{ user, device string }
 
 // New returns a Server.
 func New(o Options) *Server {
 	if o.Opened == nil {
 		o.Opened = func(string, string) {}
 	}
-	return &Server{opt: o, perUser: make(map[string]int)}
+	return &Server{opt: o, logins: make(map[*session]login)}
 }
 
 // Clients returns how many clients are logged in.
 func (s *Server) Clients() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := 0
-	for _, k := range s.perUser {
-		n += k
+	return len(s.logins)
+}
+
+// Disconnect ends the sessions of a device that may not log in any more. It
+// waits for a response that is being written, at most byeTimeout.
+func (s *Server) Disconnect(user, device string) {
+	s.mu.Lock()
+	var byes sync.WaitGroup
+	var gone []*session
+	for c, l := range s.logins {
+		if l == (login{user, device}) {
+			gone = append(gone, c)
+			byes.Go(func() { _ = c.lib.Bye("This device has been revoked") }) // the connection may be gone
+		}
 	}
-	return n
+	s.mu.Unlock()
+	within(byeTimeout, byes.Wait)
+	for _, c := range gone {
+		c.cancel()
+		c.conn.abort()
+	}
 }
 
 // Serve accepts clients on ln until ctx ends. Then it says BYE to all of them,

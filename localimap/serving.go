@@ -96,7 +96,7 @@ func (r *serving) leave(s *session) {
 	r.mu.Lock()
 	delete(r.sessions, s)
 	r.mu.Unlock()
-	r.server.release(s.user)
+	r.server.release(s)
 	r.open.Done()
 }
 
@@ -160,26 +160,29 @@ func (s *Server) admit() bool {
 }
 
 // enter moves a session from those before login to those of the user.
-func (s *Server) enter(user string) bool {
+func (s *Server) enter(c *session, who login) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.perUser[user] >= maxPerUser {
+	n := 0
+	for _, l := range s.logins {
+		if l.user == who.user {
+			n++
+		}
+	}
+	if n >= maxPerUser {
 		return false
 	}
 	s.anon--
-	s.perUser[user]++
+	s.logins[c] = who
 	return true
 }
 
-// release takes a session out of the counts; user is empty before login.
-func (s *Server) release(user string) {
+// release takes a session out of the counts.
+func (s *Server) release(c *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if user == "" {
+	if _, in := s.logins[c]; !in {
 		s.anon--
-		return
 	}
-	if s.perUser[user]--; s.perUser[user] == 0 {
-		delete(s.perUser, user)
-	}
+	delete(s.logins, c)
 }

@@ -76,7 +76,7 @@ func (s *session) Login(user, password string) error {
 	} else if err != nil {
 		return s.response(err)
 	}
-	if user == "" || !s.srv.enter(user) {
+	if user == "" || !s.srv.enter(s, login{user, device.Name}) {
 		return no(imap.ResponseCodeLimit, "Too many connections of this user")
 	}
 	s.user, s.store, s.device = user, store, device
