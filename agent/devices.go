@@ -12,22 +12,18 @@ import (
 
 // AddDevice implements control.Operations.
 func (a *Agent) AddDevice(ctx context.Context, d control.AddDevice) (control.Device, error) {
-	users := a.Config().Users()
-	if d.User == "" && len(users) != 1 {
-		return control.Device{}, fault.New(fault.Config, "it is not said which user the device is for",
-			"add --user with one of: "+strings.Join(users, ", "))
+	user, err := a.onlyUser(d.User, "it is not said which user the device is for")
+	if err != nil {
+		return control.Device{}, err
 	}
-	if d.User == "" {
-		d.User = users[0]
-	}
-	store, err := a.store(ctx, d.User)
+	store, err := a.store(ctx, user)
 	if err != nil {
 		return control.Device{}, err
 	}
 	if err := store.AddDevice(ctx, d.Name, d.Password, d.ReadOnly); err != nil {
 		return control.Device{}, err
 	}
-	return control.Device{User: d.User, Name: d.Name, ReadOnly: d.ReadOnly}, nil
+	return control.Device{User: user, Name: d.Name, ReadOnly: d.ReadOnly}, nil
 }
 
 // Devices implements control.Operations.

@@ -13,7 +13,6 @@ import (
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/bridge"
 	"github.com/popbridge/popbridge/internal/fault"
-	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
 var _ control.Operations = (*Agent)(nil)
@@ -154,28 +153,4 @@ func (a *Agent) choose(names []string) ([]*account, error) {
 		}
 	}
 	return chosen, nil
-}
-
-// Check implements control.Operations.
-func (a *Agent) Check(ctx context.Context, progress func(control.Progress)) ([]control.Problem, error) {
-	found := []control.Problem{}
-	for _, name := range a.Config().Users() {
-		store, err := a.store(ctx, name)
-		if err != nil {
-			return nil, err
-		}
-		report := func(done, total int) {
-			if progress != nil {
-				progress(control.Progress{User: name, Phase: "checking", Messages: done, Total: total})
-			}
-		}
-		problems, err := store.Check(ctx, mailstore.CheckOptions{Hashes: true, Progress: report})
-		if err != nil {
-			return nil, err
-		}
-		for _, p := range problems {
-			found = append(found, control.Problem{User: name, Code: p.Code, Text: p.Text})
-		}
-	}
-	return found, nil
 }

@@ -10,12 +10,25 @@ import (
 )
 
 func (a *app) newCheckCommand() *cobra.Command {
-	return a.addJSON(&cobra.Command{
+	var repair bool
+	c := a.addJSON(&cobra.Command{
 		Use:   "check",
 		Short: "Verify the stored mail: files against hashes, index against files, counts",
-		Args:  cobra.NoArgs,
-		RunE:  func(c *cobra.Command, _ []string) error { return a.check(c.Context()) },
+		Long: "Verify the stored mail: message files against their hashes, the index against\n" +
+			"the files, the counts. With --repair what can be mended is mended: counts, an\n" +
+			"index that was lost or damaged, files that the server still has. No UID changes.\n" +
+			"It may run while the agent runs; only an index that the agent has open and that\n" +
+			"is damaged beyond use takes a stopped agent.",
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if repair {
+				return a.repair(c.Context())
+			}
+			return a.check(c.Context())
+		},
 	})
+	c.Flags().BoolVar(&repair, "repair", false, "mend what can be mended")
+	return c
 }
 
 func (a *app) check(ctx context.Context) error {
@@ -40,9 +53,65 @@ func (a *app) check(ctx context.Context) error {
 	case err != nil:
 		return err
 	case len(found) > 0:
-		return fault.New(fault.Corrupt, "the stored mail has "+count(len(found), "problem"), "keep the data folder as it is and report this; what is not named is unharmed")
+		return fault.New(fault.Corrupt, "the stored mail has "+count(len(found), "problem"), "`"+a.command("check --repair")+"` mends what can be mended; what is not named is unharmed")
 	case !a.json:
 		a.printf("no problems found\n")
 	}
 	return nil
+}
+
+func (a *app) repair(ctx context.Context) error {
+	var done []control.Repaired
+	err := a.with(ctx, func(ops control.Operations) (err error) {
+		bars := a.newBars(ctx)
+		defer bars.end()
+		done, err = ops.Repair(ctx, bars.show)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if a.json {
+		err = a.printJSON(map[string]any{"users": append([]control.Repaired{}, done...)})
+	}
+	left, wanted := 0, 0
+	for _, r := range done {
+		left += len(r.Left)
+		wanted += r.Wanted
+		if !a.json {
+			a.printRepaired(r)
+		}
+	}
+	switch {
+	case err != nil:
+		return err
+	case wanted > 0:
+		return &failures{part: true, errs: []error{fault.New(fault.Corrupt, count(wanted, "message")+" lost the file here",
+			"`"+a.command("sync")+"` fetches what the server still has; `"+a.command("check")+"` then names the rest")}}
+	case left > 0:
+		return &failures{part: true, errs: []error{fault.New(fault.Corrupt, count(left, "problem")+" cannot be mended here",
+			"restore what is named from a backup; what is not named is unharmed")}}
+	}
+	return nil
+}
+
+func (a *app) printRepaired(r control.Repaired) {
+	if r.Rebuilt {
+		a.printf("%s: the index was made anew\n", r.User)
+	}
+	for _, p := range r.Mended {
+		a.printf("%s: mended: %s: %s\n", r.User, p.Code, p.Text)
+	}
+	if r.Recovered > 0 {
+		a.printf("%s: %s of unknown origin in the mailbox Recovered\n", r.User, count(r.Recovered, "message"))
+	}
+	for _, p := range r.Left {
+		a.printf("%s: left: %s: %s\n", r.User, p.Code, p.Text)
+	}
+	if r.Aside != "" {
+		a.printf("%s: what was damaged is in %s\n", r.User, r.Aside)
+	}
+	if !r.Rebuilt && len(r.Mended)+len(r.Left)+r.Recovered == 0 {
+		a.printf("%s: nothing to mend\n", r.User)
+	}
 }

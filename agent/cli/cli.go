@@ -77,7 +77,8 @@ func (a *app) newRootCommand() *cobra.Command {
 	root.PersistentFlags().StringVar(&a.configPath, "config", config.DefaultPath(), "the config `FILE`")
 	root.AddCommand(
 		a.newDemoCommand(), a.newRunCommand(), a.newCheckConfigCommand(), a.newSyncCommand(),
-		a.newStatusCommand(), a.newDeviceCommand(), a.newCheckCommand(), a.newVersionCommand())
+		a.newStatusCommand(), a.newDeviceCommand(), a.newCheckCommand(), a.newUndeleteCommand(),
+		a.newBackupCommand(), a.newRestoreCommand(), a.newVersionCommand())
 	root.AddCommand(a.newServiceCommands()...)
 	return root
 }
@@ -121,6 +122,9 @@ func (a *app) operations(ctx context.Context) (control.Operations, func() error,
 	}
 	return own, own.Close, nil
 }
+
+// command is how a verb is run again, for hints.
+func (a *app) command(rest string) string { return agent.Command(a.configPath, rest) }
 
 // commandLog is silent unless the config asks for details: what a command has
 // to say, it prints.

@@ -56,6 +56,28 @@ func (c *Client) Check(ctx context.Context, progress func(Progress)) ([]Problem,
 	return callStream[Problem](ctx, c, "/v1/check", struct{}{}, progress)
 }
 
+// Repair implements Operations.
+func (c *Client) Repair(ctx context.Context, progress func(Progress)) ([]Repaired, error) {
+	return callStream[Repaired](ctx, c, "/v1/repair", struct{}{}, progress)
+}
+
+// Backup implements Operations.
+func (c *Client) Backup(ctx context.Context, dir string, progress func(Progress)) ([]Backup, error) {
+	return callStream[Backup](ctx, c, "/v1/backup", backupRequest{Dir: dir}, progress)
+}
+
+// Expunged implements Operations.
+func (c *Client) Expunged(ctx context.Context, q ExpungedQuery) (list []Expunged, err error) {
+	err = c.call(ctx, http.MethodPost, "/v1/expunged", q, &list)
+	return list, err
+}
+
+// Undelete implements Operations.
+func (c *Client) Undelete(ctx context.Context, ask Undelete) (list []Restored, err error) {
+	err = c.call(ctx, http.MethodPost, "/v1/undelete", ask, &list)
+	return list, err
+}
+
 // AddDevice implements Operations.
 func (c *Client) AddDevice(ctx context.Context, d AddDevice) (added Device, err error) {
 	err = c.call(ctx, http.MethodPost, "/v1/devices", d, &added)

@@ -8,6 +8,10 @@
 //	GET    /v1/status                          -> Status
 //	POST   /v1/sync     {"accounts":[...]}     -> lines of streamed, progress first
 //	POST   /v1/check    {}                     -> lines of streamed
+//	POST   /v1/repair   {}                     -> lines of streamed
+//	POST   /v1/backup   {"dir":..}             -> lines of streamed
+//	POST   /v1/expunged ExpungedQuery          -> []Expunged
+//	POST   /v1/undelete Undelete               -> []Restored
 //	GET    /v1/devices                         -> []Device
 //	POST   /v1/devices  AddDevice              -> AddedDevice
 //	DELETE /v1/devices  {"user":..,"name":..}  -> {}
@@ -36,6 +40,15 @@ type Operations interface {
 	Sync(ctx context.Context, accounts []string, progress func(Progress)) ([]SyncResult, error)
 	// Check verifies the stores of all users.
 	Check(ctx context.Context, progress func(Progress)) ([]Problem, error)
+	// Repair mends the stores of all users as far as they can be mended.
+	Repair(ctx context.Context, progress func(Progress)) ([]Repaired, error)
+	// Backup brings the backup of all users in a folder up to date.
+	Backup(ctx context.Context, dir string, progress func(Progress)) ([]Backup, error)
+	// Expunged lists what can be restored, the last expunged first.
+	Expunged(ctx context.Context, q ExpungedQuery) ([]Expunged, error)
+	// Undelete restores messages. Those that are not there any more are
+	// missing in the answer.
+	Undelete(ctx context.Context, ask Undelete) ([]Restored, error)
 	// AddDevice lets a mail client log in as a user. An empty user is the only
 	// one there is.
 	AddDevice(ctx context.Context, d AddDevice) (Device, error)
@@ -71,7 +84,8 @@ type Account struct {
 	Problems    []string   `json:"problems,omitempty"`
 }
 
-// Progress is a step of Sync (Account set) or of Check (User set).
+// Progress is a step of Sync (Account set), or of what is done for a user
+// (User set).
 type Progress struct {
 	Account  string `json:"account,omitempty"`
 	User     string `json:"user,omitempty"`
@@ -109,6 +123,64 @@ type Device struct {
 	ReadOnly   bool       `json:"read_only"`
 	CreatedAt  time.Time  `json:"created_at"`
 	LastUsedAt *time.Time `json:"last_used_at"` // null: never
+}
+
+// ExpungedQuery says which expunged messages are asked for.
+type ExpungedQuery struct {
+	User    string     `json:"user,omitempty"`    // empty: of all users
+	Mailbox string     `json:"mailbox,omitempty"` // where they were; empty: anywhere
+	Match   string     `json:"match,omitempty"`   // a piece of From or Subject
+	Since   *time.Time `json:"since,omitempty"`   // expunged after; null: ever
+	Limit   int        `json:"limit,omitempty"`   // of each user; 0: all
+}
+
+// Expunged is a message that was expunged and can be restored.
+type Expunged struct {
+	User       string    `json:"user"`
+	ID         int64     `json:"id"` // for Undelete; of this user
+	Mailbox    string    `json:"mailbox"`
+	Size       int64     `json:"size"`
+	Received   time.Time `json:"received"`
+	ExpungedAt time.Time `json:"expunged_at"`
+	From       string    `json:"from"`
+	Subject    string    `json:"subject"`
+}
+
+// Undelete asks for messages to be restored: those with these ids, or all that
+// a query finds.
+type Undelete struct {
+	User string         `json:"user,omitempty"` // whose IDs they are; may be empty where there is one only
+	IDs  []int64        `json:"ids,omitempty"`
+	All  *ExpungedQuery `json:"all,omitempty"`
+}
+
+// Restored is a message that was restored, with a new UID.
+type Restored struct {
+	User    string `json:"user"`
+	ID      int64  `json:"id"`
+	Mailbox string `json:"mailbox"`
+	UID     uint32 `json:"uid"`
+}
+
+// Repaired is what Repair did for one user.
+type Repaired struct {
+	User      string    `json:"user"`
+	Rebuilt   bool      `json:"rebuilt"`   // the index was made anew
+	Mended    []Problem `json:"mended"`    // wrong before, right now
+	Left      []Problem `json:"left"`      // cannot be mended here
+	Wanted    int       `json:"wanted"`    // messages that are fetched again where the server still has them
+	Recovered int       `json:"recovered"` // files of unknown origin, now in the mailbox Recovered
+	Aside     string    `json:"aside"`     // folder with what was damaged; empty: nothing was
+}
+
+// Backup is what a backup or restore of one user came to.
+type Backup struct {
+	User     string    `json:"user"`
+	Messages int       `json:"messages"`
+	Files    int       `json:"files"`
+	NewFiles int       `json:"new_files"` // that were not in the backup before
+	Bytes    int64     `json:"bytes"`     // copied now
+	Missing  []Problem `json:"missing"`   // files that could not be copied whole
 }
 
 // Problem is something that Check found.

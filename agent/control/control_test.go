@@ -29,6 +29,10 @@ type fakeOps struct {
 	results  []SyncResult
 	problems []Problem
 	devices  []Device
+	expunged []Expunged
+	restored []Restored
+	repaired []Repaired
+	backups  []Backup
 	err      error
 	asked    string
 	during   func(ctx context.Context, progress func(Progress)) error // runs in Sync and Check
@@ -43,6 +47,25 @@ func (f *fakeOps) Sync(ctx context.Context, accounts []string, progress func(Pro
 
 func (f *fakeOps) Check(ctx context.Context, progress func(Progress)) ([]Problem, error) {
 	return f.problems, errors.Join(f.work(ctx, progress), f.err)
+}
+
+func (f *fakeOps) Repair(ctx context.Context, progress func(Progress)) ([]Repaired, error) {
+	return f.repaired, errors.Join(f.work(ctx, progress), f.err)
+}
+
+func (f *fakeOps) Backup(ctx context.Context, dir string, progress func(Progress)) ([]Backup, error) {
+	f.asked = "backup " + dir
+	return f.backups, errors.Join(f.work(ctx, progress), f.err)
+}
+
+func (f *fakeOps) Expunged(_ context.Context, q ExpungedQuery) ([]Expunged, error) {
+	f.asked = fmt.Sprintf("expunged %s %s %s %v %d", q.User, q.Mailbox, q.Match, q.Since.UTC().Format(time.DateOnly), q.Limit)
+	return f.expunged, f.err
+}
+
+func (f *fakeOps) Undelete(_ context.Context, ask Undelete) ([]Restored, error) {
+	f.asked = fmt.Sprintf("undelete %s %v %v", ask.User, ask.IDs, ask.All != nil)
+	return f.restored, f.err
 }
 
 func (f *fakeOps) work(ctx context.Context, progress func(Progress)) error {
@@ -111,6 +134,10 @@ func TestEveryOperationAnswersTheSameThroughTheSocket(t *testing.T) {
 		results:  []SyncResult{{Account: "home", New: 3, Stored: 5}},
 		problems: []Problem{{User: "ann", Code: "missing", Text: "file is gone"}},
 		devices:  []Device{{User: "ann", Name: "phone", CreatedAt: at}},
+		expunged: []Expunged{{User: "ann", ID: 17, Mailbox: "INBOX", Size: 100, Received: at, ExpungedAt: at, From: "Bob", Subject: "Invoice"}},
+		restored: []Restored{{User: "ann", ID: 17, Mailbox: "INBOX", UID: 9}},
+		repaired: []Repaired{{User: "ann", Rebuilt: true, Mended: []Problem{{User: "ann", Code: "c", Text: "t"}}, Left: []Problem{}, Wanted: 1, Recovered: 2, Aside: "/x"}},
+		backups:  []Backup{{User: "ann", Messages: 5, Files: 4, NewFiles: 3, Bytes: 2, Missing: []Problem{}}},
 	}
 	c, _, _ := serve(t, ops)
 	ctx := t.Context()
@@ -119,6 +146,15 @@ func TestEveryOperationAnswersTheSameThroughTheSocket(t *testing.T) {
 	same(t, "sync", ops.results)(c.Sync(ctx, []string{"home", "work"}, nil))
 	same(t, "asked", "sync home work")(ops.asked, nil)
 	same(t, "check", ops.problems)(c.Check(ctx, nil))
+	same(t, "repair", ops.repaired)(c.Repair(ctx, nil))
+	same(t, "backup", ops.backups)(c.Backup(ctx, "/backup", nil))
+	same(t, "asked", "backup /backup")(ops.asked, nil)
+	same(t, "expunged", ops.expunged)(c.Expunged(ctx, ExpungedQuery{User: "ann", Mailbox: "INBOX", Match: "voice", Since: &at, Limit: 7}))
+	same(t, "asked", "expunged ann INBOX voice 2026-01-02 7")(ops.asked, nil)
+	same(t, "undelete", ops.restored)(c.Undelete(ctx, Undelete{User: "ann", IDs: []int64{17, 18}}))
+	same(t, "asked", "undelete ann [17 18] false")(ops.asked, nil)
+	same(t, "undelete", ops.restored)(c.Undelete(ctx, Undelete{All: &ExpungedQuery{}}))
+	same(t, "asked", "undelete  [] true")(ops.asked, nil)
 	same(t, "devices", ops.devices)(c.Devices(ctx))
 	same(t, "add", Device{User: "ann", Name: "pc", ReadOnly: true})(c.AddDevice(ctx, AddDevice{User: "ann", Name: "pc", Password: "s", ReadOnly: true}))
 	same(t, "asked", "add ann pc s true")(ops.asked, nil)

@@ -80,17 +80,28 @@ func (s *server) handler() http.Handler {
 			})
 		}
 	})
+	mux.HandleFunc("POST /v1/repair", func(w http.ResponseWriter, r *http.Request) {
+		if decode(w, r, &struct{}{}) {
+			stream(w, r, func(progress func(Progress)) ([]Repaired, error) {
+				return s.ops.Repair(r.Context(), progress)
+			})
+		}
+	})
+	mux.HandleFunc("POST /v1/backup", func(w http.ResponseWriter, r *http.Request) {
+		var ask backupRequest
+		if decode(w, r, &ask) {
+			stream(w, r, func(progress func(Progress)) ([]Backup, error) {
+				return s.ops.Backup(r.Context(), ask.Dir, progress)
+			})
+		}
+	})
+	handle(mux, "POST /v1/expunged", s.ops.Expunged)
+	handle(mux, "POST /v1/undelete", s.ops.Undelete)
 	mux.HandleFunc("GET /v1/devices", func(w http.ResponseWriter, r *http.Request) {
 		devices, err := s.ops.Devices(r.Context())
 		answer(w, devices, err)
 	})
-	mux.HandleFunc("POST /v1/devices", func(w http.ResponseWriter, r *http.Request) {
-		var ask AddDevice
-		if decode(w, r, &ask) {
-			device, err := s.ops.AddDevice(r.Context(), ask)
-			answer(w, device, err)
-		}
-	})
+	handle(mux, "POST /v1/devices", s.ops.AddDevice)
 	mux.HandleFunc("DELETE /v1/devices", func(w http.ResponseWriter, r *http.Request) {
 		var ask Device
 		if decode(w, r, &ask) {
@@ -104,8 +115,23 @@ func (s *server) handler() http.Handler {
 	})
 }
 
+// handle answers requests whose body is what an operation is asked.
+func handle[Ask, Answer any](mux *http.ServeMux, pattern string, op func(context.Context, Ask) (Answer, error)) {
+	mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		var ask Ask
+		if decode(w, r, &ask) {
+			result, err := op(r.Context(), ask)
+			answer(w, result, err)
+		}
+	})
+}
+
 type syncRequest struct {
 	Accounts []string `json:"accounts"`
+}
+
+type backupRequest struct {
+	Dir string `json:"dir"`
 }
 
 // streamed is one line of a streamed answer: any number with Progress, then

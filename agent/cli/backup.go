@@ -1,0 +1,110 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/popbridge/popbridge/agent"
+	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/internal/fault"
+)
+
+func (a *app) newBackupCommand() *cobra.Command {
+	return a.addJSON(&cobra.Command{
+		Use:   "backup DIR",
+		Short: "Copy all mail, its state and the config to a folder",
+		Long: "Bring a backup of all users in DIR up to date. The agent may run. Message files\n" +
+			"that the backup has already are not copied again; on the same disk they are\n" +
+			"linked. A backup that is interrupted leaves the former one as it was.",
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error { return a.backup(c.Context(), args[0]) },
+	})
+}
+
+func (a *app) newRestoreCommand() *cobra.Command {
+	return a.addJSON(&cobra.Command{
+		Use:   "restore DIR",
+		Short: "Fill an empty data folder from a backup",
+		Long: "Fill the data folder of the config from a backup. No agent may run, and the data\n" +
+			"folder may not hold mail yet. Mail clients find the UIDs they know. DIR also has\n" +
+			"the config file as it was; copy it to its place first where it is lost.",
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error { return a.restore(c.Context(), args[0]) },
+	})
+}
+
+func (a *app) backup(ctx context.Context, dir string) error {
+	dir, err := filepath.Abs(dir) // the agent has another working folder
+	if err != nil {
+		return err
+	}
+	var done []control.Backup
+	err = a.with(ctx, func(ops control.Operations) (err error) {
+		bars := a.newBars(ctx)
+		defer bars.end()
+		done, err = ops.Backup(ctx, dir, bars.show)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return a.showCopied(done, "backed up", "`"+a.command("check --repair")+"` mends what can be mended; then run the backup again")
+}
+
+func (a *app) restore(ctx context.Context, dir string) error {
+	cfg, err := a.loadConfig()
+	if err != nil {
+		return err
+	}
+	var done []control.Backup
+	err = func() (err error) {
+		bars := a.newBars(ctx)
+		defer bars.end()
+		done, err = agent.Restore(ctx, cfg, dir, a.commandLog(cfg), bars.show)
+		return err
+	}()
+	if err != nil {
+		return err
+	}
+	return a.showCopied(done, "restored", "`"+a.command("sync")+"` fetches what the server still has")
+}
+
+// showCopied shows what a backup or restore came to.
+func (a *app) showCopied(done []control.Backup, verb, hint string) error {
+	if a.json {
+		if err := a.printJSON(map[string]any{"users": append([]control.Backup{}, done...)}); err != nil {
+			return err
+		}
+	}
+	missing := 0
+	for _, b := range done {
+		missing += len(b.Missing)
+		if a.json {
+			continue
+		}
+		a.printf("%s: %s %s, %s new, %s copied\n", b.User, count(b.Messages, "message"), verb, count(b.NewFiles, "file"), size(b.Bytes))
+		for _, p := range b.Missing {
+			a.printf("%s: %s: %s\n", b.User, p.Code, p.Text)
+		}
+	}
+	if missing > 0 {
+		return &failures{part: true, errs: []error{fault.New(fault.Corrupt, count(missing, "message file")+" could not be "+verb, hint)}}
+	}
+	return nil
+}
+
+// size writes a number of bytes.
+func size(n int64) string {
+	for _, unit := range []struct {
+		bytes int64
+		name  string
+	}{{1e9, "GB"}, {1e6, "MB"}, {1e3, "KB"}} {
+		if n >= unit.bytes {
+			return fmt.Sprintf("%.1f %s", float64(n)/float64(unit.bytes), unit.name)
+		}
+	}
+	return fmt.Sprintf("%d B", n)
+}

@@ -1,0 +1,19 @@
+package agent
+
+import (
+	"strings"
+
+	"github.com/popbridge/popbridge/config"
+)
+
+// Command is a popbridge command as it is typed for a config file, for hints
+// that can be copied.
+func Command(configPath, rest string) string {
+	if configPath == config.DefaultPath() || configPath == "" {
+		return "popbridge " + rest
+	}
+	if strings.ContainsAny(configPath, " '\"$`&;()<>|*?\t") {
+		configPath = `"` + configPath + `"`
+	}
+	return "popbridge " + rest + " --config " + configPath
+}

@@ -1,0 +1,94 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailstore"
+)
+
+// Expunged implements control.Operations.
+func (a *Agent) Expunged(ctx context.Context, q control.ExpungedQuery) ([]control.Expunged, error) {
+	list := []control.Expunged{}
+	users := a.Config().Users()
+	if q.User != "" {
+		users = []string{q.User}
+	}
+	for _, name := range users {
+		store, err := a.store(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		found, err := store.Expunged(ctx, mailstore.ExpungedQuery{Mailbox: q.Mailbox, Match: q.Match, Limit: q.Limit})
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range found {
+			if q.Since != nil && m.ExpungedAt.Before(*q.Since) {
+				continue
+			}
+			list = append(list, control.Expunged{User: name, ID: m.ID, Mailbox: m.Mailbox, Size: m.Size,
+				Received: m.Received, ExpungedAt: m.ExpungedAt, From: m.From, Subject: m.Subject})
+		}
+	}
+	slices.SortStableFunc(list, func(x, y control.Expunged) int { return y.ExpungedAt.Compare(x.ExpungedAt) })
+	return list, nil
+}
+
+// Undelete implements control.Operations.
+func (a *Agent) Undelete(ctx context.Context, ask control.Undelete) ([]control.Restored, error) {
+	ids := map[string][]int64{} // by user
+	if ask.All != nil {
+		found, err := a.Expunged(ctx, *ask.All)
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range found {
+			ids[m.User] = append(ids[m.User], m.ID)
+		}
+	} else {
+		user, err := a.onlyUser(ask.User, "it is not said whose messages these are")
+		if err != nil {
+			return nil, err
+		}
+		ids[user] = ask.IDs
+	}
+	list := []control.Restored{}
+	for _, name := range a.Config().Users() {
+		if len(ids[name]) == 0 {
+			continue
+		}
+		store, err := a.store(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		restored, err := store.Undelete(ctx, ids[name])
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range restored {
+			list = append(list, control.Restored{User: name, ID: r.ID, Mailbox: r.Mailbox, UID: uint32(r.UID)})
+		}
+	}
+	return list, nil
+}
+
+// onlyUser returns the user that is meant: the named one, or for "" the only
+// one there is.
+func (a *Agent) onlyUser(name, unsaid string) (string, error) {
+	users := a.Config().Users()
+	switch {
+	case slices.Contains(users, name):
+		return name, nil
+	case name != "":
+		return "", unknownUser(name, users)
+	case len(users) == 1:
+		return users[0], nil
+	default:
+		return "", fault.New(fault.Config, unsaid, fmt.Sprintf("add --user with one of: %s", strings.Join(users, ", ")))
+	}
+}
