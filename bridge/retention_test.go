@@ -1,0 +1,306 @@
+package bridge
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/popbridge/popbridge/internal/mailstore"
+)
+
+func TestDue(t *testing.T) {
+	removed := func(ago time.Duration) func(*mailstore.LedgerEntry) {
+		return func(e *mailstore.LedgerEntry) { e.RemovedAt = now.Add(-ago) }
+	}
+	wanted := func(e *mailstore.LedgerEntry) { e.Wanted = true }
+	// Five messages of 10 bytes; the third is not stored here.
+	all := func(change ...func(*mailstore.LedgerEntry)) []*mailstore.LedgerEntry {
+		rows := make([]*mailstore.LedgerEntry, 5)
+		for i := range rows {
+			e := row(fmt.Sprint("u", i+1), 0, 10)
+			if i == 0 {
+				e = row("u1", 0, 10, change...)
+			}
+			rows[i] = &e
+		}
+		rows[2] = nil
+		return rows
+	}
+	for _, tt := range []struct {
+		policy Policy
+		rows   []*mailstore.LedgerEntry
+		want   string
+	}{
+		{Policy{}, all(), ""},
+		{Policy{Keep: KeepNever()}, all(), "1 2 4 5"},
+		{Policy{Keep: KeepNever()}, all(wanted), "2 4 5"},
+		{Policy{Keep: KeepFor(10 * day)}, all(), "1 2 4 5"},
+		{Policy{Keep: KeepFor(11 * day)}, all(), ""},
+		{Policy{Keep: KeepNewest(5)}, all(), ""},
+		{Policy{Keep: KeepNewest(2)}, all(), "1 2"},
+		{Policy{Keep: KeepNewest(3)}, all(wanted), "2"},
+		{Policy{Keep: KeepNewest(0)}, all(), "1 2 4 5"},
+		{Policy{Keep: KeepBelow(80, 100)}, all(), ""},
+		{Policy{Keep: KeepBelow(50, 100)}, all(), "1"},
+		{Policy{Keep: KeepBelow(50, 100)}, all(wanted), "2"},
+		{Policy{Keep: KeepBelow(50, 80)}, all(), "1 2"},
+		{Policy{Keep: KeepBelow(0, 80)}, all(), "1 2 4 5"},
+		{Policy{Keep: KeepBelow(80, 0)}, all(), ""}, // no quota stated
+		{Policy{Expunged: true, Grace: 7 * day}, all(), ""},
+		{Policy{Expunged: true, Grace: 7 * day}, all(removed(7 * day)), "1"},
+		{Policy{Expunged: true, Grace: 7 * day}, all(removed(6 * day)), ""},
+		{Policy{Expunged: true, Grace: 7 * day}, all(removed(7*day), wanted), ""},
+		{Policy{}, all(removed(7 * day)), ""},
+		{Policy{Keep: KeepBelow(50, 100), Expunged: true, Grace: day}, all(removed(7 * day)), "1"}, // makes the room
+	} {
+		t.Run(tt.policy.String(), func(t *testing.T) {
+			var listing []Listed
+			for n := range tt.rows {
+				listing = append(listing, Listed{Num: n + 1, Size: 10, UIDL: fmt.Sprint("u", n+1)})
+			}
+			var got []string
+			for _, d := range tt.policy.due(listing, tt.rows, now) {
+				got = append(got, fmt.Sprint(d.Num))
+				if d.Reason == "" || d.Entry.UIDL != listing[d.Num-1].UIDL {
+					t.Errorf("%+v", d)
+				}
+			}
+			if strings.Join(got, " ") != tt.want {
+				t.Errorf("due %v, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+// Sizes no mailbox has do not add up to something small.
+func TestDueOfAbsurdSizes(t *testing.T) {
+	e := row("a", 0, 1)
+	listing := []Listed{{1, 1<<63 - 1, "a"}, {2, 1<<63 - 1, "b"}, {3, -5, "c"}}
+	got := Policy{Keep: KeepBelow(80, 1000)}.due(listing, []*mailstore.LedgerEntry{&e, nil, nil}, now)
+	if len(got) != 1 {
+		t.Errorf("due %v", got)
+	}
+}
+
+func TestPermit(t *testing.T) {
+	expunged := func(k Keep, grace time.Duration) Policy { return Policy{Keep: k, Expunged: true, Grace: grace} }
+	keep := func(k Keep) Policy { return Policy{Keep: k} }
+	for _, tt := range []struct {
+		old, next Policy
+		covered   bool
+	}{
+		{keep(KeepForever()), keep(KeepForever()), true},
+		{keep(KeepForever()), keep(KeepFor(1000 * day)), false},
+		{keep(KeepNever()), keep(KeepForever()), true},
+		{keep(KeepNever()), expunged(KeepNewest(3), 0), true},
+		{keep(KeepFor(30 * day)), keep(KeepFor(31 * day)), true},
+		{keep(KeepFor(30 * day)), keep(KeepFor(29 * day)), false},
+		{keep(KeepFor(30 * day)), keep(KeepNever()), false},
+		{keep(KeepFor(30 * day)), keep(KeepNewest(10000)), false},
+		{keep(KeepNewest(500)), keep(KeepNewest(500)), true},
+		{keep(KeepNewest(500)), keep(KeepNewest(499)), false},
+		{keep(KeepBelow(80, 1000)), keep(KeepBelow(40, 2000)), true},
+		{keep(KeepBelow(80, 1000)), keep(KeepBelow(79, 1000)), false},
+		{keep(KeepForever()), expunged(KeepForever(), 7*day), false},
+		{expunged(KeepForever(), 7*day), keep(KeepForever()), true},
+		{expunged(KeepForever(), 7*day), expunged(KeepForever(), 8*day), true},
+		{expunged(KeepForever(), 7*day), expunged(KeepForever(), 6*day), false},
+	} {
+		stored := recall(notes{Confirmed: tt.old.permit()}.text())
+		if got := stored.Confirmed.covers(tt.next.permit()); got != tt.covered {
+			t.Errorf("from %q to %q: covered %v", tt.old, tt.next, got)
+		}
+	}
+	for _, text := range []string{"", "{", `{"v":2,"confirmed":{"keep":"never"}}`} {
+		if recall(text).Confirmed.covers(keep(KeepNever()).permit()) {
+			t.Errorf("%q allows everything", text)
+		}
+	}
+}
+
+func TestKeepNewest(t *testing.T) {
+	g := newRig(t, KeepNewest(10))
+	g.fill(0, 30)
+	g.want(g.poll(), 30, 0, 20, 10)
+	g.fill(30, 34)
+	g.pop.messages[0].err = "-ERR not now" // stored already
+	g.want(g.poll(), 4, 0, 4, 10)
+	// What could not be fetched stays and takes no place of a newer one.
+	g.fill(34, 50)
+	g.pop.messages[12].err = "-ERR not now"
+	g.want(g.poll(), 15, 0, 15, 11)
+	if g.pop.messages[0].err == "" {
+		t.Error("the message that was not fetched is gone")
+	}
+}
+
+func TestKeepBelow(t *testing.T) {
+	g := newRig(t, KeepBelow(50, 2000))
+	for n := range 8 {
+		g.pop.add(uidl(n), fmt.Appendf(nil, "Subject: %d\r\n\r\n%s", n, strings.Repeat("x", 300))).size = 200
+	}
+	g.want(g.poll(), 8, 0, 4, 4)
+	g.want(g.poll(), 0, 0, 0, 4)
+}
+
+func TestPreview(t *testing.T) {
+	g := newRig(t, KeepForever())
+	g.runner.account.ConfirmDeletes = true
+	g.fill(0, 5)
+	g.poll()
+	g.fill(5, 7)
+	g.restart(KeepNewest(1))
+	g.runner.account.ConfirmDeletes = true
+	before, err := g.store.Ledger(t.Context(), "home")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := g.runner.Preview(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Fetch != 2 || len(got.Delete) != 6 || got.Kept != 1 || !got.NeedsConfirm || got.Policy != "keep_on_server = newest 1" {
+		t.Errorf("preview %+v", got)
+	}
+	for n, d := range got.Delete {
+		if d.UIDL != uidl(n) || d.Size != g.pop.messages[n].listed() || d.StoredAt.IsZero() != (n >= 5) || d.Reason == "" {
+			t.Errorf("delete %+v", d)
+		}
+	}
+	after, err := g.store.Ledger(t.Context(), "home")
+	if diff := cmp.Diff(before, after); err != nil || diff != "" {
+		t.Errorf("the ledger has changed: %v %s", err, diff)
+	}
+	if g.pop.fetched(uidl(5)) != 0 || g.pop.deles != 0 {
+		t.Error("the preview was none")
+	}
+	g.want(g.poll(), 2, 0, 0, 7)
+	if s := g.runner.Status(); s.Awaiting != 6 || len(s.Problems) != 1 || !strings.Contains(s.Problems[0].Reason, "popbridge account confirm home") {
+		t.Errorf("status %+v", s)
+	}
+}
+
+// The first deletion after a policy goes further waits; one that goes less far
+// does not, and what was there from the beginning does not.
+func TestConfirm(t *testing.T) {
+	g := newRig(t, KeepNever())
+	again := func(k Keep) {
+		g.restart(k)
+		g.runner.account.ConfirmDeletes = true
+	}
+	again(KeepNever())
+	g.pop.change(func() { g.pop.trouble.noUIDL = true })
+	g.fill(0, 1)
+	g.poll() // goes through, and stores nothing under an id
+	g.pop.change(func() { g.pop.trouble = trouble{}; g.pop.messages = nil })
+
+	g.fill(1, 3)
+	g.want(g.poll(), 2, 0, 2, 0)
+	again(KeepFor(30 * day))
+	g.fill(3, 6)
+	g.want(g.poll(), 3, 0, 0, 3)
+	g.clock.advance(31 * day)
+	g.want(g.poll(), 0, 0, 3, 0)
+
+	again(KeepNever()) // goes further than 30 days
+	g.fill(6, 8)
+	g.want(g.poll(), 2, 0, 0, 2)
+	again(KeepNever())
+	g.want(g.poll(), 0, 0, 0, 2)
+	if s := g.runner.Status(); s.Awaiting != 2 {
+		t.Errorf("status %+v", s)
+	}
+	if err := g.runner.Confirm(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if s := g.runner.Status(); s.Awaiting != 0 || len(s.Problems) != 0 {
+		t.Errorf("status %+v", s)
+	}
+	again(KeepNever())
+	g.want(g.poll(), 0, 0, 2, 0)
+
+	again(KeepForever())
+	g.fill(8, 9)
+	g.want(g.poll(), 1, 0, 0, 1)
+	again(KeepNever()) // was confirmed once, and left since
+	g.want(g.poll(), 0, 0, 0, 1)
+	g.runner.account.ConfirmDeletes = false
+	g.want(g.poll(), 0, 0, 1, 0)
+}
+
+func TestShadow(t *testing.T) {
+	g := newRig(t, KeepNever())
+	g.runner.account.Shadow = true
+	g.fill(0, 5)
+	g.want(g.poll(), 5, 0, 0, 5)
+	g.want(g.poll(), 0, 0, 0, 5)
+	if p, err := g.runner.Preview(t.Context()); err != nil || len(p.Delete) != 5 || p.NeedsConfirm {
+		t.Errorf("preview %+v, error %v", p, err)
+	}
+	if g.pop.deles != 0 || g.runner.Status().Awaiting != 0 {
+		t.Errorf("%d DELEs, status %+v", g.pop.deles, g.runner.Status())
+	}
+	// The end of the shadow goes further than the shadow.
+	g.restart(KeepNever())
+	g.runner.account.ConfirmDeletes = true
+	g.want(g.poll(), 0, 0, 0, 5)
+	if err := g.runner.Confirm(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	g.want(g.poll(), 0, 0, 5, 0)
+}
+
+// expunge removes the n-th message of INBOX.
+func (g *rig) expunge(n int) {
+	g.t.Helper()
+	ctx := context.Background()
+	inbox, err := g.store.Mailbox(ctx, "INBOX")
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	view, err := g.store.OpenView(ctx, inbox.ID)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	defer view.Close()
+	uids := view.Snapshot().UIDs[n : n+1]
+	if _, err := g.store.SetFlags(ctx, inbox.ID, uids, mailstore.Add, []string{`\Deleted`}); err != nil {
+		g.t.Fatal(err)
+	}
+	if _, err := g.store.Expunge(ctx, inbox.ID, slices.Clone(uids)); err != nil {
+		g.t.Fatal(err)
+	}
+}
+
+func TestDeletingHereDeletesThere(t *testing.T) {
+	g := newRig(t, KeepForever())
+	g.runner.account.DeleteExpunged = true
+	g.fill(0, 5)
+	g.poll()
+	g.expunge(3)
+	g.expunge(1)
+	g.clock.advance(6 * day)
+	g.want(g.poll(), 0, 0, 0, 5)
+	expunged, err := g.store.Expunged(t.Context(), mailstore.ExpungedQuery{})
+	if err != nil || len(expunged) != 2 {
+		t.Fatalf("expunged %+v, error %v", expunged, err)
+	}
+	if _, err := g.store.Undelete(t.Context(), []int64{expunged[0].ID}); err != nil { // changed their mind
+		t.Fatal(err)
+	}
+	g.clock.advance(2 * day)
+	p, err := g.runner.Preview(t.Context())
+	if err != nil || len(p.Delete) != 1 || !strings.Contains(p.Delete[0].Reason, "removed here 8 days ago") {
+		t.Errorf("preview %+v, error %v", p, err)
+	}
+	g.want(g.poll(), 0, 0, 1, 4)
+	g.want(g.poll(), 0, 0, 0, 4)
+	if got := mail(t, g.store, "INBOX"); len(got) != 4 {
+		t.Errorf("%d messages here", len(got))
+	}
+}
