@@ -106,10 +106,10 @@ func (r *Runner) Confirm(ctx context.Context) error {
 		return err
 	}
 	r.notes.Confirmed = r.account.granted()
+	r.notes.Awaiting = 0
 	if err := r.remember(ctx); err != nil {
 		return err
 	}
-	r.awaiting = 0
 	r.update(func(s *Status) { s.Awaiting, s.Problems = 0, r.shownProblems(s.NextPoll) })
 	r.Wake()
 	return nil
@@ -130,7 +130,7 @@ func (r *Runner) permitted() bool {
 // awaitingText says what to do about deletions that wait.
 func (r *Runner) awaitingText() string {
 	return fmt.Sprintf("%d messages wait to be deleted on the server under a policy that is new (%s): see `popbridge sync --dry-run %s`, then run `popbridge account confirm %s`",
-		r.awaiting, r.account.policy(), r.account.Name, r.account.Name)
+		r.notes.Awaiting, r.account.policy(), r.account.Name, r.account.Name)
 }
 
 // expected is the row that a message will have once it is fetched.

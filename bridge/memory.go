@@ -27,6 +27,8 @@ type notes struct {
 	Delay     int64  `json:"delay,omitempty"`      // LOGIN-DELAY as announced
 	Learned   int64  `json:"learned,omitempty"`    // least interval, learned from refusals
 	LearnedAt int64  `json:"learned_at,omitempty"` // when it was last changed
+	Expire    string `json:"expire,omitempty"`     // how long the server keeps mail, in words
+	Awaiting  int    `json:"awaiting,omitempty"`   // deletions that wait for Confirm
 	Issues    []note `json:"problems,omitempty"`
 }
 

@@ -14,7 +14,6 @@ func (r *Runner) poll(ctx context.Context, m *meter) (Result, error) {
 	if err := r.load(ctx); err != nil {
 		return Result{}, err
 	}
-	r.permitted() // notes a policy that goes less far
 	total := Result{OnServer: r.state.OnServer}
 	var err error
 	for idle := 0; ; {
@@ -97,7 +96,17 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// load reads what is remembered of the account, once.
+// Load reads what is remembered of the account, so that Status tells it
+// before the first poll.
+func (r *Runner) Load(ctx context.Context) error {
+	if err := r.takeTurn(ctx); err != nil {
+		return err
+	}
+	defer r.endTurn()
+	return r.load(ctx)
+}
+
+// load does what Load does, once.
 func (r *Runner) load(ctx context.Context) error {
 	if r.loaded {
 		return nil
@@ -108,10 +117,16 @@ func (r *Runner) load(ctx context.Context) error {
 	}
 	r.state, r.loaded = state, true
 	r.notes = recall(state.Memory)
+	if r.permitted() { // and notes a policy that goes less far
+		r.notes.Awaiting = 0
+	}
 	r.problems.recall(r.notes.Issues)
 	r.update(func(s *Status) {
 		s.LastSuccess, s.Stored, s.OnServer = state.LastSuccess, state.Stored, state.OnServer
-		s.MinInterval, r.lastLogin = r.notes.floor(), time.Unix(r.notes.LastLogin, 0)
+		s.LoginDelay, s.MinInterval = time.Duration(r.notes.Delay)*time.Second, r.notes.floor()
+		s.Expire, s.Awaiting, s.Problems = r.notes.Expire, r.notes.Awaiting, r.shownProblems(time.Time{})
+		r.lastLogin = time.Unix(r.notes.LastLogin, 0)
+		r.lastEnd = r.lastLogin
 	})
 	return nil
 }
@@ -178,7 +193,7 @@ func (r *Runner) shownProblems(next time.Time) []Problem {
 	if r.unconfirmed > 0 {
 		list = append(list, Problem{NextTry: next, Reason: fmt.Sprintf("the server did not confirm %d deletions; what is still there next time is deleted again", r.unconfirmed)})
 	}
-	if r.awaiting > 0 {
+	if r.notes.Awaiting > 0 {
 		list = append(list, Problem{NextTry: next, Reason: r.awaitingText()})
 	}
 	return append(list, r.problems.list()...)

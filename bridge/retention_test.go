@@ -211,10 +211,13 @@ func TestConfirm(t *testing.T) {
 	g.fill(6, 8)
 	g.want(g.poll(), 2, 0, 0, 2)
 	again(KeepNever())
-	g.want(g.poll(), 0, 0, 0, 2)
-	if s := g.runner.Status(); s.Awaiting != 2 {
+	if err := g.runner.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if s := g.runner.Status(); s.Awaiting != 2 || len(s.Problems) != 1 {
 		t.Errorf("status %+v", s)
 	}
+	g.want(g.poll(), 0, 0, 0, 2)
 	if err := g.runner.Confirm(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -46,7 +46,6 @@ type memory struct {
 	state        mailstore.AccountState
 	notes        notes // what of this is remembered over a restart
 	failures     int   // polls in a row
-	awaiting     int   // deletions that wait for Confirm
 	problems     problems
 	suspects     map[problemID]bool // messages of the batch that the store did not take
 	unconfirmed  int                // deletions the last QUIT did not confirm
@@ -378,7 +377,7 @@ func (r *Runner) land(ctx context.Context, f *flight, took time.Duration) {
 		r.lastEnd = now
 		s.State, s.NextPoll = Idle, now.Add(wait)
 		s.LastSuccess, s.Stored, s.OnServer = r.state.LastSuccess, r.state.Stored, r.state.OnServer
-		s.Awaiting, s.MinInterval = r.awaiting, r.notes.floor()
+		s.Awaiting, s.MinInterval = r.notes.Awaiting, r.notes.floor()
 		s.Problems = r.shownProblems(s.NextPoll)
 		if !stopped {
 			s.Err, s.LastError, s.Hint, s.Kind = f.err, "", fault.Hint(f.err), fault.Internal

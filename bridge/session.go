@@ -117,9 +117,10 @@ func (s *session) connect(ctx context.Context) error {
 	s.client = client
 	s.notes.Refusals = 0
 	s.notes.Delay = int64(min(client.Capabilities().LoginDelay(), maxLoginDelay) / time.Second)
+	s.notes.Expire = expiry(client.Capabilities())
 	s.update(func(st *Status) {
 		st.LoginDelay, st.MinInterval = time.Duration(s.notes.Delay)*time.Second, s.notes.floor()
-		st.Expire = expiry(client.Capabilities())
+		st.Expire = s.notes.Expire
 	})
 	return nil
 }
@@ -287,12 +288,12 @@ func afterError(err error) follow {
 // this session has made durable. Here alone DELE is sent.
 func (s *session) delete(ctx context.Context) (marked []mailstore.LedgerEntry, err error) {
 	due := s.actions.Delete
-	s.awaiting = 0
+	s.notes.Awaiting = 0
 	if len(due) == 0 || s.account.Shadow {
 		return nil, nil
 	}
 	if !s.permitted() {
-		s.awaiting = len(due)
+		s.notes.Awaiting = len(due)
 		return nil, nil
 	}
 	s.m.phase(PhaseDelete)
