@@ -76,7 +76,18 @@ func (ac *account) status() bridge.Status {
 
 // report makes conditions of a runner's status.
 func (ac *account) report(s bridge.Status) {
-	ac.agent.health.Report(ac.source(), health.Account(ac.cfg.Name, s.Err, len(s.Problems))...)
+	messages := 0
+	for _, p := range s.Problems {
+		if p.Num != 0 {
+			messages++
+		}
+	}
+	list := health.Account(ac.cfg.Name, s.Err, messages)
+	if s.Awaiting > 0 {
+		list = append(list, health.DeletesUnconfirmed(ac.cfg.Name, s.Awaiting,
+			ac.agent.command("sync --dry-run "+ac.cfg.Name), ac.agent.command("account confirm "+ac.cfg.Name)))
+	}
+	ac.agent.health.Report(ac.source(), list...)
 }
 
 // serve starts the account.
@@ -127,8 +138,11 @@ func (a *Agent) bridgeAccount(c config.Account) (bridge.Account, error) {
 		},
 		Credentials: func(ctx context.Context) (pop3.Credentials, error) { return credentials(ctx, c) },
 		PollEvery:   c.PollEvery,
-		Keep:        keepOf(c.Keep),
+		Keep:        keepOf(c.Keep, c.Quota),
 		Folder:      c.Folder,
+
+		Shadow: c.Shadow, ConfirmDeletes: c.ConfirmDeletes,
+		DeleteExpunged: c.DeleteExpunged, ExpungeGrace: c.DeleteGrace,
 	}, nil
 }
 
@@ -143,12 +157,16 @@ func securityOf(s config.Security) pop3.Security {
 	}
 }
 
-func keepOf(k config.KeepOnServer) bridge.Keep {
+func keepOf(k config.KeepOnServer, quota int64) bridge.Keep {
 	switch k.Rule {
 	case config.KeepNever:
 		return bridge.KeepNever()
 	case config.KeepFor:
 		return bridge.KeepFor(k.For)
+	case config.KeepNewest:
+		return bridge.KeepNewest(k.Newest)
+	case config.KeepBelow:
+		return bridge.KeepBelow(k.Percent, quota)
 	default:
 		return bridge.KeepForever()
 	}

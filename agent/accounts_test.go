@@ -22,9 +22,11 @@ func TestConfigInTheWordsOfTheBridge(t *testing.T) {
 	day := 24 * time.Hour
 	for k, want := range map[config.KeepOnServer]bridge.Keep{
 		{}: bridge.KeepForever(), {Rule: config.KeepNever}: bridge.KeepNever(),
-		{Rule: config.KeepFor, For: 30 * day}: bridge.KeepFor(30 * day),
+		{Rule: config.KeepFor, For: 30 * day}:  bridge.KeepFor(30 * day),
+		{Rule: config.KeepNewest, Newest: 500}: bridge.KeepNewest(500),
+		{Rule: config.KeepBelow, Percent: 80}:  bridge.KeepBelow(80, 1e9),
 	} {
-		if got := keepOf(k); got != want || got.String() != k.String() {
+		if got := keepOf(k, 1e9); got != want || got.String() != k.String() {
 			t.Errorf("%v became %v", k, got)
 		}
 	}

@@ -3,6 +3,8 @@ package agent
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/popbridge/popbridge/agent/control"
@@ -62,7 +64,16 @@ func (a *Agent) RevokeDevice(ctx context.Context, user, name string) error {
 	if err != nil {
 		return err
 	}
-	return store.RevokeDevice(ctx, name)
+	if err := store.RevokeDevice(ctx, name); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	servers := slices.Collect(maps.Values(a.servers))
+	a.mu.Unlock()
+	for _, s := range servers {
+		s.srv.Disconnect(user, name)
+	}
+	return nil
 }
 
 // ownerOf returns the only user that has a device of this name.

@@ -59,8 +59,13 @@ func (a *Agent) accountStatus(ctx context.Context, ac *account) (control.Account
 		Name: ac.cfg.Name, User: ac.cfg.User, Folder: ac.cfg.Folder, State: string(now.State),
 		NextPoll: timeOrNil(now.NextPoll), LastError: now.LastError,
 	}
+	answer.Awaiting, answer.Expire, answer.MinInterval = now.Awaiting, now.Expire, now.MinInterval.Seconds()
 	for _, p := range now.Problems {
-		answer.Problems = append(answer.Problems, p.Reason)
+		if p.Num == 0 {
+			answer.Notes = append(answer.Notes, p.Reason)
+		} else {
+			answer.Problems = append(answer.Problems, p.Reason)
+		}
 	}
 	store, err := a.store(ctx, ac.cfg.User)
 	if err != nil {

@@ -9,11 +9,13 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/emersion/go-imap/v2/imapclient"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/testkit"
 )
@@ -235,4 +237,35 @@ func TestOperationsSideBySide(t *testing.T) {
 	wg.Wait()
 	r.sync()
 	sameBytes(t, read(t, r.addr, "ann", "INBOX"), [][]byte{testkit.Message(0), testkit.Message(1), testkit.Message(2)})
+}
+
+// A device that is revoked is out at once, the others of its user stay.
+func TestARevokedDeviceIsDisconnected(t *testing.T) {
+	r := twoUsers(t)
+	r.start()
+	lost, kept := login(t, r.addr, "ann", nil), login(t, r.addr, "bob", nil)
+	if err := r.agent.RevokeDevice(t.Context(), "ann", "test"); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-lost.Closed():
+	case <-time.After(patience):
+		t.Error("the revoked device is still connected")
+	}
+	if err := kept.Noop().Wait(); err != nil {
+		t.Errorf("a device of another user: %v", err)
+	}
+}
+
+func TestCommandsThatCanBeCopied(t *testing.T) {
+	for path, want := range map[string]string{
+		"":                      "popbridge sync",
+		config.DefaultPath():    "popbridge sync",
+		"/etc/pop.toml":         "popbridge sync --config /etc/pop.toml",
+		"/home/a b/config.toml": `popbridge sync --config "/home/a b/config.toml"`,
+	} {
+		if got := Command(path, "sync"); got != want {
+			t.Errorf("%q: %s", path, got)
+		}
+	}
 }

@@ -77,7 +77,7 @@ func (a *app) newRootCommand() *cobra.Command {
 	root.PersistentFlags().StringVar(&a.configPath, "config", config.DefaultPath(), "the config `FILE`")
 	root.AddCommand(
 		a.newDemoCommand(), a.newRunCommand(), a.newCheckConfigCommand(), a.newSyncCommand(),
-		a.newStatusCommand(), a.newDeviceCommand(), a.newCheckCommand(), a.newUndeleteCommand(),
+		a.newStatusCommand(), a.newAccountCommand(), a.newDeviceCommand(), a.newCheckCommand(), a.newUndeleteCommand(),
 		a.newBackupCommand(), a.newRestoreCommand(), a.newVersionCommand())
 	root.AddCommand(a.newServiceCommands()...)
 	return root

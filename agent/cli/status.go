@@ -65,6 +65,12 @@ func printStatus(w io.Writer, s control.Status, now time.Time) error {
 		for _, p := range acc.Problems {
 			fmt.Fprintf(&out, "%s: a message waits: %s\n", acc.Name, p)
 		}
+		for _, n := range acc.Notes {
+			fmt.Fprintf(&out, "%s: %s\n", acc.Name, n)
+		}
+		if acc.Expire != "" {
+			fmt.Fprintf(&out, "%s: %s\n", acc.Name, acc.Expire)
+		}
 	}
 	out.WriteString(healthText(s.Health))
 	_, writeErr := io.WriteString(w, out.String())

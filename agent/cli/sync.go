@@ -11,14 +11,23 @@ import (
 )
 
 func (a *app) newSyncCommand() *cobra.Command {
-	return a.addJSON(&cobra.Command{
+	var dryRun bool
+	c := a.addJSON(&cobra.Command{
 		Use:   "sync [ACCOUNT...]",
 		Short: "Poll accounts now and wait for the end of it",
 		Long: "Poll the named accounts now, or all of them, and wait. A running agent is asked\n" +
 			"to do it; without one this command polls by itself. The exit code is 0 when every\n" +
-			"account went through, 3 when some did, 1 when none did.",
-		RunE: func(c *cobra.Command, args []string) error { return a.sync(c.Context(), args) },
+			"account went through, 3 when some did, 1 when none did. With --dry-run nothing is\n" +
+			"fetched or deleted: it shows what would be.",
+		RunE: func(c *cobra.Command, args []string) error {
+			if dryRun {
+				return a.preview(c.Context(), args)
+			}
+			return a.sync(c.Context(), args)
+		},
 	})
+	c.Flags().BoolVar(&dryRun, "dry-run", false, "show what would be fetched, and deleted on the server, and do nothing")
+	return c
 }
 
 func (a *app) sync(ctx context.Context, accounts []string) error {

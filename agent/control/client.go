@@ -51,6 +51,17 @@ func (c *Client) Sync(ctx context.Context, accounts []string, progress func(Prog
 	return callStream[SyncResult](ctx, c, "/v1/sync", syncRequest{Accounts: accounts}, progress)
 }
 
+// Preview implements Operations.
+func (c *Client) Preview(ctx context.Context, accounts []string) (list []Preview, err error) {
+	err = c.call(ctx, http.MethodPost, "/v1/preview", syncRequest{Accounts: accounts}, &list)
+	return list, err
+}
+
+// Confirm implements Operations.
+func (c *Client) Confirm(ctx context.Context, account string) error {
+	return c.call(ctx, http.MethodPost, "/v1/confirm", confirmRequest{Account: account}, &struct{}{})
+}
+
 // Check implements Operations.
 func (c *Client) Check(ctx context.Context, progress func(Progress)) ([]Problem, error) {
 	return callStream[Problem](ctx, c, "/v1/check", struct{}{}, progress)

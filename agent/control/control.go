@@ -7,6 +7,8 @@
 //
 //	GET    /v1/status                          -> Status
 //	POST   /v1/sync     {"accounts":[...]}     -> lines of streamed, progress first
+//	POST   /v1/preview  {"accounts":[...]}     -> []Preview
+//	POST   /v1/confirm  {"account":..}         -> {}
 //	POST   /v1/check    {}                     -> lines of streamed
 //	POST   /v1/repair   {}                     -> lines of streamed
 //	POST   /v1/backup   {"dir":..}             -> lines of streamed
@@ -38,6 +40,10 @@ type Operations interface {
 	// is called from one goroutine at a time and must return quickly. An error
 	// is about the request; what went wrong with an account is in its result.
 	Sync(ctx context.Context, accounts []string, progress func(Progress)) ([]SyncResult, error)
+	// Preview says what Sync would fetch, and delete on the servers.
+	Preview(ctx context.Context, accounts []string) ([]Preview, error)
+	// Confirm allows the deletions that the policy of an account brings about.
+	Confirm(ctx context.Context, account string) error
 	// Check verifies the stores of all users.
 	Check(ctx context.Context, progress func(Progress)) ([]Problem, error)
 	// Repair mends the stores of all users as far as they can be mended.
@@ -75,13 +81,17 @@ type Account struct {
 	Name        string     `json:"name"`
 	User        string     `json:"user"`
 	Folder      string     `json:"folder"`
-	State       string     `json:"state"`        // idle, polling, backoff, paused
-	LastSuccess *time.Time `json:"last_success"` // RFC 3339; null: never
-	NextPoll    *time.Time `json:"next_poll"`    // null: none is planned
-	Stored      int64      `json:"stored"`       // messages ever stored
-	OnServer    int        `json:"on_server"`    // in the last listing
-	LastError   string     `json:"last_error"`   // "" after a success
-	Problems    []string   `json:"problems,omitempty"`
+	State       string     `json:"state"`                  // idle, polling, backoff, paused
+	LastSuccess *time.Time `json:"last_success"`           // RFC 3339; null: never
+	NextPoll    *time.Time `json:"next_poll"`              // null: none is planned
+	Stored      int64      `json:"stored"`                 // messages ever stored
+	OnServer    int        `json:"on_server"`              // in the last listing
+	LastError   string     `json:"last_error"`             // "" after a success
+	Awaiting    int        `json:"awaiting"`               // deletions on the server that wait to be confirmed
+	Problems    []string   `json:"problems,omitempty"`     // why messages wait to be fetched
+	Notes       []string   `json:"notes,omitempty"`        // what does not work as configured
+	Expire      string     `json:"expire,omitempty"`       // how long the server keeps mail, in words
+	MinInterval float64    `json:"min_interval,omitempty"` // seconds between logins that the server wants
 }
 
 // Progress is a step of Sync (Account set), or of what is done for a user
@@ -106,6 +116,27 @@ type SyncResult struct {
 	Problems int    `json:"problems"` // messages that could not be fetched
 	Error    string `json:"error,omitempty"`
 	Hint     string `json:"hint,omitempty"`
+}
+
+// Preview is what a poll of one account would do on its server.
+type Preview struct {
+	Account      string     `json:"account"`
+	Fetch        int        `json:"fetch"`
+	Delete       []Deletion `json:"delete"`
+	Kept         int        `json:"kept"`          // listed messages that stay
+	Policy       string     `json:"policy"`        // in words
+	Shadow       bool       `json:"shadow"`        // nothing is deleted, whatever the policy
+	NeedsConfirm bool       `json:"needs_confirm"` // the deletions wait for Confirm
+	Error        string     `json:"error,omitempty"`
+	Hint         string     `json:"hint,omitempty"`
+}
+
+// Deletion is a message that would be deleted on the server.
+type Deletion struct {
+	UIDL     string     `json:"uidl"`
+	Size     int64      `json:"size"`
+	StoredAt *time.Time `json:"stored_at"` // null: it is fetched first
+	Reason   string     `json:"reason"`
 }
 
 // AddDevice asks for a new device login.

@@ -33,6 +33,7 @@ type fakeOps struct {
 	restored []Restored
 	repaired []Repaired
 	backups  []Backup
+	previews []Preview
 	err      error
 	asked    string
 	during   func(ctx context.Context, progress func(Progress)) error // runs in Sync and Check
@@ -47,6 +48,16 @@ func (f *fakeOps) Sync(ctx context.Context, accounts []string, progress func(Pro
 
 func (f *fakeOps) Check(ctx context.Context, progress func(Progress)) ([]Problem, error) {
 	return f.problems, errors.Join(f.work(ctx, progress), f.err)
+}
+
+func (f *fakeOps) Preview(_ context.Context, accounts []string) ([]Preview, error) {
+	f.asked = "preview " + strings.Join(accounts, " ")
+	return f.previews, f.err
+}
+
+func (f *fakeOps) Confirm(_ context.Context, account string) error {
+	f.asked = "confirm " + account
+	return f.err
 }
 
 func (f *fakeOps) Repair(ctx context.Context, progress func(Progress)) ([]Repaired, error) {
@@ -137,6 +148,7 @@ func TestEveryOperationAnswersTheSameThroughTheSocket(t *testing.T) {
 		expunged: []Expunged{{User: "ann", ID: 17, Mailbox: "INBOX", Size: 100, Received: at, ExpungedAt: at, From: "Bob", Subject: "Invoice"}},
 		restored: []Restored{{User: "ann", ID: 17, Mailbox: "INBOX", UID: 9}},
 		repaired: []Repaired{{User: "ann", Rebuilt: true, Mended: []Problem{{User: "ann", Code: "c", Text: "t"}}, Left: []Problem{}, Wanted: 1, Recovered: 2, Aside: "/x"}},
+		previews: []Preview{{Account: "home", Fetch: 3, Kept: 7, Policy: "p", NeedsConfirm: true, Delete: []Deletion{{UIDL: "u", Size: 5, StoredAt: &at, Reason: "r"}}}},
 		backups:  []Backup{{User: "ann", Messages: 5, Files: 4, NewFiles: 3, Bytes: 2, Missing: []Problem{}}},
 	}
 	c, _, _ := serve(t, ops)
@@ -146,6 +158,12 @@ func TestEveryOperationAnswersTheSameThroughTheSocket(t *testing.T) {
 	same(t, "sync", ops.results)(c.Sync(ctx, []string{"home", "work"}, nil))
 	same(t, "asked", "sync home work")(ops.asked, nil)
 	same(t, "check", ops.problems)(c.Check(ctx, nil))
+	same(t, "preview", ops.previews)(c.Preview(ctx, []string{"home", "work"}))
+	same(t, "asked", "preview home work")(ops.asked, nil)
+	if err := c.Confirm(ctx, "home"); err != nil {
+		t.Error(err)
+	}
+	same(t, "asked", "confirm home")(ops.asked, nil)
 	same(t, "repair", ops.repaired)(c.Repair(ctx, nil))
 	same(t, "backup", ops.backups)(c.Backup(ctx, "/backup", nil))
 	same(t, "asked", "backup /backup")(ops.asked, nil)

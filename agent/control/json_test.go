@@ -17,7 +17,8 @@ func TestTheKeysOfStatus(t *testing.T) {
 	s := Status{Running: true, PID: 7, DataDir: "/data", Listen: []string{"127.0.0.1:1143"}, Clients: 2,
 		Accounts: []Account{
 			{Name: "home", User: "ann", Folder: "INBOX", State: "idle", LastSuccess: &at, NextPoll: &at, Stored: 5012, OnServer: 12},
-			{Name: "work", User: "ann", Folder: "Work", State: "paused", LastError: "password refused", Problems: []string{"message 3: try later"}},
+			{Name: "work", User: "ann", Folder: "Work", State: "paused", LastError: "password refused", Problems: []string{"message 3: try later"},
+				Awaiting: 12, Notes: []string{"deletions wait"}, Expire: "the server keeps mail for 7 days", MinInterval: 600},
 		},
 		Health: []health.Condition{{Code: "account-auth", Severity: health.Error, Text: "refused", Hint: "check it", Since: at}},
 	}
@@ -38,7 +39,8 @@ func TestTheKeysOfStatus(t *testing.T) {
       "next_poll": "2026-01-02T03:04:05+01:00",
       "stored": 5012,
       "on_server": 12,
-      "last_error": ""
+      "last_error": "",
+      "awaiting": 0
     },
     {
       "name": "work",
@@ -50,9 +52,15 @@ func TestTheKeysOfStatus(t *testing.T) {
       "stored": 0,
       "on_server": 0,
       "last_error": "password refused",
+      "awaiting": 12,
       "problems": [
         "message 3: try later"
-      ]
+      ],
+      "notes": [
+        "deletions wait"
+      ],
+      "expire": "the server keeps mail for 7 days",
+      "min_interval": 600
     }
   ],
   "health": [

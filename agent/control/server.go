@@ -95,6 +95,12 @@ func (s *server) handler() http.Handler {
 			})
 		}
 	})
+	handle(mux, "POST /v1/preview", func(ctx context.Context, ask syncRequest) ([]Preview, error) {
+		return s.ops.Preview(ctx, ask.Accounts)
+	})
+	handle(mux, "POST /v1/confirm", func(ctx context.Context, ask confirmRequest) (struct{}, error) {
+		return struct{}{}, s.ops.Confirm(ctx, ask.Account)
+	})
 	handle(mux, "POST /v1/expunged", s.ops.Expunged)
 	handle(mux, "POST /v1/undelete", s.ops.Undelete)
 	mux.HandleFunc("GET /v1/devices", func(w http.ResponseWriter, r *http.Request) {
@@ -120,6 +126,8 @@ func handle[Ask, Answer any](mux *http.ServeMux, pattern string, op func(context
 	mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		var ask Ask
 		if decode(w, r, &ask) {
+			// See stream: a preview takes as long as a server likes.
+			_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 			result, err := op(r.Context(), ask)
 			answer(w, result, err)
 		}
@@ -128,6 +136,10 @@ func handle[Ask, Answer any](mux *http.ServeMux, pattern string, op func(context
 
 type syncRequest struct {
 	Accounts []string `json:"accounts"`
+}
+
+type confirmRequest struct {
+	Account string `json:"account"`
 }
 
 type backupRequest struct {

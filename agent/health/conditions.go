@@ -20,6 +20,7 @@ const (
 	CodeAccountProtocol    = "account-protocol"
 	CodeAccountFailed      = "account-failed"
 	CodeAccountMessages    = "account-messages"
+	CodeDeletesUnconfirmed = "deletes-unconfirmed"
 	CodeStoreFull          = "store-full"
 	CodeStoreCorrupt       = "store-corrupt"
 	CodeStoreFailed        = "store-failed"
@@ -47,6 +48,14 @@ func Account(name string, err error, problems int) []Condition {
 			Hint: "see `popbridge status` for the reasons; everything else was fetched"})
 	}
 	return list
+}
+
+// DeletesUnconfirmed is the condition that n messages would be deleted on the
+// server as soon as a person allows it. show and allow are the commands for that.
+func DeletesUnconfirmed(name string, n int, show, allow string) Condition {
+	return Condition{Code: CodeDeletesUnconfirmed, Severity: Warning,
+		Text: fmt.Sprintf("account %s: %d messages that are stored here wait to be deleted on the server, because keep_on_server or delete_on_server is new", name, n),
+		Hint: fmt.Sprintf("`%s` shows them; allow it with: %s", show, allow)}
 }
 
 // Remembered is the condition that the last poll of an earlier run ended with

@@ -1,0 +1,61 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/internal/fault"
+)
+
+// shownDeletions is how many messages of an account are listed for a person.
+const shownDeletions = 10
+
+func (a *app) preview(ctx context.Context, accounts []string) error {
+	var previews []control.Preview
+	err := a.with(ctx, func(ops control.Operations) (err error) {
+		previews, err = ops.Preview(ctx, accounts)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if a.json {
+		err = a.printJSON(map[string]any{"accounts": previews})
+	}
+	var failed failures
+	for _, p := range previews {
+		if p.Error != "" {
+			failed.errs = append(failed.errs, fault.New(fault.Temporary, p.Account+": "+p.Error, p.Hint))
+			continue
+		}
+		failed.part = true
+		if !a.json {
+			a.printf("%s", a.previewText(p, time.Now()))
+		}
+	}
+	if len(failed.errs) > 0 {
+		return &failed
+	}
+	return err
+}
+
+func (a *app) previewText(p control.Preview, now time.Time) string {
+	text := fmt.Sprintf("%s: %d to fetch, %d to delete on the server, %d to keep there (%s)\n", p.Account, p.Fetch, len(p.Delete), p.Kept, p.Policy)
+	for i, d := range p.Delete {
+		if i == shownDeletions {
+			text += fmt.Sprintf("  and %d more; --json shows all\n", len(p.Delete)-i)
+			break
+		}
+		text += fmt.Sprintf("  %s, %s, stored %s: %s\n", shorten(d.UIDL, 40), size(d.Size), when(d.StoredAt, now, "in the same poll"), d.Reason)
+	}
+	switch {
+	case len(p.Delete) == 0:
+	case p.Shadow:
+		text += "  Nothing of this is deleted: shadow = true.\n"
+	case p.NeedsConfirm:
+		text += "  Nothing of this is deleted before: " + a.command("account confirm "+p.Account) + "\n"
+	}
+	return text
+}
