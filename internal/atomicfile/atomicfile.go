@@ -8,6 +8,7 @@ package atomicfile
 
 import (
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -15,7 +16,16 @@ import (
 
 // Write replaces the file at path by data. A file that exists already is
 // replaced as a whole, also its permissions. The directory must exist.
-func Write(path string, mode fs.FileMode, data []byte) (err error) {
+func Write(path string, mode fs.FileMode, data []byte) error {
+	return WriteFunc(path, mode, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
+}
+
+// WriteFunc is Write for what is too long to be in memory: fill writes it. When
+// fill returns an error, the file at path stays as it is.
+func WriteFunc(path string, mode fs.FileMode, fill func(io.Writer) error) (err error) {
 	dir, base := filepath.Split(path)
 	if dir == "" {
 		dir = "."
@@ -33,7 +43,7 @@ func Write(path string, mode fs.FileMode, data []byte) (err error) {
 			err = fmt.Errorf("write %s: %w", path, err)
 		}
 	}()
-	if _, err = f.Write(data); err != nil {
+	if err = fill(f); err != nil {
 		return err
 	}
 	if err = f.Chmod(mode); err != nil {

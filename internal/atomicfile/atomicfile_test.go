@@ -2,6 +2,8 @@ package atomicfile_test
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -49,6 +51,16 @@ func TestWriteLeavesNothingBehindWhenItCannot(t *testing.T) {
 		t.Error("a directory that is not empty was replaced")
 	}
 	alone(t, target)
+	cut := filepath.Join(t.TempDir(), "file")
+	if err := atomicfile.Write(cut, 0o600, []byte("old")); err != nil {
+		t.Fatal(err)
+	}
+	broken := errors.New("broken")
+	err := atomicfile.WriteFunc(cut, 0o600, func(w io.Writer) error { _, _ = io.WriteString(w, "half"); return broken })
+	if data, _ := os.ReadFile(cut); !errors.Is(err, broken) || string(data) != "old" {
+		t.Errorf("content %q, %v", data, err)
+	}
+	alone(t, cut)
 	if err := atomicfile.Write(filepath.Join(dir, "none", "file"), 0o600, nil); err == nil {
 		t.Error("a file was written into a directory that does not exist")
 	}

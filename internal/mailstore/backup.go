@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/rs/zerolog"
+
+	"github.com/popbridge/popbridge/internal/fault"
 )
 
 // BackupOptions are what Backup may be given.
@@ -48,3 +50,5 @@ type RestoreReport struct {
 func Restore(ctx context.Context, backupDir, dir string, o RestoreOptions) (RestoreReport, error) {
 	return RestoreReport{}, errNotYet
 }
+
+var errNotYet = fault.New(fault.Internal, "this is not possible yet", "")

@@ -159,3 +159,60 @@ func BenchmarkCachedLogin(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkLog is what the recovery log costs: the same work with and without it.
+func BenchmarkLog(b *testing.B) {
+	for _, log := range []bool{false, true} {
+		open := func(b *testing.B) *rig {
+			r := newStore(b)
+			if !log {
+				r.writer.mu.Lock()
+				r.dropLogLocked()
+				r.recovery.keep = false
+				r.writer.mu.Unlock()
+			}
+			return r
+		}
+		b.Run(fmt.Sprintf("deliver 100/log=%v", log), func(b *testing.B) {
+			r := open(b)
+			id, seq := r.id("INBOX"), 0
+			for b.Loop() {
+				batch := make([]Delivery, 100)
+				for i := range batch {
+					seq++
+					batch[i] = Delivery{Mailbox: id, Message: r.spool(text(seq)), ReceivedAt: start, Origin: &Origin{Account: "home", UIDL: fmt.Sprint(seq)}}
+				}
+				r.deliver(batch...)
+			}
+		})
+		b.Run(fmt.Sprintf("flag 1/log=%v", log), func(b *testing.B) {
+			r := open(b)
+			r.fill("INBOX", 10)
+			for i := 0; b.Loop(); i++ {
+				r.flag([]UID{5}, FlagOp(1+i%2), `\Seen`)
+			}
+		})
+		b.Run(fmt.Sprintf("flag every 4th of 80k/log=%v", log), func(b *testing.B) {
+			r := open(b)
+			r.big(100_000)
+			uids := make([]UID, 20_000)
+			for i := range uids {
+				uids[i] = UID(20 + 4*i)
+			}
+			for i := 0; b.Loop(); i++ {
+				r.flag(uids, FlagOp(1+i%2), `\Flagged`)
+			}
+		})
+	}
+}
+
+func BenchmarkRenewLog100k(b *testing.B) {
+	r := newStore(b)
+	r.big(100_000)
+	for b.Loop() {
+		r.writer.mu.Lock()
+		err := r.renewLogLocked(b.Context())
+		r.writer.mu.Unlock()
+		must(b, err)
+	}
+}

@@ -51,7 +51,7 @@ func TestAKillBetweenTwoSteps(t *testing.T) {
 		if st, err := c.AccountState(t.Context(), "home"); err != nil || int(st.Stored) != len(entries) {
 			t.Errorf("%s: %d stored, %d in the ledger", k.step, st.Stored, len(entries))
 		}
-		if k.step == "committed" {
+		if k.step == "committed" || k.step == "log" {
 			committed = true
 		}
 		if want := map[bool]int{true: 3}[committed]; len(entries) != want {
@@ -65,7 +65,7 @@ func TestAKillBetweenTwoSteps(t *testing.T) {
 		c.clean()
 		must(t, c.Close())
 	}
-	for _, step := range []string{"journal", "sync", "rename", "syncdir", "commit", "committed", "unjournal", "purged"} {
+	for _, step := range []string{"journal", "sync", "rename", "syncdir", "commit", "log", "committed", "unjournal", "purged"} {
 		if seen[step] == 0 {
 			t.Errorf("never at step %s: %v", step, seen)
 		}

@@ -84,7 +84,22 @@ func (t *tx) deliver(d Delivery) (Delivered, error) {
 		received = t.s.now()
 	}
 	r, err := t.add(b, row{Content: content, Flags: Flags{system, set}, Received: received.Unix(), Size: d.Message.size})
+	t.logAdded(b, r, d.Message.hash)
+	if d.Origin != nil {
+		t.logEntry(d)
+	}
 	return Delivered{UID: r.UID, UIDValidity: b.UIDValidity}, err
+}
+
+func (t *tx) logAdded(b *box, r row, h Hash) {
+	t.log.line('A', int64(b.ID), int64(r.UID), h, r.Size, r.Received, int64(r.Flags.System), int64(r.Flags.Keywords))
+}
+
+// logEntry tells the recovery log of the entry that register made, after the
+// content was told.
+func (t *tx) logEntry(d Delivery) {
+	o := d.Origin
+	t.log.line('L', o.Account, o.UIDL, int64(o.Dup), d.Message.hash.short(), d.Message.size, d.ListSize, int64(Stored), t.s.now().Unix(), int64(0))
 }
 
 // content returns the row of the content, making it where it is new. One that
@@ -145,6 +160,7 @@ func (t *tx) register(d Delivery) (known bool, err error) {
 			return false, err
 		}
 		if adopted != nil && *adopted == d.Message.hash {
+			t.log.line('J', o.Account, d.Adopt.UIDL, int64(d.Adopt.Dup), o.UIDL, int64(o.Dup), d.ListSize)
 			return true, t.exec(`UPDATE ledger SET uidl = ?, dup = ?, list_size = ?, state = ?, last_listed_at = ?, absent = 0
 				WHERE account = ? AND uidl = ? AND dup = ?`,
 				o.UIDL, o.Dup, d.ListSize, Stored, now, d.Adopt.Account, d.Adopt.UIDL, d.Adopt.Dup)
@@ -155,7 +171,7 @@ func (t *tx) register(d Delivery) (known bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	return t.claim(d.Message.hash)
+	return t.claim(d)
 }
 
 // arrived notes that the file of a content is there again.
@@ -166,12 +182,17 @@ func (t *tx) arrived(h Hash) error {
 // claim reports whether the content was found by Repair without anything that
 // said where it came from, and is in a mailbox since: this origin is the answer,
 // once, and a second copy is not wanted.
-func (t *tx) claim(h Hash) (bool, error) {
+func (t *tx) claim(d Delivery) (bool, error) {
+	h := d.Message.hash
 	res, err := t.result(`UPDATE content SET found = 0, missing = 0 WHERE hash = ? AND found AND orphaned_at IS NULL`, h[:])
 	if err != nil {
 		return false, err
 	}
 	n, err := res.RowsAffected()
+	if n > 0 {
+		t.log.line('N', h, false)
+		t.logEntry(d)
+	}
 	return n > 0, err
 }
 
@@ -193,6 +214,7 @@ func (t *tx) stored(o *Origin) (*Hash, error) {
 
 func (t *tx) countStored(counts map[string]int64) error {
 	for account, n := range counts {
+		t.log.line('C', account, n)
 		err := t.exec(`INSERT INTO account (name, stored) VALUES (?, ?)
 			ON CONFLICT (name) DO UPDATE SET stored = stored + excluded.stored`, account, n)
 		if err != nil {

@@ -185,6 +185,7 @@ func (s *Store) AddDevice(ctx context.Context, name, password string, readOnly b
 		if err != nil {
 			return err
 		}
+		t.log.line('V', name, readOnly, t.s.now().Unix(), encoded)
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
 			return errors.Join(err, fault.New(fault.Conflict, "a device of that name exists already", "choose another name, or revoke it first"))
 		}
@@ -196,6 +197,7 @@ func (s *Store) AddDevice(ctx context.Context, name, password string, readOnly b
 func (s *Store) RevokeDevice(ctx context.Context, name string) error {
 	defer s.logins.forget()
 	return s.write(ctx, "revoke the device", func(t *tx) error {
+		t.log.line('W', name)
 		res, err := t.result(`DELETE FROM device WHERE name = ?`, name)
 		if err != nil {
 			return err

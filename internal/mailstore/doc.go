@@ -8,6 +8,8 @@
 //	mail/2a/2a91....eml  one immutable file per distinct message, named by its SHA-256
 //	tmp/spool-*          messages on their way in
 //	tmp/batch-*          journals: the files a batch is about to place or a purge to remove
+//	recovery.log         what a lost index is made from again (see recovery.go)
+//	damaged/             files that Repair and Rebuild moved out of the way
 //
 // The 256 folders in mail/ are made when the store is opened, so that no
 // delivery has to make the name of a folder durable.

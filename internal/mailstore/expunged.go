@@ -168,13 +168,24 @@ func (t *tx) undelete(r expungedRow) (Restored, error) {
 	if err == nil {
 		err = t.exec(`DELETE FROM expunged WHERE id = ?`, r.ID)
 	}
+	t.log.line('U', r.ID, int64(b.ID), int64(added.UID))
 	return Restored{ID: r.ID, Mailbox: b.Name, UID: added.UID}, err
 }
 
-// expunge keeps a run of messages that is about to be removed.
-func (t *tx) expunge(b *box, first, last UID) error {
-	return t.exec(`INSERT INTO expunged (mailbox, mailbox_id, uidvalidity, uid, content_id, system, keywords, received_at, size, expunged_at)
+// expunge keeps a run of messages that is about to be removed, and returns the
+// first of their ids, which follow each other.
+func (t *tx) expunge(b *box, first, last UID) (int64, error) {
+	res, err := t.result(`INSERT INTO expunged (mailbox, mailbox_id, uidvalidity, uid, content_id, system, keywords, received_at, size, expunged_at)
 		SELECT ?, mailbox_id, ?, uid, content_id, system, keywords, received_at, size, ?
 		FROM message WHERE mailbox_id = ? AND uid BETWEEN ? AND ? ORDER BY uid`,
 		b.Name, int64(b.UIDValidity), t.s.now().Unix(), b.ID, int64(first), int64(last))
+	if err != nil {
+		return 0, err
+	}
+	n, err := res.RowsAffected()
+	if err != nil {
+		return 0, err
+	}
+	id, err := res.LastInsertId()
+	return id - n + 1, err
 }

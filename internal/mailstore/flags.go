@@ -1,6 +1,9 @@
 package mailstore
 
-import "context"
+import (
+	"context"
+	"fmt"
+)
 
 // SetFlags changes the flags of the messages with the given UIDs and returns
 // the flags of every one of them that exists, changed or not, ascending. Those
@@ -67,12 +70,14 @@ func (t *tx) rewrite(b *box, rows []picked, want []Flags, out []FlagChange) erro
 			continue
 		}
 		first, flags, modseq := i, want[i], b.next()
+		head := []any{int64(b.ID), int64(flags.System), int64(flags.Keywords)}
 		for ; i < len(rows) && (i == first || rows[i].joined) && rows[i].Flags != want[i] && want[i] == flags; i++ {
 			b.count(rows[i].Flags, rows[i].Size, -1)
 			b.count(flags, rows[i].Size, 1)
 			out[i].Flags, out[i].ModSeq = flags, modseq
 			b.flagged = append(b.flagged, out[i])
 		}
+		t.log.ranges(fmt.Sprint("F", head), rows[first].UID, rows[i-1].UID, 'F', head...)
 		err := t.exec(`UPDATE message SET system = ?, keywords = ?, modseq = ? WHERE mailbox_id = ? AND uid BETWEEN ? AND ?`,
 			int64(flags.System), int64(flags.Keywords), int64(modseq), b.ID, int64(rows[first].UID), int64(rows[i-1].UID))
 		if err != nil {

@@ -179,6 +179,7 @@ func (t *tx) intern(words []string) (KeywordSet, error) {
 		return id, nil
 	}
 	id = k.add(words)
+	t.log.line('K', int64(id), strings.Join(words, " "))
 	return id, t.exec(`INSERT INTO keyword_set (id, names) VALUES (?, ?)`, int64(id), strings.Join(words, " "))
 }
 

@@ -59,7 +59,10 @@ func (s *Store) UpdateLedger(ctx context.Context, account string, changes []Ledg
 	}
 	return s.write(ctx, "write the ledger", func(t *tx) error {
 		for _, c := range changes {
-			var err error
+			err := t.logState(account, c)
+			if err != nil {
+				return err
+			}
 			if c.State == Gone {
 				err = t.exec(`DELETE FROM ledger WHERE account = ? AND uidl = ? AND dup = ?`, account, c.UIDL, c.Dup)
 			} else {
@@ -72,6 +75,22 @@ func (s *Store) UpdateLedger(ctx context.Context, account string, changes []Ledg
 		}
 		return nil
 	})
+}
+
+// logState tells the recovery log of a state that changes. When an entry was
+// last listed is not worth a line: each poll sets it for all of them.
+func (t *tx) logState(account string, c LedgerEntry) error {
+	var state LedgerState
+	err := t.get(`SELECT state FROM ledger WHERE account = ? AND uidl = ? AND dup = ?`, []any{account, c.UIDL, c.Dup}, &state)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil
+	case c.State == Gone:
+		t.log.line('G', account, c.UIDL, int64(c.Dup))
+	case c.State != state:
+		t.log.line('S', account, c.UIDL, int64(c.Dup), int64(c.State))
+	}
+	return err
 }
 
 // AccountState returns what is remembered of an account; zero for a new one.
@@ -90,6 +109,14 @@ func (s *Store) AccountState(ctx context.Context, account string) (AccountState,
 // SetAccountState stores all but Stored, which Deliver counts.
 func (s *Store) SetAccountState(ctx context.Context, account string, st AccountState) error {
 	return s.write(ctx, "write the state of the account", func(t *tx) error {
+		var had bool
+		err := t.get(`SELECT had_uidl FROM account WHERE name = ?`, []any{account}, &had)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		if had != st.HadUIDL {
+			t.log.line('H', account, st.HadUIDL)
+		}
 		return t.exec(`INSERT INTO account (name, on_server, last_success, last_error, had_uidl, memory) VALUES (?, ?, ?, ?, ?, ?)
 			ON CONFLICT (name) DO UPDATE SET on_server = excluded.on_server, last_success = excluded.last_success,
 			last_error = excluded.last_error, had_uidl = excluded.had_uidl, memory = excluded.memory`,

@@ -166,7 +166,15 @@ func (t *tx) create(name, specialUse string) (*box, error) {
 	if err != nil {
 		return nil, err
 	}
-	return t.named(name)
+	b, err := t.named(name)
+	if err == nil {
+		t.logMailbox(b)
+	}
+	return b, err
+}
+
+func (t *tx) logMailbox(b *box) {
+	t.log.line('M', int64(b.ID), int64(b.UIDValidity), int64(b.UIDNext), int64(b.HighestModSeq), b.Name, b.SpecialUse)
 }
 
 // nextUIDValidity gives each mailbox a number of its own, higher than all
@@ -228,6 +236,7 @@ func (s *Store) DeleteMailbox(ctx context.Context, name string) error {
 		if err := t.orphan(rows); err != nil {
 			return err
 		}
+		t.log.line('D', int64(b.ID))
 		return t.exec(`DELETE FROM mailbox WHERE id = ?`, b.ID)
 	})
 }
@@ -302,6 +311,7 @@ func (t *tx) rename(b *box, to string) error {
 		if len(child.Name) > maxName {
 			return fault.New(fault.Config, "the new name of "+fault.Quote(name)+" is too long", "choose a shorter one")
 		}
+		t.logMailbox(child)
 		// The old name stays subscribed: a server may not take names off the
 		// list (RFC 9051 section 6.3.7), and the client that renames does.
 		if child.Subscribed {
@@ -319,7 +329,17 @@ func (t *tx) rename(b *box, to string) error {
 
 func (t *tx) subscribe(b *box) error {
 	b.Subscribed, b.touched = true, true
-	return t.exec(`INSERT OR IGNORE INTO subscription (name) VALUES (?)`, b.Name)
+	return t.listed(b.Name, true)
+}
+
+// listed puts a name on the list of subscriptions, or takes it off.
+func (t *tx) listed(name string, on bool) error {
+	if on {
+		t.log.line('+', name)
+		return t.exec(`INSERT OR IGNORE INTO subscription (name) VALUES (?)`, name)
+	}
+	t.log.line('-', name)
+	return t.exec(`DELETE FROM subscription WHERE name = ?`, name)
 }
 
 // Subscribe puts a name on the list of subscriptions or takes it off. The
@@ -335,10 +355,7 @@ func (s *Store) Subscribe(ctx context.Context, name string, on bool) error {
 		} else if !errors.Is(err, errNoMailbox) {
 			return err
 		}
-		if on {
-			return t.exec(`INSERT OR IGNORE INTO subscription (name) VALUES (?)`, name)
-		}
-		return t.exec(`DELETE FROM subscription WHERE name = ?`, name)
+		return t.listed(name, on)
 	})
 }
 

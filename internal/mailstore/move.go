@@ -45,6 +45,9 @@ func (t *tx) transfer(from *box, uids []UID, to *box, move bool) (CopyResult, er
 	if err != nil {
 		return out, err
 	}
+	if len(rows) > 0 {
+		t.log.uids(rows, 'Y', int64(to.ID), int64(to.UIDNext), int64(from.ID))
+	}
 	for _, p := range rows {
 		added, err := t.add(to, p.row)
 		if err != nil {
@@ -98,7 +101,8 @@ func (s *Store) Expunge(ctx context.Context, id MailboxID, uids []UID) ([]UID, e
 // remove takes messages out of a mailbox; those that are expunged are kept among
 // the expunged. Their contents are not looked at.
 func (t *tx) remove(b *box, rows []picked, expunged bool) error {
-	return runs(rows, func(run []picked) error {
+	var kept int64 // first id among the expunged
+	err := runs(rows, func(run []picked) error {
 		b.next()
 		for _, r := range run {
 			b.count(r.Flags, r.Size, -1)
@@ -109,12 +113,22 @@ func (t *tx) remove(b *box, rows []picked, expunged bool) error {
 		}
 		first, last := run[0].UID, run[len(run)-1].UID
 		if expunged {
-			if err := t.expunge(b, first, last); err != nil {
+			id, err := t.expunge(b, first, last)
+			if err != nil {
 				return err
+			}
+			if kept == 0 {
+				kept = id
 			}
 		}
 		return t.exec(`DELETE FROM message WHERE mailbox_id = ? AND uid BETWEEN ? AND ?`, b.ID, int64(first), int64(last))
 	})
+	if expunged {
+		t.log.uids(rows, 'E', int64(b.ID), kept, t.s.now().Unix())
+	} else {
+		t.log.uids(rows, 'R', int64(b.ID))
+	}
+	return err
 }
 
 // orphan marks those contents of removed messages that no mailbox holds now.

@@ -90,7 +90,7 @@ func (r *repair) run(ctx context.Context) error {
 		}
 	}
 	r.report.Left = append(r.report.Left, after.problems...)
-	if err := r.s.reload(ctx); err != nil {
+	if err := r.s.refresh(ctx); err != nil {
 		return err
 	}
 	return r.s.reader.get(ctx, `SELECT count(*) FROM content WHERE missing`, nil, &r.report.Wanted)
@@ -312,8 +312,11 @@ func (r *repair) take(t *tx, strays []stray) error {
 		}
 		r.mended("orphan-file", "the file of message %s was in no index and is in mailbox %s now", st.hash, recovered)
 		r.report.Recovered++
-		if err := t.recover(id, st.size, st.received.Unix()); err != nil {
+		if err := t.recover(row{Content: id, Size: st.size, Received: st.received.Unix()}, st.hash); err != nil {
 			return err
+		}
+		if entries == 0 {
+			t.log.line('N', st.hash, true)
 		}
 		if err := t.exec(`UPDATE content SET found = ? WHERE id = ?`, entries == 0, id); err != nil {
 			return err
@@ -323,11 +326,13 @@ func (r *repair) take(t *tx, strays []stray) error {
 }
 
 // recover adds a content to the mailbox for found ones.
-func (t *tx) recover(id ContentID, size, received int64) error {
+func (t *tx) recover(r row, h Hash) error {
 	b, err := t.ensure(recovered)
-	if err == nil {
-		_, err = t.add(b, row{Content: id, Received: received, Size: size})
+	if err != nil {
+		return err
 	}
+	r, err = t.add(b, r)
+	t.logAdded(b, r, h)
 	return err
 }
 
@@ -339,8 +344,15 @@ func (t *tx) bury(id ContentID, st stray) error {
 	if err != nil {
 		return err
 	}
-	return t.exec(`INSERT INTO expunged (mailbox, mailbox_id, uidvalidity, uid, content_id, system, keywords, received_at, size, expunged_at)
+	res, err := t.result(`INSERT INTO expunged (mailbox, mailbox_id, uidvalidity, uid, content_id, system, keywords, received_at, size, expunged_at)
 		VALUES (?, 0, 0, 0, ?, 0, 0, ?, ?, ?)`, recovered, id, st.received.Unix(), st.size, now)
+	if err != nil {
+		return err
+	}
+	row, err := res.LastInsertId()
+	zero := int64(0)
+	t.log.line('X', row, zero, zero, zero, st.hash, st.size, st.received.Unix(), zero, zero, now, recovered)
+	return err
 }
 
 // index mends what SQL can see.
@@ -411,11 +423,17 @@ func (r *repair) counts(t *tx) error {
 // lost brings back contents that no message row has although nobody removed
 // them.
 func (r *repair) lost(t *tx) error {
-	var contents []row
-	err := t.rows(`SELECT id, size FROM content WHERE orphaned_at IS NULL AND NOT EXISTS (SELECT 1 FROM message WHERE content_id = content.id)`,
+	type lost struct {
+		row
+		hash Hash
+	}
+	var contents []lost
+	err := t.rows(`SELECT id, size, hash FROM content WHERE orphaned_at IS NULL AND NOT EXISTS (SELECT 1 FROM message WHERE content_id = content.id)`,
 		nil, func(rows *sql.Rows) error {
-			var c row
-			err := rows.Scan(&c.Content, &c.Size)
+			c := lost{row: row{Received: t.s.now().Unix()}}
+			var hash sql.RawBytes
+			err := rows.Scan(&c.Content, &c.Size, &hash)
+			copy(c.hash[:], hash)
 			contents = append(contents, c)
 			return err
 		})
@@ -423,20 +441,10 @@ func (r *repair) lost(t *tx) error {
 		return err
 	}
 	for _, c := range contents {
-		if err := t.recover(c.Content, c.Size, t.s.now().Unix()); err != nil {
+		if err := t.recover(c.row, c.hash); err != nil {
 			return err
 		}
 		r.report.Recovered++
 	}
 	return nil
 }
-
-// Rebuild makes a new index from the recovery log and the message files; the
-// old one is moved aside. The store in dir must not be open anywhere. UIDs,
-// UIDVALIDITY, flags, ledger, subscriptions and devices are those of the log;
-// UIDNEXT is never lower than it was. Ends with a Repair.
-func Rebuild(ctx context.Context, dir string, o Options) (RepairReport, error) {
-	return RepairReport{}, errNotYet
-}
-
-var errNotYet = fault.New(fault.Internal, "this is not possible yet", "")

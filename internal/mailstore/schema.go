@@ -9,6 +9,7 @@ CREATE TABLE meta (
 	key   TEXT PRIMARY KEY,
 	value INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+INSERT INTO meta (key, value) VALUES ('log', 0);
 
 CREATE TABLE mailbox (
 	id          INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -37,6 +37,7 @@ type Store struct {
 	keep     time.Duration // how long what was expunged stays
 	writer   writer
 	reader   reader
+	recovery recoveryLog
 	keywords keywords
 	feed     feed
 	underway underway
@@ -58,6 +59,17 @@ func (s *Store) step(name string) error {
 // Open opens the store in dir, the folder of one user, and makes it where there
 // is none. A store must be open only once at a time, except with NoSweep.
 func Open(ctx context.Context, dir string, o Options) (*Store, error) {
+	s := prepare(dir, o)
+	err := s.open(ctx, o)
+	if err != nil {
+		_ = s.Close() // the first error says it all
+		return nil, trouble(err, "open the mail store")
+	}
+	return s, nil
+}
+
+// prepare makes a store that is not open yet.
+func prepare(dir string, o Options) *Store {
 	s := &Store{dir: dir, log: o.Log, now: o.Now, keep: keepFor(o.KeepExpunged)}
 	if s.now == nil {
 		s.now = time.Now
@@ -65,12 +77,7 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 	s.feed = feed{live: map[MailboxID]*live{}, watchers: map[chan struct{}]struct{}{}}
 	s.underway.batches = map[Hash]int{}
 	s.logins.init()
-	err := s.open(ctx, o)
-	if err != nil {
-		_ = s.Close() // the first error says it all
-		return nil, trouble(err, "open the mail store")
-	}
-	return s, nil
+	return s
 }
 
 func (s *Store) open(ctx context.Context, o Options) (err error) {
@@ -89,7 +96,7 @@ func (s *Store) open(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	if version < len(migrations) {
-		if err := s.migrate(ctx); err != nil {
+		if err := s.migrate(ctx, (*tx).createDefaults); err != nil {
 			return err
 		}
 	}
@@ -101,6 +108,9 @@ func (s *Store) open(ctx context.Context, o Options) (err error) {
 	}
 	if o.NoSweep {
 		return nil
+	}
+	if err := s.reconcile(ctx); err != nil {
+		return err
 	}
 	if err := s.sweep(ctx); err != nil {
 		return err
@@ -117,6 +127,7 @@ func (s *Store) Close() error {
 		return nil
 	}
 	// The writer last: the last connection folds the log into the database.
+	s.dropLogLocked()
 	err := s.reader.close()
 	if werr := s.writer.closeLocked(); err == nil {
 		err = werr
@@ -148,7 +159,7 @@ func (s *Store) schemaVersion(ctx context.Context, path string) (int, error) {
 	}
 	if version == 0 {
 		// A new index beside old mail would give everything new UIDs.
-		if has, err := s.hasFiles(); err != nil || has {
+		if has, err := s.hasMail(); err != nil || has {
 			return 0, errors.Join(err, fault.New(fault.Corrupt, "message files are there, but the index of the mail store is missing",
 				repairHint))
 		}
@@ -157,8 +168,8 @@ func (s *Store) schemaVersion(ctx context.Context, path string) (int, error) {
 }
 
 // migrate takes the index to the schema of this program, in one transaction. A
-// new store gets its mailboxes in the same one.
-func (s *Store) migrate(ctx context.Context) error {
+// new store is filled in the same one.
+func (s *Store) migrate(ctx context.Context, fill func(*tx) error) error {
 	s.keywords.reset()
 	return s.write(ctx, "prepare the index", func(t *tx) error {
 		version := 0
@@ -177,6 +188,6 @@ func (s *Store) migrate(ctx context.Context) error {
 		if !fresh {
 			return nil
 		}
-		return t.createDefaults()
+		return fill(t)
 	})
 }

@@ -74,6 +74,14 @@ func mkdir(dir string, made map[string]bool) error {
 	return err
 }
 
+// hasMail reports whether there is anything that an index belongs to.
+func (s *Store) hasMail() (bool, error) {
+	if _, err := os.Lstat(s.logPath()); !errors.Is(err, fs.ErrNotExist) {
+		return true, err
+	}
+	return s.hasFiles()
+}
+
 // hasFiles reports whether there is any message file.
 func (s *Store) hasFiles() (bool, error) {
 	found := false
@@ -168,8 +176,12 @@ func (s *Store) Purge(ctx context.Context) error {
 	}
 	for {
 		n, err := s.purge(ctx)
-		if n == 0 || err != nil {
+		if err != nil {
 			return err
+		}
+		if n == 0 {
+			s.tidyLog(ctx)
+			return nil
 		}
 	}
 }
@@ -183,6 +195,7 @@ func (s *Store) forget(ctx context.Context) error {
 		return trouble(err, "look for expunged messages")
 	}
 	return s.write(ctx, "purge expunged messages", func(t *tx) error {
+		t.log.line('P', before)
 		return t.exec(`DELETE FROM expunged WHERE expunged_at < ?`, before)
 	})
 }
@@ -237,5 +250,13 @@ func (t *tx) purge(hashes []Hash, before int64) error {
 	if err != nil {
 		return err
 	}
-	return t.exec(`DELETE FROM content WHERE `+these, list(names), before)
+	return t.rows(`DELETE FROM content WHERE `+these+` RETURNING hash, orphaned_at`, []any{list(names), before}, func(rows *sql.Rows) error {
+		var raw sql.RawBytes
+		var at int64
+		err := rows.Scan(&raw, &at)
+		var h Hash
+		copy(h[:], raw)
+		t.log.line('Z', at, h)
+		return err
+	})
 }

@@ -130,14 +130,20 @@ func (s *Store) Watch() (<-chan struct{}, func()) {
 	}
 }
 
-// reload reads the mailboxes that are open again, when they may have changed in
-// ways that no transaction has told.
-func (s *Store) reload(ctx context.Context) error {
+// refresh makes the recovery log and the mailboxes that are open anew, when the
+// index may have changed in ways that no transaction has told.
+func (s *Store) refresh(ctx context.Context) error {
 	s.writer.mu.Lock()
 	defer s.writer.mu.Unlock()
+	if s.recovery.keep {
+		if err := s.renewLogLocked(ctx); err != nil {
+			return err
+		}
+	}
 	return s.reloadLocked(ctx)
 }
 
+// reloadLocked reads the mailboxes that are open again.
 func (s *Store) reloadLocked(ctx context.Context) error {
 	s.feed.mu.Lock()
 	open := maps.Clone(s.feed.live)

@@ -84,6 +84,8 @@ type tx struct {
 	s     *Store
 	boxes map[MailboxID]*box
 	order []*box // boxes in the order they were touched
+	log   lines  // for the recovery log
+	seq   int64  // number in the recovery log, where it has anything to say
 }
 
 // write runs fn as one transaction and publishes what it changed.
@@ -114,6 +116,9 @@ func (s *Store) commit(ctx context.Context, doing string, fn func(*tx) error) (i
 		err = t.flush()
 	}
 	if err == nil {
+		err = t.note()
+	}
+	if err == nil {
 		if err = s.step("commit"); err == nil {
 			err = t.exec("COMMIT")
 		}
@@ -127,6 +132,7 @@ func (s *Store) commit(ctx context.Context, doing string, fn func(*tx) error) (i
 		return inDoubt, trouble(err, doing)
 	}
 	failpoint.Hit(failpoint.Publish)
+	s.appendLocked(t)
 	s.publish(t)
 	return false, nil
 }

@@ -1,0 +1,302 @@
+package mailstore
+
+import (
+	"bufio"
+	"context"
+	"database/sql"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/popbridge/popbridge/internal/atomicfile"
+	"github.com/popbridge/popbridge/internal/fault"
+)
+
+// recoveryLog is what an index can be made from again, beside the message
+// files: a text file to which each transaction appends what it changed, and at
+// last its number. All of it is under the mutex of the writer.
+//
+// A transaction is appended after its commit, without a sync: a power cut may
+// take the last seconds of the log, which matter only if the index is destroyed
+// in the same moment. The index has the number of its last transaction too, and
+// Open writes the log anew from the index when it lags behind, or has grown to
+// more than about twice of what is needed. A log that is ahead of the index
+// means that the index is an old copy, which is refused: it would give UIDs a
+// second time.
+//
+//	M id uidvalidity uidnext modseq name use        mailbox made, or its new name
+//	D id                                            mailbox deleted
+//	A box uid hash size received system keywords    message added
+//	Y box uid from UIDS                             copies, with consecutive UIDs from uid
+//	F box system keywords UIDS                      flags
+//	R box UIDS                                      moved away
+//	E box id at UIDS                                expunged, with consecutive ids from id
+//	U id box uid                                    undeleted
+//	X id box uidvalidity uid hash size received system keywords at name   one expunged message
+//	P before                                        expunged messages forgotten
+//	Z at hash                                       content purged
+//	N hash found                                    see content.found
+//	K id names                                      keyword set
+//	L account uidl dup hash size list state stored removed   ledger entry
+//	S account uidl dup state                        its state
+//	J account uidl dup newuidl newdup list          its new id
+//	G account uidl dup                              forgotten
+//	C account n                                     n more stored
+//	H account had                                   it had UIDL
+//	+ name, - name                                  subscription
+//	V name read-only created hash, W name           device added, revoked
+//	= n                                             end of transaction n
+type recoveryLog struct {
+	file *os.File // nil: not kept, or to be written anew
+	seq  int64    // of the last transaction in it
+	keep bool
+}
+
+func (s *Store) logPath() string { return filepath.Join(s.dir, "recovery.log") }
+
+// note ends the lines of a transaction: called before its commit.
+func (t *tx) note() error {
+	t.log.close()
+	if len(t.log.buf) == 0 {
+		return nil
+	}
+	err := t.get(`UPDATE meta SET value = value + 1 WHERE key = 'log' RETURNING value`, nil, &t.seq)
+	t.log.line('=', t.seq)
+	return err
+}
+
+// appendLocked appends a transaction that is committed. Trouble with the log is
+// none of the transaction: the log is written anew later.
+func (s *Store) appendLocked(t *tx) {
+	l := &s.recovery
+	if len(t.log.buf) == 0 || l.file == nil {
+		return
+	}
+	var err error
+	if t.seq != l.seq+1 {
+		err = errors.New("another program changed the index")
+	} else if err = s.step("log"); err == nil {
+		_, err = l.file.Write(t.log.buf)
+	}
+	if err != nil {
+		s.log.Warn().Err(err).Msg("recovery log was left behind")
+		s.dropLogLocked()
+		return
+	}
+	l.seq = t.seq
+}
+
+// dropLogLocked stops appending until the log is written anew.
+func (s *Store) dropLogLocked() {
+	if s.recovery.file != nil {
+		_ = s.recovery.file.Close() // it is not used any more
+		s.recovery.file = nil
+	}
+}
+
+// reconcile compares the log with the index at Open.
+func (s *Store) reconcile(ctx context.Context) error {
+	var seq int64
+	if err := s.reader.get(ctx, `SELECT value FROM meta WHERE key = 'log'`, nil, &seq); err != nil {
+		return err
+	}
+	last, whole, err := lastLogged(s.logPath())
+	if err != nil {
+		return err
+	}
+	if last > seq {
+		return fault.New(fault.Corrupt, "the index of the mail store is older than the mail store", repairHint)
+	}
+	s.recovery.keep = true
+	s.recovery.seq = last
+	if whole && last == seq {
+		if s.recovery.file, err = os.OpenFile(s.logPath(), os.O_WRONLY|os.O_APPEND, 0o600); err != nil {
+			return err
+		}
+	}
+	s.tidyLog(ctx)
+	return nil
+}
+
+// tidyLog writes the log anew where that is needed, and makes it durable. What
+// it cannot do now, it does the next time.
+func (s *Store) tidyLog(ctx context.Context) {
+	s.writer.mu.Lock()
+	defer s.writer.mu.Unlock()
+	if !s.recovery.keep || s.writer.shut {
+		return
+	}
+	needed, err := s.logOutgrown(ctx)
+	if err == nil && needed {
+		err = s.renewLogLocked(ctx)
+	}
+	if err != nil && ctx.Err() == nil {
+		s.log.Warn().Err(err).Msg("recovery log could not be kept in order")
+	}
+}
+
+// logOutgrown reports whether the log is not there, lags behind, or is longer
+// than about twice what the rows need.
+func (s *Store) logOutgrown(ctx context.Context) (bool, error) {
+	l := &s.recovery
+	if l.file == nil {
+		return true, nil
+	}
+	info, err := l.file.Stat()
+	if err != nil {
+		return false, err
+	}
+	var fresh int64
+	err = s.reader.get(ctx, `SELECT 4096 + 85 * (SELECT coalesce(sum(messages), 0) FROM mailbox)
+		+ 75 * (SELECT count(*) FROM ledger) + 130 * (SELECT count(*) FROM expunged)`, nil, &fresh)
+	if err != nil || info.Size() > 2*fresh {
+		return err == nil, err
+	}
+	return false, l.file.Sync()
+}
+
+// renewLogLocked writes the log from the index. When that fails, it is kept as
+// it was: a damaged index must not spoil it.
+func (s *Store) renewLogLocked(ctx context.Context) error {
+	l := &s.recovery
+	seq, inUse := l.seq, l.file != nil
+	s.dropLogLocked() // Windows replaces no file that is open
+	err := s.writeLog(ctx, &seq)
+	if err == nil || inUse {
+		var oerr error
+		if l.file, oerr = os.OpenFile(s.logPath(), os.O_WRONLY|os.O_APPEND, 0o600); oerr != nil {
+			l.file, err = nil, errors.Join(err, oerr)
+		}
+		l.seq = seq
+	}
+	return err
+}
+
+// writeLog replaces the log by what the index says, and sets seq when it did.
+func (s *Store) writeLog(ctx context.Context, seq *int64) error {
+	return atomicfile.WriteFunc(s.logPath(), 0o600, func(w io.Writer) error {
+		t, err := s.reader.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+		if err != nil {
+			return err
+		}
+		defer func() { _ = t.Rollback() }() // it only read
+		out := bufio.NewWriterSize(w, 1<<18)
+		if err := dump(ctx, t, out); err != nil {
+			return err
+		}
+		var last int64
+		if err := t.QueryRowContext(ctx, `SELECT value FROM meta WHERE key = 'log'`).Scan(&last); err != nil {
+			return err
+		}
+		var end lines
+		end.line('=', last)
+		if _, err = out.Write(end.buf); err == nil {
+			err = out.Flush()
+		}
+		if err == nil {
+			*seq = last
+		}
+		return err
+	})
+}
+
+// dumps are the rows of an index as lines. Columns are texts, hashes (blobs)
+// and numbers.
+var dumps = []struct {
+	letter byte
+	query  string
+}{
+	{'K', `SELECT id, names FROM keyword_set ORDER BY id`},
+	{'M', `SELECT id, uidvalidity, uidnext, modseq, name, special_use FROM mailbox ORDER BY id`},
+	{'A', `SELECT mailbox_id, uid, hash, c.size, received_at, system, keywords FROM message JOIN content c ON c.id = content_id ORDER BY mailbox_id, uid`},
+	{'X', `SELECT e.id, mailbox_id, uidvalidity, uid, hash, c.size, received_at, system, keywords, expunged_at, mailbox
+		FROM expunged e JOIN content c ON c.id = content_id ORDER BY e.id`},
+	{'N', `SELECT hash, found FROM content WHERE found`},
+	{'L', `SELECT account, uidl, dup, iif(EXISTS (SELECT 1 FROM content c WHERE c.hash = ledger.hash
+		AND (c.orphaned_at IS NULL OR EXISTS (SELECT 1 FROM expunged WHERE content_id = c.id))), substr(hash, 1, 9), hash), size, list_size, state, coalesce(stored_at, 0), coalesce(removed_at, 0)
+		FROM ledger WHERE hash IS NOT NULL ORDER BY account, stored_at`},
+	{'C', `SELECT name, stored FROM account`},
+	{'H', `SELECT name, had_uidl FROM account`},
+	{'+', `SELECT name FROM subscription`},
+	{'V', `SELECT name, read_only, created_at, hash FROM device`},
+}
+
+func dump(ctx context.Context, t *sql.Tx, out io.Writer) error {
+	for _, d := range dumps {
+		if err := dumpQuery(ctx, t, out, d.letter, d.query); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func dumpQuery(ctx context.Context, t *sql.Tx, out io.Writer, letter byte, query string) error {
+	rows, err := t.QueryContext(ctx, query)
+	if err != nil {
+		return err
+	}
+	defer rows.Close() // Err tells what there is to tell
+	columns, err := rows.Columns()
+	if err != nil {
+		return err
+	}
+	values, dest := make([]any, len(columns)), make([]any, len(columns))
+	for i := range values {
+		dest[i] = &values[i]
+	}
+	for rows.Next() {
+		if err := rows.Scan(dest...); err != nil {
+			return err
+		}
+		for i, v := range values {
+			switch b, _ := v.([]byte); len(b) {
+			case len(Hash{}):
+				values[i] = Hash(b)
+			case len(shortHash{}):
+				values[i] = shortHash(b)
+			}
+		}
+		var l lines
+		l.line(letter, values...)
+		if _, err := out.Write(l.buf); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// lastLogged returns the number of the last whole transaction in the log, 0 when
+// there is none, and whether the log ends with it, so that it can be continued.
+func lastLogged(path string) (last int64, whole bool, err error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, false, nil
+	}
+	if err != nil {
+		return 0, false, err
+	}
+	defer f.Close() // it was only read
+	info, err := f.Stat()
+	if err != nil {
+		return 0, false, err
+	}
+	tail := make([]byte, min(info.Size(), 64))
+	if _, err := f.ReadAt(tail, info.Size()-int64(len(tail))); err != nil {
+		return 0, false, err
+	}
+	text, ended := strings.CutSuffix(string(tail), "\n")
+	line, ok := parseLine(text[strings.LastIndexByte(text, '\n')+1:])
+	if seq := line.number(); ended && ok && line.letter == '=' && !line.bad {
+		return seq, true, nil
+	}
+	_, err = readLog(path, func(l fields) error {
+		if l.letter == '=' {
+			last = l.number()
+		}
+		return nil
+	})
+	return last, false, err
+}
