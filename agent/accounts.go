@@ -76,6 +76,10 @@ func (ac *account) status() bridge.Status {
 
 // report makes conditions of a runner's status.
 func (ac *account) report(s bridge.Status) {
+	ac.agent.health.Report(ac.source(), ac.conditions(s)...)
+}
+
+func (ac *account) conditions(s bridge.Status) []health.Condition {
 	messages := 0
 	for _, p := range s.Problems {
 		if p.Num != 0 {
@@ -87,7 +91,19 @@ func (ac *account) report(s bridge.Status) {
 		list = append(list, health.DeletesUnconfirmed(ac.cfg.Name, s.Awaiting,
 			ac.agent.command("sync --dry-run "+ac.cfg.Name), ac.agent.command("account confirm "+ac.cfg.Name)))
 	}
-	ac.agent.health.Report(ac.source(), list...)
+	return list
+}
+
+// recall lets the runner of an account that is not served say what it
+// remembers of earlier runs.
+func (ac *account) recall(ctx context.Context) {
+	r, err := ac.get(ctx)
+	if err == nil {
+		err = r.Load(ctx)
+	}
+	if err != nil && ctx.Err() == nil {
+		ac.failed(err)
+	}
 }
 
 // serve starts the account.

@@ -32,6 +32,9 @@ func (a *Agent) Status(ctx context.Context) (control.Status, error) {
 	s.Listen = a.listening()
 	s.Accounts = []control.Account{}
 	for _, ac := range accounts {
+		if !s.Running {
+			ac.recall(ctx)
+		}
 		answer, err := a.accountStatus(ctx, ac)
 		if ctx.Err() != nil {
 			return s, ctx.Err()
@@ -39,7 +42,7 @@ func (a *Agent) Status(ctx context.Context) (control.Status, error) {
 		if err != nil {
 			answer.LastError = err.Error() // of the user's store; it is a condition as well
 		} else if !s.Running && answer.LastError != "" {
-			a.health.Report(ac.source(), health.Remembered(ac.cfg.Name, answer.LastError))
+			a.health.Report(ac.source(), append(ac.conditions(ac.status()), health.Remembered(ac.cfg.Name, answer.LastError))...)
 		}
 		s.Accounts = append(s.Accounts, answer)
 	}
