@@ -9,6 +9,7 @@
 //	an IMAP server per   listen address (imap.go)
 //	the control socket   for the command line (package control)
 //	health               what is wrong, by source (package health)
+//	the view outside     sleep, clock, network, disks (outside.go, upkeep.go)
 //
 // An Agent is used in one of two ways. Run serves until its context ends. Open
 // without Run is what a command does where no agent is running: the same
@@ -48,11 +49,12 @@ type Options struct {
 
 // An Agent serves one data folder.
 type Agent struct {
-	opts   Options
-	log    zerolog.Logger
-	first  *config.Config // of Open: its data_dir, keep_expunged and log.format hold until the end
-	health *health.Registry
-	lock   *lock
+	opts    Options
+	log     zerolog.Logger
+	first   *config.Config // of Open: its data_dir, keep_expunged and log.format hold until the end
+	health  *health.Registry
+	lock    *lock
+	outside outside
 
 	reload sync.Mutex  // held by the one who takes up a config; guards what follows
 	tls    *tls.Config // made at the first need
@@ -83,6 +85,7 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (*Agent, error) {
 	}
 	a := &Agent{
 		opts: o, log: o.Log.With().Str("component", "agent").Logger(), lock: l, cfg: cfg, first: cfg,
+		outside:  realOutside(),
 		health:   health.New(o.Log.With().Str("component", "health").Logger(), time.Now),
 		users:    map[string]*user{},
 		accounts: map[string]*account{},
