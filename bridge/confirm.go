@@ -120,7 +120,7 @@ func (r *Runner) Confirm(ctx context.Context) error {
 // through, or goes no further than the last one.
 func (r *Runner) permitted() bool {
 	granted := r.account.granted()
-	if !r.account.ConfirmDeletes || r.state.LastSuccess.IsZero() || r.notes.Confirmed.covers(granted) {
+	if !r.account.ConfirmDeletes || r.notes.New || r.notes.Confirmed.covers(granted) {
 		r.notes.Confirmed = granted
 		return true
 	}

@@ -20,6 +20,9 @@ const (
 // mailstore.AccountState.Memory. Times are Unix seconds, durations seconds.
 type notes struct {
 	Version int `json:"v"`
+	// New tells that no poll has gone through since the account was made. It is
+	// not so when the rest was lost with the index.
+	New bool `json:"new,omitempty"`
 	// Confirmed is the policy under which deletions may be made.
 	Confirmed permit `json:"confirmed"`
 	Refusals  int    `json:"refusals,omitempty"` // of the password, in a row

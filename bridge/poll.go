@@ -14,6 +14,11 @@ func (r *Runner) poll(ctx context.Context, m *meter) (Result, error) {
 	if err := r.load(ctx); err != nil {
 		return Result{}, err
 	}
+	if r.notes.New && r.state.Memory == "" {
+		if err := r.remember(ctx); err != nil {
+			return Result{}, err
+		}
+	}
 	total := Result{OnServer: r.state.OnServer}
 	var err error
 	for idle := 0; ; {
@@ -117,6 +122,9 @@ func (r *Runner) load(ctx context.Context) error {
 	}
 	r.state, r.loaded = state, true
 	r.notes = recall(state.Memory)
+	if state.Memory == "" && state.LastSuccess.IsZero() && state.Stored == 0 {
+		r.notes.New = true
+	}
 	if r.permitted() { // and notes a policy that goes less far
 		r.notes.Awaiting = 0
 	}
@@ -149,6 +157,7 @@ func (r *Runner) save(ctx context.Context, total Result, pollErr error) error {
 	switch {
 	case pollErr == nil:
 		r.state.LastError, r.state.LastSuccess = "", r.now()
+		r.notes.New = false
 		r.notes.lower(r.now())
 	case !halted:
 		r.state.LastError = pollErr.Error()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
@@ -234,6 +235,47 @@ func TestConfirm(t *testing.T) {
 	g.want(g.poll(), 0, 0, 0, 1)
 	g.runner.account.ConfirmDeletes = false
 	g.want(g.poll(), 0, 0, 1, 0)
+}
+
+// What was lost with the index is no ground for deleting anything.
+func TestConfirmAfterTheMemoryIsLost(t *testing.T) {
+	g := newRig(t, KeepNever())
+	g.runner.account.ConfirmDeletes = true
+	g.fill(0, 3)
+	g.want(g.poll(), 3, 0, 3, 0)
+	if err := g.store.SetAccountState(t.Context(), "home", mailstore.AccountState{}); err != nil {
+		t.Fatal(err)
+	}
+	g.restart(KeepNever())
+	g.runner.account.ConfirmDeletes = true
+	g.fill(3, 5)
+	for range 2 {
+		g.poll()
+		if s := g.runner.Status(); s.Awaiting != 2 || g.pop.count() != 2 {
+			t.Errorf("status %+v", s)
+		}
+	}
+}
+
+// A policy that was there before the first poll needs no confirmation, however
+// often that poll is broken off.
+func TestFirstPollBrokenOff(t *testing.T) {
+	g := newRig(t, KeepNever())
+	g.runner.account.ConfirmDeletes = true
+	g.fill(0, 5)
+	faulty := &faultyStore{Store: g.store}
+	faulty.after = func(call string) error {
+		if call == "deliver" {
+			return fault.New(fault.Full, "dead", "")
+		}
+		return nil
+	}
+	g.runner.store = faulty
+	g.pollError()
+	g.restart(KeepNever())
+	g.runner.account.ConfirmDeletes = true
+	g.want(g.poll(), 0, 0, 5, 0)
+	g.wantMail(0, 5)
 }
 
 func TestShadow(t *testing.T) {
