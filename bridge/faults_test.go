@@ -97,6 +97,7 @@ func TestDeathAtEveryWrite(t *testing.T) {
 					g.pop.trouble.quit = quitSilent
 				}
 				g.runner = newTestRunner(g.pop, faulty, g.clock, "home", "INBOX", keep)
+				g.runner.account.ConfirmDeletes = true
 				_, err := g.runner.Poll(t.Context(), nil)
 				if !dead {
 					break
@@ -106,6 +107,7 @@ func TestDeathAtEveryWrite(t *testing.T) {
 				}
 				g.pop.change(func() { g.pop.trouble = trouble{} })
 				g.restart(keep)
+				g.runner.account.ConfirmDeletes = true
 				g.poll()
 				g.wantMail(0, 8)
 				if left := g.pop.count(); keep == KeepNever() && left != 0 {

@@ -148,18 +148,20 @@ func TestRefusalsInARow(t *testing.T) {
 	}
 }
 
-// [IN-USE] may look like a refused login and is none.
+// A mailbox in use may look like a refused login and is none.
 func TestInUseIsNoRefusal(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, KeepForever())
-		g.pop.change(func() { g.pop.refuse = "-ERR [IN-USE] another session" })
-		stop := serve(t, g.runner)
-		time.Sleep(5 * time.Hour)
-		if s := g.runner.Status(); s.State != Backoff || s.Kind != fault.Temporary {
-			t.Errorf("status %+v", s)
-		}
-		stop()
-	})
+	for _, text := range []string{"-ERR [IN-USE] another session", "-ERR duplicate login!", "-ERR Unable to lock maildrop: Mailbox is locked by POP server"} {
+		synctest.Test(t, func(t *testing.T) {
+			g := newRig(t, KeepForever())
+			g.pop.change(func() { g.pop.refuse = text })
+			stop := serve(t, g.runner)
+			time.Sleep(5 * time.Hour)
+			if s := g.runner.Status(); s.State != Backoff || s.Kind != fault.Temporary || strings.Contains(s.LastError, "password") || s.MinInterval != 0 {
+				t.Errorf("status %+v", s)
+			}
+			stop()
+		})
+	}
 }
 
 func TestSlowAccountDelaysNobody(t *testing.T) {
