@@ -280,6 +280,12 @@ func (h *hostile) show(result Result, err error, took time.Duration) string {
 		next = "in " + s.NextPoll.Sub(time.Now()).Round(time.Second).String()
 	}
 	say("state: %s, next poll %s, after %v", s.State, next, took.Round(time.Second))
+	if s.MinInterval > 0 {
+		say("logins: at least %v apart", s.MinInterval)
+	}
+	if s.Expire != "" {
+		say("expire: %s", s.Expire)
+	}
 	for _, verb := range slices.Sorted(maps.Keys(h.sent.count)) {
 		if verb == "RETR" || verb == "DELE" || verb == "TOP" {
 			say("sent: %s %d", verb, h.sent.count[verb])
