@@ -133,7 +133,7 @@ func (a *Agent) syncOne(ctx context.Context, ac *account, report func(bridge.Pro
 		answer.Error, answer.Hint = err.Error(), fault.Hint(err)
 	}
 	if now, err := a.accountStatus(ctx, ac); err == nil {
-		answer.Stored = now.Stored
+		answer.Stored, answer.Awaiting = now.Stored, now.Awaiting
 	}
 	return answer
 }

@@ -61,7 +61,8 @@ func TestStatusForAPerson(t *testing.T) {
 	s := control.Status{Running: true, PID: 123, DataDir: "/data", Listen: []string{"127.0.0.1:1143"}, Clients: 2,
 		Accounts: []control.Account{
 			{Name: "home", State: "idle", LastSuccess: &before, NextPoll: &after, Stored: 5012, OnServer: 12},
-			{Name: "work", State: "backoff", LastError: "password refused", Problems: []string{"message 3: try later"}},
+			{Name: "work", State: "backoff", LastError: "password refused", Problems: []string{"message 3: try later"},
+				Notes: []string{"it gives no ids"}, Expire: "the server keeps mail for 7 days"},
 		},
 		Health: []health.Condition{{Code: "account-auth", Severity: health.Error, Text: "account work: password refused", Hint: "check it"}},
 	}
@@ -73,6 +74,8 @@ ACCOUNT  STATE    STORED  ON SERVER  LAST SUCCESS  NEXT POLL  LAST ERROR
 home     idle     5012    12         2 min ago     in 3 min   -
 work     backoff  0       0          never         -          password refused
 work: a message waits: message 3: try later
+work: it gives no ids
+work: the server keeps mail for 7 days
 
 HEALTH
 error  account-auth  account work: password refused
@@ -84,6 +87,57 @@ error  account-auth  account work: password refused
 	}
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestPreviewForAPerson(t *testing.T) {
+	now := time.Date(2026, 1, 2, 15, 0, 0, 0, time.UTC)
+	stored := now.Add(-31 * 24 * time.Hour)
+	p := control.Preview{Account: "home", Fetch: 1, Kept: 3, Policy: "keep_on_server = 30d"}
+	a := &app{configPath: config.DefaultPath()}
+	check := func(want string) {
+		t.Helper()
+		if diff := cmp.Diff(want, a.previewText(p, now)); diff != "" {
+			t.Error(diff)
+		}
+	}
+	check("home: 1 to fetch, 0 to delete on the server, 3 to keep there (keep_on_server = 30d)\n")
+	p.Delete = []control.Deletion{{UIDL: "a\x1b1", Size: 5300, StoredAt: &stored, Reason: "stored 31 days ago"}, {UIDL: "b", Reason: "stored here"}}
+	want := "home: 1 to fetch, 2 to delete on the server, 3 to keep there (keep_on_server = 30d)\n" +
+		"  a 1, 5.3 KB, stored 31 days ago: stored 31 days ago\n  b, 0 B, stored in the same poll: stored here\n"
+	check(want)
+	p.NeedsConfirm = true
+	check(want + "  Nothing of this is deleted before: popbridge account confirm home\n")
+	p.Shadow = true
+	check(want + "  Nothing of this is deleted: shadow = true.\n")
+	for len(p.Delete) < 15 {
+		p.Delete = append(p.Delete, p.Delete[1])
+	}
+	if got := a.previewText(p, now); strings.Count(got, "\n") != 1+shownDeletions+2 || !strings.Contains(got, "\n  and 5 more; --json shows all\n") {
+		t.Errorf("a long list:\n%s", got)
+	}
+}
+
+func TestTextsOfUndelete(t *testing.T) {
+	for text, want := range map[string]time.Duration{"30m": 30 * time.Minute, "2d": 48 * time.Hour, "1h30m": 90 * time.Minute} {
+		if got, err := readSince(text); err != nil || got != want {
+			t.Errorf("%q: %v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "0", "0d", "-1h", "yesterday", "d", "99999d", "1y"} {
+		if got, err := readSince(text); !fault.Is(err, fault.Config) || fault.Hint(err) == "" {
+			t.Errorf("%q: %v, %v", text, got, err)
+		}
+	}
+	for text, want := range map[string]string{"short": "short", "exactly ten": "exactly t…", "a\x1b[31m\tb": "a [31m b", "Grüße an alle": "Grüße an …"} {
+		if got := shorten(text, 10); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+	for n, want := range map[int64]string{0: "0 B", 999: "999 B", 1500: "1.5 KB", 2_000_000: "2.0 MB", 3_210_000_000: "3.2 GB"} {
+		if got := size(n); got != want {
+			t.Errorf("%d: %q, want %q", n, got, want)
+		}
 	}
 }
 

@@ -59,6 +59,9 @@ func (a *app) sync(ctx context.Context, accounts []string) error {
 		good++
 		if !a.json {
 			a.printf("%s: %d new, %d stored, %s\n", r.Account, r.New, r.Stored, count(r.Problems, "problem"))
+			if r.Awaiting > 0 {
+				a.printf("%s: %s on the server wait for: %s\n", r.Account, count(r.Awaiting, "deletion"), a.command("account confirm "+r.Account))
+			}
 		}
 	}
 	if len(failed.errs) > 0 {

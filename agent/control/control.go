@@ -114,6 +114,7 @@ type SyncResult struct {
 	Deleted  int    `json:"deleted"` // on the server, by keep_on_server
 	Stored   int64  `json:"stored"`
 	Problems int    `json:"problems"` // messages that could not be fetched
+	Awaiting int    `json:"awaiting"` // deletions on the server that wait to be confirmed
 	Error    string `json:"error,omitempty"`
 	Hint     string `json:"hint,omitempty"`
 }

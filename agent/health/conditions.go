@@ -22,6 +22,7 @@ const (
 	CodeAccountMessages    = "account-messages"
 	CodeDeletesUnconfirmed = "deletes-unconfirmed"
 	CodeStoreFull          = "store-full"
+	CodeStoreUnwritable    = "store-unwritable"
 	CodeStoreCorrupt       = "store-corrupt"
 	CodeStoreFailed        = "store-failed"
 	CodeIMAPPortBusy       = "imap-port-busy"
@@ -108,7 +109,7 @@ func isTLS(err error) bool {
 	return ok
 }
 
-// Store translates an error that opening a user's store gave.
+// Store translates an error that opening or writing a user's store gave.
 func Store(user string, err error) []Condition {
 	if err == nil {
 		return nil
@@ -117,6 +118,8 @@ func Store(user string, err error) []Condition {
 	switch fault.KindOf(err) {
 	case fault.Full:
 		code = CodeStoreFull
+	case fault.Temporary:
+		code = CodeStoreUnwritable
 	case fault.Corrupt:
 		code = CodeStoreCorrupt
 	}
