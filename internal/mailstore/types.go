@@ -83,6 +83,7 @@ const (
 	DeleteIntended LedgerState = 2 // DELE may have been sent
 	DeleteAcked    LedgerState = 3 // QUIT after DELE answered +OK
 	Gone           LedgerState = 4 // only for UpdateLedger: forget the entry
+	Presumed       LedgerState = 5 // stored; taken for the listed message by its size alone (see Readopt)
 )
 
 // LedgerEntry is the durable life of one message on a POP server. It stays when
