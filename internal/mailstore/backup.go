@@ -2,10 +2,47 @@ package mailstore
 
 import (
 	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
 
-	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
 
+	"github.com/popbridge/popbridge/internal/atomicfile"
 	"github.com/popbridge/popbridge/internal/fault"
+)
+
+// A backup is a folder with
+//
+//	manifest.json        written last: which index belongs to it, and its hash
+//	index-*.db           the index as of one commit
+//	mail/2a/2a91....eml  as in the store
+//
+// Message files are never removed from a backup, and never changed: the former
+// backup is whole until the new manifest takes its place.
+type manifest struct {
+	Format   int       `json:"format"`
+	TakenAt  time.Time `json:"taken_at"`
+	Index    string    `json:"index"`
+	SHA256   string    `json:"sha256"` // of the index
+	Messages int       `json:"messages"`
+	Files    int       `json:"files"`
+}
+
+const (
+	manifestName   = "manifest.json"
+	manifestFormat = 1
+	indexPattern   = "index-*.db"
 )
 
 // BackupOptions are what Backup may be given.
@@ -24,31 +61,246 @@ type BackupReport struct {
 
 // Backup brings the backup of this user in dir, a folder of its own, up to date
 // while the store is in use. It is complete and durable when it returns nil; one
-// that is interrupted leaves the former backup as it was.
+// that is interrupted leaves the former backup as it was. Message files are
+// linked where that is possible and copied elsewhere, each once.
 func (s *Store) Backup(ctx context.Context, dir string, o BackupOptions) (BackupReport, error) {
-	return BackupReport{}, errNotYet
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return BackupReport{}, trouble(err, "back up the mail store")
+	}
+	if rel, err := filepath.Rel(s.dir, dir); err == nil && !strings.HasPrefix(rel, "..") {
+		return BackupReport{}, fault.New(fault.Config, "a backup cannot be in the mail store itself", "choose another folder, best on another disk")
+	}
+	// No file that the index of the backup names goes away meanwhile.
+	s.backups.RLock()
+	defer s.backups.RUnlock()
+	m := manifest{Format: manifestFormat, TakenAt: s.now().UTC()}
+	b := copier{from: s.path, dir: dir, progress: o.Progress, link: true}
+	var report BackupReport
+	err = s.backup(ctx, &m, &b)
+	report.Messages, report.Files, report.NewFiles, report.Bytes, report.Missing = m.Messages, m.Files, b.fresh, b.bytes, b.problems
+	return report, trouble(err, "back up the mail store")
 }
 
-// RestoreOptions are what Restore may be given.
-type RestoreOptions struct {
-	Log      zerolog.Logger
-	Progress func(done, total int) // called for each message file; may be nil
+func (s *Store) backup(ctx context.Context, m *manifest, b *copier) error {
+	if err := makeFolders(b.dir); err != nil {
+		return err
+	}
+	if err := dropIndexes(b.dir); err != nil {
+		return err
+	}
+	index, err := s.copyIndex(ctx, b.dir)
+	if err != nil {
+		return err
+	}
+	m.Index = filepath.Base(index)
+	var r reader
+	if err := r.open(index); err != nil {
+		return err
+	}
+	err = r.get(ctx, `SELECT coalesce(sum(messages), 0), (SELECT count(*) FROM content) FROM mailbox`, nil, &m.Messages, &b.total)
+	if err == nil {
+		err = b.run(ctx, &r)
+	}
+	if err = errors.Join(err, r.close()); err != nil {
+		return err
+	}
+	h, err := hashFile(ctx, index)
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(index)
+	if err != nil {
+		return err
+	}
+	b.bytes += info.Size()
+	m.Files, m.SHA256 = b.done-len(b.problems), h.String()
+	text, err := json.MarshalIndent(m, "", "\t")
+	if err != nil {
+		return err
+	}
+	if err := s.step("manifest"); err != nil {
+		return err
+	}
+	if err := atomicfile.Write(filepath.Join(b.dir, manifestName), 0o600, append(text, '\n')); err != nil {
+		return err
+	}
+	return dropIndexes(b.dir)
 }
 
-// RestoreReport is what was restored.
-type RestoreReport struct {
-	Messages int
-	Files    int
-	Bytes    int64
-	Missing  []Problem // files that the backup lacks or has damaged: Wanted in the ledger
+// copyIndex writes the index as of one commit into a new file and makes it
+// durable. Commits go on meanwhile.
+func (s *Store) copyIndex(ctx context.Context, dir string) (path string, err error) {
+	for n := s.now().Unix(); ; n++ {
+		path = filepath.Join(dir, fmt.Sprintf("index-%d.db", n))
+		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+			break
+		} else if err != nil {
+			return "", err
+		}
+	}
+	db, err := sql.Open("sqlite", dsn(filepath.Join(s.dir, "index.db")))
+	if err != nil {
+		return "", err
+	}
+	_, err = db.ExecContext(ctx, `VACUUM INTO ?`, path)
+	if err = errors.Join(err, db.Close()); err != nil {
+		return "", err
+	}
+	return path, errors.Join(os.Chmod(path, 0o600), syncFile(path), atomicfile.SyncDir(dir))
 }
 
-// Restore makes the store in dir from the backup in backupDir. dir must be empty
-// or absent, else fault.Conflict. UIDs and UIDVALIDITY are those of the backup;
-// UIDNEXT is raised, so that no UID is given again that a client may have seen
-// after the backup was taken.
-func Restore(ctx context.Context, backupDir, dir string, o RestoreOptions) (RestoreReport, error) {
-	return RestoreReport{}, errNotYet
+// dropIndexes removes the indexes in a backup that its manifest does not name.
+func dropIndexes(dir string) error {
+	m, err := readManifest(dir)
+	if err != nil && !fault.Is(err, fault.NotFound) {
+		return err
+	}
+	paths, err := filepath.Glob(filepath.Join(dir, indexPattern))
+	if err != nil {
+		return err
+	}
+	for _, path := range paths {
+		if filepath.Base(path) != m.Index {
+			if err := os.Remove(path); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
-var errNotYet = fault.New(fault.Internal, "this is not possible yet", "")
+func readManifest(dir string) (m manifest, err error) {
+	text, err := os.ReadFile(filepath.Join(dir, manifestName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return m, fault.New(fault.NotFound, "there is no complete backup in "+fault.Quote(dir), "'popbridge backup' makes one")
+	}
+	if err != nil {
+		return m, err
+	}
+	err = json.Unmarshal(text, &m)
+	if err == nil && m.Index != filepath.Base(m.Index) {
+		err = errors.New("strange name of the index")
+	}
+	if err != nil {
+		return m, fault.Wrap(err, fault.Corrupt, "the manifest of the backup is damaged", "use another backup")
+	}
+	if m.Format > manifestFormat {
+		return m, fault.New(fault.Config, "the backup was made by a newer version of popbridge", "update popbridge")
+	}
+	return m, nil
+}
+
+// copier brings the message files that an index names into another folder.
+type copier struct {
+	from     func(Hash) string
+	dir      string
+	link     bool // where possible
+	progress func(done, total int)
+	total    int
+
+	mu       sync.Mutex // over the rest
+	done     int
+	fresh    int
+	bytes    int64
+	problems []Problem
+	lost     []Hash // what problems are about
+}
+
+func (c *copier) run(ctx context.Context, index *reader) error {
+	for i := range 256 {
+		contents, err := index.contentsOf(ctx, byte(i))
+		if err != nil {
+			return err
+		}
+		before := c.fresh
+		g, gctx := errgroup.WithContext(ctx)
+		g.SetLimit(syncers)
+		for _, e := range contents {
+			g.Go(func() error { return c.file(gctx, e) })
+		}
+		if err := g.Wait(); err != nil {
+			return err
+		}
+		if c.fresh == before {
+			continue
+		}
+		if err := atomicfile.SyncDir(filepath.Join(c.dir, "mail", fmt.Sprintf("%02x", i))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// file brings one file, unless it is there already.
+func (c *copier) file(ctx context.Context, e knownContent) error {
+	to := filePath(c.dir, e.Hash)
+	info, err := os.Lstat(to)
+	have := err == nil && info.Mode().IsRegular() && info.Size() == e.Size
+	var n int64
+	var problem string
+	if !have {
+		n, problem, err = c.bring(ctx, e, to)
+		if err != nil {
+			return err
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.bytes += n
+	switch {
+	case problem != "":
+		c.problems = append(c.problems, Problem{problem, fmt.Sprintf("the file of message %s is missing or damaged", e.Hash)})
+		c.lost = append(c.lost, e.Hash)
+	case !have:
+		c.fresh++
+	}
+	if c.done++; c.progress != nil {
+		c.progress(c.done, max(c.total, c.done))
+	}
+	return nil
+}
+
+// bring links or copies a file to its place. A damaged one is a problem, not an
+// error: the others are brought all the same.
+func (c *copier) bring(ctx context.Context, e knownContent, to string) (n int64, problem string, err error) {
+	from := c.from(e.Hash)
+	info, err := os.Lstat(from)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return 0, "missing-file", nil
+	case err != nil:
+		return 0, "", err
+	case !info.Mode().IsRegular() || info.Size() != e.Size:
+		return 0, "truncated-file", nil
+	}
+	if err := os.Remove(to); err != nil && !errors.Is(err, fs.ErrNotExist) { // of another size
+		return 0, "", err
+	}
+	if c.link && os.Link(from, to) == nil {
+		return 0, "", nil
+	}
+	errChanged := errors.New("changed")
+	err = atomicfile.WriteFunc(to, 0o600, func(w io.Writer) error {
+		f, err := os.Open(from)
+		if err != nil {
+			return err
+		}
+		defer f.Close() // it was only read
+		sum := sha256.New()
+		if n, err = io.Copy(io.MultiWriter(w, sum), &source{ctx: ctx, r: f}); err == nil && Hash(sum.Sum(nil)) != e.Hash {
+			err = errChanged
+		}
+		return err
+	})
+	if errors.Is(err, errChanged) {
+		return 0, "changed-file", nil
+	}
+	return n, "", err
+}
+
+// sameIndex reports whether the file at path is the index that m names.
+func (m manifest) sameIndex(ctx context.Context, path string) (bool, error) {
+	h, err := hashFile(ctx, path)
+	return hex.EncodeToString(h[:]) == m.SHA256, err
+}

@@ -70,7 +70,7 @@ func (c *check) add(code, format string, args ...any) {
 
 // index checks what SQL can see, as of one commit.
 func (c *check) index(ctx context.Context) error {
-	t, err := c.s.reader.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	t, err := c.s.reader.begin(ctx)
 	if err != nil {
 		return err
 	}
@@ -139,7 +139,7 @@ func (c *check) folder(ctx context.Context, prefix byte) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	expected, err := c.s.contentsOf(ctx, prefix)
+	expected, err := c.s.reader.contentsOf(ctx, prefix)
 	if err != nil {
 		return err
 	}
@@ -165,13 +165,13 @@ type knownContent struct {
 }
 
 // contentsOf returns the contents that belong into one of the 256 folders.
-func (s *Store) contentsOf(ctx context.Context, prefix byte) (out []knownContent, err error) {
+func (r *reader) contentsOf(ctx context.Context, prefix byte) (out []knownContent, err error) {
 	first, last := Hash{prefix}, Hash{}
 	for i := range last {
 		last[i] = 0xff
 	}
 	last[0] = prefix
-	err = s.reader.rows(ctx, `SELECT hash, size, missing FROM content WHERE hash BETWEEN ? AND ? ORDER BY hash`, []any{first[:], last[:]},
+	err = r.rows(ctx, `SELECT hash, size, missing FROM content WHERE hash BETWEEN ? AND ? ORDER BY hash`, []any{first[:], last[:]},
 		func(rows *sql.Rows) error {
 			var e knownContent
 			var hash sql.RawBytes

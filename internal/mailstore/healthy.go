@@ -1,9 +1,127 @@
 package mailstore
 
-import "context"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/popbridge/popbridge/internal/fault"
+)
+
+const probePattern = "probe-*"
 
 // Healthy tells whether the store can be written: nil, or what is wrong. It
 // writes and syncs a small file and asks the index for its write lock, so it is
 // cheap enough for every minute. What an earlier trouble left behind (a lost
-// connection to the index) is put right on the way.
-func (s *Store) Healthy(ctx context.Context) error { return errNotYet }
+// connection to the index, a recovery log that lags) is put right on the way.
+func (s *Store) Healthy(ctx context.Context) error {
+	err := s.probeIndex(ctx)
+	if err == nil {
+		err = s.probeFolder()
+	}
+	return trouble(err, "look after the mail store")
+}
+
+func (s *Store) probeFolder() error {
+	if err := s.step("probe"); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Join(s.dir, "tmp"), probePattern)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString("probe")
+	if err == nil {
+		err = f.Sync()
+	}
+	err = errors.Join(err, f.Close())
+	return errors.Join(err, os.Remove(f.Name()))
+}
+
+// probeIndex looks whether the index can be read and written, and is still the
+// file that is open: a drive that went and came back may have another.
+func (s *Store) probeIndex(ctx context.Context) error {
+	s.writer.mu.Lock()
+	defer s.writer.mu.Unlock()
+	if s.writer.shut {
+		return errClosed
+	}
+	info, err := os.Stat(s.indexPath())
+	if err != nil {
+		return err
+	}
+	if !os.SameFile(info, s.writer.info) {
+		s.writer.suspect = true
+	}
+	if err := s.soundLocked(ctx); err != nil {
+		return err
+	}
+	var one int
+	err = s.reader.get(ctx, `SELECT 1 FROM meta WHERE key = 'log'`, nil, &one)
+	if err == nil {
+		t := &tx{s: s}
+		if err = t.exec("BEGIN IMMEDIATE"); err == nil {
+			err = t.exec("ROLLBACK")
+		}
+	}
+	s.suspectLocked(err)
+	if err == nil && s.recovery.keep && s.recovery.file == nil {
+		return s.renewLogLocked(ctx)
+	}
+	return err
+}
+
+// suspectLocked notes an error after which the connections to the index may be
+// of no use any more, although nothing is wrong with it: a drive that vanished,
+// a file system that went read-only.
+func (s *Store) suspectLocked(err error) {
+	if err != nil && !isFull(err) && isIO(err) || isReadOnly(err) || fault.Is(trouble(err, ""), fault.Corrupt) {
+		s.writer.suspect = true
+	}
+}
+
+// soundLocked opens the index anew when the connections are under suspicion. An
+// index that is not there is not made.
+func (s *Store) soundLocked(ctx context.Context) error {
+	w := &s.writer
+	if !w.suspect {
+		return nil
+	}
+	if _, err := os.Stat(s.indexPath()); err != nil {
+		return err
+	}
+	// All of them first: SQLite uses descriptors again while one is open.
+	s.reader.drop()
+	_ = w.dropLocked() // whatever it says, it is given up
+	err := w.open(ctx, s.indexPath())
+	if err == nil {
+		var version int
+		if err = w.conn.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&version); err == nil && version != len(migrations) {
+			err = fmt.Errorf("schema version %d", version)
+		}
+	}
+	if err == nil {
+		err = s.reader.open(s.indexPath())
+	}
+	// What was in doubt is decided now: what is in the index was committed.
+	if err == nil {
+		err = s.keywords.load(&s.reader)
+	}
+	if err == nil {
+		err = s.reloadLocked(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	if s.recovery.keep {
+		err = s.continueLogLocked(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	w.suspect = false
+	s.log.Info().Msg("index was opened again")
+	return nil
+}

@@ -47,20 +47,28 @@ type keywords struct {
 }
 
 func (k *keywords) load(r *reader) error {
-	k.reset()
-	return r.rows(context.Background(), `SELECT id, names FROM keyword_set ORDER BY id`, nil, func(rows *sql.Rows) error {
+	var n keywords // aside: others may be looking at k
+	n.reset()
+	err := r.rows(context.Background(), `SELECT id, names FROM keyword_set ORDER BY id`, nil, func(rows *sql.Rows) error {
 		var id int
 		var names string
 		if err := rows.Scan(&id, &names); err != nil {
 			return err
 		}
-		if id != len(k.sets) {
-			return fault.New(fault.Corrupt, fmt.Sprintf("the index of the mail store lacks keyword set %d", len(k.sets)),
+		if id != len(n.sets) {
+			return fault.New(fault.Corrupt, fmt.Sprintf("the index of the mail store lacks keyword set %d", len(n.sets)),
 				repairHint)
 		}
-		k.add(strings.Fields(names))
+		n.add(strings.Fields(names))
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.sets, k.ids, k.spelling, k.rendered = n.sets, n.ids, n.spelling, n.rendered
+	return nil
 }
 
 func (k *keywords) reset() {

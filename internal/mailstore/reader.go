@@ -10,41 +10,85 @@ import (
 // scan function must not read again: with all connections in scans that do, all
 // of them would wait for ever.
 type reader struct {
+	mu    sync.Mutex // over the rest
 	db    *sql.DB
-	mu    sync.Mutex
 	stmts map[string]*sql.Stmt
 	shut  bool
 }
 
 const readConns = 4
 
-func (r *reader) open(path string) (err error) {
-	r.stmts = map[string]*sql.Stmt{}
-	if r.db, err = sql.Open("sqlite", dsn(path, readPragmas...)); err != nil {
+func (r *reader) open(path string) error {
+	db, err := sql.Open("sqlite", dsn(path, readPragmas...))
+	if err != nil {
 		return err
 	}
-	r.db.SetMaxOpenConns(readConns)
-	r.db.SetMaxIdleConns(readConns)
+	db.SetMaxOpenConns(readConns)
+	db.SetMaxIdleConns(readConns)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.db, r.stmts = db, map[string]*sql.Stmt{}
 	return nil
 }
 
-func (r *reader) stmt(query string) (*sql.Stmt, error) {
+// drop gives up the pool until it is opened again. Reads meanwhile, and those
+// under way, end with an error.
+func (r *reader) drop() {
 	r.mu.Lock()
-	st, shut := r.stmts[query], r.shut
+	db, stmts := r.db, r.stmts
+	r.db, r.stmts = nil, map[string]*sql.Stmt{}
 	r.mu.Unlock()
-	if shut {
+	for _, st := range stmts {
+		_ = st.Close() // the pool goes anyway
+	}
+	if db != nil {
+		_ = db.Close() // whatever it says, it is given up
+	}
+}
+
+// pool returns the pool that is in use.
+func (r *reader) pool() (*sql.DB, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.shut {
 		return nil, errClosed
 	}
+	if r.db == nil {
+		return nil, errAway
+	}
+	return r.db, nil
+}
+
+// begin starts a transaction that reads one commit.
+func (r *reader) begin(ctx context.Context) (*sql.Tx, error) {
+	db, err := r.pool()
+	if err != nil {
+		return nil, err
+	}
+	return db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+}
+
+func (r *reader) stmt(query string) (*sql.Stmt, error) {
+	db, err := r.pool()
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	st := r.stmts[query]
+	r.mu.Unlock()
 	if st != nil {
 		return st, nil
 	}
 	// Not under the mutex: preparing may wait for a connection.
-	st, err := r.db.PrepareContext(context.Background(), query)
+	st, err = db.PrepareContext(context.Background(), query)
 	if err != nil {
 		return nil, err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.db != db {
+		return st, nil // replaced meanwhile; the old pool closes it
+	}
 	if first := r.stmts[query]; first != nil || r.shut {
 		_ = st.Close() // somebody else was faster
 		st = first

@@ -55,6 +55,8 @@ type recoveryLog struct {
 	keep bool
 }
 
+func (s *Store) indexPath() string { return filepath.Join(s.dir, "index.db") }
+
 func (s *Store) logPath() string { return filepath.Join(s.dir, "recovery.log") }
 
 // note ends the lines of a transaction: called before its commit.
@@ -99,6 +101,19 @@ func (s *Store) dropLogLocked() {
 
 // reconcile compares the log with the index at Open.
 func (s *Store) reconcile(ctx context.Context) error {
+	s.writer.mu.Lock()
+	s.recovery.keep = true
+	err := s.continueLogLocked(ctx)
+	s.writer.mu.Unlock()
+	if err == nil {
+		s.tidyLog(ctx)
+	}
+	return err
+}
+
+// continueLogLocked opens the log for appending if it ends where the index does.
+func (s *Store) continueLogLocked(ctx context.Context) error {
+	s.dropLogLocked()
 	var seq int64
 	if err := s.reader.get(ctx, `SELECT value FROM meta WHERE key = 'log'`, nil, &seq); err != nil {
 		return err
@@ -110,15 +125,19 @@ func (s *Store) reconcile(ctx context.Context) error {
 	if last > seq {
 		return fault.New(fault.Corrupt, "the index of the mail store is older than the mail store", repairHint)
 	}
-	s.recovery.keep = true
 	s.recovery.seq = last
 	if whole && last == seq {
-		if s.recovery.file, err = os.OpenFile(s.logPath(), os.O_WRONLY|os.O_APPEND, 0o600); err != nil {
-			return err
-		}
+		s.recovery.file, err = openLog(s.logPath())
 	}
-	s.tidyLog(ctx)
-	return nil
+	return err
+}
+
+func openLog(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
 }
 
 // tidyLog writes the log anew where that is needed, and makes it durable. What
@@ -167,9 +186,8 @@ func (s *Store) renewLogLocked(ctx context.Context) error {
 	err := s.writeLog(ctx, &seq)
 	if err == nil || inUse {
 		var oerr error
-		if l.file, oerr = os.OpenFile(s.logPath(), os.O_WRONLY|os.O_APPEND, 0o600); oerr != nil {
-			l.file, err = nil, errors.Join(err, oerr)
-		}
+		l.file, oerr = openLog(s.logPath())
+		err = errors.Join(err, oerr)
 		l.seq = seq
 	}
 	return err
@@ -178,7 +196,7 @@ func (s *Store) renewLogLocked(ctx context.Context) error {
 // writeLog replaces the log by what the index says, and sets seq when it did.
 func (s *Store) writeLog(ctx context.Context, seq *int64) error {
 	return atomicfile.WriteFunc(s.logPath(), 0o600, func(w io.Writer) error {
-		t, err := s.reader.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+		t, err := s.reader.begin(ctx)
 		if err != nil {
 			return err
 		}

@@ -111,7 +111,7 @@ func (r *repair) folder(ctx context.Context, prefix byte) error {
 	if err != nil {
 		return err // also when the folder is not there: then its drive is not, not the mail
 	}
-	expected, err := r.s.contentsOf(ctx, prefix)
+	expected, err := r.s.reader.contentsOf(ctx, prefix)
 	if err != nil {
 		return err
 	}

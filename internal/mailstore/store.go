@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -40,6 +41,7 @@ type Store struct {
 	recovery recoveryLog
 	keywords keywords
 	feed     feed
+	backups  sync.RWMutex // a backup holds it for reading, a purge for writing
 	underway underway
 	logins   logins
 
@@ -87,7 +89,7 @@ func (s *Store) open(ctx context.Context, o Options) (err error) {
 	if err := s.makeFolders(); err != nil {
 		return err
 	}
-	path := filepath.Join(s.dir, "index.db")
+	path := s.indexPath()
 	version, err := s.schemaVersion(ctx, path)
 	if err != nil {
 		return err

@@ -31,21 +31,27 @@ func keepFor(asked time.Duration) time.Duration {
 	return max(asked, keepOrphans)
 }
 
-func (s *Store) path(h Hash) string {
+func (s *Store) path(h Hash) string { return filePath(s.dir, h) }
+
+// filePath is where a store or a backup in dir has the file of a content.
+func filePath(dir string, h Hash) string {
 	name := h.String()
-	return filepath.Join(s.dir, "mail", name[:2], name+".eml")
+	return filepath.Join(dir, "mail", name[:2], name+".eml")
 }
 
-// makeFolders makes the folders of the store and their names durable.
-func (s *Store) makeFolders() error {
+func (s *Store) makeFolders() error { return makeFolders(s.dir, "tmp") }
+
+// makeFolders makes dir with the folders for message files and further ones,
+// and makes their names durable.
+func makeFolders(dir string, further ...string) error {
 	made := map[string]bool{} // folders that got a new name in them
-	for _, dir := range []string{s.dir, filepath.Join(s.dir, "tmp"), filepath.Join(s.dir, "mail")} {
-		if err := mkdir(dir, made); err != nil {
+	for _, name := range append([]string{"", "mail"}, further...) {
+		if err := mkdir(filepath.Join(dir, name), made); err != nil {
 			return err
 		}
 	}
 	for i := range 256 {
-		if err := mkdir(filepath.Join(s.dir, "mail", fmt.Sprintf("%02x", i)), made); err != nil {
+		if err := mkdir(filepath.Join(dir, "mail", fmt.Sprintf("%02x", i)), made); err != nil {
 			return err
 		}
 	}
@@ -133,7 +139,11 @@ func (s *Store) sweep(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, path := range spools {
+	probes, err := filepath.Glob(filepath.Join(s.dir, "tmp", probePattern))
+	if err != nil {
+		return err
+	}
+	for _, path := range append(spools, probes...) {
 		if err := os.Remove(path); err != nil {
 			s.log.Warn().Err(err).Msg("spool file was left")
 		}
@@ -169,8 +179,12 @@ func (s *Store) journals() (map[string][]Hash, error) {
 
 // Purge forgets messages that were expunged longer ago than KeepExpunged, and
 // removes the contents that nothing needs any more. Open does it; a program that
-// runs for long does it every hour or so.
+// runs for long does it every hour or so. While a backup is made it does nothing.
 func (s *Store) Purge(ctx context.Context) error {
+	if !s.backups.TryLock() {
+		return nil
+	}
+	defer s.backups.Unlock()
 	if err := s.forget(ctx); err != nil {
 		return err
 	}

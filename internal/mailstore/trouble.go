@@ -17,7 +17,12 @@ import (
 // repairHint is what helps when an index is damaged or gone.
 const repairHint = "run 'popbridge check --repair': it makes the index anew from what is kept beside it, with the same UIDs"
 
-var errClosed = fault.New(fault.Internal, "the mail store is closed", "")
+var (
+	errClosed = fault.New(fault.Internal, "the mail store is closed", "")
+	errAway   = fault.New(fault.Temporary, "the index of the mail store cannot be reached", awayHint)
+)
+
+const awayHint = "check that the disk or network drive of the data folder is connected and sound"
 
 // trouble makes a fault out of whatever the disk or the index answered. doing
 // says what was being done, as in "store messages".
@@ -36,12 +41,12 @@ func trouble(err error, doing string) error {
 	case sqliteCode(err) == sqlite3.SQLITE_BUSY, sqliteCode(err) == sqlite3.SQLITE_LOCKED:
 		return fault.Wrap(err, fault.Temporary, "the index of the mail store is locked by another program",
 			"close other programs that have index.db open")
-	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS), sqliteCode(err) == sqlite3.SQLITE_READONLY:
-		return fault.Wrap(err, fault.Config, "the mail store cannot be written",
+	case isReadOnly(err):
+		return fault.Wrap(err, fault.Temporary, "the mail store cannot be written",
 			"check owner and permissions of the data folder, and that its disk is not mounted read-only")
 	case isIO(err):
 		return fault.Wrap(err, fault.Temporary, "the disk of the mail store reports an error",
-			"check that the disk or network drive of the data folder is connected and sound")
+			awayHint)
 	}
 	if _, ok := errors.AsType[*fault.Error](err); ok {
 		return err
@@ -55,6 +60,10 @@ func sqliteCode(err error) int {
 		return e.Code() & 0xff
 	}
 	return 0
+}
+
+func isReadOnly(err error) bool {
+	return errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) || sqliteCode(err) == sqlite3.SQLITE_READONLY
 }
 
 func isFull(err error) bool {

@@ -221,8 +221,8 @@ func TestTroubleHasKindAndHint(t *testing.T) {
 	}{
 		{syscall.ENOSPC, fault.Full},
 		{syscall.EDQUOT, fault.Full},
-		{syscall.EROFS, fault.Config},
-		{fs.ErrPermission, fault.Config},
+		{syscall.EROFS, fault.Temporary},
+		{fs.ErrPermission, fault.Temporary},
 		{syscall.EIO, fault.Temporary},
 		{&fs.PathError{Op: "open", Path: "x", Err: fs.ErrNotExist}, fault.Temporary},
 	} {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -39,6 +40,9 @@ type writer struct {
 	conn  *sql.Conn
 	stmts map[string]*sql.Stmt
 	shut  bool
+
+	info    os.FileInfo // of the file that is open
+	suspect bool        // to be opened again before the next use
 }
 
 func (w *writer) open(ctx context.Context, path string) (err error) {
@@ -47,22 +51,32 @@ func (w *writer) open(ctx context.Context, path string) (err error) {
 	}
 	w.db.SetMaxOpenConns(1)
 	w.stmts = map[string]*sql.Stmt{}
-	w.conn, err = w.db.Conn(ctx)
+	if w.conn, err = w.db.Conn(ctx); err != nil {
+		return err
+	}
+	w.info, err = os.Stat(path)
 	return err
 }
 
 func (w *writer) closeLocked() error {
 	w.shut = true
+	return w.dropLocked()
+}
+
+func (w *writer) dropLocked() error {
 	for _, st := range w.stmts {
 		_ = st.Close() // the connection goes anyway
 	}
+	w.stmts = nil
 	if w.conn != nil {
 		_ = w.conn.Close() // back to the pool, which is closed next
 	}
 	if w.db == nil {
 		return nil
 	}
-	return w.db.Close()
+	err := w.db.Close()
+	w.conn, w.db = nil, nil
+	return err
 }
 
 // stmtLocked returns the prepared statement for query. There are a few dozen
@@ -107,6 +121,10 @@ func (s *Store) commit(ctx context.Context, doing string, fn func(*tx) error) (i
 	if w.shut {
 		return false, errClosed
 	}
+	if err := s.soundLocked(ctx); err != nil {
+		return false, trouble(err, doing)
+	}
+	defer func() { s.suspectLocked(err) }()
 	t := &tx{s: s, boxes: map[MailboxID]*box{}}
 	known := s.keywords.count()
 	if err = t.exec("BEGIN IMMEDIATE"); err != nil {

@@ -1,0 +1,131 @@
+package mailstore
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/rs/zerolog"
+
+	"github.com/popbridge/popbridge/internal/atomicfile"
+	"github.com/popbridge/popbridge/internal/fault"
+)
+
+// RestoreOptions are what Restore may be given.
+type RestoreOptions struct {
+	Log      zerolog.Logger
+	Progress func(done, total int) // called for each message file; may be nil
+}
+
+// RestoreReport is what was restored.
+type RestoreReport struct {
+	Messages int
+	Files    int
+	Bytes    int64
+	Missing  []Problem // files that the backup lacks or has damaged: Wanted in the ledger
+}
+
+// Restore makes the store in dir from the backup in backupDir. dir must be empty
+// or absent, else fault.Conflict; it is there as a whole or not at all. Every
+// file is copied and compared with its hash. UIDs and UIDVALIDITY are those of
+// the backup; UIDNEXT is raised by a million, so that no UID is given again that
+// a client may have seen after the backup was taken (see leap).
+func Restore(ctx context.Context, backupDir, dir string, o RestoreOptions) (RestoreReport, error) {
+	report, err := restore(ctx, backupDir, dir, o)
+	return report, trouble(err, "restore the mail store")
+}
+
+func restore(ctx context.Context, backupDir, dir string, o RestoreOptions) (report RestoreReport, err error) {
+	m, err := readManifest(backupDir)
+	if err != nil {
+		return report, err
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return report, err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return report, err
+	}
+	if len(entries) > 0 {
+		return report, fault.New(fault.Conflict, "there is mail in "+fault.Quote(dir)+" already",
+			"stop the agent, rename that folder, and repeat the command")
+	}
+	// Beside its place, so that a half restored store is never taken for one.
+	stage := filepath.Join(filepath.Dir(dir), "."+filepath.Base(dir)+".restoring")
+	if err := os.RemoveAll(stage); err != nil {
+		return report, err
+	}
+	s := prepare(stage, Options{Log: o.Log})
+	if err := s.makeFolders(); err != nil {
+		return report, err
+	}
+	c := copier{from: func(h Hash) string { return filePath(backupDir, h) }, dir: stage, progress: o.Progress}
+	err = s.fill(ctx, filepath.Join(backupDir, m.Index), m, &c)
+	report = RestoreReport{m.Messages, c.fresh, c.bytes, c.problems}
+	if cerr := s.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return report, err
+	}
+	if err := errors.Join(atomicfile.SyncDir(stage), atomicfile.SyncDir(filepath.Join(stage, "mail"))); err != nil {
+		return report, err
+	}
+	if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return report, err
+	}
+	if err := os.Rename(stage, dir); err != nil {
+		return report, err
+	}
+	return report, atomicfile.SyncDir(filepath.Dir(dir))
+}
+
+// fill copies index and files of a backup into the folder of the store.
+func (s *Store) fill(ctx context.Context, index string, m manifest, c *copier) error {
+	path := filepath.Join(s.dir, "index.db")
+	err := atomicfile.WriteFunc(path, 0o600, func(w io.Writer) error {
+		f, err := os.Open(index)
+		if err != nil {
+			return err
+		}
+		defer f.Close() // it was only read
+		c.bytes, err = io.Copy(w, &source{ctx: ctx, r: f})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if same, err := m.sameIndex(ctx, path); err != nil || !same {
+		return errors.Join(err, fault.New(fault.Corrupt, "the index in the backup is damaged", "use another backup"))
+	}
+	if _, err := s.schemaVersion(ctx, path); err != nil {
+		return err
+	}
+	if err := s.reader.open(path); err != nil {
+		return err
+	}
+	if err := s.writer.open(ctx, path); err != nil {
+		return err
+	}
+	if err := s.reader.get(ctx, `SELECT count(*) FROM content`, nil, &c.total); err != nil {
+		return err
+	}
+	if err := c.run(ctx, &s.reader); err != nil {
+		return err
+	}
+	return s.write(ctx, "raise the numbers of the restored store", func(t *tx) error {
+		if err := t.exec(`UPDATE content SET missing = 0`); err != nil {
+			return err
+		}
+		for _, h := range c.lost {
+			if err := t.missing(h); err != nil {
+				return err
+			}
+		}
+		return t.leap(0)
+	})
+}
