@@ -13,8 +13,11 @@ type Capabilities struct {
 	tags map[string][]string // arguments by tag, both in upper case; nil without CAPA
 }
 
-// maxCapabilities bounds the tags that are kept.
-const maxCapabilities = 256
+// What is taken of an answer to CAPA: tags that are kept, and bytes of it all.
+const (
+	maxCapabilities = 256
+	maxCapaBytes    = 1 << 20
+)
 
 // Known reports whether the server answered CAPA at all.
 func (c Capabilities) Known() bool { return c.tags != nil }
@@ -78,7 +81,7 @@ func (c *Client) capa() error {
 		return err
 	}
 	caps := Capabilities{tags: make(map[string][]string)}
-	if err := c.multiline(func(line []byte, _ bool) { caps.add(string(line)) }); err != nil {
+	if err := c.multiline(maxCapaBytes, func(line []byte, _ bool) { caps.add(string(line)) }); err != nil {
 		return err
 	}
 	c.caps = caps

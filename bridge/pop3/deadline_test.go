@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"net"
 	"strings"
 	"testing"
@@ -140,7 +141,7 @@ func TestSlowButSteadyIsNoTimeout(t *testing.T) {
 			_, _ = server.Write([]byte(".\r\n"))
 		}()
 		c := newClient(Config{Timeouts: Timeouts{Read: 10 * time.Second}}.withDefaults(), client)
-		c.wire.stream(c.cfg.Timeouts.Read)
+		c.wire.stream(c.cfg.Timeouts.Read, math.MaxInt64)
 		b, err := io.ReadAll(&body{c: c, d: newDotReader(c.wire.r, 1<<20)})
 		if err != nil || len(b) != 800 {
 			t.Errorf("%d bytes, %v", len(b), err)

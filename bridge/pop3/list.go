@@ -14,6 +14,15 @@ import (
 // refuses it for now is for the caller to know.
 var ErrNoUIDL = errors.New("the server gives no UIDL listing")
 
+// What is taken of a listing, so that no server can fill the memory. A mailbox
+// of more messages is known by its first ones; the others show once those are
+// deleted.
+const (
+	maxListed       = 1 << 20 // messages
+	maxListingBytes = 1 << 30
+	maxUIDL         = 512 // bytes of an id; RFC 1939 has 70
+)
+
 // List asks for the sizes of all messages and hands them over as they come. A
 // size of 0 means that it was not legible. A line that makes no sense is
 // skipped and counted in warnings; each number is handed over once.
@@ -26,8 +35,9 @@ func (c *Client) List(ctx context.Context, yield func(num int, size int64)) (war
 }
 
 // UIDL asks for the unique ids of all messages and hands them over as they
-// come. An id may be empty, longer than the 70 characters of RFC 1939, and the
-// same for several messages; each number is handed over once. A line that
+// come. An id may be empty, as one over maxUIDL is made, longer than the 70
+// characters of RFC 1939, and the same for several messages; each number is
+// handed over once. A line that
 // makes no sense is skipped and counted in warnings. A refusal that is not
 // marked as temporary is ErrNoUIDL.
 func (c *Client) UIDL(ctx context.Context, yield func(num int, uidl string)) (warnings int, err error) {
@@ -35,6 +45,10 @@ func (c *Client) UIDL(ctx context.Context, yield func(num int, uidl string)) (wa
 		if cut {
 			yield(num, "") // the beginning of an id is no id
 			return nil     // and the cut line was warned of
+		}
+		if len(rest) > maxUIDL {
+			yield(num, "")
+			return errors.New("id too long")
 		}
 		yield(num, string(rest))
 		if len(rest) == 0 {
@@ -60,13 +74,17 @@ func (c *Client) listing(ctx context.Context, command string, parse func(num int
 			}
 			return err
 		}
-		return c.multiline(func(line []byte, cut bool) {
+		listed := 0
+		return c.multiline(maxListingBytes, func(line []byte, cut bool) {
 			num, rest, err := parseNumber(line)
 			switch {
 			case err != nil:
+			case listed >= maxListed:
+				err = errors.New("too many messages")
 			case !seen.add(num):
 				err = errors.New("number listed twice")
 			default:
+				listed++
 				err = parse(num, rest, cut)
 			}
 			if err == nil && cut {

@@ -98,9 +98,9 @@ func (c *Client) foreign(line string) string {
 }
 
 // multiline reads the lines of a listing up to the final dot (RFC 1939 section
-// 3) and hands them over with their dots unstuffed.
-func (c *Client) multiline(yield func(line []byte, cut bool)) error {
-	c.wire.stream(c.cfg.Timeouts.Read)
+// 3) and hands them over with their dots unstuffed. limit is in bytes.
+func (c *Client) multiline(limit int64, yield func(line []byte, cut bool)) error {
+	c.wire.stream(c.cfg.Timeouts.Read, limit)
 	for n := 0; ; n++ {
 		line, cut, err := c.wire.readLine()
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"strconv"
 
@@ -160,7 +161,7 @@ func (f *retrieval) next() error {
 
 // body hands one message to recv and reads on to its end.
 func (f *retrieval) body(num int) error {
-	f.c.wire.stream(f.c.cfg.Timeouts.Read)
+	f.c.wire.stream(f.c.cfg.Timeouts.Read, math.MaxInt64) // the message has limits of its own
 	b := &body{c: f.c, d: newDotReader(f.c.wire.r, f.c.cfg.MaxMessage)}
 	var refused error
 	if !f.discard {

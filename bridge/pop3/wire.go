@@ -5,8 +5,11 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math"
 	"net"
 	"time"
+
+	"github.com/popbridge/popbridge/internal/fault"
 )
 
 // bufferSize is the size of the read buffer and so the longest line of a
@@ -21,6 +24,7 @@ type wire struct {
 
 	idle  time.Duration // the longest wait for the next packet
 	until time.Time     // end of the current step; zero where only idle counts
+	left  int64         // bytes that may still be read in the current step
 }
 
 func newWire(conn net.Conn) *wire {
@@ -38,10 +42,15 @@ func (w *wire) secure(conn net.Conn) {
 }
 
 // within bounds everything until the next call by d as a whole.
-func (w *wire) within(d time.Duration) { w.idle, w.until = d, time.Now().Add(d) }
+func (w *wire) within(d time.Duration) {
+	w.idle, w.until, w.left = d, time.Now().Add(d), math.MaxInt64
+}
 
-// stream bounds each packet by d, for as long as they keep coming.
-func (w *wire) stream(d time.Duration) { w.idle, w.until = d, time.Time{} }
+// stream bounds each packet by d, for as long as they keep coming, and all of
+// them together by limit, as nothing else ends an answer without end.
+func (w *wire) stream(d time.Duration, limit int64) { w.idle, w.until, w.left = d, time.Time{}, limit }
+
+var errEndless = fault.New(fault.Protocol, "the server's answer does not end", "")
 
 // Read reads from the connection; it is what the buffer is filled by.
 func (w *wire) Read(p []byte) (int, error) {
@@ -52,7 +61,12 @@ func (w *wire) Read(p []byte) (int, error) {
 	if err := w.conn.SetReadDeadline(deadline); err != nil {
 		return 0, err
 	}
-	return w.conn.Read(p)
+	if w.left <= 0 {
+		return 0, errEndless
+	}
+	n, err := w.conn.Read(p[:min(int64(len(p)), w.left)])
+	w.left -= int64(n)
+	return n, err
 }
 
 // Write writes to the connection; it is what the buffer is flushed to.
