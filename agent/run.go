@@ -89,6 +89,7 @@ func (a *Agent) start(ctx context.Context) (*serving, error) {
 		group.start(a.watch)
 	}
 	group.start(a.watchOutside)
+	group.start(a.keepUp)
 	addrs := a.listening()
 	a.log.Info().Strs("listen", addrs).Int("accounts", len(cfg.Accounts)).Str("data_dir", a.first.DataDir).Msg("agent started")
 	if a.opts.Ready != nil {

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -51,6 +52,7 @@ func (l leakChecked) Run() int {
 //	popmail VAR N            let N more arrive there
 //	popdown VAR              stop it
 //	imap PORT USER PASSWORD [COMMAND...]   log in with IMAP, run tagged commands
+//	uids FILE FILE           compare the UIDs, flags and sizes that imap printed
 //	damage DIR               change a byte of one file below DIR
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -66,7 +68,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "await": await, "signal": sendSignal, "freeport": freePorts, "busyport": busyPort,
-			"expand": expand, "popserver": startPOP, "popmail": addMail, "popdown": stopPOP, "imap": imap, "damage": damage,
+			"expand": expand, "popserver": startPOP, "popmail": addMail, "popdown": stopPOP, "imap": imap, "uids": compareUIDs, "damage": damage,
 		},
 	})
 }
@@ -145,6 +147,16 @@ func imap(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	_, err = ts.Stdout().Write(answer)
 	ts.Check(err)
+}
+
+func compareUIDs(ts *testscript.TestScript, _ bool, args []string) {
+	seen := func(file string) []string {
+		return regexp.MustCompile(`(?m)^\* [0-9]+ FETCH .*|UIDVALIDITY [0-9]+\)`).FindAllString(ts.ReadFile(file), -1)
+	}
+	one, other := seen(args[0]), seen(args[1])
+	if len(one) < 2 || !slices.Equal(one, other) {
+		ts.Fatalf("they differ:\n%s\n\n%s", strings.Join(one, "\n"), strings.Join(other, "\n"))
+	}
 }
 
 func damage(ts *testscript.TestScript, _ bool, args []string) {

@@ -1,0 +1,75 @@
+package agent
+
+import (
+	"context"
+	"sync"
+
+	"github.com/popbridge/popbridge/agent/health"
+	"github.com/popbridge/popbridge/internal/mailstore"
+)
+
+// upkeep looks after the stores while the agent runs: whether they can be
+// written, and that what was deleted goes when its time is over.
+type upkeep struct {
+	agent   *Agent
+	healthy func(*mailstore.Store, context.Context) error // Store.Healthy; tests answer themselves
+
+	mu  sync.Mutex
+	bad map[string]bool // users whose store was in trouble at the last look
+}
+
+func (a *Agent) keepUp(ctx context.Context) {
+	u := &upkeep{agent: a, healthy: (*mailstore.Store).Healthy, bad: map[string]bool{}}
+	for n := 1; sleep(ctx, probeEvery); n++ {
+		u.probe(ctx)
+		if n%purgeEvery == 0 {
+			u.purge(ctx)
+		}
+	}
+}
+
+// probe looks at the stores side by side: one on a drive that hangs shall not
+// hide the trouble of another.
+func (u *upkeep) probe(ctx context.Context) {
+	var wg sync.WaitGroup
+	for _, name := range u.agent.Config().Users() {
+		wg.Go(func() { u.probeUser(ctx, name) })
+	}
+	wg.Wait()
+}
+
+func (u *upkeep) probeUser(ctx context.Context, name string) {
+	err := protect(func() error {
+		store, err := u.agent.store(ctx, name)
+		if err != nil {
+			return err
+		}
+		return u.healthy(store, ctx)
+	})
+	if ctx.Err() != nil {
+		return
+	}
+	u.agent.health.Report("user "+name, health.Store(name, err)...)
+	u.mu.Lock()
+	well := u.bad[name] && err == nil
+	u.bad[name] = err != nil
+	u.mu.Unlock()
+	if well { // its accounts need not wait for the end of their back-off
+		u.agent.resume("the mail store is well again", func(ac *account) bool { return ac.cfg.User == name })
+	}
+}
+
+func (u *upkeep) purge(ctx context.Context) {
+	for _, name := range u.agent.Config().Users() {
+		err := protect(func() error {
+			store, err := u.agent.store(ctx, name)
+			if err != nil {
+				return err
+			}
+			return store.Purge(ctx)
+		})
+		if err != nil && ctx.Err() == nil {
+			u.agent.log.Warn().Err(err).Str("user", name).Msg("deleted mail whose time is over could not be removed; tried again in an hour")
+		}
+	}
+}

@@ -1,0 +1,34 @@
+package agent
+
+import (
+	"context"
+	"testing"
+
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailstore"
+)
+
+// A disk in trouble is a condition of its users, and over by itself.
+func TestUpkeep(t *testing.T) {
+	t.Parallel()
+	r := twoUsers(t)
+	r.start()
+	r.sync()
+	u := &upkeep{agent: r.agent, bad: map[string]bool{}}
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{
+		{fault.New(fault.Full, "no space left", "free some"), "store-full store-full"},
+		{fault.New(fault.Temporary, "read-only", "look at it"), "store-unwritable store-unwritable"},
+		{fault.New(fault.Corrupt, "index is damaged", "repair it"), "store-corrupt store-corrupt"},
+		{nil, ""},
+	} {
+		u.healthy = func(*mailstore.Store, context.Context) error { return tt.err }
+		u.probe(t.Context())
+		if got := r.codes(); got != tt.want {
+			t.Errorf("%v: conditions %q, want %q", tt.err, got, tt.want)
+		}
+	}
+	u.purge(t.Context())
+}
