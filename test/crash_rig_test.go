@@ -208,12 +208,15 @@ func (s *series) verify() {
 	}
 }
 
-// inbox reads INBOX with an agent whose account leads nowhere.
+// inbox reads INBOX with an agent whose only account is another one, which
+// leads nowhere: the policy of the first stays as it was.
 func (s *series) inbox() []rig.Message {
 	s.t.Helper()
 	quiet := *s.p
 	quiet.Dir = s.t.TempDir()
-	must(s.t, quiet.Configure(unused()))
+	nowhere := unused()
+	nowhere.Name = "nowhere"
+	must(s.t, quiet.Configure(nowhere))
 	must(s.t, quiet.Start(context.WithoutCancel(s.t.Context())))
 	all, err := rig.ReadMailbox(rig.Addr(quiet.Port), localUser, devicePw, "INBOX")
 	if err != nil {
