@@ -99,6 +99,7 @@ type Store interface {
 	Deliver(ctx context.Context, batch []mailstore.Delivery) ([]mailstore.Delivered, error)
 	Ledger(ctx context.Context, account string) ([]mailstore.LedgerEntry, error)
 	UpdateLedger(ctx context.Context, account string, changes []mailstore.LedgerEntry) error
+	Readopt(ctx context.Context, account string, moves []mailstore.Readoption) error
 	AccountState(ctx context.Context, account string) (mailstore.AccountState, error)
 	SetAccountState(ctx context.Context, account string, state mailstore.AccountState) error
 }

@@ -181,11 +181,14 @@ type item struct {
 // item decides what a message is. ok is false when there is nothing to store.
 func (c *committer) item(m received) (_ item, ok bool) {
 	i := item{received: m, verdict: c.contents.resolve(m.fetch, m.message.Hash())}
+	if m.fetch.isRow(m.message.Hash()) && !m.fetch.Row.Wanted {
+		c.bytes += m.message.Size()
+		c.done = append(c.done, committed{num: m.fetch.Num, entry: c.confirm(*m.fetch.Row)})
+		return i, false
+	}
 	if i.known != nil && m.fetch.UIDL == "" && !i.known.Wanted {
 		// The row keeps its id: there is no better one to give it.
-		e := *i.known
-		e.Absent, e.LastListedAt = 0, c.now()
-		c.seen = append(c.seen, e)
+		c.confirm(*i.known)
 		return i, false
 	}
 	i.delivery = mailstore.Delivery{
@@ -202,6 +205,16 @@ func (c *committer) item(m received) (_ item, ok bool) {
 		i.delivery.Adopt = &i.known.Origin
 	}
 	return i, true
+}
+
+// confirm notes that the message of a row is there, compared byte for byte.
+func (c *committer) confirm(e mailstore.LedgerEntry) mailstore.LedgerEntry {
+	e.Absent, e.LastListedAt = 0, c.now()
+	if e.State == mailstore.Presumed {
+		e.State = mailstore.Stored
+	}
+	c.seen = append(c.seen, e)
+	return e
 }
 
 func (c *committer) deliver(ctx context.Context, items []item) error {
@@ -230,9 +243,10 @@ func (c *committer) delivered(i item, result mailstore.Delivered) {
 	switch {
 	case !result.Duplicate:
 		c.stored++
-	case i.fetch.Row != nil:
+	case i.fetch.isRow(entry.Hash):
 		c.mended++
-		entry.StoredAt, entry.RemovedAt = i.fetch.Row.StoredAt, i.fetch.Row.RemovedAt
+		entry = c.confirm(*i.fetch.Row)
+		entry.Wanted = false
 	case i.known != nil:
 		c.adopted++
 		entry.StoredAt, entry.RemovedAt = i.known.StoredAt, i.known.RemovedAt

@@ -69,21 +69,21 @@ func (a Actions) preview(s *session) Preview {
 	now := s.now()
 	fetched := make(map[int]bool, len(a.Fetch))
 	for _, f := range a.Fetch {
-		fetched[f.Num] = true
+		fetched[f.Num] = f.Row == nil
 	}
 	p := s.planner
 	for n, l := range p.listing {
-		if fetched[l.Num] && l.UIDL != "" && p.stored[n] == nil {
+		if fetched[l.Num] && l.UIDL != "" {
 			p.stored[n] = s.expected(l, now)
 		}
 	}
 	out := Preview{Fetch: len(a.Fetch), Policy: p.policy.String()}
-	sizes := make(map[int]int64, len(p.listing))
+	listed := make(map[int]Listed, len(p.listing))
 	for _, l := range p.listing {
-		sizes[l.Num] = l.Size
+		listed[l.Num] = l
 	}
 	for _, d := range p.policy.due(p.listing, p.stored, now) {
-		e := PreviewDelete{UIDL: d.Entry.UIDL, Size: sizes[d.Num], StoredAt: d.Entry.StoredAt, Reason: d.Reason}
+		e := PreviewDelete{UIDL: listed[d.Num].UIDL, Size: listed[d.Num].Size, StoredAt: d.Entry.StoredAt, Reason: d.Reason}
 		if fetched[d.Num] {
 			e.StoredAt = time.Time{}
 		}

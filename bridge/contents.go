@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"encoding/hex"
+	"slices"
 
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
@@ -41,13 +42,17 @@ type verdict struct {
 	known  *mailstore.LedgerEntry // the row whose content this is, no longer listed under its id; nil: new
 }
 
+// isRow reports whether the message is the one of the row it was fetched for.
+func (f Fetch) isRow(hash mailstore.Hash) bool { return f.Row != nil && f.Row.Hash == hash }
+
 // resolve decides what a fetched message is. Each row answers for one message
 // only: a second message of the same content is a new one. A row whose id is
 // still listed never answers.
 func (c *contents) resolve(f Fetch, hash mailstore.Hash) verdict {
 	v := verdict{origin: mailstore.Origin{Account: c.account, UIDL: f.UIDL, Dup: f.Dup}}
-	if f.Row != nil && f.Row.Hash == hash {
-		return v // with its row's origin
+	if f.isRow(hash) {
+		c.unlisted[hash] = slices.DeleteFunc(c.unlisted[hash], func(e mailstore.LedgerEntry) bool { return e.Origin == v.origin })
+		return v
 	}
 	if rows := c.unlisted[hash]; len(rows) > 0 {
 		v.known = &rows[0]

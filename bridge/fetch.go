@@ -133,7 +133,8 @@ func (f *fetching) recordRefusals() {
 // conclude sorts out how the fetching ended, once all is committed.
 func (f *fetching) conclude(err error) (limited bool, _ error) {
 	c := f.committer
-	f.result.Stored, f.result.Adopted, f.result.Bytes = c.stored, c.adopted+c.mended, c.bytes
+	f.result.Stored, f.result.Bytes = c.stored, c.bytes
+	f.result.Adopted += c.adopted + c.mended
 	if len(f.refused) >= suspectedLimit && f.received > 0 {
 		limited = true
 	} else {
@@ -194,5 +195,5 @@ func (f *fetching) planDeletions(done []committed) {
 			p.stored[n] = e
 		}
 	}
-	f.actions.Delete = p.policy.due(p.listing, p.stored, f.now())
+	f.actions.Delete, _ = p.deletions(f.now())
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -181,10 +182,9 @@ func TestResumeWhilePolling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, KeepForever())
 		g.fill(0, 30)
-		stalled := true
+		var stalled atomic.Bool
 		g.pop.trouble.retr = func(n int) {
-			if stalled && n == 10 {
-				stalled = false
+			if n == 10 && stalled.CompareAndSwap(false, true) {
 				time.Sleep(time.Hour)
 			}
 		}
@@ -324,7 +324,7 @@ func damage(t *testing.T, g *rig, n int) {
 		t.Fatal(err)
 	}
 	defer view.Close()
-	contents, err := g.store.Contents(ctx, view.Snapshot().Contents[n:n+1], false)
+	contents, err := g.store.Contents(ctx, view.Snapshot().Contents[n:n+1], mailstore.WantFile)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -122,9 +122,10 @@ func (m *model) remove(rt *rapid.T) {
 func (m *model) unpolled(p *popMessage) bool { return !m.owed[string(p.data)] }
 
 func (m *model) renumber(rt *rapid.T) {
+	whole := rapid.Bool().Draw(rt, "whole")
 	m.pop.change(func() {
 		for _, p := range m.pop.messages {
-			if rapid.Bool().Draw(rt, "renumber") {
+			if whole || rapid.Bool().Draw(rt, "renumber") {
 				p.uidl = m.id()
 			}
 		}
@@ -161,7 +162,7 @@ func (m *model) trouble(rt *rapid.T) {
 }
 
 func (m *model) restart(rt *rapid.T) {
-	m.keep = rapid.SampledFrom([]Keep{KeepForever(), KeepNever(), KeepFor(3 * day)}).Draw(rt, "keep")
+	m.keep = rapid.SampledFrom([]Keep{KeepForever(), KeepNever(), KeepFor(3 * day), KeepNewest(3), KeepBelow(50, 20_000)}).Draw(rt, "keep")
 	m.rig.restart(m.keep)
 }
 

@@ -55,6 +55,10 @@ type Actions struct {
 	Absent   []mailstore.LedgerEntry // rows to write: not listed; only after a complete listing
 	Forget   []mailstore.LedgerEntry // rows to remove; only after a complete listing
 	Unlisted []mailstore.LedgerEntry // every row no listed message surely stands for: what a fetched message may prove to be
+
+	// Readopt gives rows the new ids of their messages. It comes first, and the
+	// rest is planned anew then.
+	Readopt []mailstore.Readoption
 }
 
 // Plan compares a listing, in the order of its numbers, with the ledger of the
@@ -70,6 +74,9 @@ type Actions struct {
 // DELE was sent before or not, and never fetched for a DELE that had no
 // effect. The exception: a row whose DELE was sent, that was absent since and
 // is listed again, is taken for another message under a reused id.
+//
+// When all ids are new and the sizes are those of before, the ids were
+// renumbered (see presumeRenumbered).
 func Plan(listing []Listed, ledger []mailstore.LedgerEntry, policy Policy, now time.Time) Actions {
 	p := newPlanner(listing, ledger, policy, now)
 	p.run()
@@ -81,6 +88,8 @@ type planner struct {
 	ledger  []mailstore.LedgerEntry
 	policy  Policy
 	now     time.Time
+	partial bool // the listing may not be whole
+	hold    bool // nothing will be deleted in this session
 
 	rowOf   []int                    // per listed message: index of its row, unpaired or presumed
 	stored  []*mailstore.LedgerEntry // per listed message: the row that says it is stored here
@@ -88,6 +97,8 @@ type planner struct {
 	likely  []bool                   // per row: a listed message is taken for it
 	nextDup map[string]int
 	actions Actions
+
+	renumbered bool // all ids are new and most sizes are known
 }
 
 func newPlanner(listing []Listed, ledger []mailstore.LedgerEntry, policy Policy, now time.Time) *planner {
@@ -102,6 +113,7 @@ func newPlanner(listing []Listed, ledger []mailstore.LedgerEntry, policy Policy,
 
 func (p *planner) run() {
 	p.pairByUIDL()
+	p.presumeRenumbered()
 	p.presumeBySize()
 	p.decideListed()
 	p.decideUnlisted()
@@ -119,7 +131,7 @@ func (p *planner) pairByUIDL() {
 	first := make(map[key]int, len(p.ledger))
 	next := make([]int, len(p.ledger))
 	for i, e := range slices.Backward(p.ledger) {
-		if e.State == mailstore.Stored || e.Absent == 0 { // see Plan for the others
+		if e.State == mailstore.Stored || e.State == mailstore.Presumed || e.Absent == 0 { // see Plan for the others
 			k := key{e.UIDL, e.ListSize}
 			first[k], next[i] = i+1, first[k]
 		}
@@ -185,22 +197,37 @@ func (p *planner) presumeBySize() {
 	}
 }
 
+// deletions returns what may be deleted now. A message that is due, and was
+// taken for a stored one by its size alone, has to be compared first.
+func (p *planner) deletions(now time.Time) (sure []Delete, compare map[int]bool) {
+	compare = make(map[int]bool)
+	for _, d := range p.policy.due(p.listing, p.stored, now) {
+		if d.Entry.State == mailstore.Presumed && !p.hold {
+			compare[d.Num] = true
+		} else {
+			sure = append(sure, d)
+		}
+	}
+	return sure, compare
+}
+
 func (p *planner) decideListed() {
-	p.actions.Delete = p.policy.due(p.listing, p.stored, p.now)
+	var compare map[int]bool
+	p.actions.Delete, compare = p.deletions(p.now)
 	due := make(map[int]bool, len(p.actions.Delete))
 	for _, d := range p.actions.Delete {
 		due[d.Num] = true
 	}
 	for n, l := range p.listing {
-		switch row := p.rowOf[n]; {
-		case row >= 0 && p.ledger[row].Wanted:
+		row := p.rowOf[n]
+		if row >= 0 {
+			p.markSeen(p.ledger[row], due[l.Num])
+		}
+		switch {
+		case row >= 0 && (p.ledger[row].Wanted || compare[l.Num]):
 			e := p.ledger[row]
 			p.actions.Fetch = append(p.actions.Fetch, Fetch{Listed: l, Dup: e.Dup, Row: &e})
-			p.markSeen(e, false)
-		case row >= 0:
-			p.actions.Skip++
-			p.markSeen(p.ledger[row], due[l.Num])
-		case row == presumed:
+		case row >= 0, row == presumed:
 			p.actions.Skip++
 		default:
 			f := Fetch{Listed: l}
@@ -228,11 +255,11 @@ func (p *planner) markSeen(e mailstore.LedgerEntry, due bool) {
 
 func (p *planner) decideUnlisted() {
 	for i, e := range p.ledger {
-		if p.listed[i] {
+		if p.listed[i] && e.State != mailstore.Presumed {
 			continue
 		}
 		p.actions.Unlisted = append(p.actions.Unlisted, e)
-		if p.likely[i] {
+		if p.likely[i] || p.listed[i] {
 			continue
 		}
 		away := p.now.Sub(e.LastListedAt)

@@ -21,7 +21,7 @@ func checkLaws(t interface{ Errorf(string, ...any) }, listing []Listed, ledger [
 	}
 	fetched := make(map[int]bool)
 	for _, f := range a.Fetch {
-		if _, taken := rows[mailstore.Origin{Account: "home", UIDL: f.UIDL, Dup: f.Dup}]; taken && f.UIDL != "" {
+		if _, taken := rows[mailstore.Origin{Account: "home", UIDL: f.UIDL, Dup: f.Dup}]; taken && f.UIDL != "" && f.Row == nil {
 			t.Errorf("fetch %d under id %s/%d, which is taken", f.Num, f.UIDL, f.Dup)
 		}
 		fetched[f.Num] = true
@@ -38,6 +38,9 @@ func checkLaws(t interface{ Errorf(string, ...any) }, listing []Listed, ledger [
 		}
 		if l.Size != e.ListSize {
 			t.Errorf("delete %d of size %d for a row of size %d", d.Num, l.Size, e.ListSize)
+		}
+		if e.State == mailstore.Presumed || e.Wanted || d.Reason == "" {
+			t.Errorf("delete %+v", d)
 		}
 		used[e.Origin] = true
 	}
@@ -73,16 +76,21 @@ func TestPlanLaws(t *testing.T) {
 		for range rapid.IntRange(0, 8).Draw(t, "rows") {
 			e := row(uidl.Filter(func(s string) bool { return s != "" }).Draw(t, "row uidl"), rapid.IntRange(0, 3).Draw(t, "dup"), size.Draw(t, "row size"),
 				away(rapid.IntRange(0, 40).Draw(t, "absent"), time.Duration(rapid.IntRange(0, 50).Draw(t, "days"))*day),
-				state(mailstore.LedgerState(rapid.IntRange(1, 3).Draw(t, "state"))))
+				state(rapid.SampledFrom([]mailstore.LedgerState{mailstore.Stored, mailstore.DeleteIntended, mailstore.DeleteAcked, mailstore.Presumed}).Draw(t, "state")))
+			e.Wanted = rapid.IntRange(0, 5).Draw(t, "wanted") == 0
+			if rapid.Bool().Draw(t, "removed") {
+				e.RemovedAt = now.Add(-time.Duration(rapid.IntRange(0, 10).Draw(t, "removed days")) * day)
+			}
 			if !taken[e.Origin] {
 				taken[e.Origin] = true
 				ledger = append(ledger, e)
 			}
 		}
-		keep := rapid.SampledFrom([]Keep{KeepForever(), KeepNever(), KeepFor(10 * day)}).Draw(t, "keep")
-		got := Plan(listing, ledger, Policy{Keep: keep}, now)
+		keep := rapid.SampledFrom([]Keep{KeepForever(), KeepNever(), KeepFor(10 * day), KeepNewest(2), KeepBelow(50, 60)}).Draw(t, "keep")
+		policy := Policy{Keep: keep, Expunged: rapid.Bool().Draw(t, "expunged"), Grace: 7 * day}
+		got := Plan(listing, ledger, policy, now)
 		checkLaws(t, listing, ledger, got)
-		if keep == KeepForever() && len(got.Delete) > 0 {
+		if keep == KeepForever() && !policy.Expunged && len(got.Delete) > 0 {
 			t.Errorf("delete %v although everything is kept", got.Delete)
 		}
 	})

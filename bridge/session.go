@@ -212,6 +212,8 @@ func (s *session) list(ctx context.Context) error {
 // compare plans the session.
 func (s *session) compare(now time.Time) {
 	s.planner = newPlanner(s.listing, s.ledger, s.account.policy(), now)
+	s.planner.partial = !s.complete
+	s.planner.hold = s.account.Shadow || !s.permitted()
 	s.planner.run()
 	s.actions = s.planner.actions
 }
@@ -224,6 +226,12 @@ func (s *session) plan(ctx context.Context) error {
 	}
 	now := s.now()
 	s.compare(now)
+	if s.planner.renumbered {
+		if err := s.readopt(ctx); err != nil {
+			return err
+		}
+		s.compare(now)
+	}
 	marks := s.actions.Seen
 	if s.complete {
 		marks = append(marks, s.actions.Absent...)
@@ -241,6 +249,20 @@ func (s *session) plan(ctx context.Context) error {
 	if len(s.actions.Forget) > 0 {
 		failpoint.Hit(failpoint.Forgotten)
 	}
+	return err
+}
+
+// readopt gives the rows of renumbered messages their new ids.
+func (s *session) readopt(ctx context.Context) (err error) {
+	s.m.phase(PhaseCompare)
+	moves := s.actions.Readopt
+	s.log.Info().Int("messages", len(moves)).Int("fetched", len(s.actions.Fetch)).
+		Msg("server renumbered its messages; those of unique size were recognised, the others are fetched to compare them")
+	if err := s.store.Readopt(ctx, s.account.Name, moves); err != nil {
+		return err
+	}
+	s.result.Adopted += len(moves)
+	s.ledger, err = s.store.Ledger(ctx, s.account.Name)
 	return err
 }
 

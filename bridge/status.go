@@ -53,7 +53,7 @@ type Problem struct {
 // Result is what one poll did.
 type Result struct {
 	Stored   int   // messages new here
-	Adopted  int   // messages known by content under a new id
+	Adopted  int   // messages known here that have a new id, or a good file again
 	Bytes    int64 // of the messages fetched
 	Deleted  int   // deletions the server confirmed
 	OnServer int
@@ -78,6 +78,7 @@ func (r *Result) add(o Result) {
 const (
 	PhaseConnect = "connecting"
 	PhaseList    = "listing"
+	PhaseCompare = "comparing" // a mailbox whose ids were all renumbered
 	PhaseFetch   = "fetching"
 	PhaseDelete  = "deleting"
 	PhaseWait    = "waiting" // for the next session the server allows
