@@ -1,0 +1,162 @@
+package agent
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rs/zerolog"
+
+	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/internal/fault"
+)
+
+// counts is what is compared of copies: messages, new files, missing files.
+// Both accounts of ann have the same messages, which share their files.
+func counts(done []control.Backup) map[string][3]int {
+	out := map[string][3]int{}
+	for _, b := range done {
+		out[b.User] = [3]int{b.Messages, b.NewFiles, len(b.Missing)}
+	}
+	return out
+}
+
+func TestBackupAndRestoreOfAllUsers(t *testing.T) {
+	t.Parallel()
+	r := twoUsers(t)
+	r.start()
+	r.sync()
+	saved := filepath.Join(r.dir, "elsewhere", "saved")
+	backup := func() map[string][3]int {
+		t.Helper()
+		seen := map[string]bool{}
+		done, err := r.agent.Backup(t.Context(), saved, func(p control.Progress) { seen[p.User] = true })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !seen["ann"] || !seen["bob"] {
+			t.Errorf("progress of %v", seen)
+		}
+		return counts(done)
+	}
+	if diff := cmp.Diff(map[string][3]int{"ann": {5, 3, 0}, "bob": {1, 1, 0}}, backup()); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(map[string][3]int{"ann": {5, 0, 0}, "bob": {1, 0, 0}}, backup()); diff != "" {
+		t.Errorf("the second time: %s", diff)
+	}
+	if _, err := config.Load(filepath.Join(saved, "config.toml")); err != nil {
+		t.Errorf("the config in the backup: %v", err)
+	}
+
+	cfg := *r.load()
+	if _, err := Restore(t.Context(), &cfg, saved, zerolog.Nop(), nil); !fault.Is(err, fault.Conflict) {
+		t.Errorf("while an agent runs: %v", err)
+	}
+	cfg.DataDir = filepath.Join(r.dir, "new")
+	if err := os.MkdirAll(filepath.Join(cfg.DataDir, "restoring", "half"), 0o700); err != nil { // an interrupted one
+		t.Fatal(err)
+	}
+	done, err := Restore(t.Context(), &cfg, saved, zerolog.Nop(), func(control.Progress) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string][3]int{"ann": {5, 3, 0}, "bob": {1, 1, 0}}, counts(done)); diff != "" {
+		t.Error(diff)
+	}
+	if _, err := Restore(t.Context(), &cfg, saved, zerolog.Nop(), nil); !fault.Is(err, fault.Conflict) || !strings.Contains(err.Error(), "holds mail") {
+		t.Errorf("a second time: %v", err)
+	}
+	restored, err := Open(t.Context(), &cfg, Options{Log: zerolog.Nop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = restored.Close() }()
+	if problems, err := restored.Check(t.Context(), nil); err != nil || len(problems) > 0 {
+		t.Errorf("%v, %v", problems, err)
+	}
+	results, err := restored.Sync(t.Context(), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, res := range results {
+		if res.New != 0 || res.Error != "" {
+			t.Errorf("the first poll after a restore: %+v", res)
+		}
+	}
+}
+
+func TestPlacesThatAreNoBackup(t *testing.T) {
+	t.Parallel()
+	r := twoUsers(t)
+	r.agent = r.open()
+	defer func() { _ = r.agent.Close() }()
+	data := filepath.Join(r.dir, "data")
+	link := filepath.Join(r.dir, "link")
+	if err := os.Symlink(data, link); err != nil {
+		link = data // a system that allows none
+	}
+	for _, dir := range []string{"relative", data, filepath.Join(data, "saved"), filepath.Join(link, "not", "there", "yet")} {
+		if _, err := r.agent.Backup(t.Context(), dir, nil); !fault.Is(err, fault.Config) || fault.Hint(err) == "" {
+			t.Errorf("backup to %s: %v", dir, err)
+		}
+	}
+	empty := filepath.Join(r.dir, "empty")
+	if err := os.MkdirAll(filepath.Join(empty, "users"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	cfg := *r.load()
+	cfg.DataDir = filepath.Join(r.dir, "new")
+	for _, dir := range []string{empty, filepath.Join(r.dir, "missing")} {
+		if _, err := Restore(t.Context(), &cfg, dir, zerolog.Nop(), nil); !fault.Is(err, fault.Config) || fault.Hint(err) == "" {
+			t.Errorf("restore from %s: %v", dir, err)
+		}
+	}
+	if _, err := os.Stat(cfg.DataDir); err == nil {
+		t.Error("a restore that could not be left a data folder behind")
+	}
+}
+
+// An index that is gone is made anew by an agent that runs, as nobody could
+// open it; one that is in use is not touched.
+func TestRepairMakesALostIndexAnew(t *testing.T) {
+	t.Parallel()
+	r := twoUsers(t)
+	r.agent = r.open()
+	r.sync()
+	if err := r.agent.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(r.dir, "data", "users", "ann", "index.db")); err != nil {
+		t.Fatal(err)
+	}
+	r.startWith("bob")
+	problems, err := r.agent.Check(t.Context(), nil)
+	if err != nil || len(problems) != 1 || problems[0].User != "ann" || problems[0].Code != "damaged-index" {
+		t.Errorf("check: %+v, %v", problems, err)
+	}
+	eventually(t, "it is a condition", func() bool { return strings.Contains(r.codes(), "store-corrupt") })
+	done, err := r.agent.Repair(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range done {
+		if d.Rebuilt != (d.User == "ann") || len(d.Left) > 0 || d.Wanted > 0 {
+			t.Errorf("repair: %+v", d)
+		}
+	}
+	if got := r.codes(); strings.Contains(got, "store-corrupt") {
+		t.Errorf("conditions after it: %s", got)
+	}
+	for _, res := range r.sync() {
+		if res.New != 0 {
+			t.Errorf("the first poll after it: %+v", res)
+		}
+	}
+	if _, err := r.agent.rebuild(t.Context(), "bob"); !fault.Is(err, fault.Conflict) || fault.Hint(err) == "" {
+		t.Errorf("a store that is in use: %v", err)
+	}
+}
