@@ -122,7 +122,7 @@ func mail(t testing.TB, store *mailstore.Store, folder string) []string {
 	defer view.Close()
 	var out []string
 	for ids := range slices.Chunk(view.Snapshot().Contents, 512) {
-		contents, err := store.Contents(ctx, ids, false)
+		contents, err := store.Contents(ctx, ids, mailstore.WantFile)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -41,9 +41,9 @@ func ahead[T any](n, width int, load func(k int) T, use func(k int, loaded T) er
 }
 
 // chunked calls f for the messages at the given indices, in order, a chunk at a
-// time, with their contents. The next chunks are loaded meanwhile, so that the
+// time, with what is wanted of their contents. The next chunks are loaded meanwhile, so that the
 // index and the client are busy at the same time.
-func (s *session) chunked(v *view, indices []int, summaries bool, f func(chunk []int, contents []mailstore.Content) error) error {
+func (s *session) chunked(v *view, indices []int, want mailstore.Want, f func(chunk []int, contents []mailstore.Content) error) error {
 	type loaded struct {
 		contents []mailstore.Content
 		err      error
@@ -58,7 +58,7 @@ func (s *session) chunked(v *view, indices []int, summaries bool, f func(chunk [
 		for j, i := range chunk(k) {
 			ids[j] = v.told.contents[i]
 		}
-		l.contents, l.err = s.store.Contents(ctx, ids, summaries)
+		l.contents, l.err = s.store.Contents(ctx, ids, want)
 		return l
 	}
 	use := func(k int, l loaded) error {

@@ -11,6 +11,7 @@ import (
 	"github.com/emersion/go-imap/v2/imapserver"
 
 	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/message"
 )
 
 // fetch is one FETCH command.
@@ -20,9 +21,8 @@ type fetch struct {
 	w   *imapserver.FetchWriter
 	opt *imap.FetchOptions
 
-	contents  bool // an item needs more than the columns
-	summaries bool
-	files     bool
+	want      mailstore.Want // what the items need; 0 where the columns have it all
+	kept      []bool         // the body sections that the index answers for most messages
 	marksSeen bool
 
 	trouble error // the first message that could not be answered
@@ -45,8 +45,8 @@ func (s *session) Fetch(w *imapserver.FetchWriter, set imap.NumSet, options *ima
 	if err != nil {
 		return err
 	}
-	if f.contents {
-		err = s.chunked(v, indices, f.summaries, f.chunk)
+	if f.want != 0 {
+		err = s.chunked(v, indices, f.want, f.chunk)
 	} else {
 		err = f.chunk(indices, nil)
 	}
@@ -59,20 +59,38 @@ func (s *session) Fetch(w *imapserver.FetchWriter, set imap.NumSet, options *ima
 // plan finds out what the items need.
 func (f *fetch) plan() error {
 	o := f.opt
-	f.files = len(o.BodySection)+len(o.BinarySection)+len(o.BinarySectionSize) > 0
-	f.summaries = o.Envelope || o.BodyStructure != nil || len(o.BinarySectionSize) > 0
-	for _, b := range o.BodySection {
-		if b.Specifier == imap.PartSpecifierMIME && len(b.Part) == 0 {
+	if o.Envelope {
+		f.want |= mailstore.WantEnvelope
+	}
+	if o.BodyStructure != nil {
+		f.want |= mailstore.WantStructure
+	}
+	if len(o.BinarySectionSize) > 0 {
+		f.want |= mailstore.WantFile | mailstore.WantStructure
+	}
+	f.kept = make([]bool, len(o.BodySection))
+	for k, b := range o.BodySection {
+		top := len(b.Part) == 0
+		switch {
+		case top && b.Specifier == imap.PartSpecifierMIME:
 			return bad("BODY[MIME] needs a part number") // RFC 9051 section 6.4.5
+		case top && b.Specifier == imap.PartSpecifierNone:
+			f.want |= mailstore.WantFile
+		case top && b.Specifier == imap.PartSpecifierHeader && len(b.HeaderFields) > 0 && message.Keeps(b.HeaderFields):
+			f.want |= mailstore.WantHeader
+			f.kept[k] = true
+		default:
+			f.want |= mailstore.WantFile | mailstore.WantStructure
 		}
-		f.summaries = f.summaries || len(b.Part) > 0 || b.Specifier != imap.PartSpecifierNone
 		f.marksSeen = f.marksSeen || !b.Peek
 	}
 	for _, b := range o.BinarySection {
-		f.summaries = f.summaries || len(b.Part) > 0
+		f.want |= mailstore.WantFile
+		if len(b.Part) > 0 {
+			f.want |= mailstore.WantStructure
+		}
 		f.marksSeen = f.marksSeen || !b.Peek
 	}
-	f.contents = f.files || f.summaries
 	f.marksSeen = f.marksSeen && !f.v.readOnly
 	return nil
 }
@@ -93,7 +111,7 @@ func (f *fetch) chunk(indices []int, contents []mailstore.Content) error {
 	tell := func(k int, p prepared) error {
 		return f.message(indices[k], p, f.opt.Flags || changed[indices[k]])
 	}
-	if f.files {
+	if f.want&mailstore.WantFile != 0 {
 		return ahead(len(indices), filesAhead, func(k int) prepared { return f.prepare(&contents[k]) }, tell, prepared.close)
 	}
 	for k := range indices {
@@ -178,7 +196,7 @@ func (f *fetch) message(i int, p prepared, withFlags bool) (err error) {
 // prepared is a message ready to be told.
 type prepared struct {
 	content *mailstore.Content
-	file    *os.File // open where a section is asked for
+	file    *os.File // open where a section needs it
 	parts   sections
 	err     error // the response for a message that cannot be told
 }
@@ -189,29 +207,23 @@ func (p prepared) close() {
 	}
 }
 
-// prepare opens the message file, once for all items, and measures the
-// sections. Several messages are prepared at the same time.
+// prepare opens the message file where it is needed, once for all items, and
+// measures the sections. Several messages are prepared at the same time.
 func (f *fetch) prepare(c *mailstore.Content) prepared {
 	p := prepared{content: c}
-	switch {
-	case c.Hash == (mailstore.Hash{}):
+	if c.Gone {
 		p.err = no(codeExpungeIssued, "Some messages have been expunged by another client")
 		return p
-	case f.summaries && (c.Summary == nil || c.Summary.Root == nil):
-		p.err = errDamaged
-		return p
 	}
-	if !f.files {
-		return p
+	var err error
+	if f.want&mailstore.WantFile != 0 || f.want&mailstore.WantHeader != 0 && !c.Summary.Header.Complete() {
+		if p.file, err = openWhole(f.store, c); err != nil {
+			f.log.Error().Err(err).Str("user", f.user).Stringer("msg", c.Hash).Msg("message file could not be read")
+			p.err = errDamaged
+			return p
+		}
 	}
-	file, err := openWhole(f.store, c)
-	if err != nil {
-		f.log.Error().Err(err).Str("user", f.user).Stringer("msg", c.Hash).Msg("message file could not be read")
-		p.err = errDamaged
-		return p
-	}
-	p.file = file
-	p.parts, err = measure(file, c, f.opt)
+	p.parts, err = f.measure(p.file, c)
 	p.err = f.response(err)
 	return p
 }

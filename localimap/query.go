@@ -50,6 +50,7 @@ type query struct {
 	tests []test
 	not   []*query
 	or    [][2]*query
+	want  mailstore.Want // what the keys need, those of not and or included
 }
 
 // match answers for one message. Something unknown does not keep a key that
@@ -107,7 +108,7 @@ func compileAt(v *view, cr *imap.SearchCriteria, depth int) (*query, error) {
 		if err != nil {
 			return nil, err
 		}
-		q.not = append(q.not, sub)
+		q.not, q.want = append(q.not, sub), q.want|sub.want
 	}
 	for i := range cr.Or {
 		a, err := compileAt(v, &cr.Or[i][0], depth+1)
@@ -118,7 +119,7 @@ func compileAt(v *view, cr *imap.SearchCriteria, depth int) (*query, error) {
 		if err != nil {
 			return nil, err
 		}
-		q.or = append(q.or, [2]*query{a, b})
+		q.or, q.want = append(q.or, [2]*query{a, b}), q.want|a.want|b.want
 	}
 	return q, nil
 }
@@ -195,23 +196,33 @@ func (q *query) addColumns(cr *imap.SearchCriteria) {
 // addSummaries adds the keys that the summary answers.
 func (q *query) addSummaries(cr *imap.SearchCriteria) {
 	if !cr.SentSince.IsZero() {
-		q.tests = append(q.tests, sentTest(func(day time.Time) bool { return !day.Before(cr.SentSince) }))
+		q.add(mailstore.WantEnvelope, sentTest(func(day time.Time) bool { return !day.Before(cr.SentSince) }))
 	}
 	if !cr.SentBefore.IsZero() {
-		q.tests = append(q.tests, sentTest(func(day time.Time) bool { return day.Before(cr.SentBefore) }))
+		q.add(mailstore.WantEnvelope, sentTest(func(day time.Time) bool { return day.Before(cr.SentBefore) }))
 	}
 	for _, h := range cr.Header {
-		field := summaryField(h.Key)
-		if field == nil || h.Value == "" {
-			continue
+		if message.Keeps([]string{h.Key}) {
+			q.add(mailstore.WantHeader, headerTest(h.Key, message.NewMatcher(h.Value), true))
 		}
-		m := message.NewMatcher(h.Value)
-		q.tests = append(q.tests, func(c *candidate) answer {
-			if c.content == nil {
-				return unknown
-			}
-			return answerOf(m.Match(*field(&c.content.Summary.Fields)))
-		})
+	}
+}
+
+func (q *query) add(want mailstore.Want, t test) {
+	q.tests, q.want = append(q.tests, t), q.want|want
+}
+
+// headerTest tests the fields of one name, from the index where it keeps them.
+// An empty value asks whether there is such a field at all.
+func headerTest(name string, m *message.Matcher, kept bool) test {
+	fromFile := fileTest(func(c *candidate) (bool, error) {
+		return message.HeaderMatches(io.NewSectionReader(c.file, 0, c.content.Summary.Header.Size), name, m)
+	})
+	return func(c *candidate) answer {
+		if kept && c.content != nil && c.content.Summary.Header.Complete() {
+			return answerOf(c.content.Summary.Header.Matches(name, m))
+		}
+		return fromFile(c)
 	}
 }
 
@@ -232,45 +243,24 @@ func sentTest(holds func(day time.Time) bool) test {
 	}
 }
 
-func summaryField(name string) func(f *message.SearchFields) *string {
-	switch strings.ToLower(name) {
-	case "subject":
-		return func(f *message.SearchFields) *string { return &f.Subject }
-	case "from":
-		return func(f *message.SearchFields) *string { return &f.From }
-	case "to":
-		return func(f *message.SearchFields) *string { return &f.To }
-	case "cc":
-		return func(f *message.SearchFields) *string { return &f.Cc }
-	case "bcc":
-		return func(f *message.SearchFields) *string { return &f.Bcc }
-	}
-	return nil
-}
-
-// addFiles adds the keys for which the message has to be read. An empty value
-// asks whether there is such a field at all.
+// addFiles adds the keys for which the message has to be read.
 func (q *query) addFiles(cr *imap.SearchCriteria) {
 	for _, h := range cr.Header {
-		if summaryField(h.Key) != nil && h.Value != "" {
-			continue
+		if !message.Keeps([]string{h.Key}) {
+			q.add(mailstore.WantFile|mailstore.WantHeader, headerTest(h.Key, message.NewMatcher(h.Value), false))
 		}
-		m := message.NewMatcher(h.Value)
-		q.tests = append(q.tests, fileTest(func(c *candidate) (bool, error) {
-			root := c.content.Summary.Root
-			values, err := message.HeaderValues(io.NewSectionReader(c.file, root.Header, root.Body-root.Header), h.Key)
-			return slices.ContainsFunc(values, func(v string) bool { return h.Value == "" || m.Match(v) }), err
-		}))
 	}
 	for _, text := range cr.Body {
 		m := message.NewMatcher(text)
-		q.tests = append(q.tests, fileTest(func(c *candidate) (bool, error) { return c.content.Summary.MatchBody(c.file, m) }))
+		q.add(wantText, fileTest(func(c *candidate) (bool, error) { return c.content.Summary.MatchBody(c.file, m) }))
 	}
 	for _, text := range cr.Text {
 		m := message.NewMatcher(text)
-		q.tests = append(q.tests, fileTest(func(c *candidate) (bool, error) { return c.content.Summary.MatchText(c.file, m) }))
+		q.add(wantText, fileTest(func(c *candidate) (bool, error) { return c.content.Summary.MatchText(c.file, m) }))
 	}
 }
+
+const wantText = mailstore.WantFile | mailstore.WantStructure
 
 func fileTest(holds func(c *candidate) (bool, error)) test {
 	return func(c *candidate) answer {

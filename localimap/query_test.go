@@ -1,13 +1,13 @@
 package localimap
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/emersion/go-imap/v2"
 	"pgregory.net/rapid"
 
 	"github.com/popbridge/popbridge/internal/mailstore"
-	"github.com/popbridge/popbridge/internal/message"
 )
 
 // drawQuery draws a query over three keys: one known at once, one from the
@@ -130,17 +130,41 @@ func TestSentDateIsOfItsOwnZone(t *testing.T) {
 	}
 }
 
-func TestSummaryFieldsAreTheRightOnes(t *testing.T) {
-	f := message.SearchFields{Subject: "subject", From: "from", To: "to", Cc: "cc", Bcc: "bcc"}
-	for _, name := range []string{"Subject", "FROM", "to", "Cc", "bCc"} {
-		field := summaryField(name)
-		if field == nil {
-			t.Errorf("%s is not taken from the summary", name)
-		} else if got := *field(&f); got != map[string]string{"Subject": "subject", "FROM": "from", "to": "to", "Cc": "cc", "bCc": "bcc"}[name] {
-			t.Errorf("%s is %q", name, got)
+// TestHeaderKeys: with what is kept a key is settled in the second round, with a
+// header that is not complete, or a field that is not kept, in the third.
+func TestHeaderKeys(t *testing.T) {
+	for _, tt := range []struct {
+		raw, name, value string
+		round            int
+		want             answer
+	}{
+		{"Subject: Hello\r\n\r\n", "subject", "hell", 2, yes},
+		{"Subject: Hello\r\n\r\n", "SUBJECT", "help", 2, never},
+		{"Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n\r\n", "Subject", "grü", 2, yes},
+		{"To: a@example.com,\r\n b@example.com\r\n\r\n", "To", "com, b", 2, yes},
+		{"Message-ID: <a@b>\r\n\r\n", "Message-ID", "", 2, yes},
+		{"Subject: x\r\n\r\n", "Message-ID", "", 2, never},
+		{"X-Spam: yes\r\n\r\n", "X-Spam", "yes", 3, yes},
+		{"Subject: x\r\n\r\n", "X-Spam", "", 3, never},
+		{"Subject: x\r\nReferences: " + strings.Repeat("<a@b> ", 1000) + "\r\n\r\n", "Subject", "x", 3, yes},
+	} {
+		file, content := openMessage(t, tt.raw)
+		cr := imap.SearchCriteria{Header: []imap.SearchCriteriaHeaderField{{Key: tt.name, Value: tt.value}}}
+		q, err := compile(&view{}, &cr)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if summaryField("Message-ID") != nil {
-		t.Error("Message-ID is not in the summary")
+		if q.want&mailstore.WantHeader == 0 || tt.round == 3 && content.Summary.Header.Complete() && q.want&mailstore.WantFile == 0 {
+			t.Errorf("%s %q wants %b", tt.name, tt.value, q.want)
+		}
+		for round, c := range []*candidate{{}, {content: content}, {content: content, file: file}} {
+			want := unknown
+			if round+1 >= tt.round {
+				want = tt.want
+			}
+			if got := q.match(c); got != want {
+				t.Errorf("%s %q in %.40q: %d in round %d, want %d", tt.name, tt.value, tt.raw, got, round+1, want)
+			}
+		}
 	}
 }

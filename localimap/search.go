@@ -100,7 +100,7 @@ func (r *search) all() ([]int, error) {
 		case never:
 		}
 	}
-	err := r.chunked(r.v, open, true, func(chunk []int, contents []mailstore.Content) error {
+	err := r.chunked(r.v, open, r.q.want, func(chunk []int, contents []mailstore.Content) error {
 		more, err := r.chunk(chunk, contents)
 		found = append(found, more...)
 		return err
@@ -118,8 +118,8 @@ func (r *search) chunk(indices []int, contents []mailstore.Content) ([]int, erro
 	var open []*candidate
 	for k, i := range indices {
 		c := &candidate{v: r.v, i: i, content: &contents[k]}
-		if c.content.Summary == nil {
-			continue // gone or damaged: it matches nothing
+		if c.content.Gone {
+			continue // it matches nothing
 		}
 		switch r.q.match(c) {
 		case yes:

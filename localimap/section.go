@@ -26,11 +26,13 @@ type sections struct {
 	sizes  []int64
 }
 
-// measure finds all sections of one message.
-func measure(file *os.File, c *mailstore.Content, o *imap.FetchOptions) (sections, error) {
+// measure finds all sections of one message; file may be nil where the index
+// has them.
+func (f *fetch) measure(file *os.File, c *mailstore.Content) (sections, error) {
 	var parts sections
-	for _, item := range o.BodySection {
-		s, err := bodySection(file, c, item)
+	o := f.opt
+	for k, item := range o.BodySection {
+		s, err := bodySection(file, c, item, f.kept[k])
 		if err != nil {
 			return sections{}, err
 		}
@@ -54,9 +56,18 @@ func measure(file *os.File, c *mailstore.Content, o *imap.FetchOptions) (section
 }
 
 // bodySection answers BODY[...]. A part that does not exist is empty; the
-// library cannot write NIL.
-func bodySection(file *os.File, c *mailstore.Content, item *imap.FetchItemBodySection) (section, error) {
-	from, to := locate(c, item.Part, item.Specifier)
+// library cannot write NIL. kept says that the fields asked for are among those
+// that the index keeps.
+func bodySection(file *os.File, c *mailstore.Content, item *imap.FetchItemBodySection, kept bool) (section, error) {
+	var from, to int64
+	switch {
+	case kept && c.Summary.Header.Complete():
+		return held(c.Summary.Header.AppendFields(make([]byte, 0, 256), item.HeaderFields), item.Partial), nil
+	case kept:
+		to = c.Summary.Header.Size
+	default:
+		from, to = locate(c, item.Part, item.Specifier)
+	}
 	if item.Specifier == imap.PartSpecifierHeader && len(item.HeaderFields)+len(item.HeaderFieldsNot) > 0 {
 		fields, not := item.HeaderFields, false
 		if len(fields) == 0 {
@@ -160,17 +171,22 @@ func generated(partial *imap.SectionPartial, generate func(w io.Writer) error) (
 	if err := generate(&m); err != nil {
 		return section{}, err
 	}
-	lo, hi := window(partial, m.n)
 	if m.n <= keepGenerated {
-		kept := m.kept[lo:hi]
-		return section{hi - lo, func(w io.Writer) error {
-			_, err := w.Write(kept)
-			return err
-		}}, nil
+		return held(m.kept, partial), nil
 	}
+	lo, hi := window(partial, m.n)
 	return section{hi - lo, func(w io.Writer) error {
 		return generate(&slot{w: w, skip: lo, left: hi - lo})
 	}}, nil
+}
+
+// held is a section that is in memory.
+func held(b []byte, partial *imap.SectionPartial) section {
+	lo, hi := window(partial, int64(len(b)))
+	return section{hi - lo, func(w io.Writer) error {
+		_, err := w.Write(b[lo:hi])
+		return err
+	}}
 }
 
 // meter counts what is written to it and keeps it while it is short.

@@ -131,6 +131,7 @@ func TestBodySections(t *testing.T) {
 		{imap.FetchItemBodySection{Specifier: imap.PartSpecifierHeader}, nested[:len(nested)-len(text)]},
 		{imap.FetchItemBodySection{Specifier: imap.PartSpecifierText}, text},
 		{imap.FetchItemBodySection{Specifier: imap.PartSpecifierHeader, HeaderFields: []string{"from"}}, "From: a@example.com\r\n\r\n"},
+		{imap.FetchItemBodySection{Specifier: imap.PartSpecifierHeader, HeaderFields: []string{"from", "cc"}, Partial: &imap.SectionPartial{Offset: 6, Size: 4}}, "a@ex"},
 		{imap.FetchItemBodySection{Specifier: imap.PartSpecifierHeader, HeaderFields: []string{"none"}}, "\r\n"},
 		{imap.FetchItemBodySection{Specifier: imap.PartSpecifierHeader, HeaderFieldsNot: []string{"From"}}, "Content-Type: multipart/mixed; boundary=B\r\n\r\n"},
 		{imap.FetchItemBodySection{Part: []int{1}}, "one"},
@@ -149,13 +150,18 @@ func TestBodySections(t *testing.T) {
 		{imap.FetchItemBodySection{Part: []int{1, 2}}, ""},
 		{imap.FetchItemBodySection{Part: []int{0}}, ""},
 	} {
-		s, err := bodySection(file, c, &tt.item)
-		if err != nil {
-			t.Errorf("%+v: %v", tt.item, err)
-			continue
+		check := func(kept bool) {
+			t.Helper()
+			s, err := bodySection(file, c, &tt.item, kept)
+			if err != nil {
+				t.Errorf("%+v: %v", tt.item, err)
+			} else if got := sectionText(t, s); got != tt.want {
+				t.Errorf("%v %q %v:\n got %q\nwant %q", tt.item.Part, tt.item.Specifier, tt.item.HeaderFields, got, tt.want)
+			}
 		}
-		if got := sectionText(t, s); got != tt.want {
-			t.Errorf("%v %q %v:\n got %q\nwant %q", tt.item.Part, tt.item.Specifier, tt.item.HeaderFields, got, tt.want)
+		check(false)
+		if len(tt.item.Part) == 0 && len(tt.item.HeaderFields) > 0 {
+			check(true)
 		}
 	}
 }

@@ -108,10 +108,10 @@ func BenchmarkContents(b *testing.B) {
 		}
 		r.deliver(batch...)
 	}
-	for name, sum := range map[string]bool{"hashes": false, "summaries": true} {
+	for name, want := range map[string]Want{"hashes": WantFile, "envelope": WantEnvelope, "header": WantHeader, "structure": WantStructure} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				if _, err := r.Contents(b.Context(), ids, sum); err != nil {
+				if _, err := r.Contents(b.Context(), ids, want); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -2,9 +2,11 @@ package mailstore
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"slices"
@@ -16,91 +18,153 @@ import (
 // contentChunk is how many contents one query asks for.
 const contentChunk = 512
 
-// Contents returns the contents with the given ids, in their order. It costs
-// one query for each 512 ids. A content that is not there any more has a zero
-// Hash and, where asked for, the Summary of an empty message.
-func (s *Store) Contents(ctx context.Context, ids []ContentID, withSummary bool) ([]Content, error) {
-	out := make([]Content, 0, len(ids))
-	for chunk := range slices.Chunk(ids, contentChunk) {
-		got, err := s.contents(ctx, chunk, withSummary)
-		if err != nil {
+// Want says what of a content is wanted.
+type Want uint8
+
+const (
+	WantFile      Want = 1 << iota // Hash and Size
+	WantEnvelope                   // Summary.Envelope and Received
+	WantHeader                     // Summary.Header; Hash and Size too where it is not complete
+	WantStructure                  // Summary.Root and Defects
+
+	wantSummary = WantEnvelope | WantHeader | WantStructure
+)
+
+// Contents returns the contents with the given ids, in their order, with no less
+// than what is wanted. It costs one or two queries for each 512 ids. A content
+// that is not there any more is Gone, with the Summary of an empty message.
+func (s *Store) Contents(ctx context.Context, ids []ContentID, want Want) ([]Content, error) {
+	out, sorted := make([]Content, len(ids)), make([]*Content, len(ids))
+	for i, id := range ids {
+		out[i] = Content{ID: id, Gone: true}
+		sorted[i] = &out[i]
+	}
+	slices.SortFunc(sorted, func(a, b *Content) int { return cmp.Compare(a.ID, b.ID) })
+	for batch := range slices.Chunk(sorted, contentChunk) {
+		if err := s.contents(ctx, batch, want); err != nil {
 			return nil, trouble(err, "read message data")
 		}
-		out = append(out, got...)
 	}
 	return out, nil
 }
 
-func (s *Store) contents(ctx context.Context, ids []ContentID, withSummary bool) ([]Content, error) {
-	query := `SELECT id, hash, size, 0, NULL FROM content WHERE id IN (SELECT value FROM json_each(?))`
-	if withSummary {
-		query = `SELECT id, hash, size, coalesce(version, 0), data FROM content LEFT JOIN summary ON content_id = id
-			WHERE id IN (SELECT value FROM json_each(?))`
-	}
-	found := make(map[ContentID]Content, len(ids))
-	var stale []ContentID
-	err := s.reader.rows(ctx, query, []any{list(ids)}, func(rows *sql.Rows) error {
-		var c Content
-		var hash, data sql.RawBytes
-		var version int
-		if err := rows.Scan(&c.ID, &hash, &c.Size, &version, &data); err != nil {
+// contents completes a batch, sorted by ID, of contents that have only that.
+func (s *Store) contents(ctx context.Context, batch []*Content, want Want) error {
+	files := batch
+	if want&wantSummary != 0 {
+		if err := s.summaries(ctx, batch, want); err != nil {
 			return err
 		}
-		copy(c.Hash[:], hash)
-		if withSummary {
-			c.Summary = &message.Summary{}
-			if version != message.SummaryVersion || c.Summary.UnmarshalBinary(bytes.Clone(data)) != nil {
-				stale = append(stale, c.ID)
-			}
+		if want&WantFile == 0 {
+			files = slices.DeleteFunc(slices.Clone(batch), func(c *Content) bool {
+				return c.Summary != nil && (want&WantHeader == 0 || c.Summary.Header.Complete())
+			})
 		}
-		found[c.ID] = c
+	}
+	if len(files) == 0 {
 		return nil
-	})
-	if err != nil {
-		return nil, err
+	}
+	if err := s.hashes(ctx, files); err != nil || want&wantSummary == 0 {
+		return err
+	}
+	var stale []*Content
+	for _, c := range files {
+		switch {
+		case c.Gone:
+			c.Summary = emptySummary()
+		case c.Summary == nil:
+			stale = append(stale, c)
+		}
 	}
 	if len(stale) > 0 {
-		s.renew(ctx, found, stale)
+		s.renew(ctx, stale)
 	}
-	out := make([]Content, len(ids))
-	for i, id := range ids {
-		c, ok := found[id]
-		if !ok {
-			c.ID = id
-			if withSummary {
-				c.Summary = emptySummary()
-			}
+	return nil
+}
+
+func (s *Store) hashes(ctx context.Context, batch []*Content) error {
+	var hash sql.RawBytes
+	var size int64
+	return s.rowsOf(ctx, batch, `SELECT id, hash, size FROM content WHERE id`, func(c *Content) {
+		c.Gone, c.Size = false, size
+		copy(c.Hash[:], hash)
+	}, &hash, &size)
+}
+
+// summaries reads the wanted pieces of summaries. It leaves out those of
+// another version and damaged ones.
+func (s *Store) summaries(ctx context.Context, batch []*Content, want Want) error {
+	var envelope, header, structure sql.RawBytes
+	var dest []any
+	query := `SELECT content_id`
+	for _, piece := range []struct {
+		bit    Want
+		column string
+		dest   *sql.RawBytes
+	}{{WantStructure, `, structure`, &structure}, {WantEnvelope, `, envelope`, &envelope}, {WantHeader, `, header`, &header}} {
+		if want&piece.bit != 0 {
+			query, dest = query+piece.column, append(dest, piece.dest)
 		}
-		out[i] = c
 	}
-	return out, nil
+	slab := make([]message.Summary, len(batch))
+	query += fmt.Sprintf(` FROM summary WHERE version = %d AND content_id`, message.SummaryVersion)
+	return s.rowsOf(ctx, batch, query, func(c *Content) {
+		sum := &slab[0]
+		if sum.Unmarshal(message.Binary{Envelope: envelope, Header: header, Structure: structure}) == nil {
+			c.Gone, c.Summary, slab = false, sum, slab[1:]
+		}
+	}, dest...)
+}
+
+// rowsOf runs a query that ends where the ids belong, and calls use for each
+// content that a row is about, with the columns after its id in dest.
+func (s *Store) rowsOf(ctx context.Context, batch []*Content, query string, use func(c *Content), dest ...any) error {
+	first, last := batch[0].ID, batch[len(batch)-1].ID
+	args := []any{first, last}
+	if int(last-first) < 2*len(batch) {
+		query += ` BETWEEN ? AND ?`
+	} else {
+		ids := make([]ContentID, len(batch))
+		for i, c := range batch {
+			ids[i] = c.ID
+		}
+		query, args = query+` IN (SELECT value FROM json_each(?))`, []any{list(ids)}
+	}
+	var id ContentID
+	dest = append([]any{&id}, dest...)
+	return s.reader.rows(ctx, query, args, func(rows *sql.Rows) error {
+		err := rows.Scan(dest...)
+		k, _ := slices.BinarySearchFunc(batch, id, func(c *Content, id ContentID) int { return cmp.Compare(c.ID, id) })
+		for ; err == nil && k < len(batch) && batch[k].ID == id; k++ {
+			use(batch[k])
+		}
+		return err
+	})
 }
 
 // renew makes summaries of another version, or damaged ones, again from the
 // files, and stores them for the next time.
-func (s *Store) renew(ctx context.Context, found map[ContentID]Content, stale []ContentID) {
-	var fresh []ContentID
-	for _, id := range stale {
-		c := found[id]
+func (s *Store) renew(ctx context.Context, stale []*Content) {
+	var fresh []*Content
+	for _, c := range stale {
 		f, err := s.OpenContent(c.Hash)
 		if err != nil {
 			c.Summary = emptySummary()
-		} else {
-			c.Summary = s.summarize(f, c.Size)
-			_ = f.Close() // it was only read
-			fresh = append(fresh, id)
+			continue
 		}
-		found[id] = c
+		c.Summary = s.summarize(f, c.Size)
+		_ = f.Close() // it was only read
+		fresh = append(fresh, c)
 	}
 	err := s.write(ctx, "store summaries", func(t *tx) error {
-		for _, id := range fresh {
+		for _, c := range fresh {
 			var one int
-			err := t.get(`SELECT 1 FROM content WHERE id = ?`, []any{id}, &one)
+			err := t.get(`SELECT 1 FROM content WHERE id = ?`, []any{c.ID}, &one)
 			if errors.Is(err, sql.ErrNoRows) {
 				continue // purged meanwhile
 			}
 			if err == nil {
-				err = t.summarize(id, found[id].Summary)
+				err = t.summarize(c.ID, c.Summary)
 			}
 			if err != nil {
 				return err

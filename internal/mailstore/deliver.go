@@ -125,15 +125,10 @@ func (t *tx) content(sp *Spooled) (ContentID, error) {
 	return ContentID(n), t.summarize(ContentID(n), sp.summary)
 }
 
-// summarize stores the summary of a content. One that cannot be written down is
-// left out: it is made again from the file when somebody asks for it.
 func (t *tx) summarize(id ContentID, sum *message.Summary) error {
-	data, err := sum.MarshalBinary()
-	if err != nil {
-		t.s.log.Error().Err(err).Int64("content", int64(id)).Msg("summary could not be stored")
-		return nil
-	}
-	return t.exec(`INSERT OR REPLACE INTO summary (content_id, version, data) VALUES (?, ?, ?)`, id, message.SummaryVersion, data)
+	b := sum.Marshal()
+	return t.exec(`INSERT OR REPLACE INTO summary (content_id, version, structure, envelope, header) VALUES (?, ?, ?, ?, ?)`,
+		id, message.SummaryVersion, b.Structure, b.Envelope, b.Header)
 }
 
 // register enters the origin of a delivery into the ledger. known tells that

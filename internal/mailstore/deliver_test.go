@@ -64,7 +64,7 @@ func TestCorpusComesBackAsItWas(t *testing.T) {
 	r.deliver(batch...)
 	r.reopen()
 	p := r.view("INBOX").Snapshot()
-	contents, err := r.Contents(t.Context(), p.Contents, true)
+	contents, err := r.Contents(t.Context(), p.Contents, WantFile|wantSummary)
 	must(t, err)
 	if len(contents) != len(corpus) {
 		t.Errorf("%d messages of %d", len(contents), len(corpus))
@@ -352,7 +352,7 @@ func TestContentsStayForADay(t *testing.T) {
 	must(t, err)
 	_, err = r.Expunge(t.Context(), r.id("INBOX"), nil)
 	must(t, err)
-	contents, err := r.Contents(t.Context(), p.Contents, true)
+	contents, err := r.Contents(t.Context(), p.Contents, WantFile|wantSummary)
 	must(t, err)
 	for i, c := range contents {
 		if string(r.read(c.Hash)) != text(i+1) || c.Summary.Envelope.Subject == "" {
@@ -364,9 +364,9 @@ func TestContentsStayForADay(t *testing.T) {
 	r.append("Archive", 3) // wanted again
 	r.clock.t = start.Add(25 * time.Hour)
 	r.reopen()
-	after, err := r.Contents(t.Context(), p.Contents, true)
+	after, err := r.Contents(t.Context(), p.Contents, WantFile|wantSummary)
 	must(t, err)
-	if after[0].Hash != (Hash{}) || after[0].ID != p.Contents[0] || after[0].Summary.Root == nil {
+	if !after[0].Gone || after[0].Hash != (Hash{}) || after[0].ID != p.Contents[0] || after[0].Summary.Root == nil {
 		t.Errorf("the first content is %+v", after[0])
 	}
 	if _, err := r.OpenContent(contents[0].Hash); !fault.Is(err, fault.Corrupt) {
@@ -381,10 +381,10 @@ func TestSummariesAreRenewed(t *testing.T) {
 	r := newStore(t)
 	r.fill("INBOX", 3)
 	r.sql(`UPDATE summary SET version = ? WHERE content_id = 1`, message.SummaryVersion-1)
-	r.sql(`UPDATE summary SET data = x'0102' WHERE content_id = 2`)
+	r.sql(`UPDATE summary SET structure = x'0102' WHERE content_id = 2`)
 	r.sql(`DELETE FROM summary WHERE content_id = 3`)
 	for range 2 {
-		got, err := r.Contents(t.Context(), []ContentID{3, 1, 2, 1, 77}, true)
+		got, err := r.Contents(t.Context(), []ContentID{3, 1, 2, 1, 77}, WantFile|wantSummary)
 		must(t, err)
 		for i, n := range []string{"number 3", "number 1", "number 2", "number 1", ""} {
 			if got[i].Summary == nil || got[i].Summary.Envelope.Subject != n {
@@ -393,9 +393,36 @@ func TestSummariesAreRenewed(t *testing.T) {
 		}
 		var stale int
 		must(t, r.reader.get(t.Context(), `SELECT count(*) FROM content LEFT JOIN summary ON content_id = id
-			WHERE version IS NOT ? OR length(data) < 10`, []any{message.SummaryVersion}, &stale))
+			WHERE version IS NOT ? OR length(structure) < 5`, []any{message.SummaryVersion}, &stale))
 		if stale > 0 {
 			t.Errorf("%d summaries were not stored", stale)
+		}
+	}
+}
+
+// TestContentsGiveWhatIsWanted: dense ids and scattered ones, each piece alone.
+func TestContentsGiveWhatIsWanted(t *testing.T) {
+	r := newStore(t)
+	r.fill("INBOX", 30)
+	long := "Subject: long\r\nReferences: " + strings.Repeat("<id@example.org>\r\n ", 500) + "\r\n\r\ntext\r\n"
+	r.deliver(Delivery{Mailbox: r.id("INBOX"), Message: r.spool(long), ReceivedAt: start})
+	for _, ids := range [][]ContentID{{1, 2, 3, 31}, {31, 1, 30, 1}, {2}, {31}} {
+		for want := range WantFile | wantSummary + 1 {
+			got, err := r.Contents(t.Context(), ids, want)
+			must(t, err)
+			for i, c := range got {
+				incomplete := ids[i] == 31 && want&WantHeader != 0
+				if c.ID != ids[i] || c.Gone || (c.Size > 0) != (want&WantFile != 0 || incomplete || want == 0) {
+					t.Fatalf("%v, want %b: %+v", ids, want, c)
+				}
+				if want&wantSummary == 0 {
+					continue
+				}
+				if (c.Summary.Envelope.Subject != "") != (want&WantEnvelope != 0) || (c.Summary.Root != nil) != (want&WantStructure != 0) ||
+					c.Summary.Header.Complete() != (want&WantHeader != 0 && ids[i] != 31) {
+					t.Fatalf("%v, want %b: %+v", ids, want, c.Summary)
+				}
+			}
 		}
 	}
 }
@@ -406,7 +433,7 @@ func TestAFileThatIsMissingSpoilsNothingElse(t *testing.T) {
 	path := r.path(hashOf(text(1)))
 	must(t, os.Rename(path, path+".away"))
 	r.sql(`DELETE FROM summary`)
-	got, err := r.Contents(t.Context(), []ContentID{1, 2}, true)
+	got, err := r.Contents(t.Context(), []ContentID{1, 2}, WantFile|wantSummary)
 	must(t, err)
 	if len(got[0].Summary.Defects) == 0 || got[1].Summary.Envelope.Subject != "number 2" {
 		t.Errorf("contents %+v", got)
@@ -414,7 +441,7 @@ func TestAFileThatIsMissingSpoilsNothingElse(t *testing.T) {
 	_, err = r.OpenContent(got[0].Hash)
 	wantKind(t, err, fault.Corrupt)
 	must(t, os.Rename(path+".away", path))
-	if got, err = r.Contents(t.Context(), []ContentID{1}, true); err != nil || got[0].Summary.Envelope.Subject != "number 1" {
+	if got, err = r.Contents(t.Context(), []ContentID{1}, WantFile|wantSummary); err != nil || got[0].Summary.Envelope.Subject != "number 1" {
 		t.Errorf("content %+v, %v", got, err)
 	}
 }

@@ -20,7 +20,7 @@
 //	mailbox       (id, name, uidvalidity, uidnext, modseq, recent_from, counts)
 //	subscription  (name)                                        also of mailboxes that do not exist
 //	content       (id, hash, size, orphaned_at, missing, found) one row per message file
-//	summary       (content_id, version, data)                   what internal/message says about it
+//	summary       (content_id, version, structure, envelope, header)  what internal/message says about it
 //	message       (mailbox_id, uid -> content_id, system, keywords, modseq, received_at, size)
 //	expunged      (id, mailbox, uid, ... as message)             what Undelete can bring back
 //	keyword_set   (id, names)                                   interned sets of keywords

@@ -102,12 +102,15 @@ func (s *Store) expunged(ctx context.Context, mailbox string, next int64) ([]exp
 	if err != nil {
 		return nil, trouble(err, "list expunged messages")
 	}
-	contents, err := s.Contents(ctx, ids, true)
+	contents, err := s.Contents(ctx, ids, WantEnvelope)
 	if err != nil {
 		return nil, err
 	}
 	for i, c := range contents {
-		out[i].From, out[i].Subject = c.Summary.Fields.From, c.Summary.Fields.Subject
+		e := &c.Summary.Envelope
+		if out[i].Subject = e.Subject; len(e.From) > 0 {
+			out[i].From = e.From[0].String()
+		}
 	}
 	return out, nil
 }

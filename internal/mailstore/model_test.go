@@ -343,7 +343,7 @@ func (m *model) compare() {
 		}
 		m.fresh(b.view)
 		p := b.view.Snapshot()
-		contents, err := m.Contents(m.t.Context(), p.Contents, false)
+		contents, err := m.Contents(m.t.Context(), p.Contents, WantFile)
 		must(m.t, err)
 		if p.Mailbox != got || len(p.UIDs) != len(b.messages) {
 			m.rt.Fatalf("%s has %d messages, want %d; %+v and %+v", got.Name, len(p.UIDs), len(b.messages), p.Mailbox, got)

@@ -157,7 +157,7 @@ func (r *rig) lines(mailbox string) string {
 	}
 	defer v.Close()
 	p := v.Snapshot()
-	contents, err := r.Contents(r.t.Context(), p.Contents, true)
+	contents, err := r.Contents(r.t.Context(), p.Contents, WantFile|wantSummary)
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -43,7 +43,9 @@ CREATE INDEX content_orphaned ON content (orphaned_at) WHERE orphaned_at IS NOT 
 CREATE TABLE summary (
 	content_id INTEGER PRIMARY KEY REFERENCES content (id) ON DELETE CASCADE,
 	version    INTEGER NOT NULL,
-	data       BLOB NOT NULL
+	structure  BLOB NOT NULL,
+	envelope   BLOB NOT NULL,
+	header     BLOB NOT NULL
 ) STRICT;
 
 CREATE TABLE message (

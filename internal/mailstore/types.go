@@ -144,9 +144,10 @@ type CopyResult struct {
 // Content is a stored content.
 type Content struct {
 	ID      ContentID
-	Hash    Hash // zero when the content is not there any more
+	Gone    bool // it is not there any more
+	Hash    Hash // this and the others as far as they are wanted
 	Size    int64
-	Summary *message.Summary // nil unless asked for
+	Summary *message.Summary
 }
 
 // Device is one IMAP login.

@@ -211,7 +211,7 @@ func (r *rig) follow(id MailboxID, done <-chan struct{}) {
 			r.t.Errorf("a message is newer than its mailbox")
 		}
 		last = p.Mailbox.HighestModSeq
-		if _, err := r.Contents(r.t.Context(), p.Contents[:min(n, 20)], true); err != nil {
+		if _, err := r.Contents(r.t.Context(), p.Contents[:min(n, 20)], WantFile|wantSummary); err != nil {
 			r.t.Error(err)
 		}
 		select {

@@ -3,6 +3,7 @@ package message
 import (
 	"bytes"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/popbridge/popbridge/internal/testkit"
@@ -23,12 +24,9 @@ func checkMessage(t *testing.T, raw []byte) *Summary {
 	t.Helper()
 	s := parseBytes(raw)
 	checkSummary(t, s, raw)
-	data, err := s.MarshalBinary()
-	if err != nil {
-		t.Fatal(err)
-	}
+	checkHeader(t, &s.Header, raw[:s.Root.Body])
 	var again Summary
-	if err := again.UnmarshalBinary(data); err != nil {
+	if err := again.Unmarshal(s.Marshal()); err != nil {
 		t.Fatal(err)
 	}
 	if !reflect.DeepEqual(s, &again) { // cmp takes exponential time in deep trees
@@ -51,6 +49,62 @@ func checkSummary(t *testing.T, s *Summary, raw []byte) {
 		t.Errorf("root is [%d, %d), message has %d bytes", root.Header, root.End, len(raw))
 	}
 	checkPart(t, root, raw, 0)
+}
+
+// checkHeader checks that what is answered without the message is what the
+// message says.
+func checkHeader(t *testing.T, h *Header, raw []byte) {
+	t.Helper()
+	if h.Size != int64(len(raw)) {
+		t.Errorf("header of %d bytes has %d", len(raw), h.Size)
+	}
+	filter := func(fields ...string) string {
+		var b strings.Builder
+		if err := FilterHeader(&b, bytes.NewReader(raw), fields, false); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	all := filter(keptFields...)
+	if complete := len(raw) > 0 && len(raw) <= maxHeader && len(all) <= maxLines; h.Complete() != complete {
+		t.Errorf("of a header of %d bytes, with %d to be kept: complete is %v", len(raw), len(all), h.Complete())
+	}
+	if !h.Complete() {
+		return
+	}
+	for _, fields := range append(clientFields, keptFields, nil) {
+		if got, want := string(h.AppendFields(nil, fields)), filter(fields...); got != want {
+			t.Errorf("%q: %q is kept, the message has %q", fields, got, want)
+		}
+	}
+	for _, name := range keptFields {
+		for _, needle := range []string{"", "a", "é", "example", "\uFFFD", " ", "=?", "<a"} {
+			m := NewMatcher(needle)
+			want, err := HeaderMatches(bytes.NewReader(raw), name, m)
+			if got := h.Matches(name, m); got != want || err != nil {
+				t.Errorf("%q in %s: %v from what is kept, %v from the message, %v", needle, name, got, want, err)
+			}
+		}
+	}
+}
+
+// clientFields are the fields that programs ask for.
+var clientFields = [][]string{
+	strings.Fields("From To Cc Bcc Subject Date Message-ID Priority X-Priority References Newsgroups In-Reply-To Content-Type Reply-To"),                                                                        // Thunderbird
+	strings.Fields("DATE FROM SENDER SUBJECT TO CC MESSAGE-ID REFERENCES CONTENT-TYPE CONTENT-DESCRIPTION IN-REPLY-TO REPLY-TO LINES LIST-POST LIST-SUBSCRIBE LIST-UNSUBSCRIBE X-LABEL X-ORIGINAL-TO"),          // NeoMutt
+	strings.Fields("DATE FROM TO CC SUBJECT REFERENCES IN-REPLY-TO MESSAGE-ID MIME-VERSION CONTENT-TYPE X-MAILING-LIST X-LOOP LIST-ID LIST-POST MAILING-LIST ORIGINATOR X-LIST SENDER RETURN-PATH X-BEENTHERE"), // Evolution
+	strings.Fields("date subject from content-type to cc reply-to message-id references in-reply-to list-unsubscribe sender X-K9mail-Identity Chat-Version"),                                                    // K-9 Mail
+}
+
+func TestKeeps(t *testing.T) {
+	for _, fields := range clientFields {
+		if !Keeps(fields) {
+			t.Errorf("%s: not all are kept", fields)
+		}
+	}
+	if Keeps([]string{"From", "Received"}) {
+		t.Error("Received is kept")
+	}
 }
 
 func checkPart(t *testing.T, p *Part, raw []byte, depth int) {

@@ -121,15 +121,13 @@ func (p *parser) text(h *headerFields, id fieldID) string {
 	return p.keep(strings.ToValidUTF8(clean(s), "\uFFFD"))
 }
 
-// search sets the text for SEARCH.
-func (p *parser) search(h *headerFields) {
-	p.sum.Fields = SearchFields{
-		Subject: p.sum.Envelope.Subject,
-		From:    p.text(h, fieldFrom),
-		To:      p.text(h, fieldTo),
-		Cc:      p.text(h, fieldCc),
-		Bcc:     p.text(h, fieldBcc),
+// top sets what only the header of the whole message says.
+func (p *parser) top(h *headerFields, raw []byte, blank, cut bool) {
+	eol := ""
+	if blank {
+		eol = "\r\n"[2-p.eol:]
 	}
+	p.keepHeader(raw, eol, cut)
 	if value := h.values[fieldReceived]; value != "" {
 		// RFC 5322 section 3.6.7: the date follows the last semicolon.
 		p.sum.Received, _ = parseDate(value[strings.LastIndexByte(value, ';')+1:])

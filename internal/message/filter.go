@@ -6,14 +6,22 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 )
+
+var filterReaders = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 8<<10) }}
 
 // FilterHeader copies the named fields of header to w as they are written, or
 // with not all but those, then the blank line (RFC 9051 section 6.4.5,
 // HEADER.FIELDS and HEADER.FIELDS.NOT). It reads no further than the header.
 func FilterHeader(w io.Writer, header io.Reader, fields []string, not bool) error {
-	br := bufio.NewReaderSize(header, 8<<10)
+	br := filterReaders.Get().(*bufio.Reader)
+	br.Reset(header)
+	defer func() {
+		br.Reset(nil)
+		filterReaders.Put(br)
+	}()
 	begins, keep := true, false
 	end := "\r\n"
 	for {
@@ -30,10 +38,8 @@ func FilterHeader(w io.Writer, header io.Reader, fields []string, not bool) erro
 			}
 			break
 		}
-		if begins && line[0] != ' ' && line[0] != '\t' {
-			name, _, _ := bytes.Cut(line, []byte(":"))
-			name = bytes.TrimRight(name, " \t\r\n")
-			keep = slices.ContainsFunc(fields, func(f string) bool { return strings.EqualFold(f, string(name)) }) != not
+		if begins && !folded(line) {
+			keep = named(line, fields) != not
 		}
 		begins = eolSize(line) > 0
 		if begins {
@@ -54,17 +60,45 @@ func FilterHeader(w io.Writer, header io.Reader, fields []string, not bool) erro
 	return err
 }
 
-// HeaderValues returns the values of all fields of that name in header, decoded
-// and unfolded. Of a header longer than 1 MiB the beginning is read.
-func HeaderValues(header io.Reader, name string) ([]string, error) {
-	var values []string
-	err := eachField(header, func(field, value string) bool {
-		if strings.EqualFold(field, name) {
-			values = append(values, value)
+// folded reports whether a line goes on with the field before it.
+func folded(line []byte) bool { return line[0] == ' ' || line[0] == '\t' }
+
+// named reports whether a line begins one of the fields.
+func named(line []byte, fields []string) bool {
+	name, _, _ := bytes.Cut(line, []byte(":"))
+	name = bytes.TrimRight(name, " \t\r\n")
+	return slices.ContainsFunc(fields, func(f string) bool { return strings.EqualFold(f, string(name)) })
+}
+
+// HeaderMatches reports whether header has a field of that name with a value,
+// decoded and unfolded, that m matches. Of a header longer than 1 MiB the
+// beginning is read.
+func HeaderMatches(header io.Reader, name string, m *Matcher) (bool, error) {
+	raw, err := io.ReadAll(io.LimitReader(header, maxHeader))
+	return err == nil && fieldMatches(raw, name, m), err
+}
+
+func fieldMatches(header []byte, name string, m *Matcher) bool {
+	text := headerText{raw: header}
+	for rest := header; len(rest) > 0; {
+		var field, value []byte
+		if field, value, rest = nextField(rest); strings.EqualFold(string(field), name) {
+			if plain := bytes.Trim(value, " \t\r\n"); isPlain(plain) && m.match(plain) || !isPlain(plain) && m.Match(text.decode(value)) {
+				return true
+			}
 		}
-		return true
-	})
-	return values, err
+	}
+	return false
+}
+
+// isPlain reports whether a value is its own text.
+func isPlain(value []byte) bool {
+	for i, c := range value {
+		if c < ' ' || c >= 0x7f || c == '=' && i+1 < len(value) && value[i+1] == '?' {
+			return false
+		}
+	}
+	return true
 }
 
 // eachField calls yield with the fields of a header, decoded and unfolded,
@@ -74,29 +108,34 @@ func eachField(header io.Reader, yield func(name, value string) bool) error {
 	if err != nil {
 		return err
 	}
-	fallback := ""
-	if !utf8.Valid(raw) {
-		fallback = headerCharset(raw)
-	}
+	text := headerText{raw: raw}
 	for len(raw) > 0 {
 		var name, value []byte
-		name, value, raw = nextField(raw)
-		if len(name) == 0 {
-			if len(value) == eolSize(value) {
-				break // the blank line
-			}
-			continue
-		}
-		text := unfold(value)
-		if !utf8.ValidString(text) {
-			text = guessUTF8(text, fallback)
-		}
-		text, _ = decodeWords(text)
-		if !yield(string(name), clean(text)) {
+		if name, value, raw = nextField(raw); len(name) > 0 && !yield(string(name), text.decode(value)) {
 			break
 		}
 	}
 	return nil
+}
+
+// headerText turns values of one header into text.
+type headerText struct {
+	raw      []byte
+	fallback *string // charset of 8-bit text that is not UTF-8, when it was needed
+}
+
+// decode returns a value, decoded and unfolded.
+func (h *headerText) decode(value []byte) string {
+	text := unfold(value)
+	if !utf8.ValidString(text) {
+		if h.fallback == nil {
+			charset := headerCharset(h.raw)
+			h.fallback = &charset
+		}
+		text = guessUTF8(text, *h.fallback)
+	}
+	text, _ = decodeWords(text)
+	return clean(text)
 }
 
 // headerCharset returns the charset parameter of the Content-Type in a header.

@@ -61,11 +61,6 @@ func dump(s *Summary, raw []byte) string {
 		fmt.Fprintf(&b, "received %s\n", s.Received.Format(time.RFC3339))
 	}
 	dumpEnvelope(&b, "", &s.Envelope)
-	for _, f := range [][2]string{{"from", s.Fields.From}, {"to", s.Fields.To}, {"cc", s.Fields.Cc}, {"bcc", s.Fields.Bcc}} {
-		if f[1] != "" {
-			fmt.Fprintf(&b, "text of %s: %s\n", f[0], f[1])
-		}
-	}
 	for _, d := range s.Defects {
 		fmt.Fprintf(&b, "defect: %s\n", d)
 	}

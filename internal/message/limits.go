@@ -6,6 +6,7 @@ const (
 	maxHeader    = 1 << 20 // bytes of one header that are looked at
 	maxHeaders   = 4 << 20 // bytes of all headers of a message that are looked at
 	maxKept      = 1 << 20 // bytes of text in a Summary
+	maxLines     = 4 << 10 // bytes of a Header
 	maxDepth     = 128     // levels of parts; Dovecot answers 100
 	maxParts     = 10000   // parts, as Dovecot
 	maxAddresses = 20000   // addresses in all envelopes of a message

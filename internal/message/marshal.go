@@ -7,14 +7,12 @@ import (
 	"time"
 )
 
-// The binary form of a Summary, in order:
+// The binary form of a Summary comes in pieces:
 //
-//	version   one byte, SummaryVersion
-//	envelope  date, subject, from, sender, reply-to, to, cc, bcc, in-reply-to, message-id
-//	received  date
-//	fields    from, to, cc, bcc (the subject is that of the envelope)
-//	defects   number, one byte each
-//	root      part
+//	envelope   date, subject, from, sender, reply-to, to, cc, bcc, in-reply-to,
+//	           message-id, date of Received
+//	header     size, then the lines to the end
+//	structure  number of defects, one byte each, part
 //
 // Numbers are varints. A string is 2*length and its bytes, or 2*i+1 for word i
 // of the dictionary. A date is 0 for none, else 1, seconds since 1970 and
@@ -55,21 +53,25 @@ const (
 	partBitsEnd
 )
 
-// MarshalBinary returns the compact form of s. The error is always nil.
-func (s *Summary) MarshalBinary() ([]byte, error) {
-	w := writer{buf: make([]byte, 0, 512)}
-	w.buf = append(w.buf, SummaryVersion)
-	w.envelope(&s.Envelope)
-	w.date(s.Received)
-	for _, text := range []string{s.Fields.From, s.Fields.To, s.Fields.Cc, s.Fields.Bcc} {
-		w.string(text)
-	}
-	w.uint(int64(len(s.Defects)))
+// Binary is a Summary of this SummaryVersion in its compact form, in pieces each
+// of which can be read without the others.
+type Binary struct{ Envelope, Header, Structure []byte }
+
+// Marshal returns the compact form of s.
+func (s *Summary) Marshal() Binary {
+	envelope := writer{buf: make([]byte, 0, 256)}
+	envelope.envelope(&s.Envelope)
+	envelope.date(s.Received)
+	header := writer{buf: make([]byte, 0, len(s.Header.lines)+4)}
+	header.uint(s.Header.Size)
+	header.buf = append(header.buf, s.Header.lines...)
+	structure := writer{buf: make([]byte, 0, 128)}
+	structure.uint(int64(len(s.Defects)))
 	for _, d := range s.Defects {
-		w.buf = append(w.buf, byte(d))
+		structure.buf = append(structure.buf, byte(d))
 	}
-	w.part(s.Root, 0)
-	return w.buf, nil
+	structure.part(s.Root, 0)
+	return Binary{envelope.buf, header.buf, structure.buf}
 }
 
 type writer struct{ buf []byte }

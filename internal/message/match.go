@@ -18,12 +18,15 @@ func NewMatcher(needle string) *Matcher {
 }
 
 // Match reports whether s contains the needle.
-func (m *Matcher) Match(s string) bool {
+func (m *Matcher) Match(s string) bool { return m.match([]byte(s)) }
+
+func (m *Matcher) match(text []byte) bool {
 	if len(m.needle) == 0 {
 		return true
 	}
+	var buf [256]byte
 	f := folder{}
-	return bytes.Contains(f.fold(make([]byte, 0, len(s)+8), []byte(s), true), m.needle)
+	return bytes.Contains(f.fold(buf[:0], text, true), m.needle)
 }
 
 // folder brings text into the form in which it is compared: UTF-8, runes

@@ -1,6 +1,6 @@
 // Package message reads raw mail and says what IMAP needs to know about it: the
-// envelope, the body structure with byte offsets, the text to search, and what
-// is wrong with it.
+// envelope, the body structure with byte offsets, the header fields that clients
+// ask for, and what is wrong with it.
 //
 // Parse never fails. Whatever the bytes are, the Summary is something IMAP can
 // express: every part has a type, a multipart has at least one child, a
@@ -12,8 +12,9 @@
 // bytes themselves are never changed: line ends may be CRLF or LF, offsets are
 // those of the file.
 //
-// A Summary is kept by the store in the form of MarshalBinary. Bodies are read
-// again from the message file by offset when a client asks for them.
+// A Summary is kept by the store in the form of Marshal. Bodies, and headers
+// that are not kept, are read again from the message file by offset when a
+// client asks for them.
 package message
 
 import "time"
@@ -25,16 +26,10 @@ const SummaryVersion = 1
 // Summary is what is known about a message without reading it again.
 type Summary struct {
 	Envelope Envelope
-	Root     *Part        // never nil after Parse and UnmarshalBinary
-	Received time.Time    // date of the topmost Received field; zero where absent or unreadable
-	Fields   SearchFields // for SEARCH FROM, TO, CC, BCC, SUBJECT
-	Defects  []Defect     // at most maxDefects
-}
-
-// SearchFields are header fields as text: decoded, unfolded, repeated fields
-// joined by a space.
-type SearchFields struct {
-	Subject, From, To, Cc, Bcc string
+	Header   Header
+	Root     *Part     // never nil after Parse
+	Received time.Time // date of the topmost Received field; zero where absent or unreadable
+	Defects  []Defect  // at most maxDefects
 }
 
 // Envelope is the ENVELOPE of a message, decoded to UTF-8 (RFC 9051 section
@@ -60,6 +55,18 @@ type Address struct {
 	Name    string
 	Mailbox string
 	Host    string
+}
+
+// String returns the address for a person to read.
+func (a Address) String() string {
+	text := a.Mailbox
+	if a.Host != "" {
+		text += "@" + a.Host
+	}
+	if a.Name != "" {
+		text = a.Name + " <" + text + ">"
+	}
+	return text
 }
 
 // Part is a node of the body structure. Type, Subtype, Encoding, Disposition

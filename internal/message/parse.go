@@ -69,7 +69,7 @@ func (p *parser) part(depth int, envelope *Envelope, digest bool) (*Part, delimi
 		p.envelope(h, envelope)
 	}
 	if depth == 0 {
-		p.search(h)
+		p.top(h, raw, blank, cut)
 	}
 	p.content(h, part, digest)
 	if blank {

@@ -1,42 +1,60 @@
 package message
 
 import (
+	"bytes"
 	"encoding/binary"
 	"time"
 
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
-var (
-	errVersion = fault.New(fault.Corrupt, "message summary of another version", "")
-	errSummary = fault.New(fault.Corrupt, "message summary is damaged", "")
-)
+var errSummary = fault.New(fault.Corrupt, "message summary is damaged", "")
 
-// UnmarshalBinary sets s from its compact form. Damaged data and data of
-// another SummaryVersion are a fault of kind Corrupt: then the summary has to
-// be made again from the message. What is allocated is in proportion to data.
-func (s *Summary) UnmarshalBinary(data []byte) error {
-	if len(data) == 0 || data[0] != SummaryVersion {
-		return errVersion
-	}
-	r := reader{rest: string(data[1:]), parts: len(data) / minPart} // all strings share this one
-	var out Summary
-	r.envelope(&out.Envelope)
-	out.Received = r.date()
-	out.Fields = SearchFields{Subject: out.Envelope.Subject, From: r.string(), To: r.string(), Cc: r.string(), Bcc: r.string()}
-	if n := r.count(1); n > 0 {
-		out.Defects = make([]Defect, n)
-		for i := range out.Defects {
-			out.Defects[i] = Defect(r.byte())
-		}
-	}
-	out.Root = &Part{}
-	r.part(out.Root, 0, 0)
-	if r.bad || r.rest != "" {
+// Unmarshal sets what the pieces of b say, those that are not nil. Damaged data
+// are a fault of kind Corrupt: then the summary has to be made again from the
+// message. What is allocated is in proportion to the data, and b is not kept.
+func (s *Summary) Unmarshal(b Binary) error {
+	ok := (b.Envelope == nil || s.readEnvelope(b.Envelope)) &&
+		(b.Header == nil || s.readHeader(b.Header)) &&
+		(b.Structure == nil || s.readStructure(b.Structure))
+	if !ok {
 		return errSummary
 	}
-	*s = out
 	return nil
+}
+
+func (s *Summary) readEnvelope(data []byte) bool {
+	r := reader{rest: string(data)} // all strings share this one
+	s.Envelope = Envelope{}
+	r.envelope(&s.Envelope)
+	s.Received = r.date()
+	return !r.bad && r.rest == ""
+}
+
+func (s *Summary) readHeader(data []byte) bool {
+	size, n := binary.Uvarint(data)
+	if n <= 0 || size > 1<<48 || len(data) > n && data[len(data)-1] != '\n' {
+		return false
+	}
+	s.Header = Header{Size: int64(size)}
+	if len(data) > n {
+		s.Header.lines = bytes.Clone(data[n:])
+	}
+	return true
+}
+
+func (s *Summary) readStructure(data []byte) bool {
+	r := reader{rest: string(data), parts: len(data) / minPart}
+	s.Defects = nil
+	if n := r.count(1); n > 0 {
+		s.Defects = make([]Defect, n)
+		for i := range s.Defects {
+			s.Defects[i] = Defect(r.byte())
+		}
+	}
+	s.Root = &Part{}
+	r.part(s.Root, 0, 0)
+	return !r.bad && r.rest == ""
 }
 
 // reader reads the binary form. After an error it returns zero values.
