@@ -31,7 +31,7 @@ func main() {
 	flag.IntVar(&o.messages, "messages", 5000, "messages in the mailbox")
 	flag.IntVar(&o.rounds, "rounds", 5, "rounds; the median counts")
 	flag.DurationVar(&o.rtt, "rtt", 50*time.Millisecond, "round trip of the slow link; 0 leaves it out")
-	flag.StringVar(&o.parts, "parts", "fetch,imap,feed", "what to measure: fetch, imap, feed")
+	flag.StringVar(&o.parts, "parts", "fetch,imap,feed", "what to measure: fetch, imap, feed, reliability")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -57,7 +57,12 @@ func run(ctx context.Context, o options) (err error) {
 		}
 	}
 	if has(o.parts, "feed") {
-		return feed(ctx, o, dir)
+		if err := feed(ctx, o, dir); err != nil {
+			return err
+		}
+	}
+	if has(o.parts, "reliability") {
+		return reliability(ctx, o, dir)
 	}
 	return nil
 }

@@ -1,0 +1,344 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/popbridge/popbridge/internal/testkit"
+	"github.com/popbridge/popbridge/test/rig"
+)
+
+// The two tries of every program.
+const (
+	killCount    = 25
+	killMessages = 1500
+	// A mailbox that runs low is filled up, so that every kill lands in work.
+	killLow, killMore = 200, 300
+	// A run is killed within the time a whole one takes, at most this long.
+	killWithin = 6 * time.Second
+
+	resetMessages = 400
+)
+
+// fetcher is a program that fetches mail from a POP3 server and keeps it.
+type fetcher interface {
+	name() string
+	version() string // "" where it is not installed
+	// prepare makes the program ready to fetch the mailbox of a user into dir,
+	// which is empty, and to delete what it has unless keep is true.
+	prepare(ctx context.Context, dir string, port int, user string, keep bool) error
+	// command is one run, from the start to the end of a session.
+	command(ctx context.Context) *exec.Cmd
+	// finished reports whether a run that ended with this code went through.
+	finished(code int) bool
+	// delivered reads all that is there now.
+	delivered(ctx context.Context) ([][]byte, error)
+}
+
+// outcome is what became of the messages of one try.
+type outcome struct {
+	messages      int
+	lost, doubled int
+	again         int // RETRs beyond one for each message
+}
+
+// reliability kills each program at random moments while it fetches and
+// deletes, and then shows it a server that has renumbered its mail.
+func reliability(ctx context.Context, o options, dir string) error {
+	d, err := rig.StartDovecot(ctx, "", "")
+	if err != nil {
+		return err
+	}
+	defer d.Stop()
+	if err := os.Chmod(dir, 0o711); err != nil { // getmail delivers as another user
+		return err
+	}
+	b := &trial{d: d, dir: dir}
+	all := fetchers(o)
+	rows := make([]string, len(all))
+	var wg sync.WaitGroup
+	for i, f := range all { // time is not measured: all at once
+		wg.Go(func() {
+			var err error
+			if rows[i], err = b.row(ctx, f); err != nil {
+				rows[i] = fmt.Sprintf("%-18s | %v", f.name(), err)
+			}
+			fmt.Fprintln(os.Stderr, rows[i]) // some take minutes
+		})
+	}
+	wg.Wait()
+	fmt.Printf("kills: fetch and delete %d messages and more, %d times SIGKILL at a random moment\n", killMessages, killCount)
+	fmt.Printf("reset: %d messages are kept on the server, then it gives all of them new ids\n\n", resetMessages)
+	fmt.Printf("%-18s | %-39s | %-30s\n", "", "kills", "reset")
+	fmt.Printf("%-18s | %8s %5s %8s %15s | %5s %8s %15s\n", "", "messages", "lost", "doubled", "fetched again", "lost", "doubled", "fetched again")
+	for _, row := range rows {
+		fmt.Println(row)
+	}
+	return nil
+}
+
+// row tries one program and returns its line of the table.
+func (b *trial) row(ctx context.Context, f fetcher) (string, error) {
+	version := f.version()
+	if version == "" {
+		return fmt.Sprintf("%-18s | not installed", f.name()), nil
+	}
+	killed, err := b.kills(ctx, f)
+	if err != nil {
+		return "", fmt.Errorf("%s, kills: %w", f.name(), err)
+	}
+	reset, err := b.reset(ctx, f)
+	if err != nil {
+		return "", fmt.Errorf("%s, reset: %w", f.name(), err)
+	}
+	return fmt.Sprintf("%-18s | %8d %5d %8d %15d | %5d %8d %15d", f.name()+" "+version,
+		killed.messages, killed.lost, killed.doubled, killed.again, reset.lost, reset.doubled, reset.again), nil
+}
+
+type trial struct {
+	d   *rig.Dovecot
+	dir string
+	mu  sync.Mutex // guards filling the mailboxes of d
+}
+
+// fill adds the messages with the numbers from up to to.
+func (b *trial) fill(user string, from, to int) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i := from; i < to; i++ {
+		if err := b.d.Put(user, numbered(i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ready gives a program a mailbox with n messages and an empty place for them.
+func (b *trial) ready(ctx context.Context, f fetcher, what string, n int, keep bool) (user string, err error) {
+	user = what + "-" + f.name()
+	dir := filepath.Join(b.dir, user)
+	if err := os.Mkdir(dir, 0o711); err != nil {
+		return "", err
+	}
+	if err := b.fill(user, 0, n); err != nil {
+		return "", err
+	}
+	return user, f.prepare(ctx, dir, b.d.POP3, user, keep)
+}
+
+func (b *trial) kills(ctx context.Context, f fetcher) (outcome, error) {
+	// How long it takes when nobody interferes.
+	if _, err := b.ready(ctx, f, "whole", killMessages, false); err != nil {
+		return outcome{}, err
+	}
+	begin := time.Now()
+	if _, err := killAfter(ctx, f, killWithin); err != nil {
+		return outcome{}, err
+	}
+	whole := time.Since(begin)
+
+	user, err := b.ready(ctx, f, "kill", killMessages, false)
+	if err != nil {
+		return outcome{}, err
+	}
+	sent := killMessages
+	for done := 0; done < killCount; {
+		left, err := b.d.Count(user)
+		if err != nil {
+			return outcome{}, err
+		}
+		if left < killLow {
+			if err := b.fill(user, sent, sent+killMore); err != nil {
+				return outcome{}, err
+			}
+			sent, left = sent+killMore, left+killMore
+		}
+		// A run with less to do takes less time.
+		after := time.Duration(rand.Float64() * min(1, float64(left)/killMessages) * float64(whole))
+		killed, err := killAfter(ctx, f, after)
+		if err != nil {
+			return outcome{}, err
+		}
+		if killed {
+			done++
+		}
+	}
+	if err := finish(ctx, f); err != nil {
+		return outcome{}, err
+	}
+	return b.outcome(ctx, f, user, sent, 0)
+}
+
+func (b *trial) reset(ctx context.Context, f fetcher) (outcome, error) {
+	user, err := b.ready(ctx, f, "reset", resetMessages, true)
+	if err != nil {
+		return outcome{}, err
+	}
+	if err := finish(ctx, f); err != nil {
+		return outcome{}, err
+	}
+	if err := b.renumber(ctx, user); err != nil {
+		return outcome{}, err
+	}
+	if err := finish(ctx, f); err != nil {
+		return outcome{}, err
+	}
+	return b.outcome(ctx, f, user, resetMessages, resetMessages)
+}
+
+// renumber makes the server forget the ids of a mailbox, as it happens when a
+// provider moves its mail to other machines.
+func (b *trial) renumber(ctx context.Context, user string) error {
+	before, err := uidls(ctx, b.d.POP3, user)
+	if err != nil {
+		return err
+	}
+	files, err := filepath.Glob(filepath.Join(b.d.Maildir(user), "dovecot*"))
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if err := os.Remove(f); err != nil {
+			return err
+		}
+	}
+	after, err := uidls(ctx, b.d.POP3, user)
+	if err != nil {
+		return err
+	}
+	for id := range after {
+		if before[id] {
+			return fmt.Errorf("the server still has the id %s", id)
+		}
+	}
+	if len(after) != len(before) {
+		return fmt.Errorf("%d ids before, %d after", len(before), len(after))
+	}
+	return nil
+}
+
+// killAfter runs a program once and kills it, unless it ends before.
+func killAfter(ctx context.Context, f fetcher, after time.Duration) (killed bool, err error) {
+	cmd := f.command(ctx)
+	if err := cmd.Start(); err != nil {
+		return false, err
+	}
+	timer := time.AfterFunc(after, func() { _ = cmd.Process.Kill() })
+	defer timer.Stop()
+	_ = cmd.Wait() // how it ended is asked for below
+	return cmd.ProcessState.ExitCode() < 0, nil
+}
+
+// finish runs a program until a run goes through: the server may hold the lock
+// of a session that was killed for a moment.
+func finish(ctx context.Context, f fetcher) error {
+	var out []byte
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	defer cancel()
+	for range 10 {
+		cmd := f.command(ctx)
+		out, _ = cmd.CombinedOutput()
+		if f.finished(cmd.ProcessState.ExitCode()) {
+			return nil
+		}
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return fmt.Errorf("no run goes through: %s", out)
+}
+
+// outcome counts messages by the number each carries at its start and its end.
+// One that is cut short counts only as a copy too many.
+func (b *trial) outcome(ctx context.Context, f fetcher, user string, n, kept int) (outcome, error) {
+	o := outcome{messages: n}
+	all, err := f.delivered(ctx)
+	if err != nil {
+		return o, err
+	}
+	whole := make(map[string]bool, n)
+	for _, raw := range all {
+		if number, ok := numberOf(raw); ok {
+			whole[number] = true
+		}
+	}
+	o.lost, o.doubled = n-len(whole), len(all)-len(whole)
+	if left, err := b.d.Count(user); err != nil || left != kept {
+		return o, fmt.Errorf("%d messages are left on the server, want %d; %w", left, kept, err)
+	}
+	o.again = b.retrieved(user) - n
+	return o, nil
+}
+
+var logout = regexp.MustCompile(`pop3\(([^)]+)\)<.*top=(\d+)/\d+, retr=(\d+)/`)
+
+// retrieved is how many messages a user's sessions took, by Dovecot's log. It
+// is written when a session ends, and the sessions of the killed are the last.
+func (b *trial) retrieved(user string) int {
+	n := 0
+	for _, m := range logout.FindAllStringSubmatch(b.d.Log(), -1) {
+		if m[1] == user {
+			tops, _ := strconv.Atoi(m[2]) // digits; fetchmail takes whole messages with TOP
+			retrs, _ := strconv.Atoi(m[3])
+			n += tops + retrs
+		}
+	}
+	return n
+}
+
+// numbered is message n with a number at its start and its end, which stay
+// whatever a program does to the header and to line ends.
+func numbered(n int) []byte {
+	raw := append(fmt.Appendf(nil, "X-Number: %d\r\n", n), testkit.Message(n)...)
+	return fmt.Appendf(raw, "end of %d\r\n", n)
+}
+
+var (
+	numberAtStart = regexp.MustCompile(`(?m)^X-Number: (\d+)\r?$`)
+	numberAtEnd   = regexp.MustCompile(`end of (\d+)\s*$`)
+)
+
+// numberOf returns the number of a message that is whole.
+func numberOf(raw []byte) (string, bool) {
+	start, end := numberAtStart.FindSubmatch(raw), numberAtEnd.FindSubmatch(raw)
+	if start == nil || end == nil || string(start[1]) != string(end[1]) {
+		return "", false
+	}
+	return string(start[1]), true
+}
+
+// uidls asks the server for the ids of a mailbox.
+func uidls(ctx context.Context, port int, user string) (map[string]bool, error) {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", rig.Addr(port))
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+		return nil, err
+	}
+	if _, err := fmt.Fprintf(conn, "USER %s\r\nPASS %s\r\nUIDL\r\nQUIT\r\n", user, rig.Password); err != nil {
+		return nil, err
+	}
+	ids := make(map[string]bool)
+	lines := bufio.NewScanner(conn)
+	for lines.Scan() {
+		if _, id, ok := strings.Cut(lines.Text(), " "); ok && lines.Text()[0] != '+' {
+			ids[id] = true
+		}
+	}
+	return ids, lines.Err()
+}
