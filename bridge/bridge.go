@@ -8,6 +8,7 @@
 //	 2  dial, TLS, CAPA, authenticate                  bridge/pop3
 //	 3  LIST and UIDL, joined into a listing           session.list
 //	 4  listing x ledger x policy -> actions           Plan, pure
+//	    new ids of a renumbered mailbox                session.readopt
 //	 5  RETR, in a window where the server pipelines   bridge/pop3
 //	 6  spool and hash, 7 summary                      Store.Spool
 //	 8  mailbox, date, new or known by its content     committer, contents
@@ -23,13 +24,18 @@
 //     Deliver returned without error in this session. The row says
 //     DeleteIntended before DELE is sent and DeleteAcked after QUIT answered
 //     +OK (RFC 1939 section 6).
+//   - DELE is sent at one place, never for an account in Shadow, never under a
+//     policy that waits for Confirm, never for a message whose file is damaged
+//     here or that was recognised by its size alone.
 //   - A message is delivered once. It is known by UIDL and LIST size, and when
 //     these are new, by the hash of its content.
 //   - What a session has received in full is committed, however it ends. What
 //     it has received in part is never delivered.
 //   - Trouble with one message does not end the session; a connection that is
 //     lost in the middle of a message puts that message last in the next one.
-//   - There is at most one session for an account at any time.
+//   - There is at most one session for an account at any time, and no two logins
+//     are closer together than the server wants, as far as it said or showed so;
+//     somebody who asks for a poll is not held to that.
 //
 // A Runner starts no goroutine before Serve or Poll, and both return only when
 // all they started has ended.
