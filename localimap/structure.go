@@ -46,19 +46,25 @@ func structureOf(p *message.Part) imap.BodyStructure {
 			Extended: &imap.BodyStructureMultiPartExt{
 				Params: p.Params, Disposition: disposition, Language: p.Language, Location: p.Location,
 			},
+			Children: make([]imap.BodyStructure, len(p.Children)),
 		}
-		for _, child := range p.Children {
-			multi.Children = append(multi.Children, structureOf(child))
+		for i, child := range p.Children {
+			multi.Children[i] = structureOf(child)
 		}
 		return multi
 	}
-	single := &imap.BodyStructureSinglePart{
+	leaf := &struct { // in one piece
+		part imap.BodyStructureSinglePart
+		ext  imap.BodyStructureSinglePartExt
+		text imap.BodyStructureText
+	}{}
+	leaf.ext = imap.BodyStructureSinglePartExt{Disposition: disposition, Language: p.Language, Location: p.Location}
+	leaf.text.NumLines = p.Lines
+	single := &leaf.part
+	*single = imap.BodyStructureSinglePart{
 		Type: p.Type, Subtype: p.Subtype, Params: p.Params,
 		ID: p.ID, Description: p.Description, Encoding: p.Encoding,
-		Size: uint32(p.End - p.Body),
-		Extended: &imap.BodyStructureSinglePartExt{
-			Disposition: disposition, Language: p.Language, Location: p.Location,
-		},
+		Size: uint32(p.End - p.Body), Extended: &leaf.ext,
 	}
 	switch {
 	case p.Message():
@@ -66,7 +72,7 @@ func structureOf(p *message.Part) imap.BodyStructure {
 			Envelope: envelopeOf(p.Envelope), BodyStructure: structureOf(p.Children[0]), NumLines: p.Lines,
 		}
 	case p.Type == "text":
-		single.Text = &imap.BodyStructureText{NumLines: p.Lines}
+		single.Text = &leaf.text
 	}
 	return single
 }

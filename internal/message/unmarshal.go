@@ -193,13 +193,27 @@ func (r *reader) params() map[string]string {
 	if n == 0 {
 		return nil
 	}
+	name, value := r.string(), r.string()
+	if shared, ok := charsetParams[value]; ok && n == 1 && name == "charset" {
+		return shared
+	}
 	params := make(map[string]string, n)
-	for range n {
-		name := r.string()
+	for params[name] = value; n > 1; n-- {
+		name = r.string()
 		params[name] = r.string()
 	}
 	return params
 }
+
+// charsetParams are the parameters that most parts have; a map is the largest
+// thing a part consists of. They are never written to.
+var charsetParams = func() map[string]map[string]string {
+	shared := make(map[string]map[string]string)
+	for _, charset := range []string{"utf-8", "us-ascii", "iso-8859-1", "windows-1252", "UTF-8", "US-ASCII", "ISO-8859-1"} {
+		shared[charset] = map[string]string{"charset": charset}
+	}
+	return shared
+}()
 
 func (r *reader) part(p *Part, base int64, depth int) {
 	bits := r.uint()
