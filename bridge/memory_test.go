@@ -240,6 +240,9 @@ func TestResumeWhileWaiting(t *testing.T) {
 		g.pop.trouble = trouble{limit: 10, limitText: "-ERR Download exceed. msg=10"}
 		stop := serve(t, g.runner)
 		time.Sleep(time.Minute)
+		if err := g.runner.Confirm(t.Context()); err != nil || time.Since(g.pop.logins()[0]) > 2*time.Minute {
+			t.Errorf("confirmed after %v: %v", time.Since(g.pop.logins()[0]), err)
+		}
 		g.clock.advance(5 * time.Minute) // of sleep
 		g.runner.Resume("wake-up")
 		time.Sleep(8 * time.Minute)

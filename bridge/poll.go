@@ -76,17 +76,23 @@ func (r *Runner) droppable(ctx context.Context, run func(context.Context) (follo
 }
 
 // wait lets pass what has to lie between two sessions of a poll. It is
-// measured anew after a sleep of the computer, in which timers stand still.
+// measured anew after a sleep of the computer, in which timers stand still, and
+// after a preview: nobody is connected meanwhile, so that others have a turn.
 func (r *Runner) wait(ctx context.Context) error {
 	d := max(r.settle, r.notes.floor())
 	for {
+		r.endTurn()
 		_, resumed, err := r.droppable(ctx, func(ctx context.Context) (follow, error) { return soon, sleep(ctx, d) })
-		if !resumed {
+		_ = r.takeTurn(context.WithoutCancel(ctx)) // others end within the deadlines of a session
+		if err != nil && !resumed {
 			return err
 		}
 		r.mu.Lock()
 		d = r.earliestLocked().Sub(r.now())
 		r.mu.Unlock()
+		if d <= 0 {
+			return nil
+		}
 	}
 }
 
