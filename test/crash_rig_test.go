@@ -112,7 +112,7 @@ func (s *series) sync(ctx context.Context, failpoint string) (killed bool) {
 	switch {
 	case out.Code == -1:
 		return true
-	case err != nil:
+	case err != nil && ctx.Err() == nil: // else it ended just before it was killed
 		s.t.Fatal(err)
 	case out.Code != 0:
 		s.t.Fatalf("sync after a kill: exit %d\n%s%s", out.Code, out.Stdout, out.Stderr)
