@@ -191,6 +191,12 @@ func TestDrain(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-stalled // the server is silent in the middle of a message
+	eventually(t, "some of it is on the disk", func() bool {
+		user := filepath.Join(r.dir, "data", "users", "ann")
+		spooled, _ := filepath.Glob(filepath.Join(user, "tmp", "*"))
+		stored, _ := filepath.Glob(filepath.Join(user, "mail", "*", "*"))
+		return len(spooled)+len(stored) > 5 // the last one may be half
+	})
 
 	if err := r.stop(); err != nil {
 		t.Fatalf("stop: %v", err)

@@ -141,11 +141,11 @@ func TestWhatNeedsARestart(t *testing.T) {
 	home := testAccount{name: "home", user: "ann", folder: "INBOX", port: port}
 	r.configure(plain, home)
 	r.start()
-	r.configure(strings.Replace(plain, `"data"`, `"elsewhere"`, 1)+"[log]\nformat = \"json\"", home)
+	r.configure("keep_expunged = \"90d\"\n"+strings.Replace(plain, `"data"`, `"elsewhere"`, 1)+"[log]\nformat = \"json\"", home)
 	for range 2 { // the second time nothing changed, and it still needs a restart
 		r.agent.Reload()
 		health := r.status().Health
-		if len(health) != 1 || health[0].Code != "restart-needed" || !strings.Contains(health[0].Text, "data_dir and log.format") {
+		if len(health) != 1 || health[0].Code != "restart-needed" || !strings.Contains(health[0].Text, "data_dir and keep_expunged and log.format") {
 			t.Fatalf("health: %+v", health)
 		}
 	}
