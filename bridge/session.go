@@ -286,7 +286,7 @@ func (s *session) work(ctx context.Context) (follow, error) {
 	case s.result.Stored >= pageSize:
 		// More may show. Where the next login has to wait that is left to the
 		// schedule, otherwise it is looked at once.
-		if s.hurry = s.Status().LoginDelay > 0; !s.hurry {
+		if s.hurry = s.Status().MinInterval > 0; !s.hurry {
 			return atOnce, ctx.Err()
 		}
 	}
