@@ -244,7 +244,7 @@ func killAfter(ctx context.Context, f fetcher, after time.Duration) (killed bool
 // of a session that was killed for a moment.
 func finish(ctx context.Context, f fetcher) error {
 	var out []byte
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Minute) // getmail forks for each message
 	defer cancel()
 	for range 10 {
 		cmd := f.command(ctx)
