@@ -33,8 +33,8 @@ func TestPauseIsRemembered(t *testing.T) {
 		g.runner.Wake()
 		g.runner.Resume("test")
 		synctest.Wait()
-		if n := len(g.pop.logins()) - before; n != 0 {
-			t.Errorf("%d logins", n)
+		if n := len(g.pop.logins()) - before; n != 1 {
+			t.Errorf("%d logins", n) // one try: the password may have been mended
 		}
 		s := g.runner.Status()
 		if s.State != Paused || s.Kind != fault.Auth || s.Err == nil || s.LastError == "" || !strings.Contains(s.Hint, "popbridge sync home") {

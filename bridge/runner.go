@@ -91,7 +91,7 @@ func (r *Runner) Status() Status {
 // an earlier run, and then on schedule until ctx ends. It then commits what has
 // been received and takes leave of the server, which takes a few seconds at
 // most (see stopNet and stopStore). An account that an earlier run has paused
-// stays paused.
+// is tried once.
 func (r *Runner) Serve(ctx context.Context) error {
 	r.mu.Lock()
 	if r.serving {

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"strconv"
 	"time"
-
-	"github.com/popbridge/popbridge/internal/fault"
 )
 
 // resumeSchedule goes on where an earlier run ended. After a poll that runs
@@ -22,22 +20,20 @@ func (r *Runner) resumeSchedule(ctx context.Context) {
 	if r.load(ctx) != nil {
 		return // the first poll reports it
 	}
-	paused := r.notes.Refusals >= refusalsPause
 	r.update(func(s *Status) {
-		if s.State == Paused || !paused {
-			s.NextPoll = r.earliestLocked()
-			return
+		if s.State != Paused {
+			// One try for an account that an earlier run has paused: its password
+			// may have been mended since.
+			r.notes.Refusals = min(r.notes.Refusals, refusalsPause-1)
 		}
-		r.pauseLocked(s)
-		s.Err = fault.New(fault.Auth, r.state.LastError, s.Hint)
-		s.LastError, s.Kind = r.state.LastError, fault.Auth
+		s.NextPoll = r.earliestLocked()
 	})
 }
 
 // pauseLocked stops polling until somebody asks for it.
 func (r *Runner) pauseLocked(s *Status) {
 	s.State, s.NextPoll = Paused, time.Time{}
-	s.Hint = "the password was refused " + strconv.Itoa(r.notes.Refusals) + " times, so it is not tried again by itself: set the right one, then run `popbridge sync " + r.account.Name + "`"
+	s.Hint = "the password was refused " + strconv.Itoa(r.notes.Refusals) + " times, so it is not tried again by itself: set the right one, then restart popbridge or run `popbridge sync " + r.account.Name + "`"
 }
 
 // earliestLocked is when the server will have the next login.
