@@ -3,6 +3,7 @@ package mailstore
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -10,8 +11,6 @@ import (
 	"sync"
 
 	"golang.org/x/sync/errgroup"
-
-	"github.com/popbridge/popbridge/internal/atomicfile"
 )
 
 // syncers is how many files are synced at once. File systems write one journal
@@ -105,7 +104,7 @@ func (b *batch) rename(h Hash) error {
 	info, err := os.Lstat(path)
 	if err == nil && info.Mode().IsRegular() && info.Size() == sp.size {
 		// It may stem from a program that did not sync it.
-		return syncFile(path)
+		return b.s.disk.Sync(path)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -113,7 +112,7 @@ func (b *batch) rename(h Hash) error {
 	if err := sp.file.Close(); err != nil {
 		return err
 	}
-	if err := os.Rename(sp.file.Name(), path); err != nil {
+	if err := b.s.disk.Rename(sp.file.Name(), path); err != nil {
 		return err
 	}
 	sp.file = nil
@@ -125,14 +124,18 @@ func (b *batch) syncFolders() error {
 	for _, h := range b.hashes {
 		folders[filepath.Dir(b.s.path(h))] = true
 	}
+	return b.s.syncFolders("syncdir", folders)
+}
+
+func (s *Store) syncFolders(step string, folders map[string]bool) error {
 	var g errgroup.Group
 	g.SetLimit(syncers)
 	for dir := range folders {
 		g.Go(func() error {
-			if err := b.s.step("syncdir"); err != nil {
+			if err := s.step(step); err != nil {
 				return err
 			}
-			return atomicfile.SyncDir(dir)
+			return s.disk.SyncDir(dir)
 		})
 	}
 	return g.Wait()
@@ -159,7 +162,7 @@ func (s *Store) writeJournal(hashes []Hash) (string, error) {
 	if err := s.step("journal"); err != nil {
 		return "", err
 	}
-	f, err := os.CreateTemp(filepath.Join(s.dir, "tmp"), journalPattern)
+	f, err := s.disk.CreateTemp(filepath.Join(s.dir, "tmp"), journalPattern)
 	if err != nil {
 		return "", err
 	}
@@ -167,7 +170,7 @@ func (s *Store) writeJournal(hashes []Hash) (string, error) {
 	for _, h := range hashes {
 		text.WriteString(h.String() + "\n")
 	}
-	_, err = f.WriteString(text.String())
+	_, err = io.WriteString(f, text.String())
 	if err == nil {
 		err = f.Sync()
 	}
@@ -175,7 +178,7 @@ func (s *Store) writeJournal(hashes []Hash) (string, error) {
 		err = cerr
 	}
 	if err == nil {
-		err = atomicfile.SyncDir(filepath.Join(s.dir, "tmp"))
+		err = s.disk.SyncDir(filepath.Join(s.dir, "tmp"))
 	}
 	return f.Name(), err
 }
@@ -191,15 +194,19 @@ func (s *Store) finish(journal string, hashes []Hash, own int) {
 	if err := s.step("unjournal"); err != nil {
 		return
 	}
-	_ = os.Remove(journal) // a journal that stays is looked through again
+	_ = s.disk.Remove(journal) // a journal that stays is looked through again
 }
 
+// removeUnused removes files and makes that durable: once the journal is gone,
+// nobody would know of one that came back with a power cut.
 func (s *Store) removeUnused(hashes []Hash, own int) error {
 	var errs []error
+	folders := map[string]bool{}
 	for _, h := range hashes {
 		errs = append(errs, s.removeIfUnused(h, own))
+		folders[filepath.Dir(s.path(h))] = true
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, s.syncFolders("unlink", folders))...)
 }
 
 func (s *Store) removeIfUnused(h Hash, own int) error {
@@ -211,7 +218,7 @@ func (s *Store) removeIfUnused(h Hash, own int) error {
 	if known, err := s.knows(context.Background(), h); known || err != nil {
 		return err
 	}
-	if err := os.Remove(s.path(h)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := s.disk.Remove(s.path(h)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil

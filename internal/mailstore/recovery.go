@@ -229,7 +229,8 @@ var dumps = []struct {
 }{
 	{'K', `SELECT id, names FROM keyword_set ORDER BY id`},
 	{'M', `SELECT id, uidvalidity, uidnext, modseq, name, special_use FROM mailbox ORDER BY id`},
-	{'A', `SELECT mailbox_id, uid, hash, c.size, received_at, system, keywords FROM message JOIN content c ON c.id = content_id ORDER BY mailbox_id, uid`},
+	{'A', `SELECT mailbox_id, uid, hash, c.size, received_at, system, keywords
+		FROM message JOIN content c ON c.id = content_id ORDER BY mailbox_id, uid`},
 	{'X', `SELECT e.id, mailbox_id, uidvalidity, uid, hash, c.size, received_at, system, keywords, expunged_at, mailbox
 		FROM expunged e JOIN content c ON c.id = content_id ORDER BY e.id`},
 	{'N', `SELECT hash, found FROM content WHERE found`},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"io"
-	"os"
 	"path/filepath"
 
 	"github.com/popbridge/popbridge/internal/message"
@@ -15,7 +14,8 @@ const spoolPattern = "spool-*"
 // Spooled is a message on its way in: in a file of its own, hashed and read,
 // not synced yet. It belongs to the caller until it is given to Deliver.
 type Spooled struct {
-	file    *os.File // nil after Discard
+	disk    disk
+	file    file // nil after Discard
 	size    int64
 	hash    Hash
 	summary *message.Summary
@@ -37,7 +37,7 @@ func (sp *Spooled) Discard() {
 		return
 	}
 	_ = sp.file.Close() // nothing in it is wanted
-	_ = os.Remove(sp.file.Name())
+	_ = sp.disk.Remove(sp.file.Name())
 	sp.file = nil
 }
 
@@ -48,11 +48,11 @@ func (s *Store) Spool(ctx context.Context, r io.Reader) (*Spooled, error) {
 	if err := s.step("spool"); err != nil {
 		return nil, trouble(err, "spool a message")
 	}
-	f, err := os.CreateTemp(filepath.Join(s.dir, "tmp"), spoolPattern)
+	f, err := s.disk.CreateTemp(filepath.Join(s.dir, "tmp"), spoolPattern)
 	if err != nil {
 		return nil, trouble(err, "spool a message")
 	}
-	sp := &Spooled{file: f}
+	sp := &Spooled{disk: s.disk, file: f}
 	src := &source{ctx: ctx, r: r}
 	hash := sha256.New()
 	w := io.MultiWriter(f, hash)

@@ -33,6 +33,7 @@ type Options struct {
 // goroutines.
 type Store struct {
 	dir      string
+	disk     disk
 	log      zerolog.Logger
 	now      func() time.Time
 	keep     time.Duration // how long what was expunged stays
@@ -72,7 +73,7 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 
 // prepare makes a store that is not open yet.
 func prepare(dir string, o Options) *Store {
-	s := &Store{dir: dir, log: o.Log, now: o.Now, keep: keepFor(o.KeepExpunged)}
+	s := &Store{dir: dir, disk: realDisk{}, log: o.Log, now: o.Now, keep: keepFor(o.KeepExpunged)}
 	if s.now == nil {
 		s.now = time.Now
 	}

@@ -236,7 +236,7 @@ func (s *Store) purge(ctx context.Context) (int, error) {
 	}
 	journal, err := s.writeJournal(hashes)
 	if err != nil {
-		_ = os.Remove(journal) // or the next Open does it
+		_ = s.disk.Remove(journal) // or the next Open does it
 		return 0, trouble(err, "purge unused messages")
 	}
 	err = s.write(ctx, "purge unused messages", func(t *tx) error { return t.purge(hashes, before) })
