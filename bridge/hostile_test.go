@@ -277,7 +277,7 @@ func (h *hostile) show(result Result, err error, took time.Duration) string {
 	s := h.runner.Status()
 	next := "never"
 	if !s.NextPoll.IsZero() {
-		next = "in " + s.NextPoll.Sub(time.Now()).Round(time.Second).String()
+		next = "in " + time.Until(s.NextPoll).Round(time.Second).String()
 	}
 	say("state: %s, next poll %s, after %v", s.State, next, took.Round(time.Second))
 	if s.MinInterval > 0 {
@@ -294,7 +294,7 @@ func (h *hostile) show(result Result, err error, took time.Duration) string {
 	h.showMail(say)
 	h.showLedger(say)
 	for _, p := range s.Problems {
-		say("problem: %q size %d, attempts %d, next try in %v: %s", shortened(p.UIDL), p.Size, p.Attempts, p.NextTry.Sub(time.Now()).Round(time.Second), p.Reason)
+		say("problem: %q size %d, attempts %d, next try in %v: %s", shortened(p.UIDL), p.Size, p.Attempts, time.Until(p.NextTry).Round(time.Second), p.Reason)
 	}
 	return out.String()
 }

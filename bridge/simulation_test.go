@@ -79,7 +79,6 @@ type simAccount struct {
 	downFrom time.Time // when the server went down; zero while it is up
 	outages  []outage
 	locked   bool
-	quiet    bool // nothing goes wrong any more
 }
 
 // attempt is a connection and how the server took it.
