@@ -68,7 +68,8 @@ type Options struct {
 	TLS      *tls.Config // for StartTLS and Implicit
 	Security Security
 	Log      zerolog.Logger
-	// Opened is called when a client selects a mailbox; it must not block. May
+	// Opened is called when a client selects a mailbox, and when it asks twice
+	// within askTwice whether there is news; it must not block. May
 	// be nil.
 	Opened func(user, mailbox string)
 }

@@ -218,6 +218,29 @@ func TestTooManyConnections(t *testing.T) {
 	r.talk("")
 }
 
+func TestAskingTwiceIsNoticed(t *testing.T) {
+	r := newRig(t)
+	k := r.talk("joe")
+	k.do("a SELECT INBOX", "a OK")
+	<-r.opened
+	for _, line := range []string{"NOOP", "FETCH 1:* FLAGS", "NOOP", "SELECT Drafts", "NOOP"} {
+		k.do("b "+line, "b OK")
+	}
+	// The second NOOP, and SELECT.
+	for _, want := range []string{"joe INBOX", "joe Drafts"} {
+		if got := <-r.opened; got != want {
+			t.Errorf("opened %q, want %q", got, want)
+		}
+	}
+	k.do("c NOOP", "c OK")
+	if got := <-r.opened; got != "joe Drafts" {
+		t.Errorf("opened %q", got)
+	}
+	if len(r.opened) > 0 {
+		t.Errorf("opened %q as well", <-r.opened)
+	}
+}
+
 func TestOpenedIsCalled(t *testing.T) {
 	r := newRig(t)
 	k := r.talk("joe")

@@ -16,6 +16,10 @@ import (
 // loginDelay is waited after a wrong password, always the same time.
 const loginDelay = time.Second
 
+// askTwice is how soon after a NOOP another one means that somebody waits for
+// mail.
+const askTwice = 10 * time.Second
+
 // session is one client. The library calls its methods one after the other,
 // from one goroutine, except Idle, which has its own and may outlive the
 // command when the client breaks off: mu keeps it apart from the others.
@@ -35,6 +39,8 @@ type session struct {
 	mu      sync.Mutex // held by every command that uses view
 	view    *view      // nil unless a mailbox is selected
 	parked  []*mailstore.View
+	acted   bool      // a command has used the mailbox since the last Poll
+	askedAt time.Time // of a command that did not, such as NOOP
 	closing bool
 	idling  sync.WaitGroup
 }
@@ -101,7 +107,22 @@ func (s *session) Poll(w *imapserver.UpdateWriter, allowExpunge bool) error {
 	if s.view == nil {
 		return nil
 	}
+	s.noteAskedLocked()
 	return s.view.sync(s.ctx, w, allowExpunge)
+}
+
+// noteAskedLocked tells a client that asks for news twice from one that works.
+func (s *session) noteAskedLocked() {
+	now, acted := time.Now(), s.acted
+	s.acted = false
+	switch {
+	case acted:
+	case now.Sub(s.askedAt) > askTwice:
+		s.askedAt = now
+	default:
+		s.askedAt = time.Time{}
+		s.srv.opt.Opened(s.user, s.view.seen.Mailbox.Name)
+	}
 }
 
 // Idle tells what has changed and goes on telling until stop (RFC 9051 section
@@ -113,6 +134,7 @@ func (s *session) Idle(w *imapserver.UpdateWriter, stop <-chan struct{}) error {
 		return nil
 	}
 	s.idling.Add(1)
+	s.acted = true
 	v := s.view
 	s.mu.Unlock()
 	defer s.idling.Done()
@@ -158,6 +180,7 @@ func (s *session) selectedLocked() (*view, error) {
 	if s.view == nil {
 		return nil, bad("No mailbox selected")
 	}
+	s.acted = true
 	return s.view, nil
 }
 
