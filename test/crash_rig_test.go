@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -29,8 +30,9 @@ var killable = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
-// policies are the ways of keep_on_server that differ in what is sent.
-var policies = []string{"forever", "never", "30d"}
+// policies are the ways of keep_on_server that differ in what is sent: nothing,
+// DELE for what has just come, for what is old, for what newer mail pushes out.
+var policies = []string{"forever", "never", "30d", "newest 10"}
 
 // series is one mailbox that is fetched by a program that dies again and again.
 type series struct {
@@ -75,6 +77,9 @@ func newSeries(t *testing.T, d *rig.Dovecot, link *rig.Link, name, keep, data st
 	must(t, p.AddDevice(t.Context(), localUser, "test", devicePw))
 	return &series{t: t, d: d, p: p, keep: keep, name: name}
 }
+
+// mailbox makes the name of a mailbox out of that of a series.
+func mailbox(name string) string { return strings.ReplaceAll(name, " ", "-") }
 
 func must(t *testing.T, err error) {
 	t.Helper()

@@ -52,7 +52,7 @@ func TestKilledAtEachStep(t *testing.T) {
 			for _, n := range moments(point) {
 				t.Run(fmt.Sprintf("%s/%s/%d", keep, point, n), func(t *testing.T) {
 					t.Parallel()
-					s := newSeries(t, d, link, fmt.Sprintf("%s-%s-%d", keep, point, n), keep, "")
+					s := newSeries(t, d, link, mailbox(fmt.Sprintf("%s-%s-%d", keep, point, n)), keep, "")
 					if !s.life(fmt.Sprintf("%s=%d", point, n), s.check) {
 						t.Error("never came to this point")
 					}
@@ -91,7 +91,7 @@ func (s *series) life(failpoint string, died func()) (fired bool) {
 	s.put(3) // and life goes on
 	step()
 	s.verify()
-	s.verifyServer(map[string]int{"forever": s.sent - s.gone, "30d": 3}[s.keep])
+	s.verifyServer(map[string]int{"forever": s.sent - s.gone, "30d": 3, "newest 10": 10}[s.keep])
 	return fired
 }
 
@@ -118,7 +118,7 @@ func TestKilledAtRandomMoments(t *testing.T) {
 		share := (total + len(policies) - 1 - i) / len(policies)
 		t.Run(keep, func(t *testing.T) {
 			t.Parallel()
-			newSeries(t, d, link, "random-"+keep, keep, "").randomKills(share, func() {})
+			newSeries(t, d, link, mailbox("random-"+keep), keep, "").randomKills(share, func() {})
 		})
 	}
 }
@@ -160,6 +160,6 @@ func (s *series) randomKills(n int, died func()) {
 	}
 	s.finish()
 	s.verify()
-	s.verifyServer(map[string]int{"forever": s.sent}[s.keep])
+	s.verifyServer(map[string]int{"forever": s.sent, "newest 10": 10}[s.keep])
 	s.t.Logf("%d kills, %d messages, whole run %v", n, s.sent, whole.Round(time.Millisecond))
 }
