@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -127,6 +128,9 @@ func (a *Agent) syncOne(ctx context.Context, ac *account, report func(bridge.Pro
 		}
 		result, err := r.Poll(ctx, report)
 		answer.New, answer.Deleted, answer.Problems = result.Stored, result.Deleted, result.Failed
+		if errors.Is(err, context.Canceled) && ctx.Err() == nil {
+			return fault.Wrap(err, fault.Temporary, "account "+ac.cfg.Name+" was stopped or changed while it was polled", "poll it again")
+		}
 		return err
 	})
 	if err != nil {

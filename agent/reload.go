@@ -10,17 +10,16 @@ import (
 	"github.com/popbridge/popbridge/config"
 )
 
-// Reload reads the config again and takes it up, as SIGHUP asks.
+// Reload takes up the config file as it is now, or records why it cannot be:
+// the old one then stays in force. It returns when the accounts and addresses
+// that changed have been replaced; all the others were not disturbed.
+//
+// The file is read under the lock: whoever comes last, the watcher or a
+// signal, brings what is in the file last.
 func (a *Agent) Reload() {
-	a.take(config.Load(a.Config().Path))
-}
-
-// take takes up a config that was read, or records why it cannot be: the old
-// one then stays in force. It returns when the accounts and addresses that
-// changed have been replaced; all the others were not disturbed.
-func (a *Agent) take(next *config.Config, err error) {
 	a.reload.Lock()
 	defer a.reload.Unlock()
+	next, err := config.Load(a.Config().Path)
 	if err != nil {
 		a.health.Report("config", health.ConfigInvalid(err))
 		return
