@@ -1,17 +1,15 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -188,7 +186,7 @@ func (b *trial) reset(ctx context.Context, f fetcher) (outcome, error) {
 	if err := finish(ctx, f); err != nil {
 		return outcome{}, err
 	}
-	if err := b.renumber(ctx, user); err != nil {
+	if err := b.renumber(user); err != nil {
 		return outcome{}, err
 	}
 	if err := finish(ctx, f); err != nil {
@@ -197,33 +195,29 @@ func (b *trial) reset(ctx context.Context, f fetcher) (outcome, error) {
 	return b.outcome(ctx, f, user, resetMessages, resetMessages)
 }
 
-// renumber makes the server forget the ids of a mailbox, as it happens when a
-// provider moves its mail to other machines.
-func (b *trial) renumber(ctx context.Context, user string) error {
-	before, err := uidls(ctx, b.d.POP3, user)
+// renumber makes the server give all messages of a mailbox new ids.
+func (b *trial) renumber(user string) error {
+	before, err := rig.UIDLs(rig.Addr(b.d.POP3), user)
 	if err != nil {
 		return err
 	}
-	files, err := filepath.Glob(filepath.Join(b.d.Maildir(user), "dovecot*"))
+	b.mu.Lock()
+	err = b.d.Renumber(user)
+	b.mu.Unlock()
 	if err != nil {
 		return err
 	}
-	for _, f := range files {
-		if err := os.Remove(f); err != nil {
-			return err
-		}
-	}
-	after, err := uidls(ctx, b.d.POP3, user)
+	after, err := rig.UIDLs(rig.Addr(b.d.POP3), user)
 	if err != nil {
 		return err
-	}
-	for id := range after {
-		if before[id] {
-			return fmt.Errorf("the server still has the id %s", id)
-		}
 	}
 	if len(after) != len(before) {
 		return fmt.Errorf("%d ids before, %d after", len(before), len(after))
+	}
+	for i, id := range after {
+		if slices.Contains(before, id) {
+			return fmt.Errorf("message %d still has the id %s", i+1, id)
+		}
 	}
 	return nil
 }
@@ -318,27 +312,4 @@ func numberOf(raw []byte) (string, bool) {
 		return "", false
 	}
 	return string(start[1]), true
-}
-
-// uidls asks the server for the ids of a mailbox.
-func uidls(ctx context.Context, port int, user string) (map[string]bool, error) {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", rig.Addr(port))
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
-		return nil, err
-	}
-	if _, err := fmt.Fprintf(conn, "USER %s\r\nPASS %s\r\nUIDL\r\nQUIT\r\n", user, rig.Password); err != nil {
-		return nil, err
-	}
-	ids := make(map[string]bool)
-	lines := bufio.NewScanner(conn)
-	for lines.Scan() {
-		if _, id, ok := strings.Cut(lines.Text(), " "); ok && lines.Text()[0] != '+' {
-			ids[id] = true
-		}
-	}
-	return ids, lines.Err()
 }

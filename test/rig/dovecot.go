@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -124,7 +125,8 @@ func unprivileged() (*user.User, error) {
 }
 
 // dovecotConf is for Dovecot 2.3. Failed logins are answered at once, so that
-// tests of wrong passwords don't wait.
+// tests of wrong passwords don't wait. The id of a message is its file name, so
+// that Renumber can give it another.
 var dovecotConf = template.Must(template.New("dovecot.conf").Parse(`
 protocols = imap pop3
 listen = 127.0.0.1
@@ -147,6 +149,7 @@ first_valid_uid = 1
 mail_location = maildir:{{.Dir}}/mail/%u/Maildir
 mail_max_userip_connections = 1000
 pop3_lock_session = no
+pop3_uidl_format = %f
 service imap-login {
   chroot =
   inet_listener imap {
@@ -196,9 +199,7 @@ func (d *Dovecot) Put(name string, messages ...[]byte) error {
 		}
 	}
 	for _, raw := range messages {
-		d.next[name]++
-		// Dovecot numbers messages by the time and sequence in the name.
-		base := fmt.Sprintf("%d.M%dP1.rig", 1_750_000_000+d.next[name], d.next[name])
+		base := d.base(name)
 		tmp := filepath.Join(inbox, "tmp", base)
 		if err := os.WriteFile(tmp, raw, 0o600); err != nil {
 			return err
@@ -211,6 +212,44 @@ func (d *Dovecot) Put(name string, messages ...[]byte) error {
 		}
 	}
 	return nil
+}
+
+// base is the file name of the next message: Dovecot numbers messages by the
+// time and sequence in it.
+func (d *Dovecot) base(name string) string {
+	d.next[name]++
+	return fmt.Sprintf("%d.M%dP1.rig", 1_750_000_000+d.next[name], d.next[name])
+}
+
+// Renumber gives every message of an inbox another id, in the same order, as it
+// happens when a provider moves its mail to other machines. The ids are the
+// file names and nothing else, so a session that is just ending brings none of
+// the former ones back; it may move a file to cur meanwhile.
+func (d *Dovecot) Renumber(name string) error {
+	last := d.next[name]
+	for {
+		files, err := filepath.Glob(filepath.Join(d.Maildir(name), "[cn]*", "*.rig*"))
+		if err != nil {
+			return err
+		}
+		files = slices.DeleteFunc(files, func(f string) bool { return number(f) > last })
+		if len(files) == 0 {
+			return nil
+		}
+		slices.SortFunc(files, func(a, b string) int { return number(a) - number(b) })
+		for _, f := range files {
+			_, flags, _ := strings.Cut(filepath.Base(f), ".rig")
+			if err := os.Rename(f, filepath.Join(filepath.Dir(f), d.base(name)+flags)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
+	}
+}
+
+// number is the sequence in the file name of a message.
+func number(file string) (n int) {
+	_, _ = fmt.Sscanf(filepath.Base(file), "%d.", &n)
+	return n - 1_750_000_000
 }
 
 // Count is the number of messages in a user's inbox on disk.

@@ -3,6 +3,7 @@ package rig
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -13,23 +14,11 @@ import (
 // listing, and leaves them there. It shares no code with the program under
 // test: this is the other opinion about what the bytes are.
 func Retrieve(addr, user string) ([][]byte, error) {
-	conn, err := net.DialTimeout("tcp", addr, 5*time.Second)
+	p, err := login(addr, user)
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(2 * time.Minute)); err != nil {
-		return nil, err
-	}
-	p := &popReader{Reader: bufio.NewReaderSize(conn, 1<<16), conn: conn}
-	if _, err := p.reply(); err != nil {
-		return nil, err
-	}
-	for _, cmd := range []string{"USER " + user, "PASS " + Password} {
-		if _, err := p.command(cmd); err != nil {
-			return nil, err
-		}
-	}
+	defer p.conn.Close()
 	stat, err := p.command("STAT")
 	if err != nil {
 		return nil, err
@@ -49,6 +38,54 @@ func Retrieve(addr, user string) ([][]byte, error) {
 	}
 	_, err = p.command("QUIT")
 	return messages, err
+}
+
+// UIDLs asks for the ids of a mailbox, in the order of the listing.
+func UIDLs(addr, user string) ([]string, error) {
+	p, err := login(addr, user)
+	if err != nil {
+		return nil, err
+	}
+	defer p.conn.Close()
+	if _, err := p.command("UIDL"); err != nil {
+		return nil, err
+	}
+	listing, err := p.multiline()
+	if err != nil {
+		return nil, err
+	}
+	var ids []string
+	for line := range strings.Lines(string(listing)) {
+		_, id, _ := strings.Cut(strings.TrimSpace(line), " ")
+		ids = append(ids, id)
+	}
+	_, err = p.command("QUIT")
+	return ids, err
+}
+
+func login(addr, user string) (*popReader, error) {
+	conn, err := net.DialTimeout("tcp", addr, 5*time.Second)
+	if err != nil {
+		return nil, err
+	}
+	p := &popReader{Reader: bufio.NewReaderSize(conn, 1<<16), conn: conn}
+	if err := errors.Join(conn.SetDeadline(time.Now().Add(2*time.Minute)), p.login(user)); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *popReader) login(user string) error {
+	if _, err := p.reply(); err != nil {
+		return err
+	}
+	for _, cmd := range []string{"USER " + user, "PASS " + Password} {
+		if _, err := p.command(cmd); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 type popReader struct {

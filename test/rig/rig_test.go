@@ -53,6 +53,49 @@ func TestDovecotServesWhatWasPut(t *testing.T) {
 	}
 }
 
+func TestRenumberedMailIsTheSameUnderOtherIDs(t *testing.T) {
+	Need(t, "dovecot")
+	d, err := StartDovecot(t.Context(), "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := d.Stop(); err != nil {
+			t.Error(err)
+		}
+	}()
+	for n := range 20 {
+		if err := d.Put("ann", testkit.Message(n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen := map[string]bool{}
+	for range 5 { // each time the session before may just be ending
+		ids, err := UIDLs(Addr(d.POP3), "ann")
+		if err != nil || len(ids) != 20 {
+			t.Fatalf("%d ids, %v\n%s", len(ids), err, d.Log())
+		}
+		for _, id := range ids {
+			if seen[id] {
+				t.Errorf("the id %s came back", id)
+			}
+			seen[id] = true
+		}
+		got, err := Retrieve(Addr(d.POP3), "ann")
+		if err != nil || len(got) != 20 {
+			t.Fatalf("%d messages, %v\n%s", len(got), err, d.Log())
+		}
+		for n := range got {
+			if !bytes.Equal(got[n], testkit.Message(n)) {
+				t.Errorf("message %d is another one", n+1)
+			}
+		}
+		if err := d.Renumber("ann"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestLinkTakesARoundTrip(t *testing.T) {
 	echo, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
