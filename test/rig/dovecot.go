@@ -43,9 +43,9 @@ type Dovecot struct {
 }
 
 // StartDovecot starts a server on free loopback ports. certFile and keyFile may
-// be empty. Dovecot never handles mail as root, so where the rig is root the
-// mail belongs to an unprivileged user.
-func StartDovecot(ctx context.Context, certFile, keyFile string) (*Dovecot, error) {
+// be empty; settings are added to the configuration. Dovecot never handles mail
+// as root, so where the rig is root the mail belongs to an unprivileged user.
+func StartDovecot(ctx context.Context, certFile, keyFile string, settings ...string) (*Dovecot, error) {
 	binary, err := exec.LookPath("dovecot")
 	if err != nil {
 		if binary, err = exec.LookPath("/usr/sbin/dovecot"); err != nil {
@@ -59,7 +59,7 @@ func StartDovecot(ctx context.Context, certFile, keyFile string) (*Dovecot, erro
 		return nil, err
 	}
 	d := &Dovecot{Dir: dir, next: make(map[string]int), done: make(chan struct{})}
-	if err := d.configure(certFile, keyFile); err != nil {
+	if err := d.configure(certFile, keyFile, settings); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	d.cmd = exec.CommandContext(ctx, binary, "-F", "-c", filepath.Join(dir, "dovecot.conf"))
@@ -75,7 +75,7 @@ func StartDovecot(ctx context.Context, certFile, keyFile string) (*Dovecot, erro
 	return d, nil
 }
 
-func (d *Dovecot) configure(certFile, keyFile string) error {
+func (d *Dovecot) configure(certFile, keyFile string, settings []string) error {
 	if err := os.Chmod(d.Dir, 0o755); err != nil {
 		return err
 	}
@@ -111,6 +111,7 @@ func (d *Dovecot) configure(certFile, keyFile string) error {
 	}{d, owner.Username, group.Name, Password}); err != nil {
 		return err
 	}
+	conf.WriteString(strings.Join(settings, "\n"))
 	return os.WriteFile(filepath.Join(d.Dir, "dovecot.conf"), []byte(conf.String()), 0o644)
 }
 
