@@ -29,7 +29,7 @@ var rooms = map[string][]string{
 	"installer": {"installer", "internal"},
 	"config":    {"config", "internal"},
 	"internal":  {"internal"},
-	"test":      {"test", "internal"},
+	"test":      {"test", "localimap", "internal"},
 }
 
 // owner says which folders may import a library or package.
