@@ -48,6 +48,34 @@ func (s *Store) Contents(ctx context.Context, ids []ContentID, want Want) ([]Con
 	return out, nil
 }
 
+// ContentsOf is Contents by hash.
+func (s *Store) ContentsOf(ctx context.Context, hashes []Hash, want Want) ([]Content, error) {
+	at := make(map[Hash][]int, len(hashes))
+	hex := make([]string, len(hashes))
+	for i, h := range hashes {
+		at[h], hex[i] = append(at[h], i), h.String()
+	}
+	ids := make([]ContentID, len(hashes)) // 0 is none
+	for batch := range slices.Chunk(hex, contentChunk) {
+		err := s.reader.rows(ctx, `SELECT id, hash FROM content WHERE hash IN (SELECT unhex(value) FROM json_each(?))`, []any{list(batch)},
+			func(rows *sql.Rows) error {
+				var id ContentID
+				var raw sql.RawBytes
+				err := rows.Scan(&id, &raw)
+				var h Hash
+				copy(h[:], raw)
+				for _, i := range at[h] {
+					ids[i] = id
+				}
+				return err
+			})
+		if err != nil {
+			return nil, trouble(err, "look up messages")
+		}
+	}
+	return s.Contents(ctx, ids, want)
+}
+
 // contents completes a batch, sorted by ID, of contents that have only that.
 func (s *Store) contents(ctx context.Context, batch []*Content, want Want) error {
 	files := batch

@@ -427,6 +427,29 @@ func TestContentsGiveWhatIsWanted(t *testing.T) {
 	}
 }
 
+func TestContentsByHash(t *testing.T) {
+	r := newStore(t)
+	r.fill("INBOX", 700)
+	hashes := []Hash{hashOf("unknown"), hashOf(text(700)), {}}
+	for n := range 700 {
+		hashes = append(hashes, hashOf(text(n+1)))
+	}
+	got, err := r.ContentsOf(t.Context(), hashes, WantEnvelope)
+	must(t, err)
+	for i, c := range got {
+		if want := itoa(max(i-2, 0)); i == 0 || i == 2 {
+			if !c.Gone {
+				t.Errorf("content %d is there: %+v", i, c)
+			}
+		} else if i > 2 && c.Summary.Envelope.Subject != "number "+want {
+			t.Errorf("content %d is %q", i, c.Summary.Envelope.Subject)
+		}
+	}
+	if got[1].Summary.Envelope.Subject != "number 700" {
+		t.Errorf("a hash asked for twice gave %+v", got[1])
+	}
+}
+
 func TestAFileThatIsMissingSpoilsNothingElse(t *testing.T) {
 	r := newStore(t)
 	r.fill("INBOX", 2)
