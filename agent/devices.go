@@ -22,7 +22,7 @@ func (a *Agent) AddDevice(ctx context.Context, d control.AddDevice) (control.Dev
 	if err != nil {
 		return control.Device{}, err
 	}
-	if err := store.AddDevice(ctx, d.Name, d.Password, d.ReadOnly); err != nil {
+	if err := store.AddDevice(ctx, mailstore.Device{Name: d.Name, ReadOnly: d.ReadOnly}, d.Password); err != nil {
 		return control.Device{}, err
 	}
 	return control.Device{User: user, Name: d.Name, ReadOnly: d.ReadOnly}, nil

@@ -61,7 +61,7 @@ func (a *Agent) accountStatus(ctx context.Context, ac *account) (control.Account
 	now := ac.status()
 	answer := control.Account{
 		Name: ac.cfg.Name, User: ac.cfg.User, Folder: ac.cfg.Folder, State: string(now.State),
-		NextPoll: timeOrNil(now.NextPoll), LastError: now.LastError,
+		NextPoll: timeOrNil(now.NextPoll), LastError: now.LastError, Deletions: []control.Deletion{},
 	}
 	answer.Awaiting, answer.Expire, answer.MinInterval = now.Awaiting, now.Expire, now.MinInterval.Seconds()
 	for _, p := range now.Problems {
@@ -80,6 +80,10 @@ func (a *Agent) accountStatus(ctx context.Context, ac *account) (control.Account
 		return answer, err
 	}
 	answer.LastSuccess, answer.Stored, answer.OnServer = timeOrNil(kept.LastSuccess), kept.Stored, kept.OnServer
+	if answer.Deletions, err = ac.deletions(ctx, now.Deletes); err != nil {
+		return answer, err
+	}
+	answer.DeletionsTotal = now.DeletesTotal
 	if now.LastError == "" && kept.LastError != "" {
 		answer.LastError = kept.LastError
 	}

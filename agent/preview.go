@@ -5,7 +5,9 @@ import (
 	"sync"
 
 	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/bridge"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
 // Preview implements control.Operations.
@@ -24,7 +26,7 @@ func (a *Agent) Preview(ctx context.Context, names []string) ([]control.Preview,
 }
 
 func (ac *account) preview(ctx context.Context) control.Preview {
-	answer := control.Preview{Account: ac.cfg.Name, Shadow: ac.cfg.Shadow, Delete: []control.Deletion{}}
+	answer := control.Preview{Account: ac.cfg.Name, Shadow: ac.cfg.Shadow}
 	err := protect(func() error {
 		r, err := ac.get(ctx)
 		if err != nil {
@@ -35,15 +37,42 @@ func (ac *account) preview(ctx context.Context) control.Preview {
 			return err
 		}
 		answer.Fetch, answer.Kept, answer.Policy, answer.NeedsConfirm = p.Fetch, p.Kept, p.Policy, p.NeedsConfirm
-		for _, d := range p.Delete {
-			answer.Delete = append(answer.Delete, control.Deletion{UIDL: d.UIDL, Size: d.Size, StoredAt: timeOrNil(d.StoredAt), Reason: d.Reason})
-		}
-		return nil
+		answer.Delete, err = ac.deletions(ctx, p.Delete)
+		return err
 	})
 	if err != nil {
 		answer.Error, answer.Hint = err.Error(), fault.Hint(err)
 	}
 	return answer
+}
+
+// deletions names the messages that would be deleted.
+func (ac *account) deletions(ctx context.Context, list []bridge.PreviewDelete) ([]control.Deletion, error) {
+	out := make([]control.Deletion, len(list))
+	hashes := make([]mailstore.Hash, len(list))
+	for i, d := range list {
+		out[i] = control.Deletion{UIDL: d.UIDL, Size: d.Size, StoredAt: timeOrNil(d.StoredAt), Reason: d.Reason}
+		hashes[i] = d.Hash
+	}
+	if len(list) == 0 {
+		return out, nil
+	}
+	store, err := ac.agent.store(ctx, ac.cfg.User)
+	if err != nil {
+		return nil, err
+	}
+	contents, err := store.ContentsOf(ctx, hashes, mailstore.WantEnvelope)
+	if err != nil {
+		return nil, err
+	}
+	for i, c := range contents {
+		e := &c.Summary.Envelope
+		out[i].Subject, out[i].Date = e.Subject, timeOrNil(e.Date)
+		if len(e.From) > 0 {
+			out[i].From = e.From[0].String()
+		}
+	}
+	return out, nil
 }
 
 // Confirm implements control.Operations.

@@ -20,8 +20,9 @@ type Preview struct {
 // PreviewDelete is a message that would be deleted on the server.
 type PreviewDelete struct {
 	UIDL     string
-	Size     int64     // as LIST announced it
-	StoredAt time.Time // zero: not stored here yet, it is fetched first
+	Size     int64          // as LIST announced it
+	StoredAt time.Time      // zero: not stored here yet, it is fetched first
+	Hash     mailstore.Hash // of what is stored
 	Reason   string
 }
 
@@ -78,12 +79,8 @@ func (a Actions) preview(s *session) Preview {
 		}
 	}
 	out := Preview{Fetch: len(a.Fetch), Policy: p.policy.String()}
-	listed := make(map[int]Listed, len(p.listing))
-	for _, l := range p.listing {
-		listed[l.Num] = l
-	}
 	for _, d := range p.policy.due(p.listing, p.stored, now) {
-		e := PreviewDelete{UIDL: listed[d.Num].UIDL, Size: listed[d.Num].Size, StoredAt: d.Entry.StoredAt, Reason: d.Reason}
+		e := d.preview()
 		if fetched[d.Num] {
 			e.StoredAt = time.Time{}
 		}
@@ -92,6 +89,38 @@ func (a Actions) preview(s *session) Preview {
 	out.Kept = len(p.listing) - len(out.Delete)
 	out.NeedsConfirm = len(out.Delete) > 0 && !s.account.Shadow && !s.permitted()
 	return out
+}
+
+func (d Delete) preview() PreviewDelete {
+	return PreviewDelete{UIDL: d.Entry.UIDL, Size: d.Entry.ListSize, StoredAt: d.Entry.StoredAt, Hash: d.Entry.Hash, Reason: d.Reason}
+}
+
+// maxShownDeletes is how many deletions a status names.
+const maxShownDeletes = 25
+
+// foresee notes what is to be deleted at the next poll: what waits for Confirm,
+// else what is due by then. What this session has deleted is not among it.
+func (s *session) foresee(deleted []mailstore.LedgerEntry) {
+	s.notes.Due, s.notes.DueTotal, s.notes.DuePolicy = nil, 0, s.account.policy().String()
+	if s.account.Shadow {
+		return
+	}
+	at := s.now()
+	if s.permitted() {
+		at = at.Add(s.account.PollEvery)
+	}
+	gone := make(map[mailstore.Origin]bool, len(deleted))
+	for _, e := range deleted {
+		gone[e.Origin] = true
+	}
+	for _, d := range s.planner.policy.due(s.planner.listing, s.planner.stored, at) {
+		if gone[d.Entry.Origin] {
+			continue
+		}
+		if s.notes.DueTotal++; len(s.notes.Due) < maxShownDeletes {
+			s.notes.Due = append(s.notes.Due, d.preview().note())
+		}
+	}
 }
 
 // Confirm allows the deletions that the policy of the account brings about,

@@ -33,6 +33,10 @@ type notes struct {
 	Expire    string `json:"expire,omitempty"`     // how long the server keeps mail, in words
 	Awaiting  int    `json:"awaiting,omitempty"`   // deletions that wait for Confirm
 	Issues    []note `json:"problems,omitempty"`
+	// What is to be deleted next, the first of it by name, under which policy.
+	Due       []dueNote `json:"due,omitempty"`
+	DueTotal  int       `json:"due_total,omitempty"`
+	DuePolicy string    `json:"due_policy,omitempty"`
 }
 
 // permit is the extent of a policy, so that it can be told whether another one
@@ -52,6 +56,33 @@ type note struct {
 	Reason   string `json:"reason"`
 	Attempts int    `json:"attempts"`
 	Next     int64  `json:"next"`
+}
+
+// dueNote is a message that is to be deleted on the server.
+type dueNote struct {
+	UIDL     []byte `json:"uidl,omitempty"` // cut to maxNotedID
+	Size     int64  `json:"size"`
+	Hash     []byte `json:"hash"`
+	StoredAt int64  `json:"stored_at"`
+	Reason   string `json:"reason"`
+}
+
+func (d PreviewDelete) note() dueNote {
+	return dueNote{UIDL: []byte(d.UIDL[:min(len(d.UIDL), maxNotedID)]), Size: d.Size, Hash: d.Hash[:], StoredAt: d.StoredAt.Unix(), Reason: d.Reason}
+}
+
+// due is what the last poll has foreseen, as far as it is named, unless the
+// policy has changed since.
+func (n *notes) due(policy string) (list []PreviewDelete, total int) {
+	if n.DuePolicy != policy {
+		return nil, 0
+	}
+	for _, d := range n.Due[:min(len(n.Due), maxShownDeletes)] {
+		e := PreviewDelete{UIDL: string(d.UIDL), Size: d.Size, StoredAt: time.Unix(d.StoredAt, 0), Reason: d.Reason}
+		copy(e.Hash[:], d.Hash)
+		list = append(list, e)
+	}
+	return list, n.DueTotal
 }
 
 // permit is what the policy allows at most.

@@ -139,6 +139,7 @@ func (r *Runner) load(ctx context.Context) error {
 		s.LastSuccess, s.Stored, s.OnServer = state.LastSuccess, state.Stored, state.OnServer
 		s.LoginDelay, s.MinInterval = time.Duration(r.notes.Delay)*time.Second, r.notes.floor()
 		s.Expire, s.Awaiting, s.Problems = r.notes.Expire, r.notes.Awaiting, r.shownProblems(time.Time{})
+		s.Deletes, s.DeletesTotal = r.notes.due(r.account.policy().String())
 		r.lastLogin = time.Unix(r.notes.LastLogin+1, 0) // noted in whole seconds: rather late than early
 		r.lastEnd = r.lastLogin
 	})

@@ -186,6 +186,59 @@ func TestPreview(t *testing.T) {
 	}
 }
 
+// What the next poll will delete on the server is known before it does, over a
+// restart too.
+func TestStatusSaysWhatWillBeDeleted(t *testing.T) {
+	g := newRig(t, KeepForever())
+	g.fill(0, 40)
+	g.poll()
+	look := func(total int, first string) {
+		t.Helper()
+		for range 2 { // the second time after a restart
+			s := g.runner.Status()
+			if s.DeletesTotal != total || len(s.Deletes) != min(total, maxShownDeletes) {
+				t.Fatalf("%d deletions, %d named, want %d", s.DeletesTotal, len(s.Deletes), total)
+			}
+			if total > 0 && (s.Deletes[0].UIDL != first || s.Deletes[0].Reason == "" || s.Deletes[0].Hash == mailstore.Hash{} || s.Deletes[0].StoredAt.IsZero()) {
+				t.Fatalf("named first %+v, want %s", s.Deletes[0], first)
+			}
+			g.restart(g.runner.account.Keep)
+			g.runner.account.ConfirmDeletes = true
+			if err := g.runner.Load(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	look(0, "")
+	g.restart(KeepFor(30 * day))
+	g.runner.account.ConfirmDeletes = true
+	g.poll()
+	look(0, "")
+	if err := g.runner.Confirm(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	g.clock.advance(30*day - time.Minute)
+	g.want(g.poll(), 0, 0, 0, 40) // due in a minute
+	look(40, uidl(0))
+	g.clock.advance(2 * time.Minute)
+	g.want(g.poll(), 0, 0, 40, 0)
+	look(0, "")
+	g.fill(40, 50)
+	g.poll()
+	g.restart(KeepNewest(3)) // waits for Confirm
+	g.runner.account.ConfirmDeletes = true
+	if err := g.runner.Load(t.Context()); err != nil || g.runner.Status().DeletesTotal != 0 {
+		t.Fatalf("what the former policy would delete: %+v, %v", g.runner.Status(), err)
+	}
+	g.want(g.poll(), 0, 0, 0, 10)
+	look(7, uidl(40))
+	g.runner.account.Shadow = true
+	g.poll()
+	if s := g.runner.Status(); s.DeletesTotal != 0 {
+		t.Errorf("a shadow would delete %d", s.DeletesTotal)
+	}
+}
+
 // The first deletion after a policy goes further waits; one that goes less far
 // does not, and what was there from the beginning does not.
 func TestConfirm(t *testing.T) {

@@ -280,6 +280,7 @@ func (s *session) work(ctx context.Context) (follow, error) {
 	if err := s.quit(marked); err != nil {
 		return enough, err
 	}
+	s.foresee(marked[:s.result.Deleted])
 	switch {
 	case limited:
 		return soon, ctx.Err()

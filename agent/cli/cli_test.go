@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -57,11 +58,13 @@ func TestExitCodesAndMessages(t *testing.T) {
 
 func TestStatusForAPerson(t *testing.T) {
 	now := time.Date(2026, 1, 2, 15, 0, 0, 0, time.UTC)
-	before, after := now.Add(-2*time.Minute), now.Add(3*time.Minute+30*time.Second)
+	before, after, stored := now.Add(-2*time.Minute), now.Add(3*time.Minute+30*time.Second), now.Add(-31*24*time.Hour)
 	s := control.Status{Running: true, PID: 123, DataDir: "/data", Listen: []string{"127.0.0.1:1143"}, Clients: 2,
 		Accounts: []control.Account{
-			{Name: "home", State: "idle", LastSuccess: &before, NextPoll: &after, Stored: 5012, OnServer: 12},
+			{Name: "home", State: "idle", LastSuccess: &before, NextPoll: &after, Stored: 5012, OnServer: 12, DeletionsTotal: 1,
+				Deletions: []control.Deletion{{UIDL: "u1", Size: 5300, StoredAt: &stored, From: "Bo <bo@x.org>", Subject: "An\x1boffer", Reason: "too old"}}},
 			{Name: "work", State: "backoff", LastError: "password refused", Problems: []string{"message 3: try later"},
+				Awaiting: 40, DeletionsTotal: 40, Deletions: slices.Repeat([]control.Deletion{{UIDL: "u2", StoredAt: &stored, Reason: "not new"}}, 25),
 				Notes: []string{"it gives no ids"}, Expire: "the server keeps mail for 7 days"},
 		},
 		Health: []health.Condition{{Code: "account-auth", Severity: health.Error, Text: "account work: password refused", Hint: "check it"}},
@@ -73,16 +76,20 @@ data   /data
 ACCOUNT  STATE    STORED  ON SERVER  LAST SUCCESS  NEXT POLL  LAST ERROR
 home     idle     5012    12         2 min ago     in 3 min   -
 work     backoff  0       0          never         -          password refused
+home: 1 message on the server would be deleted at the next poll:
+  Bo <bo@x.org>, An offer, 5.3 KB, stored 31 days ago: too old
 work: a message waits: message 3: try later
 work: it gives no ids
-work: the server keeps mail for 7 days
+work: 40 messages on the server would be deleted once that is confirmed:
+` + strings.Repeat("  u2, 0 B, stored 31 days ago: not new\n", 10) +
+		"  and 30 more; `popbridge sync --dry-run --json work` shows all\n" + `work: the server keeps mail for 7 days
 
 HEALTH
 error  account-auth  account work: password refused
   hint: check it
 `
 	var out bytes.Buffer
-	if err := printStatus(&out, s, now); err != nil {
+	if err := (&app{stdout: &out, configPath: config.DefaultPath()}).printStatus(s, now); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, out.String()); diff != "" {
@@ -102,9 +109,9 @@ func TestPreviewForAPerson(t *testing.T) {
 		}
 	}
 	check("home: 1 to fetch, 0 to delete on the server, 3 to keep there (keep_on_server = 30d)\n")
-	p.Delete = []control.Deletion{{UIDL: "a\x1b1", Size: 5300, StoredAt: &stored, Reason: "stored 31 days ago"}, {UIDL: "b", Reason: "stored here"}}
+	p.Delete = []control.Deletion{{UIDL: "a\x1b1", Date: &stored, Subject: "A", Size: 5300, StoredAt: &stored, Reason: "stored 31 days ago"}, {UIDL: "b", Reason: "stored here"}}
 	want := "home: 1 to fetch, 2 to delete on the server, 3 to keep there (keep_on_server = 30d)\n" +
-		"  a 1, 5.3 KB, stored 31 days ago: stored 31 days ago\n  b, 0 B, stored in the same poll: stored here\n"
+		"  " + stored.Local().Format("2006-01-02 15:04") + ", A, 5.3 KB, stored 31 days ago: stored 31 days ago\n  b, 0 B, stored in the same poll: stored here\n"
 	check(want)
 	p.NeedsConfirm = true
 	check(want + "  Nothing of this is deleted before: popbridge account confirm home\n")

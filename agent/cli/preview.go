@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -43,13 +44,7 @@ func (a *app) preview(ctx context.Context, accounts []string) error {
 
 func (a *app) previewText(p control.Preview, now time.Time) string {
 	text := fmt.Sprintf("%s: %d to fetch, %d to delete on the server, %d to keep there (%s)\n", p.Account, p.Fetch, len(p.Delete), p.Kept, p.Policy)
-	for i, d := range p.Delete {
-		if i == shownDeletions {
-			text += fmt.Sprintf("  and %d more; --json shows all\n", len(p.Delete)-i)
-			break
-		}
-		text += fmt.Sprintf("  %s, %s, stored %s: %s\n", shorten(d.UIDL, 40), size(d.Size), when(d.StoredAt, now, "in the same poll"), d.Reason)
-	}
+	text += deletionsText(p.Delete, len(p.Delete), "--json", now)
 	switch {
 	case len(p.Delete) == 0:
 	case p.Shadow:
@@ -58,4 +53,32 @@ func (a *app) previewText(p control.Preview, now time.Time) string {
 		text += "  Nothing of this is deleted before: " + a.command("account confirm "+p.Account) + "\n"
 	}
 	return text
+}
+
+// deletionsText lists the first of total messages; all is what shows the rest.
+func deletionsText(list []control.Deletion, total int, all string, now time.Time) (text string) {
+	list = list[:min(len(list), shownDeletions)]
+	for _, d := range list {
+		text += fmt.Sprintf("  %s, %s, stored %s: %s\n", deletionName(d), size(d.Size), when(d.StoredAt, now, "in the same poll"), d.Reason)
+	}
+	if total > len(list) {
+		text += fmt.Sprintf("  and %d more; %s shows all\n", total-len(list), all)
+	}
+	return text
+}
+
+// deletionName is date, sender and subject, or the id of what is not here yet.
+func deletionName(d control.Deletion) string {
+	name := shorten(cmp.Or(d.Subject, "(no subject)"), 50)
+	if d.From != "" {
+		name = shorten(d.From, 30) + ", " + name
+	}
+	switch {
+	case d.Date != nil:
+		return d.Date.Local().Format("2006-01-02 15:04") + ", " + name
+	case d.Subject == "" && d.From == "":
+		return shorten(d.UIDL, 40)
+	default:
+		return name
+	}
 }

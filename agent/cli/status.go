@@ -33,12 +33,12 @@ func (a *app) status(ctx context.Context) error {
 		case a.json:
 			return a.printJSON(s)
 		default:
-			return printStatus(a.stdout, s, time.Now())
+			return a.printStatus(s, time.Now())
 		}
 	})
 }
 
-func printStatus(w io.Writer, s control.Status, now time.Time) error {
+func (a *app) printStatus(s control.Status, now time.Time) error {
 	var head, accounts table
 	state := "not running"
 	if s.Running {
@@ -68,13 +68,28 @@ func printStatus(w io.Writer, s control.Status, now time.Time) error {
 		for _, n := range acc.Notes {
 			fmt.Fprintf(&out, "%s: %s\n", acc.Name, n)
 		}
+		out.WriteString(a.dueText(acc, now))
 		if acc.Expire != "" {
 			fmt.Fprintf(&out, "%s: %s\n", acc.Name, acc.Expire)
 		}
 	}
 	out.WriteString(healthText(s.Health))
-	_, writeErr := io.WriteString(w, out.String())
+	_, writeErr := io.WriteString(a.stdout, out.String())
 	return errors.Join(err, writeErr)
+}
+
+// dueText says what would be deleted on the server, before it is.
+func (a *app) dueText(acc control.Account, now time.Time) string {
+	n := acc.DeletionsTotal
+	if n == 0 {
+		return ""
+	}
+	text := "%s: %s on the server would be deleted at the next poll:\n"
+	if acc.Awaiting > 0 {
+		text = "%s: %s on the server would be deleted once that is confirmed:\n"
+	}
+	return fmt.Sprintf(text, acc.Name, count(n, "message")) +
+		deletionsText(acc.Deletions, n, "`"+a.command("sync --dry-run --json "+acc.Name)+"`", now)
 }
 
 func healthText(conditions []health.Condition) string {

@@ -81,17 +81,21 @@ type Account struct {
 	Name        string     `json:"name"`
 	User        string     `json:"user"`
 	Folder      string     `json:"folder"`
-	State       string     `json:"state"`                  // idle, polling, backoff, paused
-	LastSuccess *time.Time `json:"last_success"`           // RFC 3339; null: never
-	NextPoll    *time.Time `json:"next_poll"`              // null: none is planned
-	Stored      int64      `json:"stored"`                 // messages ever stored
-	OnServer    int        `json:"on_server"`              // in the last listing
-	LastError   string     `json:"last_error"`             // "" after a success
-	Awaiting    int        `json:"awaiting"`               // deletions on the server that wait to be confirmed
-	Problems    []string   `json:"problems,omitempty"`     // why messages wait to be fetched
-	Notes       []string   `json:"notes,omitempty"`        // what does not work as configured
-	Expire      string     `json:"expire,omitempty"`       // how long the server keeps mail, in words
-	MinInterval float64    `json:"min_interval,omitempty"` // seconds between logins that the server wants
+	State       string     `json:"state"`        // idle, polling, backoff, paused
+	LastSuccess *time.Time `json:"last_success"` // RFC 3339; null: never
+	NextPoll    *time.Time `json:"next_poll"`    // null: none is planned
+	Stored      int64      `json:"stored"`       // messages ever stored
+	OnServer    int        `json:"on_server"`    // in the last listing
+	LastError   string     `json:"last_error"`   // "" after a success
+	Awaiting    int        `json:"awaiting"`     // deletions on the server that wait to be confirmed
+	// What would be deleted on the server at the next poll, by what is known
+	// since the last one: the first of DeletionsTotal.
+	Deletions      []Deletion `json:"deletions"`
+	DeletionsTotal int        `json:"deletions_total"`
+	Problems       []string   `json:"problems,omitempty"`     // why messages wait to be fetched
+	Notes          []string   `json:"notes,omitempty"`        // what does not work as configured
+	Expire         string     `json:"expire,omitempty"`       // how long the server keeps mail, in words
+	MinInterval    float64    `json:"min_interval,omitempty"` // seconds between logins that the server wants
 }
 
 // Progress is a step of Sync (Account set), or of what is done for a user
@@ -138,6 +142,10 @@ type Deletion struct {
 	Size     int64      `json:"size"`
 	StoredAt *time.Time `json:"stored_at"` // null: it is fetched first
 	Reason   string     `json:"reason"`
+	// Of what is stored, where it is.
+	From    string     `json:"from,omitempty"`
+	Subject string     `json:"subject,omitempty"`
+	Date    *time.Time `json:"date,omitempty"`
 }
 
 // AddDevice asks for a new device login.
