@@ -1,0 +1,162 @@
+// Package conformance holds the IMAP server to RFC 3501, RFC 9051 and the
+// extensions it announces: scripts in testdata, one per command or extension,
+// run against popbridge's IMAP server and against a real Dovecot. Adding a
+// script needs no Go code.
+//
+// # The script language
+//
+// A script is a txtar archive: the steps, then the files that they name. A
+// step starts in the first column; what the server must answer stands below it,
+// one space in. A line that starts with # is a comment.
+//
+//	deliver INBOX \Seen,$Work one.eml two.eml  messages arrive; the first on
+//	                           12-Jan-2026 03:04:05 +0000, the next a day later
+//	A: NOOP                    session A sends a command, with a tag of its own
+//	A> DONE                    session A sends a line as it is
+//	A> "x\xff\r\ny NOOP\r\n"   the same, a Go string: sends these bytes only
+//	A<                         session A waits for what stands below
+//	connect X                  a connection; below stands its greeting
+//	connect X starttls         one on which a login needs TLS
+//	tls X                      the TLS handshake, after STARTTLS
+//
+// Sessions A to W connect and log in where they first appear, X to Z only
+// connect. {one.eml} at the end of a sent line is that file as a literal, sent
+// when the server has asked for it; {one.eml+} is sent without waiting.
+//
+// The answers:
+//
+//	OK [READ-WRITE]            the tagged response; NO and BAD likewise
+//	* 3 EXISTS                 an untagged response
+//	+ …                        a continuation request
+//	x1 BAD                     a tagged response to a tag sent with >
+//	EOF                        the server closes the connection
+//	…                          any number of responses
+//	? * 3 RECENT               may come or not, as the RFC says
+//	{                          a group: its responses come in any order,
+//	}                          … in it allows others between them
+//	/^\* OK .*/                a regular expression for the whole response
+//
+// Nothing else may come: a response that no line stands for fails the script,
+// at the next step of its session or at the end, when every session logs out.
+//
+// Responses are compared as IMAP means them, not as text. An atom, a quoted
+// string and a literal are the same string; atoms have no regard to case.
+// Flags, mailbox attributes, capabilities, and the items of FETCH, STATUS and
+// ESEARCH come in any order; \Marked and \UnMarked are passed over. A response
+// code, and the text for people after it, is compared only where the script
+// has one. A literal in an answer is written {5} and five bytes, its line ends
+// count as CRLF.
+//
+// In an atom or a string … stands for any text; alone in a list it stands for
+// any further elements, and as the value of an item for any value. <name> in an
+// atom stands for a word: any where it occurs first, the same from then on, also
+// in what is sent. Set from the start: <user>, of six characters, <password>, of
+// two, and <plain>, both as AUTHENTICATE PLAIN has them.
+//
+// # Where a server differs
+//
+// Under the answers of a step the answers of one server may follow, after a line
+// with its name and the reason:
+//
+//	A: DELETE Parent
+//	 NO [HASCHILDREN]
+//	 !dovecot keeps the name as \NoSelect (RFC 3501 section 6.3.4)
+//	 OK
+//	A: STATUS INBOX (NOSUCH)
+//	 BAD
+//	 !popbridge bad-atoms: the library answers NO
+//	 NO
+//
+// The first part is what the RFC wants. It must not fit what the server answers,
+// or the mark is not true and the script fails. What stands behind !popbridge
+// before the colon is a point of docs/imap-library.md, for the only excuse
+// popbridge has is the IMAP library.
+package conformance
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/popbridge/popbridge/internal/testkit"
+	"github.com/popbridge/popbridge/test/rig"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestPopbridge(t *testing.T) {
+	ca := testkit.CA(t)
+	runAll(t, func(t *testing.T, user string) *server { return newPopbridge(t, ca, user) })
+}
+
+func TestDovecot(t *testing.T) {
+	rig.Need(t, "dovecot")
+	ca := testkit.CA(t)
+	d, err := rig.StartDovecot(context.WithoutCancel(t.Context()), ca.CertFile, ca.KeyFile, dovecotSettings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			log := d.Log()
+			t.Logf("dovecot: %s", log[max(0, len(log)-4000):])
+		}
+		if err := d.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	runAll(t, func(_ *testing.T, user string) *server { return dovecotServer(d, ca, user) })
+}
+
+// runAll runs every script, each with a user of its own.
+func runAll(t *testing.T, start func(t *testing.T, user string) *server) {
+	var commands atomic.Int64
+	t.Cleanup(func() { t.Logf("%d commands", commands.Load()) })
+	for i, s := range scripts(t) {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			sent, err := execute(t.Context(), s, start(t, userName(i)))
+			commands.Add(int64(sent))
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// scripts parses testdata.
+func scripts(t *testing.T) []*script {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	all := make([]*script, len(files))
+	for i, file := range files {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := strings.TrimSuffix(filepath.Base(file), ".txt")
+		if all[i], err = parseScript(name, raw); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return all
+}
+
+// TestSize keeps the suite from shrinking.
+func TestSize(t *testing.T) {
+	const atLeast = 1
+	n := 0
+	for _, s := range scripts(t) {
+		n += s.commands()
+	}
+	if n < atLeast {
+		t.Errorf("%d commands, want %d", n, atLeast)
+	}
+}

@@ -1,0 +1,334 @@
+package conformance
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// run is a script at work on one server.
+type run struct {
+	ctx      context.Context
+	script   *script
+	server   *server
+	bound    bindings
+	sessions map[string]*session
+	sent     int // commands
+}
+
+// execute runs s and returns how many commands it has sent.
+func execute(ctx context.Context, s *script, srv *server) (sent int, err error) {
+	r := &run{ctx: ctx, script: s, server: srv, sessions: make(map[string]*session), bound: bindings{
+		"user": srv.user, "password": srv.password,
+		"plain": base64.StdEncoding.EncodeToString([]byte("\x00" + srv.user + "\x00" + srv.password)),
+	}}
+	defer func() {
+		for _, p := range r.sessions {
+			_ = p.conn.Close() // closed by the server already
+		}
+	}()
+	for _, st := range s.steps {
+		if err := r.step(st); err != nil {
+			return r.sent, fmt.Errorf("%s.txt:%d: %w", s.name, st.line, err)
+		}
+	}
+	return r.sent, r.finish()
+}
+
+func (r *run) step(st step) error {
+	if st.verb == deliver {
+		return r.deliver(st.args)
+	}
+	p, err := r.session(st)
+	if err != nil {
+		return err
+	}
+	var got []string // what came before a literal could be sent
+	switch st.verb {
+	case command:
+		r.sent++
+		p.commands++
+		p.tag = fmt.Sprintf("%s%d", st.session, p.commands)
+		got, err = r.send(p, p.tag+" "+st.text+"\r\n")
+	case raw:
+		got, err = r.send(p, st.text)
+	case startTLS:
+		return p.startTLS(r.ctx, r.server.tls)
+	case connect, wait, deliver:
+	}
+	if err != nil {
+		return err
+	}
+	return r.answers(p, st.blocks, got)
+}
+
+// session returns the session of a step, connecting it where it is new.
+func (r *run) session(st step) (*session, error) {
+	if p, ok := r.sessions[st.session]; ok && st.verb != connect {
+		return p, nil
+	}
+	conn, err := r.server.dial(slices.Contains(st.args, "starttls"))
+	if err != nil {
+		return nil, err
+	}
+	p := newSession(conn)
+	if old, ok := r.sessions[st.session]; ok {
+		_ = old.conn.Close() // a new connection takes its place
+	}
+	r.sessions[st.session] = p
+	if st.verb == connect {
+		return p, nil
+	}
+	if greeting := p.read(); !strings.HasPrefix(greeting, "* OK") {
+		return nil, fmt.Errorf("greeting: %q", greeting)
+	}
+	if st.session >= "X" {
+		return p, nil
+	}
+	return p, p.do("LOGIN " + r.server.user + " " + r.server.password)
+}
+
+var fileLiteral = regexp.MustCompile(`\{([^{}]*[a-z][^{}+]*)(\+?)\}\r\n$`)
+
+// send sends text with its placeholders filled in, and the literal it ends with.
+func (r *run) send(p *session, text string) (got []string, err error) {
+	for name, value := range r.bound {
+		text = strings.ReplaceAll(text, "<"+name+">", value)
+	}
+	m := fileLiteral.FindStringSubmatch(text)
+	if m == nil {
+		return nil, p.write(text)
+	}
+	body, ok := r.script.files[m[1]]
+	if !ok {
+		return nil, fmt.Errorf("no file %s", m[1])
+	}
+	text = strings.TrimSuffix(text, m[0]) + fmt.Sprintf("{%d%s}\r\n", len(body), m[2])
+	if m[2] == "+" {
+		return nil, p.write(text + body + "\r\n")
+	}
+	if err := p.write(text); err != nil {
+		return nil, err
+	}
+	for {
+		switch line := p.read(); {
+		case strings.HasPrefix(line, "+"):
+			return got, p.write(body + "\r\n")
+		default:
+			if got = append(got, line); p.ends(line) {
+				return got, nil // refused
+			}
+		}
+	}
+}
+
+// deliver appends messages by a session of its own, which selects nothing, so
+// that they are recent to whoever comes next.
+func (r *run) deliver(words []string) error {
+	p, err := r.session(step{session: "Courier", verb: wait})
+	if err != nil {
+		return err
+	}
+	mailbox, words := words[0], words[1:]
+	flags := ""
+	if words[0][0] == '\\' || words[0][0] == '$' {
+		flags, words = strings.ReplaceAll(words[0], ",", " "), words[1:]
+	}
+	at := time.Date(2026, 1, 12, 3, 4, 5, 0, time.UTC)
+	for _, name := range words {
+		p.tag = "deliver"
+		line := fmt.Sprintf("deliver APPEND %s (%s) \"%s\" {%s}\r\n", mailbox, flags, at.Format("02-Jan-2006 15:04:05 -0700"), name)
+		got, err := r.send(p, line)
+		if err != nil {
+			return err
+		}
+		if len(got) == 0 {
+			got = append(got, p.read())
+		}
+		if last := got[len(got)-1]; !strings.HasPrefix(last, "deliver OK") {
+			return fmt.Errorf("deliver %s: %q", name, last)
+		}
+		at = at.AddDate(0, 0, 1)
+	}
+	return nil
+}
+
+// answers reads what the server answers and compares it with what it should.
+func (r *run) answers(p *session, blocks []block, got []string) error {
+	expected := blocks[0]
+	for _, b := range blocks[1:] {
+		if b.server == r.server.name {
+			expected = b
+		}
+	}
+	for {
+		bound, ok := r.match(p, expected.items, got)
+		if ok {
+			r.bound = bound
+			break
+		}
+		if p.enough(expected.items, got) {
+			return mismatch(expected, got)
+		}
+		got = append(got, p.read())
+	}
+	if expected.server != "" {
+		if _, same := r.match(p, blocks[0].items, got); same {
+			return fmt.Errorf("the mark !%s is not true: the answer is what the RFC wants\n%s", expected.server, strings.Join(got, "\n"))
+		}
+	}
+	return nil
+}
+
+// enough reports whether reading on is of no use.
+func (p *session) enough(items []item, got []string) bool {
+	if len(got) == 0 {
+		return len(items) == 0
+	}
+	if last := got[len(got)-1]; p.ends(last) || strings.HasPrefix(last, failure) {
+		return true
+	}
+	return len(got) >= 5000
+}
+
+func mismatch(b block, got []string) error {
+	var text strings.Builder
+	text.WriteString("got:\n")
+	for _, g := range got {
+		fmt.Fprintf(&text, "\t%s\n", strings.ReplaceAll(g, "\r\n", "\n\t"))
+	}
+	text.WriteString("want:\n")
+	var write func(items []item, indent string)
+	write = func(items []item, indent string) {
+		for _, it := range items {
+			switch {
+			case it.any:
+				text.WriteString(indent + "…\n")
+			case it.regex != nil:
+				fmt.Fprintf(&text, "%s/%s/\n", indent, it.regex)
+			case it.group != nil:
+				write(it.group, indent+"  ")
+			default:
+				fmt.Fprintf(&text, "%s%s\n", indent, strings.ReplaceAll(it.want, "\r\n", "\n\t"))
+			}
+		}
+	}
+	write(b.items, "\t")
+	return errors.New(text.String())
+}
+
+// match compares all of got with items.
+func (r *run) match(p *session, items []item, got []string) (bindings, bool) {
+	return matchItems(p.tag, items, got, r.bound)
+}
+
+func matchItems(tag string, items []item, got []string, bound bindings) (bindings, bool) {
+	if len(items) == 0 {
+		return bound, len(got) == 0
+	}
+	it, rest := items[0], items[1:]
+	switch {
+	case it.any:
+		for n := 0; n <= len(got); n++ {
+			if after, ok := matchItems(tag, rest, got[n:], bound); ok {
+				return after, true
+			}
+		}
+		return nil, false
+	case it.group != nil:
+		n, after, ok := matchGroup(tag, it.group, got, bound)
+		if !ok {
+			return nil, false
+		}
+		return matchItems(tag, rest, got[n:], after)
+	}
+	if len(got) > 0 {
+		if after, ok := matchItem(tag, it, got[0], bound); ok {
+			if all, ok := matchItems(tag, rest, got[1:], after); ok {
+				return all, true
+			}
+		}
+	}
+	if it.optional {
+		return matchItems(tag, rest, got, bound)
+	}
+	return nil, false
+}
+
+// matchGroup compares as many responses as belong to the group.
+func matchGroup(tag string, group []item, got []string, bound bindings) (n int, after bindings, ok bool) {
+	left := slices.Clone(group)
+	open := slices.ContainsFunc(left, func(it item) bool { return it.any })
+	left = slices.DeleteFunc(left, func(it item) bool { return it.any })
+	slices.SortStableFunc(left, func(a, b item) int { return a.loose() - b.loose() })
+	for ; n < len(got) && !isTagged(tag, got[n]); n++ {
+		i := slices.IndexFunc(left, func(it item) bool {
+			after, ok := matchItem(tag, it, got[n], bound)
+			if ok {
+				bound = after
+			}
+			return ok
+		})
+		if i >= 0 {
+			left = slices.Delete(left, i, i+1)
+		} else if !open {
+			break
+		}
+	}
+	left = slices.DeleteFunc(left, func(it item) bool { return it.optional })
+	return n, bound, len(left) == 0
+}
+
+func (it item) loose() int {
+	if it.regex != nil || placeholder.MatchString(it.want) {
+		return 1
+	}
+	return 0
+}
+
+func isTagged(tag, response string) bool { return strings.HasPrefix(response, tag+" ") }
+
+var result = regexp.MustCompile(`^(OK|NO|BAD)\b`)
+
+func matchItem(tag string, it item, got string, bound bindings) (bindings, bool) {
+	if it.regex != nil {
+		return bound, it.regex.MatchString(got)
+	}
+	want := it.want
+	if result.MatchString(want) {
+		want = tag + " " + want
+	}
+	if want == ended || got == ended {
+		return bound, want == got
+	}
+	m := matcher{bound: maps.Clone(bound)}
+	if !m.response(want, got) {
+		return nil, false
+	}
+	return m.bound, true
+}
+
+// finish logs out everywhere: nothing may have been left unread.
+func (r *run) finish() error {
+	for _, name := range slices.Sorted(maps.Keys(r.sessions)) {
+		p := r.sessions[name]
+		if p.ended {
+			continue
+		}
+		if err := p.write("end LOGOUT\r\n"); err != nil {
+			return fmt.Errorf("%s.txt: %s at the end: %w", r.script.name, name, err)
+		}
+		for _, want := range []string{"* BYE", "end OK", ended} {
+			if got := p.read(); !strings.HasPrefix(got, want) {
+				return fmt.Errorf("%s.txt: %s got at the end: %q", r.script.name, name, got)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,136 @@
+package conformance
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"strconv"
+	"testing"
+
+	"github.com/rs/zerolog"
+
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/testkit"
+	"github.com/popbridge/popbridge/localimap"
+	"github.com/popbridge/popbridge/test/rig"
+)
+
+// server is what a script runs against.
+type server struct {
+	name           string
+	dial           func(starttls bool) (net.Conn, error)
+	tls            *tls.Config
+	user, password string
+}
+
+// userName is of the same length for every script, so that literals fit.
+func userName(script int) string { return fmt.Sprintf("user%02d", script) }
+
+func clientTLS(ca *testkit.TLS) *tls.Config {
+	return &tls.Config{RootCAs: ca.CertPool, ServerName: "localhost"}
+}
+
+// newPopbridge starts popbridge's IMAP server over an empty store: on one port
+// for everyone, on another with login only after STARTTLS.
+func newPopbridge(t *testing.T, ca *testkit.TLS, user string) *server {
+	store, err := mailstore.Open(t.Context(), t.TempDir(), mailstore.Options{Log: zerolog.Nop()})
+	if err != nil {
+		t.Fatalf("open the store: %v", err)
+	}
+	t.Cleanup(func() {
+		problems, err := store.Check(context.Background(), mailstore.CheckOptions{})
+		if err != nil || len(problems) > 0 {
+			t.Errorf("store after the script: %v %v", problems, err)
+		}
+		if err := store.Close(); err != nil {
+			t.Errorf("close the store: %v", err)
+		}
+	})
+	options := localimap.Options{
+		Login: func(_ context.Context, name, password string) (*mailstore.Store, mailstore.Device, error) {
+			if name != user || password != rig.Password {
+				return nil, mailstore.Device{}, fault.New(fault.Auth, "user name or password refused", "")
+			}
+			return store, mailstore.Device{Name: "laptop"}, nil
+		},
+		Log: zerolog.Nop(),
+		TLS: ca.ServerConfig,
+	}
+	addrs := make(map[bool]string)
+	for starttls, security := range map[bool]localimap.Security{false: localimap.Off, true: localimap.StartTLS} {
+		options.Security = security
+		addrs[starttls] = serve(t, localimap.New(options))
+	}
+	return &server{
+		name: "popbridge", user: user, password: rig.Password, tls: clientTLS(ca),
+		dial: func(starttls bool) (net.Conn, error) { return net.Dial("tcp", addrs[starttls]) },
+	}
+}
+
+func serve(t *testing.T, s *localimap.Server) (addr string) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatalf("listen: %v", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(ctx, ln) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+	return ln.Addr().String()
+}
+
+// dovecotSettings give every user the mailboxes that popbridge makes. A login
+// without TLS is refused to those from another address than the server's own.
+const dovecotSettings = `
+disable_plaintext_auth = yes
+mail_location = sdbox:~/mail
+mail_fsync = never
+mail_attribute_dict = file:~/attributes
+protocol imap {
+  imap_metadata = yes
+}
+namespace inbox {
+  inbox = yes
+  separator = /
+  mailbox Archive {
+    auto = create
+    special_use = \Archive
+  }
+  mailbox Drafts {
+    auto = create
+    special_use = \Drafts
+  }
+  mailbox Junk {
+    auto = create
+    special_use = \Junk
+  }
+  mailbox Sent {
+    auto = create
+    special_use = \Sent
+  }
+  mailbox Trash {
+    auto = create
+    special_use = \Trash
+  }
+}
+`
+
+func dovecotServer(d *rig.Dovecot, ca *testkit.TLS, user string) *server {
+	return &server{
+		name: "dovecot", user: user, password: rig.Password, tls: clientTLS(ca),
+		dial: func(starttls bool) (net.Conn, error) {
+			from := net.Dialer{}
+			if starttls {
+				from.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}
+			}
+			return from.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(d.IMAP)))
+		},
+	}
+}
