@@ -151,7 +151,7 @@ func BenchmarkCopy20k(b *testing.B) {
 
 func BenchmarkCachedLogin(b *testing.B) {
 	r := newStore(b)
-	must(b, r.AddDevice(b.Context(), "laptop", "secret", false))
+	must(b, r.AddDevice(b.Context(), Device{Name: "laptop"}, "secret"))
 	r.clock.t = r.clock.t.Add(time.Minute)
 	for b.Loop() {
 		if _, err := r.Authenticate(b.Context(), "secret"); err != nil {

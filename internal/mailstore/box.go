@@ -43,6 +43,9 @@ func (m *Mailbox) scanned(recentFrom *UID) []any {
 
 // box returns the mailbox for reading and changing it in this transaction.
 func (t *tx) box(id MailboxID) (*box, error) {
+	if id == EmptyInbox.ID {
+		return nil, fault.New(fault.Denied, "this device does not see the mail in INBOX", "")
+	}
 	if b := t.boxes[id]; b != nil {
 		if b.gone {
 			return nil, errNoMailbox

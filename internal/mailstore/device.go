@@ -8,6 +8,7 @@ import (
 	"crypto/subtle"
 	"database/sql"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -111,6 +112,11 @@ func parseParams(encoded string) (p argonParams, err error) {
 	return p, err
 }
 
+// EmptyInbox is what a device has in place of the INBOX that it may not see, for
+// there is always one (RFC 9051 section 5.1). Nothing is ever put into it. Its
+// UIDVALIDITY is lower than that of any mailbox.
+var EmptyInbox = Mailbox{Name: inbox, UIDValidity: 1, UIDNext: 1}
+
 type deviceRow struct {
 	Device
 	hash string
@@ -118,11 +124,16 @@ type deviceRow struct {
 
 func (s *Store) devices(ctx context.Context) ([]deviceRow, error) {
 	var out []deviceRow
-	err := s.reader.rows(ctx, `SELECT name, hash, read_only, created_at, last_used_at FROM device ORDER BY name`, nil,
+	err := s.reader.rows(ctx, `SELECT name, hash, read_only, folders, without_caps, created_at, last_used_at FROM device ORDER BY name`, nil,
 		func(rows *sql.Rows) error {
 			var d deviceRow
 			var created, used sql.NullInt64
-			err := rows.Scan(&d.Name, &d.hash, &d.ReadOnly, &created, &used)
+			var folders, without string
+			err := rows.Scan(&d.Name, &d.hash, &d.ReadOnly, &folders, &without, &created, &used)
+			if err == nil && folders != "" {
+				err = json.Unmarshal([]byte(folders), &d.Folders)
+			}
+			d.Without = strings.Fields(without)
 			d.CreatedAt, d.LastUsedAt = when(created), when(used)
 			out = append(out, d)
 			return err
@@ -145,8 +156,8 @@ func (s *Store) Devices(ctx context.Context) ([]Device, error) {
 
 // AddDevice makes a login. The name must be new, and so must the password: it
 // alone tells devices apart at login. fault.Conflict otherwise.
-func (s *Store) AddDevice(ctx context.Context, name, password string, readOnly bool) error {
-	if name == "" || password == "" {
+func (s *Store) AddDevice(ctx context.Context, d Device, password string) error {
+	if d.Name == "" || password == "" {
 		return fault.New(fault.Config, "a device needs a name and a password", "")
 	}
 	rows, err := s.devices(ctx)
@@ -155,7 +166,8 @@ func (s *Store) AddDevice(ctx context.Context, name, password string, readOnly b
 	}
 	_, err = s.match(ctx, rows, password)
 	if err == nil {
-		return fault.New(fault.Conflict, "another device has the same password", "choose a different password for each device")
+		return fault.New(fault.Conflict, "another device of this user has the same password",
+			"choose a different one for each device: it is what tells them apart, and what is revoked when one is lost")
 	}
 	if !fault.Is(err, fault.Auth) {
 		return err
@@ -181,16 +193,43 @@ func (s *Store) AddDevice(ctx context.Context, name, password string, readOnly b
 	defer s.logins.forget()
 	return s.write(ctx, "add the device", func(t *tx) error {
 		res, err := t.result(`INSERT OR IGNORE INTO device (name, hash, read_only, created_at) VALUES (?, ?, ?, ?)`,
-			name, encoded, readOnly, t.s.now().Unix())
+			d.Name, encoded, d.ReadOnly, t.s.now().Unix())
 		if err != nil {
 			return err
 		}
-		t.log.line('V', name, readOnly, t.s.now().Unix(), encoded)
+		t.log.line('V', d.Name, d.ReadOnly, t.s.now().Unix(), encoded)
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
 			return errors.Join(err, fault.New(fault.Conflict, "a device of that name exists already", "choose another name, or revoke it first"))
 		}
-		return nil
+		return t.setProfile(d)
 	})
+}
+
+// SetDevice changes what a device may do and see: all but its name, password
+// and times. fault.NotFound when there is none of that name.
+func (s *Store) SetDevice(ctx context.Context, d Device) error {
+	return s.write(ctx, "change the device", func(t *tx) error { return t.setProfile(d) })
+}
+
+func (t *tx) setProfile(d Device) error {
+	folders, without := "", strings.Join(d.Without, " ")
+	if d.Folders != nil {
+		folders = list(d.Folders)
+	}
+	t.log.line('T', d.Name, d.ReadOnly, folders, without)
+	return t.oneDevice(`UPDATE device SET read_only = ?, folders = ?, without_caps = ? WHERE name = ?`, d.ReadOnly, folders, without, d.Name)
+}
+
+// oneDevice runs a query that changes one device.
+func (t *tx) oneDevice(query string, args ...any) error {
+	res, err := t.result(query, args...)
+	if err != nil {
+		return err
+	}
+	if n, err := res.RowsAffected(); err != nil || n == 0 {
+		return errors.Join(err, fault.New(fault.NotFound, "there is no device of that name", "'popbridge device list' shows all"))
+	}
+	return nil
 }
 
 // RevokeDevice ends a login; fault.NotFound when there is none of that name.
@@ -198,14 +237,7 @@ func (s *Store) RevokeDevice(ctx context.Context, name string) error {
 	defer s.logins.forget()
 	return s.write(ctx, "revoke the device", func(t *tx) error {
 		t.log.line('W', name)
-		res, err := t.result(`DELETE FROM device WHERE name = ?`, name)
-		if err != nil {
-			return err
-		}
-		if n, err := res.RowsAffected(); err != nil || n == 0 {
-			return errors.Join(err, fault.New(fault.NotFound, "there is no device of that name", "'popbridge device list' shows all"))
-		}
-		return nil
+		return t.oneDevice(`DELETE FROM device WHERE name = ?`, name)
 	})
 }
 

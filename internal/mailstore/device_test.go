@@ -14,12 +14,12 @@ import (
 func TestDevices(t *testing.T) {
 	r := newStore(t)
 	ctx := t.Context()
-	must(t, r.AddDevice(ctx, "phone", "swordfish", true))
-	must(t, r.AddDevice(ctx, "laptop", "correct horse", false))
-	wantKind(t, r.AddDevice(ctx, "phone", "other", false), fault.Conflict)
-	wantKind(t, r.AddDevice(ctx, "tablet", "swordfish", false), fault.Conflict)
-	wantKind(t, r.AddDevice(ctx, "", "x", false), fault.Config)
-	wantKind(t, r.AddDevice(ctx, "tablet", "", false), fault.Config)
+	must(t, r.AddDevice(ctx, Device{Name: "phone", ReadOnly: true}, "swordfish"))
+	must(t, r.AddDevice(ctx, Device{Name: "laptop"}, "correct horse"))
+	wantKind(t, r.AddDevice(ctx, Device{Name: "phone"}, "other"), fault.Conflict)
+	wantKind(t, r.AddDevice(ctx, Device{Name: "tablet"}, "swordfish"), fault.Conflict)
+	wantKind(t, r.AddDevice(ctx, Device{Name: ""}, "x"), fault.Config)
+	wantKind(t, r.AddDevice(ctx, Device{Name: "tablet"}, ""), fault.Config)
 	for range 2 {
 		for range 2 { // hashed, then remembered
 			d, err := r.Authenticate(ctx, "swordfish")
@@ -46,7 +46,7 @@ func TestDevices(t *testing.T) {
 	_, err = r.Authenticate(ctx, "swordfish")
 	wantKind(t, err, fault.Auth)
 	wantKind(t, r.RevokeDevice(ctx, "phone"), fault.NotFound)
-	must(t, r.AddDevice(ctx, "tablet", "swordfish", false))
+	must(t, r.AddDevice(ctx, Device{Name: "tablet"}, "swordfish"))
 	if d, err := r.Authenticate(ctx, "swordfish"); err != nil || d.Name != "tablet" {
 		t.Errorf("device %+v, %v", d, err)
 	}
@@ -54,8 +54,8 @@ func TestDevices(t *testing.T) {
 
 func TestPasswordsAreNotStored(t *testing.T) {
 	r := newStore(t)
-	must(t, r.AddDevice(t.Context(), "a", "one", false))
-	must(t, r.AddDevice(t.Context(), "b", "two", false))
+	must(t, r.AddDevice(t.Context(), Device{Name: "a"}, "one"))
+	must(t, r.AddDevice(t.Context(), Device{Name: "b"}, "two"))
 	rows, err := r.devices(t.Context())
 	must(t, err)
 	for _, d := range rows {
@@ -72,7 +72,7 @@ func TestPasswordsAreNotStored(t *testing.T) {
 
 func TestADeviceRevokedElsewhereIsGone(t *testing.T) {
 	r := newStore(t)
-	must(t, r.AddDevice(t.Context(), "phone", "swordfish", false))
+	must(t, r.AddDevice(t.Context(), Device{Name: "phone"}, "swordfish"))
 	_, err := r.Authenticate(t.Context(), "swordfish")
 	must(t, err)
 	other, err := Open(t.Context(), r.dir, Options{NoSweep: true})
@@ -80,7 +80,7 @@ func TestADeviceRevokedElsewhereIsGone(t *testing.T) {
 	must(t, other.RevokeDevice(t.Context(), "phone"))
 	_, err = r.Authenticate(t.Context(), "swordfish")
 	wantKind(t, err, fault.Auth)
-	must(t, other.AddDevice(t.Context(), "tv", "swordfish", true))
+	must(t, other.AddDevice(t.Context(), Device{Name: "tv", ReadOnly: true}, "swordfish"))
 	must(t, other.Close())
 	if d, err := r.Authenticate(t.Context(), "swordfish"); err != nil || d.Name != "tv" || !d.ReadOnly {
 		t.Errorf("device %+v, %v", d, err)
@@ -89,7 +89,7 @@ func TestADeviceRevokedElsewhereIsGone(t *testing.T) {
 
 func TestLastUseIsKeptToTheHour(t *testing.T) {
 	r := newStore(t)
-	must(t, r.AddDevice(t.Context(), "phone", "swordfish", false))
+	must(t, r.AddDevice(t.Context(), Device{Name: "phone"}, "swordfish"))
 	used := func() time.Time {
 		all, err := r.Devices(t.Context())
 		must(t, err)
@@ -108,7 +108,7 @@ func TestLastUseIsKeptToTheHour(t *testing.T) {
 
 func TestManyLoginsHashOnce(t *testing.T) {
 	r := newStore(t)
-	must(t, r.AddDevice(t.Context(), "phone", "swordfish", false))
+	must(t, r.AddDevice(t.Context(), Device{Name: "phone"}, "swordfish"))
 	var g errgroup.Group
 	for range 20 {
 		g.Go(func() error {

@@ -210,6 +210,9 @@ func (r *replay) apply(f *fields) error {
 		return do(`DELETE FROM subscription WHERE name = ?`, f.text())
 	case 'V':
 		return do(`INSERT OR REPLACE INTO device (name, read_only, created_at, hash) VALUES (?, ?, ?, ?)`, f.text(), f.number(), f.number(), f.text())
+	case 'T':
+		name := f.text()
+		return do(`UPDATE device SET read_only = ?, folders = ?, without_caps = ? WHERE name = ?`, f.number(), f.text(), f.text(), name)
 	case 'W':
 		return do(`DELETE FROM device WHERE name = ?`, f.text())
 	case 'Z':

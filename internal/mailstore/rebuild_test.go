@@ -92,8 +92,8 @@ func (r *rig) busy() {
 	must(r.t, r.RenameMailbox(r.t.Context(), "a", "Ä (neu)"))
 	must(r.t, r.Subscribe(r.t.Context(), "Junk", false))
 	must(r.t, r.Subscribe(r.t.Context(), "not there", true))
-	must(r.t, r.AddDevice(r.t.Context(), "phone", "one", true))
-	must(r.t, r.AddDevice(r.t.Context(), "old", "two", true))
+	must(r.t, r.AddDevice(r.t.Context(), Device{Name: "phone", ReadOnly: true}, "one"))
+	must(r.t, r.AddDevice(r.t.Context(), Device{Name: "old", ReadOnly: true}, "two"))
 	must(r.t, r.RevokeDevice(r.t.Context(), "old"))
 	must(r.t, r.SetAccountState(r.t.Context(), "home", AccountState{HadUIDL: true}))
 	must(r.t, r.UpdateLedger(r.t.Context(), "home", []LedgerEntry{{Origin: Origin{"home", "A", 0}, State: DeleteAcked}, {Origin: Origin{"home", "D", 0}, State: Gone}}))
@@ -179,7 +179,7 @@ func TestPurgedMailDoesNotComeBackWithANewIndex(t *testing.T) {
 func TestWithoutALogTheMailIsStillThere(t *testing.T) {
 	r := newStore(t)
 	r.deliver(r.from("home", "A", 1), r.from("home", "B", 2))
-	must(t, r.AddDevice(t.Context(), "phone", "one", true))
+	must(t, r.AddDevice(t.Context(), Device{Name: "phone", ReadOnly: true}, "one"))
 	old := r.box("INBOX").UIDValidity
 	r.clock.t = start.Add(time.Minute)
 	report := r.lose(func(path string) { removeIndex(path); removeIndex(r.logPath()) })

@@ -48,6 +48,7 @@ import (
 //	H account had                                   it had UIDL
 //	+ name, - name                                  subscription
 //	V name read-only created hash, W name           device added, revoked
+//	T name read-only folders capabilities           what it may do and see
 //	= n                                             end of transaction n
 type recoveryLog struct {
 	file *os.File // nil: not kept, or to be written anew
@@ -241,6 +242,10 @@ var dumps = []struct {
 	{'H', `SELECT name, had_uidl FROM account`},
 	{'+', `SELECT name FROM subscription`},
 	{'V', `SELECT name, read_only, created_at, hash FROM device`},
+	// A mailbox that is deleted is not in the log any more: its id may be given
+	// again in an index made from it.
+	{'T', `SELECT name, read_only, iif(folders = '', '', (SELECT json_group_array(value) FROM json_each(folders)
+		WHERE value IN (SELECT id FROM mailbox))), without_caps FROM device WHERE folders || without_caps <> ''`},
 }
 
 func dump(ctx context.Context, t *sql.Tx, out io.Writer) error {

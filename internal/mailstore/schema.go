@@ -2,7 +2,7 @@ package mailstore
 
 // migrations[i] takes the index from schema version i to i+1. A step that was
 // ever released is never edited.
-var migrations = []string{schema1}
+var migrations = []string{schema1, schema2}
 
 const schema1 = `
 CREATE TABLE meta (
@@ -114,4 +114,9 @@ CREATE TABLE device (
 	created_at   INTEGER NOT NULL,
 	last_used_at INTEGER
 ) STRICT, WITHOUT ROWID;
+`
+
+const schema2 = `
+ALTER TABLE device ADD COLUMN folders TEXT NOT NULL DEFAULT '';
+ALTER TABLE device ADD COLUMN without_caps TEXT NOT NULL DEFAULT '';
 `

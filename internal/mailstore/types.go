@@ -152,8 +152,12 @@ type Content struct {
 
 // Device is one IMAP login.
 type Device struct {
-	Name       string
-	ReadOnly   bool
+	Name     string
+	ReadOnly bool
+	// Folders are the mailboxes it sees, with those below them, whatever they
+	// are called by now. nil: all; empty: those it saw are deleted.
+	Folders    []MailboxID
+	Without    []string // capabilities that are switched off for it
 	CreatedAt  time.Time
 	LastUsedAt time.Time // to the hour; zero when it was never used
 }

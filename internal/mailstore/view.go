@@ -43,6 +43,11 @@ func mark(ch chan struct{}) {
 // OpenView opens a mailbox. The first view of a mailbox reads it, further ones
 // share what is in memory; the last one to close drops it.
 func (s *Store) OpenView(ctx context.Context, id MailboxID) (*View, error) {
+	if id == EmptyInbox.ID {
+		l := &live{views: map[*View]struct{}{}}
+		l.snap.Store(&Snapshot{Mailbox: EmptyInbox})
+		return &View{s: s, id: id, live: l, changed: make(chan struct{}, 1)}, nil
+	}
 	s.writer.mu.Lock()
 	defer s.writer.mu.Unlock()
 	if s.writer.shut {

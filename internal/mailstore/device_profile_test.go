@@ -1,0 +1,115 @@
+package mailstore
+
+import (
+	"context"
+	"database/sql"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/popbridge/popbridge/internal/fault"
+)
+
+func (r *rig) login(password string) Device {
+	r.t.Helper()
+	d, err := r.Authenticate(r.t.Context(), password)
+	must(r.t, err)
+	return d
+}
+
+func TestTheProfileOfADevice(t *testing.T) {
+	r := newStore(t)
+	ctx := t.Context()
+	r.create("Work")
+	work := r.id("Work")
+	must(t, r.AddDevice(ctx, Device{Name: "tv", Folders: []MailboxID{work}, Without: []string{"MOVE", "ESEARCH"}}, "one"))
+	must(t, r.AddDevice(ctx, Device{Name: "pc"}, "two"))
+	same := func(d Device, readOnly bool, folders []MailboxID, without ...string) {
+		t.Helper()
+		if d.ReadOnly != readOnly || !slices.Equal(d.Folders, folders) || (d.Folders == nil) != (folders == nil) || !slices.Equal(d.Without, without) {
+			t.Errorf("device %+v", d)
+		}
+	}
+	check := func() {
+		t.Helper()
+		same(r.login("one"), false, []MailboxID{work}, "MOVE", "ESEARCH")
+		same(r.login("two"), true, nil)
+	}
+	must(t, r.SetDevice(ctx, Device{Name: "pc", ReadOnly: true}))
+	wantKind(t, r.SetDevice(ctx, Device{Name: "phone"}), fault.NotFound)
+	check()
+	r.reopen()
+	check()
+	r.lose(removeIndex)
+	check()
+	must(t, r.renewed()) // the log as it is when written anew
+	r.lose(removeIndex)
+	check()
+	must(t, r.SetDevice(ctx, Device{Name: "tv"}))
+	same(r.login("one"), false, nil)
+}
+
+func (r *rig) renewed() error {
+	r.writer.mu.Lock()
+	defer r.writer.mu.Unlock()
+	return r.renewLogLocked(context.Background())
+}
+
+// TestADeletedFolderIsNotReplaced: an index made from the recovery log may give
+// the id of the deleted mailbox again.
+func TestADeletedFolderIsNotReplaced(t *testing.T) {
+	r := newStore(t)
+	r.create("Work")
+	must(t, r.AddDevice(t.Context(), Device{Name: "tv", Folders: []MailboxID{r.id("Work")}}, "one"))
+	must(t, r.DeleteMailbox(t.Context(), "Work"))
+	must(t, r.renewed())
+	r.lose(removeIndex)
+	r.create("Private")
+	if d := r.login("one"); d.Folders == nil || slices.Contains(d.Folders, r.id("Private")) {
+		t.Errorf("sees %v, and the new mailbox is %d", d.Folders, r.id("Private"))
+	}
+}
+
+func TestNothingIsPutIntoTheEmptyInbox(t *testing.T) {
+	r := newStore(t)
+	v, err := r.OpenView(t.Context(), EmptyInbox.ID)
+	must(t, err)
+	defer v.Close()
+	if s := v.Snapshot(); len(s.UIDs) > 0 || s.Mailbox.Name != "INBOX" || v.Gone() {
+		t.Errorf("view %+v", s)
+	}
+	uid := r.append("INBOX", 1)
+	_, err = r.Copy(t.Context(), r.id("INBOX"), []UID{uid}, EmptyInbox.ID)
+	wantKind(t, err, fault.Denied)
+	d := r.from("home", "A", 2)
+	d.Mailbox = EmptyInbox.ID
+	_, err = r.Deliver(t.Context(), []Delivery{d})
+	wantKind(t, err, fault.Denied)
+}
+
+// TestAStoreOfVersion1 opens an index as the first version made it.
+func TestAStoreOfVersion1(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "ann")
+	must(t, os.MkdirAll(dir, 0o700))
+	db, err := sql.Open("sqlite", dsn(filepath.Join(dir, "index.db"), writePragmas...))
+	must(t, err)
+	_, err = db.Exec(schema1 + `
+		INSERT INTO mailbox (id, name, uidvalidity, uidnext) VALUES (1, 'INBOX', 77, 5);
+		INSERT INTO device (name, hash, read_only, created_at) VALUES ('tv', ?, 1, 1000);
+		PRAGMA user_version = 1`, hashing.hash("one"))
+	must(t, err)
+	must(t, db.Close())
+	for range 2 {
+		s, err := Open(t.Context(), dir, Options{})
+		must(t, err)
+		m, err := s.Mailbox(t.Context(), "INBOX")
+		if err != nil || m.UIDValidity != 77 || m.UIDNext != 5 {
+			t.Errorf("INBOX %+v, %v", m, err)
+		}
+		if d, err := s.Authenticate(t.Context(), "one"); err != nil || !d.ReadOnly || d.Folders != nil || len(d.Without) > 0 {
+			t.Errorf("device %+v, %v", d, err)
+		}
+		must(t, s.Close())
+	}
+}
