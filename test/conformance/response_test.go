@@ -237,7 +237,7 @@ func isAny(t token) bool { return t.kind == atom && t.text == "…" }
 func (m *matcher) sequence(w, g []token) bool {
 	for i := range w {
 		if isAny(w[i]) && i == len(w)-1 {
-			return true
+			return !slices.ContainsFunc(g[min(i, len(g)):], func(t token) bool { return t.kind == other })
 		}
 		if i >= len(g) || !m.one(w[i], g[i]) {
 			return false
