@@ -13,8 +13,9 @@ import (
 var filterReaders = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 8<<10) }}
 
 // FilterHeader copies the named fields of header to w as they are written, or
-// with not all but those, then the blank line (RFC 9051 section 6.4.5,
-// HEADER.FIELDS and HEADER.FIELDS.NOT). It reads no further than the header.
+// with not all but those, then the blank line where header has one (RFC 9051
+// section 6.4.5, HEADER.FIELDS and HEADER.FIELDS.NOT). It reads no further than
+// the header.
 func FilterHeader(w io.Writer, header io.Reader, fields []string, not bool) error {
 	br := filterReaders.Get().(*bufio.Reader)
 	br.Reset(header)
@@ -22,42 +23,29 @@ func FilterHeader(w io.Writer, header io.Reader, fields []string, not bool) erro
 		br.Reset(nil)
 		filterReaders.Put(br)
 	}()
-	begins, keep := true, false
-	end := "\r\n"
+	begins, keep := true, not
 	for {
 		line, err := br.ReadSlice('\n')
-		if len(line) == 0 || begins && len(line) == eolSize(line) {
-			if len(line) > 0 {
-				end = string(line)
-			}
-			if err == io.EOF || err == bufio.ErrBufferFull {
-				err = nil
-			}
-			if err != nil {
-				return err
-			}
-			break
+		if err != nil && err != io.EOF && err != bufio.ErrBufferFull {
+			return err
 		}
-		if begins && !folded(line) {
+		if len(line) == 0 {
+			return nil
+		}
+		blank := begins && len(line) == eolSize(line)
+		if begins && !blank && !folded(line) {
 			keep = named(line, fields) != not
 		}
 		begins = eolSize(line) > 0
-		if begins {
-			end = string(line[len(line)-eolSize(line):])
-		}
-		if keep {
+		if keep || blank {
 			if _, err := w.Write(line); err != nil {
 				return err
 			}
-			if err == io.EOF && !begins { // the header ends within a line
-				if _, err := io.WriteString(w, end); err != nil {
-					return err
-				}
-			}
+		}
+		if blank {
+			return nil
 		}
 	}
-	_, err := io.WriteString(w, end)
-	return err
 }
 
 // folded reports whether a line goes on with the field before it.

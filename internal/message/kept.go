@@ -28,7 +28,7 @@ type Header struct {
 	Size int64 // of the whole header in the message, with its blank line
 
 	// lines is what FilterHeader makes of the whole header for keptFields, nil
-	// where that is longer than maxLines or the header was not read to its end.
+	// where that is longer than maxLines or the header has no blank line after it.
 	lines []byte
 }
 
@@ -68,11 +68,11 @@ func (h *Header) AppendFields(dst []byte, fields []string) []byte {
 // Matches is HeaderMatches for a field that is kept.
 func (h *Header) Matches(name string, m *Matcher) bool { return fieldMatches(h.lines, name, m) }
 
-// keepHeader keeps what is kept of the header that was just read; eol is the
-// blank line after it, empty where there is none.
+// keepHeader keeps what is kept of the header that was just read, unless it has
+// no blank line after it, which is eol.
 func (p *parser) keepHeader(raw []byte, eol string, cut bool) {
 	h := &p.sum.Header
-	if h.Size = p.pos; h.Size == 0 || cut || p.err != nil {
+	if h.Size = p.pos; eol == "" || cut || p.err != nil {
 		return
 	}
 	var lines bytes.Buffer

@@ -77,18 +77,16 @@ func (p *parser) part(depth int, envelope *Envelope, digest bool) (*Part, delimi
 		lines = p.lines
 		d = p.body(part, depth)
 	} else {
-		// RFC 2046 section 5.1.1: the line end before a boundary belongs to it.
-		p.endAfter(part.Header, lines)
 		part.Body, lines = p.end, p.endLines
 		if len(raw) > 0 && d != noDelimiter {
 			p.defect(DefectHeaderEnd)
 		}
 		p.empty(part)
 	}
-	// The blank line after a header may also be the line end before the
-	// boundary. It stays with the header, and with the parts around it.
-	p.endAfter(part.Body, lines)
-	part.End, part.Lines = p.end, p.endLines-lines
+	// RFC 2046 section 5.1.1: the line end before a boundary belongs to it, also
+	// where it is the blank line after a header.
+	part.Header, part.Body, part.End = min(part.Header, p.end), min(part.Body, p.end), p.end
+	part.Lines = p.endLines - min(lines, p.endLines)
 	return part, d
 }
 
@@ -164,7 +162,6 @@ func (p *parser) empty(part *Part) {
 	if len(part.Children) > 0 {
 		return
 	}
-	end := max(p.end, part.Body)
 	switch {
 	case part.Type == "multipart":
 		p.defect(DefectNoParts)
@@ -175,6 +172,6 @@ func (p *parser) empty(part *Part) {
 	}
 	part.Children = []*Part{{
 		Type: "text", Subtype: "plain", Encoding: "7bit", Params: map[string]string{"charset": "us-ascii"},
-		Header: end, Body: end, End: end,
+		Header: p.end, Body: p.end, End: p.end,
 	}}
 }

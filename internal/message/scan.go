@@ -106,14 +106,6 @@ func (s *scanner) ended(at, lines int64, eol int, d delimiter) delimiter {
 	return d
 }
 
-// endAfter moves the end of what has just ended to at where it lies before it,
-// with the number of line ends before at.
-func (s *scanner) endAfter(at, lines int64) {
-	if s.end < at {
-		s.end, s.endLines = at, lines
-	}
-}
-
 // match says which open multipart the line is a boundary of. As in Dovecot the
 // line needs only begin with the boundary; of several that fit the longest
 // counts, of equal ones the innermost.
