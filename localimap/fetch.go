@@ -217,7 +217,7 @@ func (f *fetch) prepare(c *mailstore.Content) prepared {
 	}
 	var err error
 	if f.want&mailstore.WantFile != 0 || f.want&mailstore.WantHeader != 0 && !c.Summary.Header.Complete() {
-		if p.file, err = openWhole(f.store, c); err != nil {
+		if p.file, err = openWhole(f.store.Store, c); err != nil {
 			f.log.Error().Err(err).Str("user", f.user).Stringer("msg", c.Hash).Msg("message file could not be read")
 			p.err = errDamaged
 			return p

@@ -55,7 +55,12 @@ func listing(boxes []mailstore.Mailbox, subscribed, patterns []string, o *imap.L
 	for i := range boxes {
 		exists[boxes[i].Name] = &boxes[i]
 		names = append(names, boxes[i].Name)
-		eachParent(boxes[i].Name, func(p string) { parents[p] = true })
+		eachParent(boxes[i].Name, func(p string) {
+			if !parents[p] {
+				parents[p] = true
+				names = append(names, p) // may be hidden from the device
+			}
+		})
 	}
 	isSubscribed := make(map[string]bool, len(subscribed))
 	if o.SelectSubscribed {

@@ -31,7 +31,6 @@ import (
 	"time"
 
 	"github.com/emersion/go-imap/v2"
-	"github.com/emersion/go-imap/v2/imapserver"
 	"github.com/rs/zerolog"
 
 	"github.com/popbridge/popbridge/internal/mailstore"
@@ -102,7 +101,7 @@ func (s *Server) Clients() int {
 	return len(s.logins)
 }
 
-// Disconnect ends the sessions of a device that may not log in any more. It
+// Disconnect ends the sessions of a device that was revoked or changed. It
 // waits for a response that is being written, at most byeTimeout.
 func (s *Server) Disconnect(user, device string) {
 	s.mu.Lock()
@@ -111,7 +110,7 @@ func (s *Server) Disconnect(user, device string) {
 	for c, l := range s.logins {
 		if l == (login{user, device}) {
 			gone = append(gone, c)
-			byes.Go(func() { _ = c.lib.Bye("This device has been revoked") }) // the connection may be gone
+			byes.Go(func() { _ = c.lib.Bye("This device has been revoked or changed") }) // the connection may be gone
 		}
 	}
 	s.mu.Unlock()
@@ -129,16 +128,9 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	r := &serving{server: s, ln: ln, conns: make(map[*conn]struct{}), sessions: make(map[*session]struct{})}
 	r.ctx, r.abort = context.WithCancel(context.WithoutCancel(ctx))
 	defer r.abort()
-	lib := imapserver.New(&imapserver.Options{
-		NewSession:   r.newSession,
-		Caps:         capabilities(),
-		Logger:       libraryLog{s.opt.Log},
-		TLSConfig:    s.startTLS(),
-		InsecureAuth: s.opt.Security == Off,
-	})
-	stop := context.AfterFunc(ctx, func() { _ = ln.Close() }) // ends Serve below
+	stop := context.AfterFunc(ctx, func() { _ = ln.Close() }) // ends accept
 	defer stop()
-	err := lib.Serve(r)
+	err := r.accept()
 	if ctx.Err() != nil {
 		err = nil
 	} else if err != nil {

@@ -27,7 +27,7 @@ func (s *session) Select(name string, options *imap.SelectOptions) (*imap.Select
 		return nil, s.response(err)
 	}
 	rev2 := s.lib.EnabledCaps().Has(imap.CapIMAP4rev2)
-	v, err := newView(s.ctx, s.store, box.ID, options.ReadOnly || s.device.ReadOnly, rev2)
+	v, err := newView(s.ctx, s.store.Store, box.ID, options.ReadOnly || s.store.device.ReadOnly || box.ID == mailstore.EmptyInbox.ID, rev2)
 	if err != nil {
 		return nil, s.response(err)
 	}

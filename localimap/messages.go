@@ -159,6 +159,9 @@ func (s *session) copyLocked(v *view, set imap.NumSet, dest string, copyTo copyF
 	if len(r.From) == 0 {
 		return nil, allGone(set, len(indices), 0)
 	}
+	if s.store.lacks(imap.CapUIDPlus) {
+		return nil, nil
+	}
 	return &imap.CopyData{UIDValidity: r.UIDValidity, SourceUIDs: uidSet(r.From), DestUIDs: uidSet(r.To)}, nil
 }
 

@@ -12,8 +12,7 @@ import (
 	"github.com/emersion/go-imap/v2/imapserver"
 )
 
-// serving is one run of Serve: its listener and its clients. It is the
-// net.Listener that the library accepts from.
+// serving is one run of Serve: its listener and its clients.
 type serving struct {
 	server *Server
 	ln     net.Listener
@@ -27,13 +26,34 @@ type serving struct {
 	open     sync.WaitGroup // sessions
 }
 
-// Accept returns the next connection, for implicit TLS as a *tls.Conn: by that
-// type the library knows that a login is allowed.
-func (r *serving) Accept() (net.Conn, error) {
-	raw, err := r.ln.Accept()
-	if err != nil {
-		return nil, err
+// accept serves clients until the listener fails or is closed.
+func (r *serving) accept() error {
+	wait := time.Duration(0)
+	for {
+		raw, err := r.ln.Accept()
+		var passing interface{ Temporary() bool } // such as no file descriptor left
+		switch {
+		case err == nil:
+			wait = 0
+			r.start(raw)
+		case errors.Is(err, net.ErrClosed):
+			return nil
+		case !errors.As(err, &passing) || !passing.Temporary():
+			return err
+		default:
+			wait = min(max(2*wait, 5*time.Millisecond), time.Second)
+			select {
+			case <-time.After(wait):
+			case <-r.ctx.Done():
+			}
+		}
 	}
+}
+
+// start serves one client, by a server of the library of its own: what that
+// announces is a matter of the device that will log in. With implicit TLS it
+// gets a *tls.Conn: by that type it knows that a login is allowed.
+func (r *serving) start(raw net.Conn) {
 	var c *conn
 	c = newConn(raw, func() { r.forget(c) })
 	r.mu.Lock()
@@ -46,17 +66,38 @@ func (r *serving) Accept() (net.Conn, error) {
 	if draining {
 		c.abort()
 	}
+	caps := capabilities()
+	lib := imapserver.New(&imapserver.Options{
+		NewSession: func(lib *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+			return r.newSession(lib, c, caps)
+		},
+		Caps:         caps,
+		Logger:       libraryLog{r.server.opt.Log},
+		TLSConfig:    r.server.startTLS(),
+		InsecureAuth: r.server.opt.Security == Off,
+	})
+	var secure net.Conn = c
 	if r.server.opt.Security == Implicit {
-		return tls.Server(c, r.server.opt.TLS), nil
+		secure = tls.Server(c, r.server.opt.TLS)
 	}
+	_ = lib.Serve(&single{c: secure}) // nil: it ends with the second Accept
+}
+
+// single is the listener of one connection.
+type single struct{ c net.Conn }
+
+func (s *single) Accept() (net.Conn, error) {
+	c := s.c
+	if c == nil {
+		return nil, net.ErrClosed
+	}
+	s.c = nil
 	return c, nil
 }
 
-// Close stops accepting.
-func (r *serving) Close() error { return r.ln.Close() }
+func (s *single) Close() error { return nil }
 
-// Addr returns the address of the listener.
-func (r *serving) Addr() net.Addr { return r.ln.Addr() }
+func (s *single) Addr() net.Addr { return nil }
 
 func (r *serving) forget(c *conn) {
 	r.mu.Lock()
@@ -68,14 +109,7 @@ func (r *serving) forget(c *conn) {
 }
 
 // newSession is called by the library before the greeting.
-func (r *serving) newSession(lib *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-	c, ok := lib.NetConn().(*conn)
-	if t, isTLS := lib.NetConn().(*tls.Conn); isTLS {
-		c, ok = t.NetConn().(*conn)
-	}
-	if !ok {
-		return nil, nil, errors.New("connection of a foreign listener")
-	}
+func (r *serving) newSession(lib *imapserver.Conn, c *conn, caps imap.CapSet) (imapserver.Session, *imapserver.GreetingData, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.draining {
@@ -84,7 +118,7 @@ func (r *serving) newSession(lib *imapserver.Conn) (imapserver.Session, *imapser
 	if !r.server.admit() {
 		return nil, nil, bye(imap.ResponseCodeLimit, "Too many connections")
 	}
-	s := &session{run: r, srv: r.server, lib: lib, conn: c, log: r.server.opt.Log}
+	s := &session{run: r, srv: r.server, lib: lib, conn: c, log: r.server.opt.Log, caps: caps}
 	s.ctx, s.cancel = context.WithCancel(r.ctx)
 	r.sessions[s] = struct{}{}
 	r.open.Add(1)
@@ -175,6 +209,14 @@ func (s *Server) enter(c *session, who login) bool {
 	s.anon--
 	s.logins[c] = who
 	return true
+}
+
+// exit undoes enter.
+func (s *Server) exit(c *session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.anon++
+	delete(s.logins, c)
 }
 
 // release takes a session out of the counts.

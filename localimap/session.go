@@ -32,9 +32,10 @@ type session struct {
 	ctx    context.Context // ends when the connection is given up
 	cancel context.CancelFunc
 
-	user   string // empty before login
-	device mailstore.Device
-	store  *mailstore.Store
+	caps   imap.CapSet // what is announced to this client
+
+	user  string // empty before login
+	store scope
 
 	mu      sync.Mutex // held by every command that uses view
 	view    *view      // nil unless a mailbox is selected
@@ -85,7 +86,18 @@ func (s *session) Login(user, password string) error {
 	if user == "" || !s.srv.enter(s, login{user, device.Name}) {
 		return no(imap.ResponseCodeLimit, "Too many connections of this user")
 	}
-	s.user, s.store, s.device = user, store, device
+	// The device may have been revoked or changed meanwhile. From here on
+	// Disconnect finds this session, so that what is true now stays true.
+	name := device.Name
+	if store, device, err = s.srv.opt.Login(s.ctx, user, password); err != nil || device.Name != name {
+		s.srv.exit(s)
+		if err == nil || fault.Is(err, fault.Auth) {
+			return imapserver.ErrAuthFailed
+		}
+		return s.response(err)
+	}
+	s.user, s.store = user, scope{store, device}
+	switchOff(s.caps, device.Without)
 	s.log.Debug().Str("user", user).Str("device", device.Name).Stringer("remote", s.conn.RemoteAddr()).Msg("IMAP client logged in")
 	return nil
 }
@@ -195,7 +207,7 @@ func (s *session) writableLocked() (*view, error) {
 
 // writable refuses a command that changes mailboxes where the device may not.
 func (s *session) writable() error {
-	if s.device.ReadOnly {
+	if s.store.device.ReadOnly {
 		return no(imap.ResponseCodeNoPerm, "This device may only read")
 	}
 	return nil
