@@ -10,6 +10,7 @@ import (
 	"github.com/popbridge/popbridge/agent/control"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/localimap"
 )
 
 // AddDevice implements control.Operations.
@@ -22,57 +23,148 @@ func (a *Agent) AddDevice(ctx context.Context, d control.AddDevice) (control.Dev
 	if err != nil {
 		return control.Device{}, err
 	}
-	if err := store.AddDevice(ctx, mailstore.Device{Name: d.Name, ReadOnly: d.ReadOnly}, d.Password); err != nil {
+	folders, err := folderIDs(ctx, store, d.Folders)
+	if err != nil {
 		return control.Device{}, err
 	}
-	return control.Device{User: user, Name: d.Name, ReadOnly: d.ReadOnly}, nil
+	without, err := localimap.SwitchOff(d.Without)
+	if err != nil {
+		return control.Device{}, err
+	}
+	device := mailstore.Device{Name: d.Name, ReadOnly: d.ReadOnly, Folders: folders, Without: without}
+	if err := store.AddDevice(ctx, device, d.Password); err != nil {
+		return control.Device{}, err
+	}
+	return describe(ctx, store, user, device)
+}
+
+// folderIDs finds the mailboxes of a profile, nil for none.
+func folderIDs(ctx context.Context, store *mailstore.Store, names []string) (ids []mailstore.MailboxID, err error) {
+	for _, name := range names {
+		box, err := store.Mailbox(ctx, name)
+		if fault.Is(err, fault.NotFound) {
+			boxes, _ := store.Mailboxes(ctx) // only for the hint
+			var known []string
+			for _, b := range boxes {
+				known = append(known, b.Name)
+			}
+			return nil, fault.New(fault.NotFound, fmt.Sprintf("there is no folder %s", fault.Quote(name)),
+				didYouMean(name, known)+"the folders are: "+strings.Join(known, ", "))
+		}
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, box.ID)
+	}
+	return ids, nil
+}
+
+// describe returns a device with the names that its folders have now.
+func describe(ctx context.Context, store *mailstore.Store, user string, d mailstore.Device) (control.Device, error) {
+	out := control.Device{User: user, Name: d.Name, ReadOnly: d.ReadOnly, Without: append([]string{}, d.Without...),
+		CreatedAt: d.CreatedAt, LastUsedAt: timeOrNil(d.LastUsedAt)}
+	if d.Folders == nil {
+		return out, nil
+	}
+	out.Folders = []string{}
+	boxes, err := store.Mailboxes(ctx)
+	for _, b := range boxes {
+		if slices.Contains(d.Folders, b.ID) {
+			out.Folders = append(out.Folders, b.Name)
+		}
+	}
+	return out, err
 }
 
 // Devices implements control.Operations.
 func (a *Agent) Devices(ctx context.Context) ([]control.Device, error) {
 	list := []control.Device{}
 	for _, name := range a.Config().Users() {
-		devices, err := a.devicesOf(ctx, name)
+		store, err := a.store(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		devices, err := store.Devices(ctx)
 		if err != nil {
 			return nil, err
 		}
 		for _, d := range devices {
-			list = append(list, control.Device{User: name, Name: d.Name, ReadOnly: d.ReadOnly,
-				CreatedAt: d.CreatedAt, LastUsedAt: timeOrNil(d.LastUsedAt)})
+			described, err := describe(ctx, store, name, d)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, described)
 		}
 	}
 	return list, nil
 }
 
-func (a *Agent) devicesOf(ctx context.Context, user string) ([]mailstore.Device, error) {
-	store, err := a.store(ctx, user)
+// SetDevice implements control.Operations.
+func (a *Agent) SetDevice(ctx context.Context, ask control.SetDevice) (control.Device, error) {
+	user, store, err := a.storeOf(ctx, ask.User, ask.Name)
 	if err != nil {
-		return nil, err
+		return control.Device{}, err
 	}
-	return store.Devices(ctx)
+	devices, err := store.Devices(ctx)
+	if err != nil {
+		return control.Device{}, err
+	}
+	d := mailstore.Device{Name: ask.Name} // where there is none, SetDevice will say so
+	if i := slices.IndexFunc(devices, func(d mailstore.Device) bool { return d.Name == ask.Name }); i >= 0 {
+		d = devices[i]
+	}
+	if ask.ReadOnly != nil {
+		d.ReadOnly = *ask.ReadOnly
+	}
+	if ask.Folders != nil {
+		if d.Folders, err = folderIDs(ctx, store, ask.Folders); err != nil {
+			return control.Device{}, err
+		}
+	}
+	if ask.Without != nil {
+		if d.Without, err = localimap.SwitchOff(ask.Without); err != nil {
+			return control.Device{}, err
+		}
+	}
+	if err := store.SetDevice(ctx, d); err != nil {
+		return control.Device{}, err
+	}
+	a.disconnect(user, ask.Name)
+	return describe(ctx, store, user, d)
+}
+
+// storeOf returns the user of a device, who may be left out, and the store.
+func (a *Agent) storeOf(ctx context.Context, user, device string) (string, *mailstore.Store, error) {
+	if user == "" {
+		var err error
+		if user, err = a.ownerOf(ctx, device); err != nil {
+			return "", nil, err
+		}
+	}
+	store, err := a.store(ctx, user)
+	return user, store, err
+}
+
+// disconnect ends the sessions of a device.
+func (a *Agent) disconnect(user, device string) {
+	a.mu.Lock()
+	servers := slices.Collect(maps.Values(a.servers))
+	a.mu.Unlock()
+	for _, s := range servers {
+		s.srv.Disconnect(user, device)
+	}
 }
 
 // RevokeDevice implements control.Operations.
 func (a *Agent) RevokeDevice(ctx context.Context, user, name string) error {
-	if user == "" {
-		var err error
-		if user, err = a.ownerOf(ctx, name); err != nil {
-			return err
-		}
-	}
-	store, err := a.store(ctx, user)
+	user, store, err := a.storeOf(ctx, user, name)
 	if err != nil {
 		return err
 	}
 	if err := store.RevokeDevice(ctx, name); err != nil {
 		return err
 	}
-	a.mu.Lock()
-	servers := slices.Collect(maps.Values(a.servers))
-	a.mu.Unlock()
-	for _, s := range servers {
-		s.srv.Disconnect(user, name)
-	}
+	a.disconnect(user, name)
 	return nil
 }
 

@@ -28,7 +28,7 @@ func (a *app) newDeviceCommand() *cobra.Command {
 		},
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	device.AddCommand(a.newDeviceAddCommand(), a.newDeviceListCommand(), a.newDeviceRevokeCommand())
+	device.AddCommand(a.newDeviceAddCommand(), a.newDeviceSetCommand(), a.newDeviceListCommand(), a.newDeviceRevokeCommand())
 	return device
 }
 
@@ -46,6 +46,8 @@ func (a *app) newDeviceAddCommand() *cobra.Command {
 	})
 	c.Flags().StringVar(&d.User, "user", "", "the `USER` whose mail it sees; may be left out when there is one only")
 	c.Flags().BoolVar(&d.ReadOnly, "read-only", false, "let it read and change nothing")
+	c.Flags().StringArrayVar(&d.Folders, "folder", nil, "let it see this `FOLDER` and those below only; may be given several times")
+	c.Flags().StringSliceVar(&d.Without, "without", nil, "switch an IMAP `CAPABILITY` off that its client cannot cope with")
 	c.Flags().BoolVar(&fromStdin, "password-stdin", false, "take the password from standard input instead of making one")
 	return c
 }
@@ -98,7 +100,8 @@ func (a *app) deviceAdd(ctx context.Context, d control.AddDevice, fromStdin bool
 		a.complain("warning", fmt.Sprintf("the password is shorter than %d characters", shortPassword))
 	}
 	if a.json {
-		out := map[string]any{"user": added.User, "name": added.Name, "read_only": added.ReadOnly}
+		out := map[string]any{"user": added.User, "name": added.Name, "read_only": added.ReadOnly,
+			"folders": added.Folders, "without": added.Without}
 		if !fromStdin {
 			out["password"] = d.Password
 		}
@@ -125,16 +128,26 @@ func (a *app) deviceList(ctx context.Context) error {
 		}
 		now := time.Now()
 		var t table
-		t.row("USER", "DEVICE", "MAY", "ADDED", "LAST USED")
+		t.row("USER", "DEVICE", "MAY", "SEES", "WITHOUT", "ADDED", "LAST USED")
 		for _, d := range devices {
-			may := "read, write"
+			may, sees := "read, write", "all"
 			if d.ReadOnly {
 				may = "read"
 			}
-			t.row(d.User, d.Name, may, when(&d.CreatedAt, now, ""), when(d.LastUsedAt, now, "never"))
+			if d.Folders != nil {
+				sees = orDash(d.Folders)
+			}
+			t.row(d.User, d.Name, may, sees, orDash(d.Without), when(&d.CreatedAt, now, ""), when(d.LastUsedAt, now, "never"))
 		}
 		return t.print(a.stdout)
 	})
+}
+
+func orDash(words []string) string {
+	if len(words) == 0 {
+		return "-"
+	}
+	return strings.Join(words, ", ")
 }
 
 const (

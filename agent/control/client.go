@@ -101,6 +101,12 @@ func (c *Client) Devices(ctx context.Context) (list []Device, err error) {
 	return list, err
 }
 
+// SetDevice implements Operations.
+func (c *Client) SetDevice(ctx context.Context, d SetDevice) (changed Device, err error) {
+	err = c.call(ctx, http.MethodPatch, "/v1/devices", d, &changed)
+	return changed, err
+}
+
 // RevokeDevice implements Operations.
 func (c *Client) RevokeDevice(ctx context.Context, user, name string) error {
 	return c.call(ctx, http.MethodDelete, "/v1/devices", Device{User: user, Name: name}, &struct{}{})

@@ -16,6 +16,7 @@
 //	POST   /v1/undelete Undelete               -> []Restored
 //	GET    /v1/devices                         -> []Device
 //	POST   /v1/devices  AddDevice              -> AddedDevice
+//	PATCH  /v1/devices  SetDevice              -> Device
 //	DELETE /v1/devices  {"user":..,"name":..}  -> {}
 //
 // An error is answered as {"kind","text","hint"} with a status of 400 or more
@@ -60,6 +61,9 @@ type Operations interface {
 	AddDevice(ctx context.Context, d AddDevice) (Device, error)
 	// Devices lists the devices of all users.
 	Devices(ctx context.Context) ([]Device, error)
+	// SetDevice changes what a device may do and see, and ends its connections,
+	// so that its client logs in anew.
+	SetDevice(ctx context.Context, d SetDevice) (Device, error)
 	// RevokeDevice ends the login of a device. An empty user is whoever has a
 	// device of that name, when only one has.
 	RevokeDevice(ctx context.Context, user, name string) error
@@ -150,10 +154,21 @@ type Deletion struct {
 
 // AddDevice asks for a new device login.
 type AddDevice struct {
-	User     string `json:"user"`
-	Name     string `json:"name"`
-	Password string `json:"password"`
-	ReadOnly bool   `json:"read_only"`
+	User     string   `json:"user"`
+	Name     string   `json:"name"`
+	Password string   `json:"password"`
+	ReadOnly bool     `json:"read_only"`
+	Folders  []string `json:"folders"` // null: all
+	Without  []string `json:"without"`
+}
+
+// SetDevice asks for changes of a device. What is null stays as it is.
+type SetDevice struct {
+	User     string   `json:"user"`
+	Name     string   `json:"name"`
+	ReadOnly *bool    `json:"read_only"`
+	Folders  []string `json:"folders"` // empty: all
+	Without  []string `json:"without"`
 }
 
 // Device is a login of a mail client.
@@ -161,6 +176,8 @@ type Device struct {
 	User       string     `json:"user"`
 	Name       string     `json:"name"`
 	ReadOnly   bool       `json:"read_only"`
+	Folders    []string   `json:"folders"` // it sees these only; null: all
+	Without    []string   `json:"without"` // capabilities that are switched off for it
 	CreatedAt  time.Time  `json:"created_at"`
 	LastUsedAt *time.Time `json:"last_used_at"` // null: never
 }

@@ -88,7 +88,12 @@ func (f *fakeOps) work(ctx context.Context, progress func(Progress)) error {
 
 func (f *fakeOps) AddDevice(_ context.Context, d AddDevice) (Device, error) {
 	f.asked = fmt.Sprintf("add %s %s %s %v", d.User, d.Name, d.Password, d.ReadOnly)
-	return Device{User: d.User, Name: d.Name, ReadOnly: d.ReadOnly}, f.err
+	return Device{User: d.User, Name: d.Name, ReadOnly: d.ReadOnly, Folders: d.Folders, Without: d.Without}, f.err
+}
+
+func (f *fakeOps) SetDevice(_ context.Context, d SetDevice) (Device, error) {
+	f.asked = fmt.Sprintf("set %s %s %v %v %v", d.User, d.Name, *d.ReadOnly, d.Folders == nil, d.Without == nil)
+	return f.devices[0], f.err
 }
 
 func (f *fakeOps) Devices(context.Context) ([]Device, error) { return f.devices, f.err }
@@ -176,6 +181,11 @@ func TestEveryOperationAnswersTheSameThroughTheSocket(t *testing.T) {
 	same(t, "devices", ops.devices)(c.Devices(ctx))
 	same(t, "add", Device{User: "ann", Name: "pc", ReadOnly: true})(c.AddDevice(ctx, AddDevice{User: "ann", Name: "pc", Password: "s", ReadOnly: true}))
 	same(t, "asked", "add ann pc s true")(ops.asked, nil)
+	kids := Device{User: "ann", Name: "kids", Folders: []string{"Family"}, Without: []string{"MOVE"}}
+	same(t, "add", kids)(c.AddDevice(ctx, AddDevice{User: "ann", Name: "kids", Folders: kids.Folders, Without: kids.Without}))
+	no := false
+	same(t, "set", ops.devices[0])(c.SetDevice(ctx, SetDevice{User: "ann", Name: "pc", ReadOnly: &no, Without: []string{}}))
+	same(t, "asked", "set ann pc false true false")(ops.asked, nil)
 	if err := c.RevokeDevice(ctx, "ann", "pc"); err != nil {
 		t.Error(err)
 	}

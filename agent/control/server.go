@@ -108,6 +108,7 @@ func (s *server) handler() http.Handler {
 		answer(w, devices, err)
 	})
 	handle(mux, "POST /v1/devices", s.ops.AddDevice)
+	handle(mux, "PATCH /v1/devices", s.ops.SetDevice)
 	mux.HandleFunc("DELETE /v1/devices", func(w http.ResponseWriter, r *http.Request) {
 		var ask Device
 		if decode(w, r, &ask) {

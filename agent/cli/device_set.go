@@ -1,0 +1,53 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/internal/fault"
+)
+
+func (a *app) newDeviceSetCommand() *cobra.Command {
+	var d control.SetDevice
+	var readOnly, allFolders bool
+	c := a.addJSON(&cobra.Command{
+		Use:   "set NAME",
+		Short: "Change what a mail client may do and see",
+		Long: "What is not named stays as it is, and so does the password. A client that is\n" +
+			"connected is disconnected, and finds things changed when it comes back.",
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			d.Name = args[0]
+			if c.Flags().Changed("read-only") {
+				d.ReadOnly = &readOnly
+			}
+			if allFolders {
+				d.Folders = []string{}
+			}
+			if len(d.Without) == 1 && d.Without[0] == "nothing" {
+				d.Without = []string{}
+			}
+			if d.ReadOnly == nil && d.Folders == nil && d.Without == nil {
+				return fault.New(fault.Config, "it is not said what to change", "see popbridge device set --help")
+			}
+			return a.with(c.Context(), func(ops control.Operations) error {
+				changed, err := ops.SetDevice(c.Context(), d)
+				if err != nil {
+					return err
+				}
+				if a.json {
+					return a.printJSON(changed)
+				}
+				a.printf("device %s of user %s is changed\n", changed.Name, changed.User)
+				return nil
+			})
+		},
+	})
+	c.Flags().StringVar(&d.User, "user", "", "the `USER` it belongs to, when several have one of that name")
+	c.Flags().BoolVar(&readOnly, "read-only", false, "let it read and change nothing; --read-only=false lifts it")
+	c.Flags().StringArrayVar(&d.Folders, "folder", nil, "let it see this `FOLDER` and those below only; may be given several times")
+	c.Flags().BoolVar(&allFolders, "all-folders", false, "let it see all folders")
+	c.Flags().StringSliceVar(&d.Without, "without", nil, "switch these IMAP `CAPABILITIES` off, and no others; nothing: none")
+	c.MarkFlagsMutuallyExclusive("folder", "all-folders")
+	return c
+}
