@@ -78,9 +78,9 @@ func TestFind(t *testing.T) {
 		{[]int{6, 1, 1}, nil},
 		{[]int{1, 1}, nil},
 		{[]int{0}, nil},
-		{[]int{7}, nil},
+		{[]int{8}, nil},
 		{[]int{-1}, nil},
-		{[]int{7, 1, 1}, nil},
+		{[]int{8, 1, 1}, nil},
 	} {
 		if got := multi.Find(c.path); got != c.want {
 			t.Errorf("%v: %+v", c.path, got)

@@ -2,39 +2,51 @@ package message
 
 import (
 	"bytes"
+	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/text/cases"
 )
 
-// Matcher finds a piece of text whatever its case, by Unicode's simple case
-// folding. White space is as good as any other white space, so that a phrase is
-// found across the end of a line. A Matcher may be used by several goroutines.
-type Matcher struct{ needle []byte }
+// Matcher finds a piece of text whatever its case, by Unicode's full case
+// folding: "STRASSE" is in "Straße". Accents count. Bytes that are not UTF-8 are
+// taken for ISO 8859-1.
+//
+// Any white space is as good as a space, and so is the end of a line, so that a
+// phrase is found where a line was wrapped. In plain text each counts; where it
+// has no width of its own, in HTML and in header fields, which are folded, a run
+// of white space counts as one, in the needle too. docs/decisions/0008 says why.
+//
+// A Matcher may be used by several goroutines.
+type Matcher struct{ exact, loose []byte }
 
 // NewMatcher returns a Matcher for needle. The empty needle is in every text.
 func NewMatcher(needle string) *Matcher {
-	f := folder{}
-	return &Matcher{f.fold(nil, []byte(needle), true)}
+	m := &Matcher{loose: (&folder{loose: true}).fold(nil, []byte(needle), true)}
+	m.exact = (&folder{}).fold(nil, []byte(needle), true)
+	return m
 }
 
-// Match reports whether s contains the needle.
+// Match reports whether s, which is text on one line, contains the needle.
 func (m *Matcher) Match(s string) bool { return m.match([]byte(s)) }
 
 func (m *Matcher) match(text []byte) bool {
-	if len(m.needle) == 0 {
+	if len(m.loose) == 0 {
 		return true
 	}
 	var buf [256]byte
-	f := folder{}
-	return bytes.Contains(f.fold(buf[:0], text, true), m.needle)
+	f := folder{loose: true}
+	return bytes.Contains(f.fold(buf[:0], text, true), m.loose)
 }
 
 // folder brings text into the form in which it is compared: UTF-8, runes
-// folded, a run of white space one space. Bytes that are not UTF-8 are taken
-// for ISO 8859-1.
+// folded, white space as spaces.
 type folder struct {
+	loose bool   // a run of white space is one space
 	tail  []byte // beginning of a rune at the end of the last piece
-	space bool   // the last byte written was a space
+	blank byte   // the white space just before, '\r' or any other; 0 for none
 }
 
 // fold appends the folded form of text to dst. last says that no more follows.
@@ -45,68 +57,91 @@ func (f *folder) fold(dst, text []byte, last bool) []byte {
 	}
 	for i := 0; i < len(text); {
 		c := text[i]
-		if up := upper[c]; up > ' ' {
-			dst = append(dst, up)
-			f.space = false
+		if low := lowered[c]; low > ' ' {
+			dst = append(dst, low)
+			f.blank = 0
 			i++
 			continue
 		}
-		if c < utf8.RuneSelf {
-			i++
-			if c == ' ' || '\t' <= c && c <= '\r' {
-				dst = f.blank(dst)
-			} else {
-				dst = append(dst, c)
-				f.space = false
+		r, size := rune(c), 1
+		if c >= utf8.RuneSelf {
+			if !last && !utf8.FullRune(text[i:]) {
+				f.tail = append(f.tail, text[i:]...)
+				break
 			}
-			continue
-		}
-		if !last && !utf8.FullRune(text[i:]) {
-			f.tail = append(f.tail, text[i:]...)
-			break
-		}
-		r, size := utf8.DecodeRune(text[i:])
-		if r == utf8.RuneError && size == 1 {
-			r = rune(c)
+			if r, size = utf8.DecodeRune(text[i:]); r == utf8.RuneError && size == 1 {
+				r = rune(c)
+			}
 		}
 		i += size
 		if unicode.IsSpace(r) {
-			dst = f.blank(dst)
+			dst = f.space(dst, c)
 			continue
 		}
-		dst = utf8.AppendRune(dst, foldRune(r))
-		f.space = false
+		dst = appendFolded(dst, r)
+		f.blank = 0
 	}
 	return dst
 }
 
-// upper has the folded form of the printing ASCII characters, 0 for the others.
-var upper = func() (table [256]byte) {
+func (f *folder) space(dst []byte, c byte) []byte {
+	if f.loose && f.blank != 0 {
+		return dst
+	}
+	if c == '\n' && f.blank == '\r' {
+		f.blank = c
+		return dst
+	}
+	f.blank = c
+	return append(dst, ' ')
+}
+
+// lowered has the folded form of the printing ASCII characters, 0 for the
+// others.
+var lowered = func() (table [256]byte) {
 	for c := byte('!'); c <= '~'; c++ {
-		table[c] = c
-		if 'a' <= c && c <= 'z' {
-			table[c] -= 'a' - 'A'
-		}
+		table[c] = lower(c)
 	}
 	return table
 }()
 
-func (f *folder) blank(dst []byte) []byte {
-	if f.space {
-		return dst
+// appendFolded appends the full case folding of r.
+func appendFolded(dst []byte, r rune) []byte {
+	if r >= utf8.RuneSelf {
+		if long, ok := foldedLong()[r]; ok {
+			return append(dst, long...)
+		}
 	}
-	f.space = true
-	return append(dst, ' ')
+	return utf8.AppendRune(dst, foldRune(r))
 }
 
-// foldRune returns the smallest of the runes that differ from r only in case.
+// foldRune returns the smallest of the runes that differ from r only in case, in
+// lower case where that is ASCII.
 func foldRune(r rune) rune {
 	least := r
 	for next := unicode.SimpleFold(r); next != r; next = unicode.SimpleFold(next) {
 		least = min(least, next)
 	}
+	if 'A' <= least && least <= 'Z' {
+		least += 'a' - 'A'
+	}
 	return least
 }
+
+// foldedLong returns the runes whose folding is several runes, as that of ß is
+// ss; all are in these ranges.
+var foldedLong = sync.OnceValue(func() map[rune]string {
+	long := map[rune]string{}
+	fold := cases.Fold()
+	for _, span := range [][2]rune{{0xDF, 0x587}, {0x1E96, 0x1FFC}, {0xFB00, 0xFB17}} {
+		for r := span[0]; r <= span[1]; r++ {
+			if s := fold.String(string(r)); utf8.RuneCountInString(s) > 1 {
+				long[r] = strings.Map(foldRune, s)
+			}
+		}
+	}
+	return long
+})
 
 // stream looks for the needle of a Matcher in text that is written to it piece
 // by piece.
@@ -117,36 +152,34 @@ type stream struct {
 	found bool
 }
 
-// errFound ends the reading of a text that has been found to match.
+// foundError ends the reading of a text that has been found to match.
 type foundError struct{}
 
 func (foundError) Error() string { return "found" }
 
-// Write looks for the needle in what was written before and p. It returns a
+// begin begins a text; nothing is found across the border of two.
+func (s *stream) begin(loose, _ bool) { s.f, s.buf = folder{loose: loose}, s.buf[:0] }
+
+// Write looks for the needle in what was written since begin and p. It returns a
 // foundError when it is there.
-func (s *stream) Write(p []byte) (int, error) {
-	s.look(p, false)
-	if s.found {
-		return len(p), foundError{}
-	}
-	return len(p), nil
-}
+func (s *stream) Write(p []byte) (int, error) { return len(p), s.look(p, false) }
 
-// end looks at what is left. The next Write begins another text.
-func (s *stream) end() bool {
-	s.look(nil, true)
-	s.f, s.buf = folder{}, s.buf[:0]
-	return s.found
-}
+// end looks at what is left.
+func (s *stream) end() error { return s.look(nil, true) }
 
-func (s *stream) look(p []byte, last bool) {
-	if s.found {
-		return
+func (s *stream) look(p []byte, last bool) error {
+	needle := s.m.exact
+	if s.f.loose {
+		needle = s.m.loose
 	}
 	s.buf = s.f.fold(s.buf, p, last)
-	s.found = bytes.Contains(s.buf, s.m.needle)
+	if bytes.Contains(s.buf, needle) {
+		s.found = true
+		return foundError{}
+	}
 	// The needle may have begun in this piece.
-	if over := len(s.buf) - max(len(s.m.needle)-1, 0); over > 0 {
+	if over := len(s.buf) - max(len(needle)-1, 0); over > 0 {
 		s.buf = s.buf[:copy(s.buf, s.buf[over:])]
 	}
+	return nil
 }

@@ -25,6 +25,10 @@ func TestMatch(t *testing.T) {
 		{"ΣΊΣΥΦΟΣ", "σίσυφος", true},
 		{"k", "\u212a", true}, // Kelvin sign
 		{"ſ", "S", true},
+		{"STRASSE", "Straße", true},
+		{"straẞe", "STRASSE", true},
+		{"ﬁne", "FINE", true},
+		{"cafe", "café", false}, // accents count
 		{"a b", "a\r\n\tb", true},
 		{"a  b", "a b", true},
 		{"a b", "a\u00a0b", true},
@@ -54,7 +58,7 @@ func TestStreamAcrossBorders(t *testing.T) {
 						break
 					}
 				}
-				if !s.end() {
+				if s.end(); !s.found {
 					t.Fatalf("%q not found in pieces of %d", needle, size)
 				}
 			}
@@ -66,7 +70,7 @@ func TestStreamAcrossBorders(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if s.end() {
+	if s.end(); s.found {
 		t.Error("found what is not there")
 	}
 }
@@ -116,7 +120,8 @@ const searched = "From: =?utf-8?q?J=C3=BCrgen?= <j@example.org>\r\nSubject: =?is
 	"--b\r\nContent-Type: application/pdf; name*=utf-8''%e2%82%ac.pdf\r\n\r\nbinary word\r\n" +
 	"--b\r\nContent-Type: text/plain\r\n\r\nno charset: caf\xe9\r\n" +
 	"--b\r\nContent-Type: text/plain\r\nContent-Transfer-Encoding: x-uuencode\r\n\r\nbegin 644 a\r\n" +
-	"--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: inner one\r\nX-Inner: yes\r\n\r\ninner text\r\n--b--\r\nepilogue\r\n"
+	"--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: inner one\r\nX-Inner: yes\r\n\r\ninner text\r\n" +
+	"--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; x\r\n--b--\r\nepilogue\r\n"
 
 func TestMatchBodyAndText(t *testing.T) {
 	s := parseBytes([]byte(searched))
@@ -140,6 +145,7 @@ func TestMatchBodyAndText(t *testing.T) {
 		{"€.pdf", false, true},
 		{"application/pdf", false, true},
 		{"мир schöner", false, false}, // not across parts
+		{"reporting-mta", true, true},
 		{"nowhere", false, false},
 	} {
 		m := NewMatcher(c.needle)
@@ -148,6 +154,43 @@ func TestMatchBodyAndText(t *testing.T) {
 		}
 		if got, err := s.MatchText(strings.NewReader(searched), m); got != c.text || err != nil {
 			t.Errorf("text %q: %v, %v", c.needle, got, err)
+		}
+	}
+}
+
+// White space counts in plain text, the end of a line as a space; in HTML and in
+// headers a run of it is one space.
+func TestWhiteSpace(t *testing.T) {
+	const plain, html = "Subject: x\r\n\r\n", "Content-Type: text/html\r\n\r\n"
+	for _, c := range []struct {
+		head, text, needle string
+		want               bool
+	}{
+		{plain, "two  spaces", "two  spaces", true},
+		{plain, "two  spaces", "two spaces", false},
+		{plain, "two spaces", "two  spaces", false},
+		{plain, "a\r\nb\nc\rd", "a b c d", true},
+		{plain, "a\r\nb", "a\r\nb", true},
+		{plain, "a\r\nb", "a\nb", true},
+		{plain, "a\r\nb", "\nb", true},
+		{plain, "a\r\nb", "a\r", true},
+		{plain, "a\r\n\r\nb", "a b", false},
+		{plain, "a\r\n\r\nb", "a\n\nb", true},
+		{plain, "a\n\rb", "a  b", true},
+		{plain, "a\tb", "a b", true},
+		{plain, "10\u00a0€", "10 €", true},
+		{plain, "a b", "ab", false},
+		{html, "<p>two\r\n  spaces</p>", "two spaces", true},
+		{html, "two spaces", "two \t spaces", true},
+		{html, "one<p>two", "one two", true},
+		{html, "one<b>two", "one two", false},
+		{"Subject: a\r\n   b\tc\r\n\r\n", "", "a b c", true},
+		{"Subject: a\r\n   b\tc\r\n\r\n", "", "a\r\n   b\tc", true},
+	} {
+		raw := c.head + c.text
+		s := parseBytes([]byte(raw))
+		if got, err := s.MatchText(strings.NewReader(raw), NewMatcher(c.needle)); got != c.want || err != nil {
+			t.Errorf("%q in %q: %v, %v", c.needle, raw, got, err)
 		}
 	}
 }

@@ -1,10 +1,14 @@
 package message
 
-import "io"
+import (
+	"errors"
+	"io"
+)
 
 // MatchBody reports whether the text of the message contains what m looks for:
-// its text parts, decoded, HTML without tags, and the headers of messages in it
-// (RFC 9051 section 6.4.4, BODY). r is the message that s was made from.
+// its text parts and reports, decoded, HTML without tags, and the headers of
+// messages in it (RFC 9051 section 6.4.4, BODY). r is the message that s was
+// made from.
 func (s *Summary) MatchBody(r io.ReaderAt, m *Matcher) (bool, error) {
 	return s.match(r, m, false)
 }
@@ -17,74 +21,104 @@ func (s *Summary) MatchText(r io.ReaderAt, m *Matcher) (bool, error) {
 }
 
 func (s *Summary) match(r io.ReaderAt, m *Matcher, headers bool) (bool, error) {
-	if len(m.needle) == 0 {
+	if len(m.loose) == 0 {
 		return true, nil
 	}
-	q := query{r: r, m: m, headers: headers, text: stream{m: m}}
-	return q.part(s.Root, headers)
+	to := stream{m: m}
+	err := s.texts(r, &to, headers)
+	if to.found {
+		err = nil
+	}
+	return to.found, err
 }
 
-// query is one search in one message.
-type query struct {
+// sink takes the texts of a message, one after the other. What is not found in
+// one text is not in the message: nothing goes across their borders.
+type sink interface {
+	begin(loose, body bool) // loose: see Matcher; body: it counts for BODY
+	io.Writer
+	end() error
+}
+
+// texts writes everything a search looks at to the sink, until there is an
+// error. The headers of the message and of its parts are left out unless headers
+// is set.
+func (s *Summary) texts(r io.ReaderAt, to sink, headers bool) error {
+	t := texts{r: r, to: to, headers: headers}
+	return t.part(s.Root, headers, false)
+}
+
+type texts struct {
 	r       io.ReaderAt
-	m       *Matcher
-	headers bool // of all parts, not only of messages in the message
-	text    stream
+	to      sink
+	headers bool
 	buf     []byte
 }
 
-// part looks into p, and into its header where header is set.
-func (q *query) part(p *Part, header bool) (bool, error) {
+// part writes p, and its header where that is asked for; inner tells that the
+// header is that of a message in the message, which BODY looks at too.
+func (t *texts) part(p *Part, header, inner bool) error {
 	if header {
-		if found, err := q.header(p); found || err != nil {
-			return found, err
+		if err := t.header(p, inner); err != nil {
+			return err
 		}
 	}
-	if p.Type == "text" {
-		return q.body(p)
+	if p.Type == "text" || p.Type == "message" && !p.Message() {
+		return t.body(p)
 	}
 	for _, child := range p.Children {
-		if found, err := q.part(child, q.headers || p.Message()); found || err != nil {
-			return found, err
+		if err := t.part(child, t.headers || p.Message(), p.Message()); err != nil {
+			return err
 		}
 	}
-	return false, nil
+	return nil
 }
 
-func (q *query) header(p *Part) (bool, error) {
-	found := false
-	err := eachField(io.NewSectionReader(q.r, p.Header, p.Body-p.Header), func(name, value string) bool {
-		found = q.m.Match(name + ": " + value)
-		return !found
+func (t *texts) header(p *Part, inner bool) error {
+	var stop error
+	err := eachField(io.NewSectionReader(t.r, p.Header, p.Body-p.Header), func(name, value string) bool {
+		stop = t.line(name+": "+value, inner)
+		return stop == nil
 	})
-	if found || err != nil {
-		return found, err
-	}
 	// The name of an attachment may be written in a way that only its decoded
 	// form shows (RFC 2231).
-	return q.m.Match(p.Params["name"]) || q.m.Match(p.DispositionParams["filename"]), nil
+	for _, name := range []string{p.Params["name"], p.DispositionParams["filename"]} {
+		if stop == nil && err == nil && name != "" {
+			stop = t.line(name, inner)
+		}
+	}
+	return errors.Join(err, stop)
 }
 
-func (q *query) body(p *Part) (bool, error) {
-	var r io.Reader = io.NewSectionReader(q.r, p.Body, p.End-p.Body)
+func (t *texts) line(text string, inner bool) error {
+	t.to.begin(true, inner)
+	if _, err := io.WriteString(t.to, text); err != nil {
+		return err
+	}
+	return t.to.end()
+}
+
+func (t *texts) body(p *Part) error {
+	var r io.Reader = io.NewSectionReader(t.r, p.Body, p.End-p.Body)
 	if decoded, err := Decode(r, p.Encoding); err == nil {
 		r = decoded // in an unknown encoding the text is what is there
 	}
 	r = charsetReader(r, p.Params["charset"])
-	if q.buf == nil {
-		q.buf = make([]byte, 16<<10)
+	if t.buf == nil {
+		t.buf = make([]byte, 16<<10)
 	}
-	var err error
-	if p.Subtype == "html" {
-		h := htmlText{w: &q.text}
-		if _, err = io.CopyBuffer(&h, r, q.buf); err == nil {
-			err = h.end()
+	html := p.Subtype == "html"
+	t.to.begin(html, true)
+	if html {
+		h := htmlText{w: t.to}
+		if _, err := io.CopyBuffer(&h, r, t.buf); err != nil {
+			return err
 		}
-	} else {
-		_, err = io.CopyBuffer(&q.text, r, q.buf)
+		if err := h.end(); err != nil {
+			return err
+		}
+	} else if _, err := io.CopyBuffer(t.to, r, t.buf); err != nil {
+		return err
 	}
-	if _, found := err.(foundError); found {
-		return true, nil
-	}
-	return q.text.end(), err
+	return t.to.end()
 }

@@ -1,0 +1,219 @@
+package message
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/popbridge/popbridge/internal/testkit"
+)
+
+// spell undoes the spelling of digits.
+func spell(term []byte) string {
+	var b strings.Builder
+	for _, c := range term {
+		if c >= 0xF5 {
+			c -= 0xF5 - '0'
+		}
+		b.WriteByte(c)
+	}
+	return b.String()
+}
+
+func TestTerms(t *testing.T) {
+	raw := "Subject: Grüße AN 42\r\n\r\nthe x-ray, a_b; don't STRASSE\r\nthe\u0301\u00a0end 東京 1.5e3 "
+	var head, body []string
+	err := parseBytes([]byte(raw)).Terms(strings.NewReader(raw), func(term []byte, inBody bool) bool {
+		if inBody {
+			body = append(body, spell(term))
+		} else {
+			head = append(head, spell(term))
+		}
+		return true
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := fmt.Sprint(head), "[subject grÜsse an 42]"; got != want {
+		t.Errorf("header: %s, want %s", got, want)
+	}
+	if got, want := strings.ReplaceAll(fmt.Sprint(body), "東 京", "東京"), "[the x ray a b don t strasse thé end 東京 1 5e3]"; strings.ReplaceAll(got, "the\u0301", "thé") != want {
+		t.Errorf("body: %s, want %s", got, want)
+	}
+}
+
+func TestPieces(t *testing.T) {
+	for needle, want := range map[string]string{
+		"":                                     "",
+		" -/ ":                                 "",
+		"Word":                                 "word",
+		" word":                                "^word",
+		"word.":                                "word$",
+		"-word-":                               "^word$",
+		"two words":                            "two$ ^words",
+		"a@b.example":                          "a$ ^b$ ^example",
+		"2026-11-03":                           "2026$ ^11$ ^03",
+		strings.Repeat("x", 100):               strings.Repeat("x", 32),
+		"(" + strings.Repeat("x", 100) + ") y": "^" + strings.Repeat("x", 32) + " ^y",
+	} {
+		var got []string
+		for _, p := range Pieces(needle) {
+			s := spell(p.Text)
+			if p.Start {
+				s = "^" + s
+			}
+			if p.End {
+				s += "$"
+			}
+			got = append(got, s)
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%q: %q, want %q", needle, got, want)
+		}
+	}
+}
+
+// termSet is the terms of a message; true where one is in the body.
+func termSet(t testing.TB, raw []byte) map[string]bool {
+	set := map[string]bool{}
+	err := parseBytes(raw).Terms(bytes.NewReader(raw), func(term []byte, body bool) bool {
+		if len(term) == 0 || len(term) > maxTerm || slices.Min(term) < TermByte {
+			t.Fatalf("term %q", term)
+		}
+		set[string(term)] = set[string(term)] || body
+		return true
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
+// holds is what an index does: has the message all pieces?
+func holds(set map[string]bool, needle string, body bool) bool {
+	for _, p := range Pieces(needle) {
+		found := false
+		for term, in := range set {
+			term := []byte(term)
+			if (in || !body) && bytes.Contains(term, p.Text) && (!p.Start || bytes.HasPrefix(term, p.Text)) && (!p.End || bytes.HasSuffix(term, p.Text)) {
+				found = true
+				break
+			}
+		}
+		if !found {
+			return false
+		}
+	}
+	return true
+}
+
+// checkNarrowing checks that terms and pieces never rule out a message that
+// matches.
+func checkNarrowing(t *testing.T, raw []byte, set map[string]bool, needle string) (matched bool) {
+	t.Helper()
+	s, m := parseBytes(raw), NewMatcher(needle)
+	body, err := s.MatchBody(bytes.NewReader(raw), m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := s.MatchText(bytes.NewReader(raw), m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body && !holds(set, needle, true) || text && !holds(set, needle, false) || body && !text {
+		t.Errorf("%q is there (body %v, text %v) and ruled out", needle, body, text)
+	}
+	return text
+}
+
+// texts of a message, as the matcher gets them.
+type collect struct{ bytes.Buffer }
+
+func (c *collect) begin(bool, bool) { c.WriteByte('\n') }
+func (c *collect) end() error       { return nil }
+
+func textOf(t testing.TB, raw []byte) []byte {
+	var c collect
+	if err := parseBytes(raw).texts(bytes.NewReader(raw), &c, true); err != nil {
+		t.Fatal(err)
+	}
+	return c.Bytes()
+}
+
+// TestNarrowingLosesNothing: pieces of what stands in messages are found in
+// them, by the matcher and by the terms.
+func TestNarrowingLosesNothing(t *testing.T) {
+	messages := map[string][]byte{"searched": []byte(searched)}
+	for n := range 30 {
+		messages[fmt.Sprint(n)] = testkit.Message(n)
+	}
+	t.Run("synthetic", func(t *testing.T) { narrowAll(t, messages) })
+	t.Run("corpus", func(t *testing.T) { narrowAll(t, testkit.Corpus(t)) })
+}
+
+func narrowAll(t *testing.T, messages map[string][]byte) {
+	tried, matched := 0, 0
+	for name, raw := range messages {
+		if len(raw) > 1<<16 {
+			continue
+		}
+		set, text := termSet(t, raw), textOf(t, raw)
+		for k, step := 0, max(1, len(text)/10); k < len(text); k += step {
+			for _, n := range []int{2, 7, 30, 150} {
+				needle := string(text[k:min(len(text), k+n)])
+				tried++
+				if tried%2 == 0 {
+					needle = strings.ToUpper(needle)
+				}
+				if checkNarrowing(t, raw, set, needle) {
+					matched++
+				}
+			}
+		}
+		if t.Failed() {
+			t.Fatalf("in %s", name)
+		}
+	}
+	if matched < tried/2 {
+		t.Errorf("of %d needles cut from messages %d were found", tried, matched)
+	}
+}
+
+func FuzzNarrowing(f *testing.F) {
+	f.Add("Subject: x\r\n\r\n", "the quick brown fox", 4, 9)
+	f.Add("Content-Type: text/html\r\n\r\n", "<p>gr&uuml;<b>sse</b> 東京都は晴れ ภาษาไทย", 2, 30)
+	f.Add("\r\n", strings.Repeat("aB3", 80)+"\xff ß", 70, 60)
+	f.Add("\r\n", strings.Repeat("日本語テキスト", 20), 31, 33)
+	f.Fuzz(func(t *testing.T, head, text string, at, n int) {
+		raw := []byte(head + text)
+		if len(raw) > 1<<14 {
+			return
+		}
+		decoded := textOf(t, raw)
+		if len(decoded) == 0 {
+			return
+		}
+		at = max(at, 0) % len(decoded)
+		needle := string(decoded[at:min(len(decoded), at+max(n, 0)%200)])
+		set := termSet(t, raw)
+		checkNarrowing(t, raw, set, needle)
+		checkNarrowing(t, raw, set, strings.ToLower(needle))
+		if utf8.ValidString(text) {
+			checkNarrowing(t, raw, set, text)
+		}
+	})
+}
+
+func BenchmarkTerms(b *testing.B) {
+	raw := []byte("Subject: x\r\n\r\n" + strings.Repeat("The quick brown fox jumps over the lazy dog, 2026-11-03.\r\n", 1000))
+	s := parseBytes(raw)
+	b.SetBytes(int64(len(raw)))
+	for b.Loop() {
+		if err := s.Terms(bytes.NewReader(raw), func([]byte, bool) bool { return true }); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
