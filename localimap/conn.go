@@ -1,7 +1,9 @@
 package localimap
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"sync"
@@ -19,29 +21,41 @@ const (
 	flushTimeout = 30 * time.Second
 	// closeTimeout bounds the last flush, which carries the BYE.
 	closeTimeout = 2 * time.Second
-	// greetTimeout bounds the time from accept to the first byte of the
-	// client, which with implicit TLS includes its hello.
-	greetTimeout = 30 * time.Second
+	// handshakeTimeout bounds the TLS handshake, loginTimeout the time from
+	// accept to login, in which somebody may have to type a password.
+	handshakeTimeout = 30 * time.Second
+	loginTimeout     = 3 * time.Minute
 )
 
-// conn coalesces writes. The library flushes after every response line; here
-// lines are gathered and go out when the server turns back to reading, when
+// conn is a connection between the network and the library.
+//
+// It coalesces writes. The library flushes after every response line; here
+// lines are gathered and go out when the server waits for the client, when
 // writeBuffer is full, or at once while a read is already pending (IDLE), for
 // then nothing else would flush them.
+//
+// It hands on what the client sends by lines and literals (framing.go), and
+// says BYE to a client that is too slow.
 //
 // Reads have one caller at a time and so have writes (the library's encoder
 // lock); a read and a write may overlap, and Close and SetDeadline may be
 // called at any time.
 type conn struct {
-	net.Conn
-	closed func() // called once, after the connection was closed
+	net.Conn        // the network
+	closed   func() // called once, after the connection was closed
 
-	mu      sync.Mutex // guards the fields below and writing to Conn
+	mu      sync.Mutex // guards the fields below and writing to stream
+	stream  net.Conn   // Conn, or TLS over it
 	buf     []byte
 	reading bool
 	corked  bool
-	peeked  []byte // read ahead by alive
-	err     error  // the first write error; a stream with a hole is of no use
+	mute    bool // the next line is not sent
+	frames  framing
+	said    word  // to the literal that frames waits for
+	err     error // the first write error; a stream with a hole is of no use
+
+	// Of the goroutine that reads.
+	loginBy time.Time // zero after login
 
 	deadline  atomic.Int64 // the write deadline the library wants, unix ns; 0 for none
 	writing   atomic.Bool
@@ -50,35 +64,63 @@ type conn struct {
 }
 
 func newConn(c net.Conn, closed func()) *conn {
-	_ = c.SetReadDeadline(time.Now().Add(greetTimeout)) // an error shows at the first read
-	return &conn{Conn: c, closed: closed}
+	by := time.Now().Add(loginTimeout)
+	_ = c.SetReadDeadline(by) // an error shows at the first read
+	return &conn{Conn: c, stream: c, closed: closed, loginBy: by}
 }
 
-// Read flushes what was written and reads.
+// Read returns a line, or a piece of a line or of a literal. Before it waits
+// for the client, what was written is sent.
 func (c *conn) Read(p []byte) (int, error) {
 	c.mu.Lock()
-	if err := c.flushLocked(); err != nil {
-		c.mu.Unlock()
-		return 0, err
+	defer c.mu.Unlock()
+	if !c.frames.settle(c.said) {
+		return 0, c.endLocked("Literal not expected")
 	}
-	if len(c.peeked) > 0 {
-		n := copy(p, c.peeked)
-		c.peeked = c.peeked[n:]
-		c.mu.Unlock()
-		return n, nil
+	c.said = silence
+	for {
+		if n := c.frames.read(p); n > 0 {
+			return n, nil
+		}
+		if c.frames.tooLong {
+			return 0, c.endLocked("Command or literal is too long")
+		}
+		n, err := c.receiveLocked(p)
+		if n > 0 {
+			c.frames.add(p[:n])
+		} else if errors.Is(err, os.ErrDeadlineExceeded) {
+			return 0, c.endLocked("Autologout, nothing was heard for too long")
+		} else if err != nil {
+			return 0, err
+		}
+	}
+}
+
+// receiveLocked sends what was written and waits for the client, without the
+// lock.
+func (c *conn) receiveLocked(p []byte) (int, error) {
+	if err := c.flushLocked(); err != nil {
+		return 0, err
 	}
 	if cap(c.buf) > smallBuffer {
 		c.buf = nil // an idle connection holds no memory
 	}
 	c.reading = true
+	stream := c.stream
 	c.mu.Unlock()
-
-	n, err := c.Conn.Read(p)
-
+	n, err := stream.Read(p)
 	c.mu.Lock()
 	c.reading = false
-	c.mu.Unlock()
 	return n, err
+}
+
+// endLocked says goodbye. Nothing is read or written after.
+func (c *conn) endLocked(why string) error {
+	c.buf = append(c.buf, "* BYE "+why+"\r\n"...)
+	if c.flushLocked() == nil {
+		c.err = io.EOF
+	}
+	return c.err
 }
 
 // Write gathers p, or writes it together with what was gathered before.
@@ -87,6 +129,9 @@ func (c *conn) Write(p []byte) (int, error) {
 	defer c.mu.Unlock()
 	if c.err != nil {
 		return 0, c.err
+	}
+	if c.hiddenLocked(p) {
+		return len(p), nil
 	}
 	if len(c.buf)+len(p) > writeBuffer {
 		if err := c.flushLocked(); err != nil {
@@ -103,6 +148,23 @@ func (c *conn) Write(p []byte) (int, error) {
 		}
 	}
 	return len(p), nil
+}
+
+// hiddenLocked notes what the library says to a literal, and reports whether it
+// is not for the client. The library writes short lines in one piece.
+func (c *conn) hiddenLocked(p []byte) bool {
+	if c.mute {
+		c.mute = false
+		return true
+	}
+	if !c.frames.waiting || c.said != silence {
+		return false
+	}
+	c.said = refusal
+	if bytes.HasPrefix(p, []byte("+ ")) {
+		c.said = goAhead
+	}
+	return c.said == goAhead && c.frames.nonSync
 }
 
 // cork holds back the lines of one burst although a read is pending; uncork
@@ -141,7 +203,7 @@ func (c *conn) writeLocked(p []byte) (int, error) {
 	c.writing.Store(true)
 	defer c.writing.Store(false)
 	_ = c.Conn.SetWriteDeadline(at) // an error shows at the write
-	n, err := c.Conn.Write(p)
+	n, err := c.stream.Write(p)
 	if err != nil {
 		c.err = err
 		c.broken.Store(true)
@@ -164,6 +226,18 @@ func (c *conn) SetWriteDeadline(t time.Time) error {
 	return nil
 }
 
+// SetReadDeadline sets it for a client that is logged in. Before, the time for
+// all it takes to log in counts, however slowly the octets come.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	if !c.loginBy.IsZero() {
+		t = c.loginBy
+	}
+	return c.Conn.SetReadDeadline(t)
+}
+
+// loggedIn is called by the goroutine that reads.
+func (c *conn) loggedIn() { c.loginBy = time.Time{} }
+
 // SetDeadline sets both deadlines.
 func (c *conn) SetDeadline(t time.Time) error {
 	if err := c.SetWriteDeadline(t); err != nil {
@@ -175,12 +249,15 @@ func (c *conn) SetDeadline(t time.Time) error {
 // Close sends what is gathered, so that a BYE arrives, and closes. It does not
 // wait for a write that is blocked.
 func (c *conn) Close() error {
+	closing := c.Conn
 	if c.mu.TryLock() {
 		c.deadline.Store(time.Now().Add(closeTimeout).UnixNano())
-		_ = c.flushLocked() // the connection ends anyway
+		if c.flushLocked() == nil {
+			closing = c.stream // TLS says that nothing is missing
+		}
 		c.mu.Unlock()
 	}
-	err := c.Conn.Close()
+	err := closing.Close()
 	c.closeOnce.Do(c.closed)
 	return err
 }
@@ -202,13 +279,13 @@ func (c *conn) alive() bool {
 	if c.flushLocked() != nil {
 		return false
 	}
-	if len(c.peeked) > 0 || c.reading {
+	if len(c.frames.in) > 0 || c.reading {
 		return true
 	}
 	_ = c.Conn.SetReadDeadline(time.Now().Add(time.Millisecond)) // an error shows at the read
 	var b [1]byte
-	n, err := c.Conn.Read(b[:])
-	c.peeked = append(c.peeked, b[:n]...)
+	n, err := c.stream.Read(b[:])
+	c.frames.add(b[:n])
 	// The library sets the next read deadline itself before it reads.
 	return err == nil || errors.Is(err, os.ErrDeadlineExceeded)
 }

@@ -50,7 +50,7 @@ const (
 const (
 	maxConnections     = 200
 	maxUnauthenticated = 50
-	maxPerUser         = 64
+	maxPerDevice       = 64
 
 	// appendLimit is the longest message a client may store.
 	appendLimit = 200 << 20
@@ -155,13 +155,6 @@ func capabilities() imap.CapSet {
 		caps[c] = struct{}{}
 	}
 	return caps
-}
-
-func (s *Server) startTLS() *tls.Config {
-	if s.opt.Security == StartTLS {
-		return s.opt.TLS
-	}
-	return nil
 }
 
 // libraryLog receives what the library has to say: clients that break off,

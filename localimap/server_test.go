@@ -99,7 +99,7 @@ func TestNoLoginBeforeSTARTTLS(t *testing.T) {
 	k.want("e OK")
 	k.do("f LOGIN joe pw", "f OK")
 	k.do("g SELECT INBOX", "g OK")
-	k.do("h STARTTLS", "h BAD")
+	k.do("h STARTTLS", "h NO")
 }
 
 func TestImplicitTLS(t *testing.T) {
@@ -188,7 +188,7 @@ func (failing) Accept() (net.Conn, error) { return nil, io.ErrUnexpectedEOF }
 func TestTooManyConnections(t *testing.T) {
 	r := newRig(t)
 	var users []*talk
-	for range maxPerUser {
+	for range maxPerDevice {
 		users = append(users, r.talk("joe"))
 	}
 	extra := r.talk("")

@@ -2,8 +2,8 @@ package localimap
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"sync"
 	"time"
@@ -51,8 +51,8 @@ func (r *serving) accept() error {
 }
 
 // start serves one client, by a server of the library of its own: what that
-// announces is a matter of the device that will log in. With implicit TLS it
-// gets a *tls.Conn: by that type it knows that a login is allowed.
+// announces is a matter of the device that will log in. It may always log in,
+// for newSession sees to TLS before the library says a word.
 func (r *serving) start(raw net.Conn) {
 	var c *conn
 	c = newConn(raw, func() { r.forget(c) })
@@ -62,8 +62,9 @@ func (r *serving) start(raw net.Conn) {
 	r.mu.Unlock()
 	r.server.mu.Lock()
 	r.server.conns++
+	flood := r.server.conns > 2*maxConnections
 	r.server.mu.Unlock()
-	if draining {
+	if draining || flood {
 		c.abort()
 	}
 	caps := capabilities()
@@ -73,14 +74,9 @@ func (r *serving) start(raw net.Conn) {
 		},
 		Caps:         caps,
 		Logger:       libraryLog{r.server.opt.Log},
-		TLSConfig:    r.server.startTLS(),
-		InsecureAuth: r.server.opt.Security == Off,
+		InsecureAuth: true,
 	})
-	var secure net.Conn = c
-	if r.server.opt.Security == Implicit {
-		secure = tls.Server(c, r.server.opt.TLS)
-	}
-	_ = lib.Serve(&single{c: secure}) // nil: it ends with the second Accept
+	_ = lib.Serve(&single{c: c}) // nil: it ends with the second Accept
 }
 
 // single is the listener of one connection.
@@ -110,19 +106,44 @@ func (r *serving) forget(c *conn) {
 
 // newSession is called by the library before the greeting.
 func (r *serving) newSession(lib *imapserver.Conn, c *conn, caps imap.CapSet) (imapserver.Session, *imapserver.GreetingData, error) {
+	s, refused := r.admit(lib, c, caps)
+	var err error
+	switch r.server.opt.Security {
+	case Implicit: // before a refusal too, or it could not be read
+		err = c.secure(r.server.opt.TLS)
+	case StartTLS:
+		if refused == nil {
+			err = c.startTLS(r.server.opt.TLS)
+		}
+	case Off:
+	}
+	if err != nil {
+		_ = c.Close() // the library has something to say that is not for the client
+		if refused == nil {
+			s.cancel()
+			r.leave(s)
+		}
+	}
+	if err = errors.Join(err, refused); err != nil {
+		return nil, nil, err
+	}
+	return s, &imapserver.GreetingData{}, nil
+}
+
+func (r *serving) admit(lib *imapserver.Conn, c *conn, caps imap.CapSet) (*session, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.draining {
-		return nil, nil, bye(imap.ResponseCodeUnavailable, "Shutting down")
+		return nil, bye(imap.ResponseCodeUnavailable, "Shutting down")
 	}
-	if !r.server.admit() {
-		return nil, nil, bye(imap.ResponseCodeLimit, "Too many connections")
+	if err := r.server.admit(); err != nil {
+		return nil, err
 	}
 	s := &session{run: r, srv: r.server, lib: lib, conn: c, log: r.server.opt.Log, caps: caps}
 	s.ctx, s.cancel = context.WithCancel(r.ctx)
 	r.sessions[s] = struct{}{}
 	r.open.Add(1)
-	return s, &imapserver.GreetingData{}, nil
+	return s, nil
 }
 
 // leave is the end of a session.
@@ -183,27 +204,30 @@ func within(d time.Duration, wait func()) bool {
 }
 
 // admit counts a new session before login, or refuses it.
-func (s *Server) admit() bool {
+func (s *Server) admit() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.conns > maxConnections || s.anon >= maxUnauthenticated {
-		return false
+	switch {
+	case s.conns > maxConnections:
+		return bye(imap.ResponseCodeLimit, fmt.Sprintf("Too many connections, at most %d", maxConnections))
+	case s.anon >= maxUnauthenticated:
+		return bye(imap.ResponseCodeLimit, fmt.Sprintf("Too many connections that have not logged in, at most %d", maxUnauthenticated))
 	}
 	s.anon++
-	return true
+	return nil
 }
 
-// enter moves a session from those before login to those of the user.
+// enter moves a session from those before login to those of the device.
 func (s *Server) enter(c *session, who login) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := 0
 	for _, l := range s.logins {
-		if l.user == who.user {
+		if l == who {
 			n++
 		}
 	}
-	if n >= maxPerUser {
+	if n >= maxPerDevice {
 		return false
 	}
 	s.anon--

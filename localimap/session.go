@@ -2,6 +2,7 @@ package localimap
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -32,7 +33,7 @@ type session struct {
 	ctx    context.Context // ends when the connection is given up
 	cancel context.CancelFunc
 
-	caps   imap.CapSet // what is announced to this client
+	caps imap.CapSet // what is announced to this client
 
 	user  string // empty before login
 	store scope
@@ -84,7 +85,7 @@ func (s *session) Login(user, password string) error {
 		return s.response(err)
 	}
 	if user == "" || !s.srv.enter(s, login{user, device.Name}) {
-		return no(imap.ResponseCodeLimit, "Too many connections of this user")
+		return no(imap.ResponseCodeLimit, fmt.Sprintf("Too many connections of this device, at most %d", maxPerDevice))
 	}
 	// The device may have been revoked or changed meanwhile. From here on
 	// Disconnect finds this session, so that what is true now stays true.
@@ -97,6 +98,7 @@ func (s *session) Login(user, password string) error {
 		return s.response(err)
 	}
 	s.user, s.store = user, scope{store, device}
+	s.conn.loggedIn()
 	switchOff(s.caps, device.Without)
 	s.log.Debug().Str("user", user).Str("device", device.Name).Stringer("remote", s.conn.RemoteAddr()).Msg("IMAP client logged in")
 	return nil

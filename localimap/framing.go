@@ -1,0 +1,169 @@
+package localimap
+
+import (
+	"bytes"
+	"math"
+	"strconv"
+	"strings"
+)
+
+const (
+	// maxCommand bounds a command without its literals; the library would give
+	// up a little later, in the middle of the line, and read the rest of it as
+	// the next command.
+	maxCommand = 50_000
+	// maxSkip bounds what is read of a refused literal that is on its way.
+	maxSkip = 1 << 20
+)
+
+// framing divides what a client sends into lines and literals (RFC 9051 section
+// 4.3), which is all it knows of IMAP. It is there for one reason: where the
+// library refuses a command whose non-synchronizing literal is already on its
+// way (RFC 7888), it reads that literal as commands. A client that appends a
+// message would have the text of the message executed.
+//
+// So every literal is shown to the library as a synchronizing one, the client's
+// octets being held back until the library asks for them: {5+} becomes {5}, and
+// the "+" that answers it is swallowed. Where the library answers anything
+// else, the literal and the rest of the command are dropped.
+//
+// Lines are handed on whole; the end of a command is a line without literal.
+type framing struct {
+	in      []byte // received, not looked at
+	out     []byte // to be read by the library
+	command int    // length of the command so far, without literals
+	literal int64  // octets to come that the library has asked for
+	skip    int64  // octets to come of a refused literal
+	refused bool   // the rest of the command is dropped
+	tooLong bool   // the command is, or its refused literal
+
+	waiting bool  // for the library's word on the literal announced last
+	size    int64 // of that literal
+	nonSync bool  // the client does not wait
+	nudged  bool  // see settle
+}
+
+// word is what the library has written since a literal was announced to it.
+type word uint8
+
+const (
+	silence word = iota
+	goAhead       // a continuation request
+	refusal       // anything else
+)
+
+// settle takes the library's word on a literal, once it turns back to reading.
+// It reports false when the connection can't go on.
+func (f *framing) settle(said word) bool {
+	if !f.waiting || len(f.out) > 0 {
+		return true
+	}
+	if said == silence {
+		// The library has refused a literal that it would have to hold in
+		// memory, and takes what follows for an atom. An empty line shows it
+		// that there is none.
+		if f.nudged {
+			return false
+		}
+		f.out, f.nudged = []byte("\r\n"), true
+		return true
+	}
+	f.waiting, f.nudged = false, false
+	switch {
+	case said == goAhead:
+		f.literal = f.size
+	case f.nonSync:
+		f.skip, f.refused, f.tooLong = f.size, true, f.size > maxSkip
+	default: // the client has not sent it and won't
+		f.command = 0
+	}
+	return true
+}
+
+// read returns what the library may have, 0 when more has to be received.
+func (f *framing) read(p []byte) int {
+	for len(f.out) == 0 && f.literal == 0 && !f.tooLong {
+		if !f.next() {
+			return 0
+		}
+	}
+	if len(f.out) > 0 {
+		n := copy(p, f.out)
+		f.out = f.out[n:]
+		return n
+	}
+	n := copy(p[:min(int64(len(p)), f.literal)], f.in)
+	f.literal -= int64(n)
+	f.take(n)
+	return n
+}
+
+// next looks at a line. It reports false when none is complete.
+func (f *framing) next() bool {
+	n := int(min(f.skip, int64(len(f.in))))
+	f.skip -= int64(n)
+	f.take(n)
+	end := bytes.IndexByte(f.in, '\n') + 1
+	if f.skip > 0 || end == 0 {
+		f.tooLong = f.command+len(f.in) > maxCommand
+		return false
+	}
+	f.line(f.in[:end])
+	f.take(end)
+	return true
+}
+
+func (f *framing) line(line []byte) {
+	size, nonSync, ok := announced(line)
+	f.command += len(line)
+	switch {
+	case f.command > maxCommand:
+		f.tooLong = true
+	case f.refused && ok && nonSync:
+		f.skip, f.tooLong = size, size > maxSkip
+	case f.refused:
+		f.refused, f.command = false, 0
+	case f.command == len(line) && bytes.EqualFold(bytes.TrimRight(line, " \r\n"), []byte("DONE")):
+		// The library knows it in capitals only (RFC 9051 section 9).
+		f.out, f.command = []byte("DONE\r\n"), 0
+	case ok:
+		f.out = bytes.Clone(line)
+		if nonSync {
+			at := bytes.LastIndexByte(line, '+')
+			f.out = append(f.out[:at], line[at+1:]...)
+		}
+		f.waiting, f.size, f.nonSync = true, size, nonSync
+	default:
+		f.out, f.command = bytes.Clone(line), 0
+	}
+}
+
+// add takes what was received.
+func (f *framing) add(p []byte) { f.in = append(f.in, p...) }
+
+// take drops the first n octets of what was received.
+func (f *framing) take(n int) {
+	if f.in = f.in[n:]; len(f.in) == 0 {
+		f.in = nil // an idle connection holds no memory
+	}
+}
+
+// announced returns the literal that a line announces at its end. A line end
+// is what the library takes for one.
+func announced(line []byte) (size int64, nonSync, ok bool) {
+	text := strings.TrimSuffix(strings.TrimSuffix(string(line), "\n"), "\r")
+	text, ok = strings.CutSuffix(strings.TrimSuffix(text, " "), "}")
+	open := strings.LastIndexByte(text, '{')
+	if !ok || open < 0 {
+		return 0, false, false
+	}
+	digits, nonSync := strings.CutSuffix(text[open+1:], "+")
+	if digits == "" || strings.Trim(digits, "0123456789") != "" {
+		return 0, false, false
+	}
+	size, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil {
+		size = math.MaxInt64
+	}
+	return size, nonSync, true
+}

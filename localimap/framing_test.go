@@ -1,0 +1,111 @@
+package localimap
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// drive feeds input in steps to f and returns what the library gets to read,
+// which says word to each literal. It reports false when the connection ends.
+func drive(f *framing, input string, step int, word func(read string) word) (string, bool) {
+	var got strings.Builder
+	said := silence
+	p := make([]byte, 1+step%7)
+	for {
+		if !f.settle(said) {
+			return got.String(), false
+		}
+		said = silence
+		n := f.read(p)
+		if got.Write(p[:n]); n > 0 {
+			if f.waiting && len(f.out) == 0 {
+				said = word(got.String())
+			}
+			continue
+		}
+		if f.tooLong || input == "" {
+			return got.String(), !f.tooLong
+		}
+		step = min(step, len(input))
+		f.add([]byte(input[:step]))
+		input = input[step:]
+	}
+}
+
+func accept(string) word { return goAhead }
+func refuse(string) word { return refusal }
+
+// nudge is a library that reads on where it has refused.
+func nudge(read string) word {
+	if strings.HasSuffix(read, "}\r\n\r\n") {
+		return refusal
+	}
+	return silence
+}
+
+func TestFraming(t *testing.T) {
+	long := strings.Repeat("1,", maxCommand/2)
+	for _, tt := range []struct {
+		name, input, want string
+		word              func(string) word
+		ends              bool
+	}{
+		{"lines", "a NOOP\r\nb NOOP\nc {x}\r\n{}\r\n", "a NOOP\r\nb NOOP\nc {x}\r\n{}\r\n", accept, false},
+		{"half a line", "a NOOP\r\nb NO", "a NOOP\r\n", accept, false},
+		{"literals", "a LOGIN {3+}\r\njoe {2}\r\npw\r\nb NOOP\r\n", "a LOGIN {3}\r\njoe {2}\r\npw\r\nb NOOP\r\n", accept, false},
+		{"empty", "a LOGIN {0+}\r\n {0}\r\n\r\nb NOOP\r\n", "a LOGIN {0}\r\n {0}\r\n\r\nb NOOP\r\n", accept, false},
+		{"literal8", "a APPEND a+}b UTF8 (~{4+}\r\n{9+})\r\nb NOOP\r\n", "a APPEND a+}b UTF8 (~{4}\r\n{9+})\r\nb NOOP\r\n", accept, false},
+		{"line ends of the library", "a X {6+}\nb X\r\n\r\na Y {6+} \nb Y\r\n\r\n", "a X {6}\nb X\r\n\r\na Y {6} \nb Y\r\n\r\n", accept, false},
+		{"refused", "a APPEND & {10+}\r\nx DELETE a\r\nb NOOP\r\n", "a APPEND & {10}\r\nb NOOP\r\n", refuse, false},
+		{"refused, more", "a LOGIN {3+}\r\njoe {2+}\r\npw {1}\r\nb NOOP\r\n", "a LOGIN {3}\r\nb NOOP\r\n", refuse, false},
+		{"refused, waits", "a APPEND & {10}\r\nb NOOP\r\n", "a APPEND & {10}\r\nb NOOP\r\n", refuse, false},
+		{"refused in silence", "a LOGIN {10+}\r\nx DELETE a\r\nb NOOP\r\n", "a LOGIN {10}\r\n\r\nb NOOP\r\n", nudge, false},
+		{"refused in silence, waits", "a LOGIN {5000}\r\nb NOOP\r\n", "a LOGIN {5000}\r\n\r\nb NOOP\r\n", nudge, false},
+		{"a library that reads on and on", "a {5+}\r\nabcde\r\n", "a {5}\r\n\r\n", func(string) word { return silence }, true},
+		{"refused, huge", "a APPEND & {1048577+}\r\nb NOOP\r\n", "a APPEND & {1048577}\r\n", refuse, true},
+		{"refused, more, huge", "a APPEND & {1+}\r\nx {99999999999999999999+}\r\nb NOOP\r\n", "a APPEND & {1}\r\n", refuse, true},
+		{"done", "done\r\nDone\nDONE \r\nx done\r\na T {1+}\r\nx\r\ndone\r\n", "DONE\r\nDONE\r\nDONE\r\nx done\r\na T {1}\r\nx\r\nDONE\r\n", accept, false},
+		{"done in a command", "a T {1+}\r\nxdone\r\n", "a T {1}\r\nxdone\r\n", accept, false},
+		{"long", long + "\r\nb NOOP\r\n", "", accept, true},
+		{"long in all", "a {1+}\r\nx" + long + "{1+}\r\n", "a {1}\r\nx", accept, true},
+		{"long, no end", strings.Repeat("x", 10*maxCommand), "", accept, true},
+		{"the longest", long[12:] + "\r\nb NOOP\r\n", long[12:] + "\r\nb NOOP\r\n", accept, false},
+	} {
+		for _, step := range []int{1, 2, 6, 4096, 1 << 20} {
+			got, ok := drive(&framing{}, tt.input, step, tt.word)
+			if got != tt.want || ok == tt.ends {
+				t.Errorf("%s by %d: %.200q, goes on: %v; want %.200q, %v", tt.name, step, got, ok, tt.want, !tt.ends)
+			}
+		}
+	}
+}
+
+// FuzzFraming: a library that accepts every literal reads what was sent,
+// however it comes in, but for the + and the capitals; one that refuses sees
+// nothing of a literal.
+func FuzzFraming(f *testing.F) {
+	for _, seed := range []string{
+		"", "a NOOP\r\n", "x {5+}\r\nabc\r\n\r\n", "x {5}\r\nabc\r\n\r\ny {0+}\r\n\r\n", "done\r\n", "{1+}\n{1+}\n{1+}\n", "a ~{3+} \r\n{4+}\r\n",
+	} {
+		f.Add(seed, uint8(3))
+	}
+	plain := strings.NewReplacer("+", "", " ", "", "\r", "", "done", "DONE", "d", "D", "o", "O", "n", "N", "e", "E").Replace
+	f.Fuzz(func(t *testing.T, input string, by uint8) {
+		step := int(by) + 1
+		whole, ok := drive(&framing{}, input, len(input)+1, accept)
+		got, okToo := drive(&framing{}, input, step, accept)
+		if got != whole || ok != okToo {
+			t.Fatalf("by %d: %q, %v; at once: %q, %v", step, got, okToo, whole, ok)
+		}
+		rest, found := strings.CutPrefix(plain(input), plain(got))
+		if !found || ok && strings.Contains(rest, "\n") {
+			t.Fatalf("%q is read as %q", input, got)
+		}
+		hidden := fmt.Sprintf("a APPEND & {%d+}\r\n%s\r\nb NOOP\r\n", len(input), input)
+		want := fmt.Sprintf("a APPEND & {%d}\r\nb NOOP\r\n", len(input))
+		if got, ok := drive(&framing{}, hidden, step, refuse); len(input) <= maxSkip && (got != want || !ok) {
+			t.Fatalf("a refused literal is read: %q", got)
+		}
+	})
+}

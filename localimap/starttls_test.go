@@ -1,0 +1,79 @@
+package localimap
+
+import (
+	"bufio"
+	"crypto/tls"
+	"strings"
+	"testing"
+
+	"github.com/popbridge/popbridge/internal/testkit"
+)
+
+func TestBeforeTLS(t *testing.T) {
+	ca := testkit.CA(t)
+	r := newRig(t, func(o *Options) { o.Security, o.TLS = StartTLS, ca.ServerConfig })
+	k := r.talk("")
+	for _, line := range []struct{ send, want string }{
+		{"a NOOP", "a OK"},
+		{"a noop extra", "a BAD"},
+		{"", "* BAD"},
+		{"a", "* BAD"},
+		{"a SELECT INBOX", "a BAD"},
+		{"GET / HTTP/1.1", "GET BAD"},
+		{"a LOGIN {3}", "a NO [PRIVACYREQUIRED]"},
+		{"b LOGIN {3+}\r\njoe {8+}\r\nx LOGOUT\r\nc NOOP", "b NO [PRIVACYREQUIRED]"},
+		{"", "c OK"}, // not x
+		{"a LOGOUT", "* BYE"},
+	} {
+		k.send(line.send)
+		if got := k.line(); !strings.HasPrefix(got, line.want) {
+			t.Fatalf("%q is answered %q, want %q", line.send, got, line.want)
+		}
+		if line.want == "c OK" {
+			k.want("* BAD")
+		}
+	}
+	k.want("a OK")
+	if got := k.line(); got != broken+"EOF" {
+		t.Errorf("after LOGOUT: %q", got)
+	}
+}
+
+// TestNothingGoesOnAfterSTARTTLS: what somebody on the network has put behind
+// STARTTLS must not count as said under TLS, and TLS is not greeted again.
+func TestNothingGoesOnAfterSTARTTLS(t *testing.T) {
+	ca := testkit.CA(t)
+	r := newRig(t, func(o *Options) { o.Security, o.TLS = StartTLS, ca.ServerConfig })
+	k := r.talk("")
+	k.send("a STARTTLS\r\nb NOOP")
+	k.want("a OK")
+	if got := k.line(); !strings.HasPrefix(got, broken) {
+		t.Errorf("after more than STARTTLS: %q", got)
+	}
+
+	k = r.talk("")
+	k.do("a STARTTLS", "a OK")
+	secure := tls.Client(k.conn, clientTLS(&tls.Config{RootCAs: ca.CertPool}))
+	k.conn, k.r = secure, bufio.NewReader(secure)
+	k.send("b LOGIN joe pw")
+	if got := k.line(); !strings.HasPrefix(got, "b OK") {
+		t.Errorf("the first line under TLS is %q", got)
+	}
+}
+
+// TestRefusalUnderTLS: a client that is one too many can read why.
+func TestRefusalUnderTLS(t *testing.T) {
+	ca := testkit.CA(t)
+	r := newRig(t, func(o *Options) { o.Security, o.TLS = Implicit, ca.ServerConfig })
+	dial := func() *bufio.Reader {
+		return bufio.NewReader(tls.Client(r.dial(), clientTLS(&tls.Config{RootCAs: ca.CertPool})))
+	}
+	for range maxUnauthenticated {
+		if got, err := dial().ReadString('\n'); err != nil || !strings.HasPrefix(got, "* OK [CAPABILITY") {
+			t.Fatalf("%q, %v", got, err)
+		}
+	}
+	if got, err := dial().ReadString('\n'); err != nil || !strings.HasPrefix(got, "* BYE [LIMIT] Too many connections that have not logged in") {
+		t.Errorf("%q, %v", got, err)
+	}
+}
