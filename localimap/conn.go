@@ -85,8 +85,10 @@ func (c *conn) Read(p []byte) (int, error) {
 		if c.frames.tooLong {
 			return 0, c.endLocked("Command or literal is too long")
 		}
-		n, err := c.receiveLocked(p)
-		if n > 0 {
+		n, err := c.receiveLocked(p[:c.frames.room(len(p))])
+		if n > 0 && c.frames.direct(n) {
+			return n, nil
+		} else if n > 0 {
 			c.frames.add(p[:n])
 		} else if errors.Is(err, os.ErrDeadlineExceeded) {
 			return 0, c.endLocked("Autologout, nothing was heard for too long")

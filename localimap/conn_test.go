@@ -2,6 +2,7 @@ package localimap
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -253,5 +254,73 @@ func TestAlive(t *testing.T) {
 		if c.alive() {
 			t.Error("a client that has left is taken for alive")
 		}
+	})
+}
+
+// TestAClientThatIsSlow: it is told why it has to go.
+func TestAClientThatIsSlow(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		ours func(c *conn)
+		send time.Duration // between two octets
+		want time.Duration
+	}{
+		{"never logs in", func(*conn) {}, 0, loginTimeout},
+		{"octet by octet", func(*conn) {}, 20 * time.Second, loginTimeout},
+		{"whatever the library wants before login", func(c *conn) { _ = c.SetReadDeadline(time.Now().Add(time.Second)) }, 0, loginTimeout},
+		{"logged in", func(c *conn) {
+			c.loggedIn()
+			_ = c.SetReadDeadline(time.Now().Add(35 * time.Minute))
+		}, 0, 35 * time.Minute},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			ours, theirs := net.Pipe()
+			c := newConn(ours, func() {})
+			tt.ours(c)
+			start := time.Now()
+			slow := make(chan struct{})
+			go func() {
+				defer close(slow)
+				for tt.send > 0 {
+					<-time.After(tt.send)
+					if _, err := theirs.Write([]byte("x")); err != nil {
+						return
+					}
+				}
+			}()
+			told := make(chan string)
+			go func() {
+				b, _ := io.ReadAll(theirs)
+				told <- string(b)
+			}()
+			n, err := c.Read(make([]byte, 100))
+			if n != 0 || err != io.EOF || time.Since(start) != tt.want {
+				t.Errorf("%s: read %d, %v after %v, want the end after %v", tt.name, n, err, time.Since(start), tt.want)
+			}
+			write := func() error { _, err := c.Write([]byte("a OK late\r\n")); return err }
+			if write() == nil {
+				t.Errorf("%s: something is written after BYE", tt.name)
+			}
+			_ = c.Close()
+			if got := <-told; got != "* BYE Autologout, nothing was heard for too long\r\n" {
+				t.Errorf("%s: the client was told %q", tt.name, got)
+			}
+			_ = theirs.Close()
+			<-slow
+		})
+	}
+}
+
+// TestATLSHandshakeThatStalls: it takes a connection no longer than it must.
+func TestATLSHandshakeThatStalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		c := newConn(ours, func() {})
+		start := time.Now()
+		if err := c.secure(&tls.Config{}); !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(start) != handshakeTimeout {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+		_ = c.Close()
+		_ = theirs.Close()
 	})
 }

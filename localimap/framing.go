@@ -48,8 +48,8 @@ type word uint8
 
 const (
 	silence word = iota
-	goAhead       // a continuation request
-	refusal       // anything else
+	goAhead      // a continuation request
+	refusal      // anything else
 )
 
 // settle takes the library's word on a literal, once it turns back to reading.
@@ -136,6 +136,24 @@ func (f *framing) line(line []byte) {
 	default:
 		f.out, f.command = bytes.Clone(line), 0
 	}
+}
+
+// room is how many octets may be received next where there is space for n.
+// direct reports whether those n are the library's at once, as most octets of a
+// long literal are.
+func (f *framing) room(n int) int {
+	if f.literal > 0 {
+		return int(min(int64(n), f.literal))
+	}
+	return n
+}
+
+func (f *framing) direct(n int) bool {
+	if f.literal == 0 {
+		return false
+	}
+	f.literal -= int64(n)
+	return true
 }
 
 // add takes what was received.

@@ -27,9 +27,13 @@ func drive(f *framing, input string, step int, word func(read string) word) (str
 		if f.tooLong || input == "" {
 			return got.String(), !f.tooLong
 		}
-		step = min(step, len(input))
-		f.add([]byte(input[:step]))
-		input = input[step:]
+		n = f.room(min(step, len(input)))
+		if !f.direct(n) {
+			f.add([]byte(input[:n]))
+		} else {
+			got.WriteString(input[:n])
+		}
+		input = input[n:]
 	}
 }
 
