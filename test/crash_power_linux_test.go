@@ -98,18 +98,22 @@ func TestPowerCutDropsWhatWasNotSynced(t *testing.T) {
 
 // The power goes at each step: what the program had not synced is lost with
 // it. Still nothing is missing, nothing is there twice, and nothing has been
-// deleted on the server that is not here.
+// deleted on the server that is not here. Steps at which policies do not differ
+// are tried with one of them, or in the long form with all.
 func TestPowerCutAtEachStep(t *testing.T) {
 	rig.Need(t, "dovecot")
 	d, link := distant(t)
-	for _, keep := range []string{"never", "30d"} {
+	for i, keep := range policies {
 		for _, point := range failpoint.All() {
-			moment := moments(point)
+			if deletes(point) && !keep.deletes() || i > 0 && !long() && !deletes(point) && point != failpoint.Forgotten {
+				continue
+			}
+			moment := moments(keep, point)
 			n := moment[len(moment)-1]
 			t.Run(fmt.Sprintf("%s/%s/%d", keep, point, n), func(t *testing.T) {
 				t.Parallel()
 				power := newDisk(t)
-				s := newSeries(t, d, link, fmt.Sprintf("power-%s-%s", keep, point), keep, filepath.Join(power.dir, "data"))
+				s := newSeries(t, d, link, keep, filepath.Join(power.dir, "data"))
 				if !s.life(fmt.Sprintf("%s=%d", point, n), func() { power.cut(); s.check() }) {
 					t.Error("never came to this point")
 				}
@@ -121,7 +125,11 @@ func TestPowerCutAtEachStep(t *testing.T) {
 func TestPowerCutAtRandomMoments(t *testing.T) {
 	rig.Need(t, "dovecot")
 	d, link := distant(t)
-	power := newDisk(t)
-	s := newSeries(t, d, link, "power", "never", filepath.Join(power.dir, "data"))
-	s.randomKills(max(1, kills(t)/4), power.cut)
+	for i, keep := range policies {
+		t.Run(keep.String(), func(t *testing.T) {
+			t.Parallel()
+			power := newDisk(t)
+			newSeries(t, d, link, keep, filepath.Join(power.dir, "data")).randomKills(share(kills(t)/4, i), power.cut)
+		})
+	}
 }

@@ -1,6 +1,8 @@
 package test
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"database/sql"
@@ -8,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -30,19 +33,48 @@ var killable = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
-// policies are the ways of keep_on_server that differ in what is sent: nothing,
-// DELE for what has just come, for what is old, for what newer mail pushes out.
-var policies = []string{"forever", "never", "30d", "newest 10"}
+// policy is what an account wants done on the server.
+type policy struct{ keep, quota, onServer string }
+
+// policies differ in what is sent: nothing, DELE for what has just come, for
+// what is old, for what newer mail pushes out by number or by size, for what
+// was expunged here.
+var policies = []policy{
+	{keep: "never"}, {keep: "forever"}, {keep: "30d"}, {keep: "newest 10"},
+	{keep: "below 80%", quota: "1MB"}, {keep: "forever", onServer: "when expunged"},
+}
+
+const belowLimit = 800_000 // 80% of 1MB
+
+func (p policy) String() string { return cmp.Or(p.onServer, p.keep) }
+
+// deletes reports whether it ever deletes anything.
+func (p policy) deletes() bool { return p.String() != "forever" }
+
+// waits reports whether it is time that makes it delete.
+func (p policy) waits() bool { return p.keep == "30d" || p.onServer != "" }
+
+func (p policy) in(a rig.Account) rig.Account {
+	a.KeepOnServer, a.Quota, a.DeleteOnServer = p.keep, p.quota, p.onServer
+	if p.onServer != "" {
+		a.DeleteGrace = "1h"
+	}
+	return a
+}
 
 // series is one mailbox that is fetched by a program that dies again and again.
 type series struct {
-	t    *testing.T
-	d    *rig.Dovecot
-	p    *rig.Popbridge
-	keep string
-	name string // of the mailbox
-	sent int    // messages put there so far
-	gone int    // of them removed from the server by somebody else
+	t      *testing.T
+	d      *rig.Dovecot
+	p      *rig.Popbridge
+	policy policy
+	name   string // of the mailbox
+	sent   int    // messages put there so far
+	gone   int    // of them removed from the server by somebody else
+	young  int    // of them put there since time last passed
+
+	expunged map[[32]byte]int // by IMAP, from the only mailbox of the message or with a copy left
+	released int              // of them without a copy left
 }
 
 // distant is a Dovecot and a link to it with a round trip long enough for a
@@ -60,9 +92,9 @@ func distant(t *testing.T) (*rig.Dovecot, *rig.Link) {
 	return d, link
 }
 
-// newSeries prepares a mailbox of its own. data is the data folder; "" for the
-// usual one.
-func newSeries(t *testing.T, d *rig.Dovecot, link *rig.Link, name, keep, data string) *series {
+// newSeries prepares a mailbox of its own, named after the test. data is the
+// data folder; "" for the usual one.
+func newSeries(t *testing.T, d *rig.Dovecot, link *rig.Link, keep policy, data string) *series {
 	t.Helper()
 	binary, err := killable()
 	must(t, err)
@@ -72,14 +104,12 @@ func newSeries(t *testing.T, d *rig.Dovecot, link *rig.Link, name, keep, data st
 		p.Data = data
 	}
 	a := account(d, "home")
-	a.Username, a.KeepOnServer, a.Port = name, keep, link.Port
-	must(t, p.Configure(a))
+	name := strings.NewReplacer("/", "-", "%", "", "_", "-").Replace(strings.ToLower(t.Name())) // Dovecot writes users in lower case
+	a.Username, a.Port = name, link.Port
+	must(t, p.Configure(keep.in(a)))
 	must(t, p.AddDevice(t.Context(), localUser, "test", devicePw))
-	return &series{t: t, d: d, p: p, keep: keep, name: name}
+	return &series{t: t, d: d, p: p, policy: keep, name: name, expunged: make(map[[32]byte]int)}
 }
-
-// mailbox makes the name of a mailbox out of that of a series.
-func mailbox(name string) string { return strings.ReplaceAll(name, " ", "-") }
 
 func must(t *testing.T, err error) {
 	t.Helper()
@@ -99,9 +129,13 @@ func (s *series) put(n int) {
 	defer putting.Unlock()
 	for range n {
 		raw := testkit.Message(s.sent)
+		if s.policy.quota != "" { // 40 of them are more than it allows
+			raw = append(raw, bytes.Repeat([]byte("so that the mailbox fills up\r\n"), 800)...)
+		}
 		must(s.t, s.d.Put(s.name, raw))
 		must(s.t, s.d.Put(s.name+"-source", raw))
 		s.sent++
+		s.young++
 	}
 }
 
@@ -146,10 +180,41 @@ func (s *series) change(query string) {
 
 const month = 31 * 24 * 60 * 60
 
-// pass lets 31 days pass since the messages were stored.
-func (s *series) pass() {
+// ripen makes something due that waits for time to pass: what is stored becomes
+// 31 days old, or something is expunged and stays so for two hours.
+func (s *series) ripen() {
 	s.t.Helper()
-	s.change(fmt.Sprintf("UPDATE ledger SET stored_at = stored_at - %d", month))
+	switch {
+	case s.policy.keep == "30d":
+		s.change(fmt.Sprintf("UPDATE ledger SET stored_at = stored_at - %d", month))
+		s.young = 0
+	case s.policy.onServer != "":
+		s.expunge()
+		s.change("UPDATE content SET orphaned_at = orphaned_at - 7200")
+	}
+}
+
+// expunge removes five messages from INBOX over IMAP, of which the first has a
+// copy elsewhere the first time.
+func (s *series) expunge() {
+	s.t.Helper()
+	s.quiet(func(addr string) error {
+		all, err := rig.ReadMailbox(addr, localUser, devicePw, "INBOX")
+		if err != nil || len(all) < 5 {
+			return err
+		}
+		commands := []string{"SELECT INBOX", `STORE 1:5 +FLAGS.SILENT (\Deleted)`, "EXPUNGE"}
+		s.released += 5
+		if len(s.expunged) == 0 {
+			commands = append([]string{"CREATE Kept", "SELECT INBOX", "COPY 1 Kept"}, commands...)
+			s.released--
+		}
+		for _, m := range all[:5] {
+			s.expunged[sha256.Sum256(m.Raw)]++
+		}
+		_, err = rig.IMAP(addr, localUser, devicePw, commands...)
+		return err
+	})
 }
 
 // passAbsent lets 31 days with 30 listings pass since ids were last listed.
@@ -193,6 +258,9 @@ func (s *series) verify() {
 	for _, raw := range source {
 		missing[sha256.Sum256(raw)]++
 	}
+	for sum, n := range s.expunged {
+		missing[sum] -= n
+	}
 	last, foreign := 0, 0
 	for _, m := range s.inbox() {
 		if m.UID <= last {
@@ -213,9 +281,18 @@ func (s *series) verify() {
 	}
 }
 
-// inbox reads INBOX with an agent whose only account is another one, which
-// leads nowhere: the policy of the first stays as it was.
-func (s *series) inbox() []rig.Message {
+func (s *series) inbox() (all []rig.Message) {
+	s.t.Helper()
+	s.quiet(func(addr string) (err error) {
+		all, err = rig.ReadMailbox(addr, localUser, devicePw, "INBOX")
+		return err
+	})
+	return all
+}
+
+// quiet serves the mail, while an agent runs whose only account is another one,
+// which leads nowhere: the policy of the first stays as it was.
+func (s *series) quiet(use func(addr string) error) {
 	s.t.Helper()
 	quiet := *s.p
 	quiet.Dir = s.t.TempDir()
@@ -223,21 +300,47 @@ func (s *series) inbox() []rig.Message {
 	nowhere.Name = "nowhere"
 	must(s.t, quiet.Configure(nowhere))
 	must(s.t, quiet.Start(context.WithoutCancel(s.t.Context())))
-	all, err := rig.ReadMailbox(rig.Addr(quiet.Port), localUser, devicePw, "INBOX")
+	err := use(rig.Addr(quiet.Port))
 	if err != nil {
 		err = fmt.Errorf("%w: %s", err, tail(quiet.Log()))
 	}
 	must(s.t, quiet.Stop())
 	must(s.t, err)
-	return all
 }
 
 // verifyServer checks how many messages are left there.
-func (s *series) verifyServer(want int) {
+func (s *series) verifyServer() {
 	s.t.Helper()
 	left, err := s.d.Count(s.name)
 	must(s.t, err)
-	if left != want {
+	if want := s.left(); left != want {
 		s.t.Errorf("%d messages are left on the server, want %d", left, want)
 	}
+}
+
+// left is how many messages the policy leaves on the server.
+func (s *series) left() (n int) {
+	s.t.Helper()
+	switch {
+	case s.policy.onServer != "":
+		return s.sent - s.released
+	case s.policy.keep == "never":
+		return 0
+	case s.policy.keep == "30d":
+		return s.young
+	case s.policy.keep == "newest 10":
+		return 10
+	case s.policy.quota == "":
+		return s.sent - s.gone
+	}
+	source, err := rig.Retrieve(rig.Addr(s.d.POP3), s.name+"-source")
+	must(s.t, err)
+	size := 0
+	for _, raw := range slices.Backward(source) {
+		if size += len(raw); size >= belowLimit {
+			break
+		}
+		n++
+	}
+	return n
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,9 +24,15 @@ var (
 )
 
 // ReadMailbox reads a whole mailbox over plain IMAP, in the order in which the
-// server shows it, and changes nothing. Like Retrieve it shares no code with
-// the program under test.
+// server shows it, and changes nothing.
 func ReadMailbox(addr, user, password, mailbox string) ([]Message, error) {
+	return IMAP(addr, user, password, "EXAMINE "+mailbox, "UID FETCH 1:* (UID BODY.PEEK[])")
+}
+
+// IMAP runs commands over plain IMAP, all of which must go through, and returns
+// the messages in their answers. Like Retrieve it shares no code with the
+// program under test.
+func IMAP(addr, user, password string, commands ...string) ([]Message, error) {
 	conn, err := net.DialTimeout("tcp", addr, 5*time.Second)
 	if err != nil {
 		return nil, err
@@ -39,7 +46,7 @@ func ReadMailbox(addr, user, password, mailbox string) ([]Message, error) {
 		return nil, err
 	}
 	var all []Message
-	for _, line := range []string{"LOGIN " + user + " " + password, "EXAMINE " + mailbox, "UID FETCH 1:* (UID BODY.PEEK[])", "LOGOUT"} {
+	for _, line := range slices.Concat([]string{"LOGIN " + user + " " + password}, commands, []string{"LOGOUT"}) {
 		if _, err := fmt.Fprintf(conn, "t %s\r\n", line); err != nil {
 			return nil, err
 		}

@@ -39,7 +39,10 @@ type Account struct {
 	CAFile       string
 	PollEvery    string
 	KeepOnServer string
-	User, Folder string
+	Quota        string
+	// DeleteOnServer is "when expunged"; DeleteGrace goes with it.
+	DeleteOnServer, DeleteGrace string
+	User, Folder                string
 }
 
 // NewPopbridge prepares a data folder in dir and picks a free port.
@@ -67,7 +70,8 @@ func (p *Popbridge) Configure(accounts ...Account) error {
 			a.Name, a.Host, a.Port, a.Username, file, a.User)
 		for _, kv := range [][2]string{
 			{"tls", a.TLS}, {"ca_file", a.CAFile}, {"poll_every", a.PollEvery},
-			{"keep_on_server", a.KeepOnServer}, {"folder", a.Folder},
+			{"keep_on_server", a.KeepOnServer}, {"quota", a.Quota}, {"delete_on_server", a.DeleteOnServer},
+			{"delete_grace", a.DeleteGrace}, {"folder", a.Folder},
 		} {
 			if kv[1] != "" {
 				fmt.Fprintf(&b, "%s = %q\n", kv[0], kv[1])
