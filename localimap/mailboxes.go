@@ -151,8 +151,19 @@ func statusOf(box mailstore.Mailbox) *imap.StatusData {
 // errDeletedStorage refuses an item of RFC 9208, which is not announced.
 var errDeletedStorage = bad("DELETED-STORAGE is not supported")
 
+// sentTwice is how far apart two clients, or one that tries again, save the
+// same sent message. A client that gives a date means it: it may be about to
+// replace a message by one with another date.
+func sentTwice(given time.Time) time.Duration {
+	if given.IsZero() {
+		return 24 * time.Hour
+	}
+	return 5 * time.Minute
+}
+
 // Append stores a message; the literal goes straight into the spool. Flags that
-// do not exist are dropped rather than the mail.
+// do not exist are dropped rather than the mail. What is saved to Sent twice is
+// one message: docs/decisions/0010-sent-saved-twice.md.
 func (s *session) Append(name string, r imap.LiteralReader, options *imap.AppendOptions) (*imap.AppendData, error) {
 	if err := s.writable(); err != nil {
 		return nil, err
@@ -171,11 +182,16 @@ func (s *session) Append(name string, r imap.LiteralReader, options *imap.Append
 		received = time.Now()
 	}
 	names, _ := storable(options.Flags)
-	done, err := s.store.Deliver(s.ctx, []mailstore.Delivery{{
-		Mailbox: box.ID, Message: spooled, Flags: names, ReceivedAt: received,
-	}})
+	delivery := mailstore.Delivery{Mailbox: box.ID, Message: spooled, Flags: names, ReceivedAt: received}
+	if box.SpecialUse == string(imap.MailboxAttrSent) {
+		delivery.Once = sentTwice(options.Time)
+	}
+	done, err := s.store.Deliver(s.ctx, []mailstore.Delivery{delivery})
 	if err != nil {
 		return nil, s.recode(err, fault.NotFound, imap.ResponseCodeTryCreate)
+	}
+	if s.store.lacks(imap.CapUIDPlus) {
+		return nil, nil
 	}
 	return &imap.AppendData{UID: imap.UID(done[0].UID), UIDValidity: done[0].UIDValidity}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/popbridge/popbridge/internal/message"
 )
@@ -67,6 +68,9 @@ func (t *tx) deliver(d Delivery) (Delivered, error) {
 	if err != nil {
 		return Delivered{}, err
 	}
+	if uid, err := t.twin(d); uid != 0 || err != nil {
+		return Delivered{UID: uid, UIDValidity: b.UIDValidity, Duplicate: true}, err
+	}
 	system, words, err := parseFlags(d.Flags)
 	if err != nil {
 		return Delivered{}, err
@@ -89,6 +93,24 @@ func (t *tx) deliver(d Delivery) (Delivered, error) {
 		t.logEntry(d)
 	}
 	return Delivered{UID: r.UID, UIDValidity: b.UIDValidity}, err
+}
+
+// twin returns the message in place of which a delivery that wants to be stored
+// once is not stored, 0 where there is none.
+func (t *tx) twin(d Delivery) (uid UID, err error) {
+	if d.Once == 0 {
+		return 0, nil
+	}
+	err = t.get(`SELECT uid FROM message WHERE mailbox_id = ? AND content_id = (SELECT id FROM content WHERE hash = ?)
+		AND system & ? = 0 AND abs(received_at - ?) <= ? ORDER BY uid LIMIT 1`,
+		[]any{d.Mailbox, d.Message.hash[:], int64(Deleted), d.ReceivedAt.Unix(), int64(d.Once / time.Second)}, &uid)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
+	if err == nil {
+		err = t.arrived(d.Message.hash)
+	}
+	return uid, err
 }
 
 func (t *tx) logAdded(b *box, r row, h Hash) {

@@ -64,13 +64,18 @@ type Delivery struct {
 	// entry gets the id in Origin. When the entry is not there or has another
 	// content, the message is delivered as if Adopt were nil.
 	Adopt *Origin
+
+	// Once, where it is not 0, delivers nothing when the mailbox has the same
+	// bytes already, without \Deleted and received at most this much earlier or
+	// later.
+	Once time.Duration
 }
 
 // Delivered is what became of a Delivery.
 type Delivered struct {
 	UID         UID
 	UIDValidity uint32
-	Duplicate   bool // nothing was added: what came from this origin is stored already
+	Duplicate   bool // nothing was added: what came from this origin is stored already, or Once
 }
 
 // LedgerState is how far a message on the POP server has come.

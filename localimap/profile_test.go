@@ -1,0 +1,244 @@
+package localimap
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailstore"
+)
+
+// newDeviceRig is a rig whose logins are the devices of the store. Each has its
+// name for a password; pw is that of one without limits.
+func newDeviceRig(t *testing.T) *rig {
+	var r *rig
+	r = newRig(t, func(o *Options) {
+		o.Login = func(ctx context.Context, _, password string) (*mailstore.Store, mailstore.Device, error) {
+			d, err := r.store.Authenticate(ctx, password)
+			return r.store, d, err
+		}
+	})
+	if err := r.store.AddDevice(t.Context(), mailstore.Device{Name: "laptop"}, "pw"); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func (r *rig) addDevice(d mailstore.Device) {
+	r.t.Helper()
+	if err := r.store.AddDevice(r.t.Context(), d, d.Name); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *rig) boxID(name string) mailstore.MailboxID {
+	r.t.Helper()
+	box, err := r.store.Mailbox(r.t.Context(), name)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return box.ID
+}
+
+// all sends a command and returns its untagged responses, and wants the tagged
+// one to start so.
+func (k *talk) all(line, want string) []string {
+	k.t.Helper()
+	k.send("x " + line)
+	var got []string
+	for {
+		switch l := k.line(); {
+		case k.err != nil:
+			k.t.Fatalf("%s: %v", line, k.err)
+		case strings.HasPrefix(l, "* "):
+			got = append(got, strings.ReplaceAll(l[2:], `"`, ""))
+		case !strings.HasPrefix(l, "x "+want):
+			k.t.Errorf("%s: got %q, want %q", line, l, want)
+			return got
+		default:
+			return got
+		}
+	}
+}
+
+func (k *talk) same(line string, want ...string) {
+	k.t.Helper()
+	if got := k.all(line, "OK"); !slices.Equal(got, want) {
+		k.t.Errorf("%s:\n\t%s\nwant:\n\t%s", line, strings.Join(got, "\n\t"), strings.Join(want, "\n\t"))
+	}
+}
+
+const (
+	missingBox = "NO [NONEXISTENT] The mailbox does not exist"
+	noInbox    = "NO [NOPERM] This device does not see the mail in INBOX"
+	outsideBox = "NO [NOPERM] This device sees some folders only"
+	tryCreate  = "NO [TRYCREATE] The mailbox does not exist"
+)
+
+// save appends a message with its literal.
+func (k *talk) save(mailbox, want string) string {
+	k.t.Helper()
+	k.do("x APPEND "+mailbox+" {12}", "+")
+	return k.do("Subject: x\r\n", "x "+want)
+}
+
+func TestADeviceThatSeesSomeFolders(t *testing.T) {
+	r := newDeviceRig(t)
+	all := r.talk("joe")
+	for _, name := range []string{"Work/a", "Private/deep/Shared", "Workshop"} {
+		all.all("CREATE "+name, "OK")
+		all.all("SUBSCRIBE "+name, "OK")
+	}
+	for _, name := range []string{"INBOX", "Private", "Work"} {
+		r.deliver(name, nil, "Subject: "+name+"\r\n\r\n1\r\n")
+	}
+	r.addDevice(mailstore.Device{Name: "kids", Folders: []mailstore.MailboxID{r.boxID("Work"), r.boxID("Private/deep/Shared")}})
+	k := r.talk("")
+	k.do("l LOGIN joe kids", "l OK")
+
+	k.same(`LIST "" *`, `LIST (\HasNoChildren) / INBOX`,
+		`LIST (\NonExistent \Noselect \HasChildren) / Private`, `LIST (\NonExistent \Noselect \HasChildren) / Private/deep`,
+		`LIST (\HasNoChildren) / Private/deep/Shared`, `LIST (\HasChildren) / Work`, `LIST (\HasNoChildren) / Work/a`)
+	k.same(`LIST "" %`, `LIST (\HasNoChildren) / INBOX`, `LIST (\NonExistent \Noselect \HasChildren) / Private`, `LIST (\HasChildren) / Work`)
+	k.same(`LIST (SPECIAL-USE) "" *`)
+	k.same(`LSUB "" *`, `LSUB (\HasNoChildren \Subscribed) / INBOX`, `LSUB (\HasNoChildren \Subscribed) / Private/deep/Shared`,
+		`LSUB (\HasNoChildren \Subscribed) / Work/a`)
+
+	// There is an INBOX, and nothing in it.
+	k.same("STATUS INBOX (MESSAGES UNSEEN SIZE UIDVALIDITY)", "STATUS INBOX (MESSAGES 0 UIDVALIDITY 1 UNSEEN 0 SIZE 0)")
+	k.all("SELECT inbox", "OK")
+	r.deliver("INBOX", nil, "Subject: another\r\n\r\n1\r\n")
+	k.same("NOOP")
+	k.same("SEARCH ALL", "SEARCH")
+	k.all("EXPUNGE", "NO [NOPERM]")
+	k.same("CLOSE")
+
+	// What is outside is as if it were not there.
+	for _, name := range []string{"Private", "Private/deep", "Archive", "Workshop", "nosuch"} {
+		for line, want := range map[string]string{
+			"SELECT ": missingBox, "EXAMINE ": missingBox, "DELETE ": outsideBox, "SUBSCRIBE ": outsideBox, "UNSUBSCRIBE ": outsideBox,
+			"CREATE ": outsideBox, "RENAME Work/a ": outsideBox,
+		} {
+			k.all(line+name, want)
+		}
+		k.all("STATUS "+name+" (MESSAGES)", missingBox)
+		k.all("RENAME "+name+" Work/mine", outsideBox)
+		k.save(name, tryCreate)
+	}
+	k.save("INBOX", noInbox)
+
+	// What is inside is as ever.
+	k.all("CREATE Work/b/c", "OK")
+	k.all("RENAME Work/b Work/d", "OK")
+	k.all("SUBSCRIBE Work/later", "OK")
+	k.all("DELETE Work/d/c", "OK")
+	k.all("SELECT Work", "OK")
+	k.all("COPY 1 Private", tryCreate)
+	k.all("MOVE 1 Archive", tryCreate)
+	k.all("COPY 1 INBOX", noInbox)
+	k.all("COPY 1 Work/a", "OK [COPYUID")
+	k.all("MOVE 1 Private/deep/Shared", "OK")
+	k.all("SELECT Private/deep/Shared", "OK")
+
+	// A renamed folder stays the device's; a new one of its old name is another.
+	all.all("RENAME Work Private/Office", "OK")
+	all.all("CREATE Work", "OK")
+	k.all("SELECT Work", missingBox)
+	k.all("SELECT Private/Office/a", "OK")
+	all.all("DELETE Private/deep/Shared", "OK")
+	k.all("UNSELECT", "OK")
+	for _, name := range []string{"/d", "/a", ""} {
+		all.all("DELETE Private/Office"+name, "OK")
+	}
+	k.same(`LIST "" *`, `LIST (\HasNoChildren) / INBOX`)
+	k.all("SELECT Private", missingBox)
+}
+
+func TestEveryCapabilityCanBeSwitchedOffAlone(t *testing.T) {
+	r := newDeviceRig(t)
+	announced := func(k *talk) []string {
+		t.Helper()
+		return strings.Fields(k.all("CAPABILITY", "OK")[0])[1:]
+	}
+	all := r.talk("joe")
+	want := announced(all)
+	for _, c := range Switchable() {
+		if !slices.Contains(want, c) {
+			t.Errorf("%s is not announced at all", c)
+		}
+		off, err := SwitchOff([]string{strings.ToLower(c), c})
+		if err != nil || !slices.Equal(off, []string{c}) {
+			t.Fatalf("%s: %v, %v", c, off, err)
+		}
+		r.addDevice(mailstore.Device{Name: c, Without: off})
+		k := r.talk("")
+		k.do("l LOGIN joe "+c, "l OK")
+		left := slices.DeleteFunc(slices.Clone(want), func(s string) bool {
+			return s == c || s == "IMAP4rev2" && c != "CREATE-SPECIAL-USE"
+		})
+		if got := announced(k); !slices.Equal(got, left) {
+			t.Errorf("without %s: %v", c, got)
+		}
+	}
+	if got := announced(all); !slices.Equal(got, want) {
+		t.Errorf("another device has %v", got)
+	}
+	for _, name := range []string{"IMAP4rev1", "IDLE", "nothing", ""} {
+		if _, err := SwitchOff([]string{"MOVE", name}); !fault.Is(err, fault.Config) || !strings.Contains(fault.Hint(err), "MOVE, ") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestWhatIsSwitchedOffIsNotTold(t *testing.T) {
+	r := newDeviceRig(t)
+	r.deliver("INBOX", nil, "Subject: x\r\n\r\n1\r\n")
+	r.addDevice(mailstore.Device{Name: "old", Without: []string{"SPECIAL-USE", "UIDPLUS"}})
+	k := r.talk("")
+	k.do("l LOGIN joe old", "l OK")
+	k.same(`LIST "" Sent`, `LIST (\HasNoChildren) / Sent`)
+	k.all("SELECT INBOX", "OK")
+	k.all("COPY 1 Archive", "OK COPY")
+	k.same("MOVE 1 Archive", "1 EXPUNGE", "0 RECENT")
+	k.save("Archive", "OK APPEND")
+}
+
+// TestALoginInFlightDoesNotSurviveItsDevice: the device is revoked, or changed,
+// after its password was found right.
+func TestALoginInFlightDoesNotSurviveItsDevice(t *testing.T) {
+	for _, login := range []string{"LOGIN joe phone", "AUTHENTICATE PLAIN AGpvZQBwaG9uZQ=="} {
+		r := newDeviceRig(t)
+		r.addDevice(mailstore.Device{Name: "phone"})
+		check, meanwhile := r.server.opt.Login, func() error { return nil }
+		r.server.opt.Login = func(ctx context.Context, user, password string) (*mailstore.Store, mailstore.Device, error) {
+			store, d, err := check(ctx, user, password)
+			if err := meanwhile(); err != nil {
+				t.Error(err)
+			}
+			meanwhile = func() error { return nil }
+			return store, d, err
+		}
+		meanwhile = func() error {
+			defer r.server.Disconnect("joe", "phone")
+			return r.store.SetDevice(t.Context(), mailstore.Device{Name: "phone", ReadOnly: true})
+		}
+		k := r.talk("")
+		k.all(login, "OK")
+		k.all("CREATE new", "NO [NOPERM] This device may only read")
+
+		meanwhile = func() error {
+			defer r.server.Disconnect("joe", "phone")
+			return r.store.RevokeDevice(t.Context(), "phone")
+		}
+		k2 := r.talk("")
+		k2.all(login, "NO [AUTHENTICATIONFAILED]")
+		k2.all("SELECT INBOX", "BAD")
+		k.want("* BYE This device has been revoked or changed")
+		if n := r.server.Clients(); n != 0 {
+			t.Errorf("%d clients", n)
+		}
+		k2.all("LOGIN joe pw", "OK")
+	}
+}
