@@ -5,6 +5,8 @@ package test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"os"
 	"os/exec"
@@ -151,7 +153,16 @@ func command(t *testing.T, p *rig.Popbridge, code int, args ...string) rig.Outpu
 // login opens an IMAP connection of the library's client.
 func login(t *testing.T, p *rig.Popbridge, options *imapclient.Options) *imapclient.Client {
 	t.Helper()
-	c, err := imapclient.DialInsecure(rig.Addr(p.Port), options)
+	dial := imapclient.DialInsecure
+	if p.TLS == "starttls" {
+		if options == nil {
+			options = &imapclient.Options{}
+		}
+		options.TLSConfig = &tls.Config{RootCAs: x509.NewCertPool(), ServerName: "127.0.0.1"}
+		options.TLSConfig.RootCAs.AppendCertsFromPEM(authority(t, p))
+		dial = imapclient.DialStartTLS
+	}
+	c, err := dial(rig.Addr(p.Port), options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,6 +171,16 @@ func login(t *testing.T, p *rig.Popbridge, options *imapclient.Options) *imapcli
 		t.Fatal(err)
 	}
 	return c
+}
+
+// authority is the certificate that a client has to trust.
+func authority(t *testing.T, p *rig.Popbridge) []byte {
+	t.Helper()
+	pem, err := os.ReadFile(filepath.Join(p.Data, "tls", "ca.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem
 }
 
 func selectMailbox(t *testing.T, c *imapclient.Client, name string) *imap.SelectData {
