@@ -62,6 +62,7 @@ type committer struct {
 	stored, adopted, mended int
 	bytes                   int64
 	done                    []committed
+	here                    map[int]mailstore.Hash  // by number, of messages without UIDL
 	seen                    []mailstore.LedgerEntry // rows found again by content, without an id to adopt
 	rejected                []refusal               // alone in a batch that failed
 	suspects                []Fetch                 // in the batch that ended with err, one of them perhaps its cause
@@ -73,6 +74,7 @@ func newCommitter(store Store, mailbox mailstore.MailboxID, known *contents, now
 		store: store, mailbox: mailbox, contents: known, now: now, log: log,
 		queue: make(chan received, queueMessages),
 		room:  semaphore.NewWeighted(queueBytes),
+		here:  make(map[int]mailstore.Hash),
 	}
 }
 
@@ -188,7 +190,9 @@ func (c *committer) item(m received) (_ item, ok bool) {
 	}
 	if i.known != nil && m.fetch.UIDL == "" && !i.known.Wanted {
 		// The row keeps its id: there is no better one to give it.
+		i.known.ListSize = m.fetch.Size
 		c.confirm(*i.known)
+		c.here[m.fetch.Num] = m.message.Hash()
 		return i, false
 	}
 	i.delivery = mailstore.Delivery{
@@ -255,9 +259,11 @@ func (c *committer) delivered(i item, result mailstore.Delivered) {
 		c.log.Debug().Str("uidl", fault.Quote(i.origin.UIDL)).Msg("message known already")
 		return
 	}
-	if i.fetch.UIDL != "" {
-		c.done = append(c.done, committed{num: i.fetch.Num, entry: entry})
+	if i.fetch.UIDL == "" {
+		c.here[i.fetch.Num] = entry.Hash
+		return
 	}
+	c.done = append(c.done, committed{num: i.fetch.Num, entry: entry})
 }
 
 // receivedAt is the INTERNALDATE of a message: when the last server took it,

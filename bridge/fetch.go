@@ -170,6 +170,7 @@ func (f *fetching) conclude(err error) (limited bool, _ error) {
 		f.noPipelining = f.noPipelining || errors.Is(err, pop3.ErrPipelining)
 		return false, &retryError{err}
 	}
+	f.castAnchor(c.here)
 	for _, r := range c.rejected {
 		f.problems.failed(r.fetch, r.err.Error(), f.now())
 	}

@@ -37,6 +37,7 @@ type notes struct {
 	Due       []dueNote `json:"due,omitempty"`
 	DueTotal  int       `json:"due_total,omitempty"`
 	DuePolicy string    `json:"due_policy,omitempty"`
+	Anchor    *anchor   `json:"anchor,omitempty"`
 }
 
 // permit is the extent of a policy, so that it can be told whether another one

@@ -90,6 +90,7 @@ type planner struct {
 	now     time.Time
 	partial bool // the listing may not be whole
 	hold    bool // nothing will be deleted in this session
+	trusted int  // so many messages at the start are known to be those stored here (see anchor)
 
 	rowOf   []int                    // per listed message: index of its row, unpaired or presumed
 	stored  []*mailstore.LedgerEntry // per listed message: the row that says it is stored here
@@ -113,6 +114,7 @@ func newPlanner(listing []Listed, ledger []mailstore.LedgerEntry, policy Policy,
 
 func (p *planner) run() {
 	p.pairByUIDL()
+	p.trust()
 	p.presumeRenumbered()
 	p.presumeBySize()
 	p.decideListed()
@@ -167,7 +169,7 @@ func (p *planner) pair(n, row int) {
 // What stands in rowOf for a listed message without a row.
 const (
 	unpaired = -1
-	presumed = -2 // without UIDL, and taken for a row by its size
+	presumed = -2 // without UIDL, and taken for a row by its size or behind an anchor
 )
 
 // presumeBySize saves fetching every message of a server without UIDL at every
@@ -175,8 +177,8 @@ const (
 // for the same message. That is good enough to skip it, never to delete it.
 func (p *planner) presumeBySize() {
 	sizes := make(map[int64]int)
-	for _, l := range p.listing {
-		if l.UIDL == "" && l.Size > 0 {
+	for n, l := range p.listing {
+		if l.UIDL == "" && l.Size > 0 && p.rowOf[n] == unpaired {
 			sizes[l.Size]++
 		}
 	}
@@ -190,7 +192,7 @@ func (p *planner) presumeBySize() {
 		}
 	}
 	for n, l := range p.listing {
-		if l.UIDL == "" && sizes[l.Size] == 1 && len(rows[l.Size]) == 1 {
+		if l.UIDL == "" && p.rowOf[n] == unpaired && sizes[l.Size] == 1 && len(rows[l.Size]) == 1 {
 			p.rowOf[n] = presumed
 			p.likely[rows[l.Size][0]] = true
 		}

@@ -447,8 +447,8 @@ func TestNoUIDL(t *testing.T) {
 	g.wantExactly(want)
 }
 
-// Two messages of one size are fetched each time to tell them apart, and one
-// of them alone is not.
+// Two messages of one size have to be told apart, and one of them left alone by
+// the other is known by its size.
 func TestNoUIDLAndOneSize(t *testing.T) {
 	g := newRig(t, KeepForever())
 	g.pop.trouble = trouble{noUIDL: true}

@@ -43,6 +43,7 @@ type session struct {
 
 	listing  []Listed
 	complete bool // the listing can be trusted to be whole
+	trusted  int  // messages at its start that an anchor stands for
 	ledger   []mailstore.LedgerEntry
 	planner  *planner
 	actions  Actions
@@ -70,7 +71,7 @@ func (s *session) run(ctx context.Context) (next follow, err error) {
 		return enough, err
 	}
 	if err := s.plan(ctx); err != nil {
-		return enough, err
+		return afterError(err), err
 	}
 	next, err = s.work(ctx)
 	s.result.OnServer = len(s.listing) - s.result.Deleted
@@ -212,7 +213,7 @@ func (s *session) list(ctx context.Context) error {
 // compare plans the session.
 func (s *session) compare(now time.Time) {
 	s.planner = newPlanner(s.listing, s.ledger, s.account.policy(), now)
-	s.planner.partial = !s.complete
+	s.planner.partial, s.planner.trusted = !s.complete, s.trusted
 	s.planner.hold = s.account.Shadow || !s.permitted()
 	s.planner.run()
 	s.actions = s.planner.actions
@@ -230,6 +231,12 @@ func (s *session) plan(ctx context.Context) error {
 		if err := s.readopt(ctx); err != nil {
 			return err
 		}
+		s.compare(now)
+	}
+	if same, err := s.holds(ctx); err != nil {
+		return err
+	} else if same {
+		s.trusted = s.notes.Anchor.Num
 		s.compare(now)
 	}
 	marks := s.actions.Seen

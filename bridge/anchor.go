@@ -1,0 +1,145 @@
+package bridge
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"io"
+
+	"github.com/popbridge/popbridge/bridge/pop3"
+	"github.com/popbridge/popbridge/internal/mailstore"
+)
+
+// anchor tells, on a server that gives no ids, that the first messages of a
+// listing are still those that are stored: their sizes are the same, one by
+// one, and so is the content of the last of them. Servers add mail at the end,
+// so what comes before a message that kept its number has not changed either.
+//
+// It costs one RETR at each poll, where each message that shares its size with
+// another would cost one.
+type anchor struct {
+	Num   int    `json:"num"`
+	Sizes []byte `json:"sizes"` // sizesHash up to Num
+	Hash  []byte `json:"hash"`  // of the content of Num
+}
+
+// sizesHash is of the first n sizes of a listing; nil where it cannot be
+// compared.
+func sizesHash(listing []Listed, n int) []byte {
+	if n > len(listing) {
+		return nil
+	}
+	h := sha256.New()
+	for i, l := range listing[:n] {
+		if l.Num != i+1 || l.Size <= 0 || l.UIDL != "" {
+			return nil
+		}
+		_ = binary.Write(h, binary.BigEndian, l.Size) // a hash takes everything
+	}
+	return h.Sum(nil)
+}
+
+// holds reports whether the messages up to the anchor are those stored here. It
+// is asked only when it can save something. An anchor that cannot be fetched
+// is none any more: it may be a message that breaks every session.
+func (s *session) holds(ctx context.Context) (bool, error) {
+	a := s.notes.Anchor
+	if a == nil || !s.complete || len(s.actions.Fetch) == 0 || s.actions.Fetch[0].Num > a.Num ||
+		!bytes.Equal(a.Sizes, sizesHash(s.listing, a.Num)) {
+		return false, nil
+	}
+	s.m.phase(PhaseCompare)
+	s.notes.Anchor = nil
+	h, came := sha256.New(), false
+	err := s.client.Retr(s.net, []pop3.Request{{Num: a.Num, Size: s.listing[a.Num-1].Size}}, func(_ int, r io.Reader) error {
+		_, err := io.Copy(h, r)
+		came = err == nil
+		return err
+	}, func(int, error) { came = false })
+	switch {
+	case ctx.Err() != nil:
+		s.notes.Anchor = a
+		return false, ctx.Err()
+	case err != nil && !errors.Is(err, pop3.ErrSessionLimit):
+		return false, &retryError{err}
+	case !came || !bytes.Equal(a.Hash, h.Sum(nil)):
+		return false, nil
+	}
+	s.notes.Anchor = a
+	return true, nil
+}
+
+// trust takes the first messages for the rows of their sizes, as they were
+// found unchanged. It takes no row for granted: where the rows are not those
+// of that listing, nothing is trusted.
+func (p *planner) trust() {
+	sizes := make(map[int64]int)
+	for _, l := range p.listing[:p.trusted] {
+		sizes[l.Size]++
+	}
+	var rows []int
+	for i, e := range p.ledger {
+		if e.Absent > 0 || sizes[e.ListSize] == 0 {
+			continue
+		}
+		if e.State != mailstore.Stored || e.Wanted {
+			return
+		}
+		rows = append(rows, i)
+	}
+	for _, i := range rows {
+		sizes[p.ledger[i].ListSize]--
+	}
+	for _, n := range sizes {
+		if n != 0 {
+			return
+		}
+	}
+	for n := range p.trusted {
+		p.rowOf[n] = presumed
+	}
+	for _, i := range rows {
+		p.listed[i] = true
+	}
+}
+
+// castAnchor chooses the anchor of the next session: a small message that was
+// fetched in this one, behind all that share their size with another, where
+// everything before it is stored here.
+func (s *session) castAnchor(here map[int]mailstore.Hash) {
+	if !s.contentMode || !s.complete {
+		return
+	}
+	sizes := make(map[int64]int, len(s.listing))
+	for _, l := range s.listing {
+		sizes[l.Size]++
+	}
+	last, known := 0, 0
+	for n, l := range s.listing {
+		if sizes[l.Size] > 1 {
+			last = l.Num
+		}
+		if _, fetched := here[l.Num]; known == n && (fetched || s.planner.rowOf[n] == presumed) {
+			known++
+		}
+	}
+	if a := s.notes.Anchor; a != nil && s.planner.trusted > 0 && a.Num >= last {
+		return
+	}
+	s.notes.Anchor = nil
+	if last == 0 {
+		return // each has a size of its own
+	}
+	best := 0
+	for n := last; n <= known; n++ {
+		if _, fetched := here[n]; fetched && (best == 0 || s.listing[n-1].Size < s.listing[best-1].Size) {
+			best = n
+		}
+	}
+	if sum := sizesHash(s.listing, best); best > 0 && sum != nil {
+		hash := here[best]
+		s.notes.Anchor = &anchor{Num: best, Sizes: sum, Hash: hash[:]}
+	}
+}
