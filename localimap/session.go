@@ -21,6 +21,17 @@ const loginDelay = time.Second
 // mail.
 const askTwice = 10 * time.Second
 
+const (
+	// mergeWithin is how long IDLE waits after it has told something, so that a
+	// burst of changes is not told one by one.
+	mergeWithin = 50 * time.Millisecond
+	// stillHereEvery is how often IDLE says something where nothing changes. It
+	// finds clients that are gone and keeps routers from forgetting the others;
+	// telephones pay for it with their battery. Clients begin a new IDLE before
+	// 29 minutes are over (RFC 9051 section 6.3.13).
+	stillHereEvery = 25 * time.Minute
+)
+
 // session is one client. The library calls its methods one after the other,
 // from one goroutine, except Idle, which has its own and may outlive the
 // command when the client breaks off: mu keeps it apart from the others.
@@ -157,21 +168,33 @@ func (s *session) Idle(w *imapserver.UpdateWriter, stop <-chan struct{}) error {
 	if v != nil {
 		changed = v.feed.Changed()
 	}
-	for {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	quiet := false // for the whole time
+	rest := func(d time.Duration, changed <-chan struct{}) (goOn bool) {
+		timer.Reset(d)
+		quiet = false
 		select {
+		case <-changed:
+		case <-timer.C:
+			quiet = true
 		case <-stop:
-			return nil
-		default:
+			return false
+		case <-s.ctx.Done():
+			return false
 		}
+		return true
+	}
+	for {
 		if err := s.drain(v, w); err != nil {
 			return err
 		}
-		select {
-		case <-changed:
-		case <-stop:
+		// What comes soon after is told as one.
+		if !rest(mergeWithin, nil) || !rest(stillHereEvery, changed) {
 			return nil
-		case <-s.ctx.Done():
-			return nil
+		}
+		if quiet {
+			s.conn.say("* OK Still here")
 		}
 	}
 }
