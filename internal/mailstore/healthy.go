@@ -94,6 +94,7 @@ func (s *Store) soundLocked(ctx context.Context) error {
 	}
 	// All of them first: SQLite uses descriptors again while one is open.
 	s.reader.drop()
+	s.text.forget()
 	_ = w.dropLocked() // whatever it says, it is given up
 	err := w.open(ctx, s.indexPath())
 	if err == nil {

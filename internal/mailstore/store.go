@@ -24,6 +24,10 @@ type Options struct {
 	// 0, and at least one day, because sessions may still show them.
 	KeepExpunged time.Duration
 
+	// IndexText keeps the text index up while the store is open. Without it a
+	// search reads every message.
+	IndexText bool
+
 	// NoSweep leaves the traces of unfinished work alone. It is for a program
 	// that opens the store while another one may have it open and at work.
 	NoSweep bool
@@ -45,6 +49,7 @@ type Store struct {
 	backups  sync.RWMutex // a backup holds it for reading, a purge for writing
 	underway underway
 	logins   logins
+	text     textIndex
 
 	// hook is called before each step that a crash or a full disk can stop,
 	// and may make it fail. Only tests set it.
@@ -118,12 +123,19 @@ func (s *Store) open(ctx context.Context, o Options) (err error) {
 	if err := s.sweep(ctx); err != nil {
 		return err
 	}
-	return s.Purge(ctx)
+	if err := s.Purge(ctx); err != nil {
+		return err
+	}
+	if o.IndexText {
+		s.startIndexing()
+	}
+	return nil
 }
 
 // Close waits for the transaction under way and closes the index. Views keep
 // their last snapshot.
 func (s *Store) Close() error {
+	s.stopIndexing()
 	s.writer.mu.Lock()
 	defer s.writer.mu.Unlock()
 	if s.writer.shut {

@@ -1,0 +1,409 @@
+package mailstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"math/bits"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/popbridge/popbridge/internal/message"
+)
+
+const (
+	maxTerms     = 256 << 10 // bytes of different terms that are kept of one message
+	maxBuilding  = 1 << 16   // different terms that become a segment, in memory until then
+	maxDocs      = 512       // contents likewise
+	mergeAt      = 8         // segments of one order of magnitude, base 8, become one
+	maxSegment   = 64 << 20  // bytes of a segment that is merged further
+	indexStep    = 64        // messages that are read at a time
+	indexPause   = time.Second
+	indexRetry   = time.Minute
+	scanSegments = 4 // at a time, for one needle
+)
+
+// textIndex narrows full-text searches: in the folder search, beside the index
+// of everything else, files say which terms (message.Terms) the contents have.
+// It is about contents by their hash, so it stays right whatever happens to the
+// index, and may be removed at any time: a content that is in no segment is one
+// that may match. One goroutine, from Open to Close, keeps it up.
+type textIndex struct {
+	mu       sync.RWMutex // over segments and their files
+	segments []*segment
+
+	age int // how often all was forgotten
+
+	stale  atomic.Bool // the segments have to be compared with the index again
+	wake   chan struct{}
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+}
+
+// Narrow returns which contents may have the needle in their text: for a content
+// that it refuses, MatchText of its Summary is false, and MatchBody where body is
+// set. nil says that nothing can be ruled out.
+func (s *Store) Narrow(needle string, body bool) func(ContentID) bool {
+	pieces := message.Pieces(needle)
+	// Few words settle it, and the longest are the rarest.
+	slices.SortStableFunc(pieces, func(a, b message.Piece) int { return len(b.Text) - len(a.Text) })
+	pieces = pieces[:min(len(pieces), 3)]
+	x := &s.text
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	if len(pieces) == 0 || len(x.segments) == 0 {
+		return nil
+	}
+	found := make([][]bool, len(x.segments))
+	var work errgroup.Group
+	work.SetLimit(scanSegments)
+	for k, g := range x.segments {
+		work.Go(func() error {
+			hits, err := g.find(pieces, body)
+			if err != nil {
+				s.log.Warn().Err(err).Msg("file of the text index cannot be used")
+				x.renew()
+				return nil // its contents may match
+			}
+			found[k] = hits
+			return nil
+		})
+	}
+	_ = work.Wait() // there are no errors
+	var out []ContentID
+	for k, hits := range found {
+		for i, hit := range hits {
+			if !hit {
+				out = append(out, x.segments[k].docs[i].id)
+			}
+		}
+	}
+	return without(out)
+}
+
+// without returns a function that refuses these ids.
+func without(out []ContentID) func(ContentID) bool {
+	if len(out) == 0 {
+		return nil
+	}
+	set := make([]uint64, slices.Max(out)/64+1)
+	for _, id := range out {
+		set[id/64] |= 1 << (id % 64)
+	}
+	return func(id ContentID) bool {
+		return id < 0 || int(id/64) >= len(set) || set[id/64]&(1<<(id%64)) == 0
+	}
+}
+
+// renew has the segments compared with the index again.
+func (x *textIndex) renew() {
+	x.stale.Store(true)
+	mark(x.wake)
+}
+
+// forget lets go of the segments until then, because the ids of their contents
+// may not be those of the index any more.
+func (x *textIndex) forget() {
+	x.clear()
+	x.renew()
+}
+
+// clear closes all segments. What was being made of them comes to nothing.
+func (x *textIndex) clear() (age int) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.closeLocked(func(*segment) bool { return true })
+	x.age++
+	return x.age
+}
+
+// open returns the segments. Only the goroutine that keeps the index up may use
+// their files without the lock.
+func (x *textIndex) open() []*segment {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return slices.Clone(x.segments)
+}
+
+// replace puts segments into the place of others, whose files it closes. It
+// fails when everything was forgotten since age.
+func (x *textIndex) replace(age int, old, by []*segment) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if age != x.age {
+		for _, g := range by {
+			_ = g.file.Close() // only read
+		}
+		return errForgotten
+	}
+	x.closeLocked(func(g *segment) bool { return slices.Contains(old, g) })
+	x.segments = append(x.segments, by...)
+	return nil
+}
+
+func (x *textIndex) closeLocked(which func(*segment) bool) {
+	x.segments = slices.DeleteFunc(x.segments, func(g *segment) bool {
+		out := which(g)
+		if out {
+			_ = g.file.Close() // only read
+		}
+		return out
+	})
+}
+
+var errForgotten = errors.New("the index was opened again")
+
+func (s *Store) textDir() string { return filepath.Join(s.dir, "search") }
+
+// startIndexing starts the goroutine that keeps the text index up.
+func (s *Store) startIndexing() {
+	ctx, cancel := context.WithCancel(context.Background())
+	s.text.cancel, s.text.wake = cancel, make(chan struct{}, 1)
+	s.text.renew()
+	s.text.done.Go(func() { s.keepIndexed(ctx) })
+}
+
+// stopIndexing ends it, and the use of the index.
+func (s *Store) stopIndexing() {
+	if s.text.cancel != nil {
+		s.text.cancel()
+	}
+	s.text.done.Wait()
+	s.text.clear()
+}
+
+// keepIndexed takes in what is new a second after it came, in small steps; while
+// there are commits it does one step a second. What was not reached when the
+// store is closed is done after the next Open.
+func (s *Store) keepIndexed(ctx context.Context) {
+	marks, end := s.Watch()
+	defer end()
+	x := indexing{s: s}
+	for {
+		more, err := x.step(ctx)
+		wait := time.Duration(0)
+		select {
+		case <-marks:
+			wait = indexPause
+		default:
+		}
+		if err != nil && ctx.Err() == nil {
+			s.log.Debug().Err(err).Msg("text index lags; tried again in a minute")
+			x, wait = indexing{s: s}, indexRetry
+			s.text.renew()
+		} else if !more && wait == 0 {
+			select {
+			case <-marks:
+				wait = indexPause
+			case <-s.text.wake:
+			case <-ctx.Done():
+			}
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+		}
+		if ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// indexing is the work of keepIndexed.
+type indexing struct {
+	s     *Store
+	build *builder
+	todo  []ContentID
+	last  ContentID // all up to here are in a segment, in build or in todo
+	age   int       // of the textIndex at load
+}
+
+// step does a bounded piece of work. more tells that there is more to do.
+func (x *indexing) step(ctx context.Context) (more bool, err error) {
+	if x.s.text.stale.Swap(false) {
+		if err := x.load(ctx); err != nil {
+			return false, err
+		}
+	}
+	if err := x.look(ctx); err != nil {
+		return false, err
+	}
+	if x.build == nil {
+		x.build = &builder{terms: map[string]*building{}}
+	}
+	n := min(indexStep, len(x.todo))
+	if err := x.read(ctx, x.todo[:n]); err != nil {
+		return false, err
+	}
+	x.todo = x.todo[n:]
+	if b := x.build; len(b.docs) > 0 && (len(x.todo) == 0 || len(b.docs) >= maxDocs || len(b.terms) >= maxBuilding) {
+		g, err := b.write(x.s.textDir())
+		if err != nil {
+			return false, err
+		}
+		x.s.log.Debug().Int("messages", len(b.docs)).Int64("bytes", g.size).Int("left", len(x.todo)).Msg("text of messages was indexed")
+		x.build = nil
+		if err := x.s.text.replace(x.age, nil, []*segment{g}); err != nil {
+			return false, err
+		}
+		return true, x.merge()
+	}
+	return len(x.todo) > 0, nil
+}
+
+// look finds contents that are new.
+func (x *indexing) look(ctx context.Context) error {
+	return x.s.reader.rows(ctx, `SELECT id FROM content WHERE id > ? ORDER BY id`, []any{x.last}, func(rows *sql.Rows) error {
+		err := rows.Scan(&x.last)
+		x.todo = append(x.todo, x.last)
+		return err
+	})
+}
+
+// read takes the text of contents in. One without a file is left out: it may
+// match, and whoever looks finds that it cannot be read.
+func (x *indexing) read(ctx context.Context, ids []ContentID) error {
+	contents, err := x.s.Contents(ctx, ids, WantFile|WantStructure)
+	if err != nil {
+		return err
+	}
+	for i := range contents {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		c := &contents[i]
+		if c.Gone {
+			continue
+		}
+		f, err := x.s.OpenContent(c.Hash)
+		if err != nil {
+			continue
+		}
+		x.build.add(c.ID, c.Hash, c.Summary, f)
+		_ = f.Close() // only read
+	}
+	return nil
+}
+
+// load compares the segments that are there with the index. Contents that are
+// gone, or in two of them, are taken out; files that are of no use are removed.
+func (x *indexing) load(ctx context.Context) error {
+	x.build, x.todo, x.last, x.age = nil, nil, 0, x.s.text.clear()
+	dir := x.s.textDir()
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	ids := map[Hash]ContentID{}
+	err := x.s.reader.rows(ctx, `SELECT id, hash FROM content`, nil, func(rows *sql.Rows) error {
+		var id ContentID
+		var raw sql.RawBytes
+		err := rows.Scan(&id, &raw)
+		var h Hash
+		copy(h[:], raw)
+		ids[h], x.last = id, max(x.last, id)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	segments, err := openSegments(dir)
+	if err != nil {
+		return err
+	}
+	var torn []*segment
+	for _, g := range segments {
+		for i := range g.docs {
+			d := &g.docs[i]
+			if d.id = ids[d.hash]; d.id == 0 && !slices.Contains(torn, g) {
+				torn = append(torn, g)
+			}
+			delete(ids, d.hash)
+		}
+	}
+	for _, id := range ids {
+		x.todo = append(x.todo, id)
+	}
+	slices.Sort(x.todo)
+	if err := x.s.text.replace(x.age, nil, segments); err != nil {
+		return err
+	}
+	for _, g := range torn {
+		if err := x.join([]*segment{g}); err != nil {
+			return err
+		}
+	}
+	return x.merge()
+}
+
+// openSegments opens what is sound in the folder, the largest first, and removes
+// the rest.
+func openSegments(dir string) ([]*segment, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var segments []*segment
+	for _, e := range entries {
+		path := filepath.Join(dir, e.Name())
+		g, err := openSegment(path)
+		if err == nil {
+			segments = append(segments, g)
+			continue
+		}
+		if err := os.Remove(path); err != nil {
+			return nil, err
+		}
+	}
+	slices.SortFunc(segments, func(a, b *segment) int { return len(b.docs) - len(a.docs) })
+	return segments, nil
+}
+
+// merge joins segments of the same order of magnitude, so that there are few.
+func (x *indexing) merge() error {
+	for {
+		tiers := map[int][]*segment{}
+		var full []*segment
+		for _, g := range x.s.text.open() {
+			tier := bits.Len(uint(len(g.docs))) / 3
+			if g.size > maxSegment {
+				continue
+			}
+			if tiers[tier] = append(tiers[tier], g); len(tiers[tier]) == mergeAt {
+				full = tiers[tier]
+			}
+		}
+		if full == nil {
+			return nil
+		}
+		if err := x.join(full); err != nil {
+			return err
+		}
+	}
+}
+
+// join puts one segment into the place of others.
+func (x *indexing) join(from []*segment) error {
+	g, err := merge(x.s.textDir(), from)
+	if err != nil {
+		return err
+	}
+	var by []*segment
+	if g != nil {
+		by = append(by, g)
+	}
+	if err := x.s.text.replace(x.age, from, by); err != nil {
+		return err
+	}
+	for _, old := range from {
+		if err := os.Remove(old.file.Name()); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,407 @@
+package mailstore
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/message"
+)
+
+// A segment is a file of the text index: a line that says what it is and how
+// many contents it is about, for each its hash and whether all of its text is
+// here, then the terms in order, each with its postings, then a checksum.
+//
+//	term      bytes from message.TermByte up
+//	posting   bytes below: how far from the content before, times two, plus one
+//	          where the body has the term; six bits a byte, lowest first, the
+//	          last byte has bit 0x40 and five
+//
+// Terms are looked for by running over the whole file, which needs no table of
+// offsets. A segment is never changed, and not synced: the checksum tells one
+// that a power cut has torn, and it is made again.
+const (
+	segmentLine    = "popbridge text index %d.%d: %d\n"
+	segmentFormat  = 1
+	segmentPattern = "*.terms"
+	lastPosting    = 0x40
+	hashSize       = len(Hash{})
+)
+
+var errSegment = fault.New(fault.Corrupt, "a file of the text index is damaged", "it is made again by itself")
+
+// indexed is a content in a segment.
+type indexed struct {
+	id    ContentID // 0 where it is gone
+	hash  Hash
+	whole bool // all of its text is there; otherwise it may match anything
+}
+
+// postings are the contents with a term, by their number in the segment.
+type postings struct {
+	bytes []byte
+	next  int // the number after the last one
+}
+
+func (p *postings) add(n int, body bool) {
+	v := (n - p.next) << 1
+	if body {
+		v |= 1
+	}
+	for ; v >= 32; v >>= 6 {
+		p.bytes = append(p.bytes, byte(v&63))
+	}
+	p.bytes, p.next = append(p.bytes, byte(lastPosting|v)), n+1
+}
+
+// eachPosting calls do for each posting in b.
+func eachPosting(b []byte, do func(n int, body bool)) {
+	n, v, shift := 0, 0, 0
+	for _, c := range b {
+		if c < lastPosting {
+			v |= int(c) << shift
+			shift = min(shift+6, 32)
+			continue
+		}
+		v |= int(c&31) << shift
+		n += v >> 1
+		do(n, v&1 != 0)
+		n, v, shift = n+1, 0, 0
+	}
+}
+
+// builder gathers what becomes a segment.
+type builder struct {
+	docs  []indexed
+	terms map[string]*building
+}
+
+type building struct {
+	postings
+	doc  int // that waits to be added, because its body may follow
+	body bool
+}
+
+func (b *building) settle() { b.add(b.doc, b.body) }
+
+// add takes the text of a content in. What cannot be read, or has more terms
+// than ordinary text, counts as one that may match anything.
+func (b *builder) add(id ContentID, h Hash, sum *message.Summary, r io.ReaderAt) {
+	n, room := len(b.docs), maxTerms
+	err := sum.Terms(r, func(term []byte, body bool) bool {
+		t := b.terms[string(term)]
+		switch {
+		case t == nil:
+			t = &building{doc: n}
+			b.terms[string(term)] = t
+		case t.doc != n:
+			t.settle()
+			t.doc, t.body = n, false
+		default:
+			t.body = t.body || body
+			return true
+		}
+		t.body = body
+		room -= len(term)
+		return room > 0
+	})
+	b.docs = append(b.docs, indexed{id, h, err == nil && room > 0})
+}
+
+// write makes the segment in a new file.
+func (b *builder) write(dir string) (*segment, error) {
+	return writeSegment(dir, b.docs, func(put func(term, postings []byte) error) error {
+		for _, term := range slices.Sorted(maps.Keys(b.terms)) {
+			t := b.terms[term]
+			t.settle()
+			if err := put([]byte(term), t.bytes); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// segment is one that is open.
+type segment struct {
+	file  *os.File
+	docs  []indexed
+	start int64  // of the terms
+	end   int64  // of the terms
+	head  uint32 // checksum of what is before the terms
+	size  int64
+}
+
+func writeSegment(dir string, docs []indexed, terms func(put func(term, postings []byte) error) error) (*segment, error) {
+	f, err := os.CreateTemp(dir, "new-*")
+	if err != nil {
+		return nil, err
+	}
+	sum := crc32.New(castagnoli)
+	w := bufio.NewWriterSize(f, 1<<16)
+	both := io.MultiWriter(w, sum)
+	_, err = fmt.Fprintf(both, segmentLine, segmentFormat, message.TermsVersion, len(docs))
+	for i := 0; i < len(docs) && err == nil; i++ {
+		whole := byte(0)
+		if docs[i].whole {
+			whole = 1
+		}
+		_, err = both.Write(append(docs[i].hash[:], whole))
+	}
+	if err == nil {
+		err = terms(func(term, postings []byte) error {
+			_, err := both.Write(term)
+			if err == nil {
+				_, err = both.Write(postings)
+			}
+			return err
+		})
+	}
+	if err == nil {
+		_, err = w.Write(sum.Sum(nil))
+	}
+	if err == nil {
+		err = w.Flush()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return nil, errors.Join(err, os.Remove(f.Name()))
+	}
+	path := filepath.Join(dir, filepath.Base(f.Name())+segmentPattern[1:])
+	if err := os.Rename(f.Name(), path); err != nil {
+		return nil, errors.Join(err, os.Remove(f.Name()))
+	}
+	g, err := openSegment(path)
+	if err == nil {
+		copy(g.docs, docs)
+	}
+	return g, err
+}
+
+// openSegment opens a segment of this version that is sound. The ids of its
+// contents are not known yet.
+func openSegment(path string) (*segment, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	g := &segment{file: f}
+	if err = g.readHead(); err == nil {
+		err = g.each(func([]byte) {})
+	}
+	if err != nil {
+		_ = f.Close() // only read
+		return nil, err
+	}
+	return g, nil
+}
+
+func (g *segment) readHead() error {
+	info, err := g.file.Stat()
+	if err != nil {
+		return err
+	}
+	r := bufio.NewReader(io.NewSectionReader(g.file, 0, info.Size()))
+	line, _ := r.ReadString('\n')
+	var format, version, n int
+	if _, err := fmt.Sscanf(line, segmentLine, &format, &version, &n); err != nil || format != segmentFormat || version != message.TermsVersion {
+		return errSegment
+	}
+	g.size, g.end, g.start = info.Size(), info.Size()-crc32.Size, int64(len(line))+int64(n)*int64(hashSize+1)
+	if n < 0 || g.start > g.end {
+		return errSegment
+	}
+	g.head = crc32.Checksum([]byte(line), castagnoli)
+	g.docs = make([]indexed, n)
+	var row [hashSize + 1]byte
+	for i := range g.docs {
+		if _, err := io.ReadFull(r, row[:]); err != nil {
+			return err
+		}
+		g.head = crc32.Update(g.head, castagnoli, row[:])
+		copy(g.docs[i].hash[:], row[:])
+		g.docs[i].whole = row[hashSize] == 1
+	}
+	return nil
+}
+
+var chunks = sync.Pool{New: func() any { b := make([]byte, 256<<10); return &b }}
+
+// each calls use with the terms and their postings, many at a time, and tells at
+// the end whether they were what was written.
+func (g *segment) each(use func(entries []byte)) error {
+	chunk := chunks.Get().(*[]byte)
+	defer chunks.Put(chunk)
+	buf, sum, kept := *chunk, g.head, 0
+	for at := g.start; at < g.end; {
+		if kept == len(buf) { // postings longer than a chunk
+			buf = append(buf, make([]byte, len(buf))...)
+		}
+		n := int(min(int64(len(buf)-kept), g.end-at))
+		if _, err := g.file.ReadAt(buf[kept:kept+n], at); err != nil {
+			return err
+		}
+		sum = crc32.Update(sum, castagnoli, buf[kept:kept+n])
+		at += int64(n)
+		cut := kept + n
+		if at < g.end { // the last term may go on
+			for cut > 1 && (buf[cut-1] < message.TermByte || buf[cut-2] >= message.TermByte) {
+				cut--
+			}
+			cut--
+		}
+		use(buf[:cut])
+		kept = copy(buf, buf[cut:kept+n])
+	}
+	var want [crc32.Size]byte
+	if _, err := g.file.ReadAt(want[:], g.end); err != nil {
+		return err
+	}
+	if !bytes.Equal(want[:], []byte{byte(sum >> 24), byte(sum >> 16), byte(sum >> 8), byte(sum)}) {
+		return errSegment
+	}
+	return nil
+}
+
+// find returns which of the contents may hold all pieces.
+func (g *segment) find(pieces []message.Piece, body bool) ([]bool, error) {
+	hits := make([][]bool, len(pieces))
+	for k := range hits {
+		hits[k] = make([]bool, len(g.docs))
+	}
+	err := g.each(func(entries []byte) {
+		for k := range pieces {
+			findPiece(entries, &pieces[k], body, hits[k])
+		}
+	})
+	found := make([]bool, len(g.docs))
+	for i := range found {
+		found[i] = !g.docs[i].whole || !slices.ContainsFunc(hits, func(hit []bool) bool { return !hit[i] })
+	}
+	return found, err
+}
+
+func findPiece(entries []byte, p *message.Piece, body bool, hit []bool) {
+	for at := 0; ; {
+		i := bytes.Index(entries[at:], p.Text)
+		if i < 0 {
+			return
+		}
+		start, end := at+i, at+i+len(p.Text)
+		for start > 0 && entries[start-1] >= message.TermByte {
+			start--
+		}
+		for end < len(entries) && entries[end] >= message.TermByte {
+			end++
+		}
+		at = end
+		for at < len(entries) && entries[at] < message.TermByte {
+			at++
+		}
+		term := entries[start:end]
+		if p.Start && !bytes.HasPrefix(term, p.Text) || p.End && !bytes.HasSuffix(term, p.Text) ||
+			p.Start && p.End && len(term) > len(p.Text) {
+			continue
+		}
+		eachPosting(entries[end:at], func(n int, inBody bool) {
+			if n < len(hit) && (inBody || !body) {
+				hit[n] = true
+			}
+		})
+	}
+}
+
+// cursor reads a segment term by term.
+type cursor struct {
+	r        *bufio.Reader
+	term     []byte // empty at the end
+	postings []byte
+	number   []int // of each content in the merged segment, -1 for none
+}
+
+func (c *cursor) next() (err error) {
+	if c.term, err = c.take(c.term[:0], true); err == nil {
+		c.postings, err = c.take(c.postings[:0], false)
+	}
+	return err
+}
+
+func (c *cursor) take(dst []byte, term bool) ([]byte, error) {
+	for {
+		b, err := c.r.ReadByte()
+		if err == io.EOF {
+			return dst, nil
+		}
+		if err != nil {
+			return dst, err
+		}
+		if b >= message.TermByte != term {
+			return dst, c.r.UnreadByte()
+		}
+		dst = append(dst, b)
+	}
+}
+
+// merge makes one segment of several, without the contents that are gone. There
+// may be none left, and then no segment.
+func merge(dir string, from []*segment) (*segment, error) {
+	var docs []indexed
+	cursors := make([]*cursor, len(from))
+	for k, g := range from {
+		c := &cursor{r: bufio.NewReaderSize(io.NewSectionReader(g.file, g.start, g.end-g.start), 1<<16)}
+		for _, d := range g.docs {
+			if d.id == 0 {
+				c.number = append(c.number, -1)
+				continue
+			}
+			c.number = append(c.number, len(docs))
+			docs = append(docs, d)
+		}
+		if err := c.next(); err != nil {
+			return nil, err
+		}
+		cursors[k] = c
+	}
+	if len(docs) == 0 {
+		return nil, nil
+	}
+	return writeSegment(dir, docs, func(put func(term, postings []byte) error) error { return mergeTerms(cursors, put) })
+}
+
+func mergeTerms(cursors []*cursor, put func(term, postings []byte) error) error {
+	var p postings
+	for {
+		cursors = slices.DeleteFunc(cursors, func(c *cursor) bool { return len(c.term) == 0 })
+		if len(cursors) == 0 {
+			return nil
+		}
+		term := slices.Clone(slices.MinFunc(cursors, func(a, b *cursor) int { return bytes.Compare(a.term, b.term) }).term)
+		p.bytes, p.next = p.bytes[:0], 0
+		for _, c := range cursors {
+			if !bytes.Equal(c.term, term) {
+				continue
+			}
+			eachPosting(c.postings, func(n int, body bool) {
+				if n < len(c.number) && c.number[n] >= 0 {
+					p.add(c.number[n], body)
+				}
+			})
+			if err := c.next(); err != nil {
+				return err
+			}
+		}
+		if len(p.bytes) > 0 {
+			if err := put(term, p.bytes); err != nil {
+				return err
+			}
+		}
+	}
+}
