@@ -82,6 +82,11 @@ func crlfSum(t *testing.T, file string) [32]byte {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return crlf(raw)
+}
+
+// crlf is the hash with the line ends of the wire.
+func crlf(raw []byte) [32]byte {
 	raw = bytes.ReplaceAll(raw, []byte("\r\n"), []byte("\n"))
 	return sum(bytes.ReplaceAll(raw, []byte("\n"), []byte("\r\n")))
 }
