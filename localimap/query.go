@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
@@ -101,8 +102,8 @@ func compileAt(v *view, cr *imap.SearchCriteria, depth int) (*query, error) {
 		q.tests = append(q.tests, flagTest(v, f, false))
 	}
 	q.addColumns(cr)
-	q.addSummaries(cr)
-	q.addFiles(cr)
+	q.addSummaries(v, cr)
+	q.addFiles(v, cr)
 	for i := range cr.Not {
 		sub, err := compileAt(v, &cr.Not[i], depth+1)
 		if err != nil {
@@ -194,7 +195,7 @@ func (q *query) addColumns(cr *imap.SearchCriteria) {
 }
 
 // addSummaries adds the keys that the summary answers.
-func (q *query) addSummaries(cr *imap.SearchCriteria) {
+func (q *query) addSummaries(v *view, cr *imap.SearchCriteria) {
 	if !cr.SentSince.IsZero() {
 		q.add(mailstore.WantEnvelope, sentTest(func(day time.Time) bool { return !day.Before(cr.SentSince) }))
 	}
@@ -203,13 +204,27 @@ func (q *query) addSummaries(cr *imap.SearchCriteria) {
 	}
 	for _, h := range cr.Header {
 		if message.Keeps([]string{h.Key}) {
-			q.add(mailstore.WantHeader, headerTest(h.Key, message.NewMatcher(h.Value), true))
+			q.add(mailstore.WantHeader, narrowed(v, h.Value, false, headerTest(h.Key, message.NewMatcher(h.Value), true)))
 		}
 	}
 }
 
 func (q *query) add(want mailstore.Want, t test) {
 	q.tests, q.want = append(q.tests, t), q.want|want
+}
+
+// narrowed is t where the text index does not rule the message out, which needs
+// nothing of the message. The index is asked when the first message gets here.
+func narrowed(v *view, text string, body bool, t test) test {
+	var once sync.Once
+	var may func(mailstore.ContentID) bool
+	return func(c *candidate) answer {
+		once.Do(func() { may = v.store.Narrow(text, body) })
+		if may != nil && !may(v.told.contents[c.i]) {
+			return never
+		}
+		return t(c)
+	}
 }
 
 // headerTest tests the fields of one name, from the index where it keeps them.
@@ -244,19 +259,22 @@ func sentTest(holds func(day time.Time) bool) test {
 }
 
 // addFiles adds the keys for which the message has to be read.
-func (q *query) addFiles(cr *imap.SearchCriteria) {
+func (q *query) addFiles(v *view, cr *imap.SearchCriteria) {
 	for _, h := range cr.Header {
 		if !message.Keeps([]string{h.Key}) {
-			q.add(mailstore.WantFile|mailstore.WantHeader, headerTest(h.Key, message.NewMatcher(h.Value), false))
+			t := headerTest(h.Key, message.NewMatcher(h.Value), false)
+			q.add(mailstore.WantFile|mailstore.WantHeader, narrowed(v, h.Value, false, t))
 		}
 	}
 	for _, text := range cr.Body {
 		m := message.NewMatcher(text)
-		q.add(wantText, fileTest(func(c *candidate) (bool, error) { return c.content.Summary.MatchBody(c.file, m) }))
+		t := fileTest(func(c *candidate) (bool, error) { return c.content.Summary.MatchBody(c.file, m) })
+		q.add(wantText, narrowed(v, text, true, t))
 	}
 	for _, text := range cr.Text {
 		m := message.NewMatcher(text)
-		q.add(wantText, fileTest(func(c *candidate) (bool, error) { return c.content.Summary.MatchText(c.file, m) }))
+		t := fileTest(func(c *candidate) (bool, error) { return c.content.Summary.MatchText(c.file, m) })
+		q.add(wantText, narrowed(v, text, false, t))
 	}
 }
 

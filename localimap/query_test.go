@@ -71,11 +71,11 @@ func TestQueriesTooDeep(t *testing.T) {
 	for range maxQueryDepth {
 		cr = imap.SearchCriteria{Not: []imap.SearchCriteria{cr}}
 	}
-	if _, err := compile(&view{}, &cr); err != nil {
+	if _, err := compile(&view{store: new(mailstore.Store)}, &cr); err != nil {
 		t.Errorf("%d levels: %v", maxQueryDepth, err)
 	}
 	cr = imap.SearchCriteria{Or: [][2]imap.SearchCriteria{{cr, {}}}}
-	if _, err := compile(&view{}, &cr); err == nil {
+	if _, err := compile(&view{store: new(mailstore.Store)}, &cr); err == nil {
 		t.Error("a deeper query was accepted")
 	}
 }
@@ -150,7 +150,7 @@ func TestHeaderKeys(t *testing.T) {
 	} {
 		file, content := openMessage(t, tt.raw)
 		cr := imap.SearchCriteria{Header: []imap.SearchCriteriaHeaderField{{Key: tt.name, Value: tt.value}}}
-		q, err := compile(&view{}, &cr)
+		q, err := compile(&view{store: new(mailstore.Store)}, &cr)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package localimap
 
 import (
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -18,8 +19,8 @@ const (
 )
 
 // Search answers SEARCH. The keys are evaluated in three rounds, each only for
-// the messages the one before has left open: from the columns in memory, from
-// the summaries, from the files. A key that cannot be told yet is unknown, and
+// the messages the one before has left open: from the columns in memory and the
+// text index, from the summaries, from the files. A key that cannot be told yet is unknown, and
 // so is what depends on it (query.go).
 func (s *session) Search(kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions) (*imap.SearchData, error) {
 	s.mu.Lock()
@@ -35,10 +36,11 @@ func (s *session) Search(kind imapserver.NumKind, criteria *imap.SearchCriteria,
 		found, err = run.all()
 	}
 	if err != nil {
-		if options.ReturnSave {
-			v.saved = nil // RFC 5182 section 2.1
+		err = s.response(err)
+		if answer, ok := errors.AsType[*imap.Error](err); options.ReturnSave && (!ok || answer.Type != imap.StatusResponseTypeBad) {
+			v.saved = nil // RFC 5182 section 2.1: after a NO, not after a BAD
 		}
-		return nil, s.response(err)
+		return nil, err
 	}
 	if options.ReturnSave {
 		v.saved = v.uidsOf(toSave(found, options))
