@@ -67,7 +67,7 @@ func (a *Agent) store(ctx context.Context, name string) (*mailstore.Store, error
 }
 
 func (a *Agent) storeOptions(user string) mailstore.Options {
-	return mailstore.Options{KeepExpunged: a.first.KeepExpunged,
+	return mailstore.Options{KeepExpunged: a.first.KeepExpunged, IndexText: true,
 		Log: a.opts.Log.With().Str("component", "mailstore").Str("user", user).Logger()}
 }
 
