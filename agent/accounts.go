@@ -14,6 +14,7 @@ import (
 	"github.com/popbridge/popbridge/bridge/pop3"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailstore"
 	"github.com/popbridge/popbridge/internal/secret"
 )
 
@@ -28,6 +29,8 @@ type account struct {
 	mu     sync.Mutex
 	runner *bridge.Runner
 	err    error // why there is no runner; nil before the first attempt
+
+	hope chan struct{} // capacity 1: it may be made now, see supervise
 }
 
 // storeTrouble is an error of the user's store. It is a condition of the user,
@@ -36,7 +39,9 @@ type storeTrouble struct{ error }
 
 func (e *storeTrouble) Unwrap() error { return e.error }
 
-func (a *Agent) newAccount(c config.Account) *account { return &account{agent: a, cfg: c} }
+func (a *Agent) newAccount(c config.Account) *account {
+	return &account{agent: a, cfg: c, hope: make(chan struct{}, 1)}
+}
 
 func (ac *account) source() string { return "account " + ac.cfg.Name }
 
@@ -87,6 +92,9 @@ func (ac *account) conditions(s bridge.Status) []health.Condition {
 		}
 	}
 	list := health.Account(ac.cfg.Name, s.Err, messages)
+	if _, ok := errors.AsType[*mailstore.Trouble](s.Err); ok { // not the account's
+		list = append(health.Store(ac.cfg.User, s.Err), health.Account(ac.cfg.Name, nil, messages)...)
+	}
 	if s.Awaiting > 0 {
 		list = append(list, health.DeletesUnconfirmed(ac.cfg.Name, s.Awaiting,
 			ac.agent.command("sync --dry-run "+ac.cfg.Name), ac.agent.command("account confirm "+ac.cfg.Name)))
@@ -115,7 +123,7 @@ func (ac *account) serve(s *serving) {
 				return err
 			}
 			return r.Serve(ctx)
-		}, ac.failed)
+		}, ac.failed, ac.hope)
 	})
 }
 

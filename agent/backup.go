@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/rs/zerolog"
@@ -21,9 +22,11 @@ import (
 // A backup is a folder with
 //
 //	users/NAME   a copy of each user's store, see mailstore.Backup
+//	tls          the local certificate authority, that mail clients trust
 //	config.toml  the config file as it was; it holds no passwords
 const (
 	backupUsers  = "users"
+	backupTLS    = "tls"
 	backupConfig = "config.toml"
 )
 
@@ -36,6 +39,9 @@ func (a *Agent) Backup(ctx context.Context, dir string, progress func(control.Pr
 		return nil, fault.Wrap(err, fault.Denied, "the backup folder "+dir+" cannot be created", "check that this user may write there")
 	}
 	if err := copyConfig(a.Config().Path, dir); err != nil {
+		return nil, err
+	}
+	if err := copyTLS(filepath.Join(a.first.DataDir, "tls"), filepath.Join(dir, backupTLS)); err != nil {
 		return nil, err
 	}
 	done := []control.Backup{}
@@ -91,6 +97,61 @@ func copyConfig(path, dir string) error {
 	return nil
 }
 
+// copyTLS copies the certificates and keys there are, with their modes. What is
+// made last is read first, so that a copy never lacks what belongs to a file
+// that it has.
+func copyTLS(from, to string) error {
+	entries, err := os.ReadDir(from)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // imap.tls is off
+	}
+	if err == nil {
+		err = os.MkdirAll(to, 0o700)
+	}
+	for _, e := range slices.Backward(entries) { // ca, ca-key, server, server-key
+		if err != nil || filepath.Ext(e.Name()) != ".pem" {
+			continue
+		}
+		var data []byte
+		var info fs.FileInfo
+		if info, err = e.Info(); err != nil {
+			continue
+		}
+		if data, err = os.ReadFile(filepath.Join(from, e.Name())); err == nil {
+			err = atomicfile.Write(filepath.Join(to, e.Name()), info.Mode().Perm(), data)
+		}
+	}
+	if err != nil {
+		return fault.Wrap(err, fault.Denied, "the certificates cannot be copied to "+to, "check that this user may read "+from+" and write there")
+	}
+	return nil
+}
+
+// restoreTLS brings back the authority that mail clients trust. One that is
+// there already, of a first start on a new machine, is put aside.
+func restoreTLS(saved, dataDir string) error {
+	if _, err := os.Stat(saved); errors.Is(err, fs.ErrNotExist) {
+		return nil // a backup without one
+	}
+	staged, place, aside := filepath.Join(dataDir, "tls.restoring"), filepath.Join(dataDir, "tls"), filepath.Join(dataDir, "tls.before-restore")
+	if err := errors.Join(os.RemoveAll(staged), copyTLS(saved, staged)); err != nil {
+		return err
+	}
+	err := os.RemoveAll(aside)
+	if err == nil {
+		if err = os.Rename(place, aside); errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+	}
+	if err == nil {
+		err = os.Rename(staged, place)
+	}
+	if err != nil {
+		return fault.Wrap(err, fault.Denied, "the restored certificates cannot be moved to their place", "rename "+staged+" to "+place+" by hand, and restore again")
+	}
+	return nil
+}
+
 // Restore fills the data folder of cfg from a backup. It refuses while another
 // process has the folder open, and where the folder has mail already. Until
 // all of it is restored nothing of it shows.
@@ -126,6 +187,9 @@ func Restore(ctx context.Context, cfg *config.Config, dir string, log zerolog.Lo
 		}
 		done = append(done, control.Backup{User: name, Messages: report.Messages, Files: report.Files, NewFiles: report.Files,
 			Bytes: report.Bytes, Missing: problemsOf(name, report.Missing)})
+	}
+	if err := restoreTLS(filepath.Join(dir, backupTLS), cfg.DataDir); err != nil {
+		return nil, err
 	}
 	if err := os.Rename(staged, users); err != nil {
 		return nil, fault.Wrap(err, fault.Denied, "the restored mail cannot be moved to its place", "rename "+staged+" to "+users+" by hand")

@@ -3,6 +3,7 @@ package agent
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/popbridge/popbridge/agent/control"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/localtls"
 )
 
 // counts is what is compared of copies: messages, new files, missing files.
@@ -85,6 +87,61 @@ func TestBackupAndRestoreOfAllUsers(t *testing.T) {
 	for _, res := range results {
 		if res.New != 0 || res.Error != "" {
 			t.Errorf("the first poll after a restore: %+v", res)
+		}
+	}
+}
+
+// Mail clients trust the authority that they were shown, so it comes back too,
+// also where a first start has made another one.
+func TestABackupHasTheCertificates(t *testing.T) {
+	t.Parallel()
+	r := twoUsers(t)
+	r.agent = r.open()
+	defer func() { _ = r.agent.Close() }()
+	authority := func(data string) string {
+		t.Helper()
+		_, file, err := localtls.Ensure(filepath.Join(data, "tls"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pem, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(pem)
+	}
+	want := authority(filepath.Join(r.dir, "data"))
+	saved := filepath.Join(r.dir, "saved")
+	for range 2 {
+		if _, err := r.agent.Backup(t.Context(), saved, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"new", "started"} {
+		cfg := *r.load()
+		cfg.DataDir = filepath.Join(r.dir, name)
+		other := ""
+		if name == "started" {
+			other = authority(cfg.DataDir)
+		}
+		if _, err := Restore(t.Context(), &cfg, saved, zerolog.Nop(), nil); err != nil {
+			t.Fatal(err)
+		}
+		if authority(cfg.DataDir) != want {
+			t.Errorf("%s: another authority", name)
+		}
+		if other != "" {
+			if pem, err := os.ReadFile(filepath.Join(cfg.DataDir, "tls.before-restore", "ca.pem")); err != nil || string(pem) != other {
+				t.Errorf("the former one is not put aside: %v", err)
+			}
+		}
+		for _, dir := range []string{saved, cfg.DataDir} {
+			for file, mode := range map[string]os.FileMode{"ca-key.pem": 0o600, "server-key.pem": 0o600, "ca.pem": 0o644, "server.pem": 0o644} {
+				info, err := os.Stat(filepath.Join(dir, "tls", file))
+				if err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != mode {
+					t.Errorf("%s in %s: %v, %v", file, dir, info, err)
+				}
+			}
 		}
 	}
 }

@@ -80,7 +80,7 @@ func (s *imapServer) serve(a *Agent, group *serving) {
 			defer a.setBound(s, "")
 			a.health.Report(s.source())
 			return s.srv.Serve(ctx, current)
-		}, func(err error) { a.health.Report(s.source(), health.IMAP(err)...) })
+		}, func(err error) { a.health.Report(s.source(), health.IMAP(err)...) }, nil)
 	})
 }
 

@@ -123,5 +123,10 @@ func (ac *account) resume(reason string) {
 	defer ac.mu.Unlock()
 	if ac.runner != nil {
 		ac.runner.Resume(reason)
+		return
+	}
+	select {
+	case ac.hope <- struct{}{}:
+	default: // it is on its way
 	}
 }

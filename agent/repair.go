@@ -102,6 +102,7 @@ func (a *Agent) rebuild(ctx context.Context, name string) (mailstore.RepairRepor
 	report, err := mailstore.Rebuild(ctx, u.dir, a.storeOptions(name))
 	if err == nil {
 		a.health.Report("user " + name)
+		a.resume("the index was made anew", func(ac *account) bool { return ac.cfg.User == name })
 	} else if !errors.Is(err, context.Canceled) {
 		a.health.Report("user "+name, health.Store(name, err)...)
 	}

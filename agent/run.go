@@ -148,12 +148,12 @@ func (a *Agent) serveControl(ctx context.Context, ln net.Listener) {
 		ln = nil
 		a.health.Report("control")
 		return control.Serve(ctx, current, a, log)
-	}, func(err error) { a.health.Report("control", health.Control(err)) })
+	}, func(err error) { a.health.Report("control", health.Control(err)) }, nil)
 }
 
 // watch takes up the config file whenever it changes.
 func (a *Agent) watch(ctx context.Context) {
 	supervise(ctx, func(ctx context.Context) error {
 		return config.Watch(ctx, a.Config().Path, func(_, _ *config.Config, _ error) { a.Reload() })
-	}, func(err error) { a.health.Report("config watch", health.ConfigWatch(err)) })
+	}, func(err error) { a.health.Report("config watch", health.ConfigWatch(err)) }, nil)
 }

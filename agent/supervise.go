@@ -17,8 +17,9 @@ const (
 var errEnded = errors.New("it ended by itself")
 
 // supervise keeps serve running until ctx ends, whatever happens to it.
-// failed is told each time it was not ctx that ended it.
-func supervise(ctx context.Context, serve func(context.Context) error, failed func(error)) {
+// failed is told each time it was not ctx that ended it. hope, which may be
+// nil, ends a pause: what went wrong may be mended.
+func supervise(ctx context.Context, serve func(context.Context) error, failed func(error), hope <-chan struct{}) {
 	pause := firstRestart
 	for {
 		started := time.Now()
@@ -33,10 +34,17 @@ func supervise(ctx context.Context, serve func(context.Context) error, failed fu
 		if time.Since(started) > stableRuntime {
 			pause = firstRestart
 		}
-		if !sleep(ctx, pause) {
+		t := time.NewTimer(pause)
+		select {
+		case <-t.C:
+			pause = min(2*pause, longestPause)
+		case <-hope:
+			t.Stop()
+			pause = firstRestart
+		case <-ctx.Done():
+			t.Stop()
 			return
 		}
-		pause = min(2*pause, longestPause)
 	}
 }
 

@@ -37,7 +37,7 @@ func TestSuperviseRestarts(t *testing.T) {
 			<-ctx.Done()
 			return ctx.Err()
 		}
-		supervise(ctx, serve, func(err error) { errs = append(errs, err) })
+		supervise(ctx, serve, func(err error) { errs = append(errs, err) }, nil)
 
 		want := []time.Duration{0, 1 * time.Second, 3 * time.Second, 7 * time.Second, 15 * time.Second}
 		for i, w := range want {
@@ -74,12 +74,41 @@ func TestSuperviseForgetsOldFailures(t *testing.T) {
 				cancel()
 			}
 			return errors.New("broken")
-		}, func(error) { ended = time.Now() })
+		}, func(error) { ended = time.Now() }, nil)
 		if pauses[6] != longestPause {
 			t.Errorf("the pause after seven failures is %v, want %v", pauses[6], longestPause)
 		}
 		if pauses[7] != firstRestart {
 			t.Errorf("the pause after a stable run is %v, want %v", pauses[7], firstRestart)
+		}
+	})
+}
+
+// What is hoped to be mended is not waited for.
+func TestSuperviseDoesNotWaitWhereThereIsHope(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		hope := make(chan struct{}, 1)
+		var last time.Time
+		runs := 0
+		go supervise(ctx, func(context.Context) error {
+			runs++
+			last = time.Now()
+			return errors.New("broken")
+		}, func(error) {}, hope)
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		before := runs
+		hope <- struct{}{}
+		synctest.Wait()
+		if runs != before+1 || !last.Equal(time.Now()) {
+			t.Errorf("%d runs after it, the last at %v", runs-before, last)
+		}
+		time.Sleep(firstRestart)
+		synctest.Wait()
+		if runs != before+2 {
+			t.Errorf("%d runs a second later", runs-before)
 		}
 	})
 }

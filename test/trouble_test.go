@@ -186,6 +186,9 @@ func TestFullDisk(t *testing.T) {
 	}
 	oneMessage(t, out, "disk")
 	unhealthy(t, p, "disk")
+	if status, err := p.Status(t.Context()); err != nil || len(status.Health) != 1 || status.Health[0].Code != "store-full" {
+		t.Errorf("one cause is more than one condition: %+v, %v", status.Health, err)
+	}
 	// What is not here is still there.
 	here := len(fetchAll(t, p, "INBOX"))
 	there, err := d.Count("home")

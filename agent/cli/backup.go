@@ -15,7 +15,7 @@ import (
 func (a *app) newBackupCommand() *cobra.Command {
 	return a.addJSON(&cobra.Command{
 		Use:   "backup DIR",
-		Short: "Copy all mail, its state and the config to a folder",
+		Short: "Copy all mail, its state, the certificates and the config to a folder",
 		Long: "Bring a backup of all users in DIR up to date. The agent may run. Message files\n" +
 			"that the backup has already are not copied again; on the same disk they are\n" +
 			"linked. A backup that is interrupted leaves the former one as it was.",
@@ -29,8 +29,9 @@ func (a *app) newRestoreCommand() *cobra.Command {
 		Use:   "restore DIR",
 		Short: "Fill an empty data folder from a backup",
 		Long: "Fill the data folder of the config from a backup. No agent may run, and the data\n" +
-			"folder may not hold mail yet. Mail clients find the UIDs they know. DIR also has\n" +
-			"the config file as it was; copy it to its place first where it is lost.",
+			"folder may not hold mail yet. Mail clients find the UIDs and the certificate they\n" +
+			"know. DIR also has the config file as it was; copy it to its place first where it\n" +
+			"is lost.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error { return a.restore(c.Context(), args[0]) },
 	})

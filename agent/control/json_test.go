@@ -16,9 +16,10 @@ func TestTheKeysOfStatus(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("", 3600))
 	s := Status{Running: true, PID: 7, DataDir: "/data", Listen: []string{"127.0.0.1:1143"}, Clients: 2,
 		Accounts: []Account{
-			{Name: "home", User: "ann", Folder: "INBOX", State: "idle", LastSuccess: &at, NextPoll: &at, Stored: 5012, OnServer: 12},
+			{Name: "home", User: "ann", Folder: "INBOX", State: "idle", LastSuccess: &at, NextPoll: &at, Stored: 5012, OnServer: 12, Deletions: []Deletion{}},
 			{Name: "work", User: "ann", Folder: "Work", State: "paused", LastError: "password refused", Problems: []string{"message 3: try later"},
-				Awaiting: 12, Notes: []string{"deletions wait"}, Expire: "the server keeps mail for 7 days", MinInterval: 600},
+				Awaiting: 12, DeletionsTotal: 12, Deletions: []Deletion{{UIDL: "u1", Size: 5300, StoredAt: &at, Reason: "not new", From: "Bo", Subject: "Hi", Date: &at}},
+				Notes: []string{"deletions wait"}, Expire: "the server keeps mail for 7 days", MinInterval: 600},
 		},
 		Health: []health.Condition{{Code: "account-auth", Severity: health.Error, Text: "refused", Hint: "check it", Since: at}},
 	}
@@ -40,7 +41,9 @@ func TestTheKeysOfStatus(t *testing.T) {
       "stored": 5012,
       "on_server": 12,
       "last_error": "",
-      "awaiting": 0
+      "awaiting": 0,
+      "deletions": [],
+      "deletions_total": 0
     },
     {
       "name": "work",
@@ -53,6 +56,18 @@ func TestTheKeysOfStatus(t *testing.T) {
       "on_server": 0,
       "last_error": "password refused",
       "awaiting": 12,
+      "deletions": [
+        {
+          "uidl": "u1",
+          "size": 5300,
+          "stored_at": "2026-01-02T03:04:05+01:00",
+          "reason": "not new",
+          "from": "Bo",
+          "subject": "Hi",
+          "date": "2026-01-02T03:04:05+01:00"
+        }
+      ],
+      "deletions_total": 12,
       "problems": [
         "message 3: try later"
       ],

@@ -109,7 +109,8 @@ func isTLS(err error) bool {
 	return ok
 }
 
-// Store translates an error that opening or writing a user's store gave.
+// Store translates an error that opening or writing a user's store gave. It is
+// one condition, whoever meets it.
 func Store(user string, err error) []Condition {
 	if err == nil {
 		return nil
@@ -123,7 +124,7 @@ func Store(user string, err error) []Condition {
 	case fault.Corrupt:
 		code = CodeStoreCorrupt
 	}
-	return []Condition{{Code: code, Severity: Error,
+	return []Condition{{Code: code, Severity: Error, Cause: "store of " + user,
 		Text: fmt.Sprintf("mail of user %s: %v", user, err), Hint: fault.Hint(err)}}
 }
 

@@ -37,6 +37,9 @@ type Condition struct {
 	Text     string    `json:"text"`     // one plain sentence
 	Hint     string    `json:"hint"`     // what to do; may be empty
 	Since    time.Time `json:"since"`    // when it was first reported
+	// Cause is what several sources may report, each in its words: they are one
+	// condition. Empty: it is its source's own.
+	Cause string `json:"-"`
 }
 
 // A Registry holds the conditions of all sources. It is safe for use by
@@ -83,7 +86,8 @@ func (r *Registry) Report(source string, conditions ...Condition) {
 	r.bySource[source] = slices.Clone(conditions)
 }
 
-// List returns all conditions, the most severe first, then the oldest.
+// List returns all conditions, the most severe first, then the oldest. Of those
+// with one cause it returns the first.
 func (r *Registry) List() []Condition {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -98,7 +102,12 @@ func (r *Registry) List() []Condition {
 			cmp.Compare(a.Code, b.Code),
 			cmp.Compare(a.Text, b.Text))
 	})
-	return list
+	seen := map[string]bool{}
+	return slices.DeleteFunc(list, func(c Condition) bool {
+		again := c.Cause != "" && seen[c.Cause]
+		seen[c.Cause] = true
+		return again
+	})
 }
 
 func indexCode(list []Condition, code string) int {

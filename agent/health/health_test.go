@@ -77,6 +77,23 @@ func TestSourcesAreIndependentAndSorted(t *testing.T) {
 	}
 }
 
+// What is wrong with a store is one condition, however many accounts meet it.
+func TestOneCauseIsOneCondition(t *testing.T) {
+	r := New(zerolog.Nop(), clock())
+	r.Report("user ann", Store("ann", fault.New(fault.Temporary, "read-only", ""))...)
+	r.Report("account home", Store("ann", fault.New(fault.Full, "no space", ""))...)
+	r.Report("account work", Store("ann", fault.New(fault.Temporary, "read-only", ""))...)
+	r.Report("account bob", Store("bob", fault.New(fault.Full, "no space", ""))...)
+	if diff := cmp.Diff([]string{CodeStoreUnwritable, CodeStoreFull}, codes(r.List())); diff != "" {
+		t.Error(diff)
+	}
+	r.Report("user ann")
+	r.Report("account work")
+	if diff := cmp.Diff([]string{CodeStoreFull, CodeStoreFull}, codes(r.List())); diff != "" {
+		t.Errorf("what the other account meets is not over: %s", diff)
+	}
+}
+
 func TestAccountCodes(t *testing.T) {
 	tests := []struct {
 		err      error
