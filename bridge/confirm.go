@@ -37,8 +37,16 @@ func (r *Runner) Preview(ctx context.Context) (Preview, error) {
 	if err := r.load(ctx); err != nil {
 		return Preview{}, err
 	}
-	s := &session{Runner: r, m: &meter{emit: func(Progress) {}}}
-	preview, err := s.preview(ctx)
+	var preview Preview
+	var err error
+	for resumed := true; resumed && ctx.Err() == nil; { // a connection that Resume dropped is made again
+		s := &session{Runner: r, m: &meter{emit: func(Progress) {}}}
+		_, resumed, err = r.droppable(ctx, func(ctx context.Context) (follow, error) {
+			var err error
+			preview, err = s.preview(ctx)
+			return enough, err
+		})
+	}
 	if saveErr := r.remember(ctx); err == nil {
 		err = saveErr // of a refusal, or of the interval
 	}

@@ -255,6 +255,30 @@ func TestResumeWhileWaiting(t *testing.T) {
 	})
 }
 
+// A preview that waits for an answer of a dead connection starts anew.
+func TestResumeWhilePreviewing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, KeepForever())
+		g.fill(0, 3)
+		var stalled atomic.Bool
+		g.pop.said = func(command string) {
+			if command == "UIDL" && stalled.CompareAndSwap(false, true) {
+				time.Sleep(time.Hour)
+			}
+		}
+		began := time.Now()
+		go func() {
+			time.Sleep(time.Second)
+			g.runner.Resume("wake-up")
+		}()
+		p, err := g.runner.Preview(t.Context())
+		if took := time.Since(began); err != nil || p.Fetch != 3 || took > stopNet+2*time.Second {
+			t.Errorf("preview %+v after %v, error %v", p, took, err)
+		}
+		time.Sleep(2 * time.Hour)
+	})
+}
+
 // A preview and a poll never share the mailbox.
 func TestPreviewWaitsItsTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
