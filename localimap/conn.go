@@ -135,6 +135,8 @@ func (c *conn) Write(p []byte) (int, error) {
 	if c.hiddenLocked(p) {
 		return len(p), nil
 	}
+	n := len(p)
+	p = c.frames.offer.response(p)
 	if len(c.buf)+len(p) > writeBuffer {
 		if err := c.flushLocked(); err != nil {
 			return 0, err
@@ -149,7 +151,7 @@ func (c *conn) Write(p []byte) (int, error) {
 			return 0, err
 		}
 	}
-	return len(p), nil
+	return n, nil
 }
 
 // hiddenLocked notes what the library says to a literal, and reports whether it
@@ -239,6 +241,13 @@ func (c *conn) SetReadDeadline(t time.Time) error {
 
 // loggedIn is called by the goroutine that reads.
 func (c *conn) loggedIn() { c.loginBy = time.Time{} }
+
+// offer says what is announced and enabled from here on.
+func (c *conn) offer(o offer) {
+	c.mu.Lock()
+	c.frames.offer = o
+	c.mu.Unlock()
+}
 
 // SetDeadline sets both deadlines.
 func (c *conn) SetDeadline(t time.Time) error {

@@ -41,6 +41,8 @@ type framing struct {
 	size    int64 // of that literal
 	nonSync bool  // the client does not wait
 	nudged  bool  // see settle
+
+	offer offer
 }
 
 // word is what the library has written since a literal was announced to it.
@@ -116,6 +118,9 @@ func (f *framing) next() bool {
 func (f *framing) line(line []byte) {
 	size, nonSync, ok := announced(line)
 	f.command += len(line)
+	if f.command == len(line) {
+		line = f.offer.command(line)
+	}
 	switch {
 	case f.command > maxCommand:
 		f.tooLong = true

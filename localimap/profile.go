@@ -3,7 +3,6 @@ package localimap
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -167,12 +166,12 @@ func (s scope) Subscribe(ctx context.Context, name string, on bool) error {
 
 func (s scope) lacks(c imap.Cap) bool { return slices.Contains(s.device.Without, string(c)) }
 
-// Switchable returns the capabilities that can be switched off for a device.
-// The library announces the others by itself, and CHILDREN is what LIST tells
+// Switchable returns the capabilities that can be switched off for a device:
+// those that a client learns of after login, except CHILDREN, which LIST tells
 // anyway.
 func Switchable() []string {
-	var names []string
-	for c := range maps.Keys(capabilities()) {
+	names := []string{string(imap.CapEnable), string(imap.CapIdle), string(imap.CapLiteralMinus), string(imap.CapUnselect)}
+	for c := range capabilities() {
 		if c != imap.CapIMAP4rev1 && c != imap.CapChildren {
 			names = append(names, string(c))
 		}
@@ -196,15 +195,4 @@ func SwitchOff(names []string) ([]string, error) {
 	}
 	slices.Sort(off)
 	return slices.Compact(off), nil
-}
-
-// switchOff takes capabilities out of the set of a connection. IMAP4rev2 goes
-// with all that is part of it (RFC 9051 appendix E).
-func switchOff(caps imap.CapSet, names []string) {
-	for _, name := range names {
-		delete(caps, imap.Cap(name))
-		if name != string(imap.CapCreateSpecialUse) {
-			delete(caps, imap.CapIMAP4rev2)
-		}
-	}
 }

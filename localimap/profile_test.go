@@ -185,11 +185,38 @@ func TestEveryCapabilityCanBeSwitchedOffAlone(t *testing.T) {
 	if got := announced(all); !slices.Equal(got, want) {
 		t.Errorf("another device has %v", got)
 	}
-	for _, name := range []string{"IMAP4rev1", "IDLE", "nothing", ""} {
+	for _, name := range []string{"IMAP4rev1", "UTF8=ACCEPT", "nothing", ""} {
 		if _, err := SwitchOff([]string{"MOVE", name}); !fault.Is(err, fault.Config) || !strings.Contains(fault.Hint(err), "MOVE, ") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+func TestOnlyWhatIsOfferedIsEnabled(t *testing.T) {
+	r := newDeviceRig(t)
+	r.addDevice(mailstore.Device{Name: "old", Without: []string{"MOVE"}})
+	k := r.talk("joe")
+	k.same("ENABLE utf8=accept CONDSTORE", "ENABLED")
+	k.same("enable UTF8=ACCEPT IMAP4rev2 utf8=accept", "ENABLED IMAP4rev2")
+	k = r.talk("")
+	k.do("l LOGIN joe old", "l OK")
+	k.same("ENABLE IMAP4rev2", "ENABLED")
+}
+
+// TestMailThatAnnouncesIsLeftAlone: the offer is corrected in the responses
+// that make it, not in mail that quotes one.
+func TestMailThatAnnouncesIsLeftAlone(t *testing.T) {
+	r := newRig(t)
+	text := "* CAPABILITY IMAP4rev1 UTF8=ACCEPT\r\n"
+	r.deliver("INBOX", nil, text, "Subject: x\r\n\r\n")
+	k := r.talk("joe")
+	k.all("CAPABILITY now", "BAD")
+	k.all("SELECT INBOX", "OK")
+	k.do("a FETCH 1 BODY.PEEK[]", "* 1 FETCH (BODY[] {36}")
+	if got := k.line() + "\r\n"; got != text {
+		t.Errorf("got %q", got)
+	}
+	k.want("a OK")
 }
 
 func TestWhatIsSwitchedOffIsNotTold(t *testing.T) {

@@ -50,9 +50,8 @@ func (r *serving) accept() error {
 	}
 }
 
-// start serves one client, by a server of the library of its own: what that
-// announces is a matter of the device that will log in. It may always log in,
-// for newSession sees to TLS before the library says a word.
+// start serves one client, by a server of the library of its own. It may always
+// log in, for newSession sees to TLS before the library says a word.
 func (r *serving) start(raw net.Conn) {
 	var c *conn
 	c = newConn(raw, func() { r.forget(c) })
@@ -67,12 +66,11 @@ func (r *serving) start(raw net.Conn) {
 	if draining || flood {
 		c.abort()
 	}
-	caps := capabilities()
 	lib := imapserver.New(&imapserver.Options{
 		NewSession: func(lib *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-			return r.newSession(lib, c, caps)
+			return r.newSession(lib, c)
 		},
-		Caps:         caps,
+		Caps:         capabilities(),
 		Logger:       libraryLog{r.server.opt.Log},
 		InsecureAuth: true,
 	})
@@ -105,8 +103,8 @@ func (r *serving) forget(c *conn) {
 }
 
 // newSession is called by the library before the greeting.
-func (r *serving) newSession(lib *imapserver.Conn, c *conn, caps imap.CapSet) (imapserver.Session, *imapserver.GreetingData, error) {
-	s, refused := r.admit(lib, c, caps)
+func (r *serving) newSession(lib *imapserver.Conn, c *conn) (imapserver.Session, *imapserver.GreetingData, error) {
+	s, refused := r.admit(lib, c)
 	var err error
 	switch r.server.opt.Security {
 	case Implicit: // before a refusal too, or it could not be read
@@ -130,7 +128,7 @@ func (r *serving) newSession(lib *imapserver.Conn, c *conn, caps imap.CapSet) (i
 	return s, &imapserver.GreetingData{}, nil
 }
 
-func (r *serving) admit(lib *imapserver.Conn, c *conn, caps imap.CapSet) (*session, error) {
+func (r *serving) admit(lib *imapserver.Conn, c *conn) (*session, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.draining {
@@ -139,7 +137,7 @@ func (r *serving) admit(lib *imapserver.Conn, c *conn, caps imap.CapSet) (*sessi
 	if err := r.server.admit(); err != nil {
 		return nil, err
 	}
-	s := &session{run: r, srv: r.server, lib: lib, conn: c, log: r.server.opt.Log, caps: caps}
+	s := &session{run: r, srv: r.server, lib: lib, conn: c, log: r.server.opt.Log}
 	s.ctx, s.cancel = context.WithCancel(r.ctx)
 	r.sessions[s] = struct{}{}
 	r.open.Add(1)

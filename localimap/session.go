@@ -44,8 +44,6 @@ type session struct {
 	ctx    context.Context // ends when the connection is given up
 	cancel context.CancelFunc
 
-	caps imap.CapSet // what is announced to this client
-
 	user  string // empty before login
 	store scope
 
@@ -110,7 +108,7 @@ func (s *session) Login(user, password string) error {
 	}
 	s.user, s.store = user, scope{store, device}
 	s.conn.loggedIn()
-	switchOff(s.caps, device.Without)
+	s.conn.offer(offerTo(device.Without))
 	s.log.Debug().Str("user", user).Str("device", device.Name).Stringer("remote", s.conn.RemoteAddr()).Msg("IMAP client logged in")
 	return nil
 }
