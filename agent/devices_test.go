@@ -1,0 +1,43 @@
+package agent
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/popbridge/popbridge/agent/control"
+)
+
+// A change takes effect at once: the client is disconnected, and finds it when
+// it comes back with the password it has.
+func TestAChangedDeviceIsDisconnected(t *testing.T) {
+	r := twoUsers(t)
+	r.start()
+	before, other := login(t, r.addr, "ann", nil), login(t, r.addr, "bob", nil)
+	yes := true
+	changed, err := r.agent.SetDevice(t.Context(), control.SetDevice{User: "ann", Name: "test", ReadOnly: &yes, Folders: []string{"inbox", "Sent"}})
+	if err != nil || fmt.Sprint(changed.ReadOnly, changed.Folders, changed.Without) != "true [INBOX Sent] []" {
+		t.Fatalf("changed to %+v, %v", changed, err)
+	}
+	select {
+	case <-before.Closed():
+	case <-time.After(patience):
+		t.Error("the changed device is still connected")
+	}
+	if err := other.Noop().Wait(); err != nil {
+		t.Errorf("a device of another user: %v", err)
+	}
+	after := login(t, r.addr, "ann", nil)
+	boxes, err := after.List("", "*", nil).Collect()
+	if err != nil || len(boxes) != 2 {
+		t.Errorf("sees %v, %v", boxes, err)
+	}
+	if err := after.Create("Sent/new", nil).Wait(); err == nil {
+		t.Error("a device that may only read has made a folder")
+	}
+	// What is not named stays.
+	changed, err = r.agent.SetDevice(t.Context(), control.SetDevice{User: "ann", Name: "test", Without: []string{"idle"}})
+	if err != nil || fmt.Sprint(changed.ReadOnly, changed.Folders, changed.Without) != "true [INBOX Sent] [IDLE]" {
+		t.Errorf("changed to %+v, %v", changed, err)
+	}
+}
