@@ -161,11 +161,10 @@ func (c *conn) hiddenLocked(p []byte) bool {
 		c.mute = false
 		return true
 	}
-	if !c.frames.waiting || c.said != silence {
+	if c.said != silence || !c.frames.waiting && !c.frames.inside {
 		return false
 	}
-	c.said = refusal
-	if bytes.HasPrefix(p, []byte("+ ")) {
+	if c.said = refusal; c.frames.waiting && bytes.HasPrefix(p, []byte("+ ")) {
 		c.said = goAhead
 	}
 	return c.said == goAhead && c.frames.nonSync

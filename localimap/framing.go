@@ -37,6 +37,7 @@ type framing struct {
 	refused bool   // the rest of the command is dropped
 	tooLong bool   // the command is, or its refused literal
 
+	inside  bool  // in a literal the library has asked for, up to the line after
 	waiting bool  // for the library's word on the literal announced last
 	size    int64 // of that literal
 	nonSync bool  // the client does not wait
@@ -45,7 +46,8 @@ type framing struct {
 	offer offer
 }
 
-// word is what the library has written since a literal was announced to it.
+// word is what the library has written since a literal was announced to it, or
+// since it has asked for it.
 type word uint8
 
 const (
@@ -57,7 +59,16 @@ const (
 // settle takes the library's word on a literal, once it turns back to reading.
 // It reports false when the connection can't go on.
 func (f *framing) settle(said word) bool {
-	if !f.waiting || len(f.out) > 0 {
+	if len(f.out) > 0 {
+		return true
+	}
+	if f.inside && said == refusal {
+		// It was the literal that it did not like; the library forgets to pass
+		// over what follows.
+		f.skip, f.literal, f.refused, f.inside = f.literal, 0, true, false
+		return true
+	}
+	if !f.waiting {
 		return true
 	}
 	if said == silence {
@@ -73,7 +84,7 @@ func (f *framing) settle(said word) bool {
 	f.waiting, f.nudged = false, false
 	switch {
 	case said == goAhead:
-		f.literal = f.size
+		f.literal, f.inside = f.size, true
 	case f.nonSync:
 		f.skip, f.refused, f.tooLong = f.size, true, f.size > maxSkip
 	default: // the client has not sent it and won't
@@ -118,6 +129,7 @@ func (f *framing) next() bool {
 func (f *framing) line(line []byte) {
 	size, nonSync, ok := announced(line)
 	f.command += len(line)
+	f.inside = false
 	if f.command == len(line) {
 		line = f.offer.command(line)
 	}

@@ -7,42 +7,58 @@ import (
 )
 
 // drive feeds input in steps to f and returns what the library gets to read,
-// which says word to each literal. It reports false when the connection ends.
-func drive(f *framing, input string, step int, word func(read string) word) (string, bool) {
+// which says something when it has read what there is of a command with a
+// literal. It reports false when the connection ends.
+func drive(f *framing, input string, step int, says func(f *framing) word) (string, bool) {
 	var got strings.Builder
-	said := silence
 	p := make([]byte, 1+step%7)
 	for {
+		said := silence
+		if len(f.out) == 0 && f.literal == 0 && (f.waiting || f.inside) {
+			said = says(f)
+		}
 		if !f.settle(said) {
 			return got.String(), false
 		}
-		said = silence
 		n := f.read(p)
-		if got.Write(p[:n]); n > 0 {
-			if f.waiting && len(f.out) == 0 {
-				said = word(got.String())
+		got.Write(p[:n])
+		for n == 0 {
+			if f.tooLong || input == "" {
+				return got.String(), !f.tooLong
 			}
-			continue
+			in := input[:f.room(min(step, len(input)))]
+			input = input[len(in):]
+			if f.direct(len(in)) {
+				got.WriteString(in)
+				break
+			}
+			f.add([]byte(in))
+			n = f.read(p)
+			got.Write(p[:n])
 		}
-		if f.tooLong || input == "" {
-			return got.String(), !f.tooLong
-		}
-		n = f.room(min(step, len(input)))
-		if !f.direct(n) {
-			f.add([]byte(input[:n]))
-		} else {
-			got.WriteString(input[:n])
-		}
-		input = input[n:]
 	}
 }
 
-func accept(string) word { return goAhead }
-func refuse(string) word { return refusal }
+func accept(f *framing) word {
+	if f.waiting {
+		return goAhead
+	}
+	return silence
+}
+
+func refuse(*framing) word { return refusal }
+
+// after refuses a literal when it has read it.
+func after(f *framing) word {
+	if f.waiting {
+		return goAhead
+	}
+	return refusal
+}
 
 // nudge is a library that reads on where it has refused.
-func nudge(read string) word {
-	if strings.HasSuffix(read, "}\r\n\r\n") {
+func nudge(f *framing) word {
+	if f.nudged {
 		return refusal
 	}
 	return silence
@@ -52,7 +68,7 @@ func TestFraming(t *testing.T) {
 	long := strings.Repeat("1,", maxCommand/2)
 	for _, tt := range []struct {
 		name, input, want string
-		word              func(string) word
+		says              func(*framing) word
 		ends              bool
 	}{
 		{"lines", "a NOOP\r\nb NOOP\nc {x}\r\n{}\r\n", "a NOOP\r\nb NOOP\nc {x}\r\n{}\r\n", accept, false},
@@ -64,9 +80,10 @@ func TestFraming(t *testing.T) {
 		{"refused", "a APPEND & {10+}\r\nx DELETE a\r\nb NOOP\r\n", "a APPEND & {10}\r\nb NOOP\r\n", refuse, false},
 		{"refused, more", "a LOGIN {3+}\r\njoe {2+}\r\npw {1}\r\nb NOOP\r\n", "a LOGIN {3}\r\nb NOOP\r\n", refuse, false},
 		{"refused, waits", "a APPEND & {10}\r\nb NOOP\r\n", "a APPEND & {10}\r\nb NOOP\r\n", refuse, false},
+		{"refused after", "a APPEND {2+}\r\n& {10+}\r\nx DELETE a\r\nb NOOP\r\n", "a APPEND {2}\r\n& b NOOP\r\n", after, false},
 		{"refused in silence", "a LOGIN {10+}\r\nx DELETE a\r\nb NOOP\r\n", "a LOGIN {10}\r\n\r\nb NOOP\r\n", nudge, false},
 		{"refused in silence, waits", "a LOGIN {5000}\r\nb NOOP\r\n", "a LOGIN {5000}\r\n\r\nb NOOP\r\n", nudge, false},
-		{"a library that reads on and on", "a {5+}\r\nabcde\r\n", "a {5}\r\n\r\n", func(string) word { return silence }, true},
+		{"a library that reads on and on", "a {5+}\r\nabcde\r\n", "a {5}\r\n\r\n", func(*framing) word { return silence }, true},
 		{"refused, huge", "a APPEND & {1048577+}\r\nb NOOP\r\n", "a APPEND & {1048577}\r\n", refuse, true},
 		{"refused, more, huge", "a APPEND & {1+}\r\nx {99999999999999999999+}\r\nb NOOP\r\n", "a APPEND & {1}\r\n", refuse, true},
 		{"done", "done\r\nDone\nDONE \r\nx done\r\na T {1+}\r\nx\r\ndone\r\n", "DONE\r\nDONE\r\nDONE\r\nx done\r\na T {1}\r\nx\r\nDONE\r\n", accept, false},
@@ -77,7 +94,7 @@ func TestFraming(t *testing.T) {
 		{"the longest", long[12:] + "\r\nb NOOP\r\n", long[12:] + "\r\nb NOOP\r\n", accept, false},
 	} {
 		for _, step := range []int{1, 2, 6, 4096, 1 << 20} {
-			got, ok := drive(&framing{}, tt.input, step, tt.word)
+			got, ok := drive(&framing{}, tt.input, step, tt.says)
 			if got != tt.want || ok == tt.ends {
 				t.Errorf("%s by %d: %.200q, goes on: %v; want %.200q, %v", tt.name, step, got, ok, tt.want, !tt.ends)
 			}
