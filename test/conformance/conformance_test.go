@@ -17,7 +17,7 @@
 //	A<                         session A waits for what stands below
 //	connect X                  a connection; below stands its greeting
 //	connect X starttls         one on which a login needs TLS
-//	tls X                      the TLS handshake, after STARTTLS
+//	tls X                      the TLS handshake, after STARTTLS; EOF below: fails
 //
 // Sessions A to W connect and log in where they first appear, X to Z only
 // connect. {one.eml} at the end of a sent line is that file as a literal, sent
@@ -48,7 +48,8 @@
 // count as CRLF.
 //
 // In an atom or a string … stands for any text; alone in a list it stands for
-// any further elements, and as the value of an item for any value. <name> in an
+// any further elements, and as the value of an item for any value. not:STARTTLS
+// among capabilities, flags or attributes may not be there. <name> in an
 // atom stands for a word: any where it occurs first, the same from then on, also
 // in what is sent. Set from the start: <user>, of six characters, <password>, of
 // two, and <plain>, both as AUTHENTICATE PLAIN has them.
@@ -110,7 +111,10 @@ func TestDovecot(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	runAll(t, func(_ *testing.T, user string) *server { return dovecotServer(d, ca, user) })
+	if err := rig.WaitPort(t.Context(), d.IMAP, nil); err != nil {
+		t.Fatal(err)
+	}
+	runAll(t, func(t *testing.T, user string) *server { return dovecotServer(t, d, ca, user) })
 }
 
 // runAll runs every script, each with a user of its own.

@@ -33,13 +33,23 @@ func execute(ctx context.Context, s *script, srv *server) (sent int, err error) 
 			_ = p.conn.Close() // closed by the server already
 		}
 	}()
+	var wrong []error
 	for _, st := range s.steps {
 		if err := r.step(st); err != nil {
-			return r.sent, fmt.Errorf("%s.txt:%d: %w", s.name, st.line, err)
+			wrong = append(wrong, fmt.Errorf("%s.txt:%d: %w", s.name, st.line, err))
+			if _, ok := errors.AsType[wrongAnswer](err); !ok {
+				return r.sent, errors.Join(wrong...)
+			}
 		}
 	}
-	return r.sent, r.finish()
+	return r.sent, errors.Join(append(wrong, r.finish())...)
 }
+
+// wrongAnswer is an answer that is not the expected one. The script can go on,
+// so that one run shows all of them.
+type wrongAnswer string
+
+func (w wrongAnswer) Error() string { return string(w) }
 
 func (r *run) step(st step) error {
 	if st.verb == deliver {
@@ -59,7 +69,10 @@ func (r *run) step(st step) error {
 	case raw:
 		got, err = r.send(p, st.text)
 	case startTLS:
-		return p.startTLS(r.ctx, r.server.tls)
+		if err := p.startTLS(r.ctx, r.server.tls); err != nil {
+			got = []string{ended}
+			p.ended = true
+		}
 	case connect, wait, deliver:
 	}
 	if err != nil {
@@ -94,7 +107,7 @@ func (r *run) session(st step) (*session, error) {
 	return p, p.do("LOGIN " + r.server.user + " " + r.server.password)
 }
 
-var fileLiteral = regexp.MustCompile(`\{([^{}]*[a-z][^{}+]*)(\+?)\}\r\n$`)
+var fileLiteral = regexp.MustCompile(`\{([\w-]+\.[\w.]+)(\+?)\}\r\n$`)
 
 // send sends text with its placeholders filled in, and the literal it ends with.
 func (r *run) send(p *session, text string) (got []string, err error) {
@@ -180,21 +193,36 @@ func (r *run) answers(p *session, blocks []block, got []string) error {
 	}
 	if expected.server != "" {
 		if _, same := r.match(p, blocks[0].items, got); same {
-			return fmt.Errorf("the mark !%s is not true: the answer is what the RFC wants\n%s", expected.server, strings.Join(got, "\n"))
+			return wrongAnswer(fmt.Sprintf("the mark !%s is not true: the answer is what the RFC wants\n%s", expected.server, strings.Join(got, "\n")))
 		}
 	}
 	return nil
 }
 
-// enough reports whether reading on is of no use.
+// enough reports whether reading on is of no use: the last response that items
+// can have is there, or as many as they are.
 func (p *session) enough(items []item, got []string) bool {
-	if len(got) == 0 {
-		return len(items) == 0
-	}
-	if last := got[len(got)-1]; p.ends(last) || strings.HasPrefix(last, failure) {
+	if len(items) == 0 {
 		return true
 	}
-	return len(got) >= 5000
+	if len(got) == 0 {
+		return false
+	}
+	last, end := got[len(got)-1], items[len(items)-1].want
+	if last == ended || strings.HasPrefix(last, failure) || len(got) >= 5000 {
+		return true
+	}
+	if isTagged(p.tag, last) {
+		return end != ended
+	}
+	most := 0
+	for _, it := range items {
+		if it.any || end == ended || result.MatchString(end) {
+			return false
+		}
+		most += max(1, len(it.group))
+	}
+	return len(got) >= most
 }
 
 func mismatch(b block, got []string) error {
@@ -220,7 +248,7 @@ func mismatch(b block, got []string) error {
 		}
 	}
 	write(b.items, "\t")
-	return errors.New(text.String())
+	return wrongAnswer(text.String())
 }
 
 // match compares all of got with items.

@@ -254,14 +254,20 @@ func (m *matcher) setIn(w, g token, size int) bool {
 }
 
 // set compares elements of size tokens each in any order. Those without a
-// placeholder choose first.
+// placeholder choose first; not:X may not be there.
 func (m *matcher) set(w, g []token, size int) bool {
 	wanted, open := chunks(w, size)
 	given, _ := chunks(g, size)
 	slices.SortStableFunc(wanted, func(a, b []token) int { return loose(a) - loose(b) })
 	for _, want := range wanted {
-		i := slices.IndexFunc(given, func(got []token) bool { return m.element(want, got) })
-		if i < 0 {
+		name, absent := strings.CutPrefix(want[0].text, "not:")
+		i := slices.IndexFunc(given, func(got []token) bool {
+			return m.element(want, got) || absent && strings.EqualFold(got[0].text, name)
+		})
+		if absent && i < 0 {
+			continue
+		}
+		if absent || i < 0 {
 			return false
 		}
 		given = slices.Delete(given, i, i+1)

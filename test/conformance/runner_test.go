@@ -43,6 +43,8 @@ func TestRunner(t *testing.T) {
 		{"an item of any value", " * 1 FETCH (UID … FLAGS ())\n OK", "* 1 FETCH (FLAGS () UID 2)\r\nTAG OK\r\n", ""},
 		{"attributes", ` * LIST (\B \A) "/" "x"` + "\n OK", "* LIST (\\a \\Marked \\b) \"/\" x\r\nTAG OK\r\n", ""},
 		{"an attribute missing", ` * LIST (\B \A) "/" "x"` + "\n OK", "* LIST (\\a) \"/\" x\r\nTAG OK\r\n", "want:"},
+		{"an attribute too many", ` * LIST (\A not:\B …) "/" "x"` + "\n OK", "* LIST (\\a \\b) \"/\" x\r\nTAG OK\r\n", "want:"},
+		{"no attribute too many", ` * LIST (\A not:\B …) "/" "x"` + "\n OK", "* LIST (\\a \\c) \"/\" x\r\nTAG OK\r\n", ""},
 		{"names have case", ` * LIST () "/" "x"` + "\n OK", "* LIST () \"/\" \"X\"\r\nTAG OK\r\n", "want:"},
 		{"unreadable", ` * LIST () "/" …` + "\n OK", "* LIST () \"/\" \"X\r\nTAG OK\r\n", "want:"},
 		{"end of connection", " EOF", "", ""},

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
-	"strconv"
 	"testing"
 
 	"github.com/rs/zerolog"
@@ -86,8 +85,8 @@ func serve(t *testing.T, s *localimap.Server) (addr string) {
 	return ln.Addr().String()
 }
 
-// dovecotSettings give every user the mailboxes that popbridge makes. A login
-// without TLS is refused to those from another address than the server's own.
+// dovecotSettings give every user the mailboxes that popbridge makes their
+// special use. A login without TLS is refused to those from another address than the server's own.
 const dovecotSettings = `
 disable_plaintext_auth = yes
 mail_location = sdbox:~/mail
@@ -100,37 +99,51 @@ namespace inbox {
   inbox = yes
   separator = /
   mailbox Archive {
-    auto = create
     special_use = \Archive
   }
   mailbox Drafts {
-    auto = create
     special_use = \Drafts
   }
   mailbox Junk {
-    auto = create
     special_use = \Junk
   }
   mailbox Sent {
-    auto = create
     special_use = \Sent
   }
   mailbox Trash {
-    auto = create
     special_use = \Trash
   }
 }
 `
 
-func dovecotServer(d *rig.Dovecot, ca *testkit.TLS, user string) *server {
-	return &server{
+// dovecotServer gives a user the mailboxes and subscriptions that popbridge has
+// for a new one.
+func dovecotServer(t *testing.T, d *rig.Dovecot, ca *testkit.TLS, user string) *server {
+	s := &server{
 		name: "dovecot", user: user, password: rig.Password, tls: clientTLS(ca),
 		dial: func(starttls bool) (net.Conn, error) {
 			from := net.Dialer{}
 			if starttls {
 				from.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}
 			}
-			return from.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(d.IMAP)))
+			return from.Dial("tcp", rig.Addr(d.IMAP))
 		},
 	}
+	conn, err := s.dial(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	p := newSession(conn)
+	_ = p.read() // the greeting; do finds out what is wrong with it
+	commands := []string{"LOGIN " + user + " " + rig.Password, "SELECT INBOX", "SUBSCRIBE INBOX"}
+	for _, name := range []string{"Archive", "Drafts", "Junk", "Sent", "Trash"} {
+		commands = append(commands, "CREATE "+name, "SUBSCRIBE "+name)
+	}
+	for _, line := range commands {
+		if err := p.do(line); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s
 }
