@@ -240,7 +240,7 @@ func finish(ctx context.Context, f fetcher) error {
 	var out []byte
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Minute) // getmail forks for each message
 	defer cancel()
-	for range 10 {
+	for range 100 { // and may stop at any
 		cmd := f.command(ctx)
 		out, _ = cmd.CombinedOutput()
 		if f.finished(cmd.ProcessState.ExitCode()) {

@@ -167,7 +167,8 @@ func mpop() fetcher {
 }
 
 // getmail with what its manual calls for: what was seen is not fetched again.
-// It refuses to deliver as root.
+// It refuses to deliver as root. The timeout is also how long it waits when it
+// has missed the end of its own child, as version 6.18 does now and then.
 func getmail() fetcher {
 	owner, deliverAs := "", ""
 	if os.Getuid() == 0 {
@@ -176,7 +177,7 @@ func getmail() fetcher {
 	return &toMaildir{
 		title: "getmail6", needs: []string{"getmail"}, good: []int{0}, owner: owner,
 		config: func(dir string, port int, account string, keep bool) string {
-			return fmt.Sprintf("[retriever]\ntype = SimplePOP3Retriever\nserver = 127.0.0.1\nport = %d\nusername = %s\npassword = %s\n"+
+			return fmt.Sprintf("[retriever]\ntype = SimplePOP3Retriever\nserver = 127.0.0.1\nport = %d\nusername = %s\npassword = %s\ntimeout = 10\n"+
 				"[destination]\ntype = Maildir\npath = %s/Maildir/\n%s[options]\nread_all = false\ndelete = %s\nverbose = 0\n",
 				port, account, rig.Password, dir, deliverAs, onOff(keep, "false", "true"))
 		},
