@@ -3,6 +3,8 @@ package localimap
 import (
 	"context"
 	"crypto/tls"
+	"errors"
+	"fmt"
 	"net"
 	"os"
 	"strings"
@@ -37,6 +39,18 @@ func newRig(t testing.TB, change ...func(*Options)) *rig {
 
 func newRigIn(t testing.TB, dir string, change ...func(*Options)) *rig {
 	t.Helper()
+	r := openRig(t, dir, change...)
+	t.Cleanup(func() {
+		if err := r.close(); err != nil && !t.Failed() && t.Name() != "TestDamagedMessages" {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+// openRig returns a rig that the caller closes.
+func openRig(t testing.TB, dir string, change ...func(*Options)) *rig {
+	t.Helper()
 	store, err := mailstore.Open(t.Context(), dir, mailstore.Options{Log: zerolog.Nop()})
 	if err != nil {
 		t.Fatalf("open the store: %v", err)
@@ -61,17 +75,34 @@ func newRigIn(t testing.TB, dir string, change ...func(*Options)) *rig {
 	}
 	r.server = New(o)
 	r.serve()
+	return r
+}
+
+// memoryDir is TempDir in memory, where there is a file system for that: for
+// tests that are not about what a disk keeps, and would spend their time waiting
+// for it.
+func memoryDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "popbridge-")
+	if err != nil {
+		return t.TempDir()
+	}
 	t.Cleanup(func() {
-		r.stop()
-		problems, err := store.Check(context.Background(), mailstore.CheckOptions{})
-		if err != nil || len(problems) > 0 && !t.Failed() && t.Name() != "TestDamagedMessages" {
-			t.Errorf("store after the test: %v %v", problems, err)
-		}
-		if err := store.Close(); err != nil {
-			t.Errorf("close the store: %v", err)
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
 		}
 	})
-	return r
+	return dir
+}
+
+// close ends the server and the store, which must be without a fault.
+func (r *rig) close() error {
+	r.stop()
+	problems, err := r.store.Check(context.Background(), mailstore.CheckOptions{})
+	if len(problems) > 0 {
+		err = errors.Join(err, fmt.Errorf("store after the test: %v", problems))
+	}
+	return errors.Join(err, r.store.Close())
 }
 
 // serve starts the server; stop ends it and checks that it ends well.

@@ -2,8 +2,8 @@ package localimap
 
 import (
 	"fmt"
-	"maps"
-	"regexp"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,292 +12,382 @@ import (
 	"pgregory.net/rapid"
 )
 
-// mirror is a client that believes every word it is told, and nothing else: its
-// list of messages is made of EXISTS, EXPUNGE and FETCH responses alone. An
-// entry learns its UID from the first FETCH that names it; from then on its
-// number must never lead to another message.
-type mirror struct {
-	*talk
-	box  string
-	tags int
-	list []*entry
-}
-
-type entry struct {
-	uid   string
-	flags map[string]bool // nil: not told yet
-}
-
-var (
-	numbered  = regexp.MustCompile(`^\* (\d+) (EXISTS|EXPUNGE|RECENT|FETCH)(.*)$`)
-	uidItem   = regexp.MustCompile(`UID (\d+)`)
-	flagsItem = regexp.MustCompile(`FLAGS \(([^)]*)\)`)
-)
-
-// command sends a line and believes the responses. It returns the untagged
-// SEARCH response and whether the command was refused.
-func (m *mirror) command(t *rapid.T, line string, mayExpunge bool) (search string, refused bool) {
-	m.tags++
-	tag := fmt.Sprintf("t%d ", m.tags)
-	m.send(tag + line)
-	for {
-		got := m.line()
-		if m.err != nil {
-			t.Fatalf("%s: %s", line, got)
-		}
-		switch r := numbered.FindStringSubmatch(got); {
-		case strings.HasPrefix(got, tag):
-			if strings.Contains(got, "SERVERBUG") || strings.Contains(got, "BAD") {
-				t.Fatalf("%s: %s", line, got)
-			}
-			return search, !strings.HasPrefix(got, tag+"OK")
-		case strings.HasPrefix(got, "* SEARCH"):
-			search = strings.TrimPrefix(got, "* SEARCH")
-		case r != nil:
-			m.believe(t, line, r, mayExpunge)
-		}
-	}
-}
-
-func (m *mirror) believe(t *rapid.T, line string, r []string, mayExpunge bool) {
-	n, err := strconv.Atoi(r[1])
-	if err != nil {
-		t.Fatal(err)
-	}
-	switch r[2] {
-	case "EXISTS":
-		if n < len(m.list) {
-			t.Fatalf("%s: EXISTS %d with %d known", line, n, len(m.list))
-		}
-		for len(m.list) < n {
-			m.list = append(m.list, &entry{})
-		}
-	case "EXPUNGE":
-		if !mayExpunge || n < 1 || n > len(m.list) {
-			t.Fatalf("%s: EXPUNGE %d with %d known, allowed: %v", line, n, len(m.list), mayExpunge)
-		}
-		m.list = slices.Delete(m.list, n-1, n)
-	case "FETCH":
-		if n < 1 || n > len(m.list) {
-			t.Fatalf("%s: FETCH %d with %d known", line, n, len(m.list))
-		}
-		e := m.list[n-1]
-		if u := uidItem.FindStringSubmatch(r[3]); u != nil {
-			if e.uid != "" && e.uid != u[1] {
-				t.Fatalf("%s: number %d was UID %s and is now %s", line, n, e.uid, u[1])
-			}
-			e.uid = u[1]
-		}
-		if f := flagsItem.FindStringSubmatch(r[3]); f != nil {
-			e.flags = make(map[string]bool)
-			for _, name := range strings.Fields(f[1]) {
-				if name != `\Recent` {
-					e.flags[name] = true
-				}
-			}
-		}
-	}
-}
-
-// TestModel lets three clients work on one mailbox at random and compares what
-// each has come to believe with the store.
+// TestModel lets two to six clients do random things with the mailboxes of one
+// user, one after the other, and compares all they are told with the reference
+// model: after each command that succeeds a client knows what it must know by
+// then, and was told nothing it must not be told.
+//
+// A failure is shrunk; its trace is printed in the form of testdata/*.txtar and
+// kept in testdata/rapid, from where it is run again before all others. More
+// checks: go test -run TestModel -rapid.checks=5000 ./localimap
 func TestModel(t *testing.T) {
-	r := newRig(t)
-	round := 0
-	rapid.Check(t, func(t *rapid.T) {
-		round++
-		box := fmt.Sprintf("m%d", round)
-		setup := r.talk("joe")
-		setup.do("a CREATE "+box, "a OK")
-		var clients []*mirror
-		for range 3 {
-			m := &mirror{talk: r.talk("joe"), box: box}
-			defer func() { _ = m.conn.Close() }()
-			clients = append(clients, m)
-			m.command(t, "SELECT "+box, false)
+	fresh := freshStores(t)
+	rapid.Check(t, func(rt *rapid.T) {
+		dir := fresh()
+		defer func() { _ = os.RemoveAll(dir) }() // all of them go at the end
+		m := &machine{T: rt, r: openRig(t, dir), w: newWorld(), recent: make(map[*mail]int)}
+		closed := false
+		defer func() {
+			if !closed {
+				_ = m.r.close() // a client is in the middle of something
+			}
+		}()
+		for i := range rapid.IntRange(2, 6).Draw(rt, "clients") {
+			c := &mirror{name: string(rune('A' + i)), device: "pw", note: m.note, fail: m.Fatalf}
+			if i > 0 {
+				c.rev2 = rapid.IntRange(0, 4).Draw(rt, "rev2") == 4
+				c.device = rapid.SampledFrom([]string{"pw", "pw", "pw", "pw-read"}).Draw(rt, "device")
+			}
+			c.connect(m.r.addr)
+			m.clients = append(m.clients, c)
 		}
-		setup.do("b LOGOUT", "b OK")
-		for step := range rapid.IntRange(5, 40).Draw(t, "steps") {
-			m := clients[rapid.IntRange(0, 2).Draw(t, "client")]
-			m.random(t, r, step)
-		}
-		for _, m := range clients {
-			m.compare(t, r)
+		m.anywhere(m.clients[0], "CREATE a/b", func(*reply) { m.w.create("a/b") })
+		rt.Repeat(m.actions())
+		m.finish()
+		closed = true
+		if err := m.r.close(); err != nil {
+			rt.Fatal(err)
 		}
 	})
 }
 
-// random does one thing.
-func (m *mirror) random(t *rapid.T, r *rig, step int) {
-	what := rapid.SampledFrom([]string{"deliver", "deliver", "noop", "fetch", "fetch", "body", "store", "store", "store", "expunge", "uidexpunge", "copy", "move", "search", "idle"}).Draw(t, "what")
-	if len(m.list) == 0 && what != "deliver" && what != "idle" {
-		what = "noop"
+// freshStores returns a function that makes folders, each with a new store. It
+// is copied: making one takes its time.
+func freshStores(t *testing.T) func() string {
+	base := memoryDir(t)
+	first := filepath.Join(base, "first")
+	if err := openRig(t, first).close(); err != nil {
+		t.Fatal(err)
 	}
-	a := rapid.IntRange(1, max(1, len(m.list))).Draw(t, "from")
-	b := rapid.IntRange(1, max(1, len(m.list))).Draw(t, "to")
-	set := fmt.Sprintf("%d:%d", a, b)
-	switch what {
-	case "deliver":
-		r.deliver(m.box, nil, fmt.Sprintf("Subject: %d\r\n\r\nx\r\n", step))
-	case "noop":
-		m.command(t, "NOOP", true)
-	case "fetch":
-		m.command(t, "FETCH "+set+" (UID FLAGS)", false)
-	case "body":
-		m.command(t, "FETCH "+set+" (UID RFC822.TEXT)", false)
-	case "store":
-		m.store(t, min(a, b), max(a, b))
-	case "expunge":
-		m.command(t, "EXPUNGE", true)
-	case "uidexpunge":
-		if uid := m.list[a-1].uid; uid != "" {
-			m.command(t, "UID EXPUNGE "+uid, true)
+	n := 0
+	return func() string {
+		n++
+		dir := filepath.Join(base, strconv.Itoa(n))
+		if err := os.CopyFS(dir, os.DirFS(first)); err != nil {
+			t.Fatal(err)
 		}
-	case "copy":
-		m.command(t, "COPY "+set+" "+m.box, true)
-	case "move":
-		m.command(t, "MOVE "+set+" "+rapid.SampledFrom([]string{m.box, "Trash"}).Draw(t, "dest"), true)
-	case "search":
-		m.search(t, r)
-	case "idle":
-		m.tags++
-		m.send(fmt.Sprintf("t%d IDLE\r\nDONE", m.tags))
-		m.tags--
-		m.drainIdle(t)
+		return dir
 	}
 }
 
-func (m *mirror) drainIdle(t *rapid.T) {
-	m.tags++
-	for {
-		got := m.line()
-		if strings.HasPrefix(got, fmt.Sprintf("t%d ", m.tags)) {
-			return
-		}
-		if m.err != nil {
-			t.Fatalf("IDLE: %s", got)
-		}
-		if r := numbered.FindStringSubmatch(got); r != nil {
-			m.believe(t, "IDLE", r, true)
-		}
-	}
+// machine is one trace.
+type machine struct {
+	*rapid.T
+	r       *rig
+	w       *world
+	trace   strings.Builder
+	clients []*mirror
+	made    int           // messages, each with a text of its own
+	epochs  int           // SELECTs
+	recent  map[*mail]int // the SELECT that was told it as \Recent
 }
 
-// store changes flags; after a silent change the client believes what it asked
-// for, unless it is told something else.
-func (m *mirror) store(t *rapid.T, from, to int) {
-	flags := rapid.SampledFrom([][]string{{`\Deleted`}, {`\Seen`}, {`\Seen`, `$Work`}, {`Later`}, {}}).Draw(t, "flags")
-	op := rapid.SampledFrom([]string{"+", "-", ""}).Draw(t, "op")
-	silent := rapid.SampledFrom([]string{"", ".SILENT"}).Draw(t, "silent")
-	before := slices.Clone(m.list[from-1 : to])
-	asked := make([]map[string]bool, len(before))
-	for i, e := range before {
-		if e.flags == nil && op != "" || silent == "" {
-			continue
+func (m *machine) note(format string, args ...any) { fmt.Fprintf(&m.trace, format+"\n", args...) }
+
+// Fatalf fails with the trace, which can be made a script of testdata.
+func (m *machine) Fatalf(format string, args ...any) {
+	m.T.Fatalf("%s\n%s", fmt.Sprintf(format, args...), m.trace.String())
+}
+
+// actions returns what can happen, as often as it is likely.
+func (m *machine) actions() map[string]func(*rapid.T) {
+	selected := func(do func(*mirror)) func(*rapid.T) {
+		return func(t *rapid.T) {
+			c := m.client()
+			if c.box == nil {
+				m.doSelect(c)
+				return
+			}
+			do(c)
 		}
-		asked[i] = make(map[string]bool)
-		if op != "" {
-			maps.Copy(asked[i], e.flags)
+	}
+	all := make(map[string]func(*rapid.T))
+	for _, a := range []struct {
+		name   string
+		weight int
+		do     func(*rapid.T)
+	}{
+		{"append", 2, func(*rapid.T) { m.doAppend(m.client()) }},
+		{"check", 1, selected(m.doNoop)},
+		{"close", 1, selected(m.doClose)},
+		{"copy", 2, selected(m.doCopy)},
+		{"create", 1, func(*rapid.T) { m.doCreate(m.client()) }},
+		{"delete", 1, func(*rapid.T) { m.doDelete(m.client()) }},
+		{"deliver", 4, func(*rapid.T) { m.doDeliver() }},
+		{"expunge", 2, selected(m.doExpunge)},
+		{"fetch", 5, selected(m.doFetch)},
+		{"idle", 2, selected(m.doIdle)},
+		{"list", 1, func(*rapid.T) { m.doList(m.client()) }},
+		{"move", 2, selected(m.doCopy)},
+		{"noop", 2, selected(m.doNoop)},
+		{"reconnect", 1, func(*rapid.T) { m.doReconnect(m.client()) }},
+		{"rename", 1, func(*rapid.T) { m.doRename(m.client()) }},
+		{"search", 3, selected(m.doSearch)},
+		{"select", 2, func(*rapid.T) { m.doSelect(m.client()) }},
+		{"status", 1, func(*rapid.T) { m.doStatus(m.client()) }},
+		{"store", 5, selected(m.doStore)},
+		{"subscribe", 1, func(*rapid.T) { m.doSubscribe(m.client()) }},
+		{"undelete", 1, func(*rapid.T) { m.doUndelete() }},
+	} {
+		for i := range a.weight {
+			all[a.name+strings.Repeat("'", i)] = a.do
 		}
-		for _, f := range flags {
-			if op == "-" {
-				delete(asked[i], f)
-			} else {
-				asked[i][f] = true
+	}
+	all[""] = func(*rapid.T) { m.idlers() }
+	return all
+}
+
+func oneOf[T any](m *machine, what string, from ...T) T {
+	return rapid.SampledFrom(from).Draw(m.T, what)
+}
+
+// client picks one; where it idles, it stops to.
+func (m *machine) client() *mirror {
+	c := m.clients[rapid.IntRange(0, len(m.clients)-1).Draw(m.T, "client")]
+	if c.idle != "" {
+		before := c.mails()
+		m.told(c, c.done(), before, true)
+	}
+	return c
+}
+
+func (m *machine) mailboxName(what string) string {
+	return oneOf(m, what, "INBOX", "a", "a/b", "a/b/c", "d", "Trash")
+}
+
+func (m *machine) someFlags() []string {
+	return oneOf(m, "flags", []string{`\Deleted`}, []string{`\Seen`}, []string{`\Flagged`, `\Answered`}, []string{`\Seen`, "$Work"},
+		[]string{"Later"}, []string{"later", `\Draft`}, []string{`\Deleted`, "NonJunk"}, nil)
+}
+
+// text makes the next message.
+func (m *machine) text() string {
+	m.made++
+	return fmt.Sprintf("Subject: s%d\r\nFrom: a@example.com\r\n\r\ntext%d%s\r\n", m.made, m.made, strings.Repeat("x", m.made%7))
+}
+
+func (c *mirror) mails() []*mail {
+	list := make([]*mail, len(c.list))
+	for i, e := range c.list {
+		list[i] = e.mail
+	}
+	return list
+}
+
+// toldMails is what the client knows of after a command that told everything,
+// with or without EXPUNGE responses.
+func (c *mirror) toldMails(before []*mail, expunge bool) []*mail {
+	if expunge {
+		return c.box.list
+	}
+	list := slices.Clone(before)
+	for _, n := range c.box.list {
+		if n.uid > c.high {
+			list = append(list, n)
+		}
+	}
+	return list
+}
+
+// told compares what a client believes after a command with what it must know.
+// After a command that was refused it may know any part of it.
+func (m *machine) told(c *mirror, a *reply, before []*mail, expunge bool) {
+	if c.box == nil {
+		return
+	}
+	want := c.toldMails(before, expunge)
+	if !a.ok() {
+		for _, other := range [][]*mail{before, c.toldMails(before, false), c.toldMails(before, true)} {
+			if want = other; len(want) == len(c.list) {
+				break
 			}
 		}
 	}
-	old := make([]map[string]bool, len(before))
-	for i, e := range before {
-		old[i], e.flags = e.flags, nil
+	if len(want) != len(c.list) {
+		m.Fatalf("%s counts %d messages and should know of %d", c.name, len(c.list), len(want))
 	}
-	_, refused := m.command(t, fmt.Sprintf("STORE %d:%d %sFLAGS%s (%s)", from, to, op, silent, strings.Join(flags, " ")), false)
-	for i, e := range before {
-		switch {
-		case e.flags != nil: // told
-		case refused:
-			e.flags = old[i]
-		case asked[i] != nil:
-			e.flags = asked[i]
+	recents := 0
+	for i, e := range c.list {
+		n := want[i]
+		if e.mail != nil && e.mail != n || e.uid != 0 && e.uid != n.uid {
+			m.Fatalf("%s: number %d is UID %d, and was another message", c.name, i+1, n.uid)
 		}
+		if e.mail == nil {
+			e.mail, e.told = n, n.flags
+		}
+		c.high = max(c.high, n.uid)
+		if e.recent {
+			recents++
+			m.claim(c, n)
+		}
+		if !a.ok() || n.gone {
+			continue
+		}
+		if e.told = n.flags; e.known && e.flags != n.flags {
+			m.Fatalf("%s believes that number %d, UID %d, has %q; it has %q", c.name, i+1, n.uid, e.flags, n.flags)
+		}
+	}
+	if a.ok() && expunge && recents > c.recent {
+		m.Fatalf("%s was told of %d recent messages, and \\Recent of %d", c.name, c.recent, recents)
+	}
+	if a.ok() && !c.readOnly && !c.rev2 {
+		c.box.recentFrom = c.box.next
 	}
 }
 
-// search compares with what the client believes: the answer is never of a
-// state it does not know. Messages that are gone already are left out: a silent
-// STORE on one succeeds and changes nothing.
-func (m *mirror) search(t *rapid.T, r *rig) {
-	before := make([]map[string]bool, len(m.list))
-	there := r.uids(m.box)
-	for i, e := range m.list {
-		if there[e.uid] {
-			before[i] = maps.Clone(e.flags)
+// claim: a message is \Recent in one session at most, besides those that have
+// it open read-only (RFC 3501 section 2.3.2).
+func (m *machine) claim(c *mirror, n *mail) {
+	if c.readOnly {
+		return
+	}
+	if by, ok := m.recent[n]; ok && by != c.epoch {
+		m.Fatalf("UID %d is \\Recent for %s and was for another session", n.uid, c.name)
+	}
+	m.recent[n] = c.epoch
+}
+
+// do sends a command in the selected state and compares.
+func (m *machine) do(c *mirror, line string, expunge bool, change func(a *reply)) *reply {
+	before := c.mails()
+	a := c.command(line)
+	change(a)
+	m.told(c, a, before, expunge)
+	return a
+}
+
+// want checks the tagged response. Any of the given forms will do: "OK", "NO",
+// or with the code, "NO [TRYCREATE]".
+func (m *machine) want(a *reply, forms ...string) {
+	for _, form := range forms {
+		if strings.HasPrefix(a.status+" "+a.code, form) {
+			return
 		}
 	}
-	answer, refused := m.command(t, "SEARCH UNSEEN", false)
-	if refused {
-		t.Fatal("SEARCH refused")
-	}
-	found := strings.Fields(answer)
-	for i, flags := range before {
-		if flags != nil && slices.Contains(found, strconv.Itoa(i+1)) == flags[`\Seen`] {
-			t.Fatalf("SEARCH UNSEEN found %v; number %d has %v", found, i+1, flags)
+	m.Fatalf("answered %s %s instead of %v", a.status, a.code, forms)
+}
+
+// idlers waits until every client in IDLE knows the mailbox.
+func (m *machine) idlers() {
+	for _, c := range m.clients {
+		if c.idle == "" {
+			continue
 		}
+		before := c.mails()
+		c.await(func() bool {
+			return slices.EqualFunc(c.list, c.box.list, func(e *entry, n *mail) bool {
+				return (e.mail == nil || e.mail == n) && (e.uid == 0 || e.uid == n.uid) && (!e.known || e.flags == n.flags)
+			})
+		})
+		m.told(c, &reply{status: "OK"}, before, true)
 	}
 }
 
-// uids returns the UIDs in a mailbox.
-func (r *rig) uids(name string) map[string]bool {
-	r.t.Helper()
-	box, err := r.store.Mailbox(r.t.Context(), name)
-	if err != nil {
-		r.t.Fatal(err)
+// finish looks at everything once more, through the eyes of each client and of
+// a new one.
+func (m *machine) finish() {
+	for i, c := range m.clients {
+		if c.idle != "" {
+			m.told(c, c.done(), c.mails(), true)
+		}
+		if c.box != nil {
+			m.do(c, "NOOP", true, func(*reply) {})
+			m.fetchAll(c)
+		}
+		if i == 0 && c.box == nil || c.device == "pw" && !c.rev2 {
+			for name := range m.w.boxes {
+				m.selectMailbox(c, "EXAMINE", name)
+				m.fetchAll(c)
+			}
+		}
+		m.list(c)
+		c.logout()
+		_ = c.conn.Close() // the server has closed it
 	}
-	v, err := r.store.OpenView(r.t.Context(), box.ID)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	defer v.Close()
-	set := make(map[string]bool)
-	for _, uid := range v.Snapshot().UIDs {
-		set[fmt.Sprint(uid)] = true
-	}
-	return set
 }
 
-// compare brings the client up to date and looks whether it knows the mailbox.
-func (m *mirror) compare(t *rapid.T, r *rig) {
-	m.command(t, "NOOP", true)
-	believed := make([]map[string]bool, len(m.list))
-	for i, e := range m.list {
-		believed[i] = e.flags
+// fetchAll asks for everything.
+func (m *machine) fetchAll(c *mirror) {
+	if len(c.list) > 0 {
+		m.fetch(c, "UID FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[])", indicesOf(len(c.list)), []string{"UID", "FLAGS", "BODY[]"})
 	}
-	if len(m.list) > 0 {
-		m.command(t, "FETCH 1:* (UID FLAGS)", false)
+}
+
+func indicesOf(n int) []int {
+	list := make([]int, n)
+	for i := range list {
+		list[i] = i
 	}
-	box, err := r.store.Mailbox(r.t.Context(), m.box)
-	if err != nil {
-		t.Fatal(err)
-	}
-	v, err := r.store.OpenView(r.t.Context(), box.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer v.Close()
-	now := v.Snapshot()
-	if len(now.UIDs) != len(m.list) {
-		t.Fatalf("the client knows %d messages, there are %d", len(m.list), len(now.UIDs))
-	}
-	for i, e := range m.list {
-		truth := make(map[string]bool)
-		for _, name := range r.store.FlagNames(now.Flags[i]) {
-			truth[name] = true
+	return list
+}
+
+// someSet draws a set of messages in one of its forms. bad tells that it has a
+// number no message has.
+func (m *machine) someSet(c *mirror) (uid bool, text string, indices []int, bad bool) {
+	uid = rapid.Bool().Draw(m.T, "uid")
+	form := oneOf(m, "set", "one", "range", "open", "list", "$", "beyond")
+	n := len(c.list)
+	if form == "$" {
+		for i, e := range c.list {
+			if slices.Contains(c.saved, e.mail) {
+				indices = append(indices, i)
+			}
 		}
-		if e.uid != fmt.Sprint(now.UIDs[i]) || !maps.Equal(e.flags, truth) {
-			t.Fatalf("number %d is UID %s %v for the client, in truth %d %v", i+1, e.uid, e.flags, now.UIDs[i], truth)
-		}
-		if believed[i] != nil && !maps.Equal(believed[i], truth) {
-			t.Fatalf("number %d: the client believed %v after NOOP, in truth %v", i+1, believed[i], truth)
+		return uid, "$", indices, false
+	}
+	top := n
+	if uid {
+		top = int(c.high) + 2
+	}
+	if n == 0 {
+		return uid, "1:*", nil, false
+	}
+	draw := func() int { return rapid.IntRange(1, max(1, top)).Draw(m.T, "number") }
+	a, b := draw(), draw()
+	spans := [][2]int{{a, a}}
+	text = strconv.Itoa(a)
+	last := n
+	if uid {
+		last = int(c.list[n-1].mail.uid)
+	}
+	switch form {
+	case "range":
+		spans, text = [][2]int{{min(a, b), max(a, b)}}, fmt.Sprintf("%d:%d", a, b)
+	case "open":
+		spans, text = [][2]int{{min(a, last), max(a, last)}}, fmt.Sprintf("%d:*", a)
+	case "list":
+		spans, text = [][2]int{{a, a}, {last, last}, {b, b}}, fmt.Sprintf("%d,*,%d", a, b)
+	case "beyond":
+		if !uid {
+			return uid, fmt.Sprintf("%d,%d", a, n+2), nil, true
 		}
 	}
+	for i, e := range c.list {
+		number := i + 1
+		if uid {
+			number = int(e.mail.uid)
+		}
+		if slices.ContainsFunc(spans, func(s [2]int) bool { return s[0] <= number && number <= s[1] }) {
+			indices = append(indices, i)
+		}
+	}
+	return uid, text, indices, false
+}
+
+// uidPrefix is what makes a command one with UIDs.
+func uidPrefix(uid bool) string {
+	if uid {
+		return "UID "
+	}
+	return ""
+}
+
+// there returns those of the messages that are not expunged.
+func (c *mirror) there(indices []int) (list []*mail) {
+	for _, i := range indices {
+		if !c.list[i].mail.gone {
+			list = append(list, c.list[i].mail)
+		}
+	}
+	return list
 }
