@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -44,7 +46,10 @@ func commands() []command {
 		{name: "bodies", lines: []string{"FETCH 1:* (BODY.PEEK[])"}},
 		{name: "search flag", lines: []string{"SEARCH UNSEEN"}},
 		{name: "search subject", lines: []string{`SEARCH SUBJECT "w12"`}},
-		{name: "search body", lines: []string{`SEARCH BODY "w1234 w"`}, once: true},
+		{name: "search word", lines: []string{`SEARCH BODY "w1234"`}},
+		{name: "search phrase", lines: []string{`SEARCH BODY "w1234 w43"`}},
+		{name: "search rare", lines: []string{`SEARCH TEXT "0000002a"`}},
+		{name: "search unindexed", lines: []string{`SEARCH BODY "-=-"`}, once: true}, // no letter: every message is read
 		{name: "store", lines: []string{`UID STORE 1:* +FLAGS.SILENT (\Flagged)`, `UID STORE 1:* -FLAGS.SILENT (\Flagged)`}},
 		{name: "append", lines: repeat(fmt.Sprintf("APPEND INBOX {%d}", len(draft)), 50), literal: draft},
 		{name: "noop", lines: repeat("NOOP", 200)},
@@ -88,6 +93,9 @@ func imapCommands(ctx context.Context, o options, d *rig.Dovecot, dir string) er
 	}
 	defer theirs.Close()
 
+	if err := indexed(p, ours); err != nil {
+		return err
+	}
 	fmt.Printf("\n%-16s %12s %12s %8s %10s\n", "imap", "popbridge", "dovecot", "ratio", "answer")
 	for _, c := range commands() {
 		if err := compare(o, c, ours, theirs); err != nil {
@@ -95,6 +103,36 @@ func imapCommands(ctx context.Context, o options, d *rig.Dovecot, dir string) er
 		}
 	}
 	return nil
+}
+
+// indexed waits until the text index narrows: a word that is nowhere is then
+// found missing in no time. It prints how large the index is.
+func indexed(p *rig.Popbridge, c *client) error {
+	start := time.Now()
+	for took, longest := time.Duration(0), time.Duration(0); took*10 >= longest; longest = max(longest, took) {
+		var err error
+		if took, _, err = c.run(command{lines: []string{"SEARCH TEXT nowherefound"}}); err != nil {
+			return err
+		}
+		if time.Since(start) > time.Minute {
+			return errors.New("the text index was not ready in a minute")
+		}
+	}
+	mail, index := folderSize(filepath.Join(p.Data, "users", "bench", "mail")), folderSize(filepath.Join(p.Data, "users", "bench", "search"))
+	fmt.Printf("\ntext index: ready after %.1f s, %.1f MB, %.1f %% of the mail\n", time.Since(start).Seconds(), float64(index)/1e6, 100*float64(index)/float64(mail))
+	return nil
+}
+
+func folderSize(dir string) (size int64) {
+	_ = filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
+		if err == nil && e.Type().IsRegular() {
+			if info, err := e.Info(); err == nil {
+				size += info.Size()
+			}
+		}
+		return nil // what has gone meanwhile counts nothing
+	})
+	return size
 }
 
 func compare(o options, c command, ours, theirs *client) error {
