@@ -1,6 +1,7 @@
 package localimap
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"net"
@@ -119,6 +120,24 @@ func TestWhatIsTooMuch(t *testing.T) {
 		other.do("o NOOP", "o OK")
 		_ = k.conn.Close()
 		<-sent
+	}
+}
+
+// TestTwoHundredConnections are what there may be in all, on any number of
+// devices.
+func TestTwoHundredConnections(t *testing.T) {
+	r := newRig(t, anyDevice)
+	for i := range maxConnections {
+		r.idle(i, r.dial())
+	}
+	if n := r.server.Clients(); n != maxConnections {
+		t.Errorf("%d clients", n)
+	}
+	k := &talk{t: t, conn: r.dial()}
+	k.r = bufio.NewReader(k.conn)
+	k.want("* BYE [LIMIT] Too many connections, at most 200")
+	if got := k.line(); got != broken+"EOF" {
+		t.Errorf("after BYE: %q", got)
 	}
 }
 

@@ -2,11 +2,13 @@
 // to clients on this machine or on the local network.
 //
 // The protocol is spoken by go-imap's imapserver; this package is what it asks
-// for: the sessions. Three things are done differently from what the library
-// offers for them:
+// for: the sessions. docs/imap-library.md says what it can't do. Four things are
+// done differently from what the library offers for them:
 //
 //   - conn.go: connections coalesce writes, for the library flushes after every
-//     line.
+//     line, and bound what a client may take in time and memory.
+//   - framing.go: a refused literal is dropped, for the library reads it as
+//     commands; starttls.go puts TLS below, so that lines can be seen.
 //   - view.go: what a client has been told is kept as one list per session and
 //     compared with the newest published snapshot of the mailbox. There is no
 //     queue of updates, so nothing can overflow, and sequence numbers are
@@ -141,10 +143,8 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 }
 
 // capabilities are those that work and need the session; the library adds the
-// ones it brings itself. LITERAL+ is left out on purpose: the library does not
-// skip the literal of an APPEND it refuses, and would read the rest of a
-// refused message as commands. With LITERAL- a client waits for the
-// continuation before it sends anything long.
+// ones it brings itself. LITERAL- is one of them, and excludes LITERAL+ (RFC 7888
+// section 5).
 func capabilities() imap.CapSet {
 	caps := make(imap.CapSet)
 	for _, c := range []imap.Cap{
