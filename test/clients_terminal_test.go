@@ -55,12 +55,15 @@ func (w *terminal) press(keys ...string) {
 	}
 }
 
-// shows waits until the screen has a text.
-func (w *terminal) shows(text string) {
+// shows waits until the screen has a text, hides until it has it no more.
+func (w *terminal) shows(text string) { w.t.Helper(); w.screen(text, true) }
+func (w *terminal) hides(text string) { w.t.Helper(); w.screen(text, false) }
+
+func (w *terminal) screen(text string, want bool) {
 	w.t.Helper()
-	eventually(w.t, fmt.Sprintf("the screen shows %q", text), func() (bool, error) {
+	eventually(w.t, fmt.Sprintf("%q on the screen: %v", text, want), func() (bool, error) {
 		screen, err := w.tmux("capture-pane", "-p")
-		return bytes.Contains(screen, []byte(text)), fmt.Errorf("%v; the screen:\n%s", err, bytes.TrimSpace(screen))
+		return err == nil && bytes.Contains(screen, []byte(text)) == want, fmt.Errorf("%v; the screen:\n%s", err, bytes.TrimSpace(screen))
 	})
 }
 
