@@ -165,6 +165,24 @@ func (p *Popbridge) Kill() error {
 // Signal sends a signal to the running agent.
 func (p *Popbridge) Signal(s os.Signal) error { return p.cmd.Process.Signal(s) }
 
+// PID is the process of `run`.
+func (p *Popbridge) PID() int { return p.cmd.Process.Pid }
+
+// Quit ends `run` in the way that makes a Go program write all of its
+// goroutines, which are in Log then.
+func (p *Popbridge) Quit() error {
+	if err := p.Signal(syscall.SIGQUIT); err != nil {
+		return err
+	}
+	select {
+	case <-p.done:
+		p.cmd = nil
+		return nil
+	case <-time.After(12 * time.Second):
+		return errors.Join(errors.New("run did not end within 12 s of SIGQUIT"), p.Kill())
+	}
+}
+
 // Log is what `run` wrote to stdout and stderr so far.
 func (p *Popbridge) Log() string {
 	if p.log == nil {
