@@ -4,33 +4,58 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
-// newDeviceRig is a rig whose logins are the devices of the store. Each has its
-// name for a password; pw is that of one without limits.
-func newDeviceRig(t *testing.T) *rig {
-	var r *rig
-	r = newRig(t, func(o *Options) {
-		o.Login = func(ctx context.Context, _, password string) (*mailstore.Store, mailstore.Device, error) {
-			d, err := r.store.Authenticate(ctx, password)
-			return r.store, d, err
+// deviceRig is a rig with devices, each with its name for a password. pw is that
+// of one without limits.
+type deviceRig struct {
+	*rig
+	mu      sync.Mutex
+	devices map[string]mailstore.Device
+}
+
+func newDeviceRig(t *testing.T, devices ...mailstore.Device) *deviceRig {
+	r := &deviceRig{devices: map[string]mailstore.Device{"pw": {Name: "pw"}}}
+	for _, d := range devices {
+		r.devices[d.Name] = d
+	}
+	r.rig = newRig(t, func(o *Options) {
+		o.Login = func(_ context.Context, _, password string) (*mailstore.Store, mailstore.Device, error) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			d, ok := r.devices[password]
+			if !ok {
+				return nil, d, fault.New(fault.Auth, "no device has this password", "")
+			}
+			return r.store, d, nil
 		}
 	})
-	if err := r.store.AddDevice(t.Context(), mailstore.Device{Name: "laptop"}, "pw"); err != nil {
-		t.Fatal(err)
-	}
 	return r
 }
 
-func (r *rig) addDevice(d mailstore.Device) {
-	r.t.Helper()
-	if err := r.store.AddDevice(r.t.Context(), d, d.Name); err != nil {
-		r.t.Fatal(err)
+// set changes a device, or revokes it, as the agent does.
+func (r *deviceRig) set(name string, d *mailstore.Device) {
+	r.mu.Lock()
+	if d == nil {
+		delete(r.devices, name)
+	} else {
+		r.devices[name] = *d
 	}
+	r.mu.Unlock()
+	r.server.Disconnect("joe", name)
+}
+
+// device is a client of that device.
+func (r *deviceRig) device(name string) *talk {
+	r.t.Helper()
+	k := r.talk("")
+	k.do("l LOGIN joe "+name, "l OK")
+	return k
 }
 
 func (r *rig) boxID(name string) mailstore.MailboxID {
@@ -94,9 +119,8 @@ func TestADeviceThatSeesSomeFolders(t *testing.T) {
 	for _, name := range []string{"INBOX", "Private", "Work"} {
 		r.deliver(name, nil, "Subject: "+name+"\r\n\r\n1\r\n")
 	}
-	r.addDevice(mailstore.Device{Name: "kids", Folders: []mailstore.MailboxID{r.boxID("Work"), r.boxID("Private/deep/Shared")}})
-	k := r.talk("")
-	k.do("l LOGIN joe kids", "l OK")
+	r.set("kids", &mailstore.Device{Name: "kids", Folders: []mailstore.MailboxID{r.boxID("Work"), r.boxID("Private/deep/Shared")}})
+	k := r.device("kids")
 
 	k.same(`LIST "" *`, `LIST (\HasNoChildren) / INBOX`,
 		`LIST (\NonExistent \Noselect \HasChildren) / Private`, `LIST (\NonExistent \Noselect \HasChildren) / Private/deep`,
@@ -177,9 +201,8 @@ func TestEveryCapabilityCanBeSwitchedOffAlone(t *testing.T) {
 		if err != nil || !slices.Equal(off, []string{c}) {
 			t.Fatalf("%s: %v, %v", c, off, err)
 		}
-		r.addDevice(mailstore.Device{Name: c, Without: off})
-		k := r.talk("")
-		k.do("l LOGIN joe "+c, "l OK")
+		r.set(c, &mailstore.Device{Name: c, Without: off})
+		k := r.device(c)
 		left := slices.DeleteFunc(slices.Clone(want), func(s string) bool {
 			return s == c || s == "IMAP4rev2" && c != "CREATE-SPECIAL-USE"
 		})
@@ -198,13 +221,11 @@ func TestEveryCapabilityCanBeSwitchedOffAlone(t *testing.T) {
 }
 
 func TestOnlyWhatIsOfferedIsEnabled(t *testing.T) {
-	r := newDeviceRig(t)
-	r.addDevice(mailstore.Device{Name: "old", Without: []string{"MOVE"}})
+	r := newDeviceRig(t, mailstore.Device{Name: "old", Without: []string{"MOVE"}})
 	k := r.talk("joe")
 	k.same("ENABLE utf8=accept CONDSTORE", "ENABLED")
 	k.same("enable UTF8=ACCEPT IMAP4rev2 utf8=accept", "ENABLED IMAP4rev2")
-	k = r.talk("")
-	k.do("l LOGIN joe old", "l OK")
+	k = r.device("old")
 	k.same("ENABLE IMAP4rev2", "ENABLED")
 }
 
@@ -225,11 +246,9 @@ func TestMailThatAnnouncesIsLeftAlone(t *testing.T) {
 }
 
 func TestWhatIsSwitchedOffIsNotTold(t *testing.T) {
-	r := newDeviceRig(t)
+	r := newDeviceRig(t, mailstore.Device{Name: "old", Without: []string{"SPECIAL-USE", "UIDPLUS"}})
 	r.deliver("INBOX", nil, "Subject: x\r\n\r\n1\r\n")
-	r.addDevice(mailstore.Device{Name: "old", Without: []string{"SPECIAL-USE", "UIDPLUS"}})
-	k := r.talk("")
-	k.do("l LOGIN joe old", "l OK")
+	k := r.device("old")
 	k.same(`LIST "" Sent`, `LIST (\HasNoChildren) / Sent`)
 	k.all("SELECT INBOX", "OK")
 	k.all("COPY 1 Archive", "OK COPY")
@@ -241,29 +260,20 @@ func TestWhatIsSwitchedOffIsNotTold(t *testing.T) {
 // after its password was found right.
 func TestALoginInFlightDoesNotSurviveItsDevice(t *testing.T) {
 	for _, login := range []string{"LOGIN joe phone", "AUTHENTICATE PLAIN AGpvZQBwaG9uZQ=="} {
-		r := newDeviceRig(t)
-		r.addDevice(mailstore.Device{Name: "phone"})
-		check, meanwhile := r.server.opt.Login, func() error { return nil }
+		r := newDeviceRig(t, mailstore.Device{Name: "phone"})
+		check, meanwhile := r.server.opt.Login, func() {}
 		r.server.opt.Login = func(ctx context.Context, user, password string) (*mailstore.Store, mailstore.Device, error) {
 			store, d, err := check(ctx, user, password)
-			if err := meanwhile(); err != nil {
-				t.Error(err)
-			}
-			meanwhile = func() error { return nil }
+			meanwhile()
+			meanwhile = func() {}
 			return store, d, err
 		}
-		meanwhile = func() error {
-			defer r.server.Disconnect("joe", "phone")
-			return r.store.SetDevice(t.Context(), mailstore.Device{Name: "phone", ReadOnly: true})
-		}
+		meanwhile = func() { r.set("phone", &mailstore.Device{Name: "phone", ReadOnly: true}) }
 		k := r.talk("")
 		k.all(login, "OK")
 		k.all("CREATE new", "NO [NOPERM] This device may only read")
 
-		meanwhile = func() error {
-			defer r.server.Disconnect("joe", "phone")
-			return r.store.RevokeDevice(t.Context(), "phone")
-		}
+		meanwhile = func() { r.set("phone", nil) }
 		k2 := r.talk("")
 		k2.all(login, "NO [AUTHENTICATIONFAILED]")
 		k2.all("SELECT INBOX", "BAD")

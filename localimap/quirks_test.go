@@ -104,15 +104,15 @@ func TestOutlookAndThunderbirdOnABigMessage(t *testing.T) {
 	}); n > little {
 		t.Errorf("to fetch it took %d bytes of memory", n)
 	}
-	for i := range bigPieces {
+	for i := 0; i < bigPieces; i += 4 {
 		k.do(fmt.Sprintf("c UID FETCH 1 (UID RFC822.SIZE BODY.PEEK[]<%d.%d>)", i*pieceSize, pieceSize),
 			fmt.Sprintf("* 1 FETCH (UID 1 RFC822.SIZE %d BODY[]<%d> {%d}", bigSize, i*pieceSize, pieceSize))
 		k.wantPieces(i, 1)
 		k.want("c OK")
 	}
-	// Twice from the file and twice by this client.
-	if n := readSoFar() - before; n > 5*bigSize {
-		t.Errorf("%d bytes were read for twice %d", n, bigSize)
+	// From the file and by this client, all of it and a quarter.
+	if n := readSoFar() - before; n > 3*bigSize {
+		t.Errorf("%d bytes were read for %d", n, bigSize+bigSize/4)
 	}
 }
 
@@ -147,7 +147,7 @@ func TestThunderbirdIsNeverToldOfAMessageWithoutSize(t *testing.T) {
 // TestThunderbirdAndEvolutionConnectInParallel: each connection logs in, makes
 // the folder that the others make too, and uses it.
 func TestThunderbirdAndEvolutionConnectInParallel(t *testing.T) {
-	r := newDeviceRig(t)
+	r := newRig(t)
 	r.deliver("INBOX", nil, "Subject: 1\r\n\r\n", "Subject: 2\r\n\r\n")
 	var made, there int
 	var g errgroup.Group
