@@ -14,6 +14,7 @@ import (
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/bridge"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
 var _ control.Operations = (*Agent)(nil)
@@ -129,6 +130,15 @@ func (a *Agent) syncOne(ctx context.Context, ac *account, report func(bridge.Pro
 		r, err := ac.get(ctx)
 		if err != nil {
 			return err
+		}
+		if _, ok := errors.AsType[*mailstore.Trouble](r.Status().Err); ok { // who asks may have mended it
+			store, err := a.store(ctx, ac.cfg.User)
+			if err == nil {
+				err = store.Healthy(ctx)
+			}
+			if err != nil {
+				return err
+			}
 		}
 		result, err := r.Poll(ctx, report)
 		answer.New, answer.Deleted, answer.Problems = result.Stored, result.Deleted, result.Failed

@@ -1,6 +1,7 @@
 package test
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"os"
@@ -10,6 +11,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapclient"
 
 	"github.com/popbridge/popbridge/internal/testkit"
 	"github.com/popbridge/popbridge/test/rig"
@@ -189,6 +193,7 @@ func TestFullDisk(t *testing.T) {
 	if status, err := p.Status(t.Context()); err != nil || len(status.Health) != 1 || status.Health[0].Code != "store-full" {
 		t.Errorf("one cause is more than one condition: %+v, %v", status.Health, err)
 	}
+	refusedAppend(t, login(t, p, nil), 400_000, imap.ResponseCodeOverQuota)
 	// What is not here is still there.
 	here := len(fetchAll(t, p, "INBOX"))
 	there, err := d.Count("home")
@@ -214,6 +219,20 @@ func TestFullDisk(t *testing.T) {
 	}
 	stop(t, p)
 	command(t, p, 0, "check")
+}
+
+// refusedAppend checks that a client that appends a message of some lines is
+// answered NO with a code.
+func refusedAppend(t *testing.T, c *imapclient.Client, lines int, code imap.ResponseCode) {
+	t.Helper()
+	raw := append(testkit.Message(999), bytes.Repeat([]byte("one more line\r\n"), lines)...)
+	cmd := c.Append("INBOX", int64(len(raw)), nil)
+	_, err := cmd.Write(raw)
+	must(t, err)
+	must(t, cmd.Close())
+	if _, err := cmd.Wait(); err == nil || !strings.Contains(err.Error(), string(code)) {
+		t.Errorf("an APPEND was answered %v, want NO [%s]", err, code)
+	}
 }
 
 // unused is an account nobody answers; it needs no server.

@@ -11,6 +11,7 @@ import (
 // of them would wait for ever.
 type reader struct {
 	mu    sync.Mutex // over the rest
+	path  string
 	db    *sql.DB
 	stmts map[string]*sql.Stmt
 	shut  bool
@@ -27,8 +28,16 @@ func (r *reader) open(path string) error {
 	db.SetMaxIdleConns(readConns)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.db, r.stmts = db, map[string]*sql.Stmt{}
+	r.path, r.db, r.stmts = path, db, map[string]*sql.Stmt{}
 	return nil
+}
+
+// judge says what an error of the index really is (see judge).
+func (r *reader) judge(err error) error {
+	r.mu.Lock()
+	path := r.path
+	r.mu.Unlock()
+	return judge(path, err)
 }
 
 // drop gives up the pool until it is opened again. Reads meanwhile, and those
@@ -102,18 +111,18 @@ func (r *reader) stmt(query string) (*sql.Stmt, error) {
 
 func (r *reader) get(ctx context.Context, query string, args []any, dest ...any) error {
 	st, err := r.stmt(query)
-	if err != nil {
-		return err
+	if err == nil {
+		err = st.QueryRowContext(ctx, args...).Scan(dest...)
 	}
-	return st.QueryRowContext(ctx, args...).Scan(dest...)
+	return r.judge(err)
 }
 
 func (r *reader) rows(ctx context.Context, query string, args []any, scan func(*sql.Rows) error) error {
 	st, err := r.stmt(query)
-	if err != nil {
-		return err
+	if err == nil {
+		err = each(st, ctx, args, scan)
 	}
-	return each(st, ctx, args, scan)
+	return r.judge(err)
 }
 
 func (r *reader) close() error {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"os"
 	"runtime"
 	"syscall"
 
@@ -69,6 +71,29 @@ func classify(err error, doing string) error {
 		return err
 	}
 	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// judge tells a damaged index from a disk that cannot be read: SQLite takes EIO
+// for damage. It reads the index, which costs nothing beside either.
+func judge(path string, err error) error {
+	if sqliteCode(err) != sqlite3.SQLITE_CORRUPT {
+		return err
+	}
+	for _, name := range []string{path, path + "-wal"} {
+		f, openErr := os.Open(name)
+		if openErr != nil {
+			if errors.Is(openErr, fs.ErrNotExist) {
+				continue
+			}
+			return openErr
+		}
+		_, readErr := io.Copy(io.Discard, f)
+		_ = f.Close() // only read
+		if readErr != nil {
+			return readErr
+		}
+	}
+	return err
 }
 
 // sqliteCode returns the primary result code, or 0.

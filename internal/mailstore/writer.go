@@ -128,6 +128,7 @@ func (s *Store) commit(ctx context.Context, doing string, fn func(*tx) error) (i
 	t := &tx{s: s, boxes: map[MailboxID]*box{}}
 	known := s.keywords.count()
 	if err = t.exec("BEGIN IMMEDIATE"); err != nil {
+		err = judge(s.indexPath(), err)
 		return false, trouble(err, doing)
 	}
 	if err = fn(t); err == nil {
@@ -147,6 +148,7 @@ func (s *Store) commit(ctx context.Context, doing string, fn func(*tx) error) (i
 		// fails and there is nothing left to do.
 		_ = t.exec("ROLLBACK")
 		s.keywords.truncate(known)
+		err = judge(s.indexPath(), err)
 		return inDoubt, trouble(err, doing)
 	}
 	failpoint.Hit(failpoint.Publish)
