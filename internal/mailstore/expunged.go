@@ -40,7 +40,7 @@ type Restored struct {
 // expungedRow is an expunged message as the index has it.
 type expungedRow struct {
 	ExpungedMessage
-	mailboxID MailboxID // may be gone
+	mailboxID MailboxID // may be gone, or 0
 	content   ContentID
 	flags     Flags
 }
@@ -156,7 +156,11 @@ func (t *tx) expunged(ids []int64) ([]expungedRow, error) {
 }
 
 func (t *tx) undelete(r expungedRow) (Restored, error) {
-	b, err := t.box(r.mailboxID)
+	var b *box
+	err := errNoMailbox
+	if r.mailboxID != 0 { // it was in none, see Repair
+		b, err = t.box(r.mailboxID)
+	}
 	if errors.Is(err, errNoMailbox) {
 		b, err = t.ensure(r.Mailbox)
 	}
