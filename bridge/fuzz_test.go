@@ -19,8 +19,9 @@ import (
 
 // FuzzRunner answers a whole runner with arbitrary bytes, over several polls
 // and restarts. Whatever they are, it does not panic or hang, stores nothing
-// that was cut short, deletes nothing that is not stored, and asks for a
-// bounded amount.
+// that was cut short, deletes nothing that is not stored, asks for a
+// bounded amount, and needs a bounded amount of memory, whatever the server
+// announces.
 //
 // The bytes are cut at ends, one piece for each connection; a piece is what the
 // server says from the greeting on, whether asked or not.
@@ -64,6 +65,10 @@ type fuzzed struct {
 	commands int
 }
 
+// mostAllocated is for all polls together, far more than what an input of the
+// fuzzer should need.
+const mostAllocated = 256 << 20
+
 // pastEnd is how often a runner may connect to a server that says nothing.
 const pastEnd = 60
 
@@ -82,6 +87,14 @@ func newFuzzed(t *testing.T, spool *mailstore.Store, pieces [][]byte, keep Keep)
 // run polls until the server has nothing more to say, with a restart before
 // each second poll.
 func (z *fuzzed) run() {
+	var start, end runtime.MemStats
+	runtime.ReadMemStats(&start)
+	defer func() {
+		runtime.ReadMemStats(&end)
+		if took := end.TotalAlloc - start.TotalAlloc; took > mostAllocated {
+			z.t.Errorf("%d bytes were allocated", took)
+		}
+	}()
 	var runner *Runner
 	for n := 0; n < 6; n++ {
 		if n%2 == 0 {

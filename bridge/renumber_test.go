@@ -1,10 +1,13 @@
 package bridge
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/rs/zerolog"
 
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
@@ -124,9 +127,14 @@ func TestRenumberedWithoutFetching(t *testing.T) {
 		t.Errorf("preview fetches %d, keeps %d, error %v", p.Fetch, p.Kept, err)
 	}
 	var phases []string
+	var log bytes.Buffer
+	g.runner.log = zerolog.New(&log)
 	result, err := g.runner.Poll(t.Context(), func(p Progress) { phases = append(phases, p.Phase) })
 	if err != nil || !strings.Contains(strings.Join(phases, " "), PhaseCompare) {
 		t.Errorf("phases %v, error %v", phases, err)
+	}
+	if !strings.Contains(log.String(), `"messages":400,"fetched":0,"message":"server renumbered its messages`) {
+		t.Errorf("the log does not tell: %s", &log)
 	}
 	g.want(result, 0, 400, 0, 400)
 	g.want(g.poll(), 0, 0, 0, 400)
