@@ -18,7 +18,8 @@ import (
 // name outside is refused alike whether or not it is taken. Its INBOX is empty
 // where that is not among its folders: a client without INBOX is of no use, and
 // one that showed the mail would make the restriction pointless, as that is
-// where mail comes in.
+// where mail comes in. A mailbox that is moved out of its sight while it is
+// selected stays open until the client leaves it.
 type scope struct {
 	*mailstore.Store
 	device mailstore.Device

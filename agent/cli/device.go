@@ -38,6 +38,10 @@ func (a *app) newDeviceAddCommand() *cobra.Command {
 	c := a.addJSON(&cobra.Command{
 		Use:   "add NAME",
 		Short: "Let a mail client log in; prints its password once",
+		Long: "Lets a mail client log in, and prints its password once. With --folder it sees\n" +
+			"those folders only, under whatever name they get later; its INBOX is empty then,\n" +
+			"unless that is one of them. Trash, Sent and Drafts have to be named as well\n" +
+			"where the client is to use them.",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			d.Name = args[0]
