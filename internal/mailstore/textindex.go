@@ -252,7 +252,7 @@ func (x *indexing) step(ctx context.Context) (more bool, err error) {
 		if err := x.s.text.replace(x.age, nil, []*segment{g}); err != nil {
 			return false, err
 		}
-		return true, x.merge()
+		return true, x.merge(ctx)
 	}
 	return len(x.todo) > 0, nil
 }
@@ -334,11 +334,11 @@ func (x *indexing) load(ctx context.Context) error {
 		return err
 	}
 	for _, g := range torn {
-		if err := x.join([]*segment{g}); err != nil {
+		if err := x.join(ctx, []*segment{g}); err != nil {
 			return err
 		}
 	}
-	return x.merge()
+	return x.merge(ctx)
 }
 
 // openSegments opens what is sound in the folder, the largest first, and removes
@@ -365,7 +365,7 @@ func openSegments(dir string) ([]*segment, error) {
 }
 
 // merge joins segments of the same order of magnitude, so that there are few.
-func (x *indexing) merge() error {
+func (x *indexing) merge(ctx context.Context) error {
 	for {
 		tiers := map[int][]*segment{}
 		var full []*segment
@@ -381,15 +381,15 @@ func (x *indexing) merge() error {
 		if full == nil {
 			return nil
 		}
-		if err := x.join(full); err != nil {
+		if err := x.join(ctx, full); err != nil {
 			return err
 		}
 	}
 }
 
 // join puts one segment into the place of others.
-func (x *indexing) join(from []*segment) error {
-	g, err := merge(x.s.textDir(), from)
+func (x *indexing) join(ctx context.Context, from []*segment) error {
+	g, err := merge(ctx, x.s.textDir(), from)
 	if err != nil {
 		return err
 	}

@@ -406,7 +406,7 @@ func FuzzSegment(f *testing.F) {
 		for i := range g.docs {
 			g.docs[i].id = 1
 		}
-		if m, err := merge(dir, []*segment{g, g}); err == nil && m != nil {
+		if m, err := merge(t.Context(), dir, []*segment{g, g}); err == nil && m != nil {
 			if err := m.each(func([]byte) {}); err != nil {
 				t.Error(err)
 			}

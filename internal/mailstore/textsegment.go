@@ -3,6 +3,7 @@ package mailstore
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -352,7 +353,7 @@ func (c *cursor) take(dst []byte, term bool) ([]byte, error) {
 
 // merge makes one segment of several, without the contents that are gone. There
 // may be none left, and then no segment.
-func merge(dir string, from []*segment) (*segment, error) {
+func merge(ctx context.Context, dir string, from []*segment) (*segment, error) {
 	var docs []indexed
 	cursors := make([]*cursor, len(from))
 	for k, g := range from {
@@ -373,15 +374,15 @@ func merge(dir string, from []*segment) (*segment, error) {
 	if len(docs) == 0 {
 		return nil, nil
 	}
-	return writeSegment(dir, docs, func(put func(term, postings []byte) error) error { return mergeTerms(cursors, put) })
+	return writeSegment(dir, docs, func(put func(term, postings []byte) error) error { return mergeTerms(ctx, cursors, put) })
 }
 
-func mergeTerms(cursors []*cursor, put func(term, postings []byte) error) error {
+func mergeTerms(ctx context.Context, cursors []*cursor, put func(term, postings []byte) error) error {
 	var p postings
 	for {
 		cursors = slices.DeleteFunc(cursors, func(c *cursor) bool { return len(c.term) == 0 })
-		if len(cursors) == 0 {
-			return nil
+		if len(cursors) == 0 || ctx.Err() != nil {
+			return ctx.Err()
 		}
 		term := slices.Clone(slices.MinFunc(cursors, func(a, b *cursor) int { return bytes.Compare(a.term, b.term) }).term)
 		p.bytes, p.next = p.bytes[:0], 0
