@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,8 +17,8 @@ const (
 	// network while the server is busy with a command.
 	writeBuffer = 64 << 10
 	smallBuffer = 4 << 10 // what is kept while waiting for the client
-	// flushTimeout bounds a flush for which the library has set no deadline: a
-	// client that stops reading is disconnected instead of being waited for.
+	// flushTimeout bounds the writing of at most writeBuffer: a client that
+	// stops reading is disconnected instead of being waited for.
 	flushTimeout = 30 * time.Second
 	// closeTimeout bounds the last flush, which carries the BYE.
 	closeTimeout = 2 * time.Second
@@ -25,6 +26,9 @@ const (
 	// accept to login, in which somebody may have to type a password.
 	handshakeTimeout = 30 * time.Second
 	loginTimeout     = 3 * time.Minute
+	// probeAfter is how long a client has to be silent before the system looks
+	// whether it is there.
+	probeAfter = 5 * time.Minute
 )
 
 // conn is a connection between the network and the library.
@@ -44,21 +48,20 @@ type conn struct {
 	net.Conn        // the network
 	closed   func() // called once, after the connection was closed
 
-	mu      sync.Mutex // guards the fields below and writing to stream
-	stream  net.Conn   // Conn, or TLS over it
-	buf     []byte
-	reading bool
-	corked  bool
-	mute    bool // the next line is not sent
-	frames  framing
-	said    word  // to the literal that frames waits for
-	err     error // the first write error; a stream with a hole is of no use
+	mu       sync.Mutex    // guards the fields below and writing to stream
+	stream   net.Conn      // Conn, or TLS over it
+	patience time.Duration // for a piece to be written
+	buf      []byte
+	reading  bool
+	corked   bool
+	mute     bool // the next line is not sent
+	frames   framing
+	said     word  // to the literal that frames waits for
+	err      error // the first write error; a stream with a hole is of no use
 
 	// Of the goroutine that reads.
 	loginBy time.Time // zero after login
 
-	deadline  atomic.Int64 // the write deadline the library wants, unix ns; 0 for none
-	writing   atomic.Bool
 	broken    atomic.Bool // nothing reaches the client any more
 	closeOnce sync.Once
 }
@@ -66,7 +69,13 @@ type conn struct {
 func newConn(c net.Conn, closed func()) *conn {
 	by := time.Now().Add(loginTimeout)
 	_ = c.SetReadDeadline(by) // an error shows at the first read
-	return &conn{Conn: c, stream: c, closed: closed, loginBy: by}
+	if k, ok := c.(interface {
+		SetKeepAliveConfig(net.KeepAliveConfig) error
+	}); ok {
+		// Each probe wakes a telephone up; Go would send one every 15 seconds.
+		_ = k.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: probeAfter, Interval: time.Minute, Count: 3})
+	}
+	return &conn{Conn: c, stream: c, closed: closed, loginBy: by, patience: flushTimeout, frames: framing{amends: new(amends)}}
 }
 
 // Read returns a line, or a piece of a line or of a literal. Before it waits
@@ -79,13 +88,16 @@ func (c *conn) Read(p []byte) (int, error) {
 	}
 	c.said = silence
 	for {
-		if n := c.frames.read(p); n > 0 {
+		n := c.frames.read(p)
+		c.buf = append(c.buf, c.frames.amends.answers()...)
+		if n > 0 {
 			return n, nil
 		}
 		if c.frames.tooLong {
 			return 0, c.endLocked("Command or literal is too long")
 		}
-		n, err := c.receiveLocked(p[:c.frames.room(len(p))])
+		var err error
+		n, err = c.receiveLocked(p[:c.frames.room(len(p))])
 		if n > 0 && c.frames.direct(n) {
 			return n, nil
 		} else if n > 0 {
@@ -136,7 +148,7 @@ func (c *conn) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	n := len(p)
-	p = c.frames.offer.response(p)
+	p = c.frames.amends.response(c.frames.offer.response(p), c.frames.waiting)
 	if len(c.buf)+len(p) > writeBuffer {
 		if err := c.flushLocked(); err != nil {
 			return 0, err
@@ -152,6 +164,13 @@ func (c *conn) Write(p []byte) (int, error) {
 		}
 	}
 	return n, nil
+}
+
+// command returns the name of the command that the library is at.
+func (c *conn) command() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.frames.amends.command
 }
 
 // hiddenLocked notes what the library says to a literal, and reports whether it
@@ -196,38 +215,25 @@ func (c *conn) flushLocked() error {
 	return err
 }
 
+// writeLocked gives the client time for each piece: one that reads slowly gets
+// all of a long message, one that has stopped is not waited for. The library's
+// deadlines, for a message as a whole, would be the wrong ones for both.
 func (c *conn) writeLocked(p []byte) (int, error) {
-	// The library clears its deadline when a response ends, but the response
-	// may leave later; it is never written without one.
-	at := time.Now().Add(flushTimeout)
-	if d := c.deadline.Load(); d != 0 {
-		at = time.Unix(0, d)
+	written := 0
+	for piece := range slices.Chunk(p, writeBuffer) {
+		_ = c.Conn.SetWriteDeadline(time.Now().Add(c.patience)) // an error shows at the write
+		n, err := c.stream.Write(piece)
+		if written += n; err != nil {
+			c.err = err
+			c.broken.Store(true)
+			return written, err
+		}
 	}
-	c.writing.Store(true)
-	defer c.writing.Store(false)
-	_ = c.Conn.SetWriteDeadline(at) // an error shows at the write
-	n, err := c.stream.Write(p)
-	if err != nil {
-		c.err = err
-		c.broken.Store(true)
-	}
-	return n, err
+	return written, nil
 }
 
-// SetWriteDeadline takes effect at the next flush, and on a write under way at
-// once. Setting it costs no system call, which matters: the library sets it
-// twice for every response line.
-func (c *conn) SetWriteDeadline(t time.Time) error {
-	if t.IsZero() {
-		c.deadline.Store(0)
-		return nil
-	}
-	c.deadline.Store(t.UnixNano())
-	if c.writing.Load() {
-		return c.Conn.SetWriteDeadline(t)
-	}
-	return nil
-}
+// SetWriteDeadline does nothing, see writeLocked.
+func (c *conn) SetWriteDeadline(time.Time) error { return nil }
 
 // SetReadDeadline sets it for a client that is logged in. Before, the time for
 // all it takes to log in counts, however slowly the octets come.
@@ -248,20 +254,15 @@ func (c *conn) offer(o offer) {
 	c.mu.Unlock()
 }
 
-// SetDeadline sets both deadlines.
-func (c *conn) SetDeadline(t time.Time) error {
-	if err := c.SetWriteDeadline(t); err != nil {
-		return err
-	}
-	return c.SetReadDeadline(t)
-}
+// SetDeadline sets the one deadline there is to set.
+func (c *conn) SetDeadline(t time.Time) error { return c.SetReadDeadline(t) }
 
 // Close sends what is gathered, so that a BYE arrives, and closes. It does not
 // wait for a write that is blocked.
 func (c *conn) Close() error {
 	closing := c.Conn
 	if c.mu.TryLock() {
-		c.deadline.Store(time.Now().Add(closeTimeout).UnixNano())
+		c.patience = closeTimeout
 		if c.flushLocked() == nil {
 			closing = c.stream // TLS says that nothing is missing
 		}

@@ -43,7 +43,8 @@ type framing struct {
 	nonSync bool  // the client does not wait
 	nudged  bool  // see settle
 
-	offer offer
+	offer  offer
+	amends *amends // nil: lines are handed on as they are
 }
 
 // word is what the library has written since a literal was announced to it, or
@@ -130,15 +131,17 @@ func (f *framing) line(line []byte) {
 	size, nonSync, ok := announced(line)
 	f.command += len(line)
 	f.inside = false
-	if f.command == len(line) {
+	readable := true
+	if f.command == len(line) && !f.refused {
 		line = f.offer.command(line)
+		readable = f.amends == nil || f.amends.line(line)
 	}
 	switch {
 	case f.command > maxCommand:
 		f.tooLong = true
-	case f.refused && ok && nonSync:
-		f.skip, f.tooLong = size, size > maxSkip
-	case f.refused:
+	case (f.refused || !readable) && ok && nonSync:
+		f.skip, f.refused, f.tooLong = size, true, size > maxSkip
+	case f.refused || !readable:
 		f.refused, f.command = false, 0
 	case f.command == len(line) && bytes.EqualFold(bytes.TrimRight(line, " \r\n"), []byte("DONE")):
 		// The library knows it in capitals only (RFC 9051 section 9).

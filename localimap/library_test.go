@@ -32,23 +32,20 @@ var unmended = []pin{
 		says: []string{"a BAD", "* ENABLED\n", "c BAD"},
 	},
 	{point: "SORT and THREAD", send: "a SORT (DATE) UTF-8 ALL\nb THREAD REFERENCES UTF-8 ALL", says: []string{"a BAD Unknown", "b BAD Unknown"}},
-	{point: "WITHIN", send: "a SEARCH YOUNGER 3600", says: []string{"a NO [SERVERBUG]"}},
+	{point: "WITHIN", send: "a SEARCH YOUNGER 3600", says: []string{"a BAD"}},
 	{point: "QUOTA", send: "a GETQUOTAROOT INBOX", says: []string{"a BAD Unknown command"}},
 	{point: "MULTIAPPEND", send: "a APPEND Drafts {1+}\nx {1+}\ny", says: []string{broken}, never: []string{"a OK", "a NO", "a BAD"}},
 	{
 		point: "XLIST and others", send: "a XLIST \"\" *\nb NOTIFY NONE\nc GETMETADATA \"\" /shared/comment\nd MYRIGHTS INBOX\n" +
 			"e FETCH 1 PREVIEW\nf FETCH 1 EMAILID\ng SEARCH SAVEDATESUPPORTED",
-		says: []string{"a BAD", "b BAD", "c BAD", "d BAD", "e BAD", "f BAD", "g NO"},
+		says: []string{"a BAD", "b BAD", "c BAD", "d BAD", "e BAD", "f BAD", "g BAD"},
 	},
 	{point: "LITERAL+", send: "a CAPABILITY", says: []string{"LITERAL-"}, never: []string{"LITERAL+"}},
-	{point: "A line that is no command", send: "a", says: []string{broken + "EOF"}, never: []string{"BAD"}},
 	{
 		point: "ENVELOPE", send: "a FETCH 1:2 ENVELOPE",
 		says: []string{`("Thu, 01 Jan 2026 10:00:00 +0000" "=?utf-8?q?caf=C3=A9=E2=9C=93?="`, `* 2 FETCH (ENVELOPE (NIL "plain"`},
 	},
 	{point: "SMALLER", send: "a SEARCH SMALLER 10 SINCE 1-Jan-2000\nb SEARCH SMALLER 0", says: []string{"* SEARCH 1 2\na OK", "* SEARCH 1 2\nb OK"}},
-	{point: "Syntax errors", send: "a SEARCH NONSENSE\nb FETCH 0 UID\nc SELECT &AAA", says: []string{"a NO [SERVERBUG]", "b NO [SERVERBUG]", "c NO [SERVERBUG]"}},
-	{point: "LSUB", send: "a CREATE p/q\nb SUBSCRIBE p/q\nc UNSUBSCRIBE p\nd LSUB \"\" %", says: []string{"d OK"}, never: []string{`"p"`}},
 	{point: "SELECT where a device may only read", login: "LOGIN joe pw-read", send: "a SELECT INBOX", says: []string{"[READ-WRITE]", "[PERMANENTFLAGS ()]"}},
 	{point: "A part that is not there", send: "a FETCH 1 BODY.PEEK[9]", says: []string{"BODY[9] {0}"}},
 	{point: "BINARY in pieces", send: "a FETCH 1 BINARY.PEEK[1]<0.2>", says: []string{"BINARY[1] ~{2}"}},
@@ -57,8 +54,6 @@ var unmended = []pin{
 	{point: "BADCHARSET", send: "a SEARCH CHARSET x ALL", says: []string{"a NO [BADCHARSET] "}},
 	{point: "PERMANENTFLAGS", send: "a STORE 1 +FLAGS (new)", says: []string{"* FLAGS (", "a OK"}, never: []string{"PERMANENTFLAGS"}},
 	{point: "APPEND with more than a message", send: "a APPEND Drafts {1+}\nx more\nb NOOP", says: []string{"b OK"}, never: []string{"a OK", "a NO", "a BAD"}},
-	{point: "STARTTLS twice", send: "a STARTTLS", says: []string{"a NO"}},
-	{point: "AUTHENTICATE", login: "-", send: "a AUTHENTICATE PLAIN\nAGpvZQBwdw==", says: []string{"+ =\n", "a OK"}},
 }
 
 // mended are points that hold of the library alone, with its own backend.
@@ -67,6 +62,10 @@ var mended = []pin{
 	{point: "A string that is refused", send: "a SEARCH TEXT {4097+}\nxyz\nx DELETE Precious", says: []string{"x OK DELETE"}},
 	{point: "A name that is refused", send: "a SELECT {3+}\nR&D", says: []string{"a NO", broken}},
 	{point: "Long commands", send: "a FETCH " + strings.Repeat("1,", 26000) + "1 FLAGS", says: []string{"a NO [SERVERBUG]", "1,1 BAD"}},
+	{point: "A line that is no command", send: "a", says: []string{broken + "EOF"}, never: []string{"BAD"}},
+	{point: "Syntax errors", send: "a SEARCH NONSENSE\nb FETCH 0 UID\nc SELECT &AAA", says: []string{"a NO [SERVERBUG]", "b NO [SERVERBUG]", "c NO [SERVERBUG]"}},
+	{point: "LSUB", send: "a CREATE p/q\nb SUBSCRIBE p/q\nc UNSUBSCRIBE p\nd LSUB \"\" %", says: []string{"d OK"}, never: []string{`"p"`}},
+	{point: "AUTHENTICATE", login: "-", send: "a AUTHENTICATE PLAIN\nAGpvZQBwdw==", says: []string{"+ =\n", "a OK"}},
 	{point: "IDLE and done", send: "a IDLE\ndone", says: []string{"a BAD"}},
 	{
 		point: "UTF8=ACCEPT", send: "a CAPABILITY\nb ENABLE UTF8=ACCEPT\nc CREATE \"R&D\"\nd CREATE R&-D\ne LIST \"\" *",
@@ -84,12 +83,7 @@ func TestTheLibrary(t *testing.T) {
 	r.deliver("INBOX", nil, pinned, pinnedToo)
 	for _, p := range unmended {
 		t.Run(p.point, func(t *testing.T) {
-			k := r.talk("")
-			if p.login != "-" {
-				k.do("l "+cmp.Or(p.login, "LOGIN joe pw"), "l OK")
-				k.do("s SELECT INBOX", "s OK")
-			}
-			p.check(t, k)
+			p.check(t, r.talk(""))
 		})
 	}
 }
@@ -129,11 +123,9 @@ func TestTheLibraryAlone(t *testing.T) {
 			}
 			defer func() { _ = c.Close() }()
 			_ = c.SetDeadline(time.Now().Add(time.Minute))
+			_ = joe.Create("Precious", nil) // it may be there still
 			k := &talk{t: t, conn: c, r: bufio.NewReader(c)}
 			k.want("* OK")
-			k.do("l LOGIN joe pw", "l OK")
-			k.do("s SELECT INBOX", "s OK")
-			_ = joe.Create("Precious", nil) // it may be there still
 			p.check(t, k)
 		})
 	}
@@ -145,6 +137,10 @@ func (quiet) Printf(string, ...any) {}
 
 func (p *pin) check(t *testing.T, k *talk) {
 	t.Helper()
+	if p.login != "-" {
+		k.do("l "+cmp.Or(p.login, "LOGIN joe pw"), "l OK")
+		k.do("s SELECT INBOX", "s OK")
+	}
 	k.send(strings.ReplaceAll(p.send, "\n", "\r\n") + "\r\nzz NOOP")
 	got := ""
 	for line := ""; k.err == nil && !strings.HasPrefix(line, "zz "); got += line + "\n" {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
@@ -13,9 +14,9 @@ import (
 // maxPattern bounds the work of matching; no mailbox name is that long.
 const maxPattern = 2000
 
-// List answers LIST and LSUB, which comes as LIST (SUBSCRIBED) with nothing to
-// tell it by. Special uses and \HasChildren are always told, for clients that
-// know them from nowhere else.
+// List answers LIST and LSUB, which the library takes for LIST (SUBSCRIBED).
+// Special uses and \HasChildren are always told, for clients that know them from
+// nowhere else.
 func (s *session) List(w *imapserver.ListWriter, ref string, patterns []string, options *imap.ListOptions) error {
 	if len(patterns) == 0 { // RFC 9051 section 6.3.9: asks for the delimiter
 		return w.WriteList(&imap.ListData{Attrs: []imap.MailboxAttr{imap.MailboxAttrNoSelect}, Delim: delimiter})
@@ -25,7 +26,8 @@ func (s *session) List(w *imapserver.ListWriter, ref string, patterns []string, 
 	}
 	full := make([]string, len(patterns))
 	for i, p := range patterns {
-		if full[i] = ref + p; len(full[i]) > maxPattern {
+		// Names are kept in this form (RFC 9051 section 5.1).
+		if full[i] = norm.NFC.String(ref + p); len(full[i]) > maxPattern {
 			return no(imap.ResponseCodeLimit, "Mailbox pattern is too long")
 		}
 	}
@@ -39,7 +41,14 @@ func (s *session) List(w *imapserver.ListWriter, ref string, patterns []string, 
 			return s.response(err)
 		}
 	}
+	lsub := s.conn.command() == "LSUB"
+	if lsub { // % tells of what is above a subscribed mailbox (RFC 3501 section 6.3.9)
+		options = &imap.ListOptions{SelectSubscribed: true, SelectRecursiveMatch: strings.Contains(full[0], "%")}
+	}
 	for _, data := range listing(boxes, subscribed, full, options) {
+		if lsub && !slices.Contains(data.Attrs, imap.MailboxAttrSubscribed) && !slices.Contains(data.Attrs, imap.MailboxAttrNoSelect) {
+			data.Attrs = append(data.Attrs, imap.MailboxAttrNoSelect)
+		}
 		if err := w.WriteList(data); err != nil {
 			return err
 		}

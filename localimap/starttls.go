@@ -19,17 +19,15 @@ var errLogout = errors.New("the client has logged out")
 // but puts TLS between itself and conn, where lines and literals can't be told
 // from each other (framing.go).
 func (c *conn) startTLS(config *tls.Config) error {
+	c.frames.amends.startTLS = true
+	defer func() { c.frames.amends.startTLS = false }()
 	c.say("* OK [%s] IMAP server ready", clearCapabilities)
 	for {
 		line, err := c.line()
 		if err != nil {
 			return err
 		}
-		words := strings.Fields(line)
-		if len(words) < 2 {
-			c.say("* BAD Expected a tag and a command")
-			continue
-		}
+		words := strings.Fields(line) // at least two, see amend.go
 		tag, command := words[0], strings.ToUpper(words[1])
 		switch {
 		case command == "LOGIN" || command == "AUTHENTICATE":

@@ -17,7 +17,7 @@ func TestBeforeTLS(t *testing.T) {
 		{"a NOOP", "a OK"},
 		{"a noop extra", "a BAD"},
 		{"", "* BAD"},
-		{"a", "* BAD"},
+		{"a", "a BAD"},
 		{"a SELECT INBOX", "a BAD"},
 		{"GET / HTTP/1.1", "GET BAD"},
 		{"a LOGIN {3}", "a NO [PRIVACYREQUIRED]"},
