@@ -72,6 +72,8 @@ func (f *fetch) plan() error {
 	for k, b := range o.BodySection {
 		top := len(b.Part) == 0
 		switch {
+		case slices.Contains(b.Part, 0):
+			return errPart
 		case top && b.Specifier == imap.PartSpecifierMIME:
 			return bad("BODY[MIME] needs a part number") // RFC 9051 section 6.4.5
 		case top && b.Specifier == imap.PartSpecifierNone:
@@ -85,15 +87,23 @@ func (f *fetch) plan() error {
 		f.marksSeen = f.marksSeen || !b.Peek
 	}
 	for _, b := range o.BinarySection {
+		if slices.Contains(b.Part, 0) {
+			return errPart
+		}
 		f.want |= mailstore.WantFile
 		if len(b.Part) > 0 {
 			f.want |= mailstore.WantStructure
 		}
 		f.marksSeen = f.marksSeen || !b.Peek
 	}
+	if f.want == 0 && !o.Flags && !o.InternalDate && !o.RFC822Size && !o.UID {
+		return bad("Nothing to fetch")
+	}
 	f.marksSeen = f.marksSeen && !f.v.readOnly
 	return nil
 }
+
+var errPart = bad("Part numbers start at 1") // RFC 9051 section 9, section-part
 
 // chunk answers for some messages; contents is nil where the columns have all
 // that is asked for. The error is one that ends the command.

@@ -2,6 +2,7 @@ package localimap
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/emersion/go-imap/v2"
@@ -33,8 +34,8 @@ func (s *session) Store(w *imapserver.FetchWriter, set imap.NumSet, flags *imap.
 		return err
 	}
 	names, ok := storable(flags.Flags)
-	if !ok {
-		return bad("Invalid flag")
+	if !ok || slices.ContainsFunc(flags.Flags, isRecent) {
+		return bad("Invalid flag") // RFC 3501 section 9: \Recent is no flag of STORE
 	}
 	indices, err := v.resolve(set)
 	if err != nil || len(indices) == 0 {
@@ -72,6 +73,8 @@ func (s *session) Store(w *imapserver.FetchWriter, set imap.NumSet, flags *imap.
 	}
 	return allGone(set, len(indices), len(changes))
 }
+
+func isRecent(f imap.Flag) bool { return strings.EqualFold(string(f), string(flagRecent)) }
 
 func tellFlags(w *imapserver.FetchWriter, v *view, i int, withUID bool) error {
 	m := w.CreateMessage(uint32(i + 1))

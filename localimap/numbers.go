@@ -23,8 +23,7 @@ func (v *view) resolve(set imap.NumSet) ([]int, error) {
 			if n == 0 && (from == 0 || to == 0) {
 				continue
 			}
-			from, to = starred(from, to, n)
-			if from > n {
+			if from, to = starred(from, to, n); to > n && r.Start != 0 && r.Stop != 0 {
 				return nil, bad("No such message")
 			}
 			spans = append(spans, [2]int{int(from) - 1, int(min(to, n))})

@@ -1,6 +1,10 @@
 package localimap
 
 import (
+	"net/url"
+	"strings"
+	"unicode/utf8"
+
 	"github.com/emersion/go-imap/v2"
 
 	"github.com/popbridge/popbridge/internal/message"
@@ -38,13 +42,13 @@ func addressesOf(list []message.Address) []imap.Address {
 func structureOf(p *message.Part) imap.BodyStructure {
 	var disposition *imap.BodyStructureDisposition
 	if p.Disposition != "" {
-		disposition = &imap.BodyStructureDisposition{Value: p.Disposition, Params: p.DispositionParams}
+		disposition = &imap.BodyStructureDisposition{Value: p.Disposition, Params: paramsOf(p.DispositionParams)}
 	}
 	if p.Multipart() {
 		multi := &imap.BodyStructureMultiPart{
 			Subtype: p.Subtype,
 			Extended: &imap.BodyStructureMultiPartExt{
-				Params: p.Params, Disposition: disposition, Language: p.Language, Location: p.Location,
+				Params: paramsOf(p.Params), Disposition: disposition, Language: p.Language, Location: p.Location,
 			},
 			Children: make([]imap.BodyStructure, len(p.Children)),
 		}
@@ -62,7 +66,7 @@ func structureOf(p *message.Part) imap.BodyStructure {
 	leaf.text.NumLines = p.Lines
 	single := &leaf.part
 	*single = imap.BodyStructureSinglePart{
-		Type: p.Type, Subtype: p.Subtype, Params: p.Params,
+		Type: p.Type, Subtype: p.Subtype, Params: paramsOf(p.Params),
 		ID: p.ID, Description: p.Description, Encoding: p.Encoding,
 		Size: uint32(p.End - p.Body), Extended: &leaf.ext,
 	}
@@ -75,4 +79,28 @@ func structureOf(p *message.Part) imap.BodyStructure {
 		single.Text = &leaf.text
 	}
 	return single
+}
+
+// paramsOf writes values that are not ASCII as RFC 2231 does: they are strings
+// of the header, where clients look for that, and RFC 3501 has no other way.
+func paramsOf(params map[string]string) map[string]string {
+	plain := true
+	for _, value := range params {
+		plain = plain && isASCII(value)
+	}
+	if plain {
+		return params
+	}
+	encoded := make(map[string]string, len(params))
+	for name, value := range params {
+		if !isASCII(value) {
+			name, value = name+"*", "utf-8''"+url.PathEscape(value)
+		}
+		encoded[name] = value
+	}
+	return encoded
+}
+
+func isASCII(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r >= utf8.RuneSelf })
 }

@@ -138,7 +138,7 @@ func TestResolve(t *testing.T) {
 		{name: "all", v: v, set: seq(imap.SeqRange{Start: 1, Stop: 0}), want: []int{0, 1, 2, 3}},
 		{name: "star", v: v, set: seq(imap.SeqRange{}), want: []int{3}},
 		{name: "star and a range with it", v: v, set: seq(imap.SeqRange{}, imap.SeqRange{Start: 3, Stop: 0}), want: []int{2, 3}},
-		{name: "beyond the end", v: v, set: seq(imap.SeqRange{Start: 3, Stop: 9}), want: []int{2, 3}},
+		{name: "beyond the end", v: v, set: seq(imap.SeqRange{Start: 3, Stop: 9}), bad: true},
 		{name: "only beyond", v: v, set: seq(imap.SeqRange{Start: 5, Stop: 9}), bad: true},
 		{name: "n:* beyond", v: v, set: seq(imap.SeqRange{Start: 9, Stop: 0}), want: []int{3}},
 		{name: "overlapping, unsorted", v: v, set: seq(imap.SeqRange{Start: 2, Stop: 4}, imap.SeqRange{Start: 1, Stop: 3}), want: []int{0, 1, 2, 3}},
