@@ -99,7 +99,7 @@ func TestNoLoginBeforeSTARTTLS(t *testing.T) {
 	k.want("e OK")
 	k.do("f LOGIN joe pw", "f OK")
 	k.do("g SELECT INBOX", "g OK")
-	k.do("h STARTTLS", "h NO")
+	k.do("h STARTTLS", "h BAD")
 }
 
 func TestImplicitTLS(t *testing.T) {
