@@ -1,0 +1,72 @@
+package agent
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/popbridge/popbridge/bridge/pop3/pop3test"
+)
+
+// A message that the server does not give is named in the status with the
+// reason, is a condition, and the others are there; it is said again by an
+// agent that only looks.
+func TestAPoisonedMessageIsNamed(t *testing.T) {
+	t.Parallel()
+	pop := pop3test.Listen(t, `
+S: +OK
+C: CAPA
+S: +OK
+S: UIDL
+S: .
+C~ USER .*
+S: +OK
+C~ PASS .*
+S: +OK
+C: CAPA
+S: +OK
+S: UIDL
+S: .
+C: STAT
+S: +OK 2 20
+C: LIST
+S: +OK
+S: 1 10
+S: 2 10
+S: .
+C: UIDL
+S: +OK
+S: 1 a
+S: 2 b
+S: .
+C: RETR 1
+S: -ERR this message is haunted, try again later
+C: RETR 2
+S: +OK
+S: A: b
+S:
+S: c
+S: .
+C: QUIT
+S: +OK
+`)
+	r := newRig(t)
+	r.configure(plain, testAccount{name: "home", user: "ann", folder: "INBOX", port: pop.Port()})
+	for _, again := range []bool{false, true} {
+		r.agent = r.open()
+		if !again {
+			if results, err := r.agent.Sync(t.Context(), nil, nil); err != nil || results[0].Problems != 1 {
+				t.Errorf("sync: %+v, %v", results, err)
+			}
+		}
+		s := r.status()
+		if a := s.Accounts[0]; a.Stored != 1 || len(a.Problems) != 1 || !strings.Contains(a.Problems[0], "haunted") {
+			t.Errorf("status %+v", a)
+		}
+		if !strings.Contains(r.codes(), "account-messages") {
+			t.Errorf("conditions %s", r.codes())
+		}
+		if err := r.agent.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
