@@ -9,6 +9,7 @@
 //	tmp/spool-*          messages on their way in
 //	tmp/batch-*          journals: the files a batch is about to place or a purge to remove
 //	recovery.log         what a lost index is made from again (see recovery.go)
+//	search/*.terms       which terms the texts have (see textindex.go); made again when deleted
 //	damaged/             files that Repair and Rebuild moved out of the way
 //
 // The 256 folders in mail/ are made when the store is opened, so that no
@@ -60,5 +61,7 @@
 // deliveries and a purge of the same content from each other is the count of
 // batches under way per hash (see batch.go).
 //
-// The package starts goroutines only inside calls, and they end with the call.
+// The package starts goroutines only inside calls, and they end with the call;
+// but for one, which keeps the text index up where Options.IndexText asks for it
+// and ends in Close.
 package mailstore
