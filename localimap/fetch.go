@@ -172,9 +172,14 @@ func (f *fetch) message(i int, p prepared, withFlags bool) (err error) {
 			f.trouble = p.err
 		}
 		if withFlags {
-			return tellFlags(f.w, f.v, i, f.opt.UID)
+			return f.tellFlags(f.w, f.v, i, f.opt.UID)
 		}
 		return nil
+	}
+	if withFlags {
+		if err := f.tellKeywords(f.v); err != nil {
+			return err
+		}
 	}
 	m := f.w.CreateMessage(uint32(i + 1))
 	defer func() { // also in a panic: it holds the encoder's lock

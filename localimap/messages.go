@@ -67,7 +67,7 @@ func (s *session) Store(w *imapserver.FetchWriter, set imap.NumSet, flags *imap.
 		if !tell {
 			continue
 		}
-		if err := tellFlags(w, v, i, byUID); err != nil {
+		if err := s.tellFlags(w, v, i, byUID); err != nil {
 			return err
 		}
 	}
@@ -76,13 +76,32 @@ func (s *session) Store(w *imapserver.FetchWriter, set imap.NumSet, flags *imap.
 
 func isRecent(f imap.Flag) bool { return strings.EqualFold(string(f), string(flagRecent)) }
 
-func tellFlags(w *imapserver.FetchWriter, v *view, i int, withUID bool) error {
+func (s *session) tellFlags(w *imapserver.FetchWriter, v *view, i int, withUID bool) error {
+	if err := s.tellKeywords(v); err != nil {
+		return err
+	}
 	m := w.CreateMessage(uint32(i + 1))
 	if withUID {
 		m.WriteUID(imap.UID(v.told.uids[i]))
 	}
 	m.WriteFlags(v.flagList(i))
 	return m.Close()
+}
+
+// tellKeywords tells of keywords that are new, before a response that has them.
+// The library can write FLAGS in a poll only, which comes after; what it has
+// written is on its way here, so that this is a line of its own.
+func (s *session) tellKeywords(v *view) error {
+	if !v.learned {
+		return nil
+	}
+	v.learned = false
+	var names []string
+	for _, f := range v.flagsInUse() {
+		names = append(names, string(f))
+	}
+	_, err := s.conn.Write([]byte("* FLAGS (" + strings.Join(names, " ") + ")\r\n"))
+	return err
 }
 
 // expectation says whether flags are what a client that knows the old ones
@@ -156,7 +175,9 @@ func (s *session) copyLocked(v *view, set imap.NumSet, dest string, copyTo copyF
 		return nil, nil
 	}
 	r, err := copyTo(s.ctx, v.id, v.uidsOf(indices), box.ID)
-	if err != nil {
+	if err != nil && v.feed.Gone() {
+		return nil, s.response(err) // it is the source that is not there
+	} else if err != nil {
 		return nil, s.recode(err, fault.NotFound, imap.ResponseCodeTryCreate)
 	}
 	if len(r.From) == 0 {
@@ -187,7 +208,7 @@ func (s *session) Move(w *imapserver.MoveWriter, set imap.NumSet, dest string) e
 // Expunge removes messages with \Deleted, all or those of uids. The poll that
 // ends the command tells the client. CLOSE, which calls it with a writer that
 // goes nowhere, removes nothing and succeeds where the mailbox is open
-// read-only (RFC 9051 section 6.4.1).
+// read-only or has been deleted (RFC 9051 section 6.4.1).
 func (s *session) Expunge(w *imapserver.ExpungeWriter, uids *imap.UIDSet) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -197,6 +218,9 @@ func (s *session) Expunge(w *imapserver.ExpungeWriter, uids *imap.UIDSet) error 
 			return nil
 		}
 		return err
+	}
+	if v.feed.Gone() && *w == (imapserver.ExpungeWriter{}) {
+		return nil
 	}
 	var only []mailstore.UID // nil: all
 	if uids != nil {
