@@ -311,6 +311,7 @@ func appendMessage(t *testing.T, c *imapclient.Client, mailbox string, raw []byt
 // sides have the same, nothing lost and nothing doubled.
 func TestMbsyncTwoWaysKilledAndResumed(t *testing.T) {
 	rig.Need(t, "dovecot", "mbsync")
+	t.Parallel()
 	const count, kills = 5000, 4
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
