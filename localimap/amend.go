@@ -14,6 +14,7 @@ type amends struct {
 	answer   []byte // to lines that the library does not get
 	prompted bool   // the next line is no command: AUTHENTICATE, IDLE
 	fresh    bool   // the library has written nothing since the command
+	readOnly bool   // what this SELECT opens may only be read
 	startTLS bool   // TLS is still to be started; the library has no part in it
 }
 
@@ -26,7 +27,7 @@ func (a *amends) line(line []byte) bool {
 		a.prompted = false
 		return true
 	}
-	a.fresh = true
+	a.fresh, a.readOnly = true, false
 	tag, rest, _ := strings.Cut(strings.TrimRight(string(line), "\r\n"), " ")
 	name, rest, _ := strings.Cut(rest, " ")
 	a.tag, a.command = tag, strings.ToUpper(name)
@@ -67,6 +68,9 @@ const unforeseen = " NO [SERVERBUG] Internal server error\r\n"
 func (a *amends) response(p []byte, literal bool) []byte {
 	prompt := bytes.HasPrefix(p, []byte("+ "))
 	a.prompted = a.prompted || prompt && !literal
+	if a.readOnly && string(p) == a.tag+" OK [READ-WRITE] SELECT completed\r\n" {
+		return []byte(a.tag + " OK [READ-ONLY] SELECT completed\r\n") // RFC 9051 section 6.3.2
+	}
 	if !a.fresh {
 		return p
 	}

@@ -173,6 +173,13 @@ func (c *conn) command() string {
 	return c.frames.amends.command
 }
 
+// opensReadOnly is called by a SELECT.
+func (c *conn) opensReadOnly(yes bool) {
+	c.mu.Lock()
+	c.frames.amends.readOnly = yes
+	c.mu.Unlock()
+}
+
 // hiddenLocked notes what the library says to a literal, and reports whether it
 // is not for the client. The library writes short lines in one piece.
 func (c *conn) hiddenLocked(p []byte) bool {

@@ -46,12 +46,15 @@ var unmended = []pin{
 		says: []string{`("Thu, 01 Jan 2026 10:00:00 +0000" "=?utf-8?q?caf=C3=A9=E2=9C=93?="`, `* 2 FETCH (ENVELOPE (NIL "plain"`},
 	},
 	{point: "SMALLER", send: "a SEARCH SMALLER 10 SINCE 1-Jan-2000\nb SEARCH SMALLER 0", says: []string{"* SEARCH 1 2\na OK", "* SEARCH 1 2\nb OK"}},
-	{point: "SELECT where a device may only read", login: "LOGIN joe pw-read", send: "a SELECT INBOX", says: []string{"[READ-WRITE]", "[PERMANENTFLAGS ()]"}},
 	{point: "A part that is not there", send: "a FETCH 1 BODY.PEEK[9]", says: []string{"BODY[9] {0}"}},
 	{point: "BINARY in pieces", send: "a FETCH 1 BINARY.PEEK[1]<0.2>", says: []string{"BINARY[1] ~{2}"}},
 	{point: "Content-MD5", send: "a FETCH 2 BODYSTRUCTURE", says: []string{`"7bit" 5 1 NIL NIL`}},
 	{point: "SEARCH RETURN (SAVE)", send: "a UID SEARCH RETURN (SAVE) ALL", says: []string{"* ESEARCH"}},
 	{point: "BADCHARSET", send: "a SEARCH CHARSET x ALL", says: []string{"a NO [BADCHARSET] "}},
+	{
+		point: "Names with & in IMAP4rev2", send: "a ENABLE IMAP4rev2\nb CREATE \"R&D\"\nc CREATE R&-D\nd LIST \"\" R*",
+		says: []string{"b BAD", `"R&-D"`},
+	},
 	{point: "PERMANENTFLAGS", send: "a STORE 1 +FLAGS (new)", says: []string{"* FLAGS (", "a OK"}, never: []string{"PERMANENTFLAGS"}},
 	{point: "APPEND with more than a message", send: "a APPEND Drafts {1+}\nx more\nb NOOP", says: []string{"b OK"}, never: []string{"a OK", "a NO", "a BAD"}},
 }

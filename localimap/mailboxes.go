@@ -19,8 +19,7 @@ const (
 	inbox     = "INBOX"
 )
 
-// Select opens a mailbox. A device that may only read gets it as EXAMINE would;
-// the library says READ-WRITE nevertheless, PERMANENTFLAGS tells the truth.
+// Select opens a mailbox. A device that may only read gets it as EXAMINE would.
 func (s *session) Select(name string, options *imap.SelectOptions) (*imap.SelectData, error) {
 	box, err := s.store.Mailbox(s.ctx, name)
 	if err != nil {
@@ -35,6 +34,7 @@ func (s *session) Select(name string, options *imap.SelectOptions) (*imap.Select
 	s.unselectLocked()
 	s.view = v
 	s.mu.Unlock()
+	s.conn.opensReadOnly(v.readOnly)
 	s.srv.opt.Opened(s.user, box.Name)
 
 	now := v.seen.Mailbox
