@@ -3,7 +3,6 @@ package localimap
 import (
 	"bytes"
 	"io"
-	"os"
 	"sync"
 
 	"github.com/emersion/go-imap/v2"
@@ -28,7 +27,7 @@ type sections struct {
 
 // measure finds all sections of one message; file may be nil where the index
 // has them.
-func (f *fetch) measure(file *os.File, c *mailstore.Content) (sections, error) {
+func (f *fetch) measure(file io.ReaderAt, c *mailstore.Content) (sections, error) {
 	var parts sections
 	o := f.opt
 	for k, item := range o.BodySection {
@@ -58,7 +57,7 @@ func (f *fetch) measure(file *os.File, c *mailstore.Content) (sections, error) {
 // bodySection answers BODY[...]. A part that does not exist is empty; the
 // library cannot write NIL. kept says that the fields asked for are among those
 // that the index keeps.
-func bodySection(file *os.File, c *mailstore.Content, item *imap.FetchItemBodySection, kept bool) (section, error) {
+func bodySection(file io.ReaderAt, c *mailstore.Content, item *imap.FetchItemBodySection, kept bool) (section, error) {
 	var from, to int64
 	switch {
 	case kept && c.Summary.Header.Complete():
@@ -120,7 +119,7 @@ func locate(c *mailstore.Content, path []int, what imap.PartSpecifier) (from, to
 // binarySection answers BINARY[...]: the body of a part without its transfer
 // encoding (RFC 3516). A part that has parts is sent as it is, and so is
 // BINARY[], the whole message.
-func binarySection(file *os.File, c *mailstore.Content, path []int, partial *imap.SectionPartial) (section, error) {
+func binarySection(file io.ReaderAt, c *mailstore.Content, path []int, partial *imap.SectionPartial) (section, error) {
 	if len(path) == 0 {
 		return stored(file, 0, c.Size, partial), nil
 	}
@@ -144,7 +143,7 @@ func binarySection(file *os.File, c *mailstore.Content, path []int, partial *ima
 }
 
 // stored is a section that stands in the file as it is.
-func stored(file *os.File, from, to int64, partial *imap.SectionPartial) section {
+func stored(file io.ReaderAt, from, to int64, partial *imap.SectionPartial) section {
 	lo, hi := window(partial, max(0, to-from))
 	return section{hi - lo, func(w io.Writer) error {
 		return copyBytes(w, io.NewSectionReader(file, from+lo, hi-lo))

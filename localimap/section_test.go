@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/emersion/go-imap/v2"
@@ -191,6 +192,42 @@ func TestBinarySections(t *testing.T) {
 		}
 		if got := sectionText(t, s); got != tt.want {
 			t.Errorf("BINARY%v: %q, want %q", tt.part, got, tt.want)
+		}
+	}
+}
+
+// counted counts what is read.
+type counted struct {
+	io.ReaderAt
+	n int64
+}
+
+func (c *counted) ReadAt(p []byte, at int64) (int, error) {
+	n, err := c.ReaderAt.ReadAt(p, at)
+	c.n += int64(n)
+	return n, err
+}
+
+// TestPiecesAreReadOnce: a section fetched in pieces costs reading it once.
+func TestPiecesAreReadOnce(t *testing.T) {
+	raw := "Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n\r\n" + strings.Repeat("0123456789abcde\n", 1<<16) + "\r\n--x--\r\n"
+	_, c := openMessage(t, raw)
+	file := &counted{ReaderAt: strings.NewReader(raw)}
+	for _, part := range [][]int{nil, {1}} {
+		whole, err := bodySection(file, c, &imap.FetchItemBodySection{Part: part}, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file.n = 0
+		for offset := int64(0); offset < whole.size; offset += 64 << 10 {
+			s, err := bodySection(file, c, &imap.FetchItemBodySection{Part: part, Partial: &imap.SectionPartial{Offset: offset, Size: 64 << 10}}, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sectionText(t, s)
+		}
+		if file.n != whole.size {
+			t.Errorf("BODY%v: %d bytes were read for %d", part, file.n, whole.size)
 		}
 	}
 }
