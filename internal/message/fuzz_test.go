@@ -45,7 +45,7 @@ func FuzzUnmarshal(f *testing.F) {
 	})
 	f.Add([]byte{}, []byte{}, []byte{})
 	// Parameters of a disposition that is not there.
-	f.Add([]byte(nil), []byte{2, '\r', '\n'}, []byte{0, partDisposition, 1, 3, 0, 43, 0, 0, 0, 0, 0, 1, 73, 73})
+	f.Add([]byte(nil), []byte{2, '\r', '\n'}, []byte{0, 1, 3, 0, 43, 0, 0, 0, 0, 0, 0, 0, 1, 73, 73, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, envelope, header, structure []byte) {
 		var s Summary
 		if err := s.Unmarshal(Binary{envelope, header, structure}); err != nil {

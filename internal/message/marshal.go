@@ -1,10 +1,13 @@
 package message
 
 import (
+	"bytes"
 	"encoding/binary"
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/popbridge/popbridge/internal/fault"
 )
 
 // The binary form of a Summary comes in pieces:
@@ -17,9 +20,9 @@ import (
 // Numbers are varints. A string is 2*length and its bytes, or 2*i+1 for word i
 // of the dictionary. A date is 0 for none, else 1, seconds since 1970 and
 // minutes east of Greenwich. Addresses, strings of a list, parameters and
-// children follow their number. A part is its bits, which say what follows of
-// what is seldom there, then its values; its body starts and ends relative to
-// its header, and that relative to the header of the part around it.
+// children follow their number. A part is its values; its body starts and ends
+// relative to its header, and that relative to the header of the part around it.
+// A codec writes all that or reads it, so that it is said once.
 
 // dictionary are strings that summaries are full of. It may grow at its end
 // only; anything else needs another SummaryVersion.
@@ -41,148 +44,290 @@ var dictionaryIndex = func() map[string]int {
 	return index
 }()
 
-// Bits of a part: what it has.
-const (
-	partID = 1 << iota
-	partDescription
-	partDisposition
-	partLanguage
-	partLocation
-	partMessage
-	partChildren
-	partBitsEnd
-)
-
 // Binary is a Summary of this SummaryVersion in its compact form, in pieces each
 // of which can be read without the others.
 type Binary struct{ Envelope, Header, Structure []byte }
 
 // Marshal returns the compact form of s.
 func (s *Summary) Marshal() Binary {
-	envelope := writer{buf: make([]byte, 0, 256)}
-	envelope.envelope(&s.Envelope)
-	envelope.date(s.Received)
-	header := writer{buf: make([]byte, 0, len(s.Header.lines)+4)}
-	header.uint(s.Header.Size)
-	header.buf = append(header.buf, s.Header.lines...)
-	structure := writer{buf: make([]byte, 0, 128)}
-	structure.uint(int64(len(s.Defects)))
-	for _, d := range s.Defects {
-		structure.buf = append(structure.buf, byte(d))
-	}
-	structure.part(s.Root, 0)
-	return Binary{envelope.buf, header.buf, structure.buf}
+	envelope, structure := codec{out: make([]byte, 0, 256)}, codec{out: make([]byte, 0, 128)}
+	envelope.envelope(s)
+	structure.structure(s)
+	header := binary.AppendUvarint(make([]byte, 0, len(s.Header.lines)+4), uint64(s.Header.Size))
+	return Binary{envelope.out, append(header, s.Header.lines...), structure.out}
 }
 
-type writer struct{ buf []byte }
+var errSummary = fault.New(fault.Corrupt, "message summary is damaged", "")
 
-func (w *writer) uint(n int64) { w.buf = binary.AppendUvarint(w.buf, uint64(n)) }
+// Unmarshal sets what the pieces of b say, those that are not nil. Damaged data
+// are a fault of kind Corrupt: then the summary has to be made again from the
+// message. What is allocated is in proportion to the data, and b is not kept.
+func (s *Summary) Unmarshal(b Binary) error {
+	read := func(data []byte, piece func(c *codec, s *Summary)) bool {
+		if data == nil {
+			return true
+		}
+		c := codec{reading: true, in: string(data), parts: len(data) / minPart} // all strings share this one
+		piece(&c, s)
+		return !c.bad && c.in == ""
+	}
+	if !read(b.Envelope, (*codec).envelope) || !read(b.Structure, (*codec).structure) || b.Header != nil && !s.Header.unmarshal(b.Header) {
+		return errSummary
+	}
+	return nil
+}
 
-func (w *writer) string(s string) {
-	if i, ok := dictionaryIndex[s]; ok {
-		w.uint(int64(i)<<1 | 1)
+func (h *Header) unmarshal(data []byte) bool {
+	size, n := binary.Uvarint(data)
+	if n <= 0 || size > 1<<48 || len(data) > n && data[len(data)-1] != '\n' {
+		return false
+	}
+	*h = Header{Size: int64(size)}
+	if len(data) > n {
+		h.lines = bytes.Clone(data[n:])
+	}
+	return true
+}
+
+// codec writes what it is given a pointer to, or reads it there. After an error
+// of reading it sets zero values.
+type codec struct {
+	reading bool
+	out     []byte
+	in      string
+	parts   int // that may still come, else nested promises of parts would add up
+	bad     bool
+}
+
+func (c *codec) envelope(s *Summary) {
+	c.headings(&s.Envelope)
+	c.date(&s.Received)
+}
+
+func (c *codec) structure(s *Summary) {
+	list(c, &s.Defects, 1, func(d *Defect) {
+		n := uint64(*d)
+		c.number(&n)
+		*d = Defect(n)
+	})
+	if c.reading {
+		s.Root = &Part{}
+	}
+	c.part(s.Root, 0, 0)
+}
+
+func (c *codec) headings(e *Envelope) {
+	c.date(&e.Date)
+	c.text(&e.Subject)
+	for _, addresses := range []*[]Address{&e.From, &e.Sender, &e.ReplyTo, &e.To, &e.Cc, &e.Bcc} {
+		list(c, addresses, 3, func(a *Address) {
+			c.text(&a.Name)
+			c.text(&a.Mailbox)
+			c.text(&a.Host)
+		})
+	}
+	list(c, &e.InReplyTo, 1, c.text)
+	c.text(&e.MessageID)
+}
+
+// minPart is the size of the smallest part in bytes.
+const minPart = 15
+
+func (c *codec) part(p *Part, base int64, depth int) {
+	if depth > maxDepth {
+		c.fail()
 		return
 	}
-	w.uint(int64(len(s)) << 1)
-	w.buf = append(w.buf, s...)
+	c.text(&p.Type)
+	c.text(&p.Subtype)
+	c.params(&p.Params)
+	c.text(&p.Encoding)
+	c.offset(&p.Header, base)
+	c.offset(&p.Body, p.Header)
+	c.offset(&p.End, p.Body)
+	c.offset(&p.Lines, 0)
+	c.text(&p.ID)
+	c.text(&p.Description)
+	c.text(&p.Disposition)
+	c.params(&p.DispositionParams)
+	list(c, &p.Language, 1, c.text)
+	c.text(&p.Location)
+	if p.Type == "message" && p.Subtype == "rfc822" {
+		if c.reading {
+			p.Envelope = &Envelope{}
+		}
+		c.headings(p.Envelope)
+	}
+	c.children(p, depth)
 }
 
-func (w *writer) strings(list []string) {
-	w.uint(int64(len(list)))
-	for _, s := range list {
-		w.string(s)
+func (c *codec) children(p *Part, depth int) {
+	n := c.count(len(p.Children), minPart)
+	if c.reading {
+		// IMAP could not express anything else.
+		if c.parts -= n; c.parts < 0 || p.Type == "" || p.Subtype == "" || p.Encoding == "" ||
+			p.Disposition == "" && p.DispositionParams != nil || p.Message() && n != 1 || p.Multipart() != (n > 0 && !p.Message()) {
+			c.fail()
+			return
+		}
+		if n > 0 {
+			parts := make([]Part, n)
+			p.Children = make([]*Part, n)
+			for i := range parts {
+				p.Children[i] = &parts[i]
+			}
+		}
+	}
+	for _, child := range p.Children {
+		c.part(child, p.Header, depth+1)
 	}
 }
 
-func (w *writer) date(t time.Time) {
-	if t.IsZero() {
-		w.uint(0)
+func (c *codec) fail() { c.in, c.bad = "", true }
+
+func (c *codec) number(n *uint64) {
+	switch {
+	case !c.reading:
+		c.out = binary.AppendUvarint(c.out, *n)
 		return
+	case len(c.in) > 0 && c.in[0] < 0x80: // most numbers are small
+		*n, c.in = uint64(c.in[0]), c.in[1:]
+		return
+	}
+	*n = 0
+	for i := 0; i < min(len(c.in), binary.MaxVarintLen64); i++ {
+		b := c.in[i]
+		*n |= uint64(b&0x7f) << (7 * i)
+		if b < 0x80 {
+			c.in = c.in[i+1:]
+			return
+		}
+	}
+	*n = 0
+	c.fail()
+}
+
+// signed is a number that may be negative.
+func (c *codec) signed(n *int64) {
+	u := uint64(*n)<<1 ^ uint64(*n>>63)
+	if c.number(&u); c.reading {
+		*n = int64(u>>1) ^ -int64(u&1)
+	}
+}
+
+// offset is an offset or a length, relative to base.
+func (c *codec) offset(n *int64, base int64) {
+	u := uint64(*n - base)
+	if c.number(&u); !c.reading {
+		return
+	}
+	if u > 1<<48 {
+		c.fail()
+		u = 0
+	}
+	*n = base + int64(u)
+}
+
+// count is a number of things of at least size bytes each.
+func (c *codec) count(n, size int) int {
+	u := uint64(n)
+	if c.number(&u); c.reading && u > uint64(len(c.in)/size) {
+		c.fail()
+		return 0
+	}
+	return int(u)
+}
+
+func list[T any](c *codec, s *[]T, size int, each func(*T)) {
+	if n := c.count(len(*s), size); c.reading {
+		if *s = nil; n > 0 {
+			*s = make([]T, n)
+		}
+	}
+	for i := range *s {
+		each(&(*s)[i])
+	}
+}
+
+func (c *codec) text(s *string) {
+	var n uint64
+	if !c.reading {
+		if i, ok := dictionaryIndex[*s]; ok {
+			n = uint64(i)<<1 | 1
+			c.number(&n)
+			return
+		}
+		n = uint64(len(*s)) << 1
+		c.number(&n)
+		c.out = append(c.out, *s...)
+		return
+	}
+	c.number(&n)
+	switch word := n&1 != 0; {
+	case word && n>>1 < uint64(len(dictionary)):
+		*s = dictionary[n>>1]
+	case !word && n>>1 <= uint64(len(c.in)):
+		*s, c.in = c.in[:n>>1], c.in[n>>1:]
+	default:
+		*s = ""
+		c.fail()
+	}
+}
+
+func (c *codec) date(t *time.Time) {
+	var have uint64
+	if !t.IsZero() {
+		have = 1
 	}
 	_, offset := t.Zone()
-	w.uint(1)
-	w.buf = binary.AppendVarint(w.buf, t.Unix())
-	w.buf = binary.AppendVarint(w.buf, int64(offset/60))
-}
-
-func (w *writer) addresses(list []Address) {
-	w.uint(int64(len(list)))
-	for _, a := range list {
-		w.string(a.Name)
-		w.string(a.Mailbox)
-		w.string(a.Host)
+	seconds, minutes := t.Unix(), int64(offset/60)
+	if c.number(&have); have != 0 {
+		c.signed(&seconds)
+		c.signed(&minutes)
+	}
+	if !c.reading {
+		return
+	}
+	switch *t = (time.Time{}); {
+	case minutes < -24*60-59 || minutes > 24*60+59:
+		c.fail()
+	case have != 0:
+		*t = time.Unix(seconds, 0).In(zone(int(minutes) * 60))
 	}
 }
 
-func (w *writer) envelope(e *Envelope) {
-	w.date(e.Date)
-	w.string(e.Subject)
-	for _, list := range [][]Address{e.From, e.Sender, e.ReplyTo, e.To, e.Cc, e.Bcc} {
-		w.addresses(list)
-	}
-	w.strings(e.InReplyTo)
-	w.string(e.MessageID)
-}
-
-func (w *writer) params(params map[string]string) {
-	w.uint(int64(len(params)))
-	for _, name := range slices.Sorted(maps.Keys(params)) {
-		w.string(name)
-		w.string(params[name])
-	}
-}
-
-func (w *writer) part(p *Part, base int64) {
-	bits := partBits(p)
-	w.uint(int64(bits))
-	w.string(p.Type)
-	w.string(p.Subtype)
-	w.params(p.Params)
-	w.string(p.Encoding)
-	w.uint(p.Header - base)
-	w.uint(p.Body - p.Header)
-	w.uint(p.End - p.Body)
-	w.uint(p.Lines)
-	if bits&partID != 0 {
-		w.string(p.ID)
-	}
-	if bits&partDescription != 0 {
-		w.string(p.Description)
-	}
-	if bits&partDisposition != 0 {
-		w.string(p.Disposition)
-		w.params(p.DispositionParams)
-	}
-	if bits&partLanguage != 0 {
-		w.strings(p.Language)
-	}
-	if bits&partLocation != 0 {
-		w.string(p.Location)
-	}
-	if bits&partMessage != 0 {
-		w.envelope(p.Envelope)
-	}
-	if bits&partChildren != 0 {
-		w.uint(int64(len(p.Children)))
-		for _, child := range p.Children {
-			w.part(child, p.Header)
+func (c *codec) params(params *map[string]string) {
+	n := c.count(len(*params), 2)
+	if !c.reading {
+		for _, name := range slices.Sorted(maps.Keys(*params)) {
+			value := (*params)[name]
+			c.text(&name)
+			c.text(&value)
 		}
+		return
+	}
+	*params = nil
+	for range n {
+		var name, value string
+		c.text(&name)
+		c.text(&value)
+		if shared, ok := charsetParams[value]; ok && n == 1 && name == "charset" {
+			*params = shared
+			return
+		}
+		if *params == nil {
+			*params = make(map[string]string, n)
+		}
+		(*params)[name] = value
 	}
 }
 
-func partBits(p *Part) int {
-	bits := 0
-	set := func(have bool, bit int) {
-		if have {
-			bits |= bit
-		}
+// charsetParams are the parameters that most parts have; a map is the largest
+// thing a part consists of. They are never written to.
+var charsetParams = func() map[string]map[string]string {
+	shared := make(map[string]map[string]string)
+	for _, charset := range []string{"utf-8", "us-ascii", "iso-8859-1", "windows-1252", "UTF-8", "US-ASCII", "ISO-8859-1"} {
+		shared[charset] = map[string]string{"charset": charset}
 	}
-	set(p.ID != "", partID)
-	set(p.Description != "", partDescription)
-	set(p.Disposition != "", partDisposition)
-	set(len(p.Language) > 0, partLanguage)
-	set(p.Location != "", partLocation)
-	set(p.Envelope != nil, partMessage)
-	set(len(p.Children) > 0, partChildren)
-	return bits
-}
+	return shared
+}()

@@ -6,9 +6,9 @@ import (
 )
 
 // MatchBody reports whether the text of the message contains what m looks for:
-// its text parts and reports, decoded, HTML without tags, and the headers of
-// messages in it (RFC 9051 section 6.4.4, BODY). r is the message that s was
-// made from.
+// its text parts and reports, decoded, HTML without tags; no header fields, nor
+// those of messages in it (RFC 9051 section 6.4.4, BODY). r is the message that
+// s was made from.
 func (s *Summary) MatchBody(r io.ReaderAt, m *Matcher) (bool, error) {
 	return s.match(r, m, false)
 }
@@ -41,11 +41,10 @@ type sink interface {
 }
 
 // texts writes everything a search looks at to the sink, until there is an
-// error. The headers of the message and of its parts are left out unless headers
-// is set.
+// error; headers, of the message and of its parts, if headers is set.
 func (s *Summary) texts(r io.ReaderAt, to sink, headers bool) error {
 	t := texts{r: r, to: to, headers: headers}
-	return t.part(s.Root, headers, false)
+	return t.part(s.Root)
 }
 
 type texts struct {
@@ -55,11 +54,9 @@ type texts struct {
 	buf     []byte
 }
 
-// part writes p, and its header where that is asked for; inner tells that the
-// header is that of a message in the message, which BODY looks at too.
-func (t *texts) part(p *Part, header, inner bool) error {
-	if header {
-		if err := t.header(p, inner); err != nil {
+func (t *texts) part(p *Part) error {
+	if t.headers {
+		if err := t.header(p); err != nil {
 			return err
 		}
 	}
@@ -67,31 +64,31 @@ func (t *texts) part(p *Part, header, inner bool) error {
 		return t.body(p)
 	}
 	for _, child := range p.Children {
-		if err := t.part(child, t.headers || p.Message(), p.Message()); err != nil {
+		if err := t.part(child); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (t *texts) header(p *Part, inner bool) error {
+func (t *texts) header(p *Part) error {
 	var stop error
 	err := eachField(io.NewSectionReader(t.r, p.Header, p.Body-p.Header), func(name, value string) bool {
-		stop = t.line(name+": "+value, inner)
+		stop = t.line(name+": "+value)
 		return stop == nil
 	})
 	// The name of an attachment may be written in a way that only its decoded
 	// form shows (RFC 2231).
 	for _, name := range []string{p.Params["name"], p.DispositionParams["filename"]} {
 		if stop == nil && err == nil && name != "" {
-			stop = t.line(name, inner)
+			stop = t.line(name)
 		}
 	}
 	return errors.Join(err, stop)
 }
 
-func (t *texts) line(text string, inner bool) error {
-	t.to.begin(true, inner)
+func (t *texts) line(text string) error {
+	t.to.begin(true, false)
 	if _, err := io.WriteString(t.to, text); err != nil {
 		return err
 	}
