@@ -90,7 +90,7 @@ func isPlain(value []byte) bool {
 }
 
 // eachField calls yield with the fields of a header, decoded and unfolded,
-// until it returns false.
+// until it returns false. Lines that are no field come without a name.
 func eachField(header io.Reader, yield func(name, value string) bool) error {
 	raw, err := io.ReadAll(io.LimitReader(header, maxHeader))
 	if err != nil {
@@ -99,7 +99,7 @@ func eachField(header io.Reader, yield func(name, value string) bool) error {
 	text := headerText{raw: raw}
 	for len(raw) > 0 {
 		var name, value []byte
-		if name, value, raw = nextField(raw); len(name) > 0 && !yield(string(name), text.decode(value)) {
+		if name, value, raw = nextField(raw); !yield(string(name), text.decode(value)) {
 			break
 		}
 	}

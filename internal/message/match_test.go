@@ -180,6 +180,7 @@ func TestWhiteSpace(t *testing.T) {
 		{plain, "a\tb", "a b", true},
 		{plain, "10\u00a0€", "10 €", true},
 		{plain, "a b", "ab", false},
+		{"no header at all\r\n", "and no blank line", "header at", true},
 		{html, "<p>two\r\n  spaces</p>", "two spaces", true},
 		{html, "two spaces", "two \t spaces", true},
 		{html, "one<p>two", "one two", true},
