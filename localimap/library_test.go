@@ -56,6 +56,12 @@ var unmended = []pin{
 		says: []string{"b BAD", `"R&-D"`},
 	},
 	{point: "PERMANENTFLAGS", send: "a STORE 1 +FLAGS (new)", says: []string{"* FLAGS (", "a OK"}, never: []string{"PERMANENTFLAGS"}},
+	{point: "RECURSIVEMATCH", send: "a LIST (SPECIAL-USE RECURSIVEMATCH) \"\" *", says: []string{"a BAD"}},
+	{
+		point: "Looser than the grammar", send: "a ENABLE\nf FETCH 1 BODY.PEEK[HEADER.FIELDS ()]\nb STATUS INBOX ()\nc SELECT {x}\nd CHECK\ne LIST () \"\" \"\"\n" +
+			"g CREATE \"\\p\"\nh] NOOP",
+		says: []string{"a OK", "b OK", "c NO [NON", "d OK", "* LIST (\\Noselect)", "f OK", "g OK", "* BAD"},
+	},
 	{point: "APPEND with more than a message", send: "a APPEND Drafts {1+}\nx more\nb NOOP", says: []string{"b OK"}, never: []string{"a OK", "a NO", "a BAD"}},
 }
 
