@@ -60,6 +60,9 @@ func (r *run) step(st step) error {
 		return err
 	}
 	var got []string // what came before a literal could be sent
+	if p.ended {
+		return r.answers(p, st.blocks, []string{ended})
+	}
 	switch st.verb {
 	case command:
 		r.sent++
