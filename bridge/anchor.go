@@ -17,8 +17,8 @@ import (
 // one, and so is the content of the last of them. Servers add mail at the end,
 // so what comes before a message that kept its number has not changed either.
 //
-// It costs one RETR at each poll, where each message that shares its size with
-// another would cost one.
+// It costs one RETR at each poll, where each small message and each that shares
+// its size with another would cost one.
 type anchor struct {
 	Num   int    `json:"num"`
 	Sizes []byte `json:"sizes"` // sizesHash up to Num
@@ -41,13 +41,18 @@ func sizesHash(listing []Listed, n int) []byte {
 	return h.Sum(nil)
 }
 
+// anchored reports whether the listing may be one that the anchor stands for.
+func (s *session) anchored() bool {
+	a := s.notes.Anchor
+	return a != nil && s.complete && bytes.Equal(a.Sizes, sizesHash(s.listing, a.Num))
+}
+
 // holds reports whether the messages up to the anchor are those stored here. It
 // is asked only when it can save something. An anchor that cannot be fetched
 // is none any more: it may be a message that breaks every session.
 func (s *session) holds(ctx context.Context) (bool, error) {
 	a := s.notes.Anchor
-	if a == nil || !s.complete || len(s.actions.Fetch) == 0 || s.actions.Fetch[0].Num > a.Num ||
-		!bytes.Equal(a.Sizes, sizesHash(s.listing, a.Num)) {
+	if !s.anchored() || len(s.actions.Fetch) == 0 || s.actions.Fetch[0].Num > a.Num {
 		return false, nil
 	}
 	s.m.phase(PhaseCompare)
@@ -105,8 +110,8 @@ func (p *planner) trust() {
 	}
 }
 
-// castAnchor chooses the anchor of the next session: a small message that was
-// fetched in this one, behind all that share their size with another, where
+// castAnchor chooses the anchor of the next session: the smallest message that
+// was fetched in this one, behind all that their size does not tell, where
 // everything before it is stored here.
 func (s *session) castAnchor(here map[int]mailstore.Hash) {
 	if !s.contentMode || !s.complete {
@@ -118,7 +123,7 @@ func (s *session) castAnchor(here map[int]mailstore.Hash) {
 	}
 	last, known := 0, 0
 	for n, l := range s.listing {
-		if sizes[l.Size] > 1 {
+		if sizes[l.Size] > 1 || l.Size < sizeTells {
 			last = l.Num
 		}
 		if _, fetched := here[l.Num]; known == n && (fetched || s.planner.rowOf[n] == presumed) {
@@ -130,7 +135,7 @@ func (s *session) castAnchor(here map[int]mailstore.Hash) {
 	}
 	s.notes.Anchor = nil
 	if last == 0 {
-		return // each has a size of its own
+		return // each is told by its size
 	}
 	best := 0
 	for n := last; n <= known; n++ {

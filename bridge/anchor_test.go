@@ -9,8 +9,8 @@ import (
 // alike is message n, of a size that all have.
 func alike(n int) []byte { return fmt.Appendf(nil, "Subject: number %03d\r\n\r\ntext\r\n", n) }
 
-// On a server without ids messages of one size are told apart by one RETR at
-// each poll, over restarts too, and whatever changes is noticed.
+// On a server without ids messages are told apart by one RETR at each poll, over
+// restarts too, and whatever changes is noticed.
 func TestNoUIDLAndAllOfOneSize(t *testing.T) {
 	g := newRig(t, KeepForever())
 	g.pop.trouble = trouble{noUIDL: true}
@@ -24,6 +24,9 @@ func TestNoUIDLAndAllOfOneSize(t *testing.T) {
 		before := g.pop.fetched("")
 		g.restart(KeepForever())
 		g.want(g.poll(), stored, 0, 0, len(g.pop.messages))
+		if p, err := g.runner.Preview(t.Context()); err != nil || p.Fetch != 0 {
+			t.Errorf("the preview fetches %d, %v", p.Fetch, err)
+		}
 		if n := g.pop.fetched("") - before; n > most {
 			t.Errorf("%d messages were fetched, want at most %d", n, most)
 		}
@@ -52,13 +55,33 @@ func TestNoUIDLAndAllOfOneSize(t *testing.T) {
 	poll(1, 2)
 	poll(0, 1)
 
-	// A message of a size of its own is told by that.
-	large := fmt.Appendf(nil, "Subject: large\r\n\r\n%0500d\r\n", 0)
+	// A large message of a size of its own is told by that.
+	large := fmt.Appendf(nil, "Subject: large\r\n\r\n%0*d\r\n", sizeTells, 0)
 	g.pop.add("", large)
 	want = append(want, string(large))
 	poll(1, 2)
+	g.pop.messages[len(g.pop.messages)-1].cut = true
 	poll(0, 1)
 	g.wantExactly(want)
+}
+
+// The only message of its size goes, and another of that size comes, in any
+// place of the listing.
+func TestNoUIDLAndAnotherOfTheSameSize(t *testing.T) {
+	for n := range 3 {
+		g := newRig(t, KeepForever())
+		g.pop.trouble = trouble{noUIDL: true}
+		long := func(n int, text string) []byte { return fmt.Appendf(nil, "Subject: %s\r\n\r\n%0*d\r\n", text, 10*n, 0) }
+		for m := range 3 {
+			g.pop.add("", long(m, "one"))
+		}
+		g.want(g.poll(), 3, 0, 0, 3)
+		g.want(g.poll(), 0, 0, 0, 3)
+		g.pop.messages = append(g.pop.messages[:n:n], g.pop.messages[n+1:]...)
+		g.pop.add("", long(n, "two"))
+		g.want(g.poll(), 1, 0, 0, 3)
+		g.want(g.poll(), 0, 0, 0, 3)
+	}
 }
 
 // A message that cannot be fetched any more is no anchor for long.

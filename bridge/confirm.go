@@ -67,6 +67,9 @@ func (s *session) preview(ctx context.Context) (Preview, error) {
 	if s.ledger, err = s.store.Ledger(ctx, s.account.Name); err != nil {
 		return Preview{}, err
 	}
+	if s.anchored() {
+		s.trusted = s.notes.Anchor.Num // most likely, and nothing is done about it
+	}
 	s.compare(s.now())
 	_ = s.client.Quit(s.net) // nothing was deleted that it could confirm
 	return s.actions.preview(s), nil

@@ -172,13 +172,23 @@ const (
 	presumed = -2 // without UIDL, and taken for a row by its size or behind an anchor
 )
 
-// presumeBySize saves fetching every message of a server without UIDL at every
-// poll: a size listed once, and known once from the listing before, is taken
-// for the same message. That is good enough to skip it, never to delete it.
+// sizeTells is the size from which on two messages are not expected to have the
+// same by chance.
+const sizeTells = 64 << 10
+
+// presumeBySize saves fetching what has no UIDL at every poll: a size listed
+// once, and known once from the listing before, is taken for the same message.
+// That is good enough to skip it, never to delete it. On a server that gives no
+// UIDL at all small messages are not told like this: between two listings one
+// may have gone and another of its size have come (see anchor).
 func (p *planner) presumeBySize() {
+	least := int64(sizeTells)
+	if slices.ContainsFunc(p.listing, func(l Listed) bool { return l.UIDL != "" }) {
+		least = 1
+	}
 	sizes := make(map[int64]int)
 	for n, l := range p.listing {
-		if l.UIDL == "" && l.Size > 0 && p.rowOf[n] == unpaired {
+		if l.UIDL == "" && l.Size >= least && p.rowOf[n] == unpaired {
 			sizes[l.Size]++
 		}
 	}

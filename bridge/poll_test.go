@@ -447,25 +447,6 @@ func TestNoUIDL(t *testing.T) {
 	g.wantExactly(want)
 }
 
-// Two messages of one size have to be told apart, and one of them left alone by
-// the other is known by its size.
-func TestNoUIDLAndOneSize(t *testing.T) {
-	g := newRig(t, KeepForever())
-	g.pop.trouble = trouble{noUIDL: true}
-	for _, text := range []string{"a", "b"} {
-		g.pop.add("", []byte("Subject: "+text+"\r\n\r\n"))
-	}
-	g.want(g.poll(), 2, 0, 0, 2)
-	g.want(g.poll(), 0, 0, 0, 2)
-	g.pop.messages = g.pop.messages[1:]
-	g.want(g.poll(), 0, 0, 0, 1)
-	before := g.pop.fetched("")
-	g.want(g.poll(), 0, 0, 0, 1)
-	if n := g.pop.fetched("") - before; n != 0 {
-		t.Errorf("fetched %d messages", n)
-	}
-}
-
 func TestUIDLRefusedForOnce(t *testing.T) {
 	g := newRig(t, KeepNever())
 	g.fill(0, 3)
