@@ -320,13 +320,14 @@ func (v *view) flagList(i int) []imap.Flag {
 // EXAMINE shows them and leaves them to others. IMAP4rev2 has no \Recent.
 func (v *view) claimRecent(ctx context.Context) {
 	last := len(v.told.uids) - 1
-	if v.rev2 || last < 0 || v.seen.RecentFrom > v.told.uids[last] {
+	from := v.feed.Snapshot().RecentFrom // another session may have claimed them by now
+	if v.rev2 || last < 0 || from > v.told.uids[last] {
 		return
 	}
-	span := uidSpan{v.seen.RecentFrom, v.told.uids[last]}
+	span := uidSpan{from, v.told.uids[last]}
 	if !v.readOnly {
-		from, err := v.feed.ClaimRecent(ctx)
-		if err != nil {
+		var err error
+		if from, err = v.feed.ClaimRecent(ctx); err != nil {
 			return // \Recent is a courtesy
 		}
 		// What came in since the snapshot is claimed as well.

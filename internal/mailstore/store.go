@@ -141,6 +141,7 @@ func (s *Store) Close() error {
 	if s.writer.shut {
 		return nil
 	}
+	s.feed.shut()
 	// The writer last: the last connection folds the log into the database.
 	s.dropLogLocked()
 	err := s.reader.close()

@@ -41,19 +41,23 @@ func mark(ch chan struct{}) {
 }
 
 // OpenView opens a mailbox. The first view of a mailbox reads it, further ones
-// share what is in memory; the last one to close drops it.
+// share what is in memory, and do not wait for the writer; the last one to close
+// drops it.
 func (s *Store) OpenView(ctx context.Context, id MailboxID) (*View, error) {
 	if id == EmptyInbox.ID {
 		l := &live{views: map[*View]struct{}{}}
 		l.snap.Store(&Snapshot{Mailbox: EmptyInbox})
 		return &View{s: s, id: id, live: l, changed: make(chan struct{}, 1)}, nil
 	}
+	if v := s.feed.join(s, id, nil); v != nil {
+		return v, nil
+	}
 	s.writer.mu.Lock()
 	defer s.writer.mu.Unlock()
 	if s.writer.shut {
 		return nil, errClosed
 	}
-	if v := s.feed.join(s, id, nil); v != nil {
+	if v := s.feed.join(s, id, nil); v != nil { // opened by another meanwhile
 		return v, nil
 	}
 	snap, err := s.loadLocked(ctx, id)
@@ -79,6 +83,13 @@ func (f *feed) join(s *Store, id MailboxID, snap *Snapshot) *View {
 	v := &View{s: s, id: id, live: l, changed: make(chan struct{}, 1)}
 	l.views[v] = struct{}{}
 	return v
+}
+
+// shut lets no more views join.
+func (f *feed) shut() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	clear(f.live)
 }
 
 // Snapshot returns the newest published state of the mailbox.
