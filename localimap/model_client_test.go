@@ -221,7 +221,6 @@ func (c *mirror) command(line string, literal ...string) *reply {
 // answer reads up to the tagged response.
 func (c *mirror) answer(tag, line string, literal ...string) *reply {
 	a := &reply{}
-	word, _, _ := strings.Cut(strings.TrimPrefix(line, "UID "), " ")
 	quiet := slices.Contains([]string{"FETCH", "STORE", "SEARCH"}, strings.Fields(line)[0])
 	for {
 		raw := c.raw()
@@ -234,7 +233,7 @@ func (c *mirror) answer(tag, line string, literal ...string) *reply {
 			c.send(literal[0])
 		case "*":
 			a.lines = append(a.lines, raw)
-			c.believe(a, raw, nodes, quiet, word == "FETCH" || word == "STORE")
+			c.believe(a, raw, nodes, quiet)
 		case tag:
 			a.status, a.code = nodes[1].text, nodes[2].text
 			if !strings.HasPrefix(a.code, "[") {
@@ -253,9 +252,8 @@ func (c *mirror) answer(tag, line string, literal ...string) *reply {
 	}
 }
 
-// believe takes one untagged response; asked tells one that is due to a FETCH or
-// STORE under way.
-func (c *mirror) believe(a *reply, raw string, nodes []node, quiet, asked bool) {
+// believe takes one untagged response.
+func (c *mirror) believe(a *reply, raw string, nodes []node, quiet bool) {
 	m := numbered.FindStringSubmatch(raw)
 	if m == nil {
 		a.other = append(a.other, nodes)
@@ -302,9 +300,7 @@ func (c *mirror) believe(a *reply, raw string, nodes []node, quiet, asked bool) 
 		}
 		a.fetches = append(a.fetches, f)
 		c.learn(f, raw)
-		if !asked {
-			c.announced(raw, f.entry)
-		}
+		c.announced(raw, f.entry)
 	}
 }
 
@@ -336,8 +332,7 @@ func (c *mirror) learn(f fetched, raw string) {
 	}
 }
 
-// announced: no keyword is used that FLAGS has not announced. Only inside the
-// answer to FETCH or STORE may FLAGS follow the use.
+// announced: no keyword is used that FLAGS has not announced.
 func (c *mirror) announced(line string, list ...*entry) {
 	for _, e := range list {
 		for _, name := range e.flags.names() {
@@ -384,7 +379,7 @@ func (c *mirror) await(enough func() bool) {
 	a := &reply{}
 	for !enough() {
 		raw := c.raw()
-		c.believe(a, raw, (&scanner{s: raw}).nodes(), false, false)
+		c.believe(a, raw, (&scanner{s: raw}).nodes(), false)
 	}
 }
 

@@ -67,9 +67,6 @@ func (m *machine) validity(b *mbox, text string) {
 
 func (m *machine) doClose(c *mirror) {
 	verb := oneOf(m, "how", "CLOSE", "UNSELECT")
-	if c.box.gone {
-		verb = "UNSELECT"
-	}
 	a := c.command(verb)
 	m.want(a, "OK")
 	if len(a.lines) > 0 {
