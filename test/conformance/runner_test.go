@@ -30,7 +30,7 @@ func TestRunner(t *testing.T) {
 		{"optional, not there", " ? * 0 RECENT\n OK", "TAG OK done\r\n", ""},
 		{"any lines", " …\n OK", "* 1 EXISTS\r\n* X\r\nTAG OK done\r\n", ""},
 		{"any lines but the last", " …\n OK", "* 1 EXISTS\r\nTAG NO done\r\n", "want:"},
-		{"after the tagged line", " OK", "TAG OK done\r\n* 1 EXISTS\r\n", "at the end"},
+		{"after the tagged line", " OK", "TAG OK done\r\n* 1 EXISTS\r\n", "at the end of"},
 		{"regular expression", ` /^\* \d EXISTS$/` + "\n OK", "* 3 EXISTS\r\nTAG OK\r\n", ""},
 		{"name, the same twice", " * <nn> EXISTS\n * <nn> RECENT\n OK", "* 3 EXISTS\r\n* 3 RECENT\r\nTAG OK\r\n", ""},
 		{"name, another value", " * <nn> EXISTS\n * <nn> RECENT\n OK", "* 3 EXISTS\r\n* 4 RECENT\r\nTAG OK\r\n", "want:"},

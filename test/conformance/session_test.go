@@ -100,6 +100,23 @@ func (p *session) do(text string) error {
 	}
 }
 
+// logout ends the session: nothing may have been left unread.
+func (p *session) logout() error {
+	defer func() { _ = p.conn.Close() }() // the server closes it
+	if p.ended {
+		return nil
+	}
+	if err := p.write("end LOGOUT\r\n"); err != nil {
+		return err
+	}
+	for _, want := range []string{"* BYE", "end OK", ended} {
+		if got := p.read(); !strings.HasPrefix(got, want) {
+			return fmt.Errorf("at the end of the session came %q", got)
+		}
+	}
+	return nil
+}
+
 // startTLS does the handshake. What the server has sent before in plain text
 // must be read by now.
 func (p *session) startTLS(ctx context.Context, config *tls.Config) error {
