@@ -170,7 +170,13 @@ func (r *search) files(open []*candidate) ([]int, error) {
 
 // read evaluates one message with its file. A file that cannot be read matches
 // nothing; SEARCH has no way to say more, and FETCH of the message does.
-func (r *search) read(c *candidate) (bool, error) {
+func (r *search) read(c *candidate) (found bool, err error) {
+	defer func() {
+		if p := recover(); p != nil { // it is in a goroutine of its own, where it would end the program
+			r.log.Error().Interface("panic", p).Stringer("message", c.content.Hash).Msg("message was left out of a search")
+			found, err = false, nil
+		}
+	}()
 	if err := r.ctx.Err(); err != nil {
 		return false, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"io"
 	"math/bits"
 	"os"
 	"path/filepath"
@@ -285,10 +286,22 @@ func (x *indexing) read(ctx context.Context, ids []ContentID) error {
 		if err != nil {
 			continue
 		}
-		x.build.add(c.ID, c.Hash, c.Summary, f)
+		x.take(c, f)
 		_ = f.Close() // only read
 	}
 	return nil
+}
+
+// take adds a content. Whatever is in it, the program goes on: it may match then.
+func (x *indexing) take(c *Content, r io.ReaderAt) {
+	n := len(x.build.docs)
+	defer func() {
+		if p := recover(); p != nil {
+			x.s.log.Error().Interface("panic", p).Stringer("message", c.Hash).Msg("text of a message could not be indexed")
+			x.build.docs = append(x.build.docs[:n], indexed{id: c.ID, hash: c.Hash})
+		}
+	}()
+	x.build.add(c.ID, c.Hash, c.Summary, r)
 }
 
 // load compares the segments that are there with the index. Contents that are

@@ -343,6 +343,35 @@ func TestTooManyTerms(t *testing.T) {
 	}
 }
 
+// broken is a file whose reading panics, as a bug in a parser would.
+type broken struct{}
+
+func (broken) ReadAt([]byte, int64) (int, error) { panic("bug") }
+
+// TestPanicWhileIndexing: a message that the parsers fall over may match, the
+// others are indexed.
+func TestPanicWhileIndexing(t *testing.T) {
+	r := newStore(t)
+	r.fillWith(synthetic(3)...)
+	all := r.stored()
+	x := &indexing{s: r.Store, build: &builder{terms: map[string]*building{}}}
+	x.take(&all[0].Content, bytes.NewReader(all[0].raw))
+	x.take(&all[1].Content, broken{})
+	x.take(&all[2].Content, bytes.NewReader(all[2].raw))
+	if err := os.Mkdir(r.textDir(), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	g, err := x.build.write(r.textDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = g.file.Close()
+	r.index()
+	if _, read := r.checkSearch(all, "nowherefound"); read != 1 {
+		t.Errorf("%d to read, want the one", read)
+	}
+}
+
 // TestKeptIndexed: the goroutine takes in what is there at Open, and what comes
 // later a moment after it came.
 func TestKeptIndexed(t *testing.T) {
