@@ -141,26 +141,6 @@ func TestTwoHundredConnections(t *testing.T) {
 	}
 }
 
-// TestAFloodOfNOOPs: each is answered, and another client is not kept waiting.
-func TestAFloodOfNOOPs(t *testing.T) {
-	r := newRig(t)
-	k, other := r.talk("joe"), r.talk("joe")
-	k.do("a SELECT INBOX", "a OK")
-	go func() {
-		for i := range 10000 {
-			_, _ = fmt.Fprintf(k.conn, "x%d NOOP\r\n", i)
-		}
-	}()
-	for i := range 10000 {
-		if i%1000 == 0 {
-			other.do("b NOOP", "b OK")
-		}
-		if got, want := k.line(), fmt.Sprintf("x%d OK", i); !strings.HasPrefix(got, want) {
-			t.Fatalf("got %q, want %q", got, want)
-		}
-	}
-}
-
 // TestAClientThatStopsReadingIsLeftAlone: a response that nobody takes holds up
 // neither the store nor other clients of the same mailbox.
 func TestAClientThatStopsReadingIsLeftAlone(t *testing.T) {
