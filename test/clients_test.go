@@ -132,6 +132,7 @@ func flagsOf(t *testing.T, p *rig.Popbridge, mailbox string) map[[32]byte][]imap
 
 func TestMbsyncCopiesOutAndBackInWithFlags(t *testing.T) {
 	rig.Need(t, "dovecot", "mbsync")
+	t.Parallel()
 	p, messages := filled(t, 300)
 	dir := t.TempDir()
 	rc := write(t, filepath.Join(dir, "mbsyncrc"), fmt.Sprintf(`

@@ -67,6 +67,7 @@ func thunderbirdProfile(t *testing.T, p *rig.Popbridge) string {
 // it did is read back by another client.
 func TestThunderbirdReadsMarksMovesAndDeletes(t *testing.T) {
 	rig.Need(t, "dovecot", "thunderbird")
+	t.Parallel()
 	d := dovecot(t, nil)
 	messages := make([][]byte, 30)
 	for i := range messages {
@@ -152,8 +153,8 @@ func thunderbirdChanges(t *testing.T, b *thunderbird, p *rig.Popbridge, messages
 	b.script(t, nil, `await tb.move("INBOX", args[0], "Archive")`, id(6))
 	b.script(t, nil, `await tb.delete("INBOX", args[0])`, id(7))
 	b.script(t, nil, `await tb.counted("INBOX", args[0])`, len(messages)-1)
-	b.script(t, nil, `await tb.create("Süd"); await tb.rename("Süd", "Süden")`)
-	b.script(t, nil, `await tb.move("INBOX", args[0], "Süden")`, id(8))
+	b.script(t, nil, `await tb.create("Süd & Nord"); await tb.rename("Süd & Nord", "Nord & Süd")`)
+	b.script(t, nil, `await tb.move("INBOX", args[0], "Nord & Süd")`, id(8))
 	b.script(t, nil, `await tb.draft("Grüße", "not yet")`)
 
 	eventually(t, "the changes of Thunderbird are there", func() (bool, error) {
@@ -163,7 +164,7 @@ func thunderbirdChanges(t *testing.T, b *thunderbird, p *rig.Popbridge, messages
 			sameFlags(nth(5), []imap.Flag{"$label1"}) && sameFlags(in[sum(arrived)], []imap.Flag{imap.FlagSeen})
 		return ok, fmt.Errorf("%d messages, flags %v, %v, %v", len(in), nth(4), nth(5), in[sum(arrived)])
 	})
-	for mailbox, moved := range map[string]int{"Archive": 6, "Trash": 7, "Süden": 8} {
+	for mailbox, moved := range map[string]int{"Archive": 6, "Trash": 7, "Nord & Süd": 8} {
 		got := flagsOf(t, p, mailbox)
 		if _, there := got[sum(messages[moved])]; !there || len(got) != 1 {
 			t.Errorf("%s has %d messages, want the one that was moved there", mailbox, len(got))
@@ -172,7 +173,7 @@ func thunderbirdChanges(t *testing.T, b *thunderbird, p *rig.Popbridge, messages
 	if drafts := fetchAll(t, p, "Drafts"); len(drafts) != 1 || !bytes.Contains(drafts[0].body, []byte("not yet")) {
 		t.Errorf("Drafts has %d messages, want the one that was written", len(drafts))
 	}
-	if _, there := state(t, p)["Süd"]; there {
+	if _, there := state(t, p)["Süd & Nord"]; there {
 		t.Error("the folder is still there under its old name")
 	}
 	b.script(t, nil, `await tb.emptyTrash()`)
