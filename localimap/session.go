@@ -80,7 +80,7 @@ func (s *session) Close() error {
 
 // Login checks name and password. AUTHENTICATE PLAIN ends here too.
 func (s *session) Login(user, password string) error {
-	store, device, err := s.srv.opt.Login(s.ctx, user, password)
+	_, device, err := s.srv.opt.Login(s.ctx, user, password)
 	if fault.Is(err, fault.Auth) {
 		s.log.Warn().Str("user", fault.Quote(user)).Stringer("remote", s.conn.RemoteAddr()).Msg("IMAP login refused")
 		timer := time.NewTimer(loginDelay)
@@ -99,7 +99,8 @@ func (s *session) Login(user, password string) error {
 	// The device may have been revoked or changed meanwhile. From here on
 	// Disconnect finds this session, so that what is true now stays true.
 	name := device.Name
-	if store, device, err = s.srv.opt.Login(s.ctx, user, password); err != nil || device.Name != name {
+	store, device, err := s.srv.opt.Login(s.ctx, user, password)
+	if err != nil || device.Name != name {
 		s.srv.exit(s)
 		if err == nil || fault.Is(err, fault.Auth) {
 			return imapserver.ErrAuthFailed
