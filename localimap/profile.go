@@ -18,8 +18,7 @@ import (
 // name outside is refused alike whether or not it is taken. Its INBOX is empty
 // where that is not among its folders: a client without INBOX is of no use, and
 // one that showed the mail would make the restriction pointless, as that is
-// where mail comes in. A mailbox that is moved out of its sight while it is
-// selected stays open until the client leaves it.
+// where mail comes in.
 type scope struct {
 	*mailstore.Store
 	device mailstore.Device
@@ -29,6 +28,20 @@ var (
 	errNoMailbox = fault.New(fault.NotFound, "the mailbox does not exist", "")
 	errOutside   = fault.New(fault.Denied, "this device sees some folders only, and that is none of them", "")
 )
+
+// sightLocked ends the connection of a device whose selected mailbox was moved
+// out of its sight: nothing that comes into it from then on is told.
+func (s *session) sightLocked() error {
+	name := s.view.feed.Snapshot().Mailbox.Name
+	if !s.store.restricted() || name == s.view.seen.Mailbox.Name {
+		return nil
+	}
+	_, err := s.store.Mailbox(s.ctx, name)
+	if err != nil {
+		s.conn.abort()
+	}
+	return err
+}
 
 // folders returns the mailboxes of the store, and the present names of those
 // that the device sees with all below.

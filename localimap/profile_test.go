@@ -185,6 +185,35 @@ func TestADeviceThatSeesSomeFolders(t *testing.T) {
 	k.all("SELECT Private", missingBox)
 }
 
+// TestAFolderIsMovedOutOfSight while the device has it open.
+func TestAFolderIsMovedOutOfSight(t *testing.T) {
+	r := newDeviceRig(t)
+	all := r.talk("joe")
+	all.all("CREATE Work/a", "OK")
+	all.all("CREATE Private", "OK")
+	r.set("kids", &mailstore.Device{Name: "kids", Folders: []mailstore.MailboxID{r.boxID("Work")}})
+	idle, asks, stays := r.device("kids"), r.device("kids"), r.device("kids")
+	for _, k := range []*talk{idle, asks} {
+		k.all("SELECT Work/a", "OK")
+	}
+	stays.all("SELECT Work", "OK")
+	idle.do("i IDLE", "+")
+	all.all("RENAME Work/a Work/b", "OK") // still in sight
+	asks.same("NOOP")
+	all.all("RENAME Work/b Private/b", "OK")
+	r.deliver("Private/b", nil, "Subject: x\r\n\r\n")
+	for _, k := range []*talk{idle, asks} {
+		if k == asks {
+			k.send("x NOOP")
+		}
+		if got := k.line(); !strings.HasPrefix(got, broken) {
+			t.Errorf("got %q", got)
+		}
+	}
+	all.all("RENAME Work Office", "OK") // it is the device's by any name
+	stays.same("NOOP")
+}
+
 func TestEveryCapabilityCanBeSwitchedOffAlone(t *testing.T) {
 	r := newDeviceRig(t)
 	announced := func(k *talk) []string {

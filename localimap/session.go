@@ -132,6 +132,9 @@ func (s *session) Poll(w *imapserver.UpdateWriter, allowExpunge bool) error {
 		return nil
 	}
 	s.noteAskedLocked()
+	if err := s.sightLocked(); err != nil {
+		return err
+	}
 	return s.view.sync(s.ctx, w, allowExpunge)
 }
 
@@ -205,6 +208,9 @@ func (s *session) drain(v *view, w *imapserver.UpdateWriter) error {
 	defer s.mu.Unlock()
 	if v == nil || s.view != v {
 		return nil
+	}
+	if err := s.sightLocked(); err != nil {
+		return err
 	}
 	s.conn.cork()
 	defer s.conn.uncork()
