@@ -66,15 +66,14 @@ const unforeseen = " NO [SERVERBUG] Internal server error\r\n"
 // that the library may be asking for one. Only the first thing after a command is
 // looked at, and it must be all there is: a message has any text in it.
 func (a *amends) response(p []byte, literal bool) []byte {
-	prompt := bytes.HasPrefix(p, []byte("+ "))
-	a.prompted = a.prompted || prompt && !literal
 	if a.readOnly && string(p) == a.tag+" OK [READ-WRITE] SELECT completed\r\n" {
 		return []byte(a.tag + " OK [READ-ONLY] SELECT completed\r\n") // RFC 9051 section 6.3.2
 	}
 	if !a.fresh {
 		return p
 	}
-	a.fresh = prompt
+	a.fresh = bytes.HasPrefix(p, []byte("+ "))
+	a.prompted = a.prompted || a.fresh && !literal
 	if string(p) == "+ =\r\n" {
 		// The challenge of AUTHENTICATE PLAIN is empty; = stands for that in an
 		// initial response only (RFC 4959 section 3).

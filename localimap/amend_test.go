@@ -100,4 +100,11 @@ func TestPrompted(t *testing.T) {
 	if !a.line([]byte("DONE\r\n")) || a.line([]byte("DONE\r\n")) {
 		t.Error("DONE ends IDLE, and only that")
 	}
+	a.line([]byte("b FETCH 1 BODY[]\r\n"))
+	for _, p := range []string{"* 1 FETCH (BODY[] {9}\r\n", "+ a mail\r\n"} {
+		a.response([]byte(p), false)
+	}
+	if a.line([]byte("no-command\r\n")) {
+		t.Error("a mail has asked for something")
+	}
 }
