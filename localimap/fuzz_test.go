@@ -22,6 +22,7 @@ import (
 
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/testkit"
 )
 
 // states are what a client has said when the fuzzed bytes begin.
@@ -39,8 +40,14 @@ var states = []string{
 	"a LOGIN joe pw\r\nb SELECT INBOX\r\nc SEARCH TEXT {6}\r\nab",
 	"a LOGIN {3}\r\njo",
 	"a AUTHENTICATE PLAIN\r\n",
-	"a STARTTLS\r\n",
+	"a LOGIN joe pw-some\r\nb SELECT Trash\r\n",
+	"a LOGIN joe pw\r\nb SELECT INBOX\r\nc UNSELECT\r\n",
+	clearText,
+	clearText + "a STARTTLS\r\n",
 }
+
+// clearText begins states of a server that wants STARTTLS.
+const clearText = "(TLS)"
 
 // seeds has every command, and what has made trouble for servers before.
 var seeds = []string{
@@ -56,7 +63,7 @@ var seeds = []string{
 	"x FETCH 1:2 (RFC822 RFC822.HEADER RFC822.TEXT BODY[] BODY[2.MIME] BODY.PEEK[HEADER.FIELDS.NOT (TO)])\r\n", "x UID FETCH $ BINARY[1]<1.2>\r\n", "x FETCH * BINARY.SIZE[]\r\n", "x FETCH 4294967295:* ALL\r\n", "x FETCH 0 UID\r\n",
 	"x FETCH 1 BODY[" + strings.Repeat("1.", 500) + "MIME]\r\n", "x FETCH 1:*,2,*:1 BODY[3.1.TEXT]<4294967295.4294967295>\r\n", "x FETCH 1:* (FLAGS) (CHANGEDSINCE 0)\r\n",
 	"x SEARCH OR NOT (1:* UID $) (TEXT {3+}\r\nabc SENTON 1-Jan-2020 KEYWORD a)\r\n", "x SEARCH RETURN (SAVE MIN) ALL\r\n", "x SEARCH RETURN () ALL\r\n", "x UID SEARCH HEADER X \"\" BODY a SMALLER 0\r\n", "x SEARCH CHARSET UTF-8 SUBJECT \xc3\xbc\r\n",
-	"x SEARCH NEW OLD RECENT SEEN UNSEEN ANSWERED DELETED DRAFT FLAGGED UNDRAFT UNKEYWORD q\r\n", "x SEARCH BEFORE 1-Jan-2026 SINCE 1-Jan-1970 ON 2-Feb-2002 SENTBEFORE 1-Jan-2026 SENTSINCE 1-Jan-2000\r\n", "x SEARCH FROM a TO b CC c BCC d LARGER 1\r\n",
+	"x SEARCH NEW OLD RECENT SEEN UNSEEN ANSWERED DELETED DRAFT FLAGGED UNDRAFT UNKEYWORD q\r\n", "x SEARCH BEFORE 1-Jan-2026 SINCE 1-Jan-1970 ON 2-Feb-2002 SENTBEFORE 1-Jan-2026 SENTSINCE 1-Jan-2000\r\n", "x SEARCH FROM a TO b CC c BCC d LARGER 1\r\n", "x SEARCH SENTON 1-Jan-2026\r\n",
 	"x SEARCH " + strings.Repeat("NOT ", 200) + "ALL\r\n", "x SEARCH " + strings.Repeat("(", 300) + "ALL\r\n",
 	"x STORE 1:* +FLAGS.SILENT (\\Deleted $a)\r\nx EXPUNGE\r\n", "x UID STORE $ -FLAGS \\Seen\r\n", "x STORE 1 FLAGS ()\r\n", "x UID EXPUNGE 1:*\r\n",
 	"x COPY 1:* INBOX\r\n", "x COPY 1 q\r\n", "x UID MOVE 1 Trash\r\nx MOVE $ Trash\r\n", "x IDLE\r\nDONE\r\n", "x IDLE\r\nnonsense\r\nx CLOSE\r\nx FETCH 1 UID\r\n",
@@ -207,6 +214,7 @@ func (p *panics) Write(b []byte) (int, error) {
 // answers whatever others send.
 type probe struct {
 	r       *rig
+	tls     *rig // over the same store, with STARTTLS
 	watch   *panics
 	witness *mirror
 	runs    int
@@ -219,6 +227,10 @@ func newProbe(f testing.TB) *probe {
 		o.Log = zerolog.New(p.watch).Level(zerolog.ErrorLevel)
 		login := o.Login
 		o.Login = func(ctx context.Context, user, password string) (*mailstore.Store, mailstore.Device, error) {
+			if password == "pw-some" {
+				box, err := p.r.store.EnsureMailbox(ctx, "Trash") // somebody may have deleted it
+				return p.r.store, mailstore.Device{Name: "kids", Folders: []mailstore.MailboxID{box.ID}, Without: []string{"IDLE", "MOVE"}}, err
+			}
 			store, device, err := login(ctx, user, password)
 			if fault.Is(err, fault.Auth) {
 				err = fault.New(fault.Temporary, "wrong", "") // which takes no time
@@ -227,6 +239,10 @@ func newProbe(f testing.TB) *probe {
 		}
 	})
 	p.r.deliver("INBOX", nil, nested, "Subject: x\r\n\r\ntext\r\n", "\x00\xff odd\r\n")
+	ca := testkit.CA(f)
+	p.tls = &rig{t: f, store: p.r.store, server: New(Options{Login: p.r.login, Security: StartTLS, TLS: ca.ServerConfig, Log: zerolog.New(p.watch).Level(zerolog.ErrorLevel)})}
+	p.tls.serve()
+	f.Cleanup(func() { p.tls.stop() })
 	p.witness = &mirror{name: "W", device: "pw", note: func(string, ...any) {}, fail: f.Fatalf}
 	p.witness.connect(p.r.addr)
 	f.Cleanup(func() { _ = p.witness.conn.Close() })
@@ -263,7 +279,12 @@ func (p *probe) run(t *testing.T, before string, pieces ...string) {
 
 // send returns all that the server says.
 func (p *probe) send(before string, pieces []string) ([]byte, error) {
-	c, err := net.Dial("tcp", p.r.addr)
+	before, isTLS := strings.CutPrefix(before, clearText)
+	addr := p.r.addr
+	if isTLS {
+		addr = p.tls.addr
+	}
+	c, err := net.Dial("tcp", addr)
 	if err != nil {
 		return nil, err
 	}
@@ -284,6 +305,9 @@ func (p *probe) send(before string, pieces []string) ([]byte, error) {
 		err = nil // the server has broken off, which it may
 	}
 	<-sent
+	if isTLS {
+		out, _, _ = bytes.Cut(out, []byte{21, 3}) // a TLS alert
+	}
 	return out, err
 }
 
@@ -337,7 +361,7 @@ func wellFormed(out []byte) error {
 // gone waits until nothing of the hostile session is left.
 func (p *probe) gone(t *testing.T) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > p.calm+2 || p.r.server.Clients() > 1; runtime.Gosched() {
+	for deadline := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > p.calm+2 || p.r.server.Clients()+p.tls.server.Clients() > 1; runtime.Gosched() {
 		if time.Now().After(deadline) {
 			buf := make([]byte, 1<<16)
 			t.Fatalf("%d goroutines instead of %d, %d clients\n%s", runtime.NumGoroutine(), p.calm, p.r.server.Clients(), buf[:runtime.Stack(buf, true)])
