@@ -326,12 +326,13 @@ func (v *view) claimRecent(ctx context.Context) {
 	}
 	span := uidSpan{from, v.told.uids[last]}
 	if !v.readOnly {
-		var err error
-		if from, err = v.feed.ClaimRecent(ctx); err != nil {
+		// Another session may have been faster. What came in since the snapshot
+		// is claimed as well.
+		from, next, err := v.feed.ClaimRecent(ctx)
+		if err != nil || from == next {
 			return // \Recent is a courtesy
 		}
-		// What came in since the snapshot is claimed as well.
-		span = uidSpan{from, max(v.feed.Snapshot().RecentFrom-1, span.to)}
+		span = uidSpan{from, next - 1}
 	}
 	if n := len(v.recent); n > 0 && v.recent[n-1].to >= span.from-1 {
 		v.recent[n-1].to = max(span.to, v.recent[n-1].to)

@@ -163,7 +163,7 @@ func TestDeleteMailbox(t *testing.T) {
 	if !v.Gone() || len(v.Snapshot().UIDs) != 0 {
 		t.Error("the view does not tell that its mailbox is gone")
 	}
-	_, err := v.ClaimRecent(t.Context())
+	_, _, err := v.ClaimRecent(t.Context())
 	wantKind(t, err, fault.NotFound)
 	_, err = r.OpenView(t.Context(), id)
 	wantKind(t, err, fault.NotFound)

@@ -114,22 +114,22 @@ func (v *View) Close() {
 }
 
 // ClaimRecent makes the calling session the one that sees the recent messages
-// as \Recent: those with a UID of at least from that are in the mailbox now.
-// For the next session, only later ones are recent. A snapshot taken after this
-// call holds all of them.
-func (v *View) ClaimRecent(ctx context.Context) (from UID, err error) {
+// as \Recent: those with a UID of at least from and below next. For the next
+// session, only those from next on are recent. A snapshot taken after this call
+// holds all of them.
+func (v *View) ClaimRecent(ctx context.Context) (from, next UID, err error) {
 	err = v.s.write(ctx, "open the mailbox", func(t *tx) error {
 		b, err := t.box(v.id)
 		if err != nil {
 			return err
 		}
-		from = b.recentFrom
+		from, next = b.recentFrom, b.UIDNext
 		if b.recentFrom != b.UIDNext {
 			b.recentFrom, b.Recent, b.touched = b.UIDNext, 0, true
 		}
 		return nil
 	})
-	return from, err
+	return from, next, err
 }
 
 // Watch returns a channel that receives a mark after every commit, and a

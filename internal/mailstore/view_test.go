@@ -98,10 +98,10 @@ func TestClaimRecent(t *testing.T) {
 	v := r.view("INBOX")
 	claim := func(want UID, left uint32) {
 		t.Helper()
-		from, err := v.ClaimRecent(t.Context())
+		from, next, err := v.ClaimRecent(t.Context())
 		must(t, err)
-		if from != want {
-			t.Errorf("recent from %d, want %d", from, want)
+		if from != want || next != r.box("INBOX").UIDNext {
+			t.Errorf("recent from %d to below %d, want from %d", from, next, want)
 		}
 		if m := r.box("INBOX"); m.Recent != left || v.Snapshot().Mailbox.Recent != left {
 			t.Errorf("%d recent left", m.Recent)
