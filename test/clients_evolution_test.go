@@ -36,13 +36,7 @@ func TestEvolutionsCamelReadsFlagsMovesAndDeletes(t *testing.T) {
 	if err := d.Put("home", messages...); err != nil {
 		t.Fatal(err)
 	}
-	p := prepare(t, account(d, "home"))
-	p.TLS = "starttls"
-	if err := p.Configure(account(d, "home")); err != nil {
-		t.Fatal(err)
-	}
-	start(t, p)
-	command(t, p, 0, "sync")
+	p := overTLS(t, "starttls", d)
 
 	dir := t.TempDir()
 	out := driveCamel(t, dir, p, bodyWord(t, messages[7]), func() {

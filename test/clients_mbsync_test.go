@@ -329,18 +329,17 @@ func TestMbsyncTwoWaysKilledAndResumed(t *testing.T) {
 	if err := errors.Join(d.Put("home", messages...), os.Mkdir(w.dir, 0o700)); err != nil {
 		t.Fatal(err)
 	}
-	w.p = prepare(t, account(d, "home"))
-	start(t, w.p)
-	command(t, w.p, 0, "sync")
+	w.p = overTLS(t, "starttls", d)
 	f := newFuse(t, w.p.Port)
+	// The certificate is for 127.0.0.1 as well, but mbsync compares host names.
 	rc := write(t, filepath.Join(w.p.Dir, "mbsyncrc"), fmt.Sprintf(`
 IMAPAccount local
-Host 127.0.0.1
+Host localhost
 Port %d
 User %s
 Pass %s
-SSLType None
-AuthMechs LOGIN
+SSLType STARTTLS
+CertificateFile %s
 
 IMAPStore far
 Account local
@@ -357,7 +356,7 @@ Patterns *
 Create Both
 Expunge Both
 SyncState %s/state-
-`, f.ln.Addr().(*net.TCPAddr).Port, localUser, devicePw, w.dir, w.dir, w.p.Dir))
+`, f.ln.Addr().(*net.TCPAddr).Port, localUser, devicePw, filepath.Join(w.p.Data, "tls", "ca.pem"), w.dir, w.dir, w.p.Dir))
 	// sync runs mbsync until nobody kills it, and once more, which must have
 	// nothing to do.
 	sync := func(what string, bytes int64) {

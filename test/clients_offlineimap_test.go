@@ -31,9 +31,7 @@ func TestOfflineimapTwoWays(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.want["INBOX"][messageID(t, odd)] = ""
-	w.p = prepare(t, account(d, "home"))
-	start(t, w.p)
-	command(t, w.p, 0, "sync")
+	w.p = overTLS(t, "starttls", d)
 	dir := t.TempDir()
 	w.dir = filepath.Join(dir, "mail")
 	rc := write(t, filepath.Join(dir, "offlineimaprc"), fmt.Sprintf(`
@@ -57,10 +55,10 @@ remoteport = %d
 remoteuser = %s
 remotepass = %s
 ssl = no
-starttls = no
-auth_mechanisms = LOGIN
+starttls = yes
+sslcacertfile = %s
 maxconnections = 3
-`, dir, w.dir, w.p.Port, localUser, devicePw))
+`, dir, w.dir, w.p.Port, localUser, devicePw, filepath.Join(w.p.Data, "tls", "ca.pem")))
 	sync := func() { t.Helper(); program(t, dir, "offlineimap", "-c", rc, "-o", "-u", "basic") }
 	sync()
 	w.compare("after the first run")

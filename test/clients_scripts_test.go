@@ -21,7 +21,7 @@ import (
 	"github.com/popbridge/popbridge/test/rig"
 )
 
-// withTLS is filled, with TLS as users have it.
+// withTLS is filled over TLS.
 func withTLS(t *testing.T, security string, n int) (*rig.Popbridge, [][]byte) {
 	t.Helper()
 	d := dovecot(t, nil)
@@ -32,6 +32,13 @@ func withTLS(t *testing.T, security string, n int) (*rig.Popbridge, [][]byte) {
 	if err := d.Put("home", messages...); err != nil {
 		t.Fatal(err)
 	}
+	return overTLS(t, security, d), messages
+}
+
+// overTLS runs an agent that has fetched what is there, with TLS as users have
+// it.
+func overTLS(t *testing.T, security string, d *rig.Dovecot) *rig.Popbridge {
+	t.Helper()
 	p := prepare(t, account(d, "home"))
 	p.TLS = security
 	if err := p.Configure(account(d, "home")); err != nil {
@@ -39,7 +46,7 @@ func withTLS(t *testing.T, security string, n int) (*rig.Popbridge, [][]byte) {
 	}
 	start(t, p)
 	command(t, p, 0, "sync")
-	return p, messages
+	return p
 }
 
 func TestImaplibUsesEveryMethod(t *testing.T) {

@@ -78,13 +78,7 @@ func TestThunderbirdReadsMarksMovesAndDeletes(t *testing.T) {
 	if err := d.Put("home", messages...); err != nil {
 		t.Fatal(err)
 	}
-	p := prepare(t, account(d, "home"))
-	p.TLS = "starttls"
-	if err := p.Configure(account(d, "home")); err != nil {
-		t.Fatal(err)
-	}
-	start(t, p)
-	command(t, p, 0, "sync")
+	p := overTLS(t, "starttls", d)
 
 	b := startThunderbird(t, thunderbirdProfile(t, p))
 	js, err := os.ReadFile("testdata/thunderbird.js")
