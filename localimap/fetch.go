@@ -177,9 +177,7 @@ func (f *fetch) message(i int, p prepared, withFlags bool) (err error) {
 		return nil
 	}
 	if withFlags {
-		if err := f.tellKeywords(f.v); err != nil {
-			return err
-		}
+		f.tellKeywords(f.v)
 	}
 	m := f.w.CreateMessage(uint32(i + 1))
 	defer func() { // also in a panic: it holds the encoder's lock

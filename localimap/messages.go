@@ -77,9 +77,7 @@ func (s *session) Store(w *imapserver.FetchWriter, set imap.NumSet, flags *imap.
 func isRecent(f imap.Flag) bool { return strings.EqualFold(string(f), string(flagRecent)) }
 
 func (s *session) tellFlags(w *imapserver.FetchWriter, v *view, i int, withUID bool) error {
-	if err := s.tellKeywords(v); err != nil {
-		return err
-	}
+	s.tellKeywords(v)
 	m := w.CreateMessage(uint32(i + 1))
 	if withUID {
 		m.WriteUID(imap.UID(v.told.uids[i]))
@@ -89,19 +87,17 @@ func (s *session) tellFlags(w *imapserver.FetchWriter, v *view, i int, withUID b
 }
 
 // tellKeywords tells of keywords that are new, before a response that has them.
-// The library can write FLAGS in a poll only, which comes after; what it has
-// written is on its way here, so that this is a line of its own.
-func (s *session) tellKeywords(v *view) error {
+// The library can write FLAGS in a poll only, which comes after.
+func (s *session) tellKeywords(v *view) {
 	if !v.learned {
-		return nil
+		return
 	}
 	v.learned = false
 	var names []string
 	for _, f := range v.flagsInUse() {
 		names = append(names, string(f))
 	}
-	_, err := s.conn.Write([]byte("* FLAGS (" + strings.Join(names, " ") + ")\r\n"))
-	return err
+	s.conn.say("* FLAGS (%s)", strings.Join(names, " "))
 }
 
 // expectation says whether flags are what a client that knows the old ones
