@@ -83,40 +83,50 @@ func (q *query) match(c *candidate) answer {
 // maxQueryDepth bounds the nesting of NOT and OR.
 const maxQueryDepth = 50
 
-func compile(v *view, criteria *imap.SearchCriteria) (*query, error) {
-	return compileAt(v, criteria, 0)
+// maxNarrowed bounds how often one SEARCH asks the text index, which nothing can
+// interrupt; further keys are settled by reading, which ends with the client.
+const maxNarrowed = 32
+
+// compiler makes one query.
+type compiler struct {
+	v     *view
+	asked int // of the text index
 }
 
-func compileAt(v *view, cr *imap.SearchCriteria, depth int) (*query, error) {
+func compile(v *view, criteria *imap.SearchCriteria) (*query, error) {
+	return (&compiler{v: v}).query(criteria, 0)
+}
+
+func (k *compiler) query(cr *imap.SearchCriteria, depth int) (*query, error) {
 	if depth > maxQueryDepth {
 		return nil, no(imap.ResponseCodeLimit, "Search keys are nested too deep")
 	}
 	q := &query{}
-	if err := q.addSets(v, cr); err != nil {
+	if err := q.addSets(k.v, cr); err != nil {
 		return nil, err
 	}
 	for _, f := range cr.Flag {
-		q.tests = append(q.tests, flagTest(v, f, true))
+		q.tests = append(q.tests, flagTest(k.v, f, true))
 	}
 	for _, f := range cr.NotFlag {
-		q.tests = append(q.tests, flagTest(v, f, false))
+		q.tests = append(q.tests, flagTest(k.v, f, false))
 	}
 	q.addColumns(cr)
-	q.addSummaries(v, cr)
-	q.addFiles(v, cr)
+	q.addSummaries(k, cr)
+	q.addFiles(k, cr)
 	for i := range cr.Not {
-		sub, err := compileAt(v, &cr.Not[i], depth+1)
+		sub, err := k.query(&cr.Not[i], depth+1)
 		if err != nil {
 			return nil, err
 		}
 		q.not, q.want = append(q.not, sub), q.want|sub.want
 	}
 	for i := range cr.Or {
-		a, err := compileAt(v, &cr.Or[i][0], depth+1)
+		a, err := k.query(&cr.Or[i][0], depth+1)
 		if err != nil {
 			return nil, err
 		}
-		b, err := compileAt(v, &cr.Or[i][1], depth+1)
+		b, err := k.query(&cr.Or[i][1], depth+1)
 		if err != nil {
 			return nil, err
 		}
@@ -195,7 +205,7 @@ func (q *query) addColumns(cr *imap.SearchCriteria) {
 }
 
 // addSummaries adds the keys that the summary answers.
-func (q *query) addSummaries(v *view, cr *imap.SearchCriteria) {
+func (q *query) addSummaries(k *compiler, cr *imap.SearchCriteria) {
 	if !cr.SentSince.IsZero() {
 		q.add(mailstore.WantEnvelope, sentTest(func(day time.Time) bool { return !day.Before(cr.SentSince) }))
 	}
@@ -204,7 +214,7 @@ func (q *query) addSummaries(v *view, cr *imap.SearchCriteria) {
 	}
 	for _, h := range cr.Header {
 		if message.Keeps([]string{h.Key}) {
-			q.add(mailstore.WantHeader, narrowed(v, h.Value, false, headerTest(h.Key, message.NewMatcher(h.Value), true)))
+			q.add(mailstore.WantHeader, k.narrowed(h.Value, false, headerTest(h.Key, message.NewMatcher(h.Value), true)))
 		}
 	}
 }
@@ -215,7 +225,11 @@ func (q *query) add(want mailstore.Want, t test) {
 
 // narrowed is t where the text index does not rule the message out, which needs
 // nothing of the message. The index is asked when the first message gets here.
-func narrowed(v *view, text string, body bool, t test) test {
+func (k *compiler) narrowed(text string, body bool, t test) test {
+	if k.asked++; k.asked > maxNarrowed {
+		return t
+	}
+	v := k.v
 	var once sync.Once
 	var may func(mailstore.ContentID) bool
 	return func(c *candidate) answer {
@@ -259,22 +273,22 @@ func sentTest(holds func(day time.Time) bool) test {
 }
 
 // addFiles adds the keys for which the message has to be read.
-func (q *query) addFiles(v *view, cr *imap.SearchCriteria) {
+func (q *query) addFiles(k *compiler, cr *imap.SearchCriteria) {
 	for _, h := range cr.Header {
 		if !message.Keeps([]string{h.Key}) {
 			t := headerTest(h.Key, message.NewMatcher(h.Value), false)
-			q.add(mailstore.WantFile|mailstore.WantHeader, narrowed(v, h.Value, false, t))
+			q.add(mailstore.WantFile|mailstore.WantHeader, k.narrowed(h.Value, false, t))
 		}
 	}
 	for _, text := range cr.Body {
 		m := message.NewMatcher(text)
 		t := fileTest(func(c *candidate) (bool, error) { return c.content.Summary.MatchBody(c.file, m) })
-		q.add(wantText, narrowed(v, text, true, t))
+		q.add(wantText, k.narrowed(text, true, t))
 	}
 	for _, text := range cr.Text {
 		m := message.NewMatcher(text)
 		t := fileTest(func(c *candidate) (bool, error) { return c.content.Summary.MatchText(c.file, m) })
-		q.add(wantText, narrowed(v, text, false, t))
+		q.add(wantText, k.narrowed(text, false, t))
 	}
 }
 

@@ -92,6 +92,8 @@ func TestSearchWithAndWithoutTheTextIndex(t *testing.T) {
 		`HEADER X-Spam-Report "GRÜN and"`, `HEADER X-Spam-Report ""`, `NOT HEADER X-Spam-Report "blue"`, `HEADER Subject "straßen"`,
 		`FROM "bär"`, `FROM "example.net>"`, "TEXT " + quoted("京都"), "BODY " + quoted("は晴"), `HEADER "" "wrapped"`,
 	}
+	// More than the index is asked for.
+	keys = append(keys, strings.Repeat(`OR BODY "qqq" `, maxNarrowed)+`BODY "wrapped"`, strings.Repeat(`TEXT "wra" `, 2*maxNarrowed)+`BODY "pp"`)
 	for range 60 {
 		keys = append(keys, "TEXT "+cut(), "BODY "+cut(), "SUBJECT "+cut(), "NOT TEXT "+cut(), "OR BODY "+cut()+" NOT (UNSEEN TEXT "+cut()+")", "TO "+cut()+" BODY "+cut())
 	}
