@@ -80,9 +80,9 @@ func (p *session) broken(before string, err error) string {
 	return fmt.Sprintf("%s%v) %s", failure, err, before)
 }
 
-// ends reports whether a response is the last of a command.
+// ends reports whether a response is the last of a command, or of all.
 func (p *session) ends(response string) bool {
-	return isTagged(p.tag, response) || response == ended
+	return isTagged(p.tag, response) || response == ended || strings.HasPrefix(response, failure)
 }
 
 // do sends a command of the runner's own.
