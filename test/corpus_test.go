@@ -292,8 +292,10 @@ func appended(t *testing.T, c *imapConn, names []string, corpus map[string][]byt
 		if got, _ := items["RFC822.PEEK"].(string); got != string(raw) || items["RFC822.SIZE"] != fmt.Sprint(len(raw)) {
 			t.Errorf("%s: %v bytes: %s", name, items["RFC822.SIZE"], firstDifference([]byte(got), raw))
 		}
+		var peeks []string
 		for _, s := range sectionsOf(items["BODYSTRUCTURE"].([]any)) {
-			c.must("FETCH %d BODY.PEEK[%s]", i+1, s.name)
+			peeks = append(peeks, "BODY.PEEK["+s.name+"]")
 		}
+		c.must("FETCH %d (%s)", i+1, strings.Join(peeks, " "))
 	}
 }
