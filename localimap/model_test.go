@@ -17,8 +17,8 @@ import (
 // model: after each command that succeeds a client knows what it must know by
 // then, and was told nothing it must not be told.
 //
-// A failure is shrunk; its trace is printed in the form of the scripts in test/conformance and
-// kept in testdata/rapid, from where it is run again before all others. More
+// A failure is shrunk; its trace is printed in the form of a conformance script
+// and kept in testdata/rapid, from where it is run again before all others. More
 // checks: go test -run TestModel -rapid.checks=5000 ./localimap
 func TestModel(t *testing.T) {
 	fresh := freshStores(t)
