@@ -77,3 +77,18 @@ func TestRefusalUnderTLS(t *testing.T) {
 		t.Errorf("%q, %v", got, err)
 	}
 }
+
+// TestShutdownBeforeTLS: a client that has not yet asked for TLS is told, too;
+// one that stalls in the handshake holds nothing up.
+func TestShutdownBeforeTLS(t *testing.T) {
+	ca := testkit.CA(t)
+	r := newRig(t, func(o *Options) { o.Security, o.TLS = StartTLS, ca.ServerConfig })
+	k, stalled := r.talk(""), r.talk("")
+	k.do("a NOOP", "a OK")
+	stalled.do("a STARTTLS", "a OK")
+	r.stop()
+	k.want("* BYE")
+	if got := k.line(); got != broken+"EOF" {
+		t.Errorf("after BYE: %q", got)
+	}
+}
