@@ -92,8 +92,9 @@ func checkHeader(t *testing.T, h *Header, raw []byte) {
 
 // endsBlank reports whether a header has its blank line.
 func endsBlank(raw []byte) bool {
-	rest := bytes.TrimSuffix(bytes.TrimSuffix(raw, []byte("\n")), []byte("\r"))
-	return len(rest) < len(raw) && (len(rest) == 0 || rest[len(rest)-1] == '\n')
+	rest, ok := bytes.CutSuffix(raw, []byte("\n"))
+	rest = bytes.TrimSuffix(rest, []byte("\r"))
+	return ok && (len(rest) == 0 || rest[len(rest)-1] == '\n')
 }
 
 // clientFields are the fields that programs ask for.
