@@ -183,8 +183,12 @@ func (m *machine) doSubscribe(c *mirror) {
 func (m *machine) doList(c *mirror) {
 	if rapid.Bool().Draw(m.T, "all") {
 		m.list(c)
-		return
+	} else {
+		m.listSubscribed(c)
 	}
+}
+
+func (m *machine) listSubscribed(c *mirror) {
 	var want []string
 	for name, on := range m.w.subscribed {
 		if on {

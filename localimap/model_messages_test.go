@@ -308,7 +308,8 @@ func (m *machine) doSearch(c *mirror) {
 	bad := strings.Contains(" "+k.text+" ", fmt.Sprintf(",%d ", len(before)+2)) || strings.Contains(k.text, fmt.Sprintf(",%d)", len(before)+2))
 	a := m.do(c, line, uid, func(a *reply) {})
 	if bad && a.status == "BAD" {
-		return // and $ stays as it was (RFC 5182 section 2.1)
+		m.checkSaved(c) // it stays as it was (RFC 5182 section 2.1)
+		return
 	}
 	m.want(a, "OK")
 	number := func(i int) uint32 {
@@ -342,7 +343,23 @@ func (m *machine) doSearch(c *mirror) {
 				c.saved = append(c.saved, found[len(found)-1])
 			}
 		}
+		m.checkSaved(c)
 	}
+}
+
+// checkSaved asks what $ stands for.
+func (m *machine) checkSaved(c *mirror) {
+	var want []uint32
+	for i, e := range c.list {
+		if slices.Contains(c.saved, e.mail) {
+			want = append(want, uint32(i+1))
+		}
+	}
+	m.do(c, "SEARCH $", false, func(a *reply) {
+		if got := m.found(a, c.rev2)["ALL"]; !a.ok() || !slices.Equal(got, want) {
+			m.Fatalf("$ is %v instead of %v", got, want)
+		}
+	})
 }
 
 // extremes checks MIN, MAX and COUNT of an ESEARCH response.

@@ -114,9 +114,9 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 		{"create", 1, func(*rapid.T) { m.doCreate(m.client()) }},
 		{"delete", 1, func(*rapid.T) { m.doDelete(m.client()) }},
 		{"deliver", 4, func(*rapid.T) { m.doDeliver() }},
-		{"expunge", 2, selected(m.doExpunge)},
+		{"expunge", 3, selected(m.doExpunge)},
 		{"fetch", 5, selected(m.doFetch)},
-		{"idle", 2, selected(m.doIdle)},
+		{"idle", 3, selected(m.doIdle)},
 		{"list", 1, func(*rapid.T) { m.doList(m.client()) }},
 		{"move", 2, selected(m.doCopy)},
 		{"noop", 2, selected(m.doNoop)},
@@ -152,7 +152,7 @@ func (m *machine) client() *mirror {
 }
 
 func (m *machine) mailboxName(what string) string {
-	return oneOf(m, what, "INBOX", "a", "a/b", "a/b/c", "d", "Trash")
+	return oneOf(m, what, "INBOX", "a", "INBOX", "a/b", "INBOX", "a", "a/b/c", "d", "Trash")
 }
 
 func (m *machine) someFlags() []string {
@@ -301,6 +301,7 @@ func (m *machine) finish() {
 			}
 		}
 		m.list(c)
+		m.listSubscribed(c)
 		c.logout()
 		_ = c.conn.Close() // the server has closed it
 	}
