@@ -39,7 +39,7 @@ func newDisk(t *testing.T) *disk {
 	d := &disk{t: t, image: filepath.Join(dir, "image"), dir: filepath.Join(dir, "d")}
 	must(t, os.Mkdir(d.dir, 0o700))
 	must(t, os.WriteFile(d.image, nil, 0o600))
-	must(t, os.Truncate(d.image, 64<<20))
+	must(t, os.Truncate(d.image, 256<<20))
 	if out, err := exec.Command("mkfs.ext4", "-q", d.image).CombinedOutput(); err != nil {
 		t.Fatalf("mkfs.ext4: %v: %s", err, out)
 	}
