@@ -1,6 +1,7 @@
 package localimap
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 
@@ -107,4 +108,20 @@ func TestPrompted(t *testing.T) {
 	if a.line([]byte("no-command\r\n")) {
 		t.Error("a mail has asked for something")
 	}
+}
+
+// FuzzAmends: a line goes to the library or is answered, by one line that can
+// be nothing else.
+func FuzzAmends(f *testing.F) {
+	for _, seed := range []string{"a NOOP", "", "+ x", "a UID \"", "a SELECT \"\\", "\xff NOOP", "a] x", "STARTTLS STARTTLS"} {
+		f.Add(seed)
+	}
+	one := regexp.MustCompile(`^[!-~]+ BAD \[CLIENTBUG\] [ -~]+\r\n$`)
+	f.Fuzz(func(t *testing.T, line string) {
+		var a amends
+		handed := a.line([]byte(line + "\r\n"))
+		if got := a.answers(); handed != (len(got) == 0) || !handed && !one.Match(got) {
+			t.Errorf("%q: handed on %v, answered %q", line, handed, got)
+		}
+	})
 }
