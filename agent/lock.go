@@ -15,8 +15,8 @@ import (
 )
 
 // lockPatience is how long a busy data folder is waited for: a command like
-// `popbridge status` holds the lock for moments only.
-const lockPatience = time.Second
+// `popbridge status` holds the lock for moments only, on a busy machine for longer.
+const lockPatience = 3 * time.Second
 
 // A lock makes this process the only one that has the data folder open. The
 // system releases it however the process ends; the file stays.
