@@ -236,8 +236,9 @@ func (f *fetch) prepare(c *mailstore.Content) prepared {
 			return p
 		}
 	}
-	p.parts, err = f.measure(p.file, c)
-	p.err = f.response(err)
+	if p.parts, err = f.measure(p.file, c); err != nil {
+		p.err = f.response(err)
+	}
 	return p
 }
 

@@ -63,15 +63,18 @@ var errSummary = fault.New(fault.Corrupt, "message summary is damaged", "")
 // are a fault of kind Corrupt: then the summary has to be made again from the
 // message. What is allocated is in proportion to the data, and b is not kept.
 func (s *Summary) Unmarshal(b Binary) error {
-	read := func(data []byte, piece func(c *codec, s *Summary)) bool {
-		if data == nil {
-			return true
-		}
-		c := codec{reading: true, in: string(data), parts: len(data) / minPart} // all strings share this one
-		piece(&c, s)
-		return !c.bad && c.in == ""
+	ok := b.Header == nil || s.Header.unmarshal(b.Header)
+	if b.Envelope != nil {
+		c := codecOf(b.Envelope)
+		c.envelope(s)
+		ok = ok && c.done()
 	}
-	if !read(b.Envelope, (*codec).envelope) || !read(b.Structure, (*codec).structure) || b.Header != nil && !s.Header.unmarshal(b.Header) {
+	if b.Structure != nil {
+		c := codecOf(b.Structure)
+		c.structure(s)
+		ok = ok && c.done()
+	}
+	if !ok {
 		return errSummary
 	}
 	return nil
@@ -98,6 +101,14 @@ type codec struct {
 	parts   int // that may still come, else nested promises of parts would add up
 	bad     bool
 }
+
+// codecOf reads data.
+func codecOf(data []byte) codec {
+	return codec{reading: true, in: string(data), parts: len(data) / minPart} // all strings share this one
+}
+
+// done reports whether all was read and nothing was wrong.
+func (c *codec) done() bool { return !c.bad && c.in == "" }
 
 func (c *codec) envelope(s *Summary) {
 	c.headings(&s.Envelope)
