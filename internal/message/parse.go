@@ -57,7 +57,7 @@ func (p *parser) keep(s string) string {
 func (p *parser) part(depth int, envelope *Envelope, digest bool) (*Part, delimiter) {
 	p.parts++
 	part := &Part{Header: p.pos}
-	lines := p.lines // before the body
+	var lines int64 // before the body
 	raw, blank, cut, d := p.readHeader(p.header, min(maxHeader, p.headers))
 	p.header = raw
 	p.headers -= len(raw)
