@@ -74,7 +74,7 @@ func (t *texts) part(p *Part) error {
 func (t *texts) header(p *Part) error {
 	var stop error
 	err := eachField(io.NewSectionReader(t.r, p.Header, p.Body-p.Header), func(name, value string) bool {
-		stop = t.line(name+": "+value)
+		stop = t.line(name + ": " + value)
 		return stop == nil
 	})
 	// The name of an attachment may be written in a way that only its decoded
