@@ -135,6 +135,7 @@ func fetchAll(t *testing.T, p *rig.Popbridge, mailbox string) []served {
 	c := login(t, p, nil)
 	data := selectMailbox(t, c, mailbox)
 	if data.NumMessages == 0 {
+		_ = c.Close()
 		return nil
 	}
 	section := &imap.FetchItemBodySection{Peek: true}
