@@ -281,16 +281,18 @@ func (m *machine) doAppend(c *mirror) {
 // doDeliver is new mail from the POP side.
 func (m *machine) doDeliver() {
 	name, flags := m.mailboxName("mailbox"), oneOf(m, "flags", nil, []string{`\Seen`}, []string{"$New"})
-	b := m.w.boxes[name]
-	if b == nil {
-		return
+	if m.w.boxes[name] != nil {
+		m.deliver(name, flags, rapid.IntRange(1, 3).Draw(m.T, "messages"))
 	}
+}
+
+func (m *machine) deliver(name string, flags []string, n int) {
 	var texts []string
-	for i := range rapid.IntRange(1, 3).Draw(m.T, "messages") {
+	for i := range n {
 		texts = append(texts, m.text())
-		b.add(&content{texts[i], epoch.Add(time.Duration(i) * 24 * time.Hour).Unix()}, flagsOf(flags...))
+		m.w.boxes[name].add(&content{texts[i], epoch.Add(time.Duration(i) * 24 * time.Hour).Unix()}, flagsOf(flags...))
 	}
-	m.note("deliver %s %s: %d", name, flagsOf(flags...), len(texts))
+	m.note("deliver %s %s: %d", name, flagsOf(flags...), n)
 	m.r.deliver(name, flags, texts...)
 }
 

@@ -286,9 +286,7 @@ func (a *actor) actOnMessages(box string) {
 		a.say(a.one("SEARCH UNSEEN", "SEARCH RETURN (SAVE) DELETED", "SEARCH TEXT text1"))
 	case 9:
 		a.say(a.one("UID STORE $ +FLAGS.SILENT (Later)", "UID EXPUNGE 1:*", "UID FETCH $ FLAGS"))
-		for _, e := range a.list {
-			e.known = false
-		}
+		a.say("FETCH 1:* (UID FLAGS)") // what the first of them has changed
 	default:
 		a.copied(a.say(a.one("COPY ", "MOVE ") + set + " " + box))
 	}

@@ -41,7 +41,8 @@ func TestModel(t *testing.T) {
 			c.connect(m.r.addr)
 			m.clients = append(m.clients, c)
 		}
-		m.anywhere(m.clients[0], "CREATE a/b", func(*reply) { m.w.create("a/b") })
+		m.begin()
+		rt.Repeat(m.actions())
 		rt.Repeat(m.actions())
 		m.finish()
 		closed = true
@@ -80,6 +81,18 @@ type machine struct {
 	made    int           // messages, each with a text of its own
 	epochs  int           // SELECTs
 	recent  map[*mail]int // the SELECT that was told it as \Recent
+}
+
+// begin gives the clients something to work on.
+func (m *machine) begin() {
+	m.anywhere(m.clients[0], "CREATE a/b", func(*reply) { m.w.create("a/b") })
+	m.deliver("INBOX", nil, 4)
+	for _, c := range m.clients {
+		if rapid.IntRange(0, 3).Draw(m.T, "begins") > 0 {
+			m.selectMailbox(c, "SELECT", "INBOX")
+			m.fetch(c, "FETCH 1:* (UID FLAGS)", indicesOf(len(c.list)), []string{"UID", "FLAGS"})
+		}
+	}
 }
 
 func (m *machine) note(format string, args ...any) { fmt.Fprintf(&m.trace, format+"\n", args...) }
@@ -125,7 +138,7 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 		{"search", 3, selected(m.doSearch)},
 		{"select", 2, func(*rapid.T) { m.doSelect(m.client()) }},
 		{"status", 1, func(*rapid.T) { m.doStatus(m.client()) }},
-		{"store", 5, selected(m.doStore)},
+		{"store", 8, selected(m.doStore)},
 		{"subscribe", 1, func(*rapid.T) { m.doSubscribe(m.client()) }},
 		{"undelete", 1, func(*rapid.T) { m.doUndelete() }},
 	} {
