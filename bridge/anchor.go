@@ -28,7 +28,7 @@ type anchor struct {
 // sizesHash is of the first n sizes of a listing; nil where it cannot be
 // compared.
 func sizesHash(listing []Listed, n int) []byte {
-	if n > len(listing) {
+	if n < 1 || n > len(listing) {
 		return nil
 	}
 	h := sha256.New()
