@@ -146,8 +146,8 @@ func thunderbirdChanges(t *testing.T, b *thunderbird, p *rig.Popbridge, messages
 	id := func(i int) string { return messageID(t, messages[i]) }
 	b.script(t, nil, `tb.flag("INBOX", args[0])`, id(4))
 	b.script(t, nil, `tb.tag("INBOX", args[0], "$label1")`, id(5))
-	// Thunderbird moves in its own folders first and on the server in a moment,
-	// and may leave a move for later that is made while another is under way.
+	// Thunderbird moves in its own folders first, and on the server when it comes
+	// to it; one at a time, so that it is known which has not been made.
 	moved := func(i int, mailbox string) {
 		t.Helper()
 		eventually(t, "the message has come to "+mailbox, func() (bool, error) {
