@@ -309,30 +309,11 @@ func appendMessage(t *testing.T, c *imapclient.Client, mailbox string, raw []byt
 	}
 }
 
-// Five thousand messages two ways, killed again and again: at the end both
-// sides have the same, nothing lost and nothing doubled.
-func TestMbsyncTwoWaysKilledAndResumed(t *testing.T) {
-	rig.Need(t, "dovecot", "mbsync")
-	t.Parallel()
-	const count = 5000
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 0))
-
-	d := dovecot(t, nil)
-	w := &twins{t: t, dir: filepath.Join(t.TempDir(), "mail"), want: map[string]map[string]string{"INBOX": {}}}
-	messages := make([][]byte, count)
-	for n := range messages {
-		messages[n] = small(n)
-		w.want["INBOX"][fmt.Sprintf("%d@small.example", n)] = ""
-	}
-	if err := errors.Join(d.Put("home", messages...), os.Mkdir(w.dir, 0o700)); err != nil {
-		t.Fatal(err)
-	}
-	w.p = overTLS(t, "starttls", d)
-	f := newFuse(t, w.p.Port)
+// mbsyncrc is a config for both ways, over STARTTLS.
+func (w *twins) mbsyncrc(port int) string {
+	w.t.Helper()
 	// The certificate is for 127.0.0.1 as well, but mbsync compares host names.
-	rc := write(t, filepath.Join(w.p.Dir, "mbsyncrc"), fmt.Sprintf(`
+	return write(w.t, filepath.Join(w.p.Dir, "mbsyncrc"), fmt.Sprintf(`
 IMAPAccount local
 Host localhost
 Port %d
@@ -356,7 +337,32 @@ Patterns *
 Create Both
 Expunge Both
 SyncState %s/state-
-`, f.ln.Addr().(*net.TCPAddr).Port, localUser, devicePw, filepath.Join(w.p.Data, "tls", "ca.pem"), w.dir, w.dir, w.p.Dir))
+`, port, localUser, devicePw, filepath.Join(w.p.Data, "tls", "ca.pem"), w.dir, w.dir, w.p.Dir))
+}
+
+// Five thousand messages two ways, killed again and again: at the end both
+// sides have the same, nothing lost and nothing doubled.
+func TestMbsyncTwoWaysKilledAndResumed(t *testing.T) {
+	rig.Need(t, "dovecot", "mbsync")
+	t.Parallel()
+	const count = 5000
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+
+	d := dovecot(t, nil)
+	w := &twins{t: t, dir: filepath.Join(t.TempDir(), "mail"), want: map[string]map[string]string{"INBOX": {}}}
+	messages := make([][]byte, count)
+	for n := range messages {
+		messages[n] = small(n)
+		w.want["INBOX"][fmt.Sprintf("%d@small.example", n)] = ""
+	}
+	if err := errors.Join(d.Put("home", messages...), os.Mkdir(w.dir, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	w.p = overTLS(t, "starttls", d)
+	f := newFuse(t, w.p.Port)
+	rc := w.mbsyncrc(f.ln.Addr().(*net.TCPAddr).Port)
 	run := func() (bytes int64) {
 		t.Helper()
 		f.all.Store(0)

@@ -104,44 +104,7 @@ func TestNeomuttReadsFlagsMovesSearchesAndReplies(t *testing.T) {
 	p, messages := withTLS(t, "starttls", 20)
 	dir := t.TempDir()
 	sent := filepath.Join(dir, "sent.eml")
-	rc := write(t, filepath.Join(dir, "neomuttrc"), fmt.Sprintf(`
-set imap_user = "%s"
-set imap_pass = "%s"
-set folder = "imap://127.0.0.1:%d/"
-set spoolfile = "+INBOX"
-set record = "+Sent"
-set postponed = "+Drafts"
-set ssl_starttls = yes
-set ssl_force_tls = yes
-set certificate_file = "%s"
-set header_cache = "%s/cache"
-set sendmail = "%s"
-set editor = "%s"
-set from = "ann@example.com"
-set realname = "Ann"
-set sort = mailbox-order
-set delete = yes
-set confirmappend = no
-set confirmcreate = no
-set move = no
-set mark_old = no
-set wait_key = no
-set quit = yes
-set pager_stop = yes
-set imap_idle = yes
-set timeout = 1
-set mail_check = 1
-set fast_reply = yes
-set include = no
-set abort_unmodified = no
-set status_format = "[%%m messages, %%M shown]"
-`, localUser, devicePw, p.Port, filepath.Join(p.Data, "tls", "ca.pem"), dir,
-		script(t, filepath.Join(dir, "sendmail"), "cat >'"+sent+"'\n"),
-		script(t, filepath.Join(dir, "editor"), "echo 'a reply from neomutt' >>\"$1\"\n")))
-	if err := os.Mkdir(filepath.Join(dir, "cache"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-
+	rc := neomuttrc(t, p, dir, sent)
 	w := inTerminal(t, dir, nil, "neomutt", "-n", "-F", rc)
 	w.shows("[20 messages, 20 shown]")
 	w.press("1", "Enter", "F")
@@ -191,6 +154,48 @@ set status_format = "[%%m messages, %%M shown]"
 	w.shows("number 2")
 	w.press("q")
 	w.ends()
+}
+
+// neomuttrc writes a config over STARTTLS, whose sendmail and editor are scripts.
+func neomuttrc(t *testing.T, p *rig.Popbridge, dir, sent string) string {
+	t.Helper()
+	if err := os.Mkdir(filepath.Join(dir, "cache"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return write(t, filepath.Join(dir, "neomuttrc"), fmt.Sprintf(`
+set imap_user = "%s"
+set imap_pass = "%s"
+set folder = "imap://127.0.0.1:%d/"
+set spoolfile = "+INBOX"
+set record = "+Sent"
+set postponed = "+Drafts"
+set ssl_starttls = yes
+set ssl_force_tls = yes
+set certificate_file = "%s"
+set header_cache = "%s/cache"
+set sendmail = "%s"
+set editor = "%s"
+set from = "ann@example.com"
+set realname = "Ann"
+set sort = mailbox-order
+set delete = yes
+set confirmappend = no
+set confirmcreate = no
+set move = no
+set mark_old = no
+set wait_key = no
+set quit = yes
+set pager_stop = yes
+set imap_idle = yes
+set timeout = 1
+set mail_check = 1
+set fast_reply = yes
+set include = no
+set abort_unmodified = no
+set status_format = "[%%m messages, %%M shown]"
+`, localUser, devicePw, p.Port, filepath.Join(p.Data, "tls", "ca.pem"), dir,
+		script(t, filepath.Join(dir, "sendmail"), "cat >'"+sent+"'\n"),
+		script(t, filepath.Join(dir, "editor"), "echo 'a reply from neomutt' >>\"$1\"\n")))
 }
 
 // neomuttLeft looks over IMAP at what the session did.
