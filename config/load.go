@@ -239,9 +239,9 @@ func readPort(t *table, tls Security) int {
 	port, ok := take[int64](t, "port", "a whole number without quotes")
 	switch {
 	case !ok && tls == Implicit:
-		return 995
+		return popsPort
 	case !ok:
-		return 110
+		return popPort
 	case port < 1 || port > 65535:
 		t.report("port", &mistake{fmt.Sprintf("%d is not a port (1 to 65535)", port), "995 is usual with implicit TLS, 110 otherwise"})
 		return 0
@@ -271,6 +271,12 @@ func (r *reader) password(t *table) PasswordSource {
 	return src
 }
 
+// The usual ports of POP3, in the clear or with STLS, and over TLS (RFC 8314).
+const (
+	popPort  = 110
+	popsPort = 995
+)
+
 // accountsSeen finds what two accounts may not share.
 type accountsSeen struct {
 	names, users, boxes map[string]string // what was seen -> the account, or the way it was written
@@ -286,7 +292,11 @@ func (s *accountsSeen) check(t *table, a Account) {
 	if first, twice := s.users[strings.ToLower(a.User)]; twice && first != a.User {
 		t.report("user", &mistake{fmt.Sprintf("%s and %s differ only in case", quote(a.User), quote(first)), "write it the same way in both accounts, or choose another name"})
 	}
-	box := fmt.Sprintf("%s\x00%s\x00%d", a.Username, a.Host, a.Port)
+	port := a.Port
+	if port == popPort { // two doors to one mailbox
+		port = popsPort
+	}
+	box := fmt.Sprintf("%s\x00%s\x00%d", a.Username, a.Host, port)
 	if first, twice := s.boxes[box]; twice && a.Host != "" && a.Username != "" && a.Port > 0 {
 		t.report("host", &mistake{"this is the same mailbox as that of " + first, "a POP3 mailbox allows one session at a time: delete one of the two accounts"})
 	}
