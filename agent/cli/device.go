@@ -42,7 +42,7 @@ func (a *app) newDeviceAddCommand() *cobra.Command {
 			"those folders only, under whatever name they get later; its INBOX is empty then,\n" +
 			"unless that is one of them. Trash, Sent and Drafts have to be named as well\n" +
 			"where the client is to use them.",
-		Args:  cobra.ExactArgs(1),
+		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			d.Name = args[0]
 			return a.deviceAdd(c.Context(), d, fromStdin)
