@@ -19,6 +19,26 @@ import (
 func TestCorpus(t *testing.T) {
 	corpus := testkit.Corpus(t)
 	names := slices.Sorted(maps.Keys(corpus))
+	c := &comparison{T: t}
+	_, c.ours, c.dialTheirs = besideDovecot(t, corpus, names)
+	c.theirs = c.dialTheirs()
+	for i, name := range names {
+		c.name, c.seq = name, i+1
+		c.message()
+	}
+	appended(t, c.ours, names, corpus)
+	t.Logf("%d messages; %d of %d fields equal, %d messages differ on purpose; %d sections, %d without a line end that is the boundary's",
+		len(names), c.equal, c.fields, len(differ), c.sections, c.lineEnds)
+	if c.equal*100 < c.fields*98 {
+		t.Error("less than 98 % of the fields are equal")
+	}
+}
+
+// besideDovecot takes these messages from a POP3 server and gives what that has
+// served to Dovecot's IMAP, too. It returns them, and the same mailbox opened on
+// both sides.
+func besideDovecot(t *testing.T, corpus map[string][]byte, names []string) (served [][]byte, ours *imapConn, dialTheirs func() *imapConn) {
+	t.Helper()
 	d := dovecot(t, nil)
 	for _, name := range names {
 		if err := d.Put("home", corpus[name]); err != nil {
@@ -36,24 +56,13 @@ func TestCorpus(t *testing.T) {
 	if err := d.Put("same", served...); err != nil {
 		t.Fatal(err)
 	}
-	c := &comparison{T: t}
-	c.ours = dialIMAP(t, rig.Addr(p.Port), localUser, devicePw)
-	c.ours.must("EXAMINE INBOX")
-	c.dialTheirs = func() *imapConn {
-		conn := dialIMAP(t, rig.Addr(d.IMAP), "same", rig.Password)
+	open := func(addr, user, password string) *imapConn {
+		conn := dialIMAP(t, addr, user, password)
 		conn.must("EXAMINE INBOX")
 		return conn
 	}
-	c.theirs = c.dialTheirs()
-	for i, name := range names {
-		c.name, c.seq = name, i+1
-		c.message()
-	}
-	appended(t, c.ours, names, corpus)
-	t.Logf("%d messages; %d of %d fields equal, %d messages differ on purpose; %d sections, %d without a line end that is the boundary's",
-		len(names), c.equal, c.fields, len(differ), c.sections, c.lineEnds)
-	if c.equal*100 < c.fields*98 {
-		t.Error("less than 98 % of the fields are equal")
+	return served, open(rig.Addr(p.Port), localUser, devicePw), func() *imapConn {
+		return open(rig.Addr(d.IMAP), "same", rig.Password)
 	}
 }
 

@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"github.com/popbridge/popbridge/internal/testkit"
-	"github.com/popbridge/popbridge/test/rig"
 )
 
 // foundElse says why a search of Dovecot finds another set of words in these
@@ -46,27 +45,8 @@ func TestSearchBesideDovecot(t *testing.T) {
 	names := slices.DeleteFunc(slices.Sorted(maps.Keys(corpus)), func(name string) bool {
 		return bytes.Contains(bytes.ToLower(corpus[name]), []byte("html"))
 	})
-	d := dovecot(t, nil)
-	for _, name := range names {
-		if err := d.Put("home", corpus[name]); err != nil {
-			t.Fatal(err)
-		}
-	}
-	p := prepare(t, account(d, "home"))
-	start(t, p)
-	command(t, p, 0, "sync")
-	// RETR ends every message with a line end; both have that.
-	served, err := rig.Retrieve(rig.Addr(d.POP3), "home")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := d.Put("same", served...); err != nil {
-		t.Fatal(err)
-	}
-	ours := dialIMAP(t, rig.Addr(p.Port), localUser, devicePw)
-	ours.must("EXAMINE INBOX")
-	theirs := dialIMAP(t, rig.Addr(d.IMAP), "same", rig.Password)
-	theirs.must("EXAMINE INBOX")
+	served, ours, dialTheirs := besideDovecot(t, corpus, names)
+	theirs := dialTheirs()
 
 	total := 0
 	for _, needle := range wordPieces(served, 60) {
