@@ -31,7 +31,11 @@ func TestOfflineimapTwoWays(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.want["INBOX"][messageID(t, odd)] = ""
-	w.p = overTLS(t, "starttls", d)
+	// Without TLS: its imaplib2 reads and writes one TLS connection from two
+	// threads, and now and then hangs after STARTTLS.
+	w.p = prepare(t, account(d, "home"))
+	start(t, w.p)
+	command(t, w.p, 0, "sync")
 	dir := t.TempDir()
 	w.dir = filepath.Join(dir, "mail")
 	rc := write(t, filepath.Join(dir, "offlineimaprc"), fmt.Sprintf(`
@@ -55,10 +59,10 @@ remoteport = %d
 remoteuser = %s
 remotepass = %s
 ssl = no
-starttls = yes
-sslcacertfile = %s
+starttls = no
+auth_mechanisms = LOGIN
 maxconnections = 3
-`, dir, w.dir, w.p.Port, localUser, devicePw, filepath.Join(w.p.Data, "tls", "ca.pem")))
+`, dir, w.dir, w.p.Port, localUser, devicePw))
 	sync := func() { t.Helper(); program(t, dir, "offlineimap", "-c", rc, "-o", "-u", "basic") }
 	sync()
 	w.compare("after the first run")
