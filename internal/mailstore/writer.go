@@ -30,7 +30,9 @@ var writePragmas = []string{
 	"fullfsync(1)", "checkpoint_fullfsync(1)", "cache_size(-8000)",
 }
 
-var readPragmas = []string{"query_only(1)", "cache_size(-8000)"}
+// Readers have small caches, as there are several and an agent stays for months:
+// the pages are in the system's cache too.
+var readPragmas = []string{"query_only(1)", "cache_size(-2000)"}
 
 // writer is the one connection that changes the index. mu is held from the
 // start of a transaction until its changes are published.

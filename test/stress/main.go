@@ -112,7 +112,7 @@ const maxFiles = 100
 
 // limit is how much memory is no growth: mailboxes are larger at the end, and
 // the collector has its own mind.
-func limit(before process) int { return before.rss*5/4 + 16<<10 }
+func limit(before process) int { return before.rss*6/5 + 4<<10 }
 
 // start runs the POP servers and the agent, with mail in it.
 func (r *run) start(ctx context.Context, binary, dir string, serving *sync.WaitGroup) (err error) {
