@@ -61,6 +61,10 @@ func feed(ctx context.Context, o options, dir string) error {
 	return nil
 }
 
+// feedPause is longer than what the server waits to tell a burst as one, so that
+// each change is measured by itself.
+const feedPause = 100 * time.Millisecond
+
 func feedOnce(ctx context.Context, writer *client, port int) (time.Duration, error) {
 	reader, err := dial(ctx, port, "bench", "bench-pass")
 	if err != nil {
@@ -75,6 +79,7 @@ func feedOnce(ctx context.Context, writer *client, port int) (time.Duration, err
 	}
 	var all []time.Duration
 	for round := range 40 {
+		time.Sleep(feedPause)
 		sign := "+-"[round%2 : round%2+1]
 		start := time.Now()
 		if _, err := writer.command(`STORE 1 `+sign+`FLAGS.SILENT (\Flagged)`, ""); err != nil {
