@@ -64,6 +64,9 @@ func TestScripts(t *testing.T) {
 			for _, name := range []string{"HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "AppData", "LocalAppData"} {
 				e.Setenv(name, home)
 			}
+			// A program with the race detector sleeps for a second before it
+			// exits; the scripts start hundreds of them.
+			e.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=10")
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
