@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"maps"
+	"reflect"
 	"slices"
 	"sync"
 
@@ -31,7 +32,7 @@ func (a *Agent) Reload() {
 		return
 	}
 	a.health.Report("config", a.needRestart(next)...)
-	if config.Diff(old, next).None() {
+	if reflect.DeepEqual(old, next) { // only a comment, say
 		return
 	}
 	a.mu.Lock()

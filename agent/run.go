@@ -154,6 +154,6 @@ func (a *Agent) serveControl(ctx context.Context, ln net.Listener) {
 // watch takes up the config file whenever it changes.
 func (a *Agent) watch(ctx context.Context) {
 	supervise(ctx, func(ctx context.Context) error {
-		return config.Watch(ctx, a.Config().Path, func(_, _ *config.Config, _ error) { a.Reload() })
+		return config.Watch(ctx, a.Config().Path, a.Reload)
 	}, func(err error) { a.health.Report("config watch", health.ConfigWatch(err)) }, nil)
 }

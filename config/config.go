@@ -6,7 +6,7 @@
 // filled in, every path is absolute and every value has been checked: nobody
 // behind it has to doubt one. A Config is a snapshot. It is never changed after
 // Load returned it, may be shared freely, and its slices must not be written
-// to. Watch hands over a new snapshot when the file changes.
+// to. Watch tells when the file has changed.
 //
 // The file never holds a password, only where one is to be found (PasswordSource);
 // package internal/secret fetches it. Other files that the configuration names
@@ -17,6 +17,7 @@
 package config
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -116,18 +117,7 @@ func (a Account) KeychainItem() string { return a.Username + "@" + a.Host }
 
 // Equal reports whether both accounts are the same in everything, so that a
 // runner for one of them can go on for the other.
-func (a Account) Equal(b Account) bool {
-	if !slices.Equal(a.Password.Command, b.Password.Command) {
-		return false
-	}
-	a.Password.Command, b.Password.Command = nil, nil
-	return a.Name == b.Name && a.Host == b.Host && a.Port == b.Port && a.TLS == b.TLS &&
-		a.Username == b.Username && a.Password.File == b.Password.File && a.Auth == b.Auth &&
-		a.CAFile == b.CAFile && a.PollEvery == b.PollEvery && a.Keep == b.Keep && a.Quota == b.Quota &&
-		a.ConfirmDeletes == b.ConfirmDeletes && a.Shadow == b.Shadow &&
-		a.DeleteExpunged == b.DeleteExpunged && a.DeleteGrace == b.DeleteGrace &&
-		a.User == b.User && a.Folder == b.Folder && a.MaxMessageSize == b.MaxMessageSize
-}
+func (a Account) Equal(b Account) bool { return reflect.DeepEqual(a, b) }
 
 // Account returns the account of that name, in any case.
 func (c *Config) Account(name string) (Account, bool) {

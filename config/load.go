@@ -16,8 +16,7 @@ import (
 )
 
 // Load reads and checks a file. What is wrong in it comes as *Errors; a file
-// that cannot be read is a fault of kind Config, too, and errors.Is tells a
-// missing one (fs.ErrNotExist).
+// that cannot be read is a fault of kind Config, too.
 func Load(path string) (*Config, error) {
 	data, err := readFile(path)
 	if err != nil {
@@ -64,7 +63,8 @@ func readFile(path string) ([]byte, error) {
 	}
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fault.Wrap(err, fault.Config, "there is no config file "+path, "write one as the README shows, or name another one with --config FILE")
+		return nil, fault.New(fault.Config, "there is no config file "+path,
+			"write one (`popbridge check-config --help` shows an example), or name another one with --config FILE")
 	}
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Config, "the config file cannot be opened", "look at its permissions")

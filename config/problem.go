@@ -19,17 +19,16 @@ type Problem struct {
 	Hint string // what to do; may be empty
 }
 
-// String returns the problem on one line, without the file.
-func (p Problem) String() string {
-	var b strings.Builder
+// In returns where in the named file the problem is, and what: one line
+// without the hint.
+func (p Problem) In(file string) string {
+	if p.Line > 0 {
+		file = fmt.Sprintf("%s:%d", file, p.Line)
+	}
 	if p.Key != "" {
-		b.WriteString(p.Key + ": ")
+		file += ": " + p.Key
 	}
-	b.WriteString(p.Text)
-	if p.Hint != "" {
-		b.WriteString("; hint: " + p.Hint)
-	}
-	return b.String()
+	return file + ": " + p.Text
 }
 
 // Errors is everything that is wrong with a configuration file, in file order.
@@ -39,15 +38,11 @@ type Errors struct {
 	Problems []Problem
 }
 
-// Error returns one line for each problem: file:line: key: text; hint: hint.
+// Error returns one line for each problem: file:line: key: text.
 func (e *Errors) Error() string {
 	lines := make([]string, len(e.Problems))
 	for i, p := range e.Problems {
-		if p.Line > 0 {
-			lines[i] = fmt.Sprintf("%s:%d: %s", e.File, p.Line, p)
-		} else {
-			lines[i] = fmt.Sprintf("%s: %s", e.File, p)
-		}
+		lines[i] = p.In(e.File)
 	}
 	return strings.Join(lines, "\n")
 }
@@ -59,10 +54,10 @@ func (e *Errors) As(target any) bool {
 	if !ok {
 		return false
 	}
-	first, name := e.Problems[0], filepath.Base(e.File)
-	*f = &fault.Error{Kind: fault.Config, Text: fmt.Sprintf("%s:%d: %s", name, first.Line, Problem{Key: first.Key, Text: first.Text}), Hint: first.Hint}
+	first := e.Problems[0].In(filepath.Base(e.File))
+	*f = &fault.Error{Kind: fault.Config, Text: first, Hint: e.Problems[0].Hint}
 	if n := len(e.Problems); n > 1 {
-		(*f).Text = fmt.Sprintf("%s has %d errors, the first in line %d: %s", name, n, first.Line, Problem{Key: first.Key, Text: first.Text})
+		(*f).Text = fmt.Sprintf("%d errors, the first: %s", n, first)
 		(*f).Hint = "run popbridge check-config to see them all"
 	}
 	return true

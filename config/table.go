@@ -123,7 +123,7 @@ func (t *table) lacks(key string) bool {
 		return false
 	}
 	for other := range t.values {
-		if !slices.Contains(schema[t.kind], other) && nearest(other, schema[t.kind]) == key {
+		if !slices.Contains(schema[t.kind], other) && Nearest(other, schema[t.kind]) == key {
 			return false
 		}
 	}
@@ -166,7 +166,7 @@ func (t *table) unknown() {
 
 // suggest names the key that was probably meant.
 func (t *table) suggest(key string) string {
-	if near := nearest(key, schema[t.kind]); near != "" {
+	if near := Nearest(key, schema[t.kind]); near != "" {
 		return "did you mean " + near + "?"
 	}
 	for _, kind := range []string{"imap", "log", "account", ""} {
@@ -195,18 +195,18 @@ var secretMistake = &mistake{
 // isSecretKey reports whether the value of an unknown key is probably a secret.
 func isSecretKey(key string) bool {
 	key = strings.ToLower(strings.ReplaceAll(key, "-", "_"))
-	if nearest(key, schema["account"]) != "" && key != "password" {
+	if Nearest(key, schema["account"]) != "" && key != "password" {
 		return false // a misspelt password_file
 	}
 	return slices.Contains([]string{"pass", "pwd", "pw", "apikey", "api_key"}, key) ||
 		strings.Contains(key, "passw") || strings.Contains(key, "secret") || strings.Contains(key, "token")
 }
 
-// nearest returns the candidate that key is a misspelling of, or "".
-func nearest(key string, candidates []string) string {
-	best, bestDistance := "", 1+max(1, len(key)/3)
+// Nearest returns the candidate that a word is a misspelling of, or "".
+func Nearest(word string, candidates []string) string {
+	best, bestDistance := "", 1+max(1, len(word)/3)
 	for _, c := range candidates {
-		if d := distance(strings.ToLower(key), c); d < bestDistance {
+		if d := distance(strings.ToLower(word), strings.ToLower(c)); d < bestDistance {
 			best, bestDistance = c, d
 		}
 	}
@@ -217,7 +217,7 @@ func nearest(key string, candidates []string) string {
 // their neighbour to make b of a (optimal string alignment).
 func distance(a, b string) int {
 	if len(a) > 64 {
-		return len(a) // no key is that long
+		return len(a) // no name is that long
 	}
 	before, above, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range above {

@@ -10,24 +10,19 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// How a change becomes a new snapshot.
+// How a change is noticed.
 const (
 	quietFor  = 200 * time.Millisecond // no event for so long: whoever writes is done
 	settledIn = 2 * time.Second        // events do not stop: read anyway
 	lookEvery = time.Minute            // where no events come: network drives, a folder that was replaced
 )
 
-// Watch hands over what the file says, at once and then whenever its content
-// has changed, until ctx ends; then it returns nil. The first call is there so
-// that nothing is missed which changed between Load and Watch. It works without
-// file events, too, only later.
-//
-// A correct file comes as (old, new, nil), old being the last correct one that
-// was handed over, nil at first; new may say the same in other words (see Diff).
-// A file that is wrong or gone comes as (old, nil, err), once for each content;
-// the next correct one ends that, even when it is the same as old. Calls come
-// one at a time.
-func Watch(ctx context.Context, path string, changed func(old, new *Config, err error)) error {
+// Watch calls changed at once and then whenever the content of the file has
+// changed, until ctx ends; then it returns nil. The first call is there so that
+// nothing is missed which changed between Load and Watch. A file that goes, or
+// cannot be read, has changed, too. It works without file events, only later.
+// Calls come one at a time.
+func Watch(ctx context.Context, path string, changed func()) error {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return fmt.Errorf("watch the config file: %w", err)
@@ -37,11 +32,10 @@ func Watch(ctx context.Context, path string, changed func(old, new *Config, err 
 
 type watcher struct {
 	path      string
-	changed   func(old, new *Config, err error)
+	changed   func()
 	lookEvery time.Duration
 
-	good *Config            // the last correct one
-	seen *[sha256.Size]byte // SHA-256 of the content that was handed over last; zero when it could not be read
+	seen *[sha256.Size]byte // of the content at the last call; zero when it could not be read
 }
 
 func (w *watcher) serve(ctx context.Context) error {
@@ -94,26 +88,15 @@ func (w *watcher) watchFolders(notify *fsnotify.Watcher) {
 	}
 }
 
-// look reads the file and hands it over if its content is new.
+// look tells of the content if it is new.
 func (w *watcher) look() {
 	data, err := readFile(w.path)
 	var sum [sha256.Size]byte
 	if err == nil {
 		sum = sha256.Sum256(data)
 	}
-	if w.seen != nil && sum == *w.seen {
-		return
+	if w.seen == nil || sum != *w.seen {
+		w.seen = &sum
+		w.changed()
 	}
-	w.seen = &sum
-	var cfg *Config
-	if err == nil {
-		cfg, err = Parse(w.path, data)
-	}
-	if err != nil {
-		w.changed(w.good, nil, err)
-		return
-	}
-	old := w.good
-	w.good = cfg
-	w.changed(old, cfg, nil)
 }

@@ -56,7 +56,7 @@ func (a *app) checkConfig(ctx context.Context) error {
 		return err
 	}
 	for _, p := range warnings {
-		a.complain("warning", place(a.configPath, p))
+		a.complain("warning", p.In(a.configPath))
 		a.complain("hint", p.Hint)
 	}
 	a.printf("%s is good: %s, %s\n", a.configPath, count(len(cfg.Accounts), "account"), userList(cfg))

@@ -57,7 +57,7 @@ func (a *app) exit(err error) int {
 func (a *app) show(err error) {
 	if problems, ok := errors.AsType[*config.Errors](err); ok {
 		for _, p := range problems.Problems {
-			a.complain("error", place(problems.File, p))
+			a.complain("error", p.In(problems.File))
 			a.complain("hint", p.Hint)
 		}
 		return
@@ -75,16 +75,6 @@ func (a *app) complain(what, text string) {
 	if text != "" {
 		_, _ = fmt.Fprintf(a.stderr, "%s: %s\n", what, strings.ReplaceAll(text, "\n", "\n  "))
 	}
-}
-
-// place says where in the config a problem is, and what.
-func place(file string, p config.Problem) string {
-	where := file
-	if p.Line > 0 {
-		where = fmt.Sprintf("%s:%d", file, p.Line)
-	}
-	p.Hint = ""
-	return where + ": " + p.String()
 }
 
 // usage makes a fault of what cobra says about arguments.
