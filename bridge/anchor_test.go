@@ -68,6 +68,7 @@ func TestNoUIDLAndAllOfOneSize(t *testing.T) {
 // The only message of its size goes, and another of that size comes, in any
 // place of the listing.
 func TestNoUIDLAndAnotherOfTheSameSize(t *testing.T) {
+	t.Parallel()
 	for n := range 3 {
 		g := newRig(t, KeepForever())
 		g.pop.trouble = trouble{noUIDL: true}

@@ -71,6 +71,7 @@ func (s *faultyStore) SetAccountState(ctx context.Context, account string, state
 
 // The program dies before or after any call that writes, and starts again.
 func TestDeathAtEveryWrite(t *testing.T) {
+	t.Parallel()
 	errDead := errors.New("dead")
 	for _, keep := range []Keep{KeepForever(), KeepNever()} {
 		for _, where := range []string{"before", "after"} {
@@ -122,6 +123,7 @@ func TestDeathAtEveryWrite(t *testing.T) {
 }
 
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	for _, call := range []string{"spool", "deliver"} {
 		t.Run(call, func(t *testing.T) {
 			g := newRig(t, KeepNever())
@@ -152,6 +154,7 @@ func TestFullDisk(t *testing.T) {
 
 // A message that the store can't take does not keep others of its batch out.
 func TestPoisonInTheStore(t *testing.T) {
+	t.Parallel()
 	g := newRig(t, KeepNever())
 	g.fill(0, 30)
 	poison := g.poisonOf(testkit.Message(7))

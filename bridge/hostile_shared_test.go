@@ -22,6 +22,7 @@ import (
 // well formed and not: each answer of a set takes its turn in a session that
 // otherwise goes well.
 func TestSharedReplies(t *testing.T) {
+	t.Parallel()
 	sets, err := filepath.Glob(filepath.Join(testkit.Shared(t, "pop3-replies"), "*"))
 	if err != nil || len(sets) == 0 {
 		t.Fatal("no sets", err)

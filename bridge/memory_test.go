@@ -75,6 +75,7 @@ func gate(pop *popServer, least time.Duration, text string) (refused *int) {
 // The interval a server wants is learned from its refusals, kept over a
 // restart, and tried again after a while.
 func TestLearnedInterval(t *testing.T) {
+	t.Parallel()
 	for _, text := range []string{"-ERR [LOGIN-DELAY] wait", "-ERR login too frequent"} {
 		synctest.Test(t, func(t *testing.T) {
 			g := newRig(t, KeepForever())
@@ -179,6 +180,7 @@ func TestMemoryIsBounded(t *testing.T) {
 // After a sleep or a change of the network the socket is dropped, what has
 // come is kept, and another session follows at once.
 func TestResumeWhilePolling(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, KeepForever())
 		g.fill(0, 30)
@@ -310,6 +312,7 @@ func TestPreviewWaitsItsTurn(t *testing.T) {
 // A message whose file is damaged here is fetched again into its old place,
 // and stays on the server until it is.
 func TestDamagedHere(t *testing.T) {
+	t.Parallel()
 	for _, renumbered := range []bool{false, true} {
 		g := newRig(t, KeepForever())
 		g.fill(0, 4)

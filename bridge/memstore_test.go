@@ -128,6 +128,7 @@ func (s *memStore) register(d mailstore.Delivery) (known bool) {
 func (s *memStore) Ledger(_ context.Context, account string) (rows []mailstore.LedgerEntry, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	rows = make([]mailstore.LedgerEntry, 0, len(s.ledger[account]))
 	for _, e := range s.ledger[account] {
 		rows = append(rows, e)
 	}

@@ -17,6 +17,7 @@ import (
 // TestModel lets a server do at random what servers do, polls in between, and
 // then asks: is every message that a clean poll has seen here, once?
 func TestModel(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		m := newModel(t, rt)
 		defer m.end()

@@ -12,6 +12,7 @@ import (
 )
 
 func TestFirstFetchAndArrivals(t *testing.T) {
+	t.Parallel()
 	g := newRig(t, KeepForever())
 	g.fill(0, 500)
 	g.want(g.poll(), 500, 0, 0, 500)
@@ -37,6 +38,7 @@ func TestFirstFetchAndArrivals(t *testing.T) {
 }
 
 func TestKeepNeverEmptiesTheServer(t *testing.T) {
+	t.Parallel()
 	g := newRig(t, KeepNever())
 	g.fill(0, 150)
 	g.want(g.poll(), 150, 0, 150, 0)
@@ -72,6 +74,7 @@ func TestPolicyChange(t *testing.T) {
 
 // The connection is cut in the middle of each RETR in turn, at various places.
 func TestCutInTheMiddle(t *testing.T) {
+	t.Parallel()
 	for _, keep := range []Keep{KeepForever(), KeepNever()} {
 		for _, n := range []int{1, 7, 20} {
 			for _, after := range []int{0, 5, 200} {
@@ -150,6 +153,7 @@ func lastIndex(list []string, s string) int {
 }
 
 func TestQuit(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name      string
 		quit      quitTrouble
@@ -203,6 +207,7 @@ func TestDuplicateUIDL(t *testing.T) {
 }
 
 func TestRenumbered(t *testing.T) {
+	t.Parallel()
 	for _, keep := range []Keep{KeepForever(), KeepFor(30 * day)} {
 		t.Run(keep.String(), func(t *testing.T) {
 			g := newRig(t, keep)
@@ -323,6 +328,7 @@ func TestTooLarge(t *testing.T) {
 }
 
 func TestSessionLimit(t *testing.T) {
+	t.Parallel()
 	for _, text := range []string{"-ERR Download exceed. msg=7", "-ERR no more of that today"} {
 		for _, keep := range []Keep{KeepForever(), KeepNever()} {
 			t.Run(text+"/"+keep.String(), func(t *testing.T) {
@@ -489,6 +495,7 @@ func TestShortUIDLListing(t *testing.T) {
 
 // What STAT counts and LIST leaves out is not absent.
 func TestShortListing(t *testing.T) {
+	t.Parallel()
 	g := newRig(t, KeepForever())
 	g.fill(0, 30)
 	g.poll()
@@ -514,6 +521,7 @@ func TestEmptyUIDLs(t *testing.T) {
 }
 
 func TestTwoAccounts(t *testing.T) {
+	t.Parallel()
 	c := new(clock)
 	store := openStore(t, c)
 	run := func(account, folder string, from int) *popServer {

@@ -102,6 +102,7 @@ func TestPresumedIsNotDeleted(t *testing.T) {
 // 400 kept messages get new ids: none is fetched again, none delivered again,
 // UIDs and flags stay, and none is deleted before it was compared.
 func TestRenumberedWithoutFetching(t *testing.T) {
+	t.Parallel()
 	g := newRig(t, KeepForever())
 	for n := range 400 {
 		g.pop.add(uidl(n), sized(n, 200+7*n))

@@ -38,6 +38,7 @@ func (s *popServer) logins() []time.Time {
 }
 
 func TestServePollsOnSchedule(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, KeepForever())
 		g.fill(0, 3)
@@ -150,6 +151,7 @@ func TestRefusalsInARow(t *testing.T) {
 
 // A mailbox in use may look like a refused login and is none.
 func TestInUseIsNoRefusal(t *testing.T) {
+	t.Parallel()
 	for _, text := range []string{"-ERR [IN-USE] another session", "-ERR duplicate login!", "-ERR Unable to lock maildrop: Mailbox is locked by POP server"} {
 		synctest.Test(t, func(t *testing.T) {
 			g := newRig(t, KeepForever())
@@ -271,6 +273,7 @@ func TestServeJoinsPoll(t *testing.T) {
 }
 
 func TestLoginDelay(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, KeepForever())
 		g.fill(0, 20)
@@ -298,6 +301,7 @@ func TestLoginDelay(t *testing.T) {
 
 // A server that lists only the oldest few hundred is asked again.
 func TestPagedListing(t *testing.T) {
+	t.Parallel()
 	for _, delay := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			g := newRig(t, KeepNever())
@@ -342,6 +346,7 @@ func TestWake(t *testing.T) {
 // Serve stops in the middle of a fetch: what was received is committed, the
 // server is taken leave of, and the rest comes next time.
 func TestStopInTheMiddle(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, KeepNever())
 		g.fill(0, 50)

@@ -16,18 +16,25 @@ import (
 	"github.com/popbridge/popbridge/bridge/pop3"
 	"github.com/popbridge/popbridge/bridge/pop3/pop3test"
 	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/testkit"
 )
 
 // TestThirtyDays lets ten accounts be served for 30 days of virtual time by
 // servers that lock, cap, delay, renumber, go down for hours and answer short
 // listings, while mail arrives. In the end each message is here once; at no
 // time was a server visited more often than it allows, or later than the
-// schedule has it once it was back.
+// schedule has it once it was back. Under the race detector, which makes five
+// times the work of it, it is ten days.
 func TestThirtyDays(t *testing.T) {
+	t.Parallel()
+	days := 30
+	if testkit.Race {
+		days = 10
+	}
 	synctest.Test(t, func(t *testing.T) {
 		store := newMemStore(openSpool(t), time.Now)
 		sim := newSimulation(t, 1, store, 10)
-		sim.run(30 * 24 * time.Hour)
+		sim.run(time.Duration(days) * 24 * time.Hour)
 		sim.check(func(account string, m *popMessage) int {
 			return store.count(account, sha256.Sum256(m.data))
 		})
@@ -37,6 +44,7 @@ func TestThirtyDays(t *testing.T) {
 
 // TestTwoDays is the same for a shorter time with a store on a disk.
 func TestTwoDays(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		store := openStore(t, new(clock))
 		sim := newSimulation(t, 3, store, 4)
