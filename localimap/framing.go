@@ -112,7 +112,10 @@ func (f *framing) read(p []byte) int {
 	return n
 }
 
-// next looks at a line. It reports false when none is complete.
+// next looks at a line. It reports false when none is complete. A CR that is not
+// at its end, which no command has (RFC 9051 section 9), is made a NUL, which
+// none has either: where the library refuses a command, it passes over the rest
+// of it up to the next CR, and reads on after that.
 func (f *framing) next() bool {
 	n := int(min(f.skip, int64(len(f.in))))
 	f.skip -= int64(n)
@@ -122,7 +125,13 @@ func (f *framing) next() bool {
 		f.tooLong = f.command+len(f.in) > maxCommand
 		return false
 	}
-	f.line(f.in[:end])
+	line := f.in[:end]
+	for i, b := range line[:max(0, end-2)] {
+		if b == '\r' {
+			line[i] = 0
+		}
+	}
+	f.line(line)
 	f.take(end)
 	return true
 }

@@ -72,6 +72,7 @@ func TestFraming(t *testing.T) {
 		ends              bool
 	}{
 		{"lines", "a NOOP\r\nb NOOP\nc {x}\r\n{}\r\n", "a NOOP\r\nb NOOP\nc {x}\r\n{}\r\n", accept, false},
+		{"CR alone", "a X\rb X\r\r\nc\r X {3}\r\n\rd\r e\r\r\n\r\n", "a X\x00b X\x00\r\nc\x00 X {3}\r\n\rd\r e\x00\r\n\r\n", accept, false},
 		{"half a line", "a NOOP\r\nb NO", "a NOOP\r\n", accept, false},
 		{"literals", "a LOGIN {3+}\r\njoe {2}\r\npw\r\nb NOOP\r\n", "a LOGIN {3}\r\njoe {2}\r\npw\r\nb NOOP\r\n", accept, false},
 		{"empty", "a LOGIN {0+}\r\n {0}\r\n\r\nb NOOP\r\n", "a LOGIN {0}\r\n {0}\r\n\r\nb NOOP\r\n", accept, false},
@@ -107,11 +108,11 @@ func TestFraming(t *testing.T) {
 // nothing of a literal.
 func FuzzFraming(f *testing.F) {
 	for _, seed := range []string{
-		"", "a NOOP\r\n", "x {5+}\r\nabc\r\n\r\n", "x {5}\r\nabc\r\n\r\ny {0+}\r\n\r\n", "done\r\n", "{1+}\n{1+}\n{1+}\n", "a ~{3+} \r\n{4+}\r\n",
+		"", "a NOOP\r\n", "a\rb\r\r\n", "x {5+}\r\nabc\r\n\r\n", "x {5}\r\nabc\r\n\r\ny {0+}\r\n\r\n", "done\r\n", "{1+}\n{1+}\n{1+}\n", "a ~{3+} \r\n{4+}\r\n",
 	} {
 		f.Add(seed, uint8(3))
 	}
-	plain := strings.NewReplacer("+", "", " ", "", "\r", "", "done", "DONE", "d", "D", "o", "O", "n", "N", "e", "E").Replace
+	plain := strings.NewReplacer("+", "", " ", "", "\r", "", "\x00", "", "done", "DONE", "d", "D", "o", "O", "n", "N", "e", "E").Replace
 	f.Fuzz(func(t *testing.T, input string, by uint8) {
 		step := int(by) + 1
 		whole, ok := drive(&framing{}, input, len(input)+1, accept)

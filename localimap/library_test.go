@@ -68,6 +68,7 @@ var unmended = []pin{
 // mended are points that hold of the library alone, with its own backend.
 var mended = []pin{
 	{point: "A message that is executed", send: "a APPEND Bad&Name {19+}\nx DELETE Precious\n", says: []string{"a NO", "x OK DELETE"}},
+	{point: "A carriage return", send: "a NOSUCH \"y\rx DELETE Precious", says: []string{"a BAD", "x OK DELETE"}},
 	{point: "A string that is refused", send: "a SEARCH TEXT {4097+}\nxyz\nx DELETE Precious", says: []string{"x OK DELETE"}},
 	{point: "A name that is refused", send: "a SELECT {3+}\nR&D", says: []string{"a NO", broken}},
 	{point: "Long commands", send: "a FETCH " + strings.Repeat("1,", 26000) + "1 FLAGS", says: []string{"a NO [SERVERBUG]", "1,1 BAD"}},
