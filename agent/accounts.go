@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"os"
 	"sync"
 
@@ -92,6 +91,9 @@ func (ac *account) conditions(s bridge.Status) []health.Condition {
 		}
 	}
 	list := health.Account(ac.cfg.Name, s.Err, messages)
+	if s.State == bridge.Paused && s.Err != nil {
+		list[0].Hint = s.Hint // how it goes on
+	}
 	if _, ok := errors.AsType[*mailstore.Trouble](s.Err); ok { // not the account's
 		list = append(health.Store(ac.cfg.User, s.Err), health.Account(ac.cfg.Name, nil, messages)...)
 	}
@@ -220,7 +222,7 @@ func clientTLS(c config.Account) (*tls.Config, error) {
 func credentials(ctx context.Context, c config.Account) (pop3.Credentials, error) {
 	s, err := secretOf(c).Read(ctx)
 	if err != nil {
-		return pop3.Credentials{}, fmt.Errorf("password of account %s: %w", c.Name, err)
+		return pop3.Credentials{}, health.NewPasswordError(err)
 	}
 	cred := pop3.Credentials{Username: c.Username, Secret: string(s)}
 	switch c.Auth {

@@ -44,13 +44,13 @@ func (a *Agent) Status(ctx context.Context) (control.Status, error) {
 		if err != nil {
 			answer.LastError = err.Error() // of the user's store; it is a condition as well
 		} else if !s.Running && answer.LastError != "" {
-			a.health.Report(ac.source(), append(ac.conditions(ac.status()), health.Remembered(ac.cfg.Name, answer.LastError))...)
+			a.health.Report(ac.source(), append(ac.conditions(ac.status()), health.Remembered(ac.cfg.Name, answer.LastError, a.command("sync "+ac.cfg.Name)))...)
 		}
 		s.Accounts = append(s.Accounts, answer)
 	}
 	if !s.Running {
 		s.PID = 0
-		a.health.Report("agent", health.NotRunning())
+		a.health.Report("agent", health.NotRunning(a.command("run")))
 	}
 	s.Health = a.health.List()
 	return s, nil

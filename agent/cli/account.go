@@ -26,7 +26,8 @@ func (a *app) newAccountCommand() *cobra.Command {
 		Long: "After keep_on_server or delete_on_server of an account was changed to delete more\n" +
 			"than before, nothing is deleted on its server until this command allows it.\n" +
 			"`popbridge sync --dry-run NAME` shows what it would be.",
-		Args: cobra.ExactArgs(1),
+		Example: "  popbridge sync --dry-run home\n  popbridge account confirm home",
+		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.with(c.Context(), func(ops control.Operations) error {
 				if err := ops.Confirm(c.Context(), args[0]); err != nil {

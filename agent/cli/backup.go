@@ -19,8 +19,9 @@ func (a *app) newBackupCommand() *cobra.Command {
 		Long: "Bring a backup of all users in DIR up to date. The agent may run. Message files\n" +
 			"that the backup has already are not copied again; on the same disk they are\n" +
 			"linked. A backup that is interrupted leaves the former one as it was.",
-		Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error { return a.backup(c.Context(), args[0]) },
+		Example: "  popbridge backup /media/usb/popbridge",
+		Args:    cobra.ExactArgs(1),
+		RunE:    func(c *cobra.Command, args []string) error { return a.backup(c.Context(), args[0]) },
 	})
 }
 
@@ -32,8 +33,9 @@ func (a *app) newRestoreCommand() *cobra.Command {
 			"folder may not hold mail yet. Mail clients find the UIDs and the certificate they\n" +
 			"know. DIR also has the config file as it was; copy it to its place first where it\n" +
 			"is lost.",
-		Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error { return a.restore(c.Context(), args[0]) },
+		Example: "  popbridge restore /media/usb/popbridge",
+		Args:    cobra.ExactArgs(1),
+		RunE:    func(c *cobra.Command, args []string) error { return a.restore(c.Context(), args[0]) },
 	})
 }
 

@@ -19,7 +19,8 @@ func (a *app) newCheckCommand() *cobra.Command {
 			"index that was lost or damaged, files that the server still has. No UID changes.\n" +
 			"It may run while the agent runs; only an index that the agent has open and that\n" +
 			"is damaged beyond use takes a stopped agent.",
-		Args: cobra.NoArgs,
+		Example: "  popbridge check\n  popbridge check --repair",
+		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if repair {
 				return a.repair(c.Context())

@@ -17,8 +17,10 @@ func (a *app) newCheckConfigCommand() *cobra.Command {
 	return a.addJSON(&cobra.Command{
 		Use:   "check-config",
 		Short: "Show everything that is wrong with the config file",
-		Args:  cobra.NoArgs,
-		RunE:  func(c *cobra.Command, _ []string) error { return a.checkConfig(c.Context()) },
+		Example: "  popbridge check-config && popbridge run\n\n" +
+			"A config file to begin with, of which only the lines of the account are needed:\n\n" + config.Example,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return a.checkConfig(c.Context()) },
 	})
 }
 

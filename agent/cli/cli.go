@@ -67,7 +67,7 @@ func (a *app) newRootCommand() *cobra.Command {
 		Long: "popbridge polls POP3 accounts, keeps every message on local disk and shows\n" +
 			"the result through an IMAP server on this machine, so that all mail clients\n" +
 			"see one mailbox. Try it with: popbridge demo",
-		SilenceErrors: true, SilenceUsage: true, DisableSuggestions: true, SuggestionsMinimumDistance: 2,
+		SilenceErrors: true, SilenceUsage: true, DisableSuggestions: true,
 		PersistentPreRun: func(*cobra.Command, []string) { a.started = true },
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true

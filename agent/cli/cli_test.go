@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
 	"github.com/vbauerster/mpb/v8"
 
 	"github.com/popbridge/popbridge/agent/control"
@@ -56,6 +57,20 @@ func TestExitCodesAndMessages(t *testing.T) {
 	}
 }
 
+// Every command shows how it is used by an example.
+func TestEveryCommandHasAnExample(t *testing.T) {
+	var look func(*cobra.Command)
+	look = func(c *cobra.Command) {
+		for _, sub := range c.Commands() {
+			look(sub)
+		}
+		if !c.HasSubCommands() && !strings.Contains(c.Example, c.CommandPath()) {
+			t.Errorf("%s has no example", c.CommandPath())
+		}
+	}
+	look((&app{}).newRootCommand())
+}
+
 func TestStatusForAPerson(t *testing.T) {
 	now := time.Date(2026, 1, 2, 15, 0, 0, 0, time.UTC)
 	before, after, stored := now.Add(-2*time.Minute), now.Add(3*time.Minute+30*time.Second), now.Add(-31*24*time.Hour)
@@ -73,9 +88,9 @@ func TestStatusForAPerson(t *testing.T) {
 imap   127.0.0.1:1143, 2 clients connected
 data   /data
 
-ACCOUNT  STATE    STORED  ON SERVER  LAST SUCCESS  NEXT POLL  LAST ERROR
-home     idle     5012    12         2 min ago     in 3 min   -
-work     backoff  0       0          never         -          password refused
+ACCOUNT  STATE    STORED  ON SERVER  LAST SUCCESS  NEXT POLL
+home     idle     5012    12         2 min ago     in 3 min
+work     backoff  0       0          never         -
 home: 1 message on the server would be deleted at the next poll:
   Bo <bo@x.org>, An offer, 5.3 KB, stored 31 days ago: too old
 work: a message waits: message 3: try later
@@ -202,7 +217,7 @@ func TestNewPasswordsCanBeTyped(t *testing.T) {
 
 func TestBarsShowMessagesBytesAndPhases(t *testing.T) {
 	var out bytes.Buffer
-	b := &bars{byName: map[string]*bar{}, container: mpb.New(mpb.WithOutput(&out), mpb.WithAutoRefresh(), mpb.WithWidth(40))}
+	b := &bars{byName: map[string]*bar{}, container: mpb.New(mpb.WithOutput(&out), mpb.WithAutoRefresh(), mpb.WithWidth(40)), stop: func() bool { return true }}
 	b.show(control.Progress{Account: "home", Phase: "connecting"})
 	b.show(control.Progress{Account: "home", Phase: "fetching", Messages: 3, Total: 10, Bytes: 3000, AllBytes: 10_000})
 	b.show(control.Progress{Account: "work", Phase: "connecting"})
@@ -212,6 +227,9 @@ func TestBarsShowMessagesBytesAndPhases(t *testing.T) {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is not on the screen:\n%s", want, out.String())
 		}
+	}
+	if strings.Contains(out.String(), "0.0 b") {
+		t.Errorf("bytes are shown before they are known:\n%s", out.String())
 	}
 }
 

@@ -32,8 +32,9 @@ func (a *app) newDemoCommand() *cobra.Command {
 		Long: "Run the whole agent on a temporary data folder against a built-in POP3 server\n" +
 			"with sample mail, print how to connect a mail client, and let new mail trickle in.\n" +
 			"Ctrl-C ends it and removes the folder. Nothing leaves this machine.",
-		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return a.demo(c.Context(), once) },
+		Example: "  popbridge demo\n  popbridge demo --once",
+		Args:    cobra.NoArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return a.demo(c.Context(), once) },
 	}
 	c.Flags().BoolVar(&once, "once", false, "fetch, read everything back over IMAP, print a summary and end")
 	return c

@@ -5,12 +5,14 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
+	"net"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
@@ -42,6 +44,8 @@ func (a *app) newDeviceAddCommand() *cobra.Command {
 			"those folders only, under whatever name they get later; its INBOX is empty then,\n" +
 			"unless that is one of them. Trash, Sent and Drafts have to be named as well\n" +
 			"where the client is to use them.",
+		Example: "  popbridge device add laptop --user ann\n  popbridge device add kids --folder Family --read-only\n" +
+			"  pwgen 20 1 | popbridge device add phone --password-stdin",
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			d.Name = args[0]
@@ -58,19 +62,21 @@ func (a *app) newDeviceAddCommand() *cobra.Command {
 
 func (a *app) newDeviceListCommand() *cobra.Command {
 	return a.addJSON(&cobra.Command{
-		Use:   "list",
-		Short: "List the logins of mail clients",
-		Args:  cobra.NoArgs,
-		RunE:  func(c *cobra.Command, _ []string) error { return a.deviceList(c.Context()) },
+		Use:     "list",
+		Short:   "List the logins of mail clients",
+		Example: "  popbridge device list",
+		Args:    cobra.NoArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return a.deviceList(c.Context()) },
 	})
 }
 
 func (a *app) newDeviceRevokeCommand() *cobra.Command {
 	var user string
 	c := &cobra.Command{
-		Use:   "revoke NAME",
-		Short: "End the login of a mail client",
-		Args:  cobra.ExactArgs(1),
+		Use:     "revoke NAME",
+		Short:   "End the login of a mail client",
+		Example: "  popbridge device revoke laptop",
+		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.with(c.Context(), func(ops control.Operations) error {
 				if err := ops.RevokeDevice(c.Context(), user, args[0]); err != nil {
@@ -115,7 +121,17 @@ func (a *app) deviceAdd(ctx context.Context, d control.AddDevice, fromStdin bool
 	if !fromStdin {
 		a.printf("password: %s\nIt is shown this once only.\n", d.Password)
 	}
+	if cfg, err := a.loadConfig(); err == nil {
+		a.printf("%s\n", connection(cfg.IMAP))
+	}
 	return nil
+}
+
+// connection is what a mail client is told, beside user and password.
+func connection(imap config.IMAP) string {
+	host, port, _ := net.SplitHostPort(imap.Listen[0])
+	security := map[config.Security]string{config.StartTLS: "STARTTLS", config.Implicit: "TLS", config.Off: "no encryption"}[imap.TLS]
+	return fmt.Sprintf("Mail clients connect with IMAP to %s, port %s, %s.", host, port, security)
 }
 
 func (a *app) deviceList(ctx context.Context) error {
@@ -127,7 +143,7 @@ func (a *app) deviceList(ctx context.Context) error {
 		case a.json:
 			return a.printJSON(devices)
 		case len(devices) == 0:
-			a.printf("no mail client can log in yet; add one with: popbridge device add NAME\n")
+			a.printf("no mail client can log in yet; add one with: %s\n", a.command("device add NAME"))
 			return nil
 		}
 		now := time.Now()

@@ -15,7 +15,8 @@ func (a *app) newDeviceSetCommand() *cobra.Command {
 		Short: "Change what a mail client may do and see",
 		Long: "What is not named stays as it is, and so does the password. A client that is\n" +
 			"connected is disconnected, and finds things changed when it comes back.",
-		Args: cobra.ExactArgs(1),
+		Example: "  popbridge device set kids --folder Family --folder Sent\n  popbridge device set laptop --without MOVE",
+		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			d.Name = args[0]
 			if c.Flags().Changed("read-only") {
@@ -28,7 +29,7 @@ func (a *app) newDeviceSetCommand() *cobra.Command {
 				d.Without = []string{}
 			}
 			if d.ReadOnly == nil && d.Folders == nil && d.Without == nil {
-				return fault.New(fault.Config, "it is not said what to change", "see popbridge device set --help")
+				return fault.New(fault.Config, "it is not said what to change", "`popbridge device set --help` shows how")
 			}
 			return a.with(c.Context(), func(ops control.Operations) error {
 				changed, err := ops.SetDevice(c.Context(), d)

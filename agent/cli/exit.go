@@ -81,9 +81,13 @@ func (a *app) complain(what, text string) {
 func usage(root *cobra.Command, args []string, err error) error {
 	cmd, rest, _ := root.Find(args)
 	hint := fmt.Sprintf("`%s --help` shows how it is used", cmd.CommandPath())
-	if cmd == root && len(rest) > 0 {
-		if near := root.SuggestionsFor(rest[0]); len(near) > 0 {
-			hint = "did you mean " + strings.Join(near, " or ") + "? " + hint
+	var names []string
+	for _, c := range cmd.Commands() {
+		names = append(names, c.Name())
+	}
+	if len(rest) > 0 {
+		if near := config.Nearest(rest[0], names); near != "" {
+			hint = "did you mean " + near + "? " + hint
 		}
 	}
 	return fault.New(fault.Config, err.Error(), hint)

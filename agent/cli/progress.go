@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/vbauerster/mpb/v8"
@@ -17,12 +19,13 @@ import (
 // shows nothing.
 type bars struct {
 	container *mpb.Progress // nil elsewhere
+	stop      func() bool   // ends what waits for Ctrl-C
 	byName    map[string]*bar
 }
 
 type bar struct {
 	*mpb.Bar
-	now     control.Progress
+	now     atomic.Pointer[control.Progress]
 	started bool // what is counted has begun
 }
 
@@ -30,6 +33,8 @@ func (a *app) newBars(ctx context.Context) *bars {
 	b := &bars{byName: map[string]*bar{}}
 	if f, ok := a.stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) && !a.json {
 		b.container = mpb.NewWithContext(ctx, mpb.WithOutput(f), mpb.WithWidth(64))
+		// Ctrl-C leaves its "^C" at the begin of the line.
+		b.stop = context.AfterFunc(ctx, func() { _, _ = f.WriteString("\r") })
 	}
 	return b
 }
@@ -52,11 +57,13 @@ func (b *bars) show(p control.Progress) {
 // left. Users, whose messages are only read here, have no bytes.
 func (b *bars) add(name string, bytes bool) *bar {
 	line := &bar{}
+	line.now.Store(&control.Progress{})
 	messages := decor.Any(func(decor.Statistics) string {
-		if line.now.Total == 0 {
-			return line.now.Phase
+		now := line.now.Load()
+		if now.Total == 0 {
+			return now.Phase
 		}
-		return fmt.Sprintf("%d/%d", line.now.Messages, line.now.Total)
+		return fmt.Sprintf("%d/%d", now.Messages, now.Total)
 	}, decor.WCSyncSpace)
 	right := []decor.Decorator{decor.AverageETA(decor.ET_STYLE_GO, decor.WCSyncSpace)}
 	if bytes {
@@ -65,13 +72,21 @@ func (b *bars) add(name string, bytes bool) *bar {
 			decor.AverageSpeed(decor.SizeB1000(0), "% .1f", decor.WCSyncSpace),
 		}, right...)
 	}
+	for i, d := range right {
+		right[i] = decor.Meta(d, func(text string) string { // nothing is known before a listing
+			if line.now.Load().Total == 0 {
+				return strings.Repeat(" ", len(text))
+			}
+			return text
+		})
+	}
 	line.Bar = b.container.New(0, mpb.BarStyle(),
 		mpb.PrependDecorators(decor.Name(name, decor.WCSyncSpaceR), messages), mpb.AppendDecorators(right...))
 	return line
 }
 
 func (line *bar) take(p control.Progress) {
-	line.now = p
+	line.now.Store(&p)
 	current, total := p.Bytes, p.AllBytes
 	if p.User != "" {
 		current, total = int64(p.Messages), int64(p.Total)
@@ -82,7 +97,10 @@ func (line *bar) take(p control.Progress) {
 	}
 	line.SetTotal(total, false)
 	line.SetCurrent(current)
-	if p.Done {
+	switch {
+	case p.Done && p.Total == 0:
+		line.Abort(true) // nothing was fetched: there is nothing to show
+	case p.Done:
 		line.SetTotal(-1, true)
 	}
 }
@@ -92,6 +110,7 @@ func (b *bars) end() {
 	if b.container == nil {
 		return
 	}
+	b.stop()
 	for _, line := range b.byName {
 		line.Abort(false) // does nothing to one that is complete
 	}

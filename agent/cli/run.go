@@ -23,8 +23,9 @@ func (a *app) newRunCommand() *cobra.Command {
 		Short: "Run the agent in the foreground until SIGTERM or Ctrl-C",
 		Long: "Run the agent in the foreground. SIGTERM or Ctrl-C stops it cleanly, a second\n" +
 			"one at once. A changed config file is taken up by itself; SIGHUP reads it now.",
-		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return a.run(c.Context()) },
+		Example: "  popbridge run\n  popbridge run --config other.toml",
+		Args:    cobra.NoArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return a.run(c.Context()) },
 	}
 }
 

@@ -17,9 +17,10 @@ func (a *app) newServiceCommands() []*cobra.Command {
 	goodConfig := func() error { _, err := a.loadConfig(); return err } // nothing is installed that could not run
 	verb := func(use, short string, check func() error, run func(*installer.Service) error) *cobra.Command {
 		c := &cobra.Command{
-			Use:   use,
-			Short: short,
-			Args:  cobra.NoArgs,
+			Use:     use,
+			Short:   short,
+			Example: "  popbridge " + use,
+			Args:    cobra.NoArgs,
 			RunE: func(*cobra.Command, []string) error {
 				if err := check(); err != nil {
 					return err
@@ -65,7 +66,7 @@ func (a *app) install(s *installer.Service) error {
 	if err != nil {
 		return err
 	}
-	a.printf("the service was installed; start it with: popbridge start\n")
+	a.printf("the service was installed; start it with: %s\n", a.command("start"))
 	if note != "" {
 		a.printf("%s\n", note)
 	}

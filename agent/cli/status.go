@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,10 +16,11 @@ import (
 
 func (a *app) newStatusCommand() *cobra.Command {
 	return a.addJSON(&cobra.Command{
-		Use:   "status",
-		Short: "Show accounts, health, connected mail clients and the next poll",
-		Args:  cobra.NoArgs,
-		RunE:  func(c *cobra.Command, _ []string) error { return a.status(c.Context()) },
+		Use:     "status",
+		Short:   "Show accounts, health, connected mail clients and the next poll",
+		Example: "  popbridge status\n  popbridge status --json | jq -r '.health[].text'",
+		Args:    cobra.NoArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return a.status(c.Context()) },
 	})
 }
 
@@ -52,10 +52,10 @@ func (a *app) printStatus(s control.Status, now time.Time) error {
 	if len(s.Health) == 0 {
 		head.row("health", "good")
 	}
-	accounts.row("ACCOUNT", "STATE", "STORED", "ON SERVER", "LAST SUCCESS", "NEXT POLL", "LAST ERROR")
+	accounts.row("ACCOUNT", "STATE", "STORED", "ON SERVER", "LAST SUCCESS", "NEXT POLL") // the last error is below, in health
 	for _, acc := range s.Accounts {
 		accounts.row(acc.Name, acc.State, fmt.Sprint(acc.Stored), fmt.Sprint(acc.OnServer),
-			when(acc.LastSuccess, now, "never"), when(acc.NextPoll, now, "-"), cmp.Or(acc.LastError, "-"))
+			when(acc.LastSuccess, now, "never"), when(acc.NextPoll, now, "-"))
 	}
 	var out strings.Builder
 	err := head.print(&out)

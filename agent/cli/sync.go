@@ -19,6 +19,7 @@ func (a *app) newSyncCommand() *cobra.Command {
 			"to do it; without one this command polls by itself. The exit code is 0 when every\n" +
 			"account went through, 3 when some did, 1 when none did. With --dry-run nothing is\n" +
 			"fetched or deleted: it shows what would be.",
+		Example: "  popbridge sync\n  popbridge sync home work\n  popbridge sync --dry-run home",
 		RunE: func(c *cobra.Command, args []string) error {
 			if dryRun {
 				return a.preview(c.Context(), args)
@@ -54,7 +55,7 @@ func (a *app) sync(ctx context.Context, accounts []string) error {
 		case r.Problems > 0:
 			failed.errs = append(failed.errs, fault.New(fault.Temporary,
 				fmt.Sprintf("%s: %s could not be fetched", r.Account, count(r.Problems, "message")),
-				"they are tried again later; `popbridge status` names the reasons"))
+				"they are tried again later; `"+a.command("status")+"` names the reasons"))
 		}
 		good++
 		if !a.json {

@@ -11,10 +11,11 @@ import (
 
 func (a *app) newVersionCommand() *cobra.Command {
 	return a.addJSON(&cobra.Command{
-		Use:   "version",
-		Short: "Show the version",
-		Args:  cobra.NoArgs,
-		RunE:  func(*cobra.Command, []string) error { return a.version() },
+		Use:     "version",
+		Short:   "Show the version",
+		Example: "  popbridge version --json",
+		Args:    cobra.NoArgs,
+		RunE:    func(*cobra.Command, []string) error { return a.version() },
 	})
 }
 

@@ -60,11 +60,21 @@ func DeletesUnconfirmed(name string, n int, show, allow string) Condition {
 }
 
 // Remembered is the condition that the last poll of an earlier run ended with
-// an error of which only the text is known.
-func Remembered(name, text string) Condition {
+// an error of which only the text is known. sync is the command to try again.
+func Remembered(name, text, sync string) Condition {
 	return Condition{Code: CodeAccountFailed, Severity: Warning, Text: fmt.Sprintf("account %s: %s", name, text),
-		Hint: "`popbridge sync " + name + "` tries again"}
+		Hint: "`" + sync + "` tries again, and says what to do"}
 }
+
+// A PasswordError is why the password of an account could not be had. Whatever
+// its kind, it is not the server's.
+type PasswordError struct{ error }
+
+// NewPasswordError marks an error as one.
+func NewPasswordError(err error) error { return &PasswordError{err} }
+
+// Unwrap returns the error itself.
+func (e *PasswordError) Unwrap() error { return e.error }
 
 func accountCode(err error) (string, Severity) {
 	if isTLS(err) {
@@ -72,6 +82,9 @@ func accountCode(err error) (string, Severity) {
 	}
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
 		return CodeAccountUnreachable, Error // most often a host that is misspelt
+	}
+	if _, ok := errors.AsType[*PasswordError](err); ok {
+		return CodeAccountConfig, Error
 	}
 	switch fault.KindOf(err) {
 	case fault.Auth:
@@ -140,11 +153,12 @@ func IMAP(err error) []Condition {
 	return []Condition{{Code: code, Severity: Error, Text: err.Error(), Hint: fault.Hint(err)}}
 }
 
-// ConfigInvalid is the condition that a changed config was not taken up.
-func ConfigInvalid(err error) Condition {
+// ConfigInvalid is the condition that a changed config was not taken up. check
+// is the command that shows more.
+func ConfigInvalid(err error, check string) Condition {
 	return Condition{Code: CodeConfigInvalid, Severity: Error,
 		Text: "the changed config has errors; the old one stays in force: " + err.Error(),
-		Hint: "run `popbridge check-config`, mend the file and save it; it is taken up at once"}
+		Hint: "`" + check + "` says what to do; mend the file and save it: it is taken up at once"}
 }
 
 // ConfigWatch is the condition that changes of the config go unnoticed.
@@ -160,10 +174,10 @@ func Control(err error) Condition {
 		Text: "commands cannot reach the agent: " + err.Error(), Hint: fault.Hint(err)}
 }
 
-// NotRunning is the condition that nobody fetches mail.
-func NotRunning() Condition {
+// NotRunning is the condition that nobody fetches mail. run is the command for that.
+func NotRunning(run string) Condition {
 	return Condition{Code: CodeNotRunning, Severity: Warning, Text: "no agent is running, so no mail is fetched or served",
-		Hint: "start it with `popbridge run`, or `popbridge start` when it is installed as a service"}
+		Hint: "start it with `" + run + "`, or `popbridge start` when it is installed as a service"}
 }
 
 // RestartNeeded is the condition that changed settings need a restart.

@@ -107,6 +107,7 @@ func TestAccountCodes(t *testing.T) {
 		{fault.New(fault.Full, "x", ""), CodeStoreFull, Error},
 		{fault.New(fault.Corrupt, "x", ""), CodeStoreCorrupt, Error},
 		{errors.New("x"), CodeAccountFailed, Error},
+		{fmt.Errorf("login: %w", NewPasswordError(fault.New(fault.Temporary, "x", ""))), CodeAccountConfig, Error},
 		{fault.Wrap(&tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}, fault.Temporary, "x", ""), CodeAccountTLS, Error},
 		{fault.Wrap(x509.HostnameError{Certificate: &x509.Certificate{}}, fault.Config, "x", ""), CodeAccountTLS, Error},
 		{fmt.Errorf("dial: %w", tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"}), CodeAccountTLS, Error},
@@ -137,10 +138,10 @@ func TestOtherTranslations(t *testing.T) {
 		{Store("ann", fault.New(fault.Temporary, "read-only", "")), CodeStoreUnwritable},
 		{Store("ann", errors.New("broken")), CodeStoreFailed},
 		{[]Condition{DeletesUnconfirmed("home", 3, "show", "allow")}, CodeDeletesUnconfirmed},
-		{[]Condition{ConfigInvalid(errors.New("line 3"))}, CodeConfigInvalid},
+		{[]Condition{ConfigInvalid(errors.New("line 3"), "check")}, CodeConfigInvalid},
 		{[]Condition{ConfigWatch(errors.New("gone"))}, CodeConfigUnwatched},
 		{[]Condition{Control(errors.New("gone"))}, CodeControlFailed},
-		{[]Condition{NotRunning()}, CodeNotRunning},
+		{[]Condition{NotRunning("run")}, CodeNotRunning},
 	}
 	for _, tt := range tests {
 		if len(tt.got) != 1 || tt.got[0].Code != tt.code || tt.got[0].Text == "" {
