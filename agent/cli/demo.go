@@ -179,8 +179,8 @@ func (d *demonstration) trickle(ctx context.Context, a *app, every time.Duration
 	a.printf("The demo has fetched %d sample messages. Connect a mail client by IMAP with\n\n"+
 		"  server      %s\n  port        %s\n  security    none (the demo has no TLS, so that no certificate is asked about)\n"+
 		"  user        %s\n  password    %s\n\n"+
-		"In a terminal:  neomutt -n -e 'set ssl_force_tls=no imap_pass=%s' -f imap://%s@%s/INBOX\n"+
-		"Its state:      popbridge status --config %s\n\n"+
+		"or in a terminal\n\n  neomutt -n -F /dev/null -e 'set ssl_force_tls=no imap_pass=%s folder=imap://%s@%s/ spoolfile=+INBOX'\n\n"+
+		"See how it is doing, and try the other commands:\n\n  popbridge status --config %s\n\n"+
 		"A message arrives every %v. Ctrl-C ends the demo and removes its folder.\n\n",
 		first.Stored, host, port, demoName, demoName, demoName, demoName, d.addr, filepath.Join(d.dir, "config.toml"), every)
 	tick := time.NewTicker(every)

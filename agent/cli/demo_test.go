@@ -35,11 +35,14 @@ func TestDemoTellsHowToConnect(t *testing.T) {
 	}()
 	said := map[string]string{}
 	value := regexp.MustCompile(`^  (server|port|user|password) +(\S+)$`)
-	arrived := 0
+	arrived, neomutt := 0, ""
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
 		if m := value.FindStringSubmatch(lines.Text()); m != nil {
 			said[m[1]] = m[2]
+		}
+		if strings.Contains(lines.Text(), "neomutt") {
+			neomutt = lines.Text()
 		}
 		if !strings.Contains(lines.Text(), "new mail: ") {
 			continue
@@ -57,6 +60,9 @@ func TestDemoTellsHowToConnect(t *testing.T) {
 	}
 	if err := <-ended; err != nil {
 		t.Errorf("the demo ended with %v", err)
+	}
+	if folder := "folder=imap://" + said["user"] + "@" + said["server"] + ":" + said["port"] + "/ "; !strings.Contains(neomutt, folder) {
+		t.Errorf("without %q neomutt asks whether to make ~/Mail: %s", folder, neomutt) // in a folder that the demo does not remove
 	}
 	d.remove()
 	if _, err := os.Stat(d.dir); !errors.Is(err, fs.ErrNotExist) {
