@@ -65,6 +65,7 @@ type committer struct {
 	here                    map[int]mailstore.Hash  // by number, of messages without UIDL
 	seen                    []mailstore.LedgerEntry // rows found again by content, without an id to adopt
 	rejected                []refusal               // alone in a batch that failed
+	relisted                bool                    // a message was there whose deletion was confirmed
 	suspects                []Fetch                 // in the batch that ended with err, one of them perhaps its cause
 	err                     error
 }
@@ -183,6 +184,15 @@ type item struct {
 // item decides what a message is. ok is false when there is nothing to store.
 func (c *committer) item(m received) (_ item, ok bool) {
 	i := item{received: m, verdict: c.contents.resolve(m.fetch, m.message.Hash())}
+	if r := m.fetch.Row; r != nil && r.State == mailstore.DeleteAcked {
+		if same := r.Hash == m.message.Hash(); same {
+			c.relisted = true
+		} else { // that one is gone, and its id used again
+			gone := *r
+			gone.Absent, gone.LastListedAt = max(gone.Absent, 1), c.now()
+			c.seen = append(c.seen, gone)
+		}
+	}
 	if m.fetch.isRow(m.message.Hash()) && !m.fetch.Row.Wanted {
 		c.bytes += m.message.Size()
 		c.done = append(c.done, committed{num: m.fetch.Num, entry: c.confirm(*m.fetch.Row)})
@@ -213,10 +223,7 @@ func (c *committer) item(m received) (_ item, ok bool) {
 
 // confirm notes that the message of a row is there, compared byte for byte.
 func (c *committer) confirm(e mailstore.LedgerEntry) mailstore.LedgerEntry {
-	e.Absent, e.LastListedAt = 0, c.now()
-	if e.State == mailstore.Presumed {
-		e.State = mailstore.Stored
-	}
+	e.Absent, e.LastListedAt, e.State = 0, c.now(), mailstore.Stored
 	c.seen = append(c.seen, e)
 	return e
 }

@@ -51,6 +51,7 @@ func (f Fetch) isRow(hash mailstore.Hash) bool { return f.Row != nil && f.Row.Ha
 func (c *contents) resolve(f Fetch, hash mailstore.Hash) verdict {
 	v := verdict{origin: mailstore.Origin{Account: c.account, UIDL: f.UIDL, Dup: f.Dup}}
 	if f.isRow(hash) {
+		v.origin = f.Row.Origin
 		c.unlisted[hash] = slices.DeleteFunc(c.unlisted[hash], func(e mailstore.LedgerEntry) bool { return e.Origin == v.origin })
 		return v
 	}

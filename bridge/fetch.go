@@ -65,6 +65,8 @@ func (s *session) fetch(ctx context.Context) (limited bool, err error) {
 
 // receive takes one message off the wire.
 func (f *fetching) receive(num int, r io.Reader) error {
+	wasted := f.wasted
+	f.wasted = true // unless it gets to the committer
 	select {
 	case <-f.ctx.Done():
 		return f.ctx.Err()
@@ -91,6 +93,7 @@ func (f *fetching) receive(num int, r io.Reader) error {
 		return err
 	}
 	f.received++
+	f.wasted = wasted
 	f.recordRefusals()
 	f.problems.solved(w)
 	f.m.received(w)
@@ -145,6 +148,7 @@ func (f *fetching) conclude(err error) (limited bool, _ error) {
 		rest = append(rest, w)
 	}
 	f.m.drop(rest...)
+	f.notes.Relists = f.notes.Relists || c.relisted
 	f.planDeletions(c.done)
 
 	f.suspects = nil
@@ -171,6 +175,7 @@ func (f *fetching) conclude(err error) (limited bool, _ error) {
 		return false, &retryError{err}
 	}
 	f.castAnchor(c.here)
+	f.wasted = f.wasted || len(c.rejected) > 0
 	for _, r := range c.rejected {
 		f.problems.failed(r.fetch, r.err.Error(), f.now())
 	}

@@ -38,6 +38,9 @@ type notes struct {
 	DueTotal  int       `json:"due_total,omitempty"`
 	DuePolicy string    `json:"due_policy,omitempty"`
 	Anchor    *anchor   `json:"anchor,omitempty"`
+	// Relists tells that the server goes on listing what it has confirmed as
+	// deleted, so that no id of these is used again.
+	Relists bool `json:"relists,omitempty"`
 }
 
 // permit is the extent of a policy, so that it can be told whether another one

@@ -8,15 +8,14 @@ import (
 )
 
 const (
-	// An id is forgotten only when it was absent from this many successful
-	// listings and for this long. Servers answer short listings, and old mail
-	// would come back as new.
-	forgetAfterListings = 30
-	forgetAfter         = 30 * 24 * time.Hour
+	// An id is forgotten only when it was absent from more than this many
+	// successful listings, on so many days. Servers answer short listings, and
+	// old mail would come back as new.
+	forgetAfter = 30
 
 	// markEvery bounds what a poll that changes nothing writes: the time a row
 	// was last listed is refreshed, and one more absence counted, at most this
-	// often. So forgetAfterListings listings are at least that many days.
+	// often, however long the computer was off or the clock wrong in between.
 	markEvery = 24 * time.Hour
 )
 
@@ -33,7 +32,8 @@ type Fetch struct {
 	Listed
 	Dup int // the ledger id it gets: which of the messages with this UIDL
 	// Row is the row it is fetched for once more: to mend a file that is damaged
-	// here, or to compare what was taken for it by its size. nil: not known.
+	// here, to compare what was taken for it by its size, or what has its id
+	// after its deletion. nil: not known.
 	Row *mailstore.LedgerEntry
 }
 
@@ -72,8 +72,10 @@ type Actions struct {
 //
 // A message is deleted only when a row says that it is stored (law 1), whether
 // DELE was sent before or not, and never fetched for a DELE that had no
-// effect. The exception: a row whose DELE was sent, that was absent since and
-// is listed again, is taken for another message under a reused id.
+// effect. The exceptions: a row whose DELE was sent, that was absent since and
+// is listed again, is taken for another message under a reused id; and what is
+// listed although QUIT confirmed its deletion is fetched once and compared, on a
+// server that did not do so before (notes.Relists).
 //
 // When all ids are new and the sizes are those of before, the ids were
 // renumbered (see presumeRenumbered).
@@ -90,6 +92,7 @@ type planner struct {
 	now     time.Time
 	partial bool // the listing may not be whole
 	hold    bool // nothing will be deleted in this session
+	relists bool // the server goes on listing what it has confirmed as deleted
 	trusted int  // so many messages at the start are known to be those stored here (see anchor)
 
 	rowOf   []int                    // per listed message: index of its row, unpaired or presumed
@@ -209,14 +212,23 @@ func (p *planner) presumeBySize() {
 	}
 }
 
+// doubtful reports whether what is listed for the row may be another message
+// that got its id and size after its deletion: RFC 1939 section 7 rules that
+// out only as long as the first is there.
+func (p *planner) doubtful(e *mailstore.LedgerEntry) bool {
+	return e.State == mailstore.DeleteAcked && !p.relists
+}
+
 // deletions returns what may be deleted now. A message that is due, and was
 // taken for a stored one by its size alone, has to be compared first.
 func (p *planner) deletions(now time.Time) (sure []Delete, compare map[int]bool) {
 	compare = make(map[int]bool)
 	for _, d := range p.policy.due(p.listing, p.stored, now) {
-		if d.Entry.State == mailstore.Presumed && !p.hold {
+		switch {
+		case p.doubtful(&d.Entry):
+		case d.Entry.State == mailstore.Presumed && !p.hold:
 			compare[d.Num] = true
-		} else {
+		default:
 			sure = append(sure, d)
 		}
 	}
@@ -236,6 +248,9 @@ func (p *planner) decideListed() {
 			p.markSeen(p.ledger[row], due[l.Num])
 		}
 		switch {
+		case row >= 0 && p.doubtful(&p.ledger[row]) && !p.ledger[row].Wanted:
+			e := p.ledger[row]
+			p.actions.Fetch = append(p.actions.Fetch, Fetch{Listed: l, Dup: p.freeDup(l.UIDL), Row: &e})
 		case row >= 0 && (p.ledger[row].Wanted || compare[l.Num]):
 			e := p.ledger[row]
 			p.actions.Fetch = append(p.actions.Fetch, Fetch{Listed: l, Dup: e.Dup, Row: &e})
@@ -254,10 +269,10 @@ func (p *planner) decideListed() {
 // markSeen writes a listed row where that says something new.
 func (p *planner) markSeen(e mailstore.LedgerEntry, due bool) {
 	before := e
-	if e.Absent > 0 || p.now.Sub(e.LastListedAt) >= markEvery {
+	if away := p.now.Sub(e.LastListedAt); e.Absent > 0 || away >= markEvery || away < 0 {
 		e.Absent, e.LastListedAt = 0, p.now
 	}
-	if !due && (e.State == mailstore.DeleteIntended || e.State == mailstore.DeleteAcked) {
+	if !due && !p.doubtful(&e) && (e.State == mailstore.DeleteIntended || e.State == mailstore.DeleteAcked) {
 		e.State = mailstore.Stored // the DELE had no effect and is no longer wanted
 	}
 	if e != before {
@@ -267,7 +282,7 @@ func (p *planner) markSeen(e mailstore.LedgerEntry, due bool) {
 
 func (p *planner) decideUnlisted() {
 	for i, e := range p.ledger {
-		if p.listed[i] && e.State != mailstore.Presumed {
+		if p.listed[i] && e.State != mailstore.Presumed && !p.doubtful(&e) {
 			continue
 		}
 		p.actions.Unlisted = append(p.actions.Unlisted, e)
@@ -276,14 +291,12 @@ func (p *planner) decideUnlisted() {
 		}
 		away := p.now.Sub(e.LastListedAt)
 		switch {
-		case e.Absent >= forgetAfterListings && away >= forgetAfter:
-			// A message that waits to be fetched may be this one renumbered.
-			if len(p.actions.Fetch) == 0 {
-				p.actions.Forget = append(p.actions.Forget, e)
-			}
-		case e.Absent < forgetAfterListings && away >= time.Duration(e.Absent)*markEvery:
-			e.Absent++
+		case e.Absent > 0 && away >= 0 && away < markEvery: // counted already
+		case e.Absent < forgetAfter || away < 0:
+			e.Absent, e.LastListedAt = min(e.Absent+1, forgetAfter), p.now
 			p.actions.Absent = append(p.actions.Absent, e)
+		case len(p.actions.Fetch) == 0: // a message that waits to be fetched may be this one renumbered
+			p.actions.Forget = append(p.actions.Forget, e)
 		}
 	}
 }

@@ -57,7 +57,7 @@ func checkLaws(t interface{ Errorf(string, ...any) }, listing []Listed, ledger [
 		}
 	}
 	for _, e := range a.Forget {
-		if e.Absent < forgetAfterListings {
+		if e.Absent < forgetAfter {
 			t.Errorf("%v is forgotten", e)
 		}
 	}

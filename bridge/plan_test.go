@@ -102,16 +102,16 @@ func TestPlan(t *testing.T) {
 			want: shown{Delete: []string{"1=a/0"}, Skip: 3},
 		},
 		{
-			name: "a DELE without effect is repeated, not fetched", keep: KeepNever(),
+			name: "a DELE that was not confirmed is repeated, and what was confirmed compared", keep: KeepNever(),
 			listing: []Listed{{1, 10, "a"}, {2, 20, "b"}},
 			ledger:  rows{row("a", 0, 10, deleted), row("b", 0, 20, intended)},
-			want:    shown{Delete: []string{"1=a/0", "2=b/0"}, Skip: 2},
+			want:    shown{Fetch: []string{"1=a/1"}, Delete: []string{"2=b/0"}, Skip: 1},
 		},
 		{
 			name:    "a DELE no longer wanted is forgotten",
 			listing: []Listed{{1, 10, "a"}, {2, 20, "b"}},
 			ledger:  rows{row("a", 0, 10, deleted), row("b", 0, 20, intended)},
-			want:    shown{Skip: 2, Seen: []string{"a/0", "b/0"}},
+			want:    shown{Fetch: []string{"1=a/1"}, Skip: 1, Seen: []string{"b/0"}},
 		},
 		{
 			name: "an id used again after a deletion is another message", keep: KeepNever(),
@@ -173,8 +173,8 @@ func TestPlan(t *testing.T) {
 		},
 		{
 			name: "absences count once a day, and forgetting takes many and long",
-			ledger: rows{row("again today", 0, 10, away(2, 47*time.Hour)), row("next day", 0, 10, away(2, 49*time.Hour)),
-				row("many", 0, 10, away(30, 29*day)), row("long", 0, 10, away(29, 300*day)), row("both", 0, 10, away(30, 30*day))},
+			ledger: rows{row("again today", 0, 10, away(2, 23*time.Hour)), row("next day", 0, 10, away(2, 25*time.Hour)),
+				row("many", 0, 10, away(30, time.Hour)), row("long", 0, 10, away(29, 300*day)), row("both", 0, 10, away(30, 25*time.Hour))},
 			want: shown{Absent: []string{"next day/0", "long/0"}, Forget: []string{"both/0"}},
 		},
 		{
@@ -184,9 +184,9 @@ func TestPlan(t *testing.T) {
 			want:    shown{Fetch: []string{"1=new/0"}},
 		},
 		{
-			name:    "a clock that was set back forgets nothing",
-			listing: nil,
-			ledger:  rows{row("a", 0, 10, away(3, -100*day))},
+			name:   "a clock that was set back forgets nothing",
+			ledger: rows{row("a", 0, 10, away(3, -100*day)), row("b", 0, 10, away(30, -100*day))},
+			want:   shown{Absent: []string{"a/0", "b/0"}},
 		},
 		{
 			name: "no id: a large size known once is taken for known, never deleted", keep: KeepNever(),
@@ -235,14 +235,12 @@ func TestPlan(t *testing.T) {
 }
 
 func TestPlanMarks(t *testing.T) {
-	ledger := []mailstore.LedgerEntry{row("a", 0, 10, away(5, 9*day), state(mailstore.DeleteAcked)), row("b", 0, 20, away(3, 4*day))}
-	// A row that was deleted and absent is not paired, so make it present.
-	ledger[0].Absent = 0
+	ledger := []mailstore.LedgerEntry{row("a", 0, 10, away(0, 9*day), state(mailstore.DeleteIntended)), row("b", 0, 20, away(3, 4*day))}
 	got := Plan([]Listed{{7, 10, "a"}}, ledger, Policy{}, now)
 	seen := ledger[0]
 	seen.LastListedAt, seen.State = now, mailstore.Stored
 	absent := ledger[1]
-	absent.Absent = 4
+	absent.Absent, absent.LastListedAt = 4, now
 	want := Actions{Skip: 1, Seen: []mailstore.LedgerEntry{seen}, Absent: []mailstore.LedgerEntry{absent}, Unlisted: ledger[1:]}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

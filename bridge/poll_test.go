@@ -182,7 +182,11 @@ func TestQuit(t *testing.T) {
 				t.Errorf("second poll: %+v, %d left", got, g.pop.count())
 			}
 			g.wantMail(0, 20)
-			if c := g.pop.fetched(uidl(3)); c != 1 {
+			want := 1
+			if tt.quit == quitLies { // it may be another one with its id
+				want = 2
+			}
+			if c := g.pop.fetched(uidl(3)); c != want {
 				t.Errorf("fetched %d times", c)
 			}
 		})
@@ -278,7 +282,7 @@ func TestPoison(t *testing.T) {
 	g.pop.messages[9].void = true
 	g.pop.messages[29].err = "-ERR [SYS/TEMP] try again later"
 	result := g.poll()
-	if result.Stored != 27 || result.Deleted != 27 || result.Failed != 3 {
+	if result.Stored != 27 || result.Deleted != 0 || result.Failed != 3 { // no QUIT after the empty one
 		t.Errorf("result %+v", result)
 	}
 	problems := g.runner.Status().Problems
@@ -293,7 +297,7 @@ func TestPoison(t *testing.T) {
 	if !strings.Contains(problems[0].Reason, "Message can not load") {
 		t.Errorf("reason %q", problems[0].Reason)
 	}
-	g.poll()
+	g.want(g.poll(), 0, 0, 27, 3)
 	if c := g.pop.fetched(uidl(0)); c != 1 {
 		t.Errorf("tried %d times without a pause", c)
 	}
@@ -322,9 +326,10 @@ func TestTooLarge(t *testing.T) {
 	g.pop.add("announced", big)
 	g.pop.add("not announced", big).size = 100
 	g.pop.add("last", testkit.Message(2)[:100])
-	if result := g.poll(); result.Stored != 3 || result.Failed != 2 || g.pop.count() != 2 {
-		t.Errorf("result %+v, %d left", result, g.pop.count())
+	if result := g.poll(); result.Stored != 3 || result.Failed != 2 {
+		t.Errorf("result %+v", result)
 	}
+	g.want(g.poll(), 0, 0, 3, 2)
 }
 
 func TestSessionLimit(t *testing.T) {

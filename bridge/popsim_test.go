@@ -58,6 +58,7 @@ type trouble struct {
 	cutAfter  int    // bytes of the answer that still come
 	hide      int    // every n-th message is missing in UIDL, from 1; 0: none
 	short     int    // so many messages are missing at the end of LIST and UIDL
+	expire    bool   // QUIT removes what was retrieved, as EXPIRE 0 announces
 	quit      quitTrouble
 	retr      func(n int) // called before the n-th RETR of a session is answered
 }
@@ -261,6 +262,7 @@ func (p *popSession) retr(arg string) (open bool) {
 	num, _ := strconv.Atoi(arg)
 	m := p.mailbox[num-1]
 	p.retrs++
+	p.deleted[m] = p.deleted[m] || p.trouble.expire && m.err == ""
 	p.s.change(func() { p.s.retrs[m.uidl]++; p.s.order = append(p.s.order, m.uidl) })
 	if p.trouble.retr != nil {
 		_ = p.w.Flush()

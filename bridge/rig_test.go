@@ -26,15 +26,18 @@ func (c *clock) advance(d time.Duration) { c.ahead.Add(int64(d)) }
 // rig is a POP3 server, a store and a runner between them.
 type rig struct {
 	t      testing.TB
+	dir    string // of the store
 	pop    *popServer
 	store  *mailstore.Store
 	clock  *clock
 	runner *Runner
 }
 
-func openStore(t testing.TB, c *clock) *mailstore.Store {
+func openStore(t testing.TB, c *clock) *mailstore.Store { return openStoreIn(t, t.TempDir(), c) }
+
+func openStoreIn(t testing.TB, dir string, c *clock) *mailstore.Store {
 	t.Helper()
-	store, err := mailstore.Open(context.Background(), t.TempDir(), mailstore.Options{Now: c.now})
+	store, err := mailstore.Open(context.Background(), dir, mailstore.Options{Now: c.now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,8 +58,8 @@ func openStore(t testing.TB, c *clock) *mailstore.Store {
 
 func newRig(t testing.TB, keep Keep) *rig {
 	t.Helper()
-	g := &rig{t: t, clock: new(clock)}
-	g.store = openStore(t, g.clock)
+	g := &rig{t: t, dir: t.TempDir(), clock: new(clock)}
+	g.store = openStoreIn(t, g.dir, g.clock)
 	g.pop = newPopServer(t)
 	g.restart(keep)
 	return g

@@ -47,6 +47,7 @@ type session struct {
 	ledger   []mailstore.LedgerEntry
 	planner  *planner
 	actions  Actions
+	wasted   bool // a message was retrieved, in full or in part, and is not stored
 	result   Result
 }
 
@@ -214,6 +215,7 @@ func (s *session) list(ctx context.Context) error {
 func (s *session) compare(now time.Time) {
 	s.planner = newPlanner(s.listing, s.ledger, s.account.policy(), now)
 	s.planner.partial, s.planner.trusted = !s.complete, s.trusted
+	s.planner.relists = s.notes.Relists
 	s.planner.hold = s.account.Shadow || !s.permitted()
 	s.planner.run()
 	s.actions = s.planner.actions
@@ -273,19 +275,23 @@ func (s *session) readopt(ctx context.Context) (err error) {
 	return err
 }
 
-// work fetches, deletes and takes leave.
+// work fetches, deletes and takes leave. Without QUIT nothing is deleted, with
+// it perhaps all that was retrieved (RFC 2449 section 6.7, EXPIRE 0): so there
+// is none when something of that is not stored. What was to be deleted waits
+// for the next session then.
 func (s *session) work(ctx context.Context) (follow, error) {
 	limited, err := s.fetch(ctx)
 	if err != nil {
-		_ = s.client.Quit(s.net) // nothing was deleted that it could confirm
 		return afterError(err), err
 	}
-	marked, err := s.delete(ctx)
-	if err != nil {
-		return afterError(err), err // without QUIT nothing is deleted
+	var marked []mailstore.LedgerEntry
+	if !s.wasted {
+		if marked, err = s.delete(ctx); err == nil {
+			err = s.quit(marked)
+		}
 	}
-	if err := s.quit(marked); err != nil {
-		return enough, err
+	if err != nil {
+		return afterError(err), err
 	}
 	s.foresee(marked[:s.result.Deleted])
 	switch {
@@ -317,14 +323,17 @@ func afterError(err error) follow {
 // delete sends DELE for what is due: what the ledger says is stored, and what
 // this session has made durable. Here alone DELE is sent.
 func (s *session) delete(ctx context.Context) (marked []mailstore.LedgerEntry, err error) {
-	due := s.actions.Delete
 	s.notes.Awaiting = 0
+	due := s.actions.Delete
 	if len(due) == 0 || s.account.Shadow {
 		return nil, nil
 	}
 	if !s.permitted() {
 		s.notes.Awaiting = len(due)
 		return nil, nil
+	}
+	if due, err = s.stillDue(ctx, due); err != nil {
+		return nil, err
 	}
 	s.m.phase(PhaseDelete)
 	for batch := range slices.Chunk(due, deleteBatch) {
@@ -354,6 +363,28 @@ func (s *session) delete(ctx context.Context) (marked []mailstore.LedgerEntry, e
 		}
 	}
 	return marked, nil
+}
+
+// stillDue looks at the ledger again: while the others were fetched, a file was
+// perhaps found damaged, or a message brought back that was removed here.
+func (s *session) stillDue(ctx context.Context, due []Delete) ([]Delete, error) {
+	ledger, err := s.store.Ledger(ctx, s.account.Name)
+	if err != nil {
+		return nil, err
+	}
+	rows := make(map[mailstore.Origin]mailstore.LedgerEntry, len(ledger))
+	for _, e := range ledger {
+		rows[e.Origin] = e
+	}
+	var still []Delete
+	for _, d := range due {
+		e, known := rows[d.Entry.Origin]
+		if known && e.Hash == d.Entry.Hash && !e.Wanted && (d.Entry.RemovedAt.IsZero() || !e.RemovedAt.IsZero()) {
+			d.Entry = e
+			still = append(still, d)
+		}
+	}
+	return still, nil
 }
 
 // quit ends the session. The deletions count from here on, and only when the
