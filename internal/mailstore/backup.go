@@ -213,7 +213,6 @@ func (c *copier) run(ctx context.Context, index *reader) error {
 		if err != nil {
 			return err
 		}
-		before := c.fresh
 		g, gctx := errgroup.WithContext(ctx)
 		g.SetLimit(syncers)
 		for _, e := range contents {
@@ -222,9 +221,7 @@ func (c *copier) run(ctx context.Context, index *reader) error {
 		if err := g.Wait(); err != nil {
 			return err
 		}
-		if c.fresh == before {
-			continue
-		}
+		// Also when nothing is new: a backup that was interrupted synced nothing.
 		if err := atomicfile.SyncDir(filepath.Join(c.dir, "mail", fmt.Sprintf("%02x", i))); err != nil {
 			return err
 		}
@@ -261,8 +258,9 @@ func (c *copier) file(ctx context.Context, e knownContent) error {
 	return nil
 }
 
-// bring links or copies a file to its place. A damaged one is a problem, not an
-// error: the others are brought all the same.
+// bring links or copies a file to its place, and reads it on the way. One that is
+// damaged or cannot be read is a problem, not an error: the others are brought
+// all the same.
 func (c *copier) bring(ctx context.Context, e knownContent, to string) (n int64, problem string, err error) {
 	from := c.from(e.Hash)
 	info, err := os.Lstat(from)
@@ -277,24 +275,34 @@ func (c *copier) bring(ctx context.Context, e knownContent, to string) (n int64,
 	if err := os.Remove(to); err != nil && !errors.Is(err, fs.ErrNotExist) { // of another size
 		return 0, "", err
 	}
-	if c.link && os.Link(from, to) == nil {
-		return 0, "", nil
+	f, err := os.Open(from)
+	if err != nil {
+		return 0, "unreadable-file", nil
 	}
-	errChanged := errors.New("changed")
-	err = atomicfile.WriteFunc(to, 0o600, func(w io.Writer) error {
-		f, err := os.Open(from)
-		if err != nil {
-			return err
-		}
-		defer f.Close() // it was only read
+	defer f.Close() // it was only read
+	src, errChanged := &source{ctx: ctx, r: f}, errors.New("changed")
+	read := func(w io.Writer) error {
 		sum := sha256.New()
-		if n, err = io.Copy(io.MultiWriter(w, sum), &source{ctx: ctx, r: f}); err == nil && Hash(sum.Sum(nil)) != e.Hash {
+		if n, err = io.Copy(io.MultiWriter(w, sum), src); err == nil && Hash(sum.Sum(nil)) != e.Hash {
 			err = errChanged
 		}
 		return err
-	})
-	if errors.Is(err, errChanged) {
+	}
+	if c.link {
+		if err = read(io.Discard); err == nil && os.Link(from, to) == nil {
+			return 0, "", nil
+		}
+		_, serr := f.Seek(0, io.SeekStart)
+		err = errors.Join(err, serr)
+	}
+	if err == nil {
+		err = atomicfile.WriteFunc(to, 0o600, read)
+	}
+	switch {
+	case errors.Is(err, errChanged):
 		return 0, "changed-file", nil
+	case src.err != nil && ctx.Err() == nil:
+		return 0, "unreadable-file", nil
 	}
 	return n, "", err
 }

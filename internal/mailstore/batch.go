@@ -90,7 +90,7 @@ func (b *batch) place(ctx context.Context) error {
 		if err := b.s.step("rename"); err != nil {
 			return err
 		}
-		if err := b.rename(h); err != nil {
+		if err := b.rename(ctx, h); err != nil {
 			return err
 		}
 	}
@@ -99,12 +99,14 @@ func (b *batch) place(ctx context.Context) error {
 
 // rename gives a spool file its name. A sound file that has the name already is
 // kept: readers may have it open, which on Windows forbids to replace it.
-func (b *batch) rename(h Hash) error {
+func (b *batch) rename(ctx context.Context, h Hash) error {
 	path, sp := b.s.path(h), b.spools[h]
 	info, err := os.Lstat(path)
-	if err == nil && info.Mode().IsRegular() && info.Size() == sp.size {
-		// It may stem from a program that did not sync it.
-		return b.s.disk.Sync(path)
+	if err == nil && info.Mode().IsRegular() {
+		if there, err := hashFile(ctx, path); err == nil && there == h {
+			// It may stem from a program that did not sync it.
+			return b.s.disk.Sync(path)
+		}
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -146,13 +148,13 @@ func (s *Store) syncFolders(step string, folders map[string]bool) error {
 // commit in doubt the files and the journal stay for the next Open, which will
 // know.
 func (b *batch) end(stored, inDoubt bool) {
-	defer b.s.underway.leave(b.hashes)
+	b.s.underway.leave(b.hashes)
 	switch {
 	case inDoubt || b.journal == "":
 	case stored:
-		b.s.finish(b.journal, nil, 0)
+		b.s.finish(b.journal, nil)
 	default:
-		b.s.finish(b.journal, b.hashes, 1)
+		b.s.finish(b.journal, b.hashes)
 	}
 }
 
@@ -184,10 +186,9 @@ func (s *Store) writeJournal(hashes []Hash) (string, error) {
 }
 
 // finish removes those files of hashes that nothing needs, and the journal
-// after them. own is how many batches of the caller are counted as under way.
-// What cannot be removed now, the next Open removes.
-func (s *Store) finish(journal string, hashes []Hash, own int) {
-	if err := s.removeUnused(hashes, own); err != nil {
+// after them. What cannot be removed now, the next Open removes.
+func (s *Store) finish(journal string, hashes []Hash) {
+	if err := s.removeUnused(hashes); err != nil {
 		s.log.Warn().Err(err).Msg("unused message files were left for the next start")
 		return
 	}
@@ -199,20 +200,20 @@ func (s *Store) finish(journal string, hashes []Hash, own int) {
 
 // removeUnused removes files and makes that durable: once the journal is gone,
 // nobody would know of one that came back with a power cut.
-func (s *Store) removeUnused(hashes []Hash, own int) error {
+func (s *Store) removeUnused(hashes []Hash) error {
 	var errs []error
 	folders := map[string]bool{}
 	for _, h := range hashes {
-		errs = append(errs, s.removeIfUnused(h, own))
+		errs = append(errs, s.removeIfUnused(h))
 		folders[filepath.Dir(s.path(h))] = true
 	}
 	return errors.Join(append(errs, s.syncFolders("unlink", folders))...)
 }
 
-func (s *Store) removeIfUnused(h Hash, own int) error {
+func (s *Store) removeIfUnused(h Hash) error {
 	s.underway.mu.Lock()
 	defer s.underway.mu.Unlock()
-	if s.underway.batches[h] > own {
+	if s.underway.batches[h] > 0 {
 		return nil
 	}
 	if known, err := s.knows(context.Background(), h); known || err != nil {

@@ -169,16 +169,19 @@ func (t *tx) register(d Delivery) (known bool, err error) {
 		return true, t.exec(`UPDATE ledger SET last_listed_at = ?, absent = 0 WHERE account = ? AND uidl = ? AND dup = ?`,
 			now, o.Account, o.UIDL, o.Dup)
 	}
-	// An entry with another content stays no obstacle: the server has given the
-	// id of one message to another, and that one was never stored.
-	if old == nil && d.Adopt != nil && d.Adopt.Account == o.Account {
+	// An entry with another content is no obstacle: the server has given the id
+	// of one message to another.
+	if d.Adopt != nil && d.Adopt.Account == o.Account {
 		adopted, err := t.stored(d.Adopt)
 		if err != nil {
 			return false, err
 		}
 		if adopted != nil && *adopted == d.Message.hash {
 			t.log.line('J', o.Account, d.Adopt.UIDL, int64(d.Adopt.Dup), o.UIDL, int64(o.Dup), d.ListSize)
-			return true, t.exec(`UPDATE ledger SET uidl = ?, dup = ?, list_size = ?, state = ?, last_listed_at = ?, absent = 0
+			if err := t.arrived(*adopted); err != nil {
+				return false, err
+			}
+			return true, t.exec(`UPDATE OR REPLACE ledger SET uidl = ?, dup = ?, list_size = ?, state = ?, last_listed_at = ?, absent = 0
 				WHERE account = ? AND uidl = ? AND dup = ?`,
 				o.UIDL, o.Dup, d.ListSize, Stored, now, d.Adopt.Account, d.Adopt.UIDL, d.Adopt.Dup)
 		}

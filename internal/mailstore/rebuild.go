@@ -43,6 +43,11 @@ func Rebuild(ctx context.Context, dir string, o Options) (RepairReport, error) {
 	return report, err
 }
 
+// indexFiles are the ends of the names of the files of an index, in the order in
+// which an old one is moved aside: without its log of changes it would be taken
+// for one that is whole.
+var indexFiles = []string{"", "-wal", "-shm"}
+
 // rebuild puts a new index into the place of the old one. An old one stays where
 // it is until the new one is complete. bad counts the lines of the log that were
 // of no use.
@@ -55,7 +60,7 @@ func rebuild(ctx context.Context, dir string, o Options) (bad int, err error) {
 		return 0, err
 	}
 	fresh := filepath.Join(s.dir, "tmp", "rebuild.db")
-	for _, end := range []string{"", "-wal", "-shm"} { // of one that was interrupted
+	for _, end := range indexFiles { // of one that was interrupted
 		if err := os.Remove(fresh + end); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return 0, err
 		}
@@ -74,7 +79,7 @@ func rebuild(ctx context.Context, dir string, o Options) (bad int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	for _, end := range []string{"-wal", "-shm", ""} {
+	for _, end := range indexFiles {
 		path := filepath.Join(s.dir, "index.db"+end)
 		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 			continue

@@ -228,12 +228,14 @@ var dumps = []struct {
 	letter byte
 	query  string
 }{
+	// A mailbox that is deleted is not in the log any more: its id may be given
+	// again in an index made from it.
 	{'K', `SELECT id, names FROM keyword_set ORDER BY id`},
 	{'M', `SELECT id, uidvalidity, uidnext, modseq, name, special_use FROM mailbox ORDER BY id`},
 	{'A', `SELECT mailbox_id, uid, hash, c.size, received_at, system, keywords
 		FROM message JOIN content c ON c.id = content_id ORDER BY mailbox_id, uid`},
-	{'X', `SELECT e.id, mailbox_id, uidvalidity, uid, hash, c.size, received_at, system, keywords, expunged_at, mailbox
-		FROM expunged e JOIN content c ON c.id = content_id ORDER BY e.id`},
+	{'X', `SELECT e.id, iif(mailbox_id IN (SELECT id FROM mailbox), mailbox_id, 0), uidvalidity, uid, hash, c.size, received_at, system, keywords,
+		expunged_at, mailbox FROM expunged e JOIN content c ON c.id = content_id ORDER BY e.id`},
 	{'N', `SELECT hash, found FROM content WHERE found`},
 	{'L', `SELECT account, uidl, dup, iif(EXISTS (SELECT 1 FROM content c WHERE c.hash = ledger.hash
 		AND (c.orphaned_at IS NULL OR EXISTS (SELECT 1 FROM expunged WHERE content_id = c.id))), substr(hash, 1, 9), hash), size, list_size, state, coalesce(stored_at, 0), coalesce(removed_at, 0)
@@ -242,8 +244,6 @@ var dumps = []struct {
 	{'H', `SELECT name, had_uidl FROM account`},
 	{'+', `SELECT name FROM subscription`},
 	{'V', `SELECT name, read_only, created_at, hash FROM device`},
-	// A mailbox that is deleted is not in the log any more: its id may be given
-	// again in an index made from it.
 	{'T', `SELECT name, read_only, iif(folders = '', '', (SELECT json_group_array(value) FROM json_each(folders)
 		WHERE value IN (SELECT id FROM mailbox))), without_caps FROM device WHERE folders || without_caps <> ''`},
 }

@@ -168,6 +168,9 @@ func (r *repair) aside(ctx context.Context, h Hash) error {
 		r.left("changed-file", "the file of message %s is damaged, but in use just now", h)
 		return nil
 	}
+	if again, err := hashFile(ctx, r.s.path(h)); err == nil && again == h {
+		return nil // a batch has replaced it just now
+	}
 	dir, err := r.s.moveAside(r.s.path(h))
 	if err != nil {
 		r.left("changed-file", "the file of message %s is damaged and cannot be moved aside: %v", h, err)
@@ -246,6 +249,7 @@ func (r *repair) adopt(ctx context.Context, found map[Hash]bool) error {
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
+		case errors.Is(err, fs.ErrNotExist): // its batch ended just now
 		case err != nil:
 			r.left("orphan-file", "the file of message %s is in no index and cannot be read: %v", h, err)
 		case st.hash != h:

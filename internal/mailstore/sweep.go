@@ -133,7 +133,7 @@ func (s *Store) sweep(ctx context.Context) error {
 		return err
 	}
 	for path, hashes := range journals {
-		s.finish(path, hashes, 0)
+		s.finish(path, hashes)
 	}
 	spools, err := filepath.Glob(filepath.Join(s.dir, "tmp", spoolPattern))
 	if err != nil {
@@ -247,7 +247,7 @@ func (s *Store) purge(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	s.text.renew()
-	s.finish(journal, hashes, 0)
+	s.finish(journal, hashes)
 	s.log.Info().Int("count", len(hashes)).Msg("unused messages were purged")
 	return len(hashes), nil
 }

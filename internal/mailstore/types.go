@@ -100,8 +100,8 @@ type LedgerEntry struct {
 	ListSize     int64 // as LIST announced it, on many servers not Size; 0: unknown
 	State        LedgerState
 	StoredAt     time.Time
-	LastListedAt time.Time
-	Absent       int // successful listings in a row without it
+	LastListedAt time.Time // or counted as absent
+	Absent       int       // successful listings in a row without it, one a day
 
 	// RemovedAt is when the last copy left the last mailbox of this store; zero
 	// while there is one. Copying, moving or undeleting one back makes it zero

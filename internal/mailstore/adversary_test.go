@@ -1,0 +1,226 @@
+package mailstore
+
+import (
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/popbridge/popbridge/internal/fault"
+)
+
+// spoil changes the file of test message n, and not its size.
+func (r *rig) spoil(n int) {
+	r.t.Helper()
+	data := []byte(text(n))
+	data[len(data)-3] ^= 0x55
+	path := r.path(hashOf(text(n)))
+	must(r.t, os.Remove(path)) // a hard link in a backup stays as it is
+	must(r.t, os.WriteFile(path, data, 0o600))
+}
+
+// A delivery that is acknowledged is readable, also where an earlier copy of
+// the same bytes has rotted: its source may be deleted next.
+func TestADeliveryDoesNotRelyOnADamagedFile(t *testing.T) {
+	r := newStore(t)
+	r.deliver(r.from("home", "A", 1))
+	r.spoil(1)
+	r.deliver(r.from("work", "A", 1))
+	if got := string(r.read(hashOf(text(1)))); got != text(1) {
+		t.Errorf("stored %q", got)
+	}
+	r.want("INBOX", "1  number 1\n2  number 1")
+}
+
+// An id that is taken by a message whose file is gone does not keep another
+// message, known by its bytes, from taking it.
+func TestAdoptOntoTheIDOfALostMessage(t *testing.T) {
+	for _, known := range []bool{true, false} {
+		t.Run(map[bool]string{true: "missing", false: "without a row"}[known], func(t *testing.T) {
+			r := newStore(t)
+			r.deliver(r.from("home", "A", 1), r.from("home", "K", 2))
+			must(t, os.Remove(r.path(hashOf(text(1)))))
+			if known {
+				_, err := r.Repair(t.Context(), RepairOptions{})
+				must(t, err)
+			} else {
+				r.sql(`DELETE FROM message WHERE uid = 1`)
+				r.sql(`DELETE FROM content WHERE id NOT IN (SELECT content_id FROM message)`)
+				_, err := r.Repair(t.Context(), RepairOptions{})
+				must(t, err)
+			}
+			d := r.from("home", "A", 2)
+			d.Adopt = &Origin{Account: "home", UIDL: "K"}
+			if out := r.deliver(d); !out[0].Duplicate {
+				t.Error("delivered twice")
+			}
+			entries, err := r.Ledger(t.Context(), "home")
+			if err != nil || len(entries) != 1 || entries[0].UIDL != "A" || entries[0].Hash != hashOf(text(2)) {
+				t.Errorf("%+v, %v", entries, err)
+			}
+			if known {
+				must(t, os.WriteFile(r.path(hashOf(text(1))), []byte(text(1)), 0o600))
+				_, err := r.Repair(t.Context(), RepairOptions{})
+				must(t, err)
+			}
+		})
+	}
+}
+
+// A message that is recognised under a new id brings its file back.
+func TestAdoptBringsAMissingFileBack(t *testing.T) {
+	r := newStore(t)
+	r.deliver(r.from("home", "A", 1))
+	must(t, os.Remove(r.path(hashOf(text(1)))))
+	_, err := r.Repair(t.Context(), RepairOptions{})
+	must(t, err)
+	d := r.from("home", "B", 1)
+	d.Adopt = &Origin{Account: "home", UIDL: "A"}
+	r.deliver(d)
+	if entries, err := r.Ledger(t.Context(), "home"); err != nil || len(entries) != 1 || entries[0].Wanted {
+		t.Errorf("%+v, %v", entries, err)
+	}
+}
+
+// Two batches with the same message fail together: neither leaves its file to
+// the other.
+func TestTwoBatchesThatFailTogetherLeaveNothing(t *testing.T) {
+	r := newStore(t)
+	var both sync.WaitGroup
+	both.Add(2)
+	a, b := r.newBatch([]Delivery{r.from("home", "A", 1)}), r.newBatch([]Delivery{r.from("work", "A", 1)})
+	must(t, a.place(t.Context()))
+	must(t, b.place(t.Context()))
+	r.hook = func(step string) error {
+		if step == "unlink" { // both have looked by now
+			both.Done()
+			both.Wait()
+		}
+		return nil
+	}
+	var ends sync.WaitGroup
+	for _, x := range []*batch{a, b} {
+		ends.Go(func() { x.end(false, false) })
+	}
+	ends.Wait()
+	r.hook = nil
+	for _, x := range []*batch{a, b} {
+		for _, sp := range x.spools {
+			sp.Discard()
+		}
+	}
+	r.clean()
+}
+
+// A backup never takes a damaged file for a good one, and takes the good one
+// when it is back.
+func TestABackupTakesNoDamagedFile(t *testing.T) {
+	r := newStore(t)
+	r.deliver(r.from("home", "A", 1), r.from("home", "B", 2))
+	r.spoil(1)
+	dir := filepath.Join(filepath.Dir(r.dir), "backup")
+	report, err := r.Backup(t.Context(), dir, BackupOptions{})
+	must(t, err)
+	if len(report.Missing) != 1 || report.Missing[0].Code != "changed-file" || report.Files != 1 {
+		t.Errorf("%+v", report)
+	}
+	_, err = r.Repair(t.Context(), RepairOptions{})
+	must(t, err)
+	r.deliver(r.from("home", "A", 1))
+	report, err = r.Backup(t.Context(), dir, BackupOptions{})
+	must(t, err)
+	if len(report.Missing) != 0 || report.NewFiles != 1 {
+		t.Errorf("%+v", report)
+	}
+	restored, err := Restore(t.Context(), dir, filepath.Join(filepath.Dir(r.dir), "again"), RestoreOptions{})
+	if err != nil || len(restored.Missing) != 0 {
+		t.Errorf("%+v, %v", restored, err)
+	}
+}
+
+// The mailbox of an expunged message was deleted, then the index was lost: its
+// number is not given to another mailbox, in which the message would reappear.
+func TestUndeleteAfterARebuildFindsTheNameAgain(t *testing.T) {
+	r := newStore(t)
+	_, err := r.CreateMailbox(t.Context(), "Last", "")
+	must(t, err)
+	r.append("Last", 1)
+	must(t, r.DeleteMailbox(t.Context(), "Last"))
+	must(t, r.refresh(t.Context())) // writes the log anew
+	must(t, r.Close())
+	must(t, os.Remove(r.indexPath()))
+	_, err = Rebuild(t.Context(), r.dir, Options{Now: r.clock.now})
+	must(t, err)
+	r.open()
+	_, err = r.CreateMailbox(t.Context(), "Another", "")
+	must(t, err)
+	list, err := r.Expunged(t.Context(), ExpungedQuery{})
+	if err != nil || len(list) != 1 || list[0].Mailbox != "Last" {
+		t.Fatalf("%+v, %v", list, err)
+	}
+	back, err := r.Undelete(t.Context(), []int64{list[0].ID})
+	if err != nil || len(back) != 1 || back[0].Mailbox != "Last" {
+		t.Errorf("%+v, %v", back, err)
+	}
+}
+
+// A rebuild that is killed while it moves the old index aside: what is left is
+// never taken for an index.
+func TestARebuildThatIsKilledWhileItMovesTheIndex(t *testing.T) {
+	r := newStore(t)
+	r.append("INBOX", 1)
+	r.reopen() // the first message is in the index itself, the second in its log
+	r.append("INBOX", 2)
+	// A writer that is still open keeps its log of changes beside the index.
+	kept := filepath.Join(t.TempDir(), "kept")
+	must(t, os.CopyFS(kept, os.DirFS(r.dir)))
+	if _, err := os.Stat(filepath.Join(kept, "index.db-wal")); err != nil {
+		t.Fatal(err)
+	}
+	must(t, os.Remove(filepath.Join(kept, "recovery.log"))) // as after a power cut
+	for cut := range 4 {
+		dir := filepath.Join(t.TempDir(), "ann")
+		must(t, os.CopyFS(dir, os.DirFS(kept)))
+		for _, end := range indexFiles[:min(cut, len(indexFiles))] {
+			must(t, os.Rename(filepath.Join(dir, "index.db"+end), filepath.Join(dir, "old"+end)))
+		}
+		s, err := Open(t.Context(), dir, Options{Now: r.clock.now})
+		if cut > 0 {
+			wantKind(t, err, fault.Corrupt)
+			continue
+		}
+		must(t, err)
+		if m, err := s.Mailbox(t.Context(), "INBOX"); err != nil || m.Messages != 2 {
+			t.Errorf("%+v, %v", m, err)
+		}
+		must(t, s.Close())
+	}
+}
+
+// A file that goes away while a repair looks at it, as that of a batch that
+// fails, is no finding.
+func TestARepairBesideAFailingBatch(t *testing.T) {
+	r := newStore(t)
+	b := r.newBatch([]Delivery{r.from("home", "A", 1)})
+	must(t, b.place(t.Context()))
+	rep := &repair{s: r.Store}
+	b.end(false, false)
+	for _, sp := range b.spools {
+		sp.Discard()
+	}
+	must(t, rep.adopt(t.Context(), map[Hash]bool{hashOf(text(1)): true}))
+	if len(rep.report.Left) > 0 {
+		t.Errorf("%+v", rep.report)
+	}
+}
+
+// A file that was replaced by a good one since it was found damaged stays.
+func TestARepairMovesNoGoodFileAside(t *testing.T) {
+	r := newStore(t)
+	r.append("INBOX", 1)
+	rep := &repair{s: r.Store}
+	must(t, rep.aside(t.Context(), hashOf(text(1))))
+	if rep.report.Aside != "" {
+		t.Errorf("%+v", rep.report)
+	}
+}
