@@ -8,6 +8,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/emersion/go-imap/v2"
+
+	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
 // TestAMessageIsNeverExecuted: where APPEND is refused although the message is
@@ -120,6 +124,39 @@ func TestWhatIsTooMuch(t *testing.T) {
 		other.do("o NOOP", "o OK")
 		_ = k.conn.Close()
 		<-sent
+	}
+}
+
+// TestOneCommandTakesLittleMemory, however often it asks for the same.
+func TestOneCommandTakesLittleMemory(t *testing.T) {
+	allocated := func(f func()) uint64 {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		f()
+		runtime.ReadMemStats(&after)
+		return after.TotalAlloc - before.TotalAlloc
+	}
+	v := &view{told: columns{uids: make(uids, 5000)}}
+	for i := range v.told.uids {
+		v.told.uids[i] = mailstore.UID(2*i + 1)
+	}
+	v.saved = v.told.uids
+	all := &imap.SearchCriteria{}
+	for range 12_000 {
+		all.SeqNum = append(all.SeqNum, imap.SeqSet{{Start: 1}})
+		all.UID = append(all.UID, imap.SearchRes())
+	}
+	if n := allocated(func() { _, _ = compile(v, all) }); n > 20<<20 {
+		t.Errorf("SEARCH with many sets takes %d MB", n>>20)
+	}
+
+	r := newRig(t)
+	body := strings.Repeat(strings.Repeat("A", 76)+"\r\n", 3000)
+	r.deliver("INBOX", nil, "Content-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n\r\n"+body)
+	k := r.talk("joe")
+	k.do("a SELECT INBOX", "a OK")
+	if n := allocated(func() { k.do("b FETCH 1 ("+strings.Repeat("BINARY.PEEK[1]<0.1> ", 100)+"UID)", "b OK") }); n > 30<<20 {
+		t.Errorf("FETCH with many sections takes %d MB", n>>20)
 	}
 }
 

@@ -14,7 +14,30 @@ import (
 // passed over (section 6.4.9); a sequence number above the number of messages
 // is an error of the client (RFC 3501 section 9, seq-number).
 func (v *view) resolve(set imap.NumSet) ([]int, error) {
-	var spans [][2]int // from, to (exclusive)
+	if imap.IsSearchRes(set) {
+		return v.indices(v.saved), nil
+	}
+	spans, err := v.spans(set)
+	n := 0
+	for _, s := range spans {
+		n += s.to - s.from
+	}
+	list := make([]int, 0, n)
+	for _, s := range spans {
+		for i := s.from; i < s.to; i++ {
+			list = append(list, i)
+		}
+	}
+	return list, err
+}
+
+// span are the indices from, inclusive, to, exclusive.
+type span struct{ from, to int }
+
+// spans returns what a set that is not $ stands for, ascending, with gaps in
+// between. It takes the room of the set, whatever that stands for.
+func (v *view) spans(set imap.NumSet) ([]span, error) {
+	var spans []span
 	switch set := set.(type) {
 	case imap.SeqSet:
 		n := uint32(len(v.told.uids))
@@ -26,13 +49,10 @@ func (v *view) resolve(set imap.NumSet) ([]int, error) {
 			if from, to = starred(from, to, n); to > n && r.Start != 0 && r.Stop != 0 {
 				return nil, bad("No such message")
 			}
-			spans = append(spans, [2]int{int(from) - 1, int(min(to, n))})
+			spans = append(spans, span{int(from) - 1, int(min(to, n))})
 		}
 	case imap.UIDSet:
 		uids := v.told.uids
-		if imap.IsSearchRes(set) {
-			return v.indices(v.saved), nil
-		}
 		if len(uids) == 0 {
 			return nil, nil
 		}
@@ -43,10 +63,10 @@ func (v *view) resolve(set imap.NumSet) ([]int, error) {
 			if found {
 				j++
 			}
-			spans = append(spans, [2]int{i, j})
+			spans = append(spans, span{i, j})
 		}
 	}
-	return flatten(spans), nil
+	return merged(spans), nil
 }
 
 // starred gives `*`, which is 0, its value and puts the ends in order.
@@ -60,19 +80,18 @@ func starred(from, to, last uint32) (uint32, uint32) {
 	return min(from, to), max(from, to)
 }
 
-// flatten lists the numbers in the spans, ascending, each once.
-func flatten(spans [][2]int) []int {
-	slices.SortFunc(spans, func(a, b [2]int) int { return a[0] - b[0] })
-	var list []int
-	next := 0
+// merged puts spans in order, and those that overlap or meet together.
+func merged(spans []span) []span {
+	slices.SortFunc(spans, func(a, b span) int { return a.from - b.from })
+	out := spans[:0]
 	for _, s := range spans {
-		next = max(next, s[0])
-		list = slices.Grow(list, max(0, s[1]-next))
-		for ; next < s[1]; next++ {
-			list = append(list, next)
+		if n := len(out); n > 0 && s.from <= out[n-1].to {
+			out[n-1].to = max(out[n-1].to, s.to)
+		} else {
+			out = append(out, s)
 		}
 	}
-	return list
+	return out
 }
 
 // indices returns those of the UIDs the client knows; uids ascend.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
 	"time"
@@ -138,10 +139,17 @@ func (k *compiler) query(cr *imap.SearchCriteria, depth int) (*query, error) {
 // addSets adds sequence sets, UID sets and $.
 func (q *query) addSets(v *view, cr *imap.SearchCriteria) error {
 	add := func(set imap.NumSet) error {
-		indices, err := v.resolve(set)
+		if imap.IsSearchRes(set) {
+			q.tests = append(q.tests, func(c *candidate) answer {
+				_, ok := slices.BinarySearch(v.saved, v.told.uids[c.i])
+				return answerOf(ok)
+			})
+			return nil
+		}
+		spans, err := v.spans(set)
 		q.tests = append(q.tests, func(c *candidate) answer {
-			_, ok := slices.BinarySearch(indices, c.i)
-			return answerOf(ok)
+			k := sort.Search(len(spans), func(k int) bool { return spans[k].to > c.i })
+			return answerOf(k < len(spans) && spans[k].from <= c.i)
 		})
 		return err
 	}

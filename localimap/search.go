@@ -93,6 +93,11 @@ func (r *search) all() ([]int, error) {
 	var found, open []int
 	c := candidate{v: r.v}
 	for i := range r.v.told.uids {
+		if i%chunkSize == 0 {
+			if err := r.check(); err != nil {
+				return nil, err
+			}
+		}
 		c.i = i
 		switch r.q.match(&c) {
 		case yes:

@@ -30,22 +30,23 @@ type sections struct {
 func (f *fetch) measure(file io.ReaderAt, c *mailstore.Content) (sections, error) {
 	var parts sections
 	o := f.opt
+	keep := keepGenerated / int64(max(1, len(o.BodySection)+len(o.BinarySection)+len(o.BinarySectionSize)))
 	for k, item := range o.BodySection {
-		s, err := bodySection(file, c, item, f.kept[k])
+		s, err := bodySection(file, c, item, f.kept[k], keep)
 		if err != nil {
 			return sections{}, err
 		}
 		parts.body = append(parts.body, s)
 	}
 	for _, item := range o.BinarySection {
-		s, err := binarySection(file, c, item.Part, item.Partial)
+		s, err := binarySection(file, c, item.Part, item.Partial, keep)
 		if err != nil {
 			return sections{}, err
 		}
 		parts.binary = append(parts.binary, s)
 	}
 	for _, item := range o.BinarySectionSize {
-		s, err := binarySection(file, c, item.Part, nil)
+		s, err := binarySection(file, c, item.Part, nil, keep)
 		if err != nil {
 			return sections{}, err
 		}
@@ -57,7 +58,7 @@ func (f *fetch) measure(file io.ReaderAt, c *mailstore.Content) (sections, error
 // bodySection answers BODY[...]. A part that does not exist is empty; the
 // library cannot write NIL. kept says that the fields asked for are among those
 // that the index keeps.
-func bodySection(file io.ReaderAt, c *mailstore.Content, item *imap.FetchItemBodySection, kept bool) (section, error) {
+func bodySection(file io.ReaderAt, c *mailstore.Content, item *imap.FetchItemBodySection, kept bool, keep int64) (section, error) {
 	var from, to int64
 	switch {
 	case kept && c.Summary.Header.Complete():
@@ -75,7 +76,7 @@ func bodySection(file io.ReaderAt, c *mailstore.Content, item *imap.FetchItemBod
 		if from == to {
 			return section{writeTo: func(io.Writer) error { return nil }}, nil
 		}
-		return generated(item.Partial, func(w io.Writer) error {
+		return generated(item.Partial, keep, func(w io.Writer) error {
 			return message.FilterHeader(w, io.NewSectionReader(file, from, to-from), fields, not)
 		})
 	}
@@ -119,7 +120,7 @@ func locate(c *mailstore.Content, path []int, what imap.PartSpecifier) (from, to
 // binarySection answers BINARY[...]: the body of a part without its transfer
 // encoding (RFC 3516). A part that has parts is sent as it is, and so is
 // BINARY[], the whole message.
-func binarySection(file io.ReaderAt, c *mailstore.Content, path []int, partial *imap.SectionPartial) (section, error) {
+func binarySection(file io.ReaderAt, c *mailstore.Content, path []int, partial *imap.SectionPartial, keep int64) (section, error) {
 	if len(path) == 0 {
 		return stored(file, 0, c.Size, partial), nil
 	}
@@ -133,7 +134,7 @@ func binarySection(file io.ReaderAt, c *mailstore.Content, path []int, partial *
 	if _, err := message.Decode(bytes.NewReader(nil), p.Encoding); err != nil {
 		return section{}, no(imap.ResponseCodeUnknownCTE, "Transfer encoding of the part is not known")
 	}
-	return generated(partial, func(w io.Writer) error {
+	return generated(partial, keep, func(w io.Writer) error {
 		r, err := message.Decode(io.NewSectionReader(file, p.Body, p.End-p.Body), p.Encoding)
 		if err != nil {
 			return err
@@ -160,17 +161,18 @@ func window(partial *imap.SectionPartial, n int64) (lo, hi int64) {
 	return lo, lo + min(max(partial.Size, 0), n-lo)
 }
 
-// keepGenerated is how much of a generated section is kept between measuring
-// and writing; a longer one is generated twice.
+// keepGenerated is how much of the generated sections of a message is kept
+// between measuring and writing, each having its share; a longer one is generated
+// twice.
 const keepGenerated = 256 << 10
 
 // generated is a section that has to be made, and so measured by making it.
-func generated(partial *imap.SectionPartial, generate func(w io.Writer) error) (section, error) {
-	var m meter
+func generated(partial *imap.SectionPartial, keep int64, generate func(w io.Writer) error) (section, error) {
+	m := meter{keep: keep}
 	if err := generate(&m); err != nil {
 		return section{}, err
 	}
-	if m.n <= keepGenerated {
+	if m.n <= keep {
 		return held(m.kept, partial), nil
 	}
 	lo, hi := window(partial, m.n)
@@ -190,13 +192,14 @@ func held(b []byte, partial *imap.SectionPartial) section {
 
 // meter counts what is written to it and keeps it while it is short.
 type meter struct {
+	keep int64
 	n    int64
 	kept []byte
 }
 
 func (m *meter) Write(p []byte) (int, error) {
 	m.n += int64(len(p))
-	if m.n <= keepGenerated {
+	if m.n <= m.keep {
 		m.kept = append(m.kept, p...)
 	} else {
 		m.kept = nil

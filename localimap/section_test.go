@@ -61,7 +61,7 @@ func TestGenerated(t *testing.T) {
 		for _, p := range []*imap.SectionPartial{
 			nil, {Offset: 0, Size: 10}, {Offset: 5000, Size: 10}, {Offset: 4000, Size: 300000}, {Offset: int64(size) - 1, Size: 5}, {Offset: int64(size) + 5, Size: 5},
 		} {
-			s, err := generated(p, generate)
+			s, err := generated(p, keepGenerated, generate)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -79,7 +79,7 @@ func TestGenerated(t *testing.T) {
 
 func TestGeneratedReportsTroubleBeforeAnythingIsWritten(t *testing.T) {
 	broken := errors.New("disk")
-	if _, err := generated(nil, func(io.Writer) error { return broken }); !errors.Is(err, broken) {
+	if _, err := generated(nil, keepGenerated, func(io.Writer) error { return broken }); !errors.Is(err, broken) {
 		t.Errorf("generated: %v", err)
 	}
 }
@@ -153,7 +153,7 @@ func TestBodySections(t *testing.T) {
 	} {
 		check := func(kept bool) {
 			t.Helper()
-			s, err := bodySection(file, c, &tt.item, kept)
+			s, err := bodySection(file, c, &tt.item, kept, keepGenerated)
 			if err != nil {
 				t.Errorf("%+v: %v", tt.item, err)
 			} else if got := sectionText(t, s); got != tt.want {
@@ -183,7 +183,7 @@ func TestBinarySections(t *testing.T) {
 		{part: []int{9}, want: ""},
 		{part: []int{3}, code: imap.ResponseCodeUnknownCTE},
 	} {
-		s, err := binarySection(file, c, tt.part, tt.partial)
+		s, err := binarySection(file, c, tt.part, tt.partial, keepGenerated)
 		if r, ok := errors.AsType[*imap.Error](err); ok != (tt.code != "") || ok && r.Code != tt.code {
 			t.Errorf("BINARY%v: %v", tt.part, err)
 		}
@@ -214,13 +214,13 @@ func TestPiecesAreReadOnce(t *testing.T) {
 	_, c := openMessage(t, raw)
 	file := &counted{ReaderAt: strings.NewReader(raw)}
 	for _, part := range [][]int{nil, {1}} {
-		whole, err := bodySection(file, c, &imap.FetchItemBodySection{Part: part}, false)
+		whole, err := bodySection(file, c, &imap.FetchItemBodySection{Part: part}, false, keepGenerated)
 		if err != nil {
 			t.Fatal(err)
 		}
 		file.n = 0
 		for offset := int64(0); offset < whole.size; offset += 64 << 10 {
-			s, err := bodySection(file, c, &imap.FetchItemBodySection{Part: part, Partial: &imap.SectionPartial{Offset: offset, Size: 64 << 10}}, false)
+			s, err := bodySection(file, c, &imap.FetchItemBodySection{Part: part, Partial: &imap.SectionPartial{Offset: offset, Size: 64 << 10}}, false, keepGenerated)
 			if err != nil {
 				t.Fatal(err)
 			}
