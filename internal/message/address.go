@@ -14,7 +14,7 @@ const (
 const maxToken = 1000
 
 // maxWords is how many words of one address are looked at.
-const maxWords = 1000
+const maxWords = 200
 
 // token is a lexical token of an address list: a word, a quoted string or one
 // of the characters @ < > , ; :

@@ -59,6 +59,44 @@ func TestDecodeWords(t *testing.T) {
 	}
 }
 
+func TestCharsets(t *testing.T) {
+	for _, c := range []struct{ charset, in, want string }{
+		// RFC 2781 section 4.3: by its mark, without one the high byte comes first
+		{"utf-16", "\xfe\xff\x20\xac", "€"},
+		{"UTF-16", "\xff\xfe\xac\x20", "€"},
+		{"utf-16", "\x20\xac", "€"},
+		{"utf-16le", "\xac\x20", "€"},
+		{"utf-16be", "\x20\xac", "€"},
+		{"iso-2022-jp", "\x1b$BF|K\\\x1b(B", "日本"},
+		{"iso-2022-jp-ms", "\x1b$BF|K\\\x1b(B", "日本"},
+		{"cp50221", "\x1b$BF|K\\\x1b(B", "日本"},
+		{"CP932", "\x93\xfa\x96\x7b", "日本"},
+		{"cp949", "\xc7\xd1", "한"},
+		{"cp950", "\xa7\x41", "你"},
+		{"cp850", "\x82", "é"},
+		{"cp-850", "\x82", "é"},
+		{"latin-1", "\xe9", "é"},
+		{"latin9", "\xa4", "€"},
+		{"windows1252", "\x80", "€"},
+		{"iso8859-15", "\xa4", "€"},
+		{"hz-gb-2312", "~{VPND~}", "中文"},
+	} {
+		if got, ok := toUTF8(c.in, c.charset); got != c.want || !ok {
+			t.Errorf("%s %q: %q, %v", c.charset, c.in, got, ok)
+		}
+	}
+	for _, unknown := range []string{"", "klingon", "utf-7", "iso-2022-kr", "x-unknown"} {
+		if _, ok := lookupCharset(unknown); ok {
+			t.Errorf("%q is known", unknown)
+		}
+	}
+	// ASCII stays what it is, whatever the body is written in.
+	raw := "From: \xe9 <a@b>\r\nContent-Type: text/plain; charset=utf-16\r\n\r\n"
+	if got := parseBytes([]byte(raw)).Envelope.From; len(got) != 1 || got[0] != (Address{"é", "a", "b"}) {
+		t.Errorf("From is %v", got)
+	}
+}
+
 // Beginnings of words without an end must not make each of them search for it.
 func TestDecodeWordsIsLinear(t *testing.T) {
 	for _, piece := range []string{"=?a?q?", "=?", "=?a", "=?utf-8?q?a?= ", "=?a?q?=?= "} {

@@ -46,6 +46,7 @@ var fieldNames = map[string]fieldID{
 // addresses all do, lest a reader be shown another author than a filter saw.
 type headerFields struct {
 	values   [fieldCount]string
+	more     [fieldCount][]string // of an address field that is repeated
 	present  [fieldCount]bool
 	fallback string // charset of 8-bit text that is not UTF-8
 }
@@ -69,6 +70,11 @@ func (p *parser) fields(raw []byte, top bool) *headerFields {
 		}
 		if id, ok := lookupField(name); ok {
 			h.set(id, unfold(value))
+		}
+	}
+	for id, more := range h.more {
+		if more != nil {
+			h.values[id] += ", " + strings.Join(more, ", ")
 		}
 	}
 	if h.present[fieldContentType] {
@@ -106,7 +112,7 @@ func (h *headerFields) set(id fieldID, value string) {
 	}
 	switch id {
 	case fieldFrom, fieldSender, fieldReplyTo, fieldTo, fieldCc, fieldBcc:
-		h.values[id] += ", " + value
+		h.more[id] = append(h.more[id], value)
 	case fieldDate, fieldSubject, fieldInReplyTo, fieldMessageID, fieldContentDisposition:
 		h.values[id] = value
 	}

@@ -35,8 +35,9 @@ const maxName = 32
 
 // inline are the tags that do not separate words.
 var inline = map[string]bool{
-	"a": true, "abbr": true, "b": true, "big": true, "code": true, "em": true, "font": true, "i": true, "mark": true,
-	"s": true, "small": true, "span": true, "strong": true, "sub": true, "sup": true, "tt": true, "u": true, "wbr": true,
+	"a": true, "abbr": true, "b": true, "big": true, "code": true, "del": true, "em": true, "font": true, "i": true,
+	"ins": true, "mark": true, "nobr": true, "s": true, "small": true, "span": true, "strike": true, "strong": true,
+	"sub": true, "sup": true, "tt": true, "u": true, "wbr": true,
 }
 
 func (h *htmlText) Write(p []byte) (int, error) {
@@ -93,12 +94,12 @@ func (h *htmlText) take(c byte) {
 	case htmlTag:
 		h.takeTag(c)
 	case htmlComment:
-		if c == '>' && bytes.HasSuffix(h.name, []byte("--")) {
+		if c == '>' && (bytes.HasSuffix(h.name, []byte("--")) || string(h.name) == "--!") {
 			h.state = htmlPlain
 			return
 		}
-		if len(h.name) == 2 {
-			h.name = append(h.name[:0], h.name[1])
+		if len(h.name) == 3 {
+			h.name = append(h.name[:0], h.name[1:]...)
 		}
 		h.name = append(h.name, c)
 	default:
@@ -131,8 +132,8 @@ func (h *htmlText) takeName(c byte) {
 		if len(h.name) < maxName {
 			h.name = append(h.name, lower(c))
 		}
-		if string(h.name) == "!--" {
-			h.state, h.name = htmlComment, h.name[:0]
+		if string(h.name) == "!--" && h.until == "" {
+			h.state, h.name = htmlComment, append(h.name[:0], "--"...) // "<!-->" is a whole one
 		}
 		return
 	}

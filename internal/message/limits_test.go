@@ -114,6 +114,34 @@ func TestHeaderSize(t *testing.T) {
 	}
 }
 
+// A field that comes again and again takes no memory, and so no time, that grows
+// with the square.
+func TestRepeatedFields(t *testing.T) {
+	raw := []byte(strings.Repeat("To:\n", maxHeader/4/4) + "\n")
+	if n := allocated(func() { parseBytes(raw) }); n > 64<<20 {
+		t.Errorf("allocated %d bytes", n)
+	}
+	raw = []byte("To: a@b\nFrom: c@d\nTo:\nTo: e@f, g@h\n\n")
+	if s := parseBytes(raw); fmt.Sprint(s.Envelope.To) != "[a@b e@f g@h]" {
+		t.Errorf("To is %v", s.Envelope.To)
+	}
+}
+
+// The line end before a boundary belongs to the boundary, wherever the borders
+// of the buffer fall.
+func TestLineEndAcrossBuffers(t *testing.T) {
+	for _, eol := range []string{"\r\n", "\n"} {
+		head := "Content-Type: multipart/mixed; boundary=b" + eol + eol + "--b" + eol + eol
+		for n := bufferSize - 3; n < bufferSize+3; n++ {
+			body := strings.Repeat("x", n)
+			s := checkMessage(t, []byte(head+body+eol+"--b--"+eol))
+			if p := s.Root.Children[0]; p.End-p.Body != int64(n) {
+				t.Errorf("body of %d has %d bytes", n, p.End-p.Body)
+			}
+		}
+	}
+}
+
 // repeated is a message of any size that needs no memory.
 type repeated struct {
 	head, line string

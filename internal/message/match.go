@@ -2,17 +2,16 @@ package message
 
 import (
 	"bytes"
-	"strings"
-	"sync"
 	"unicode"
 	"unicode/utf8"
 
-	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
 )
 
-// Matcher finds a piece of text whatever its case, by Unicode's full case
-// folding: "STRASSE" is in "Straße". Accents count. Bytes that are not UTF-8 are
-// taken for ISO 8859-1.
+// Matcher finds a piece of text whatever its case and whether its characters are
+// composed, as i;unicode-casemap does (RFC 5051), and by Unicode's full case
+// folding: "STRASSE" is in "Straße". Bytes that are not UTF-8 are taken for
+// ISO 8859-1.
 //
 // Any white space is as good as a space, and so is the end of a line, so that a
 // phrase is found where a line was wrapped. In plain text each counts; where it
@@ -105,14 +104,25 @@ var lowered = func() (table [256]byte) {
 	return table
 }()
 
-// appendFolded appends the full case folding of r.
+// appendFolded appends the folding of what r is composed of (RFC 5051 section 2).
 func appendFolded(dst []byte, r rune) []byte {
-	if r >= utf8.RuneSelf {
-		if long, ok := foldedLong()[r]; ok {
-			return append(dst, long...)
-		}
+	if r < utf8.RuneSelf {
+		return utf8.AppendRune(dst, foldRune(r))
 	}
-	return utf8.AppendRune(dst, foldRune(r))
+	var buf [utf8.UTFMax]byte
+	parts := buf[:utf8.EncodeRune(buf[:], r)]
+	if composed := norm.NFKD.Properties(parts).Decomposition(); composed != nil {
+		parts = composed
+	}
+	for len(parts) > 0 {
+		r, size := utf8.DecodeRune(parts)
+		if parts = parts[size:]; r == 'ß' || r == 'ẞ' {
+			dst = append(dst, "ss"...)
+			continue
+		}
+		dst = utf8.AppendRune(dst, foldRune(r))
+	}
+	return dst
 }
 
 // foldRune returns the smallest of the runes that differ from r only in case, in
@@ -122,26 +132,14 @@ func foldRune(r rune) rune {
 	for next := unicode.SimpleFold(r); next != r; next = unicode.SimpleFold(next) {
 		least = min(least, next)
 	}
-	if 'A' <= least && least <= 'Z' {
+	switch {
+	case 'A' <= least && least <= 'Z':
 		least += 'a' - 'A'
+	case least == 'ı': // its upper case is I
+		least = 'i'
 	}
 	return least
 }
-
-// foldedLong returns the runes whose folding is several runes, as that of ß is
-// ss; all are in these ranges.
-var foldedLong = sync.OnceValue(func() map[rune]string {
-	long := map[rune]string{}
-	fold := cases.Fold()
-	for _, span := range [][2]rune{{0xDF, 0x587}, {0x1E96, 0x1FFC}, {0xFB00, 0xFB17}} {
-		for r := span[0]; r <= span[1]; r++ {
-			if s := fold.String(string(r)); utf8.RuneCountInString(s) > 1 {
-				long[r] = strings.Map(foldRune, s)
-			}
-		}
-	}
-	return long
-})
 
 // stream looks for the needle of a Matcher in text that is written to it piece
 // by piece.

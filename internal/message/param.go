@@ -168,6 +168,7 @@ func joinPieces(params map[string]string, pieces []piece) map[string]string {
 	slices.SortStableFunc(pieces, func(a, b piece) int {
 		return cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(a.n, b.n))
 	})
+	pieces = slices.CompactFunc(pieces, func(a, b piece) bool { return a.name == b.name && a.n == b.n })
 	for len(pieces) > 0 {
 		name, charset, encoded := pieces[0].name, "", false
 		var value strings.Builder

@@ -36,6 +36,7 @@ func TestParseContentType(t *testing.T) {
 		{"a/b; name*=iso-8859-1'en'%A3%20rates", "a", "b", params{"name": "£ rates"}, true},
 		{"a/b; name*0*=utf-8''a%20; name*1=\"b%20\"; name*2*=%e2%82; name*3*=%ac", "a", "b", params{"name": "a b%20€"}, true},
 		{"a/b; name*1=b; name*0=a; name=c", "a", "b", params{"name": "ab"}, true},
+		{"a/b; name*0=a; name*1=b; name*0=c; name*=utf-8''d", "a", "b", params{"name": "ab"}, true},
 		{"a/b; name*=no-quotes%20here", "a", "b", params{"name": "no-quotes here"}, true},
 		{"a/b; name*x=1; *=2; name*99999999999=3", "a", "b", params{"name*x": "1", "*": "2", "name*99999999999": "3"}, true},
 		{"a/b; name*=utf-8''%zz%4", "a", "b", params{"name": "%zz%4"}, true},

@@ -14,6 +14,7 @@ type scanner struct {
 	pos   int64 // offset of the next byte
 	lines int64 // line ends before pos
 	eol   int   // bytes of the line end just before pos; 0 within a line
+	cr    bool  // a CR stands just before pos
 	err   error // other than io.EOF
 
 	open [][]byte // boundaries of the open multiparts, innermost last
@@ -34,7 +35,9 @@ type delimiter struct {
 
 var noDelimiter = delimiter{level: -1}
 
-var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 32<<10) }}
+const bufferSize = 32 << 10
+
+var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, bufferSize) }}
 
 func newScanner(r io.ReaderAt, size int64) *scanner {
 	br := readers.Get().(*bufio.Reader)
@@ -62,10 +65,13 @@ func (s *scanner) next() (line []byte, begins bool) {
 		return nil, false
 	}
 	s.pos += int64(len(line))
-	s.eol = eolSize(line)
-	if s.eol > 0 {
+	if s.eol = eolSize(line); s.eol > 0 {
 		s.lines++
+		if len(line) == 1 && s.cr && !begins { // in two pieces
+			s.eol = 2
+		}
 	}
+	s.cr = line[len(line)-1] == '\r'
 	return line, begins
 }
 

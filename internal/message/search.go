@@ -3,6 +3,7 @@ package message
 import (
 	"errors"
 	"io"
+	"strings"
 )
 
 // MatchBody reports whether the text of the message contains what m looks for:
@@ -105,7 +106,9 @@ func (t *texts) body(p *Part) error {
 		t.buf = make([]byte, 16<<10)
 	}
 	html := p.Subtype == "html"
-	t.to.begin(html, true)
+	// RFC 3676 section 4: a line that flows on ends with a space, which is the one
+	// between two words.
+	t.to.begin(html || strings.EqualFold(p.Params["format"], "flowed"), true)
 	if html {
 		h := htmlText{w: t.to}
 		if _, err := io.CopyBuffer(&h, r, t.buf); err != nil {
