@@ -2,9 +2,12 @@ package message
 
 import (
 	"bytes"
+	"encoding/base64"
+	"io"
 	"reflect"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"unicode/utf8"
 
 	"github.com/rogpeppe/go-internal/txtar"
@@ -121,6 +124,37 @@ func FuzzMatch(f *testing.F) {
 			if m2 := NewMatcher(strings.TrimSpace(needle)); !m2.Match(text + " " + needle) {
 				t.Errorf("%q not in itself", needle)
 			}
+		}
+	})
+}
+
+// What is decoded does not depend on the pieces it is read in, and is what was
+// encoded.
+func FuzzDecode(f *testing.F) {
+	for _, seed := range []string{"aGVsbG8=aGVs\r\nbG8", "caf=C3=A9 =\r\n =  \t\r\n=4 =", "a \t\r\n\r \r=\r=\r\n"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		read := func(encoding string, r io.Reader) []byte {
+			r, err := Decode(r, encoding)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out, err := io.ReadAll(r)
+			if err != nil || len(out) > len(in) {
+				t.Fatalf("%d bytes from %d, %v", len(out), len(in), err)
+			}
+			return out
+		}
+		for _, encoding := range []string{"base64", "quoted-printable"} {
+			whole, pieces := read(encoding, bytes.NewReader(in)), read(encoding, iotest.OneByteReader(bytes.NewReader(in)))
+			if !bytes.Equal(whole, pieces) {
+				t.Errorf("%s: whole %q, in pieces %q", encoding, whole, pieces)
+			}
+		}
+		encoded := base64.StdEncoding.EncodeToString(in)
+		if got, err := Decode(strings.NewReader(encoded), "base64"); err != nil || iotest.TestReader(got, in) != nil {
+			t.Errorf("%q is not what was encoded", encoded)
 		}
 	})
 }
