@@ -5,6 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -54,6 +57,25 @@ func TestExitCodesAndMessages(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// SIGTERM or Ctrl-C stops the agent with exit code 0 at any moment; what has to
+// come to an end is interrupted.
+func TestStoppedBeforeItBegan(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config.toml")
+	if err := os.WriteFile(path, []byte("data_dir = 'data'\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for command, code := range map[string]int{"run": exitDone, "demo": exitDone, "demo --once": exitFailed, "sync": exitFailed, "check": exitFailed} {
+		a := &app{stdout: io.Discard, stderr: io.Discard}
+		root := a.newRootCommand()
+		root.SetArgs(append(strings.Fields(command), "--config", path))
+		if got := a.exit(root.ExecuteContext(ctx)); got != code {
+			t.Errorf("%s: exit code %d, want %d", command, got, code)
+		}
 	}
 }
 

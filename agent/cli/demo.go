@@ -34,7 +34,13 @@ func (a *app) newDemoCommand() *cobra.Command {
 			"Ctrl-C ends it and removes the folder. Nothing leaves this machine.",
 		Example: "  popbridge demo\n  popbridge demo --once",
 		Args:    cobra.NoArgs,
-		RunE:    func(c *cobra.Command, _ []string) error { return a.demo(c.Context(), once) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			err := a.demo(c.Context(), once)
+			if once { // it has to come to its end
+				return err
+			}
+			return stopped(c.Context(), err)
+		},
 	}
 	c.Flags().BoolVar(&once, "once", false, "fetch, read everything back over IMAP, print a summary and end")
 	return c

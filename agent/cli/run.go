@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"os/signal"
@@ -25,8 +26,17 @@ func (a *app) newRunCommand() *cobra.Command {
 			"one at once. A changed config file is taken up by itself; SIGHUP reads it now.",
 		Example: "  popbridge run\n  popbridge run --config other.toml",
 		Args:    cobra.NoArgs,
-		RunE:    func(c *cobra.Command, _ []string) error { return a.run(c.Context()) },
+		RunE:    func(c *cobra.Command, _ []string) error { return stopped(c.Context(), a.run(c.Context())) },
 	}
+}
+
+// stopped is what came of something that runs until it is told to stop: that it
+// was told before it had begun is no error.
+func stopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
 }
 
 func (a *app) run(ctx context.Context) error {
