@@ -61,39 +61,9 @@ type server struct {
 
 func (s *server) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) {
-		status, err := s.ops.Status(r.Context())
-		answer(w, status, err)
-	})
-	mux.HandleFunc("POST /v1/sync", func(w http.ResponseWriter, r *http.Request) {
-		var ask syncRequest
-		if decode(w, r, &ask) {
-			stream(w, r, func(progress func(Progress)) ([]SyncResult, error) {
-				return s.ops.Sync(r.Context(), ask.Accounts, progress)
-			})
-		}
-	})
-	mux.HandleFunc("POST /v1/check", func(w http.ResponseWriter, r *http.Request) {
-		if decode(w, r, &struct{}{}) {
-			stream(w, r, func(progress func(Progress)) ([]Problem, error) {
-				return s.ops.Check(r.Context(), progress)
-			})
-		}
-	})
-	mux.HandleFunc("POST /v1/repair", func(w http.ResponseWriter, r *http.Request) {
-		if decode(w, r, &struct{}{}) {
-			stream(w, r, func(progress func(Progress)) ([]Repaired, error) {
-				return s.ops.Repair(r.Context(), progress)
-			})
-		}
-	})
-	mux.HandleFunc("POST /v1/backup", func(w http.ResponseWriter, r *http.Request) {
-		var ask backupRequest
-		if decode(w, r, &ask) {
-			stream(w, r, func(progress func(Progress)) ([]Backup, error) {
-				return s.ops.Backup(r.Context(), ask.Dir, progress)
-			})
-		}
+	handle(mux, "GET /v1/status", func(ctx context.Context, _ struct{}) (Status, error) { return s.ops.Status(ctx) })
+	handleStream(mux, "POST /v1/sync", func(ctx context.Context, ask syncRequest, progress func(Progress)) ([]SyncResult, error) {
+		return s.ops.Sync(ctx, ask.Accounts, progress)
 	})
 	handle(mux, "POST /v1/preview", func(ctx context.Context, ask syncRequest) ([]Preview, error) {
 		return s.ops.Preview(ctx, ask.Accounts)
@@ -101,19 +71,22 @@ func (s *server) handler() http.Handler {
 	handle(mux, "POST /v1/confirm", func(ctx context.Context, ask confirmRequest) (struct{}, error) {
 		return struct{}{}, s.ops.Confirm(ctx, ask.Account)
 	})
+	handleStream(mux, "POST /v1/check", func(ctx context.Context, _ struct{}, progress func(Progress)) ([]Problem, error) {
+		return s.ops.Check(ctx, progress)
+	})
+	handleStream(mux, "POST /v1/repair", func(ctx context.Context, _ struct{}, progress func(Progress)) ([]Repaired, error) {
+		return s.ops.Repair(ctx, progress)
+	})
+	handleStream(mux, "POST /v1/backup", func(ctx context.Context, ask backupRequest, progress func(Progress)) ([]Backup, error) {
+		return s.ops.Backup(ctx, ask.Dir, progress)
+	})
 	handle(mux, "POST /v1/expunged", s.ops.Expunged)
 	handle(mux, "POST /v1/undelete", s.ops.Undelete)
-	mux.HandleFunc("GET /v1/devices", func(w http.ResponseWriter, r *http.Request) {
-		devices, err := s.ops.Devices(r.Context())
-		answer(w, devices, err)
-	})
+	handle(mux, "GET /v1/devices", func(ctx context.Context, _ struct{}) ([]Device, error) { return s.ops.Devices(ctx) })
 	handle(mux, "POST /v1/devices", s.ops.AddDevice)
 	handle(mux, "PATCH /v1/devices", s.ops.SetDevice)
-	mux.HandleFunc("DELETE /v1/devices", func(w http.ResponseWriter, r *http.Request) {
-		var ask Device
-		if decode(w, r, &ask) {
-			answer(w, struct{}{}, s.ops.RevokeDevice(r.Context(), ask.User, ask.Name))
-		}
+	handle(mux, "DELETE /v1/devices", func(ctx context.Context, ask Device) (struct{}, error) {
+		return struct{}{}, s.ops.RevokeDevice(ctx, ask.User, ask.Name)
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.handlers.Add(1)
@@ -125,12 +98,18 @@ func (s *server) handler() http.Handler {
 // handle answers requests whose body is what an operation is asked.
 func handle[Ask, Answer any](mux *http.ServeMux, pattern string, op func(context.Context, Ask) (Answer, error)) {
 	mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-		var ask Ask
-		if decode(w, r, &ask) {
-			// See stream: a preview takes as long as a server likes.
-			_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+		if ask, ok := decode[Ask](w, r); ok {
 			result, err := op(r.Context(), ask)
 			answer(w, result, err)
+		}
+	})
+}
+
+// handleStream is handle for operations that report progress.
+func handleStream[Ask, Item any](mux *http.ServeMux, pattern string, op func(context.Context, Ask, func(Progress)) ([]Item, error)) {
+	mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		if ask, ok := decode[Ask](w, r); ok {
+			stream(w, func(progress func(Progress)) ([]Item, error) { return op(r.Context(), ask, progress) })
 		}
 	})
 }
@@ -159,11 +138,8 @@ type streamed[T any] struct {
 // stream runs work and sends its progress while it runs. Only the newest
 // progress of each account waits for a slow reader, so that neither the work
 // nor the memory depends on it.
-func stream[T any](w http.ResponseWriter, r *http.Request, work func(func(Progress)) ([]T, error)) {
+func stream[T any](w http.ResponseWriter, work func(func(Progress)) ([]T, error)) {
 	rc := http.NewResponseController(w)
-	// The deadline for reading the request would end a long answer too: the
-	// server goes on reading to notice a client that went away.
-	_ = rc.SetReadDeadline(time.Time{})
 	w.Header().Set("Content-Type", "application/jsonl")
 	enc := json.NewEncoder(w)
 	send := func(line streamed[T]) error {
@@ -219,15 +195,20 @@ func (f *wireFault) err() error {
 	return fault.New(fault.Internal, f.Text, f.Hint)
 }
 
-func decode(w http.ResponseWriter, r *http.Request, into any) bool {
+// decode reads what is asked; no body at all asks for nothing in particular.
+func decode[Ask any](w http.ResponseWriter, r *http.Request) (ask Ask, ok bool) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxRequest))
-	if err == nil {
-		err = json.Unmarshal(body, into)
+	if err == nil && len(body) > 0 {
+		err = json.Unmarshal(body, &ask)
 	}
 	if err != nil {
 		answer(w, nil, fault.Wrap(err, fault.Protocol, "the request could not be read", ""))
+		return ask, false
 	}
-	return err == nil
+	// The deadline for reading the request would end a long answer too: the
+	// server goes on reading to notice a client that went away.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+	return ask, true
 }
 
 func answer(w http.ResponseWriter, body any, err error) {
