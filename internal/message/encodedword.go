@@ -132,12 +132,14 @@ func decodeWords(s string) (out string, ok bool) {
 // writeWord writes a word converted to UTF-8, or as written where that cannot
 // be done.
 func writeWord(b *strings.Builder, w encodedWord, raw string) bool {
-	if w.ok {
-		if text, ok := toUTF8(w.bytes, w.charset); ok {
-			b.WriteString(text)
-			return true
-		}
+	text, ok := toUTF8(w.bytes, w.charset)
+	_, known := lookupCharset(w.charset)
+	switch {
+	case !w.ok || !ok && !known:
+		text, ok = raw, false
+	case !ok: // cut within a character, most likely
+		text = strings.ToValidUTF8(w.bytes, "\uFFFD")
 	}
-	b.WriteString(raw)
-	return false
+	b.WriteString(text)
+	return ok
 }

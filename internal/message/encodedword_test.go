@@ -42,6 +42,9 @@ func TestDecodeWords(t *testing.T) {
 		{"=?utf-8?q?=zz?=", "=zz", true},
 		{"=?utf-8?q??=", "", true},
 		{"=?utf-8?q?a=3F=3D?=", "a?=", true},
+		// cut in the middle of a character
+		{"=?utf-8?b?Y2Fmw6nD?=", "café\uFFFD", false},
+		{"=?utf-8?q?caf=C3=A9_=E2=82?= x", "café \uFFFD x", false},
 		// not to be decoded
 		{"=?klingon?q?abc=FF?=", "=?klingon?q?abc=FF?=", false},
 		{"=?utf-8?b?****?=", "=?utf-8?b?****?=", false},
