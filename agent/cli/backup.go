@@ -44,12 +44,8 @@ func (a *app) backup(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	var done []control.Backup
-	err = a.with(ctx, func(ops control.Operations) (err error) {
-		bars := a.newBars(ctx)
-		defer bars.end()
-		done, err = ops.Backup(ctx, dir, bars.show)
-		return err
+	done, err := withProgress(ctx, a, func(ops control.Operations, show func(control.Progress)) ([]control.Backup, error) {
+		return ops.Backup(ctx, dir, show)
 	})
 	if err != nil {
 		return err
@@ -62,13 +58,9 @@ func (a *app) restore(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	var done []control.Backup
-	err = func() (err error) {
-		bars := a.newBars(ctx)
-		defer bars.end()
-		done, err = agent.Restore(ctx, cfg, dir, a.commandLog(cfg), bars.show)
-		return err
-	}()
+	bars := a.newBars(ctx)
+	done, err := agent.Restore(ctx, cfg, dir, a.commandLog(cfg), bars.show)
+	bars.end()
 	if err != nil {
 		return err
 	}

@@ -33,12 +33,8 @@ func (a *app) newCheckCommand() *cobra.Command {
 }
 
 func (a *app) check(ctx context.Context) error {
-	var found []control.Problem
-	err := a.with(ctx, func(ops control.Operations) (err error) {
-		bars := a.newBars(ctx)
-		defer bars.end()
-		found, err = ops.Check(ctx, bars.show)
-		return err
+	found, err := withProgress(ctx, a, func(ops control.Operations, show func(control.Progress)) ([]control.Problem, error) {
+		return ops.Check(ctx, show)
 	})
 	if err != nil {
 		return err
@@ -62,12 +58,8 @@ func (a *app) check(ctx context.Context) error {
 }
 
 func (a *app) repair(ctx context.Context) error {
-	var done []control.Repaired
-	err := a.with(ctx, func(ops control.Operations) (err error) {
-		bars := a.newBars(ctx)
-		defer bars.end()
-		done, err = ops.Repair(ctx, bars.show)
-		return err
+	done, err := withProgress(ctx, a, func(ops control.Operations, show func(control.Progress)) ([]control.Repaired, error) {
+		return ops.Repair(ctx, show)
 	})
 	if err != nil {
 		return err

@@ -39,6 +39,17 @@ func (a *app) newBars(ctx context.Context) *bars {
 	return b
 }
 
+// withProgress runs work with operations that report progress.
+func withProgress[T any](ctx context.Context, a *app, work func(control.Operations, func(control.Progress)) (T, error)) (result T, err error) {
+	err = a.with(ctx, func(ops control.Operations) (err error) {
+		bars := a.newBars(ctx)
+		defer bars.end()
+		result, err = work(ops, bars.show)
+		return err
+	})
+	return result, err
+}
+
 // show takes one progress. It is called from one goroutine at a time.
 func (b *bars) show(p control.Progress) {
 	if b.container == nil {

@@ -32,12 +32,8 @@ func (a *app) newSyncCommand() *cobra.Command {
 }
 
 func (a *app) sync(ctx context.Context, accounts []string) error {
-	var results []control.SyncResult
-	err := a.with(ctx, func(ops control.Operations) (err error) {
-		bars := a.newBars(ctx)
-		defer bars.end()
-		results, err = ops.Sync(ctx, accounts, bars.show)
-		return err
+	results, err := withProgress(ctx, a, func(ops control.Operations, show func(control.Progress)) ([]control.SyncResult, error) {
+		return ops.Sync(ctx, accounts, show)
 	})
 	if err != nil {
 		return err
@@ -59,7 +55,11 @@ func (a *app) sync(ctx context.Context, accounts []string) error {
 		}
 		good++
 		if !a.json {
-			a.printf("%s: %d new, %d stored, %s\n", r.Account, r.New, r.Stored, count(r.Problems, "problem"))
+			deleted := ""
+			if r.Deleted > 0 {
+				deleted = fmt.Sprintf(", %d deleted on the server", r.Deleted)
+			}
+			a.printf("%s: %d new, %d stored, %s%s\n", r.Account, r.New, r.Stored, count(r.Problems, "problem"), deleted)
 			if r.Awaiting > 0 {
 				a.printf("%s: %s on the server wait for: %s\n", r.Account, count(r.Awaiting, "deletion"), a.command("account confirm "+r.Account))
 			}
