@@ -52,7 +52,7 @@ func (h host) check(system bool) error {
 	case h.goos == "windows":
 		return nil // which asks for an administrator by itself
 	case h.goos == "linux" && h.platform != "linux-systemd":
-		return fault.New(fault.Config, "there is no systemd on this machine", "in a container make `popbridge run` its command; elsewhere let your init system start it")
+		return fault.New(fault.NotFound, "there is no systemd on this machine", "in a container make `popbridge run` its command; elsewhere let your init system start it")
 	case system && h.uid != 0:
 		return fault.New(fault.Denied, "a service of the whole system can only be managed by root", h.asRoot())
 	case system:

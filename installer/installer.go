@@ -78,7 +78,7 @@ func New(o Options) (*Service, error) {
 	}
 	m, err := service.New(nil, def.kardianos(h.goos))
 	if err != nil {
-		return nil, fault.Wrap(err, fault.Config, "there is no service manager on this system", runItself)
+		return nil, fault.Wrap(err, fault.NotFound, "there is no service manager on this system", runItself)
 	}
 	return &Service{def, h, m}, nil
 }

@@ -51,7 +51,7 @@ func TestCheck(t *testing.T) {
 		{name: "mac", host: anns("darwin")},
 		{name: "windows", host: anns("windows")},
 		{name: "linux system", host: with(anns("linux"), func(h *host) { h.uid = 0 }), system: true},
-		{"container", with(anns("linux"), func(h *host) { h.platform = "unix-systemv" }), false, fault.Config, "there is no systemd", "popbridge run"},
+		{"container", with(anns("linux"), func(h *host) { h.platform = "unix-systemv" }), false, fault.NotFound, "there is no systemd", "popbridge run"},
 		{"system without root", anns("linux"), true, fault.Denied, "only be managed by root", "run it with sudo"},
 		{"system without root on a mac", anns("darwin"), true, fault.Denied, "only be managed by root", "run it with sudo"},
 		{"sudo by habit", with(anns("linux", "SUDO_USER=ann"), func(h *host) { h.uid = 0 }), false, fault.Config, "a service of the user root", "leave sudo away"},
