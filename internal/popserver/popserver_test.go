@@ -203,6 +203,33 @@ func TestCommandsSentAlongWithSTLSAreNotRun(t *testing.T) {
 	}
 }
 
+// FuzzSession sends anything at all: the session ends with the connection, and
+// messages go away only with QUIT.
+func FuzzSession(f *testing.F) {
+	const login = "USER ann\r\nPASS pw\r\n"
+	for _, seed := range []string{"CAPA\r\nAUTH PLAIN\r\nAGFubgBwdw==\r\nUIDL\r\n", "AUTH PLAIN AGFubgBwdw==\nSTLS\r\n",
+		login + "TOP 1 99999999999\r\nTOP 2 1\r\nRETR -1\r\nLIST 0x1\r\nDELE 2\r\nRSET\r\nDELE 1\r\nQUIT\r\n", login + "DELE 1\r\n", "\r\n \x00\r\nPASS\r\n"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, sent string) {
+		s := New(Options{User: "ann", Password: "pw"})
+		s.Add([]byte("Subject: one\r\n\r\n.a\n.\r\nb"))
+		s.Add(nil)
+		client, server := net.Pipe()
+		done := make(chan struct{})
+		go func() { defer close(done); newSession(s, server).run(); _ = server.Close() }()
+		go func() { _, _ = io.WriteString(client, sent); _ = client.Close() }()
+		_, _ = io.Copy(io.Discard, client)
+		<-done
+		if n := s.Messages(); n < 2 && !strings.Contains(strings.ToUpper(sent), "QUIT") {
+			t.Errorf("%d messages", n)
+		}
+		if _, ok := s.lock(); !ok {
+			t.Error("the maildrop is locked")
+		}
+	})
+}
+
 func TestLockAndUpdate(t *testing.T) {
 	s := New(Options{User: "ann", Password: "pw"})
 	s.Add([]byte("one"))

@@ -20,7 +20,7 @@ func runCommand(ctx context.Context, argv []string, timeout time.Duration) (Secr
 	where := "password_command " + fault.Quote(argv[0])
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	stdout, stderr := head{max: MaxSize + 2}, head{max: 4 << 10}
+	stdout, stderr := head{max: maxSize + 2}, head{max: 4 << 10}
 	cmd := exec.CommandContext(limited, argv[0], argv[1:]...)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	cmd.WaitDelay = time.Second // what it started may hold the pipes open

@@ -34,7 +34,7 @@ func readFile(path string) (Secret, error) {
 	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
 		return "", fault.New(fault.Config, where+" can be read by other users", "run: chmod 600 "+shellQuote(path))
 	}
-	data, err := io.ReadAll(io.LimitReader(f, MaxSize+6)) // with byte order mark, line end and one byte too many
+	data, err := io.ReadAll(io.LimitReader(f, maxSize+6)) // with byte order mark, line end and one byte too many
 	if err != nil {
 		return "", fault.Wrap(err, fault.Config, where+" cannot be read", "")
 	}

@@ -40,18 +40,6 @@ type question struct {
 // system is the keychain of this machine: there is only one.
 var system = &keychain{timeout: keychainTimeout}
 
-// Set stores a secret in the keychain.
-func Set(ctx context.Context, item Item, secret Secret) error {
-	if _, err := clean(string(secret), "the secret"); err != nil {
-		return err
-	}
-	q := ask(func() (string, error) { return "", keyring.Set(item.Service, item.Account, string(secret)) })
-	if err := system.wait(ctx, q); err != nil {
-		return err
-	}
-	return unavailable(q.err)
-}
-
 func (k *keychain) get(ctx context.Context, item Item) (Secret, error) {
 	k.mu.Lock()
 	q := k.asking[item]
@@ -59,14 +47,14 @@ func (k *keychain) get(ctx context.Context, item Item) (Secret, error) {
 		if k.asking == nil {
 			k.asking = map[Item]*question{}
 		}
-		q = ask(func() (string, error) {
-			defer func() {
-				k.mu.Lock()
-				delete(k.asking, item)
-				k.mu.Unlock()
-			}()
-			return keyring.Get(item.Service, item.Account)
-		})
+		q = &question{done: make(chan struct{})}
+		go func() {
+			q.answer, q.err = keyring.Get(item.Service, item.Account)
+			k.mu.Lock()
+			delete(k.asking, item)
+			k.mu.Unlock()
+			close(q.done)
+		}()
 		k.asking[item] = q
 	}
 	k.mu.Unlock()
@@ -77,18 +65,10 @@ func (k *keychain) get(ctx context.Context, item Item) (Secret, error) {
 		return "", fault.Wrap(q.err, fault.Config, fmt.Sprintf("the keychain has no password for %s", fault.Quote(item.Account)), storeHint(runtime.GOOS, item))
 	}
 	if q.err != nil {
-		return "", unavailable(q.err)
+		// Temporary: it may only be locked.
+		return "", fault.Wrap(q.err, fault.Temporary, "the keychain cannot be used", elsewhere)
 	}
 	return clean(q.answer, "the keychain's password for "+fault.Quote(item.Account))
-}
-
-func ask(what func() (string, error)) *question {
-	q := &question{done: make(chan struct{})}
-	go func() {
-		defer close(q.done)
-		q.answer, q.err = what()
-	}()
-	return q
 }
 
 func (k *keychain) wait(ctx context.Context, q *question) error {
@@ -102,11 +82,6 @@ func (k *keychain) wait(ctx context.Context, q *question) error {
 	case <-timer.C:
 		return fault.New(fault.Temporary, fmt.Sprintf("the keychain did not answer within %s", k.timeout), "unlock it; "+elsewhere)
 	}
-}
-
-// unavailable is Temporary: the keychain may only be locked.
-func unavailable(err error) error {
-	return fault.Wrap(err, fault.Temporary, "the keychain cannot be used", elsewhere)
 }
 
 // storeHint says how a password gets into the keychain. Windows' cmdkey writes
