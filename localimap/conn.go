@@ -288,9 +288,9 @@ func (c *conn) abort() {
 }
 
 // alive sends what is gathered and reports whether the client is still there,
-// for commands that take long. It may be called only by
-// the goroutine that runs the command, which is the one that reads; bytes the
-// client has pipelined are kept for the next Read.
+// for commands that take long. Only the goroutine that runs the command may call
+// it, which is the one that reads; bytes the client has pipelined are kept for
+// the next Read.
 func (c *conn) alive() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

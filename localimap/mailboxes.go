@@ -219,7 +219,7 @@ func storable(flags []imap.Flag) (names []string, ok bool) {
 	ok = true
 	for _, f := range flags {
 		switch {
-		case f == "" || strings.EqualFold(string(f), string(flagRecent)):
+		case f == "" || isRecent(f):
 		case slices.Contains(systemFlags, f):
 			names = append(names, string(f))
 		case f[0] == '\\' || len(f) > maxKeyword || strings.ContainsFunc(string(f), func(r rune) bool { return r > '~' }):
