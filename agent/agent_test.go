@@ -52,7 +52,7 @@ func TestABusyPortAtTheStart(t *testing.T) {
 	defer func() { _ = busy.Close() }()
 	r := newRig(t)
 	r.configure(strings.ReplaceAll(plain, "127.0.0.1:0", busy.Addr().String()), testAccount{name: "home", user: "ann", folder: "INBOX", port: 1})
-	err = Run(t.Context(), r.load(), Options{})
+	err = r.open().Run(t.Context())
 	if !fault.Is(err, fault.Conflict) || !strings.Contains(err.Error(), busy.Addr().String()) || !strings.Contains(fault.Hint(err), "listen = [") {
 		t.Errorf("got %v, hint %q", err, fault.Hint(err))
 	}

@@ -16,17 +16,8 @@ import (
 // ended: BYE to the clients, the batch that is being stored, QUIT.
 const drainWithin = 10 * time.Second
 
-// Run opens the data folder, serves until ctx ends, drains and closes. A port
-// that is busy at the start is an error; later it is a health condition.
-func Run(ctx context.Context, cfg *config.Config, o Options) error {
-	a, err := Open(ctx, cfg, o)
-	if err != nil {
-		return err
-	}
-	return a.Run(ctx)
-}
-
-// Run is the function Run for an agent that is open. It closes the agent.
+// Run serves until ctx ends, drains and closes the agent. A port that is busy at
+// the start is an error; later it is a health condition.
 func (a *Agent) Run(ctx context.Context) error {
 	group, err := a.start(ctx)
 	if err != nil {

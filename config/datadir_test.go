@@ -1,11 +1,9 @@
-package config_test
+package config
 
 import (
 	"os"
 	"path/filepath"
 	"testing"
-
-	"github.com/popbridge/popbridge/config"
 )
 
 func TestDataDirOfAFileWithErrors(t *testing.T) {
@@ -14,21 +12,21 @@ func TestDataDirOfAFileWithErrors(t *testing.T) {
 	tests := []struct{ text, want string }{
 		{"data_dir = \"mail\"\n[imap]\ntls = 3\n", filepath.Join(dir, "mail")},
 		{"# data_dir = \"no\"\n  data_dir='mail' # here\nnonsense\n", filepath.Join(dir, "mail")},
-		{"version = 1\n[imap]\ndata_dir = \"not here\"\n", config.DefaultDataDir()},
-		{"nonsense\n[imap]\ndata_dir = \"not here\"\n", config.DefaultDataDir()},
-		{"data_dir = 3\n", config.DefaultDataDir()},
-		{"data_dir = 3 nonsense\n", config.DefaultDataDir()},
-		{"", config.DefaultDataDir()},
+		{"version = 1\n[imap]\ndata_dir = \"not here\"\n", thisSystem().dataDir()},
+		{"nonsense\n[imap]\ndata_dir = \"not here\"\n", thisSystem().dataDir()},
+		{"data_dir = 3\n", thisSystem().dataDir()},
+		{"data_dir = 3 nonsense\n", thisSystem().dataDir()},
+		{"", thisSystem().dataDir()},
 	}
 	for _, tt := range tests {
 		if err := os.WriteFile(path, []byte(tt.text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if got := config.DataDir(path); got != tt.want {
+		if got := DataDir(path); got != tt.want {
 			t.Errorf("%q: got %s, want %s", tt.text, got, tt.want)
 		}
 	}
-	if got := config.DataDir(filepath.Join(dir, "missing")); got != config.DefaultDataDir() {
+	if got := DataDir(filepath.Join(dir, "missing")); got != thisSystem().dataDir() {
 		t.Errorf("without a file: %s", got)
 	}
 }

@@ -30,67 +30,46 @@ func thisSystem() system {
 //	Windows  %AppData%\popbridge\config.toml
 func DefaultPath() string { return thisSystem().configPath() }
 
-// DefaultDataDir returns where mail is kept when the file does not say, or ""
-// when this user has no home folder:
+func (s system) configPath() string {
+	return s.join(s.folder("AppData", "XDG_CONFIG_HOME", ".config"), "config.toml")
+}
+
+// dataDir is where mail is kept when the file does not say, or "" when this user
+// has no home folder:
 //
 //	Linux    $XDG_DATA_HOME/popbridge, else ~/.local/share/popbridge
 //	macOS    ~/Library/Application Support/popbridge
 //	Windows  %LocalAppData%\popbridge
-func DefaultDataDir() string { return thisSystem().dataDir() }
-
-func (s system) configPath() string {
-	dir := ""
-	switch s.goos {
-	case "windows":
-		dir = s.getenv("AppData")
-	case "darwin", "ios":
-		dir = s.below("Library", "Application Support")
-	default:
-		dir = s.xdg("XDG_CONFIG_HOME", ".config")
-	}
-	if dir == "" {
-		return ""
-	}
-	return s.join(dir, "popbridge", "config.toml")
-}
-
 func (s system) dataDir() string {
-	dir := ""
+	return s.folder("LocalAppData", "XDG_DATA_HOME", ".local", "share")
+}
+
+// folder is where this user's files of one sort are, or "": named by a variable
+// of Windows, or of XDG, with what takes its place below the home folder.
+func (s system) folder(windows, xdg string, fallback ...string) string {
 	switch s.goos {
 	case "windows":
-		dir = s.getenv("LocalAppData")
+		return s.join(s.getenv(windows), "popbridge")
 	case "darwin", "ios":
-		dir = s.below("Library", "Application Support")
-	default:
-		dir = s.xdg("XDG_DATA_HOME", ".local", "share")
+		return s.join(s.home, "Library", "Application Support", "popbridge")
 	}
-	if dir == "" {
+	// XDG base directory specification: a relative path is to be ignored.
+	if dir := s.getenv(xdg); strings.HasPrefix(dir, "/") {
+		return s.join(dir, "popbridge")
+	}
+	return s.join(s.home, append(fallback, "popbridge")...)
+}
+
+// join makes a path below dir, or "" where that is not known.
+func (s system) join(dir string, elem ...string) string {
+	separator := "/"
+	switch {
+	case dir == "":
 		return ""
+	case s.goos == "windows":
+		separator = `\`
 	}
-	return s.join(dir, "popbridge")
-}
-
-// xdg follows the XDG base directory specification: a relative path in the
-// variable is to be ignored.
-func (s system) xdg(variable string, fallback ...string) string {
-	if dir := s.getenv(variable); strings.HasPrefix(dir, "/") {
-		return dir
-	}
-	return s.below(fallback...)
-}
-
-func (s system) below(elem ...string) string {
-	if s.home == "" {
-		return ""
-	}
-	return s.join(append([]string{s.home}, elem...)...)
-}
-
-func (s system) join(elem ...string) string {
-	if s.goos == "windows" {
-		return strings.Join(elem, `\`)
-	}
-	return strings.Join(elem, "/")
+	return strings.Join(append([]string{dir}, elem...), separator)
 }
 
 // resolve makes a path from the file absolute: ~ is the home folder, anything

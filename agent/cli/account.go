@@ -1,26 +1,13 @@
 package cli
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
 	"github.com/popbridge/popbridge/agent/control"
 )
 
 func (a *app) newAccountCommand() *cobra.Command {
-	account := &cobra.Command{
-		Use:   "account",
-		Short: "Decide about an account",
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return fmt.Errorf("unknown command %q for \"popbridge account\"", args[0])
-			}
-			return nil
-		},
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	account.AddCommand(&cobra.Command{
+	return parentOf("account", "Decide about an account", "", &cobra.Command{
 		Use:   "confirm NAME",
 		Short: "Allow the deletions on its server that `sync --dry-run` shows",
 		Long: "After keep_on_server or delete_on_server of an account was changed to delete more\n" +
@@ -38,5 +25,4 @@ func (a *app) newAccountCommand() *cobra.Command {
 			})
 		},
 	})
-	return account
 }

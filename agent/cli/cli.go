@@ -83,6 +83,22 @@ func (a *app) newRootCommand() *cobra.Command {
 	return root
 }
 
+// parentOf makes a command of several verbs, which by itself only shows them.
+func parentOf(use, short, long string, verbs ...*cobra.Command) *cobra.Command {
+	parent := &cobra.Command{
+		Use: use, Short: short, Long: long,
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("unknown command %q for %q", args[0], c.CommandPath())
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	parent.AddCommand(verbs...)
+	return parent
+}
+
 // addJSON gives a verb the flag for machines.
 func (a *app) addJSON(c *cobra.Command) *cobra.Command {
 	c.Flags().BoolVar(&a.json, "json", false, "print JSON for programs")

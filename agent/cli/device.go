@@ -17,21 +17,10 @@ import (
 )
 
 func (a *app) newDeviceCommand() *cobra.Command {
-	device := &cobra.Command{
-		Use:   "device",
-		Short: "Manage the logins of mail clients",
-		Long: "Every mail client logs in with the user of its accounts and a password of its\n" +
+	return parentOf("device", "Manage the logins of mail clients",
+		"Every mail client logs in with the user of its accounts and a password of its\n"+
 			"own, which can be revoked without touching the others.",
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return fmt.Errorf("unknown command %q for \"popbridge device\"", args[0])
-			}
-			return nil
-		},
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	device.AddCommand(a.newDeviceAddCommand(), a.newDeviceSetCommand(), a.newDeviceListCommand(), a.newDeviceRevokeCommand())
-	return device
+		a.newDeviceAddCommand(), a.newDeviceSetCommand(), a.newDeviceListCommand(), a.newDeviceRevokeCommand())
 }
 
 func (a *app) newDeviceAddCommand() *cobra.Command {
