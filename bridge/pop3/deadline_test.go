@@ -3,6 +3,7 @@ package pop3
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"net"
@@ -127,6 +128,59 @@ func TestCommandsDroppedByTheServer(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestAnswersBelongToTheirRequests: a server that reads the first command of
+// each packet only must not have the answer to a later one taken for that to
+// one it dropped.
+func TestAnswersBelongToTheirRequests(t *testing.T) {
+	for _, kept := range []int{1, 2} {
+		synctest.Test(t, func(t *testing.T) {
+			client, server := pop3test.Pipe(0)
+			go serveFirst(server, kept)
+			cfg := Config{Host: "h", Security: Plain, Window: Window{Bytes: 4000}, Dialer: func(context.Context, string, string) (net.Conn, error) { return client, nil }}
+			c, err := Dial(t.Context(), cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			var reqs []Request
+			for i := range 20 {
+				reqs = append(reqs, Request{Num: i + 1, Size: 1000})
+			}
+			err = c.Retr(t.Context(), reqs, func(num int, r io.Reader) error {
+				b, err := io.ReadAll(r)
+				if want := fmt.Sprintf("RETR %d\r\n", num); err == nil && string(b) != want {
+					t.Errorf("%q instead of %q", b, want)
+				}
+				return err
+			}, func(int, error) {})
+			if !errors.Is(err, ErrPipelining) {
+				t.Errorf("%d kept: %v", kept, err)
+			}
+		})
+	}
+}
+
+// serveFirst answers the first commands of each packet with themselves.
+func serveFirst(conn net.Conn, kept int) {
+	defer conn.Close()
+	_, _ = conn.Write([]byte("+OK\r\n"))
+	buf := make([]byte, 4096)
+	for {
+		n, err := conn.Read(buf)
+		if err != nil {
+			return
+		}
+		lines := strings.SplitAfter(string(buf[:n]), "\r\n")
+		for _, line := range lines[:min(kept, len(lines)-1)] {
+			answer := "+OK\r\n" + line + ".\r\n"
+			if line == "CAPA\r\n" {
+				answer = "+OK\r\nPIPELINING\r\n.\r\n"
+			}
+			_, _ = conn.Write([]byte(answer))
+		}
+	}
 }
 
 func TestSlowButSteadyIsNoTimeout(t *testing.T) {

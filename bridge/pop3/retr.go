@@ -78,12 +78,13 @@ type retrieval struct {
 	recv   func(int, io.Reader) error
 	failed func(int, error)
 
-	todo     []Request
-	sent     []Request // asked for and not answered, in order
-	bytes    int64     // of sent, by their listed sizes
-	answered int
-	stop     error // why nothing more is asked for
-	discard  bool  // what was asked for is not wanted any more
+	todo    []Request
+	sent    []Request // asked for and not answered, in order
+	bytes   int64     // of sent, by their listed sizes
+	first   int       // requests in the first packet of several, 0 before it
+	proven  bool      // and all of them were answered
+	stop    error     // why nothing more is asked for
+	discard bool      // what was asked for is not wanted any more
 }
 
 func (f *retrieval) run() error {
@@ -101,10 +102,14 @@ func (f *retrieval) run() error {
 }
 
 // refill asks for more when a quarter of the window is free: often enough to
-// keep the link busy, rarely enough to send many requests in one packet.
+// keep the link busy, rarely enough to send many requests in one packet. The
+// first packet of several is answered in full before anything follows it: behind
+// a request that the server has dropped, the answer to a later one would be
+// taken for its answer.
 func (f *retrieval) refill() error {
 	w := f.window
-	if len(f.sent) > 0 && (len(f.sent) > w.Count-max(w.Count/4, 1) || f.bytes > w.Bytes-w.Bytes/4) {
+	f.proven = f.proven || f.first > 0 && len(f.sent) == 0
+	if len(f.sent) > 0 && (!f.proven || len(f.sent) > w.Count-max(w.Count/4, 1) || f.bytes > w.Bytes-w.Bytes/4) {
 		return nil
 	}
 	queued := false
@@ -127,6 +132,9 @@ func (f *retrieval) refill() error {
 	if !queued {
 		return nil
 	}
+	if f.first == 0 && len(f.sent) > 1 {
+		f.first = len(f.sent)
+	}
 	return f.c.flush()
 }
 
@@ -136,9 +144,6 @@ func (f *retrieval) next() error {
 	f.sent = f.sent[1:]
 	f.bytes -= req.Size
 	_, err := f.c.reply(retrLine(req.Num))
-	if err == nil || isReply(err) {
-		f.answered++
-	}
 	switch {
 	case err == nil:
 		return f.body(req.Num)
@@ -154,8 +159,8 @@ func (f *retrieval) next() error {
 		return nil
 	}
 	// A server that drops what came along with the first command leaves us
-	// waiting for the second answer.
-	silent := f.answered == 1 && errors.Is(err, os.ErrDeadlineExceeded)
+	// waiting for the next answer.
+	silent := !f.proven && len(f.sent)+1 < f.first && errors.Is(err, os.ErrDeadlineExceeded)
 	return f.lost(req.Num, f.c.outOfStep(err, silent))
 }
 
