@@ -75,6 +75,7 @@ func TestAddressesAreLimited(t *testing.T) {
 
 // Beginnings without an end must not make each of them search for it.
 func TestAddressesAreLinear(t *testing.T) {
+	t.Parallel()
 	for _, piece := range []string{"[", "(", "\"", "<", "<@", "<@,", "@", ":", "\"a\"", "a b ", "a:", "<a", "=?a?q?", "(a)", "\\", "[a"} {
 		parseAddresses(strings.Repeat(piece, maxHeader/len(piece)), maxAddresses)
 	}

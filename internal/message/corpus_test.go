@@ -16,6 +16,7 @@ func parseBytes(b []byte) *Summary { return Parse(bytes.NewReader(b), int64(len(
 // Every message of the corpus gives a sound summary that survives storage, and
 // can be searched.
 func TestCorpus(t *testing.T) {
+	t.Parallel()
 	for name, raw := range testkit.Corpus(t) {
 		t.Run(name, func(t *testing.T) { checkMessage(t, raw) })
 	}

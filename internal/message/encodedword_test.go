@@ -102,6 +102,7 @@ func TestCharsets(t *testing.T) {
 
 // Beginnings of words without an end must not make each of them search for it.
 func TestDecodeWordsIsLinear(t *testing.T) {
+	t.Parallel()
 	for _, piece := range []string{"=?a?q?", "=?", "=?a", "=?utf-8?q?a?= ", "=?a?q?=?= "} {
 		in := strings.Repeat(piece, maxHeader/len(piece))
 		decodeWords(in)

@@ -42,6 +42,7 @@ func nested(n int) []byte {
 }
 
 func TestDepth(t *testing.T) {
+	t.Parallel()
 	for _, n := range []int{0, 1, 100, maxDepth - 1, maxDepth, 1000, 100_000} {
 		for name, raw := range map[string][]byte{
 			"multipart": nested(n),
@@ -68,6 +69,7 @@ func TestDeepTextIsFound(t *testing.T) {
 }
 
 func TestPartCount(t *testing.T) {
+	t.Parallel()
 	for _, n := range []int{1, maxParts - 1, maxParts, 100_000} {
 		raw := []byte("Content-Type: multipart/mixed; boundary=b\r\n\r\n" + strings.Repeat("--b\r\n\r\nx\r\n", n) + "--b--\r\n")
 		s := checkMessage(t, raw)
@@ -82,6 +84,7 @@ func TestPartCount(t *testing.T) {
 
 // However much header a message has, what is kept of it is limited.
 func TestHeaderSize(t *testing.T) {
+	t.Parallel()
 	for name, raw := range map[string]string{
 		"long subject":    "Subject: " + strings.Repeat("x", 5<<20) + "\r\n\r\ntext",
 		"folded":          "Subject: x\r\n" + strings.Repeat(" y\r\n", 1<<20) + "\r\ntext",

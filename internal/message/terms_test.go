@@ -95,10 +95,9 @@ func termSet(t testing.TB, raw []byte) map[string]bool {
 // holds is what an index does: has the message all pieces?
 func holds(set map[string]bool, needle string, body bool) bool {
 	for _, p := range Pieces(needle) {
-		found := false
+		found, text := false, string(p.Text)
 		for term, in := range set {
-			term := []byte(term)
-			if (in || !body) && bytes.Contains(term, p.Text) && (!p.Start || bytes.HasPrefix(term, p.Text)) && (!p.End || bytes.HasSuffix(term, p.Text)) {
+			if (in || !body) && strings.Contains(term, text) && (!p.Start || strings.HasPrefix(term, text)) && (!p.End || strings.HasSuffix(term, text)) {
 				found = true
 				break
 			}
@@ -112,9 +111,9 @@ func holds(set map[string]bool, needle string, body bool) bool {
 
 // checkNarrowing checks that terms and pieces never rule out a message that
 // matches.
-func checkNarrowing(t *testing.T, raw []byte, set map[string]bool, needle string) (matched bool) {
+func checkNarrowing(t *testing.T, s *Summary, raw []byte, set map[string]bool, needle string) (matched bool) {
 	t.Helper()
-	s, m := parseBytes(raw), NewMatcher(needle)
+	m := NewMatcher(needle)
 	body, err := s.MatchBody(bytes.NewReader(raw), m)
 	if err != nil {
 		t.Fatal(err)
@@ -146,12 +145,13 @@ func textOf(t testing.TB, raw []byte) []byte {
 // TestNarrowingLosesNothing: pieces of what stands in messages are found in
 // them, by the matcher and by the terms.
 func TestNarrowingLosesNothing(t *testing.T) {
+	t.Parallel()
 	messages := map[string][]byte{"searched": []byte(searched)}
 	for n := range 30 {
 		messages[fmt.Sprint(n)] = testkit.Message(n)
 	}
-	t.Run("synthetic", func(t *testing.T) { narrowAll(t, messages) })
-	t.Run("corpus", func(t *testing.T) { narrowAll(t, testkit.Corpus(t)) })
+	t.Run("synthetic", func(t *testing.T) { t.Parallel(); narrowAll(t, messages) })
+	t.Run("corpus", func(t *testing.T) { t.Parallel(); narrowAll(t, testkit.Corpus(t)) })
 }
 
 func narrowAll(t *testing.T, messages map[string][]byte) {
@@ -160,7 +160,7 @@ func narrowAll(t *testing.T, messages map[string][]byte) {
 		if len(raw) > 1<<16 {
 			continue
 		}
-		set, text := termSet(t, raw), textOf(t, raw)
+		s, set, text := parseBytes(raw), termSet(t, raw), textOf(t, raw)
 		for k, step := 0, max(1, len(text)/10); k < len(text); k += step {
 			for _, n := range []int{2, 7, 30, 150} {
 				needle := string(text[k:min(len(text), k+n)])
@@ -168,7 +168,7 @@ func narrowAll(t *testing.T, messages map[string][]byte) {
 				if tried%2 == 0 {
 					needle = strings.ToUpper(needle)
 				}
-				if checkNarrowing(t, raw, set, needle) {
+				if checkNarrowing(t, s, raw, set, needle) {
 					matched++
 				}
 			}
@@ -199,11 +199,11 @@ func FuzzNarrowing(f *testing.F) {
 		}
 		at = max(at, 0) % len(decoded)
 		needle := string(decoded[at:min(len(decoded), at+max(n, 0)%200)])
-		set := termSet(t, raw)
-		checkNarrowing(t, raw, set, needle)
-		checkNarrowing(t, raw, set, strings.ToLower(needle))
+		s, set := parseBytes(raw), termSet(t, raw)
+		checkNarrowing(t, s, raw, set, needle)
+		checkNarrowing(t, s, raw, set, strings.ToLower(needle))
 		if utf8.ValidString(text) {
-			checkNarrowing(t, raw, set, text)
+			checkNarrowing(t, s, raw, set, text)
 		}
 	})
 }
