@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/popbridge/popbridge/bridge/pop3"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
 	"github.com/popbridge/popbridge/internal/testkit"
@@ -258,4 +259,37 @@ func TestIDsThatChangePlaces(t *testing.T) {
 	g.poll()
 	g.poll()
 	g.wantExactly(want)
+}
+
+// An account that gets another name, and a case of its host and a port as well,
+// goes on where it was; one of another mailbox begins anew.
+func TestAnAccountByAnotherName(t *testing.T) {
+	g := newRig(t, KeepForever())
+	g.fill(0, 6)
+	g.poll()
+	g.expunge(5)
+	open := func(name, username string) {
+		g.runner = newTestRunner(g.pop, g.store, g.clock, name, "INBOX", KeepNever())
+		g.runner.account.ConfirmDeletes = true
+		g.runner.account.Server.Host, g.runner.account.Server.Port = "POP.test", 995
+		g.runner.account.Credentials = func(context.Context) (pop3.Credentials, error) {
+			return pop3.Credentials{Username: username, Secret: "secret"}, nil
+		}
+	}
+	open("private", "home")
+	if p, err := g.runner.Preview(t.Context()); err != nil || p.Fetch != 0 || len(p.Delete) != 6 || !p.NeedsConfirm {
+		t.Errorf("%+v, %v", p, err)
+	}
+	g.want(g.poll(), 0, 0, 0, 6)
+	if s := g.runner.Status(); s.Stored != 6 || s.Awaiting != 6 {
+		t.Errorf("%+v", s)
+	}
+	open("private", "home") // as after a restart
+	g.want(g.poll(), 0, 0, 0, 6)
+	if old, err := g.store.Ledger(t.Context(), "home"); err != nil || len(old) != 0 {
+		t.Errorf("%+v, %v", old, err)
+	}
+	open("another", "somebody else")
+	g.runner.account.Shadow = true
+	g.want(g.poll(), 6, 0, 0, 6)
 }

@@ -108,6 +108,7 @@ type Store interface {
 	Readopt(ctx context.Context, account string, moves []mailstore.Readoption) error
 	AccountState(ctx context.Context, account string) (mailstore.AccountState, error)
 	SetAccountState(ctx context.Context, account string, state mailstore.AccountState) error
+	Inherit(ctx context.Context, account string, same func(memory string) bool) (mailstore.AccountState, bool, error)
 }
 
 // Options are what a runner takes from its surroundings. The zero value works.

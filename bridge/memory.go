@@ -23,6 +23,8 @@ type notes struct {
 	// New tells that no poll has gone through since the account was made. It is
 	// not so when the rest was lost with the index.
 	New bool `json:"new,omitempty"`
+	// Mailbox is where it is polled, so that it is known under another name.
+	Mailbox string `json:"mailbox,omitempty"`
 	// Confirmed is the policy under which deletions may be made.
 	Confirmed permit `json:"confirmed"`
 	Refusals  int    `json:"refusals,omitempty"` // of the password, in a row

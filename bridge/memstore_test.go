@@ -163,6 +163,10 @@ func (s *memStore) AccountState(_ context.Context, account string) (mailstore.Ac
 	return s.states[account], nil
 }
 
+func (s *memStore) Inherit(context.Context, string, func(string) bool) (mailstore.AccountState, bool, error) {
+	return mailstore.AccountState{}, false, nil
+}
+
 func (s *memStore) SetAccountState(_ context.Context, account string, state mailstore.AccountState) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

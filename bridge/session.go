@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/popbridge/popbridge/bridge/pop3"
@@ -117,6 +118,9 @@ func (s *session) connect(ctx context.Context) error {
 		return err
 	}
 	s.client = client
+	if err := s.inherit(ctx, cred.Username); err != nil {
+		return err
+	}
 	s.notes.Refusals = 0
 	s.notes.Delay = int64(min(client.Capabilities().LoginDelay(), maxLoginDelay) / time.Second)
 	s.notes.Expire = expiry(client.Capabilities())
@@ -124,6 +128,31 @@ func (s *session) connect(ctx context.Context) error {
 		st.LoginDelay, st.MinInterval = time.Duration(s.notes.Delay)*time.Second, s.notes.floor()
 		st.Expire = s.notes.Expire
 	})
+	return nil
+}
+
+// inherit takes up what is remembered of the mailbox, if the account is new and
+// had another name before: otherwise all that is there would come once more.
+func (s *session) inherit(ctx context.Context, username string) error {
+	server := s.account.Server
+	if server.Port == 110 || server.Port == 0 { // two doors to one mailbox
+		server.Port = 995
+	}
+	mailbox := fmt.Sprintf("%s at %s:%d", username, strings.ToLower(server.Host), server.Port)
+	if s.notes.New {
+		state, known, err := s.store.Inherit(ctx, s.account.Name, func(memory string) bool { return recall(memory).Mailbox == mailbox })
+		if err != nil {
+			_ = s.client.Close()
+			return err
+		}
+		if known {
+			login := s.notes.LastLogin
+			s.state, s.notes = state, recall(state.Memory)
+			s.notes.LastLogin = login
+			s.log.Info().Msg("account goes on under another name")
+		}
+	}
+	s.notes.Mailbox = mailbox
 	return nil
 }
 

@@ -224,3 +224,35 @@ func TestARepairMovesNoGoodFileAside(t *testing.T) {
 		t.Errorf("%+v", rep.report)
 	}
 }
+
+// The ledger of an account that was renamed outlives the index, too.
+func TestTheLedgerOfARenamedAccountIsRebuilt(t *testing.T) {
+	r := newStore(t)
+	r.deliver(r.from("home", "A", 1), r.from("home", "B", 2))
+	must(t, r.SetAccountState(t.Context(), "home", AccountState{HadUIDL: true, Memory: "here"}))
+	same := func(memory string) bool { return memory == "here" }
+	if _, ok, err := r.Inherit(t.Context(), "work", func(string) bool { return false }); ok || err != nil {
+		t.Errorf("inherited from another: %v", err)
+	}
+	st, ok, err := r.Inherit(t.Context(), "work", same)
+	if err != nil || !ok || st.Stored != 2 || !st.HadUIDL || st.Memory != "here" {
+		t.Errorf("%+v, %v, %v", st, ok, err)
+	}
+	if _, ok, err := r.Inherit(t.Context(), "work", same); ok || err != nil {
+		t.Errorf("inherited from itself: %v", err)
+	}
+	must(t, r.Close())
+	must(t, os.Remove(r.indexPath()))
+	_, err = Rebuild(t.Context(), r.dir, Options{Now: r.clock.now})
+	must(t, err)
+	r.open()
+	for _, d := range []Delivery{r.from("work", "A", 1), r.from("work", "B", 2)} {
+		if out := r.deliver(d); !out[0].Duplicate {
+			t.Errorf("%+v comes twice", d.Origin)
+		}
+	}
+	st, err = r.AccountState(t.Context(), "work")
+	if old, lerr := r.Ledger(t.Context(), "home"); len(old) != 0 || st.Stored != 2 || !st.HadUIDL || err != nil || lerr != nil {
+		t.Errorf("%+v, %+v, %v, %v", old, st, err, lerr)
+	}
+}

@@ -1,0 +1,63 @@
+package mailstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+)
+
+// Inherit gives an account that has no ledger yet that of another one, whose
+// memory says that it is the same mailbox under another name, with its state.
+// It returns the state and whether there was such an account, which is gone then.
+func (s *Store) Inherit(ctx context.Context, account string, same func(memory string) bool) (st AccountState, ok bool, err error) {
+	var taken bool
+	err = s.reader.get(ctx, `SELECT EXISTS (SELECT 1 FROM ledger WHERE account = ?)`, []any{account}, &taken)
+	from := ""
+	if err == nil && !taken {
+		err = s.reader.rows(ctx, `SELECT name, memory FROM account WHERE name <> ?`, []any{account}, func(rows *sql.Rows) error {
+			var name, memory string
+			err := rows.Scan(&name, &memory)
+			if err == nil && same(memory) {
+				from = name
+			}
+			return err
+		})
+	}
+	if err != nil || from == "" {
+		return st, false, trouble(err, "look for the account by another name")
+	}
+	if err := s.write(ctx, "rename the account", func(t *tx) error { return t.inherit(from, account) }); err != nil {
+		return st, false, err
+	}
+	st, err = s.AccountState(ctx, account)
+	return st, err == nil, err
+}
+
+func (t *tx) inherit(from, to string) error {
+	err := t.rows(`SELECT uidl, dup, hash, size, list_size, state, coalesce(stored_at, 0), coalesce(removed_at, 0)
+		FROM ledger WHERE account = ? AND hash IS NOT NULL`, []any{from}, func(rows *sql.Rows) error {
+		var uidl string
+		var raw sql.RawBytes
+		var dup, size, listed, state, stored, removed int64
+		err := rows.Scan(&uidl, &dup, &raw, &size, &listed, &state, &stored, &removed)
+		var h Hash
+		copy(h[:], raw)
+		t.log.line('G', from, uidl, dup)
+		t.log.line('L', to, uidl, dup, h, size, listed, state, stored, removed)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	var stored int64
+	var had bool
+	if err := t.get(`SELECT stored, had_uidl FROM account WHERE name = ?`, []any{from}, &stored, &had); err != nil {
+		return err
+	}
+	t.log.line('C', to, stored)
+	t.log.line('H', to, had)
+	return errors.Join(
+		t.exec(`DELETE FROM account WHERE name = ?`, to),
+		t.exec(`UPDATE account SET name = ? WHERE name = ?`, to, from),
+		t.exec(`UPDATE ledger SET account = ? WHERE account = ?`, to, from))
+}
