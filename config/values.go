@@ -113,14 +113,17 @@ func readUsername(s string) (string, *mistake) {
 	return s, nil
 }
 
-// readDuration reads "30s", "5m", "1h30m" or a number of days, "2d".
-func readDuration(s string, low, high time.Duration, usual string) (time.Duration, *mistake) {
-	d, err := time.ParseDuration(s)
+// ParseDuration reads "30s", "5m", "1h30m" or a number of days, "2d".
+func ParseDuration(s string) (time.Duration, error) {
 	if days, isDays := strings.CutSuffix(s, "d"); isDays {
-		var n uint64
-		n, err = strconv.ParseUint(days, 10, 16)
-		d = time.Duration(n) * day
+		n, err := strconv.ParseUint(days, 10, 16)
+		return time.Duration(n) * day, err
 	}
+	return time.ParseDuration(s)
+}
+
+func readDuration(s string, low, high time.Duration, usual string) (time.Duration, *mistake) {
+	d, err := ParseDuration(s)
 	switch {
 	case err != nil:
 		return 0, &mistake{quote(s) + " is not a duration", `write a number with a unit: "30s", "5m", "1h" or "1d"`}

@@ -15,7 +15,7 @@ import (
 func (a *app) newBackupCommand() *cobra.Command {
 	return a.addJSON(&cobra.Command{
 		Use:   "backup DIR",
-		Short: "Copy all mail, its state, the certificates and the config to a folder",
+		Short: "Copy mail, its state, certificates and config to a folder",
 		Long: "Bring a backup of all users in DIR up to date. The agent may run. Message files\n" +
 			"that the backup has already are not copied again; on the same disk they are\n" +
 			"linked. A backup that is interrupted leaves the former one as it was.",

@@ -13,7 +13,7 @@ func (a *app) newCheckCommand() *cobra.Command {
 	var repair bool
 	c := a.addJSON(&cobra.Command{
 		Use:   "check",
-		Short: "Verify the stored mail: files against hashes, index against files, counts",
+		Short: "Verify the stored mail: message files, index, counts",
 		Long: "Verify the stored mail: message files against their hashes, the index against\n" +
 			"the files, the counts. With --repair what can be mended is mended: counts, an\n" +
 			"index that was lost or damaged, files that the server still has. No UID changes.\n" +

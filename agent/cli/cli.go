@@ -75,11 +75,18 @@ func (a *app) newRootCommand() *cobra.Command {
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	root.PersistentFlags().StringVar(&a.configPath, "config", config.DefaultPath(), "the config `FILE`")
-	root.AddCommand(
-		a.newDemoCommand(), a.newRunCommand(), a.newCheckConfigCommand(), a.newSyncCommand(),
-		a.newStatusCommand(), a.newAccountCommand(), a.newDeviceCommand(), a.newCheckCommand(), a.newUndeleteCommand(),
-		a.newBackupCommand(), a.newRestoreCommand(), a.newVersionCommand())
-	root.AddCommand(a.newServiceCommands()...)
+	group := func(title string, commands ...*cobra.Command) {
+		root.AddGroup(&cobra.Group{ID: title, Title: title})
+		for _, c := range commands {
+			c.GroupID = title
+		}
+		root.AddCommand(commands...)
+	}
+	group("To begin with:", a.newDemoCommand(), a.newCheckConfigCommand(), a.newDeviceCommand(), a.newRunCommand())
+	group("Day by day:", a.newStatusCommand(), a.newSyncCommand(), a.newUndeleteCommand(), a.newAccountCommand())
+	group("To keep mail safe:", a.newCheckCommand(), a.newBackupCommand(), a.newRestoreCommand())
+	group("The background service:", a.newServiceCommands()...)
+	root.AddCommand(a.newVersionCommand())
 	return root
 }
 

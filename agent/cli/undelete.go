@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
@@ -68,12 +69,7 @@ func (f undeleteFlags) query(now time.Time) (control.ExpungedQuery, error) {
 
 // readSince reads "90m", "3h" or "2d".
 func readSince(s string) (time.Duration, error) {
-	d, err := time.ParseDuration(s)
-	if days, ok := strings.CutSuffix(s, "d"); ok {
-		var n uint64
-		n, err = strconv.ParseUint(days, 10, 15)
-		d = time.Duration(n) * 24 * time.Hour
-	}
+	d, err := config.ParseDuration(s)
 	if err != nil || d <= 0 {
 		return 0, fault.New(fault.Config, "--since "+fault.Quote(s)+" is not a time", "write a number with a unit: 30m, 3h or 2d")
 	}
