@@ -82,11 +82,14 @@ func passwordWarnings(ctx context.Context, cfg *config.Config) []config.Problem 
 }
 
 func userList(cfg *config.Config) string {
-	users := cfg.Users()
-	if len(users) == 1 {
+	switch users := cfg.Users(); len(users) {
+	case 0:
+		return "no user"
+	case 1:
 		return "user " + users[0]
+	default:
+		return "users " + strings.Join(users, ", ")
 	}
-	return "users " + strings.Join(users, ", ")
 }
 
 // count writes a number with its noun.

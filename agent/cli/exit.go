@@ -81,6 +81,9 @@ func (a *app) complain(what, text string) {
 func usage(root *cobra.Command, args []string, err error) error {
 	cmd, rest, _ := root.Find(args)
 	hint := fmt.Sprintf("`%s --help` shows how it is used", cmd.CommandPath())
+	if !cmd.HasSubCommands() {
+		hint = "it is used as " + cmd.UseLine() + "; " + hint
+	}
 	var names []string
 	for _, c := range cmd.Commands() {
 		names = append(names, c.Name())
