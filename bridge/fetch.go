@@ -148,6 +148,7 @@ func (f *fetching) conclude(err error) (limited bool, _ error) {
 		rest = append(rest, w)
 	}
 	f.m.drop(rest...)
+	f.wasted = f.wasted || c.err != nil || len(c.rejected) > 0
 	f.notes.Relists = f.notes.Relists || c.relisted
 	f.planDeletions(c.done)
 
@@ -175,7 +176,6 @@ func (f *fetching) conclude(err error) (limited bool, _ error) {
 		return false, &retryError{err}
 	}
 	f.castAnchor(c.here)
-	f.wasted = f.wasted || len(c.rejected) > 0
 	for _, r := range c.rejected {
 		f.problems.failed(r.fetch, r.err.Error(), f.now())
 	}

@@ -89,9 +89,9 @@ func (r *Runner) Status() Status {
 
 // Serve polls at once, or as soon as the server allows after the last login of
 // an earlier run, and then on schedule until ctx ends. It then commits what has
-// been received and takes leave of the server, which takes a few seconds at
-// most (see stopNet and stopStore). An account that an earlier run has paused
-// is tried once.
+// been received and takes leave of the server, unless a message was on its way,
+// which takes a few seconds at most (see stopNet and stopStore). An account that
+// an earlier run has paused is tried once.
 func (r *Runner) Serve(ctx context.Context) error {
 	r.mu.Lock()
 	if r.serving {

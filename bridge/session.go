@@ -311,6 +311,9 @@ func (s *session) readopt(ctx context.Context) (err error) {
 func (s *session) work(ctx context.Context) (follow, error) {
 	limited, err := s.fetch(ctx)
 	if err != nil {
+		if !s.wasted {
+			_ = s.client.Quit(s.net) // nothing was deleted that it could confirm
+		}
 		return afterError(err), err
 	}
 	var marked []mailstore.LedgerEntry

@@ -48,9 +48,6 @@ func (c *Client) Close() error { return c.close() }
 // Capabilities is what the server announced last.
 func (c *Client) Capabilities() Capabilities { return c.caps }
 
-// Encrypted reports whether the session runs over TLS.
-func (c *Client) Encrypted() bool { return c.encrypted }
-
 // Warnings are the texts of the first few oddities that were tolerated in this
 // session. Foreign text in them is quoted.
 func (c *Client) Warnings() []string { return c.warnings }

@@ -220,14 +220,8 @@ func (c *check) surplus(ctx context.Context, found map[Hash]bool) error {
 	if len(found) == 0 {
 		return nil
 	}
-	journals, err := c.s.journals()
-	if err != nil {
+	if err := c.s.withoutJournaled(found); err != nil {
 		return err
-	}
-	for _, hashes := range journals {
-		for _, h := range hashes {
-			delete(found, h)
-		}
 	}
 	for h := range found {
 		known, err := c.s.knows(ctx, h)

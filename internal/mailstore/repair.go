@@ -225,14 +225,8 @@ func (r *repair) adopt(ctx context.Context, found map[Hash]bool) error {
 	if len(found) == 0 {
 		return nil
 	}
-	journals, err := r.s.journals()
-	if err != nil {
+	if err := r.s.withoutJournaled(found); err != nil {
 		return err
-	}
-	for _, hashes := range journals {
-		for _, h := range hashes {
-			delete(found, h)
-		}
 	}
 	r.s.underway.mu.Lock()
 	defer r.s.underway.mu.Unlock()

@@ -177,6 +177,17 @@ func (s *Store) journals() (map[string][]Hash, error) {
 	return out, nil
 }
 
+// withoutJournaled leaves out what a batch is about to place or remove.
+func (s *Store) withoutJournaled(found map[Hash]bool) error {
+	journals, err := s.journals()
+	for _, hashes := range journals {
+		for _, h := range hashes {
+			delete(found, h)
+		}
+	}
+	return err
+}
+
 // Purge forgets messages that were expunged longer ago than KeepExpunged, and
 // removes the contents that nothing needs any more. Open does it; a program that
 // runs for long does it every hour or so. While a backup is made it does nothing.
