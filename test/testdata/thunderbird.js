@@ -80,13 +80,18 @@ globalThis.tb = {
     return found;
   },
 
-  // Downloads a folder for reading offline, and returns what is then on disk.
+  // Downloads a folder for reading offline, and returns what is then on disk. It
+  // is asked again where it is still busy with the headers: it says that it is
+  // done, then, and has asked the server for nothing.
   async download(path) {
-    const folder = this.folder(path), listener = this.listener();
-    folder.downloadAllForOffline(listener, this.window.msgWindow);
-    await listener.done;
+    const folder = this.folder(path);
+    await this.until(`${path} offline`, async () => {
+      const listener = this.listener(), got = this.messages(path);
+      folder.downloadAllForOffline(listener, this.window.msgWindow);
+      await listener.done;
+      return got.length && got.every(m => folder.hasMsgOffline(m.messageKey));
+    });
     return this.messages(path).map(m => {
-      if (!folder.hasMsgOffline(m.messageKey)) throw new Error(`${m.messageId} is not offline`);
       const stream = Cc["@mozilla.org/binaryinputstream;1"].createInstance(Ci.nsIBinaryInputStream);
       stream.setInputStream(folder.getMsgInputStream(m, {}));
       let raw = "";
