@@ -3,6 +3,7 @@ package message
 import (
 	"encoding/base64"
 	"strings"
+	"unicode/utf8"
 )
 
 // encodedWord is one RFC 2047 encoded word: "=?charset?encoding?text?=".
@@ -35,12 +36,26 @@ func parseWord(s string) (encodedWord, bool) {
 		return encodedWord{}, false
 	}
 	if kind == 'q' {
-		w.bytes = decodeQ(text[:end])
+		w.bytes = decodeQ(inCharset(text[:end], charset))
 	} else {
 		w.bytes, w.ok = decodeB(text[:end])
 	}
 	w.size = n + 5 + end + 2
 	return w, true
+}
+
+// inCharset gives 8-bit text in a word, which must not have any, the charset of
+// the word: it was made UTF-8 together with what is around it.
+func inCharset(text, charset string) string {
+	if strings.IndexFunc(text, func(r rune) bool { return r >= utf8.RuneSelf }) < 0 {
+		return text
+	}
+	if enc, _ := lookupCharset(charset); enc != nil {
+		if back, err := enc.NewEncoder().String(text); err == nil {
+			return back
+		}
+	}
+	return text
 }
 
 func decodeQ(s string) string {

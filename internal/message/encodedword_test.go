@@ -42,6 +42,10 @@ func TestDecodeWords(t *testing.T) {
 		{"=?utf-8?q?=zz?=", "=zz", true},
 		{"=?utf-8?q??=", "", true},
 		{"=?utf-8?q?a=3F=3D?=", "a?=", true},
+		// 8-bit text in a word, which was made UTF-8 with all of the header
+		{"=?iso-8859-1?q?J\u00fcrgen_=FC?=", "Jürgen ü", true},
+		{"=?utf-8?q?J\u00fcrgen_=C3=BC?=", "Jürgen ü", true},
+		{"=?koi8-r?q?J\u00fcrgen?=", "Jц╪rgen", true}, // it was not in that charset
 		// cut in the middle of a character
 		{"=?utf-8?b?Y2Fmw6nD?=", "café\uFFFD", false},
 		{"=?utf-8?q?caf=C3=A9_=E2=82?= x", "café \uFFFD x", false},
@@ -93,8 +97,13 @@ func TestCharsets(t *testing.T) {
 			t.Errorf("%q is known", unknown)
 		}
 	}
+	// 8-bit text in a word is in the charset of the word.
+	raw := "Subject: =?iso-8859-1?q?J\xfcrgen?=\r\n\r\n"
+	if got := parseBytes([]byte(raw)).Envelope.Subject; got != "Jürgen" {
+		t.Errorf("Subject is %q", got)
+	}
 	// ASCII stays what it is, whatever the body is written in.
-	raw := "From: \xe9 <a@b>\r\nContent-Type: text/plain; charset=utf-16\r\n\r\n"
+	raw = "From: \xe9 <a@b>\r\nContent-Type: text/plain; charset=utf-16\r\n\r\n"
 	if got := parseBytes([]byte(raw)).Envelope.From; len(got) != 1 || got[0] != (Address{"é", "a", "b"}) {
 		t.Errorf("From is %v", got)
 	}
