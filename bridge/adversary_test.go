@@ -293,3 +293,25 @@ func TestAnAccountByAnotherName(t *testing.T) {
 	g.runner.account.Shadow = true
 	g.want(g.poll(), 6, 0, 0, 6)
 }
+
+// Another mailbox behind the same account, in which ids and sizes happen to be
+// those of the former one: nothing is deleted there that did not come from there.
+func TestAnAccountAtAnotherServer(t *testing.T) {
+	g := newRig(t, KeepForever())
+	var want []string
+	fill := func(from int) {
+		for n := range 4 {
+			g.pop.add(uidl(n), sized(from+n, 500))
+			want = append(want, string(sized(from+n, 500)))
+		}
+	}
+	fill(10)
+	g.poll()
+	g.pop = newPopServer(t)
+	fill(20)
+	g.restart(KeepNever())
+	g.runner.account.Server.Host = "pop.other.test"
+	g.want(g.poll(), 4, 0, 4, 0)
+	g.wantExactly(want)
+	g.want(g.poll(), 0, 0, 0, 0)
+}

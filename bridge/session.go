@@ -37,10 +37,11 @@ const (
 // session is one POP3 session of a poll.
 type session struct {
 	*Runner
-	m      *meter
-	client *pop3.Client
-	net    context.Context // ends stopNet after the session's context
-	disk   context.Context // ends stopStore after it
+	m       *meter
+	client  *pop3.Client
+	mailbox string          // where it is, for notes.Mailbox
+	net     context.Context // ends stopNet after the session's context
+	disk    context.Context // ends stopStore after it
 
 	listing  []Listed
 	complete bool // the listing can be trusted to be whole
@@ -138,22 +139,46 @@ func (s *session) inherit(ctx context.Context, username string) error {
 	if server.Port == 110 || server.Port == 0 { // two doors to one mailbox
 		server.Port = 995
 	}
-	mailbox := fmt.Sprintf("%s at %s:%d", username, strings.ToLower(server.Host), server.Port)
-	if s.notes.New {
-		state, known, err := s.store.Inherit(ctx, s.account.Name, func(memory string) bool { return recall(memory).Mailbox == mailbox })
-		if err != nil {
-			_ = s.client.Close()
+	s.mailbox = fmt.Sprintf("%s at %s:%d", username, strings.ToLower(server.Host), server.Port)
+	if !s.notes.New {
+		return nil
+	}
+	state, known, err := s.store.Inherit(ctx, s.account.Name, func(memory string) bool { return recall(memory).Mailbox == s.mailbox })
+	if err != nil {
+		_ = s.client.Close()
+		return err
+	}
+	if known {
+		login := s.notes.LastLogin
+		s.state, s.notes = state, recall(state.Memory)
+		s.notes.LastLogin = login
+		s.log.Info().Msg("account goes on under another name")
+	}
+	return nil
+}
+
+// settleIn notes where the account is polled. When that is elsewhere than before
+// a message there may have the id and the size of another one: it is compared
+// before it is deleted.
+func (s *session) settleIn(ctx context.Context) (err error) {
+	if s.notes.Mailbox != "" && s.notes.Mailbox != s.mailbox {
+		s.notes.Anchor, s.notes.Relists = nil, false
+		var moves []mailstore.Readoption
+		for _, e := range s.ledger {
+			if e.State == mailstore.Stored || e.State == mailstore.DeleteIntended && e.Absent == 0 {
+				moves = append(moves, mailstore.Readoption{From: e.Origin, To: e.Origin, ListSize: e.ListSize})
+			}
+		}
+		if err := s.store.Readopt(ctx, s.account.Name, moves); err != nil {
 			return err
 		}
-		if known {
-			login := s.notes.LastLogin
-			s.state, s.notes = state, recall(state.Memory)
-			s.notes.LastLogin = login
-			s.log.Info().Msg("account goes on under another name")
-		}
+		s.log.Info().Msg("account is polled at another server")
+		s.ledger, err = s.store.Ledger(ctx, s.account.Name)
 	}
-	s.notes.Mailbox = mailbox
-	return nil
+	if err == nil {
+		s.notes.Mailbox = s.mailbox
+	}
+	return err
 }
 
 // loggingIn notes that a login begins, and returns how long ago the one before
@@ -254,6 +279,9 @@ func (s *session) compare(now time.Time) {
 func (s *session) plan(ctx context.Context) error {
 	var err error
 	if s.ledger, err = s.store.Ledger(ctx, s.account.Name); err != nil {
+		return err
+	}
+	if err := s.settleIn(ctx); err != nil {
 		return err
 	}
 	now := s.now()
