@@ -186,7 +186,7 @@ func (a *Agent) ownerOf(ctx context.Context, name string) (string, error) {
 		return owners[0], nil
 	case 0:
 		return "", fault.New(fault.NotFound, fmt.Sprintf("there is no device %s", fault.Quote(name)),
-			didYouMean(name, names)+"`popbridge device list` shows them all")
+			didYouMean(name, names)+"`"+a.command("device list")+"` shows them all")
 	default:
 		return "", fault.New(fault.Config, fmt.Sprintf("several users have a device %s", fault.Quote(name)),
 			"add --user with one of: "+strings.Join(owners, ", "))

@@ -90,7 +90,7 @@ func (a *Agent) rebuild(ctx context.Context, name string) (mailstore.RepairRepor
 	defer u.mu.Unlock()
 	if u.store != nil && running {
 		return mailstore.RepairReport{}, fault.New(fault.Conflict, "the index of user "+name+" has to be made anew, and the running agent has it open",
-			"stop the agent (`popbridge stop`, or Ctrl-C where it runs), run `popbridge check --repair` again, and start the agent")
+			"stop the agent (`popbridge stop`, or Ctrl-C where it runs), run `"+a.command("check --repair")+"` again, and start the agent")
 	}
 	if u.store != nil {
 		err := u.store.Close()
