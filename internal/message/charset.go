@@ -21,8 +21,8 @@ import (
 var charsets = map[string]encoding.Encoding{
 	"utf-16": utf16Marked, "utf16": utf16Marked,
 	"hz-gb-2312": simplifiedchinese.HZGB2312, // the index has only its replacement
-	"cp-850":     charmap.CodePage850, "cp850": charmap.CodePage850, "ibm850": charmap.CodePage850,
-	"cp932": japanese.ShiftJIS, "cp949": korean.EUCKR, "cp950": traditionalchinese.Big5,
+	"cp-850":     charmap.CodePage850,
+	"cp932":      japanese.ShiftJIS, "cp949": korean.EUCKR, "cp950": traditionalchinese.Big5,
 	"iso-2022-jp-1": japanese.ISO2022JP, "iso-2022-jp-2": japanese.ISO2022JP, "iso-2022-jp-ms": japanese.ISO2022JP,
 	"cp50220": japanese.ISO2022JP, "cp50221": japanese.ISO2022JP,
 	"latin-1": charmap.Windows1252, "latin9": charmap.ISO8859_15, "latin-9": charmap.ISO8859_15,
@@ -37,16 +37,14 @@ func lookupCharset(name string) (encoding.Encoding, bool) {
 	name = strings.ToLower(strings.Trim(name, " \"'"))
 	switch name {
 	case "utf-8", "utf8", "us-ascii", "ascii", "ansi_x3.4-1968":
-		return nil, true
-	case "utf-7", "unicode-1-1-utf-7", "iso-2022-kr", "iso-2022-cn":
-		return nil, false // ASCII in good part: better as it is than not at all
+		return nil, true // the index has Windows-1252 for ASCII
 	}
 	if enc, ok := charsets[name]; ok {
 		return enc, true
 	}
 	if enc, err := htmlindex.Get(name); err == nil && enc != nil {
 		if enc == encoding.Replacement {
-			return nil, false
+			return nil, false // ISO-2022-KR, say: ASCII in good part, better as it is than not at all
 		}
 		if enc == unicode.UTF8 {
 			return nil, true
@@ -56,8 +54,8 @@ func lookupCharset(name string) (encoding.Encoding, bool) {
 	if enc, err := ianaindex.MIME.Encoding(name); err == nil && enc != nil {
 		return enc, true
 	}
-	// cp1252, windows1252, iso8859-1, ISO_8859-15 and the like.
-	for _, prefix := range [...][2]string{{"cp125", "windows-125"}, {"cp-125", "windows-125"}, {"windows125", "windows-125"}, {"iso8859-", "iso-8859-"}, {"iso_8859-", "iso-8859-"}} {
+	// cp-1252, windows1252, iso8859-16, ISO_8859-10 and the like.
+	for _, prefix := range [...][2]string{{"cp-125", "windows-125"}, {"windows125", "windows-125"}, {"iso8859-", "iso-8859-"}, {"iso_8859-", "iso-8859-"}} {
 		if rest, ok := strings.CutPrefix(name, prefix[0]); ok {
 			if enc, err := htmlindex.Get(prefix[1] + rest); err == nil {
 				return enc, true

@@ -82,6 +82,7 @@ func TestCharsets(t *testing.T) {
 		{"cp950", "\xa7\x41", "你"},
 		{"cp850", "\x82", "é"},
 		{"cp-850", "\x82", "é"},
+		{"ibm850", "\x82", "é"},
 		{"latin-1", "\xe9", "é"},
 		{"latin9", "\xa4", "€"},
 		{"windows1252", "\x80", "€"},
@@ -92,7 +93,7 @@ func TestCharsets(t *testing.T) {
 			t.Errorf("%s %q: %q, %v", c.charset, c.in, got, ok)
 		}
 	}
-	for _, unknown := range []string{"", "klingon", "utf-7", "iso-2022-kr", "x-unknown"} {
+	for _, unknown := range []string{"", "klingon", "utf-7", "unicode-1-1-utf-7", "iso-2022-kr", "iso-2022-cn", "x-unknown"} {
 		if _, ok := lookupCharset(unknown); ok {
 			t.Errorf("%q is known", unknown)
 		}
