@@ -73,14 +73,25 @@ func (f *folder) fold(dst, text []byte, last bool) []byte {
 			}
 		}
 		i += size
-		if unicode.IsSpace(r) {
+		switch {
+		case unicode.IsSpace(r):
 			dst = f.space(dst, c)
-			continue
+		case !unseen(r):
+			dst = appendFolded(dst, r)
+			f.blank = 0
 		}
-		dst = appendFolded(dst, r)
-		f.blank = 0
 	}
 	return dst
+}
+
+// unseen reports whether a reader sees nothing of r: soft hyphens, joiners and
+// spaces without width, of which HTML mail is full.
+func unseen(r rune) bool {
+	switch r {
+	case '\u00ad', '\u200b', '\u200c', '\u200d', '\u2060', '\ufeff':
+		return true
+	}
+	return false
 }
 
 func (f *folder) space(dst []byte, c byte) []byte {

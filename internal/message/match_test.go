@@ -44,6 +44,10 @@ func TestMatch(t *testing.T) {
 		{"ᾠδή", "ὨΙΔΉ", true},
 		{"x² ™", "X2 tm", true},
 		{"한", "한글", true},
+		// what nobody sees: soft hyphens, joiners, spaces without width
+		{"Donaudampf", "Donau\u00addampf", true},
+		{"Donau\u00addampf", "Donaudampf", true},
+		{"price list", "\ufeffprice\u200b \u200c\u2060list", true},
 		{"a b", "a\r\n\tb", true},
 		{"a  b", "a b", true},
 		{"a b", "a\u00a0b", true},
