@@ -30,6 +30,7 @@ func TestModel(t *testing.T) {
 			"restart":  m.restart,
 			"time":     m.time,
 			"poll":     m.poll,
+			"stop":     m.stop,
 			"":         m.check,
 		})
 		m.settle()
@@ -158,6 +159,7 @@ func (m *model) trouble(rt *rapid.T) {
 	case 2:
 		tr.hide = rapid.IntRange(1, 4).Draw(rt, "hide")
 	}
+	tr.expire = rapid.Bool().Draw(rt, "expire")
 	tr.quit = quitTrouble(rapid.IntRange(0, 4).Draw(rt, "quit"))
 	m.pop.change(func() { m.pop.trouble = tr })
 }
@@ -168,7 +170,7 @@ func (m *model) restart(rt *rapid.T) {
 }
 
 func (m *model) time(rt *rapid.T) {
-	m.clock.advance(rapid.SampledFrom([]time.Duration{time.Hour, 2 * day, 40 * day}).Draw(rt, "time"))
+	m.clock.advance(rapid.SampledFrom([]time.Duration{time.Hour, 2 * day, 40 * day, -40 * day}).Draw(rt, "time"))
 }
 
 func (m *model) poll(*rapid.T) {
@@ -186,6 +188,23 @@ func (m *model) poll(*rapid.T) {
 			m.owed[data] = true
 		}
 	}
+}
+
+// stop ends the program in the middle of a poll.
+func (m *model) stop(rt *rapid.T) {
+	at := rapid.IntRange(1, 5).Draw(rt, "stop at")
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	m.pop.change(func() {
+		m.pop.trouble.retr = func(n int) {
+			if n == at {
+				cancel()
+			}
+		}
+	})
+	_, _ = m.runner.Poll(ctx, nil)
+	m.pop.change(func() { m.pop.trouble.retr = nil })
+	m.rig.restart(m.keep)
 }
 
 // check: what is here is what arrived, once each, and nothing owed is missing.

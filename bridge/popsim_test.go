@@ -262,7 +262,6 @@ func (p *popSession) retr(arg string) (open bool) {
 	num, _ := strconv.Atoi(arg)
 	m := p.mailbox[num-1]
 	p.retrs++
-	p.deleted[m] = p.deleted[m] || p.trouble.expire && m.err == ""
 	p.s.change(func() { p.s.retrs[m.uidl]++; p.s.order = append(p.s.order, m.uidl) })
 	if p.trouble.retr != nil {
 		_ = p.w.Flush()
@@ -276,6 +275,7 @@ func (p *popSession) retr(arg string) (open bool) {
 		p.line("%s", m.err)
 		return true
 	}
+	p.deleted[m] = p.deleted[m] || p.trouble.expire
 	var answer bytes.Buffer
 	answer.WriteString("+OK\r\n")
 	if !m.void {

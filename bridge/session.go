@@ -392,7 +392,7 @@ func (s *session) delete(ctx context.Context) (marked []mailstore.LedgerEntry, e
 		s.notes.Awaiting = len(due)
 		return nil, nil
 	}
-	if due, err = s.stillDue(ctx, due); err != nil {
+	if due, err = s.stillDue(s.disk, due); err != nil {
 		return nil, err
 	}
 	s.m.phase(PhaseDelete)
