@@ -139,10 +139,11 @@ func TestABackupTakesNoDamagedFile(t *testing.T) {
 }
 
 // The mailbox of an expunged message was deleted, then the index was lost: its
-// number is not given to another mailbox, in which the message would reappear.
+// number is not given to another mailbox, in which the message would reappear,
+// nor is its UIDVALIDITY.
 func TestUndeleteAfterARebuildFindsTheNameAgain(t *testing.T) {
 	r := newStore(t)
-	_, err := r.CreateMailbox(t.Context(), "Last", "")
+	last, err := r.CreateMailbox(t.Context(), "Last", "")
 	must(t, err)
 	r.append("Last", 1)
 	must(t, r.DeleteMailbox(t.Context(), "Last"))
@@ -152,8 +153,11 @@ func TestUndeleteAfterARebuildFindsTheNameAgain(t *testing.T) {
 	_, err = Rebuild(t.Context(), r.dir, Options{Now: r.clock.now})
 	must(t, err)
 	r.open()
-	_, err = r.CreateMailbox(t.Context(), "Another", "")
+	another, err := r.CreateMailbox(t.Context(), "Another", "")
 	must(t, err)
+	if another.ID <= last.ID || another.UIDValidity <= last.UIDValidity {
+		t.Errorf("%+v has a number of %+v", another, last)
+	}
 	list, err := r.Expunged(t.Context(), ExpungedQuery{})
 	if err != nil || len(list) != 1 || list[0].Mailbox != "Last" {
 		t.Fatalf("%+v, %v", list, err)

@@ -42,6 +42,7 @@ type model struct {
 	boxes    map[string]*modelBox
 	validity uint32          // the highest given
 	origins  map[string]bool // stored from the POP server
+	expunged int             // messages that can be undeleted
 }
 
 var modelFlags = []string{`\Seen`, `\Deleted`, `\Flagged`, "work", "$Junk"}
@@ -62,17 +63,21 @@ func TestModel(t *testing.T) {
 			m.learn(b.Name)
 		}
 		rt.Repeat(map[string]func(*rapid.T){
-			"":        func(*rapid.T) { m.compare() },
-			"deliver": m.deliverSome,
-			"fetch":   m.fetch,
-			"flag":    m.flagSome,
-			"copy":    func(rt *rapid.T) { m.transfer(rt, false) },
-			"move":    func(rt *rapid.T) { m.transfer(rt, true) },
-			"expunge": m.expunge,
-			"create":  m.createOne,
-			"rename":  m.rename,
-			"delete":  m.remove,
-			"reopen":  func(*rapid.T) { m.restart() },
+			"":         func(*rapid.T) { m.compare() },
+			"deliver":  m.deliverSome,
+			"fetch":    m.fetch,
+			"flag":     m.flagSome,
+			"copy":     func(rt *rapid.T) { m.transfer(rt, false) },
+			"move":     func(rt *rapid.T) { m.transfer(rt, true) },
+			"expunge":  m.expunge,
+			"create":   m.createOne,
+			"rename":   m.rename,
+			"delete":   m.remove,
+			"reopen":   func(*rapid.T) { m.restart() },
+			"rebuild":  func(*rapid.T) { m.rebuild() },
+			"restore":  func(*rapid.T) { m.restore() },
+			"undelete": m.undelete,
+			"purge":    func(*rapid.T) { m.purge() },
 		})
 		m.restart()
 		m.compare()
@@ -113,7 +118,12 @@ func (m *model) pickBox(rt *rapid.T, label string) *modelBox {
 
 // pickUIDs draws some UIDs of a mailbox and some that it does not have.
 func (b *modelBox) pickUIDs(rt *rapid.T) []UID {
-	return rapid.SliceOfN(rapid.Map(rapid.IntRange(1, int(b.next)+1), func(i int) UID { return UID(i) }), 0, 12).Draw(rt, "uids")
+	return rapid.SliceOfN(rapid.Map(rapid.IntRange(-2, len(b.messages)), func(i int) UID {
+		if i < 0 || i == len(b.messages) {
+			return max(b.next, 2) - UID(i&1)
+		}
+		return b.messages[i].uid
+	}), 0, 12).Draw(rt, "uids")
 }
 
 func (b *modelBox) add(n int, flags map[string]bool) UID {
@@ -242,6 +252,7 @@ func (m *model) expunge(rt *rapid.T) {
 	}) {
 		want = append(want, msg.uid)
 	}
+	m.expunged += len(want)
 	if !slices.Equal(got, want) {
 		rt.Fatalf("expunged %v, want %v", got, want)
 	}
@@ -316,8 +327,93 @@ func (m *model) remove(rt *rapid.T) {
 		if !m.boxes[name].view.Gone() {
 			rt.Fatalf("the view of %s does not know that it is gone", name)
 		}
+		m.expunged += len(m.boxes[name].messages)
 		delete(m.boxes, name)
 	}
+}
+
+func (m *model) undelete(rt *rapid.T) {
+	list, err := m.Expunged(m.t.Context(), ExpungedQuery{Limit: rapid.IntRange(1, 3).Draw(rt, "limit")})
+	must(m.t, err)
+	slices.Reverse(list) // they come back in the order of their ids
+	for _, e := range list {
+		back, err := m.Undelete(m.t.Context(), []int64{e.ID, e.ID})
+		must(m.t, err)
+		if len(back) != 1 || back[0].Mailbox != e.Mailbox {
+			rt.Fatalf("%+v came back as %+v", e, back)
+		}
+		if m.boxes[e.Mailbox] == nil {
+			m.learnUndeleted(e.Mailbox)
+		}
+		b := m.boxes[e.Mailbox]
+		snap := m.view(e.Mailbox).Snapshot()
+		flags, n := map[string]bool{}, 0
+		for _, f := range m.FlagNames(snap.Flags[len(snap.Flags)-1]) {
+			flags[f] = true
+		}
+		if _, err := fmt.Sscanf(e.Subject, "number %d", &n); err != nil || flags[`\Deleted`] || b.add(n, flags) != back[0].UID {
+			rt.Fatalf("%+v came back as %+v, %v, %v", e, back, flags, err)
+		}
+		m.expunged--
+	}
+}
+
+// learnUndeleted takes a mailbox that was made for a message into the model.
+func (m *model) learnUndeleted(name string) {
+	m.learnParents(name)
+	b := m.box(name)
+	m.validity = max(m.validity, b.UIDValidity)
+	m.boxes[name] = &modelBox{id: b.ID, validity: b.UIDValidity, next: 1}
+	m.look(name)
+}
+
+func (m *model) purge() {
+	m.clock.t = m.clock.t.Add(keepExpunged + 2*keepOrphans)
+	must(m.t, m.Purge(m.t.Context())) // what was expunged
+	m.clock.t = m.clock.t.Add(2 * keepOrphans)
+	must(m.t, m.Purge(m.t.Context()))
+	m.expunged = 0
+}
+
+// rebuild loses the index.
+func (m *model) rebuild() {
+	must(m.t, m.Close())
+	must(m.t, os.Remove(m.indexPath()))
+	report, err := Rebuild(m.t.Context(), m.dir, Options{Now: m.clock.now})
+	must(m.t, err)
+	if report.Recovered > 0 || report.Wanted > 0 || len(report.Left) > 0 {
+		m.rt.Fatalf("rebuilt: %+v", report)
+	}
+	m.leapt()
+}
+
+// restore brings the backup up to date and goes on with a store made from it.
+func (m *model) restore() {
+	backup := filepath.Join(filepath.Dir(m.dir), "backup")
+	_, err := m.Backup(m.t.Context(), backup, BackupOptions{})
+	must(m.t, err)
+	must(m.t, m.Close())
+	must(m.t, os.RemoveAll(m.dir))
+	report, err := Restore(m.t.Context(), backup, m.dir, RestoreOptions{})
+	must(m.t, err)
+	if len(report.Missing) > 0 {
+		m.rt.Fatalf("restored: %+v", report)
+	}
+	m.leapt()
+}
+
+// leapt opens a store whose UIDNEXT have risen.
+func (m *model) leapt() {
+	m.open()
+	for name, b := range m.boxes {
+		got := m.box(name)
+		if got.UIDNext < b.next {
+			m.rt.Fatalf("%s: UIDNEXT was %d and is %d", name, b.next, got.UIDNext)
+		}
+		b.next = got.UIDNext
+		m.look(name)
+	}
+	m.clean()
 }
 
 func (msg modelMessage) text() string {
@@ -333,6 +429,9 @@ func (m *model) flags(f Flags) string {
 func (m *model) compare() {
 	all, err := m.Mailboxes(m.t.Context())
 	must(m.t, err)
+	if list, err := m.Expunged(m.t.Context(), ExpungedQuery{}); err != nil || len(list) != m.expunged {
+		m.rt.Fatalf("%d expunged, want %d, %v", len(list), m.expunged, err)
+	}
 	if len(all) != len(m.boxes) {
 		m.rt.Fatalf("mailboxes %s, want %v", m.names(), slices.Sorted(maps.Keys(m.boxes)))
 	}

@@ -387,6 +387,7 @@ func (t *tx) leap(validity int64) error {
 			return err
 		}
 	}
-	return t.exec(`INSERT OR REPLACE INTO meta (key, value) SELECT 'uidvalidity', max(?, ?, (SELECT coalesce(max(uidvalidity), 0) FROM mailbox))`,
+	return t.exec(`INSERT OR REPLACE INTO meta (key, value) SELECT 'uidvalidity', max(?, ?, (SELECT coalesce(max(uidvalidity), 0) FROM mailbox),
+		coalesce((SELECT value FROM meta WHERE key = 'uidvalidity'), 0))`,
 		validity, t.s.now().Unix())
 }

@@ -222,20 +222,24 @@ func (s *Store) writeLog(ctx context.Context, seq *int64) error {
 	})
 }
 
+// lastDeleted is the mailbox that was made last, if it is deleted: the log tells
+// of it so that neither its id nor its UIDVALIDITY is given again.
+const lastDeleted = `FROM sqlite_sequence JOIN meta ON key = 'uidvalidity' WHERE name = 'mailbox' AND seq NOT IN (SELECT id FROM mailbox)`
+
 // dumps are the rows of an index as lines. Columns are texts, hashes (blobs)
 // and numbers.
 var dumps = []struct {
 	letter byte
 	query  string
 }{
-	// A mailbox that is deleted is not in the log any more: its id may be given
-	// again in an index made from it.
 	{'K', `SELECT id, names FROM keyword_set ORDER BY id`},
 	{'M', `SELECT id, uidvalidity, uidnext, modseq, name, special_use FROM mailbox ORDER BY id`},
+	{'M', `SELECT seq, value + 1, 1, 1, '', '' ` + lastDeleted},
+	{'D', `SELECT seq ` + lastDeleted},
 	{'A', `SELECT mailbox_id, uid, hash, c.size, received_at, system, keywords
 		FROM message JOIN content c ON c.id = content_id ORDER BY mailbox_id, uid`},
-	{'X', `SELECT e.id, iif(mailbox_id IN (SELECT id FROM mailbox), mailbox_id, 0), uidvalidity, uid, hash, c.size, received_at, system, keywords,
-		expunged_at, mailbox FROM expunged e JOIN content c ON c.id = content_id ORDER BY e.id`},
+	{'X', `SELECT e.id, mailbox_id, uidvalidity, uid, hash, c.size, received_at, system, keywords, expunged_at, mailbox
+		FROM expunged e JOIN content c ON c.id = content_id ORDER BY e.id`},
 	{'N', `SELECT hash, found FROM content WHERE found`},
 	{'L', `SELECT account, uidl, dup, iif(EXISTS (SELECT 1 FROM content c WHERE c.hash = ledger.hash
 		AND (c.orphaned_at IS NULL OR EXISTS (SELECT 1 FROM expunged WHERE content_id = c.id))), substr(hash, 1, 9), hash), size, list_size, state, coalesce(stored_at, 0), coalesce(removed_at, 0)
@@ -244,8 +248,7 @@ var dumps = []struct {
 	{'H', `SELECT name, had_uidl FROM account`},
 	{'+', `SELECT name FROM subscription`},
 	{'V', `SELECT name, read_only, created_at, hash FROM device`},
-	{'T', `SELECT name, read_only, iif(folders = '', '', (SELECT json_group_array(value) FROM json_each(folders)
-		WHERE value IN (SELECT id FROM mailbox))), without_caps FROM device WHERE folders || without_caps <> ''`},
+	{'T', `SELECT name, read_only, folders, without_caps FROM device WHERE folders || without_caps <> ''`},
 }
 
 func dump(ctx context.Context, t *sql.Tx, out io.Writer) error {
