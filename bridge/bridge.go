@@ -27,6 +27,8 @@
 //   - DELE is sent at one place, never for an account in Shadow, never under a
 //     policy that waits for Confirm, never for a message whose file is damaged
 //     here or that was recognised by its size alone.
+//   - QUIT is sent only when all that was retrieved is stored: with it a server
+//     may delete that (RFC 2449 section 6.7).
 //   - A message is delivered once. It is known by UIDL and LIST size, and when
 //     these are new, by the hash of its content.
 //   - What a session has received in full is committed, however it ends. What
