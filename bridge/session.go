@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/popbridge/popbridge/bridge/pop3"
@@ -22,9 +21,6 @@ const (
 )
 
 const (
-	// deleteBatch is the number of deletions recorded and sent at a time.
-	deleteBatch = 100
-
 	// pageSize is the number of messages from which on a session is followed
 	// by another although all that was listed has come: some servers list only
 	// the oldest few hundred (Gmail 250 conversations).
@@ -130,55 +126,6 @@ func (s *session) connect(ctx context.Context) error {
 		st.Expire = s.notes.Expire
 	})
 	return nil
-}
-
-// inherit takes up what is remembered of the mailbox, if the account is new and
-// had another name before: otherwise all that is there would come once more.
-func (s *session) inherit(ctx context.Context, username string) error {
-	server := s.account.Server
-	if server.Port == 110 || server.Port == 0 { // two doors to one mailbox
-		server.Port = 995
-	}
-	s.mailbox = fmt.Sprintf("%s at %s:%d", username, strings.ToLower(server.Host), server.Port)
-	if !s.notes.New {
-		return nil
-	}
-	state, known, err := s.store.Inherit(ctx, s.account.Name, func(memory string) bool { return recall(memory).Mailbox == s.mailbox })
-	if err != nil {
-		_ = s.client.Close()
-		return err
-	}
-	if known {
-		login := s.notes.LastLogin
-		s.state, s.notes = state, recall(state.Memory)
-		s.notes.LastLogin = login
-		s.log.Info().Msg("account goes on under another name")
-	}
-	return nil
-}
-
-// settleIn notes where the account is polled. When that is elsewhere than before
-// a message there may have the id and the size of another one: it is compared
-// before it is deleted.
-func (s *session) settleIn(ctx context.Context) (err error) {
-	if s.notes.Mailbox != "" && s.notes.Mailbox != s.mailbox {
-		s.notes.Anchor, s.notes.Relists = nil, false
-		var moves []mailstore.Readoption
-		for _, e := range s.ledger {
-			if e.State == mailstore.Stored || e.State == mailstore.DeleteIntended && e.Absent == 0 {
-				moves = append(moves, mailstore.Readoption{From: e.Origin, To: e.Origin, ListSize: e.ListSize})
-			}
-		}
-		if err := s.store.Readopt(ctx, s.account.Name, moves); err != nil {
-			return err
-		}
-		s.log.Info().Msg("account is polled at another server")
-		s.ledger, err = s.store.Ledger(ctx, s.account.Name)
-	}
-	if err == nil {
-		s.notes.Mailbox = s.mailbox
-	}
-	return err
 }
 
 // loggingIn notes that a login begins, and returns how long ago the one before
@@ -378,95 +325,4 @@ func afterError(err error) follow {
 		return soon
 	}
 	return enough
-}
-
-// delete sends DELE for what is due: what the ledger says is stored, and what
-// this session has made durable. Here alone DELE is sent.
-func (s *session) delete(ctx context.Context) (marked []mailstore.LedgerEntry, err error) {
-	s.notes.Awaiting = 0
-	due := s.actions.Delete
-	if len(due) == 0 || s.account.Shadow {
-		return nil, nil
-	}
-	if !s.permitted() {
-		s.notes.Awaiting = len(due)
-		return nil, nil
-	}
-	if due, err = s.stillDue(s.disk, due); err != nil {
-		return nil, err
-	}
-	s.m.phase(PhaseDelete)
-	for batch := range slices.Chunk(due, deleteBatch) {
-		if ctx.Err() != nil {
-			return marked, nil // QUIT still confirms what was marked
-		}
-		entries := make(map[int]mailstore.LedgerEntry, len(batch))
-		intended := make([]mailstore.LedgerEntry, 0, len(batch))
-		nums := make([]int, 0, len(batch))
-		for _, d := range batch {
-			d.Entry.State = mailstore.DeleteIntended
-			entries[d.Num] = d.Entry
-			intended = append(intended, d.Entry)
-			nums = append(nums, d.Num)
-		}
-		if err := s.store.UpdateLedger(s.disk, s.account.Name, intended); err != nil {
-			return marked, err
-		}
-		failpoint.Hit(failpoint.Intended)
-		done, err := s.client.Dele(s.net, nums)
-		failpoint.Hit(failpoint.Deleted)
-		for _, num := range done {
-			marked = append(marked, entries[num])
-		}
-		if err != nil {
-			return marked, &retryError{err}
-		}
-	}
-	return marked, nil
-}
-
-// stillDue looks at the ledger again: while the others were fetched, a file was
-// perhaps found damaged, or a message brought back that was removed here.
-func (s *session) stillDue(ctx context.Context, due []Delete) ([]Delete, error) {
-	ledger, err := s.store.Ledger(ctx, s.account.Name)
-	if err != nil {
-		return nil, err
-	}
-	rows := make(map[mailstore.Origin]mailstore.LedgerEntry, len(ledger))
-	for _, e := range ledger {
-		rows[e.Origin] = e
-	}
-	var still []Delete
-	for _, d := range due {
-		e, known := rows[d.Entry.Origin]
-		if known && e.Hash == d.Entry.Hash && !e.Wanted && (d.Entry.RemovedAt.IsZero() || !e.RemovedAt.IsZero()) {
-			d.Entry = e
-			still = append(still, d)
-		}
-	}
-	return still, nil
-}
-
-// quit ends the session. The deletions count from here on, and only when the
-// server says +OK (RFC 1939 section 6); when it does not, the next listing
-// shows what became of them.
-func (s *session) quit(marked []mailstore.LedgerEntry) error {
-	err := s.client.Quit(s.net)
-	if err != nil {
-		s.unconfirmed = len(marked)
-		s.log.Debug().Err(err).Int("deleted", len(marked)).Msg("quit not confirmed")
-		return nil
-	}
-	s.unconfirmed = 0
-	s.result.Deleted = len(marked)
-	if len(marked) == 0 {
-		return nil
-	}
-	failpoint.Hit(failpoint.Acknowledged)
-	for i := range marked {
-		marked[i].State = mailstore.DeleteAcked
-	}
-	err = s.store.UpdateLedger(s.disk, s.account.Name, marked)
-	failpoint.Hit(failpoint.Recorded)
-	return err
 }
