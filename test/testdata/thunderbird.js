@@ -82,22 +82,23 @@ globalThis.tb = {
 
   // Downloads a folder for reading offline, and returns what is then on disk. It
   // is asked again where it is still busy with the headers: it says that it is
-  // done, then, and has asked the server for nothing.
+  // done, then, and has asked the server for nothing; or has closed its list of
+  // messages and not read it again.
   async download(path) {
     const folder = this.folder(path);
-    await this.until(`${path} offline`, async () => {
-      const listener = this.listener(), got = this.messages(path);
+    return this.until(`${path} offline`, async () => {
+      const listener = this.listener();
       folder.downloadAllForOffline(listener, this.window.msgWindow);
       await listener.done;
-      return got.length && got.every(m => folder.hasMsgOffline(m.messageKey));
-    });
-    return this.messages(path).map(m => {
-      const stream = Cc["@mozilla.org/binaryinputstream;1"].createInstance(Ci.nsIBinaryInputStream);
-      stream.setInputStream(folder.getMsgInputStream(m, {}));
-      let raw = "";
-      for (let n; (n = stream.available());) raw += stream.readBytes(n);
-      stream.close();
-      return btoa(raw);
+      const got = this.messages(path);
+      return got.length && got.every(m => folder.hasMsgOffline(m.messageKey)) && got.map(m => {
+        const stream = Cc["@mozilla.org/binaryinputstream;1"].createInstance(Ci.nsIBinaryInputStream);
+        stream.setInputStream(folder.getMsgInputStream(m, {}));
+        let raw = "";
+        for (let n; (n = stream.available());) raw += stream.readBytes(n);
+        stream.close();
+        return btoa(raw);
+      });
     });
   },
 
