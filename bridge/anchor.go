@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"slices"
 
 	"github.com/popbridge/popbridge/bridge/pop3"
 	"github.com/popbridge/popbridge/internal/mailstore"
@@ -70,6 +71,8 @@ func (s *session) holds(ctx context.Context) (bool, error) {
 	case err != nil && !errors.Is(err, pop3.ErrSessionLimit):
 		return false, &retryError{err}
 	case !came || !bytes.Equal(a.Hash, h.Sum(nil)):
+		// It is another message: stored in this session, or not yet.
+		s.wasted = came && !slices.ContainsFunc(s.actions.Fetch, func(f Fetch) bool { return f.Num == a.Num })
 		return false, nil
 	}
 	s.notes.Anchor = a
