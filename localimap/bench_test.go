@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/popbridge/popbridge/internal/testkit"
 )
 
 // BenchmarkFetchFlags is what a client does when it opens a large mailbox: one
@@ -72,7 +74,10 @@ func (r *rig) fill(n int) {
 // TestHundredThousandMessages: nothing a client does to all messages of a large
 // mailbox is a matter of minutes.
 func TestHundredThousandMessages(t *testing.T) {
-	const n = 100000
+	n := 100_000
+	if testkit.Race {
+		n = 20_000
+	}
 	r := newRig(t)
 	r.fill(n)
 	a, b := r.talk("joe"), r.talk("joe")
