@@ -2,7 +2,6 @@ package bridge
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/popbridge/popbridge/internal/mailstore"
@@ -165,12 +164,6 @@ func (r *Runner) permitted() bool {
 		return true
 	}
 	return false
-}
-
-// awaitingText says what to do about deletions that wait.
-func (r *Runner) awaitingText() string {
-	return fmt.Sprintf("%d messages wait to be deleted on the server under a policy that is new (%s): see `popbridge sync --dry-run %s`, then run `popbridge account confirm %s`",
-		r.notes.Awaiting, r.account.policy(), r.account.Name, r.account.Name)
 }
 
 // expected is the row that a message will have once it is fetched.

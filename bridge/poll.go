@@ -209,8 +209,5 @@ func (r *Runner) shownProblems(next time.Time) []Problem {
 	if r.unconfirmed > 0 {
 		list = append(list, Problem{NextTry: next, Reason: fmt.Sprintf("the server did not confirm %d deletions; what is still there next time is deleted again", r.unconfirmed)})
 	}
-	if r.notes.Awaiting > 0 {
-		list = append(list, Problem{NextTry: next, Reason: r.awaitingText()})
-	}
 	return append(list, r.problems.list()...)
 }

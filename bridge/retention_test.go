@@ -268,7 +268,7 @@ func TestConfirm(t *testing.T) {
 	if err := g.runner.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if s := g.runner.Status(); s.Awaiting != 2 || len(s.Problems) != 1 {
+	if s := g.runner.Status(); s.Awaiting != 2 || s.DeletesTotal != 2 || len(s.Problems) != 0 {
 		t.Errorf("status %+v", s)
 	}
 	g.want(g.poll(), 0, 0, 0, 2)
