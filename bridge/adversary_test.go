@@ -315,3 +315,37 @@ func TestAnAccountAtAnotherServer(t *testing.T) {
 	g.wantExactly(want)
 	g.want(g.poll(), 0, 0, 0, 0)
 }
+
+// Ids that both servers count up: at the new one no message is taken for one of
+// the old one, neither at first nor later, and what came along from there is known.
+func TestAnAccountAtAServerThatCountsLikeTheFormer(t *testing.T) {
+	g := newRig(t, KeepForever())
+	var want []string
+	add := func(id, n int) {
+		g.pop.add(uidl(id), sized(n, 500))
+		want = append(want, string(sized(n, 500)))
+	}
+	for n := range 4 {
+		add(n, 10+n)
+	}
+	g.poll()
+	g.pop = newPopServer(t)
+	add(0, 20)
+	add(1, 21)
+	for n := range 3 {
+		add(10+n, 30+n)
+	}
+	g.pop.add(uidl(20), sized(13, 500)) // it moved along
+	g.restart(KeepForever())
+	g.runner.account.Server.Host = "pop.other.test"
+	g.want(g.poll(), 5, 1, 0, 6)
+	add(2, 22)
+	g.want(g.poll(), 1, 0, 0, 7)
+	g.restart(KeepForever())
+	g.runner.account.Server.Host = "pop3.other.test" // the same by another name
+	g.want(g.poll(), 0, 0, 0, 7)
+	if n := g.pop.fetched(uidl(10)); n != 1 {
+		t.Errorf("a message was fetched %d times", n)
+	}
+	g.wantExactly(want)
+}

@@ -34,25 +34,43 @@ func (s *session) inherit(ctx context.Context, username string) error {
 }
 
 // settleIn notes where the account is polled. When that is elsewhere than before
-// a message there may have the id and the size of another one: it is compared
-// before it is deleted.
+// a message there may have the id and the size of another one. Where most of what
+// is listed is known by both, it is the same server by another name, and only what
+// is to be deleted is compared. Otherwise no id counts any more: all is fetched,
+// and known by its content.
 func (s *session) settleIn(ctx context.Context) (err error) {
 	if s.notes.Mailbox != "" && s.notes.Mailbox != s.mailbox {
 		s.notes.Anchor, s.notes.Relists = nil, false
+		same := s.familiar()*2 > len(s.listing)
 		var moves []mailstore.Readoption
 		for _, e := range s.ledger {
-			if e.State == mailstore.Stored || e.State == mailstore.DeleteIntended && e.Absent == 0 {
+			if e.State == mailstore.Stored || e.State == mailstore.Presumed || e.State == mailstore.DeleteIntended && e.Absent == 0 {
+				if !same {
+					e.ListSize = 0 // of no message that is listed (see Plan)
+				}
 				moves = append(moves, mailstore.Readoption{From: e.Origin, To: e.Origin, ListSize: e.ListSize})
 			}
 		}
 		if err := s.store.Readopt(ctx, s.account.Name, moves); err != nil {
 			return err
 		}
-		s.log.Info().Msg("account is polled at another server")
+		s.log.Info().Bool("same_ids", same).Msg("account is polled at another server")
 		s.ledger, err = s.store.Ledger(ctx, s.account.Name)
 	}
 	if err == nil {
 		s.notes.Mailbox = s.mailbox
 	}
 	return err
+}
+
+// familiar counts the listed messages with the id and the size of a row.
+func (s *session) familiar() (n int) {
+	p := newPlanner(s.listing, s.ledger, s.account.policy(), s.now())
+	p.pairByUIDL()
+	for _, row := range p.rowOf {
+		if row >= 0 {
+			n++
+		}
+	}
+	return n
 }
