@@ -25,7 +25,7 @@ const (
 	WantFile      Want = 1 << iota // Hash and Size
 	WantEnvelope                   // Summary.Envelope and Received
 	WantHeader                     // Summary.Header; Hash and Size too where it is not complete
-	WantStructure                  // Summary.Root and Defects
+	WantStructure                  // Summary.Root
 
 	wantSummary = WantEnvelope | WantHeader | WantStructure
 )
@@ -207,9 +207,7 @@ func (s *Store) renew(ctx context.Context, stale []*Content) {
 
 // emptySummary stands for that of a message that cannot be read.
 func emptySummary() *message.Summary {
-	sum := message.Parse(bytes.NewReader(nil), 0)
-	sum.Defects = append(sum.Defects, message.DefectRead)
-	return sum
+	return message.Parse(bytes.NewReader(nil), 0)
 }
 
 var errMessageGone = fault.New(fault.Corrupt, "the file of a message is missing from the mail store",

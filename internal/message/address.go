@@ -34,12 +34,11 @@ type addressParser struct {
 	list    []Address
 	max     int
 	inGroup bool
-	broken  bool
 }
 
 // parseAddresses reads an address list from an unfolded field value, at most
-// max of them. ok is false where an address lacked a half.
-func parseAddresses(s string, max int) (list []Address, ok bool) {
+// max of them.
+func parseAddresses(s string, max int) []Address {
 	p := addressParser{rest: s, max: max}
 	for len(p.list) < max {
 		t, more := p.next()
@@ -63,7 +62,7 @@ func parseAddresses(s string, max int) (list []Address, ok bool) {
 	}
 	p.flush()
 	p.endGroup()
-	return p.list, !p.broken
+	return p.list
 }
 
 // next returns the next token.
@@ -185,14 +184,12 @@ func (p *addressParser) flush() {
 
 func (p *addressParser) add(name, mailbox, host string) {
 	if mailbox == "" {
-		mailbox, p.broken = missingMailbox, true
+		mailbox = missingMailbox
 	}
 	if host == "" {
-		host, p.broken = missingDomain, true
+		host = missingDomain
 	}
-	name, ok := decodeWords(name)
-	p.broken = p.broken || !ok
-	p.list = append(p.list, Address{Name: clean(name), Mailbox: mailbox, Host: host})
+	p.list = append(p.list, Address{Name: clean(decodeWords(name)), Mailbox: mailbox, Host: host})
 	p.words, p.comment = p.words[:0], ""
 }
 

@@ -11,9 +11,6 @@ func (p *parser) content(h *headerFields, part *Part, digest bool) {
 		if word != "" && (rest == "" || rest[0] == ';') {
 			part.Encoding = p.keep(word)
 		}
-		if !knownEncoding(word) {
-			p.defect(DefectEncoding)
-		}
 	}
 	part.Encoding = orElse(part.Encoding, "7bit")
 	part.ID = p.keep(h.values[fieldContentID])
@@ -43,10 +40,7 @@ func (p *parser) contentType(h *headerFields, part *Part, digest bool) {
 			return
 		}
 	} else {
-		kind, subtype, params, ok := parseContentType(h.values[fieldContentType])
-		if !ok {
-			p.defect(DefectContentType)
-		}
+		kind, subtype, params := parseContentType(h.values[fieldContentType])
 		if kind, subtype = p.keep(kind), p.keep(subtype); kind != "" && subtype != "" {
 			part.Type, part.Subtype = kind, subtype
 		}
@@ -64,7 +58,6 @@ func (p *parser) params(params map[string]string) map[string]string {
 		size += len(name) + len(value)
 	}
 	if size > p.kept {
-		p.defect(DefectTooMuchText)
 		return nil
 	}
 	p.kept -= size
@@ -74,9 +67,9 @@ func (p *parser) params(params map[string]string) map[string]string {
 // parseContentType reads a Content-Type. ok is false where type or subtype are
 // missing: then the type is what is nearest, and where nothing is near it is
 // text/plain (RFC 2045 section 5.2).
-func parseContentType(s string) (kind, subtype string, params map[string]string, ok bool) {
+func parseContentType(s string) (kind, subtype string, params map[string]string) {
 	kind, rest := cutToken(s)
-	kind, ok = strings.ToLower(kind), true
+	kind = strings.ToLower(kind)
 	if i := strings.IndexByte(kind, '/'); i >= 0 { // quoted as a whole
 		kind, subtype = kind[:i], kind[i+1:]
 	} else if after, found := strings.CutPrefix(rest, "/"); found {
@@ -84,7 +77,6 @@ func parseContentType(s string) (kind, subtype string, params map[string]string,
 		subtype = strings.ToLower(subtype)
 	}
 	if kind == "" || subtype == "" {
-		ok = false
 		switch kind {
 		case "", "text":
 			kind, subtype = "text", "plain"
@@ -94,7 +86,7 @@ func parseContentType(s string) (kind, subtype string, params map[string]string,
 			kind, subtype = "application", "octet-stream"
 		}
 	}
-	return kind, subtype, parseParams(rest), ok
+	return kind, subtype, parseParams(rest)
 }
 
 // cutToken splits the first token (RFC 2045 section 5.1) or quoted string off

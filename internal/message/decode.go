@@ -8,14 +8,6 @@ import (
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
-func knownEncoding(name string) bool {
-	switch name {
-	case "", "7bit", "8bit", "binary", "base64", "quoted-printable":
-		return true
-	}
-	return false
-}
-
 // Decode returns the bytes of a body in the given transfer encoding. It takes
 // what mail has: junk and missing padding in base64, stray equals signs in
 // quoted-printable. An unknown encoding is a fault of kind Protocol.

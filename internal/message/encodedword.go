@@ -100,16 +100,15 @@ func decodeB(s string) (string, bool) {
 }
 
 // decodeWords decodes the encoded words in s, which is UTF-8 or ASCII
-// otherwise. ok is false where a word had to be left as it is.
-func decodeWords(s string) (out string, ok bool) {
+// otherwise.
+func decodeWords(s string) string {
 	last := strings.LastIndex(s, "?=") // without it every "=?" would search to the end
 	i := strings.Index(s, "=?")
 	if i < 0 || last < 0 {
-		return s, true
+		return s
 	}
 	ends := len(s) - last // bytes that are left where the last word may end
 	var b strings.Builder
-	ok = true
 	for ; i >= 0 && len(s)-i > ends; i = strings.Index(s, "=?") {
 		w, found := parseWord(s[i:])
 		if !found {
@@ -138,23 +137,22 @@ func decodeWords(s string) (out string, ok bool) {
 			s = after[next.size:]
 		}
 		w.bytes = strings.Join(words, "")
-		ok = writeWord(&b, w, written) && ok
+		writeWord(&b, w, written)
 	}
 	b.WriteString(s)
-	return b.String(), ok
+	return b.String()
 }
 
 // writeWord writes a word converted to UTF-8, or as written where that cannot
 // be done.
-func writeWord(b *strings.Builder, w encodedWord, raw string) bool {
+func writeWord(b *strings.Builder, w encodedWord, raw string) {
 	text, ok := toUTF8(w.bytes, w.charset)
 	_, known := lookupCharset(w.charset)
 	switch {
 	case !w.ok || !ok && !known:
-		text, ok = raw, false
+		text = raw
 	case !ok: // cut within a character, most likely
 		text = strings.ToValidUTF8(w.bytes, "\uFFFD")
 	}
 	b.WriteString(text)
-	return ok
 }

@@ -4,12 +4,7 @@ import "strings"
 
 // envelope sets e from the header of a message.
 func (p *parser) envelope(h *headerFields, e *Envelope) {
-	if value := h.values[fieldDate]; value != "" {
-		var ok bool
-		if e.Date, ok = parseDate(value); !ok {
-			p.defect(DefectDate)
-		}
-	}
+	e.Date, _ = parseDate(h.values[fieldDate])
 	e.Subject = p.text(h, fieldSubject)
 	e.From = p.addressList(h, fieldFrom)
 	e.Sender = p.addressList(h, fieldSender)
@@ -31,21 +26,14 @@ func (p *parser) addressList(h *headerFields, id fieldID) []Address {
 	if h.values[id] == "" {
 		return nil
 	}
-	list, ok := parseAddresses(h.values[id], p.addresses)
-	if !ok {
-		p.defect(DefectAddress)
-	}
-	if p.addresses -= len(list); p.addresses <= 0 {
-		p.addresses = 0
-		p.defect(DefectTooMuchText)
-	}
+	list := parseAddresses(h.values[id], p.addresses)
+	p.addresses -= len(list)
 	for i, a := range list {
 		if a.Mailbox == "" {
 			continue
 		}
 		// An address without mailbox and host would be taken for a group.
 		if list[i].Name = p.keep(a.Name); len(a.Mailbox)+len(a.Host) > p.kept {
-			p.defect(DefectTooMuchText)
 			return list[:i:i]
 		}
 		list[i].Mailbox = p.keep(a.Mailbox)

@@ -55,17 +55,12 @@ type headerFields struct {
 func (p *parser) fields(raw []byte, top bool) *headerFields {
 	h := &headerFields{}
 	if after, found := bytes.CutPrefix(raw, []byte("From ")); found && top && !bytes.HasPrefix(bytes.TrimLeft(after, " \t"), []byte(":")) {
-		p.defect(DefectMboxFrom)
 		_, raw, _ = bytes.Cut(raw, []byte("\n"))
-	}
-	if bytes.IndexByte(raw, 0) >= 0 {
-		p.defect(DefectNUL)
 	}
 	for len(raw) > 0 {
 		var name, value []byte
 		name, value, raw = nextField(raw)
 		if len(name) == 0 {
-			p.defect(DefectHeaderLine)
 			continue
 		}
 		if id, ok := lookupField(name); ok {
@@ -78,12 +73,11 @@ func (p *parser) fields(raw []byte, top bool) *headerFields {
 		}
 	}
 	if h.present[fieldContentType] {
-		_, _, params, _ := parseContentType(h.values[fieldContentType])
+		_, _, params := parseContentType(h.values[fieldContentType])
 		h.fallback = params["charset"]
 	}
 	for i, v := range h.values {
 		if !utf8.ValidString(v) {
-			p.defect(DefectHeader8Bit)
 			h.values[i] = guessUTF8(v, h.fallback)
 		}
 	}
@@ -120,11 +114,7 @@ func (h *headerFields) set(id fieldID, value string) {
 
 // text returns a field as text: encoded words decoded.
 func (p *parser) text(h *headerFields, id fieldID) string {
-	s, ok := decodeWords(h.values[id])
-	if !ok {
-		p.defect(DefectEncodedWord)
-	}
-	return p.keep(strings.ToValidUTF8(clean(s), "\uFFFD"))
+	return p.keep(strings.ToValidUTF8(clean(decodeWords(h.values[id])), "\uFFFD"))
 }
 
 // top sets what only the header of the whole message says.

@@ -122,7 +122,7 @@ func (h *headerText) decode(value []byte) string {
 		}
 		text = guessUTF8(text, *h.fallback)
 	}
-	text, _ = decodeWords(text)
+	text = decodeWords(text)
 	return clean(text)
 }
 
@@ -131,7 +131,7 @@ func headerCharset(raw []byte) string {
 	for len(raw) > 0 {
 		var name, value []byte
 		if name, value, raw = nextField(raw); strings.EqualFold(string(name), "Content-Type") {
-			_, _, params, _ := parseContentType(unfold(value))
+			_, _, params := parseContentType(unfold(value))
 			return params["charset"]
 		}
 	}

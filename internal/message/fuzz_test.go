@@ -167,7 +167,6 @@ func FuzzAddress(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		list, _ := parseAddresses(s, 100)
-		checkEnvelope(t, &Envelope{To: list})
+		checkEnvelope(t, &Envelope{To: parseAddresses(s, 100)})
 	})
 }

@@ -61,9 +61,6 @@ func dump(s *Summary, raw []byte) string {
 		fmt.Fprintf(&b, "received %s\n", s.Received.Format(time.RFC3339))
 	}
 	dumpEnvelope(&b, "", &s.Envelope)
-	for _, d := range s.Defects {
-		fmt.Fprintf(&b, "defect: %s\n", d)
-	}
 	dumpPart(&b, "", s.Root, raw)
 	return b.String()
 }

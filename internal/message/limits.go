@@ -12,5 +12,4 @@ const (
 	maxAddresses = 20000   // addresses in all envelopes of a message
 	maxParams    = 128     // parameters of one field
 	maxBoundary  = 80      // bytes of a boundary that are compared, as Dovecot
-	maxDefects   = 32
 )

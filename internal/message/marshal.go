@@ -15,7 +15,7 @@ import (
 //	envelope   date, subject, from, sender, reply-to, to, cc, bcc, in-reply-to,
 //	           message-id, date of Received
 //	header     size, then the lines to the end
-//	structure  number of defects, one byte each, part
+//	structure  part
 //
 // Numbers are varints. A string is 2*length and its bytes, or 2*i+1 for word i
 // of the dictionary. A date is 0 for none, else 1, seconds since 1970 and
@@ -116,11 +116,6 @@ func (c *codec) envelope(s *Summary) {
 }
 
 func (c *codec) structure(s *Summary) {
-	list(c, &s.Defects, 1, func(d *Defect) {
-		n := uint64(*d)
-		c.number(&n)
-		*d = Defect(n)
-	})
 	if c.reading {
 		s.Root = &Part{}
 	}

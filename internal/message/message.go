@@ -1,10 +1,10 @@
 // Package message reads raw mail and says what IMAP needs to know about it: the
-// envelope, the body structure with byte offsets, the header fields that clients
-// ask for, and what is wrong with it.
+// envelope, the body structure with byte offsets and the header fields that
+// clients ask for.
 //
 // Parse never fails. Whatever the bytes are, the Summary is something IMAP can
 // express: every part has a type, a multipart has at least one child, a
-// message/rfc822 has exactly one. Oddities are noted as Defects and otherwise
+// message/rfc822 has exactly one. Oddities are
 // treated the way Dovecot treats them, which is what mail clients are used to.
 //
 // Memory is bounded, whatever the size of the message: bodies are scanned, never
@@ -21,7 +21,7 @@ import "time"
 
 // SummaryVersion is the version of what Parse says and of its binary form. A
 // stored summary of another version is made again from the message.
-const SummaryVersion = 3
+const SummaryVersion = 4
 
 // Summary is what is known about a message without reading it again.
 type Summary struct {
@@ -29,7 +29,6 @@ type Summary struct {
 	Header   Header
 	Root     *Part     // never nil after Parse
 	Received time.Time // date of the topmost Received field; zero where absent or unreadable
-	Defects  []Defect  // at most maxDefects
 }
 
 // Envelope is the ENVELOPE of a message, decoded to UTF-8 (RFC 9051 section
@@ -97,58 +96,3 @@ func (p *Part) Multipart() bool { return p.Type == "multipart" }
 
 // Message reports whether p holds a message, which is then its only child.
 func (p *Part) Message() bool { return p.Envelope != nil }
-
-// Defect is something wrong with a message that a reader may want to know.
-type Defect uint8
-
-// The defects Parse notes, each at most once in a message.
-const (
-	DefectHeaderLine   Defect = iota + 1 // a header line is no field
-	DefectHeaderSize                     // a header is longer than what is kept of it
-	DefectHeaderEnd                      // the header ends without a blank line
-	DefectHeader8Bit                     // 8-bit header text that is not UTF-8
-	DefectNUL                            // a header with NUL bytes
-	DefectMboxFrom                       // starts with the "From " line of an mbox
-	DefectEncodedWord                    // an encoded word that could not be decoded
-	DefectAddress                        // an address without mailbox or domain
-	DefectDate                           // the date could not be read
-	DefectContentType                    // Content-Type that could not be read
-	DefectEncoding                       // unknown Content-Transfer-Encoding
-	DefectNoBoundary                     // a multipart without boundary parameter
-	DefectNoParts                        // a multipart without parts
-	DefectUnclosed                       // a multipart without its last boundary
-	DefectTooDeep                        // nested deeper than what is answered
-	DefectTooManyParts                   // more parts than what is answered
-	DefectTooMuchText                    // more header text than what is kept
-	DefectRead                           // reading the message ended early
-	defectEnd
-)
-
-var defectTexts = [...]string{
-	DefectHeaderLine:   "header line without a field name",
-	DefectHeaderSize:   "header too long",
-	DefectHeaderEnd:    "header without a blank line after it",
-	DefectHeader8Bit:   "8-bit header text that is not UTF-8",
-	DefectNUL:          "NUL byte in the header",
-	DefectMboxFrom:     "starts with a From line of an mbox file",
-	DefectEncodedWord:  "encoded word that cannot be decoded",
-	DefectAddress:      "address without mailbox or domain",
-	DefectDate:         "date that cannot be read",
-	DefectContentType:  "content type that cannot be read",
-	DefectEncoding:     "unknown transfer encoding",
-	DefectNoBoundary:   "multipart without a boundary parameter",
-	DefectNoParts:      "multipart without parts",
-	DefectUnclosed:     "multipart without its last boundary",
-	DefectTooDeep:      "parts nested too deep",
-	DefectTooManyParts: "too many parts",
-	DefectTooMuchText:  "too much header text",
-	DefectRead:         "message could not be read to its end",
-}
-
-// String says what is wrong in a few words.
-func (d Defect) String() string {
-	if int(d) < len(defectTexts) && d > 0 {
-		return defectTexts[d]
-	}
-	return "unknown defect"
-}

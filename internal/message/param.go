@@ -30,7 +30,7 @@ func parseParams(s string) map[string]string {
 			value, _, _ = strings.Cut(value, " ")
 		}
 		if _, have := params[name]; !have {
-			value, _ = decodeWords(value)
+			value = decodeWords(value)
 			params = setParam(params, name, clean(value))
 		}
 	}
@@ -191,7 +191,7 @@ func joinPieces(params map[string]string, pieces []piece) map[string]string {
 		if encoded {
 			text, _ = toUTF8(text, charset)
 		} else {
-			text, _ = decodeWords(text)
+			text = decodeWords(text)
 		}
 		params = setParam(params, name, clean(text))
 	}

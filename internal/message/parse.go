@@ -2,7 +2,6 @@ package message
 
 import (
 	"io"
-	"slices"
 )
 
 // parser builds a Summary while it reads a message once.
@@ -17,7 +16,7 @@ type parser struct {
 }
 
 // Parse reads the message of the given size and says what it is. It never
-// fails: what cannot be read is a Defect, and an error of r ends the message.
+// fails, and an error of r ends the message.
 func Parse(r io.ReaderAt, size int64) *Summary {
 	p := parser{
 		scanner:   newScanner(r, size),
@@ -28,23 +27,12 @@ func Parse(r io.ReaderAt, size int64) *Summary {
 	}
 	defer p.close()
 	p.sum.Root, _ = p.part(0, &p.sum.Envelope, false)
-	if p.err != nil {
-		p.defect(DefectRead)
-	}
 	return p.sum
-}
-
-// defect notes d, once.
-func (p *parser) defect(d Defect) {
-	if len(p.sum.Defects) < maxDefects && !slices.Contains(p.sum.Defects, d) {
-		p.sum.Defects = append(p.sum.Defects, d)
-	}
 }
 
 // keep returns s as far as the limit of kept text allows.
 func (p *parser) keep(s string) string {
 	if len(s) > p.kept {
-		p.defect(DefectTooMuchText)
 		return ""
 	}
 	p.kept -= len(s)
@@ -61,9 +49,6 @@ func (p *parser) part(depth int, envelope *Envelope, digest bool) (*Part, delimi
 	raw, blank, cut, d := p.readHeader(p.header, min(maxHeader, p.headers))
 	p.header = raw
 	p.headers -= len(raw)
-	if cut {
-		p.defect(DefectHeaderSize)
-	}
 	h := p.fields(raw, depth == 0)
 	if envelope != nil {
 		p.envelope(h, envelope)
@@ -78,9 +63,6 @@ func (p *parser) part(depth int, envelope *Envelope, digest bool) (*Part, delimi
 		d = p.body(part, depth)
 	} else {
 		part.Body, lines = p.end, p.endLines
-		if len(raw) > 0 && d != noDelimiter {
-			p.defect(DefectHeaderEnd)
-		}
 		p.empty(part)
 	}
 	// RFC 2046 section 5.1.1: the line end before a boundary belongs to it, also
@@ -95,7 +77,6 @@ func (p *parser) body(part *Part, depth int) delimiter {
 	switch part.Type {
 	case "multipart":
 		if _, ok := part.Params["boundary"]; !ok {
-			p.defect(DefectNoBoundary)
 			break
 		}
 		if p.room(part, depth) {
@@ -117,12 +98,7 @@ func (p *parser) body(part *Part, depth int) delimiter {
 // room reports whether there is room for what is in part. Where there is none
 // part becomes opaque.
 func (p *parser) room(part *Part, depth int) bool {
-	switch {
-	case depth+1 >= maxDepth:
-		p.defect(DefectTooDeep)
-	case p.parts >= maxParts:
-		p.defect(DefectTooManyParts)
-	default:
+	if depth+1 < maxDepth && p.parts < maxParts {
 		return true
 	}
 	part.Type, part.Subtype = "application", "octet-stream"
@@ -137,7 +113,6 @@ func (p *parser) multipart(part *Part, depth int) delimiter {
 	d := p.skip() // the preamble
 	for d.level == level && !d.last {
 		if p.parts >= maxParts {
-			p.defect(DefectTooManyParts)
 			d = p.skip()
 			continue
 		}
@@ -148,8 +123,6 @@ func (p *parser) multipart(part *Part, depth int) delimiter {
 	p.open = p.open[:level]
 	if d.level == level {
 		d = p.skip() // the epilogue
-	} else {
-		p.defect(DefectUnclosed)
 	}
 	p.empty(part)
 	return d
@@ -164,7 +137,6 @@ func (p *parser) empty(part *Part) {
 	}
 	switch {
 	case part.Type == "multipart":
-		p.defect(DefectNoParts)
 	case part.Type == "message" && part.Subtype == "rfc822":
 		part.Envelope = &Envelope{}
 	default:
