@@ -31,6 +31,7 @@ import (
 	"maps"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -55,6 +56,7 @@ type Agent struct {
 	health  *health.Registry
 	lock    *lock
 	outside outside
+	zone    atomic.Pointer[time.Location] // see location
 
 	reload sync.Mutex  // held by the one who takes up a config; guards what follows
 	tls    *tls.Config // made at the first need
@@ -91,6 +93,7 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (*Agent, error) {
 		accounts: map[string]*account{},
 		servers:  map[string]*imapServer{},
 	}
+	a.zone.Store(location(cfg))
 	for _, c := range cfg.Accounts {
 		a.accounts[c.Name] = a.newAccount(c)
 	}

@@ -32,6 +32,7 @@ func (a *Agent) Reload() {
 		return
 	}
 	a.health.Report("config", a.needRestart(next)...)
+	a.zone.Store(location(next))
 	if reflect.DeepEqual(old, next) { // only a comment, say
 		return
 	}

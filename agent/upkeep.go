@@ -24,6 +24,7 @@ func (a *Agent) keepUp(ctx context.Context) {
 		u.probe(ctx)
 		if n%purgeEvery == 0 {
 			u.purge(ctx)
+			a.zone.Store(location(a.Config())) // the machine may have travelled
 		}
 	}
 }

@@ -35,6 +35,7 @@ type Config struct {
 	Log     Log
 	// KeepExpunged is how long expunged messages can be restored; at least a day.
 	KeepExpunged time.Duration
+	TimeZone     string    // IANA name; empty: that of the machine
 	Accounts     []Account // in file order; names differ in more than case
 
 	warnings []Problem

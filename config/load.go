@@ -119,6 +119,7 @@ func (r *reader) root(t *table) {
 	r.cfg.KeepExpunged = text(t, "keep_expunged", defaultExpire, `a duration in quotes, such as "30d"`, func(s string) (time.Duration, *mistake) {
 		return readDuration(s, minExpire, maxExpire, "30d")
 	})
+	r.cfg.TimeZone = text(t, "timezone", "", `the name of a time zone in quotes, such as "Europe/Vienna"`, readZone)
 	r.cfg.IMAP = readIMAP(t.sub("imap"))
 	r.cfg.Log = readLog(t.sub("log"))
 	var seen accountsSeen

@@ -21,6 +21,8 @@ type fetch struct {
 	w   *imapserver.FetchWriter
 	opt *imap.FetchOptions
 
+	zone *time.Location // of INTERNALDATE
+
 	want      mailstore.Want // what the items need; 0 where the columns have it all
 	kept      []bool         // the body sections that the index answers for most messages
 	marksSeen bool
@@ -37,7 +39,7 @@ func (s *session) Fetch(w *imapserver.FetchWriter, set imap.NumSet, options *ima
 	if err != nil {
 		return err
 	}
-	f := &fetch{session: s, v: v, w: w, opt: options}
+	f := &fetch{session: s, v: v, w: w, opt: options, zone: s.srv.opt.Zone()}
 	if err := f.plan(); err != nil {
 		return err
 	}
@@ -192,7 +194,7 @@ func (f *fetch) message(i int, p prepared, withFlags bool) (err error) {
 		m.WriteFlags(f.v.flagList(i))
 	}
 	if f.opt.InternalDate {
-		m.WriteInternalDate(time.Unix(f.v.told.received[i], 0).UTC())
+		m.WriteInternalDate(internalDate(f.v.told.received[i], f.zone))
 	}
 	if f.opt.RFC822Size {
 		m.WriteRFC822Size(f.v.told.sizes[i])

@@ -73,6 +73,9 @@ type Options struct {
 	// within askTwice whether there is news; it must not block. May
 	// be nil.
 	Opened func(user, mailbox string)
+	// Zone returns the time zone of INTERNALDATE and of searches by day. May be
+	// nil: that of the machine.
+	Zone func() *time.Location
 }
 
 // Server serves IMAP on any number of listeners.
@@ -92,6 +95,9 @@ type login struct{ user, device string }
 func New(o Options) *Server {
 	if o.Opened == nil {
 		o.Opened = func(string, string) {}
+	}
+	if o.Zone == nil {
+		o.Zone = func() *time.Location { return time.Local }
 	}
 	return &Server{opt: o, logins: make(map[*session]login)}
 }

@@ -59,6 +59,7 @@ func openRig(t testing.TB, dir string, change ...func(*Options)) *rig {
 	o := Options{
 		Login:    r.login,
 		Security: Off,
+		Zone:     func() *time.Location { return time.UTC },
 		Log:      zerolog.Nop(),
 		Opened: func(user, mailbox string) {
 			select {

@@ -91,11 +91,12 @@ const maxNarrowed = 32
 // compiler makes one query.
 type compiler struct {
 	v     *view
+	zone  *time.Location
 	asked int // of the text index
 }
 
-func compile(v *view, criteria *imap.SearchCriteria) (*query, error) {
-	return (&compiler{v: v}).query(criteria, 0)
+func compile(v *view, zone *time.Location, criteria *imap.SearchCriteria) (*query, error) {
+	return (&compiler{v: v, zone: zone}).query(criteria, 0)
 }
 
 func (k *compiler) query(cr *imap.SearchCriteria, depth int) (*query, error) {
@@ -112,7 +113,7 @@ func (k *compiler) query(cr *imap.SearchCriteria, depth int) (*query, error) {
 	for _, f := range cr.NotFlag {
 		q.tests = append(q.tests, flagTest(k.v, f, false))
 	}
-	q.addColumns(cr)
+	q.addColumns(cr, k.zone)
 	q.addSummaries(k, cr)
 	q.addFiles(k, cr)
 	for i := range cr.Not {
@@ -193,9 +194,8 @@ func flagTest(v *view, flag imap.Flag, want bool) test {
 	return func(c *candidate) answer { return answerOf(known[v.told.flags[c.i].Keywords] == want) }
 }
 
-// addColumns adds the keys on sizes and internal dates. INTERNALDATE is told in
-// UTC, so its date is that of UTC.
-func (q *query) addColumns(cr *imap.SearchCriteria) {
+// addColumns adds the keys on sizes and internal dates.
+func (q *query) addColumns(cr *imap.SearchCriteria, zone *time.Location) {
 	if cr.Larger > 0 {
 		q.tests = append(q.tests, func(c *candidate) answer { return answerOf(c.v.told.sizes[c.i] > cr.Larger) })
 	}
@@ -203,22 +203,20 @@ func (q *query) addColumns(cr *imap.SearchCriteria) {
 		q.tests = append(q.tests, func(c *candidate) answer { return answerOf(c.v.told.sizes[c.i] < cr.Smaller) })
 	}
 	if !cr.Since.IsZero() {
-		since := cr.Since.Unix()
-		q.tests = append(q.tests, func(c *candidate) answer { return answerOf(c.v.told.received[c.i] >= since) })
+		q.tests = append(q.tests, func(c *candidate) answer { return answerOf(!before(c.v.told.received[c.i], cr.Since, zone)) })
 	}
 	if !cr.Before.IsZero() {
-		before := cr.Before.Unix()
-		q.tests = append(q.tests, func(c *candidate) answer { return answerOf(c.v.told.received[c.i] < before) })
+		q.tests = append(q.tests, func(c *candidate) answer { return answerOf(before(c.v.told.received[c.i], cr.Before, zone)) })
 	}
 }
 
 // addSummaries adds the keys that the summary answers.
 func (q *query) addSummaries(k *compiler, cr *imap.SearchCriteria) {
 	if !cr.SentSince.IsZero() {
-		q.add(mailstore.WantEnvelope, sentTest(func(day time.Time) bool { return !day.Before(cr.SentSince) }))
+		q.add(mailstore.WantEnvelope, sentTest(k.zone, func(day time.Time) bool { return !day.Before(cr.SentSince) }))
 	}
 	if !cr.SentBefore.IsZero() {
-		q.add(mailstore.WantEnvelope, sentTest(func(day time.Time) bool { return day.Before(cr.SentBefore) }))
+		q.add(mailstore.WantEnvelope, sentTest(k.zone, func(day time.Time) bool { return day.Before(cr.SentBefore) }))
 	}
 	for _, h := range cr.Header {
 		if message.Keeps([]string{h.Key}) {
@@ -266,17 +264,16 @@ func headerTest(name string, m *message.Matcher, kept bool) test {
 // sentTest tests the day of the Date field, in the time zone it is written in
 // (RFC 9051 section 6.4.4). Without a date, that of the arrival is taken, as in
 // RFC 5256 section 2.2.
-func sentTest(holds func(day time.Time) bool) test {
+func sentTest(zone *time.Location, holds func(day time.Time) bool) test {
 	return func(c *candidate) answer {
 		if c.content == nil {
 			return unknown
 		}
 		date := c.content.Summary.Envelope.Date
 		if date.IsZero() {
-			date = time.Unix(c.v.told.received[c.i], 0).UTC()
+			date = internalDate(c.v.told.received[c.i], zone)
 		}
-		y, m, d := date.Date()
-		return answerOf(holds(time.Date(y, m, d, 0, 0, 0, 0, time.UTC)))
+		return answerOf(holds(dayOf(date)))
 	}
 }
 

@@ -3,6 +3,7 @@ package localimap
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/emersion/go-imap/v2"
 	"pgregory.net/rapid"
@@ -71,11 +72,11 @@ func TestQueriesTooDeep(t *testing.T) {
 	for range maxQueryDepth {
 		cr = imap.SearchCriteria{Not: []imap.SearchCriteria{cr}}
 	}
-	if _, err := compile(&view{store: new(mailstore.Store)}, &cr); err != nil {
+	if _, err := compile(&view{store: new(mailstore.Store)}, time.UTC, &cr); err != nil {
 		t.Errorf("%d levels: %v", maxQueryDepth, err)
 	}
 	cr = imap.SearchCriteria{Or: [][2]imap.SearchCriteria{{cr, {}}}}
-	if _, err := compile(&view{store: new(mailstore.Store)}, &cr); err == nil {
+	if _, err := compile(&view{store: new(mailstore.Store)}, time.UTC, &cr); err == nil {
 		t.Error("a deeper query was accepted")
 	}
 }
@@ -117,7 +118,7 @@ func TestSentDateIsOfItsOwnZone(t *testing.T) {
 		want    answer
 	}{{late, 5, yes}, {late, 6, never}, {none, 2, yes}, {none, 3, never}} {
 		cr := day(tt.since)
-		q, err := compile(v, &cr)
+		q, err := compile(v, time.UTC, &cr)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -150,7 +151,7 @@ func TestHeaderKeys(t *testing.T) {
 	} {
 		file, content := openMessage(t, tt.raw)
 		cr := imap.SearchCriteria{Header: []imap.SearchCriteriaHeaderField{{Key: tt.name, Value: tt.value}}}
-		q, err := compile(&view{store: new(mailstore.Store)}, &cr)
+		q, err := compile(&view{store: new(mailstore.Store)}, time.UTC, &cr)
 		if err != nil {
 			t.Fatal(err)
 		}

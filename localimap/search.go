@@ -30,7 +30,7 @@ func (s *session) Search(kind imapserver.NumKind, criteria *imap.SearchCriteria,
 		return nil, err
 	}
 	var found []int
-	q, err := compile(v, criteria)
+	q, err := compile(v, s.srv.opt.Zone(), criteria)
 	if err == nil {
 		run := &search{session: s, v: v, q: q}
 		found, err = run.all()

@@ -82,6 +82,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -93,13 +94,36 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestPopbridge(t *testing.T) {
 	ca := testkit.CA(t)
-	runAll(t, func(t *testing.T, user string) *server { return newPopbridge(t, ca, user) })
+	runAll(t, "testdata", func(t *testing.T, user string) *server { return newPopbridge(t, ca, user, time.UTC) })
 }
 
 func TestDovecot(t *testing.T) {
-	rig.Need(t, "dovecot")
 	ca := testkit.CA(t)
-	d, err := rig.StartDovecot(context.WithoutCancel(t.Context()), ca.CertFile, ca.KeyFile, dovecotSettings)
+	d := startDovecot(t, ca, "UTC")
+	runAll(t, "testdata", func(t *testing.T, user string) *server { return dovecotServer(t, d, ca, user) })
+}
+
+// TestDaysAreThoseOfTheZone: INTERNALDATE and searches by day go by the time
+// zone of the server, on the days when clocks change, too.
+func TestDaysAreThoseOfTheZone(t *testing.T) {
+	const name = "Pacific/Auckland"
+	zone, err := time.LoadLocation(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca := testkit.CA(t)
+	t.Run("popbridge", func(t *testing.T) {
+		runAll(t, "testdata/auckland", func(t *testing.T, user string) *server { return newPopbridge(t, ca, user, zone) })
+	})
+	t.Run("dovecot", func(t *testing.T) {
+		d := startDovecot(t, ca, name)
+		runAll(t, "testdata/auckland", func(t *testing.T, user string) *server { return dovecotServer(t, d, ca, user) })
+	})
+}
+
+func startDovecot(t *testing.T, ca *testkit.TLS, zone string) *rig.Dovecot {
+	rig.Need(t, "dovecot")
+	d, err := rig.StartDovecot(context.WithoutCancel(t.Context()), ca.CertFile, ca.KeyFile, dovecotSettings, "import_environment = TZ="+zone)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,14 +139,14 @@ func TestDovecot(t *testing.T) {
 	if err := rig.WaitPort(t.Context(), d.IMAP, nil); err != nil {
 		t.Fatal(err)
 	}
-	runAll(t, func(t *testing.T, user string) *server { return dovecotServer(t, d, ca, user) })
+	return d
 }
 
 // runAll runs every script, each with a user of its own.
-func runAll(t *testing.T, start func(t *testing.T, user string) *server) {
+func runAll(t *testing.T, dir string, start func(t *testing.T, user string) *server) {
 	var commands atomic.Int64
 	t.Cleanup(func() { t.Logf("%d commands", commands.Load()) })
-	for i, s := range scripts(t) {
+	for i, s := range scripts(t, dir) {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
 			sent, err := execute(t.Context(), s, start(t, userName(i)))
@@ -134,9 +158,9 @@ func runAll(t *testing.T, start func(t *testing.T, user string) *server) {
 	}
 }
 
-// scripts parses testdata.
-func scripts(t *testing.T) []*script {
-	files, err := filepath.Glob("testdata/*.txt")
+// scripts parses those of a folder.
+func scripts(t *testing.T, dir string) []*script {
+	files, err := filepath.Glob(dir + "/*.txt")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no scripts: %v", err)
 	}
@@ -162,7 +186,7 @@ func TestMarks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range scripts(t) {
+	for _, s := range scripts(t, "testdata") {
 		for _, st := range s.steps {
 			for _, b := range st.blocks {
 				point, _, ok := strings.Cut(b.reason, ": ")
@@ -178,7 +202,7 @@ func TestMarks(t *testing.T) {
 func TestSize(t *testing.T) {
 	const atLeast = 1000
 	n := 0
-	for _, s := range scripts(t) {
+	for _, s := range scripts(t, "testdata") {
 		n += s.commands()
 	}
 	if n < atLeast {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -33,7 +34,7 @@ func clientTLS(ca *testkit.TLS) *tls.Config {
 
 // newPopbridge starts popbridge's IMAP server over an empty store: on one port
 // for everyone, on another with login only after STARTTLS.
-func newPopbridge(t *testing.T, ca *testkit.TLS, user string) *server {
+func newPopbridge(t *testing.T, ca *testkit.TLS, user string, zone *time.Location) *server {
 	store, err := mailstore.Open(t.Context(), t.TempDir(), mailstore.Options{Log: zerolog.Nop()})
 	if err != nil {
 		t.Fatalf("open the store: %v", err)
@@ -54,8 +55,9 @@ func newPopbridge(t *testing.T, ca *testkit.TLS, user string) *server {
 			}
 			return store, mailstore.Device{Name: "laptop"}, nil
 		},
-		Log: zerolog.Nop(),
-		TLS: ca.ServerConfig,
+		Log:  zerolog.Nop(),
+		TLS:  ca.ServerConfig,
+		Zone: func() *time.Location { return zone },
 	}
 	addrs := make(map[bool]string)
 	for starttls, security := range map[bool]localimap.Security{false: localimap.Off, true: localimap.StartTLS} {
