@@ -60,6 +60,9 @@ func (s *Store) Deliver(ctx context.Context, deliveries []Delivery) ([]Delivered
 func (t *tx) deliver(d Delivery) (Delivered, error) {
 	if d.Origin != nil {
 		known, err := t.register(d)
+		if err == nil && known {
+			err = t.doubt(*d.Origin, d.Doubt)
+		}
 		if err != nil || known {
 			return Delivered{Duplicate: known}, err
 		}
@@ -89,8 +92,9 @@ func (t *tx) deliver(d Delivery) (Delivered, error) {
 	}
 	r, err := t.add(b, row{Content: content, Flags: Flags{system, set}, Received: received.Unix(), Size: d.Message.size})
 	t.logAdded(b, r, d.Message.hash)
-	if d.Origin != nil {
+	if d.Origin != nil && err == nil {
 		t.logEntry(d)
+		err = t.doubt(*d.Origin, d.Doubt)
 	}
 	return Delivered{UID: r.UID, UIDValidity: b.UIDValidity}, err
 }

@@ -34,16 +34,19 @@ func (s *Store) Inherit(ctx context.Context, account string, same func(memory st
 }
 
 func (t *tx) inherit(from, to string) error {
-	err := t.rows(`SELECT uidl, dup, hash, size, list_size, state, coalesce(stored_at, 0), coalesce(removed_at, 0)
+	err := t.rows(`SELECT uidl, dup, hash, size, list_size, state, coalesce(stored_at, 0), coalesce(removed_at, 0), doubt
 		FROM ledger WHERE account = ? AND hash IS NOT NULL`, []any{from}, func(rows *sql.Rows) error {
 		var uidl string
 		var raw sql.RawBytes
-		var dup, size, listed, state, stored, removed int64
-		err := rows.Scan(&uidl, &dup, &raw, &size, &listed, &state, &stored, &removed)
+		var dup, size, listed, state, stored, removed, doubt int64
+		err := rows.Scan(&uidl, &dup, &raw, &size, &listed, &state, &stored, &removed, &doubt)
 		var h Hash
 		copy(h[:], raw)
 		t.log.line('G', from, uidl, dup)
 		t.log.line('L', to, uidl, dup, h, size, listed, state, stored, removed)
+		if doubt != 0 {
+			t.logDoubt(Origin{Account: to, UIDL: uidl, Dup: int(dup)}, Doubt(doubt))
+		}
 		return err
 	})
 	if err != nil {

@@ -26,7 +26,7 @@ func when(n sql.NullInt64) time.Time {
 // ledgerQuery looks at the contents for what is still here. A purge leaves its
 // mark in the ledger; a content that is gone without one was not removed by
 // anybody, it was lost.
-const ledgerQuery = `SELECT l.uidl, l.dup, l.hash, l.size, l.list_size, l.state, l.stored_at, l.last_listed_at, l.absent,
+const ledgerQuery = `SELECT l.uidl, l.dup, l.hash, l.size, l.list_size, l.state, l.doubt, l.stored_at, l.last_listed_at, l.absent,
 	iif(c.id IS NULL, l.removed_at, c.orphaned_at),
 	l.hash IS NOT NULL AND iif(c.id IS NULL, l.removed_at IS NULL, c.missing)
 	FROM ledger l LEFT JOIN content c ON c.hash = l.hash WHERE l.account = ? ORDER BY l.uidl, l.dup`
@@ -38,7 +38,7 @@ func (s *Store) Ledger(ctx context.Context, account string) ([]LedgerEntry, erro
 		e := LedgerEntry{Origin: Origin{Account: account}}
 		var hash sql.RawBytes
 		var storedAt, listedAt, removedAt sql.NullInt64
-		err := rows.Scan(&e.UIDL, &e.Dup, &hash, &e.Size, &e.ListSize, &e.State, &storedAt, &listedAt, &e.Absent, &removedAt, &e.Wanted)
+		err := rows.Scan(&e.UIDL, &e.Dup, &hash, &e.Size, &e.ListSize, &e.State, &e.Doubt, &storedAt, &listedAt, &e.Absent, &removedAt, &e.Wanted)
 		copy(e.Hash[:], hash)
 		e.StoredAt, e.LastListedAt, e.RemovedAt = when(storedAt), when(listedAt), when(removedAt)
 		out = append(out, e)
@@ -50,7 +50,7 @@ func (s *Store) Ledger(ctx context.Context, account string) ([]LedgerEntry, erro
 	return out, nil
 }
 
-// UpdateLedger sets ListSize, State, LastListedAt and Absent of entries that
+// UpdateLedger sets ListSize, State, Doubt, LastListedAt and Absent of entries that
 // exist, in one transaction. State Gone removes an entry. An entry that does not
 // exist is passed over: only Deliver can know what is stored.
 func (s *Store) UpdateLedger(ctx context.Context, account string, changes []LedgerEntry) error {
@@ -66,8 +66,8 @@ func (s *Store) UpdateLedger(ctx context.Context, account string, changes []Ledg
 			if c.State == Gone {
 				err = t.exec(`DELETE FROM ledger WHERE account = ? AND uidl = ? AND dup = ?`, account, c.UIDL, c.Dup)
 			} else {
-				err = t.exec(`UPDATE ledger SET list_size = ?, state = ?, last_listed_at = ?, absent = ? WHERE account = ? AND uidl = ? AND dup = ?`,
-					c.ListSize, c.State, unix(c.LastListedAt), c.Absent, account, c.UIDL, c.Dup)
+				err = t.exec(`UPDATE ledger SET list_size = ?, state = ?, doubt = ?, last_listed_at = ?, absent = ? WHERE account = ? AND uidl = ? AND dup = ?`,
+					c.ListSize, c.State, c.Doubt, unix(c.LastListedAt), c.Absent, account, c.UIDL, c.Dup)
 			}
 			if err != nil {
 				return err
@@ -77,18 +77,41 @@ func (s *Store) UpdateLedger(ctx context.Context, account string, changes []Ledg
 	})
 }
 
-// logState tells the recovery log of a state that changes. When an entry was
+// logState tells the recovery log of a state or doubt that changes. When an entry was
 // last listed is not worth a line: each poll sets it for all of them.
 func (t *tx) logState(account string, c LedgerEntry) error {
 	var state LedgerState
-	err := t.get(`SELECT state FROM ledger WHERE account = ? AND uidl = ? AND dup = ?`, []any{account, c.UIDL, c.Dup}, &state)
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
+	var doubt Doubt
+	err := t.get(`SELECT state, doubt FROM ledger WHERE account = ? AND uidl = ? AND dup = ?`, []any{account, c.UIDL, c.Dup}, &state, &doubt)
+	if errors.Is(err, sql.ErrNoRows) {
 		return nil
-	case c.State == Gone:
+	}
+	if c.State == Gone {
 		t.log.line('G', account, c.UIDL, int64(c.Dup))
-	case c.State != state:
+		return err
+	}
+	if c.State != state {
 		t.log.line('S', account, c.UIDL, int64(c.Dup), int64(c.State))
+	}
+	if c.Doubt != doubt {
+		t.logDoubt(c.Origin, c.Doubt)
+	}
+	return err
+}
+
+func (t *tx) logDoubt(o Origin, doubt Doubt) {
+	t.log.line('Q', o.Account, o.UIDL, int64(o.Dup), int64(doubt))
+}
+
+// doubt sets the doubt of an entry that is there.
+func (t *tx) doubt(o Origin, doubt Doubt) error {
+	res, err := t.result(`UPDATE ledger SET doubt = ? WHERE account = ? AND uidl = ? AND dup = ? AND doubt <> ?`, doubt, o.Account, o.UIDL, o.Dup, doubt)
+	if err != nil {
+		return err
+	}
+	n, err := res.RowsAffected()
+	if n > 0 {
+		t.logDoubt(o, doubt)
 	}
 	return err
 }

@@ -199,6 +199,9 @@ func (r *replay) apply(f *fields) error {
 	case 'S':
 		account, uidl, dup := f.text(), f.text(), f.number()
 		return do(`UPDATE ledger SET state = ? WHERE account = ? AND uidl = ? AND dup = ?`, f.number(), account, uidl, dup)
+	case 'Q':
+		account, uidl, dup := f.text(), f.text(), f.number()
+		return do(`UPDATE ledger SET doubt = ? WHERE account = ? AND uidl = ? AND dup = ?`, f.number(), account, uidl, dup)
 	case 'J':
 		account, uidl, dup := f.text(), f.text(), f.number()
 		return do(`UPDATE OR REPLACE ledger SET uidl = ?, dup = ?, list_size = ?, state = 1 WHERE account = ? AND uidl = ? AND dup = ?`,

@@ -42,6 +42,7 @@ import (
 //	K id names                                      keyword set
 //	L account uidl dup hash size list state stored removed   ledger entry
 //	S account uidl dup state                        its state
+//	Q account uidl dup doubt                        its doubt
 //	J account uidl dup newuidl newdup list          its new id
 //	G account uidl dup                              forgotten
 //	C account n                                     n more stored
@@ -244,6 +245,7 @@ var dumps = []struct {
 	{'L', `SELECT account, uidl, dup, iif(EXISTS (SELECT 1 FROM content c WHERE c.hash = ledger.hash
 		AND (c.orphaned_at IS NULL OR EXISTS (SELECT 1 FROM expunged WHERE content_id = c.id))), substr(hash, 1, 9), hash), size, list_size, state, coalesce(stored_at, 0), coalesce(removed_at, 0)
 		FROM ledger WHERE hash IS NOT NULL ORDER BY account, stored_at`},
+	{'Q', `SELECT account, uidl, dup, doubt FROM ledger WHERE hash IS NOT NULL AND doubt <> 0 ORDER BY account, stored_at`},
 	{'C', `SELECT name, stored FROM account`},
 	{'H', `SELECT name, had_uidl FROM account`},
 	{'+', `SELECT name FROM subscription`},

@@ -2,7 +2,7 @@ package mailstore
 
 // migrations[i] takes the index from schema version i to i+1. A step that was
 // ever released is never edited.
-var migrations = []string{schema1, schema2}
+var migrations = []string{schema1, schema2, schema3}
 
 const schema1 = `
 CREATE TABLE meta (
@@ -119,4 +119,8 @@ CREATE TABLE device (
 const schema2 = `
 ALTER TABLE device ADD COLUMN folders TEXT NOT NULL DEFAULT '';
 ALTER TABLE device ADD COLUMN without_caps TEXT NOT NULL DEFAULT '';
+`
+
+const schema3 = `
+ALTER TABLE ledger ADD COLUMN doubt INTEGER NOT NULL DEFAULT 0;
 `

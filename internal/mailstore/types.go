@@ -58,6 +58,7 @@ type Delivery struct {
 	ReceivedAt time.Time
 	Origin     *Origin // nil for a message that comes from a client (APPEND)
 	ListSize   int64   // as LIST announced it, for the ledger; 0: unknown
+	Doubt      Doubt   // for the ledger
 
 	// Adopt is a ledger entry that is gone from the server and whose content
 	// this is: the server renumbered its ids. Nothing is delivered then, the
@@ -91,6 +92,17 @@ const (
 	Presumed       LedgerState = 5 // stored; taken for the listed message by its size alone (see Readopt)
 )
 
+// Doubt says whether what is stored may be less than what the server has. The
+// values are stored.
+type Doubt uint8
+
+// The doubts about a ledger entry. Each is a reason to keep the original.
+const (
+	NoDoubt   Doubt = 0
+	Doubted   Doubt = 1 // to be fetched once more
+	StillLess Doubt = 2 // and that brought no more
+)
+
 // LedgerEntry is the durable life of one message on a POP server. It stays when
 // the message is expunged here.
 type LedgerEntry struct {
@@ -99,6 +111,7 @@ type LedgerEntry struct {
 	Size         int64
 	ListSize     int64 // as LIST announced it, on many servers not Size; 0: unknown
 	State        LedgerState
+	Doubt        Doubt
 	StoredAt     time.Time
 	LastListedAt time.Time // or counted as absent
 	Absent       int       // successful listings in a row without it, one a day
