@@ -23,6 +23,7 @@ type row struct {
 type box struct {
 	Mailbox
 	recentFrom UID
+	loadedNext UID  // UIDNext as of the start of the transaction
 	touched    bool // the mailbox row has to be written
 	gone       bool // deleted in this transaction
 	raised     bool // HighestModSeq is that of this transaction already
@@ -74,7 +75,7 @@ func (t *tx) keep(b *box, err error) (*box, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.boxes[b.ID] = b
+	t.boxes[b.ID], b.loadedNext = b, b.UIDNext
 	t.order = append(t.order, b)
 	return b, nil
 }

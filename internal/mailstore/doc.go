@@ -17,7 +17,7 @@
 //
 // # In the index
 //
-//	meta          (key, value)                                  last UIDVALIDITY given
+//	meta          (key, value)                                  last UIDVALIDITY given, identity, generation
 //	mailbox       (id, name, uidvalidity, uidnext, modseq, recent_from, counts)
 //	subscription  (name)                                        also of mailboxes that do not exist
 //	content       (id, hash, size, orphaned_at, missing, found) one row per message file
@@ -48,6 +48,9 @@
 //     the store, given once to a mailbox, and kept when it is renamed.
 //   - Counts, UIDNEXT and the modification sequence of a mailbox change in the
 //     transaction that changes its messages, and are what a count would give.
+//   - A store is known by its identity, and an older copy of it by its generation
+//     (see identity.go). Before each transaction the index at its path is compared
+//     with the one that is open.
 //
 // # Who does what when
 //

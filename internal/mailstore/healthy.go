@@ -48,18 +48,11 @@ func (s *Store) probeIndex(ctx context.Context) error {
 	if s.writer.shut {
 		return errClosed
 	}
-	info, err := os.Stat(s.indexPath())
-	if err != nil {
-		return err
-	}
-	if !os.SameFile(info, s.writer.info) {
-		s.writer.suspect = true
-	}
 	if err := s.soundLocked(ctx); err != nil {
 		return err
 	}
 	var one int
-	err = s.reader.get(ctx, `SELECT 1 FROM meta WHERE key = 'log'`, nil, &one)
+	err := s.reader.get(ctx, `SELECT 1 FROM meta WHERE key = 'log'`, nil, &one)
 	if err == nil {
 		t := &tx{s: s}
 		if err = t.exec("BEGIN IMMEDIATE"); err == nil {
@@ -82,21 +75,25 @@ func (s *Store) suspectLocked(err error) {
 	}
 }
 
-// soundLocked opens the index anew when the connections are under suspicion. An
-// index that is not there is not made.
+// soundLocked looks before each transaction whether the index at its path is
+// the one that is open: the folder may have been moved, or hidden by a mount, and
+// files would go elsewhere. It opens the index again when it is another file, or
+// when the connections are under suspicion. An index that is not there is not made.
 func (s *Store) soundLocked(ctx context.Context) error {
 	w := &s.writer
-	if !w.suspect {
+	info, err := os.Stat(w.path)
+	if err == nil && !w.suspect && os.SameFile(info, w.info) {
 		return nil
 	}
-	if _, err := os.Stat(s.indexPath()); err != nil {
+	w.suspect = true
+	if err != nil {
 		return err
 	}
 	// All of them first: SQLite uses descriptors again while one is open.
 	s.reader.drop()
 	s.text.forget()
 	_ = w.dropLocked() // whatever it says, it is given up
-	err := w.open(ctx, s.indexPath())
+	err = w.open(ctx, w.path)
 	if err == nil {
 		var version int
 		if err = w.conn.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&version); err == nil && version != len(migrations) {
@@ -104,7 +101,10 @@ func (s *Store) soundLocked(ctx context.Context) error {
 		}
 	}
 	if err == nil {
-		err = s.reader.open(s.indexPath())
+		err = s.reader.open(w.path)
+	}
+	if err == nil {
+		err = s.sameLocked(ctx)
 	}
 	// What was in doubt is decided now: what is in the index was committed.
 	if err == nil {

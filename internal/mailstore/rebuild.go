@@ -56,6 +56,9 @@ func rebuild(ctx context.Context, dir string, o Options) (bad int, err error) {
 	if s.dir, err = filepath.Abs(dir); err != nil {
 		return 0, err
 	}
+	if s.id, err = parseID(o.ID); err != nil {
+		return 0, err
+	}
 	if err := s.makeFolders(); err != nil {
 		return 0, err
 	}
@@ -70,7 +73,9 @@ func rebuild(ctx context.Context, dir string, o Options) (bad int, err error) {
 	}
 	err = s.migrate(ctx, func(t *tx) (err error) {
 		r := replay{t: t, next: map[int64]int64{}}
-		bad, err = r.run(s.logPath())
+		if bad, err = r.run(s.logPath()); err == nil && !r.identified && s.id != 0 {
+			err = t.exec(`UPDATE meta SET value = ? WHERE key = 'id'`, s.id)
+		}
 		return err
 	})
 	if cerr := s.Close(); err == nil {
@@ -142,6 +147,8 @@ type replay struct {
 	next     map[int64]int64 // UIDNEXT by mailbox
 	validity int64           // the highest UIDVALIDITY
 	bad      int
+
+	identified bool
 }
 
 func (r *replay) run(path string) (bad int, err error) {
@@ -180,6 +187,9 @@ func (r *replay) apply(f *fields) error {
 		return r.t.exec(query, args...)
 	}
 	switch f.letter {
+	case 'I':
+		r.identified = true
+		return do(`UPDATE meta SET value = ? WHERE key = 'id'`, n(1)...)
 	case 'M':
 		id, validity, next, modseq := f.number(), f.number(), f.number(), f.number()
 		name, use := f.text(), f.text()
@@ -385,6 +395,7 @@ func (t *tx) leap(validity int64) error {
 		fmt.Sprintf(`UPDATE mailbox SET uidnext = uidnext + min(%d, (%d - uidnext) / 2), modseq = modseq + %d`, gap, math.MaxUint32, gap),
 		`UPDATE mailbox SET recent_from = uidnext, recent = 0`,
 		`UPDATE message SET modseq = (SELECT modseq FROM mailbox WHERE id = mailbox_id)`,
+		fmt.Sprintf(`UPDATE meta SET value = max(value + %d, (SELECT coalesce(max(max(uidnext, modseq)), 0) FROM mailbox)) WHERE key = 'generation'`, gap),
 	} {
 		if err := t.exec(query); err != nil {
 			return err

@@ -48,6 +48,7 @@ import (
 //	C account n                                     n more stored
 //	H account had                                   it had UIDL
 //	+ name, - name                                  subscription
+//	I id                                            identity of the store
 //	V name read-only created hash, W name           device added, revoked
 //	T name read-only folders capabilities           what it may do and see
 //	= n                                             end of transaction n
@@ -233,6 +234,7 @@ var dumps = []struct {
 	letter byte
 	query  string
 }{
+	{'I', `SELECT value FROM meta WHERE key = 'id'`},
 	{'K', `SELECT id, names FROM keyword_set ORDER BY id`},
 	{'M', `SELECT id, uidvalidity, uidnext, modseq, name, special_use FROM mailbox ORDER BY id`},
 	{'M', `SELECT seq, value + 1, 1, 1, '', '' ` + lastDeleted},

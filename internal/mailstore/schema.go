@@ -121,6 +121,9 @@ ALTER TABLE device ADD COLUMN folders TEXT NOT NULL DEFAULT '';
 ALTER TABLE device ADD COLUMN without_caps TEXT NOT NULL DEFAULT '';
 `
 
+// identity.go says what id and generation are.
 const schema3 = `
 ALTER TABLE ledger ADD COLUMN doubt INTEGER NOT NULL DEFAULT 0;
+INSERT INTO meta (key, value) VALUES ('id', random() & 9223372036854775807);
+INSERT INTO meta (key, value) SELECT 'generation', (SELECT value FROM meta WHERE key = 'log') + coalesce(sum(uidnext), 0) + coalesce(max(modseq), 0) FROM mailbox;
 `

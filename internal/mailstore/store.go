@@ -28,6 +28,15 @@ type Options struct {
 	// search reads every message.
 	IndexText bool
 
+	// ID is the identity that the store must have; it is not made then where it is
+	// missing. Empty: any.
+	ID string
+	// Lease is how far the store is known to have come. Extend, which may be nil,
+	// is called before a commit that goes beyond the lease, with the new one: when
+	// it returns, that is durable. It must not use the store.
+	Lease  Lease
+	Extend func(Lease)
+
 	// NoSweep leaves the traces of unfinished work alone. It is for a program
 	// that opens the store while another one may have it open and at work.
 	NoSweep bool
@@ -50,6 +59,12 @@ type Store struct {
 	underway underway
 	logins   logins
 	text     textIndex
+
+	id         int64 // 0: not known yet
+	generation int64 // as of the last commit; this and the rest under the mutex of the writer
+	lease      Lease
+	extend     func(Lease)
+	putBack    bool
 
 	// hook is called before each step that a crash or a full disk can stop,
 	// and may make it fail. Only tests set it.
@@ -78,7 +93,7 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 
 // prepare makes a store that is not open yet.
 func prepare(dir string, o Options) *Store {
-	s := &Store{dir: dir, disk: realDisk{}, log: o.Log, now: o.Now, keep: keepFor(o.KeepExpunged)}
+	s := &Store{dir: dir, disk: realDisk{}, log: o.Log, now: o.Now, keep: keepFor(o.KeepExpunged), lease: o.Lease, extend: o.Extend}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -91,6 +106,14 @@ func prepare(dir string, o Options) *Store {
 func (s *Store) open(ctx context.Context, o Options) (err error) {
 	if s.dir, err = filepath.Abs(s.dir); err != nil {
 		return err
+	}
+	if s.id, err = parseID(o.ID); err != nil {
+		return err
+	}
+	if s.id != 0 {
+		if err := s.present(); err != nil {
+			return err
+		}
 	}
 	if err := s.makeFolders(); err != nil {
 		return err
@@ -109,6 +132,9 @@ func (s *Store) open(ctx context.Context, o Options) (err error) {
 		}
 	}
 	if err := s.reader.open(path); err != nil {
+		return err
+	}
+	if err := s.takeUp(ctx); err != nil {
 		return err
 	}
 	if err := s.keywords.load(&s.reader); err != nil {
@@ -162,6 +188,13 @@ func (s *Store) schemaVersion(ctx context.Context, path string) (int, error) {
 			return 0, err
 		}
 		err := r.get(ctx, `PRAGMA user_version`, nil, &version)
+		if err == nil && s.id != 0 && version <= len(migrations) {
+			if version < identitySchema {
+				err = s.another("another mail store is in " + s.dir)
+			} else {
+				_, err = s.identify(ctx, &r)
+			}
+		}
 		if cerr := r.close(); err == nil {
 			err = cerr
 		}
@@ -178,6 +211,9 @@ func (s *Store) schemaVersion(ctx context.Context, path string) (int, error) {
 		if has, err := s.hasMail(); err != nil || has {
 			return 0, errors.Join(err, fault.New(fault.Corrupt, "message files are there, but the index of the mail store is missing",
 				repairHint))
+		}
+		if s.id != 0 {
+			return 0, s.another("no mail store is in " + s.dir)
 		}
 	}
 	return version, nil
@@ -202,7 +238,10 @@ func (s *Store) migrate(ctx context.Context, fill func(*tx) error) error {
 			}
 		}
 		if !fresh {
-			return nil
+			var id int64
+			err := t.get(`SELECT value FROM meta WHERE key = 'id'`, nil, &id)
+			t.log.line('I', id) // the recovery log is behind now, and written again
+			return err
 		}
 		return fill(t)
 	})

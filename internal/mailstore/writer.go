@@ -43,6 +43,7 @@ type writer struct {
 	stmts map[string]*sql.Stmt
 	shut  bool
 
+	path    string      // of the index; Rebuild has another one
 	info    os.FileInfo // of the file that is open
 	suspect bool        // to be opened again before the next use
 }
@@ -51,6 +52,7 @@ func (w *writer) open(ctx context.Context, path string) (err error) {
 	if w.db, err = sql.Open("sqlite", dsn(path, writePragmas...)); err != nil {
 		return err
 	}
+	w.path = path
 	w.db.SetMaxOpenConns(1)
 	w.stmts = map[string]*sql.Stmt{}
 	if w.conn, err = w.db.Conn(ctx); err != nil {
@@ -102,6 +104,8 @@ type tx struct {
 	order []*box // boxes in the order they were touched
 	log   lines  // for the recovery log
 	seq   int64  // number in the recovery log, where it has anything to say
+
+	generation int64 // of the store, once this is committed; 0: unchanged
 }
 
 // write runs fn as one transaction and publishes what it changed.
@@ -140,6 +144,9 @@ func (s *Store) commit(ctx context.Context, doing string, fn func(*tx) error) (i
 		err = t.note()
 	}
 	if err == nil {
+		err = t.advance()
+	}
+	if err == nil {
 		if err = s.step("commit"); err == nil {
 			err = t.exec("COMMIT")
 		}
@@ -154,6 +161,7 @@ func (s *Store) commit(ctx context.Context, doing string, fn func(*tx) error) (i
 		return inDoubt, trouble(err, doing)
 	}
 	failpoint.Hit(failpoint.Publish)
+	s.generation = max(s.generation, t.generation)
 	s.appendLocked(t)
 	s.publish(t)
 	return false, nil
