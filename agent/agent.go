@@ -24,12 +24,12 @@ package agent
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -58,8 +58,9 @@ type Agent struct {
 	outside outside
 	zone    atomic.Pointer[time.Location] // see location
 
-	reload sync.Mutex  // held by the one who takes up a config; guards what follows
-	tls    *tls.Config // made at the first need
+	tls *localTLS
+
+	reload sync.Mutex // held by the one who takes up a config
 
 	mu       sync.Mutex // guards what follows
 	cfg      *config.Config
@@ -88,6 +89,7 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (*Agent, error) {
 	a := &Agent{
 		opts: o, log: o.Log.With().Str("component", "agent").Logger(), lock: l, cfg: cfg, first: cfg,
 		outside:  realOutside(),
+		tls:      &localTLS{dir: filepath.Join(cfg.DataDir, "tls")},
 		health:   health.New(o.Log.With().Str("component", "health").Logger(), time.Now),
 		users:    map[string]*user{},
 		accounts: map[string]*account{},

@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"path/filepath"
 	"strconv"
+	"sync"
 
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/config"
@@ -18,9 +18,10 @@ import (
 
 // An imapServer serves one configured address.
 type imapServer struct {
-	addr string // as configured
-	srv  *localimap.Server
-	task *task
+	addr   string // as configured
+	secure bool   // it needs the certificate
+	srv    *localimap.Server
+	task   *task
 
 	listener net.Listener // opened ahead of serve; may be nil
 	bound    string       // where it listens now; guarded by Agent.mu
@@ -29,27 +30,42 @@ type imapServer struct {
 func (s *imapServer) source() string { return "imap " + s.addr }
 
 // newIMAPServer makes the server of one address.
-func (a *Agent) newIMAPServer(addr string, cfg *config.Config) (*imapServer, error) {
+func (a *Agent) newIMAPServer(addr string, cfg *config.Config) *imapServer {
 	o := localimap.Options{Login: a.login, Opened: a.opened, Zone: a.zone.Load, Security: imapSecurity(cfg.IMAP.TLS),
 		Log: a.opts.Log.With().Str("component", "imap").Logger()}
-	if cfg.IMAP.TLS != config.Off {
-		var err error
-		if o.TLS, err = a.serverTLS(); err != nil {
-			return nil, err
-		}
+	s := &imapServer{addr: addr, secure: cfg.IMAP.TLS != config.Off}
+	if s.secure {
+		o.TLS = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: a.tls.certificate}
 	}
-	return &imapServer{addr: addr, srv: localimap.New(o)}, nil
+	s.srv = localimap.New(o)
+	return s
 }
 
-// serverTLS makes the certificate at the first need.
-func (a *Agent) serverTLS() (*tls.Config, error) {
-	if a.tls == nil {
-		var err error
-		if a.tls, _, err = localtls.Ensure(filepath.Join(a.first.DataDir, "tls")); err != nil {
-			return nil, err
-		}
+// localTLS is the certificate for mail clients, made at the first need. It may
+// be unusable now and well a minute later: the clock is set, a file comes back.
+type localTLS struct {
+	dir string
+
+	mu     sync.Mutex
+	config *tls.Config // nil until it was made
+}
+
+func (l *localTLS) ensure() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.config != nil {
+		return nil
 	}
-	return a.tls, nil
+	var err error
+	l.config, _, err = localtls.Ensure(l.dir)
+	return health.NewLocalTLSError(err)
+}
+
+// certificate is called in handshakes, so after ensure.
+func (l *localTLS) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.config.GetCertificate(hello)
 }
 
 func imapSecurity(s config.Security) localimap.Security {
@@ -63,14 +79,25 @@ func imapSecurity(s config.Security) localimap.Security {
 	}
 }
 
-// serve starts the server. When it fails, the port is opened again.
+// open gets what the server needs before mail clients can connect: the
+// certificate, then the port.
+func (s *imapServer) open(ctx context.Context, a *Agent) (net.Listener, error) {
+	if s.secure {
+		if err := a.tls.ensure(); err != nil {
+			return nil, err
+		}
+	}
+	return listen(ctx, s.addr)
+}
+
+// serve starts the server. When it fails, it is opened again.
 func (s *imapServer) serve(a *Agent, group *serving) {
 	ln := s.listener
 	s.task = group.start(func(ctx context.Context) {
 		supervise(ctx, func(ctx context.Context) error {
 			if ln == nil {
 				var err error
-				if ln, err = listen(ctx, s.addr); err != nil {
+				if ln, err = s.open(ctx, a); err != nil {
 					return err
 				}
 			}

@@ -123,12 +123,9 @@ func (a *Agent) takeServers(ctx context.Context, old, next *config.Config, group
 		if servers[addr] != nil {
 			continue
 		}
-		s, err := a.newIMAPServer(addr, next)
-		if err != nil {
-			a.health.Report("imap "+addr, health.IMAP(err)...)
-			continue
-		}
-		if s.listener, err = listen(ctx, addr); err != nil {
+		s := a.newIMAPServer(addr, next)
+		var err error
+		if s.listener, err = s.open(ctx, a); err != nil {
 			a.health.Report(s.source(), health.IMAP(err)...)
 		}
 		servers[addr] = s

@@ -142,7 +142,7 @@ func (r *rig) startWith(users ...string) {
 	})
 	select {
 	case addrs := <-ready:
-		r.addr = addrs[0]
+		r.addr = strings.Join(addrs[:min(1, len(addrs))], "")
 	case err := <-done:
 		r.t.Fatalf("the agent did not start: %v", err)
 	}

@@ -17,7 +17,10 @@ import (
 const drainWithin = 10 * time.Second
 
 // Run serves until ctx ends, drains and closes the agent. A port that is busy at
-// the start is an error; later it is a health condition.
+// the start is an error, which a person in front of a terminal can end at once.
+// Later, and under a service manager, it is a health condition and tried again,
+// as is always what else keeps the IMAP server from serving: mail is fetched all
+// the same.
 func (a *Agent) Run(ctx context.Context) error {
 	group, err := a.start(ctx)
 	if err != nil {
@@ -50,7 +53,7 @@ func drain(group *serving) error {
 }
 
 // start serves everything. Ports come first: the one thing that may be wrong
-// at a start and that only a person can mend.
+// at a start and that only a person can put right.
 func (a *Agent) start(ctx context.Context) (*serving, error) {
 	a.reload.Lock() // SIGHUP may come at any time
 	defer a.reload.Unlock()
@@ -92,15 +95,18 @@ func (a *Agent) start(ctx context.Context) (*serving, error) {
 func (a *Agent) openServers(ctx context.Context, cfg *config.Config) (map[string]*imapServer, error) {
 	servers := map[string]*imapServer{}
 	for _, addr := range cfg.IMAP.Listen {
-		s, err := a.newIMAPServer(addr, cfg)
-		if err == nil {
-			s.listener, err = listen(ctx, addr)
-		}
-		if err != nil {
+		s := a.newIMAPServer(addr, cfg)
+		var err error
+		s.listener, err = s.open(ctx, a)
+		switch {
+		case err == nil:
+			s.bound = s.listener.Addr().String()
+		case ctx.Err() != nil, fault.Is(err, fault.Conflict) && !Managed():
 			closeServers(servers)
 			return nil, err
+		default:
+			a.health.Report(s.source(), health.IMAP(err)...)
 		}
-		s.bound = s.listener.Addr().String()
 		servers[addr] = s
 	}
 	return servers, nil
@@ -108,7 +114,9 @@ func (a *Agent) openServers(ctx context.Context, cfg *config.Config) (map[string
 
 func closeServers(servers map[string]*imapServer) {
 	for _, s := range servers {
-		_ = s.listener.Close() // nothing was accepted yet
+		if s.listener != nil {
+			_ = s.listener.Close() // nothing was accepted yet
+		}
 	}
 }
 

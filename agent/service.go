@@ -2,10 +2,14 @@ package agent
 
 import (
 	"context"
+	"os"
 	"runtime"
+	"strconv"
+	"strings"
 
 	"github.com/kardianos/service"
 
+	"github.com/popbridge/popbridge/installer"
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
@@ -13,6 +17,15 @@ import (
 // this process. systemd and launchd need nothing but SIGTERM, so under them
 // the program runs as it does in a terminal.
 func ManagedByWindows() bool { return runtime.GOOS == "windows" && !service.Interactive() }
+
+// Managed reports whether a service manager started this process and restarts
+// it, so that no person sees its errors. Processes that a managed one starts
+// inherit the variables, so they are compared.
+func Managed() bool {
+	return ManagedByWindows() ||
+		os.Getenv("SYSTEMD_EXEC_PID") == strconv.Itoa(os.Getpid()) || // systemd.exec(5)
+		strings.HasPrefix(os.Getenv("XPC_SERVICE_NAME"), installer.LaunchLabel) && os.Getppid() == 1
+}
 
 // RunService runs the agent for a service manager that speaks to the process,
 // until that says stop. run is called with a context that then ends, and with

@@ -11,10 +11,13 @@ import (
 )
 
 const (
+	// LaunchLabel is how launchd calls the service: the name of a domain,
+	// backwards.
+	LaunchLabel = "io.github.popbridge"
+
 	displayName = "popbridge"
 	description = "POP3 accounts as one local IMAP mailbox"
 	homepage    = "https://github.com/popbridge/popbridge"
-	launchLabel = "io.github.popbridge" // launchd wants the name of a domain, backwards
 
 	// stopSeconds is a little more than the agent gives itself to drain.
 	stopSeconds = 15
@@ -113,9 +116,9 @@ func (d definition) path(h host) string {
 	case h.goos == "windows":
 		return ""
 	case h.goos == "darwin" && d.system:
-		return "/Library/LaunchDaemons/" + launchLabel + ".plist"
+		return "/Library/LaunchDaemons/" + LaunchLabel + ".plist"
 	case h.goos == "darwin":
-		return filepath.Join(h.home, "Library/LaunchAgents", launchLabel+".plist")
+		return filepath.Join(h.home, "Library/LaunchAgents", LaunchLabel+".plist")
 	case d.system:
 		return "/etc/systemd/system/" + ServiceName + ".service"
 	}
@@ -132,7 +135,7 @@ func (d definition) kardianos(goos string) *service.Config {
 	c := &service.Config{Name: ServiceName, DisplayName: displayName, Description: description, Executable: d.executable, Arguments: d.arguments(), UserName: d.user}
 	c.Option = service.KeyValue{"UserService": !d.system}
 	if goos == "darwin" {
-		c.Name = launchLabel
+		c.Name = LaunchLabel
 		c.Option["LaunchdConfig"] = launchdPlist(d)
 		return c
 	}

@@ -14,7 +14,7 @@ func launchdPlist(d definition) string {
 <plist version="1.0">
 <dict>
 	<key>Label</key>
-	<string>` + launchLabel + `</string>
+	<string>` + LaunchLabel + `</string>
 	<key>ProgramArguments</key>
 	<array>
 `)

@@ -27,6 +27,7 @@ const (
 	CodeStoreFailed        = "store-failed"
 	CodeIMAPPortBusy       = "imap-port-busy"
 	CodeIMAPFailed         = "imap-failed"
+	CodeLocalTLS           = "local-tls"
 	CodeConfigInvalid      = "config-invalid"
 	CodeConfigUnwatched    = "config-unwatched"
 	CodeControlFailed      = "control-failed"
@@ -141,10 +142,29 @@ func Store(user string, err error) []Condition {
 		Text: fmt.Sprintf("mail of user %s: %v", user, err), Hint: fault.Hint(err)}}
 }
 
+// A LocalTLSError is why there is no certificate for mail clients.
+type LocalTLSError struct{ error }
+
+// NewLocalTLSError marks an error as one.
+func NewLocalTLSError(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &LocalTLSError{err}
+}
+
+// Unwrap returns the error itself.
+func (e *LocalTLSError) Unwrap() error { return e.error }
+
 // IMAP translates an error of the IMAP server on one address.
 func IMAP(err error) []Condition {
 	if err == nil {
 		return nil
+	}
+	if _, ok := errors.AsType[*LocalTLSError](err); ok {
+		return []Condition{{Code: CodeLocalTLS, Severity: Error, Cause: "local tls",
+			Text: "mail clients cannot connect, mail is fetched all the same: " + err.Error(),
+			Hint: strings.TrimPrefix(fault.Hint(err)+"; then it goes on by itself", "; then ")}}
 	}
 	code := CodeIMAPFailed
 	if fault.Is(err, fault.Conflict) {

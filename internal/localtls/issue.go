@@ -26,25 +26,44 @@ func newAuthority(key *ecdsa.PrivateKey, host string, now time.Time) (*x509.Cert
 	if len(names) > 1 {
 		subject += " of " + names[1] // several machines, one keychain: people must be able to tell them
 	}
-	template := &x509.Certificate{
-		Subject:               pkix.Name{CommonName: subject, Organization: []string{"popbridge"}},
-		NotBefore:             now.Add(-backdate),
-		NotAfter:              now.Add(caLife),
-		KeyUsage:              x509.KeyUsageCertSign,
-		IsCA:                  true,
-		BasicConstraintsValid: true,
-		MaxPathLenZero:        true, // it issues no further authorities
+	return signAuthority(&x509.Certificate{
+		Subject:   pkix.Name{CommonName: subject, Organization: []string{"popbridge"}},
+		NotBefore: now.Add(-backdate),
+		NotAfter:  now.Add(caLife),
 
-		// RFC 5280 section 4.2.1.10. A DNS name stands for itself and
-		// everything below it.
-		PermittedDNSDomainsCritical: true,
-		PermittedDNSDomains:         names,
-		PermittedIPRanges: []*net.IPNet{
-			{IP: net.IPv4(127, 0, 0, 0).To4(), Mask: net.CIDRMask(8, 32)},
-			{IP: net.IPv6loopback, Mask: net.CIDRMask(128, 128)},
-		},
+		PermittedDNSDomains: names,
+	}, key)
+}
+
+// renewAuthority issues an authority again with everything that clients find it
+// by: name, key and key identifier.
+func renewAuthority(old *x509.Certificate, key *ecdsa.PrivateKey) (*x509.Certificate, error) {
+	return signAuthority(&x509.Certificate{
+		RawSubject:   old.RawSubject,
+		SubjectKeyId: old.SubjectKeyId,
+		NotBefore:    old.NotBefore,
+		NotAfter:     old.NotAfter,
+
+		PermittedDNSDomains: old.PermittedDNSDomains,
+	}, key)
+}
+
+// signAuthority completes a template with what all authorities here have.
+func signAuthority(c *x509.Certificate, key *ecdsa.PrivateKey) (*x509.Certificate, error) {
+	c.KeyUsage = x509.KeyUsageCertSign
+	// Apple and Windows hold what an authority issues to the usages that it has
+	// itself: mail and programs cannot be signed under this one.
+	c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	c.IsCA, c.BasicConstraintsValid = true, true
+	c.MaxPathLenZero = true // it issues no further authorities
+	// RFC 5280 section 4.2.1.10. A DNS name stands for itself and everything
+	// below it.
+	c.PermittedDNSDomainsCritical = true
+	c.PermittedIPRanges = []*net.IPNet{
+		{IP: net.IPv4(127, 0, 0, 0).To4(), Mask: net.CIDRMask(8, 32)},
+		{IP: net.IPv6loopback, Mask: net.CIDRMask(128, 128)},
 	}
-	return sign(template, template, key, key)
+	return sign(c, c, key, key)
 }
 
 // issue signs a server's certificate, which does not outlive the authority.

@@ -8,10 +8,12 @@
 //	DIR/server-key.pem  its key
 //
 // Invariants: the authority can speak for this machine only (name constraints:
-// localhost, loopback addresses, the host name it was made with), so that
-// trusting it gives nobody power over other sites. It is made once; a folder
-// with something missing or damaged is an error, never a reason for a new one,
-// because clients trust the old. The server's certificate is renewed by itself,
+// localhost, loopback addresses, the host name it was made with) and for
+// servers only (extended key usage), so that trusting it gives no power over
+// other sites, mail or programs. Its key is made once; a folder with something
+// missing or damaged is an error, never a reason for a new one, because clients
+// trust the old. Nothing is made while the clock is wrong: clients would refuse
+// it when the clock is right. The server's certificate is renewed by itself,
 // also while the program runs, and keeps its key, for clients that remember
 // the key instead of trusting the authority.
 //
@@ -20,6 +22,7 @@
 package localtls
 
 import (
+	"crypto/ecdsa"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -51,6 +54,10 @@ const (
 	retryAfter  = time.Hour // a renewal that failed
 	backdate    = time.Hour // for clocks that are behind this one
 )
+
+// earliest is before this program was made: a clock that says less is wrong, as
+// at the start of a machine whose battery is empty.
+var earliest = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // Ensure returns a configuration for servers with the certificate in dir, which
 // is made when there is none, and the path of the authority's certificate.
@@ -140,7 +147,10 @@ func (k *keeper) authority(host string) (*pair, error) {
 		}
 		return nil, k.damaged(missing, errors.New("it is missing"))
 	}
-	// Perhaps with the key of a first start that did not get further: nobody
+	if now := k.now(); now.Before(earliest) {
+		return nil, wrongClock(now, "the certificate for mail clients is made once the clock is right")
+	}
+	// Perhaps with the key of a first start that did not get further: no client
 	// can have trusted it yet.
 	key, err := k.key(caKeyFile)
 	if err != nil {
@@ -169,11 +179,48 @@ func (k *keeper) readAuthority() (*pair, error) {
 		return nil, k.damaged(caFile, errors.New("it does not belong to "+caKeyFile))
 	case !cert.IsCA:
 		return nil, k.damaged(caFile, errors.New("it is not the certificate of an authority"))
-	case k.now().After(cert.NotAfter):
-		return nil, fault.New(fault.Config, fmt.Sprintf("the local certificate authority ended on %s", cert.NotAfter.Format(time.DateOnly)),
-			"delete the folder "+k.dir+", start again, and trust the new ca.pem in every mail client")
 	}
-	return &pair{cert, key}, nil
+	switch now := k.now(); {
+	case now.Before(earliest):
+		return nil, wrongClock(now, "")
+	case now.Before(cert.NotBefore):
+		return nil, fault.New(fault.Config, fmt.Sprintf("the local certificate authority begins on %s, and by the clock of this computer it is %s",
+			cert.NotBefore.Format(time.DateOnly), now.Format(time.DateOnly)),
+			"set the clock; if it is right, the authority was made while it was ahead: "+k.replace())
+	case now.After(cert.NotAfter):
+		return nil, fault.New(fault.Config, fmt.Sprintf("the local certificate authority ended on %s, and by the clock of this computer it is %s",
+			cert.NotAfter.Format(time.DateOnly), now.Format(time.DateOnly)),
+			"set the clock if it is wrong; otherwise "+k.replace())
+	}
+	return &pair{k.restricted(cert, key), key}, nil
+}
+
+// restricted returns an authority for servers only. One that was made before
+// authorities said so is issued again with the same key, name and dates: clients
+// that trust either verify what both have signed (RFC 5280 section 6.1 takes
+// name and key from the trust anchor). Where it cannot be stored the former
+// serves on.
+func (k *keeper) restricted(cert *x509.Certificate, key *ecdsa.PrivateKey) *x509.Certificate {
+	if len(cert.ExtKeyUsage)+len(cert.UnknownExtKeyUsage) > 0 {
+		return cert
+	}
+	renewed, err := renewAuthority(cert, key)
+	if err != nil || k.write(caFile, 0o644, encodeCertificate(renewed.Raw)) != nil {
+		return cert
+	}
+	return renewed
+}
+
+func (k *keeper) replace() string {
+	return "delete the folder " + k.dir + ", and trust the new ca.pem in every mail client"
+}
+
+func wrongClock(now time.Time, then string) error {
+	hint := "set the clock of this computer"
+	if then != "" {
+		hint += "; " + then
+	}
+	return fault.New(fault.Config, "the clock of this computer is wrong: it says "+now.Format(time.DateOnly), hint)
 }
 
 // server reads the server's certificate, and issues it when there is none or
@@ -200,8 +247,8 @@ func (k *keeper) server(ca *pair) (*tls.Certificate, error) {
 		if current.Leaf, err = ca.issue(key, k.now()); err != nil {
 			return nil, fault.Wrap(err, fault.Internal, "the certificate for mail clients cannot be made", "")
 		}
-		if err := k.write(serverFile, 0o644, encodeCertificate(current.Leaf.Raw)); err != nil {
-			return nil, err
+		if err := k.write(serverFile, 0o644, encodeCertificate(current.Leaf.Raw)); err != nil && cert == nil {
+			return nil, err // a renewal that cannot be stored is used all the same
 		}
 	}
 	current.Certificate = [][]byte{current.Leaf.Raw}
@@ -219,7 +266,7 @@ func (k *keeper) write(name string, mode fs.FileMode, data []byte) error {
 
 func (k *keeper) damaged(name string, err error) error {
 	return fault.Wrap(err, fault.Corrupt, "the certificate file "+k.path(name)+" cannot be used",
-		"restore it from a backup; or delete the folder "+k.dir+", start again, and trust the new ca.pem in every mail client")
+		"restore it from a backup; or "+k.replace())
 }
 
 func unwritable(err error, dir string) error {
