@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/bridge"
@@ -29,6 +30,8 @@ type account struct {
 	runner *bridge.Runner
 	err    error // why there is no runner; nil before the first attempt
 
+	confirmed atomic.Bool // a person said that it is of this user, see checkUser
+
 	hope chan struct{} // capacity 1: it may be made now, see supervise
 }
 
@@ -50,6 +53,12 @@ func (ac *account) get(ctx context.Context) (*bridge.Runner, error) {
 	if err != nil {
 		return nil, &storeTrouble{err}
 	}
+	if r := ac.current(); r != nil {
+		return r, nil
+	}
+	if err := ac.checkUser(ctx, store); err != nil {
+		return nil, err
+	}
 	ac.mu.Lock()
 	defer ac.mu.Unlock()
 	if ac.runner != nil {
@@ -64,6 +73,12 @@ func (ac *account) get(ctx context.Context) (*bridge.Runner, error) {
 	return ac.runner, nil
 }
 
+func (ac *account) current() *bridge.Runner {
+	ac.mu.Lock()
+	defer ac.mu.Unlock()
+	return ac.runner
+}
+
 // status is the runner's, or that of one that did nothing yet.
 func (ac *account) status() bridge.Status {
 	ac.mu.Lock()
@@ -72,7 +87,11 @@ func (ac *account) status() bridge.Status {
 	case ac.runner != nil:
 		return ac.runner.Status()
 	case ac.err != nil:
-		return bridge.Status{Account: ac.cfg.Name, State: bridge.Backoff, LastError: ac.err.Error()}
+		state := bridge.Backoff
+		if isHeld(ac.err) {
+			state = bridge.Paused
+		}
+		return bridge.Status{Account: ac.cfg.Name, State: state, LastError: ac.err.Error()}
 	default:
 		return bridge.Status{Account: ac.cfg.Name, State: bridge.Idle}
 	}

@@ -62,6 +62,8 @@ type Agent struct {
 
 	reload sync.Mutex // held by the one who takes up a config
 
+	rounds sync.RWMutex // held for reading by what goes over the stores for long, for writing by a rename
+
 	mu       sync.Mutex // guards what follows
 	cfg      *config.Config
 	users    map[string]*user

@@ -44,8 +44,14 @@ func (a *Agent) Backup(ctx context.Context, dir string, progress func(control.Pr
 	if err := copyTLS(filepath.Join(a.first.DataDir, "tls"), filepath.Join(dir, backupTLS)); err != nil {
 		return nil, err
 	}
+	a.rounds.RLock()
+	defer a.rounds.RUnlock()
+	names, err := a.userNames()
+	if err != nil {
+		return nil, err
+	}
 	done := []control.Backup{}
-	for _, name := range a.Config().Users() {
+	for _, name := range names {
 		store, err := a.store(ctx, name)
 		if err != nil {
 			return nil, err

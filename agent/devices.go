@@ -78,8 +78,12 @@ func describe(ctx context.Context, store *mailstore.Store, user string, d mailst
 
 // Devices implements control.Operations.
 func (a *Agent) Devices(ctx context.Context) ([]control.Device, error) {
+	names, err := a.userNames()
+	if err != nil {
+		return nil, err
+	}
 	list := []control.Device{}
-	for _, name := range a.Config().Users() {
+	for _, name := range names {
 		store, err := a.store(ctx, name)
 		if err != nil {
 			return nil, err

@@ -43,7 +43,7 @@ func (a *Agent) Status(ctx context.Context) (control.Status, error) {
 		}
 		if err != nil {
 			answer.LastError = err.Error() // of the user's store; it is a condition as well
-		} else if !s.Running && answer.LastError != "" {
+		} else if !s.Running && answer.LastError != "" && !ac.isHeld() {
 			a.health.Report(ac.source(), append(ac.conditions(ac.status()), health.Remembered(ac.cfg.Name, answer.LastError, a.command("sync "+ac.cfg.Name)))...)
 		}
 		s.Accounts = append(s.Accounts, answer)
@@ -52,6 +52,7 @@ func (a *Agent) Status(ctx context.Context) (control.Status, error) {
 		s.PID = 0
 		a.health.Report("agent", health.NotRunning(a.command("run")))
 	}
+	a.reportUsers(ctx)
 	s.Health = a.health.List()
 	return s, nil
 }

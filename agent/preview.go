@@ -81,9 +81,18 @@ func (a *Agent) Confirm(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	r, err := accounts[0].get(ctx)
+	ac := accounts[0]
+	ac.confirmed.Store(true) // the runner remembers it in the store of the user
+	r, err := ac.get(ctx)
 	if err != nil {
 		return err
 	}
-	return r.Confirm(ctx)
+	if err := r.Confirm(ctx); err != nil {
+		return err
+	}
+	select {
+	case ac.hope <- struct{}{}: // one that was held can be served
+	default:
+	}
+	return nil
 }

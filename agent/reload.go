@@ -41,6 +41,7 @@ func (a *Agent) Reload() {
 	a.mu.Unlock()
 	stopped, started := a.takeAccounts(next, group)
 	a.takeServers(group.ctx, old, next, group)
+	a.reportUsers(group.ctx)
 	a.log.Info().Int("accounts", len(next.Accounts)).Int("stopped", stopped).Int("started", started).Msg("changed config was taken up")
 }
 
@@ -77,6 +78,10 @@ func (a *Agent) takeAccounts(next *config.Config, group *serving) (stopped, star
 		if ac := a.accounts[c.Name]; ac != nil && ac.cfg.Equal(c) {
 			keep[c.Name] = ac
 			continue
+		}
+		if old := a.accounts[c.Name]; old != nil && (old.cfg.User != c.User || old.cfg.Folder != c.Folder) {
+			a.log.Warn().Str("account", c.Name).Str("user", c.User).Str("folder", c.Folder).
+				Msg("new mail goes elsewhere from now on; what is stored stays where it is")
 		}
 		ac := a.newAccount(c)
 		keep[c.Name] = ac

@@ -13,8 +13,14 @@ import (
 // Check implements control.Operations. A store that cannot be opened because
 // it is damaged is a problem of that user.
 func (a *Agent) Check(ctx context.Context, progress func(control.Progress)) ([]control.Problem, error) {
-	found := []control.Problem{}
-	for _, name := range a.Config().Users() {
+	a.rounds.RLock()
+	defer a.rounds.RUnlock()
+	names, err := a.userNames()
+	if err != nil {
+		return nil, err
+	}
+	found := append([]control.Problem{}, a.oddFolders()...)
+	for _, name := range names {
 		store, err := a.store(ctx, name)
 		if fault.Is(err, fault.Corrupt) {
 			found = append(found, control.Problem{User: name, Code: "damaged-index", Text: err.Error()})
@@ -53,8 +59,14 @@ func userProgress(user, phase string, progress func(control.Progress)) func(done
 // made anew, which takes a store that nobody has open: one that could not be
 // opened, or any where no agent is serving.
 func (a *Agent) Repair(ctx context.Context, progress func(control.Progress)) ([]control.Repaired, error) {
+	a.rounds.RLock()
+	defer a.rounds.RUnlock()
+	names, err := a.userNames()
+	if err != nil {
+		return nil, err
+	}
 	done := []control.Repaired{}
-	for _, name := range a.Config().Users() {
+	for _, name := range names {
 		report, err := a.repairUser(ctx, name, userProgress(name, "repairing", progress))
 		if err != nil {
 			return nil, err
@@ -83,8 +95,9 @@ func (a *Agent) repairUser(ctx context.Context, name string, progress func(done,
 // rebuild makes the index of a user anew. The next who needs the store opens
 // it again.
 func (a *Agent) rebuild(ctx context.Context, name string) (mailstore.RepairReport, error) {
+	u := a.userEntry(name)
 	a.mu.Lock()
-	u, running := a.users[name], a.serving != nil
+	running := a.serving != nil
 	a.mu.Unlock()
 	u.mu.Lock()
 	defer u.mu.Unlock()

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -13,8 +14,11 @@ import (
 
 // Expunged implements control.Operations.
 func (a *Agent) Expunged(ctx context.Context, q control.ExpungedQuery) ([]control.Expunged, error) {
+	users, err := a.userNames()
+	if err != nil {
+		return nil, err
+	}
 	list := []control.Expunged{}
-	users := a.Config().Users()
 	if q.User != "" {
 		users = []string{q.User}
 	}
@@ -58,10 +62,7 @@ func (a *Agent) Undelete(ctx context.Context, ask control.Undelete) ([]control.R
 		ids[user] = ask.IDs
 	}
 	list := []control.Restored{}
-	for _, name := range a.Config().Users() {
-		if len(ids[name]) == 0 {
-			continue
-		}
+	for _, name := range slices.Sorted(maps.Keys(ids)) {
 		store, err := a.store(ctx, name)
 		if err != nil {
 			return nil, err
@@ -80,7 +81,10 @@ func (a *Agent) Undelete(ctx context.Context, ask control.Undelete) ([]control.R
 // onlyUser returns the user that is meant: the named one, or for "" the only
 // one there is.
 func (a *Agent) onlyUser(name, unsaid string) (string, error) {
-	users := a.Config().Users()
+	users, err := a.userNames()
+	if err != nil {
+		return "", err
+	}
 	switch {
 	case slices.Contains(users, name):
 		return name, nil

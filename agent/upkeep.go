@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/popbridge/popbridge/agent/health"
@@ -20,6 +21,7 @@ type upkeep struct {
 
 func (a *Agent) keepUp(ctx context.Context) {
 	u := &upkeep{agent: a, healthy: (*mailstore.Store).Healthy, bad: map[string]bool{}}
+	a.reportUsers(ctx)
 	for n := 1; sleep(ctx, probeEvery); n++ {
 		u.probe(ctx)
 		if n%purgeEvery == 0 {
@@ -33,10 +35,12 @@ func (a *Agent) keepUp(ctx context.Context) {
 // hide the trouble of another.
 func (u *upkeep) probe(ctx context.Context) {
 	var wg sync.WaitGroup
-	for _, name := range u.agent.Config().Users() {
+	names, _ := u.agent.userNames() // those of the config at least, whose stores cannot be read then
+	for _, name := range names {
 		wg.Go(func() { u.probeUser(ctx, name) })
 	}
 	wg.Wait()
+	u.agent.reportUsers(ctx)
 }
 
 func (u *upkeep) probeUser(ctx context.Context, name string) {
@@ -50,6 +54,9 @@ func (u *upkeep) probeUser(ctx context.Context, name string) {
 	if ctx.Err() != nil {
 		return
 	}
+	if names, listErr := u.agent.userNames(); err != nil && listErr == nil && !slices.Contains(names, name) {
+		return // renamed meanwhile
+	}
 	u.agent.health.Report("user "+name, health.Store(name, err)...)
 	u.mu.Lock()
 	well := u.bad[name] && err == nil
@@ -61,7 +68,8 @@ func (u *upkeep) probeUser(ctx context.Context, name string) {
 }
 
 func (u *upkeep) purge(ctx context.Context) {
-	for _, name := range u.agent.Config().Users() {
+	names, _ := u.agent.userNames()
+	for _, name := range names {
 		err := protect(func() error {
 			store, err := u.agent.store(ctx, name)
 			if err != nil {

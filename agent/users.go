@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -20,44 +19,101 @@ type user struct {
 	name string
 	dir  string
 
-	mu    sync.Mutex
-	store *mailstore.Store
+	mu      sync.Mutex
+	store   *mailstore.Store
+	renamed bool // the folder has gone to another user, or was removed for one
 }
 
 func (u *user) close() error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	return u.closeLocked()
+}
+
+func (u *user) closeLocked() error {
 	if u.store == nil {
 		return nil
 	}
-	return u.store.Close()
+	s := u.store
+	u.store = nil
+	return s.Close()
 }
 
-// store returns the open store of a user that the config names. The stores of
-// users that a reload removed stay open until the agent stops: clients may be
-// reading them.
+// store returns the open store of a user that the config names or whose mail is
+// on the disk. It stays open until the agent stops: clients may be reading it.
 func (a *Agent) store(ctx context.Context, name string) (*mailstore.Store, error) {
-	a.mu.Lock()
-	users := a.cfg.Users()
-	if !slices.Contains(users, name) {
-		a.mu.Unlock()
-		return nil, unknownUser(name, users)
+	for {
+		u, err := a.user(name)
+		if err != nil {
+			return nil, err
+		}
+		s, renamed, err := a.openUser(ctx, u)
+		if !renamed {
+			return s, err
+		}
 	}
-	u := a.users[name]
-	if u == nil {
-		u = &user{name: name, dir: filepath.Join(a.first.DataDir, "users", name)}
-		a.users[name] = u
-	}
-	a.mu.Unlock()
+}
 
+// user returns the user of that name, who may be there under a name that the
+// file system takes for the same.
+func (a *Agent) user(name string) (*user, error) {
+	a.mu.Lock()
+	u, named := a.users[name], slices.Contains(a.cfg.Users(), name)
+	a.mu.Unlock()
+	if !named && (u == nil || !u.isOpen()) { // nothing is made for a name that a client made up
+		users, err := a.userNames()
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(users, name) {
+			return nil, unknownUser(name, users)
+		}
+	}
+	return a.userEntry(name), nil
+}
+
+func (u *user) isOpen() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	return u.store != nil
+}
+
+func (a *Agent) userEntry(name string) *user {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if u := a.users[name]; u != nil {
+		return u
+	}
+	dir := a.userDir(name)
+	for other, u := range a.users {
+		if strings.EqualFold(other, name) && sameFolder(u.dir, dir) {
+			return u
+		}
+	}
+	u := &user{name: name, dir: dir}
+	a.users[name] = u
+	return u
+}
+
+// openUser opens the store at the first need. renamed tells that u is no user
+// any more.
+func (a *Agent) openUser(ctx context.Context, u *user) (s *mailstore.Store, renamed bool, err error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.renamed {
+		return nil, true, nil
+	}
+	s, err = a.openLocked(ctx, u)
+	return s, false, err
+}
+
+func (a *Agent) openLocked(ctx context.Context, u *user) (*mailstore.Store, error) {
 	if u.store != nil {
 		return u.store, nil
 	}
-	s, err := mailstore.Open(ctx, u.dir, a.storeOptions(name))
+	s, err := mailstore.Open(ctx, u.dir, a.storeOptions(u.name))
 	if ctx.Err() == nil {
-		a.health.Report("user "+name, health.Store(name, err)...)
+		a.health.Report("user "+u.name, health.Store(u.name, err)...)
 	}
 	if err != nil {
 		return nil, err

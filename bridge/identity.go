@@ -8,14 +8,22 @@ import (
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
+// MailboxName names a mailbox on a server, whatever the account is called.
+func MailboxName(username, host string, port int) string {
+	if port == 110 || port == 0 { // two doors to one mailbox
+		port = 995
+	}
+	return fmt.Sprintf("%s at %s:%d", username, strings.ToLower(host), port)
+}
+
+// RememberedMailbox is the MailboxName in what the store remembers of an account
+// (mailstore.AccountState.Memory), or "".
+func RememberedMailbox(memory string) string { return recall(memory).Mailbox }
+
 // inherit takes up what is remembered of the mailbox, if the account is new and
 // had another name before: otherwise all that is there would come once more.
 func (s *session) inherit(ctx context.Context, username string) error {
-	server := s.account.Server
-	if server.Port == 110 || server.Port == 0 { // two doors to one mailbox
-		server.Port = 995
-	}
-	s.mailbox = fmt.Sprintf("%s at %s:%d", username, strings.ToLower(server.Host), server.Port)
+	s.mailbox = MailboxName(username, s.account.Server.Host, s.account.Server.Port)
 	if !s.notes.New {
 		return nil
 	}

@@ -38,6 +38,12 @@ func readID(s string) (string, *mistake) {
 	return s, nil
 }
 
+// ValidUser reports whether a name can be that of a local user.
+func ValidUser(name string) bool {
+	_, bad := readID(name)
+	return bad == nil
+}
+
 // readHost reads a host name or an IP address.
 func readHost(s string) (string, *mistake) {
 	if addr, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(s, "["), "]")); err == nil {

@@ -109,14 +109,15 @@ func (s *Server) Clients() int {
 	return len(s.logins)
 }
 
-// Disconnect ends the sessions of a device that was revoked or changed. It
+// Disconnect ends the sessions of a device that was revoked or changed, with ""
+// those of all devices of the user. It
 // waits for a response that is being written, at most byeTimeout.
 func (s *Server) Disconnect(user, device string) {
 	s.mu.Lock()
 	var byes sync.WaitGroup
 	var gone []*session
 	for c, l := range s.logins {
-		if l == (login{user, device}) {
+		if l.user == user && (device == "" || l.device == device) {
 			gone = append(gone, c)
 			byes.Go(func() { _ = c.lib.Bye("This device has been revoked or changed") }) // the connection may be gone
 		}

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/popbridge/popbridge/agent"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/secret"
@@ -45,6 +47,7 @@ func (a *app) checkConfig(ctx context.Context) error {
 	var warnings []config.Problem
 	if err == nil {
 		warnings = append(cfg.Warnings(), passwordWarnings(ctx, cfg)...)
+		warnings = append(warnings, a.userWarnings(cfg)...)
 	}
 	if a.json {
 		var wrong []config.Problem
@@ -76,6 +79,24 @@ func passwordWarnings(ctx context.Context, cfg *config.Config) []config.Problem 
 		if _, err := (secret.Source{File: acc.Password.File}).Read(ctx); err != nil {
 			list = append(list, config.Problem{Key: fmt.Sprintf("account[%d].password_file", i+1),
 				Text: err.Error(), Hint: fault.Hint(err)})
+		}
+	}
+	return list
+}
+
+// userWarnings names the users whose mail is in the data folder and whom no
+// account names.
+func (a *app) userWarnings(cfg *config.Config) []config.Problem {
+	stored, err := agent.StoredUsers(cfg.DataDir)
+	if err != nil {
+		return []config.Problem{{Key: "data_dir", Text: err.Error(), Hint: fault.Hint(err)}}
+	}
+	var list []config.Problem
+	for _, name := range stored {
+		if !slices.ContainsFunc(cfg.Users(), func(user string) bool { return strings.EqualFold(user, name) }) {
+			list = append(list, config.Problem{Key: "user",
+				Text: "the data folder has mail of user " + name + ", and no account here is of this user",
+				Hint: "it stays and is served; if the user has another name now: `" + a.command("user rename "+name+" NEW") + "`"})
 		}
 	}
 	return list

@@ -112,6 +112,18 @@ func (c *Client) RevokeDevice(ctx context.Context, user, name string) error {
 	return c.call(ctx, http.MethodDelete, "/v1/devices", Device{User: user, Name: name}, &struct{}{})
 }
 
+// Users implements Operations.
+func (c *Client) Users(ctx context.Context) (list []User, err error) {
+	err = c.call(ctx, http.MethodGet, "/v1/users", nil, &list)
+	return list, err
+}
+
+// RenameUser implements Operations.
+func (c *Client) RenameUser(ctx context.Context, from, to string) (renamed User, err error) {
+	err = c.call(ctx, http.MethodPost, "/v1/users/rename", renameRequest{From: from, To: to}, &renamed)
+	return renamed, err
+}
+
 func (c *Client) call(ctx context.Context, method, path string, ask, into any) error {
 	body, err := c.do(ctx, method, path, ask)
 	if err != nil {

@@ -18,6 +18,8 @@
 //	POST   /v1/devices  AddDevice              -> AddedDevice
 //	PATCH  /v1/devices  SetDevice              -> Device
 //	DELETE /v1/devices  {"user":..,"name":..}  -> {}
+//	GET    /v1/users                           -> []User
+//	POST   /v1/users/rename {"from":..,"to":..} -> User
 //
 // An error is answered as {"kind","text","hint"} with a status of 400 or more
 // and becomes the same fault again at the client.
@@ -67,6 +69,10 @@ type Operations interface {
 	// RevokeDevice ends the login of a device. An empty user is whoever has a
 	// device of that name, when only one has.
 	RevokeDevice(ctx context.Context, user, name string) error
+	// Users lists those of the config, and those that have mail here besides.
+	Users(ctx context.Context) ([]User, error)
+	// RenameUser gives the mail and the devices of a user to one who has none.
+	RenameUser(ctx context.Context, from, to string) (User, error)
 }
 
 // Status is the answer to `popbridge status`; its JSON keys are fixed.
@@ -180,6 +186,15 @@ type Device struct {
 	Without    []string   `json:"without"` // capabilities that are switched off for it
 	CreatedAt  time.Time  `json:"created_at"`
 	LastUsedAt *time.Time `json:"last_used_at"` // null: never
+}
+
+// User is a local IMAP login.
+type User struct {
+	Name     string   `json:"name"`
+	Messages int      `json:"messages"`
+	Size     int64    `json:"size"`
+	Accounts []string `json:"accounts"` // that bring mail, by the config
+	Devices  []string `json:"devices"`
 }
 
 // ExpungedQuery says which expunged messages are asked for.

@@ -29,6 +29,7 @@ type fakeOps struct {
 	results  []SyncResult
 	problems []Problem
 	devices  []Device
+	users    []User
 	expunged []Expunged
 	restored []Restored
 	repaired []Repaired
@@ -101,6 +102,13 @@ func (f *fakeOps) Devices(context.Context) ([]Device, error) { return f.devices,
 func (f *fakeOps) RevokeDevice(_ context.Context, user, name string) error {
 	f.asked = "revoke " + user + " " + name
 	return f.err
+}
+
+func (f *fakeOps) Users(context.Context) ([]User, error) { return f.users, f.err }
+
+func (f *fakeOps) RenameUser(_ context.Context, from, to string) (User, error) {
+	f.asked = "rename " + from + " " + to
+	return User{Name: to}, f.err
 }
 
 // serve starts a server on a data folder and returns a client and what stops

@@ -88,6 +88,10 @@ func (s *server) handler() http.Handler {
 	handle(mux, "DELETE /v1/devices", func(ctx context.Context, ask Device) (struct{}, error) {
 		return struct{}{}, s.ops.RevokeDevice(ctx, ask.User, ask.Name)
 	})
+	handle(mux, "GET /v1/users", func(ctx context.Context, _ struct{}) ([]User, error) { return s.ops.Users(ctx) })
+	handle(mux, "POST /v1/users/rename", func(ctx context.Context, ask renameRequest) (User, error) {
+		return s.ops.RenameUser(ctx, ask.From, ask.To)
+	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.handlers.Add(1)
 		defer s.handlers.Done()
@@ -120,6 +124,11 @@ type syncRequest struct {
 
 type confirmRequest struct {
 	Account string `json:"account"`
+}
+
+type renameRequest struct {
+	From string `json:"from"`
+	To   string `json:"to"`
 }
 
 type backupRequest struct {

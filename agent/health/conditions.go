@@ -20,6 +20,8 @@ const (
 	CodeAccountProtocol    = "account-protocol"
 	CodeAccountFailed      = "account-failed"
 	CodeAccountMessages    = "account-messages"
+	CodeAccountUserChanged = "account-user-changed"
+	CodeUserWithoutAccount = "user-without-account"
 	CodeDeletesUnconfirmed = "deletes-unconfirmed"
 	CodeStoreFull          = "store-full"
 	CodeStoreUnwritable    = "store-unwritable"
@@ -77,7 +79,27 @@ func NewPasswordError(err error) error { return &PasswordError{err} }
 // Unwrap returns the error itself.
 func (e *PasswordError) Unwrap() error { return e.error }
 
+// UserChanged is why an account is not polled whose mail another user has.
+type UserChanged struct{ error }
+
+// NewUserChanged marks an error as one.
+func NewUserChanged(err error) error { return &UserChanged{err} }
+
+// Unwrap returns the error itself.
+func (e *UserChanged) Unwrap() error { return e.error }
+
+// UserWithoutAccount is the condition that a user has messages and no account
+// in the config.
+func UserWithoutAccount(name string, messages int, hint string) Condition {
+	return Condition{Code: CodeUserWithoutAccount, Severity: Warning,
+		Text: fmt.Sprintf("user %s has %d messages here, and no account in the config; mail programs read them as before, check and backup have them", name, messages),
+		Hint: hint}
+}
+
 func accountCode(err error) (string, Severity) {
+	if _, ok := errors.AsType[*UserChanged](err); ok {
+		return CodeAccountUserChanged, Error
+	}
 	if isTLS(err) {
 		return CodeAccountTLS, Error
 	}

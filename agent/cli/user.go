@@ -1,0 +1,83 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/popbridge/popbridge/agent/control"
+)
+
+func (a *app) newUserCommand() *cobra.Command {
+	return parentOf("user", "Show and rename the users that mail clients log in as",
+		"A user is whose mail an account brings, by the key user in the config. The mail\n"+
+			"of a user stays here, is served, checked and backed up also when no account of\n"+
+			"the config is of this user any more.",
+		a.newUserListCommand(), a.newUserRenameCommand())
+}
+
+func (a *app) newUserListCommand() *cobra.Command {
+	return a.addJSON(&cobra.Command{
+		Use:     "list",
+		Short:   "List the users, what they have, and the accounts that bring it",
+		Example: "  popbridge user list",
+		Args:    cobra.NoArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return a.userList(c.Context()) },
+	})
+}
+
+func (a *app) newUserRenameCommand() *cobra.Command {
+	return a.addJSON(&cobra.Command{
+		Use:   "rename OLD NEW",
+		Short: "Give the mail and the devices of a user another user name",
+		Long: "Give everything of user OLD to user NEW, who has no mail yet. Messages, UIDs and\n" +
+			"device passwords stay as they are; mail clients log in as NEW from then on. Set\n" +
+			"user = \"NEW\" in the accounts of the config before or after: between both steps\n" +
+			"they are not polled, so that nothing is fetched twice.",
+		Example: "  popbridge user rename ann anna",
+		Args:    cobra.ExactArgs(2),
+		RunE:    func(c *cobra.Command, args []string) error { return a.userRename(c.Context(), args[0], args[1]) },
+	})
+}
+
+func (a *app) userList(ctx context.Context) error {
+	return a.with(ctx, func(ops control.Operations) error {
+		users, err := ops.Users(ctx)
+		switch {
+		case err != nil:
+			return err
+		case a.json:
+			return a.printJSON(map[string]any{"users": users})
+		}
+		var t table
+		t.row("USER", "MESSAGES", "SIZE", "ACCOUNTS", "DEVICES")
+		for _, u := range users {
+			t.row(u.Name, fmt.Sprint(u.Messages), size(u.Size), orDash(u.Accounts), orDash(u.Devices))
+		}
+		return t.print(a.stdout)
+	})
+}
+
+func (a *app) userRename(ctx context.Context, from, to string) error {
+	return a.with(ctx, func(ops control.Operations) error {
+		u, err := ops.RenameUser(ctx, from, to)
+		switch {
+		case err != nil:
+			return err
+		case a.json:
+			return a.printJSON(u)
+		}
+		a.printf("user %s is %s now: %s, %s\n", from, u.Name, count(u.Messages, "message"), count(len(u.Devices), "device"))
+		a.printf("Mail clients log in as %s, with the passwords they have.\n", u.Name)
+		if cfg, err := a.loadConfig(); err == nil {
+			for _, acc := range cfg.Accounts {
+				if acc.User == from {
+					a.complain("warning", fmt.Sprintf("account %s still has user = %q in %s and is not polled", acc.Name, from, a.configPath))
+					a.complain("hint", fmt.Sprintf("set user = %q there", u.Name))
+				}
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,45 @@
+package mailstore
+
+import (
+	"context"
+	"database/sql"
+)
+
+// Usage is how much is in a store.
+type Usage struct {
+	Messages int
+	Size     int64 // of the messages
+	Expunged int   // messages that Undelete can restore
+	Fetched  int   // rows of the ledger
+	Contents int
+}
+
+// Empty reports whether the store has never held a message, or has forgotten
+// that it did.
+func (u Usage) Empty() bool { return u.Messages+u.Expunged+u.Fetched+u.Contents == 0 }
+
+// Usage returns how much is in the store.
+func (s *Store) Usage(ctx context.Context) (u Usage, err error) {
+	err = s.reader.get(ctx, `SELECT coalesce(sum(messages), 0), coalesce(sum(size), 0), (SELECT count(*) FROM expunged),
+		(SELECT count(*) FROM ledger), (SELECT count(*) FROM content) FROM mailbox`, nil,
+		&u.Messages, &u.Size, &u.Expunged, &u.Fetched, &u.Contents)
+	return u, trouble(err, "count the messages")
+}
+
+// KnownAccount is an account that the store remembers.
+type KnownAccount struct {
+	Name   string
+	Memory string // see AccountState
+	Stored int64  // messages ever stored
+}
+
+// Accounts returns the accounts that were polled into this store, sorted by name.
+func (s *Store) Accounts(ctx context.Context) (list []KnownAccount, err error) {
+	err = s.reader.rows(ctx, `SELECT name, memory, stored FROM account ORDER BY name`, nil, func(rows *sql.Rows) error {
+		var k KnownAccount
+		err := rows.Scan(&k.Name, &k.Memory, &k.Stored)
+		list = append(list, k)
+		return err
+	})
+	return list, trouble(err, "read the accounts")
+}
