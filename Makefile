@@ -9,7 +9,7 @@ BIN       = bin/popbridge
 PLATFORMS = windows/amd64 windows/arm64 darwin/amd64 darwin/arm64 linux/amd64 linux/arm64
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race real crash cover fuzz bench bench-reliability stress demo fmt vet staticcheck lint vuln tidy cross golden check ci clean
+.PHONY: help build test race real crash cover fuzz bench bench-reliability bench-attack stress demo fmt vet staticcheck lint vuln tidy cross golden check ci clean
 
 help: ## list the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ bench: build ## first fetch beside mpop, IMAP commands beside Dovecot, as ratios
 
 bench-reliability: build ## what is lost and doubled by kills and by renumbering, beside mpop, getmail6 and fetchmail
 	$(GO) run ./test/bench -popbridge $(BIN) -parts reliability
+
+bench-attack: build ## what attackers can take of memory, processor and time, against targets (a quarter of an hour)
+	$(GO) run ./test/attack -popbridge $(BIN)
 
 stress: build ## CLIENTS (default 200) IMAP clients at random for TIME (default 60s), with all answers, messages and memory checked
 	$(GO) run ./test/stress -popbridge $(BIN) -clients $(or $(CLIENTS),200) -for $(or $(TIME),60s)

@@ -113,9 +113,10 @@ func (a *Agent) takeServers(ctx context.Context, old, next *config.Config, group
 	a.mu.Lock()
 	servers := maps.Clone(a.servers)
 	a.mu.Unlock()
+	wanted := addresses(ctx, next)
 	var wg sync.WaitGroup
 	for addr, s := range servers {
-		if old.IMAP.TLS != next.IMAP.TLS || !slices.Contains(next.IMAP.Listen, addr) {
+		if old.IMAP.TLS != next.IMAP.TLS || !slices.Contains(wanted, addr) {
 			delete(servers, addr)
 			wg.Go(func() {
 				s.task.stop()
@@ -124,7 +125,7 @@ func (a *Agent) takeServers(ctx context.Context, old, next *config.Config, group
 		}
 	}
 	wg.Wait()
-	for _, addr := range next.IMAP.Listen {
+	for _, addr := range wanted {
 		if servers[addr] != nil {
 			continue
 		}

@@ -3,7 +3,9 @@ package agent
 import (
 	"context"
 	"errors"
+	"maps"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/popbridge/popbridge/agent/control"
@@ -94,14 +96,14 @@ func (a *Agent) start(ctx context.Context) (*serving, error) {
 
 func (a *Agent) openServers(ctx context.Context, cfg *config.Config) (map[string]*imapServer, error) {
 	servers := map[string]*imapServer{}
-	for _, addr := range cfg.IMAP.Listen {
+	for _, addr := range addresses(ctx, cfg) {
 		s := a.newIMAPServer(addr, cfg)
 		var err error
 		s.listener, err = s.open(ctx, a)
 		switch {
 		case err == nil:
 			s.bound = s.listener.Addr().String()
-		case ctx.Err() != nil, fault.Is(err, fault.Conflict) && !Managed():
+		case ctx.Err() != nil, fault.Is(err, fault.Conflict) && !Managed() && slices.Contains(cfg.IMAP.Listen, addr):
 			closeServers(servers)
 			return nil, err
 		default:
@@ -125,8 +127,9 @@ func (a *Agent) listening() []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	addrs := []string{}
-	for _, configured := range a.cfg.IMAP.Listen {
-		if s := a.servers[configured]; s != nil && s.bound != "" {
+	also := slices.Sorted(maps.Keys(a.servers))
+	for _, addr := range append(slices.Clone(a.cfg.IMAP.Listen), also...) { // in the order of the config
+		if s := a.servers[addr]; s != nil && s.bound != "" && !slices.Contains(addrs, s.bound) {
 			addrs = append(addrs, s.bound)
 		}
 	}

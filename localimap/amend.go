@@ -2,6 +2,7 @@ package localimap
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 )
 
@@ -12,6 +13,9 @@ type amends struct {
 	tag      string // of the current command
 	command  string // its name, in capitals
 	answer   []byte // to lines that the library does not get
+	instead  string // of what the library answers to the command
+	anon     bool   // nobody has logged in
+	strange  bool   // the client speaks something else than IMAP
 	prompted bool   // the next line is no command: AUTHENTICATE, IDLE
 	fresh    bool   // the library has written nothing since the command
 	readOnly bool   // what this SELECT opens may only be read
@@ -21,13 +25,14 @@ type amends struct {
 // line takes the first line of a command and reports whether the library may
 // have it. It closes the connection over one without tag and name, and waits
 // for the rest of a quoted string, which has no line end in it (RFC 9051 section
-// 9), until the client gives up.
+// 9), until the client gives up. Before login it gets what may be sent then, and
+// a line that is no IMAP command is the last one.
 func (a *amends) line(line []byte) bool {
 	if a.prompted {
 		a.prompted = false
 		return true
 	}
-	a.fresh, a.readOnly = true, false
+	a.fresh, a.readOnly, a.instead = true, false, ""
 	tag, rest, _ := strings.Cut(strings.TrimRight(string(line), "\r\n"), " ")
 	name, rest, _ := strings.Cut(rest, " ")
 	a.tag, a.command = tag, strings.ToUpper(name)
@@ -41,13 +46,42 @@ func (a *amends) line(line []byte) bool {
 		problem = "Expected a command after UID"
 	case endsInQuotes(rest):
 		problem = "A quoted string has no end"
+	case a.command == "ID": // RFC 2971; nothing is told, and nothing is done with what is
+		a.answer = append(a.answer, "* ID NIL\r\n"+tag+" OK ID completed\r\n"...)
+		return false
 	case a.command == "STARTTLS" && !a.startTLS:
-		problem = "TLS cannot be started"
+		a.refuse("BAD [CLIENTBUG] TLS cannot be started", true)
+		return false
+	case a.anon && slices.Contains(afterLogin, a.command):
+		a.refuse("BAD [CLIENTBUG] "+a.command+" is for clients that have logged in", true)
+		return false
+	case a.anon && !slices.Contains(beforeLogin, a.command):
+		problem = "Unknown command"
 	default:
 		return true
 	}
+	a.strange = a.anon
 	a.answer = append(a.answer, tag+" BAD [CLIENTBUG] "+problem+"\r\n"...)
 	return false
+}
+
+// The commands of RFC 9051 sections 6.1 and 6.2, and those of 6.3 and 6.4 with
+// the ones that have been left out since RFC 3501 or that programs try.
+var (
+	beforeLogin = strings.Fields("CAPABILITY NOOP LOGOUT STARTTLS AUTHENTICATE LOGIN")
+	afterLogin  = strings.Fields("ENABLE SELECT EXAMINE CREATE DELETE RENAME SUBSCRIBE UNSUBSCRIBE LIST LSUB XLIST NAMESPACE " +
+		"STATUS APPEND IDLE CHECK CLOSE UNSELECT EXPUNGE SEARCH FETCH STORE COPY MOVE UID SORT THREAD GETQUOTA GETQUOTAROOT COMPRESS NOTIFY")
+)
+
+// refuse answers the command: now, or instead of the library, which has begun
+// to read it.
+func (a *amends) refuse(answer string, now bool) {
+	answer = a.tag + " " + answer + "\r\n"
+	if now {
+		a.answer = append(a.answer, answer...)
+	} else {
+		a.instead = answer
+	}
 }
 
 // answers returns what there is to be said to lines that were held back.
@@ -71,6 +105,9 @@ func (a *amends) response(p []byte, literal bool) []byte {
 	}
 	if !a.fresh {
 		return p
+	}
+	if a.instead != "" && bytes.HasPrefix(p, []byte(a.tag+" ")) {
+		p, a.instead = []byte(a.instead), ""
 	}
 	a.fresh = bytes.HasPrefix(p, []byte("+ "))
 	a.prompted = a.prompted || a.fresh && !literal

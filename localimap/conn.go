@@ -22,10 +22,8 @@ const (
 	flushTimeout = 30 * time.Second
 	// closeTimeout bounds the last flush, which carries the BYE.
 	closeTimeout = 2 * time.Second
-	// handshakeTimeout bounds the TLS handshake, loginTimeout the time from
-	// accept to login, in which somebody may have to type a password.
-	handshakeTimeout = 30 * time.Second
-	loginTimeout     = 3 * time.Minute
+	// dropTimeout bounds that of a connection that has to make room for another.
+	dropTimeout = 100 * time.Millisecond
 	// probeAfter is how long a client has to be silent before the system looks
 	// whether it is there.
 	probeAfter = 5 * time.Minute
@@ -47,6 +45,8 @@ const (
 type conn struct {
 	net.Conn        // the network
 	closed   func() // called once, after the connection was closed
+	began    time.Time
+	foreign  func(c *conn, what, hint string) // a client that speaks something else
 
 	mu       sync.Mutex    // guards the fields below and writing to stream
 	stream   net.Conn      // Conn, or TLS over it
@@ -54,6 +54,7 @@ type conn struct {
 	buf      []byte
 	reading  bool
 	corked   bool
+	shaking  bool // a TLS handshake is under way
 	mute     bool // the next line is not sent
 	frames   framing
 	said     word  // to the literal that frames waits for
@@ -62,12 +63,14 @@ type conn struct {
 	// Of the goroutine that reads.
 	loginBy time.Time // zero after login
 
+	heard     atomic.Bool // the client has sent a line, or ended a TLS handshake
 	broken    atomic.Bool // nothing reaches the client any more
 	closeOnce sync.Once
 }
 
 func newConn(c net.Conn, closed func()) *conn {
-	by := time.Now().Add(loginTimeout)
+	now := time.Now()
+	by := now.Add(silentTimeout)
 	_ = c.SetReadDeadline(by) // an error shows at the first read
 	if k, ok := c.(interface {
 		SetKeepAliveConfig(net.KeepAliveConfig) error
@@ -75,7 +78,10 @@ func newConn(c net.Conn, closed func()) *conn {
 		// Each probe wakes a telephone up; Go would send one every 15 seconds.
 		_ = k.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: probeAfter, Interval: time.Minute, Count: 3})
 	}
-	return &conn{Conn: c, stream: c, closed: closed, loginBy: by, patience: flushTimeout, frames: framing{amends: new(amends)}}
+	return &conn{
+		Conn: c, stream: c, closed: closed, began: now, foreign: func(*conn, string, string) {}, loginBy: by,
+		patience: flushTimeout, frames: framing{anon: true, amends: &amends{anon: true}},
+	}
 }
 
 // Read returns a line, or a piece of a line or of a literal. Before it waits
@@ -90,6 +96,9 @@ func (c *conn) Read(p []byte) (int, error) {
 	for {
 		n := c.frames.read(p)
 		c.buf = append(c.buf, c.frames.amends.answers()...)
+		if err := c.strangeLocked(); err != nil {
+			return 0, err
+		}
 		if n > 0 {
 			return n, nil
 		}
@@ -107,6 +116,38 @@ func (c *conn) Read(p []byte) (int, error) {
 		} else if err != nil {
 			return 0, err
 		}
+	}
+}
+
+// strangeLocked ends the connection of a client that has not logged in and
+// speaks something else than IMAP: a web page makes a browser send what it likes,
+// once it has sent the lines of HTTP. The first line that is IMAP gives the client
+// more time.
+func (c *conn) strangeLocked() error {
+	a := c.frames.amends
+	switch {
+	case !a.anon:
+	case a.strange:
+		c.foreign(c, "a client that does not speak IMAP was disconnected", "it is a web browser or another program that has the wrong port")
+		return c.endLocked("This is an IMAP server")
+	case c.stream == c.Conn && len(c.frames.in) > 0 && c.frames.in[0] == tlsHandshake:
+		c.foreign(c, "a client began TLS at once, where the IMAP server does not expect it",
+			"set the client to STARTTLS, or to no encryption where [imap] tls is \"off\"; or set [imap] tls = \"implicit\"")
+		return c.endLocked("TLS was not expected yet")
+	case a.tag != "":
+		c.hearLocked()
+	}
+	return nil
+}
+
+// tlsHandshake is the first octet of a ClientHello (RFC 8446 section 5.1).
+const tlsHandshake = 22
+
+// hearLocked gives a client that is not silent the time for a login.
+func (c *conn) hearLocked() {
+	if c.heard.CompareAndSwap(false, true) {
+		c.loginBy = c.began.Add(loginTimeout)
+		_ = c.Conn.SetReadDeadline(c.loginBy) // an error shows at the read
 	}
 }
 
@@ -252,7 +293,12 @@ func (c *conn) SetReadDeadline(t time.Time) error {
 }
 
 // loggedIn is called by the goroutine that reads.
-func (c *conn) loggedIn() { c.loginBy = time.Time{} }
+func (c *conn) loggedIn() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.loginBy = time.Time{}
+	c.frames.anon, c.frames.amends.anon = false, false
+}
 
 // offer says what is announced and enabled from here on.
 func (c *conn) offer(o offer) {
@@ -278,6 +324,19 @@ func (c *conn) Close() error {
 	err := closing.Close()
 	c.closeOnce.Do(c.closed)
 	return err
+}
+
+// drop closes the connection to make room for another, and does not wait for a
+// client that does not read.
+func (c *conn) drop(why string) {
+	if c.mu.TryLock() {
+		if !c.shaking && c.err == nil {
+			c.patience = dropTimeout
+			_ = c.endLocked(why) // it is closed next
+		}
+		c.mu.Unlock()
+	}
+	c.abort()
 }
 
 // abort closes without sending what is gathered.

@@ -276,9 +276,10 @@ func TestAClientThatIsSlow(t *testing.T) {
 		send time.Duration // between two octets
 		want time.Duration
 	}{
-		{"never logs in", func(*conn) {}, 0, loginTimeout},
-		{"octet by octet", func(*conn) {}, 20 * time.Second, loginTimeout},
-		{"whatever the library wants before login", func(c *conn) { _ = c.SetReadDeadline(time.Now().Add(time.Second)) }, 0, loginTimeout},
+		{"says nothing", func(*conn) {}, 0, silentTimeout},
+		{"octet by octet", func(*conn) {}, 20 * time.Second, silentTimeout},
+		{"has said something", func(c *conn) { c.hearLocked() }, 0, loginTimeout},
+		{"whatever the library wants before login", func(c *conn) { _ = c.SetReadDeadline(time.Now().Add(time.Second)) }, 0, silentTimeout},
 		{"logged in", func(c *conn) {
 			c.loggedIn()
 			_ = c.SetReadDeadline(time.Now().Add(35 * time.Minute))

@@ -2,18 +2,10 @@ package localimap
 
 import (
 	"bytes"
+	"fmt"
 	"math"
 	"strconv"
 	"strings"
-)
-
-const (
-	// maxCommand bounds a command without its literals; the library would give
-	// up a little later, in the middle of the line, and read the rest of it as
-	// the next command.
-	maxCommand = 50_000
-	// maxSkip bounds what is read of a refused literal that is on its way.
-	maxSkip = 1 << 20
 )
 
 // framing divides what a client sends into lines and literals (RFC 9051 section
@@ -32,6 +24,8 @@ type framing struct {
 	in      []byte // received, not looked at
 	out     []byte // to be read by the library
 	command int    // length of the command so far, without literals
+	sum     int64  // octets of its literals so far
+	anon    bool   // nobody has logged in
 	literal int64  // octets to come that the library has asked for
 	skip    int64  // octets to come of a refused literal
 	refused bool   // the rest of the command is dropped
@@ -122,7 +116,7 @@ func (f *framing) next() bool {
 	f.take(n)
 	end := bytes.IndexByte(f.in, '\n') + 1
 	if f.skip > 0 || end == 0 {
-		f.tooLong = f.command+len(f.in) > maxCommand
+		f.tooLong = f.command+len(f.in) > f.most()
 		return false
 	}
 	line := f.in[:end]
@@ -138,21 +132,31 @@ func (f *framing) next() bool {
 
 func (f *framing) line(line []byte) {
 	size, nonSync, ok := announced(line)
+	first := f.command == 0
 	f.command += len(line)
 	f.inside = false
 	readable := true
-	if f.command == len(line) && !f.refused {
+	if first && !f.refused {
+		f.sum = 0
 		line = f.offer.command(line)
 		readable = f.amends == nil || f.amends.line(line)
 	}
+	if ok && readable && !f.refused && f.tooMuch(size, first) {
+		readable = false
+		if !first {
+			// The library is in the middle of the command. No command has a NUL,
+			// so this ends it; what the client is told is in amends.
+			f.out = []byte("\x00\r\n")
+		}
+	}
 	switch {
-	case f.command > maxCommand:
+	case f.command > f.most():
 		f.tooLong = true
 	case (f.refused || !readable) && ok && nonSync:
 		f.skip, f.refused, f.tooLong = size, true, size > maxSkip
 	case f.refused || !readable:
 		f.refused, f.command = false, 0
-	case f.command == len(line) && bytes.EqualFold(bytes.TrimRight(line, " \r\n"), []byte("DONE")):
+	case first && bytes.EqualFold(bytes.TrimRight(line, " \r\n"), []byte("DONE")):
 		// The library knows it in capitals only (RFC 9051 section 9).
 		f.out, f.command = []byte("DONE\r\n"), 0
 	case ok:
@@ -165,6 +169,33 @@ func (f *framing) line(line []byte) {
 	default:
 		f.out, f.command = bytes.Clone(line), 0
 	}
+}
+
+// most is how long a command may be without its literals.
+func (f *framing) most() int {
+	if f.anon {
+		return maxAnonCommand
+	}
+	return maxCommand
+}
+
+// tooMuch reports whether the literals of the command, with one more, are more
+// than the library may have in memory. The message of an APPEND goes to the disk.
+func (f *framing) tooMuch(size int64, first bool) bool {
+	most := int64(maxLiterals)
+	switch {
+	case f.amends == nil:
+		return false
+	case f.anon:
+		most = maxAnonLiterals
+	case f.amends.command == "APPEND":
+		return false
+	}
+	if f.sum += min(size, maxLiterals+1); f.sum <= most {
+		return false
+	}
+	f.amends.refuse(fmt.Sprintf("BAD [LIMIT] The literals of a command are limited to %d octets", most), first)
+	return true
 }
 
 // room is how many octets may be received next where there is space for n.

@@ -2,16 +2,20 @@ package localimap
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
+	"github.com/rs/zerolog"
 
 	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/testkit"
 )
 
 // TestAMessageIsNeverExecuted: where APPEND is refused although the message is
@@ -75,7 +79,8 @@ func TestWhatIsTooMuch(t *testing.T) {
 		{"1 GB in LOGIN", "", "a LOGIN {1000000000+}\r\njoe", bye},
 		{"1 GB in LOGIN, waits", "", "a LOGIN {1000000000}", "a BAD"},
 		{"1 GB in APPEND before login", "", "a APPEND INBOX {1000000000+}\r\nx", bye},
-		{"1 GB in APPEND before login, waits", "", "a APPEND INBOX {1000000000}", "a NO [TOOBIG]"},
+		{"1 GB in APPEND before login, waits", "", "a APPEND INBOX {1000000000}", "a BAD"},
+		{"1 GB in APPEND, waits", "joe", "a APPEND INBOX {1000000000}", "a NO [TOOBIG]"},
 		{"1 GB in APPEND", "joe", "a APPEND INBOX {1000000000+}\r\nx", bye},
 		{"4,097 octets in SEARCH, waits", "joe", "a SEARCH TEXT {4097}", "a BAD"},
 		{"a size beyond all numbers", "joe", "a APPEND INBOX {99999999999999999999+}\r\nx", bye},
@@ -211,4 +216,142 @@ func TestOthersDoNotWaitForAClientThatStopsReading(t *testing.T) {
 	if n >= 18<<20 || err != nil && !strings.Contains(err.Error(), "reset") {
 		t.Errorf("%d octets of the response came, %v", n, err)
 	}
+}
+
+// TestLiteralsAreBoundedInSum: whatever the command, its literals together are
+// no more than the limit, waited for or not; the refused one is drained, and the
+// connection goes on.
+func TestLiteralsAreBoundedInSum(t *testing.T) {
+	r := newRig(t)
+	text := strings.Repeat("x", 4096)
+	literals := func(n int) string { return strings.Repeat("{4096+}\r\n"+text+" ", n) }
+	k := r.talk("")
+	k.send("a LOGIN " + literals(3) + "\r\nb NOOP")
+	k.want("a BAD [LIMIT] The literals of a command are limited to 8192 octets")
+	k.want("b OK")
+	k.do("a LOGIN joe pw", "a OK")
+	k.do("a SELECT INBOX", "a OK")
+
+	search := "a SEARCH" + strings.Repeat(" TEXT {4096+}\r\n"+text, 300)
+	k.send(search + "\r\nb NOOP")
+	k.want("a BAD [LIMIT] The literals of a command are limited to 1048576 octets")
+	k.want("b OK")
+
+	// The same by literals that are waited for.
+	k.send("a SEARCH TEXT {4096}")
+	for range 256 {
+		k.want("+")
+		k.send(text + " TEXT {4096}")
+	}
+	k.want("a BAD [LIMIT]")
+	k.do("b NOOP", "b OK")
+
+	// A message is no such literal.
+	message := strings.Repeat("much of the same\r\n", 100_000)
+	k.send(fmt.Sprintf("a APPEND INBOX {%d}", len(message)))
+	k.want("+")
+	k.send(message)
+	k.want("a OK")
+}
+
+// TestBeforeLogin: a few commands are known before login. Others of IMAP are
+// refused; what is no IMAP ends the connection, lest a web page that makes a
+// browser connect has its lines read.
+func TestBeforeLogin(t *testing.T) {
+	var log bytes.Buffer
+	r := newRig(t, func(o *Options) { o.Log = zerolog.New(zerolog.SyncWriter(&log)) })
+	k := r.talk("")
+	for _, line := range []struct{ send, want string }{
+		{"a CAPABILITY", "* CAPABILITY"},
+		{"a NOOP", "a OK"},
+		{"a ID NIL", "* ID NIL"},
+		{"b ID (\"name\" {7+}\r\nOutlook \"x\" {0+}\r\n)", "* ID NIL"},
+		{"a LIST \"\" *", "a BAD"},
+		{"a UID FETCH 1 FLAGS", "a BAD"},
+		{"a APPEND INBOX {5+}\r\nx\r\n\r\n", "a BAD"},
+		{"a LIST \"\" ({4096+}\r\n" + strings.Repeat("x", 4096) + "{4096+}\r\n" + strings.Repeat("x", 4096) + ")", "a BAD"},
+		{"c NOOP", "c OK"},
+	} {
+		k.do(line.send, line.want)
+	}
+	for _, first := range []string{
+		"", "\r\na NOOP", "x", "GET / HTTP/1.1\r\nHost: localhost:1143\r\n\r\na LOGIN joe pw",
+		"POST / HTTP/1.1\r\nContent-Type: text/plain\r\n\r\na LOGIN joe pw\r\nb DELETE Precious",
+		"EHLO localhost", "HELO localhost", "USER joe", "a NOSUCH", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "a NOOP \"x",
+	} {
+		k := r.talk("")
+		k.send(first)
+		if got := k.line(); !strings.HasPrefix(got, "* BYE") {
+			k.want("* BYE")
+		}
+		if got := k.line(); !strings.HasPrefix(got, broken) {
+			t.Errorf("%q goes on with %q", first, got)
+		}
+	}
+	r.stop()
+	if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), "a client that does not speak IMAP was disconnected") {
+		t.Errorf("log: %s", log.String())
+	}
+}
+
+// TestTheWrongProtection: TLS at a port for plain text, and the other way round,
+// end the connection at once and are logged with what to do.
+func TestTheWrongProtection(t *testing.T) {
+	ca := testkit.CA(t)
+	for _, tt := range []struct {
+		security Security
+		send     string
+		log      string
+	}{
+		{Off, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "a client began TLS at once"},
+		{StartTLS, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "a client began TLS at once"},
+		{Implicit, "a LOGIN joe pw\r\n", "a client sent plain text"},
+		{Implicit, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "a client sent plain text"},
+	} {
+		var log bytes.Buffer
+		r := newRig(t, func(o *Options) {
+			o.Security, o.TLS, o.Log = tt.security, ca.ServerConfig, zerolog.New(zerolog.SyncWriter(&log)).Level(zerolog.WarnLevel)
+		})
+		c := r.dial()
+		if _, err := io.WriteString(c, tt.send); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadAll(c); err != nil && !strings.Contains(err.Error(), "reset") {
+			t.Errorf("%q: %v", tt.send, err)
+		}
+		r.stop()
+		if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, tt.log) || !strings.Contains(got, `"hint"`) {
+			t.Errorf("%q is logged as %s", tt.send, got)
+		}
+	}
+}
+
+// TestCrowding: connections that make room for others are told of at once and
+// summed up in the log, until there are no more.
+func TestCrowding(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		var told []bool
+		c := crowding{log: zerolog.New(&log), tell: func(yes bool) { told = append(told, yes) }}
+		for range 1000 {
+			c.add()
+		}
+		time.Sleep(sumEvery / 2)
+		c.add()
+		time.Sleep(sumEvery)
+		if fmt.Sprint(told) != "[true]" {
+			t.Errorf("told %v", told)
+		}
+		time.Sleep(sumEvery)
+		if fmt.Sprint(told) != "[true false]" || strings.Count(log.String(), "\n") != 1 || !strings.Contains(log.String(), `"count":1001`) {
+			t.Errorf("told %v, logged %s", told, log.String())
+		}
+		c.add()
+		c.end()
+		c.end()
+		if fmt.Sprint(told) != "[true false true false]" || strings.Count(log.String(), "\n") != 2 {
+			t.Errorf("told %v, logged %s", told, log.String())
+		}
+	})
 }

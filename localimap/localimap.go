@@ -50,13 +50,6 @@ const (
 )
 
 const (
-	maxConnections     = 200
-	maxUnauthenticated = 50
-	maxPerDevice       = 64
-
-	// appendLimit is the longest message a client may store.
-	appendLimit = 200 << 20
-
 	byeTimeout  = 3 * time.Second // for BYE to be written to all clients
 	joinTimeout = 5 * time.Second // for commands that are running to end
 )
@@ -73,6 +66,9 @@ type Options struct {
 	// within askTwice whether there is news; it must not block. May
 	// be nil.
 	Opened func(user, mailbox string)
+	// Crowded is called when connections begin to be dropped or refused because
+	// there are too many, and when that has ended; it must not block. May be nil.
+	Crowded func(crowded bool)
 	// Zone returns the time zone of INTERNALDATE and of searches by day. May be
 	// nil: that of the machine.
 	Zone func() *time.Location
@@ -82,9 +78,12 @@ type Options struct {
 type Server struct {
 	opt Options
 
+	foreign foreign
+	crowd   crowding
+
 	mu     sync.Mutex
 	conns  int
-	anon   int // sessions before login
+	anon   []*session // before login, the oldest first
 	logins map[*session]login
 }
 
@@ -99,7 +98,13 @@ func New(o Options) *Server {
 	if o.Zone == nil {
 		o.Zone = func() *time.Location { return time.Local }
 	}
-	return &Server{opt: o, logins: make(map[*session]login)}
+	if o.Crowded == nil {
+		o.Crowded = func(bool) {}
+	}
+	return &Server{
+		opt: o, logins: make(map[*session]login),
+		foreign: foreign{log: o.Log}, crowd: crowding{log: o.Log, tell: o.Crowded},
+	}
 }
 
 // Clients returns how many clients are logged in.
@@ -137,6 +142,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	r := &serving{server: s, ln: ln, conns: make(map[*conn]struct{}), sessions: make(map[*session]struct{})}
 	r.ctx, r.abort = context.WithCancel(context.WithoutCancel(ctx))
 	defer r.abort()
+	defer s.crowd.end()
 	stop := context.AfterFunc(ctx, func() { _ = ln.Close() }) // ends accept
 	defer stop()
 	err := r.accept()

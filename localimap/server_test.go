@@ -204,18 +204,30 @@ func TestTooManyConnections(t *testing.T) {
 	for range maxUnauthenticated {
 		anonymous = append(anonymous, r.talk(""))
 	}
-	k := &talk{t: t, conn: r.dial()}
-	k.r = bufio.NewReader(k.conn)
-	k.want("* BYE [LIMIT] Too many connections")
-	if got := k.line(); got != broken+"EOF" {
-		t.Errorf("after BYE: %q", got)
+	// The oldest that has said nothing makes room for another; when all have
+	// said something, the oldest does.
+	anonymous[0].do("a NOOP", "a OK")
+	newest := r.talk("")
+	dropped := func(k *talk) {
+		t.Helper()
+		k.want("* BYE Too many connections that have not logged in")
+		if got := k.line(); got != broken+"EOF" {
+			t.Errorf("after BYE: %q", got)
+		}
 	}
+	dropped(anonymous[1])
+	for _, k := range append(anonymous[2:], newest) {
+		k.do("a NOOP", "a OK")
+	}
+	r.talk("")
+	dropped(anonymous[0])
 	// A session that has ended makes room for another.
-	anonymous[0].do("a LOGOUT", "a OK")
-	if got := anonymous[0].line(); got != broken+"EOF" {
+	newest.do("a LOGOUT", "a OK")
+	if got := newest.line(); got != broken+"EOF" {
 		t.Errorf("after LOGOUT: %q", got)
 	}
 	r.talk("")
+	anonymous[2].do("a NOOP", "a OK")
 }
 
 func TestAskingTwiceIsNoticed(t *testing.T) {

@@ -3,7 +3,6 @@ package localimap
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"sync"
 	"time"
@@ -55,6 +54,7 @@ func (r *serving) accept() error {
 func (r *serving) start(raw net.Conn) {
 	var c *conn
 	c = newConn(raw, func() { r.forget(c) })
+	c.foreign = r.server.foreign.add
 	r.mu.Lock()
 	r.conns[c] = struct{}{}
 	draining := r.draining
@@ -104,7 +104,10 @@ func (r *serving) forget(c *conn) {
 
 // newSession is called by the library before the greeting.
 func (r *serving) newSession(lib *imapserver.Conn, c *conn) (imapserver.Session, *imapserver.GreetingData, error) {
-	s, refused := r.admit(lib, c)
+	s, victim, refused := r.admit(lib, c)
+	if victim != nil {
+		victim.conn.drop("Too many connections that have not logged in")
+	}
 	var err error
 	switch r.server.opt.Security {
 	case Implicit: // before a refusal too, or it could not be read
@@ -128,20 +131,20 @@ func (r *serving) newSession(lib *imapserver.Conn, c *conn) (imapserver.Session,
 	return s, &imapserver.GreetingData{}, nil
 }
 
-func (r *serving) admit(lib *imapserver.Conn, c *conn) (*session, error) {
+func (r *serving) admit(lib *imapserver.Conn, c *conn) (s, victim *session, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.draining {
-		return nil, bye(imap.ResponseCodeUnavailable, "Shutting down")
+		return nil, nil, bye(imap.ResponseCodeUnavailable, "Shutting down")
 	}
-	if err := r.server.admit(); err != nil {
-		return nil, err
+	s = &session{run: r, srv: r.server, lib: lib, conn: c, log: r.server.opt.Log}
+	if victim, err = r.server.admit(s); err != nil {
+		return nil, nil, err
 	}
-	s := &session{run: r, srv: r.server, lib: lib, conn: c, log: r.server.opt.Log}
 	s.ctx, s.cancel = context.WithCancel(r.ctx)
 	r.sessions[s] = struct{}{}
 	r.open.Add(1)
-	return s, nil
+	return s, victim, nil
 }
 
 // leave is the end of a session.
@@ -199,54 +202,4 @@ func within(d time.Duration, wait func()) bool {
 	case <-timer.C:
 		return false
 	}
-}
-
-// admit counts a new session before login, or refuses it.
-func (s *Server) admit() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.conns > maxConnections:
-		return bye(imap.ResponseCodeLimit, fmt.Sprintf("Too many connections, at most %d", maxConnections))
-	case s.anon >= maxUnauthenticated:
-		return bye(imap.ResponseCodeLimit, fmt.Sprintf("Too many connections that have not logged in, at most %d", maxUnauthenticated))
-	}
-	s.anon++
-	return nil
-}
-
-// enter moves a session from those before login to those of the device.
-func (s *Server) enter(c *session, who login) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	n := 0
-	for _, l := range s.logins {
-		if l == who {
-			n++
-		}
-	}
-	if n >= maxPerDevice {
-		return false
-	}
-	s.anon--
-	s.logins[c] = who
-	return true
-}
-
-// exit undoes enter.
-func (s *Server) exit(c *session) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.anon++
-	delete(s.logins, c)
-}
-
-// release takes a session out of the counts.
-func (s *Server) release(c *session) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, in := s.logins[c]; !in {
-		s.anon--
-	}
-	delete(s.logins, c)
 }

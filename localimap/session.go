@@ -2,8 +2,8 @@ package localimap
 
 import (
 	"context"
-	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
@@ -44,6 +44,8 @@ type session struct {
 	ctx    context.Context // ends when the connection is given up
 	cancel context.CancelFunc
 
+	checking atomic.Bool // a password is being checked
+
 	user  string // empty before login
 	store scope
 
@@ -80,6 +82,8 @@ func (s *session) Close() error {
 
 // Login checks name and password. AUTHENTICATE PLAIN ends here too.
 func (s *session) Login(user, password string) error {
+	s.checking.Store(true)
+	defer s.checking.Store(false)
 	_, device, err := s.srv.opt.Login(s.ctx, user, password)
 	if fault.Is(err, fault.Auth) {
 		s.log.Warn().Str("user", fault.Quote(user)).Stringer("remote", s.conn.RemoteAddr()).Msg("IMAP login refused")
@@ -93,8 +97,8 @@ func (s *session) Login(user, password string) error {
 	} else if err != nil {
 		return s.response(err)
 	}
-	if user == "" || !s.srv.enter(s, login{user, device.Name}) {
-		return no(imap.ResponseCodeLimit, fmt.Sprintf("Too many connections of this device, at most %d", maxPerDevice))
+	if err := s.srv.enter(s, login{user, device.Name}); err != nil {
+		return err
 	}
 	// The device may have been revoked or changed meanwhile. From here on
 	// Disconnect finds this session, so that what is true now stays true.

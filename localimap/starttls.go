@@ -50,8 +50,8 @@ func (c *conn) startTLS(config *tls.Config) error {
 			c.mute = true // there is no second greeting
 			c.mu.Unlock()
 			return nil
-		default:
-			c.say("%s BAD Only CAPABILITY, STARTTLS, NOOP and LOGOUT are known before TLS", tag)
+		default: // it has arguments that it should not have
+			c.say("%s BAD [CLIENTBUG] %s takes no arguments", tag, command)
 		}
 	}
 }
@@ -63,18 +63,26 @@ func (c *conn) secure(config *tls.Config) error {
 	if len(c.frames.in) > 0 { // in the clear, from whomever
 		err = errors.New("the client has sent more than STARTTLS")
 	}
+	c.shaking = true
 	c.mu.Unlock()
 	if err != nil {
 		return err
 	}
 	stream := tls.Server(c.Conn, config)
 	_ = c.Conn.SetDeadline(time.Now().Add(handshakeTimeout)) // an error shows in the handshake
-	if err := stream.Handshake(); err != nil {
-		return fmt.Errorf("TLS handshake: %w", err)
-	}
+	err = stream.Handshake()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.shaking = false
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		c.foreign(c, "a client sent plain text where the IMAP server expects TLS",
+			"set the client to SSL/TLS where [imap] tls is \"implicit\"")
+	}
+	if err != nil {
+		return fmt.Errorf("TLS handshake: %w", err)
+	}
 	c.stream = stream
+	c.hearLocked()
 	return nil
 }
 

@@ -29,6 +29,7 @@ const (
 	CodeStoreFailed        = "store-failed"
 	CodeIMAPPortBusy       = "imap-port-busy"
 	CodeIMAPFailed         = "imap-failed"
+	CodeIMAPCrowded        = "imap-crowded"
 	CodeLocalTLS           = "local-tls"
 	CodeConfigInvalid      = "config-invalid"
 	CodeConfigUnwatched    = "config-unwatched"
@@ -193,6 +194,14 @@ func IMAP(err error) []Condition {
 		code = CodeIMAPPortBusy
 	}
 	return []Condition{{Code: code, Severity: Error, Text: err.Error(), Hint: fault.Hint(err)}}
+}
+
+// IMAPCrowded is the condition that connections to the IMAP server on one address
+// are dropped because there are too many.
+func IMAPCrowded(addr string) Condition {
+	return Condition{Code: CodeIMAPCrowded, Severity: Warning,
+		Text: "too many connections to the IMAP server on " + addr + ": the oldest that have not logged in are dropped",
+		Hint: "find the program that opens them: a mail program with a wrong password, or one that scans ports"}
 }
 
 // ConfigInvalid is the condition that a changed config was not taken up. check

@@ -1,0 +1,35 @@
+package localimap
+
+import "time"
+
+// What a client may take. All of them are far above what mail programs ask for
+// (docs/client-quirks.md); a command that goes beyond is refused with NO [LIMIT]
+// or BAD, and a text that names the limit.
+const (
+	// Connections. Where those without a login are too many, the oldest of them
+	// is dropped, one that has said nothing first.
+	maxConnections     = 200
+	maxUnauthenticated = 50
+	maxPerDevice       = 64
+
+	// silentTimeout is the time from accept to the first line, or to the end of
+	// the TLS handshake where that comes first; loginTimeout is that to login, in
+	// which a person may have to type a password.
+	silentTimeout    = 30 * time.Second
+	loginTimeout     = 3 * time.Minute
+	handshakeTimeout = 30 * time.Second
+
+	// maxCommand bounds a command without its literals; the library would give
+	// up a little later, in the middle of the line, and read the rest of it as
+	// the next command. maxLiterals bounds the sum of its literals, the message
+	// of an APPEND aside, which goes to the disk.
+	maxCommand      = 50_000
+	maxLiterals     = 1 << 20
+	maxAnonCommand  = 8 << 10 // before login
+	maxAnonLiterals = 8 << 10
+	// maxSkip bounds what is read of a refused literal that is on its way.
+	maxSkip = 1 << 20
+
+	// appendLimit is the longest message a client may store.
+	appendLimit = 200 << 20
+)
