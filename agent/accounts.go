@@ -116,6 +116,9 @@ func (ac *account) conditions(s bridge.Status) []health.Condition {
 	if _, ok := errors.AsType[*mailstore.Trouble](s.Err); ok { // not the account's
 		list = append(health.Store(ac.cfg.User, s.Err), health.Account(ac.cfg.Name, nil, messages)...)
 	}
+	if least := ac.cfg.TLSMinimum; least == config.TLS10 || least == config.TLS11 {
+		list = append(list, health.OldTLS(ac.cfg.Name, string(least)))
+	}
 	if s.Awaiting > 0 {
 		list = append(list, health.DeletesUnconfirmed(ac.cfg.Name, s.Awaiting,
 			ac.agent.command("sync --dry-run "+ac.cfg.Name), ac.agent.command("account confirm "+ac.cfg.Name)))
@@ -178,7 +181,7 @@ func (a *Agent) bridgeAccount(c config.Account) (bridge.Account, error) {
 	return bridge.Account{
 		Name: c.Name,
 		Server: pop3.Config{
-			Host: c.Host, Port: c.Port, Security: securityOf(c.TLS), TLS: tlsConfig,
+			Host: c.Host, Port: c.Port, Security: securityOf(c.TLS), TLS: tlsConfig, Pins: pinsOf(c),
 			MaxMessage: c.MaxMessageSize, Trace: log,
 		},
 		Credentials: func(ctx context.Context) (pop3.Credentials, error) { return credentials(ctx, c) },
@@ -202,6 +205,13 @@ func securityOf(s config.Security) pop3.Security {
 	}
 }
 
+func pinsOf(c config.Account) (pins []pop3.Pin) {
+	for _, p := range c.Pins {
+		pins = append(pins, pop3.Pin(p))
+	}
+	return pins
+}
+
 func keepOf(k config.KeepOnServer, quota int64) bridge.Keep {
 	switch k.Rule {
 	case config.KeepNever:
@@ -220,8 +230,15 @@ func keepOf(k config.KeepOnServer, quota int64) bridge.Keep {
 // clientTLS trusts the system's authorities and those in ca_file: a provider
 // that changes from its own authority to a public one goes on working.
 func clientTLS(c config.Account) (*tls.Config, error) {
-	if c.CAFile == "" || c.TLS == config.None {
-		return &tls.Config{MinVersion: tls.VersionTLS12}, nil
+	least := uint16(tls.VersionTLS12)
+	switch c.TLSMinimum {
+	case config.TLS11:
+		least = tls.VersionTLS11
+	case config.TLS10:
+		least = tls.VersionTLS10
+	}
+	if c.CAFile == "" || c.TLS == config.None || len(c.Pins) > 0 {
+		return &tls.Config{MinVersion: least}, nil
 	}
 	pem, err := os.ReadFile(c.CAFile)
 	if err != nil {
@@ -235,7 +252,7 @@ func clientTLS(c config.Account) (*tls.Config, error) {
 		return nil, fault.New(fault.Config, "the ca_file "+c.CAFile+" holds no certificate in PEM form",
 			"check ca_file of account "+c.Name)
 	}
-	return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}, nil
+	return &tls.Config{MinVersion: least, RootCAs: roots}, nil
 }
 
 func credentials(ctx context.Context, c config.Account) (pop3.Credentials, error) {

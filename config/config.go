@@ -17,6 +17,7 @@
 package config
 
 import (
+	"crypto/sha256"
 	"reflect"
 	"slices"
 	"strings"
@@ -85,6 +86,8 @@ type Account struct {
 	Password       PasswordSource
 	Auth           Auth
 	CAFile         string // absolute; empty: the system's own authorities
+	Pins           []Pin  // keys that the server may have; none: its certificate decides
+	TLSMinimum     TLSVersion
 	PollEvery      time.Duration
 	Keep           KeepOnServer
 	Quota          int64         // bytes that the mailbox on the server can hold; 0: not said
@@ -96,6 +99,19 @@ type Account struct {
 	Folder         string        // UTF-8, parts separated by '/'; INBOX in upper case
 	MaxMessageSize int64         // bytes
 }
+
+// A Pin is the SHA-256 of the SubjectPublicKeyInfo of a server's certificate.
+type Pin [sha256.Size]byte
+
+// TLSVersion is the least version of TLS that is accepted.
+type TLSVersion string
+
+// The values of the key account.tls_minimum.
+const (
+	TLS12 TLSVersion = "1.2"
+	TLS11 TLSVersion = "1.1"
+	TLS10 TLSVersion = "1.0"
+)
 
 // PasswordSource says where the secret of an account is. At most one of its
 // fields is set; when none is, the secret is in the keychain of the operating

@@ -147,7 +147,7 @@ func TestExample(t *testing.T) {
 		IMAP: IMAP{Listen: []string{"127.0.0.1:1143"}, TLS: StartTLS},
 		Log:  Log{Level: "info", Format: "auto"}, KeepExpunged: 30 * day,
 		Accounts: []Account{{
-			Name: "home", Host: "pop.example.com", Port: 995, TLS: Implicit, Username: "ann@example.com", Auth: AuthPassword,
+			Name: "home", Host: "pop.example.com", Port: 995, TLS: Implicit, TLSMinimum: TLS12, Username: "ann@example.com", Auth: AuthPassword,
 			PollEvery: 5 * time.Minute, ConfirmDeletes: true, DeleteGrace: 7 * day, User: "ann", Folder: "INBOX", MaxMessageSize: 200_000_000,
 		}},
 	}
@@ -182,6 +182,7 @@ const everything = `
 version = 1
 data_dir = "mail"
 keep_expunged = "90d"
+timezone = "Europe/Vienna"
 imap = {listen = ["localhost:1143", "[::1]:0", "127.0.0.1:0"], tls = "off"}
 [log]
 level = "trace"
@@ -195,6 +196,8 @@ username = "ann"
 password_file = "~/secret"
 auth = "apop"
 ca_file = "ca.pem"
+tls_pin = ["sha256:000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f", "sha256:00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F:10:11:12:13:14:15:16:17:18:19:1A:1B:1C:1D:1E:1F", "sha256//AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="]
+tls_minimum = "1.0"
 poll_every = "1d"
 keep_on_server = "30d"
 confirm_deletes = false
@@ -217,19 +220,23 @@ quota = "2 TiB"
 max_message_size = "4GB"
 `
 
+// counting is a pin with the octets 0 to 31.
+var counting = Pin{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31}
+
 func TestEveryKey(t *testing.T) {
 	want := &Config{
 		Version: 1, Path: abs("/etc/config.toml"), DataDir: abs("/etc/mail"),
 		IMAP: IMAP{Listen: []string{"localhost:1143", "[::1]:0", "127.0.0.1:0"}, TLS: Off},
-		Log:  Log{Level: "trace", Format: "json"}, KeepExpunged: 90 * day,
+		Log:  Log{Level: "trace", Format: "json"}, KeepExpunged: 90 * day, TimeZone: "Europe/Vienna",
 		Accounts: []Account{{
 			Name: "home", Host: "::1", Port: 1110, TLS: StartTLS, Username: "ann", Auth: AuthAPOP,
 			Password: PasswordSource{File: filepath.FromSlash("/home/ann/secret")}, CAFile: abs("/etc/ca.pem"),
+			Pins: []Pin{counting, counting, counting}, TLSMinimum: TLS10,
 			PollEvery: day, Keep: KeepOnServer{Rule: KeepFor, For: 30 * day}, Shadow: true, DeleteExpunged: true, DeleteGrace: 36 * time.Hour,
 			User: "ann@home+1", Folder: "INBOX/Löhne", MaxMessageSize: 65536,
 		}, {
 			Name: "work", Host: "xn--bcher-kva.example", Port: 110, TLS: None, Username: "ann", Auth: AuthOAuth2,
-			Password:  PasswordSource{Command: []string{"pass", "show", ""}},
+			Password: PasswordSource{Command: []string{"pass", "show", ""}}, TLSMinimum: TLS12,
 			PollEvery: 90 * time.Minute, Keep: KeepOnServer{Rule: KeepBelow, Percent: 80}, Quota: 2 << 40, ConfirmDeletes: true, DeleteGrace: 7 * day,
 			User: "me", Folder: "INBOX", MaxMessageSize: 4_000_000_000,
 		}},

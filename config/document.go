@@ -20,7 +20,7 @@ var schema = map[string][]string{
 	"":     {"version", "data_dir", "keep_expunged", "timezone", "imap", "log", "account"},
 	"imap": {"listen", "tls"},
 	"log":  {"level", "format"},
-	"account": {"name", "host", "port", "tls", "username", "password_file", "password_command", "auth", "ca_file",
+	"account": {"name", "host", "port", "tls", "username", "password_file", "password_command", "auth", "ca_file", "tls_pin", "tls_minimum",
 		"poll_every", "keep_on_server", "quota", "confirm_deletes", "shadow", "delete_on_server", "delete_grace", "user", "folder", "max_message_size"},
 }
 

@@ -87,6 +87,16 @@ func render(t *testing.T, c *Config) []byte {
 		if a.Quota > 0 {
 			m["quota"] = fmt.Sprintf("%dB", a.Quota)
 		}
+		if a.TLS != None {
+			m["tls_minimum"] = a.TLSMinimum
+		}
+		if len(a.Pins) > 0 {
+			pins := []string{}
+			for _, p := range a.Pins {
+				pins = append(pins, fmt.Sprintf("sha256:%x", p))
+			}
+			m["tls_pin"] = pins
+		}
 		if a.CAFile != "" {
 			m["ca_file"] = a.CAFile
 		}

@@ -216,6 +216,10 @@ func (r *reader) account(t *table) Account {
 		Password: r.password(t),
 		Auth:     oneOf(t, "auth", AuthPassword, AuthOAuth2, AuthAPOP),
 		CAFile:   r.path(t, "ca_file", ""),
+		Pins:     readPins(t),
+
+		TLSMinimum: oneOf(t, "tls_minimum", TLS12, TLS11, TLS10),
+
 		PollEvery: text(t, "poll_every", defaultPoll, `a duration in quotes, such as "5m"`, func(s string) (time.Duration, *mistake) {
 			return readDuration(s, minPoll, maxPoll, "5m")
 		}),
@@ -230,6 +234,7 @@ func (r *reader) account(t *table) Account {
 	if a.TLS == None && a.Host != "" && !isLoopback(a.Host) {
 		r.warn(t, "tls", &mistake{"password and mail of account " + a.Name + " go over the network unencrypted", `use tls = "implicit" or "starttls" if the server has it`})
 	}
+	r.checkTLS(t, a)
 	if a.PollEvery < hastyPoll {
 		r.warn(t, "poll_every", &mistake{"many servers lock out whoever asks so often", "use 1m or more"})
 	}

@@ -19,6 +19,7 @@ const (
 	CodeAccountConfig      = "account-config"
 	CodeAccountProtocol    = "account-protocol"
 	CodeAccountFailed      = "account-failed"
+	CodeAccountOldTLS      = "account-old-tls"
 	CodeAccountMessages    = "account-messages"
 	CodeAccountUserChanged = "account-user-changed"
 	CodeUserWithoutAccount = "user-without-account"
@@ -61,6 +62,14 @@ func DeletesUnconfirmed(name string, n int, show, allow string) Condition {
 	return Condition{Code: CodeDeletesUnconfirmed, Severity: Warning,
 		Text: fmt.Sprintf("account %s: %d messages that are stored here wait to be deleted on the server, because keep_on_server or delete_on_server is new", name, n),
 		Hint: fmt.Sprintf("`%s` shows them; allow it with: %s", show, allow)}
+}
+
+// OldTLS is the condition that an account may use a version of TLS that protects
+// badly.
+func OldTLS(name, least string) Condition {
+	return Condition{Code: CodeAccountOldTLS, Severity: Warning,
+		Text: fmt.Sprintf("account %s: tls_minimum = %q allows a version of TLS that protects password and mail badly", name, least),
+		Hint: "ask the provider for TLS 1.2, then delete that line of the config"}
 }
 
 // Remembered is the condition that the last poll of an earlier run ended with

@@ -38,7 +38,7 @@ func (c *Client) Login(ctx context.Context, cred Credentials) error {
 			"check the user name and where the password comes from")
 	}
 	return c.run(ctx, func() error {
-		if !c.encrypted && c.cfg.Security != Plain { // Dial sees to it; this is the last door
+		if c.secured == nil && c.cfg.Security != Plain { // Dial sees to it; this is the last door
 			return fault.New(fault.Internal, "refusing to send a password without TLS", "")
 		}
 		c.masked = append(c.masked, cred.Secret)

@@ -1,8 +1,6 @@
 package pop3
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -168,38 +166,4 @@ func classifyDial(cfg Config, err error) error {
 		text = fmt.Sprintf("%s does not answer", cfg.addr())
 	}
 	return fault.Wrap(err, fault.Temporary, text, hintHost+"; "+hintPorts)
-}
-
-func (c *Client) classifyTLS(err error) error {
-	host := fault.Quote(c.cfg.Host)
-	if e, ok := errors.AsType[x509.HostnameError](err); ok {
-		names := strings.Join(e.Certificate.DNSNames, ", ")
-		return fault.Wrap(err, fault.Config, "the certificate is not for "+host,
-			"set host to the name the provider gives; the certificate is for "+fault.Quote(names))
-	}
-	if e, ok := errors.AsType[x509.CertificateInvalidError](err); ok && e.Reason == x509.Expired {
-		return fault.Wrap(err, fault.Config, "the certificate of "+host+" is not valid at this date",
-			"check this computer's clock; otherwise the provider has to renew the certificate")
-	}
-	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return fault.Wrap(err, fault.Config, "the certificate of "+host+" is signed by nobody this computer trusts",
-			"check host; with a certificate of the provider's own authority, set ca_file")
-	}
-	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return fault.Wrap(err, fault.Config, "the certificate of "+host+" was refused", "check host; ask the provider")
-	}
-	if e, ok := errors.AsType[tls.RecordHeaderError](err); ok && c.cfg.Security == Implicit {
-		return fault.Wrap(e, fault.Config, fmt.Sprintf("the server does not speak TLS at port %d", c.cfg.Port),
-			`set tls = "starttls", or port = 995`)
-	}
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return fault.Wrap(err, fault.Temporary, "the TLS handshake got no answer", hintHost+"; "+hintPorts)
-	}
-	// crypto/tls has no type for these: "server selected unsupported protocol
-	// version 301", and an alert of the server in an OpError.
-	alert, ok := errors.AsType[*net.OpError](err)
-	if ok && alert.Op == "remote error" || strings.Contains(err.Error(), "protocol version") {
-		return fault.Wrap(err, fault.Config, "the server refused the TLS handshake", "its TLS may be too old; ask the provider")
-	}
-	return fault.Wrap(err, fault.Temporary, "the TLS handshake broke off", hintPorts)
 }

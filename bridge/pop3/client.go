@@ -2,6 +2,7 @@ package pop3
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -19,9 +20,9 @@ type Client struct {
 	raw       net.Conn // the TCP connection; closing it ends every read and write
 	close     func() error
 	wire      *wire
-	encrypted bool
-	greeted   bool // the first command was answered: no line can belong to the greeting any more
-	retrieved bool // a RETR was sent: a line may be content
+	secured   *tls.Conn // over raw; nil: in the clear
+	greeted   bool      // the first command was answered: no line can belong to the greeting any more
+	retrieved bool      // a RETR was sent: a line may be content
 
 	caps      Capabilities
 	timestamp string // RFC 1939 section 7: of the greeting, for APOP

@@ -27,6 +27,7 @@ type Config struct {
 	Port     int // 0: 995 for Implicit, 110 otherwise
 	Security Security
 	TLS      *tls.Config // roots and the like; cloned; ServerName defaults to Host, MinVersion to TLS 1.2
+	Pins     []Pin       // keys that the server may have; where there are any, the rest of its certificate is not looked at
 
 	// Dialer connects; nil means a net.Dialer.
 	Dialer func(ctx context.Context, network, addr string) (net.Conn, error)
@@ -84,18 +85,3 @@ func setDefault[T int | int64 | time.Duration](v *T, def T) {
 }
 
 func (c Config) addr() string { return net.JoinHostPort(c.Host, strconv.Itoa(c.Port)) }
-
-// tlsConfig is what the handshake uses: a copy, as the name depends on Host.
-func (c Config) tlsConfig() *tls.Config {
-	t := c.TLS.Clone()
-	if t == nil {
-		t = &tls.Config{}
-	}
-	if t.ServerName == "" {
-		t.ServerName = c.Host
-	}
-	if t.MinVersion == 0 {
-		t.MinVersion = tls.VersionTLS12
-	}
-	return t
-}

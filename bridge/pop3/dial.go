@@ -141,7 +141,7 @@ func (c *Client) handshake() error {
 		return c.fail(err)
 	}
 	c.wire.secure(conn)
-	c.encrypted = true
+	c.secured = conn
 	state := conn.ConnectionState()
 	c.traceNote("tls " + tls.VersionName(state.Version) + " " + tls.CipherSuiteName(state.CipherSuite))
 	return nil

@@ -24,9 +24,9 @@ func TestTLSFailuresSayWhatToDo(t *testing.T) {
 		kind       fault.Kind
 		text, hint string
 	}{
-		{"unknown authority", "pop.example.com", other.CertPool, ca.ServerConfig, fault.Config, "nobody this computer trusts", "ca_file"},
+		{"unknown authority", "pop.example.com", other.CertPool, ca.ServerConfig, fault.Config, "no authority that this computer trusts", "ca_file"},
 		{"another name", "pop.example.org", ca.CertPool, ca.ServerConfig, fault.Config, "is not for", "pop.example.com"},
-		{"old protocol", "pop.example.com", ca.CertPool, old, fault.Config, "refused the TLS handshake", "too old"},
+		{"old protocol", "pop.example.com", ca.CertPool, old, fault.Config, "does not speak TLS 1.2", `tls_minimum = "1.0"`},
 		{"fine", "pop.example.com", ca.CertPool, expired, fault.Internal, "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
