@@ -26,9 +26,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -121,20 +119,6 @@ func (a *Agent) Config() *config.Config {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.cfg
-}
-
-// makeDataDir creates the data folder for this user only. The mode of a folder
-// that exists is its owner's decision; what is made inside is 0700 and 0600.
-func makeDataDir(dir string) error {
-	err := os.MkdirAll(dir, 0o700)
-	if err == nil {
-		return nil
-	}
-	text, hint := "the data folder "+dir+" cannot be created", "check data_dir in the config, and that this user may write there"
-	if errors.Is(err, fs.ErrPermission) {
-		return fault.Wrap(err, fault.Denied, text, hint)
-	}
-	return fault.Wrap(err, fault.Config, text, hint)
 }
 
 // protect turns a panic into an error, so that it ends one room and not the

@@ -13,11 +13,17 @@ import (
 	"time"
 
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/ownership"
 )
 
 // Load reads and checks a file. What is wrong in it comes as *Errors; a file
 // that cannot be read is a fault of kind Config, too.
+// One that others can change is a fault of kind Denied: password_command in it is
+// run as this user.
 func Load(path string) (*Config, error) {
+	if f := ownership.Check(path, ownership.Options{}); f != nil && path != "" {
+		return nil, fault.New(fault.Denied, "the config file "+path+" is not used, because others than this user can change it: "+f.Why, f.RunAs())
+	}
 	data, err := readFile(path)
 	if err != nil {
 		return nil, err

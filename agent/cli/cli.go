@@ -118,11 +118,17 @@ func (a *app) loadConfig() (*config.Config, error) { return config.Load(a.config
 // running agent, or the folder itself, opened for this command.
 func (a *app) operations(ctx context.Context) (control.Operations, func() error, error) {
 	cfg, configErr := a.loadConfig()
+	if fault.Is(configErr, fault.Denied) {
+		return nil, nil, configErr // whoever can change the file could send us anywhere
+	}
 	dataDir := ""
 	if configErr == nil {
 		dataDir = cfg.DataDir
 	} else {
 		dataDir = config.DataDir(a.configPath)
+	}
+	if err := agent.CheckDataDir(dataDir); err != nil {
+		return nil, nil, err
 	}
 	client, err := control.Connect(ctx, dataDir)
 	switch {

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // Kind says what sort of trouble an error is, and so who can end it.
@@ -112,4 +113,15 @@ func Quote(s string) string {
 		s = s[:MaxQuoted] + "…"
 	}
 	return strconv.Quote(s)
+}
+
+// ShellQuote writes a word so that it can be pasted into a shell.
+func ShellQuote(s string) string {
+	plain := s != "" && strings.IndexFunc(s, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-@+,:=", r))
+	}) < 0
+	if plain {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }

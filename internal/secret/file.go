@@ -32,7 +32,7 @@ func readFile(path string) (Secret, error) {
 	}
 	// Windows has access lists instead; its mode bits say nothing.
 	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
-		return "", fault.New(fault.Config, where+" can be read by other users", "run: chmod 600 "+shellQuote(path))
+		return "", fault.New(fault.Config, where+" can be read by other users", "run: chmod 600 "+fault.ShellQuote(path))
 	}
 	data, err := io.ReadAll(io.LimitReader(f, maxSize+6)) // with byte order mark, line end and one byte too many
 	if err != nil {

@@ -87,7 +87,7 @@ func (k *keychain) wait(ctx context.Context, q *question) error {
 // storeHint says how a password gets into the keychain. Windows' cmdkey writes
 // another encoding than go-keyring reads, so there it is not named.
 func storeHint(goos string, item Item) string {
-	service, account := shellQuote(item.Service), shellQuote(item.Account)
+	service, account := fault.ShellQuote(item.Service), fault.ShellQuote(item.Account)
 	switch goos {
 	case "windows":
 		return "set password_file or password_command"

@@ -86,14 +86,3 @@ func clean(data, where string) (Secret, error) {
 	}
 	return Secret(s), nil
 }
-
-// shellQuote writes a word so that it can be pasted into a shell.
-func shellQuote(s string) string {
-	plain := s != "" && strings.IndexFunc(s, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-@+,:=", r))
-	}) < 0
-	if plain {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
-}
