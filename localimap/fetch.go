@@ -10,6 +10,7 @@ import (
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
 
+	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
 	"github.com/popbridge/popbridge/internal/message"
 )
@@ -234,7 +235,9 @@ func (f *fetch) prepare(c *mailstore.Content) prepared {
 	if f.want&mailstore.WantFile != 0 || f.want&mailstore.WantHeader != 0 && !c.Summary.Header.Complete() {
 		if p.file, err = openWhole(f.store.Store, c); err != nil {
 			f.log.Error().Err(err).Str("user", f.user).Stringer("msg", c.Hash).Msg("message file could not be read")
-			p.err = errDamaged
+			if p.err = errDamaged; fault.Is(err, fault.Temporary) { // it may only not be opened
+				p.err = f.response(err)
+			}
 			return p
 		}
 	}

@@ -276,6 +276,9 @@ func (c *copier) bring(ctx context.Context, e knownContent, to string) (n int64,
 		return 0, "", err
 	}
 	f, err := os.Open(from)
+	if errors.Is(err, fs.ErrPermission) && !c.link { // a restore can be tried again, and then has it
+		return 0, "", err
+	}
 	if err != nil {
 		return 0, "unreadable-file", nil
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/popbridge/popbridge/internal/fault"
@@ -62,6 +63,7 @@ type check struct {
 	problems []Problem
 	done     int
 	total    int
+	foreign  foreign
 }
 
 func (c *check) add(code, format string, args ...any) {
@@ -129,6 +131,7 @@ func (c *check) files(ctx context.Context) error {
 			return err
 		}
 	}
+	c.problems = append(c.problems, c.s.foreignOwner(c.foreign)...)
 	return nil
 }
 
@@ -136,6 +139,10 @@ func (c *check) folder(ctx context.Context, prefix byte) error {
 	// The files first: one that is placed meanwhile is then no surplus.
 	found := map[Hash]bool{}
 	err := c.s.files(fmt.Sprintf("%02x", prefix), func(h Hash, _ fs.DirEntry) error { found[h] = true; return nil })
+	if errors.Is(err, fs.ErrPermission) {
+		c.unreadableFolder(prefix, err)
+		return nil
+	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -156,6 +163,14 @@ func (c *check) folder(ctx context.Context, prefix byte) error {
 		}
 	}
 	return c.surplus(ctx, found)
+}
+
+// unreadableFolder reports one of the 256 folders that may not be opened: what is
+// in it is not known, and not missing.
+func (c *check) unreadableFolder(prefix byte, err error) {
+	if dir := filepath.Join(c.s.dir, "mail", fmt.Sprintf("%02x", prefix)); !c.foreign.see(dir) {
+		c.add("unreadable-file", "the folder %s cannot be read: %v", dir, err)
+	}
 }
 
 // knownContent is a row of content.
@@ -185,7 +200,9 @@ func (r *reader) contentsOf(ctx context.Context, prefix byte) (out []knownConten
 
 // file checks the file of one content.
 func (c *check) file(ctx context.Context, e Content) error {
-	info, err := os.Lstat(c.s.path(e.Hash))
+	path := c.s.path(e.Hash)
+	info, err := os.Lstat(path)
+	foreign := err == nil && c.foreign.see(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		known, err := c.s.knows(ctx, e.Hash)
@@ -200,10 +217,11 @@ func (c *check) file(ctx context.Context, e Content) error {
 	case info.Size() != e.Size:
 		c.add("truncated-file", "the file of message %s has %d bytes instead of %d", e.Hash, info.Size(), e.Size)
 	case c.o.Hashes:
-		h, err := hashFile(ctx, c.s.path(e.Hash))
+		h, err := hashFile(ctx, path)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
+		case foreign && errors.Is(err, fs.ErrPermission): // one problem for all of them
 		case err != nil:
 			c.add("unreadable-file", "the file of message %s cannot be read: %v", e.Hash, err)
 		case h != e.Hash:

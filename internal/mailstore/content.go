@@ -220,5 +220,9 @@ func (s *Store) OpenContent(h Hash) (*os.File, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, errMessageGone
 	}
+	if errors.Is(err, fs.ErrPermission) {
+		path := s.path(h)
+		s.unreadable.Store(&path)
+	}
 	return f, trouble(err, "open a message")
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -21,7 +22,27 @@ func (s *Store) Healthy(ctx context.Context) error {
 	if err == nil {
 		err = s.probeFolder()
 	}
+	if err == nil {
+		err = s.stillUnreadable()
+	}
 	return trouble(err, "look after the mail store")
+}
+
+// stillUnreadable tries the message file that could not be opened for a client.
+func (s *Store) stillUnreadable() error {
+	path := s.unreadable.Load()
+	if path == nil {
+		return nil
+	}
+	f, err := os.Open(*path)
+	if errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	if err == nil {
+		_ = f.Close() // nothing was read
+	}
+	s.unreadable.CompareAndSwap(path, nil)
+	return nil
 }
 
 func (s *Store) probeFolder() error {

@@ -59,6 +59,9 @@ func rebuild(ctx context.Context, dir string, o Options) (bad int, err error) {
 	if s.id, err = parseID(o.ID); err != nil {
 		return 0, err
 	}
+	if err := s.checkOwner(); err != nil {
+		return 0, err
+	}
 	if err := s.makeFolders(); err != nil {
 		return 0, err
 	}

@@ -50,7 +50,7 @@ type RepairReport struct {
 //   - an expunged message when the ledger says that it was removed and purged:
 //     it can be undeleted, and goes for good when its time is over.
 func (s *Store) Repair(ctx context.Context, o RepairOptions) (RepairReport, error) {
-	r := &repair{s: s, o: o}
+	r := &repair{s: s, o: o, files: &check{s: s}}
 	err := r.run(ctx)
 	return r.report, trouble(err, "repair the mail store")
 }
@@ -59,6 +59,7 @@ type repair struct {
 	s           *Store
 	o           RepairOptions
 	report      RepairReport
+	files       *check // what it says about files that belong to others
 	done, total int
 }
 
@@ -76,6 +77,7 @@ func (r *repair) run(ctx context.Context) error {
 			return err
 		}
 	}
+	r.report.Left = append(append(r.report.Left, r.files.problems...), r.s.foreignOwner(r.files.foreign)...)
 	// The files first: a row that tells a wrong size is mended by its file.
 	if err := r.s.write(ctx, "repair the index", r.index); err != nil {
 		return err
@@ -108,6 +110,10 @@ func (r *repair) left(code, format string, args ...any) {
 func (r *repair) folder(ctx context.Context, prefix byte) error {
 	found := map[Hash]bool{}
 	err := r.s.files(fmt.Sprintf("%02x", prefix), func(h Hash, _ fs.DirEntry) error { found[h] = true; return nil })
+	if errors.Is(err, fs.ErrPermission) {
+		r.files.unreadableFolder(prefix, err)
+		return nil
+	}
 	if err != nil {
 		return err // also when the folder is not there: then its drive is not, not the mail
 	}
@@ -131,6 +137,7 @@ func (r *repair) folder(ctx context.Context, prefix byte) error {
 func (r *repair) file(ctx context.Context, c knownContent) error {
 	path := r.s.path(c.Hash)
 	info, err := os.Lstat(path)
+	foreign := err == nil && r.files.foreign.see(path)
 	var h Hash
 	if err == nil && info.Mode().IsRegular() {
 		h, err = hashFile(ctx, path)
@@ -141,6 +148,8 @@ func (r *repair) file(ctx context.Context, c knownContent) error {
 	case errors.Is(err, fs.ErrNotExist):
 		r.left("missing-file", "the file of message %s is missing; it comes with the next poll if its server still has it", c.Hash)
 		return r.s.write(ctx, "mark a message", func(t *tx) error { return t.missing(c.Hash) })
+	case foreign && errors.Is(err, fs.ErrPermission): // one problem for all of them
+		return nil
 	case err != nil:
 		r.left("unreadable-file", "the file of message %s cannot be read: %v", c.Hash, err)
 		return nil

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -66,6 +67,8 @@ type Store struct {
 	extend     func(Lease)
 	putBack    bool
 
+	unreadable atomic.Pointer[string] // the last message file that this user may not open
+
 	// hook is called before each step that a crash or a full disk can stop,
 	// and may make it fail. Only tests set it.
 	hook func(step string) error
@@ -105,6 +108,9 @@ func prepare(dir string, o Options) *Store {
 
 func (s *Store) open(ctx context.Context, o Options) (err error) {
 	if s.dir, err = filepath.Abs(s.dir); err != nil {
+		return err
+	}
+	if err := s.checkOwner(); err != nil {
 		return err
 	}
 	if s.id, err = parseID(o.ID); err != nil {

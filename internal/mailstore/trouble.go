@@ -60,6 +60,8 @@ func classify(err error, doing string) error {
 	case sqliteCode(err) == sqlite3.SQLITE_BUSY, sqliteCode(err) == sqlite3.SQLITE_LOCKED:
 		return fault.Wrap(err, fault.Temporary, "the index of the mail store is locked by another program",
 			"close other programs that have index.db open")
+	case errors.Is(err, fs.ErrPermission):
+		return denied(err)
 	case isReadOnly(err):
 		return fault.Wrap(err, fault.Temporary, "the mail store cannot be written",
 			"check owner and permissions of the data folder, and that its disk is not mounted read-only")

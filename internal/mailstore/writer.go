@@ -3,6 +3,8 @@ package mailstore
 import (
 	"context"
 	"database/sql"
+	"errors"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -49,6 +51,14 @@ type writer struct {
 }
 
 func (w *writer) open(ctx context.Context, path string) (err error) {
+	// SQLite makes files by the umask; the log and the rest get the mode of this one.
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if err == nil {
+		err = f.Close()
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
 	if w.db, err = sql.Open("sqlite", dsn(path, writePragmas...)); err != nil {
 		return err
 	}
