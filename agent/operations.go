@@ -77,6 +77,9 @@ func (a *Agent) accountStatus(ctx context.Context, ac *account) (control.Account
 	if err != nil {
 		return answer, err
 	}
+	if store.Unreadable() {
+		a.health.Report("user "+ac.cfg.User, health.Store(ac.cfg.User, store.Healthy(ctx))...)
+	}
 	kept, err := store.AccountState(ctx, ac.cfg.Name)
 	if err != nil {
 		return answer, err

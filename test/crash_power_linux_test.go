@@ -32,12 +32,13 @@ const (
 	noLogFlush    = 2
 )
 
-func newDisk(t *testing.T) *disk {
+func newDisk(t *testing.T) *disk { return newDiskAt(t, filepath.Join(t.TempDir(), "d")) }
+
+func newDiskAt(t *testing.T, dir string) *disk {
 	t.Helper()
 	rig.Need(t, "mkfs.ext4", "mount")
-	dir := t.TempDir()
-	d := &disk{t: t, image: filepath.Join(dir, "image"), dir: filepath.Join(dir, "d")}
-	must(t, os.Mkdir(d.dir, 0o700))
+	d := &disk{t: t, image: filepath.Join(t.TempDir(), "image"), dir: dir}
+	must(t, os.MkdirAll(d.dir, 0o700))
 	must(t, os.WriteFile(d.image, nil, 0o600))
 	must(t, os.Truncate(d.image, 256<<20))
 	if out, err := exec.Command("mkfs.ext4", "-q", d.image).CombinedOutput(); err != nil {

@@ -48,14 +48,12 @@ type diskSeries struct {
 
 func newDiskSeries(t *testing.T) *diskSeries {
 	t.Helper()
-	s := &diskSeries{t: t, d: dovecot(t, nil), disk: newDisk(t)}
-	a := account(s.d, "home")
-	a.KeepOnServer = "never"
 	p, err := rig.NewPopbridge(binary, t.TempDir())
 	must(t, err)
-	s.p = p
-	must(t, os.Mkdir(p.Data, 0o700))
-	must(t, os.Symlink(s.dir, filepath.Join(p.Data, "users")))
+	s := &diskSeries{t: t, p: p, d: dovecot(t, nil), disk: newDiskAt(t, filepath.Join(p.Data, "users"))}
+	must(t, os.Remove(filepath.Join(s.dir, "lost+found")))
+	a := account(s.d, "home")
+	a.KeepOnServer = "never"
 	must(t, p.Configure(a))
 	must(t, p.AddDevice(t.Context(), localUser, "test", devicePw))
 	s.put(0, 20)

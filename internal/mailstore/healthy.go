@@ -23,13 +23,16 @@ func (s *Store) Healthy(ctx context.Context) error {
 		err = s.probeFolder()
 	}
 	if err == nil {
-		err = s.stillUnreadable()
+		err = s.tryUnreadable()
 	}
 	return trouble(err, "look after the mail store")
 }
 
-// stillUnreadable tries the message file that could not be opened for a client.
-func (s *Store) stillUnreadable() error {
+// Unreadable reports whether there was a message file that this user could not
+// open, and Healthy has not found it open since.
+func (s *Store) Unreadable() bool { return s.unreadable.Load() != nil }
+
+func (s *Store) tryUnreadable() error {
 	path := s.unreadable.Load()
 	if path == nil {
 		return nil

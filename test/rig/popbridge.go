@@ -23,6 +23,7 @@ type Popbridge struct {
 	Port   int
 	TLS    string // imap.tls
 	Env    []string
+	Setup  func(*exec.Cmd) // of each command; may be nil
 
 	cmd  *exec.Cmd
 	done chan struct{}
@@ -230,6 +231,9 @@ func (p *Popbridge) command(ctx context.Context, args ...string) *exec.Cmd {
 	// read or changed.
 	cmd.Env = append(os.Environ(), "HOME="+p.Dir, "XDG_CONFIG_HOME="+p.Dir, "XDG_DATA_HOME="+p.Dir)
 	cmd.Env = append(cmd.Env, p.Env...)
+	if p.Setup != nil {
+		p.Setup(cmd)
+	}
 	return cmd
 }
 
