@@ -76,6 +76,7 @@ func (s *session) holds(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	s.notes.Anchor = a
+	s.here[a.Num] = mailstore.Hash(a.Hash)
 	return true, nil
 }
 
@@ -89,7 +90,7 @@ func (p *planner) trust() {
 	}
 	var rows []int
 	for i, e := range p.ledger {
-		if e.Absent > 0 || sizes[e.ListSize] == 0 {
+		if e.Absent > 0 || sizes[e.ListSize] == 0 || e.State == mailstore.DeleteAcked || e.State == mailstore.DeleteIntended {
 			continue
 		}
 		if e.State != mailstore.Stored || e.Wanted {
@@ -105,35 +106,40 @@ func (p *planner) trust() {
 			return
 		}
 	}
-	for n := range p.trusted {
-		p.rowOf[n] = presumed
-	}
+	bySize := make(map[int64][]int)
 	for _, i := range rows {
 		p.listed[i] = true
+		bySize[p.ledger[i].ListSize] = append(bySize[p.ledger[i].ListSize], i)
 	}
+	for n, l := range p.listing[:p.trusted] {
+		p.presume(n, bySize[l.Size][0])
+		bySize[l.Size] = bySize[l.Size][1:]
+	}
+	p.anchored = rows
 }
 
-// castAnchor chooses the anchor of the next session: the smallest message that
-// was fetched in this one, behind all that their size does not tell, where
-// everything before it is stored here.
-func (s *session) castAnchor(here map[int]mailstore.Hash) {
-	if !s.contentMode || !s.complete {
+// chooseAnchor chooses the anchor of the next session: the smallest message
+// that was fetched in this one, behind all that their size does not tell, where
+// everything before it is stored here. What QUIT has deleted is not counted.
+func (s *session) chooseAnchor(deleted []mailstore.LedgerEntry) {
+	if !s.contentMode || !s.complete || len(s.here) == 0 {
 		return
 	}
-	sizes := make(map[int64]int, len(s.listing))
-	for _, l := range s.listing {
+	listing, was := s.without(deleted)
+	sizes := make(map[int64]int, len(listing))
+	for _, l := range listing {
 		sizes[l.Size]++
 	}
 	last, known := 0, 0
-	for n, l := range s.listing {
+	for n, l := range listing {
 		if sizes[l.Size] > 1 || l.Size < sizeTells {
-			last = l.Num
+			last = n + 1
 		}
-		if _, fetched := here[l.Num]; known == n && (fetched || s.planner.rowOf[n] == presumed) {
+		if _, fetched := s.here[s.listing[was[n]].Num]; known == n && (fetched || s.planner.rowOf[was[n]] == presumed) {
 			known++
 		}
 	}
-	if a := s.notes.Anchor; a != nil && s.planner.trusted > 0 && a.Num >= last {
+	if a := s.notes.Anchor; a != nil && s.planner.trusted > 0 && a.Num >= last && len(deleted) == 0 {
 		return
 	}
 	s.notes.Anchor = nil
@@ -142,12 +148,31 @@ func (s *session) castAnchor(here map[int]mailstore.Hash) {
 	}
 	best := 0
 	for n := last; n <= known; n++ {
-		if _, fetched := here[n]; fetched && (best == 0 || s.listing[n-1].Size < s.listing[best-1].Size) {
+		if _, fetched := s.here[s.listing[was[n-1]].Num]; fetched && (best == 0 || listing[n-1].Size < listing[best-1].Size) {
 			best = n
 		}
 	}
-	if sum := sizesHash(s.listing, best); best > 0 && sum != nil {
-		hash := here[best]
+	if sum := sizesHash(listing, best); best > 0 && sum != nil {
+		hash := s.here[s.listing[was[best-1]].Num]
 		s.notes.Anchor = &anchor{Num: best, Sizes: sum, Hash: hash[:]}
 	}
+}
+
+// without returns the listing as it is after deletions, numbered again from 1,
+// and where each of its messages is in the listing of this session.
+func (s *session) without(deleted []mailstore.LedgerEntry) (rest []Listed, was []int) {
+	gone := make(map[mailstore.Origin]bool, len(deleted))
+	for _, e := range deleted {
+		gone[e.Origin] = true
+	}
+	for n, l := range s.listing {
+		if e := s.planner.stored[n]; e != nil && gone[e.Origin] {
+			continue
+		}
+		if len(deleted) > 0 {
+			l.Num = len(rest) + 1
+		}
+		rest, was = append(rest, l), append(was, n)
+	}
+	return rest, was
 }

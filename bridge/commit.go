@@ -2,6 +2,8 @@ package bridge
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -62,11 +64,14 @@ type committer struct {
 	stored, adopted, mended int
 	bytes                   int64
 	done                    []committed
-	here                    map[int]mailstore.Hash  // by number, of messages without UIDL
-	seen                    []mailstore.LedgerEntry // rows found again by content, without an id to adopt
-	rejected                []refusal               // alone in a batch that failed
-	relisted                bool                    // a message was there whose deletion was confirmed
-	suspects                []Fetch                 // in the batch that ended with err, one of them perhaps its cause
+	here                    map[int]mailstore.Hash                     // by number, of messages without UIDL
+	seen                    []mailstore.LedgerEntry                    // rows found again by content, without an id to adopt
+	rejected                []refusal                                  // alone in a batch that failed
+	gone                    map[mailstore.Origin]mailstore.LedgerEntry // rows in whose place another message is listed
+	relisted                bool                                       // a message was there whose deletion was confirmed
+	reused                  bool                                       // another message had the id of a row
+	undeleted               int                                        // messages that were to be deleted before and are there
+	suspects                []Fetch                                    // in the batch that ended with err, one of them perhaps its cause
 	err                     error
 }
 
@@ -76,6 +81,7 @@ func newCommitter(store Store, mailbox mailstore.MailboxID, known *contents, now
 		queue: make(chan received, queueMessages),
 		room:  semaphore.NewWeighted(queueBytes),
 		here:  make(map[int]mailstore.Hash),
+		gone:  make(map[mailstore.Origin]mailstore.LedgerEntry),
 	}
 }
 
@@ -184,15 +190,7 @@ type item struct {
 // item decides what a message is. ok is false when there is nothing to store.
 func (c *committer) item(m received) (_ item, ok bool) {
 	i := item{received: m, verdict: c.contents.resolve(m.fetch, m.message.Hash())}
-	if r := m.fetch.Row; r != nil && r.State == mailstore.DeleteAcked {
-		if same := r.Hash == m.message.Hash(); same {
-			c.relisted = true
-		} else { // that one is gone, and its id used again
-			gone := *r
-			gone.Absent, gone.LastListedAt = max(gone.Absent, 1), c.now()
-			c.seen = append(c.seen, gone)
-		}
-	}
+	c.learn(m.fetch, i.verdict, m.message.Hash())
 	if m.fetch.isRow(m.message.Hash()) && !m.fetch.Row.Wanted {
 		c.bytes += m.message.Size()
 		c.done = append(c.done, committed{num: m.fetch.Num, entry: c.confirm(*m.fetch.Row)})
@@ -201,7 +199,8 @@ func (c *committer) item(m received) (_ item, ok bool) {
 	if i.known != nil && m.fetch.UIDL == "" && !i.known.Wanted {
 		// The row keeps its id: there is no better one to give it.
 		i.known.ListSize = m.fetch.Size
-		c.confirm(*i.known)
+		c.bytes += m.message.Size()
+		c.done = append(c.done, committed{num: m.fetch.Num, entry: c.confirm(*i.known)})
 		c.here[m.fetch.Num] = m.message.Hash()
 		return i, false
 	}
@@ -219,6 +218,42 @@ func (c *committer) item(m received) (_ item, ok bool) {
 		i.delivery.Adopt = &i.known.Origin
 	}
 	return i, true
+}
+
+// learn notes what a message that was compared says about its row and its
+// server.
+func (c *committer) learn(f Fetch, v verdict, hash mailstore.Hash) {
+	if v.known != nil {
+		delete(c.gone, v.known.Origin)
+	}
+	r := f.Row
+	if r == nil {
+		if v.known != nil && v.known.Absent == 0 && (v.known.State == mailstore.DeleteIntended || v.known.State == mailstore.DeleteAcked) {
+			c.undeleted++
+		}
+		// A new message under an id that another one had alone.
+		c.reused = c.reused || v.known == nil && f.UIDL != "" && f.Dup > 0 && !c.contents.shared[f.UIDL]
+		return
+	}
+	switch same := r.Hash == hash; {
+	case r.Wanted:
+	case same && r.State == mailstore.DeleteAcked:
+		c.relisted = true
+	case same && r.State == mailstore.DeleteIntended:
+		c.undeleted++
+	case !same:
+		c.reused = c.reused || r.State != mailstore.Presumed
+		if c.contents.isOpen(*r) {
+			gone := *r // it is not there any more, unless it is found under another id
+			gone.State, gone.Absent, gone.LastListedAt = mailstore.DeleteAcked, max(gone.Absent, 1), c.now()
+			c.gone[r.Origin] = gone
+		}
+	}
+}
+
+// changes are the rows to write that no delivery has written.
+func (c *committer) changes() []mailstore.LedgerEntry {
+	return slices.AppendSeq(c.seen, maps.Values(c.gone))
 }
 
 // confirm notes that the message of a row is there, compared byte for byte.
@@ -268,7 +303,6 @@ func (c *committer) delivered(i item, result mailstore.Delivered) {
 	}
 	if i.fetch.UIDL == "" {
 		c.here[i.fetch.Num] = entry.Hash
-		return
 	}
 	c.done = append(c.done, committed{num: i.fetch.Num, entry: entry})
 }

@@ -84,7 +84,8 @@ func (a Actions) preview(s *session) Preview {
 	}
 	p := s.planner
 	for n, l := range p.listing {
-		if fetched[l.Num] && l.UIDL != "" {
+		fetched[l.Num] = fetched[l.Num] && p.stored[n] == nil
+		if fetched[l.Num] {
 			p.stored[n] = s.expected(l, now)
 		}
 	}

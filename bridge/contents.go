@@ -16,14 +16,20 @@ const contentPrefix = "sha256:"
 type contents struct {
 	account  string
 	unlisted map[mailstore.Hash][]mailstore.LedgerEntry
-	nextDup  map[string]int // by content id
+	nextDup  map[string]int  // by content id
+	shared   map[string]bool // ids that several listed messages have
 }
 
-func newContents(account string, ledger, unlisted []mailstore.LedgerEntry) *contents {
+func newContents(account string, listing []Listed, ledger, unlisted []mailstore.LedgerEntry) *contents {
 	c := &contents{
 		account:  account,
+		shared:   make(map[string]bool, len(listing)),
 		unlisted: make(map[mailstore.Hash][]mailstore.LedgerEntry, len(unlisted)),
 		nextDup:  make(map[string]int),
+	}
+	for _, l := range listing {
+		_, twice := c.shared[l.UIDL]
+		c.shared[l.UIDL] = twice
 	}
 	for _, e := range unlisted {
 		c.unlisted[e.Hash] = append(c.unlisted[e.Hash], e)
@@ -44,6 +50,11 @@ type verdict struct {
 
 // isRow reports whether the message is the one of the row it was fetched for.
 func (f Fetch) isRow(hash mailstore.Hash) bool { return f.Row != nil && f.Row.Hash == hash }
+
+// isOpen reports whether no message has proved to be that of the row.
+func (c *contents) isOpen(row mailstore.LedgerEntry) bool {
+	return slices.ContainsFunc(c.unlisted[row.Hash], func(e mailstore.LedgerEntry) bool { return e.Origin == row.Origin })
+}
 
 // resolve decides what a fetched message is. Each row answers for one message
 // only: a second message of the same content is a new one. A row whose id is

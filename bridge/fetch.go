@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"sync"
 
 	"github.com/popbridge/popbridge/bridge/pop3"
@@ -51,7 +52,7 @@ func (s *session) fetch(ctx context.Context) (limited bool, err error) {
 		requests[i] = pop3.Request{Num: w.Num, Size: w.Size}
 		f.byNum[w.Num] = w
 	}
-	f.committer = newCommitter(s.store, mailbox.ID, newContents(s.account.Name, s.ledger, s.actions.Unlisted), s.now, s.log)
+	f.committer = newCommitter(s.store, mailbox.ID, newContents(s.account.Name, s.listing, s.ledger, s.actions.Unlisted), s.now, s.log)
 	f.committer.alone = func(w Fetch) bool { return f.suspects[idOf(w.Listed)] }
 	f.committer.failed = func(error) { close(f.broken) }
 
@@ -149,7 +150,7 @@ func (f *fetching) conclude(err error) (limited bool, _ error) {
 	}
 	f.m.drop(rest...)
 	f.wasted = f.wasted || c.err != nil || len(c.rejected) > 0
-	f.notes.Relists = f.notes.Relists || c.relisted
+	f.notes.Relists, f.notes.Reuses = f.notes.Relists || c.relisted, f.notes.Reuses || c.reused
 	f.planDeletions(c.done)
 
 	f.suspects = nil
@@ -175,12 +176,12 @@ func (f *fetching) conclude(err error) (limited bool, _ error) {
 		f.noPipelining = f.noPipelining || errors.Is(err, pop3.ErrPipelining)
 		return false, &retryError{err}
 	}
-	f.castAnchor(c.here)
+	maps.Copy(f.here, c.here)
 	for _, r := range c.rejected {
 		f.problems.failed(r.fetch, r.err.Error(), f.now())
 	}
-	if len(c.seen) > 0 {
-		return limited, f.store.UpdateLedger(f.disk, f.account.Name, c.seen)
+	if changes := c.changes(); len(changes) > 0 {
+		return limited, f.store.UpdateLedger(f.disk, f.account.Name, changes)
 	}
 	return limited, nil
 }
@@ -196,9 +197,10 @@ func (f *fetching) planDeletions(done []committed) {
 		entries[done[i].num] = &done[i].entry
 	}
 	p := f.planner
+	p.fetched = make(map[int]bool, len(done))
 	for n, l := range p.listing {
 		if e := entries[l.Num]; e != nil {
-			p.stored[n] = e
+			p.stored[n], p.fetched[l.Num] = e, true
 		}
 	}
 	f.actions.Delete, _ = p.deletions(f.now())

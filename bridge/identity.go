@@ -48,7 +48,7 @@ func (s *session) inherit(ctx context.Context, username string) error {
 // and known by its content.
 func (s *session) settleIn(ctx context.Context) (err error) {
 	if s.notes.Mailbox != "" && s.notes.Mailbox != s.mailbox {
-		s.notes.Anchor, s.notes.Relists = nil, false
+		s.notes.Anchor, s.notes.Relists, s.notes.Reuses = nil, false, false
 		same := s.familiar()*2 > len(s.listing)
 		var moves []mailstore.Readoption
 		for _, e := range s.ledger {

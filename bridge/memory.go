@@ -43,6 +43,12 @@ type notes struct {
 	// Relists tells that the server goes on listing what it has confirmed as
 	// deleted, so that no id of these is used again.
 	Relists bool `json:"relists,omitempty"`
+	// Numbered tells that the ids were the message numbers at some time and have
+	// not proven since that they are used once; Top is the highest of them.
+	Numbered bool `json:"numbered,omitempty"`
+	Top      int  `json:"top,omitempty"`
+	// Reuses tells that the server has given the id of one message to another.
+	Reuses bool `json:"reuses,omitempty"`
 }
 
 // permit is the extent of a policy, so that it can be told whether another one

@@ -31,9 +31,8 @@ type Listed struct {
 type Fetch struct {
 	Listed
 	Dup int // the ledger id it gets: which of the messages with this UIDL
-	// Row is the row it is fetched for once more: to mend a file that is damaged
-	// here, to compare what was taken for it by its size, or what has its id
-	// after its deletion. nil: not known.
+	// Row is the row it is fetched for once more: to repair a file that is
+	// damaged here, or to compare what may be another message. nil: not known.
 	Row *mailstore.LedgerEntry
 }
 
@@ -70,12 +69,11 @@ type Actions struct {
 // is fetched, and its content then decides whether it is new. So a size that
 // changes costs one more RETR and nothing else.
 //
-// A message is deleted only when a row says that it is stored (law 1), whether
-// DELE was sent before or not, and never fetched for a DELE that had no
-// effect. The exceptions: a row whose DELE was sent, that was absent since and
-// is listed again, is taken for another message under a reused id; and what is
-// listed although QUIT confirmed its deletion is fetched once and compared, on a
-// server that did not do so before (notes.Relists).
+// A message is deleted only when a row says that it is stored (law 1), and when
+// it is sure that it is the row's: what may be another message under a used id
+// is fetched and compared first (see doubtful and deletions). A row whose DELE
+// was sent, that was absent since and is listed again, is taken for another
+// message.
 //
 // When all ids are new and the sizes are those of before, the ids were
 // renumbered (see presumeRenumbered).
@@ -93,14 +91,19 @@ type planner struct {
 	partial bool // the listing may not be whole
 	hold    bool // nothing will be deleted in this session
 	relists bool // the server goes on listing what it has confirmed as deleted
+	unsure  bool // the server may give a used id to another message while we do not look
 	trusted int  // so many messages at the start are known to be those stored here (see anchor)
 
-	rowOf   []int                    // per listed message: index of its row, unpaired or presumed
-	stored  []*mailstore.LedgerEntry // per listed message: the row that says it is stored here
-	listed  []bool                   // per row: a listed message stands for it
-	likely  []bool                   // per row: a listed message is taken for it
-	nextDup map[string]int
-	actions Actions
+	rowOf    []int                    // per listed message: index of its row, unpaired or presumed
+	stored   []*mailstore.LedgerEntry // per listed message: the row that says it is stored here
+	listed   []bool                   // per row: a listed message stands for it
+	likely   []bool                   // per row: a listed message is taken for it
+	open     []bool                   // per row: a message that is fetched may prove to be it, although it is listed
+	back     int                      // rows that were absent and are listed again
+	anchored []int                    // rows that an anchor stands for
+	fetched  map[int]bool             // by number: compared or stored in this session
+	nextDup  map[string]int
+	actions  Actions
 
 	renumbered bool // all ids are new and most sizes are known
 }
@@ -112,6 +115,7 @@ func newPlanner(listing []Listed, ledger []mailstore.LedgerEntry, policy Policy,
 		stored: make([]*mailstore.LedgerEntry, len(listing)),
 		listed: make([]bool, len(ledger)),
 		likely: make([]bool, len(ledger)),
+		open:   make([]bool, len(ledger)),
 	}
 }
 
@@ -167,6 +171,17 @@ func (p *planner) pair(n, row int) {
 	p.rowOf[n] = row
 	p.stored[n] = &p.ledger[row]
 	p.listed[row] = true
+	if p.ledger[row].Absent > 0 {
+		p.back++
+	}
+}
+
+// presume takes a message for that of a row without its id: good enough to skip
+// it, not to delete it.
+func (p *planner) presume(n, row int) {
+	e := p.ledger[row]
+	e.State = mailstore.Presumed
+	p.rowOf[n], p.stored[n] = presumed, &e
 }
 
 // What stands in rowOf for a listed message without a row.
@@ -206,27 +221,42 @@ func (p *planner) presumeBySize() {
 	}
 	for n, l := range p.listing {
 		if l.UIDL == "" && p.rowOf[n] == unpaired && sizes[l.Size] == 1 && len(rows[l.Size]) == 1 {
-			p.rowOf[n] = presumed
+			p.presume(n, rows[l.Size][0])
 			p.likely[rows[l.Size][0]] = true
 		}
 	}
 }
 
+// mostBack is the number of ids that may be absent and back at once before
+// that is taken for a listing that was short, not for ids that are used again.
+const mostBack = 50
+
 // doubtful reports whether what is listed for the row may be another message
 // that got its id and size after its deletion: RFC 1939 section 7 rules that
-// out only as long as the first is there.
+// out only as long as the first is there. DELE may have had its effect though
+// the answer to QUIT was lost, and what was absent may have been deleted by
+// another program.
 func (p *planner) doubtful(e *mailstore.LedgerEntry) bool {
-	return e.State == mailstore.DeleteAcked && !p.relists
+	switch e.State {
+	case mailstore.DeleteAcked:
+		return !p.relists
+	case mailstore.DeleteIntended:
+		return true
+	default:
+		return e.Absent > 0 && p.back <= mostBack
+	}
 }
 
-// deletions returns what may be deleted now. A message that is due, and was
-// taken for a stored one by its size alone, has to be compared first.
+// deletions returns what may be deleted now. A message that is due, and may be
+// another one than was stored, has to be compared first.
 func (p *planner) deletions(now time.Time) (sure []Delete, compare map[int]bool) {
 	compare = make(map[int]bool)
 	for _, d := range p.policy.due(p.listing, p.stored, now) {
 		switch {
+		case p.fetched[d.Num]:
+			sure = append(sure, d)
 		case p.doubtful(&d.Entry):
-		case d.Entry.State == mailstore.Presumed && !p.hold:
+		case (d.Entry.State == mailstore.Presumed || d.Entry.Absent > 0 || p.unsure) && !p.hold:
 			compare[d.Num] = true
 		default:
 			sure = append(sure, d)
@@ -242,19 +272,21 @@ func (p *planner) decideListed() {
 	for _, d := range p.actions.Delete {
 		due[d.Num] = true
 	}
+	p.openSizes(compare)
 	for n, l := range p.listing {
 		row := p.rowOf[n]
 		if row >= 0 {
 			p.markSeen(p.ledger[row], due[l.Num])
 		}
 		switch {
-		case row >= 0 && p.doubtful(&p.ledger[row]) && !p.ledger[row].Wanted:
-			e := p.ledger[row]
-			p.actions.Fetch = append(p.actions.Fetch, Fetch{Listed: l, Dup: p.freeDup(l.UIDL), Row: &e})
-		case row >= 0 && (p.ledger[row].Wanted || compare[l.Num]):
+		case row >= 0 && p.ledger[row].Wanted:
 			e := p.ledger[row]
 			p.actions.Fetch = append(p.actions.Fetch, Fetch{Listed: l, Dup: e.Dup, Row: &e})
-		case row >= 0, row == presumed:
+		case row >= 0 && (p.doubtful(&p.ledger[row]) || compare[l.Num]):
+			e := p.ledger[row]
+			p.open[row] = true
+			p.actions.Fetch = append(p.actions.Fetch, Fetch{Listed: l, Dup: p.freeDup(l.UIDL), Row: &e})
+		case row >= 0, row == presumed && (l.UIDL != "" || !compare[l.Num]):
 			p.actions.Skip++
 		default:
 			f := Fetch{Listed: l}
@@ -266,13 +298,38 @@ func (p *planner) decideListed() {
 	}
 }
 
-// markSeen writes a listed row where that says something new.
+// openSizes adds to what is to be compared all that an anchor stands for and
+// has the same size: which message of a size is which row shows only when they
+// are all compared.
+func (p *planner) openSizes(compare map[int]bool) {
+	sizes := make(map[int64]bool)
+	for _, l := range p.listing[:p.trusted] {
+		sizes[l.Size] = sizes[l.Size] || compare[l.Num]
+	}
+	for n, l := range p.listing[:p.trusted] {
+		if sizes[l.Size] && p.rowOf[n] == presumed {
+			compare[l.Num] = true
+		}
+	}
+	for _, row := range p.anchored {
+		p.open[row] = sizes[p.ledger[row].ListSize]
+	}
+}
+
+// markSeen writes a listed row where that says something new. A doubtful one is
+// as it was until it is compared.
 func (p *planner) markSeen(e mailstore.LedgerEntry, due bool) {
+	if p.doubtful(&e) {
+		return
+	}
 	before := e
 	if away := p.now.Sub(e.LastListedAt); e.Absent > 0 || away >= markEvery || away < 0 {
+		if e.Absent > 0 {
+			e.State = mailstore.Presumed
+		}
 		e.Absent, e.LastListedAt = 0, p.now
 	}
-	if !due && !p.doubtful(&e) && (e.State == mailstore.DeleteIntended || e.State == mailstore.DeleteAcked) {
+	if !due && e.State == mailstore.DeleteAcked {
 		e.State = mailstore.Stored // the DELE had no effect and is no longer wanted
 	}
 	if e != before {
@@ -282,7 +339,7 @@ func (p *planner) markSeen(e mailstore.LedgerEntry, due bool) {
 
 func (p *planner) decideUnlisted() {
 	for i, e := range p.ledger {
-		if p.listed[i] && e.State != mailstore.Presumed && !p.doubtful(&e) {
+		if p.listed[i] && e.State != mailstore.Presumed && !p.open[i] {
 			continue
 		}
 		p.actions.Unlisted = append(p.actions.Unlisted, e)

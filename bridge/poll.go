@@ -203,9 +203,6 @@ func (r *Runner) report(f *flight, took time.Duration, next time.Time) {
 // configured.
 func (r *Runner) shownProblems(next time.Time) []Problem {
 	var list []Problem
-	if r.contentMode && r.account.Keep != KeepForever() {
-		list = append(list, Problem{NextTry: next, Reason: "the server gives its messages no ids, so they are kept there for ever: set keep_on_server = \"forever\""})
-	}
 	if r.unconfirmed > 0 {
 		list = append(list, Problem{NextTry: next, Reason: fmt.Sprintf("the server did not confirm %d deletions; what is still there next time is deleted again", r.unconfirmed)})
 	}

@@ -45,7 +45,8 @@ type session struct {
 	ledger   []mailstore.LedgerEntry
 	planner  *planner
 	actions  Actions
-	wasted   bool // a message was retrieved, in full or in part, and is not stored
+	here     map[int]mailstore.Hash // what was fetched or compared, by number
+	wasted   bool                   // a message was retrieved, in full or in part, and is not stored
 	result   Result
 }
 
@@ -190,13 +191,11 @@ func (s *session) list(ctx context.Context) error {
 	if _, err := s.client.List(ctx, func(num int, size int64) { add(num).Size = size }); err != nil {
 		return err
 	}
-	ids, lines := 0, 0
+	s.here = make(map[int]mailstore.Hash)
+	lines := 0
 	_, err = s.client.UIDL(ctx, func(num int, uidl string) {
 		lines++
 		add(num).UIDL = uidl
-		if uidl != "" {
-			ids++
-		}
 	})
 	refused := errors.Is(err, pop3.ErrNoUIDL)
 	switch {
@@ -205,10 +204,12 @@ func (s *session) list(ctx context.Context) error {
 	case err != nil && !refused:
 		return err
 	}
-	s.state.HadUIDL = s.state.HadUIDL || ids > 0
-	s.contentMode = ids == 0 && len(s.listing) > 0
 	s.complete = len(s.listing) >= count && (refused || lines >= len(s.listing))
 	slices.SortFunc(s.listing, func(a, b Listed) int { return a.Num - b.Num })
+	s.checkIDs()
+	hasID := slices.ContainsFunc(s.listing, func(l Listed) bool { return l.UIDL != "" })
+	s.state.HadUIDL = s.state.HadUIDL || hasID
+	s.contentMode = !hasID && len(s.listing) > 0
 	return nil
 }
 
@@ -216,7 +217,7 @@ func (s *session) list(ctx context.Context) error {
 func (s *session) compare(now time.Time) {
 	s.planner = newPlanner(s.listing, s.ledger, s.account.policy(), now)
 	s.planner.partial, s.planner.trusted = !s.complete, s.trusted
-	s.planner.relists = s.notes.Relists
+	s.planner.relists, s.planner.unsure = s.notes.Relists, s.notes.Numbered || s.notes.Reuses
 	s.planner.hold = s.account.Shadow || !s.permitted()
 	s.planner.run()
 	s.actions = s.planner.actions
@@ -300,6 +301,7 @@ func (s *session) work(ctx context.Context) (follow, error) {
 	if err != nil {
 		return afterError(err), err
 	}
+	s.chooseAnchor(marked[:s.result.Deleted])
 	s.foresee(marked[:s.result.Deleted])
 	switch {
 	case limited:

@@ -1,0 +1,252 @@
+package bridge
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+func TestPositional(t *testing.T) {
+	for _, tt := range []struct {
+		ids         string
+		found, bare bool
+	}{
+		{"1", true, true},
+		{"1 2 3", true, true},
+		{"0001 0002 0003", true, true},
+		{"1 - 3", true, true},
+		{"msg1 msg2", true, false},
+		{"1@host 2@host", true, false},
+		{"1 3", false, false},
+		{"2", false, false},
+		{"msg1 id2", false, false},
+		{"UID1-1700000000 UID2-1700000000", false, false},
+		{"1700000000.1 1700000000.2", false, false},
+		{"1 2 abc", false, false},
+		{"99999999999999999999", false, false},
+		{"-", false, false},
+	} {
+		var listing []Listed
+		for n, id := range strings.Fields(tt.ids) {
+			listing = append(listing, Listed{Num: n + 1, UIDL: strings.TrimSuffix(id, "-")})
+		}
+		if found, bare := positional(listing); found != tt.found || bare != tt.bare {
+			t.Errorf("%s: %v %v", tt.ids, found, bare)
+		}
+	}
+}
+
+func FuzzNumber(f *testing.F) {
+	f.Add("1")
+	f.Add("msg0042@host")
+	f.Add("UID7-1700000000")
+	f.Fuzz(func(t *testing.T, id string) {
+		before, n, after, ok := number(id)
+		if !ok {
+			return
+		}
+		digits := strings.TrimSuffix(strings.TrimPrefix(id, before), after)
+		if m, err := strconv.Atoi(digits); err != nil || m != n || before+digits+after != id || strings.ContainsAny(before+after, "0123456789") {
+			t.Errorf("%q is %q, %d, %q", id, before, n, after)
+		}
+	})
+}
+
+// numbered gives the messages ids as a server that lists positions.
+func (g *rig) numbered(format string, messages ...int) {
+	g.pop.change(func() {
+		g.pop.messages = nil
+		for n, m := range messages {
+			g.pop.messages = append(g.pop.messages, &popMessage{uidl: fmt.Sprintf(format, n+1), data: alike(m)})
+		}
+	})
+}
+
+func (g *rig) wantAlike(messages ...int) {
+	g.t.Helper()
+	var want []string
+	for _, m := range messages {
+		want = append(want, string(alike(m)))
+	}
+	g.wantExactly(want)
+}
+
+// Another program deletes the first message, and one of the same size comes: the
+// listing is as before.
+func TestIDsThatAreMessageNumbers(t *testing.T) {
+	t.Parallel()
+	for _, format := range []string{"%d", "%04d", "msg%d"} {
+		for _, keep := range []Keep{KeepForever(), KeepFor(10 * day), KeepNever()} {
+			t.Run(format+" "+keep.String(), func(t *testing.T) {
+				g := newRig(t, KeepForever())
+				g.numbered(format, 0, 1, 2)
+				g.want(g.poll(), 3, 0, 0, 3)
+				g.numbered(format, 1, 2, 3)
+				if format != "msg%d" { // which does not show before one is deleted
+					g.want(g.poll(), 1, 0, 0, 3)
+					g.want(g.poll(), 0, 0, 0, 3)
+				}
+				g.clock.advance(11 * day)
+				g.restart(keep)
+				for range 3 {
+					g.poll()
+				}
+				g.clock.advance(11 * day)
+				g.poll()
+				if keep == KeepForever() {
+					g.numbered(format, 1, 2, 3, 4)
+				} else if n := g.pop.count(); n != 0 {
+					t.Errorf("%d messages are left", n)
+				} else {
+					g.numbered(format, 4)
+				}
+				g.poll()
+				if format != "msg%d" || keep != KeepForever() {
+					g.wantAlike(0, 1, 2, 3, 4)
+				}
+			})
+		}
+	}
+}
+
+// A message removed here is deleted there under the number it has now.
+func TestDeletingHereDeletesTheSameMessageThere(t *testing.T) {
+	for _, format := range []string{"%d", "msg%d"} {
+		g := newRig(t, KeepForever())
+		g.numbered(format, 0, 1)
+		g.poll()
+		g.numbered(format, 1, 2)
+		g.poll()
+		g.expunge(1)
+		g.restart(KeepForever())
+		g.runner.account.DeleteExpunged = true
+		g.clock.advance(8 * day)
+		for range 2 {
+			g.poll()
+		}
+		if left := g.pop.messages; len(left) == 0 || string(left[len(left)-1].data) != string(alike(2)) {
+			t.Errorf("%s: %d messages are left", format, len(left))
+		}
+		if format == "%d" {
+			g.wantAlike(0, 2)
+			if n := g.pop.count(); n != 1 {
+				t.Errorf("%d messages are left", n)
+			}
+		}
+	}
+}
+
+// The answer to QUIT is lost, and what is listed under the id of the message
+// that was to be deleted is another one of its size.
+func TestAnIDUsedAgainAfterALostQuit(t *testing.T) {
+	t.Parallel()
+	for _, id := range []string{"1", "0001", "x", "job17"} {
+		for _, quit := range []quitTrouble{quitSilent, quitCut} {
+			g := newRig(t, KeepNever())
+			g.pop.add(id, alike(0))
+			g.pop.trouble = trouble{quit: quit}
+			g.poll()
+			g.pop.change(func() {
+				g.pop.trouble = trouble{}
+				g.pop.messages = []*popMessage{{uidl: id, data: alike(1)}}
+			})
+			g.restart(KeepNever())
+			g.poll()
+			g.wantAlike(0, 1)
+			if n := g.pop.count(); n != 0 {
+				t.Errorf("%d messages are left", n)
+			}
+		}
+	}
+}
+
+// An id was absent and is back: another message of the same size is fetched, the
+// same one is not stored twice.
+func TestAnIDThatIsBack(t *testing.T) {
+	for _, message := range []int{0, 1} {
+		g := newRig(t, KeepForever())
+		g.pop.add("x", alike(0))
+		g.want(g.poll(), 1, 0, 0, 1)
+		g.pop.change(func() { g.pop.messages = nil })
+		g.want(g.poll(), 0, 0, 0, 0)
+		g.pop.add("x", alike(message))
+		g.want(g.poll(), message, 0, 0, 1)
+		g.want(g.poll(), 0, 0, 0, 1)
+		if n := g.pop.fetched("x"); n != 2 {
+			t.Errorf("fetched %d times", n)
+		}
+	}
+}
+
+// Many ids that are back are those of a listing that was short: nothing is
+// fetched again, and what is to be deleted is compared.
+func TestManyIDsThatAreBack(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, KeepForever())
+	const n = mostBack + 10
+	g.fill(0, n)
+	g.want(g.poll(), n, 0, 0, n)
+	all := g.pop.messages
+	g.pop.change(func() { g.pop.messages = nil })
+	g.poll()
+	g.pop.change(func() { g.pop.messages = all })
+	g.want(g.poll(), 0, 0, 0, n)
+	if c := g.pop.fetched(uidl(3)); c != 1 {
+		t.Errorf("fetched %d times", c)
+	}
+	g.restart(KeepNever())
+	g.want(g.poll(), 0, 0, n, 0)
+	if c := g.pop.fetched(uidl(3)); c != 2 {
+		t.Errorf("fetched %d times", c)
+	}
+}
+
+// A server that counts its messages and uses no number twice looks at first like
+// one whose ids are message numbers. Nothing comes twice, and once its ids have
+// risen above a deleted one they are trusted.
+func TestIDsThatAreSmallNumbers(t *testing.T) {
+	g := newRig(t, KeepForever())
+	for n := 1; n <= 3; n++ {
+		g.pop.add(strconv.Itoa(n), alike(n))
+		g.want(g.poll(), 1, 0, 0, n)
+	}
+	g.pop.change(func() { g.pop.messages = g.pop.messages[1:] })
+	g.poll()
+	if !g.runner.notes.Numbered {
+		t.Error("trusted too soon")
+	}
+	g.pop.change(func() { g.pop.messages = g.pop.messages[:1] })
+	g.poll()
+	g.pop.add("4", alike(4))
+	g.poll()
+	g.wantAlike(1, 2, 3, 4)
+	g.pop.change(func() { g.pop.messages = g.pop.messages[:1] })
+	g.poll()
+	g.pop.add("5", alike(5))
+	g.poll()
+	g.wantAlike(1, 2, 3, 4, 5)
+	if g.runner.notes.Numbered {
+		t.Error("not trusted")
+	}
+	before := g.pop.fetched("2") + g.pop.fetched("5")
+	g.restart(KeepNever())
+	g.want(g.poll(), 0, 0, 2, 0)
+	if n := g.pop.fetched("2") + g.pop.fetched("5"); n != before {
+		t.Errorf("%d fetched again", n-before)
+	}
+}
+
+// A server that was seen using an id twice is not trusted with any other.
+func TestAServerThatUsesIDsAgain(t *testing.T) {
+	g := newRig(t, KeepForever())
+	g.pop.add("a", alike(0))
+	g.pop.add("b", alike(1))
+	g.poll()
+	g.pop.messages[1].data = append(alike(2), "longer\r\n"...)
+	g.want(g.poll(), 1, 0, 0, 2)
+	g.pop.messages[0].data = alike(3) // of the same size
+	g.restart(KeepNever())
+	g.want(g.poll(), 1, 0, 2, 0)
+	g.wantExactly([]string{string(alike(0)), string(alike(1)), string(append(alike(2), "longer\r\n"...)), string(alike(3))})
+}
