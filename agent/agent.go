@@ -55,6 +55,7 @@ type Agent struct {
 	lock    *lock
 	outside outside
 	zone    atomic.Pointer[time.Location] // see location
+	guard   *guard
 
 	tls *localTLS
 
@@ -96,6 +97,7 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (*Agent, error) {
 		servers:  map[string]*imapServer{},
 	}
 	a.zone.Store(location(cfg))
+	a.guard = newGuard(a.refused)
 	for _, c := range cfg.Accounts {
 		a.accounts[c.Name] = a.newAccount(c)
 	}

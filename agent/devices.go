@@ -97,6 +97,7 @@ func (a *Agent) Devices(ctx context.Context) ([]control.Device, error) {
 			if err != nil {
 				return nil, err
 			}
+			described.Connections, described.ConnectedSince = a.connected(name, d.Name)
 			list = append(list, described)
 		}
 	}

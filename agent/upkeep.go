@@ -24,6 +24,7 @@ func (a *Agent) keepUp(ctx context.Context) {
 	a.reportUsers(ctx)
 	for n := 1; sleep(ctx, probeEvery); n++ {
 		u.probe(ctx)
+		a.guard.expire()
 		if n%purgeEvery == 0 {
 			u.purge(ctx)
 			a.zone.Store(location(a.Config())) // the machine may have travelled

@@ -131,17 +131,3 @@ func unknownUser(name string, users []string) error {
 	return fault.New(fault.Config, fmt.Sprintf("there is no user %s in the config", fault.Quote(name)),
 		didYouMean(name, users)+"the users are: "+strings.Join(users, ", "))
 }
-
-// login is how mail clients get in: any device password of that user. Who asks
-// does not learn whether the user or the password was wrong.
-func (a *Agent) login(ctx context.Context, name, password string) (*mailstore.Store, mailstore.Device, error) {
-	s, err := a.store(ctx, name)
-	if fault.Is(err, fault.Config) {
-		err = fault.New(fault.Auth, "user name or password refused", "make a password with `popbridge device add`")
-	}
-	if err != nil {
-		return nil, mailstore.Device{}, err
-	}
-	d, err := s.Authenticate(ctx, password)
-	return s, d, err
-}

@@ -68,7 +68,7 @@ func (s *Server) enter(c *session, who login) error {
 	if !s.forgetLocked(c) {
 		return no(imap.ResponseCodeUnavailable, "The connection is closing") // it was dropped meanwhile
 	}
-	s.logins[c] = who
+	s.logins[c], c.enteredAt = who, time.Now()
 	return nil
 }
 

@@ -226,16 +226,16 @@ func newProbe(f testing.TB) *probe {
 	p.r = newRigIn(f, memoryDir(f), func(o *Options) {
 		o.Log = zerolog.New(p.watch).Level(zerolog.ErrorLevel)
 		login := o.Login
-		o.Login = func(ctx context.Context, user, password string) (*mailstore.Store, mailstore.Device, error) {
+		o.Login = func(ctx context.Context, user, password string) (Account, error) {
 			if password == "pw-some" {
 				box, err := p.r.store.EnsureMailbox(ctx, "Trash") // somebody may have deleted it
-				return p.r.store, mailstore.Device{Name: "kids", Folders: []mailstore.MailboxID{box.ID}, Without: []string{"IDLE", "MOVE"}}, err
+				return Account{user, p.r.store, mailstore.Device{Name: "kids", Folders: []mailstore.MailboxID{box.ID}, Without: []string{"IDLE", "MOVE"}}}, err
 			}
-			store, device, err := login(ctx, user, password)
+			who, err := login(ctx, user, password)
 			if fault.Is(err, fault.Auth) {
 				err = fault.New(fault.Temporary, "wrong", "") // which takes no time
 			}
-			return store, device, err
+			return who, err
 		}
 	})
 	p.r.deliver("INBOX", nil, nested, "Subject: x\r\n\r\ntext\r\n", "\x00\xff odd\r\n")

@@ -54,11 +54,18 @@ const (
 	joinTimeout = 5 * time.Second // for commands that are running to end
 )
 
+// Account is who has logged in. The store must stay open until Serve has returned.
+type Account struct {
+	User   string // whatever name was sent
+	Store  *mailstore.Store
+	Device mailstore.Device
+}
+
 // Options are the needs of a Server.
 type Options struct {
-	// Login returns the store of the user and the device the password belongs
-	// to, or a fault.Auth. The store must stay open until Serve has returned.
-	Login    func(ctx context.Context, user, password string) (*mailstore.Store, mailstore.Device, error)
+	// Login says who has this name and password, or returns a fault.Auth, whose
+	// text the client sees. It is called again for each login that was right.
+	Login    func(ctx context.Context, name, password string) (Account, error)
 	TLS      *tls.Config // for StartTLS and Implicit
 	Security Security
 	Log      zerolog.Logger
@@ -72,6 +79,9 @@ type Options struct {
 	// Zone returns the time zone of INTERNALDATE and of searches by day. May be
 	// nil: that of the machine.
 	Zone func() *time.Location
+	// Alert returns what the person at a device has to know now, in one line, or
+	// "". It is called at each login. May be nil.
+	Alert func(user, device string) string
 }
 
 // Server serves IMAP on any number of listeners.
@@ -98,6 +108,9 @@ func New(o Options) *Server {
 	if o.Zone == nil {
 		o.Zone = func() *time.Location { return time.Local }
 	}
+	if o.Alert == nil {
+		o.Alert = func(string, string) string { return "" }
+	}
 	if o.Crowded == nil {
 		o.Crowded = func(bool) {}
 	}
@@ -112,6 +125,21 @@ func (s *Server) Clients() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.logins)
+}
+
+// Connected returns how many connections a device has, and since when it has the
+// oldest of them.
+func (s *Server) Connected(user, device string) (n int, since time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c, l := range s.logins {
+		if l == (login{user, device}) {
+			if n++; n == 1 || c.enteredAt.Before(since) {
+				since = c.enteredAt
+			}
+		}
+	}
+	return n, since
 }
 
 // Disconnect ends the sessions of a device that was revoked or changed, with ""

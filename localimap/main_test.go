@@ -132,16 +132,16 @@ func (r *rig) serve() {
 
 // login knows joe, whose password is pw, and pw-read for a device that may only
 // read.
-func (r *rig) login(_ context.Context, user, password string) (*mailstore.Store, mailstore.Device, error) {
+func (r *rig) login(_ context.Context, user, password string) (Account, error) {
 	switch {
 	case user == "joe" && password == "pw":
-		return r.store, mailstore.Device{Name: "laptop"}, nil
+		return Account{user, r.store, mailstore.Device{Name: "laptop"}}, nil
 	case user == "joe" && password == "pw-read":
-		return r.store, mailstore.Device{Name: "tablet", ReadOnly: true}, nil
+		return Account{user, r.store, mailstore.Device{Name: "tablet", ReadOnly: true}}, nil
 	case user == "busy":
-		return nil, mailstore.Device{}, fault.New(fault.Temporary, "the mail store is being opened", "try again")
+		return Account{}, fault.New(fault.Temporary, "the mail store is being opened", "try again")
 	}
-	return nil, mailstore.Device{}, fault.New(fault.Auth, "user name or password refused", "")
+	return Account{}, fault.New(fault.Auth, "user name or password refused", "")
 }
 
 // deliver stores messages into a mailbox as the POP side does.

@@ -25,14 +25,14 @@ func newDeviceRig(t *testing.T, devices ...mailstore.Device) *deviceRig {
 		r.devices[d.Name] = d
 	}
 	r.rig = newRig(t, func(o *Options) {
-		o.Login = func(_ context.Context, _, password string) (*mailstore.Store, mailstore.Device, error) {
+		o.Login = func(_ context.Context, user, password string) (Account, error) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			d, ok := r.devices[password]
 			if !ok {
-				return nil, d, fault.New(fault.Auth, "no device has this password", "")
+				return Account{}, fault.New(fault.Auth, "no device has this password", "")
 			}
-			return r.store, d, nil
+			return Account{user, r.store, d}, nil
 		}
 	})
 	return r
@@ -291,11 +291,11 @@ func TestALoginInFlightDoesNotSurviveItsDevice(t *testing.T) {
 	for _, login := range []string{"LOGIN joe phone", "AUTHENTICATE PLAIN AGpvZQBwaG9uZQ=="} {
 		r := newDeviceRig(t, mailstore.Device{Name: "phone"})
 		check, meanwhile := r.server.opt.Login, func() {}
-		r.server.opt.Login = func(ctx context.Context, user, password string) (*mailstore.Store, mailstore.Device, error) {
-			store, d, err := check(ctx, user, password)
+		r.server.opt.Login = func(ctx context.Context, user, password string) (Account, error) {
+			who, err := check(ctx, user, password)
 			meanwhile()
 			meanwhile = func() {}
-			return store, d, err
+			return who, err
 		}
 		meanwhile = func() { r.set("phone", &mailstore.Device{Name: "phone", ReadOnly: true}) }
 		k := r.talk("")

@@ -163,9 +163,10 @@ func inUse() int64 {
 // anyDevice takes the password for the name of the device.
 func anyDevice(o *Options) {
 	login := o.Login
-	o.Login = func(ctx context.Context, user, password string) (*mailstore.Store, mailstore.Device, error) {
-		store, _, err := login(ctx, user, "pw")
-		return store, mailstore.Device{Name: password}, err
+	o.Login = func(ctx context.Context, user, password string) (Account, error) {
+		who, err := login(ctx, user, "pw")
+		who.Device = mailstore.Device{Name: password}
+		return who, err
 	}
 }
 

@@ -2,6 +2,7 @@ package localimap
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,8 +47,9 @@ type session struct {
 
 	checking atomic.Bool // a password is being checked
 
-	user  string // empty before login
-	store scope
+	user      string // empty before login
+	store     scope
+	enteredAt time.Time // guarded by Server.mu
 
 	mu      sync.Mutex // held by every command that uses view
 	view    *view      // nil unless a mailbox is selected
@@ -81,41 +83,63 @@ func (s *session) Close() error {
 }
 
 // Login checks name and password. AUTHENTICATE PLAIN ends here too.
-func (s *session) Login(user, password string) error {
+func (s *session) Login(name, password string) error {
 	s.checking.Store(true)
 	defer s.checking.Store(false)
-	_, device, err := s.srv.opt.Login(s.ctx, user, password)
+	who, err := s.srv.opt.Login(s.ctx, name, password)
 	if fault.Is(err, fault.Auth) {
-		s.log.Warn().Str("user", fault.Quote(user)).Stringer("remote", s.conn.RemoteAddr()).Msg("IMAP login refused")
+		s.log.Debug().Str("user", fault.Quote(name)).Stringer("remote", s.conn.RemoteAddr()).Msg("IMAP login refused")
 		timer := time.NewTimer(loginDelay)
 		defer timer.Stop()
 		select {
 		case <-timer.C:
 		case <-s.ctx.Done():
 		}
-		return imapserver.ErrAuthFailed
-	} else if err != nil {
+	}
+	if err != nil {
 		return s.response(err)
 	}
-	if err := s.srv.enter(s, login{user, device.Name}); err != nil {
+	if err := s.srv.enter(s, login{who.User, who.Device.Name}); err != nil {
 		return err
 	}
 	// The device may have been revoked or changed meanwhile. From here on
 	// Disconnect finds this session, so that what is true now stays true.
-	name := device.Name
-	store, device, err := s.srv.opt.Login(s.ctx, user, password)
-	if err != nil || device.Name != name {
+	again, err := s.srv.opt.Login(s.ctx, name, password)
+	if err != nil || again.User != who.User || again.Device.Name != who.Device.Name {
 		s.srv.exit(s)
-		if err == nil || fault.Is(err, fault.Auth) {
+		if err == nil {
 			return imapserver.ErrAuthFailed
 		}
 		return s.response(err)
 	}
-	s.user, s.store = user, scope{store, device}
+	s.user, s.store = again.User, scope{again.Store, again.Device}
 	s.conn.loggedIn()
-	s.conn.offer(offerTo(device.Without))
-	s.log.Debug().Str("user", user).Str("device", device.Name).Stringer("remote", s.conn.RemoteAddr()).Msg("IMAP client logged in")
+	s.conn.offer(offerTo(again.Device.Without))
+	s.log.Debug().Str("user", s.user).Str("device", again.Device.Name).Stringer("remote", s.conn.RemoteAddr()).Msg("IMAP client logged in")
+	if text := oneLine(s.srv.opt.Alert(s.user, again.Device.Name)); text != "" {
+		s.conn.say("* OK [ALERT] %s", text) // RFC 9051 section 7.1
+	}
 	return nil
+}
+
+// maxAlert is the longest text of an alert in characters: mail programs show it
+// in a small window.
+const maxAlert = 300
+
+// oneLine makes text (RFC 9051 section 9, text) of what may come from anywhere.
+// What is not ASCII is for clients that enable more, which none has at login.
+func oneLine(s string) string {
+	s = strings.Join(strings.Fields(s), " ")
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, s)
+	if len(s) > maxAlert {
+		s = s[:maxAlert-3] + "..."
+	}
+	return s
 }
 
 // AppendLimit is announced as APPENDLIMIT (RFC 7889).

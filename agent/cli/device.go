@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/popbridge/popbridge/agent/control"
 	"github.com/popbridge/popbridge/config"
@@ -87,6 +90,11 @@ func (a *app) deviceAdd(ctx context.Context, d control.AddDevice, fromStdin bool
 			return err
 		}
 	}
+	short := utf8.RuneCountInString(d.Password) < shortPassword
+	if f, ok := a.stdin.(*os.File); ok && short && term.IsTerminal(int(f.Fd())) {
+		return fault.New(fault.Config, fmt.Sprintf("the password is shorter than %d characters", shortPassword),
+			"leave --password-stdin out: popbridge makes a good one")
+	}
 	var added control.Device
 	err = a.with(ctx, func(ops control.Operations) (err error) {
 		added, err = ops.AddDevice(ctx, d)
@@ -95,8 +103,9 @@ func (a *app) deviceAdd(ctx context.Context, d control.AddDevice, fromStdin bool
 	if err != nil {
 		return err
 	}
-	if fromStdin && len(d.Password) < shortPassword {
-		a.complain("warning", fmt.Sprintf("the password is shorter than %d characters", shortPassword))
+	if short {
+		a.complain("warning", fmt.Sprintf("the password is shorter than %d characters and can be guessed: any program on this machine may try; "+
+			"leave --password-stdin out and popbridge makes a good one", shortPassword))
 	}
 	if a.json {
 		out := map[string]any{"user": added.User, "name": added.Name, "read_only": added.ReadOnly,
@@ -137,7 +146,7 @@ func (a *app) deviceList(ctx context.Context) error {
 		}
 		now := time.Now()
 		var t table
-		t.row("USER", "DEVICE", "MAY", "SEES", "WITHOUT", "ADDED", "LAST USED")
+		t.row("USER", "DEVICE", "MAY", "SEES", "WITHOUT", "ADDED", "LAST USED", "CONNECTED")
 		for _, d := range devices {
 			may, sees := "read, write", "all"
 			if d.ReadOnly {
@@ -146,10 +155,18 @@ func (a *app) deviceList(ctx context.Context) error {
 			if d.Folders != nil {
 				sees = orDash(d.Folders)
 			}
-			t.row(d.User, d.Name, may, sees, orDash(d.Without), when(&d.CreatedAt, now, ""), when(d.LastUsedAt, now, "never"))
+			t.row(d.User, d.Name, may, sees, orDash(d.Without), when(&d.CreatedAt, now, ""), when(d.LastUsedAt, now, "never"), connections(d, now))
 		}
 		return t.print(a.stdout)
 	})
+}
+
+// connections says how often and since when a device is connected.
+func connections(d control.Device, now time.Time) string {
+	if d.Connections == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%d since %s", d.Connections, when(d.ConnectedSince, now, ""))
 }
 
 func orDash(words []string) string {
@@ -160,7 +177,7 @@ func orDash(words []string) string {
 }
 
 const (
-	shortPassword = 8    // below it there is a warning
+	shortPassword = 12   // characters; shorter ones are refused from a person and warned about in a script
 	maxPassword   = 1000 // bytes
 )
 

@@ -186,6 +186,9 @@ type Device struct {
 	Without    []string   `json:"without"` // capabilities that are switched off for it
 	CreatedAt  time.Time  `json:"created_at"`
 	LastUsedAt *time.Time `json:"last_used_at"` // null: never
+	// Connections is how many it has now, ConnectedSince when the oldest began.
+	Connections    int        `json:"connections"`
+	ConnectedSince *time.Time `json:"connected_since"` // null: none
 }
 
 // User is a local IMAP login.

@@ -34,6 +34,7 @@ const (
 	CodeLocalTLS           = "local-tls"
 	CodeConfigInvalid      = "config-invalid"
 	CodeConfigUnwatched    = "config-unwatched"
+	CodeLoginRefused       = "login-refused"
 	CodeControlFailed      = "control-failed"
 	CodeNotRunning         = "agent-not-running"
 	CodeRestartNeeded      = "restart-needed"
@@ -211,6 +212,29 @@ func IMAPCrowded(addr string) Condition {
 	return Condition{Code: CodeIMAPCrowded, Severity: Warning,
 		Text: "too many connections to the IMAP server on " + addr + ": the oldest that have not logged in are dropped",
 		Hint: "find the program that opens them: a mail program with a wrong password, or one that scans ports"}
+}
+
+// LoginRefused is the condition that the password of a user was wrong n times, at
+// last at a time. add is the command that makes one.
+func LoginRefused(user string, n int, last, add string) Condition {
+	return Condition{Code: CodeLoginRefused, Severity: Warning,
+		Text: fmt.Sprintf("a mail program that logs in as %s was refused: its password was wrong %s, last on %s", user, times(n), last),
+		Hint: "use the password that `popbridge device add` printed, not that of the mail account; `" + add + "` makes another one"}
+}
+
+// UnknownLogin is the condition that mail programs were refused because of their
+// user name. users are those that there are.
+func UnknownLogin(name string, n int, last string, users []string) Condition {
+	return Condition{Code: CodeLoginRefused, Severity: Warning,
+		Text: fmt.Sprintf("a mail program that logs in as %s was refused: there is no such user; refused %s, last on %s", fault.Quote(name), times(n), last),
+		Hint: "set the user name in the mail program; the users are: " + strings.Join(users, ", ")}
+}
+
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
 }
 
 // ConfigInvalid is the condition that a changed config was not taken up. check

@@ -49,11 +49,11 @@ func newPopbridge(t *testing.T, ca *testkit.TLS, user string, zone *time.Locatio
 		}
 	})
 	options := localimap.Options{
-		Login: func(_ context.Context, name, password string) (*mailstore.Store, mailstore.Device, error) {
+		Login: func(_ context.Context, name, password string) (localimap.Account, error) {
 			if name != user || password != rig.Password {
-				return nil, mailstore.Device{}, fault.New(fault.Auth, "user name or password refused", "")
+				return localimap.Account{}, fault.New(fault.Auth, "user name or password refused", "")
 			}
-			return store, mailstore.Device{Name: "laptop"}, nil
+			return localimap.Account{User: user, Store: store, Device: mailstore.Device{Name: "laptop"}}, nil
 		},
 		Log:  zerolog.Nop(),
 		TLS:  ca.ServerConfig,

@@ -1,0 +1,123 @@
+package agent
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/popbridge/popbridge/agent/health"
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/localimap"
+)
+
+// errRefused is the same whether the name or the password was wrong.
+var errRefused = fault.New(fault.Auth, "user name or password refused", "the password is the one that `popbridge device add` printed")
+
+// login is how mail clients get in: any device password of that user. A password
+// that was right before is let in at once, others wait for the guard.
+func (a *Agent) login(ctx context.Context, name, password string) (localimap.Account, error) {
+	who := localimap.Account{User: a.userNamed(name)}
+	var err error
+	who.Store, err = a.store(ctx, who.User)
+	known := !fault.Is(err, fault.Config)
+	if known && err != nil {
+		return localimap.Account{}, err
+	}
+	if known {
+		who.Device, err = who.Store.Recognize(ctx, password)
+		if err == nil {
+			a.guard.admit(who.User)
+			return who, nil
+		}
+		if !fault.Is(err, fault.Auth) {
+			return localimap.Account{}, err
+		}
+	}
+	err = a.guard.try(ctx, who.User, func() error {
+		if !known {
+			return mailstore.Refuse(password)
+		}
+		var err error
+		who.Device, err = who.Store.Authenticate(ctx, password)
+		return err
+	})
+	switch {
+	case fault.Is(err, fault.Auth):
+		if known {
+			a.guard.refuse(who.User, name)
+		} else {
+			a.guard.refuse("", name)
+		}
+		return localimap.Account{}, errRefused
+	case err != nil:
+		return localimap.Account{}, err
+	}
+	a.guard.admit(who.User)
+	return who, nil
+}
+
+// userNamed returns the user whom a mail client means: the name itself in any
+// case, or the user of the accounts with that address where it is only one. A
+// name that is nobody's is returned as it is.
+func (a *Agent) userNamed(name string) string {
+	if slices.Contains(a.Config().Users(), name) {
+		return name
+	}
+	users, _ := a.userNames() // where the folder cannot be read, they are those of the config
+	if slices.Contains(users, name) {
+		return name
+	}
+	var found []string
+	for _, user := range users {
+		if strings.EqualFold(user, name) {
+			found = append(found, user)
+		}
+	}
+	for _, ac := range a.Config().Accounts {
+		if strings.EqualFold(ac.Username, name) && !slices.Contains(found, ac.User) {
+			found = append(found, ac.User)
+		}
+	}
+	if len(found) == 1 {
+		return found[0]
+	}
+	return name
+}
+
+// refused tells people of refused logins: in the log, summed up, and as a
+// condition until it is over.
+func (a *Agent) refused(r refusals) {
+	if r.log > 0 {
+		a.log.Warn().Str("user", fault.Quote(r.name)).Int("count", r.log).Msg("IMAP login refused")
+	}
+	source := "logins of user " + r.user
+	if r.user == "" {
+		source = "logins of unknown users"
+	}
+	if r.n == 0 {
+		a.health.Report(source)
+		return
+	}
+	last := r.last.In(a.zone.Load()).Format("2 Jan at 15:04")
+	if r.user == "" {
+		users, _ := a.userNames() // only for the hint
+		a.health.Report(source, health.UnknownLogin(r.name, r.n, last, users))
+		return
+	}
+	a.health.Report(source, health.LoginRefused(r.user, r.n, last, a.command("device add NAME --user "+r.user)))
+}
+
+// connected returns how many connections a device has, and since when.
+func (a *Agent) connected(user, device string) (n int, since *time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, s := range a.servers {
+		k, at := s.srv.Connected(user, device)
+		if n += k; k > 0 && (since == nil || at.Before(*since)) {
+			since = &at
+		}
+	}
+	return n, since
+}

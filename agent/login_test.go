@@ -1,0 +1,87 @@
+package agent
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/emersion/go-imap/v2/imapclient"
+
+	"github.com/popbridge/popbridge/agent/health"
+)
+
+// refusedAs logs in with a wrong password, and returns what the client is told.
+func refusedAs(t *testing.T, addr, name string) string {
+	t.Helper()
+	c, err := imapclient.DialInsecure(addr, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	if err = c.Login(name, "wrong").Wait(); err == nil {
+		t.Fatalf("%s is let in with a wrong password", name)
+	}
+	return err.Error()
+}
+
+// TestTheMailAddressIsAUserName: where it says which user is meant. Who guesses
+// does not learn which names there are.
+func TestTheMailAddressIsAUserName(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	_, port := pop(t, "a", 1)
+	home := testAccount{name: "home", user: "ann", folder: "INBOX", port: port}
+	home.change(`username = "home"`, `username = "ann@example.com"`)
+	both := testAccount{name: "both", user: "ann", folder: "INBOX", port: port + 1}
+	both.change(`username = "both"`, `username = "shared@example.com"`)
+	too := testAccount{name: "too", user: "bob", folder: "INBOX", port: port + 2}
+	too.change(`username = "too"`, `username = "shared@example.com"`)
+	r.configure(plain, home, both, too)
+	r.start()
+	for _, name := range []string{"ann", "Ann", "ann@example.com", "ANN@Example.com"} {
+		login(t, r.addr, name, nil)
+	}
+	if n := r.status().Clients; n != 4 {
+		t.Errorf("%d clients", n)
+	}
+	devices, err := r.agent.Devices(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range devices {
+		want := map[string]int{"ann": 4, "bob": 0}[d.User]
+		if d.Connections != want || (d.ConnectedSince == nil) != (want == 0) {
+			t.Errorf("%s has %d connections since %v, want %d", d.User, d.Connections, d.ConnectedSince, want)
+		}
+	}
+	ambiguous, known := refusedAs(t, r.addr, "shared@example.com"), refusedAs(t, r.addr, "ann")
+	if ambiguous != known || !strings.Contains(known, "AUTHENTICATIONFAILED") || !strings.Contains(known, "popbridge device add") {
+		t.Errorf("%q and %q", ambiguous, known)
+	}
+}
+
+// TestARefusedLoginIsSeenInStatus: with what to do, until the next login that is
+// right.
+func TestARefusedLoginIsSeenInStatus(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	_, port := pop(t, "a", 1)
+	r.configure(plain, testAccount{name: "a", user: "ann", folder: "INBOX", port: port})
+	r.start()
+	refusedAs(t, r.addr, "ann")
+	refusedAs(t, r.addr, "ann")
+	refusedAs(t, r.addr, "anne\x1b[31m")
+	list := r.status().Health
+	if len(list) != 2 || list[0].Code != health.CodeLoginRefused || list[1].Code != health.CodeLoginRefused {
+		t.Fatalf("conditions %+v", list)
+	}
+	if c := list[0]; !strings.Contains(c.Text, "ann was refused: its password was wrong 2 times, last on ") || !strings.Contains(c.Hint, "device add") {
+		t.Errorf("%+v", c)
+	}
+	if c := list[1]; !strings.Contains(c.Text, "there is no such user") || c.Hint != "set the user name in the mail program; the users are: ann" || strings.Contains(c.Text, "\x1b") {
+		t.Errorf("%+v", c)
+	}
+	login(t, r.addr, "ann", nil)
+	if got := r.status().Health; len(got) != 1 || !strings.Contains(got[0].Text, "anne") {
+		t.Errorf("after a login that was right: %+v", got)
+	}
+}
