@@ -28,29 +28,34 @@ type PreviewDelete struct {
 // Preview looks at the server and says what a poll would do. It retrieves and
 // deletes nothing and changes nothing in the ledger. It waits for the end of a
 // poll that is running.
-func (r *Runner) Preview(ctx context.Context) (Preview, error) {
+func (r *Runner) Preview(ctx context.Context) (preview Preview, err error) {
+	err = r.look(ctx, func(ctx context.Context, s *session) (err error) {
+		preview, err = s.preview(ctx)
+		return err
+	})
+	return preview, err
+}
+
+// look runs a session that only looks. It waits for the end of a poll that is
+// running.
+func (r *Runner) look(ctx context.Context, visit func(context.Context, *session) error) error {
 	if err := r.takeTurn(ctx); err != nil {
-		return Preview{}, err
+		return err
 	}
 	defer r.endTurn()
 	if err := r.load(ctx); err != nil {
-		return Preview{}, err
+		return err
 	}
-	var preview Preview
 	var err error
 	for resumed := true; resumed && ctx.Err() == nil; { // a connection that Resume dropped is made again
 		s := &session{Runner: r, m: &meter{emit: func(Progress) {}}}
-		_, resumed, err = r.droppable(ctx, func(ctx context.Context) (follow, error) {
-			var err error
-			preview, err = s.preview(ctx)
-			return enough, err
-		})
+		_, resumed, err = r.droppable(ctx, func(ctx context.Context) (follow, error) { return enough, visit(ctx, s) })
 	}
 	if saveErr := r.remember(ctx); err == nil {
 		err = saveErr // of a refusal, or of the interval
 	}
 	r.visited()
-	return preview, err
+	return err
 }
 
 func (s *session) preview(ctx context.Context) (Preview, error) {

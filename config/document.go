@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -86,18 +87,61 @@ func syntaxProblem(data []byte, err error) *Problem {
 	if p.Line < 1 || p.Line > len(lines) {
 		return p
 	}
-	key, value, _ := bytes.Cut(lines[p.Line-1], []byte("="))
-	switch value = bytes.TrimSpace(value); {
-	case isSecretKey(string(bytes.TrimSpace(key))):
+	line := string(lines[p.Line-1])
+	key, value, _ := strings.Cut(line, "=")
+	if key = strings.TrimSpace(key); isSecretKey(key) {
 		p.Text, p.Hint = secretMistake.text, secretMistake.hint
-	case bytes.HasPrefix(value, []byte(`"`)) && bytes.Contains(value, []byte(`\`)):
-		p.Hint = `inside "..." a backslash is written twice; inside '...' once`
-	case len(value) > 0 && !bytes.ContainsAny(value[:1], `"'[{`) && strings.Contains(p.Text, "value"):
-		p.Hint = fmt.Sprintf(`text is written in quotes: %s = "..."`, bytes.TrimSpace(key))
-	case strings.Contains(p.Text, "already"):
-		p.Hint = "keep one of the two"
+		return p
+	}
+	value, _, _ = strings.Cut(value, "#")
+	p.Hint = syntaxHint(p.Text, strings.TrimSpace(line), key, strings.TrimSpace(value))
+	if strings.HasPrefix(p.Hint, hintQuotes) {
+		p.Text = "the value is text without quotes"
 	}
 	return p
+}
+
+const hintQuotes = "text is written in quotes"
+
+var (
+	yaml     = regexp.MustCompile(`^([a-z_]+):\s`)
+	bareWord = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9 %.:@_/+-]*$`)
+)
+
+// syntaxHint recognises what is often written instead of TOML. said is what the
+// parser says.
+func syntaxHint(said, line, key, value string) string {
+	quoted := func(word string) string { return fmt.Sprintf(`%s: %s = "%s"`, hintQuotes, key, word) }
+	switch {
+	case strings.ContainsAny(value, "\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb"):
+		return `quotes must be straight ones: "..."`
+	case yaml.MatchString(line) && !strings.Contains(line, "="):
+		return fmt.Sprintf(`write "%s = ..."`, yaml.FindStringSubmatch(line)[1])
+	case strings.HasPrefix(line, "["):
+		return "a table is written as a line [imap] or [[account]]"
+	case strings.HasPrefix(value, `"`) && strings.Contains(value, `\`):
+		return `inside "..." a backslash is written twice; inside '...' once`
+	case strings.EqualFold(value, "true") || strings.EqualFold(value, "false") || strings.EqualFold(value, "yes") || strings.EqualFold(value, "no"):
+		return "true and false are written in lower case, without quotes"
+	case strings.HasPrefix(value, "["):
+		return fmt.Sprintf(`text in a list is written in quotes, with commas between: %s = ["...", "..."]`, key)
+	case strings.Contains(said, "already"):
+		return "keep one of the two"
+	case bareWord.MatchString(value) && inSchema(key):
+		return quoted(value)
+	case value != "" && !strings.ContainsAny(value[:1], `"'{`):
+		return quoted("...")
+	}
+	return ""
+}
+
+func inSchema(key string) bool {
+	for _, keys := range schema {
+		if slices.Contains(keys, key) {
+			return true
+		}
+	}
+	return false
 }
 
 // locate notes the line of every key and table.

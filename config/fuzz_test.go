@@ -108,11 +108,15 @@ func render(t *testing.T, c *Config) []byte {
 		}
 		accounts = append(accounts, m)
 	}
-	text, err := toml.Marshal(map[string]any{
+	head := map[string]any{
 		"version": c.Version, "data_dir": c.DataDir, "keep_expunged": c.KeepExpunged.String(), "account": accounts,
 		"imap": map[string]any{"listen": c.IMAP.Listen, "tls": c.IMAP.TLS},
 		"log":  map[string]any{"level": c.Log.Level, "format": c.Log.Format},
-	})
+	}
+	if c.TimeZone != "" {
+		head["timezone"] = c.TimeZone
+	}
+	text, err := toml.Marshal(head)
 	if err != nil {
 		t.Fatal(err)
 	}

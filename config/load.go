@@ -31,6 +31,20 @@ func Load(path string) (*Config, error) {
 	return Parse(path, data)
 }
 
+// Lines returns the line of every key of a file that can be read, by its path as
+// in Problem.Key, for problems that are found outside the file.
+func Lines(path string) map[string]int {
+	data, err := readFile(path)
+	if err != nil {
+		return nil
+	}
+	doc, problem := parse(data)
+	if problem != nil {
+		return nil
+	}
+	return doc.lines
+}
+
 // Parse is Load for a file whose content is at hand. The path says where
 // relative paths start; nothing is read.
 func Parse(path string, data []byte) (*Config, error) {

@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 )
@@ -77,6 +78,9 @@ func (s system) join(dir string, elem ...string) string {
 // has no working folder that means anything.
 func (s system) resolve(dir, path string) (string, *mistake) {
 	rest, tilde := strings.CutPrefix(path, "~")
+	if m := variable(path); m != nil {
+		return "", m
+	}
 	switch {
 	case strings.ContainsRune(path, 0):
 		return "", &mistake{"the path contains a NUL character", ""}
@@ -91,4 +95,42 @@ func (s system) resolve(dir, path string) (string, *mistake) {
 		return filepath.Clean(path), nil
 	}
 	return filepath.Join(dir, path), nil
+}
+
+var (
+	shellVariable   = regexp.MustCompile(`(?:^|[/\\])(\$\{[A-Za-z_][A-Za-z0-9_]*\}|\$[A-Z_][A-Z0-9_]*)(?:[/\\]|$)`)
+	windowsVariable = regexp.MustCompile(`%[A-Za-z_()][A-Za-z0-9_()]*%`)
+)
+
+// variable reports a variable in a path, which would be a folder of that name.
+func variable(path string) *mistake {
+	name, start := "", 0
+	if at := shellVariable.FindStringSubmatchIndex(path); at != nil {
+		name, start = path[at[2]:at[3]], at[2]
+	} else if at := windowsVariable.FindStringIndex(path); at != nil {
+		name, start = path[at[0]:at[1]], at[0]
+	}
+	if name == "" {
+		return nil
+	}
+	hint := "write the whole path"
+	switch strings.ToUpper(strings.Trim(name, "${}%")) {
+	case "HOME", "USERPROFILE":
+		if start == 0 {
+			hint = "write " + quote("~"+path[len(name):])
+		}
+	}
+	return &mistake{"the variable " + quote(name) + " is not replaced in a path", hint}
+}
+
+// Unexpanded says what a shell would make of an argument of password_command and
+// popbridge does not, as no shell is involved; "" for nothing.
+func Unexpanded(argument string) string {
+	switch {
+	case argument == "~" || strings.HasPrefix(argument, "~/"):
+		return "~"
+	case variable(argument) != nil:
+		return "variables"
+	}
+	return ""
 }

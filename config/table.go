@@ -166,6 +166,9 @@ func (t *table) unknown() {
 
 // suggest names the key that was probably meant.
 func (t *table) suggest(key string) string {
+	if hint := otherwise[t.kind][strings.ToLower(key)]; hint != "" {
+		return hint
+	}
 	if near := Nearest(key, schema[t.kind]); near != "" {
 		return "did you mean " + near + "?"
 	}
@@ -186,6 +189,27 @@ func (t *table) suggest(key string) string {
 	}
 	return fmt.Sprintf("known in %s: %s", t.kind, strings.Join(schema[t.kind], ", "))
 }
+
+// otherwise says how keys are called here that other programs have.
+var otherwise = map[string]map[string]string{
+	"imap": {
+		"port":    `the port is part of the address: listen = ["127.0.0.1:1143"]`,
+		"host":    `the address is listen = ["127.0.0.1:1143"]`,
+		"address": `the address is listen = ["127.0.0.1:1143"]`,
+		"bind":    `the address is listen = ["127.0.0.1:1143"]`,
+		"ssl":     `it is called tls: "starttls", "implicit" or "off"`,
+	},
+	"account": {
+		"server": "it is called host", "hostname": "it is called host", "pop3_host": "it is called host",
+		"login": "it is called username", "email": "it is called username",
+		"ssl": hintTLS, "encryption": hintTLS, "security": hintTLS, "starttls": hintTLS, "use_ssl": hintTLS, "use_tls": hintTLS,
+		"interval": "it is called poll_every", "poll_interval": "it is called poll_every", "check_every": "it is called poll_every",
+		"keep": "it is called keep_on_server", "leave_on_server": "it is called keep_on_server", "delete": `it is called keep_on_server; "never" deletes what is stored here`,
+		"mailbox": "it is called folder", "fingerprint": "it is called tls_pin",
+	},
+}
+
+const hintTLS = `it is called tls: "implicit", "starttls" or "none"`
 
 var secretMistake = &mistake{
 	"a secret may not stand in this file",

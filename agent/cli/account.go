@@ -1,13 +1,17 @@
 package cli
 
 import (
+	"cmp"
+	"context"
+
 	"github.com/spf13/cobra"
 
 	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/internal/fault"
 )
 
 func (a *app) newAccountCommand() *cobra.Command {
-	return parentOf("account", "Decide about an account", "", &cobra.Command{
+	return parentOf("account", "Test an account, and decide about it", "", a.newAccountTestCommand(), &cobra.Command{
 		Use:   "confirm NAME",
 		Short: "Allow the deletions on its server that `sync --dry-run` shows",
 		Long: "After keep_on_server or delete_on_server of an account was changed to delete more\n" +
@@ -25,4 +29,66 @@ func (a *app) newAccountCommand() *cobra.Command {
 			})
 		},
 	})
+}
+
+func (a *app) newAccountTestCommand() *cobra.Command {
+	return a.addJSON(&cobra.Command{
+		Use:   "test [NAME]",
+		Short: "Log in at the server of an account and look; nothing is fetched or changed",
+		Long: "Connects to the server of the account, or of every account, logs in, and prints\n" +
+			"how the connection is protected, what the server can do, and how much mail there\n" +
+			"is. Nothing is fetched, deleted or marked. A running agent is asked to do it: a\n" +
+			"POP3 mailbox allows one session at a time. The exit code is 0 when every login\n" +
+			"went through, 3 when some did, 1 when none did.",
+		Example: "  popbridge account test\n  popbridge account test home",
+		Args:    cobra.MaximumNArgs(1),
+		RunE:    func(c *cobra.Command, args []string) error { return a.accountTest(c.Context(), args) },
+	})
+}
+
+func (a *app) accountTest(ctx context.Context, names []string) error {
+	var probes []control.Probe
+	err := a.with(ctx, func(ops control.Operations) (err error) {
+		probes, err = ops.Probe(ctx, names)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if a.json {
+		err = a.printJSON(map[string]any{"accounts": append([]control.Probe{}, probes...)})
+	}
+	var failed failures
+	for _, p := range probes {
+		if p.Error != "" {
+			failed.errs = append(failed.errs, fault.New(fault.Temporary, p.Account+": "+p.Error, p.Hint))
+			continue
+		}
+		failed.part = true
+		if !a.json {
+			a.printProbe(p)
+		}
+	}
+	if len(failed.errs) > 0 {
+		return &failed
+	}
+	return err
+}
+
+func (a *app) printProbe(p control.Probe) {
+	a.printf("%s: logged in at %s\n", p.Account, p.Server)
+	a.printf("  mail         %s, %s\n", count(p.Messages, "message"), size(p.Bytes))
+	a.printf("  protected    %s\n", cmp.Or(p.TLS, "no: password and mail can be read on the way"))
+	if p.Pin != "" {
+		a.printf("  certificate  %s\n", p.Certificate)
+		by := "the certificate; with it as tls_pin the server's key would decide alone"
+		if p.Pinned {
+			by = "tls_pin; name, date and authority of the certificate were not looked at"
+		}
+		a.printf("  pin          %s\n  accepted by  %s\n", p.Pin, by)
+	}
+	a.printf("  can do       %s\n", cmp.Or(p.Capabilities, "nothing is announced (no CAPA)"))
+	for _, w := range p.Warnings {
+		a.printf("  oddity       %s\n", w)
+	}
 }

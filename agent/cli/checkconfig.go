@@ -12,18 +12,25 @@ import (
 	"github.com/popbridge/popbridge/agent"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
-	"github.com/popbridge/popbridge/internal/secret"
 )
 
 func (a *app) newCheckConfigCommand() *cobra.Command {
-	return a.addJSON(&cobra.Command{
+	var online bool
+	c := a.addJSON(&cobra.Command{
 		Use:   "check-config",
 		Short: "Show everything that is wrong with the config file",
+		Long: "Shows everything that is wrong with the config file, and with the files and\n" +
+			"programs that it names. With --online each account logs in, as `popbridge\n" +
+			"account test` does. The exit code is 2 for errors in the file, 1 for what is wrong\n" +
+			"outside it (a file is missing, a login is refused), 0 otherwise; warnings are no\n" +
+			"errors.",
 		Example: "  popbridge check-config && popbridge run\n\n" +
 			"A config file to begin with, of which only the lines of the account are needed:\n\n" + config.Example,
 		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return a.checkConfig(c.Context()) },
+		RunE: func(c *cobra.Command, _ []string) error { return a.checkConfig(c.Context(), online) },
 	})
+	c.Flags().BoolVar(&online, "online", false, "log in at the server of each account")
+	return c
 }
 
 // finding is a problem of the config as --json shows it.
@@ -42,46 +49,47 @@ func findings(problems []config.Problem) []finding {
 	return list
 }
 
-func (a *app) checkConfig(ctx context.Context) error {
+func (a *app) checkConfig(ctx context.Context, online bool) error {
 	cfg, err := a.loadConfig()
-	var warnings []config.Problem
-	if err == nil {
-		warnings = append(cfg.Warnings(), passwordWarnings(ctx, cfg)...)
-		warnings = append(warnings, a.userWarnings(cfg)...)
-	}
-	if a.json {
+	if err != nil {
+		if !a.json {
+			return err
+		}
 		var wrong []config.Problem
 		if problems, ok := errors.AsType[*config.Errors](err); ok {
 			wrong = problems.Problems
 		}
-		return errors.Join(a.printJSON(map[string]any{
-			"file": a.configPath, "errors": findings(wrong), "warnings": findings(warnings)}), err)
+		return errors.Join(a.printFindings(wrong, nil, nil), err)
 	}
-	if err != nil {
-		return err
+	outside, warnings := agent.CheckFiles(ctx, cfg)
+	warnings = slices.Concat(cfg.Warnings(), warnings, a.userWarnings(cfg))
+	var failed failures
+	for _, p := range outside {
+		failed.errs = append(failed.errs, fault.New(fault.NotFound, p.In(a.configPath), p.Hint))
 	}
-	for _, p := range warnings {
-		a.complain("warning", p.In(a.configPath))
-		a.complain("hint", p.Hint)
+	if a.json {
+		err = a.printFindings(nil, outside, warnings)
+	} else {
+		for _, p := range warnings {
+			a.complain("warning", p.In(a.configPath))
+			a.complain("hint", p.Hint)
+		}
 	}
-	a.printf("%s is good: %s, %s\n", a.configPath, count(len(cfg.Accounts), "account"), userList(cfg))
-	return nil
+	if online && len(outside) == 0 {
+		err = errors.Join(err, a.accountTest(ctx, nil))
+	}
+	switch {
+	case len(failed.errs) > 0:
+		return &failed
+	case err == nil && !a.json:
+		a.printf("%s is good: %s, %s\n", a.configPath, count(len(cfg.Accounts), "account"), userList(cfg))
+	}
+	return err
 }
 
-// passwordWarnings tells which password files cannot be read now. Commands and
-// the keychain are not asked: they may want an answer from a person.
-func passwordWarnings(ctx context.Context, cfg *config.Config) []config.Problem {
-	var list []config.Problem
-	for i, acc := range cfg.Accounts {
-		if acc.Password.File == "" {
-			continue
-		}
-		if _, err := (secret.Source{File: acc.Password.File}).Read(ctx); err != nil {
-			list = append(list, config.Problem{Key: fmt.Sprintf("account[%d].password_file", i+1),
-				Text: err.Error(), Hint: fault.Hint(err)})
-		}
-	}
-	return list
+func (a *app) printFindings(wrong, outside, warnings []config.Problem) error {
+	return a.printJSON(map[string]any{"file": a.configPath,
+		"errors": append(findings(wrong), findings(outside)...), "warnings": findings(warnings)})
 }
 
 // userWarnings names the users whose mail is in the data folder and whom no

@@ -57,6 +57,12 @@ func (c *Client) Preview(ctx context.Context, accounts []string) (list []Preview
 	return list, err
 }
 
+// Probe implements Operations.
+func (c *Client) Probe(ctx context.Context, accounts []string) (list []Probe, err error) {
+	err = c.call(ctx, http.MethodPost, "/v1/probe", syncRequest{Accounts: accounts}, &list)
+	return list, err
+}
+
 // Confirm implements Operations.
 func (c *Client) Confirm(ctx context.Context, account string) error {
 	return c.call(ctx, http.MethodPost, "/v1/confirm", confirmRequest{Account: account}, &struct{}{})

@@ -8,6 +8,7 @@
 //	GET    /v1/status                          -> Status
 //	POST   /v1/sync     {"accounts":[...]}     -> lines of streamed, progress first
 //	POST   /v1/preview  {"accounts":[...]}     -> []Preview
+//	POST   /v1/probe    {"accounts":[...]}     -> []Probe
 //	POST   /v1/confirm  {"account":..}         -> {}
 //	POST   /v1/check    {}                     -> lines of streamed
 //	POST   /v1/repair   {}                     -> lines of streamed
@@ -45,6 +46,9 @@ type Operations interface {
 	Sync(ctx context.Context, accounts []string, progress func(Progress)) ([]SyncResult, error)
 	// Preview says what Sync would fetch, and delete on the servers.
 	Preview(ctx context.Context, accounts []string) ([]Preview, error)
+	// Probe logs in at the servers of the named accounts, all of them for none,
+	// and looks; nothing is retrieved or changed.
+	Probe(ctx context.Context, accounts []string) ([]Probe, error)
 	// Confirm allows the deletions that the policy of an account brings about.
 	Confirm(ctx context.Context, account string) error
 	// Check verifies the stores of all users.
@@ -175,6 +179,22 @@ type SetDevice struct {
 	ReadOnly *bool    `json:"read_only"`
 	Folders  []string `json:"folders"` // empty: all
 	Without  []string `json:"without"`
+}
+
+// Probe is what a login at the server of an account found.
+type Probe struct {
+	Account      string   `json:"account"`
+	Server       string   `json:"server"`       // host:port
+	TLS          string   `json:"tls"`          // version and cipher suite; "" in the clear, or not connected
+	Certificate  string   `json:"certificate"`  // for whom, by whom, until when
+	Pin          string   `json:"pin"`          // of the server's key, for tls_pin
+	Pinned       bool     `json:"pinned"`       // tls_pin decided
+	Capabilities string   `json:"capabilities"` // "" for a server without CAPA
+	Messages     int      `json:"messages"`
+	Bytes        int64    `json:"bytes"`
+	Warnings     []string `json:"warnings"` // oddities of the server
+	Error        string   `json:"error"`
+	Hint         string   `json:"hint"`
 }
 
 // Device is a login of a mail client.

@@ -51,6 +51,10 @@ func (f *fakeOps) Check(ctx context.Context, progress func(Progress)) ([]Problem
 	return f.problems, errors.Join(f.work(ctx, progress), f.err)
 }
 
+func (f *fakeOps) Probe(_ context.Context, accounts []string) ([]Probe, error) {
+	return []Probe{{Account: accounts[0], Messages: 7, Pin: "sha256:00"}}, nil
+}
+
 func (f *fakeOps) Preview(_ context.Context, accounts []string) ([]Preview, error) {
 	f.asked = "preview " + strings.Join(accounts, " ")
 	return f.previews, f.err

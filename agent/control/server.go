@@ -68,6 +68,9 @@ func (s *server) handler() http.Handler {
 	handle(mux, "POST /v1/preview", func(ctx context.Context, ask syncRequest) ([]Preview, error) {
 		return s.ops.Preview(ctx, ask.Accounts)
 	})
+	handle(mux, "POST /v1/probe", func(ctx context.Context, ask syncRequest) ([]Probe, error) {
+		return s.ops.Probe(ctx, ask.Accounts)
+	})
 	handle(mux, "POST /v1/confirm", func(ctx context.Context, ask confirmRequest) (struct{}, error) {
 		return struct{}{}, s.ops.Confirm(ctx, ask.Account)
 	})

@@ -1,6 +1,7 @@
 package pop3
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,6 +27,14 @@ func (c Capabilities) Known() bool { return c.tags != nil }
 func (c Capabilities) Has(tag string) bool {
 	_, ok := c.tags[strings.ToUpper(tag)]
 	return ok
+}
+
+// List returns every tag with its arguments, sorted.
+func (c Capabilities) List() (list []string) {
+	for _, tag := range slices.Sorted(maps.Keys(c.tags)) {
+		list = append(list, strings.Join(append([]string{tag}, c.tags[tag]...), " "))
+	}
+	return list
 }
 
 // Args are the arguments of a tag, in upper case.

@@ -1,0 +1,51 @@
+package agent
+
+import (
+	"context"
+	"net"
+	"strconv"
+	"sync"
+
+	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/internal/fault"
+)
+
+// Probe implements control.Operations.
+func (a *Agent) Probe(ctx context.Context, names []string) ([]control.Probe, error) {
+	accounts, err := a.choose(names)
+	if err != nil {
+		return nil, err
+	}
+	probes := make([]control.Probe, len(accounts))
+	var wg sync.WaitGroup
+	for i, ac := range accounts {
+		wg.Go(func() { probes[i] = ac.probe(ctx) })
+	}
+	wg.Wait()
+	return probes, ctx.Err()
+}
+
+func (ac *account) probe(ctx context.Context) control.Probe {
+	answer := control.Probe{Account: ac.cfg.Name, Server: net.JoinHostPort(ac.cfg.Host, strconv.Itoa(ac.cfg.Port)), Warnings: []string{}}
+	err := protect(func() error {
+		r, err := ac.get(ctx)
+		if err != nil {
+			return err
+		}
+		p, err := r.Probe(ctx)
+		if err != nil {
+			return err
+		}
+		if t := p.TLS; t != nil {
+			answer.TLS, answer.Certificate = t.Version+", "+t.Cipher, t.Certificate
+			answer.Pin, answer.Pinned = t.Pin.String(), t.Pinned
+		}
+		answer.Capabilities, answer.Messages, answer.Bytes = p.Capabilities, p.Messages, p.Size
+		answer.Warnings = append(answer.Warnings, p.Warnings...)
+		return nil
+	})
+	if err != nil {
+		answer.Error, answer.Hint = err.Error(), fault.Hint(err)
+	}
+	return answer
+}
