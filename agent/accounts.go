@@ -185,9 +185,13 @@ func (a *Agent) bridgeAccount(c config.Account) (bridge.Account, error) {
 			MaxMessage: c.MaxMessageSize, Trace: log,
 		},
 		Credentials: func(ctx context.Context) (pop3.Credentials, error) { return credentials(ctx, c) },
-		PollEvery:   c.PollEvery,
-		Keep:        keepOf(c.Keep, c.Quota),
-		Folder:      c.Folder,
+		Configured: func(name string) bool {
+			_, ok := a.Config().Account(name)
+			return ok
+		},
+		PollEvery: c.PollEvery,
+		Keep:      keepOf(c.Keep, c.Quota),
+		Folder:    c.Folder,
 
 		Shadow: c.Shadow, ConfirmDeletes: c.ConfirmDeletes,
 		DeleteExpunged: c.DeleteExpunged, ExpungeGrace: c.DeleteGrace,

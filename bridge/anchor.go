@@ -5,8 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
-	"io"
 	"slices"
 
 	"github.com/popbridge/popbridge/bridge/pop3"
@@ -58,19 +56,15 @@ func (s *session) holds(ctx context.Context) (bool, error) {
 	}
 	s.m.phase(PhaseCompare)
 	s.notes.Anchor = nil
-	h, came := sha256.New(), false
-	err := s.client.Retr(s.net, []pop3.Request{{Num: a.Num, Size: s.listing[a.Num-1].Size}}, func(_ int, r io.Reader) error {
-		_, err := io.Copy(h, r)
-		came = err == nil
-		return err
-	}, func(int, error) { came = false })
+	hashes, err := s.hashes(pop3.Request{Num: a.Num, Size: s.listing[a.Num-1].Size})
+	h, came := hashes[a.Num]
 	switch {
 	case ctx.Err() != nil:
 		s.notes.Anchor = a
 		return false, ctx.Err()
-	case err != nil && !errors.Is(err, pop3.ErrSessionLimit):
-		return false, &retryError{err}
-	case !came || !bytes.Equal(a.Hash, h.Sum(nil)):
+	case err != nil:
+		return false, err
+	case !came || !bytes.Equal(a.Hash, h[:]):
 		// It is another message: stored in this session, or not yet.
 		s.wasted = came && !slices.ContainsFunc(s.actions.Fetch, func(f Fetch) bool { return f.Num == a.Num })
 		return false, nil

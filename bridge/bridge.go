@@ -63,9 +63,13 @@ type Account struct {
 	// Credentials is asked before each login. Its error ends the poll and is
 	// reported as it is.
 	Credentials func(context.Context) (pop3.Credentials, error)
-	PollEvery   time.Duration
-	Keep        Keep
-	Folder      string
+	// Configured tells whether there is an account of that name. A new account
+	// takes up the ledger of one that is not, when it proves to be the same
+	// mailbox. nil: it never does.
+	Configured func(name string) bool
+	PollEvery  time.Duration
+	Keep       Keep
+	Folder     string
 
 	// Shadow guarantees that DELE is never sent.
 	Shadow bool
@@ -110,7 +114,7 @@ type Store interface {
 	Readopt(ctx context.Context, account string, moves []mailstore.Readoption) error
 	AccountState(ctx context.Context, account string) (mailstore.AccountState, error)
 	SetAccountState(ctx context.Context, account string, state mailstore.AccountState) error
-	Inherit(ctx context.Context, account string, same func(memory string) bool) (mailstore.AccountState, bool, error)
+	Inherit(ctx context.Context, account string, same func(name, memory string) bool) (mailstore.AccountState, bool, error)
 }
 
 // Options are what a runner takes from its surroundings. The zero value works.

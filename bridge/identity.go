@@ -27,18 +27,25 @@ func (s *session) inherit(ctx context.Context, username string) error {
 	if !s.notes.New {
 		return nil
 	}
-	state, known, err := s.store.Inherit(ctx, s.account.Name, func(memory string) bool { return recall(memory).Mailbox == s.mailbox })
+	_, err := s.takeUp(ctx, func(_, memory string) bool { return recall(memory).Mailbox == s.mailbox })
 	if err != nil {
 		_ = s.client.Close()
-		return err
 	}
+	return err
+}
+
+// takeUp gives the account the ledger and the memory of the one that same
+// names, if there is one.
+func (s *session) takeUp(ctx context.Context, same func(name, memory string) bool) (known bool, err error) {
+	state, known, err := s.store.Inherit(ctx, s.account.Name, same)
 	if known {
-		login := s.notes.LastLogin
+		before := s.notes
 		s.state, s.notes = state, recall(state.Memory)
-		s.notes.LastLogin = login
+		s.notes.LastLogin, s.notes.Delay, s.notes.Expire = before.LastLogin, before.Delay, before.Expire
+		s.notes.Refusals, s.notes.Numbered = 0, s.notes.Numbered || before.Numbered
 		s.log.Info().Msg("account goes on under another name")
 	}
-	return nil
+	return known, err
 }
 
 // settleIn notes where the account is polled. When that is elsewhere than before

@@ -163,7 +163,7 @@ func (s *memStore) AccountState(_ context.Context, account string) (mailstore.Ac
 	return s.states[account], nil
 }
 
-func (s *memStore) Inherit(context.Context, string, func(string) bool) (mailstore.AccountState, bool, error) {
+func (s *memStore) Inherit(context.Context, string, func(string, string) bool) (mailstore.AccountState, bool, error) {
 	return mailstore.AccountState{}, false, nil
 }
 

@@ -229,6 +229,9 @@ func (s *session) plan(ctx context.Context) error {
 	if s.ledger, err = s.store.Ledger(ctx, s.account.Name); err != nil {
 		return err
 	}
+	if err := s.inheritByContent(ctx); err != nil {
+		return err
+	}
 	if err := s.settleIn(ctx); err != nil {
 		return err
 	}

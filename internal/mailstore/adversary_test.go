@@ -234,8 +234,8 @@ func TestTheLedgerOfARenamedAccountIsRebuilt(t *testing.T) {
 	r := newStore(t)
 	r.deliver(r.from("home", "A", 1), r.from("home", "B", 2))
 	must(t, r.SetAccountState(t.Context(), "home", AccountState{HadUIDL: true, Memory: "here"}))
-	same := func(memory string) bool { return memory == "here" }
-	if _, ok, err := r.Inherit(t.Context(), "work", func(string) bool { return false }); ok || err != nil {
+	same := func(_, memory string) bool { return memory == "here" }
+	if _, ok, err := r.Inherit(t.Context(), "work", func(string, string) bool { return false }); ok || err != nil {
 		t.Errorf("inherited from another: %v", err)
 	}
 	st, ok, err := r.Inherit(t.Context(), "work", same)

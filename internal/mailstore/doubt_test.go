@@ -39,7 +39,7 @@ func TestADoubtOutlivesIndexAndName(t *testing.T) {
 	want("home", NoDoubt, StillLess)
 
 	must(t, r.SetAccountState(t.Context(), "home", AccountState{Memory: "here"}))
-	_, known, err := r.Inherit(t.Context(), "work", func(memory string) bool { return memory == "here" })
+	_, known, err := r.Inherit(t.Context(), "work", func(_, memory string) bool { return memory == "here" })
 	if err != nil || !known {
 		t.Fatal(known, err)
 	}

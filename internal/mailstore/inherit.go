@@ -6,10 +6,10 @@ import (
 	"errors"
 )
 
-// Inherit gives an account that has no ledger yet that of another one, whose
-// memory says that it is the same mailbox under another name, with its state.
+// Inherit gives an account that has no ledger yet that of another one, which
+// same says to be the same mailbox under another name, with its state.
 // It returns the state and whether there was such an account, which is gone then.
-func (s *Store) Inherit(ctx context.Context, account string, same func(memory string) bool) (st AccountState, ok bool, err error) {
+func (s *Store) Inherit(ctx context.Context, account string, same func(name, memory string) bool) (st AccountState, ok bool, err error) {
 	var taken bool
 	err = s.reader.get(ctx, `SELECT EXISTS (SELECT 1 FROM ledger WHERE account = ?)`, []any{account}, &taken)
 	from := ""
@@ -17,7 +17,7 @@ func (s *Store) Inherit(ctx context.Context, account string, same func(memory st
 		err = s.reader.rows(ctx, `SELECT name, memory FROM account WHERE name <> ?`, []any{account}, func(rows *sql.Rows) error {
 			var name, memory string
 			err := rows.Scan(&name, &memory)
-			if err == nil && same(memory) {
+			if err == nil && same(name, memory) {
 				from = name
 			}
 			return err

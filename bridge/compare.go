@@ -1,0 +1,28 @@
+package bridge
+
+import (
+	"crypto/sha256"
+	"errors"
+	"io"
+
+	"github.com/popbridge/popbridge/bridge/pop3"
+	"github.com/popbridge/popbridge/internal/mailstore"
+)
+
+// hashes retrieves messages only to compare them. One that did not come in full
+// has no hash. An error has ended the connection.
+func (s *session) hashes(requests ...pop3.Request) (map[int]mailstore.Hash, error) {
+	out := make(map[int]mailstore.Hash, len(requests))
+	err := s.client.Retr(s.net, requests, func(num int, r io.Reader) error {
+		h := sha256.New()
+		_, err := io.Copy(h, r)
+		if err == nil {
+			out[num] = mailstore.Hash(h.Sum(nil))
+		}
+		return err
+	}, func(num int, _ error) { delete(out, num) })
+	if err != nil && !errors.Is(err, pop3.ErrSessionLimit) {
+		return out, &retryError{err}
+	}
+	return out, nil
+}

@@ -1,0 +1,100 @@
+package bridge
+
+import (
+	"context"
+	"strconv"
+	"testing"
+
+	"github.com/popbridge/popbridge/bridge/pop3"
+	"github.com/popbridge/popbridge/internal/testkit"
+)
+
+// renamed makes the runner of an account that the config has instead of those
+// that are not configured.
+func (g *rig) renamed(name, username, host string, configured ...string) {
+	g.runner = newTestRunner(g.pop, g.store, g.clock, name, "INBOX", KeepForever())
+	g.runner.account.Server.Host = host
+	g.runner.account.Credentials = func(context.Context) (pop3.Credentials, error) {
+		return pop3.Credentials{Username: username, Secret: "secret"}, nil
+	}
+	g.runner.account.Configured = func(n string) bool {
+		for _, c := range configured {
+			if n == c {
+				return true
+			}
+		}
+		return n == name
+	}
+}
+
+// The name, the user name and perhaps the host change at once, and perhaps the
+// server gives new ids then: nothing comes twice.
+func TestAnAccountThatIsNewInAllButItsMail(t *testing.T) {
+	t.Parallel()
+	for _, change := range []string{"nothing else", "host", "ids", "one message", "numbers"} {
+		t.Run(change, func(t *testing.T) {
+			g := newRig(t, KeepForever())
+			n, host := 14, "pop.test"
+			if change == "one message" {
+				n = 1
+			}
+			g.fill(0, n)
+			if change == "numbers" {
+				for i, m := range g.pop.messages {
+					m.uidl = strconv.Itoa(i + 1)
+				}
+			}
+			g.poll()
+			g.pop.add("new", testkit.Message(n))
+			switch change {
+			case "host":
+				host = "mail.test"
+			case "ids":
+				for i, m := range g.pop.messages {
+					m.uidl = "again" + strconv.Itoa(i)
+				}
+			}
+			g.renamed("private", "home@pop.test", host)
+			for range 3 {
+				g.poll()
+			}
+			g.wantMail(0, n+1)
+			if s := g.runner.Status(); s.Stored != int64(n+1) {
+				t.Errorf("%d stored", s.Stored)
+			}
+			if old, err := g.store.Ledger(t.Context(), "home"); err != nil || len(old) != 0 {
+				t.Errorf("%+v, %v", old, err)
+			}
+		})
+	}
+}
+
+// Another mailbox with the same ids and sizes, or the mailbox of an account that
+// is still in the config, is not taken for the one of the new account.
+func TestAnAccountThatIsNew(t *testing.T) {
+	t.Parallel()
+	for _, still := range []string{"", "home"} {
+		g := newRig(t, KeepForever())
+		g.numbered("%d", 0, 1, 2, 3)
+		g.poll()
+		old, err := g.store.Ledger(t.Context(), "home")
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.numbered("%d", 4, 5, 6, 7)
+		want := []int{0, 1, 2, 3, 4, 5, 6, 7}
+		if still != "" {
+			g.numbered("%d", 0, 1, 2, 3)
+			want = []int{0, 0, 1, 1, 2, 2, 3, 3}
+		}
+		g.pop.change(func() { g.pop.trouble = trouble{expire: true, cutRetr: 7} })
+		g.renamed("other", "other", "pop.test", still)
+		_, _ = g.runner.Poll(t.Context(), nil)
+		g.pop.change(func() { g.pop.trouble = trouble{} })
+		g.poll()
+		g.wantAlike(want...)
+		if now, err := g.store.Ledger(t.Context(), "home"); err != nil || len(now) != len(old) {
+			t.Errorf("%+v, %v", now, err)
+		}
+	}
+}
