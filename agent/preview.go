@@ -65,8 +65,8 @@ func (ac *account) deletions(ctx context.Context, list []bridge.PreviewDelete) (
 	if err != nil {
 		return nil, err
 	}
-	for i, c := range contents {
-		e := &c.Summary.Envelope
+	for i := range contents {
+		e := store.Envelope(&contents[i])
 		out[i].Subject, out[i].Date = e.Subject, timeOrNil(e.Date)
 		if len(e.From) > 0 {
 			out[i].From = e.From[0].String()

@@ -347,22 +347,26 @@ func (c *conn) abort() {
 }
 
 // alive sends what is gathered and reports whether the client is still there,
-// for commands that take long. Only the goroutine that runs the command may call
-// it, which is the one that reads; bytes the client has pipelined are kept for
-// the next Read.
+// for commands that take long, while nothing is read otherwise. What the client
+// has pipelined is kept for the next Read, as far as one command goes: of one that
+// sends more, nothing more can be known.
 func (c *conn) alive() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.flushLocked() != nil {
 		return false
 	}
-	if len(c.frames.in) > 0 || c.reading {
+	if c.reading {
 		return true
 	}
-	_ = c.Conn.SetReadDeadline(time.Now().Add(time.Millisecond)) // an error shows at the read
-	var b [1]byte
-	n, err := c.stream.Read(b[:])
-	c.frames.add(b[:n])
 	// The library sets the next read deadline itself before it reads.
-	return err == nil || errors.Is(err, os.ErrDeadlineExceeded)
+	_ = c.Conn.SetReadDeadline(time.Now().Add(time.Millisecond)) // an error shows at the read
+	var b [4096]byte
+	for len(c.frames.in) < maxCommand {
+		n, err := c.stream.Read(b[:])
+		if c.frames.add(b[:n]); err != nil {
+			return errors.Is(err, os.ErrDeadlineExceeded)
+		}
+	}
+	return true
 }

@@ -251,11 +251,14 @@ func TestAlive(t *testing.T) {
 		}
 		go func() {
 			_, _ = theirs.Write([]byte("b NOOP\r\n"))
-			_ = theirs.Close()
 		}()
 		synctest.Wait()
 		if first, second := c.alive(), c.alive(); !first || !second {
 			t.Error("a client that pipelines is taken for gone")
+		}
+		_ = theirs.Close()
+		if c.alive() {
+			t.Error("a client that has pipelined and left is taken for alive")
 		}
 		_ = c.SetReadDeadline(time.Time{})
 		got, err := io.ReadAll(c)

@@ -1,6 +1,7 @@
 package localimap
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -18,6 +19,7 @@ import (
 // fetch is one FETCH command.
 type fetch struct {
 	*session
+	ctx context.Context // of the command
 	v   *view
 	w   *imapserver.FetchWriter
 	opt *imap.FetchOptions
@@ -48,6 +50,9 @@ func (s *session) Fetch(w *imapserver.FetchWriter, set imap.NumSet, options *ima
 	if err != nil {
 		return err
 	}
+	ctx, stop := s.watch()
+	defer stop()
+	f.ctx = ctx
 	if f.want != 0 {
 		err = s.chunked(v, indices, f.want, f.chunk)
 	} else {
@@ -62,6 +67,9 @@ func (s *session) Fetch(w *imapserver.FetchWriter, set imap.NumSet, options *ima
 // plan finds out what the items need.
 func (f *fetch) plan() error {
 	o := f.opt
+	if err := f.tooMuch(); err != nil {
+		return err
+	}
 	if o.Envelope {
 		f.want |= mailstore.WantEnvelope
 	}
@@ -106,12 +114,27 @@ func (f *fetch) plan() error {
 	return nil
 }
 
+// tooMuch refuses what no client asks for.
+func (f *fetch) tooMuch() error {
+	o, names := f.opt, 0
+	for _, b := range o.BodySection {
+		names += len(b.HeaderFields) + len(b.HeaderFieldsNot)
+	}
+	switch {
+	case len(o.BodySection)+len(o.BinarySection)+len(o.BinarySectionSize) > maxSections:
+		return no(imap.ResponseCodeLimit, fmt.Sprintf("Too many sections, at most %d", maxSections))
+	case names > maxHeaderNames:
+		return no(imap.ResponseCodeLimit, fmt.Sprintf("Too many header fields, at most %d", maxHeaderNames))
+	}
+	return nil
+}
+
 var errPart = bad("Part numbers start at 1") // RFC 9051 section 9, section-part
 
 // chunk answers for some messages; contents is nil where the columns have all
 // that is asked for. The error is one that ends the command.
 func (f *fetch) chunk(indices []int, contents []mailstore.Content) error {
-	if err := f.ctx.Err(); err != nil {
+	if err := context.Cause(f.ctx); err != nil {
 		return err
 	}
 	var changed map[int]bool // messages whose flags must be told
@@ -122,6 +145,10 @@ func (f *fetch) chunk(indices []int, contents []mailstore.Content) error {
 		f.markSeen(indices, changed)
 	}
 	tell := func(k int, p prepared) error {
+		if err := context.Cause(f.ctx); err != nil {
+			p.close()
+			return err
+		}
 		return f.message(indices[k], p, f.opt.Flags || changed[indices[k]])
 	}
 	if f.want&mailstore.WantFile != 0 {
@@ -232,7 +259,7 @@ func (f *fetch) prepare(c *mailstore.Content) prepared {
 		return p
 	}
 	var err error
-	if f.want&mailstore.WantFile != 0 || f.want&mailstore.WantHeader != 0 && !c.Summary.Header.Complete() {
+	if f.want&mailstore.WantFile != 0 || c.Cut || f.want&mailstore.WantHeader != 0 && !c.Summary.Header.Complete() {
 		if p.file, err = openWhole(f.store.Store, c); err != nil {
 			f.log.Error().Err(err).Str("user", f.user).Stringer("msg", c.Hash).Msg("message file could not be read")
 			if p.err = errDamaged; fault.Is(err, fault.Temporary) { // it may only not be opened
@@ -241,7 +268,13 @@ func (f *fetch) prepare(c *mailstore.Content) prepared {
 			return p
 		}
 	}
-	if p.parts, err = f.measure(p.file, c); err != nil {
+	file := watchedFile{f.ctx, p.file}
+	if c.Cut { // a copy, which is gone with p
+		whole := *c
+		whole.Summary = f.store.Summarize(file, c.Size)
+		p.content = &whole
+	}
+	if p.parts, err = f.measure(file, p.content); err != nil {
 		p.err = f.response(err)
 	}
 	return p

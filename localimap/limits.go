@@ -30,6 +30,16 @@ const (
 	// maxSkip bounds what is read of a refused literal that is on its way.
 	maxSkip = 1 << 20
 
+	// Commands of a client that has logged in.
+	maxSearchKeys    = 500
+	maxQueryDepth    = 50   // of NOT and OR
+	maxNarrowed      = 32   // keys for which one SEARCH asks the text index, which nothing can interrupt
+	maxSections      = 200  // of one FETCH
+	maxHeaderNames   = 500  // of one FETCH, in all its sections
+	maxPatterns      = 32   // of one LIST
+	maxPatternOctets = 2000 // of all of them; no mailbox name is that long
+	maxKeyword       = 100  // octets of a keyword
+
 	// appendLimit is the longest message a client may store.
 	appendLimit = 200 << 20
 )

@@ -100,7 +100,15 @@ func TestWhatIsTooMuch(t *testing.T) {
 		{"a set of 8,000 downwards", "joe", "a UID FETCH " + down(8000) + " UID", "a OK"},
 		{"a set of 100,000", "joe", "a UID FETCH " + odd(100000) + " UID", bye},
 		{"a path of 20,000 numbers", "joe", "a FETCH 1 BODY[" + strings.Repeat("1.", 20000) + "1]", "a OK"},
-		{"many sections", "joe", "a FETCH 1 (" + strings.Repeat("BODY.PEEK[1] ", 3000) + "UID)", "a OK"},
+		{"200 sections", "joe", "a FETCH 1 (" + strings.Repeat("BODY.PEEK[1] ", maxSections) + "UID)", "a OK"},
+		{"201 sections", "joe", "a FETCH 1 (" + strings.Repeat("BINARY.PEEK[1] ", maxSections) + "BODY.PEEK[1])", "a NO [LIMIT] Too many sections, at most 200"},
+		{"500 header fields", "joe", "a FETCH 1 BODY.PEEK[HEADER.FIELDS (" + strings.Repeat("X-A ", maxHeaderNames-1) + "X)]", "a OK"},
+		{"501 header fields", "joe", "a FETCH 1 BODY.PEEK[HEADER.FIELDS.NOT (" + strings.Repeat("X-A ", maxHeaderNames) + "X)]", "a NO [LIMIT] Too many header fields, at most 500"},
+		{"500 search keys", "joe", "a SEARCH " + strings.Repeat("TEXT x ", maxSearchKeys), "a OK"},
+		{"501 search keys", "joe", "a SEARCH " + strings.Repeat("TEXT x ", maxSearchKeys+1), "a NO [LIMIT] Too many search keys, at most 500"},
+		{"32 patterns", "joe", `a LIST "" (` + strings.Repeat("* ", maxPatterns-1) + "*)", "a OK"},
+		{"33 patterns", "joe", `a LIST "" (` + strings.Repeat("* ", maxPatterns) + "*)", "a NO [LIMIT] Too many mailbox patterns, at most 32"},
+		{"2,001 octets of patterns", "joe", `a LIST "" (` + strings.Repeat("a", maxPatternOctets) + " *)", "a NO [LIMIT] Mailbox patterns are too long, at most 2000 octets"},
 		{"10,000 commands at once", "joe", many(10000, func(int) string { return "x NOOP\r\n" }) + "a NOOP", "a OK"},
 		{"10,000 commands before login", "", many(10000, func(int) string { return "x CAPABILITY\r\n" }) + "a NOOP", "a OK"},
 	} {
@@ -147,7 +155,7 @@ func TestOneCommandTakesLittleMemory(t *testing.T) {
 	}
 	v.saved = v.told.uids
 	all := &imap.SearchCriteria{}
-	for range 12_000 {
+	for range maxSearchKeys / 2 {
 		all.SeqNum = append(all.SeqNum, imap.SeqSet{{Start: 1}})
 		all.UID = append(all.UID, imap.SearchRes())
 	}
@@ -354,4 +362,35 @@ func TestCrowding(t *testing.T) {
 			t.Errorf("told %v, logged %s", told, log.String())
 		}
 	})
+}
+
+// TestACommandEndsWithItsClient: an expensive command does not go on when its
+// client has gone, also where that has sent more commands before, or when its
+// device was revoked. Each of these would take minutes.
+func TestACommandEndsWithItsClient(t *testing.T) {
+	r := newRigIn(t, memoryDir(t))
+	text := strings.Repeat("some =E4 words of a long and dull text that goes on and on\r\n", 400_000)
+	r.deliver("INBOX", nil, "Content-Type: text/plain; charset=iso-8859-1\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"+text)
+	for _, command := range []string{
+		"SEARCH" + strings.Repeat(" NOT TEXT zzzzzz", maxSearchKeys),
+		"SEARCH" + strings.Repeat(" OR BODY zzzzzz", maxQueryDepth) + " SEEN",
+		"FETCH 1 (" + strings.Repeat("BINARY.PEEK[1]<0.1> ", maxSections-1) + "BINARY.SIZE[1])",
+	} {
+		for how, leave := range map[string]func(k *talk){
+			"left":                     func(k *talk) { _ = k.conn.Close() },
+			"has pipelined and left":   func(k *talk) { k.send("c NOOP\r\nd NOOP"); _ = k.conn.Close() },
+			"its device was revoked":   func(*talk) { r.server.Disconnect("joe", "laptop") },
+			"half of a line, and left": func(k *talk) { _, _ = io.WriteString(k.conn, "c NO"); _ = k.conn.Close() },
+		} {
+			k := r.talk("joe")
+			k.do("a SELECT INBOX", "a OK")
+			k.send("b " + command)
+			leave(k)
+			for end := time.Now().Add(20 * time.Second); r.server.Clients() > 0; runtime.Gosched() {
+				if time.Now().After(end) {
+					t.Fatalf("%.20s goes on after its client: %s", command, how)
+				}
+			}
+		}
+	}
 }

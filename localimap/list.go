@@ -1,6 +1,8 @@
 package localimap
 
 import (
+	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -10,9 +12,6 @@ import (
 
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
-
-// maxPattern bounds the work of matching; no mailbox name is that long.
-const maxPattern = 2000
 
 // List answers LIST and LSUB, which the library takes for LIST (SUBSCRIBED).
 // Special uses and \HasChildren are always told, for clients that know them from
@@ -24,13 +23,19 @@ func (s *session) List(w *imapserver.ListWriter, ref string, patterns []string, 
 	if options.ReturnStatus != nil && options.ReturnStatus.DeletedStorage {
 		return errDeletedStorage
 	}
-	full := make([]string, len(patterns))
-	for i, p := range patterns {
-		// Names are kept in this form (RFC 9051 section 5.1).
-		if full[i] = norm.NFC.String(ref + p); len(full[i]) > maxPattern {
-			return no(imap.ResponseCodeLimit, "Mailbox pattern is too long")
-		}
+	if len(patterns) > maxPatterns {
+		return no(imap.ResponseCodeLimit, fmt.Sprintf("Too many mailbox patterns, at most %d", maxPatterns))
 	}
+	full, octets := make([]string, len(patterns)), 0
+	for i, p := range patterns {
+		full[i] = norm.NFC.String(ref + p) // names are kept in this form (RFC 9051 section 5.1)
+		octets += len(full[i])
+	}
+	if octets > maxPatternOctets {
+		return no(imap.ResponseCodeLimit, fmt.Sprintf("Mailbox patterns are too long, at most %d octets", maxPatternOctets))
+	}
+	ctx, stop := s.watch()
+	defer stop()
 	boxes, err := s.store.Mailboxes(s.ctx)
 	if err != nil {
 		return s.response(err)
@@ -45,7 +50,7 @@ func (s *session) List(w *imapserver.ListWriter, ref string, patterns []string, 
 	if lsub { // % tells of what is above a subscribed mailbox (RFC 3501 section 6.3.9)
 		options = &imap.ListOptions{SelectSubscribed: true, SelectRecursiveMatch: strings.Contains(full[0], "%")}
 	}
-	for _, data := range listing(boxes, subscribed, full, options) {
+	for _, data := range listing(ctx, boxes, subscribed, full, options) {
 		if lsub && !slices.Contains(data.Attrs, imap.MailboxAttrSubscribed) && !slices.Contains(data.Attrs, imap.MailboxAttrNoSelect) {
 			data.Attrs = append(data.Attrs, imap.MailboxAttrNoSelect)
 		}
@@ -53,11 +58,12 @@ func (s *session) List(w *imapserver.ListWriter, ref string, patterns []string, 
 			return err
 		}
 	}
-	return nil
+	return s.response(context.Cause(ctx))
 }
 
-// listing selects and describes mailboxes (RFC 9051 section 6.3.9).
-func listing(boxes []mailstore.Mailbox, subscribed, patterns []string, o *imap.ListOptions) []*imap.ListData {
+// listing selects and describes mailboxes (RFC 9051 section 6.3.9), as many as it
+// can before ctx ends.
+func listing(ctx context.Context, boxes []mailstore.Mailbox, subscribed, patterns []string, o *imap.ListOptions) []*imap.ListData {
 	exists := make(map[string]*mailstore.Mailbox, len(boxes))
 	parents := make(map[string]bool)
 	names := make([]string, 0, len(boxes)+len(subscribed))
@@ -76,7 +82,7 @@ func listing(boxes []mailstore.Mailbox, subscribed, patterns []string, o *imap.L
 		names = append(names, subscribed...)
 	}
 	matches := func(name string) bool {
-		return slices.ContainsFunc(patterns, func(p string) bool { return matchMailbox(p, name) })
+		return ctx.Err() == nil && slices.ContainsFunc(patterns, func(p string) bool { return matchMailbox(p, name) })
 	}
 	// Mailboxes that are told because of a subscribed one below them which
 	// does not match itself (RECURSIVEMATCH), and those with any below.

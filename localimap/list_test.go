@@ -56,7 +56,7 @@ func FuzzMatchMailbox(f *testing.F) {
 		f.Add(seed[0], seed[1])
 	}
 	f.Fuzz(func(t *testing.T, pattern, name string) {
-		if len(pattern) > maxPattern || len(name) > 300 {
+		if len(pattern) > maxPatternOctets || len(name) > 300 {
 			return
 		}
 		want := matchReference(pattern, name)
@@ -147,7 +147,7 @@ func TestListing(t *testing.T) {
 		if !tt.options.SelectSubscribed && !tt.options.ReturnSubscribed {
 			subs = nil
 		}
-		for _, d := range listing(boxes, slices.Clone(subs), tt.patterns, &tt.options) {
+		for _, d := range listing(t.Context(), boxes, slices.Clone(subs), tt.patterns, &tt.options) {
 			text := fmt.Sprintf("%s%v", d.Mailbox, d.Attrs)
 			if d.ChildInfo != nil {
 				text += "+"

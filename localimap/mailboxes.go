@@ -230,6 +230,3 @@ func storable(flags []imap.Flag) (names []string, ok bool) {
 	}
 	return names, ok
 }
-
-// maxKeyword is the longest keyword in bytes.
-const maxKeyword = 100

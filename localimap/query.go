@@ -1,9 +1,9 @@
 package localimap
 
 import (
-	"errors"
+	"context"
+	"fmt"
 	"io"
-	"os"
 	"slices"
 	"sort"
 	"strings"
@@ -15,8 +15,6 @@ import (
 	"github.com/popbridge/popbridge/internal/mailstore"
 	"github.com/popbridge/popbridge/internal/message"
 )
-
-var errClientGone = errors.New("the client has disconnected")
 
 // answer is what is known of a key for a message.
 type answer uint8
@@ -36,11 +34,26 @@ func answerOf(b bool) answer {
 
 // candidate is a message during a search, with as much of it as is at hand.
 type candidate struct {
+	ctx     context.Context // of the command
 	v       *view
 	i       int
 	content *mailstore.Content // nil in the first round
-	file    *os.File           // nil until the last round
+	file    io.ReaderAt        // nil until the last round
+	whole   *message.Summary   // of content, where that is Cut, once it was read
 	err     error              // reading the file failed
+}
+
+// summary returns the summary, nil where it cannot be had in this round.
+func (c *candidate) summary() *message.Summary {
+	switch {
+	case c.content == nil:
+		return nil
+	case !c.content.Cut:
+		return c.content.Summary
+	case c.whole == nil && c.file != nil:
+		c.whole = c.v.store.Summarize(c.file, c.content.Size)
+	}
+	return c.whole
 }
 
 // test is one key. It answers unknown where c has not got what it needs.
@@ -56,10 +69,14 @@ type query struct {
 }
 
 // match answers for one message. Something unknown does not keep a key that
-// fails from settling the matter.
+// fails from settling the matter. When the command has ended, the answer means
+// nothing.
 func (q *query) match(c *candidate) answer {
 	result := yes
 	for _, t := range q.tests {
+		if c.ctx.Err() != nil {
+			return never
+		}
 		if result = min(result, t(c)); result == never {
 			return never
 		}
@@ -81,18 +98,12 @@ func (q *query) match(c *candidate) answer {
 	return result
 }
 
-// maxQueryDepth bounds the nesting of NOT and OR.
-const maxQueryDepth = 50
-
-// maxNarrowed bounds how often one SEARCH asks the text index, which nothing can
-// interrupt; further keys are settled by reading, which ends with the client.
-const maxNarrowed = 32
-
 // compiler makes one query.
 type compiler struct {
 	v     *view
 	zone  *time.Location
 	asked int // of the text index
+	keys  int
 }
 
 func compile(v *view, zone *time.Location, criteria *imap.SearchCriteria) (*query, error) {
@@ -101,7 +112,12 @@ func compile(v *view, zone *time.Location, criteria *imap.SearchCriteria) (*quer
 
 func (k *compiler) query(cr *imap.SearchCriteria, depth int) (*query, error) {
 	if depth > maxQueryDepth {
-		return nil, no(imap.ResponseCodeLimit, "Search keys are nested too deep")
+		return nil, no(imap.ResponseCodeLimit, fmt.Sprintf("Search keys are nested too deep, at most %d", maxQueryDepth))
+	}
+	k.keys += len(cr.SeqNum) + len(cr.UID) + len(cr.Flag) + len(cr.NotFlag) + len(cr.Header) + len(cr.Body) + len(cr.Text) +
+		len(cr.Not) + 2*len(cr.Or)
+	if k.keys > maxSearchKeys {
+		return nil, no(imap.ResponseCodeLimit, fmt.Sprintf("Too many search keys, at most %d", maxSearchKeys))
 	}
 	q := &query{}
 	if err := q.addSets(k.v, cr); err != nil {
@@ -266,10 +282,11 @@ func headerTest(name string, m *message.Matcher, kept bool) test {
 // RFC 5256 section 2.2.
 func sentTest(zone *time.Location, holds func(day time.Time) bool) test {
 	return func(c *candidate) answer {
-		if c.content == nil {
+		sum := c.summary()
+		if sum == nil {
 			return unknown
 		}
-		date := c.content.Summary.Envelope.Date
+		date := sum.Envelope.Date
 		if date.IsZero() {
 			date = internalDate(c.v.told.received[c.i], zone)
 		}
@@ -287,12 +304,12 @@ func (q *query) addFiles(k *compiler, cr *imap.SearchCriteria) {
 	}
 	for _, text := range cr.Body {
 		m := message.NewMatcher(text)
-		t := fileTest(func(c *candidate) (bool, error) { return c.content.Summary.MatchBody(c.file, m) })
+		t := fileTest(func(c *candidate) (bool, error) { return c.summary().MatchBody(c.file, m) })
 		q.add(wantText, k.narrowed(text, true, t))
 	}
 	for _, text := range cr.Text {
 		m := message.NewMatcher(text)
-		t := fileTest(func(c *candidate) (bool, error) { return c.content.Summary.MatchText(c.file, m) })
+		t := fileTest(func(c *candidate) (bool, error) { return c.summary().MatchText(c.file, m) })
 		q.add(wantText, k.narrowed(text, false, t))
 	}
 }

@@ -53,11 +53,12 @@ func drawQuery(t *rapid.T, depth int) (*query, func(keys [3]bool) bool) {
 // gives, and with the whole message there is always an answer.
 func TestRoundsAgree(t *testing.T) {
 	file, content := openMessage(t, "Subject: x\r\n\r\n")
+	ctx := t.Context()
 	rapid.Check(t, func(t *rapid.T) {
 		q, say := drawQuery(t, 3)
 		for bits := range 8 {
 			want := answerOf(say([3]bool{bits&1 != 0, bits&2 != 0, bits&4 != 0}))
-			for round, c := range []*candidate{{i: bits}, {i: bits, content: content}, {i: bits, content: content, file: file}} {
+			for round, c := range []*candidate{{ctx: ctx, i: bits}, {ctx: ctx, i: bits, content: content}, {ctx: ctx, i: bits, content: content, file: file}} {
 				got := q.match(c)
 				if got != want && (got != unknown || round == 2) {
 					t.Fatalf("round %d answers %d, the whole message %d", round, got, want)
@@ -122,10 +123,10 @@ func TestSentDateIsOfItsOwnZone(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := q.match(&candidate{v: v, content: tt.content}); got != tt.want {
+		if got := q.match(&candidate{ctx: t.Context(), v: v, content: tt.content}); got != tt.want {
 			t.Errorf("SENTSINCE %d of %v: %d", tt.since, tt.content.Summary.Envelope.Date, got)
 		}
-		if got := q.match(&candidate{v: v}); got != unknown {
+		if got := q.match(&candidate{ctx: t.Context(), v: v}); got != unknown {
 			t.Errorf("without a summary: %d", got)
 		}
 	}
@@ -150,6 +151,7 @@ func TestHeaderKeys(t *testing.T) {
 		{"Subject: x\r\nReferences: " + strings.Repeat("<a@b> ", 1000) + "\r\n\r\n", "Subject", "x", 3, yes},
 	} {
 		file, content := openMessage(t, tt.raw)
+		ctx := t.Context()
 		cr := imap.SearchCriteria{Header: []imap.SearchCriteriaHeaderField{{Key: tt.name, Value: tt.value}}}
 		q, err := compile(&view{store: new(mailstore.Store)}, time.UTC, &cr)
 		if err != nil {
@@ -158,7 +160,7 @@ func TestHeaderKeys(t *testing.T) {
 		if q.want&mailstore.WantHeader == 0 || tt.round == 3 && content.Summary.Header.Complete() && q.want&mailstore.WantFile == 0 {
 			t.Errorf("%s %q wants %b", tt.name, tt.value, q.want)
 		}
-		for round, c := range []*candidate{{}, {content: content}, {content: content, file: file}} {
+		for round, c := range []*candidate{{ctx: ctx}, {ctx: ctx, content: content}, {ctx: ctx, content: content, file: file}} {
 			want := unknown
 			if round+1 >= tt.round {
 				want = tt.want

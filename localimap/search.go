@@ -1,10 +1,10 @@
 package localimap
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
@@ -13,10 +13,8 @@ import (
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
-const (
-	searchWorkers = 4           // that read files, for one SEARCH
-	aliveEvery    = time.Second // how often a long SEARCH looks whether the client is still there
-)
+// searchWorkers read files, for one SEARCH.
+const searchWorkers = 4
 
 // Search answers SEARCH. The keys are evaluated in three rounds, each only for
 // the messages the one before has left open: from the columns in memory and the
@@ -32,7 +30,9 @@ func (s *session) Search(kind imapserver.NumKind, criteria *imap.SearchCriteria,
 	var found []int
 	q, err := compile(v, s.srv.opt.Zone(), criteria)
 	if err == nil {
-		run := &search{session: s, v: v, q: q}
+		ctx, stop := s.watch()
+		defer stop()
+		run := &search{session: s, ctx: ctx, v: v, q: q}
 		found, err = run.all()
 	}
 	if err != nil {
@@ -82,16 +82,15 @@ func searchData(v *view, kind imapserver.NumKind, found []int) *imap.SearchData 
 // search is one SEARCH under way.
 type search struct {
 	*session
-	v    *view
-	q    *query
-	last time.Time // when alive was asked
+	ctx context.Context // of the command
+	v   *view
+	q   *query
 }
 
 // all returns the indices of the messages that match.
 func (r *search) all() ([]int, error) {
-	r.last = time.Now()
 	var found, open []int
-	c := candidate{v: r.v}
+	c := candidate{ctx: r.ctx, v: r.v}
 	for i := range r.v.told.uids {
 		if i%chunkSize == 0 {
 			if err := r.check(); err != nil {
@@ -112,6 +111,9 @@ func (r *search) all() ([]int, error) {
 		found = append(found, more...)
 		return err
 	})
+	if err == nil {
+		err = r.check()
+	}
 	slices.Sort(found)
 	return found, err
 }
@@ -124,7 +126,7 @@ func (r *search) chunk(indices []int, contents []mailstore.Content) ([]int, erro
 	var found []int
 	var open []*candidate
 	for k, i := range indices {
-		c := &candidate{v: r.v, i: i, content: &contents[k]}
+		c := &candidate{ctx: r.ctx, v: r.v, i: i, content: &contents[k]}
 		if c.content.Gone {
 			continue // it matches nothing
 		}
@@ -182,7 +184,7 @@ func (r *search) read(c *candidate) (found bool, err error) {
 			found, err = false, nil
 		}
 	}()
-	if err := r.ctx.Err(); err != nil {
+	if err := r.check(); err != nil {
 		return false, err
 	}
 	file, err := r.store.OpenContent(c.content.Hash)
@@ -191,8 +193,12 @@ func (r *search) read(c *candidate) (found bool, err error) {
 		return false, nil
 	}
 	defer func() { _ = file.Close() }() // only read
-	c.file = file
+	c.file = watchedFile{r.ctx, file}
 	ok := r.q.match(c) == yes
+	c.whole = nil // it may be large
+	if err := r.check(); err != nil {
+		return false, err
+	}
 	if c.err != nil {
 		r.log.Warn().Err(c.err).Str("user", r.user).Msg("message was left out of a search")
 		return false, nil
@@ -201,17 +207,4 @@ func (r *search) read(c *candidate) (found bool, err error) {
 }
 
 // check ends a search whose client has gone.
-func (r *search) check() error {
-	if err := r.ctx.Err(); err != nil {
-		return err
-	}
-	if time.Since(r.last) < aliveEvery {
-		return nil
-	}
-	r.last = time.Now()
-	if !r.conn.alive() {
-		r.conn.abort()
-		return errClientGone
-	}
-	return nil
-}
+func (r *search) check() error { return context.Cause(r.ctx) }

@@ -2,6 +2,7 @@ package localimap
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"sync"
 
@@ -25,13 +26,16 @@ type sections struct {
 	sizes  []int64
 }
 
-// measure finds all sections of one message; file may be nil where the index
-// has them.
+// measure finds all sections of one message; file is not read where the index has
+// them.
 func (f *fetch) measure(file io.ReaderAt, c *mailstore.Content) (sections, error) {
 	var parts sections
 	o := f.opt
 	keep := keepGenerated / int64(max(1, len(o.BodySection)+len(o.BinarySection)+len(o.BinarySectionSize)))
 	for k, item := range o.BodySection {
+		if err := context.Cause(f.ctx); err != nil {
+			return sections{}, err
+		}
 		s, err := bodySection(file, c, item, f.kept[k], keep)
 		if err != nil {
 			return sections{}, err

@@ -15,8 +15,16 @@ import (
 	"github.com/popbridge/popbridge/internal/message"
 )
 
-// contentChunk is how many contents one query asks for.
-const contentChunk = 512
+const (
+	// contentChunk is how many contents one query asks for.
+	contentChunk = 512
+	// keptPiece is the longest envelope or structure that the index keeps, in
+	// bytes of its compact form. That of ordinary mail has a few hundred.
+	keptPiece = 16 << 10
+	// chunkPieces bounds those of one query: in memory they are up to thirty times
+	// as large.
+	chunkPieces = 1 << 20
+)
 
 // Want says what of a content is wanted.
 type Want uint8
@@ -31,7 +39,7 @@ const (
 )
 
 // Contents returns the contents with the given ids, in their order, with no less
-// than what is wanted. It costs one or two queries for each 512 ids. A content
+// than what is wanted, but where they are Cut. It costs one or two queries for each 512 ids. A content
 // that is not there any more is Gone, with the Summary of an empty message.
 func (s *Store) Contents(ctx context.Context, ids []ContentID, want Want) ([]Content, error) {
 	out, sorted := make([]Content, len(ids)), make([]*Content, len(ids))
@@ -85,7 +93,7 @@ func (s *Store) contents(ctx context.Context, batch []*Content, want Want) error
 		}
 		if want&WantFile == 0 {
 			files = slices.DeleteFunc(slices.Clone(batch), func(c *Content) bool {
-				return c.Summary != nil && (want&WantHeader == 0 || c.Summary.Header.Complete())
+				return c.Summary != nil && !c.Cut && (want&WantHeader == 0 || c.Summary.Header.Complete())
 			})
 		}
 	}
@@ -120,7 +128,7 @@ func (s *Store) hashes(ctx context.Context, batch []*Content) error {
 }
 
 // summaries reads the wanted pieces of summaries. It leaves out those of
-// another version and damaged ones.
+// another version and damaged ones, and pieces that are too large.
 func (s *Store) summaries(ctx context.Context, batch []*Content, want Want) error {
 	var envelope, header, structure sql.RawBytes
 	var dest []any
@@ -129,19 +137,31 @@ func (s *Store) summaries(ctx context.Context, batch []*Content, want Want) erro
 		bit    Want
 		column string
 		dest   *sql.RawBytes
-	}{{WantStructure, `, structure`, &structure}, {WantEnvelope, `, envelope`, &envelope}, {WantHeader, `, header`, &header}} {
+	}{{WantStructure, `, ` + kept(`structure`), &structure}, {WantEnvelope, `, ` + kept(`envelope`), &envelope}, {WantHeader, `, header`, &header}} {
 		if want&piece.bit != 0 {
 			query, dest = query+piece.column, append(dest, piece.dest)
 		}
 	}
 	slab := make([]message.Summary, len(batch))
+	room := chunkPieces
 	query += fmt.Sprintf(` FROM summary WHERE version = %d AND content_id`, message.SummaryVersion)
 	return s.rowsOf(ctx, batch, query, func(c *Content) {
 		sum := &slab[0]
-		if sum.Unmarshal(message.Binary{Envelope: envelope, Header: header, Structure: structure}) == nil {
-			c.Gone, c.Summary, slab = false, sum, slab[1:]
+		b := message.Binary{Envelope: envelope, Header: header, Structure: structure}
+		cut := want&WantEnvelope != 0 && len(envelope) == 0 || want&WantStructure != 0 && len(structure) == 0
+		if room -= len(envelope) + len(structure); cut || room < 0 {
+			b.Envelope, b.Structure, cut = nil, nil, true
+		}
+		if sum.Unmarshal(b) == nil {
+			c.Gone, c.Summary, c.Cut, slab = false, sum, cut, slab[1:]
 		}
 	}, dest...)
+}
+
+// kept is the SQL for a piece of a summary, empty where it is too large. An
+// index made by an earlier version has such.
+func kept(column string) string {
+	return fmt.Sprintf(`CASE WHEN length(%[1]s) <= %[2]d THEN %[1]s ELSE x'' END`, column, keptPiece)
 }
 
 // rowsOf runs a query that ends where the ids belong, and calls use for each
@@ -180,7 +200,7 @@ func (s *Store) renew(ctx context.Context, stale []*Content) {
 			c.Summary = emptySummary()
 			continue
 		}
-		c.Summary = s.summarize(f, c.Size)
+		c.Summary = s.Summarize(f, c.Size)
 		_ = f.Close() // it was only read
 		fresh = append(fresh, c)
 	}
@@ -203,6 +223,20 @@ func (s *Store) renew(ctx context.Context, stale []*Content) {
 	if err != nil {
 		s.log.Warn().Err(err).Int("count", len(fresh)).Msg("renewed summaries were not stored")
 	}
+}
+
+// Envelope returns the envelope of a content that was asked for with
+// WantEnvelope, from its file where it is Cut.
+func (s *Store) Envelope(c *Content) *message.Envelope {
+	if !c.Cut {
+		return &c.Summary.Envelope
+	}
+	f, err := s.OpenContent(c.Hash)
+	if err != nil {
+		return &emptySummary().Envelope
+	}
+	defer func() { _ = f.Close() }() // only read
+	return &s.Summarize(f, c.Size).Envelope
 }
 
 // emptySummary stands for that of a message that cannot be read.

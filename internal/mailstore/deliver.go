@@ -153,6 +153,11 @@ func (t *tx) content(sp *Spooled) (ContentID, error) {
 
 func (t *tx) summarize(id ContentID, sum *message.Summary) error {
 	b := sum.Marshal()
+	for _, piece := range []*[]byte{&b.Envelope, &b.Structure} {
+		if len(*piece) > keptPiece {
+			*piece = []byte{}
+		}
+	}
 	return t.exec(`INSERT OR REPLACE INTO summary (content_id, version, structure, envelope, header) VALUES (?, ?, ?, ?, ?)`,
 		id, message.SummaryVersion, b.Structure, b.Envelope, b.Header)
 }

@@ -106,8 +106,8 @@ func (s *Store) expunged(ctx context.Context, mailbox string, next int64) ([]exp
 	if err != nil {
 		return nil, err
 	}
-	for i, c := range contents {
-		e := &c.Summary.Envelope
+	for i := range contents {
+		e := s.Envelope(&contents[i])
 		if out[i].Subject = e.Subject; len(e.From) > 0 {
 			out[i].From = e.From[0].String()
 		}

@@ -292,7 +292,7 @@ func (s *Store) stray(ctx context.Context, h Hash) (st stray, err error) {
 	if err != nil {
 		return st, err
 	}
-	st.size, st.summary = info.Size(), s.summarize(f, info.Size())
+	st.size, st.summary = info.Size(), s.Summarize(f, info.Size())
 	if st.received = st.summary.Received; st.received.IsZero() {
 		st.received = info.ModTime()
 	}

@@ -70,7 +70,7 @@ func (s *Store) Spool(ctx context.Context, r io.Reader) (*Spooled, error) {
 		return nil, trouble(err, "spool a message")
 	}
 	hash.Sum(sp.hash[:0])
-	sp.summary = s.summarize(f, sp.size)
+	sp.summary = s.Summarize(f, sp.size)
 	return sp, nil
 }
 
@@ -93,9 +93,9 @@ func (s *source) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// summarize reads a message. A parser that breaks must not stop a delivery, so
+// Summarize reads a message. A parser that breaks must not stop a delivery, so
 // its panic ends here.
-func (s *Store) summarize(r io.ReaderAt, size int64) (sum *message.Summary) {
+func (s *Store) Summarize(r io.ReaderAt, size int64) (sum *message.Summary) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.log.Error().Interface("panic", p).Int64("size", size).Msg("message could not be parsed")

@@ -118,8 +118,12 @@ func (x *indexing) read(ctx context.Context, ids []ContentID) error {
 		if err != nil {
 			continue
 		}
+		if c.Cut {
+			c.Summary = x.s.Summarize(f, c.Size)
+		}
 		x.take(c, f)
-		_ = f.Close() // only read
+		c.Summary = nil // it may be large
+		_ = f.Close()   // only read
 	}
 	return nil
 }

@@ -28,6 +28,11 @@ func (l *lab) measure(ctx context.Context, a attack) (f figures, err error) {
 		}
 	}
 	err = l.with(ctx, func() error {
+		for range 10 {
+			if l.untilIdle() < patience { // it has indexed what was stored
+				break
+			}
+		}
 		if f.answer, err = l.probe(); err != nil {
 			return fmt.Errorf("before the attack: %w", err)
 		}
