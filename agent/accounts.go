@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/popbridge/popbridge/agent/health"
+	"github.com/popbridge/popbridge/agent/state"
 	"github.com/popbridge/popbridge/bridge"
 	"github.com/popbridge/popbridge/bridge/pop3"
 	"github.com/popbridge/popbridge/config"
@@ -29,6 +30,9 @@ type account struct {
 	mu     sync.Mutex
 	runner *bridge.Runner
 	err    error // why there is no runner; nil before the first attempt
+	// Of the runner: the mailbox it polls, the store it polls into, and whether that is noted.
+	mailbox, storeID string
+	noted            bool
 
 	confirmed atomic.Bool // a person said that it is of this user, see checkUser
 
@@ -68,7 +72,10 @@ func (ac *account) get(ctx context.Context) (*bridge.Runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	ac.err = nil
+	ac.err, ac.storeID = nil, store.ID()
+	ac.mailbox = bridge.MailboxName(ac.cfg.Username, ac.cfg.Host, ac.cfg.Port)
+	was := ac.agent.known().Accounts[ac.mailbox]
+	b.Moved = was != "" && was != ac.storeID
 	ac.runner = bridge.NewRunner(b, store, bridge.Options{Log: ac.agent.opts.Log, Changed: ac.report})
 	return ac.runner, nil
 }
@@ -100,6 +107,15 @@ func (ac *account) status() bridge.Status {
 // report makes conditions of a runner's status.
 func (ac *account) report(s bridge.Status) {
 	ac.agent.health.Report(ac.source(), ac.conditions(s)...)
+	if s.LastSuccess.IsZero() {
+		return
+	}
+	ac.mu.Lock()
+	defer ac.mu.Unlock()
+	if !ac.noted && ac.storeID != "" {
+		ac.noted = true
+		ac.agent.note(func(f *state.File) { f.Accounts[ac.mailbox] = ac.storeID })
+	}
 }
 
 func (ac *account) conditions(s bridge.Status) []health.Condition {
@@ -119,9 +135,12 @@ func (ac *account) conditions(s bridge.Status) []health.Condition {
 	if least := ac.cfg.TLSMinimum; least == config.TLS10 || least == config.TLS11 {
 		list = append(list, health.OldTLS(ac.cfg.Name, string(least)))
 	}
-	if s.Awaiting > 0 {
+	switch confirm := ac.agent.command("account confirm " + ac.cfg.Name); {
+	case s.Held:
+		list = append(list, health.StoreNew(ac.cfg.Name, s.Awaiting, confirm))
+	case s.Awaiting > 0:
 		list = append(list, health.DeletesUnconfirmed(ac.cfg.Name, s.Awaiting,
-			ac.agent.command("sync --dry-run "+ac.cfg.Name), ac.agent.command("account confirm "+ac.cfg.Name)))
+			ac.agent.command("sync --dry-run "+ac.cfg.Name), confirm))
 	}
 	return list
 }

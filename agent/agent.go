@@ -35,6 +35,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/popbridge/popbridge/agent/health"
+	"github.com/popbridge/popbridge/agent/state"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 )
@@ -44,6 +45,7 @@ type Options struct {
 	Log      zerolog.Logger
 	SetLevel func(level string)    // takes up a changed log.level; nil: that needs a restart
 	Ready    func(listen []string) // called once everything is served, with the addresses in use; may be nil
+	StateDir string                // see config.StateDir, its default
 }
 
 // An Agent serves one data folder.
@@ -53,6 +55,7 @@ type Agent struct {
 	first   *config.Config // of Open: its data_dir, keep_expunged and log.format hold until the end
 	health  *health.Registry
 	lock    *lock
+	book    *state.Book // what is known of the stores, outside of them
 	outside outside
 	zone    atomic.Pointer[time.Location] // see location
 	guard   *guard
@@ -80,6 +83,11 @@ type serving struct {
 // Open locks the data folder of cfg and makes what it describes, without
 // contacting anybody. Close the agent.
 func Open(ctx context.Context, cfg *config.Config, o Options) (*Agent, error) {
+	b := book(cfg, o)
+	known, damaged := b.Read()
+	if err := absent(cfg, known.Users); err != nil {
+		return nil, err
+	}
 	if err := makeDataDir(cfg.DataDir); err != nil {
 		return nil, err
 	}
@@ -88,7 +96,7 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (*Agent, error) {
 		return nil, err
 	}
 	a := &Agent{
-		opts: o, log: o.Log.With().Str("component", "agent").Logger(), lock: l, cfg: cfg, first: cfg,
+		opts: o, log: o.Log.With().Str("component", "agent").Logger(), lock: l, book: b, cfg: cfg, first: cfg,
 		outside:  realOutside(),
 		tls:      &localTLS{dir: filepath.Join(cfg.DataDir, "tls")},
 		health:   health.New(o.Log.With().Str("component", "health").Logger(), time.Now),
@@ -98,6 +106,9 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (*Agent, error) {
 	}
 	a.zone.Store(location(cfg))
 	a.guard = newGuard(a.refused)
+	if damaged != nil {
+		a.health.Report("state", health.State(damaged))
+	}
 	for _, c := range cfg.Accounts {
 		a.accounts[c.Name] = a.newAccount(c)
 	}
@@ -111,7 +122,7 @@ func (a *Agent) Close() error {
 	a.mu.Unlock()
 	var errs []error
 	for _, u := range users {
-		errs = append(errs, u.close())
+		errs = append(errs, a.closeStore(u))
 	}
 	return errors.Join(append(errs, a.lock.release())...)
 }

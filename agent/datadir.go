@@ -3,9 +3,9 @@ package agent
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/ownership"
@@ -23,11 +23,7 @@ func makeDataDir(dir string) error {
 	if err == nil {
 		return CheckDataDir(dir) // in a folder like /tmp another user may have been faster
 	}
-	text, hint := "the data folder "+dir+" cannot be created", "check data_dir in the config, and that this user may write there"
-	if errors.Is(err, fs.ErrPermission) {
-		return fault.Wrap(err, fault.Denied, text, hint)
-	}
-	return fault.Wrap(err, fault.Config, text, hint)
+	return unusable(err, "the data folder "+dir+" cannot be created", "check data_dir in the config, and that this user may write there")
 }
 
 // CheckDataDir refuses a data folder that belongs to another user, or that
@@ -55,3 +51,22 @@ func CheckDataDir(dir string) error {
 	}
 	return nil
 }
+
+// unusable is an error of the data folder. A disk that is full, read-only or not
+// there, and permissions that are missing for a moment, may be put right while
+// an agent waits; what is no folder at all is a mistake.
+func unusable(err error, text, hint string) error {
+	switch {
+	case isFull(err):
+		return fault.Wrap(err, fault.Full, text, "free some space on the disk of the data folder; popbridge goes on by itself")
+	case isNotDir(err):
+		return fault.Wrap(err, fault.Config, text, hint)
+	}
+	return fault.Wrap(err, fault.Temporary, text, hint)
+}
+
+// isFull reports whether there is no space left.
+func isFull(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
+
+// isNotDir reports whether a part of a path is no folder.
+func isNotDir(err error) bool { return errors.Is(err, syscall.ENOTDIR) }

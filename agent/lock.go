@@ -42,8 +42,7 @@ func acquire(ctx context.Context, dataDir string) (*lock, error) {
 			fmt.Sprintf("the data folder %s is in use by another popbridge%s", dataDir, holder(path)),
 			"stop it first (`popbridge stop`, or Ctrl-C where it runs), or give this one another data_dir")
 	default:
-		return nil, fault.Wrap(err, fault.Denied, "the data folder "+dataDir+" cannot be locked",
-			"check that this user may write to it")
+		return nil, unusable(err, "the data folder "+dataDir+" cannot be locked", "check that this user may write to it, and its disk")
 	}
 }
 

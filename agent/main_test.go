@@ -1,9 +1,22 @@
 package agent
 
 import (
+	"os"
 	"testing"
 
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain gives the tests a state folder of their own.
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "pbstate")
+	if err != nil {
+		panic(err)
+	}
+	_ = os.Setenv("XDG_STATE_HOME", dir)
+	_ = os.Unsetenv("STATE_DIRECTORY")
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		_ = os.RemoveAll(dir)
+		os.Exit(code)
+	}))
+}

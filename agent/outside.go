@@ -11,7 +11,8 @@ const (
 	clockEvery   = 10 * time.Second
 	networkEvery = 3 // looks at the clock
 	probeEvery   = time.Minute
-	purgeEvery   = 60 // probes
+	recoverEvery = 5 * time.Second // probes while a store is in trouble
+	purgeEvery   = 60              // probes
 )
 
 // clockSlack is how far the clocks may drift apart, or a look may come late,

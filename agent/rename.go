@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/agent/state"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/atomicfile"
 	"github.com/popbridge/popbridge/internal/fault"
@@ -149,13 +150,19 @@ func (a *Agent) moveUser(ctx context.Context, from, to string) error {
 	}
 	old.mu.Lock()
 	defer old.mu.Unlock()
-	if err := old.closeLocked(); err != nil {
+	if err := a.closeLocked(old); err != nil {
 		return err
 	}
 	place := a.userDir(to)
 	if err := os.Rename(old.dir, place); err != nil {
 		return fault.Wrap(err, fault.Denied, "the mail of user "+from+" cannot be moved to "+place, "check that no other program has files in it open, and repeat the command")
 	}
+	a.note(func(f *state.File) {
+		k := f.Users[from]
+		k.Dir = place
+		f.Users[to] = k
+		delete(f.Users, from)
+	})
 	old.renamed, dest.renamed = true, true
 	a.mu.Lock()
 	delete(a.users, old.name)
@@ -175,7 +182,7 @@ func (a *Agent) removeEmptyLocked(ctx context.Context, u *user) error {
 	}
 	err := a.mayReplaceLocked(ctx, u)
 	if err == nil {
-		err = u.closeLocked()
+		err = a.closeLocked(u)
 	}
 	for _, kept := range []string{"mail", "damaged"} { // message files that the index does not know
 		if err == nil {

@@ -112,7 +112,9 @@ func (a *Agent) rebuild(ctx context.Context, name string) (mailstore.RepairRepor
 			a.log.Warn().Err(err).Str("user", name).Msg("damaged store did not close cleanly")
 		}
 	}
-	report, err := mailstore.Rebuild(ctx, u.dir, a.storeOptions(name))
+	o := a.storeOptions(name)
+	o.ID = a.known().Users[name].Store
+	report, err := mailstore.Rebuild(ctx, u.dir, o)
 	if err == nil {
 		a.health.Report("user " + name)
 		a.resume("the index was made anew", func(ac *account) bool { return ac.cfg.User == name })

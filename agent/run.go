@@ -65,9 +65,8 @@ func (a *Agent) start(ctx context.Context) (*serving, error) {
 		return nil, err
 	}
 	socket, err := control.Listen(a.first.DataDir)
-	if err != nil {
-		closeServers(servers)
-		return nil, err
+	if err != nil { // mail flows without; it is tried again
+		a.health.Report("control", health.Control(err))
 	}
 	group := &serving{ctx: ctx}
 	a.mu.Lock()

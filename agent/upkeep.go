@@ -22,7 +22,7 @@ type upkeep struct {
 func (a *Agent) keepUp(ctx context.Context) {
 	u := &upkeep{agent: a, healthy: (*mailstore.Store).Healthy, bad: map[string]bool{}}
 	a.reportUsers(ctx)
-	for n := 1; sleep(ctx, probeEvery); n++ {
+	for n := 1; u.rest(ctx); n++ {
 		u.probe(ctx)
 		a.guard.expire()
 		if n%purgeEvery == 0 {
@@ -30,6 +30,20 @@ func (a *Agent) keepUp(ctx context.Context) {
 			a.zone.Store(location(a.Config())) // the machine may have travelled
 		}
 	}
+}
+
+// rest waits until the next look. What is in trouble is looked at soon, so that
+// work goes on when a drive is back.
+func (u *upkeep) rest(ctx context.Context) bool {
+	every := probeEvery
+	u.mu.Lock()
+	for _, bad := range u.bad {
+		if bad {
+			every = recoverEvery
+		}
+	}
+	u.mu.Unlock()
+	return sleep(ctx, every)
 }
 
 // probe looks at the stores side by side: one on a drive that hangs shall not
@@ -59,6 +73,7 @@ func (u *upkeep) probeUser(ctx context.Context, name string) {
 		return // renamed meanwhile
 	}
 	u.agent.health.Report("user "+name, health.Store(name, err)...)
+	u.agent.reportPutBack(name) // until a person has confirmed it
 	u.mu.Lock()
 	well := u.bad[name] && err == nil
 	u.bad[name] = err != nil

@@ -24,19 +24,21 @@ type user struct {
 	renamed bool // the folder has gone to another user, or was removed for one
 }
 
-func (u *user) close() error {
+func (a *Agent) closeStore(u *user) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.closeLocked()
+	return a.closeLocked(u)
 }
 
-func (u *user) closeLocked() error {
+func (a *Agent) closeLocked(u *user) error {
 	if u.store == nil {
 		return nil
 	}
 	s := u.store
 	u.store = nil
-	return s.Close()
+	err := s.Close()
+	a.closed(s)
+	return err
 }
 
 // store returns the open store of a user that the config names or whose mail is
@@ -111,7 +113,7 @@ func (a *Agent) openLocked(ctx context.Context, u *user) (*mailstore.Store, erro
 	if u.store != nil {
 		return u.store, nil
 	}
-	s, err := mailstore.Open(ctx, u.dir, a.storeOptions(u.name))
+	s, err := a.openStore(ctx, u)
 	if ctx.Err() == nil {
 		a.health.Report("user "+u.name, health.Store(u.name, err)...)
 	}
@@ -119,6 +121,7 @@ func (a *Agent) openLocked(ctx context.Context, u *user) (*mailstore.Store, erro
 		return nil, err
 	}
 	u.store = s
+	a.reportPutBack(u.name)
 	return s, nil
 }
 

@@ -81,6 +81,9 @@ type Account struct {
 	// mailboxes here for ExpungeGrace, of 7 days when it is 0.
 	DeleteExpunged bool
 	ExpungeGrace   time.Duration
+	// Moved tells that the account has polled into another store before: where
+	// this one does not know it, nothing is deleted before Confirm.
+	Moved bool
 }
 
 // expungeGrace is the default of Account.ExpungeGrace.

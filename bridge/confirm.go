@@ -151,19 +151,23 @@ func (r *Runner) Confirm(ctx context.Context) error {
 		return err
 	}
 	r.notes.Confirmed = r.account.granted()
-	r.notes.Awaiting = 0
+	r.notes.Awaiting, r.notes.Held = 0, false
 	if err := r.remember(ctx); err != nil {
 		return err
 	}
-	r.update(func(s *Status) { s.Awaiting, s.Problems = 0, r.shownProblems(s.NextPoll) })
+	r.update(func(s *Status) { s.Awaiting, s.Held, s.Problems = 0, false, r.shownProblems(s.NextPoll) })
 	r.Wake()
 	return nil
 }
 
-// permitted reports whether deletions may be made, and takes up a policy that
+// permitted reports whether deletions may be made, and where the store is not new
+// to an account that is not, takes up a policy that
 // needs no confirmation: one that was there before the first poll that went
 // through, or goes no further than the last one.
 func (r *Runner) permitted() bool {
+	if r.notes.Held {
+		return false
+	}
 	granted := r.account.granted()
 	if !r.account.ConfirmDeletes || r.notes.New || r.notes.Confirmed.covers(granted) {
 		r.notes.Confirmed = granted

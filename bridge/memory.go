@@ -23,6 +23,9 @@ type notes struct {
 	// New tells that no poll has gone through since the account was made. It is
 	// not so when the rest was lost with the index.
 	New bool `json:"new,omitempty"`
+	// Held tells that nothing may be deleted before Confirm, whatever the policy:
+	// the store was new to an account that is not.
+	Held bool `json:"held,omitempty"`
 	// Mailbox is where it is polled, so that it is known under another name.
 	Mailbox string `json:"mailbox,omitempty"`
 	// Confirmed is the policy under which deletions may be made.

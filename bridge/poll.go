@@ -129,7 +129,7 @@ func (r *Runner) load(ctx context.Context) error {
 	r.state, r.loaded = state, true
 	r.notes = recall(state.Memory)
 	if state.Memory == "" && state.LastSuccess.IsZero() && state.Stored == 0 {
-		r.notes.New = true
+		r.notes.New, r.notes.Held = true, r.account.Moved
 	}
 	if r.permitted() { // and notes a policy that goes less far
 		r.notes.Awaiting = 0
@@ -138,7 +138,7 @@ func (r *Runner) load(ctx context.Context) error {
 	r.update(func(s *Status) {
 		s.LastSuccess, s.Stored, s.OnServer = state.LastSuccess, state.Stored, state.OnServer
 		s.LoginDelay, s.MinInterval = time.Duration(r.notes.Delay)*time.Second, r.notes.floor()
-		s.Expire, s.Awaiting, s.Problems = r.notes.Expire, r.notes.Awaiting, r.shownProblems(time.Time{})
+		s.Expire, s.Awaiting, s.Held, s.Problems = r.notes.Expire, r.notes.Awaiting, r.notes.Held, r.shownProblems(time.Time{})
 		s.Deletes, s.DeletesTotal = r.notes.due(r.account.policy().String())
 		r.lastLogin = time.Unix(r.notes.LastLogin+1, 0) // noted in whole seconds: rather late than early
 		r.lastEnd = r.lastLogin

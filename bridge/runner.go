@@ -274,7 +274,7 @@ func (r *Runner) land(ctx context.Context, f *flight, took time.Duration) {
 		r.lastEnd = now
 		s.State, s.NextPoll = Idle, now.Add(wait)
 		s.LastSuccess, s.Stored, s.OnServer = r.state.LastSuccess, r.state.Stored, r.state.OnServer
-		s.Awaiting, s.MinInterval = r.notes.Awaiting, r.notes.floor()
+		s.Awaiting, s.Held, s.MinInterval = r.notes.Awaiting, r.notes.Held, r.notes.floor()
 		s.Deletes, s.DeletesTotal = r.notes.due(r.account.policy().String())
 		s.Problems = r.shownProblems(s.NextPoll)
 		if !stopped {

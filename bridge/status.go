@@ -38,6 +38,7 @@ type Status struct {
 	MinInterval time.Duration
 	Expire      string // how long the server keeps mail, in words; empty: it does not say
 	Awaiting    int    // deletions on the server that wait for Confirm
+	Held        bool   // nothing is deleted before Confirm: see Account.Moved
 	// Deletes is what would be deleted on the server at the next poll, by what
 	// is known since the last one: those that wait for Confirm, else those due by
 	// then. It names the first maxShownDeletes of DeletesTotal.

@@ -45,6 +45,33 @@ func (s system) dataDir() string {
 	return s.folder("LocalAppData", "XDG_DATA_HOME", ".local", "share")
 }
 
+// StateDir is where the agent keeps what it knows about its mail stores outside
+// of them:
+//
+//	systemd  $STATE_DIRECTORY
+//	Linux    $XDG_STATE_HOME/popbridge, else ~/.local/state/popbridge
+//	macOS    ~/Library/Application Support/popbridge-state
+//	Windows  %LocalAppData%\popbridge-state
+//
+// It is never the data folder, which may be put back as a whole. Without a home
+// folder it is the one of the config file.
+func StateDir(configPath string) string { return thisSystem().stateDir(configPath) }
+
+func (s system) stateDir(configPath string) string {
+	// systemd.exec(5): several folders are separated by colons.
+	if dir, _, _ := strings.Cut(s.getenv("STATE_DIRECTORY"), ":"); s.goos == "linux" && strings.HasPrefix(dir, "/") {
+		return dir
+	}
+	dir := s.folder("LocalAppData", "XDG_STATE_HOME", ".local", "state")
+	switch {
+	case dir == "":
+		return filepath.Dir(configPath)
+	case s.goos == "windows", s.goos == "darwin", s.goos == "ios":
+		return dir + "-state"
+	}
+	return dir
+}
+
 // folder is where this user's files of one sort are, or "": named by a variable
 // of Windows, or of XDG, with what takes its place below the home folder.
 func (s system) folder(windows, xdg string, fallback ...string) string {

@@ -139,6 +139,12 @@ func (a *app) operations(ctx context.Context) (control.Operations, func() error,
 	case !errors.Is(err, control.ErrNoAgent):
 		return nil, nil, err
 	}
+	if other := agent.RunningDataDir(cfg.Path, agent.Options{}); other != "" && other != dataDir {
+		// It runs on the folder that the config named when it started.
+		if client, err := control.Connect(ctx, other); err == nil {
+			return client, client.Close, nil
+		}
+	}
 	own, err := agent.Open(ctx, cfg, agent.Options{Log: a.commandLog(cfg)})
 	if fault.Is(err, fault.Conflict) {
 		// An agent may have started since we looked.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -63,17 +64,18 @@ func serve(ctx context.Context, cfg *config.Config, w io.Writer, ready func()) e
 	for _, p := range cfg.Warnings() {
 		log.Warn().Str("component", "config").Int("line", p.Line).Str("key", p.Key).Str("text", p.Text).Str("hint", p.Hint).Msg("config has a warning")
 	}
-	own, err := agent.Open(ctx, cfg, agent.Options{Log: log, SetLevel: level.Set, Ready: func([]string) { ready() }})
-	if err != nil {
-		return err
-	}
+	ready = sync.OnceFunc(ready)
+	o := agent.Options{Log: log, SetLevel: level.Set, Ready: func([]string) { ready() }}
 	reloading := make(chan struct{})
+	close(reloading)
 	ctx, cancel := context.WithCancel(ctx)
-	go func() {
-		defer close(reloading)
-		onHangup(ctx, own.Reload)
-	}()
-	err = own.Run(ctx)
+	err := agent.Serve(ctx, cfg, o, ready, func(own *agent.Agent) {
+		reloading = make(chan struct{})
+		go func() {
+			defer close(reloading)
+			onHangup(ctx, own.Reload)
+		}()
+	})
 	cancel()
 	<-reloading
 	return err

@@ -22,6 +22,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	os.Setenv("XDG_STATE_HOME", filepath.Join(os.TempDir(), "popbridge-cli-test"))
 	testscript.Main(leakChecked{m}, map[string]func(){
 		"popbridge": func() { os.Exit(Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
 	})
@@ -61,7 +62,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Values[peersKey{}] = map[string]*popPeer{}
 			home := filepath.Join(e.WorkDir, "home")
-			for _, name := range []string{"HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "AppData", "LocalAppData"} {
+			for _, name := range []string{"HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "AppData", "LocalAppData"} {
 				e.Setenv(name, home)
 			}
 			// A program with the race detector sleeps for a second before it

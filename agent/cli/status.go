@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/popbridge/popbridge/agent"
 	"github.com/popbridge/popbridge/agent/control"
 	"github.com/popbridge/popbridge/agent/health"
 )
@@ -25,17 +26,26 @@ func (a *app) newStatusCommand() *cobra.Command {
 }
 
 func (a *app) status(ctx context.Context) error {
-	return a.with(ctx, func(ops control.Operations) error {
-		s, err := ops.Status(ctx)
-		switch {
-		case err != nil:
-			return err
-		case a.json:
-			return a.printJSON(s)
-		default:
-			return a.printStatus(s, time.Now())
-		}
+	var s control.Status
+	err := a.with(ctx, func(ops control.Operations) (err error) {
+		s, err = ops.Status(ctx)
+		return err
 	})
+	if agent.Waits(err) { // the data folder cannot be opened
+		cfg, configErr := a.loadConfig()
+		if configErr != nil {
+			return err
+		}
+		s, err = agent.Unusable(cfg, agent.Options{}, err), nil
+	}
+	switch {
+	case err != nil:
+		return err
+	case a.json:
+		return a.printJSON(s)
+	default:
+		return a.printStatus(s, time.Now())
+	}
 }
 
 func (a *app) printStatus(s control.Status, now time.Time) error {

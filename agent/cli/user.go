@@ -3,9 +3,11 @@ package cli
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/popbridge/popbridge/agent"
 	"github.com/popbridge/popbridge/agent/control"
 )
 
@@ -14,7 +16,7 @@ func (a *app) newUserCommand() *cobra.Command {
 		"A user is whose mail an account brings, by the key user in the config. The mail\n"+
 			"of a user stays here, is served, checked and backed up also when no account of\n"+
 			"the config is of this user any more.",
-		a.newUserListCommand(), a.newUserRenameCommand())
+		a.newUserListCommand(), a.newUserRenameCommand(), a.newUserConfirmCommand())
 }
 
 func (a *app) newUserListCommand() *cobra.Command {
@@ -80,4 +82,29 @@ func (a *app) userRename(ctx context.Context, from, to string) error {
 		}
 		return nil
 	})
+}
+
+func (a *app) newUserConfirmCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "confirm NAME...",
+		Short: "Say that the mail folder that is there now is the right one",
+		Long: "When the mail of a user is missing, popbridge waits for it: a drive may not be\n" +
+			"connected. This command gives the missing mail up: from now on what is in its place\n" +
+			"is the mail of the user, or an empty mailbox. Nothing is deleted on the server of an\n" +
+			"account before `popbridge account confirm` allows that, too. It also ends the message\n" +
+			"that an older copy of the mail folder was put back.",
+		Example: "  popbridge user confirm ann",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			cfg, err := a.loadConfig()
+			if err != nil {
+				return err
+			}
+			if err := agent.ConfirmUsers(cfg, agent.Options{}, args); err != nil {
+				return err
+			}
+			a.printf("what is in %s is the mail of %s now; an agent that waits goes on by itself\n", cfg.DataDir, strings.Join(args, ", "))
+			return nil
+		},
+	}
 }

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"time"
 
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
 // The codes of conditions. They are read by scripts and never change.
@@ -28,6 +30,10 @@ const (
 	CodeStoreUnwritable    = "store-unwritable"
 	CodeStoreCorrupt       = "store-corrupt"
 	CodeStoreFailed        = "store-failed"
+	CodeStoreMissing       = "store-missing"
+	CodeStoreNew           = "store-new"
+	CodeStorePutBack       = "store-put-back"
+	CodeStateFailed        = "state-failed"
 	CodeIMAPPortBusy       = "imap-port-busy"
 	CodeIMAPFailed         = "imap-failed"
 	CodeIMAPCrowded        = "imap-crowded"
@@ -162,16 +168,7 @@ func Store(user string, err error) []Condition {
 	if err == nil {
 		return nil
 	}
-	code := CodeStoreFailed
-	switch fault.KindOf(err) {
-	case fault.Full:
-		code = CodeStoreFull
-	case fault.Temporary:
-		code = CodeStoreUnwritable
-	case fault.Corrupt:
-		code = CodeStoreCorrupt
-	}
-	return []Condition{{Code: code, Severity: Error, Cause: "store of " + user,
+	return []Condition{{Code: storeCode(err), Severity: Error, Cause: "store of " + user,
 		Text: fmt.Sprintf("mail of user %s: %v", user, err), Hint: fault.Hint(err)}}
 }
 
@@ -188,6 +185,52 @@ func NewLocalTLSError(err error) error {
 
 // Unwrap returns the error itself.
 func (e *LocalTLSError) Unwrap() error { return e.error }
+
+func storeCode(err error) string {
+	if errors.Is(err, mailstore.ErrAnother) {
+		return CodeStoreMissing
+	}
+	switch fault.KindOf(err) {
+	case fault.Full:
+		return CodeStoreFull
+	case fault.Temporary:
+		return CodeStoreUnwritable
+	case fault.Corrupt:
+		return CodeStoreCorrupt
+	}
+	return CodeStoreFailed
+}
+
+// DataFolder is the condition that the data folder cannot be used, so that the
+// agent waits.
+func DataFolder(err error) Condition {
+	return Condition{Code: storeCode(err), Severity: Error, Text: err.Error(), Hint: fault.Hint(err)}
+}
+
+// StoreNew is the condition that an account polls into another store than
+// before. confirm is the command that allows its deletions.
+func StoreNew(name string, awaiting int, confirm string) Condition {
+	text := fmt.Sprintf("account %s: the mail store is new to it: it had polled into another one, whose mail is not here; nothing is deleted on its server", name)
+	if awaiting > 0 {
+		text += fmt.Sprintf(", where %d messages wait for that", awaiting)
+	}
+	return Condition{Code: CodeStoreNew, Severity: Warning, Text: text,
+		Hint: "if the former mail folder turns up, stop popbridge and put it back into its place; if it is gone for good, allow deletions with: " + confirm}
+}
+
+// StorePutBack is the condition that an older copy of a store was found. confirm
+// is the command that ends it.
+func StorePutBack(user string, at time.Time, confirm string) Condition {
+	return Condition{Code: CodeStorePutBack, Severity: Warning,
+		Text: fmt.Sprintf("mail of user %s: an older copy of the mail folder was found at %s; what came after that copy is fetched again only where its server still has it", user, at.Format(time.RFC3339)),
+		Hint: "if it was put back on purpose, end this message with: " + confirm}
+}
+
+// State is the condition that what is known of the stores cannot be kept or
+// read.
+func State(err error) Condition {
+	return Condition{Code: CodeStateFailed, Severity: Warning, Text: err.Error(), Hint: fault.Hint(err)}
+}
 
 // IMAP translates an error of the IMAP server on one address.
 func IMAP(err error) []Condition {

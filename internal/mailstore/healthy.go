@@ -110,6 +110,9 @@ func (s *Store) soundLocked(ctx context.Context) error {
 		return nil
 	}
 	w.suspect = true
+	if errors.Is(err, fs.ErrNotExist) {
+		return s.another("no mail store is in " + s.dir)
+	}
 	if err != nil {
 		return err
 	}

@@ -23,11 +23,14 @@ import (
 // ErrAnother says that the store at a path is not the one that was asked for,
 // or that none is there. Errors that wrap it are temporary: a drive may come
 // back.
-var ErrAnother = errors.New("not the mail store that belongs here")
+var ErrAnother = errors.New("the mail store that belongs here is not there")
 
 // A Lease is what is known about the generation of a store outside of it: it is
 // at least From and at most To. The zero value knows nothing.
-type Lease struct{ From, To int64 }
+type Lease struct {
+	From int64 `json:"from"`
+	To   int64 `json:"to"`
+}
 
 // leaseStep is how far a lease reaches ahead: the lease is written once for so
 // many changes.
@@ -54,6 +57,27 @@ func (s *Store) PutBack() bool {
 	s.writer.mu.Lock()
 	defer s.writer.mu.Unlock()
 	return s.putBack
+}
+
+// Identify returns the identity of the store in dir, "" where there is none, or
+// one that has no identity yet. It makes nothing.
+func Identify(ctx context.Context, dir string) (string, error) {
+	s := prepare(dir, Options{})
+	if _, err := os.Stat(s.indexPath()); err != nil {
+		return "", nil
+	}
+	err := s.reader.open(s.indexPath())
+	version := 0
+	if err == nil {
+		err = s.reader.get(ctx, `PRAGMA user_version`, nil, &version)
+	}
+	if err == nil && version >= identitySchema {
+		_, err = s.identify(ctx, &s.reader)
+	}
+	if err = errors.Join(err, s.reader.close()); err != nil || s.id == 0 {
+		return "", trouble(err, "look at the mail store")
+	}
+	return s.ID(), nil
 }
 
 // present refuses a folder in which there is no store, without making anything
@@ -87,6 +111,12 @@ func (s *Store) identify(ctx context.Context, r *reader) (generation int64, err 
 		return 0, s.another("another mail store is in " + s.dir)
 	}
 	return generation, nil
+}
+
+// ValidID reports whether a text can be the identity of a store.
+func ValidID(text string) bool {
+	id, err := parseID(text)
+	return err == nil && id >= 0 && formatID(id) == text
 }
 
 // parseID is the reverse of Store.ID; 0 for "".
@@ -168,9 +198,9 @@ func (t *tx) advance() error {
 		return nil
 	}
 	err := t.get(`UPDATE meta SET value = value + ? WHERE key = 'generation' RETURNING value`, []any{given + 1}, &t.generation)
-	if s := t.s; err == nil && t.generation > s.lease.To && s.extend != nil {
+	if s := t.s; err == nil && t.generation > s.lease.To && s.extend != nil && s.generation > 0 { // 0: it is just being made
 		s.lease = Lease{From: s.generation, To: t.generation + leaseStep}
-		s.extend(s.lease)
+		s.extend(formatID(s.id), s.lease)
 	}
 	return err
 }

@@ -170,7 +170,7 @@ func TestAFolderThatIsReplacedUnderAnOpenStore(t *testing.T) {
 func TestACopyPutBackGivesNoUIDTwice(t *testing.T) {
 	var lease Lease
 	r := newStore(t)
-	o := Options{Now: r.clock.now, Extend: func(l Lease) { lease = l }}
+	o := Options{Now: r.clock.now, Extend: func(_ string, l Lease) { lease = l }}
 	reopen := func() {
 		t.Helper()
 		must(t, r.Close())
@@ -230,7 +230,7 @@ func TestAKillLosesNoLease(t *testing.T) {
 	r := newStore(t)
 	must(t, r.Close())
 	var lease Lease
-	o := Options{Now: r.clock.now, Extend: func(l Lease) { lease = l }}
+	o := Options{Now: r.clock.now, Extend: func(_ string, l Lease) { lease = l }}
 	s, err := Open(t.Context(), r.dir, o)
 	must(t, err)
 	r.Store = s

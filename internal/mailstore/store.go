@@ -33,10 +33,10 @@ type Options struct {
 	// missing. Empty: any.
 	ID string
 	// Lease is how far the store is known to have come. Extend, which may be nil,
-	// is called before a commit that goes beyond the lease, with the new one: when
-	// it returns, that is durable. It must not use the store.
+	// is called before a commit that goes beyond the lease, with the identity and
+	// the new one: when it returns, that is durable. It must not use the store.
 	Lease  Lease
-	Extend func(Lease)
+	Extend func(id string, l Lease)
 
 	// NoSweep leaves the traces of unfinished work alone. It is for a program
 	// that opens the store while another one may have it open and at work.
@@ -64,7 +64,7 @@ type Store struct {
 	id         int64 // 0: not known yet
 	generation int64 // as of the last commit; this and the rest under the mutex of the writer
 	lease      Lease
-	extend     func(Lease)
+	extend     func(string, Lease)
 	putBack    bool
 
 	unreadable atomic.Pointer[string] // the last message file that this user may not open

@@ -229,7 +229,7 @@ func (p *Popbridge) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, p.Binary, append(args, "--config", p.ConfigFile())...)
 	// A home of its own, so that nothing of the person who runs the tests is
 	// read or changed.
-	cmd.Env = append(os.Environ(), "HOME="+p.Dir, "XDG_CONFIG_HOME="+p.Dir, "XDG_DATA_HOME="+p.Dir)
+	cmd.Env = append(os.Environ(), "HOME="+p.Dir, "XDG_CONFIG_HOME="+p.Dir, "XDG_DATA_HOME="+p.Dir, "XDG_STATE_HOME=", "STATE_DIRECTORY=")
 	cmd.Env = append(cmd.Env, p.Env...)
 	if p.Setup != nil {
 		p.Setup(cmd)

@@ -1,0 +1,172 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/popbridge/popbridge/agent/health"
+	"github.com/popbridge/popbridge/agent/state"
+	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailstore"
+)
+
+// book returns what is kept about the stores of a config, outside of them.
+func book(cfg *config.Config, o Options) *state.Book {
+	dir := o.StateDir
+	if dir == "" {
+		dir = config.StateDir(cfg.Path)
+	}
+	return state.Open(dir, cfg.Path)
+}
+
+// known returns what is known. That the file is damaged is a condition.
+func (a *Agent) known() state.File {
+	f, err := a.book.Read()
+	if err != nil {
+		a.health.Report("state", health.State(err))
+	}
+	return f
+}
+
+// note changes what is known. Where it cannot be kept mail flows all the same.
+func (a *Agent) note(change func(*state.File)) {
+	err := a.book.Update(change)
+	if err != nil {
+		a.health.Report("state", health.State(err))
+		return
+	}
+	a.health.Report("state")
+}
+
+// openStore opens the store of a user: the one that the user had before, or a
+// new one where none is known.
+func (a *Agent) openStore(ctx context.Context, u *user) (*mailstore.Store, error) {
+	known := a.known().Users[u.name]
+	o := a.storeOptions(u.name)
+	o.ID = known.Store
+	if known.Store != "" {
+		o.Lease = a.book.Lease(known.Store)
+	} else if id, err := mailstore.Identify(ctx, u.dir); err == nil && id != "" {
+		o.Lease = a.book.Lease(id) // of another config, or before `user confirm`
+	}
+	o.Extend = func(id string, l mailstore.Lease) { a.note(func(f *state.File) { f.Stores[id] = l }) }
+	s, err := mailstore.Open(ctx, u.dir, o)
+	if errors.Is(err, mailstore.ErrAnother) {
+		return nil, missing(err, a.command, u.dir, map[string]state.User{u.name: known})
+	}
+	if err != nil {
+		return nil, err
+	}
+	a.note(func(f *state.File) {
+		k := f.Users[u.name]
+		k.Store, k.Dir = s.ID(), u.dir
+		if s.PutBack() && k.PutBack == nil {
+			now := time.Now().UTC().Truncate(time.Second)
+			k.PutBack = &now
+		}
+		f.Users[u.name] = k
+		if l := f.Stores[k.Store]; l.To < s.Generation() {
+			f.Stores[k.Store] = mailstore.Lease{From: s.Generation(), To: s.Generation()}
+		}
+	})
+	return s, nil
+}
+
+// reportPutBack tells of an older copy until a person has confirmed it.
+func (a *Agent) reportPutBack(name string) {
+	if k := a.known().Users[name]; k.PutBack != nil {
+		a.health.Report("copy of "+name, health.StorePutBack(name, *k.PutBack, a.command("user confirm "+name)))
+		return
+	}
+	a.health.Report("copy of " + name)
+}
+
+// closed notes how far a store has come that is closed now.
+func (a *Agent) closed(s *mailstore.Store) {
+	at := s.Generation()
+	a.note(func(f *state.File) {
+		if l, known := f.Stores[s.ID()]; known && l.To >= at {
+			f.Stores[s.ID()] = mailstore.Lease{From: at, To: at}
+		}
+	})
+}
+
+// noteRunning says where the agent of this config is.
+func (a *Agent) noteRunning(dataDir string) {
+	a.note(func(f *state.File) { f.Agent = running(dataDir) })
+}
+
+func running(dataDir string) *state.Agent { return &state.Agent{PID: os.Getpid(), DataDir: dataDir} }
+
+// absent is the error that no store of this config is where the data folder
+// should be, and nil where there is one, or none is known.
+func absent(cfg *config.Config, known map[string]state.User) error {
+	if len(known) == 0 {
+		return nil
+	}
+	for name := range known {
+		if holdsStore(filepath.Join(cfg.DataDir, "users", name)) {
+			return nil
+		}
+	}
+	if _, err := os.ReadDir(cfg.DataDir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil // it cannot be read: opening it will tell
+	}
+	return missing(mailstore.ErrAnother, func(rest string) string { return Command(cfg.Path, rest) }, filepath.Join(cfg.DataDir, "users"), known)
+}
+
+// missing says where the stores of users should be and where they were last.
+func missing(err error, command func(string) string, dir string, users map[string]state.User) error {
+	names := slices.Sorted(maps.Keys(users))
+	var moved []string
+	for _, name := range names {
+		was := users[name].Dir
+		if was != dir && was != filepath.Join(dir, name) && !slices.Contains(moved, was) {
+			moved = append(moved, was)
+		}
+	}
+	text := "the mail of user " + strings.Join(names, ", ") + " is not in " + dir
+	hint := "connect its drive, or bring the folder back: popbridge goes on by itself then. "
+	if len(moved) > 0 {
+		text += "; it was last in " + strings.Join(moved, ", ")
+		hint = "move the folder there, or set data_dir back to where it was: popbridge goes on by itself then. "
+	}
+	return fault.Wrap(err, fault.Temporary, text, hint+"Only if that mail is gone for good: `"+
+		command("user confirm "+strings.Join(names, " "))+"` begins with what is in that place now, or with an empty mailbox")
+}
+
+// ConfirmUsers makes the mail folders that are in place those of these users:
+// the stores they had before are given up. It needs no running agent, and one
+// that runs or waits takes it up by itself.
+func ConfirmUsers(cfg *config.Config, o Options, names []string) error {
+	b := book(cfg, o)
+	f, err := b.Read()
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if _, known := f.Users[name]; !known {
+			return fault.New(fault.NotFound, "no mail of a user "+fault.Quote(name)+" is known with this config",
+				"the users are: "+strings.Join(slices.Sorted(maps.Keys(f.Users)), ", "))
+		}
+	}
+	return b.Update(func(f *state.File) {
+		for _, name := range names {
+			k := f.Users[name]
+			if k.PutBack != nil {
+				k.PutBack = nil
+				f.Users[name] = k
+				continue
+			}
+			delete(f.Users, name)
+		}
+	})
+}

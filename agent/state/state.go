@@ -1,0 +1,228 @@
+// Package state keeps what an agent knows about its mail stores outside of
+// them: which store each user has, how far it has come, and which accounts have
+// polled into it. By that an empty mount point is not taken for a new
+// beginning, nor an older copy of a store for the store itself.
+//
+// It is one small JSON file for each config file, in a folder of the user's
+// own:
+//
+//	STATE/<hash of the path of the config>.json    replaced as a whole, durably
+//	STATE/<hash>.lock                              held while it is changed
+//	STATE/<hash>.run                               held by the agent that runs
+//
+// It is not needed: where it is missing or damaged, everything works as at a
+// first start. Passwords and mail are not in it.
+package state
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"github.com/popbridge/popbridge/internal/atomicfile"
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailstore"
+)
+
+const (
+	version      = 1
+	maxFile      = 1 << 20
+	maxLease     = 1 << 31 // a higher one would use up the UIDs
+	lockPatience = 3 * time.Second
+)
+
+// File is what is known for one config file.
+type File struct {
+	Version  int                        `json:"version"`
+	Config   string                     `json:"config"`
+	Agent    *Agent                     `json:"agent,omitempty"`
+	Users    map[string]User            `json:"users"`
+	Stores   map[string]mailstore.Lease `json:"stores"`   // by identity
+	Accounts map[string]string          `json:"accounts"` // identity of the store by mailbox (see bridge.MailboxName)
+}
+
+// Agent is the agent that runs, or did when it was killed.
+type Agent struct {
+	PID     int    `json:"pid"`
+	DataDir string `json:"data_dir"`
+}
+
+// User is the store of a user.
+type User struct {
+	Store   string     `json:"store"`              // its identity
+	Dir     string     `json:"dir"`                // where it was last
+	PutBack *time.Time `json:"put_back,omitempty"` // an older copy of it was found, and no person has confirmed that
+}
+
+// Book is the file of one config. It is safe for use by several processes.
+type Book struct {
+	path   string // without its ending
+	config string
+}
+
+// Open returns the book of a config file in the state folder dir.
+func Open(dir, config string) *Book {
+	sum := sha256.Sum256([]byte(config))
+	return &Book{path: filepath.Join(dir, hex.EncodeToString(sum[:8])), config: config}
+}
+
+// Path is where the file is.
+func (b *Book) Path() string { return b.path + ".json" }
+
+// Read returns what is known; nothing where there is no file. What a damaged
+// file says is not used: the error is for a person, and nothing is known.
+func (b *Book) Read() (File, error) {
+	f, err := read(b.Path())
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	f.Config = b.config
+	return f, err
+}
+
+func read(path string) (File, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return complete(File{}), err
+	}
+	f, err := decode(data)
+	if err != nil {
+		return complete(File{}), fault.Wrap(err, fault.Corrupt, "the state file "+path+" is damaged and was not used",
+			"it is written again by itself; check that the data folder is the right one")
+	}
+	return f, nil
+}
+
+func decode(data []byte) (File, error) {
+	var f File
+	if len(data) > maxFile {
+		return f, errors.New("too long")
+	}
+	if err := json.Unmarshal(data, &f); err != nil {
+		return f, err
+	}
+	if f.Version != version {
+		return f, fmt.Errorf("version %d", f.Version)
+	}
+	for id, l := range f.Stores {
+		if l.From < 0 || l.To < l.From || l.To > maxLease {
+			return f, fmt.Errorf("store %q: generations %d to %d", id, l.From, l.To)
+		}
+	}
+	for name, u := range f.Users {
+		if !mailstore.ValidID(u.Store) {
+			return f, fmt.Errorf("user %q: store %q", name, u.Store)
+		}
+	}
+	return complete(f), nil
+}
+
+// complete makes a file that can be used.
+func complete(f File) File {
+	f.Version = version
+	if f.Users == nil {
+		f.Users = map[string]User{}
+	}
+	if f.Stores == nil {
+		f.Stores = map[string]mailstore.Lease{}
+	}
+	if f.Accounts == nil {
+		f.Accounts = map[string]string{}
+	}
+	return f
+}
+
+// Update changes the file, unless change leaves it as it is. It is durable when
+// Update returns nil.
+func (b *Book) Update(change func(*File)) error {
+	if err := os.MkdirAll(filepath.Dir(b.path), 0o700); err != nil {
+		return b.failed(err)
+	}
+	lock := flock.New(b.path+".lock", flock.SetPermissions(0o600))
+	ctx, cancel := context.WithTimeout(context.Background(), lockPatience)
+	defer cancel()
+	if _, err := lock.TryLockContext(ctx, 5*time.Millisecond); err != nil {
+		return b.failed(err)
+	}
+	defer lock.Close() // releases it; there is nothing to do about an error
+	before, err := b.Read()
+	damaged := err != nil
+	after, _ := b.Read()
+	change(&after)
+	if !damaged && reflect.DeepEqual(before, after) {
+		return nil
+	}
+	data, err := json.MarshalIndent(after, "", "\t")
+	if err == nil {
+		err = atomicfile.Write(b.Path(), 0o600, append(data, '\n'))
+	}
+	return b.failed(err)
+}
+
+func (b *Book) failed(err error) error {
+	return fault.Wrap(err, fault.Temporary, "what is known of the mail stores cannot be kept in "+b.Path(),
+		"check that this user may write there, and that there is space left")
+}
+
+// Lease is how far a store is known to have come, by all config files that use
+// it.
+func (b *Book) Lease(id string) (l mailstore.Lease) {
+	paths, _ := filepath.Glob(filepath.Join(filepath.Dir(b.path), "*.json")) // the pattern is good
+	for _, path := range paths {
+		if f, err := read(path); err == nil {
+			l.From, l.To = max(l.From, f.Stores[id].From), max(l.To, f.Stores[id].To)
+		}
+	}
+	return l
+}
+
+// Claim makes this process the agent of the config until release is called.
+// Where another one is, it is returned; where that cannot be found out, there
+// is none.
+func (b *Book) Claim(ctx context.Context) (release func(), other *Agent, err error) {
+	if err := os.MkdirAll(filepath.Dir(b.path), 0o700); err != nil {
+		return func() {}, nil, nil
+	}
+	lock := flock.New(b.path+".run", flock.SetPermissions(0o600))
+	wait, cancel := context.WithTimeout(ctx, lockPatience)
+	defer cancel()
+	ok, err := lock.TryLockContext(wait, 20*time.Millisecond)
+	switch {
+	case ok:
+		return func() { _ = lock.Close() }, nil, nil
+	case ctx.Err() != nil:
+		return nil, nil, ctx.Err()
+	case errors.Is(err, context.DeadlineExceeded):
+		f, _ := b.Read()
+		if f.Agent == nil {
+			f.Agent = &Agent{}
+		}
+		return nil, f.Agent, nil
+	}
+	return func() {}, nil, nil
+}
+
+// Running returns the agent that runs with the config, nil where none does.
+func (b *Book) Running() *Agent {
+	f, _ := b.Read()
+	if f.Agent == nil {
+		return nil
+	}
+	lock := flock.New(b.path + ".run")
+	ok, err := lock.TryRLock()
+	if ok || err != nil {
+		_ = lock.Close() // it was only tried
+		return nil
+	}
+	return f.Agent
+}

@@ -1,0 +1,92 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/agent/health"
+	"github.com/popbridge/popbridge/agent/state"
+	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/internal/fault"
+)
+
+// lookAgainAfter is how long a data folder that cannot be used is left alone.
+const lookAgainAfter = 2 * time.Second
+
+// Waits reports whether an error of Open may go away by itself: the drive of the
+// data folder is not there, read-only or full. An agent waits for that, and
+// makes nothing in the meantime.
+func Waits(err error) bool { return fault.Is(err, fault.Temporary) || fault.Is(err, fault.Full) }
+
+// Serve opens an agent and runs it until ctx ends. While the data folder cannot
+// be used it waits, after it has called waiting once; a changed config is taken
+// up. begin is called with the agent before it runs.
+func Serve(ctx context.Context, cfg *config.Config, o Options, waiting func(), begin func(*Agent)) error {
+	b := book(cfg, o)
+	release, other, err := b.Claim(ctx)
+	if err != nil {
+		return err
+	}
+	if other != nil {
+		return fault.New(fault.Conflict, fmt.Sprintf("the data folder %s is in use by another popbridge (process %d), which runs with this config", other.DataDir, other.PID),
+			"stop it first: `popbridge stop`, or Ctrl-C where it runs")
+	}
+	defer release()
+	a, err := openWhenReady(ctx, cfg, o, waiting)
+	if err != nil {
+		return err
+	}
+	a.noteRunning(a.first.DataDir)
+	begin(a)
+	return a.Run(ctx)
+}
+
+func openWhenReady(ctx context.Context, cfg *config.Config, o Options, waiting func()) (*Agent, error) {
+	registry := health.New(o.Log.With().Str("component", "health").Logger(), time.Now)
+	for told := false; ; {
+		a, err := Open(ctx, cfg, o)
+		if !Waits(err) || ctx.Err() != nil {
+			registry.Report("data folder")
+			return a, err
+		}
+		registry.Report("data folder", health.DataFolder(err))
+		if !told {
+			waiting()
+			_ = book(cfg, o).Update(func(f *state.File) { f.Agent = running(cfg.DataDir) }) // only for `status`
+			told = true
+		}
+		if !sleep(ctx, lookAgainAfter) {
+			return nil, ctx.Err()
+		}
+		if next, err := config.Load(cfg.Path); err == nil { // data_dir may be what was put right
+			cfg = next
+		}
+	}
+}
+
+// Unusable is the status of a config whose data folder cannot be used, by the
+// error of Open.
+func Unusable(cfg *config.Config, o Options, err error) control.Status {
+	s := control.Status{DataDir: cfg.DataDir, Listen: []string{}, Accounts: []control.Account{}, Health: []health.Condition{health.DataFolder(err)}}
+	if agent := book(cfg, o).Running(); agent != nil {
+		s.Running, s.PID = true, agent.PID // it waits
+	} else {
+		s.Health = append(s.Health, health.NotRunning(Command(cfg.Path, "run")))
+	}
+	for _, c := range cfg.Accounts {
+		s.Accounts = append(s.Accounts, control.Account{Name: c.Name, User: c.User, Folder: c.Folder, State: "backoff", LastError: err.Error(),
+			Deletions: []control.Deletion{}})
+	}
+	return s
+}
+
+// RunningDataDir is the data folder of the agent that runs with a config, ""
+// where none does. It may be another one than the config names by now.
+func RunningDataDir(configPath string, o Options) string {
+	if agent := book(&config.Config{Path: configPath}, o).Running(); agent != nil {
+		return agent.DataDir
+	}
+	return ""
+}
