@@ -402,3 +402,32 @@ func TestDeletingHereDeletesThere(t *testing.T) {
 		t.Errorf("%d messages here", len(got))
 	}
 }
+
+// A store that does not know an account which has polled before is one that was
+// begun again: nothing is deleted on the server until a person says so, whatever
+// the policy, and over a restart.
+func TestAStoreThatIsNewToAnAccountDeletesNothing(t *testing.T) {
+	g := newRig(t, KeepNever())
+	again := func(moved bool) {
+		g.restart(KeepNever())
+		g.runner.account.ConfirmDeletes, g.runner.account.Moved = false, moved
+	}
+	again(true)
+	g.fill(0, 2)
+	g.want(g.poll(), 2, 0, 0, 2)
+	if s := g.runner.Status(); !s.Held || s.Awaiting != 2 {
+		t.Errorf("status %+v", s)
+	}
+	again(false) // it is known by now where it polls into
+	if err := g.runner.Load(t.Context()); err != nil || !g.runner.Status().Held {
+		t.Errorf("forgotten over a restart: %v, %+v", err, g.runner.Status())
+	}
+	g.want(g.poll(), 0, 0, 0, 2)
+	if err := g.runner.Confirm(t.Context()); err != nil || g.runner.Status().Held {
+		t.Errorf("after Confirm: %v, %+v", err, g.runner.Status())
+	}
+	g.want(g.poll(), 0, 0, 2, 0)
+	again(true) // the store knows the account
+	g.fill(2, 3)
+	g.want(g.poll(), 1, 0, 1, 0)
+}

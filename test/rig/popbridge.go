@@ -111,8 +111,8 @@ func (p *Popbridge) AddDevice(ctx context.Context, user, name, password string) 
 	return err
 }
 
-// Start starts `run` and waits until its IMAP port answers.
-func (p *Popbridge) Start(ctx context.Context) error {
+// Launch starts `run` and does not wait for it.
+func (p *Popbridge) Launch(ctx context.Context) error {
 	p.log = &logBuffer{}
 	p.cmd = p.command(ctx, "run")
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
@@ -121,6 +121,14 @@ func (p *Popbridge) Start(ctx context.Context) error {
 		return err
 	}
 	go func() { _ = p.cmd.Wait(); close(p.done) }()
+	return nil
+}
+
+// Start starts `run` and waits until its IMAP port answers.
+func (p *Popbridge) Start(ctx context.Context) error {
+	if err := p.Launch(ctx); err != nil {
+		return err
+	}
 	if err := WaitPort(ctx, p.Port, p.done); err != nil {
 		return errors.Join(fmt.Errorf("run: %w: %s", err, p.Log()), p.Kill())
 	}
