@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -33,7 +34,9 @@ func acquire(ctx context.Context, dataDir string) (*lock, error) {
 	switch {
 	case ok:
 		// Windows refuses the write to a locked file; the message then names no process.
-		_ = os.WriteFile(path, fmt.Appendf(nil, "%d\n", os.Getpid()), 0o600)
+		if err := os.WriteFile(path, fmt.Appendf(nil, "%d\n", os.Getpid()), 0o600); errors.Is(err, syscall.EROFS) {
+			return nil, errors.Join(unusable(err, "the data folder "+dataDir+" cannot be written", "look why its disk is read-only"), l.release())
+		}
 		return l, nil
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
