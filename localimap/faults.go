@@ -8,6 +8,7 @@ import (
 	"github.com/emersion/go-imap/v2"
 
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
 // Response codes the library has no name for.
@@ -48,6 +49,9 @@ func (s *session) response(err error) error {
 		}
 	}
 	code := responseCode(kind)
+	if errors.Is(err, mailstore.ErrTooMany) {
+		code = imap.ResponseCodeLimit
+	}
 	if code == imap.ResponseCodeServerBug || code == imap.ResponseCodeOverQuota {
 		s.log.Error().Err(err).Str("user", s.user).Msg("IMAP command failed")
 	}

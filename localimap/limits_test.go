@@ -394,3 +394,42 @@ func TestACommandEndsWithItsClient(t *testing.T) {
 		}
 	}
 }
+
+// TestLargeEnvelopesAreServed: what the index does not keep is read from the file,
+// and is the same for FETCH and SEARCH.
+func TestLargeEnvelopesAreServed(t *testing.T) {
+	r := newRigIn(t, memoryDir(t))
+	word := strings.Repeat("x", 20_000)
+	parts := strings.Repeat("--b\r\nContent-Type: text/plain; name=x\r\n\r\nneedle\r\n", 2000)
+	r.deliver("INBOX", nil,
+		"Date: Thu, 1 Jan 2026 10:00:00 +0000\r\nSubject: "+word+"\r\n\r\nneedle\r\n",
+		"Date: Fri, 2 Jan 2026 10:00:00 +0000\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"+parts+"--b--\r\n",
+		"Date: Sat, 3 Jan 2026 10:00:00 +0000\r\nSubject: y\r\n\r\nneedle\r\n")
+	k := r.talk("joe")
+	k.do("a SELECT INBOX", "a OK")
+	k.send("b FETCH 1:* ENVELOPE")
+	for _, want := range []string{
+		`* 1 FETCH (ENVELOPE ("Thu, 01 Jan 2026 10:00:00 +0000" {20000}`, word + " NIL",
+		`* 2 FETCH (ENVELOPE ("Fri, 02 Jan 2026 10:00:00 +0000" NIL`,
+		`* 3 FETCH (ENVELOPE ("Sat, 03 Jan 2026 10:00:00 +0000" "y"`,
+	} {
+		if got := k.line(); !strings.HasPrefix(got, want) {
+			t.Errorf("got %.200s", got)
+		}
+	}
+	k.want("b OK")
+	k.send("b FETCH 2 BODYSTRUCTURE")
+	if got := k.line(); strings.Count(got, `"name" "x"`) != 2000 {
+		t.Errorf("structure: %.200s", got)
+	}
+	k.want("b OK")
+	k.do("c FETCH 2 BODY.PEEK[2000]", "* 2 FETCH (BODY[2000] {6}")
+	k.want("c OK")
+	for _, search := range []struct{ keys, want string }{
+		{"SENTSINCE 2-Jan-2026", "* SEARCH 2 3"}, {"SENTBEFORE 2-Jan-2026", "* SEARCH 1"}, {"BODY needle", "* SEARCH 1 2 3"},
+		{"NOT SENTON 2-Jan-2026 TEXT needle", "* SEARCH 1 3"}, {"SUBJECT xxxx", "* SEARCH 1"},
+	} {
+		k.do("d SEARCH "+search.keys, search.want)
+		k.want("d OK")
+	}
+}

@@ -1,6 +1,7 @@
 package localimap
 
 import (
+	"errors"
 	"io"
 	"slices"
 	"strings"
@@ -71,6 +72,9 @@ func (s *session) Create(name string, options *imap.CreateOptions) error {
 		use = string(attr)
 	}
 	_, err := s.store.CreateMailbox(s.ctx, strings.TrimSuffix(name, string(delimiter)), use)
+	if errors.Is(err, mailstore.ErrSpecialUse) {
+		return s.recode(err, fault.KindOf(err), codeUseAttr)
+	}
 	return s.response(err)
 }
 

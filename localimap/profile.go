@@ -26,6 +26,7 @@ type scope struct {
 
 var (
 	errNoMailbox = fault.New(fault.NotFound, "the mailbox does not exist", "")
+	errUses      = fault.Wrap(mailstore.ErrSpecialUse, fault.Denied, "special uses are given by devices that see all folders", "")
 	errOutside   = fault.New(fault.Denied, "this device sees some folders only, and that is none of them", "")
 )
 
@@ -144,10 +145,14 @@ func (s scope) allowed(ctx context.Context, name string) error {
 	}
 }
 
-// CreateMailbox makes a mailbox below one of the device's.
+// CreateMailbox makes a mailbox below one of the device's. Special uses are of
+// the whole user: a device that does not see all mailboxes gives none.
 func (s scope) CreateMailbox(ctx context.Context, name, specialUse string) (mailstore.Mailbox, error) {
 	if err := s.allowed(ctx, name); err != nil {
 		return mailstore.Mailbox{}, err
+	}
+	if s.restricted() && specialUse != "" {
+		return mailstore.Mailbox{}, errUses
 	}
 	return s.Store.CreateMailbox(ctx, name, specialUse)
 }

@@ -313,3 +313,23 @@ func TestALoginInFlightDoesNotSurviveItsDevice(t *testing.T) {
 		k2.all("LOGIN joe pw", "OK")
 	}
 }
+
+// TestSpecialUsesAreOfTheWholeUser: a device that sees some folders cannot give
+// one, taken or not; another device cannot give it twice.
+func TestSpecialUsesAreOfTheWholeUser(t *testing.T) {
+	r := newDeviceRig(t, mailstore.Device{Name: "all"})
+	work, err := r.store.CreateMailbox(t.Context(), "Work", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.set("some", &mailstore.Device{Name: "some", Folders: []mailstore.MailboxID{work.ID}})
+	all, some := r.device("all"), r.device("some")
+	some.all(`CREATE Work/Sent (USE (\Sent))`, "NO [USEATTR]")
+	all.all(`CREATE Other (USE (\Sent))`, "NO [USEATTR]")
+	all.all("RENAME Sent Old", "OK")
+	all.all(`CREATE Sent (USE (\Sent))`, "NO [USEATTR]")
+	all.all("DELETE Old", "OK")
+	some.all(`CREATE Work/Sent (USE (\Sent))`, "NO [USEATTR]")
+	all.all(`CREATE Sent (USE (\Sent))`, "OK")
+	some.all("CREATE Work/Sent", "OK")
+}

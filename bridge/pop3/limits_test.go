@@ -2,6 +2,7 @@ package pop3
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -90,5 +91,34 @@ func TestHugeID(t *testing.T) {
 	warnings, err := c.UIDL(t.Context(), func(_ int, uidl string) { ids = append(ids, uidl) })
 	if len(ids) != 2 || ids[0] != long || ids[1] != "" || warnings != 1 || err != nil {
 		t.Errorf("%d warnings, %v", warnings, err)
+	}
+}
+
+// TestHugeIDsInAll: ids that are too long in all are an error, not a mailbox of
+// which a part is gone. As many messages as there may be, with ids as long as RFC
+// 1939 has them, go through.
+func TestHugeIDsInAll(t *testing.T) {
+	listing := func(n, length int) *Client {
+		var wire bytes.Buffer
+		wire.WriteString("+OK\r\n")
+		pad := strings.Repeat("x", length-8)
+		for i := range n {
+			fmt.Fprintf(&wire, "%d %08d%s\r\n", i+1, i, pad)
+		}
+		wire.WriteString(".\r\n+OK\r\n")
+		return clientOn(wire.Bytes())
+	}
+	kept := 0
+	c := listing(maxIDs/500+10, 500)
+	_, err := c.UIDL(t.Context(), func(_ int, uidl string) { kept += len(uidl) })
+	if !fault.Is(err, fault.Protocol) || errors.Is(err, ErrNoUIDL) || fault.Hint(err) == "" || kept > maxIDs {
+		t.Errorf("%d MB of ids, %v", kept>>20, err)
+	}
+	if c.dead != nil {
+		t.Errorf("the connection has ended: %v", c.dead)
+	}
+	n := 0
+	if warnings, err := listing(maxListed, 70).UIDL(t.Context(), func(int, string) { n++ }); n != maxListed || warnings != 0 || err != nil {
+		t.Errorf("%d ids of 70 octets, %d warnings, %v", n, warnings, err)
 	}
 }

@@ -21,6 +21,8 @@ const (
 	maxListed       = 1 << 20 // messages
 	maxListingBytes = 1 << 30
 	maxUIDL         = 512 // bytes of an id; RFC 1939 has 70
+	// maxIDs bounds all ids of a mailbox, in bytes. maxListed of 70 go through.
+	maxIDs = 80 << 20
 )
 
 // List asks for the sizes of all messages and hands them over as they come. A
@@ -41,7 +43,11 @@ func (c *Client) List(ctx context.Context, yield func(num int, size int64)) (war
 // makes no sense is skipped and counted in warnings. A refusal that is not
 // marked as temporary is ErrNoUIDL.
 func (c *Client) UIDL(ctx context.Context, yield func(num int, uidl string)) (warnings int, err error) {
+	octets := 0
 	warnings, err = c.listing(ctx, "UIDL", func(num int, rest []byte, cut bool) error {
+		if octets += len(rest); octets > maxIDs {
+			return nil // all of them are refused below
+		}
 		if cut {
 			yield(num, "") // the beginning of an id is no id
 			return nil     // and the cut line was warned of
@@ -58,6 +64,11 @@ func (c *Client) UIDL(ctx context.Context, yield func(num int, uidl string)) (wa
 	})
 	if reply, ok := errors.AsType[*ReplyError](err); ok && !reply.temporary() {
 		err = fmt.Errorf("%w: %w", ErrNoUIDL, err)
+	}
+	if err == nil && octets > maxIDs {
+		// A part of them would be taken for a mailbox from which the others are gone.
+		err = fault.New(fault.Protocol, fmt.Sprintf("the unique ids of the mailbox are longer than %d MB in all", maxIDs>>20),
+			"nothing was fetched or deleted; ask the provider, or move messages away there")
 	}
 	return warnings, err
 }

@@ -79,6 +79,9 @@ func (t *tx) deliver(d Delivery) (Delivered, error) {
 		return Delivered{}, err
 	}
 	set, err := t.intern(words)
+	if errors.Is(err, ErrTooMany) { // the mail is worth more than its keywords
+		set, err = t.intern(nil)
+	}
 	if err != nil {
 		return Delivered{}, err
 	}

@@ -43,6 +43,7 @@ type keywords struct {
 	sets     [][]string            // names of each set, sorted without regard to case
 	ids      map[string]KeywordSet // by key
 	spelling map[string]string     // first spelling of each keyword by its lower case
+	octets   int                   // of all sets
 	rendered map[Flags][]string
 }
 
@@ -67,7 +68,7 @@ func (k *keywords) load(r *reader) error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.sets, k.ids, k.spelling, k.rendered = n.sets, n.ids, n.spelling, n.rendered
+	k.sets, k.ids, k.spelling, k.octets, k.rendered = n.sets, n.ids, n.spelling, n.octets, n.rendered
 	return nil
 }
 
@@ -84,6 +85,7 @@ func (k *keywords) add(names []string) KeywordSet {
 	id := KeywordSet(len(k.sets))
 	k.sets = append(k.sets, names)
 	k.ids[keywordKey(names)] = id
+	k.octets += setOctets(names)
 	for _, n := range names {
 		if low := strings.ToLower(n); k.spelling[low] == "" {
 			k.spelling[low] = n
@@ -105,6 +107,7 @@ func (k *keywords) truncate(n int) {
 	defer k.mu.Unlock()
 	for _, names := range k.sets[n:] {
 		delete(k.ids, keywordKey(names))
+		k.octets -= setOctets(names)
 	}
 	k.sets = k.sets[:n]
 }
@@ -136,9 +139,15 @@ func (s *Store) FlagNames(f Flags) []string {
 	names = slices.Clip(append(names, k.names(f.Keywords)...))
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if len(k.rendered) >= maxRendered {
+		clear(k.rendered)
+	}
 	k.rendered[f] = names
 	return names
 }
+
+// setOctets is about what a set takes in memory.
+func setOctets(names []string) int { return len(keywordKey(names)) + 64 }
 
 func keywordKey(names []string) string { return strings.ToLower(strings.Join(names, " ")) }
 
@@ -182,13 +191,35 @@ func (t *tx) intern(words []string) (KeywordSet, error) {
 	words = k.canonical(words)
 	k.mu.RLock()
 	id, ok := k.ids[keywordKey(words)]
+	err := k.roomLocked(words)
 	k.mu.RUnlock()
 	if ok {
 		return id, nil
+	} else if err != nil {
+		return 0, err
 	}
 	id = k.add(words)
 	t.log.line('K', int64(id), strings.Join(words, " "))
 	return id, t.exec(`INSERT INTO keyword_set (id, names) VALUES (?, ?)`, int64(id), strings.Join(words, " "))
+}
+
+// roomLocked returns an error where there is no room for a new set.
+func (k *keywords) roomLocked(words []string) error {
+	fresh := 0
+	for _, w := range words {
+		if k.spelling[strings.ToLower(w)] == "" {
+			fresh++
+		}
+	}
+	switch {
+	case len(words) > maxMessageWords:
+		return tooMany("keywords of one message", maxMessageWords)
+	case fresh > 0 && len(k.spelling)+fresh > maxKeywords:
+		return tooMany("keywords", maxKeywords)
+	case k.octets > maxKeywordOctets:
+		return tooMany("octets in sets of keywords", maxKeywordOctets)
+	}
+	return nil
 }
 
 // canonical sorts words without regard to case, each once and in the spelling

@@ -92,7 +92,7 @@ func (s *Store) Mailbox(ctx context.Context, name string) (Mailbox, error) {
 
 // CreateMailbox makes a mailbox, and those above it where they are missing.
 // specialUse is an attribute of RFC 6154 or empty. fault.Conflict when the
-// mailbox exists.
+// mailbox exists, ErrSpecialUse when another one has the special use.
 func (s *Store) CreateMailbox(ctx context.Context, name, specialUse string) (Mailbox, error) {
 	if specialUse != "" && !slices.Contains(specialUses, specialUse) {
 		return Mailbox{}, fault.New(fault.Config, "special use "+fault.Quote(specialUse)+" is not known", "use one of "+strings.Join(specialUses, " "))
@@ -100,6 +100,9 @@ func (s *Store) CreateMailbox(ctx context.Context, name, specialUse string) (Mai
 	return s.makeMailbox(ctx, name, func(t *tx, name string, b *box) (*box, error) {
 		if b != nil {
 			return nil, errMailboxExists
+		}
+		if err := t.atMost(maxMailboxes, "mailbox", "mailboxes"); err != nil {
+			return nil, err
 		}
 		return t.create(name, specialUse)
 	})
@@ -123,6 +126,10 @@ func (t *tx) ensure(name string) (*box, error) {
 	}
 	return b, err
 }
+
+// ErrSpecialUse refuses a special use: clients would file mail into one of two
+// mailboxes, whichever they find first.
+var ErrSpecialUse = fault.New(fault.Conflict, "another mailbox has this special use", "")
 
 var errMailboxExists = fault.New(fault.Conflict, "the mailbox exists already", "")
 
@@ -153,6 +160,16 @@ func (t *tx) create(name, specialUse string) (*box, error) {
 		_, err := t.named(up)
 		if errors.Is(err, errNoMailbox) {
 			_, err = t.create(up, "")
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if specialUse != "" {
+		var taken bool
+		err := t.get(`SELECT EXISTS (SELECT 1 FROM mailbox WHERE special_use = ?)`, []any{specialUse}, &taken)
+		if err == nil && taken {
+			err = ErrSpecialUse
 		}
 		if err != nil {
 			return nil, err
@@ -273,6 +290,9 @@ func (s *Store) RenameMailbox(ctx context.Context, from, to string) error {
 		if _, err := t.named(to); !errors.Is(err, errNoMailbox) {
 			return errors.Join(err, errMailboxExists)
 		}
+		if err := t.atMost(maxMailboxes, "mailbox", "mailboxes"); err != nil { // it may make parents
+			return err
+		}
 		if from == inbox {
 			dst, err := t.create(to, "")
 			if err == nil {
@@ -354,6 +374,11 @@ func (s *Store) Subscribe(ctx context.Context, name string, on bool) error {
 			b.Subscribed, b.touched = on, true
 		} else if !errors.Is(err, errNoMailbox) {
 			return err
+		}
+		if on {
+			if err := t.atMost(maxSubscriptions, "subscription", "subscriptions"); err != nil {
+				return err
+			}
 		}
 		return t.listed(name, on)
 	})

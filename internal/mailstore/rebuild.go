@@ -197,8 +197,10 @@ func (r *replay) apply(f *fields) error {
 		id, validity, next, modseq := f.number(), f.number(), f.number(), f.number()
 		name, use := f.text(), f.text()
 		r.next[id], r.validity = max(r.next[id], next), max(r.validity, validity)
-		return do(`INSERT INTO mailbox (id, uidvalidity, modseq, name, special_use) VALUES (?, ?, ?, ?, ?)
-			ON CONFLICT (id) DO UPDATE SET name = excluded.name`, id, validity, modseq, name, use)
+		// Logs of before schema 3 may give a special use twice; as there, the first has it.
+		return do(`INSERT INTO mailbox (id, uidvalidity, modseq, name, special_use)
+			SELECT ?, ?, ?, ?, CASE WHEN EXISTS (SELECT 1 FROM mailbox WHERE special_use = ?) THEN '' ELSE ? END WHERE true
+			ON CONFLICT (id) DO UPDATE SET name = excluded.name`, id, validity, modseq, name, use, use)
 	case 'D':
 		return do(`DELETE FROM mailbox WHERE id = ?`, n(1)...)
 	case 'K':

@@ -126,4 +126,6 @@ const schema3 = `
 ALTER TABLE ledger ADD COLUMN doubt INTEGER NOT NULL DEFAULT 0;
 INSERT INTO meta (key, value) VALUES ('id', random() & 9223372036854775807);
 INSERT INTO meta (key, value) SELECT 'generation', (SELECT value FROM meta WHERE key = 'log') + coalesce(sum(uidnext), 0) + coalesce(max(modseq), 0) FROM mailbox;
+UPDATE mailbox SET special_use = '' WHERE special_use <> '' AND EXISTS (SELECT 1 FROM mailbox o WHERE o.special_use = mailbox.special_use AND o.id < mailbox.id);
+CREATE UNIQUE INDEX mailbox_special_use ON mailbox (special_use) WHERE special_use <> '';
 `
