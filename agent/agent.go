@@ -107,7 +107,7 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (*Agent, error) {
 	a.zone.Store(location(cfg))
 	a.guard = newGuard(a.refused)
 	if damaged != nil {
-		a.health.Report("state", health.State(damaged))
+		a.health.Report("state file", health.State(damaged)) // until the next start
 	}
 	for _, c := range cfg.Accounts {
 		a.accounts[c.Name] = a.newAccount(c)

@@ -13,6 +13,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/agent/state"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/atomicfile"
 	"github.com/popbridge/popbridge/internal/fault"
@@ -199,6 +200,15 @@ func Restore(ctx context.Context, cfg *config.Config, dir string, log zerolog.Lo
 	}
 	if err := os.Rename(staged, users); err != nil {
 		return nil, fault.Wrap(err, fault.Denied, "the restored mail cannot be moved to its place", "rename "+staged+" to "+users+" by hand")
+	}
+	// Whoever restores a backup says that this is the mail from now on.
+	err = book(cfg, Options{}).Update(func(f *state.File) {
+		for _, name := range names {
+			delete(f.Users, name)
+		}
+	})
+	if err != nil {
+		log.Warn().Err(err).Msg("state file was left as it was")
 	}
 	return done, atomicfile.SyncDir(cfg.DataDir)
 }

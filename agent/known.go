@@ -31,7 +31,7 @@ func book(cfg *config.Config, o Options) *state.Book {
 func (a *Agent) known() state.File {
 	f, err := a.book.Read()
 	if err != nil {
-		a.health.Report("state", health.State(err))
+		a.health.Report("state file", health.State(err))
 	}
 	return f
 }
@@ -68,10 +68,6 @@ func (a *Agent) openStore(ctx context.Context, u *user) (*mailstore.Store, error
 	a.note(func(f *state.File) {
 		k := f.Users[u.name]
 		k.Store, k.Dir = s.ID(), u.dir
-		if s.PutBack() && k.PutBack == nil {
-			now := time.Now().UTC().Truncate(time.Second)
-			k.PutBack = &now
-		}
 		f.Users[u.name] = k
 		if l := f.Stores[k.Store]; l.To < s.Generation() {
 			f.Stores[k.Store] = mailstore.Lease{From: s.Generation(), To: s.Generation()}
@@ -81,7 +77,13 @@ func (a *Agent) openStore(ctx context.Context, u *user) (*mailstore.Store, error
 }
 
 // reportPutBack tells of an older copy until a person has confirmed it.
-func (a *Agent) reportPutBack(name string) {
+func (a *Agent) reportPutBack(name string, s *mailstore.Store) {
+	if s != nil && s.PutBack() {
+		a.note(func(f *state.File) {
+			now := time.Now().UTC().Truncate(time.Second)
+			f.Users[name] = state.User{Store: s.ID(), Dir: a.userDir(name), PutBack: &now}
+		})
+	}
 	if k := a.known().Users[name]; k.PutBack != nil {
 		a.health.Report("copy of "+name, health.StorePutBack(name, *k.PutBack, a.command("user confirm "+name)))
 		return
@@ -106,6 +108,13 @@ func (a *Agent) noteRunning(dataDir string) {
 
 func running(dataDir string) *state.Agent { return &state.Agent{PID: os.Getpid(), DataDir: dataDir} }
 
+// Missing is the error that the data folder of a config is not there although it
+// was, nil where there is none.
+func Missing(cfg *config.Config, o Options) error {
+	f, _ := book(cfg, o).Read() // what is damaged says nothing
+	return absent(cfg, f.Users)
+}
+
 // absent is the error that no store of this config is where the data folder
 // should be, and nil where there is one, or none is known.
 func absent(cfg *config.Config, known map[string]state.User) error {
@@ -121,6 +130,16 @@ func absent(cfg *config.Config, known map[string]state.User) error {
 		return nil // it cannot be read: opening it will tell
 	}
 	return missing(mailstore.ErrAnother, func(rest string) string { return Command(cfg.Path, rest) }, filepath.Join(cfg.DataDir, "users"), known)
+}
+
+// explain says what to do where an error means that the open store of a user is
+// no longer in its place.
+func (a *Agent) explain(name string, err error) error {
+	if !errors.Is(err, mailstore.ErrAnother) {
+		return err
+	}
+	dir := a.userDir(name)
+	return missing(err, a.command, dir, map[string]state.User{name: {Dir: dir}})
 }
 
 // missing says where the stores of users should be and where they were last.

@@ -158,10 +158,12 @@ func (a *Agent) moveUser(ctx context.Context, from, to string) error {
 		return fault.Wrap(err, fault.Denied, "the mail of user "+from+" cannot be moved to "+place, "check that no other program has files in it open, and repeat the command")
 	}
 	a.note(func(f *state.File) {
-		k := f.Users[from]
-		k.Dir = place
-		f.Users[to] = k
-		delete(f.Users, from)
+		delete(f.Users, to)
+		if k, known := f.Users[from]; known {
+			k.Dir = place
+			f.Users[to] = k
+			delete(f.Users, from)
+		}
 	})
 	old.renamed, dest.renamed = true, true
 	a.mu.Lock()

@@ -59,12 +59,12 @@ func (u *upkeep) probe(ctx context.Context) {
 }
 
 func (u *upkeep) probeUser(ctx context.Context, name string) {
-	err := protect(func() error {
-		store, err := u.agent.store(ctx, name)
-		if err != nil {
+	var store *mailstore.Store
+	err := protect(func() (err error) {
+		if store, err = u.agent.store(ctx, name); err != nil {
 			return err
 		}
-		return u.healthy(store, ctx)
+		return u.agent.explain(name, u.healthy(store, ctx))
 	})
 	if ctx.Err() != nil {
 		return
@@ -73,7 +73,7 @@ func (u *upkeep) probeUser(ctx context.Context, name string) {
 		return // renamed meanwhile
 	}
 	u.agent.health.Report("user "+name, health.Store(name, err)...)
-	u.agent.reportPutBack(name) // until a person has confirmed it
+	u.agent.reportPutBack(name, store) // until a person has confirmed it
 	u.mu.Lock()
 	well := u.bad[name] && err == nil
 	u.bad[name] = err != nil

@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -48,7 +49,11 @@ func (a *app) run(ctx context.Context) error {
 	if !agent.ManagedByWindows() {
 		return serve(ctx, cfg, a.stderr, func() {})
 	}
-	file, err := openLogFile(cfg.DataDir)
+	dir := cfg.DataDir
+	if agent.Missing(cfg, agent.Options{}) != nil { // nothing is made where it should be
+		dir = config.StateDir(cfg.Path)
+	}
+	file, err := openLogFile(dir)
 	if err != nil {
 		return err
 	}
@@ -66,16 +71,18 @@ func serve(ctx context.Context, cfg *config.Config, w io.Writer, ready func()) e
 	}
 	ready = sync.OnceFunc(ready)
 	o := agent.Options{Log: log, SetLevel: level.Set, Ready: func([]string) { ready() }}
+	var running atomic.Pointer[agent.Agent]
 	reloading := make(chan struct{})
-	close(reloading)
 	ctx, cancel := context.WithCancel(ctx)
-	err := agent.Serve(ctx, cfg, o, ready, func(own *agent.Agent) {
-		reloading = make(chan struct{})
-		go func() {
-			defer close(reloading)
-			onHangup(ctx, own.Reload)
-		}()
-	})
+	go func() {
+		defer close(reloading)
+		onHangup(ctx, func() {
+			if own := running.Load(); own != nil { // one that waits reads the config by itself
+				own.Reload()
+			}
+		})
+	}()
+	err := agent.Serve(ctx, cfg, o, ready, running.Store)
 	cancel()
 	<-reloading
 	return err

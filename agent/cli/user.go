@@ -103,7 +103,7 @@ func (a *app) newUserConfirmCommand() *cobra.Command {
 			if err := agent.ConfirmUsers(cfg, agent.Options{}, args); err != nil {
 				return err
 			}
-			a.printf("what is in %s is the mail of %s now; an agent that waits goes on by itself\n", cfg.DataDir, strings.Join(args, ", "))
+			a.printf("what is in %s is the mail of %s now; an agent that waits goes on by itself, one that had the former mail open needs: %s\n", cfg.DataDir, strings.Join(args, ", "), a.command("restart"))
 			return nil
 		},
 	}

@@ -111,7 +111,7 @@ func (s *Store) soundLocked(ctx context.Context) error {
 	}
 	w.suspect = true
 	if errors.Is(err, fs.ErrNotExist) {
-		return s.another("no mail store is in " + s.dir)
+		err = errors.Join(s.present(), err) // all of it is away, or the index alone
 	}
 	if err != nil {
 		return err

@@ -51,12 +51,14 @@ func (s *Store) Generation() int64 {
 	return s.generation
 }
 
-// PutBack reports whether an older copy of the store was found when it was
+// PutBack reports, once, that an older copy of the store was found when it was
 // opened, or while it was open: its numbers were raised.
 func (s *Store) PutBack() bool {
 	s.writer.mu.Lock()
 	defer s.writer.mu.Unlock()
-	return s.putBack
+	found := s.putBack
+	s.putBack = false
+	return found
 }
 
 // Identify returns the identity of the store in dir, "" where there is none, or
