@@ -353,7 +353,11 @@ func TestEverythingIsTheSameAfterARestart(t *testing.T) {
 					t.Errorf("round %d: %d mailboxes, before %d", round, len(after), len(before))
 				}
 				for name, b := range before {
-					if a := after[name]; fmt.Sprint(a) != fmt.Sprint(b) {
+					a := after[name]
+					if end == "SIGKILL" && a.next >= b.next {
+						a.next = b.next // it goes on behind its lease
+					}
+					if fmt.Sprint(a) != fmt.Sprint(b) {
 						t.Errorf("round %d: %s was %v\nand is %v", round, name, b, a)
 					}
 				}

@@ -94,7 +94,7 @@ func TestCheckFindsADamagedIndex(t *testing.T) {
 	path := filepath.Join(r.dir, "index.db")
 	data, err := os.ReadFile(path)
 	must(t, err)
-	for i := len(data) / 2; i < len(data)/2+3*4096; i++ {
+	for i := len(data) * 3 / 4; i < len(data)*3/4+3*4096; i++ { // behind the pages of the schema
 		data[i] = 0xa5
 	}
 	must(t, os.WriteFile(path, data, 0o600))
