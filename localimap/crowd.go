@@ -28,11 +28,11 @@ func (s *Server) admit(c *session) (victim *session, err error) {
 }
 
 // victimLocked returns the session without a login that is dropped first: the
-// oldest that has said nothing, else the oldest whose password is not being
-// checked, else the oldest; nil when there is none.
+// oldest that has had the time to say something and has not, else the oldest
+// whose password is not being checked, else the oldest; nil when there is none.
 func (s *Server) victimLocked() *session {
 	for _, dispensable := range []func(*session) bool{
-		func(c *session) bool { return !c.conn.heard.Load() },
+		func(c *session) bool { return !c.conn.heard.Load() && time.Since(c.conn.began) > speakWithin },
 		func(c *session) bool { return !c.checking.Load() },
 		func(*session) bool { return true },
 	} {
