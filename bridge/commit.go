@@ -34,6 +34,7 @@ const (
 type received struct {
 	fetch   Fetch
 	message *mailstore.Spooled
+	doubt   mailstore.Doubt
 }
 
 // room is what it takes of the queue's bytes; one message always fits.
@@ -67,6 +68,7 @@ type committer struct {
 	here                    map[int]mailstore.Hash                     // by number, of messages without UIDL
 	seen                    []mailstore.LedgerEntry                    // rows found again by content, without an id to adopt
 	rejected                []refusal                                  // alone in a batch that failed
+	doubted                 bool                                       // a message was stored of which it is in doubt whether it is all
 	gone                    map[mailstore.Origin]mailstore.LedgerEntry // rows in whose place another message is listed
 	relisted                bool                                       // a message was there whose deletion was confirmed
 	reused                  bool                                       // another message had the id of a row
@@ -190,8 +192,18 @@ type item struct {
 // item decides what a message is. ok is false when there is nothing to store.
 func (c *committer) item(m received) (_ item, ok bool) {
 	i := item{received: m, verdict: c.contents.resolve(m.fetch, m.message.Hash())}
+	if r := m.fetch.Row; r != nil {
+		was, better := *r, true
+		if m.doubt, better = again(*r, m); !better {
+			was.Doubt = m.doubt
+			c.bytes += m.message.Size()
+			c.seen = append(c.seen, was)
+			return i, false
+		}
+	}
 	c.learn(m.fetch, i.verdict, m.message.Hash())
 	if m.fetch.isRow(m.message.Hash()) && !m.fetch.Row.Wanted {
+		m.fetch.Row.Doubt = m.doubt
 		c.bytes += m.message.Size()
 		c.done = append(c.done, committed{num: m.fetch.Num, entry: c.confirm(*m.fetch.Row)})
 		return i, false
@@ -210,7 +222,9 @@ func (c *committer) item(m received) (_ item, ok bool) {
 		ReceivedAt: receivedAt(m.message.Summary(), c.now()),
 		Origin:     &i.origin,
 		ListSize:   m.fetch.Size,
+		Doubt:      m.doubt,
 	}
+	c.doubted = c.doubted || m.doubt != mailstore.NoDoubt
 	switch {
 	case i.known != nil && m.fetch.UIDL == "":
 		i.origin = i.known.Origin // the row keeps its id, and its file is put back
@@ -236,7 +250,7 @@ func (c *committer) learn(f Fetch, v verdict, hash mailstore.Hash) {
 		return
 	}
 	switch same := r.Hash == hash; {
-	case r.Wanted:
+	case r.Wanted, r.Doubt != mailstore.NoDoubt && !same:
 	case same && r.State == mailstore.DeleteAcked:
 		c.relisted = true
 	case same && r.State == mailstore.DeleteIntended:
@@ -283,7 +297,7 @@ func (c *committer) delivered(i item, result mailstore.Delivered) {
 	size := i.message.Size()
 	entry := mailstore.LedgerEntry{
 		Origin: i.origin, Hash: i.message.Hash(), Size: size, ListSize: i.fetch.Size,
-		State: mailstore.Stored, StoredAt: c.now(), LastListedAt: c.now(),
+		State: mailstore.Stored, Doubt: i.delivery.Doubt, StoredAt: c.now(), LastListedAt: c.now(),
 	}
 	c.bytes += size
 	switch {
@@ -291,6 +305,7 @@ func (c *committer) delivered(i item, result mailstore.Delivered) {
 		c.stored++
 	case i.fetch.isRow(entry.Hash):
 		c.mended++
+		i.fetch.Row.Doubt = i.delivery.Doubt
 		entry = c.confirm(*i.fetch.Row)
 		entry.Wanted = false
 	case i.known != nil:

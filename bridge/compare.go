@@ -13,7 +13,7 @@ import (
 // has no hash. An error has ended the connection.
 func (s *session) hashes(requests ...pop3.Request) (map[int]mailstore.Hash, error) {
 	out := make(map[int]mailstore.Hash, len(requests))
-	err := s.client.Retr(s.net, requests, func(num int, r io.Reader) error {
+	err := s.client.Retr(s.net, requests, s.check(nil), func(num int, r io.Reader) error {
 		h := sha256.New()
 		_, err := io.Copy(h, r)
 		if err == nil {

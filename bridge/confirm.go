@@ -140,7 +140,7 @@ func (s *session) foresee(deleted []mailstore.LedgerEntry) {
 }
 
 // Confirm allows the deletions that the policy of the account brings about,
-// until the policy goes further. It waits for the end of a poll that is
+// until the policy goes further, and of messages of which little came. It waits for the end of a poll that is
 // running; the next poll deletes.
 func (r *Runner) Confirm(ctx context.Context) error {
 	if err := r.takeTurn(ctx); err != nil {
@@ -150,12 +150,17 @@ func (r *Runner) Confirm(ctx context.Context) error {
 	if err := r.load(ctx); err != nil {
 		return err
 	}
+	if err := r.believe(ctx); err != nil {
+		return err
+	}
 	r.notes.Confirmed = r.account.granted()
 	r.notes.Awaiting, r.notes.Held = 0, false
 	if err := r.remember(ctx); err != nil {
 		return err
 	}
-	r.update(func(s *Status) { s.Awaiting, s.Held, s.Problems = 0, false, r.shownProblems(s.NextPoll) })
+	r.update(func(s *Status) {
+		s.Awaiting, s.Held, s.Doubtful, s.Problems = 0, false, 0, r.shownProblems(s.NextPoll)
+	})
 	r.Wake()
 	return nil
 }

@@ -211,7 +211,7 @@ func TestStepsInOrder(t *testing.T) {
 	g.pop.said = func(command string) { note("%s", command) }
 	g.runner = newTestRunner(g.pop, faulty, g.clock, "home", "INBOX", KeepNever())
 	g.poll()
-	want := "state CAPA USER PASS CAPA STAT LIST UIDL RETR spool deliver ledger:intended DELE QUIT ledger:acked state"
+	want := "state CAPA USER PASS CAPA STAT LIST UIDL RETR spool UIDL deliver ledger:intended DELE QUIT ledger:acked state"
 	if got := strings.Join(steps, " "); got != want {
 		t.Errorf("steps\n got %s\nwant %s", got, want)
 	}

@@ -23,6 +23,8 @@ type fetching struct {
 	committer *committer
 	broken    chan struct{} // closed when the store failed
 	byNum     map[int]Fetch
+	open      []arrival // not shown to be whole yet
+	alone     map[int]bool
 	refused   []refusal // since the last message that came
 	received  int
 	storeErr  error // of Spool
@@ -46,11 +48,11 @@ func (s *session) fetch(ctx context.Context) (limited bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	f := &fetching{session: s, ctx: ctx, broken: make(chan struct{}), byNum: make(map[int]Fetch, len(s.actions.Fetch))}
+	f := &fetching{session: s, ctx: ctx, broken: make(chan struct{}), byNum: make(map[int]Fetch, len(s.actions.Fetch)), alone: make(map[int]bool)}
 	requests := make([]pop3.Request, len(s.actions.Fetch))
 	for i, w := range s.actions.Fetch {
-		requests[i] = pop3.Request{Num: w.Num, Size: w.Size}
-		f.byNum[w.Num] = w
+		requests[i] = s.request(w)
+		f.byNum[w.Num], f.alone[w.Num] = w, requests[i].Alone
 	}
 	f.committer = newCommitter(s.store, mailbox.ID, newContents(s.account.Name, s.listing, s.ledger, s.actions.Unlisted), s.now, s.log)
 	f.committer.alone = func(w Fetch) bool { return f.suspects[idOf(w.Listed)] }
@@ -58,7 +60,8 @@ func (s *session) fetch(ctx context.Context) (limited bool, err error) {
 
 	var committing sync.WaitGroup
 	committing.Go(func() { f.committer.run(s.disk) })
-	err = s.client.Retr(s.net, requests, f.receive, f.fail)
+	err = s.client.Retr(s.net, requests, s.check(f.passed), f.receive, f.fail)
+	f.settle(err)
 	close(f.committer.queue)
 	committing.Wait()
 	return f.conclude(err)
@@ -67,7 +70,7 @@ func (s *session) fetch(ctx context.Context) (limited bool, err error) {
 // receive takes one message off the wire.
 func (f *fetching) receive(num int, r io.Reader) error {
 	wasted := f.wasted
-	f.wasted = true // unless it gets to the committer
+	f.wasted = true // unless it comes in full
 	select {
 	case <-f.ctx.Done():
 		return f.ctx.Err()
@@ -90,15 +93,11 @@ func (f *fetching) receive(num int, r io.Reader) error {
 		return nil
 	}
 	failpoint.Hit(failpoint.Received)
-	if err := f.committer.push(f.net, received{fetch: w, message: message}); err != nil {
-		return err
-	}
+	f.open = append(f.open, arrival{received: received{fetch: w, message: message}, lines: counted.lines, alone: f.alone[num]})
 	f.received++
 	f.wasted = wasted
 	f.recordRefusals()
-	f.problems.solved(w)
 	f.m.received(w)
-	delete(f.byNum, num)
 	return nil
 }
 
@@ -112,8 +111,10 @@ var (
 func (f *fetching) fail(num int, err error) {
 	w := f.byNum[num]
 	switch {
-	case errors.Is(err, pop3.ErrPipelining):
+	case errors.Is(err, pop3.ErrPipelining), errors.Is(err, pop3.ErrBareLF):
 		// Not the message's fault.
+	case errors.Is(err, pop3.ErrOutOfStep):
+		f.told = f.problems.failed(w, err.Error(), f.now())
 	case isOfMessage(err):
 		f.refused = append(f.refused, refusal{w, err})
 	default:
@@ -129,6 +130,10 @@ func isOfMessage(err error) bool {
 // recordRefusals turns the refusals so far into problems of their messages.
 func (f *fetching) recordRefusals() {
 	for _, r := range f.refused {
+		if errors.Is(r.err, pop3.ErrTooLarge) {
+			f.told = f.problems.tooLarge(r.fetch, r.err.Error(), f.now(), f.account.Server.MaxMessage)
+			continue
+		}
 		f.problems.failed(r.fetch, r.err.Error(), f.now())
 	}
 	f.refused = f.refused[:0]
@@ -151,6 +156,8 @@ func (f *fetching) conclude(err error) (limited bool, _ error) {
 	f.m.drop(rest...)
 	f.wasted = f.wasted || c.err != nil || len(c.rejected) > 0
 	f.notes.Relists, f.notes.Reuses = f.notes.Relists || c.relisted, f.notes.Reuses || c.reused
+	f.doubting = f.doubting || c.doubted
+	f.learnServer()
 	f.planDeletions(c.done)
 
 	f.suspects = nil
@@ -172,8 +179,11 @@ func (f *fetching) conclude(err error) (limited bool, _ error) {
 		return false, f.ctx.Err()
 	case errors.Is(err, pop3.ErrSessionLimit):
 		limited = true
+	case errors.Is(err, pop3.ErrTooSlow):
+		return false, err // as it would be in the next session
 	case err != nil:
-		f.noPipelining = f.noPipelining || errors.Is(err, pop3.ErrPipelining)
+		// A message that gets the answers out of step clears the pipelining of it.
+		f.noPipelining = (f.noPipelining || errors.Is(err, pop3.ErrPipelining)) && !f.told
 		return false, &retryError{err}
 	}
 	maps.Copy(f.here, c.here)
@@ -184,6 +194,18 @@ func (f *fetching) conclude(err error) (limited bool, _ error) {
 		return limited, f.store.UpdateLedger(f.disk, f.account.Name, changes)
 	}
 	return limited, nil
+}
+
+// learnServer notes what is odd about the server, and says it once.
+func (f *fetching) learnServer() {
+	bareLF, unstuffed := f.client.Oddities()
+	if bareLF && !f.bareLF {
+		f.log.Warn().Msg("server ends lines with a bare LF")
+	}
+	if unstuffed && !f.unstuffed {
+		f.log.Warn().Msg("server does not byte-stuff messages")
+	}
+	f.bareLF, f.unstuffed = f.bareLF || bareLF, f.unstuffed || unstuffed
 }
 
 // planDeletions plans the deletions once more, with what has just become

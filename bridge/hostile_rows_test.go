@@ -12,7 +12,7 @@ import (
 
 // hostileRows are the rows of the table "How real POP3 servers behave", by the
 // words its first column begins with, and what the files of testdata/hostile
-// call them.
+// call them. Those without are what public bug reports told later.
 var hostileRows = []struct{ table, row string }{
 	{"deletions take effect at QUIT only", "deletions undone by a cut"},
 	{"UIDLs change for the whole mailbox", "all UIDLs changed"},
@@ -41,6 +41,11 @@ var hostileRows = []struct{ table, row string }{
 	{"login answered after 10 to 60 seconds", "login answered late, TLS handshakes that stall"},
 	{"the connection is dropped after RETR", "the connection is dropped after RETR"},
 	{"the connection is dropped after RETR", "the terminator split over packets"},
+	{"", "no byte-stuffing"},
+	{"", "far less comes than LIST tells"},
+	{"", "lines that end with a bare LF"},
+	{"", "absurd sizes in LIST"},
+	{"", "a drip"},
 }
 
 // Each row has a transcript, and each transcript a row.
@@ -90,12 +95,12 @@ func TestHostileRowsAreTheTable(t *testing.T) {
 		t.Fatalf("%d rows in the table", len(rows))
 	}
 	for _, row := range rows {
-		if !slices.ContainsFunc(hostileRows, func(r struct{ table, row string }) bool { return strings.HasPrefix(row, r.table) }) {
+		if !slices.ContainsFunc(hostileRows, func(r struct{ table, row string }) bool { return r.table != "" && strings.HasPrefix(row, r.table) }) {
 			t.Errorf("hostileRows lacks %q", row)
 		}
 	}
 	for _, r := range hostileRows {
-		if !slices.ContainsFunc(rows, func(row string) bool { return strings.HasPrefix(row, r.table) }) {
+		if r.table != "" && !slices.ContainsFunc(rows, func(row string) bool { return strings.HasPrefix(row, r.table) }) {
 			t.Errorf("the table lacks %q", r.table)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 //	%sizes a b           STAT and LIST only
 //	%empty               STAT, LIST and UIDL of an empty mailbox
 //	%retr 2 b            RETR 2 and the message b
+//	%check               what is asked once more behind the messages (see pop3.Check), after %list
 //	%dele 1 2            DELE 1, DELE 2
 //	%quit                QUIT
 //	%page 200            messages 1 to 200 are listed and fetched, all alike but for a number
@@ -53,9 +54,13 @@ func (h *hostile) macro(out *strings.Builder, macro, arg string) {
 	case "%list":
 		h.sizes(out, strings.Fields(arg))
 		say("C: UIDL\nS: +OK")
+		checked := false
 		for i, word := range strings.Fields(arg) {
 			_, id, _ := strings.Cut(word, "=")
 			say("S: %d %s", i+1, id)
+			if id != "" && !checked {
+				h.check, checked = fmt.Sprintf("C: UIDL %d\nS: +OK %d %s", i+1, i+1, id), true
+			}
 		}
 		say("S: .")
 	case "%empty":
@@ -67,6 +72,8 @@ func (h *hostile) macro(out *strings.Builder, macro, arg string) {
 			h.t.Fatalf("no message %q", name)
 		}
 		say("C: RETR %s\nS: +OK\nS\" %s\nS: .", num, quoteInner(string(stuff(data))))
+	case "%check":
+		say("%s", h.check)
 	case "%dele":
 		for num := range strings.FieldsSeq(arg) {
 			say("C: DELE %s\nS: +OK", num)
@@ -89,6 +96,9 @@ func (h *hostile) sizes(out *strings.Builder, words []string) {
 			size = strconv.Itoa(len(h.messages[name]))
 		}
 		fmt.Fprintf(out, "S: %d %s\n", i+1, size)
+		if i == 0 {
+			h.check = fmt.Sprintf("C: LIST 1\nS: +OK 1 %s", size)
+		}
 	}
 	out.WriteString("S: .\n")
 }
@@ -107,6 +117,9 @@ func (h *hostile) page(out *strings.Builder, arg string) {
 	h.macro(out, "%list", strings.Join(words, " "))
 	for n := range count {
 		h.macro(out, "%retr", fmt.Sprintf("%d %s%03d", n+1, prefix, n+1))
+		if (n+1)%64 == 0 || n+1 == count {
+			h.macro(out, "%check", "")
+		}
 	}
 }
 

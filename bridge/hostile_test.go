@@ -38,7 +38,7 @@ var updateHostile = flag.Bool("update-hostile", false, "write the want sections 
 //
 //	config     keep never|forever|DAYSd, tls starttls|implicit, method apop|token, max BYTES
 //	NAME.eml   a message; NAME.raw the same, as Go strings, one a line
-//	before N   what happens before poll N: restart, wait DURATION, keep ...
+//	before N   what happens before poll N: restart, wait DURATION, confirm, keep ...
 //	poll N     the script of the server (see pop3test), with the macros of expand
 //	want N     what is to be seen after poll N, as show writes it
 //
@@ -73,6 +73,7 @@ type hostile struct {
 
 	sections map[string]string
 	messages map[string][]byte
+	check    string // the lines of %check
 
 	account Account
 	store   *mailstore.Store
@@ -174,6 +175,10 @@ func (h *hostile) configure(words []string, cred *pop3.Credentials) {
 		h.account.Server.MaxMessage, _ = strconv.ParseInt(words[1], 10, 64)
 	case "restart":
 		h.restart()
+	case "confirm":
+		if err := h.runner.Confirm(context.Background()); err != nil {
+			h.t.Fatal(err)
+		}
 	case "wait":
 		d, err := time.ParseDuration(words[1])
 		if err != nil {

@@ -97,7 +97,7 @@ func (p Policy) String() string {
 // due returns which of the listed messages, in the order of their numbers, are
 // to be deleted and why. rows holds the row of each, nil where it is not
 // stored here: such a message always stays (law 1), as does one whose only
-// good copy may be on the server.
+// good or only whole copy may be on the server.
 func (p Policy) due(listing []Listed, rows []*mailstore.LedgerEntry, now time.Time) (due []Delete) {
 	left := int64(0) // what LIST announces, without what was removed here
 	for i, l := range listing {
@@ -107,7 +107,7 @@ func (p Policy) due(listing []Listed, rows []*mailstore.LedgerEntry, now time.Ti
 	}
 	for i, l := range listing {
 		e := rows[i]
-		if e == nil || e.Wanted {
+		if e == nil || e.Wanted || e.Doubt != mailstore.NoDoubt {
 			continue
 		}
 		reason := ""

@@ -71,6 +71,7 @@ type note struct {
 	Reason   string `json:"reason"`
 	Attempts int    `json:"attempts"`
 	Next     int64  `json:"next"`
+	Limit    int64  `json:"limit,omitempty"` // see Problem.Limit
 }
 
 // dueNote is a message that is to be deleted on the server.
@@ -180,7 +181,7 @@ func (p *problems) note() (out []note) {
 	for _, q := range p.list() {
 		if len(q.UIDL) <= maxNotedID {
 			out = append(out, note{
-				UIDL: []byte(q.UIDL), Num: q.Num, Size: q.Size, Attempts: q.Attempts, Next: q.NextTry.Unix(),
+				UIDL: []byte(q.UIDL), Num: q.Num, Size: q.Size, Attempts: q.Attempts, Next: q.NextTry.Unix(), Limit: q.Limit,
 				Reason: q.Reason[:min(len(q.Reason), maxNotedReason)],
 			})
 		}
@@ -188,11 +189,15 @@ func (p *problems) note() (out []note) {
 	return out
 }
 
-// recall takes up the problems of an earlier run.
-func (p *problems) recall(list []note) {
+// recall takes up the problems of an earlier run, but for messages that are not
+// over limit any more.
+func (p *problems) recall(list []note, limit int64) {
 	p.byID = make(map[problemID]Problem, len(list))
 	for _, q := range list[:min(len(list), maxShownProblems)] {
+		if q.Limit > 0 && (limit > q.Limit || limit == 0) {
+			continue
+		}
 		l := Listed{Num: q.Num, Size: q.Size, UIDL: string(q.UIDL)}
-		p.byID[idOf(l)] = Problem{Num: q.Num, UIDL: l.UIDL, Size: q.Size, Reason: q.Reason, Attempts: q.Attempts, NextTry: time.Unix(q.Next, 0)}
+		p.byID[idOf(l)] = Problem{Num: q.Num, UIDL: l.UIDL, Size: q.Size, Reason: q.Reason, Attempts: q.Attempts, NextTry: time.Unix(q.Next, 0), Limit: q.Limit}
 	}
 }

@@ -103,7 +103,7 @@ func (s *memStore) register(d mailstore.Delivery) (known bool) {
 	ledger := s.rows(o.Account)
 	row, taken := ledger[o]
 	if taken && row.Hash == hash {
-		row.LastListedAt, row.Absent = now, 0
+		row.LastListedAt, row.Absent, row.Doubt = now, 0, d.Doubt
 		ledger[o] = row
 		return true
 	}
@@ -111,16 +111,17 @@ func (s *memStore) register(d mailstore.Delivery) (known bool) {
 		if old, ok := ledger[*d.Adopt]; ok && old.Hash == hash {
 			delete(ledger, *d.Adopt)
 			old.Origin, old.ListSize, old.State, old.LastListedAt, old.Absent = o, d.ListSize, mailstore.Stored, now, 0
+			old.Doubt = d.Doubt
 			ledger[o] = old
 			return true
 		}
 	}
-	if taken {
+	if taken && row.Doubt == mailstore.NoDoubt {
 		s.breach("the row of %v is overwritten by another content", o)
 	}
 	ledger[o] = mailstore.LedgerEntry{
 		Origin: o, Hash: hash, Size: d.Message.Size(), ListSize: d.ListSize,
-		State: mailstore.Stored, StoredAt: now, LastListedAt: now,
+		State: mailstore.Stored, Doubt: d.Doubt, StoredAt: now, LastListedAt: now,
 	}
 	return false
 }
@@ -150,7 +151,7 @@ func (s *memStore) UpdateLedger(ctx context.Context, account string, changes []m
 		case c.State == mailstore.Gone:
 			delete(ledger, c.Origin)
 		default:
-			row.State, row.LastListedAt, row.Absent, row.ListSize = c.State, c.LastListedAt, c.Absent, c.ListSize
+			row.State, row.Doubt, row.LastListedAt, row.Absent, row.ListSize = c.State, c.Doubt, c.LastListedAt, c.Absent, c.ListSize
 			ledger[c.Origin] = row
 		}
 	}

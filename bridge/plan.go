@@ -247,6 +247,12 @@ func (p *planner) doubtful(e *mailstore.LedgerEntry) bool {
 	}
 }
 
+// again reports whether a message of which little came is to be fetched once
+// more.
+func (p *planner) again(e *mailstore.LedgerEntry) bool {
+	return e.Doubt == mailstore.Doubted && p.now.Sub(e.StoredAt) >= retryMessageFirst
+}
+
 // deletions returns what may be deleted now. A message that is due, and may be
 // another one than was stored, has to be compared first.
 func (p *planner) deletions(now time.Time) (sure []Delete, compare map[int]bool) {
@@ -279,7 +285,7 @@ func (p *planner) decideListed() {
 			p.markSeen(p.ledger[row], due[l.Num])
 		}
 		switch {
-		case row >= 0 && p.ledger[row].Wanted:
+		case row >= 0 && (p.ledger[row].Wanted || p.again(&p.ledger[row])):
 			e := p.ledger[row]
 			p.actions.Fetch = append(p.actions.Fetch, Fetch{Listed: l, Dup: e.Dup, Row: &e})
 		case row >= 0 && (p.doubtful(&p.ledger[row]) || compare[l.Num]):

@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/popbridge/popbridge/internal/fault"
@@ -30,7 +31,7 @@ func (r *Runner) poll(ctx context.Context, m *meter) (Result, error) {
 		switch {
 		case resumed:
 			next, err = soon, nil
-		case s.result.Stored+s.result.Adopted+s.result.Deleted > 0:
+		case s.result.Stored+s.result.Adopted+s.result.Deleted > 0 || s.told:
 			idle = 0
 		default:
 			idle++
@@ -54,6 +55,13 @@ func (r *Runner) poll(ctx context.Context, m *meter) (Result, error) {
 		}
 	}
 	total.Failed = len(r.problems.byID)
+	if r.doubting {
+		disk, cancel := outlive(ctx, stopStore)
+		if findErr := r.findDoubts(disk); err == nil {
+			err = findErr
+		}
+		cancel()
+	}
 	if saveErr := r.save(ctx, total, err); err == nil {
 		err = saveErr
 	}
@@ -134,11 +142,16 @@ func (r *Runner) load(ctx context.Context) error {
 	if r.permitted() { // and notes a policy that goes less far
 		r.notes.Awaiting = 0
 	}
-	r.problems.recall(r.notes.Issues)
+	if err := r.findDoubts(ctx); err != nil {
+		r.loaded = false
+		return err
+	}
+	r.problems.recall(r.notes.Issues, r.account.Server.MaxMessage)
 	r.update(func(s *Status) {
 		s.LastSuccess, s.Stored, s.OnServer = state.LastSuccess, state.Stored, state.OnServer
 		s.LoginDelay, s.MinInterval = time.Duration(r.notes.Delay)*time.Second, r.notes.floor()
 		s.Expire, s.Awaiting, s.Held, s.Problems = r.notes.Expire, r.notes.Awaiting, r.notes.Held, r.shownProblems(time.Time{})
+		s.Doubtful = len(r.doubts)
 		s.Deletes, s.DeletesTotal = r.notes.due(r.account.policy().String())
 		r.lastLogin = time.Unix(r.notes.LastLogin+1, 0) // noted in whole seconds: rather late than early
 		r.lastEnd = r.lastLogin
@@ -206,5 +219,5 @@ func (r *Runner) shownProblems(next time.Time) []Problem {
 	if r.unconfirmed > 0 {
 		list = append(list, Problem{NextTry: next, Reason: fmt.Sprintf("the server did not confirm %d deletions; what is still there next time is deleted again", r.unconfirmed)})
 	}
-	return append(list, r.problems.list()...)
+	return slices.Concat(list, r.shownDoubts(next), r.problems.list())
 }

@@ -182,6 +182,9 @@ func (s *popServer) serve(conn net.Conn) {
 func (p *popSession) line(format string, args ...any) { fmt.Fprintf(p.w, format+"\r\n", args...) }
 
 func (p *popSession) handle(command, arg string) (open bool) {
+	if n, err := strconv.Atoi(arg); err == nil && (command == "UIDL" || command == "LIST") {
+		return p.listed(command, n)
+	}
 	switch command {
 	case "CAPA":
 		p.line("+OK")
@@ -214,6 +217,19 @@ func (p *popSession) handle(command, arg string) (open bool) {
 		return p.quit()
 	default:
 		p.line("-ERR unknown command")
+	}
+	return true
+}
+
+// listed answers what is asked about one message.
+func (p *popSession) listed(command string, n int) (open bool) {
+	switch m := p.mailbox[n-1]; {
+	case command == "LIST":
+		p.line("+OK %d %d", n, m.listed())
+	case p.trouble.noUIDL:
+		p.line("-ERR unknown command")
+	default:
+		p.line("+OK %d %s", n, m.uidl)
 	}
 	return true
 }

@@ -33,8 +33,21 @@ func idOf(l Listed) problemID {
 }
 
 // failed records that the server answered and the message did not come.
-func (p *problems) failed(f Fetch, reason string, now time.Time) {
-	p.record(f, reason, now, 0)
+// It reports whether that is remembered.
+func (p *problems) failed(f Fetch, reason string, now time.Time) bool {
+	return p.record(f, reason, now, 0)
+}
+
+// tooLarge records that more came of this message than limit. It is asked for
+// again now and then, as the size that LIST tells is no proof.
+func (p *problems) tooLarge(f Fetch, reason string, now time.Time, limit int64) bool {
+	known := p.record(f, reason, now, 0)
+	if known {
+		q := p.byID[idOf(f.Listed)]
+		q.NextTry, q.Limit = now.Add(retryTooLarge), limit
+		p.byID[idOf(f.Listed)] = q
+	}
+	return known
 }
 
 // cut records that the connection was lost at this message. The first time
@@ -43,11 +56,11 @@ func (p *problems) cut(f Fetch, reason string, now time.Time) {
 	p.record(f, reason, now, 1)
 }
 
-func (p *problems) record(f Fetch, reason string, now time.Time, free int) {
+func (p *problems) record(f Fetch, reason string, now time.Time, free int) bool {
 	id := idOf(f.Listed)
 	old, known := p.byID[id]
 	if !known && len(p.byID) >= maxProblems {
-		return
+		return false
 	}
 	if p.byID == nil {
 		p.byID = make(map[problemID]Problem)
@@ -57,6 +70,7 @@ func (p *problems) record(f Fetch, reason string, now time.Time, free int) {
 		next.NextTry = now.Add(backoff(retryMessageFirst, retryMessageCap, n))
 	}
 	p.byID[id] = next
+	return true
 }
 
 // order puts the messages to fetch into the order to fetch them in: those that
@@ -70,7 +84,7 @@ func (p *problems) order(fetch []Fetch, now time.Time) (ready []Fetch, waiting i
 		switch problem, known := p.byID[idOf(f.Listed)]; {
 		case !known:
 			ready = append(ready, f)
-		case now.Before(problem.NextTry) && problem.NextTry.Sub(now) <= retryMessageCap:
+		case now.Before(problem.NextTry) && problem.NextTry.Sub(now) <= retryTooLarge:
 			waiting++ // a time further away is that of another clock
 		default:
 			last = append(last, f)

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"bytes"
 	"io"
 	"sync"
 	"time"
@@ -48,6 +49,14 @@ func (m *meter) received(f Fetch) {
 	m.p.Bytes += f.Size - m.current
 	m.current = 0
 	m.report(false)
+}
+
+// lost takes back that a message has arrived.
+func (m *meter) lost(f Fetch) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.p.Messages--
+	m.p.Bytes -= f.Size
 }
 
 // drop takes messages that will not arrive in this session from the totals.
@@ -103,16 +112,20 @@ func (m *meter) report(now bool) {
 // reader counts what is read of one message, and keeps the error reading
 // ended with, so that the caller can tell a broken connection from a full disk.
 type reader struct {
-	r    io.Reader
-	m    *meter
-	size int64
-	n    int64
-	err  error
+	r     io.Reader
+	m     *meter
+	size  int64
+	n     int64
+	lines int64 // line feeds
+	err   error
 }
+
+var lineFeed = []byte{'\n'}
 
 func (r *reader) Read(b []byte) (int, error) {
 	n, err := r.r.Read(b)
 	r.n += int64(n)
+	r.lines += int64(bytes.Count(b[:n], lineFeed))
 	if err != nil && err != io.EOF {
 		r.err = err
 	}

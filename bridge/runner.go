@@ -50,7 +50,12 @@ type memory struct {
 	unconfirmed  int                // deletions the last QUIT did not confirm
 	contentMode  bool               // the server gives no UIDL
 	noPipelining bool
-	hurry        bool // more is to be had as soon as the server lets us in again
+	bareLF       bool                    // the server ends lines with a bare LF
+	unstuffed    bool                    // the server does not byte-stuff
+	careful      map[problemID]bool      // messages to ask for alone: it was not clear which was not whole
+	doubting     bool                    // some row was in doubt in this run
+	doubts       []mailstore.LedgerEntry // rows on the server that may not be whole
+	hurry        bool                    // more is to be had as soon as the server lets us in again
 	lastLogged   string
 }
 
@@ -276,7 +281,7 @@ func (r *Runner) land(ctx context.Context, f *flight, took time.Duration) {
 		s.LastSuccess, s.Stored, s.OnServer = r.state.LastSuccess, r.state.Stored, r.state.OnServer
 		s.Awaiting, s.Held, s.MinInterval = r.notes.Awaiting, r.notes.Held, r.notes.floor()
 		s.Deletes, s.DeletesTotal = r.notes.due(r.account.policy().String())
-		s.Problems = r.shownProblems(s.NextPoll)
+		s.Problems, s.Doubtful = r.shownProblems(s.NextPoll), len(r.doubts)
 		if !stopped {
 			s.Err, s.LastError, s.Hint, s.Kind = f.err, "", fault.Hint(f.err), fault.Internal
 		}

@@ -12,6 +12,7 @@ const (
 
 	retryMessageFirst = 15 * time.Minute
 	retryMessageCap   = 24 * time.Hour
+	retryTooLarge     = 7 * 24 * time.Hour // each time costs max_message_size of transfer
 )
 
 // nextPoll returns how long to wait after a poll. failures counts the failed

@@ -47,6 +47,7 @@ type session struct {
 	actions  Actions
 	here     map[int]mailstore.Hash // what was fetched or compared, by number
 	wasted   bool                   // a message was retrieved, in full or in part, and is not stored
+	told     bool                   // a message that ends sessions was found, and is left out of the next
 	result   Result
 }
 
@@ -101,6 +102,7 @@ func (s *session) connect(ctx context.Context) error {
 	}
 	server := s.account.Server
 	server.NoPipelining = server.NoPipelining || s.noPipelining
+	server.BareLF = s.bareLF
 	since := s.loggingIn()
 	client, err := pop3.Dial(ctx, server)
 	if err != nil {
@@ -232,6 +234,7 @@ func (s *session) plan(ctx context.Context) error {
 	if err := s.inheritByContent(ctx); err != nil {
 		return err
 	}
+	s.doubting = s.doubting || slices.ContainsFunc(s.ledger, func(e mailstore.LedgerEntry) bool { return e.Doubt != mailstore.NoDoubt })
 	if err := s.settleIn(ctx); err != nil {
 		return err
 	}
@@ -259,6 +262,7 @@ func (s *session) plan(ctx context.Context) error {
 		s.problems.keepOnly(s.actions.Fetch)
 	}
 	s.actions.Fetch, _ = s.problems.order(s.actions.Fetch, now)
+	slices.SortStableFunc(s.actions.Fetch, func(a, b Fetch) int { return s.risk(a) - s.risk(b) })
 	if len(marks) == 0 {
 		return nil
 	}
@@ -267,6 +271,17 @@ func (s *session) plan(ctx context.Context) error {
 		failpoint.Hit(failpoint.Forgotten)
 	}
 	return err
+}
+
+// risk orders what is fetched: first what will hardly cost the connection.
+func (s *session) risk(w Fetch) int {
+	switch {
+	case s.oversized(w):
+		return 2
+	case s.careful[idOf(w.Listed)]:
+		return 1
+	}
+	return 0
 }
 
 // readopt gives the rows of renumbered messages their new ids.

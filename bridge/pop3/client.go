@@ -23,6 +23,10 @@ type Client struct {
 	secured   *tls.Conn // over raw; nil: in the clear
 	greeted   bool      // the first command was answered: no line can belong to the greeting any more
 	retrieved bool      // a RETR was sent: a line may be content
+	unproven  bool      // a RETR was sent since the last check that passed
+	check     Check
+	bareLF    bool // the server ends lines with a bare LF
+	unstuffed bool // the server does not byte-stuff
 
 	caps      Capabilities
 	timestamp string // RFC 1939 section 7: of the greeting, for APOP
@@ -37,7 +41,7 @@ type Client struct {
 const maxWarnings = 8
 
 func newClient(cfg Config, conn net.Conn) *Client {
-	c := &Client{cfg: cfg, raw: conn, wire: newWire(conn), close: sync.OnceValue(conn.Close)}
+	c := &Client{cfg: cfg, bareLF: cfg.BareLF, raw: conn, wire: newWire(conn), close: sync.OnceValue(conn.Close)}
 	c.wire.within(cfg.Timeouts.Greeting)
 	return c
 }
@@ -52,6 +56,12 @@ func (c *Client) Capabilities() Capabilities { return c.caps }
 // Warnings are the texts of the first few oddities that were tolerated in this
 // session. Foreign text in them is quoted.
 func (c *Client) Warnings() []string { return c.warnings }
+
+// Oddities says that the server ends its lines with a bare LF, and that it does
+// not byte-stuff its messages.
+func (c *Client) Oddities() (bareLF, unstuffed bool) {
+	return c.bareLF || errors.Is(c.dead, ErrBareLF), c.unstuffed
+}
 
 func (c *Client) warn(format string, args ...any) {
 	if len(c.warnings) < maxWarnings {
@@ -149,6 +159,9 @@ func (c *Client) Stat(ctx context.Context) (count int, size int64, err error) {
 // are warnings. err ends the connection.
 func (c *Client) Dele(ctx context.Context, nums []int) (done []int, err error) {
 	err = c.run(ctx, func() error {
+		if err := c.prove(); err != nil {
+			return err
+		}
 		window := 1
 		if c.pipelining() {
 			window = c.cfg.Window.Count
@@ -170,11 +183,11 @@ func (c *Client) Dele(ctx context.Context, nums []int) (done []int, err error) {
 				case isReply(err):
 					c.warn("%v", err)
 				default:
-					return c.outOfStep(err, false)
+					return err
 				}
 			}
 		}
-		return nil
+		return c.quiet()
 	})
 	return done, err
 }
@@ -198,7 +211,11 @@ func (c *Client) Quit(ctx context.Context) error {
 	return err
 }
 
-func (c *Client) pipelining() bool { return c.caps.Pipelining() && !c.cfg.NoPipelining }
+// pipelining is off at a server with bare LFs: what follows a message tells that
+// it goes on.
+func (c *Client) pipelining() bool {
+	return c.caps.Pipelining() && !c.cfg.NoPipelining && !c.bareLF
+}
 
 // isReply reports whether err is an -ERR, after which the session goes on.
 func isReply(err error) bool {

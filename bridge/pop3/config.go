@@ -38,6 +38,8 @@ type Config struct {
 	Window       Window
 	NoPipelining bool // one command at a time, whatever the server announces; see ErrPipelining
 
+	BareLF bool // the server ends its lines with LF alone; see ErrBareLF
+
 	Trace zerolog.Logger // protocol lines at trace level, without secrets and message content
 }
 

@@ -8,6 +8,7 @@ import (
 	"math"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -70,7 +71,7 @@ func wholeSession(ctx context.Context, cfg Config) error {
 		_, err := io.Copy(io.Discard, r)
 		return err
 	}
-	if err := c.Retr(ctx, []Request{{Num: 1}}, recv, func(int, error) {}); err != nil {
+	if err := c.Retr(ctx, []Request{{Num: 1}}, Check{}, recv, func(int, error) {}); err != nil {
 		return err
 	}
 	return c.Quit(ctx)
@@ -123,7 +124,7 @@ func TestCommandsDroppedByTheServer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = c.Retr(t.Context(), []Request{{Num: 1}, {Num: 2}}, func(int, io.Reader) error { return nil }, func(int, error) {})
+		err = c.Retr(t.Context(), []Request{{Num: 1}, {Num: 2}}, Check{}, func(int, io.Reader) error { return nil }, func(int, error) {})
 		if !errors.Is(err, ErrPipelining) {
 			t.Error(err)
 		}
@@ -148,7 +149,7 @@ func TestAnswersBelongToTheirRequests(t *testing.T) {
 			for i := range 20 {
 				reqs = append(reqs, Request{Num: i + 1, Size: 1000})
 			}
-			err = c.Retr(t.Context(), reqs, func(num int, r io.Reader) error {
+			err = c.Retr(t.Context(), reqs, Check{}, func(num int, r io.Reader) error {
 				b, err := io.ReadAll(r)
 				if want := fmt.Sprintf("RETR %d\r\n", num); err == nil && string(b) != want {
 					t.Errorf("%q instead of %q", b, want)
@@ -189,7 +190,7 @@ func TestSlowButSteadyIsNoTimeout(t *testing.T) {
 		go func() {
 			defer server.Close()
 			for range 100 {
-				_, _ = server.Write([]byte("a line\r\n"))
+				_, _ = server.Write([]byte(strings.Repeat("slow", 50) + "\r\n"))
 				time.Sleep(9 * time.Second)
 			}
 			_, _ = server.Write([]byte(".\r\n"))
@@ -197,11 +198,53 @@ func TestSlowButSteadyIsNoTimeout(t *testing.T) {
 		c := newClient(Config{Timeouts: Timeouts{Read: 10 * time.Second}}.withDefaults(), client)
 		c.wire.stream(c.cfg.Timeouts.Read, math.MaxInt64)
 		b, err := io.ReadAll(&body{c: c, d: newDotReader(c.wire.r, 1<<20)})
-		if err != nil || len(b) != 800 {
+		if err != nil || len(b) != 20200 {
 			t.Errorf("%d bytes, %v", len(b), err)
 		}
 		_ = c.Close()
 	})
+}
+
+// TestADripIsTooSlow: a server that keeps the connection alive with an octet now
+// and then ends it after a minute. The time in which nobody reads does not count.
+func TestADripIsTooSlow(t *testing.T) {
+	for name, octet := range map[string]string{"message": "a", "listing": "1 1\r\n"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client, server := pop3test.Pipe(0)
+				var drip sync.WaitGroup
+				drip.Go(func() {
+					_, _ = server.Write([]byte("+OK\r\n"))
+					for range 100 {
+						if _, err := server.Write([]byte(octet)); err != nil {
+							return
+						}
+						time.Sleep(5 * time.Second)
+					}
+				})
+				c := newClient(Config{}.withDefaults(), client)
+				started, wait := time.Now(), time.Duration(0)
+				var err error
+				if name == "listing" {
+					_, err = c.List(t.Context(), func(int, int64) {})
+				} else {
+					err = c.Retr(t.Context(), []Request{{Num: 1}}, Check{}, func(_ int, r io.Reader) error {
+						_, _ = r.Read(make([]byte, 1))
+						wait = 40 * time.Second // a disk that is slow
+						time.Sleep(wait)
+						_, err := io.Copy(io.Discard, r)
+						return err
+					}, func(int, error) {})
+				}
+				took := time.Since(started) - wait
+				if !errors.Is(err, ErrTooSlow) || took < rateWindow || took > rateWindow+10*time.Second {
+					t.Errorf("after %v: %v", took, err)
+				}
+				_ = server.Close()
+				drip.Wait()
+			})
+		})
+	}
 }
 
 func TestDialDeadlineAndCancel(t *testing.T) {
@@ -251,7 +294,7 @@ func TestPipeliningFillsTheLink(t *testing.T) {
 				return err
 			}
 			start := time.Now()
-			if err := c.Retr(t.Context(), reqs, recv, func(_ int, err error) { t.Error(err) }); err != nil || got != messages {
+			if err := c.Retr(t.Context(), reqs, Check{}, recv, func(_ int, err error) { t.Error(err) }); err != nil || got != messages {
 				t.Errorf("%d messages, %v", got, err)
 			}
 			took = time.Since(start)
@@ -303,7 +346,7 @@ func TestReceiverMayNotKeepTheStream(t *testing.T) {
 		t.Fatal(err)
 	}
 	var kept io.Reader
-	err = c.Retr(t.Context(), []Request{{Num: 1}, {Num: 2}}, func(_ int, r io.Reader) error {
+	err = c.Retr(t.Context(), []Request{{Num: 1}, {Num: 2}}, Check{}, func(_ int, r io.Reader) error {
 		if kept != nil {
 			if n, err := kept.Read(make([]byte, 10)); n != 0 || err == nil || err == io.EOF {
 				t.Errorf("read %d bytes, %v", n, err)
@@ -342,7 +385,7 @@ func TestLargeMessageIsNotDrainedForEver(t *testing.T) {
 		t.Fatal(err)
 	}
 	var failed error
-	err = c.Retr(t.Context(), []Request{{Num: 1}, {Num: 2}}, func(_ int, r io.Reader) error {
+	err = c.Retr(t.Context(), []Request{{Num: 1}, {Num: 2}}, Check{}, func(_ int, r io.Reader) error {
 		_, err := io.Copy(io.Discard, r)
 		return err
 	}, func(num int, err error) { failed = errors.Join(failed, err) })

@@ -182,11 +182,11 @@ func driveClient(t *testing.T, conn *fuzzConn) (received int) {
 	}
 	_, _, _ = c.Stat(ctx)
 	var reqs []Request
-	_, _ = c.List(ctx, func(num int, size int64) { reqs = append(reqs, Request{num, size}) })
+	_, _ = c.List(ctx, func(num int, size int64) { reqs = append(reqs, Request{Num: num, Size: size}) })
 	_, _ = c.UIDL(ctx, func(num int, _ string) { reqs = append(reqs, Request{Num: num}) })
 	var stored []int
 	ended := 0
-	err = c.Retr(ctx, reqs, func(num int, r io.Reader) error {
+	err = c.Retr(ctx, reqs, Check{}, func(num int, r io.Reader) error {
 		n, err := io.Copy(io.Discard, r)
 		if err == nil {
 			received += int(n)

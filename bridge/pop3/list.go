@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 
 	"github.com/popbridge/popbridge/internal/fault"
@@ -20,7 +21,8 @@ var ErrNoUIDL = errors.New("the server gives no UIDL listing")
 const (
 	maxListed       = 1 << 20 // messages
 	maxListingBytes = 1 << 30
-	maxUIDL         = 512 // bytes of an id; RFC 1939 has 70
+	maxUIDL         = 512           // bytes of an id; RFC 1939 has 70
+	maxSize         = math.MaxInt32 // octets: more is what servers say that do not know
 	// maxIDs bounds all ids of a mailbox, in bytes. maxListed of 70 go through.
 	maxIDs = 80 << 20
 )
@@ -133,7 +135,7 @@ func parseSize(rest []byte) (int64, error) {
 		rest = rest[:end]
 	}
 	size, err := strconv.ParseInt(string(rest), 10, 64)
-	if err != nil || size < 0 {
+	if err != nil || size < 0 || size >= maxSize {
 		return 0, errors.New("no size")
 	}
 	return size, nil

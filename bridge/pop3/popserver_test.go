@@ -61,7 +61,7 @@ func fetch(t *testing.T, c *pop3.Client) (byUIDL map[string][]byte, uidls map[in
 	if _, err := c.UIDL(t.Context(), func(num int, uidl string) { uidls[num] = uidl }); err != nil {
 		t.Fatal(err)
 	}
-	err := c.Retr(t.Context(), reqs, func(num int, r io.Reader) error {
+	err := c.Retr(t.Context(), reqs, pop3.Check{}, func(num int, r io.Reader) error {
 		b, err := io.ReadAll(r)
 		if int64(len(b)) != reqs[num-1].Size {
 			t.Errorf("message %d has %d bytes, listed were %d", num, len(b), reqs[num-1].Size)

@@ -83,6 +83,10 @@ func (c *Client) statusLine() (string, error) {
 	if cut {
 		c.warn("a status line over %d bytes was cut", bufferSize)
 	}
+	if c.wire.bareLF && !c.bareLF && !cut {
+		c.bareLF = true
+		c.warn("the server ends its lines with a bare LF")
+	}
 	line := string(raw)
 	c.traceReceived(c.foreign(line))
 	return line, nil

@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"strconv"
+	"time"
 
 	"github.com/popbridge/popbridge/internal/fault"
 )
@@ -15,16 +16,6 @@ import (
 // ErrPipelining says that the answers to pipelined commands made no sense.
 // Connect again with Config.NoPipelining.
 var ErrPipelining = errors.New("the server announces PIPELINING but got it wrong")
-
-// outOfStep marks the error of a connection that ended because pipelined
-// commands and their answers don't fit together.
-func (c *Client) outOfStep(err error, silent bool) error {
-	if c.pipelining() && (silent || fault.Is(err, fault.Protocol)) {
-		c.dead = fmt.Errorf("%w: %w", ErrPipelining, err)
-		return c.dead
-	}
-	return err
-}
 
 // drainLimit is how much of an unwanted message is read in order to keep the
 // connection. Beyond it a new connection costs less.
@@ -37,6 +28,9 @@ const unknownSize = 32 << 10
 type Request struct {
 	Num  int
 	Size int64 // as listed, a hint that bounds the window; 0: unknown
+	// Alone has nothing else under way with it, and a check behind it: for a
+	// message at which something went wrong before.
+	Alone bool
 }
 
 // Retr retrieves messages. recv gets them one after the other, in the order of
@@ -47,8 +41,12 @@ type Request struct {
 //
 // A message that can't be had goes to failed, and the others go on: one that
 // the server refuses (*ReplyError), or one over Config.MaxMessage
-// (ErrTooLarge), which is not even asked for when its listed size says so. If
-// recv was reading it by then, what recv returned does not count.
+// (ErrTooLarge), for which the octets that came count and not the listed size.
+// If recv was reading it by then, what recv returned does not count.
+//
+// What recv got is whole, and is what was asked for, once check has passed. A
+// message at which the answers got out of step (ErrOutOfStep) goes to failed
+// after recv had it.
 //
 // Retr ends early with
 //
@@ -60,8 +58,9 @@ type Request struct {
 //
 // Where PIPELINING was announced, requests are sent ahead within
 // Config.Window.
-func (c *Client) Retr(ctx context.Context, reqs []Request, recv func(num int, r io.Reader) error, failed func(num int, err error)) error {
-	f := &retrieval{c: c, ctx: ctx, todo: reqs, recv: recv, failed: failed, window: Window{Count: 1}}
+func (c *Client) Retr(ctx context.Context, reqs []Request, check Check, recv func(num int, r io.Reader) error, failed func(num int, err error)) error {
+	c.check = check
+	f := &retrieval{c: c, ctx: ctx, todo: reqs, recv: recv, failed: failed, passedTo: check.Passed, window: Window{Count: 1}, checkedAt: time.Now()}
 	return c.run(ctx, func() error {
 		if c.pipelining() {
 			f.window = c.cfg.Window
@@ -70,21 +69,34 @@ func (c *Client) Retr(ctx context.Context, reqs []Request, recv func(num int, r 
 	})
 }
 
+// request is one answer that is due.
+type request struct {
+	Request
+	check bool // the answer to a check
+}
+
 // retrieval is the state of one Retr.
 type retrieval struct {
-	c      *Client
-	ctx    context.Context
-	window Window
-	recv   func(int, io.Reader) error
-	failed func(int, error)
+	c        *Client
+	ctx      context.Context
+	window   Window
+	recv     func(int, io.Reader) error
+	failed   func(int, error)
+	passedTo func()
 
 	todo    []Request
-	sent    []Request // asked for and not answered, in order
+	sent    []request // asked for and not answered, in order
 	bytes   int64     // of sent, by their listed sizes
 	first   int       // requests in the first packet of several, 0 before it
-	proven  bool      // and all of them were answered
+	steady  bool      // and all of them were answered
 	stop    error     // why nothing more is asked for
 	discard bool      // what was asked for is not wanted any more
+
+	open      []int     // what recv got since the last check that passed
+	alone     bool      // the last request was one to be alone
+	unchecked int       // requests since the last check was sent
+	octets    int64     // of these, by their listed sizes
+	checkedAt time.Time // when the last check was sent
 }
 
 func (f *retrieval) run() error {
@@ -108,26 +120,26 @@ func (f *retrieval) run() error {
 // taken for its answer.
 func (f *retrieval) refill() error {
 	w := f.window
-	f.proven = f.proven || f.first > 0 && len(f.sent) == 0
-	if len(f.sent) > 0 && (!f.proven || len(f.sent) > w.Count-max(w.Count/4, 1) || f.bytes > w.Bytes-w.Bytes/4) {
+	f.steady = f.steady || f.first > 0 && len(f.sent) == 0
+	if len(f.sent) > 0 && (!f.steady || len(f.sent) > w.Count-max(w.Count/4, 1) || f.bytes > w.Bytes-w.Bytes/4) {
 		return nil
 	}
 	queued := false
-	for f.stop == nil && len(f.todo) > 0 && (len(f.sent) == 0 || len(f.sent) < w.Count && f.bytes < w.Bytes) {
-		req := f.todo[0]
-		f.todo = f.todo[1:]
-		if req.Size > f.c.cfg.MaxMessage {
-			f.failed(req.Num, f.tooLarge(req.Num))
+	for f.hasRoom() {
+		if f.checkDue() {
+			// One request is not pipelined for the sake of the check.
+			if len(f.sent) > 0 && (f.alone || f.first == 0 && len(f.sent) == 1) {
+				break
+			}
+			f.queueCheck()
+			queued = true
 			continue
 		}
-		if req.Size <= 0 {
-			req.Size = unknownSize
+		if f.stop != nil || len(f.todo) == 0 || len(f.sent) > 0 && (f.alone || f.todo[0].Alone) {
+			break
 		}
-		f.sent = append(f.sent, req)
-		f.bytes += req.Size
-		line := retrLine(req.Num)
-		f.c.queue(line, line)
-		f.c.retrieved, queued = true, true
+		f.queueRetr()
+		queued = true
 	}
 	if !queued {
 		return nil
@@ -138,15 +150,42 @@ func (f *retrieval) refill() error {
 	return f.c.flush()
 }
 
+func (f *retrieval) hasRoom() bool {
+	return len(f.sent) == 0 || len(f.sent) < f.window.Count && f.bytes < f.window.Bytes
+}
+
+func (f *retrieval) queueRetr() {
+	req := f.todo[0]
+	f.todo = f.todo[1:]
+	if req.Size <= 0 {
+		req.Size = unknownSize
+	}
+	f.sent = append(f.sent, request{Request: req})
+	f.bytes += req.Size
+	f.unchecked++
+	f.octets += req.Size
+	f.alone = req.Alone
+	line := retrLine(req.Num)
+	f.c.queue(line, line)
+	f.c.retrieved, f.c.unproven = true, true
+}
+
 // next takes the answer to the oldest request.
 func (f *retrieval) next() error {
 	req := f.sent[0]
 	f.sent = f.sent[1:]
+	if req.check {
+		err := f.passed()
+		if err != nil {
+			return f.outOfStep(err, f.dropped(err))
+		}
+		return nil
+	}
 	f.bytes -= req.Size
 	_, err := f.c.reply(retrLine(req.Num))
 	switch {
 	case err == nil:
-		return f.body(req.Num)
+		return f.body(req)
 	case errors.Is(err, ErrSessionLimit):
 		if f.stop == nil {
 			f.stop = err
@@ -158,16 +197,25 @@ func (f *retrieval) next() error {
 		}
 		return nil
 	}
-	// A server that drops what came along with the first command leaves us
-	// waiting for the next answer.
-	silent := !f.proven && len(f.sent)+1 < f.first && errors.Is(err, os.ErrDeadlineExceeded)
-	return f.lost(req.Num, f.c.outOfStep(err, silent))
+	err = f.outOfStep(err, f.dropped(err))
+	if errors.Is(err, ErrOutOfStep) && len(f.open) > 0 {
+		return err // it is what came before
+	}
+	return f.lost(req.Num, err)
+}
+
+// dropped reports whether the server has dropped what came along with the first
+// command, which leaves us waiting for the next answer.
+func (f *retrieval) dropped(err error) bool {
+	return !f.steady && len(f.sent)+1 < f.first && errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 // body hands one message to recv and reads on to its end.
-func (f *retrieval) body(num int) error {
+func (f *retrieval) body(req request) error {
+	num := req.Num
 	f.c.wire.stream(f.c.cfg.Timeouts.Read, math.MaxInt64) // the message has limits of its own
 	b := &body{c: f.c, d: newDotReader(f.c.wire.r, f.c.cfg.MaxMessage)}
+	b.d.wire, b.d.bareLF, b.d.alone = f.c.wire, f.c.bareLF && f.window.Count == 1, req.Alone
 	var refused error
 	if !f.discard {
 		refused = f.recv(num, b)
@@ -178,6 +226,10 @@ func (f *retrieval) body(num int) error {
 	}
 	b.ended = true
 	f.c.traceCount(b.n)
+	if b.d.plain && !f.c.unstuffed {
+		f.c.unstuffed = true
+		f.c.warn("the server does not byte-stuff its messages")
+	}
 	switch {
 	case f.discard:
 	case errors.Is(met, ErrTooLarge):
@@ -186,6 +238,13 @@ func (f *retrieval) body(num int) error {
 		return f.lost(num, f.c.dead)
 	case refused != nil:
 		f.stop, f.discard = refused, true
+	default:
+		f.open = append(f.open, num)
+	}
+	if f.c.dead == nil && len(f.sent) == 0 {
+		if err := f.c.quiet(); err != nil {
+			return f.outOfStep(err, false)
+		}
 	}
 	if f.c.dead != nil && f.stop != nil {
 		return f.stop
@@ -203,8 +262,21 @@ func (f *retrieval) lost(num int, err error) error {
 
 func (f *retrieval) tooLarge(num int) error {
 	return fault.Wrap(ErrTooLarge, fault.Config,
-		fmt.Sprintf("message %d is larger than %d MB", num, f.c.cfg.MaxMessage>>20),
+		fmt.Sprintf("message %d is larger than %s", num, octets(f.c.cfg.MaxMessage)),
 		"raise max_message_size for this account, or delete the message at the provider")
+}
+
+// octets is a size in the unit in which it was configured.
+func octets(n int64) string {
+	for _, unit := range []struct {
+		size int64
+		name string
+	}{{1e9, "GB"}, {1 << 30, "GiB"}, {1e6, "MB"}, {1 << 20, "MiB"}, {1e3, "KB"}, {1 << 10, "KiB"}} {
+		if n >= unit.size && n%unit.size == 0 {
+			return strconv.FormatInt(n/unit.size, 10) + " " + unit.name
+		}
+	}
+	return strconv.FormatInt(n, 10) + " bytes"
 }
 
 func retrLine(num int) string { return "RETR " + strconv.Itoa(num) }

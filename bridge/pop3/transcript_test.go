@@ -225,7 +225,7 @@ func (s *session) retr(ctx context.Context, verb string, args []string) {
 		return nil
 	}
 	failed := func(num int, err error) { s.say("  %d failed: %s", num, describe(err)) }
-	s.result("retr", s.c.Retr(ctx, reqs, recv, failed))
+	s.result("retr", s.c.Retr(ctx, reqs, Check{}, recv, failed))
 }
 
 func shorten(s string) string {

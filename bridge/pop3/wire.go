@@ -25,6 +25,10 @@ type wire struct {
 	idle  time.Duration // the longest wait for the next packet
 	until time.Time     // end of the current step; zero where only idle counts
 	left  int64         // bytes that may still be read in the current step
+
+	slow   time.Duration // waited for since the rate was last looked at; see stream
+	came   int           // bytes that came in it
+	bareLF bool          // the last line that was read ended with LF alone
 }
 
 func newWire(conn net.Conn) *wire {
@@ -46,11 +50,41 @@ func (w *wire) within(d time.Duration) {
 	w.idle, w.until, w.left = d, time.Now().Add(d), math.MaxInt64
 }
 
-// stream bounds each packet by d, for as long as they keep coming, and all of
-// them together by limit, as nothing else ends an answer without end.
-func (w *wire) stream(d time.Duration, limit int64) { w.idle, w.until, w.left = d, time.Time{}, limit }
+// stream bounds each packet by d, for as long as they keep coming at the least
+// rate, and all of them together by limit, as nothing else ends an answer without
+// end.
+func (w *wire) stream(d time.Duration, limit int64) {
+	w.idle, w.until, w.left = d, time.Time{}, limit
+	w.slow, w.came = 0, 0
+}
 
 var errEndless = fault.New(fault.Protocol, "the server's answer does not end", "")
+
+// The least rate of a listing or a message: a modem of 1985 brings twice as much.
+// What waits for us counts no time.
+const (
+	rateWindow = time.Minute
+	leastRate  = 1024 // bytes in it
+)
+
+// ErrTooSlow ends the connection to a server that keeps it alive with a few bytes
+// now and then.
+var ErrTooSlow = fault.New(fault.Temporary, "the server sent less than 1 KiB in a minute",
+	"it is tried again by itself; if it stays so slow, ask the provider, or try another network")
+
+// rate notes what a read of a stream brought.
+func (w *wire) rate(n int, took time.Duration) error {
+	w.slow, w.came = w.slow+took, w.came+n
+	if w.slow < rateWindow {
+		return nil
+	}
+	enough := w.came >= leastRate
+	w.slow, w.came = 0, 0
+	if !enough {
+		return ErrTooSlow
+	}
+	return nil
+}
 
 // Read reads from the connection; it is what the buffer is filled by.
 func (w *wire) Read(p []byte) (int, error) {
@@ -64,8 +98,12 @@ func (w *wire) Read(p []byte) (int, error) {
 	if w.left <= 0 {
 		return 0, errEndless
 	}
+	started := time.Now()
 	n, err := w.conn.Read(p[:min(int64(len(p)), w.left)])
 	w.left -= int64(n)
+	if w.until.IsZero() && err == nil {
+		err = w.rate(n, time.Since(started))
+	}
 	return n, err
 }
 
@@ -92,6 +130,7 @@ func (w *wire) readLine() (line []byte, cut bool, err error) {
 	if err != nil {
 		return nil, cut, unexpected(err)
 	}
+	w.bareLF = !bytes.HasSuffix(line, []byte("\r\n"))
 	return bytes.TrimRight(line, "\r\n"), cut, nil
 }
 

@@ -1,0 +1,191 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/popbridge/popbridge/bridge/pop3"
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailstore"
+)
+
+// arrival is a message that has arrived in full, as far as its termination
+// tells. It is not committed before it is shown to be whole and what was asked
+// for: by a check (see pop3.Check), or where the connection was lost before one,
+// by its size.
+type arrival struct {
+	received
+	lines int64 // its line feeds
+	alone bool  // nothing before it in the stream was in doubt
+}
+
+// sized reports whether the octets that came are as many as LIST announced,
+// which counts a line end as one octet or two.
+func (a arrival) sized() bool {
+	got := a.message.Size()
+	return a.fetch.Size == got || a.fetch.Size == got-a.lines
+}
+
+// farShorter reports whether so little came of what LIST announced that it can
+// hardly be all. Servers that guess are seldom wrong by more than half, except for
+// the smallest messages.
+func farShorter(got, listed int64) bool {
+	less := listed - got
+	return less > 1<<10 && got < listed/8 || less > 16<<10 && got < listed/2
+}
+
+// request asks for a message. What went wrong before is asked for alone, so that
+// it can be told from the others.
+func (s *session) request(w Fetch) pop3.Request {
+	id := idOf(w.Listed)
+	_, failed := s.problems.byID[id]
+	return pop3.Request{Num: w.Num, Size: w.Size, Alone: failed || s.careful[id] || s.oversized(w)}
+}
+
+// oversized reports whether LIST announces more than is read of a message.
+func (s *session) oversized(w Fetch) bool {
+	return s.account.Server.MaxMessage > 0 && w.Size > s.account.Server.MaxMessage
+}
+
+// check is about the first message that has an id: the oldest, which the sender
+// of a new one knows least.
+func (s *session) check(passed func()) pop3.Check {
+	check := pop3.Check{Passed: passed}
+	for _, l := range s.listing {
+		if l.UIDL != "" {
+			check.Num, check.UIDL, check.Size = l.Num, l.UIDL, l.Size
+			return check
+		}
+		if check.Num == 0 && l.Size > 0 {
+			check.Num, check.Size = l.Num, l.Size
+		}
+	}
+	return check
+}
+
+// passed is told that all that has arrived is whole.
+func (f *fetching) passed() {
+	for _, a := range f.open {
+		f.keep(a, mailstore.NoDoubt)
+	}
+	f.open = f.open[:0]
+}
+
+// settle decides about what has arrived since the last check that passed, when no
+// further one will.
+func (f *fetching) settle(err error) {
+	lost := err != nil && !errors.Is(err, pop3.ErrSessionLimit)
+	for _, a := range f.open {
+		switch {
+		case errors.Is(err, pop3.ErrOutOfStep):
+			f.drop(a)
+		case a.sized():
+			f.keep(a, mailstore.NoDoubt)
+		case !lost || a.alone:
+			f.keep(a, mailstore.Doubted)
+		default:
+			f.drop(a)
+		}
+	}
+	f.open = nil
+}
+
+// keep hands a message to the committer.
+func (f *fetching) keep(a arrival, doubt mailstore.Doubt) {
+	w := a.fetch
+	if farShorter(a.message.Size(), w.Size) {
+		doubt = mailstore.Doubted
+	}
+	a.doubt = doubt
+	if f.committer.push(f.disk, a.received) != nil {
+		f.wasted = true
+		return
+	}
+	f.problems.solved(w)
+	delete(f.careful, idOf(w.Listed))
+	delete(f.byNum, w.Num)
+}
+
+// drop discards a message, which is asked for alone in the next session.
+func (f *fetching) drop(a arrival) {
+	a.message.Discard()
+	f.m.lost(a.fetch)
+	f.wasted = true
+	if f.careful == nil {
+		f.careful = make(map[problemID]bool)
+	}
+	f.careful[idOf(a.fetch.Listed)] = true
+}
+
+// again is what becomes of the doubt about a row whose message was fetched once
+// more. better is false when that brought no more than what is stored.
+func again(row mailstore.LedgerEntry, a received) (doubt mailstore.Doubt, better bool) {
+	same := row.Hash == a.message.Hash()
+	switch {
+	case same && row.Doubt == mailstore.NoDoubt, a.doubt == mailstore.NoDoubt:
+		return mailstore.NoDoubt, true
+	case row.Doubt == mailstore.NoDoubt:
+		return a.doubt, true
+	}
+	return mailstore.StillLess, same || a.message.Size() > row.Size
+}
+
+// maxShownDoubts is how many messages that may not be whole a status names.
+const maxShownDoubts = 25
+
+// findDoubts looks for what is stored here, may not be whole, and is on the
+// server as far as is known.
+func (r *Runner) findDoubts(ctx context.Context) error {
+	ledger, err := r.store.Ledger(ctx, r.account.Name)
+	if err == nil {
+		r.doubts = slices.DeleteFunc(ledger, func(e mailstore.LedgerEntry) bool {
+			return e.Doubt == mailstore.NoDoubt || e.Absent > 0 || e.State == mailstore.DeleteAcked
+		})
+	}
+	return err
+}
+
+// believe takes what is stored here for whole: a person says so.
+func (r *Runner) believe(ctx context.Context) error {
+	ledger, err := r.store.Ledger(ctx, r.account.Name)
+	if err != nil {
+		return err
+	}
+	var changes []mailstore.LedgerEntry
+	for _, e := range ledger {
+		if e.Doubt != mailstore.NoDoubt {
+			e.Doubt = mailstore.NoDoubt
+			changes = append(changes, e)
+		}
+	}
+	r.doubts = nil
+	if len(changes) == 0 {
+		return nil
+	}
+	return r.store.UpdateLedger(ctx, r.account.Name, changes)
+}
+
+// shownDoubts names what may not be whole, and what is odd about the server.
+func (r *Runner) shownDoubts(next time.Time) (list []Problem) {
+	if r.bareLF {
+		list = append(list, Problem{NextTry: next, Reason: "the server ends lines with a bare LF; its messages are stored as they come"})
+	}
+	if r.unstuffed {
+		list = append(list, Problem{NextTry: next, Reason: "the server does not byte-stuff its messages (RFC 1939 section 3); one that has a line with a single dot cannot be fetched"})
+	}
+	for _, e := range r.doubts[:min(len(r.doubts), maxShownDoubts)] {
+		list = append(list, Problem{NextTry: next, UIDL: e.UIDL, Size: e.ListSize, Reason: fmt.Sprintf("the message with the id %s may not be whole: %s", fault.Quote(e.UIDL), shortReason(e))})
+	}
+	return list
+}
+
+// shortReason says in words why the original of a row is kept.
+func shortReason(e mailstore.LedgerEntry) string {
+	if farShorter(e.Size, e.ListSize) {
+		return fmt.Sprintf("only %d of the %d octets that the server lists came: it is stored here, and the original stays there", e.Size, e.ListSize)
+	}
+	return "it could not be made sure that all of it came: it is stored here, and the original stays there"
+}
