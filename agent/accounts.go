@@ -63,6 +63,8 @@ func (ac *account) get(ctx context.Context) (*bridge.Runner, error) {
 	if err := ac.checkUser(ctx, store); err != nil {
 		return nil, err
 	}
+	mailbox := bridge.MailboxName(ac.cfg.Username, ac.cfg.Host, ac.cfg.Port)
+	was := ac.agent.known().Accounts[mailbox] // the store it polled into last
 	ac.mu.Lock()
 	defer ac.mu.Unlock()
 	if ac.runner != nil {
@@ -72,9 +74,7 @@ func (ac *account) get(ctx context.Context) (*bridge.Runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	ac.err, ac.storeID = nil, store.ID()
-	ac.mailbox = bridge.MailboxName(ac.cfg.Username, ac.cfg.Host, ac.cfg.Port)
-	was := ac.agent.known().Accounts[ac.mailbox]
+	ac.err, ac.storeID, ac.mailbox = nil, store.ID(), mailbox
 	b.Moved = was != "" && was != ac.storeID
 	ac.runner = bridge.NewRunner(b, store, bridge.Options{Log: ac.agent.opts.Log, Changed: ac.report})
 	return ac.runner, nil
@@ -111,10 +111,11 @@ func (ac *account) report(s bridge.Status) {
 		return
 	}
 	ac.mu.Lock()
-	defer ac.mu.Unlock()
-	if !ac.noted && ac.storeID != "" {
-		ac.noted = true
-		ac.agent.note(func(f *state.File) { f.Accounts[ac.mailbox] = ac.storeID })
+	first, mailbox, id := !ac.noted && ac.storeID != "", ac.mailbox, ac.storeID
+	ac.noted = ac.noted || first
+	ac.mu.Unlock()
+	if first {
+		ac.agent.note(func(f *state.File) { f.Accounts[mailbox] = id })
 	}
 }
 

@@ -342,3 +342,22 @@ func TestDefaultPaths(t *testing.T) {
 		t.Errorf("without a home folder: %v", err)
 	}
 }
+
+// What is known of a data folder from outside is never in it.
+func TestStateDir(t *testing.T) {
+	for _, c := range []struct{ goos, home, env, want string }{
+		{"linux", "/home/ann", "", "/home/ann/.local/state/popbridge"},
+		{"linux", "/home/ann", "XDG_STATE_HOME=/z", "/z/popbridge"},
+		{"linux", "/home/ann", "XDG_STATE_HOME=z", "/home/ann/.local/state/popbridge"},
+		{"linux", "/home/ann", "STATE_DIRECTORY=/var/lib/popbridge:/var/lib/other XDG_STATE_HOME=/z", "/var/lib/popbridge"},
+		{"linux", "", "", "/etc/popbridge"},
+		{"darwin", "/Users/ann", "", "/Users/ann/Library/Application Support/popbridge-state"},
+		{"windows", `C:\Users\ann`, `LocalAppData=C:\L`, `C:\L\popbridge-state`},
+	} {
+		s := ann(strings.Fields(c.env)...)
+		s.goos, s.home = c.goos, c.home
+		if got := s.stateDir("/etc/popbridge/config.toml"); got != c.want {
+			t.Errorf("%s %q: state %q, want %q", c.goos, c.env, got, c.want)
+		}
+	}
+}
