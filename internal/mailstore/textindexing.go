@@ -3,7 +3,9 @@ package mailstore
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"io"
+	"io/fs"
 	"math/bits"
 	"os"
 	"path/filepath"
@@ -145,7 +147,10 @@ func (x *indexing) take(c *Content, r io.ReaderAt) {
 func (x *indexing) load(ctx context.Context) error {
 	x.build, x.todo, x.last, x.age = nil, nil, 0, x.s.text.clear()
 	dir := x.s.textDir()
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := x.s.present(); err != nil {
+		return err // nothing is made in an empty place
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	ids := map[Hash]ContentID{}
