@@ -136,12 +136,16 @@ func (ac *account) conditions(s bridge.Status) []health.Condition {
 	if least := ac.cfg.TLSMinimum; least == config.TLS10 || least == config.TLS11 {
 		list = append(list, health.OldTLS(ac.cfg.Name, string(least)))
 	}
-	switch confirm := ac.agent.command("account confirm " + ac.cfg.Name); {
+	confirm := ac.agent.command("account confirm " + ac.cfg.Name)
+	switch {
 	case s.Held:
 		list = append(list, health.StoreNew(ac.cfg.Name, s.Awaiting, confirm))
 	case s.Awaiting > 0:
 		list = append(list, health.DeletesUnconfirmed(ac.cfg.Name, s.Awaiting,
 			ac.agent.command("sync --dry-run "+ac.cfg.Name), confirm))
+	}
+	if s.Doubtful > 0 {
+		list = append(list, health.MessagesIncomplete(ac.cfg.Name, s.Doubtful, confirm))
 	}
 	return list
 }

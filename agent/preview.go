@@ -37,6 +37,7 @@ func (ac *account) preview(ctx context.Context) control.Preview {
 			return err
 		}
 		answer.Fetch, answer.Kept, answer.Policy, answer.NeedsConfirm = p.Fetch, p.Kept, p.Policy, p.NeedsConfirm
+		answer.Doubtful = r.Status().Doubtful
 		answer.Delete, err = ac.deletions(ctx, p.Delete)
 		return err
 	})

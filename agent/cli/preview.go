@@ -52,6 +52,9 @@ func (a *app) previewText(p control.Preview, now time.Time) string {
 	case p.NeedsConfirm:
 		text += "  Nothing of this is deleted before: " + a.command("account confirm "+p.Account) + "\n"
 	}
+	if p.Doubtful > 0 {
+		text += fmt.Sprintf("  Kept there because less came than is listed: %s, until: %s\n", count(p.Doubtful, "message"), a.command("account confirm "+p.Account))
+	}
 	return text
 }
 

@@ -146,6 +146,7 @@ type Preview struct {
 	Policy       string     `json:"policy"`        // in words
 	Shadow       bool       `json:"shadow"`        // nothing is deleted, whatever the policy
 	NeedsConfirm bool       `json:"needs_confirm"` // the deletions wait for Confirm
+	Doubtful     int        `json:"doubtful"`      // messages that may not be whole here, and stay until Confirm
 	Error        string     `json:"error,omitempty"`
 	Hint         string     `json:"hint,omitempty"`
 }

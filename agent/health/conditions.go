@@ -26,6 +26,7 @@ const (
 	CodeAccountUserChanged = "account-user-changed"
 	CodeUserWithoutAccount = "user-without-account"
 	CodeDeletesUnconfirmed = "deletes-unconfirmed"
+	CodeMessagesIncomplete = "messages-incomplete"
 	CodeStoreFull          = "store-full"
 	CodeStoreUnwritable    = "store-unwritable"
 	CodeStoreCorrupt       = "store-corrupt"
@@ -77,6 +78,15 @@ func OldTLS(name, least string) Condition {
 	return Condition{Code: CodeAccountOldTLS, Severity: Warning,
 		Text: fmt.Sprintf("account %s: tls_minimum = %q allows a version of TLS that protects password and mail badly", name, least),
 		Hint: "ask the provider for TLS 1.2, then delete that line of the config"}
+}
+
+// MessagesIncomplete is the condition that n messages are stored of which far
+// less came than the server announced. Their originals are kept until a person
+// allows their deletion with the command allow.
+func MessagesIncomplete(name string, n int, allow string) Condition {
+	return Condition{Code: CodeMessagesIncomplete, Severity: Warning,
+		Text: fmt.Sprintf("account %s: of %d messages less came than the server lists; what came is stored, and the originals stay on the server", name, n),
+		Hint: fmt.Sprintf("`popbridge status` names them; compare them with the provider's web mail, then allow their deletion with: %s", allow)}
 }
 
 // Remembered is the condition that the last poll of an earlier run ended with
