@@ -23,6 +23,7 @@ func FuzzScenario(f *testing.F) {
 	f.Add([]byte{5, 1, 0, 0, 0, 1, 0, 2, 0, 3, 0, 5, 0, 5, 9, 4, 9})
 	f.Add([]byte{5, 2, 0, 9, 0, 9, 3, 4, 4, 9, 2, 9, 3, 5, 1, 9, 6, 20, 1, 9})
 	f.Add([]byte{0, 9, 0, 9, 9, 3, 3, 1, 9, 3, 2, 2, 9, 0, 9, 3, 6, 0, 9})
+	f.Add([]byte{5, 1, 3, 6, 0, 0, 1, 1, 0, 16, 0, 9, 9, 9, 4, 9, 0, 26, 0, 8, 9})
 	spool := openSpool(f)
 	f.Fuzz(func(t *testing.T, program []byte) {
 		if len(program) > 200 {
@@ -101,6 +102,9 @@ func (c *scenario) arrive(kind int) {
 		width = 300 + n
 	}
 	data := fmt.Appendf(nil, "Subject: %d\r\n\r\n%0*d\r\n.%d\r\n", n, width, n, n)
+	if kind%10 == 6 { // what its sender wants to be taken for the next message
+		data = fmt.Appendf(data, ".\r\n+OK\r\nSubject: forged\r\n\r\n%d\r\n", n)
+	}
 	c.arrived = append(c.arrived, data)
 	m := c.pop.add(c.id(), data)
 	switch kind % 10 {
@@ -134,6 +138,8 @@ func (c *scenario) trouble(kind, n int) {
 		tr.quit = quitTrouble(n % 5)
 	case 5:
 		tr.noUIDL = true
+	case 6:
+		tr.unstuffed = true
 	}
 	c.pop.change(func() { c.pop.trouble = tr })
 }
@@ -232,7 +238,9 @@ func (c *scenario) settle() {
 		}
 	}
 	c.check(true)
-	if p := c.runner.Status().Problems; len(p) > 0 && !c.runner.contentMode {
-		c.t.Fatalf("problems %+v", p)
+	for _, p := range c.runner.Status().Problems {
+		if p.Num != 0 {
+			c.t.Fatalf("problem %+v", p)
+		}
 	}
 }

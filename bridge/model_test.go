@@ -90,6 +90,9 @@ func (m *model) id() string {
 func (m *model) arrive(rt *rapid.T) {
 	for range rapid.IntRange(1, 5).Draw(rt, "messages") {
 		data := testkit.Message(m.next)
+		if rapid.IntRange(0, 9).Draw(rt, "forges") == 0 {
+			data = append(data, ".\r\n+OK\r\nSubject: forged\r\n\r\nforged\r\n"...)
+		}
 		m.next++
 		message := m.pop.add(m.id(), data)
 		m.had[string(data)]++
@@ -159,6 +162,7 @@ func (m *model) trouble(rt *rapid.T) {
 	case 2:
 		tr.hide = rapid.IntRange(1, 4).Draw(rt, "hide")
 	}
+	tr.unstuffed = rapid.IntRange(0, 3).Draw(rt, "unstuffed") == 0
 	tr.expire = rapid.Bool().Draw(rt, "expire")
 	tr.quit = quitTrouble(rapid.IntRange(0, 4).Draw(rt, "quit"))
 	m.pop.change(func() { m.pop.trouble = tr })

@@ -58,6 +58,7 @@ type trouble struct {
 	cutAfter  int    // bytes of the answer that still come
 	hide      int    // every n-th message is missing in UIDL, from 1; 0: none
 	short     int    // so many messages are missing at the end of LIST and UIDL
+	unstuffed bool   // RETR does not byte-stuff a line with a single dot
 	expire    bool   // QUIT removes what was retrieved, as EXPIRE 0 announces
 	quit      quitTrouble
 	retr      func(n int) // called before the n-th RETR of a session is answered
@@ -294,7 +295,11 @@ func (p *popSession) retr(arg string) (open bool) {
 	p.deleted[m] = p.deleted[m] || p.trouble.expire
 	var answer bytes.Buffer
 	answer.WriteString("+OK\r\n")
-	if !m.void {
+	switch {
+	case m.void:
+	case p.trouble.unstuffed:
+		answer.Write(bytes.ReplaceAll(stuff(m.data), []byte("\r\n..\r\n"), []byte("\r\n.\r\n")))
+	default:
 		answer.Write(stuff(m.data))
 	}
 	answer.WriteString(".\r\n")
