@@ -3,21 +3,15 @@ package agent
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
-	"github.com/rs/zerolog"
-
 	"github.com/popbridge/popbridge/agent/control"
-	"github.com/popbridge/popbridge/agent/state"
-	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/atomicfile"
 	"github.com/popbridge/popbridge/internal/fault"
-	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
 // A backup is a folder with
@@ -31,9 +25,16 @@ const (
 	backupConfig = "config.toml"
 )
 
-// Backup implements control.Operations.
-func (a *Agent) Backup(ctx context.Context, dir string, progress func(control.Progress)) ([]control.Backup, error) {
+// Backup implements control.Operations. Nothing is written before the backups
+// of all users were looked at.
+func (a *Agent) Backup(ctx context.Context, dir string, replace bool, progress func(control.Progress)) ([]control.Backup, error) {
 	if err := checkBackupDir(dir, a.first.DataDir); err != nil {
+		return nil, err
+	}
+	a.rounds.RLock()
+	defer a.rounds.RUnlock()
+	plan, err := a.planBackup(ctx, dir, replace)
+	if err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(filepath.Join(dir, backupUsers), 0o700); err != nil {
@@ -45,24 +46,13 @@ func (a *Agent) Backup(ctx context.Context, dir string, progress func(control.Pr
 	if err := copyTLS(filepath.Join(a.first.DataDir, "tls"), filepath.Join(dir, backupTLS)); err != nil {
 		return nil, err
 	}
-	a.rounds.RLock()
-	defer a.rounds.RUnlock()
-	names, err := a.userNames()
-	if err != nil {
-		return nil, err
-	}
 	done := []control.Backup{}
-	for _, name := range names {
-		store, err := a.store(ctx, name)
+	for _, p := range plan {
+		b, err := p.run(ctx, dir, userProgress(p.user, "copying", progress))
 		if err != nil {
 			return nil, err
 		}
-		report, err := store.Backup(ctx, filepath.Join(dir, backupUsers, name), mailstore.BackupOptions{Progress: userProgress(name, "copying", progress)})
-		if err != nil {
-			return nil, err
-		}
-		done = append(done, control.Backup{User: name, Messages: report.Messages, Files: report.Files, NewFiles: report.NewFiles,
-			Bytes: report.Bytes, Missing: problemsOf(name, report.Missing)})
+		done = append(done, b)
 	}
 	return done, nil
 }
@@ -157,76 +147,4 @@ func restoreTLS(saved, dataDir string) error {
 		return fault.Wrap(err, fault.Denied, "the restored certificates cannot be moved to their place", "rename "+staged+" to "+place+" by hand, and restore again")
 	}
 	return nil
-}
-
-// Restore fills the data folder of cfg from a backup. It refuses while another
-// process has the folder open, and where the folder has mail already. Until
-// all of it is restored nothing of it shows.
-func Restore(ctx context.Context, cfg *config.Config, dir string, log zerolog.Logger, progress func(control.Progress)) (done []control.Backup, err error) {
-	names, err := usersIn(dir)
-	if err != nil {
-		return nil, err
-	}
-	if err := makeDataDir(cfg.DataDir); err != nil {
-		return nil, err
-	}
-	l, err := acquire(ctx, cfg.DataDir)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, l.release()) }()
-	users := filepath.Join(cfg.DataDir, "users")
-	if err := os.Remove(users); err != nil && !errors.Is(err, fs.ErrNotExist) { // an empty folder goes
-		return nil, fault.New(fault.Conflict, "the data folder "+cfg.DataDir+" holds mail already", "move "+users+" away first, or name another data_dir in the config")
-	}
-	staged := filepath.Join(cfg.DataDir, "restoring")
-	if err := os.RemoveAll(staged); err != nil {
-		return nil, fault.Wrap(err, fault.Denied, "what an interrupted restore left cannot be removed", "remove "+staged+" by hand")
-	}
-	if err := os.Mkdir(staged, 0o700); err != nil {
-		return nil, fault.Wrap(err, fault.Denied, "the data folder "+cfg.DataDir+" cannot be written", "check that this user may write there")
-	}
-	for _, name := range names {
-		report, err := mailstore.Restore(ctx, filepath.Join(dir, backupUsers, name), filepath.Join(staged, name),
-			mailstore.RestoreOptions{Log: log, Progress: userProgress(name, "restoring", progress)})
-		if err != nil {
-			return nil, fmt.Errorf("restore user %s: %w", name, err)
-		}
-		done = append(done, control.Backup{User: name, Messages: report.Messages, Files: report.Files, NewFiles: report.Files,
-			Bytes: report.Bytes, Missing: problemsOf(name, report.Missing)})
-	}
-	if err := restoreTLS(filepath.Join(dir, backupTLS), cfg.DataDir); err != nil {
-		return nil, err
-	}
-	if err := os.Rename(staged, users); err != nil {
-		return nil, fault.Wrap(err, fault.Denied, "the restored mail cannot be moved to its place", "rename "+staged+" to "+users+" by hand")
-	}
-	// Whoever restores a backup says that this is the mail from now on.
-	err = book(cfg, Options{}).Update(func(f *state.File) {
-		for _, name := range names {
-			delete(f.Users, name)
-		}
-	})
-	if err != nil {
-		log.Warn().Err(err).Msg("state file was left as it was")
-	}
-	return done, atomicfile.SyncDir(cfg.DataDir)
-}
-
-// usersIn returns the users that a backup holds.
-func usersIn(dir string) ([]string, error) {
-	entries, err := os.ReadDir(filepath.Join(dir, backupUsers))
-	if err != nil {
-		return nil, fault.Wrap(err, fault.Config, fault.Quote(dir)+" is not a backup", "name the folder that `popbridge backup` was given")
-	}
-	var names []string
-	for _, e := range entries {
-		if e.IsDir() {
-			names = append(names, e.Name())
-		}
-	}
-	if len(names) == 0 {
-		return nil, fault.New(fault.Config, "the backup "+fault.Quote(dir)+" is empty", "name the folder that `popbridge backup` was given")
-	}
-	return names, nil
 }

@@ -26,6 +26,8 @@ func counts(done []control.Backup) map[string][3]int {
 	return out
 }
 
+var withDevices = RestoreOptions{Log: zerolog.Nop(), Devices: true}
+
 func TestBackupAndRestoreOfAllUsers(t *testing.T) {
 	t.Parallel()
 	r := twoUsers(t)
@@ -35,7 +37,7 @@ func TestBackupAndRestoreOfAllUsers(t *testing.T) {
 	backup := func() map[string][3]int {
 		t.Helper()
 		seen := map[string]bool{}
-		done, err := r.agent.Backup(t.Context(), saved, func(p control.Progress) { seen[p.User] = true })
+		done, err := r.agent.Backup(t.Context(), saved, false, func(p control.Progress) { seen[p.User] = true })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -55,21 +57,21 @@ func TestBackupAndRestoreOfAllUsers(t *testing.T) {
 	}
 
 	cfg := *r.load()
-	if _, err := Restore(t.Context(), &cfg, saved, zerolog.Nop(), nil); !fault.Is(err, fault.Conflict) {
+	if _, err := Restore(t.Context(), &cfg, saved, withDevices); !fault.Is(err, fault.Conflict) {
 		t.Errorf("while an agent runs: %v", err)
 	}
 	cfg.DataDir = filepath.Join(r.dir, "new")
 	if err := os.MkdirAll(filepath.Join(cfg.DataDir, "restoring", "half"), 0o700); err != nil { // an interrupted one
 		t.Fatal(err)
 	}
-	done, err := Restore(t.Context(), &cfg, saved, zerolog.Nop(), func(control.Progress) {})
+	done, err := Restore(t.Context(), &cfg, saved, withDevices)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(map[string][3]int{"ann": {5, 3, 0}, "bob": {1, 1, 0}}, counts(done)); diff != "" {
 		t.Error(diff)
 	}
-	if _, err := Restore(t.Context(), &cfg, saved, zerolog.Nop(), nil); !fault.Is(err, fault.Conflict) || !strings.Contains(err.Error(), "holds mail") {
+	if _, err := Restore(t.Context(), &cfg, saved, withDevices); !fault.Is(err, fault.Conflict) || !strings.Contains(err.Error(), "holds mail") {
 		t.Errorf("a second time: %v", err)
 	}
 	restored, err := Open(t.Context(), &cfg, Options{Log: zerolog.Nop()})
@@ -113,7 +115,7 @@ func TestABackupHasTheCertificates(t *testing.T) {
 	want := authority(filepath.Join(r.dir, "data"))
 	saved := filepath.Join(r.dir, "saved")
 	for range 2 {
-		if _, err := r.agent.Backup(t.Context(), saved, nil); err != nil {
+		if _, err := r.agent.Backup(t.Context(), saved, false, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -124,7 +126,7 @@ func TestABackupHasTheCertificates(t *testing.T) {
 		if name == "started" {
 			other = authority(cfg.DataDir)
 		}
-		if _, err := Restore(t.Context(), &cfg, saved, zerolog.Nop(), nil); err != nil {
+		if _, err := Restore(t.Context(), &cfg, saved, withDevices); err != nil {
 			t.Fatal(err)
 		}
 		if authority(cfg.DataDir) != want {
@@ -157,7 +159,7 @@ func TestPlacesThatAreNoBackup(t *testing.T) {
 		link = data // a system that allows none
 	}
 	for _, dir := range []string{"relative", data, filepath.Join(data, "saved"), filepath.Join(link, "not", "there", "yet")} {
-		if _, err := r.agent.Backup(t.Context(), dir, nil); !fault.Is(err, fault.Config) || fault.Hint(err) == "" {
+		if _, err := r.agent.Backup(t.Context(), dir, false, nil); !fault.Is(err, fault.Config) || fault.Hint(err) == "" {
 			t.Errorf("backup to %s: %v", dir, err)
 		}
 	}
@@ -168,7 +170,7 @@ func TestPlacesThatAreNoBackup(t *testing.T) {
 	cfg := *r.load()
 	cfg.DataDir = filepath.Join(r.dir, "new")
 	for _, dir := range []string{empty, filepath.Join(r.dir, "missing")} {
-		if _, err := Restore(t.Context(), &cfg, dir, zerolog.Nop(), nil); !fault.Is(err, fault.Config) || fault.Hint(err) == "" {
+		if _, err := Restore(t.Context(), &cfg, dir, withDevices); !fault.Is(err, fault.Config) || fault.Hint(err) == "" {
 			t.Errorf("restore from %s: %v", dir, err)
 		}
 	}

@@ -60,7 +60,7 @@ func TestMailOfAUserWithoutAccountIsServedCheckedAndBackedUp(t *testing.T) {
 		if err != nil || !slices.ContainsFunc(devices, func(d control.Device) bool { return d.User == "ann" }) {
 			t.Errorf("devices %+v, %v", devices, err)
 		}
-		backup, err := r.agent.Backup(t.Context(), filepath.Join(r.dir, "saved"), nil)
+		backup, err := r.agent.Backup(t.Context(), filepath.Join(r.dir, "saved"), false, nil)
 		if err != nil || counts(backup)["ann"][0] != 3 {
 			t.Errorf("backup %+v, %v", backup, err)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -13,39 +14,47 @@ import (
 )
 
 func (a *app) newBackupCommand() *cobra.Command {
-	return a.addJSON(&cobra.Command{
+	var replace bool
+	c := a.addJSON(&cobra.Command{
 		Use:   "backup DIR",
 		Short: "Copy mail, its state, certificates and config to a folder",
 		Long: "Bring a backup of all users in DIR up to date. The agent may run. Message files\n" +
 			"that the backup has already are not copied again; on the same disk they are\n" +
-			"linked. A backup that is interrupted leaves the former one as it was.",
+			"linked. A backup that is interrupted leaves the former one as it was. A backup\n" +
+			"of another data folder, or one with far more mail, is replaced with --replace only.",
 		Example: "  popbridge backup /media/usb/popbridge",
 		Args:    cobra.ExactArgs(1),
-		RunE:    func(c *cobra.Command, args []string) error { return a.backup(c.Context(), args[0]) },
+		RunE:    func(c *cobra.Command, args []string) error { return a.backup(c.Context(), args[0], replace) },
 	})
+	c.Flags().BoolVar(&replace, "replace", false, "also replace the backup of another data folder, or one with more mail")
+	return c
 }
 
 func (a *app) newRestoreCommand() *cobra.Command {
-	return a.addJSON(&cobra.Command{
+	var devices bool
+	c := a.addJSON(&cobra.Command{
 		Use:   "restore DIR",
 		Short: "Fill an empty data folder from a backup",
 		Long: "Fill the data folder of the config from a backup. No agent may run, and the data\n" +
-			"folder may not hold mail yet. Mail clients find the UIDs and the certificate they\n" +
-			"know. DIR also has the config file as it was; copy it to its place first where it\n" +
-			"is lost.",
-		Example: "  popbridge restore /media/usb/popbridge",
+			"folder may not hold mail yet. Mail clients find the UIDs they know. Whoever could\n" +
+			"change the backup could have added a login: only with --with-devices the logins of\n" +
+			"mail clients and the certificate come back. DIR also has the config file as it\n" +
+			"was; read it and copy it to its place first where it is lost.",
+		Example: "  popbridge restore /media/usb/popbridge --with-devices",
 		Args:    cobra.ExactArgs(1),
-		RunE:    func(c *cobra.Command, args []string) error { return a.restore(c.Context(), args[0]) },
+		RunE:    func(c *cobra.Command, args []string) error { return a.restore(c.Context(), args[0], devices) },
 	})
+	c.Flags().BoolVar(&devices, "with-devices", false, "also bring back the logins of mail clients and the certificate")
+	return c
 }
 
-func (a *app) backup(ctx context.Context, dir string) error {
+func (a *app) backup(ctx context.Context, dir string, replace bool) error {
 	dir, err := filepath.Abs(dir) // the agent has another working folder
 	if err != nil {
 		return err
 	}
 	done, err := withProgress(ctx, a, func(ops control.Operations, show func(control.Progress)) ([]control.Backup, error) {
-		return ops.Backup(ctx, dir, show)
+		return ops.Backup(ctx, dir, replace, show)
 	})
 	if err != nil {
 		return err
@@ -53,18 +62,39 @@ func (a *app) backup(ctx context.Context, dir string) error {
 	return a.showCopied(done, "backed up", "`"+a.command("check --repair")+"` mends what can be mended; then run the backup again")
 }
 
-func (a *app) restore(ctx context.Context, dir string) error {
+func (a *app) restore(ctx context.Context, dir string, devices bool) error {
 	cfg, err := a.loadConfig()
 	if err != nil {
 		return err
 	}
 	bars := a.newBars(ctx)
-	done, err := agent.Restore(ctx, cfg, dir, a.commandLog(cfg), bars.show)
+	done, err := agent.Restore(ctx, cfg, dir, agent.RestoreOptions{Log: a.commandLog(cfg), Progress: bars.show, Devices: devices})
 	bars.end()
 	if err != nil {
 		return err
 	}
-	return a.showCopied(done, "restored", "`"+a.command("sync")+"` fetches what the server still has")
+	err = a.showCopied(done, "restored", "`"+a.command("sync")+"` fetches what the server still has")
+	if !a.json {
+		a.showDevices(done, devices)
+	}
+	return err
+}
+
+// showDevices says which logins came with a backup, and whether they are in force.
+func (a *app) showDevices(done []control.Backup, restored bool) {
+	for _, b := range done {
+		switch names := strings.Join(b.Devices, ", "); {
+		case names == "":
+		case restored:
+			a.printf("%s: can log in: %s; revoke what you do not know with: %s\n", b.User, names, a.command("device revoke NAME"))
+		default:
+			a.printf("%s: not restored, as a backup can be tampered with: the devices %s\n", b.User, names)
+		}
+	}
+	if !restored {
+		a.printf("Mail clients need a new password (%s) and get a new certificate. Where the backup\n"+
+			"was always in your hands, move the folder users of the data folder away, and restore again with --with-devices.\n", a.command("device add NAME"))
+	}
 }
 
 // showCopied shows what a backup or restore came to.

@@ -79,8 +79,8 @@ func (c *Client) Repair(ctx context.Context, progress func(Progress)) ([]Repaire
 }
 
 // Backup implements Operations.
-func (c *Client) Backup(ctx context.Context, dir string, progress func(Progress)) ([]Backup, error) {
-	return callStream[Backup](ctx, c, "/v1/backup", backupRequest{Dir: dir}, progress)
+func (c *Client) Backup(ctx context.Context, dir string, replace bool, progress func(Progress)) ([]Backup, error) {
+	return callStream[Backup](ctx, c, "/v1/backup", backupRequest{Dir: dir, Replace: replace}, progress)
 }
 
 // Expunged implements Operations.

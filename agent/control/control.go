@@ -12,7 +12,7 @@
 //	POST   /v1/confirm  {"account":..}         -> {}
 //	POST   /v1/check    {}                     -> lines of streamed
 //	POST   /v1/repair   {}                     -> lines of streamed
-//	POST   /v1/backup   {"dir":..}             -> lines of streamed
+//	POST   /v1/backup   {"dir":..,"replace":..} -> lines of streamed
 //	POST   /v1/expunged ExpungedQuery          -> []Expunged
 //	POST   /v1/undelete Undelete               -> []Restored
 //	GET    /v1/devices                         -> []Device
@@ -55,8 +55,9 @@ type Operations interface {
 	Check(ctx context.Context, progress func(Progress)) ([]Problem, error)
 	// Repair mends the stores of all users as far as they can be mended.
 	Repair(ctx context.Context, progress func(Progress)) ([]Repaired, error)
-	// Backup brings the backup of all users in a folder up to date.
-	Backup(ctx context.Context, dir string, progress func(Progress)) ([]Backup, error)
+	// Backup brings the backup of all users in a folder up to date. That of
+	// another mail store is replaced only if replace says so.
+	Backup(ctx context.Context, dir string, replace bool, progress func(Progress)) ([]Backup, error)
 	// Expunged lists what can be restored, the last expunged first.
 	Expunged(ctx context.Context, q ExpungedQuery) ([]Expunged, error)
 	// Undelete restores messages. Those that are not there any more are
@@ -274,9 +275,10 @@ type Backup struct {
 	User     string    `json:"user"`
 	Messages int       `json:"messages"`
 	Files    int       `json:"files"`
-	NewFiles int       `json:"new_files"` // that were not in the backup before
-	Bytes    int64     `json:"bytes"`     // copied now
-	Missing  []Problem `json:"missing"`   // files that could not be copied whole
+	NewFiles int       `json:"new_files"`         // that were not in the backup before
+	Bytes    int64     `json:"bytes"`             // copied now
+	Missing  []Problem `json:"missing"`           // files that could not be copied whole
+	Devices  []string  `json:"devices,omitempty"` // of a restore: those in the backup
 }
 
 // Problem is something that Check found.

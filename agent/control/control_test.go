@@ -69,8 +69,8 @@ func (f *fakeOps) Repair(ctx context.Context, progress func(Progress)) ([]Repair
 	return f.repaired, errors.Join(f.work(ctx, progress), f.err)
 }
 
-func (f *fakeOps) Backup(ctx context.Context, dir string, progress func(Progress)) ([]Backup, error) {
-	f.asked = "backup " + dir
+func (f *fakeOps) Backup(ctx context.Context, dir string, replace bool, progress func(Progress)) ([]Backup, error) {
+	f.asked = fmt.Sprintf("backup %s %v", dir, replace)
 	return f.backups, errors.Join(f.work(ctx, progress), f.err)
 }
 
@@ -182,8 +182,8 @@ func TestEveryOperationAnswersTheSameThroughTheSocket(t *testing.T) {
 	}
 	same(t, "asked", "confirm home")(ops.asked, nil)
 	same(t, "repair", ops.repaired)(c.Repair(ctx, nil))
-	same(t, "backup", ops.backups)(c.Backup(ctx, "/backup", nil))
-	same(t, "asked", "backup /backup")(ops.asked, nil)
+	same(t, "backup", ops.backups)(c.Backup(ctx, "/backup", true, nil))
+	same(t, "asked", "backup /backup true")(ops.asked, nil)
 	same(t, "expunged", ops.expunged)(c.Expunged(ctx, ExpungedQuery{User: "ann", Mailbox: "INBOX", Match: "voice", Since: &at, Limit: 7}))
 	same(t, "asked", "expunged ann INBOX voice 2026-01-02 7")(ops.asked, nil)
 	same(t, "undelete", ops.restored)(c.Undelete(ctx, Undelete{User: "ann", IDs: []int64{17, 18}}))

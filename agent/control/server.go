@@ -81,7 +81,7 @@ func (s *server) handler() http.Handler {
 		return s.ops.Repair(ctx, progress)
 	})
 	handleStream(mux, "POST /v1/backup", func(ctx context.Context, ask backupRequest, progress func(Progress)) ([]Backup, error) {
-		return s.ops.Backup(ctx, ask.Dir, progress)
+		return s.ops.Backup(ctx, ask.Dir, ask.Replace, progress)
 	})
 	handle(mux, "POST /v1/expunged", s.ops.Expunged)
 	handle(mux, "POST /v1/undelete", s.ops.Undelete)
@@ -135,7 +135,8 @@ type renameRequest struct {
 }
 
 type backupRequest struct {
-	Dir string `json:"dir"`
+	Dir     string `json:"dir"`
+	Replace bool   `json:"replace"`
 }
 
 // streamed is one line of a streamed answer: any number with Progress, then

@@ -30,24 +30,32 @@ import (
 //
 // Message files are never removed from a backup, and never changed: the former
 // backup is whole until the new manifest takes its place.
+//
+// A backup belongs to one store. That of another one is only replaced when asked
+// for, and so is a fuller one, see mayReplace.
 type manifest struct {
-	Format   int       `json:"format"`
-	TakenAt  time.Time `json:"taken_at"`
-	Index    string    `json:"index"`
-	SHA256   string    `json:"sha256"` // of the index
-	Messages int       `json:"messages"`
-	Files    int       `json:"files"`
+	Format     int       `json:"format"`
+	Store      string    `json:"store"` // its identity; "" before format 2
+	Generation int64     `json:"generation"`
+	User       string    `json:"user"` // the name that the user had
+	TakenAt    time.Time `json:"taken_at"`
+	Index      string    `json:"index"`
+	SHA256     string    `json:"sha256"` // of the index
+	Messages   int       `json:"messages"`
+	Files      int       `json:"files"`
 }
 
 const (
 	manifestName   = "manifest.json"
-	manifestFormat = 1
+	manifestFormat = 2
 	indexPattern   = "index-*.db"
 )
 
 // BackupOptions are what Backup may be given.
 type BackupOptions struct {
 	Progress func(done, total int) // called for each message file; may be nil
+	User     string                // whose store it is, for the person who finds the backup
+	Replace  bool                  // also the backup of another store, or a fuller one
 }
 
 // BackupReport is what a backup holds.
@@ -65,6 +73,9 @@ type BackupReport struct {
 // linked where that is possible and copied elsewhere, each once.
 func (s *Store) Backup(ctx context.Context, dir string, o BackupOptions) (BackupReport, error) {
 	dir, err := filepath.Abs(dir)
+	if err == nil {
+		err = s.CheckBackup(ctx, dir, o)
+	}
 	if err != nil {
 		return BackupReport{}, trouble(err, "back up the mail store")
 	}
@@ -74,7 +85,7 @@ func (s *Store) Backup(ctx context.Context, dir string, o BackupOptions) (Backup
 	// No file that the index of the backup names goes away meanwhile.
 	s.backups.RLock()
 	defer s.backups.RUnlock()
-	m := manifest{Format: manifestFormat, TakenAt: s.now().UTC()}
+	m := manifest{Format: manifestFormat, Store: s.ID(), User: o.User, TakenAt: s.now().UTC()}
 	b := copier{from: s.path, dir: dir, progress: o.Progress, link: true}
 	var report BackupReport
 	err = s.backup(ctx, &m, &b)
@@ -84,6 +95,9 @@ func (s *Store) Backup(ctx context.Context, dir string, o BackupOptions) (Backup
 
 func (s *Store) backup(ctx context.Context, m *manifest, b *copier) error {
 	if err := makeFolders(b.dir); err != nil {
+		return err
+	}
+	if err := checkFolders(b.dir); err != nil {
 		return err
 	}
 	if err := dropIndexes(b.dir); err != nil {
@@ -98,7 +112,8 @@ func (s *Store) backup(ctx context.Context, m *manifest, b *copier) error {
 	if err := r.open(index); err != nil {
 		return err
 	}
-	err = r.get(ctx, `SELECT coalesce(sum(messages), 0), (SELECT count(*) FROM content) FROM mailbox`, nil, &m.Messages, &b.total)
+	err = r.get(ctx, `SELECT coalesce(sum(messages), 0), (SELECT count(*) FROM content), (SELECT value FROM meta WHERE key = 'generation') FROM mailbox`,
+		nil, &m.Messages, &b.total, &m.Generation)
 	if err == nil {
 		err = b.run(ctx, &r)
 	}

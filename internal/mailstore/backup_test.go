@@ -24,7 +24,7 @@ func (r *rig) backup(dir string) BackupReport {
 func (r *rig) restored(backup string) (*rig, RestoreReport) {
 	r.t.Helper()
 	c := &rig{t: r.t, clock: r.clock, dir: filepath.Join(r.t.TempDir(), "users", "ann"), keep: r.keep}
-	report, err := Restore(r.t.Context(), backup, c.dir, RestoreOptions{})
+	report, err := Restore(r.t.Context(), backup, c.dir, RestoreOptions{Devices: true})
 	must(r.t, err)
 	c.open()
 	r.t.Cleanup(func() { must(r.t, c.Close()) })
@@ -237,7 +237,7 @@ func TestRestoreReplacesNothing(t *testing.T) {
 		_, err = r.Backup(t.Context(), inside, BackupOptions{})
 		wantKind(t, err, fault.Config)
 	}
-	must(t, os.WriteFile(filepath.Join(dir, manifestName), []byte(`{"format": 2, "index": "x"}`), 0o600))
+	must(t, os.WriteFile(filepath.Join(dir, manifestName), []byte(`{"format": 3, "index": "x"}`), 0o600))
 	_, err = Restore(t.Context(), dir, filepath.Join(t.TempDir(), "x"), RestoreOptions{})
 	wantKind(t, err, fault.Config)
 	must(t, os.WriteFile(filepath.Join(dir, manifestName), []byte(`{"format": 1, "index": "../x"}`), 0o600))

@@ -18,6 +18,9 @@ import (
 type RestoreOptions struct {
 	Log      zerolog.Logger
 	Progress func(done, total int) // called for each message file; may be nil
+	// Devices brings back the logins of mail clients. Who could change the
+	// backup could have added one.
+	Devices bool
 }
 
 // RestoreReport is what was restored.
@@ -26,6 +29,7 @@ type RestoreReport struct {
 	Files    int
 	Bytes    int64
 	Missing  []Problem // files that the backup lacks or has damaged: Wanted in the ledger
+	Devices  []string  // that the backup has
 }
 
 // Restore makes the store in dir from the backup in backupDir. dir must be empty
@@ -39,6 +43,9 @@ func Restore(ctx context.Context, backupDir, dir string, o RestoreOptions) (Rest
 }
 
 func restore(ctx context.Context, backupDir, dir string, o RestoreOptions) (report RestoreReport, err error) {
+	if err := checkFolders(backupDir); err != nil {
+		return report, err
+	}
 	m, err := readManifest(backupDir)
 	if err != nil {
 		return report, err
@@ -64,8 +71,8 @@ func restore(ctx context.Context, backupDir, dir string, o RestoreOptions) (repo
 		return report, err
 	}
 	c := copier{from: func(h Hash) string { return filePath(backupDir, h) }, dir: stage, progress: o.Progress}
-	err = s.fill(ctx, filepath.Join(backupDir, m.Index), m, &c)
-	report = RestoreReport{m.Messages, c.fresh, c.bytes, c.problems}
+	devices, err := s.fill(ctx, filepath.Join(backupDir, m.Index), m, &c, o.Devices)
+	report = RestoreReport{m.Messages, c.fresh, c.bytes, c.problems, devices}
 	if cerr := s.Close(); err == nil {
 		err = cerr
 	}
@@ -84,8 +91,46 @@ func restore(ctx context.Context, backupDir, dir string, o RestoreOptions) (repo
 	return report, atomicfile.SyncDir(filepath.Dir(dir))
 }
 
-// fill copies index and files of a backup into the folder of the store.
-func (s *Store) fill(ctx context.Context, index string, m manifest, c *copier) error {
+// fill copies index and files of a backup into the folder of the store. It
+// returns the devices that the index has, which stay only if they are wanted.
+func (s *Store) fill(ctx context.Context, index string, m manifest, c *copier, devices bool) ([]string, error) {
+	if err := s.takeIndex(ctx, index, m, c); err != nil {
+		return nil, err
+	}
+	if err := s.reader.get(ctx, `SELECT count(*) FROM content`, nil, &c.total); err != nil {
+		return nil, err
+	}
+	if err := c.run(ctx, &s.reader); err != nil {
+		return nil, err
+	}
+	found, err := s.Devices(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, d := range found {
+		names = append(names, d.Name)
+	}
+	return names, s.write(ctx, "raise the numbers of the restored store", func(t *tx) error {
+		if err := t.exec(`UPDATE content SET missing = 0`); err != nil {
+			return err
+		}
+		for _, h := range c.lost {
+			if err := t.missing(h); err != nil {
+				return err
+			}
+		}
+		if !devices {
+			if err := t.exec(`DELETE FROM device`); err != nil {
+				return err
+			}
+		}
+		return t.leap(0)
+	})
+}
+
+// takeIndex copies the index of a backup and opens it.
+func (s *Store) takeIndex(ctx context.Context, index string, m manifest, c *copier) error {
 	path := filepath.Join(s.dir, "index.db")
 	err := atomicfile.WriteFunc(path, 0o600, func(w io.Writer) error {
 		f, err := os.Open(index)
@@ -102,30 +147,14 @@ func (s *Store) fill(ctx context.Context, index string, m manifest, c *copier) e
 	if same, err := m.sameIndex(ctx, path); err != nil || !same {
 		return errors.Join(err, fault.New(fault.Corrupt, "the index in the backup is damaged", "use another backup"))
 	}
-	if _, err := s.schemaVersion(ctx, path); err != nil {
-		return err
-	}
-	if err := s.reader.open(path); err != nil {
+	if err := checkIndex(ctx, path); err != nil {
 		return err
 	}
 	if err := s.writer.open(ctx, path); err != nil {
 		return err
 	}
-	if err := s.reader.get(ctx, `SELECT count(*) FROM content`, nil, &c.total); err != nil {
+	if err := s.migrate(ctx, nil); err != nil { // of an earlier version
 		return err
 	}
-	if err := c.run(ctx, &s.reader); err != nil {
-		return err
-	}
-	return s.write(ctx, "raise the numbers of the restored store", func(t *tx) error {
-		if err := t.exec(`UPDATE content SET missing = 0`); err != nil {
-			return err
-		}
-		for _, h := range c.lost {
-			if err := t.missing(h); err != nil {
-				return err
-			}
-		}
-		return t.leap(0)
-	})
+	return s.reader.open(path)
 }

@@ -1,0 +1,124 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/rs/zerolog"
+
+	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/agent/state"
+	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/internal/atomicfile"
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailstore"
+)
+
+// RestoreOptions are what Restore may be given.
+type RestoreOptions struct {
+	Log      zerolog.Logger
+	Progress func(control.Progress) // may be nil
+	// Devices brings back what lets mail clients in, and what they trust: the
+	// logins, and the certificates with their keys. Who could change the backup
+	// could have put them there.
+	Devices bool
+}
+
+// Restore fills the data folder of cfg from a backup. It refuses while another
+// process has the folder open, and where the folder has mail already. Until
+// all of it is restored nothing of it shows. The config in the backup is never
+// read.
+func Restore(ctx context.Context, cfg *config.Config, dir string, o RestoreOptions) (done []control.Backup, err error) {
+	names, err := usersIn(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := makeDataDir(cfg.DataDir); err != nil {
+		return nil, err
+	}
+	l, err := acquire(ctx, cfg.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, l.release()) }()
+	users := filepath.Join(cfg.DataDir, "users")
+	if err := os.Remove(users); err != nil && !errors.Is(err, fs.ErrNotExist) { // an empty folder goes
+		return nil, fault.New(fault.Conflict, "the data folder "+cfg.DataDir+" holds mail already", "move "+users+" away first, or name another data_dir in the config")
+	}
+	staged := filepath.Join(cfg.DataDir, "restoring")
+	if err := os.RemoveAll(staged); err != nil {
+		return nil, fault.Wrap(err, fault.Denied, "what an interrupted restore left cannot be removed", "remove "+staged+" by hand")
+	}
+	if err := os.Mkdir(staged, 0o700); err != nil {
+		return nil, fault.Wrap(err, fault.Denied, "the data folder "+cfg.DataDir+" cannot be written", "check that this user may write there")
+	}
+	for _, name := range names {
+		report, err := mailstore.Restore(ctx, filepath.Join(dir, backupUsers, name), filepath.Join(staged, name),
+			mailstore.RestoreOptions{Log: o.Log, Devices: o.Devices, Progress: userProgress(name, "restoring", o.Progress)})
+		if err != nil {
+			return nil, fmt.Errorf("restore user %s: %w", name, err)
+		}
+		done = append(done, control.Backup{User: name, Messages: report.Messages, Files: report.Files, NewFiles: report.Files,
+			Bytes: report.Bytes, Missing: problemsOf(name, report.Missing), Devices: report.Devices})
+	}
+	if o.Devices {
+		if err := restoreTLS(filepath.Join(dir, backupTLS), cfg.DataDir); err != nil {
+			return nil, err
+		}
+	}
+	if err := os.Rename(staged, users); err != nil {
+		return nil, fault.Wrap(err, fault.Denied, "the restored mail cannot be moved to its place", "rename "+staged+" to "+users+" by hand")
+	}
+	// Whoever restores a backup says that this is the mail from now on.
+	err = book(cfg, Options{}).Update(func(f *state.File) {
+		for _, name := range names {
+			delete(f.Users, name)
+		}
+	})
+	if err != nil {
+		o.Log.Warn().Err(err).Msg("state file was left as it was")
+	}
+	return done, atomicfile.SyncDir(cfg.DataDir)
+}
+
+// usersIn returns the users that a backup holds. Of two that are the same store,
+// as after a rename, it is the one that was taken last.
+func usersIn(dir string) ([]string, error) {
+	if _, err := os.Stat(filepath.Join(dir, backupUsers)); err != nil {
+		return nil, fault.Wrap(err, fault.Config, fault.Quote(dir)+" is not a backup", "name the folder that `popbridge backup` was given")
+	}
+	if err := checkBackupFolders(dir); err != nil {
+		return nil, err
+	}
+	saved, err := savedUsers(dir)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := os.ReadDir(filepath.Join(dir, backupUsers))
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, e := range entries {
+		if !e.IsDir() || !config.ValidUser(e.Name()) {
+			continue
+		}
+		this := saved[e.Name()]
+		newer := slices.ContainsFunc(entries, func(other fs.DirEntry) bool {
+			info := saved[other.Name()]
+			return this.Store != "" && info.Store == this.Store && info.TakenAt.After(this.TakenAt)
+		})
+		if !newer {
+			names = append(names, e.Name())
+		}
+	}
+	if len(names) == 0 {
+		return nil, fault.New(fault.Config, "the backup "+fault.Quote(dir)+" is empty", "name the folder that `popbridge backup` was given")
+	}
+	return names, nil
+}
