@@ -46,6 +46,11 @@ func (a *Agent) Backup(ctx context.Context, dir string, replace bool, progress f
 	if err := copyTLS(filepath.Join(a.first.DataDir, "tls"), filepath.Join(dir, backupTLS)); err != nil {
 		return nil, err
 	}
+	for _, p := range plan {
+		if err := p.rename(dir); err != nil {
+			return nil, err
+		}
+	}
 	done := []control.Backup{}
 	for _, p := range plan {
 		b, err := p.run(ctx, dir, userProgress(p.user, "copying", progress))

@@ -15,6 +15,7 @@ import (
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/ownership"
 )
 
 // backupOf is what a backup does for one user.
@@ -28,7 +29,10 @@ type backupOf struct {
 
 // planBackup looks at the stores and at the folder, and writes nothing.
 func (a *Agent) planBackup(ctx context.Context, dir string, replace bool) ([]backupOf, error) {
-	if err := checkBackupFolders(dir); err != nil {
+	if f := ownership.Check(dir, ownership.Options{}); f != nil {
+		return nil, fault.New(fault.Denied, "the backup folder is not safe: "+f.Why, f.Hint)
+	}
+	if err := checkBackupFolders(dir, mailstore.CheckOwn); err != nil {
 		return nil, err
 	}
 	saved, err := savedUsers(dir)
@@ -57,12 +61,15 @@ func (a *Agent) planBackup(ctx context.Context, dir string, replace bool) ([]bac
 	if err := foreignBackup(dir, saved, ids); err != nil && !replace {
 		return nil, err
 	}
+	moved := map[string]bool{}
 	for i := range plan {
-		p := &plan[i]
-		if p.store == nil {
+		plan[i].findRenamed(saved, ids)
+		moved[plan[i].renamed] = true
+	}
+	for _, p := range plan {
+		if p.store == nil || moved[p.user] {
 			continue
 		}
-		p.findRenamed(saved, names, ids)
 		if err := p.store.CheckBackup(ctx, p.from(dir), p.options); err != nil {
 			return nil, err
 		}
@@ -71,8 +78,8 @@ func (a *Agent) planBackup(ctx context.Context, dir string, replace bool) ([]bac
 }
 
 // findRenamed finds the backup of this store under the name that the user had.
-func (p *backupOf) findRenamed(saved map[string]mailstore.BackupInfo, names []string, ids map[string]string) {
-	if _, ok := saved[p.user]; ok {
+func (p *backupOf) findRenamed(saved map[string]mailstore.BackupInfo, ids map[string]string) {
+	if _, ok := saved[p.user]; ok || p.store == nil {
 		return
 	}
 	for _, name := range slices.Sorted(maps.Keys(saved)) {
@@ -91,20 +98,23 @@ func (p *backupOf) from(dir string) string {
 	return filepath.Join(dir, backupUsers, p.user)
 }
 
+// rename gives the backup the name that the user has now.
+func (p *backupOf) rename(dir string) error {
+	if p.renamed == "" {
+		return nil
+	}
+	err := os.Rename(p.from(dir), filepath.Join(dir, backupUsers, p.user))
+	return fault.Wrap(err, fault.Denied, "the backup of user "+p.renamed+" cannot get the name "+p.user, "check that this user may write to "+dir)
+}
+
 func (p *backupOf) run(ctx context.Context, dir string, progress func(done, total int)) (control.Backup, error) {
 	b := control.Backup{User: p.user}
 	if p.store == nil {
 		b.Missing = []control.Problem{{User: p.user, Code: "damaged-index", Text: p.damage.Error()}}
 		return b, nil
 	}
-	place := filepath.Join(dir, backupUsers, p.user)
-	if p.renamed != "" {
-		if err := os.Rename(p.from(dir), place); err != nil {
-			return b, fault.Wrap(err, fault.Denied, "the backup of user "+p.renamed+" cannot get the name "+p.user, "check that this user may write to "+dir)
-		}
-	}
 	p.options.Progress = progress
-	report, err := p.store.Backup(ctx, place, p.options)
+	report, err := p.store.Backup(ctx, filepath.Join(dir, backupUsers, p.user), p.options)
 	b.Messages, b.Files, b.NewFiles, b.Bytes, b.Missing = report.Messages, report.Files, report.NewFiles, report.Bytes, problemsOf(p.user, report.Missing)
 	return b, err
 }
@@ -153,7 +163,7 @@ func foreignBackup(dir string, saved map[string]mailstore.BackupInfo, ids map[st
 }
 
 // checkBackupFolders refuses a folder that somebody else has prepared.
-func checkBackupFolders(dir string) error {
+func checkBackupFolders(dir string, check func(dir string, names ...string) error) error {
 	names := []string{"", backupUsers, backupTLS, backupConfig}
 	for _, sub := range []string{backupUsers, backupTLS} {
 		entries, err := os.ReadDir(filepath.Join(dir, sub))
@@ -164,5 +174,5 @@ func checkBackupFolders(dir string) error {
 			names = append(names, filepath.Join(sub, e.Name()))
 		}
 	}
-	return mailstore.CheckPlace(dir, names...)
+	return check(dir, names...)
 }

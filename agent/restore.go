@@ -92,7 +92,7 @@ func usersIn(dir string) ([]string, error) {
 	if _, err := os.Stat(filepath.Join(dir, backupUsers)); err != nil {
 		return nil, fault.Wrap(err, fault.Config, fault.Quote(dir)+" is not a backup", "name the folder that `popbridge backup` was given")
 	}
-	if err := checkBackupFolders(dir); err != nil {
+	if err := checkBackupFolders(dir, mailstore.CheckPlace); err != nil {
 		return nil, err
 	}
 	saved, err := savedUsers(dir)

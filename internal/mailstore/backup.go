@@ -20,6 +20,7 @@ import (
 
 	"github.com/popbridge/popbridge/internal/atomicfile"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/ownership"
 )
 
 // A backup is a folder with
@@ -97,7 +98,7 @@ func (s *Store) backup(ctx context.Context, m *manifest, b *copier) error {
 	if err := makeFolders(b.dir); err != nil {
 		return err
 	}
-	if err := checkFolders(b.dir); err != nil {
+	if err := checkFolders(b.dir, CheckOwn); err != nil {
 		return err
 	}
 	if err := dropIndexes(b.dir); err != nil {
@@ -248,7 +249,7 @@ func (c *copier) run(ctx context.Context, index *reader) error {
 func (c *copier) file(ctx context.Context, e knownContent) error {
 	to := filePath(c.dir, e.Hash)
 	info, err := os.Lstat(to)
-	have := err == nil && info.Mode().IsRegular() && info.Size() == e.Size
+	have := err == nil && info.Mode().IsRegular() && info.Size() == e.Size && !ownership.Foreign(info)
 	var n int64
 	var problem string
 	if !have {

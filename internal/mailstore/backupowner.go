@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/ownership"
 )
 
 // BackupInfo is whose a backup is.
@@ -28,7 +29,7 @@ func ReadBackup(dir string) (BackupInfo, error) {
 
 // CheckBackup refuses what Backup would refuse, and writes nothing.
 func (s *Store) CheckBackup(ctx context.Context, dir string, o BackupOptions) error {
-	if err := checkFolders(dir); err != nil {
+	if err := checkFolders(dir, CheckOwn); err != nil {
 		return err
 	}
 	m, err := readManifest(dir)
@@ -100,7 +101,7 @@ func (s *Store) fits(ctx context.Context, index string) (bool, error) {
 // checkFolders refuses folders of a backup that are not what a backup has made:
 // whoever prepared them could have the mail written elsewhere. What is not there
 // is fine.
-func checkFolders(dir string) error {
+func checkFolders(dir string, check func(dir string, names ...string) error) error {
 	names := []string{"", "mail", manifestName}
 	for i := range 256 {
 		names = append(names, filepath.Join("mail", fmt.Sprintf("%02x", i)))
@@ -112,12 +113,28 @@ func checkFolders(dir string) error {
 	for _, path := range indexes {
 		names = append(names, filepath.Base(path))
 	}
-	return CheckPlace(dir, names...)
+	return check(dir, names...)
 }
 
-// CheckPlace refuses folders and files of a backup that others could have put
-// there or can change: symbolic links, special files, and what belongs to
-// another user. names are below dir; what is not there is fine.
+// CheckOwn refuses what CheckPlace refuses, and folders and files of a backup
+// that belong to another user or can be changed by others: what is written
+// there would be theirs.
+func CheckOwn(dir string, names ...string) error {
+	if err := CheckPlace(dir, names...); err != nil {
+		return err
+	}
+	var paths []string
+	for _, name := range names {
+		paths = append(paths, filepath.Join(dir, name))
+	}
+	if f := ownership.Private(dir, paths...); f != nil {
+		return strangePlace(f.Why, f.Hint+"; or choose another folder for the backup")
+	}
+	return nil
+}
+
+// CheckPlace refuses symbolic links and special files in a backup, which could
+// lead elsewhere. names are below dir; what is not there is fine.
 func CheckPlace(dir string, names ...string) error {
 	for _, name := range names {
 		path := filepath.Join(dir, name)

@@ -43,7 +43,7 @@ func Restore(ctx context.Context, backupDir, dir string, o RestoreOptions) (Rest
 }
 
 func restore(ctx context.Context, backupDir, dir string, o RestoreOptions) (report RestoreReport, err error) {
-	if err := checkFolders(backupDir); err != nil {
+	if err := checkFolders(backupDir, CheckPlace); err != nil {
 		return report, err
 	}
 	m, err := readManifest(backupDir)

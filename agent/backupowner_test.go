@@ -1,0 +1,161 @@
+package agent
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/localtls"
+)
+
+// tree is all files below a folder with their sizes, so that it shows whether
+// anything was written.
+func tree(t *testing.T, dir string) string {
+	t.Helper()
+	var b strings.Builder
+	err := filepath.Walk(dir, func(path string, info os.FileInfo, err error) error {
+		if err == nil && !info.IsDir() {
+			b.WriteString(path + " " + info.ModTime().String() + "\n")
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func TestABackupOverThatOfAnotherDataFolder(t *testing.T) {
+	t.Parallel()
+	r, _, home := oneUser(t)
+	saved := filepath.Join(r.dir, "saved")
+	if _, err := r.agent.Backup(t.Context(), saved, false, nil); err != nil {
+		t.Fatal(err)
+	}
+	before := tree(t, saved)
+	for _, user := range []string{"ann", "bob"} { // a second computer; a new store in an empty mount point
+		other := newRig(t)
+		home.user = user
+		other.configure(plain, home)
+		other.agent = other.open()
+		_, err := other.agent.Backup(t.Context(), saved, false, nil)
+		if !fault.Is(err, fault.Conflict) || !strings.Contains(err.Error(), "3 messages, taken 20") || !strings.Contains(fault.Hint(err), "--replace") {
+			t.Errorf("%s: %v, %s", user, err, fault.Hint(err))
+		}
+		if after := tree(t, saved); after != before {
+			t.Errorf("%s: something was written:\n%s", user, after)
+		}
+		if user == "bob" {
+			_, err = other.agent.Backup(t.Context(), saved, true, nil)
+			if _, statErr := os.Stat(filepath.Join(saved, "users", "ann", "manifest.json")); err != nil || statErr != nil {
+				t.Errorf("replaced: %v, the user who is not there: %v", err, statErr)
+			}
+		}
+		if err := other.agent.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestTheBackupOfARenamedUserGoesOn(t *testing.T) {
+	t.Parallel()
+	r, _, home := oneUser(t)
+	saved := filepath.Join(r.dir, "saved")
+	if _, err := r.agent.Backup(t.Context(), saved, false, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.agent.RenameUser(t.Context(), "ann", "bob"); err != nil {
+		t.Fatal(err)
+	}
+	home.user = "bob"
+	r.reload(home)
+	done, err := r.agent.Backup(t.Context(), saved, false, nil)
+	if err != nil || counts(done)["bob"] != [3]int{3, 0, 0} {
+		t.Errorf("%+v, %v", done, err)
+	}
+	cfg := *r.load()
+	cfg.DataDir = filepath.Join(r.dir, "new")
+	restored, err := Restore(t.Context(), &cfg, saved, withDevices)
+	total := 0
+	for _, b := range restored {
+		total += b.Messages
+	}
+	if err != nil || total != 3 {
+		t.Errorf("%+v, %v", restored, err)
+	}
+}
+
+func TestARestoreTrustsNoBackup(t *testing.T) {
+	t.Parallel()
+	r, _, _ := oneUser(t)
+	if _, _, err := localtls.Ensure(filepath.Join(r.dir, "data", "tls")); err != nil {
+		t.Fatal(err)
+	}
+	saved := filepath.Join(r.dir, "saved")
+	if _, err := r.agent.Backup(t.Context(), saved, false, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(saved, "config.toml"), []byte("not a config"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg := *r.load()
+	cfg.DataDir = filepath.Join(r.dir, "new")
+	done, err := Restore(t.Context(), &cfg, saved, RestoreOptions{})
+	if err != nil || len(done) != 1 || len(done[0].Devices) != 1 {
+		t.Fatalf("%+v, %v", done, err)
+	}
+	if _, err := os.Stat(filepath.Join(cfg.DataDir, "tls")); err == nil {
+		t.Error("the certificates of the backup are in force")
+	}
+	fresh, err := Open(t.Context(), &cfg, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = fresh.Close() }()
+	if devices, err := fresh.Devices(t.Context()); err != nil || len(devices) > 0 {
+		t.Errorf("devices %+v, %v", devices, err)
+	}
+}
+
+func TestABackupIntoAFolderOfOthers(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("links need a privilege, and access lists take the place of modes")
+	}
+	for name, prepare := range map[string]func(dir, foreign string) error{
+		"users": func(dir, foreign string) error { return os.Symlink(foreign, filepath.Join(dir, "users")) },
+		"tls":   func(dir, foreign string) error { return os.Symlink(foreign, filepath.Join(dir, "tls")) },
+		"config": func(dir, foreign string) error {
+			return os.Symlink(filepath.Join(foreign, "x"), filepath.Join(dir, "config.toml"))
+		},
+		"user": func(dir, foreign string) error {
+			return errors.Join(os.Mkdir(filepath.Join(dir, "users"), 0o700), os.Symlink(foreign, filepath.Join(dir, "users", "ann")))
+		},
+		"writable": func(dir, _ string) error { return os.Chmod(dir, 0o777) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			_, port := pop(t, "home", 1)
+			r.configure(plain, testAccount{name: "home", user: "ann", folder: "INBOX", port: port})
+			r.agent = r.open()
+			defer func() { _ = r.agent.Close() }()
+			dir, foreign := filepath.Join(r.dir, "saved"), t.TempDir()
+			if err := os.Mkdir(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := prepare(dir, foreign); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := r.agent.Backup(t.Context(), dir, true, nil); !fault.Is(err, fault.Denied) || fault.Hint(err) == "" {
+				t.Errorf("backup: %v", err)
+			}
+			if left, err := os.ReadDir(foreign); err != nil || len(left) > 0 {
+				t.Errorf("written to %v, %v", left, err)
+			}
+		})
+	}
+}
