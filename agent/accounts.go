@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"os"
 	"sync"
 	"sync/atomic"
 
@@ -14,7 +13,6 @@ import (
 	"github.com/popbridge/popbridge/bridge"
 	"github.com/popbridge/popbridge/bridge/pop3"
 	"github.com/popbridge/popbridge/config"
-	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
 	"github.com/popbridge/popbridge/internal/secret"
 )
@@ -135,6 +133,9 @@ func (ac *account) conditions(s bridge.Status) []health.Condition {
 	}
 	if least := ac.cfg.TLSMinimum; least == config.TLS10 || least == config.TLS11 {
 		list = append(list, health.OldTLS(ac.cfg.Name, string(least)))
+	}
+	if text, hint := secretOf(ac.cfg).Warning(); text != "" {
+		list = append(list, health.PasswordExposed(ac.cfg.Name, text, hint))
 	}
 	confirm := ac.agent.command("account confirm " + ac.cfg.Name)
 	switch {
@@ -268,17 +269,16 @@ func clientTLS(c config.Account) (*tls.Config, error) {
 	if c.CAFile == "" || c.TLS == config.None || len(c.Pins) > 0 {
 		return &tls.Config{MinVersion: least}, nil
 	}
-	pem, err := os.ReadFile(c.CAFile)
+	certs, err := ReadCAFile(c.CAFile, c.Name)
 	if err != nil {
-		return nil, fault.Wrap(err, fault.Config, "the ca_file cannot be read", "check ca_file of account "+c.Name)
+		return nil, err
 	}
 	roots, err := x509.SystemCertPool()
 	if err != nil {
 		roots = x509.NewCertPool() // a system without authorities still has the one in the file
 	}
-	if !roots.AppendCertsFromPEM(pem) {
-		return nil, fault.New(fault.Config, "the ca_file "+c.CAFile+" holds no certificate in PEM form",
-			"check ca_file of account "+c.Name)
+	for _, cert := range certs {
+		roots.AddCert(cert)
 	}
 	return &tls.Config{MinVersion: least, RootCAs: roots}, nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/popbridge/popbridge/agent"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/secret"
 )
 
 func (a *app) newCheckConfigCommand() *cobra.Command {
@@ -62,7 +63,7 @@ func (a *app) checkConfig(ctx context.Context, online bool) error {
 		return errors.Join(a.printFindings(wrong, nil, nil), err)
 	}
 	outside, warnings := agent.CheckFiles(ctx, cfg)
-	warnings = slices.Concat(cfg.Warnings(), warnings, a.userWarnings(cfg))
+	warnings = slices.Concat(cfg.Warnings(), warnings, append(a.userWarnings(cfg), passwordWarnings(cfg)...))
 	var failed failures
 	for _, p := range outside {
 		failed.errs = append(failed.errs, fault.New(fault.NotFound, p.In(a.configPath), p.Hint))
@@ -90,6 +91,17 @@ func (a *app) checkConfig(ctx context.Context, online bool) error {
 func (a *app) printFindings(wrong, outside, warnings []config.Problem) error {
 	return a.printJSON(map[string]any{"file": a.configPath,
 		"errors": append(findings(wrong), findings(outside)...), "warnings": findings(warnings)})
+}
+
+// passwordWarnings tells which password files others can read.
+func passwordWarnings(cfg *config.Config) []config.Problem {
+	var list []config.Problem
+	for i, acc := range cfg.Accounts {
+		if text, hint := (secret.Source{File: acc.Password.File}).Warning(); text != "" {
+			list = append(list, config.Problem{Key: fmt.Sprintf("account[%d].password_file", i+1), Text: text, Hint: hint})
+		}
+	}
+	return list
 }
 
 // userWarnings names the users whose mail is in the data folder and whom no

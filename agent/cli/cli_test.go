@@ -211,7 +211,7 @@ func TestReadPassword(t *testing.T) {
 		ok       bool
 	}{
 		{"secret\n", "secret", true}, {"secret\r\n", "secret", true}, {"secret", "secret", true},
-		{" with spaces \n", " with spaces ", true}, {"pä€\n", "pä€", true}, {strings.Repeat("x", 1000) + "\r\n", strings.Repeat("x", 1000), true},
+		{" with spaces \n", " with spaces ", true}, {"pä€\n", "pä€", true}, {"\xff\xfep\x00 \x00\r\x00\n\x00", "p ", true}, {"\ufeffp", "p", true}, {strings.Repeat("x", 1000) + "\r\n", strings.Repeat("x", 1000), true},
 		{"", "", false}, {"\n", "", false}, {"two\nlines\n", "", false}, {"a\x00b", "", false}, {strings.Repeat("x", 1001), "", false},
 	}
 	for _, tt := range tests {

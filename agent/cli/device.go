@@ -17,6 +17,7 @@ import (
 	"github.com/popbridge/popbridge/agent/control"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/textfile"
 )
 
 func (a *app) newDeviceCommand() *cobra.Command {
@@ -184,7 +185,10 @@ const (
 // readPassword takes one line. A password that is a file of several lines is
 // a mistake.
 func readPassword(r io.Reader) (string, error) {
-	b, err := io.ReadAll(io.LimitReader(r, maxPassword+3))
+	b, err := io.ReadAll(io.LimitReader(r, 2*maxPassword+8)) // it may be UTF-16
+	if text, ok := textfile.Decode(b); ok {
+		b = text
+	}
 	if err != nil {
 		return "", fmt.Errorf("read password from standard input: %w", err)
 	}

@@ -22,6 +22,7 @@ const (
 	CodeAccountProtocol    = "account-protocol"
 	CodeAccountFailed      = "account-failed"
 	CodeAccountOldTLS      = "account-old-tls"
+	CodePasswordExposed    = "password-exposed"
 	CodeAccountMessages    = "account-messages"
 	CodeAccountUserChanged = "account-user-changed"
 	CodeUserWithoutAccount = "user-without-account"
@@ -94,6 +95,11 @@ func MessagesIncomplete(name string, n int, allow string) Condition {
 func Remembered(name, text, sync string) Condition {
 	return Condition{Code: CodeAccountFailed, Severity: Warning, Text: fmt.Sprintf("account %s: %s", name, text),
 		Hint: "`" + sync + "` tries again, and says what to do"}
+}
+
+// PasswordExposed is the condition that others can read the password of an account.
+func PasswordExposed(name, text, hint string) Condition {
+	return Condition{Code: CodePasswordExposed, Severity: Warning, Text: "account " + name + ": " + text, Hint: hint}
 }
 
 // A PasswordError is why the password of an account could not be had. Whatever

@@ -20,13 +20,13 @@ func runCommand(ctx context.Context, argv []string, timeout time.Duration) (Secr
 	where := "password_command " + fault.Quote(argv[0])
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	stdout, stderr := head{max: maxSize + 2}, head{max: 4 << 10}
+	stdout, stderr := head{max: maxRead}, head{max: 4 << 10}
 	cmd := exec.CommandContext(limited, argv[0], argv[1:]...)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	cmd.WaitDelay = time.Second // what it started may hold the pipes open
 	err := cmd.Run()
 
-	line, _, _ := strings.Cut(stdout.String(), "\n")
+	line, _, _ := strings.Cut(decode([]byte(stdout.String())), "\n")
 	line = strings.TrimSuffix(line, "\r")
 	switch {
 	case ctx.Err() != nil:

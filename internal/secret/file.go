@@ -5,13 +5,16 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"runtime"
 
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/ownership"
 )
 
 func readFile(path string) (Secret, error) {
 	where := "the password file " + path
+	if f := ownership.Check(path, ownership.Options{}); f != nil {
+		return "", fault.New(fault.Config, where+" is not used, because other users can change it: "+f.Why, f.Hint+"; "+otherwise(path))
+	}
 	// Looked at before it is opened: opening a named pipe would wait for ever.
 	info, err := os.Stat(path)
 	switch {
@@ -27,16 +30,9 @@ func readFile(path string) (Secret, error) {
 		return "", fault.Wrap(err, fault.Config, where+" cannot be opened", "it must belong to the user that popbridge runs as")
 	}
 	defer f.Close()
-	if info, err = f.Stat(); err != nil {
-		return "", fault.Wrap(err, fault.Config, where+" cannot be looked at", "")
-	}
-	// Windows has access lists instead; its mode bits say nothing.
-	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
-		return "", fault.New(fault.Config, where+" can be read by other users", "run: chmod 600 "+fault.ShellQuote(path))
-	}
-	data, err := io.ReadAll(io.LimitReader(f, maxSize+6)) // with byte order mark, line end and one byte too many
+	data, err := io.ReadAll(io.LimitReader(f, maxRead))
 	if err != nil {
 		return "", fault.Wrap(err, fault.Config, where+" cannot be read", "")
 	}
-	return clean(string(data), where)
+	return clean(decode(data), where)
 }

@@ -68,7 +68,7 @@ func (k *keychain) get(ctx context.Context, item Item) (Secret, error) {
 		// Temporary: it may only be locked.
 		return "", fault.Wrap(q.err, fault.Temporary, "the keychain cannot be used", elsewhere)
 	}
-	return clean(q.answer, "the keychain's password for "+fault.Quote(item.Account))
+	return clean(decode([]byte(q.answer)), "the keychain's password for "+fault.Quote(item.Account))
 }
 
 func (k *keychain) wait(ctx context.Context, q *question) error {

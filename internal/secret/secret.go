@@ -13,17 +13,24 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/rs/zerolog"
 
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/ownership"
+	"github.com/popbridge/popbridge/internal/textfile"
 )
 
 // maxSize is the size in bytes of the largest secret. Access tokens of some
 // kilobytes are common.
 const maxSize = 64 << 10
+
+// maxRead is how much of a source is read: a secret in UTF-16, with byte order
+// mark and line end, and a little too much. It is even.
+const maxRead = 2*maxSize + 8
 
 // Secret is a password or token. Printed, formatted, marshalled or logged it
 // is ***; string(s) gives what it is. (Only as an unexported field of a
@@ -49,7 +56,7 @@ func (Secret) MarshalZerologObject(e *zerolog.Event) { e.Str("secret", mask) }
 
 // Source is where a secret is. The first field that is set counts.
 type Source struct {
-	File     string   // readable by its owner only; holds one line
+	File     string   // only root and this user can change it; holds one line
 	Command  []string // program and arguments; the first line it prints is the secret
 	Keychain Item
 }
@@ -71,9 +78,32 @@ func (s Source) Read(ctx context.Context) (Secret, error) {
 	return "", fault.New(fault.Config, "no source of a password is set", "set password_file or password_command")
 }
 
+// Warning says what should be known about the source although it can be used,
+// and what to do about it; text is empty where there is nothing.
+func (s Source) Warning() (text, hint string) {
+	info, err := os.Stat(s.File)
+	if s.File == "" || err != nil || !ownership.Readable(s.File, info) {
+		return "", ""
+	}
+	return "the password file " + s.File + " can be read by other users", "run: chmod 600 " + fault.ShellQuote(s.File) + "; " + otherwise(s.File)
+}
+
+// otherwise is the way out where a file has the mode that something else gives it.
+func otherwise(path string) string {
+	return "where that does not work, use a copy (install -m 600 " + fault.ShellQuote(path) + " NEW), password_command, or the keychain"
+}
+
+// decode makes UTF-8 of UTF-16. What is no text stays as it is, for clean.
+func decode(data []byte) string {
+	if text, ok := textfile.Decode(data); ok {
+		return string(text)
+	}
+	return string(data)
+}
+
 // clean checks what was read from the place called where.
 func clean(data, where string) (Secret, error) {
-	s := strings.TrimRight(strings.TrimPrefix(data, "\ufeff"), "\r\n")
+	s := strings.TrimRight(strings.TrimPrefix(data, "\ufeff"), "\r\n") // blanks at the end may belong to it
 	switch {
 	case s == "":
 		return "", fault.New(fault.Config, where+" is empty", "it must hold the password")

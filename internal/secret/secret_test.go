@@ -41,6 +41,8 @@ var acts = map[string]func() int{
 		fmt.Fprintf(os.Stderr, "\x1b[31m%s is wrong\n", hunter)
 		return 7
 	},
+	"utf16":   func() int { fmt.Fprint(os.Stdout, "\xff\xfeh\x00 \x00\r\x00\n\x00n\x00"); return 0 },
+	"notes":   func() int { fmt.Fprint(os.Stdout, hunter+" \n\xe4\n"); return 0 }, // in Latin-1
 	"binary":  func() int { fmt.Fprint(os.Stdout, "\xff\x00\n"); return 0 },
 	"endless": func() int { fmt.Fprint(os.Stdout, strings.Repeat("x", maxSize+1)); return 0 },
 	"chatty":  func() int { fmt.Fprint(os.Stderr, strings.Repeat("é", 1<<20)); return 1 },
@@ -120,7 +122,13 @@ func TestFile(t *testing.T) {
 		{"hunter2\nhunter2\n", "", "has more than one line"}, // a second line would be a second command to the server
 		{"hunter2\rhunter2\n", "", "has more than one line"},
 		{"hunter2\x00\n", "", "is not UTF-8 text"},
-		{"\xff\xfeh\x00", "", "is not UTF-8 text"},
+		{"\xff\xfeh\x00", "h", ""}, // UTF-16, as Notepad and PowerShell write it
+		{"\xfe\xff\x00h\x00\r\x00\n", "h", ""},
+		{"h\x00i\x00 \x00\r\x00\n\x00", "hi ", ""}, // without a byte order mark
+		{"\xff\xfeh\x00\n\x00i\x00", "", "has more than one line"},
+		{"\xff\xfeh", "", "is not UTF-8 text"},
+		{"\xff\xfe" + strings.Repeat("x\x00", maxSize) + "\n\x00", strings.Repeat("x", maxSize), ""},
+		{"\xff\xfe" + strings.Repeat("x\x00", maxSize+1), "", "holds more than 65536 bytes"},
 	} {
 		path := filepath.Join(dir, fmt.Sprint(i))
 		if err := os.WriteFile(path, []byte(c.data), 0o600); err != nil {
@@ -137,6 +145,8 @@ func TestFile(t *testing.T) {
 	check(t, s, err, "", fault.Config, "no source")
 }
 
+// Who could change the file is an error, who could read it is a warning: secrets
+// that a container mounts have the mode that they have.
 func TestFileOfOthers(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("Windows has access lists instead of modes")
@@ -145,21 +155,42 @@ func TestFileOfOthers(t *testing.T) {
 	if err := os.WriteFile(path, []byte(hunter), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for mode, allowed := range map[os.FileMode]bool{
-		0o600: true, 0o400: true, 0o700: true, 0o640: false, 0o604: false, 0o644: false, 0o620: false, 0o610: false,
+	quoted := `'` + strings.ReplaceAll(path, "'", `'\''`) + `'`
+	const safe, read, written = "", "can be read by other users", "other users can change it"
+	for mode, what := range map[os.FileMode]string{
+		0o600: safe, 0o400: safe, 0o700: safe, 0o604: read, 0o644: read, 0o444: read, 0o602: written, 0o666: written,
 	} {
 		if err := os.Chmod(path, mode); err != nil {
 			t.Fatal(err)
 		}
-		s, err := Source{File: path}.Read(context.Background())
-		if allowed {
+		source := Source{File: path}
+		s, err := source.Read(context.Background())
+		warning, hint := source.Warning()
+		if what == written {
+			check(t, s, err, "", fault.Config, written)
+			hint = fault.Hint(err)
+		} else {
 			check(t, s, err, hunter, 0, "")
+			if (warning != "") != (what == read) || !strings.Contains(warning, what) {
+				t.Errorf("mode %o: warning %q", mode, warning)
+			}
+		}
+		if what == safe {
 			continue
 		}
-		check(t, s, err, "", fault.Config, "can be read by other users")
-		if got, want := fault.Hint(err), `run: chmod 600 '`+strings.ReplaceAll(path, "'", `'\''`)+`'`; got != want {
-			t.Errorf("hint %q, want %q", got, want)
+		for _, way := range []string{"run: chmod ", quoted, "install -m 600 " + quoted, "password_command", "keychain"} {
+			if !strings.Contains(hint, way) {
+				t.Errorf("mode %o: hint %q does not name %q", mode, hint, way)
+			}
 		}
+	}
+	if err := errors.Join(os.Chmod(path, 0o600), os.Chmod(filepath.Dir(path), 0o777)); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Source{File: path}.Read(context.Background())
+	check(t, s, err, "", fault.Config, written)
+	if text, _ := (Source{Command: []string{"x"}}).Warning(); text != "" {
+		t.Error(text)
 	}
 }
 
@@ -177,6 +208,8 @@ func TestCommand(t *testing.T) {
 		{"windows", hunter, 0, ""},
 		{"long", strings.Repeat("x", maxSize), 0, ""},
 		{"terminal", "read 0", 0, ""},
+		{"utf16", "h ", 0, ""},
+		{"notes", hunter + " ", 0, ""},
 		{"nothing", "", fault.Config, `printed no password, saying "no such entry"`},
 		{"blank", "", fault.Config, "printed no password"},
 		{"fail", "", fault.Temporary, `failed, saying "\x1b[31m*** is wrong": exit status 7`},
