@@ -148,6 +148,14 @@ func (ac *account) conditions(s bridge.Status) []health.Condition {
 	if s.Doubtful > 0 {
 		list = append(list, health.MessagesIncomplete(ac.cfg.Name, s.Doubtful, confirm))
 	}
+	return ac.concern(list)
+}
+
+// concern says whose conditions those of the account are.
+func (ac *account) concern(list []health.Condition) []health.Condition {
+	for i := range list {
+		list[i].User = ac.cfg.User
+	}
 	return list
 }
 
@@ -182,7 +190,7 @@ func (ac *account) failed(err error) {
 	if _, ok := errors.AsType[*storeTrouble](err); ok {
 		ac.agent.health.Report(ac.source())
 	} else {
-		ac.agent.health.Report(ac.source(), health.Account(ac.cfg.Name, err, 0)...)
+		ac.agent.health.Report(ac.source(), ac.concern(health.Account(ac.cfg.Name, err, 0))...)
 	}
 	ac.mu.Lock()
 	defer ac.mu.Unlock()

@@ -59,6 +59,7 @@ type Agent struct {
 	outside outside
 	zone    atomic.Pointer[time.Location] // see location
 	guard   *guard
+	alerts  alerts
 
 	tls *localTLS
 

@@ -31,7 +31,7 @@ func (s *imapServer) source() string { return "imap " + s.addr }
 
 // newIMAPServer makes the server of one address.
 func (a *Agent) newIMAPServer(addr string, cfg *config.Config) *imapServer {
-	o := localimap.Options{Login: a.login, Opened: a.opened, Crowded: a.crowded(addr), Zone: a.zone.Load, Security: imapSecurity(cfg.IMAP.TLS),
+	o := localimap.Options{Login: a.login, Opened: a.opened, Crowded: a.crowded(addr), Zone: a.zone.Load, Alert: a.alert, Security: imapSecurity(cfg.IMAP.TLS),
 		Log: a.opts.Log.With().Str("component", "imap").Logger()}
 	s := &imapServer{addr: addr, secure: cfg.IMAP.TLS != config.Off}
 	if s.secure {

@@ -71,10 +71,14 @@ func (a *testAccount) change(old, new string) { a.replace = append(a.replace, ol
 func (r *rig) path() string { return filepath.Join(r.dir, "config.toml") }
 
 // configure writes the config, as a whole, with these accounts. What is in
-// head goes before them.
+// head goes before them. Notices, which tests that count messages do not expect,
+// are off unless head says otherwise.
 func (r *rig) configure(head string, accounts ...testAccount) {
 	r.t.Helper()
 	var b strings.Builder
+	if !strings.Contains(head, "notices = ") {
+		head = "notices = false\n" + head
+	}
 	fmt.Fprintf(&b, "version = 1\n%s\n", head)
 	for _, a := range accounts {
 		text := fmt.Sprintf("[[account]]\nname = %q\nhost = \"127.0.0.1\"\nport = %d\ntls = \"none\"\nusername = %q\n"+

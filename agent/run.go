@@ -85,6 +85,7 @@ func (a *Agent) start(ctx context.Context) (*serving, error) {
 	}
 	group.start(a.watchOutside)
 	group.start(a.keepUp)
+	group.start(a.tellPeople)
 	addrs := a.listening()
 	a.log.Info().Strs("listen", addrs).Int("accounts", len(cfg.Accounts)).Str("data_dir", a.first.DataDir).Msg("agent started")
 	if a.opts.Ready != nil {

@@ -37,6 +37,7 @@ type Config struct {
 	// KeepExpunged is how long expunged messages can be restored; at least a day.
 	KeepExpunged time.Duration
 	TimeZone     string    // IANA name; empty: that of the machine
+	Notices      bool      // a message in INBOX when mail does not flow, and alerts
 	Accounts     []Account // in file order; names differ in more than case
 
 	warnings []Problem

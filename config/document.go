@@ -18,7 +18,7 @@ const maxFile = 1 << 20
 
 // schema lists the keys of every table. Whatever is not in it is unknown.
 var schema = map[string][]string{
-	"":     {"version", "data_dir", "keep_expunged", "timezone", "imap", "log", "account"},
+	"":     {"version", "data_dir", "keep_expunged", "timezone", "notices", "imap", "log", "account"},
 	"imap": {"listen", "tls"},
 	"log":  {"level", "format"},
 	"account": {"name", "host", "port", "tls", "username", "password_file", "password_command", "auth", "ca_file", "tls_pin", "tls_minimum",

@@ -5,6 +5,7 @@ const Example = `version = 1
 
 # data_dir = "/path/to/folder"     # where mail is kept; default: the system's own data folder
 # keep_expunged = "30d"            # so long "popbridge undelete" can bring back what was deleted
+# notices = false                  # no message in INBOX when mail stops flowing or something needs you
 # timezone = "Europe/Vienna"       # for searches by day, and times of arrival; default: the machine's
 
 [imap]

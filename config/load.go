@@ -140,6 +140,7 @@ func (r *reader) root(t *table) {
 		return readDuration(s, minExpire, maxExpire, "30d")
 	})
 	r.cfg.TimeZone = text(t, "timezone", "", `the name of a time zone in quotes, such as "Europe/Vienna"`, readZone)
+	r.cfg.Notices = boolean(t, "notices", true)
 	r.cfg.IMAP = readIMAP(t.sub("imap"))
 	r.cfg.Log = readLog(t.sub("log"))
 	var seen accountsSeen

@@ -68,6 +68,7 @@ func (a *app) printStatus(s control.Status, now time.Time) error {
 			when(acc.LastSuccess, now, "never"), when(acc.NextPoll, now, "-"))
 	}
 	var out strings.Builder
+	out.WriteString(mailText(s, now))
 	err := head.print(&out)
 	out.WriteString("\n")
 	err = errors.Join(err, accounts.print(&out))
@@ -86,6 +87,42 @@ func (a *app) printStatus(s control.Status, now time.Time) error {
 	out.WriteString(healthText(s.Health))
 	_, writeErr := io.WriteString(a.stdout, out.String())
 	return errors.Join(err, writeErr)
+}
+
+// mailText says in plain words, in lines, whether mail is flowing, and if not,
+// since when and why.
+func mailText(s control.Status, now time.Time) string {
+	var lines []string
+	waiting := 0
+	for _, acc := range s.Accounts {
+		switch {
+		case acc.LastError != "":
+			since := "yet"
+			if acc.LastSuccess != nil {
+				since = "since " + when(acc.LastSuccess, now, "")
+			}
+			lines = append(lines, fmt.Sprintf("mail from %s has not come %s: %s", acc.Name, since, acc.LastError))
+		case acc.State == "paused":
+			lines = append(lines, fmt.Sprintf("mail from %s does not come: it is paused", acc.Name))
+		case acc.LastSuccess == nil:
+			waiting++
+		}
+	}
+	switch {
+	case !s.Running:
+		lines = append([]string{"no mail is fetched: no agent is running"}, lines...)
+	case len(lines) > 0:
+	case len(s.Accounts) == 0:
+		lines = []string{"no mail is fetched: there is no account"}
+	case waiting == len(s.Accounts):
+		lines = []string{"waiting for the first answer of a server"}
+	default:
+		lines = []string{"mail is flowing"}
+	}
+	for i, l := range lines {
+		lines[i] = strings.Join(strings.Fields(l), " ") + "\n"
+	}
+	return strings.Join(lines, "") + "\n"
 }
 
 // dueText says what would be deleted on the server, before it is.

@@ -124,7 +124,7 @@ func (e *UserChanged) Unwrap() error { return e.error }
 // UserWithoutAccount is the condition that a user has messages and no account
 // in the config.
 func UserWithoutAccount(name string, messages int, hint string) Condition {
-	return Condition{Code: CodeUserWithoutAccount, Severity: Warning,
+	return Condition{Code: CodeUserWithoutAccount, Severity: Warning, User: name,
 		Text: fmt.Sprintf("user %s has %d messages here, and no account in the config; mail programs read them as before, check and backup have them", name, messages),
 		Hint: hint}
 }
@@ -184,7 +184,7 @@ func Store(user string, err error) []Condition {
 	if err == nil {
 		return nil
 	}
-	return []Condition{{Code: storeCode(err), Severity: Error, Cause: "store of " + user,
+	return []Condition{{Code: storeCode(err), Severity: Error, Cause: "store of " + user, User: user,
 		Text: fmt.Sprintf("mail of user %s: %v", user, err), Hint: fault.Hint(err)}}
 }
 

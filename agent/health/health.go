@@ -40,6 +40,9 @@ type Condition struct {
 	// Cause is what several sources may report, each in its words: they are one
 	// condition. Empty: it is its source's own.
 	Cause string `json:"-"`
+	// User is whose mail it is about. Empty: it is about none in particular.
+	User   string `json:"user,omitempty"`
+	Source string `json:"-"` // who reported it; set by Report
 }
 
 // A Registry holds the conditions of all sources. It is safe for use by
@@ -50,12 +53,24 @@ type Registry struct {
 
 	mu       sync.Mutex
 	bySource map[string][]Condition
+	changes  chan struct{} // capacity 1
 }
 
 // New returns an empty registry that logs each condition when it begins and
 // when it ends.
 func New(log zerolog.Logger, now func() time.Time) *Registry {
-	return &Registry{log: log, now: now, bySource: map[string][]Condition{}}
+	return &Registry{log: log, now: now, bySource: map[string][]Condition{}, changes: make(chan struct{}, 1)}
+}
+
+// Changes receives after conditions began or ended. It is for one reader.
+func (r *Registry) Changes() <-chan struct{} { return r.changes }
+
+// changed never waits: a reader that is told later is told of all.
+func (r *Registry) changed() {
+	select {
+	case r.changes <- struct{}{}:
+	default:
+	}
 }
 
 // Report replaces what is known of source. A condition that held before keeps
@@ -66,16 +81,19 @@ func (r *Registry) Report(source string, conditions ...Condition) {
 	before := r.bySource[source]
 	for i := range conditions {
 		c := &conditions[i]
+		c.Source = source
 		if j := indexCode(before, c.Code); j >= 0 {
 			c.Since = before[j].Since
 			continue
 		}
 		c.Since = r.now()
+		r.changed()
 		r.log.WithLevel(c.Severity.level()).Str("source", source).Str("code", c.Code).
 			Str("text", c.Text).Str("hint", c.Hint).Msg("health condition raised")
 	}
 	for _, old := range before {
 		if indexCode(conditions, old.Code) < 0 {
+			r.changed()
 			r.log.Info().Str("source", source).Str("code", old.Code).Msg("health condition cleared")
 		}
 	}

@@ -1,0 +1,181 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/popbridge/popbridge/agent/health"
+	"github.com/popbridge/popbridge/internal/atomicfile"
+	"github.com/popbridge/popbridge/internal/mailstore"
+)
+
+const (
+	// settleTime is waited after a change, so that what comes and goes is no news.
+	settleTime = 2 * time.Second
+	// endedAfter is how long a condition has to be over before a person is told of
+	// it again: an account that fails now and then gives one message.
+	endedAfter = time.Hour
+	// noticeOnce is how far apart two times of arrival of one notice may be.
+	noticeOnce = 24 * time.Hour
+)
+
+// noticesFile remembers of which conditions people were told. Without it they are
+// told once more.
+const noticesFile = "notices.json"
+
+// A notice is a message in INBOX that tells of a condition. All of it is fixed
+// before the message is made, so that a second attempt makes the same message,
+// which is stored once.
+type notice struct {
+	User   string    `json:"user"`
+	Key    string    `json:"key"` // of the condition
+	Since  time.Time `json:"since"`
+	At     time.Time `json:"at"`
+	Text   string    `json:"text"`
+	Hint   string    `json:"hint"`
+	Stored bool      `json:"stored"` // the message is in INBOX, or was
+}
+
+// notices tells the users of conditions. It belongs to the goroutine of
+// tellPeople.
+type notices struct {
+	agent  *Agent
+	path   string
+	list   []notice
+	saved  []notice             // what the file says
+	absent map[string]time.Time // since when what was told is over, by user and key
+}
+
+// tellPeople leaves one message for each condition that a user has to know of.
+func (a *Agent) tellPeople(ctx context.Context) {
+	n := &notices{agent: a, path: filepath.Join(a.first.DataDir, noticesFile), absent: map[string]time.Time{}}
+	if err := n.load(); err != nil {
+		a.log.Warn().Err(err).Msg("of which problems people were told is not known; they are told once more")
+	}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		if err := protect(func() error { return n.look(ctx, time.Now()) }); err != nil && ctx.Err() == nil {
+			a.log.Debug().Err(err).Msg("a notice could not be stored; tried again")
+		}
+		timer.Reset(probeEvery)
+		select {
+		case <-a.health.Changes():
+			if !sleep(ctx, settleTime) {
+				return
+			}
+		case <-timer.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (n *notices) load() error {
+	data, err := os.ReadFile(n.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = json.Unmarshal(data, &n.list)
+	}
+	n.saved = slices.Clone(n.list)
+	return err
+}
+
+func (n *notices) save() error {
+	if slices.Equal(n.list, n.saved) {
+		return nil
+	}
+	data, err := json.MarshalIndent(n.list, "", "\t")
+	if err == nil {
+		err = atomicfile.Write(n.path, 0o600, data)
+	}
+	if err == nil {
+		n.saved = slices.Clone(n.list)
+	}
+	return err
+}
+
+// look compares the conditions with what was told. What is new is written down
+// before its message is stored: after a crash in between, the same message is
+// stored, once.
+func (n *notices) look(ctx context.Context, now time.Time) error {
+	conditions := n.agent.health.List()
+	n.forget(conditions, now)
+	if n.agent.Config().Notices {
+		for _, c := range conditions {
+			if c.Pressing(now) && !slices.ContainsFunc(n.list, func(o notice) bool { return o.tells(c) }) {
+				n.list = append(n.list, notice{User: c.User, Key: c.Key(), Since: second(c.Since), At: second(now), Text: c.Text, Hint: c.Hint})
+			}
+		}
+	}
+	if err := n.save(); err != nil {
+		return err
+	}
+	var errs []error
+	for i := range n.list {
+		if !n.list[i].Stored && slices.ContainsFunc(conditions, n.list[i].tells) {
+			err := n.store(ctx, n.list[i])
+			n.list[i].Stored = err == nil
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(append(errs, n.save())...)
+}
+
+// second drops what a date in a message does not have.
+func second(t time.Time) time.Time { return t.Truncate(time.Second).UTC() }
+
+func (o notice) tells(c health.Condition) bool { return o.User == c.User && o.Key == c.Key() }
+
+// forget drops the notices of conditions that are over for a while.
+func (n *notices) forget(conditions []health.Condition, now time.Time) {
+	n.list = slices.DeleteFunc(n.list, func(o notice) bool {
+		id := o.User + "\x00" + o.Key
+		if slices.ContainsFunc(conditions, o.tells) {
+			delete(n.absent, id)
+			return false
+		}
+		since, known := n.absent[id]
+		if !known {
+			since = now
+			n.absent[id] = now
+		}
+		over := now.Sub(since) >= endedAfter
+		if over {
+			delete(n.absent, id)
+		}
+		return over
+	})
+}
+
+// store puts the message into INBOX. It has no origin: no account knows of it.
+func (n *notices) store(ctx context.Context, o notice) error {
+	store, err := n.agent.store(ctx, o.User)
+	if err != nil {
+		return err
+	}
+	box, err := store.EnsureMailbox(ctx, "INBOX")
+	if err != nil {
+		return err
+	}
+	text, err := o.message(n.agent.zone.Load(), n.agent.Config().Path)
+	if err != nil {
+		return err
+	}
+	spooled, err := store.Spool(ctx, bytes.NewReader(text))
+	if err != nil {
+		return err
+	}
+	defer spooled.Discard()
+	_, err = store.Deliver(ctx, []mailstore.Delivery{{Mailbox: box.ID, Message: spooled, ReceivedAt: o.At, Once: noticeOnce}})
+	return err
+}
