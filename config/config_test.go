@@ -145,7 +145,7 @@ func TestExample(t *testing.T) {
 	want := &Config{
 		Version: 1, Path: abs("/etc/popbridge/config.toml"), DataDir: "/home/ann/.local/share/popbridge",
 		IMAP: IMAP{Listen: []string{"127.0.0.1:1143"}, TLS: StartTLS},
-		Log:  Log{Level: "info", Format: "auto"}, KeepExpunged: 30 * day,
+		Log:  Log{Level: "info", Format: "auto"}, KeepExpunged: 30 * day, Notices: true,
 		Accounts: []Account{{
 			Name: "home", Host: "pop.example.com", Port: 995, TLS: Implicit, TLSMinimum: TLS12, Username: "ann@example.com", Auth: AuthPassword,
 			PollEvery: 5 * time.Minute, ConfirmDeletes: true, DeleteGrace: 7 * day, User: "ann", Folder: "INBOX", MaxMessageSize: 200_000_000,
@@ -183,6 +183,7 @@ version = 1
 data_dir = "mail"
 keep_expunged = "90d"
 timezone = "Europe/Vienna"
+notices = false
 imap = {listen = ["localhost:1143", "[::1]:0", "127.0.0.1:0"], tls = "off"}
 [log]
 level = "trace"

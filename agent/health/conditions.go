@@ -237,7 +237,7 @@ func StoreNew(name string, awaiting int, confirm string) Condition {
 // StorePutBack is the condition that an older copy of a store was found. confirm
 // is the command that ends it.
 func StorePutBack(user string, at time.Time, confirm string) Condition {
-	return Condition{Code: CodeStorePutBack, Severity: Warning,
+	return Condition{Code: CodeStorePutBack, Severity: Warning, User: user,
 		Text: fmt.Sprintf("mail of user %s: an older copy of the mail folder was found at %s; what came after that copy is fetched again only where its server still has it", user, at.Format(time.RFC3339)),
 		Hint: "if it was put back on purpose, end this message with: " + confirm}
 }
