@@ -109,7 +109,7 @@ func render(t *testing.T, c *Config) []byte {
 		accounts = append(accounts, m)
 	}
 	head := map[string]any{
-		"version": c.Version, "data_dir": c.DataDir, "keep_expunged": c.KeepExpunged.String(), "account": accounts,
+		"version": c.Version, "data_dir": c.DataDir, "keep_expunged": c.KeepExpunged.String(), "notices": c.Notices, "account": accounts,
 		"imap": map[string]any{"listen": c.IMAP.Listen, "tls": c.IMAP.TLS},
 		"log":  map[string]any{"level": c.Log.Level, "format": c.Log.Format},
 	}
