@@ -217,10 +217,12 @@ func (s *series) expunge() {
 	})
 }
 
-// passAbsent lets 31 days with 30 listings pass since ids were last listed.
+// passAbsent lets 31 days with 30 listings pass since the ids that are missing on
+// the server were last listed.
 func (s *series) passAbsent() {
 	s.t.Helper()
-	s.change(fmt.Sprintf("UPDATE ledger SET last_listed_at = last_listed_at - %d, absent = 30", month))
+	s.finish() // counts the first absence
+	s.change(fmt.Sprintf("UPDATE ledger SET last_listed_at = last_listed_at - %d, absent = 30 WHERE absent > 0", month))
 }
 
 // removeElsewhere deletes n messages on the server, as another program would.
