@@ -106,7 +106,9 @@ func TestStatusForAPerson(t *testing.T) {
 		},
 		Health: []health.Condition{{Code: "account-auth", Severity: health.Error, Text: "account work: password refused", Hint: "check it"}},
 	}
-	want := `agent  running as process 123
+	want := `mail from work has not come yet: password refused
+
+agent  running as process 123
 imap   127.0.0.1:1143, 2 clients connected
 data   /data
 
@@ -263,5 +265,28 @@ func TestNoBarsOutsideOfATerminal(t *testing.T) {
 	b.end()
 	if out.Len() > 0 {
 		t.Errorf("got %q", out.String())
+	}
+}
+
+// TestStatusBeginsInPlainWords: whether mail flows, for whom not, since when, why.
+func TestStatusBeginsInPlainWords(t *testing.T) {
+	now := time.Date(2026, 1, 2, 15, 0, 0, 0, time.UTC)
+	ago := now.Add(-3 * time.Hour)
+	well := control.Account{Name: "home", State: "idle", LastSuccess: &ago}
+	bad := control.Account{Name: "work", State: "backoff", LastSuccess: &ago, LastError: "no\nanswer"}
+	for _, tt := range []struct {
+		s    control.Status
+		want string
+	}{
+		{control.Status{Running: true, Accounts: []control.Account{well}}, "mail is flowing\n\n"},
+		{control.Status{Running: true, Accounts: []control.Account{well, bad}}, "mail from work has not come since 3 h ago: no answer\n\n"},
+		{control.Status{Running: true, Accounts: []control.Account{{Name: "home", State: "paused"}}}, "mail from home does not come: it is paused\n\n"},
+		{control.Status{Running: true, Accounts: []control.Account{{Name: "home"}}}, "waiting for the first answer of a server\n\n"},
+		{control.Status{Running: true}, "no mail is fetched: there is no account\n\n"},
+		{control.Status{Accounts: []control.Account{bad}}, "no mail is fetched: no agent is running\nmail from work has not come since 3 h ago: no answer\n\n"},
+	} {
+		if got := mailText(tt.s, now); got != tt.want {
+			t.Errorf("%q, want %q", got, tt.want)
+		}
 	}
 }
