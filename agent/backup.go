@@ -2,7 +2,10 @@ package agent
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -10,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/agent/state"
 	"github.com/popbridge/popbridge/internal/atomicfile"
 	"github.com/popbridge/popbridge/internal/fault"
 )
@@ -52,13 +56,20 @@ func (a *Agent) Backup(ctx context.Context, dir string, replace bool, progress f
 		}
 	}
 	done := []control.Backup{}
+	hashes := []string{hashTLS(filepath.Join(dir, backupTLS))}
 	for _, p := range plan {
-		b, err := p.run(ctx, dir, userProgress(p.user, "copying", progress))
+		b, hash, err := p.run(ctx, dir, userProgress(p.user, "copying", progress))
 		if err != nil {
 			return nil, err
 		}
-		done = append(done, b)
+		done, hashes = append(done, b), append(hashes, hash)
 	}
+	// So that Restore knows what nobody else has changed.
+	a.note(func(f *state.File) {
+		for _, hash := range hashes {
+			f.NoteBackup(hash)
+		}
+	})
 	return done, nil
 }
 
@@ -127,6 +138,26 @@ func copyTLS(from, to string) error {
 		return fault.Wrap(err, fault.Denied, "the certificates cannot be copied to "+to, "check that this user may read "+from+" and write there")
 	}
 	return nil
+}
+
+// hashTLS is a hash over the certificates and keys in a folder.
+func hashTLS(dir string) string {
+	h := sha256.New()
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		if filepath.Ext(e.Name()) != ".pem" {
+			continue
+		}
+		var data []byte
+		if data, err = os.ReadFile(filepath.Join(dir, e.Name())); err != nil {
+			break
+		}
+		fmt.Fprintf(h, "%s %d\n%s", e.Name(), len(data), data)
+	}
+	if err != nil {
+		return "" // of none that was written
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 // restoreTLS brings back the authority that mail clients trust. One that is

@@ -104,8 +104,8 @@ func TestARestoreTrustsNoBackup(t *testing.T) {
 	}
 	cfg := *r.load()
 	cfg.DataDir = filepath.Join(r.dir, "new")
-	done, err := Restore(t.Context(), &cfg, saved, RestoreOptions{})
-	if err != nil || len(done) != 1 || len(done[0].Devices) != 1 {
+	done, err := Restore(t.Context(), &cfg, saved, RestoreOptions{StateDir: t.TempDir()}) // another machine
+	if err != nil || len(done) != 1 || len(done[0].Devices) != 1 || done[0].LetIn {
 		t.Fatalf("%+v, %v", done, err)
 	}
 	if _, err := os.Stat(filepath.Join(cfg.DataDir, "tls")); err == nil {
@@ -118,6 +118,36 @@ func TestARestoreTrustsNoBackup(t *testing.T) {
 	defer func() { _ = fresh.Close() }()
 	if devices, err := fresh.Devices(t.Context()); err != nil || len(devices) > 0 {
 		t.Errorf("devices %+v, %v", devices, err)
+	}
+}
+
+// A backup that is as this machine has written it needs no flag; one in which
+// the certificates were changed brings back the logins only.
+func TestARestoreKnowsItsOwnBackup(t *testing.T) {
+	t.Parallel()
+	r, _, _ := oneUser(t)
+	if _, _, err := localtls.Ensure(filepath.Join(r.dir, "data", "tls")); err != nil {
+		t.Fatal(err)
+	}
+	saved := filepath.Join(r.dir, "saved")
+	if _, err := r.agent.Backup(t.Context(), saved, false, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, tampered := range []bool{false, true} {
+		if tampered {
+			if err := os.WriteFile(filepath.Join(saved, "tls", "ca.pem"), []byte("another"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		cfg := *r.load()
+		cfg.DataDir = t.TempDir()
+		done, err := Restore(t.Context(), &cfg, saved, RestoreOptions{})
+		if err != nil || len(done) != 1 || !done[0].LetIn {
+			t.Fatalf("%+v, %v", done, err)
+		}
+		if _, err := os.Stat(filepath.Join(cfg.DataDir, "tls")); (err == nil) == tampered {
+			t.Errorf("tampered %v: certificates: %v", tampered, err)
+		}
 	}
 }
 

@@ -107,16 +107,17 @@ func (p *backupOf) rename(dir string) error {
 	return fault.Wrap(err, fault.Denied, "the backup of user "+p.renamed+" cannot get the name "+p.user, "check that this user may write to "+dir)
 }
 
-func (p *backupOf) run(ctx context.Context, dir string, progress func(done, total int)) (control.Backup, error) {
-	b := control.Backup{User: p.user}
+// run returns what was done, and the hash by which the backup is known again.
+func (p *backupOf) run(ctx context.Context, dir string, progress func(done, total int)) (b control.Backup, hash string, err error) {
+	b.User = p.user
 	if p.store == nil {
 		b.Missing = []control.Problem{{User: p.user, Code: "damaged-index", Text: p.damage.Error()}}
-		return b, nil
+		return b, "", nil
 	}
 	p.options.Progress = progress
 	report, err := p.store.Backup(ctx, filepath.Join(dir, backupUsers, p.user), p.options)
 	b.Messages, b.Files, b.NewFiles, b.Bytes, b.Missing = report.Messages, report.Files, report.NewFiles, report.Bytes, problemsOf(p.user, report.Missing)
-	return b, err
+	return b, report.SHA256, err
 }
 
 // savedUsers returns the users in a backup folder, which may not be there yet.

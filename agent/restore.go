@@ -23,10 +23,12 @@ import (
 type RestoreOptions struct {
 	Log      zerolog.Logger
 	Progress func(control.Progress) // may be nil
-	// Devices brings back what lets mail clients in, and what they trust: the
-	// logins, and the certificates with their keys. Who could change the backup
-	// could have put them there.
-	Devices bool
+	// Devices brings back what lets mail clients in, and what they trust, from a
+	// backup that is not known to be as it was written here: the logins, and the
+	// certificates with their keys. Who could change the backup could have put them
+	// there.
+	Devices  bool
+	StateDir string // empty: config.StateDir
 }
 
 // Restore fills the data folder of cfg from a backup. It refuses while another
@@ -57,16 +59,18 @@ func Restore(ctx context.Context, cfg *config.Config, dir string, o RestoreOptio
 	if err := os.Mkdir(staged, 0o700); err != nil {
 		return nil, fault.Wrap(err, fault.Denied, "the data folder "+cfg.DataDir+" cannot be written", "check that this user may write there")
 	}
+	known := book(cfg, Options{StateDir: o.StateDir})
+	own := func(hash string) bool { return o.Devices || hash != "" && known.Wrote(hash) }
 	for _, name := range names {
 		report, err := mailstore.Restore(ctx, filepath.Join(dir, backupUsers, name), filepath.Join(staged, name),
-			mailstore.RestoreOptions{Log: o.Log, Devices: o.Devices, Progress: userProgress(name, "restoring", o.Progress)})
+			mailstore.RestoreOptions{Log: o.Log, Devices: own, Progress: userProgress(name, "restoring", o.Progress)})
 		if err != nil {
 			return nil, fmt.Errorf("restore user %s: %w", name, err)
 		}
 		done = append(done, control.Backup{User: name, Messages: report.Messages, Files: report.Files, NewFiles: report.Files,
-			Bytes: report.Bytes, Missing: problemsOf(name, report.Missing), Devices: report.Devices})
+			Bytes: report.Bytes, Missing: problemsOf(name, report.Missing), Devices: report.Devices, LetIn: report.LetIn})
 	}
-	if o.Devices {
+	if own(hashTLS(filepath.Join(dir, backupTLS))) {
 		if err := restoreTLS(filepath.Join(dir, backupTLS), cfg.DataDir); err != nil {
 			return nil, err
 		}
@@ -75,7 +79,7 @@ func Restore(ctx context.Context, cfg *config.Config, dir string, o RestoreOptio
 		return nil, fault.Wrap(err, fault.Denied, "the restored mail cannot be moved to its place", "rename "+staged+" to "+users+" by hand")
 	}
 	// Whoever restores a backup says that this is the mail from now on.
-	err = book(cfg, Options{}).Update(func(f *state.File) {
+	err = known.Update(func(f *state.File) {
 		for _, name := range names {
 			delete(f.Users, name)
 		}

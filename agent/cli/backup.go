@@ -36,15 +36,16 @@ func (a *app) newRestoreCommand() *cobra.Command {
 		Use:   "restore DIR",
 		Short: "Fill an empty data folder from a backup",
 		Long: "Fill the data folder of the config from a backup. No agent may run, and the data\n" +
-			"folder may not hold mail yet. Mail clients find the UIDs they know. Whoever could\n" +
-			"change the backup could have added a login: only with --with-devices the logins of\n" +
-			"mail clients and the certificate come back. DIR also has the config file as it\n" +
-			"was; read it and copy it to its place first where it is lost.",
-		Example: "  popbridge restore /media/usb/popbridge --with-devices",
+			"folder may not hold mail yet. Mail clients find the UIDs they know. The logins of\n" +
+			"mail clients and the certificate come back from a backup that is as this computer\n" +
+			"has written it; from any other only with --with-devices, as whoever could change\n" +
+			"it could have added a login. DIR also has the config file as it was; read it and\n" +
+			"copy it to its place first where it is lost.",
+		Example: "  popbridge restore /media/usb/popbridge",
 		Args:    cobra.ExactArgs(1),
 		RunE:    func(c *cobra.Command, args []string) error { return a.restore(c.Context(), args[0], devices) },
 	})
-	c.Flags().BoolVar(&devices, "with-devices", false, "also bring back the logins of mail clients and the certificate")
+	c.Flags().BoolVar(&devices, "with-devices", false, "bring back the logins of mail clients and the certificate from any backup")
 	return c
 }
 
@@ -75,23 +76,25 @@ func (a *app) restore(ctx context.Context, dir string, devices bool) error {
 	}
 	err = a.showCopied(done, "restored", "`"+a.command("sync")+"` fetches what the server still has")
 	if !a.json {
-		a.showDevices(done, devices)
+		a.showDevices(done)
 	}
 	return err
 }
 
 // showDevices says which logins came with a backup, and whether they are in force.
-func (a *app) showDevices(done []control.Backup, restored bool) {
+func (a *app) showDevices(done []control.Backup) {
+	all := true
 	for _, b := range done {
+		all = all && b.LetIn
 		switch names := strings.Join(b.Devices, ", "); {
 		case names == "":
-		case restored:
+		case b.LetIn:
 			a.printf("%s: can log in: %s; revoke what you do not know with: %s\n", b.User, names, a.command("device revoke NAME"))
 		default:
-			a.printf("%s: not restored, as a backup can be tampered with: the devices %s\n", b.User, names)
+			a.printf("%s: not restored, because this is not known to be the backup as it was written here: the devices %s\n", b.User, names)
 		}
 	}
-	if !restored {
+	if !all {
 		a.printf("Mail clients need a new password (%s) and get a new certificate. Where the backup\n"+
 			"was always in your hands, move the folder users of the data folder away, and restore again with --with-devices.\n", a.command("device add NAME"))
 	}

@@ -279,6 +279,7 @@ type Backup struct {
 	Bytes    int64     `json:"bytes"`             // copied now
 	Missing  []Problem `json:"missing"`           // files that could not be copied whole
 	Devices  []string  `json:"devices,omitempty"` // of a restore: those in the backup
+	LetIn    bool      `json:"devices_restored"`  // of a restore: they can log in
 }
 
 // Problem is something that Check found.

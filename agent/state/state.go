@@ -25,6 +25,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -39,6 +40,7 @@ const (
 	maxFile      = 1 << 20
 	maxLease     = 1 << 31 // a higher one would use up the UIDs
 	lockPatience = 3 * time.Second
+	maxBackups   = 500 // of 64 octets each
 )
 
 // File is what is known for one config file.
@@ -47,8 +49,9 @@ type File struct {
 	Config   string                     `json:"config"`
 	Agent    *Agent                     `json:"agent,omitempty"`
 	Users    map[string]User            `json:"users"`
-	Stores   map[string]mailstore.Lease `json:"stores"`   // by identity
-	Accounts map[string]string          `json:"accounts"` // identity of the store by mailbox (see bridge.MailboxName)
+	Stores   map[string]mailstore.Lease `json:"stores"`            // by identity
+	Accounts map[string]string          `json:"accounts"`          // identity of the store by mailbox (see bridge.MailboxName)
+	Backups  []string                   `json:"backups,omitempty"` // hashes of what was written into backups, the newest last
 }
 
 // Agent is the agent that runs, or did when it was killed.
@@ -174,14 +177,36 @@ func (b *Book) failed(err error) error {
 		"check that this user may write there, and that there is space left")
 }
 
-// Lease is how far a store is known to have come, by all config files that use
-// it.
-func (b *Book) Lease(id string) (l mailstore.Lease) {
+// NoteBackup remembers the hash of something that was written into a backup.
+func (f *File) NoteBackup(hash string) {
+	if hash != "" && !slices.Contains(f.Backups, hash) {
+		f.Backups = append(slices.Clone(f.Backups), hash)
+		f.Backups = f.Backups[max(0, len(f.Backups)-maxBackups):]
+	}
+}
+
+// Wrote reports whether something with this hash was written into a backup, by
+// an agent with any config file.
+func (b *Book) Wrote(hash string) bool {
+	return slices.ContainsFunc(b.all(), func(f File) bool { return slices.Contains(f.Backups, hash) })
+}
+
+// all returns what is known for all config files of the state folder.
+func (b *Book) all() (list []File) {
 	paths, _ := filepath.Glob(filepath.Join(filepath.Dir(b.path), "*.json")) // the pattern is good
 	for _, path := range paths {
 		if f, err := read(path); err == nil {
-			l.From, l.To = max(l.From, f.Stores[id].From), max(l.To, f.Stores[id].To)
+			list = append(list, f)
 		}
+	}
+	return list
+}
+
+// Lease is how far a store is known to have come, by all config files that use
+// it.
+func (b *Book) Lease(id string) (l mailstore.Lease) {
+	for _, f := range b.all() {
+		l.From, l.To = max(l.From, f.Stores[id].From), max(l.To, f.Stores[id].To)
 	}
 	return l
 }

@@ -66,6 +66,7 @@ type BackupReport struct {
 	NewFiles int       // of them, those that were not there before
 	Bytes    int64     // copied now, the index included; linked files cost nothing
 	Missing  []Problem // files that are missing or damaged in the store itself
+	SHA256   string    // of the index, by which the backup is known again
 }
 
 // Backup brings the backup of this user in dir, a folder of its own, up to date
@@ -88,10 +89,8 @@ func (s *Store) Backup(ctx context.Context, dir string, o BackupOptions) (Backup
 	defer s.backups.RUnlock()
 	m := manifest{Format: manifestFormat, Store: s.ID(), User: o.User, TakenAt: s.now().UTC()}
 	b := copier{from: s.path, dir: dir, progress: o.Progress, link: true}
-	var report BackupReport
 	err = s.backup(ctx, &m, &b)
-	report.Messages, report.Files, report.NewFiles, report.Bytes, report.Missing = m.Messages, m.Files, b.fresh, b.bytes, b.problems
-	return report, trouble(err, "back up the mail store")
+	return BackupReport{m.Messages, m.Files, b.fresh, b.bytes, b.problems, m.SHA256}, trouble(err, "back up the mail store")
 }
 
 func (s *Store) backup(ctx context.Context, m *manifest, b *copier) error {

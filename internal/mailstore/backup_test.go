@@ -12,6 +12,9 @@ import (
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
+// always brings the devices of a backup back.
+func always(string) bool { return true }
+
 // backup backs the store up and returns the report.
 func (r *rig) backup(dir string) BackupReport {
 	r.t.Helper()
@@ -24,7 +27,7 @@ func (r *rig) backup(dir string) BackupReport {
 func (r *rig) restored(backup string) (*rig, RestoreReport) {
 	r.t.Helper()
 	c := &rig{t: r.t, clock: r.clock, dir: filepath.Join(r.t.TempDir(), "users", "ann"), keep: r.keep}
-	report, err := Restore(r.t.Context(), backup, c.dir, RestoreOptions{Devices: true})
+	report, err := Restore(r.t.Context(), backup, c.dir, RestoreOptions{Devices: always})
 	must(r.t, err)
 	c.open()
 	r.t.Cleanup(func() { must(r.t, c.Close()) })

@@ -18,9 +18,10 @@ import (
 type RestoreOptions struct {
 	Log      zerolog.Logger
 	Progress func(done, total int) // called for each message file; may be nil
-	// Devices brings back the logins of mail clients. Who could change the
-	// backup could have added one.
-	Devices bool
+	// Devices says whether the logins of mail clients come back, by the hash of
+	// the index (see BackupReport.SHA256). Who could change the backup could have
+	// added one. nil: never.
+	Devices func(sha256 string) bool
 }
 
 // RestoreReport is what was restored.
@@ -30,6 +31,7 @@ type RestoreReport struct {
 	Bytes    int64
 	Missing  []Problem // files that the backup lacks or has damaged: Wanted in the ledger
 	Devices  []string  // that the backup has
+	LetIn    bool      // they came back
 }
 
 // Restore makes the store in dir from the backup in backupDir. dir must be empty
@@ -71,8 +73,9 @@ func restore(ctx context.Context, backupDir, dir string, o RestoreOptions) (repo
 		return report, err
 	}
 	c := copier{from: func(h Hash) string { return filePath(backupDir, h) }, dir: stage, progress: o.Progress}
-	devices, err := s.fill(ctx, filepath.Join(backupDir, m.Index), m, &c, o.Devices)
-	report = RestoreReport{m.Messages, c.fresh, c.bytes, c.problems, devices}
+	letIn := o.Devices != nil && o.Devices(m.SHA256)
+	devices, err := s.fill(ctx, filepath.Join(backupDir, m.Index), m, &c, letIn)
+	report = RestoreReport{m.Messages, c.fresh, c.bytes, c.problems, devices, letIn}
 	if cerr := s.Close(); err == nil {
 		err = cerr
 	}
