@@ -7,6 +7,7 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/agent/state"
@@ -117,6 +118,20 @@ func (ac *account) report(s bridge.Status) {
 	}
 }
 
+// Retry tries the accounts whose last poll failed, as soon as their servers
+// allow.
+func (a *Agent) Retry() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, ac := range a.accounts {
+		ac.mu.Lock()
+		if ac.runner != nil {
+			ac.runner.Retry()
+		}
+		ac.mu.Unlock()
+	}
+}
+
 func (ac *account) conditions(s bridge.Status) []health.Condition {
 	messages := 0
 	for _, p := range s.Problems {
@@ -125,7 +140,7 @@ func (ac *account) conditions(s bridge.Status) []health.Condition {
 		}
 	}
 	list := health.Account(ac.cfg.Name, s.Err, messages)
-	if s.State == bridge.Paused && s.Err != nil {
+	if s.Err != nil {
 		list[0].Hint = s.Hint // how it goes on
 	}
 	if _, ok := errors.AsType[*mailstore.Trouble](s.Err); ok { // not the account's
@@ -222,13 +237,23 @@ func (a *Agent) bridgeAccount(c config.Account) (bridge.Account, error) {
 			_, ok := a.Config().Account(name)
 			return ok
 		},
-		PollEvery: c.PollEvery,
-		Keep:      keepOf(c.Keep, c.Quota),
-		Folder:    c.Folder,
+		SecretEvery: secretEvery(c),
+		PollEvery:   c.PollEvery,
+		Keep:        keepOf(c.Keep, c.Quota),
+		Folder:      c.Folder,
 
 		Shadow: c.Shadow, ConfirmDeletes: c.ConfirmDeletes,
 		DeleteExpunged: c.DeleteExpunged, ExpungeGrace: c.DeleteGrace,
 	}, nil
+}
+
+// secretEvery is how often it is looked whether a refused secret has changed. A
+// file is cheap to read; a command or a keychain may ask a person.
+func secretEvery(c config.Account) time.Duration {
+	if c.Password.File != "" {
+		return 10 * time.Second
+	}
+	return 15 * time.Minute
 }
 
 func securityOf(s config.Security) pop3.Security {

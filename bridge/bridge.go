@@ -63,6 +63,9 @@ type Account struct {
 	// Credentials is asked before each login. Its error ends the poll and is
 	// reported as it is.
 	Credentials func(context.Context) (pop3.Credentials, error)
+	// SecretEvery is how often Credentials is asked whether the secret is another
+	// one while a refused one waits. 0: never.
+	SecretEvery time.Duration
 	// Configured tells whether there is an account of that name. A new account
 	// takes up the ledger of one that is not, when it proves to be the same
 	// mailbox. nil: it never does.

@@ -42,7 +42,7 @@ func (s *session) takeUp(ctx context.Context, same func(name, memory string) boo
 		before := s.notes
 		s.state, s.notes = state, recall(state.Memory)
 		s.notes.LastLogin, s.notes.Delay, s.notes.Expire = before.LastLogin, before.Delay, before.Expire
-		s.notes.Refusals, s.notes.Numbered = 0, s.notes.Numbered || before.Numbered
+		s.notes.Refusals, s.notes.HangUps, s.notes.Numbered = 0, 0, s.notes.Numbered || before.Numbered
 		s.log.Info().Msg("account goes on under another name")
 	}
 	return known, err
@@ -56,6 +56,7 @@ func (s *session) takeUp(ctx context.Context, same func(name, memory string) boo
 func (s *session) settleIn(ctx context.Context) (err error) {
 	if s.notes.Mailbox != "" && s.notes.Mailbox != s.mailbox {
 		s.notes.Anchor, s.notes.Relists, s.notes.Reuses = nil, false, false
+		s.notes.Without = nil
 		same := s.familiar()*2 > len(s.listing)
 		var moves []mailstore.Readoption
 		for _, e := range s.ledger {

@@ -30,7 +30,9 @@ type notes struct {
 	Mailbox string `json:"mailbox,omitempty"`
 	// Confirmed is the policy under which deletions may be made.
 	Confirmed permit `json:"confirmed"`
-	Refusals  int    `json:"refusals,omitempty"` // of the password, in a row
+	Refusals  int    `json:"refusals,omitempty"`   // of the password, in a row
+	HangUps   int    `json:"hang_ups,omitempty"`   // at the password, in a row
+	RefusedAt int64  `json:"refused_at,omitempty"` // the last of them
 	LastLogin int64  `json:"last_login,omitempty"`
 	Delay     int64  `json:"delay,omitempty"`      // LOGIN-DELAY as announced
 	Learned   int64  `json:"learned,omitempty"`    // least interval, learned from refusals
@@ -52,6 +54,9 @@ type notes struct {
 	Top      int  `json:"top,omitempty"`
 	// Reuses tells that the server has given the id of one message to another.
 	Reuses bool `json:"reuses,omitempty"`
+	// Without are commands at which the server hangs up.
+	Without   []string `json:"without,omitempty"`
+	WithoutAt int64    `json:"without_at,omitempty"`
 }
 
 // permit is the extent of a policy, so that it can be told whether another one

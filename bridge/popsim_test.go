@@ -27,6 +27,7 @@ type popServer struct {
 
 	down   error  // what connecting ends with
 	refuse string // the answer to PASS
+	hangUp string // the command at which the server closes the connection
 	page   int    // messages shown in one session; 0: all
 
 	said func(command string)
@@ -183,6 +184,12 @@ func (s *popServer) serve(conn net.Conn) {
 func (p *popSession) line(format string, args ...any) { fmt.Fprintf(p.w, format+"\r\n", args...) }
 
 func (p *popSession) handle(command, arg string) (open bool) {
+	p.s.mu.Lock()
+	hangUp := command != "" && command == p.s.hangUp
+	p.s.mu.Unlock()
+	if hangUp {
+		return false
+	}
 	if n, err := strconv.Atoi(arg); err == nil && (command == "UIDL" || command == "LIST") {
 		return p.listed(command, n)
 	}

@@ -2,8 +2,8 @@ package bridge
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
-	"math"
 	"slices"
 	"sync"
 	"time"
@@ -33,6 +33,8 @@ type Runner struct {
 	status    Status
 	lastLogin time.Time               // when the last one began
 	lastEnd   time.Time               // of the last poll
+	tried     [sha256.Size]byte       // the secret of the last login, see digest
+	longPause bool                    // logins fail and are tried rarely
 	drop      context.CancelCauseFunc // ends the session that runs, or the wait for the next; nil: there is none
 
 	memory // of who has the turn
@@ -56,6 +58,8 @@ type memory struct {
 	doubting     bool                    // some row was in doubt in this run
 	doubts       []mailstore.LedgerEntry // rows on the server that may not be whole
 	hurry        bool                    // more is to be had as soon as the server lets us in again
+	trial        string                  // a command that the next session goes without
+	lostAt       string                  // the command at which the last one hung up before the listing
 	lastLogged   string
 }
 
@@ -95,8 +99,7 @@ func (r *Runner) Status() Status {
 // Serve polls at once, or as soon as the server allows after the last login of
 // an earlier run, and then on schedule until ctx ends. It then commits what has
 // been received and takes leave of the server, unless a message was on its way,
-// which takes a few seconds at most (see stopNet and stopStore). An account that
-// an earlier run has paused is tried once.
+// which takes a few seconds at most (see stopNet and stopStore).
 func (r *Runner) Serve(ctx context.Context) error {
 	r.mu.Lock()
 	if r.serving {
@@ -159,19 +162,21 @@ func (r *Runner) rest(ctx context.Context) bool {
 	for {
 		r.mu.Lock()
 		pending := r.flight != nil
-		next, paused := r.status.NextPoll, r.status.State == Paused
+		next, check := r.status.NextPoll, r.longPause && r.account.SecretEvery > 0
 		r.mu.Unlock()
 		if pending {
 			return true
 		}
 		wait := next.Sub(r.now())
-		if paused {
-			wait = math.MaxInt64
+		if check = check && wait > r.account.SecretEvery; check {
+			wait = r.account.SecretEvery
 		}
 		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:
-			return true
+			if !check || r.secretChanged(ctx) {
+				return true
+			}
 		case <-r.wake: // look again: a flight waits, or the schedule changed
 			timer.Stop()
 		case <-ctx.Done():
@@ -203,8 +208,8 @@ func (r *Runner) retire() {
 // While Serve runs, the poll belongs to Serve and goes on when ctx ends.
 // Otherwise it is Poll's own and ends with ctx, as Serve does.
 //
-// Poll is what ends the pause after refused passwords. It does not wait for
-// the server's LOGIN-DELAY.
+// Poll tries a refused password at once, and does not wait for the server's
+// LOGIN-DELAY.
 func (r *Runner) Poll(ctx context.Context, progress func(Progress)) (Result, error) {
 	r.mu.Lock()
 	f := r.flight
@@ -256,13 +261,11 @@ func (r *Runner) fly(ctx context.Context, f *flight) {
 // land turns the outcome of a poll into the new status and schedule.
 func (r *Runner) land(ctx context.Context, f *flight, took time.Duration) {
 	stopped := stopped(ctx, f.err)
-	paused := false
 	switch {
 	case f.err == nil:
 		r.failures = 0
 	case !stopped:
 		r.failures++
-		paused = r.notes.Refusals >= refusalsPause
 	}
 	every := r.account.PollEvery
 	if r.hurry && f.err == nil {
@@ -271,6 +274,9 @@ func (r *Runner) land(ctx context.Context, f *flight, took time.Duration) {
 	r.hurry = false
 	wait := nextPoll(every, r.notes.floor(), r.failures, r.rand())
 	now := r.now()
+	if f.err != nil {
+		wait = max(wait, r.nextLogin().Sub(now))
+	}
 	if !stopped {
 		r.report(f, took, now.Add(wait))
 	}
@@ -289,8 +295,8 @@ func (r *Runner) land(ctx context.Context, f *flight, took time.Duration) {
 			s.LastError, s.Kind = f.err.Error(), fault.KindOf(f.err)
 			s.State = Backoff
 		}
-		if paused {
-			r.pauseLocked(s)
+		if r.longPause = r.notes.longPause(); r.longPause && !stopped {
+			s.Hint = r.pauseHint(f.err, s.NextPoll)
 		}
 	})
 }

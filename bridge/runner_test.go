@@ -90,25 +90,26 @@ func TestBackoff(t *testing.T) {
 	})
 }
 
-func TestPausedAfterThreeRefusals(t *testing.T) {
+func TestRefusedPasswordsAreTriedMoreAndMoreRarely(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, KeepForever())
 		g.fill(0, 3)
 		g.pop.change(func() { g.pop.password = "changed" })
 		stop := serve(t, g.runner)
 		time.Sleep(48 * time.Hour)
-		if n := len(g.pop.logins()); n != 3 {
+		if n := len(g.pop.logins()); n != 8 { // after 0, 1, 3 minutes, 1, 3, 7, 15, 31 hours
 			t.Errorf("%d logins with a wrong password", n)
 		}
 		s := g.runner.Status()
-		if s.State != Paused || s.Kind != fault.Auth || !s.NextPoll.IsZero() || s.Hint == "" {
+		if next := time.Until(s.NextPoll); s.State != Backoff || s.Kind != fault.Auth || next <= 0 || next > 27*time.Hour || !strings.Contains(s.Hint, "next at ") {
 			t.Errorf("status %+v", s)
+		}
+		time.Sleep(60 * 24 * time.Hour)
+		if n := len(g.pop.logins()) - 8; n < 50 || n > 70 {
+			t.Errorf("%d logins in 60 days", n)
 		}
 		if _, err := g.runner.Poll(t.Context(), nil); !fault.Is(err, fault.Auth) {
 			t.Errorf("error %v", err)
-		}
-		if s := g.runner.Status(); s.State != Paused {
-			t.Errorf("status %+v", s)
 		}
 		g.pop.change(func() { g.pop.password = "secret" })
 		g.poll()
@@ -143,8 +144,11 @@ func TestRefusalsInARow(t *testing.T) {
 	if s := g.runner.Status(); s.State != Backoff {
 		t.Errorf("status %+v", s)
 	}
+	if g.runner.longPause {
+		t.Error("a long pause after two refusals")
+	}
 	refuse(1)
-	if s := g.runner.Status(); s.State != Paused {
+	if s := g.runner.Status(); s.State != Backoff || !g.runner.longPause || time.Until(s.NextPoll) < 50*time.Minute {
 		t.Errorf("status %+v", s)
 	}
 }

@@ -3,9 +3,8 @@ package bridge
 import "time"
 
 const (
-	backoffFirst  = 30 * time.Second
-	backoffCap    = 30 * time.Minute // or PollEvery where that is longer
-	refusalsPause = 3                // refused passwords in a row before the account is paused
+	backoffFirst = 30 * time.Second
+	backoffCap   = 30 * time.Minute // or PollEvery where that is longer
 
 	continueAfter  = 2 * time.Second // between the sessions of one poll
 	maxIdleRetries = 2               // sessions in a row that ended early without storing anything

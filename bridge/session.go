@@ -64,13 +64,18 @@ const (
 func (s *session) run(ctx context.Context) (next follow, err error) {
 	defer s.outlive(ctx)()
 	s.result.Sessions = 1
-	if err := s.connect(ctx); err != nil {
+	err = s.connect(ctx)
+	if err == nil {
+		defer s.client.Close()
+		err = s.list(ctx)
+	}
+	if err != nil && s.avoid(err) {
+		return soon, err
+	}
+	if err != nil {
 		return enough, err
 	}
-	defer s.client.Close()
-	if err := s.list(ctx); err != nil {
-		return enough, err
-	}
+	s.worked("UIDL")
 	if err := s.plan(ctx); err != nil {
 		return afterError(err), err
 	}
@@ -100,7 +105,11 @@ func (s *session) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	server := s.account.Server
+	s.mu.Lock()
+	s.tried = digest(cred)
+	s.mu.Unlock()
+	server, without := s.account.Server, s.avoided()
+	server.NoCAPA, server.NoAUTH = slices.Contains(without, "CAPA"), slices.Contains(without, "AUTH")
 	server.NoPipelining = server.NoPipelining || s.noPipelining
 	server.BareLF = s.bareLF
 	since := s.loggingIn()
@@ -121,7 +130,8 @@ func (s *session) connect(ctx context.Context) error {
 	if err := s.inherit(ctx, cred.Username); err != nil {
 		return err
 	}
-	s.notes.Refusals = 0
+	s.notes.Refusals, s.notes.HangUps = 0, 0
+	s.worked("AUTH", "CAPA")
 	s.notes.Delay = int64(min(client.Capabilities().LoginDelay(), maxLoginDelay) / time.Second)
 	s.notes.Expire = expiry(client.Capabilities())
 	s.update(func(st *Status) {
@@ -141,18 +151,6 @@ func (s *session) loggingIn() (since time.Duration) {
 	s.lastLogin = now
 	s.mu.Unlock()
 	return since
-}
-
-// refused learns from a login that the server did not accept.
-func (s *session) refused(err error, since time.Duration) {
-	switch {
-	case fault.Is(err, fault.Auth):
-		s.notes.Refusals++
-	case errors.Is(err, pop3.ErrLoginDelay):
-		s.notes.raise(since, s.account.PollEvery, s.now())
-		s.update(func(st *Status) { st.MinInterval = s.notes.floor() })
-		s.log.Info().Dur("interval", s.notes.floor()).Msg("server wants logins further apart")
-	}
 }
 
 // expiry says how long the server keeps mail (RFC 2449 section 6.7).
@@ -195,10 +193,12 @@ func (s *session) list(ctx context.Context) error {
 	}
 	s.here = make(map[int]mailstore.Hash)
 	lines := 0
-	_, err = s.client.UIDL(ctx, func(num int, uidl string) {
-		lines++
-		add(num).UIDL = uidl
-	})
+	if err = pop3.ErrNoUIDL; !slices.Contains(s.avoided(), "UIDL") {
+		_, err = s.client.UIDL(ctx, func(num int, uidl string) {
+			lines++
+			add(num).UIDL = uidl
+		})
+	}
 	refused := errors.Is(err, pop3.ErrNoUIDL)
 	switch {
 	case refused && s.state.HadUIDL:

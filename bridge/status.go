@@ -13,8 +13,8 @@ type State string
 const (
 	Idle    State = "idle"    // waiting for the next poll
 	Polling State = "polling" // a poll is running
+	Paused  State = "paused"  // not polled before a person has done something; no runner is so by itself
 	Backoff State = "backoff" // the last poll did not go through; waiting longer
-	Paused  State = "paused"  // the password was refused too often; only Poll ends this
 )
 
 // Status is what a runner says about itself.

@@ -3,7 +3,6 @@ package bridge
 import (
 	"context"
 	"errors"
-	"strconv"
 	"time"
 )
 
@@ -20,20 +19,7 @@ func (r *Runner) resumeSchedule(ctx context.Context) {
 	if r.load(ctx) != nil {
 		return // the first poll reports it
 	}
-	r.update(func(s *Status) {
-		if s.State != Paused {
-			// One try for an account that an earlier run has paused: its password
-			// may have been mended since.
-			r.notes.Refusals = min(r.notes.Refusals, refusalsPause-1)
-		}
-		s.NextPoll = r.earliestLocked()
-	})
-}
-
-// pauseLocked stops polling until somebody asks for it.
-func (r *Runner) pauseLocked(s *Status) {
-	s.State, s.NextPoll = Paused, time.Time{}
-	s.Hint = "the password was refused " + strconv.Itoa(r.notes.Refusals) + " times, so it is not tried again by itself: set the right one, then restart popbridge or run `popbridge sync " + r.account.Name + "`"
+	r.update(func(s *Status) { s.NextPoll = r.earliestLocked() })
 }
 
 // earliestLocked is when the server will have the next login.
@@ -50,11 +36,12 @@ func (r *Runner) earliestLocked() time.Time {
 // that was no poll.
 func (r *Runner) visited() {
 	r.update(func(s *Status) {
-		if earliest := r.earliestLocked(); s.State != Paused && !s.NextPoll.IsZero() && s.NextPoll.Before(earliest) {
-			s.NextPoll = earliest
+		earliest := r.earliestLocked()
+		if r.longPause = r.notes.longPause(); r.longPause {
+			earliest = r.nextLogin()
 		}
-		if r.notes.Refusals >= refusalsPause && s.State != Polling {
-			r.pauseLocked(s)
+		if !s.NextPoll.IsZero() && s.NextPoll.Before(earliest) {
+			s.NextPoll = earliest
 		}
 	})
 	r.nudge()
@@ -64,12 +51,17 @@ func (r *Runner) visited() {
 const wakeAfter = time.Minute
 
 // Wake makes Serve poll soon, unless it polled within the last minute, the
-// server wants logins further apart, or the account is in trouble. It returns
+// server wants logins further apart, or the last poll failed. Where logins fail
+// and are tried rarely it brings one about every 15 minutes at most. It returns
 // at once.
 func (r *Runner) Wake() {
 	r.mu.Lock()
 	least := max(wakeAfter, r.status.MinInterval)
-	ready := r.status.State == Idle && r.flight == nil && r.serving && r.now().Sub(r.lastEnd) >= least
+	usable := r.status.State == Idle
+	if r.longPause {
+		least, usable = max(askedAfter, least), r.status.State == Backoff
+	}
+	ready := usable && r.flight == nil && r.serving && r.now().Sub(r.lastEnd) >= least
 	if ready {
 		r.flight = newFlight()
 	}
@@ -84,12 +76,12 @@ var errResumed = errors.New("the computer was asleep, or the network changed")
 
 // Resume tells that the computer was asleep, the clock jumped or the network
 // changed: a session that runs is ended and followed by another, and Serve
-// polls as soon as the server allows, after failures too. A pause goes on. It
-// returns at once.
+// polls as soon as the server allows, after failures too; where logins fail and
+// are tried rarely, every 15 minutes at most. It returns at once.
 func (r *Runner) Resume(reason string) {
 	r.mu.Lock()
 	drop := r.drop
-	if r.serving && r.flight == nil && r.status.State != Paused {
+	if r.serving && r.flight == nil && (!r.longPause || r.now().Sub(r.lastEnd) >= askedAfter) {
 		r.status.NextPoll = r.earliestLocked()
 	}
 	r.mu.Unlock()

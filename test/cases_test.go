@@ -15,8 +15,7 @@ import (
 
 // openCases are scripts that do not hold yet.
 var openCases = map[string]bool{
-	"04": true, "09": true,
-	"17": true,
+	"09": true,
 }
 
 // TestSharedCases plays cases from public bug reports, where they are at hand:

@@ -79,6 +79,7 @@ func serve(ctx context.Context, cfg *config.Config, w io.Writer, ready func()) e
 		onHangup(ctx, func() {
 			if own := running.Load(); own != nil { // one that waits reads the config by itself
 				own.Reload()
+				own.Retry()
 			}
 		})
 	}()

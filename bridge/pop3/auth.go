@@ -56,8 +56,9 @@ func (c *Client) authenticate(cred Credentials) error {
 	case MethodToken:
 		return c.token(cred)
 	}
+	direct := c.cfg.NoAUTH && (c.secured != nil || !c.caps.SASL("SCRAM-SHA-256") && !c.caps.SASL("CRAM-MD5"))
 	for _, m := range passwordMechanisms(cred) {
-		if !c.caps.SASL(m.name) {
+		if direct || !c.caps.SASL(m.name) {
 			continue
 		}
 		err := c.exchange(m)

@@ -83,6 +83,9 @@ func (c Capabilities) number(tag string) (int, bool) {
 // capa asks for the capabilities. A server that does not know CAPA leaves what
 // is known in force.
 func (c *Client) capa() error {
+	if c.cfg.NoCAPA {
+		return nil
+	}
 	if _, err := c.command("CAPA"); err != nil {
 		if isReply(err) {
 			return nil

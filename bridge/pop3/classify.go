@@ -23,6 +23,7 @@ const (
 	hintAuth  = "check the user name and the password; some providers want an app password or POP access switched on in their settings"
 	hintPorts = `port 995 goes with tls = "implicit", port 110 with tls = "starttls"`
 	hintHost  = "check host and port, and that this computer is online"
+	hintSTLS  = `set tls = "implicit" (port 995) where the provider has it; tls = "none" sends the password readable`
 	hintWait  = "it is tried again by itself"
 	hintDelay = "set a longer poll_every"
 	busy      = "the server has a temporary problem"
@@ -128,17 +129,22 @@ func (c *Client) classify(err error) error {
 	_, greeting := errors.AsType[*greetingError](err)
 	_, body := errors.AsType[*bodyError](err)
 	timeout := errors.Is(err, os.ErrDeadlineExceeded)
+	text, hint, closed := c.closedAt()
 	switch {
 	case greeting && timeout && c.cfg.Port == 995 && c.cfg.Security != Implicit:
 		return fault.Wrap(err, fault.Config, "the server at port 995 does not speak without TLS", hintPorts)
 	case greeting && timeout:
 		return fault.Wrap(err, fault.Temporary, "the server accepted the connection but does not greet", hintHost)
+	case timeout && c.atPassword():
+		return fault.Wrap(err, fault.Temporary, "the server does not answer after the password", hintWait)
 	case timeout && body:
 		return fault.Wrap(err, fault.Temporary, "the server stopped in the middle of a message", hintWait)
 	case timeout:
 		return fault.Wrap(err, fault.Temporary, "the server does not answer", hintWait)
 	case errors.Is(err, io.ErrUnexpectedEOF) && body:
 		return fault.Wrap(err, fault.Temporary, "the server closed the connection in the middle of a message", hintWait)
+	case closed && !timeout:
+		return fault.Wrap(err, fault.Temporary, text, hint)
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return fault.Wrap(err, fault.Temporary, "the server closed the connection", hintWait)
 	}

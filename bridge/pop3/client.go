@@ -22,6 +22,8 @@ type Client struct {
 	wire      *wire
 	secured   *tls.Conn // over raw; nil: in the clear
 	greeted   bool      // the first command was answered: no line can belong to the greeting any more
+	last      string    // the last command, without its arguments; "" once it was accepted
+	secret    bool      // the password was sent
 	retrieved bool      // a RETR was sent: a line may be content
 	unproven  bool      // a RETR was sent since the last check that passed
 	check     Check
@@ -91,7 +93,7 @@ func (c *Client) run(ctx context.Context, step func() error) error {
 // fail ends the connection because of err, which is classified on the way.
 func (c *Client) fail(err error) error {
 	if c.dead == nil {
-		c.dead = c.classify(err)
+		c.dead = c.lost(c.classify(err))
 		_ = c.close()
 	}
 	return c.dead
@@ -105,6 +107,9 @@ func (c *Client) send(line, show string) error {
 
 func (c *Client) queue(line, show string) {
 	c.traceSent(show)
+	if verb, _, _ := strings.Cut(show, " "); verb != "" && verb[0] >= 'A' && verb[0] <= 'Z' {
+		c.last = verb
+	}
 	// The error of a bufio.Writer is sticky: flush reports it.
 	_, _ = c.wire.w.WriteString(line)
 	_, _ = c.wire.w.WriteString("\r\n")

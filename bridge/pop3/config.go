@@ -36,6 +36,8 @@ type Config struct {
 	MaxMessage int64 // bytes; a larger message fails, and only that one; 0: 200 MB
 
 	Window       Window
+	NoCAPA       bool // of a server that hangs up at CAPA: nothing is known of it
+	NoAUTH       bool // of a server that hangs up at AUTH: USER and PASS, unless that would show a password that AUTH does not
 	NoPipelining bool // one command at a time, whatever the server announces; see ErrPipelining
 
 	BareLF bool // the server ends its lines with LF alone; see ErrBareLF

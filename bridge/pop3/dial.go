@@ -105,13 +105,12 @@ func timestamp(line string) string {
 // startTLS is RFC 2595 section 4. There is no going on without it: whoever can
 // cut STLS out of the answer to CAPA could otherwise read the password.
 func (c *Client) startTLS() error {
-	const hint = `set tls = "implicit" (port 995) where the provider has it; tls = "none" sends the password readable`
 	if c.caps.Known() && !c.caps.Has("STLS") {
-		return c.fail(fault.New(fault.Config, "the server does not offer STLS", hint))
+		return c.fail(fault.New(fault.Config, "the server does not offer STLS", hintSTLS))
 	}
 	if _, err := c.command("STLS"); err != nil {
 		if reply, ok := errors.AsType[*ReplyError](err); ok {
-			err = c.fail(fault.Wrap(reply, fault.Config, "the server refused STLS", hint))
+			err = c.fail(fault.Wrap(reply, fault.Config, "the server refused STLS", hintSTLS))
 		}
 		return err
 	}

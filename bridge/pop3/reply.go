@@ -55,7 +55,7 @@ func (c *Client) reply(command string) (string, error) {
 			return "", err
 		}
 		if text, ok := cutFold(line, "+OK"); ok {
-			c.greeted = true
+			c.greeted, c.last = true, ""
 			return strings.TrimSpace(text), nil
 		}
 		if text, ok := cutFold(line, "-ERR"); ok {

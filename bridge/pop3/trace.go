@@ -38,5 +38,6 @@ func (c *Client) sendSecret(prefix, secret string) error {
 	if secret != "" {
 		c.masked = append(c.masked, secret)
 	}
+	c.secret = true
 	return c.send(prefix+secret, prefix+hidden)
 }

@@ -1,0 +1,152 @@
+package bridge
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/popbridge/popbridge/bridge/pop3"
+	"github.com/popbridge/popbridge/internal/fault"
+)
+
+// A refused password is tried again, so that an outage of the provider's login
+// service ends by itself, and more and more rarely, so that the provider does
+// not lock the account. A server that hangs up when it gets the password refuses
+// it or has an outage: it is tried more often before the long pauses.
+const (
+	refusedFirst  = time.Minute // after the first refusal, then twice as long
+	refusalsPause = 3           // refusals in a row before the long pauses
+	hangUpsPause  = 6
+	pauseFirst    = time.Hour
+	refusedCap    = 24 * time.Hour
+	hungUpCap     = 6 * time.Hour
+
+	// askedAfter is the least time between two logins that mail clients and the
+	// network bring about in a long pause.
+	askedAfter = 15 * time.Minute
+
+	// withoutFor is how long a command is avoided at which the server hangs up.
+	withoutFor = 7 * 24 * time.Hour
+)
+
+// loginPause is the least time from the last refusal to the next login.
+func (n *notes) loginPause() (d time.Duration) {
+	switch {
+	case n.Refusals >= refusalsPause:
+		d = backoff(pauseFirst, refusedCap, n.Refusals-refusalsPause+1)
+	case n.Refusals > 0:
+		d = backoff(refusedFirst, refusedCap, n.Refusals)
+	}
+	if n.HangUps >= hangUpsPause {
+		d = max(d, backoff(pauseFirst, hungUpCap, n.HangUps-hangUpsPause+1))
+	}
+	return d
+}
+
+// longPause reports whether loginPause is one of the long ones.
+func (n *notes) longPause() bool { return n.Refusals >= refusalsPause || n.HangUps >= hangUpsPause }
+
+// nextLogin is when the next login may be tried after a poll that failed.
+func (r *Runner) nextLogin() time.Time {
+	return time.Unix(r.notes.RefusedAt, 0).Add(jitter(r.notes.loginPause(), 0.1, r.rand()))
+}
+
+// pauseHint says how an account goes on whose logins fail.
+func (r *Runner) pauseHint(err error, next time.Time) string {
+	what := fmt.Sprintf("the password was refused %d times in a row", r.notes.Refusals)
+	if r.notes.Refusals < refusalsPause {
+		what = fmt.Sprintf("the server hung up at the password %d times in a row", r.notes.HangUps)
+	}
+	hint := fmt.Sprintf("%s, so it is tried less often, next at %s; at once when the password changes, after a restart and with `popbridge sync %s`",
+		what, next.Local().Format("Mon 15:04"), r.account.Name)
+	if more := fault.Hint(err); more != "" {
+		hint = more + "; " + hint
+	}
+	return hint
+}
+
+// refused learns from a login that did not go through.
+func (s *session) refused(err error, since time.Duration) {
+	switch {
+	case fault.Is(err, fault.Auth):
+		s.notes.Refusals++
+		s.notes.RefusedAt = s.now().Unix()
+	case errors.Is(err, pop3.ErrHungUp):
+		s.notes.HangUps++
+		s.notes.RefusedAt = s.now().Unix()
+	case errors.Is(err, pop3.ErrLoginDelay):
+		s.notes.raise(since, s.account.PollEvery, s.now())
+		s.update(func(st *Status) { st.MinInterval = s.notes.floor() })
+		s.log.Info().Dur("interval", s.notes.floor()).Msg("server wants logins further apart")
+	}
+}
+
+// digest tells one secret from another.
+func digest(c pop3.Credentials) [sha256.Size]byte {
+	return sha256.Sum256([]byte(c.Username + "\x00" + c.Secret))
+}
+
+// secretChanged reports whether the secret is another one than was used last.
+func (r *Runner) secretChanged(ctx context.Context) bool {
+	c, err := r.account.Credentials(ctx)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return err == nil && digest(c) != r.tried
+}
+
+// Retry makes Serve poll as soon as the server allows, although the last poll
+// failed. It returns at once.
+func (r *Runner) Retry() {
+	r.mu.Lock()
+	if r.serving && r.flight == nil && r.status.State == Backoff {
+		r.status.NextPoll = r.earliestLocked()
+	}
+	r.mu.Unlock()
+	r.nudge()
+}
+
+// avoided returns the commands that this session avoids.
+func (s *session) avoided() []string {
+	if since := s.now().Sub(time.Unix(s.notes.WithoutAt, 0)); since > withoutFor || since < 0 {
+		s.notes.Without = nil
+	}
+	if s.trial != "" {
+		return append(slices.Clone(s.notes.Without), s.trial)
+	}
+	return s.notes.Without
+}
+
+// avoid looks at an error that ended a session before the listing, and reports
+// whether another session should try without the command it happened at. USER
+// and PASS replace AUTH at once; that a server has no CAPA or UIDL is believed
+// when it hangs up there twice in a row.
+func (s *session) avoid(err error) bool {
+	command, tried := "", s.trial
+	if lost, ok := errors.AsType[*pop3.LostError](err); ok {
+		command = lost.Command
+	}
+	again := s.lostAt == command
+	s.lostAt, s.trial = command, ""
+	switch {
+	case slices.Contains(s.avoided(), command), command == tried:
+		return false
+	case command == "AUTH", command == "CAPA" && again, command == "UIDL" && again && !s.state.HadUIDL:
+		s.trial = command
+	}
+	return s.trial != ""
+}
+
+// worked notes that the server does well without the command of the trial.
+func (s *session) worked(commands ...string) {
+	if slices.Contains(commands, s.lostAt) {
+		s.lostAt = ""
+	}
+	if s.trial != "" && slices.Contains(commands, s.trial) {
+		s.notes.Without, s.notes.WithoutAt = s.avoided(), s.now().Unix()
+		s.log.Info().Str("command", s.trial).Msg("server hangs up at a command and goes on without it")
+		s.trial = ""
+	}
+}

@@ -1,0 +1,127 @@
+package bridge
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/popbridge/popbridge/bridge/pop3"
+)
+
+// refusing serves an account whose server refuses every login, until the pauses
+// are long.
+func refusing(t *testing.T) (g *rig, stop func()) {
+	g = newRig(t, KeepForever())
+	g.fill(0, 1)
+	g.pop.change(func() { g.pop.refuse = "-ERR [AUTH] Authentication failed." })
+	stop = serve(t, g.runner)
+	time.Sleep(10 * time.Minute)
+	if n := len(g.pop.logins()); n != 3 {
+		t.Fatalf("%d logins", n)
+	}
+	g.pop.change(func() { g.pop.refuse = "" })
+	return g, stop
+}
+
+// An outage of the login service ends by itself, and sooner when somebody asks.
+func TestAnOutageOfTheLoginServiceEnds(t *testing.T) {
+	for name, ask := range map[string]func(*rig){
+		"nothing":         func(*rig) { time.Sleep(70 * time.Minute) },
+		"SIGHUP":          func(g *rig) { g.runner.Retry() },
+		"an opened INBOX": func(g *rig) { g.runner.Wake(); time.Sleep(15 * time.Minute); g.runner.Wake() },
+		"another network": func(g *rig) { time.Sleep(15 * time.Minute); g.runner.Resume("test") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g, stop := refusing(t)
+				ask(g)
+				time.Sleep(time.Second)
+				if s := g.runner.Status(); s.State != Idle || s.Stored != 1 {
+					t.Errorf("%+v", s)
+				}
+				stop()
+			})
+		})
+	}
+}
+
+// A secret that is another one is tried at once, one that is the same is not.
+func TestAChangedSecretIsTriedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, KeepForever())
+		g.fill(0, 1)
+		secret := "wrong"
+		g.runner.account.SecretEvery = 10 * time.Second
+		g.runner.account.Credentials = func(context.Context) (pop3.Credentials, error) {
+			return pop3.Credentials{Username: "home", Secret: secret}, nil
+		}
+		stop := serve(t, g.runner)
+		time.Sleep(30 * time.Minute)
+		if n := len(g.pop.logins()); n != 3 {
+			t.Errorf("%d logins", n)
+		}
+		secret = "secret"
+		time.Sleep(11 * time.Second)
+		if s := g.runner.Status(); s.Stored != 1 {
+			t.Errorf("%+v", s)
+		}
+		stop()
+	})
+}
+
+// A server that hangs up at the password refuses it or has an outage: both are
+// said, and it is tried more often than one that refuses.
+func TestAServerThatHangsUpAtThePassword(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, KeepForever())
+		g.fill(0, 1)
+		g.pop.change(func() { g.pop.hangUp = "PASS" })
+		stop := serve(t, g.runner)
+		time.Sleep(24 * time.Hour)
+		s := g.runner.Status()
+		if !strings.Contains(s.LastError, "when it got the password") || !strings.Contains(s.Hint, "outage") || !strings.Contains(s.Hint, "next at") {
+			t.Errorf("%+v", s)
+		}
+		if n := len(g.pop.logins()); n < 8 || n > 14 {
+			t.Errorf("%d logins", n)
+		}
+		g.pop.change(func() { g.pop.hangUp = "" })
+		time.Sleep(7 * time.Hour)
+		if s := g.runner.Status(); s.Stored != 1 || s.State != Idle {
+			t.Errorf("%+v", s)
+		}
+		stop()
+	})
+}
+
+// A server that hangs up at a command is polled without it, over restarts, and
+// is asked again after a week.
+func TestAServerThatHangsUpAtACommand(t *testing.T) {
+	for _, command := range []string{"AUTH", "CAPA", "UIDL"} {
+		g := newRig(t, KeepForever())
+		g.fill(0, 2)
+		g.pop.caps = append(g.pop.caps, "SASL PLAIN")
+		g.pop.hangUp = command
+		for range 2 {
+			_, _ = g.runner.Poll(t.Context(), nil)
+		}
+		g.restart(KeepForever())
+		before := len(g.pop.logins())
+		g.poll()
+		g.wantMail(0, 2)
+		if n := len(g.pop.logins()) - before; n != 1 {
+			t.Errorf("%s: %d connections", command, n)
+		}
+		if command == "UIDL" {
+			continue
+		}
+		g.pop.change(func() { g.pop.hangUp = "" })
+		g.clock.advance(8 * day)
+		g.poll()
+		if w := g.runner.notes.Without; len(w) != 0 {
+			t.Errorf("without %v", w)
+		}
+	}
+}
