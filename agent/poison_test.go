@@ -46,6 +46,8 @@ S: A: b
 S:
 S: c
 S: .
+C: UIDL 1
+S: +OK 1 a
 C: QUIT
 S: +OK
 `)
