@@ -135,7 +135,7 @@ func TestManyKeywords(t *testing.T) {
 	r := newStore(t)
 	r.fill("INBOX", 2)
 	var all []string
-	for i := range 300 {
+	for i := range maxMessageWords {
 		all = append(all, fmt.Sprintf("word%03d", i))
 	}
 	r.flag([]UID{1}, Set, all...)
