@@ -138,7 +138,7 @@ func TestABackupHasTheCertificates(t *testing.T) {
 			}
 		}
 		for _, dir := range []string{saved, cfg.DataDir} {
-			for file, mode := range map[string]os.FileMode{"ca-key.pem": 0o600, "server-key.pem": 0o600, "ca.pem": 0o644, "server.pem": 0o644} {
+			for file, mode := range map[string]os.FileMode{"ca-key.pem": 0o600, "server-key.pem": 0o600, "ca.pem": 0o600, "server.pem": 0o600} {
 				info, err := os.Stat(filepath.Join(dir, "tls", file))
 				if err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != mode {
 					t.Errorf("%s in %s: %v, %v", file, dir, info, err)

@@ -23,6 +23,7 @@ import (
 	"github.com/kardianos/service"
 
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/ownership"
 )
 
 // ServiceName is how systemd and Windows call the service.
@@ -99,6 +100,9 @@ func (s *Service) Install() (note string, err error) {
 	if status != NotInstalled {
 		return "", fault.New(fault.Conflict, "the service is installed already", "to change it run popbridge uninstall first")
 	}
+	if err := s.safeForRoot(); err != nil {
+		return "", err
+	}
 	if err := s.prepare(); err != nil {
 		return "", err
 	}
@@ -110,6 +114,21 @@ func (s *Service) Install() (note string, err error) {
 		return "", s.explain(err, "the service could not be installed")
 	}
 	return s.note(), nil
+}
+
+// safeForRoot refuses a service of root whose program or config others than root
+// can change: at once, or at a start of the machine, when /tmp is empty.
+func (s *Service) safeForRoot() error {
+	if s.host.goos == "windows" || !s.def.system || s.def.user != "" {
+		return nil
+	}
+	for _, p := range []struct{ what, path string }{{"program", s.def.executable}, {"config file", s.def.config}} {
+		if f := ownership.Check(p.path, ownership.Options{Durable: true}); f != nil {
+			return fault.New(fault.Denied, "the service would run as root, and others than root can change its "+p.what+": "+f.Why,
+				"install it with sudo from the account of the user whose mail it is, and it runs as that user; or put program and config where only root can write, such as /usr/local/bin and /etc/popbridge")
+		}
+	}
+	return nil
 }
 
 // prepare makes the folders that the manager expects to be there.
@@ -262,8 +281,8 @@ func (s *Service) note() string {
 		return "the service runs under the account " + windowsAccount + ", which cannot read your Windows credentials: use password_file, in the folder of the config file"
 	case s.host.goos == "linux" && !s.def.system && !s.host.lingers():
 		return "the service runs while you are logged in; to keep it running run: loginctl enable-linger"
-	case s.host.goos == "linux" && s.def.system && s.def.user == "":
-		return "the service runs as root, and its mail belongs to root"
+	case s.def.system && s.def.user == "":
+		return "the service runs as root, its mail belongs to root, and password_command is run as root; installed with sudo by a user, it runs as that user"
 	}
 	return ""
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -301,4 +302,30 @@ func TestInstallOnWindowsGrants(t *testing.T) {
 		t.Errorf("%v; hint: %s", err, fault.Hint(err))
 	}
 	f.want(t, "install", "uninstall")
+}
+
+// A service of root runs only what root alone can change, also when /tmp is
+// emptied at a start; one that runs as a user is that user's business.
+func TestAServiceOfRootRunsWhatOnlyRootCanChange(t *testing.T) {
+	dir := t.TempDir() // below the folder for temporary files
+	file := filepath.Join(dir, "popbridge")
+	if err := os.WriteFile(file, nil, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	const safe = "/no/such/file"
+	for _, c := range []struct {
+		program, config, user string
+		refused               bool
+	}{
+		{file, safe, "", true}, {safe, file, "", true}, {safe, safe, "", false}, {file, file, "ann", false},
+	} {
+		s := &Service{def: definition{executable: c.program, config: c.config, system: true, user: c.user}, host: host{goos: "linux"}}
+		err := s.safeForRoot()
+		if runtime.GOOS != "windows" && (err != nil) != c.refused || err != nil && (!fault.Is(err, fault.Denied) || fault.Hint(err) == "") {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
 }

@@ -42,7 +42,7 @@ SystemCallArchitectures=native
 `, stopSeconds)
 	wantedBy := "default.target"
 	if d.system {
-		b.WriteString("PrivateTmp=yes\nProtectSystem=full\nProtectKernelModules=yes\nProtectKernelTunables=yes\nProtectControlGroups=yes\n")
+		b.WriteString("RuntimeDirectory=popbridge\nRuntimeDirectoryMode=0700\nPrivateTmp=yes\nProtectSystem=full\nProtectKernelModules=yes\nProtectKernelTunables=yes\nProtectControlGroups=yes\n")
 		wantedBy = "multi-user.target"
 	}
 	fmt.Fprintf(&b, "\n[Install]\nWantedBy=%s\n", wantedBy)

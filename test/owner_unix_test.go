@@ -176,3 +176,52 @@ func TestWhatRootHasLeftIsUnreadableAndNotDamaged(t *testing.T) {
 	healthy(t, p)
 	command(t, p, 0, "check")
 }
+
+// After a busy run all that was made is for this user only, whatever the umask.
+func TestEveryFileIsPrivate(t *testing.T) {
+	root, _ := theirMail(t)
+	chown(t, 0, root.Dir)
+	dir := t.TempDir() // others could change what is below it with the umask 0
+	old := syscall.Umask(0)
+	defer syscall.Umask(old)
+	text, err := os.ReadFile(root.ConfigFile())
+	must(t, err)
+	former := root.Data
+	root.Dir, root.Data, root.TLS = dir, filepath.Join(dir, "data"), "starttls" // nothing is known of a former store there
+	changed := strings.ReplaceAll(string(text), former, root.Data)
+	must(t, os.WriteFile(root.ConfigFile(), []byte(strings.ReplaceAll(changed, `tls = "off"`, `tls = "starttls"`)), 0o600))
+	must(t, root.AddDevice(t.Context(), localUser, "test", devicePw))
+	start(t, root)
+	defer stop(t, root)
+	command(t, root, 0, "sync")
+	if got := fetchAll(t, root, "INBOX"); len(got) != 3 {
+		t.Errorf("%d messages", len(got))
+	}
+	backup := filepath.Join(dir, "backup")
+	command(t, root, 0, "backup", backup)
+	for _, top := range []string{root.Data, backup} {
+		files := 0
+		must(t, filepath.WalkDir(top, func(path string, e fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			info, err := e.Info()
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil // a temporary file of the running agent
+			}
+			want := fs.FileMode(0o600)
+			if e.IsDir() {
+				want = 0o700
+			} else {
+				files++
+			}
+			if err == nil && info.Mode().Perm() != want {
+				t.Errorf("%s: %v", path, info.Mode())
+			}
+			return err
+		}))
+		if files < 8 {
+			t.Errorf("%d files in %s", files, top)
+		}
+	}
+}

@@ -26,12 +26,14 @@ import (
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/logging"
+	"github.com/popbridge/popbridge/internal/ownership"
 )
 
 // Main runs the program with these arguments (without its name) and returns
 // the exit code. Ctrl-C and SIGTERM end what runs in order; a second one, a
 // moment later, ends the process at once.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	ownership.KeepPrivate()
 	ctx, restore := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer restore()
 	context.AfterFunc(ctx, func() { time.AfterFunc(signalTwice, restore) })

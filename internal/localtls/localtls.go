@@ -160,7 +160,7 @@ func (k *keeper) authority(host string) (*pair, error) {
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Internal, "the local certificate authority cannot be made", "")
 	}
-	if err := k.write(caFile, 0o644, encodeCertificate(cert.Raw)); err != nil {
+	if err := k.write(caFile, 0o600, encodeCertificate(cert.Raw)); err != nil {
 		return nil, err
 	}
 	return &pair{cert, key}, nil
@@ -205,7 +205,7 @@ func (k *keeper) restricted(cert *x509.Certificate, key *ecdsa.PrivateKey) *x509
 		return cert
 	}
 	renewed, err := renewAuthority(cert, key)
-	if err != nil || k.write(caFile, 0o644, encodeCertificate(renewed.Raw)) != nil {
+	if err != nil || k.write(caFile, 0o600, encodeCertificate(renewed.Raw)) != nil {
 		return cert
 	}
 	return renewed
@@ -247,7 +247,7 @@ func (k *keeper) server(ca *pair) (*tls.Certificate, error) {
 		if current.Leaf, err = ca.issue(key, k.now()); err != nil {
 			return nil, fault.Wrap(err, fault.Internal, "the certificate for mail clients cannot be made", "")
 		}
-		if err := k.write(serverFile, 0o644, encodeCertificate(current.Leaf.Raw)); err != nil && cert == nil {
+		if err := k.write(serverFile, 0o600, encodeCertificate(current.Leaf.Raw)); err != nil && cert == nil {
 			return nil, err // a renewal that cannot be stored is used all the same
 		}
 	}

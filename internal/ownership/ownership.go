@@ -69,5 +69,9 @@ func Private(dir string, paths ...string) *Finding { return private(dir, paths) 
 // group may write, such as a volume of a container, will do.
 func Home(dir string, info fs.FileInfo) *Finding { return home(dir, info) }
 
+// KeepPrivate makes every file that this process and its children create
+// readable and writable by this user only, whatever the umask was.
+func KeepPrivate() { keepPrivate() }
+
 // Chown is the command that gives a folder and all in it to this user.
 func Chown(dir string) string { return chown(dir) }

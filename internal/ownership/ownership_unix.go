@@ -210,6 +210,8 @@ func memberOf(gid int) bool {
 	return gid == os.Getegid() || err == nil && slices.Contains(groups, gid)
 }
 
+func keepPrivate() { syscall.Umask(0o077) }
+
 func chown(dir string) string {
 	command := "chown -R " + userName(os.Geteuid()) + ": " + fault.ShellQuote(dir)
 	if os.Geteuid() != 0 {

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 	"time"
 
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/ownership"
 )
 
 // commandTimeout is long enough to type a passphrase.
@@ -18,6 +20,11 @@ const commandTimeout = 30 * time.Second
 // line is the secret, so that `pass`, which keeps notes below it, works as it is.
 func runCommand(ctx context.Context, argv []string, timeout time.Duration) (Secret, error) {
 	where := "password_command " + fault.Quote(argv[0])
+	if path, err := exec.LookPath(argv[0]); err == nil && os.Geteuid() == 0 {
+		if f := ownership.Check(path, ownership.Options{}); f != nil {
+			return "", fault.New(fault.Config, where+" is not run as root, because others than root can change it: "+f.Why, f.Hint)
+		}
+	}
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	stdout, stderr := head{max: maxRead}, head{max: 4 << 10}

@@ -301,3 +301,27 @@ func TestStoreHint(t *testing.T) {
 		}
 	}
 }
+
+// Root runs no program that others can change.
+func TestCommandOfOthersIsNotRunByRoot(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	path := filepath.Join(t.TempDir(), "command")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\necho "+hunter+"\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	source := Source{Command: []string{path}}
+	s, err := source.Read(context.Background())
+	check(t, s, err, hunter, 0, "")
+	for _, spoil := range []func() error{
+		func() error { return os.Chmod(path, 0o777) },
+		func() error { return errors.Join(os.Chmod(path, 0o755), os.Chown(path, 54321, 54321)) },
+	} {
+		if err := spoil(); err != nil {
+			t.Fatal(err)
+		}
+		s, err = source.Read(context.Background())
+		check(t, s, err, "", fault.Config, "is not run as root")
+	}
+}
