@@ -22,6 +22,9 @@ const (
 	// endedAfter is how long a condition has to be over before a person is told of
 	// it again: an account that fails now and then gives one message.
 	endedAfter = time.Hour
+	// withdrawAfter is how long a condition that held in an earlier run may be absent
+	// before it is over: accounts are polled one after the other after a start.
+	withdrawAfter = 10 * time.Minute
 	// noticeOnce is how far apart two times of arrival of one notice may be.
 	noticeOnce = 24 * time.Hour
 )
@@ -41,6 +44,10 @@ type notice struct {
 	Text   string    `json:"text"`
 	Hint   string    `json:"hint"`
 	Stored bool      `json:"stored"` // the message is in INBOX, or was
+
+	UID       mailstore.UID `json:"uid,omitempty"` // of the message; 0: none, or withdrawn
+	Validity  uint32        `json:"uidvalidity,omitempty"`
+	Withdrawn bool          `json:"withdrawn,omitempty"` // the condition was over before the message was read
 }
 
 // notices tells the users of conditions. It belongs to the goroutine of
@@ -51,11 +58,12 @@ type notices struct {
 	list   []notice
 	saved  []notice             // what the file says
 	absent map[string]time.Time // since when what was told is over, by user and key
+	held   map[string]bool      // what was told and held in this run, by the same
 }
 
 // tellPeople leaves one message for each condition that a user has to know of.
 func (a *Agent) tellPeople(ctx context.Context) {
-	n := &notices{agent: a, path: filepath.Join(a.first.DataDir, noticesFile), absent: map[string]time.Time{}}
+	n := &notices{agent: a, path: filepath.Join(a.first.DataDir, noticesFile), absent: map[string]time.Time{}, held: map[string]bool{}}
 	if err := n.load(); err != nil {
 		a.log.Warn().Err(err).Msg("of which problems people were told is not known; they are told once more")
 	}
@@ -109,7 +117,7 @@ func (n *notices) save() error {
 // stored, once.
 func (n *notices) look(ctx context.Context, now time.Time) error {
 	conditions := n.agent.health.List()
-	n.forget(conditions, now)
+	n.forget(ctx, conditions, now)
 	if n.agent.Config().Notices {
 		for _, c := range conditions {
 			if c.Pressing(now) && !slices.ContainsFunc(n.list, func(o notice) bool { return o.tells(c) }) {
@@ -122,11 +130,12 @@ func (n *notices) look(ctx context.Context, now time.Time) error {
 	}
 	var errs []error
 	for i := range n.list {
-		if !n.list[i].Stored && slices.ContainsFunc(conditions, n.list[i].tells) {
-			err := n.store(ctx, n.list[i])
-			n.list[i].Stored = err == nil
-			errs = append(errs, err)
+		o := &n.list[i]
+		at := slices.IndexFunc(conditions, o.tells)
+		if at < 0 || o.Stored || o.Withdrawn && now.Sub(conditions[at].Since) < endedAfter {
+			continue
 		}
+		errs = append(errs, n.store(ctx, o))
 	}
 	return errors.Join(append(errs, n.save())...)
 }
@@ -136,29 +145,72 @@ func second(t time.Time) time.Time { return t.Truncate(time.Second).UTC() }
 
 func (o notice) tells(c health.Condition) bool { return o.User == c.User && o.Key == c.Key() }
 
-// forget drops the notices of conditions that are over for a while.
-func (n *notices) forget(conditions []health.Condition, now time.Time) {
-	n.list = slices.DeleteFunc(n.list, func(o notice) bool {
-		id := o.User + "\x00" + o.Key
+// forget withdraws the messages of conditions that are over, and drops the
+// notices of those that have been for a while.
+func (n *notices) forget(ctx context.Context, conditions []health.Condition, now time.Time) {
+	for i := range n.list {
+		o := &n.list[i]
+		id := o.id()
 		if slices.ContainsFunc(conditions, o.tells) {
 			delete(n.absent, id)
-			return false
+			n.held[id] = true
+			continue
 		}
-		since, known := n.absent[id]
-		if !known {
-			since = now
+		if _, known := n.absent[id]; !known {
 			n.absent[id] = now
 		}
-		over := now.Sub(since) >= endedAfter
+		if o.UID > 0 && (n.held[id] || now.Sub(n.absent[id]) >= withdrawAfter) {
+			if err := n.withdraw(ctx, o); err != nil && ctx.Err() == nil {
+				n.agent.log.Debug().Err(err).Msg("a notice could not be withdrawn; tried again")
+			}
+		}
+	}
+	n.list = slices.DeleteFunc(n.list, func(o notice) bool {
+		since, absent := n.absent[o.id()]
+		over := absent && now.Sub(since) >= endedAfter
 		if over {
-			delete(n.absent, id)
+			delete(n.absent, o.id())
+			delete(n.held, o.id())
 		}
 		return over
 	})
 }
 
+func (o notice) id() string { return o.User + "\x00" + o.Key }
+
+// withdraw removes the message of a condition that is over, unless the person has
+// seen it.
+func (n *notices) withdraw(ctx context.Context, o *notice) error {
+	store, err := n.agent.store(ctx, o.User)
+	if err != nil {
+		return err
+	}
+	box, err := store.Mailbox(ctx, "INBOX")
+	if err != nil {
+		return err
+	}
+	view, err := store.OpenView(ctx, box.ID)
+	if err != nil {
+		return err
+	}
+	defer view.Close()
+	p := view.Snapshot()
+	i, there := slices.BinarySearch(p.UIDs, o.UID)
+	if there && box.UIDValidity == o.Validity && !slices.Contains(store.FlagNames(p.Flags[i]), `\Seen`) {
+		if _, err := store.SetFlags(ctx, box.ID, []mailstore.UID{o.UID}, mailstore.Add, []string{`\Deleted`}); err != nil {
+			return err
+		}
+		if _, err := store.Expunge(ctx, box.ID, []mailstore.UID{o.UID}); err != nil {
+			return err
+		}
+		o.Stored, o.Withdrawn = false, true
+	}
+	o.UID = 0
+	return nil
+}
+
 // store puts the message into INBOX. It has no origin: no account knows of it.
-func (n *notices) store(ctx context.Context, o notice) error {
+func (n *notices) store(ctx context.Context, o *notice) error {
 	store, err := n.agent.store(ctx, o.User)
 	if err != nil {
 		return err
@@ -176,6 +228,10 @@ func (n *notices) store(ctx context.Context, o notice) error {
 		return err
 	}
 	defer spooled.Discard()
-	_, err = store.Deliver(ctx, []mailstore.Delivery{{Mailbox: box.ID, Message: spooled, ReceivedAt: o.At, Once: noticeOnce}})
-	return err
+	stored, err := store.Deliver(ctx, []mailstore.Delivery{{Mailbox: box.ID, Message: spooled, ReceivedAt: o.At, Once: noticeOnce}})
+	if err != nil {
+		return err
+	}
+	o.Stored, o.Withdrawn, o.UID, o.Validity = true, false, stored[0].UID, stored[0].UIDValidity
+	return nil
 }

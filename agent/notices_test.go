@@ -26,7 +26,7 @@ func noticeRig(t *testing.T, head string) (*rig, *notices) {
 
 func (r *rig) notices() *notices {
 	r.t.Helper()
-	n := &notices{agent: r.agent, path: filepath.Join(r.agent.first.DataDir, noticesFile), absent: map[string]time.Time{}}
+	n := &notices{agent: r.agent, path: filepath.Join(r.agent.first.DataDir, noticesFile), absent: map[string]time.Time{}, held: map[string]bool{}}
 	if err := n.load(); err != nil {
 		r.t.Fatal(err)
 	}
@@ -55,6 +55,24 @@ func (r *rig) inbox() (n int, last []byte) {
 		last = messages[len(messages)-1]
 	}
 	return len(messages), last
+}
+
+// seen marks all messages in INBOX as read.
+func (r *rig) seen() {
+	r.t.Helper()
+	store, err := r.agent.store(r.t.Context(), "ann")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	box, err := store.Mailbox(r.t.Context(), "INBOX")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for uid := mailstore.UID(1); uid < box.UIDNext; uid++ {
+		if _, err := store.SetFlags(r.t.Context(), box.ID, []mailstore.UID{uid}, mailstore.Add, []string{`\Seen`}); err != nil {
+			r.t.Fatal(err)
+		}
+	}
 }
 
 func wholeMailbox(t *testing.T, store *mailstore.Store, id mailstore.MailboxID) (all [][]byte) {
@@ -110,14 +128,20 @@ func TestAPersonIsToldOfEachProblemOnce(t *testing.T) {
 	n = r.notices()
 	look(time.Minute, 1, "after a restart")
 	r.fails(nil)
-	look(time.Minute, 1, "over")
+	look(time.Minute, 0, "over, and not read")
 	r.fails(refusedPassword)
-	look(time.Minute, 1, "back within the hour")
+	look(time.Minute, 0, "back within the hour")
+	look(2*endedAfter, 1, "back for an hour")
+	r.seen()
 	r.fails(nil)
-	look(time.Minute, 1, "over")
+	look(time.Minute, 1, "over, and read")
 	look(endedAfter, 1, "over for an hour")
 	r.fails(refusedPassword)
 	look(time.Minute, 2, "back")
+	n = r.notices()
+	r.fails(nil)
+	look(time.Minute, 2, "not known yet, after a restart")
+	look(withdrawAfter, 1, "over, after a restart")
 
 	store, err := r.agent.store(t.Context(), "ann")
 	if err != nil {

@@ -13,6 +13,7 @@ var pressing = map[string]time.Duration{
 	CodeAccountUserChanged: 0,
 	CodeUserWithoutAccount: 0,
 	CodeDeletesUnconfirmed: 0,
+	CodeMessagesIncomplete: 0,
 	CodeStoreFull:          0,
 	CodeStoreUnwritable:    0,
 	CodeStoreCorrupt:       0,
