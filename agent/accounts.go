@@ -160,6 +160,9 @@ func (ac *account) conditions(s bridge.Status) []health.Condition {
 		list = append(list, health.DeletesUnconfirmed(ac.cfg.Name, s.Awaiting,
 			ac.agent.command("sync --dry-run "+ac.cfg.Name), confirm))
 	}
+	if s.Undeleted > 0 {
+		list = append(list, health.DeletesRefused(ac.cfg.Name, s.Undeleted, s.UndeletedSaid))
+	}
 	if s.Doubtful > 0 {
 		list = append(list, health.MessagesIncomplete(ac.cfg.Name, s.Doubtful, confirm))
 	}

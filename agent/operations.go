@@ -146,6 +146,13 @@ func (a *Agent) syncOne(ctx context.Context, ac *account, report func(bridge.Pro
 		}
 		result, err := r.Poll(ctx, report)
 		answer.New, answer.Deleted, answer.Problems = result.Stored, result.Deleted, result.Failed
+		s := r.Status()
+		answer.Refused, answer.RefusedSaid = s.Undeleted, s.UndeletedSaid
+		for _, p := range s.Problems {
+			if p.Num != 0 {
+				answer.Left = append(answer.Left, fmt.Sprintf("message %d (%d bytes): %s", p.Num, p.Size, p.Reason))
+			}
+		}
 		if errors.Is(err, context.Canceled) && ctx.Err() == nil {
 			return fault.Wrap(err, fault.Temporary, "account "+ac.cfg.Name+" was stopped or changed while it was polled", "poll it again")
 		}

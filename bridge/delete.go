@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/popbridge/popbridge/internal/failpoint"
 	"github.com/popbridge/popbridge/internal/mailstore"
@@ -26,7 +27,12 @@ func (s *session) delete(ctx context.Context) (marked []mailstore.LedgerEntry, e
 	if due, err = s.stillDue(s.disk, due); err != nil {
 		return nil, err
 	}
+	if due = slices.DeleteFunc(due, s.held); len(due) == 0 {
+		return nil, nil
+	}
 	s.m.phase(PhaseDelete)
+	s.refusedNow = make(map[problemID]bool)
+	s.notes.Undeleted.N = 0
 	for batch := range slices.Chunk(due, deleteBatch) {
 		if ctx.Err() != nil {
 			return marked, nil // QUIT still confirms what was marked
@@ -44,7 +50,12 @@ func (s *session) delete(ctx context.Context) (marked []mailstore.LedgerEntry, e
 			return marked, err
 		}
 		failpoint.Hit(failpoint.Intended)
-		done, err := s.client.Dele(s.net, nums)
+		var refused []Delete
+		var said error
+		done, err := s.client.Dele(s.net, nums, func(num int, err error) {
+			i := slices.IndexFunc(batch, func(d Delete) bool { return d.Num == num })
+			refused, said = append(refused, batch[i]), err
+		})
 		failpoint.Hit(failpoint.Deleted)
 		for _, num := range done {
 			marked = append(marked, entries[num])
@@ -52,8 +63,41 @@ func (s *session) delete(ctx context.Context) (marked []mailstore.LedgerEntry, e
 		if err != nil {
 			return marked, &retryError{err}
 		}
+		if len(refused) > 0 {
+			late, err := s.deleteRefused(ctx, refused, said)
+			for _, d := range late {
+				marked = append(marked, entries[d.Num])
+			}
+			if err != nil {
+				return marked, err
+			}
+		}
+		if len(s.refusedNow) == len(batch) && len(marked) == 0 { // it refuses all, so the others are not tried
+			s.notes.Undeleted.N = len(due)
+			for _, d := range due {
+				s.refusedNow[idOf(s.numbers[d.Num])] = true
+			}
+			break
+		}
 	}
+	s.learnRefusals()
 	return marked, nil
+}
+
+// learnRefusals plans when refused deletions are tried again.
+func (s *session) learnRefusals() {
+	if len(s.refusedNow) == 0 {
+		return
+	}
+	for id := range s.refusedIDs {
+		s.refusedNow[id] = true
+	}
+	s.notes.Undeleted.N = len(s.refusedNow)
+	s.refusedIDs = s.refusedNow
+	if time.Unix(s.notes.Undeleted.Next, 0).Before(s.now()) {
+		s.notes.Undeleted.backOff(s.now(), 0)
+	}
+	s.log.Warn().Int("messages", s.notes.Undeleted.N).Str("said", s.notes.Undeleted.Said).Msg("server refuses to delete messages")
 }
 
 // stillDue looks at the ledger again: while the others were fetched, a file was
@@ -89,6 +133,9 @@ func (s *session) quit(marked []mailstore.LedgerEntry) error {
 		return nil
 	}
 	s.unconfirmed = 0
+	if len(marked) > 0 && len(s.refusedNow) == 0 && s.notes.Undeleted.N == 0 {
+		s.notes.Undeleted = undeleted{}
+	}
 	s.result.Deleted = len(marked)
 	if len(marked) == 0 {
 		return nil

@@ -168,7 +168,7 @@ func TestPoisonInTheStore(t *testing.T) {
 	}}
 	g.runner = newTestRunner(g.pop, faulty, g.clock, "home", "INBOX", KeepNever())
 	g.want(g.poll(), 29, 0, 0, 30)
-	g.want(g.poll(), 0, 0, 29, 1)
+	g.want(g.scheduled(), 0, 0, 29, 1)
 	if p := g.runner.Status().Problems; len(p) != 1 || p[0].UIDL != uidl(7) || !strings.Contains(p[0].Reason, "constraint") {
 		t.Errorf("problems %+v", p)
 	}

@@ -158,6 +158,10 @@ func (f *fetching) conclude(err error) (limited bool, _ error) {
 	f.notes.Relists, f.notes.Reuses = f.notes.Relists || c.relisted, f.notes.Reuses || c.reused
 	f.doubting = f.doubting || c.doubted
 	f.learnServer()
+	if c.undeleted > 0 { // DELE was sent before, and they are there
+		f.refusedIDs = nil
+		f.notes.Undeleted.backOff(f.now(), freeAttempts)
+	}
 	f.planDeletions(c.done)
 
 	f.suspects = nil

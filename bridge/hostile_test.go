@@ -207,7 +207,7 @@ func (h *hostile) poll(n int) {
 	script := h.expand(h.sections[fmt.Sprint("poll ", n)])
 	h.server = pop3test.New(h.t, script, pop3test.WithTLS(h.certs.ServerConfig))
 	started := time.Now()
-	result, err := h.runner.Poll(context.Background(), nil)
+	result, err := h.runner.scheduled(context.Background())
 	took := time.Since(started)
 	h.server.Close()
 	got := h.show(result, err, took)

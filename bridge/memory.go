@@ -53,7 +53,8 @@ type notes struct {
 	Numbered bool `json:"numbered,omitempty"`
 	Top      int  `json:"top,omitempty"`
 	// Reuses tells that the server has given the id of one message to another.
-	Reuses bool `json:"reuses,omitempty"`
+	Reuses    bool      `json:"reuses,omitempty"`
+	Undeleted undeleted `json:"undeleted"`
 	// Without are commands at which the server hangs up.
 	Without   []string `json:"without,omitempty"`
 	WithoutAt int64    `json:"without_at,omitempty"`

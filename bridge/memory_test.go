@@ -150,7 +150,7 @@ func TestProblemsAreRemembered(t *testing.T) {
 	g.poll()
 	before := g.runner.Status().Problems
 	g.restart(KeepForever())
-	g.poll()
+	g.scheduled()
 	after := g.runner.Status().Problems
 	if len(after) != 2 || after[0].UIDL != before[0].UIDL || after[0].Attempts != 1 || after[1].NextTry.Unix() != before[1].NextTry.Unix() || after[0].Reason == "" {
 		t.Errorf("problems %+v, before %+v", after, before)

@@ -11,7 +11,7 @@ import (
 
 // poll runs sessions until everything the server lists is here. Between them
 // it leaves the server the time it asks for.
-func (r *Runner) poll(ctx context.Context, m *meter) (Result, error) {
+func (r *Runner) poll(ctx context.Context, m *meter, asked bool) (Result, error) {
 	if err := r.load(ctx); err != nil {
 		return Result{}, err
 	}
@@ -19,6 +19,10 @@ func (r *Runner) poll(ctx context.Context, m *meter) (Result, error) {
 		if err := r.remember(ctx); err != nil {
 			return Result{}, err
 		}
+	}
+	if asked {
+		r.problems.retry(r.now())
+		r.notes.Undeleted.Next = 0
 	}
 	total := Result{OnServer: r.state.OnServer}
 	var err error
@@ -152,6 +156,7 @@ func (r *Runner) load(ctx context.Context) error {
 		s.LoginDelay, s.MinInterval = time.Duration(r.notes.Delay)*time.Second, r.notes.floor()
 		s.Expire, s.Awaiting, s.Held, s.Problems = r.notes.Expire, r.notes.Awaiting, r.notes.Held, r.shownProblems(time.Time{})
 		s.Doubtful = len(r.doubts)
+		s.Undeleted, s.UndeletedSaid = r.notes.Undeleted.N, r.notes.Undeleted.Said
 		s.Deletes, s.DeletesTotal = r.notes.due(r.account.policy().String())
 		r.lastLogin = time.Unix(r.notes.LastLogin+1, 0) // noted in whole seconds: rather late than early
 		r.lastEnd = r.lastLogin

@@ -130,7 +130,7 @@ func TestMessageThatCuts(t *testing.T) {
 		t.Errorf("not tried last: %v", g.pop.order)
 	}
 	tries := g.pop.fetched(uidl(4))
-	g.poll()
+	g.scheduled()
 	if again := g.pop.fetched(uidl(4)); again != tries {
 		t.Errorf("tried %d times at once", again)
 	}
@@ -297,7 +297,7 @@ func TestPoison(t *testing.T) {
 	if !strings.Contains(problems[0].Reason, "Message can not load") {
 		t.Errorf("reason %q", problems[0].Reason)
 	}
-	g.want(g.poll(), 0, 0, 27, 3)
+	g.want(g.scheduled(), 0, 0, 27, 3)
 	if c := g.pop.fetched(uidl(0)); c != 1 {
 		t.Errorf("tried %d times without a pause", c)
 	}
@@ -329,7 +329,7 @@ func TestTooLarge(t *testing.T) {
 	if result := g.poll(); result.Stored != 3 || result.Failed != 2 {
 		t.Errorf("result %+v", result)
 	}
-	g.want(g.poll(), 0, 0, 3, 2)
+	g.want(g.scheduled(), 0, 0, 3, 2)
 }
 
 func TestSessionLimit(t *testing.T) {

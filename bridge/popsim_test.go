@@ -25,10 +25,11 @@ type popServer struct {
 	password string
 	caps     []string
 
-	down   error  // what connecting ends with
-	refuse string // the answer to PASS
-	hangUp string // the command at which the server closes the connection
-	page   int    // messages shown in one session; 0: all
+	down       error  // what connecting ends with
+	refuse     string // the answer to PASS
+	refuseDele func(retrieved bool) bool
+	hangUp     string // the command at which the server closes the connection
+	page       int    // messages shown in one session; 0: all
 
 	said func(command string)
 
@@ -152,10 +153,11 @@ type popSession struct {
 	mailbox []*popMessage
 	deleted map[*popMessage]bool
 	retrs   int
+	had     map[int]bool // retrieved in this session
 }
 
 func (s *popServer) serve(conn net.Conn) {
-	p := &popSession{s: s, conn: conn, w: bufio.NewWriter(conn), deleted: make(map[*popMessage]bool)}
+	p := &popSession{s: s, conn: conn, w: bufio.NewWriter(conn), deleted: make(map[*popMessage]bool), had: make(map[int]bool)}
 	defer func() {
 		_ = conn.Close()
 		s.change(func() { s.active--; delete(s.conns, conn) })
@@ -218,6 +220,10 @@ func (p *popSession) handle(command, arg string) (open bool) {
 		return p.retr(arg)
 	case "DELE":
 		n, _ := strconv.Atoi(arg)
+		if refuse := p.s.refuseDele; refuse != nil && refuse(p.had[n]) {
+			p.line("-ERR not you")
+			return true
+		}
 		p.deleted[p.mailbox[n-1]] = true
 		p.s.change(func() { p.s.deles++ })
 		p.line("+OK")
@@ -286,6 +292,7 @@ func (p *popSession) retr(arg string) (open bool) {
 	num, _ := strconv.Atoi(arg)
 	m := p.mailbox[num-1]
 	p.retrs++
+	p.had[num] = true
 	p.s.change(func() { p.s.retrs[m.uidl]++; p.s.order = append(p.s.order, m.uidl) })
 	if p.trouble.retr != nil {
 		_ = p.w.Flush()

@@ -93,6 +93,14 @@ func (p *problems) order(fetch []Fetch, now time.Time) (ready []Fetch, waiting i
 	return append(ready, last...), waiting
 }
 
+// retry makes the next session try all of them.
+func (p *problems) retry(now time.Time) {
+	for id, problem := range p.byID {
+		problem.NextTry = now
+		p.byID[id] = problem
+	}
+}
+
 // solved forgets the problem of a message that has come.
 func (p *problems) solved(f Fetch) { delete(p.byID, idOf(f.Listed)) }
 

@@ -101,6 +101,22 @@ func (g *rig) poll() Result {
 	return result
 }
 
+// scheduled polls as the schedule does, which leaves out what waits.
+func (r *Runner) scheduled(ctx context.Context) (Result, error) {
+	f := newFlight()
+	r.fly(ctx, f)
+	return f.result, f.err
+}
+
+func (g *rig) scheduled() Result {
+	g.t.Helper()
+	result, err := g.runner.scheduled(context.Background())
+	if err != nil {
+		g.t.Fatalf("poll: %v", err)
+	}
+	return result
+}
+
 func (g *rig) pollError() error {
 	g.t.Helper()
 	_, err := g.runner.Poll(context.Background(), nil)

@@ -58,6 +58,7 @@ type memory struct {
 	doubting     bool                    // some row was in doubt in this run
 	doubts       []mailstore.LedgerEntry // rows on the server that may not be whole
 	hurry        bool                    // more is to be had as soon as the server lets us in again
+	refusedIDs   map[problemID]bool      // deletions that the server has refused; nil: not known
 	trial        string                  // a command that the next session goes without
 	lostAt       string                  // the command at which the last one hung up before the listing
 	lastLogged   string
@@ -66,6 +67,7 @@ type memory struct {
 // flight is one poll and those who wait for it.
 type flight struct {
 	started bool // guarded by Runner.mu
+	asked   bool // for by a person, before it started; guarded by Runner.mu
 	done    chan struct{}
 	result  Result // result and err are for the time after done
 	err     error
@@ -208,7 +210,8 @@ func (r *Runner) retire() {
 // While Serve runs, the poll belongs to Serve and goes on when ctx ends.
 // Otherwise it is Poll's own and ends with ctx, as Serve does.
 //
-// Poll tries a refused password at once, and does not wait for the server's
+// Poll tries at once what waits: a refused password, messages that could not be
+// fetched, refused deletions. It does not wait for the server's
 // LOGIN-DELAY.
 func (r *Runner) Poll(ctx context.Context, progress func(Progress)) (Result, error) {
 	r.mu.Lock()
@@ -217,10 +220,12 @@ func (r *Runner) Poll(ctx context.Context, progress func(Progress)) (Result, err
 	if f == nil {
 		f = newFlight()
 		r.flight = f
+		f.asked = true
 		own = !r.serving
 		f.started = own
 	}
-	serving := r.serving
+	f.asked = f.asked || !f.started
+	serving, asked := r.serving, f.asked
 	r.mu.Unlock()
 	if progress != nil {
 		defer f.watch(progress)()
@@ -232,7 +237,13 @@ func (r *Runner) Poll(ctx context.Context, progress func(Progress)) (Result, err
 	}
 	select {
 	case <-f.done:
-		return f.result, f.err
+		if s := r.Status(); asked || f.err == nil && len(s.Problems) == 0 && s.Undeleted == 0 {
+			return f.result, f.err
+		}
+		// The poll was one of the schedule, which leaves out what waits.
+		again, err := r.Poll(ctx, progress)
+		again.Stored, again.Deleted = again.Stored+f.result.Stored, again.Deleted+f.result.Deleted
+		return again, err
 	case <-ctx.Done():
 		return Result{}, ctx.Err()
 	}
@@ -250,7 +261,7 @@ func (r *Runner) fly(ctx context.Context, f *flight) {
 	}
 	r.update(func(s *Status) { s.State, s.NextPoll = Polling, time.Time{} })
 	started := time.Now()
-	f.result, f.err = r.poll(ctx, m)
+	f.result, f.err = r.poll(ctx, m, f.asked)
 	r.land(ctx, f, time.Since(started))
 	r.endTurn()
 	m.done(f.err)
@@ -286,6 +297,7 @@ func (r *Runner) land(ctx context.Context, f *flight, took time.Duration) {
 		s.State, s.NextPoll = Idle, now.Add(wait)
 		s.LastSuccess, s.Stored, s.OnServer = r.state.LastSuccess, r.state.Stored, r.state.OnServer
 		s.Awaiting, s.Held, s.MinInterval = r.notes.Awaiting, r.notes.Held, r.notes.floor()
+		s.Undeleted, s.UndeletedSaid = r.notes.Undeleted.N, r.notes.Undeleted.Said
 		s.Deletes, s.DeletesTotal = r.notes.due(r.account.policy().String())
 		s.Problems, s.Doubtful = r.shownProblems(s.NextPoll), len(r.doubts)
 		if !stopped {

@@ -39,16 +39,18 @@ type session struct {
 	net     context.Context // ends stopNet after the session's context
 	disk    context.Context // ends stopStore after it
 
-	listing  []Listed
-	complete bool // the listing can be trusted to be whole
-	trusted  int  // messages at its start that an anchor stands for
-	ledger   []mailstore.LedgerEntry
-	planner  *planner
-	actions  Actions
-	here     map[int]mailstore.Hash // what was fetched or compared, by number
-	wasted   bool                   // a message was retrieved, in full or in part, and is not stored
-	told     bool                   // a message that ends sessions was found, and is left out of the next
-	result   Result
+	listing    []Listed
+	complete   bool // the listing can be trusted to be whole
+	trusted    int  // messages at its start that an anchor stands for
+	ledger     []mailstore.LedgerEntry
+	planner    *planner
+	actions    Actions
+	numbers    map[int]Listed         // the listing
+	refusedNow map[problemID]bool     // deletions that were refused in this session
+	here       map[int]mailstore.Hash // what was fetched or compared, by number
+	wasted     bool                   // a message was retrieved, in full or in part, and is not stored
+	told       bool                   // a message that ends sessions was found, and is left out of the next
+	result     Result
 }
 
 // follow says when another session should follow in the same poll.
@@ -209,6 +211,10 @@ func (s *session) list(ctx context.Context) error {
 	s.complete = len(s.listing) >= count && (refused || lines >= len(s.listing))
 	slices.SortFunc(s.listing, func(a, b Listed) int { return a.Num - b.Num })
 	s.checkIDs()
+	s.numbers = make(map[int]Listed, len(s.listing))
+	for _, l := range s.listing {
+		s.numbers[l.Num] = l
+	}
 	hasID := slices.ContainsFunc(s.listing, func(l Listed) bool { return l.UIDL != "" })
 	s.state.HadUIDL = s.state.HadUIDL || hasID
 	s.contentMode = !hasID && len(s.listing) > 0

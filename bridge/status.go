@@ -40,6 +40,10 @@ type Status struct {
 	Expire      string // how long the server keeps mail, in words; empty: it does not say
 	Awaiting    int    // deletions on the server that wait for Confirm
 	Held        bool   // nothing is deleted before Confirm: see Account.Moved
+	// Undeleted is the number of deletions that the server refuses, UndeletedSaid
+	// what it says; they are tried again, more and more rarely.
+	Undeleted     int
+	UndeletedSaid string
 	// Deletes is what would be deleted on the server at the next poll, by what
 	// is known since the last one: those that wait for Confirm, else those due by
 	// then. It names the first maxShownDeletes of DeletesTotal.

@@ -53,6 +53,11 @@ func (a *app) sync(ctx context.Context, accounts []string) error {
 				fmt.Sprintf("%s: %s could not be fetched", r.Account, count(r.Problems, "message")),
 				"they are tried again later; `"+a.command("status")+"` names the reasons"))
 		}
+		if r.Refused > 0 {
+			failed.errs = append(failed.errs, fault.New(fault.Temporary,
+				fmt.Sprintf("%s: the server refused %s: %s", r.Account, count(r.Refused, "deletion"), r.RefusedSaid),
+				"delete them in the provider's web mail, or ask the provider"))
+		}
 		good++
 		if !a.json {
 			deleted := ""
@@ -60,6 +65,9 @@ func (a *app) sync(ctx context.Context, accounts []string) error {
 				deleted = fmt.Sprintf(", %d deleted on the server", r.Deleted)
 			}
 			a.printf("%s: %d new, %d stored, %s%s\n", r.Account, r.New, r.Stored, count(r.Problems, "problem"), deleted)
+			for _, text := range r.Left {
+				a.printf("%s: left: %s\n", r.Account, text)
+			}
 			if r.Awaiting > 0 {
 				a.printf("%s: %s on the server wait for: %s\n", r.Account, count(r.Awaiting, "deletion"), a.command("account confirm "+r.Account))
 			}

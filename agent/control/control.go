@@ -133,9 +133,13 @@ type SyncResult struct {
 	Deleted  int    `json:"deleted"` // on the server, by keep_on_server
 	Stored   int64  `json:"stored"`
 	Problems int    `json:"problems"` // messages that could not be fetched
-	Awaiting int    `json:"awaiting"` // deletions on the server that wait to be confirmed
-	Error    string `json:"error,omitempty"`
-	Hint     string `json:"hint,omitempty"`
+	// Left are messages that were not fetched, and why; the first of Problems.
+	Left        []string `json:"left,omitempty"`
+	Refused     int      `json:"refused,omitempty"` // deletions that the server refused
+	RefusedSaid string   `json:"refused_said,omitempty"`
+	Awaiting    int      `json:"awaiting"` // deletions on the server that wait to be confirmed
+	Error       string   `json:"error,omitempty"`
+	Hint        string   `json:"hint,omitempty"`
 }
 
 // Preview is what a poll of one account would do on its server.

@@ -27,6 +27,7 @@ const (
 	CodeAccountUserChanged = "account-user-changed"
 	CodeUserWithoutAccount = "user-without-account"
 	CodeDeletesUnconfirmed = "deletes-unconfirmed"
+	CodeDeletesRefused     = "deletes-refused"
 	CodeMessagesIncomplete = "messages-incomplete"
 	CodeStoreFull          = "store-full"
 	CodeStoreUnwritable    = "store-unwritable"
@@ -88,6 +89,14 @@ func MessagesIncomplete(name string, n int, allow string) Condition {
 	return Condition{Code: CodeMessagesIncomplete, Severity: Warning,
 		Text: fmt.Sprintf("account %s: of %d messages less came than the server lists; what came is stored, and the originals stay on the server", name, n),
 		Hint: fmt.Sprintf("`popbridge status` names them; compare them with the provider's web mail, then allow their deletion with: %s", allow)}
+}
+
+// DeletesRefused is the condition that the server refuses to delete n messages.
+// said is its answer, quoted.
+func DeletesRefused(name string, n int, said string) Condition {
+	return Condition{Code: CodeDeletesRefused, Severity: Warning,
+		Text: fmt.Sprintf("account %s: the server refused to delete %d messages that are stored here: %s", name, n, said),
+		Hint: "they are tried again, more and more rarely; `popbridge sync " + name + "` tries at once; delete them in the provider's web mail, or ask the provider"}
 }
 
 // Remembered is the condition that the last poll of an earlier run ended with

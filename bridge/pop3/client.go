@@ -160,9 +160,9 @@ func (c *Client) Stat(ctx context.Context) (count int, size int64, err error) {
 }
 
 // Dele marks messages as deleted, which the server does at Quit only. It
-// returns those that the server marked; those it refused are missing there and
-// are warnings. err ends the connection.
-func (c *Client) Dele(ctx context.Context, nums []int) (done []int, err error) {
+// returns those that the server marked; those it refused go to failed. err ends
+// the connection.
+func (c *Client) Dele(ctx context.Context, nums []int, failed func(num int, err error)) (done []int, err error) {
 	err = c.run(ctx, func() error {
 		if err := c.prove(); err != nil {
 			return err
@@ -186,7 +186,7 @@ func (c *Client) Dele(ctx context.Context, nums []int) (done []int, err error) {
 				case err == nil:
 					done = append(done, num)
 				case isReply(err):
-					c.warn("%v", err)
+					failed(num, err)
 				default:
 					return err
 				}

@@ -198,7 +198,7 @@ func driveClient(t *testing.T, conn *fuzzConn) (received int) {
 	if err == nil && ended < len(reqs) {
 		t.Fatalf("%d of %d messages accounted for", ended, len(reqs))
 	}
-	done, _ := c.Dele(ctx, stored)
+	done, _ := c.Dele(ctx, stored, func(int, error) {})
 	if len(done) > len(stored) {
 		t.Fatal("deleted more than asked for")
 	}

@@ -125,7 +125,7 @@ func TestDeletionsHappenAtQuitOnly(t *testing.T) {
 	cfg := pop3.Config{Port: start(t, s, nil), Security: pop3.Plain}
 	c := login(t, cfg)
 	_, before := fetch(t, c)
-	if done, err := c.Dele(t.Context(), []int{1, 3, 9}); len(done) != 2 || err != nil {
+	if done, err := c.Dele(t.Context(), []int{1, 3, 9}, func(int, error) {}); len(done) != 2 || err != nil {
 		t.Errorf("deleted %v, %v", done, err)
 	}
 	late := s.Add(testkit.Message(7)) // not for this session

@@ -181,7 +181,7 @@ func (s *session) call(t *testing.T, line string) {
 	case "retr", "retr-skip", "retr-part", "retr-refuse":
 		s.retr(ctx, verb, args)
 	case "dele":
-		done, err := s.c.Dele(ctx, atois(args))
+		done, err := s.c.Dele(ctx, atois(args), func(_ int, err error) { s.c.warn("%v", err) })
 		s.result(fmt.Sprintf("dele %v", done), err)
 	case "quit":
 		s.result("quit", s.c.Quit(ctx))
