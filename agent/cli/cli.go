@@ -27,6 +27,7 @@ import (
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/logging"
 	"github.com/popbridge/popbridge/internal/ownership"
+	"github.com/popbridge/popbridge/internal/terminal"
 )
 
 // Main runs the program with these arguments (without its name) and returns
@@ -38,7 +39,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	defer restore()
 	context.AfterFunc(ctx, func() { time.AfterFunc(signalTwice, restore) })
 
-	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
+	a := newApp(stdin, stdout, stderr)
 	root := a.newRootCommand()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
@@ -55,11 +56,18 @@ const signalTwice = 500 * time.Millisecond
 // app is what the verbs share.
 type app struct {
 	stdin          io.Reader
-	stdout, stderr io.Writer
+	stdout, stderr io.Writer // text for a person, safe for a terminal whoever wrote it
+	machine        io.Writer // stdout for JSON, safe in the same way
+	direct         io.Writer // stderr itself, for progress bars and the log, which see to that themselves
 
 	started    bool // the arguments were good and a verb began
 	configPath string
 	json       bool
+}
+
+func newApp(stdin io.Reader, stdout, stderr io.Writer) *app {
+	return &app{stdin: stdin, stdout: terminal.Writer(stdout), stderr: terminal.Writer(stderr),
+		machine: terminal.JSONWriter(stdout), direct: stderr}
 }
 
 func (a *app) newRootCommand() *cobra.Command {
@@ -167,7 +175,7 @@ func (a *app) command(rest string) string { return agent.Command(a.configPath, r
 // to say, it prints.
 func (a *app) commandLog(cfg *config.Config) zerolog.Logger {
 	if cfg.Log.Level == "debug" || cfg.Log.Level == "trace" {
-		return logging.New(a.stderr, cfg.Log.Level, cfg.Log.Format)
+		return logging.New(a.direct, cfg.Log.Level, cfg.Log.Format)
 	}
 	return zerolog.Nop()
 }
@@ -187,7 +195,7 @@ func (a *app) printf(format string, args ...any) { _, _ = fmt.Fprintf(a.stdout, 
 
 // printJSON writes for a program.
 func (a *app) printJSON(v any) error {
-	enc := json.NewEncoder(a.stdout)
+	enc := json.NewEncoder(a.machine)
 	enc.SetIndent("", "  ")
 	return enc.Encode(v)
 }

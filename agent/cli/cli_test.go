@@ -49,7 +49,7 @@ func TestExitCodesAndMessages(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var stderr bytes.Buffer
-			a := &app{stderr: &stderr}
+			a := newApp(nil, nil, &stderr)
 			if code := a.exit(tt.err); code != tt.code {
 				t.Errorf("exit code %d, want %d", code, tt.code)
 			}
@@ -70,7 +70,7 @@ func TestStoppedBeforeItBegan(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for command, code := range map[string]int{"run": exitDone, "demo": exitDone, "demo --once": exitFailed, "sync": exitFailed, "check": exitFailed} {
-		a := &app{stdout: io.Discard, stderr: io.Discard}
+		a := newApp(nil, io.Discard, io.Discard)
 		root := a.newRootCommand()
 		root.SetArgs(append(strings.Fields(command), "--config", path))
 		if got := a.exit(root.ExecuteContext(ctx)); got != code {
@@ -259,7 +259,7 @@ func TestBarsShowMessagesBytesAndPhases(t *testing.T) {
 
 func TestNoBarsOutsideOfATerminal(t *testing.T) {
 	var out bytes.Buffer
-	a := &app{stderr: &out}
+	a := newApp(nil, nil, &out)
 	b := a.newBars(t.Context())
 	b.show(control.Progress{Account: "home", Total: 10})
 	b.end()

@@ -107,7 +107,7 @@ func (d *demonstration) serve(ctx context.Context, a *app, work func(context.Con
 		return err
 	}
 	ready := make(chan string, 1)
-	d.agent, err = agent.Open(ctx, cfg, agent.Options{Log: logging.New(a.stderr, "warn", "console"), StateDir: d.dir,
+	d.agent, err = agent.Open(ctx, cfg, agent.Options{Log: logging.New(a.direct, "warn", "console"), StateDir: d.dir,
 		Ready: func(addrs []string) { ready <- addrs[0] }})
 	if err != nil {
 		return err

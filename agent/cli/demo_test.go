@@ -28,7 +28,7 @@ func TestDemoTellsHowToConnect(t *testing.T) {
 	defer cancel()
 	ended := make(chan error, 1)
 	go func() {
-		a := &app{stdout: w, stderr: io.Discard}
+		a := newApp(nil, w, io.Discard)
 		err := d.serve(ctx, a, func(ctx context.Context) error { return d.trickle(ctx, a, 50*time.Millisecond) })
 		_ = w.Close()
 		ended <- err

@@ -31,7 +31,7 @@ type bar struct {
 
 func (a *app) newBars(ctx context.Context) *bars {
 	b := &bars{byName: map[string]*bar{}}
-	if f, ok := a.stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) && !a.json {
+	if f, ok := a.direct.(*os.File); ok && term.IsTerminal(int(f.Fd())) && !a.json {
 		b.container = mpb.NewWithContext(ctx, mpb.WithOutput(f), mpb.WithWidth(64))
 		// Ctrl-C leaves its "^C" at the begin of the line.
 		b.stop = context.AfterFunc(ctx, func() { _, _ = f.WriteString("\r") })

@@ -47,7 +47,7 @@ func (a *app) run(ctx context.Context) error {
 		return err
 	}
 	if !agent.ManagedByWindows() {
-		return serve(ctx, cfg, a.stderr, func() {})
+		return serve(ctx, cfg, a.direct, func() {})
 	}
 	dir := cfg.DataDir
 	if agent.Missing(cfg, agent.Options{}) != nil { // nothing is made where it should be

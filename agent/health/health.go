@@ -14,6 +14,7 @@ package health
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -57,7 +58,7 @@ type Registry struct {
 }
 
 // New returns an empty registry that logs each condition when it begins and
-// when it ends.
+// when it ends; one of an account in between, too, when its text changes.
 func New(log zerolog.Logger, now func() time.Time) *Registry {
 	return &Registry{log: log, now: now, bySource: map[string][]Condition{}, changes: make(chan struct{}, 1)}
 }
@@ -84,12 +85,14 @@ func (r *Registry) Report(source string, conditions ...Condition) {
 		c.Source = source
 		if j := indexCode(before, c.Code); j >= 0 {
 			c.Since = before[j].Since
+			if c.Text != before[j].Text && strings.HasPrefix(c.Code, "account-") { // of others, numbers change
+				r.write(source, c, "health condition changed")
+			}
 			continue
 		}
 		c.Since = r.now()
 		r.changed()
-		r.log.WithLevel(c.Severity.level()).Str("source", source).Str("code", c.Code).
-			Str("text", c.Text).Str("hint", c.Hint).Msg("health condition raised")
+		r.write(source, c, "health condition raised")
 	}
 	for _, old := range before {
 		if indexCode(conditions, old.Code) < 0 {
@@ -102,6 +105,11 @@ func (r *Registry) Report(source string, conditions ...Condition) {
 		return
 	}
 	r.bySource[source] = slices.Clone(conditions)
+}
+
+func (r *Registry) write(source string, c *Condition, what string) {
+	r.log.WithLevel(c.Severity.level()).Str("source", source).Str("code", c.Code).
+		Str("text", c.Text).Str("hint", c.Hint).Msg(what)
 }
 
 // List returns all conditions, the most severe first, then the oldest. Of those

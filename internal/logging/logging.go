@@ -10,10 +10,11 @@ import (
 	"io"
 	"os"
 	"sync/atomic"
-	"time"
 
 	"github.com/rs/zerolog"
 	"golang.org/x/term"
+
+	"github.com/popbridge/popbridge/internal/terminal"
 )
 
 // New returns a logger that writes to w. The level is one of zerolog's names
@@ -28,7 +29,9 @@ func New(w io.Writer, level, format string) zerolog.Logger {
 // logger derived from it, is in use.
 func NewAdjustable(w io.Writer, level, format string) (zerolog.Logger, *Level) {
 	if format == "console" || format == "auto" && isTerminal(w) {
-		w = zerolog.ConsoleWriter{Out: w, TimeFormat: time.TimeOnly, NoColor: !isTerminal(w)}
+		w = newConsole(w, isTerminal(w))
+	} else {
+		w = terminal.JSONWriter(w)
 	}
 	l := &Level{}
 	l.Set(level)
