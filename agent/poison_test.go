@@ -56,7 +56,8 @@ S: +OK
 	for _, again := range []bool{false, true} {
 		r.agent = r.open()
 		if !again {
-			if results, err := r.agent.Sync(t.Context(), nil, nil); err != nil || results[0].Problems != 1 {
+			if results, err := r.agent.Sync(t.Context(), nil, nil); err != nil || results[0].Problems != 1 ||
+				len(results[0].Left) != 1 || !strings.Contains(results[0].Left[0], "haunted") {
 				t.Errorf("sync: %+v, %v", results, err)
 			}
 		}

@@ -17,6 +17,9 @@ const deleteBatch = 100
 func (s *session) delete(ctx context.Context) (marked []mailstore.LedgerEntry, err error) {
 	s.notes.Awaiting = 0
 	due := s.actions.Delete
+	if len(due) == 0 {
+		s.notes.Undeleted.N = 0
+	}
 	if len(due) == 0 || s.account.Shadow {
 		return nil, nil
 	}
