@@ -59,12 +59,12 @@ func TestCredentials(t *testing.T) {
 		t.Errorf("the keychain is asked for %+v, want %+v", got.Keychain, want)
 	}
 	if runtime.GOOS != "windows" {
-		if err := os.Chmod(file, 0o644); err != nil {
+		if err := os.Chmod(file, 0o666); err != nil {
 			t.Fatal(err)
 		}
 		acc.Password.File = file
 		if _, err := credentials(t.Context(), acc); !fault.Is(err, fault.Config) || !strings.Contains(fault.Hint(err), "chmod") {
-			t.Errorf("a password file for all: %v", err)
+			t.Errorf("a password file that others can change: %v", err)
 		}
 	}
 }
