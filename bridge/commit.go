@@ -68,7 +68,7 @@ type committer struct {
 	here                    map[int]mailstore.Hash                     // by number, of messages without UIDL
 	seen                    []mailstore.LedgerEntry                    // rows found again by content, without an id to adopt
 	rejected                []refusal                                  // alone in a batch that failed
-	doubted                 bool                                       // a message was stored of which it is in doubt whether it is all
+	doubted                 bool                                       // a message came of which it is in doubt whether it is all
 	gone                    map[mailstore.Origin]mailstore.LedgerEntry // rows in whose place another message is listed
 	relisted                bool                                       // a message was there whose deletion was confirmed
 	reused                  bool                                       // another message had the id of a row
@@ -192,7 +192,8 @@ type item struct {
 // item decides what a message is. ok is false when there is nothing to store.
 func (c *committer) item(m received) (_ item, ok bool) {
 	i := item{received: m, verdict: c.contents.resolve(m.fetch, m.message.Hash())}
-	if r := m.fetch.Row; r != nil {
+	c.doubted = c.doubted || m.doubt != mailstore.NoDoubt
+	if r := m.fetch.Row; r != nil && (m.fetch.isAgain() || r.Hash == m.message.Hash()) {
 		was, better := *r, true
 		if m.doubt, better = again(*r, m); !better {
 			was.Doubt = m.doubt
@@ -224,7 +225,6 @@ func (c *committer) item(m received) (_ item, ok bool) {
 		ListSize:   m.fetch.Size,
 		Doubt:      m.doubt,
 	}
-	c.doubted = c.doubted || m.doubt != mailstore.NoDoubt
 	switch {
 	case i.known != nil && m.fetch.UIDL == "":
 		i.origin = i.known.Origin // the row keeps its id, and its file is put back
@@ -250,7 +250,7 @@ func (c *committer) learn(f Fetch, v verdict, hash mailstore.Hash) {
 		return
 	}
 	switch same := r.Hash == hash; {
-	case r.Wanted, r.Doubt != mailstore.NoDoubt && !same:
+	case r.Wanted, r.Doubt != mailstore.NoDoubt && f.isAgain() && !same:
 	case same && r.State == mailstore.DeleteAcked:
 		c.relisted = true
 	case same && r.State == mailstore.DeleteIntended:

@@ -51,6 +51,10 @@ type verdict struct {
 // isRow reports whether the message is the one of the row it was fetched for.
 func (f Fetch) isRow(hash mailstore.Hash) bool { return f.Row != nil && f.Row.Hash == hash }
 
+// isAgain reports whether the message is surely that of its row: one to compare
+// would get an id of its own.
+func (f Fetch) isAgain() bool { return f.Row != nil && f.Row.Dup == f.Dup }
+
 // isOpen reports whether no message has proved to be that of the row.
 func (c *contents) isOpen(row mailstore.LedgerEntry) bool {
 	return slices.ContainsFunc(c.unlisted[row.Hash], func(e mailstore.LedgerEntry) bool { return e.Origin == row.Origin })

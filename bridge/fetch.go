@@ -155,6 +155,9 @@ func (f *fetching) conclude(err error) (limited bool, _ error) {
 	}
 	f.m.drop(rest...)
 	f.wasted = f.wasted || c.err != nil || len(c.rejected) > 0
+	if days, known := f.client.Capabilities().Expire(); c.doubted && known && days == 0 {
+		f.wasted = true // with QUIT the original may be gone, RFC 2449 section 6.7
+	}
 	f.notes.Relists, f.notes.Reuses = f.notes.Relists || c.relisted, f.notes.Reuses || c.reused
 	f.doubting = f.doubting || c.doubted
 	f.learnServer()

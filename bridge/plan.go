@@ -88,11 +88,12 @@ type planner struct {
 	ledger  []mailstore.LedgerEntry
 	policy  Policy
 	now     time.Time
-	partial bool // the listing may not be whole
-	hold    bool // nothing will be deleted in this session
-	relists bool // the server goes on listing what it has confirmed as deleted
-	unsure  bool // the server may give a used id to another message while we do not look
-	trusted int  // so many messages at the start are known to be those stored here (see anchor)
+	partial bool              // the listing may not be whole
+	hold    bool              // nothing will be deleted in this session
+	held    func(Delete) bool // its deletion has to wait; nil: of none
+	relists bool              // the server goes on listing what it has confirmed as deleted
+	unsure  bool              // the server may give a used id to another message while we do not look
+	trusted int               // so many messages at the start are known to be those stored here (see anchor)
 
 	rowOf    []int                    // per listed message: index of its row, unpaired or presumed
 	stored   []*mailstore.LedgerEntry // per listed message: the row that says it is stored here
@@ -262,8 +263,10 @@ func (p *planner) deletions(now time.Time) (sure []Delete, compare map[int]bool)
 		case p.fetched[d.Num]:
 			sure = append(sure, d)
 		case p.doubtful(&d.Entry):
-		case (d.Entry.State == mailstore.Presumed || d.Entry.Absent > 0 || p.unsure) && !p.hold:
-			compare[d.Num] = true
+		case !p.hold && (d.Entry.State == mailstore.Presumed || d.Entry.Absent > 0 || p.unsure):
+			if p.held == nil || !p.held(d) {
+				compare[d.Num] = true
+			}
 		default:
 			sure = append(sure, d)
 		}
