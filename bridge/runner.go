@@ -224,7 +224,9 @@ func (r *Runner) Poll(ctx context.Context, progress func(Progress)) (Result, err
 		own = !r.serving
 		f.started = own
 	}
-	f.asked = f.asked || !f.started
+	if !f.started { // afterwards fly reads it without the lock
+		f.asked = true
+	}
 	serving, asked := r.serving, f.asked
 	r.mu.Unlock()
 	if progress != nil {
