@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -52,17 +53,18 @@ func TestAChangedSecretIsTriedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, KeepForever())
 		g.fill(0, 1)
-		secret := "wrong"
+		var secret atomic.Value
+		secret.Store("wrong")
 		g.runner.account.SecretEvery = 10 * time.Second
 		g.runner.account.Credentials = func(context.Context) (pop3.Credentials, error) {
-			return pop3.Credentials{Username: "home", Secret: secret}, nil
+			return pop3.Credentials{Username: "home", Secret: secret.Load().(string)}, nil
 		}
 		stop := serve(t, g.runner)
 		time.Sleep(30 * time.Minute)
 		if n := len(g.pop.logins()); n != 3 {
 			t.Errorf("%d logins", n)
 		}
-		secret = "secret"
+		secret.Store("secret")
 		time.Sleep(11 * time.Second)
 		if s := g.runner.Status(); s.Stored != 1 {
 			t.Errorf("%+v", s)
