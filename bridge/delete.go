@@ -136,7 +136,7 @@ func (s *session) quit(marked []mailstore.LedgerEntry) error {
 		return nil
 	}
 	s.unconfirmed = 0
-	if len(marked) > 0 && len(s.refusedNow) == 0 && s.notes.Undeleted.N == 0 {
+	if len(marked) > 0 && len(s.refusedNow) == 0 && s.notes.Undeleted.N == 0 && !s.noEffect {
 		s.notes.Undeleted = undeleted{}
 	}
 	s.result.Deleted = len(marked)

@@ -162,7 +162,7 @@ func (f *fetching) conclude(err error) (limited bool, _ error) {
 	f.doubting = f.doubting || c.doubted
 	f.learnServer()
 	if c.undeleted > 0 { // DELE was sent before, and they are there
-		f.refusedIDs = nil
+		f.refusedIDs, f.noEffect = nil, true
 		f.notes.Undeleted.backOff(f.now(), freeAttempts)
 	}
 	f.planDeletions(c.done)

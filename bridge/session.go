@@ -47,6 +47,7 @@ type session struct {
 	actions    Actions
 	numbers    map[int]Listed         // the listing
 	refusedNow map[problemID]bool     // deletions that were refused in this session
+	noEffect   bool                   // DELE was sent before for a message that is there
 	here       map[int]mailstore.Hash // what was fetched or compared, by number
 	wasted     bool                   // a message was retrieved, in full or in part, and is not stored
 	told       bool                   // a message that ends sessions was found, and is left out of the next
