@@ -64,7 +64,11 @@ func (a *app) printStatus(s control.Status, now time.Time) error {
 	}
 	accounts.row("ACCOUNT", "STATE", "STORED", "ON SERVER", "LAST SUCCESS", "NEXT POLL") // the last error is below, in health
 	for _, acc := range s.Accounts {
-		accounts.row(acc.Name, acc.State, fmt.Sprint(acc.Stored), fmt.Sprint(acc.OnServer),
+		state := acc.State
+		if !s.Running && state == "idle" {
+			state = "not running"
+		}
+		accounts.row(acc.Name, state, fmt.Sprint(acc.Stored), fmt.Sprint(acc.OnServer),
 			when(acc.LastSuccess, now, "never"), when(acc.NextPoll, now, "-"))
 	}
 	var out strings.Builder
