@@ -346,12 +346,15 @@ func TestCrowding(t *testing.T) {
 			c.add()
 		}
 		time.Sleep(sumEvery / 2)
+		synctest.Wait()
 		c.add()
 		time.Sleep(sumEvery)
+		synctest.Wait()
 		if fmt.Sprint(told) != "[true]" {
 			t.Errorf("told %v", told)
 		}
 		time.Sleep(sumEvery)
+		synctest.Wait()
 		if fmt.Sprint(told) != "[true false]" || strings.Count(log.String(), "\n") != 1 || !strings.Contains(log.String(), `"count":1001`) {
 			t.Errorf("told %v, logged %s", told, log.String())
 		}
