@@ -118,7 +118,9 @@ func opens(info fs.FileInfo, bit fs.FileMode) bool {
 
 // lonely reports whether the group of a file has no other members: that of
 // root, the private group that many systems make for each user (it has the
-// user's name), and a group without a name, as a container gives to a volume.
+// user's name or number), and a group of this process without a name on what
+// belongs to root, as a container gives to a volume. Any other group without a
+// name may be a shared one of a directory service, which is not asked here.
 func lonely(info fs.FileInfo) bool {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	if !ok || st.Gid == 0 {
@@ -127,7 +129,7 @@ func lonely(info fs.FileInfo) bool {
 	group, err := user.LookupGroupId(strconv.Itoa(int(st.Gid)))
 	if err != nil {
 		_, unknown := errors.AsType[user.UnknownGroupIdError](err)
-		return unknown
+		return unknown && (st.Gid == st.Uid || st.Uid == 0 && memberOf(int(st.Gid)))
 	}
 	return group.Name == userName(int(st.Uid))
 }
