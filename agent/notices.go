@@ -120,7 +120,9 @@ func (n *notices) look(ctx context.Context, now time.Time) error {
 	n.forget(ctx, conditions, now)
 	if n.agent.Config().Notices {
 		for _, c := range conditions {
-			if c.Pressing(now) && !slices.ContainsFunc(n.list, func(o notice) bool { return o.tells(c) }) {
+			// A message would make the mailbox of the new user one that is not empty,
+			// which `user rename` does not replace. The alert tells of it.
+			if c.Code != health.CodeAccountUserChanged && c.Pressing(now) && !slices.ContainsFunc(n.list, func(o notice) bool { return o.tells(c) }) {
 				n.list = append(n.list, notice{User: c.User, Key: c.Key(), Since: second(c.Since), At: second(now), Text: c.Text, Hint: c.Hint})
 			}
 		}
