@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/popbridge/popbridge/agent/control"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/localtls"
 )
@@ -187,5 +188,42 @@ func TestABackupIntoAFolderOfOthers(t *testing.T) {
 				t.Errorf("written to %v, %v", left, err)
 			}
 		})
+	}
+}
+
+// A store that cannot be opened stops neither the backup, the check nor the
+// devices of the others.
+func TestAStoreThatCannotBeOpenedStopsNoOther(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to give a file away")
+	}
+	r := twoUsers(t)
+	r.agent = r.open()
+	if _, err := r.agent.Sync(t.Context(), nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.agent.AddDevice(t.Context(), control.AddDevice{User: "ann", Name: "phone", Password: "a long password"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.agent.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(filepath.Join(r.dir, "data", "users", "bob", "index.db"), 54321, 54321); err != nil {
+		t.Fatal(err)
+	}
+	r.agent = r.open()
+	defer func() { _ = r.agent.Close() }()
+	done, err := r.agent.Backup(t.Context(), filepath.Join(r.dir, "saved"), false, nil)
+	if err != nil || counts(done)["ann"][0] == 0 || counts(done)["bob"] != [3]int{0, 0, 1} {
+		t.Errorf("backup: %+v, %v", done, err)
+	}
+	problems, err := r.agent.Check(t.Context(), nil)
+	if err != nil || len(problems) != 1 || problems[0].User != "bob" || problems[0].Code != "unreadable-store" {
+		t.Errorf("check: %+v, %v", problems, err)
+	}
+	devices, err := r.agent.Devices(t.Context())
+	if err != nil || len(devices) != 1 {
+		t.Errorf("devices: %+v, %v", devices, err)
 	}
 }

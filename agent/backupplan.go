@@ -49,14 +49,17 @@ func (a *Agent) planBackup(ctx context.Context, dir string, replace bool) ([]bac
 		p := backupOf{user: name, options: mailstore.BackupOptions{User: name, Replace: replace}}
 		p.store, err = a.store(ctx, name)
 		switch {
-		case fault.Is(err, fault.Corrupt):
-			p.damage = err // the others are backed up, and the former backup of this one stays
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
 		case err != nil:
-			return nil, err
+			p.damage = err // the others are backed up, and the former backup of this one stays
 		default:
 			ids[p.store.ID()] = name
 		}
 		plan = append(plan, p)
+	}
+	if len(ids) == 0 && len(plan) > 0 {
+		return nil, plan[0].damage
 	}
 	if err := foreignBackup(dir, saved, ids); err != nil && !replace {
 		return nil, err
@@ -111,7 +114,7 @@ func (p *backupOf) rename(dir string) error {
 func (p *backupOf) run(ctx context.Context, dir string, progress func(done, total int)) (b control.Backup, hash string, err error) {
 	b.User = p.user
 	if p.store == nil {
-		b.Missing = []control.Problem{{User: p.user, Code: "damaged-index", Text: p.damage.Error()}}
+		b.Missing = []control.Problem{storeProblem(p.user, p.damage)}
 		return b, "", nil
 	}
 	p.options.Progress = progress

@@ -76,17 +76,20 @@ func describe(ctx context.Context, store *mailstore.Store, user string, d mailst
 	return out, err
 }
 
-// Devices implements control.Operations.
+// Devices implements control.Operations. A store that cannot be opened hides its
+// own devices only; it is a condition of its user.
 func (a *Agent) Devices(ctx context.Context) ([]control.Device, error) {
 	names, err := a.userNames()
 	if err != nil {
 		return nil, err
 	}
 	list := []control.Device{}
+	var failed error
 	for _, name := range names {
 		store, err := a.store(ctx, name)
 		if err != nil {
-			return nil, err
+			failed = err
+			continue
 		}
 		devices, err := store.Devices(ctx)
 		if err != nil {
@@ -100,6 +103,9 @@ func (a *Agent) Devices(ctx context.Context) ([]control.Device, error) {
 			described.Connections, described.ConnectedSince = a.connected(name, d.Name)
 			list = append(list, described)
 		}
+	}
+	if len(list) == 0 {
+		return list, failed
 	}
 	return list, nil
 }

@@ -22,12 +22,12 @@ func (a *Agent) Check(ctx context.Context, progress func(control.Progress)) ([]c
 	found := append([]control.Problem{}, a.oddFolders()...)
 	for _, name := range names {
 		store, err := a.store(ctx, name)
-		if fault.Is(err, fault.Corrupt) {
-			found = append(found, control.Problem{User: name, Code: "damaged-index", Text: err.Error()})
-			continue
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
 		}
-		if err != nil {
-			return nil, err
+		if err != nil { // the others are checked
+			found = append(found, storeProblem(name, err))
+			continue
 		}
 		problems, err := store.Check(ctx, mailstore.CheckOptions{Hashes: true, Progress: userProgress(name, "checking", progress)})
 		if err != nil {
@@ -53,6 +53,15 @@ func userProgress(user, phase string, progress func(control.Progress)) func(done
 			progress(control.Progress{User: user, Phase: phase, Messages: done, Total: total})
 		}
 	}
+}
+
+// storeProblem is the problem that a store cannot be opened.
+func storeProblem(user string, err error) control.Problem {
+	code := "unreadable-store"
+	if fault.Is(err, fault.Corrupt) {
+		code = "damaged-index"
+	}
+	return control.Problem{User: user, Code: code, Text: err.Error()}
 }
 
 // Repair implements control.Operations. An index that is damaged beyond use is
