@@ -217,6 +217,9 @@ func (n *notices) store(ctx context.Context, o *notice) error {
 	if err != nil {
 		return err
 	}
+	if !slices.ContainsFunc(n.agent.health.List(), o.tells) {
+		return nil // it ended as the store was opened
+	}
 	box, err := store.EnsureMailbox(ctx, "INBOX")
 	if err != nil {
 		return err
