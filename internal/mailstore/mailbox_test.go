@@ -95,12 +95,13 @@ func TestMailboxNames(t *testing.T) {
 
 func TestCreateMailbox(t *testing.T) {
 	r := newStore(t)
+	must(t, r.DeleteMailbox(t.Context(), "Archive"))
 	m, err := r.CreateMailbox(t.Context(), "a/b/c", `\Archive`)
 	must(t, err)
 	if m.SpecialUse != `\Archive` || m.Subscribed {
 		t.Errorf("created %+v", m)
 	}
-	if got := r.names(); got != "Archive Drafts INBOX Junk Sent Trash a a/b a/b/c" {
+	if got := r.names(); got != "Drafts INBOX Junk Sent Trash a a/b a/b/c" {
 		t.Error(got)
 	}
 	if r.box("a/b").SpecialUse != "" {
