@@ -7,6 +7,7 @@ import (
 	"io"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -340,8 +341,21 @@ func TestTheWrongProtection(t *testing.T) {
 func TestCrowding(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
+		var mu sync.Mutex
 		var told []bool
-		c := crowding{log: zerolog.New(&log), tell: func(yes bool) { told = append(told, yes) }}
+		c := crowding{log: zerolog.New(&log), tell: func(yes bool) {
+			mu.Lock()
+			defer mu.Unlock()
+			told = append(told, yes)
+		}}
+		wantTold := func(want string) {
+			t.Helper()
+			mu.Lock()
+			defer mu.Unlock()
+			if got := fmt.Sprint(told); got != want {
+				t.Errorf("told %s, want %s", got, want)
+			}
+		}
 		for range 1000 {
 			c.add()
 		}
@@ -350,19 +364,19 @@ func TestCrowding(t *testing.T) {
 		c.add()
 		time.Sleep(sumEvery)
 		synctest.Wait()
-		if fmt.Sprint(told) != "[true]" {
-			t.Errorf("told %v", told)
-		}
+		wantTold("[true]")
 		time.Sleep(sumEvery)
 		synctest.Wait()
-		if fmt.Sprint(told) != "[true false]" || strings.Count(log.String(), "\n") != 1 || !strings.Contains(log.String(), `"count":1001`) {
-			t.Errorf("told %v, logged %s", told, log.String())
+		wantTold("[true false]")
+		if strings.Count(log.String(), "\n") != 1 || !strings.Contains(log.String(), `"count":1001`) {
+			t.Errorf("logged %s", log.String())
 		}
 		c.add()
 		c.end()
 		c.end()
-		if fmt.Sprint(told) != "[true false true false]" || strings.Count(log.String(), "\n") != 2 {
-			t.Errorf("told %v, logged %s", told, log.String())
+		wantTold("[true false true false]")
+		if strings.Count(log.String(), "\n") != 2 {
+			t.Errorf("logged %s", log.String())
 		}
 	})
 }
