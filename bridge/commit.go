@@ -253,6 +253,7 @@ func (c *committer) learn(f Fetch, v verdict, hash mailstore.Hash) {
 	case r.Wanted, r.Doubt != mailstore.NoDoubt && f.isAgain() && !same:
 	case same && r.State == mailstore.DeleteAcked:
 		c.relisted = true
+		c.undeleted++
 	case same && r.State == mailstore.DeleteIntended:
 		c.undeleted++
 	case !same:

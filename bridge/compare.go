@@ -4,10 +4,27 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
+	"slices"
 
 	"github.com/popbridge/popbridge/bridge/pop3"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
+
+// newFirst puts what is fetched only to be compared behind the rest: where a
+// session gives a few messages, new ones do not wait for it.
+func newFirst(fetch []Fetch) []Fetch {
+	compared := func(f Fetch) bool { return f.Row != nil && !f.Row.Wanted }
+	slices.SortStableFunc(fetch, func(a, b Fetch) int {
+		switch {
+		case compared(a) == compared(b):
+			return 0
+		case compared(b):
+			return -1
+		}
+		return 1
+	})
+	return fetch
+}
 
 // hashes retrieves messages only to compare them. One that did not come in full
 // has no hash. An error has ended the connection.

@@ -113,18 +113,20 @@ func TestIDsThatAreMessageNumbers(t *testing.T) {
 // A server whose ids are the message numbers, that gives three messages in a
 // session and deletes nothing though it says so, is not polled without end.
 func TestMessageNumbersAndAQuitThatLies(t *testing.T) {
-	g := newRig(t, KeepNever())
-	g.numbered("%d", 0, 1, 2, 3, 4)
-	g.pop.trouble = trouble{limit: 3, limitText: "-ERR Download exceed. msg=3", quit: quitLies}
-	_, _ = g.runner.Poll(t.Context(), nil)
-	if n := len(g.pop.logins()); n > 12 {
-		t.Errorf("%d sessions", n)
-	}
-	g.pop.change(func() { g.pop.trouble = trouble{} })
-	g.poll()
-	g.wantAlike(0, 1, 2, 3, 4)
-	if n := g.pop.count(); n != 0 {
-		t.Errorf("%d messages are left", n)
+	for _, format := range []string{"%d", "id%d"} {
+		g := newRig(t, KeepNever())
+		g.numbered(format, 0, 1, 2, 3, 4)
+		g.pop.trouble = trouble{limit: 3, limitText: "-ERR Download exceed. msg=3", quit: quitLies}
+		_, _ = g.runner.Poll(t.Context(), nil)
+		if n := len(g.pop.logins()); n > 12 {
+			t.Errorf("%d sessions", n)
+		}
+		g.pop.change(func() { g.pop.trouble = trouble{} })
+		g.poll()
+		g.wantAlike(0, 1, 2, 3, 4)
+		if n := g.pop.count(); n != 0 {
+			t.Errorf("%d messages are left", n)
+		}
 	}
 }
 

@@ -269,7 +269,7 @@ func (s *session) plan(ctx context.Context) error {
 		}
 		s.problems.keepOnly(s.actions.Fetch)
 	}
-	s.actions.Fetch, _ = s.problems.order(s.actions.Fetch, now)
+	s.actions.Fetch, _ = s.problems.order(newFirst(s.actions.Fetch), now)
 	slices.SortStableFunc(s.actions.Fetch, func(a, b Fetch) int { return s.risk(a) - s.risk(b) })
 	if len(marks) == 0 {
 		return nil
