@@ -28,7 +28,7 @@ func TestSharedCases(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 			defer cancel()
 			cmd := exec.CommandContext(ctx, "python3", "-B", script)
-			cmd.Env = append(os.Environ(), "POPBRIDGE="+binary, "TMPDIR="+t.TempDir())
+			cmd.Env = append(os.Environ(), "POPBRIDGE="+binary)
 			out, err := cmd.CombinedOutput()
 			if err != nil {
 				t.Errorf("%v\n%s", err, out)
