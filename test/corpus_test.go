@@ -159,7 +159,7 @@ func (c *comparison) bodySections(structure []any, structureDiffers bool) {
 			}
 		}
 	}
-	for chunk := range slices.Chunk(items, 300) {
+	for chunk := range slices.Chunk(items, 150) {
 		c.checkPieces(chunk, whole)
 	}
 }
@@ -172,7 +172,7 @@ func (c *comparison) bodySections(structure []any, structureDiffers bool) {
 // (RFC 3501 section 6.4.5).
 func (c *comparison) compareItems(items []string, leaf map[string]bool, structureDiffers bool) map[string]string {
 	whole := make(map[string]string)
-	for chunk := range slices.Chunk(items, 300) {
+	for chunk := range slices.Chunk(items, 150) {
 		ours, theirs := c.both("(" + strings.Join(chunk, " ") + ")")
 		if len(ours) != len(chunk) {
 			c.Errorf("%s: %d items asked, %d answered", c.name, len(chunk), len(ours))
@@ -219,6 +219,12 @@ func difference(got, want any) string {
 // checkPieces asks for parts of sections, each of which must be that of the
 // whole.
 func (c *comparison) checkPieces(items []string, whole map[string]string) {
+	for chunk := range slices.Chunk(items, 150) {
+		c.checkChunk(chunk, whole)
+	}
+}
+
+func (c *comparison) checkChunk(items []string, whole map[string]string) {
 	// One answer for each, with no more than the origin in its name: they come
 	// in the order of the question.
 	untagged := c.ours.must("FETCH %d (%s)", c.seq, strings.Join(items, " "))
