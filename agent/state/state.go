@@ -22,6 +22,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -160,7 +161,8 @@ func (b *Book) Update(change func(*File)) error {
 	defer lock.Close() // releases it; there is nothing to do about an error
 	before, err := b.Read()
 	damaged := err != nil
-	after, _ := b.Read()
+	after := before
+	after.Users, after.Stores, after.Accounts = maps.Clone(before.Users), maps.Clone(before.Stores), maps.Clone(before.Accounts)
 	change(&after)
 	if !damaged && reflect.DeepEqual(before, after) {
 		return nil
