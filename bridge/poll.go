@@ -61,7 +61,9 @@ func (r *Runner) poll(ctx context.Context, m *meter, asked bool) (Result, error)
 	total.Failed = len(r.problems.byID)
 	if r.doubting {
 		disk, cancel := outlive(ctx, stopStore)
-		if findErr := r.findDoubts(disk); err == nil {
+		findErr := r.findDoubts(disk)
+		r.doubting = findErr != nil // the next session sees in its ledger whether there are more
+		if err == nil {
 			err = findErr
 		}
 		cancel()

@@ -55,7 +55,7 @@ type memory struct {
 	bareLF       bool                    // the server ends lines with a bare LF
 	unstuffed    bool                    // the server does not byte-stuff
 	careful      map[problemID]bool      // messages to ask for alone: it was not clear which was not whole
-	doubting     bool                    // some row was in doubt in this run
+	doubting     bool                    // some row was in doubt in this poll
 	doubts       []mailstore.LedgerEntry // rows on the server that may not be whole
 	hurry        bool                    // more is to be had as soon as the server lets us in again
 	refusedIDs   map[problemID]bool      // deletions that the server has refused; nil: not known
