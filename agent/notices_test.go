@@ -39,8 +39,7 @@ func (r *rig) fails(err error) {
 	r.agent.health.Report(ac.source(), ac.concern(health.Account("home", err, 0))...)
 }
 
-// inbox returns how many messages are in INBOX, and the last one.
-func (r *rig) inbox() (n int, last []byte) {
+func (r *rig) annsInbox() (*mailstore.Store, mailstore.Mailbox) {
 	r.t.Helper()
 	store, err := r.agent.store(r.t.Context(), "ann")
 	if err != nil {
@@ -50,6 +49,13 @@ func (r *rig) inbox() (n int, last []byte) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	return store, box
+}
+
+// inbox returns how many messages are in INBOX, and the last one.
+func (r *rig) inbox() (n int, last []byte) {
+	r.t.Helper()
+	store, box := r.annsInbox()
 	messages := wholeMailbox(r.t, store, box.ID)
 	if len(messages) > 0 {
 		last = messages[len(messages)-1]
@@ -60,14 +66,7 @@ func (r *rig) inbox() (n int, last []byte) {
 // seen marks all messages in INBOX as read.
 func (r *rig) seen() {
 	r.t.Helper()
-	store, err := r.agent.store(r.t.Context(), "ann")
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	box, err := store.Mailbox(r.t.Context(), "INBOX")
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	store, box := r.annsInbox()
 	for uid := mailstore.UID(1); uid < box.UIDNext; uid++ {
 		if _, err := store.SetFlags(r.t.Context(), box.ID, []mailstore.UID{uid}, mailstore.Add, []string{`\Seen`}); err != nil {
 			r.t.Fatal(err)
