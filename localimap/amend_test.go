@@ -111,12 +111,12 @@ func TestPrompted(t *testing.T) {
 }
 
 // FuzzAmends: a line goes to the library or is answered, by one line that can
-// be nothing else.
+// be nothing else, and ID by its own answer.
 func FuzzAmends(f *testing.F) {
-	for _, seed := range []string{"a NOOP", "", "+ x", "a UID \"", "a SELECT \"\\", "\xff NOOP", "a] x", "STARTTLS STARTTLS"} {
+	for _, seed := range []string{"a NOOP", "", "+ x", "a UID \"", "a SELECT \"\\", "\xff NOOP", "a] x", "STARTTLS STARTTLS", "a ID", "a id NIL"} {
 		f.Add(seed)
 	}
-	one := regexp.MustCompile(`^[!-~]+ BAD \[CLIENTBUG\] [ -~]+\r\n$`)
+	one := regexp.MustCompile(`^([!-~]+ BAD \[CLIENTBUG\] [ -~]+|\* ID NIL\r\n[!-~]+ OK ID completed)\r\n$`)
 	f.Fuzz(func(t *testing.T, line string) {
 		var a amends
 		handed := a.line([]byte(line + "\r\n"))

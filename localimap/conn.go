@@ -23,7 +23,10 @@ const (
 	// closeTimeout bounds the last flush, which carries the BYE.
 	closeTimeout = 2 * time.Second
 	// dropTimeout bounds that of a connection that has to make room for another.
-	dropTimeout = 100 * time.Millisecond
+	dropTimeout = time.Second
+	// lockTimeout is how long a connection that is closed waits for a write:
+	// longer than one takes that the client lets through.
+	lockTimeout = 100 * time.Millisecond
 	// probeAfter is how long a client has to be silent before the system looks
 	// whether it is there.
 	probeAfter = 5 * time.Minute
@@ -310,11 +313,21 @@ func (c *conn) offer(o offer) {
 // SetDeadline sets the one deadline there is to set.
 func (c *conn) SetDeadline(t time.Time) error { return c.SetReadDeadline(t) }
 
+// lockUnlessBlocked locks, unless a write is waiting for the client.
+func (c *conn) lockUnlessBlocked() bool {
+	for end := time.Now().Add(lockTimeout); !c.mu.TryLock(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			return false
+		}
+	}
+	return true
+}
+
 // Close sends what is gathered, so that a BYE arrives, and closes. It does not
 // wait for a write that is blocked.
 func (c *conn) Close() error {
 	closing := c.Conn
-	if c.mu.TryLock() {
+	if c.lockUnlessBlocked() {
 		c.patience = closeTimeout
 		if c.flushLocked() == nil {
 			closing = c.stream // TLS says that nothing is missing
@@ -329,7 +342,7 @@ func (c *conn) Close() error {
 // drop closes the connection to make room for another, and does not wait for a
 // client that does not read.
 func (c *conn) drop(why string) {
-	if c.mu.TryLock() {
+	if c.lockUnlessBlocked() {
 		if !c.shaking && c.err == nil {
 			c.patience = dropTimeout
 			_ = c.endLocked(why) // it is closed next
