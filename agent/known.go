@@ -103,10 +103,8 @@ func (a *Agent) closed(s *mailstore.Store) {
 
 // noteRunning says where the agent of this config is.
 func (a *Agent) noteRunning(dataDir string) {
-	a.note(func(f *state.File) { f.Agent = running(dataDir) })
+	a.note(func(f *state.File) { f.Runs(dataDir) })
 }
-
-func running(dataDir string) *state.Agent { return &state.Agent{PID: os.Getpid(), DataDir: dataDir} }
 
 // Missing is the error that the data folder of a config is not there although it
 // was, nil where there is none.

@@ -32,6 +32,7 @@ func (a *Agent) Status(ctx context.Context) (control.Status, error) {
 	}
 	a.mu.Unlock()
 	s.Listen = a.listening()
+	s.LastEnd = a.book.LastEnd()
 	s.Accounts = []control.Account{}
 	for _, ac := range accounts {
 		if !s.Running {

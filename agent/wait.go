@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -22,8 +23,8 @@ func Waits(err error) bool { return fault.Is(err, fault.Temporary) || fault.Is(e
 
 // Serve opens an agent and runs it until ctx ends. While the data folder cannot
 // be used it waits, after it has called waiting once; a changed config is taken
-// up. begin is called with the agent before it runs.
-func Serve(ctx context.Context, cfg *config.Config, o Options, waiting func(), begin func(*Agent)) error {
+// up. begin is called with the agent before it runs. Why it ended is noted.
+func Serve(ctx context.Context, cfg *config.Config, o Options, waiting func(), begin func(*Agent)) (err error) {
 	b := book(cfg, o)
 	release, other, err := b.Claim(ctx)
 	if err != nil {
@@ -34,6 +35,8 @@ func Serve(ctx context.Context, cfg *config.Config, o Options, waiting func(), b
 			"stop it first: `popbridge stop`, or Ctrl-C where it runs")
 	}
 	defer release()
+	_ = b.Update(func(f *state.File) { f.Begins(cfg.DataDir) }) // the agent will say that it cannot be kept
+	defer func() { NoteEnd(ctx, cfg.Path, o, err) }()
 	a, err := openWhenReady(ctx, cfg, o, waiting)
 	if err != nil {
 		return err
@@ -54,7 +57,6 @@ func openWhenReady(ctx context.Context, cfg *config.Config, o Options, waiting f
 		registry.Report("data folder", health.DataFolder(err))
 		if !told {
 			waiting()
-			_ = book(cfg, o).Update(func(f *state.File) { f.Agent = running(cfg.DataDir) }) // only for `status`
 			told = true
 		}
 		if !sleep(ctx, lookAgainAfter) {
@@ -66,11 +68,23 @@ func openWhenReady(ctx context.Context, cfg *config.Config, o Options, waiting f
 	}
 }
 
+// NoteEnd notes why an agent has ended, or has not begun: by err, where ctx had
+// not ended before. Only the agent of a config may do so, and one that could not
+// read it.
+func NoteEnd(ctx context.Context, configPath string, o Options, err error) {
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	_ = book(&config.Config{Path: configPath}, o).Update(func(f *state.File) { f.Ends(time.Now(), err) }) // only for a person
+}
+
 // Unusable is the status of a config whose data folder cannot be used, by the
 // error of Open.
 func Unusable(cfg *config.Config, o Options, err error) control.Status {
 	s := control.Status{DataDir: cfg.DataDir, Listen: []string{}, Accounts: []control.Account{}, Health: []health.Condition{health.DataFolder(err)}}
-	if agent := book(cfg, o).Running(); agent != nil {
+	b := book(cfg, o)
+	s.LastEnd = b.LastEnd()
+	if agent := b.Running(); agent != nil {
 		s.Running, s.PID = true, agent.PID // it waits
 	} else {
 		s.Health = append(s.Health, health.NotRunning(Command(cfg.Path, "run")))

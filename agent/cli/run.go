@@ -44,6 +44,9 @@ func stopped(ctx context.Context, err error) error {
 func (a *app) run(ctx context.Context) error {
 	cfg, err := a.loadConfig()
 	if err != nil {
+		if path, absErr := filepath.Abs(a.configPath); absErr == nil && agent.Managed() && agent.RunningDataDir(path, agent.Options{}) == "" {
+			agent.NoteEnd(ctx, path, agent.Options{}, err)
+		}
 		return err
 	}
 	if !agent.ManagedByWindows() {

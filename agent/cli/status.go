@@ -58,6 +58,13 @@ func (a *app) printStatus(s control.Status, now time.Time) error {
 	if len(s.Listen) > 0 {
 		head.row("imap", fmt.Sprintf("%s, %s connected", strings.Join(s.Listen, ", "), count(s.Clients, "client")))
 	}
+	if end := s.LastEnd; end != nil {
+		text := end.Reason
+		if end.At != nil {
+			text = when(end.At, now, "") + ": " + text
+		}
+		head.row("last end", text)
+	}
 	head.row("data", s.DataDir)
 	if len(s.Health) == 0 {
 		head.row("health", "good")

@@ -34,6 +34,7 @@ import (
 	"time"
 
 	"github.com/popbridge/popbridge/agent/health"
+	"github.com/popbridge/popbridge/agent/state"
 )
 
 // Operations is what the command line can ask of an agent.
@@ -88,7 +89,8 @@ type Status struct {
 	Listen   []string           `json:"listen"` // addresses of the IMAP server that accept now
 	Accounts []Account          `json:"accounts"`
 	Health   []health.Condition `json:"health"`
-	Clients  int                `json:"clients"` // IMAP connections
+	Clients  int                `json:"clients"`  // IMAP connections
+	LastEnd  *state.End         `json:"last_end"` // of the agent that ran before; null: not known
 }
 
 // Account is the state of one POP3 account.

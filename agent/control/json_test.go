@@ -8,13 +8,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/popbridge/popbridge/agent/health"
+	"github.com/popbridge/popbridge/agent/state"
 )
 
 // The keys are fixed: scripts read them. Nothing may go, or change its type;
 // what is new is added here.
 func TestTheKeysOfStatus(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("", 3600))
-	s := Status{Running: true, PID: 7, DataDir: "/data", Listen: []string{"127.0.0.1:1143"}, Clients: 2,
+	s := Status{Running: true, PID: 7, DataDir: "/data", Listen: []string{"127.0.0.1:1143"}, Clients: 2, LastEnd: &state.End{At: &at, Reason: "it was told to stop"},
 		Accounts: []Account{
 			{Name: "home", User: "ann", Folder: "INBOX", State: "idle", LastSuccess: &at, NextPoll: &at, Stored: 5012, OnServer: 12, Deletions: []Deletion{}},
 			{Name: "work", User: "ann", Folder: "Work", State: "paused", LastError: "password refused", Problems: []string{"message 3: try later"},
@@ -87,7 +88,12 @@ func TestTheKeysOfStatus(t *testing.T) {
       "since": "2026-01-02T03:04:05+01:00"
     }
   ],
-  "clients": 2
+  "clients": 2,
+  "last_end": {
+    "at": "2026-01-02T03:04:05+01:00",
+    "reason": "it was told to stop",
+    "failed": false
+  }
 }`
 	got, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {

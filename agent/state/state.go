@@ -49,16 +49,11 @@ type File struct {
 	Version  int                        `json:"version"`
 	Config   string                     `json:"config"`
 	Agent    *Agent                     `json:"agent,omitempty"`
+	LastEnd  *End                       `json:"last_end,omitempty"`
 	Users    map[string]User            `json:"users"`
 	Stores   map[string]mailstore.Lease `json:"stores"`            // by identity
 	Accounts map[string]string          `json:"accounts"`          // identity of the store by mailbox (see bridge.MailboxName)
 	Backups  []string                   `json:"backups,omitempty"` // hashes of what was written into backups, the newest last
-}
-
-// Agent is the agent that runs, or did when it was killed.
-type Agent struct {
-	PID     int    `json:"pid"`
-	DataDir string `json:"data_dir"`
 }
 
 // User is the store of a user.
@@ -122,6 +117,9 @@ func decode(data []byte) (File, error) {
 		if l.From < 0 || l.To < l.From || l.To > maxLease {
 			return f, fmt.Errorf("store %q: generations %d to %d", id, l.From, l.To)
 		}
+	}
+	if f.LastEnd != nil && len(f.LastEnd.Reason) > maxReason {
+		return f, errors.New("the reason of the last end is too long")
 	}
 	for name, u := range f.Users {
 		if !mailstore.ValidID(u.Store) {
@@ -211,45 +209,4 @@ func (b *Book) Lease(id string) (l mailstore.Lease) {
 		l.From, l.To = max(l.From, f.Stores[id].From), max(l.To, f.Stores[id].To)
 	}
 	return l
-}
-
-// Claim makes this process the agent of the config until release is called.
-// Where another one is, it is returned; where that cannot be found out, there
-// is none.
-func (b *Book) Claim(ctx context.Context) (release func(), other *Agent, err error) {
-	if err := os.MkdirAll(filepath.Dir(b.path), 0o700); err != nil {
-		return func() {}, nil, nil
-	}
-	lock := flock.New(b.path+".run", flock.SetPermissions(0o600))
-	wait, cancel := context.WithTimeout(ctx, lockPatience)
-	defer cancel()
-	ok, err := lock.TryLockContext(wait, 20*time.Millisecond)
-	switch {
-	case ok:
-		return func() { _ = lock.Close() }, nil, nil
-	case ctx.Err() != nil:
-		return nil, nil, ctx.Err()
-	case errors.Is(err, context.DeadlineExceeded):
-		f, _ := b.Read()
-		if f.Agent == nil {
-			f.Agent = &Agent{}
-		}
-		return nil, f.Agent, nil
-	}
-	return func() {}, nil, nil
-}
-
-// Running returns the agent that runs with the config, nil where none does.
-func (b *Book) Running() *Agent {
-	f, _ := b.Read()
-	if f.Agent == nil {
-		return nil
-	}
-	lock := flock.New(b.path + ".run")
-	ok, err := lock.TryRLock()
-	if ok || err != nil {
-		_ = lock.Close() // it was only tried
-		return nil
-	}
-	return f.Agent
 }

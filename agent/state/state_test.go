@@ -1,9 +1,12 @@
 package state
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
@@ -54,7 +57,8 @@ func TestWhatIsNotedIsRead(t *testing.T) {
 func TestADamagedFileIsNotUsed(t *testing.T) {
 	b := Open(t.TempDir(), "/config.toml")
 	for _, text := range []string{"", "{", "null", `{"version":2}`, `{"version":1,"stores":{"x":{"from":5,"to":4}}}`,
-		`{"version":1,"stores":{"x":{"from":0,"to":9999999999}}}`, `{"version":1,"users":{"ann":{"store":"zz"}}}`} {
+		`{"version":1,"stores":{"x":{"from":0,"to":9999999999}}}`, `{"version":1,"users":{"ann":{"store":"zz"}}}`,
+		`{"version":1,"last_end":{"reason":"` + strings.Repeat("x", maxReason+1) + `"}}`} {
 		must(t, os.WriteFile(b.Path(), []byte(text), 0o600))
 		if f, err := b.Read(); !fault.Is(err, fault.Corrupt) || fault.Hint(err) == "" || len(f.Users)+len(f.Stores) > 0 {
 			t.Errorf("%q gave %+v, %v", text, f, err)
@@ -86,6 +90,40 @@ func TestOneAgentForAConfig(t *testing.T) {
 	release()
 	if b.Running() != nil {
 		t.Error("one that has ended is taken for one that runs")
+	}
+}
+
+// Why an agent ended is known afterwards: it says so, or it was killed. One that
+// runs has not ended.
+func TestTheLastEnd(t *testing.T) {
+	dir := t.TempDir()
+	b := Open(dir, "/config.toml")
+	if end := b.LastEnd(); end != nil {
+		t.Errorf("at first: %+v", end)
+	}
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	told := &End{At: &at, Reason: "it was told to stop"}
+	failed := &End{At: &at, Reason: strings.Repeat("x", maxReason), Failed: true}
+	for _, run := range []struct {
+		end  func(*File)
+		want *End
+	}{
+		{func(f *File) { f.Ends(at, nil) }, told},
+		{func(*File) {}, &killed},
+		{func(f *File) { f.Ends(at, errors.New(strings.Repeat("x", maxReason)+"é")) }, failed},
+	} {
+		before := b.LastEnd()
+		release, _, err := b.Claim(t.Context())
+		must(t, err)
+		must(t, b.Update(func(f *File) { f.Begins("/data") }))
+		if diff := cmp.Diff(before, b.LastEnd()); diff != "" {
+			t.Errorf("while the next one runs: %s", diff)
+		}
+		must(t, b.Update(func(f *File) { f.Runs("/data2"); run.end(f) }))
+		release()
+		if diff := cmp.Diff(run.want, b.LastEnd()); diff != "" {
+			t.Error(diff)
+		}
 	}
 }
 
