@@ -155,7 +155,7 @@ func foreignBackup(dir string, saved map[string]mailstore.BackupInfo, ids map[st
 			return nil // one of an earlier version says not whose it is; CheckBackup looks at the mail
 		}
 		if info.Messages > 0 {
-			others = append(others, fmt.Sprintf("user %s with %d messages, taken %s", name, info.Messages, info.TakenAt.Local().Format("2006-01-02 15:04")))
+			others = append(others, fmt.Sprintf("user %s with %s, taken %s", name, fault.Count(info.Messages, "message"), info.TakenAt.Local().Format("2006-01-02 15:04")))
 		}
 	}
 	if len(others) == 0 {

@@ -68,7 +68,7 @@ func (ac *account) held(ctx context.Context, store *mailstore.Store, former stri
 	}
 	hint += fmt.Sprintf("; to poll it for user %s and leave what is stored with user %s: `%s`", c.User, former, ac.agent.command("account confirm "+c.Name))
 	return health.NewUserChanged(fault.New(fault.Conflict,
-		fmt.Sprintf("its %d messages are with user %s, and the config now says user %s; it is not polled until you say what is meant", messages, former, c.User), hint))
+		fmt.Sprintf("user %s has %s of it, and the config now says user %s; it is not polled until you say what is meant", former, fault.Count(messages, "message"), c.User), hint))
 }
 
 func isHeld(err error) bool {

@@ -93,7 +93,7 @@ func (a *Agent) mayReplaceLocked(ctx context.Context, u *user) error {
 		return err
 	}
 	if !usage.Empty() {
-		return fault.New(fault.Conflict, fmt.Sprintf("user %s has mail already: %d messages, and %d that can be undeleted", u.name, usage.Messages, usage.Expunged),
+		return fault.New(fault.Conflict, fmt.Sprintf("user %s has mail already: %s, and %d that can be undeleted", u.name, fault.Count(usage.Messages, "message"), usage.Expunged),
 			"choose another name, or move the messages in a mail program that has both users")
 	}
 	devices, err := store.Devices(ctx)

@@ -150,7 +150,7 @@ func TestAnAccountOfAnotherUserWaitsForAnAnswer(t *testing.T) {
 	held := func() {
 		t.Helper()
 		results, err := r.agent.Sync(t.Context(), nil, nil)
-		if err != nil || results[0].New != 0 || !strings.Contains(results[0].Error, "its 3 messages are with user ann") {
+		if err != nil || results[0].New != 0 || !strings.Contains(results[0].Error, "user ann has 3 messages of it") {
 			t.Errorf("sync %+v, %v", results, err)
 		}
 		eventually(t, "the account is held", func() bool { return r.condition(health.CodeAccountUserChanged).Code != "" })

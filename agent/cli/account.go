@@ -77,7 +77,7 @@ func (a *app) accountTest(ctx context.Context, names []string) error {
 
 func (a *app) printProbe(p control.Probe) {
 	a.printf("%s: logged in at %s\n", p.Account, p.Server)
-	a.printf("  mail         %s, %s\n", count(p.Messages, "message"), size(p.Bytes))
+	a.printf("  mail         %s, %s\n", fault.Count(p.Messages, "message"), size(p.Bytes))
 	a.printf("  protected    %s\n", cmp.Or(p.TLS, "no: password and mail can be read on the way"))
 	if p.Pin != "" {
 		a.printf("  certificate  %s\n", p.Certificate)

@@ -113,13 +113,13 @@ func (a *app) showCopied(done []control.Backup, verb, hint string) error {
 		if a.json {
 			continue
 		}
-		a.printf("%s: %s %s, %s new, %s copied\n", b.User, count(b.Messages, "message"), verb, count(b.NewFiles, "file"), size(b.Bytes))
+		a.printf("%s: %s %s, %s new, %s copied\n", b.User, fault.Count(b.Messages, "message"), verb, fault.Count(b.NewFiles, "file"), size(b.Bytes))
 		for _, p := range b.Missing {
 			a.printf("%s: %s: %s\n", b.User, p.Code, p.Text)
 		}
 	}
 	if missing > 0 {
-		return &failures{part: true, errs: []error{fault.New(fault.Corrupt, count(missing, "message file")+" could not be "+verb, hint)}}
+		return &failures{part: true, errs: []error{fault.New(fault.Corrupt, fault.Count(missing, "message file")+" could not be "+verb, hint)}}
 	}
 	return nil
 }

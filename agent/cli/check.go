@@ -50,7 +50,7 @@ func (a *app) check(ctx context.Context) error {
 	case err != nil:
 		return err
 	case len(found) > 0:
-		return fault.New(fault.Corrupt, "the stored mail has "+count(len(found), "problem"), "`"+a.command("check --repair")+"` mends what can be mended; what is not named is unharmed")
+		return fault.New(fault.Corrupt, "the stored mail has "+fault.Count(len(found), "problem"), "`"+a.command("check --repair")+"` mends what can be mended; what is not named is unharmed")
 	case !a.json:
 		a.printf("no problems found\n")
 	}
@@ -79,10 +79,10 @@ func (a *app) repair(ctx context.Context) error {
 	case err != nil:
 		return err
 	case wanted > 0:
-		return &failures{part: true, errs: []error{fault.New(fault.Corrupt, count(wanted, "message")+" lost the file here",
+		return &failures{part: true, errs: []error{fault.New(fault.Corrupt, fault.Count(wanted, "message")+" lost the file here",
 			"`"+a.command("sync")+"` fetches what the server still has; `"+a.command("check")+"` then names the rest")}}
 	case left > 0:
-		return &failures{part: true, errs: []error{fault.New(fault.Corrupt, count(left, "problem")+" cannot be mended here",
+		return &failures{part: true, errs: []error{fault.New(fault.Corrupt, fault.Count(left, "problem")+" cannot be mended here",
 			"restore what is named from a backup; what is not named is unharmed")}}
 	}
 	return nil
@@ -96,7 +96,7 @@ func (a *app) printRepaired(r control.Repaired) {
 		a.printf("%s: mended: %s: %s\n", r.User, p.Code, p.Text)
 	}
 	if r.Recovered > 0 {
-		a.printf("%s: %s of unknown origin in the mailbox Recovered\n", r.User, count(r.Recovered, "message"))
+		a.printf("%s: %s of unknown origin in the mailbox Recovered\n", r.User, fault.Count(r.Recovered, "message"))
 	}
 	for _, p := range r.Left {
 		a.printf("%s: left: %s: %s\n", r.User, p.Code, p.Text)

@@ -83,7 +83,7 @@ func (a *app) checkConfig(ctx context.Context, online bool) error {
 	case len(failed.errs) > 0:
 		return &failed
 	case err == nil && !a.json:
-		a.printf("%s is good: %s, %s\n", a.configPath, count(len(cfg.Accounts), "account"), userList(cfg))
+		a.printf("%s is good: %s, %s\n", a.configPath, fault.Count(len(cfg.Accounts), "account"), userList(cfg))
 	}
 	return err
 }
@@ -131,12 +131,4 @@ func userList(cfg *config.Config) string {
 	default:
 		return "users " + strings.Join(users, ", ")
 	}
-}
-
-// count writes a number with its noun.
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }

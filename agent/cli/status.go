@@ -13,6 +13,7 @@ import (
 	"github.com/popbridge/popbridge/agent"
 	"github.com/popbridge/popbridge/agent/control"
 	"github.com/popbridge/popbridge/agent/health"
+	"github.com/popbridge/popbridge/internal/fault"
 )
 
 func (a *app) newStatusCommand() *cobra.Command {
@@ -56,7 +57,7 @@ func (a *app) printStatus(s control.Status, now time.Time) error {
 	}
 	head.row("agent", state)
 	if len(s.Listen) > 0 {
-		head.row("imap", fmt.Sprintf("%s, %s connected", strings.Join(s.Listen, ", "), count(s.Clients, "client")))
+		head.row("imap", fmt.Sprintf("%s, %s connected", strings.Join(s.Listen, ", "), fault.Count(s.Clients, "client")))
 	}
 	if end := s.LastEnd; end != nil {
 		text := end.Reason
@@ -146,7 +147,7 @@ func (a *app) dueText(acc control.Account, now time.Time) string {
 	if acc.Awaiting > 0 {
 		text = "%s: %s on the server would be deleted once that is confirmed:\n"
 	}
-	return fmt.Sprintf(text, acc.Name, count(n, "message")) +
+	return fmt.Sprintf(text, acc.Name, fault.Count(n, "message")) +
 		deletionsText(acc.Deletions, n, "`"+a.command("sync --dry-run --json "+acc.Name)+"`", now)
 }
 

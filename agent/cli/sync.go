@@ -50,12 +50,12 @@ func (a *app) sync(ctx context.Context, accounts []string) error {
 			continue
 		case r.Problems > 0:
 			failed.errs = append(failed.errs, fault.New(fault.Temporary,
-				fmt.Sprintf("%s: %s could not be fetched", r.Account, count(r.Problems, "message")),
+				fmt.Sprintf("%s: %s could not be fetched", r.Account, fault.Count(r.Problems, "message")),
 				"they are tried again later; `"+a.command("status")+"` names the reasons"))
 		}
 		if r.Refused > 0 {
 			failed.errs = append(failed.errs, fault.New(fault.Temporary,
-				fmt.Sprintf("%s: the server refused %s: %s", r.Account, count(r.Refused, "deletion"), r.RefusedSaid),
+				fmt.Sprintf("%s: the server refused %s: %s", r.Account, fault.Count(r.Refused, "deletion"), r.RefusedSaid),
 				"delete them in the provider's web mail, or ask the provider"))
 		}
 		good++
@@ -64,12 +64,12 @@ func (a *app) sync(ctx context.Context, accounts []string) error {
 			if r.Deleted > 0 {
 				deleted = fmt.Sprintf(", %d deleted on the server", r.Deleted)
 			}
-			a.printf("%s: %d new, %d stored, %s%s\n", r.Account, r.New, r.Stored, count(r.Problems, "problem"), deleted)
+			a.printf("%s: %d new, %d stored, %s%s\n", r.Account, r.New, r.Stored, fault.Count(r.Problems, "problem"), deleted)
 			for _, text := range r.Left {
 				a.printf("%s: left: %s\n", r.Account, text)
 			}
 			if r.Awaiting > 0 {
-				a.printf("%s: %s on the server wait for: %s\n", r.Account, count(r.Awaiting, "deletion"), a.command("account confirm "+r.Account))
+				a.printf("%s: %s on the server wait for: %s\n", r.Account, fault.Count(r.Awaiting, "deletion"), a.command("account confirm "+r.Account))
 			}
 		}
 	}

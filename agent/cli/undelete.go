@@ -186,7 +186,7 @@ func (a *app) showRestored(ask control.Undelete, restored []control.Restored) er
 	}
 	for _, name := range mailboxes {
 		if !a.json {
-			a.printf("%s restored to %s\n", count(into[name], "message"), name)
+			a.printf("%s restored to %s\n", fault.Count(into[name], "message"), name)
 		}
 	}
 	if len(missing.errs) > 0 {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/popbridge/popbridge/agent"
 	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/internal/fault"
 )
 
 func (a *app) newUserCommand() *cobra.Command {
@@ -70,7 +71,7 @@ func (a *app) userRename(ctx context.Context, from, to string) error {
 		case a.json:
 			return a.printJSON(u)
 		}
-		a.printf("user %s is %s now: %s, %s\n", from, u.Name, count(u.Messages, "message"), count(len(u.Devices), "device"))
+		a.printf("user %s is %s now: %s, %s\n", from, u.Name, fault.Count(u.Messages, "message"), fault.Count(len(u.Devices), "device"))
 		a.printf("Mail clients log in as %s, with the passwords they have.\n", u.Name)
 		if cfg, err := a.loadConfig(); err == nil {
 			for _, acc := range cfg.Accounts {

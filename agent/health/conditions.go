@@ -60,7 +60,7 @@ func Account(name string, err error, problems int) []Condition {
 	}
 	if problems > 0 {
 		list = append(list, Condition{Code: CodeAccountMessages, Severity: Warning,
-			Text: fmt.Sprintf("account %s: %d messages could not be fetched and are tried again later", name, problems),
+			Text: fmt.Sprintf("account %s: %s could not be fetched; another try comes later", name, fault.Count(problems, "message")),
 			Hint: "see `popbridge status` for the reasons; everything else was fetched"})
 	}
 	return list
@@ -70,7 +70,7 @@ func Account(name string, err error, problems int) []Condition {
 // server as soon as a person allows it. show and allow are the commands for that.
 func DeletesUnconfirmed(name string, n int, show, allow string) Condition {
 	return Condition{Code: CodeDeletesUnconfirmed, Severity: Warning,
-		Text: fmt.Sprintf("account %s: %d messages that are stored here wait to be deleted on the server, because keep_on_server or delete_on_server is new", name, n),
+		Text: fmt.Sprintf("account %s: %s stored here would be deleted on the server; that waits for you, because keep_on_server or delete_on_server is new", name, fault.Count(n, "message")),
 		Hint: fmt.Sprintf("`%s` shows them; allow it with: %s", show, allow)}
 }
 
@@ -87,7 +87,7 @@ func OldTLS(name, least string) Condition {
 // allows their deletion with the command allow.
 func MessagesIncomplete(name string, n int, allow string) Condition {
 	return Condition{Code: CodeMessagesIncomplete, Severity: Warning,
-		Text: fmt.Sprintf("account %s: of %d messages less came than the server lists; what came is stored, and the originals stay on the server", name, n),
+		Text: fmt.Sprintf("account %s: of %s less came than the server lists; what came is stored, and nothing of it is deleted on the server", name, fault.Count(n, "message")),
 		Hint: fmt.Sprintf("`popbridge status` names them; compare them with the provider's web mail, then allow their deletion with: %s", allow)}
 }
 
@@ -95,7 +95,7 @@ func MessagesIncomplete(name string, n int, allow string) Condition {
 // said is its answer, quoted.
 func DeletesRefused(name string, n int, said string) Condition {
 	return Condition{Code: CodeDeletesRefused, Severity: Warning,
-		Text: fmt.Sprintf("account %s: the server refused to delete %d messages that are stored here: %s", name, n, said),
+		Text: fmt.Sprintf("account %s: the server refused to delete %s stored here: %s", name, fault.Count(n, "message"), said),
 		Hint: "they are tried again, more and more rarely; `popbridge sync " + name + "` tries at once; delete them in the provider's web mail, or ask the provider"}
 }
 
@@ -134,7 +134,7 @@ func (e *UserChanged) Unwrap() error { return e.error }
 // in the config.
 func UserWithoutAccount(name string, messages int, hint string) Condition {
 	return Condition{Code: CodeUserWithoutAccount, Severity: Warning, User: name,
-		Text: fmt.Sprintf("user %s has %d messages here, and no account in the config; mail programs read them as before, check and backup have them", name, messages),
+		Text: fmt.Sprintf("user %s has %s here, and no account in the config; mail programs read them as before, check and backup have them", name, fault.Count(messages, "message")),
 		Hint: hint}
 }
 
@@ -237,7 +237,7 @@ func DataFolder(err error) Condition {
 func StoreNew(name string, awaiting int, confirm string) Condition {
 	text := fmt.Sprintf("account %s: the mail store is new to it: it had polled into another one, whose mail is not here; nothing is deleted on its server", name)
 	if awaiting > 0 {
-		text += fmt.Sprintf(", where %d messages wait for that", awaiting)
+		text += fmt.Sprintf(", where %s would be", fault.Count(awaiting, "message"))
 	}
 	return Condition{Code: CodeStoreNew, Severity: Warning, Text: text,
 		Hint: "if the former mail folder turns up, stop popbridge and put it back into its place; if it is gone for good, allow deletions with: " + confirm}

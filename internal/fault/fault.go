@@ -115,6 +115,14 @@ func Quote(s string) string {
 	return strconv.Quote(s)
 }
 
+// Count writes a number with its noun, as in "1 message" and "2 messages".
+func Count[N int | int64](n N, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
 // ShellQuote writes a word so that it can be pasted into a shell.
 func ShellQuote(s string) string {
 	plain := s != "" && strings.IndexFunc(s, func(r rune) bool {

@@ -66,7 +66,7 @@ func (s *Store) mayReplace(ctx context.Context, dir string, m manifest) error {
 	case m.Generation > s.Generation():
 		why = "is of a later state of this mail store"
 	case 2*(have.Messages+have.Expunged) < m.Messages:
-		why = fmt.Sprintf("has far more mail than this store, which has %d messages", have.Messages)
+		why = fmt.Sprintf("has far more mail than this store, which has %s", fault.Count(have.Messages, "message"))
 	default:
 		return nil
 	}
@@ -74,7 +74,7 @@ func (s *Store) mayReplace(ctx context.Context, dir string, m manifest) error {
 	if m.User != "" {
 		of = "of user " + fault.Quote(m.User) + ", "
 	}
-	return fault.New(fault.Conflict, fmt.Sprintf("the backup in %s %s: %s%d messages, taken %s", dir, why, of, m.Messages, m.TakenAt.Local().Format("2006-01-02 15:04")),
+	return fault.New(fault.Conflict, fmt.Sprintf("the backup in %s %s: %s%s, taken %s", dir, why, of, fault.Count(m.Messages, "message"), m.TakenAt.Local().Format("2006-01-02 15:04")),
 		"choose another folder for this backup; where that one is not needed any more, repeat the command with --replace")
 }
 
