@@ -148,7 +148,7 @@ func (a *Agent) syncOne(ctx context.Context, ac *account, report func(bridge.Pro
 		result, err := r.Poll(ctx, report)
 		answer.New, answer.Deleted, answer.Problems = result.Stored, result.Deleted, result.Failed
 		s := r.Status()
-		answer.Refused, answer.RefusedSaid = s.Undeleted, s.UndeletedSaid
+		answer.Refused, answer.RefusedSaid, answer.Incomplete = s.Undeleted, s.UndeletedSaid, s.Doubtful
 		for _, p := range s.Problems {
 			if p.Num != 0 {
 				answer.Left = append(answer.Left, fmt.Sprintf("message %d (%d bytes): %s", p.Num, p.Size, p.Reason))

@@ -146,8 +146,11 @@ func (a *Agent) Users(ctx context.Context) ([]control.User, error) {
 	list := []control.User{}
 	for _, name := range names {
 		u, err := a.describeUser(ctx, name)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		if err != nil {
-			return nil, err
+			u.Error, u.Hint = err.Error(), fault.Hint(err)
 		}
 		list = append(list, u)
 	}
@@ -163,7 +166,7 @@ func (a *Agent) describeUser(ctx context.Context, name string) (control.User, er
 	}
 	store, err := a.store(ctx, name)
 	if err != nil {
-		return user, fmt.Errorf("user %s: %w", name, err)
+		return user, err
 	}
 	usage, err := store.Usage(ctx)
 	if err != nil {

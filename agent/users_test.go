@@ -310,3 +310,24 @@ func TestAnotherFolderIsForNewMail(t *testing.T) {
 	sameBytes(t, read(t, r.addr, "ann", "INBOX"), srv.sent[:3])
 	sameBytes(t, read(t, r.addr, "ann", "Work"), srv.sent[3:])
 }
+
+// TestUsersWhoseMailCannotBeRead do not hide the others.
+func TestUsersWhoseMailCannotBeRead(t *testing.T) {
+	t.Parallel()
+	r := twoUsers(t)
+	r.start()
+	r.sync()
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(r.dir, "data", "users", "ann")); err != nil {
+		t.Fatal(err)
+	}
+	r.agent = r.open()
+	defer func() { _ = r.agent.Close() }()
+	users, err := r.agent.Users(t.Context())
+	if err != nil || len(users) != 2 || users[0].Name != "ann" || users[0].Error == "" || users[0].Hint == "" ||
+		users[1].Error != "" || users[1].Messages == 0 {
+		t.Errorf("%+v, %v", users, err)
+	}
+}

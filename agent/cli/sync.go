@@ -68,6 +68,9 @@ func (a *app) sync(ctx context.Context, accounts []string) error {
 			for _, text := range r.Left {
 				a.printf("%s: left: %s\n", r.Account, text)
 			}
+			if r.Incomplete > 0 {
+				a.printf("%s: of %s less came than the server lists; what came is stored, and nothing of it is deleted there\n", r.Account, fault.Count(r.Incomplete, "message"))
+			}
 			if r.Awaiting > 0 {
 				a.printf("%s: %s on the server wait for: %s\n", r.Account, fault.Count(r.Awaiting, "deletion"), a.command("account confirm "+r.Account))
 			}

@@ -54,11 +54,21 @@ func (a *app) userList(ctx context.Context) error {
 			return a.printJSON(map[string]any{"users": users})
 		}
 		var t table
+		var failed failures
 		t.row("USER", "MESSAGES", "SIZE", "ACCOUNTS", "DEVICES")
 		for _, u := range users {
+			if u.Error != "" {
+				failed.errs = append(failed.errs, fault.New(fault.Temporary, "user "+u.Name+": "+u.Error, u.Hint))
+				t.row(u.Name, "?", "?", orDash(u.Accounts), "?")
+				continue
+			}
 			t.row(u.Name, fmt.Sprint(u.Messages), size(u.Size), orDash(u.Accounts), orDash(u.Devices))
 		}
-		return t.print(a.stdout)
+		if err := t.print(a.stdout); err != nil || len(failed.errs) == 0 {
+			return err
+		}
+		failed.part = len(failed.errs) < len(users)
+		return &failed
 	})
 }
 

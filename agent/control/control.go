@@ -139,7 +139,8 @@ type SyncResult struct {
 	Left        []string `json:"left,omitempty"`
 	Refused     int      `json:"refused,omitempty"` // deletions that the server refused
 	RefusedSaid string   `json:"refused_said,omitempty"`
-	Awaiting    int      `json:"awaiting"` // deletions on the server that wait to be confirmed
+	Incomplete  int      `json:"incomplete,omitempty"` // messages of which far less came than the server lists
+	Awaiting    int      `json:"awaiting"`             // deletions on the server that wait to be confirmed
 	Error       string   `json:"error,omitempty"`
 	Hint        string   `json:"hint,omitempty"`
 }
@@ -226,6 +227,8 @@ type User struct {
 	Size     int64    `json:"size"`
 	Accounts []string `json:"accounts"` // that bring mail, by the config
 	Devices  []string `json:"devices"`
+	Error    string   `json:"error,omitempty"` // why the mail cannot be read
+	Hint     string   `json:"hint,omitempty"`
 }
 
 // ExpungedQuery says which expunged messages are asked for.
