@@ -7,12 +7,8 @@ import (
 	"github.com/popbridge/popbridge/bridge/pop3/pop3test"
 )
 
-// A message that the server does not give is named in the status with the
-// reason, is a condition, and the others are there; it is said again by an
-// agent that only looks.
-func TestAPoisonedMessageIsNamed(t *testing.T) {
-	t.Parallel()
-	pop := pop3test.Listen(t, `
+// opening is what a session begins with.
+const opening = `
 S: +OK
 C: CAPA
 S: +OK
@@ -26,7 +22,14 @@ C: CAPA
 S: +OK
 S: UIDL
 S: .
-C: STAT
+`
+
+// A message that the server does not give is named in the status with the
+// reason, is a condition, and the others are there; it is said again by an
+// agent that only looks.
+func TestAPoisonedMessageIsNamed(t *testing.T) {
+	t.Parallel()
+	pop := pop3test.Listen(t, opening+`C: STAT
 S: +OK 2 20
 C: LIST
 S: +OK
@@ -71,5 +74,42 @@ S: +OK
 		if err := r.agent.Close(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// A message of which little came is stored and is no problem; `sync` and a
+// condition name it.
+func TestAnIncompleteMessageIsNamed(t *testing.T) {
+	t.Parallel()
+	pop := pop3test.Listen(t, opening+`C: STAT
+S: +OK 1 50000
+C: LIST
+S: +OK
+S: 1 50000
+S: .
+C: UIDL
+S: +OK
+S: 1 a
+S: .
+C: RETR 1
+S: +OK
+S: A: b
+S:
+S: c
+S: .
+C: UIDL 1
+S: +OK 1 a
+C: QUIT
+S: +OK
+`)
+	r := newRig(t)
+	r.configure(plain, testAccount{name: "home", user: "ann", folder: "INBOX", port: pop.Port()})
+	r.agent = r.open()
+	defer func() { _ = r.agent.Close() }()
+	if results, err := r.agent.Sync(t.Context(), nil, nil); err != nil || results[0].New != 1 || results[0].Problems != 0 || results[0].Incomplete != 1 {
+		t.Errorf("sync: %+v, %v", results, err)
+	}
+	if c := r.condition("messages-incomplete"); !strings.Contains(c.Text, "of 1 message less came") {
+		t.Errorf("condition %+v", c)
 	}
 }
