@@ -34,6 +34,7 @@ import (
 	"github.com/popbridge/popbridge/internal/atomicfile"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/ownership"
 )
 
 const (
@@ -186,8 +187,12 @@ func (f *File) NoteBackup(hash string) {
 }
 
 // Wrote reports whether something with this hash was written into a backup, by
-// an agent with any config file.
+// an agent with any config file. A file that another user can change proves
+// nothing.
 func (b *Book) Wrote(hash string) bool {
+	if ownership.Check(b.Path(), ownership.Options{}) != nil {
+		return false
+	}
 	return slices.ContainsFunc(b.all(), func(f File) bool { return slices.Contains(f.Backups, hash) })
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -139,6 +140,23 @@ func TestAStateFolderThatCannotBeWritten(t *testing.T) {
 		t.Errorf("Claim: %+v, %v", other, err)
 	}
 	release()
+}
+
+// What another user can change does not say that a backup is ours.
+func TestWhatAnotherUserCanChangeProvesNothing(t *testing.T) {
+	dir := t.TempDir()
+	b := Open(dir, "/config.toml")
+	must(t, b.Update(func(f *File) { f.NoteBackup("hash") }))
+	if !b.Wrote("hash") || b.Wrote("another") {
+		t.Error("the hash of a backup is not known")
+	}
+	if runtime.GOOS == "windows" {
+		return // there is no mode
+	}
+	must(t, os.Chmod(dir, 0o777)) //nolint:gosec // that is the point
+	if b.Wrote("hash") {
+		t.Error("a hash counts that another user may have written")
+	}
 }
 
 func FuzzDecode(f *testing.F) {
