@@ -87,13 +87,16 @@ func (w *walker) see(path string, info fs.FileInfo) *Finding {
 	w.sticky = shared && mode.IsDir() && mode&fs.ModeSticky != 0
 	if shared && (!w.sticky || w.o.Durable) {
 		return &Finding{Path: path, Why: path + " can be written by other users",
-			Hint: "run: chmod go-w " + fault.ShellQuote(path) + "; or use a place that no one else can write to"}
+			Hint: "run: chmod go-w " + fault.ShellQuote(path) + "; or use a place that no one else can write to" + noModes}
 	}
 	if w.uid != 0 && mode.IsDir() && !opens(info, 0o1) {
 		w.closed = true
 	}
 	return nil
 }
+
+// noModes is for file systems on which chmod changes nothing.
+const noModes = "; a drive with FAT or NTFS has to be mounted with uid= and umask=077"
 
 // trusts reports whether the owner may change what is checked.
 func (w *walker) trusts(info fs.FileInfo) bool {
@@ -199,7 +202,7 @@ func home(dir string, info fs.FileInfo) *Finding {
 	case !ok:
 		return nil
 	case writable(info):
-		return &Finding{Path: dir, Why: dir + " can be written by other users", Hint: "run: chmod go-wt " + fault.ShellQuote(dir) + "; or name a folder of your own as data_dir"}
+		return &Finding{Path: dir, Why: dir + " can be written by other users", Hint: "run: chmod go-wt " + fault.ShellQuote(dir) + "; or name a folder of your own as data_dir" + noModes}
 	case !foreign(info), st.Uid == 0 && info.Mode().Perm()&0o020 != 0 && memberOf(int(st.Gid)):
 		return nil
 	}
