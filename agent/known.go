@@ -52,10 +52,12 @@ func (a *Agent) openStore(ctx context.Context, u *user) (*mailstore.Store, error
 	known := a.known().Users[u.name]
 	o := a.storeOptions(u.name)
 	o.ID = known.Store
-	if known.Store != "" {
-		o.Lease = a.book.Lease(known.Store)
-	} else if id, err := mailstore.Identify(ctx, u.dir); err == nil && id != "" {
-		o.Lease = a.book.Lease(id) // of another config, or before `user confirm`
+	id := known.Store
+	if id == "" { // of another config, or before `user confirm`
+		id, _ = mailstore.Identify(ctx, u.dir) // Open tells of an error
+	}
+	if id != "" {
+		o.Lease = a.book.Lease(id, func(dir string) bool { return isElsewhere(ctx, id, dir, u.dir) })
 	}
 	o.Extend = func(id string, l mailstore.Lease) { a.note(func(f *state.File) { f.Stores[id] = l }) }
 	s, err := mailstore.Open(ctx, u.dir, o)
@@ -66,14 +68,43 @@ func (a *Agent) openStore(ctx context.Context, u *user) (*mailstore.Store, error
 		return nil, err
 	}
 	a.note(func(f *state.File) {
+		if l := f.Stores[s.ID()]; l.To < s.Generation() {
+			f.Stores[s.ID()] = mailstore.Lease{From: s.Generation(), To: s.Generation()}
+		}
+	})
+	a.noteUsed(ctx, u, s)
+	return s, nil
+}
+
+// isElsewhere reports whether dir has the store of that identity too: a backup was
+// restored there, or a copy made, and the two have gone separate ways since.
+func isElsewhere(ctx context.Context, id, dir, here string) bool {
+	if sameFolder(dir, here) {
+		return false
+	}
+	there, err := mailstore.Identify(ctx, dir)
+	return err == nil && there == id
+}
+
+// noteUsed notes which store a user has, once there is anything in it: one that
+// never had mail is not missed.
+func (a *Agent) noteUsed(ctx context.Context, u *user, s *mailstore.Store) {
+	if u.noted.Load() {
+		return
+	}
+	usage, err := s.Usage(ctx)
+	if err != nil {
+		return // a condition of the store
+	}
+	if usage.Empty() && a.known().Users[u.name].Store != s.ID() {
+		return
+	}
+	u.noted.Store(true)
+	a.note(func(f *state.File) {
 		k := f.Users[u.name]
 		k.Store, k.Dir = s.ID(), u.dir
 		f.Users[u.name] = k
-		if l := f.Stores[k.Store]; l.To < s.Generation() {
-			f.Stores[k.Store] = mailstore.Lease{From: s.Generation(), To: s.Generation()}
-		}
 	})
-	return s, nil
 }
 
 // reportPutBack tells of an older copy until a person has confirmed it.
@@ -89,6 +120,15 @@ func (a *Agent) reportPutBack(name string, s *mailstore.Store) {
 		return
 	}
 	a.health.Report("copy of " + name)
+}
+
+// reportConfirmed ends the conditions that a person has confirmed since.
+func (a *Agent) reportConfirmed() {
+	for name, k := range a.known().Users {
+		if k.PutBack == nil {
+			a.health.Report("copy of " + name)
+		}
+	}
 }
 
 // closed notes how far a store has come that is closed now.
@@ -160,30 +200,37 @@ func missing(err error, command func(string) string, dir string, users map[strin
 		command("user confirm "+strings.Join(names, " "))+"` begins with what is in that place now, or with an empty mailbox")
 }
 
-// ConfirmUsers makes the mail folders that are in place those of these users:
-// the stores they had before are given up. It needs no running agent, and one
-// that runs or waits takes it up by itself.
-func ConfirmUsers(cfg *config.Config, o Options, names []string) error {
+// ConfirmUsers says that the mail folders that are in place are those of these
+// users. What was missing is given up; an older copy that was put back is the mail
+// from now on. It needs no running agent, and one that runs or waits takes it up by
+// itself. givenUp are the users whose missing mail it was about.
+func ConfirmUsers(ctx context.Context, cfg *config.Config, o Options, names []string) (givenUp []string, err error) {
 	b := book(cfg, o)
 	f, err := b.Read()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, name := range names {
-		if _, known := f.Users[name]; !known {
-			return fault.New(fault.NotFound, "no mail of a user "+fault.Quote(name)+" is known with this config",
+		k, known := f.Users[name]
+		dir := filepath.Join(cfg.DataDir, "users", name)
+		switch id, err := mailstore.Identify(ctx, dir); {
+		case !known:
+			return nil, fault.New(fault.NotFound, "no mail of a user "+fault.Quote(name)+" is known with this config",
 				"the users are: "+strings.Join(slices.Sorted(maps.Keys(f.Users)), ", "))
+		case k.PutBack != nil:
+		case err == nil && id == k.Store:
+			return nil, fault.New(fault.Conflict, "there is nothing to confirm: the mail of user "+name+" is where it was, in "+dir, "")
+		default:
+			givenUp = append(givenUp, name)
 		}
 	}
-	return b.Update(func(f *state.File) {
+	return givenUp, b.Update(func(f *state.File) {
 		for _, name := range names {
 			k := f.Users[name]
-			if k.PutBack != nil {
-				k.PutBack = nil
-				f.Users[name] = k
-				continue
+			k.PutBack = nil
+			if f.Users[name] = k; slices.Contains(givenUp, name) {
+				delete(f.Users, name)
 			}
-			delete(f.Users, name)
 		}
 	})
 }

@@ -54,6 +54,7 @@ func (a *Agent) Status(ctx context.Context) (control.Status, error) {
 		a.health.Report("agent", health.NotRunning(a.command("run")))
 	}
 	a.reportUsers(ctx)
+	a.reportConfirmed()
 	s.Health = a.health.List()
 	return s, nil
 }

@@ -77,23 +77,31 @@ func (ac *account) deletions(ctx context.Context, list []bridge.PreviewDelete) (
 }
 
 // Confirm implements control.Operations.
-func (a *Agent) Confirm(ctx context.Context, name string) error {
+func (a *Agent) Confirm(ctx context.Context, name string) (done control.Confirmed, err error) {
 	accounts, err := a.choose([]string{name})
 	if err != nil {
-		return err
+		return done, err
 	}
 	ac := accounts[0]
+	if _, err := ac.get(ctx); isHeld(err) {
+		done.User = ac.cfg.User
+	}
 	ac.confirmed.Store(true) // the runner remembers it in the store of the user
 	r, err := ac.get(ctx)
-	if err != nil {
-		return err
+	if err == nil {
+		err = r.Load(ctx)
 	}
+	if err != nil {
+		return done, err
+	}
+	s := r.Status()
+	done.Deletions, done.Incomplete, done.Held = s.Awaiting, s.Doubtful, s.Held
 	if err := r.Confirm(ctx); err != nil {
-		return err
+		return done, err
 	}
 	select {
 	case ac.hope <- struct{}{}: // one that was held can be served
 	default:
 	}
-	return nil
+	return done, nil
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/internal/fault"
@@ -18,6 +19,8 @@ import (
 type user struct {
 	name string
 	dir  string
+
+	noted atomic.Bool // the state file says which store it has
 
 	mu      sync.Mutex
 	store   *mailstore.Store
@@ -36,6 +39,8 @@ func (a *Agent) closeLocked(u *user) error {
 	}
 	s := u.store
 	u.store = nil
+	a.noteUsed(context.Background(), u, s)
+	u.noted.Store(false)
 	err := s.Close()
 	a.closed(s)
 	return err
@@ -111,6 +116,7 @@ func (a *Agent) openUser(ctx context.Context, u *user) (s *mailstore.Store, rena
 
 func (a *Agent) openLocked(ctx context.Context, u *user) (*mailstore.Store, error) {
 	if u.store != nil {
+		a.noteUsed(ctx, u, u.store) // mail may have come since it was opened
 		return u.store, nil
 	}
 	s, err := a.openStore(ctx, u)

@@ -176,8 +176,8 @@ func TestAnAccountOfAnotherUserWaitsForAnAnswer(t *testing.T) {
 	}
 	home.user = "bob"
 	r.reload(home)
-	if err := r.agent.Confirm(t.Context(), "home"); err != nil {
-		t.Fatal(err)
+	if done, err := r.agent.Confirm(t.Context(), "home"); err != nil || done != (control.Confirmed{User: "bob", Held: true}) {
+		t.Fatal(done, err)
 	}
 	r.sync()
 	if got := r.condition(health.CodeAccountUserChanged); got.Code != "" {

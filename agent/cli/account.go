@@ -13,22 +13,46 @@ import (
 func (a *app) newAccountCommand() *cobra.Command {
 	return parentOf("account", "Test an account, and decide about it", "", a.newAccountTestCommand(), &cobra.Command{
 		Use:   "confirm NAME",
-		Short: "Allow the deletions on its server that `sync --dry-run` shows",
+		Short: "Allow what an account waits for: deletions on its server, or another user",
 		Long: "After keep_on_server or delete_on_server of an account was changed to delete more\n" +
 			"than before, nothing is deleted on its server until this command allows it.\n" +
-			"`popbridge sync --dry-run NAME` shows what it would be.",
+			"`popbridge sync --dry-run NAME` shows what it would be. An account whose user was\n" +
+			"changed is polled for that user from then on.",
 		Example: "  popbridge sync --dry-run home\n  popbridge account confirm home",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.with(c.Context(), func(ops control.Operations) error {
-				if err := ops.Confirm(c.Context(), args[0]); err != nil {
+				done, err := ops.Confirm(c.Context(), args[0])
+				if err != nil {
 					return err
 				}
-				a.printf("account %s: its deletions on the server are allowed; the next poll makes them\n", args[0])
+				for _, text := range confirmedText(done) {
+					a.printf("account %s: %s\n", args[0], text)
+				}
 				return nil
 			})
 		},
 	})
+}
+
+// confirmedText says what was confirmed, in lines.
+func confirmedText(done control.Confirmed) (lines []string) {
+	if done.User != "" {
+		lines = append(lines, "it brings mail to user "+done.User+" from now on")
+	}
+	if done.Held && done.User == "" {
+		lines = append(lines, "what is due may be deleted on its server, although the mail store is new to it")
+	}
+	if done.Deletions > 0 {
+		lines = append(lines, fault.Count(done.Deletions, "deletion")+" on its server may be made; the next poll does")
+	}
+	if done.Incomplete > 0 {
+		lines = append(lines, fault.Count(done.Incomplete, "message")+" of which little came may be deleted on its server when due")
+	}
+	if lines == nil {
+		lines = []string{"nothing waited to be confirmed"}
+	}
+	return lines
 }
 
 func (a *app) newAccountTestCommand() *cobra.Command {

@@ -106,15 +106,21 @@ func (a *app) newUserConfirmCommand() *cobra.Command {
 			"that an older copy of the mail folder was put back.",
 		Example: "  popbridge user confirm ann",
 		Args:    cobra.MinimumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
 			cfg, err := a.loadConfig()
 			if err != nil {
 				return err
 			}
-			if err := agent.ConfirmUsers(cfg, agent.Options{}, args); err != nil {
+			givenUp, err := agent.ConfirmUsers(c.Context(), cfg, agent.Options{}, args)
+			if err != nil {
 				return err
 			}
-			a.printf("what is in %s is the mail of %s now; an agent that waits goes on by itself, one that had the former mail open needs: %s\n", cfg.DataDir, strings.Join(args, ", "), a.command("restart"))
+			if len(givenUp) > 0 {
+				a.printf("what is in %s is the mail of %s now; an agent that waits goes on by itself, one that had the former mail open needs: %s\n", cfg.DataDir, strings.Join(givenUp, ", "), a.command("restart"))
+			}
+			if len(givenUp) < len(args) {
+				a.printf("the older copy is the mail from now on\n")
+			}
 			return nil
 		},
 	}

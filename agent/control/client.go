@@ -64,8 +64,9 @@ func (c *Client) Probe(ctx context.Context, accounts []string) (list []Probe, er
 }
 
 // Confirm implements Operations.
-func (c *Client) Confirm(ctx context.Context, account string) error {
-	return c.call(ctx, http.MethodPost, "/v1/confirm", confirmRequest{Account: account}, &struct{}{})
+func (c *Client) Confirm(ctx context.Context, account string) (done Confirmed, err error) {
+	err = c.call(ctx, http.MethodPost, "/v1/confirm", confirmRequest{Account: account}, &done)
+	return done, err
 }
 
 // Check implements Operations.

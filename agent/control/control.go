@@ -9,7 +9,7 @@
 //	POST   /v1/sync     {"accounts":[...]}     -> lines of streamed, progress first
 //	POST   /v1/preview  {"accounts":[...]}     -> []Preview
 //	POST   /v1/probe    {"accounts":[...]}     -> []Probe
-//	POST   /v1/confirm  {"account":..}         -> {}
+//	POST   /v1/confirm  {"account":..}         -> Confirmed
 //	POST   /v1/check    {}                     -> lines of streamed
 //	POST   /v1/repair   {}                     -> lines of streamed
 //	POST   /v1/backup   {"dir":..,"replace":..} -> lines of streamed
@@ -50,8 +50,9 @@ type Operations interface {
 	// Probe logs in at the servers of the named accounts, all of them for none,
 	// and looks; nothing is retrieved or changed.
 	Probe(ctx context.Context, accounts []string) ([]Probe, error)
-	// Confirm allows the deletions that the policy of an account brings about.
-	Confirm(ctx context.Context, account string) error
+	// Confirm allows the deletions that the policy of an account brings about, and
+	// that it brings mail to the user of the config.
+	Confirm(ctx context.Context, account string) (Confirmed, error)
 	// Check verifies the stores of all users.
 	Check(ctx context.Context, progress func(Progress)) ([]Problem, error)
 	// Repair mends the stores of all users as far as they can be mended.
@@ -126,6 +127,15 @@ type Progress struct {
 	Bytes    int64  `json:"bytes"`
 	AllBytes int64  `json:"all_bytes"`
 	Done     bool   `json:"done"`
+}
+
+// Confirmed is what Confirm was about.
+type Confirmed struct {
+	User      string `json:"user,omitempty"` // who has the mail of the account from now on, where that was another one
+	Deletions int    `json:"deletions"`      // on the server that had waited
+	// Incomplete are messages of which little came, and that may be deleted there.
+	Incomplete int  `json:"incomplete,omitempty"`
+	Held       bool `json:"held,omitempty"` // nothing was deleted because the mail store was new to the account
 }
 
 // SyncResult is what a poll of one account came to.

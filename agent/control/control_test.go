@@ -60,9 +60,9 @@ func (f *fakeOps) Preview(_ context.Context, accounts []string) ([]Preview, erro
 	return f.previews, f.err
 }
 
-func (f *fakeOps) Confirm(_ context.Context, account string) error {
+func (f *fakeOps) Confirm(_ context.Context, account string) (Confirmed, error) {
 	f.asked = "confirm " + account
-	return f.err
+	return Confirmed{User: "ann", Deletions: 3}, f.err
 }
 
 func (f *fakeOps) Repair(ctx context.Context, progress func(Progress)) ([]Repaired, error) {
@@ -177,9 +177,7 @@ func TestEveryOperationAnswersTheSameThroughTheSocket(t *testing.T) {
 	same(t, "check", ops.problems)(c.Check(ctx, nil))
 	same(t, "preview", ops.previews)(c.Preview(ctx, []string{"home", "work"}))
 	same(t, "asked", "preview home work")(ops.asked, nil)
-	if err := c.Confirm(ctx, "home"); err != nil {
-		t.Error(err)
-	}
+	same(t, "confirm", Confirmed{User: "ann", Deletions: 3})(c.Confirm(ctx, "home"))
 	same(t, "asked", "confirm home")(ops.asked, nil)
 	same(t, "repair", ops.repaired)(c.Repair(ctx, nil))
 	same(t, "backup", ops.backups)(c.Backup(ctx, "/backup", true, nil))

@@ -71,8 +71,8 @@ func (s *server) handler() http.Handler {
 	handle(mux, "POST /v1/probe", func(ctx context.Context, ask syncRequest) ([]Probe, error) {
 		return s.ops.Probe(ctx, ask.Accounts)
 	})
-	handle(mux, "POST /v1/confirm", func(ctx context.Context, ask confirmRequest) (struct{}, error) {
-		return struct{}{}, s.ops.Confirm(ctx, ask.Account)
+	handle(mux, "POST /v1/confirm", func(ctx context.Context, ask confirmRequest) (Confirmed, error) {
+		return s.ops.Confirm(ctx, ask.Account)
 	})
 	handleStream(mux, "POST /v1/check", func(ctx context.Context, _ struct{}, progress func(Progress)) ([]Problem, error) {
 		return s.ops.Check(ctx, progress)

@@ -208,9 +208,13 @@ func (b *Book) all() (list []File) {
 }
 
 // Lease is how far a store is known to have come, by all config files that use
-// it.
-func (b *Book) Lease(id string) (l mailstore.Lease) {
+// it; elsewhere tells that the store of another one is a copy in another folder.
+func (b *Book) Lease(id string, elsewhere func(dir string) bool) (l mailstore.Lease) {
 	for _, f := range b.all() {
+		copied := func(u User) bool { return u.Store == id && elsewhere(u.Dir) }
+		if f.Config != b.config && slices.ContainsFunc(slices.Collect(maps.Values(f.Users)), copied) {
+			continue
+		}
 		l.From, l.To = max(l.From, f.Stores[id].From), max(l.To, f.Stores[id].To)
 	}
 	return l

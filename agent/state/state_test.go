@@ -48,8 +48,12 @@ func TestWhatIsNotedIsRead(t *testing.T) {
 		t.Errorf("mode %v, %v", info.Mode(), err)
 	}
 	// Another config of the same store knows how far it has come.
-	if got := Open(dir, "/other.toml").Lease("00000000000000aa"); got != lease {
+	if got := Open(dir, "/other.toml").Lease("00000000000000aa", func(string) bool { return false }); got != lease {
 		t.Errorf("lease %+v", got)
+	}
+	// But not what happened to a copy of it.
+	if got := Open(dir, "/other.toml").Lease("00000000000000aa", func(dir string) bool { return dir == "/data/users/ann" }); got.To != 0 {
+		t.Errorf("lease of a copy %+v", got)
 	}
 }
 
