@@ -19,8 +19,8 @@ func (a *app) newBackupCommand() *cobra.Command {
 		Use:   "backup DIR",
 		Short: "Copy mail, its state, certificates and config to a folder",
 		Long: "Bring a backup of all users in DIR up to date. The agent may run. Message files\n" +
-			"that the backup has already are not copied again; on the same disk they are\n" +
-			"linked. A backup that is interrupted leaves the former one as it was. A backup\n" +
+			"that the backup has already are not copied again. A backup that is interrupted\n" +
+			"leaves the former one as it was. A backup\n" +
 			"of another data folder, or one with far more mail, is replaced with --replace only.",
 		Example: "  popbridge backup /media/usb/popbridge",
 		Args:    cobra.ExactArgs(1),

@@ -64,15 +64,16 @@ type BackupReport struct {
 	Messages int       // in all mailboxes
 	Files    int       // distinct message files in the backup
 	NewFiles int       // of them, those that were not there before
-	Bytes    int64     // copied now, the index included; linked files cost nothing
+	Bytes    int64     // copied now, the index included
 	Missing  []Problem // files that are missing or damaged in the store itself
 	SHA256   string    // of the index, by which the backup is known again
 }
 
 // Backup brings the backup of this user in dir, a folder of its own, up to date
 // while the store is in use. It is complete and durable when it returns nil; one
-// that is interrupted leaves the former backup as it was. Message files are
-// linked where that is possible and copied elsewhere, each once.
+// that is interrupted leaves the former backup as it was. Message files are copied,
+// each once, also on the same disk: one that were linked would be damaged together
+// with that of the store.
 func (s *Store) Backup(ctx context.Context, dir string, o BackupOptions) (BackupReport, error) {
 	dir, err := filepath.Abs(dir)
 	if err == nil {
@@ -88,7 +89,7 @@ func (s *Store) Backup(ctx context.Context, dir string, o BackupOptions) (Backup
 	s.backups.RLock()
 	defer s.backups.RUnlock()
 	m := manifest{Format: manifestFormat, Store: s.ID(), User: o.User, TakenAt: s.now().UTC()}
-	b := copier{from: s.path, dir: dir, progress: o.Progress, link: true}
+	b := copier{from: s.path, dir: dir, progress: o.Progress}
 	err = s.backup(ctx, &m, &b)
 	return BackupReport{m.Messages, m.Files, b.fresh, b.bytes, b.problems, m.SHA256}, trouble(err, "back up the mail store")
 }
@@ -210,7 +211,7 @@ func readManifest(dir string) (m manifest, err error) {
 type copier struct {
 	from     func(Hash) string
 	dir      string
-	link     bool // where possible
+	needed   bool // a file that may not be read is an error: the copy can be tried again
 	progress func(done, total int)
 	total    int
 
@@ -273,7 +274,7 @@ func (c *copier) file(ctx context.Context, e knownContent) error {
 	return nil
 }
 
-// bring links or copies a file to its place, and reads it on the way. One that is
+// bring copies a file to its place, and checks it on the way. One that is
 // damaged or cannot be read is a problem, not an error: the others are brought
 // all the same.
 func (c *copier) bring(ctx context.Context, e knownContent, to string) (n int64, problem string, err error) {
@@ -291,7 +292,7 @@ func (c *copier) bring(ctx context.Context, e knownContent, to string) (n int64,
 		return 0, "", err
 	}
 	f, err := os.Open(from)
-	if errors.Is(err, fs.ErrPermission) && !c.link { // a restore can be tried again, and then has it
+	if errors.Is(err, fs.ErrPermission) && c.needed {
 		return 0, "", err
 	}
 	if err != nil {
@@ -306,16 +307,7 @@ func (c *copier) bring(ctx context.Context, e knownContent, to string) (n int64,
 		}
 		return err
 	}
-	if c.link {
-		if err = read(io.Discard); err == nil && os.Link(from, to) == nil {
-			return 0, "", nil
-		}
-		_, serr := f.Seek(0, io.SeekStart)
-		err = errors.Join(err, serr)
-	}
-	if err == nil {
-		err = atomicfile.WriteFunc(to, 0o600, read)
-	}
+	err = atomicfile.WriteFunc(to, 0o600, read)
 	switch {
 	case errors.Is(err, errChanged):
 		return 0, "changed-file", nil

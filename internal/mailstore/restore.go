@@ -72,7 +72,7 @@ func restore(ctx context.Context, backupDir, dir string, o RestoreOptions) (repo
 	if err := s.makeFolders(); err != nil {
 		return report, err
 	}
-	c := copier{from: func(h Hash) string { return filePath(backupDir, h) }, dir: stage, progress: o.Progress}
+	c := copier{from: func(h Hash) string { return filePath(backupDir, h) }, dir: stage, progress: o.Progress, needed: true}
 	letIn := o.Devices != nil && o.Devices(m.SHA256)
 	devices, err := s.fill(ctx, filepath.Join(backupDir, m.Index), m, &c, letIn)
 	report = RestoreReport{m.Messages, c.fresh, c.bytes, c.problems, devices, letIn}
