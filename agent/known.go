@@ -62,7 +62,7 @@ func (a *Agent) openStore(ctx context.Context, u *user) (*mailstore.Store, error
 	o.Extend = func(id string, l mailstore.Lease) { a.note(func(f *state.File) { f.Stores[id] = l }) }
 	s, err := mailstore.Open(ctx, u.dir, o)
 	if errors.Is(err, mailstore.ErrAnother) {
-		return nil, missing(err, a.command, u.dir, map[string]state.User{u.name: known})
+		return nil, missing(a.command, u.dir, map[string]state.User{u.name: known})
 	}
 	if err != nil {
 		return nil, err
@@ -107,8 +107,16 @@ func (a *Agent) noteUsed(ctx context.Context, u *user, s *mailstore.Store) {
 	})
 }
 
-// reportPutBack tells of an older copy until a person has confirmed it.
-func (a *Agent) reportPutBack(name string, s *mailstore.Store) {
+// reportStore tells of an older copy until a person has confirmed it, and of
+// messages whose files are gone until they are back or deleted.
+func (a *Agent) reportStore(ctx context.Context, name string, s *mailstore.Store) {
+	if s != nil {
+		if u, err := s.Usage(ctx); err == nil && u.Missing > 0 {
+			a.health.Report("damage of "+name, health.MessagesDamaged(name, u.Missing, a.command("sync"), a.command("check")))
+		} else if err == nil {
+			a.health.Report("damage of " + name)
+		}
+	}
 	if s != nil && s.PutBack() {
 		a.note(func(f *state.File) {
 			now := time.Now().UTC().Truncate(time.Second)
@@ -122,11 +130,17 @@ func (a *Agent) reportPutBack(name string, s *mailstore.Store) {
 	a.health.Report("copy of " + name)
 }
 
-// reportConfirmed ends the conditions that a person has confirmed since.
-func (a *Agent) reportConfirmed() {
-	for name, k := range a.known().Users {
-		if k.PutBack == nil {
-			a.health.Report("copy of " + name)
+// reportStores is reportStore for the stores that are open.
+func (a *Agent) reportStores(ctx context.Context) {
+	a.mu.Lock()
+	users := slices.Collect(maps.Values(a.users))
+	a.mu.Unlock()
+	for _, u := range users {
+		u.mu.Lock()
+		s := u.store
+		u.mu.Unlock()
+		if s != nil {
+			a.reportStore(ctx, u.name, s)
 		}
 	}
 }
@@ -167,7 +181,7 @@ func absent(cfg *config.Config, known map[string]state.User) error {
 	if _, err := os.ReadDir(cfg.DataDir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil // it cannot be read: opening it will tell
 	}
-	return missing(mailstore.ErrAnother, func(rest string) string { return Command(cfg.Path, rest) }, filepath.Join(cfg.DataDir, "users"), known)
+	return missing(func(rest string) string { return Command(cfg.Path, rest) }, filepath.Join(cfg.DataDir, "users"), known)
 }
 
 // explain says what to do where an error means that the open store of a user is
@@ -177,11 +191,11 @@ func (a *Agent) explain(name string, err error) error {
 		return err
 	}
 	dir := a.userDir(name)
-	return missing(err, a.command, dir, map[string]state.User{name: {Dir: dir}})
+	return missing(a.command, dir, map[string]state.User{name: {Dir: dir}})
 }
 
 // missing says where the stores of users should be and where they were last.
-func missing(err error, command func(string) string, dir string, users map[string]state.User) error {
+func missing(command func(string) string, dir string, users map[string]state.User) error {
 	names := slices.Sorted(maps.Keys(users))
 	var moved []string
 	for _, name := range names {
@@ -196,7 +210,7 @@ func missing(err error, command func(string) string, dir string, users map[strin
 		text += "; it was last in " + strings.Join(moved, ", ")
 		hint = "move the folder there, or set data_dir back to where it was: popbridge goes on by itself then. "
 	}
-	return fault.Wrap(err, fault.Temporary, text, hint+"Only if that mail is gone for good: `"+
+	return fault.Wrap(mailstore.ErrAnother, fault.Temporary, text, hint+"Only if that mail is gone for good: `"+
 		command("user confirm "+strings.Join(names, " "))+"` begins with what is in that place now, or with an empty mailbox")
 }
 

@@ -134,6 +134,9 @@ func (n *notices) look(ctx context.Context, now time.Time) error {
 	for i := range n.list {
 		o := &n.list[i]
 		at := slices.IndexFunc(conditions, o.tells)
+		if at >= 0 {
+			n.held[o.id()] = true
+		}
 		if at < 0 || o.Stored || o.Withdrawn && now.Sub(conditions[at].Since) < endedAfter {
 			continue
 		}
@@ -155,7 +158,6 @@ func (n *notices) forget(ctx context.Context, conditions []health.Condition, now
 		id := o.id()
 		if slices.ContainsFunc(conditions, o.tells) {
 			delete(n.absent, id)
-			n.held[id] = true
 			continue
 		}
 		if _, known := n.absent[id]; !known {

@@ -54,7 +54,7 @@ func (a *Agent) Status(ctx context.Context) (control.Status, error) {
 		a.health.Report("agent", health.NotRunning(a.command("run")))
 	}
 	a.reportUsers(ctx)
-	a.reportConfirmed()
+	a.reportStores(ctx)
 	s.Health = a.health.List()
 	return s, nil
 }
@@ -160,7 +160,7 @@ func (a *Agent) syncOne(ctx context.Context, ac *account, report func(bridge.Pro
 		}
 		return err
 	})
-	if err != nil {
+	if err = a.explain(ac.cfg.User, err); err != nil {
 		answer.Error, answer.Hint = err.Error(), fault.Hint(err)
 	}
 	if now, err := a.accountStatus(ctx, ac); err == nil {
@@ -180,6 +180,9 @@ func (a *Agent) choose(names []string) ([]*account, error) {
 		if len(names) == 0 {
 			chosen = append(chosen, a.accounts[c.Name])
 		}
+	}
+	if len(known) == 0 {
+		return nil, fault.New(fault.Config, "there is no account in the config", "add one: `popbridge check-config --help` shows what it looks like")
 	}
 	for _, name := range names {
 		c, ok := a.cfg.Account(name)

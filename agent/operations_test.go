@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/testkit"
@@ -118,6 +119,27 @@ func TestCheckLooksAtEveryUser(t *testing.T) {
 	if err != nil || len(problems) != 1 || problems[0].User != "bob" || problems[0].Code == "" || problems[0].Text == "" {
 		t.Errorf("a file is gone: %+v, %v", problems, err)
 	}
+
+	// What cannot be repaired is a condition, until the file is back.
+	lost, err := os.ReadFile(strings.Replace(files[0], "bob", "ann", 1)) // the same message
+	if err != nil {
+		t.Fatal(err)
+	}
+	repair := func(want string) {
+		t.Helper()
+		if _, err := r.agent.Repair(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+		r.status()
+		if c := r.condition(health.CodeMessagesDamaged); c.Code != want {
+			t.Errorf("condition %+v, want %q", c, want)
+		}
+	}
+	repair(health.CodeMessagesDamaged)
+	if err := os.WriteFile(files[0], lost, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	repair("")
 }
 
 func TestDevices(t *testing.T) {

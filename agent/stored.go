@@ -81,11 +81,20 @@ func holdsStore(dir string) bool {
 	})
 }
 
-// StoredUsers returns the users whose mail is in a data folder. It opens no
-// store, so an agent may be running.
+// StoredUsers returns the users whose mail is in a data folder, those without a
+// message left out. It opens no store, so an agent may be running.
 func StoredUsers(dataDir string) ([]string, error) {
 	names, _, err := storedUsers(dataDir)
-	return names, err
+	return slices.DeleteFunc(names, func(name string) bool { return !holdsMail(filepath.Join(dataDir, "users", name, "mail")) }), err
+}
+
+// holdsMail reports whether there is a message file, as far as can be told.
+func holdsMail(dir string) bool {
+	folders, err := os.ReadDir(dir)
+	return err != nil || slices.ContainsFunc(folders, func(e fs.DirEntry) bool {
+		files, err := os.ReadDir(filepath.Join(dir, e.Name()))
+		return err != nil || len(files) > 0
+	})
 }
 
 // oddFolders are the problems that Check finds beside the stores.
@@ -129,8 +138,8 @@ func (a *Agent) renamedHint(ctx context.Context, name string, users []string) st
 	for _, user := range users {
 		if store, err := a.store(ctx, user); err == nil {
 			if u, err := store.Usage(ctx); err == nil && u.Empty() {
-				return fmt.Sprintf("it looks as if user %s was renamed to %s, who has no mail yet; if so: `%s`",
-					name, user, a.command("user rename "+name+" "+user))
+				return fmt.Sprintf("user %s of the config has no mail yet; if that is the same person, set user = %q for the accounts, or call %s that: `%s`",
+					user, name, name, a.command("user rename "+name+" "+user))
 			}
 		}
 	}

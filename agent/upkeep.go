@@ -73,7 +73,7 @@ func (u *upkeep) probeUser(ctx context.Context, name string) {
 		return // renamed meanwhile
 	}
 	u.agent.health.Report("user "+name, health.Store(name, err)...)
-	u.agent.reportPutBack(name, store) // until a person has confirmed it
+	u.agent.reportStore(ctx, name, store)
 	u.mu.Lock()
 	well := u.bad[name] && err == nil
 	u.bad[name] = err != nil

@@ -127,7 +127,7 @@ func (a *Agent) openLocked(ctx context.Context, u *user) (*mailstore.Store, erro
 		return nil, err
 	}
 	u.store = s
-	a.reportPutBack(u.name, s)
+	a.reportStore(ctx, u.name, s)
 	return s, nil
 }
 

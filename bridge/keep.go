@@ -134,14 +134,14 @@ func (p Policy) removed(e *mailstore.LedgerEntry, now time.Time) bool {
 func (k Keep) reason(e mailstore.LedgerEntry, newer int, left int64, now time.Time) string {
 	switch {
 	case k.mode == keepNever:
-		return "stored here, and keep_on_server is never"
+		return "keep_on_server is never"
 	// A row without a time is one whose age is unknown: kept.
 	case k.mode == keepFor && !e.StoredAt.IsZero() && now.Sub(e.StoredAt) >= k.age:
-		return fmt.Sprintf("stored here %s ago, and kept there for %s", age(e.StoredAt, now), spell(k.age))
+		return fmt.Sprintf("stored %s ago, and kept there for %s", age(e.StoredAt, now), spell(k.age))
 	case k.mode == keepNewest && newer >= k.count:
-		return fmt.Sprintf("stored here, and not among the newest %d", k.count)
+		return fmt.Sprintf("not among the newest %d", k.count)
 	case k.mode == keepBelow && k.quota > 0 && left >= k.limit():
-		return fmt.Sprintf("stored here, one of the oldest, and the mailbox is not below %d%%", k.percent)
+		return fmt.Sprintf("one of the oldest, and the mailbox is not below %d%%", k.percent)
 	default:
 		return ""
 	}

@@ -50,7 +50,8 @@ func (a *app) check(ctx context.Context) error {
 	case err != nil:
 		return err
 	case len(found) > 0:
-		return fault.New(fault.Corrupt, "the stored mail has "+fault.Count(len(found), "problem"), "`"+a.command("check --repair")+"` mends what can be mended; what is not named is unharmed")
+		return fault.New(fault.Corrupt, "the stored mail has "+fault.Count(len(found), "problem"), "`"+a.command("check --repair")+"` repairs what can be repaired here, and a `"+a.command("sync")+"` after it fetches what a server still has; "+
+			"what is named even then is in a backup, or is deleted in a mail program; what is not named is unharmed")
 	case !a.json:
 		a.printf("no problems found\n")
 	}
@@ -80,7 +81,8 @@ func (a *app) repair(ctx context.Context) error {
 		return err
 	case wanted > 0:
 		return &failures{part: true, errs: []error{fault.New(fault.Corrupt, fault.Count(wanted, "message")+" lost the file here",
-			"`"+a.command("sync")+"` fetches what the server still has; `"+a.command("check")+"` then names the rest")}}
+			"`"+a.command("sync")+"` fetches what a server still has, and `"+a.command("check")+"` then names the rest: copy those files from a backup, "+
+				"from users/NAME/mail there to the same place here, or delete the messages in a mail program")}}
 	case left > 0:
 		return &failures{part: true, errs: []error{fault.New(fault.Corrupt, fault.Count(left, "problem")+" cannot be mended here",
 			"restore what is named from a backup; what is not named is unharmed")}}

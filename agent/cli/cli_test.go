@@ -106,7 +106,7 @@ func TestStatusForAPerson(t *testing.T) {
 		},
 		Health: []health.Condition{{Code: "account-auth", Severity: health.Error, Text: "account work: password refused", Hint: "check it"}},
 	}
-	want := `mail from work has not come yet: password refused
+	want := `no mail comes from work (the last poll that went through: never): password refused
 
 agent  running as process 123
 imap   127.0.0.1:1143, 2 clients connected
@@ -115,7 +115,7 @@ data   /data
 ACCOUNT  STATE    STORED  ON SERVER  LAST SUCCESS  NEXT POLL
 home     idle     5012    12         2 min ago     in 3 min
 work     backoff  0       0          never         -
-home: 1 message on the server would be deleted at the next poll:
+home: 1 message on the server will be deleted at the next poll:
   Bo <bo@x.org>, An offer, 5.3 KB, stored 31 days ago: too old
 work: a message waits: message 3: try later
 work: it gives no ids
@@ -279,11 +279,11 @@ func TestStatusBeginsInPlainWords(t *testing.T) {
 		want string
 	}{
 		{control.Status{Running: true, Accounts: []control.Account{well}}, "mail is flowing\n\n"},
-		{control.Status{Running: true, Accounts: []control.Account{well, bad}}, "mail from work has not come since 3 h ago: no answer\n\n"},
+		{control.Status{Running: true, Accounts: []control.Account{well, bad}}, "no mail comes from work (the last poll that went through: 3 h ago): no answer\n\n"},
 		{control.Status{Running: true, Accounts: []control.Account{{Name: "home", State: "paused"}}}, "mail from home does not come: it is paused\n\n"},
 		{control.Status{Running: true, Accounts: []control.Account{{Name: "home"}}}, "waiting for the first answer of a server\n\n"},
 		{control.Status{Running: true}, "no mail is fetched: there is no account\n\n"},
-		{control.Status{Accounts: []control.Account{bad}}, "no mail is fetched: no agent is running\nmail from work has not come since 3 h ago: no answer\n\n"},
+		{control.Status{Accounts: []control.Account{bad}}, "no mail is fetched: no agent is running\nno mail comes from work (the last poll that went through: 3 h ago): no answer\n\n"},
 	} {
 		if got := mailText(tt.s, now); got != tt.want {
 			t.Errorf("%q, want %q", got, tt.want)

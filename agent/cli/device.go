@@ -156,10 +156,18 @@ func (a *app) deviceList(ctx context.Context) error {
 			if d.Folders != nil {
 				sees = orDash(d.Folders)
 			}
-			t.row(d.User, d.Name, may, sees, orDash(d.Without), when(&d.CreatedAt, now, ""), when(d.LastUsedAt, now, "never"), connections(d, now))
+			t.row(d.User, d.Name, may, sees, orDash(d.Without), when(&d.CreatedAt, now, ""), lastUsed(d, now), connections(d, now))
 		}
 		return t.print(a.stdout)
 	})
+}
+
+// lastUsed says when a device has logged in, which is kept to the hour.
+func lastUsed(d control.Device, now time.Time) string {
+	if at := d.LastUsedAt; at != nil && now.Sub(*at) < time.Hour {
+		return "in the last hour"
+	}
+	return when(d.LastUsedAt, now, "never")
 }
 
 // connections says how often and since when a device is connected.

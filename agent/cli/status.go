@@ -109,11 +109,7 @@ func mailText(s control.Status, now time.Time) string {
 	for _, acc := range s.Accounts {
 		switch {
 		case acc.LastError != "":
-			since := "yet"
-			if acc.LastSuccess != nil {
-				since = "since " + when(acc.LastSuccess, now, "")
-			}
-			lines = append(lines, fmt.Sprintf("mail from %s has not come %s: %s", acc.Name, since, acc.LastError))
+			lines = append(lines, fmt.Sprintf("no mail comes from %s (the last poll that went through: %s): %s", acc.Name, when(acc.LastSuccess, now, "never"), acc.LastError))
 		case acc.State == "paused":
 			lines = append(lines, fmt.Sprintf("mail from %s does not come: it is paused", acc.Name))
 		case acc.LastSuccess == nil:
@@ -143,7 +139,7 @@ func (a *app) dueText(acc control.Account, now time.Time) string {
 	if n == 0 {
 		return ""
 	}
-	text := "%s: %s on the server would be deleted at the next poll:\n"
+	text := "%s: %s on the server will be deleted at the next poll:\n"
 	if acc.Awaiting > 0 {
 		text = "%s: %s on the server would be deleted once that is confirmed:\n"
 	}

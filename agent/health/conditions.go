@@ -36,6 +36,7 @@ const (
 	CodeStoreMissing       = "store-missing"
 	CodeStoreNew           = "store-new"
 	CodeStorePutBack       = "store-put-back"
+	CodeMessagesDamaged    = "messages-damaged"
 	CodeStateFailed        = "state-failed"
 	CodeIMAPPortBusy       = "imap-port-busy"
 	CodeIMAPFailed         = "imap-failed"
@@ -193,8 +194,11 @@ func Store(user string, err error) []Condition {
 	if err == nil {
 		return nil
 	}
-	return []Condition{{Code: storeCode(err), Severity: Error, Cause: "store of " + user, User: user,
-		Text: fmt.Sprintf("mail of user %s: %v", user, err), Hint: fault.Hint(err)}}
+	text := err.Error()
+	if !errors.Is(err, mailstore.ErrAnother) { // which says whose it is
+		text = fmt.Sprintf("mail of user %s: %s", user, text)
+	}
+	return []Condition{{Code: storeCode(err), Severity: Error, Cause: "store of " + user, User: user, Text: text, Hint: fault.Hint(err)}}
 }
 
 // A LocalTLSError is why there is no certificate for mail clients.
@@ -230,6 +234,15 @@ func storeCode(err error) string {
 // agent waits.
 func DataFolder(err error) Condition {
 	return Condition{Code: storeCode(err), Severity: Error, Text: err.Error(), Hint: fault.Hint(err)}
+}
+
+// MessagesDamaged is the condition that the files of n messages are missing or
+// damaged, and no server has given them again. sync and check are commands.
+func MessagesDamaged(user string, n int, sync, check string) Condition {
+	return Condition{Code: CodeMessagesDamaged, Severity: Error, User: user,
+		Text: fmt.Sprintf("mail of user %s: the file of %s is missing or damaged", user, fault.Count(n, "message")),
+		Hint: fmt.Sprintf("`%s` fetches what a server still has, and `%s` then names the rest: copy those files from a backup, from users/%s/mail there to the same place here, "+
+			"and repair once more; or delete the messages in a mail program", sync, check, user)}
 }
 
 // StoreNew is the condition that an account polls into another store than

@@ -21,6 +21,7 @@ var pressing = map[string]time.Duration{
 	CodeStoreMissing:       0,
 	CodeStoreNew:           0,
 	CodeStorePutBack:       0,
+	CodeMessagesDamaged:    0,
 	CodeAccountUnreachable: time.Hour,
 	CodeAccountProtocol:    time.Hour,
 	CodeAccountFailed:      time.Hour,

@@ -23,7 +23,7 @@ import (
 // ErrAnother says that the store at a path is not the one that was asked for,
 // or that none is there. Errors that wrap it are temporary: a drive may come
 // back.
-var ErrAnother = errors.New("the mail store that belongs here is not there")
+var ErrAnother = errors.New("no mail store is there, or another one")
 
 // A Lease is what is known about the generation of a store outside of it: it is
 // at least From and at most To. The zero value knows nothing.

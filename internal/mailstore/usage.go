@@ -12,6 +12,7 @@ type Usage struct {
 	Expunged int   // messages that Undelete can restore
 	Fetched  int   // rows of the ledger
 	Contents int
+	Missing  int // of them, those whose file is missing or damaged, as Repair has found
 }
 
 // Empty reports whether the store has never held a message, or has forgotten
@@ -21,8 +22,8 @@ func (u Usage) Empty() bool { return u.Messages+u.Expunged+u.Fetched+u.Contents 
 // Usage returns how much is in the store.
 func (s *Store) Usage(ctx context.Context) (u Usage, err error) {
 	err = s.reader.get(ctx, `SELECT coalesce(sum(messages), 0), coalesce(sum(size), 0), (SELECT count(*) FROM expunged),
-		(SELECT count(*) FROM ledger), (SELECT count(*) FROM content) FROM mailbox`, nil,
-		&u.Messages, &u.Size, &u.Expunged, &u.Fetched, &u.Contents)
+		(SELECT count(*) FROM ledger), (SELECT count(*) FROM content), (SELECT count(*) FROM content WHERE missing) FROM mailbox`, nil,
+		&u.Messages, &u.Size, &u.Expunged, &u.Fetched, &u.Contents, &u.Missing)
 	return u, trouble(err, "count the messages")
 }
 

@@ -19,7 +19,7 @@ func readFile(path string) (Secret, error) {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "", fault.Wrap(err, fault.Config, where+" does not exist", "create it, or correct password_file")
+		return "", fault.New(fault.Config, where+" does not exist", "create it, for you alone (chmod 600), or correct password_file")
 	case err != nil:
 		return "", fault.Wrap(err, fault.Config, where+" cannot be looked at", "")
 	case !info.Mode().IsRegular():
