@@ -119,7 +119,7 @@ func syntaxHint(said, line, key, value string) string {
 		return fmt.Sprintf(`write "%s = ..."`, yaml.FindStringSubmatch(line)[1])
 	case strings.Contains(said, "table") && strings.Contains(said, "already"):
 		return "keep one line with that name in brackets, and put all of its keys below it"
-	case strings.Contains(said, "after array value"):
+	case strings.Contains(said, "after array value") && !strings.HasPrefix(value, "["):
 		return "a list ends with ]; look at the line before as well"
 	case strings.HasPrefix(line, "["):
 		return "a table is written as a line [imap] or [[account]]"
