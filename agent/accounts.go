@@ -32,6 +32,7 @@ type account struct {
 	// Of the runner: the mailbox it polls, the store it polls into, and whether that is noted.
 	mailbox, storeID string
 	noted            bool
+	former           string // the folder that its mail went to in an earlier run, where that was another one
 
 	confirmed atomic.Bool // a person said that it is of this user, see checkUser
 
@@ -63,7 +64,8 @@ func (ac *account) get(ctx context.Context) (*bridge.Runner, error) {
 		return nil, err
 	}
 	mailbox := bridge.MailboxName(ac.cfg.Username, ac.cfg.Host, ac.cfg.Port)
-	was := ac.agent.known().Accounts[mailbox] // the store it polled into last
+	known := ac.agent.known()
+	was := known.Accounts[mailbox] // the store it polled into last
 	ac.mu.Lock()
 	defer ac.mu.Unlock()
 	if ac.runner != nil {
@@ -75,6 +77,9 @@ func (ac *account) get(ctx context.Context) (*bridge.Runner, error) {
 	}
 	ac.err, ac.storeID, ac.mailbox = nil, store.ID(), mailbox
 	b.Moved = was != "" && was != ac.storeID
+	if f := known.Folders[mailbox]; f != ac.cfg.Folder {
+		ac.former = f
+	}
 	ac.runner = bridge.NewRunner(b, store, bridge.Options{Log: ac.agent.opts.Log, Changed: ac.report})
 	return ac.runner, nil
 }
@@ -83,6 +88,12 @@ func (ac *account) current() *bridge.Runner {
 	ac.mu.Lock()
 	defer ac.mu.Unlock()
 	return ac.runner
+}
+
+func (ac *account) formerFolder() string {
+	ac.mu.Lock()
+	defer ac.mu.Unlock()
+	return ac.former
 }
 
 // status is the runner's, or that of one that did nothing yet.
@@ -114,7 +125,7 @@ func (ac *account) report(s bridge.Status) {
 	ac.noted = ac.noted || first
 	ac.mu.Unlock()
 	if first {
-		ac.agent.note(func(f *state.File) { f.Accounts[mailbox] = id })
+		ac.agent.note(func(f *state.File) { f.Accounts[mailbox], f.Folders[mailbox] = id, ac.cfg.Folder })
 	}
 }
 

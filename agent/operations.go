@@ -75,6 +75,9 @@ func (a *Agent) accountStatus(ctx context.Context, ac *account) (control.Account
 			answer.Problems = append(answer.Problems, p.Reason)
 		}
 	}
+	if former := ac.formerFolder(); former != "" {
+		answer.Notes = append(answer.Notes, "new mail goes to "+ac.cfg.Folder+"; what came before went to "+former+", and stays where it is")
+	}
 	store, err := a.store(ctx, ac.cfg.User)
 	if err != nil {
 		return answer, err

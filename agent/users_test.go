@@ -309,6 +309,9 @@ func TestAnotherFolderIsForNewMail(t *testing.T) {
 	r.sync()
 	sameBytes(t, read(t, r.addr, "ann", "INBOX"), srv.sent[:3])
 	sameBytes(t, read(t, r.addr, "ann", "Work"), srv.sent[3:])
+	if notes := r.status().Accounts[0].Notes; len(notes) == 0 || !strings.Contains(notes[len(notes)-1], "new mail goes to Work; what came before went to INBOX") {
+		t.Errorf("status says %q", notes)
+	}
 }
 
 // TestUsersWhoseMailCannotBeRead do not hide the others.

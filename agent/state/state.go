@@ -54,6 +54,7 @@ type File struct {
 	Users    map[string]User            `json:"users"`
 	Stores   map[string]mailstore.Lease `json:"stores"`            // by identity
 	Accounts map[string]string          `json:"accounts"`          // identity of the store by mailbox (see bridge.MailboxName)
+	Folders  map[string]string          `json:"folders"`           // where the mail of each mailbox went last
 	Backups  []string                   `json:"backups,omitempty"` // hashes of what was written into backups, the newest last
 }
 
@@ -142,6 +143,9 @@ func complete(f File) File {
 	if f.Accounts == nil {
 		f.Accounts = map[string]string{}
 	}
+	if f.Folders == nil {
+		f.Folders = map[string]string{}
+	}
 	return f
 }
 
@@ -161,7 +165,8 @@ func (b *Book) Update(change func(*File)) error {
 	before, err := b.Read()
 	damaged := err != nil
 	after := before
-	after.Users, after.Stores, after.Accounts = maps.Clone(before.Users), maps.Clone(before.Stores), maps.Clone(before.Accounts)
+	after.Users, after.Stores = maps.Clone(before.Users), maps.Clone(before.Stores)
+	after.Accounts, after.Folders = maps.Clone(before.Accounts), maps.Clone(before.Folders)
 	change(&after)
 	if !damaged && reflect.DeepEqual(before, after) {
 		return nil

@@ -40,7 +40,7 @@ func TestWhatIsNotedIsRead(t *testing.T) {
 	f, err := Open(dir, "/config.toml").Read()
 	must(t, err)
 	want := File{Version: version, Config: "/config.toml", Users: map[string]User{"ann": {Store: "00000000000000aa", Dir: "/data/users/ann"}},
-		Stores: map[string]mailstore.Lease{"00000000000000aa": lease}, Accounts: map[string]string{"u at host:995": "00000000000000aa"}}
+		Stores: map[string]mailstore.Lease{"00000000000000aa": lease}, Accounts: map[string]string{"u at host:995": "00000000000000aa"}, Folders: map[string]string{}}
 	if diff := cmp.Diff(want, f); diff != "" {
 		t.Error(diff)
 	}
