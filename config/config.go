@@ -32,8 +32,10 @@ type Config struct {
 	Version int
 	Path    string // the file it was read from, absolute
 	DataDir string // absolute
-	IMAP    IMAP
-	Log     Log
+	// DataDirNamed tells that the file names it: otherwise it depends on who runs.
+	DataDirNamed bool
+	IMAP         IMAP
+	Log          Log
 	// KeepExpunged is how long expunged messages can be restored; at least a day.
 	KeepExpunged time.Duration
 	TimeZone     string    // IANA name; empty: that of the machine

@@ -43,6 +43,7 @@ func FuzzLoad(f *testing.F) {
 			checkErrors(t, data, err)
 			return
 		}
+		cfg.DataDirNamed = true // as in the text
 		text := render(t, cfg)
 		again, err := here.parse("config.toml", text)
 		if err != nil {

@@ -135,7 +135,7 @@ func (r *reader) root(t *table) {
 		t.report("version", &mistake{fmt.Sprintf("there is no version %d", v), "must be 1"})
 	}
 	t.unknown()
-	r.cfg.DataDir = r.dataDirOf(t)
+	r.cfg.DataDir, r.cfg.DataDirNamed = r.dataDirOf(t), t.has("data_dir")
 	r.cfg.KeepExpunged = text(t, "keep_expunged", defaultExpire, `a duration in quotes, such as "30d"`, func(s string) (time.Duration, *mistake) {
 		return readDuration(s, minExpire, maxExpire, "30d")
 	})

@@ -57,6 +57,12 @@ func (s system) dataDir() string {
 // folder it is the one of the config file.
 func StateDir(configPath string) string { return thisSystem().stateDir(configPath) }
 
+// StateDirOf is StateDir for a service that runs as the user with that home folder,
+// "" for one without, and has no variables of its own.
+func StateDirOf(home, configPath string) string {
+	return system{goos: runtime.GOOS, getenv: func(string) string { return "" }, home: home}.stateDir(configPath)
+}
+
 func (s system) stateDir(configPath string) string {
 	// systemd.exec(5): several folders are separated by colons.
 	if dir, _, _ := strings.Cut(s.getenv("STATE_DIRECTORY"), ":"); s.goos == "linux" && strings.HasPrefix(dir, "/") {

@@ -28,6 +28,7 @@ type definition struct {
 	executable string
 	config     string
 	dataDir    string // Windows only
+	hasDataDir bool
 	system     bool
 	user       string // of a system service; empty: root, on Windows its own account
 	log        string // launchd has no log of its own
@@ -47,7 +48,7 @@ func define(o Options, h host) (definition, error) {
 		}
 		o.Executable = path
 	}
-	d := definition{executable: o.Executable, config: o.ConfigPath, dataDir: o.DataDir, system: o.System}
+	d := definition{executable: o.Executable, config: o.ConfigPath, dataDir: o.DataDir, hasDataDir: o.HasDataDir, system: o.System}
 	if o.System && h.goos != "windows" {
 		d.user = h.sudoUser()
 	}
@@ -64,7 +65,7 @@ func define(o Options, h host) (definition, error) {
 	case !o.System && h.goos == "darwin":
 		names = []string{"PATH"} // for password_command: Homebrew is not in launchd's
 	case !o.System:
-		names = []string{"PATH", "XDG_DATA_HOME"}
+		names = []string{"PATH", "XDG_DATA_HOME", "XDG_STATE_HOME"}
 	}
 	for _, name := range names {
 		if value := h.getenv(name); value != "" && printable(value) {

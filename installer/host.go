@@ -65,6 +65,20 @@ func (h host) check(system bool) error {
 	return h.checkUserManager()
 }
 
+// find reports whether a service of the system is installed, and refuses to guess
+// where there is one of the user as well.
+func (h host) find() (system bool, err error) {
+	if h.goos == "windows" {
+		return false, nil // it knows one kind only
+	}
+	user := h.home != "" && h.exists(definition{}.path(h))
+	if system = h.exists(definition{system: true}.path(h)); user && system {
+		return false, fault.New(fault.Conflict, "two services are installed, one of this user and one of the whole system",
+			"say which: --system or --system=false; `popbridge uninstall` removes one")
+	}
+	return system, nil
+}
+
 // checkUserManager looks for the user's own systemd, which is missing in a
 // session that came about by su or cron: systemctl --user would only say
 // "exit status 1".

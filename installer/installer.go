@@ -34,6 +34,7 @@ type Options struct {
 	Executable string // the program; empty: the one that is running
 	ConfigPath string
 	DataDir    string // where the service writes; Windows has to be told
+	HasDataDir bool   // the config names it
 	System     bool   // for the machine instead of the user
 }
 
@@ -65,6 +66,10 @@ type manager interface {
 	Restart() error
 	Status() (service.Status, error)
 }
+
+// Find reports whether the service that is installed here is one of the system.
+// There may be one of the user as well: then only the user can say which is meant.
+func Find() (system bool, err error) { return thisHost().find() }
 
 // New returns the service; nothing is changed yet. It fails where there is no
 // service manager that could run it.
@@ -100,6 +105,9 @@ func (s *Service) Install() (note string, err error) {
 	if status != NotInstalled {
 		return "", fault.New(fault.Conflict, "the service is installed already", "to change it run popbridge uninstall first")
 	}
+	if err := s.hasHome(); err != nil {
+		return "", err
+	}
 	if err := s.safeForRoot(); err != nil {
 		return "", err
 	}
@@ -114,6 +122,16 @@ func (s *Service) Install() (note string, err error) {
 		return "", s.explain(err, "the service could not be installed")
 	}
 	return s.note(), nil
+}
+
+// hasHome refuses a service without a home folder, in which its data folder would
+// be: no service manager gives one to a service of root.
+func (s *Service) hasHome() error {
+	if s.host.goos == "windows" || !s.def.system || s.def.user != "" || s.def.hasDataDir {
+		return nil
+	}
+	return fault.New(fault.Config, "the service would run as root, without a home folder, so that it is not known where its mail is to be kept",
+		"set data_dir in the config; or install it with sudo from the account of the user whose mail it is, and it runs as that user")
 }
 
 // safeForRoot refuses a service of root whose program or config others than root
@@ -217,11 +235,7 @@ func (s *Service) Restart() error {
 func (s *Service) installed() (Status, error) {
 	status, err := s.Status()
 	if err == nil && status == NotInstalled {
-		hint := "run popbridge install"
-		if !s.def.system && s.host.goos != "windows" {
-			hint += "; a service of the whole system needs --system here, too"
-		}
-		return status, fault.New(fault.NotFound, "the service is not installed", hint)
+		return status, fault.New(fault.NotFound, "the service is not installed", "run popbridge install")
 	}
 	return status, err
 }
@@ -258,14 +272,14 @@ func (s *Service) explain(err error, text string) error {
 	if errors.Is(err, os.ErrPermission) {
 		return fault.Wrap(err, fault.Denied, text, s.host.asRoot())
 	}
-	return fault.Wrap(err, fault.Internal, text, s.logHint())
+	return fault.Wrap(err, fault.Internal, text, s.LogHint())
 }
 
-// logHint says where to read why.
-func (s *Service) logHint() string {
+// LogHint says where the log of the service is.
+func (s *Service) LogHint() string {
 	switch {
 	case s.host.goos == "windows":
-		return "look into the Windows event log, and into popbridge.log in the data folder"
+		return "look into " + s.def.dataDir + `\popbridge.log, and into the Windows event log`
 	case s.host.goos == "darwin":
 		return "look into " + s.def.log
 	case s.def.system:

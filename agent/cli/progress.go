@@ -29,9 +29,24 @@ type bar struct {
 	started bool // what is counted has begun
 }
 
+// terminal is where progress is shown, nil where there is none.
+func (a *app) terminal() *os.File {
+	if f, ok := a.direct.(*os.File); ok && term.IsTerminal(int(f.Fd())) && !a.json {
+		return f
+	}
+	return nil
+}
+
+// tell says on a terminal what is waited for.
+func (a *app) tell(text string) {
+	if f := a.terminal(); f != nil {
+		_, _ = fmt.Fprintln(f, text)
+	}
+}
+
 func (a *app) newBars(ctx context.Context) *bars {
 	b := &bars{byName: map[string]*bar{}}
-	if f, ok := a.direct.(*os.File); ok && term.IsTerminal(int(f.Fd())) && !a.json {
+	if f := a.terminal(); f != nil {
 		b.container = mpb.NewWithContext(ctx, mpb.WithOutput(f), mpb.WithWidth(64))
 		// Ctrl-C leaves its "^C" at the begin of the line.
 		b.stop = context.AfterFunc(ctx, func() { _, _ = f.WriteString("\r") })

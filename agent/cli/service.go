@@ -1,10 +1,17 @@
 package cli
 
 import (
+	"context"
+	"os"
+	"os/user"
 	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/popbridge/popbridge/agent"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/installer"
 	"github.com/popbridge/popbridge/internal/fault"
@@ -13,55 +20,74 @@ import (
 // newServiceCommands returns the verbs of the background service.
 func (a *app) newServiceCommands() []*cobra.Command {
 	var system bool
-	anyConfig := func() error { return nil }
-	goodConfig := func() error { _, err := a.loadConfig(); return err } // nothing is installed that could not run
-	verb := func(use, short string, check func() error, run func(*installer.Service) error) *cobra.Command {
+	verb := func(use, short string, run func(ctx context.Context, o installer.Options) error) *cobra.Command {
 		c := &cobra.Command{
 			Use:     use,
 			Short:   short,
 			Example: "  popbridge " + use,
 			Args:    cobra.NoArgs,
-			RunE: func(*cobra.Command, []string) error {
-				if err := check(); err != nil {
-					return err
+			RunE: func(c *cobra.Command, _ []string) error {
+				o, err := a.serviceOptions(system)
+				if err == nil && use != "install" && !c.Flags().Changed("system") {
+					o.System, err = installer.Find()
 				}
-				s, err := a.service(system)
 				if err != nil {
 					return err
 				}
-				return run(s)
+				return run(c.Context(), o)
 			},
 		}
 		c.Flags().BoolVar(&system, "system", false, "the service of the whole machine instead of this user's")
 		return c
 	}
-	done := func(text string, act func(*installer.Service) error) func(*installer.Service) error {
-		return func(s *installer.Service) error {
-			if err := act(s); err != nil {
+	act := func(text string, do func(*installer.Service) error) func(context.Context, installer.Options) error {
+		return func(_ context.Context, o installer.Options) error {
+			s, err := installer.New(o)
+			if err == nil {
+				err = do(s)
+			}
+			if err == nil {
+				a.printf("%s\n", text)
+			}
+			return err
+		}
+	}
+	start := func(again bool) func(context.Context, installer.Options) error {
+		return func(ctx context.Context, o installer.Options) error {
+			s, err := installer.New(o)
+			if err != nil {
 				return err
 			}
-			a.printf("%s\n", text)
-			return nil
+			return a.start(ctx, s, again)
 		}
 	}
 	return []*cobra.Command{
-		verb("install", "Install the background service", goodConfig, a.install),
-		verb("uninstall", "Remove the background service; mail and config stay", anyConfig, done("the service was removed; mail and config stay", (*installer.Service).Uninstall)),
-		verb("start", "Start the background service", anyConfig, done("the service was started", (*installer.Service).Start)),
-		verb("stop", "Stop the background service", anyConfig, done("the service was stopped", (*installer.Service).Stop)),
-		verb("restart", "Restart the background service", anyConfig, done("the service was restarted", (*installer.Service).Restart)),
+		verb("install", "Install the background service", a.install),
+		verb("uninstall", "Remove the background service; mail and config stay", act("the service was removed; mail and config stay", (*installer.Service).Uninstall)),
+		verb("start", "Start the background service, and wait until it answers", start(false)),
+		verb("stop", "Stop the background service", act("the service was stopped", (*installer.Service).Stop)),
+		verb("restart", "Restart the background service, and wait until it answers", start(true)),
 	}
 }
 
-func (a *app) service(system bool) (*installer.Service, error) {
+func (a *app) serviceOptions(system bool) (installer.Options, error) {
 	path, err := filepath.Abs(a.configPath)
 	if err != nil {
-		return nil, fault.Wrap(err, fault.Config, "the path of the config file cannot be made absolute", "name the whole path with --config")
+		return installer.Options{}, fault.Wrap(err, fault.Config, "the path of the config file cannot be made absolute", "name the whole path with --config")
 	}
-	return installer.New(installer.Options{ConfigPath: path, DataDir: config.DataDir(path), System: system})
+	return installer.Options{ConfigPath: path, DataDir: config.DataDir(path), System: system}, nil
 }
 
-func (a *app) install(s *installer.Service) error {
+func (a *app) install(_ context.Context, o installer.Options) error {
+	cfg, err := a.loadConfig() // nothing is installed that could not run
+	if err != nil {
+		return err
+	}
+	o.HasDataDir = cfg.DataDirNamed
+	s, err := installer.New(o)
+	if err != nil {
+		return err
+	}
 	note, err := s.Install()
 	if err != nil {
 		return err
@@ -71,4 +97,65 @@ func (a *app) install(s *installer.Service) error {
 		a.printf("%s\n", note)
 	}
 	return nil
+}
+
+// background is what is used of installer.Service to start it.
+type background interface {
+	Runs() installer.Run
+	Start() error
+	Restart() error
+	Status() (installer.Status, error)
+	LogHint() string
+}
+
+// start starts or restarts the service, and waits for its agent.
+func (a *app) start(ctx context.Context, s background, again bool) error {
+	run := s.Runs()
+	o, err := stateOf(run)
+	if err != nil {
+		return err
+	}
+	former, since, do := 0, time.Now(), s.Start
+	if again {
+		former, do = agent.RunningPID(run.Config, o), s.Restart
+	}
+	if err := do(); err != nil {
+		return err
+	}
+	a.tell("waiting for the agent to answer ...")
+	found, err := agent.Await(ctx, run.Config, o, former, since, func() error {
+		if status, err := s.Status(); err == nil && status == installer.Failed {
+			return fault.New(fault.Temporary, "the service manager says that the service has failed", "")
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return fault.New(fault.KindOf(err), err.Error(), s.LogHint())
+	case !found.Answers:
+		a.printf("the service runs as process %d and has not answered yet: `%s` says how it is doing\n", found.PID, a.command("status"))
+	case len(found.Listen) == 0:
+		a.printf("the service runs as process %d; its IMAP server does not: `%s` says why\n", found.PID, a.command("status"))
+	default:
+		a.printf("the service runs as process %d, with IMAP on %s\n", found.PID, strings.Join(found.Listen, ", "))
+	}
+	return nil
+}
+
+// stateOf says where the agent of the service keeps its state.
+func stateOf(run installer.Run) (agent.Options, error) {
+	switch {
+	case run.User == "" && run.System: // root gets no home folder
+		return agent.Options{StateDir: config.StateDirOf("", run.Config)}, nil
+	case run.User == "":
+		return agent.Options{}, nil
+	}
+	u, err := user.Lookup(run.User)
+	if err != nil {
+		return agent.Options{}, fault.Wrap(err, fault.NotFound, "the service runs as user "+fault.Quote(run.User)+", of whom nothing is known", "uninstall it, and install it as another user")
+	}
+	if u.Uid == strconv.Itoa(os.Geteuid()) {
+		return agent.Options{}, nil
+	}
+	return agent.Options{StateDir: config.StateDirOf(u.HomeDir, run.Config)}, nil
 }
