@@ -56,6 +56,7 @@ func newModel(t *testing.T, rt *rapid.T) *model {
 	}
 	m.store = store
 	m.pop = newPopServer(t)
+	m.pop.numbered = rapid.IntRange(0, 3).Draw(rt, "numbered") == 0
 	m.restart(rt)
 	return m
 }
@@ -163,9 +164,16 @@ func (m *model) trouble(rt *rapid.T) {
 		tr.hide = rapid.IntRange(1, 4).Draw(rt, "hide")
 	}
 	tr.unstuffed = rapid.IntRange(0, 3).Draw(rt, "unstuffed") == 0
+	var refuse func(bool) bool
+	switch rapid.IntRange(0, 5).Draw(rt, "DELE") {
+	case 0:
+		refuse = func(retrieved bool) bool { return !retrieved }
+	case 1:
+		refuse = func(bool) bool { return true }
+	}
 	tr.expire = rapid.Bool().Draw(rt, "expire")
 	tr.quit = quitTrouble(rapid.IntRange(0, 4).Draw(rt, "quit"))
-	m.pop.change(func() { m.pop.trouble = tr })
+	m.pop.change(func() { m.pop.trouble, m.pop.refuseDele = tr, refuse })
 }
 
 func (m *model) restart(rt *rapid.T) {
@@ -250,7 +258,7 @@ func subject(data string) string {
 // settle: when the trouble is over, everything comes.
 func (m *model) settle() {
 	m.pop.change(func() {
-		m.pop.trouble = trouble{}
+		m.pop.trouble, m.pop.refuseDele = trouble{}, nil
 		for _, p := range m.pop.messages {
 			p.err, p.cut, p.void = "", false, false
 		}

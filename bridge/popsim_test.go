@@ -27,6 +27,7 @@ type popServer struct {
 
 	down       error  // what connecting ends with
 	refuse     string // the answer to PASS
+	numbered   bool   // ids are the message numbers
 	refuseDele func(retrieved bool) bool
 	hangUp     string // the command at which the server closes the connection
 	page       int    // messages shown in one session; 0: all
@@ -242,6 +243,8 @@ func (p *popSession) listed(command string, n int) (open bool) {
 		p.line("+OK %d %d", n, m.listed())
 	case p.trouble.noUIDL:
 		p.line("-ERR unknown command")
+	case p.s.numbered:
+		p.line("+OK %d %d", n, n)
 	default:
 		p.line("+OK %d %s", n, m.uidl)
 	}
@@ -282,7 +285,11 @@ func (p *popSession) uidl() {
 	p.line("+OK")
 	for i, m := range p.mailbox[:len(p.mailbox)-p.trouble.short] {
 		if p.trouble.hide == 0 || (i+1)%p.trouble.hide != 0 {
-			p.line("%d %s", i+1, m.uidl)
+			id := m.uidl
+			if p.s.numbered {
+				id = strconv.Itoa(i + 1)
+			}
+			p.line("%d %s", i+1, id)
 		}
 	}
 	p.line(".")
