@@ -38,6 +38,7 @@ func (s *session) hashes(requests ...pop3.Request) (map[int]mailstore.Hash, erro
 		}
 		return err
 	}, func(num int, _ error) { delete(out, num) })
+	s.learnCheck(err)
 	if err != nil && !errors.Is(err, pop3.ErrSessionLimit) {
 		return out, &retryError{err}
 	}

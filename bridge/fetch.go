@@ -61,6 +61,7 @@ func (s *session) fetch(ctx context.Context) (limited bool, err error) {
 	var committing sync.WaitGroup
 	committing.Go(func() { f.committer.run(s.disk) })
 	err = s.client.Retr(s.net, requests, s.check(f.passed), f.receive, f.fail)
+	f.learnCheck(err)
 	f.settle(err)
 	close(f.committer.queue)
 	committing.Wait()
@@ -189,7 +190,7 @@ func (f *fetching) conclude(err error) (limited bool, _ error) {
 	case errors.Is(err, pop3.ErrTooSlow):
 		return false, err // as it would be in the next session
 	case err != nil:
-		// A message that gets the answers out of step clears the pipelining of it.
+		// What gets the answers out of step, once found, clears the pipelining of it.
 		f.noPipelining = (f.noPipelining || errors.Is(err, pop3.ErrPipelining)) && !f.told
 		return false, &retryError{err}
 	}

@@ -39,6 +39,11 @@ func FuzzRunner(f *testing.F) {
 	f.Add([]byte(hello+"+OK 9 9\r\n+OK\r\n1 1\r\n.\r\n+OK\r\n1   same\r\n2 same\r\n3\r\n.\r\n"+bodies+bodies), true)
 	f.Add([]byte("-ERR [IN-USE]\r\n"+ends+"+OK\r\n+OK\r\n.\r\n+OK\r\n-ERR [LOGIN-DELAY] no\r\n"+ends+"* OK IMAP\r\n"), true)
 	f.Add([]byte(hello+two+"-ERR Download exceed. msg=0\r\n-ERR\r\n+OK\r\n"), false)
+	for _, check := range []string{"+OK 1 a\r\n", "+OK 1 b\r\n", "+OK\r\n1 a\r\n2 b\r\n.\r\n", "-ERR\r\n+OK 1 10\r\n", "-ERR\r\n+OK\r\n1 10\r\n2 10\r\n.\r\n", ""} {
+		again := hello + two + check + bodies + check + "+OK\r\n+OK\r\n+OK\r\n"
+		f.Add([]byte(hello+two+bodies+check+ends+again+ends+again), true)
+		f.Add([]byte(strings.ReplaceAll(hello+two+bodies+check+ends+again+ends+again, "\r\n", "\n")), true)
+	}
 	spool := openSpool(f)
 	f.Fuzz(func(t *testing.T, data []byte, never bool) {
 		keep := KeepForever()
@@ -157,40 +162,51 @@ func (z *fuzzed) check() {
 }
 
 // wasSent looks for the message among all that a terminated answer can be: from
-// the end of a line to a line that is a dot.
+// the end of a line to a line that is a dot. Where its first line ends with a bare
+// LF, so may the line that is the dot, and those that were stuffed.
 func (z *fuzzed) wasSent(hash mailstore.Hash) bool {
 	for _, piece := range z.pieces {
 		for from := 0; from <= len(piece); {
-			for at := from; ; {
-				i := bytes.Index(piece[at:], []byte(".\r\n"))
-				if i < 0 {
-					break
-				}
-				end := at + i
-				at = end + 1
-				if end != from && !bytes.HasSuffix(piece[:end], []byte("\r\n")) {
-					continue
-				}
-				body := unstuff(piece[from:end])
-				if sha256.Sum256(body) == hash || len(body) == 0 && sha256.Sum256([]byte("\r\n")) == hash {
-					return true
-				}
-				break // a line that is a dot ends the answer, so that none goes on behind it
+			first := bytes.IndexByte(piece[from:], '\n')
+			bare := first == 0 || first > 0 && piece[from+first-1] != '\r'
+			if terminated(piece[from:], "\r\n", hash) || bare && terminated(piece[from:], "\n", hash) {
+				return true
 			}
-			next := bytes.IndexByte(piece[from:], '\n')
-			if next < 0 {
+			if first < 0 {
 				break
 			}
-			from += next + 1
+			from += first + 1
 		}
 	}
 	return false
 }
 
-// unstuff takes a dot off each line that begins with one, lines ending in CRLF.
-func unstuff(body []byte) []byte {
-	out := bytes.ReplaceAll(body, []byte("\r\n."), []byte("\r\n"))
-	return bytes.TrimPrefix(out, []byte("."))
+// terminated reports whether answer begins with the message and a line that is a
+// dot. None goes on behind that. The line of the dot itself may end in CRLF also
+// where the others end in LF.
+func terminated(answer []byte, lineEnd string, hash mailstore.Hash) bool {
+	for end, b := range answer {
+		rest := answer[end+1:]
+		switch {
+		case b != '.', end != 0 && !bytes.HasSuffix(answer[:end], []byte(lineEnd)):
+			continue
+		case !bytes.HasPrefix(rest, []byte(lineEnd)) && !bytes.HasPrefix(rest, []byte("\r\n")):
+			continue
+		}
+		body := unstuff(answer[:end], lineEnd)
+		return sha256.Sum256(body) == hash || len(body) == 0 && sha256.Sum256([]byte("\r\n")) == hash
+	}
+	return false
+}
+
+// unstuff takes a dot off each line that begins with two. A single one is of a
+// server that does not stuff, and belongs to the message.
+func unstuff(body []byte, lineEnd string) []byte {
+	out := bytes.ReplaceAll(body, []byte(lineEnd+".."), []byte(lineEnd+"."))
+	if bytes.HasPrefix(out, []byte("..")) {
+		out = out[1:]
+	}
+	return out
 }
 
 func (z *fuzzed) dial(context.Context, string, string) (net.Conn, error) {

@@ -46,6 +46,7 @@ var hostileRows = []struct{ table, row string }{
 	{"", "lines that end with a bare LF"},
 	{"", "absurd sizes in LIST"},
 	{"", "a drip"},
+	{"", "UIDL with a number"},
 }
 
 // Each row has a transcript, and each transcript a row.

@@ -55,7 +55,8 @@ type notes struct {
 	// Reuses tells that the server has given the id of one message to another.
 	Reuses    bool      `json:"reuses,omitempty"`
 	Undeleted undeleted `json:"undeleted"`
-	// Without are commands at which the server hangs up.
+	// Without are commands at which the server hangs up, or that it does not answer
+	// as it should.
 	Without   []string `json:"without,omitempty"`
 	WithoutAt int64    `json:"without_at,omitempty"`
 }

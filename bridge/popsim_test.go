@@ -29,8 +29,9 @@ type popServer struct {
 	refuse     string // the answer to PASS
 	numbered   bool   // ids are the message numbers
 	refuseDele func(retrieved bool) bool
-	hangUp     string // the command at which the server closes the connection
-	page       int    // messages shown in one session; 0: all
+	hangUp     string                                                 // the command at which the server closes the connection
+	one        func(p *popSession, command string, n int) (open bool) // answers UIDL and LIST with a number; nil: as it should be
+	page       int                                                    // messages shown in one session; 0: all
 
 	said func(command string)
 
@@ -194,6 +195,9 @@ func (p *popSession) handle(command, arg string) (open bool) {
 		return false
 	}
 	if n, err := strconv.Atoi(arg); err == nil && (command == "UIDL" || command == "LIST") {
+		if p.s.one != nil {
+			return p.s.one(p, command, n)
+		}
 		return p.listed(command, n)
 	}
 	switch command {

@@ -51,11 +51,16 @@ func (s *session) oversized(w Fetch) bool {
 }
 
 // check is about the first message that has an id: the oldest, which the sender
-// of a new one knows least.
+// of a new one knows least. Commands that the server cannot answer are left out.
 func (s *session) check(passed func()) pop3.Check {
-	check := pop3.Check{Passed: passed}
+	check := pop3.Check{Passed: passed, First: s.tryCheck}
+	without := s.avoided()
+	ids, sizes := !slices.Contains(without, "UIDL n"), !slices.Contains(without, "LIST n")
 	for _, l := range s.listing {
-		if l.UIDL != "" {
+		if !sizes {
+			l.Size = 0
+		}
+		if l.UIDL != "" && ids {
 			check.Num, check.UIDL, check.Size = l.Num, l.UIDL, l.Size
 			return check
 		}
@@ -64,6 +69,20 @@ func (s *session) check(passed func()) pop3.Check {
 		}
 	}
 	return check
+}
+
+// learnCheck notes how the server answers the check. When that goes wrong behind
+// messages, the next session asks before them as well: where it goes wrong there
+// too, it is not the messages, and the account goes without the command.
+func (s *session) learnCheck(err error) {
+	failed, ok := errors.AsType[*pop3.CheckError](err)
+	if ok && failed.First {
+		s.notes.Without, s.notes.WithoutAt = append(slices.Clone(s.avoided()), failed.Command), s.now().Unix()
+		s.told = true
+		s.log.Info().Str("command", failed.Command).Msg("server does not answer a command as it should and goes on without it")
+		return
+	}
+	s.tryCheck = ok && !s.tryCheck // where it was asked first, it was answered well
 }
 
 // passed is told that all that has arrived is whole.

@@ -50,7 +50,7 @@ type session struct {
 	noEffect   bool                   // DELE was sent before for a message that is there
 	here       map[int]mailstore.Hash // what was fetched or compared, by number
 	wasted     bool                   // a message was retrieved, in full or in part, and is not stored
-	told       bool                   // a message that ends sessions was found, and is left out of the next
+	told       bool                   // a message or a command that ends sessions was found, and is left out of the next
 	result     Result
 }
 

@@ -24,11 +24,35 @@ var ErrOutOfStep = errors.New("the server's answers are out of step with the req
 type Check struct {
 	Num  int // of a listed message; 0: nothing can be checked
 	UIDL string
-	Size int64 // as listed, for servers that refuse UIDL with a number
+	Size int64 // as listed, for servers that refuse UIDL with a number; 0: LIST is not asked
+
+	// First has it asked before the first message too, when nothing can be out of
+	// step: what goes wrong then is how the server answers the command.
+	First bool
 
 	// Passed is called when all that recv has got is whole and what was asked for.
 	// It may be nil.
 	Passed func()
+
+	came int64 // octets of the message, if it was retrieved
+}
+
+// CheckError ended the connection at the answer to a check.
+type CheckError struct {
+	Command string // "UIDL n" or "LIST n"
+	First   bool   // before any message: see Check.First
+	error
+}
+
+// Unwrap returns why it ended.
+func (e *CheckError) Unwrap() error { return e.error }
+
+func (k Check) failed(err error, first bool) error {
+	command := "LIST n"
+	if k.UIDL != "" {
+		command = "UIDL n"
+	}
+	return &CheckError{command, first, err}
 }
 
 // A check is due behind so many messages, so many octets as listed, or so long
@@ -46,7 +70,8 @@ func (k Check) command() string {
 	return "LIST " + strconv.Itoa(k.Num)
 }
 
-// matches reports whether text, behind +OK, is the listing of the message.
+// matches reports whether text, behind +OK, is the listing of the message. Servers
+// that guess sizes may know that of a message once they have sent it.
 func (k Check) matches(text string) bool {
 	num, rest, err := parseNumber([]byte(text))
 	if err != nil || num != k.Num {
@@ -56,12 +81,12 @@ func (k Check) matches(text string) bool {
 		return string(rest) == k.UIDL
 	}
 	size, _ := parseSize(rest)
-	return size == k.Size
+	return size == k.Size || k.came > 0 && size == k.came
 }
 
 // refused is what to ask for after the server has refused the check.
 func (k Check) refused() Check {
-	if k.UIDL != "" {
+	if k.UIDL != "" && k.Size > 0 {
 		k.UIDL = ""
 		return k
 	}
@@ -75,14 +100,24 @@ func (c *Client) checked() (passed bool, err error) {
 	text, err := c.reply(k.command())
 	switch {
 	case err == nil && k.matches(text):
+		c.checkable = true
 		return true, nil
 	case err == nil:
-		return false, c.stray(fmt.Sprintf("the answer to %s was %s", k.command(), c.foreign(text)))
+		err = c.stray(fmt.Sprintf("the answer to %s was %s", k.command(), c.foreign(text)))
 	case isReply(err):
 		c.check = k.refused()
 		return false, nil
 	}
-	return false, err
+	return false, k.failed(err, false)
+}
+
+// try sends the check before any message.
+func (c *Client) try() error {
+	c.unproven = true
+	if err := c.prove(); err != nil {
+		return c.check.failed(err, true)
+	}
+	return nil
 }
 
 // stray ends the connection because of octets that nothing asked for.
@@ -170,6 +205,9 @@ func (f *retrieval) outOfStep(err error, silent bool) error {
 		err = fmt.Errorf("%w: %w", ErrPipelining, err)
 	}
 	c.dead = err
+	if _, atCheck := errors.AsType[*CheckError](err); atCheck && !c.checkable {
+		return err // it may be how the server answers the command
+	}
 	if single && len(f.open) == 1 && !f.discard && f.ctx.Err() == nil {
 		f.failed(f.open[0], fault.Wrap(err, fault.Protocol,
 			fmt.Sprintf("the server goes on behind the end of message %d, so it is not taken for whole", f.open[0]),

@@ -27,6 +27,7 @@ type Client struct {
 	retrieved bool      // a RETR was sent: a line may be content
 	unproven  bool      // a RETR was sent since the last check that passed
 	check     Check
+	checkable bool // a check has passed
 	bareLF    bool // the server ends lines with a bare LF
 	unstuffed bool // the server does not byte-stuff
 

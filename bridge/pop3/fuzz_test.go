@@ -153,6 +153,11 @@ func FuzzClient(f *testing.F) {
 		"\x01+OK\r\nhello\r\n.\r\n\x01-ERR no\r\n\x01+OK\r\n\x01+OK\r\n\x01+OK bye\r\n")
 	f.Add("+OK <1@h>\r\n\x01-ERR\r\n\x01+OK\r\n\x01+OK\r\n\x01-ERR\r\n\x01+OK 1 1\r\n\x01+OK\r\n.\r\n\x01-ERR\r\n\x01+OK\r\n\x01+OK\r\n")
 	f.Add("+OK\r\n\x01+OK\r\nSASL SCRAM-SHA-256 CRAM-MD5 PLAIN LOGIN\r\n.\r\n\x01+ \r\n\x01+ cj14LHM9QUFBQSxpPTQwOTY=\r\n\x01-ERR\r\n\x01+ eA==\r\n\x01-ERR bad mechanism\r\n\x01+\r\n\x01+OK\r\n")
+	const listed = "+OK\r\n\x01-ERR\r\n\x01+OK\r\n\x01+OK\r\n\x01-ERR\r\n\x01+OK 1 4\r\n\x01+OK\r\n1 4\r\n.\r\n\x01+OK\r\n1 a\r\n.\r\n"
+	for _, check := range []string{"+OK 1 a\r\n", "+OK 1 b\r\n", "+OK\r\n1 a\r\n.\r\n", "-ERR\r\n\x01+OK 1 4\r\n", "-ERR\r\n\x01+OK\r\n1 4\r\n.\r\n", "-ERR\r\n\x01-ERR\r\n"} {
+		f.Add(listed + "\x01" + check + "\x01+OK\r\nhi\r\n.\r\n\x01" + check + "\x01+OK\r\n\x01+OK\r\n")
+		f.Add(strings.ReplaceAll(listed+"\x01"+check+"\x01+OK\r\nhi\r\n.\r\n\x01"+check+"\x01+OK\r\n", "\r\n", "\n"))
+	}
 	transcripts, _ := filepath.Glob("testdata/*.txtar")
 	for _, file := range transcripts {
 		f.Add(serverSide(f, file))
@@ -183,10 +188,14 @@ func driveClient(t *testing.T, conn *fuzzConn) (received int) {
 	_, _, _ = c.Stat(ctx)
 	var reqs []Request
 	_, _ = c.List(ctx, func(num int, size int64) { reqs = append(reqs, Request{Num: num, Size: size}) })
-	_, _ = c.UIDL(ctx, func(num int, _ string) { reqs = append(reqs, Request{Num: num}) })
+	check := Check{First: true}
+	_, _ = c.UIDL(ctx, func(num int, uidl string) {
+		reqs = append(reqs, Request{Num: num})
+		check.Num, check.UIDL, check.Size = num, uidl, 4
+	})
 	var stored []int
 	ended := 0
-	err = c.Retr(ctx, reqs, Check{}, func(num int, r io.Reader) error {
+	err = c.Retr(ctx, reqs, check, func(num int, r io.Reader) error {
 		n, err := io.Copy(io.Discard, r)
 		if err == nil {
 			received += int(n)

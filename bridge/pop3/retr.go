@@ -54,7 +54,8 @@ type Request struct {
 //   - ErrSessionLimit, after delivering what was already under way: the server
 //     wants no more requests in this session. Quit works after both;
 //   - an error that ended the connection. The message it happened at, if any,
-//     has been handed to failed with the same error. ErrPipelining is one.
+//     has been handed to failed with the same error. ErrPipelining is one. It is
+//     a *CheckError where the answer to a check was the cause.
 //
 // Where PIPELINING was announced, requests are sent ahead within
 // Config.Window.
@@ -62,6 +63,11 @@ func (c *Client) Retr(ctx context.Context, reqs []Request, check Check, recv fun
 	c.check = check
 	f := &retrieval{c: c, ctx: ctx, todo: reqs, recv: recv, failed: failed, passedTo: check.Passed, window: Window{Count: 1}, checkedAt: time.Now()}
 	return c.run(ctx, func() error {
+		if check.First && check.Num > 0 {
+			if err := c.try(); err != nil {
+				return err
+			}
+		}
 		if c.pipelining() {
 			f.window = c.cfg.Window
 		}
@@ -226,6 +232,9 @@ func (f *retrieval) body(req request) error {
 	}
 	b.ended = true
 	f.c.traceCount(b.n)
+	if num == f.c.check.Num {
+		f.c.check.came = int64(b.n)
+	}
 	if b.d.plain && !f.c.unstuffed {
 		f.c.unstuffed = true
 		f.c.warn("the server does not byte-stuff its messages")

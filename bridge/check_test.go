@@ -1,0 +1,106 @@
+package bridge
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// wrongAnswers are what servers do with the number behind UIDL and LIST.
+var wrongAnswers = map[string]func(p *popSession, command string, n int) (open bool){
+	"all":      func(p *popSession, command string, _ int) bool { return p.handle(command, "") },
+	"size":     func(p *popSession, _ string, n int) bool { p.line("+OK %d 77777", n); return true },
+	"nonsense": func(p *popSession, _ string, _ int) bool { p.line("+OK"); return true },
+	"hangs up": func(*popSession, string, int) bool { return false },
+	"refuses":  func(p *popSession, _ string, _ int) bool { p.line("-ERR no arguments"); return true },
+	"silent":   func(*popSession, string, int) bool { return true },
+}
+
+// A server that cannot answer UIDL or LIST with a number gives all its mail, once
+// each and in few sessions, and what is certain to be whole is deleted there.
+func TestAServerThatCannotAnswerTheCheck(t *testing.T) {
+	for name, wrong := range wrongAnswers {
+		for _, commands := range []string{"UIDL", "LIST", "UIDL LIST"} {
+			for _, kind := range []string{"pipelined", "one at a time", "without ids"} {
+				t.Run(name+"/"+commands+"/"+kind, func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) { testUncheckable(t, wrong, commands, kind) })
+				})
+			}
+		}
+	}
+}
+
+func testUncheckable(t *testing.T, wrong func(*popSession, string, int) bool, commands, kind string) {
+	g := newRig(t, KeepNever())
+	switch kind {
+	case "one at a time":
+		g.pop.caps = []string{"UIDL"}
+	case "without ids":
+		g.pop.trouble.noUIDL = true
+	}
+	g.pop.one = func(p *popSession, command string, n int) bool {
+		if command == commands || commands == "UIDL LIST" {
+			return wrong(p, command, n)
+		}
+		return p.listed(command, n)
+	}
+	const most = 4 // one that goes wrong, one for each of the two commands, one that goes well
+	g.fill(0, 5)
+	g.pop.messages[3].size = int64(len(g.pop.messages[3].data)) + 7
+	if r := g.poll(); r.Sessions > most || r.Failed > 0 {
+		t.Errorf("%d sessions, %d failed", r.Sessions, r.Failed)
+	}
+	g.wantMail(0, 5)
+	for n := 5; n < 8; n++ { // one message at each poll
+		g.fill(n, n+1)
+		g.restartIfOdd(n)
+		if r := g.poll(); r.Sessions > most || r.Failed > 0 {
+			t.Errorf("message %d: %d sessions, %d failed", n, r.Sessions, r.Failed)
+		}
+		g.wantMail(0, n+1)
+	}
+	g.fill(8, 9)
+	if r := g.poll(); r.Sessions != 1 || r.Stored != 1 {
+		t.Errorf("once it is known: %+v", r)
+	}
+	g.wantMail(0, 9)
+	// The message of the wrong size stays where nothing tells that it is whole.
+	if n := g.pop.count(); n > 1 || n == 1 && g.pop.messages[0].size == 0 {
+		t.Errorf("%d messages are left on the server", n)
+	}
+	g.clock.advance(withoutFor + time.Hour)
+	g.fill(9, 10)
+	g.poll()
+	g.wantMail(0, 10)
+}
+
+func (g *rig) restartIfOdd(n int) {
+	if n%2 == 1 {
+		g.restart(KeepNever())
+	}
+}
+
+// A server without ids guesses a size until it has sent the message. That costs no
+// session, and the message is taken for whole.
+func TestAServerThatKnowsASizeOnceItHasSentTheMessage(t *testing.T) {
+	g := newRig(t, KeepNever())
+	g.pop.trouble.noUIDL = true
+	g.pop.one = func(p *popSession, command string, n int) bool {
+		if command == "LIST" && p.had[n] {
+			p.line("+OK %d %d", n, len(p.mailbox[n-1].data))
+			return true
+		}
+		return p.listed(command, n)
+	}
+	g.fill(0, 3)
+	for _, m := range g.pop.messages {
+		m.size = int64(len(m.data)) + 7
+	}
+	if r := g.poll(); r.Sessions != 1 || r.Stored != 3 || r.Failed > 0 {
+		t.Errorf("%+v", r)
+	}
+	g.wantMail(0, 3)
+	if n := g.pop.count(); n > 0 {
+		t.Errorf("%d messages are left on the server", n)
+	}
+}
