@@ -18,40 +18,47 @@ const (
 // Awaited is an agent that was waited for.
 type Awaited struct {
 	PID    int
-	Listen []string // where it serves mail; nil where that is not known
-	// Answers tells that it has answered. One that has not may be waiting for its
-	// data folder, or belongs to another user, who alone may ask it.
+	Listen []string // where it serves mail
+	// Answers tells that it has answered. One of another user is not asked, for it
+	// answers that user only.
 	Answers bool
+	Waiting string // why it waits for its data folder
 }
 
 // Await waits until an agent with the config runs and answers that is another
 // process than former (0: none), at most awaitWithin. It ends early, with why, when
-// the agent has failed since a moment, or alive says that there will be none.
+// an agent has failed since a moment, or alive says that there will be none.
 func Await(ctx context.Context, configPath string, o Options, former int, since time.Time, alive func() error) (Awaited, error) {
 	b := book(&config.Config{Path: configPath}, o)
-	ctx, cancel := context.WithTimeout(ctx, awaitWithin)
-	defer cancel()
-	for {
-		end := b.LastEnd()
-		if end != nil && end.Failed && end.At != nil && !end.At.Before(since.Truncate(time.Second)) {
+	since = since.Truncate(time.Millisecond)
+	for start := time.Now(); ; {
+		if end := b.LastEnd(); end != nil && end.Failed && end.At != nil && !end.At.Before(since) {
 			return Awaited{}, fault.New(fault.Temporary, "the service has ended: "+end.Reason, "")
 		}
 		running := b.Running()
-		if running != nil && running.PID != former {
-			if s, err := statusOf(ctx, running.DataDir); err == nil && s.PID == running.PID {
+		if running != nil && running.PID == former {
+			running = nil
+		}
+		if running != nil {
+			s, err := statusOf(ctx, running.DataDir)
+			switch {
+			case running.Waiting != "", fault.Is(err, fault.Denied):
+				return Awaited{PID: running.PID, Waiting: running.Waiting}, nil
+			case err == nil && s.PID == running.PID:
 				return Awaited{PID: s.PID, Listen: s.Listen, Answers: true}, nil
 			}
 		}
 		if err := alive(); err != nil {
 			return Awaited{}, err
 		}
-		if sleep(ctx, awaitEvery) {
-			continue
-		}
-		if running != nil && running.PID != former {
+		switch late := time.Since(start) > awaitWithin; {
+		case late && running != nil:
 			return Awaited{PID: running.PID}, nil
+		case late:
+			return Awaited{}, fault.New(fault.Temporary, fmt.Sprintf("the service was started, but no agent has come up within %v", awaitWithin), "")
+		case !sleep(ctx, awaitEvery):
+			return Awaited{}, ctx.Err()
 		}
-		return Awaited{}, fault.New(fault.Temporary, fmt.Sprintf("the service was started, but no agent has come up within %v", awaitWithin), "")
 	}
 }
 

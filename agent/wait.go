@@ -57,6 +57,7 @@ func openWhenReady(ctx context.Context, cfg *config.Config, o Options, waiting f
 		registry.Report("data folder", health.DataFolder(err))
 		if !told {
 			waiting()
+			_ = book(cfg, o).Update(func(f *state.File) { f.Agent.Waiting = err.Error() }) // only for a person
 			told = true
 		}
 		if !sleep(ctx, lookAgainAfter) {

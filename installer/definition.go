@@ -66,6 +66,8 @@ func define(o Options, h host) (definition, error) {
 		names = []string{"PATH"} // for password_command: Homebrew is not in launchd's
 	case !o.System:
 		names = []string{"PATH", "XDG_DATA_HOME", "XDG_STATE_HOME"}
+	case d.user != "": // where sudo has kept them
+		names = []string{"XDG_DATA_HOME", "XDG_STATE_HOME"}
 	}
 	for _, name := range names {
 		if value := h.getenv(name); value != "" && printable(value) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -26,12 +27,21 @@ type host struct {
 	getenv   func(string) string
 	exists   func(path string) bool
 	run      func(argv []string) error
+	homeOf   func(user string) string // "" where it is not known
 }
 
 func thisHost() host {
 	home, _ := os.UserHomeDir() // without one, nothing is installed for a user: see check
 	exists := func(path string) bool { _, err := os.Stat(path); return err == nil }
-	return host{runtime.GOOS, service.Platform(), os.Getuid(), os.Getenv("USER"), home, os.Getenv, exists, run}
+	return host{runtime.GOOS, service.Platform(), os.Getuid(), os.Getenv("USER"), home, os.Getenv, exists, run, homeOf}
+}
+
+func homeOf(name string) string {
+	u, err := user.Lookup(name)
+	if err != nil {
+		return ""
+	}
+	return u.HomeDir
 }
 
 const runTimeout = time.Minute

@@ -63,6 +63,8 @@ func TestAServiceWithoutAHomeFolder(t *testing.T) {
 		{"darwin", definition{system: true}, false},
 		{"linux", definition{system: true, hasDataDir: true}, true},
 		{"linux", definition{system: true, user: "ann"}, true},
+		{"linux", definition{system: true, user: "nosuch"}, false},
+		{"linux", definition{system: true, user: "nosuch", hasDataDir: true}, true},
 		{"linux", definition{}, true},
 		{"windows", definition{system: true}, true},
 	} {

@@ -127,8 +127,14 @@ func (s *Service) Install() (note string, err error) {
 // hasHome refuses a service without a home folder, in which its data folder would
 // be: no service manager gives one to a service of root.
 func (s *Service) hasHome() error {
-	if s.host.goos == "windows" || !s.def.system || s.def.user != "" || s.def.hasDataDir {
+	if s.host.goos == "windows" || !s.def.system || s.def.hasDataDir {
 		return nil
+	}
+	if s.def.user != "" && s.host.homeOf(s.def.user) != "" {
+		return nil
+	}
+	if s.def.user != "" {
+		return fault.New(fault.Config, "the home folder of user "+s.def.user+" is not known, so that it is not known where the mail is to be kept", "set data_dir in the config")
 	}
 	return fault.New(fault.Config, "the service would run as root, without a home folder, so that it is not known where its mail is to be kept",
 		"set data_dir in the config; or install it with sudo from the account of the user whose mail it is, and it runs as that user")

@@ -115,31 +115,52 @@ func (a *app) start(ctx context.Context, s background, again bool) error {
 	if err != nil {
 		return err
 	}
-	former, since, do := 0, time.Now(), s.Start
+	former, since, do, runs := 0, time.Now(), s.Start, "runs"
 	if again {
 		former, do = agent.RunningPID(run.Config, o), s.Restart
+	} else if status, err := s.Status(); err == nil && status == installer.Running {
+		runs = "runs already,"
 	}
 	if err := do(); err != nil {
 		return err
 	}
 	a.tell("waiting for the agent to answer ...")
-	found, err := agent.Await(ctx, run.Config, o, former, since, func() error {
-		if status, err := s.Status(); err == nil && status == installer.Failed {
-			return fault.New(fault.Temporary, "the service manager says that the service has failed", "")
-		}
-		return nil
-	})
+	found, err := agent.Await(ctx, run.Config, o, former, since, stillThere(s.Status))
 	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
 	case err != nil:
 		return fault.New(fault.KindOf(err), err.Error(), s.LogHint())
+	case found.Waiting != "":
+		a.printf("the service %s as process %d, and waits: %s\n", runs, found.PID, found.Waiting)
+	case !found.Answers && o.StateDir != "":
+		a.printf("the service %s as process %d\n", runs, found.PID) // and answers its own user only
 	case !found.Answers:
-		a.printf("the service runs as process %d and has not answered yet: `%s` says how it is doing\n", found.PID, a.command("status"))
+		a.printf("the service %s as process %d, and has not answered yet: `%s` says how it is doing\n", runs, found.PID, a.command("status"))
 	case len(found.Listen) == 0:
-		a.printf("the service runs as process %d; its IMAP server does not: `%s` says why\n", found.PID, a.command("status"))
+		a.printf("the service %s as process %d; its IMAP server does not: `%s` says why\n", runs, found.PID, a.command("status"))
 	default:
-		a.printf("the service runs as process %d, with IMAP on %s\n", found.PID, strings.Join(found.Listen, ", "))
+		a.printf("the service %s as process %d, with IMAP on %s\n", runs, found.PID, strings.Join(found.Listen, ", "))
 	}
 	return nil
+}
+
+// stoppedFor is how long a service may be between two states before it is taken for
+// stopped.
+const stoppedFor = 3 * time.Second
+
+// stillThere reports that the service manager has given the service up.
+func stillThere(status func() (installer.Status, error)) func() error {
+	seen := time.Now()
+	return func() error {
+		switch now, err := status(); {
+		case err != nil, now == installer.Running:
+			seen = time.Now()
+		case now == installer.Failed, time.Since(seen) > stoppedFor:
+			return fault.New(fault.Temporary, "the service manager says that the service has "+map[installer.Status]string{installer.Failed: "failed", installer.Stopped: "stopped"}[now], "")
+		}
+		return nil
+	}
 }
 
 // stateOf says where the agent of the service keeps its state.

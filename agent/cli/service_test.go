@@ -4,114 +4,150 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
-	"github.com/rs/zerolog"
-
-	"github.com/popbridge/popbridge/agent"
-	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/installer"
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
-// manager is a service manager that runs real agents, in this process.
+// manager is a service manager that runs real agents.
 type manager struct {
 	t       *testing.T
 	run     installer.Run
-	broken  error // the agent ends with it
-	status  installer.Status
-	failing error // of Start
+	program []string // what is run; nil: the agent
+	failing error    // of Start
 
-	stop func() error // ends the agent
+	process *exec.Cmd
 }
 
-func (m *manager) Runs() installer.Run               { return m.run }
-func (m *manager) Status() (installer.Status, error) { return m.status, nil }
-func (m *manager) LogHint() string                   { return "look into the log" }
+func (m *manager) Runs() installer.Run { return m.run }
+func (m *manager) LogHint() string     { return "look into the log" }
+
+func (m *manager) Status() (installer.Status, error) {
+	if m.process == nil {
+		return installer.Stopped, nil
+	}
+	return installer.Running, nil
+}
 
 func (m *manager) Start() error {
-	if m.failing != nil || m.stop != nil {
+	if m.failing != nil || m.process != nil {
 		return m.failing
 	}
-	m.status = installer.Running
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	cfg, err := config.Load(m.run.Config)
-	switch {
-	case m.broken != nil:
-		agent.NoteEnd(ctx, m.run.Config, agent.Options{}, m.broken)
-		done <- nil
-	case err != nil:
-		m.t.Fatal(err)
-	default:
-		go func() {
-			done <- agent.Serve(ctx, cfg, agent.Options{Log: zerolog.Nop()}, func() {}, func(*agent.Agent) {})
-		}()
+	m.process = exec.Command(os.Args[0], "run", "--config", m.run.Config)
+	m.process.Args[0] = "popbridge" // see TestMain
+	if m.program != nil {
+		m.process = exec.Command(m.program[0], m.program[1:]...)
 	}
-	m.stop = func() error { cancel(); return <-done }
-	return nil
+	m.process.Env = append(os.Environ(), "SYSTEMD_EXEC_PID=") // of another one
+	return m.process.Start()
 }
 
 func (m *manager) Restart() error {
-	if err := m.end(); err != nil {
-		return err
-	}
+	m.end()
 	return m.Start()
 }
 
-func (m *manager) end() (err error) {
-	if m.stop != nil {
-		err, m.stop = m.stop(), nil
+func (m *manager) end() {
+	if m.process != nil {
+		_ = m.process.Process.Signal(syscall.SIGTERM)
+		_ = m.process.Wait() // the agent says itself how it has ended
+		m.process = nil
 	}
-	return err
 }
 
-// TestStartWaitsForTheAgent: what start says is true of the agent, and not of the
-// service manager alone.
+// TestStartWaitsForTheAgent: what start and restart say is true of the agent, and
+// not of the service manager alone.
 func TestStartWaitsForTheAgent(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("there is no SIGTERM")
+	}
 	dir, err := os.MkdirTemp("", "pb") // short, for the control socket
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	t.Setenv("XDG_STATE_HOME", filepath.Join(dir, "state"))
 	path := filepath.Join(dir, "config.toml")
-	text := "version = 1\ndata_dir = \"data\"\n[imap]\nlisten = [\"127.0.0.1:0\"]\ntls = \"off\"\n"
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	m := &manager{t: t, run: installer.Run{Config: path}, status: installer.Stopped}
-	defer func() {
-		if err := m.end(); err != nil {
-			t.Error(err)
+	configure := func(data string) {
+		t.Helper()
+		text := "version = 1\ndata_dir = \"" + data + "\"\n[imap]\nlisten = [\"127.0.0.1:0\"]\ntls = \"off\"\n"
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
 		}
-	}()
-	start := func() (string, error) {
+	}
+	m := &manager{t: t, run: installer.Run{Config: path}}
+	defer m.end()
+	start := func(again bool) (string, error) {
 		var out bytes.Buffer
 		a := newApp(strings.NewReader(""), &out, &out)
 		a.configPath = path
-		err := a.start(t.Context(), m, false)
+		err := a.start(t.Context(), m, again)
 		return out.String(), err
 	}
-	for _, what := range []string{"at first", "while it runs"} {
-		if out, err := start(); err != nil || !strings.HasPrefix(out, "the service runs as process ") || !strings.Contains(out, "with IMAP on 127.0.0.1:") {
+	says := func(what string, again bool, begin string) (process string) {
+		t.Helper()
+		out, err := start(again)
+		rest, ok := strings.CutPrefix(out, begin+" as process ")
+		process, rest, _ = strings.Cut(rest, ",")
+		if err != nil || !ok || !strings.HasPrefix(rest, " with IMAP on 127.0.0.1:") {
 			t.Errorf("%s: %q, %v", what, out, err)
 		}
+		return process
 	}
-	if err := m.end(); err != nil {
-		t.Fatal(err)
+	configure("data")
+	first := says("at first", false, "the service runs")
+	if same := says("while it runs", false, "the service runs already,"); same != first {
+		t.Errorf("process %s instead of %s", same, first)
 	}
+	if other := says("again", true, "the service runs"); other == first {
+		t.Errorf("restart has left process %s", first)
+	}
+	m.end()
 
-	m.broken = errors.New("the config is not readable")
-	if out, err := start(); err == nil || !strings.Contains(err.Error(), "the service has ended: the config is not readable") || fault.Hint(err) != "look into the log" {
-		t.Errorf("an agent that ends: %q, %v", out, err)
+	configure("config.toml/no-folder")
+	if out, err := start(false); err == nil || !strings.Contains(err.Error(), "the service has ended: ") || fault.Hint(err) != "look into the log" {
+		t.Errorf("an agent that cannot run: %q, %v", out, err)
 	}
-	m.stop, m.broken = nil, nil
+	m.end()
+	m.program = []string{"sleep", "60"}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := newApp(nil, io.Discard, io.Discard).start(ctx, m, false); !errors.Is(err, context.Canceled) {
+		t.Errorf("Ctrl-C: %v", err)
+	}
+	m.end()
 	m.failing = fault.New(fault.Internal, "the service could not be started", "")
-	if _, err := start(); !errors.Is(err, m.failing) {
+	if _, err := start(false); !errors.Is(err, m.failing) {
 		t.Errorf("a service manager that fails: %v", err)
 	}
+}
+
+// A service that the manager has given up is not waited for.
+func TestAServiceThatStops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		now := installer.Running
+		alive := stillThere(func() (installer.Status, error) { return now, nil })
+		begin := time.Now()
+		for _, step := range []struct {
+			status installer.Status
+			after  time.Duration
+			ok     bool
+		}{{installer.Running, 0, true}, {installer.Stopped, time.Second, true}, {installer.Running, time.Minute, true},
+			{installer.Stopped, stoppedFor, true}, {installer.Stopped, time.Second, false}, {installer.Running, 0, true}, {installer.Failed, 0, false}} {
+			time.Sleep(step.after)
+			now = step.status
+			if err := alive(); (err == nil) != step.ok {
+				t.Errorf("%s after %v: %v", step.status, time.Since(begin), err)
+			}
+		}
+	})
 }

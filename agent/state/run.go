@@ -17,6 +17,7 @@ const maxReason = 2000 // octets
 type Agent struct {
 	PID     int    `json:"pid"`
 	DataDir string `json:"data_dir"`
+	Waiting string `json:"waiting,omitempty"` // why the data folder cannot be used; "" where it is
 }
 
 // End says why an agent that does not run any more has ended.
@@ -71,7 +72,7 @@ func (f *File) Runs(dataDir string) { f.Agent = &Agent{PID: os.Getpid(), DataDir
 // Ends notes the end of the agent, before it is released. err is why it ended,
 // nil when it was told to.
 func (f *File) Ends(at time.Time, err error) {
-	at = at.UTC().Truncate(time.Second)
+	at = at.UTC().Truncate(time.Millisecond)
 	f.Agent, f.LastEnd = nil, &End{At: &at, Reason: "it was told to stop"}
 	if err != nil {
 		f.LastEnd.Failed = true
