@@ -94,7 +94,7 @@ func (f *fetching) receive(num int, r io.Reader) error {
 		return nil
 	}
 	failpoint.Hit(failpoint.Received)
-	f.open = append(f.open, arrival{received: received{fetch: w, message: message}, lines: counted.lines, alone: f.alone[num]})
+	f.open = append(f.open, arrival{received: received{fetch: w, message: message}, lines: counted.lines, dots: pop3.DotsTaken(r), alone: f.alone[num]})
 	f.received++
 	f.wasted = wasted
 	f.recordRefusals()
@@ -210,10 +210,10 @@ func (f *fetching) learnServer() {
 	if bareLF && !f.bareLF {
 		f.log.Warn().Msg("server ends lines with a bare LF")
 	}
-	if unstuffed && !f.unstuffed {
+	if unstuffed && !f.notes.Unstuffed {
 		f.log.Warn().Msg("server does not byte-stuff messages")
 	}
-	f.bareLF, f.unstuffed = f.bareLF || bareLF, f.unstuffed || unstuffed
+	f.bareLF, f.notes.Unstuffed = f.bareLF || bareLF, f.notes.Unstuffed || unstuffed
 }
 
 // planDeletions plans the deletions once more, with what has just become

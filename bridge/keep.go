@@ -2,7 +2,6 @@ package bridge
 
 import (
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/popbridge/popbridge/internal/mailstore"
@@ -43,10 +42,24 @@ func KeepFor(age time.Duration) Keep { return Keep{mode: keepFor, age: age} }
 // that arrived last, whether they are stored here or not.
 func KeepNewest(n int) Keep { return Keep{mode: keepNewest, count: max(n, 0)} }
 
-// KeepBelow deletes the oldest messages that are stored here until what LIST
-// announces is less than percent of quota bytes.
+// KeepBelow deletes the oldest messages that are stored here until the mailbox is
+// smaller than percent of quota bytes.
 func KeepBelow(percent int, quota int64) Keep {
 	return Keep{mode: keepBelow, percent: max(percent, 0), quota: max(quota, 0)}
+}
+
+// sizeOf is what a message surely takes on the server: what LIST announces, which is
+// a hint, and not more than what came of it, or than all the mailbox can hold.
+func (k Keep) sizeOf(l Listed, e *mailstore.LedgerEntry) int64 {
+	switch stored := e != nil && e.Size > 0; {
+	case stored && l.Size > 0:
+		return min(l.Size, e.Size)
+	case stored:
+		return e.Size
+	case l.Size < 0 || l.Size > k.quota:
+		return 0
+	}
+	return l.Size
 }
 
 // limit is the size that the mailbox is kept below.
@@ -99,10 +112,10 @@ func (p Policy) String() string {
 // stored here: such a message always stays (law 1), as does one whose only
 // good or only whole copy may be on the server.
 func (p Policy) due(listing []Listed, rows []*mailstore.LedgerEntry, now time.Time) (due []Delete) {
-	left := int64(0) // what LIST announces, without what was removed here
+	left := int64(0) // the size of the mailbox, without what was removed here
 	for i, l := range listing {
 		if e := rows[i]; e == nil || e.Wanted || !p.removed(e, now) {
-			left = min(left, math.MaxInt64-max(l.Size, 0)) + max(l.Size, 0)
+			left += p.Keep.sizeOf(l, e)
 		}
 	}
 	for i, l := range listing {
@@ -114,7 +127,7 @@ func (p Policy) due(listing []Listed, rows []*mailstore.LedgerEntry, now time.Ti
 		if p.removed(e, now) {
 			reason = fmt.Sprintf("removed here %s ago, and delete_on_server is on", age(e.RemovedAt, now))
 		} else if reason = p.Keep.reason(*e, len(listing)-1-i, left, now); reason != "" {
-			left -= l.Size
+			left -= p.Keep.sizeOf(l, e)
 		}
 		if reason != "" {
 			due = append(due, Delete{Num: l.Num, Entry: *e, Reason: reason})

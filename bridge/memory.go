@@ -55,6 +55,7 @@ type notes struct {
 	// Reuses tells that the server has given the id of one message to another.
 	Reuses    bool      `json:"reuses,omitempty"`
 	Undeleted undeleted `json:"undeleted"`
+	Unstuffed bool      `json:"unstuffed,omitempty"` // the server does not byte-stuff
 	// Without are commands at which the server hangs up, or that it does not answer
 	// as it should.
 	Without   []string `json:"without,omitempty"`

@@ -19,6 +19,7 @@ import (
 type arrival struct {
 	received
 	lines int64 // its line feeds
+	dots  int   // that were taken off its lines
 	alone bool  // nothing before it in the stream was in doubt
 }
 
@@ -34,7 +35,7 @@ func (a arrival) sized() bool {
 // the smallest messages.
 func farShorter(got, listed int64) bool {
 	less := listed - got
-	return less > 1<<10 && got < listed/8 || less > 16<<10 && got < listed/2
+	return less > 1<<10 && got < listed/4 || less > 4<<10 && got < listed/2
 }
 
 // request asks for a message. What went wrong before is asked for alone, so that
@@ -115,7 +116,7 @@ func (f *fetching) settle(err error) {
 // keep hands a message to the committer.
 func (f *fetching) keep(a arrival, doubt mailstore.Doubt) {
 	w := a.fetch
-	if farShorter(a.message.Size(), w.Size) {
+	if farShorter(a.message.Size(), w.Size) || f.lacksDots(a) {
 		doubt = mailstore.Doubted
 	}
 	a.doubt = doubt
@@ -126,6 +127,13 @@ func (f *fetching) keep(a arrival, doubt mailstore.Doubt) {
 	f.problems.solved(w)
 	delete(f.careful, idOf(w.Listed))
 	delete(f.byNum, w.Num)
+}
+
+// lacksDots reports whether dots were taken off the lines of a message from a server
+// that had put none there: it is known for that, or lists just as many octets more.
+func (f *fetching) lacksDots(a arrival) bool {
+	_, unstuffed := f.client.Oddities()
+	return a.dots > 0 && (unstuffed || a.fetch.Size == a.message.Size()+int64(a.dots))
 }
 
 // drop discards a message, which is asked for alone in the next session.
@@ -192,7 +200,7 @@ func (r *Runner) shownDoubts(next time.Time) (list []Problem) {
 	if r.bareLF {
 		list = append(list, Problem{NextTry: next, Reason: "the server ends lines with a bare LF; its messages are stored as they come"})
 	}
-	if r.unstuffed {
+	if r.notes.Unstuffed {
 		list = append(list, Problem{NextTry: next, Reason: "the server does not byte-stuff its messages (RFC 1939 section 3); one that has a line with a single dot cannot be fetched"})
 	}
 	for _, e := range r.doubts[:min(len(r.doubts), maxShownDoubts)] {
@@ -206,5 +214,5 @@ func shortReason(e mailstore.LedgerEntry) string {
 	if farShorter(e.Size, e.ListSize) {
 		return fmt.Sprintf("only %d of the %d octets that the server lists came: it is stored here, and the original stays there", e.Size, e.ListSize)
 	}
-	return "it could not be made sure that all of it came: it is stored here, and the original stays there"
+	return "it could not be made sure that it came as it is: it is stored here, and the original stays there"
 }

@@ -78,13 +78,20 @@ func TestDue(t *testing.T) {
 	}
 }
 
-// Sizes no mailbox has do not add up to something small.
+// Sizes that no mailbox has delete nothing: of what is stored its own size counts,
+// of the rest none.
 func TestDueOfAbsurdSizes(t *testing.T) {
-	e := row("a", 0, 1)
-	listing := []Listed{{1, 1<<63 - 1, "a"}, {2, 1<<63 - 1, "b"}, {3, -5, "c"}}
-	got := Policy{Keep: KeepBelow(80, 1000)}.due(listing, []*mailstore.LedgerEntry{&e, nil, nil}, now)
-	if len(got) != 1 {
-		t.Errorf("due %v", got)
+	e, f := row("a", 0, 1), row("d", 0, 1)
+	e.Size, f.Size = 400, 500
+	rows := []*mailstore.LedgerEntry{&e, nil, nil, &f}
+	for _, size := range []int64{1<<63 - 1, 2147483646, 1001, 0, -5} {
+		listing := []Listed{{1, size, "a"}, {2, size, "b"}, {3, -5, "c"}, {4, 500, "d"}}
+		if got := (Policy{Keep: KeepBelow(80, 1000)}).due(listing, rows, now); len(got) != 1 || got[0].Num != 1 {
+			t.Errorf("listed with %d, due %v", size, got)
+		}
+		if got := (Policy{Keep: KeepBelow(95, 1000)}).due(listing, rows, now); len(got) != 0 {
+			t.Errorf("listed with %d, below the limit, due %v", size, got)
+		}
 	}
 }
 

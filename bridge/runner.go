@@ -53,7 +53,6 @@ type memory struct {
 	contentMode  bool               // the server gives no UIDL
 	noPipelining bool
 	bareLF       bool                    // the server ends lines with a bare LF
-	unstuffed    bool                    // the server does not byte-stuff
 	tryCheck     bool                    // the answer to a check was wrong: see learnCheck
 	careful      map[problemID]bool      // messages to ask for alone: it was not clear which was not whole
 	doubting     bool                    // some row was in doubt in this poll

@@ -49,6 +49,7 @@ type session struct {
 	refusedNow map[problemID]bool     // deletions that were refused in this session
 	noEffect   bool                   // DELE was sent before for a message that is there
 	here       map[int]mailstore.Hash // what was fetched or compared, by number
+	asked      bool                   // a person has asked for the poll
 	wasted     bool                   // a message was retrieved, in full or in part, and is not stored
 	told       bool                   // a message or a command that ends sessions was found, and is left out of the next
 	result     Result
@@ -114,7 +115,7 @@ func (s *session) connect(ctx context.Context) error {
 	server, without := s.account.Server, s.avoided()
 	server.NoCAPA, server.NoAUTH = slices.Contains(without, "CAPA"), slices.Contains(without, "AUTH")
 	server.NoPipelining = server.NoPipelining || s.noPipelining
-	server.BareLF = s.bareLF
+	server.BareLF, server.Unstuffed = s.bareLF, s.notes.Unstuffed
 	since := s.loggingIn()
 	client, err := pop3.Dial(ctx, server)
 	if err != nil {
@@ -330,7 +331,7 @@ func (s *session) work(ctx context.Context) (follow, error) {
 	s.chooseAnchor(marked[:s.result.Deleted])
 	s.foresee(marked[:s.result.Deleted])
 	switch {
-	case limited:
+	case limited, s.asked && s.wasted && s.told && len(s.actions.Delete) > 0: // what is due is deleted without what was wasted
 		return soon, ctx.Err()
 	case s.result.Stored >= pageSize:
 		// More may show. Where the next login has to wait that is left to the

@@ -44,7 +44,7 @@ type Client struct {
 const maxWarnings = 8
 
 func newClient(cfg Config, conn net.Conn) *Client {
-	c := &Client{cfg: cfg, bareLF: cfg.BareLF, raw: conn, wire: newWire(conn), close: sync.OnceValue(conn.Close)}
+	c := &Client{cfg: cfg, bareLF: cfg.BareLF, unstuffed: cfg.Unstuffed, raw: conn, wire: newWire(conn), close: sync.OnceValue(conn.Close)}
 	c.wire.within(cfg.Timeouts.Greeting)
 	return c
 }

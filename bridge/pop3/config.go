@@ -40,7 +40,8 @@ type Config struct {
 	NoAUTH       bool // of a server that hangs up at AUTH: USER and PASS, unless that would show a password that AUTH does not
 	NoPipelining bool // one command at a time, whatever the server announces; see ErrPipelining
 
-	BareLF bool // the server ends its lines with LF alone; see ErrBareLF
+	BareLF    bool // the server ends its lines with LF alone; see ErrBareLF
+	Unstuffed bool // the server does not byte-stuff; see DotsTaken
 
 	Trace zerolog.Logger // protocol lines at trace level, without secrets and message content
 }

@@ -39,7 +39,8 @@ type dotReader struct {
 	cr     bool  // the last byte was CR
 	lf     bool  // the last byte was LF
 	style  style // how the first line ended
-	plain  bool  // a line began with a dot that no server would have stuffed
+	plain  bool  // the server does not stuff: a line began with a dot that would have been
+	taken  int   // dots that were taken off the start of lines
 	err    error // sticky; io.EOF after the termination
 }
 
@@ -165,8 +166,9 @@ func (d *dotReader) lineStart() error {
 		if err := d.bareTermination(len(b)); err != nil {
 			return err
 		}
-	case begin && b[1] == '.':
+	case begin && b[1] == '.' && !d.plain:
 		_, _ = d.r.Discard(1)
+		d.taken++
 	case begin:
 		// RFC 1939 section 3: a server that stuffs has made two dots of one. From
 		// one that does not the dot belongs to the message.

@@ -222,6 +222,7 @@ func (f *retrieval) body(req request) error {
 	f.c.wire.stream(f.c.cfg.Timeouts.Read, math.MaxInt64) // the message has limits of its own
 	b := &body{c: f.c, d: newDotReader(f.c.wire.r, f.c.cfg.MaxMessage)}
 	b.d.wire, b.d.bareLF, b.d.alone = f.c.wire, f.c.bareLF && f.window.Count == 1, req.Alone
+	b.d.plain = f.c.unstuffed
 	var refused error
 	if !f.discard {
 		refused = f.recv(num, b)
@@ -312,6 +313,16 @@ func (b *body) Read(p []byte) (int, error) {
 		err = b.c.fail(&bodyError{err})
 	}
 	return n, err
+}
+
+// DotsTaken returns how many lines lost a dot at their start, which a server that
+// byte-stuffs had put there (RFC 1939 section 3). From one that does not they are
+// missing in the message. r is the stream that recv of Retr got.
+func DotsTaken(r io.Reader) int {
+	if b, ok := r.(*body); ok {
+		return b.d.taken
+	}
+	return 0
 }
 
 // drain reads what recv left, or drops the connection where that is too much.
