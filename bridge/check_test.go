@@ -94,7 +94,7 @@ func TestAServerThatKnowsASizeOnceItHasSentTheMessage(t *testing.T) {
 	}
 	g.fill(0, 3)
 	for _, m := range g.pop.messages {
-		m.size = int64(len(m.data)) + 7
+		m.size = int64(len(m.data)) + 700
 	}
 	if r := g.poll(); r.Sessions != 1 || r.Stored != 3 || r.Failed > 0 {
 		t.Errorf("%+v", r)

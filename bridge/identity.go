@@ -56,6 +56,7 @@ func (s *session) takeUp(ctx context.Context, same func(name, memory string) boo
 func (s *session) settleIn(ctx context.Context) (err error) {
 	if s.notes.Mailbox != "" && s.notes.Mailbox != s.mailbox {
 		s.notes.Anchor, s.notes.Relists, s.notes.Reuses, s.notes.Unstuffed = nil, false, false, false
+		s.notes.Proven, s.notes.First = false, ""
 		s.notes.Without = nil
 		same := s.familiar()*2 > len(s.listing)
 		var moves []mailstore.Readoption

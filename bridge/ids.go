@@ -39,6 +39,79 @@ func positional(listing []Listed) (found, bare bool) {
 	return found, found && first == "" && last == ""
 }
 
+// mayBePlaces reports whether the ids of a listing may say nothing but the place of a
+// message in it, as 0, 1, 2, or 0a, 0b, or 1.7, 1.8 do: they go up or down by one from
+// message to message, in decimal or hexadecimal, with the same text around. Of one
+// message nothing can be told. up is false where they go down.
+func mayBePlaces(listing []Listed) (places, up bool) {
+	if len(listing) < 2 {
+		return true, true
+	}
+	prefix, suffix := listing[0].UIDL, listing[0].UIDL
+	for _, l := range listing {
+		for !strings.HasPrefix(l.UIDL, prefix) {
+			prefix = prefix[:len(prefix)-1]
+		}
+		for !strings.HasSuffix(l.UIDL, suffix) {
+			suffix = suffix[1:]
+		}
+	}
+	for _, digits := range []string{"0123456789", "0123456789abcdefABCDEF"} {
+		before := len(strings.TrimRight(prefix, digits))
+		after := len(strings.TrimLeft(suffix, digits))
+		if step, ok := steps(listing, before, after, len(digits) > 10); ok {
+			return true, step > 0
+		}
+	}
+	return false, false
+}
+
+// steps returns by how much the numbers rise that are left of the ids without so
+// many octets before and after, where that is always by one or always by minus one.
+func steps(listing []Listed, before, after int, hex bool) (step int64, ok bool) {
+	base := 10
+	if hex {
+		base = 16
+	}
+	last := int64(0)
+	for i, l := range listing {
+		if before+after >= len(l.UIDL) {
+			return 0, false
+		}
+		n, err := strconv.ParseInt(l.UIDL[before:len(l.UIDL)-after], base, 63)
+		switch {
+		case err != nil:
+			return 0, false
+		case i == 1:
+			step = n - last
+		}
+		if i > 0 && n-last != step || i > 0 && step != 1 && step != -1 {
+			return 0, false
+		}
+		last = n
+	}
+	return step, true
+}
+
+// proveIDs finds out whether ids stay with their messages: until that is known, what
+// is to be deleted and was not fetched in the same session is compared. They do where
+// they are no places, or where the first message of a listing has another id than the
+// first one had before, so that an id is not that of a place.
+func (s *session) proveIDs() {
+	if s.notes.Proven || !s.complete || len(s.listing) == 0 || s.listing[0].UIDL == "" {
+		return
+	}
+	first := s.listing[0].UIDL
+	places, up := mayBePlaces(s.listing)
+	if !places || up && s.notes.First != "" && s.notes.First != first {
+		s.notes.Proven, s.notes.First = true, ""
+		return
+	}
+	if s.notes.First = first; len(first) > maxNotedID {
+		s.notes.Proven, s.notes.First = true, "" // no place is so long
+	}
+}
+
 // checkIDs drops ids that are message numbers: the session goes on as with a
 // server that gives none. With a text around the number they are kept until the
 // server has used one again. A server that counts its messages, and is polled
@@ -58,6 +131,13 @@ func (s *session) checkIDs() {
 			}
 		}
 		s.notes.Numbered, s.notes.Top = true, top
+		return
+	}
+	s.proveIDs()
+	if places, _ := mayBePlaces(s.listing); places && len(s.listing) > 1 && s.notes.Reuses && !s.notes.Proven {
+		for i := range s.listing {
+			s.listing[i].UIDL = "" // as of message numbers
+		}
 		return
 	}
 	switch {

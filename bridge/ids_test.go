@@ -270,3 +270,60 @@ func TestAServerThatUsesIDsAgain(t *testing.T) {
 	g.want(g.poll(), 1, 0, 2, 0)
 	g.wantExactly([]string{string(alike(0)), string(alike(1)), string(append(alike(2), "longer\r\n"...)), string(alike(3))})
 }
+
+func TestMayBePlaces(t *testing.T) {
+	for ids, want := range map[string]string{
+		"0 1 2": "up", "1.7 1.8 1.9 1.10": "up", "msg9 msg10": "up", "00000009 0000000a 0000000b": "up", "9 A B": "up", "3-x 2-x 1-x": "down",
+		"100 101": "up", "x": "up", "a c": "no", "1 3": "no", "1 2 4": "no", "7 7": "no", "2 1 2": "no",
+		"0000000157a5b6c7 0000000257a5b6c7": "no", "GmailId1234 GmailId9876": "no", "1-5 2-6": "no", "msg msg1": "no",
+	} {
+		var listing []Listed
+		for i, id := range strings.Fields(ids) {
+			listing = append(listing, Listed{Num: i + 1, UIDL: id})
+		}
+		got := "no"
+		if places, up := mayBePlaces(listing); places {
+			got = map[bool]string{true: "up", false: "down"}[up]
+		}
+		if got != want {
+			t.Errorf("%s: %s, want %s", ids, got, want)
+		}
+	}
+}
+
+// Ids that are places, counted from anywhere: no message is deleted that was not
+// fetched, and none is stored twice.
+func TestIDsThatArePlaces(t *testing.T) {
+	for _, format := range []string{"%x", "1.%d", "u%02d", "00%x"} {
+		for _, keep := range []Keep{KeepNever(), KeepNewest(2), KeepNewest(1)} {
+			g := newRig(t, keep)
+			box := func(messages ...int) {
+				g.pop.change(func() { g.pop.messages = nil })
+				for place, m := range messages {
+					g.pop.add(fmt.Sprintf(format, place+9), alike(m))
+				}
+			}
+			box(0, 1, 2)
+			g.poll()
+			box(3, 4, 5, 6)
+			for range 3 {
+				g.poll()
+			}
+			there := make(map[string]bool)
+			for _, m := range g.pop.messages {
+				there[string(m.data)] = true
+			}
+			for m := range 7 {
+				n := 0
+				for _, stored := range mail(t, g.store, "INBOX") {
+					if stored == string(alike(m)) {
+						n++
+					}
+				}
+				if n > 1 || n == 0 && !there[string(alike(m))] {
+					t.Errorf("%s, %s: message %d is here %d times, on the server %v", format, keep, m, n, there[string(alike(m))])
+				}
+			}
+		}
+	}
+}

@@ -52,6 +52,10 @@ type notes struct {
 	// not proven since that they are used once; Top is the highest of them.
 	Numbered bool `json:"numbered,omitempty"`
 	Top      int  `json:"top,omitempty"`
+	// Proven tells that the ids are not the places of the messages in the listing;
+	// First is the id that the first message had in the last listing before that.
+	Proven bool   `json:"proven,omitempty"`
+	First  string `json:"first,omitempty"`
 	// Reuses tells that the server has given the id of one message to another.
 	Reuses    bool      `json:"reuses,omitempty"`
 	Undeleted undeleted `json:"undeleted"`

@@ -305,6 +305,20 @@ func (p *planner) decideListed() {
 			p.actions.Fetch = append(p.actions.Fetch, f)
 		}
 	}
+	p.openAll()
+}
+
+// openAll lets what is fetched prove to be that of any row, where ids may have moved
+// on to the next message, all of them at once.
+func (p *planner) openAll() {
+	if !p.unsure || !slices.ContainsFunc(p.actions.Fetch, func(f Fetch) bool { return f.Row != nil }) {
+		return
+	}
+	for _, row := range p.rowOf {
+		if row >= 0 {
+			p.open[row] = true
+		}
+	}
 }
 
 // openSizes adds to what is to be compared all that an anchor stands for and

@@ -227,7 +227,7 @@ func (s *session) list(ctx context.Context) error {
 func (s *session) compare(now time.Time) {
 	s.planner = newPlanner(s.listing, s.ledger, s.account.policy(), now)
 	s.planner.partial, s.planner.trusted = !s.complete, s.trusted
-	s.planner.relists, s.planner.unsure = s.notes.Relists, s.notes.Numbered || s.notes.Reuses
+	s.planner.relists, s.planner.unsure = s.notes.Relists, s.notes.Numbered || s.notes.Reuses || !s.notes.Proven && !s.contentMode
 	s.planner.held = s.held
 	s.planner.hold = s.account.Shadow || !s.permitted()
 	s.planner.run()
