@@ -60,6 +60,9 @@ func (ac *account) get(ctx context.Context) (*bridge.Runner, error) {
 	if r := ac.current(); r != nil {
 		return r, nil
 	}
+	if err := ac.agent.nameAccounts(ctx, ac.cfg.User, store); err != nil {
+		return nil, err
+	}
 	if err := ac.checkUser(ctx, store); err != nil {
 		return nil, err
 	}

@@ -63,7 +63,8 @@ type Agent struct {
 
 	tls *localTLS
 
-	reload sync.Mutex // held by the one who takes up a config
+	reload sync.Mutex    // held by the one who takes up a config
+	naming chan struct{} // has an element while a config is taken up or accounts are named, see nameAccounts
 
 	rounds sync.RWMutex // held for reading by what goes over the stores for long, for writing by a rename
 
@@ -104,6 +105,7 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (*Agent, error) {
 		users:    map[string]*user{},
 		accounts: map[string]*account{},
 		servers:  map[string]*imapServer{},
+		naming:   make(chan struct{}, 1),
 	}
 	a.zone.Store(location(cfg))
 	a.guard = newGuard(a.refused)

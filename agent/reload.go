@@ -36,6 +36,7 @@ func (a *Agent) Reload() {
 	if reflect.DeepEqual(old, next) { // only a comment, say
 		return
 	}
+	a.naming <- struct{}{}
 	a.mu.Lock()
 	a.cfg = next
 	a.mu.Unlock()
@@ -68,8 +69,9 @@ func (a *Agent) needRestart(next *config.Config) []health.Condition {
 	return []health.Condition{health.RestartNeeded(keys)}
 }
 
-// takeAccounts replaces the accounts that changed. Those that end do so side
-// by side and before any new one starts: the same mailbox may be among both.
+// takeAccounts, called with naming taken, replaces the accounts that changed. Those
+// that end do so side by side and before any new one starts: the same mailbox may be
+// among both.
 func (a *Agent) takeAccounts(next *config.Config, group *serving) (stopped, started int) {
 	a.mu.Lock()
 	keep := map[string]*account{}
@@ -101,6 +103,7 @@ func (a *Agent) takeAccounts(next *config.Config, group *serving) (stopped, star
 		wg.Go(ac.retire)
 	}
 	wg.Wait()
+	<-a.naming
 	for _, ac := range begin {
 		ac.serve(group)
 	}

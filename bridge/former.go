@@ -22,10 +22,9 @@ type former struct {
 
 // inheritByContent takes up what is remembered of the mailbox if the account is
 // new and was in the config by another name, user name or host: otherwise all
-// that is there would come once more. The evidence is content: half of what is
-// listed has sizes of a ledger that no account uses, and most of a sample of it
-// is stored under that ledger, byte for byte. Ids prove nothing, as many servers
-// count from 1.
+// that is there would come once more. The evidence is content: of what is listed
+// with sizes of a ledger that no account uses, most of a sample is stored under that
+// ledger, byte for byte. Ids prove nothing, as many servers count from 1.
 func (s *session) inheritByContent(ctx context.Context) error {
 	if !s.notes.New || len(s.ledger) > 0 || len(s.listing) == 0 || s.account.Configured == nil {
 		return nil
@@ -68,21 +67,35 @@ func (s *session) formers(ctx context.Context) (list []former, err error) {
 			return nil, err
 		}
 		f := former{name: name, hashes: make(map[mailstore.Hash]bool, len(ledger))}
-		sizes := make(map[int64]bool, len(ledger))
+		var sizes []int64
 		for _, e := range ledger {
-			sizes[e.ListSize], f.hashes[e.Hash] = true, true
+			f.hashes[e.Hash] = true
+			sizes = append(sizes, e.ListSize, e.Size)
 		}
-		for _, l := range s.listing {
-			if sizes[l.Size] {
-				f.alike = append(f.alike, l)
-			}
-		}
-		if len(f.alike)*2 >= len(s.listing) {
+		if f.alike = alikeIn(s.listing, sizes); len(f.alike) > 0 {
 			list = append(list, f)
 		}
 	}
 	slices.SortStableFunc(list, func(a, b former) int { return cmp.Compare(len(b.alike), len(a.alike)) })
 	return list, nil
+}
+
+// alikeIn returns what is listed with one of these sizes; where nothing is, what is
+// listed as a little smaller, as a server does that counts line ends as one octet.
+func alikeIn(listing []Listed, sizes []int64) (alike []Listed) {
+	slices.Sort(sizes)
+	for _, longer := range []int64{0, 20} { // lines of 20 octets and more
+		for _, l := range listing {
+			i, found := slices.BinarySearch(sizes, l.Size)
+			if found || longer > 0 && i < len(sizes) && sizes[i]-l.Size <= l.Size/longer {
+				alike = append(alike, l)
+			}
+		}
+		if len(alike) > 0 {
+			break
+		}
+	}
+	return alike
 }
 
 // isFormer compares a sample, spread over the listing. What came and is not

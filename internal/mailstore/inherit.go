@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"maps"
+	"slices"
 )
 
 // Inherit gives an account that has no ledger yet that of another one, which
@@ -31,6 +33,30 @@ func (s *Store) Inherit(ctx context.Context, account string, same func(name, mem
 	}
 	st, err = s.AccountState(ctx, account)
 	return st, err == nil, err
+}
+
+// RenameAccounts gives accounts, with their ledgers and states, other names, all at
+// once: two may change theirs. What is remembered under a new name, and is not itself
+// renamed, is forgotten.
+func (s *Store) RenameAccounts(ctx context.Context, names map[string]string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	const between = "\x00" // begins no name
+	return s.write(ctx, "rename accounts", func(t *tx) error {
+		order := slices.Sorted(maps.Keys(names))
+		for _, from := range order {
+			if err := t.inherit(from, between+from); err != nil {
+				return err
+			}
+		}
+		for _, from := range order {
+			if err := t.inherit(between+from, names[from]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 func (t *tx) inherit(from, to string) error {
