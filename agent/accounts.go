@@ -265,12 +265,16 @@ func (a *Agent) bridgeAccount(c config.Account) (bridge.Account, error) {
 }
 
 // secretEvery is how often it is looked whether a refused secret has changed. A
-// file is cheap to read; a command or a keychain may ask a person.
+// file is cheap to read, and a token is renewed by itself; otherwise a command or a
+// keychain may ask a person.
 func secretEvery(c config.Account) time.Duration {
-	if c.Password.File != "" {
+	switch {
+	case c.Password.File != "":
 		return 10 * time.Second
+	case c.Auth == config.AuthOAuth2:
+		return time.Minute
 	}
-	return 15 * time.Minute
+	return 5 * time.Minute
 }
 
 func securityOf(s config.Security) pop3.Security {

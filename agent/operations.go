@@ -155,7 +155,11 @@ func (a *Agent) syncOne(ctx context.Context, ac *account, report func(bridge.Pro
 		answer.Refused, answer.RefusedSaid, answer.Incomplete = s.Undeleted, s.UndeletedSaid, s.Doubtful
 		for _, p := range s.Problems {
 			if p.Num != 0 {
-				answer.Left = append(answer.Left, fmt.Sprintf("message %d (%d bytes): %s", p.Num, p.Size, p.Reason))
+				size := "size unknown"
+				if p.Size > 0 {
+					size = fmt.Sprintf("listed with %d bytes", p.Size)
+				}
+				answer.Left = append(answer.Left, fmt.Sprintf("message %d (%s): %s", p.Num, size, p.Reason))
 			}
 		}
 		if errors.Is(err, context.Canceled) && ctx.Err() == nil {

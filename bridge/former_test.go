@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/popbridge/popbridge/bridge/pop3"
@@ -31,7 +32,7 @@ func (g *rig) renamed(name, username, host string, configured ...string) {
 // server gives new ids then: nothing comes twice.
 func TestAnAccountThatIsNewInAllButItsMail(t *testing.T) {
 	t.Parallel()
-	for _, change := range []string{"nothing else", "host", "ids", "one message", "numbers"} {
+	for _, change := range []string{"nothing else", "host", "ids", "one message", "numbers", "much new mail", "line feeds count once"} {
 		t.Run(change, func(t *testing.T) {
 			g := newRig(t, KeepForever())
 			n, host := 14, "pop.test"
@@ -46,9 +47,20 @@ func TestAnAccountThatIsNewInAllButItsMail(t *testing.T) {
 			}
 			g.poll()
 			g.pop.add("new", testkit.Message(n))
+			if change == "much new mail" {
+				for range 20 {
+					n++
+					g.pop.add("new"+strconv.Itoa(n), testkit.Message(n))
+				}
+			}
 			switch change {
 			case "host":
 				host = "mail.test"
+			case "line feeds count once":
+				host = "mail.test"
+				for _, m := range g.pop.messages {
+					m.size = int64(len(m.data) - strings.Count(string(m.data), "\n"))
+				}
 			case "ids":
 				for i, m := range g.pop.messages {
 					m.uidl = "again" + strconv.Itoa(i)

@@ -19,6 +19,7 @@ type amends struct {
 	prompted bool   // the next line is no command: AUTHENTICATE, IDLE
 	fresh    bool   // the library has written nothing since the command
 	readOnly bool   // what this SELECT opens may only be read
+	first    bool   // no command has come yet
 	startTLS bool   // TLS is still to be started; the library has no part in it
 }
 
@@ -32,7 +33,8 @@ func (a *amends) line(line []byte) bool {
 		a.prompted = false
 		return true
 	}
-	a.fresh, a.readOnly, a.instead = true, false, ""
+	first := a.first
+	a.fresh, a.readOnly, a.instead, a.first = true, false, "", false
 	tag, rest, _ := strings.Cut(strings.TrimRight(string(line), "\r\n"), " ")
 	name, rest, _ := strings.Cut(rest, " ")
 	a.tag, a.command = tag, strings.ToUpper(name)
@@ -57,6 +59,8 @@ func (a *amends) line(line []byte) bool {
 		return false
 	case a.anon && !slices.Contains(beforeLogin, a.command):
 		problem = "Unknown command"
+	case first && rest != "" && slices.Contains(withoutArguments, a.command): // GET NOOP HTTP/1.1
+		problem = a.command + " takes no arguments"
 	default:
 		return true
 	}
@@ -64,6 +68,10 @@ func (a *amends) line(line []byte) bool {
 	a.answer = append(a.answer, tag+" BAD [CLIENTBUG] "+problem+"\r\n"...)
 	return false
 }
+
+// withoutArguments are commands by which it shows that the first line of a
+// connection is none of IMAP.
+var withoutArguments = strings.Fields("CAPABILITY NOOP LOGOUT STARTTLS")
 
 // The commands of RFC 9051 sections 6.1 and 6.2, and those of 6.3 and 6.4 with
 // the ones that have been left out since RFC 3501 or that programs try.

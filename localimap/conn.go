@@ -83,7 +83,7 @@ func newConn(c net.Conn, closed func()) *conn {
 	}
 	return &conn{
 		Conn: c, stream: c, closed: closed, began: now, foreign: func(*conn, string, string) {}, loginBy: by,
-		patience: flushTimeout, frames: framing{anon: true, amends: &amends{anon: true}},
+		patience: flushTimeout, frames: framing{anon: true, amends: &amends{anon: true, first: true}},
 	}
 }
 
@@ -361,8 +361,8 @@ func (c *conn) abort() {
 
 // alive sends what is gathered and reports whether the client is still there,
 // for commands that take long, while nothing is read otherwise. What the client
-// has pipelined is kept for the next Read, as far as one command goes: of one that
-// sends more, nothing more can be known.
+// has pipelined is kept for the next Read. One that has sent more than maxAhead is
+// given up: behind all that it does not show whether it is there.
 func (c *conn) alive() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -375,11 +375,11 @@ func (c *conn) alive() bool {
 	// The library sets the next read deadline itself before it reads.
 	_ = c.Conn.SetReadDeadline(time.Now().Add(time.Millisecond)) // an error shows at the read
 	var b [4096]byte
-	for len(c.frames.in) < maxCommand {
+	for len(c.frames.in) < maxAhead {
 		n, err := c.stream.Read(b[:])
 		if c.frames.add(b[:n]); err != nil {
 			return errors.Is(err, os.ErrDeadlineExceeded)
 		}
 	}
-	return true
+	return false
 }

@@ -28,6 +28,8 @@ const (
 	maxLiterals     = 1 << 20
 	maxAnonCommand  = 8 << 10 // before login
 	maxAnonLiterals = 8 << 10
+	// maxAhead bounds what is pipelined behind a command that takes long.
+	maxAhead = 256 << 10
 	// maxSkip bounds what is read of a refused literal that is on its way.
 	maxSkip = 1 << 20
 

@@ -287,7 +287,7 @@ func TestBeforeLogin(t *testing.T) {
 		"", "\r\na NOOP", "x", "GET / HTTP/1.1\r\nHost: localhost:1143\r\n\r\na LOGIN joe pw",
 		"POST / HTTP/1.1\r\nContent-Type: text/plain\r\n\r\na LOGIN joe pw\r\nb DELETE Precious",
 		"EHLO localhost", "HELO localhost", "USER joe", "a NOSUCH", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "a NOOP \"x",
+		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "a NOOP \"x", "GET NOOP HTTP/1.1\r\nAccept: LOGIN joe pw",
 	} {
 		k := r.talk("")
 		k.send(first)
@@ -397,6 +397,14 @@ func TestACommandEndsWithItsClient(t *testing.T) {
 			"left":                     func(k *talk) { _ = k.conn.Close() },
 			"has pipelined and left":   func(k *talk) { k.send("c NOOP\r\nd NOOP"); _ = k.conn.Close() },
 			"its device was revoked":   func(*talk) { r.server.Disconnect("joe", "laptop") },
+			"has sent much more and left": func(k *talk) {
+				go func() {
+					_, _ = io.WriteString(k.conn, strings.Repeat("c NOOP\r\n", maxAhead))
+				}()
+				for end := time.Now().Add(time.Second); time.Now().Before(end); runtime.Gosched() {
+				}
+				_ = k.conn.Close()
+			},
 			"half of a line, and left": func(k *talk) { _, _ = io.WriteString(k.conn, "c NO"); _ = k.conn.Close() },
 		} {
 			k := r.talk("joe")

@@ -260,3 +260,30 @@ func TestTheLedgerOfARenamedAccountIsRebuilt(t *testing.T) {
 		t.Errorf("%+v, %+v, %v, %v", old, st, err, lerr)
 	}
 }
+
+// Two accounts may change names, and one may get in the way of another: each ledger
+// goes with its mailbox, also when the index is lost after that.
+func TestAccountsThatChangeNames(t *testing.T) {
+	r := newStore(t)
+	r.deliver(r.from("a", "A", 1), r.from("b", "A", 2), r.from("c", "A", 3))
+	must(t, r.SetAccountState(t.Context(), "a", AccountState{Memory: "of a"}))
+	must(t, r.RenameAccounts(t.Context(), map[string]string{"a": "b", "b": "a", "c": "c (former 1)"}))
+	check := func() {
+		t.Helper()
+		for _, d := range []Delivery{r.from("b", "A", 1), r.from("a", "A", 2), r.from("c (former 1)", "A", 3)} {
+			if out := r.deliver(d); !out[0].Duplicate {
+				t.Errorf("%+v comes twice", d.Origin)
+			}
+		}
+		if list, err := r.Accounts(t.Context()); err != nil || len(list) != 3 {
+			t.Errorf("accounts %+v, %v", list, err)
+		}
+	}
+	check()
+	if st, err := r.AccountState(t.Context(), "b"); err != nil || st.Memory != "of a" || st.Stored != 1 {
+		t.Errorf("%+v, %v", st, err)
+	}
+	r.lose(removeIndex)
+	check()
+	r.clean()
+}

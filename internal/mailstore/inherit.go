@@ -83,6 +83,7 @@ func (t *tx) inherit(from, to string) error {
 	if err := t.get(`SELECT stored, had_uidl FROM account WHERE name = ?`, []any{from}, &stored, &had); err != nil {
 		return err
 	}
+	t.log.line('C', from, -stored)
 	t.log.line('C', to, stored)
 	t.log.line('H', to, had)
 	return errors.Join(

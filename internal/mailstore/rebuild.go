@@ -79,6 +79,9 @@ func rebuild(ctx context.Context, dir string, o Options) (bad int, err error) {
 		if bad, err = r.run(s.logPath()); err == nil && !r.identified && s.id != 0 {
 			err = t.exec(`UPDATE meta SET value = ? WHERE key = 'id'`, s.id)
 		}
+		if err == nil { // former names
+			err = t.exec(`DELETE FROM account WHERE stored <= 0 AND name NOT IN (SELECT account FROM ledger)`)
+		}
 		return err
 	})
 	if cerr := s.Close(); err == nil {
@@ -224,7 +227,7 @@ func (r *replay) apply(f *fields) error {
 	case 'G':
 		return do(`DELETE FROM ledger WHERE account = ? AND uidl = ? AND dup = ?`, f.text(), f.text(), f.number())
 	case 'C':
-		return do(`INSERT INTO account (name, stored) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET stored = stored + excluded.stored`, f.text(), f.number())
+		return do(`INSERT INTO account (name, stored) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET stored = max(0, stored + excluded.stored)`, f.text(), f.number())
 	case 'H':
 		return do(`INSERT INTO account (name, had_uidl) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET had_uidl = excluded.had_uidl`, f.text(), f.number())
 	case '+':

@@ -111,6 +111,10 @@ func isReadOnly(err error) bool {
 }
 
 func isFull(err error) bool {
+	// On Linux the file that is mapped as shared memory takes its room at once.
+	if e, ok := errors.AsType[*sqlite.Error](err); ok && e.Code() == sqlite3.SQLITE_IOERR_SHMSIZE {
+		return true
+	}
 	if sqliteCode(err) == sqlite3.SQLITE_FULL || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		return true
 	}
