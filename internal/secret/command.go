@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,8 +22,8 @@ const commandTimeout = 30 * time.Second
 // line is the secret, so that `pass`, which keeps notes below it, works as it is.
 func runCommand(ctx context.Context, argv []string, timeout time.Duration) (Secret, error) {
 	where := "password_command " + fault.Quote(argv[0])
-	if path, err := exec.LookPath(argv[0]); err == nil && os.Geteuid() == 0 {
-		if f := ownership.Check(path, ownership.Options{}); f != nil {
+	if os.Geteuid() == 0 {
+		if f := changeable(argv); f != nil {
 			return "", fault.New(fault.Config, where+" is not run as root, because others than root can change it: "+f.Why, f.Hint)
 		}
 	}
@@ -49,6 +51,21 @@ func runCommand(ctx context.Context, argv []string, timeout time.Duration) (Secr
 		return "", fault.New(fault.Config, where+" printed no password"+said(stderr.String(), ""), "the first line it prints must be the password")
 	}
 	return clean(line, "the first line of "+where)
+}
+
+// changeable is what lets others change the program, or a file among its arguments,
+// which may be what it runs.
+func changeable(argv []string) *ownership.Finding {
+	paths := slices.DeleteFunc(slices.Clone(argv[1:]), func(arg string) bool { return !filepath.IsAbs(arg) })
+	if program, err := exec.LookPath(argv[0]); err == nil {
+		paths = append(paths, program)
+	}
+	for _, path := range paths {
+		if f := ownership.Check(path, ownership.Options{}); f != nil {
+			return f
+		}
+	}
+	return nil
 }
 
 // said is what the program complained about, without the secret if it repeated

@@ -321,7 +321,9 @@ func TestCommandOfOthersIsNotRunByRoot(t *testing.T) {
 		if err := spoil(); err != nil {
 			t.Fatal(err)
 		}
-		s, err = source.Read(context.Background())
-		check(t, s, err, "", fault.Config, "is not run as root")
+		for _, argv := range [][]string{{path}, {"sh", path}, {"env", "sh", path}} {
+			s, err = Source{Command: argv}.Read(context.Background())
+			check(t, s, err, "", fault.Config, "is not run as root")
+		}
 	}
 }
