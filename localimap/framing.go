@@ -91,7 +91,7 @@ func (f *framing) settle(said word) bool {
 // read returns what the library may have, 0 when more has to be received.
 func (f *framing) read(p []byte) int {
 	for len(f.out) == 0 && f.literal == 0 && !f.tooLong {
-		if !f.next() {
+		if f.amends != nil && f.amends.strange || !f.next() {
 			return 0
 		}
 	}

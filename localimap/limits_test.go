@@ -291,8 +291,10 @@ func TestBeforeLogin(t *testing.T) {
 	} {
 		k := r.talk("")
 		k.send(first)
-		if got := k.line(); !strings.HasPrefix(got, "* BYE") {
-			k.want("* BYE")
+		if got := k.line(); !strings.HasPrefix(got, "* BYE") { // one line is answered, and no other
+			if next := k.line(); !strings.HasPrefix(next, "* BYE") {
+				t.Errorf("%q is answered %q, %q", first, got, next)
+			}
 		}
 		if got := k.line(); !strings.HasPrefix(got, broken) {
 			t.Errorf("%q goes on with %q", first, got)
