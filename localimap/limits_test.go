@@ -396,9 +396,9 @@ func TestACommandEndsWithItsClient(t *testing.T) {
 		"FETCH 1 (" + strings.Repeat("BINARY.PEEK[1]<0.1> ", maxSections-1) + "BINARY.SIZE[1])",
 	} {
 		for how, leave := range map[string]func(k *talk){
-			"left":                     func(k *talk) { _ = k.conn.Close() },
-			"has pipelined and left":   func(k *talk) { k.send("c NOOP\r\nd NOOP"); _ = k.conn.Close() },
-			"its device was revoked":   func(*talk) { r.server.Disconnect("joe", "laptop") },
+			"left":                   func(k *talk) { _ = k.conn.Close() },
+			"has pipelined and left": func(k *talk) { k.send("c NOOP\r\nd NOOP"); _ = k.conn.Close() },
+			"its device was revoked": func(*talk) { r.server.Disconnect("joe", "laptop") },
 			"has sent much more and left": func(k *talk) {
 				go func() {
 					_, _ = io.WriteString(k.conn, strings.Repeat("c NOOP\r\n", maxAhead))
