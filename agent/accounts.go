@@ -14,6 +14,7 @@ import (
 	"github.com/popbridge/popbridge/bridge"
 	"github.com/popbridge/popbridge/bridge/pop3"
 	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
 	"github.com/popbridge/popbridge/internal/secret"
 )
@@ -32,6 +33,7 @@ type account struct {
 	// Of the runner: the mailbox it polls, the store it polls into, and whether that is noted.
 	mailbox, storeID string
 	noted            bool
+	retired          bool   // the config has another account in its place
 	former           string // the folder that its mail went to in an earlier run, where that was another one
 
 	confirmed atomic.Bool // a person said that it is of this user, see checkUser
@@ -58,7 +60,7 @@ func (ac *account) get(ctx context.Context) (*bridge.Runner, error) {
 		return nil, &storeTrouble{err}
 	}
 	if r := ac.current(); r != nil {
-		return r, nil
+		return r, nil // which refuses to do anything once it has ended
 	}
 	if err := ac.agent.nameAccounts(ctx, ac.cfg.User, store); err != nil {
 		return nil, err
@@ -71,7 +73,10 @@ func (ac *account) get(ctx context.Context) (*bridge.Runner, error) {
 	was := known.Accounts[mailbox] // the store it polled into last
 	ac.mu.Lock()
 	defer ac.mu.Unlock()
-	if ac.runner != nil {
+	switch {
+	case ac.retired:
+		return nil, fault.New(fault.Temporary, "account "+ac.cfg.Name+" was stopped or changed", "try it again")
+	case ac.runner != nil:
 		return ac.runner, nil
 	}
 	b, err := ac.agent.bridgeAccount(ac.cfg)
@@ -233,6 +238,13 @@ func (ac *account) failed(err error) {
 // over.
 func (ac *account) retire() {
 	ac.task.stop()
+	ac.mu.Lock()
+	ac.retired = true
+	r := ac.runner
+	ac.mu.Unlock()
+	if r != nil {
+		r.End() // of what did not belong to the task
+	}
 	ac.agent.health.Report(ac.source())
 }
 

@@ -240,9 +240,12 @@ func ConfirmUsers(ctx context.Context, cfg *config.Config, o Options, names []st
 	}
 	return givenUp, b.Update(func(f *state.File) {
 		for _, name := range names {
-			k := f.Users[name]
+			k, still := f.Users[name]
 			k.PutBack = nil
-			if f.Users[name] = k; slices.Contains(givenUp, name) {
+			if still {
+				f.Users[name] = k
+			}
+			if slices.Contains(givenUp, name) {
 				delete(f.Users, name)
 			}
 		}

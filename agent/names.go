@@ -45,8 +45,13 @@ func newNames(known []mailstore.KnownAccount, accounts []config.Account) map[str
 	for _, c := range accounts {
 		mailbox := bridge.MailboxName(c.Username, c.Host, c.Port)
 		its := func(k mailstore.KnownAccount) bool { return bridge.RememberedMailbox(k.Memory) == mailbox }
-		i := slices.IndexFunc(known, its)
-		if i < 0 || slices.ContainsFunc(known, func(k mailstore.KnownAccount) bool { return k.Name == c.Name && its(k) }) || names[known[i].Name] != "" {
+		i := -1
+		for n, k := range known {
+			if its(k) && (i < 0 || k.Stored > known[i].Stored) { // there may be one that came to nothing
+				i = n
+			}
+		}
+		if i < 0 || known[i].Name == c.Name || known[i].Stored == 0 && slices.ContainsFunc(known, func(k mailstore.KnownAccount) bool { return k.Name == c.Name && its(k) }) || names[known[i].Name] != "" {
 			continue
 		}
 		names[known[i].Name] = c.Name
@@ -56,7 +61,7 @@ func newNames(known []mailstore.KnownAccount, accounts []config.Account) map[str
 		for _, to := range names {
 			displaced = displaced || to == k.Name
 		}
-		if displaced && names[k.Name] == "" && (k.Stored > 0 || bridge.RememberedMailbox(k.Memory) != "") {
+		if displaced && names[k.Name] == "" {
 			n := 1
 			for taken(fmt.Sprintf("%s (former %d)", k.Name, n)) {
 				n++

@@ -3,6 +3,8 @@ package agent
 import (
 	"fmt"
 	"testing"
+
+	"github.com/popbridge/popbridge/bridge"
 )
 
 // Whatever accounts are called from now on, the mail of each mailbox is known: none
@@ -55,5 +57,31 @@ func TestAccountsThatChangeNames(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Whoever still has an account that the config has given another name fetches nothing
+// for it any more.
+func TestAnAccountThatWasReplaced(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	_, port := pop(t, "alpha", 3)
+	login := []string{`username = "beta"`, `username = "alpha"`}
+	a := testAccount{name: "alpha", user: "ann", folder: "INBOX", port: port, replace: login}
+	r.configure(plain, a)
+	r.start()
+	r.sync()
+	chosen, err := r.agent.choose([]string{"alpha"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.name = "beta"
+	r.reload(a)
+	r.sync()
+	if got := r.agent.syncOne(t.Context(), chosen[0], func(bridge.Progress) {}); got.New != 0 || got.Error == "" {
+		t.Errorf("%+v", got)
+	}
+	if n := len(read(t, r.addr, "ann", "INBOX")); n != 3 {
+		t.Errorf("%d messages", n)
 	}
 }

@@ -39,6 +39,8 @@ func (r *Runner) Preview(ctx context.Context) (preview Preview, err error) {
 // look runs a session that only looks. It waits for the end of a poll that is
 // running.
 func (r *Runner) look(ctx context.Context, visit func(context.Context, *session) error) error {
+	ctx, cancel := r.untilEnd(ctx)
+	defer cancel()
 	if err := r.takeTurn(ctx); err != nil {
 		return err
 	}

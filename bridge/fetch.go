@@ -27,6 +27,7 @@ type fetching struct {
 	alone     map[int]bool
 	refused   []refusal // since the last message that came
 	received  int
+	stuffs    bool  // a server that was taken for one that does not byte-stuff does
 	storeErr  error // of Spool
 }
 
@@ -94,7 +95,9 @@ func (f *fetching) receive(num int, r io.Reader) error {
 		return nil
 	}
 	failpoint.Hit(failpoint.Received)
-	f.open = append(f.open, arrival{received: received{fetch: w, message: message}, lines: counted.lines, dots: pop3.DotsTaken(r), alone: f.alone[num]})
+	a := arrival{received: received{fetch: w, message: message}, lines: counted.lines, alone: f.alone[num]}
+	a.dots, a.doubled = pop3.Dots(r)
+	f.open = append(f.open, a)
 	f.received++
 	f.wasted = wasted
 	f.recordRefusals()
@@ -115,7 +118,7 @@ func (f *fetching) fail(num int, err error) {
 	case errors.Is(err, pop3.ErrPipelining), errors.Is(err, pop3.ErrBareLF):
 		// Not the message's fault.
 	case errors.Is(err, pop3.ErrOutOfStep):
-		f.told = f.problems.failed(w, err.Error(), f.now())
+		f.told = f.problems.failed(w, err.Error(), f.now()) || f.told
 	case isOfMessage(err):
 		f.refused = append(f.refused, refusal{w, err})
 	default:
@@ -132,7 +135,7 @@ func isOfMessage(err error) bool {
 func (f *fetching) recordRefusals() {
 	for _, r := range f.refused {
 		if errors.Is(r.err, pop3.ErrTooLarge) {
-			f.told = f.problems.tooLarge(r.fetch, r.err.Error(), f.now(), f.account.Server.MaxMessage)
+			f.told = f.problems.tooLarge(r.fetch, r.err.Error(), f.now(), f.account.Server.MaxMessage) || f.told
 			continue
 		}
 		f.problems.failed(r.fetch, r.err.Error(), f.now())
@@ -213,7 +216,7 @@ func (f *fetching) learnServer() {
 	if unstuffed && !f.notes.Unstuffed {
 		f.log.Warn().Msg("server does not byte-stuff messages")
 	}
-	f.bareLF, f.notes.Unstuffed = f.bareLF || bareLF, f.notes.Unstuffed || unstuffed
+	f.bareLF, f.notes.Unstuffed = f.bareLF || bareLF, (f.notes.Unstuffed || unstuffed) && !f.stuffs
 }
 
 // planDeletions plans the deletions once more, with what has just become

@@ -41,6 +41,7 @@ func (s *session) takeUp(ctx context.Context, same func(name, memory string) boo
 	if known {
 		before := s.notes
 		s.state, s.notes = state, recall(state.Memory)
+		s.notes.Held = s.notes.Held || before.Held
 		s.notes.LastLogin, s.notes.Delay, s.notes.Expire = before.LastLogin, before.Delay, before.Expire
 		s.notes.Refusals, s.notes.HangUps, s.notes.Numbered = 0, 0, s.notes.Numbered || before.Numbered
 		s.log.Info().Msg("account goes on under another name")

@@ -66,6 +66,8 @@ func mayBePlaces(listing []Listed) (places, up bool) {
 	return false, false
 }
 
+func arePlaces(listing []Listed) bool { places, _ := mayBePlaces(listing); return places }
+
 // steps returns by how much the numbers rise that are left of the ids without so
 // many octets before and after, where that is always by one or always by minus one.
 func steps(listing []Listed, before, after int, hex bool) (step int64, ok bool) {
@@ -73,7 +75,7 @@ func steps(listing []Listed, before, after int, hex bool) (step int64, ok bool) 
 	if hex {
 		base = 16
 	}
-	last := int64(0)
+	last, num := int64(0), 0
 	for i, l := range listing {
 		if before+after >= len(l.UIDL) {
 			return 0, false
@@ -82,13 +84,15 @@ func steps(listing []Listed, before, after int, hex bool) (step int64, ok bool) 
 		switch {
 		case err != nil:
 			return 0, false
+		case i == 1 && n < last:
+			step = -1
 		case i == 1:
-			step = n - last
+			step = 1
 		}
-		if i > 0 && n-last != step || i > 0 && step != 1 && step != -1 {
+		if i > 0 && n-last != step*int64(l.Num-num) { // numbers may have gaps, too
 			return 0, false
 		}
-		last = n
+		last, num = n, l.Num
 	}
 	return step, true
 }
@@ -103,7 +107,11 @@ func (s *session) proveIDs() {
 	}
 	first := s.listing[0].UIDL
 	places, up := mayBePlaces(s.listing)
-	if !places || up && s.notes.First != "" && s.notes.First != first {
+	if places && !up {
+		s.notes.First = "" // it changes with the number of messages
+		return
+	}
+	if !places || s.notes.First != "" && s.notes.First != first {
 		s.notes.Proven, s.notes.First = true, ""
 		return
 	}
@@ -134,7 +142,7 @@ func (s *session) checkIDs() {
 		return
 	}
 	s.proveIDs()
-	if places, _ := mayBePlaces(s.listing); places && len(s.listing) > 1 && s.notes.Reuses && !s.notes.Proven {
+	if s.notes.Reuses && !s.notes.Proven && len(s.listing) > 1 && arePlaces(s.listing) {
 		for i := range s.listing {
 			s.listing[i].UIDL = "" // as of message numbers
 		}

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/popbridge/popbridge/internal/fault"
 )
 
 func TestPositional(t *testing.T) {
@@ -325,5 +327,41 @@ func TestIDsThatArePlaces(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// Ids that fall with the number of messages, and numbers with gaps, prove nothing.
+func TestIDsThatFallProveNothing(t *testing.T) {
+	g := newRig(t, KeepNewest(1))
+	for _, box := range [][]string{{"1", "0"}, {"0"}, {"0"}} {
+		g.pop.change(func() { g.pop.messages = nil })
+		for _, id := range box {
+			g.pop.add("x"+id, alike(len(g.pop.messages)+len(box)))
+		}
+		g.poll()
+	}
+	if g.runner.notes.Proven {
+		t.Error("they are taken for ids that stay with their messages")
+	}
+	if places, _ := mayBePlaces([]Listed{{Num: 1, UIDL: "0"}, {Num: 2, UIDL: "1"}, {Num: 4, UIDL: "3"}}); !places {
+		t.Error("a gap in the numbers is taken for one in the ids")
+	}
+}
+
+// After End a runner does nothing, whoever still has it.
+func TestARunnerThatHasEnded(t *testing.T) {
+	g := newRig(t, KeepForever())
+	g.fill(0, 3)
+	g.poll()
+	g.runner.End()
+	g.fill(3, 4)
+	if r, err := g.runner.Poll(t.Context(), nil); !fault.Is(err, fault.Temporary) || r.Stored != 0 {
+		t.Errorf("poll: %+v, %v", r, err)
+	}
+	if _, err := g.runner.Preview(t.Context()); err == nil {
+		t.Error("a preview goes through")
+	}
+	if err := g.runner.Confirm(t.Context()); err == nil {
+		t.Error("a confirmation is written")
 	}
 }

@@ -97,7 +97,7 @@ func (r *Runner) wait(ctx context.Context) error {
 	for {
 		r.endTurn()
 		_, resumed, err := r.droppable(ctx, func(ctx context.Context) (follow, error) { return soon, sleep(ctx, d) })
-		_ = r.takeTurn(context.WithoutCancel(ctx)) // others end within the deadlines of a session
+		r.turn <- struct{}{} // others end within the deadlines of a session
 		if err != nil && !resumed {
 			return err
 		}

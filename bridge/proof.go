@@ -20,7 +20,9 @@ type arrival struct {
 	received
 	lines int64 // its line feeds
 	dots  int   // that were taken off its lines
-	alone bool  // nothing before it in the stream was in doubt
+	// doubled are lines that begin with two dots, of which none was taken.
+	doubled int
+	alone   bool // nothing before it in the stream was in doubt
 }
 
 // sized reports whether the octets that came are as many as LIST announced,
@@ -129,9 +131,14 @@ func (f *fetching) keep(a arrival, doubt mailstore.Doubt) {
 	delete(f.byNum, w.Num)
 }
 
-// lacksDots reports whether dots were taken off the lines of a message from a server
-// that had put none there: it is known for that, or lists just as many octets more.
+// lacksDots reports whether a message has not the dots at the start of its lines that
+// it should have: they were taken off although the server, which is known for that or
+// lists just as many octets more, had put none there; or they were left.
 func (f *fetching) lacksDots(a arrival) bool {
+	if a.doubled > 0 && a.fetch.Size == a.message.Size()-int64(a.doubled) { // it was one line that lacked a dot
+		f.stuffs = true
+		return true
+	}
 	_, unstuffed := f.client.Oddities()
 	return a.dots > 0 && (unstuffed || a.fetch.Size == a.message.Size()+int64(a.dots))
 }

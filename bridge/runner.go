@@ -22,6 +22,8 @@ type Runner struct {
 	now     func() time.Time
 	rand    func() float64
 	changed func(Status)
+	life    context.Context // ends with End
+	end     context.CancelFunc
 	settle  time.Duration // least time between two sessions of one poll
 
 	wake chan struct{} // capacity 1; Serve looks at the flight
@@ -80,7 +82,9 @@ type flight struct {
 // NewRunner returns a runner that does nothing yet.
 func NewRunner(a Account, s Store, o Options) *Runner {
 	o = o.withDefaults()
+	life, end := context.WithCancel(context.Background())
 	return &Runner{
+		life: life, end: end,
 		account: a, store: s, now: o.Now, rand: o.Rand, changed: o.Changed, settle: continueAfter,
 		log:    o.Log.With().Str("component", "bridge").Str("account", a.Name).Logger(),
 		wake:   make(chan struct{}, 1),
@@ -132,10 +136,32 @@ func (r *Runner) Serve(ctx context.Context) error {
 func (r *Runner) takeTurn(ctx context.Context) error {
 	select {
 	case r.turn <- struct{}{}:
-		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	if r.life.Err() != nil {
+		r.endTurn()
+		return errOver
+	}
+	return nil
+}
+
+var errOver = fault.New(fault.Temporary, "the account was stopped or changed", "try it again")
+
+// End ends whatever the runner does, and waits for that. From then on it does
+// nothing: another runner may have taken up what the store remembers of the account.
+// Serve has ended before.
+func (r *Runner) End() {
+	r.end()
+	r.turn <- struct{}{}
+	r.endTurn()
+}
+
+// untilEnd returns a context that ends with ctx and at End.
+func (r *Runner) untilEnd(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(r.life, cancel)
+	return ctx, func() { stop(); cancel() }
 }
 
 func (r *Runner) endTurn() { <-r.turn }
@@ -233,6 +259,8 @@ func (r *Runner) Poll(ctx context.Context, progress func(Progress)) (Result, err
 		defer f.watch(progress)()
 	}
 	if own {
+		ctx, cancel := r.untilEnd(ctx)
+		defer cancel()
 		r.fly(ctx, f)
 	} else if serving {
 		r.nudge()

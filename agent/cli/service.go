@@ -117,9 +117,12 @@ func (a *app) start(ctx context.Context, s background, again bool) error {
 	}
 	former, since, do, runs := 0, time.Now(), s.Start, "runs"
 	if again {
-		former, do = agent.RunningPID(run.Config, o), s.Restart
-	} else if status, err := s.Status(); err == nil && status == installer.Running {
+		do = s.Restart
+	}
+	if status, err := s.Status(); !again && err == nil && status == installer.Running {
 		runs = "runs already,"
+	} else {
+		former = agent.RunningPID(run.Config, o) // also one that somebody runs in a terminal
 	}
 	if err := do(); err != nil {
 		return err

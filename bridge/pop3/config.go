@@ -41,7 +41,7 @@ type Config struct {
 	NoPipelining bool // one command at a time, whatever the server announces; see ErrPipelining
 
 	BareLF    bool // the server ends its lines with LF alone; see ErrBareLF
-	Unstuffed bool // the server does not byte-stuff; see DotsTaken
+	Unstuffed bool // the server does not byte-stuff; see Dots
 
 	Trace zerolog.Logger // protocol lines at trace level, without secrets and message content
 }

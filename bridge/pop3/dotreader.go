@@ -41,6 +41,7 @@ type dotReader struct {
 	style  style // how the first line ended
 	plain  bool  // the server does not stuff: a line began with a dot that would have been
 	taken  int   // dots that were taken off the start of lines
+	kept   int   // lines that begin with two, as they are from a server that does not stuff
 	err    error // sticky; io.EOF after the termination
 }
 
@@ -166,7 +167,9 @@ func (d *dotReader) lineStart() error {
 		if err := d.bareTermination(len(b)); err != nil {
 			return err
 		}
-	case begin && b[1] == '.' && !d.plain:
+	case begin && b[1] == '.' && d.plain:
+		d.kept++
+	case begin && b[1] == '.':
 		_, _ = d.r.Discard(1)
 		d.taken++
 	case begin:

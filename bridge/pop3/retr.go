@@ -315,14 +315,14 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// DotsTaken returns how many lines lost a dot at their start, which a server that
-// byte-stuffs had put there (RFC 1939 section 3). From one that does not they are
-// missing in the message. r is the stream that recv of Retr got.
-func DotsTaken(r io.Reader) int {
+// Dots returns how many lines lost a dot at their start, which a server that
+// byte-stuffs had put there (RFC 1939 section 3), and how many kept two, as the server
+// is known not to do that. r is the stream that recv of Retr got.
+func Dots(r io.Reader) (taken, kept int) {
 	if b, ok := r.(*body); ok {
-		return b.d.taken
+		return b.d.taken, b.d.kept
 	}
-	return 0
+	return 0, 0
 }
 
 // drain reads what recv left, or drops the connection where that is too much.

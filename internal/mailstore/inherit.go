@@ -36,8 +36,7 @@ func (s *Store) Inherit(ctx context.Context, account string, same func(name, mem
 }
 
 // RenameAccounts gives accounts, with their ledgers and states, other names, all at
-// once: two may change theirs. What is remembered under a new name, and is not itself
-// renamed, is forgotten.
+// once: two may change theirs. Whatever has a new name already has to be among them.
 func (s *Store) RenameAccounts(ctx context.Context, names map[string]string) error {
 	if len(names) == 0 {
 		return nil

@@ -61,6 +61,9 @@ func changeable(argv []string) *ownership.Finding {
 		paths = append(paths, program)
 	}
 	for _, path := range paths {
+		if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+			continue
+		}
 		if f := ownership.Check(path, ownership.Options{}); f != nil {
 			return f
 		}
