@@ -11,6 +11,7 @@ import (
 var (
 	unitConfig  = regexp.MustCompile(`(?m)^ExecStart=.* run --config (.*)$`)
 	unitUser    = regexp.MustCompile(`(?m)^User=(.*)$`)
+	unitState   = regexp.MustCompile(`(?m)^Environment=("?XDG_STATE_HOME=.*)$`)
 	plistConfig = regexp.MustCompile(`<string>--config</string>\s*<string>(.*)</string>`)
 	plistUser   = regexp.MustCompile(`<key>UserName</key>\s*<string>(.*)</string>`)
 )
@@ -20,12 +21,14 @@ type Run struct {
 	Config string // file
 	User   string // "": whoever has installed it for himself; or root, for the system
 	System bool
+	// StateHome is its XDG_STATE_HOME, "" where it has none.
+	StateHome string
 }
 
 // Runs returns how the service runs: as it was installed, or as it would be where
 // that cannot be read.
 func (s *Service) Runs() Run {
-	run := Run{s.def.config, s.def.user, s.def.system && s.host.goos != "windows"}
+	run := Run{Config: s.def.config, User: s.def.user, System: s.def.system && s.host.goos != "windows"}
 	text, err := os.ReadFile(s.Path())
 	if s.Path() == "" || err != nil {
 		return run
@@ -38,6 +41,7 @@ func (s *Service) Runs() Run {
 	}
 	config := systemdUnquote(first(unitConfig))
 	run.User = first(unitUser)
+	run.StateHome = strings.TrimPrefix(systemdUnquote(first(unitState)), "XDG_STATE_HOME=")
 	if s.host.goos == "darwin" {
 		config, run.User = html.UnescapeString(first(plistConfig)), html.UnescapeString(first(plistUser))
 	}

@@ -13,7 +13,7 @@ import (
 func TestRunsIsWhatWasInstalled(t *testing.T) {
 	for _, path := range []string{"/home/ann/config.toml", `/home/ann/my "mail" 100% {x} $y \ &<>'/config.toml`} {
 		for _, goos := range []string{"linux", "darwin"} {
-			s := &Service{def: definition{executable: "/opt/popbridge", config: path, system: true, user: "ann"}, host: with(anns(goos), func(h *host) { h.home = t.TempDir() })}
+			s := &Service{def: definition{executable: "/opt/popbridge", config: path, system: true, user: "ann", env: []variable{{"PATH", "/bin"}, {"XDG_STATE_HOME", "/home/ann/my state"}}}, host: with(anns(goos), func(h *host) { h.home = t.TempDir() })}
 			text := systemdUnit(s.def)
 			if goos == "darwin" {
 				text = launchdPlist(s.def)
@@ -23,7 +23,8 @@ func TestRunsIsWhatWasInstalled(t *testing.T) {
 			s.def = definition{executable: "/opt/popbridge", config: "/root/other.toml"} // as root sees it later
 			must(t, os.MkdirAll(filepath.Dir(s.Path()), 0o700))
 			must(t, os.Rename(file, s.Path()))
-			if got := s.Runs(); got != (Run{path, "ann", false}) {
+			state := map[string]string{"linux": "/home/ann/my state"}[goos]
+			if got := s.Runs(); got != (Run{path, "ann", false, state}) {
 				t.Errorf("%s: it runs as %+v, want %q", goos, got, path)
 			}
 			must(t, os.Remove(s.Path()))

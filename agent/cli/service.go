@@ -136,7 +136,7 @@ func (a *app) start(ctx context.Context, s background, again bool) error {
 		return fault.New(fault.KindOf(err), err.Error(), s.LogHint())
 	case found.Waiting != "":
 		a.printf("the service %s as process %d, and waits: %s\n", runs, found.PID, found.Waiting)
-	case !found.Answers && o.StateDir != "":
+	case !found.Answers && run.User != "":
 		a.printf("the service %s as process %d\n", runs, found.PID) // and answers its own user only
 	case !found.Answers:
 		a.printf("the service %s as process %d, and has not answered yet: `%s` says how it is doing\n", runs, found.PID, a.command("status"))
@@ -160,7 +160,7 @@ func stillThere(status func() (installer.Status, error)) func() error {
 		case err != nil, now == installer.Running:
 			seen = time.Now()
 		case now == installer.Failed, time.Since(seen) > stoppedFor:
-			return fault.New(fault.Temporary, "the service manager says that the service has "+map[installer.Status]string{installer.Failed: "failed", installer.Stopped: "stopped"}[now], "")
+			return fault.New(fault.Temporary, "the service manager does not run the service: it is "+string(now), "")
 		}
 		return nil
 	}
@@ -169,6 +169,8 @@ func stillThere(status func() (installer.Status, error)) func() error {
 // stateOf says where the agent of the service keeps its state.
 func stateOf(run installer.Run) (agent.Options, error) {
 	switch {
+	case run.StateHome != "":
+		return agent.Options{StateDir: filepath.Join(run.StateHome, "popbridge")}, nil
 	case run.User == "" && run.System: // root gets no home folder
 		return agent.Options{StateDir: config.StateDirOf("", run.Config)}, nil
 	case run.User == "":
