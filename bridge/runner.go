@@ -136,14 +136,16 @@ func (r *Runner) Serve(ctx context.Context) error {
 func (r *Runner) takeTurn(ctx context.Context) error {
 	select {
 	case r.turn <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	if r.life.Err() != nil {
+		if ctx.Err() == nil && r.life.Err() == nil {
+			return nil
+		}
 		r.endTurn()
+	case <-ctx.Done():
+	}
+	if r.life.Err() != nil { // which also ends the contexts of untilEnd
 		return errOver
 	}
-	return nil
+	return ctx.Err()
 }
 
 var errOver = fault.New(fault.Temporary, "the account was stopped or changed", "try it again")
@@ -293,6 +295,9 @@ func (r *Runner) fly(ctx context.Context, f *flight) {
 	started := time.Now()
 	f.result, f.err = r.poll(ctx, m, f.asked)
 	r.land(ctx, f, time.Since(started))
+	if r.life.Err() != nil && stopped(ctx, f.err) {
+		f.err = errOver
+	}
 	r.endTurn()
 	m.done(f.err)
 	close(f.done)
