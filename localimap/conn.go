@@ -1,20 +1,24 @@
 package localimap
 
 import (
-	"bytes"
+	"context"
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
-	"os"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
 const (
 	// writeBuffer is how much of a response is gathered before it goes to the
-	// network while the server is busy with a command.
+	// network.
 	writeBuffer = 64 << 10
 	smallBuffer = 4 << 10 // what is kept while waiting for the client
 	// flushTimeout bounds the writing of at most writeBuffer: a client that
@@ -22,364 +26,333 @@ const (
 	flushTimeout = 30 * time.Second
 	// closeTimeout bounds the last flush, which carries the BYE.
 	closeTimeout = 2 * time.Second
-	// dropTimeout bounds that of a connection that has to make room for another.
-	dropTimeout = time.Second
-	// lockTimeout is how long a connection that is closed waits for a write:
-	// longer than one takes that the client lets through.
-	lockTimeout = 100 * time.Millisecond
 	// probeAfter is how long a client has to be silent before the system looks
 	// whether it is there.
 	probeAfter = 5 * time.Minute
+	// goneAfter is how long a command goes on that a client did not wait for that
+	// has closed the connection.
+	goneAfter = 250 * time.Millisecond
 )
 
-// conn is a connection between the network and the library.
+var (
+	errClientGone = errors.New("the client has disconnected")
+	errTimeout    = errors.New("nothing was heard for too long")
+)
+
+// conn is a connection to a client. The goroutine of its session writes to it and
+// takes what was received; a second one receives, also while a command is running,
+// so that a client that goes is noticed.
 //
-// It coalesces writes. The library flushes after every response line; here
-// lines are gathered and go out when the server waits for the client, when
-// writeBuffer is full, or at once while a read is already pending (IDLE), for
-// then nothing else would flush them.
-//
-// It hands on what the client sends by lines and literals (framing.go), and
-// says BYE to a client that is too slow.
-//
-// Reads have one caller at a time and so have writes (the library's encoder
-// lock); a read and a write may overlap, and Close and SetDeadline may be
-// called at any time.
+// What is written is gathered and goes out when the session waits for the client,
+// or when there is writeBuffer of it.
 type conn struct {
-	net.Conn        // the network
-	closed   func() // called once, after the connection was closed
-	began    time.Time
-	foreign  func(c *conn, what, hint string) // a client that speaks something else
+	net.Conn               // the network
+	stream        net.Conn // Conn, or TLS over it
+	ctx           context.Context
+	cancel        context.CancelCauseFunc
+	began         time.Time
+	quiet         func() time.Duration // how long the client may say nothing
+	heard         atomic.Bool          // the client has sent a line, or ended a TLS handshake
+	patience      atomic.Int64         // for a piece to be written
+	out           []byte
+	err           error // of writing
+	timer         *time.Timer
+	farewell      atomic.Pointer[string] // set once, by whoever ends the connection
+	closeOnce     sync.Once
+	closed        func() // called once, after the connection was closed
+	receiverEnded chan struct{}
 
-	mu       sync.Mutex    // guards the fields below and writing to stream
-	stream   net.Conn      // Conn, or TLS over it
-	patience time.Duration // for a piece to be written
-	buf      []byte
-	reading  bool
-	corked   bool
-	shaking  bool // a TLS handshake is under way
-	mute     bool // the next line is not sent
-	frames   framing
-	said     word  // to the literal that frames waits for
-	err      error // the first write error; a stream with a hole is of no use
-
-	// Of the goroutine that reads.
-	loginBy time.Time // zero after login
-
-	heard     atomic.Bool // the client has sent a line, or ended a TLS handshake
-	broken    atomic.Bool // nothing reaches the client any more
-	closeOnce sync.Once
+	mu      sync.Mutex // guards the fields below
+	in      []byte     // received, not taken
+	inErr   error
+	pausing bool          // the receiver has to end
+	more    chan struct{} // in or inErr have changed
+	room    chan struct{} // in has been taken
 }
 
-func newConn(c net.Conn, closed func()) *conn {
-	now := time.Now()
-	by := now.Add(silentTimeout)
-	_ = c.SetReadDeadline(by) // an error shows at the first read
+func newConn(ctx context.Context, c net.Conn, closed func()) *conn {
 	if k, ok := c.(interface {
 		SetKeepAliveConfig(net.KeepAliveConfig) error
 	}); ok {
 		// Each probe wakes a telephone up; Go would send one every 15 seconds.
 		_ = k.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: probeAfter, Interval: time.Minute, Count: 3})
 	}
-	return &conn{
-		Conn: c, stream: c, closed: closed, began: now, foreign: func(*conn, string, string) {}, loginBy: by,
-		patience: flushTimeout, frames: framing{anon: true, amends: &amends{anon: true, first: true}},
+	n := &conn{
+		Conn: c, stream: c, closed: closed, began: time.Now(), timer: time.NewTimer(time.Hour),
+		more: make(chan struct{}, 1), room: make(chan struct{}, 1),
 	}
+	n.quiet = func() time.Duration { return time.Until(n.began.Add(silentTimeout)) }
+	n.patience.Store(int64(flushTimeout))
+	n.ctx, n.cancel = context.WithCancelCause(ctx)
+	return n
 }
 
-// Read returns a line, or a piece of a line or of a literal. Before it waits
-// for the client, what was written is sent.
-func (c *conn) Read(p []byte) (int, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.frames.settle(c.said) {
-		return 0, c.endLocked("Literal not expected")
-	}
-	c.said = silence
+// start begins to receive.
+func (c *conn) start() {
+	c.receiverEnded = make(chan struct{})
+	go c.receive()
+}
+
+// receive takes what the client sends, at most maxAhead more than was asked for.
+func (c *conn) receive() {
+	defer close(c.receiverEnded)
+	buf := make([]byte, smallBuffer)
 	for {
-		n := c.frames.read(p)
-		c.buf = append(c.buf, c.frames.amends.answers()...)
-		if err := c.strangeLocked(); err != nil {
+		n, err := c.stream.Read(buf)
+		c.mu.Lock()
+		c.in = append(c.in, buf[:n]...)
+		full := len(c.in) >= maxAhead
+		paused := c.pausing
+		if err != nil && !paused {
+			c.inErr = err
+		}
+		c.mu.Unlock()
+		signal(c.more)
+		switch {
+		case paused:
+			return
+		case errors.Is(err, io.EOF): // it may have closed its half only, and wait for the answer
+			time.AfterFunc(goneAfter, func() { c.cancel(errClientGone) })
+			return
+		case err != nil:
+			c.cancel(errClientGone)
+			return
+		}
+		switch {
+		case n == len(buf) && n < writeBuffer:
+			buf = make([]byte, writeBuffer)
+		case n < smallBuffer && len(buf) > smallBuffer:
+			buf = make([]byte, smallBuffer) // an idle connection holds little memory
+		}
+		for full {
+			select {
+			case <-c.room:
+			case <-c.ctx.Done():
+				return
+			}
+			c.mu.Lock()
+			full = len(c.in) >= maxAhead
+			c.mu.Unlock()
+		}
+	}
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// Read takes what was received. Before it waits for the client, what was written
+// is sent.
+func (c *conn) Read(p []byte) (int, error) {
+	for {
+		n, err := c.take(p)
+		if n > 0 || err != nil {
+			return n, err
+		}
+		if err := c.flush(); err != nil {
 			return 0, err
 		}
-		if n > 0 {
-			return n, nil
+		if cap(c.out) > smallBuffer {
+			c.out = nil // an idle connection holds no memory
 		}
-		if c.frames.tooLong {
-			return 0, c.endLocked("Command or literal is too long")
-		}
-		var err error
-		n, err = c.receiveLocked(p[:c.frames.room(len(p))])
-		if n > 0 && c.frames.direct(n) {
-			return n, nil
-		} else if n > 0 {
-			c.frames.add(p[:n])
-		} else if errors.Is(err, os.ErrDeadlineExceeded) {
-			return 0, c.endLocked("Autologout, nothing was heard for too long")
-		} else if err != nil {
-			return 0, err
+		c.timer.Reset(c.quiet())
+		select {
+		case <-c.more:
+		case <-c.timer.C:
+			return 0, errTimeout
+		case <-c.ctx.Done():
+			return 0, context.Cause(c.ctx)
 		}
 	}
 }
 
-// strangeLocked ends the connection of a client that has not logged in and
-// speaks something else than IMAP: a web page makes a browser send what it likes,
-// once it has sent the lines of HTTP. The first line that is IMAP gives the client
-// more time.
-func (c *conn) strangeLocked() error {
-	a := c.frames.amends
-	switch {
-	case !a.anon:
-	case a.strange:
-		c.foreign(c, "a client that does not speak IMAP was disconnected", "it is a web browser or another program that has the wrong port")
-		return c.endLocked("This is an IMAP server")
-	case c.stream == c.Conn && len(c.frames.in) > 0 && c.frames.in[0] == tlsHandshake:
-		c.foreign(c, "a client began TLS at once, where the IMAP server does not expect it",
-			"set the client to STARTTLS, or to no encryption where [imap] tls is \"off\"; or set [imap] tls = \"implicit\"")
-		return c.endLocked("TLS was not expected yet")
-	case a.tag != "":
-		c.hearLocked()
-	}
-	return nil
-}
-
-// tlsHandshake is the first octet of a ClientHello (RFC 8446 section 5.1).
-const tlsHandshake = 22
-
-// hearLocked gives a client that is not silent the time for a login.
-func (c *conn) hearLocked() {
-	if c.heard.CompareAndSwap(false, true) {
-		c.loginBy = c.began.Add(loginTimeout)
-		_ = c.Conn.SetReadDeadline(c.loginBy) // an error shows at the read
-	}
-}
-
-// receiveLocked sends what was written and waits for the client, without the
-// lock.
-func (c *conn) receiveLocked(p []byte) (int, error) {
-	if err := c.flushLocked(); err != nil {
-		return 0, err
-	}
-	if cap(c.buf) > smallBuffer {
-		c.buf = nil // an idle connection holds no memory
-	}
-	c.reading = true
-	stream := c.stream
-	c.mu.Unlock()
-	n, err := stream.Read(p)
-	c.mu.Lock()
-	c.reading = false
-	return n, err
-}
-
-// endLocked says goodbye. Nothing is read or written after.
-func (c *conn) endLocked(why string) error {
-	c.buf = append(c.buf, "* BYE "+why+"\r\n"...)
-	if c.flushLocked() == nil {
-		c.err = io.EOF
-	}
-	return c.err
-}
-
-// Write gathers p, or writes it together with what was gathered before.
-func (c *conn) Write(p []byte) (int, error) {
+func (c *conn) take(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.err != nil {
-		return 0, c.err
+	if len(c.in) == 0 {
+		return 0, c.inErr
 	}
-	if c.hiddenLocked(p) {
-		return len(p), nil
+	n := copy(p, c.in)
+	if c.in = c.in[n:]; len(c.in) == 0 {
+		c.in = nil
 	}
-	n := len(p)
-	p = c.frames.amends.response(c.frames.offer.response(p), c.frames.waiting)
-	if len(c.buf)+len(p) > writeBuffer {
-		if err := c.flushLocked(); err != nil {
+	signal(c.room)
+	return n, nil
+}
+
+// arrived reports whether there is something to be read.
+func (c *conn) arrived() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.in) > 0 || c.inErr != nil
+}
+
+// alive reports the end of the connection, for commands that take long. A client
+// that has sent maxAhead behind such a command is given up: behind all that it does
+// not show whether it is there.
+func (c *conn) alive() error {
+	c.mu.Lock()
+	over := len(c.in) >= maxAhead
+	c.mu.Unlock()
+	if over {
+		c.cancel(errClientGone)
+	}
+	return context.Cause(c.ctx)
+}
+
+// Write gathers p, or sends it together with what was gathered before.
+func (c *conn) Write(p []byte) (int, error) {
+	if len(c.out)+len(p) > writeBuffer {
+		if err := c.flush(); err != nil {
 			return 0, err
 		}
 	}
 	if len(p) >= writeBuffer {
-		return c.writeLocked(p)
+		return len(p), c.send(p)
 	}
-	c.buf = append(c.buf, p...)
-	if c.reading && !c.corked {
-		if err := c.flushLocked(); err != nil {
-			return 0, err
-		}
-	}
-	return n, nil
+	c.out = append(c.out, p...)
+	return len(p), c.err
 }
 
-// command returns the name of the command that the library is at.
-func (c *conn) command() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.frames.amends.command
+// line gathers a line.
+func (c *conn) line(format string, args ...any) {
+	c.out = append(fmt.Appendf(c.out, format, args...), "\r\n"...)
 }
 
-// opensReadOnly is called by a SELECT.
-func (c *conn) opensReadOnly(yes bool) {
-	c.mu.Lock()
-	c.frames.amends.readOnly = yes
-	c.mu.Unlock()
-}
-
-// hiddenLocked notes what the library says to a literal, and reports whether it
-// is not for the client. The library writes short lines in one piece.
-func (c *conn) hiddenLocked(p []byte) bool {
-	if c.mute {
-		c.mute = false
-		return true
-	}
-	if c.said != silence || !c.frames.waiting && !c.frames.inside {
-		return false
-	}
-	if c.said = refusal; c.frames.waiting && bytes.HasPrefix(p, []byte("+ ")) {
-		c.said = goAhead
-	}
-	return c.said == goAhead && c.frames.nonSync
-}
-
-// cork holds back the lines of one burst although a read is pending; uncork
-// sends them.
-func (c *conn) cork() {
-	c.mu.Lock()
-	c.corked = true
-	c.mu.Unlock()
-}
-
-func (c *conn) uncork() {
-	c.mu.Lock()
-	c.corked = false
-	if c.reading {
-		_ = c.flushLocked() // kept in c.err; the reader learns of it
-	}
-	c.mu.Unlock()
-}
-
-func (c *conn) flushLocked() error {
-	if len(c.buf) == 0 || c.err != nil {
+// overflow sends what was gathered where that is much; it is called between lines.
+func (c *conn) overflow() error {
+	if len(c.out) < writeBuffer {
 		return c.err
 	}
-	_, err := c.writeLocked(c.buf)
-	c.buf = c.buf[:0]
+	return c.flush()
+}
+
+func (c *conn) flush() error {
+	if len(c.out) == 0 || c.err != nil {
+		return c.err
+	}
+	err := c.send(c.out)
+	c.out = c.out[:0]
 	return err
 }
 
-// writeLocked gives the client time for each piece: one that reads slowly gets
-// all of a long message, one that has stopped is not waited for. The library's
-// deadlines, for a message as a whole, would be the wrong ones for both.
-func (c *conn) writeLocked(p []byte) (int, error) {
-	written := 0
+// send gives the client time for each piece: one that reads slowly gets all of a
+// long message, one that has stopped is not waited for.
+func (c *conn) send(p []byte) error {
 	for piece := range slices.Chunk(p, writeBuffer) {
-		_ = c.Conn.SetWriteDeadline(time.Now().Add(c.patience)) // an error shows at the write
-		n, err := c.stream.Write(piece)
-		if written += n; err != nil {
+		_ = c.SetWriteDeadline(time.Now().Add(time.Duration(c.patience.Load()))) // an error shows at the write
+		if c.ctx.Err() != nil {                                                  // and bye may have set its own before
+			_ = c.SetWriteDeadline(time.Now().Add(closeTimeout))
+		}
+		if _, err := c.stream.Write(piece); err != nil {
 			c.err = err
-			c.broken.Store(true)
-			return written, err
+			c.cancel(errClientGone)
+			return err
 		}
 	}
-	return written, nil
+	return nil
 }
 
-// SetWriteDeadline does nothing, see writeLocked.
-func (c *conn) SetWriteDeadline(time.Time) error { return nil }
+// bye makes the session say goodbye and end. A response that is being written has
+// closeTimeout left. It does not wait.
+func (c *conn) bye(why string) {
+	c.farewell.CompareAndSwap(nil, &why)
+	c.cancel(context.Canceled)
+	_ = c.SetWriteDeadline(time.Now().Add(closeTimeout)) // an error shows at the write
+}
 
-// SetReadDeadline sets it for a client that is logged in. Before, the time for
-// all it takes to log in counts, however slowly the octets come.
-func (c *conn) SetReadDeadline(t time.Time) error {
-	if !c.loginBy.IsZero() {
-		t = c.loginBy
+// finish says goodbye and closes. It is called by the session.
+func (c *conn) finish(why string) {
+	if text := c.farewell.Load(); text != nil {
+		why = *text
 	}
-	return c.Conn.SetReadDeadline(t)
-}
-
-// loggedIn is called by the goroutine that reads.
-func (c *conn) loggedIn() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.loginBy = time.Time{}
-	c.frames.anon, c.frames.amends.anon = false, false
-}
-
-// offer says what is announced and enabled from here on.
-func (c *conn) offer(o offer) {
-	c.mu.Lock()
-	c.frames.offer = o
-	c.mu.Unlock()
-}
-
-// SetDeadline sets the one deadline there is to set.
-func (c *conn) SetDeadline(t time.Time) error { return c.SetReadDeadline(t) }
-
-// lockUnlessBlocked locks, unless a write is waiting for the client.
-func (c *conn) lockUnlessBlocked() bool {
-	for end := time.Now().Add(lockTimeout); !c.mu.TryLock(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			return false
-		}
+	if why != "" {
+		c.line("* BYE %s", why)
 	}
-	return true
-}
-
-// Close sends what is gathered, so that a BYE arrives, and closes. It does not
-// wait for a write that is blocked.
-func (c *conn) Close() error {
+	c.cancel(context.Canceled)
 	closing := c.Conn
-	if c.lockUnlessBlocked() {
-		c.patience = closeTimeout
-		if c.flushLocked() == nil {
-			closing = c.stream // TLS says that nothing is missing
-		}
-		c.mu.Unlock()
+	if c.flush() == nil {
+		closing = c.stream // TLS says that nothing is missing
 	}
-	err := closing.Close()
-	c.closeOnce.Do(c.closed)
-	return err
-}
-
-// drop closes the connection to make room for another, and does not wait for a
-// client that does not read.
-func (c *conn) drop(why string) {
-	if c.lockUnlessBlocked() {
-		if !c.shaking && c.err == nil {
-			c.patience = dropTimeout
-			_ = c.endLocked(why) // it is closed next
-		}
-		c.mu.Unlock()
+	_ = closing.Close() // nothing is left to be sent
+	if c.receiverEnded != nil {
+		<-c.receiverEnded
 	}
 	c.abort()
 }
 
 // abort closes without sending what is gathered.
 func (c *conn) abort() {
-	c.broken.Store(true)
+	c.cancel(context.Canceled)
 	_ = c.Conn.Close() // nothing to be done about a connection that is given up
 	c.closeOnce.Do(c.closed)
 }
 
-// alive sends what is gathered and reports whether the client is still there,
-// for commands that take long, while nothing is read otherwise. What the client
-// has pipelined is kept for the next Read. One that has sent more than maxAhead is
-// given up: behind all that it does not show whether it is there.
-func (c *conn) alive() bool {
+// secure puts TLS over the network. Nothing may have been received, for it came in
+// the clear from whomever.
+func (c *conn) secure(config *tls.Config) error {
+	if err := c.pause(); err != nil {
+		return err
+	}
+	if err := c.flush(); err != nil {
+		return err
+	}
+	stream := tls.Server(c.Conn, config)
+	ctx, cancel := context.WithTimeout(c.ctx, handshakeTimeout)
+	defer cancel()
+	if err := stream.HandshakeContext(ctx); err != nil {
+		return fmt.Errorf("TLS handshake: %w", err)
+	}
+	c.stream = stream
+	c.heard.Store(true)
+	c.pausing = false
+	c.start()
+	return nil
+}
+
+// pause ends the receiver.
+func (c *conn) pause() error {
+	if c.receiverEnded == nil {
+		return nil
+	}
+	c.mu.Lock()
+	c.pausing = true
+	c.mu.Unlock()
+	_ = c.SetReadDeadline(time.Unix(1, 0)) // an error shows in what comes next
+	<-c.receiverEnded
+	_ = c.SetReadDeadline(time.Time{})
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.flushLocked() != nil {
-		return false
+	if len(c.in) > 0 {
+		return errors.New("the client has sent more than STARTTLS")
 	}
-	if c.reading {
-		return true
+	return c.inErr
+}
+
+// The responses below are gathered (RFC 9051 section 7.5, and RECENT of RFC 3501
+// section 7.3.2).
+
+func (c *conn) tellExpunged(i int) { c.counted(i+1, "EXPUNGE\r\n") }
+
+func (c *conn) tellExists(n int) { c.counted(n, "EXISTS\r\n") }
+
+func (c *conn) tellRecent(n uint32) { c.counted(int(n), "RECENT\r\n") }
+
+func (c *conn) tellFlagsInUse(flags string) { c.line("* FLAGS %s", flags) }
+
+func (c *conn) tellFlags(i int, uid mailstore.UID, flags string) {
+	c.counted(i+1, "FETCH (")
+	if uid != 0 {
+		c.out = append(strconv.AppendUint(append(c.out, "UID "...), uint64(uid), 10), ' ')
 	}
-	// The library sets the next read deadline itself before it reads.
-	_ = c.Conn.SetReadDeadline(time.Now().Add(time.Millisecond)) // an error shows at the read
-	var b [4096]byte
-	for len(c.frames.in) < maxAhead {
-		n, err := c.stream.Read(b[:])
-		if c.frames.add(b[:n]); err != nil {
-			return errors.Is(err, os.ErrDeadlineExceeded)
-		}
-	}
-	return false
+	c.out = append(append(append(c.out, "FLAGS "...), flags...), ")\r\n"...)
+	_ = c.overflow() // kept in c.err
+}
+
+func (c *conn) counted(n int, what string) {
+	c.out = append(strconv.AppendInt(append(c.out, "* "...), int64(n), 10), ' ')
+	c.out = append(c.out, what...)
 }

@@ -13,18 +13,18 @@ import (
 // admit counts a new session before login. Where there is no room it takes it
 // from another one without a login, which the caller has to drop; when there is
 // none, the new one is refused.
-func (s *Server) admit(c *session) (victim *session, err error) {
+func (s *Server) admit(c *session) (victim *session, refused string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.conns > maxConnections || len(s.anon) >= maxUnauthenticated {
 		s.crowd.add()
 		if victim = s.victimLocked(); victim == nil {
-			return nil, bye(imap.ResponseCodeLimit, fmt.Sprintf("Too many connections, at most %d", maxConnections))
+			return nil, fmt.Sprintf("[LIMIT] Too many connections, at most %d", maxConnections)
 		}
 		s.forgetLocked(victim)
 	}
 	s.anon = append(s.anon, c)
-	return victim, nil
+	return victim, ""
 }
 
 // victimLocked returns the session without a login that is dropped first: the

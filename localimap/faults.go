@@ -25,10 +25,6 @@ func bad(text string) error {
 	return &imap.Error{Type: imap.StatusResponseTypeBad, Code: imap.ResponseCodeClientBug, Text: responseText(text)}
 }
 
-func bye(code imap.ResponseCode, text string) error {
-	return &imap.Error{Type: imap.StatusResponseTypeBye, Code: code, Text: text}
-}
-
 // response translates an error of the store into a tagged NO (RFC 5530). It is
 // the one place that does. An error that is a response already stays as it is.
 func (s *session) response(err error) error {
@@ -36,9 +32,9 @@ func (s *session) response(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &ready), s.conn.broken.Load():
+	case errors.As(err, &ready), s.conn.err != nil:
 		return err
-	case errors.Is(err, context.Canceled):
+	case errors.Is(err, context.Canceled), errors.Is(err, errClientGone):
 		return no(imap.ResponseCodeUnavailable, "The connection is closing")
 	}
 	kind, text := fault.KindOf(err), "Internal error, see the log of the server"

@@ -1,157 +1,63 @@
 package localimap
 
 import (
-	"context"
 	"fmt"
-	"io"
 	"os"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
-	"github.com/emersion/go-imap/v2/imapserver"
 
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/imapwire"
 	"github.com/popbridge/popbridge/internal/mailstore"
-	"github.com/popbridge/popbridge/internal/message"
 )
 
-// fetch is one FETCH command.
-type fetch struct {
+// fetching is one FETCH under way.
+type fetching struct {
 	*session
-	ctx context.Context // of the command
-	v   *view
-	w   *imapserver.FetchWriter
-	opt *imap.FetchOptions
-
-	zone *time.Location // of INTERNALDATE
-
-	want      mailstore.Want // what the items need; 0 where the columns have it all
-	kept      []bool         // the body sections that the index answers for most messages
-	marksSeen bool
+	v     *view
+	items *fetchRequest
+	zone  *time.Location // of INTERNALDATE
 
 	trouble error // the first message that could not be answered
 }
 
-// Fetch answers FETCH. A message whose file is missing or damaged is left out,
-// and the command ends with NO after the others.
-func (s *session) Fetch(w *imapserver.FetchWriter, set imap.NumSet, options *imap.FetchOptions) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	v, err := s.selectedLocked()
-	if err != nil {
-		return err
-	}
-	f := &fetch{session: s, v: v, w: w, opt: options, zone: s.srv.opt.Zone()}
-	if err := f.plan(); err != nil {
-		return err
-	}
-	indices, err := v.resolve(set)
-	if err != nil {
-		return err
-	}
-	ctx, stop := s.watch()
-	defer stop()
-	f.ctx = ctx
-	if f.want != 0 {
-		err = s.chunked(v, indices, f.want, f.chunk)
+func (f *fetching) run(indices []int) error {
+	var err error
+	if f.items.want != 0 {
+		err = f.chunked(f.v, indices, f.items.want, f.chunk)
 	} else {
 		err = f.chunk(indices, nil)
 	}
 	if err == nil {
 		err = f.trouble
 	}
-	return s.response(err)
+	return err
 }
-
-// plan finds out what the items need.
-func (f *fetch) plan() error {
-	o := f.opt
-	if err := f.tooMuch(); err != nil {
-		return err
-	}
-	if o.Envelope {
-		f.want |= mailstore.WantEnvelope
-	}
-	if o.BodyStructure != nil {
-		f.want |= mailstore.WantStructure
-	}
-	if len(o.BinarySectionSize) > 0 {
-		f.want |= mailstore.WantFile | mailstore.WantStructure
-	}
-	f.kept = make([]bool, len(o.BodySection))
-	for k, b := range o.BodySection {
-		top := len(b.Part) == 0
-		switch {
-		case slices.Contains(b.Part, 0):
-			return errPart
-		case top && b.Specifier == imap.PartSpecifierMIME:
-			return bad("BODY[MIME] needs a part number") // RFC 9051 section 6.4.5
-		case top && b.Specifier == imap.PartSpecifierNone:
-			f.want |= mailstore.WantFile
-		case top && b.Specifier == imap.PartSpecifierHeader && len(b.HeaderFields) > 0 && message.Keeps(b.HeaderFields):
-			f.want |= mailstore.WantHeader
-			f.kept[k] = true
-		default:
-			f.want |= mailstore.WantFile | mailstore.WantStructure
-		}
-		f.marksSeen = f.marksSeen || !b.Peek
-	}
-	for _, b := range o.BinarySection {
-		if slices.Contains(b.Part, 0) {
-			return errPart
-		}
-		f.want |= mailstore.WantFile
-		if len(b.Part) > 0 {
-			f.want |= mailstore.WantStructure
-		}
-		f.marksSeen = f.marksSeen || !b.Peek
-	}
-	if f.want == 0 && !o.Flags && !o.InternalDate && !o.RFC822Size && !o.UID {
-		return bad("Nothing to fetch")
-	}
-	f.marksSeen = f.marksSeen && !f.v.readOnly
-	return nil
-}
-
-// tooMuch refuses what no client asks for.
-func (f *fetch) tooMuch() error {
-	o, names := f.opt, 0
-	for _, b := range o.BodySection {
-		names += len(b.HeaderFields) + len(b.HeaderFieldsNot)
-	}
-	switch {
-	case len(o.BodySection)+len(o.BinarySection)+len(o.BinarySectionSize) > maxSections:
-		return no(imap.ResponseCodeLimit, fmt.Sprintf("Too many sections, at most %d", maxSections))
-	case names > maxHeaderNames:
-		return no(imap.ResponseCodeLimit, fmt.Sprintf("Too many header fields, at most %d", maxHeaderNames))
-	}
-	return nil
-}
-
-var errPart = bad("Part numbers start at 1") // RFC 9051 section 9, section-part
 
 // chunk answers for some messages; contents is nil where the columns have all
 // that is asked for. The error is one that ends the command.
-func (f *fetch) chunk(indices []int, contents []mailstore.Content) error {
-	if err := context.Cause(f.ctx); err != nil {
+func (f *fetching) chunk(indices []int, contents []mailstore.Content) error {
+	if err := f.conn.alive(); err != nil {
 		return err
 	}
 	var changed map[int]bool // messages whose flags must be told
-	if f.opt.Flags || f.marksSeen {
+	if f.items.flags || f.items.setsSeen {
 		changed = f.v.refresh(indices)
 	}
-	if f.marksSeen {
+	if f.items.setsSeen {
 		f.markSeen(indices, changed)
 	}
 	tell := func(k int, p prepared) error {
-		if err := context.Cause(f.ctx); err != nil {
+		if err := f.conn.alive(); err != nil {
 			p.close()
 			return err
 		}
-		return f.message(indices[k], p, f.opt.Flags || changed[indices[k]])
+		return f.message(indices[k], p, f.items.flags || changed[indices[k]])
 	}
-	if f.want&mailstore.WantFile != 0 {
+	if f.items.want&mailstore.WantFile != 0 {
 		return ahead(len(indices), filesAhead, func(k int) prepared { return f.prepare(&contents[k]) }, tell, prepared.close)
 	}
 	for k := range indices {
@@ -169,7 +75,7 @@ func (f *fetch) chunk(indices []int, contents []mailstore.Content) error {
 // markSeen sets \Seen, which reading a body does (RFC 9051 section 6.4.5), and
 // notes whose flags have changed by that. Not being able to is no reason to
 // refuse the mail.
-func (f *fetch) markSeen(indices []int, changed map[int]bool) {
+func (f *fetching) markSeen(indices []int, changed map[int]bool) {
 	var unseen []mailstore.UID
 	for _, i := range indices {
 		if f.v.told.flags[i].System&mailstore.Seen == 0 {
@@ -195,53 +101,97 @@ func (f *fetch) markSeen(indices []int, changed map[int]bool) {
 // message answers for one message. Everything that can fail has been found
 // out, sizes above all, before the response is begun. The error is one that
 // ends the command.
-func (f *fetch) message(i int, p prepared, withFlags bool) (err error) {
+func (f *fetching) message(i int, p prepared, withFlags bool) error {
 	defer p.close()
 	if p.err != nil {
 		if f.trouble == nil {
 			f.trouble = p.err
 		}
 		if withFlags {
-			return f.tellFlags(f.w, f.v, i, f.opt.UID)
+			f.tellFlags(i, f.items.uid)
 		}
+		return f.conn.overflow()
+	}
+	if withFlags {
+		f.tellKeywords()
+	}
+	c := f.conn
+	c.counted(i+1, "FETCH (")
+	first := len(c.out)
+	item := func(name string) {
+		if len(c.out) > first {
+			c.out = append(c.out, ' ')
+		}
+		c.out = append(append(c.out, name...), ' ')
+	}
+	if f.items.uid {
+		item("UID")
+		c.out = strconv.AppendUint(c.out, uint64(f.v.told.uids[i]), 10)
+	}
+	if withFlags {
+		item("FLAGS")
+		c.out = append(c.out, f.v.flagNames(i)...)
+	}
+	if f.items.date {
+		item("INTERNALDATE")
+		c.out = imapwire.AppendDateTime(c.out, internalDate(f.v.told.received[i], f.zone))
+	}
+	if f.items.size {
+		item("RFC822.SIZE")
+		c.out = strconv.AppendInt(c.out, f.v.told.sizes[i], 10)
+	}
+	if f.items.envelope {
+		item("ENVELOPE")
+		c.out = appendEnvelope(c.out, &p.content.Summary.Envelope)
+	}
+	if f.items.body {
+		item("BODY")
+		c.out = appendStructure(c.out, p.content.Summary.Root, false)
+	}
+	if f.items.structure {
+		item("BODYSTRUCTURE")
+		c.out = appendStructure(c.out, p.content.Summary.Root, true)
+	}
+	for k, sec := range f.items.sections {
+		item(sec.name)
+		first = -1 // what was gathered may have been sent
+		if err := f.writeSection(sec, p.parts[k]); err != nil {
+			return err
+		}
+	}
+	c.out = append(c.out, ")\r\n"...)
+	return c.overflow()
+}
+
+// writeSection writes as many octets as are announced. Where the file does not
+// yield them any more, the connection is given up: nothing that could be sent
+// instead would be true.
+func (f *fetching) writeSection(item sectionItem, s section) error {
+	c := f.conn
+	switch {
+	case item.measure:
+		c.out = strconv.AppendInt(c.out, s.size, 10)
 		return nil
+	case s.missing:
+		c.out = append(c.out, "NIL"...)
+		return nil
+	case item.binary:
+		c.out = append(c.out, '~') // literal8
 	}
-	if withFlags {
-		f.tellKeywords(f.v)
+	c.out = imapwire.AppendSize(c.out, s.size)
+	err := s.writeTo(c)
+	if err != nil {
+		c.abort()
 	}
-	m := f.w.CreateMessage(uint32(i + 1))
-	defer func() { // also in a panic: it holds the encoder's lock
-		if closeErr := m.Close(); err == nil {
-			err = closeErr
-		}
-	}()
-	if f.opt.UID {
-		m.WriteUID(imap.UID(f.v.told.uids[i]))
-	}
-	if withFlags {
-		m.WriteFlags(f.v.flagList(i))
-	}
-	if f.opt.InternalDate {
-		m.WriteInternalDate(internalDate(f.v.told.received[i], f.zone))
-	}
-	if f.opt.RFC822Size {
-		m.WriteRFC822Size(f.v.told.sizes[i])
-	}
-	if f.opt.Envelope {
-		m.WriteEnvelope(envelopeOf(&p.content.Summary.Envelope))
-	}
-	if f.opt.BodyStructure != nil {
-		m.WriteBodyStructure(structureOf(p.content.Summary.Root))
-	}
-	return f.writeSections(m, p.parts)
+	return err
 }
 
 // prepared is a message ready to be told.
 type prepared struct {
 	content *mailstore.Content
-	file    *os.File // open where a section needs it
-	parts   sections
-	err     error // the response for a message that cannot be told
+	file    *os.File  // open where a section needs it
+	parts   []section // in the order of the items
+	err     error     // the response for a message that cannot be told
 }
 
 func (p prepared) close() {
@@ -252,14 +202,14 @@ func (p prepared) close() {
 
 // prepare opens the message file where it is needed, once for all items, and
 // measures the sections. Several messages are prepared at the same time.
-func (f *fetch) prepare(c *mailstore.Content) prepared {
+func (f *fetching) prepare(c *mailstore.Content) prepared {
 	p := prepared{content: c}
 	if c.Gone {
 		p.err = no(codeExpungeIssued, "Some messages have been expunged by another client")
 		return p
 	}
 	var err error
-	if f.want&mailstore.WantFile != 0 || c.Cut || f.want&mailstore.WantHeader != 0 && !c.Summary.Header.Complete() {
+	if f.items.want&mailstore.WantFile != 0 || c.Cut || f.items.want&mailstore.WantHeader != 0 && !c.Summary.Header.Complete() {
 		if p.file, err = openWhole(f.store.Store, c); err != nil {
 			f.log.Error().Err(err).Str("user", f.user).Stringer("msg", c.Hash).Msg("message file could not be read")
 			if p.err = errDamaged; fault.Is(err, fault.Temporary) { // it may only not be opened
@@ -268,7 +218,7 @@ func (f *fetch) prepare(c *mailstore.Content) prepared {
 			return p
 		}
 	}
-	file := watchedFile{f.ctx, p.file}
+	file := fileOfCommand{f.conn, p.file}
 	if c.Cut { // a copy, which is gone with p
 		whole := *c
 		whole.Summary = f.store.Summarize(file, c.Size)
@@ -300,33 +250,17 @@ func openWhole(store *mailstore.Store, c *mailstore.Content) (*os.File, error) {
 	return file, nil
 }
 
-func (f *fetch) writeSections(m *imapserver.FetchResponseWriter, parts sections) error {
-	for k, item := range f.opt.BodySection {
-		if err := f.writeLiteral(m.WriteBodySection(item, parts.body[k].size), parts.body[k]); err != nil {
-			return err
-		}
-	}
-	for k, item := range f.opt.BinarySection {
-		if err := f.writeLiteral(m.WriteBinarySection(item, parts.binary[k].size), parts.binary[k]); err != nil {
-			return err
-		}
-	}
-	for k, item := range f.opt.BinarySectionSize {
-		m.WriteBinarySectionSize(item, uint32(parts.sizes[k]))
-	}
-	return nil
+// fileOfCommand is a message file that can be read as long as the command goes on:
+// all that takes long reads it in pieces.
+type fileOfCommand struct {
+	conn *conn
+	*os.File
 }
 
-// writeLiteral writes as many bytes as were announced. Where the file does not
-// yield them any more, the connection is given up: nothing that could be sent
-// instead would be true.
-func (f *fetch) writeLiteral(w io.WriteCloser, s section) error {
-	err := s.writeTo(w)
-	if closeErr := w.Close(); err == nil {
-		err = closeErr
+// ReadAt reads, unless the command has ended.
+func (f fileOfCommand) ReadAt(p []byte, off int64) (int, error) {
+	if err := f.conn.alive(); err != nil {
+		return 0, err
 	}
-	if err != nil {
-		f.conn.abort()
-	}
-	return err
+	return f.File.ReadAt(p, off)
 }

@@ -20,11 +20,11 @@ const (
 	loginTimeout     = 3 * time.Minute
 	handshakeTimeout = 30 * time.Second
 
-	// maxCommand bounds a command without its literals; the library would give
-	// up a little later, in the middle of the line, and read the rest of it as
-	// the next command. maxLiterals bounds the sum of its literals, the message
-	// of an APPEND aside, which goes to the disk.
-	maxCommand      = 50_000
+	// maxCommand bounds a command without its literals, maxString one of these,
+	// and maxLiterals all of them, the message of an APPEND aside, which goes to
+	// the disk.
+	maxCommand      = 64 << 10
+	maxString       = 64 << 10
 	maxLiterals     = 1 << 20
 	maxAnonCommand  = 8 << 10 // before login
 	maxAnonLiterals = 8 << 10

@@ -148,8 +148,8 @@ func TestListing(t *testing.T) {
 			subs = nil
 		}
 		for _, d := range listing(t.Context(), boxes, slices.Clone(subs), tt.patterns, &tt.options) {
-			text := fmt.Sprintf("%s%v", d.Mailbox, d.Attrs)
-			if d.ChildInfo != nil {
+			text := fmt.Sprintf("%s%v", d.name, d.attrs)
+			if d.above {
 				text += "+"
 			}
 			got = append(got, text)

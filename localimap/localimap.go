@@ -1,26 +1,23 @@
 // Package localimap serves the mail of the store over IMAP4rev1 and IMAP4rev2,
 // to clients on this machine or on the local network.
 //
-// The protocol is spoken by go-imap's imapserver; this package is what it asks
-// for: the sessions. docs/imap-library.md says what it can't do. Four things are
-// done differently from what the library offers for them:
+// A conn is a connection, a session speaks with its client: it reads a command
+// (internal/imapwire), finds it in the table of commands.go and runs it, in one
+// goroutine; command_*.go have one command or a few that belong together. What is
+// announced is in capability.go. Three things are worth knowing:
 //
-//   - conn.go: connections coalesce writes, for the library flushes after every
-//     line, and bound what a client may take in time and memory.
-//   - framing.go: a refused literal is dropped, for the library reads it as
-//     commands; starttls.go puts TLS below, so that lines can be seen.
 //   - view.go: what a client has been told is kept as one list per session and
 //     compared with the newest published snapshot of the mailbox. There is no
 //     queue of updates, so nothing can overflow, and sequence numbers are
 //     resolved against the list the client has, never against another.
+//   - conn.go: writes are gathered until the session waits for the client, and
+//     what a client may take in time and memory is bounded.
 //   - section.go: bodies are streamed from the message file by the offsets of
 //     the stored summary.
 //
-// A Server owns its sessions: Serve returns after all of its sessions are
-// closed, and then nothing here uses a store any more. A session's goroutine is
-// the library's, one per connection, plus one while it idles; Close of the
-// session joins the latter. No lock of the store and no query is held while
-// something is written to a client.
+// A Server owns its sessions: Serve returns after all of them have ended, and then
+// nothing here uses a store any more. No lock of the store and no query is held
+// while something is written to a client.
 package localimap
 
 import (
@@ -32,7 +29,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/emersion/go-imap/v2"
 	"github.com/rs/zerolog"
 
 	"github.com/popbridge/popbridge/internal/mailstore"
@@ -147,18 +143,29 @@ func (s *Server) Connected(user, device string) (n int, since time.Time) {
 // waits for a response that is being written, at most byeTimeout.
 func (s *Server) Disconnect(user, device string) {
 	s.mu.Lock()
-	var byes sync.WaitGroup
 	var gone []*session
 	for c, l := range s.logins {
 		if l.user == user && (device == "" || l.device == device) {
 			gone = append(gone, c)
-			byes.Go(func() { _ = c.lib.Bye("This device has been revoked or changed") }) // the connection may be gone
 		}
 	}
 	s.mu.Unlock()
-	within(byeTimeout, byes.Wait)
-	for _, c := range gone {
-		c.cancel()
+	end(gone, "This device has been revoked or changed", byeTimeout)
+}
+
+// end says goodbye to sessions, and waits at most d for them to take it.
+func end(sessions []*session, why string, d time.Duration) {
+	for _, c := range sessions {
+		c.conn.bye(why)
+	}
+	timeout := time.NewTimer(d)
+	defer timeout.Stop()
+	for _, c := range sessions {
+		select {
+		case <-c.done:
+		case <-timeout.C:
+			timeout.Reset(0)
+		}
 		c.conn.abort()
 	}
 }
@@ -181,31 +188,4 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	}
 	_ = ln.Close() // closed already where ctx ended
 	return errors.Join(err, r.drain())
-}
-
-// capabilities are those that work and need the session; the library adds the
-// ones it brings itself. LITERAL- is one of them, and excludes LITERAL+ (RFC 7888
-// section 5).
-func capabilities() imap.CapSet {
-	caps := make(imap.CapSet)
-	for _, c := range []imap.Cap{
-		imap.CapIMAP4rev1, imap.CapIMAP4rev2, imap.CapNamespace, imap.CapUIDPlus, imap.CapESearch,
-		imap.CapSearchRes, imap.CapListExtended, imap.CapListStatus, imap.CapMove, imap.CapStatusSize,
-		imap.CapBinary, imap.CapChildren, imap.CapSpecialUse, imap.CapCreateSpecialUse,
-	} {
-		caps[c] = struct{}{}
-	}
-	return caps
-}
-
-// libraryLog receives what the library has to say: clients that break off,
-// lines it cannot read, and panics, which it recovers from.
-type libraryLog struct{ log zerolog.Logger }
-
-func (l libraryLog) Printf(format string, args ...any) {
-	level := zerolog.DebugLevel
-	if len(format) >= 5 && format[:5] == "panic" {
-		level = zerolog.ErrorLevel
-	}
-	l.log.WithLevel(level).Str("detail", fmt.Sprintf(format, args...)).Msg("IMAP protocol error")
 }

@@ -3,106 +3,68 @@ package localimap
 import (
 	"slices"
 
-	"github.com/emersion/go-imap/v2"
-
+	"github.com/popbridge/popbridge/internal/imapwire"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
-// resolve returns the indices of the messages in set, ascending, each once.
-// `*` is the last message the client knows; `n:*` always holds it, also where n
-// is beyond it (RFC 9051 section 9, seq-range). UIDs that do not exist are
-// passed over (section 6.4.9); a sequence number above the number of messages
-// is an error of the client (RFC 3501 section 9, seq-number).
-func (v *view) resolve(set imap.NumSet) ([]int, error) {
-	if imap.IsSearchRes(set) {
-		return v.indices(v.saved), nil
-	}
-	spans, err := v.spans(set)
+// resolve returns the indices of the messages in set, ascending, each once. UIDs
+// that do not exist are passed over (RFC 9051 section 6.4.9); a sequence number
+// above the number of messages is an error of the client (RFC 3501 section 9,
+// seq-number).
+func (v *view) resolve(set imapwire.Set, byUID bool) ([]int, error) {
+	spans, err := v.spans(set, byUID)
 	n := 0
 	for _, s := range spans {
-		n += s.to - s.from
+		n += s.To - s.From
 	}
 	list := make([]int, 0, n)
 	for _, s := range spans {
-		for i := s.from; i < s.to; i++ {
+		for i := s.From; i < s.To; i++ {
 			list = append(list, i)
 		}
 	}
 	return list, err
 }
 
-// span are the indices from, inclusive, to, exclusive.
-type span struct{ from, to int }
-
-// spans returns what a set that is not $ stands for, ascending, with gaps in
-// between. It takes the room of the set, whatever that stands for.
-func (v *view) spans(set imap.NumSet) ([]span, error) {
-	var spans []span
-	switch set := set.(type) {
-	case imap.SeqSet:
-		n := uint32(len(v.told.uids))
-		for _, r := range set {
-			from, to := r.Start, r.Stop
-			if n == 0 && (from == 0 || to == 0) {
-				continue
-			}
-			if from, to = starred(from, to, n); to > n && r.Start != 0 && r.Stop != 0 {
-				return nil, bad("No such message")
-			}
-			spans = append(spans, span{int(from) - 1, int(min(to, n))})
-		}
-	case imap.UIDSet:
-		uids := v.told.uids
-		if len(uids) == 0 {
-			return nil, nil
-		}
-		for _, r := range set {
-			from, to := starred(uint32(r.Start), uint32(r.Stop), uint32(uids[len(uids)-1]))
-			i, _ := slices.BinarySearch(uids, mailstore.UID(from))
-			j, found := slices.BinarySearch(uids, mailstore.UID(to))
-			if found {
-				j++
-			}
-			spans = append(spans, span{i, j})
-		}
+// spans returns what a set stands for, ascending, with gaps in between. It takes
+// the room of the set, whatever that stands for.
+func (v *view) spans(set imapwire.Set, byUID bool) ([]imapwire.Span, error) {
+	switch {
+	case set.Saved:
+		return v.savedSpans(), nil
+	case byUID:
+		return imapwire.Resolve(set, v.told.uids), nil
 	}
-	return merged(spans), nil
+	n := uint32(len(v.told.uids))
+	var spans []imapwire.Span
+	for _, r := range set.Ranges {
+		starred := r.From == imapwire.Last || r.To == imapwire.Last
+		if n == 0 && starred {
+			continue
+		}
+		from, to := r.Bounds(n)
+		if to > n && !starred {
+			return nil, bad("No such message")
+		}
+		spans = append(spans, imapwire.Span{From: int(from) - 1, To: int(min(to, n))})
+	}
+	return imapwire.Merge(spans), nil
 }
 
-// starred gives `*`, which is 0, its value and puts the ends in order.
-func starred(from, to, last uint32) (uint32, uint32) {
-	if from == 0 {
-		from = last
-	}
-	if to == 0 {
-		to = last
-	}
-	return min(from, to), max(from, to)
-}
-
-// merged puts spans in order, and those that overlap or meet together.
-func merged(spans []span) []span {
-	slices.SortFunc(spans, func(a, b span) int { return a.from - b.from })
-	out := spans[:0]
-	for _, s := range spans {
-		if n := len(out); n > 0 && s.from <= out[n-1].to {
-			out[n-1].to = max(out[n-1].to, s.to)
-		} else {
-			out = append(out, s)
-		}
-	}
-	return out
-}
-
-// indices returns those of the UIDs the client knows; uids ascend.
-func (v *view) indices(uids []mailstore.UID) []int {
-	list := make([]int, 0, len(uids))
-	for _, uid := range uids {
+// savedSpans are those of the messages that SEARCH has saved and that are still
+// there.
+func (v *view) savedSpans() []imapwire.Span {
+	var spans []imapwire.Span
+	for _, uid := range v.saved {
 		if i, ok := slices.BinarySearch(v.told.uids, uid); ok {
-			list = append(list, i)
+			if n := len(spans); n > 0 && spans[n-1].To == i {
+				spans[n-1].To++
+			} else {
+				spans = append(spans, imapwire.Span{From: i, To: i + 1})
+			}
 		}
 	}
-	return list
+	return spans
 }
 
 // uidsOf returns the UIDs of the messages at the given indices.
@@ -114,28 +76,14 @@ func (v *view) uidsOf(indices []int) []mailstore.UID {
 	return uids
 }
 
-func uidSet(uids []mailstore.UID) imap.UIDSet {
-	var set imap.UIDSet
-	for _, uid := range uids {
-		// AddNum would search the set for each; these ascend.
-		if n := len(set); n > 0 && set[n-1].Stop+1 == imap.UID(uid) {
-			set[n-1].Stop++
-			continue
+// numbersOf returns the sequence numbers of the messages at the given indices, or
+// their UIDs.
+func (v *view) numbersOf(indices []int, byUID bool) []uint32 {
+	numbers := make([]uint32, len(indices))
+	for k, i := range indices {
+		if numbers[k] = uint32(i + 1); byUID {
+			numbers[k] = uint32(v.told.uids[i])
 		}
-		set = append(set, imap.UIDRange{Start: imap.UID(uid), Stop: imap.UID(uid)})
 	}
-	return set
-}
-
-func seqSet(indices []int) imap.SeqSet {
-	var set imap.SeqSet
-	for _, i := range indices {
-		num := uint32(i + 1)
-		if n := len(set); n > 0 && set[n-1].Stop+1 == num {
-			set[n-1].Stop++
-			continue
-		}
-		set = append(set, imap.SeqRange{Start: num, Stop: num})
-	}
-	return set
+	return numbers
 }

@@ -2,7 +2,6 @@ package localimap
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -30,18 +29,18 @@ var (
 	errOutside   = fault.New(fault.Denied, "this device sees some folders only, and that is none of them", "")
 )
 
-// sightLocked ends the connection of a device whose selected mailbox was moved
-// out of its sight: nothing that comes into it from then on is told.
-func (s *session) sightLocked() error {
+// inSight ends the connection of a device whose selected mailbox was moved out of
+// its sight: nothing that comes into it from then on is told.
+func (s *session) inSight() bool {
 	name := s.view.feed.Snapshot().Mailbox.Name
 	if !s.store.restricted() || name == s.view.seen.Mailbox.Name {
-		return nil
+		return true
 	}
-	_, err := s.store.Mailbox(s.ctx, name)
-	if err != nil {
+	if _, err := s.store.Mailbox(s.ctx, name); err != nil {
 		s.conn.abort()
+		return false
 	}
-	return err
+	return true
 }
 
 // folders returns the mailboxes of the store, and the present names of those
@@ -184,34 +183,3 @@ func (s scope) Subscribe(ctx context.Context, name string, on bool) error {
 }
 
 func (s scope) lacks(c imap.Cap) bool { return slices.Contains(s.device.Without, string(c)) }
-
-// Switchable returns the capabilities that can be switched off for a device:
-// those that a client learns of after login, except CHILDREN, which LIST tells
-// anyway.
-func Switchable() []string {
-	names := []string{string(imap.CapEnable), string(imap.CapIdle), string(imap.CapLiteralMinus), string(imap.CapUnselect)}
-	for c := range capabilities() {
-		if c != imap.CapIMAP4rev1 && c != imap.CapChildren {
-			names = append(names, string(c))
-		}
-	}
-	slices.Sort(names)
-	return names
-}
-
-// SwitchOff checks names of capabilities to be switched off and returns them as
-// a Device has them, or a fault.Config.
-func SwitchOff(names []string) ([]string, error) {
-	known := Switchable()
-	var off []string
-	for _, name := range names {
-		i := slices.IndexFunc(known, func(c string) bool { return strings.EqualFold(c, name) })
-		if i < 0 {
-			return nil, fault.New(fault.Config, fmt.Sprintf("the capability %s cannot be switched off", fault.Quote(name)),
-				"these can: "+strings.Join(known, ", "))
-		}
-		off = append(off, known[i])
-	}
-	slices.Sort(off)
-	return slices.Compact(off), nil
-}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"net"
 	"runtime"
 	"testing"
@@ -49,14 +50,27 @@ func TestABurstIsTold(t *testing.T) {
 func TestStillHere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ours, theirs := net.Pipe()
-		c := newConn(ours, func() {})
-		s := &session{conn: c, ctx: t.Context()}
-		stop, done := make(chan struct{}), make(chan error)
-		c.loggedIn()
-		_ = c.SetReadDeadline(time.Time{})
-		go func() { _, _ = c.Read(make([]byte, 10)) }() // as the library waits for DONE
-		go func() { done <- s.Idle(nil, stop) }()
+		s := newSession(&serving{server: New(Options{})}, newConn(t.Context(), ours, func() {}))
+		s.user = "joe"
+		s.conn.start()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			if err := s.in.Next(); err != nil || s.in.Tag() != "a" {
+				t.Error(err)
+			}
+			s.in.SP()
+			s.in.Atom()
+			_, _ = s.idle()
+			s.conn.finish("")
+		}()
+		if _, err := io.WriteString(theirs, "a IDLE\r\n"); err != nil {
+			t.Fatal(err)
+		}
 		r := bufio.NewReader(theirs)
+		if line, err := r.ReadString('\n'); line != "+ idling\r\n" || err != nil {
+			t.Fatal(line, err)
+		}
 		for range 3 {
 			start := time.Now()
 			line, err := r.ReadString('\n')
@@ -64,11 +78,8 @@ func TestStillHere(t *testing.T) {
 				t.Fatalf("%q, %v after %v", line, err, passed)
 			}
 		}
-		close(stop)
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
 		_ = theirs.Close()
+		<-done
 	})
 }
 

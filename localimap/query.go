@@ -2,7 +2,6 @@ package localimap
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"slices"
 	"sort"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 
+	"github.com/popbridge/popbridge/internal/imapwire"
 	"github.com/popbridge/popbridge/internal/mailstore"
 	"github.com/popbridge/popbridge/internal/message"
 )
@@ -59,13 +59,28 @@ func (c *candidate) summary() *message.Summary {
 // test is one key. It answers unknown where c has not got what it needs.
 type test func(c *candidate) answer
 
-// query is a SearchCriteria made ready: all tests must hold, none of not, and
-// one of each pair in or. Tests stand in the order of their cost.
+// cost is in which order the tests of a query are made.
+type cost uint8
+
+const (
+	columnCost cost = iota
+	summaryCost
+	fileCost
+)
+
+// query is a list of keys that must all hold, those of the least cost first.
 type query struct {
 	tests []test
-	not   []*query
-	or    [][2]*query
-	want  mailstore.Want // what the keys need, those of not and or included
+	costs []cost         // of tests
+	want  mailstore.Want // what the keys need
+}
+
+func (q *query) add(c cost, want mailstore.Want, t test) {
+	i := len(q.costs)
+	for i > 0 && q.costs[i-1] > c {
+		i--
+	}
+	q.tests, q.costs, q.want = slices.Insert(q.tests, i, t), slices.Insert(q.costs, i, c), q.want|want
 }
 
 // match answers for one message. Something unknown does not keep a key that
@@ -81,106 +96,197 @@ func (q *query) match(c *candidate) answer {
 			return never
 		}
 	}
-	for _, n := range q.not {
-		if result = min(result, yes-n.match(c)); result == never {
-			return never
-		}
-	}
-	for _, pair := range q.or {
-		a := pair[0].match(c)
-		if a != yes {
-			a = max(a, pair[1].match(c))
-		}
-		if result = min(result, a); result == never {
-			return never
-		}
-	}
 	return result
 }
 
-// compiler makes one query.
+// compiler makes a query of what it reads.
 type compiler struct {
 	v     *view
 	zone  *time.Location
+	in    *imapwire.Reader
 	asked int // of the text index
-	keys  int
+	read  int // keys so far
 }
 
-func compile(v *view, zone *time.Location, criteria *imap.SearchCriteria) (*query, error) {
-	return (&compiler{v: v, zone: zone}).query(criteria, 0)
-}
-
-func (k *compiler) query(cr *imap.SearchCriteria, depth int) (*query, error) {
-	if depth > maxQueryDepth {
-		return nil, no(imap.ResponseCodeLimit, fmt.Sprintf("Search keys are nested too deep, at most %d", maxQueryDepth))
-	}
-	k.keys += len(cr.SeqNum) + len(cr.UID) + len(cr.Flag) + len(cr.NotFlag) + len(cr.Header) + len(cr.Body) + len(cr.Text) +
-		len(cr.Not) + 2*len(cr.Or)
-	if k.keys > maxSearchKeys {
-		return nil, no(imap.ResponseCodeLimit, fmt.Sprintf("Too many search keys, at most %d", maxSearchKeys))
-	}
+// keys reads keys up to the end of the command, or of a parenthesis.
+func (k *compiler) keys(depth int) *query {
 	q := &query{}
-	if err := q.addSets(k.v, cr); err != nil {
-		return nil, err
-	}
-	for _, f := range cr.Flag {
-		q.tests = append(q.tests, flagTest(k.v, f, true))
-	}
-	for _, f := range cr.NotFlag {
-		q.tests = append(q.tests, flagTest(k.v, f, false))
-	}
-	q.addColumns(cr, k.zone)
-	q.addSummaries(k, cr)
-	q.addFiles(k, cr)
-	for i := range cr.Not {
-		sub, err := k.query(&cr.Not[i], depth+1)
-		if err != nil {
-			return nil, err
+	for {
+		k.key(q, depth)
+		if k.in.Err() != nil || k.in.AtEnd() || k.in.Peek() == ')' {
+			return q
 		}
-		q.not, q.want = append(q.not, sub), q.want|sub.want
+		k.in.SP()
 	}
-	for i := range cr.Or {
-		a, err := k.query(&cr.Or[i][0], depth+1)
-		if err != nil {
-			return nil, err
-		}
-		b, err := k.query(&cr.Or[i][1], depth+1)
-		if err != nil {
-			return nil, err
-		}
-		q.or, q.want = append(q.or, [2]*query{a, b}), q.want|a.want|b.want
-	}
-	return q, nil
 }
 
-// addSets adds sequence sets, UID sets and $.
-func (q *query) addSets(v *view, cr *imap.SearchCriteria) error {
-	add := func(set imap.NumSet) error {
-		if imap.IsSearchRes(set) {
-			q.tests = append(q.tests, func(c *candidate) answer {
-				_, ok := slices.BinarySearch(v.saved, v.told.uids[c.i])
-				return answerOf(ok)
-			})
-			return nil
+// key reads a key (RFC 9051 section 6.4.4) and adds it to q.
+func (k *compiler) key(q *query, depth int) {
+	r := k.in
+	if k.read++; k.read > maxSearchKeys {
+		r.Fail(limited("Too many search keys, at most %d", maxSearchKeys))
+		return
+	}
+	if depth > maxQueryDepth {
+		r.Fail(limited("Search keys are nested too deep, at most %d", maxQueryDepth))
+		return
+	}
+	switch c := r.Peek(); {
+	case c == '(':
+		r.Expect('(')
+		k.read--
+		sub := k.keys(depth + 1)
+		r.Expect(')')
+		q.and(sub)
+		return
+	case c >= '0' && c <= '9', c == '*', c == '$':
+		q.set(k, r.Set(), false)
+		return
+	}
+	name := strings.ToUpper(r.Atom())
+	if r.Err() != nil {
+		return
+	}
+	if f, ok := flagKeys[name]; ok {
+		q.add(columnCost, 0, flagTest(k.v, f.flag, f.want))
+		return
+	}
+	if read, ok := searchKeys[name]; ok {
+		read(k, q, depth)
+		return
+	}
+	r.Fail(&imapwire.SyntaxError{Text: "Unknown search key"})
+}
+
+// and adds the keys in parentheses.
+func (q *query) and(sub *query) {
+	for i, t := range sub.tests {
+		q.add(sub.costs[i], 0, t)
+	}
+	q.want |= sub.want
+}
+
+// not adds that a query does not hold.
+func (q *query) not(sub *query) {
+	q.add(sub.dearest(), sub.want, func(c *candidate) answer { return yes - sub.match(c) })
+}
+
+// or adds that one of two queries holds.
+func (q *query) or(a, b *query) {
+	q.add(max(a.dearest(), b.dearest()), a.want|b.want, func(c *candidate) answer {
+		first := a.match(c)
+		if first == yes {
+			return yes
 		}
-		spans, err := v.spans(set)
-		q.tests = append(q.tests, func(c *candidate) answer {
-			k := sort.Search(len(spans), func(k int) bool { return spans[k].to > c.i })
-			return answerOf(k < len(spans) && spans[k].from <= c.i)
+		return max(first, b.match(c))
+	})
+}
+
+// dearest is the cost of a query as one test.
+func (q *query) dearest() cost {
+	if n := len(q.costs); n > 0 {
+		return q.costs[n-1]
+	}
+	return columnCost
+}
+
+// flagKeys are the keys without an argument that test flags.
+var flagKeys = map[string]struct {
+	flag imap.Flag
+	want bool
+}{
+	"ANSWERED": {imap.FlagAnswered, true}, "DELETED": {imap.FlagDeleted, true}, "DRAFT": {imap.FlagDraft, true},
+	"FLAGGED": {imap.FlagFlagged, true}, "SEEN": {imap.FlagSeen, true}, "RECENT": {flagRecent, true},
+	"UNANSWERED": {imap.FlagAnswered, false}, "UNDELETED": {imap.FlagDeleted, false}, "UNDRAFT": {imap.FlagDraft, false},
+	"UNFLAGGED": {imap.FlagFlagged, false}, "UNSEEN": {imap.FlagSeen, false}, "OLD": {flagRecent, false},
+}
+
+var searchKeys map[string]func(k *compiler, q *query, depth int)
+
+func init() {
+	type reads = func(k *compiler, q *query, depth int)
+	header := func(name string) reads {
+		return func(k *compiler, q *query, _ int) { k.in.SP(); q.header(k, name, k.in.AString()) }
+	}
+	day := func(add func(q *query, k *compiler, day time.Time)) reads {
+		return func(k *compiler, q *query, _ int) { k.in.SP(); add(q, k, k.in.Date()) }
+	}
+	size := func(holds func(size, than int64) bool) reads {
+		return func(k *compiler, q *query, _ int) {
+			k.in.SP()
+			than := k.in.Number64()
+			q.add(columnCost, 0, func(c *candidate) answer { return answerOf(holds(c.v.told.sizes[c.i], than)) })
+		}
+	}
+	keyword := func(want bool) reads {
+		return func(k *compiler, q *query, _ int) {
+			k.in.SP()
+			q.add(columnCost, 0, flagTest(k.v, imap.Flag(k.in.Flag()), want))
+		}
+	}
+	searchKeys = map[string]reads{
+		"ALL": func(*compiler, *query, int) {},
+		"NEW": func(k *compiler, q *query, _ int) {
+			q.add(columnCost, 0, flagTest(k.v, flagRecent, true))
+			q.add(columnCost, 0, flagTest(k.v, imap.FlagSeen, false))
+		},
+		"KEYWORD": keyword(true), "UNKEYWORD": keyword(false),
+		"BCC": header("Bcc"), "CC": header("Cc"), "FROM": header("From"), "SUBJECT": header("Subject"), "TO": header("To"),
+		"HEADER": func(k *compiler, q *query, _ int) {
+			k.in.SP()
+			name := k.in.AString()
+			k.in.SP()
+			q.header(k, name, k.in.AString())
+		},
+		"BODY":       func(k *compiler, q *query, _ int) { k.in.SP(); q.text(k, k.in.AString(), true) },
+		"TEXT":       func(k *compiler, q *query, _ int) { k.in.SP(); q.text(k, k.in.AString(), false) },
+		"LARGER":     size(func(size, than int64) bool { return size > than }),
+		"SMALLER":    size(func(size, than int64) bool { return size < than }),
+		"BEFORE":     day(func(q *query, k *compiler, day time.Time) { q.received(k, time.Time{}, day) }),
+		"SINCE":      day(func(q *query, k *compiler, day time.Time) { q.received(k, day, time.Time{}) }),
+		"ON":         day(func(q *query, k *compiler, day time.Time) { q.received(k, day, day.AddDate(0, 0, 1)) }),
+		"SENTBEFORE": day(func(q *query, k *compiler, day time.Time) { q.sent(k, time.Time{}, day) }),
+		"SENTSINCE":  day(func(q *query, k *compiler, day time.Time) { q.sent(k, day, time.Time{}) }),
+		"SENTON":     day(func(q *query, k *compiler, day time.Time) { q.sent(k, day, day.AddDate(0, 0, 1)) }),
+		"UID":        func(k *compiler, q *query, _ int) { k.in.SP(); q.set(k, k.in.Set(), true) },
+		"NOT": func(k *compiler, q *query, depth int) {
+			k.in.SP()
+			var sub query
+			k.key(&sub, depth+1)
+			q.not(&sub)
+		},
+		"OR": func(k *compiler, q *query, depth int) {
+			var a, b query
+			k.in.SP()
+			k.key(&a, depth+1)
+			k.in.SP()
+			k.key(&b, depth+1)
+			q.or(&a, &b)
+		},
+	}
+}
+
+// set adds a set of numbers, or $.
+func (q *query) set(k *compiler, set imapwire.Set, byUID bool) {
+	if k.in.Err() != nil {
+		return
+	}
+	v := k.v
+	if set.Saved {
+		q.add(columnCost, 0, func(c *candidate) answer {
+			_, ok := slices.BinarySearch(v.saved, v.told.uids[c.i])
+			return answerOf(ok)
 		})
-		return err
+		return
 	}
-	for _, set := range cr.SeqNum {
-		if err := add(set); err != nil {
-			return err
-		}
+	spans, err := v.spans(set, byUID)
+	if err != nil {
+		k.in.Fail(err)
 	}
-	for _, set := range cr.UID {
-		if err := add(set); err != nil {
-			return err
-		}
-	}
-	return nil
+	q.add(columnCost, 0, func(c *candidate) answer {
+		i := sort.Search(len(spans), func(i int) bool { return spans[i].To > c.i })
+		return answerOf(i < len(spans) && spans[i].From <= c.i)
+	})
 }
 
 // flagTest tests a flag or keyword. Combinations of flags are few, so a
@@ -210,39 +316,55 @@ func flagTest(v *view, flag imap.Flag, want bool) test {
 	return func(c *candidate) answer { return answerOf(known[v.told.flags[c.i].Keywords] == want) }
 }
 
-// addColumns adds the keys on sizes and internal dates.
-func (q *query) addColumns(cr *imap.SearchCriteria, zone *time.Location) {
-	if cr.Larger > 0 {
-		q.tests = append(q.tests, func(c *candidate) answer { return answerOf(c.v.told.sizes[c.i] > cr.Larger) })
-	}
-	if cr.Smaller > 0 {
-		q.tests = append(q.tests, func(c *candidate) answer { return answerOf(c.v.told.sizes[c.i] < cr.Smaller) })
-	}
-	if !cr.Since.IsZero() {
-		q.tests = append(q.tests, func(c *candidate) answer { return answerOf(!before(c.v.told.received[c.i], cr.Since, zone)) })
-	}
-	if !cr.Before.IsZero() {
-		q.tests = append(q.tests, func(c *candidate) answer { return answerOf(before(c.v.told.received[c.i], cr.Before, zone)) })
-	}
+// received adds that the internal date is not before since, and before a day; a
+// zero one does not matter.
+func (q *query) received(k *compiler, since, until time.Time) {
+	zone := k.zone
+	q.add(columnCost, 0, func(c *candidate) answer {
+		at := c.v.told.received[c.i]
+		return answerOf((since.IsZero() || !before(at, since, zone)) && (until.IsZero() || before(at, until, zone)))
+	})
 }
 
-// addSummaries adds the keys that the summary answers.
-func (q *query) addSummaries(k *compiler, cr *imap.SearchCriteria) {
-	if !cr.SentSince.IsZero() {
-		q.add(mailstore.WantEnvelope, sentTest(k.zone, func(day time.Time) bool { return !day.Before(cr.SentSince) }))
-	}
-	if !cr.SentBefore.IsZero() {
-		q.add(mailstore.WantEnvelope, sentTest(k.zone, func(day time.Time) bool { return day.Before(cr.SentBefore) }))
-	}
-	for _, h := range cr.Header {
-		if message.Keeps([]string{h.Key}) {
-			q.add(mailstore.WantHeader, k.narrowed(h.Value, false, headerTest(h.Key, message.NewMatcher(h.Value), true)))
+// sent does so for the Date field, in the time zone it is written in (RFC 9051
+// section 6.4.4). Without a date, that of the arrival is taken, as in RFC 5256
+// section 2.2.
+func (q *query) sent(k *compiler, since, until time.Time) {
+	zone := k.zone
+	q.add(summaryCost, mailstore.WantEnvelope, func(c *candidate) answer {
+		sum := c.summary()
+		if sum == nil {
+			return unknown
 		}
-	}
+		date := sum.Envelope.Date
+		if date.IsZero() {
+			date = internalDate(c.v.told.received[c.i], zone)
+		}
+		day := dayOf(date)
+		return answerOf((since.IsZero() || !day.Before(since)) && (until.IsZero() || day.Before(until)))
+	})
 }
 
-func (q *query) add(want mailstore.Want, t test) {
-	q.tests, q.want = append(q.tests, t), q.want|want
+// header adds that a field has a text.
+func (q *query) header(k *compiler, name, text string) {
+	m := message.NewMatcher(text)
+	if message.Keeps([]string{name}) {
+		q.add(summaryCost, mailstore.WantHeader, k.narrowed(text, false, headerTest(name, m, true)))
+		return
+	}
+	q.add(fileCost, mailstore.WantFile|mailstore.WantHeader, k.narrowed(text, false, headerTest(name, m, false)))
+}
+
+// text adds that the body has a text, or the message.
+func (q *query) text(k *compiler, text string, body bool) {
+	m := message.NewMatcher(text)
+	t := fileTest(func(c *candidate) (bool, error) {
+		if body {
+			return c.summary().MatchBody(c.file, m)
+		}
+		return c.summary().MatchText(c.file, m)
+	})
+	q.add(fileCost, mailstore.WantFile|mailstore.WantStructure, k.narrowed(text, body, t))
 }
 
 // narrowed is t where the text index does not rule the message out, which needs
@@ -276,45 +398,6 @@ func headerTest(name string, m *message.Matcher, kept bool) test {
 		return fromFile(c)
 	}
 }
-
-// sentTest tests the day of the Date field, in the time zone it is written in
-// (RFC 9051 section 6.4.4). Without a date, that of the arrival is taken, as in
-// RFC 5256 section 2.2.
-func sentTest(zone *time.Location, holds func(day time.Time) bool) test {
-	return func(c *candidate) answer {
-		sum := c.summary()
-		if sum == nil {
-			return unknown
-		}
-		date := sum.Envelope.Date
-		if date.IsZero() {
-			date = internalDate(c.v.told.received[c.i], zone)
-		}
-		return answerOf(holds(dayOf(date)))
-	}
-}
-
-// addFiles adds the keys for which the message has to be read.
-func (q *query) addFiles(k *compiler, cr *imap.SearchCriteria) {
-	for _, h := range cr.Header {
-		if !message.Keeps([]string{h.Key}) {
-			t := headerTest(h.Key, message.NewMatcher(h.Value), false)
-			q.add(mailstore.WantFile|mailstore.WantHeader, k.narrowed(h.Value, false, t))
-		}
-	}
-	for _, text := range cr.Body {
-		m := message.NewMatcher(text)
-		t := fileTest(func(c *candidate) (bool, error) { return c.summary().MatchBody(c.file, m) })
-		q.add(wantText, k.narrowed(text, true, t))
-	}
-	for _, text := range cr.Text {
-		m := message.NewMatcher(text)
-		t := fileTest(func(c *candidate) (bool, error) { return c.summary().MatchText(c.file, m) })
-		q.add(wantText, k.narrowed(text, false, t))
-	}
-}
-
-const wantText = mailstore.WantFile | mailstore.WantStructure
 
 func fileTest(holds func(c *candidate) (bool, error)) test {
 	return func(c *candidate) answer {

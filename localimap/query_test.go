@@ -1,11 +1,11 @@
 package localimap
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/emersion/go-imap/v2"
 	"pgregory.net/rapid"
 
 	"github.com/popbridge/popbridge/internal/mailstore"
@@ -18,7 +18,7 @@ func drawQuery(t *rapid.T, depth int) (*query, func(keys [3]bool) bool) {
 	var says []func([3]bool) bool
 	for range rapid.IntRange(0, 2).Draw(t, "tests") {
 		k := rapid.IntRange(0, 2).Draw(t, "key")
-		q.tests = append(q.tests, func(c *candidate) answer {
+		q.add(cost(k), 0, func(c *candidate) answer {
 			if k == 1 && c.content == nil || k == 2 && c.file == nil {
 				return unknown
 			}
@@ -29,13 +29,13 @@ func drawQuery(t *rapid.T, depth int) (*query, func(keys [3]bool) bool) {
 	if depth > 0 {
 		for range rapid.IntRange(0, 2).Draw(t, "not") {
 			sub, say := drawQuery(t, depth-1)
-			q.not = append(q.not, sub)
+			q.not(sub)
 			says = append(says, func(keys [3]bool) bool { return !say(keys) })
 		}
 		for range rapid.IntRange(0, 2).Draw(t, "or") {
 			a, sayA := drawQuery(t, depth-1)
 			b, sayB := drawQuery(t, depth-1)
-			q.or = append(q.or, [2]*query{a, b})
+			q.or(a, b)
 			says = append(says, func(keys [3]bool) bool { return sayA(keys) || sayB(keys) })
 		}
 	}
@@ -68,17 +68,25 @@ func TestRoundsAgree(t *testing.T) {
 	})
 }
 
+// compileKeys makes a query of search keys.
+func compileKeys(v *view, keys string) (*query, error) {
+	k := &compiler{v: v, zone: time.UTC, in: reading(keys)}
+	q := k.keys(0)
+	return q, k.in.End()
+}
+
 func TestQueriesTooDeep(t *testing.T) {
-	cr := imap.SearchCriteria{}
-	for range maxQueryDepth {
-		cr = imap.SearchCriteria{Not: []imap.SearchCriteria{cr}}
+	v := &view{store: new(mailstore.Store)}
+	for _, keys := range []string{strings.Repeat("NOT ", maxQueryDepth), strings.Repeat("OR ALL ", maxQueryDepth)} {
+		if _, err := compileKeys(v, keys+"ALL"); err != nil {
+			t.Errorf("%d levels: %v", maxQueryDepth, err)
+		}
+		if _, err := compileKeys(v, "NOT "+keys+"ALL"); err == nil {
+			t.Error("a deeper query was accepted")
+		}
 	}
-	if _, err := compile(&view{store: new(mailstore.Store)}, time.UTC, &cr); err != nil {
-		t.Errorf("%d levels: %v", maxQueryDepth, err)
-	}
-	cr = imap.SearchCriteria{Or: [][2]imap.SearchCriteria{{cr, {}}}}
-	if _, err := compile(&view{store: new(mailstore.Store)}, time.UTC, &cr); err == nil {
-		t.Error("a deeper query was accepted")
+	if _, err := compileKeys(v, strings.Repeat("(", maxQueryDepth+1)+"ALL"+strings.Repeat(")", maxQueryDepth+1)); err == nil {
+		t.Error("more parentheses were accepted")
 	}
 }
 
@@ -86,19 +94,20 @@ func TestSaved(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		found []int
-		o     imap.SearchOptions
+		o     returns
 		want  int
 		first int
 	}{
-		{"all", []int{1, 2, 3}, imap.SearchOptions{ReturnAll: true}, 3, 1},
-		{"min", []int{1, 2, 3}, imap.SearchOptions{ReturnMin: true}, 1, 1},
-		{"max", []int{1, 2, 3}, imap.SearchOptions{ReturnMax: true}, 1, 3},
-		{"min max", []int{1, 2, 3}, imap.SearchOptions{ReturnMin: true, ReturnMax: true}, 2, 1},
-		{"min max of one", []int{4}, imap.SearchOptions{ReturnMin: true, ReturnMax: true}, 1, 4},
-		{"min count", []int{1, 2, 3}, imap.SearchOptions{ReturnMin: true, ReturnCount: true}, 3, 1},
-		{"nothing", nil, imap.SearchOptions{ReturnMin: true}, 0, 0},
+		{"all", []int{1, 2, 3}, returns{all: true}, 3, 1},
+		{"nothing else", []int{1, 2, 3}, returns{save: true}, 3, 1},
+		{"min", []int{1, 2, 3}, returns{min: true}, 1, 1},
+		{"max", []int{1, 2, 3}, returns{max: true}, 1, 3},
+		{"min max", []int{1, 2, 3}, returns{min: true, max: true}, 2, 1},
+		{"min max of one", []int{4}, returns{min: true, max: true}, 1, 4},
+		{"min count", []int{1, 2, 3}, returns{min: true, count: true}, 3, 1},
+		{"nothing", nil, returns{min: true}, 0, 0},
 	} {
-		got := toSave(tt.found, &tt.o)
+		got := toSave(tt.found, tt.o)
 		if len(got) != tt.want || len(got) > 0 && got[0] != tt.first {
 			t.Errorf("%s: %v", tt.name, got)
 		}
@@ -110,21 +119,17 @@ func TestSentDateIsOfItsOwnZone(t *testing.T) {
 	_, late := openMessage(t, "Date: Mon, 5 Jan 2026 23:30:00 -0500\r\n\r\n")
 	_, none := openMessage(t, "Subject: no date\r\n\r\n")
 	v := &view{told: columns{received: []int64{epoch.Unix()}, uids: uids{1}, flags: make([]mailstore.Flags, 1), sizes: []int64{1}}}
-	day := func(d int) imap.SearchCriteria {
-		return imap.SearchCriteria{SentSince: epoch.AddDate(0, 0, d-2).Truncate(24 * 3600e9)}
-	}
 	for _, tt := range []struct {
 		content *mailstore.Content
-		since   int
+		keys    string
 		want    answer
-	}{{late, 5, yes}, {late, 6, never}, {none, 2, yes}, {none, 3, never}} {
-		cr := day(tt.since)
-		q, err := compile(v, time.UTC, &cr)
+	}{{late, "SENTSINCE 5-Jan-2026", yes}, {late, "SENTSINCE 6-Jan-2026", never}, {none, "SENTSINCE 2-Jan-2026", yes}, {none, "SENTSINCE 3-Jan-2026", never}} {
+		q, err := compileKeys(v, tt.keys)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got := q.match(&candidate{ctx: t.Context(), v: v, content: tt.content}); got != tt.want {
-			t.Errorf("SENTSINCE %d of %v: %d", tt.since, tt.content.Summary.Envelope.Date, got)
+			t.Errorf("%s of %v: %d", tt.keys, tt.content.Summary.Envelope.Date, got)
 		}
 		if got := q.match(&candidate{ctx: t.Context(), v: v}); got != unknown {
 			t.Errorf("without a summary: %d", got)
@@ -152,8 +157,7 @@ func TestHeaderKeys(t *testing.T) {
 	} {
 		file, content := openMessage(t, tt.raw)
 		ctx := t.Context()
-		cr := imap.SearchCriteria{Header: []imap.SearchCriteriaHeaderField{{Key: tt.name, Value: tt.value}}}
-		q, err := compile(&view{store: new(mailstore.Store)}, time.UTC, &cr)
+		q, err := compileKeys(&view{store: new(mailstore.Store)}, fmt.Sprintf("HEADER %s %q", tt.name, tt.value))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,13 +1,9 @@
 package localimap
 
 import (
-	"context"
-	"errors"
 	"slices"
 	"sync"
 
-	"github.com/emersion/go-imap/v2"
-	"github.com/emersion/go-imap/v2/imapserver"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/popbridge/popbridge/internal/mailstore"
@@ -16,79 +12,18 @@ import (
 // searchWorkers read files, for one SEARCH.
 const searchWorkers = 4
 
-// Search answers SEARCH. The keys are evaluated in three rounds, each only for
-// the messages the one before has left open: from the columns in memory and the
-// text index, from the summaries, from the files. A key that cannot be told yet is unknown, and
-// so is what depends on it (query.go).
-func (s *session) Search(kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions) (*imap.SearchData, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	v, err := s.selectedLocked()
-	if err != nil {
-		return nil, err
-	}
-	var found []int
-	q, err := compile(v, s.srv.opt.Zone(), criteria)
-	if err == nil {
-		ctx, stop := s.watch()
-		defer stop()
-		run := &search{session: s, ctx: ctx, v: v, q: q}
-		found, err = run.all()
-	}
-	if err != nil {
-		err = s.response(err)
-		if answer, ok := errors.AsType[*imap.Error](err); options.ReturnSave && (!ok || answer.Type != imap.StatusResponseTypeBad) {
-			v.saved = nil // RFC 5182 section 2.1: after a NO, not after a BAD
-		}
-		return nil, err
-	}
-	if options.ReturnSave {
-		v.saved = v.uidsOf(toSave(found, options))
-	}
-	return searchData(v, kind, found), nil
-}
-
-// toSave returns what $ will stand for (RFC 5182 section 2.4): with MIN and MAX
-// only those, unless ALL or COUNT is asked for too.
-func toSave(found []int, o *imap.SearchOptions) []int {
-	if len(found) == 0 || o.ReturnAll || o.ReturnCount {
-		return found
-	}
-	var ends []int
-	if o.ReturnMin {
-		ends = append(ends, found[0])
-	}
-	if o.ReturnMax && (len(ends) == 0 || len(found) > 1) {
-		ends = append(ends, found[len(found)-1])
-	}
-	return ends
-}
-
-func searchData(v *view, kind imapserver.NumKind, found []int) *imap.SearchData {
-	data := &imap.SearchData{Count: uint32(len(found))}
-	number := func(i int) uint32 { return uint32(i + 1) }
-	if kind == imapserver.NumKindUID {
-		data.All = uidSet(v.uidsOf(found))
-		number = func(i int) uint32 { return uint32(v.told.uids[i]) }
-	} else {
-		data.All = seqSet(found)
-	}
-	if len(found) > 0 {
-		data.Min, data.Max = number(found[0]), number(found[len(found)-1])
-	}
-	return data
-}
-
-// search is one SEARCH under way.
-type search struct {
+// searching is one SEARCH under way. The keys are evaluated in three rounds, each
+// only for the messages the one before has left open: from the columns in memory and
+// the text index, from the summaries, from the files. A key that cannot be told yet
+// is unknown, and so is what depends on it (query.go).
+type searching struct {
 	*session
-	ctx context.Context // of the command
-	v   *view
-	q   *query
+	v *view
+	q *query
 }
 
 // all returns the indices of the messages that match.
-func (r *search) all() ([]int, error) {
+func (r *searching) all() ([]int, error) {
 	var found, open []int
 	c := candidate{ctx: r.ctx, v: r.v}
 	for i := range r.v.told.uids {
@@ -119,7 +54,7 @@ func (r *search) all() ([]int, error) {
 }
 
 // chunk evaluates messages that need their summary, and perhaps their file.
-func (r *search) chunk(indices []int, contents []mailstore.Content) ([]int, error) {
+func (r *searching) chunk(indices []int, contents []mailstore.Content) ([]int, error) {
 	if err := r.check(); err != nil {
 		return nil, err
 	}
@@ -153,7 +88,7 @@ func (r *search) chunk(indices []int, contents []mailstore.Content) ([]int, erro
 }
 
 // files evaluates messages that have to be read, several at a time.
-func (r *search) files(open []*candidate) ([]int, error) {
+func (r *searching) files(open []*candidate) ([]int, error) {
 	var (
 		mu    sync.Mutex
 		found []int
@@ -177,7 +112,7 @@ func (r *search) files(open []*candidate) ([]int, error) {
 
 // read evaluates one message with its file. A file that cannot be read matches
 // nothing; SEARCH has no way to say more, and FETCH of the message does.
-func (r *search) read(c *candidate) (found bool, err error) {
+func (r *searching) read(c *candidate) (found bool, err error) {
 	defer func() {
 		if p := recover(); p != nil { // it is in a goroutine of its own, where it would end the program
 			r.log.Error().Interface("panic", p).Stringer("message", c.content.Hash).Msg("message was left out of a search")
@@ -193,7 +128,7 @@ func (r *search) read(c *candidate) (found bool, err error) {
 		return false, nil
 	}
 	defer func() { _ = file.Close() }() // only read
-	c.file = watchedFile{r.ctx, file}
+	c.file = fileOfCommand{r.conn, file}
 	ok := r.q.match(c) == yes
 	c.whole = nil // it may be large
 	if err := r.check(); err != nil {
@@ -207,4 +142,4 @@ func (r *search) read(c *candidate) (found bool, err error) {
 }
 
 // check ends a search whose client has gone.
-func (r *search) check() error { return context.Cause(r.ctx) }
+func (r *searching) check() error { return r.conn.alive() }

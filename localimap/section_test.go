@@ -30,12 +30,12 @@ func TestWindow(t *testing.T) {
 		{1<<63 - 1, 1<<63 - 1, 100, 100, 100},
 		{0, 5, 0, 0, 0},
 	} {
-		lo, hi := window(&imap.SectionPartial{Offset: tt.offset, Size: tt.size}, tt.n)
+		lo, hi := windowOf(&window{offset: tt.offset, size: tt.size}, tt.n)
 		if lo != tt.lo || hi != tt.hi {
 			t.Errorf("<%d.%d> of %d is [%d,%d), want [%d,%d)", tt.offset, tt.size, tt.n, lo, hi, tt.lo, tt.hi)
 		}
 	}
-	if lo, hi := window(nil, 7); lo != 0 || hi != 7 {
+	if lo, hi := windowOf(nil, 7); lo != 0 || hi != 7 {
 		t.Errorf("no partial: [%d,%d)", lo, hi)
 	}
 }
@@ -58,14 +58,14 @@ func TestGenerated(t *testing.T) {
 			}
 			return nil
 		}
-		for _, p := range []*imap.SectionPartial{
-			nil, {Offset: 0, Size: 10}, {Offset: 5000, Size: 10}, {Offset: 4000, Size: 300000}, {Offset: int64(size) - 1, Size: 5}, {Offset: int64(size) + 5, Size: 5},
+		for _, p := range []*window{
+			nil, {offset: 0, size: 10}, {offset: 5000, size: 10}, {offset: 4000, size: 300000}, {offset: int64(size) - 1, size: 5}, {offset: int64(size) + 5, size: 5},
 		} {
 			s, err := generated(p, keepGenerated, generate)
 			if err != nil {
 				t.Fatal(err)
 			}
-			lo, hi := window(p, int64(size))
+			lo, hi := windowOf(p, int64(size))
 			var got bytes.Buffer
 			if err := s.writeTo(&got); err != nil {
 				t.Fatal(err)
@@ -112,6 +112,9 @@ func openMessage(t *testing.T, raw string) (*os.File, *mailstore.Content) {
 func sectionText(t *testing.T, s section) string {
 	t.Helper()
 	var b bytes.Buffer
+	if s.missing {
+		return ""
+	}
 	if err := s.writeTo(&b); err != nil {
 		t.Fatal(err)
 	}
@@ -125,43 +128,44 @@ func TestBodySections(t *testing.T) {
 	file, c := openMessage(t, nested)
 	text := nested[len("From: a@example.com\r\nContent-Type: multipart/mixed; boundary=B\r\n\r\n"):]
 	for _, tt := range []struct {
-		item imap.FetchItemBodySection
+		item sectionItem
 		want string
 	}{
-		{imap.FetchItemBodySection{}, nested},
-		{imap.FetchItemBodySection{Specifier: imap.PartSpecifierHeader}, nested[:len(nested)-len(text)]},
-		{imap.FetchItemBodySection{Specifier: imap.PartSpecifierText}, text},
-		{imap.FetchItemBodySection{Specifier: imap.PartSpecifierHeader, HeaderFields: []string{"from"}}, "From: a@example.com\r\n\r\n"},
-		{imap.FetchItemBodySection{Specifier: imap.PartSpecifierHeader, HeaderFields: []string{"from", "cc"}, Partial: &imap.SectionPartial{Offset: 6, Size: 4}}, "a@ex"},
-		{imap.FetchItemBodySection{Specifier: imap.PartSpecifierHeader, HeaderFields: []string{"none"}}, "\r\n"},
-		{imap.FetchItemBodySection{Specifier: imap.PartSpecifierHeader, HeaderFieldsNot: []string{"From"}}, "Content-Type: multipart/mixed; boundary=B\r\n\r\n"},
-		{imap.FetchItemBodySection{Part: []int{1}}, "one"},
-		{imap.FetchItemBodySection{Part: []int{1}, Specifier: imap.PartSpecifierMIME}, "Content-Type: text/plain\r\n\r\n"},
-		{imap.FetchItemBodySection{Part: []int{1}, Specifier: imap.PartSpecifierHeader}, ""},
-		{imap.FetchItemBodySection{Part: []int{1}, Specifier: imap.PartSpecifierHeader, HeaderFields: []string{"from"}}, ""},
-		{imap.FetchItemBodySection{Part: []int{2}}, inner},
-		{imap.FetchItemBodySection{Part: []int{2}, Specifier: imap.PartSpecifierMIME}, "Content-Type: message/rfc822\r\nContent-Description: inner\r\n\r\n"},
-		{imap.FetchItemBodySection{Part: []int{2}, Specifier: imap.PartSpecifierHeader}, "Subject: inner\r\nContent-Type: multipart/alternative; boundary=C\r\n\r\n"},
-		{imap.FetchItemBodySection{Part: []int{2}, Specifier: imap.PartSpecifierHeader, HeaderFields: []string{"SUBJECT"}}, "Subject: inner\r\n\r\n"},
-		{imap.FetchItemBodySection{Part: []int{2}, Specifier: imap.PartSpecifierText}, inner[len("Subject: inner\r\nContent-Type: multipart/alternative; boundary=C\r\n\r\n"):]},
-		{imap.FetchItemBodySection{Part: []int{2, 1}}, "inner one"},
-		{imap.FetchItemBodySection{Part: []int{2, 2}}, "PGI+aGk8L2I+"},
-		{imap.FetchItemBodySection{Part: []int{2, 2}, Partial: &imap.SectionPartial{Offset: 4, Size: 4}}, "aGk8"},
-		{imap.FetchItemBodySection{Part: []int{4}}, ""},
-		{imap.FetchItemBodySection{Part: []int{1, 2}}, ""},
-		{imap.FetchItemBodySection{Part: []int{0}}, ""},
+		{sectionItem{}, nested},
+		{sectionItem{what: "HEADER"}, nested[:len(nested)-len(text)]},
+		{sectionItem{what: "TEXT"}, text},
+		{sectionItem{what: "HEADER", fields: []string{"from"}}, "From: a@example.com\r\n\r\n"},
+		{sectionItem{what: "HEADER", fields: []string{"from", "cc"}, partial: &window{offset: 6, size: 4}}, "a@ex"},
+		{sectionItem{what: "HEADER", fields: []string{"none"}}, "\r\n"},
+		{sectionItem{what: "HEADER", fields: []string{"From"}, not: true}, "Content-Type: multipart/mixed; boundary=B\r\n\r\n"},
+		{sectionItem{path: []int{1}}, "one"},
+		{sectionItem{path: []int{1}, what: "MIME"}, "Content-Type: text/plain\r\n\r\n"},
+		{sectionItem{path: []int{1}, what: "HEADER"}, ""},
+		{sectionItem{path: []int{1}, what: "HEADER", fields: []string{"from"}}, ""},
+		{sectionItem{path: []int{2}}, inner},
+		{sectionItem{path: []int{2}, what: "MIME"}, "Content-Type: message/rfc822\r\nContent-Description: inner\r\n\r\n"},
+		{sectionItem{path: []int{2}, what: "HEADER"}, "Subject: inner\r\nContent-Type: multipart/alternative; boundary=C\r\n\r\n"},
+		{sectionItem{path: []int{2}, what: "HEADER", fields: []string{"SUBJECT"}}, "Subject: inner\r\n\r\n"},
+		{sectionItem{path: []int{2}, what: "TEXT"}, inner[len("Subject: inner\r\nContent-Type: multipart/alternative; boundary=C\r\n\r\n"):]},
+		{sectionItem{path: []int{2, 1}}, "inner one"},
+		{sectionItem{path: []int{2, 2}}, "PGI+aGk8L2I+"},
+		{sectionItem{path: []int{2, 2}, partial: &window{offset: 4, size: 4}}, "aGk8"},
+		{sectionItem{path: []int{4}}, ""},
+		{sectionItem{path: []int{1, 2}}, ""},
+		{sectionItem{path: []int{0}}, ""},
 	} {
 		check := func(kept bool) {
 			t.Helper()
-			s, err := bodySection(file, c, &tt.item, kept, keepGenerated)
+			tt.item.kept = kept
+			s, err := bodySection(file, c, tt.item, keepGenerated)
 			if err != nil {
 				t.Errorf("%+v: %v", tt.item, err)
-			} else if got := sectionText(t, s); got != tt.want {
-				t.Errorf("%v %q %v:\n got %q\nwant %q", tt.item.Part, tt.item.Specifier, tt.item.HeaderFields, got, tt.want)
+			} else if got := sectionText(t, s); got != tt.want || s.missing != (tt.want == "") {
+				t.Errorf("%v %q %v:\n got %q\nwant %q", tt.item.path, tt.item.what, tt.item.fields, got, tt.want)
 			}
 		}
 		check(false)
-		if len(tt.item.Part) == 0 && len(tt.item.HeaderFields) > 0 {
+		if len(tt.item.path) == 0 && len(tt.item.fields) > 0 && !tt.item.not {
 			check(true)
 		}
 	}
@@ -171,19 +175,19 @@ func TestBinarySections(t *testing.T) {
 	file, c := openMessage(t, nested)
 	for _, tt := range []struct {
 		part    []int
-		partial *imap.SectionPartial
+		partial *window
 		want    string
 		code    imap.ResponseCode
 	}{
 		{part: nil, want: nested},
 		{part: []int{1}, want: "one"},
 		{part: []int{2, 2}, want: "<b>hi</b>"},
-		{part: []int{2, 2}, partial: &imap.SectionPartial{Offset: 3, Size: 2}, want: "hi"},
+		{part: []int{2, 2}, partial: &window{offset: 3, size: 2}, want: "hi"},
 		{part: []int{2}, want: inner},
 		{part: []int{9}, want: ""},
 		{part: []int{3}, code: imap.ResponseCodeUnknownCTE},
 	} {
-		s, err := binarySection(file, c, tt.part, tt.partial, keepGenerated)
+		s, err := binarySection(file, c, sectionItem{path: tt.part, partial: tt.partial}, keepGenerated)
 		if r, ok := errors.AsType[*imap.Error](err); ok != (tt.code != "") || ok && r.Code != tt.code {
 			t.Errorf("BINARY%v: %v", tt.part, err)
 		}
@@ -214,13 +218,13 @@ func TestPiecesAreReadOnce(t *testing.T) {
 	_, c := openMessage(t, raw)
 	file := &counted{ReaderAt: strings.NewReader(raw)}
 	for _, part := range [][]int{nil, {1}} {
-		whole, err := bodySection(file, c, &imap.FetchItemBodySection{Part: part}, false, keepGenerated)
+		whole, err := bodySection(file, c, sectionItem{path: part}, keepGenerated)
 		if err != nil {
 			t.Fatal(err)
 		}
 		file.n = 0
 		for offset := int64(0); offset < whole.size; offset += 64 << 10 {
-			s, err := bodySection(file, c, &imap.FetchItemBodySection{Part: part, Partial: &imap.SectionPartial{Offset: offset, Size: 64 << 10}}, false, keepGenerated)
+			s, err := bodySection(file, c, sectionItem{path: part, partial: &window{offset: offset, size: 64 << 10}}, keepGenerated)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -3,12 +3,11 @@ package localimap
 import (
 	"context"
 	"errors"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"time"
-
-	"github.com/emersion/go-imap/v2"
-	"github.com/emersion/go-imap/v2/imapserver"
 )
 
 // serving is one run of Serve: its listener and its clients.
@@ -22,7 +21,7 @@ type serving struct {
 	draining bool
 	conns    map[*conn]struct{}
 	sessions map[*session]struct{}
-	open     sync.WaitGroup // sessions
+	open     sync.WaitGroup // sessions, and refusals
 }
 
 // accept serves clients until the listener fails or is closed.
@@ -49,12 +48,10 @@ func (r *serving) accept() error {
 	}
 }
 
-// start serves one client, by a server of the library of its own. It may always
-// log in, for newSession sees to TLS before the library says a word.
+// start serves one client, in a goroutine of its own.
 func (r *serving) start(raw net.Conn) {
 	var c *conn
-	c = newConn(raw, func() { r.forget(c) })
-	c.foreign = r.server.foreign.add
+	c = newConn(r.ctx, raw, func() { r.forget(c) })
 	r.mu.Lock()
 	r.conns[c] = struct{}{}
 	draining := r.draining
@@ -65,33 +62,10 @@ func (r *serving) start(raw net.Conn) {
 	r.server.mu.Unlock()
 	if draining || flood {
 		c.abort()
+		return
 	}
-	lib := imapserver.New(&imapserver.Options{
-		NewSession: func(lib *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-			return r.newSession(lib, c)
-		},
-		Caps:         capabilities(),
-		Logger:       libraryLog{r.server.opt.Log},
-		InsecureAuth: true,
-	})
-	_ = lib.Serve(&single{c: c}) // nil: it ends with the second Accept
+	r.open.Go(func() { r.serve(c) })
 }
-
-// single is the listener of one connection.
-type single struct{ c net.Conn }
-
-func (s *single) Accept() (net.Conn, error) {
-	c := s.c
-	if c == nil {
-		return nil, net.ErrClosed
-	}
-	s.c = nil
-	return c, nil
-}
-
-func (s *single) Close() error { return nil }
-
-func (s *single) Addr() net.Addr { return nil }
 
 func (r *serving) forget(c *conn) {
 	r.mu.Lock()
@@ -102,49 +76,33 @@ func (r *serving) forget(c *conn) {
 	r.server.mu.Unlock()
 }
 
-// newSession is called by the library before the greeting.
-func (r *serving) newSession(lib *imapserver.Conn, c *conn) (imapserver.Session, *imapserver.GreetingData, error) {
-	s, victim, refused := r.admit(lib, c)
+// serve speaks with a client, unless there are too many.
+func (r *serving) serve(c *conn) {
+	s := newSession(r, c)
+	victim, refused := r.admit(s)
 	if victim != nil {
-		victim.conn.drop("Too many connections that have not logged in")
+		victim.conn.bye("Too many connections that have not logged in")
 	}
-	var err error
-	switch r.server.opt.Security {
-	case Implicit: // before a refusal too, or it could not be read
-		err = c.secure(r.server.opt.TLS)
-	case StartTLS:
-		if refused == nil {
-			err = c.startTLS(r.server.opt.TLS)
-		}
-	case Off:
+	if refused == "" {
+		s.serve()
+		return
 	}
-	if err != nil {
-		_ = c.Close() // the library has something to say that is not for the client
-		if refused == nil {
-			s.cancel()
-			r.leave(s)
-		}
+	if r.server.opt.Security != Implicit || s.secure() == nil { // or it could not be read
+		c.finish(refused)
 	}
-	if err = errors.Join(err, refused); err != nil {
-		return nil, nil, err
-	}
-	return s, &imapserver.GreetingData{}, nil
+	c.abort()
 }
 
-func (r *serving) admit(lib *imapserver.Conn, c *conn) (s, victim *session, err error) {
+func (r *serving) admit(s *session) (victim *session, refused string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.draining {
-		return nil, nil, bye(imap.ResponseCodeUnavailable, "Shutting down")
+		return nil, "Server shutting down"
 	}
-	s = &session{run: r, srv: r.server, lib: lib, conn: c, log: r.server.opt.Log}
-	if victim, err = r.server.admit(s); err != nil {
-		return nil, nil, err
+	if victim, refused = r.server.admit(s); refused == "" {
+		r.sessions[s] = struct{}{}
 	}
-	s.ctx, s.cancel = context.WithCancel(r.ctx)
-	r.sessions[s] = struct{}{}
-	r.open.Add(1)
-	return s, victim, nil
+	return victim, refused
 }
 
 // leave is the end of a session.
@@ -153,35 +111,24 @@ func (r *serving) leave(s *session) {
 	delete(r.sessions, s)
 	r.mu.Unlock()
 	r.server.release(s)
-	r.open.Done()
 }
 
 // drain says BYE, closes the connections and waits for the sessions.
 func (r *serving) drain() error {
 	r.mu.Lock()
 	r.draining = true
-	var byes sync.WaitGroup
-	for s := range r.sessions {
-		byes.Go(func() {
-			// Waits for the response being written; the connection may be gone.
-			_ = s.lib.Bye("Server shutting down")
-			s.cancel()
-		})
-	}
+	sessions := slices.Collect(maps.Keys(r.sessions))
 	r.mu.Unlock()
-	within(byeTimeout, byes.Wait)
+	end(sessions, "Server shutting down", byeTimeout)
 
 	r.abort()
 	r.mu.Lock()
-	left := make([]*conn, 0, len(r.conns))
-	for c := range r.conns {
-		left = append(left, c)
-	}
+	left := slices.Collect(maps.Keys(r.conns))
 	r.mu.Unlock()
 	for _, c := range left {
 		c.abort()
 	}
-	if !within(joinTimeout, func() { r.open.Wait(); byes.Wait() }) {
+	if !within(joinTimeout, r.open.Wait) {
 		return errors.New("IMAP sessions did not end in time")
 	}
 	return nil

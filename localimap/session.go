@@ -2,176 +2,307 @@ package localimap
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"runtime/debug"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
-	"github.com/emersion/go-imap/v2/imapserver"
 	"github.com/rs/zerolog"
 
-	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/imapwire"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
-// loginDelay is waited after a wrong password, always the same time.
-const loginDelay = time.Second
-
-// askTwice is how soon after a NOOP another one means that somebody waits for
-// mail.
-const askTwice = 10 * time.Second
-
 const (
-	// mergeWithin is how long IDLE waits after it has told something, so that a
-	// burst of changes is not told one by one.
-	mergeWithin = 50 * time.Millisecond
-	// stillHereEvery is how often IDLE says something where nothing changes. It
-	// finds clients that are gone and keeps routers from forgetting the others;
-	// telephones pay for it with their battery. Clients begin a new IDLE before
-	// 29 minutes are over (RFC 9051 section 6.3.13).
-	stillHereEvery = 25 * time.Minute
+	// idleTimeout is how long a client that has logged in may say nothing between
+	// commands (RFC 9051 section 5.4: at least 30 minutes), stallTimeout in the
+	// middle of one.
+	idleTimeout  = 35 * time.Minute
+	stallTimeout = 5 * time.Minute
 )
 
-// session is one client. The library calls its methods one after the other,
-// from one goroutine, except Idle, which has its own and may outlive the
-// command when the client breaks off: mu keeps it apart from the others.
+// state is what a client has come to (RFC 9051 section 3).
+type state uint8
+
+const (
+	anonymous     state = 1 << iota // not authenticated
+	authenticated                   // no mailbox is open
+	selected
+
+	loggedIn = authenticated | selected
+	anyState = anonymous | loggedIn
+)
+
+// session is one client. All of it belongs to one goroutine, but for what says
+// otherwise.
 type session struct {
-	run    *serving
-	srv    *Server
-	lib    *imapserver.Conn
-	conn   *conn
-	log    zerolog.Logger
-	ctx    context.Context // ends when the connection is given up
-	cancel context.CancelFunc
+	run  *serving
+	srv  *Server
+	conn *conn
+	in   *imapwire.Reader
+	log  zerolog.Logger
+	ctx  context.Context // ends when the connection does
+	done chan struct{}   // closed at the end of the session
 
 	checking atomic.Bool // a password is being checked
 
+	clear     bool   // nobody may log in before STARTTLS
 	user      string // empty before login
 	store     scope
 	enteredAt time.Time // guarded by Server.mu
+	between   bool      // no command is being read
+	tag       string    // of the command
+	name      string    // of the command, in capitals
+	rev2      bool      // IMAP4rev2 is enabled
 
-	mu      sync.Mutex // held by every command that uses view
-	view    *view      // nil unless a mailbox is selected
+	view    *view // nil unless a mailbox is selected
 	parked  []*mailstore.View
-	acted   bool      // a command has used the mailbox since the last Poll
+	acted   bool      // the command has used the mailbox
 	askedAt time.Time // of a command that did not, such as NOOP
-	closing bool
-	idling  sync.WaitGroup
 }
 
 var (
-	_ imapserver.SessionIMAP4rev2   = (*session)(nil)
-	_ imapserver.SessionAppendLimit = (*session)(nil)
+	limitsAnonymous = imapwire.Limits{Line: maxAnonCommand, String: maxString, Held: maxAnonLiterals, Skip: maxSkip}
+	limitsLoggedIn  = imapwire.Limits{Line: maxCommand, String: maxString, Held: maxLiterals, Skip: maxSkip}
 )
 
-// Close ends the session; the library has finished its command, but perhaps not
-// its IDLE.
-func (s *session) Close() error {
-	s.cancel()
-	s.mu.Lock()
-	s.closing = true
-	s.unselectLocked()
-	s.unparkLocked(0)
-	s.mu.Unlock()
-	s.idling.Wait()
+func newSession(r *serving, c *conn) *session {
+	s := &session{run: r, srv: r.server, conn: c, ctx: c.ctx, log: r.server.opt.Log, done: make(chan struct{})}
+	s.in = imapwire.NewReader(c, limitsAnonymous, func() error {
+		c.line("+ Go on")
+		return c.flush()
+	})
+	c.quiet = s.quiet
+	return s
+}
+
+// quiet is how long the client may say nothing from now on.
+func (s *session) quiet() time.Duration {
+	switch {
+	case s.user == "" && !s.conn.heard.Load():
+		return time.Until(s.conn.began.Add(silentTimeout))
+	case s.user == "":
+		return time.Until(s.conn.began.Add(loginTimeout))
+	case s.between:
+		return idleTimeout
+	}
+	return stallTimeout
+}
+
+// serve speaks with the client until one of them ends it.
+func (s *session) serve() {
+	defer s.close()
+	if s.srv.opt.Security == Implicit {
+		if err := s.secure(); err != nil {
+			s.conn.abort()
+			return
+		}
+	} else {
+		s.conn.start()
+	}
+	s.clear = s.srv.opt.Security == StartTLS
+	s.conn.line("* OK [CAPABILITY %s] IMAP server ready", s.capabilities())
+	s.conn.finish(s.commands())
+}
+
+// close gives up what the session holds.
+func (s *session) close() {
+	s.unselect()
+	s.unpark(0)
 	if s.user != "" {
 		s.log.Debug().Str("user", s.user).Msg("IMAP client disconnected")
 	}
 	s.run.leave(s)
-	return nil
+	close(s.done)
 }
 
-// Login checks name and password. AUTHENTICATE PLAIN ends here too.
-func (s *session) Login(name, password string) error {
-	s.checking.Store(true)
-	defer s.checking.Store(false)
-	who, err := s.srv.opt.Login(s.ctx, name, password)
-	if fault.Is(err, fault.Auth) {
-		s.log.Debug().Str("user", fault.Quote(name)).Stringer("remote", s.conn.RemoteAddr()).Msg("IMAP login refused")
-		timer := time.NewTimer(loginDelay)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-s.ctx.Done():
+// commands runs commands until the connection ends, and returns what is to be said
+// about that.
+func (s *session) commands() (bye string) {
+	for {
+		if s.ctx.Err() != nil {
+			return ""
 		}
-	}
-	if err != nil {
-		return s.response(err)
-	}
-	if err := s.srv.enter(s, login{who.User, who.Device.Name}); err != nil {
-		return err
-	}
-	// The device may have been revoked or changed meanwhile. From here on
-	// Disconnect finds this session, so that what is true now stays true.
-	again, err := s.srv.opt.Login(s.ctx, name, password)
-	if err != nil || again.User != who.User || again.Device.Name != who.Device.Name {
-		s.srv.exit(s)
+		s.between = true
+		err := s.in.Fill()
+		s.between = false
 		if err == nil {
-			return imapserver.ErrAuthFailed
+			if bye = s.strange(); bye != "" {
+				return bye
+			}
+			err = s.in.Next()
 		}
-		return s.response(err)
-	}
-	s.user, s.store = again.User, scope{again.Store, again.Device}
-	s.conn.loggedIn()
-	s.conn.offer(offerTo(again.Device.Without))
-	s.log.Debug().Str("user", s.user).Str("device", again.Device.Name).Stringer("remote", s.conn.RemoteAddr()).Msg("IMAP client logged in")
-	if text := oneLine(s.srv.opt.Alert(s.user, again.Device.Name)); text != "" {
-		s.conn.say("* OK [ALERT] %s", text) // RFC 9051 section 7.1
-	}
-	return nil
-}
-
-// maxAlert is the longest text of an alert in characters: mail programs show it
-// in a small window.
-const maxAlert = 300
-
-// oneLine makes text (RFC 9051 section 9, text) of what may come from anywhere.
-// What is not ASCII is for clients that enable more, which none has at login.
-func oneLine(s string) string {
-	s = strings.Join(strings.Fields(s), " ")
-	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return '?'
+		if err != nil {
+			return farewellTo(err)
 		}
-		return r
-	}, s)
-	if len(s) > maxAlert {
-		s = s[:maxAlert-3] + "..."
+		bye, more := s.command()
+		if !more {
+			return bye
+		}
+		if err := s.in.Finish(); err != nil {
+			return farewellTo(err)
+		}
+		if err := s.conn.overflow(); err != nil {
+			return ""
+		}
 	}
-	return s
 }
 
-// AppendLimit is announced as APPENDLIMIT (RFC 7889).
-func (s *session) AppendLimit() uint32 { return appendLimit }
-
-// Namespace says that there is one, without prefix.
-func (s *session) Namespace() (*imap.NamespaceData, error) {
-	return &imap.NamespaceData{Personal: []imap.NamespaceDescriptor{{Delim: delimiter}}}, nil
-}
-
-// Poll tells what has changed. The library calls it before the tagged OK of
-// every command; that is also how the EXPUNGE responses of EXPUNGE and MOVE get
-// to the client.
-func (s *session) Poll(w *imapserver.UpdateWriter, allowExpunge bool) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.view == nil {
-		return nil
-	}
-	s.noteAskedLocked()
-	if err := s.sightLocked(); err != nil {
-		return err
-	}
-	return s.view.sync(s.ctx, w, allowExpunge)
-}
-
-// noteAskedLocked tells a client that asks for news twice from one that works.
-func (s *session) noteAskedLocked() {
-	now, acted := time.Now(), s.acted
-	s.acted = false
+// farewellTo is what to say about an error of the connection.
+func farewellTo(err error) string {
 	switch {
-	case acted:
+	case errors.Is(err, errTimeout):
+		return "Autologout, nothing was heard for too long"
+	case errors.Is(err, imapwire.ErrLost):
+		return "Command or literal is too long"
+	}
+	return ""
+}
+
+// tlsHandshake is the first octet of a ClientHello (RFC 8446 section 5.1).
+const tlsHandshake = 22
+
+// strange notes a client that begins TLS where it is not expected.
+func (s *session) strange() (bye string) {
+	if s.user != "" || s.conn.heard.Load() || s.conn.stream != s.conn.Conn || s.in.First() != tlsHandshake {
+		return ""
+	}
+	s.srv.foreign.add(s.conn, "a client began TLS at once, where the IMAP server does not expect it",
+		"set the client to STARTTLS, or to no encryption where [imap] tls is \"off\"; or set [imap] tls = \"implicit\"")
+	return "TLS was not expected yet"
+}
+
+// command reads, runs and answers one command. more is false where it is the last
+// one.
+func (s *session) command() (bye string, more bool) {
+	cmd, err := s.header()
+	if cmd == nil && s.user == "" && !known(s.name) {
+		return s.stranger(err), false
+	}
+	first := !s.conn.heard.Swap(true)
+	s.acted = false
+	text := ""
+	if err == nil {
+		text, err = s.perform(cmd)
+	}
+	if _, syntax := errors.AsType[*imapwire.SyntaxError](err); syntax && first && s.user == "" { // GET NOOP HTTP/1.1
+		return s.stranger(err), false
+	}
+	if dead := s.in.Dead(); dead != nil {
+		return farewellTo(dead), false
+	}
+	if errors.Is(err, errAnswered) {
+		return "", s.conn.err == nil
+	}
+	if errors.Is(err, errLogout) {
+		s.conn.line("* BYE Logging out")
+		s.conn.line("%s OK LOGOUT completed", s.tag)
+		return "", false
+	}
+	if s.view != nil && !s.poll(cmd == nil || !cmd.keepsNumbers) {
+		return "", false
+	}
+	s.answer(text, err)
+	return "", s.conn.err == nil
+}
+
+// stranger answers a client that has not logged in and speaks something else than
+// IMAP: a web page makes a browser send what it likes, once it has sent the lines of
+// HTTP.
+func (s *session) stranger(err error) (bye string) {
+	s.srv.foreign.add(s.conn, "a client that does not speak IMAP was disconnected", "it is a web browser or another program that has the wrong port")
+	s.conn.line("%s BAD [CLIENTBUG] %s", s.tag, err)
+	return "This is an IMAP server"
+}
+
+// header reads the tag and the name of a command, and finds it. s.tag is * where
+// there is none.
+func (s *session) header() (*command, error) {
+	r := s.in
+	s.tag, s.name = r.Tag(), ""
+	if r.Err() != nil {
+		s.tag = "*"
+		return nil, r.Err()
+	}
+	r.SP()
+	s.name = strings.ToUpper(r.Atom())
+	if s.name == "UID" {
+		r.SP()
+		s.name += " " + strings.ToUpper(r.Atom())
+	}
+	if r.Err() != nil {
+		return nil, r.Err()
+	}
+	return find(s.name, s.state())
+}
+
+func (s *session) state() state {
+	switch {
+	case s.user == "":
+		return anonymous
+	case s.view == nil:
+		return authenticated
+	}
+	return selected
+}
+
+// perform runs a command. A panic ends the command and not the program.
+func (s *session) perform(cmd *command) (text string, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.Error().Interface("panic", p).Bytes("stack", debug.Stack()).Str("command", s.name).Msg("IMAP command failed")
+			err = no(imap.ResponseCodeServerBug, "Internal error, see the log of the server")
+		}
+	}()
+	return cmd.run(s)
+}
+
+// answer gives the tagged response: text after OK, or what err says.
+func (s *session) answer(text string, err error) {
+	var status *imap.Error
+	var syntax *imapwire.SyntaxError
+	var limit *imapwire.LimitError
+	switch {
+	case err == nil && text == "":
+		s.conn.line("%s OK %s completed", s.tag, s.name)
+	case err == nil:
+		s.conn.line("%s OK %s", s.tag, text)
+	case errors.As(err, &status):
+		code := ""
+		if status.Code != "" {
+			code = "[" + string(status.Code) + "] "
+		}
+		s.conn.line("%s %s %s%s", s.tag, status.Type, code, status.Text)
+	case errors.As(err, &syntax):
+		s.conn.line("%s BAD [CLIENTBUG] %s", s.tag, syntax.Text)
+	case errors.As(err, &limit):
+		s.conn.line("%s BAD [LIMIT] %s", s.tag, limit.Text)
+	default:
+		s.answer("", s.response(err))
+	}
+}
+
+// poll tells what has changed, before the tagged response; that is also how the
+// EXPUNGE responses of EXPUNGE and MOVE get to the client. It reports whether the
+// session goes on.
+func (s *session) poll(allowExpunge bool) bool {
+	s.noteAsked()
+	if !s.inSight() {
+		return false
+	}
+	s.view.sync(s.ctx, s.conn, allowExpunge)
+	return s.conn.overflow() == nil
+}
+
+// noteAsked tells a client that asks for news twice from one that works.
+func (s *session) noteAsked() {
+	now := time.Now()
+	switch {
+	case s.acted:
 	case now.Sub(s.askedAt) > askTwice:
 		s.askedAt = now
 	default:
@@ -180,87 +311,23 @@ func (s *session) noteAskedLocked() {
 	}
 }
 
-// Idle tells what has changed and goes on telling until stop (RFC 9051 section
-// 6.3.13).
-func (s *session) Idle(w *imapserver.UpdateWriter, stop <-chan struct{}) error {
-	s.mu.Lock()
-	if s.closing {
-		s.mu.Unlock()
-		return nil
+// secure puts TLS over the network.
+func (s *session) secure() error {
+	err := s.conn.secure(s.srv.opt.TLS)
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		s.srv.foreign.add(s.conn, "a client sent plain text where the IMAP server expects TLS",
+			"set the client to SSL/TLS where [imap] tls is \"implicit\"")
 	}
-	s.idling.Add(1)
+	return err
+}
+
+// writable returns the view for a command that changes messages.
+func (s *session) writableView() (*view, error) {
 	s.acted = true
-	v := s.view
-	s.mu.Unlock()
-	defer s.idling.Done()
-
-	var changed <-chan struct{} // without a mailbox there is nothing to tell
-	if v != nil {
-		changed = v.feed.Changed()
-	}
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	quiet := false // for the whole time
-	rest := func(d time.Duration, changed <-chan struct{}) (goOn bool) {
-		timer.Reset(d)
-		quiet = false
-		select {
-		case <-changed:
-		case <-timer.C:
-			quiet = true
-		case <-stop:
-			return false
-		case <-s.ctx.Done():
-			return false
-		}
-		return true
-	}
-	for {
-		if err := s.drain(v, w); err != nil {
-			return err
-		}
-		// What comes soon after is told as one.
-		if !rest(mergeWithin, nil) || !rest(stillHereEvery, changed) {
-			return nil
-		}
-		if quiet {
-			s.conn.say("* OK Still here")
-		}
-	}
-}
-
-// drain tells the changes of v as one burst, unless v is not the selected
-// mailbox any more.
-func (s *session) drain(v *view, w *imapserver.UpdateWriter) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if v == nil || s.view != v {
-		return nil
-	}
-	if err := s.sightLocked(); err != nil {
-		return err
-	}
-	s.conn.cork()
-	defer s.conn.uncork()
-	return v.sync(s.ctx, w, true)
-}
-
-// selected returns the view for a command; the caller holds mu.
-func (s *session) selectedLocked() (*view, error) {
-	if s.view == nil {
-		return nil, bad("No mailbox selected")
-	}
-	s.acted = true
-	return s.view, nil
-}
-
-// writableLocked returns the view for a command that changes messages.
-func (s *session) writableLocked() (*view, error) {
-	v, err := s.selectedLocked()
-	if err == nil && v.readOnly {
+	if s.view.readOnly {
 		return nil, no(imap.ResponseCodeNoPerm, "Mailbox is open read-only")
 	}
-	return v, err
+	return s.view, nil
 }
 
 // writable refuses a command that changes mailboxes where the device may not.
@@ -271,30 +338,43 @@ func (s *session) writable() error {
 	return nil
 }
 
-// Unselect closes the mailbox.
-func (s *session) Unselect() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.unselectLocked()
-	return nil
-}
-
-// unselectLocked keeps the feeds of the last few mailboxes open: clients go to
-// and fro, and the store reads a mailbox again that nobody has open.
-func (s *session) unselectLocked() {
+// unselect closes the mailbox. It keeps the feeds of the last few mailboxes open:
+// clients go to and fro, and the store reads a mailbox again that nobody has open.
+func (s *session) unselect() {
 	if s.view == nil {
 		return
 	}
 	s.parked = append(s.parked, s.view.feed)
 	s.view = nil
-	s.unparkLocked(maxParked)
+	s.unpark(maxParked)
 }
 
 const maxParked = 2
 
-// unparkLocked closes all but the newest n.
-func (s *session) unparkLocked(n int) {
+// unpark closes all but the newest n.
+func (s *session) unpark(n int) {
 	for ; len(s.parked) > n; s.parked = s.parked[1:] {
 		s.parked[0].Close()
 	}
+}
+
+// mailbox reads the name of a mailbox. INBOX has no regard to case.
+func (s *session) mailbox() string {
+	name := s.in.AString()
+	if s.in.Err() != nil {
+		return ""
+	}
+	decoded, ok := imapwire.DecodeMailbox(name, s.rev2)
+	if !ok {
+		s.in.Fail(&imapwire.SyntaxError{Text: "Expected the name of a mailbox in modified UTF-7"})
+	}
+	if strings.EqualFold(decoded, inbox) {
+		return inbox
+	}
+	return decoded
+}
+
+// limited is an error for what is more than a limit.
+func limited(format string, args ...any) error {
+	return no(imap.ResponseCodeLimit, fmt.Sprintf(format, args...))
 }

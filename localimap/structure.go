@@ -1,104 +1,142 @@
 package localimap
 
 import (
+	"maps"
+	"mime"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
-	"github.com/emersion/go-imap/v2"
-
+	"github.com/popbridge/popbridge/internal/imapwire"
 	"github.com/popbridge/popbridge/internal/message"
 )
 
-// envelopeOf and structureOf put what the summary says into the library's
-// types, which it encodes again.
-
-func envelopeOf(e *message.Envelope) *imap.Envelope {
-	return &imap.Envelope{
-		Date:      e.Date,
-		Subject:   e.Subject,
-		From:      addressesOf(e.From),
-		Sender:    addressesOf(e.Sender),
-		ReplyTo:   addressesOf(e.ReplyTo),
-		To:        addressesOf(e.To),
-		Cc:        addressesOf(e.Cc),
-		Bcc:       addressesOf(e.Bcc),
-		InReplyTo: e.InReplyTo,
-		MessageID: e.MessageID,
+// appendEnvelope writes ENVELOPE (RFC 9051 section 7.5.2).
+func appendEnvelope(dst []byte, e *message.Envelope) []byte {
+	dst = append(dst, '(')
+	if e.Date.IsZero() {
+		dst = append(dst, "NIL"...)
+	} else {
+		dst = imapwire.AppendString(dst, e.Date.Format("Mon, 02 Jan 2006 15:04:05 -0700"))
 	}
+	dst = imapwire.AppendNString(append(dst, ' '), encoded(e.Subject))
+	or := func(list []message.Address) []message.Address {
+		if list == nil {
+			return e.From
+		}
+		return list
+	}
+	for _, list := range [][]message.Address{e.From, or(e.Sender), or(e.ReplyTo), e.To, e.Cc, e.Bcc} {
+		dst = appendAddresses(append(dst, ' '), list)
+	}
+	inReplyTo, id := "", ""
+	if len(e.InReplyTo) > 0 {
+		inReplyTo = "<" + strings.Join(e.InReplyTo, "> <") + ">"
+	}
+	if e.MessageID != "" {
+		id = "<" + e.MessageID + ">"
+	}
+	dst = imapwire.AppendNString(append(dst, ' '), inReplyTo)
+	return append(imapwire.AppendNString(append(dst, ' '), id), ')')
 }
 
-func addressesOf(list []message.Address) []imap.Address {
+// encoded is text that is not ASCII as encoded words (RFC 2047).
+func encoded(text string) string { return mime.QEncoding.Encode("utf-8", text) }
+
+func appendAddresses(dst []byte, list []message.Address) []byte {
 	if len(list) == 0 {
-		return nil // the library takes From for a Sender or Reply-To that is nil
+		return append(dst, "NIL"...)
 	}
-	out := make([]imap.Address, len(list))
+	dst = append(dst, '(')
 	for i, a := range list {
-		out[i] = imap.Address(a)
+		if i > 0 {
+			dst = append(dst, ' ')
+		}
+		dst = imapwire.AppendNString(append(dst, '('), encoded(a.Name))
+		dst = append(dst, " NIL "...)
+		dst = imapwire.AppendNString(dst, a.Mailbox)
+		dst = imapwire.AppendNString(append(dst, ' '), a.Host)
+		dst = append(dst, ')')
 	}
-	return out
+	return append(dst, ')')
 }
 
-func structureOf(p *message.Part) imap.BodyStructure {
-	var disposition *imap.BodyStructureDisposition
-	if p.Disposition != "" {
-		disposition = &imap.BodyStructureDisposition{Value: p.Disposition, Params: paramsOf(p.DispositionParams)}
-	}
+// appendStructure writes BODYSTRUCTURE, or BODY (RFC 9051 section 7.5.2).
+func appendStructure(dst []byte, p *message.Part, extended bool) []byte {
+	dst = append(dst, '(')
 	if p.Multipart() {
-		multi := &imap.BodyStructureMultiPart{
-			Subtype: p.Subtype,
-			Extended: &imap.BodyStructureMultiPartExt{
-				Params: paramsOf(p.Params), Disposition: disposition, Language: p.Language, Location: p.Location,
-			},
-			Children: make([]imap.BodyStructure, len(p.Children)),
+		for _, child := range p.Children { // without spaces: Outlook for iOS has no use for them
+			dst = appendStructure(dst, child, extended)
 		}
-		for i, child := range p.Children {
-			multi.Children[i] = structureOf(child)
+		dst = imapwire.AppendString(append(dst, ' '), p.Subtype)
+		if extended {
+			dst = appendParams(append(dst, ' '), p.Params)
+			dst = appendExtension(dst, p)
 		}
-		return multi
+		return append(dst, ')')
 	}
-	leaf := &struct { // in one piece
-		part imap.BodyStructureSinglePart
-		ext  imap.BodyStructureSinglePartExt
-		text imap.BodyStructureText
-	}{}
-	leaf.ext = imap.BodyStructureSinglePartExt{Disposition: disposition, Language: p.Language, Location: p.Location}
-	leaf.text.NumLines = p.Lines
-	single := &leaf.part
-	*single = imap.BodyStructureSinglePart{
-		Type: p.Type, Subtype: p.Subtype, Params: paramsOf(p.Params),
-		ID: p.ID, Description: p.Description, Encoding: p.Encoding,
-		Size: uint32(p.End - p.Body), Extended: &leaf.ext,
+	dst = imapwire.AppendString(dst, p.Type)
+	dst = imapwire.AppendString(append(dst, ' '), p.Subtype)
+	dst = appendParams(append(dst, ' '), p.Params)
+	dst = imapwire.AppendNString(append(dst, ' '), p.ID)
+	dst = imapwire.AppendNString(append(dst, ' '), p.Description)
+	dst = imapwire.AppendString(append(dst, ' '), strings.ToLower(p.Encoding))
+	dst = strconv.AppendInt(append(dst, ' '), p.End-p.Body, 10)
+	if p.Message() {
+		dst = appendEnvelope(append(dst, ' '), p.Envelope)
+		dst = appendStructure(append(dst, ' '), p.Children[0], extended)
 	}
-	switch {
-	case p.Message():
-		single.MessageRFC822 = &imap.BodyStructureMessageRFC822{
-			Envelope: envelopeOf(p.Envelope), BodyStructure: structureOf(p.Children[0]), NumLines: p.Lines,
-		}
-	case p.Type == "text":
-		single.Text = &leaf.text
+	if p.Message() || p.Type == "text" {
+		dst = strconv.AppendInt(append(dst, ' '), p.Lines, 10)
 	}
-	return single
+	if extended {
+		dst = append(dst, " NIL"...) // MD5
+		dst = appendExtension(dst, p)
+	}
+	return append(dst, ')')
 }
 
-// paramsOf writes values that are not ASCII as RFC 2231 does: they are strings
-// of the header, where clients look for that, and RFC 3501 has no other way.
-func paramsOf(params map[string]string) map[string]string {
-	plain := true
-	for _, value := range params {
-		plain = plain && isASCII(value)
+// appendExtension writes disposition, language and location.
+func appendExtension(dst []byte, p *message.Part) []byte {
+	if p.Disposition == "" {
+		dst = append(dst, " NIL"...)
+	} else {
+		dst = imapwire.AppendString(append(dst, " ("...), p.Disposition)
+		dst = append(appendParams(append(dst, ' '), p.DispositionParams), ')')
 	}
-	if plain {
-		return params
+	if len(p.Language) == 0 {
+		dst = append(dst, " NIL"...)
+	} else {
+		dst = append(dst, " ("...)
+		for i, tag := range p.Language {
+			if i > 0 {
+				dst = append(dst, ' ')
+			}
+			dst = imapwire.AppendString(dst, tag)
+		}
+		dst = append(dst, ')')
 	}
-	encoded := make(map[string]string, len(params))
-	for name, value := range params {
-		if !isASCII(value) {
+	return imapwire.AppendNString(append(dst, ' '), p.Location)
+}
+
+func appendParams(dst []byte, params map[string]string) []byte {
+	if len(params) == 0 {
+		return append(dst, "NIL"...)
+	}
+	dst = append(dst, '(')
+	for i, name := range slices.Sorted(maps.Keys(params)) {
+		if i > 0 {
+			dst = append(dst, ' ')
+		}
+		value := params[name]
+		if !isASCII(value) { // strings of the header, where clients look for RFC 2231
 			name, value = name+"*", "utf-8''"+url.PathEscape(value)
 		}
-		encoded[name] = value
+		dst = imapwire.AppendString(append(imapwire.AppendString(dst, name), ' '), value)
 	}
-	return encoded
+	return append(dst, ')')
 }
 
 func isASCII(s string) bool {

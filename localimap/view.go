@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"sort"
+	"strings"
 
 	"github.com/emersion/go-imap/v2"
 
@@ -43,9 +44,9 @@ type view struct {
 	recents  uint32    // how many of them the client was told of
 	sets     map[mailstore.KeywordSet]bool
 	keywords map[string]bool
-	learned  bool // keywords has some that were not told
-	names    map[flagsKey][]imap.Flag
-	saved    []mailstore.UID // the result of SEARCH RETURN (SAVE), RFC 5182
+	learned  bool                // keywords has some that were not told
+	names    map[flagsKey]string // "(\\Seen)"
+	saved    []mailstore.UID     // the result of SEARCH RETURN (SAVE), RFC 5182
 }
 
 type uidSpan struct{ from, to mailstore.UID }
@@ -55,13 +56,13 @@ type flagsKey struct {
 	recent bool
 }
 
-// updates is what sync tells; *imapserver.UpdateWriter is one.
+// updates is what sync tells; conn is one.
 type updates interface {
-	WriteExpunge(seqNum uint32) error
-	WriteNumMessages(n uint32) error
-	WriteNumRecent(n uint32) error
-	WriteMailboxFlags(flags []imap.Flag) error
-	WriteMessageFlags(seqNum uint32, uid imap.UID, flags []imap.Flag) error
+	tellExpunged(i int)
+	tellExists(n int)
+	tellRecent(n uint32)
+	tellFlagsInUse(flags string)
+	tellFlags(i int, uid mailstore.UID, flags string) // uid 0 is not told
 }
 
 // flagRecent is not in the library: IMAP4rev2 has dropped it.
@@ -75,7 +76,7 @@ func newView(ctx context.Context, store *mailstore.Store, id mailstore.MailboxID
 	v := &view{
 		store: store, feed: feed, id: id, readOnly: readOnly, rev2: rev2,
 		sets: make(map[mailstore.KeywordSet]bool), keywords: make(map[string]bool),
-		names: make(map[flagsKey][]imap.Flag),
+		names: make(map[flagsKey]string),
 	}
 	v.seen = feed.Snapshot()
 	v.told = columnsOf(v.seen)
@@ -188,32 +189,27 @@ func without[T any](s []T, at []int) []T {
 }
 
 // sync tells the client what has changed and makes told the newest state.
-// Errors are those of writing.
-func (v *view) sync(ctx context.Context, w updates, allowExpunge bool) error {
+func (v *view) sync(ctx context.Context, w updates, allowExpunge bool) {
 	now := v.newest()
 	if now == v.seen && (!allowExpunge || len(v.told.uids) == len(now.UIDs)) {
-		return nil
+		return
 	}
 	d := diff(v.told, now, !allowExpunge)
 	v.told, v.ownsFlags, v.seen = d.next, !d.shared, now
 	if allowExpunge {
 		// From the highest down, so that no number is changed by another.
 		for _, i := range slices.Backward(d.gone) {
-			if err := w.WriteExpunge(uint32(i + 1)); err != nil {
-				return err
-			}
+			w.tellExpunged(i)
 		}
 	}
 	if d.added > 0 {
 		v.claimRecent(ctx)
-		if err := w.WriteNumMessages(uint32(len(v.told.uids))); err != nil {
-			return err
-		}
+		w.tellExists(len(v.told.uids))
 	}
 	if n := v.countRecent(); n != v.recents || d.added > 0 {
 		v.recents = n
-		if err := w.WriteNumRecent(n); err != nil {
-			return err
+		if !v.rev2 {
+			w.tellRecent(n)
 		}
 	}
 	for _, i := range d.changed {
@@ -222,26 +218,17 @@ func (v *view) sync(ctx context.Context, w updates, allowExpunge bool) error {
 	for _, f := range v.told.flags[len(v.told.flags)-d.added:] {
 		v.learn(f)
 	}
-	return v.writeFlags(w, d.changed)
-}
-
-func (v *view) writeFlags(w updates, changed []int) error {
 	if v.learned {
 		v.learned = false
-		if err := w.WriteMailboxFlags(v.flagsInUse()); err != nil {
-			return err
-		}
+		w.tellFlagsInUse(flagText(v.flagsInUse()))
 	}
-	for _, i := range changed {
-		uid := imap.UID(0)
+	for _, i := range d.changed {
+		uid := mailstore.UID(0)
 		if v.rev2 {
-			uid = imap.UID(v.told.uids[i])
+			uid = v.told.uids[i]
 		}
-		if err := w.WriteMessageFlags(uint32(i+1), uid, v.flagList(i)); err != nil {
-			return err
-		}
+		w.tellFlags(i, uid, v.flagNames(i))
 	}
-	return nil
 }
 
 // refresh brings the told flags of some messages up to date, for a command
@@ -299,21 +286,31 @@ func (v *view) flagsInUse() []imap.Flag {
 	return list
 }
 
-// flagList returns the names of the told flags of the i-th message.
-func (v *view) flagList(i int) []imap.Flag {
+// flagNames returns the told flags of the i-th message, in parentheses.
+func (v *view) flagNames(i int) string {
 	key := flagsKey{v.told.flags[i], v.isRecent(v.told.uids[i])}
-	list, ok := v.names[key]
+	text, ok := v.names[key]
 	if !ok {
-		list = []imap.Flag{}
+		var list []imap.Flag
 		for _, name := range v.store.FlagNames(key.flags) {
 			list = append(list, imap.Flag(name))
 		}
 		if key.recent {
 			list = append(list, flagRecent)
 		}
-		v.names[key] = list
+		text = flagText(list)
+		v.names[key] = text
 	}
-	return list
+	return text
+}
+
+// flagText is a list of flags (RFC 9051 section 9, flag-list).
+func flagText(flags []imap.Flag) string {
+	names := make([]string, len(flags))
+	for i, f := range flags {
+		names[i] = string(f)
+	}
+	return "(" + strings.Join(names, " ") + ")"
 }
 
 // claimRecent takes the messages no session was told of as \Recent ones. An

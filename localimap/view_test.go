@@ -2,11 +2,12 @@ package localimap
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
-	"github.com/emersion/go-imap/v2"
 	"pgregory.net/rapid"
 
+	"github.com/popbridge/popbridge/internal/imapwire"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
@@ -125,51 +126,59 @@ func TestDiffModel(t *testing.T) {
 func TestResolve(t *testing.T) {
 	v := &view{told: columns{uids: uids{2, 4, 6, 8}}, saved: uids{4, 5, 8}}
 	empty := &view{}
-	seq := func(ranges ...imap.SeqRange) imap.NumSet { return imap.SeqSet(ranges) }
-	uid := func(ranges ...imap.UIDRange) imap.NumSet { return imap.UIDSet(ranges) }
 	for _, tt := range []struct {
 		name string
 		v    *view
-		set  imap.NumSet
+		set  string
+		uid  bool
 		want []int
 		bad  bool
 	}{
-		{name: "one", v: v, set: seq(imap.SeqRange{Start: 2, Stop: 2}), want: []int{1}},
-		{name: "all", v: v, set: seq(imap.SeqRange{Start: 1, Stop: 0}), want: []int{0, 1, 2, 3}},
-		{name: "star", v: v, set: seq(imap.SeqRange{}), want: []int{3}},
-		{name: "star and a range with it", v: v, set: seq(imap.SeqRange{}, imap.SeqRange{Start: 3, Stop: 0}), want: []int{2, 3}},
-		{name: "beyond the end", v: v, set: seq(imap.SeqRange{Start: 3, Stop: 9}), bad: true},
-		{name: "only beyond", v: v, set: seq(imap.SeqRange{Start: 5, Stop: 9}), bad: true},
-		{name: "n:* beyond", v: v, set: seq(imap.SeqRange{Start: 9, Stop: 0}), want: []int{3}},
-		{name: "overlapping, unsorted", v: v, set: seq(imap.SeqRange{Start: 2, Stop: 4}, imap.SeqRange{Start: 1, Stop: 3}), want: []int{0, 1, 2, 3}},
-		{name: "nothing there, star", v: empty, set: seq(imap.SeqRange{Start: 1, Stop: 0})},
-		{name: "nothing there, number", v: empty, set: seq(imap.SeqRange{Start: 1, Stop: 1}), bad: true},
+		{name: "one", v: v, set: "2", want: []int{1}},
+		{name: "all", v: v, set: "1:*", want: []int{0, 1, 2, 3}},
+		{name: "star", v: v, set: "*", want: []int{3}},
+		{name: "star and a range with it", v: v, set: "*,3:*", want: []int{2, 3}},
+		{name: "beyond the end", v: v, set: "3:9", bad: true},
+		{name: "only beyond", v: v, set: "5:9", bad: true},
+		{name: "n:* beyond", v: v, set: "9:*", want: []int{3}},
+		{name: "overlapping, unsorted", v: v, set: "2:4,1:3", want: []int{0, 1, 2, 3}},
+		{name: "nothing there, star", v: empty, set: "1:*"},
+		{name: "nothing there, number", v: empty, set: "1", bad: true},
 
-		{name: "uid", v: v, set: uid(imap.UIDRange{Start: 4, Stop: 4}), want: []int{1}},
-		{name: "no such uid", v: v, set: uid(imap.UIDRange{Start: 5, Stop: 5}), want: nil},
-		{name: "uids around", v: v, set: uid(imap.UIDRange{Start: 3, Stop: 7}), want: []int{1, 2}},
-		{name: "all uids", v: v, set: uid(imap.UIDRange{Start: 1, Stop: 0}), want: []int{0, 1, 2, 3}},
-		{name: "last uid", v: v, set: uid(imap.UIDRange{}), want: []int{3}},
-		{name: "n:* is the last where n is above", v: v, set: uid(imap.UIDRange{Start: 99, Stop: 0}), want: []int{3}},
-		{name: "highest number", v: v, set: uid(imap.UIDRange{Start: 8, Stop: 1<<32 - 1}), want: []int{3}},
-		{name: "uids of nothing", v: empty, set: uid(imap.UIDRange{Start: 1, Stop: 0})},
-		{name: "saved", v: v, set: imap.SearchRes(), want: []int{1, 3}},
-		{name: "nothing saved", v: empty, set: imap.SearchRes()},
+		{name: "uid", v: v, set: "4", uid: true, want: []int{1}},
+		{name: "no such uid", v: v, set: "5", uid: true, want: nil},
+		{name: "uids around", v: v, set: "3:7", uid: true, want: []int{1, 2}},
+		{name: "all uids", v: v, set: "1:*", uid: true, want: []int{0, 1, 2, 3}},
+		{name: "last uid", v: v, set: "*", uid: true, want: []int{3}},
+		{name: "n:* is the last where n is above", v: v, set: "99:*", uid: true, want: []int{3}},
+		{name: "highest number", v: v, set: "8:4294967295", uid: true, want: []int{3}},
+		{name: "uids of nothing", v: empty, set: "1:*", uid: true},
+		{name: "saved", v: v, set: "$", want: []int{1, 3}},
+		{name: "nothing saved", v: empty, set: "$"},
 	} {
-		got, err := tt.v.resolve(tt.set)
+		got, err := tt.v.resolve(readSet(t, tt.set), tt.uid)
 		if (err != nil) != tt.bad || !slices.Equal(got, tt.want) {
 			t.Errorf("%s: %v, %v, want %v", tt.name, got, err, tt.want)
 		}
 	}
 }
 
-func TestSetsAreCompact(t *testing.T) {
-	if got := uidSet(uids{1, 2, 3, 7, 9, 10}).String(); got != "1:3,7,9:10" {
-		t.Errorf("uidSet: %s", got)
+func reading(text string) *imapwire.Reader {
+	r := imapwire.NewReader(strings.NewReader(text+"\r\n"), limitsLoggedIn, nil)
+	if err := r.Next(); err != nil {
+		panic(err)
 	}
-	if got := seqSet([]int{0, 1, 5}).String(); got != "1:2,6" {
-		t.Errorf("seqSet: %s", got)
+	return r
+}
+
+func readSet(t *testing.T, text string) imapwire.Set {
+	t.Helper()
+	r := reading(text)
+	set := r.Set()
+	if err := r.End(); err != nil {
+		t.Fatalf("%s: %v", text, err)
 	}
+	return set
 }
 
 func TestRecentSpans(t *testing.T) {

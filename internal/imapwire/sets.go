@@ -1,0 +1,126 @@
+package imapwire
+
+import (
+	"slices"
+	"strconv"
+)
+
+// Last is * in a set: the highest number there is.
+const Last = 0
+
+// A Range is from one number to another, either way round; Last may be one of
+// them.
+type Range struct{ From, To uint32 }
+
+// A Set is a sequence-set (RFC 9051 section 9). Saved is $, the result of the last
+// SEARCH that was saved (section 6.4.4.1), and has no ranges.
+type Set struct {
+	Ranges []Range
+	Saved  bool
+}
+
+// Set reads a sequence-set.
+func (r *Reader) Set() Set {
+	if r.Take('$') {
+		return Set{Saved: true}
+	}
+	var s Set
+	for r.err == nil {
+		from := r.setNumber()
+		to := from
+		if r.Take(':') {
+			to = r.setNumber()
+		}
+		s.Ranges = append(s.Ranges, Range{from, to})
+		if !r.Take(',') {
+			break
+		}
+	}
+	if r.err != nil {
+		return Set{}
+	}
+	return s
+}
+
+func (r *Reader) setNumber() uint32 {
+	if r.Take('*') {
+		return Last
+	}
+	n := r.Number()
+	if n == 0 {
+		r.syntax("Numbers begin at 1")
+	}
+	return n
+}
+
+// AppendSet appends ascending numbers as a sequence-set.
+func AppendSet[N ~uint32](dst []byte, numbers []N) []byte {
+	for i := 0; i < len(numbers); {
+		j := i
+		for j+1 < len(numbers) && numbers[j+1] == numbers[j]+1 {
+			j++
+		}
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = strconv.AppendUint(dst, uint64(numbers[i]), 10)
+		if j > i {
+			dst = append(dst, ':')
+			dst = strconv.AppendUint(dst, uint64(numbers[j]), 10)
+		}
+		i = j + 1
+	}
+	return dst
+}
+
+// Span are the positions from From, inclusive, to To, exclusive.
+type Span struct{ From, To int }
+
+// Resolve returns the positions in an ascending list whose numbers are in the set,
+// as spans that ascend, with gaps in between. Numbers that are not in the list are
+// passed over; * is the last one, and n:* always has it (RFC 9051 section 9,
+// seq-range).
+func Resolve[N ~uint32](s Set, list []N) []Span {
+	if len(list) == 0 {
+		return nil
+	}
+	last := uint32(list[len(list)-1])
+	spans := make([]Span, 0, len(s.Ranges))
+	for _, r := range s.Ranges {
+		from, to := r.Bounds(last)
+		i, _ := slices.BinarySearch(list, N(from))
+		j, found := slices.BinarySearch(list, N(to))
+		if found {
+			j++
+		}
+		if i < j {
+			spans = append(spans, Span{i, j})
+		}
+	}
+	return Merge(spans)
+}
+
+// Bounds gives * its value, and puts the ends in order.
+func (r Range) Bounds(last uint32) (from, to uint32) {
+	if from = r.From; from == Last {
+		from = last
+	}
+	if to = r.To; to == Last {
+		to = last
+	}
+	return min(from, to), max(from, to)
+}
+
+// Merge puts spans in order, and those that overlap or meet together.
+func Merge(spans []Span) []Span {
+	slices.SortFunc(spans, func(a, b Span) int { return a.From - b.From })
+	out := spans[:0]
+	for _, s := range spans {
+		if n := len(out); n > 0 && s.From <= out[n-1].To {
+			out[n-1].To = max(out[n-1].To, s.To)
+		} else {
+			out = append(out, s)
+		}
+	}
+	return out
+}

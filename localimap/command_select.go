@@ -1,0 +1,128 @@
+package localimap
+
+import (
+	"slices"
+
+	"github.com/emersion/go-imap/v2"
+
+	"github.com/popbridge/popbridge/internal/imapwire"
+	"github.com/popbridge/popbridge/internal/mailstore"
+)
+
+// open answers SELECT and EXAMINE (RFC 9051 sections 6.3.2 and 6.3.3). A device that
+// may only read gets a mailbox as EXAMINE would.
+func (s *session) open(readOnly bool) (string, error) {
+	s.in.SP()
+	name := s.mailbox()
+	if err := s.in.End(); err != nil {
+		return "", err
+	}
+	s.acted = true
+	s.closeView() // whatever comes of it (RFC 9051 section 6.3.2)
+	box, err := s.store.Mailbox(s.ctx, name)
+	if err != nil {
+		return "", err
+	}
+	v, err := newView(s.ctx, s.store.Store, box.ID, readOnly || s.store.device.ReadOnly || box.ID == mailstore.EmptyInbox.ID, s.rev2)
+	if err != nil {
+		return "", err
+	}
+	s.view = v
+	s.srv.opt.Opened(s.user, box.Name)
+	s.tellOpened(box.Name)
+	if v.readOnly {
+		return "[READ-ONLY] " + s.name + " completed", nil
+	}
+	return "[READ-WRITE] " + s.name + " completed", nil
+}
+
+func (s *session) tellOpened(name string) {
+	v, c := s.view, s.conn
+	flags := flagText(v.flagsInUse())
+	now := v.seen.Mailbox
+	c.line("* FLAGS %s", flags)
+	if v.readOnly {
+		c.line("* OK [PERMANENTFLAGS ()] No flags can be changed")
+	} else {
+		c.line("* OK [PERMANENTFLAGS %s] Flags can be changed", flagText(append(v.flagsInUse(), imap.FlagWildcard)))
+	}
+	c.line("* %d EXISTS", len(v.told.uids))
+	if !s.rev2 { // IMAP4rev2 has neither
+		c.line("* %d RECENT", v.recents)
+		if i := slices.IndexFunc(v.told.flags, func(f mailstore.Flags) bool { return f.System&mailstore.Seen == 0 }); i >= 0 {
+			c.line("* OK [UNSEEN %d] First unseen message", i+1)
+		}
+	}
+	c.line("* OK [UIDVALIDITY %d] UIDs are valid", now.UIDValidity)
+	c.line("* OK [UIDNEXT %d] Predicted next UID", now.UIDNext)
+	if s.rev2 {
+		// RFC 9051 section 6.3.2 wants it; IMAP4rev1 clients do not expect it.
+		s.conn.out = append(s.conn.out, `* LIST () "/" `...)
+		s.conn.out = imapwire.AppendMailbox(s.conn.out, name, s.rev2)
+		s.conn.line("")
+	}
+}
+
+// closeView closes the mailbox that is open, and says so to a client that knows the
+// response code (RFC 9051 section 7.1).
+func (s *session) closeView() {
+	if s.view == nil {
+		return
+	}
+	s.unselect()
+	if s.rev2 {
+		s.conn.line("* OK [CLOSED] Previous mailbox is closed")
+	}
+}
+
+// unselectMailbox answers UNSELECT (RFC 9051 section 6.4.2).
+func (s *session) unselectMailbox() (string, error) {
+	if err := s.in.End(); err != nil {
+		return "", err
+	}
+	s.unselect()
+	return "", nil
+}
+
+// closeMailbox answers CLOSE: it removes messages with \Deleted without a word, where
+// the mailbox may be changed and is still there (RFC 9051 section 6.4.1).
+func (s *session) closeMailbox() (string, error) {
+	if err := s.in.End(); err != nil {
+		return "", err
+	}
+	v := s.view
+	if !v.readOnly && !v.feed.Gone() {
+		if _, err := s.store.Expunge(s.ctx, v.id, nil); err != nil {
+			return "", err
+		}
+	}
+	s.unselect()
+	return "", nil
+}
+
+// expunge answers EXPUNGE and UID EXPUNGE (RFC 9051 sections 6.4.3 and 6.4.9). The
+// poll that ends the command tells the client.
+func (s *session) expunge(byUID bool) (string, error) {
+	var set imapwire.Set
+	if byUID {
+		s.in.SP()
+		set = s.in.Set()
+	}
+	if err := s.in.End(); err != nil {
+		return "", err
+	}
+	v, err := s.writableView()
+	if err != nil {
+		return "", err
+	}
+	var only []mailstore.UID // nil: all
+	if byUID {
+		indices, err := v.resolve(set, true)
+		if err != nil || len(indices) == 0 {
+			return "", err
+		}
+		only = v.uidsOf(indices)
+	}
+	_, err = s.store.Expunge(s.ctx, v.id, only)
+	return "", err
+}

@@ -1,0 +1,203 @@
+package localimap
+
+import (
+	"encoding/base64"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/imapwire"
+)
+
+// loginDelay is waited after a wrong password, always the same time.
+const loginDelay = time.Second
+
+var errLogout = errors.New("the client has logged out")
+
+// noop answers NOOP and CHECK (RFC 9051 section 6.1.2, RFC 3501 section 6.4.1).
+func (s *session) noop() (string, error) { return "", s.in.End() }
+
+// logout answers LOGOUT (RFC 9051 section 6.1.3).
+func (s *session) logout() (string, error) {
+	if err := s.in.End(); err != nil {
+		return "", err
+	}
+	return "", errLogout
+}
+
+// id answers ID (RFC 2971). Nothing is told, and nothing is done with what is.
+func (s *session) id() (string, error) {
+	r := s.in
+	if r.SP(); r.Peek() == '(' {
+		r.List(func() {
+			_ = r.String()
+			r.SP()
+			r.NString()
+		})
+	} else if _, isNil := r.NString(); !isNil {
+		r.Fail(&imapwire.SyntaxError{Text: "Expected a list or NIL"})
+	}
+	if err := r.End(); err != nil {
+		return "", err
+	}
+	s.conn.line("* ID NIL")
+	return "", nil
+}
+
+// namespace answers NAMESPACE: there is one, without a prefix (RFC 9051 section
+// 6.3.10).
+func (s *session) namespace() (string, error) {
+	if err := s.in.End(); err != nil {
+		return "", err
+	}
+	s.conn.line(`* NAMESPACE (("" "/")) NIL NIL`)
+	return "", nil
+}
+
+// startTLS answers STARTTLS (RFC 9051 section 6.2.1).
+func (s *session) startTLS() (string, error) {
+	if err := s.in.End(); err != nil {
+		return "", err
+	}
+	if !s.clear {
+		return "", bad("TLS cannot be started")
+	}
+	s.conn.line("%s OK Begin TLS negotiation now", s.tag)
+	if s.in.Waiting() || s.secure() != nil { // what was sent in the clear came from whomever
+		s.conn.abort()
+	}
+	s.clear = false
+	return "", errAnswered
+}
+
+// errAnswered is for a command that gives its tagged response itself, or none
+// because the connection ends.
+var errAnswered = errors.New("answered")
+
+// login answers LOGIN (RFC 9051 section 6.2.3).
+func (s *session) login() (string, error) {
+	s.in.SP()
+	name := s.in.AString()
+	s.in.SP()
+	password := s.in.AString()
+	if err := s.in.End(); err != nil {
+		return "", err
+	}
+	return s.authorize(name, password)
+}
+
+var (
+	errPrivacy = no("PRIVACYREQUIRED", "TLS is required to log in")
+	errSASL    = no(imap.ResponseCodeAuthenticationFailed, "Invalid SASL response")
+)
+
+// authenticate answers AUTHENTICATE with the mechanism PLAIN (RFC 4616, with an
+// initial response as in RFC 4959).
+func (s *session) authenticate() (string, error) {
+	r := s.in
+	r.SP()
+	mechanism := strings.ToUpper(r.Atom())
+	response := ""
+	if r.Err() == nil && !r.AtEnd() {
+		r.SP()
+		response = r.Atom()
+	}
+	if err := r.End(); err != nil {
+		return "", err
+	}
+	switch {
+	case s.clear:
+		return "", errPrivacy
+	case mechanism != "PLAIN":
+		return "", no(imap.ResponseCodeCannot, "The mechanism is not supported")
+	case response == "":
+		s.conn.line("+ ")
+		var err error
+		if response, err = r.Line(); err != nil {
+			return "", err
+		}
+	}
+	switch response {
+	case "*":
+		return "", bad("Authentication was cancelled")
+	case "=":
+		response = ""
+	}
+	raw, err := base64.StdEncoding.DecodeString(response)
+	if err != nil {
+		return "", bad("Expected base64")
+	}
+	parts := strings.Split(string(raw), "\x00")
+	if len(parts) != 3 {
+		return "", errSASL
+	}
+	if parts[0] != "" && parts[0] != parts[1] {
+		return "", no(imap.ResponseCodeAuthorizationFailed, "Nobody acts for another user")
+	}
+	return s.authorize(parts[1], parts[2])
+}
+
+// authorize logs in.
+func (s *session) authorize(name, password string) (string, error) {
+	if s.clear {
+		return "", errPrivacy
+	}
+	s.checking.Store(true)
+	defer s.checking.Store(false)
+	who, err := s.srv.opt.Login(s.ctx, name, password)
+	if fault.Is(err, fault.Auth) {
+		s.log.Debug().Str("user", fault.Quote(name)).Stringer("remote", s.conn.RemoteAddr()).Msg("IMAP login refused")
+		timer := time.NewTimer(loginDelay)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-s.ctx.Done():
+		}
+	}
+	if err != nil {
+		return "", err
+	}
+	if err := s.srv.enter(s, login{who.User, who.Device.Name}); err != nil {
+		return "", err
+	}
+	// The device may have been revoked or changed meanwhile. From here on
+	// Disconnect finds this session, so that what is true now stays true.
+	again, err := s.srv.opt.Login(s.ctx, name, password)
+	if err != nil || again.User != who.User || again.Device.Name != who.Device.Name {
+		s.srv.exit(s)
+		if err == nil {
+			err = no(imap.ResponseCodeAuthenticationFailed, "Authentication failed")
+		}
+		return "", err
+	}
+	s.user, s.store = again.User, scope{again.Store, again.Device}
+	s.in.SetLimits(limitsLoggedIn)
+	s.log.Debug().Str("user", s.user).Str("device", again.Device.Name).Stringer("remote", s.conn.RemoteAddr()).Msg("IMAP client logged in")
+	if text := oneLine(s.srv.opt.Alert(s.user, again.Device.Name)); text != "" {
+		s.conn.line("* OK [ALERT] %s", text) // RFC 9051 section 7.1
+	}
+	return "[CAPABILITY " + s.capabilities() + "] Logged in", nil
+}
+
+// maxAlert is the longest text of an alert in characters: mail programs show it
+// in a small window.
+const maxAlert = 300
+
+// oneLine makes text (RFC 9051 section 9, text) of what may come from anywhere.
+// What is not ASCII is for clients that enable more, which none has at login.
+func oneLine(s string) string {
+	s = strings.Join(strings.Fields(s), " ")
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, s)
+	if len(s) > maxAlert {
+		s = s[:maxAlert-3] + "..."
+	}
+	return s
+}

@@ -1,0 +1,157 @@
+package localimap
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/popbridge/popbridge/internal/imapwire"
+	"github.com/popbridge/popbridge/internal/mailstore"
+)
+
+// allGone answers a command whose messages, named by sequence numbers, have all
+// been expunged by others (RFC 2180 sections 4.2 and 4.4; RFC 5530). Where some
+// are left the command works on those. Missing UIDs are never an error (RFC
+// 9051 section 6.4.9).
+func allGone(byUID bool, asked, done int) error {
+	if !byUID && asked > 0 && done == 0 {
+		return no(codeExpungeIssued, "These messages have been expunged by another client")
+	}
+	return nil
+}
+
+// storeFlags answers STORE and UID STORE (RFC 9051 section 6.4.6). Without .SILENT
+// the client is told the outcome; with it only where the outcome is not what the
+// client must expect, because another session had changed the message meanwhile.
+func (s *session) storeFlags(byUID bool) (string, error) {
+	r := s.in
+	r.SP()
+	set := r.Set()
+	r.SP()
+	op, silent := s.storeItem()
+	r.SP()
+	var flags []string
+	if r.Peek() == '(' {
+		r.List(func() { flags = append(flags, r.Flag()) })
+	} else {
+		for flags = append(flags, r.Flag()); r.Take(' '); {
+			flags = append(flags, r.Flag())
+		}
+	}
+	if err := r.End(); err != nil {
+		return "", err
+	}
+	v, err := s.writableView()
+	if err != nil {
+		return "", err
+	}
+	names, ok := storable(flags)
+	if !ok || slices.ContainsFunc(flags, isRecent) {
+		return "", bad("Invalid flag") // RFC 3501 section 9: \Recent is no flag of STORE
+	}
+	indices, err := v.resolve(set, byUID)
+	if err != nil || len(indices) == 0 {
+		return "", err
+	}
+	changes, err := s.store.SetFlags(s.ctx, v.id, v.uidsOf(indices), op, names)
+	if err != nil {
+		return "", err
+	}
+	expected := expectation{v: v, op: op, names: names, known: make(map[[2]mailstore.Flags]bool)}
+	k := 0
+	for _, c := range changes {
+		for k < len(indices) && v.told.uids[indices[k]] < c.UID {
+			k++
+		}
+		if k == len(indices) {
+			break
+		}
+		i := indices[k]
+		if v.told.uids[i] != c.UID {
+			continue
+		}
+		tell := !silent || !expected.is(v.told.flags[i], c.Flags)
+		v.setFlags(i, c.Flags)
+		if tell {
+			s.tellFlags(i, byUID)
+		}
+	}
+	return "", allGone(byUID, len(indices), len(changes))
+}
+
+// storeItem reads FLAGS, +FLAGS or -FLAGS, perhaps with .SILENT.
+func (s *session) storeItem() (op mailstore.FlagOp, silent bool) {
+	item := strings.ToUpper(s.in.Atom())
+	item, silent = strings.CutSuffix(item, ".SILENT")
+	switch item {
+	case "FLAGS":
+		return mailstore.Set, silent
+	case "+FLAGS":
+		return mailstore.Add, silent
+	case "-FLAGS":
+		return mailstore.Remove, silent
+	}
+	s.in.Fail(&imapwire.SyntaxError{Text: "Expected FLAGS, +FLAGS or -FLAGS"})
+	return op, false
+}
+
+func isRecent(f string) bool { return strings.EqualFold(f, string(flagRecent)) }
+
+// tellFlags tells the flags of a message, and its UID to a command that asks by UIDs.
+func (s *session) tellFlags(i int, withUID bool) {
+	s.tellKeywords()
+	uid := mailstore.UID(0)
+	if withUID || s.rev2 {
+		uid = s.view.told.uids[i]
+	}
+	s.conn.tellFlags(i, uid, s.view.flagNames(i))
+}
+
+// tellKeywords tells of keywords that are new, before a response that has them.
+func (s *session) tellKeywords() {
+	if v := s.view; v.learned {
+		v.learned = false
+		s.conn.line("* FLAGS %s", flagText(v.flagsInUse()))
+	}
+}
+
+// expectation says whether flags are what a client that knows the old ones
+// expects after its STORE.
+type expectation struct {
+	v     *view
+	op    mailstore.FlagOp
+	names []string
+	known map[[2]mailstore.Flags]bool
+}
+
+func (e *expectation) is(old, result mailstore.Flags) bool {
+	key := [2]mailstore.Flags{old, result}
+	same, ok := e.known[key]
+	if !ok {
+		same = e.compare(old, result)
+		e.known[key] = same
+	}
+	return same
+}
+
+func (e *expectation) compare(old, result mailstore.Flags) bool {
+	want := make(map[string]bool)
+	if e.op != mailstore.Set {
+		for _, n := range e.v.store.FlagNames(old) {
+			want[strings.ToLower(n)] = true
+		}
+	}
+	for _, n := range e.names {
+		if e.op == mailstore.Remove {
+			delete(want, strings.ToLower(n))
+		} else {
+			want[strings.ToLower(n)] = true
+		}
+	}
+	got := e.v.store.FlagNames(result)
+	for _, n := range got {
+		if !want[strings.ToLower(n)] {
+			return false
+		}
+	}
+	return len(got) == len(want)
+}
