@@ -67,6 +67,7 @@ func (s *session) startTLS() (string, error) {
 	}
 	s.conn.line("%s OK Begin TLS negotiation now", s.tag)
 	if s.in.Waiting() || s.secure() != nil { // what was sent in the clear came from whomever
+		_ = s.conn.flush() // kept in conn.err
 		s.conn.abort()
 	}
 	s.clear = false
@@ -79,6 +80,9 @@ var errAnswered = errors.New("answered")
 
 // login answers LOGIN (RFC 9051 section 6.2.3).
 func (s *session) login() (string, error) {
+	if s.clear { // before the client sends its password as a literal
+		return "", errPrivacy
+	}
 	s.in.SP()
 	name := s.in.AString()
 	s.in.SP()
@@ -142,9 +146,6 @@ func (s *session) authenticate() (string, error) {
 
 // authorize logs in.
 func (s *session) authorize(name, password string) (string, error) {
-	if s.clear {
-		return "", errPrivacy
-	}
 	s.checking.Store(true)
 	defer s.checking.Store(false)
 	who, err := s.srv.opt.Login(s.ctx, name, password)

@@ -54,6 +54,7 @@ type conn struct {
 	quiet         func() time.Duration // how long the client may say nothing
 	heard         atomic.Bool          // the client has sent a line, or ended a TLS handshake
 	patience      atomic.Int64         // for a piece to be written
+	between       bool                 // no command is being read
 	out           []byte
 	err           error // of writing
 	timer         *time.Timer
@@ -63,6 +64,7 @@ type conn struct {
 	receiverEnded chan struct{}
 
 	mu      sync.Mutex // guards the fields below
+	buf     []byte     // what in lies in
 	in      []byte     // received, not taken
 	inErr   error
 	pausing bool          // the receiver has to end
@@ -96,10 +98,17 @@ func (c *conn) start() {
 // receive takes what the client sends, at most maxAhead more than was asked for.
 func (c *conn) receive() {
 	defer close(c.receiverEnded)
-	buf := make([]byte, smallBuffer)
+	small := make([]byte, smallBuffer)
+	buf, large := small, (*[]byte)(nil)
 	for {
 		n, err := c.stream.Read(buf)
 		c.mu.Lock()
+		if need := len(c.in) + n; need > cap(c.in) {
+			if need > cap(c.buf) {
+				c.buf = make([]byte, 0, 2*need)
+			}
+			c.in = append(c.buf[:0], c.in...) // to the front, where it may lie already
+		}
 		c.in = append(c.in, buf[:n]...)
 		full := len(c.in) >= maxAhead
 		paused := c.pausing
@@ -119,10 +128,12 @@ func (c *conn) receive() {
 			return
 		}
 		switch {
-		case n == len(buf) && n < writeBuffer:
-			buf = make([]byte, writeBuffer)
-		case n < smallBuffer && len(buf) > smallBuffer:
-			buf = make([]byte, smallBuffer) // an idle connection holds little memory
+		case n == len(buf) && large == nil:
+			large = copyBuffers.Get().(*[]byte)
+			buf = *large
+		case n < smallBuffer && large != nil: // an idle connection holds little memory
+			copyBuffers.Put(large)
+			buf, large = small, nil
 		}
 		for full {
 			select {
@@ -155,8 +166,8 @@ func (c *conn) Read(p []byte) (int, error) {
 		if err := c.flush(); err != nil {
 			return 0, err
 		}
-		if cap(c.out) > smallBuffer {
-			c.out = nil // an idle connection holds no memory
+		if c.between {
+			c.release()
 		}
 		c.timer.Reset(c.quiet())
 		select {
@@ -177,10 +188,22 @@ func (c *conn) take(p []byte) (int, error) {
 	}
 	n := copy(p, c.in)
 	if c.in = c.in[n:]; len(c.in) == 0 {
-		c.in = nil
+		c.in = c.buf[:0]
 	}
 	signal(c.room)
 	return n, nil
+}
+
+// release gives up memory: an idle connection holds little.
+func (c *conn) release() {
+	if cap(c.out) > smallBuffer {
+		c.out = nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.in) == 0 && cap(c.buf) > smallBuffer {
+		c.buf, c.in = nil, nil
+	}
 }
 
 // arrived reports whether there is something to be read.

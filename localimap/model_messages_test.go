@@ -291,7 +291,7 @@ func (m *machine) someKey(c *mirror, depth int) searchKey {
 
 func (m *machine) doSearch(c *mirror) {
 	options := oneOf(m, "return", "", "", "", "ALL", "SAVE", "SAVE ALL MIN", "MIN", "COUNT", "SAVE COUNT", "SAVE MIN", "SAVE MIN MAX")
-	extended, all := options != "" || c.rev2, options == "" || options == "SAVE" || strings.Contains(options, "ALL")
+	extended, all := options != "" || c.rev2, options == "" || strings.Contains(options, "ALL")
 	if !all {
 		m.doNoop(c) // what is not listed can be foretold only without news
 	}
@@ -318,7 +318,7 @@ func (m *machine) doSearch(c *mirror) {
 		}
 		return uint32(i + 1)
 	}
-	said := m.found(a, extended)
+	said := m.found(a, extended, options == "SAVE")
 	var found []*mail
 	var hits []uint32
 	for i, n := range before {
@@ -356,7 +356,7 @@ func (m *machine) checkSaved(c *mirror) {
 		}
 	}
 	m.do(c, "SEARCH $", false, func(a *reply) {
-		if got := m.found(a, c.rev2)["ALL"]; !a.ok() || !slices.Equal(got, want) {
+		if got := m.found(a, c.rev2, false)["ALL"]; !a.ok() || !slices.Equal(got, want) {
 			m.Fatalf("$ is %v instead of %v", got, want)
 		}
 	})
@@ -376,8 +376,8 @@ func (m *machine) extremes(options string, said map[string][]uint32, hits []uint
 }
 
 // found returns the items of the SEARCH or ESEARCH response, of which there is
-// exactly one.
-func (m *machine) found(a *reply, extended bool) map[string][]uint32 {
+// exactly one, or none where all was saved (RFC 5182 section 2.1).
+func (m *machine) found(a *reply, extended, saved bool) map[string][]uint32 {
 	said, n := make(map[string][]uint32), 0
 	for _, nodes := range a.other {
 		switch nodes[1].text {
@@ -395,7 +395,10 @@ func (m *machine) found(a *reply, extended bool) map[string][]uint32 {
 			}
 		}
 	}
-	if n != 1 || a.find("ESEARCH") == nil == extended {
+	if saved && n == 0 {
+		return said
+	}
+	if n != 1 || saved || a.find("ESEARCH") == nil == extended {
 		m.Fatalf("%d responses with what was found", n)
 	}
 	return said

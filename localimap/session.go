@@ -54,7 +54,6 @@ type session struct {
 	user      string // empty before login
 	store     scope
 	enteredAt time.Time // guarded by Server.mu
-	between   bool      // no command is being read
 	tag       string    // of the command
 	name      string    // of the command, in capitals
 	rev2      bool      // IMAP4rev2 is enabled
@@ -87,7 +86,7 @@ func (s *session) quiet() time.Duration {
 		return time.Until(s.conn.began.Add(silentTimeout))
 	case s.user == "":
 		return time.Until(s.conn.began.Add(loginTimeout))
-	case s.between:
+	case s.conn.between:
 		return idleTimeout
 	}
 	return stallTimeout
@@ -127,9 +126,10 @@ func (s *session) commands() (bye string) {
 		if s.ctx.Err() != nil {
 			return ""
 		}
-		s.between = true
+		s.conn.between = true
+		s.in.Release()
 		err := s.in.Fill()
-		s.between = false
+		s.conn.between = false
 		if err == nil {
 			if bye = s.strange(); bye != "" {
 				return bye

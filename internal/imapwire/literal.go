@@ -2,6 +2,7 @@ package imapwire
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"math"
@@ -132,14 +133,30 @@ func (b *body) Read(p []byte) (int, error) {
 	if b.left == 0 {
 		return 0, io.EOF
 	}
-	if err := b.r.Fill(); err != nil {
-		if err == io.EOF {
-			err = io.ErrUnexpectedEOF
+	p = p[:min(int64(len(p)), b.left)]
+	if len(b.r.in) == 0 && len(p) >= 4096 && b.r.dead == nil { // a message goes straight to where it is stored
+		n, err := b.r.src.Read(p)
+		if b.left -= int64(n); n == 0 {
+			err = cmp.Or(err, io.ErrNoProgress)
+			b.r.dead = err
+		} else {
+			err = nil
 		}
-		return 0, err
+		return n, unexpected(err)
 	}
-	n := copy(p[:min(int64(len(p)), b.left)], b.r.in)
+	if err := b.r.Fill(); err != nil {
+		return 0, unexpected(err)
+	}
+	n := copy(p, b.r.in)
 	b.r.in = b.r.in[n:]
 	b.left -= int64(n)
 	return n, nil
+}
+
+// unexpected is an error in the middle of a literal.
+func unexpected(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
 }

@@ -48,6 +48,7 @@ type Reader struct {
 	lim     Limits
 	proceed func() error // sends a continuation request
 
+	buf  []byte // what in lies in
 	in   []byte // received, not looked at
 	line []byte // the current line, without its end and without a literal's announcement
 	pos  int    // in line
@@ -83,6 +84,13 @@ func (r *Reader) Waiting() bool { return len(r.in) > 0 }
 // First is the first of them.
 func (r *Reader) First() byte { return r.in[0] }
 
+// Release gives up the memory that a long command took. No octets are waiting.
+func (r *Reader) Release() {
+	if len(r.in) == 0 && cap(r.buf)+cap(r.line) > 2*4096 {
+		r.buf, r.in, r.line = nil, nil, nil
+	}
+}
+
 // Fill waits for octets of the client, where none are waiting.
 func (r *Reader) Fill() error {
 	if len(r.in) > 0 {
@@ -95,8 +103,11 @@ func (r *Reader) receive() error {
 	if r.dead != nil {
 		return r.dead
 	}
-	if cap(r.in)-len(r.in) < 512 {
-		r.in = append(make([]byte, 0, 2*len(r.in)+4096), r.in...)
+	if cap(r.in)-len(r.in) < 512 || len(r.in) == 0 {
+		if cap(r.buf)-len(r.in) < 512 {
+			r.buf = make([]byte, 0, 2*len(r.in)+4096)
+		}
+		r.in = append(r.buf[:0], r.in...) // to the front, where it may lie already
 	}
 	n, err := r.src.Read(r.in[len(r.in):cap(r.in)])
 	r.in = r.in[:len(r.in)+n]
@@ -124,11 +135,13 @@ func (r *Reader) readLine() error {
 			r.in = r.in[seen+i+1:]
 			r.pos = 0
 			r.lit, r.pending = announced(r.line)
-			if r.pending {
-				r.line = r.line[:bytes.LastIndexByte(r.line, '{')]
-				if r.lit.binary {
-					r.line = r.line[:len(r.line)-1]
-				}
+			if !r.pending { // some clients put a space at the end of a command
+				r.line = bytes.TrimRight(r.line, " ")
+				return nil
+			}
+			r.line = r.line[:bytes.LastIndexByte(r.line, '{')]
+			if r.lit.binary {
+				r.line = r.line[:len(r.line)-1]
 			}
 			return nil
 		}
