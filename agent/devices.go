@@ -100,7 +100,7 @@ func (a *Agent) Devices(ctx context.Context) ([]control.Device, error) {
 			if err != nil {
 				return nil, err
 			}
-			described.Connections, described.ConnectedSince = a.connected(name, d.Name)
+			a.connected(name, &described)
 			list = append(list, described)
 		}
 	}

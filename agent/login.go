@@ -4,8 +4,8 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"time"
 
+	"github.com/popbridge/popbridge/agent/control"
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
@@ -109,15 +109,17 @@ func (a *Agent) refused(r refusals) {
 	a.health.Report(source, health.LoginRefused(r.user, r.n, last, a.command("device add NAME --user "+r.user)))
 }
 
-// connected returns how many connections a device has, and since when.
-func (a *Agent) connected(user, device string) (n int, since *time.Time) {
+// connected sets what is known of the connections of a device.
+func (a *Agent) connected(user string, d *control.Device) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, s := range a.servers {
-		k, at := s.srv.Connected(user, device)
-		if n += k; k > 0 && (since == nil || at.Before(*since)) {
-			since = &at
+		n, since, programs := s.srv.Connected(user, d.Name)
+		if d.Connections += n; n > 0 && (d.ConnectedSince == nil || since.Before(*d.ConnectedSince)) {
+			d.ConnectedSince = &since
 		}
+		d.Programs = append(d.Programs, programs...)
 	}
-	return n, since
+	slices.Sort(d.Programs)
+	d.Programs = slices.Compact(d.Programs)
 }

@@ -29,7 +29,10 @@ func (a *Agent) Status(ctx context.Context) (control.Status, error) {
 	}
 	for _, srv := range a.servers {
 		s.Clients += srv.srv.Clients()
+		s.Programs = append(s.Programs, srv.srv.Programs()...)
 	}
+	slices.Sort(s.Programs)
+	s.Programs = slices.Compact(s.Programs)
 	a.mu.Unlock()
 	s.Listen = a.listening()
 	s.LastEnd = a.book.LastEnd()

@@ -10,6 +10,12 @@ import (
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
+// Capabilities that the vocabulary has no name for, or another one.
+const (
+	capUTF8    imap.Cap = "UTF8=ACCEPT" // RFC 6855
+	capReplace imap.Cap = "REPLACE"     // RFC 8508
+)
+
 // capability is something that the server can do.
 type capability struct {
 	name   imap.Cap
@@ -24,7 +30,8 @@ var capabilities = []capability{
 	{name: imap.CapIMAP4rev1, states: anyState, fixed: true},
 	{name: imap.CapIMAP4rev2, states: anyState, enable: true},
 	{name: imap.CapSASLIR, states: anonymous, fixed: true},
-	{name: imap.CapLiteralMinus, states: anyState, part: true},
+	{name: imap.CapLiteralPlus, states: anyState, part: true},
+	{name: imap.CapID, states: anyState},
 	{name: imap.CapEnable, states: loggedIn, part: true},
 	{name: imap.CapIdle, states: loggedIn, part: true},
 	{name: imap.CapNamespace, states: loggedIn, part: true},
@@ -40,6 +47,9 @@ var capabilities = []capability{
 	{name: imap.CapSearchRes, states: loggedIn, part: true},
 	{name: imap.CapStatusSize, states: loggedIn, part: true},
 	{name: imap.CapBinary, states: loggedIn, part: true},
+	{name: capUTF8, states: loggedIn, enable: true},
+	{name: imap.CapMultiAppend, states: loggedIn},
+	{name: capReplace, states: loggedIn},
 }
 
 // capabilities returns what is announced now, in one line.
@@ -128,6 +138,7 @@ func (s *session) enable() (string, error) {
 			continue
 		}
 		enabled += " " + string(c.name)
+		s.utf8 = true // both make names UTF-8
 		if c.name == imap.CapIMAP4rev2 {
 			s.rev2 = true
 			if s.view != nil {

@@ -14,13 +14,89 @@ import (
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
-// append answers APPEND (RFC 9051 section 6.3.12): the literal goes straight into the
-// spool. Flags that do not exist are dropped rather than the mail. What is saved to
-// Sent twice is one message: docs/decisions/0010-sent-saved-twice.md.
+// appending are the messages of an APPEND or REPLACE on their way.
+type appending struct {
+	*session
+	name     string // of the mailbox
+	box      mailstore.Mailbox
+	messages []mailstore.Delivery
+}
+
+// append answers APPEND (RFC 9051 section 6.3.12), of several messages too (RFC
+// 3502): all of them are stored, or none.
 func (s *session) append() (string, error) {
+	s.in.SP()
+	a := &appending{session: s, name: s.mailbox()}
+	defer a.discard()
+	for {
+		if err := a.read(); err != nil {
+			return "", err
+		}
+		if s.in.AtEnd() {
+			break
+		}
+	}
+	if err := s.in.End(); err != nil {
+		return "", err
+	}
+	code, err := a.deliver()
+	if code == "" || err != nil {
+		return "", err
+	}
+	return "[" + code + "] APPEND completed", nil
+}
+
+// replace answers REPLACE and UID REPLACE (RFC 8508): the new message is stored and
+// the old one expunged in one step.
+func (s *session) replace(byUID bool) (string, error) {
 	r := s.in
 	r.SP()
-	name := s.mailbox()
+	set := r.Set()
+	r.SP()
+	a := &appending{session: s, name: s.mailbox()}
+	defer a.discard()
+	if len(set.Ranges) != 1 || set.Ranges[0].From != set.Ranges[0].To {
+		r.Fail(&imapwire.SyntaxError{Text: "Expected the number of one message"})
+	}
+	if err := r.Err(); err != nil {
+		return "", err
+	}
+	v, err := s.writableView()
+	if err != nil {
+		return "", err
+	}
+	old, err := v.resolve(set, byUID)
+	if err == nil && len(old) == 0 {
+		err = no(imap.ResponseCodeNonExistent, "There is no such message")
+	}
+	if err == nil {
+		err = a.read()
+	}
+	if err == nil {
+		err = r.End()
+	}
+	if err != nil {
+		return "", err
+	}
+	a.messages[0].Replaces = &mailstore.Place{Mailbox: v.id, UID: v.told.uids[old[0]]}
+	code, err := a.deliver()
+	if code != "" {
+		s.conn.line("* OK [%s] The new message is stored", code) // RFC 8508 section 3.4
+	}
+	return "", err
+}
+
+func (a *appending) discard() {
+	for _, m := range a.messages {
+		m.Message.Discard()
+	}
+}
+
+// read reads one message with its flags and date. The literal goes straight into the
+// spool; what refuses the message is said before the client sends it. Flags that do
+// not exist are dropped rather than the mail.
+func (a *appending) read() error {
+	r := a.in
 	r.SP()
 	var flags []string
 	if r.Peek() == '(' {
@@ -32,43 +108,52 @@ func (s *session) append() (string, error) {
 		given = r.DateTime()
 		r.SP()
 	}
-	wrapped := r.TakeWord("UTF8") // (RFC 6855 section 4, and APPEND of BINARY)
+	wrapped := r.TakeWord("UTF8") // RFC 6855 section 4
 	if wrapped {
 		r.SP()
 		r.Expect('(')
 	}
-	size, _, ok := r.Announced()
-	if !ok {
-		r.Fail(&imapwire.SyntaxError{Text: "Expected a literal"})
-	}
-	if err := r.Err(); err != nil {
-		return "", err
-	}
-	if size > appendLimit {
-		return "", no(imap.ResponseCodeTooBig, "The message is longer than APPENDLIMIT")
-	}
-	if err := s.writable(); err != nil {
-		return "", err
-	}
-	box, err := s.store.Mailbox(s.ctx, name)
-	if err != nil {
-		return "", s.recode(err, fault.NotFound, imap.ResponseCodeTryCreate)
+	if err := a.admit(); err != nil {
+		return err
 	}
 	var spooled *mailstore.Spooled
 	r.Literal(func(body io.Reader) (err error) {
-		spooled, err = s.store.Spool(s.ctx, body)
+		spooled, err = a.store.Spool(a.ctx, body)
 		return err
 	})
 	if spooled != nil {
-		defer spooled.Discard()
+		a.messages = append(a.messages, a.delivery(spooled, flags, given))
 	}
 	if wrapped {
 		r.Expect(')')
 	}
-	if err := r.End(); err != nil {
-		return "", err
+	return r.Err()
+}
+
+// admit looks at what can be known before the literal.
+func (a *appending) admit() error {
+	size, _, ok := a.in.Announced()
+	if !ok {
+		a.in.Fail(&imapwire.SyntaxError{Text: "Expected a literal"})
 	}
-	return s.deliver(box, spooled, flags, given)
+	switch n := len(a.messages); {
+	case a.in.Err() != nil:
+		return a.in.Err()
+	case size > appendLimit:
+		return no(imap.ResponseCodeTooBig, "The message is longer than APPENDLIMIT")
+	case n >= maxAppends:
+		return limited("Too many messages in one command, at most %d", maxAppends)
+	case n > 0 && a.store.lacks(imap.CapMultiAppend):
+		return bad("One message for each APPEND")
+	case n > 0:
+		return nil
+	}
+	if err := a.writable(); err != nil {
+		return err
+	}
+	var err error
+	a.box, err = a.store.Mailbox(a.ctx, a.name)
+	return a.recode(err, fault.NotFound, imap.ResponseCodeTryCreate)
 }
 
 // sentTwice is how far apart two clients, or one that tries again, save the
@@ -81,24 +166,38 @@ func sentTwice(given time.Time) time.Duration {
 	return 5 * time.Minute
 }
 
-func (s *session) deliver(box mailstore.Mailbox, spooled *mailstore.Spooled, flags []string, given time.Time) (string, error) {
-	received := given
-	if received.IsZero() {
-		received = time.Now()
+// delivery is a message as it goes to the store. What is saved to Sent twice is one
+// message: docs/decisions/0010-sent-saved-twice.md.
+func (a *appending) delivery(spooled *mailstore.Spooled, flags []string, given time.Time) mailstore.Delivery {
+	d := mailstore.Delivery{Mailbox: a.box.ID, Message: spooled, ReceivedAt: given}
+	d.Flags, _ = storable(flags)
+	if given.IsZero() {
+		d.ReceivedAt = time.Now()
 	}
-	names, _ := storable(flags)
-	delivery := mailstore.Delivery{Mailbox: box.ID, Message: spooled, Flags: names, ReceivedAt: received}
-	if box.SpecialUse == string(imap.MailboxAttrSent) {
-		delivery.Once = sentTwice(given)
+	if a.box.SpecialUse == string(imap.MailboxAttrSent) {
+		d.Once = sentTwice(given)
 	}
-	done, err := s.store.Deliver(s.ctx, []mailstore.Delivery{delivery})
-	if err != nil {
-		return "", s.recode(err, fault.NotFound, imap.ResponseCodeTryCreate)
+	return d
+}
+
+// deliver stores the messages, and returns the response code that says which UIDs
+// they got (RFC 4315), "" where there is nothing to be said.
+func (a *appending) deliver() (code string, err error) {
+	done, err := a.store.Deliver(a.ctx, a.messages)
+	switch {
+	case err != nil && a.messages[0].Replaces != nil: // it may be the old message that is not there
+		return "", err
+	case err != nil:
+		return "", a.recode(err, fault.NotFound, imap.ResponseCodeTryCreate)
 	}
-	if s.store.lacks(imap.CapUIDPlus) {
+	if a.store.lacks(imap.CapUIDPlus) {
 		return "", nil
 	}
-	return fmt.Sprintf("[APPENDUID %d %d] APPEND completed", done[0].UIDValidity, done[0].UID), nil
+	uids := make([]mailstore.UID, len(done))
+	for i, d := range done {
+		uids[i] = d.UID
+	}
+	return fmt.Sprintf("APPENDUID %d %s", done[0].UIDValidity, imapwire.AppendSet(nil, uids)), nil
 }
 
 // storable returns the names of flags the store keeps: the system flags and
@@ -112,7 +211,7 @@ func storable(flags []string) (names []string, ok bool) {
 		case f == "" || isRecent(f):
 		case i >= 0:
 			names = append(names, string(systemFlags[i]))
-		case f[0] == '\\' || len(f) > maxKeyword:
+		case f[0] == '\\' || len(f) > maxKeyword || strings.Contains(f, "]"):
 			ok = false
 		default:
 			names = append(names, f)

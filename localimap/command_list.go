@@ -28,7 +28,7 @@ func (s *session) list() (string, error) {
 		return "", err
 	}
 	if len(l.patterns) == 1 && l.patterns[0] == "" { // asks for the delimiter
-		s.conn.line(`* %s (\Noselect) "/" ""`, s.listName())
+		s.conn.line(`* %s (\Noselect) "/" ""`, s.name)
 		return "", nil
 	}
 	octets := 0
@@ -53,8 +53,8 @@ func (s *session) list() (string, error) {
 		}
 	}
 	for _, box := range listing(s.ctx, boxes, subscribed, l.patterns, &l.ListOptions) {
-		if l.lsub && !slices.Contains(box.attrs, imap.MailboxAttrSubscribed) && !slices.Contains(box.attrs, imap.MailboxAttrNoSelect) {
-			box.attrs = append(box.attrs, imap.MailboxAttrNoSelect)
+		if l.lsub {
+			box.attrs = box.lsubAttributes()
 		}
 		s.tellListed(box)
 		if len(l.status) > 0 && box.box != nil {
@@ -65,15 +65,6 @@ func (s *session) list() (string, error) {
 		}
 	}
 	return "", s.conn.alive()
-}
-
-// listName is the name of the response. XLIST is LIST by the name that it had before
-// RFC 6154.
-func (s *session) listName() string {
-	if s.name == "LSUB" {
-		return s.name
-	}
-	return "LIST"
 }
 
 func (s *session) listArguments() (*listCommand, error) {
@@ -118,9 +109,9 @@ func (s *session) pattern(read func() string) string {
 	if s.in.Err() != nil {
 		return ""
 	}
-	decoded, ok := imapwire.DecodeMailbox(text, s.rev2)
+	decoded, ok := imapwire.DecodeMailbox(text, s.utf8)
 	if !ok {
-		return text // it matches nothing
+		s.in.Fail(errName)
 	}
 	return decoded
 }
@@ -153,15 +144,15 @@ func (s *session) returnOption(l *listCommand) {
 }
 
 func (s *session) tellListed(box listed) {
-	out := append(append(append(s.conn.out, "* "...), s.listName()...), " ("...)
+	out := append(append(append(s.conn.out, "* "...), s.name...), " ("...)
 	for i, attr := range box.attrs {
 		if i > 0 {
 			out = append(out, ' ')
 		}
 		out = append(out, attr...)
 	}
-	out = imapwire.AppendMailbox(append(out, `) "/" `...), box.name, s.rev2)
-	if box.above {
+	out = imapwire.AppendMailbox(append(out, `) "/" `...), box.name, s.utf8)
+	if box.above && s.name != "LSUB" {
 		out = append(out, ` ("CHILDINFO" ("SUBSCRIBED"))`...)
 	}
 	s.conn.out = append(out, "\r\n"...)
@@ -228,6 +219,18 @@ func listing(ctx context.Context, boxes []mailstore.Mailbox, subscribed, pattern
 		list = append(list, l)
 	}
 	return list
+}
+
+// lsubAttributes are those that LSUB may tell (RFC 3501 section 6.3.9), and the special
+// use, which some clients look for there.
+func (l *listed) lsubAttributes() (attrs []imap.MailboxAttr) {
+	if l.box == nil || !slices.Contains(l.attrs, imap.MailboxAttrSubscribed) {
+		attrs = append(attrs, imap.MailboxAttrNoSelect)
+	}
+	if l.box != nil && l.box.SpecialUse != "" {
+		attrs = append(attrs, imap.MailboxAttr(l.box.SpecialUse))
+	}
+	return attrs
 }
 
 func attributes(box *mailstore.Mailbox, hasChildren bool) []imap.MailboxAttr {

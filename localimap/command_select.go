@@ -58,7 +58,7 @@ func (s *session) tellOpened(name string) {
 	if s.rev2 {
 		// RFC 9051 section 6.3.2 wants it; IMAP4rev1 clients do not expect it.
 		s.conn.out = append(s.conn.out, `* LIST () "/" `...)
-		s.conn.out = imapwire.AppendMailbox(s.conn.out, name, s.rev2)
+		s.conn.out = imapwire.AppendMailbox(s.conn.out, name, s.utf8)
 		s.conn.line("")
 	}
 }

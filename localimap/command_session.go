@@ -28,14 +28,16 @@ func (s *session) logout() (string, error) {
 	return "", errLogout
 }
 
-// id answers ID (RFC 2971). Nothing is told, and nothing is done with what is.
+// id answers ID (RFC 2971). Nothing is told; what the client calls itself is shown to
+// people.
 func (s *session) id() (string, error) {
 	r := s.in
+	said := make(map[string]string)
 	if r.SP(); r.Peek() == '(' {
 		r.List(func() {
-			_ = r.String()
+			field := strings.ToLower(r.String())
 			r.SP()
-			r.NString()
+			said[field], _ = r.NString()
 		})
 	} else if _, isNil := r.NString(); !isNil {
 		r.Fail(&imapwire.SyntaxError{Text: "Expected a list or NIL"})
@@ -43,6 +45,7 @@ func (s *session) id() (string, error) {
 	if err := r.End(); err != nil {
 		return "", err
 	}
+	s.srv.name(s, cut(oneLine(said["name"]+" "+said["version"]), maxProgram))
 	s.conn.line("* ID NIL")
 	return "", nil
 }
@@ -177,11 +180,14 @@ func (s *session) authorize(name, password string) (string, error) {
 	s.user, s.store = again.User, scope{again.Store, again.Device}
 	s.in.SetLimits(limitsLoggedIn)
 	s.log.Debug().Str("user", s.user).Str("device", again.Device.Name).Stringer("remote", s.conn.RemoteAddr()).Msg("IMAP client logged in")
-	if text := oneLine(s.srv.opt.Alert(s.user, again.Device.Name)); text != "" {
+	if text := cut(oneLine(s.srv.opt.Alert(s.user, again.Device.Name)), maxAlert); text != "" {
 		s.conn.line("* OK [ALERT] %s", text) // RFC 9051 section 7.1
 	}
 	return "[CAPABILITY " + s.capabilities() + "] Logged in", nil
 }
+
+// maxProgram is the longest name of a client in characters.
+const maxProgram = 60
 
 // maxAlert is the longest text of an alert in characters: mail programs show it
 // in a small window.
@@ -197,8 +203,13 @@ func oneLine(s string) string {
 		}
 		return r
 	}, s)
-	if len(s) > maxAlert {
-		s = s[:maxAlert-3] + "..."
+	return s
+}
+
+// cut shortens ASCII text to at most n characters.
+func cut(s string, n int) string {
+	if len(s) > n {
+		s = s[:n-3] + "..."
 	}
 	return s
 }

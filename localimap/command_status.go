@@ -58,7 +58,7 @@ func (s *session) status() (string, error) {
 
 func (s *session) tellStatus(box mailstore.Mailbox, items []string) {
 	out := append(s.conn.out, "* STATUS "...)
-	out = append(imapwire.AppendMailbox(out, box.Name, s.rev2), " ("...)
+	out = append(imapwire.AppendMailbox(out, box.Name, s.utf8), " ("...)
 	for i, item := range items {
 		if i > 0 {
 			out = append(out, ' ')

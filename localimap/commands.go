@@ -44,6 +44,8 @@ func init() {
 		"LSUB":        {loggedIn, (*session).list, false},
 		"STATUS":      {loggedIn, (*session).status, false},
 		"APPEND":      {loggedIn, (*session).append, false},
+		"REPLACE":     {selected, func(s *session) (string, error) { return s.replace(false) }, false},
+		"UID REPLACE": {selected, func(s *session) (string, error) { return s.replace(true) }, false},
 		"IDLE":        {loggedIn, (*session).idle, false},
 
 		"CHECK":       {selected, (*session).noop, false},

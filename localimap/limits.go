@@ -42,6 +42,7 @@ const (
 	maxPatterns      = 32   // of one LIST
 	maxPatternOctets = 2000 // of all of them; no mailbox name is that long
 	maxKeyword       = 100  // octets of a keyword
+	maxAppends       = 500  // messages of one APPEND
 
 	// appendLimit is the longest message a client may store.
 	appendLimit = 200 << 20

@@ -26,6 +26,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -123,19 +124,45 @@ func (s *Server) Clients() int {
 	return len(s.logins)
 }
 
-// Connected returns how many connections a device has, and since when it has the
-// oldest of them.
-func (s *Server) Connected(user, device string) (n int, since time.Time) {
+// Programs returns what the clients that are logged in call themselves (RFC 2971),
+// sorted.
+func (s *Server) Programs() (names []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.logins {
+		names = append(names, c.program)
+	}
+	return distinct(names)
+}
+
+// Connected returns how many connections a device has, since when it has the
+// oldest of them, and what the programs call themselves (RFC 2971), sorted.
+func (s *Server) Connected(user, device string) (n int, since time.Time, programs []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c, l := range s.logins {
-		if l == (login{user, device}) {
-			if n++; n == 1 || c.enteredAt.Before(since) {
-				since = c.enteredAt
-			}
+		if l != (login{user, device}) {
+			continue
 		}
+		if n++; n == 1 || c.enteredAt.Before(since) {
+			since = c.enteredAt
+		}
+		programs = append(programs, c.program)
 	}
-	return n, since
+	return n, since, distinct(programs)
+}
+
+// distinct returns names sorted, each once, without the empty one.
+func distinct(names []string) []string {
+	slices.Sort(names)
+	return slices.DeleteFunc(slices.Compact(names), func(n string) bool { return n == "" })
+}
+
+// name notes what the client of a session calls itself.
+func (s *Server) name(c *session, program string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.program = program
 }
 
 // Disconnect ends the sessions of a device that was revoked or changed, with ""

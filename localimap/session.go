@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -57,6 +58,8 @@ type session struct {
 	tag       string    // of the command
 	name      string    // of the command, in capitals
 	rev2      bool      // IMAP4rev2 is enabled
+	utf8      bool      // names of mailboxes are UTF-8 (RFC 6855 section 3, RFC 9051 section 5.1)
+	program   string    // what the client calls itself; guarded by Server.mu
 
 	view    *view // nil unless a mailbox is selected
 	parked  []*mailstore.View
@@ -66,7 +69,7 @@ type session struct {
 
 var (
 	limitsAnonymous = imapwire.Limits{Line: maxAnonCommand, String: maxString, Held: maxAnonLiterals, Skip: maxSkip}
-	limitsLoggedIn  = imapwire.Limits{Line: maxCommand, String: maxString, Held: maxLiterals, Skip: maxSkip}
+	limitsLoggedIn  = imapwire.Limits{Line: maxCommand, String: maxString, Held: maxLiterals, Skip: appendLimit}
 )
 
 func newSession(r *serving, c *conn) *session {
@@ -189,7 +192,8 @@ func (s *session) command() (bye string, more bool) {
 	if err == nil {
 		text, err = s.perform(cmd)
 	}
-	if _, syntax := errors.AsType[*imapwire.SyntaxError](err); syntax && first && s.user == "" { // GET NOOP HTTP/1.1
+	_, syntax := errors.AsType[*imapwire.SyntaxError](err)
+	if syntax && first && slices.Contains(withoutArguments, s.name) { // GET NOOP HTTP/1.1
 		return s.stranger(err), false
 	}
 	if dead := s.in.Dead(); dead != nil {
@@ -209,6 +213,10 @@ func (s *session) command() (bye string, more bool) {
 	s.answer(text, err)
 	return "", s.conn.err == nil
 }
+
+// withoutArguments are commands by which it shows that the first line of a
+// connection is none of IMAP.
+var withoutArguments = strings.Fields("CAPABILITY NOOP LOGOUT STARTTLS")
 
 // stranger answers a client that has not logged in and speaks something else than
 // IMAP: a web page makes a browser send what it likes, once it has sent the lines of
@@ -364,15 +372,17 @@ func (s *session) mailbox() string {
 	if s.in.Err() != nil {
 		return ""
 	}
-	decoded, ok := imapwire.DecodeMailbox(name, s.rev2)
+	decoded, ok := imapwire.DecodeMailbox(name, s.utf8)
 	if !ok {
-		s.in.Fail(&imapwire.SyntaxError{Text: "Expected the name of a mailbox in modified UTF-7"})
+		s.in.Fail(errName)
 	}
 	if strings.EqualFold(decoded, inbox) {
 		return inbox
 	}
 	return decoded
 }
+
+var errName = &imapwire.SyntaxError{Text: "Expected the name of a mailbox in modified UTF-7"}
 
 // limited is an error for what is more than a limit.
 func limited(format string, args ...any) error {

@@ -175,7 +175,15 @@ func connections(d control.Device, now time.Time) string {
 	if d.Connections == 0 {
 		return "-"
 	}
-	return fmt.Sprintf("%d since %s", d.Connections, when(d.ConnectedSince, now, ""))
+	return fmt.Sprintf("%d since %s%s", d.Connections, when(d.ConnectedSince, now, ""), named(d.Programs))
+}
+
+// named adds what programs call themselves.
+func named(programs []string) string {
+	if len(programs) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(programs, ", ") + ")"
 }
 
 func orDash(words []string) string {

@@ -57,7 +57,7 @@ func (a *app) printStatus(s control.Status, now time.Time) error {
 	}
 	head.row("agent", state)
 	if len(s.Listen) > 0 {
-		head.row("imap", fmt.Sprintf("%s, %s connected", strings.Join(s.Listen, ", "), fault.Count(s.Clients, "client")))
+		head.row("imap", fmt.Sprintf("%s, %s connected%s", strings.Join(s.Listen, ", "), fault.Count(s.Clients, "client"), named(s.Programs)))
 	}
 	if end := s.LastEnd; end != nil {
 		text := end.Reason

@@ -91,6 +91,7 @@ type Status struct {
 	Accounts []Account          `json:"accounts"`
 	Health   []health.Condition `json:"health"`
 	Clients  int                `json:"clients"`  // IMAP connections
+	Programs []string           `json:"programs"` // as they call themselves
 	LastEnd  *state.End         `json:"last_end"` // of the agent that ran before; null: not known
 }
 
@@ -228,6 +229,7 @@ type Device struct {
 	// Connections is how many it has now, ConnectedSince when the oldest began.
 	Connections    int        `json:"connections"`
 	ConnectedSince *time.Time `json:"connected_since"` // null: none
+	Programs       []string   `json:"programs"`        // as they call themselves
 }
 
 // User is a local IMAP login.

@@ -3,6 +3,7 @@ package imapwire
 import (
 	"encoding/base64"
 	"strings"
+	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -14,7 +15,7 @@ var utf7 = base64.NewEncoding("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvw
 // ENABLE UTF8=ACCEPT or IMAP4rev2, where names are UTF-8 (RFC 6855 section 3, RFC
 // 9051 section 5.1); before that they are modified UTF-7. ok tells that it is a name.
 func DecodeMailbox(name string, acceptsUTF8 bool) (decoded string, ok bool) {
-	if !utf8.ValidString(name) {
+	if !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
 		return "", false
 	}
 	if acceptsUTF8 || !strings.Contains(name, "&") {

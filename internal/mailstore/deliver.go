@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/message"
 )
 
@@ -71,6 +72,11 @@ func (t *tx) deliver(d Delivery) (Delivered, error) {
 	if err != nil {
 		return Delivered{}, err
 	}
+	if d.Replaces != nil {
+		if err := t.replaced(*d.Replaces); err != nil {
+			return Delivered{}, err
+		}
+	}
 	if uid, err := t.twin(d); uid != 0 || err != nil {
 		return Delivered{UID: uid, UIDValidity: b.UIDValidity, Duplicate: true}, err
 	}
@@ -101,6 +107,27 @@ func (t *tx) deliver(d Delivery) (Delivered, error) {
 	}
 	return Delivered{UID: r.UID, UIDValidity: b.UIDValidity}, err
 }
+
+// replaced expunges a message that gives way to another.
+func (t *tx) replaced(p Place) error {
+	b, err := t.box(p.Mailbox)
+	if err != nil {
+		return err
+	}
+	rows, err := t.pick(b.ID, []UID{p.UID})
+	if err == nil && len(rows) == 0 {
+		err = errNotThere
+	}
+	if err == nil {
+		err = t.remove(b, rows, true)
+	}
+	if err == nil {
+		err = t.orphan(rows)
+	}
+	return err
+}
+
+var errNotThere = fault.New(fault.NotFound, "the message is not there any more", "")
 
 // twin returns the message in place of which a delivery that wants to be stored
 // once is not stored, 0 where there is none.

@@ -50,6 +50,12 @@ type Origin struct {
 	Dup     int // n-th occurrence of the same UIDL in one listing, from 0
 }
 
+// Place is where a message is.
+type Place struct {
+	Mailbox MailboxID
+	UID     UID
+}
+
 // Delivery is one message on its way into a mailbox.
 type Delivery struct {
 	Mailbox    MailboxID
@@ -65,6 +71,10 @@ type Delivery struct {
 	// entry gets the id in Origin. When the entry is not there or has another
 	// content, the message is delivered as if Adopt were nil.
 	Adopt *Origin
+
+	// Replaces is a message that is expunged in the same step, whether or not it has
+	// \Deleted. Nothing is delivered where it is not there: fault.NotFound.
+	Replaces *Place
 
 	// Once, where it is not 0, delivers nothing when the mailbox has the same
 	// bytes already, without \Deleted and received at most this much earlier or
