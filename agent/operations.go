@@ -22,7 +22,7 @@ var _ control.Operations = (*Agent)(nil)
 // Status implements control.Operations.
 func (a *Agent) Status(ctx context.Context) (control.Status, error) {
 	a.mu.Lock()
-	s := control.Status{PID: os.Getpid(), DataDir: a.first.DataDir, Running: a.serving != nil}
+	s := control.Status{PID: os.Getpid(), DataDir: a.first.DataDir, Running: a.serving != nil, Programs: []string{}}
 	var accounts []*account
 	for _, c := range a.cfg.Accounts {
 		accounts = append(accounts, a.accounts[c.Name])

@@ -15,7 +15,7 @@ import (
 // what is new is added here.
 func TestTheKeysOfStatus(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("", 3600))
-	s := Status{Running: true, PID: 7, DataDir: "/data", Listen: []string{"127.0.0.1:1143"}, Clients: 2, LastEnd: &state.End{At: &at, Reason: "it was told to stop"},
+	s := Status{Running: true, PID: 7, DataDir: "/data", Listen: []string{"127.0.0.1:1143"}, Clients: 2, Programs: []string{"Thunderbird 140.3"}, LastEnd: &state.End{At: &at, Reason: "it was told to stop"},
 		Accounts: []Account{
 			{Name: "home", User: "ann", Folder: "INBOX", State: "idle", LastSuccess: &at, NextPoll: &at, Stored: 5012, OnServer: 12, Deletions: []Deletion{}},
 			{Name: "work", User: "ann", Folder: "Work", State: "paused", LastError: "password refused", Problems: []string{"message 3: try later"},
@@ -89,6 +89,9 @@ func TestTheKeysOfStatus(t *testing.T) {
     }
   ],
   "clients": 2,
+  "programs": [
+    "Thunderbird 140.3"
+  ],
   "last_end": {
     "at": "2026-01-02T03:04:05+01:00",
     "reason": "it was told to stop",
