@@ -91,3 +91,27 @@ func TestNamesInUTF8(t *testing.T) {
 	other.all("SELECT R&D", "BAD")
 	k.all("APPEND R&D UTF8 (~{13+}\r\nSubject: \xc3\xbc\r\n)", "OK [APPENDUID")
 }
+
+// TestAnAlertIsOneLine: right after login, whatever is in it.
+func TestAnAlertIsOneLine(t *testing.T) {
+	text := "account home: \"x\r\n* BYE\x1b[31m é\" " + strings.Repeat("y", maxAlert)
+	r := newRig(t, func(o *Options) {
+		o.Alert = func(user, device string) string {
+			if user != "joe" || device != "laptop" {
+				return ""
+			}
+			return text
+		}
+	})
+	for _, command := range []string{"LOGIN joe pw", "AUTHENTICATE PLAIN AGpvZQBwdw=="} {
+		k := r.talk("")
+		k.do("a "+command, "* OK [ALERT] account home: \"x * BYE?[31m ?\" yyy")
+		k.want("a OK")
+		k.all("NOOP", "OK")
+	}
+	if got := cut(oneLine(text), maxAlert); len(got) != maxAlert || !strings.HasSuffix(got, "y...") {
+		t.Errorf("%d characters: %s", len(got), got)
+	}
+	text = ""
+	r.talk("").do("a LOGIN joe pw", "a OK")
+}
