@@ -67,7 +67,10 @@ func decodeUTF7(code string) (string, bool) {
 // AppendMailbox appends the name of a mailbox as the client reads it, see
 // DecodeMailbox.
 func AppendMailbox(dst []byte, name string, acceptsUTF8 bool) []byte {
-	if acceptsUTF8 {
+	switch {
+	case name == "INBOX": // as other servers write it
+		return append(dst, name...)
+	case acceptsUTF8:
 		return appendText(dst, name, true)
 	}
 	return AppendString(dst, encodeUTF7(name))
