@@ -2,6 +2,7 @@ package localimap
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -153,5 +154,19 @@ func TestSilenceEndsARead(t *testing.T) {
 		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, errTimeout) || time.Since(start) != time.Hour {
 			t.Errorf("%v after %v", err, time.Since(start))
 		}
+	})
+}
+
+// A TLS handshake that stalls is given up.
+func TestATLSHandshakeThatStalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		c := newConn(t.Context(), ours, func() {})
+		start := time.Now()
+		if err := c.secure(&tls.Config{}); err == nil || time.Since(start) != handshakeTimeout {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+		c.abort()
+		_ = theirs.Close()
 	})
 }
