@@ -139,6 +139,7 @@ func (s *session) enable() (string, error) {
 		}
 		enabled += " " + string(c.name)
 		s.utf8 = true // both make names UTF-8
+		s.in.RequireUTF8()
 		if c.name == imap.CapIMAP4rev2 {
 			s.rev2 = true
 			if s.view != nil {

@@ -86,6 +86,8 @@ func TestNamesInUTF8(t *testing.T) {
 	k.same(`LIST "" "*&*"`, `LIST (\HasNoChildren) / &Jjo-`, `LIST (\HasNoChildren) / R&D`)
 	k.same(`LIST "" Entw*`, `LIST (\HasNoChildren) / Entwürfe`)
 	k.all("SELECT R&D", "OK")
+	k.all("CREATE \"a\u2028b\"", "BAD")
+	k.all("SEARCH SUBJECT \"a\xfcb\"", "BAD")
 	other.same(`LIST "" "*&-*"`, `LIST (\HasNoChildren) / &-Jjo-`, `LIST (\HasNoChildren) / R&-D`)
 	other.all("SELECT Entw&APw-rfe", "OK")
 	other.all("SELECT R&D", "BAD")

@@ -15,7 +15,7 @@ var utf7 = base64.NewEncoding("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvw
 // ENABLE UTF8=ACCEPT or IMAP4rev2, where names are UTF-8 (RFC 6855 section 3, RFC
 // 9051 section 5.1); before that they are modified UTF-7. ok tells that it is a name.
 func DecodeMailbox(name string, acceptsUTF8 bool) (decoded string, ok bool) {
-	if !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
+	if !utf8.ValidString(name) || strings.ContainsFunc(name, forbidden) {
 		return "", false
 	}
 	if acceptsUTF8 || !strings.Contains(name, "&") {
@@ -44,6 +44,10 @@ func DecodeMailbox(name string, acceptsUTF8 bool) (decoded string, ok bool) {
 	}
 	return out.String(), true
 }
+
+// forbidden are the characters that no name has: control characters, and those that end
+// lines (RFC 6855 section 3).
+func forbidden(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' }
 
 // decodeUTF7 decodes UTF-16 in base64, which must not have printable ASCII in it.
 func decodeUTF7(code string) (string, bool) {

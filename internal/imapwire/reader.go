@@ -10,6 +10,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // Limits bound what a client may send.
@@ -57,6 +58,7 @@ type Reader struct {
 	err  error  // the first in this command
 	dead error  // of the connection
 
+	utf8    bool    // quoted strings are UTF-8
 	lit     literal // announced at the end of line
 	pending bool    // lit is still to be read or passed over
 }
@@ -70,6 +72,9 @@ func NewReader(src io.Reader, lim Limits, proceed func() error) *Reader {
 
 // SetLimits changes the limits from the next line on.
 func (r *Reader) SetLimits(lim Limits) { r.lim = lim }
+
+// RequireUTF8 refuses quoted strings that are not UTF-8 (RFC 6855 section 3).
+func (r *Reader) RequireUTF8() { r.utf8 = true }
 
 // Next reads the first line of a command, which stands still until then. An
 // error is one of the connection.
@@ -357,6 +362,9 @@ func (r *Reader) String() string {
 		r.pos++
 		switch c {
 		case '"':
+			if r.utf8 && !utf8.Valid(text) {
+				r.syntax("A quoted string is not UTF-8")
+			}
 			return string(text)
 		case '\\':
 			if next := r.Peek(); next != '"' && next != '\\' {
