@@ -1,0 +1,168 @@
+package message
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestBaseSubject has the rules of RFC 5256 section 2.1, one by one, and what
+// Dovecot makes of the same subjects.
+func TestBaseSubject(t *testing.T) {
+	for _, tt := range []struct {
+		subject, base string
+		reply         bool
+	}{
+		{"Hello", "HELLO", false},
+		{"", "", false},
+		{"Re: Hello", "HELLO", true},
+		{"re:hello", "HELLO", true},
+		{"RE :  hello", "HELLO", true},
+		{"Re[2]: hello", "HELLO", true},
+		{"Re [2]: hello", "HELLO", true},
+		{"Fw: Fwd: re: hello", "HELLO", true},
+		{"[list] Re: hello", "HELLO", true},
+		{"[list] [other] Re: hello", "HELLO", true},
+		{"[list] hello", "HELLO", false},
+		{"[one] [two] hello", "HELLO", false},
+		{"[only]", "[ONLY]", false},
+		{"Re: [only]", "[ONLY]", true},
+		{"hello (fwd)", "HELLO", true},
+		{"hello (fwd)  (FWD) ", "HELLO", true},
+		{"[fwd: hello]", "HELLO", true},
+		{"[Fwd: Re: [list] hello (fwd)]", "HELLO", true},
+		{"[fwd: hello", "[FWD: HELLO", false},
+		{"Re: [fwd: [fwd: a]]", "A", true},
+		{"Reply: hello", "REPLY: HELLO", false},
+		{"Re hello", "RE HELLO", false},
+		{"Re[a[b]: hello", "RE[A[B]: HELLO", false},
+		{"  a \t b\r\n c  ", "A B C", false},
+		{"Re:", "", true},
+		{"(fwd)", "", true},
+		{"Aw: hello", "AW: HELLO", false},
+		{"grüße", "GRU\u0308ßE", false},
+		{"ǆ ﬁ", "ǅ fi", false},
+	} {
+		base, reply := BaseSubject(tt.subject)
+		want := strings.ReplaceAll(tt.base, "ǅ", "D\u017e")
+		want = strings.ReplaceAll(want, "\u017e", "z\u030c")
+		if base != want || reply != tt.reply {
+			t.Errorf("%q: %q %v, want %q %v", tt.subject, base, reply, want, tt.reply)
+		}
+	}
+}
+
+func FuzzBaseSubject(f *testing.F) {
+	for _, s := range []string{"Re: [a] b (fwd)", "[fwd: [fwd: x]]", "[[]]", "re[:", strings.Repeat("[a]", 50), strings.Repeat("[fwd:", 20) + strings.Repeat("]", 20)} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, subject string) {
+		base, _ := BaseSubject(subject)
+		again, reply := BaseSubject("Re: " + subject)
+		if again != base || !reply {
+			t.Fatalf("%q has %q, the reply %q %v", subject, base, again, reply)
+		}
+	})
+}
+
+func TestMessageIDs(t *testing.T) {
+	for _, tt := range []struct{ value, ids string }{
+		{"<a@b>", "a@b"},
+		{"<a@b> <c@d>", "a@b c@d"},
+		{"<a@b><c@d>", "a@b c@d"},
+		{"text <a@b> (comment) more", "a@b"},
+		{"no id", ""},
+		{"a@b", ""},
+		{"<noat> <a@b>", "a@b"},
+		{"<\"a.b\"@c>", "a.b@c"},
+		{"<\"a\\\"b\"@c>", "a\"b@c"},
+		{"<a@b(comment)>", "a@b"},
+		{"<a@b", ""},
+		{"<a@b>\r\n <c@d>", "a@b c@d"},
+	} {
+		h, err := ReadHeader(strings.NewReader("X: y\r\nReferences: " + tt.value + "\r\nReferences: <other@x>\r\n\r\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(h.MessageIDs("references"), " "); got != tt.ids {
+			t.Errorf("%s: %q, want %q", tt.value, got, tt.ids)
+		}
+	}
+}
+
+func FuzzMessageIDs(f *testing.F) {
+	f.Add("<a@b> <\"q\\\"\"@c(d)>")
+	f.Fuzz(func(t *testing.T, value string) {
+		h, _ := ReadHeader(strings.NewReader("References: " + strings.ReplaceAll(value, "\n", "") + "\r\n\r\n"))
+		for _, id := range h.MessageIDs("References") {
+			if !strings.Contains(id, "@") {
+				t.Fatalf("%q gives %q", value, id)
+			}
+		}
+	})
+}
+
+func TestHeaderValues(t *testing.T) {
+	h, _ := ReadHeader(strings.NewReader("From: =?utf-8?q?J=C3=B6rg?= <joe@example.com>, b@c\r\nSubject: =?iso-8859-1?q?gr=FC=DFe?=\r\n to all\r\nSubject: second\r\nTo: team: a@b;\r\nDate: Thu, 1 Jan 1970 01:00:01 +0100\r\n\r\n"))
+	if a := h.Address("From"); a != (Address{"Jörg", "joe", "example.com"}) {
+		t.Error(a)
+	}
+	if a := h.Address("To"); a != (Address{Mailbox: "team"}) {
+		t.Error(a)
+	}
+	if a := h.Address("Cc"); a != (Address{}) {
+		t.Error(a)
+	}
+	if s := h.Text("subject"); s != "grüße to all" {
+		t.Error(s)
+	}
+	if d, ok := h.Date(); !ok || d.Unix() != 1 {
+		t.Error(d, ok)
+	}
+}
+
+func TestDecoder(t *testing.T) {
+	for _, name := range strings.Fields(Charsets) {
+		decode, known := Decoder(name)
+		if !known {
+			t.Errorf("%s is not known", name)
+			continue
+		}
+		text := "abc"
+		if name == "UTF-16" {
+			text = "\x00a\x00b\x00c"
+		}
+		if got := decode(text); got != "abc" {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+	if decode, _ := Decoder("koi8-r"); decode("\xf0\xd2\xc9") != "При" {
+		t.Error(decode("\xf0\xd2\xc9"))
+	}
+	if _, known := Decoder("x-none"); known {
+		t.Error("x-none is known")
+	}
+}
+
+// TestPreview has what Dovecot 2.3.19 answers, but for scripts of HTML.
+func TestPreview(t *testing.T) {
+	long := strings.Repeat("é", 250)
+	for _, tt := range []struct{ raw, want string }{
+		{"Subject: a\r\n\r\nHello  world\r\n  this is\tthe text\r\n\r\n> quoted\r\nmore\r\n", "Hello world this is the text more"},
+		{"\r\n> only quoted\r\n> two  lines\r\n", ">only quoted two lines"},
+		{"Content-Type: text/plain; charset=utf-8\r\n\r\nGrüße " + long, "Grüße " + long[:2*194]},
+		{"Content-Type: text/plain; charset=iso-8859-1\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\nGr=FC=DFe", "Grüße"},
+		{"Content-Type: text/html\r\n\r\n<head><title>T</title><style>x{}</style></head><p>Hi <b>there</b></p><p>Second &amp; third</p>", "T Hi there Second & third"},
+		{"Content-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\n<b>html</b>\r\n--b\r\n\r\nplain part\r\n--b--\r\n", "plain part"},
+		{"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: x\r\n\r\ninner\r\n--b\r\n\r\nafter\r\n--b--\r\n", "after"},
+		{"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n  \r\n--b\r\n\r\nafter\r\n--b--\r\n", ""},
+		{"Content-Type: image/png\r\n\r\nxx", ""},
+		{"\r\n   leading\x01ctl\x7fx\r\n", "leadingctlx"},
+		{"\r\n" + strings.Repeat("w ", 150), strings.TrimSpace(strings.Repeat("w ", 100))},
+		{"Subject: only\r\n\r\n", ""},
+	} {
+		s := Parse(strings.NewReader(tt.raw), int64(len(tt.raw)))
+		if got, err := s.Preview(strings.NewReader(tt.raw)); got != tt.want || err != nil {
+			t.Errorf("%.60q: %q, want %q; %v", tt.raw, got, tt.want, err)
+		}
+	}
+}

@@ -1,0 +1,114 @@
+package message
+
+import (
+	"bytes"
+	"io"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// ReadHeader returns all fields of a header, of which at most 1 MiB is read, as a
+// Header from which values can be taken.
+func ReadHeader(r io.Reader) (*Header, error) {
+	raw, err := io.ReadAll(io.LimitReader(r, maxHeader))
+	return &Header{lines: raw}, err
+}
+
+// value returns the first field of that name as it is written, nil for none.
+func (h *Header) value(name string) []byte {
+	for rest := h.lines; len(rest) > 0; {
+		var field, value []byte
+		if field, value, rest = nextField(rest); len(field) == len(name) && strings.EqualFold(string(field), name) {
+			return value
+		}
+	}
+	return nil
+}
+
+// Text returns the first field of that name, decoded and unfolded.
+func (h *Header) Text(name string) string {
+	value := bytes.Trim(h.value(name), " \t\r\n")
+	if isPlain(value) {
+		return string(value)
+	}
+	return (&headerText{raw: h.lines}).decode(value)
+}
+
+// Date returns the date of the message; false where there is none that can be
+// read.
+func (h *Header) Date() (time.Time, bool) { return parseDate(unfold(h.value("Date"))) }
+
+// Address returns the first address in the first field of that name, zero where
+// there is none.
+func (h *Header) Address(name string) Address {
+	text := unfold(h.value(name))
+	if !utf8.ValidString(text) {
+		text = guessUTF8(text, headerCharset(h.lines))
+	}
+	if list := parseAddresses(text, 1); len(list) > 0 {
+		return list[0]
+	}
+	return Address{}
+}
+
+// MessageIDs returns the message ids in the first field of that name, normalized
+// (RFC 5256 section 3, REFERENCES): quotes and comments are removed. What has no @
+// is none.
+func (h *Header) MessageIDs(name string) (ids []string) {
+	rest := unfold(h.value(name))
+	for {
+		_, after, found := strings.Cut(rest, "<")
+		if !found {
+			return ids
+		}
+		var id string
+		if id, rest = cutMessageID(after); strings.Contains(id, "@") {
+			ids = append(ids, id)
+		}
+	}
+}
+
+// cutMessageID reads a message id up to its >. An id without end is none.
+func cutMessageID(s string) (id, rest string) {
+	end := strings.IndexAny(s, `>"(`)
+	if end >= 0 && s[end] == '>' {
+		return s[:end], s[end+1:]
+	}
+	var b strings.Builder
+	for s != "" {
+		switch c := s[0]; c {
+		case '>':
+			return b.String(), s[1:]
+		case '"':
+			var text string
+			text, s = quotedString(s)
+			b.WriteString(text)
+			continue
+		case '(':
+			_, s = comment(s)
+			continue
+		case ' ', '\t':
+		default:
+			b.WriteByte(c)
+		}
+		s = s[1:]
+	}
+	return "", ""
+}
+
+// Charsets are the names of charsets that Decoder knows, as a client is told.
+const Charsets = "US-ASCII UTF-8 UTF-16 ISO-8859-1 ISO-8859-2 ISO-8859-3 ISO-8859-4 ISO-8859-5 ISO-8859-6 ISO-8859-7 ISO-8859-8 ISO-8859-9 ISO-8859-10 ISO-8859-13 ISO-8859-14 ISO-8859-15 ISO-8859-16 " +
+	"WINDOWS-1250 WINDOWS-1251 WINDOWS-1252 WINDOWS-1253 WINDOWS-1254 WINDOWS-1255 WINDOWS-1256 WINDOWS-1257 WINDOWS-1258 KOI8-R KOI8-U SHIFT_JIS EUC-JP ISO-2022-JP EUC-KR GB2312 GBK GB18030 BIG5"
+
+// Decoder returns what makes UTF-8 of text in the named charset; false where the
+// charset is unknown.
+func Decoder(charset string) (decode func(text string) string, known bool) {
+	if _, known = lookupCharset(charset); !known {
+		return nil, false
+	}
+	return func(text string) string {
+		decoded, _ := toUTF8(text, charset)
+		return decoded
+	}, true
+}
