@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/emersion/go-imap/v2"
+
 	"github.com/popbridge/popbridge/internal/imapwire"
 	"github.com/popbridge/popbridge/internal/mailstore"
 	"github.com/popbridge/popbridge/internal/message"
@@ -15,11 +17,13 @@ type fetchRequest struct {
 	uid, flags, date, size bool
 	envelope               bool
 	structure, body        bool // BODYSTRUCTURE, BODY
+	preview                bool
 	sections               []sectionItem
 	names                  int // of header fields, in all sections
 	want                   mailstore.Want
 	setsSeen               bool
 	changedSince           uint64
+	page                   *page // of UID FETCH
 }
 
 // sectionItem is one BODY[...], BINARY[...], BINARY.SIZE[...] or what was there
@@ -60,6 +64,19 @@ func (s *session) fetch(byUID bool) (string, error) {
 	} else {
 		items.read(r, name)
 	}
+	if r.Take(' ') {
+		r.List(func() {
+			switch modifier := strings.ToUpper(r.Atom()); {
+			case modifier == "PARTIAL" && byUID && items.page == nil && !s.store.lacks(capPartial): // RFC 9394 section 3.3
+				items.page = readPage(r)
+			default:
+				r.Fail(&imapwire.SyntaxError{Text: "Unknown modifier of FETCH"})
+			}
+		})
+	}
+	if items.preview && s.store.lacks(imap.CapPreview) {
+		return "", bad("Unknown item of FETCH")
+	}
 	if err := r.End(); err != nil {
 		return "", err
 	}
@@ -70,6 +87,9 @@ func (s *session) fetch(byUID bool) (string, error) {
 	indices, err := s.view.resolve(set, byUID)
 	if err != nil {
 		return "", err
+	}
+	if items.page != nil {
+		indices = pageOf(items.page, indices)
 	}
 	f := &fetching{session: s, v: s.view, items: items, zone: s.srv.opt.Zone()}
 	items.setsSeen = items.setsSeen && !s.view.readOnly
@@ -93,6 +113,10 @@ func (f *fetchRequest) read(r *imapwire.Reader, name string) {
 	case "BODYSTRUCTURE":
 		f.structure = true
 		f.want |= mailstore.WantStructure
+	case "PREVIEW": // RFC 8970; previews are made at once, so LAZY makes no difference
+		r.TakeWord(" (LAZY)")
+		f.preview = true
+		f.want |= mailstore.WantFile | mailstore.WantStructure
 	case "RFC822": // RFC 3501 section 6.4.5, and .PEEK of RFC 1730
 		f.add(sectionItem{name: name}, false)
 	case "RFC822.PEEK":

@@ -1,119 +1,150 @@
 package localimap
 
 import (
-	"errors"
+	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/emersion/go-imap/v2"
-
 	"github.com/popbridge/popbridge/internal/imapwire"
+	"github.com/popbridge/popbridge/internal/message"
 )
 
-// returns are what SEARCH shall tell (RFC 9051 section 6.4.4).
+// returns are what SEARCH or SORT shall tell (RFC 9051 section 6.4.4, RFC 5267
+// section 3).
 type returns struct {
 	extended             bool // RETURN was given: the answer is an ESEARCH response
 	min, max, all, count bool
 	save                 bool
+	page                 *page
 }
 
 // search answers SEARCH and UID SEARCH.
 func (s *session) search(byUID bool) (string, error) {
-	r := s.in
-	var ret returns
-	r.SP()
-	if r.TakeWord("RETURN") {
-		r.SP()
-		s.searchReturns(&ret)
-		r.SP()
+	s.in.SP()
+	ret := s.readReturns()
+	charset := "UTF-8"
+	if s.in.TakeWord("CHARSET") {
+		s.in.SP()
+		charset = s.in.AString()
+		s.in.SP()
 	}
-	if r.TakeWord("CHARSET") {
-		r.SP()
-		if charset := r.AString(); r.Err() == nil && !strings.EqualFold(charset, "UTF-8") && !strings.EqualFold(charset, "US-ASCII") {
-			return "", no("BADCHARSET (US-ASCII UTF-8)", "The charset is not known")
-		}
-		r.SP()
-	}
-	k := &compiler{v: s.view, zone: s.srv.opt.Zone(), in: r}
-	q := k.keys(0)
-	if err := r.End(); err != nil {
-		if limit, ok := errors.AsType[*imap.Error](err); ok {
-			return "", limit
-		}
-		return "", err
-	}
-	s.acted = true
-	found, err := (&searching{session: s, v: s.view, q: q}).all()
+	found, err := s.find(charset, ret, nil)
 	if err != nil {
-		if ret.save {
-			s.view.saved = nil // RFC 5182 section 2.1: after a NO, not after a BAD
-		}
 		return "", err
 	}
-	if ret.save {
-		s.view.saved = s.view.uidsOf(toSave(found, ret))
+	if !ret.extended && !s.rev2 {
+		s.tellNumbers("SEARCH", s.view.numbersOf(found, byUID))
+		return "", nil
 	}
+	ret.all = ret.all || !ret.extended
 	s.tellFound(found, byUID, ret)
 	return "", nil
 }
 
-func (s *session) searchReturns(ret *returns) {
-	ret.extended = true
-	s.in.List(func() {
-		switch option := strings.ToUpper(s.in.Atom()); option {
-		case "MIN":
+// find reads search keys up to the end of the command and returns the indices of
+// the messages that match, in the order that sort gives them. What SAVE asks for
+// is kept; after a NO it is nothing, after a BAD what it was (RFC 5182 section 2.1).
+func (s *session) find(charset string, ret returns, sort func(found []int) error) (found []int, err error) {
+	defer func() {
+		if ret.save && err != nil && !isBad(err) {
+			s.view.saved = nil
+		}
+	}()
+	decode, known := message.Decoder(charset)
+	k := &compiler{v: s.view, zone: s.srv.opt.Zone(), in: s.in, decode: decode, lacks: s.store.lacks}
+	q := k.keys(0)
+	if err := s.in.End(); err != nil {
+		return nil, err
+	}
+	if !known {
+		return nil, no("BADCHARSET ("+message.Charsets+")", "The charset is not known")
+	}
+	s.acted = true
+	found, err = (&searching{session: s, v: s.view, q: q}).all()
+	if err == nil && sort != nil {
+		err = sort(found)
+	}
+	if err == nil && ret.save {
+		s.view.saved = s.view.uidsOf(toSave(found, ret))
+	}
+	return found, err
+}
+
+// readReturns reads RETURN ( ... ) and a space, where they are next.
+func (s *session) readReturns() (ret returns) {
+	r := s.in
+	if !r.TakeWord("RETURN") {
+		return ret
+	}
+	r.SP()
+	r.List(func() {
+		switch option := strings.ToUpper(r.Atom()); {
+		case option == "MIN":
 			ret.min = true
-		case "MAX":
+		case option == "MAX":
 			ret.max = true
-		case "ALL":
+		case option == "ALL":
 			ret.all = true
-		case "COUNT":
+		case option == "COUNT":
 			ret.count = true
-		case "SAVE":
+		case option == "SAVE":
 			ret.save = true
+		case option == "PARTIAL" && ret.page == nil && !s.store.lacks(capPartial):
+			ret.page = readPage(r)
 		default:
-			s.in.Fail(&imapwire.SyntaxError{Text: "Unknown return option of SEARCH"})
+			r.Fail(&imapwire.SyntaxError{Text: "Unknown return option of SEARCH"})
 		}
 	})
-	if !ret.min && !ret.max && !ret.count && !ret.save {
+	r.SP()
+	if ret.page != nil && ret.all { // RFC 9394 section 3.1
+		r.Fail(&imapwire.SyntaxError{Text: "PARTIAL and ALL exclude each other"})
+	}
+	ret.extended = true
+	if !ret.min && !ret.max && !ret.count && !ret.save && ret.page == nil {
 		ret.all = true
 	}
+	return ret
 }
 
-// toSave returns what $ will stand for (RFC 5182 section 2.4): with MIN and MAX
-// only those, unless ALL or COUNT is asked for too.
+// toSave returns what $ will stand for, ascending: with MIN, MAX and PARTIAL only
+// what they tell, unless ALL or COUNT is asked for too (RFC 5182 section 2.4, RFC
+// 9394 section 3.2).
 func toSave(found []int, ret returns) []int {
-	if len(found) == 0 || ret.all || ret.count || !ret.min && !ret.max {
-		return found
+	some := found
+	if len(found) > 0 && !ret.all && !ret.count && (ret.min || ret.max || ret.page != nil) {
+		some = nil
+		if ret.min {
+			some = append(some, found[0])
+		}
+		if ret.max {
+			some = append(some, found[len(found)-1])
+		}
+		if ret.page != nil {
+			some = append(some, pageOf(ret.page, found)...)
+		}
 	}
-	var ends []int
-	if ret.min {
-		ends = append(ends, found[0])
-	}
-	if ret.max && (len(ends) == 0 || len(found) > 1) {
-		ends = append(ends, found[len(found)-1])
-	}
-	return ends
+	some = slices.Clone(some)
+	slices.Sort(some)
+	return slices.Compact(some)
 }
 
+// tellNumbers tells what was found as in RFC 3501 section 7.2.5.
+func (s *session) tellNumbers(what string, numbers []uint32) {
+	out := append(append(s.conn.out, "* "...), what...)
+	for _, n := range numbers {
+		out = strconv.AppendUint(append(out, ' '), uint64(n), 10)
+	}
+	s.conn.out = append(out, "\r\n"...)
+}
+
+// tellFound tells what was found in an ESEARCH response (RFC 4731 section 3.1),
+// unless SAVE is all that is asked for.
 func (s *session) tellFound(found []int, byUID bool, ret returns) {
-	numbers := s.view.numbersOf(found, byUID)
-	out := s.conn.out
-	if !ret.extended && !s.rev2 {
-		out = append(out, "* SEARCH"...)
-		for _, n := range numbers {
-			out = strconv.AppendUint(append(out, ' '), uint64(n), 10)
-		}
-		s.conn.out = append(out, "\r\n"...)
+	if !ret.min && !ret.max && !ret.all && !ret.count && ret.page == nil {
 		return
 	}
-	if !ret.extended {
-		ret.all = true
-	}
-	if !ret.min && !ret.max && !ret.all && !ret.count {
-		return // only SAVE
-	}
-	out = append(append(append(out, `* ESEARCH (TAG "`...), s.tag...), `")`...)
+	numbers := s.view.numbersOf(found, byUID)
+	out := append(append(append(s.conn.out, `* ESEARCH (TAG "`...), s.tag...), `")`...)
 	if byUID {
 		out = append(out, " UID"...)
 	}
@@ -127,6 +158,15 @@ func (s *session) tellFound(found []int, byUID bool, ret returns) {
 		if ret.all {
 			out = imapwire.AppendSet(append(out, " ALL "...), numbers)
 		}
+	}
+	if ret.page != nil {
+		out = ret.page.append(append(out, " PARTIAL ("...))
+		if numbers := pageOf(ret.page, numbers); len(numbers) > 0 {
+			out = imapwire.AppendSet(append(out, ' '), numbers)
+		} else {
+			out = append(out, " NIL"...)
+		}
+		out = append(out, ')')
 	}
 	if ret.count {
 		out = strconv.AppendInt(append(out, " COUNT "...), int64(len(numbers)), 10)

@@ -55,6 +55,10 @@ func init() {
 		"UID EXPUNGE": {selected, func(s *session) (string, error) { return s.expunge(true) }, false},
 		"SEARCH":      {selected, func(s *session) (string, error) { return s.search(false) }, true},
 		"UID SEARCH":  {selected, func(s *session) (string, error) { return s.search(true) }, false},
+		"SORT":        {selected, func(s *session) (string, error) { return s.sort(false) }, true},
+		"UID SORT":    {selected, func(s *session) (string, error) { return s.sort(true) }, false},
+		"THREAD":      {selected, func(s *session) (string, error) { return s.thread(false) }, true},
+		"UID THREAD":  {selected, func(s *session) (string, error) { return s.thread(true) }, false},
 		"FETCH":       {selected, func(s *session) (string, error) { return s.fetch(false) }, true},
 		"UID FETCH":   {selected, func(s *session) (string, error) { return s.fetch(true) }, false},
 		"STORE":       {selected, func(s *session) (string, error) { return s.storeFlags(false) }, true},
@@ -68,7 +72,7 @@ func init() {
 
 // absent are commands of IMAP that are not here: a client that sends one before
 // login speaks IMAP.
-var absent = strings.Fields("UID SORT THREAD GETQUOTA GETQUOTAROOT COMPRESS NOTIFY UNAUTHENTICATE GETACL SETACL")
+var absent = strings.Fields("UID GETQUOTA GETQUOTAROOT COMPRESS NOTIFY UNAUTHENTICATE GETACL SETACL")
 
 // known reports whether a name is one of a command of IMAP.
 func known(name string) bool {

@@ -8,6 +8,7 @@ import (
 	"github.com/emersion/go-imap/v2"
 
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/imapwire"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
@@ -23,6 +24,16 @@ func no(code imap.ResponseCode, text string) error {
 
 func bad(text string) error {
 	return &imap.Error{Type: imap.StatusResponseTypeBad, Code: imap.ResponseCodeClientBug, Text: responseText(text)}
+}
+
+// isBad reports whether err is answered with BAD.
+func isBad(err error) bool {
+	if status, ok := errors.AsType[*imap.Error](err); ok {
+		return status.Type == imap.StatusResponseTypeBad
+	}
+	_, syntax := errors.AsType[*imapwire.SyntaxError](err)
+	_, limit := errors.AsType[*imapwire.LimitError](err)
+	return syntax || limit
 }
 
 // response translates an error of the store into a tagged NO (RFC 5530). It is

@@ -152,6 +152,10 @@ func (f *fetching) message(i int, p prepared, withFlags bool) error {
 		item("BODYSTRUCTURE")
 		c.out = appendStructure(c.out, p.content.Summary.Root, true)
 	}
+	if f.items.preview {
+		item("PREVIEW")
+		c.out = imapwire.AppendString(c.out, p.preview)
+	}
 	for k, sec := range f.items.sections {
 		item(sec.name)
 		first = -1 // what was gathered may have been sent
@@ -191,7 +195,8 @@ type prepared struct {
 	content *mailstore.Content
 	file    *os.File  // open where a section needs it
 	parts   []section // in the order of the items
-	err     error     // the response for a message that cannot be told
+	preview string
+	err     error // the response for a message that cannot be told
 }
 
 func (p prepared) close() {
@@ -224,7 +229,13 @@ func (f *fetching) prepare(c *mailstore.Content) prepared {
 		whole.Summary = f.store.Summarize(file, c.Size)
 		p.content = &whole
 	}
-	if p.parts, err = f.measure(file, p.content); err != nil {
+	if f.items.preview {
+		p.preview, err = p.content.Summary.Preview(file)
+	}
+	if err == nil {
+		p.parts, err = f.measure(file, p.content)
+	}
+	if err != nil {
 		p.err = f.response(err)
 	}
 	return p

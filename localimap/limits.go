@@ -37,6 +37,7 @@ const (
 	maxSearchKeys    = 500
 	maxQueryDepth    = 50   // of NOT and OR
 	maxNarrowed      = 32   // keys for which one SEARCH asks the text index, which nothing can interrupt
+	maxCriteria      = 50   // words of one SORT
 	maxSections      = 200  // of one FETCH
 	maxHeaderNames   = 500  // of one FETCH, in all its sections
 	maxPatterns      = 32   // of one LIST

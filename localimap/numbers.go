@@ -27,8 +27,9 @@ func (v *view) resolve(set imapwire.Set, byUID bool) ([]int, error) {
 }
 
 // spans returns what a set stands for, ascending, with gaps in between. It takes
-// the room of the set, whatever that stands for.
-func (v *view) spans(set imapwire.Set, byUID bool) ([]imapwire.Span, error) {
+// the room of the set, whatever that stands for. The error is about sequence
+// numbers that are left out, because there is no such message.
+func (v *view) spans(set imapwire.Set, byUID bool) (spans []imapwire.Span, err error) {
 	switch {
 	case set.Saved:
 		return v.savedSpans(), nil
@@ -36,7 +37,6 @@ func (v *view) spans(set imapwire.Set, byUID bool) ([]imapwire.Span, error) {
 		return imapwire.Resolve(set, v.told.uids), nil
 	}
 	n := uint32(len(v.told.uids))
-	var spans []imapwire.Span
 	for _, r := range set.Ranges {
 		starred := r.From == imapwire.Last || r.To == imapwire.Last
 		if n == 0 && starred {
@@ -44,11 +44,13 @@ func (v *view) spans(set imapwire.Set, byUID bool) ([]imapwire.Span, error) {
 		}
 		from, to := r.Bounds(n)
 		if to > n && !starred {
-			return nil, bad("No such message")
+			err = bad("No such message")
 		}
-		spans = append(spans, imapwire.Span{From: int(from) - 1, To: int(min(to, n))})
+		if from <= n {
+			spans = append(spans, imapwire.Span{From: int(from) - 1, To: int(min(to, n))})
+		}
 	}
-	return imapwire.Merge(spans), nil
+	return imapwire.Merge(spans), err
 }
 
 // savedSpans are those of the messages that SEARCH has saved and that are still

@@ -106,6 +106,19 @@ type compiler struct {
 	in    *imapwire.Reader
 	asked int // of the text index
 	read  int // keys so far
+
+	decode func(text string) string // from the charset of the command; nil for UTF-8
+	lacks  func(imap.Cap) bool      // what is switched off for the device
+}
+
+// text reads a string to search for.
+func (k *compiler) text() string {
+	k.in.SP()
+	text := k.in.AString()
+	if k.decode != nil {
+		text = k.decode(text)
+	}
+	return text
 }
 
 // keys reads keys up to the end of the command, or of a parenthesis.
@@ -151,7 +164,7 @@ func (k *compiler) key(q *query, depth int) {
 		q.add(columnCost, 0, flagTest(k.v, f.flag, f.want))
 		return
 	}
-	if read, ok := searchKeys[name]; ok {
+	if read, ok := searchKeys[name]; ok && (keyNeeds[name] == "" || !k.lacks(keyNeeds[name])) {
 		read(k, q, depth)
 		return
 	}
@@ -201,12 +214,15 @@ var flagKeys = map[string]struct {
 	"UNFLAGGED": {imap.FlagFlagged, false}, "UNSEEN": {imap.FlagSeen, false}, "OLD": {flagRecent, false},
 }
 
+// keyNeeds are the capabilities that keys are part of.
+var keyNeeds = map[string]imap.Cap{"OLDER": imap.CapWithin, "YOUNGER": imap.CapWithin}
+
 var searchKeys map[string]func(k *compiler, q *query, depth int)
 
 func init() {
 	type reads = func(k *compiler, q *query, depth int)
 	header := func(name string) reads {
-		return func(k *compiler, q *query, _ int) { k.in.SP(); q.header(k, name, k.in.AString()) }
+		return func(k *compiler, q *query, _ int) { q.header(k, name, k.text()) }
 	}
 	day := func(add func(q *query, k *compiler, day time.Time)) reads {
 		return func(k *compiler, q *query, _ int) { k.in.SP(); add(q, k, k.in.Date()) }
@@ -216,6 +232,17 @@ func init() {
 			k.in.SP()
 			than := k.in.Number64()
 			q.add(columnCost, 0, func(c *candidate) answer { return answerOf(holds(c.v.told.sizes[c.i], than)) })
+		}
+	}
+	within := func(holds func(at, ago int64) bool) reads { // RFC 5032
+		return func(k *compiler, q *query, _ int) {
+			k.in.SP()
+			seconds := k.in.Number64()
+			if seconds == 0 {
+				k.in.Fail(&imapwire.SyntaxError{Text: "Expected a number of seconds, at least 1"})
+			}
+			ago := time.Now().Unix() - seconds
+			q.add(columnCost, 0, func(c *candidate) answer { return answerOf(holds(c.v.told.received[c.i], ago)) })
 		}
 	}
 	keyword := func(want bool) reads {
@@ -235,13 +262,14 @@ func init() {
 		"HEADER": func(k *compiler, q *query, _ int) {
 			k.in.SP()
 			name := k.in.AString()
-			k.in.SP()
-			q.header(k, name, k.in.AString())
+			q.header(k, name, k.text())
 		},
-		"BODY":       func(k *compiler, q *query, _ int) { k.in.SP(); q.text(k, k.in.AString(), true) },
-		"TEXT":       func(k *compiler, q *query, _ int) { k.in.SP(); q.text(k, k.in.AString(), false) },
+		"BODY":       func(k *compiler, q *query, _ int) { q.text(k, k.text(), true) },
+		"TEXT":       func(k *compiler, q *query, _ int) { q.text(k, k.text(), false) },
 		"LARGER":     size(func(size, than int64) bool { return size > than }),
 		"SMALLER":    size(func(size, than int64) bool { return size < than }),
+		"OLDER":      within(func(at, ago int64) bool { return at <= ago }),
+		"YOUNGER":    within(func(at, ago int64) bool { return at >= ago }),
 		"BEFORE":     day(func(q *query, k *compiler, day time.Time) { q.received(k, time.Time{}, day) }),
 		"SINCE":      day(func(q *query, k *compiler, day time.Time) { q.received(k, day, time.Time{}) }),
 		"ON":         day(func(q *query, k *compiler, day time.Time) { q.received(k, day, day.AddDate(0, 0, 1)) }),
@@ -279,10 +307,7 @@ func (q *query) set(k *compiler, set imapwire.Set, byUID bool) {
 		})
 		return
 	}
-	spans, err := v.spans(set, byUID)
-	if err != nil {
-		k.in.Fail(err)
-	}
+	spans, _ := v.spans(set, byUID) // numbers of no message match none, as with Dovecot
 	q.add(columnCost, 0, func(c *candidate) answer {
 		i := sort.Search(len(spans), func(i int) bool { return spans[i].To > c.i })
 		return answerOf(i < len(spans) && spans[i].From <= c.i)
