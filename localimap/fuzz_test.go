@@ -65,6 +65,8 @@ var seeds = []string{
 	"x SEARCH OR NOT (1:* UID $) (TEXT {3+}\r\nabc SENTON 1-Jan-2020 KEYWORD a)\r\n", "x SEARCH RETURN (SAVE MIN) ALL\r\n", "x SEARCH RETURN () ALL\r\n", "x UID SEARCH HEADER X \"\" BODY a SMALLER 0\r\n", "x SEARCH CHARSET UTF-8 SUBJECT \xc3\xbc\r\n",
 	"x SEARCH NEW OLD RECENT SEEN UNSEEN ANSWERED DELETED DRAFT FLAGGED UNDRAFT UNKEYWORD q\r\n", "x SEARCH BEFORE 1-Jan-2026 SINCE 1-Jan-1970 ON 2-Feb-2002 SENTBEFORE 1-Jan-2026 SENTSINCE 1-Jan-2000\r\n", "x SEARCH FROM a TO b CC c BCC d LARGER 1\r\n", "x SEARCH SENTON 1-Jan-2026\r\n",
 	"x SEARCH " + strings.Repeat("NOT ", 200) + "ALL\r\n", "x SEARCH " + strings.Repeat("(", 300) + "ALL\r\n",
+	"x SORT (SUBJECT REVERSE DATE) UTF-8 ALL\r\nx UID SORT RETURN (PARTIAL -1:-2 MIN SAVE) (FROM) KOI8-R ALL\r\n", "x THREAD REFERENCES UTF-8 ALL\r\nx UID THREAD REFS UTF-8 1:*\r\nx THREAD ORDEREDSUBJECT US-ASCII ALL\r\n",
+	"x SORT (REVERSE) UTF-8 ALL\r\nx SORT () X ALL\r\nx THREAD X UTF-8 ALL\r\n", "x UID FETCH 1:* (PREVIEW (LAZY) UID) (PARTIAL -1:-2)\r\nx FETCH 1 PREVIEW\r\n", "x SEARCH OLDER 1 YOUNGER 99999999999999 RETURN\r\n",
 	"x STORE 1:* +FLAGS.SILENT (\\Deleted $a)\r\nx EXPUNGE\r\n", "x UID STORE $ -FLAGS \\Seen\r\n", "x STORE 1 FLAGS ()\r\n", "x UID EXPUNGE 1:*\r\n",
 	"x COPY 1:* INBOX\r\n", "x COPY 1 q\r\n", "x UID MOVE 1 Trash\r\nx MOVE $ Trash\r\n", "x IDLE\r\nDONE\r\n", "x IDLE\r\nnonsense\r\nx CLOSE\r\nx FETCH 1 UID\r\n",
 	strings.Repeat("x NOOP\r\n", 50), "x " + strings.Repeat("A", 70000) + "\r\n", "x LOGIN \"" + strings.Repeat("\\\"", 100),
@@ -135,8 +137,8 @@ func (c *chooser) below(n int) int {
 var grammar = map[string]string{
 	"command": "CAPABILITY|NOOP|NAMESPACE|CHECK|CLOSE|UNSELECT|EXPUNGE|ENABLE IMAP4rev2|IDLE\r\nDONE|SELECT <box>|EXAMINE <box>|CREATE <box><use>|DELETE <box>|RENAME <box> <box>|SUBSCRIBE <box>|UNSUBSCRIBE <box>|" +
 		"STATUS <box> (<status> <status>)|LIST <selopt>\"\" <pattern><retopt>|LSUB \"\" <pattern>|APPEND <box> <flaglist><date><literal>|" +
-		"<uid>FETCH <set> <items>|<uid>FETCH <set> <items>|<uid>FETCH <set> <items>|<uid>STORE <set> <op>FLAGS<silent> <flags>|<uid>STORE <set> <op>FLAGS<silent> <flags>|<uid>COPY <set> <box>|<uid>MOVE <set> <box>|UID EXPUNGE <set>|" +
-		"<uid>SEARCH <return><charset><key>|<uid>SEARCH <return><key> <key>|<uid>SEARCH <key>",
+		"<uid>FETCH <set> <items>|UID FETCH <set> <items> (PARTIAL <set>)|<uid>FETCH <set> <items>|<uid>STORE <set> <op>FLAGS<silent> <flags>|<uid>STORE <set> <op>FLAGS<silent> <flags>|<uid>COPY <set> <box>|<uid>MOVE <set> <box>|UID EXPUNGE <set>|" +
+		"<uid>SORT <return>(<criterion> <criterion>) <set8> <key>|<uid>SORT (<criterion>) UTF-8 <key>|<uid>THREAD <thread> <set8> <key>|<uid>SEARCH <return><charset><key>|<uid>SEARCH <return><key> <key>|<uid>SEARCH <key>",
 	"uid":      "|UID ",
 	"box":      "INBOX|inbox|Trash|a|a/b|\"a b\"|&AOQ-|{1+}\r\na|nosuch|\"\"|INBOX/x|*",
 	"use":      "|| (USE (\\Sent))| (USE (\\Nosuch))",
@@ -152,7 +154,7 @@ var grammar = map[string]string{
 	"literal":  "{4+}\r\na: b|{14+}\r\na: b\r\n\r\ntext\r\n|~{3+}\r\na\x00b|{0+}\r\n|{5000}\r\nshort",
 	"set":      "1|2|*|1:*|2:4|1,3|$|0|3:1|*:1|4294967295|1:4294967295",
 	"items":    "<item>|(<item> <item>)|(<item> <item> <item>)|ALL|FAST|FULL|()",
-	"item":     "UID|FLAGS|INTERNALDATE|RFC822.SIZE|ENVELOPE|BODY|BODYSTRUCTURE|RFC822|RFC822.HEADER|RFC822.TEXT|BODY<peek>[<section>]<partial>|BODY<peek>[<section>]<partial>|BINARY<peek>[<part>]<partial>|BINARY.SIZE[<part>]|MODSEQ",
+	"item":     "UID|FLAGS|INTERNALDATE|RFC822.SIZE|ENVELOPE|BODY|BODYSTRUCTURE|RFC822|RFC822.HEADER|RFC822.TEXT|BODY<peek>[<section>]<partial>|BODY<peek>[<section>]<partial>|BINARY<peek>[<part>]<partial>|BINARY.SIZE[<part>]|MODSEQ|PREVIEW|PREVIEW (LAZY)",
 	"peek":     "|.PEEK",
 	"section":  "|HEADER|TEXT|MIME|<part>|<part>.MIME|<part>.HEADER|<part>.TEXT|HEADER.FIELDS (SUBJECT <field>)|HEADER.FIELDS.NOT (<field>)|<part>.HEADER.FIELDS (<field>)|HEADER.FIELDS ()",
 	"field":    "From|X-Nosuch|\"a b\"|Content-Type",
@@ -160,16 +162,19 @@ var grammar = map[string]string{
 	"partial":  "||<0.10>|<5.1000000>|<99999.1>|<1.0>|<4294967295.4294967295>",
 	"op":       "|+|-",
 	"silent":   "|.SILENT",
-	"return":   "||RETURN () |RETURN (SAVE) |RETURN (MIN MAX) |RETURN (COUNT SAVE) |RETURN (ALL) ",
+	"return":   "||RETURN () |RETURN (SAVE) |RETURN (MIN MAX) |RETURN (COUNT SAVE) |RETURN (PARTIAL <set> MIN) |RETURN (PARTIAL -1:-2 SAVE) |RETURN (ALL) ",
 	"charset":  "||CHARSET UTF-8 |CHARSET KOI8-R ",
 	"key": "ALL|SEEN|UNSEEN|NEW|OLD|RECENT|DELETED|KEYWORD Later|UNKEYWORD x|<set>|UID <set>|NOT <key>|OR <key> <key>|(<key> <key>)|<where> <text>|HEADER <field> <text>|" +
-		"LARGER 10|SMALLER 9999999999|<when> 1-Jan-2026|<when> 31-Feb-2026",
-	"where": "TEXT|BODY|SUBJECT|FROM|TO|CC|BCC",
-	"when":  "BEFORE|ON|SINCE|SENTBEFORE|SENTON|SENTSINCE",
-	"text":  "a|\"\"|\"text\"|{2+}\r\nab|\xc3\xbc|*",
+		"LARGER 10|SMALLER 9999999999|OLDER 100|YOUNGER 0|<when> 1-Jan-2026|<when> 31-Feb-2026",
+	"criterion": "DATE|REVERSE DATE|SUBJECT|FROM|DISPLAYTO|REVERSE SIZE|ARRIVAL|CC|REVERSE|BODY",
+	"thread":    "REFERENCES|REFS|ORDEREDSUBJECT|NONE",
+	"set8":      "UTF-8|KOI8-R|X-NONE",
+	"where":     "TEXT|BODY|SUBJECT|FROM|TO|CC|BCC",
+	"when":      "BEFORE|ON|SINCE|SENTBEFORE|SENTON|SENTSINCE",
+	"text":      "a|\"\"|\"text\"|{2+}\r\nab|\xc3\xbc|*",
 }
 
-var rule = regexp.MustCompile(`<[a-z]+>`)
+var rule = regexp.MustCompile(`<[a-z8]+>`)
 
 // command makes a command, one in four with an error.
 func (c *chooser) command() string {

@@ -104,7 +104,7 @@ func TestWhatIsTooMuch(t *testing.T) {
 		{"201 sections", "joe", "a FETCH 1 (" + strings.Repeat("BINARY.PEEK[1] ", maxSections) + "BODY.PEEK[1])", "a NO [LIMIT] Too many sections, at most 200"},
 		{"500 header fields", "joe", "a FETCH 1 BODY.PEEK[HEADER.FIELDS (" + strings.Repeat("X-A ", maxHeaderNames-1) + "X)]", "a OK"},
 		{"501 header fields", "joe", "a FETCH 1 BODY.PEEK[HEADER.FIELDS.NOT (" + strings.Repeat("X-A ", maxHeaderNames) + "X)]", "a NO [LIMIT] Too many header fields, at most 500"},
-		{"500 search keys", "joe", "a SEARCH " + strings.Repeat("TEXT x ", maxSearchKeys), "a OK"},
+		{"500 search keys", "joe", "a SEARCH " + strings.Repeat("TEXT x ", maxSearchKeys-1) + "TEXT x", "a OK"},
 		{"501 search keys", "joe", "a SEARCH " + strings.Repeat("TEXT x ", maxSearchKeys+1), "a NO [LIMIT] Too many search keys, at most 500"},
 		{"32 patterns", "joe", `a LIST "" (` + strings.Repeat("* ", maxPatterns-1) + "*)", "a OK"},
 		{"33 patterns", "joe", `a LIST "" (` + strings.Repeat("* ", maxPatterns) + "*)", "a NO [LIMIT] Too many mailbox patterns, at most 32"},

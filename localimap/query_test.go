@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/emersion/go-imap/v2"
 	"pgregory.net/rapid"
 
 	"github.com/popbridge/popbridge/internal/mailstore"
@@ -70,7 +71,7 @@ func TestRoundsAgree(t *testing.T) {
 
 // compileKeys makes a query of search keys.
 func compileKeys(v *view, keys string) (*query, error) {
-	k := &compiler{v: v, zone: time.UTC, in: reading(keys)}
+	k := &compiler{v: v, zone: time.UTC, in: reading(keys), lacks: func(imap.Cap) bool { return false }}
 	q := k.keys(0)
 	return q, k.in.End()
 }

@@ -127,19 +127,17 @@ func TestDecoder(t *testing.T) {
 			t.Errorf("%s is not known", name)
 			continue
 		}
-		text := "abc"
-		if name == "UTF-16" {
-			text = "\x00a\x00b\x00c"
-		}
-		if got := decode(text); got != "abc" {
+		if got := decode("abc"); got != "abc" {
 			t.Errorf("%s: %q", name, got)
 		}
 	}
 	if decode, _ := Decoder("koi8-r"); decode("\xf0\xd2\xc9") != "При" {
 		t.Error(decode("\xf0\xd2\xc9"))
 	}
-	if _, known := Decoder("x-none"); known {
-		t.Error("x-none is known")
+	for _, name := range []string{"x-none", "UTF-16", ""} {
+		if _, known := Decoder(name); known {
+			t.Errorf("%q is known", name)
+		}
 	}
 }
 

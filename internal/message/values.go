@@ -98,17 +98,16 @@ func cutMessageID(s string) (id, rest string) {
 }
 
 // Charsets are the names of charsets that Decoder knows, as a client is told.
-const Charsets = "US-ASCII UTF-8 UTF-16 ISO-8859-1 ISO-8859-2 ISO-8859-3 ISO-8859-4 ISO-8859-5 ISO-8859-6 ISO-8859-7 ISO-8859-8 ISO-8859-9 ISO-8859-10 ISO-8859-13 ISO-8859-14 ISO-8859-15 ISO-8859-16 " +
+const Charsets = "US-ASCII UTF-8 ISO-8859-1 ISO-8859-2 ISO-8859-3 ISO-8859-4 ISO-8859-5 ISO-8859-6 ISO-8859-7 ISO-8859-8 ISO-8859-9 ISO-8859-10 ISO-8859-13 ISO-8859-14 ISO-8859-15 ISO-8859-16 " +
 	"WINDOWS-1250 WINDOWS-1251 WINDOWS-1252 WINDOWS-1253 WINDOWS-1254 WINDOWS-1255 WINDOWS-1256 WINDOWS-1257 WINDOWS-1258 KOI8-R KOI8-U SHIFT_JIS EUC-JP ISO-2022-JP EUC-KR GB2312 GBK GB18030 BIG5"
 
 // Decoder returns what makes UTF-8 of text in the named charset; false where the
-// charset is unknown.
+// charset is unknown, or has other bytes for ASCII and so cannot be in a command.
 func Decoder(charset string) (decode func(text string) string, known bool) {
-	if _, known = lookupCharset(charset); !known {
-		return nil, false
-	}
-	return func(text string) string {
+	decode = func(text string) string {
 		decoded, _ := toUTF8(text, charset)
 		return decoded
-	}, true
+	}
+	_, known = lookupCharset(charset)
+	return decode, known && decode("a@") == "a@"
 }
