@@ -3,6 +3,7 @@ package localimap
 import (
 	"bufio"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -93,4 +94,41 @@ func TestHundredThousandMessages(t *testing.T) {
 	b.want("* 1 EXPUNGE")
 	b.do("DONE", "b OK")
 	b.do("f FETCH 1:* UID", "f OK")
+}
+
+// BenchmarkSearchAndSort asks for what is in the index, of 30,000 messages.
+func BenchmarkSearchAndSort(b *testing.B) {
+	const n = 30_000
+	dir := memoryDir(b)
+	r := newRigIn(b, dir)
+	rnd := rand.New(rand.NewPCG(7, 7))
+	words := func(n int) string {
+		var text strings.Builder
+		for range n {
+			fmt.Fprintf(&text, "w%04d ", rnd.IntN(5000))
+		}
+		return text.String()
+	}
+	for i := 0; i < n; i += 500 {
+		var batch []string
+		for k := i; k < i+500; k++ {
+			batch = append(batch, fmt.Sprintf("From: Ann <u%d@example.org>\r\nTo: home@example.com\r\nSubject: %s %d\r\nDate: %d Jun 2025 10:%02d:00 +0000\r\nMessage-ID: <%d@example.org>\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n%s\r\n",
+				k%97, words(6), k, 1+k%28, k%60, k, words(700)))
+		}
+		r.deliver("INBOX", nil, batch...)
+	}
+	r.withTextIndex(dir)
+	k := r.talk("joe")
+	_ = k.conn.SetDeadline(time.Time{})
+	k.do("a SELECT INBOX", "a OK")
+	k.r = bufio.NewReaderSize(k.conn, 1<<20)
+	for _, command := range []string{
+		"SEARCH UNSEEN", `SEARCH SUBJECT "w12"`, "SEARCH FROM example1.org", "SORT (DATE) UTF-8 ALL", "SORT (SUBJECT FROM) UTF-8 ALL", "THREAD REFERENCES UTF-8 ALL", "THREAD ORDEREDSUBJECT UTF-8 ALL",
+	} {
+		b.Run(command, func(b *testing.B) {
+			for b.Loop() {
+				k.do("t "+command, "t OK")
+			}
+		})
+	}
 }

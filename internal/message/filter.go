@@ -70,7 +70,7 @@ func fieldMatches(header []byte, name string, m *Matcher) bool {
 	text := headerText{raw: header}
 	for rest := header; len(rest) > 0; {
 		var field, value []byte
-		if field, value, rest = nextField(rest); len(field) > 0 && strings.EqualFold(string(field), name) {
+		if field, value, rest = nextField(rest); len(field) > 0 && len(field) == len(name) && strings.EqualFold(string(field), name) {
 			if plain := bytes.Trim(value, " \t\r\n"); isPlain(plain) && m.match(plain) || !isPlain(plain) && m.Match(text.decode(value)) {
 				return true
 			}

@@ -37,7 +37,13 @@ func (h *Header) Text(name string) string {
 
 // Date returns the date of the message; false where there is none that can be
 // read.
-func (h *Header) Date() (time.Time, bool) { return parseDate(unfold(h.value("Date"))) }
+func (h *Header) Date() (time.Time, bool) {
+	text := unfold(h.value("Date"))
+	if t, err := time.Parse("Mon, 2 Jan 2006 15:04:05 -0700", text); err == nil { // as nearly all are, and fast
+		return checkDate(t)
+	}
+	return parseDate(text)
+}
 
 // Address returns the first address in the first field of that name, zero where
 // there is none.
