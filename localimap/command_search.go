@@ -24,6 +24,9 @@ func (s *session) search(byUID bool) (string, error) {
 	ret := s.readReturns()
 	charset := "UTF-8"
 	if s.in.TakeWord("CHARSET") {
+		if s.utf8 && !s.rev2 {
+			s.in.Fail(&imapwire.SyntaxError{Text: "After ENABLE UTF8=ACCEPT, SEARCH takes no charset"}) // RFC 6855 section 3
+		}
 		s.in.SP()
 		charset = s.in.AString()
 		s.in.SP()

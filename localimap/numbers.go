@@ -13,6 +13,9 @@ import (
 // seq-number).
 func (v *view) resolve(set imapwire.Set, byUID bool) ([]int, error) {
 	spans, err := v.spans(set, byUID)
+	if err != nil {
+		return nil, err
+	}
 	n := 0
 	for _, s := range spans {
 		n += s.To - s.From
@@ -23,7 +26,7 @@ func (v *view) resolve(set imapwire.Set, byUID bool) ([]int, error) {
 			list = append(list, i)
 		}
 	}
-	return list, err
+	return list, nil
 }
 
 // spans returns what a set stands for, ascending, with gaps in between. It takes

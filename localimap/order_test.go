@@ -260,6 +260,8 @@ func TestSearchCharset(t *testing.T) {
 	k.says("SEARCH CHARSET X-NONE SUBJECT {1+}\r\nx", "t NO [BADCHARSET (")
 	k.says("SEARCH CHARSET UTF-16 ALL", "t NO [BADCHARSET (")
 	k.says("SEARCH CHARSET X-NONE SUBJECT", "t BAD")
+	k.says("ENABLE UTF8=ACCEPT", "* ENABLED UTF8=ACCEPT", "t OK")
+	k.says("SEARCH CHARSET UTF-8 ALL", "t BAD")
 }
 
 func TestFetchPreviewAndPages(t *testing.T) {
