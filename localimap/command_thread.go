@@ -14,41 +14,34 @@ const (
 	capThreadOrderedSubject imap.Cap = "THREAD=ORDEREDSUBJECT" // RFC 5256
 )
 
+var threadAlgorithms = map[imap.Cap]message.ThreadAlgorithm{
+	capThreadReferences: message.ThreadReferences, capThreadRefs: message.ThreadRefs, capThreadOrderedSubject: message.ThreadOrderedSubject,
+}
+
 // thread answers THREAD and UID THREAD (RFC 5256 section 3).
 func (s *session) thread(byUID bool) (string, error) {
 	r := s.in
 	r.SP()
-	algorithm := imap.Cap("THREAD=" + strings.ToUpper(r.Atom()))
-	t := newThreading()
-	var finish func() []int32
-	switch algorithm {
-	case capThreadReferences:
-		finish = t.references
-	case capThreadRefs:
-		finish = t.refs
-	case capThreadOrderedSubject:
-		finish = t.orderedSubject
-	}
-	if r.Err() == nil && (finish == nil || s.store.lacks(algorithm)) {
+	name := imap.Cap("THREAD=" + strings.ToUpper(r.Atom()))
+	algorithm, known := threadAlgorithms[name]
+	if r.Err() == nil && (!known || s.store.lacks(name)) {
 		return "", bad("Unknown threading algorithm")
 	}
 	r.SP()
 	charset := r.AString()
 	r.SP()
 	found, err := s.find(charset, returns{}, nil)
+	threads := message.NewThreads(algorithm)
 	if err == nil {
-		err = s.eachHeader(found, true, func(i int, h *message.Header) {
-			t.add(s.view.sentAt(i, h), h, algorithm)
-		})
+		err = s.eachHeader(found, true, func(i int, h *message.Header) { threads.Add(s.view.sentAt(i, h), h) })
 	}
 	if err != nil {
 		return "", err
 	}
-	s.conn.out = append(s.conn.out, "* THREAD"...)
-	if roots := finish(); len(roots) > 0 {
-		s.conn.out = append(s.conn.out, ' ')
-		s.conn.out = t.appendThreads(s.conn.out, roots, s.view.numbersOf(found, byUID))
+	out := append(s.conn.out, "* THREAD"...)
+	if len(found) > 0 {
+		out = threads.Append(append(out, ' '), s.view.numbersOf(found, byUID))
 	}
-	s.conn.out = append(s.conn.out, "\r\n"...)
+	s.conn.out = append(out, "\r\n"...)
 	return "", s.conn.alive()
 }

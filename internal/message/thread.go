@@ -1,20 +1,27 @@
-package localimap
+package message
 
 import (
 	"cmp"
 	"hash/maphash"
 	"slices"
 	"strconv"
-
-	"github.com/emersion/go-imap/v2"
-
-	"github.com/popbridge/popbridge/internal/message"
 )
 
-// threading puts messages into threads. They are added in the order of their
-// numbers. Nothing here is recursive: a thread may be as deep as the mailbox is
-// large.
-type threading struct {
+// ThreadAlgorithm is a way to find threads.
+type ThreadAlgorithm uint8
+
+const (
+	ThreadReferences     ThreadAlgorithm = iota // RFC 5256 section 3
+	ThreadOrderedSubject                        // RFC 5256 section 3
+	ThreadRefs                                  // draft-ietf-morg-inthread: without regard to subjects
+)
+
+// Threads puts messages into threads. Nothing here is recursive: a thread may be as
+// deep as a mailbox is large. Memory is bounded by the number of messages and
+// maxThreadIDs.
+type Threads struct {
+	algorithm ThreadAlgorithm
+
 	nodes []threadNode // the first is none
 	ids   map[uint64]int32
 	seed  maphash.Seed
@@ -38,18 +45,19 @@ const (
 	maxLoopSteps = 100 << 20 // about a second
 )
 
-func newThreading() *threading {
-	return &threading{nodes: make([]threadNode, 1), ids: map[uint64]int32{}, seed: maphash.MakeSeed(), steps: maxLoopSteps}
+// NewThreads returns Threads without messages.
+func NewThreads(algorithm ThreadAlgorithm) *Threads {
+	return &Threads{algorithm: algorithm, nodes: make([]threadNode, 1), ids: map[uint64]int32{}, seed: maphash.MakeSeed(), steps: maxLoopSteps}
 }
 
 // newNode makes one that is no message.
-func (t *threading) newNode() int32 {
+func (t *Threads) newNode() int32 {
 	t.nodes = append(t.nodes, threadNode{row: -1})
 	return int32(len(t.nodes) - 1)
 }
 
 // node returns that of a message id, 0 where there are too many.
-func (t *threading) node(id string) int32 {
+func (t *Threads) node(id string) int32 {
 	hash := maphash.String(t.seed, id)
 	n, ok := t.ids[hash]
 	if !ok && len(t.ids) < maxThreadIDs {
@@ -59,10 +67,11 @@ func (t *threading) node(id string) int32 {
 	return n
 }
 
-// add adds the next message (RFC 5256 section 3, REFERENCES, step 1).
-func (t *threading) add(date int64, h *message.Header, algorithm imap.Cap) {
+// Add adds the next message in the order of their numbers (RFC 5256 section 3,
+// REFERENCES, step 1). date is its sent date in seconds since 1970.
+func (t *Threads) Add(date int64, h *Header) {
 	var n, parent int32
-	if algorithm != capThreadOrderedSubject {
+	if t.algorithm != ThreadOrderedSubject {
 		n, parent = t.place(h)
 	}
 	if n == 0 || t.nodes[n].row >= 0 { // the first message with an id has it
@@ -71,8 +80,8 @@ func (t *threading) add(date int64, h *message.Header, algorithm imap.Cap) {
 	node := &t.nodes[n]
 	node.row, node.date = t.rows, date
 	t.rows++
-	if algorithm != capThreadRefs {
-		base, reply := message.BaseSubject(h.Text("Subject"))
+	if t.algorithm != ThreadRefs {
+		base, reply := BaseSubject(h.Text("Subject"))
 		if node.reply = reply; base != "" {
 			node.subject = maphash.String(t.seed, base)
 		}
@@ -85,7 +94,7 @@ func (t *threading) add(date int64, h *message.Header, algorithm imap.Cap) {
 
 // place returns the node of the id of a message, and the last of those that it
 // refers to, which it links.
-func (t *threading) place(h *message.Header) (n, parent int32) {
+func (t *Threads) place(h *Header) (n, parent int32) {
 	if ids := h.MessageIDs("Message-ID"); len(ids) > 0 {
 		n = t.node(ids[0])
 	}
@@ -104,7 +113,7 @@ func (t *threading) place(h *message.Header) (n, parent int32) {
 
 // link makes a node the child of another, unless it has a parent or there would
 // be a loop.
-func (t *threading) link(parent, child int32) {
+func (t *Threads) link(parent, child int32) {
 	if parent == 0 || child == 0 || parent == child || t.nodes[child].parent != 0 {
 		return
 	}
@@ -120,7 +129,7 @@ func (t *threading) link(parent, child int32) {
 
 // tree fills in the children of all nodes and returns those without a parent:
 // messages, and what has several of them below it and is not there (steps 2 and 3).
-func (t *threading) tree() (roots []int32) {
+func (t *Threads) tree() (roots []int32) {
 	for n := int32(1); int(n) < len(t.nodes); n++ {
 		switch node := &t.nodes[n]; {
 		case node.parent == 0:
@@ -134,7 +143,7 @@ func (t *threading) tree() (roots []int32) {
 	return roots
 }
 
-func (t *threading) sortChildren() {
+func (t *Threads) sortChildren() {
 	for n := range t.nodes {
 		slices.SortFunc(t.nodes[n].children, t.compare)
 	}
@@ -142,7 +151,7 @@ func (t *threading) sortChildren() {
 
 // above returns a node where that is a message, else the nearest message above it,
 // else what is topmost. The way is made short for the next time.
-func (t *threading) above(n int32) int32 {
+func (t *Threads) above(n int32) int32 {
 	top := n
 	for t.nodes[top].row < 0 && t.nodes[top].parent != 0 {
 		top = t.nodes[top].parent
@@ -154,21 +163,21 @@ func (t *threading) above(n int32) int32 {
 }
 
 // first is a message itself, or the first one below what is none.
-func (t *threading) first(n int32) *threadNode {
+func (t *Threads) first(n int32) *threadNode {
 	if node := &t.nodes[n]; node.row >= 0 {
 		return node
 	}
 	return &t.nodes[t.nodes[n].children[0]]
 }
 
-func (t *threading) compare(a, b int32) int {
+func (t *Threads) compare(a, b int32) int {
 	x, y := t.first(a), t.first(b)
 	return cmp.Or(cmp.Compare(x.date, y.date), cmp.Compare(x.row, y.row))
 }
 
 // settle puts roots in order, after it has taken away those that are none (steps 3
 // and 4).
-func (t *threading) settle(roots []int32) []int32 {
+func (t *Threads) settle(roots []int32) []int32 {
 	kept := roots[:0]
 	for _, n := range roots {
 		node := &t.nodes[n]
@@ -183,9 +192,9 @@ func (t *threading) settle(roots []int32) []int32 {
 	return kept
 }
 
-// references returns the roots of the threads of THREAD=REFERENCES: those with the
+// references returns the roots of the threads of ThreadReferences: those with the
 // same base subject become one (step 5).
-func (t *threading) references() []int32 {
+func (t *Threads) references() []int32 {
 	roots := t.settle(t.tree())
 	into := t.sameSubject(roots)
 	gone := make(map[int32]bool)
@@ -209,7 +218,7 @@ func (t *threading) references() []int32 {
 
 // sameSubject returns for each root the index of the one that it goes to, or -1
 // (step 5B).
-func (t *threading) sameSubject(roots []int32) []int {
+func (t *Threads) sameSubject(roots []int32) []int {
 	into := make([]int, len(roots))
 	table := make(map[uint64]int)
 	for k, n := range roots {
@@ -233,7 +242,7 @@ func (t *threading) sameSubject(roots []int32) []int {
 
 // merge puts n and what is below it into the thread of root, and returns the root
 // of both (step 5C).
-func (t *threading) merge(root, n int32) int32 {
+func (t *Threads) merge(root, n int32) int32 {
 	to, node := &t.nodes[root], &t.nodes[n]
 	switch {
 	case node.row < 0:
@@ -248,9 +257,9 @@ func (t *threading) merge(root, n int32) int32 {
 	return root
 }
 
-// refs returns the roots of THREAD=REFS: those of REFERENCES up to step 3, in the
+// refs returns the roots of ThreadRefs: those of REFERENCES up to step 3, in the
 // order of the newest message in each.
-func (t *threading) refs() []int32 {
+func (t *Threads) refs() []int32 {
 	roots := slices.DeleteFunc(t.tree(), func(n int32) bool { return t.nodes[n].row < 0 && len(t.nodes[n].children) == 0 })
 	newest := make(map[int32]int64, len(roots))
 	for _, root := range roots {
@@ -266,9 +275,9 @@ func (t *threading) refs() []int32 {
 	return roots
 }
 
-// orderedSubject returns the roots of THREAD=ORDEREDSUBJECT: the first message of
+// orderedSubject returns the roots of ThreadOrderedSubject: the first message of
 // each base subject, with the others as its children.
-func (t *threading) orderedSubject() (roots []int32) {
+func (t *Threads) orderedSubject() (roots []int32) {
 	all := make([]int32, t.rows)
 	for k := range all {
 		all[k] = int32(k) + 1
@@ -286,11 +295,20 @@ func (t *threading) orderedSubject() (roots []int32) {
 	return roots
 }
 
-// appendThreads appends threads as RFC 5256 section 4 has them; numbers are those
-// of the rows.
-func (t *threading) appendThreads(out []byte, roots []int32, numbers []uint32) []byte {
+// Append appends the threads as RFC 5256 section 5 has them, nothing where there are
+// no messages. numbers are those of the messages, in the order of Add. It is the last
+// call.
+func (t *Threads) Append(out []byte, numbers []uint32) []byte {
 	const end = 0 // of what is in parentheses
-	open := slices.Clone(roots)
+	var open []int32
+	switch t.algorithm {
+	case ThreadReferences:
+		open = t.references()
+	case ThreadOrderedSubject:
+		open = t.orderedSubject()
+	case ThreadRefs:
+		open = t.refs()
+	}
 	slices.Reverse(open)
 	single := false // what is next is an only child and stands without parentheses
 	for len(open) > 0 {

@@ -1,0 +1,159 @@
+package localimap
+
+import (
+	"io"
+	"slices"
+	"sort"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+
+	"github.com/popbridge/popbridge/internal/imapwire"
+	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/message"
+)
+
+// set adds a set of numbers, or $.
+func (q *query) set(k *compiler, set imapwire.Set, byUID bool) {
+	if k.in.Err() != nil {
+		return
+	}
+	v := k.v
+	if set.Saved {
+		q.add(columnCost, 0, func(c *candidate) answer {
+			_, ok := slices.BinarySearch(v.saved, v.told.uids[c.i])
+			return answerOf(ok)
+		})
+		return
+	}
+	spans, _ := v.spans(set, byUID) // numbers of no message match none, as with Dovecot
+	q.add(columnCost, 0, func(c *candidate) answer {
+		i := sort.Search(len(spans), func(i int) bool { return spans[i].To > c.i })
+		return answerOf(i < len(spans) && spans[i].From <= c.i)
+	})
+}
+
+// flagTest tests a flag or keyword. Combinations of flags are few, so a
+// keyword, whose name has no regard to case, is looked up once for each.
+func flagTest(v *view, flag imap.Flag, want bool) test {
+	bits := map[imap.Flag]mailstore.System{
+		imap.FlagSeen: mailstore.Seen, imap.FlagAnswered: mailstore.Answered, imap.FlagFlagged: mailstore.Flagged,
+		imap.FlagDeleted: mailstore.Deleted, imap.FlagDraft: mailstore.Draft,
+	}
+	if bit, ok := bits[flag]; ok {
+		return func(c *candidate) answer {
+			return answerOf((v.told.flags[c.i].System&bit != 0) == want)
+		}
+	}
+	if flag == flagRecent {
+		return func(c *candidate) answer { return answerOf(v.isRecent(v.told.uids[c.i]) == want) }
+	}
+	known := make(map[mailstore.KeywordSet]bool)
+	for i := range v.told.flags {
+		set := v.told.flags[i].Keywords
+		if _, ok := known[set]; !ok {
+			known[set] = slices.ContainsFunc(v.store.FlagNames(mailstore.Flags{Keywords: set}), func(name string) bool {
+				return strings.EqualFold(name, string(flag))
+			})
+		}
+	}
+	return func(c *candidate) answer { return answerOf(known[v.told.flags[c.i].Keywords] == want) }
+}
+
+// received adds that the internal date is not before since, and before a day; a
+// zero one does not matter.
+func (q *query) received(k *compiler, since, until time.Time) {
+	zone := k.zone
+	q.add(columnCost, 0, func(c *candidate) answer {
+		at := c.v.told.received[c.i]
+		return answerOf((since.IsZero() || !before(at, since, zone)) && (until.IsZero() || before(at, until, zone)))
+	})
+}
+
+// sent does so for the Date field, in the time zone it is written in (RFC 9051
+// section 6.4.4). Without a date, that of the arrival is taken, as in RFC 5256
+// section 2.2.
+func (q *query) sent(k *compiler, since, until time.Time) {
+	zone := k.zone
+	q.add(summaryCost, mailstore.WantEnvelope, func(c *candidate) answer {
+		sum := c.summary()
+		if sum == nil {
+			return unknown
+		}
+		date := sum.Envelope.Date
+		if date.IsZero() {
+			date = internalDate(c.v.told.received[c.i], zone)
+		}
+		day := dayOf(date)
+		return answerOf((since.IsZero() || !day.Before(since)) && (until.IsZero() || day.Before(until)))
+	})
+}
+
+// header adds that a field has a text.
+func (q *query) header(k *compiler, name, text string) {
+	m := message.NewMatcher(text)
+	if message.Keeps([]string{name}) {
+		q.add(summaryCost, mailstore.WantHeader, k.narrowed(text, false, headerTest(name, m, true)))
+		return
+	}
+	q.add(fileCost, mailstore.WantFile|mailstore.WantHeader, k.narrowed(text, false, headerTest(name, m, false)))
+}
+
+// text adds that the body has a text, or the message.
+func (q *query) text(k *compiler, text string, body bool) {
+	m := message.NewMatcher(text)
+	t := fileTest(func(c *candidate) (bool, error) {
+		if body {
+			return c.summary().MatchBody(c.file, m)
+		}
+		return c.summary().MatchText(c.file, m)
+	})
+	q.add(fileCost, mailstore.WantFile|mailstore.WantStructure, k.narrowed(text, body, t))
+}
+
+// narrowed is t where the text index does not rule the message out, which needs
+// nothing of the message. The index is asked when the first message gets here.
+func (k *compiler) narrowed(text string, body bool, t test) test {
+	if k.asked++; k.asked > maxNarrowed {
+		return t
+	}
+	v := k.v
+	var once sync.Once
+	var may func(mailstore.ContentID) bool
+	return func(c *candidate) answer {
+		once.Do(func() { may = v.store.Narrow(text, body) })
+		if may != nil && !may(v.told.contents[c.i]) {
+			return never
+		}
+		return t(c)
+	}
+}
+
+// headerTest tests the fields of one name, from the index where it keeps them.
+// An empty value asks whether there is such a field at all.
+func headerTest(name string, m *message.Matcher, kept bool) test {
+	fromFile := fileTest(func(c *candidate) (bool, error) {
+		return message.HeaderMatches(io.NewSectionReader(c.file, 0, c.content.Summary.Header.Size), name, m)
+	})
+	return func(c *candidate) answer {
+		if kept && c.content != nil && c.content.Summary.Header.Complete() {
+			return answerOf(c.content.Summary.Header.Matches(name, m))
+		}
+		return fromFile(c)
+	}
+}
+
+func fileTest(holds func(c *candidate) (bool, error)) test {
+	return func(c *candidate) answer {
+		if c.file == nil {
+			return unknown
+		}
+		ok, err := holds(c)
+		if err != nil {
+			c.err = err
+		}
+		return answerOf(ok)
+	}
+}
