@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/emersion/go-imap/v2"
+
 	"github.com/popbridge/popbridge/internal/imapwire"
 	"github.com/popbridge/popbridge/internal/message"
 )
@@ -21,7 +23,7 @@ type returns struct {
 // search answers SEARCH and UID SEARCH.
 func (s *session) search(byUID bool) (string, error) {
 	s.in.SP()
-	ret := s.readReturns()
+	ret := s.readReturns(imap.CapESearch)
 	charset := "UTF-8"
 	if s.in.TakeWord("CHARSET") {
 		if s.utf8 && !s.rev2 {
@@ -73,11 +75,15 @@ func (s *session) find(charset string, ret returns, sort func(found []int) error
 	return found, err
 }
 
-// readReturns reads RETURN ( ... ) and a space, where they are next.
-func (s *session) readReturns() (ret returns) {
+// readReturns reads RETURN ( ... ) and a space, where they are next. They need a
+// capability.
+func (s *session) readReturns(needs imap.Cap) (ret returns) {
 	r := s.in
 	if !r.TakeWord("RETURN") {
 		return ret
+	}
+	if s.store.lacks(needs) {
+		r.Fail(&imapwire.SyntaxError{Text: "RETURN is not offered"})
 	}
 	r.SP()
 	r.List(func() {
@@ -90,7 +96,7 @@ func (s *session) readReturns() (ret returns) {
 			ret.all = true
 		case option == "COUNT":
 			ret.count = true
-		case option == "SAVE":
+		case option == "SAVE" && !s.store.lacks(imap.CapSearchRes):
 			ret.save = true
 		case option == "PARTIAL" && ret.page == nil && !s.store.lacks(capPartial):
 			ret.page = readPage(r)

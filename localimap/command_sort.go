@@ -56,10 +56,7 @@ func (s *session) sort(byUID bool) (string, error) {
 		return "", bad("Unknown command")
 	}
 	s.in.SP()
-	ret := s.readReturns()
-	if ret.extended && s.store.lacks(imap.CapESort) {
-		return "", bad("Unknown return option of SORT")
-	}
+	ret := s.readReturns(imap.CapESort)
 	program := s.readCriteria()
 	s.in.SP()
 	charset := s.in.AString()

@@ -166,7 +166,7 @@ func TestFetchPreviewAndPages(t *testing.T) {
 
 // TestSwitchedOffOrder: what is switched off for a device is not there.
 func TestSwitchedOffOrder(t *testing.T) {
-	r := newDeviceRig(t, mailstore.Device{Name: "old", Without: []string{"ESORT", "PARTIAL", "PREVIEW", "SORT=DISPLAY", "THREAD=REFS", "WITHIN"}})
+	r := newDeviceRig(t, mailstore.Device{Name: "old", Without: []string{"ESEARCH", "ESORT", "PARTIAL", "PREVIEW", "SORT=DISPLAY", "THREAD=REFS", "WITHIN"}})
 	r.deliver("INBOX", nil, "Subject: a\r\n\r\n")
 	k := r.device("old")
 	k.do("a SELECT INBOX", "a OK")
@@ -175,7 +175,7 @@ func TestSwitchedOffOrder(t *testing.T) {
 	if !strings.Contains(caps, " SORT ") || !strings.Contains(caps, " THREAD=REFERENCES ") || strings.Contains(caps, "THREAD=REFS") || strings.Contains(caps, "DISPLAY") {
 		t.Error(caps)
 	}
-	for _, command := range []string{"SORT RETURN () (DATE) UTF-8 ALL", "SORT (DISPLAYTO) UTF-8 ALL", "THREAD REFS UTF-8 ALL", "SEARCH OLDER 1", "SEARCH RETURN (PARTIAL 1:2) ALL", "FETCH 1 PREVIEW", "UID FETCH 1 UID (PARTIAL 1:2)"} {
+	for _, command := range []string{"SORT RETURN () (DATE) UTF-8 ALL", "SORT (DISPLAYTO) UTF-8 ALL", "THREAD REFS UTF-8 ALL", "SEARCH OLDER 1", "SEARCH RETURN () ALL", "SORT RETURN (PARTIAL 1:2) (DATE) UTF-8 ALL", "FETCH 1 PREVIEW", "UID FETCH 1 UID (PARTIAL 1:2)"} {
 		k.says(command, "t BAD")
 	}
 	k.says("SORT (DATE) UTF-8 ALL", "* SORT 1", "t OK")

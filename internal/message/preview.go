@@ -27,7 +27,7 @@ func (s *Summary) Preview(r io.ReaderAt) (string, error) {
 	head := *part
 	head.End = min(part.End, part.Body+maxPreviewed)
 	p := preview{quotes: part.Subtype != "html", begins: true, quoted: gathered{limit: PreviewLength - 1}, text: gathered{limit: PreviewLength}}
-	err := (&texts{r: r, to: &p}).body(&head)
+	err := (&texts{r: r, to: &p, buf: make([]byte, 4<<10)}).body(&head)
 	if errors.As(err, &foundError{}) {
 		err = nil
 	}

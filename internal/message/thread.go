@@ -261,16 +261,18 @@ func (t *Threads) merge(root, n int32) int32 {
 // order of the newest message in each.
 func (t *Threads) refs() []int32 {
 	roots := slices.DeleteFunc(t.tree(), func(n int32) bool { return t.nodes[n].row < 0 && len(t.nodes[n].children) == 0 })
-	newest := make(map[int32]int64, len(roots))
 	for _, root := range roots {
+		newest := t.nodes[root].date
 		for open := []int32{root}; len(open) > 0; {
 			n := &t.nodes[open[len(open)-1]]
 			open = append(open[:len(open)-1], n.children...)
-			newest[root] = max(newest[root], n.date)
+			newest = max(newest, n.date)
 		}
+		t.nodes[root].date = newest
 	}
 	slices.SortFunc(roots, func(a, b int32) int {
-		return cmp.Or(cmp.Compare(newest[a], newest[b]), cmp.Compare(t.nodes[a].row, t.nodes[b].row))
+		x, y := &t.nodes[a], &t.nodes[b]
+		return cmp.Or(cmp.Compare(x.date, y.date), cmp.Compare(x.row, y.row))
 	})
 	return roots
 }
