@@ -113,30 +113,14 @@ const maxSortText = 256
 // order puts messages, which come in the order of their numbers, into that of a
 // program.
 func (s *session) order(found []int, program []criterion) error {
+	keys, err := s.sortKeys(found, program)
+	if err != nil {
+		return err
+	}
 	width := len(program)
-	keys := make([]sortKey, 0, len(found)*width)
 	rows := make([]int, len(found))
 	for k := range rows {
 		rows[k] = k
-	}
-	fill := func(i int, h *message.Header) {
-		for _, c := range program {
-			var key sortKey
-			switch {
-			case c.column != nil:
-				key.number = c.column(s.view, i)
-			case c.date:
-				key.number = s.view.sentAt(i, h)
-			default:
-				text := c.text(h)
-				key.text = strings.Clone(text[:min(len(text), maxSortText)])
-			}
-			keys = append(keys, key)
-		}
-	}
-	headers := slices.ContainsFunc(program, func(c criterion) bool { return c.column == nil })
-	if err := s.eachHeader(found, headers, fill); err != nil {
-		return err
 	}
 	slices.SortFunc(rows, func(a, b int) int {
 		for k, c := range program {
@@ -156,6 +140,29 @@ func (s *session) order(found []int, program []criterion) error {
 	}
 	copy(found, ordered)
 	return s.conn.alive()
+}
+
+// sortKeys returns the keys of the messages, all those of one before those of the
+// next.
+func (s *session) sortKeys(found []int, program []criterion) ([]sortKey, error) {
+	keys := make([]sortKey, 0, len(found)*len(program))
+	headers := slices.ContainsFunc(program, func(c criterion) bool { return c.column == nil })
+	err := s.eachHeader(found, headers, func(i int, h *message.Header) {
+		for _, c := range program {
+			var key sortKey
+			switch {
+			case c.column != nil:
+				key.number = c.column(s.view, i)
+			case c.date:
+				key.number = s.view.sentAt(i, h)
+			default:
+				text := c.text(h)
+				key.text = strings.Clone(text[:min(len(text), maxSortText)])
+			}
+			keys = append(keys, key)
+		}
+	})
+	return keys, err
 }
 
 // sentAt is the sent date of a message (RFC 5256 section 2.2), in seconds since
