@@ -35,6 +35,8 @@ const (
 	connect
 	startTLS
 	deliver
+	needs
+	without
 )
 
 // block is what one server, or every server, answers to a step.
@@ -120,6 +122,10 @@ func parseStep(line string) (step, error) {
 	switch {
 	case words[0] == "deliver" && len(words) > 2:
 		st.verb = deliver
+	case words[0] == "needs" && len(words) > 1:
+		st.verb = needs
+	case words[0] == "without" && len(words) > 1:
+		st.verb = without
 	case words[0] == "connect" && len(words) > 1:
 		st.verb, st.session = connect, words[1]
 	case words[0] == "tls" && len(words) == 2:

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,6 +24,8 @@ type server struct {
 	dial           func(starttls bool) (net.Conn, error)
 	tls            *tls.Config
 	user, password string
+	// without switches capabilities off for later logins; nil: that is not possible.
+	without func(names []string)
 }
 
 // userName is of the same length for every script, so that literals fit.
@@ -48,12 +51,14 @@ func newPopbridge(t *testing.T, ca *testkit.TLS, user string, zone *time.Locatio
 			t.Errorf("close the store: %v", err)
 		}
 	})
+	var off atomic.Pointer[[]string]
+	off.Store(new([]string))
 	options := localimap.Options{
 		Login: func(_ context.Context, name, password string) (localimap.Account, error) {
 			if name != user || password != rig.Password {
 				return localimap.Account{}, fault.New(fault.Auth, "user name or password refused", "")
 			}
-			return localimap.Account{User: user, Store: store, Device: mailstore.Device{Name: "laptop"}}, nil
+			return localimap.Account{User: user, Store: store, Device: mailstore.Device{Name: "laptop", Without: *off.Load()}}, nil
 		},
 		Log:  zerolog.Nop(),
 		TLS:  ca.ServerConfig,
@@ -66,7 +71,8 @@ func newPopbridge(t *testing.T, ca *testkit.TLS, user string, zone *time.Locatio
 	}
 	return &server{
 		name: "popbridge", user: user, password: rig.Password, tls: clientTLS(ca),
-		dial: func(starttls bool) (net.Conn, error) { return net.Dial("tcp", addrs[starttls]) },
+		dial:    func(starttls bool) (net.Conn, error) { return net.Dial("tcp", addrs[starttls]) },
+		without: func(names []string) { off.Store(&names) },
 	}
 }
 
