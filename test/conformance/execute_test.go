@@ -66,6 +66,11 @@ func (r *run) step(st step) error {
 		return r.needs(st.args)
 	case without:
 		return r.without(st.args)
+	case notFor:
+		if st.args[0] == r.server.name {
+			return cannot(strings.Join(st.args, " "))
+		}
+		return nil
 	case command, raw, wait, connect, startTLS:
 	}
 	p, err := r.session(st)
@@ -89,7 +94,7 @@ func (r *run) step(st step) error {
 			got = []string{ended}
 			p.ended = true
 		}
-	case connect, wait, deliver, needs, without:
+	case connect, wait, deliver, needs, without, notFor:
 	}
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package conformance
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -37,7 +38,10 @@ const (
 	deliver
 	needs
 	without
+	notFor
 )
+
+var serverNames = []string{"dovecot", "popbridge"}
 
 // block is what one server, or every server, answers to a step.
 type block struct {
@@ -126,6 +130,8 @@ func parseStep(line string) (step, error) {
 		st.verb = needs
 	case words[0] == "without" && len(words) > 1:
 		st.verb = without
+	case words[0] == "not" && len(words) > 2 && slices.Contains(serverNames, words[1]):
+		st.verb = notFor
 	case words[0] == "connect" && len(words) > 1:
 		st.verb, st.session = connect, words[1]
 	case words[0] == "tls" && len(words) == 2:
@@ -148,7 +154,7 @@ func parseBlocks(lines []string) ([]block, error) {
 		line := lines[0]
 		switch m := toServer.FindStringSubmatch(line); {
 		case m != nil:
-			if m[1] != "dovecot" && m[1] != "popbridge" {
+			if !slices.Contains(serverNames, m[1]) {
 				return nil, fmt.Errorf("no such server: %s", m[1])
 			}
 			blocks = append(blocks, block{server: m[1], reason: m[2]})
