@@ -71,6 +71,9 @@ func (r *run) step(st step) error {
 			return cannot(strings.Join(st.args, " "))
 		}
 		return nil
+	case settle:
+		time.Sleep(r.server.settles)
+		return nil
 	case command, raw, wait, connect, startTLS:
 	}
 	p, err := r.session(st)
@@ -94,7 +97,7 @@ func (r *run) step(st step) error {
 			got = []string{ended}
 			p.ended = true
 		}
-	case connect, wait, deliver, needs, without, notFor:
+	case connect, wait, deliver, needs, without, notFor, settle:
 	}
 	if err != nil {
 		return err

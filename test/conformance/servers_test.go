@@ -26,6 +26,8 @@ type server struct {
 	user, password string
 	// without switches capabilities off for later logins; nil: that is not possible.
 	without func(names []string)
+	// settles is how long after a command changes are noticed only with the next one.
+	settles time.Duration
 }
 
 // userName is of the same length for every script, so that literals fit.
@@ -99,6 +101,7 @@ const dovecotSettings = `
 disable_plaintext_auth = yes
 mail_location = sdbox:~/mail
 mail_fsync = never
+mailbox_idle_check_interval = 1 secs
 mail_attribute_dict = file:~/attributes
 protocol imap {
   imap_metadata = yes
@@ -128,7 +131,7 @@ namespace inbox {
 // for a new one.
 func dovecotServer(t *testing.T, d *rig.Dovecot, ca *testkit.TLS, user string) *server {
 	s := &server{
-		name: "dovecot", user: user, password: rig.Password, tls: clientTLS(ca),
+		name: "dovecot", settles: 1200 * time.Millisecond, user: user, password: rig.Password, tls: clientTLS(ca),
 		dial: func(starttls bool) (net.Conn, error) {
 			from := net.Dialer{}
 			if starttls {
