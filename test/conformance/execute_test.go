@@ -112,9 +112,8 @@ func (c cannot) Error() string { return string(c) }
 
 // coming are the capabilities that scripts need and popbridge does not announce.
 var coming = []string{
-	"CONDSTORE", "CONTEXT=SEARCH", "ESORT", "ID", "LITERAL+", "MULTIAPPEND", "NOTIFY", "OBJECTID", "PARTIAL",
-	"PREVIEW", "QRESYNC", "REPLACE", "SAVEDATE", "SORT", "SORT=DISPLAY", "THREAD=ORDEREDSUBJECT",
-	"THREAD=REFERENCES", "THREAD=REFS", "UTF8=ACCEPT", "WITHIN",
+	"CONDSTORE", "CONTEXT=SEARCH", "ESORT", "NOTIFY", "OBJECTID", "PARTIAL", "PREVIEW", "QRESYNC", "SAVEDATE", "SORT",
+	"SORT=DISPLAY", "THREAD=ORDEREDSUBJECT", "THREAD=REFERENCES", "THREAD=REFS", "WITHIN",
 }
 
 // needs ends the script where a capability is not announced after login.
