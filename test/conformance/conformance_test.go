@@ -18,7 +18,7 @@
 //	needs SORT THREAD=REFS     the rest is for servers that announce these after login
 //	without SORT               for those that log in from here on it is switched off;
 //	                           the rest is for popbridge, which alone has that
-//	settle                     Dovecot starts to watch mailboxes a second after a command
+//	pause                      Dovecot begins to watch a mailbox a second after a command
 //	not dovecot has no X       the rest is not for this server, for this reason
 //	connect X                  a connection; below stands its greeting
 //	connect X starttls         one on which a login needs TLS

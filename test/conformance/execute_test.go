@@ -71,8 +71,8 @@ func (r *run) step(st step) error {
 			return cannot(strings.Join(st.args, " "))
 		}
 		return nil
-	case settle:
-		time.Sleep(r.server.settles)
+	case pause:
+		time.Sleep(r.server.pause)
 		return nil
 	case command, raw, wait, connect, startTLS:
 	}
@@ -97,7 +97,7 @@ func (r *run) step(st step) error {
 			got = []string{ended}
 			p.ended = true
 		}
-	case connect, wait, deliver, needs, without, notFor, settle:
+	case connect, wait, deliver, needs, without, notFor, pause:
 	}
 	if err != nil {
 		return err

@@ -39,7 +39,7 @@ const (
 	needs
 	without
 	notFor
-	settle
+	pause
 )
 
 var serverNames = []string{"dovecot", "popbridge"}
@@ -131,8 +131,8 @@ func parseStep(line string) (step, error) {
 		st.verb = needs
 	case words[0] == "without" && len(words) > 1:
 		st.verb = without
-	case line == "settle":
-		st.verb = settle
+	case line == "pause":
+		st.verb = pause
 	case words[0] == "not" && len(words) > 2 && slices.Contains(serverNames, words[1]):
 		st.verb = notFor
 	case words[0] == "connect" && len(words) > 1:

@@ -26,8 +26,8 @@ type server struct {
 	user, password string
 	// without switches capabilities off for later logins; nil: that is not possible.
 	without func(names []string)
-	// settles is how long after a command changes are noticed only with the next one.
-	settles time.Duration
+	// pause is how long after a command changes are noticed only with the next one.
+	pause time.Duration
 }
 
 // userName is of the same length for every script, so that literals fit.
@@ -131,7 +131,7 @@ namespace inbox {
 // for a new one.
 func dovecotServer(t *testing.T, d *rig.Dovecot, ca *testkit.TLS, user string) *server {
 	s := &server{
-		name: "dovecot", settles: 1200 * time.Millisecond, user: user, password: rig.Password, tls: clientTLS(ca),
+		name: "dovecot", pause: 1200 * time.Millisecond, user: user, password: rig.Password, tls: clientTLS(ca),
 		dial: func(starttls bool) (net.Conn, error) {
 			from := net.Dialer{}
 			if starttls {
