@@ -129,7 +129,7 @@ func (r *run) needs(names []string) error {
 		case !there && excused:
 			return cannot(name + " is not announced")
 		case !there:
-			return wrongAnswer(name + " is not announced any more")
+			return errors.New(name + " is not announced")
 		case r.server.name == "popbridge" && excused:
 			return wrongAnswer(name + " is announced now: it is not coming any more")
 		}
