@@ -15,6 +15,11 @@
 //	A> DONE                    session A sends a line as it is
 //	A> "x\xff\r\ny NOOP\r\n"   the same, a Go string: sends these bytes only
 //	A<                         session A waits for what stands below
+//	needs SORT THREAD=REFS     the rest is for servers that announce these after login
+//	without SORT               for those that log in from here on it is switched off;
+//	                           the rest is for popbridge, which alone has that
+//	pause                      Dovecot begins to watch a mailbox a second after a command
+//	not dovecot has no X       the rest is not for this server, for this reason
 //	connect X                  a connection; below stands its greeting
 //	connect X starttls         one on which a login needs TLS
 //	tls X                      the TLS handshake, after STARTTLS; EOF below: fails
@@ -63,22 +68,16 @@
 //	 NO [HASCHILDREN]
 //	 !dovecot keeps the name as \NoSelect (RFC 3501 section 6.3.4)
 //	 OK
-//	A: STATUS INBOX ()
-//	 BAD
-//	 !popbridge Looser than the grammar: takes a list without items
-//	 * STATUS INBOX ()
-//	 OK
 //
 // The first part is what the RFC wants. It must not fit what the server answers,
-// or the mark is not true and the script fails. What stands behind !popbridge
-// before the colon is a heading of docs/imap-library.md, for the only excuse
-// popbridge has is the IMAP library.
+// or the mark is not true and the script fails. popbridge has no marks.
 package conformance
 
 import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -151,6 +150,9 @@ func runAll(t *testing.T, dir string, start func(t *testing.T, user string) *ser
 			t.Parallel()
 			sent, err := execute(t.Context(), s, start(t, userName(i)))
 			commands.Add(int64(sent))
+			if why, ok := err.(cannot); ok {
+				t.Skip(why)
+			}
 			if err != nil {
 				t.Error(err)
 			}
@@ -180,19 +182,13 @@ func scripts(t *testing.T, dir string) []*script {
 	return all
 }
 
-// TestMarks: what popbridge may do against the RFCs is told to people.
+// TestMarks: popbridge does what the RFCs want, everywhere.
 func TestMarks(t *testing.T) {
-	page, err := os.ReadFile("../../docs/imap-library.md")
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, s := range scripts(t, "testdata") {
 		for _, st := range s.steps {
-			for _, b := range st.blocks {
-				point, _, ok := strings.Cut(b.reason, ": ")
-				if b.server == "popbridge" && (!ok || !strings.Contains(string(page), "\n### "+point+"\n")) {
-					t.Errorf("%s.txt:%d: no heading %q in docs/imap-library.md", s.name, st.line, point)
-				}
+			ours := func(b block) bool { return b.server == "popbridge" }
+			if slices.ContainsFunc(st.blocks, ours) || st.verb == notFor && st.args[0] == "popbridge" {
+				t.Errorf("%s.txt:%d: a mark for popbridge", s.name, st.line)
 			}
 		}
 	}
@@ -200,7 +196,7 @@ func TestMarks(t *testing.T) {
 
 // TestSize keeps the suite from shrinking.
 func TestSize(t *testing.T) {
-	const atLeast = 1000
+	const atLeast = 2200
 	n := 0
 	for _, s := range scripts(t, "testdata") {
 		n += s.commands()

@@ -35,7 +35,14 @@ func execute(ctx context.Context, s *script, srv *server) (sent int, err error) 
 	}()
 	var wrong []error
 	for _, st := range s.steps {
-		if err := r.step(st); err != nil {
+		err := r.step(st)
+		if _, ok := errors.AsType[cannot](err); ok {
+			if wrong = append(wrong, r.finish()); errors.Join(wrong...) == nil {
+				return r.sent, err
+			}
+			return r.sent, errors.Join(wrong...)
+		}
+		if err != nil {
 			wrong = append(wrong, fmt.Errorf("%s.txt:%d: %w", s.name, st.line, err))
 			if _, ok := errors.AsType[wrongAnswer](err); !ok {
 				return r.sent, errors.Join(wrong...)
@@ -52,8 +59,22 @@ type wrongAnswer string
 func (w wrongAnswer) Error() string { return string(w) }
 
 func (r *run) step(st step) error {
-	if st.verb == deliver {
+	switch st.verb {
+	case deliver:
 		return r.deliver(st.args)
+	case needs:
+		return r.needs(st.args)
+	case without:
+		return r.without(st.args)
+	case notFor:
+		if st.args[0] == r.server.name {
+			return cannot(strings.Join(st.args, " "))
+		}
+		return nil
+	case pause:
+		time.Sleep(r.server.pause)
+		return nil
+	case command, raw, wait, connect, startTLS:
 	}
 	p, err := r.session(st)
 	if err != nil {
@@ -76,13 +97,78 @@ func (r *run) step(st step) error {
 			got = []string{ended}
 			p.ended = true
 		}
-	case connect, wait, deliver:
+	case connect, wait, deliver, needs, without, notFor, pause:
 	}
 	if err != nil {
 		return err
 	}
 	return r.answers(p, st.blocks, got)
 }
+
+// cannot is why the rest of a script is not for this server.
+type cannot string
+
+func (c cannot) Error() string { return string(c) }
+
+// coming are the capabilities that scripts need and popbridge does not announce.
+var coming = []string{
+	"CONDSTORE", "CONTEXT=SEARCH", "ESORT", "NOTIFY", "OBJECTID", "PARTIAL", "PREVIEW", "QRESYNC", "SAVEDATE", "SORT",
+	"SORT=DISPLAY", "THREAD=ORDEREDSUBJECT", "THREAD=REFERENCES", "THREAD=REFS", "WITHIN",
+}
+
+// needs ends the script where a capability is not announced after login.
+func (r *run) needs(names []string) error {
+	announced, err := r.capabilities()
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		there := slices.Contains(announced, name)
+		excused := r.server.name != "popbridge" || slices.Contains(coming, name)
+		switch {
+		case !there && excused:
+			return cannot(name + " is not announced")
+		case !there:
+			return errors.New(name + " is not announced")
+		case r.server.name == "popbridge" && excused:
+			return wrongAnswer(name + " is announced now: it is not coming any more")
+		}
+	}
+	return nil
+}
+
+func (r *run) capabilities() (names []string, err error) {
+	p, err := r.session(courier)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.write("needs CAPABILITY\r\n"); err != nil {
+		return nil, err
+	}
+	for {
+		line := p.read()
+		if strings.HasPrefix(line, "needs OK") {
+			return names, nil
+		}
+		list, ok := strings.CutPrefix(line, "* CAPABILITY ")
+		if !ok {
+			return nil, fmt.Errorf("CAPABILITY: %q", line)
+		}
+		names = strings.Fields(list)
+	}
+}
+
+// without switches capabilities off for the sessions that log in from now on.
+func (r *run) without(names []string) error {
+	if r.server.without == nil {
+		return cannot("capabilities cannot be switched off")
+	}
+	r.server.without(names)
+	return nil
+}
+
+// courier is the session that acts for the script itself.
+var courier = step{session: "Courier", verb: wait}
 
 // session returns the session of a step, connecting it where it is new.
 func (r *run) session(st step) (*session, error) {
@@ -149,7 +235,7 @@ func (r *run) send(p *session, text string) (got []string, err error) {
 // deliver appends messages by a session of its own, which selects nothing, so
 // that they are recent to whoever comes next.
 func (r *run) deliver(words []string) error {
-	p, err := r.session(step{session: "Courier", verb: wait})
+	p, err := r.session(courier)
 	if err != nil {
 		return err
 	}

@@ -101,7 +101,7 @@ func fake(answer string) *server {
 
 func TestScriptsThatCannotBeRead(t *testing.T) {
 	for _, text := range []string{
-		"nonsense\n", "A: NOOP\n !courier why\n OK\n", "A: NOOP\n {\n OK\n", "A> \"\\q\"\n", "A: X\n * 1 FETCH {99}\n abc\n OK\n", "A: X\n /(/\n",
+		"nonsense\n", "not courier why\n", "not dovecot\n", "needs\n", "A: NOOP\n !courier why\n OK\n", "A: NOOP\n {\n OK\n", "A> \"\\q\"\n", "A: X\n * 1 FETCH {99}\n abc\n OK\n", "A: X\n /(/\n",
 	} {
 		if _, err := parseScript("test", []byte(text)); err == nil {
 			t.Errorf("%q was read", text)

@@ -3,6 +3,7 @@ package conformance
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -35,7 +36,13 @@ const (
 	connect
 	startTLS
 	deliver
+	needs
+	without
+	notFor
+	pause
 )
+
+var serverNames = []string{"dovecot", "popbridge"}
 
 // block is what one server, or every server, answers to a step.
 type block struct {
@@ -120,6 +127,14 @@ func parseStep(line string) (step, error) {
 	switch {
 	case words[0] == "deliver" && len(words) > 2:
 		st.verb = deliver
+	case words[0] == "needs" && len(words) > 1:
+		st.verb = needs
+	case words[0] == "without" && len(words) > 1:
+		st.verb = without
+	case line == "pause":
+		st.verb = pause
+	case words[0] == "not" && len(words) > 2 && slices.Contains(serverNames, words[1]):
+		st.verb = notFor
 	case words[0] == "connect" && len(words) > 1:
 		st.verb, st.session = connect, words[1]
 	case words[0] == "tls" && len(words) == 2:
@@ -142,7 +157,7 @@ func parseBlocks(lines []string) ([]block, error) {
 		line := lines[0]
 		switch m := toServer.FindStringSubmatch(line); {
 		case m != nil:
-			if m[1] != "dovecot" && m[1] != "popbridge" {
+			if !slices.Contains(serverNames, m[1]) {
 				return nil, fmt.Errorf("no such server: %s", m[1])
 			}
 			blocks = append(blocks, block{server: m[1], reason: m[2]})

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,10 +24,14 @@ type server struct {
 	dial           func(starttls bool) (net.Conn, error)
 	tls            *tls.Config
 	user, password string
+	// without switches capabilities off for later logins; nil: that is not possible.
+	without func(names []string)
+	// pause is how long after a command changes are noticed only with the next one.
+	pause time.Duration
 }
 
 // userName is of the same length for every script, so that literals fit.
-func userName(script int) string { return fmt.Sprintf("user%02d", script) }
+func userName(script int) string { return fmt.Sprintf("user%02x", script) }
 
 func clientTLS(ca *testkit.TLS) *tls.Config {
 	return &tls.Config{RootCAs: ca.CertPool, ServerName: "localhost"}
@@ -48,12 +53,14 @@ func newPopbridge(t *testing.T, ca *testkit.TLS, user string, zone *time.Locatio
 			t.Errorf("close the store: %v", err)
 		}
 	})
+	var off atomic.Pointer[[]string]
+	off.Store(new([]string))
 	options := localimap.Options{
 		Login: func(_ context.Context, name, password string) (localimap.Account, error) {
 			if name != user || password != rig.Password {
 				return localimap.Account{}, fault.New(fault.Auth, "user name or password refused", "")
 			}
-			return localimap.Account{User: user, Store: store, Device: mailstore.Device{Name: "laptop"}}, nil
+			return localimap.Account{User: user, Store: store, Device: mailstore.Device{Name: "laptop", Without: *off.Load()}}, nil
 		},
 		Log:  zerolog.Nop(),
 		TLS:  ca.ServerConfig,
@@ -66,7 +73,8 @@ func newPopbridge(t *testing.T, ca *testkit.TLS, user string, zone *time.Locatio
 	}
 	return &server{
 		name: "popbridge", user: user, password: rig.Password, tls: clientTLS(ca),
-		dial: func(starttls bool) (net.Conn, error) { return net.Dial("tcp", addrs[starttls]) },
+		dial:    func(starttls bool) (net.Conn, error) { return net.Dial("tcp", addrs[starttls]) },
+		without: func(names []string) { off.Store(&names) },
 	}
 }
 
@@ -93,6 +101,7 @@ const dovecotSettings = `
 disable_plaintext_auth = yes
 mail_location = sdbox:~/mail
 mail_fsync = never
+mailbox_idle_check_interval = 1 secs
 mail_attribute_dict = file:~/attributes
 protocol imap {
   imap_metadata = yes
@@ -122,7 +131,7 @@ namespace inbox {
 // for a new one.
 func dovecotServer(t *testing.T, d *rig.Dovecot, ca *testkit.TLS, user string) *server {
 	s := &server{
-		name: "dovecot", user: user, password: rig.Password, tls: clientTLS(ca),
+		name: "dovecot", pause: 1200 * time.Millisecond, user: user, password: rig.Password, tls: clientTLS(ca),
 		dial: func(starttls bool) (net.Conn, error) {
 			from := net.Dialer{}
 			if starttls {
