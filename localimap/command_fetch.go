@@ -92,7 +92,7 @@ func (f *fetchRequest) read(r *imapwire.Reader, name string) {
 		f.want |= mailstore.WantEnvelope
 	case "BODYSTRUCTURE":
 		f.structure = true
-		f.want |= mailstore.WantStructure
+		f.want |= mailstore.WantBody
 	case "RFC822": // RFC 3501 section 6.4.5, and .PEEK of RFC 1730
 		f.add(sectionItem{name: name}, false)
 	case "RFC822.PEEK":
@@ -106,7 +106,7 @@ func (f *fetchRequest) read(r *imapwire.Reader, name string) {
 	case "BODY":
 		if r.Peek() != '[' {
 			f.body = true
-			f.want |= mailstore.WantStructure
+			f.want |= mailstore.WantBody
 			return
 		}
 		f.add(readSection(r), false)

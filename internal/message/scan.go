@@ -23,6 +23,7 @@ type scanner struct {
 	// the line end in front of it, which belongs to the boundary (RFC 2046
 	// section 5.1.1), or at the end of the message.
 	end, endLines int64
+	cutOff        int // bytes of that line end
 }
 
 // A delimiter says what ended a part: which of the open multiparts a boundary
@@ -89,11 +90,14 @@ func eolSize(line []byte) int {
 
 // skip reads on to the next boundary line of an open multipart, or to the end.
 func (s *scanner) skip() delimiter {
-	for {
+	for start := s.pos; ; {
 		at, lines, eol := s.pos, s.lines, s.eol
 		line, begins := s.next()
 		if line == nil {
 			return s.ended(s.pos, s.lines, 0, noDelimiter)
+		}
+		if at == start {
+			eol = 0 // it belongs to what was before
 		}
 		if begins && len(s.open) > 0 {
 			if d := s.match(line); d != noDelimiter {
@@ -105,7 +109,7 @@ func (s *scanner) skip() delimiter {
 
 // ended notes where a part ends whose boundary line starts at offset at.
 func (s *scanner) ended(at, lines int64, eol int, d delimiter) delimiter {
-	s.end, s.endLines = at-int64(eol), lines
+	s.end, s.endLines, s.cutOff = at-int64(eol), lines, eol
 	if eol > 0 {
 		s.endLines--
 	}
