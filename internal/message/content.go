@@ -16,11 +16,6 @@ type content struct {
 	final    bool   // disposition has parameters
 }
 
-// is reports whether the type is this one.
-func (c *content) is(kind, subtype string) bool {
-	return strings.EqualFold(c.kind, kind) && strings.EqualFold(c.subtype, subtype)
-}
-
 // contentField takes in the value of a field whose name follows "content-".
 func (p *parser) contentField(c *content, name string, value []byte) {
 	line := func(to *[]byte) {

@@ -77,13 +77,11 @@ func (p *parser) part(depth int, as role) (*Part, delimiter) {
 		part.Body, lines = p.end, p.endLines
 		p.empty(part)
 	}
+	headerCut := !blank || part.Body > p.end
 	part.Header, part.Body, part.End = min(part.Header, p.end), min(part.Body, p.end), p.end
 	part.Lines = p.endLines - min(lines, p.endLines)
-	if !blank && p.cutOff > 0 { // the line end after the header belongs to what is around it
+	if headerCut && p.cutOff > 0 { // the line end after the header belongs to what is around it
 		p.end, p.endLines, p.cutOff = p.end+int64(p.cutOff), p.endLines+1, 0
-	}
-	if as == whole && c.plain() {
-		*c = content{}
 	}
 	p.structure(part, c, start)
 	return part, d
@@ -102,7 +100,7 @@ func (p *parser) body(part *Part, c *content, depth int) delimiter {
 		part.Children = []*Part{child}
 		return d
 	}
-	d := p.skip()
+	d := p.skip(len(p.open))
 	p.empty(part)
 	return d
 }
@@ -126,10 +124,10 @@ func (p *parser) multipart(part *Part, boundary string, depth int) delimiter {
 	if part.Subtype == "digest" {
 		as = digest
 	}
-	d := p.skip() // the preamble
+	d := p.skip(level) // the preamble
 	for d.level == level && !d.last {
 		if p.parts >= maxParts {
-			d = p.skip()
+			d = p.skip(0)
 			continue
 		}
 		var child *Part
@@ -138,7 +136,7 @@ func (p *parser) multipart(part *Part, boundary string, depth int) delimiter {
 	}
 	p.open = p.open[:level]
 	if d.level == level {
-		d = p.skip() // the epilogue
+		d = p.skip(0) // the epilogue
 	}
 	p.empty(part)
 	return d

@@ -88,19 +88,21 @@ func eolSize(line []byte) int {
 	return 1
 }
 
-// skip reads on to the next boundary line of an open multipart, or to the end.
-func (s *scanner) skip() delimiter {
+// skip reads on to the next boundary line of an open multipart, or to the end. The
+// line end before the first line read stays with what was before it where that is a
+// boundary of level keep or above.
+func (s *scanner) skip(keep int) delimiter {
 	for start := s.pos; ; {
 		at, lines, eol := s.pos, s.lines, s.eol
 		line, begins := s.next()
 		if line == nil {
 			return s.ended(s.pos, s.lines, 0, noDelimiter)
 		}
-		if at == start {
-			eol = 0 // it belongs to what was before
-		}
 		if begins && len(s.open) > 0 {
 			if d := s.match(line); d != noDelimiter {
+				if at == start && d.level >= keep {
+					eol = 0
+				}
 				return s.ended(at, lines, eol, d)
 			}
 		}

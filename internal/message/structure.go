@@ -30,17 +30,6 @@ func (c *content) describe(part *Part, digest bool) {
 	part.Flowed = strings.EqualFold(format, "flowed")
 }
 
-// plain reports whether c says no more than what holds without it (RFC 2045 section
-// 5.2).
-func (c *content) plain() bool {
-	if c.typed && !c.is("text", "plain") || len(c.list) > 1 || c.transfer != "" && c.transfer != "7bit" {
-		return false
-	}
-	charset, ok := lookup(c.list, "charset")
-	return (len(c.list) == 0 || ok && strings.EqualFold(charset, "us-ascii")) &&
-		c.id == nil && c.description == nil && c.md5 == nil && c.disposition == nil && c.language == nil && c.location == nil
-}
-
 // structure completes the text of part, which begins at start of what there is. Its
 // parenthesis is there, and the texts of its children (RFC 9051 section 7.5.2).
 func (p *parser) structure(part *Part, c *content, start int) {
