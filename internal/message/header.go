@@ -9,7 +9,7 @@ import (
 // the blank line, before a boundary line of an open multipart, or with the
 // message; blank and d tell which. What is longer than limit is read but not
 // kept.
-func (s *scanner) readHeader(buf []byte, limit int) (raw []byte, blank, cut bool, d delimiter) {
+func (s *scanner) readHeader(buf []byte, limit int, as role) (raw []byte, blank, cut bool, d delimiter) {
 	raw = buf[:0]
 	for start := s.pos; ; {
 		at, lines, eol := s.pos, s.lines, s.eol
@@ -18,8 +18,8 @@ func (s *scanner) readHeader(buf []byte, limit int) (raw []byte, blank, cut bool
 			return raw, false, cut, s.ended(s.pos, s.lines, 0, noDelimiter)
 		}
 		if begins {
-			if at == start {
-				eol = 0
+			if at == start && as != message {
+				eol = 0 // that of the boundary before it
 			}
 			if d := s.match(line); d != noDelimiter {
 				return raw, false, cut, s.ended(at, lines, eol, d)

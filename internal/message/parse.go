@@ -59,7 +59,7 @@ func (p *parser) part(depth int, as role) (*Part, delimiter) {
 	p.parts++
 	part := &Part{Header: p.pos}
 	var lines int64 // before the body
-	raw, blank, cut, d := p.readHeader(p.header, min(maxHeader, p.headers))
+	raw, blank, cut, d := p.readHeader(p.header, min(maxHeader, p.headers), as)
 	p.header = raw
 	p.headers -= len(raw)
 	c := p.fields(raw, as)
@@ -80,6 +80,9 @@ func (p *parser) part(depth int, as role) (*Part, delimiter) {
 	headerCut := !blank || part.Body > p.end
 	part.Header, part.Body, part.End = min(part.Header, p.end), min(part.Body, p.end), p.end
 	part.Lines = p.endLines - min(lines, p.endLines)
+	if !blank && len(raw) == 0 {
+		headerCut = false // it is the end of the header around it that is cut off
+	}
 	if headerCut && p.cutOff > 0 { // the line end after the header belongs to what is around it
 		p.end, p.endLines, p.cutOff = p.end+int64(p.cutOff), p.endLines+1, 0
 	}
