@@ -5,6 +5,9 @@ import (
 	"strconv"
 )
 
+// maxQuoted is the longest text that stands between quotes, in bytes.
+const maxQuoted = 8 << 10
+
 // maxEscaped is how many characters of a quoted string may need a backslash; with
 // more it is a literal, as in Dovecot.
 const maxEscaped = 4
@@ -67,10 +70,10 @@ func appendLiteral(dst, s []byte) []byte {
 }
 
 // appendDisplay appends text that is for a person: white space becomes single
-// spaces. It is a literal unless all of it may stand between quotes as it is.
+// spaces. It is a literal unless it is short and may stand between quotes as it is.
 func appendDisplay(dst, s []byte) []byte {
 	clean := make([]byte, 0, len(s))
-	plain, space := true, true
+	plain, space := len(s) < maxQuoted-2, true
 	for _, c := range s {
 		switch {
 		case c == ' ' || c == '\t' || c == '\r' || c == '\n':
