@@ -68,10 +68,7 @@ func (ac *account) deletions(ctx context.Context, list []bridge.PreviewDelete) (
 	}
 	for i := range contents {
 		e := store.Envelope(&contents[i])
-		out[i].Subject, out[i].Date = e.Subject, timeOrNil(e.Date)
-		if len(e.From) > 0 {
-			out[i].From = e.From[0].String()
-		}
+		out[i].Subject, out[i].Date, out[i].From = e.Subject(), timeOrNil(e.Date()), e.From()
 	}
 	return out, nil
 }

@@ -329,7 +329,7 @@ func receivedAt(s *message.Summary, now time.Time) time.Time {
 	if s == nil {
 		return now
 	}
-	for _, t := range []time.Time{s.Received, s.Envelope.Date} {
+	for _, t := range []time.Time{s.Received, s.Envelope.Date()} {
 		if !t.IsZero() {
 			if t.After(now) {
 				return now

@@ -9,7 +9,7 @@ import (
 const (
 	// chunkSize is how many messages are asked of the store at a time. In
 	// between, no query is open.
-	chunkSize = 512
+	chunkSize = 128
 	// chunksAhead and filesAhead are how many are being read, the one that is
 	// being worked on included.
 	chunksAhead = 3

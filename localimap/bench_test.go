@@ -18,12 +18,19 @@ func BenchmarkFetchFlags(b *testing.B) { benchmarkFetch(b, 100000, "FETCH 1:* (U
 // BenchmarkFetchEnvelope needs the summary of every message.
 func BenchmarkFetchEnvelope(b *testing.B) { benchmarkFetch(b, 10000, "FETCH 1:* (UID ENVELOPE)") }
 
+// BenchmarkFetchStructure does, too.
+func BenchmarkFetchStructure(b *testing.B) { benchmarkFetch(b, 10000, "FETCH 1:* (BODYSTRUCTURE)") }
+
 // BenchmarkFetchBody opens every file.
 func BenchmarkFetchBody(b *testing.B) { benchmarkFetch(b, 10000, "FETCH 1:* (BODY.PEEK[])") }
 
 func benchmarkFetch(b *testing.B, n int, command string) {
 	r := newRig(b)
-	r.fill(n)
+	if strings.Contains(command, "FLAGS") {
+		r.fill(n)
+	} else {
+		r.fillMail(n)
+	}
 	k := r.talk("joe")
 	_ = k.conn.SetDeadline(time.Time{})
 	k.do("a SELECT INBOX", "a OK")
@@ -45,6 +52,18 @@ func benchmarkFetch(b *testing.B, n int, command string) {
 		}
 	}
 	b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), "messages/s")
+}
+
+// fillMail stores n messages as they come.
+func (r *rig) fillMail(n int) {
+	r.t.Helper()
+	for first := 0; first < n; first += 500 {
+		var batch []string
+		for i := first; i < min(n, first+500); i++ {
+			batch = append(batch, string(testkit.Message(i)))
+		}
+		r.deliver("INBOX", nil, batch...)
+	}
 }
 
 // fill stores one content and copies it until there are n messages.

@@ -112,7 +112,7 @@ func (f *fetchRequest) read(r *imapwire.Reader, name string) {
 		f.want |= mailstore.WantEnvelope
 	case "BODYSTRUCTURE":
 		f.structure = true
-		f.want |= mailstore.WantStructure
+		f.want |= mailstore.WantBody
 	case "PREVIEW": // RFC 8970; previews are made at once, so LAZY makes no difference
 		r.TakeWord(" (LAZY)")
 		f.preview = true
@@ -130,7 +130,7 @@ func (f *fetchRequest) read(r *imapwire.Reader, name string) {
 	case "BODY":
 		if r.Peek() != '[' {
 			f.body = true
-			f.want |= mailstore.WantStructure
+			f.want |= mailstore.WantBody
 			return
 		}
 		f.add(readSection(r), false)

@@ -12,6 +12,7 @@ import (
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/imapwire"
 	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/message"
 )
 
 // fetching is one FETCH under way.
@@ -142,15 +143,15 @@ func (f *fetching) message(i int, p prepared, withFlags bool) error {
 	}
 	if f.items.envelope {
 		item("ENVELOPE")
-		c.out = appendEnvelope(c.out, &p.content.Summary.Envelope)
+		c.out = append(c.out, p.content.Summary.Envelope...)
 	}
 	if f.items.body {
 		item("BODY")
-		c.out = appendStructure(c.out, p.content.Summary.Root, false)
+		c.out = message.AppendBody(c.out, p.content.Summary.Structure)
 	}
 	if f.items.structure {
 		item("BODYSTRUCTURE")
-		c.out = appendStructure(c.out, p.content.Summary.Root, true)
+		c.out = append(c.out, p.content.Summary.Structure...)
 	}
 	if f.items.preview {
 		item("PREVIEW")

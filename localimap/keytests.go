@@ -82,7 +82,7 @@ func (q *query) sent(k *compiler, since, until time.Time) {
 		if sum == nil {
 			return unknown
 		}
-		date := sum.Envelope.Date
+		date := sum.Envelope.Date()
 		if date.IsZero() {
 			date = internalDate(c.v.told.received[c.i], zone)
 		}

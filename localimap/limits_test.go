@@ -432,9 +432,9 @@ func TestLargeEnvelopesAreServed(t *testing.T) {
 	k.do("a SELECT INBOX", "a OK")
 	k.send("b FETCH 1:* ENVELOPE")
 	for _, want := range []string{
-		`* 1 FETCH (ENVELOPE ("Thu, 01 Jan 2026 10:00:00 +0000" {20000}`, word + " NIL",
-		`* 2 FETCH (ENVELOPE ("Fri, 02 Jan 2026 10:00:00 +0000" NIL`,
-		`* 3 FETCH (ENVELOPE ("Sat, 03 Jan 2026 10:00:00 +0000" "y"`,
+		`* 1 FETCH (ENVELOPE ("Thu, 1 Jan 2026 10:00:00 +0000" {20000}`, word + " NIL",
+		`* 2 FETCH (ENVELOPE ("Fri, 2 Jan 2026 10:00:00 +0000" NIL`,
+		`* 3 FETCH (ENVELOPE ("Sat, 3 Jan 2026 10:00:00 +0000" "y"`,
 	} {
 		if got := k.line(); !strings.HasPrefix(got, want) {
 			t.Errorf("got %.200s", got)

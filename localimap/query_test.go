@@ -130,7 +130,7 @@ func TestSentDateIsOfItsOwnZone(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := q.match(&candidate{ctx: t.Context(), v: v, content: tt.content}); got != tt.want {
-			t.Errorf("%s of %v: %d", tt.keys, tt.content.Summary.Envelope.Date, got)
+			t.Errorf("%s of %v: %d", tt.keys, tt.content.Summary.Envelope.Date(), got)
 		}
 		if got := q.match(&candidate{ctx: t.Context(), v: v}); got != unknown {
 			t.Errorf("without a summary: %d", got)

@@ -92,7 +92,7 @@ const nested = "From: a@example.com\r\nContent-Type: multipart/mixed; boundary=B
 	"--B\r\nContent-Type: text/x; charset=x\r\nContent-Transfer-Encoding: x-unknown\r\n\r\nodd\r\n--B--\r\nepilogue\r\n"
 
 const inner = "Subject: inner\r\nContent-Type: multipart/alternative; boundary=C\r\n\r\n" +
-	"--C\r\nContent-Type: text/plain\r\n\r\ninner one\r\n--C\r\nContent-Type: text/html\r\nContent-Transfer-Encoding: base64\r\n\r\nPGI+aGk8L2I+\r\n--C--"
+	"--C\r\nContent-Type: text/plain\r\n\r\ninner one\r\n--C\r\nContent-Type: text/html\r\nContent-Transfer-Encoding: base64\r\n\r\nPGI+aGk8L2I+\r\n--C--\r\n"
 
 // open gives a message a file and a summary, as the store does.
 func openMessage(t *testing.T, raw string) (*os.File, *mailstore.Content) {

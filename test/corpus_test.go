@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/popbridge/popbridge/internal/testkit"
 	"github.com/popbridge/popbridge/test/rig"
 )
@@ -27,10 +25,10 @@ func TestCorpus(t *testing.T) {
 		c.message()
 	}
 	appended(t, c.ours, names, corpus)
-	t.Logf("%d messages; %d of %d fields equal, %d messages differ on purpose; %d sections, %d without a line end that is the boundary's",
-		len(names), c.equal, c.fields, len(differ), c.sections, c.lineEnds)
-	if c.equal*100 < c.fields*98 {
-		t.Error("less than 98 % of the fields are equal")
+	t.Logf("%d messages, %d of them equal, %d differ on purpose; %d sections, %d without the blank line that is not there",
+		len(names), c.equal, len(differ), c.sections, c.lineEnds)
+	if c.equal*100 < len(names)*99 {
+		t.Error("less than 99 % of the messages are equal")
 	}
 }
 
@@ -69,12 +67,12 @@ func besideDovecot(t *testing.T, corpus map[string][]byte, names []string) (serv
 // comparison is one of the same mailbox on two servers.
 type comparison struct {
 	*testing.T
-	ours, theirs            *imapConn
-	dialTheirs              func() *imapConn
-	name                    string // of the message
-	seq                     int
-	fields, equal, sections int
-	lineEnds                int // sections with the line end that is explained at compareItems
+	ours, theirs    *imapConn
+	dialTheirs      func() *imapConn
+	name            string // of the message
+	seq             int
+	equal, sections int
+	lineEnds        int // sections with the line end that is explained at compareItems
 }
 
 // both asks both servers for the same items of the message.
@@ -91,23 +89,30 @@ func (c *comparison) both(items string) (ours, theirs map[string]any) {
 	return ask(c.ours), ask(c.theirs)
 }
 
+// raw asks both servers for the same items and returns the lines as they come.
+func (c *comparison) raw(items string) (ours, theirs string) {
+	c.Helper()
+	return c.ours.must("FETCH %d %s", c.seq, items)[0], c.theirs.must("FETCH %d %s", c.seq, items)[0]
+}
+
 func (c *comparison) message() {
 	reason := differ[c.name]
+	// The first time Dovecot answers from the header. Later it knows only that a
+	// message is plain ASCII, and not how its header says so.
+	mine, other := c.raw("(ENVELOPE BODYSTRUCTURE)")
+	same := mine == other
+	if same {
+		c.equal++
+	} else if reason == "" {
+		c.Errorf("%s:\n%.2000q, with Dovecot\n%.2000q", c.name, mine, other)
+	}
+	if mine, other := c.raw("BODY"); !strings.EqualFold(mine, other) && same {
+		c.Errorf("%s:\n%.2000q, with Dovecot\n%.2000q", c.name, mine, other)
+	}
+	if same != (reason == "") {
+		c.Errorf("%s: equal is %v, reason to differ %q", c.name, same, reason)
+	}
 	ours, theirs := c.both("(RFC822.SIZE ENVELOPE BODYSTRUCTURE)")
-	mine, other := flattenItems(ours), flattenItems(theirs)
-	diff := cmp.Diff(other, mine)
-	switch {
-	case diff != "" && reason == "":
-		c.Errorf("%s (-dovecot +here):\n%s", c.name, diff)
-	case diff == "" && reason != "":
-		c.Errorf("%s agrees by now", c.name)
-	}
-	for key, value := range other {
-		c.fields++
-		if mine[key] == value {
-			c.equal++
-		}
-	}
 	if ours["RFC822.SIZE"] != theirs["RFC822.SIZE"] {
 		c.Errorf("%s: RFC822.SIZE %v, Dovecot says %v", c.name, ours["RFC822.SIZE"], theirs["RFC822.SIZE"])
 	}
@@ -165,11 +170,9 @@ func (c *comparison) bodySections(structure []any, structureDiffers bool) {
 }
 
 // compareItems compares the bytes of sections. Where the servers see different
-// parts only that ours answers can be held. Dovecot has one line end more in
-// two places: after the last boundary of a multipart in another, and in the
-// parts around that (RFC 2046 section 5.1.1: it belongs to the boundary that
-// follows), and as the blank line of HEADER.FIELDS where the header has none
-// (RFC 3501 section 6.4.5).
+// parts only that ours answers can be held. Of a header without its blank line
+// HEADER.FIELDS has none here (RFC 3501 section 6.4.5); Dovecot adds one, or reads on
+// behind the part.
 func (c *comparison) compareItems(items []string, leaf map[string]bool, structureDiffers bool) map[string]string {
 	whole := make(map[string]string)
 	for chunk := range slices.Chunk(items, 150) {
@@ -185,7 +188,7 @@ func (c *comparison) compareItems(items []string, leaf map[string]bool, structur
 			want, _ := theirs[name].(string)
 			switch mine := strings.ReplaceAll(whole[name], "\x00", "\x80"); {
 			case mine == want || structureDiffers:
-			case want == mine+"\r\n" && (strings.Contains(name, "HEADER.FIELDS") || !leaf[name]):
+			case strings.Contains(name, "HEADER.FIELDS") && strings.HasPrefix(want, mine) && !strings.HasSuffix(mine, "\r\n\r\n"):
 				c.lineEnds++
 			default:
 				c.Errorf("%s: %s: %s", c.name, name, difference(got, want))

@@ -16,14 +16,12 @@ import (
 )
 
 const (
-	// contentChunk is how many contents one query asks for.
-	contentChunk = 512
+	// contentChunk is how many contents one query asks for, which bounds what it
+	// takes in memory.
+	contentChunk = 128
 	// keptPiece is the longest envelope or structure that the index keeps, in
-	// bytes of its compact form. That of ordinary mail has a few hundred.
+	// bytes. That of ordinary mail has a few hundred.
 	keptPiece = 16 << 10
-	// chunkPieces bounds those of one query: in memory they are up to thirty times
-	// as large.
-	chunkPieces = 1 << 20
 )
 
 // Want says what of a content is wanted.
@@ -31,15 +29,16 @@ type Want uint8
 
 const (
 	WantFile      Want = 1 << iota // Hash and Size
-	WantEnvelope                   // Summary.Envelope and Received
+	WantEnvelope                   // Summary.Envelope
 	WantHeader                     // Summary.Header; Hash and Size too where it is not complete
-	WantStructure                  // Summary.Root
+	WantBody                       // Summary.Structure
+	WantStructure                  // Summary.Root and Structure
 
-	wantSummary = WantEnvelope | WantHeader | WantStructure
+	wantSummary = WantEnvelope | WantHeader | WantBody | WantStructure
 )
 
 // Contents returns the contents with the given ids, in their order, with no less
-// than what is wanted, but where they are Cut. It costs one or two queries for each 512 ids. A content
+// than what is wanted, but where they are Cut. It costs one or two queries for each 128 ids. A content
 // that is not there any more is Gone, with the Summary of an empty message.
 func (s *Store) Contents(ctx context.Context, ids []ContentID, want Want) ([]Content, error) {
 	out, sorted := make([]Content, len(ids)), make([]*Content, len(ids))
@@ -119,75 +118,100 @@ func (s *Store) contents(ctx context.Context, batch []*Content, want Want) error
 }
 
 func (s *Store) hashes(ctx context.Context, batch []*Content) error {
+	var id ContentID
 	var hash sql.RawBytes
 	var size int64
-	return s.rowsOf(ctx, batch, `SELECT id, hash, size FROM content WHERE id`, func(c *Content) {
-		c.Gone, c.Size = false, size
-		copy(c.Hash[:], hash)
-	}, &hash, &size)
-}
-
-// summaries reads the wanted pieces of summaries. It leaves out those of
-// another version and damaged ones, and pieces that are too large.
-func (s *Store) summaries(ctx context.Context, batch []*Content, want Want) error {
-	var envelope, header, structure sql.RawBytes
-	var dest []any
-	query := `SELECT content_id`
-	for _, piece := range []struct {
-		bit    Want
-		column string
-		dest   *sql.RawBytes
-	}{{WantStructure, `, ` + kept(`structure`), &structure}, {WantEnvelope, `, ` + kept(`envelope`), &envelope}, {WantHeader, `, header`, &header}} {
-		if want&piece.bit != 0 {
-			query, dest = query+piece.column, append(dest, piece.dest)
-		}
-	}
-	slab := make([]message.Summary, len(batch))
-	room := chunkPieces
-	query += fmt.Sprintf(` FROM summary WHERE version = %d AND content_id`, message.SummaryVersion)
-	return s.rowsOf(ctx, batch, query, func(c *Content) {
-		sum := &slab[0]
-		b := message.Binary{Envelope: envelope, Header: header, Structure: structure}
-		cut := want&WantEnvelope != 0 && len(envelope) == 0 || want&WantStructure != 0 && len(structure) == 0
-		if room -= len(envelope) + len(structure); cut || room < 0 {
-			b.Envelope, b.Structure, cut = nil, nil, true
-		}
-		if sum.Unmarshal(b) == nil {
-			c.Gone, c.Summary, c.Cut, slab = false, sum, cut, slab[1:]
-		}
-	}, dest...)
-}
-
-// kept is the SQL for a piece of a summary, empty where it is too large. An
-// index made by an earlier version has such.
-func kept(column string) string {
-	return fmt.Sprintf(`CASE WHEN length(%[1]s) <= %[2]d THEN %[1]s ELSE x'' END`, column, keptPiece)
-}
-
-// rowsOf runs a query that ends where the ids belong, and calls use for each
-// content that a row is about, with the columns after its id in dest.
-func (s *Store) rowsOf(ctx context.Context, batch []*Content, query string, use func(c *Content), dest ...any) error {
-	first, last := batch[0].ID, batch[len(batch)-1].ID
-	args := []any{first, last}
-	if int(last-first) < 2*len(batch) {
-		query += ` BETWEEN ? AND ?`
-	} else {
-		ids := make([]ContentID, len(batch))
-		for i, c := range batch {
-			ids[i] = c.ID
-		}
-		query, args = query+` IN (SELECT value FROM json_each(?))`, []any{list(ids)}
-	}
-	var id ContentID
-	dest = append([]any{&id}, dest...)
-	return s.reader.rows(ctx, query, args, func(rows *sql.Rows) error {
-		err := rows.Scan(dest...)
-		k, _ := slices.BinarySearchFunc(batch, id, func(c *Content, id ContentID) int { return cmp.Compare(c.ID, id) })
-		for ; err == nil && k < len(batch) && batch[k].ID == id; k++ {
-			use(batch[k])
+	where, args := among(batch)
+	return s.reader.rows(ctx, `SELECT id, hash, size FROM content WHERE id`+where, args, func(rows *sql.Rows) error {
+		err := rows.Scan(&id, &hash, &size)
+		for _, c := range withID(batch, id) {
+			c.Gone, c.Size = false, size
+			copy(c.Hash[:], hash)
 		}
 		return err
 	})
+}
+
+// summaries reads the wanted pieces of summaries. It leaves out those of
+// another version and damaged ones, and pieces that are too large. All are in one
+// row, each kind put together: rows cost more than what is in them.
+func (s *Store) summaries(ctx context.Context, batch []*Content, want Want) error {
+	type column struct {
+		sizes string
+		data  []byte
+	}
+	var ids string
+	var envelope, header, structure column
+	query, dest := `SELECT coalesce(group_concat(content_id), '')`, []any{&ids}
+	for _, piece := range []struct {
+		bits Want
+		sql  string
+		to   *column
+	}{{WantBody | WantStructure, `structure`, &structure}, {WantEnvelope, `envelope`, &envelope}, {WantHeader, `header`, &header}} {
+		if want&piece.bits != 0 {
+			query += fmt.Sprintf(`, coalesce(group_concat(length(%[1]s)), ''), CAST(group_concat(%[1]s, '') AS BLOB)`, piece.sql)
+			dest = append(dest, &piece.to.sizes, &piece.to.data)
+		}
+	}
+	where, args := among(batch)
+	query += fmt.Sprintf(` FROM summary WHERE version = %d AND content_id`, message.SummaryVersion) + where
+	if err := s.reader.get(ctx, query, args, dest...); err != nil {
+		return err
+	}
+	next := func(c *column) (piece []byte) {
+		var n int
+		if n, c.sizes = nextNumber(c.sizes); n > 0 {
+			piece, c.data = c.data[:n:n], c.data[n:]
+		}
+		return piece
+	}
+	slab := make([]message.Summary, len(batch))
+	for ids != "" {
+		var id int
+		id, ids = nextNumber(ids)
+		b := message.Binary{Envelope: next(&envelope), Header: next(&header), Structure: next(&structure)}
+		cut := want&WantEnvelope != 0 && b.Envelope == nil || want&(WantBody|WantStructure) != 0 && b.Structure == nil
+		for _, c := range withID(batch, ContentID(id)) {
+			if sum := &slab[0]; sum.Unmarshal(b, want&WantStructure != 0) == nil {
+				c.Gone, c.Summary, c.Cut, slab = false, sum, cut, slab[1:]
+			}
+		}
+	}
+	return nil
+}
+
+// nextNumber splits the first number off a list with commas.
+func nextNumber(list string) (n int, rest string) {
+	for i := range len(list) {
+		if list[i] == ',' {
+			return n, list[i+1:]
+		}
+		n = n*10 + int(list[i]-'0')
+	}
+	return n, ""
+}
+
+// among is the SQL for being one of the ids of a batch.
+func among(batch []*Content) (where string, args []any) {
+	first, last := batch[0].ID, batch[len(batch)-1].ID
+	if int(last-first) < 2*len(batch) {
+		return ` BETWEEN ? AND ?`, []any{first, last}
+	}
+	ids := make([]ContentID, len(batch))
+	for i, c := range batch {
+		ids[i] = c.ID
+	}
+	return ` IN (SELECT value FROM json_each(?))`, []any{list(ids)}
+}
+
+// withID returns the contents of a batch that have this id.
+func withID(batch []*Content, id ContentID) []*Content {
+	k, _ := slices.BinarySearchFunc(batch, id, func(c *Content, id ContentID) int { return cmp.Compare(c.ID, id) })
+	n := k
+	for n < len(batch) && batch[n].ID == id {
+		n++
+	}
+	return batch[k:n]
 }
 
 // renew makes summaries of another version, or damaged ones, again from the
@@ -227,16 +251,16 @@ func (s *Store) renew(ctx context.Context, stale []*Content) {
 
 // Envelope returns the envelope of a content that was asked for with
 // WantEnvelope, from its file where it is Cut.
-func (s *Store) Envelope(c *Content) *message.Envelope {
+func (s *Store) Envelope(c *Content) message.Envelope {
 	if !c.Cut {
-		return &c.Summary.Envelope
+		return c.Summary.Envelope
 	}
 	f, err := s.OpenContent(c.Hash)
 	if err != nil {
-		return &emptySummary().Envelope
+		return emptySummary().Envelope
 	}
 	defer func() { _ = f.Close() }() // only read
-	return &s.Summarize(f, c.Size).Envelope
+	return s.Summarize(f, c.Size).Envelope
 }
 
 // emptySummary stands for that of a message that cannot be read.

@@ -355,7 +355,7 @@ func TestContentsStayForADay(t *testing.T) {
 	contents, err := r.Contents(t.Context(), p.Contents, WantFile|wantSummary)
 	must(t, err)
 	for i, c := range contents {
-		if string(r.read(c.Hash)) != text(i+1) || c.Summary.Envelope.Subject == "" {
+		if string(r.read(c.Hash)) != text(i+1) || c.Summary.Envelope.Subject() == "" {
 			t.Errorf("content %d is gone", i)
 		}
 	}
@@ -387,7 +387,7 @@ func TestSummariesAreRenewed(t *testing.T) {
 		got, err := r.Contents(t.Context(), []ContentID{3, 1, 2, 1, 77}, WantFile|wantSummary)
 		must(t, err)
 		for i, n := range []string{"number 3", "number 1", "number 2", "number 1", ""} {
-			if got[i].Summary == nil || got[i].Summary.Envelope.Subject != n {
+			if got[i].Summary == nil || got[i].Summary.Envelope.Subject() != n {
 				t.Errorf("summary %d is %+v", i, got[i].Summary)
 			}
 		}
@@ -418,7 +418,8 @@ func TestContentsGiveWhatIsWanted(t *testing.T) {
 				if want&wantSummary == 0 {
 					continue
 				}
-				if (c.Summary.Envelope.Subject != "") != (want&WantEnvelope != 0) || (c.Summary.Root != nil) != (want&WantStructure != 0) ||
+				if (c.Summary.Envelope.Subject() != "") != (want&WantEnvelope != 0) || (c.Summary.Root != nil) != (want&WantStructure != 0) ||
+					(len(c.Summary.Structure) > 0) != (want&(WantBody|WantStructure) != 0) ||
 					c.Summary.Header.Complete() != (want&WantHeader != 0 && ids[i] != 31) {
 					t.Fatalf("%v, want %b: %+v", ids, want, c.Summary)
 				}
@@ -441,11 +442,11 @@ func TestContentsByHash(t *testing.T) {
 			if !c.Gone {
 				t.Errorf("content %d is there: %+v", i, c)
 			}
-		} else if i > 2 && c.Summary.Envelope.Subject != "number "+want {
-			t.Errorf("content %d is %q", i, c.Summary.Envelope.Subject)
+		} else if i > 2 && c.Summary.Envelope.Subject() != "number "+want {
+			t.Errorf("content %d is %q", i, c.Summary.Envelope.Subject())
 		}
 	}
-	if got[1].Summary.Envelope.Subject != "number 700" {
+	if got[1].Summary.Envelope.Subject() != "number 700" {
 		t.Errorf("a hash asked for twice gave %+v", got[1])
 	}
 }
@@ -458,13 +459,13 @@ func TestAFileThatIsMissingSpoilsNothingElse(t *testing.T) {
 	r.sql(`DELETE FROM summary`)
 	got, err := r.Contents(t.Context(), []ContentID{1, 2}, WantFile|wantSummary)
 	must(t, err)
-	if got[0].Summary.Envelope.Subject != "" || got[1].Summary.Envelope.Subject != "number 2" {
+	if got[0].Summary.Envelope.Subject() != "" || got[1].Summary.Envelope.Subject() != "number 2" {
 		t.Errorf("contents %+v", got)
 	}
 	_, err = r.OpenContent(got[0].Hash)
 	wantKind(t, err, fault.Corrupt)
 	must(t, os.Rename(path+".away", path))
-	if got, err = r.Contents(t.Context(), []ContentID{1}, WantFile|wantSummary); err != nil || got[0].Summary.Envelope.Subject != "number 1" {
+	if got, err = r.Contents(t.Context(), []ContentID{1}, WantFile|wantSummary); err != nil || got[0].Summary.Envelope.Subject() != "number 1" {
 		t.Errorf("content %+v, %v", got, err)
 	}
 }

@@ -108,9 +108,7 @@ func (s *Store) expunged(ctx context.Context, mailbox string, next int64) ([]exp
 	}
 	for i := range contents {
 		e := s.Envelope(&contents[i])
-		if out[i].Subject = e.Subject; len(e.From) > 0 {
-			out[i].From = e.From[0].String()
-		}
+		out[i].Subject, out[i].From = e.Subject(), e.From()
 	}
 	return out, nil
 }

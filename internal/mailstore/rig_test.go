@@ -166,7 +166,7 @@ func (r *rig) lines(mailbox string) string {
 		if got := r.read(contents[i].Hash); int64(len(got)) != p.Sizes[i] || contents[i].Size != p.Sizes[i] {
 			r.t.Errorf("uid %d: file %d, size column %d, content %d", uid, len(got), p.Sizes[i], contents[i].Size)
 		}
-		fmt.Fprintf(&b, "%d %s %s\n", uid, strings.Join(r.FlagNames(p.Flags[i]), " "), contents[i].Summary.Envelope.Subject)
+		fmt.Fprintf(&b, "%d %s %s\n", uid, strings.Join(r.FlagNames(p.Flags[i]), " "), contents[i].Summary.Envelope.Subject())
 	}
 	return b.String()
 }

@@ -176,9 +176,8 @@ type Content struct {
 	Hash    Hash // this and the others as far as they are wanted
 	Size    int64
 	Summary *message.Summary
-	// Cut says that the envelope or the structure is too large for the index or
-	// for one answer, and not in Summary: Summarize reads the file. Hash and Size
-	// are set then.
+	// Cut says that the envelope or the structure is too large for the index, and
+	// not in Summary: Summarize reads the file. Hash and Size are set then.
 	Cut bool
 }
 

@@ -1,6 +1,6 @@
 package message
 
-import "strings"
+import "bytes"
 
 // What stands in for the missing half of an address. IMAP needs both, because
 // one without a host is the start of a group; clients know these from Dovecot.
@@ -9,249 +9,257 @@ const (
 	missingDomain  = "MISSING_DOMAIN"
 )
 
-// maxToken is how far ahead the end of a token is looked for, so that a list
-// of beginnings takes no quadratic time.
-const maxToken = 1000
+// address is one of a list while it is read; what is nil is NIL.
+type address struct{ name, route, mailbox, hostPart []byte }
 
-// maxWords is how many words of one address are looked at.
-const maxWords = 200
-
-// token is a lexical token of an address list: a word, a quoted string or one
-// of the characters @ < > , ; :
-type token struct {
-	text   string
-	kind   byte // 'a' atom, 'q' quoted string, otherwise the character itself
-	spaced bool // white space or a comment stood before it
-}
-
-// addressParser reads an address list (RFC 5322 section 3.4) and the many
-// things that are nearly one: what cannot be read costs one address, not the
-// list.
+// addressParser makes the text of an address list of the value of a field (RFC
+// 5322 section 3.4), broken ones included, as Dovecot does.
 type addressParser struct {
-	rest    string
-	comment string // last comment since the address began
-	words   []token
-	list    []Address
-	max     int
-	inGroup bool
+	lexer
+	address
+	out  []byte
+	left int // addresses that may still come
 }
 
-// parseAddresses reads an address list from an unfolded field value, at most
-// max of them.
-func parseAddresses(s string, max int) []Address {
-	p := addressParser{rest: s, max: max}
-	for len(p.list) < max {
-		t, more := p.next()
-		if !more {
-			break
+// appendAddresses appends the addresses of a field, at most max of them, to the text
+// of a list that lacks its last parenthesis, nil for none. It returns how many there
+// are.
+func appendAddresses(dst, value []byte, max int) ([]byte, int) {
+	p := addressParser{lexer: lexer{in: value}, out: dst, left: max}
+	if p.space() == more {
+		p.list()
+	}
+	return p.out, max - p.left
+}
+
+// list reads up to what is no address.
+func (p *addressParser) list() {
+	for p.left > 0 {
+		o, group := p.group()
+		if !group {
+			o = p.mailboxSpec()
 		}
-		switch {
-		case t.kind == ',':
-			p.flush()
-		case t.kind == ';':
-			p.flush()
-			p.endGroup()
-		case t.kind == ':' && !p.inGroup && !p.hasAt():
-			p.group()
-		case t.kind == '<':
-			p.angle()
-		case t.kind == '>':
-		default:
-			p.word(t)
+		if o == ended || !p.at(',') {
+			return
 		}
-	}
-	p.flush()
-	p.endGroup()
-	return p.list
-}
-
-// next returns the next token.
-func (p *addressParser) next() (t token, more bool) {
-	for {
-		trimmed := strings.TrimLeft(p.rest, " \t")
-		t.spaced = t.spaced || len(trimmed) < len(p.rest)
-		if p.rest = trimmed; !strings.HasPrefix(trimmed, "(") {
-			break
-		}
-		p.comment, p.rest = comment(trimmed)
-		t.spaced = true
-	}
-	s := p.rest
-	if s == "" {
-		return t, false
-	}
-	t.kind = 'a'
-	end := 1
-	switch s[0] {
-	case '@', '<', '>', ',', ';', ':':
-		t.kind = s[0]
-	case '"':
-		t.kind = 'q'
-		t.text, p.rest = quotedString(s)
-		return t, true
-	case '[': // a domain literal
-		if i := strings.IndexByte(s[:min(len(s), maxToken)], ']'); i > 0 {
-			end = i + 1
-		}
-	default:
-		if w, ok := parseWord(s[:min(len(s), maxToken)]); ok {
-			end = w.size // may hold any of the characters, against the rules
-		} else if end = strings.IndexAny(s, "@<>,;:\"( \t"); end < 0 {
-			end = len(s)
-		}
-	}
-	t.text, p.rest = s[:end], s[end:]
-	return t, true
-}
-
-// word adds to the words of the address.
-func (p *addressParser) word(t token) {
-	if len(p.words) < maxWords {
-		p.words = append(p.words, t)
-	}
-}
-
-func (p *addressParser) hasAt() bool {
-	for _, t := range p.words {
-		if t.kind == '@' {
-			return true
-		}
-	}
-	return false
-}
-
-// angle reads "<local@domain>"; the words before it are the name.
-func (p *addressParser) angle() {
-	name := phrase(p.words)
-	p.words = p.words[:0]
-	for {
-		before := p.rest
-		t, more := p.next()
-		if !more || t.kind == '>' {
-			break
-		}
-		if t.kind == '<' || (t.kind == ',' || t.kind == ';') && !p.route() {
-			p.rest = before // never closed
-			break
-		}
-		if t.kind == ':' && len(p.words) > 0 && p.words[0].kind == '@' {
-			p.words = p.words[:0] // RFC 5322 section 4.4: the route is ignored
-			continue
-		}
-		p.word(t)
-	}
-	mailbox, host, _ := splitAddress(p.words)
-	p.add(name, mailbox, host)
-}
-
-// route reports whether the words are the beginning of a source route.
-func (p *addressParser) route() bool {
-	return len(p.words) > 0 && p.words[0].kind == '@' && strings.IndexByte(p.rest[:min(len(p.rest), maxToken)], ':') > 0
-}
-
-// group starts a group named by the words so far.
-func (p *addressParser) group() {
-	name := phrase(p.words)
-	if name == "" {
-		name = "group" // an empty one would be the end of a group
-	}
-	p.list = append(p.list, Address{Mailbox: name})
-	p.words, p.comment, p.inGroup = p.words[:0], "", true
-}
-
-func (p *addressParser) endGroup() {
-	if p.inGroup {
-		p.list = append(p.list, Address{})
-		p.inGroup = false
-	}
-}
-
-// flush ends an address that had no angle brackets: "local@domain (name)".
-func (p *addressParser) flush() {
-	if len(p.words) == 0 {
-		return
-	}
-	if len(p.words) == 1 && p.words[0].kind == 'q' || !p.hasAt() && len(p.words) > 1 {
-		p.add(phrase(p.words), "", "")
-		return
-	}
-	mailbox, host, name := splitAddress(p.words)
-	if name == "" {
-		name = p.comment
-	}
-	p.add(name, mailbox, host)
-}
-
-func (p *addressParser) add(name, mailbox, host string) {
-	if mailbox == "" {
-		mailbox = missingMailbox
-	}
-	if host == "" {
-		host = missingDomain
-	}
-	p.list = append(p.list, Address{Name: clean(decodeWords(name)), Mailbox: mailbox, Host: host})
-	p.words, p.comment = p.words[:0], ""
-}
-
-// phrase joins words to a name.
-func phrase(words []token) string {
-	if len(words) == 1 {
-		return strings.TrimSpace(words[0].text)
-	}
-	var b strings.Builder
-	for i, t := range words {
-		if i > 0 && (t.spaced || t.kind == 'q') {
-			b.WriteByte(' ')
-		}
-		b.WriteString(t.text)
-	}
-	return strings.TrimSpace(b.String())
-}
-
-// splitAddress splits the words of an addr-spec at their last @. Words that
-// belong neither to the local part nor to the domain are a name. White space
-// may stand around dots and the @ (RFC 5322 section 4.4).
-func splitAddress(words []token) (mailbox, host, name string) {
-	at := -1
-	for i, t := range words {
-		if t.kind == '@' {
-			at = i
-		}
-	}
-	local := words
-	if at >= 0 {
-		local = words[:at]
-		domain := words[at+1:]
-		for i, t := range domain {
-			if i > 0 && t.spaced && !dotted(domain[i-1], t) {
-				domain = domain[:i]
-				break
+		p.in = p.in[1:]
+		if o := p.space(); o != more {
+			if o == broken {
+				p.addFixed()
 			}
+			return
 		}
-		host = join(domain)
 	}
-	from := len(local)
-	for from > 0 {
-		from--
-		if from == 0 || local[from].spaced && !dotted(local[from-1], local[from]) {
+}
+
+// add appends the address and begins the next.
+func (p *addressParser) add() {
+	if p.left--; p.out == nil {
+		p.out = []byte("(")
+	}
+	p.out = append(p.out, '(')
+	if p.name == nil {
+		p.out = append(p.out, "NIL"...)
+	} else {
+		p.out = appendDisplay(p.out, p.name)
+	}
+	for _, s := range [][]byte{p.route, p.mailbox, p.hostPart} {
+		p.out = appendNString(append(p.out, ' '), s)
+	}
+	p.out, p.address = append(p.out, ')'), address{}
+}
+
+func (p *addressParser) addFixed() {
+	if p.mailbox == nil {
+		p.mailbox = []byte(missingMailbox)
+	}
+	if len(p.hostPart) == 0 {
+		p.hostPart = []byte(missingDomain)
+	}
+	p.add()
+}
+
+// group reads a group. Where there is none it reads nothing and returns false.
+func (p *addressParser) group() (o outcome, ok bool) {
+	start := p.in
+	name, o := p.phrase([]byte{})
+	if o != more || p.in[0] != ':' {
+		p.in = start
+		return broken, false
+	}
+	p.in = p.in[1:]
+	o = p.space()
+	p.mailbox = name
+	p.add()
+	for first := true; o == more && (!first || p.in[0] != ';') && p.left > 0; first = false {
+		p.mailboxSpec()
+		if !p.at(',') {
 			break
 		}
+		p.in = p.in[1:]
+		if p.space() != more {
+			o = broken
+		}
 	}
-	return join(local[from:]), host, phrase(local[:from])
+	if o != broken && p.at(';') {
+		p.in = p.in[1:]
+		o = p.space()
+	} else {
+		o = broken
+	}
+	p.add()
+	if o == ended {
+		return ended, true
+	}
+	return more, true
 }
 
-// dotted reports whether a dot joins two words.
-func dotted(a, b token) bool {
-	return strings.HasSuffix(a.text, ".") || strings.HasPrefix(b.text, ".")
+// mailboxSpec reads one address that is no group.
+func (p *addressParser) mailboxSpec() outcome {
+	start := p.in
+	o := p.nameAddr()
+	if o == broken {
+		p.in = start
+		o = p.addrSpec()
+	}
+	p.addFixed()
+	return o
 }
 
-func join(words []token) string {
-	if len(words) == 1 {
-		return words[0].text
+// nameAddr reads a name, perhaps none, and an address in angle brackets.
+func (p *addressParser) nameAddr() outcome {
+	name, o := p.phrase(nil)
+	if o != more || p.in[0] != '<' {
+		return broken
 	}
-	var b strings.Builder
-	for _, t := range words {
-		b.WriteString(t.text)
+	if p.name = name; len(name) == 0 {
+		p.name = nil
 	}
-	return b.String()
+	p.in = p.in[1:]
+	if !p.angle() {
+		p.hostPart = []byte("SYNTAX_ERROR")
+	}
+	return p.lexer.rest()
+}
+
+// angle reads what stands in angle brackets, and the last of these.
+func (p *addressParser) angle() bool {
+	if p.space() != more {
+		return false
+	}
+	if p.in[0] == '@' {
+		if p.routes() && p.at(':') {
+			p.in = p.in[1:]
+		} else if p.route = []byte("INVALID_ROUTE"); len(p.in) == 0 {
+			return false
+		}
+		if p.space() != more {
+			return false
+		}
+	}
+	if p.in[0] != '>' {
+		if _, o := p.local(); o != more || p.in[0] == '@' && p.host() != more {
+			return false
+		}
+	}
+	if p.in[0] != '>' {
+		return false
+	}
+	p.in = p.in[1:]
+	return p.space() != broken
+}
+
+// routes reads a source route (RFC 5322 section 4.4).
+func (p *addressParser) routes() bool {
+	var route []byte
+	for p.at('@') {
+		if len(route) > 0 {
+			route = append(route, ',')
+		}
+		var o outcome
+		if route, o = p.domain(append(route, '@')); o != more {
+			return false
+		}
+		for p.space() == more && p.in[0] == ',' {
+			p.in = p.in[1:]
+		}
+	}
+	if len(p.in) == 0 {
+		return false
+	}
+	p.route = route
+	return true
+}
+
+// local reads the part before the @. What was read of a broken one is returned, too.
+func (p *addressParser) local() (text []byte, o outcome) {
+	if p.in[0] == '"' {
+		text, o = p.quoted([]byte{})
+	} else {
+		text, o = p.dots([]byte{})
+	}
+	if o != broken {
+		p.mailbox = text
+	}
+	return text, o
+}
+
+// dots reads atoms with any number of dots before, between and behind them.
+func (p *addressParser) dots(text []byte) ([]byte, outcome) {
+	o := broken
+	for {
+		for p.at('.') {
+			text, p.in, o = append(text, '.'), p.in[1:], more
+		}
+		if len(p.in) == 0 {
+			return text, min(o, ended)
+		}
+		if p.in[0] == '@' {
+			return text, o
+		}
+		if text, o = p.atom(text); o != more || p.in[0] != '.' {
+			return text, o
+		}
+	}
+}
+
+func (p *addressParser) host() outcome {
+	text, o := p.domain([]byte{})
+	if o != broken {
+		p.hostPart = text
+	}
+	return o
+}
+
+// addrSpec reads an address without angle brackets, whose name is in a comment.
+func (p *addressParser) addrSpec() outcome {
+	p.comment = p.comment[:0]
+	isQuoted := p.in[0] == '"'
+	text, o := p.local()
+	hasHost := o != ended && p.at('@')
+	if hasHost {
+		if h := p.host(); h != more {
+			o = h
+		}
+	}
+	switch {
+	case len(p.comment) > 0:
+		p.name = bytes.Clone(p.comment)
+	case !hasHost:
+		p.nameOnly(text, isQuoted)
+		o = broken
+	}
+	return o
+}
+
+// nameOnly goes on after text without a domain: several words are a name, and so
+// is a quoted string, one word alone is a mailbox.
+func (p *addressParser) nameOnly(text []byte, isQuoted bool) {
+	name, _ := p.phrase(append(bytes.Clone(text), ' '))
+	switch {
+	case len(name) > len(text)+1:
+		p.name, p.mailbox = name, nil
+	case isQuoted && p.mailbox != nil:
+		p.name, p.mailbox = p.mailbox, nil
+	}
 }

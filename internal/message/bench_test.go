@@ -66,7 +66,7 @@ func BenchmarkUnmarshal(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				var s Summary
-				if err := s.Unmarshal(piece); err != nil {
+				if err := s.Unmarshal(piece, true); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -2,115 +2,118 @@ package message
 
 import "strings"
 
-// content sets what the Content- fields of a part say.
-func (p *parser) content(h *headerFields, part *Part, digest bool) {
-	p.contentType(h, part, digest)
-	part.Encoding = "7bit"
-	if value := h.values[fieldContentEncoding]; value != "" {
-		word, rest := cutToken(strings.ToLower(value))
-		if word != "" && (rest == "" || rest[0] == ';') {
-			part.Encoding = p.keep(word)
+// content is what the Content- fields of a part say, as the texts that
+// BODYSTRUCTURE has of it; nil is absent. Of a repeated field the first that says
+// something counts.
+type content struct {
+	typed         bool    // there is a Content-Type
+	kind, subtype string  // as written; empty where the type breaks the rules
+	list          []param // of the type
+
+	params, id, description, encoding, md5, disposition, language, location []byte
+
+	transfer string // encoding, lower case
+	final    bool   // disposition has parameters
+}
+
+// contentField takes in the value of a field whose name follows "content-".
+func (p *parser) contentField(c *content, name string, value []byte) {
+	line := func(to *[]byte) {
+		if *to == nil {
+			*to = p.keep(appendLine(nil, value))
 		}
 	}
-	part.Encoding = orElse(part.Encoding, "7bit")
-	part.ID = p.keep(h.values[fieldContentID])
-	part.Description = p.text(h, fieldContentDescription)
-	part.Location = p.keep(strings.Join(strings.Fields(h.values[fieldContentLocation]), ""))
-	if value := h.values[fieldContentDisposition]; value != "" {
-		word, rest := cutToken(value)
-		if word = p.keep(strings.ToLower(word)); word != "" {
-			part.Disposition, part.DispositionParams = word, p.params(parseParams(rest))
-		} else if params := parseParams(rest); params != nil {
-			part.Disposition, part.DispositionParams = "attachment", p.params(params) // RFC 2183 section 2.8
+	l := lexer{in: value}
+	switch name {
+	case "type":
+		if !c.typed {
+			if c.contentType(&l); strings.EqualFold(c.kind, "multipart") && c.subtype == "" {
+				c.kind, c.subtype = "application", "octet-stream"
+			}
+			if p.keep([]byte(c.kind+c.subtype)) == nil {
+				c.kind, c.subtype = "", ""
+			}
+			c.params = p.keep(appendParams(nil, c.list, strings.EqualFold(c.kind, "text")))
 		}
-	}
-	for tag, rest := cutToken(h.values[fieldContentLanguage]); tag != "" && len(part.Language) < maxParams; {
-		if tag = p.keep(tag); tag != "" {
-			part.Language = append(part.Language, tag)
+	case "transfer-encoding":
+		if l.space(); c.encoding == nil {
+			if token, o := l.token(nil); o == ended && len(token) > 0 {
+				c.encoding, c.transfer = p.keep(appendNString(nil, token)), strings.ToLower(string(token))
+			}
 		}
-		tag, rest = cutToken(strings.TrimLeft(rest, ", "))
+	case "disposition":
+		if l.space(); !c.final {
+			p.disposition(c, &l)
+		}
+	case "language":
+		if l.space(); c.language == nil {
+			c.language = p.keep(appendLanguages(nil, &l))
+		}
+	case "id":
+		line(&c.id)
+	case "description":
+		line(&c.description)
+	case "md5":
+		line(&c.md5)
+	case "location":
+		line(&c.location)
 	}
 }
 
-func (p *parser) contentType(h *headerFields, part *Part, digest bool) {
-	part.Type, part.Subtype = "text", "plain"
-	if !h.present[fieldContentType] {
-		if digest {
-			part.Type, part.Subtype = "message", "rfc822" // RFC 2046 section 5.1.5
-			return
+// contentType reads a Content-Type.
+func (c *content) contentType(l *lexer) {
+	c.typed = true
+	var kind, subtype []byte
+	o := l.space()
+	if o == more {
+		kind, o = l.token(nil)
+	}
+	if o != more || len(kind) == 0 {
+		c.kind = string(kind)
+		return
+	}
+	if l.in[0] != '/' {
+		return
+	}
+	l.in = l.in[1:]
+	if l.space() != more {
+		return
+	}
+	if subtype, o = l.token(nil); o == broken || len(subtype) == 0 || o == more && l.in[0] != ';' {
+		return
+	}
+	c.kind, c.subtype = string(kind), string(subtype)
+	c.list = l.params()
+}
+
+func (p *parser) disposition(c *content, l *lexer) {
+	token, o := l.token([]byte{})
+	if o == broken {
+		return
+	}
+	params := l.params()
+	text := appendNString([]byte("("), token)
+	c.disposition = p.keep(append(appendParams(append(text, ' '), params, false), ')'))
+	c.final = params != nil
+}
+
+// appendLanguages appends the list of languages, or nothing where there is none
+// (RFC 3282).
+func appendLanguages(dst []byte, l *lexer) []byte {
+	for i := 0; i < maxParams; i++ {
+		tag, o := l.atom(nil)
+		if o == broken {
+			break
 		}
-	} else {
-		kind, subtype, params := parseContentType(h.values[fieldContentType])
-		if kind, subtype = p.keep(kind), p.keep(subtype); kind != "" && subtype != "" {
-			part.Type, part.Subtype = kind, subtype
+		dst = appendNString(append(dst, "( "[min(i, 1)]), tag)
+		if !l.at(',') {
+			break
 		}
-		part.Params = p.params(params)
+		l.in = l.in[1:]
+		l.space()
 	}
-	if part.Type == "text" && part.Params["charset"] == "" {
-		part.Params = setParam(part.Params, "charset", "us-ascii") // RFC 2045 section 5.2
+	if len(dst) > 0 {
+		dst = append(dst, ')')
 	}
-}
-
-// params keeps parameters as far as the limit of kept text allows.
-func (p *parser) params(params map[string]string) map[string]string {
-	size := 0
-	for name, value := range params {
-		size += len(name) + len(value)
-	}
-	if size > p.kept {
-		return nil
-	}
-	p.kept -= size
-	return params
-}
-
-// parseContentType reads a Content-Type. ok is false where type or subtype are
-// missing: then the type is what is nearest, and where nothing is near it is
-// text/plain (RFC 2045 section 5.2).
-func parseContentType(s string) (kind, subtype string, params map[string]string) {
-	kind, rest := cutToken(s)
-	kind = strings.ToLower(kind)
-	if i := strings.IndexByte(kind, '/'); i >= 0 { // quoted as a whole
-		kind, subtype = kind[:i], kind[i+1:]
-	} else if after, found := strings.CutPrefix(rest, "/"); found {
-		subtype, rest = cutToken(after)
-		subtype = strings.ToLower(subtype)
-	}
-	if kind == "" || subtype == "" {
-		switch kind {
-		case "", "text":
-			kind, subtype = "text", "plain"
-		case "multipart":
-			subtype = "mixed"
-		default:
-			kind, subtype = "application", "octet-stream"
-		}
-	}
-	return kind, subtype, parseParams(rest)
-}
-
-// cutToken splits the first token (RFC 2045 section 5.1) or quoted string off
-// s, with the white space and comments around it.
-func cutToken(s string) (word, rest string) {
-	s = skipSpace(s)
-	if strings.HasPrefix(s, `"`) {
-		word, rest = quotedString(s)
-		return strings.TrimSpace(word), skipSpace(rest)
-	}
-	end := 0
-	for end < len(s) && isToken(s[end]) {
-		end++
-	}
-	return s[:end], skipSpace(s[end:])
-}
-
-func isToken(c byte) bool {
-	return c > ' ' && c != 0x7f && strings.IndexByte(`()<>@,;:\"/[]?=`, c) < 0
-}
-
-func orElse(s, other string) string {
-	if s == "" {
-		return other
-	}
-	return s
+	return dst
 }

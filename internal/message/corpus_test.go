@@ -3,8 +3,11 @@ package message
 import (
 	"bytes"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
+	"unicode/utf8"
 
 	"github.com/popbridge/popbridge/internal/testkit"
 )
@@ -29,10 +32,12 @@ func checkMessage(t *testing.T, raw []byte) *Summary {
 	checkSummary(t, s, raw)
 	checkHeader(t, &s.Header, raw[:s.Root.Body])
 	var again Summary
-	if err := again.Unmarshal(s.Marshal()); err != nil {
+	if err := again.Unmarshal(s.Marshal(), true); err != nil {
 		t.Fatal(err)
 	}
-	if !reflect.DeepEqual(s, &again) { // cmp takes exponential time in deep trees
+	stored := *s
+	stored.Received, stored.Root = time.Time{}, withoutLines(s.Root)
+	if !reflect.DeepEqual(&stored, &again) { // cmp takes exponential time in deep trees
 		t.Errorf("stored summary differs:\n%s\n%s", dump(s, raw), dump(&again, raw))
 	}
 	if found, err := s.MatchText(bytes.NewReader(raw), NewMatcher("\uE000 not there")); found || err != nil {
@@ -41,9 +46,24 @@ func checkMessage(t *testing.T, raw []byte) *Summary {
 	return s
 }
 
+// withoutLines is a tree as it is stored.
+func withoutLines(p *Part) *Part {
+	stored := *p
+	stored.Lines, stored.Children = 0, nil
+	for _, child := range p.Children {
+		stored.Children = append(stored.Children, withoutLines(child))
+	}
+	return &stored
+}
+
 func checkSummary(t *testing.T, s *Summary, raw []byte) {
 	t.Helper()
-	checkEnvelope(t, &s.Envelope)
+	checkEnvelope(t, s.Envelope)
+	checkStructure(t, s.Structure, s.Root)
+	body := AppendBody(nil, s.Structure)
+	if value, rest := nextValue(body); len(rest) > 0 || len(value) != len(body) || len(body) >= len(s.Structure) {
+		t.Errorf("BODY is %.500q of BODYSTRUCTURE %.500q", body, s.Structure)
+	}
 	root := s.Root
 	if root.Header != 0 || root.End != int64(len(raw)) {
 		t.Errorf("root is [%d, %d), message has %d bytes", root.Header, root.End, len(raw))
@@ -137,7 +157,6 @@ func checkPart(t *testing.T, p *Part, raw []byte, depth int) {
 		if len(p.Children) != 1 {
 			t.Errorf("message with %d children", len(p.Children))
 		}
-		checkEnvelope(t, p.Envelope)
 	case len(p.Children) != 0:
 		t.Errorf("%s/%s with %d children", p.Type, p.Subtype, len(p.Children))
 	}
@@ -151,25 +170,86 @@ func checkPart(t *testing.T, p *Part, raw []byte, depth int) {
 	}
 }
 
-func checkEnvelope(t *testing.T, e *Envelope) {
+// checkEnvelope checks the shape of an envelope (RFC 9051 section 9, envelope).
+func checkEnvelope(t *testing.T, e Envelope) {
 	t.Helper()
-	for _, list := range [][]Address{e.From, e.Sender, e.ReplyTo, e.To, e.Cc, e.Bcc} {
-		inGroup := false
-		for _, a := range list {
-			switch {
-			case a == Address{}:
-				if !inGroup {
-					t.Errorf("end of a group that did not begin: %v", list)
-				}
-				inGroup = false
-			case a.Host == "":
-				if inGroup || a.Name != "" {
-					t.Errorf("bad start of group: %v", list)
-				}
-				inGroup = true
-			case a.Mailbox == "":
-				t.Errorf("address without mailbox: %v", list)
-			}
+	values := valuesOf(e)
+	if value, rest := nextValue(e); len(values) != envelopeFields || len(value) != len(e) || len(rest) > 0 {
+		t.Fatalf("envelope has %d values: %.500q", len(values), e)
+	}
+	for i, value := range values {
+		if i < envelopeFrom || i > envelopeBcc {
+			checkString(t, value)
+			continue
+		}
+		checkAddresses(t, value)
+	}
+	if text := e.Subject() + e.From(); !utf8.ValidString(text) || strings.ContainsAny(text, "\r\n\x00") {
+		t.Errorf("not fit for a line: %q", text)
+	}
+}
+
+func checkAddresses(t *testing.T, list []byte) {
+	t.Helper()
+	if string(list) == "NIL" {
+		return
+	}
+	inGroup := false
+	addresses := valuesOf(list)
+	if len(addresses) == 0 {
+		t.Errorf("empty list %q", list)
+	}
+	for _, a := range addresses {
+		parts := valuesOf(a)
+		if len(parts) != 4 {
+			t.Fatalf("address %q in %q", a, list)
+		}
+		for _, part := range parts {
+			checkString(t, part)
+		}
+		switch mailbox, host := string(parts[2]) != "NIL", string(parts[3]) != "NIL"; {
+		case !mailbox && host:
+			t.Errorf("address without mailbox: %q", list)
+		case !host && mailbox == inGroup:
+			t.Errorf("start or end of a group that is none: %q", list)
+		case !host:
+			inGroup = mailbox
+		}
+	}
+	if inGroup {
+		t.Errorf("group does not end: %q", list)
+	}
+}
+
+func checkString(t *testing.T, s []byte) {
+	t.Helper()
+	quoted := len(s) > 1 && s[0] == '"' && s[len(s)-1] == '"'
+	if !quoted && string(s) != "NIL" && s[0] != '{' || quoted && bytes.ContainsAny(s, "\r\n\x00") {
+		t.Errorf("no string: %.500q", s)
+	}
+}
+
+// checkStructure checks that a structure has the parts of the tree.
+func checkStructure(t *testing.T, structure []byte, p *Part) {
+	t.Helper()
+	values := valuesOf(structure)
+	if n := len(p.Children); p.Multipart() {
+		if len(values) != n+5 {
+			t.Fatalf("%d values of a multipart with %d children: %.500q", len(values), n, structure)
+		}
+		for i, child := range p.Children {
+			checkStructure(t, values[i], child)
+		}
+		return
+	}
+	if size := strconv.FormatInt(p.End-p.Body, 10); len(values) < 11 || string(values[6]) != size {
+		t.Fatalf("part of %s octets: %.500q", size, structure)
+	}
+	if p.Message() {
+		checkEnvelope(t, Envelope(values[7]))
+		checkStructure(t, values[8], p.Children[0])
+		if lines := strconv.FormatInt(p.Lines, 10); string(values[9]) != lines {
+			t.Errorf("%q lines of %s", values[9], lines)
 		}
 	}
 }

@@ -175,3 +175,13 @@ func zone(offset int) *time.Location {
 	}
 	return time.FixedZone("", offset)
 }
+
+// skipSpace skips white space and comments.
+func skipSpace(s string) string {
+	if s = strings.TrimLeft(s, " \t"); !strings.HasPrefix(s, "(") {
+		return s
+	}
+	l := lexer{in: []byte(s)}
+	l.space()
+	return string(l.in)
+}

@@ -1,68 +1,118 @@
 package message
 
-import "strings"
+import (
+	"bytes"
+	"slices"
+	"time"
+)
 
-// envelope sets e from the header of a message.
-func (p *parser) envelope(h *headerFields, e *Envelope) {
-	e.Date, _ = parseDate(h.values[fieldDate])
-	e.Subject = p.text(h, fieldSubject)
-	e.From = p.addressList(h, fieldFrom)
-	e.Sender = p.addressList(h, fieldSender)
-	e.ReplyTo = p.addressList(h, fieldReplyTo)
-	e.To = p.addressList(h, fieldTo)
-	e.Cc = p.addressList(h, fieldCc)
-	e.Bcc = p.addressList(h, fieldBcc)
-	for _, id := range messageIDs(h.values[fieldInReplyTo]) {
-		if id = p.keep(id); id != "" {
-			e.InReplyTo = append(e.InReplyTo, id)
+// Envelope is the text of an ENVELOPE as it stands in a response (RFC 9051 section
+// 7.5.2): made of the octets of the header, with encoded words and dates as they
+// are written, no longer folded. Its methods decode what is asked for.
+type Envelope []byte
+
+// The fields of an envelope, in their order.
+const (
+	envelopeDate = iota
+	envelopeSubject
+	envelopeFrom
+	envelopeSender
+	envelopeReplyTo
+	envelopeTo
+	envelopeCc
+	envelopeBcc
+	envelopeInReplyTo
+	envelopeMessageID
+	envelopeFields
+)
+
+var envelopeNames = map[string]int{
+	"date": envelopeDate, "subject": envelopeSubject, "from": envelopeFrom, "sender": envelopeSender,
+	"reply-to": envelopeReplyTo, "to": envelopeTo, "cc": envelopeCc, "bcc": envelopeBcc,
+	"in-reply-to": envelopeInReplyTo, "message-id": envelopeMessageID,
+}
+
+const emptyEnvelope = "(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)"
+
+// envelopeTexts are the texts of the fields of an envelope while a header is read;
+// one that is nil is absent.
+type envelopeTexts [envelopeFields][]byte
+
+// envelopeField takes in the value of a field. Of one that is repeated the last
+// counts, of addresses all do.
+func (p *parser) envelopeField(texts *envelopeTexts, id int, value []byte) {
+	switch id {
+	case envelopeDate, envelopeInReplyTo, envelopeMessageID:
+		texts[id] = p.keep(appendLine(nil, value))
+	case envelopeSubject:
+		texts[id] = p.keep(appendDisplay(nil, withoutNUL(value)))
+	default:
+		text, n := appendAddresses(texts[id], value, p.addresses)
+		if p.addresses -= n; p.keep(text[len(texts[id]):]) != nil {
+			texts[id] = text
 		}
-	}
-	if ids := messageIDs(h.values[fieldMessageID]); len(ids) > 0 {
-		e.MessageID = p.keep(ids[0])
 	}
 }
 
-func (p *parser) addressList(h *headerFields, id fieldID) []Address {
-	if h.values[id] == "" {
+// envelope makes an envelope.
+func (p *parser) envelope(texts *envelopeTexts) Envelope {
+	for id := envelopeFrom; id <= envelopeBcc; id++ {
+		if texts[id] != nil {
+			texts[id] = append(texts[id], ')')
+		}
+	}
+	for _, i := range []int{envelopeSender, envelopeReplyTo} {
+		if texts[i] == nil {
+			texts[i] = p.keep(texts[envelopeFrom])
+		}
+	}
+	for i := range texts {
+		if texts[i] == nil {
+			texts[i] = []byte("NIL")
+		}
+	}
+	return slices.Concat([]byte("("), bytes.Join(texts[:], []byte(" ")), []byte(")"))
+}
+
+// field returns the text of a field.
+func (e Envelope) field(n int) []byte {
+	if len(e) < 2 {
 		return nil
 	}
-	list := parseAddresses(h.values[id], p.addresses)
-	p.addresses -= len(list)
-	for i, a := range list {
-		if a.Mailbox == "" {
-			continue
-		}
-		// An address without mailbox and host would be taken for a group.
-		if list[i].Name = p.keep(a.Name); len(a.Mailbox)+len(a.Host) > p.kept {
-			return list[:i:i]
-		}
-		list[i].Mailbox = p.keep(a.Mailbox)
-		list[i].Host = p.keep(a.Host)
+	var value []byte
+	for rest := e[1 : len(e)-1]; n >= 0; n-- {
+		value, rest = nextValue(rest)
 	}
-	return list
+	return value
 }
 
-// messageIDs returns the message ids in a field without their angle brackets.
-// Where there are no brackets a single word is taken for an id; anything else
-// is the prose of RFC 822 and is none.
-func messageIDs(s string) []string {
-	var ids []string
-	for rest := s; ; {
-		_, after, found := strings.Cut(rest, "<")
-		if !found {
-			break
-		}
-		id, after, found := strings.Cut(after, ">")
-		if !found {
-			break
-		}
-		if id = strings.Join(strings.Fields(id), ""); id != "" {
-			ids = append(ids, id)
-		}
-		rest = after
+// Date returns the date of the Date field; zero where it is absent or unreadable.
+func (e Envelope) Date() time.Time {
+	date, _ := parseDate(stringOf(e.field(envelopeDate)))
+	return date
+}
+
+// Subject returns the decoded subject.
+func (e Envelope) Subject() string {
+	return (&headerText{}).decode([]byte(stringOf(e.field(envelopeSubject))))
+}
+
+// From returns the first author for a person to read, empty where there is none.
+func (e Envelope) From() string {
+	list := valuesOf(e.field(envelopeFrom))
+	if len(list) == 0 {
+		return ""
 	}
-	if word := strings.Trim(s, " <>"); ids == nil && word != "" && !strings.Contains(word, " ") {
-		return []string{word}
+	a := valuesOf(list[0])
+	if len(a) != 4 {
+		return ""
 	}
-	return ids
+	name, text := (&headerText{}).decode([]byte(stringOf(a[0]))), stringOf(a[2])
+	if host := stringOf(a[3]); host != "" {
+		text += "@" + host
+	}
+	if text = clean(text); name != "" {
+		text = name + " <" + text + ">"
+	}
+	return text
 }

@@ -131,8 +131,9 @@ func headerCharset(raw []byte) string {
 	for len(raw) > 0 {
 		var name, value []byte
 		if name, value, raw = nextField(raw); strings.EqualFold(string(name), "Content-Type") {
-			_, _, params := parseContentType(unfold(value))
-			return params["charset"]
+			var c content
+			c.contentType(&lexer{in: fieldValue(value)})
+			return decoded(c.list, "charset")
 		}
 	}
 	return ""

@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -60,53 +58,23 @@ func dump(s *Summary, raw []byte) string {
 	if !s.Received.IsZero() {
 		fmt.Fprintf(&b, "received %s\n", s.Received.Format(time.RFC3339))
 	}
-	dumpEnvelope(&b, "", &s.Envelope)
+	fmt.Fprintf(&b, "envelope %s\nstructure %s\n", s.Envelope, s.Structure)
 	dumpPart(&b, "", s.Root, raw)
-	return b.String()
-}
-
-func dumpEnvelope(b *strings.Builder, indent string, e *Envelope) {
-	if !e.Date.IsZero() {
-		fmt.Fprintf(b, "%sdate %s\n", indent, e.Date.Format(time.RFC3339))
-	}
-	if e.Subject != "" {
-		fmt.Fprintf(b, "%ssubject %q\n", indent, e.Subject)
-	}
-	lists := [][]Address{e.From, e.Sender, e.ReplyTo, e.To, e.Cc, e.Bcc}
-	for i, name := range []string{"from", "sender", "reply-to", "to", "cc", "bcc"} {
-		for _, a := range lists[i] {
-			fmt.Fprintf(b, "%s%s %q %q %q\n", indent, name, a.Name, a.Mailbox, a.Host)
-		}
-	}
-	if e.MessageID != "" {
-		fmt.Fprintf(b, "%smessage-id %s\n", indent, e.MessageID)
-	}
-	for _, id := range e.InReplyTo {
-		fmt.Fprintf(b, "%sin-reply-to %s\n", indent, id)
-	}
+	return strings.ReplaceAll(b.String(), "\r\n", "\n")
 }
 
 func dumpPart(b *strings.Builder, indent string, p *Part, raw []byte) {
-	fmt.Fprintf(b, "%s%s/%s %s header %d body %d end %d lines %d\n", indent, p.Type, p.Subtype, p.Encoding, p.Header, p.Body, p.End, p.Lines)
-	indent += "  "
-	for _, f := range [][2]string{{"id", p.ID}, {"description", p.Description}, {"disposition", p.Disposition}, {"location", p.Location}, {"language", strings.Join(p.Language, " ")}} {
-		if f[1] != "" {
-			fmt.Fprintf(b, "%s%s %q\n", indent, f[0], f[1])
-		}
+	fmt.Fprintf(b, "%s%s/%s %s header %d body %d end %d lines %d", indent, p.Type, p.Subtype, p.Encoding, p.Header, p.Body, p.End, p.Lines)
+	if p.Charset != "" {
+		fmt.Fprintf(b, " charset %s", p.Charset)
 	}
-	for _, name := range slices.Sorted(maps.Keys(p.Params)) {
-		fmt.Fprintf(b, "%sparameter %s %q\n", indent, name, p.Params[name])
+	if p.Flowed {
+		b.WriteString(" flowed")
 	}
-	for _, name := range slices.Sorted(maps.Keys(p.DispositionParams)) {
-		fmt.Fprintf(b, "%sdisposition parameter %s %q\n", indent, name, p.DispositionParams[name])
-	}
-	if p.Envelope != nil {
-		dumpEnvelope(b, indent+"envelope ", p.Envelope)
-	}
-	if len(p.Children) == 0 {
-		fmt.Fprintf(b, "%sbody %.60q\n", indent, raw[p.Body:p.End])
+	if b.WriteByte('\n'); len(p.Children) == 0 {
+		fmt.Fprintf(b, "%s  body %.60q\n", indent, raw[p.Body:p.End])
 	}
 	for _, child := range p.Children {
-		dumpPart(b, indent, child, raw)
+		dumpPart(b, indent+"  ", child, raw)
 	}
 }

@@ -9,15 +9,18 @@ import (
 // the blank line, before a boundary line of an open multipart, or with the
 // message; blank and d tell which. What is longer than limit is read but not
 // kept.
-func (s *scanner) readHeader(buf []byte, limit int) (raw []byte, blank, cut bool, d delimiter) {
+func (s *scanner) readHeader(buf []byte, limit int, as role) (raw []byte, blank, cut bool, d delimiter) {
 	raw = buf[:0]
-	for {
+	for start := s.pos; ; {
 		at, lines, eol := s.pos, s.lines, s.eol
 		line, begins := s.next()
 		if line == nil {
 			return raw, false, cut, s.ended(s.pos, s.lines, 0, noDelimiter)
 		}
 		if begins {
+			if at == start && as != message {
+				eol = 0 // that of the boundary before it
+			}
 			if d := s.match(line); d != noDelimiter {
 				return raw, false, cut, s.ended(at, lines, eol, d)
 			}
@@ -55,6 +58,24 @@ func nextField(raw []byte) (name, value, rest []byte) {
 	}
 	// RFC 5322 section 4.5: white space before the colon was once allowed.
 	return bytes.TrimRight(field[:colon], " \t"), field[colon+1:], rest
+}
+
+// fieldValue returns a value as it is read: without the white space before it and
+// the line end behind it, folded by LF.
+func fieldValue(value []byte) []byte {
+	if bytes.IndexByte(value, '\r') >= 0 {
+		value = bytes.ReplaceAll(value, []byte("\r\n"), []byte("\n"))
+	}
+	value = bytes.TrimSuffix(value, []byte("\n"))
+	first := value
+	if i := bytes.IndexByte(value, '\n'); i >= 0 {
+		first = value[:i]
+	}
+	n := len(first) - len(bytes.TrimLeft(first, " \t"))
+	if n == len(first) { // of white space alone one is skipped
+		n = min(n, 1)
+	}
+	return value[n:]
 }
 
 // unfold returns a field value on one line: a line end with the white space

@@ -69,14 +69,14 @@ func (h *Header) AppendFields(dst []byte, fields []string) []byte {
 func (h *Header) Matches(name string, m *Matcher) bool { return fieldMatches(h.lines, name, m) }
 
 // keepHeader keeps what is kept of the header that was just read, unless it has
-// no blank line after it, which is eol.
-func (p *parser) keepHeader(raw []byte, eol string, cut bool) {
+// no blank line after it.
+func (p *parser) keepHeader(raw []byte, blank, cut bool) {
 	h := &p.sum.Header
-	if h.Size = p.pos; eol == "" || cut || p.err != nil {
+	if h.Size = p.pos; !blank || cut || p.err != nil {
 		return
 	}
 	var lines bytes.Buffer
-	header := io.MultiReader(bytes.NewReader(raw), strings.NewReader(eol))
+	header := io.MultiReader(bytes.NewReader(raw), strings.NewReader("\r\n"[2-p.eol:]))
 	if err := FilterHeader(&lines, header, keptFields, false); err == nil && lines.Len() <= maxLines {
 		h.lines = lines.Bytes()
 	}

@@ -1,39 +1,29 @@
 package message
 
 import (
-	"bytes"
 	"encoding/binary"
-	"maps"
-	"slices"
-	"time"
 
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
-// The binary form of a Summary comes in pieces:
+// The stored form of a Summary comes in pieces:
 //
-//	envelope   date, subject, from, sender, reply-to, to, cc, bcc, in-reply-to,
-//	           message-id, date of Received
+//	envelope   the text of ENVELOPE
 //	header     size, then the lines to the end
-//	structure  part
+//	structure  size of the tree, the tree of parts, the text of BODYSTRUCTURE
 //
 // Numbers are varints. A string is 2*length and its bytes, or 2*i+1 for word i
-// of the dictionary. A date is 0 for none, else 1, seconds since 1970 and
-// minutes east of Greenwich. Addresses, strings of a list, parameters and
-// children follow their number. A part is its values; its body starts and ends
-// relative to its header, and that relative to the header of the part around it.
-// A codec writes all that or reads it, so that it is said once.
+// of the dictionary. Children follow their number. A part is its values; its body
+// starts and ends relative to its header, and that relative to the header of the
+// part around it. A codec writes all that or reads it, so that it is said once.
 
-// dictionary are strings that summaries are full of. It may grow at its end
-// only; anything else needs another SummaryVersion.
+// dictionary are strings that trees are full of. It may grow at its end only;
+// anything else needs another SummaryVersion.
 var dictionary = [...]string{
 	"text", "plain", "html", "multipart", "alternative", "mixed", "related", "signed", "report", "message",
 	"rfc822", "delivery-status", "application", "octet-stream", "pdf", "zip", "image", "png", "jpeg", "gif",
-	"calendar", "7bit", "8bit", "binary", "base64", "quoted-printable", "charset", "utf-8", "us-ascii", "iso-8859-1",
-	"windows-1252", "UTF-8", "US-ASCII", "ISO-8859-1", "boundary", "name", "filename", "attachment", "inline", "format",
-	"flowed", "delsp", "yes", "method", "REQUEST", "type", "text/plain", "text/html", "multipart/alternative", "micalg",
-	"protocol", "report-type", "size", "creation-date", "modification-date", missingMailbox, missingDomain,
-	"gmail.com", "hotmail.com", "outlook.com", "yahoo.com", "icloud.com", "github.com",
+	"calendar", "7bit", "8bit", "binary", "base64", "quoted-printable", "", "utf-8", "us-ascii", "iso-8859-1",
+	"windows-1252", "UTF-8", "US-ASCII", "ISO-8859-1",
 }
 
 var dictionaryIndex = func() map[string]int {
@@ -44,40 +34,61 @@ var dictionaryIndex = func() map[string]int {
 	return index
 }()
 
-// Binary is a Summary of this SummaryVersion in its compact form, in pieces each
-// of which can be read without the others.
+// Binary is a Summary of this SummaryVersion as it is stored, in pieces each of
+// which can be read without the others.
 type Binary struct{ Envelope, Header, Structure []byte }
 
-// Marshal returns the compact form of s.
+// Marshal returns the stored form of s.
 func (s *Summary) Marshal() Binary {
-	envelope, structure := codec{out: make([]byte, 0, 256)}, codec{out: make([]byte, 0, 128)}
-	envelope.envelope(s)
-	structure.structure(s)
+	tree := codec{out: make([]byte, 0, 64)}
+	tree.part(s.Root, 0, 0)
+	structure := binary.AppendUvarint(make([]byte, 0, len(tree.out)+len(s.Structure)+4), uint64(len(tree.out)))
 	header := binary.AppendUvarint(make([]byte, 0, len(s.Header.lines)+4), uint64(s.Header.Size))
-	return Binary{envelope.out, append(header, s.Header.lines...), structure.out}
+	return Binary{s.Envelope, append(header, s.Header.lines...), append(append(structure, tree.out...), s.Structure...)}
 }
 
 var errSummary = fault.New(fault.Corrupt, "message summary is damaged", "")
 
-// Unmarshal sets what the pieces of b say, those that are not nil. Damaged data
-// are a fault of kind Corrupt: then the summary has to be made again from the
-// message. What is allocated is in proportion to the data, and b is not kept.
-func (s *Summary) Unmarshal(b Binary) error {
+// Unmarshal sets what the pieces of b say, those that are not nil; the tree only if
+// tree is set. Damaged data are a fault of kind Corrupt: then the summary has to be
+// made again from the message. What is allocated is in proportion to the data. s
+// keeps parts of b.
+func (s *Summary) Unmarshal(b Binary, tree bool) error {
 	ok := b.Header == nil || s.Header.unmarshal(b.Header)
 	if b.Envelope != nil {
-		c := codecOf(b.Envelope)
-		c.envelope(s)
-		ok = ok && c.done()
+		s.Envelope = b.Envelope
+		ok = ok && inParentheses(b.Envelope)
 	}
 	if b.Structure != nil {
-		c := codecOf(b.Structure)
-		c.structure(s)
-		ok = ok && c.done()
+		ok = ok && s.unmarshalStructure(b.Structure, tree)
 	}
 	if !ok {
 		return errSummary
 	}
 	return nil
+}
+
+// inParentheses reports whether text may be one that was made here.
+func inParentheses(text []byte) bool {
+	return len(text) > 2 && text[0] == '(' && text[len(text)-1] == ')'
+}
+
+func (s *Summary) unmarshalStructure(data []byte, tree bool) bool {
+	size, n := binary.Uvarint(data)
+	if n <= 0 || size > uint64(len(data)-n) {
+		return false
+	}
+	data = data[n:]
+	if s.Structure = data[size:]; !inParentheses(s.Structure) {
+		return false
+	}
+	if !tree {
+		return true
+	}
+	c := codecOf(data[:size])
+	s.Root = &Part{}
+	c.part(s.Root, 0, 0)
+	return c.done()
 }
 
 func (h *Header) unmarshal(data []byte) bool {
@@ -87,7 +98,7 @@ func (h *Header) unmarshal(data []byte) bool {
 	}
 	*h = Header{Size: int64(size)}
 	if len(data) > n {
-		h.lines = bytes.Clone(data[n:])
+		h.lines = data[n:]
 	}
 	return true
 }
@@ -110,34 +121,8 @@ func codecOf(data []byte) codec {
 // done reports whether all was read and nothing was wrong.
 func (c *codec) done() bool { return !c.bad && c.in == "" }
 
-func (c *codec) envelope(s *Summary) {
-	c.headings(&s.Envelope)
-	c.date(&s.Received)
-}
-
-func (c *codec) structure(s *Summary) {
-	if c.reading {
-		s.Root = &Part{}
-	}
-	c.part(s.Root, 0, 0)
-}
-
-func (c *codec) headings(e *Envelope) {
-	c.date(&e.Date)
-	c.text(&e.Subject)
-	for _, addresses := range []*[]Address{&e.From, &e.Sender, &e.ReplyTo, &e.To, &e.Cc, &e.Bcc} {
-		list(c, addresses, 3, func(a *Address) {
-			c.text(&a.Name)
-			c.text(&a.Mailbox)
-			c.text(&a.Host)
-		})
-	}
-	list(c, &e.InReplyTo, 1, c.text)
-	c.text(&e.MessageID)
-}
-
 // minPart is the size of the smallest part in bytes.
-const minPart = 15
+const minPart = 9
 
 func (c *codec) part(p *Part, base int64, depth int) {
 	if depth > maxDepth {
@@ -146,24 +131,12 @@ func (c *codec) part(p *Part, base int64, depth int) {
 	}
 	c.text(&p.Type)
 	c.text(&p.Subtype)
-	c.params(&p.Params)
 	c.text(&p.Encoding)
+	c.text(&p.Charset)
+	c.flag(&p.Flowed)
 	c.offset(&p.Header, base)
 	c.offset(&p.Body, p.Header)
 	c.offset(&p.End, p.Body)
-	c.offset(&p.Lines, 0)
-	c.text(&p.ID)
-	c.text(&p.Description)
-	c.text(&p.Disposition)
-	c.params(&p.DispositionParams)
-	list(c, &p.Language, 1, c.text)
-	c.text(&p.Location)
-	if p.Type == "message" && p.Subtype == "rfc822" {
-		if c.reading {
-			p.Envelope = &Envelope{}
-		}
-		c.headings(p.Envelope)
-	}
 	c.children(p, depth)
 }
 
@@ -172,7 +145,7 @@ func (c *codec) children(p *Part, depth int) {
 	if c.reading {
 		// IMAP could not express anything else.
 		if c.parts -= n; c.parts < 0 || p.Type == "" || p.Subtype == "" || p.Encoding == "" ||
-			p.Disposition == "" && p.DispositionParams != nil || p.Message() && n != 1 || p.Multipart() != (n > 0 && !p.Message()) {
+			p.Message() && n != 1 || p.Multipart() != (n > 0 && !p.Message()) {
 			c.fail()
 			return
 		}
@@ -213,11 +186,16 @@ func (c *codec) number(n *uint64) {
 	c.fail()
 }
 
-// signed is a number that may be negative.
-func (c *codec) signed(n *int64) {
-	u := uint64(*n)<<1 ^ uint64(*n>>63)
-	if c.number(&u); c.reading {
-		*n = int64(u>>1) ^ -int64(u&1)
+func (c *codec) flag(b *bool) {
+	var n uint64
+	if *b {
+		n = 1
+	}
+	if c.number(&n); c.reading {
+		*b = n == 1
+	}
+	if n > 1 {
+		c.fail()
 	}
 }
 
@@ -244,17 +222,6 @@ func (c *codec) count(n, size int) int {
 	return int(u)
 }
 
-func list[T any](c *codec, s *[]T, size int, each func(*T)) {
-	if n := c.count(len(*s), size); c.reading {
-		if *s = nil; n > 0 {
-			*s = make([]T, n)
-		}
-	}
-	for i := range *s {
-		each(&(*s)[i])
-	}
-}
-
 func (c *codec) text(s *string) {
 	var n uint64
 	if !c.reading {
@@ -279,61 +246,3 @@ func (c *codec) text(s *string) {
 		c.fail()
 	}
 }
-
-func (c *codec) date(t *time.Time) {
-	var have uint64
-	if !t.IsZero() {
-		have = 1
-	}
-	_, offset := t.Zone()
-	seconds, minutes := t.Unix(), int64(offset/60)
-	if c.number(&have); have != 0 {
-		c.signed(&seconds)
-		c.signed(&minutes)
-	}
-	if !c.reading {
-		return
-	}
-	switch *t = (time.Time{}); {
-	case minutes < -24*60-59 || minutes > 24*60+59:
-		c.fail()
-	case have != 0:
-		*t = time.Unix(seconds, 0).In(zone(int(minutes) * 60))
-	}
-}
-
-func (c *codec) params(params *map[string]string) {
-	n := c.count(len(*params), 2)
-	if !c.reading {
-		for _, name := range slices.Sorted(maps.Keys(*params)) {
-			value := (*params)[name]
-			c.text(&name)
-			c.text(&value)
-		}
-		return
-	}
-	*params = nil
-	for range n {
-		var name, value string
-		c.text(&name)
-		c.text(&value)
-		if shared, ok := charsetParams[value]; ok && n == 1 && name == "charset" {
-			*params = shared
-			return
-		}
-		if *params == nil {
-			*params = make(map[string]string, n)
-		}
-		(*params)[name] = value
-	}
-}
-
-// charsetParams are the parameters that most parts have; a map is the largest
-// thing a part consists of. They are never written to.
-var charsetParams = func() map[string]map[string]string {
-	shared := make(map[string]map[string]string)
-	for _, charset := range []string{"utf-8", "us-ascii", "iso-8859-1", "windows-1252", "UTF-8", "US-ASCII", "ISO-8859-1"} {
-		shared[charset] = map[string]string{"charset": charset}
-	}
-	return shared
-}()

@@ -21,78 +21,36 @@ import "time"
 
 // SummaryVersion is the version of what Parse says and of its binary form. A
 // stored summary of another version is made again from the message.
-const SummaryVersion = 4
+const SummaryVersion = 5
 
 // Summary is what is known about a message without reading it again.
 type Summary struct {
-	Envelope Envelope
-	Header   Header
-	Root     *Part     // never nil after Parse
-	Received time.Time // date of the topmost Received field; zero where absent or unreadable
+	Envelope  Envelope
+	Structure []byte // BODYSTRUCTURE as it stands in a response (RFC 9051 section 7.5.2)
+	Header    Header
+	Root      *Part     // never nil after Parse
+	Received  time.Time // date of the topmost Received field, not stored; zero where absent or unreadable
 }
 
-// Envelope is the ENVELOPE of a message, decoded to UTF-8 (RFC 9051 section
-// 7.5.2). Sender and ReplyTo are those of the message: where it has none they
-// are empty, and IMAP takes From instead.
-type Envelope struct {
-	Date      time.Time // zero where absent or unreadable
-	Subject   string
-	From      []Address
-	Sender    []Address
-	ReplyTo   []Address
-	To        []Address
-	Cc        []Address
-	Bcc       []Address
-	InReplyTo []string // message ids without angle brackets
-	MessageID string   // without angle brackets
-}
-
-// Address is one address of an envelope. A group starts with an Address that
-// has only a Mailbox, the name of the group, and ends with an empty one. In all
-// others neither Mailbox nor Host is empty.
-type Address struct {
-	Name    string
-	Mailbox string
-	Host    string
-}
-
-// String returns the address for a person to read.
-func (a Address) String() string {
-	text := a.Mailbox
-	if a.Host != "" {
-		text += "@" + a.Host
-	}
-	if a.Name != "" {
-		text = a.Name + " <" + text + ">"
-	}
-	return text
-}
-
-// Part is a node of the body structure. Type, Subtype, Encoding, Disposition
-// and the names of parameters are lower case.
+// Part is a node of the body structure, as far as that is of use for reading the
+// message. All words are lower case but Charset.
 type Part struct {
-	Type, Subtype     string
-	Params            map[string]string // RFC 2231 parameters decoded; nil where there are none
-	ID                string            // Content-ID as written, with its angle brackets
-	Description       string
-	Encoding          string // never empty
-	Disposition       string
-	DispositionParams map[string]string
-	Language          []string
-	Location          string
+	Type, Subtype string
+	Encoding      string // never empty
+	Charset       string // empty where it is not said
+	Flowed        bool   // format=flowed (RFC 3676)
 
 	// The part in the message, in bytes from its start: the header is
 	// [Header, Body), with its blank line where it has one, the body is
 	// [Body, End).
 	Header, Body, End int64
-	Lines             int64 // line ends in the body
+	Lines             int64 // line ends in the body, not stored
 
-	Children []*Part   // of a multipart: at least one; of message/rfc822: exactly one
-	Envelope *Envelope // of the message in a message/rfc822
+	Children []*Part // of a multipart: at least one; of message/rfc822: exactly one
 }
 
 // Multipart reports whether p is a multipart.
 func (p *Part) Multipart() bool { return p.Type == "multipart" }
 
 // Message reports whether p holds a message, which is then its only child.
-func (p *Part) Message() bool { return p.Envelope != nil }
+func (p *Part) Message() bool { return p.Type == "message" && p.Subtype == "rfc822" }

@@ -1,201 +1,193 @@
 package message
 
 import (
+	"bytes"
 	"cmp"
+	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 )
 
-// parseParams reads the parameters of Content-Type and Content-Disposition
-// (RFC 2045 section 5.1, RFC 2231), s being what follows the value. Names are
-// lower case; nil where there are none. Of several with one name the first
-// counts.
-func parseParams(s string) map[string]string {
-	var params map[string]string
+// param is a parameter of Content-Type or Content-Disposition.
+type param struct{ name, value string }
+
+// piece is a parameter in RFC 2231 form: "name*", "name*0" or "name*0*".
+type piece struct {
+	param
+	n        uint32
+	extended bool
+}
+
+// params reads the parameters that follow (RFC 2045 section 5.1). Those in pieces
+// come last, joined, under the name "name*" where one of them is encoded (RFC 2231
+// section 3). What is broken is left out.
+func (l *lexer) params() []param {
+	var params []param
 	var pieces []piece
-	for n := 0; s != "" && n < maxParams; n++ {
-		var name, value string
-		var quoted bool
-		name, value, quoted, s = nextParam(s)
-		if name == "" {
+	var n uint32 // of the piece before, which one without a number has as well
+	for len(params)+len(pieces) < maxParams {
+		p, o := l.param()
+		if o == ended {
+			break
+		}
+		if o == broken {
+			if len(l.in) == 0 {
+				break
+			}
+			l.in = l.in[1:]
 			continue
 		}
-		if p, ok := parsePiece(name, value); ok {
-			pieces = append(pieces, p)
-			continue
-		}
-		if !quoted && name != "name" && name != "filename" {
-			// "charset=utf-8 format=flowed": what follows is not of the value.
-			value, _, _ = strings.Cut(value, " ")
-		}
-		if _, have := params[name]; !have {
-			value = decodeWords(value)
-			params = setParam(params, name, clean(value))
+		if piece, ok := parsePiece(p, &n); ok {
+			pieces = append(pieces, piece)
+		} else {
+			params = append(params, p)
 		}
 	}
 	return joinPieces(params, pieces)
 }
 
-func setParam(params map[string]string, name, value string) map[string]string {
-	if params == nil {
-		params = make(map[string]string, 2)
+// param reads "; name=value".
+func (l *lexer) param() (p param, o outcome) {
+	if len(l.in) == 0 {
+		return p, ended
 	}
-	params[name] = value
-	return params
-}
-
-// nextParam splits the first "; name=value" off s.
-func nextParam(s string) (name, value string, quoted bool, rest string) {
-	s = skipSpace(s)
-	s = skipSpace(strings.TrimPrefix(s, ";"))
-	end := strings.IndexAny(s, "=;")
-	if end < 0 {
-		return "", "", false, ""
+	if l.in[0] != ';' {
+		return p, broken
 	}
-	if s[end] == ';' {
-		return "", "", false, s[end:]
+	l.in = l.in[1:]
+	if l.space() != more {
+		return p, broken
 	}
-	name = strings.ToLower(strings.TrimSpace(s[:end]))
-	if i := strings.LastIndexByte(name, ' '); i >= 0 {
-		name = name[i+1:]
+	name, o := l.token(nil)
+	if o != more || l.in[0] != '=' {
+		return p, broken
 	}
-	s = skipSpace(s[end+1:])
-	if strings.HasPrefix(s, `"`) {
-		value, rest = quotedString(s)
-		// Up to the next parameter only junk can follow.
-		if i := strings.IndexByte(rest, ';'); i >= 0 {
-			return name, value, true, rest[i:]
-		}
-		return name, value, true, ""
-	}
-	end = strings.IndexByte(s, ';')
-	if end < 0 {
-		end = len(s)
-	}
-	value, rest = s[:end], s[end:]
-	if i := strings.IndexByte(value, '('); i > 0 && value[i-1] == ' ' {
-		value = value[:i] // a comment
-	}
-	return name, strings.TrimSpace(value), false, rest
-}
-
-// quotedString reads the quoted string at the start of s. Without its closing
-// quote it is all of s.
-func quotedString(s string) (value, rest string) {
-	for i := 1; i < len(s); i++ {
-		switch s[i] {
+	l.in = l.in[1:]
+	var value []byte
+	if o = l.space(); o == more {
+		switch l.in[0] {
 		case '"':
-			return unquote(s[1:i]), s[i+1:]
-		case '\\':
-			i++
+			value, o = l.quoted(nil)
+		case '=': // name==?utf-8?b?...?=
+			value = l.run(nil, func(c byte) bool { return strings.IndexByte("; \t\r\n", c) < 0 })
+			value, _, _ = bytes.Cut(value, []byte{0})
+		default:
+			value, o = l.token(nil)
 		}
 	}
-	return unquote(s[1:]), ""
-}
-
-func unquote(s string) string {
-	if !strings.Contains(s, `\`) {
-		return s
+	if o == broken {
+		return p, broken
 	}
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+1 < len(s) {
-			i++
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
+	return param{string(name), string(value)}, more
 }
 
-// skipSpace skips white space and comments.
-func skipSpace(s string) string {
-	for {
-		s = strings.TrimLeft(s, " \t")
-		if !strings.HasPrefix(s, "(") {
-			return s
-		}
-		_, s = comment(s)
-	}
-}
-
-// comment reads the comment at the start of s. Without its closing parenthesis
-// it is all of s.
-func comment(s string) (text, rest string) {
-	depth := 0
-	for i := 0; i < len(s); i++ {
-		switch s[i] {
-		case '\\':
-			i++
-		case '(':
-			depth++
-		case ')':
-			if depth--; depth == 0 {
-				return unquote(s[1:i]), s[i+1:]
-			}
-		}
-	}
-	return unquote(s[1:]), ""
-}
-
-// piece is a parameter in RFC 2231 form: "name*", "name*0" or "name*0*".
-type piece struct {
-	name    string
-	n       int
-	encoded bool
-	value   string
-}
-
-func parsePiece(name, value string) (piece, bool) {
-	base, number, found := strings.Cut(name, "*")
-	if !found || base == "" {
+func parsePiece(p param, n *uint32) (piece, bool) {
+	base, number, found := strings.Cut(p.name, "*")
+	if !found {
 		return piece{}, false
 	}
-	if number == "" {
-		return piece{base, 0, true, value}, true
+	extended := number == ""
+	if !extended {
+		*n = 0
+		for number != "" && '0' <= number[0] && number[0] <= '9' {
+			*n, number = *n*10+uint32(number[0]-'0'), number[1:]
+		}
+		number, extended = strings.CutSuffix(number, "*")
 	}
-	number, encoded := strings.CutSuffix(number, "*")
-	n, err := strconv.ParseUint(number, 10, 16)
-	if err != nil {
-		return piece{}, false
-	}
-	return piece{base, int(n), encoded, value}, true
+	return piece{param{base, p.value}, *n, extended}, number == ""
 }
 
-// joinPieces adds the parameters that pieces are of. They win over plain ones
-// of the same name, which are there for old readers.
-func joinPieces(params map[string]string, pieces []piece) map[string]string {
+// joinPieces adds the parameters that pieces are of.
+func joinPieces(params []param, pieces []piece) []param {
 	slices.SortStableFunc(pieces, func(a, b piece) int {
 		return cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(a.n, b.n))
 	})
-	pieces = slices.CompactFunc(pieces, func(a, b piece) bool { return a.name == b.name && a.n == b.n })
 	for len(pieces) > 0 {
-		name, charset, encoded := pieces[0].name, "", false
-		var value strings.Builder
-		for i := 0; len(pieces) > 0 && pieces[0].name == name; i++ {
-			p := pieces[0]
-			pieces = pieces[1:]
-			if p.encoded {
-				if i == 0 {
-					// RFC 2231 section 4: charset'language'text
-					if parts := strings.SplitN(p.value, "'", 3); len(parts) == 3 {
-						charset, p.value = parts[0], parts[2]
-					}
-				}
-				encoded = true
-				p.value = percentDecode(p.value)
-			}
-			value.WriteString(p.value)
+		same := 0
+		complete, extended := true, false
+		for ; same < len(pieces) && strings.EqualFold(pieces[same].name, pieces[0].name); same++ {
+			complete = complete && pieces[same].n == uint32(same)
+			extended = extended || pieces[same].extended
 		}
-		text := value.String()
-		if encoded {
-			text, _ = toUTF8(text, charset)
+		if complete {
+			params = append(params, joined(pieces[:same], extended))
 		} else {
-			text = decodeWords(text)
+			for _, p := range pieces[:same] {
+				name := fmt.Sprintf("%s*%d", p.name, p.n)
+				if p.extended {
+					name += "*"
+				}
+				params = append(params, param{name, p.value})
+			}
 		}
-		params = setParam(params, name, clean(text))
+		pieces = pieces[same:]
 	}
 	return params
+}
+
+func joined(pieces []piece, extended bool) param {
+	name := pieces[0].name
+	if !extended {
+		var value strings.Builder
+		for _, p := range pieces {
+			value.WriteString(p.value)
+		}
+		return param{name, value.String()}
+	}
+	var value strings.Builder
+	if !pieces[0].extended {
+		value.WriteString("''")
+	}
+	for _, p := range pieces {
+		if !p.extended {
+			p.value = strings.ReplaceAll(p.value, "%", "%25")
+		}
+		value.WriteString(p.value)
+	}
+	return param{name + "*", value.String()}
+}
+
+// lookup returns the first parameter of a name.
+func lookup(params []param, name string) (string, bool) {
+	for _, p := range params {
+		if strings.EqualFold(p.name, name) {
+			return p.value, true
+		}
+	}
+	return "", false
+}
+
+// decoded returns a parameter for a person to read.
+func decoded(params []param, name string) string {
+	if value, ok := lookup(params, name+"*"); ok { // RFC 2231 section 4: charset'language'text
+		charset := ""
+		if parts := strings.SplitN(value, "'", 3); len(parts) == 3 {
+			charset, value = parts[0], parts[2]
+		}
+		value, _ = toUTF8(percentDecode(value), charset)
+		return clean(value)
+	}
+	value, _ := lookup(params, name)
+	return (&headerText{}).decode([]byte(value))
+}
+
+// appendParams appends a list of parameters. A text has a charset (RFC 2045 section
+// 5.2).
+func appendParams(dst []byte, params []param, text bool) []byte {
+	if text {
+		if _, ok := lookup(params, "charset"); !ok {
+			params = append(slices.Clip(params), param{"charset", "us-ascii"})
+		}
+	}
+	if len(params) == 0 {
+		return append(dst, "NIL"...)
+	}
+	for i, p := range params {
+		dst = append(dst, "( "[min(i, 1)])
+		dst = appendNString(dst, []byte(p.name))
+		dst = appendNString(append(dst, ' '), []byte(p.value))
+	}
+	return append(dst, ')')
 }
 
 func percentDecode(s string) string {
@@ -209,4 +201,16 @@ func percentDecode(s string) string {
 		b.WriteByte(s[i])
 	}
 	return b.String()
+}
+
+// fileName returns the name of a file that a field gives, decoded.
+func fileName(field, value string) string {
+	name := "filename"
+	if strings.EqualFold(field, "Content-Type") {
+		name = "name"
+	} else if !strings.EqualFold(field, "Content-Disposition") {
+		return ""
+	}
+	l := lexer{in: []byte(value)}
+	return decoded(l.params(), name)
 }

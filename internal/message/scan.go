@@ -23,6 +23,7 @@ type scanner struct {
 	// the line end in front of it, which belongs to the boundary (RFC 2046
 	// section 5.1.1), or at the end of the message.
 	end, endLines int64
+	cutOff        int // bytes of that line end
 }
 
 // A delimiter says what ended a part: which of the open multiparts a boundary
@@ -87,9 +88,11 @@ func eolSize(line []byte) int {
 	return 1
 }
 
-// skip reads on to the next boundary line of an open multipart, or to the end.
-func (s *scanner) skip() delimiter {
-	for {
+// skip reads on to the next boundary line of an open multipart, or to the end. The
+// line end before the first line read stays with what was before it where that is a
+// boundary of level keep or above.
+func (s *scanner) skip(keep int) delimiter {
+	for start := s.pos; ; {
 		at, lines, eol := s.pos, s.lines, s.eol
 		line, begins := s.next()
 		if line == nil {
@@ -97,6 +100,9 @@ func (s *scanner) skip() delimiter {
 		}
 		if begins && len(s.open) > 0 {
 			if d := s.match(line); d != noDelimiter {
+				if at == start && d.level >= keep {
+					eol = 0
+				}
 				return s.ended(at, lines, eol, d)
 			}
 		}
@@ -105,7 +111,7 @@ func (s *scanner) skip() delimiter {
 
 // ended notes where a part ends whose boundary line starts at offset at.
 func (s *scanner) ended(at, lines int64, eol int, d delimiter) delimiter {
-	s.end, s.endLines = at-int64(eol), lines
+	s.end, s.endLines, s.cutOff = at-int64(eol), lines, eol
 	if eol > 0 {
 		s.endLines--
 	}

@@ -3,7 +3,6 @@ package message
 import (
 	"errors"
 	"io"
-	"strings"
 )
 
 // MatchBody reports whether the text of the message contains what m looks for:
@@ -75,16 +74,15 @@ func (t *texts) part(p *Part) error {
 func (t *texts) header(p *Part) error {
 	var stop error
 	err := eachField(io.NewSectionReader(t.r, p.Header, p.Body-p.Header), func(name, value string) bool {
-		stop = t.line(name + ": " + value)
+		if stop = t.line(name + ": " + value); stop == nil {
+			// The name of an attachment may be written in a way that only its decoded
+			// form shows (RFC 2231).
+			if file := fileName(name, value); file != "" {
+				stop = t.line(file)
+			}
+		}
 		return stop == nil
 	})
-	// The name of an attachment may be written in a way that only its decoded
-	// form shows (RFC 2231).
-	for _, name := range []string{p.Params["name"], p.DispositionParams["filename"]} {
-		if stop == nil && err == nil && name != "" {
-			stop = t.line(name)
-		}
-	}
 	return errors.Join(err, stop)
 }
 
@@ -101,14 +99,14 @@ func (t *texts) body(p *Part) error {
 	if decoded, err := Decode(r, p.Encoding); err == nil {
 		r = decoded // in an unknown encoding the text is what is there
 	}
-	r = charsetReader(r, p.Params["charset"])
+	r = charsetReader(r, p.Charset)
 	if t.buf == nil {
 		t.buf = make([]byte, 16<<10)
 	}
 	html := p.Subtype == "html"
 	// RFC 3676 section 4: a line that flows on ends with a space, which is the one
 	// between two words.
-	t.to.begin(html || strings.EqualFold(p.Params["format"], "flowed"), true)
+	t.to.begin(html || p.Flowed, true)
 	if html {
 		h := htmlText{w: t.to}
 		if _, err := io.CopyBuffer(&h, r, t.buf); err != nil {

@@ -9,7 +9,7 @@ import (
 
 // TermsVersion is the version of what Terms gives for a message. It is raised
 // with every change to the text that is searched, to its folding and to Terms.
-const TermsVersion = 3
+const TermsVersion = 4
 
 // Terms are what an index of the text holds. A term is a longest run of letters,
 // digits and marks in the folded text, cut further only at places that two

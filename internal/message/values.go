@@ -5,7 +5,6 @@ import (
 	"io"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 // ReadHeader returns all fields of a header, of which at most 1 MiB is read, as a
@@ -45,17 +44,18 @@ func (h *Header) Date() (time.Time, bool) {
 	return parseDate(text)
 }
 
+// Address is an address, its name decoded.
+type Address struct{ Name, Mailbox, Host string }
+
 // Address returns the first address in the first field of that name, zero where
 // there is none.
 func (h *Header) Address(name string) Address {
-	text := unfold(h.value(name))
-	if !utf8.ValidString(text) {
-		text = guessUTF8(text, headerCharset(h.lines))
+	text, n := appendAddresses(nil, h.value(name), 1)
+	if n == 0 {
+		return Address{}
 	}
-	if list := parseAddresses(text, 1); len(list) > 0 {
-		return list[0]
-	}
-	return Address{}
+	a := valuesOf(valuesOf(append(text, ')'))[0])
+	return Address{(&headerText{raw: h.lines}).decode([]byte(stringOf(a[0]))), stringOf(a[2]), stringOf(a[3])}
 }
 
 // MessageIDs returns the message ids in the first field of that name, normalized
@@ -87,12 +87,15 @@ func cutMessageID(s string) (id, rest string) {
 		case '>':
 			return b.String(), s[1:]
 		case '"':
-			var text string
-			text, s = quotedString(s)
-			b.WriteString(text)
+			l := lexer{in: []byte(s)}
+			text, _ := l.quoted(nil)
+			b.Write(text)
+			s = string(l.in)
 			continue
 		case '(':
-			_, s = comment(s)
+			l := lexer{in: []byte(s[1:])}
+			l.enclosed(nil, '(', ')')
+			s = string(l.in)
 			continue
 		case ' ', '\t':
 		default:
