@@ -59,8 +59,7 @@ type conn struct {
 	timer     *time.Timer
 	farewell  atomic.Pointer[string] // set once, by whoever ends the connection
 	closeOnce sync.Once
-	closed    func()      // called once, after the connection was closed
-	watch     *time.Timer // starts the receiver where a command takes long
+	closed    func() // called once, after the connection was closed
 
 	mu    sync.Mutex // guards the fields below
 	buf   []byte     // what in lies in
