@@ -9,7 +9,7 @@ BIN       = bin/popbridge
 PLATFORMS = windows/amd64 windows/arm64 darwin/amd64 darwin/arm64 linux/amd64 linux/arm64
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race real crash cover fuzz bench bench-reliability bench-attack stress demo fmt vet staticcheck lint vuln tidy cross golden check ci clean
+.PHONY: help build test race real crash cover fuzz bench profile bench-reliability bench-attack stress demo fmt vet staticcheck lint vuln tidy cross golden check ci clean
 
 help: ## list the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,8 +36,12 @@ cover: ## test coverage by function, in coverage.txt
 fuzz: ## every fuzz target for FUZZTIME (default 10s) each
 	.ci/fuzz $(FUZZTIME)
 
-bench: build ## first fetch beside mpop, IMAP commands beside Dovecot, as ratios from one run
-	$(GO) run ./test/bench -popbridge $(BIN)
+bench: build ## speed, memory and disk against targets, beside Dovecot and mpop, in bench.json (minutes; BENCH="-messages 5000,30000,100000" for all sizes)
+	$(GO) run ./test/bench -popbridge $(BIN) $(BENCH)
+
+profile: ## processor profiles of each IMAP command, in profiles/ (BENCH="-messages 30000" for more mail)
+	CGO_ENABLED=0 $(GO) build -trimpath -tags pprof -o $(BIN)-pprof ./cmd/popbridge
+	$(GO) run ./test/bench -popbridge $(BIN)-pprof -json "" -parts profile $(BENCH)
 
 bench-reliability: build ## what is lost and doubled by kills and by renumbering, beside mpop, getmail6 and fetchmail
 	$(GO) run ./test/bench -popbridge $(BIN) -parts reliability
@@ -86,4 +90,4 @@ ci: ## everything, as the build machine does it (installs Debian packages, as ro
 	.ci/run
 
 clean: ## remove what was built
-	rm -rf bin coverage.txt
+	rm -rf bin profiles coverage.txt bench.json

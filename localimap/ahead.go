@@ -10,10 +10,9 @@ const (
 	// chunkSize is how many messages are asked of the store at a time. In
 	// between, no query is open.
 	chunkSize = 128
-	// chunksAhead and filesAhead are how many are being read, the one that is
-	// being worked on included.
+	// chunksAhead is how many are being read, the one that is being worked on
+	// included.
 	chunksAhead = 3
-	filesAhead  = 4
 )
 
 // ahead calls load for 0 to n-1, up to width of them at the same time, and use

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"slices"
 	"strconv"
@@ -40,36 +39,43 @@ var (
 )
 
 // conn is a connection to a client. The goroutine of its session writes to it and
-// takes what was received; a second one receives, also while a command is running,
-// so that a client that goes is noticed.
+// reads from it; a second one receives while a command takes long or waits, so that
+// a client that goes or speaks is noticed (receive.go).
 //
 // What is written is gathered and goes out when the session waits for the client,
 // or when there is writeBuffer of it.
 type conn struct {
-	net.Conn               // the network
-	stream        net.Conn // Conn, or TLS over it
-	ctx           context.Context
-	cancel        context.CancelCauseFunc
-	began         time.Time
-	quiet         func() time.Duration // how long the client may say nothing
-	heard         atomic.Bool          // the client has sent a line, or ended a TLS handshake
-	patience      atomic.Int64         // for a piece to be written
-	between       bool                 // no command is being read
-	out           []byte
-	err           error // of writing
-	timer         *time.Timer
-	farewell      atomic.Pointer[string] // set once, by whoever ends the connection
-	closeOnce     sync.Once
-	closed        func() // called once, after the connection was closed
+	net.Conn           // the network
+	stream    net.Conn // Conn, or TLS over it
+	ctx       context.Context
+	cancel    context.CancelCauseFunc
+	began     time.Time
+	quiet     func() time.Duration // how long the client may say nothing
+	heard     atomic.Bool          // the client has sent a line, or ended a TLS handshake
+	patience  atomic.Int64         // for a piece to be written
+	between   bool                 // no command is being read
+	out       []byte
+	err       error // of writing
+	timer     *time.Timer
+	farewell  atomic.Pointer[string] // set once, by whoever ends the connection
+	closeOnce sync.Once
+	closed    func() // called once, after the connection was closed
+
+	mu    sync.Mutex // guards the fields below
+	buf   []byte     // what in lies in
+	in    []byte     // received, not taken
+	inErr error
+
+	readAt time.Time // when the session has read
+	asked  uint      // how often for alive
+
+	receiving     bool // the receiver reads from stream
+	waiting       bool // the session is in Read
+	pausing       bool // the receiver has to end, and may not start
 	receiverEnded chan struct{}
 
-	mu      sync.Mutex // guards the fields below
-	buf     []byte     // what in lies in
-	in      []byte     // received, not taken
-	inErr   error
-	pausing bool          // the receiver has to end
-	more    chan struct{} // in or inErr have changed
-	room    chan struct{} // in has been taken
+	more chan struct{} // in or inErr have changed
+	room chan struct{} // in has been taken
 }
 
 func newConn(ctx context.Context, c net.Conn, closed func()) *conn {
@@ -86,144 +92,8 @@ func newConn(ctx context.Context, c net.Conn, closed func()) *conn {
 	n.quiet = func() time.Duration { return time.Until(n.began.Add(silentTimeout)) }
 	n.patience.Store(int64(flushTimeout))
 	n.ctx, n.cancel = context.WithCancelCause(ctx)
+	context.AfterFunc(n.ctx, n.interrupt)
 	return n
-}
-
-// start begins to receive.
-func (c *conn) start() {
-	c.receiverEnded = make(chan struct{})
-	go c.receive()
-}
-
-// receive takes what the client sends, at most maxAhead more than was asked for.
-func (c *conn) receive() {
-	defer close(c.receiverEnded)
-	small := make([]byte, smallBuffer)
-	buf, large := small, (*[]byte)(nil)
-	for {
-		n, err := c.stream.Read(buf)
-		c.mu.Lock()
-		if need := len(c.in) + n; need > cap(c.in) {
-			if need > cap(c.buf) {
-				c.buf = make([]byte, 0, 2*need)
-			}
-			c.in = append(c.buf[:0], c.in...) // to the front, where it may lie already
-		}
-		c.in = append(c.in, buf[:n]...)
-		full := len(c.in) >= maxAhead
-		paused := c.pausing
-		if err != nil && !paused {
-			c.inErr = err
-		}
-		c.mu.Unlock()
-		signal(c.more)
-		switch {
-		case paused:
-			return
-		case errors.Is(err, io.EOF): // it may have closed its half only, and wait for the answer
-			time.AfterFunc(goneAfter, func() { c.cancel(errClientGone) })
-			return
-		case err != nil:
-			c.cancel(errClientGone)
-			return
-		}
-		switch {
-		case n == len(buf) && large == nil:
-			large = copyBuffers.Get().(*[]byte)
-			buf = *large
-		case n < smallBuffer && large != nil: // an idle connection holds little memory
-			copyBuffers.Put(large)
-			buf, large = small, nil
-		}
-		for full {
-			select {
-			case <-c.room:
-			case <-c.ctx.Done():
-				return
-			}
-			c.mu.Lock()
-			full = len(c.in) >= maxAhead
-			c.mu.Unlock()
-		}
-	}
-}
-
-func signal(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
-}
-
-// Read takes what was received. Before it waits for the client, what was written
-// is sent.
-func (c *conn) Read(p []byte) (int, error) {
-	for {
-		n, err := c.take(p)
-		if n > 0 || err != nil {
-			return n, err
-		}
-		if err := c.flush(); err != nil {
-			return 0, err
-		}
-		if c.between {
-			c.release()
-		}
-		c.timer.Reset(c.quiet())
-		select {
-		case <-c.more:
-		case <-c.timer.C:
-			return 0, errTimeout
-		case <-c.ctx.Done():
-			return 0, context.Cause(c.ctx)
-		}
-	}
-}
-
-func (c *conn) take(p []byte) (int, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.in) == 0 {
-		return 0, c.inErr
-	}
-	n := copy(p, c.in)
-	if c.in = c.in[n:]; len(c.in) == 0 {
-		c.in = c.buf[:0]
-	}
-	signal(c.room)
-	return n, nil
-}
-
-// release gives up memory: an idle connection holds little.
-func (c *conn) release() {
-	if cap(c.out) > smallBuffer {
-		c.out = nil
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.in) == 0 && cap(c.buf) > smallBuffer {
-		c.buf, c.in = nil, nil
-	}
-}
-
-// arrived reports whether there is something to be read.
-func (c *conn) arrived() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.in) > 0 || c.inErr != nil
-}
-
-// alive reports the end of the connection, for commands that take long. A client
-// that has sent maxAhead behind such a command is given up: behind all that it does
-// not show whether it is there.
-func (c *conn) alive() error {
-	c.mu.Lock()
-	over := len(c.in) >= maxAhead
-	c.mu.Unlock()
-	if over {
-		c.cancel(errClientGone)
-	}
-	return context.Cause(c.ctx)
 }
 
 // Write gathers p, or sends it together with what was gathered before.
@@ -301,8 +171,11 @@ func (c *conn) finish(why string) {
 		closing = c.stream // TLS says that nothing is missing
 	}
 	_ = closing.Close() // nothing is left to be sent
-	if c.receiverEnded != nil {
-		<-c.receiverEnded
+	c.mu.Lock()
+	ended := c.receiverEnded
+	c.mu.Unlock()
+	if ended != nil {
+		<-ended
 	}
 	c.abort()
 }
@@ -331,28 +204,10 @@ func (c *conn) secure(config *tls.Config) error {
 	}
 	c.stream = stream
 	c.heard.Store(true)
+	c.mu.Lock()
 	c.pausing = false
-	c.start()
-	return nil
-}
-
-// pause ends the receiver.
-func (c *conn) pause() error {
-	if c.receiverEnded == nil {
-		return nil
-	}
-	c.mu.Lock()
-	c.pausing = true
 	c.mu.Unlock()
-	_ = c.SetReadDeadline(time.Unix(1, 0)) // an error shows in what comes next
-	<-c.receiverEnded
-	_ = c.SetReadDeadline(time.Time{})
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.in) > 0 {
-		return errors.New("the client has sent more than STARTTLS")
-	}
-	return c.inErr
+	return nil
 }
 
 // The responses below are gathered (RFC 9051 section 7.5, and RECENT of RFC 3501

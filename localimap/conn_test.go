@@ -2,6 +2,7 @@ package localimap
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -17,11 +18,12 @@ func piped(t *testing.T) (*conn, net.Conn) {
 	ours, theirs := net.Pipe()
 	c := newConn(t.Context(), ours, func() {})
 	c.quiet = func() time.Duration { return time.Hour }
-	c.start()
 	t.Cleanup(func() {
 		_ = theirs.Close()
 		c.abort()
-		<-c.receiverEnded
+		if c.receiverEnded != nil {
+			<-c.receiverEnded
+		}
 	})
 	return c, theirs
 }
@@ -103,6 +105,7 @@ func TestByeEndsABlockedWrite(t *testing.T) {
 func TestAClientThatCloses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, theirs := piped(t)
+		c.start()
 		go func() {
 			_, _ = io.WriteString(theirs, "a NOOP\r\n")
 			_ = theirs.Close()
@@ -122,6 +125,7 @@ func TestAClientThatCloses(t *testing.T) {
 func TestReceivingAheadIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, theirs := piped(t)
+		c.start()
 		sent := make(chan int)
 		go func() {
 			n, _ := theirs.Write(bytes.Repeat([]byte("x"), 10*maxAhead))
@@ -155,6 +159,84 @@ func TestSilenceEndsARead(t *testing.T) {
 			t.Errorf("%v after %v", err, time.Since(start))
 		}
 	})
+}
+
+// A command that takes long ends with its client, and what the client has sent behind
+// it is read after it.
+func TestACommandThatTakesLongIsWatched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, theirs := piped(t)
+		go func() { _, _ = io.WriteString(theirs, "a") }()
+		p := make([]byte, 10)
+		if n, err := c.Read(p); n != 1 || err != nil {
+			t.Fatal(n, err)
+		}
+		for start := time.Now(); time.Since(start) < 2*watchAfter; time.Sleep(watchAfter / 10) {
+			if err := c.alive(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := io.WriteString(theirs, "b"); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := c.Read(p); n != 1 || p[0] != 'b' || err != nil {
+			t.Errorf("%d %q %v", n, p, err)
+		}
+		for start := time.Now(); time.Since(start) < 2*watchAfter; time.Sleep(watchAfter / 10) {
+			_ = c.alive() // nothing has happened
+		}
+		_ = theirs.Close()
+		time.Sleep(goneAfter + time.Millisecond)
+		if err := c.alive(); !errors.Is(err, errClientGone) {
+			t.Errorf("the client has gone: %v", err)
+		}
+	})
+}
+
+// The receiver that a wait has started leaves reading to the session again.
+func TestTheReceiverEndsWithTheWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, theirs := piped(t)
+		if c.arrived() {
+			t.Error("nothing was sent")
+		}
+		p := make([]byte, 10)
+		for round := range 3 {
+			go func() { _, _ = io.WriteString(theirs, "x") }()
+			if n, err := c.Read(p); n != 1 || err != nil {
+				t.Fatal(n, err)
+			}
+			synctest.Wait()
+			c.mu.Lock()
+			if c.receiving {
+				t.Errorf("round %d: the receiver goes on", round)
+			}
+			c.mu.Unlock()
+		}
+	})
+}
+
+// bye ends a read at once, whoever reads.
+func TestByeEndsARead(t *testing.T) {
+	for _, receiving := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			c, _ := piped(t)
+			if receiving {
+				c.start()
+			}
+			done := make(chan error)
+			go func() {
+				_, err := c.Read(make([]byte, 1))
+				done <- err
+			}()
+			synctest.Wait()
+			start := time.Now()
+			c.bye("Enough")
+			if err := <-done; !errors.Is(err, context.Canceled) || time.Since(start) > 0 {
+				t.Errorf("the read ended with %v after %v", err, time.Since(start))
+			}
+		})
+	}
 }
 
 // A TLS handshake that stalls is given up.

@@ -1,15 +1,12 @@
 package localimap
 
 import (
-	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
 
-	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/imapwire"
 	"github.com/popbridge/popbridge/internal/mailstore"
 	"github.com/popbridge/popbridge/internal/message"
@@ -59,12 +56,12 @@ func (f *fetching) chunk(indices []int, contents []mailstore.Content) error {
 		return f.message(indices[k], p, f.items.flags || changed[indices[k]])
 	}
 	if f.items.want&mailstore.WantFile != 0 {
-		return ahead(len(indices), filesAhead, func(k int) prepared { return f.prepare(&contents[k]) }, tell, prepared.close)
+		return f.files(contents, tell)
 	}
 	for k := range indices {
 		var p prepared
 		if contents != nil {
-			p = f.prepare(&contents[k])
+			p = f.prepare(&contents[k], nil)
 		}
 		if err := tell(k, p); err != nil {
 			return err
@@ -189,90 +186,4 @@ func (f *fetching) writeSection(item sectionItem, s section) error {
 		c.abort()
 	}
 	return err
-}
-
-// prepared is a message ready to be told.
-type prepared struct {
-	content *mailstore.Content
-	file    *os.File  // open where a section needs it
-	parts   []section // in the order of the items
-	preview string
-	err     error // the response for a message that cannot be told
-}
-
-func (p prepared) close() {
-	if p.file != nil {
-		_ = p.file.Close() // only read
-	}
-}
-
-// prepare opens the message file where it is needed, once for all items, and
-// measures the sections. Several messages are prepared at the same time.
-func (f *fetching) prepare(c *mailstore.Content) prepared {
-	p := prepared{content: c}
-	if c.Gone {
-		p.err = no(codeExpungeIssued, "Some messages have been expunged by another client")
-		return p
-	}
-	var err error
-	if f.items.want&mailstore.WantFile != 0 || c.Cut || f.items.want&mailstore.WantHeader != 0 && !c.Summary.Header.Complete() {
-		if p.file, err = openWhole(f.store.Store, c); err != nil {
-			f.log.Error().Err(err).Str("user", f.user).Stringer("msg", c.Hash).Msg("message file could not be read")
-			if p.err = errDamaged; fault.Is(err, fault.Temporary) { // it may only not be opened
-				p.err = f.response(err)
-			}
-			return p
-		}
-	}
-	file := fileOfCommand{f.conn, p.file}
-	if c.Cut { // a copy, which is gone with p
-		whole := *c
-		whole.Summary = f.store.Summarize(file, c.Size)
-		p.content = &whole
-	}
-	if f.items.preview {
-		p.preview, err = p.content.Summary.Preview(file)
-	}
-	if err == nil {
-		p.parts, err = f.measure(file, p.content)
-	}
-	if err != nil {
-		p.err = f.response(err)
-	}
-	return p
-}
-
-var errDamaged = no(imap.ResponseCodeServerBug, "Some messages are damaged, see the log of the server")
-
-// openWhole opens the file of a message and makes sure that it is as long as
-// the literals to be announced.
-func openWhole(store *mailstore.Store, c *mailstore.Content) (*os.File, error) {
-	file, err := store.OpenContent(c.Hash)
-	if err != nil {
-		return nil, err
-	}
-	info, err := file.Stat()
-	if err == nil && info.Size() != c.Size {
-		err = fmt.Errorf("message file %s has %d bytes instead of %d", c.Hash, info.Size(), c.Size)
-	}
-	if err != nil {
-		_ = file.Close() // only read
-		return nil, err
-	}
-	return file, nil
-}
-
-// fileOfCommand is a message file that can be read as long as the command goes on:
-// all that takes long reads it in pieces.
-type fileOfCommand struct {
-	conn *conn
-	*os.File
-}
-
-// ReadAt reads, unless the command has ended.
-func (f fileOfCommand) ReadAt(p []byte, off int64) (int, error) {
-	if err := f.conn.alive(); err != nil {
-		return 0, err
-	}
-	return f.File.ReadAt(p, off)
 }

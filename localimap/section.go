@@ -129,6 +129,9 @@ func binarySection(file io.ReaderAt, c *mailstore.Content, item sectionItem, kee
 
 // stored is a section that stands in the file as it is.
 func stored(file io.ReaderAt, from, to int64, partial *window) section {
+	if read, ok := file.(readFile); ok && 0 <= from && from <= to && to <= int64(len(read)) { // a summary may be wrong
+		return held(read[from:to], partial)
+	}
 	lo, hi := windowOf(partial, max(0, to-from))
 	return section{size: hi - lo, writeTo: func(w io.Writer) error {
 		return copyBytes(w, io.NewSectionReader(file, from+lo, hi-lo))

@@ -103,8 +103,6 @@ func (s *session) serve() {
 			s.conn.abort()
 			return
 		}
-	} else {
-		s.conn.start()
 	}
 	s.clear = s.srv.opt.Security == StartTLS
 	s.conn.line("* OK [CAPABILITY %s] IMAP server ready", s.capabilities())

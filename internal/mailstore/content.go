@@ -275,12 +275,23 @@ var errMessageGone = fault.New(fault.Corrupt, "the file of a message is missing 
 // missing.
 func (s *Store) OpenContent(h Hash) (*os.File, error) {
 	f, err := os.Open(s.path(h))
+	return f, s.unopened(h, err)
+}
+
+// ReadContent reads the file of a content into buf, of which it fills no more, and
+// returns how many octets there are; the errors are those of OpenContent.
+func (s *Store) ReadContent(h Hash, buf []byte) (int, error) {
+	n, err := readFile(s.path(h), buf)
+	return n, s.unopened(h, err)
+}
+
+func (s *Store) unopened(h Hash, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, errMessageGone
+		return errMessageGone
 	}
 	if errors.Is(err, fs.ErrPermission) {
 		path := s.path(h)
 		s.unreadable.Store(&path)
 	}
-	return f, trouble(err, "open a message")
+	return trouble(err, "open a message")
 }

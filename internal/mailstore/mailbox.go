@@ -86,7 +86,14 @@ func (s *Store) Mailbox(ctx context.Context, name string) (Mailbox, error) {
 	if err != nil {
 		return m, errNoMailbox // a name that cannot be is the name of nothing
 	}
+	m, ok, commits := s.feed.row(name)
+	if ok {
+		return m, nil
+	}
 	err = s.reader.get(ctx, `SELECT `+mailboxColumns+` FROM mailbox WHERE name = ?`, []any{name}, m.scanned(&recentFrom)...)
+	if err == nil {
+		s.feed.remember(m, commits)
+	}
 	return m, trouble(noMailbox(err), "look up the mailbox")
 }
 

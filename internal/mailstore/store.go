@@ -100,7 +100,7 @@ func prepare(dir string, o Options) *Store {
 	if s.now == nil {
 		s.now = time.Now
 	}
-	s.feed = feed{live: map[MailboxID]*live{}, watchers: map[chan struct{}]struct{}{}}
+	s.feed = feed{live: map[MailboxID]*live{}, watchers: map[chan struct{}]struct{}{}, rows: map[string]Mailbox{}}
 	s.underway.batches = map[Hash]int{}
 	s.logins.init()
 	return s

@@ -31,6 +31,32 @@ type feed struct {
 	mu       sync.Mutex
 	live     map[MailboxID]*live
 	watchers map[chan struct{}]struct{}
+
+	rows    map[string]Mailbox // by name, as they were read since the last commit
+	commits uint64
+}
+
+// row returns the row of a mailbox where it was read since the last commit;
+// otherwise commits is for remember.
+func (f *feed) row(name string) (m Mailbox, ok bool, commits uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	m, ok = f.rows[name]
+	return m, ok, f.commits
+}
+
+// remember keeps a row, unless something was committed while it was read.
+func (f *feed) remember(m Mailbox, commits uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.commits == commits && f.rows != nil {
+		f.rows[m.Name] = m
+	}
+}
+
+func (f *feed) forgetLocked() {
+	clear(f.rows)
+	f.commits++
 }
 
 func mark(ch chan struct{}) {
@@ -90,6 +116,7 @@ func (f *feed) shut() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	clear(f.live)
+	f.rows = nil
 }
 
 // Snapshot returns the newest published state of the mailbox.
@@ -163,6 +190,7 @@ func (s *Store) refresh(ctx context.Context) error {
 func (s *Store) reloadLocked(ctx context.Context) error {
 	s.feed.mu.Lock()
 	open := maps.Clone(s.feed.live)
+	s.feed.forgetLocked()
 	s.feed.mu.Unlock()
 	for id, l := range open {
 		snap, err := s.loadLocked(ctx, id)
@@ -191,6 +219,7 @@ func (s *Store) publish(t *tx) {
 	f := &s.feed
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.forgetLocked()
 	for _, b := range t.order {
 		l := f.live[b.ID]
 		if l == nil || !b.touched {

@@ -13,7 +13,7 @@ import (
 // feed times how long a change of one flag takes from one client's STORE to
 // another client's IDLE, in mailboxes of growing size: the price of publishing
 // whole snapshots (docs/decisions/0005-change-feed.md).
-func feed(ctx context.Context, o options, dir string) error {
+func feed(ctx context.Context, o options, t *table, dir string) error {
 	dir = filepath.Join(dir, "feed")
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
@@ -26,14 +26,14 @@ func feed(ctx context.Context, o options, dir string) error {
 	if err := p.Configure(benchAccount(1)); err != nil {
 		return err
 	}
-	if err := p.AddDevice(ctx, "bench", "bench", "bench-pass"); err != nil {
+	if err := p.AddDevice(ctx, "bench", "bench", devicePassword); err != nil {
 		return err
 	}
 	if err := p.Start(ctx); err != nil {
 		return err
 	}
 	defer p.Stop()
-	writer, err := dial(ctx, p.Port, "bench", "bench-pass")
+	writer, err := dial(ctx, p.Port, devicePassword)
 	if err != nil {
 		return err
 	}
@@ -41,7 +41,6 @@ func feed(ctx context.Context, o options, dir string) error {
 	if _, err := writer.command(fmt.Sprintf("APPEND INBOX {%d}", len(draft)), draft); err != nil {
 		return err
 	}
-	fmt.Printf("\n%-24s %14s\n", "one flag, STORE to IDLE", "median")
 	size := 1
 	for _, n := range []int{1 << 10, 1 << 14, 1 << 17} {
 		for ; size < n; size *= 2 {
@@ -56,7 +55,7 @@ func feed(ctx context.Context, o options, dir string) error {
 		if err != nil {
 			return err
 		}
-		fmt.Printf("%14d messages %11.2f ms\n", n, float64(took.Microseconds())/1000)
+		t.atMost(row{Messages: n, Group: "change of one flag", Name: "STORE to IDLE"}, float64(took.Microseconds())/1000, "ms", 0)
 	}
 	return nil
 }
@@ -66,7 +65,7 @@ func feed(ctx context.Context, o options, dir string) error {
 const feedPause = 100 * time.Millisecond
 
 func feedOnce(ctx context.Context, writer *client, port int) (time.Duration, error) {
-	reader, err := dial(ctx, port, "bench", "bench-pass")
+	reader, err := dial(ctx, port, devicePassword)
 	if err != nil {
 		return 0, err
 	}

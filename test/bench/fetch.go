@@ -2,78 +2,55 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/popbridge/popbridge/test/rig"
 )
 
-func has(list, item string) bool { return slices.Contains(strings.Split(list, ","), item) }
-
-func median(d []time.Duration) time.Duration {
-	d = slices.Clone(d)
-	slices.Sort(d)
-	return d[len(d)/2]
-}
-
 // fetch times a first fetch into an empty folder, popbridge and mpop in turn:
-// directly, and through a link with a round-trip time.
-func fetch(ctx context.Context, o options, d *rig.Dovecot, dir string) error {
+// directly, and through a link with a round-trip time. Both sync each message
+// before it counts.
+func (l *lab) fetch(ctx context.Context) error {
 	if _, err := exec.LookPath("mpop"); err != nil {
-		fmt.Println("\nfirst fetch: mpop is not installed, left out")
+		fmt.Fprintln(l.out, "\nfirst fetch: mpop is not installed, left out")
 		return nil
 	}
-	fmt.Printf("\n%-24s %18s %18s %8s\n", "first fetch", "popbridge", "mpop", "ratio")
-	if err := fetchOver(ctx, o, "loopback", d.POP3, dir); err != nil || o.rtt == 0 {
+	if err := l.fetchOver(ctx, "beside mpop on loopback", l.d.POP3); err != nil || l.rtt == 0 {
 		return err
 	}
-	link, err := rig.StartLink(d.POP3, o.rtt)
+	link, err := rig.StartLink(l.d.POP3, l.rtt)
 	if err != nil {
 		return err
 	}
 	defer link.Close()
-	return fetchOver(ctx, o, fmt.Sprintf("%v link", o.rtt), link.Port, dir)
+	return l.fetchOver(ctx, fmt.Sprintf("beside mpop at %v", l.rtt), link.Port)
 }
 
-func fetchOver(ctx context.Context, o options, name string, port int, dir string) error {
+func (l *lab) fetchOver(ctx context.Context, name string, port int) error {
 	var ours, theirs []time.Duration
-	for round := range o.rounds {
-		to := filepath.Join(dir, fmt.Sprintf("fetch-%d", round))
-		if err := os.Mkdir(to, 0o700); err != nil {
-			return err
-		}
-		took, err := fetchPopbridge(ctx, o, port, to)
+	for range l.rounds {
+		a, err := l.fetchPopbridge(ctx, port)
 		if err != nil {
 			return err
 		}
-		ours = append(ours, took)
-		if took, err = fetchMpop(ctx, o, port, to); err != nil {
+		b, err := l.fetchMpop(ctx, port)
+		if err != nil {
 			return err
 		}
-		theirs = append(theirs, took)
-		if err := os.RemoveAll(to); err != nil {
-			return err
-		}
+		ours, theirs = append(ours, a), append(theirs, b)
 	}
-	rate := func(t time.Duration) string {
-		return fmt.Sprintf("%.2f s %6.0f/s", t.Seconds(), float64(o.messages)/t.Seconds())
-	}
-	a, b := median(ours), median(theirs)
-	fmt.Printf("%-24s %18s %18s %8.2f\n", name, rate(a), rate(b), b.Seconds()/a.Seconds())
+	l.beside(row{Messages: l.n, Group: "first fetch", Name: name}, median(ours), median(theirs), 2)
 	return nil
 }
 
-func fetchPopbridge(ctx context.Context, o options, port int, dir string) (time.Duration, error) {
-	p, err := rig.NewPopbridge(o.binary, dir)
+func (l *lab) fetchPopbridge(ctx context.Context, port int) (time.Duration, error) {
+	p, err := l.prepare(ctx, port)
 	if err != nil {
-		return 0, err
-	}
-	if err := p.Configure(benchAccount(port)); err != nil {
 		return 0, err
 	}
 	start := time.Now()
@@ -86,23 +63,17 @@ func fetchPopbridge(ctx context.Context, o options, port int, dir string) (time.
 		return 0, err
 	}
 	status, err := p.Status(ctx)
+	if err == nil && status.Accounts[0].Stored != l.n {
+		err = fmt.Errorf("popbridge stored %d messages, want %d", status.Accounts[0].Stored, l.n)
+	}
+	return took, errors.Join(err, os.RemoveAll(p.Dir))
+}
+
+func (l *lab) fetchMpop(ctx context.Context, port int) (time.Duration, error) {
+	dir, err := os.MkdirTemp(l.dir, "mpop-")
 	if err != nil {
 		return 0, err
 	}
-	if n := status.Accounts[0].Stored; n != o.messages {
-		return 0, fmt.Errorf("popbridge stored %d messages, want %d", n, o.messages)
-	}
-	return took, nil
-}
-
-func benchAccount(port int) rig.Account {
-	return rig.Account{
-		Name: "bench", Host: "127.0.0.1", Port: port, TLS: "none", Username: "bench",
-		Password: rig.Password, PollEvery: "1h", User: "bench",
-	}
-}
-
-func fetchMpop(ctx context.Context, o options, port int, dir string) (time.Duration, error) {
 	to := filepath.Join(dir, "Maildir")
 	for _, sub := range []string{to, to + "/cur", to + "/new", to + "/tmp"} {
 		if err := os.Mkdir(sub, 0o700); err != nil {
@@ -132,8 +103,8 @@ delivery maildir %s
 		return 0, fmt.Errorf("mpop: %w: %s", err, out)
 	}
 	files, err := os.ReadDir(filepath.Join(to, "new"))
-	if err == nil && len(files) != o.messages {
-		err = fmt.Errorf("mpop delivered %d messages, want %d", len(files), o.messages)
+	if err == nil && len(files) != l.n {
+		err = fmt.Errorf("mpop delivered %d messages, want %d", len(files), l.n)
 	}
-	return took, err
+	return took, errors.Join(err, os.RemoveAll(dir))
 }

@@ -1,239 +1,226 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"net"
-	"os"
-	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/popbridge/popbridge/test/rig"
 )
 
-// command is one line of the table: what is sent, in turn, in one round.
+// command is a row of the table: what is sent, in turn, in one round.
 type command struct {
 	name    string
 	lines   []string
 	literal string // for a line that ends in {n}
-	once    bool
+	rounds  int    // 0: as many as there are
+	target  float64
+	check   []string // commands whose answers must be equal; nil: the first line
+	word    string   // of the responses that are compared
 }
 
 // draft is what append appends.
 var draft = "Subject: bench\r\nFrom: a@example.com\r\n\r\n" + strings.Repeat("x", 70) + "\r\n"
 
-// commands are what clients send, at the size of the whole mailbox.
-func commands() []command {
-	repeat := func(line string, n int) []string {
-		lines := make([]string, n)
-		for i := range lines {
-			lines[i] = line
-		}
-		return lines
-	}
+// maxBodies is how many headers and bodies are fetched at most.
+const maxBodies = 20_000
+
+const (
+	eachTarget = 1.2 // times as fast as Dovecot
+	wireTarget = 2
+	meanTarget = 3
+	meanCap    = 10 // what a row counts in the mean at most
+)
+
+// commands are what clients send.
+func commands(n int) []command {
+	some := fmt.Sprintf("1:%d", min(n, maxBodies))
+	mark, unmark := "UID STORE "+some+` +FLAGS.SILENT (\Flagged)`, "UID STORE "+some+` -FLAGS.SILENT (\Flagged)`
 	return []command{
-		{name: "select", lines: []string{"SELECT INBOX"}},
-		{name: "flags", lines: []string{"FETCH 1:* (UID FLAGS)"}},
-		{name: "sizes", lines: []string{"UID FETCH 1:* (UID FLAGS RFC822.SIZE INTERNALDATE)"}},
-		{name: "envelope", lines: []string{"FETCH 1:* (UID ENVELOPE)"}},
-		{name: "structure", lines: []string{"FETCH 1:* (BODYSTRUCTURE)"}},
-		{name: "headers", lines: []string{"FETCH 1:* (BODY.PEEK[HEADER.FIELDS (FROM TO SUBJECT DATE MESSAGE-ID)])"}},
-		{name: "bodies", lines: []string{"FETCH 1:* (BODY.PEEK[])"}},
-		{name: "search flag", lines: []string{"SEARCH UNSEEN"}},
-		{name: "search subject", lines: []string{`SEARCH SUBJECT "w12"`}},
-		{name: "search word", lines: []string{`SEARCH BODY "w1234"`}},
-		{name: "search phrase", lines: []string{`SEARCH BODY "w1234 w43"`}},
-		{name: "search rare", lines: []string{`SEARCH TEXT "0000002a"`}},
-		{name: "search unindexed", lines: []string{`SEARCH BODY "-=-"`}, once: true}, // no letter: every message is read
-		{name: "store", lines: []string{`UID STORE 1:* +FLAGS.SILENT (\Flagged)`, `UID STORE 1:* -FLAGS.SILENT (\Flagged)`}},
-		{name: "append", lines: repeat(fmt.Sprintf("APPEND INBOX {%d}", len(draft)), 50), literal: draft},
-		{name: "noop", lines: repeat("NOOP", 200)},
-		{name: "status", lines: repeat("STATUS INBOX (MESSAGES UNSEEN UIDNEXT)", 50)},
+		{name: "select", lines: []string{"SELECT INBOX"}, word: "EXISTS", target: eachTarget},
+		{name: "flags", lines: []string{"FETCH 1:* (UID FLAGS)"}, target: eachTarget},
+		{name: "sizes", lines: []string{"UID FETCH 1:* (UID FLAGS RFC822.SIZE INTERNALDATE)"}, target: eachTarget},
+		{name: "envelope", lines: []string{"FETCH 1:* (UID ENVELOPE)"}, target: wireTarget},
+		{name: "structure", lines: []string{"FETCH 1:* (BODYSTRUCTURE)"}, target: wireTarget},
+		{name: "headers", lines: []string{"FETCH " + some + " (BODY.PEEK[HEADER.FIELDS (FROM TO SUBJECT DATE MESSAGE-ID)])"}, target: wireTarget},
+		{name: "bodies", lines: []string{"FETCH " + some + " (BODY.PEEK[])"}, target: eachTarget},
+		{name: "search flag", lines: []string{"SEARCH UNSEEN"}, word: "SEARCH", target: eachTarget},
+		{name: "search subject", lines: []string{`SEARCH SUBJECT "w12"`}, word: "SEARCH", target: eachTarget},
+		{name: "search body", lines: []string{`SEARCH BODY "w1234 w"`}, rounds: 1, word: "SEARCH", target: eachTarget,
+			check: []string{`SEARCH BODY "w1234"`}}, // popbridge finds a phrase across the end of a line too
+		{name: "store", lines: []string{mark, unmark}, word: "SEARCH", target: eachTarget,
+			check: []string{mark, "SEARCH FLAGGED", unmark, "SEARCH UNFLAGGED"}},
+		{name: "append", lines: slices.Repeat([]string{fmt.Sprintf("APPEND INBOX {%d}", len(draft))}, 50), literal: draft, target: eachTarget,
+			check: []string{"NOOP", "FETCH * (RFC822.SIZE BODY.PEEK[])"}},
+		{name: "noop", lines: slices.Repeat([]string{"NOOP"}, 200), check: []string{}, target: eachTarget},
+		{name: "status", lines: slices.Repeat([]string{"STATUS INBOX (MESSAGES UNSEEN UIDNEXT)"}, 50), word: "STATUS", target: eachTarget},
 	}
 }
 
-// imapCommands times the same commands on popbridge and on Dovecot over the
-// same mail, in turn.
-func imapCommands(ctx context.Context, o options, d *rig.Dovecot, dir string) error {
-	dir = filepath.Join(dir, "imap")
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		return err
-	}
-	p, err := rig.NewPopbridge(o.binary, dir)
+// imap times the same commands on popbridge and on Dovecot over the same mail.
+func (l *lab) imap(ctx context.Context) error {
+	ours, theirs, err := l.both(ctx)
 	if err != nil {
 		return err
-	}
-	if err := p.Configure(benchAccount(d.POP3)); err != nil {
-		return err
-	}
-	if err := p.AddDevice(ctx, "bench", "bench", "bench-pass"); err != nil {
-		return err
-	}
-	if out, err := p.Run(ctx, "", "sync"); err != nil || out.Code != 0 {
-		return fmt.Errorf("sync: exit %d: %s: %w", out.Code, out.Stderr, err)
-	}
-	if err := p.Start(ctx); err != nil {
-		return err
-	}
-	defer p.Stop()
-
-	ours, err := dial(ctx, p.Port, "bench", "bench-pass")
-	if err != nil {
-		return fmt.Errorf("popbridge: %w", err)
 	}
 	defer ours.Close()
-	theirs, err := dial(ctx, d.IMAP, "bench", rig.Password)
-	if err != nil {
-		return fmt.Errorf("dovecot: %w", err)
-	}
 	defer theirs.Close()
-
-	if err := indexed(p, ours); err != nil {
+	if err := l.indexed(ours); err != nil {
 		return err
 	}
-	fmt.Printf("\n%-16s %12s %12s %8s %10s\n", "imap", "popbridge", "dovecot", "ratio", "answer")
-	for _, c := range commands() {
-		if err := compare(o, c, ours, theirs); err != nil {
+	for _, c := range []*client{ours, theirs} { // everything is seen, but for some
+		if _, err := c.command(`STORE 1:* +FLAGS.SILENT (\Seen)`, ""); err != nil {
+			return err
+		}
+		if _, err := c.command("STORE "+everyTenth(min(l.n, 3000))+` -FLAGS.SILENT (\Seen)`, ""); err != nil {
 			return err
 		}
 	}
-	return nil
-}
-
-// indexed waits until the text index narrows: a word that is nowhere is then
-// found missing in no time. It prints how large the index is.
-func indexed(p *rig.Popbridge, c *client) error {
-	start := time.Now()
-	for took, longest := time.Duration(0), time.Duration(0); took*10 >= longest; longest = max(longest, took) {
-		var err error
-		if took, _, err = c.run(command{lines: []string{"SEARCH TEXT nowherefound"}}); err != nil {
+	var rows []row
+	for _, c := range commands(l.n) {
+		r, err := l.compare("imap, beside Dovecot", c, ours, theirs)
+		if err != nil {
 			return err
 		}
-		if time.Since(start) > 5*time.Minute {
-			return errors.New("the text index was not ready in five minutes")
-		}
+		rows = append(rows, r)
 	}
-	mail, index := folderSize(filepath.Join(p.Data, "users", "bench", "mail")), folderSize(filepath.Join(p.Data, "users", "bench", "search"))
-	fmt.Printf("\ntext index: ready after %.1f s, %.1f MB, %.1f %% of the mail\n", time.Since(start).Seconds(), float64(index)/1e6, 100*float64(index)/float64(mail))
+	mean := geometricMean(rows, meanCap)
+	r := row{Messages: l.n, Group: "imap, beside Dovecot", Name: "mean, each row 10 at most", Unit: "x", Figure: mean, Ratio: mean,
+		Target: fmt.Sprintf(">= %d", meanTarget), Verdict: verdict(mean >= meanTarget)}
+	l.add(r)
 	return nil
 }
 
-func folderSize(dir string) (size int64) {
-	_ = filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
-		if err == nil && e.Type().IsRegular() {
-			if info, err := e.Info(); err == nil {
-				size += info.Size()
-			}
-		}
-		return nil // what has gone meanwhile counts nothing
-	})
-	return size
+func everyTenth(n int) string {
+	var list []string
+	for i := 1; i <= n; i += 10 {
+		list = append(list, strconv.Itoa(i))
+	}
+	return strings.Join(list, ",")
 }
 
-func compare(o options, c command, ours, theirs *client) error {
-	rounds := o.rounds
-	if c.once {
-		rounds = 1
+// compare times a command on both sides, in turn, and compares the answers.
+func (l *lab) compare(group string, c command, ours, theirs *client) (row, error) {
+	rounds := c.rounds
+	if rounds == 0 {
+		rounds = l.rounds
 	}
+	r := row{Messages: l.n, Group: group, Name: c.name}
 	var a, b []time.Duration
-	var size int64
 	for round := range rounds + 1 {
-		first, n, err := ours.run(c)
-		if err != nil {
-			return fmt.Errorf("popbridge: %s: %w", c.name, err)
+		if round == 0 && c.rounds != 0 {
+			continue
 		}
-		second, _, err := theirs.run(c)
+		first, err := c.time(ours)
 		if err != nil {
-			return fmt.Errorf("dovecot: %s: %w", c.name, err)
+			return r, fmt.Errorf("popbridge: %s: %w", c.name, err)
 		}
-		size = n
-		// The first round only warms caches, unless it is the only one.
-		if round > 0 || c.once {
+		second, err := c.time(theirs)
+		if err != nil {
+			return r, fmt.Errorf("dovecot: %s: %w", c.name, err)
+		}
+		if round > 0 { // the first one warms caches
 			a, b = append(a, first), append(b, second)
 		}
-		if c.once {
-			break
+	}
+	var err error
+	if r.Note, err = c.compare(ours, theirs); err != nil {
+		return r, err
+	}
+	if r.Note != "" {
+		r.Verdict = differs
+	}
+	return l.beside(r, median(a), median(b), c.target), nil
+}
+
+func (c *command) time(on *client) (time.Duration, error) {
+	start := time.Now()
+	for _, line := range c.lines {
+		if _, err := on.command(line, c.literal); err != nil {
+			return 0, err
 		}
 	}
-	ta, tb := median(a), median(b)
-	fmt.Printf("%-16s %10.4f s %10.4f s %8.2f %7.2f MB\n", c.name, ta.Seconds(), tb.Seconds(), tb.Seconds()/ta.Seconds(), float64(size)/1e6)
+	return time.Since(start), nil
+}
+
+// compare returns in what the answers differ, "" for in nothing.
+func (c *command) compare(ours, theirs *client) (string, error) {
+	lines, word := c.check, c.word
+	if lines == nil {
+		lines = c.lines[:1]
+	}
+	if word == "" {
+		word = "FETCH"
+	}
+	for _, line := range lines {
+		a, na, err := ours.answers(line, "", word)
+		b, nb, err2 := theirs.answers(line, "", word)
+		if err := errors.Join(err, err2); err != nil {
+			return "", fmt.Errorf("%s: %w", c.name, err)
+		}
+		if len(a) != len(b) || na != nb {
+			return fmt.Sprintf("%d responses with %d octets of literals, Dovecot %d with %d", len(a), na, len(b), nb), nil
+		}
+		different := 0
+		for i := range a {
+			if a[i] != b[i] {
+				different++
+			}
+		}
+		if different > 0 {
+			return fmt.Sprintf("%d of %d responses are not Dovecot's", different, len(a)), nil
+		}
+	}
+	return "", nil
+}
+
+// open times the first open of the mailbox after a start, to the last FLAGS line.
+// Dovecot begins a new process and has its caches.
+func (l *lab) open(ctx context.Context) error {
+	c := command{lines: []string{"SELECT INBOX", "FETCH 1:* (FLAGS)"}}
+	var a, b []time.Duration
+	for range l.rounds {
+		if err := l.restart(ctx); err != nil {
+			return err
+		}
+		for _, side := range []struct {
+			port     int
+			password string
+			times    *[]time.Duration
+		}{{l.p.Port, devicePassword, &a}, {l.d.IMAP, rig.Password, &b}} {
+			on, err := login(ctx, side.port, side.password)
+			if err != nil {
+				return err
+			}
+			took, err := c.time(on)
+			if err := errors.Join(err, on.Close()); err != nil {
+				return err
+			}
+			*side.times = append(*side.times, took)
+		}
+	}
+	l.beside(row{Messages: l.n, Group: "imap, beside Dovecot", Name: "first open after a start, FLAGS"}, median(a), median(b), 2)
 	return nil
 }
 
-// client sends lines and counts bytes; it looks at nothing but tags.
-type client struct {
-	net.Conn
-	r *bufio.Reader
-	n int
-}
-
-func dial(ctx context.Context, port int, user, password string) (*client, error) {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", rig.Addr(port))
-	if err != nil {
-		return nil, err
+// words searches for a word that one message has and one that many have.
+func (l *lab) words(name string, ours, theirs *client) error {
+	rare := l.n / 2
+	for rare%3 != 2 || rare%7 == 1 {
+		rare++
 	}
-	c := &client{Conn: conn, r: bufio.NewReaderSize(conn, 1<<20)}
-	if _, err := c.r.ReadString('\n'); err != nil {
-		return nil, err
-	}
-	for _, line := range []string{fmt.Sprintf("LOGIN %s %s", user, password), "SELECT INBOX"} {
-		if _, err := c.command(line, ""); err != nil {
-			return nil, err
+	for _, c := range []command{
+		{name: "rare word" + name, lines: []string{`SEARCH BODY "` + rareWord(rare) + `"`}, target: 50},
+		{name: "common word" + name, lines: []string{`SEARCH BODY "w1234"`}, target: 4},
+	} {
+		c.word, c.rounds = "SEARCH", 1
+		if _, err := l.compare("search in bodies, beside Dovecot", c, ours, theirs); err != nil {
+			return err
 		}
 	}
-	return c, nil
-}
-
-// run sends every line of c and returns how long they took and how many bytes
-// were answered.
-func (c *client) run(cmd command) (time.Duration, int64, error) {
-	start := time.Now()
-	var size int64
-	for _, line := range cmd.lines {
-		n, err := c.command(line, cmd.literal)
-		if err != nil {
-			return 0, 0, err
-		}
-		size += n
-	}
-	return time.Since(start), size, nil
-}
-
-func (c *client) command(line, literal string) (int64, error) {
-	if err := c.SetDeadline(time.Now().Add(2 * time.Minute)); err != nil {
-		return 0, err
-	}
-	c.n++
-	tag := fmt.Sprintf("t%06d ", c.n)
-	if _, err := c.Write([]byte(tag + line + "\r\n")); err != nil {
-		return 0, err
-	}
-	if literal != "" {
-		if got, err := c.r.ReadString('\n'); err != nil || !strings.HasPrefix(got, "+") {
-			return 0, fmt.Errorf("no continuation but %q, %w", got, err)
-		}
-		if _, err := c.Write([]byte(literal + "\r\n")); err != nil {
-			return 0, err
-		}
-	}
-	var size int64
-	for {
-		got, err := c.r.ReadSlice('\n')
-		if err != nil {
-			return 0, err
-		}
-		size += int64(len(got))
-		// A line of a message could look like ours only on purpose.
-		if bytes.HasPrefix(got, []byte(tag)) {
-			if !bytes.HasPrefix(got[len(tag):], []byte("OK")) {
-				return 0, fmt.Errorf("answered %q", got)
-			}
-			return size, nil
-		}
-	}
+	return nil
 }

@@ -1,0 +1,232 @@
+package localimap
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"time"
+)
+
+const (
+	// watchAfter is how long a command runs before the receiver starts. A switch
+	// between two goroutines takes as long as most commands.
+	watchAfter = 50 * time.Millisecond
+	// watchEvery is how many calls of alive go by before the next looks at the clock.
+	watchEvery = 4
+)
+
+// Read reads what the client sends, what was received meanwhile first. Before it
+// waits for the client, what was written is sent.
+func (c *conn) Read(p []byte) (int, error) {
+	for {
+		n, receiving, err := c.take(p)
+		if n > 0 || err != nil {
+			return n, err
+		}
+		if err := c.flush(); err != nil {
+			return 0, err
+		}
+		if c.between {
+			c.release()
+		}
+		if !receiving {
+			return c.readStream(p)
+		}
+		c.timer.Reset(c.quiet())
+		select {
+		case <-c.more:
+		case <-c.timer.C:
+			return 0, errTimeout
+		case <-c.ctx.Done():
+			return 0, context.Cause(c.ctx)
+		}
+	}
+}
+
+// take takes what was received. Where that is nothing, the session is waiting: the
+// receiver ends with what it receives next, and does not start.
+func (c *conn) take(p []byte) (n int, receiving bool, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.in) == 0 {
+		c.waiting = c.inErr == nil
+		return 0, c.receiving, c.inErr
+	}
+	c.waiting = false
+	n = copy(p, c.in)
+	if c.in = c.in[n:]; len(c.in) == 0 {
+		c.in = c.buf[:0]
+	}
+	signal(c.room)
+	return n, c.receiving, nil
+}
+
+// readStream reads where no receiver does.
+func (c *conn) readStream(p []byte) (n int, err error) {
+	_ = c.SetReadDeadline(time.Now().Add(c.quiet())) // an error shows at the read
+	if c.ctx.Err() == nil {                          // otherwise interrupt may have been before
+		n, err = c.stream.Read(p)
+	}
+	c.mu.Lock()
+	c.waiting, c.readAt = false, time.Now()
+	c.mu.Unlock()
+	switch {
+	case n > 0:
+		return n, nil
+	case c.ctx.Err() != nil:
+		return 0, context.Cause(c.ctx)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return 0, errTimeout
+	}
+	return 0, err
+}
+
+// interrupt ends a read.
+func (c *conn) interrupt() {
+	_ = c.SetReadDeadline(time.Unix(1, 0)) // an error shows at the read
+}
+
+// start starts the receiver, unless the session waits for the client itself.
+func (c *conn) start() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.startLocked()
+}
+
+func (c *conn) startLocked() {
+	if c.receiving || c.waiting || c.pausing || c.inErr != nil {
+		return
+	}
+	_ = c.SetReadDeadline(time.Time{}) // an error shows at the read
+	if c.ctx.Err() != nil {
+		return
+	}
+	c.receiving, c.receiverEnded = true, make(chan struct{})
+	go c.receive(c.receiverEnded)
+}
+
+// receive takes what the client sends, at most maxAhead more than was asked for.
+func (c *conn) receive(ended chan struct{}) {
+	defer close(ended)
+	small := make([]byte, smallBuffer)
+	buf, large := small, (*[]byte)(nil)
+	defer func() {
+		if large != nil {
+			copyBuffers.Put(large)
+		}
+	}()
+	for {
+		n, err := c.stream.Read(buf)
+		goesOn, full := c.received(buf[:n], err)
+		signal(c.more)
+		switch {
+		case errors.Is(err, io.EOF): // it may have closed its half only, and wait for the answer
+			time.AfterFunc(goneAfter, func() { c.cancel(errClientGone) })
+			return
+		case !goesOn:
+			return
+		case err != nil:
+			c.cancel(errClientGone)
+			return
+		case n == len(buf) && large == nil:
+			large = copyBuffers.Get().(*[]byte)
+			buf = *large
+		case n < smallBuffer && large != nil: // an idle connection holds little memory
+			copyBuffers.Put(large)
+			buf, large = small, nil
+		}
+		for full {
+			select {
+			case <-c.room:
+			case <-c.ctx.Done():
+				return
+			}
+			c.mu.Lock()
+			full = len(c.in) >= maxAhead
+			c.mu.Unlock()
+		}
+	}
+}
+
+// received notes what was received. goesOn tells whether more is to be.
+func (c *conn) received(p []byte, err error) (goesOn, full bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if need := len(c.in) + len(p); need > cap(c.in) {
+		if need > cap(c.buf) {
+			c.buf = make([]byte, 0, 2*need)
+		}
+		c.in = append(c.buf[:0], c.in...) // to the front, where it may lie already
+	}
+	c.in = append(c.in, p...)
+	if err != nil && !c.pausing {
+		c.inErr = err
+	}
+	goesOn = !c.pausing && !c.waiting
+	c.receiving = goesOn && err == nil
+	return goesOn || c.inErr != nil, len(c.in) >= maxAhead
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// release gives up memory: an idle connection holds little.
+func (c *conn) release() {
+	if cap(c.out) > smallBuffer {
+		c.out = nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.in) == 0 && cap(c.buf) > smallBuffer {
+		c.buf, c.in = nil, nil
+	}
+}
+
+// arrived reports whether there is something to be read, and makes more signal what
+// comes later.
+func (c *conn) arrived() bool {
+	c.start()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.in) > 0 || c.inErr != nil
+}
+
+// alive reports the end of the connection, for commands that may take long and call
+// it now and then. A client that has sent maxAhead behind such a command is given up:
+// behind all that it does not show whether it is there.
+func (c *conn) alive() error {
+	c.mu.Lock()
+	if c.asked++; c.asked%watchEvery == 0 && !c.receiving && time.Since(c.readAt) > watchAfter {
+		c.startLocked()
+	}
+	over := len(c.in) >= maxAhead
+	c.mu.Unlock()
+	if over {
+		c.cancel(errClientGone)
+	}
+	return context.Cause(c.ctx)
+}
+
+// pause ends the receiver, and lets none start.
+func (c *conn) pause() error {
+	c.mu.Lock()
+	c.pausing = true
+	receiving, ended := c.receiving, c.receiverEnded
+	c.mu.Unlock()
+	if receiving {
+		c.interrupt()
+		<-ended
+	}
+	_ = c.SetReadDeadline(time.Time{}) // an error shows at the read
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.in) > 0 {
+		return errors.New("the client has sent more than STARTTLS")
+	}
+	return c.inErr
+}
