@@ -50,6 +50,10 @@ var capabilities = []capability{
 	{name: capUTF8, states: loggedIn, enable: true},
 	{name: imap.CapMultiAppend, states: loggedIn},
 	{name: capReplace, states: loggedIn},
+	{name: imap.CapCondStore, states: loggedIn, enable: true},
+	{name: imap.CapQResync, states: loggedIn, enable: true},
+	{name: imap.CapObjectID, states: loggedIn},
+	{name: imap.CapSaveDate, states: loggedIn},
 }
 
 // capabilities returns what is announced now, in one line.
@@ -138,13 +142,15 @@ func (s *session) enable() (string, error) {
 			continue
 		}
 		enabled += " " + string(c.name)
-		s.utf8 = true // both make names UTF-8
-		s.in.RequireUTF8()
-		if c.name == imap.CapIMAP4rev2 {
-			s.rev2 = true
-			if s.view != nil {
-				s.view.rev2 = true
-			}
+		switch c.name {
+		case imap.CapIMAP4rev2, capUTF8:
+			s.utf8, s.rev2 = true, s.rev2 || c.name != capUTF8 // both make names UTF-8
+			s.in.RequireUTF8()
+		case imap.CapQResync:
+			s.qresync = true
+			s.useModSeqs()
+		case imap.CapCondStore:
+			s.useModSeqs()
 		}
 	}
 	s.conn.line("* ENABLED%s", enabled)

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/emersion/go-imap/v2"
+
 	"github.com/popbridge/popbridge/internal/imapwire"
 	"github.com/popbridge/popbridge/internal/mailstore"
 	"github.com/popbridge/popbridge/internal/message"
@@ -19,7 +21,11 @@ type fetchRequest struct {
 	names                  int // of header fields, in all sections
 	want                   mailstore.Want
 	setsSeen               bool
-	changedSince           uint64
+	modseq, saved          bool       // MODSEQ (RFC 7162), SAVEDATE (RFC 8514)
+	emailID, threadID      bool       // RFC 8474
+	caps                   []imap.Cap // that it takes
+	since                  mailstore.ModSeq
+	changed, vanished      bool // CHANGEDSINCE and VANISHED were given
 }
 
 // sectionItem is one BODY[...], BINARY[...], BINARY.SIZE[...] or what was there
@@ -60,8 +66,16 @@ func (s *session) fetch(byUID bool) (string, error) {
 	} else {
 		items.read(r, name)
 	}
+	if !r.AtEnd() {
+		r.SP()
+		r.List(func() { items.readModifier(r) })
+	}
+	s.needs(items.caps...)
 	if err := r.End(); err != nil {
 		return "", err
+	}
+	if items.vanished && (!byUID || !items.changed || !s.qresync) {
+		return "", bad("VANISHED is for UID FETCH with CHANGEDSINCE, and QRESYNC is to be enabled before") // RFC 7162 section 3.2.6
 	}
 	if err := items.check(); err != nil {
 		return "", err
@@ -73,6 +87,16 @@ func (s *session) fetch(byUID bool) (string, error) {
 	}
 	f := &fetching{session: s, v: s.view, items: items, zone: s.srv.opt.Zone()}
 	items.setsSeen = items.setsSeen && !s.view.readOnly
+	if items.vanished {
+		gone, err := s.view.vanished(s.ctx, s.view.asked(set), items.since, 0)
+		if err != nil {
+			return "", err
+		}
+		s.conn.tellVanished(true, gone)
+	}
+	if items.changed {
+		indices = s.view.changedSince(indices, items.since)
+	}
 	return "", f.run(indices)
 }
 
@@ -87,6 +111,15 @@ func (f *fetchRequest) read(r *imapwire.Reader, name string) {
 		f.date = true
 	case "RFC822.SIZE":
 		f.size = true
+	case "MODSEQ":
+		f.modseq, f.caps = true, append(f.caps, imap.CapCondStore)
+	case "SAVEDATE":
+		f.saved, f.caps = true, append(f.caps, imap.CapSaveDate)
+	case "EMAILID":
+		f.emailID, f.caps = true, append(f.caps, imap.CapObjectID)
+		f.want |= mailstore.WantHash
+	case "THREADID":
+		f.threadID, f.caps = true, append(f.caps, imap.CapObjectID)
 	case "ENVELOPE":
 		f.envelope = true
 		f.want |= mailstore.WantEnvelope
@@ -125,6 +158,20 @@ func (f *fetchRequest) read(r *imapwire.Reader, name string) {
 	}
 }
 
+// readModifier reads a modifier (RFC 7162 sections 3.1.4.1 and 3.2.6).
+func (f *fetchRequest) readModifier(r *imapwire.Reader) {
+	switch strings.ToUpper(r.Atom()) {
+	case "CHANGEDSINCE":
+		r.SP()
+		f.since, f.changed, f.modseq = mailstore.ModSeq(r.Number64()), true, true //nolint:gosec // not negative
+		f.caps = append(f.caps, imap.CapCondStore)
+	case "VANISHED":
+		f.vanished, f.caps = true, append(f.caps, imap.CapQResync)
+	default:
+		r.Fail(&imapwire.SyntaxError{Text: "Unknown modifier of FETCH"})
+	}
+}
+
 // add adds a section, and what it takes to answer it.
 func (f *fetchRequest) add(item sectionItem, peek bool) {
 	f.names += len(item.fields)
@@ -158,7 +205,7 @@ func (f *fetchRequest) check() error {
 		return limited("Too many sections, at most %d", maxSections)
 	case f.names > maxHeaderNames:
 		return limited("Too many header fields, at most %d", maxHeaderNames)
-	case f.want == 0 && !f.flags && !f.date && !f.size && !f.uid:
+	case f.want == 0 && !f.flags && !f.date && !f.size && !f.uid && !f.modseq && !f.saved && !f.threadID:
 		return bad("Nothing to fetch")
 	}
 	return nil

@@ -2,12 +2,14 @@ package localimap
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/emersion/go-imap/v2"
 
 	"github.com/popbridge/popbridge/internal/imapwire"
+	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
 // returns are what SEARCH shall tell (RFC 9051 section 6.4.4).
@@ -36,6 +38,7 @@ func (s *session) search(byUID bool) (string, error) {
 	}
 	k := &compiler{v: s.view, zone: s.srv.opt.Zone(), in: r}
 	q := k.keys(0)
+	s.needs(k.caps...)
 	if err := r.End(); err != nil {
 		if limit, ok := errors.AsType[*imap.Error](err); ok {
 			return "", limit
@@ -53,7 +56,13 @@ func (s *session) search(byUID bool) (string, error) {
 	if ret.save {
 		s.view.saved = s.view.uidsOf(toSave(found, ret))
 	}
-	s.tellFound(found, byUID, ret)
+	var modseq mailstore.ModSeq
+	if slices.Contains(k.caps, imap.CapCondStore) {
+		for _, i := range toSave(found, ret) {
+			modseq = max(modseq, s.view.told.modseqs[i])
+		}
+	}
+	s.tellFound(found, byUID, ret, modseq)
 	return "", nil
 }
 
@@ -96,13 +105,18 @@ func toSave(found []int, ret returns) []int {
 	return ends
 }
 
-func (s *session) tellFound(found []int, byUID bool, ret returns) {
+// tellFound tells the result, and the highest modification sequence in it, unless that
+// is 0 (RFC 7162 sections 3.1.5 and 3.1.10).
+func (s *session) tellFound(found []int, byUID bool, ret returns, modseq mailstore.ModSeq) {
 	numbers := s.view.numbersOf(found, byUID)
 	out := s.conn.out
 	if !ret.extended && !s.rev2 {
 		out = append(out, "* SEARCH"...)
 		for _, n := range numbers {
 			out = strconv.AppendUint(append(out, ' '), uint64(n), 10)
+		}
+		if modseq > 0 {
+			out = append(strconv.AppendUint(append(out, " (MODSEQ "...), uint64(modseq), 10), ')')
 		}
 		s.conn.out = append(out, "\r\n"...)
 		return
@@ -127,6 +141,9 @@ func (s *session) tellFound(found []int, byUID bool, ret returns) {
 		if ret.all {
 			out = imapwire.AppendSet(append(out, " ALL "...), numbers)
 		}
+	}
+	if modseq > 0 {
+		out = strconv.AppendUint(append(out, " MODSEQ "...), uint64(modseq), 10)
 	}
 	if ret.count {
 		out = strconv.AppendInt(append(out, " COUNT "...), int64(len(numbers)), 10)

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/popbridge/popbridge/internal/imapwire"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
@@ -366,14 +367,39 @@ func (c *conn) tellRecent(n uint32) { c.counted(int(n), "RECENT\r\n") }
 
 func (c *conn) tellFlagsInUse(flags string) { c.line("* FLAGS %s", flags) }
 
-func (c *conn) tellFlags(i int, uid mailstore.UID, flags string) {
+func (c *conn) tellFlags(i int, uid mailstore.UID, flags string, modseq mailstore.ModSeq) {
 	c.counted(i+1, "FETCH (")
+	out := c.out
 	if uid != 0 {
-		c.out = append(strconv.AppendUint(append(c.out, "UID "...), uint64(uid), 10), ' ')
+		out = append(strconv.AppendUint(append(out, "UID "...), uint64(uid), 10), ' ')
 	}
-	c.out = append(append(append(c.out, "FLAGS "...), flags...), ")\r\n"...)
+	if flags != "" {
+		out = append(append(append(out, "FLAGS "...), flags...), ' ')
+	}
+	if modseq != 0 {
+		out = append(appendModSeq(append(out, "MODSEQ "...), modseq), ' ')
+	}
+	c.out = append(out[:len(out)-1], ")\r\n"...)
 	_ = c.overflow() // kept in c.err
 }
+
+// vanishedAtOnce is how many runs of UIDs one line tells: clients have limits.
+const vanishedAtOnce = 500
+
+// tellVanished tells that messages are gone, earlier or just now (RFC 7162 section
+// 3.2.10).
+func (c *conn) tellVanished(earlier bool, uids []imapwire.Span) {
+	for chunk := range slices.Chunk(uids, vanishedAtOnce) {
+		c.out = append(c.out, "* VANISHED "...)
+		if earlier {
+			c.out = append(c.out, "(EARLIER) "...)
+		}
+		c.out = append(imapwire.AppendSpans(c.out, chunk), "\r\n"...)
+		_ = c.overflow() // kept in c.err
+	}
+}
+
+func (c *conn) tellHighestModSeq(n mailstore.ModSeq) { c.line("* OK [HIGHESTMODSEQ %d] Highest", n) }
 
 func (c *conn) counted(n int, what string) {
 	c.out = append(strconv.AppendInt(append(c.out, "* "...), int64(n), 10), ' ')
