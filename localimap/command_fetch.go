@@ -88,7 +88,7 @@ func (s *session) fetch(byUID bool) (string, error) {
 	f := &fetching{session: s, v: s.view, items: items, zone: s.srv.opt.Zone()}
 	items.setsSeen = items.setsSeen && !s.view.readOnly
 	if items.vanished {
-		gone, err := s.view.vanished(s.ctx, s.view.asked(set), items.since, 0)
+		gone, _, err := s.view.vanished(s.ctx, s.view.asked(set), items.since, 0)
 		if err != nil {
 			return "", err
 		}

@@ -86,8 +86,10 @@ func (s *session) selectParams() (condstore bool, q *resync) {
 	return condstore, q
 }
 
+var everyUID = []imapwire.Span{{From: 1, To: math.MaxUint32}}
+
 func readResync(r *imapwire.Reader) *resync {
-	q := &resync{known: []imapwire.Span{{From: 1, To: math.MaxUint32}}}
+	q := &resync{known: everyUID}
 	r.Expect('(')
 	q.validity = r.Number()
 	r.SP()
@@ -134,11 +136,14 @@ func (s *session) tellMissed(q *resync) error {
 	if q.since > v.seen.Mailbox.HighestModSeq {
 		q.since = 0
 	}
-	gone, err := v.vanished(s.ctx, q.known, q.since, v.matched(q))
+	gone, whole, err := v.vanished(s.ctx, q.known, q.since, v.matched(q))
 	if err != nil {
 		return err
 	}
 	s.conn.tellVanished(true, gone)
+	if !whole { // messages that the client saw go may be back, from a backup
+		q.known = everyUID
+	}
 	for _, span := range imapwire.Positions(q.known, v.told.uids) {
 		for i := span.From; i < span.To; i++ {
 			if v.told.modseqs[i] > q.since {
@@ -179,11 +184,11 @@ func behind(spans []imapwire.Span, n int) []imapwire.Span {
 // after a modification sequence. Where that is not known any more, it is all that are
 // not there (RFC 7162 section 3.2.5.1), but those up to matched. A message that the
 // client has been told of is never among them.
-func (v *view) vanished(ctx context.Context, asked []imapwire.Span, since mailstore.ModSeq, matched mailstore.UID) ([]imapwire.Span, error) {
+func (v *view) vanished(ctx context.Context, asked []imapwire.Span, since mailstore.ModSeq, matched mailstore.UID) (gone []imapwire.Span, known bool, err error) {
 	box := v.seen.Mailbox
 	runs, known, err := v.store.Vanished(ctx, v.id, since, box.HighestModSeq)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if !known {
 		runs = []mailstore.Run{{First: matched + 1, Last: math.MaxUint32}}
@@ -199,7 +204,7 @@ func (v *view) vanished(ctx context.Context, asked []imapwire.Span, since mailst
 		}
 		next = max(next, int(uid)+1)
 	}
-	return imapwire.Overlap(imapwire.Overlap(asked, imapwire.Merge(spans)), absent), nil
+	return imapwire.Overlap(imapwire.Overlap(asked, imapwire.Merge(spans)), absent), known, nil
 }
 
 // asked are the UIDs that a command with a set asks for, gone ones too; * is the
