@@ -241,8 +241,15 @@ func (w *resyncWorld) actions() map[string]func(*rapid.T) {
 		},
 		"number": func(*rapid.T) {
 			w.c.inside(func(k *kept) {
-				if k.exists > 0 {
-					w.c.do("FETCH 1:%d (UID FLAGS)", k.exists) // no removal is told
+				if name := w.name(); w.c.kept[name] == k {
+					w.expunge(name)
+					w.setFlags(name)
+				}
+				if k.exists > 0 { // no removal is told, and the flags may be newer than that
+					w.c.do("FETCH 1:%d (UID FLAGS)", k.exists)
+				}
+				if rapid.Bool().Draw(w.T, "cut") {
+					w.c.cut()
 				}
 			})
 		},
