@@ -126,6 +126,13 @@ func (s *session) capability() (string, error) {
 	return "", nil
 }
 
+// enabled is what a client understands (RFC 5161, RFC 7162 section 3.1).
+type enabled struct {
+	rev2      bool // IMAP4rev2: no \Recent, unasked FETCH responses carry the UID
+	condstore bool // they carry the modification sequence
+	qresync   bool // and the UID; VANISHED takes the place of EXPUNGE
+}
+
 // enable answers ENABLE (RFC 5161). What is not known is passed over.
 func (s *session) enable() (string, error) {
 	var names []string

@@ -13,7 +13,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/popbridge/popbridge/internal/imapwire"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
@@ -382,24 +381,6 @@ func (c *conn) tellFlags(i int, uid mailstore.UID, flags string, modseq mailstor
 	c.out = append(out[:len(out)-1], ")\r\n"...)
 	_ = c.overflow() // kept in c.err
 }
-
-// vanishedAtOnce is how many runs of UIDs one line tells: clients have limits.
-const vanishedAtOnce = 500
-
-// tellVanished tells that messages are gone, earlier or just now (RFC 7162 section
-// 3.2.10).
-func (c *conn) tellVanished(earlier bool, uids []imapwire.Span) {
-	for chunk := range slices.Chunk(uids, vanishedAtOnce) {
-		c.out = append(c.out, "* VANISHED "...)
-		if earlier {
-			c.out = append(c.out, "(EARLIER) "...)
-		}
-		c.out = append(imapwire.AppendSpans(c.out, chunk), "\r\n"...)
-		_ = c.overflow() // kept in c.err
-	}
-}
-
-func (c *conn) tellHighestModSeq(n mailstore.ModSeq) { c.line("* OK [HIGHESTMODSEQ %d] Highest", n) }
 
 func (c *conn) counted(n int, what string) {
 	c.out = append(strconv.AppendInt(append(c.out, "* "...), int64(n), 10), ' ')

@@ -234,3 +234,52 @@ func (v *view) changedSince(indices []int, since mailstore.ModSeq) []int {
 		return v.told.modseqs[i] <= since
 	})
 }
+
+// tellGone tells of messages that are gone, by their indices in told, which still has
+// them.
+func (v *view) tellGone(w updates, gone []int) {
+	v.removed = v.removed || len(gone) > 0
+	if !v.qresync {
+		// From the highest down, so that no number is changed by another.
+		for _, i := range slices.Backward(gone) {
+			w.tellExpunged(i)
+		}
+		return
+	}
+	spans := make([]imapwire.Span, len(gone))
+	for k, i := range gone {
+		uid := int(v.told.uids[i])
+		spans[k] = imapwire.Span{From: uid, To: uid + 1}
+	}
+	w.tellVanished(false, imapwire.Merge(spans))
+}
+
+// unasked returns what a FETCH response that nobody asked for tells beside the flags
+// of the i-th message.
+func (v *view) unasked(i int) (uid mailstore.UID, modseq mailstore.ModSeq) {
+	if v.rev2 || v.qresync {
+		uid = v.told.uids[i]
+	}
+	if v.condstore {
+		modseq = v.told.modseqs[i]
+	}
+	return uid, modseq
+}
+
+// vanishedAtOnce is how many runs of UIDs one line tells: clients have limits.
+const vanishedAtOnce = 500
+
+// tellVanished tells that messages are gone, earlier or just now (RFC 7162 section
+// 3.2.10).
+func (c *conn) tellVanished(earlier bool, uids []imapwire.Span) {
+	for chunk := range slices.Chunk(uids, vanishedAtOnce) {
+		c.out = append(c.out, "* VANISHED "...)
+		if earlier {
+			c.out = append(c.out, "(EARLIER) "...)
+		}
+		c.out = append(imapwire.AppendSpans(c.out, chunk), "\r\n"...)
+		_ = c.overflow() // kept in c.err
+	}
+}
+
+func (c *conn) tellHighestModSeq(n mailstore.ModSeq) { c.line("* OK [HIGHESTMODSEQ %d] Highest", n) }

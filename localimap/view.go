@@ -61,13 +61,6 @@ type flagsKey struct {
 	recent bool
 }
 
-// enabled is what a client understands (RFC 5161, RFC 7162 section 3.1).
-type enabled struct {
-	rev2      bool // IMAP4rev2: no \Recent, unasked FETCH responses carry the UID
-	condstore bool // they carry the modification sequence
-	qresync   bool // and the UID; VANISHED takes the place of EXPUNGE
-}
-
 // updates is what sync tells; conn is one.
 type updates interface {
 	tellExpunged(i int)
@@ -224,37 +217,6 @@ func (v *view) sync(ctx context.Context, w updates, allowExpunge bool) {
 		uid, modseq := v.unasked(i)
 		w.tellFlags(i, uid, v.flagNames(i), modseq)
 	}
-}
-
-// tellGone tells of messages that are gone, by their indices in told, which still has
-// them.
-func (v *view) tellGone(w updates, gone []int) {
-	v.removed = v.removed || len(gone) > 0
-	if !v.qresync {
-		// From the highest down, so that no number is changed by another.
-		for _, i := range slices.Backward(gone) {
-			w.tellExpunged(i)
-		}
-		return
-	}
-	spans := make([]imapwire.Span, len(gone))
-	for k, i := range gone {
-		uid := int(v.told.uids[i])
-		spans[k] = imapwire.Span{From: uid, To: uid + 1}
-	}
-	w.tellVanished(false, imapwire.Merge(spans))
-}
-
-// unasked returns what a FETCH response that nobody asked for tells beside the flags
-// of the i-th message.
-func (v *view) unasked(i int) (uid mailstore.UID, modseq mailstore.ModSeq) {
-	if v.rev2 || v.qresync {
-		uid = v.told.uids[i]
-	}
-	if v.condstore {
-		modseq = v.told.modseqs[i]
-	}
-	return uid, modseq
 }
 
 // refresh brings the told flags of some messages up to date, for a command
