@@ -108,6 +108,7 @@ func (s *session) closeMailbox() (string, error) {
 		return "", err
 	}
 	v := s.view
+	s.acted = true
 	if v.condstore && !s.poll(true) {
 		return "", errAnswered
 	}

@@ -81,8 +81,14 @@ func (s *session) storeFlags(byUID bool) (string, error) {
 			s.tellFlags(i, byUID, tell)
 		}
 	}
-	if gone := len(indices) - len(changes) - len(left); len(left) > 0 || conditional && !byUID && gone > 0 {
-		return modified(v, indices, changes, byUID, gone)
+	switch gone := len(indices) - len(changes) - len(left); {
+	case byUID && len(left) > 0:
+		return fmt.Sprintf("[MODIFIED %s] Conditional STORE failed", imapwire.AppendSet(nil, left)), nil
+	case !byUID && conditional && gone > 0:
+		code := fmt.Sprintf("MODIFIED %s", imapwire.AppendSet(nil, v.failed(indices, changes)))
+		return "", no(imap.ResponseCode(code), "Some of the messages have been expunged by another client")
+	case len(left) > 0:
+		return fmt.Sprintf("[MODIFIED %s] Conditional STORE failed", imapwire.AppendSet(nil, v.failed(indices, changes))), nil
 	}
 	return "", allGone(byUID, len(indices), len(changes))
 }
@@ -105,19 +111,14 @@ func (s *session) unchangedSince() (since mailstore.ModSeq, conditional bool) {
 	return since, true
 }
 
-// modified tells which messages a conditional STORE has left alone (RFC 7162 section
-// 3.1.3): those that had changed, and those that are gone where the client may not
-// know.
-func modified(v *view, indices []int, done []mailstore.FlagChange, byUID bool, gone int) (string, error) {
-	failed := slices.DeleteFunc(indices, func(i int) bool {
+// failed returns the numbers of the messages that a conditional STORE has left alone
+// (RFC 7162 section 3.1.3): those that had changed, and those that are gone, which the
+// client may not know.
+func (v *view) failed(indices []int, done []mailstore.FlagChange) []uint32 {
+	return v.numbersOf(slices.DeleteFunc(indices, func(i int) bool {
 		_, ok := slices.BinarySearchFunc(done, v.told.uids[i], func(c mailstore.FlagChange, uid mailstore.UID) int { return cmp.Compare(c.UID, uid) })
 		return ok
-	})
-	code := fmt.Sprintf("MODIFIED %s", imapwire.AppendSet(nil, v.numbersOf(failed, byUID)))
-	if gone > 0 && !byUID {
-		return "", no(imap.ResponseCode(code), "Some of the messages have been expunged by another client")
-	}
-	return "[" + code + "] Conditional STORE failed", nil
+	}), false)
 }
 
 // storeItem reads FLAGS, +FLAGS or -FLAGS, perhaps with .SILENT.

@@ -111,7 +111,7 @@ func TestModificationSequences(t *testing.T) {
 		{k, "SEARCH ALL", []string{"SEARCH 1 2 3 4", "OK SEARCH completed"}},
 
 		// Others see the modification sequence once they have asked for one.
-		{other, "STATUS INBOX (HIGHESTMODSEQ MAILBOXID)", []string{"OK [HIGHESTMODSEQ {M+3}] Highest", `STATUS "INBOX" (HIGHESTMODSEQ {M+4} MAILBOXID (F{V}))`,
+		{other, "STATUS INBOX (HIGHESTMODSEQ MAILBOXID)", []string{"OK [HIGHESTMODSEQ {M+3}] Highest", `STATUS INBOX (HIGHESTMODSEQ {M+4} MAILBOXID (F{V}))`,
 			"2 FETCH (FLAGS (\\Seen \\Deleted) MODSEQ ({M+4}))", "4 FETCH (FLAGS (\\Deleted) MODSEQ ({M+4}))", "OK STATUS completed"}},
 		{k, "FETCH 4 BODY[TEXT]", []string{"4 FETCH (FLAGS (\\Seen \\Deleted) MODSEQ ({M+5}) BODY[TEXT] {3}", "4", ")", "OK FETCH completed"}},
 		{k, "EXPUNGE", []string{"4 EXPUNGE", "2 EXPUNGE", "OK [HIGHESTMODSEQ {M+6}] EXPUNGE completed"}},
