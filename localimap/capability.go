@@ -59,6 +59,10 @@ var capabilities = []capability{
 	{name: capUTF8, states: loggedIn, enable: true},
 	{name: imap.CapMultiAppend, states: loggedIn},
 	{name: capReplace, states: loggedIn},
+	{name: imap.CapCondStore, states: loggedIn, enable: true},
+	{name: imap.CapQResync, states: loggedIn, enable: true},
+	{name: imap.CapObjectID, states: loggedIn},
+	{name: imap.CapSaveDate, states: loggedIn},
 }
 
 // capabilities returns what is announced now, in one line.
@@ -131,6 +135,13 @@ func (s *session) capability() (string, error) {
 	return "", nil
 }
 
+// enabled is what a client understands (RFC 5161, RFC 7162 section 3.1).
+type enabled struct {
+	rev2      bool // IMAP4rev2: no \Recent, unasked FETCH responses carry the UID
+	condstore bool // they carry the modification sequence
+	qresync   bool // and the UID; VANISHED takes the place of EXPUNGE
+}
+
 // enable answers ENABLE (RFC 5161). What is not known is passed over.
 func (s *session) enable() (string, error) {
 	var names []string
@@ -147,13 +158,15 @@ func (s *session) enable() (string, error) {
 			continue
 		}
 		enabled += " " + string(c.name)
-		s.utf8 = true // both make names UTF-8
-		s.in.RequireUTF8()
-		if c.name == imap.CapIMAP4rev2 {
-			s.rev2 = true
-			if s.view != nil {
-				s.view.rev2 = true
-			}
+		switch c.name {
+		case imap.CapIMAP4rev2, capUTF8:
+			s.utf8, s.rev2 = true, s.rev2 || c.name != capUTF8 // both make names UTF-8
+			s.in.RequireUTF8()
+		case imap.CapQResync:
+			s.qresync = true
+			s.useModSeqs()
+		case imap.CapCondStore:
+			s.useModSeqs()
 		}
 	}
 	s.conn.line("* ENABLED%s", enabled)

@@ -22,8 +22,12 @@ type fetchRequest struct {
 	names                  int // of header fields, in all sections
 	want                   mailstore.Want
 	setsSeen               bool
-	changedSince           uint64
-	page                   *page // of UID FETCH
+	page                   *page      // of UID FETCH
+	modseq, saved          bool       // MODSEQ (RFC 7162), SAVEDATE (RFC 8514)
+	emailID, threadID      bool       // RFC 8474
+	caps                   []imap.Cap // that it takes
+	since                  mailstore.ModSeq
+	changed, vanished      bool // CHANGEDSINCE and VANISHED were given
 }
 
 // sectionItem is one BODY[...], BINARY[...], BINARY.SIZE[...] or what was there
@@ -64,21 +68,16 @@ func (s *session) fetch(byUID bool) (string, error) {
 	} else {
 		items.read(r, name)
 	}
-	if r.Take(' ') {
-		r.List(func() {
-			switch modifier := strings.ToUpper(r.Atom()); {
-			case modifier == "PARTIAL" && byUID && items.page == nil && !s.store.lacks(capPartial): // RFC 9394 section 3.3
-				items.page = readPage(r)
-			default:
-				r.Fail(&imapwire.SyntaxError{Text: "Unknown modifier of FETCH"})
-			}
-		})
+	if !r.AtEnd() {
+		r.SP()
+		r.List(func() { items.readModifier(r, byUID) })
 	}
-	if items.preview && s.store.lacks(imap.CapPreview) {
-		return "", bad("Unknown item of FETCH")
-	}
+	s.needs(items.caps...)
 	if err := r.End(); err != nil {
 		return "", err
+	}
+	if items.vanished && (!byUID || !items.changed || !s.qresync) {
+		return "", bad("VANISHED is for UID FETCH with CHANGEDSINCE, and QRESYNC is to be enabled before") // RFC 7162 section 3.2.6
 	}
 	if err := items.check(); err != nil {
 		return "", err
@@ -93,6 +92,16 @@ func (s *session) fetch(byUID bool) (string, error) {
 	}
 	f := &fetching{session: s, v: s.view, items: items, zone: s.srv.opt.Zone()}
 	items.setsSeen = items.setsSeen && !s.view.readOnly
+	if items.vanished {
+		gone, _, err := s.view.vanished(s.ctx, s.view.asked(set), items.since, 0)
+		if err != nil {
+			return "", err
+		}
+		s.conn.tellVanished(true, gone)
+	}
+	if items.changed {
+		indices = s.view.changedSince(indices, items.since)
+	}
 	return "", f.run(indices)
 }
 
@@ -107,6 +116,15 @@ func (f *fetchRequest) read(r *imapwire.Reader, name string) {
 		f.date = true
 	case "RFC822.SIZE":
 		f.size = true
+	case "MODSEQ":
+		f.modseq, f.caps = true, append(f.caps, imap.CapCondStore)
+	case "SAVEDATE":
+		f.saved, f.caps = true, append(f.caps, imap.CapSaveDate)
+	case "EMAILID":
+		f.emailID, f.caps = true, append(f.caps, imap.CapObjectID)
+		f.want |= mailstore.WantHash
+	case "THREADID":
+		f.threadID, f.caps = true, append(f.caps, imap.CapObjectID)
 	case "ENVELOPE":
 		f.envelope = true
 		f.want |= mailstore.WantEnvelope
@@ -115,7 +133,7 @@ func (f *fetchRequest) read(r *imapwire.Reader, name string) {
 		f.want |= mailstore.WantBody
 	case "PREVIEW": // RFC 8970; previews are made at once, so LAZY makes no difference
 		r.TakeWord(" (LAZY)")
-		f.preview = true
+		f.preview, f.caps = true, append(f.caps, imap.CapPreview)
 		f.want |= mailstore.WantFile | mailstore.WantStructure
 	case "RFC822": // RFC 3501 section 6.4.5, and .PEEK of RFC 1730
 		f.add(sectionItem{name: name}, false)
@@ -146,6 +164,22 @@ func (f *fetchRequest) read(r *imapwire.Reader, name string) {
 		f.add(item, true)
 	default:
 		r.Fail(&imapwire.SyntaxError{Text: "Unknown item of FETCH"})
+	}
+}
+
+// readModifier reads a modifier (RFC 7162 sections 3.1.4.1 and 3.2.6).
+func (f *fetchRequest) readModifier(r *imapwire.Reader, byUID bool) {
+	switch word := strings.ToUpper(r.Atom()); {
+	case word == "CHANGEDSINCE":
+		r.SP()
+		f.since, f.changed, f.modseq = mailstore.ModSeq(r.Number64()), true, true //nolint:gosec // not negative
+		f.caps = append(f.caps, imap.CapCondStore)
+	case word == "VANISHED":
+		f.vanished, f.caps = true, append(f.caps, imap.CapQResync)
+	case word == "PARTIAL" && byUID && f.page == nil: // RFC 9394 section 3.3
+		f.page, f.caps = readPage(r), append(f.caps, capPartial)
+	default:
+		r.Fail(&imapwire.SyntaxError{Text: "Unknown modifier of FETCH"})
 	}
 }
 
@@ -182,7 +216,7 @@ func (f *fetchRequest) check() error {
 		return limited("Too many sections, at most %d", maxSections)
 	case f.names > maxHeaderNames:
 		return limited("Too many header fields, at most %d", maxHeaderNames)
-	case f.want == 0 && !f.flags && !f.date && !f.size && !f.uid:
+	case f.want == 0 && !f.flags && !f.date && !f.size && !f.uid && !f.modseq && !f.saved && !f.threadID:
 		return bad("Nothing to fetch")
 	}
 	return nil

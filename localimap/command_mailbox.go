@@ -2,6 +2,7 @@ package localimap
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -62,11 +63,14 @@ func (s *session) create() (string, error) {
 		}
 		use = string(specialUses[i])
 	}
-	_, err := s.store.CreateMailbox(s.ctx, trimmed(name), use)
-	if errors.Is(err, mailstore.ErrSpecialUse) {
+	box, err := s.store.CreateMailbox(s.ctx, trimmed(name), use)
+	switch {
+	case errors.Is(err, mailstore.ErrSpecialUse):
 		return "", s.recode(err, fault.KindOf(err), codeUseAttr)
+	case err != nil || s.store.lacks(imap.CapObjectID):
+		return "", err
 	}
-	return "", err
+	return fmt.Sprintf("[MAILBOXID (%s)] CREATE completed", mailboxID(box)), nil // RFC 8474 section 4.1
 }
 
 // specialUses are those a mailbox can be created with; \All and \Flagged would

@@ -8,6 +8,7 @@ import (
 	"github.com/emersion/go-imap/v2"
 
 	"github.com/popbridge/popbridge/internal/imapwire"
+	"github.com/popbridge/popbridge/internal/mailstore"
 	"github.com/popbridge/popbridge/internal/message"
 )
 
@@ -33,23 +34,23 @@ func (s *session) search(byUID bool) (string, error) {
 		charset = s.in.AString()
 		s.in.SP()
 	}
-	found, err := s.find(charset, ret, nil)
+	found, modseq, err := s.find(charset, ret, nil)
 	if err != nil {
 		return "", err
 	}
 	if !ret.extended && !s.rev2 {
-		s.tellNumbers("SEARCH", s.view.numbersOf(found, byUID))
+		s.tellNumbers("SEARCH", s.view.numbersOf(found, byUID), modseq)
 		return "", nil
 	}
 	ret.all = ret.all || !ret.extended
-	s.tellFound(found, byUID, ret)
+	s.tellFound(found, byUID, ret, modseq)
 	return "", nil
 }
 
 // find reads search keys up to the end of the command and returns the indices of
 // the messages that match, in the order that sort gives them. What SAVE asks for
 // is kept; after a NO it is nothing, after a BAD what it was (RFC 5182 section 2.1).
-func (s *session) find(charset string, ret returns, sort func(found []int) error) (found []int, err error) {
+func (s *session) find(charset string, ret returns, sort func(found []int) error) (found []int, modseq mailstore.ModSeq, err error) {
 	defer func() {
 		if ret.save && err != nil && !isBad(err) {
 			s.view.saved = nil
@@ -58,11 +59,12 @@ func (s *session) find(charset string, ret returns, sort func(found []int) error
 	decode, known := message.Decoder(charset)
 	k := &compiler{v: s.view, zone: s.srv.opt.Zone(), in: s.in, decode: decode, lacks: s.store.lacks}
 	q := k.keys(0)
+	s.needs(k.caps...)
 	if err := s.in.End(); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if !known {
-		return nil, no("BADCHARSET ("+message.Charsets+")", "The charset is not known")
+		return nil, 0, no("BADCHARSET ("+message.Charsets+")", "The charset is not known")
 	}
 	s.acted = true
 	found, err = (&searching{session: s, v: s.view, q: q}).all()
@@ -72,7 +74,12 @@ func (s *session) find(charset string, ret returns, sort func(found []int) error
 	if err == nil && ret.save {
 		s.view.saved = s.view.uidsOf(toSave(found, ret))
 	}
-	return found, err
+	if slices.Contains(k.caps, imap.CapCondStore) {
+		for _, i := range toSave(found, ret) {
+			modseq = max(modseq, s.view.told.modseqs[i])
+		}
+	}
+	return found, modseq, err
 }
 
 // readReturns reads RETURN ( ... ) and a space, where they are next. They need a
@@ -138,17 +145,21 @@ func toSave(found []int, ret returns) []int {
 }
 
 // tellNumbers tells what was found as in RFC 3501 section 7.2.5.
-func (s *session) tellNumbers(what string, numbers []uint32) {
+func (s *session) tellNumbers(what string, numbers []uint32, modseq mailstore.ModSeq) {
 	out := append(append(s.conn.out, "* "...), what...)
 	for _, n := range numbers {
 		out = strconv.AppendUint(append(out, ' '), uint64(n), 10)
+	}
+	if modseq > 0 {
+		out = append(strconv.AppendUint(append(out, " (MODSEQ "...), uint64(modseq), 10), ')')
 	}
 	s.conn.out = append(out, "\r\n"...)
 }
 
 // tellFound tells what was found in an ESEARCH response (RFC 4731 section 3.1),
-// unless SAVE is all that is asked for.
-func (s *session) tellFound(found []int, byUID bool, ret returns) {
+// unless SAVE is all that is asked for, with the highest modification sequence in it,
+// unless that is 0 (RFC 7162 section 3.1.10).
+func (s *session) tellFound(found []int, byUID bool, ret returns, modseq mailstore.ModSeq) {
 	if !ret.min && !ret.max && !ret.all && !ret.count && ret.page == nil {
 		return
 	}
@@ -176,6 +187,9 @@ func (s *session) tellFound(found []int, byUID bool, ret returns) {
 			out = append(out, " NIL"...)
 		}
 		out = append(out, ')')
+	}
+	if modseq > 0 {
+		out = strconv.AppendUint(append(out, " MODSEQ "...), uint64(modseq), 10)
 	}
 	if ret.count {
 		out = strconv.AppendInt(append(out, " COUNT "...), int64(len(numbers)), 10)

@@ -1,6 +1,7 @@
 package localimap
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/emersion/go-imap/v2"
@@ -14,6 +15,7 @@ import (
 func (s *session) open(readOnly bool) (string, error) {
 	s.in.SP()
 	name := s.mailbox()
+	condstore, missed := s.selectParams()
 	if err := s.in.End(); err != nil {
 		return "", err
 	}
@@ -23,13 +25,20 @@ func (s *session) open(readOnly bool) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	v, err := newView(s.ctx, s.store.Store, box.ID, readOnly || s.store.device.ReadOnly || box.ID == mailstore.EmptyInbox.ID, s.rev2)
+	v, err := newView(s.ctx, s.store.Store, box.ID, readOnly || s.store.device.ReadOnly || box.ID == mailstore.EmptyInbox.ID, &s.enabled)
 	if err != nil {
 		return "", err
 	}
 	s.view = v
 	s.srv.opt.Opened(s.user, box.Name)
+	s.condstore = s.condstore || condstore
 	s.tellOpened(box.Name)
+	if missed != nil {
+		if err := s.tellMissed(missed); err != nil {
+			s.unselect()
+			return "", err
+		}
+	}
 	if v.readOnly {
 		return "[READ-ONLY] " + s.name + " completed", nil
 	}
@@ -55,6 +64,12 @@ func (s *session) tellOpened(name string) {
 	}
 	c.line("* OK [UIDVALIDITY %d] UIDs are valid", now.UIDValidity)
 	c.line("* OK [UIDNEXT %d] Predicted next UID", now.UIDNext)
+	if !s.store.lacks(imap.CapCondStore) {
+		c.tellHighestModSeq(v.settled)
+	}
+	if !s.store.lacks(imap.CapObjectID) {
+		c.line("* OK [MAILBOXID (%s)] Object", mailboxID(now))
+	}
 	if s.rev2 {
 		// RFC 9051 section 6.3.2 wants it; IMAP4rev1 clients do not expect it.
 		s.conn.out = append(s.conn.out, `* LIST () "/" `...)
@@ -63,14 +78,14 @@ func (s *session) tellOpened(name string) {
 	}
 }
 
-// closeView closes the mailbox that is open, and says so to a client that knows the
-// response code (RFC 9051 section 7.1).
+// closeView closes the mailbox that is open, and says so (RFC 9051 section 7.1, RFC 7162
+// section 3.2.11).
 func (s *session) closeView() {
 	if s.view == nil {
 		return
 	}
 	s.unselect()
-	if s.rev2 {
+	if s.rev2 || !s.store.lacks(imap.CapQResync) {
 		s.conn.line("* OK [CLOSED] Previous mailbox is closed")
 	}
 }
@@ -85,19 +100,30 @@ func (s *session) unselectMailbox() (string, error) {
 }
 
 // closeMailbox answers CLOSE: it removes messages with \Deleted without a word, where
-// the mailbox may be changed and is still there (RFC 9051 section 6.4.1).
+// the mailbox may be changed and is still there (RFC 9051 section 6.4.1). A client with
+// CONDSTORE is told before what others have changed, and after it the modification
+// sequence, unless something came in between (RFC 7162 section 3.2.8).
 func (s *session) closeMailbox() (string, error) {
 	if err := s.in.End(); err != nil {
 		return "", err
 	}
 	v := s.view
+	s.acted = true
+	if v.condstore && !s.poll(true) {
+		return "", errAnswered
+	}
+	code := ""
 	if !v.readOnly && !v.feed.Gone() {
-		if _, err := s.store.Expunge(s.ctx, v.id, nil); err != nil {
+		gone, err := s.store.Expunge(s.ctx, v.id, nil)
+		if err != nil {
 			return "", err
+		}
+		if now := v.newest().Mailbox.HighestModSeq; len(gone) > 0 && v.condstore && now == v.settled+1 {
+			code = fmt.Sprintf("[HIGHESTMODSEQ %d] CLOSE completed", now)
 		}
 	}
 	s.unselect()
-	return "", nil
+	return code, nil
 }
 
 // expunge answers EXPUNGE and UID EXPUNGE (RFC 9051 sections 6.4.3 and 6.4.9). The

@@ -61,14 +61,14 @@ func (s *session) sort(byUID bool) (string, error) {
 	s.in.SP()
 	charset := s.in.AString()
 	s.in.SP()
-	found, err := s.find(charset, ret, func(found []int) error { return s.order(found, program) })
+	found, modseq, err := s.find(charset, ret, func(found []int) error { return s.order(found, program) })
 	switch {
 	case err != nil:
 		return "", err
 	case ret.extended:
-		s.tellFound(found, byUID, ret)
+		s.tellFound(found, byUID, ret, modseq)
 	default:
-		s.tellNumbers("SORT", s.view.numbersOf(found, byUID))
+		s.tellNumbers("SORT", s.view.numbersOf(found, byUID), modseq)
 	}
 	return "", nil
 }

@@ -1,16 +1,19 @@
 package localimap
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/emersion/go-imap/v2"
 
 	"github.com/popbridge/popbridge/internal/imapwire"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
-// statusItems are what STATUS can tell (RFC 9051 section 6.3.11, RFC 7889, and RECENT
-// of RFC 3501).
+// statusItems are what STATUS can tell (RFC 9051 section 6.3.11, RFC 7162, RFC 7889,
+// RFC 8474, and RECENT of RFC 3501).
 var statusItems = map[string]func(mailstore.Mailbox) int64{
 	"MESSAGES":    func(b mailstore.Mailbox) int64 { return int64(b.Messages) },
 	"RECENT":      func(b mailstore.Mailbox) int64 { return int64(b.Recent) },
@@ -20,6 +23,9 @@ var statusItems = map[string]func(mailstore.Mailbox) int64{
 	"DELETED":     func(b mailstore.Mailbox) int64 { return int64(b.Deleted) },
 	"SIZE":        func(b mailstore.Mailbox) int64 { return b.Size },
 	"APPENDLIMIT": func(mailstore.Mailbox) int64 { return appendLimit },
+
+	"HIGHESTMODSEQ": func(b mailstore.Mailbox) int64 { return int64(b.HighestModSeq) }, //nolint:gosec // of 63 bits
+	"MAILBOXID":     func(mailstore.Mailbox) int64 { return 0 },                        // see tellStatus
 }
 
 // statusList reads what STATUS shall tell.
@@ -28,6 +34,12 @@ func (s *session) statusList() (items []string) {
 		item := strings.ToUpper(s.in.Atom())
 		if _, ok := statusItems[item]; !ok && s.in.Err() == nil {
 			s.in.Fail(&imapwire.SyntaxError{Text: "Unknown item of STATUS"})
+		}
+		switch item {
+		case "HIGHESTMODSEQ":
+			s.needs(imap.CapCondStore)
+		case "MAILBOXID":
+			s.needs(imap.CapObjectID)
 		}
 		if !slices.Contains(items, item) {
 			items = append(items, item)
@@ -64,7 +76,15 @@ func (s *session) tellStatus(box mailstore.Mailbox, items []string) {
 			out = append(out, ' ')
 		}
 		out = append(append(out, item...), ' ')
+		if item == "MAILBOXID" {
+			out = append(append(append(out, '('), mailboxID(box)...), ')')
+			continue
+		}
 		out = strconv.AppendInt(out, statusItems[item](box), 10)
 	}
 	s.conn.out = append(out, ")\r\n"...)
 }
+
+// mailboxID is the MAILBOXID of RFC 8474: UIDVALIDITY, which no two mailboxes of a store
+// ever have, and which stays when a mailbox is renamed.
+func mailboxID(box mailstore.Mailbox) string { return fmt.Sprintf("F%d", box.UIDValidity) }

@@ -1,8 +1,13 @@
 package localimap
 
 import (
+	"cmp"
+	"fmt"
+	"math"
 	"slices"
 	"strings"
+
+	"github.com/emersion/go-imap/v2"
 
 	"github.com/popbridge/popbridge/internal/imapwire"
 	"github.com/popbridge/popbridge/internal/mailstore"
@@ -27,6 +32,7 @@ func (s *session) storeFlags(byUID bool) (string, error) {
 	r.SP()
 	set := r.Set()
 	r.SP()
+	since, conditional := s.unchangedSince()
 	op, silent := s.storeItem()
 	r.SP()
 	var flags []string
@@ -52,7 +58,7 @@ func (s *session) storeFlags(byUID bool) (string, error) {
 	if err != nil || len(indices) == 0 {
 		return "", err
 	}
-	changes, err := s.store.SetFlags(s.ctx, v.id, v.uidsOf(indices), op, names)
+	changes, left, err := s.store.SetFlagsUnchanged(s.ctx, v.id, v.uidsOf(indices), op, names, since)
 	if err != nil {
 		return "", err
 	}
@@ -70,12 +76,49 @@ func (s *session) storeFlags(byUID bool) (string, error) {
 			continue
 		}
 		tell := !silent || !expected.is(v.told.flags[i], c.Flags)
-		v.setFlags(i, c.Flags)
-		if tell {
-			s.tellFlags(i, byUID)
+		news := v.setFlags(i, c.Flags, c.ModSeq)
+		if tell || conditional || v.condstore && news {
+			s.tellFlags(i, byUID, tell)
 		}
 	}
+	switch gone := len(indices) - len(changes) - len(left); {
+	case byUID && len(left) > 0:
+		return fmt.Sprintf("[MODIFIED %s] Conditional STORE failed", imapwire.AppendSet(nil, left)), nil
+	case !byUID && conditional && gone > 0:
+		code := fmt.Sprintf("MODIFIED %s", imapwire.AppendSet(nil, v.failed(indices, changes)))
+		return "", no(imap.ResponseCode(code), "Some of the messages have been expunged by another client")
+	case len(left) > 0:
+		return fmt.Sprintf("[MODIFIED %s] Conditional STORE failed", imapwire.AppendSet(nil, v.failed(indices, changes))), nil
+	}
 	return "", allGone(byUID, len(indices), len(changes))
+}
+
+// unchangedSince reads (UNCHANGEDSINCE n), where it is there (RFC 7162 section 3.1.3).
+func (s *session) unchangedSince() (since mailstore.ModSeq, conditional bool) {
+	r := s.in
+	if r.Peek() != '(' {
+		return math.MaxUint64, false
+	}
+	r.List(func() {
+		if word := r.Atom(); r.Err() == nil && !strings.EqualFold(word, "UNCHANGEDSINCE") {
+			r.Fail(&imapwire.SyntaxError{Text: "Unknown modifier of STORE"})
+		}
+		r.SP()
+		since = mailstore.ModSeq(r.Number64()) //nolint:gosec // not negative
+	})
+	r.SP()
+	s.needs(imap.CapCondStore)
+	return since, true
+}
+
+// failed returns the numbers of the messages that a conditional STORE has left alone
+// (RFC 7162 section 3.1.3): those that had changed, and those that are gone, which the
+// client may not know.
+func (v *view) failed(indices []int, done []mailstore.FlagChange) []uint32 {
+	return v.numbersOf(slices.DeleteFunc(indices, func(i int) bool {
+		_, ok := slices.BinarySearchFunc(done, v.told.uids[i], func(c mailstore.FlagChange, uid mailstore.UID) int { return cmp.Compare(c.UID, uid) })
+		return ok
+	}), false)
 }
 
 // storeItem reads FLAGS, +FLAGS or -FLAGS, perhaps with .SILENT.
@@ -96,14 +139,19 @@ func (s *session) storeItem() (op mailstore.FlagOp, silent bool) {
 
 func isRecent(f string) bool { return strings.EqualFold(f, string(flagRecent)) }
 
-// tellFlags tells the flags of a message, and its UID to a command that asks by UIDs.
-func (s *session) tellFlags(i int, withUID bool) {
+// tellFlags tells the flags of a message, and its UID to a command that asks by UIDs;
+// or only the modification sequence.
+func (s *session) tellFlags(i int, withUID, withFlags bool) {
 	s.tellKeywords()
-	uid := mailstore.UID(0)
-	if withUID || s.rev2 {
+	uid, modseq := s.view.unasked(i)
+	if withUID {
 		uid = s.view.told.uids[i]
 	}
-	s.conn.tellFlags(i, uid, s.view.flagNames(i))
+	flags := ""
+	if withFlags {
+		flags = s.view.flagNames(i)
+	}
+	s.conn.tellFlags(i, uid, flags, modseq)
 }
 
 // tellKeywords tells of keywords that are new, before a response that has them.

@@ -30,7 +30,7 @@ func (s *session) thread(byUID bool) (string, error) {
 	r.SP()
 	charset := r.AString()
 	r.SP()
-	found, err := s.find(charset, returns{}, nil)
+	found, _, err := s.find(charset, returns{}, nil)
 	threads := message.NewThreads(algorithm)
 	if err == nil {
 		err = s.eachHeader(found, true, func(i int, h *message.Header) { threads.Add(s.view.sentAt(i, h), h) })

@@ -221,12 +221,19 @@ func (c *conn) tellRecent(n uint32) { c.counted(int(n), "RECENT\r\n") }
 
 func (c *conn) tellFlagsInUse(flags string) { c.line("* FLAGS %s", flags) }
 
-func (c *conn) tellFlags(i int, uid mailstore.UID, flags string) {
+func (c *conn) tellFlags(i int, uid mailstore.UID, flags string, modseq mailstore.ModSeq) {
 	c.counted(i+1, "FETCH (")
+	out := c.out
 	if uid != 0 {
-		c.out = append(strconv.AppendUint(append(c.out, "UID "...), uint64(uid), 10), ' ')
+		out = append(strconv.AppendUint(append(out, "UID "...), uint64(uid), 10), ' ')
 	}
-	c.out = append(append(append(c.out, "FLAGS "...), flags...), ")\r\n"...)
+	if flags != "" {
+		out = append(append(append(out, "FLAGS "...), flags...), ' ')
+	}
+	if modseq != 0 {
+		out = append(appendModSeq(append(out, "MODSEQ "...), modseq), ' ')
+	}
+	c.out = append(out[:len(out)-1], ")\r\n"...)
 	_ = c.overflow() // kept in c.err
 }
 

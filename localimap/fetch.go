@@ -42,7 +42,7 @@ func (f *fetching) chunk(indices []int, contents []mailstore.Content) error {
 		return err
 	}
 	var changed map[int]bool // messages whose flags must be told
-	if f.items.flags || f.items.setsSeen {
+	if f.items.flags || f.items.setsSeen || f.items.modseq {
 		changed = f.v.refresh(indices)
 	}
 	if f.items.setsSeen {
@@ -53,7 +53,8 @@ func (f *fetching) chunk(indices []int, contents []mailstore.Content) error {
 			p.close()
 			return err
 		}
-		return f.message(indices[k], p, f.items.flags || changed[indices[k]])
+		news := changed[indices[k]]
+		return f.message(indices[k], p, f.items.flags || news, f.items.modseq || news && f.v.condstore)
 	}
 	if f.items.want&mailstore.WantFile != 0 {
 		return f.files(contents, tell)
@@ -90,7 +91,7 @@ func (f *fetching) markSeen(indices []int, changed map[int]bool) {
 	}
 	for _, c := range changes {
 		if i, ok := slices.BinarySearch(f.v.told.uids, c.UID); ok {
-			f.v.setFlags(i, c.Flags)
+			f.v.setFlags(i, c.Flags, c.ModSeq)
 			changed[i] = true
 		}
 	}
@@ -99,14 +100,14 @@ func (f *fetching) markSeen(indices []int, changed map[int]bool) {
 // message answers for one message. Everything that can fail has been found
 // out, sizes above all, before the response is begun. The error is one that
 // ends the command.
-func (f *fetching) message(i int, p prepared, withFlags bool) error {
+func (f *fetching) message(i int, p prepared, withFlags, withModSeq bool) error {
 	defer p.close()
 	if p.err != nil {
 		if f.trouble == nil {
 			f.trouble = p.err
 		}
 		if withFlags {
-			f.tellFlags(i, f.items.uid)
+			f.tellFlags(i, f.items.uid, true)
 		}
 		return f.conn.overflow()
 	}
@@ -130,9 +131,25 @@ func (f *fetching) message(i int, p prepared, withFlags bool) error {
 		item("FLAGS")
 		c.out = append(c.out, f.v.flagNames(i)...)
 	}
+	if withModSeq {
+		item("MODSEQ")
+		c.out = appendModSeq(c.out, f.v.told.modseqs[i])
+	}
 	if f.items.date {
 		item("INTERNALDATE")
 		c.out = imapwire.AppendDateTime(c.out, internalDate(f.v.told.received[i], f.zone))
+	}
+	if f.items.saved {
+		item("SAVEDATE")
+		c.out = f.appendSaved(c.out, f.v.told.saved[i])
+	}
+	if f.items.emailID {
+		item("EMAILID")
+		c.out = append(append(append(c.out, '('), emailID(p.content.Hash)...), ')')
+	}
+	if f.items.threadID {
+		item("THREADID")
+		c.out = append(c.out, "NIL"...)
 	}
 	if f.items.size {
 		item("RFC822.SIZE")
@@ -187,3 +204,18 @@ func (f *fetching) writeSection(item sectionItem, s section) error {
 	}
 	return err
 }
+
+func appendModSeq(dst []byte, n mailstore.ModSeq) []byte {
+	return append(strconv.AppendUint(append(dst, '('), uint64(n), 10), ')')
+}
+
+// appendSaved appends a SAVEDATE, NIL where it is not known (RFC 8514 section 4.2).
+func (f *fetching) appendSaved(dst []byte, at int64) []byte {
+	if at == 0 {
+		return append(dst, "NIL"...)
+	}
+	return imapwire.AppendDateTime(dst, internalDate(at, f.zone))
+}
+
+// emailID is the EMAILID of a content, the same for all its copies (RFC 8474 section 5.1).
+func emailID(h mailstore.Hash) string { return "M" + h.String()[:40] }

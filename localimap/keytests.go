@@ -65,10 +65,14 @@ func flagTest(v *view, flag imap.Flag, want bool) test {
 // received adds that the internal date is not before since, and before a day; a
 // zero one does not matter.
 func (q *query) received(k *compiler, since, until time.Time) {
+	q.between(k, since, until, func(c *candidate) int64 { return c.v.told.received[c.i] })
+}
+
+func (q *query) between(k *compiler, since, until time.Time, at func(*candidate) int64) {
 	zone := k.zone
 	q.add(columnCost, 0, func(c *candidate) answer {
-		at := c.v.told.received[c.i]
-		return answerOf((since.IsZero() || !before(at, since, zone)) && (until.IsZero() || before(at, until, zone)))
+		t := at(c)
+		return answerOf((since.IsZero() || !before(t, since, zone)) && (until.IsZero() || before(t, until, zone)))
 	})
 }
 

@@ -51,7 +51,12 @@ func newRigIn(t testing.TB, dir string, change ...func(*Options)) *rig {
 // openRig returns a rig that the caller closes.
 func openRig(t testing.TB, dir string, change ...func(*Options)) *rig {
 	t.Helper()
-	store, err := mailstore.Open(t.Context(), dir, mailstore.Options{Log: zerolog.Nop()})
+	return openRigWith(t, dir, mailstore.Options{Log: zerolog.Nop()}, change...)
+}
+
+func openRigWith(t testing.TB, dir string, so mailstore.Options, change ...func(*Options)) *rig {
+	t.Helper()
+	store, err := mailstore.Open(t.Context(), dir, so)
 	if err != nil {
 		t.Fatalf("open the store: %v", err)
 	}

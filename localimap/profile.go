@@ -182,4 +182,18 @@ func (s scope) Subscribe(ctx context.Context, name string, on bool) error {
 	return s.Store.Subscribe(ctx, name, on)
 }
 
-func (s scope) lacks(c imap.Cap) bool { return slices.Contains(s.device.Without, string(c)) }
+// lacks reports whether a capability is switched off for the device. QRESYNC needs
+// CONDSTORE.
+func (s scope) lacks(c imap.Cap) bool {
+	return slices.Contains(s.device.Without, string(c)) || c == imap.CapQResync && s.lacks(imap.CapCondStore)
+}
+
+// available refuses what belongs to a capability that is switched off for the device.
+func (s scope) available(caps ...imap.Cap) error {
+	for _, c := range caps {
+		if s.lacks(c) {
+			return bad(string(c) + " is switched off for this device")
+		}
+	}
+	return nil
+}

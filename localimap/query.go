@@ -103,6 +103,7 @@ type compiler struct {
 	zone  *time.Location
 	in    *imapwire.Reader
 	asked int // of the text index
+	caps  []imap.Cap
 	read  int // keys so far
 
 	decode func(text string) string // from the charset of the command; nil for UTF-8
@@ -274,7 +275,21 @@ func init() {
 		"SENTBEFORE": day(func(q *query, k *compiler, day time.Time) { q.sent(k, time.Time{}, day) }),
 		"SENTSINCE":  day(func(q *query, k *compiler, day time.Time) { q.sent(k, day, time.Time{}) }),
 		"SENTON":     day(func(q *query, k *compiler, day time.Time) { q.sent(k, day, day.AddDate(0, 0, 1)) }),
-		"UID":        func(k *compiler, q *query, _ int) { k.in.SP(); q.set(k, k.in.Set(), true) },
+
+		"MODSEQ":            func(k *compiler, q *query, _ int) { k.modSeq(q) },
+		"SAVEDBEFORE":       day(func(q *query, k *compiler, day time.Time) { q.saved(k, time.Time{}, day) }),
+		"SAVEDSINCE":        day(func(q *query, k *compiler, day time.Time) { q.saved(k, day, time.Time{}) }),
+		"SAVEDON":           day(func(q *query, k *compiler, day time.Time) { q.saved(k, day, day.AddDate(0, 0, 1)) }),
+		"SAVEDATESUPPORTED": func(k *compiler, _ *query, _ int) { k.caps = append(k.caps, imap.CapSaveDate) },
+		"EMAILID":           func(k *compiler, q *query, _ int) { k.in.SP(); q.emailID(k, k.in.AString()) },
+		"THREADID": func(k *compiler, q *query, _ int) { // no message has one
+			k.in.SP()
+			k.in.AString()
+			k.caps = append(k.caps, imap.CapObjectID)
+			q.add(columnCost, 0, func(*candidate) answer { return never })
+		},
+
+		"UID": func(k *compiler, q *query, _ int) { k.in.SP(); q.set(k, k.in.Set(), true) },
 		"NOT": func(k *compiler, q *query, depth int) {
 			k.in.SP()
 			var sub query

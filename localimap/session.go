@@ -57,9 +57,9 @@ type session struct {
 	enteredAt time.Time // guarded by Server.mu
 	tag       string    // of the command
 	name      string    // of the command, in capitals
-	rev2      bool      // IMAP4rev2 is enabled
 	utf8      bool      // names of mailboxes are UTF-8 (RFC 6855 section 3, RFC 9051 section 5.1)
 	program   string    // what the client calls itself; guarded by Server.mu
+	enabled
 
 	view    *view // nil unless a mailbox is selected
 	parked  []*mailstore.View
@@ -274,7 +274,7 @@ func (s *session) answer(text string, err error) {
 	var limit *imapwire.LimitError
 	switch {
 	case err == nil && text == "":
-		s.conn.line("%s OK %s completed", s.tag, s.name)
+		s.conn.line("%s OK %s%s completed", s.tag, s.modSeqCode(), s.name)
 	case err == nil:
 		s.conn.line("%s OK %s", s.tag, text)
 	case errors.As(err, &status):

@@ -9,6 +9,7 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 
+	"github.com/popbridge/popbridge/internal/imapwire"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
@@ -17,8 +18,10 @@ import (
 type columns struct {
 	uids     []mailstore.UID
 	flags    []mailstore.Flags
+	modseqs  []mailstore.ModSeq
 	sizes    []int64
 	received []int64
+	saved    []int64
 	contents []mailstore.ContentID
 }
 
@@ -34,11 +37,13 @@ type view struct {
 	feed     *mailstore.View
 	id       mailstore.MailboxID
 	readOnly bool
-	rev2     bool // IMAP4rev2 is enabled: no \Recent, unasked FETCH responses carry the UID
+	*enabled
 
 	told      columns
-	ownsFlags bool                // told.flags is not shared with a snapshot
+	ownsFlags bool                // told.flags and told.modseqs are not shared with a snapshot
 	seen      *mailstore.Snapshot // the newest snapshot that is told
+	settled   mailstore.ModSeq    // all changes up to it are told, removals too
+	removed   bool                // removals were told, and settled not since
 
 	recent   []uidSpan // messages that are \Recent in this session (RFC 3501 section 2.3.2)
 	recents  uint32    // how many of them the client was told of
@@ -59,26 +64,28 @@ type flagsKey struct {
 // updates is what sync tells; conn is one.
 type updates interface {
 	tellExpunged(i int)
+	tellVanished(earlier bool, uids []imapwire.Span)
 	tellExists(n int)
 	tellRecent(n uint32)
 	tellFlagsInUse(flags string)
-	tellFlags(i int, uid mailstore.UID, flags string) // uid 0 is not told
+	tellFlags(i int, uid mailstore.UID, flags string, modseq mailstore.ModSeq) // what is "" or 0 is not told
 }
 
 // flagRecent is not in the library: IMAP4rev2 has dropped it.
 const flagRecent imap.Flag = `\Recent`
 
-func newView(ctx context.Context, store *mailstore.Store, id mailstore.MailboxID, readOnly, rev2 bool) (*view, error) {
+func newView(ctx context.Context, store *mailstore.Store, id mailstore.MailboxID, readOnly bool, on *enabled) (*view, error) {
 	feed, err := store.OpenView(ctx, id)
 	if err != nil {
 		return nil, err
 	}
 	v := &view{
-		store: store, feed: feed, id: id, readOnly: readOnly, rev2: rev2,
+		store: store, feed: feed, id: id, readOnly: readOnly, enabled: on,
 		sets: make(map[mailstore.KeywordSet]bool), keywords: make(map[string]bool),
 		names: make(map[flagsKey]string),
 	}
 	v.seen = feed.Snapshot()
+	v.settled = v.seen.Mailbox.HighestModSeq
 	v.told = columnsOf(v.seen)
 	v.claimRecent(ctx)
 	v.recents = v.countRecent()
@@ -90,7 +97,7 @@ func newView(ctx context.Context, store *mailstore.Store, id mailstore.MailboxID
 }
 
 func columnsOf(s *mailstore.Snapshot) columns {
-	return columns{s.UIDs, s.Flags, s.Sizes, s.Received, s.Contents}
+	return columns{s.UIDs, s.Flags, s.ModSeqs, s.Sizes, s.Received, s.Saved, s.Contents}
 }
 
 // newest returns the newest snapshot; that of a deleted mailbox is empty.
@@ -107,48 +114,43 @@ func (v *view) newest() *mailstore.Snapshot {
 // delta is the way from what is told to a snapshot.
 type delta struct {
 	gone    []int // indices in told of messages that are not there any more, ascending
-	changed []int // indices in next of messages whose flags changed, ascending
+	changed []int // indices in next of messages whose flags or modification sequences changed, ascending
 	added   int   // messages at the end of next that are new
 	next    columns
 	shared  bool // next consists of the snapshot's own slices
 }
 
-// diff compares. With keepGone the messages that are gone stay in next. UIDs
-// only ever rise, so whatever is new stands after everything told.
-func diff(told columns, now *mailstore.Snapshot, keepGone bool) delta {
+// diff compares. With keepGone the messages that are gone stay in next, and with
+// modseqs a modification sequence that is all that changed counts. UIDs only ever
+// rise, so whatever is new stands after everything told.
+func diff(told columns, now *mailstore.Snapshot, keepGone, modseqs bool) delta {
 	d := delta{gone: missing(told.uids, now.UIDs)}
-	if len(d.gone) == 0 || !keepGone {
-		d.next, d.shared = columnsOf(now), true
-		old := told.flags
-		if len(d.gone) > 0 {
-			old = without(told.flags, d.gone)
-		}
-		for i, f := range old {
-			if now.Flags[i] != f {
-				d.changed = append(d.changed, i)
-			}
-		}
-		d.added = len(now.UIDs) - len(old)
-		return d
-	}
 	kept := len(told.uids) - len(d.gone)
 	d.added = len(now.UIDs) - kept
-	d.next = columns{
-		uids:     append(slices.Clone(told.uids), now.UIDs[kept:]...),
-		flags:    append(slices.Clone(told.flags), now.Flags[kept:]...),
-		sizes:    append(slices.Clone(told.sizes), now.Sizes[kept:]...),
-		received: append(slices.Clone(told.received), now.Received[kept:]...),
-		contents: append(slices.Clone(told.contents), now.Contents[kept:]...),
+	ghosts := keepGone && len(d.gone) > 0
+	if d.next, d.shared = columnsOf(now), !ghosts; ghosts {
+		d.next = columns{
+			uids:     append(slices.Clone(told.uids), now.UIDs[kept:]...),
+			flags:    append(slices.Clone(told.flags), now.Flags[kept:]...),
+			modseqs:  append(slices.Clone(told.modseqs), now.ModSeqs[kept:]...),
+			sizes:    append(slices.Clone(told.sizes), now.Sizes[kept:]...),
+			received: append(slices.Clone(told.received), now.Received[kept:]...),
+			saved:    append(slices.Clone(told.saved), now.Saved[kept:]...),
+			contents: append(slices.Clone(told.contents), now.Contents[kept:]...),
+		}
 	}
-	gone := d.gone
-	for i, j := 0, 0; i < len(told.uids); i++ {
+	gone, j := d.gone, 0 // in now
+	for i := range told.uids {
 		if len(gone) > 0 && gone[0] == i {
 			gone = gone[1:]
 			continue
 		}
-		if now.Flags[j] != told.flags[i] {
-			d.next.flags[i] = now.Flags[j]
-			d.changed = append(d.changed, i)
+		at := j
+		if ghosts {
+			at, d.next.flags[i], d.next.modseqs[i] = i, now.Flags[j], now.ModSeqs[j]
+		}
+		if now.Flags[j] != told.flags[i] || modseqs && now.ModSeqs[j] != told.modseqs[i] {
+			d.changed = append(d.changed, at)
 		}
 		j++
 	}
@@ -177,31 +179,20 @@ func missing(old, now []mailstore.UID) []int {
 	return gone
 }
 
-// without returns a copy of s without the elements at the given indices.
-func without[T any](s []T, at []int) []T {
-	out := make([]T, 0, len(s)-len(at))
-	from := 0
-	for _, i := range at {
-		out = append(out, s[from:i]...)
-		from = i + 1
-	}
-	return append(out, s[from:]...)
-}
-
 // sync tells the client what has changed and makes told the newest state.
 func (v *view) sync(ctx context.Context, w updates, allowExpunge bool) {
 	now := v.newest()
 	if now == v.seen && (!allowExpunge || len(v.told.uids) == len(now.UIDs)) {
 		return
 	}
-	d := diff(v.told, now, !allowExpunge)
-	v.told, v.ownsFlags, v.seen = d.next, !d.shared, now
+	d := diff(v.told, now, !allowExpunge, v.condstore)
 	if allowExpunge {
-		// From the highest down, so that no number is changed by another.
-		for _, i := range slices.Backward(d.gone) {
-			w.tellExpunged(i)
-		}
+		v.tellGone(w, d.gone)
 	}
+	if allowExpunge || len(d.gone) == 0 {
+		v.settled = now.Mailbox.HighestModSeq
+	}
+	v.told, v.ownsFlags, v.seen = d.next, !d.shared, now
 	if d.added > 0 {
 		v.claimRecent(ctx)
 		w.tellExists(len(v.told.uids))
@@ -223,11 +214,8 @@ func (v *view) sync(ctx context.Context, w updates, allowExpunge bool) {
 		w.tellFlagsInUse(flagText(v.flagsInUse()))
 	}
 	for _, i := range d.changed {
-		uid := mailstore.UID(0)
-		if v.rev2 {
-			uid = v.told.uids[i]
-		}
-		w.tellFlags(i, uid, v.flagNames(i))
+		uid, modseq := v.unasked(i)
+		w.tellFlags(i, uid, v.flagNames(i), modseq)
 	}
 }
 
@@ -242,24 +230,26 @@ func (v *view) refresh(indices []int) map[int]bool {
 	j := 0
 	for _, i := range indices {
 		j += sort.Search(len(now.UIDs)-j, func(k int) bool { return now.UIDs[j+k] >= v.told.uids[i] })
-		if j < len(now.UIDs) && now.UIDs[j] == v.told.uids[i] && now.Flags[j] != v.told.flags[i] {
-			v.setFlags(i, now.Flags[j])
+		if j < len(now.UIDs) && now.UIDs[j] == v.told.uids[i] && v.setFlags(i, now.Flags[j], now.ModSeqs[j]) {
 			changed[i] = true
 		}
 	}
 	return changed
 }
 
-// setFlags notes that the client knows the i-th message has these flags.
-func (v *view) setFlags(i int, f mailstore.Flags) {
-	if v.told.flags[i] == f {
-		return
+// setFlags notes that the client knows the i-th message has these flags, and reports
+// whether that is news to it.
+func (v *view) setFlags(i int, f mailstore.Flags, modseq mailstore.ModSeq) bool {
+	same := v.told.flags[i] == f
+	if same && v.told.modseqs[i] == modseq {
+		return false
 	}
 	if !v.ownsFlags {
-		v.told.flags, v.ownsFlags = slices.Clone(v.told.flags), true
+		v.told.flags, v.told.modseqs, v.ownsFlags = slices.Clone(v.told.flags), slices.Clone(v.told.modseqs), true
 	}
-	v.told.flags[i] = f
+	v.told.flags[i], v.told.modseqs[i] = f, modseq
 	v.learn(f)
+	return !same || v.condstore
 }
 
 // learn notes the keywords of f; new ones are told by the next sync.

@@ -17,6 +17,8 @@ func snap(flags map[mailstore.UID]mailstore.System, uids ...mailstore.UID) *mail
 	for _, uid := range uids {
 		s.Flags = append(s.Flags, mailstore.Flags{System: flags[uid]})
 		s.Sizes = append(s.Sizes, int64(uid)*10)
+		s.ModSeqs = append(s.ModSeqs, mailstore.ModSeq(flags[uid])+1)
+		s.Saved = append(s.Saved, int64(uid)*50)
 		s.Received = append(s.Received, int64(uid)*100)
 		s.Contents = append(s.Contents, mailstore.ContentID(uid)*1000)
 	}
@@ -53,7 +55,7 @@ func TestDiff(t *testing.T) {
 		{name: "all replaced, kept", told: snap(nil, 1, 2), now: snap(seen, 8, 9), keepGone: true, gone: []int{0, 1}, added: 2, next: uids{1, 2, 8, 9}},
 		{name: "every other gone", told: snap(nil, 1, 2, 3, 4, 5), now: snap(seen, 2, 4, 6), gone: []int{0, 2, 4}, changed: []int{0, 1}, added: 1, next: uids{2, 4, 6}},
 	} {
-		d := diff(columnsOf(tt.told), tt.now, tt.keepGone)
+		d := diff(columnsOf(tt.told), tt.now, tt.keepGone, false)
 		if !slices.Equal(d.gone, tt.gone) || !slices.Equal(d.changed, tt.changed) || d.added != tt.added || !slices.Equal(d.next.uids, tt.next) {
 			t.Errorf("%s: gone %v changed %v added %d next %v", tt.name, d.gone, d.changed, d.added, d.next.uids)
 		}
@@ -94,7 +96,7 @@ func TestDiffModel(t *testing.T) {
 			box = snap(flags, left...)
 
 			allowExpunge := rapid.Bool().Draw(t, "expunge")
-			d := diff(told, box, !allowExpunge)
+			d := diff(told, box, !allowExpunge, true)
 			if allowExpunge {
 				for _, i := range slices.Backward(d.gone) {
 					client = slices.Delete(client, i, i+1)
@@ -112,7 +114,7 @@ func TestDiffModel(t *testing.T) {
 			}
 			for i, k := range client {
 				if k.uid != told.uids[i] || k.flags != told.flags[i] || told.sizes[i] != int64(k.uid)*10 ||
-					told.received[i] != int64(k.uid)*100 || told.contents[i] != mailstore.ContentID(k.uid)*1000 {
+					told.received[i] != int64(k.uid)*100 || told.saved[i] != int64(k.uid)*50 || told.modseqs[i] != mailstore.ModSeq(k.flags.System)+1 || told.contents[i] != mailstore.ContentID(k.uid)*1000 {
 					t.Fatalf("message %d is %v for the client, %d %v for the session", i+1, k, told.uids[i], told.flags[i])
 				}
 			}

@@ -84,12 +84,15 @@ func Resolve[N ~uint32](s Set, list []N) []Span {
 	if len(list) == 0 {
 		return nil
 	}
-	last := uint32(list[len(list)-1])
-	spans := make([]Span, 0, len(s.Ranges))
-	for _, r := range s.Ranges {
-		from, to := r.Bounds(last)
-		i, _ := slices.BinarySearch(list, N(from))
-		j, found := slices.BinarySearch(list, N(to))
+	return Positions(s.Numbers(uint32(list[len(list)-1])), list)
+}
+
+// Positions returns the positions in an ascending list of the numbers in spans.
+func Positions[N ~uint32](numbers []Span, list []N) []Span {
+	spans := make([]Span, 0, len(numbers))
+	for _, s := range numbers {
+		i, _ := slices.BinarySearch(list, N(s.From))     //nolint:gosec // of 32 bits
+		j, found := slices.BinarySearch(list, N(s.To-1)) //nolint:gosec // of 32 bits
 		if found {
 			j++
 		}
@@ -123,4 +126,44 @@ func Merge(spans []Span) []Span {
 		}
 	}
 	return out
+}
+
+// AppendSpans appends spans of numbers as a sequence-set.
+func AppendSpans(dst []byte, spans []Span) []byte {
+	for i, s := range spans {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = strconv.AppendInt(dst, int64(s.From), 10)
+		if s.To-s.From > 1 {
+			dst = strconv.AppendInt(append(dst, ':'), int64(s.To-1), 10)
+		}
+	}
+	return dst
+}
+
+// Numbers returns the numbers of a set as spans that ascend, with gaps in between; *
+// is last.
+func (s Set) Numbers(last uint32) []Span {
+	spans := make([]Span, len(s.Ranges))
+	for i, r := range s.Ranges {
+		from, to := r.Bounds(last)
+		spans[i] = Span{int(from), int(to) + 1}
+	}
+	return Merge(spans)
+}
+
+// Overlap returns what is in both of two lists of spans that ascend.
+func Overlap(a, b []Span) (both []Span) {
+	for len(a) > 0 && len(b) > 0 {
+		if s := (Span{max(a[0].From, b[0].From), min(a[0].To, b[0].To)}); s.From < s.To {
+			both = append(both, s)
+		}
+		if a[0].To < b[0].To {
+			a = a[1:]
+		} else {
+			b = b[1:]
+		}
+	}
+	return both
 }

@@ -96,7 +96,8 @@ func olderFormat(t *testing.T, dir string) {
 	m, err := readManifest(dir)
 	must(t, err)
 	index := filepath.Join(dir, m.Index)
-	edit(t, index, `DELETE FROM meta WHERE key IN ('id', 'generation')`, `ALTER TABLE ledger DROP COLUMN doubt`, `DROP INDEX mailbox_special_use`, `PRAGMA user_version = 2`)
+	edit(t, index, `DELETE FROM meta WHERE key IN ('id', 'generation')`, `DROP TABLE vanished`, `ALTER TABLE mailbox DROP COLUMN history_from`, `ALTER TABLE message DROP COLUMN saved_at`,
+		`ALTER TABLE ledger DROP COLUMN doubt`, `DROP INDEX mailbox_special_use`, `PRAGMA user_version = 2`)
 	rehash(t, dir, map[string]any{"format": 1, "taken_at": m.TakenAt, "index": m.Index, "messages": m.Messages, "files": m.Files})
 }
 

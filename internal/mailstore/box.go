@@ -16,6 +16,7 @@ type row struct {
 	ModSeq   ModSeq
 	Received int64 // Unix seconds
 	Size     int64
+	Saved    int64 // when it came into this mailbox, Unix seconds; 0: not known
 }
 
 // box is a mailbox in a transaction. Its methods keep the counts, and collect
@@ -109,14 +110,14 @@ func (t *tx) add(b *box, r row) (row, error) {
 	if b.UIDNext == math.MaxUint32 {
 		return r, fault.New(fault.Full, "the mailbox has used up its message numbers", "move the messages to a new mailbox")
 	}
-	r.UID, r.ModSeq = b.UIDNext, b.next()
+	r.UID, r.ModSeq, r.Saved = b.UIDNext, b.next(), t.s.now().Unix()
 	b.UIDNext++
 	b.Recent++
 	b.count(r.Flags, r.Size, 1)
 	b.added = append(b.added, r)
-	return r, t.exec(`INSERT INTO message (mailbox_id, uid, content_id, system, keywords, modseq, received_at, size)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-		b.ID, int64(r.UID), r.Content, int64(r.Flags.System), int64(r.Flags.Keywords), int64(r.ModSeq), r.Received, r.Size)
+	return r, t.exec(`INSERT INTO message (mailbox_id, uid, content_id, system, keywords, modseq, received_at, size, saved_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		b.ID, int64(r.UID), r.Content, int64(r.Flags.System), int64(r.Flags.Keywords), int64(r.ModSeq), r.Received, r.Size, r.Saved)
 }
 
 // flush writes the mailbox rows that changed.

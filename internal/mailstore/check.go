@@ -27,6 +27,8 @@ var invariants = []struct{ code, query string }{
 	{"wrong-next", `SELECT printf('mailbox %s: UIDNEXT or the modification sequence is behind its messages', m.name)
 		FROM mailbox m JOIN message x ON x.mailbox_id = m.id GROUP BY m.id
 		HAVING max(uid) >= m.uidnext OR max(x.modseq) > m.modseq OR m.recent_from > m.uidnext`},
+	{"wrong-history", `SELECT printf('mailbox %s: a message that is there is among those that were removed, or a removal is yet to come', m.name)
+		FROM mailbox m WHERE ` + wrongHistory},
 	{"wrong-uidvalidity", `SELECT printf('mailbox %s: UIDVALIDITY is beyond the last one given', name)
 		FROM mailbox WHERE uidvalidity > (SELECT coalesce(max(value), 0) FROM meta WHERE key = 'uidvalidity')`},
 	{"wrong-size", `SELECT printf('mailbox %s, uid %d: its size is not that of its content', m.name, uid)

@@ -33,6 +33,7 @@ const (
 	WantHeader                     // Summary.Header; Hash and Size too where it is not complete
 	WantBody                       // Summary.Structure
 	WantStructure                  // Summary.Root and Structure
+	WantHash                       // Hash and Size
 
 	wantSummary = WantEnvelope | WantHeader | WantBody | WantStructure
 )
@@ -90,7 +91,7 @@ func (s *Store) contents(ctx context.Context, batch []*Content, want Want) error
 		if err := s.summaries(ctx, batch, want); err != nil {
 			return err
 		}
-		if want&WantFile == 0 {
+		if want&(WantFile|WantHash) == 0 {
 			files = slices.DeleteFunc(slices.Clone(batch), func(c *Content) bool {
 				return c.Summary != nil && !c.Cut && (want&WantHeader == 0 || c.Summary.Header.Complete())
 			})

@@ -148,7 +148,7 @@ func (t *tx) twin(d Delivery) (uid UID, err error) {
 }
 
 func (t *tx) logAdded(b *box, r row, h Hash) {
-	t.log.line('A', int64(b.ID), int64(r.UID), h, r.Size, r.Received, int64(r.Flags.System), int64(r.Flags.Keywords))
+	t.log.line('A', int64(b.ID), int64(r.UID), h, r.Size, r.Received, int64(r.Flags.System), int64(r.Flags.Keywords), r.Saved)
 }
 
 // logEntry tells the recovery log of the entry that register made, after the

@@ -13,7 +13,7 @@ import (
 // EmptyInbox is what a device has in place of the INBOX that it may not see, for
 // there is always one (RFC 9051 section 5.1). Nothing is ever put into it. Its
 // UIDVALIDITY is lower than that of any mailbox.
-var EmptyInbox = Mailbox{Name: inbox, UIDValidity: 1, UIDNext: 1}
+var EmptyInbox = Mailbox{Name: inbox, UIDValidity: 1, UIDNext: 1, HighestModSeq: 1}
 
 type deviceRow struct {
 	Device

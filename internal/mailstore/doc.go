@@ -18,11 +18,12 @@
 // # In the index
 //
 //	meta          (key, value)                                  last UIDVALIDITY given, identity, generation
-//	mailbox       (id, name, uidvalidity, uidnext, modseq, recent_from, counts)
+//	mailbox       (id, name, uidvalidity, uidnext, modseq, recent_from, history_from, counts)
 //	subscription  (name)                                        also of mailboxes that do not exist
 //	content       (id, hash, size, orphaned_at, missing, found) one row per message file
 //	summary       (content_id, version, structure, envelope, header)  what internal/message says about it
-//	message       (mailbox_id, uid -> content_id, system, keywords, modseq, received_at, size)
+//	message       (mailbox_id, uid -> content_id, system, keywords, modseq, received_at, size, saved_at)
+//	vanished      (mailbox_id, modseq, first, last)              runs of UIDs that were removed (see vanished.go)
 //	expunged      (id, mailbox, uid, ... as message)             what Undelete can bring back
 //	keyword_set   (id, names)                                   interned sets of keywords
 //	account       (name, stored, on_server, last_success, ...)  state between two runs

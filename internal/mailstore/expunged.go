@@ -173,7 +173,7 @@ func (t *tx) undelete(r expungedRow) (Restored, error) {
 	if err == nil {
 		err = t.exec(`DELETE FROM expunged WHERE id = ?`, r.ID)
 	}
-	t.log.line('U', r.ID, int64(b.ID), int64(added.UID))
+	t.log.line('U', r.ID, int64(b.ID), int64(added.UID), added.Saved)
 	return Restored{ID: r.ID, Mailbox: b.Name, UID: added.UID}, err
 }
 

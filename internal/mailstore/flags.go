@@ -3,36 +3,50 @@ package mailstore
 import (
 	"context"
 	"fmt"
+	"math"
 )
 
 // SetFlags changes the flags of the messages with the given UIDs and returns
 // the flags of every one of them that exists, changed or not, ascending. Those
 // that change get one new modification sequence.
 func (s *Store) SetFlags(ctx context.Context, id MailboxID, uids []UID, op FlagOp, names []string) ([]FlagChange, error) {
+	done, _, err := s.SetFlagsUnchanged(ctx, id, uids, op, names, math.MaxUint64)
+	return done, err
+}
+
+// SetFlagsUnchanged is SetFlags for the messages that have not changed since a
+// modification sequence (UNCHANGEDSINCE, RFC 7162 section 3.1.3). The others keep
+// their flags; left are their UIDs, ascending.
+func (s *Store) SetFlagsUnchanged(ctx context.Context, id MailboxID, uids []UID, op FlagOp, names []string, since ModSeq) (done []FlagChange, left []UID, err error) {
 	system, words, err := parseFlags(names)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var out []FlagChange
 	err = s.write(ctx, "store flags", func(t *tx) error {
-		out, err = t.setFlags(id, append([]UID{}, uids...), op, system, words)
+		b, err := t.box(id)
+		if err != nil {
+			return err
+		}
+		rows, err := t.pick(id, append([]UID{}, uids...))
+		if err != nil {
+			return err
+		}
+		rows = those(rows, func(r picked) bool {
+			if r.ModSeq > since {
+				left = append(left, r.UID)
+			}
+			return r.ModSeq <= since
+		})
+		done, err = t.setFlags(b, rows, op, system, words)
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return out, nil
+	return done, left, nil
 }
 
-func (t *tx) setFlags(id MailboxID, uids []UID, op FlagOp, system System, words []string) ([]FlagChange, error) {
-	b, err := t.box(id)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := t.pick(id, uids)
-	if err != nil {
-		return nil, err
-	}
+func (t *tx) setFlags(b *box, rows []picked, op FlagOp, system System, words []string) (_ []FlagChange, err error) {
 	out := make([]FlagChange, len(rows))
 	merged := map[KeywordSet]KeywordSet{}
 	want := make([]Flags, len(rows))

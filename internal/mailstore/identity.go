@@ -162,27 +162,28 @@ func (s *Store) raiseLocked(ctx context.Context, generation int64) error {
 		return nil
 	}
 	older := generation < s.lease.From
+	next := s.lease.To + 1
 	tx, err := s.writer.conn.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	queries := []string{
-		`UPDATE mailbox SET uidnext = max(uidnext, ?1 + 1), modseq = max(modseq, ?1 + 1)`,
-		`UPDATE meta SET value = iif(key = 'log', value + 1, ?1) WHERE key IN ('generation', 'log')`, // the recovery log is written again
+		fmt.Sprintf(`UPDATE mailbox SET uidnext = max(uidnext, %[1]d), modseq = max(modseq, %[1]d)`, next),
+		fmt.Sprintf(`UPDATE meta SET value = iif(key = 'log', value + 1, %d) WHERE key IN ('generation', 'log')`, next), // the recovery log is written again
 	}
 	if older { // so that clients ask for all flags again
-		queries = append(queries, `UPDATE message SET modseq = (SELECT modseq FROM mailbox WHERE id = mailbox_id) WHERE ?1 > 0`,
-			`UPDATE meta SET value = max(value, `+strconv.FormatInt(s.now().Unix(), 10)+`) WHERE key = 'uidvalidity' AND ?1 > 0`)
+		queries = append(append(queries, forgetAll...), `UPDATE message SET modseq = (SELECT modseq FROM mailbox WHERE id = mailbox_id)`,
+			fmt.Sprintf(`UPDATE meta SET value = max(value, %d) WHERE key = 'uidvalidity'`, s.now().Unix()))
 	}
 	for _, query := range queries {
-		if _, err := tx.ExecContext(ctx, query, s.lease.To); err != nil {
+		if _, err := tx.ExecContext(ctx, query); err != nil {
 			return errors.Join(err, tx.Rollback())
 		}
 	}
 	if err := tx.Commit(); err != nil {
 		return err
 	}
-	s.generation, s.putBack = s.lease.To, s.putBack || older
+	s.generation, s.putBack = next, s.putBack || older
 	if older {
 		s.log.Warn().Int64("generation", generation).Int64("known", s.lease.From).Msg("an older copy of the mail store was put back; UIDs go on behind all that were given")
 	}

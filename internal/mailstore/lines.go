@@ -137,6 +137,15 @@ func (f *fields) number() int64 {
 	return n
 }
 
+// optional reads a number that earlier versions did not write: 0 where only so many
+// fields are left.
+func (f *fields) optional(left int) int64 {
+	if len(f.rest) <= left {
+		return 0
+	}
+	return f.number()
+}
+
 func (f *fields) hash() []byte {
 	b, err := base64.RawURLEncoding.DecodeString(f.next())
 	f.bad = f.bad || err != nil || len(b) != len(Hash{}) && len(b) != len(shortHash{})

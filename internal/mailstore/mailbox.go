@@ -261,6 +261,9 @@ func (s *Store) DeleteMailbox(ctx context.Context, name string) error {
 			return err
 		}
 		t.log.line('D', int64(b.ID))
+		if err := t.exec(`DELETE FROM vanished WHERE mailbox_id = ?`, b.ID); err != nil {
+			return err
+		}
 		return t.exec(`DELETE FROM mailbox WHERE id = ?`, b.ID)
 	})
 }

@@ -46,7 +46,7 @@ func (t *tx) transfer(from *box, uids []UID, to *box, move bool) (CopyResult, er
 		return out, err
 	}
 	if len(rows) > 0 {
-		t.log.uids(rows, 'Y', int64(to.ID), int64(to.UIDNext), int64(from.ID))
+		t.log.uids(rows, 'Y', int64(to.ID), int64(to.UIDNext), int64(from.ID), t.s.now().Unix())
 	}
 	for _, p := range rows {
 		added, err := t.add(to, p.row)
@@ -76,16 +76,9 @@ func (s *Store) Expunge(ctx context.Context, id MailboxID, uids []UID) ([]UID, e
 		if err != nil {
 			return err
 		}
-		marked := rows[:0]
-		joined := true
-		for _, r := range rows {
-			joined = joined && r.joined
-			if r.Flags.System&Deleted != 0 {
-				r.joined = joined
-				marked = append(marked, r)
-				out = append(out, r.UID)
-			}
-			joined = r.Flags.System&Deleted != 0
+		marked := those(rows, func(r picked) bool { return r.Flags.System&Deleted != 0 })
+		for _, r := range marked {
+			out = append(out, r.UID)
 		}
 		if err := t.remove(b, marked, true); err != nil {
 			return err
@@ -121,8 +114,14 @@ func (t *tx) remove(b *box, rows []picked, expunged bool) error {
 				kept = id
 			}
 		}
+		if err := t.exec(`INSERT INTO vanished (mailbox_id, modseq, first, last) VALUES (?, ?, ?, ?)`, b.ID, int64(b.HighestModSeq), int64(first), int64(last)); err != nil {
+			return err
+		}
 		return t.exec(`DELETE FROM message WHERE mailbox_id = ? AND uid BETWEEN ? AND ?`, b.ID, int64(first), int64(last))
 	})
+	if err == nil {
+		err = t.forget(b)
+	}
 	if expunged {
 		t.log.uids(rows, 'E', int64(b.ID), kept, t.s.now().Unix())
 	} else {

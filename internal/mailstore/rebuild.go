@@ -152,6 +152,7 @@ type replay struct {
 	t        *tx
 	next     map[int64]int64 // UIDNEXT by mailbox
 	validity int64           // the highest UIDVALIDITY
+	steps    int64           // transactions, each of which raises a modification sequence by one at most
 	bad      int
 
 	identified bool
@@ -248,6 +249,7 @@ func (r *replay) apply(f *fields) error {
 		hash := f.hash()
 		return do(`UPDATE content SET found = ? WHERE hash = ?`, f.number(), hash)
 	case '=':
+		r.steps++
 		return do(`UPDATE meta SET value = ? WHERE key = 'log'`, n(1)...)
 	}
 	return r.message(f, do)
@@ -276,8 +278,8 @@ func (r *replay) message(f *fields, do func(string, ...any) error) error {
 		if err != nil {
 			return err
 		}
-		err = do(`INSERT OR REPLACE INTO message (mailbox_id, uid, content_id, system, keywords, modseq, received_at, size)
-			SELECT ?, ?, id, ?, ?, 1, ?, size FROM content WHERE hash = ?`, box, uid, system, keywords, received, hash)
+		err = do(`INSERT OR REPLACE INTO message (mailbox_id, uid, content_id, system, keywords, modseq, received_at, size, saved_at)
+			SELECT ?, ?, id, ?, ?, 1, ?, size, ? FROM content WHERE hash = ?`, box, uid, system, keywords, received, f.optional(0), hash)
 		if err != nil { // its file is one without a row then
 			_ = do(`DELETE FROM content WHERE hash = ?`, hash) // fails where another row needs it
 		}
@@ -292,11 +294,11 @@ func (r *replay) message(f *fields, do func(string, ...any) error) error {
 			SELECT ?, ?, ?, ?, id, size, ?, ?, ?, ?, ? FROM content WHERE hash = ?`,
 			id, box, validity, uid, received, f.number(), f.number(), f.number(), f.text(), hash)
 	case 'Y':
-		box, uid, from := f.number(), f.number(), f.number()
+		box, uid, from, saved := f.number(), f.number(), f.number(), f.optional(1)
 		for _, u := range f.ranges() {
-			err := do(`INSERT OR REPLACE INTO message (mailbox_id, uid, content_id, system, keywords, modseq, received_at, size)
-				SELECT ?, ? + uid, content_id, system, keywords, 1, received_at, size FROM message WHERE mailbox_id = ? AND uid BETWEEN ? AND ?`,
-				box, uid-int64(u.first), from, int64(u.first), int64(u.last))
+			err := do(`INSERT OR REPLACE INTO message (mailbox_id, uid, content_id, system, keywords, modseq, received_at, size, saved_at)
+				SELECT ?, ? + uid, content_id, system, keywords, 1, received_at, size, ? FROM message WHERE mailbox_id = ? AND uid BETWEEN ? AND ?`,
+				box, uid-int64(u.first), saved, from, int64(u.first), int64(u.last))
 			if err != nil {
 				return err
 			}
@@ -328,8 +330,8 @@ func (r *replay) message(f *fields, do func(string, ...any) error) error {
 	case 'U':
 		id, box, uid := f.number(), f.number(), f.number()
 		r.next[box] = max(r.next[box], uid+1)
-		err := do(`INSERT OR REPLACE INTO message (mailbox_id, uid, content_id, system, keywords, modseq, received_at, size)
-			SELECT ?, ?, content_id, system & ~8, keywords, 1, received_at, size FROM expunged WHERE id = ?`, box, uid, id)
+		err := do(`INSERT OR REPLACE INTO message (mailbox_id, uid, content_id, system, keywords, modseq, received_at, size, saved_at)
+			SELECT ?, ?, content_id, system & ~8, keywords, 1, received_at, size, ? FROM expunged WHERE id = ?`, box, uid, f.optional(0), id)
 		if err != nil {
 			return err
 		}
@@ -359,6 +361,9 @@ func (r *replay) each(f *fields, do func(string, ...any) error, query string, ar
 // contents that should be somewhere and are not.
 func (r *replay) end() error {
 	t := r.t
+	if err := t.exec(`UPDATE mailbox SET modseq = modseq + ?`, r.steps); err != nil {
+		return err
+	}
 	for id, next := range r.next {
 		if err := t.exec(`UPDATE mailbox SET uidnext = ? WHERE id = ?`, next, id); err != nil {
 			return err
@@ -395,16 +400,16 @@ func (r *replay) end() error {
 // index was made from what may lack the last changes: a UID that a client has
 // seen must never name another message. The gap is more than anybody gets in
 // between, and the numbers do for four thousand such gaps. All messages take the
-// new modification sequence, so that clients ask for all flags again; the next
-// UIDVALIDITY is one of the present.
+// new modification sequence, so that clients ask for all flags again, and what was
+// expunged before is not known; the next UIDVALIDITY is one of the present.
 func (t *tx) leap(validity int64) error {
 	const gap = 1 << 20
-	for _, query := range []string{
+	for _, query := range append([]string{
 		fmt.Sprintf(`UPDATE mailbox SET uidnext = uidnext + min(%d, (%d - uidnext) / 2), modseq = modseq + %d`, gap, math.MaxUint32, gap),
 		`UPDATE mailbox SET recent_from = uidnext, recent = 0`,
 		`UPDATE message SET modseq = (SELECT modseq FROM mailbox WHERE id = mailbox_id)`,
 		fmt.Sprintf(`UPDATE meta SET value = max(value + %d, (SELECT coalesce(max(max(uidnext, modseq)), 0) FROM mailbox)) WHERE key = 'generation'`, gap),
-	} {
+	}, forgetAll...) {
 		if err := t.exec(query); err != nil {
 			return err
 		}

@@ -29,12 +29,12 @@ import (
 //
 //	M id uidvalidity uidnext modseq name use        mailbox made, or its new name
 //	D id                                            mailbox deleted
-//	A box uid hash size received system keywords    message added
-//	Y box uid from UIDS                             copies, with consecutive UIDs from uid
+//	A box uid hash size received system keywords saved   message added
+//	Y box uid from saved UIDS                       copies, with consecutive UIDs from uid
 //	F box system keywords UIDS                      flags
 //	R box UIDS                                      moved away
 //	E box id at UIDS                                expunged, with consecutive ids from id
-//	U id box uid                                    undeleted
+//	U id box uid saved                              undeleted
 //	X id box uidvalidity uid hash size received system keywords at name   one expunged message
 //	P before                                        expunged messages forgotten
 //	Z at hash                                       content purged
@@ -52,6 +52,8 @@ import (
 //	V name read-only created hash, W name           device added, revoked
 //	T name read-only folders capabilities           what it may do and see
 //	= n                                             end of transaction n
+//
+// saved is not in logs of before schema 5.
 type recoveryLog struct {
 	file *os.File // nil: not kept, or to be written anew
 	seq  int64    // of the last transaction in it
@@ -239,7 +241,7 @@ var dumps = []struct {
 	{'M', `SELECT id, uidvalidity, uidnext, modseq, name, special_use FROM mailbox ORDER BY id`},
 	{'M', `SELECT seq, value + 1, 1, 1, '', '' ` + lastDeleted},
 	{'D', `SELECT seq ` + lastDeleted},
-	{'A', `SELECT mailbox_id, uid, hash, c.size, received_at, system, keywords
+	{'A', `SELECT mailbox_id, uid, hash, c.size, received_at, system, keywords, saved_at
 		FROM message JOIN content c ON c.id = content_id ORDER BY mailbox_id, uid`},
 	{'X', `SELECT e.id, mailbox_id, uidvalidity, uid, hash, c.size, received_at, system, keywords, expunged_at, mailbox
 		FROM expunged e JOIN content c ON c.id = content_id ORDER BY e.id`},

@@ -367,7 +367,9 @@ func (r *repair) index(t *tx) error {
 	for _, query := range []string{
 		`DELETE FROM summary WHERE content_id NOT IN (SELECT id FROM content)`,
 		`DELETE FROM expunged WHERE content_id NOT IN (SELECT id FROM content)`,
-		`UPDATE message SET keywords = 0 WHERE keywords <> 0 AND keywords NOT IN (SELECT id FROM keyword_set)`,
+		`UPDATE meta SET value = value + 1 WHERE key = 'generation'`, // of the modification sequences below
+		`UPDATE mailbox SET modseq = modseq + 1 WHERE id IN (SELECT mailbox_id FROM message WHERE keywords <> 0 AND keywords NOT IN (SELECT id FROM keyword_set))`,
+		`UPDATE message SET keywords = 0, modseq = (SELECT modseq FROM mailbox WHERE id = mailbox_id) WHERE keywords <> 0 AND keywords NOT IN (SELECT id FROM keyword_set)`,
 		`UPDATE expunged SET keywords = 0 WHERE keywords <> 0 AND keywords NOT IN (SELECT id FROM keyword_set)`,
 		`UPDATE message SET size = c.size FROM content c WHERE c.id = content_id AND c.size <> message.size`,
 		`UPDATE content SET orphaned_at = NULL WHERE orphaned_at IS NOT NULL AND EXISTS (SELECT 1 FROM message WHERE content_id = content.id)`,
@@ -409,14 +411,15 @@ func (r *repair) counts(t *tx) error {
 		}
 		was, from := b.Mailbox, b.recentFrom
 		var last UID
-		var modseq ModSeq
 		err = t.get(`SELECT count(*), coalesce(sum(system & 1 = 0), 0), coalesce(sum(system & 8 <> 0), 0), coalesce(sum(size), 0),
-			coalesce(max(uid), 0), coalesce(max(modseq), 1) FROM message WHERE mailbox_id = ?`, []any{id},
-			&b.Messages, &b.Unseen, &b.Deleted, &b.Size, &last, &modseq)
+			coalesce(max(uid), 0) FROM message WHERE mailbox_id = ?`, []any{id}, &b.Messages, &b.Unseen, &b.Deleted, &b.Size, &last)
+		if err == nil {
+			err = t.mendHistory(b)
+		}
 		if err != nil {
 			return err
 		}
-		b.UIDNext, b.HighestModSeq = max(b.UIDNext, last+1), max(b.HighestModSeq, modseq)
+		b.UIDNext = max(b.UIDNext, last+1)
 		b.recentFrom = min(b.recentFrom, b.UIDNext)
 		err = t.get(`SELECT count(*) FROM message WHERE mailbox_id = ? AND uid >= ?`, []any{id, int64(b.recentFrom)}, &b.Recent)
 		if err != nil {

@@ -42,6 +42,8 @@ func TestRepairMendsTheIndex(t *testing.T) {
 		{"all counts", `UPDATE mailbox SET messages = 0, unseen = 9, deleted = 7, recent = 3, size = 1`, "wrong-count"},
 		{"uidnext", `UPDATE mailbox SET uidnext = 1`, "wrong-next"},
 		{"modseq", `UPDATE mailbox SET modseq = 1`, "wrong-next"},
+		{"history", `INSERT INTO vanished (mailbox_id, modseq, first, last) VALUES (1, 1, 2, 2)`, "wrong-history"},
+		{"removals", `INSERT INTO vanished (mailbox_id, modseq, first, last) VALUES (1, 99, 7, 7)`, "wrong-history"},
 		{"recent", `UPDATE mailbox SET recent_from = 99, recent = 0`, "wrong-next"},
 		{"uidvalidity", `UPDATE meta SET value = 1 WHERE key = 'uidvalidity'`, "wrong-uidvalidity"},
 		{"message size", `UPDATE message SET size = size + 1`, "wrong-count wrong-size"},
@@ -65,6 +67,10 @@ func TestRepairMendsTheIndex(t *testing.T) {
 			after, err := r.Mailbox(t.Context(), v.Snapshot().Mailbox.Name)
 			must(t, err)
 			before.Name, before.Subscribed = after.Name, after.Subscribed
+			if again := strings.Fields("modseq keywords history removals"); slices.Contains(again, c.name) != (after.HighestModSeq > before.HighestModSeq) {
+				t.Errorf("modification sequence %d, was %d", after.HighestModSeq, before.HighestModSeq)
+			}
+			before.HighestModSeq = after.HighestModSeq
 			if !strings.Contains(c.name, "recent") && after != before {
 				t.Errorf("mailbox %+v, was %+v", after, before)
 			}

@@ -2,7 +2,7 @@ package mailstore
 
 // migrations[i] takes the index from schema version i to i+1. A step that was
 // ever released is never edited.
-var migrations = []string{schema1, schema2, schema3}
+var migrations = []string{schema1, schema2, schema3, schema5}
 
 const schema1 = `
 CREATE TABLE meta (
@@ -128,4 +128,18 @@ INSERT INTO meta (key, value) VALUES ('id', random() & 9223372036854775807);
 INSERT INTO meta (key, value) SELECT 'generation', (SELECT value FROM meta WHERE key = 'log') + coalesce(sum(uidnext), 0) + coalesce(max(modseq), 0) FROM mailbox;
 UPDATE mailbox SET special_use = '' WHERE special_use <> '' AND EXISTS (SELECT 1 FROM mailbox o WHERE o.special_use = mailbox.special_use AND o.id < mailbox.id);
 CREATE UNIQUE INDEX mailbox_special_use ON mailbox (special_use) WHERE special_use <> '';
+`
+
+// vanished.go says what history_from and vanished are.
+const schema5 = `
+ALTER TABLE message ADD COLUMN saved_at INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE mailbox ADD COLUMN history_from INTEGER NOT NULL DEFAULT 1;
+UPDATE mailbox SET history_from = modseq;
+CREATE TABLE vanished (
+	mailbox_id INTEGER NOT NULL,
+	modseq     INTEGER NOT NULL,
+	first      INTEGER NOT NULL,
+	last       INTEGER NOT NULL,
+	PRIMARY KEY (mailbox_id, modseq, first)
+) STRICT, WITHOUT ROWID;
 `

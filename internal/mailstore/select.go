@@ -18,7 +18,7 @@ type picked struct {
 // start again behind them.
 const maxGap = 64
 
-const pickQuery = `SELECT uid, content_id, system, keywords, modseq, received_at, size
+const pickQuery = `SELECT uid, content_id, system, keywords, modseq, received_at, size, saved_at
 	FROM message WHERE mailbox_id = ? AND uid BETWEEN ? AND ? ORDER BY uid`
 
 // pick returns the messages of the mailbox with the given UIDs, ascending; all
@@ -67,7 +67,7 @@ func (t *tx) span(out []picked, id MailboxID, first, last UID, want []UID) ([]pi
 }
 
 func (r *row) scan(rows *sql.Rows) error {
-	return rows.Scan(&r.UID, &r.Content, &r.Flags.System, &r.Flags.Keywords, &r.ModSeq, &r.Received, &r.Size)
+	return rows.Scan(&r.UID, &r.Content, &r.Flags.System, &r.Flags.Keywords, &r.ModSeq, &r.Received, &r.Size, &r.Saved)
 }
 
 // runs calls do for each longest stretch of rows that one range statement can
@@ -84,4 +84,20 @@ func runs(rows []picked, do func(run []picked) error) error {
 		rows = rows[n:]
 	}
 	return nil
+}
+
+// those returns the rows that keep approves of, in place.
+func those(rows []picked, keep func(picked) bool) []picked {
+	out := rows[:0]
+	joined := true
+	for _, r := range rows {
+		joined = joined && r.joined
+		kept := keep(r)
+		if kept {
+			r.joined = joined
+			out = append(out, r)
+		}
+		joined = kept
+	}
+	return out
 }

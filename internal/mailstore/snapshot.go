@@ -21,6 +21,7 @@ type Snapshot struct {
 	ModSeqs    []ModSeq
 	Sizes      []int64
 	Received   []int64 // Unix seconds
+	Saved      []int64 // when they came into this mailbox, Unix seconds; 0: not known
 	Contents   []ContentID
 	RecentFrom UID // messages from here on were not selected by any session yet
 }
@@ -54,6 +55,7 @@ func (p *Snapshot) grow(n int) {
 	p.ModSeqs = slices.Grow(p.ModSeqs, n)
 	p.Sizes = slices.Grow(p.Sizes, n)
 	p.Received = slices.Grow(p.Received, n)
+	p.Saved = slices.Grow(p.Saved, n)
 	p.Contents = slices.Grow(p.Contents, n)
 }
 
@@ -63,6 +65,7 @@ func (p *Snapshot) append(r row) {
 	p.ModSeqs = append(p.ModSeqs, r.ModSeq)
 	p.Sizes = append(p.Sizes, r.Size)
 	p.Received = append(p.Received, r.Received)
+	p.Saved = append(p.Saved, r.Saved)
 	p.Contents = append(p.Contents, r.Content)
 }
 
@@ -107,6 +110,6 @@ func (p *Snapshot) cut(uids []UID) {
 		if len(uids) > 0 && uids[0] == uid {
 			continue
 		}
-		p.append(row{uid, old.Contents[i], old.Flags[i], old.ModSeqs[i], old.Received[i], old.Sizes[i]})
+		p.append(row{uid, old.Contents[i], old.Flags[i], old.ModSeqs[i], old.Received[i], old.Sizes[i], old.Saved[i]})
 	}
 }
