@@ -15,6 +15,8 @@
 //	A> DONE                    session A sends a line as it is
 //	A> "x\xff\r\ny NOOP\r\n"   the same, a Go string: sends these bytes only
 //	A<                         session A waits for what stands below
+//	pause                      two seconds pass: Dovecot begins to watch a mailbox
+//	                           only some time after a command
 //	connect X                  a connection; below stands its greeting
 //	connect X starttls         one on which a login needs TLS
 //	tls X                      the TLS handshake, after STARTTLS; EOF below: fails

@@ -52,7 +52,11 @@ type wrongAnswer string
 func (w wrongAnswer) Error() string { return string(w) }
 
 func (r *run) step(st step) error {
-	if st.verb == deliver {
+	switch st.verb {
+	case pause:
+		time.Sleep(2 * time.Second)
+		return nil
+	case deliver:
 		return r.deliver(st.args)
 	}
 	p, err := r.session(st)
@@ -76,7 +80,7 @@ func (r *run) step(st step) error {
 			got = []string{ended}
 			p.ended = true
 		}
-	case connect, wait, deliver:
+	case connect, wait, deliver, pause:
 	}
 	if err != nil {
 		return err

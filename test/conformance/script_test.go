@@ -35,6 +35,7 @@ const (
 	connect
 	startTLS
 	deliver
+	pause
 )
 
 // block is what one server, or every server, answers to a step.
@@ -120,6 +121,8 @@ func parseStep(line string) (step, error) {
 	switch {
 	case words[0] == "deliver" && len(words) > 2:
 		st.verb = deliver
+	case words[0] == "pause" && len(words) == 1:
+		st.verb = pause
 	case words[0] == "connect" && len(words) > 1:
 		st.verb, st.session = connect, words[1]
 	case words[0] == "tls" && len(words) == 2:
