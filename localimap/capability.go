@@ -46,6 +46,7 @@ var capabilities = []capability{
 	{name: imap.CapESearch, states: loggedIn, part: true},
 	{name: imap.CapSearchRes, states: loggedIn, part: true},
 	{name: imap.CapStatusSize, states: loggedIn, part: true},
+	{name: imap.CapNotify, states: loggedIn},
 	{name: imap.CapBinary, states: loggedIn, part: true},
 	{name: capUTF8, states: loggedIn, enable: true},
 	{name: imap.CapMultiAppend, states: loggedIn},

@@ -36,6 +36,7 @@ var states = []string{
 	"a LOGIN joe pw\r\nb SELECT INBOX\r\nc UID SEARCH RETURN (SAVE) ALL\r\n",
 	"a LOGIN joe pw\r\nb SELECT INBOX\r\nc IDLE\r\n",
 	"a LOGIN joe pw\r\nb IDLE\r\n",
+	"a LOGIN joe pw\r\nb SELECT INBOX\r\nc NOTIFY SET (selected (MessageNew (FLAGS) MessageExpunge FlagChange)) (personal (MessageNew MessageExpunge MailboxName))\r\n",
 	"a LOGIN joe pw\r\nb APPEND INBOX {100}\r\nSubject: half a literal\r\n",
 	"a LOGIN joe pw\r\nb SELECT INBOX\r\nc SEARCH TEXT {6}\r\nab",
 	"a LOGIN {3}\r\njo",
@@ -66,7 +67,7 @@ var seeds = []string{
 	"x SEARCH NEW OLD RECENT SEEN UNSEEN ANSWERED DELETED DRAFT FLAGGED UNDRAFT UNKEYWORD q\r\n", "x SEARCH BEFORE 1-Jan-2026 SINCE 1-Jan-1970 ON 2-Feb-2002 SENTBEFORE 1-Jan-2026 SENTSINCE 1-Jan-2000\r\n", "x SEARCH FROM a TO b CC c BCC d LARGER 1\r\n", "x SEARCH SENTON 1-Jan-2026\r\n",
 	"x SEARCH " + strings.Repeat("NOT ", 200) + "ALL\r\n", "x SEARCH " + strings.Repeat("(", 300) + "ALL\r\n",
 	"x STORE 1:* +FLAGS.SILENT (\\Deleted $a)\r\nx EXPUNGE\r\n", "x UID STORE $ -FLAGS \\Seen\r\n", "x STORE 1 FLAGS ()\r\n", "x UID EXPUNGE 1:*\r\n",
-	"x COPY 1:* INBOX\r\n", "x COPY 1 q\r\n", "x UID MOVE 1 Trash\r\nx MOVE $ Trash\r\n", "x IDLE\r\nDONE\r\n", "x IDLE\r\nnonsense\r\nx CLOSE\r\nx FETCH 1 UID\r\n",
+	"x COPY 1:* INBOX\r\n", "x COPY 1 q\r\n", "x UID MOVE 1 Trash\r\nx MOVE $ Trash\r\n", "x IDLE\r\nDONE\r\n", "x NOTIFY SET STATUS (selected (MessageNew (UID) MessageExpunge)) (mailboxes (a {1+}\r\nb) (MailboxName))\r\nx NOTIFY NONE\r\n", "x IDLE\r\nnonsense\r\nx CLOSE\r\nx FETCH 1 UID\r\n",
 	strings.Repeat("x NOOP\r\n", 50), "x " + strings.Repeat("A", 70000) + "\r\n", "x LOGIN \"" + strings.Repeat("\\\"", 100),
 }
 
@@ -133,7 +134,7 @@ func (c *chooser) below(n int) int {
 
 // grammar: a word in <> stands for one of its alternatives, separated by |.
 var grammar = map[string]string{
-	"command": "CAPABILITY|NOOP|NAMESPACE|CHECK|CLOSE|UNSELECT|EXPUNGE|ENABLE IMAP4rev2|IDLE\r\nDONE|SELECT <box>|EXAMINE <box>|CREATE <box><use>|DELETE <box>|RENAME <box> <box>|SUBSCRIBE <box>|UNSUBSCRIBE <box>|" +
+	"command": "CAPABILITY|NOOP|NAMESPACE|CHECK|CLOSE|UNSELECT|EXPUNGE|ENABLE IMAP4rev2|IDLE\r\nDONE|NOTIFY NONE|NOTIFY SET (selected (MessageNew (<item>) MessageExpunge FlagChange)) (subtree <box> (MessageNew MessageExpunge MailboxName))|SELECT <box>|EXAMINE <box>|CREATE <box><use>|DELETE <box>|RENAME <box> <box>|SUBSCRIBE <box>|UNSUBSCRIBE <box>|" +
 		"STATUS <box> (<status> <status>)|LIST <selopt>\"\" <pattern><retopt>|LSUB \"\" <pattern>|APPEND <box> <flaglist><date><literal>|" +
 		"<uid>FETCH <set> <items>|<uid>FETCH <set> <items>|<uid>FETCH <set> <items>|<uid>STORE <set> <op>FLAGS<silent> <flags>|<uid>STORE <set> <op>FLAGS<silent> <flags>|<uid>COPY <set> <box>|<uid>MOVE <set> <box>|UID EXPUNGE <set>|" +
 		"<uid>SEARCH <return><charset><key>|<uid>SEARCH <return><key> <key>|<uid>SEARCH <key>",

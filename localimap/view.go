@@ -36,6 +36,11 @@ type view struct {
 	readOnly bool
 	rev2     bool // IMAP4rev2 is enabled: no \Recent, unasked FETCH responses carry the UID
 
+	tellsUIDs  bool            // unasked FETCH responses carry the UID, after NOTIFY
+	holdsFlags bool            // changed flags are not told, after NOTIFY without FlagChange
+	heldFlags  bool            // there are some
+	own        []mailstore.UID // messages that this session has made and was not told of
+
 	told      columns
 	ownsFlags bool                // told.flags is not shared with a snapshot
 	seen      *mailstore.Snapshot // the newest snapshot that is told
@@ -191,10 +196,11 @@ func without[T any](s []T, at []int) []T {
 // sync tells the client what has changed and makes told the newest state.
 func (v *view) sync(ctx context.Context, w updates, allowExpunge bool) {
 	now := v.newest()
-	if now == v.seen && (!allowExpunge || len(v.told.uids) == len(now.UIDs)) {
+	if now == v.seen && (!v.heldFlags || v.holdsFlags) && (!allowExpunge || len(v.told.uids) == len(now.UIDs)) {
 		return
 	}
 	d := diff(v.told, now, !allowExpunge)
+	v.hold(&d, allowExpunge)
 	v.told, v.ownsFlags, v.seen = d.next, !d.shared, now
 	if allowExpunge {
 		// From the highest down, so that no number is changed by another.
@@ -224,11 +230,25 @@ func (v *view) sync(ctx context.Context, w updates, allowExpunge bool) {
 	}
 	for _, i := range d.changed {
 		uid := mailstore.UID(0)
-		if v.rev2 {
+		if v.rev2 || v.tellsUIDs {
 			uid = v.told.uids[i]
 		}
 		w.tellFlags(i, uid, v.flagNames(i))
 	}
+}
+
+// hold takes changed flags out of d, where they are not told.
+func (v *view) hold(d *delta, expunge bool) {
+	v.heldFlags = v.holdsFlags && len(d.changed) > 0
+	if !v.heldFlags {
+		return
+	}
+	old := v.told.flags
+	if expunge {
+		old = without(old, d.gone)
+	}
+	d.next.flags = append(slices.Clone(old), d.next.flags[len(old):]...)
+	d.changed, d.shared = nil, false
 }
 
 // refresh brings the told flags of some messages up to date, for a command
@@ -236,7 +256,7 @@ func (v *view) sync(ctx context.Context, w updates, allowExpunge bool) {
 func (v *view) refresh(indices []int) map[int]bool {
 	changed := make(map[int]bool)
 	now := v.newest()
-	if now == v.seen {
+	if now == v.seen && !v.heldFlags {
 		return changed
 	}
 	j := 0
