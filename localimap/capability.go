@@ -55,6 +55,7 @@ var capabilities = []capability{
 	{name: capPartial, states: loggedIn},
 	{name: imap.CapPreview, states: loggedIn},
 	{name: imap.CapStatusSize, states: loggedIn, part: true},
+	{name: imap.CapNotify, states: loggedIn},
 	{name: imap.CapBinary, states: loggedIn, part: true},
 	{name: capUTF8, states: loggedIn, enable: true},
 	{name: imap.CapMultiAppend, states: loggedIn},

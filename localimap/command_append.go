@@ -190,12 +190,15 @@ func (a *appending) deliver() (code string, err error) {
 	case err != nil:
 		return "", a.recode(err, fault.NotFound, imap.ResponseCodeTryCreate)
 	}
-	if a.store.lacks(imap.CapUIDPlus) {
-		return "", nil
-	}
 	uids := make([]mailstore.UID, len(done))
 	for i, d := range done {
 		uids[i] = d.UID
+	}
+	if a.view != nil && a.view.id == a.box.ID {
+		a.view.own = uids
+	}
+	if a.store.lacks(imap.CapUIDPlus) {
+		return "", nil
 	}
 	return fmt.Sprintf("APPENDUID %d %s", done[0].UIDValidity, imapwire.AppendSet(nil, uids)), nil
 }

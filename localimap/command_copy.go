@@ -71,6 +71,9 @@ func (s *session) transfer(set imapwire.Set, byUID bool, dest string, transfer c
 		return "", nil
 	}
 	r, err := transfer(s.ctx, v.id, v.uidsOf(indices), box.ID)
+	if box.ID == v.id {
+		v.own = r.To
+	}
 	switch {
 	case err != nil && v.feed.Gone():
 		return "", err // it is the source that is not there

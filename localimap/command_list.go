@@ -56,7 +56,7 @@ func (s *session) list() (string, error) {
 		if l.lsub {
 			box.attrs = box.lsubAttributes()
 		}
-		s.tellListed(box)
+		s.tellListed(s.name, box)
 		if len(l.status) > 0 && box.box != nil {
 			s.tellStatus(*box.box, l.status)
 		}
@@ -143,8 +143,9 @@ func (s *session) returnOption(l *listCommand) {
 	}
 }
 
-func (s *session) tellListed(box listed) {
-	out := append(append(append(s.conn.out, "* "...), s.name...), " ("...)
+// tellListed tells of a mailbox by the response of a command: LIST, LSUB or XLIST.
+func (s *session) tellListed(command string, box listed) {
+	out := append(append(append(s.conn.out, "* "...), command...), " ("...)
 	for i, attr := range box.attrs {
 		if i > 0 {
 			out = append(out, ' ')
@@ -152,7 +153,10 @@ func (s *session) tellListed(box listed) {
 		out = append(out, attr...)
 	}
 	out = imapwire.AppendMailbox(append(out, `) "/" `...), box.name, s.utf8)
-	if box.above && s.name != "LSUB" {
+	if box.oldName != "" { // RFC 5465 section 5.4
+		out = append(imapwire.AppendMailbox(append(out, ` ("OLDNAME" (`...), box.oldName, s.utf8), "))"...)
+	}
+	if box.above && command != "LSUB" {
 		out = append(out, ` ("CHILDINFO" ("SUBSCRIBED"))`...)
 	}
 	s.conn.out = append(out, "\r\n"...)
@@ -164,6 +168,26 @@ type listed struct {
 	attrs []imap.MailboxAttr
 	above bool               // a subscribed mailbox below it does not match itself (RECURSIVEMATCH)
 	box   *mailstore.Mailbox // nil: there is none of that name
+
+	oldName string             // of one that was renamed
+	told    *mailstore.Mailbox // as STATUS told it last, nil for never
+}
+
+func (l *listed) id() mailstore.MailboxID {
+	if l.box == nil {
+		return 0
+	}
+	return l.box.ID
+}
+
+func (l *listed) subscribed() bool { return slices.Contains(l.attrs, imap.MailboxAttrSubscribed) }
+
+// plain are the attributes without \Subscribed, which is the last one.
+func (l *listed) plain() []imap.MailboxAttr {
+	if l.subscribed() {
+		return l.attrs[:len(l.attrs)-1]
+	}
+	return l.attrs
 }
 
 // listing selects and describes mailboxes (RFC 9051 section 6.3.9), as many as it

@@ -47,6 +47,7 @@ func init() {
 		"REPLACE":     {selected, func(s *session) (string, error) { return s.replace(false) }, false},
 		"UID REPLACE": {selected, func(s *session) (string, error) { return s.replace(true) }, false},
 		"IDLE":        {loggedIn, (*session).idle, false},
+		"NOTIFY":      {loggedIn, (*session).setNotify, false},
 
 		"CHECK":       {selected, (*session).noop, false},
 		"CLOSE":       {selected, (*session).closeMailbox, false},
@@ -72,7 +73,7 @@ func init() {
 
 // absent are commands of IMAP that are not here: a client that sends one before
 // login speaks IMAP.
-var absent = strings.Fields("UID GETQUOTA GETQUOTAROOT COMPRESS NOTIFY UNAUTHENTICATE GETACL SETACL")
+var absent = strings.Fields("UID GETQUOTA GETQUOTAROOT COMPRESS UNAUTHENTICATE GETACL SETACL")
 
 // known reports whether a name is one of a command of IMAP.
 func known(name string) bool {

@@ -36,6 +36,7 @@ var states = []string{
 	"a LOGIN joe pw\r\nb SELECT INBOX\r\nc UID SEARCH RETURN (SAVE) ALL\r\n",
 	"a LOGIN joe pw\r\nb SELECT INBOX\r\nc IDLE\r\n",
 	"a LOGIN joe pw\r\nb IDLE\r\n",
+	"a LOGIN joe pw\r\nb SELECT INBOX\r\nc NOTIFY SET (selected (MessageNew (FLAGS) MessageExpunge FlagChange)) (personal (MessageNew MessageExpunge MailboxName))\r\n",
 	"a LOGIN joe pw\r\nb APPEND INBOX {100}\r\nSubject: half a literal\r\n",
 	"a LOGIN joe pw\r\nb SELECT INBOX\r\nc SEARCH TEXT {6}\r\nab",
 	"a LOGIN {3}\r\njo",
@@ -68,7 +69,7 @@ var seeds = []string{
 	"x SORT (SUBJECT REVERSE DATE) UTF-8 ALL\r\nx UID SORT RETURN (PARTIAL -1:-2 MIN SAVE) (FROM) KOI8-R ALL\r\n", "x THREAD REFERENCES UTF-8 ALL\r\nx UID THREAD REFS UTF-8 1:*\r\nx THREAD ORDEREDSUBJECT US-ASCII ALL\r\n",
 	"x SORT (REVERSE) UTF-8 ALL\r\nx SORT () X ALL\r\nx THREAD X UTF-8 ALL\r\n", "x UID FETCH 1:* (PREVIEW (LAZY) UID) (PARTIAL -1:-2)\r\nx FETCH 1 PREVIEW\r\n", "x SEARCH OLDER 1 YOUNGER 99999999999999 RETURN\r\n",
 	"x STORE 1:* +FLAGS.SILENT (\\Deleted $a)\r\nx EXPUNGE\r\n", "x UID STORE $ -FLAGS \\Seen\r\n", "x STORE 1 FLAGS ()\r\n", "x UID EXPUNGE 1:*\r\n",
-	"x COPY 1:* INBOX\r\n", "x COPY 1 q\r\n", "x UID MOVE 1 Trash\r\nx MOVE $ Trash\r\n", "x IDLE\r\nDONE\r\n", "x IDLE\r\nnonsense\r\nx CLOSE\r\nx FETCH 1 UID\r\n",
+	"x COPY 1:* INBOX\r\n", "x COPY 1 q\r\n", "x UID MOVE 1 Trash\r\nx MOVE $ Trash\r\n", "x IDLE\r\nDONE\r\n", "x NOTIFY SET STATUS (selected (MessageNew (UID) MessageExpunge)) (mailboxes (a {1+}\r\nb) (MailboxName))\r\nx NOTIFY NONE\r\n", "x IDLE\r\nnonsense\r\nx CLOSE\r\nx FETCH 1 UID\r\n",
 	strings.Repeat("x NOOP\r\n", 50), "x " + strings.Repeat("A", 70000) + "\r\n", "x LOGIN \"" + strings.Repeat("\\\"", 100),
 }
 
@@ -135,7 +136,7 @@ func (c *chooser) below(n int) int {
 
 // grammar: a word in <> stands for one of its alternatives, separated by |.
 var grammar = map[string]string{
-	"command": "CAPABILITY|NOOP|NAMESPACE|CHECK|CLOSE|UNSELECT|EXPUNGE|ENABLE IMAP4rev2|IDLE\r\nDONE|SELECT <box>|EXAMINE <box>|CREATE <box><use>|DELETE <box>|RENAME <box> <box>|SUBSCRIBE <box>|UNSUBSCRIBE <box>|" +
+	"command": "CAPABILITY|NOOP|NAMESPACE|CHECK|CLOSE|UNSELECT|EXPUNGE|ENABLE IMAP4rev2|IDLE\r\nDONE|NOTIFY NONE|NOTIFY SET (selected (MessageNew (<item>) MessageExpunge FlagChange)) (subtree <box> (MessageNew MessageExpunge MailboxName))|SELECT <box>|EXAMINE <box>|CREATE <box><use>|DELETE <box>|RENAME <box> <box>|SUBSCRIBE <box>|UNSUBSCRIBE <box>|" +
 		"STATUS <box> (<status> <status>)|LIST <selopt>\"\" <pattern><retopt>|LSUB \"\" <pattern>|APPEND <box> <flaglist><date><literal>|" +
 		"<uid>FETCH <set> <items>|UID FETCH <set> <items> (PARTIAL <set>)|<uid>FETCH <set> <items>|<uid>STORE <set> <op>FLAGS<silent> <flags>|<uid>STORE <set> <op>FLAGS<silent> <flags>|<uid>COPY <set> <box>|<uid>MOVE <set> <box>|UID EXPUNGE <set>|" +
 		"<uid>SORT <return>(<criterion> <criterion>) <set8> <key>|<uid>SORT (<criterion>) UTF-8 <key>|<uid>THREAD <thread> <set8> <key>|<uid>SEARCH <return><charset><key>|<uid>SEARCH <return><key> <key>|<uid>SEARCH <key>",

@@ -257,7 +257,7 @@ func (v *view) tellGone(w updates, gone []int) {
 // unasked returns what a FETCH response that nobody asked for tells beside the flags
 // of the i-th message.
 func (v *view) unasked(i int) (uid mailstore.UID, modseq mailstore.ModSeq) {
-	if v.rev2 || v.qresync {
+	if v.rev2 || v.qresync || v.tellsUIDs {
 		uid = v.told.uids[i]
 	}
 	if v.condstore {

@@ -24,6 +24,9 @@ const (
 	// middle of one.
 	idleTimeout  = 35 * time.Minute
 	stallTimeout = 5 * time.Minute
+	// askTwice is how soon after a NOOP another one means that somebody waits for
+	// mail.
+	askTwice = 10 * time.Second
 )
 
 // state is what a client has come to (RFC 9051 section 3).
@@ -61,7 +64,8 @@ type session struct {
 	program   string    // what the client calls itself; guarded by Server.mu
 	enabled
 
-	view    *view // nil unless a mailbox is selected
+	view    *view         // nil unless a mailbox is selected
+	notify  *notification // nil before NOTIFY
 	parked  []*mailstore.View
 	acted   bool      // the command has used the mailbox
 	askedAt time.Time // of a command that did not, such as NOOP
@@ -111,6 +115,7 @@ func (s *session) serve() {
 
 // close gives up what the session holds.
 func (s *session) close() {
+	_ = s.setNotification(&notification{}) // nothing can fail
 	s.unselect()
 	s.unpark(0)
 	if s.user != "" {
@@ -127,10 +132,7 @@ func (s *session) commands() (bye string) {
 		if s.ctx.Err() != nil {
 			return ""
 		}
-		s.conn.between = true
-		s.in.Release()
-		err := s.in.Fill()
-		s.conn.between = false
+		err := s.await()
 		if err == nil {
 			if bye = s.strange(); bye != "" {
 				return bye
@@ -151,6 +153,19 @@ func (s *session) commands() (bye string) {
 			return ""
 		}
 	}
+}
+
+// await waits for a command, and tells meanwhile what NOTIFY asks for.
+func (s *session) await() error {
+	s.conn.between, s.name = true, ""
+	defer func() { s.conn.between = false }()
+	s.in.Release()
+	if s.notify != nil {
+		if err := s.listen(false); err != nil {
+			return err
+		}
+	}
+	return s.in.Fill()
 }
 
 // farewellTo is what to say about an error of the connection.
@@ -297,11 +312,12 @@ func (s *session) answer(text string, err error) {
 // session goes on.
 func (s *session) poll(allowExpunge bool) bool {
 	s.noteAsked()
-	if !s.inSight() {
-		return false
-	}
-	s.view.sync(s.ctx, s.conn, allowExpunge)
-	return s.conn.overflow() == nil
+	return s.tellSelected(allowExpunge)
+}
+
+// expunges reports whether the command tells the outcome by EXPUNGE responses.
+func (s *session) expunges() bool {
+	return strings.HasSuffix(s.name, "EXPUNGE") || strings.HasSuffix(s.name, "MOVE") || strings.HasSuffix(s.name, "REPLACE")
 }
 
 // noteAsked tells a client that asks for news twice from one that works.
@@ -349,6 +365,9 @@ func (s *session) writable() error {
 func (s *session) unselect() {
 	if s.view == nil {
 		return
+	}
+	if s.notify != nil {
+		s.notify.due = true
 	}
 	s.parked = append(s.parked, s.view.feed)
 	s.view = nil

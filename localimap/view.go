@@ -39,6 +39,11 @@ type view struct {
 	readOnly bool
 	*enabled
 
+	tellsUIDs  bool            // unasked FETCH responses carry the UID, after NOTIFY
+	holdsFlags bool            // changed flags are not told, after NOTIFY without FlagChange
+	heldFlags  bool            // there are some
+	own        []mailstore.UID // messages that this session has made and was not told of
+
 	told      columns
 	ownsFlags bool                // told.flags and told.modseqs are not shared with a snapshot
 	seen      *mailstore.Snapshot // the newest snapshot that is told
@@ -179,13 +184,25 @@ func missing(old, now []mailstore.UID) []int {
 	return gone
 }
 
+// without returns a copy of s without the elements at the given indices.
+func without[T any](s []T, at []int) []T {
+	out := make([]T, 0, len(s)-len(at))
+	from := 0
+	for _, i := range at {
+		out = append(out, s[from:i]...)
+		from = i + 1
+	}
+	return append(out, s[from:]...)
+}
+
 // sync tells the client what has changed and makes told the newest state.
 func (v *view) sync(ctx context.Context, w updates, allowExpunge bool) {
 	now := v.newest()
-	if now == v.seen && (!allowExpunge || len(v.told.uids) == len(now.UIDs)) {
+	if now == v.seen && (!v.heldFlags || v.holdsFlags) && (!allowExpunge || len(v.told.uids) == len(now.UIDs)) {
 		return
 	}
 	d := diff(v.told, now, !allowExpunge, v.condstore)
+	v.hold(&d, allowExpunge)
 	if allowExpunge {
 		v.tellGone(w, d.gone)
 	}
@@ -219,12 +236,27 @@ func (v *view) sync(ctx context.Context, w updates, allowExpunge bool) {
 	}
 }
 
+// hold takes changed flags out of d, where they are not told.
+func (v *view) hold(d *delta, expunge bool) {
+	v.heldFlags = v.holdsFlags && len(d.changed) > 0
+	if !v.heldFlags {
+		return
+	}
+	old, modseqs := v.told.flags, v.told.modseqs
+	if expunge {
+		old, modseqs = without(old, d.gone), without(modseqs, d.gone)
+	}
+	d.next.flags = append(slices.Clone(old), d.next.flags[len(old):]...)
+	d.next.modseqs = append(slices.Clone(modseqs), d.next.modseqs[len(modseqs):]...)
+	d.changed, d.shared = nil, false
+}
+
 // refresh brings the told flags of some messages up to date, for a command
 // that is about to tell them. It returns those that have changed by that.
 func (v *view) refresh(indices []int) map[int]bool {
 	changed := make(map[int]bool)
 	now := v.newest()
-	if now == v.seen {
+	if now == v.seen && !v.heldFlags {
 		return changed
 	}
 	j := 0

@@ -210,7 +210,16 @@ func (s *Store) reloadLocked(ctx context.Context) error {
 		}
 		s.feed.mu.Unlock()
 	}
+	s.feed.mu.Lock()
+	defer s.feed.mu.Unlock()
+	s.feed.markAll()
 	return nil
+}
+
+func (f *feed) markAll() {
+	for ch := range f.watchers {
+		mark(ch)
+	}
 }
 
 // publish shows the changes of a committed transaction. The caller holds the
@@ -234,7 +243,5 @@ func (s *Store) publish(t *tx) {
 			delete(f.live, b.ID) // no new view joins it
 		}
 	}
-	for ch := range f.watchers {
-		mark(ch)
-	}
+	f.markAll()
 }

@@ -221,3 +221,13 @@ func (r *rig) follow(id MailboxID, done <-chan struct{}) {
 		}
 	}
 }
+
+// TestWatchersAreToldOfWhatWasReadAgain: a rebuilt index may have anything changed.
+func TestWatchersAreToldOfWhatWasReadAgain(t *testing.T) {
+	r := newStore(t)
+	any, stop := r.Watch()
+	defer stop()
+	if err := r.refresh(t.Context()); err != nil || !marked(any) {
+		t.Error("not marked", err)
+	}
+}
