@@ -21,6 +21,11 @@ func BenchmarkFetchEnvelope(b *testing.B) { benchmarkFetch(b, 10000, "FETCH 1:* 
 // BenchmarkFetchStructure does, too.
 func BenchmarkFetchStructure(b *testing.B) { benchmarkFetch(b, 10000, "FETCH 1:* (BODYSTRUCTURE)") }
 
+// BenchmarkFetchHeaders needs the lines that are kept.
+func BenchmarkFetchHeaders(b *testing.B) {
+	benchmarkFetch(b, 10000, "FETCH 1:* (BODY.PEEK[HEADER.FIELDS (FROM TO SUBJECT DATE MESSAGE-ID)])")
+}
+
 // BenchmarkFetchBody opens every file.
 func BenchmarkFetchBody(b *testing.B) { benchmarkFetch(b, 10000, "FETCH 1:* (BODY.PEEK[])") }
 
