@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -105,10 +106,21 @@ func driveCamel(t *testing.T, dir string, p *rig.Popbridge, words string, delive
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, camelPython, "testdata/evolution_camel.py", dir, "127.0.0.1", fmt.Sprint(p.Port), localUser, devicePw, words)
+	cmd := exec.CommandContext(ctx, systemPython, "testdata/evolution_camel.py", dir, "127.0.0.1", fmt.Sprint(p.Port), localUser, devicePw, words)
 	cmd.Env = append(os.Environ(), "HOME="+dir)
-	var trouble bytes.Buffer
-	cmd.Stderr = &trouble
+	return converse(t, cmd, map[string]func(){"waiting": deliver})
+}
+
+// converse runs a script that must go through. For a line that it prints, a step
+// may be taken, after which it is sent a line. The result is what it printed.
+func converse(t *testing.T, cmd *exec.Cmd, steps map[string]func()) string {
+	t.Helper()
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -119,23 +131,24 @@ func driveCamel(t *testing.T, dir string, p *rig.Popbridge, words string, delive
 	var out strings.Builder
 	for lines := bufio.NewScanner(stdout); lines.Scan(); {
 		fmt.Fprintln(&out, lines.Text())
-		if lines.Text() == "waiting" {
-			deliver()
+		if step := steps[lines.Text()]; step != nil {
+			step()
+			_, _ = io.WriteString(stdin, "\n") // a script that has ended says so itself
 		}
 	}
 	if err := cmd.Wait(); err != nil {
-		t.Fatalf("%v\n%s%s", err, out.String(), tail(trouble.String()))
+		t.Fatalf("%v\n%s%s", err, out.String(), tail(stderr.String()))
 	}
 	return out.String()
 }
 
-// camelPython is the system's Python, which has the bindings.
-const camelPython = "/usr/bin/python3"
+// systemPython has the bindings that the scripts use.
+const systemPython = "/usr/bin/python3"
 
 func needCamel(t *testing.T) {
 	t.Helper()
 	rig.Need(t, "dovecot", "python3")
-	if out, err := exec.Command(camelPython, "-c", "import gi; gi.require_version('Camel', '1.2')").CombinedOutput(); err != nil {
+	if out, err := exec.Command(systemPython, "-c", "import gi; gi.require_version('Camel', '1.2')").CombinedOutput(); err != nil {
 		if os.Getenv("POPBRIDGE_REAL") == "required" {
 			t.Fatalf("Camel's bindings for Python are not installed: %v\n%s", err, out)
 		}

@@ -27,6 +27,7 @@ type thunderbird struct {
 	conn net.Conn
 	r    *bufio.Reader
 	last int
+	log  string // its own record of what it says to the IMAP server
 }
 
 // startThunderbird starts it on a profile, without a window system, and opens a
@@ -38,7 +39,8 @@ func startThunderbird(t *testing.T, profile string) *thunderbird {
 		t.Fatal(err)
 	}
 	cmd := exec.Command("thunderbird", "--headless", "--marionette", "--remote-allow-system-access", "--no-remote", "--profile", profile)
-	cmd.Env = append(os.Environ(), "HOME="+profile, "TMPDIR="+profile, "MOZ_CRASHREPORTER_DISABLE=1")
+	cmd.Env = append(os.Environ(), "HOME="+profile, "TMPDIR="+profile, "MOZ_CRASHREPORTER_DISABLE=1",
+		"MOZ_LOG=IMAP:3,sync", "MOZ_LOG_FILE="+filepath.Join(profile, "imap"))
 	cmd.Stdout, cmd.Stderr = log, log
 	// The program is a shell script that starts others; all of them end with us.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -47,7 +49,7 @@ func startThunderbird(t *testing.T, profile string) *thunderbird {
 	}
 	done := make(chan struct{})
 	go func() { _ = cmd.Wait(); close(done) }()
-	b := &thunderbird{}
+	b := &thunderbird{log: filepath.Join(profile, "imap.moz_log")}
 	t.Cleanup(func() { b.quit(t, cmd, done, log) })
 
 	// Asked for port 0, it picks one and writes it into the profile.
@@ -104,6 +106,23 @@ func (b *thunderbird) script(t *testing.T, result any, js string, args ...any) {
 	b.must(t, "WebDriver:ExecuteScript", map[string]any{
 		"script": "return (async (...args) => {" + js + "})(...arguments)", "args": args, "sandbox": "system", "newSandbox": false,
 	}, result)
+}
+
+// sent returns the IMAP commands that Thunderbird has sent, without their tags.
+func (b *thunderbird) sent(t *testing.T) []string {
+	t.Helper()
+	raw, err := os.ReadFile(b.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var commands []string
+	for line := range strings.Lines(string(raw)) {
+		if _, command, ok := strings.Cut(line, ":SendData: "); ok {
+			_, command, _ = strings.Cut(strings.TrimSpace(command), " ")
+			commands = append(commands, command)
+		}
+	}
+	return commands
 }
 
 // screenshot writes what the main window shows as a PNG.

@@ -139,6 +139,12 @@ globalThis.tb = {
     await this.until(`${path} renamed`, () => name in this.folders() && !(path in this.folders()));
   },
 
+  // As the Delete key on a folder: it becomes a subfolder of the trash.
+  async deleteFolder(path) {
+    this.folder(path).deleteSelf(this.window.msgWindow);
+    await this.until(`${path} deleted`, () => !(path in this.folders()) && `Trash/${path}` in this.folders());
+  },
+
   // Searches on the server, as the search dialogue does with "run search on
   // server"; the answer is the ids found.
   async search(path, attribute, text) {
