@@ -30,3 +30,10 @@ func TestGroupEnds(t *testing.T) {
 		}
 	}
 }
+
+// A summary that is wrong about a message breaks nothing.
+func TestSectionsBeyondTheEnd(t *testing.T) {
+	for _, at := range [][2]int64{{0, 4}, {4, 9}, {3, 1}, {-1, 2}} {
+		_ = stored(readFile("abc"), at[0], at[1], nil)
+	}
+}
