@@ -59,6 +59,16 @@ func TestAkonadisIMAPResourceReadsFlagsAndMoves(t *testing.T) {
 			t.Errorf("Akonadi does not have message %d as it was delivered", i)
 		}
 	}
+	logs, err := filepath.Glob(filepath.Join(cmd.Dir, "imap.*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(logs, func(log string) bool {
+		raw, err := os.ReadFile(log)
+		return err == nil && bytes.Contains(raw, []byte("(CHANGEDSINCE "))
+	}) {
+		t.Error("Akonadi did not ask for what has changed")
+	}
 	command(t, p, 0, "check")
 }
 

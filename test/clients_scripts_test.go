@@ -58,7 +58,7 @@ func TestImaplibUsesEveryMethod(t *testing.T) {
 		t.Fatal(err)
 	}
 	out := program(t, t.TempDir(), "python3", script, "127.0.0.1", fmt.Sprint(p.Port), localUser, devicePw, filepath.Join(p.Data, "tls", "ca.pem"))
-	for _, must := range []string{"starttls", "authenticate", "append", "search with a charset", "uid move", "refused: sort", "refused: proxyauth", "idle", "logout"} {
+	for _, must := range []string{"starttls", "authenticate", "append", "search with a charset", "uid move", "uid thread", "refused: getacl", "refused: proxyauth", "idle", "logout"} {
 		if !strings.Contains(out, must) {
 			t.Errorf("the script did not get to %q:\n%s", must, out)
 		}

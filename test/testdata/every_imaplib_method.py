@@ -110,13 +110,15 @@ ok("store", m.store("1", "+FLAGS.SILENT", r"(\Deleted)"))
 assert ok("expunge", m.expunge()) == [b"1"]
 ok("unselect", m.unselect())
 
-# What is not announced is refused, and nothing else happens.
+# Archive has the first message three times, and the second in their midst.
 ok("select", m.select("Archive"))
+assert ok("sort", m.sort("(DATE)", "UTF-8", "ALL")) == [b"1 2 4 3"]
+assert ok("uid sort", m.uid("SORT", "(REVERSE DATE)", "UTF-8", "1:3")) == [b"3 1 2"]
+assert ok("thread", m.thread("REFERENCES", "UTF-8", "ALL")) == [b"((1)(2)(4))(3)"]
+assert ok("uid thread", m.uid("THREAD", "ORDEREDSUBJECT", "UTF-8", "ALL")) == [b"(1 (2)(4))(3)"]
+
+# What is not announced is refused, and nothing else happens.
 for name, call in {
-    "sort": lambda: m.sort("(DATE)", "UTF-8", "ALL"),
-    "thread": lambda: m.thread("REFERENCES", "UTF-8", "ALL"),
-    "uid sort": lambda: m.uid("SORT", "(DATE)", "UTF-8", "ALL"),
-    "uid thread": lambda: m.uid("THREAD", "REFERENCES", "UTF-8", "ALL"),
     "uid with a command that has none": lambda: m.uid("NOOP", "1"),
     "getacl": lambda: m.getacl("INBOX"),
     "setacl": lambda: m.setacl("INBOX", "bob", "lr"),
