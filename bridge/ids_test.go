@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -363,5 +364,22 @@ func TestARunnerThatHasEnded(t *testing.T) {
 	}
 	if err := g.runner.Confirm(t.Context()); err == nil {
 		t.Error("a confirmation is written")
+	}
+}
+
+// A poll that End interrupts says why it ended, and is no failure of the account.
+func TestARunnerThatEndsInTheMiddleOfAPoll(t *testing.T) {
+	g := newRig(t, KeepForever())
+	g.fill(0, 3)
+	_, err := g.runner.Poll(t.Context(), func(p Progress) {
+		if p.Phase == PhaseConnect {
+			g.runner.end()
+		}
+	})
+	if !errors.Is(err, errOver) {
+		t.Errorf("poll: %v", err)
+	}
+	if s := g.runner.Status(); s.LastError != "" {
+		t.Errorf("it is taken for a failure: %q", s.LastError)
 	}
 }
