@@ -30,7 +30,8 @@ const (
 	maxAnonLiterals = 8 << 10
 	// maxAhead bounds what is pipelined behind a command that takes long.
 	maxAhead = 256 << 10
-	// maxSkip bounds what is read of a refused literal that is on its way.
+	// maxSkip bounds what is read before login of a refused literal that is on its
+	// way; later it is appendLimit.
 	maxSkip = 1 << 20
 
 	// Commands of a client that has logged in.

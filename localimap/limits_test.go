@@ -49,7 +49,7 @@ func TestAMessageIsNeverExecuted(t *testing.T) {
 	k.do("d STATUS Precious (MESSAGES)", "* STATUS")
 
 	// One that is too long to be passed over ends the connection.
-	k.send("b APPEND Bad&Name {2000000+}\r\n" + message)
+	k.send(fmt.Sprintf("b APPEND Bad&Name {%d+}\r\n%s", appendLimit+1, message))
 	k.want("b BAD")
 	k.want("* BYE")
 	k = r.talk("joe")
