@@ -51,7 +51,7 @@ func (s *session) append() (string, error) {
 func (s *session) replace(byUID bool) (string, error) {
 	r := s.in
 	r.SP()
-	set := r.Set()
+	set := s.set()
 	r.SP()
 	a := &appending{session: s, name: s.mailbox()}
 	defer a.discard()
@@ -132,13 +132,15 @@ func (a *appending) read() error {
 
 // admit looks at what can be known before the literal.
 func (a *appending) admit() error {
-	size, _, ok := a.in.Announced()
+	size, binary, ok := a.in.Announced()
 	if !ok {
 		a.in.Fail(&imapwire.SyntaxError{Text: "Expected a literal"})
 	}
 	switch n := len(a.messages); {
 	case a.in.Err() != nil:
 		return a.in.Err()
+	case binary && a.store.lacks(imap.CapBinary):
+		return bad("Expected a literal without ~")
 	case size > appendLimit:
 		return no(imap.ResponseCodeTooBig, "The message is longer than APPENDLIMIT")
 	case n >= maxAppends:

@@ -49,7 +49,7 @@ func (s *session) move(byUID bool) (string, error) {
 
 func (s *session) copyArguments() (set imapwire.Set, dest string, err error) {
 	s.in.SP()
-	set = s.in.Set()
+	set = s.set()
 	s.in.SP()
 	dest = s.mailbox()
 	return set, dest, s.in.End()

@@ -56,7 +56,7 @@ var macros = map[string][]string{
 func (s *session) fetch(byUID bool) (string, error) {
 	r := s.in
 	r.SP()
-	set := r.Set()
+	set := s.set()
 	r.SP()
 	items := &fetchRequest{uid: byUID}
 	if r.Peek() == '(' {
@@ -155,11 +155,11 @@ func (f *fetchRequest) read(r *imapwire.Reader, name string) {
 	case "BODY.PEEK":
 		f.add(readSection(r), true)
 	case "BINARY":
-		f.add(readBinary(r, "BINARY", true), false)
+		f.add(f.readBinary(r, "BINARY", true), false)
 	case "BINARY.PEEK":
-		f.add(readBinary(r, "BINARY", true), true)
+		f.add(f.readBinary(r, "BINARY", true), true)
 	case "BINARY.SIZE":
-		item := readBinary(r, name, false)
+		item := f.readBinary(r, name, false)
 		item.binary, item.measure = false, true
 		f.add(item, true)
 	default:
@@ -270,8 +270,9 @@ func (item *sectionItem) readWhat(r *imapwire.Reader, name []byte, needed bool) 
 	return name
 }
 
-func readBinary(r *imapwire.Reader, what string, partial bool) (item sectionItem) {
+func (f *fetchRequest) readBinary(r *imapwire.Reader, what string, partial bool) (item sectionItem) {
 	item.binary = true
+	f.caps = append(f.caps, imap.CapBinary)
 	r.Expect('[')
 	item.path, _ = readPath(r)
 	r.Expect(']')

@@ -71,6 +71,7 @@ func (s *session) listArguments() (*listCommand, error) {
 	r, l := s.in, &listCommand{lsub: s.name == "LSUB"}
 	r.SP()
 	if r.Peek() == '(' && !l.lsub {
+		s.needs(imap.CapListExtended)
 		r.List(func() { s.selectOption(l) })
 		r.SP()
 		if l.SelectRecursiveMatch && !l.SelectSubscribed && r.Err() == nil { // or SPECIAL-USE alone means nothing
@@ -80,6 +81,7 @@ func (s *session) listArguments() (*listCommand, error) {
 	ref := s.pattern(r.AString)
 	r.SP()
 	if r.Peek() == '(' {
+		s.needs(imap.CapListExtended)
 		r.List(func() { l.patterns = append(l.patterns, ref+s.pattern(r.ListMailbox)) })
 		if len(l.patterns) == 0 {
 			r.Fail(&imapwire.SyntaxError{Text: "Expected a pattern"})
@@ -91,6 +93,7 @@ func (s *session) listArguments() (*listCommand, error) {
 	}
 	if !l.lsub && !r.AtEnd() {
 		r.SP()
+		s.needs(imap.CapListExtended)
 		if !r.TakeWord("RETURN") {
 			r.Fail(&imapwire.SyntaxError{Text: "Expected RETURN"})
 		}
@@ -124,6 +127,7 @@ func (s *session) selectOption(l *listCommand) {
 	case "RECURSIVEMATCH":
 		l.SelectRecursiveMatch = true
 	case "SPECIAL-USE":
+		s.needs(imap.CapSpecialUse)
 		l.SelectSpecialUse = true
 	default:
 		s.in.Fail(&imapwire.SyntaxError{Text: "Unknown selection option of LIST"})
@@ -136,6 +140,7 @@ func (s *session) returnOption(l *listCommand) {
 		l.ReturnSubscribed = true
 	case "CHILDREN", "SPECIAL-USE": // told anyway
 	case "STATUS":
+		s.needs(imap.CapListStatus)
 		s.in.SP()
 		l.status = s.statusList()
 	default:

@@ -41,6 +41,7 @@ func (s *session) create() (string, error) {
 	var uses []string
 	if !r.AtEnd() {
 		r.SP()
+		s.needs(imap.CapCreateSpecialUse)
 		r.List(func() {
 			if param := r.Atom(); r.Err() == nil && !strings.EqualFold(param, "USE") {
 				r.Fail(&imapwire.SyntaxError{Text: "Unknown parameter of CREATE"})

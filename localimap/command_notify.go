@@ -38,8 +38,6 @@ func (s *session) setNotify() (string, error) {
 		names += len(g.names)
 	}
 	switch {
-	case s.store.lacks(imap.CapNotify):
-		return "", bad("Unknown command")
 	case c.asked&^supportedEvents != 0:
 		return "", no(imap.ResponseCode("BADEVENT ("+strings.Join(eventNames[:5], " ")+")"), "Only these events are supported")
 	case names > maxNotified:

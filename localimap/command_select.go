@@ -132,7 +132,7 @@ func (s *session) expunge(byUID bool) (string, error) {
 	var set imapwire.Set
 	if byUID {
 		s.in.SP()
-		set = s.in.Set()
+		set = s.set()
 	}
 	if err := s.in.End(); err != nil {
 		return "", err

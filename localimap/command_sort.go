@@ -52,9 +52,6 @@ func display(a message.Address) string {
 
 // sort answers SORT and UID SORT (RFC 5256 section 3, RFC 5267 section 3).
 func (s *session) sort(byUID bool) (string, error) {
-	if s.store.lacks(imap.CapSort) {
-		return "", bad("Unknown command")
-	}
 	s.in.SP()
 	ret := s.readReturns(imap.CapESort)
 	program := s.readCriteria()

@@ -28,6 +28,9 @@ var statusItems = map[string]func(mailstore.Mailbox) int64{
 	"MAILBOXID":     func(mailstore.Mailbox) int64 { return 0 },                        // see tellStatus
 }
 
+// statusNeeds are the capabilities that items are part of.
+var statusNeeds = map[string]imap.Cap{"SIZE": imap.CapStatusSize, "HIGHESTMODSEQ": imap.CapCondStore, "MAILBOXID": imap.CapObjectID}
+
 // statusList reads what STATUS shall tell.
 func (s *session) statusList() (items []string) {
 	s.in.List(func() {
@@ -35,12 +38,7 @@ func (s *session) statusList() (items []string) {
 		if _, ok := statusItems[item]; !ok && s.in.Err() == nil {
 			s.in.Fail(&imapwire.SyntaxError{Text: "Unknown item of STATUS"})
 		}
-		switch item {
-		case "HIGHESTMODSEQ":
-			s.needs(imap.CapCondStore)
-		case "MAILBOXID":
-			s.needs(imap.CapObjectID)
-		}
+		s.needs(statusNeeds[item])
 		if !slices.Contains(items, item) {
 			items = append(items, item)
 		}

@@ -30,7 +30,7 @@ func allGone(byUID bool, asked, done int) error {
 func (s *session) storeFlags(byUID bool) (string, error) {
 	r := s.in
 	r.SP()
-	set := r.Set()
+	set := s.set()
 	r.SP()
 	since, conditional := s.unchangedSince()
 	op, silent := s.storeItem()

@@ -3,6 +3,8 @@ package localimap
 import (
 	"fmt"
 	"strings"
+
+	"github.com/emersion/go-imap/v2"
 )
 
 // command is an IMAP command. run reads its arguments, acts, and writes untagged
@@ -10,6 +12,7 @@ import (
 // imap.Error as it is, any other by session.response.
 type command struct {
 	states state
+	needs  imap.Cap // it is refused where that is switched off for the device
 	run    func(s *session) (text string, err error)
 	// keepsNumbers tells that no EXPUNGE may be sent before its end (RFC 9051
 	// section 7.5.1).
@@ -22,52 +25,52 @@ var commands map[string]*command
 
 func init() {
 	commands = map[string]*command{
-		"CAPABILITY":   {anyState, (*session).capability, false},
-		"NOOP":         {anyState, (*session).noop, false},
-		"LOGOUT":       {anyState, (*session).logout, false},
-		"ID":           {anyState, (*session).id, false},
-		"STARTTLS":     {anyState, (*session).startTLS, false},
-		"LOGIN":        {anonymous, (*session).login, false},
-		"AUTHENTICATE": {anonymous, (*session).authenticate, false},
+		"CAPABILITY":   {anyState, "", (*session).capability, false},
+		"NOOP":         {anyState, "", (*session).noop, false},
+		"LOGOUT":       {anyState, "", (*session).logout, false},
+		"ID":           {anyState, imap.CapID, (*session).id, false},
+		"STARTTLS":     {anyState, "", (*session).startTLS, false},
+		"LOGIN":        {anonymous, "", (*session).login, false},
+		"AUTHENTICATE": {anonymous, "", (*session).authenticate, false},
 
-		"ENABLE":      {loggedIn, (*session).enable, false},
-		"NAMESPACE":   {loggedIn, (*session).namespace, false},
-		"SELECT":      {loggedIn, func(s *session) (string, error) { return s.open(false) }, false},
-		"EXAMINE":     {loggedIn, func(s *session) (string, error) { return s.open(true) }, false},
-		"CREATE":      {loggedIn, (*session).create, false},
-		"DELETE":      {loggedIn, (*session).delete, false},
-		"RENAME":      {loggedIn, (*session).rename, false},
-		"SUBSCRIBE":   {loggedIn, func(s *session) (string, error) { return s.subscribe(true) }, false},
-		"UNSUBSCRIBE": {loggedIn, func(s *session) (string, error) { return s.subscribe(false) }, false},
-		"LIST":        {loggedIn, (*session).list, false},
-		"XLIST":       {loggedIn, (*session).list, false},
-		"LSUB":        {loggedIn, (*session).list, false},
-		"STATUS":      {loggedIn, (*session).status, false},
-		"APPEND":      {loggedIn, (*session).append, false},
-		"REPLACE":     {selected, func(s *session) (string, error) { return s.replace(false) }, false},
-		"UID REPLACE": {selected, func(s *session) (string, error) { return s.replace(true) }, false},
-		"IDLE":        {loggedIn, (*session).idle, false},
-		"NOTIFY":      {loggedIn, (*session).setNotify, false},
+		"ENABLE":      {loggedIn, imap.CapEnable, (*session).enable, false},
+		"NAMESPACE":   {loggedIn, imap.CapNamespace, (*session).namespace, false},
+		"SELECT":      {loggedIn, "", func(s *session) (string, error) { return s.open(false) }, false},
+		"EXAMINE":     {loggedIn, "", func(s *session) (string, error) { return s.open(true) }, false},
+		"CREATE":      {loggedIn, "", (*session).create, false},
+		"DELETE":      {loggedIn, "", (*session).delete, false},
+		"RENAME":      {loggedIn, "", (*session).rename, false},
+		"SUBSCRIBE":   {loggedIn, "", func(s *session) (string, error) { return s.subscribe(true) }, false},
+		"UNSUBSCRIBE": {loggedIn, "", func(s *session) (string, error) { return s.subscribe(false) }, false},
+		"LIST":        {loggedIn, "", (*session).list, false},
+		"XLIST":       {loggedIn, "", (*session).list, false},
+		"LSUB":        {loggedIn, "", (*session).list, false},
+		"STATUS":      {loggedIn, "", (*session).status, false},
+		"APPEND":      {loggedIn, "", (*session).append, false},
+		"REPLACE":     {selected, capReplace, func(s *session) (string, error) { return s.replace(false) }, false},
+		"UID REPLACE": {selected, capReplace, func(s *session) (string, error) { return s.replace(true) }, false},
+		"IDLE":        {loggedIn, imap.CapIdle, (*session).idle, false},
+		"NOTIFY":      {loggedIn, imap.CapNotify, (*session).setNotify, false},
 
-		"CHECK":       {selected, (*session).noop, false},
-		"CLOSE":       {selected, (*session).closeMailbox, false},
-		"UNSELECT":    {selected, (*session).unselectMailbox, false},
-		"EXPUNGE":     {selected, func(s *session) (string, error) { return s.expunge(false) }, false},
-		"UID EXPUNGE": {selected, func(s *session) (string, error) { return s.expunge(true) }, false},
-		"SEARCH":      {selected, func(s *session) (string, error) { return s.search(false) }, true},
-		"UID SEARCH":  {selected, func(s *session) (string, error) { return s.search(true) }, false},
-		"SORT":        {selected, func(s *session) (string, error) { return s.sort(false) }, true},
-		"UID SORT":    {selected, func(s *session) (string, error) { return s.sort(true) }, false},
-		"THREAD":      {selected, func(s *session) (string, error) { return s.thread(false) }, true},
-		"UID THREAD":  {selected, func(s *session) (string, error) { return s.thread(true) }, false},
-		"FETCH":       {selected, func(s *session) (string, error) { return s.fetch(false) }, true},
-		"UID FETCH":   {selected, func(s *session) (string, error) { return s.fetch(true) }, false},
-		"STORE":       {selected, func(s *session) (string, error) { return s.storeFlags(false) }, true},
-		"UID STORE":   {selected, func(s *session) (string, error) { return s.storeFlags(true) }, false},
-		"COPY":        {selected, func(s *session) (string, error) { return s.copy(false) }, false},
-		"UID COPY":    {selected, func(s *session) (string, error) { return s.copy(true) }, false},
-		"MOVE":        {selected, func(s *session) (string, error) { return s.move(false) }, false},
-		"UID MOVE":    {selected, func(s *session) (string, error) { return s.move(true) }, false},
+		"CHECK":       {selected, "", (*session).noop, false},
+		"CLOSE":       {selected, "", (*session).closeMailbox, false},
+		"UNSELECT":    {selected, imap.CapUnselect, (*session).unselectMailbox, false},
+		"EXPUNGE":     {selected, "", func(s *session) (string, error) { return s.expunge(false) }, false},
+		"UID EXPUNGE": {selected, imap.CapUIDPlus, func(s *session) (string, error) { return s.expunge(true) }, false},
+		"SEARCH":      {selected, "", func(s *session) (string, error) { return s.search(false) }, true},
+		"UID SEARCH":  {selected, "", func(s *session) (string, error) { return s.search(true) }, false},
+		"SORT":        {selected, imap.CapSort, func(s *session) (string, error) { return s.sort(false) }, true},
+		"UID SORT":    {selected, imap.CapSort, func(s *session) (string, error) { return s.sort(true) }, false},
+		"THREAD":      {selected, "", func(s *session) (string, error) { return s.thread(false) }, true},
+		"UID THREAD":  {selected, "", func(s *session) (string, error) { return s.thread(true) }, false},
+		"FETCH":       {selected, "", func(s *session) (string, error) { return s.fetch(false) }, true},
+		"UID FETCH":   {selected, "", func(s *session) (string, error) { return s.fetch(true) }, false},
+		"STORE":       {selected, "", func(s *session) (string, error) { return s.storeFlags(false) }, true},
+		"UID STORE":   {selected, "", func(s *session) (string, error) { return s.storeFlags(true) }, false},
+		"COPY":        {selected, "", func(s *session) (string, error) { return s.copy(false) }, false},
+		"UID COPY":    {selected, "", func(s *session) (string, error) { return s.copy(true) }, false},
+		"MOVE":        {selected, imap.CapMove, func(s *session) (string, error) { return s.move(false) }, false},
+		"UID MOVE":    {selected, imap.CapMove, func(s *session) (string, error) { return s.move(true) }, false},
 	}
 }
 

@@ -10,18 +10,19 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 
-	"github.com/popbridge/popbridge/internal/imapwire"
 	"github.com/popbridge/popbridge/internal/mailstore"
 	"github.com/popbridge/popbridge/internal/message"
 )
 
 // set adds a set of numbers, or $.
-func (q *query) set(k *compiler, set imapwire.Set, byUID bool) {
+func (q *query) set(k *compiler, byUID bool) {
+	set := k.in.Set()
 	if k.in.Err() != nil {
 		return
 	}
 	v := k.v
 	if set.Saved {
+		k.caps = append(k.caps, imap.CapSearchRes)
 		q.add(columnCost, 0, func(c *candidate) answer {
 			_, ok := slices.BinarySearch(v.saved, v.told.uids[c.i])
 			return answerOf(ok)

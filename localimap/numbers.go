@@ -3,6 +3,8 @@ package localimap
 import (
 	"slices"
 
+	"github.com/emersion/go-imap/v2"
+
 	"github.com/popbridge/popbridge/internal/imapwire"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
@@ -27,6 +29,15 @@ func (v *view) resolve(set imapwire.Set, byUID bool) ([]int, error) {
 		}
 	}
 	return list, nil
+}
+
+// set reads a set of messages.
+func (s *session) set() imapwire.Set {
+	set := s.in.Set()
+	if set.Saved {
+		s.needs(imap.CapSearchRes)
+	}
+	return set
 }
 
 // spans returns what a set stands for, ascending, with gaps in between. It takes

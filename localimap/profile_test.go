@@ -2,6 +2,7 @@ package localimap
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -255,6 +256,53 @@ func TestEveryCapabilityCanBeSwitchedOffAlone(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+// TestWhatIsSwitchedOffIsRefused: a command, or an item, that a capability brings is
+// a BAD where it is switched off for the device, and answered where it is not.
+func TestWhatIsSwitchedOffIsRefused(t *testing.T) {
+	brings := map[string]string{
+		"BINARY": "FETCH 1 BINARY.SIZE[1]", "CONDSTORE": "FETCH 1 MODSEQ", "CREATE-SPECIAL-USE": `CREATE %s (USE (\Flagged))`,
+		"ENABLE": "ENABLE CONDSTORE", "ESEARCH": "SEARCH RETURN (COUNT) ALL", "ESORT": "SORT RETURN (COUNT) (DATE) UTF-8 ALL",
+		"ID": "ID NIL", "LIST-EXTENDED": `LIST "" (*)`, "LIST-STATUS": `LIST "" * RETURN (STATUS (MESSAGES))`,
+		"MOVE": "MOVE 1 INBOX", "NAMESPACE": "NAMESPACE", "NOTIFY": "NOTIFY NONE", "OBJECTID": "FETCH 1 EMAILID",
+		"PARTIAL": "UID FETCH 1 UID (PARTIAL 1:1)", "PREVIEW": "FETCH 1 PREVIEW", "QRESYNC": "SELECT INBOX (QRESYNC (1 1))",
+		"REPLACE": "REPLACE 1 INBOX {2+}\r\n\r\n", "SAVEDATE": "FETCH 1 SAVEDATE", "SEARCHRES": "UID SEARCH $", "SORT": "SORT (DATE) UTF-8 ALL",
+		"SORT=DISPLAY": "SORT (DISPLAYFROM) UTF-8 ALL", "SPECIAL-USE": `LIST (SPECIAL-USE) "" *`, "STATUS=SIZE": "STATUS INBOX (SIZE)",
+		"THREAD=ORDEREDSUBJECT": "THREAD ORDEREDSUBJECT UTF-8 ALL", "THREAD=REFERENCES": "THREAD REFERENCES UTF-8 ALL",
+		"THREAD=REFS": "THREAD REFS UTF-8 ALL", "UIDPLUS": "UID EXPUNGE 9", "UNSELECT": "UNSELECT", "WITHIN": "SEARCH OLDER 1",
+	}
+	r := newDeviceRig(t)
+	r.deliver("INBOX", nil, "Subject: x\r\n\r\n1\r\n")
+	for _, c := range Switchable() {
+		command, ok := brings[c]
+		if !ok {
+			if !slices.Contains([]string{"IDLE", "IMAP4rev2", "LITERAL+", "MULTIAPPEND", "UTF8=ACCEPT"}, c) { // other tests
+				t.Errorf("nothing shows that %s is refused", c)
+			}
+			continue
+		}
+		for _, off := range []bool{false, true} {
+			d := &mailstore.Device{Name: fmt.Sprintf("%s-%v", c, off)}
+			want := "OK"
+			if off {
+				d.Without, want = []string{c}, "BAD"
+			}
+			r.set(d.Name, d)
+			k := r.device(d.Name)
+			switch {
+			case c == "QRESYNC" && !off:
+				k.all("ENABLE QRESYNC", "OK")
+			case c == "CREATE-SPECIAL-USE" && !off:
+				want = "NO" // there is no such use
+			}
+			k.all("SELECT INBOX", "OK")
+			k.all(strings.ReplaceAll(command, "%s", "For"+c), want)
+			k.all("NOOP", "OK")
+		}
+	}
+	r.set("idle", &mailstore.Device{Name: "idle", Without: []string{"IDLE"}})
+	r.device("idle").all("IDLE", "BAD")
 }
 
 func TestOnlyWhatIsOfferedIsEnabled(t *testing.T) {

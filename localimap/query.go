@@ -152,7 +152,7 @@ func (k *compiler) key(q *query, depth int) {
 		q.and(sub)
 		return
 	case c >= '0' && c <= '9', c == '*', c == '$':
-		q.set(k, r.Set(), false)
+		q.set(k, false)
 		return
 	}
 	name := strings.ToUpper(r.Atom())
@@ -289,7 +289,7 @@ func init() {
 			q.add(columnCost, 0, func(*candidate) answer { return never })
 		},
 
-		"UID": func(k *compiler, q *query, _ int) { k.in.SP(); q.set(k, k.in.Set(), true) },
+		"UID": func(k *compiler, q *query, _ int) { k.in.SP(); q.set(k, true) },
 		"NOT": func(k *compiler, q *query, depth int) {
 			k.in.SP()
 			var sub query

@@ -258,7 +258,11 @@ func (s *session) header() (*command, error) {
 	if r.Err() != nil {
 		return nil, r.Err()
 	}
-	return find(s.name, s.state())
+	cmd, err := find(s.name, s.state())
+	if err == nil {
+		err = s.store.available(cmd.needs)
+	}
+	return cmd, err
 }
 
 func (s *session) state() state {
