@@ -305,12 +305,7 @@ func (m *machine) doSearch(c *mirror) {
 	for i, e := range c.list {
 		told[i] = e.told
 	}
-	bad := strings.Contains(" "+k.text+" ", fmt.Sprintf(",%d ", len(before)+2)) || strings.Contains(k.text, fmt.Sprintf(",%d)", len(before)+2))
 	a := m.do(c, line, uid, func(a *reply) {})
-	if bad && a.status == "BAD" {
-		m.checkSaved(c) // it stays as it was (RFC 5182 section 2.1)
-		return
-	}
 	m.want(a, "OK")
 	number := func(i int) uint32 {
 		if uid {

@@ -366,7 +366,7 @@ func (m *machine) someSet(c *mirror) (uid bool, text string, indices []int, bad 
 		spans, text = [][2]int{{a, a}, {last, last}, {b, b}}, fmt.Sprintf("%d,*,%d", a, b)
 	case "beyond":
 		if !uid {
-			return uid, fmt.Sprintf("%d,%d", a, n+2), nil, true
+			return uid, fmt.Sprintf("%d,%d", a, n+2), []int{a - 1}, true // which SEARCH passes over
 		}
 	}
 	for i, e := range c.list {
