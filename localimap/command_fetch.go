@@ -1,7 +1,6 @@
 package localimap
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 
@@ -60,7 +59,7 @@ func (s *session) fetch(byUID bool) (string, error) {
 	r.SP()
 	items := &fetchRequest{uid: byUID}
 	if r.Peek() == '(' {
-		r.List(func() { items.read(r, r.AtomUntil('[')) })
+		r.Items(func() { items.read(r, r.AtomUntil('[')) })
 	} else if name := strings.ToUpper(r.AtomUntil('[')); macros[name] != nil {
 		for _, item := range macros[name] {
 			items.read(r, item)
@@ -70,7 +69,7 @@ func (s *session) fetch(byUID bool) (string, error) {
 	}
 	if !r.AtEnd() {
 		r.SP()
-		r.List(func() { items.readModifier(r, byUID) })
+		r.Params(func(name string) { items.readModifier(r, name, byUID) })
 	}
 	s.needs(items.caps...)
 	if err := r.End(); err != nil {
@@ -168,15 +167,15 @@ func (f *fetchRequest) read(r *imapwire.Reader, name string) {
 }
 
 // readModifier reads a modifier (RFC 7162 sections 3.1.4.1 and 3.2.6).
-func (f *fetchRequest) readModifier(r *imapwire.Reader, byUID bool) {
-	switch word := strings.ToUpper(r.Atom()); {
-	case word == "CHANGEDSINCE":
+func (f *fetchRequest) readModifier(r *imapwire.Reader, name string, byUID bool) {
+	switch {
+	case name == "CHANGEDSINCE":
 		r.SP()
 		f.since, f.changed, f.modseq = mailstore.ModSeq(r.Number64()), true, true //nolint:gosec // not negative
 		f.caps = append(f.caps, imap.CapCondStore)
-	case word == "VANISHED":
+	case name == "VANISHED":
 		f.vanished, f.caps = true, append(f.caps, imap.CapQResync)
-	case word == "PARTIAL" && byUID && f.page == nil: // RFC 9394 section 3.3
+	case name == "PARTIAL" && byUID: // RFC 9394 section 3.3
 		f.page, f.caps = readPage(r), append(f.caps, capPartial)
 	default:
 		r.Fail(&imapwire.SyntaxError{Text: "Unknown modifier of FETCH"})
@@ -204,10 +203,7 @@ func (f *fetchRequest) add(item sectionItem, peek bool) {
 // check refuses what no client asks for.
 func (f *fetchRequest) check() error {
 	for _, item := range f.sections {
-		switch {
-		case slices.Contains(item.path, 0):
-			return bad("Part numbers start at 1") // RFC 9051 section 9, section-part
-		case len(item.path) == 0 && item.what == "MIME":
+		if len(item.path) == 0 && item.what == "MIME" {
 			return bad("BODY[MIME] needs a part number") // RFC 9051 section 6.4.5
 		}
 	}
@@ -216,8 +212,6 @@ func (f *fetchRequest) check() error {
 		return limited("Too many sections, at most %d", maxSections)
 	case f.names > maxHeaderNames:
 		return limited("Too many header fields, at most %d", maxHeaderNames)
-	case f.want == 0 && !f.flags && !f.date && !f.size && !f.uid && !f.modseq && !f.saved && !f.threadID:
-		return bad("Nothing to fetch")
 	}
 	return nil
 }
@@ -253,7 +247,7 @@ func (item *sectionItem) readWhat(r *imapwire.Reader, name []byte, needed bool) 
 		item.what, item.not = "HEADER", word == "HEADER.FIELDS.NOT"
 		r.SP()
 		name = append(name, " ("...)
-		r.List(func() {
+		r.Items(func() {
 			field := r.AString()
 			if len(item.fields) > 0 {
 				name = append(name, ' ')
@@ -261,9 +255,7 @@ func (item *sectionItem) readWhat(r *imapwire.Reader, name []byte, needed bool) 
 			name = imapwire.AppendString(name, field)
 			item.fields = append(item.fields, field)
 		})
-		if name = append(name, ')'); len(item.fields) == 0 {
-			r.Fail(&imapwire.SyntaxError{Text: "Expected the name of a header field"})
-		}
+		name = append(name, ')')
 	default:
 		r.Fail(&imapwire.SyntaxError{Text: "Unknown section of a message"})
 	}
@@ -291,7 +283,7 @@ func readPath(r *imapwire.Reader) (path []int, dot bool) {
 		if c := r.Peek(); c < '0' || c > '9' {
 			return path, dot
 		}
-		path = append(path, int(r.Number()))
+		path = append(path, int(r.NZNumber()))
 		if dot = r.Take('.'); !dot {
 			return path, false
 		}
@@ -315,11 +307,8 @@ func (item *sectionItem) readPartial(r *imapwire.Reader, name []byte) []byte {
 	}
 	item.partial = &window{offset: r.Number64()}
 	r.Expect('.')
-	item.partial.size = r.Number64()
+	item.partial.size = r.NZNumber64()
 	r.Expect('>')
-	if item.partial.size == 0 {
-		r.Fail(&imapwire.SyntaxError{Text: "Expected a size of at least 1"}) // RFC 9051 section 9, partial
-	}
 	name = strconv.AppendInt(append(name, '<'), item.partial.offset, 10)
 	return append(name, '>')
 }

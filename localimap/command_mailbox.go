@@ -42,8 +42,8 @@ func (s *session) create() (string, error) {
 	if !r.AtEnd() {
 		r.SP()
 		s.needs(imap.CapCreateSpecialUse)
-		r.List(func() {
-			if param := r.Atom(); r.Err() == nil && !strings.EqualFold(param, "USE") {
+		r.Params(func(name string) {
+			if name != "USE" {
 				r.Fail(&imapwire.SyntaxError{Text: "Unknown parameter of CREATE"})
 			}
 			r.SP()

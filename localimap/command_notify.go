@@ -132,7 +132,7 @@ func (c *notifyCommand) events(selected bool) (all event, fetch *fetchRequest) {
 	r.List(func() {
 		if r.Peek() == '(' && last == messageNew && selected && fetch == nil {
 			fetch, last = &fetchRequest{}, 0
-			r.List(func() { fetch.read(r, r.AtomUntil('[')) })
+			r.Items(func() { fetch.read(r, r.AtomUntil('[')) })
 			if err := fetch.check(); err != nil {
 				r.Fail(err)
 			}

@@ -101,17 +101,14 @@ func (s *session) unselectMailbox() (string, error) {
 
 // closeMailbox answers CLOSE: it removes messages with \Deleted without a word, where
 // the mailbox may be changed and is still there (RFC 9051 section 6.4.1). A client with
-// CONDSTORE is told before what others have changed, and after it the modification
-// sequence, unless something came in between (RFC 7162 section 3.2.8).
+// CONDSTORE is told the modification sequence after it, unless it has not been told all
+// that others did before (RFC 7162 section 3.2.8).
 func (s *session) closeMailbox() (string, error) {
 	if err := s.in.End(); err != nil {
 		return "", err
 	}
 	v := s.view
 	s.acted = true
-	if v.condstore && !s.poll(true) {
-		return "", errAnswered
-	}
 	code := ""
 	if !v.readOnly && !v.feed.Gone() {
 		gone, err := s.store.Expunge(s.ctx, v.id, nil)

@@ -99,8 +99,8 @@ func (s *session) unchangedSince() (since mailstore.ModSeq, conditional bool) {
 	if r.Peek() != '(' {
 		return math.MaxUint64, false
 	}
-	r.List(func() {
-		if word := r.Atom(); r.Err() == nil && !strings.EqualFold(word, "UNCHANGEDSINCE") {
+	r.Params(func(name string) {
+		if name != "UNCHANGEDSINCE" {
 			r.Fail(&imapwire.SyntaxError{Text: "Unknown modifier of STORE"})
 		}
 		r.SP()

@@ -18,11 +18,7 @@ func (v *view) resolve(set imapwire.Set, byUID bool) ([]int, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := 0
-	for _, s := range spans {
-		n += s.To - s.From
-	}
-	list := make([]int, 0, n)
+	list := make([]int, 0, count(spans))
 	for _, s := range spans {
 		for i := s.From; i < s.To; i++ {
 			list = append(list, i)

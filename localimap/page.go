@@ -21,15 +21,13 @@ type page struct {
 func readPage(r *imapwire.Reader) *page {
 	r.SP()
 	p := page{fromLast: r.Take('-')}
-	a := r.Number()
+	a := r.NZNumber()
 	r.Expect(':')
 	if p.fromLast {
 		r.Expect('-')
 	}
-	b := r.Number()
-	if p.from, p.to = min(a, b), max(a, b); p.from == 0 {
-		r.Fail(&imapwire.SyntaxError{Text: "Numbers begin at 1"})
-	}
+	b := r.NZNumber()
+	p.from, p.to = min(a, b), max(a, b)
 	return &p
 }
 

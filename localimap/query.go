@@ -236,11 +236,7 @@ func init() {
 	within := func(holds func(at, ago int64) bool) reads { // RFC 5032
 		return func(k *compiler, q *query, _ int) {
 			k.in.SP()
-			seconds := k.in.Number64()
-			if seconds == 0 {
-				k.in.Fail(&imapwire.SyntaxError{Text: "Expected a number of seconds, at least 1"})
-			}
-			ago := time.Now().Unix() - seconds
+			ago := time.Now().Unix() - k.in.NZNumber64()
 			q.add(columnCost, 0, func(c *candidate) answer { return answerOf(holds(c.v.told.received[c.i], ago)) })
 		}
 	}
@@ -281,10 +277,10 @@ func init() {
 		"SAVEDSINCE":        day(func(q *query, k *compiler, day time.Time) { q.saved(k, day, time.Time{}) }),
 		"SAVEDON":           day(func(q *query, k *compiler, day time.Time) { q.saved(k, day, day.AddDate(0, 0, 1)) }),
 		"SAVEDATESUPPORTED": func(k *compiler, _ *query, _ int) { k.caps = append(k.caps, imap.CapSaveDate) },
-		"EMAILID":           func(k *compiler, q *query, _ int) { k.in.SP(); q.emailID(k, k.in.AString()) },
+		"EMAILID":           func(k *compiler, q *query, _ int) { k.in.SP(); q.emailID(k, k.in.ObjectID()) },
 		"THREADID": func(k *compiler, q *query, _ int) { // no message has one
 			k.in.SP()
-			k.in.AString()
+			k.in.ObjectID()
 			k.caps = append(k.caps, imap.CapObjectID)
 			q.add(columnCost, 0, func(*candidate) answer { return never })
 		},

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 
 	"github.com/emersion/go-imap/v2"
 
@@ -66,8 +65,8 @@ func (s *session) selectParams() (condstore bool, q *resync) {
 		return false, nil
 	}
 	r.SP()
-	r.List(func() {
-		switch param := strings.ToUpper(r.Atom()); param {
+	r.Params(func(name string) {
+		switch name {
 		case "CONDSTORE":
 			condstore = true
 		case "QRESYNC":
@@ -91,7 +90,7 @@ var everyUID = []imapwire.Span{{From: 1, To: math.MaxUint32}}
 func readResync(r *imapwire.Reader) *resync {
 	q := &resync{known: everyUID}
 	r.Expect('(')
-	q.validity = r.Number()
+	q.validity = r.NZNumber()
 	r.SP()
 	q.since = mailstore.ModSeq(r.Number64()) //nolint:gosec // not negative
 	if r.Take(' ') && r.Peek() != '(' {
@@ -104,7 +103,9 @@ func readResync(r *imapwire.Reader) *resync {
 	if r.Take('(') {
 		q.numbers = knownSet(r)
 		r.SP()
-		q.uids = knownSet(r)
+		if q.uids = knownSet(r); count(q.numbers) != count(q.uids) {
+			r.Fail(&imapwire.SyntaxError{Text: "Expected as many message numbers as UIDs"})
+		}
 		r.Expect(')')
 	}
 	r.Expect(')')
@@ -123,6 +124,13 @@ func knownSet(r *imapwire.Reader) []imapwire.Span {
 		r.Fail(&imapwire.SyntaxError{Text: "* and $ are not allowed here"})
 	}
 	return set.Numbers(0)
+}
+
+func count(spans []imapwire.Span) (n int) {
+	for _, s := range spans {
+		n += s.To - s.From
+	}
+	return n
 }
 
 // tellMissed tells what has changed since the client had the mailbox open. A

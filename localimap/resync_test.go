@@ -84,7 +84,7 @@ func TestModificationSequences(t *testing.T) {
 
 		// What another one changed is left; what was told is told once.
 		{k, "UID STORE 2:4 (UNCHANGEDSINCE {M+2}) +FLAGS.SILENT (\\Deleted)", []string{"2 FETCH (UID 2 MODSEQ ({M+4}))", "4 FETCH (UID 4 MODSEQ ({M+4}))",
-			"3 FETCH (FLAGS (\\Flagged) MODSEQ ({M+3}))", "OK [MODIFIED 3] Conditional STORE failed"}},
+			"3 FETCH (UID 3 FLAGS (\\Flagged) MODSEQ ({M+3}))", "OK [MODIFIED 3] Conditional STORE failed"}},
 		{k, "STORE 1,4 (UNCHANGEDSINCE {M+1}) -FLAGS (\\Deleted)", []string{"1 FETCH (FLAGS (\\Seen) MODSEQ ({M+1}))", "OK [MODIFIED 4] Conditional STORE failed"}},
 		{k, "STORE 1:4 (UNCHANGEDSINCE 0) FLAGS ()", []string{"OK [MODIFIED 1:4] Conditional STORE failed"}},
 		{k, "STORE 1 (UNCHANGED 0) FLAGS ()", []string{"BAD [CLIENTBUG] Unknown modifier of STORE"}},
@@ -223,8 +223,8 @@ func TestVanishedTakesThePlaceOfExpunge(t *testing.T) {
 	k.send("DONE")
 	k.want(fmt.Sprintf("y OK [HIGHESTMODSEQ %d] IDLE completed", box.HighestModSeq+7))
 	other.all("UID STORE 7 +FLAGS (\\Deleted)", "OK") // M+8
-	// What the client was not told of is told first; then CLOSE is silent.
-	k.exactly(box, "CLOSE", "1 FETCH (UID 7 FLAGS (\\Deleted) MODSEQ ({M+8}))", "OK [HIGHESTMODSEQ {M+9}] CLOSE completed")
+	// CLOSE is silent, and gives no modification sequence where something was not told.
+	k.exactly(box, "CLOSE", "OK CLOSE completed") // M+9
 	other.all("CREATE a", "OK [MAILBOXID (F")
 	k.all("SELECT a", "OK")
 	other.all("RENAME a b", "OK")
@@ -342,9 +342,8 @@ func TestUnknownHistory(t *testing.T) {
 		{"1:3", "2:3,7", 7},
 		{"1:2,5", "2:3,12", 3},
 		{"1,4", "1,12", 12},
-		{"1:4294967295", "2:4294967295", 3},
+		{"1:4294967294", "2:4294967295", 3},
 		{"4:9", "12:17", 12},
-		{"1", "2:9", 2},
 	} {
 		if got := v.matched(q(tt.numbers, tt.uids)); got != tt.want {
 			t.Errorf("(%s %s): matched %d, want %d", tt.numbers, tt.uids, got, tt.want)

@@ -135,6 +135,7 @@ func TestSets(t *testing.T) {
 	for in, want := range map[string]string{
 		"3": "[{1 2}]", "*": "[{3 4}]", "1:3,5": "[{0 3}]", "5:1": "[{0 3}]", "10:*": "[{3 4}]", "4": "[]", "6:8,4": "[]",
 		"9,2": "[{0 1} {3 4}]", "*:1": "[{0 4}]", "0": "error", "1,": "error", ":1": "error", "4294967296": "error", "1:2:3": "error",
+		"01": "error", "1:02": "error", "2,00": "error",
 	} {
 		r, _ := reading(in + "\r\n")
 		if err := r.Next(); err != nil {
@@ -151,6 +152,30 @@ func TestSets(t *testing.T) {
 	}
 	if got := AppendSet(nil, []uint32{1, 2, 3, 7, 9, 10}); string(got) != "1:3,7,9:10" {
 		t.Errorf("%s", got)
+	}
+}
+
+func TestLists(t *testing.T) {
+	read := map[string]func(r *Reader){
+		"List":   func(r *Reader) { r.List(func() { r.Number() }) },
+		"Items":  func(r *Reader) { r.Items(func() { r.NZNumber() }) },
+		"Params": func(r *Reader) { r.Params(func(string) { r.SP(); r.ObjectID() }) },
+	}
+	for in, ok := range map[string]bool{
+		"List ()": true, "List (0 01)": true, "List (0 )": false, "List": false,
+		"Items ()": false, "Items (1 2)": true, "Items (0)": false, "Items (01)": false,
+		"Params ()": false, "Params (A 1 B 1)": true, "Params (A 1 a 2)": false,
+		"Params (A a_-9Z)": true, "Params (A a.b)": false, "Params (A " + strings.Repeat("a", 100) + ")": true,
+	} {
+		name, list, _ := strings.Cut(in, " ")
+		r, _ := reading(list + "\r\n")
+		if err := r.Next(); err != nil {
+			t.Fatal(err)
+		}
+		read[name](r)
+		if err := r.End(); (err == nil) != ok {
+			t.Errorf("%s: %v", in, err)
+		}
 	}
 }
 

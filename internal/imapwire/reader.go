@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -303,6 +304,20 @@ func (r *Reader) Number() uint32 {
 	return uint32(n)
 }
 
+// NZNumber and NZNumber64 read a number that is at least 1 and has no leading zeros
+// (RFC 9051 section 9, nz-number and nz-number64).
+func (r *Reader) NZNumber() uint32 { return uint32(r.nzNumber(32)) }
+
+// NZNumber64 is for 63 bits.
+func (r *Reader) NZNumber64() int64 { return int64(r.nzNumber(63)) } //nolint:gosec // of 63 bits
+
+func (r *Reader) nzNumber(bits int) uint64 {
+	if r.Peek() == '0' {
+		r.syntax("Expected a number that is at least 1, without leading zeros")
+	}
+	return r.number(bits)
+}
+
 // Number64 reads a number of 63 bits.
 func (r *Reader) Number64() int64 { return int64(r.number(63)) } //nolint:gosec // of 63 bits
 
@@ -385,16 +400,49 @@ func (r *Reader) String() string {
 
 // List reads ( item SP item ... ), which may be empty.
 func (r *Reader) List(item func()) {
-	r.Expect('(')
-	if r.Take(')') {
-		return
+	if r.Expect('('); !r.Take(')') {
+		r.items(item)
 	}
+}
+
+// Items reads a list that has at least one item.
+func (r *Reader) Items(item func()) {
+	r.Expect('(')
+	r.items(item)
+}
+
+func (r *Reader) items(item func()) {
 	for r.err == nil {
 		if item(); r.Take(')') {
 			return
 		}
 		r.SP()
 	}
+}
+
+// Params reads a list of parameters, at least one and none twice (RFC 4466 section 3).
+// read gets the name in capitals, and reads the value.
+func (r *Reader) Params(read func(name string)) {
+	var names []string
+	r.Items(func() {
+		name := strings.ToUpper(r.Atom())
+		if slices.Contains(names, name) {
+			r.syntax("A parameter is given twice")
+		}
+		names = append(names, name)
+		read(name)
+	})
+}
+
+// ObjectID reads an objectid (RFC 8474 section 7).
+func (r *Reader) ObjectID() string {
+	id := r.word("an object id", func(c byte) bool {
+		return c == '_' || c == '-' || c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z'
+	})
+	if len(id) > 255 {
+		r.syntax("An object id is too long")
+	}
+	return id
 }
 
 // Flag reads a flag or keyword, or the name of a special use.

@@ -46,11 +46,7 @@ func (r *Reader) setNumber() uint32 {
 	if r.Take('*') {
 		return Last
 	}
-	n := r.Number()
-	if n == 0 {
-		r.syntax("Numbers begin at 1")
-	}
-	return n
+	return r.NZNumber()
 }
 
 // AppendSet appends ascending numbers as a sequence-set.
