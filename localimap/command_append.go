@@ -211,11 +211,11 @@ func (a *appending) deliver() (code string, err error) {
 func storable(flags []string) (names []string, ok bool) {
 	ok = true
 	for _, f := range flags {
-		i := slices.IndexFunc(systemFlags, func(s imap.Flag) bool { return strings.EqualFold(string(s), f) })
+		i := slices.IndexFunc(systemFlags, func(s string) bool { return strings.EqualFold(s, f) })
 		switch {
 		case f == "" || isRecent(f):
 		case i >= 0:
-			names = append(names, string(systemFlags[i]))
+			names = append(names, systemFlags[i])
 		case f[0] == '\\' || len(f) > maxKeyword || strings.Contains(f, "]"):
 			ok = false
 		default:

@@ -1,6 +1,7 @@
 package localimap
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -11,22 +12,18 @@ import (
 	"github.com/popbridge/popbridge/internal/message"
 )
 
-// fetchRequest are what a FETCH asks for (RFC 9051 section 6.4.5).
+// fetchRequest is what a FETCH asks for (RFC 9051 section 6.4.5).
 type fetchRequest struct {
-	uid, flags, date, size bool
-	envelope               bool
-	structure, body        bool // BODYSTRUCTURE, BODY
-	preview                bool
-	sections               []sectionItem
-	names                  int // of header fields, in all sections
-	want                   mailstore.Want
-	setsSeen               bool
-	page                   *page      // of UID FETCH
-	modseq, saved          bool       // MODSEQ (RFC 7162), SAVEDATE (RFC 8514)
-	emailID, threadID      bool       // RFC 8474
-	caps                   []imap.Cap // that it takes
-	since                  mailstore.ModSeq
-	changed, vanished      bool // CHANGEDSINCE and VANISHED were given
+	atts     fetchAtts
+	sections []sectionItem
+	names    int // of header fields, in all sections
+	want     mailstore.Want
+	setsSeen bool
+	caps     []imap.Cap // that it takes
+
+	page              *page // of UID FETCH
+	since             mailstore.ModSeq
+	changed, vanished bool // CHANGEDSINCE and VANISHED were given
 }
 
 // sectionItem is one BODY[...], BINARY[...], BINARY.SIZE[...] or what was there
@@ -57,7 +54,10 @@ func (s *session) fetch(byUID bool) (string, error) {
 	r.SP()
 	set := s.set()
 	r.SP()
-	items := &fetchRequest{uid: byUID}
+	items := &fetchRequest{}
+	if byUID {
+		items.atts = attUID
+	}
 	if r.Peek() == '(' {
 		r.Items(func() { items.read(r, r.AtomUntil('[')) })
 	} else if name := strings.ToUpper(r.AtomUntil('[')); macros[name] != nil {
@@ -106,64 +106,38 @@ func (s *session) fetch(byUID bool) (string, error) {
 
 // read reads an item whose name has been read.
 func (f *fetchRequest) read(r *imapwire.Reader, name string) {
-	switch name = strings.ToUpper(name); name {
-	case "UID":
-		f.uid = true
-	case "FLAGS":
-		f.flags = true
-	case "INTERNALDATE":
-		f.date = true
-	case "RFC822.SIZE":
-		f.size = true
-	case "MODSEQ":
-		f.modseq, f.caps = true, append(f.caps, imap.CapCondStore)
-	case "SAVEDATE":
-		f.saved, f.caps = true, append(f.caps, imap.CapSaveDate)
-	case "EMAILID":
-		f.emailID, f.caps = true, append(f.caps, imap.CapObjectID)
-		f.want |= mailstore.WantHash
-	case "THREADID":
-		f.threadID, f.caps = true, append(f.caps, imap.CapObjectID)
-	case "ENVELOPE":
-		f.envelope = true
-		f.want |= mailstore.WantEnvelope
-	case "BODYSTRUCTURE":
-		f.structure = true
-		f.want |= mailstore.WantBody
-	case "PREVIEW": // RFC 8970; previews are made at once, so LAZY makes no difference
-		r.TakeWord(" (LAZY)")
-		f.preview, f.caps = true, append(f.caps, imap.CapPreview)
-		f.want |= mailstore.WantFile | mailstore.WantStructure
-	case "RFC822": // RFC 3501 section 6.4.5, and .PEEK of RFC 1730
-		f.add(sectionItem{name: name}, false)
-	case "RFC822.PEEK":
-		f.add(sectionItem{name: "RFC822"}, true)
-	case "RFC822.HEADER":
-		f.add(sectionItem{name: name, what: "HEADER"}, true)
-	case "RFC822.TEXT":
-		f.add(sectionItem{name: name, what: "TEXT"}, false)
-	case "RFC822.TEXT.PEEK":
-		f.add(sectionItem{name: "RFC822.TEXT", what: "TEXT"}, true)
-	case "BODY":
-		if r.Peek() != '[' {
-			f.body = true
-			f.want |= mailstore.WantBody
-			return
+	name = strings.ToUpper(name)
+	k := slices.IndexFunc(messageItems, func(item fetchItem) bool { return item.name == name })
+	if k >= 0 && (name != "BODY" || r.Peek() != '[') {
+		f.atts, f.want = f.atts|1<<k, f.want|messageItems[k].want
+		if needs := messageItems[k].needs; needs != "" {
+			f.caps = append(f.caps, needs)
 		}
-		f.add(readSection(r), false)
-	case "BODY.PEEK":
-		f.add(readSection(r), true)
-	case "BINARY":
-		f.add(f.readBinary(r, "BINARY", true), false)
-	case "BINARY.PEEK":
-		f.add(f.readBinary(r, "BINARY", true), true)
+		if name == "PREVIEW" { // previews are made at once, so LAZY makes no difference
+			r.TakeWord(" (LAZY)")
+		}
+		return
+	}
+	base, peek := strings.CutSuffix(name, ".PEEK")
+	item := sectionItem{name: base}
+	switch name {
+	case "RFC822", "RFC822.PEEK": // RFC 3501 section 6.4.5, and .PEEK of RFC 1730
+	case "RFC822.HEADER":
+		item.what, peek = "HEADER", true
+	case "RFC822.TEXT", "RFC822.TEXT.PEEK":
+		item.what = "TEXT"
+	case "BODY", "BODY.PEEK":
+		item.read(r)
+	case "BINARY", "BINARY.PEEK":
+		item.binary, f.caps = true, append(f.caps, imap.CapBinary)
+		item.read(r)
 	case "BINARY.SIZE":
-		item := f.readBinary(r, name, false)
-		item.binary, item.measure = false, true
-		f.add(item, true)
+		item.measure, peek, f.caps = true, true, append(f.caps, imap.CapBinary)
+		item.read(r)
 	default:
 		r.Fail(&imapwire.SyntaxError{Text: "Unknown item of FETCH"})
 	}
+	f.add(item, peek)
 }
 
 // readModifier reads a modifier (RFC 7162 sections 3.1.4.1 and 3.2.6).
@@ -171,8 +145,8 @@ func (f *fetchRequest) readModifier(r *imapwire.Reader, name string, byUID bool)
 	switch {
 	case name == "CHANGEDSINCE":
 		r.SP()
-		f.since, f.changed, f.modseq = mailstore.ModSeq(r.Number64()), true, true //nolint:gosec // not negative
-		f.caps = append(f.caps, imap.CapCondStore)
+		f.since, f.changed = mailstore.ModSeq(r.Number64()), true //nolint:gosec // not negative
+		f.atts, f.caps = f.atts|attModSeq, append(f.caps, imap.CapCondStore)
 	case name == "VANISHED":
 		f.vanished, f.caps = true, append(f.caps, imap.CapQResync)
 	case name == "PARTIAL" && byUID: // RFC 9394 section 3.3
@@ -202,11 +176,6 @@ func (f *fetchRequest) add(item sectionItem, peek bool) {
 
 // check refuses what no client asks for.
 func (f *fetchRequest) check() error {
-	for _, item := range f.sections {
-		if len(item.path) == 0 && item.what == "MIME" {
-			return bad("BODY[MIME] needs a part number") // RFC 9051 section 6.4.5
-		}
-	}
 	switch {
 	case len(f.sections) > maxSections:
 		return limited("Too many sections, at most %d", maxSections)
@@ -216,99 +185,51 @@ func (f *fetchRequest) check() error {
 	return nil
 }
 
-// readSection reads [section] and perhaps <partial>, and makes its name.
-func readSection(r *imapwire.Reader) (item sectionItem) {
-	name := []byte("BODY[")
-	r.Expect('[')
-	var dot bool
-	item.path, dot = readPath(r)
-	name = appendPath(name, item.path)
-	if len(item.path) == 0 || dot {
-		if dot {
-			name = append(name, '.')
-		}
-		name = item.readWhat(r, name, dot)
+// read reads [section] and perhaps <partial>, which are added to the name.
+func (item *sectionItem) read(r *imapwire.Reader) {
+	spec, ok := "", true
+	if r.Expect('['); r.Peek() != ']' {
+		spec = strings.ToUpper(r.AtomUntil(']'))
 	}
-	r.Expect(']')
-	item.name = string(item.readPartial(r, append(name, ']')))
-	return item
-}
-
-func (item *sectionItem) readWhat(r *imapwire.Reader, name []byte, needed bool) []byte {
-	if !needed && r.Peek() == ']' {
-		return name
-	}
-	word := strings.ToUpper(r.AtomUntil(']'))
-	name = append(name, word...)
-	switch word {
-	case "HEADER", "TEXT", "MIME":
-		item.what = word
-	case "HEADER.FIELDS", "HEADER.FIELDS.NOT":
-		item.what, item.not = "HEADER", word == "HEADER.FIELDS.NOT"
+	name := append(append([]byte(item.name), '['), spec...)
+	item.path, item.what, ok = cutPath(spec)
+	switch {
+	case !ok, item.what != "" && (item.binary || item.measure), item.what == "MIME" && len(item.path) == 0:
+		r.Fail(&imapwire.SyntaxError{Text: "Unknown section of a message"})
+	case item.what == "HEADER.FIELDS", item.what == "HEADER.FIELDS.NOT":
+		item.not, item.what = item.what == "HEADER.FIELDS.NOT", "HEADER"
 		r.SP()
-		name = append(name, " ("...)
-		r.Items(func() {
-			field := r.AString()
-			if len(item.fields) > 0 {
-				name = append(name, ' ')
-			}
-			name = imapwire.AppendString(name, field)
-			item.fields = append(item.fields, field)
-		})
+		r.Items(func() { item.fields = append(item.fields, r.AString()) })
+		between := byte('(')
+		name = append(name, ' ')
+		for _, field := range item.fields {
+			name, between = imapwire.AppendString(append(name, between), field), ' '
+		}
 		name = append(name, ')')
-	default:
+	case item.what != "" && item.what != "HEADER" && item.what != "TEXT" && item.what != "MIME":
 		r.Fail(&imapwire.SyntaxError{Text: "Unknown section of a message"})
 	}
-	return name
-}
-
-func (f *fetchRequest) readBinary(r *imapwire.Reader, what string, partial bool) (item sectionItem) {
-	item.binary = true
-	f.caps = append(f.caps, imap.CapBinary)
-	r.Expect('[')
-	item.path, _ = readPath(r)
 	r.Expect(']')
-	name := append(appendPath(append([]byte(what), '['), item.path), ']')
-	if partial {
-		name = item.readPartial(r, name)
+	name = append(name, ']')
+	if !item.measure && r.Take('<') {
+		item.partial = &window{offset: r.Number64()}
+		r.Expect('.')
+		item.partial.size = r.NZNumber64()
+		r.Expect('>')
+		name = append(strconv.AppendInt(append(name, '<'), item.partial.offset, 10), '>')
 	}
 	item.name = string(name)
-	return item
 }
 
-// readPath reads the numbers of a part. dot tells that a dot after them was read,
-// with something else behind it.
-func readPath(r *imapwire.Reader) (path []int, dot bool) {
-	for {
-		if c := r.Peek(); c < '0' || c > '9' {
-			return path, dot
+// cutPath cuts the numbers of a part off a section.
+func cutPath(section string) (path []int, what string, ok bool) {
+	for what = section; what != "" && what[0] <= '9'; {
+		number, rest, dot := strings.Cut(what, ".")
+		n, err := strconv.ParseUint(number, 10, 32)
+		if err != nil || number[0] == '0' || dot && rest == "" {
+			return nil, "", false
 		}
-		path = append(path, int(r.NZNumber()))
-		if dot = r.Take('.'); !dot {
-			return path, false
-		}
+		path, what = append(path, int(n)), rest
 	}
-}
-
-func appendPath(name []byte, path []int) []byte {
-	for i, n := range path {
-		if i > 0 {
-			name = append(name, '.')
-		}
-		name = strconv.AppendInt(name, int64(n), 10)
-	}
-	return name
-}
-
-// readPartial reads <offset.size>.
-func (item *sectionItem) readPartial(r *imapwire.Reader, name []byte) []byte {
-	if !r.Take('<') {
-		return name
-	}
-	item.partial = &window{offset: r.Number64()}
-	r.Expect('.')
-	item.partial.size = r.NZNumber64()
-	r.Expect('>')
-	name = strconv.AppendInt(append(name, '<'), item.partial.offset, 10)
-	return append(name, '>')
+	return path, what, true
 }

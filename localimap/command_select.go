@@ -47,13 +47,12 @@ func (s *session) open(readOnly bool) (string, error) {
 
 func (s *session) tellOpened(name string) {
 	v, c := s.view, s.conn
-	flags := flagText(v.flagsInUse())
 	now := v.seen.Mailbox
-	c.line("* FLAGS %s", flags)
+	c.line("* FLAGS %s", flagText(v.flagsInUse()))
 	if v.readOnly {
 		c.line("* OK [PERMANENTFLAGS ()] No flags can be changed")
 	} else {
-		c.line("* OK [PERMANENTFLAGS %s] Flags can be changed", flagText(append(v.flagsInUse(), imap.FlagWildcard)))
+		c.line("* OK [PERMANENTFLAGS %s] Flags can be changed", flagText(append(v.flagsInUse(), string(imap.FlagWildcard))))
 	}
 	c.line("* %d EXISTS", len(v.told.uids))
 	if !s.rev2 { // IMAP4rev2 has neither
@@ -72,9 +71,8 @@ func (s *session) tellOpened(name string) {
 	}
 	if s.rev2 {
 		// RFC 9051 section 6.3.2 wants it; IMAP4rev1 clients do not expect it.
-		s.conn.out = append(s.conn.out, `* LIST () "/" `...)
-		s.conn.out = imapwire.AppendMailbox(s.conn.out, name, s.utf8)
-		s.conn.line("")
+		c.out = imapwire.AppendMailbox(append(c.out, `* LIST () "/" `...), name, s.utf8)
+		c.line("")
 	}
 }
 

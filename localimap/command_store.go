@@ -81,16 +81,18 @@ func (s *session) storeFlags(byUID bool) (string, error) {
 			s.tellFlags(i, byUID, tell)
 		}
 	}
-	switch gone := len(indices) - len(changes) - len(left); {
-	case byUID && len(left) > 0:
-		return fmt.Sprintf("[MODIFIED %s] Conditional STORE failed", imapwire.AppendSet(nil, left)), nil
-	case !byUID && conditional && gone > 0:
-		code := fmt.Sprintf("MODIFIED %s", imapwire.AppendSet(nil, v.failed(indices, changes)))
-		return "", no(imap.ResponseCode(code), "Some of the messages have been expunged by another client")
-	case len(left) > 0:
-		return fmt.Sprintf("[MODIFIED %s] Conditional STORE failed", imapwire.AppendSet(nil, v.failed(indices, changes))), nil
+	gone := !byUID && conditional && len(changes)+len(left) < len(indices)
+	if !gone && len(left) == 0 {
+		return "", allGone(byUID, len(indices), len(changes))
 	}
-	return "", allGone(byUID, len(indices), len(changes))
+	failed := imapwire.AppendSet(nil, left)
+	if !byUID {
+		failed = imapwire.AppendSet(nil, v.failed(indices, changes))
+	}
+	if gone {
+		return "", no(imap.ResponseCode(fmt.Sprintf("MODIFIED %s", failed)), "Some of the messages have been expunged by another client")
+	}
+	return fmt.Sprintf("[MODIFIED %s] Conditional STORE failed", failed), nil
 }
 
 // unchangedSince reads (UNCHANGEDSINCE n), where it is there (RFC 7162 section 3.1.3).

@@ -219,8 +219,6 @@ func (c *conn) tellExists(n int) { c.counted(n, "EXISTS\r\n") }
 
 func (c *conn) tellRecent(n uint32) { c.counted(int(n), "RECENT\r\n") }
 
-func (c *conn) tellFlagsInUse(flags string) { c.line("* FLAGS %s", flags) }
-
 func (c *conn) tellFlags(i int, uid mailstore.UID, flags string, modseq mailstore.ModSeq) {
 	c.counted(i+1, "FETCH (")
 	out := c.out

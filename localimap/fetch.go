@@ -12,6 +12,63 @@ import (
 	"github.com/popbridge/popbridge/internal/message"
 )
 
+// fetchItem is an item of FETCH that is no section.
+type fetchItem struct {
+	name   string
+	needs  imap.Cap       // "" for what all devices have
+	want   mailstore.Want // of the content
+	append func(dst []byte, f *fetching, i int, p prepared) []byte
+}
+
+// messageItems are in the order in which they are told.
+var messageItems = []fetchItem{
+	{"UID", "", 0, func(dst []byte, f *fetching, i int, _ prepared) []byte {
+		return strconv.AppendUint(dst, uint64(f.v.told.uids[i]), 10)
+	}},
+	{"FLAGS", "", 0, func(dst []byte, f *fetching, i int, _ prepared) []byte { return append(dst, f.v.flagNames(i)...) }},
+	{"MODSEQ", imap.CapCondStore, 0, func(dst []byte, f *fetching, i int, _ prepared) []byte { // RFC 7162
+		return appendModSeq(dst, f.v.told.modseqs[i])
+	}},
+	{"PREVIEW", imap.CapPreview, mailstore.WantFile | mailstore.WantStructure, func(dst []byte, _ *fetching, _ int, p prepared) []byte { // RFC 8970
+		return imapwire.AppendString(dst, p.preview)
+	}},
+	{"INTERNALDATE", "", 0, func(dst []byte, f *fetching, i int, _ prepared) []byte {
+		return imapwire.AppendDateTime(dst, internalDate(f.v.told.received[i], f.zone))
+	}},
+	{"SAVEDATE", imap.CapSaveDate, 0, func(dst []byte, f *fetching, i int, _ prepared) []byte { // RFC 8514 section 4.2
+		if f.v.told.saved[i] == 0 {
+			return append(dst, "NIL"...)
+		}
+		return imapwire.AppendDateTime(dst, internalDate(f.v.told.saved[i], f.zone))
+	}},
+	{"EMAILID", imap.CapObjectID, mailstore.WantHash, func(dst []byte, _ *fetching, _ int, p prepared) []byte {
+		return append(append(append(dst, '('), emailID(p.content.Hash)...), ')')
+	}},
+	{"THREADID", imap.CapObjectID, 0, func(dst []byte, _ *fetching, _ int, _ prepared) []byte { return append(dst, "NIL"...) }},
+	{"RFC822.SIZE", "", 0, func(dst []byte, f *fetching, i int, _ prepared) []byte {
+		return strconv.AppendInt(dst, f.v.told.sizes[i], 10)
+	}},
+	{"ENVELOPE", "", mailstore.WantEnvelope, func(dst []byte, _ *fetching, _ int, p prepared) []byte {
+		return append(dst, p.content.Summary.Envelope...)
+	}},
+	{"BODY", "", mailstore.WantBody, func(dst []byte, _ *fetching, _ int, p prepared) []byte {
+		return message.AppendBody(dst, p.content.Summary.Structure)
+	}},
+	{"BODYSTRUCTURE", "", mailstore.WantBody, func(dst []byte, _ *fetching, _ int, p prepared) []byte {
+		return append(dst, p.content.Summary.Structure...)
+	}},
+}
+
+// fetchAtts is a set of messageItems, by their place.
+type fetchAtts uint16
+
+const (
+	attUID fetchAtts = 1 << iota
+	attFlags
+	attModSeq
+	attPreview
+)
+
 // fetching is one FETCH under way.
 type fetching struct {
 	*session
@@ -42,7 +99,7 @@ func (f *fetching) chunk(indices []int, contents []mailstore.Content) error {
 		return err
 	}
 	var changed map[int]bool // messages whose flags must be told
-	if f.items.flags || f.items.setsSeen || f.items.modseq {
+	if f.items.atts&(attFlags|attModSeq) != 0 || f.items.setsSeen {
 		changed = f.v.refresh(indices)
 	}
 	if f.items.setsSeen {
@@ -53,8 +110,14 @@ func (f *fetching) chunk(indices []int, contents []mailstore.Content) error {
 			p.close()
 			return err
 		}
-		news := changed[indices[k]]
-		return f.message(indices[k], p, f.items.flags || news, f.items.modseq || news && f.v.condstore)
+		atts := f.items.atts
+		if changed[indices[k]] {
+			atts |= attFlags
+			if f.v.condstore {
+				atts |= attModSeq
+			}
+		}
+		return f.message(indices[k], p, atts)
 	}
 	if f.items.want&mailstore.WantFile != 0 {
 		return f.files(contents, tell)
@@ -100,18 +163,18 @@ func (f *fetching) markSeen(indices []int, changed map[int]bool) {
 // message answers for one message. Everything that can fail has been found
 // out, sizes above all, before the response is begun. The error is one that
 // ends the command.
-func (f *fetching) message(i int, p prepared, withFlags, withModSeq bool) error {
+func (f *fetching) message(i int, p prepared, atts fetchAtts) error {
 	defer p.close()
 	if p.err != nil {
 		if f.trouble == nil {
 			f.trouble = p.err
 		}
-		if withFlags {
-			f.tellFlags(i, f.items.uid, true)
+		if atts&attFlags != 0 {
+			f.tellFlags(i, atts&attUID != 0, true)
 		}
 		return f.conn.overflow()
 	}
-	if withFlags {
+	if atts&attFlags != 0 {
 		f.tellKeywords()
 	}
 	c := f.conn
@@ -123,53 +186,11 @@ func (f *fetching) message(i int, p prepared, withFlags, withModSeq bool) error 
 		}
 		c.out = append(append(c.out, name...), ' ')
 	}
-	if f.items.uid {
-		item("UID")
-		c.out = strconv.AppendUint(c.out, uint64(f.v.told.uids[i]), 10)
-	}
-	if withFlags {
-		item("FLAGS")
-		c.out = append(c.out, f.v.flagNames(i)...)
-	}
-	if withModSeq {
-		item("MODSEQ")
-		c.out = appendModSeq(c.out, f.v.told.modseqs[i])
-	}
-	if f.items.date {
-		item("INTERNALDATE")
-		c.out = imapwire.AppendDateTime(c.out, internalDate(f.v.told.received[i], f.zone))
-	}
-	if f.items.saved {
-		item("SAVEDATE")
-		c.out = f.appendSaved(c.out, f.v.told.saved[i])
-	}
-	if f.items.emailID {
-		item("EMAILID")
-		c.out = append(append(append(c.out, '('), emailID(p.content.Hash)...), ')')
-	}
-	if f.items.threadID {
-		item("THREADID")
-		c.out = append(c.out, "NIL"...)
-	}
-	if f.items.size {
-		item("RFC822.SIZE")
-		c.out = strconv.AppendInt(c.out, f.v.told.sizes[i], 10)
-	}
-	if f.items.envelope {
-		item("ENVELOPE")
-		c.out = append(c.out, p.content.Summary.Envelope...)
-	}
-	if f.items.body {
-		item("BODY")
-		c.out = message.AppendBody(c.out, p.content.Summary.Structure)
-	}
-	if f.items.structure {
-		item("BODYSTRUCTURE")
-		c.out = append(c.out, p.content.Summary.Structure...)
-	}
-	if f.items.preview {
-		item("PREVIEW")
-		c.out = imapwire.AppendString(c.out, p.preview)
+	for k := range messageItems {
+		if atts&(1<<k) != 0 {
+			item(messageItems[k].name)
+			c.out = messageItems[k].append(c.out, f, i, p)
+		}
 	}
 	for k, sec := range f.items.sections {
 		item(sec.name)
@@ -207,14 +228,6 @@ func (f *fetching) writeSection(item sectionItem, s section) error {
 
 func appendModSeq(dst []byte, n mailstore.ModSeq) []byte {
 	return append(strconv.AppendUint(append(dst, '('), uint64(n), 10), ')')
-}
-
-// appendSaved appends a SAVEDATE, NIL where it is not known (RFC 8514 section 4.2).
-func (f *fetching) appendSaved(dst []byte, at int64) []byte {
-	if at == 0 {
-		return append(dst, "NIL"...)
-	}
-	return imapwire.AppendDateTime(dst, internalDate(at, f.zone))
 }
 
 // emailID is the EMAILID of a content, the same for all its copies (RFC 8474 section 5.1).

@@ -132,7 +132,7 @@ func (f *fetching) prepare(c *mailstore.Content, room []byte) prepared {
 		whole.Summary = f.store.Summarize(file, c.Size)
 		p.content = &whole
 	}
-	if f.items.preview {
+	if f.items.atts&attPreview != 0 {
 		p.preview, err = p.content.Summary.Preview(file)
 	}
 	if err == nil {

@@ -184,7 +184,7 @@ func (s *session) tellSelected(allowExpunge bool) bool {
 	if last := len(v.told.uids) - 1; last >= 0 {
 		high = v.told.uids[last]
 	}
-	v.sync(s.ctx, s.conn, allowExpunge)
+	s.sync(allowExpunge)
 	v.tellsUIDs = n != nil
 	if n != nil && n.fetch != nil && n.selected&messageNew != 0 {
 		s.fetchNew(high)

@@ -1,8 +1,6 @@
 package localimap
 
 import (
-	"slices"
-
 	"github.com/emersion/go-imap/v2"
 
 	"github.com/popbridge/popbridge/internal/imapwire"
@@ -42,41 +40,21 @@ func (s *session) set() imapwire.Set {
 func (v *view) spans(set imapwire.Set, byUID bool) (spans []imapwire.Span, err error) {
 	switch {
 	case set.Saved:
-		return v.savedSpans(), nil
+		return imapwire.Positions(imapwire.SpansOf(v.saved), v.told.uids), nil
 	case byUID:
 		return imapwire.Resolve(set, v.told.uids), nil
 	}
-	n := uint32(len(v.told.uids))
+	n := len(v.told.uids)
 	for _, r := range set.Ranges {
-		starred := r.From == imapwire.Last || r.To == imapwire.Last
-		if n == 0 && starred {
-			continue
-		}
-		from, to := r.Bounds(n)
-		if to > n && !starred {
+		if r.From != imapwire.Last && r.To != imapwire.Last && int(max(r.From, r.To)) > n {
 			err = bad("No such message")
 		}
-		if from <= n {
-			spans = append(spans, imapwire.Span{From: int(from) - 1, To: int(min(to, n))})
-		}
 	}
-	return imapwire.Merge(spans), err
-}
-
-// savedSpans are those of the messages that SEARCH has saved and that are still
-// there.
-func (v *view) savedSpans() []imapwire.Span {
-	var spans []imapwire.Span
-	for _, uid := range v.saved {
-		if i, ok := slices.BinarySearch(v.told.uids, uid); ok {
-			if n := len(spans); n > 0 && spans[n-1].To == i {
-				spans[n-1].To++
-			} else {
-				spans = append(spans, imapwire.Span{From: i, To: i + 1})
-			}
-		}
+	spans = imapwire.Overlap(set.Numbers(uint32(n)), []imapwire.Span{{From: 1, To: n + 1}})
+	for k := range spans {
+		spans[k].From, spans[k].To = spans[k].From-1, spans[k].To-1
 	}
-	return spans
+	return spans, err
 }
 
 // uidsOf returns the UIDs of the messages at the given indices.

@@ -219,11 +219,7 @@ func (v *view) vanished(ctx context.Context, asked []imapwire.Span, since mailst
 // highest that was given.
 func (v *view) asked(set imapwire.Set) []imapwire.Span {
 	if set.Saved {
-		spans := make([]imapwire.Span, len(v.saved))
-		for k, uid := range v.saved {
-			spans[k] = imapwire.Span{From: int(uid), To: int(uid) + 1}
-		}
-		return imapwire.Merge(spans)
+		return imapwire.SpansOf(v.saved)
 	}
 	return set.Numbers(uint32(max(v.seen.Mailbox.UIDNext-1, 1)))
 }
@@ -245,21 +241,16 @@ func (v *view) changedSince(indices []int, since mailstore.ModSeq) []int {
 
 // tellGone tells of messages that are gone, by their indices in told, which still has
 // them.
-func (v *view) tellGone(w updates, gone []int) {
+func (v *view) tellGone(c *conn, gone []int) {
 	v.removed = v.removed || len(gone) > 0
 	if !v.qresync {
 		// From the highest down, so that no number is changed by another.
 		for _, i := range slices.Backward(gone) {
-			w.tellExpunged(i)
+			c.tellExpunged(i)
 		}
 		return
 	}
-	spans := make([]imapwire.Span, len(gone))
-	for k, i := range gone {
-		uid := int(v.told.uids[i])
-		spans[k] = imapwire.Span{From: uid, To: uid + 1}
-	}
-	w.tellVanished(false, imapwire.Merge(spans))
+	c.tellVanished(false, imapwire.SpansOf(v.uidsOf(gone)))
 }
 
 // unasked returns what a FETCH response that nobody asked for tells beside the flags

@@ -9,7 +9,6 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 
-	"github.com/popbridge/popbridge/internal/imapwire"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
@@ -66,16 +65,6 @@ type flagsKey struct {
 	recent bool
 }
 
-// updates is what sync tells; conn is one.
-type updates interface {
-	tellExpunged(i int)
-	tellVanished(earlier bool, uids []imapwire.Span)
-	tellExists(n int)
-	tellRecent(n uint32)
-	tellFlagsInUse(flags string)
-	tellFlags(i int, uid mailstore.UID, flags string, modseq mailstore.ModSeq) // what is "" or 0 is not told
-}
-
 // flagRecent is not in the library: IMAP4rev2 has dropped it.
 const flagRecent imap.Flag = `\Recent`
 
@@ -94,9 +83,7 @@ func newView(ctx context.Context, store *mailstore.Store, id mailstore.MailboxID
 	v.told = columnsOf(v.seen)
 	v.claimRecent(ctx)
 	v.recents = v.countRecent()
-	for _, f := range v.told.flags {
-		v.learn(f)
-	}
+	v.learn(v.told.flags...)
 	v.learned = false // SELECT tells them
 	return v, nil
 }
@@ -196,7 +183,8 @@ func without[T any](s []T, at []int) []T {
 }
 
 // sync tells the client what has changed and makes told the newest state.
-func (v *view) sync(ctx context.Context, w updates, allowExpunge bool) {
+func (s *session) sync(allowExpunge bool) {
+	v, c := s.view, s.conn
 	now := v.newest()
 	if now == v.seen && (!v.heldFlags || v.holdsFlags) && (!allowExpunge || len(v.told.uids) == len(now.UIDs)) {
 		return
@@ -204,35 +192,29 @@ func (v *view) sync(ctx context.Context, w updates, allowExpunge bool) {
 	d := diff(v.told, now, !allowExpunge, v.condstore)
 	v.hold(&d, allowExpunge)
 	if allowExpunge {
-		v.tellGone(w, d.gone)
+		v.tellGone(c, d.gone)
 	}
 	if allowExpunge || len(d.gone) == 0 {
 		v.settled = now.Mailbox.HighestModSeq
 	}
 	v.told, v.ownsFlags, v.seen = d.next, !d.shared, now
 	if d.added > 0 {
-		v.claimRecent(ctx)
-		w.tellExists(len(v.told.uids))
+		v.claimRecent(s.ctx)
+		c.tellExists(len(v.told.uids))
 	}
 	if n := v.countRecent(); n != v.recents || d.added > 0 {
 		v.recents = n
 		if !v.rev2 {
-			w.tellRecent(n)
+			c.tellRecent(n)
 		}
 	}
+	v.learn(v.told.flags[len(v.told.flags)-d.added:]...)
 	for _, i := range d.changed {
 		v.learn(v.told.flags[i])
 	}
-	for _, f := range v.told.flags[len(v.told.flags)-d.added:] {
-		v.learn(f)
-	}
-	if v.learned {
-		v.learned = false
-		w.tellFlagsInUse(flagText(v.flagsInUse()))
-	}
+	s.tellKeywords()
 	for _, i := range d.changed {
-		uid, modseq := v.unasked(i)
-		w.tellFlags(i, uid, v.flagNames(i), modseq)
+		s.tellFlags(i, false, true)
 	}
 }
 
@@ -284,28 +266,26 @@ func (v *view) setFlags(i int, f mailstore.Flags, modseq mailstore.ModSeq) bool 
 	return !same || v.condstore
 }
 
-// learn notes the keywords of f; new ones are told by the next sync.
-func (v *view) learn(f mailstore.Flags) {
-	if f.Keywords == 0 || v.sets[f.Keywords] {
-		return
-	}
-	v.sets[f.Keywords] = true
-	for _, name := range v.store.FlagNames(mailstore.Flags{Keywords: f.Keywords}) {
-		if !v.keywords[name] {
-			v.keywords[name], v.learned = true, true
+// learn notes keywords; new ones are told by the next sync.
+func (v *view) learn(flags ...mailstore.Flags) {
+	for _, f := range flags {
+		if f.Keywords == 0 || v.sets[f.Keywords] {
+			continue
+		}
+		v.sets[f.Keywords] = true
+		for _, name := range v.store.FlagNames(mailstore.Flags{Keywords: f.Keywords}) {
+			if !v.keywords[name] {
+				v.keywords[name], v.learned = true, true
+			}
 		}
 	}
 }
 
-var systemFlags = []imap.Flag{imap.FlagAnswered, imap.FlagFlagged, imap.FlagDeleted, imap.FlagSeen, imap.FlagDraft}
+var systemFlags = strings.Fields(`\Answered \Flagged \Deleted \Seen \Draft`)
 
 // flagsInUse lists the system flags and the keywords of the mailbox.
-func (v *view) flagsInUse() []imap.Flag {
-	list := slices.Clone(systemFlags)
-	for _, name := range slices.Sorted(maps.Keys(v.keywords)) {
-		list = append(list, imap.Flag(name))
-	}
-	return list
+func (v *view) flagsInUse() []string {
+	return slices.Concat(systemFlags, slices.Sorted(maps.Keys(v.keywords)))
 }
 
 // flagNames returns the told flags of the i-th message, in parentheses.
@@ -313,12 +293,9 @@ func (v *view) flagNames(i int) string {
 	key := flagsKey{v.told.flags[i], v.isRecent(v.told.uids[i])}
 	text, ok := v.names[key]
 	if !ok {
-		var list []imap.Flag
-		for _, name := range v.store.FlagNames(key.flags) {
-			list = append(list, imap.Flag(name))
-		}
+		list := slices.Clone(v.store.FlagNames(key.flags))
 		if key.recent {
-			list = append(list, flagRecent)
+			list = append(list, string(flagRecent))
 		}
 		text = flagText(list)
 		v.names[key] = text
@@ -327,37 +304,29 @@ func (v *view) flagNames(i int) string {
 }
 
 // flagText is a list of flags (RFC 9051 section 9, flag-list).
-func flagText(flags []imap.Flag) string {
-	names := make([]string, len(flags))
-	for i, f := range flags {
-		names[i] = string(f)
-	}
-	return "(" + strings.Join(names, " ") + ")"
-}
+func flagText(flags []string) string { return "(" + strings.Join(flags, " ") + ")" }
 
-// claimRecent takes the messages no session was told of as \Recent ones. An
-// EXAMINE shows them and leaves them to others. IMAP4rev2 has no \Recent.
+// claimRecent takes the messages no session was told of as \Recent ones, also those that
+// came in since the snapshot. An EXAMINE shows them and leaves them to others. IMAP4rev2
+// has no \Recent.
 func (v *view) claimRecent(ctx context.Context) {
 	last := len(v.told.uids) - 1
 	from := v.feed.Snapshot().RecentFrom // another session may have claimed them by now
 	if v.rev2 || last < 0 || from > v.told.uids[last] {
 		return
 	}
-	span := uidSpan{from, v.told.uids[last]}
+	next := v.told.uids[last] + 1
 	if !v.readOnly {
-		// Another session may have been faster. What came in since the snapshot
-		// is claimed as well.
-		from, next, err := v.feed.ClaimRecent(ctx)
-		if err != nil || from == next {
+		var err error
+		if from, next, err = v.feed.ClaimRecent(ctx); err != nil || from == next {
 			return // \Recent is a courtesy
 		}
-		span = uidSpan{from, next - 1}
 	}
-	if n := len(v.recent); n > 0 && v.recent[n-1].to >= span.from-1 {
-		v.recent[n-1].to = max(span.to, v.recent[n-1].to)
+	if n := len(v.recent); n > 0 && v.recent[n-1].to >= from-1 {
+		v.recent[n-1].to = max(next-1, v.recent[n-1].to)
 		return
 	}
-	v.recent = append(v.recent, span)
+	v.recent = append(v.recent, uidSpan{from, next - 1})
 }
 
 func (v *view) isRecent(uid mailstore.UID) bool {

@@ -50,23 +50,18 @@ func (r *Reader) setNumber() uint32 {
 }
 
 // AppendSet appends ascending numbers as a sequence-set.
-func AppendSet[N ~uint32](dst []byte, numbers []N) []byte {
-	for i := 0; i < len(numbers); {
-		j := i
-		for j+1 < len(numbers) && numbers[j+1] == numbers[j]+1 {
-			j++
+func AppendSet[N ~uint32](dst []byte, numbers []N) []byte { return AppendSpans(dst, SpansOf(numbers)) }
+
+// SpansOf returns ascending numbers as spans.
+func SpansOf[N ~uint32](numbers []N) (spans []Span) {
+	for _, n := range numbers {
+		if k := len(spans) - 1; k >= 0 && spans[k].To == int(n) {
+			spans[k].To++
+		} else {
+			spans = append(spans, Span{int(n), int(n) + 1})
 		}
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = strconv.AppendUint(dst, uint64(numbers[i]), 10)
-		if j > i {
-			dst = append(dst, ':')
-			dst = strconv.AppendUint(dst, uint64(numbers[j]), 10)
-		}
-		i = j + 1
 	}
-	return dst
+	return spans
 }
 
 // Span are the positions from From, inclusive, to To, exclusive.
@@ -97,17 +92,6 @@ func Positions[N ~uint32](numbers []Span, list []N) []Span {
 		}
 	}
 	return Merge(spans)
-}
-
-// Bounds gives * its value, and puts the ends in order.
-func (r Range) Bounds(last uint32) (from, to uint32) {
-	if from = r.From; from == Last {
-		from = last
-	}
-	if to = r.To; to == Last {
-		to = last
-	}
-	return min(from, to), max(from, to)
 }
 
 // Merge puts spans in order, and those that overlap or meet together.
@@ -143,8 +127,14 @@ func AppendSpans(dst []byte, spans []Span) []byte {
 func (s Set) Numbers(last uint32) []Span {
 	spans := make([]Span, len(s.Ranges))
 	for i, r := range s.Ranges {
-		from, to := r.Bounds(last)
-		spans[i] = Span{int(from), int(to) + 1}
+		from, to := r.From, r.To
+		if from == Last {
+			from = last
+		}
+		if to == Last {
+			to = last
+		}
+		spans[i] = Span{int(min(from, to)), int(max(from, to)) + 1}
 	}
 	return Merge(spans)
 }
