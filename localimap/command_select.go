@@ -88,11 +88,31 @@ func (s *session) closeView() {
 	}
 }
 
+// unselect closes the mailbox. It keeps the feeds of the last few mailboxes open:
+// clients go to and fro, and the store reads a mailbox again that nobody has open.
+func (s *session) unselect() {
+	if s.view == nil {
+		return
+	}
+	if s.notify != nil {
+		s.notify.due = true
+	}
+	s.parked = append(s.parked, s.view.feed)
+	s.view = nil
+	s.unpark(maxParked)
+}
+
+const maxParked = 2
+
+// unpark closes all but the newest n.
+func (s *session) unpark(n int) {
+	for ; len(s.parked) > n; s.parked = s.parked[1:] {
+		s.parked[0].Close()
+	}
+}
+
 // unselectMailbox answers UNSELECT (RFC 9051 section 6.4.2).
 func (s *session) unselectMailbox() (string, error) {
-	if err := s.in.End(); err != nil {
-		return "", err
-	}
 	s.unselect()
 	return "", nil
 }
@@ -102,9 +122,6 @@ func (s *session) unselectMailbox() (string, error) {
 // CONDSTORE is told the modification sequence after it, unless it has not been told all
 // that others did before (RFC 7162 section 3.2.8).
 func (s *session) closeMailbox() (string, error) {
-	if err := s.in.End(); err != nil {
-		return "", err
-	}
 	v := s.view
 	s.acted = true
 	code := ""

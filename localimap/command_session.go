@@ -18,15 +18,10 @@ const loginDelay = time.Second
 var errLogout = errors.New("the client has logged out")
 
 // noop answers NOOP and CHECK (RFC 9051 section 6.1.2, RFC 3501 section 6.4.1).
-func (s *session) noop() (string, error) { return "", s.in.End() }
+func (s *session) noop() (string, error) { return "", nil }
 
 // logout answers LOGOUT (RFC 9051 section 6.1.3).
-func (s *session) logout() (string, error) {
-	if err := s.in.End(); err != nil {
-		return "", err
-	}
-	return "", errLogout
-}
+func (s *session) logout() (string, error) { return "", errLogout }
 
 // id answers ID (RFC 2971). Nothing is told; what the client calls itself is shown to
 // people.
@@ -53,18 +48,12 @@ func (s *session) id() (string, error) {
 // namespace answers NAMESPACE: there is one, without a prefix (RFC 9051 section
 // 6.3.10).
 func (s *session) namespace() (string, error) {
-	if err := s.in.End(); err != nil {
-		return "", err
-	}
 	s.conn.line(`* NAMESPACE (("" "/")) NIL NIL`)
 	return "", nil
 }
 
 // startTLS answers STARTTLS (RFC 9051 section 6.2.1).
 func (s *session) startTLS() (string, error) {
-	if err := s.in.End(); err != nil {
-		return "", err
-	}
 	if !s.clear {
 		return "", bad("TLS cannot be started")
 	}
@@ -186,24 +175,20 @@ func (s *session) authorize(name, password string) (string, error) {
 	return "[CAPABILITY " + s.capabilities() + "] Logged in", nil
 }
 
-// maxProgram is the longest name of a client in characters.
-const maxProgram = 60
-
-// maxAlert is the longest text of an alert in characters: mail programs show it
-// in a small window.
-const maxAlert = 300
+const (
+	maxProgram = 60  // the longest name of a client in characters
+	maxAlert   = 300 // the longest alert: mail programs show it in a small window
+)
 
 // oneLine makes text (RFC 9051 section 9, text) of what may come from anywhere.
 // What is not ASCII is for clients that enable more, which none has at login.
 func oneLine(s string) string {
-	s = strings.Join(strings.Fields(s), " ")
-	s = strings.Map(func(r rune) rune {
+	return strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {
 			return '?'
 		}
 		return r
-	}, s)
-	return s
+	}, strings.Join(strings.Fields(s), " "))
 }
 
 // cut shortens ASCII text to at most n characters.

@@ -24,6 +24,23 @@ func allGone(byUID bool, asked, done int) error {
 	return nil
 }
 
+// writableView returns the view for a command that changes messages.
+func (s *session) writableView() (*view, error) {
+	s.acted = true
+	if s.view.readOnly {
+		return nil, no(imap.ResponseCodeNoPerm, "Mailbox is open read-only")
+	}
+	return s.view, nil
+}
+
+// writable refuses a command that changes mailboxes where the device may not.
+func (s *session) writable() error {
+	if s.store.device.ReadOnly {
+		return no(imap.ResponseCodeNoPerm, "This device may only read")
+	}
+	return nil
+}
+
 // storeFlags answers STORE and UID STORE (RFC 9051 section 6.4.6). Without .SILENT
 // the client is told the outcome; with it only where the outcome is not what the
 // client must expect, because another session had changed the message meanwhile.
@@ -84,6 +101,12 @@ func (s *session) storeFlags(byUID bool) (string, error) {
 	gone := !byUID && conditional && len(changes)+len(left) < len(indices)
 	if !gone && len(left) == 0 {
 		return "", allGone(byUID, len(indices), len(changes))
+	}
+	changed := v.refresh(indices) // why they failed, with the UID where that is asked for
+	for _, i := range indices {
+		if changed[i] {
+			s.tellFlags(i, byUID, true)
+		}
 	}
 	failed := imapwire.AppendSet(nil, left)
 	if !byUID {

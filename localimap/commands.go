@@ -26,15 +26,15 @@ var commands map[string]*command
 func init() {
 	commands = map[string]*command{
 		"CAPABILITY":   {anyState, "", (*session).capability, false},
-		"NOOP":         {anyState, "", (*session).noop, false},
-		"LOGOUT":       {anyState, "", (*session).logout, false},
+		"NOOP":         {anyState, "", bare((*session).noop), false},
+		"LOGOUT":       {anyState, "", bare((*session).logout), false},
 		"ID":           {anyState, imap.CapID, (*session).id, false},
-		"STARTTLS":     {anyState, "", (*session).startTLS, false},
+		"STARTTLS":     {anyState, "", bare((*session).startTLS), false},
 		"LOGIN":        {anonymous, "", (*session).login, false},
 		"AUTHENTICATE": {anonymous, "", (*session).authenticate, false},
 
 		"ENABLE":      {loggedIn, imap.CapEnable, (*session).enable, false},
-		"NAMESPACE":   {loggedIn, imap.CapNamespace, (*session).namespace, false},
+		"NAMESPACE":   {loggedIn, imap.CapNamespace, bare((*session).namespace), false},
 		"SELECT":      {loggedIn, "", func(s *session) (string, error) { return s.open(false) }, false},
 		"EXAMINE":     {loggedIn, "", func(s *session) (string, error) { return s.open(true) }, false},
 		"CREATE":      {loggedIn, "", (*session).create, false},
@@ -52,9 +52,9 @@ func init() {
 		"IDLE":        {loggedIn, imap.CapIdle, (*session).idle, false},
 		"NOTIFY":      {loggedIn, imap.CapNotify, (*session).setNotify, false},
 
-		"CHECK":       {selected, "", (*session).noop, false},
-		"CLOSE":       {selected, "", (*session).closeMailbox, false},
-		"UNSELECT":    {selected, imap.CapUnselect, (*session).unselectMailbox, false},
+		"CHECK":       {selected, "", bare((*session).noop), false},
+		"CLOSE":       {selected, "", bare((*session).closeMailbox), false},
+		"UNSELECT":    {selected, imap.CapUnselect, bare((*session).unselectMailbox), false},
 		"EXPUNGE":     {selected, "", func(s *session) (string, error) { return s.expunge(false) }, false},
 		"UID EXPUNGE": {selected, imap.CapUIDPlus, func(s *session) (string, error) { return s.expunge(true) }, false},
 		"SEARCH":      {selected, "", func(s *session) (string, error) { return s.search(false) }, true},
@@ -71,6 +71,16 @@ func init() {
 		"UID COPY":    {selected, "", func(s *session) (string, error) { return s.copy(true) }, false},
 		"MOVE":        {selected, imap.CapMove, func(s *session) (string, error) { return s.move(false) }, false},
 		"UID MOVE":    {selected, imap.CapMove, func(s *session) (string, error) { return s.move(true) }, false},
+	}
+}
+
+// bare is a command without arguments.
+func bare(run func(s *session) (string, error)) func(s *session) (string, error) {
+	return func(s *session) (string, error) {
+		if err := s.in.End(); err != nil {
+			return "", err
+		}
+		return run(s)
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 	"sort"
-	"strings"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
@@ -178,14 +177,12 @@ func (s *session) tellSelected(allowExpunge bool) bool {
 	if n != nil && n.selected == 0 && !s.expunges() {
 		return true
 	}
-	v.holdsFlags = n != nil && n.selected&flagChange == 0
-	v.tellsUIDs = n != nil || strings.HasPrefix(s.name, "UID ") // RFC 9051 section 6.4.9
+	v.holdsFlags, v.tellsUIDs = n != nil && n.selected&flagChange == 0, n != nil
 	high := mailstore.UID(0)
 	if last := len(v.told.uids) - 1; last >= 0 {
 		high = v.told.uids[last]
 	}
 	s.sync(allowExpunge)
-	v.tellsUIDs = n != nil
 	if n != nil && n.fetch != nil && n.selected&messageNew != 0 {
 		s.fetchNew(high)
 	}

@@ -220,8 +220,12 @@ func (s *session) command() (bye string, more bool) {
 		s.conn.line("%s OK LOGOUT completed", s.tag)
 		return "", false
 	}
-	if s.view != nil && !s.poll(cmd == nil || !cmd.keepsNumbers) {
-		return "", false
+	if s.view != nil {
+		// This is also how the EXPUNGE responses of EXPUNGE and MOVE get to the client.
+		s.noteAsked()
+		if !s.tellSelected(cmd == nil || !cmd.keepsNumbers) {
+			return "", false
+		}
 	}
 	s.answer(text, err)
 	return "", s.conn.err == nil
@@ -296,12 +300,10 @@ func (s *session) answer(text string, err error) {
 		s.conn.line("%s OK %s%s completed", s.tag, s.modSeqCode(), s.name)
 	case err == nil:
 		s.conn.line("%s OK %s", s.tag, text)
+	case errors.As(err, &status) && status.Code != "":
+		s.conn.line("%s %s [%s] %s", s.tag, status.Type, status.Code, status.Text)
 	case errors.As(err, &status):
-		code := ""
-		if status.Code != "" {
-			code = "[" + string(status.Code) + "] "
-		}
-		s.conn.line("%s %s %s%s", s.tag, status.Type, code, status.Text)
+		s.conn.line("%s %s %s", s.tag, status.Type, status.Text)
 	case errors.As(err, &syntax):
 		s.conn.line("%s BAD [CLIENTBUG] %s", s.tag, syntax.Text)
 	case errors.As(err, &limit):
@@ -309,14 +311,6 @@ func (s *session) answer(text string, err error) {
 	default:
 		s.answer("", s.response(err))
 	}
-}
-
-// poll tells what has changed, before the tagged response; that is also how the
-// EXPUNGE responses of EXPUNGE and MOVE get to the client. It reports whether the
-// session goes on.
-func (s *session) poll(allowExpunge bool) bool {
-	s.noteAsked()
-	return s.tellSelected(allowExpunge)
 }
 
 // expunges reports whether the command tells the outcome by EXPUNGE responses.
@@ -347,60 +341,16 @@ func (s *session) secure() error {
 	return err
 }
 
-// writable returns the view for a command that changes messages.
-func (s *session) writableView() (*view, error) {
-	s.acted = true
-	if s.view.readOnly {
-		return nil, no(imap.ResponseCodeNoPerm, "Mailbox is open read-only")
-	}
-	return s.view, nil
-}
-
-// writable refuses a command that changes mailboxes where the device may not.
-func (s *session) writable() error {
-	if s.store.device.ReadOnly {
-		return no(imap.ResponseCodeNoPerm, "This device may only read")
-	}
-	return nil
-}
-
-// unselect closes the mailbox. It keeps the feeds of the last few mailboxes open:
-// clients go to and fro, and the store reads a mailbox again that nobody has open.
-func (s *session) unselect() {
-	if s.view == nil {
-		return
-	}
-	if s.notify != nil {
-		s.notify.due = true
-	}
-	s.parked = append(s.parked, s.view.feed)
-	s.view = nil
-	s.unpark(maxParked)
-}
-
-const maxParked = 2
-
-// unpark closes all but the newest n.
-func (s *session) unpark(n int) {
-	for ; len(s.parked) > n; s.parked = s.parked[1:] {
-		s.parked[0].Close()
-	}
-}
-
 // mailbox reads the name of a mailbox. INBOX has no regard to case.
 func (s *session) mailbox() string {
-	name := s.in.AString()
-	if s.in.Err() != nil {
-		return ""
-	}
-	decoded, ok := imapwire.DecodeMailbox(name, s.utf8)
-	if !ok {
+	name, ok := imapwire.DecodeMailbox(s.in.AString(), s.utf8)
+	switch {
+	case !ok:
 		s.in.Fail(errName)
-	}
-	if strings.EqualFold(decoded, inbox) {
+	case strings.EqualFold(name, inbox):
 		return inbox
 	}
-	return decoded
+	return name
 }
 
 var errName = &imapwire.SyntaxError{Text: "Expected the name of a mailbox in modified UTF-7"}

@@ -38,7 +38,7 @@ type view struct {
 	readOnly bool
 	*enabled
 
-	tellsUIDs  bool            // unasked FETCH responses carry the UID: after NOTIFY, and during a UID command
+	tellsUIDs  bool            // unasked FETCH responses carry the UID, after NOTIFY
 	holdsFlags bool            // changed flags are not told, after NOTIFY without FlagChange
 	heldFlags  bool            // there are some
 	own        []mailstore.UID // messages that this session has made and was not told of
