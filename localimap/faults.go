@@ -3,6 +3,7 @@ package localimap
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/emersion/go-imap/v2"
@@ -109,4 +110,9 @@ func responseText(s string) string {
 		return "Failed"
 	}
 	return strings.ToUpper(s[:1]) + s[1:]
+}
+
+// limited is an error for what is more than a limit.
+func limited(format string, args ...any) error {
+	return no(imap.ResponseCodeLimit, fmt.Sprintf(format, args...))
 }

@@ -46,7 +46,7 @@ func (v *view) spans(set imapwire.Set, byUID bool) (spans []imapwire.Span, err e
 	}
 	n := len(v.told.uids)
 	for _, r := range set.Ranges {
-		if r.From != imapwire.Last && r.To != imapwire.Last && int(max(r.From, r.To)) > n {
+		if !r.Starred() && int(max(r.From, r.To)) > n {
 			err = bad("No such message")
 		}
 	}

@@ -115,12 +115,7 @@ func readResync(r *imapwire.Reader) *resync {
 // knownSet reads a set without * or $.
 func knownSet(r *imapwire.Reader) []imapwire.Span {
 	set := r.Set()
-	for _, n := range set.Ranges {
-		if n.From == imapwire.Last || n.To == imapwire.Last {
-			set.Saved = true
-		}
-	}
-	if set.Saved {
+	if set.Saved || slices.ContainsFunc(set.Ranges, imapwire.Range.Starred) {
 		r.Fail(&imapwire.SyntaxError{Text: "* and $ are not allowed here"})
 	}
 	return set.Numbers(0)

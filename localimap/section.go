@@ -72,33 +72,28 @@ func bodySection(file io.ReaderAt, c *mailstore.Content, item sectionItem, keep 
 // locate returns where a section lies in the message (RFC 9051 section 6.4.5).
 // HEADER and TEXT after a part number are those of the message in the part.
 func locate(c *mailstore.Content, path []int, what string) (from, to int64, ok bool) {
-	if len(path) == 0 {
-		switch what {
-		case "HEADER":
-			return 0, c.Summary.Root.Body, true
-		case "TEXT":
-			return c.Summary.Root.Body, c.Size, true
-		}
+	if len(path) == 0 && what == "" { // which takes no summary
 		return 0, c.Size, true
 	}
-	p := c.Summary.Find(path)
-	if p == nil {
-		return 0, 0, false
+	header, body, end := int64(0), c.Summary.Root.Body, c.Size
+	if len(path) > 0 {
+		p := c.Summary.Find(path)
+		switch {
+		case p == nil:
+			return 0, 0, false
+		case what == "MIME":
+			return p.Header, p.Body, true
+		case what == "":
+			return p.Body, p.End, true
+		case !p.Message() || len(p.Children) == 0:
+			return 0, 0, false
+		}
+		header, body, end = p.Children[0].Header, p.Children[0].Body, p.Children[0].End
 	}
-	switch what {
-	case "MIME":
-		return p.Header, p.Body, true
-	case "":
-		return p.Body, p.End, true
-	}
-	if !p.Message() || len(p.Children) == 0 {
-		return 0, 0, false
-	}
-	inner := p.Children[0]
 	if what == "HEADER" {
-		return inner.Header, inner.Body, true
+		return header, body, true
 	}
-	return inner.Body, inner.End, true
+	return body, end, true
 }
 
 // binarySection answers BINARY[...]: the body of a part without its transfer
@@ -201,18 +196,15 @@ type slot struct {
 }
 
 func (s *slot) Write(p []byte) (int, error) {
-	n := len(p)
-	skipped := min(s.skip, int64(len(p)))
-	s.skip -= skipped
-	p = p[skipped:]
-	p = p[:min(s.left, int64(len(p)))]
-	if len(p) > 0 {
-		if _, err := s.w.Write(p); err != nil {
+	lo := min(s.skip, int64(len(p)))
+	part := p[lo : lo+min(s.left, int64(len(p))-lo)]
+	s.skip, s.left = s.skip-lo, s.left-int64(len(part))
+	if len(part) > 0 {
+		if _, err := s.w.Write(part); err != nil {
 			return 0, err
 		}
-		s.left -= int64(len(p))
 	}
-	return n, nil
+	return len(p), nil
 }
 
 var copyBuffers = sync.Pool{New: func() any { b := make([]byte, 64<<10); return &b }}

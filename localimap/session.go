@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -128,10 +127,7 @@ func (s *session) close() {
 // commands runs commands until the connection ends, and returns what is to be said
 // about that.
 func (s *session) commands() (bye string) {
-	for {
-		if s.ctx.Err() != nil {
-			return ""
-		}
+	for s.ctx.Err() == nil {
 		err := s.await()
 		if err == nil {
 			if bye = s.strange(); bye != "" {
@@ -149,10 +145,11 @@ func (s *session) commands() (bye string) {
 		if err := s.in.Finish(); err != nil {
 			return farewellTo(err)
 		}
-		if err := s.conn.overflow(); err != nil {
-			return ""
+		if s.conn.overflow() != nil {
+			break
 		}
 	}
+	return ""
 }
 
 // await waits for a command, and tells meanwhile what NOTIFY asks for.
@@ -354,8 +351,3 @@ func (s *session) mailbox() string {
 }
 
 var errName = &imapwire.SyntaxError{Text: "Expected the name of a mailbox in modified UTF-7"}
-
-// limited is an error for what is more than a limit.
-func limited(format string, args ...any) error {
-	return no(imap.ResponseCodeLimit, fmt.Sprintf(format, args...))
-}

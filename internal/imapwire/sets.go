@@ -12,6 +12,9 @@ const Last = 0
 // them.
 type Range struct{ From, To uint32 }
 
+// Starred reports whether one end is Last.
+func (r Range) Starred() bool { return r.From == Last || r.To == Last }
+
 // A Set is a sequence-set (RFC 9051 section 9). Saved is $, the result of the last
 // SEARCH that was saved (section 6.4.4.1), and has no ranges.
 type Set struct {
