@@ -110,12 +110,6 @@ type cannot string
 
 func (c cannot) Error() string { return string(c) }
 
-// coming are the capabilities that scripts need and popbridge does not announce.
-var coming = []string{
-	"CONDSTORE", "CONTEXT=SEARCH", "ESORT", "NOTIFY", "OBJECTID", "PARTIAL", "PREVIEW", "QRESYNC", "SAVEDATE", "SORT",
-	"SORT=DISPLAY", "THREAD=ORDEREDSUBJECT", "THREAD=REFERENCES", "THREAD=REFS", "WITHIN",
-}
-
 // needs ends the script where a capability is not announced after login.
 func (r *run) needs(names []string) error {
 	announced, err := r.capabilities()
@@ -123,15 +117,12 @@ func (r *run) needs(names []string) error {
 		return err
 	}
 	for _, name := range names {
-		there := slices.Contains(announced, name)
-		excused := r.server.name != "popbridge" || slices.Contains(coming, name)
 		switch {
-		case !there && excused:
-			return cannot(name + " is not announced")
-		case !there:
+		case slices.Contains(announced, name):
+		case r.server.name == "popbridge":
 			return errors.New(name + " is not announced")
-		case r.server.name == "popbridge" && excused:
-			return wrongAnswer(name + " is announced now: it is not coming any more")
+		default:
+			return cannot(name + " is not announced")
 		}
 	}
 	return nil
