@@ -18,6 +18,7 @@ type listCommand struct {
 	patterns []string
 	status   []string // items of RETURN (STATUS)
 	lsub     bool
+	root     bool // the delimiter is asked for: an empty pattern, and nothing of RFC 5258
 }
 
 // list answers LIST, LSUB and XLIST. Special uses and \HasChildren are always told,
@@ -27,7 +28,7 @@ func (s *session) list() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if len(l.patterns) == 1 && l.patterns[0] == "" { // asks for the delimiter
+	if l.root {
 		s.conn.line(`* %s (\Noselect) "/" ""`, s.name)
 		return "", nil
 	}
@@ -70,38 +71,41 @@ func (s *session) list() (string, error) {
 func (s *session) listArguments() (*listCommand, error) {
 	r, l := s.in, &listCommand{lsub: s.name == "LSUB"}
 	r.SP()
-	if r.Peek() == '(' && !l.lsub {
-		s.needs(imap.CapListExtended)
+	extended := r.Peek() == '(' && !l.lsub
+	if extended {
 		r.List(func() { s.selectOption(l) })
 		r.SP()
-		if l.SelectRecursiveMatch && !l.SelectSubscribed && r.Err() == nil { // or SPECIAL-USE alone means nothing
+		if l.SelectRecursiveMatch && !l.SelectSubscribed && !l.SelectSpecialUse { // RFC 5258 section 3.1
 			r.Fail(&imapwire.SyntaxError{Text: "RECURSIVEMATCH needs another selection option"})
 		}
 	}
 	ref := s.pattern(r.AString)
 	r.SP()
-	if r.Peek() == '(' {
-		s.needs(imap.CapListExtended)
-		r.List(func() { l.patterns = append(l.patterns, ref+s.pattern(r.ListMailbox)) })
-		if len(l.patterns) == 0 {
-			r.Fail(&imapwire.SyntaxError{Text: "Expected a pattern"})
-		}
-	} else if p := s.pattern(r.ListMailbox); p == "" {
-		l.patterns = []string{""}
+	pattern := func() { l.patterns = append(l.patterns, ref+s.pattern(r.ListMailbox)) }
+	if r.Peek() == '(' && !l.lsub {
+		extended = true
+		r.List(pattern)
 	} else {
-		l.patterns = []string{ref + p}
+		pattern()
+	}
+	if len(l.patterns) == 0 {
+		r.Fail(&imapwire.SyntaxError{Text: "Expected a pattern"})
 	}
 	if !l.lsub && !r.AtEnd() {
+		extended = true
 		r.SP()
-		s.needs(imap.CapListExtended)
 		if !r.TakeWord("RETURN") {
 			r.Fail(&imapwire.SyntaxError{Text: "Expected RETURN"})
 		}
 		r.SP()
 		r.List(func() { s.returnOption(l) })
 	}
+	if extended {
+		s.needs(imap.CapListExtended)
+	}
+	l.root = !extended && len(l.patterns) == 1 && l.patterns[0] == ref
 	if l.lsub { // % tells of what is above a subscribed mailbox (RFC 3501 section 6.3.9)
-		l.ListOptions = imap.ListOptions{SelectSubscribed: true, SelectRecursiveMatch: len(l.patterns) > 0 && strings.Contains(l.patterns[0], "%")}
+		l.ListOptions = imap.ListOptions{SelectSubscribed: true, SelectRecursiveMatch: strings.Contains(l.patterns[0], "%")}
 	}
 	return l, r.End()
 }
