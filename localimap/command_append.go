@@ -199,6 +199,7 @@ func (a *appending) deliver() (code string, err error) {
 	if a.view != nil && a.view.id == a.box.ID {
 		a.view.own = uids
 	}
+	_ = a.did(nil, own{mailbox: a.box.ID, added: len(uids)})
 	if a.store.lacks(imap.CapUIDPlus) {
 		return "", nil
 	}

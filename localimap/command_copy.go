@@ -74,6 +74,7 @@ func (s *session) transfer(set imapwire.Set, byUID bool, dest string, transfer c
 	if box.ID == v.id {
 		v.own = r.To
 	}
+	_ = s.did(err, own{mailbox: box.ID, added: len(r.To)}) // err is told below
 	switch {
 	case err != nil && v.feed.Gone():
 		return "", err // it is the source that is not there

@@ -65,7 +65,7 @@ func (s *session) create() (string, error) {
 		use = string(specialUses[i])
 	}
 	box, err := s.store.CreateMailbox(s.ctx, trimmed(name), use)
-	switch {
+	switch err = s.did(err, own{events: mailboxName, names: []string{box.Name}}); {
 	case errors.Is(err, mailstore.ErrSpecialUse):
 		return "", s.recode(err, fault.KindOf(err), codeUseAttr)
 	case err != nil || s.store.lacks(imap.CapObjectID):
@@ -97,7 +97,8 @@ func (s *session) delete() (string, error) {
 	case name == inbox:
 		return "", no(imap.ResponseCodeCannot, "INBOX cannot be deleted")
 	}
-	return "", s.recode(s.store.DeleteMailbox(s.ctx, name), fault.Conflict, imap.ResponseCodeHasChildren)
+	err = s.did(s.store.DeleteMailbox(s.ctx, name), own{events: mailboxName, names: []string{name}})
+	return "", s.recode(err, fault.Conflict, imap.ResponseCodeHasChildren)
 }
 
 // rename answers RENAME, of a mailbox and all below it. INBOX stays; its messages
@@ -109,7 +110,8 @@ func (s *session) rename() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return "", s.store.RenameMailbox(s.ctx, from, trimmed(to))
+	to = trimmed(to)
+	return "", s.did(s.store.RenameMailbox(s.ctx, from, to), own{events: mailboxEvents, names: []string{from, to}})
 }
 
 // subscribe answers SUBSCRIBE, whether or not there is such a mailbox, and
@@ -119,5 +121,6 @@ func (s *session) subscribe(on bool) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return "", s.store.Subscribe(s.ctx, trimmed(name), on)
+	name = trimmed(name)
+	return "", s.did(s.store.Subscribe(s.ctx, name, on), own{events: subscriptionChange, names: []string{name}})
 }

@@ -51,7 +51,7 @@ func (s *session) setNotify() (string, error) {
 	}
 	for i := range c.n.known {
 		if l := &c.n.known[i]; c.status && c.n.events(l)&messageEvents != 0 && l.box != nil && !s.isSelected(l) {
-			s.tellStatus(*l.box, notifyItems)
+			s.tellStatus(*l.box, s.notifyItems())
 		}
 	}
 	return "", s.conn.overflow()

@@ -198,6 +198,8 @@ func (m *notifyModel) truth(l *listener) (boxes, list string) {
 			if had := l.boxes[b.Name]; had != nil {
 				k.status = had.status
 			}
+		} else if had := l.boxes[b.Name]; had != nil && had.status == "" && b.UIDNext == 1 {
+			k.status = "" // LIST has told all of a mailbox that is new and empty
 		}
 		known[b.Name] = k
 	}
@@ -318,6 +320,7 @@ func (m *notifyModel) actions() map[string]func(*rapid.T) {
 			l.command("UID COPY 1:* " + b.Name)
 			l.command(`UID STORE 1 +FLAGS (\Flagged)`)
 			l.command("UID FETCH 1:* (UID FLAGS)") // its own messages are not told
+			l.command("STATUS " + b.Name + " (MESSAGES UIDNEXT UIDVALIDITY UNSEEN)")
 		},
 		"check": func(*rapid.T) { m.check() },
 	}
