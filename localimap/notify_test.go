@@ -220,7 +220,8 @@ func TestNotifyWhatTheClientDoesItself(t *testing.T) {
 		{`STORE 1 +FLAGS (\Flagged)`, `* STATUS "c/b" (MESSAGES 3 UIDNEXT 4 HIGHESTMODSEQ `},
 		{"SUBSCRIBE none", `* LIST (\NonExistent \Noselect \HasNoChildren \Subscribed) "/" "none"`},
 		{"UNSUBSCRIBE none", `* LIST (\NonExistent \Noselect \HasNoChildren) "/" "none"`},
-		{"RENAME c/b c/d", `* LIST (\HasNoChildren \Subscribed) "/" "c/d" ("OLDNAME" ("c/b"))`},
+		{"UNSUBSCRIBE c/b", `* LIST (\HasNoChildren) "/" "c/b"`},
+		{"RENAME c/b c/d", `* LIST (\HasNoChildren) "/" "c/d" ("OLDNAME" ("c/b"))`},
 	} {
 		other.do("b "+c.command, "b OK")
 		if line := k.line(); !strings.HasPrefix(line, c.told) {
