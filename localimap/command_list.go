@@ -310,18 +310,11 @@ func matchMailbox(pattern, name string) bool {
 			}
 		default:
 			for i := len(name); i > 0; i-- {
-				same := name[i-1] == p || i <= folded && name[i-1] == upper(p)
+				same := name[i-1] == p || i <= folded && name[i-1] == p&^0x20
 				at[i] = at[i-1] && same
 			}
 			at[0] = false
 		}
 	}
 	return at[len(name)]
-}
-
-func upper(b byte) byte {
-	if 'a' <= b && b <= 'z' {
-		return b - 'a' + 'A'
-	}
-	return b
 }

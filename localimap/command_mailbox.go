@@ -60,7 +60,7 @@ func (s *session) create() (string, error) {
 	for _, u := range uses {
 		i := slices.IndexFunc(specialUses, func(known imap.MailboxAttr) bool { return strings.EqualFold(string(known), u) })
 		if use != "" || i < 0 {
-			return "", no(codeUseAttr, "A mailbox has one of "+specialUseList())
+			return "", no(codeUseAttr, fmt.Sprint("A mailbox has one of ", specialUses))
 		}
 		use = string(specialUses[i])
 	}
@@ -78,14 +78,6 @@ func (s *session) create() (string, error) {
 // be views of other mailboxes, which there are none of.
 var specialUses = []imap.MailboxAttr{
 	imap.MailboxAttrArchive, imap.MailboxAttrDrafts, imap.MailboxAttrJunk, imap.MailboxAttrSent, imap.MailboxAttrTrash,
-}
-
-func specialUseList() string {
-	names := make([]string, len(specialUses))
-	for i, attr := range specialUses {
-		names[i] = string(attr)
-	}
-	return strings.Join(names, " ")
 }
 
 // delete answers DELETE (RFC 9051 section 6.3.5).

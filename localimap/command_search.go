@@ -93,16 +93,11 @@ func (s *session) readReturns(needs imap.Cap) (ret returns) {
 		r.Fail(&imapwire.SyntaxError{Text: "RETURN is not offered"})
 	}
 	r.SP()
+	simple := map[string]*bool{"MIN": &ret.min, "MAX": &ret.max, "ALL": &ret.all, "COUNT": &ret.count}
 	r.List(func() {
 		switch option := strings.ToUpper(r.Atom()); {
-		case option == "MIN":
-			ret.min = true
-		case option == "MAX":
-			ret.max = true
-		case option == "ALL":
-			ret.all = true
-		case option == "COUNT":
-			ret.count = true
+		case simple[option] != nil:
+			*simple[option] = true
 		case option == "SAVE" && !s.store.lacks(imap.CapSearchRes):
 			ret.save = true
 		case option == "PARTIAL" && ret.page == nil && !s.store.lacks(capPartial):
@@ -126,7 +121,7 @@ func (s *session) readReturns(needs imap.Cap) (ret returns) {
 // what they tell, unless ALL or COUNT is asked for too (RFC 5182 section 2.4, RFC
 // 9394 section 3.2).
 func toSave(found []int, ret returns) []int {
-	some := found
+	some := slices.Clone(found)
 	if len(found) > 0 && !ret.all && !ret.count && (ret.min || ret.max || ret.page != nil) {
 		some = nil
 		if ret.min {
@@ -139,7 +134,6 @@ func toSave(found []int, ret returns) []int {
 			some = append(some, pageOf(ret.page, found)...)
 		}
 	}
-	some = slices.Clone(some)
 	slices.Sort(some)
 	return slices.Compact(some)
 }

@@ -1,6 +1,7 @@
 package localimap
 
 import (
+	"bytes"
 	"fmt"
 	"regexp"
 	"slices"
@@ -81,7 +82,7 @@ func matchReference(pattern, name string) bool {
 		case '%':
 			expr.WriteString("(?:(?:[013-9a-f].|2[0-9a-e]).\\x20)*")
 		default:
-			fmt.Fprintf(&expr, "(?:%02x. |%02x1 )", b, upper(b))
+			fmt.Fprintf(&expr, "(?:%02x. |%x1 )", b, bytes.ToUpper([]byte{b}))
 		}
 	}
 	return regexp.MustCompile("^(?:" + expr.String() + ")$").MatchString(text.String())

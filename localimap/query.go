@@ -223,9 +223,6 @@ func init() {
 	header := func(name string) reads {
 		return func(k *compiler, q *query, _ int) { q.header(k, name, k.text()) }
 	}
-	day := func(add func(q *query, k *compiler, day time.Time)) reads {
-		return func(k *compiler, q *query, _ int) { k.in.SP(); add(q, k, k.in.Date()) }
-	}
 	size := func(holds func(size, than int64) bool) reads {
 		return func(k *compiler, q *query, _ int) {
 			k.in.SP()
@@ -259,23 +256,14 @@ func init() {
 			name := k.in.AString()
 			q.header(k, name, k.text())
 		},
-		"BODY":       func(k *compiler, q *query, _ int) { q.text(k, k.text(), true) },
-		"TEXT":       func(k *compiler, q *query, _ int) { q.text(k, k.text(), false) },
-		"LARGER":     size(func(size, than int64) bool { return size > than }),
-		"SMALLER":    size(func(size, than int64) bool { return size < than }),
-		"OLDER":      within(func(at, ago int64) bool { return at <= ago }),
-		"YOUNGER":    within(func(at, ago int64) bool { return at >= ago }),
-		"BEFORE":     day(func(q *query, k *compiler, day time.Time) { q.received(k, time.Time{}, day) }),
-		"SINCE":      day(func(q *query, k *compiler, day time.Time) { q.received(k, day, time.Time{}) }),
-		"ON":         day(func(q *query, k *compiler, day time.Time) { q.received(k, day, day.AddDate(0, 0, 1)) }),
-		"SENTBEFORE": day(func(q *query, k *compiler, day time.Time) { q.sent(k, time.Time{}, day) }),
-		"SENTSINCE":  day(func(q *query, k *compiler, day time.Time) { q.sent(k, day, time.Time{}) }),
-		"SENTON":     day(func(q *query, k *compiler, day time.Time) { q.sent(k, day, day.AddDate(0, 0, 1)) }),
+		"BODY":    func(k *compiler, q *query, _ int) { q.text(k, k.text(), true) },
+		"TEXT":    func(k *compiler, q *query, _ int) { q.text(k, k.text(), false) },
+		"LARGER":  size(func(size, than int64) bool { return size > than }),
+		"SMALLER": size(func(size, than int64) bool { return size < than }),
+		"OLDER":   within(func(at, ago int64) bool { return at <= ago }),
+		"YOUNGER": within(func(at, ago int64) bool { return at >= ago }),
 
 		"MODSEQ":            func(k *compiler, q *query, _ int) { k.modSeq(q) },
-		"SAVEDBEFORE":       day(func(q *query, k *compiler, day time.Time) { q.saved(k, time.Time{}, day) }),
-		"SAVEDSINCE":        day(func(q *query, k *compiler, day time.Time) { q.saved(k, day, time.Time{}) }),
-		"SAVEDON":           day(func(q *query, k *compiler, day time.Time) { q.saved(k, day, day.AddDate(0, 0, 1)) }),
 		"SAVEDATESUPPORTED": func(k *compiler, _ *query, _ int) { k.caps = append(k.caps, imap.CapSaveDate) },
 		"EMAILID":           func(k *compiler, q *query, _ int) { k.in.SP(); q.emailID(k, k.in.ObjectID()) },
 		"THREADID": func(k *compiler, q *query, _ int) { // no message has one
@@ -300,5 +288,13 @@ func init() {
 			k.key(&b, depth+1)
 			q.or(&a, &b)
 		},
+	}
+	for of, add := range map[string]func(q *query, k *compiler, since, until time.Time){
+		"": (*query).received, "SENT": (*query).sent, "SAVED": (*query).saved,
+	} {
+		day := func(k *compiler) time.Time { k.in.SP(); return k.in.Date() }
+		searchKeys[of+"BEFORE"] = func(k *compiler, q *query, _ int) { add(q, k, time.Time{}, day(k)) }
+		searchKeys[of+"SINCE"] = func(k *compiler, q *query, _ int) { add(q, k, day(k), time.Time{}) }
+		searchKeys[of+"ON"] = func(k *compiler, q *query, _ int) { on := day(k); add(q, k, on, on.AddDate(0, 0, 1)) }
 	}
 }

@@ -28,7 +28,7 @@ func (r *searching) all() ([]int, error) {
 	c := candidate{ctx: r.ctx, v: r.v}
 	for i := range r.v.told.uids {
 		if i%chunkSize == 0 {
-			if err := r.check(); err != nil {
+			if err := r.conn.alive(); err != nil {
 				return nil, err
 			}
 		}
@@ -47,7 +47,7 @@ func (r *searching) all() ([]int, error) {
 		return err
 	})
 	if err == nil {
-		err = r.check()
+		err = r.conn.alive()
 	}
 	slices.Sort(found)
 	return found, err
@@ -55,9 +55,6 @@ func (r *searching) all() ([]int, error) {
 
 // chunk evaluates messages that need their summary, and perhaps their file.
 func (r *searching) chunk(indices []int, contents []mailstore.Content) ([]int, error) {
-	if err := r.check(); err != nil {
-		return nil, err
-	}
 	var found []int
 	var open []*candidate
 	for k, i := range indices {
@@ -75,7 +72,7 @@ func (r *searching) chunk(indices []int, contents []mailstore.Content) ([]int, e
 	}
 	// Small steps, so that a client that has left does not keep the disk busy.
 	for step := range slices.Chunk(open, 64) {
-		if err := r.check(); err != nil {
+		if err := r.conn.alive(); err != nil {
 			return nil, err
 		}
 		more, err := r.files(step)
@@ -119,7 +116,7 @@ func (r *searching) read(c *candidate) (found bool, err error) {
 			found, err = false, nil
 		}
 	}()
-	if err := r.check(); err != nil {
+	if err := r.conn.alive(); err != nil {
 		return false, err
 	}
 	file, err := r.store.OpenContent(c.content.Hash)
@@ -131,7 +128,7 @@ func (r *searching) read(c *candidate) (found bool, err error) {
 	c.file = fileOfCommand{r.conn, file}
 	ok := r.q.match(c) == yes
 	c.whole = nil // it may be large
-	if err := r.check(); err != nil {
+	if err := r.conn.alive(); err != nil {
 		return false, err
 	}
 	if c.err != nil {
@@ -140,6 +137,3 @@ func (r *searching) read(c *candidate) (found bool, err error) {
 	}
 	return ok, nil
 }
-
-// check ends a search whose client has gone.
-func (r *searching) check() error { return r.conn.alive() }
