@@ -19,7 +19,8 @@ const (
 	// writeBuffer is how much of a response is gathered before it goes to the
 	// network.
 	writeBuffer = 64 << 10
-	smallBuffer = 4 << 10 // what is kept while waiting for the client
+	smallBuffer = 4 << 10 // what is kept while waiting for a command
+	idleBuffer  = 512     // and while telling what changes
 	// flushTimeout bounds the writing of at most writeBuffer: a client that
 	// stops reading is disconnected instead of being waited for.
 	flushTimeout = 30 * time.Second

@@ -120,7 +120,7 @@ func (s *session) listen(idle bool) error {
 		if err := s.conn.flush(); err != nil {
 			return err
 		}
-		s.conn.release()
+		s.conn.release(idleBuffer)
 		s.rest(timer, mergeWithin, false) // what comes soon after is told as one
 		switch {
 		case s.conn.arrived():

@@ -28,7 +28,7 @@ func (c *conn) Read(p []byte) (int, error) {
 			return 0, err
 		}
 		if c.between {
-			c.release()
+			c.release(smallBuffer)
 		}
 		if !receiving {
 			return c.readStream(p)
@@ -109,7 +109,7 @@ func (c *conn) startLocked() {
 // receive takes what the client sends, at most maxAhead more than was asked for.
 func (c *conn) receive(ended chan struct{}) {
 	defer close(ended)
-	small := make([]byte, smallBuffer)
+	small := make([]byte, idleBuffer)
 	buf, large := small, (*[]byte)(nil)
 	defer func() {
 		if large != nil {
@@ -132,7 +132,7 @@ func (c *conn) receive(ended chan struct{}) {
 		case n == len(buf) && large == nil:
 			large = copyBuffers.Get().(*[]byte)
 			buf = *large
-		case n < smallBuffer && large != nil: // an idle connection holds little memory
+		case n < idleBuffer && large != nil: // an idle connection holds little memory
 			copyBuffers.Put(large)
 			buf, large = small, nil
 		}
@@ -175,14 +175,14 @@ func signal(c chan struct{}) {
 	}
 }
 
-// release gives up memory: an idle connection holds little.
-func (c *conn) release() {
-	if cap(c.out) > smallBuffer {
+// release gives up buffers of more than most: an idle connection holds little.
+func (c *conn) release(most int) {
+	if cap(c.out) > most {
 		c.out = nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.in) == 0 && cap(c.buf) > smallBuffer {
+	if len(c.in) == 0 && cap(c.buf) > most {
 		c.buf, c.in = nil, nil
 	}
 }
