@@ -109,7 +109,9 @@ func (s *session) serve() {
 	}
 	s.clear = s.srv.opt.Security == StartTLS
 	s.conn.line("* OK [CAPABILITY %s] IMAP server ready", s.capabilities())
-	s.conn.finish(s.commands())
+	bye := s.commands()
+	s.srv.release(s) // before the client sees the end
+	s.conn.finish(bye)
 }
 
 // close gives up what the session holds.
