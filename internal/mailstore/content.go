@@ -39,7 +39,7 @@ const (
 )
 
 // Contents returns the contents with the given ids, in their order, with no less
-// than what is wanted, but where they are Cut. It costs one or two queries for each 128 ids. A content
+// than what is wanted, but where they are Cut. It costs a query for each 128 ids and kind, and perhaps one more. A content
 // that is not there any more is Gone, with the Summary of an empty message.
 func (s *Store) Contents(ctx context.Context, ids []ContentID, want Want) ([]Content, error) {
 	out, sorted := make([]Content, len(ids)), make([]*Content, len(ids))
@@ -133,50 +133,71 @@ func (s *Store) hashes(ctx context.Context, batch []*Content) error {
 	})
 }
 
-// summaries reads the wanted pieces of summaries. It leaves out those of
-// another version and damaged ones, and pieces that are too large. All are in one
-// row, each kind put together: rows cost more than what is in them.
+// pieces says where the pieces of summaries are, each kind in a table of its own:
+// reading one kind touches no page of the others.
+var pieces = [...]struct {
+	table string
+	bits  Want
+	of    func(*message.Binary) *[]byte
+}{
+	{"envelope", WantEnvelope, func(b *message.Binary) *[]byte { return &b.Envelope }},
+	{"header", WantHeader, func(b *message.Binary) *[]byte { return &b.Header }},
+	{"structure", WantBody | WantStructure, func(b *message.Binary) *[]byte { return &b.Structure }},
+}
+
+// summaries sets the summaries of a batch, with the wanted pieces. It leaves out
+// those that are not all there in this version, and damaged ones.
 func (s *Store) summaries(ctx context.Context, batch []*Content, want Want) error {
-	type column struct {
-		sizes string
-		data  []byte
-	}
-	var ids string
-	var envelope, header, structure column
-	query, dest := `SELECT coalesce(group_concat(content_id), '')`, []any{&ids}
-	for _, piece := range []struct {
-		bits Want
-		sql  string
-		to   *column
-	}{{WantBody | WantStructure, `structure`, &structure}, {WantEnvelope, `envelope`, &envelope}, {WantHeader, `header`, &header}} {
-		if want&piece.bits != 0 {
-			query += fmt.Sprintf(`, coalesce(group_concat(length(%[1]s)), ''), CAST(group_concat(%[1]s, '') AS BLOB)`, piece.sql)
-			dest = append(dest, &piece.to.sizes, &piece.to.data)
+	read, found := make([]message.Binary, len(batch)), make([]Want, len(batch))
+	var wanted Want
+	for _, p := range pieces {
+		if want&p.bits == 0 {
+			continue
 		}
-	}
-	where, args := among(batch)
-	query += fmt.Sprintf(` FROM summary WHERE version = %d AND content_id`, message.SummaryVersion) + where
-	if err := s.reader.get(ctx, query, args, dest...); err != nil {
-		return err
-	}
-	next := func(c *column) (piece []byte) {
-		var n int
-		if n, c.sizes = nextNumber(c.sizes); n > 0 {
-			piece, c.data = c.data[:n:n], c.data[n:]
+		wanted |= p.bits
+		err := s.piece(ctx, batch, p.table, func(k int, data []byte) {
+			if len(data) > 0 || p.bits != WantHeader { // that is never too large
+				found[k] |= p.bits
+			}
+			if len(data) > 0 {
+				*p.of(&read[k]) = data
+			}
+		})
+		if err != nil {
+			return err
 		}
-		return piece
 	}
 	slab := make([]message.Summary, len(batch))
-	for ids != "" {
-		var id int
-		id, ids = nextNumber(ids)
-		b := message.Binary{Envelope: next(&envelope), Header: next(&header), Structure: next(&structure)}
-		cut := want&WantEnvelope != 0 && b.Envelope == nil || want&(WantBody|WantStructure) != 0 && b.Structure == nil
-		for _, c := range withID(batch, ContentID(id)) {
-			if sum := &slab[0]; sum.Unmarshal(b, want&WantStructure != 0) == nil {
-				c.Gone, c.Summary, c.Cut, slab = false, sum, cut, slab[1:]
-			}
+	for k, c := range batch {
+		b := read[k]
+		if found[k] == wanted && slab[k].Unmarshal(b, want&WantStructure != 0) == nil {
+			c.Gone, c.Summary = false, &slab[k]
+			c.Cut = want&WantEnvelope != 0 && b.Envelope == nil || want&(WantBody|WantStructure) != 0 && b.Structure == nil
 		}
+	}
+	return nil
+}
+
+// piece calls yield with the pieces in one table, empty where they were too large,
+// and their places in the batch. All come in one row: rows cost more than what is
+// in them.
+func (s *Store) piece(ctx context.Context, batch []*Content, table string, yield func(k int, data []byte)) error {
+	var ids, sizes string
+	var data []byte
+	where, args := among(batch)
+	query := fmt.Sprintf(`SELECT coalesce(group_concat(content_id), ''), coalesce(group_concat(length(data)), ''), CAST(group_concat(data, '') AS BLOB)
+		FROM %s WHERE version = %d AND content_id`, table, message.SummaryVersion)
+	if err := s.reader.get(ctx, query+where, args, &ids, &sizes, &data); err != nil {
+		return err
+	}
+	for ids != "" {
+		var id, n int
+		id, ids = nextNumber(ids)
+		n, sizes = nextNumber(sizes)
+		for k := firstWithID(batch, ContentID(id)); k < len(batch) && batch[k].ID == ContentID(id); k++ {
+			yield(k, data[:n:n])
+		}
+		data = data[n:]
 	}
 	return nil
 }
@@ -207,12 +228,17 @@ func among(batch []*Content) (where string, args []any) {
 
 // withID returns the contents of a batch that have this id.
 func withID(batch []*Content, id ContentID) []*Content {
-	k, _ := slices.BinarySearchFunc(batch, id, func(c *Content, id ContentID) int { return cmp.Compare(c.ID, id) })
+	k := firstWithID(batch, id)
 	n := k
 	for n < len(batch) && batch[n].ID == id {
 		n++
 	}
 	return batch[k:n]
+}
+
+func firstWithID(batch []*Content, id ContentID) int {
+	k, _ := slices.BinarySearchFunc(batch, id, func(c *Content, id ContentID) int { return cmp.Compare(c.ID, id) })
+	return k
 }
 
 // renew makes summaries of another version, or damaged ones, again from the

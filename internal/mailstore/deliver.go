@@ -188,8 +188,13 @@ func (t *tx) summarize(id ContentID, sum *message.Summary) error {
 			*piece = []byte{}
 		}
 	}
-	return t.exec(`INSERT OR REPLACE INTO summary (content_id, version, structure, envelope, header) VALUES (?, ?, ?, ?, ?)`,
-		id, message.SummaryVersion, b.Structure, b.Envelope, b.Header)
+	for _, p := range pieces {
+		err := t.exec(`INSERT OR REPLACE INTO `+p.table+` (content_id, version, data) VALUES (?, ?, ?)`, id, message.SummaryVersion, *p.of(&b))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // register enters the origin of a delivery into the ledger. known tells that

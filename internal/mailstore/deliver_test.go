@@ -379,21 +379,24 @@ func TestContentsStayForADay(t *testing.T) {
 
 func TestSummariesAreRenewed(t *testing.T) {
 	r := newStore(t)
-	r.fill("INBOX", 3)
-	r.sql(`UPDATE summary SET version = ? WHERE content_id = 1`, message.SummaryVersion-1)
-	r.sql(`UPDATE summary SET structure = x'0102' WHERE content_id = 2`)
-	r.sql(`DELETE FROM summary WHERE content_id = 3`)
+	r.fill("INBOX", 4)
+	r.sql(`UPDATE envelope SET version = ? WHERE content_id = 1`, message.SummaryVersion-1)
+	r.sql(`UPDATE structure SET data = x'0102' WHERE content_id = 2`)
+	r.sql(`DELETE FROM header WHERE content_id = 3`)
+	r.sql(`UPDATE header SET data = x'' WHERE content_id = 4`)
 	for range 2 {
-		got, err := r.Contents(t.Context(), []ContentID{3, 1, 2, 1, 77}, WantFile|wantSummary)
+		got, err := r.Contents(t.Context(), []ContentID{3, 1, 2, 4, 1, 77}, WantFile|wantSummary)
 		must(t, err)
-		for i, n := range []string{"number 3", "number 1", "number 2", "number 1", ""} {
+		for i, n := range []string{"number 3", "number 1", "number 2", "number 4", "number 1", ""} {
 			if got[i].Summary == nil || got[i].Summary.Envelope.Subject() != n {
 				t.Errorf("summary %d is %+v", i, got[i].Summary)
 			}
 		}
 		var stale int
-		must(t, r.reader.get(t.Context(), `SELECT count(*) FROM content LEFT JOIN summary ON content_id = id
-			WHERE version IS NOT ? OR length(structure) < 5`, []any{message.SummaryVersion}, &stale))
+		must(t, r.reader.get(t.Context(), `SELECT count(*) FROM content LEFT JOIN envelope e ON e.content_id = id
+			LEFT JOIN header h ON h.content_id = id LEFT JOIN structure s ON s.content_id = id
+			WHERE e.version IS NOT ?1 OR h.version IS NOT ?1 OR s.version IS NOT ?1 OR length(s.data) < 5 OR length(h.data) < 5`,
+			[]any{message.SummaryVersion}, &stale))
 		if stale > 0 {
 			t.Errorf("%d summaries were not stored", stale)
 		}
@@ -456,7 +459,9 @@ func TestAFileThatIsMissingSpoilsNothingElse(t *testing.T) {
 	r.fill("INBOX", 2)
 	path := r.path(hashOf(text(1)))
 	must(t, os.Rename(path, path+".away"))
-	r.sql(`DELETE FROM summary`)
+	for _, p := range pieces {
+		r.sql(`DELETE FROM ` + p.table)
+	}
 	got, err := r.Contents(t.Context(), []ContentID{1, 2}, WantFile|wantSummary)
 	must(t, err)
 	if got[0].Summary.Envelope.Subject() != "" || got[1].Summary.Envelope.Subject() != "number 2" {

@@ -365,7 +365,9 @@ func (t *tx) bury(id ContentID, st stray) error {
 // index mends what SQL can see.
 func (r *repair) index(t *tx) error {
 	for _, query := range []string{
-		`DELETE FROM summary WHERE content_id NOT IN (SELECT id FROM content)`,
+		`DELETE FROM envelope WHERE content_id NOT IN (SELECT id FROM content)`,
+		`DELETE FROM header WHERE content_id NOT IN (SELECT id FROM content)`,
+		`DELETE FROM structure WHERE content_id NOT IN (SELECT id FROM content)`,
 		`DELETE FROM expunged WHERE content_id NOT IN (SELECT id FROM content)`,
 		`UPDATE meta SET value = value + 1 WHERE key = 'generation'`, // of the modification sequences below
 		`UPDATE mailbox SET modseq = modseq + 1 WHERE id IN (SELECT mailbox_id FROM message WHERE keywords <> 0 AND keywords NOT IN (SELECT id FROM keyword_set))`,

@@ -51,7 +51,7 @@ func TestRepairMendsTheIndex(t *testing.T) {
 		{"orphans", `UPDATE content SET orphaned_at = 5`, "wrong-orphan"},
 		{"keywords", `UPDATE message SET keywords = 77`, "missing-keywords"},
 		{"no inbox", `UPDATE mailbox SET name = 'outbox' WHERE name = 'INBOX'`, "missing-mailbox"},
-		{"dangling summary", `PRAGMA foreign_keys = 0; INSERT INTO summary VALUES (77, 1, x'00', x'00', x'00'); PRAGMA foreign_keys = 1`, "index-reference"},
+		{"dangling summary", `PRAGMA foreign_keys = 0; INSERT INTO envelope VALUES (77, 1, x'00'); INSERT INTO header VALUES (78, 1, x'00'); INSERT INTO structure VALUES (79, 1, x'00'); PRAGMA foreign_keys = 1`, "index-reference"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newStore(t)

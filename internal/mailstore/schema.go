@@ -2,7 +2,7 @@ package mailstore
 
 // migrations[i] takes the index from schema version i to i+1. A step that was
 // ever released is never edited.
-var migrations = []string{schema1, schema2, schema3, schema5}
+var migrations = []string{schema1, schema2, schema3, schema5, schema6}
 
 const schema1 = `
 CREATE TABLE meta (
@@ -142,4 +142,27 @@ CREATE TABLE vanished (
 	last       INTEGER NOT NULL,
 	PRIMARY KEY (mailbox_id, modseq, first)
 ) STRICT, WITHOUT ROWID;
+`
+
+// content.go says why the pieces of summaries are apart.
+const schema6 = `
+CREATE TABLE envelope (
+	content_id INTEGER PRIMARY KEY REFERENCES content (id) ON DELETE CASCADE,
+	version    INTEGER NOT NULL,
+	data       BLOB NOT NULL
+) STRICT;
+INSERT INTO envelope SELECT content_id, version, envelope FROM summary;
+CREATE TABLE header (
+	content_id INTEGER PRIMARY KEY REFERENCES content (id) ON DELETE CASCADE,
+	version    INTEGER NOT NULL,
+	data       BLOB NOT NULL
+) STRICT;
+INSERT INTO header SELECT content_id, version, header FROM summary;
+CREATE TABLE structure (
+	content_id INTEGER PRIMARY KEY REFERENCES content (id) ON DELETE CASCADE,
+	version    INTEGER NOT NULL,
+	data       BLOB NOT NULL
+) STRICT;
+INSERT INTO structure SELECT content_id, version, structure FROM summary;
+DROP TABLE summary;
 `

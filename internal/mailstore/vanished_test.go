@@ -3,6 +3,8 @@ package mailstore
 import (
 	"context"
 	"fmt"
+	"os"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -279,7 +281,7 @@ func TestAnIndexOfAnEarlierVersion(t *testing.T) {
 	r.expunge("INBOX", 2)
 	before := r.box("INBOX")
 	must(t, r.Close())
-	edit(t, r.indexPath(), `DROP TABLE vanished`, `ALTER TABLE mailbox DROP COLUMN history_from`, `ALTER TABLE message DROP COLUMN saved_at`,
+	edit(t, r.indexPath(), withoutSchema6, `DROP TABLE vanished`, `ALTER TABLE mailbox DROP COLUMN history_from`, `ALTER TABLE message DROP COLUMN saved_at`,
 		fmt.Sprintf(`PRAGMA user_version = %d`, slices.Index(migrations, schema5)))
 	r.open()
 	r.append("INBOX", 4)
@@ -291,4 +293,26 @@ func TestAnIndexOfAnEarlierVersion(t *testing.T) {
 	}
 	r.wantVanished("INBOX", before.HighestModSeq-1, "[] false")
 	r.wantVanished("INBOX", before.HighestModSeq, "[] true")
+}
+
+// TestSummariesOfAnEarlierVersion: those in one table come into tables of their own,
+// without their messages being read.
+func TestSummariesOfAnEarlierVersion(t *testing.T) {
+	r := newStore(t)
+	r.fill("INBOX", 3)
+	ids := []ContentID{1, 2, 3}
+	before, err := r.Contents(t.Context(), ids, WantFile|wantSummary)
+	must(t, err)
+	must(t, r.Close())
+	edit(t, r.indexPath(), withoutSchema6, fmt.Sprintf(`PRAGMA user_version = %d`, slices.Index(migrations, schema6)))
+	for _, c := range before {
+		must(t, os.Rename(r.path(c.Hash), r.path(c.Hash)+".away"))
+		defer func() { must(t, os.Rename(r.path(c.Hash)+".away", r.path(c.Hash))) }()
+	}
+	r.open()
+	after, err := r.Contents(t.Context(), ids, WantFile|wantSummary)
+	must(t, err)
+	if !reflect.DeepEqual(after, before) {
+		t.Errorf("contents %+v, were %+v", after, before)
+	}
 }
