@@ -111,3 +111,12 @@ func BenchmarkDecode(b *testing.B) {
 		})
 	}
 }
+
+func BenchmarkAppendFields(b *testing.B) {
+	h := parseBytes(typical()).Header
+	dst := make([]byte, 0, 4<<10)
+	b.ReportAllocs()
+	for b.Loop() {
+		dst = h.AppendFields(dst[:0], []string{"FROM", "TO", "SUBJECT", "DATE", "MESSAGE-ID"})
+	}
+}

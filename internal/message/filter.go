@@ -53,9 +53,28 @@ func folded(line []byte) bool { return line[0] == ' ' || line[0] == '\t' }
 
 // named reports whether a line begins one of the fields.
 func named(line []byte, fields []string) bool {
-	name, _, _ := bytes.Cut(line, []byte(":"))
-	name = bytes.TrimRight(name, " \t\r\n")
-	return slices.ContainsFunc(fields, func(f string) bool { return strings.EqualFold(f, string(name)) })
+	n := bytes.IndexByte(line, ':')
+	if n < 0 {
+		n = len(line)
+	}
+	for n > 0 && (line[n-1] == ' ' || line[n-1] == '\t' || line[n-1] == '\r' || line[n-1] == '\n') {
+		n--
+	}
+	return slices.ContainsFunc(fields, func(f string) bool { return isName(line[:n], f) })
+}
+
+// isName reports whether text is the name of a field, which has no other letters
+// than those of ASCII (RFC 5322 section 2.2).
+func isName(text []byte, name string) bool {
+	if len(text) != len(name) {
+		return false
+	}
+	for i, c := range text {
+		if d := name[i]; c != d && (c|0x20 != d|0x20 || c|0x20 < 'a' || c|0x20 > 'z') {
+			return false
+		}
+	}
+	return true
 }
 
 // HeaderMatches reports whether header has a field of that name with a value,
@@ -70,7 +89,7 @@ func fieldMatches(header []byte, name string, m *Matcher) bool {
 	text := headerText{raw: header}
 	for rest := header; len(rest) > 0; {
 		var field, value []byte
-		if field, value, rest = nextField(rest); len(field) > 0 && len(field) == len(name) && strings.EqualFold(string(field), name) {
+		if field, value, rest = nextField(rest); len(field) > 0 && isName(field, name) {
 			if plain := bytes.Trim(value, " \t\r\n"); isPlain(plain) && m.match(plain) || !isPlain(plain) && m.Match(text.decode(value)) {
 				return true
 			}

@@ -36,7 +36,7 @@ type Header struct {
 // Complete.
 func Keeps(fields []string) bool {
 	return !slices.ContainsFunc(fields, func(name string) bool {
-		return !slices.ContainsFunc(keptFields, func(kept string) bool { return strings.EqualFold(name, kept) })
+		return !slices.ContainsFunc(keptFields, func(kept string) bool { return isName([]byte(kept), name) })
 	})
 }
 
