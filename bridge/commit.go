@@ -18,16 +18,16 @@ import (
 // folders together costs a disk little more than a few; what waits is not safe
 // yet.
 const (
-	batchMessages = 256
+	batchMessages = 1024
 	batchBytes    = 16 << 20
-	batchAge      = time.Second
+	batchAge      = time.Second / 2 // likewise that of a group
 )
 
-// What may wait, spooled, while a batch is committed. Both are at least a
-// batch, so that the socket is read on meanwhile.
+// What may wait, spooled. The files of a group are synced while the next one
+// arrives and batches are committed, so that neither waits for the other.
 const (
-	queueMessages = batchMessages
-	queueBytes    = 4 * batchBytes
+	groupMessages = 64
+	queueBytes    = 4 * batchBytes // of all that waits
 )
 
 // received is a message that has arrived in full, not durable yet.
@@ -80,7 +80,7 @@ type committer struct {
 func newCommitter(store Store, mailbox mailstore.MailboxID, known *contents, now func() time.Time, log zerolog.Logger) *committer {
 	return &committer{
 		store: store, mailbox: mailbox, contents: known, now: now, log: log,
-		queue: make(chan received, queueMessages),
+		queue: make(chan received, groupMessages),
 		room:  semaphore.NewWeighted(queueBytes),
 		here:  make(map[int]mailstore.Hash),
 		gone:  make(map[mailstore.Origin]mailstore.LedgerEntry),
@@ -101,12 +101,34 @@ func (c *committer) push(ctx context.Context, m received) error {
 // run commits until the queue is closed. ctx must outlive the session's, as
 // what was received is committed however the session ends.
 func (c *committer) run(ctx context.Context) {
+	synced := make(chan received, batchMessages)
+	go func() {
+		defer close(synced)
+		collect(c.queue, groupMessages, c.alone, func(group []received) {
+			messages := make([]*mailstore.Spooled, len(group))
+			for i, m := range group {
+				messages[i] = m.message
+			}
+			_ = mailstore.Sync(ctx, messages) // Deliver tells it
+			for _, m := range group {
+				synced <- m
+			}
+		})
+	}()
+	collect(synced, batchMessages, c.alone, func(batch []received) { c.commit(ctx, batch) })
+}
+
+// collect takes messages off a queue, until that is closed, and flushes them in
+// batches of so many at most.
+func collect(queue <-chan received, most int, alone func(Fetch) bool, flush func([]received)) {
 	var batch []received
 	var size int64
 	age := time.NewTimer(batchAge)
 	defer age.Stop()
-	flush := func() {
-		c.commit(ctx, batch)
+	next := func() {
+		if len(batch) > 0 {
+			flush(batch)
+		}
 		batch, size = nil, 0
 	}
 	for {
@@ -115,25 +137,25 @@ func (c *committer) run(ctx context.Context) {
 			due = age.C
 		}
 		select {
-		case m, open := <-c.queue:
+		case m, open := <-queue:
 			if !open {
-				flush()
+				next()
 				return
 			}
-			alone := c.alone(m.fetch)
+			alone := alone(m.fetch)
 			if alone {
-				flush()
+				next()
 			}
 			if len(batch) == 0 {
 				age.Reset(batchAge)
 			}
 			batch = append(batch, m)
 			size += m.message.Size()
-			if alone || len(batch) >= batchMessages || size >= batchBytes {
-				flush()
+			if alone || len(batch) >= most || size >= batchBytes {
+				next()
 			}
 		case <-due:
-			flush()
+			next()
 		}
 	}
 }

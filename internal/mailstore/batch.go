@@ -5,8 +5,10 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -70,19 +72,11 @@ func (s *Store) newBatch(deliveries []Delivery) *batch {
 // spool files are synced, then renamed, then their folders are synced.
 func (b *batch) place(ctx context.Context) error {
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(syncers)
 	g.Go(func() (err error) {
 		b.journal, err = b.s.writeJournal(b.hashes)
 		return err
 	})
-	for _, h := range b.hashes {
-		g.Go(func() error {
-			if err := errors.Join(gctx.Err(), b.s.step("sync")); err != nil {
-				return err
-			}
-			return b.spools[h].file.Sync()
-		})
-	}
+	g.Go(func() error { return Sync(gctx, slices.Collect(maps.Values(b.spools))) })
 	if err := g.Wait(); err != nil {
 		return err
 	}
@@ -111,13 +105,10 @@ func (b *batch) rename(ctx context.Context, h Hash) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := sp.file.Close(); err != nil {
+	if err := b.s.disk.Rename(sp.path, path); err != nil {
 		return err
 	}
-	if err := b.s.disk.Rename(sp.file.Name(), path); err != nil {
-		return err
-	}
-	sp.file = nil
+	sp.path = ""
 	return nil
 }
 
@@ -172,17 +163,13 @@ func (s *Store) writeJournal(hashes []Hash) (string, error) {
 	for _, h := range hashes {
 		text.WriteString(h.String() + "\n")
 	}
+	var name errgroup.Group // is synced at the same time as the content
+	name.Go(func() error { return s.disk.SyncDir(filepath.Join(s.dir, "tmp")) })
 	_, err = io.WriteString(f, text.String())
 	if err == nil {
 		err = f.Sync()
 	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = s.disk.SyncDir(filepath.Join(s.dir, "tmp"))
-	}
-	return f.Name(), err
+	return f.Name(), errors.Join(err, f.Close(), name.Wait())
 }
 
 // finish removes those files of hashes that nothing needs, and the journal

@@ -5,6 +5,9 @@ import (
 	"crypto/sha256"
 	"io"
 	"path/filepath"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/popbridge/popbridge/internal/message"
 )
@@ -14,11 +17,13 @@ const spoolPattern = "spool-*"
 // Spooled is a message on its way in: in a file of its own, hashed and read,
 // not synced yet. It belongs to the caller until it is given to Deliver.
 type Spooled struct {
-	disk    disk
-	file    file // nil after Discard
+	s       *Store
+	path    string // empty once the file is gone
+	file    file   // nil once it is closed
 	size    int64
 	hash    Hash
 	summary *message.Summary
+	failed  error // of sync: a second one could succeed although data is lost
 }
 
 // Size is the number of bytes, never 0.
@@ -33,13 +38,49 @@ func (sp *Spooled) Summary() *message.Summary { return sp.summary }
 // Discard removes the spool file. It does nothing after Deliver or a second
 // time.
 func (sp *Spooled) Discard() {
-	if sp.file == nil {
+	if sp.path == "" {
 		return
 	}
-	_ = sp.file.Close() // nothing in it is wanted
-	_ = sp.disk.Remove(sp.file.Name())
-	sp.file = nil
+	if sp.file != nil {
+		_ = sp.file.Close() // nothing in it is wanted
+	}
+	_ = sp.s.disk.Remove(sp.path)
+	sp.file, sp.path = nil, ""
 }
+
+// Sync makes files of messages durable, several at once, so that Deliver does not
+// wait for these. Its error comes from Deliver too.
+func Sync(ctx context.Context, messages []*Spooled) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(syncers)
+	for _, sp := range messages {
+		g.Go(func() error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			return sp.sync()
+		})
+	}
+	return g.Wait()
+}
+
+// sync closes the file too, so that not too many are open.
+func (sp *Spooled) sync() error {
+	if sp.file == nil {
+		return sp.failed
+	}
+	sp.failed = sp.s.step("sync")
+	if sp.failed == nil {
+		sp.failed = sp.file.Sync()
+	}
+	if err := sp.file.Close(); sp.failed == nil {
+		sp.failed = err
+	}
+	sp.file = nil
+	return sp.failed
+}
+
+var copyBuffers = sync.Pool{New: func() any { return new([64 << 10]byte) }}
 
 // Spool copies a message from r. An error of r is returned as it is. An empty
 // message is stored as one line end, because a client that is told the size 0
@@ -52,11 +93,13 @@ func (s *Store) Spool(ctx context.Context, r io.Reader) (*Spooled, error) {
 	if err != nil {
 		return nil, trouble(err, "spool a message")
 	}
-	sp := &Spooled{disk: s.disk, file: f}
+	sp := &Spooled{s: s, path: f.Name(), file: f}
 	src := &source{ctx: ctx, r: r}
 	hash := sha256.New()
 	w := io.MultiWriter(f, hash)
-	sp.size, err = io.CopyBuffer(w, src, make([]byte, 64<<10))
+	buf := copyBuffers.Get().(*[64 << 10]byte)
+	sp.size, err = io.CopyBuffer(w, src, buf[:])
+	copyBuffers.Put(buf)
 	if err == nil && sp.size == 0 {
 		var n int
 		n, err = io.WriteString(w, "\r\n")
