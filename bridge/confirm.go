@@ -69,10 +69,6 @@ func (s *session) preview(ctx context.Context) (Preview, error) {
 	if err := s.list(ctx); err != nil {
 		return Preview{}, err
 	}
-	var err error
-	if s.ledger, err = s.store.Ledger(ctx, s.account.Name); err != nil {
-		return Preview{}, err
-	}
 	if s.anchored() {
 		s.trusted = s.notes.Anchor.Num // most likely, and nothing is done about it
 	}

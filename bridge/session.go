@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/popbridge/popbridge/bridge/pop3"
 	"github.com/popbridge/popbridge/internal/failpoint"
 	"github.com/popbridge/popbridge/internal/fault"
@@ -174,10 +176,24 @@ func expiry(c pop3.Capabilities) string {
 	}
 }
 
-// list joins STAT, LIST and UIDL. A number that one of them leaves out makes
-// the listing incomplete, so that nothing is taken for absent.
+// list asks for the listings, and reads the ledger while the server answers.
 func (s *session) list(ctx context.Context) error {
 	s.m.phase(PhaseList)
+	var reading errgroup.Group
+	reading.Go(func() (err error) {
+		s.ledger, err = s.store.Ledger(ctx, s.account.Name)
+		return err
+	})
+	err := s.join(ctx)
+	if ledgerErr := reading.Wait(); err == nil {
+		err = ledgerErr
+	}
+	return err
+}
+
+// join joins STAT, LIST and UIDL. A number that one of them leaves out makes
+// the listing incomplete, so that nothing is taken for absent.
+func (s *session) join(ctx context.Context) error {
 	count, _, err := s.client.Stat(ctx)
 	if err != nil {
 		count = 0 // if that ended the connection, LIST says so too
@@ -236,10 +252,6 @@ func (s *session) compare(now time.Time) {
 
 // plan finds out what to do, and writes down what was listed and what not.
 func (s *session) plan(ctx context.Context) error {
-	var err error
-	if s.ledger, err = s.store.Ledger(ctx, s.account.Name); err != nil {
-		return err
-	}
 	if err := s.inheritByContent(ctx); err != nil {
 		return err
 	}
@@ -275,7 +287,7 @@ func (s *session) plan(ctx context.Context) error {
 	if len(marks) == 0 {
 		return nil
 	}
-	err = s.store.UpdateLedger(ctx, s.account.Name, marks)
+	err := s.store.UpdateLedger(ctx, s.account.Name, marks)
 	if len(s.actions.Forget) > 0 {
 		failpoint.Hit(failpoint.Forgotten)
 	}

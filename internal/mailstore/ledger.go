@@ -34,11 +34,13 @@ const ledgerQuery = `SELECT l.uidl, l.dup, l.hash, l.size, l.list_size, l.state,
 // Ledger returns all entries of an account, ordered by UIDL and Dup.
 func (s *Store) Ledger(ctx context.Context, account string) ([]LedgerEntry, error) {
 	var out []LedgerEntry
+	// What is scanned into is made once: there may be 100,000 rows at each poll.
+	e := LedgerEntry{Origin: Origin{Account: account}}
+	var hash sql.RawBytes
+	var storedAt, listedAt, removedAt sql.NullInt64
 	err := s.reader.rows(ctx, ledgerQuery, []any{account}, func(rows *sql.Rows) error {
-		e := LedgerEntry{Origin: Origin{Account: account}}
-		var hash sql.RawBytes
-		var storedAt, listedAt, removedAt sql.NullInt64
 		err := rows.Scan(&e.UIDL, &e.Dup, &hash, &e.Size, &e.ListSize, &e.State, &e.Doubt, &storedAt, &listedAt, &e.Absent, &removedAt, &e.Wanted)
+		e.Hash = Hash{}
 		copy(e.Hash[:], hash)
 		e.StoredAt, e.LastListedAt, e.RemovedAt = when(storedAt), when(listedAt), when(removedAt)
 		out = append(out, e)
