@@ -101,13 +101,16 @@ func (r *Reader) Fill() error {
 	return r.receive()
 }
 
+// firstBuffer is enough for most commands, of which a client sends one and waits.
+const firstBuffer = 1024
+
 func (r *Reader) receive() error {
 	if r.dead != nil {
 		return r.dead
 	}
 	if cap(r.in)-len(r.in) < 512 || len(r.in) == 0 {
 		if cap(r.buf)-len(r.in) < 512 {
-			r.buf = make([]byte, 0, 2*len(r.in)+4096)
+			r.buf = make([]byte, 0, 2*len(r.in)+firstBuffer)
 		}
 		r.in = append(r.buf[:0], r.in...) // to the front, where it may lie already
 	}
