@@ -2,6 +2,8 @@ package localimap
 
 import (
 	"context"
+	"fmt"
+	"runtime/debug"
 
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
@@ -18,23 +20,47 @@ const (
 // ahead calls load for 0 to n-1, up to width of them at the same time, and use
 // in order, one at a time, with what load returned. It stops at the first error
 // of use; drop gets what was loaded in vain. All loads have ended when it
-// returns.
+// returns. A panic of load is one of its caller, which can recover from it.
 func ahead[T any](n, width int, load func(k int) T, use func(k int, loaded T) error, drop func(T)) error {
-	slots := make([]chan T, width)
+	type outcome struct {
+		loaded   T
+		panicked error
+	}
+	slots := make([]chan outcome, width)
 	for i := range slots {
-		slots[i] = make(chan T, 1)
+		slots[i] = make(chan outcome, 1)
 	}
 	begun := 0
 	for k := range n {
 		for ; begun < min(n, k+width); begun++ {
-			go func(b int) { slots[b%width] <- load(b) }(begun)
+			go func(b int) {
+				var o outcome
+				defer func() {
+					if p := recover(); p != nil {
+						o.panicked = fmt.Errorf("%v in %s", p, debug.Stack())
+					}
+					slots[b%width] <- o
+				}()
+				o.loaded = load(b)
+			}(begun)
 		}
-		if err := use(k, <-slots[k%width]); err != nil {
-			for k++; k < begun; k++ {
-				drop(<-slots[k%width])
+		o := <-slots[k%width]
+		err := o.panicked
+		if err == nil {
+			err = use(k, o.loaded)
+		}
+		if err == nil {
+			continue
+		}
+		for k++; k < begun; k++ {
+			if late := <-slots[k%width]; late.panicked == nil {
+				drop(late.loaded)
 			}
-			return err
 		}
+		if o.panicked != nil {
+			panic(o.panicked)
+		}
+		return err
 	}
 	return nil
 }

@@ -2,6 +2,8 @@ package localimap
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -49,4 +51,24 @@ func TestAhead(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestAheadPanics where its caller can recover, and drops what was loaded in vain.
+func TestAheadPanics(t *testing.T) {
+	dropped := 0
+	defer func() {
+		if p := fmt.Sprint(recover()); !strings.HasPrefix(p, "broken in ") || dropped != 2 {
+			t.Errorf("panic %s, %d dropped", p, dropped)
+		}
+	}()
+	_ = ahead(5, 3, func(k int) int {
+		if k == 1 {
+			panic("broken")
+		}
+		return k
+	}, func(int, int) error { return nil }, func(k int) {
+		if dropped++; k < 2 {
+			t.Errorf("%d is dropped", k)
+		}
+	})
 }

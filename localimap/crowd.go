@@ -145,23 +145,3 @@ func (c *crowding) end() {
 	}
 	c.tell(false)
 }
-
-// foreign logs clients that do not speak IMAP, or not with the protection that
-// is configured; at most one line in sumEvery.
-type foreign struct {
-	log zerolog.Logger
-
-	mu sync.Mutex
-	at time.Time // of the last line
-	n  int       // clients not told of since
-}
-
-func (f *foreign) add(c *conn, what, hint string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.n++; time.Since(f.at) < sumEvery {
-		return
-	}
-	f.log.Warn().Stringer("remote", c.RemoteAddr()).Int("count", f.n).Str("hint", hint).Msg(what)
-	f.at, f.n = time.Now(), 0
-}

@@ -254,6 +254,33 @@ func TestAskingTwiceIsNoticed(t *testing.T) {
 	}
 }
 
+// TestAPanicEndsOneConnection, and not the program, wherever it happens: here when the
+// server is asked twice for news, after the command.
+func TestAPanicEndsOneConnection(t *testing.T) {
+	broken := false
+	r := newRig(t, func(o *Options) {
+		o.Opened = func(string, string) {
+			if broken {
+				panic("for the test")
+			}
+		}
+	})
+	k, other := r.talk("joe"), r.talk("joe")
+	k.do("a SELECT INBOX", "a OK")
+	other.do("a SELECT INBOX", "a OK")
+	k.do("b NOOP", "b OK")
+	broken = true
+	k.send("c NOOP")
+	if got := k.line(); !strings.HasPrefix(got, "connection: ") {
+		t.Errorf("got %q", got)
+	}
+	other.do("b FETCH 1:* FLAGS", "b OK")
+	r.stop()
+	if n := r.server.Clients(); n != 0 {
+		t.Errorf("%d clients", n)
+	}
+}
+
 func TestOpenedIsCalled(t *testing.T) {
 	r := newRig(t)
 	k := r.talk("joe")

@@ -98,9 +98,16 @@ func (s *session) quiet() time.Duration {
 	return stallTimeout
 }
 
-// serve speaks with the client until one of them ends it.
+// serve speaks with the client until one of them ends it. A panic outside a command
+// ends the connection and not the program.
 func (s *session) serve() {
 	defer s.close()
+	defer func() {
+		if p := recover(); p != nil {
+			s.panicked(p)
+			s.conn.abort()
+		}
+	}()
 	if s.srv.opt.Security == Implicit {
 		if err := s.secure(); err != nil {
 			s.conn.abort()
@@ -178,19 +185,6 @@ func farewellTo(err error) string {
 	return ""
 }
 
-// tlsHandshake is the first octet of a ClientHello (RFC 8446 section 5.1).
-const tlsHandshake = 22
-
-// strange notes a client that begins TLS where it is not expected.
-func (s *session) strange() (bye string) {
-	if s.user != "" || s.conn.heard.Load() || s.conn.stream != s.conn.Conn || s.in.First() != tlsHandshake {
-		return ""
-	}
-	s.srv.foreign.add(s.conn, "a client began TLS at once, where the IMAP server does not expect it",
-		"set the client to STARTTLS, or to no encryption where [imap] tls is \"off\"; or set [imap] tls = \"implicit\"")
-	return "TLS was not expected yet"
-}
-
 // command reads, runs and answers one command. more is false where it is the last
 // one.
 func (s *session) command() (bye string, more bool) {
@@ -228,19 +222,6 @@ func (s *session) command() (bye string, more bool) {
 	}
 	s.answer(text, err)
 	return "", s.conn.err == nil
-}
-
-// withoutArguments are commands by which it shows that the first line of a
-// connection is none of IMAP.
-var withoutArguments = strings.Fields("CAPABILITY NOOP LOGOUT STARTTLS")
-
-// stranger answers a client that has not logged in and speaks something else than
-// IMAP: a web page makes a browser send what it likes, once it has sent the lines of
-// HTTP.
-func (s *session) stranger(err error) (bye string) {
-	s.srv.foreign.add(s.conn, "a client that does not speak IMAP was disconnected", "it is a web browser or another program that has the wrong port")
-	s.conn.line("%s BAD [CLIENTBUG] %s", s.tag, err)
-	return "This is an IMAP server"
 }
 
 // header reads the tag and the name of a command, and finds it. s.tag is * where
@@ -282,11 +263,15 @@ func (s *session) state() state {
 func (s *session) perform(cmd *command) (text string, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			s.log.Error().Interface("panic", p).Bytes("stack", debug.Stack()).Str("command", s.name).Msg("IMAP command failed")
+			s.panicked(p)
 			err = no(imap.ResponseCodeServerBug, "Internal error, see the log of the server")
 		}
 	}()
 	return cmd.run(s)
+}
+
+func (s *session) panicked(p any) {
+	s.log.Error().Interface("panic", p).Bytes("stack", debug.Stack()).Str("command", s.name).Msg("IMAP command failed")
 }
 
 // answer gives the tagged response: text after OK, or what err says.
