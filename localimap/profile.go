@@ -30,7 +30,7 @@ var (
 )
 
 // inSight ends the connection of a device whose selected mailbox was moved out of
-// its sight: nothing that comes into it from then on is told.
+// its sight: nothing that comes into it from then on is told or changed.
 func (s *session) inSight() bool {
 	name := s.view.feed.Snapshot().Mailbox.Name
 	if !s.store.restricted() || name == s.view.seen.Mailbox.Name {

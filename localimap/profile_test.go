@@ -200,8 +200,8 @@ func TestAFolderIsMovedOutOfSight(t *testing.T) {
 	all.all("CREATE Work/a", "OK")
 	all.all("CREATE Private", "OK")
 	r.set("kids", &mailstore.Device{Name: "kids", Folders: []mailstore.MailboxID{r.boxID("Work")}})
-	idle, asks, stays := r.device("kids"), r.device("kids"), r.device("kids")
-	for _, k := range []*talk{idle, asks} {
+	idle, asks, expunges, stays := r.device("kids"), r.device("kids"), r.device("kids"), r.device("kids")
+	for _, k := range []*talk{idle, asks, expunges} {
 		k.all("SELECT Work/a", "OK")
 	}
 	stays.all("SELECT Work", "OK")
@@ -209,15 +209,19 @@ func TestAFolderIsMovedOutOfSight(t *testing.T) {
 	all.all("RENAME Work/a Work/b", "OK") // still in sight
 	asks.same("NOOP")
 	all.all("RENAME Work/b Private/b", "OK")
-	r.deliver("Private/b", nil, "Subject: x\r\n\r\n")
-	for _, k := range []*talk{idle, asks} {
-		if k == asks {
+	r.deliver("Private/b", []string{`\Deleted`}, "Subject: x\r\n\r\n")
+	for _, k := range []*talk{idle, asks, expunges} {
+		switch k {
+		case asks:
 			k.send("x NOOP")
+		case expunges: // which changes nothing there
+			k.send("x EXPUNGE")
 		}
 		if got := k.line(); !strings.HasPrefix(got, broken) {
 			t.Errorf("got %q", got)
 		}
 	}
+	all.same("STATUS Private/b (MESSAGES)", "STATUS Private/b (MESSAGES 1)")
 	all.all("RENAME Work Office", "OK") // it is the device's by any name
 	stays.same("NOOP")
 }
@@ -301,8 +305,11 @@ func TestWhatIsSwitchedOffIsRefused(t *testing.T) {
 			k.all("NOOP", "OK")
 		}
 	}
-	r.set("idle", &mailstore.Device{Name: "idle", Without: []string{"IDLE"}})
-	r.device("idle").all("IDLE", "BAD")
+	r.set("few", &mailstore.Device{Name: "few", Without: []string{"IDLE", "PREVIEW", "UTF8=ACCEPT"}})
+	k := r.device("few")
+	k.all("IDLE", "BAD")
+	k.all("NOTIFY SET (selected (MessageNew (UID PREVIEW) MessageExpunge))", "BAD")
+	k.all("APPEND INBOX UTF8 (~{2+}\r\n\r\n)", "BAD")
 }
 
 func TestOnlyWhatIsOfferedIsEnabled(t *testing.T) {
@@ -314,8 +321,8 @@ func TestOnlyWhatIsOfferedIsEnabled(t *testing.T) {
 	k.same("ENABLE IMAP4rev2", "ENABLED")
 }
 
-// TestMailThatAnnouncesIsLeftAlone: the offer is corrected in the responses
-// that make it, not in mail that quotes one.
+// TestMailThatAnnouncesIsLeftAlone: what a device lacks is left out of responses, not
+// of mail that quotes one.
 func TestMailThatAnnouncesIsLeftAlone(t *testing.T) {
 	r := newRig(t)
 	text := "* CAPABILITY IMAP4rev1 UTF8=ACCEPT\r\n"

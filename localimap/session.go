@@ -195,6 +195,9 @@ func (s *session) command() (bye string, more bool) {
 	first := !s.conn.heard.Swap(true)
 	s.acted = false
 	text := ""
+	if err == nil && s.view != nil && !s.inSight() {
+		return "", false
+	}
 	if err == nil {
 		text, err = s.perform(cmd)
 	}
