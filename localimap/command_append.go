@@ -110,6 +110,7 @@ func (a *appending) read() error {
 	}
 	wrapped := r.TakeWord("UTF8") // RFC 6855 section 4
 	if wrapped {
+		a.needs(capUTF8)
 		r.SP()
 		r.Expect('(')
 	}

@@ -133,6 +133,7 @@ func (c *notifyCommand) events(selected bool) (all event, fetch *fetchRequest) {
 		if r.Peek() == '(' && last == messageNew && selected && fetch == nil {
 			fetch, last = &fetchRequest{}, 0
 			r.Items(func() { fetch.read(r, r.AtomUntil('[')) })
+			c.needs(fetch.caps...)
 			if err := fetch.check(); err != nil {
 				r.Fail(err)
 			}
