@@ -166,8 +166,8 @@ func (f *fetching) markSeen(indices []int, changed map[int]bool) {
 func (f *fetching) message(i int, p prepared, atts fetchAtts) error {
 	defer p.close()
 	if p.err != nil {
-		if f.trouble == nil {
-			f.trouble = p.err
+		if err := f.response(p.err); f.trouble == nil {
+			f.trouble = err
 		}
 		if atts&attFlags != 0 {
 			f.tellFlags(i, atts&attUID != 0, true)

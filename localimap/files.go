@@ -99,7 +99,7 @@ type prepared struct {
 	file    *os.File  // open where a section needs it
 	parts   []section // in the order of the items
 	preview string
-	err     error // the response for a message that cannot be told
+	err     error // why the message cannot be told
 }
 
 func (p prepared) close() {
@@ -122,7 +122,7 @@ func (f *fetching) prepare(c *mailstore.Content, room []byte) prepared {
 		if file, err = f.open(&p, room); err != nil {
 			f.log.Error().Err(err).Str("user", f.user).Stringer("msg", c.Hash).Msg("message file could not be read")
 			if p.err = errDamaged; fault.Is(err, fault.Temporary) { // it may only not be opened
-				p.err = f.response(err)
+				p.err = err
 			}
 			return p
 		}
@@ -138,9 +138,7 @@ func (f *fetching) prepare(c *mailstore.Content, room []byte) prepared {
 	if err == nil {
 		p.parts, err = f.measure(file, p.content)
 	}
-	if err != nil {
-		p.err = f.response(err)
-	}
+	p.err = err
 	return p
 }
 
