@@ -3,6 +3,7 @@ package localimap
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/emersion/go-imap/v2"
 
@@ -82,8 +83,10 @@ func (s *session) allListed() ([]listed, error) {
 		return nil, err
 	}
 	all := listing(s.ctx, boxes, subscribed, []string{"*"}, &imap.ListOptions{})
+	boxed := all // in the order of names
 	for _, l := range listing(s.ctx, boxes, subscribed, []string{"*"}, &imap.ListOptions{SelectSubscribed: true}) {
-		if l.box == nil && !slices.ContainsFunc(all, func(other listed) bool { return other.name == l.name }) {
+		byName := func(other listed, name string) int { return strings.Compare(other.name, name) }
+		if _, ok := slices.BinarySearchFunc(boxed, l.name, byName); !ok && l.box == nil {
 			all = append(all, l)
 		}
 	}
