@@ -72,7 +72,6 @@ type conn struct {
 
 	receiving     bool // the receiver reads from stream
 	waiting       bool // the session is in Read
-	pausing       bool // the receiver has to end, and may not start
 	receiverEnded chan struct{}
 
 	more chan struct{} // in or inErr have changed
@@ -188,12 +187,10 @@ func (c *conn) abort() {
 	c.closeOnce.Do(c.closed)
 }
 
-// secure puts TLS over the network. Nothing may have been received, for it came in
-// the clear from whomever.
+// secure puts TLS over the network, before login, when no receiver runs. Nothing may
+// have been received, for it came in the clear from whomever.
 func (c *conn) secure(config *tls.Config) error {
-	if err := c.pause(); err != nil {
-		return err
-	}
+	_ = c.SetReadDeadline(time.Time{}) // of the former read; an error shows in the handshake
 	if err := c.flush(); err != nil {
 		return err
 	}
@@ -205,9 +202,6 @@ func (c *conn) secure(config *tls.Config) error {
 	}
 	c.stream = stream
 	c.heard.Store(true)
-	c.mu.Lock()
-	c.pausing = false
-	c.mu.Unlock()
 	return nil
 }
 

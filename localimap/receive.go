@@ -95,7 +95,7 @@ func (c *conn) start() {
 }
 
 func (c *conn) startLocked() {
-	if c.receiving || c.waiting || c.pausing || c.inErr != nil {
+	if c.receiving || c.waiting || c.inErr != nil {
 		return
 	}
 	_ = c.SetReadDeadline(time.Time{}) // an error shows at the read
@@ -160,10 +160,10 @@ func (c *conn) received(p []byte, err error) (goesOn, full bool) {
 		c.in = append(c.buf[:0], c.in...) // to the front, where it may lie already
 	}
 	c.in = append(c.in, p...)
-	if err != nil && !c.pausing {
+	if err != nil {
 		c.inErr = err
 	}
-	goesOn = !c.pausing && !c.waiting
+	goesOn = !c.waiting
 	c.receiving = goesOn && err == nil
 	return goesOn || c.inErr != nil, len(c.in) >= maxAhead
 }
@@ -210,23 +210,4 @@ func (c *conn) alive() error {
 		c.cancel(errClientGone)
 	}
 	return context.Cause(c.ctx)
-}
-
-// pause ends the receiver, and lets none start.
-func (c *conn) pause() error {
-	c.mu.Lock()
-	c.pausing = true
-	receiving, ended := c.receiving, c.receiverEnded
-	c.mu.Unlock()
-	if receiving {
-		c.interrupt()
-		<-ended
-	}
-	_ = c.SetReadDeadline(time.Time{}) // an error shows at the read
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.in) > 0 {
-		return errors.New("the client has sent more than STARTTLS")
-	}
-	return c.inErr
 }
