@@ -20,6 +20,7 @@ type appending struct {
 	name     string // of the mailbox
 	box      mailstore.Mailbox
 	messages []mailstore.Delivery
+	open     []*mailstore.Spooled // of messages, those whose files are open
 }
 
 // append answers APPEND (RFC 9051 section 6.3.12), of several messages too (RFC
@@ -124,6 +125,10 @@ func (a *appending) read() error {
 	})
 	if spooled != nil {
 		a.messages = append(a.messages, a.delivery(spooled, flags, given))
+		if a.open = append(a.open, spooled); len(a.open) == maxOpenAppends {
+			_ = mailstore.Sync(a.ctx, a.open) // Deliver tells it
+			a.open = nil
+		}
 	}
 	if wrapped {
 		r.Expect(')')

@@ -45,6 +45,7 @@ const (
 	maxPatternOctets = 2000 // of all of them; no mailbox name is that long
 	maxKeyword       = 100  // octets of a keyword
 	maxAppends       = 500  // messages of one APPEND
+	maxOpenAppends   = 32   // of these, whose files are open
 	maxNotified      = 100  // event groups and names of mailboxes of one NOTIFY
 
 	// appendLimit is the longest message a client may store.

@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -455,4 +457,32 @@ func TestLargeEnvelopesAreServed(t *testing.T) {
 		k.do("d SEARCH "+search.keys, search.want)
 		k.want("d OK")
 	}
+}
+
+// TestFilesOfOneAppend: one command does not take all the files that the system lets
+// the program open.
+func TestFilesOfOneAppend(t *testing.T) {
+	if _, err := os.Stat("/proc/self/fd"); err != nil {
+		t.Skip("the open files are not listed here")
+	}
+	r := newRig(t)
+	k := r.talk("joe")
+	k.send("a APPEND Drafts" + strings.Repeat(" {1+}\r\nx", 3*maxOpenAppends) + " {1}")
+	k.want("+")
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := 0
+	for _, fd := range fds {
+		if name, _ := os.Readlink("/proc/self/fd/" + fd.Name()); strings.HasPrefix(filepath.Base(name), "spool-") {
+			open++
+		}
+	}
+	if open > maxOpenAppends {
+		t.Errorf("%d files are open", open)
+	}
+	k.send("x")
+	k.want("a OK")
+	k.do("b STATUS Drafts (MESSAGES)", fmt.Sprintf("* STATUS \"Drafts\" (MESSAGES %d)", 3*maxOpenAppends+1))
 }
