@@ -96,14 +96,14 @@ func olderFormat(t *testing.T, dir string) {
 	m, err := readManifest(dir)
 	must(t, err)
 	index := filepath.Join(dir, m.Index)
-	edit(t, index, withoutSchema6, `DELETE FROM meta WHERE key IN ('id', 'generation')`, `DROP TABLE vanished`, `ALTER TABLE mailbox DROP COLUMN history_from`, `ALTER TABLE message DROP COLUMN saved_at`,
+	edit(t, index, withoutSchema5, `DELETE FROM meta WHERE key IN ('id', 'generation')`, `DROP TABLE vanished`, `ALTER TABLE mailbox DROP COLUMN history_from`, `ALTER TABLE message DROP COLUMN saved_at`,
 		`ALTER TABLE ledger DROP COLUMN doubt`, `DROP INDEX mailbox_special_use`, `PRAGMA user_version = 2`)
 	rehash(t, dir, map[string]any{"format": 1, "taken_at": m.TakenAt, "index": m.Index, "messages": m.Messages, "files": m.Files})
 }
 
-// withoutSchema6 takes the last migration back.
-var withoutSchema6 = schema1[strings.Index(schema1, "CREATE TABLE summary"):strings.Index(schema1, "CREATE TABLE message")] + `
-	INSERT INTO summary SELECT content_id, version, s.data, e.data, h.data
+// withoutSchema5 takes the last migration back.
+var withoutSchema5 = schema1[strings.Index(schema1, "CREATE TABLE summary"):strings.Index(schema1, "CREATE TABLE message")] + `
+	INSERT INTO summary SELECT content_id, version - 1, s.data, e.data, h.data
 		FROM structure s JOIN envelope e USING (content_id, version) JOIN header h USING (content_id, version);
 	DROP TABLE structure; DROP TABLE envelope; DROP TABLE header`
 

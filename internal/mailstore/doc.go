@@ -21,7 +21,7 @@
 //	mailbox       (id, name, uidvalidity, uidnext, modseq, recent_from, history_from, counts)
 //	subscription  (name)                                        also of mailboxes that do not exist
 //	content       (id, hash, size, orphaned_at, missing, found) one row per message file
-//	summary       (content_id, version, structure, envelope, header)  what internal/message says about it
+//	envelope, header, structure (content_id, version, data)     what internal/message says about it
 //	message       (mailbox_id, uid -> content_id, system, keywords, modseq, received_at, size, saved_at)
 //	vanished      (mailbox_id, modseq, first, last)              runs of UIDs that were removed (see vanished.go)
 //	expunged      (id, mailbox, uid, ... as message)             what Undelete can bring back
@@ -30,8 +30,8 @@
 //	ledger        (account, uidl, dup -> hash, size, state, ...)
 //	device        (name, hash, read_only, ...)                  IMAP logins
 //
-// Summaries have a table of their own because they are 20 times as long as the
-// rest of a content; the size stands in the message row as well, so that a
+// The pieces of summaries have tables of their own because each is several times as
+// long as the rest of a content, and commands read one kind of them; the size stands in the message row as well, so that a
 // mailbox is opened by one ordered scan of one table. The ledger names contents
 // by hash, not by row: it outlives them. A content is orphaned while no mailbox
 // has it, missing while its file has to be fetched again, found when Repair met

@@ -53,7 +53,7 @@ import (
 //	T name read-only folders capabilities           what it may do and see
 //	= n                                             end of transaction n
 //
-// saved is not in logs of before schema 5.
+// saved is not in logs of before schema 4.
 type recoveryLog struct {
 	file *os.File // nil: not kept, or to be written anew
 	seq  int64    // of the last transaction in it

@@ -2,7 +2,7 @@ package mailstore
 
 // migrations[i] takes the index from schema version i to i+1. A step that was
 // ever released is never edited.
-var migrations = []string{schema1, schema2, schema3, schema5, schema6}
+var migrations = []string{schema1, schema2, schema3, schema4, schema5}
 
 const schema1 = `
 CREATE TABLE meta (
@@ -131,7 +131,7 @@ CREATE UNIQUE INDEX mailbox_special_use ON mailbox (special_use) WHERE special_u
 `
 
 // vanished.go says what history_from and vanished are.
-const schema5 = `
+const schema4 = `
 ALTER TABLE message ADD COLUMN saved_at INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE mailbox ADD COLUMN history_from INTEGER NOT NULL DEFAULT 1;
 UPDATE mailbox SET history_from = modseq;
@@ -144,25 +144,23 @@ CREATE TABLE vanished (
 ) STRICT, WITHOUT ROWID;
 `
 
-// content.go says why the pieces of summaries are apart.
-const schema6 = `
+// content.go says why the pieces of summaries are apart. Those of before are of a
+// former message.SummaryVersion, and so made again when they are read first.
+const schema5 = `
 CREATE TABLE envelope (
 	content_id INTEGER PRIMARY KEY REFERENCES content (id) ON DELETE CASCADE,
 	version    INTEGER NOT NULL,
 	data       BLOB NOT NULL
 ) STRICT;
-INSERT INTO envelope SELECT content_id, version, envelope FROM summary;
 CREATE TABLE header (
 	content_id INTEGER PRIMARY KEY REFERENCES content (id) ON DELETE CASCADE,
 	version    INTEGER NOT NULL,
 	data       BLOB NOT NULL
 ) STRICT;
-INSERT INTO header SELECT content_id, version, header FROM summary;
 CREATE TABLE structure (
 	content_id INTEGER PRIMARY KEY REFERENCES content (id) ON DELETE CASCADE,
 	version    INTEGER NOT NULL,
 	data       BLOB NOT NULL
 ) STRICT;
-INSERT INTO structure SELECT content_id, version, structure FROM summary;
 DROP TABLE summary;
 `
