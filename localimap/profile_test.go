@@ -3,6 +3,8 @@ package localimap
 import (
 	"context"
 	"fmt"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -259,6 +261,23 @@ func TestEveryCapabilityCanBeSwitchedOffAlone(t *testing.T) {
 		if _, err := SwitchOff([]string{"MOVE", name}); !fault.Is(err, fault.Config) || !strings.Contains(fault.Hint(err), "MOVE, ") {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestCapabilitiesAreInTheDocs, in the first column of the table.
+func TestCapabilitiesAreInTheDocs(t *testing.T) {
+	page, err := os.ReadFile("../docs/client-quirks.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(page), "## What the server offers")
+	var told []string
+	for _, row := range regexp.MustCompile("(?m)^\\| `([^|]*)` \\|").FindAllStringSubmatch(table, -1) {
+		told = append(told, strings.Split(row[1], "`, `")...)
+	}
+	slices.Sort(told)
+	if want := Switchable(); !slices.Equal(told, want) {
+		t.Errorf("told %v, want %v", told, want)
 	}
 }
 

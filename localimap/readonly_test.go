@@ -14,6 +14,7 @@ func TestADeviceThatMayOnlyRead(t *testing.T) {
 	for _, line := range []string{
 		"STORE 1 +FLAGS (\\Seen)", "COPY 1 Trash", "MOVE 1 Trash", "EXPUNGE", "UID EXPUNGE 1", "CREATE New", "DELETE Trash",
 		"RENAME Trash Bin", "SUBSCRIBE New", "UNSUBSCRIBE Trash",
+		"UID STORE 1 (UNCHANGEDSINCE 9) FLAGS ()", "REPLACE 1 INBOX {2}", "UID REPLACE 1 INBOX {2}",
 	} {
 		k.all(line, "NO [NOPERM]")
 	}
