@@ -13,7 +13,7 @@ import (
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
-// Response codes the library has no name for.
+// Response codes that go-imap has no name for.
 const (
 	codeExpungeIssued imap.ResponseCode = "EXPUNGEISSUED" // RFC 5530
 	codeUseAttr       imap.ResponseCode = "USEATTR"       // RFC 6154

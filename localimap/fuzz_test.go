@@ -205,7 +205,7 @@ func (c *chooser) expand(text string, depth int) string {
 	})
 }
 
-// panics watches the log for panics, from which the library recovers.
+// panics watches the log for panics, from which the server recovers.
 type panics struct{ seen atomic.Pointer[string] }
 
 func (p *panics) Write(b []byte) (int, error) {

@@ -135,7 +135,7 @@ func TestShutdown(t *testing.T) {
 	quiet.do("a SELECT INBOX", "a OK")
 	idle.do("a SELECT INBOX", "a OK")
 	idle.do("b IDLE", "+")
-	sasl.do("a AUTHENTICATE PLAIN", "+") // the library holds its lock meanwhile
+	sasl.do("a AUTHENTICATE PLAIN", "+")
 	if n := r.server.Clients(); n != 2 {
 		t.Errorf("Clients() = %d, want 2", n)
 	}
@@ -369,7 +369,7 @@ func (r *rig) damage(dir, text string, f func(path string) error) {
 	}
 }
 
-// TestClient drives the main flows with the library's own client.
+// TestClient drives the main flows with the client of go-imap.
 func TestClient(t *testing.T) {
 	r := newRig(t)
 	r.deliver("INBOX", nil, string(testkit.Message(1)), string(testkit.Message(2)), string(testkit.Message(3)))

@@ -65,7 +65,7 @@ type flagsKey struct {
 	recent bool
 }
 
-// flagRecent is not in the library: IMAP4rev2 has dropped it.
+// flagRecent has no name in go-imap: IMAP4rev2 has dropped it.
 const flagRecent imap.Flag = `\Recent`
 
 func newView(ctx context.Context, store *mailstore.Store, id mailstore.MailboxID, readOnly bool, on *enabled) (*view, error) {

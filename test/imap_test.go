@@ -11,8 +11,7 @@ import (
 	"time"
 )
 
-// imapConn speaks IMAP without the library: the other opinion about what is on
-// the wire.
+// imapConn speaks IMAP without go-imap: a second opinion about what is on the wire.
 type imapConn struct {
 	t    *testing.T
 	conn net.Conn

@@ -154,7 +154,7 @@ func command(t *testing.T, p *rig.Popbridge, code int, args ...string) rig.Outpu
 	return out
 }
 
-// login opens an IMAP connection of the library's client.
+// login opens an IMAP connection with the client of go-imap.
 func login(t *testing.T, p *rig.Popbridge, options *imapclient.Options) *imapclient.Client {
 	t.Helper()
 	dial := imapclient.DialInsecure
