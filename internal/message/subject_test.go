@@ -1,6 +1,7 @@
 package message
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -85,6 +86,20 @@ func TestMessageIDs(t *testing.T) {
 		}
 		if got := strings.Join(h.MessageIDs("references"), " "); got != tt.ids {
 			t.Errorf("%s: %q, want %q", tt.value, got, tt.ids)
+		}
+	}
+}
+
+// TestManyQuotesInMessageIDs: what a sender can make a mail program's THREAD cost grows
+// with the length of a field, not with its square.
+func TestManyQuotesInMessageIDs(t *testing.T) {
+	for _, piece := range []string{`""`, `()`, `<"a"@b>`} {
+		h := &Header{lines: []byte("References: <" + strings.Repeat(piece, 10000) + ">\r\n")}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		h.MessageIDs("References")
+		if runtime.ReadMemStats(&after); after.TotalAlloc-before.TotalAlloc > 5<<20 {
+			t.Errorf("%s: %d bytes are allocated", piece, after.TotalAlloc-before.TotalAlloc)
 		}
 	}
 }

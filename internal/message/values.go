@@ -62,48 +62,41 @@ func (h *Header) Address(name string) Address {
 // (RFC 5256 section 3, REFERENCES): quotes and comments are removed. What has no @
 // is none.
 func (h *Header) MessageIDs(name string) (ids []string) {
-	rest := unfold(h.value(name))
+	l := lexer{in: []byte(unfold(h.value(name)))}
 	for {
-		_, after, found := strings.Cut(rest, "<")
+		_, after, found := bytes.Cut(l.in, []byte("<"))
 		if !found {
 			return ids
 		}
-		var id string
-		if id, rest = cutMessageID(after); strings.Contains(id, "@") {
+		l.in = after
+		if id := l.messageID(); strings.Contains(id, "@") {
 			ids = append(ids, id)
 		}
 	}
 }
 
-// cutMessageID reads a message id up to its >. An id without end is none.
-func cutMessageID(s string) (id, rest string) {
-	end := strings.IndexAny(s, `>"(`)
-	if end >= 0 && s[end] == '>' {
-		return s[:end], s[end+1:]
+// messageID reads a message id up to its >. An id without end is none.
+func (l *lexer) messageID() string {
+	if end := bytes.IndexAny(l.in, `>"(`); end >= 0 && l.in[end] == '>' {
+		id := l.in[:end]
+		l.in = l.in[end+1:]
+		return string(id)
 	}
-	var b strings.Builder
-	for s != "" {
-		switch c := s[0]; c {
+	var id []byte
+	for len(l.in) > 0 {
+		switch c := l.in[0]; c {
 		case '>':
-			return b.String(), s[1:]
+			l.in = l.in[1:]
+			return string(id)
 		case '"':
-			l := lexer{in: []byte(s)}
-			text, _ := l.quoted(nil)
-			b.Write(text)
-			s = string(l.in)
-			continue
-		case '(':
-			l := lexer{in: []byte(s[1:])}
-			l.enclosed(nil, '(', ')')
-			s = string(l.in)
-			continue
-		case ' ', '\t':
+			id, _ = l.quoted(id)
+		case '(', ' ', '\t':
+			l.space()
 		default:
-			b.WriteByte(c)
+			id, l.in = append(id, c), l.in[1:]
 		}
-		s = s[1:]
 	}
-	return "", ""
+	return ""
 }
 
 // Charsets are the names of charsets that Decoder knows, as a client is told.
