@@ -61,7 +61,7 @@ func folderIDs(ctx context.Context, store *mailstore.Store, names []string) (ids
 
 // describe returns a device with the names that its folders have now.
 func describe(ctx context.Context, store *mailstore.Store, user string, d mailstore.Device) (control.Device, error) {
-	out := control.Device{User: user, Name: d.Name, ReadOnly: d.ReadOnly, Without: append([]string{}, d.Without...),
+	out := control.Device{User: user, Name: d.Name, ReadOnly: d.ReadOnly, Without: append([]string{}, d.Without...), Programs: []string{},
 		CreatedAt: d.CreatedAt, LastUsedAt: timeOrNil(d.LastUsedAt)}
 	if d.Folders == nil {
 		return out, nil
