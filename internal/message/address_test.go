@@ -57,6 +57,8 @@ func TestAddresses(t *testing.T) {
 		"a@b (c\\)d)":                       "((\"c)d\" NIL \"a\" \"b\"))",
 		"a@b (c\\\\d)":                      "(({3}\r\nc\\d NIL \"a\" \"b\"))",
 		"a@b (c\x00d)":                      "(({5}\r\nc\xef\xbf\xbdd NIL \"a\" \"b\"))",
+		"a \"b\n ":                          "((NIL NIL \"a\" \"MISSING_DOMAIN\"))",
+		"a \"b\n c":                         "((\"a b\" NIL \"MISSING_MAILBOX\" \"MISSING_DOMAIN\"))",
 		"a@b (":                             "((NIL NIL \"a\" \"MISSING_DOMAIN\"))",
 		"a@b ((c)":                          "((NIL NIL \"a\" \"MISSING_DOMAIN\"))",
 		"a (c)":                             "((\"c\" NIL \"a\" \"MISSING_DOMAIN\"))",

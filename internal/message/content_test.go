@@ -1,6 +1,9 @@
 package message
 
-import "testing"
+import (
+	"fmt"
+	"testing"
+)
 
 // TestContent: the parts of BODYSTRUCTURE as Dovecot 2.3 answers them.
 func TestContent(t *testing.T) {
@@ -65,6 +68,29 @@ func TestEnvelopeIsDecoded(t *testing.T) {
 	for _, e := range []Envelope{nil, Envelope(emptyEnvelope), Envelope("()"), Envelope("(")} {
 		if !e.Date().IsZero() || e.Subject() != "" || e.From() != "" {
 			t.Errorf("%q says something", e)
+		}
+	}
+}
+
+// TestBoundaryWithoutLineEnd: at the very end of a message a boundary line that has
+// no line end begins no part.
+func TestBoundaryWithoutLineEnd(t *testing.T) {
+	const text = `("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" %d 0 NIL NIL NIL NIL)`
+	for body, want := range map[string][]int{
+		"--b":                        {0},
+		"--b\r\n\r\nx\r\n--b":        {1},
+		"--b\r\nX: y\r\n--b x":       {0},
+		"--b\r\n\r\nx\r\n--b\r\n":    {1, 0},
+		"--b\r\n\r\nx\r\n--b--\r\n":  {1},
+		"--b\r\n\r\nx\r\n--b\r\n--b": {1, 0},
+	} {
+		var parts string
+		for _, size := range want {
+			parts += fmt.Sprintf(text, size)
+		}
+		got := string(parseBytes([]byte("Content-Type: multipart/mixed; boundary=b\r\n\r\n" + body)).Structure)
+		if want := "(" + parts + ` "mixed" ("boundary" "b") NIL NIL NIL)`; got != want {
+			t.Errorf("%q: %s, want %s", body, got, want)
 		}
 	}
 }

@@ -53,14 +53,9 @@ func folded(line []byte) bool { return line[0] == ' ' || line[0] == '\t' }
 
 // named reports whether a line begins one of the fields.
 func named(line []byte, fields []string) bool {
-	n := bytes.IndexByte(line, ':')
-	if n < 0 {
-		n = len(line)
-	}
-	for n > 0 && (line[n-1] == ' ' || line[n-1] == '\t' || line[n-1] == '\r' || line[n-1] == '\n') {
-		n--
-	}
-	return slices.ContainsFunc(fields, func(f string) bool { return isName(line[:n], f) })
+	name, _, found := bytes.Cut(line, []byte(":"))
+	name = bytes.TrimRight(name, " \t")
+	return found && slices.ContainsFunc(fields, func(f string) bool { return isName(name, f) })
 }
 
 // isName reports whether text is the name of a field, which has no other letters

@@ -19,6 +19,8 @@ func TestFilterHeader(t *testing.T) {
 		{"several", header, []string{"x-a", "from", "zzz"}, false, "From: a\r\nX-A : b\r\n\r\n"},
 		{"none", header, []string{"to"}, false, "\r\n"},
 		{"not", header, []string{"subject", "from"}, true, "X-A : b\r\nno field\r\n\r\n"},
+		{"no colon", "To\r\nTo\r\n : a\r\nTo: b\r\n\r\n", []string{"to"}, false, "To: b\r\n\r\n"},
+		{"not, no colon", "To\r\nTo\r\n : a\r\nTo: b\r\n\r\n", []string{"to"}, true, "To\r\nTo\r\n : a\r\n\r\n"},
 		{"LF", "From: a\nTo: b\n\nx", []string{"to"}, false, "To: b\n\n"},
 		{"no blank line", "From: a\r\nTo: b\r\n", []string{"to"}, false, "To: b\r\n"},
 		{"no line end", "From: a\r\nTo: b", []string{"to"}, false, "To: b"},

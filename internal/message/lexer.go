@@ -77,6 +77,9 @@ func (l *lexer) enclosed(dst []byte, open, end byte) (text []byte, ok bool) {
 			dst = append(dst, nul...)
 			settled = len(dst)
 			continue
+		case c == '\n' && i+2 >= len(l.in):
+			l.in = nil
+			return dst[:settled], false
 		case c == '\n':
 			dst = append(dst[:settled], bytes.TrimSuffix(dst[settled:], []byte("\r"))...)
 			settled = len(dst)

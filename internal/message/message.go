@@ -21,7 +21,7 @@ import "time"
 
 // SummaryVersion is the version of what Parse says and of its binary form. A
 // stored summary of another version is made again from the message.
-const SummaryVersion = 5
+const SummaryVersion = 6
 
 // Summary is what is known about a message without reading it again.
 type Summary struct {

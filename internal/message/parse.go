@@ -128,7 +128,7 @@ func (p *parser) multipart(part *Part, boundary string, depth int) delimiter {
 		as = digest
 	}
 	d := p.skip(level) // the preamble
-	for d.level == level && !d.last {
+	for d.level == level && !d.last && !p.cutShort() {
 		if p.parts >= maxParts {
 			d = p.skip(0)
 			continue

@@ -118,6 +118,16 @@ func (s *scanner) ended(at, lines int64, eol int, d delimiter) delimiter {
 	return d
 }
 
+// cutShort reports whether the message ended within the line just read: without its
+// line end a boundary line begins no part (RFC 2046 section 5.1.1).
+func (s *scanner) cutShort() bool {
+	if s.eol > 0 {
+		return false
+	}
+	_, err := s.br.Peek(1)
+	return err != nil
+}
+
 // match says which open multipart the line is a boundary of. As in Dovecot the
 // line needs only begin with the boundary; of several that fit the longest
 // counts, of equal ones the innermost.
