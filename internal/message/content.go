@@ -37,8 +37,12 @@ func (p *parser) contentField(c *content, name string, value []byte) {
 		}
 	case "transfer-encoding":
 		if l.space(); c.encoding == nil {
-			if token, o := l.token(nil); o == ended && len(token) > 0 {
-				c.encoding, c.transfer = p.keep(appendNString(nil, token)), strings.ToLower(string(token))
+			token, o := l.token(nil)
+			if len(token) > 0 && (o == ended || o == more && l.in[0] == ';') { // some write a ; behind it
+				c.transfer = strings.ToLower(string(token))
+			}
+			if len(token) > 0 && o == ended {
+				c.encoding = p.keep(appendNString(nil, token))
 			}
 		}
 	case "disposition":
