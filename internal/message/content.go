@@ -104,7 +104,7 @@ func (p *parser) disposition(c *content, l *lexer) {
 // appendLanguages appends the list of languages, or nothing where there is none
 // (RFC 3282).
 func appendLanguages(dst []byte, l *lexer) []byte {
-	for i := 0; i < maxParams; i++ {
+	for i := 0; ; i++ {
 		tag, o := l.atom(nil)
 		if o == broken {
 			break

@@ -2,6 +2,7 @@ package message
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 )
 
@@ -41,6 +42,23 @@ func TestContent(t *testing.T) {
 		c.describe(part, false)
 		if got := string(c.types(part)); got != want {
 			t.Errorf("%q is\n%q, want\n%q", in, got, want)
+		}
+	}
+}
+
+// TestManyParams: of one field 128 parameters are read, and each octet that is none
+// counts like one.
+func TestManyParams(t *testing.T) {
+	for in, want := range map[string]int{
+		strings.Repeat("; a=b", 128) + "; last=x":            128,
+		strings.Repeat("; a=b", 127) + "; last=x":            128,
+		"; a=b " + strings.Repeat("y", 127) + "; last=x":     1,
+		"; a=b " + strings.Repeat("y", 126) + "; last=x":     2,
+		"; a=b " + strings.Repeat("y ", 63) + "; last=x":     2,
+		"; a*0=b; a*1=c " + strings.Repeat("y", 126) + ";x=": 1,
+	} {
+		if got := len((&lexer{in: []byte(in)}).params()); got != want {
+			t.Errorf("%q has %d, want %d", in, got, want)
 		}
 	}
 }

@@ -10,6 +10,6 @@ const (
 	maxDepth     = 128     // levels of parts; Dovecot answers 100
 	maxParts     = 10000   // parts, as Dovecot
 	maxAddresses = 20000   // addresses in all envelopes of a message
-	maxParams    = 128     // parameters of one field
+	maxParams    = 128     // parameters of one field and octets of it that are none, as Dovecot
 	maxBoundary  = 80      // bytes of a boundary that are compared, as Dovecot
 )

@@ -25,7 +25,7 @@ func (l *lexer) params() []param {
 	var params []param
 	var pieces []piece
 	var n uint32 // of the piece before, which one without a number has as well
-	for len(params)+len(pieces) < maxParams {
+	for range maxParams {
 		p, o := l.param()
 		if o == ended {
 			break
