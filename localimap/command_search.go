@@ -56,14 +56,14 @@ func (s *session) find(charset string, ret returns, sort func(found []int) error
 			s.view.saved = nil
 		}
 	}()
-	decode, known := message.Decoder(charset)
+	decode := message.Decoder(charset)
 	k := &compiler{v: s.view, zone: s.srv.opt.Zone(), in: s.in, decode: decode, lacks: s.store.lacks}
 	q := k.keys(0)
 	s.needs(k.caps...)
 	if err := s.in.End(); err != nil {
 		return nil, 0, err
 	}
-	if !known {
+	if decode == nil {
 		return nil, 0, no("BADCHARSET ("+message.Charsets+")", "The charset is not known")
 	}
 	s.acted = true

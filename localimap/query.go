@@ -106,16 +106,20 @@ type compiler struct {
 	caps  []imap.Cap
 	read  int // keys so far
 
-	decode func(text string) string // from the charset of the command; nil for UTF-8
-	lacks  func(imap.Cap) bool      // what is switched off for the device
+	decode func(text string) (string, bool) // from the charset of the command; nil where that is unknown
+	lacks  func(imap.Cap) bool              // what is switched off for the device
 }
 
 // text reads a string to search for.
 func (k *compiler) text() string {
 	k.in.SP()
 	text := k.in.AString()
-	if k.decode != nil {
-		text = k.decode(text)
+	if k.decode == nil {
+		return text
+	}
+	text, ok := k.decode(text)
+	if !ok {
+		k.in.Fail(&imapwire.SyntaxError{Text: "A string is not in the charset of the command"})
 	}
 	return text
 }

@@ -85,7 +85,7 @@ func TestSearchWithAndWithoutTheTextIndex(t *testing.T) {
 	cut := func() string {
 		raw := messages[rnd.IntN(len(messages))]
 		at := rnd.IntN(len(raw))
-		return quoted(raw[at:min(len(raw), at+1+rnd.IntN(20))])
+		return quoted(strings.ToValidUTF8(raw[at:min(len(raw), at+1+rnd.IntN(20))], ""))
 	}
 	keys := []string{
 		"ALL", `TEXT "strassenFEST"`, `BODY "wrapped phrase"`, `BODY "wrappedphrase"`, `NOT BODY "wrapped"`, `TEXT ""`, `BODY "-- "`,

@@ -137,20 +137,25 @@ func TestHeaderValues(t *testing.T) {
 
 func TestDecoder(t *testing.T) {
 	for _, name := range strings.Fields(Charsets) {
-		decode, known := Decoder(name)
-		if !known {
+		decode := Decoder(name)
+		if decode == nil {
 			t.Errorf("%s is not known", name)
 			continue
 		}
-		if got := decode("abc"); got != "abc" {
-			t.Errorf("%s: %q", name, got)
+		if got, ok := decode("abc"); got != "abc" || !ok {
+			t.Errorf("%s: %q, %v", name, got, ok)
 		}
 	}
-	if decode, _ := Decoder("koi8-r"); decode("\xf0\xd2\xc9") != "При" {
-		t.Error(decode("\xf0\xd2\xc9"))
+	if got, ok := Decoder("koi8-r")("\xf0\xd2\xc9"); got != "При" || !ok {
+		t.Error(got, ok)
+	}
+	for name, text := range map[string]string{"utf-8": "caf\xe9", "us-ascii": "\xff", "big5": "\xa4\xff", "euc-jp": "\xa4"} {
+		if got, ok := Decoder(name)(text); ok {
+			t.Errorf("%q in %s is %q", text, name, got)
+		}
 	}
 	for _, name := range []string{"x-none", "UTF-16", ""} {
-		if _, known := Decoder(name); known {
+		if Decoder(name) != nil {
 			t.Errorf("%q is known", name)
 		}
 	}

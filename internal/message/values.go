@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // ReadHeader returns all fields of a header, of which at most 1 MiB is read, as a
@@ -103,13 +104,23 @@ func (l *lexer) messageID() string {
 const Charsets = "US-ASCII UTF-8 ISO-8859-1 ISO-8859-2 ISO-8859-3 ISO-8859-4 ISO-8859-5 ISO-8859-6 ISO-8859-7 ISO-8859-8 ISO-8859-9 ISO-8859-10 ISO-8859-13 ISO-8859-14 ISO-8859-15 ISO-8859-16 " +
 	"WINDOWS-1250 WINDOWS-1251 WINDOWS-1252 WINDOWS-1253 WINDOWS-1254 WINDOWS-1255 WINDOWS-1256 WINDOWS-1257 WINDOWS-1258 KOI8-R KOI8-U SHIFT_JIS EUC-JP ISO-2022-JP EUC-KR GB2312 GBK GB18030 BIG5"
 
-// Decoder returns what makes UTF-8 of text in the named charset; false where the
-// charset is unknown, or has other bytes for ASCII and so cannot be in a command.
-func Decoder(charset string) (decode func(text string) string, known bool) {
-	decode = func(text string) string {
-		decoded, _ := toUTF8(text, charset)
-		return decoded
+// Decoder returns what makes UTF-8 of text in the named charset, false for text that
+// is not in it; nil where the charset is unknown, or has other bytes for ASCII and so
+// cannot be in a command.
+func Decoder(charset string) func(text string) (decoded string, ok bool) {
+	enc, known := lookupCharset(charset)
+	switch {
+	case !known:
+		return nil
+	case enc == nil:
+		return func(text string) (string, bool) { return text, utf8.ValidString(text) }
 	}
-	_, known = lookupCharset(charset)
-	return decode, known && decode("a@") == "a@"
+	decode := func(text string) (string, bool) {
+		decoded, err := enc.NewDecoder().String(text)
+		return decoded, err == nil && !strings.ContainsRune(decoded, utf8.RuneError)
+	}
+	if ascii, _ := decode("a@"); ascii != "a@" {
+		return nil
+	}
+	return decode
 }
