@@ -147,6 +147,8 @@ func (a *appending) admit() error {
 		return a.in.Err()
 	case binary && a.store.lacks(imap.CapBinary):
 		return bad("Expected a literal without ~")
+	case size == 0: // RFC 3502 section 6.3.11; Thunderbird removes such messages
+		return no("", "An empty message cancels the command")
 	case size > appendLimit:
 		return no(imap.ResponseCodeTooBig, "The message is longer than APPENDLIMIT")
 	case n >= maxAppends:
