@@ -50,8 +50,9 @@ func (s *session) setNotify() (string, error) {
 		return "", err
 	}
 	for i := range c.n.known {
-		if l := &c.n.known[i]; c.status && c.n.events(l)&messageEvents != 0 && l.box != nil && !s.isSelected(l) {
-			s.tellStatus(*l.box, s.notifyItems())
+		l := &c.n.known[i]
+		if asked := c.n.events(l); c.status && asked&messageEvents != 0 && l.box != nil && !s.isSelected(l) {
+			s.tellStatus(*l.box, s.notifyItems(asked&flagChange != 0))
 		}
 	}
 	return "", s.conn.overflow()
@@ -95,6 +96,7 @@ func (c *notifyCommand) group() {
 	g.events, fetch = c.events(selected)
 	r.Expect(')')
 	c.asked |= g.events
+	g.events &= supportedEvents // the others are refused with NO, and not with BAD
 	switch {
 	case selected && c.chosen:
 		r.Fail(&imapwire.SyntaxError{Text: "Only one group is for the selected mailbox"})

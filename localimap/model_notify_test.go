@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -120,6 +121,8 @@ func (l *listener) open(name string) {
 	}
 }
 
+var modSeqItem = regexp.MustCompile(`HIGHESTMODSEQ \d+ `)
+
 func (l *listener) hear(line string) {
 	if !strings.HasPrefix(line, "* ") {
 		return
@@ -132,7 +135,8 @@ func (l *listener) hear(line string) {
 		if l.boxes[n[2].text] == nil { // the first come before LIST
 			l.boxes[n[2].text] = &knownBox{}
 		}
-		l.boxes[n[2].text].status = line[strings.IndexByte(line, '('):]
+		// The first have it (RFC 5465 section 3.1), others only with CONDSTORE.
+		l.boxes[n[2].text].status = modSeqItem.ReplaceAllString(line[strings.IndexByte(line, '('):], "")
 	case n[1].text == "LIST":
 		l.listed(n)
 	case err != nil:

@@ -140,7 +140,7 @@ func (s *session) tellMailbox(prev, l *listed) {
 		return
 	}
 	if l.box != nil && wanted&messageEvents != 0 && s.differs(prev.told, l.box, wanted) {
-		s.tellStatus(*l.box, s.notifyItems())
+		s.tellStatus(*l.box, s.notifyItems(false))
 	}
 }
 
@@ -165,11 +165,12 @@ func (s *session) tellListing(prev, l *listed) {
 	}
 }
 
-// notifyItems are told of a mailbox in which something happens (RFC 5465 section 5).
-// UNSEEN is more than it asks for.
-func (s *session) notifyItems() []string {
+// notifyItems are told of a mailbox in which something happens (RFC 5465 section 5), the
+// modification sequence to clients with CONDSTORE, or to all (section 3.1). UNSEEN is
+// more than it asks for.
+func (s *session) notifyItems(modseq bool) []string {
 	items := []string{"MESSAGES", "UIDNEXT", "UIDVALIDITY", "UNSEEN"}
-	if s.condstore {
+	if s.condstore || modseq && !s.store.lacks(imap.CapCondStore) {
 		return slices.Insert(items, 2, "HIGHESTMODSEQ")
 	}
 	return items
@@ -188,7 +189,7 @@ func (s *session) differs(was, now *mailstore.Mailbox, wanted event) bool {
 		now.UIDNext == was.UIDNext+mailstore.UID(own.added) && now.HighestModSeq == was.HighestModSeq+1 { // by one transaction
 		return false
 	}
-	return slices.ContainsFunc(s.notifyItems(), func(item string) bool {
+	return slices.ContainsFunc(s.notifyItems(false), func(item string) bool {
 		flags := item == "UNSEEN" || item == "HIGHESTMODSEQ"
 		return (wanted&flagChange != 0 || !flags) && statusItems[item](*was) != statusItems[item](*now)
 	})

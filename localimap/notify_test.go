@@ -147,7 +147,7 @@ func TestNotifyOthers(t *testing.T) {
 	}
 	k.do("a SELECT INBOX", "a OK")
 	k.answers("NOTIFY SET STATUS (selected (MessageNew MessageExpunge)) (mailboxes (a INBOX nowhere) (MessageNew MessageExpunge FlagChange)) (inboxes (MailboxName)) (personal (SubscriptionChange))",
-		fmt.Sprintf(`* STATUS "a" (MESSAGES 0 UIDNEXT 1 UIDVALIDITY %d UNSEEN 0)`, validity("a")), "n OK NOTIFY completed")
+		fmt.Sprintf(`* STATUS "a" (MESSAGES 0 UIDNEXT 1 HIGHESTMODSEQ 1 UIDVALIDITY %d UNSEEN 0)`, validity("a")), "n OK NOTIFY completed")
 	r.deliver("a", nil, "Subject: new\r\n\r\nx\r\n")
 	k.tells(fmt.Sprintf(`* STATUS "a" (MESSAGES 1 UIDNEXT 2 UIDVALIDITY %d UNSEEN 1)`, validity("a")))
 	r.deliver("b", nil, "Subject: new\r\n\r\nx\r\n")
@@ -346,7 +346,7 @@ func TestNotifyArguments(t *testing.T) {
 		{"SET (selected (MessageNew MessageExpunge (UID)))", "n BAD"},
 		{"SET (personal (MessageNew (UID) MessageExpunge))", "n BAD"},
 		{"SET (selected NONE) (selected-delayed (MessageNew MessageExpunge))", "n BAD"},
-		{"SET (selected (AnnotationChange))", "n BAD"},
+		{"SET (selected (AnnotationChange))", "n NO [BADEVENT (MessageNew "},
 		{"SET (selected (MessageNew MessageExpunge AnnotationChange))", "n NO [BADEVENT (MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange)]"},
 		{"SET (personal (MailboxMetadataChange))", "n NO [BADEVENT (MessageNew "},
 		{"SET (personal (ServerMetadataChange))", "n NO [BADEVENT (MessageNew "},
@@ -372,7 +372,7 @@ func TestNotifyOfARestrictedDevice(t *testing.T) {
 	r.set("some", &mailstore.Device{Name: "some", Folders: []mailstore.MailboxID{r.boxID("a/b")}})
 	k := r.device("some")
 	k.send("n NOTIFY SET STATUS (personal (MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange)) (mailboxes (c Trash) (MessageNew MessageExpunge))")
-	k.tells(`* STATUS INBOX (MESSAGES 0 UIDNEXT 1 UIDVALIDITY 1 UNSEEN 0)`)
+	k.tells(`* STATUS INBOX (MESSAGES 0 UIDNEXT 1 HIGHESTMODSEQ 1 UIDVALIDITY 1 UNSEEN 0)`)
 	if line := k.line(); !strings.HasPrefix(line, `* STATUS "a/b" (MESSAGES 0 UIDNEXT 1 `) {
 		t.Error(line)
 	}
