@@ -139,8 +139,8 @@ func (s *session) capability() (string, error) {
 // enabled is what a client understands (RFC 5161, RFC 7162 section 3.1).
 type enabled struct {
 	rev2      bool // IMAP4rev2: no \Recent, unasked FETCH responses carry the UID
-	condstore bool // they carry the modification sequence
-	qresync   bool // and the UID; VANISHED takes the place of EXPUNGE
+	condstore bool // they carry the modification sequence, too
+	qresync   bool // VANISHED takes the place of EXPUNGE
 }
 
 // enable answers ENABLE (RFC 5161). What is not known is passed over.

@@ -19,6 +19,20 @@ const (
 	inbox     = "INBOX"
 )
 
+// mailbox reads the name of a mailbox. INBOX has no regard to case.
+func (s *session) mailbox() string {
+	name, ok := imapwire.DecodeMailbox(s.in.AString(), s.utf8)
+	switch {
+	case !ok:
+		s.in.Fail(errName)
+	case strings.EqualFold(name, inbox):
+		return inbox
+	}
+	return name
+}
+
+var errName = &imapwire.SyntaxError{Text: "Expected the name of a mailbox in modified UTF-7"}
+
 // oneMailbox reads the one argument of a command that changes mailboxes, and refuses
 // it to a device that may only read.
 func (s *session) oneMailbox() (string, error) {

@@ -60,6 +60,7 @@ func (s *session) find(charset string, ret returns, sort func(found []int) error
 	k := &compiler{v: s.view, zone: s.srv.opt.Zone(), in: s.in, decode: decode, lacks: s.store.lacks}
 	q := k.keys(0)
 	s.needs(k.caps...)
+	s.keepsNumbers = s.keepsNumbers || k.numbers // RFC 7162 section 3.2.10.2
 	if err := s.in.End(); err != nil {
 		return nil, 0, err
 	}

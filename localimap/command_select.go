@@ -1,7 +1,6 @@
 package localimap
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/emersion/go-imap/v2"
@@ -118,24 +117,18 @@ func (s *session) unselectMailbox() (string, error) {
 }
 
 // closeMailbox answers CLOSE: it removes messages with \Deleted without a word, where
-// the mailbox may be changed and is still there (RFC 9051 section 6.4.1). A client with
-// CONDSTORE is told the modification sequence after it, unless it has not been told all
-// that others did before (RFC 7162 section 3.2.8).
+// the mailbox may be changed and is still there (RFC 9051 section 6.4.1). Not even the
+// modification sequence after it is told (RFC 7162 section 3.2.8).
 func (s *session) closeMailbox() (string, error) {
 	v := s.view
 	s.acted = true
-	code := ""
 	if !v.readOnly && !v.feed.Gone() {
-		gone, err := s.store.Expunge(s.ctx, v.id, nil)
-		if err != nil {
+		if _, err := s.store.Expunge(s.ctx, v.id, nil); err != nil {
 			return "", err
-		}
-		if now := v.newest().Mailbox.HighestModSeq; len(gone) > 0 && v.condstore && now == v.settled+1 {
-			code = fmt.Sprintf("[HIGHESTMODSEQ %d] CLOSE completed", now)
 		}
 	}
 	s.unselect()
-	return code, nil
+	return "", nil
 }
 
 // expunge answers EXPUNGE and UID EXPUNGE (RFC 9051 sections 6.4.3 and 6.4.9). The

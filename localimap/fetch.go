@@ -113,8 +113,8 @@ func (f *fetching) chunk(indices []int, contents []mailstore.Content) error {
 		atts := f.items.atts
 		if changed[indices[k]] {
 			atts |= attFlags
-			if f.v.condstore {
-				atts |= attModSeq
+			if f.v.condstore { // RFC 7162 section 3.2.4
+				atts |= attModSeq | attUID
 			}
 		}
 		return f.message(indices[k], p, atts)

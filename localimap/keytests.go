@@ -31,6 +31,7 @@ func (q *query) set(k *compiler, byUID bool) {
 		})
 		return
 	}
+	k.numbers = k.numbers || !byUID
 	spans, _ := v.spans(set, byUID) // numbers of no message match none, as with Dovecot
 	q.add(columnCost, 0, func(c *candidate) answer {
 		i := sort.Search(len(spans), func(i int) bool { return spans[i].To > c.i })

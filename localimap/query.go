@@ -106,6 +106,8 @@ type compiler struct {
 	caps  []imap.Cap
 	read  int // keys so far
 
+	numbers bool // there is a set of message numbers
+
 	decode func(text string) (string, bool) // from the charset of the command; nil where that is unknown
 	lacks  func(imap.Cap) bool              // what is switched off for the device
 }

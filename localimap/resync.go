@@ -42,12 +42,15 @@ func (s *session) useModSeqs() {
 // that the client does not go by the modification sequences of FETCH responses.
 func (s *session) modSeqCode() string {
 	v := s.view
-	if v == nil || !v.condstore || !v.removed && len(v.told.uids) <= len(v.seen.UIDs) {
+	if v == nil || !v.condstore || !v.removed && !v.behind() {
 		return ""
 	}
 	v.removed = false
 	return fmt.Sprintf("[HIGHESTMODSEQ %d] ", v.settled)
 }
+
+// behind reports whether there are removals that may not be told yet.
+func (v *view) behind() bool { return len(v.told.uids) > len(v.seen.UIDs) }
 
 // resync is the parameter QRESYNC of SELECT (RFC 7162 section 3.2.5).
 type resync struct {
@@ -251,7 +254,7 @@ func (v *view) tellGone(c *conn, gone []int) {
 // unasked returns what a FETCH response that nobody asked for tells beside the flags
 // of the i-th message.
 func (v *view) unasked(i int) (uid mailstore.UID, modseq mailstore.ModSeq) {
-	if v.rev2 || v.qresync || v.tellsUIDs {
+	if v.rev2 || v.condstore || v.tellsUIDs { // RFC 7162 section 3.2.4
 		uid = v.told.uids[i]
 	}
 	if v.condstore {

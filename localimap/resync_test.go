@@ -76,8 +76,8 @@ func TestModificationSequences(t *testing.T) {
 		want []string
 	}{
 		{k, "FETCH 1 (MODSEQ)", []string{"1 FETCH (MODSEQ ({M+0}))", "OK FETCH completed"}},
-		{k, "STORE 1 +FLAGS (\\Seen)", []string{"1 FETCH (FLAGS (\\Seen) MODSEQ ({M+1}))", "OK STORE completed"}},
-		{k, "STORE 2 +FLAGS.SILENT (\\Seen)", []string{"2 FETCH (MODSEQ ({M+2}))", "OK STORE completed"}},
+		{k, "STORE 1 +FLAGS (\\Seen)", []string{"1 FETCH (UID 1 FLAGS (\\Seen) MODSEQ ({M+1}))", "OK STORE completed"}},
+		{k, "STORE 2 +FLAGS.SILENT (\\Seen)", []string{"2 FETCH (UID 2 MODSEQ ({M+2}))", "OK STORE completed"}},
 		{k, "STORE 2 +FLAGS.SILENT (\\Seen)", []string{"OK STORE completed"}}, // nothing changes
 		{other, "NOOP", []string{"1 FETCH (FLAGS (\\Seen))", "2 FETCH (FLAGS (\\Seen))", "OK NOOP completed"}},
 		{other, "STORE 3 FLAGS (\\Flagged)", []string{"3 FETCH (FLAGS (\\Flagged))", "OK STORE completed"}},
@@ -85,7 +85,7 @@ func TestModificationSequences(t *testing.T) {
 		// What another one changed is left; what was told is told once.
 		{k, "UID STORE 2:4 (UNCHANGEDSINCE {M+2}) +FLAGS.SILENT (\\Deleted)", []string{"2 FETCH (UID 2 MODSEQ ({M+4}))", "4 FETCH (UID 4 MODSEQ ({M+4}))",
 			"3 FETCH (UID 3 FLAGS (\\Flagged) MODSEQ ({M+3}))", "OK [MODIFIED 3] Conditional STORE failed"}},
-		{k, "STORE 1,4 (UNCHANGEDSINCE {M+1}) -FLAGS (\\Deleted)", []string{"1 FETCH (FLAGS (\\Seen) MODSEQ ({M+1}))", "OK [MODIFIED 4] Conditional STORE failed"}},
+		{k, "STORE 1,4 (UNCHANGEDSINCE {M+1}) -FLAGS (\\Deleted)", []string{"1 FETCH (UID 1 FLAGS (\\Seen) MODSEQ ({M+1}))", "OK [MODIFIED 4] Conditional STORE failed"}},
 		{k, "STORE 1:4 (UNCHANGEDSINCE 0) FLAGS ()", []string{"OK [MODIFIED 1:4] Conditional STORE failed"}},
 		{k, "STORE 1 (UNCHANGED 0) FLAGS ()", []string{"BAD [CLIENTBUG] Unknown modifier of STORE"}},
 		{k, "STORE 1 (UNCHANGEDSINCE -1) FLAGS ()", []string{"BAD [CLIENTBUG] Expected a number"}},
@@ -112,18 +112,18 @@ func TestModificationSequences(t *testing.T) {
 
 		// Others see the modification sequence once they have asked for one.
 		{other, "STATUS INBOX (HIGHESTMODSEQ MAILBOXID)", []string{"OK [HIGHESTMODSEQ {M+3}] Highest", `STATUS INBOX (HIGHESTMODSEQ {M+4} MAILBOXID (F{V}))`,
-			"2 FETCH (FLAGS (\\Seen \\Deleted) MODSEQ ({M+4}))", "4 FETCH (FLAGS (\\Deleted) MODSEQ ({M+4}))", "OK STATUS completed"}},
-		{k, "FETCH 4 BODY[TEXT]", []string{"4 FETCH (FLAGS (\\Seen \\Deleted) MODSEQ ({M+5}) BODY[TEXT] {3}", "4", ")", "OK FETCH completed"}},
+			"2 FETCH (UID 2 FLAGS (\\Seen \\Deleted) MODSEQ ({M+4}))", "4 FETCH (UID 4 FLAGS (\\Deleted) MODSEQ ({M+4}))", "OK STATUS completed"}},
+		{k, "FETCH 4 BODY[TEXT]", []string{"4 FETCH (UID 4 FLAGS (\\Seen \\Deleted) MODSEQ ({M+5}) BODY[TEXT] {3}", "4", ")", "OK FETCH completed"}},
 		{k, "EXPUNGE", []string{"4 EXPUNGE", "2 EXPUNGE", "OK [HIGHESTMODSEQ {M+6}] EXPUNGE completed"}},
 		{k, "EXPUNGE", []string{"OK EXPUNGE completed"}},
 
 		// As long as removals are not told, the client is not as far as FETCH says.
 		{other, "FETCH 4 (MODSEQ)", []string{"4 FETCH (MODSEQ ({M+4}))", "OK [HIGHESTMODSEQ {M+4}] FETCH completed"}},
 		{other, "STORE 1,2 (UNCHANGEDSINCE {M+9}) +FLAGS (New)", []string{"FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft New)",
-			"1 FETCH (FLAGS (\\Seen New) MODSEQ ({M+7}))", "NO [MODIFIED 2] Some of the messages have been expunged by another client"}},
+			"1 FETCH (UID 1 FLAGS (\\Seen New) MODSEQ ({M+7}))", "OK [HIGHESTMODSEQ {M+4}] Highest", "NO [MODIFIED 2] Some of the messages have been expunged by another client"}},
 		{other, "NOOP", []string{"4 EXPUNGE", "2 EXPUNGE", "OK [HIGHESTMODSEQ {M+7}] NOOP completed"}},
-		{other, "STORE 2 +FLAGS.SILENT (\\Deleted)", []string{"2 FETCH (MODSEQ ({M+8}))", "OK STORE completed"}},
-		{other, "CLOSE", []string{"OK [HIGHESTMODSEQ {M+9}] CLOSE completed"}},
+		{other, "STORE 2 +FLAGS.SILENT (\\Deleted)", []string{"2 FETCH (UID 3 MODSEQ ({M+8}))", "OK STORE completed"}},
+		{other, "CLOSE", []string{"OK CLOSE completed"}},
 	} {
 		c.by.exactly(box, c.line, c.want...)
 	}

@@ -63,11 +63,13 @@ type session struct {
 	program   string    // what the client calls itself; guarded by Server.mu
 	enabled
 
-	view    *view         // nil unless a mailbox is selected
-	notify  *notification // nil before NOTIFY
-	parked  []*mailstore.View
-	acted   bool      // the command has used the mailbox
-	askedAt time.Time // of a command that did not, such as NOOP
+	view   *view         // nil unless a mailbox is selected
+	notify *notification // nil before NOTIFY
+	parked []*mailstore.View
+	acted  bool // the command has used the mailbox
+	// keepsNumbers tells that the command must not be answered with EXPUNGE.
+	keepsNumbers bool
+	askedAt      time.Time // of a command that did not, such as NOOP
 }
 
 var (
@@ -193,7 +195,7 @@ func (s *session) command() (bye string, more bool) {
 		return s.stranger(err), false
 	}
 	first := !s.conn.heard.Swap(true)
-	s.acted = false
+	s.acted, s.keepsNumbers = false, cmd != nil && cmd.keepsNumbers
 	text := ""
 	if err == nil && s.view != nil && !s.inSight() {
 		return "", false
@@ -219,9 +221,12 @@ func (s *session) command() (bye string, more bool) {
 	if s.view != nil {
 		// This is also how the EXPUNGE responses of EXPUNGE and MOVE get to the client.
 		s.noteAsked()
-		if !s.tellSelected(cmd == nil || !cmd.keepsNumbers) {
+		if !s.tellSelected(!s.keepsNumbers) {
 			return "", false
 		}
+	}
+	if v := s.view; v != nil && v.condstore && v.behind() && (text != "" || err != nil) {
+		s.conn.tellHighestModSeq(v.settled) // RFC 7162 section 6; a plain OK says it itself
 	}
 	s.answer(text, err)
 	return "", s.conn.err == nil
@@ -327,17 +332,3 @@ func (s *session) secure() error {
 	}
 	return err
 }
-
-// mailbox reads the name of a mailbox. INBOX has no regard to case.
-func (s *session) mailbox() string {
-	name, ok := imapwire.DecodeMailbox(s.in.AString(), s.utf8)
-	switch {
-	case !ok:
-		s.in.Fail(errName)
-	case strings.EqualFold(name, inbox):
-		return inbox
-	}
-	return name
-}
-
-var errName = &imapwire.SyntaxError{Text: "Expected the name of a mailbox in modified UTF-7"}
