@@ -199,7 +199,11 @@ func (s *session) fetchNew(after mailstore.UID) {
 		}
 	}
 	if len(indices) > 0 {
-		f := &fetching{session: s, v: v, items: s.notify.fetch, zone: s.srv.opt.Zone()}
+		items := *s.notify.fetch
+		if v.condstore { // RFC 7162 section 3.2.4
+			items.atts |= attUID | attModSeq
+		}
+		f := &fetching{session: s, v: v, items: &items, zone: s.srv.opt.Zone()}
 		// A message that cannot be told is there nevertheless.
 		_, _ = s.perform(&command{run: func(*session) (string, error) { return "", f.run(indices) }})
 	}
