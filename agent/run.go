@@ -5,7 +5,6 @@ import (
 	"errors"
 	"maps"
 	"net"
-	"runtime/debug"
 	"slices"
 	"time"
 
@@ -19,17 +18,12 @@ import (
 // ended: BYE to the clients, the batch that is being stored, QUIT.
 const drainWithin = 10 * time.Second
 
-// gcPercent is how much may be allocated before memory is collected, of what is in
-// use: the agent runs all day beside other programs, and is seldom busy.
-const gcPercent = 50
-
 // Run serves until ctx ends, drains and closes the agent. A port that is busy at
 // the start is an error, which a person in front of a terminal can end at once.
 // Later, and under a service manager, it is a health condition and tried again,
 // as is always what else keeps the IMAP server from serving: mail is fetched all
 // the same.
 func (a *Agent) Run(ctx context.Context) error {
-	debug.SetGCPercent(gcPercent)
 	group, err := a.start(ctx)
 	if err != nil {
 		return errors.Join(err, a.Close())
