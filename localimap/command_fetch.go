@@ -203,7 +203,7 @@ func (item *sectionItem) read(r *imapwire.Reader) {
 		between := byte('(')
 		name = append(name, ' ')
 		for _, field := range item.fields {
-			name, between = imapwire.AppendString(append(name, between), field), ' '
+			name, between = imapwire.AppendAString(append(name, between), field), ' '
 		}
 		name = append(name, ')')
 	case item.what != "" && item.what != "HEADER" && item.what != "TEXT" && item.what != "MIME":

@@ -161,7 +161,7 @@ var fetchItems = []struct {
 	{"BODYSTRUCTURE", []string{"BODYSTRUCTURE"}, false},
 	{"BODY.PEEK[]", []string{"BODY[]"}, false},
 	{"RFC822.HEADER", []string{"RFC822.HEADER"}, false},
-	{"(BODY.PEEK[HEADER.FIELDS (SUBJECT)] BODY.PEEK[]<4.9>)", []string{`BODY[HEADER.FIELDS ("SUBJECT")]`, "BODY[]<4>"}, false},
+	{"(BODY.PEEK[HEADER.FIELDS (SUBJECT)] BODY.PEEK[]<4.9>)", []string{`BODY[HEADER.FIELDS (SUBJECT)]`, "BODY[]<4>"}, false},
 	{"BODY[]", []string{"BODY[]"}, true},
 	{"(BODY[TEXT] UID)", []string{"BODY[TEXT]", "UID"}, true},
 	{"RFC822", []string{"RFC822"}, true},
@@ -224,7 +224,7 @@ func (n *mail) item(name, got string) (want string, ok bool) {
 		return strconv.Itoa(len(text)), true
 	case "RFC822.HEADER":
 		return header, true
-	case `BODY[HEADER.FIELDS ("SUBJECT")]`:
+	case `BODY[HEADER.FIELDS (SUBJECT)]`:
 		return subject + "\r\n\r\n", true
 	case "INTERNALDATE":
 		const form = "_2-Jan-2006 15:04:05 -0700"

@@ -56,7 +56,7 @@ func TestNotifySelected(t *testing.T) {
 	other.do("a SELECT INBOX", "a OK")
 	k.answers("NOTIFY SET (selected (MessageNew (UID FLAGS BODY[HEADER.FIELDS (SUBJECT)]) MessageExpunge FlagChange))", "n OK NOTIFY completed")
 	r.deliver("INBOX", nil, "Subject: new\r\n\r\nx\r\n")
-	k.tells("* 4 EXISTS", "* 4 RECENT", `* 4 FETCH (UID 4 FLAGS (\Recent) BODY[HEADER.FIELDS ("SUBJECT")] {16}`, "Subject: new", "", ")")
+	k.tells("* 4 EXISTS", "* 4 RECENT", `* 4 FETCH (UID 4 FLAGS (\Recent) BODY[HEADER.FIELDS (SUBJECT)] {16}`, "Subject: new", "", ")")
 	other.do(`b STORE 2 +FLAGS ($Work)`, "b OK")
 	k.tells(`* FLAGS (\Answered \Flagged \Deleted \Seen \Draft $Work)`, `* 2 FETCH (UID 2 FLAGS ($Work \Recent))`)
 	other.do(`b STORE 1 +FLAGS (\Deleted)`, "b OK")

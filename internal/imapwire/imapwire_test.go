@@ -297,3 +297,11 @@ func FuzzString(f *testing.F) {
 		}
 	})
 }
+
+func TestAppendAString(t *testing.T) {
+	for text, want := range map[string]string{"Subject": "Subject", "x_y-1": "x_y-1", "": `""`, "a b": `"a b"`, "a]": `"a]"`, `a"`: `"a\""`, "a(": `"a("`, "ä": "{2}\r\nä"} {
+		if got := string(AppendAString(nil, text)); got != want {
+			t.Errorf("%q: %q instead of %q", text, got, want)
+		}
+	}
+}

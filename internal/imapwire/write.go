@@ -10,6 +10,19 @@ const longestQuoted = 1000
 // (RFC 3501 section 4.3).
 func AppendString(dst []byte, s string) []byte { return appendText(dst, s, false) }
 
+// AppendAString appends a string as an atom where it is one (RFC 3501 section 9, astring).
+func AppendAString(dst []byte, s string) []byte {
+	for i := range len(s) {
+		if !isAtom(s[i]) || s[i] == ']' {
+			return AppendString(dst, s)
+		}
+	}
+	if s == "" {
+		return AppendString(dst, s)
+	}
+	return append(dst, s...)
+}
+
 // AppendNString appends a string, or NIL for an empty one.
 func AppendNString(dst []byte, s string) []byte {
 	if s == "" {
