@@ -1,10 +1,12 @@
 package localimap
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -12,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rs/zerolog"
 	"pgregory.net/rapid"
 
 	"github.com/popbridge/popbridge/internal/mailstore"
@@ -25,7 +28,7 @@ func TestModelNotify(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		dir := fresh()
 		defer func() { _ = os.RemoveAll(dir) }() // all of them go at the end
-		m := &notifyModel{T: rt, r: openRig(t, dir)}
+		m := &notifyModel{T: rt, dir: dir, r: openRig(t, dir)}
 		defer func() {
 			if err := m.r.close(); err != nil {
 				rt.Error(err)
@@ -34,9 +37,7 @@ func TestModelNotify(t *testing.T) {
 		m.change("CreateMailbox", func() error { _, err := m.r.store.CreateMailbox(t.Context(), "a/b", ""); return err })
 		m.r.deliver("INBOX", nil, m.text(), m.text())
 		m.r.deliver("a/b", []string{`\Seen`}, m.text())
-		for _, selected := range []string{"selected", "selected-delayed", ""} {
-			m.listeners = append(m.listeners, m.listen(selected))
-		}
+		m.listenAll()
 		rt.Repeat(m.actions())
 		m.check()
 		for _, l := range m.listeners {
@@ -47,6 +48,7 @@ func TestModelNotify(t *testing.T) {
 
 type notifyModel struct {
 	*rapid.T
+	dir       string
 	r         *rig
 	listeners []*listener
 	trace     strings.Builder
@@ -86,6 +88,29 @@ func (m *notifyModel) text() string {
 func (m *notifyModel) change(what string, do func() error) {
 	err := do()
 	fmt.Fprintf(&m.trace, "%s: %v\n", what, err)
+}
+
+func (m *notifyModel) listenAll() {
+	for _, l := range m.listeners {
+		_ = l.conn.Close()
+	}
+	m.listeners = nil
+	for _, selector := range []string{"selected", "selected-delayed", ""} {
+		m.listeners = append(m.listeners, m.listen(selector))
+	}
+}
+
+// again opens what is in the folder of the store after do; the listeners begin anew.
+func (m *notifyModel) again(what string, do func() error) {
+	m.check()
+	m.change(what, func() error {
+		if err := errors.Join(m.r.close(), do()); err != nil {
+			m.Fatalf("%s: %v", what, err)
+		}
+		m.r = openRig(m.r.t, m.dir)
+		return nil
+	})
+	m.listenAll()
 }
 
 func (m *notifyModel) listen(selector string) *listener {
@@ -261,14 +286,14 @@ func (m *notifyModel) check() {
 }
 
 func (m *notifyModel) actions() map[string]func(*rapid.T) {
-	ctx, store := m.r.t.Context(), m.r.store
+	ctx := m.r.t.Context()
 	name := func() string {
 		return rapid.SampledFrom([]string{"INBOX", "a", "a/b", "INBOX", "c", "d/e", "Trash"}).Draw(m.T, "mailbox")
 	}
 	box := func() mailstore.Mailbox {
-		b, err := store.Mailbox(ctx, name())
+		b, err := m.r.store.Mailbox(ctx, name())
 		if err != nil {
-			b, _ = store.Mailbox(ctx, "INBOX")
+			b, _ = m.r.store.Mailbox(ctx, "INBOX")
 		}
 		return b
 	}
@@ -283,36 +308,44 @@ func (m *notifyModel) actions() map[string]func(*rapid.T) {
 	flag := func(*rapid.T) {
 		b, flags := box(), rapid.SampledFrom([]string{`\Seen`, `\Deleted`, `\Flagged`, "$k"}).Draw(m.T, "flag")
 		op := rapid.SampledFrom([]mailstore.FlagOp{mailstore.Add, mailstore.Remove}).Draw(m.T, "op")
-		m.change(fmt.Sprint("SetFlags ", b.Name, flags, op), func() error { _, err := store.SetFlags(ctx, b.ID, uids(b), op, []string{flags}); return err })
+		m.change(fmt.Sprint("SetFlags ", b.Name, flags, op), func() error { _, err := m.r.store.SetFlags(ctx, b.ID, uids(b), op, []string{flags}); return err })
 	}
-	transfer := func(do copyFunc) func(*rapid.T) {
+	transfer := func(of func(*mailstore.Store) copyFunc) func(*rapid.T) {
 		return func(*rapid.T) {
 			from, to := box(), box()
-			m.change("transfer "+from.Name+" "+to.Name, func() error { _, err := do(ctx, from.ID, uids(from), to.ID); return err })
+			m.change("transfer "+from.Name+" "+to.Name, func() error { _, err := of(m.r.store)(ctx, from.ID, uids(from), to.ID); return err })
 		}
 	}
 	return map[string]func(*rapid.T){
 		"deliver": deliver, "deliver'": deliver, "flag": flag, "flag'": flag,
-		"copy": transfer(store.Copy), "move": transfer(store.Move),
+		"copy": transfer(func(s *mailstore.Store) copyFunc { return s.Copy }), "move": transfer(func(s *mailstore.Store) copyFunc { return s.Move }),
+		"restart": func(*rapid.T) { m.again("a restart", func() error { return nil }) },
+		"rebuild": func(*rapid.T) {
+			m.again("the index is made again", func() error {
+				_ = os.Remove(filepath.Join(m.dir, "index.db")) // Rebuild says so where it is still there
+				_, err := mailstore.Rebuild(ctx, m.dir, mailstore.Options{Log: zerolog.Nop()})
+				return err
+			})
+		},
 		"expunge": func(*rapid.T) {
 			b := box()
-			m.change("Expunge "+b.Name, func() error { _, err := store.Expunge(ctx, b.ID, nil); return err })
+			m.change("Expunge "+b.Name, func() error { _, err := m.r.store.Expunge(ctx, b.ID, nil); return err })
 		},
 		"create": func(*rapid.T) {
 			n := name()
-			m.change("CreateMailbox "+n, func() error { _, err := store.CreateMailbox(ctx, n, ""); return err })
+			m.change("CreateMailbox "+n, func() error { _, err := m.r.store.CreateMailbox(ctx, n, ""); return err })
 		},
 		"delete": func(*rapid.T) {
 			n := name()
-			m.change("DeleteMailbox "+n, func() error { return store.DeleteMailbox(ctx, n) })
+			m.change("DeleteMailbox "+n, func() error { return m.r.store.DeleteMailbox(ctx, n) })
 		},
 		"rename": func(*rapid.T) {
 			from, to := name(), name()
-			m.change("RenameMailbox "+from+" "+to, func() error { return store.RenameMailbox(ctx, from, to) })
+			m.change("RenameMailbox "+from+" "+to, func() error { return m.r.store.RenameMailbox(ctx, from, to) })
 		},
 		"subscribe": func(*rapid.T) {
 			n, on := name(), rapid.Bool().Draw(m.T, "on")
-			m.change(fmt.Sprint("Subscribe ", n, on), func() error { return store.Subscribe(ctx, n, on) })
+			m.change(fmt.Sprint("Subscribe ", n, on), func() error { return m.r.store.Subscribe(ctx, n, on) })
 		},
 		"select": func(*rapid.T) {
 			m.check()
