@@ -100,11 +100,19 @@ func script(t *testing.T, path, text string) string {
 // a second one that finds its header cache.
 func TestNeomuttReadsFlagsMovesSearchesAndReplies(t *testing.T) {
 	rig.Need(t, "dovecot", "neomutt", "tmux")
-	t.Parallel()
+	for _, resync := range []string{"no", "yes"} { // CONDSTORE and QRESYNC
+		t.Run("resync "+resync, func(t *testing.T) {
+			t.Parallel()
+			neomutt(t, resync)
+		})
+	}
+}
+
+func neomutt(t *testing.T, resync string) {
 	p, messages := withTLS(t, "starttls", 20)
 	dir := t.TempDir()
 	sent := filepath.Join(dir, "sent.eml")
-	rc := neomuttrc(t, p, dir, sent)
+	rc := neomuttrc(t, p, dir, sent, resync)
 	w := inTerminal(t, dir, nil, "neomutt", "-n", "-F", rc)
 	w.shows("[20 messages, 20 shown]")
 	w.press("1", "Enter", "F")
@@ -157,7 +165,7 @@ func TestNeomuttReadsFlagsMovesSearchesAndReplies(t *testing.T) {
 }
 
 // neomuttrc writes a config over STARTTLS, whose sendmail and editor are scripts.
-func neomuttrc(t *testing.T, p *rig.Popbridge, dir, sent string) string {
+func neomuttrc(t *testing.T, p *rig.Popbridge, dir, sent, resync string) string {
 	t.Helper()
 	if err := os.Mkdir(filepath.Join(dir, "cache"), 0o700); err != nil {
 		t.Fatal(err)
@@ -187,6 +195,8 @@ set wait_key = no
 set quit = yes
 set pager_stop = yes
 set imap_idle = yes
+set imap_condstore = %s
+set imap_qresync = %s
 set timeout = 1
 set mail_check = 1
 set fast_reply = yes
@@ -195,7 +205,7 @@ set abort_unmodified = no
 set status_format = "[%%m messages, %%M shown]"
 `, localUser, devicePw, p.Port, filepath.Join(p.Data, "tls", "ca.pem"), dir,
 		script(t, filepath.Join(dir, "sendmail"), "cat >'"+sent+"'\n"),
-		script(t, filepath.Join(dir, "editor"), "echo 'a reply from neomutt' >>\"$1\"\n")))
+		script(t, filepath.Join(dir, "editor"), "echo 'a reply from neomutt' >>\"$1\"\n"), resync, resync))
 }
 
 // neomuttLeft looks over IMAP at what the session did.
