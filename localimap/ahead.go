@@ -66,8 +66,8 @@ func ahead[T any](n, width int, load func(k int) T, use func(k int, loaded T) er
 }
 
 // chunked calls f for the messages at the given indices, in order, a chunk at a
-// time, with what is wanted of their contents. The next chunks are loaded meanwhile, so that the
-// index and the client are busy at the same time.
+// time, with what is wanted of their contents. The next chunks are loaded meanwhile,
+// so that the index and the client are busy at the same time.
 func (s *session) chunked(v *view, indices []int, want mailstore.Want, f func(chunk []int, contents []mailstore.Content) error) error {
 	type loaded struct {
 		contents []mailstore.Content

@@ -39,8 +39,9 @@ const (
 )
 
 // Contents returns the contents with the given ids, in their order, with no less
-// than what is wanted, but where they are Cut. It costs a query for each 128 ids and kind, and perhaps one more. A content
-// that is not there any more is Gone, with the Summary of an empty message.
+// than what is wanted, but where they are Cut. It costs a query for each 128 ids and
+// kind, and perhaps one more. A content that is not there any more is Gone, with the
+// Summary of an empty message.
 func (s *Store) Contents(ctx context.Context, ids []ContentID, want Want) ([]Content, error) {
 	out, sorted := make([]Content, len(ids)), make([]*Content, len(ids))
 	for i, id := range ids {
