@@ -57,7 +57,7 @@ func (s *session) find(charset string, ret returns, sort func(found []int) error
 		}
 	}()
 	decode := message.Decoder(charset)
-	k := &compiler{v: s.view, zone: s.srv.opt.Zone(), in: s.in, decode: decode, lacks: s.store.lacks}
+	k := &compiler{v: s.view, zone: s.srv.opt.Zone(), in: s.in, decode: decode}
 	q := k.keys(0)
 	s.needs(k.caps...)
 	s.keepsNumbers = s.keepsNumbers || k.numbers // RFC 7162 section 3.2.10.2
@@ -90,18 +90,18 @@ func (s *session) readReturns(needs imap.Cap) (ret returns) {
 	if !r.TakeWord("RETURN") {
 		return ret
 	}
-	if s.store.lacks(needs) {
-		r.Fail(&imapwire.SyntaxError{Text: "RETURN is not offered"})
-	}
+	s.needs(needs)
 	r.SP()
 	simple := map[string]*bool{"MIN": &ret.min, "MAX": &ret.max, "ALL": &ret.all, "COUNT": &ret.count}
 	r.List(func() {
 		switch option := strings.ToUpper(r.Atom()); {
 		case simple[option] != nil:
 			*simple[option] = true
-		case option == "SAVE" && !s.store.lacks(imap.CapSearchRes):
+		case option == "SAVE":
+			s.needs(imap.CapSearchRes)
 			ret.save = true
-		case option == "PARTIAL" && ret.page == nil && !s.store.lacks(capPartial):
+		case option == "PARTIAL" && ret.page == nil:
+			s.needs(capPartial)
 			ret.page = readPage(r)
 		default:
 			r.Fail(&imapwire.SyntaxError{Text: "Unknown return option of SEARCH"})

@@ -109,7 +109,6 @@ type compiler struct {
 	numbers bool // there is a set of message numbers
 
 	decode func(text string) (string, bool) // from the charset of the command; nil where that is unknown
-	lacks  func(imap.Cap) bool              // what is switched off for the device
 }
 
 // text reads a string to search for.
@@ -169,7 +168,7 @@ func (k *compiler) key(q *query, depth int) {
 		q.add(columnCost, 0, flagTest(k.v, f.flag, f.want))
 		return
 	}
-	if read, ok := searchKeys[name]; ok && (keyNeeds[name] == "" || !k.lacks(keyNeeds[name])) {
+	if read, ok := searchKeys[name]; ok {
 		read(k, q, depth)
 		return
 	}
@@ -219,9 +218,6 @@ var flagKeys = map[string]struct {
 	"UNFLAGGED": {imap.FlagFlagged, false}, "UNSEEN": {imap.FlagSeen, false}, "OLD": {flagRecent, false},
 }
 
-// keyNeeds are the capabilities that keys are part of.
-var keyNeeds = map[string]imap.Cap{"OLDER": imap.CapWithin, "YOUNGER": imap.CapWithin}
-
 var searchKeys map[string]func(k *compiler, q *query, depth int)
 
 func init() {
@@ -240,6 +236,7 @@ func init() {
 		return func(k *compiler, q *query, _ int) {
 			k.in.SP()
 			ago := time.Now().Unix() - k.in.NZNumber64()
+			k.caps = append(k.caps, imap.CapWithin)
 			q.add(columnCost, 0, func(c *candidate) answer { return answerOf(holds(c.v.told.received[c.i], ago)) })
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/emersion/go-imap/v2"
 	"pgregory.net/rapid"
 
 	"github.com/popbridge/popbridge/internal/mailstore"
@@ -71,7 +70,7 @@ func TestRoundsAgree(t *testing.T) {
 
 // compileKeys makes a query of search keys.
 func compileKeys(v *view, keys string) (*query, error) {
-	k := &compiler{v: v, zone: time.UTC, in: reading(keys), lacks: func(imap.Cap) bool { return false }}
+	k := &compiler{v: v, zone: time.UTC, in: reading(keys)}
 	q := k.keys(0)
 	return q, k.in.End()
 }
