@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -46,16 +47,13 @@ func growthAt(ctx context.Context, o options, t *table, dir string, n int, add f
 	if err != nil {
 		return err
 	}
-	defer func() { err = firstError(err, l.close()) }()
+	defer func() { err = cmp.Or(err, l.close()) }()
 	took, err := l.fetchPopbridge(ctx, l.d.POP3)
 	if err != nil {
 		return err
 	}
 	add("fetch", took/time.Duration(n))
-	if err := l.start(ctx); err != nil {
-		return err
-	}
-	c, err := dial(ctx, l.p.Port, devicePassword)
+	c, err := l.serve(ctx)
 	if err != nil {
 		return err
 	}

@@ -95,6 +95,14 @@ func benchAccount(port int) rig.Account {
 	}
 }
 
+// serve starts popbridge, and logs in when it has fetched everything.
+func (l *lab) serve(ctx context.Context) (*client, error) {
+	if err := l.start(ctx); err != nil {
+		return nil, err
+	}
+	return dial(ctx, l.p.Port, devicePassword)
+}
+
 // start runs popbridge and waits until it has fetched everything.
 func (l *lab) start(ctx context.Context) (err error) {
 	if l.p, err = l.prepare(ctx, l.pop.port); err != nil {

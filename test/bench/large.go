@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"fmt"
@@ -40,11 +41,8 @@ func attachments(ctx context.Context, o options, t *table, dir string) (err erro
 	if err != nil {
 		return err
 	}
-	defer func() { err = firstError(err, l.close()) }()
-	if err := l.start(ctx); err != nil {
-		return err
-	}
-	c, err := dial(ctx, l.p.Port, devicePassword)
+	defer func() { err = cmp.Or(err, l.close()) }()
+	c, err := l.serve(ctx)
 	if err != nil {
 		return err
 	}
@@ -62,11 +60,8 @@ func large(ctx context.Context, o options, t *table, dir string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = firstError(err, l.close()) }()
-	if err := l.start(ctx); err != nil {
-		return err
-	}
-	c, err := dial(ctx, l.p.Port, devicePassword)
+	defer func() { err = cmp.Or(err, l.close()) }()
+	c, err := l.serve(ctx)
 	if err != nil {
 		return err
 	}
@@ -118,11 +113,4 @@ func large(ctx context.Context, o options, t *table, dir string) (err error) {
 		t.atMost(row{Group: "memory", Name: "a message of 100 MB through " + way.name}, (after.peak-before.now)/1e6, "MB", largeMax)
 	}
 	return nil
-}
-
-func firstError(a, b error) error {
-	if a != nil {
-		return a
-	}
-	return b
 }

@@ -6,6 +6,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -112,7 +113,7 @@ func mailbox(ctx context.Context, o options, t *table, dir string, n int) (err e
 	if err != nil {
 		return err
 	}
-	defer func() { err = firstError(err, l.close()) }()
+	defer func() { err = cmp.Or(err, l.close()) }()
 	if has(o.parts, "fetch") {
 		if err := l.fetch(ctx); err != nil {
 			return err
