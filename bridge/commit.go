@@ -56,6 +56,7 @@ type committer struct {
 	now      func() time.Time
 	log      zerolog.Logger
 	alone    func(Fetch) bool // to be committed in a batch of its own
+	deletes  bool             // done is wanted, for the deletions
 	failed   func(error)      // called once, with err
 
 	queue chan received
@@ -228,14 +229,14 @@ func (c *committer) item(m received) (_ item, ok bool) {
 	if m.fetch.isRow(m.message.Hash()) && !m.fetch.Row.Wanted {
 		m.fetch.Row.Doubt = m.doubt
 		c.bytes += m.message.Size()
-		c.done = append(c.done, committed{num: m.fetch.Num, entry: c.confirm(*m.fetch.Row)})
+		c.finish(m.fetch.Num, c.confirm(*m.fetch.Row))
 		return i, false
 	}
 	if i.known != nil && m.fetch.UIDL == "" && !i.known.Wanted {
 		// The row keeps its id: there is no better one to give it.
 		i.known.ListSize = m.fetch.Size
 		c.bytes += m.message.Size()
-		c.done = append(c.done, committed{num: m.fetch.Num, entry: c.confirm(*i.known)})
+		c.finish(m.fetch.Num, c.confirm(*i.known))
 		c.here[m.fetch.Num] = m.message.Hash()
 		return i, false
 	}
@@ -342,7 +343,14 @@ func (c *committer) delivered(i item, result mailstore.Delivered) {
 	if i.fetch.UIDL == "" {
 		c.here[i.fetch.Num] = entry.Hash
 	}
-	c.done = append(c.done, committed{num: i.fetch.Num, entry: entry})
+	c.finish(i.fetch.Num, entry)
+}
+
+// finish notes that a message is durable.
+func (c *committer) finish(num int, entry mailstore.LedgerEntry) {
+	if c.deletes {
+		c.done = append(c.done, committed{num, entry})
+	}
 }
 
 // receivedAt is the INTERNALDATE of a message: when the last server took it,

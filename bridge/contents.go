@@ -20,16 +20,12 @@ type contents struct {
 	shared   map[string]bool // ids that several listed messages have
 }
 
-func newContents(account string, listing []Listed, ledger, unlisted []mailstore.LedgerEntry) *contents {
+func newContents(account string, shared map[string]bool, ledger, unlisted []mailstore.LedgerEntry) *contents {
 	c := &contents{
 		account:  account,
-		shared:   make(map[string]bool, len(listing)),
+		shared:   shared,
 		unlisted: make(map[mailstore.Hash][]mailstore.LedgerEntry, len(unlisted)),
 		nextDup:  make(map[string]int),
-	}
-	for _, l := range listing {
-		_, twice := c.shared[l.UIDL]
-		c.shared[l.UIDL] = twice
 	}
 	for _, e := range unlisted {
 		c.unlisted[e.Hash] = append(c.unlisted[e.Hash], e)

@@ -78,7 +78,7 @@ func (s *session) delete(ctx context.Context) (marked []mailstore.LedgerEntry, e
 		if len(s.refusedNow) == len(batch) && len(marked) == 0 { // it refuses all, so the others are not tried
 			s.notes.Undeleted.N = len(due)
 			for _, d := range due {
-				s.refusedNow[idOf(s.numbers[d.Num])] = true
+				s.refusedNow[idOf(s.listed(d.Num))] = true
 			}
 			break
 		}
@@ -110,14 +110,16 @@ func (s *session) stillDue(ctx context.Context, due []Delete) ([]Delete, error) 
 	if err != nil {
 		return nil, err
 	}
-	rows := make(map[mailstore.Origin]mailstore.LedgerEntry, len(ledger))
-	for _, e := range ledger {
-		rows[e.Origin] = e
-	}
 	var still []Delete
 	for _, d := range due {
-		e, known := rows[d.Entry.Origin]
-		if known && e.Hash == d.Entry.Hash && !e.Wanted && (d.Entry.RemovedAt.IsZero() || !e.RemovedAt.IsZero()) {
+		i, known := slices.BinarySearchFunc(ledger, d.Entry.Origin, func(e mailstore.LedgerEntry, o mailstore.Origin) int {
+			return e.Compare(o)
+		})
+		if !known {
+			continue
+		}
+		e := ledger[i]
+		if e.Hash == d.Entry.Hash && !e.Wanted && (d.Entry.RemovedAt.IsZero() || !e.RemovedAt.IsZero()) {
 			d.Entry = e
 			still = append(still, d)
 		}

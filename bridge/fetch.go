@@ -9,7 +9,6 @@ import (
 
 	"github.com/popbridge/popbridge/bridge/pop3"
 	"github.com/popbridge/popbridge/internal/failpoint"
-	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
 // suspectedLimit is the number of messages refused in a row, after others came,
@@ -21,9 +20,9 @@ type fetching struct {
 	*session
 	ctx       context.Context
 	committer *committer
-	broken    chan struct{} // closed when the store failed
-	byNum     map[int]Fetch
-	open      []arrival // not shown to be whole yet
+	broken    chan struct{}  // closed when the store failed
+	byNum     map[int]*Fetch // what has not come yet
+	open      []arrival      // not shown to be whole yet
 	alone     map[int]bool
 	refused   []refusal // since the last message that came
 	received  int
@@ -49,13 +48,16 @@ func (s *session) fetch(ctx context.Context) (limited bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	f := &fetching{session: s, ctx: ctx, broken: make(chan struct{}), byNum: make(map[int]Fetch, len(s.actions.Fetch)), alone: make(map[int]bool)}
+	f := &fetching{session: s, ctx: ctx, broken: make(chan struct{}), byNum: make(map[int]*Fetch, len(s.actions.Fetch)), alone: make(map[int]bool)}
 	requests := make([]pop3.Request, len(s.actions.Fetch))
 	for i, w := range s.actions.Fetch {
 		requests[i] = s.request(w)
-		f.byNum[w.Num], f.alone[w.Num] = w, requests[i].Alone
+		if f.byNum[w.Num] = &s.actions.Fetch[i]; requests[i].Alone {
+			f.alone[w.Num] = true
+		}
 	}
-	f.committer = newCommitter(s.store, mailbox.ID, newContents(s.account.Name, s.listing, s.ledger, s.actions.Unlisted), s.now, s.log)
+	f.committer = newCommitter(s.store, mailbox.ID, newContents(s.account.Name, s.planner.repeated(), s.ledger, s.actions.Unlisted), s.now, s.log)
+	f.committer.deletes = s.account.policy().deletes()
 	f.committer.alone = func(w Fetch) bool { return f.suspects[idOf(w.Listed)] }
 	f.committer.failed = func(error) { close(f.broken) }
 
@@ -80,7 +82,7 @@ func (f *fetching) receive(num int, r io.Reader) error {
 		return errBroken
 	default:
 	}
-	w := f.byNum[num]
+	w := *f.byNum[num]
 	counted := f.m.reader(r, w.Size)
 	message, err := f.store.Spool(f.net, counted)
 	if err != nil {
@@ -113,7 +115,7 @@ var (
 
 // fail notes why a message did not come.
 func (f *fetching) fail(num int, err error) {
-	w := f.byNum[num]
+	w := *f.byNum[num]
 	switch {
 	case errors.Is(err, pop3.ErrPipelining), errors.Is(err, pop3.ErrBareLF):
 		// Not the message's fault.
@@ -155,7 +157,7 @@ func (f *fetching) conclude(err error) (limited bool, _ error) {
 	}
 	rest := make([]Fetch, 0, len(f.byNum))
 	for _, w := range f.byNum {
-		rest = append(rest, w)
+		rest = append(rest, *w)
 	}
 	f.m.drop(rest...)
 	f.wasted = f.wasted || c.err != nil || len(c.rejected) > 0
@@ -225,15 +227,11 @@ func (f *fetching) planDeletions(done []committed) {
 	if len(done) == 0 {
 		return
 	}
-	entries := make(map[int]*mailstore.LedgerEntry, len(done))
-	for i := range done {
-		entries[done[i].num] = &done[i].entry
-	}
 	p := f.planner
 	p.fetched = make(map[int]bool, len(done))
-	for n, l := range p.listing {
-		if e := entries[l.Num]; e != nil {
-			p.stored[n], p.fetched[l.Num] = e, true
+	for i, d := range done {
+		if n, listed := place(p.listing, d.num); listed {
+			p.stored[n], p.fetched[d.num] = &done[i].entry, true
 		}
 	}
 	f.actions.Delete, _ = p.deletions(f.now())

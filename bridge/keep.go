@@ -107,6 +107,9 @@ func (p Policy) String() string {
 	return text
 }
 
+// deletes reports whether the policy ever deletes anything.
+func (p Policy) deletes() bool { return p.Expunged || p.Keep.mode != keepForever }
+
 // due returns which of the listed messages, in the order of their numbers, are
 // to be deleted and why. rows holds the row of each, nil where it is not
 // stored here: such a message always stays (law 1), as does one whose only

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -133,6 +134,7 @@ func (s *memStore) Ledger(_ context.Context, account string) (rows []mailstore.L
 	for _, e := range s.ledger[account] {
 		rows = append(rows, e)
 	}
+	slices.SortFunc(rows, func(a, b mailstore.LedgerEntry) int { return a.Compare(b.Origin) })
 	return rows, nil
 }
 

@@ -60,8 +60,22 @@ type Actions struct {
 	Readopt []mailstore.Readoption
 }
 
+// byNumber sorts a listing. Of a number that was listed twice the last counts.
+func byNumber(listing []Listed) []Listed {
+	slices.SortStableFunc(listing, func(a, b Listed) int { return a.Num - b.Num })
+	slices.Reverse(listing)
+	listing = slices.CompactFunc(listing, func(a, b Listed) bool { return a.Num == b.Num })
+	slices.Reverse(listing)
+	return listing
+}
+
+// place returns where a number is in a sorted listing.
+func place(listing []Listed, num int) (n int, listed bool) {
+	return slices.BinarySearchFunc(listing, num, func(l Listed, num int) int { return l.Num - num })
+}
+
 // Plan compares a listing, in the order of its numbers, with the ledger of the
-// account. It is pure.
+// account, in that of UIDL and Dup. It is pure.
 //
 // A listed message is a known one when a ledger row has its UIDL and its LIST
 // size: a UIDL alone may be reused for another message once the first is gone
@@ -103,7 +117,8 @@ type planner struct {
 	back     int                      // rows that were absent and are listed again
 	anchored []int                    // rows that an anchor stands for
 	fetched  map[int]bool             // by number: compared or stored in this session
-	nextDup  map[string]int
+	given    map[string]int           // by freeDup
+	twice    map[string]bool          // see repeated
 	actions  Actions
 
 	renumbered bool // all ids are new and most sizes are known
@@ -157,15 +172,41 @@ func (p *planner) pairByUIDL() {
 
 // freeDup returns a Dup that no row of the UIDL has.
 func (p *planner) freeDup(uidl string) int {
-	if p.nextDup == nil {
-		p.nextDup = make(map[string]int)
-		for _, e := range p.ledger {
-			p.nextDup[e.UIDL] = max(p.nextDup[e.UIDL], e.Dup+1)
+	dup := 0
+	behind, _ := slices.BinarySearchFunc(p.ledger, uidl, func(e mailstore.LedgerEntry, uidl string) int {
+		if e.UIDL <= uidl {
+			return -1
+		}
+		return 1
+	})
+	if behind > 0 && p.ledger[behind-1].UIDL == uidl {
+		dup = p.ledger[behind-1].Dup + 1
+	}
+	if p.repeated()[uidl] {
+		dup += p.given[uidl]
+		p.given[uidl]++
+	}
+	return dup
+}
+
+// repeated are the ids that several listed messages have. There are few, so that
+// they are found without a map of 100,000.
+func (p *planner) repeated() map[string]bool {
+	if p.twice != nil {
+		return p.twice
+	}
+	ids := make([]string, len(p.listing))
+	for i, l := range p.listing {
+		ids[i] = l.UIDL
+	}
+	slices.Sort(ids)
+	p.twice, p.given = make(map[string]bool), make(map[string]int)
+	for i := 1; i < len(ids); i++ {
+		if ids[i] == ids[i-1] {
+			p.twice[ids[i]] = true
 		}
 	}
-	dup := p.nextDup[uidl]
-	p.nextDup[uidl]++
-	return dup
+	return p.twice
 }
 
 func (p *planner) pair(n, row int) {

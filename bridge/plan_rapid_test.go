@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -86,6 +87,7 @@ func TestPlanLaws(t *testing.T) {
 				ledger = append(ledger, e)
 			}
 		}
+		slices.SortFunc(ledger, func(a, b mailstore.LedgerEntry) int { return a.Compare(b.Origin) })
 		keep := rapid.SampledFrom([]Keep{KeepForever(), KeepNever(), KeepFor(10 * day), KeepNewest(2), KeepBelow(50, 60)}).Draw(t, "keep")
 		policy := Policy{Keep: keep, Expunged: rapid.Bool().Draw(t, "expunged"), Grace: 7 * day}
 		got := Plan(listing, ledger, policy, now)

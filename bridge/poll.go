@@ -3,11 +3,16 @@ package bridge
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"time"
 
 	"github.com/popbridge/popbridge/internal/fault"
 )
+
+// manyMessages is the number from which on a poll takes tens of megabytes: some 300
+// octets a message.
+const manyMessages = 20_000
 
 // poll runs sessions until everything the server lists is here. Between them
 // it leaves the server the time it asks for.
@@ -57,6 +62,9 @@ func (r *Runner) poll(ctx context.Context, m *meter, asked bool) (Result, error)
 		if err = r.wait(ctx); err != nil {
 			break
 		}
+	}
+	if total.OnServer >= manyMessages {
+		debug.FreeOSMemory() // else it is given back within minutes
 	}
 	total.Failed = len(r.problems.byID)
 	if r.doubting {

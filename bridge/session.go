@@ -47,7 +47,6 @@ type session struct {
 	ledger     []mailstore.LedgerEntry
 	planner    *planner
 	actions    Actions
-	numbers    map[int]Listed         // the listing
 	refusedNow map[problemID]bool     // deletions that were refused in this session
 	noEffect   bool                   // DELE was sent before for a message that is there
 	here       map[int]mailstore.Hash // what was fetched or compared, by number
@@ -198,25 +197,25 @@ func (s *session) join(ctx context.Context) error {
 	if err != nil {
 		count = 0 // if that ended the connection, LIST says so too
 	}
-	index := make(map[int]int, min(count, 1<<16))
-	add := func(num int) *Listed {
-		i, known := index[num]
-		if !known {
-			i = len(s.listing)
-			index[num] = i
-			s.listing = append(s.listing, Listed{Num: num})
-		}
-		return &s.listing[i]
-	}
-	if _, err := s.client.List(ctx, func(num int, size int64) { add(num).Size = size }); err != nil {
+	s.listing = make([]Listed, 0, min(count, 1<<16))
+	if _, err := s.client.List(ctx, func(num int, size int64) { s.listing = append(s.listing, Listed{Num: num, Size: size}) }); err != nil {
 		return err
 	}
+	s.listing = byNumber(s.listing)
 	s.here = make(map[int]mailstore.Hash)
 	lines := 0
+	var unsized []Listed
 	if err = pop3.ErrNoUIDL; !slices.Contains(s.avoided(), "UIDL") {
 		_, err = s.client.UIDL(ctx, func(num int, uidl string) {
-			lines++
-			add(num).UIDL = uidl
+			n, known := lines, lines < len(s.listing) && s.listing[lines].Num == num
+			if !known {
+				n, known = place(s.listing, num)
+			}
+			if lines++; known {
+				s.listing[n].UIDL = uidl
+			} else {
+				unsized = append(unsized, Listed{Num: num, UIDL: uidl})
+			}
 		})
 	}
 	refused := errors.Is(err, pop3.ErrNoUIDL)
@@ -226,17 +225,23 @@ func (s *session) join(ctx context.Context) error {
 	case err != nil && !refused:
 		return err
 	}
-	s.complete = len(s.listing) >= count && (refused || lines >= len(s.listing))
-	slices.SortFunc(s.listing, func(a, b Listed) int { return a.Num - b.Num })
-	s.checkIDs()
-	s.numbers = make(map[int]Listed, len(s.listing))
-	for _, l := range s.listing {
-		s.numbers[l.Num] = l
+	if len(unsized) > 0 {
+		s.listing = byNumber(append(s.listing, unsized...))
 	}
+	s.complete = len(s.listing) >= count && (refused || lines >= len(s.listing))
+	s.checkIDs()
 	hasID := slices.ContainsFunc(s.listing, func(l Listed) bool { return l.UIDL != "" })
 	s.state.HadUIDL = s.state.HadUIDL || hasID
 	s.contentMode = !hasID && len(s.listing) > 0
 	return nil
+}
+
+// listed returns what was listed under a number.
+func (s *session) listed(num int) Listed {
+	if n, listed := place(s.listing, num); listed {
+		return s.listing[n]
+	}
+	return Listed{}
 }
 
 // compare plans the session.

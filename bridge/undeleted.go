@@ -40,7 +40,7 @@ func (u *undeleted) backOff(now time.Time, free int) {
 // refused, or of all when it is not known any more which they were.
 func (s *session) held(d Delete) bool {
 	wait := time.Unix(s.notes.Undeleted.Next, 0).Sub(s.now())
-	return wait > 0 && wait <= retryMessageCap && (s.refusedIDs == nil || s.refusedIDs[idOf(s.numbers[d.Num])])
+	return wait > 0 && wait <= retryMessageCap && (s.refusedIDs == nil || s.refusedIDs[idOf(s.listed(d.Num))])
 }
 
 // deleteRefused is for DELEs that the server has refused. Some servers want a
@@ -74,7 +74,7 @@ func (s *session) deleteRefused(ctx context.Context, refused []Delete, said erro
 	}
 	var rows []mailstore.LedgerEntry
 	for _, d := range refused {
-		s.refusedNow[idOf(s.numbers[d.Num])] = true
+		s.refusedNow[idOf(s.listed(d.Num))] = true
 		rows = append(rows, d.Entry)
 	}
 	s.notes.Undeleted.N += len(refused)
@@ -86,7 +86,7 @@ func (s *session) deleteRefused(ctx context.Context, refused []Delete, said erro
 // than its row, the row is gone from the server; the session ends without QUIT
 // then, and the next one fetches the message.
 func (s *session) compareRow(d Delete) (same bool, err error) {
-	hashes, err := s.hashes(pop3.Request{Num: d.Num, Size: s.numbers[d.Num].Size})
+	hashes, err := s.hashes(pop3.Request{Num: d.Num, Size: s.listed(d.Num).Size})
 	if err != nil {
 		return false, err
 	}

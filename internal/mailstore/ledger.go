@@ -33,7 +33,11 @@ const ledgerQuery = `SELECT l.uidl, l.dup, l.hash, l.size, l.list_size, l.state,
 
 // Ledger returns all entries of an account, ordered by UIDL and Dup.
 func (s *Store) Ledger(ctx context.Context, account string) ([]LedgerEntry, error) {
-	var out []LedgerEntry
+	var n int
+	if err := s.reader.get(ctx, `SELECT count(*) FROM ledger WHERE account = ?`, []any{account}, &n); err != nil {
+		return nil, trouble(err, "read the ledger")
+	}
+	out := make([]LedgerEntry, 0, n) // a slice that grows to 100,000 takes twice the memory
 	// What is scanned into is made once: there may be 100,000 rows at each poll.
 	e := LedgerEntry{Origin: Origin{Account: account}}
 	var hash sql.RawBytes

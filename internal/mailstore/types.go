@@ -1,7 +1,9 @@
 package mailstore
 
 import (
+	"cmp"
 	"encoding/hex"
+	"strings"
 	"time"
 
 	"github.com/popbridge/popbridge/internal/message"
@@ -48,6 +50,11 @@ type Origin struct {
 	Account string
 	UIDL    string
 	Dup     int // n-th occurrence of the same UIDL in one listing, from 0
+}
+
+// Compare orders origins as Ledger does.
+func (o Origin) Compare(other Origin) int {
+	return cmp.Or(strings.Compare(o.Account, other.Account), strings.Compare(o.UIDL, other.UIDL), cmp.Compare(o.Dup, other.Dup))
 }
 
 // Place is where a message is.
