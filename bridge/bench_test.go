@@ -74,3 +74,18 @@ func BenchmarkFirstFetch(b *testing.B) {
 	}
 	b.ReportMetric(float64(messages*b.N)/b.Elapsed().Seconds(), "messages/s")
 }
+
+// BenchmarkPoll is a poll of 20,000 messages of which none is new.
+func BenchmarkPoll(b *testing.B) {
+	const messages = 20_000
+	_, cfg := newServer(b, popserver.Options{}, messages)
+	g := newRig(b, KeepForever())
+	g.runner.account.Server = cfg
+	g.poll()
+	for b.Loop() {
+		if result := g.poll(); result.OnServer != messages {
+			b.Fatalf("result %+v", result)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(messages*b.N), "ns/message")
+}

@@ -116,6 +116,8 @@ type Store interface {
 	Spool(ctx context.Context, r io.Reader) (*mailstore.Spooled, error)
 	Deliver(ctx context.Context, batch []mailstore.Delivery) ([]mailstore.Delivered, error)
 	Ledger(ctx context.Context, account string) ([]mailstore.LedgerEntry, error)
+	Doubts(ctx context.Context, account string) ([]mailstore.LedgerEntry, error)
+	Changes() uint64
 	UpdateLedger(ctx context.Context, account string, changes []mailstore.LedgerEntry) error
 	Readopt(ctx context.Context, account string, moves []mailstore.Readoption) error
 	AccountState(ctx context.Context, account string) (mailstore.AccountState, error)

@@ -26,6 +26,7 @@ type memStore struct {
 	mail     map[string]map[mailstore.Hash]int // by account: how often each content was delivered
 	broken   []string
 	delivers int
+	changes  uint64
 }
 
 func newMemStore(spool *mailstore.Store, now func() time.Time) *memStore {
@@ -73,6 +74,7 @@ func (s *memStore) Deliver(ctx context.Context, batch []mailstore.Delivery) ([]m
 		return nil, err
 	}
 	s.delivers++
+	s.changes++
 	out := make([]mailstore.Delivered, len(batch))
 	for i, d := range batch {
 		if d.Origin == nil || d.Message.Size() == 0 {
@@ -138,9 +140,21 @@ func (s *memStore) Ledger(_ context.Context, account string) (rows []mailstore.L
 	return rows, nil
 }
 
+func (s *memStore) Doubts(ctx context.Context, account string) ([]mailstore.LedgerEntry, error) {
+	rows, err := s.Ledger(ctx, account)
+	return slices.DeleteFunc(rows, func(e mailstore.LedgerEntry) bool { return e.Doubt == mailstore.NoDoubt }), err
+}
+
+func (s *memStore) Changes() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.changes
+}
+
 func (s *memStore) UpdateLedger(ctx context.Context, account string, changes []mailstore.LedgerEntry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.changes++
 	if err := ctx.Err(); err != nil {
 		return err
 	}

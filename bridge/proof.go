@@ -173,33 +173,24 @@ const maxShownDoubts = 25
 // findDoubts looks for what is stored here, may not be whole, and is on the
 // server as far as is known.
 func (r *Runner) findDoubts(ctx context.Context) error {
-	ledger, err := r.store.Ledger(ctx, r.account.Name)
+	doubts, err := r.store.Doubts(ctx, r.account.Name)
 	if err == nil {
-		r.doubts = slices.DeleteFunc(ledger, func(e mailstore.LedgerEntry) bool {
-			return e.Doubt == mailstore.NoDoubt || e.Absent > 0 || e.State == mailstore.DeleteAcked
-		})
+		r.doubts = slices.DeleteFunc(doubts, func(e mailstore.LedgerEntry) bool { return e.Absent > 0 || e.State == mailstore.DeleteAcked })
 	}
 	return err
 }
 
 // believe takes what is stored here for whole: a person says so.
 func (r *Runner) believe(ctx context.Context) error {
-	ledger, err := r.store.Ledger(ctx, r.account.Name)
+	doubts, err := r.store.Doubts(ctx, r.account.Name)
 	if err != nil {
 		return err
 	}
-	var changes []mailstore.LedgerEntry
-	for _, e := range ledger {
-		if e.Doubt != mailstore.NoDoubt {
-			e.Doubt = mailstore.NoDoubt
-			changes = append(changes, e)
-		}
+	for i := range doubts {
+		doubts[i].Doubt = mailstore.NoDoubt
 	}
 	r.doubts = nil
-	if len(changes) == 0 {
-		return nil
-	}
-	return r.store.UpdateLedger(ctx, r.account.Name, changes)
+	return r.store.UpdateLedger(ctx, r.account.Name, doubts)
 }
 
 // shownDoubts names what may not be whole, and what is odd about the server.

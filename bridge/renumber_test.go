@@ -218,6 +218,7 @@ func TestPresumedWrongly(t *testing.T) {
 func (s *memStore) Readopt(_ context.Context, account string, moves []mailstore.Readoption) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.changes++
 	ledger := s.rows(account)
 	for _, m := range moves {
 		row, known := ledger[m.From]

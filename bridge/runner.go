@@ -64,6 +64,7 @@ type memory struct {
 	trial        string                  // a command that the next session goes without
 	lostAt       string                  // the command at which the last one hung up before the listing
 	lastLogged   string
+	unchanged    unchanged
 }
 
 // flight is one poll and those who wait for it.

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,6 +54,7 @@ type session struct {
 	asked      bool                   // a person has asked for the poll
 	wasted     bool                   // a message was retrieved, in full or in part, and is not stored
 	told       bool                   // a message or a command that ends sessions was found, and is left out of the next
+	changes    uint64                 // of the store, before the ledger was read
 	result     Result
 }
 
@@ -81,11 +83,16 @@ func (s *session) run(ctx context.Context) (next follow, err error) {
 		return enough, err
 	}
 	s.worked("UIDL")
+	if s.asBefore() {
+		s.result.OnServer = len(s.listing)
+		return enough, cmp.Or(s.quit(nil), ctx.Err())
+	}
 	if err := s.plan(ctx); err != nil {
 		return afterError(err), err
 	}
 	next, err = s.work(ctx)
 	s.result.OnServer = len(s.listing) - s.result.Deleted
+	s.noteUnchanged(err)
 	return next, err
 }
 
@@ -175,19 +182,24 @@ func expiry(c pop3.Capabilities) string {
 	}
 }
 
-// list asks for the listings, and reads the ledger while the server answers.
+// list asks for the listings, and reads the ledger while the server answers, or
+// afterwards where it may not be needed.
 func (s *session) list(ctx context.Context) error {
 	s.m.phase(PhaseList)
+	s.changes = s.store.Changes()
 	var reading errgroup.Group
-	reading.Go(func() (err error) {
+	read := func() (err error) {
 		s.ledger, err = s.store.Ledger(ctx, s.account.Name)
 		return err
-	})
-	err := s.join(ctx)
-	if ledgerErr := reading.Wait(); err == nil {
-		err = ledgerErr
 	}
-	return err
+	if !s.mayBeAsBefore() {
+		reading.Go(read)
+		return cmp.Or(s.join(ctx), reading.Wait())
+	}
+	if err := s.join(ctx); err != nil || s.asBefore() {
+		return err
+	}
+	return read()
 }
 
 // join joins STAT, LIST and UIDL. A number that one of them leaves out makes

@@ -29,7 +29,7 @@ func when(n sql.NullInt64) time.Time {
 const ledgerQuery = `SELECT l.uidl, l.dup, l.hash, l.size, l.list_size, l.state, l.doubt, l.stored_at, l.last_listed_at, l.absent,
 	iif(c.id IS NULL, l.removed_at, c.orphaned_at),
 	l.hash IS NOT NULL AND iif(c.id IS NULL, l.removed_at IS NULL, c.missing)
-	FROM ledger l LEFT JOIN content c ON c.hash = l.hash WHERE l.account = ? ORDER BY l.uidl, l.dup`
+	FROM ledger l LEFT JOIN content c ON c.hash = l.hash WHERE l.account = ?`
 
 // Ledger returns all entries of an account, ordered by UIDL and Dup.
 func (s *Store) Ledger(ctx context.Context, account string) ([]LedgerEntry, error) {
@@ -37,12 +37,25 @@ func (s *Store) Ledger(ctx context.Context, account string) ([]LedgerEntry, erro
 	if err := s.reader.get(ctx, `SELECT count(*) FROM ledger WHERE account = ?`, []any{account}, &n); err != nil {
 		return nil, trouble(err, "read the ledger")
 	}
-	out := make([]LedgerEntry, 0, n) // a slice that grows to 100,000 takes twice the memory
+	// A slice that grows to 100,000 takes twice the memory.
+	return s.entries(ctx, make([]LedgerEntry, 0, n), account, "")
+}
+
+// Doubts returns the entries of an account that are in doubt, in the same order.
+func (s *Store) Doubts(ctx context.Context, account string) ([]LedgerEntry, error) {
+	return s.entries(ctx, nil, account, ` AND l.doubt <> 0`)
+}
+
+// Changes counts the commits that may have changed a ledger, or what it says of the
+// contents: while it stays the same, so does what Ledger returns.
+func (s *Store) Changes() uint64 { return s.writer.changes.Load() }
+
+func (s *Store) entries(ctx context.Context, out []LedgerEntry, account, which string) ([]LedgerEntry, error) {
 	// What is scanned into is made once: there may be 100,000 rows at each poll.
 	e := LedgerEntry{Origin: Origin{Account: account}}
 	var hash sql.RawBytes
 	var storedAt, listedAt, removedAt sql.NullInt64
-	err := s.reader.rows(ctx, ledgerQuery, []any{account}, func(rows *sql.Rows) error {
+	err := s.reader.rows(ctx, ledgerQuery+which+` ORDER BY l.uidl, l.dup`, []any{account}, func(rows *sql.Rows) error {
 		err := rows.Scan(&e.UIDL, &e.Dup, &hash, &e.Size, &e.ListSize, &e.State, &e.Doubt, &storedAt, &listedAt, &e.Absent, &removedAt, &e.Wanted)
 		e.Hash = Hash{}
 		copy(e.Hash[:], hash)
@@ -138,6 +151,7 @@ func (s *Store) AccountState(ctx context.Context, account string) (AccountState,
 // SetAccountState stores all but Stored, which Deliver counts.
 func (s *Store) SetAccountState(ctx context.Context, account string, st AccountState) error {
 	return s.write(ctx, "write the state of the account", func(t *tx) error {
+		t.noLedger = true
 		var had bool
 		err := t.get(`SELECT had_uidl FROM account WHERE name = ?`, []any{account}, &had)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {

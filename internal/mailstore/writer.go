@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/popbridge/popbridge/internal/failpoint"
 )
@@ -48,6 +49,8 @@ type writer struct {
 	path    string      // of the index; Rebuild has another one
 	info    os.FileInfo // of the file that is open
 	suspect bool        // to be opened again before the next use
+
+	changes atomic.Uint64 // see Store.Changes
 }
 
 func (w *writer) open(ctx context.Context, path string) (err error) {
@@ -63,6 +66,7 @@ func (w *writer) open(ctx context.Context, path string) (err error) {
 		return err
 	}
 	w.path = path
+	w.changes.Add(1) // it may be another file than before
 	w.db.SetMaxOpenConns(1)
 	w.stmts = map[string]*sql.Stmt{}
 	if w.conn, err = w.db.Conn(ctx); err != nil {
@@ -116,6 +120,7 @@ type tx struct {
 	seq   int64  // number in the recovery log, where it has anything to say
 
 	generation int64 // of the store, once this is committed; 0: unchanged
+	noLedger   bool  // no ledger changes by it, nor contents
 }
 
 // write runs fn as one transaction and publishes what it changed.
@@ -142,6 +147,11 @@ func (s *Store) commit(ctx context.Context, doing string, fn func(*tx) error) (i
 	}
 	defer func() { s.suspectLocked(err) }()
 	t := &tx{s: s, boxes: map[MailboxID]*box{}}
+	defer func() {
+		if !t.noLedger {
+			w.changes.Add(1)
+		}
+	}()
 	known := s.keywords.count()
 	if err = t.exec("BEGIN IMMEDIATE"); err != nil {
 		err = judge(s.indexPath(), err)
