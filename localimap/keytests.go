@@ -103,10 +103,10 @@ func (q *query) sent(k *compiler, since, until time.Time) {
 func (q *query) header(k *compiler, name, text string) {
 	m := message.NewMatcher(text)
 	if message.Keeps([]string{name}) {
-		q.add(summaryCost, mailstore.WantHeader, k.narrowed(text, false, headerTest(name, m, true)))
+		q.add(summaryCost, mailstore.WantHeader, k.narrowed(text, false, false, headerTest(name, m, true)))
 		return
 	}
-	q.add(fileCost, mailstore.WantFile|mailstore.WantHeader, k.narrowed(text, false, headerTest(name, m, false)))
+	q.add(fileCost, mailstore.WantFile|mailstore.WantHeader, k.narrowed(text, false, false, headerTest(name, m, false)))
 }
 
 // text adds that the body has a text, or the message.
@@ -118,22 +118,28 @@ func (q *query) text(k *compiler, text string, body bool) {
 		}
 		return c.summary().MatchText(c.file, m)
 	})
-	q.add(fileCost, mailstore.WantFile|mailstore.WantStructure, k.narrowed(text, body, t))
+	q.add(fileCost, mailstore.WantFile|mailstore.WantStructure, k.narrowed(text, body, true, t))
 }
 
-// narrowed is t where the text index does not rule the message out, which needs
-// nothing of the message. The index is asked when the first message gets here.
-func (k *compiler) narrowed(text string, body bool, t test) test {
+// narrowed is t where the text index does not rule the message out, or know that it
+// matches where that is enough: then nothing of the message is needed. The index is
+// asked when the first message gets here.
+func (k *compiler) narrowed(text string, body, enough bool, t test) test {
 	if k.asked++; k.asked > maxNarrowed {
 		return t
 	}
 	v := k.v
 	var once sync.Once
-	var may func(mailstore.ContentID) bool
+	var known func(mailstore.ContentID) mailstore.Match
 	return func(c *candidate) answer {
-		once.Do(func() { may = v.store.Narrow(text, body) })
-		if may != nil && !may(v.told.contents[c.i]) {
-			return never
+		once.Do(func() { known = v.store.Narrow(text, body) })
+		if known != nil {
+			switch match := known(v.told.contents[c.i]); {
+			case match == mailstore.NoMatch:
+				return never
+			case match == mailstore.Matches && enough:
+				return yes
+			}
 		}
 		return t(c)
 	}

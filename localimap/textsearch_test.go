@@ -60,7 +60,7 @@ func (r *rig) withTextIndex(dir string) {
 	defer v.Close()
 	for tick := time.Tick(5 * time.Millisecond); ; <-tick {
 		may := store.Narrow("nowherefound", false)
-		if may != nil && !slices.ContainsFunc(v.Snapshot().Contents, may) {
+		if may != nil && !slices.ContainsFunc(v.Snapshot().Contents, func(id mailstore.ContentID) bool { return may(id) != mailstore.NoMatch }) {
 			return
 		}
 	}

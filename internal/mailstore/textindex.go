@@ -43,11 +43,19 @@ type textIndex struct {
 	done   sync.WaitGroup
 }
 
-// Narrow returns which contents may have the needle in their text: for a content
-// that it refuses, MatchText of its Summary is false, and MatchBody where body is
-// set. nil says that nothing can be ruled out.
-func (s *Store) Narrow(needle string, body bool) func(ContentID) bool {
-	pieces := message.Pieces(needle)
+// Match is what the text index knows of a content and a needle.
+type Match uint8
+
+const (
+	MayMatch Match = iota
+	NoMatch
+	Matches
+)
+
+// Narrow returns which contents have the needle in their text: what MatchText of
+// their Summary says, or MatchBody where body is set. nil says that nothing is known.
+func (s *Store) Narrow(needle string, body bool) func(ContentID) Match {
+	pieces, exact := message.Pieces(needle)
 	// Few words settle it, and the longest are the rarest.
 	slices.SortStableFunc(pieces, func(a, b message.Piece) int { return len(b.Text) - len(a.Text) })
 	pieces = pieces[:min(len(pieces), 3)]
@@ -57,12 +65,12 @@ func (s *Store) Narrow(needle string, body bool) func(ContentID) bool {
 	if len(pieces) == 0 || len(x.segments) == 0 {
 		return nil
 	}
-	found := make([][]bool, len(x.segments))
+	found := make([][]Match, len(x.segments))
 	var work errgroup.Group
 	work.SetLimit(scanSegments)
 	for k, g := range x.segments {
 		work.Go(func() error {
-			hits, err := g.find(pieces, body)
+			hits, err := g.find(pieces, exact, body)
 			if err != nil {
 				s.log.Warn().Err(err).Msg("file of the text index cannot be used")
 				x.renew()
@@ -72,29 +80,27 @@ func (s *Store) Narrow(needle string, body bool) func(ContentID) bool {
 			return nil
 		})
 	}
-	_ = work.Wait() // there are no errors
-	var out []ContentID
+	_ = work.Wait()   // there are no errors
+	var known []Match // by id
 	for k, hits := range found {
+		docs := x.segments[k].docs
 		for i, hit := range hits {
-			if !hit {
-				out = append(out, x.segments[k].docs[i].id)
+			if id := int(docs[i].id); hit != MayMatch {
+				if id >= len(known) {
+					known = append(known, make([]Match, id+1-len(known))...)
+				}
+				known[id] = hit
 			}
 		}
 	}
-	return without(out)
-}
-
-// without returns a function that refuses these ids.
-func without(out []ContentID) func(ContentID) bool {
-	if len(out) == 0 {
+	if len(known) == 0 {
 		return nil
 	}
-	set := make([]uint64, slices.Max(out)/64+1)
-	for _, id := range out {
-		set[id/64] |= 1 << (id % 64)
-	}
-	return func(id ContentID) bool {
-		return id < 0 || int(id/64) >= len(set) || set[id/64]&(1<<(id%64)) == 0
+	return func(id ContentID) Match {
+		if id < 0 || int(id) >= len(known) {
+			return MayMatch
+		}
+		return known[id]
 	}
 }
 

@@ -271,8 +271,9 @@ func (g *segment) each(use func(entries []byte)) error {
 	return nil
 }
 
-// find returns which of the contents may hold all pieces.
-func (g *segment) find(pieces []message.Piece, body bool) ([]bool, error) {
+// find returns which of the contents hold all pieces. Where these are exact, they
+// match, otherwise they may.
+func (g *segment) find(pieces []message.Piece, exact, body bool) ([]Match, error) {
 	hits := make([][]bool, len(pieces))
 	for k := range hits {
 		hits[k] = make([]bool, len(g.docs))
@@ -282,9 +283,15 @@ func (g *segment) find(pieces []message.Piece, body bool) ([]bool, error) {
 			findPiece(entries, &pieces[k], body, hits[k])
 		}
 	})
-	found := make([]bool, len(g.docs))
+	found := make([]Match, len(g.docs))
 	for i := range found {
-		found[i] = !g.docs[i].whole || !slices.ContainsFunc(hits, func(hit []bool) bool { return !hit[i] })
+		switch lacks := slices.ContainsFunc(hits, func(hit []bool) bool { return !hit[i] }); {
+		case !g.docs[i].whole:
+		case lacks:
+			found[i] = NoMatch
+		case exact:
+			found[i] = Matches
+		}
 	}
 	return found, err
 }

@@ -34,9 +34,9 @@ type Piece struct {
 }
 
 // Pieces returns what must stand in the terms of every text that contains
-// needle. There may be none.
-func Pieces(needle string) []Piece {
-	var pieces []Piece
+// needle. There may be none. Where exact is set, the text contains needle if one
+// of its terms has the only piece in it.
+func Pieces(needle string) (pieces []Piece, exact bool) {
 	cut := splitter{limit: len(needle)*utf8.UTFMax + 1, emit: func(run []byte) bool {
 		pieces = append(pieces, Piece{Text: slices.Clone(run), Start: true, End: true})
 		return true
@@ -45,18 +45,19 @@ func Pieces(needle string) []Piece {
 	cut.split(folded)
 	cut.flush()
 	if len(pieces) == 0 {
-		return nil
+		return nil, false
 	}
 	// In the text a term may begin before the needle and end after it.
 	first, _ := utf8.DecodeRune(folded)
 	last, _ := utf8.DecodeLastRune(folded)
 	pieces[0].Start, pieces[len(pieces)-1].End = !inTerm(first), !inTerm(last)
+	exact = len(pieces) == 1 && len(pieces[0].Text) <= maxPiece && !pieces[0].Start && !pieces[0].End
 	for i := range pieces {
 		if p := &pieces[i]; len(p.Text) > maxPiece {
 			p.Text, p.End = p.Text[:maxPiece], false
 		}
 	}
-	return pieces
+	return pieces, exact
 }
 
 // Terms calls add with the terms of everything that MatchText looks at, each as

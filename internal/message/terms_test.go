@@ -60,7 +60,8 @@ func TestPieces(t *testing.T) {
 		"(" + strings.Repeat("x", 100) + ") y": "^" + strings.Repeat("x", 32) + " ^y",
 	} {
 		var got []string
-		for _, p := range Pieces(needle) {
+		pieces, exact := Pieces(needle)
+		for _, p := range pieces {
 			s := spell(p.Text)
 			if p.Start {
 				s = "^" + s
@@ -72,6 +73,9 @@ func TestPieces(t *testing.T) {
 		}
 		if strings.Join(got, " ") != want {
 			t.Errorf("%q: %q, want %q", needle, got, want)
+		}
+		if exact != (needle == "Word") {
+			t.Errorf("%q: exact is %v", needle, exact)
 		}
 	}
 }
@@ -94,7 +98,8 @@ func termSet(t testing.TB, raw []byte) map[string]bool {
 
 // holds is what an index does: has the message all pieces?
 func holds(set map[string]bool, needle string, body bool) bool {
-	for _, p := range Pieces(needle) {
+	pieces, _ := Pieces(needle)
+	for _, p := range pieces {
 		found, text := false, string(p.Text)
 		for term, in := range set {
 			if (in || !body) && strings.Contains(term, text) && (!p.Start || strings.HasPrefix(term, text)) && (!p.End || strings.HasSuffix(term, text)) {
@@ -110,7 +115,7 @@ func holds(set map[string]bool, needle string, body bool) bool {
 }
 
 // checkNarrowing checks that terms and pieces never rule out a message that
-// matches.
+// matches, and that an exact piece is in no message that does not.
 func checkNarrowing(t *testing.T, s *Summary, raw []byte, set map[string]bool, needle string) (matched bool) {
 	t.Helper()
 	m := NewMatcher(needle)
@@ -124,6 +129,9 @@ func checkNarrowing(t *testing.T, s *Summary, raw []byte, set map[string]bool, n
 	}
 	if body && !holds(set, needle, true) || text && !holds(set, needle, false) || body && !text {
 		t.Errorf("%q is there (body %v, text %v) and ruled out", needle, body, text)
+	}
+	if _, exact := Pieces(needle); exact && (holds(set, needle, true) != body || holds(set, needle, false) != text) {
+		t.Errorf("%q is there (body %v, text %v), the terms say otherwise", needle, body, text)
 	}
 	return text
 }

@@ -208,17 +208,17 @@ func (l *lab) open(ctx context.Context) error {
 }
 
 // words searches for a word that one message has and one that many have.
-func (l *lab) words(name string, ours, theirs *client) error {
+func (l *lab) words(group, name string, rareTarget, commonTarget float64, rounds int, ours, theirs *client) error {
 	rare := l.n / 2
 	for rare%3 != 2 || rare%7 == 1 {
 		rare++
 	}
 	for _, c := range []command{
-		{name: "rare word" + name, lines: []string{`SEARCH BODY "` + rareWord(rare) + `"`}, target: 50},
-		{name: "common word" + name, lines: []string{`SEARCH BODY "w1234"`}, target: 4},
+		{name: "rare word" + name, lines: []string{`SEARCH BODY "` + rareWord(rare) + `"`}, target: rareTarget},
+		{name: "common word" + name, lines: []string{`SEARCH BODY "w1234"`}, target: commonTarget},
 	} {
-		c.word, c.rounds = "SEARCH", 1
-		if _, err := l.compare("search in bodies, beside Dovecot", c, ours, theirs); err != nil {
+		c.word, c.rounds = "SEARCH", rounds
+		if _, err := l.compare(group, c, ours, theirs); err != nil {
 			return err
 		}
 	}

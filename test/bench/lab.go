@@ -39,12 +39,12 @@ func message(i int) []byte {
 func rareWord(i int) string { return fmt.Sprintf("only%08d", i) }
 
 // newLab fills a Dovecot with n messages.
-func newLab(ctx context.Context, o options, t *table, dir string, n int, message func(i int) []byte) (l *lab, err error) {
+func newLab(ctx context.Context, o options, t *table, dir string, n int, message func(i int) []byte, settings ...string) (l *lab, err error) {
 	l = &lab{options: o, table: t, n: n}
 	if l.dir, err = os.MkdirTemp(dir, "lab-"); err != nil {
 		return nil, err
 	}
-	if l.d, err = rig.StartDovecot(ctx, "", ""); err != nil {
+	if l.d, err = rig.StartDovecot(ctx, "", "", settings...); err != nil {
 		return nil, err
 	}
 	for i := range n {

@@ -37,7 +37,7 @@ func main() {
 	flag.Func("growth", "sizes of the mailboxes for the growth rows, such as 10000,100000,1000000 (default 1000,10000)", numbers(&o.growth))
 	flag.IntVar(&o.rounds, "rounds", 5, "rounds; the median counts")
 	flag.DurationVar(&o.rtt, "rtt", 50*time.Millisecond, "round trip of the slow link; 0 leaves it out")
-	flag.StringVar(&o.parts, "parts", "fetch,imap,open,search,poll,memory,disk,start,large,growth,feed", "what to measure; more are profile and reliability")
+	flag.StringVar(&o.parts, "parts", "fetch,imap,open,search,poll,memory,disk,start,large,growth,feed", "what to measure; more are xapian, profile and reliability")
 	flag.StringVar(&o.json, "json", "bench.json", "file for the table; empty for none")
 	flag.StringVar(&o.svg, "svg", "", "file for the plot of the growth rows")
 	flag.StringVar(&o.profiles, "profiles", "profiles", "folder for what the part profile takes")
@@ -86,7 +86,7 @@ func run(ctx context.Context, o options) (err error) {
 	for _, part := range []struct {
 		name string
 		run  func(context.Context, options, *table, string) error
-	}{{"disk", attachments}, {"large", large}, {"growth", growth}, {"feed", feed}} {
+	}{{"disk", attachments}, {"large", large}, {"xapian", xapian}, {"growth", growth}, {"feed", feed}} {
 		if has(o.parts, part.name) {
 			if err := part.run(ctx, o, t, dir); err != nil {
 				return fmt.Errorf("%s: %w", part.name, err)
@@ -135,6 +135,8 @@ func mailbox(ctx context.Context, o options, t *table, dir string, n int) (err e
 	return nil
 }
 
+const bodies = "search in bodies, beside Dovecot"
+
 // fetched lets the agent fetch everything, and measures what has to be measured
 // right after that.
 func (l *lab) fetched(ctx context.Context) error {
@@ -155,7 +157,7 @@ func (l *lab) fetched(ctx context.Context) error {
 	defer ours.Close()
 	defer theirs.Close()
 	if has(l.parts, "search") {
-		if err := l.words(", right after the fetch", ours, theirs); err != nil {
+		if err := l.words(bodies, ", right after the fetch", 50, 4, 1, ours, theirs); err != nil {
 			return err
 		}
 	}
@@ -166,7 +168,7 @@ func (l *lab) fetched(ctx context.Context) error {
 		l.disk("text mail", 1.45)
 	}
 	if has(l.parts, "search") {
-		return l.words("", ours, theirs)
+		return l.words(bodies, "", 50, 4, 1, ours, theirs)
 	}
 	return nil
 }

@@ -132,6 +132,7 @@ var dovecotConf = template.Must(template.New("dovecot.conf").Parse(`
 protocols = imap pop3
 listen = 127.0.0.1
 base_dir = {{.Dir}}/run
+default_vsz_limit = 4G
 state_dir = {{.Dir}}/state
 log_path = {{.Dir}}/dovecot.log
 {{if .CertFile}}ssl = yes
