@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/popbridge/popbridge/bridge/pop3"
@@ -27,14 +28,16 @@ func TestSharedReplies(t *testing.T) {
 	if err != nil || len(sets) == 0 {
 		t.Fatal("no sets", err)
 	}
-	spool := openSpool(t)
 	for _, set := range sets {
 		replies := readReplies(t, set)
 		for _, name := range slices.Sorted(maps.Keys(replies)) {
 			t.Run(filepath.Base(set)+"/"+name, func(t *testing.T) {
-				store := newMemStore(spool, time.Now)
-				playReplies(t, store, replies, name)
-				store.check(t)
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					store := newMemStore(openSpool(t), time.Now)
+					playReplies(t, store, replies, name)
+					store.check(t)
+				})
 			})
 		}
 	}

@@ -16,21 +16,17 @@ import (
 	"github.com/popbridge/popbridge/bridge/pop3"
 	"github.com/popbridge/popbridge/bridge/pop3/pop3test"
 	"github.com/popbridge/popbridge/internal/mailstore"
-	"github.com/popbridge/popbridge/internal/testkit"
+	"github.com/popbridge/popbridge/internal/testkit/rounds"
 )
 
 // TestThirtyDays lets ten accounts be served for 30 days of virtual time by
 // servers that lock, cap, delay, renumber, go down for hours and answer short
 // listings, while mail arrives. In the end each message is here once; at no
 // time was a server visited more often than it allows, or later than the
-// schedule has it once it was back. Under the race detector, which makes five
-// times the work of it, it is ten days.
+// schedule has it once it was back. Where tests are short it is four days.
 func TestThirtyDays(t *testing.T) {
 	t.Parallel()
-	days := 30
-	if testkit.Race {
-		days = 10
-	}
+	days := rounds.Of(4, 30)
 	synctest.Test(t, func(t *testing.T) {
 		store := newMemStore(openSpool(t), time.Now)
 		sim := newSimulation(t, 1, store, 10)

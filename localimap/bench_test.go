@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/popbridge/popbridge/internal/testkit"
+	"github.com/popbridge/popbridge/internal/testkit/rounds"
 )
 
 // BenchmarkFetchFlags is what a client does when it opens a large mailbox: one
@@ -99,10 +100,7 @@ func (r *rig) fill(n int) {
 // TestHundredThousandMessages: nothing a client does to all messages of a large
 // mailbox is a matter of minutes.
 func TestHundredThousandMessages(t *testing.T) {
-	n := 100_000
-	if testkit.Race {
-		n = 20_000
-	}
+	n := rounds.Of(10_000, 100_000)
 	r := newRig(t)
 	r.fill(n)
 	a, b := r.talk("joe"), r.talk("joe")

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/popbridge/popbridge/internal/fault"
-	"github.com/popbridge/popbridge/internal/testkit"
+	"github.com/popbridge/popbridge/internal/testkit/rounds"
 )
 
 // state writes all that a rebuilt index must have again: everything but the next
@@ -222,7 +222,7 @@ func TestADamagedLogLosesOnlyWhatItSaid(t *testing.T) {
 			kinds := map[string]bool{}
 			for i, line := range lines {
 				kind, _, _ := strings.Cut(line, " ")
-				if (testkit.Race || testing.Short()) && kinds[kind] {
+				if !rounds.Long() && kinds[kind] {
 					continue
 				}
 				kinds[kind] = true
