@@ -3,13 +3,12 @@
 
 GO       ?= go
 TOOL      = $(GO) tool -modfile=tools/go.mod
-LINT      = $(GO) tool -modfile=tools/lint/go.mod
 FUZZTIME ?= 10s
 BIN       = bin/popbridge
 PLATFORMS = windows/amd64 windows/arm64 darwin/amd64 darwin/arm64 linux/amd64 linux/arm64
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race real crash cover fuzz bench profile bench-reliability bench-attack stress demo fmt vet staticcheck lint vuln tidy cross golden check ci clean
+.PHONY: help build test race real crash cover fuzz bench profile bench-reliability bench-attack stress demo fmt vet staticcheck errcheck vuln tidy cross golden check ci clean
 
 help: ## list the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,8 +63,8 @@ vet: ## go vet
 staticcheck: ## staticcheck, at the version pinned in tools/go.mod
 	$(TOOL) staticcheck ./...
 
-lint: ## golangci-lint with the rules of .golangci.yml (builds the linter the first time: minutes)
-	$(LINT) golangci-lint run ./...
+errcheck: ## errors that the program ignores without a word
+	$(TOOL) errcheck -ignoretests -exclude tools/errcheck.txt ./agent/... ./bridge/... ./cmd/... ./config/... ./installer/... ./internal/... ./localimap/...
 
 vuln: ## govulncheck; needs to reach vuln.go.dev
 	$(TOOL) govulncheck ./...
@@ -73,7 +72,6 @@ vuln: ## govulncheck; needs to reach vuln.go.dev
 tidy: ## go.mod and go.sum as they should be
 	$(GO) mod tidy
 	cd tools && $(GO) mod tidy
-	cd tools/lint && $(GO) mod tidy
 
 cross: ## build for every supported platform, without cgo
 	@for p in $(PLATFORMS); do \

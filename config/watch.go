@@ -66,7 +66,7 @@ func (w *watcher) serve(ctx context.Context) error {
 			}
 			timer.Reset(max(0, min(quietFor, settledIn-time.Since(first))))
 			continue
-		case <-errs: //nolint:errcheck // an overflow: events were lost, so look
+		case _ = <-errs: // an overflow: events were lost, so look
 		case <-timer.C:
 		case <-ticker.C:
 		}

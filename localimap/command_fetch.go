@@ -145,7 +145,7 @@ func (f *fetchRequest) readModifier(r *imapwire.Reader, name string, byUID bool)
 	switch {
 	case name == "CHANGEDSINCE":
 		r.SP()
-		f.since, f.changed = mailstore.ModSeq(r.Number64()), true //nolint:gosec // not negative
+		f.since, f.changed = mailstore.ModSeq(r.Number64()), true // not negative
 		f.atts, f.caps = f.atts|attModSeq, append(f.caps, imap.CapCondStore)
 	case name == "VANISHED":
 		f.vanished, f.caps = true, append(f.caps, imap.CapQResync)

@@ -24,7 +24,7 @@ var statusItems = map[string]func(mailstore.Mailbox) int64{
 	"SIZE":        func(b mailstore.Mailbox) int64 { return b.Size },
 	"APPENDLIMIT": func(mailstore.Mailbox) int64 { return appendLimit },
 
-	"HIGHESTMODSEQ": func(b mailstore.Mailbox) int64 { return int64(b.HighestModSeq) }, //nolint:gosec // of 63 bits
+	"HIGHESTMODSEQ": func(b mailstore.Mailbox) int64 { return int64(b.HighestModSeq) }, // of 63 bits
 	"MAILBOXID":     func(mailstore.Mailbox) int64 { return 0 },                        // see tellStatus
 }
 

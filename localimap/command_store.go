@@ -129,7 +129,7 @@ func (s *session) unchangedSince() (since mailstore.ModSeq, conditional bool) {
 			r.Fail(&imapwire.SyntaxError{Text: "Unknown modifier of STORE"})
 		}
 		r.SP()
-		since = mailstore.ModSeq(r.Number64()) //nolint:gosec // not negative
+		since = mailstore.ModSeq(r.Number64()) // not negative
 	})
 	r.SP()
 	s.needs(imap.CapCondStore)

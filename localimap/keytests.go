@@ -194,7 +194,7 @@ func (k *compiler) modSeq(q *query) {
 		}
 		r.SP()
 	}
-	since := mailstore.ModSeq(r.Number64()) //nolint:gosec // not negative
+	since := mailstore.ModSeq(r.Number64()) // not negative
 	k.caps = append(k.caps, imap.CapCondStore)
 	q.add(columnCost, 0, func(c *candidate) answer { return answerOf(c.v.told.modseqs[c.i] >= since) })
 }

@@ -95,7 +95,7 @@ func readResync(r *imapwire.Reader) *resync {
 	r.Expect('(')
 	q.validity = r.NZNumber()
 	r.SP()
-	q.since = mailstore.ModSeq(r.Number64()) //nolint:gosec // not negative
+	q.since = mailstore.ModSeq(r.Number64()) // not negative
 	if r.Take(' ') && r.Peek() != '(' {
 		q.known = knownSet(r)
 		if !r.Take(' ') {

@@ -1,4 +1,4 @@
 // Package archtest has no code, only tests: they read the imports of the whole
 // tree and hold the arrows of docs/ARCHITECTURE.md, so that the arrows hold
-// without a linter. .golangci.yml says the same to depguard.
+// without a linter.
 package archtest

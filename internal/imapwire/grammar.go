@@ -71,14 +71,14 @@ func (r *Reader) Tag() string {
 }
 
 // Number reads a number of 32 bits.
-func (r *Reader) Number() uint32 { return uint32(r.number(32)) } //nolint:gosec // of 32 bits
+func (r *Reader) Number() uint32 { return uint32(r.number(32)) } // of 32 bits
 
 // NZNumber and NZNumber64 read a number that is at least 1 and has no leading zeros
 // (RFC 9051 section 9, nz-number and nz-number64).
-func (r *Reader) NZNumber() uint32 { return uint32(r.nzNumber(32)) } //nolint:gosec // of 32 bits
+func (r *Reader) NZNumber() uint32 { return uint32(r.nzNumber(32)) } // of 32 bits
 
 // NZNumber64 is for 63 bits.
-func (r *Reader) NZNumber64() int64 { return int64(r.nzNumber(63)) } //nolint:gosec // of 63 bits
+func (r *Reader) NZNumber64() int64 { return int64(r.nzNumber(63)) } // of 63 bits
 
 func (r *Reader) nzNumber(bits int) uint64 {
 	if r.Peek() == '0' {
@@ -88,7 +88,7 @@ func (r *Reader) nzNumber(bits int) uint64 {
 }
 
 // Number64 reads a number of 63 bits.
-func (r *Reader) Number64() int64 { return int64(r.number(63)) } //nolint:gosec // of 63 bits
+func (r *Reader) Number64() int64 { return int64(r.number(63)) } // of 63 bits
 
 func (r *Reader) number(bits int) uint64 {
 	text := r.word("a number", func(c byte) bool { return c >= '0' && c <= '9' })

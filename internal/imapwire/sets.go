@@ -85,8 +85,8 @@ func Resolve[N ~uint32](s Set, list []N) []Span {
 func Positions[N ~uint32](numbers []Span, list []N) []Span {
 	spans := make([]Span, 0, len(numbers))
 	for _, s := range numbers {
-		i, _ := slices.BinarySearch(list, N(s.From))     //nolint:gosec // of 32 bits
-		j, found := slices.BinarySearch(list, N(s.To-1)) //nolint:gosec // of 32 bits
+		i, _ := slices.BinarySearch(list, N(s.From))     // of 32 bits
+		j, found := slices.BinarySearch(list, N(s.To-1)) // of 32 bits
 		if found {
 			j++
 		}

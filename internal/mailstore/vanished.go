@@ -74,7 +74,7 @@ func (t *tx) mendHistory(b *box) error {
 	if err != nil || !damaged {
 		return err
 	}
-	b.HighestModSeq = max(b.HighestModSeq+1, ModSeq(next)) //nolint:gosec // never negative
+	b.HighestModSeq = max(b.HighestModSeq+1, ModSeq(next)) // never negative
 	for _, query := range []string{
 		`UPDATE message SET modseq = ?2 WHERE mailbox_id = ?1`,
 		`UPDATE mailbox SET history_from = ?2 WHERE id = ?1`,
