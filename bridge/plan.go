@@ -109,17 +109,18 @@ type planner struct {
 	unsure  bool              // the server may give a used id to another message while we do not look
 	trusted int               // so many messages at the start are known to be those stored here (see anchor)
 
-	rowOf    []int                    // per listed message: index of its row, unpaired or presumed
-	stored   []*mailstore.LedgerEntry // per listed message: the row that says it is stored here
-	listed   []bool                   // per row: a listed message stands for it
-	likely   []bool                   // per row: a listed message is taken for it
-	open     []bool                   // per row: a message that is fetched may prove to be it, although it is listed
-	back     int                      // rows that were absent and are listed again
-	anchored []int                    // rows that an anchor stands for
-	fetched  map[int]bool             // by number: compared or stored in this session
-	given    map[string]int           // by freeDup
-	twice    map[string]bool          // see repeated
-	actions  Actions
+	rowOf     []int                    // per listed message: index of its row, unpaired or presumed
+	stored    []*mailstore.LedgerEntry // per listed message: the row that says it is stored here
+	listed    []bool                   // per row: a listed message stands for it
+	likely    []bool                   // per row: a listed message is taken for it
+	open      []bool                   // per row: a message that is fetched may prove to be it, although it is listed
+	markAfter time.Duration            // how long ago a row was listed that is marked again
+	back      int                      // rows that were absent and are listed again
+	anchored  []int                    // rows that an anchor stands for
+	fetched   map[int]bool             // by number: compared or stored in this session
+	given     map[string]int           // by freeDup
+	twice     map[string]bool          // see repeated
+	actions   Actions
 
 	renumbered bool // all ids are new and most sizes are known
 }
@@ -323,6 +324,7 @@ func (p *planner) decideListed() {
 		due[d.Num] = true
 	}
 	p.openSizes(compare)
+	p.chooseMark()
 	for n, l := range p.listing {
 		row := p.rowOf[n]
 		if row >= 0 {
@@ -380,6 +382,18 @@ func (p *planner) openSizes(compare map[int]bool) {
 	}
 }
 
+// chooseMark lets those be marked as listed that would be within half a day, when
+// one is: so that they are all marked by one session a day.
+func (p *planner) chooseMark() {
+	p.markAfter = markEvery
+	for _, row := range p.rowOf {
+		if row >= 0 && p.now.Sub(p.ledger[row].LastListedAt) >= markEvery {
+			p.markAfter = markEvery / 2
+			return
+		}
+	}
+}
+
 // markSeen writes a listed row where that says something new. A doubtful one is
 // as it was until it is compared.
 func (p *planner) markSeen(e mailstore.LedgerEntry, due bool) {
@@ -387,7 +401,7 @@ func (p *planner) markSeen(e mailstore.LedgerEntry, due bool) {
 		return
 	}
 	before := e
-	if away := p.now.Sub(e.LastListedAt); e.Absent > 0 || away >= markEvery || away < 0 {
+	if away := p.now.Sub(e.LastListedAt); e.Absent > 0 || away >= p.markAfter || away < 0 {
 		if e.Absent > 0 {
 			e.State = mailstore.Presumed
 		}

@@ -31,12 +31,14 @@ func (r *Runner) poll(ctx context.Context, m *meter, asked bool) (Result, error)
 	}
 	total := Result{OnServer: r.state.OnServer}
 	var err error
+	most := 0 // messages that a session had to look at
 	for idle := 0; ; {
 		s := &session{Runner: r, m: m, asked: asked, result: Result{OnServer: total.OnServer}}
 		var next follow
 		var resumed bool
 		next, resumed, err = r.droppable(ctx, s.run)
 		total.add(s.result)
+		most = max(most, len(s.ledger), len(s.actions.Fetch))
 		switch {
 		case resumed:
 			next, err = soon, nil
@@ -63,7 +65,7 @@ func (r *Runner) poll(ctx context.Context, m *meter, asked bool) (Result, error)
 			break
 		}
 	}
-	if total.OnServer >= manyMessages {
+	if most >= manyMessages {
 		debug.FreeOSMemory() // else it is given back within minutes
 	}
 	total.Failed = len(r.problems.byID)

@@ -55,6 +55,7 @@ type session struct {
 	wasted     bool                   // a message was retrieved, in full or in part, and is not stored
 	told       bool                   // a message or a command that ends sessions was found, and is left out of the next
 	changes    uint64                 // of the store, before the ledger was read
+	asBefore   bool                   // there is nothing to do, and the ledger was not read
 	result     Result
 }
 
@@ -74,7 +75,7 @@ func (s *session) run(ctx context.Context) (next follow, err error) {
 	err = s.connect(ctx)
 	if err == nil {
 		defer s.client.Close()
-		err = s.list(ctx)
+		err = s.list(ctx, true)
 	}
 	if err != nil && s.avoid(err) {
 		return soon, err
@@ -83,7 +84,7 @@ func (s *session) run(ctx context.Context) (next follow, err error) {
 		return enough, err
 	}
 	s.worked("UIDL")
-	if s.asBefore() {
+	if s.asBefore {
 		s.result.OnServer = len(s.listing)
 		return enough, cmp.Or(s.quit(nil), ctx.Err())
 	}
@@ -182,9 +183,9 @@ func expiry(c pop3.Capabilities) string {
 	}
 }
 
-// list asks for the listings, and reads the ledger while the server answers, or
-// afterwards where it may not be needed.
-func (s *session) list(ctx context.Context) error {
+// list asks for the listings, and reads the ledger while the server answers. With
+// skip it reads none where the session has nothing to do: asBefore says so.
+func (s *session) list(ctx context.Context, skip bool) error {
 	s.m.phase(PhaseList)
 	s.changes = s.store.Changes()
 	var reading errgroup.Group
@@ -192,12 +193,15 @@ func (s *session) list(ctx context.Context) error {
 		s.ledger, err = s.store.Ledger(ctx, s.account.Name)
 		return err
 	}
-	if !s.mayBeAsBefore() {
+	if !skip || !s.mayBeAsBefore() {
 		reading.Go(read)
 		return cmp.Or(s.join(ctx), reading.Wait())
 	}
-	if err := s.join(ctx); err != nil || s.asBefore() {
+	if err := s.join(ctx); err != nil {
 		return err
+	}
+	if s.asBefore = s.isAsBefore(); s.asBefore {
+		return nil
 	}
 	return read()
 }
