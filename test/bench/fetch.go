@@ -35,7 +35,7 @@ func (l *lab) fetch(ctx context.Context) error {
 func (l *lab) fetchOver(ctx context.Context, name string, port int) error {
 	var ours, theirs []time.Duration
 	for range l.rounds {
-		a, err := l.fetchPopbridge(ctx, port)
+		_, a, err := l.fetchPopbridge(ctx, port)
 		if err != nil {
 			return err
 		}
@@ -49,25 +49,24 @@ func (l *lab) fetchOver(ctx context.Context, name string, port int) error {
 	return nil
 }
 
-func (l *lab) fetchPopbridge(ctx context.Context, port int) (time.Duration, error) {
-	p, err := l.prepare(ctx, port)
-	if err != nil {
-		return 0, err
+func (l *lab) fetchPopbridge(ctx context.Context, port int) (p *rig.Popbridge, took time.Duration, err error) {
+	if p, err = l.prepare(ctx, port); err != nil {
+		return nil, 0, err
 	}
 	start := time.Now()
 	out, err := p.Run(ctx, "", "sync")
-	took := time.Since(start)
+	took = time.Since(start)
 	if err == nil && out.Code != 0 {
 		err = fmt.Errorf("popbridge sync: exit %d: %s", out.Code, out.Stderr)
 	}
 	if err != nil {
-		return 0, err
+		return nil, 0, err
 	}
 	status, err := p.Status(ctx)
 	if err == nil && status.Accounts[0].Stored != l.n {
 		err = fmt.Errorf("popbridge stored %d messages, want %d", status.Accounts[0].Stored, l.n)
 	}
-	return took, err
+	return p, took, err
 }
 
 func (l *lab) fetchMpop(ctx context.Context, port int) (time.Duration, error) {

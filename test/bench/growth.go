@@ -66,12 +66,18 @@ func growthAt(ctx context.Context, o options, t *table, dir string, n int, add f
 		return err
 	}
 	defer func() { err = cmp.Or(err, l.close()) }()
-	took, err := l.fetchPopbridge(ctx, l.d.POP3)
+	p, took, err := l.fetchPopbridge(ctx, l.d.POP3)
 	if err != nil {
 		return err
 	}
 	add("fetch", took/time.Duration(n))
-	c, err := l.serve(ctx)
+	if l.p = p; l.p.Start(ctx) != nil {
+		return fmt.Errorf("popbridge does not start: %s", l.p.Log())
+	}
+	if err := l.polled(ctx); err != nil {
+		return err
+	}
+	c, err := dial(ctx, l.p.Port, devicePassword)
 	if err != nil {
 		return err
 	}

@@ -146,7 +146,7 @@ func (l *lab) idle(ctx context.Context) error {
 // polled waits until the poll at a start is over.
 func (l *lab) polled(ctx context.Context) error {
 	began := time.Now()
-	for time.Since(began) < time.Minute {
+	for time.Since(began) < 10*time.Minute {
 		s, err := l.p.Status(ctx)
 		if err != nil {
 			return err
