@@ -9,6 +9,7 @@ import (
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/semaphore"
 
+	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
 	"github.com/popbridge/popbridge/internal/message"
@@ -32,7 +33,7 @@ const (
 
 // received is a message that has arrived in full, not durable yet.
 type received struct {
-	fetch   Fetch
+	fetch   plan.Fetch
 	message *mailstore.Spooled
 	doubt   mailstore.Doubt
 }
@@ -55,9 +56,9 @@ type committer struct {
 	contents *contents
 	now      func() time.Time
 	log      zerolog.Logger
-	alone    func(Fetch) bool // to be committed in a batch of its own
-	deletes  bool             // done is wanted, for the deletions
-	failed   func(error)      // called once, with err
+	alone    func(plan.Fetch) bool // to be committed in a batch of its own
+	deletes  bool                  // done is wanted, for the deletions
+	failed   func(error)           // called once, with err
 
 	queue chan received
 	room  *semaphore.Weighted
@@ -74,7 +75,7 @@ type committer struct {
 	relisted                bool                                       // a message was there whose deletion was confirmed
 	reused                  bool                                       // another message had the id of a row
 	undeleted               int                                        // messages that were to be deleted before and are there
-	suspects                []Fetch                                    // in the batch that ended with err, one of them perhaps its cause
+	suspects                []plan.Fetch                               // in the batch that ended with err, one of them perhaps its cause
 	err                     error
 }
 
@@ -121,7 +122,7 @@ func (c *committer) run(ctx context.Context) {
 
 // collect takes messages off a queue, until that is closed, and flushes them in
 // batches of so many at most.
-func collect(queue <-chan received, most int, alone func(Fetch) bool, flush func([]received)) {
+func collect(queue <-chan received, most int, alone func(plan.Fetch) bool, flush func([]received)) {
 	var batch []received
 	var size int64
 	age := time.NewTimer(batchAge)
@@ -216,7 +217,7 @@ type item struct {
 func (c *committer) item(m received) (_ item, ok bool) {
 	i := item{received: m, verdict: c.contents.resolve(m.fetch, m.message.Hash())}
 	c.doubted = c.doubted || m.doubt != mailstore.NoDoubt
-	if r := m.fetch.Row; r != nil && (m.fetch.isAgain() || r.Hash == m.message.Hash()) {
+	if r := m.fetch.Row; r != nil && (m.fetch.IsAgain() || r.Hash == m.message.Hash()) {
 		was, better := *r, true
 		if m.doubt, better = again(*r, m); !better {
 			was.Doubt = m.doubt
@@ -226,7 +227,7 @@ func (c *committer) item(m received) (_ item, ok bool) {
 		}
 	}
 	c.learn(m.fetch, i.verdict, m.message.Hash())
-	if m.fetch.isRow(m.message.Hash()) && !m.fetch.Row.Wanted {
+	if m.fetch.IsRow(m.message.Hash()) && !m.fetch.Row.Wanted {
 		m.fetch.Row.Doubt = m.doubt
 		c.bytes += m.message.Size()
 		c.finish(m.fetch.Num, c.confirm(*m.fetch.Row))
@@ -259,7 +260,7 @@ func (c *committer) item(m received) (_ item, ok bool) {
 
 // learn notes what a message that was compared says about its row and its
 // server.
-func (c *committer) learn(f Fetch, v verdict, hash mailstore.Hash) {
+func (c *committer) learn(f plan.Fetch, v verdict, hash mailstore.Hash) {
 	if v.known != nil {
 		delete(c.gone, v.known.Origin)
 	}
@@ -273,7 +274,7 @@ func (c *committer) learn(f Fetch, v verdict, hash mailstore.Hash) {
 		return
 	}
 	switch same := r.Hash == hash; {
-	case r.Wanted, r.Doubt != mailstore.NoDoubt && f.isAgain() && !same:
+	case r.Wanted, r.Doubt != mailstore.NoDoubt && f.IsAgain() && !same:
 	case same && r.State == mailstore.DeleteAcked:
 		c.relisted = true
 		c.undeleted++
@@ -327,7 +328,7 @@ func (c *committer) delivered(i item, result mailstore.Delivered) {
 	switch {
 	case !result.Duplicate:
 		c.stored++
-	case i.fetch.isRow(entry.Hash):
+	case i.fetch.IsRow(entry.Hash):
 		c.mended++
 		i.fetch.Row.Doubt = i.delivery.Doubt
 		entry = c.confirm(*i.fetch.Row)

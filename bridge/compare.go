@@ -6,15 +6,16 @@ import (
 	"io"
 	"slices"
 
+	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/bridge/pop3"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
 // newFirst puts what is fetched only to be compared behind the rest: where a
 // session gives a few messages, new ones do not wait for it.
-func newFirst(fetch []Fetch) []Fetch {
-	compared := func(f Fetch) bool { return f.Row != nil && !f.Row.Wanted }
-	slices.SortStableFunc(fetch, func(a, b Fetch) int {
+func newFirst(fetch []plan.Fetch) []plan.Fetch {
+	compared := func(f plan.Fetch) bool { return f.Row != nil && !f.Row.Wanted }
+	slices.SortStableFunc(fetch, func(a, b plan.Fetch) int {
 		switch {
 		case compared(a) == compared(b):
 			return 0

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
@@ -74,38 +75,21 @@ func (s *session) preview(ctx context.Context) (Preview, error) {
 	}
 	s.compare(s.now())
 	_ = s.client.Quit(s.net) // nothing was deleted that it could confirm
-	return s.actions.preview(s), nil
+	return s.foretell(), nil
 }
 
-// preview says what the actions come to, once all that is to be fetched is
-// here.
-func (a Actions) preview(s *session) Preview {
-	now := s.now()
-	fetched := make(map[int]bool, len(a.Fetch))
-	for _, f := range a.Fetch {
-		fetched[f.Num] = f.Row == nil
+// foretell says what the plan comes to, once all that is to be fetched is here.
+func (s *session) foretell() Preview {
+	out := Preview{Fetch: len(s.actions.Fetch), Policy: s.account.policy().String()}
+	for _, d := range s.planner.DueOnceFetched(s.now()) {
+		out.Delete = append(out.Delete, previewOf(d))
 	}
-	p := s.planner
-	for n, l := range p.listing {
-		fetched[l.Num] = fetched[l.Num] && p.stored[n] == nil
-		if fetched[l.Num] {
-			p.stored[n] = s.expected(l, now)
-		}
-	}
-	out := Preview{Fetch: len(a.Fetch), Policy: p.policy.String()}
-	for _, d := range p.policy.due(p.listing, p.stored, now) {
-		e := d.preview()
-		if fetched[d.Num] {
-			e.StoredAt = time.Time{}
-		}
-		out.Delete = append(out.Delete, e)
-	}
-	out.Kept = len(p.listing) - len(out.Delete)
+	out.Kept = len(s.listing) - len(out.Delete)
 	out.NeedsConfirm = len(out.Delete) > 0 && !s.account.Shadow && !s.permitted()
 	return out
 }
 
-func (d Delete) preview() PreviewDelete {
+func previewOf(d plan.Delete) PreviewDelete {
 	return PreviewDelete{UIDL: d.Entry.UIDL, Size: d.Entry.ListSize, StoredAt: d.Entry.StoredAt, Hash: d.Entry.Hash, Reason: d.Reason}
 }
 
@@ -127,12 +111,12 @@ func (s *session) foresee(deleted []mailstore.LedgerEntry) {
 	for _, e := range deleted {
 		gone[e.Origin] = true
 	}
-	for _, d := range s.planner.policy.due(s.planner.listing, s.planner.stored, at) {
+	for _, d := range s.planner.Due(at) {
 		if gone[d.Entry.Origin] {
 			continue
 		}
 		if s.notes.DueTotal++; len(s.notes.Due) < maxShownDeletes {
-			s.notes.Due = append(s.notes.Due, d.preview().note())
+			s.notes.Due = append(s.notes.Due, previewOf(d).note())
 		}
 	}
 }
@@ -172,14 +156,9 @@ func (r *Runner) permitted() bool {
 		return false
 	}
 	granted := r.account.granted()
-	if !r.account.ConfirmDeletes || r.notes.New || r.notes.Confirmed.covers(granted) {
+	if !r.account.ConfirmDeletes || r.notes.New || r.notes.Confirmed.Covers(granted) {
 		r.notes.Confirmed = granted
 		return true
 	}
 	return false
-}
-
-// expected is the row that a message will have once it is fetched.
-func (s *session) expected(l Listed, now time.Time) *mailstore.LedgerEntry {
-	return &mailstore.LedgerEntry{Origin: mailstore.Origin{Account: s.account.Name, UIDL: l.UIDL}, ListSize: l.Size, StoredAt: now, State: mailstore.Stored}
 }

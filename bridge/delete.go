@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/internal/failpoint"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
@@ -53,10 +54,10 @@ func (s *session) delete(ctx context.Context) (marked []mailstore.LedgerEntry, e
 			return marked, err
 		}
 		failpoint.Hit(failpoint.Intended)
-		var refused []Delete
+		var refused []plan.Delete
 		var said error
 		done, err := s.client.Dele(s.net, nums, func(num int, err error) {
-			i := slices.IndexFunc(batch, func(d Delete) bool { return d.Num == num })
+			i := slices.IndexFunc(batch, func(d plan.Delete) bool { return d.Num == num })
 			refused, said = append(refused, batch[i]), err
 		})
 		failpoint.Hit(failpoint.Deleted)
@@ -105,12 +106,12 @@ func (s *session) learnRefusals() {
 
 // stillDue looks at the ledger again: while the others were fetched, a file was
 // perhaps found damaged, or a message brought back that was removed here.
-func (s *session) stillDue(ctx context.Context, due []Delete) ([]Delete, error) {
+func (s *session) stillDue(ctx context.Context, due []plan.Delete) ([]plan.Delete, error) {
 	ledger, err := s.store.Ledger(ctx, s.account.Name)
 	if err != nil {
 		return nil, err
 	}
-	var still []Delete
+	var still []plan.Delete
 	for _, d := range due {
 		i, known := slices.BinarySearchFunc(ledger, d.Entry.Origin, func(e mailstore.LedgerEntry, o mailstore.Origin) int {
 			return e.Compare(o)

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"sync"
 
+	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/bridge/pop3"
 	"github.com/popbridge/popbridge/internal/failpoint"
 )
@@ -20,9 +21,9 @@ type fetching struct {
 	*session
 	ctx       context.Context
 	committer *committer
-	broken    chan struct{}  // closed when the store failed
-	byNum     map[int]*Fetch // what has not come yet
-	open      []arrival      // not shown to be whole yet
+	broken    chan struct{}       // closed when the store failed
+	byNum     map[int]*plan.Fetch // what has not come yet
+	open      []arrival           // not shown to be whole yet
 	alone     map[int]bool
 	refused   []refusal // since the last message that came
 	received  int
@@ -32,7 +33,7 @@ type fetching struct {
 
 // refusal is a message that the server did not give, or the store not take.
 type refusal struct {
-	fetch Fetch
+	fetch plan.Fetch
 	err   error
 }
 
@@ -48,7 +49,7 @@ func (s *session) fetch(ctx context.Context) (limited bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	f := &fetching{session: s, ctx: ctx, broken: make(chan struct{}), byNum: make(map[int]*Fetch, len(s.actions.Fetch)), alone: make(map[int]bool)}
+	f := &fetching{session: s, ctx: ctx, broken: make(chan struct{}), byNum: make(map[int]*plan.Fetch, len(s.actions.Fetch)), alone: make(map[int]bool)}
 	requests := make([]pop3.Request, len(s.actions.Fetch))
 	for i, w := range s.actions.Fetch {
 		requests[i] = s.request(w)
@@ -56,9 +57,9 @@ func (s *session) fetch(ctx context.Context) (limited bool, err error) {
 			f.alone[w.Num] = true
 		}
 	}
-	f.committer = newCommitter(s.store, mailbox.ID, newContents(s.account.Name, s.planner.repeated(), s.ledger, s.actions.Unlisted), s.now, s.log)
-	f.committer.deletes = s.account.policy().deletes()
-	f.committer.alone = func(w Fetch) bool { return f.suspects[idOf(w.Listed)] }
+	f.committer = newCommitter(s.store, mailbox.ID, newContents(s.account.Name, s.planner.Repeated(), s.ledger, s.actions.Unlisted), s.now, s.log)
+	f.committer.deletes = s.account.policy().Deletes()
+	f.committer.alone = func(w plan.Fetch) bool { return f.suspects[idOf(w.Listed)] }
 	f.committer.failed = func(error) { close(f.broken) }
 
 	var committing sync.WaitGroup
@@ -155,7 +156,7 @@ func (f *fetching) conclude(err error) (limited bool, _ error) {
 	} else {
 		f.recordRefusals()
 	}
-	rest := make([]Fetch, 0, len(f.byNum))
+	rest := make([]plan.Fetch, 0, len(f.byNum))
 	for _, w := range f.byNum {
 		rest = append(rest, *w)
 	}
@@ -227,12 +228,8 @@ func (f *fetching) planDeletions(done []committed) {
 	if len(done) == 0 {
 		return
 	}
-	p := f.planner
-	p.fetched = make(map[int]bool, len(done))
-	for i, d := range done {
-		if n, listed := place(p.listing, d.num); listed {
-			p.stored[n], p.fetched[d.num] = &done[i].entry, true
-		}
+	for _, d := range done {
+		f.planner.Arrived(d.num, d.entry)
 	}
-	f.actions.Delete, _ = p.deletions(f.now())
+	f.actions.Delete = f.planner.Deletions(f.now())
 }

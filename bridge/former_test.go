@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/bridge/pop3"
 	"github.com/popbridge/popbridge/internal/testkit"
 )
@@ -13,7 +14,7 @@ import (
 // renamed makes the runner of an account that the config has instead of those
 // that are not configured.
 func (g *rig) renamed(name, username, host string, configured ...string) {
-	g.runner = newTestRunner(g.pop, g.store, g.clock, name, "INBOX", KeepForever())
+	g.runner = newTestRunner(g.pop, g.store, g.clock, name, "INBOX", plan.KeepForever())
 	g.runner.account.Server.Host = host
 	g.runner.account.Credentials = func(context.Context) (pop3.Credentials, error) {
 		return pop3.Credentials{Username: username, Secret: "secret"}, nil
@@ -34,7 +35,7 @@ func TestAnAccountThatIsNewInAllButItsMail(t *testing.T) {
 	t.Parallel()
 	for _, change := range []string{"nothing else", "host", "ids", "one message", "numbers", "much new mail", "line feeds count once"} {
 		t.Run(change, func(t *testing.T) {
-			g := newRig(t, KeepForever())
+			g := newRig(t, plan.KeepForever())
 			n, host := 14, "pop.test"
 			if change == "one message" {
 				n = 1
@@ -86,7 +87,7 @@ func TestAnAccountThatIsNewInAllButItsMail(t *testing.T) {
 func TestAnAccountThatIsNew(t *testing.T) {
 	t.Parallel()
 	for _, still := range []string{"", "home"} {
-		g := newRig(t, KeepForever())
+		g := newRig(t, plan.KeepForever())
 		g.numbered("%d", 0, 1, 2, 3)
 		g.poll()
 		old, err := g.store.Ledger(t.Context(), "home")

@@ -21,6 +21,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/bridge/pop3"
 	"github.com/popbridge/popbridge/bridge/pop3/pop3test"
 	"github.com/popbridge/popbridge/internal/fault"
@@ -190,15 +191,15 @@ func (h *hostile) configure(words []string, cred *pop3.Credentials) {
 	}
 }
 
-func keepOf(word string) Keep {
+func keepOf(word string) plan.Keep {
 	switch word {
 	case "never":
-		return KeepNever()
+		return plan.KeepNever()
 	case "forever":
-		return KeepForever()
+		return plan.KeepForever()
 	}
 	days, _ := strconv.Atoi(strings.TrimSuffix(word, "d"))
-	return KeepFor(time.Duration(days) * 24 * time.Hour)
+	return plan.KeepFor(time.Duration(days) * 24 * time.Hour)
 }
 
 func (h *hostile) poll(n int) {

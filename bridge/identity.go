@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/bridge/plan"
 )
 
 // MailboxName names a mailbox on a server, whatever the account is called.
@@ -49,26 +49,14 @@ func (s *session) takeUp(ctx context.Context, same func(name, memory string) boo
 	return known, err
 }
 
-// settleIn notes where the account is polled. When that is elsewhere than before
-// a message there may have the id and the size of another one. Where most of what
-// is listed is known by both, it is the same server by another name, and only what
-// is to be deleted is compared. Otherwise no id counts any more: all is fetched,
-// and known by its content.
+// settleIn notes where the account is polled, and what of its rows counts when
+// that is elsewhere than before.
 func (s *session) settleIn(ctx context.Context) (err error) {
 	if s.notes.Mailbox != "" && s.notes.Mailbox != s.mailbox {
 		s.notes.Anchor, s.notes.Relists, s.notes.Reuses, s.notes.Unstuffed = nil, false, false, false
 		s.notes.Proven, s.notes.First = false, ""
 		s.notes.Without = nil
-		same := s.familiar()*2 > len(s.listing)
-		var moves []mailstore.Readoption
-		for _, e := range s.ledger {
-			if e.State == mailstore.Stored || e.State == mailstore.Presumed || e.State == mailstore.DeleteIntended && e.Absent == 0 {
-				if !same {
-					e.ListSize = 0 // of no message that is listed (see Plan)
-				}
-				moves = append(moves, mailstore.Readoption{From: e.Origin, To: e.Origin, ListSize: e.ListSize})
-			}
-		}
+		moves, same := plan.Moved(s.listing, s.ledger)
 		if err := s.store.Readopt(ctx, s.account.Name, moves); err != nil {
 			return err
 		}
@@ -79,16 +67,4 @@ func (s *session) settleIn(ctx context.Context) (err error) {
 		s.notes.Mailbox = s.mailbox
 	}
 	return err
-}
-
-// familiar counts the listed messages with the id and the size of a row.
-func (s *session) familiar() (n int) {
-	p := newPlanner(s.listing, s.ledger, s.account.policy(), s.now())
-	p.pairByUIDL()
-	for _, row := range p.rowOf {
-		if row >= 0 {
-			n++
-		}
-	}
-	return n
 }

@@ -4,6 +4,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"github.com/popbridge/popbridge/bridge/plan"
 )
 
 // number splits an id into a number and the text around it. ok is false when
@@ -24,7 +26,7 @@ func number(uidl string) (before string, n int, after string, ok bool) {
 // whether there is nothing but leading zeros around them. RFC 1939 section 7
 // wants an id to stay with its message; these move to the next message when one
 // before it is deleted.
-func positional(listing []Listed) (found, bare bool) {
+func positional(listing []plan.Listed) (found, bare bool) {
 	first, last := "", ""
 	for _, l := range listing {
 		if l.UIDL == "" {
@@ -43,7 +45,7 @@ func positional(listing []Listed) (found, bare bool) {
 // message in it, as 0, 1, 2, or 0a, 0b, or 1.7, 1.8 do: they go up or down by one from
 // message to message, in decimal or hexadecimal, with the same text around. Of one
 // message nothing can be told. up is false where they go down.
-func mayBePlaces(listing []Listed) (places, up bool) {
+func mayBePlaces(listing []plan.Listed) (places, up bool) {
 	if len(listing) < 2 {
 		return true, true
 	}
@@ -66,11 +68,11 @@ func mayBePlaces(listing []Listed) (places, up bool) {
 	return false, false
 }
 
-func arePlaces(listing []Listed) bool { places, _ := mayBePlaces(listing); return places }
+func arePlaces(listing []plan.Listed) bool { places, _ := mayBePlaces(listing); return places }
 
 // steps returns by how much the numbers rise that are left of the ids without so
 // many octets before and after, where that is always by one or always by minus one.
-func steps(listing []Listed, before, after int, hex bool) (step int64, ok bool) {
+func steps(listing []plan.Listed, before, after int, hex bool) (step int64, ok bool) {
 	base := 10
 	if hex {
 		base = 16

@@ -8,13 +8,14 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/bridge/pop3"
 )
 
 // refusing serves an account whose server refuses every login, until the pauses
 // are long.
 func refusing(t *testing.T) (g *rig, stop func()) {
-	g = newRig(t, KeepForever())
+	g = newRig(t, plan.KeepForever())
 	g.fill(0, 1)
 	g.pop.change(func() { g.pop.refuse = "-ERR [AUTH] Authentication failed." })
 	stop = serve(t, g.runner)
@@ -51,7 +52,7 @@ func TestAnOutageOfTheLoginServiceEnds(t *testing.T) {
 // A secret that is another one is tried at once, one that is the same is not.
 func TestAChangedSecretIsTriedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, KeepForever())
+		g := newRig(t, plan.KeepForever())
 		g.fill(0, 1)
 		var secret atomic.Value
 		secret.Store("wrong")
@@ -77,7 +78,7 @@ func TestAChangedSecretIsTriedAtOnce(t *testing.T) {
 // said, and it is tried more often than one that refuses.
 func TestAServerThatHangsUpAtThePassword(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, KeepForever())
+		g := newRig(t, plan.KeepForever())
 		g.fill(0, 1)
 		g.pop.change(func() { g.pop.hangUp = "PASS" })
 		stop := serve(t, g.runner)
@@ -102,14 +103,14 @@ func TestAServerThatHangsUpAtThePassword(t *testing.T) {
 // is asked again after a week.
 func TestAServerThatHangsUpAtACommand(t *testing.T) {
 	for _, command := range []string{"AUTH", "CAPA", "UIDL"} {
-		g := newRig(t, KeepForever())
+		g := newRig(t, plan.KeepForever())
 		g.fill(0, 2)
 		g.pop.caps = append(g.pop.caps, "SASL PLAIN")
 		g.pop.hangUp = command
 		for range 2 {
 			_, _ = g.runner.Poll(t.Context(), nil)
 		}
-		g.restart(KeepForever())
+		g.restart(plan.KeepForever())
 		before := len(g.pop.logins())
 		g.poll()
 		g.wantMail(0, 2)

@@ -3,6 +3,8 @@ package bridge
 import (
 	"encoding/json"
 	"time"
+
+	"github.com/popbridge/popbridge/bridge/plan"
 )
 
 const (
@@ -29,22 +31,22 @@ type notes struct {
 	// Mailbox is where it is polled, so that it is known under another name.
 	Mailbox string `json:"mailbox,omitempty"`
 	// Confirmed is the policy under which deletions may be made.
-	Confirmed permit `json:"confirmed"`
-	Refusals  int    `json:"refusals,omitempty"`   // of the password, in a row
-	HangUps   int    `json:"hang_ups,omitempty"`   // at the password, in a row
-	RefusedAt int64  `json:"refused_at,omitempty"` // the last of them
-	LastLogin int64  `json:"last_login,omitempty"`
-	Delay     int64  `json:"delay,omitempty"`      // LOGIN-DELAY as announced
-	Learned   int64  `json:"learned,omitempty"`    // least interval, learned from refusals
-	LearnedAt int64  `json:"learned_at,omitempty"` // when it was last changed
-	Expire    string `json:"expire,omitempty"`     // how long the server keeps mail, in words
-	Awaiting  int    `json:"awaiting,omitempty"`   // deletions that wait for Confirm
-	Issues    []note `json:"problems,omitempty"`
+	Confirmed plan.Permit `json:"confirmed"`
+	Refusals  int         `json:"refusals,omitempty"`   // of the password, in a row
+	HangUps   int         `json:"hang_ups,omitempty"`   // at the password, in a row
+	RefusedAt int64       `json:"refused_at,omitempty"` // the last of them
+	LastLogin int64       `json:"last_login,omitempty"`
+	Delay     int64       `json:"delay,omitempty"`      // LOGIN-DELAY as announced
+	Learned   int64       `json:"learned,omitempty"`    // least interval, learned from refusals
+	LearnedAt int64       `json:"learned_at,omitempty"` // when it was last changed
+	Expire    string      `json:"expire,omitempty"`     // how long the server keeps mail, in words
+	Awaiting  int         `json:"awaiting,omitempty"`   // deletions that wait for Confirm
+	Issues    []note      `json:"problems,omitempty"`
 	// What is to be deleted next, the first of it by name, under which policy.
-	Due       []dueNote `json:"due,omitempty"`
-	DueTotal  int       `json:"due_total,omitempty"`
-	DuePolicy string    `json:"due_policy,omitempty"`
-	Anchor    *anchor   `json:"anchor,omitempty"`
+	Due       []dueNote    `json:"due,omitempty"`
+	DueTotal  int          `json:"due_total,omitempty"`
+	DuePolicy string       `json:"due_policy,omitempty"`
+	Anchor    *plan.Anchor `json:"anchor,omitempty"`
 	// Relists tells that the server goes on listing what it has confirmed as
 	// deleted, so that no id of these is used again.
 	Relists bool `json:"relists,omitempty"`
@@ -64,15 +66,6 @@ type notes struct {
 	// as it should.
 	Without   []string `json:"without,omitempty"`
 	WithoutAt int64    `json:"without_at,omitempty"`
-}
-
-// permit is the extent of a policy, so that it can be told whether another one
-// goes further.
-type permit struct {
-	Keep string `json:"keep,omitempty"` // "" is forever
-	// N is what is kept at least: seconds, messages or bytes.
-	N        int64  `json:"n,omitempty"`
-	Expunged *int64 `json:"expunged,omitempty"` // seconds after the removal here
 }
 
 // note is a message that could not be fetched.
@@ -111,36 +104,6 @@ func (n *notes) due(policy string) (list []PreviewDelete, total int) {
 		list = append(list, e)
 	}
 	return list, n.DueTotal
-}
-
-// permit is what the policy allows at most.
-func (p Policy) permit() permit {
-	var out permit
-	switch p.Keep.mode {
-	case keepNever:
-		out = permit{Keep: "never"}
-	case keepFor:
-		out = permit{Keep: "for", N: int64(p.Keep.age / time.Second)}
-	case keepNewest:
-		out = permit{Keep: "newest", N: int64(p.Keep.count)}
-	case keepBelow:
-		out = permit{Keep: "below", N: p.Keep.limit()}
-	}
-	if p.Expunged {
-		seconds := int64(p.Grace / time.Second)
-		out.Expunged = &seconds
-	}
-	return out
-}
-
-// covers reports whether nothing that o would delete goes beyond p.
-func (p permit) covers(o permit) bool {
-	if p.Keep == "never" {
-		return true // whatever is stored here
-	}
-	keep := o.Keep == "" || o.Keep == p.Keep && o.N >= p.N
-	expunged := o.Expunged == nil || p.Expunged != nil && *o.Expunged >= *p.Expunged
-	return keep && expunged
 }
 
 // recall reads what an earlier run has written. What cannot be read is as if
@@ -209,7 +172,7 @@ func (p *problems) recall(list []note, limit int64) {
 		if q.Limit > 0 && (limit > q.Limit || limit == 0) {
 			continue
 		}
-		l := Listed{Num: q.Num, Size: q.Size, UIDL: string(q.UIDL)}
+		l := plan.Listed{Num: q.Num, Size: q.Size, UIDL: string(q.UIDL)}
 		p.byID[idOf(l)] = Problem{Num: q.Num, UIDL: l.UIDL, Size: q.Size, Reason: q.Reason, Attempts: q.Attempts, NextTry: time.Unix(q.Next, 0), Limit: q.Limit}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
@@ -19,7 +20,7 @@ import (
 // for a poll.
 func TestPauseIsRemembered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, KeepForever())
+		g := newRig(t, plan.KeepForever())
 		g.fill(0, 3)
 		g.poll()
 		g.pop.change(func() { g.pop.password = "changed" })
@@ -27,7 +28,7 @@ func TestPauseIsRemembered(t *testing.T) {
 			g.pollError()
 		}
 		before := len(g.pop.logins())
-		g.restart(KeepForever())
+		g.restart(plan.KeepForever())
 		stop := serve(t, g.runner)
 		time.Sleep(24 * time.Hour)
 		g.runner.Wake()
@@ -78,7 +79,7 @@ func TestLearnedInterval(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"-ERR [LOGIN-DELAY] wait", "-ERR login too frequent"} {
 		synctest.Test(t, func(t *testing.T) {
-			g := newRig(t, KeepForever())
+			g := newRig(t, plan.KeepForever())
 			g.fill(0, 3)
 			refused := gate(g.pop, 12*time.Minute, text)
 			stop := serve(t, g.runner)
@@ -92,7 +93,7 @@ func TestLearnedInterval(t *testing.T) {
 				t.Errorf("status %+v", s)
 			}
 			stop()
-			g.restart(KeepForever())
+			g.restart(plan.KeepForever())
 			stop = serve(t, g.runner)
 			time.Sleep(3 * 24 * time.Hour)
 			if n := *refused - first; n != 0 {
@@ -111,7 +112,7 @@ func TestLearnedInterval(t *testing.T) {
 // A restart comes too soon for a server with LOGIN-DELAY, so it waits.
 func TestRestartKeepsTheDistance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, KeepForever())
+		g := newRig(t, plan.KeepForever())
 		g.pop.caps = append(g.pop.caps, "LOGIN-DELAY 900", "EXPIRE 7")
 		g.poll()
 		if s := g.runner.Status(); s.Expire != "the server keeps mail for 7 days" || s.MinInterval != 15*time.Minute {
@@ -119,7 +120,7 @@ func TestRestartKeepsTheDistance(t *testing.T) {
 		}
 		for range 5 {
 			time.Sleep(time.Minute)
-			g.restart(KeepForever())
+			g.restart(plan.KeepForever())
 			stop := serve(t, g.runner)
 			synctest.Wait()
 			g.runner.Wake()
@@ -143,13 +144,13 @@ func TestRestartKeepsTheDistance(t *testing.T) {
 }
 
 func TestProblemsAreRemembered(t *testing.T) {
-	g := newRig(t, KeepForever())
+	g := newRig(t, plan.KeepForever())
 	g.fill(0, 5)
 	g.pop.messages[1].err = "-ERR \xff not now"
 	g.pop.messages[3].uidl, g.pop.messages[3].err = "\x80id", "-ERR never"
 	g.poll()
 	before := g.runner.Status().Problems
-	g.restart(KeepForever())
+	g.restart(plan.KeepForever())
 	g.scheduled()
 	after := g.runner.Status().Problems
 	if len(after) != 2 || after[0].UIDL != before[0].UIDL || after[0].Attempts != 1 || after[1].NextTry.Unix() != before[1].NextTry.Unix() || after[0].Reason == "" {
@@ -164,7 +165,7 @@ func TestProblemsAreRemembered(t *testing.T) {
 }
 
 func TestMemoryIsBounded(t *testing.T) {
-	g := newRig(t, KeepForever())
+	g := newRig(t, plan.KeepForever())
 	g.fill(0, 260)
 	for n, m := range g.pop.messages[:250] {
 		m.err = "-ERR " + strings.Repeat("no ", 100)
@@ -182,7 +183,7 @@ func TestMemoryIsBounded(t *testing.T) {
 func TestResumeWhilePolling(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, KeepForever())
+		g := newRig(t, plan.KeepForever())
 		g.fill(0, 30)
 		var stalled atomic.Bool
 		g.pop.trouble.retr = func(n int) {
@@ -209,7 +210,7 @@ func TestResumeWhilePolling(t *testing.T) {
 
 func TestResumeAfterFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, KeepForever())
+		g := newRig(t, plan.KeepForever())
 		g.fill(0, 3)
 		g.runner.Resume("nobody serves")
 		g.pop.change(func() { g.pop.down = errors.New("no route") })
@@ -236,7 +237,7 @@ func TestResumeAfterFailures(t *testing.T) {
 // A wait for the next session is measured anew, by the clock on the wall.
 func TestResumeWhileWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, KeepForever())
+		g := newRig(t, plan.KeepForever())
 		g.fill(0, 20)
 		g.pop.caps = append(g.pop.caps, "LOGIN-DELAY 900")
 		g.pop.trouble = trouble{limit: 10, limitText: "-ERR Download exceed. msg=10"}
@@ -260,7 +261,7 @@ func TestResumeWhileWaiting(t *testing.T) {
 // A preview that waits for an answer of a dead connection starts anew.
 func TestResumeWhilePreviewing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, KeepForever())
+		g := newRig(t, plan.KeepForever())
 		g.fill(0, 3)
 		var stalled atomic.Bool
 		g.pop.said = func(command string) {
@@ -284,7 +285,7 @@ func TestResumeWhilePreviewing(t *testing.T) {
 // A preview and a poll never share the mailbox.
 func TestPreviewWaitsItsTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, KeepForever())
+		g := newRig(t, plan.KeepForever())
 		g.fill(0, 3)
 		g.pop.trouble.retr = func(int) { time.Sleep(time.Second) }
 		stop := serve(t, g.runner)
@@ -315,11 +316,11 @@ func TestPreviewWaitsItsTurn(t *testing.T) {
 func TestDamagedHere(t *testing.T) {
 	t.Parallel()
 	for _, renumbered := range []bool{false, true} {
-		g := newRig(t, KeepForever())
+		g := newRig(t, plan.KeepForever())
 		g.fill(0, 4)
 		g.poll()
 		damage(t, g, 2)
-		g.restart(KeepNever())
+		g.restart(plan.KeepNever())
 		if renumbered {
 			for n, m := range g.pop.messages {
 				m.uidl = fmt.Sprint("new", n)

@@ -7,13 +7,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/testkit"
 )
 
 func TestFirstFetchAndArrivals(t *testing.T) {
 	t.Parallel()
-	g := newRig(t, KeepForever())
+	g := newRig(t, plan.KeepForever())
 	g.fill(0, 500)
 	g.want(g.poll(), 500, 0, 0, 500)
 	g.wantMail(0, 500)
@@ -23,7 +24,7 @@ func TestFirstFetchAndArrivals(t *testing.T) {
 	g.want(g.poll(), 0, 0, 0, 500)
 	g.fill(500, 503)
 	g.want(g.poll(), 3, 0, 0, 503)
-	g.restart(KeepForever())
+	g.restart(plan.KeepForever())
 	g.want(g.poll(), 0, 0, 0, 503)
 	g.wantMail(0, 503)
 	s := g.runner.Status()
@@ -39,7 +40,7 @@ func TestFirstFetchAndArrivals(t *testing.T) {
 
 func TestKeepNeverEmptiesTheServer(t *testing.T) {
 	t.Parallel()
-	g := newRig(t, KeepNever())
+	g := newRig(t, plan.KeepNever())
 	g.fill(0, 150)
 	g.want(g.poll(), 150, 0, 150, 0)
 	g.wantMail(0, 150)
@@ -50,7 +51,7 @@ func TestKeepNeverEmptiesTheServer(t *testing.T) {
 }
 
 func TestKeepForDays(t *testing.T) {
-	g := newRig(t, KeepFor(30*day))
+	g := newRig(t, plan.KeepFor(30*day))
 	g.fill(0, 5)
 	g.want(g.poll(), 5, 0, 0, 5)
 	g.clock.advance(20 * day)
@@ -64,10 +65,10 @@ func TestKeepForDays(t *testing.T) {
 }
 
 func TestPolicyChange(t *testing.T) {
-	g := newRig(t, KeepForever())
+	g := newRig(t, plan.KeepForever())
 	g.fill(0, 5)
 	g.want(g.poll(), 5, 0, 0, 5)
-	g.restart(KeepNever())
+	g.restart(plan.KeepNever())
 	g.want(g.poll(), 0, 0, 5, 0)
 	g.wantMail(0, 5)
 }
@@ -75,7 +76,7 @@ func TestPolicyChange(t *testing.T) {
 // The connection is cut in the middle of each RETR in turn, at various places.
 func TestCutInTheMiddle(t *testing.T) {
 	t.Parallel()
-	for _, keep := range []Keep{KeepForever(), KeepNever()} {
+	for _, keep := range []plan.Keep{plan.KeepForever(), plan.KeepNever()} {
 		for _, n := range []int{1, 7, 20} {
 			for _, after := range []int{0, 5, 200} {
 				t.Run(fmt.Sprintf("%v/%d/%d", keep, n, after), func(t *testing.T) {
@@ -88,7 +89,7 @@ func TestCutInTheMiddle(t *testing.T) {
 						t.Errorf("result %+v", result)
 					}
 					g.wantMail(0, 20)
-					if left := g.pop.count(); keep == KeepNever() && left != 0 {
+					if left := g.pop.count(); keep == plan.KeepNever() && left != 0 {
 						t.Errorf("%d left on the server", left)
 					}
 				})
@@ -99,7 +100,7 @@ func TestCutInTheMiddle(t *testing.T) {
 
 // Every session is cut after one message: each brings one.
 func TestCutEverySession(t *testing.T) {
-	g := newRig(t, KeepNever())
+	g := newRig(t, plan.KeepNever())
 	g.fill(0, 12)
 	g.pop.trouble = trouble{cutRetr: 2, cutAfter: 100}
 	g.runner.Poll(t.Context(), nil)
@@ -115,7 +116,7 @@ func TestCutEverySession(t *testing.T) {
 // One message loses the connection whenever it is asked for. The others come,
 // and it does not stop the account.
 func TestMessageThatCuts(t *testing.T) {
-	g := newRig(t, KeepForever())
+	g := newRig(t, plan.KeepForever())
 	g.fill(0, 10)
 	g.pop.messages[4].cut = true
 	result := g.poll()
@@ -167,7 +168,7 @@ func TestQuit(t *testing.T) {
 		{"lies", quitLies, 20, 20, 20},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			g := newRig(t, KeepNever())
+			g := newRig(t, plan.KeepNever())
 			g.fill(0, 20)
 			g.pop.trouble = trouble{quit: tt.quit}
 			if got := g.poll(); got.Stored != 20 || got.Deleted != tt.confirmed || g.pop.count() != tt.left {
@@ -177,7 +178,7 @@ func TestQuit(t *testing.T) {
 				t.Errorf("problems %+v", g.runner.Status().Problems)
 			}
 			g.pop.change(func() { g.pop.trouble = trouble{} })
-			g.restart(KeepNever())
+			g.restart(plan.KeepNever())
 			if got := g.poll(); got.Stored != 0 || got.Deleted != tt.later || g.pop.count() != 0 {
 				t.Errorf("second poll: %+v, %d left", got, g.pop.count())
 			}
@@ -194,7 +195,7 @@ func TestQuit(t *testing.T) {
 }
 
 func TestDuplicateUIDL(t *testing.T) {
-	g := newRig(t, KeepForever())
+	g := newRig(t, plan.KeepForever())
 	for n := range 6 {
 		g.pop.add([]string{"same", "same", "other"}[n%3], testkit.Message(n))
 	}
@@ -206,13 +207,13 @@ func TestDuplicateUIDL(t *testing.T) {
 	g.pop.add("same", testkit.Message(6))
 	g.want(g.poll(), 1, 0, 0, 6)
 	g.wantMail(0, 7)
-	g.restart(KeepNever())
+	g.restart(plan.KeepNever())
 	g.want(g.poll(), 0, 0, 6, 0)
 }
 
 func TestRenumbered(t *testing.T) {
 	t.Parallel()
-	for _, keep := range []Keep{KeepForever(), KeepFor(30 * day)} {
+	for _, keep := range []plan.Keep{plan.KeepForever(), plan.KeepFor(30 * day)} {
 		t.Run(keep.String(), func(t *testing.T) {
 			g := newRig(t, keep)
 			g.fill(0, 60)
@@ -228,7 +229,7 @@ func TestRenumbered(t *testing.T) {
 			// The age counts from the first time.
 			g.clock.advance(10 * day)
 			deleted := 0
-			if keep != KeepForever() {
+			if keep != plan.KeepForever() {
 				deleted = 60
 			}
 			g.want(g.poll(), 0, 0, deleted, 62-deleted)
@@ -238,7 +239,7 @@ func TestRenumbered(t *testing.T) {
 
 // Renumbered when it was due: adopted and deleted in one session.
 func TestRenumberedAndDue(t *testing.T) {
-	g := newRig(t, KeepFor(30*day))
+	g := newRig(t, plan.KeepFor(30*day))
 	g.fill(0, 5)
 	g.want(g.poll(), 5, 0, 0, 5)
 	g.clock.advance(31 * day)
@@ -251,7 +252,7 @@ func TestRenumberedAndDue(t *testing.T) {
 
 // The same bytes twice on the server are two messages, and stay two.
 func TestSameContentTwice(t *testing.T) {
-	g := newRig(t, KeepForever())
+	g := newRig(t, plan.KeepForever())
 	g.pop.add("a", testkit.Message(1))
 	g.want(g.poll(), 1, 0, 0, 1)
 	g.pop.add("b", testkit.Message(1))
@@ -264,7 +265,7 @@ func TestSameContentTwice(t *testing.T) {
 // A server that numbers its ids from 1 in each session uses them again for
 // other messages.
 func TestReusedUIDL(t *testing.T) {
-	g := newRig(t, KeepNever())
+	g := newRig(t, plan.KeepNever())
 	for n := range 12 {
 		g.pop.add(fmt.Sprint(n%4+1), testkit.Message(n))
 		if n%4 == 3 {
@@ -276,7 +277,7 @@ func TestReusedUIDL(t *testing.T) {
 }
 
 func TestPoison(t *testing.T) {
-	g := newRig(t, KeepNever())
+	g := newRig(t, plan.KeepNever())
 	g.fill(0, 30)
 	g.pop.messages[0].err = "-ERR Message can not load"
 	g.pop.messages[9].void = true
@@ -316,7 +317,7 @@ func TestPoison(t *testing.T) {
 }
 
 func TestTooLarge(t *testing.T) {
-	g := newRig(t, KeepNever())
+	g := newRig(t, plan.KeepNever())
 	g.runner.account.Server.MaxMessage = 10_000
 	big := []byte(strings.Repeat("x: 0123456789\r\n", 1000))
 	g.fill(0, 2)
@@ -340,7 +341,7 @@ func TestTooLarge(t *testing.T) {
 func TestSessionLimit(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"-ERR Download exceed. msg=7", "-ERR no more of that today"} {
-		for _, keep := range []Keep{KeepForever(), KeepNever()} {
+		for _, keep := range []plan.Keep{plan.KeepForever(), plan.KeepNever()} {
 			t.Run(text+"/"+keep.String(), func(t *testing.T) {
 				g := newRig(t, keep)
 				g.fill(0, 24)
@@ -358,7 +359,7 @@ func TestSessionLimit(t *testing.T) {
 					g.poll()
 				}
 				g.wantMail(0, 24)
-				if left := g.pop.count(); keep == KeepNever() && left != 0 {
+				if left := g.pop.count(); keep == plan.KeepNever() && left != 0 {
 					t.Errorf("%d left on the server", left)
 				}
 			})
@@ -367,7 +368,7 @@ func TestSessionLimit(t *testing.T) {
 }
 
 func TestSessionLimitOfZero(t *testing.T) {
-	g := newRig(t, KeepForever())
+	g := newRig(t, plan.KeepForever())
 	g.fill(0, 5)
 	for _, m := range g.pop.messages {
 		m.err = "-ERR Download exceed. msg=0"
@@ -379,7 +380,7 @@ func TestSessionLimitOfZero(t *testing.T) {
 
 // A server that loses every connection is not connected to for ever.
 func TestEveryMessageCuts(t *testing.T) {
-	g := newRig(t, KeepForever())
+	g := newRig(t, plan.KeepForever())
 	g.fill(0, 9)
 	for _, m := range g.pop.messages {
 		m.cut = true
@@ -390,7 +391,7 @@ func TestEveryMessageCuts(t *testing.T) {
 }
 
 func TestProblemEndsWithItsMessage(t *testing.T) {
-	g := newRig(t, KeepForever())
+	g := newRig(t, plan.KeepForever())
 	g.fill(0, 2)
 	g.pop.messages[1].err = "-ERR no"
 	g.poll()
@@ -405,7 +406,7 @@ func TestProblemEndsWithItsMessage(t *testing.T) {
 }
 
 func TestIdsAreForgottenLate(t *testing.T) {
-	g := newRig(t, KeepNever())
+	g := newRig(t, plan.KeepNever())
 	g.fill(0, 3)
 	g.poll()
 	ledger := func() int {
@@ -428,7 +429,7 @@ func TestIdsAreForgottenLate(t *testing.T) {
 }
 
 func TestNoUIDL(t *testing.T) {
-	g := newRig(t, KeepForever())
+	g := newRig(t, plan.KeepForever())
 	g.fill(0, 10)
 	g.pop.add("", testkit.Message(3)) // twice the same
 	g.pop.trouble = trouble{noUIDL: true}
@@ -437,7 +438,7 @@ func TestNoUIDL(t *testing.T) {
 	if c := g.pop.fetched(uidl(0)); c != 1 {
 		t.Errorf("fetched %d times", c)
 	}
-	g.restart(KeepForever())
+	g.restart(plan.KeepForever())
 	g.pop.messages = g.pop.messages[2:]
 	g.pop.add("", testkit.Message(10))
 	g.want(g.poll(), 1, 0, 0, 10)
@@ -452,7 +453,7 @@ func TestNoUIDL(t *testing.T) {
 	for n, m := range g.pop.messages {
 		m.uidl = fmt.Sprint("id", n)
 	}
-	g.restart(KeepNever())
+	g.restart(plan.KeepNever())
 	g.want(g.poll(), 0, 11, 11, 0)
 	want := []string{string(testkit.Message(3)), string(testkit.Message(7))}
 	for n := range 11 {
@@ -462,7 +463,7 @@ func TestNoUIDL(t *testing.T) {
 }
 
 func TestUIDLRefusedForOnce(t *testing.T) {
-	g := newRig(t, KeepNever())
+	g := newRig(t, plan.KeepNever())
 	g.fill(0, 3)
 	g.poll()
 	g.fill(3, 6)
@@ -473,7 +474,7 @@ func TestUIDLRefusedForOnce(t *testing.T) {
 	if s := g.runner.Status(); s.State != Backoff || s.Kind != fault.Temporary || s.Hint == "" || s.LastError == "" || s.Err == nil {
 		t.Errorf("status %+v", s)
 	}
-	g.restart(KeepNever())
+	g.restart(plan.KeepNever())
 	g.pollError()
 	g.pop.change(func() { g.pop.trouble = trouble{} })
 	g.want(g.poll(), 3, 0, 3, 0)
@@ -481,7 +482,7 @@ func TestUIDLRefusedForOnce(t *testing.T) {
 }
 
 func TestShortUIDLListing(t *testing.T) {
-	g := newRig(t, KeepFor(30*day))
+	g := newRig(t, plan.KeepFor(30*day))
 	g.fill(0, 30)
 	g.want(g.poll(), 30, 0, 0, 30)
 	g.clock.advance(31 * day)
@@ -504,7 +505,7 @@ func TestShortUIDLListing(t *testing.T) {
 // What STAT counts and LIST leaves out is not absent.
 func TestShortListing(t *testing.T) {
 	t.Parallel()
-	g := newRig(t, KeepForever())
+	g := newRig(t, plan.KeepForever())
 	g.fill(0, 30)
 	g.poll()
 	g.pop.change(func() { g.pop.trouble = trouble{short: 10} })
@@ -520,7 +521,7 @@ func TestShortListing(t *testing.T) {
 }
 
 func TestEmptyUIDLs(t *testing.T) {
-	g := newRig(t, KeepNever())
+	g := newRig(t, plan.KeepNever())
 	g.fill(0, 6)
 	g.pop.messages[2].uidl, g.pop.messages[4].uidl = "", strings.Repeat("long", 100)
 	g.want(g.poll(), 6, 0, 6, 0)
@@ -542,7 +543,7 @@ func TestTwoAccounts(t *testing.T) {
 	parts := []part{{"one", "INBOX"}, {"two", "INBOX"}, {"three", "Work/Mail"}}
 	errs := make(chan error, len(parts))
 	for i, p := range parts {
-		r := newTestRunner(run(p.account, p.folder, i*100), store, c, p.account, p.folder, KeepNever())
+		r := newTestRunner(run(p.account, p.folder, i*100), store, c, p.account, p.folder, plan.KeepNever())
 		go func() {
 			_, err := r.Poll(t.Context(), nil)
 			errs <- err

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/bridge/pop3"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
@@ -42,14 +43,14 @@ func farShorter(got, listed int64) bool {
 
 // request asks for a message. What went wrong before is asked for alone, so that
 // it can be told from the others.
-func (s *session) request(w Fetch) pop3.Request {
+func (s *session) request(w plan.Fetch) pop3.Request {
 	id := idOf(w.Listed)
 	_, failed := s.problems.byID[id]
 	return pop3.Request{Num: w.Num, Size: w.Size, Alone: failed || s.careful[id] || s.oversized(w)}
 }
 
 // oversized reports whether LIST announces more than is read of a message.
-func (s *session) oversized(w Fetch) bool {
+func (s *session) oversized(w plan.Fetch) bool {
 	return s.account.Server.MaxMessage > 0 && w.Size > s.account.Server.MaxMessage
 }
 

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/bridge/pop3"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/testkit"
@@ -40,7 +41,7 @@ func (s *popServer) logins() []time.Time {
 func TestServePollsOnSchedule(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, KeepForever())
+		g := newRig(t, plan.KeepForever())
 		g.fill(0, 3)
 		stop := serve(t, g.runner)
 		synctest.Wait()
@@ -66,7 +67,7 @@ func TestServePollsOnSchedule(t *testing.T) {
 
 func TestBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, KeepForever())
+		g := newRig(t, plan.KeepForever())
 		g.fill(0, 3)
 		g.pop.change(func() { g.pop.down = errors.New("no route to host") })
 		stop := serve(t, g.runner)
@@ -92,7 +93,7 @@ func TestBackoff(t *testing.T) {
 
 func TestRefusedPasswordsAreTriedMoreAndMoreRarely(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, KeepForever())
+		g := newRig(t, plan.KeepForever())
 		g.fill(0, 3)
 		g.pop.change(func() { g.pop.password = "changed" })
 		stop := serve(t, g.runner)
@@ -127,7 +128,7 @@ func TestRefusedPasswordsAreTriedMoreAndMoreRarely(t *testing.T) {
 
 // A login that works ends the row of refusals, even when the poll fails then.
 func TestRefusalsInARow(t *testing.T) {
-	g := newRig(t, KeepForever())
+	g := newRig(t, plan.KeepForever())
 	refuse := func(times int) {
 		g.pop.change(func() { g.pop.password = "changed" })
 		for range times {
@@ -158,7 +159,7 @@ func TestInUseIsNoRefusal(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"-ERR [IN-USE] another session", "-ERR duplicate login!", "-ERR Unable to lock maildrop: Mailbox is locked by POP server"} {
 		synctest.Test(t, func(t *testing.T) {
-			g := newRig(t, KeepForever())
+			g := newRig(t, plan.KeepForever())
 			g.pop.change(func() { g.pop.refuse = text })
 			stop := serve(t, g.runner)
 			time.Sleep(5 * time.Hour)
@@ -172,12 +173,12 @@ func TestInUseIsNoRefusal(t *testing.T) {
 
 func TestSlowAccountDelaysNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, KeepForever())
+		g := newRig(t, plan.KeepForever())
 		g.fill(0, 3)
 		slow := newPopServer(t)
 		slow.add("a", testkit.Message(9))
 		slow.trouble.retr = func(int) { time.Sleep(50 * time.Second) }
-		stopSlow := serve(t, newTestRunner(slow, g.store, g.clock, "slow", "INBOX", KeepForever()))
+		stopSlow := serve(t, newTestRunner(slow, g.store, g.clock, "slow", "INBOX", plan.KeepForever()))
 		stop := serve(t, g.runner)
 		time.Sleep(time.Second)
 		if s := g.runner.Status(); s.Stored != 3 || s.State != Idle {
@@ -195,7 +196,7 @@ func TestSlowAccountDelaysNobody(t *testing.T) {
 func TestPollJoins(t *testing.T) {
 	for _, served := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			g := newRig(t, KeepForever())
+			g := newRig(t, plan.KeepForever())
 			stop := func() {}
 			if served {
 				stop = serve(t, g.runner)
@@ -234,7 +235,7 @@ func TestPollJoins(t *testing.T) {
 // learns at once how far it is.
 func TestServedPollOutlivesItsCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, KeepForever())
+		g := newRig(t, plan.KeepForever())
 		stop := serve(t, g.runner)
 		synctest.Wait()
 		g.fill(0, 3)
@@ -260,7 +261,7 @@ func TestServedPollOutlivesItsCaller(t *testing.T) {
 // Serve that starts while somebody polls waits for that poll.
 func TestServeJoinsPoll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, KeepForever())
+		g := newRig(t, plan.KeepForever())
 		g.fill(0, 3)
 		g.pop.trouble.retr = func(int) { time.Sleep(time.Second) }
 		var wg sync.WaitGroup
@@ -279,7 +280,7 @@ func TestServeJoinsPoll(t *testing.T) {
 func TestLoginDelay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, KeepForever())
+		g := newRig(t, plan.KeepForever())
 		g.fill(0, 20)
 		g.pop.caps = append(g.pop.caps, "LOGIN-DELAY 900")
 		g.pop.trouble = trouble{limit: 4, limitText: "-ERR Download exceed. msg=4"}
@@ -308,7 +309,7 @@ func TestPagedListing(t *testing.T) {
 	t.Parallel()
 	for _, delay := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			g := newRig(t, KeepNever())
+			g := newRig(t, plan.KeepNever())
 			g.fill(0, 420)
 			g.pop.page = 210
 			if delay {
@@ -328,7 +329,7 @@ func TestPagedListing(t *testing.T) {
 
 func TestWake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, KeepForever())
+		g := newRig(t, plan.KeepForever())
 		g.runner.Wake() // nobody serves
 		stop := serve(t, g.runner)
 		synctest.Wait()
@@ -352,7 +353,7 @@ func TestWake(t *testing.T) {
 func TestStopInTheMiddle(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, KeepNever())
+		g := newRig(t, plan.KeepNever())
 		g.fill(0, 50)
 		g.pop.trouble.retr = func(n int) { time.Sleep(10 * time.Millisecond) }
 		stop := serve(t, g.runner)
@@ -369,7 +370,7 @@ func TestStopInTheMiddle(t *testing.T) {
 			t.Errorf("status %+v", s)
 		}
 		g.pop.change(func() { g.pop.trouble = trouble{} })
-		g.restart(KeepNever())
+		g.restart(plan.KeepNever())
 		g.poll()
 		g.wantMail(0, 50)
 		if left := g.pop.count(); left != 0 {
@@ -381,7 +382,7 @@ func TestStopInTheMiddle(t *testing.T) {
 // A server that stalls in the middle of a message cannot hold up the end.
 func TestStopWhileStalled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, KeepForever())
+		g := newRig(t, plan.KeepForever())
 		g.fill(0, 20)
 		g.pop.trouble.retr = func(n int) {
 			if n == 10 {
@@ -401,7 +402,7 @@ func TestStopWhileStalled(t *testing.T) {
 
 func TestStopWhileConnecting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, KeepForever())
+		g := newRig(t, plan.KeepForever())
 		g.runner.account.Server.Dialer = func(ctx context.Context, _, _ string) (net.Conn, error) {
 			<-ctx.Done()
 			return nil, ctx.Err()
@@ -417,7 +418,7 @@ func TestStopWhileConnecting(t *testing.T) {
 }
 
 func TestCredentialsError(t *testing.T) {
-	g := newRig(t, KeepForever())
+	g := newRig(t, plan.KeepForever())
 	cause := fault.New(fault.Config, "the password file is readable by others", "chmod 600 it")
 	g.runner.account.Credentials = func(context.Context) (pop3.Credentials, error) { return pop3.Credentials{}, cause }
 	if err := g.pollError(); err != cause {
@@ -432,7 +433,7 @@ func TestCredentialsError(t *testing.T) {
 }
 
 func TestChangedTellsEachState(t *testing.T) {
-	g := newRig(t, KeepForever())
+	g := newRig(t, plan.KeepForever())
 	g.fill(0, 1)
 	var states []State
 	g.runner.changed = func(s Status) {
@@ -457,7 +458,7 @@ func text(states []State) (out []string) {
 }
 
 func TestProgress(t *testing.T) {
-	g := newRig(t, KeepNever())
+	g := newRig(t, plan.KeepNever())
 	g.fill(0, 40)
 	g.pop.messages[3].err = "-ERR no"
 	g.pop.messages[5].size = 100_000 // LIST is wrong in both directions
@@ -490,9 +491,9 @@ func TestMeter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var last Progress
 		m := &meter{emit: func(p Progress) { last = p }}
-		fetch := []Fetch{{Listed: Listed{Num: 1, Size: 10}}, {Listed: Listed{Num: 2, Size: 20}}, {Listed: Listed{Num: 3, Size: 30}}}
+		fetch := []plan.Fetch{{Listed: plan.Listed{Num: 1, Size: 10}}, {Listed: plan.Listed{Num: 2, Size: 20}}, {Listed: plan.Listed{Num: 3, Size: 30}}}
 		m.expect(fetch)
-		read := func(f Fetch, text string, want int64) {
+		read := func(f plan.Fetch, text string, want int64) {
 			t.Helper()
 			time.Sleep(time.Second)
 			if _, err := io.ReadAll(m.reader(strings.NewReader(text), f.Size)); err != nil {
@@ -517,7 +518,7 @@ func TestMeter(t *testing.T) {
 }
 
 func TestProgressOfFailure(t *testing.T) {
-	g := newRig(t, KeepForever())
+	g := newRig(t, plan.KeepForever())
 	g.pop.change(func() { g.pop.down = errors.New("no route") })
 	var last Progress
 	_, err := g.runner.Poll(t.Context(), func(p Progress) { last = p })

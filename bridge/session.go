@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/bridge/pop3"
 	"github.com/popbridge/popbridge/internal/failpoint"
 	"github.com/popbridge/popbridge/internal/fault"
@@ -42,12 +43,12 @@ type session struct {
 	net     context.Context // ends stopNet after the session's context
 	disk    context.Context // ends stopStore after it
 
-	listing    []Listed
+	listing    []plan.Listed
 	complete   bool // the listing can be trusted to be whole
 	trusted    int  // messages at its start that an anchor stands for
 	ledger     []mailstore.LedgerEntry
-	planner    *planner
-	actions    Actions
+	planner    *plan.Plan
+	actions    plan.Actions
 	refusedNow map[problemID]bool     // deletions that were refused in this session
 	noEffect   bool                   // DELE was sent before for a message that is there
 	here       map[int]mailstore.Hash // what was fetched or compared, by number
@@ -209,24 +210,24 @@ func (s *session) join(ctx context.Context) error {
 	if err != nil {
 		count = 0 // if that ended the connection, LIST says so too
 	}
-	s.listing = make([]Listed, 0, min(count, 1<<16))
-	if _, err := s.client.List(ctx, func(num int, size int64) { s.listing = append(s.listing, Listed{Num: num, Size: size}) }); err != nil {
+	s.listing = make([]plan.Listed, 0, min(count, 1<<16))
+	if _, err := s.client.List(ctx, func(num int, size int64) { s.listing = append(s.listing, plan.Listed{Num: num, Size: size}) }); err != nil {
 		return err
 	}
-	s.listing = byNumber(s.listing)
+	s.listing = plan.ByNumber(s.listing)
 	s.here = make(map[int]mailstore.Hash)
 	lines := 0
-	var unsized []Listed
+	var unsized []plan.Listed
 	if err = pop3.ErrNoUIDL; !slices.Contains(s.avoided(), "UIDL") {
 		_, err = s.client.UIDL(ctx, func(num int, uidl string) {
 			n, known := lines, lines < len(s.listing) && s.listing[lines].Num == num
 			if !known {
-				n, known = place(s.listing, num)
+				n, known = plan.Find(s.listing, num)
 			}
 			if lines++; known {
 				s.listing[n].UIDL = uidl
 			} else {
-				unsized = append(unsized, Listed{Num: num, UIDL: uidl})
+				unsized = append(unsized, plan.Listed{Num: num, UIDL: uidl})
 			}
 		})
 	}
@@ -238,33 +239,33 @@ func (s *session) join(ctx context.Context) error {
 		return err
 	}
 	if len(unsized) > 0 {
-		s.listing = byNumber(append(s.listing, unsized...))
+		s.listing = plan.ByNumber(append(s.listing, unsized...))
 	}
 	s.complete = len(s.listing) >= count && (refused || lines >= len(s.listing))
 	s.checkIDs()
-	hasID := slices.ContainsFunc(s.listing, func(l Listed) bool { return l.UIDL != "" })
+	hasID := slices.ContainsFunc(s.listing, func(l plan.Listed) bool { return l.UIDL != "" })
 	s.state.HadUIDL = s.state.HadUIDL || hasID
 	s.contentMode = !hasID && len(s.listing) > 0
 	return nil
 }
 
 // listed returns what was listed under a number.
-func (s *session) listed(num int) Listed {
-	if n, listed := place(s.listing, num); listed {
+func (s *session) listed(num int) plan.Listed {
+	if n, listed := plan.Find(s.listing, num); listed {
 		return s.listing[n]
 	}
-	return Listed{}
+	return plan.Listed{}
 }
 
 // compare plans the session.
 func (s *session) compare(now time.Time) {
-	s.planner = newPlanner(s.listing, s.ledger, s.account.policy(), now)
-	s.planner.partial, s.planner.trusted = !s.complete, s.trusted
-	s.planner.relists, s.planner.unsure = s.notes.Relists, s.notes.Numbered || s.notes.Reuses || !s.notes.Proven && !s.contentMode
-	s.planner.held = s.held
-	s.planner.hold = s.account.Shadow || !s.permitted()
-	s.planner.run()
-	s.actions = s.planner.actions
+	s.planner = plan.Make(plan.Input{
+		Listing: s.listing, Ledger: s.ledger, Policy: s.account.policy(), Now: now,
+		Partial: !s.complete, Trusted: s.trusted,
+		Relists: s.notes.Relists, Unsure: s.notes.Numbered || s.notes.Reuses || !s.notes.Proven && !s.contentMode,
+		Hold: s.account.Shadow || !s.permitted(), Held: s.held,
+	})
+	s.actions = s.planner.Actions
 }
 
 // plan finds out what to do, and writes down what was listed and what not.
@@ -278,7 +279,7 @@ func (s *session) plan(ctx context.Context) error {
 	}
 	now := s.now()
 	s.compare(now)
-	if s.planner.renumbered {
+	if s.planner.Renumbered {
 		if err := s.readopt(ctx); err != nil {
 			return err
 		}
@@ -300,7 +301,7 @@ func (s *session) plan(ctx context.Context) error {
 		s.problems.keepOnly(s.actions.Fetch)
 	}
 	s.actions.Fetch, _ = s.problems.order(newFirst(s.actions.Fetch), now)
-	slices.SortStableFunc(s.actions.Fetch, func(a, b Fetch) int { return s.risk(a) - s.risk(b) })
+	slices.SortStableFunc(s.actions.Fetch, func(a, b plan.Fetch) int { return s.risk(a) - s.risk(b) })
 	if len(marks) == 0 {
 		return nil
 	}
@@ -312,7 +313,7 @@ func (s *session) plan(ctx context.Context) error {
 }
 
 // risk orders what is fetched: first what will hardly cost the connection.
-func (s *session) risk(w Fetch) int {
+func (s *session) risk(w plan.Fetch) int {
 	switch {
 	case s.oversized(w):
 		return 2

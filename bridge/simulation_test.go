@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/bridge/pop3"
 	"github.com/popbridge/popbridge/bridge/pop3/pop3test"
 	"github.com/popbridge/popbridge/internal/mailstore"
@@ -70,7 +71,7 @@ type simAccount struct {
 	every  time.Duration
 	delay  time.Duration // between two logins, enforced; announced or not
 	silent bool          // CAPA does not announce it
-	keep   Keep
+	keep   plan.Keep
 	pop    *popServer
 	runner *Runner
 
@@ -78,7 +79,7 @@ type simAccount struct {
 	ids      int
 	arrived  []*popMessage
 	attempts []attempt
-	plans    []plan
+	plans    []told
 	lastIn   time.Time // the last login the server counts
 	downFrom time.Time // when the server went down; zero while it is up
 	outages  []outage
@@ -92,8 +93,8 @@ type attempt struct {
 	up    bool
 }
 
-// plan is the schedule as it was told at some time, or the end of a run.
-type plan struct {
+// told is the schedule as it was told at some time, or the end of a run.
+type told struct {
 	at     time.Time
 	status Status
 	ended  bool
@@ -104,7 +105,7 @@ type outage struct{ from, to time.Time }
 func newSimulation(t *testing.T, seed uint64, store Store, accounts int) *simulation {
 	sim := &simulation{t: t, store: store}
 	everies := []time.Duration{20 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour}
-	keeps := []Keep{KeepNever(), KeepFor(3 * 24 * time.Hour), KeepFor(12 * time.Hour), KeepNever(), KeepNewest(20)}
+	keeps := []plan.Keep{plan.KeepNever(), plan.KeepFor(3 * 24 * time.Hour), plan.KeepFor(12 * time.Hour), plan.KeepNever(), plan.KeepNewest(20)}
 	for i := range accounts {
 		a := &simAccount{
 			t: t, name: fmt.Sprint("account", i), rand: rand.New(rand.NewPCG(seed, uint64(i))),
@@ -140,7 +141,7 @@ func (a *simAccount) start(store Store, seed uint64) {
 func (a *simAccount) changed(s Status) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.plans = append(a.plans, plan{at: time.Now(), status: s})
+	a.plans = append(a.plans, told{at: time.Now(), status: s})
 }
 
 // serve runs the account until ctx ends; every few days the program restarts.
@@ -155,7 +156,7 @@ func (a *simAccount) serve(ctx context.Context, store Store) {
 		}
 		cancel()
 		a.mu.Lock()
-		a.plans = append(a.plans, plan{at: time.Now(), ended: true})
+		a.plans = append(a.plans, told{at: time.Now(), ended: true})
 		a.mu.Unlock()
 	}
 }

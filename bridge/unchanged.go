@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"hash/maphash"
 	"time"
+
+	"github.com/popbridge/popbridge/bridge/plan"
 )
 
 // unchanged is what is kept of a session that had nothing to do on an account that
@@ -38,7 +40,7 @@ func (s *session) digest() uint64 {
 // of the one before.
 func (s *session) mayBeAsBefore() bool {
 	u, now := &s.unchanged, s.now()
-	return !s.account.policy().deletes() && u.changes == s.changes && u.mailbox == s.mailbox && !now.Before(u.from) && now.Before(u.until)
+	return !s.account.policy().Deletes() && u.changes == s.changes && u.mailbox == s.mailbox && !now.Before(u.from) && now.Before(u.until)
 }
 
 // asBefore reports whether the session has nothing to do.
@@ -49,15 +51,14 @@ func (s *session) asBefore() bool {
 // noteUnchanged notes whether the session had nothing to do, after it ended with err.
 func (s *session) noteUnchanged(err error) {
 	s.unchanged = unchanged{}
-	p := s.planner
-	a := &p.actions
+	a := &s.planner.Actions
 	if err != nil || !s.complete || s.contentMode || s.doubting || s.unconfirmed > 0 || len(s.problems.byID) > 0 ||
 		len(a.Fetch)+len(a.Seen)+len(a.Absent)+len(a.Forget)+len(a.Readopt) > 0 {
 		return
 	}
 	u := unchanged{listing: s.digest(), mailbox: s.mailbox, changes: s.changes}
 	for i, e := range s.ledger {
-		if due := e.LastListedAt.Add(markEvery); i == 0 || due.Before(u.until) {
+		if due := e.LastListedAt.Add(plan.MarkEvery); i == 0 || due.Before(u.until) {
 			u.until = due // when the row is marked again
 		}
 		if e.LastListedAt.After(u.from) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/bridge/pop3"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
@@ -38,7 +39,7 @@ func (u *undeleted) backOff(now time.Time, free int) {
 
 // held reports whether the deletion of a message has to wait: of those that were
 // refused, or of all when it is not known any more which they were.
-func (s *session) held(d Delete) bool {
+func (s *session) held(d plan.Delete) bool {
 	wait := time.Unix(s.notes.Undeleted.Next, 0).Sub(s.now())
 	return wait > 0 && wait <= retryMessageCap && (s.refusedIDs == nil || s.refusedIDs[idOf(s.listed(d.Num))])
 }
@@ -47,10 +48,10 @@ func (s *session) held(d Delete) bool {
 // message to be retrieved in the session that deletes it, so the first one is
 // fetched, compared and tried again, and the others when that helped. What is
 // refused all the same is as it was before.
-func (s *session) deleteRefused(ctx context.Context, refused []Delete, said error) (done []Delete, err error) {
+func (s *session) deleteRefused(ctx context.Context, refused []plan.Delete, said error) (done []plan.Delete, err error) {
 	for len(refused) > 0 && ctx.Err() == nil {
 		d := refused[0]
-		if !s.planner.fetched[d.Num] {
+		if !s.planner.HasArrived(d.Num) {
 			same, err := s.compareRow(d)
 			if err != nil {
 				return done, err
@@ -85,7 +86,7 @@ func (s *session) deleteRefused(ctx context.Context, refused []Delete, said erro
 // compareRow retrieves a message that is to be deleted. If it is another one
 // than its row, the row is gone from the server; the session ends without QUIT
 // then, and the next one fetches the message.
-func (s *session) compareRow(d Delete) (same bool, err error) {
+func (s *session) compareRow(d plan.Delete) (same bool, err error) {
 	hashes, err := s.hashes(pop3.Request{Num: d.Num, Size: s.listed(d.Num).Size})
 	if err != nil {
 		return false, err

@@ -1,4 +1,4 @@
-package bridge
+package plan
 
 import (
 	"slices"
@@ -90,7 +90,7 @@ func TestPlanLaws(t *testing.T) {
 		slices.SortFunc(ledger, func(a, b mailstore.LedgerEntry) int { return a.Compare(b.Origin) })
 		keep := rapid.SampledFrom([]Keep{KeepForever(), KeepNever(), KeepFor(10 * day), KeepNewest(2), KeepBelow(50, 60)}).Draw(t, "keep")
 		policy := Policy{Keep: keep, Expunged: rapid.Bool().Draw(t, "expunged"), Grace: 7 * day}
-		got := Plan(listing, ledger, policy, now)
+		got := Make(Input{Listing: listing, Ledger: ledger, Policy: policy, Now: now}).Actions
 		checkLaws(t, listing, ledger, got)
 		if keep == KeepForever() && !policy.Expunged && len(got.Delete) > 0 {
 			t.Errorf("delete %v although everything is kept", got.Delete)

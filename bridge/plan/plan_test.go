@@ -1,4 +1,4 @@
-package bridge
+package plan
 
 import (
 	"fmt"
@@ -228,7 +228,7 @@ func TestPlan(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			before := slices.Clone(tt.ledger)
-			got := Plan(tt.listing, tt.ledger, Policy{Keep: tt.keep}, now)
+			got := Make(Input{Listing: tt.listing, Ledger: tt.ledger, Policy: Policy{Keep: tt.keep}, Now: now}).Actions
 			if diff := cmp.Diff(tt.want, show(got)); diff != "" {
 				t.Error(diff)
 			}
@@ -242,7 +242,7 @@ func TestPlan(t *testing.T) {
 
 func TestPlanMarks(t *testing.T) {
 	ledger := []mailstore.LedgerEntry{row("a", 0, 10, away(0, 9*day)), row("b", 0, 20, away(3, 4*day))}
-	got := Plan([]Listed{{7, 10, "a"}}, ledger, Policy{}, now)
+	got := Make(Input{Listing: []Listed{{7, 10, "a"}}, Ledger: ledger, Policy: Policy{}, Now: now}).Actions
 	seen := ledger[0]
 	seen.LastListedAt = now
 	absent := ledger[1]

@@ -1,4 +1,4 @@
-package bridge
+package plan
 
 import (
 	"fmt"
@@ -107,8 +107,8 @@ func (p Policy) String() string {
 	return text
 }
 
-// deletes reports whether the policy ever deletes anything.
-func (p Policy) deletes() bool { return p.Expunged || p.Keep.mode != keepForever }
+// Deletes reports whether the policy ever deletes anything.
+func (p Policy) Deletes() bool { return p.Expunged || p.Keep.mode != keepForever }
 
 // due returns which of the listed messages, in the order of their numbers, are
 // to be deleted and why. rows holds the row of each, nil where it is not
