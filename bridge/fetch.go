@@ -165,7 +165,7 @@ func (f *fetching) conclude(err error) (limited bool, _ error) {
 	if days, known := f.client.Capabilities().Expire(); c.doubted && known && days == 0 {
 		f.wasted = true // with QUIT the original may be gone, RFC 2449 section 6.7
 	}
-	f.notes.Relists, f.notes.Reuses = f.notes.Relists || c.relisted, f.notes.Reuses || c.reused
+	f.notes.Relists, f.notes.IDs.Reuses = f.notes.Relists || c.relisted, f.notes.IDs.Reuses || c.reused
 	f.doubting = f.doubting || c.doubted
 	f.learnServer()
 	if c.undeleted > 0 { // DELE was sent before, and they are there

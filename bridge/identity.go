@@ -43,7 +43,7 @@ func (s *session) takeUp(ctx context.Context, same func(name, memory string) boo
 		s.state, s.notes = state, recall(state.Memory)
 		s.notes.Held = s.notes.Held || before.Held
 		s.notes.LastLogin, s.notes.Delay, s.notes.Expire = before.LastLogin, before.Delay, before.Expire
-		s.notes.Refusals, s.notes.HangUps, s.notes.Numbered = 0, 0, s.notes.Numbered || before.Numbered
+		s.notes.Refusals, s.notes.HangUps, s.notes.IDs.Numbered = 0, 0, s.notes.IDs.Numbered || before.IDs.Numbered
 		s.log.Info().Msg("account goes on under another name")
 	}
 	return known, err
@@ -53,8 +53,8 @@ func (s *session) takeUp(ctx context.Context, same func(name, memory string) boo
 // that is elsewhere than before.
 func (s *session) settleIn(ctx context.Context) (err error) {
 	if s.notes.Mailbox != "" && s.notes.Mailbox != s.mailbox {
-		s.notes.Anchor, s.notes.Relists, s.notes.Reuses, s.notes.Unstuffed = nil, false, false, false
-		s.notes.Proven, s.notes.First = false, ""
+		s.notes.Anchor, s.notes.Relists, s.notes.Unstuffed = nil, false, false
+		s.notes.IDs = plan.IDs{Numbered: s.notes.IDs.Numbered, Top: s.notes.IDs.Top}
 		s.notes.Without = nil
 		moves, same := plan.Moved(s.listing, s.ledger)
 		if err := s.store.Readopt(ctx, s.account.Name, moves); err != nil {

@@ -50,16 +50,7 @@ type notes struct {
 	// Relists tells that the server goes on listing what it has confirmed as
 	// deleted, so that no id of these is used again.
 	Relists bool `json:"relists,omitempty"`
-	// Numbered tells that the ids were the message numbers at some time and have
-	// not proven since that they are used once; Top is the highest of them.
-	Numbered bool `json:"numbered,omitempty"`
-	Top      int  `json:"top,omitempty"`
-	// Proven tells that the ids are not the places of the messages in the listing;
-	// First is the id that the first message had in the last listing before that.
-	Proven bool   `json:"proven,omitempty"`
-	First  string `json:"first,omitempty"`
-	// Reuses tells that the server has given the id of one message to another.
-	Reuses    bool      `json:"reuses,omitempty"`
+	plan.IDs
 	Undeleted undeleted `json:"undeleted"`
 	Unstuffed bool      `json:"unstuffed,omitempty"` // the server does not byte-stuff
 	// Without are commands at which the server hangs up, or that it does not answer

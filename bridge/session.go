@@ -242,7 +242,7 @@ func (s *session) join(ctx context.Context) error {
 		s.listing = plan.ByNumber(append(s.listing, unsized...))
 	}
 	s.complete = len(s.listing) >= count && (refused || lines >= len(s.listing))
-	s.checkIDs()
+	s.notes.IDs.Check(s.listing, s.complete)
 	hasID := slices.ContainsFunc(s.listing, func(l plan.Listed) bool { return l.UIDL != "" })
 	s.state.HadUIDL = s.state.HadUIDL || hasID
 	s.contentMode = !hasID && len(s.listing) > 0
@@ -262,7 +262,7 @@ func (s *session) compare(now time.Time) {
 	s.planner = plan.Make(plan.Input{
 		Listing: s.listing, Ledger: s.ledger, Policy: s.account.policy(), Now: now,
 		Partial: !s.complete, Trusted: s.trusted,
-		Relists: s.notes.Relists, Unsure: s.notes.Numbered || s.notes.Reuses || !s.notes.Proven && !s.contentMode,
+		Relists: s.notes.Relists, Unsure: s.notes.IDs.Numbered || s.notes.IDs.Reuses || !s.notes.IDs.Proven && !s.contentMode,
 		Hold: s.account.Shadow || !s.permitted(), Held: s.held,
 	})
 	s.actions = s.planner.Actions

@@ -95,7 +95,7 @@ func (s *session) compareRow(d plan.Delete) (same bool, err error) {
 	if !came || h == d.Entry.Hash {
 		return came, nil
 	}
-	s.wasted, s.notes.Reuses = true, true
+	s.wasted, s.notes.IDs.Reuses = true, true
 	d.Entry.State, d.Entry.Absent, d.Entry.LastListedAt = mailstore.DeleteAcked, 1, s.now()
 	if err := s.store.UpdateLedger(s.disk, s.account.Name, []mailstore.LedgerEntry{d.Entry}); err != nil {
 		return false, err
