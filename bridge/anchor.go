@@ -12,24 +12,24 @@ import (
 
 // anchored reports whether the listing may be one that the anchor stands for.
 func (s *session) anchored() bool {
-	return s.complete && s.notes.Anchor.StandsFor(s.listing)
+	return s.complete && s.memory.notes.Anchor.StandsFor(s.listing)
 }
 
 // holds reports whether the messages up to the anchor are those stored here. It
 // is asked only when it can save something. An anchor that cannot be fetched
 // is none any more: it may be a message that breaks every session.
 func (s *session) holds(ctx context.Context) (bool, error) {
-	a := s.notes.Anchor
+	a := s.memory.notes.Anchor
 	if !s.anchored() || len(s.actions.Fetch) == 0 || s.actions.Fetch[0].Num > a.Num {
 		return false, nil
 	}
 	s.m.phase(PhaseCompare)
-	s.notes.Anchor = nil
+	s.memory.notes.Anchor = nil
 	hashes, err := s.hashes(pop3.Request{Num: a.Num, Size: s.listing[a.Num-1].Size})
 	h, came := hashes[a.Num]
 	switch {
 	case ctx.Err() != nil:
-		s.notes.Anchor = a
+		s.memory.notes.Anchor = a
 		return false, ctx.Err()
 	case err != nil:
 		return false, err
@@ -38,14 +38,14 @@ func (s *session) holds(ctx context.Context) (bool, error) {
 		s.wasted = came && !slices.ContainsFunc(s.actions.Fetch, func(f plan.Fetch) bool { return f.Num == a.Num })
 		return false, nil
 	}
-	s.notes.Anchor = a
+	s.memory.notes.Anchor = a
 	s.here[a.Num] = mailstore.Hash(a.Hash)
 	return true, nil
 }
 
 // chooseAnchor notes the anchor of the next session.
 func (s *session) chooseAnchor(deleted []mailstore.LedgerEntry) {
-	if s.contentMode && s.complete && len(s.here) > 0 {
-		s.notes.Anchor = s.planner.NextAnchor(s.notes.Anchor, s.here, deleted)
+	if s.memory.contentMode && s.complete && len(s.here) > 0 {
+		s.memory.notes.Anchor = s.planner.NextAnchor(s.memory.notes.Anchor, s.here, deleted)
 	}
 }

@@ -71,7 +71,7 @@ func (s *session) preview(ctx context.Context) (Preview, error) {
 		return Preview{}, err
 	}
 	if s.anchored() {
-		s.trusted = s.notes.Anchor.Num // most likely, and nothing is done about it
+		s.trusted = s.memory.notes.Anchor.Num // most likely, and nothing is done about it
 	}
 	s.compare(s.now())
 	_ = s.client.Quit(s.net) // nothing was deleted that it could confirm
@@ -99,7 +99,7 @@ const maxShownDeletes = 25
 // foresee notes what is to be deleted at the next poll: what waits for Confirm,
 // else what is due by then. What this session has deleted is not among it.
 func (s *session) foresee(deleted []mailstore.LedgerEntry) {
-	s.notes.Due, s.notes.DueTotal, s.notes.DuePolicy = nil, 0, s.account.policy().String()
+	s.memory.notes.Due, s.memory.notes.DueTotal, s.memory.notes.DuePolicy = nil, 0, s.account.policy().String()
 	if s.account.Shadow {
 		return
 	}
@@ -115,8 +115,8 @@ func (s *session) foresee(deleted []mailstore.LedgerEntry) {
 		if gone[d.Entry.Origin] {
 			continue
 		}
-		if s.notes.DueTotal++; len(s.notes.Due) < maxShownDeletes {
-			s.notes.Due = append(s.notes.Due, previewOf(d).note())
+		if s.memory.notes.DueTotal++; len(s.memory.notes.Due) < maxShownDeletes {
+			s.memory.notes.Due = append(s.memory.notes.Due, previewOf(d).note())
 		}
 	}
 }
@@ -135,8 +135,8 @@ func (r *Runner) Confirm(ctx context.Context) error {
 	if err := r.believe(ctx); err != nil {
 		return err
 	}
-	r.notes.Confirmed = r.account.granted()
-	r.notes.Awaiting, r.notes.Held = 0, false
+	r.memory.notes.Confirmed = r.account.granted()
+	r.memory.notes.Awaiting, r.memory.notes.Held = 0, false
 	if err := r.remember(ctx); err != nil {
 		return err
 	}
@@ -152,12 +152,12 @@ func (r *Runner) Confirm(ctx context.Context) error {
 // needs no confirmation: one that was there before the first poll that went
 // through, or goes no further than the last one.
 func (r *Runner) permitted() bool {
-	if r.notes.Held {
+	if r.memory.notes.Held {
 		return false
 	}
 	granted := r.account.granted()
-	if !r.account.ConfirmDeletes || r.notes.New || r.notes.Confirmed.Covers(granted) {
-		r.notes.Confirmed = granted
+	if !r.account.ConfirmDeletes || r.memory.notes.New || r.memory.notes.Confirmed.Covers(granted) {
+		r.memory.notes.Confirmed = granted
 		return true
 	}
 	return false

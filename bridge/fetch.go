@@ -59,7 +59,7 @@ func (s *session) fetch(ctx context.Context) (limited bool, err error) {
 	}
 	f.committer = newCommitter(s.store, mailbox.ID, newContents(s.account.Name, s.planner.Repeated(), s.ledger, s.actions.Unlisted), s.now, s.log)
 	f.committer.deletes = s.account.policy().Deletes()
-	f.committer.alone = func(w plan.Fetch) bool { return f.suspects[idOf(w.Listed)] }
+	f.committer.alone = func(w plan.Fetch) bool { return f.memory.suspects[idOf(w.Listed)] }
 	f.committer.failed = func(error) { close(f.broken) }
 
 	var committing sync.WaitGroup
@@ -121,11 +121,11 @@ func (f *fetching) fail(num int, err error) {
 	case errors.Is(err, pop3.ErrPipelining), errors.Is(err, pop3.ErrBareLF):
 		// Not the message's fault.
 	case errors.Is(err, pop3.ErrOutOfStep):
-		f.told = f.problems.failed(w, err.Error(), f.now()) || f.told
+		f.told = f.memory.problems.failed(w, err.Error(), f.now()) || f.told
 	case isOfMessage(err):
 		f.refused = append(f.refused, refusal{w, err})
 	default:
-		f.problems.cut(w, err.Error(), f.now())
+		f.memory.problems.cut(w, err.Error(), f.now())
 	}
 }
 
@@ -138,10 +138,10 @@ func isOfMessage(err error) bool {
 func (f *fetching) recordRefusals() {
 	for _, r := range f.refused {
 		if errors.Is(r.err, pop3.ErrTooLarge) {
-			f.told = f.problems.tooLarge(r.fetch, r.err.Error(), f.now(), f.account.Server.MaxMessage) || f.told
+			f.told = f.memory.problems.tooLarge(r.fetch, r.err.Error(), f.now(), f.account.Server.MaxMessage) || f.told
 			continue
 		}
-		f.problems.failed(r.fetch, r.err.Error(), f.now())
+		f.memory.problems.failed(r.fetch, r.err.Error(), f.now())
 	}
 	f.refused = f.refused[:0]
 }
@@ -165,22 +165,22 @@ func (f *fetching) conclude(err error) (limited bool, _ error) {
 	if days, known := f.client.Capabilities().Expire(); c.doubted && known && days == 0 {
 		f.wasted = true // with QUIT the original may be gone, RFC 2449 section 6.7
 	}
-	f.notes.Relists, f.notes.IDs.Reuses = f.notes.Relists || c.relisted, f.notes.IDs.Reuses || c.reused
-	f.doubting = f.doubting || c.doubted
+	f.memory.notes.Relists, f.memory.notes.IDs.Reuses = f.memory.notes.Relists || c.relisted, f.memory.notes.IDs.Reuses || c.reused
+	f.memory.doubting = f.memory.doubting || c.doubted
 	f.learnServer()
 	if c.undeleted > 0 { // DELE was sent before, and they are there
-		f.refusedIDs, f.noEffect = nil, true
-		f.notes.Undeleted.backOff(f.now(), freeAttempts)
+		f.memory.refusedIDs, f.noEffect = nil, true
+		f.memory.notes.Undeleted.backOff(f.now(), freeAttempts)
 	}
 	f.planDeletions(c.done)
 
-	f.suspects = nil
+	f.memory.suspects = nil
 	switch {
 	case len(c.suspects) > 0:
 		// In the next session each of them is committed alone.
-		f.suspects = make(map[problemID]bool)
+		f.memory.suspects = make(map[problemID]bool)
 		for _, w := range c.suspects {
-			f.suspects[idOf(w.Listed)] = true
+			f.memory.suspects[idOf(w.Listed)] = true
 		}
 		return false, &retryError{c.err}
 	case c.err != nil:
@@ -197,12 +197,12 @@ func (f *fetching) conclude(err error) (limited bool, _ error) {
 		return false, err // as it would be in the next session
 	case err != nil:
 		// What gets the answers out of step, once found, clears the pipelining of it.
-		f.noPipelining = (f.noPipelining || errors.Is(err, pop3.ErrPipelining)) && !f.told
+		f.memory.noPipelining = (f.memory.noPipelining || errors.Is(err, pop3.ErrPipelining)) && !f.told
 		return false, &retryError{err}
 	}
 	maps.Copy(f.here, c.here)
 	for _, r := range c.rejected {
-		f.problems.failed(r.fetch, r.err.Error(), f.now())
+		f.memory.problems.failed(r.fetch, r.err.Error(), f.now())
 	}
 	if changes := c.changes(); len(changes) > 0 {
 		return limited, f.store.UpdateLedger(f.disk, f.account.Name, changes)
@@ -213,13 +213,13 @@ func (f *fetching) conclude(err error) (limited bool, _ error) {
 // learnServer notes what is odd about the server, and says it once.
 func (f *fetching) learnServer() {
 	bareLF, unstuffed := f.client.Oddities()
-	if bareLF && !f.bareLF {
+	if bareLF && !f.memory.bareLF {
 		f.log.Warn().Msg("server ends lines with a bare LF")
 	}
-	if unstuffed && !f.notes.Unstuffed {
+	if unstuffed && !f.memory.notes.Unstuffed {
 		f.log.Warn().Msg("server does not byte-stuff messages")
 	}
-	f.bareLF, f.notes.Unstuffed = f.bareLF || bareLF, (f.notes.Unstuffed || unstuffed) && !f.stuffs
+	f.memory.bareLF, f.memory.notes.Unstuffed = f.memory.bareLF || bareLF, (f.memory.notes.Unstuffed || unstuffed) && !f.stuffs
 }
 
 // planDeletions plans the deletions once more, with what has just become

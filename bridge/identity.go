@@ -24,7 +24,7 @@ func RememberedMailbox(memory string) string { return recall(memory).Mailbox }
 // had another name before: otherwise all that is there would come once more.
 func (s *session) inherit(ctx context.Context, username string) error {
 	s.mailbox = MailboxName(username, s.account.Server.Host, s.account.Server.Port)
-	if !s.notes.New {
+	if !s.memory.notes.New {
 		return nil
 	}
 	_, err := s.takeUp(ctx, func(_, memory string) bool { return recall(memory).Mailbox == s.mailbox })
@@ -39,11 +39,11 @@ func (s *session) inherit(ctx context.Context, username string) error {
 func (s *session) takeUp(ctx context.Context, same func(name, memory string) bool) (known bool, err error) {
 	state, known, err := s.store.Inherit(ctx, s.account.Name, same)
 	if known {
-		before := s.notes
-		s.state, s.notes = state, recall(state.Memory)
-		s.notes.Held = s.notes.Held || before.Held
-		s.notes.LastLogin, s.notes.Delay, s.notes.Expire = before.LastLogin, before.Delay, before.Expire
-		s.notes.Refusals, s.notes.HangUps, s.notes.IDs.Numbered = 0, 0, s.notes.IDs.Numbered || before.IDs.Numbered
+		before := s.memory.notes
+		s.memory.state, s.memory.notes = state, recall(state.Memory)
+		s.memory.notes.Held = s.memory.notes.Held || before.Held
+		s.memory.notes.LastLogin, s.memory.notes.Delay, s.memory.notes.Expire = before.LastLogin, before.Delay, before.Expire
+		s.memory.notes.Refusals, s.memory.notes.HangUps, s.memory.notes.IDs.Numbered = 0, 0, s.memory.notes.IDs.Numbered || before.IDs.Numbered
 		s.log.Info().Msg("account goes on under another name")
 	}
 	return known, err
@@ -52,10 +52,10 @@ func (s *session) takeUp(ctx context.Context, same func(name, memory string) boo
 // settleIn notes where the account is polled, and what of its rows counts when
 // that is elsewhere than before.
 func (s *session) settleIn(ctx context.Context) (err error) {
-	if s.notes.Mailbox != "" && s.notes.Mailbox != s.mailbox {
-		s.notes.Anchor, s.notes.Relists, s.notes.Unstuffed = nil, false, false
-		s.notes.IDs = plan.IDs{Numbered: s.notes.IDs.Numbered, Top: s.notes.IDs.Top}
-		s.notes.Without = nil
+	if s.memory.notes.Mailbox != "" && s.memory.notes.Mailbox != s.mailbox {
+		s.memory.notes.Anchor, s.memory.notes.Relists, s.memory.notes.Unstuffed = nil, false, false
+		s.memory.notes.IDs = plan.IDs{Numbered: s.memory.notes.IDs.Numbered, Top: s.memory.notes.IDs.Top}
+		s.memory.notes.Without = nil
 		moves, same := plan.Moved(s.listing, s.ledger)
 		if err := s.store.Readopt(ctx, s.account.Name, moves); err != nil {
 			return err
@@ -64,7 +64,7 @@ func (s *session) settleIn(ctx context.Context) (err error) {
 		s.ledger, err = s.store.Ledger(ctx, s.account.Name)
 	}
 	if err == nil {
-		s.notes.Mailbox = s.mailbox
+		s.memory.notes.Mailbox = s.mailbox
 	}
 	return err
 }

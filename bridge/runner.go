@@ -39,7 +39,7 @@ type Runner struct {
 	longPause bool                    // logins fail and are tried rarely
 	drop      context.CancelCauseFunc // ends the session that runs, or the wait for the next; nil: there is none
 
-	memory // of who has the turn
+	memory memory // of who has the turn
 }
 
 // memory is what a runner knows from earlier polls. Only who has the turn
@@ -310,16 +310,16 @@ func (r *Runner) land(ctx context.Context, f *flight, took time.Duration) {
 	stopped := stopped(ctx, f.err)
 	switch {
 	case f.err == nil:
-		r.failures = 0
+		r.memory.failures = 0
 	case !stopped:
-		r.failures++
+		r.memory.failures++
 	}
 	every := r.account.PollEvery
-	if r.hurry && f.err == nil {
+	if r.memory.hurry && f.err == nil {
 		every = continueAfter
 	}
-	r.hurry = false
-	wait := nextPoll(every, r.notes.floor(), r.failures, r.rand())
+	r.memory.hurry = false
+	wait := nextPoll(every, r.memory.notes.floor(), r.memory.failures, r.rand())
 	now := r.now()
 	if f.err != nil {
 		wait = max(wait, r.nextLogin().Sub(now))
@@ -331,11 +331,11 @@ func (r *Runner) land(ctx context.Context, f *flight, took time.Duration) {
 		r.flight = nil
 		r.lastEnd = now
 		s.State, s.NextPoll = Idle, now.Add(wait)
-		s.LastSuccess, s.Stored, s.OnServer = r.state.LastSuccess, r.state.Stored, r.state.OnServer
-		s.Awaiting, s.Held, s.MinInterval = r.notes.Awaiting, r.notes.Held, r.notes.floor()
-		s.Undeleted, s.UndeletedSaid = r.notes.Undeleted.N, r.notes.Undeleted.Said
-		s.Deletes, s.DeletesTotal = r.notes.due(r.account.policy().String())
-		s.Problems, s.Doubtful = r.shownProblems(s.NextPoll), len(r.doubts)
+		s.LastSuccess, s.Stored, s.OnServer = r.memory.state.LastSuccess, r.memory.state.Stored, r.memory.state.OnServer
+		s.Awaiting, s.Held, s.MinInterval = r.memory.notes.Awaiting, r.memory.notes.Held, r.memory.notes.floor()
+		s.Undeleted, s.UndeletedSaid = r.memory.notes.Undeleted.N, r.memory.notes.Undeleted.Said
+		s.Deletes, s.DeletesTotal = r.memory.notes.due(r.account.policy().String())
+		s.Problems, s.Doubtful = r.shownProblems(s.NextPoll), len(r.memory.doubts)
 		if !stopped {
 			s.Err, s.LastError, s.Hint, s.Kind = f.err, "", fault.Hint(f.err), fault.Internal
 		}
@@ -343,7 +343,7 @@ func (r *Runner) land(ctx context.Context, f *flight, took time.Duration) {
 			s.LastError, s.Kind = f.err.Error(), fault.KindOf(f.err)
 			s.State = Backoff
 		}
-		if r.longPause = r.notes.longPause(); r.longPause && !stopped {
+		if r.longPause = r.memory.notes.longPause(); r.longPause && !stopped {
 			s.Hint = r.pauseHint(f.err, s.NextPoll)
 		}
 	})

@@ -123,8 +123,8 @@ func (s *session) connect(ctx context.Context) error {
 	s.mu.Unlock()
 	server, without := s.account.Server, s.avoided()
 	server.NoCAPA, server.NoAUTH = slices.Contains(without, "CAPA"), slices.Contains(without, "AUTH")
-	server.NoPipelining = server.NoPipelining || s.noPipelining
-	server.BareLF, server.Unstuffed = s.bareLF, s.notes.Unstuffed
+	server.NoPipelining = server.NoPipelining || s.memory.noPipelining
+	server.BareLF, server.Unstuffed = s.memory.bareLF, s.memory.notes.Unstuffed
 	since := s.loggingIn()
 	client, err := pop3.Dial(ctx, server)
 	if err != nil {
@@ -143,13 +143,13 @@ func (s *session) connect(ctx context.Context) error {
 	if err := s.inherit(ctx, cred.Username); err != nil {
 		return err
 	}
-	s.notes.Refusals, s.notes.HangUps = 0, 0
+	s.memory.notes.Refusals, s.memory.notes.HangUps = 0, 0
 	s.worked("AUTH", "CAPA")
-	s.notes.Delay = int64(min(client.Capabilities().LoginDelay(), maxLoginDelay) / time.Second)
-	s.notes.Expire = expiry(client.Capabilities())
+	s.memory.notes.Delay = int64(min(client.Capabilities().LoginDelay(), maxLoginDelay) / time.Second)
+	s.memory.notes.Expire = expiry(client.Capabilities())
 	s.update(func(st *Status) {
-		st.LoginDelay, st.MinInterval = time.Duration(s.notes.Delay)*time.Second, s.notes.floor()
-		st.Expire = s.notes.Expire
+		st.LoginDelay, st.MinInterval = time.Duration(s.memory.notes.Delay)*time.Second, s.memory.notes.floor()
+		st.Expire = s.memory.notes.Expire
 	})
 	return nil
 }
@@ -158,8 +158,8 @@ func (s *session) connect(ctx context.Context) error {
 // did, of an earlier run too.
 func (s *session) loggingIn() (since time.Duration) {
 	now := s.now()
-	since = now.Sub(time.Unix(s.notes.LastLogin, 0))
-	s.notes.LastLogin = now.Unix()
+	since = now.Sub(time.Unix(s.memory.notes.LastLogin, 0))
+	s.memory.notes.LastLogin = now.Unix()
 	s.mu.Lock()
 	s.lastLogin = now
 	s.mu.Unlock()
@@ -233,7 +233,7 @@ func (s *session) join(ctx context.Context) error {
 	}
 	refused := errors.Is(err, pop3.ErrNoUIDL)
 	switch {
-	case refused && s.state.HadUIDL:
+	case refused && s.memory.state.HadUIDL:
 		return fault.Wrap(err, fault.Temporary, "the server gives no message ids although it did before", "it is tried again by itself; another program may be connected to the mailbox")
 	case err != nil && !refused:
 		return err
@@ -242,10 +242,10 @@ func (s *session) join(ctx context.Context) error {
 		s.listing = plan.ByNumber(append(s.listing, unsized...))
 	}
 	s.complete = len(s.listing) >= count && (refused || lines >= len(s.listing))
-	s.notes.IDs.Check(s.listing, s.complete)
+	s.memory.notes.IDs.Check(s.listing, s.complete)
 	hasID := slices.ContainsFunc(s.listing, func(l plan.Listed) bool { return l.UIDL != "" })
-	s.state.HadUIDL = s.state.HadUIDL || hasID
-	s.contentMode = !hasID && len(s.listing) > 0
+	s.memory.state.HadUIDL = s.memory.state.HadUIDL || hasID
+	s.memory.contentMode = !hasID && len(s.listing) > 0
 	return nil
 }
 
@@ -262,7 +262,7 @@ func (s *session) compare(now time.Time) {
 	s.planner = plan.Make(plan.Input{
 		Listing: s.listing, Ledger: s.ledger, Policy: s.account.policy(), Now: now,
 		Partial: !s.complete, Trusted: s.trusted,
-		Relists: s.notes.Relists, Unsure: s.notes.IDs.Numbered || s.notes.IDs.Reuses || !s.notes.IDs.Proven && !s.contentMode,
+		Relists: s.memory.notes.Relists, Unsure: s.memory.notes.IDs.Numbered || s.memory.notes.IDs.Reuses || !s.memory.notes.IDs.Proven && !s.memory.contentMode,
 		Hold: s.account.Shadow || !s.permitted(), Held: s.held,
 	})
 	s.actions = s.planner.Actions
@@ -273,7 +273,7 @@ func (s *session) plan(ctx context.Context) error {
 	if err := s.inheritByContent(ctx); err != nil {
 		return err
 	}
-	s.doubting = s.doubting || slices.ContainsFunc(s.ledger, func(e mailstore.LedgerEntry) bool { return e.Doubt != mailstore.NoDoubt })
+	s.memory.doubting = s.memory.doubting || slices.ContainsFunc(s.ledger, func(e mailstore.LedgerEntry) bool { return e.Doubt != mailstore.NoDoubt })
 	if err := s.settleIn(ctx); err != nil {
 		return err
 	}
@@ -288,7 +288,7 @@ func (s *session) plan(ctx context.Context) error {
 	if same, err := s.holds(ctx); err != nil {
 		return err
 	} else if same {
-		s.trusted = s.notes.Anchor.Num
+		s.trusted = s.memory.notes.Anchor.Num
 		s.compare(now)
 	}
 	marks := s.actions.Seen
@@ -298,9 +298,9 @@ func (s *session) plan(ctx context.Context) error {
 			e.State = mailstore.Gone
 			marks = append(marks, e)
 		}
-		s.problems.keepOnly(s.actions.Fetch)
+		s.memory.problems.keepOnly(s.actions.Fetch)
 	}
-	s.actions.Fetch, _ = s.problems.order(newFirst(s.actions.Fetch), now)
+	s.actions.Fetch, _ = s.memory.problems.order(newFirst(s.actions.Fetch), now)
 	slices.SortStableFunc(s.actions.Fetch, func(a, b plan.Fetch) int { return s.risk(a) - s.risk(b) })
 	if len(marks) == 0 {
 		return nil
@@ -317,7 +317,7 @@ func (s *session) risk(w plan.Fetch) int {
 	switch {
 	case s.oversized(w):
 		return 2
-	case s.careful[idOf(w.Listed)]:
+	case s.memory.careful[idOf(w.Listed)]:
 		return 1
 	}
 	return 0
@@ -366,7 +366,7 @@ func (s *session) work(ctx context.Context) (follow, error) {
 	case s.result.Stored >= pageSize:
 		// More may show. Where the next login has to wait that is left to the
 		// schedule, otherwise it is looked at once.
-		if s.hurry = s.Status().MinInterval > 0; !s.hurry {
+		if s.memory.hurry = s.Status().MinInterval > 0; !s.memory.hurry {
 			return atOnce, ctx.Err()
 		}
 	}

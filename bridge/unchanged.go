@@ -39,20 +39,20 @@ func (s *session) digest() uint64 {
 // mayBeAsBefore reports whether the session has nothing to do if its listing is that
 // of the one before.
 func (s *session) mayBeAsBefore() bool {
-	u, now := &s.unchanged, s.now()
+	u, now := &s.memory.unchanged, s.now()
 	return !s.account.policy().Deletes() && u.changes == s.changes && u.mailbox == s.mailbox && !now.Before(u.from) && now.Before(u.until)
 }
 
 // asBefore reports whether the session has nothing to do.
 func (s *session) asBefore() bool {
-	return s.mayBeAsBefore() && s.complete && !s.contentMode && s.unchanged.listing == s.digest()
+	return s.mayBeAsBefore() && s.complete && !s.memory.contentMode && s.memory.unchanged.listing == s.digest()
 }
 
 // noteUnchanged notes whether the session had nothing to do, after it ended with err.
 func (s *session) noteUnchanged(err error) {
-	s.unchanged = unchanged{}
+	s.memory.unchanged = unchanged{}
 	a := &s.planner.Actions
-	if err != nil || !s.complete || s.contentMode || s.doubting || s.unconfirmed > 0 || len(s.problems.byID) > 0 ||
+	if err != nil || !s.complete || s.memory.contentMode || s.memory.doubting || s.memory.unconfirmed > 0 || len(s.memory.problems.byID) > 0 ||
 		len(a.Fetch)+len(a.Seen)+len(a.Absent)+len(a.Forget)+len(a.Readopt) > 0 {
 		return
 	}
@@ -65,5 +65,5 @@ func (s *session) noteUnchanged(err error) {
 			u.from = e.LastListedAt
 		}
 	}
-	s.unchanged = u
+	s.memory.unchanged = u
 }

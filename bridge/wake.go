@@ -37,7 +37,7 @@ func (r *Runner) earliestLocked() time.Time {
 func (r *Runner) visited() {
 	r.update(func(s *Status) {
 		earliest := r.earliestLocked()
-		if r.longPause = r.notes.longPause(); r.longPause {
+		if r.longPause = r.memory.notes.longPause(); r.longPause {
 			earliest = r.nextLogin()
 		}
 		if !s.NextPoll.IsZero() && s.NextPoll.Before(earliest) {
