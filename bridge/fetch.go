@@ -18,7 +18,7 @@ const suspectedLimit = 10
 
 // fetching is the state of one run of RETRs.
 type fetching struct {
-	*session
+	session   *session
 	ctx       context.Context
 	committer *committer
 	broken    chan struct{}       // closed when the store failed
@@ -59,13 +59,13 @@ func (s *session) fetch(ctx context.Context) (limited bool, err error) {
 	}
 	f.committer = newCommitter(s.store, mailbox.ID, newContents(s.account.Name, s.planner.Repeated(), s.ledger, s.actions.Unlisted), s.now, s.log)
 	f.committer.deletes = s.account.policy().Deletes()
-	f.committer.alone = func(w plan.Fetch) bool { return f.memory.suspects[idOf(w.Listed)] }
+	f.committer.alone = func(w plan.Fetch) bool { return f.session.memory.suspects[idOf(w.Listed)] }
 	f.committer.failed = func(error) { close(f.broken) }
 
 	var committing sync.WaitGroup
 	committing.Go(func() { f.committer.run(s.disk) })
 	err = s.client.Retr(s.net, requests, s.check(f.passed), f.receive, f.fail)
-	f.learnCheck(err)
+	f.session.learnCheck(err)
 	f.settle(err)
 	close(f.committer.queue)
 	committing.Wait()
@@ -74,8 +74,8 @@ func (s *session) fetch(ctx context.Context) (limited bool, err error) {
 
 // receive takes one message off the wire.
 func (f *fetching) receive(num int, r io.Reader) error {
-	wasted := f.wasted
-	f.wasted = true // unless it comes in full
+	wasted := f.session.wasted
+	f.session.wasted = true // unless it comes in full
 	select {
 	case <-f.ctx.Done():
 		return f.ctx.Err()
@@ -84,8 +84,8 @@ func (f *fetching) receive(num int, r io.Reader) error {
 	default:
 	}
 	w := *f.byNum[num]
-	counted := f.m.reader(r, w.Size)
-	message, err := f.store.Spool(f.net, counted)
+	counted := f.session.m.reader(r, w.Size)
+	message, err := f.session.store.Spool(f.session.net, counted)
 	if err != nil {
 		if counted.err == nil {
 			f.storeErr = err
@@ -102,9 +102,9 @@ func (f *fetching) receive(num int, r io.Reader) error {
 	a.dots, a.doubled = pop3.Dots(r)
 	f.open = append(f.open, a)
 	f.received++
-	f.wasted = wasted
+	f.session.wasted = wasted
 	f.recordRefusals()
-	f.m.received(w)
+	f.session.m.received(w)
 	return nil
 }
 
@@ -121,11 +121,11 @@ func (f *fetching) fail(num int, err error) {
 	case errors.Is(err, pop3.ErrPipelining), errors.Is(err, pop3.ErrBareLF):
 		// Not the message's fault.
 	case errors.Is(err, pop3.ErrOutOfStep):
-		f.told = f.memory.problems.failed(w, err.Error(), f.now()) || f.told
+		f.session.told = f.session.memory.problems.failed(w, err.Error(), f.session.now()) || f.session.told
 	case isOfMessage(err):
 		f.refused = append(f.refused, refusal{w, err})
 	default:
-		f.memory.problems.cut(w, err.Error(), f.now())
+		f.session.memory.problems.cut(w, err.Error(), f.session.now())
 	}
 }
 
@@ -138,10 +138,10 @@ func isOfMessage(err error) bool {
 func (f *fetching) recordRefusals() {
 	for _, r := range f.refused {
 		if errors.Is(r.err, pop3.ErrTooLarge) {
-			f.told = f.memory.problems.tooLarge(r.fetch, r.err.Error(), f.now(), f.account.Server.MaxMessage) || f.told
+			f.session.told = f.session.memory.problems.tooLarge(r.fetch, r.err.Error(), f.session.now(), f.session.account.Server.MaxMessage) || f.session.told
 			continue
 		}
-		f.memory.problems.failed(r.fetch, r.err.Error(), f.now())
+		f.session.memory.problems.failed(r.fetch, r.err.Error(), f.session.now())
 	}
 	f.refused = f.refused[:0]
 }
@@ -149,8 +149,8 @@ func (f *fetching) recordRefusals() {
 // conclude sorts out how the fetching ended, once all is committed.
 func (f *fetching) conclude(err error) (limited bool, _ error) {
 	c := f.committer
-	f.result.Stored, f.result.Bytes = c.stored, c.bytes
-	f.result.Adopted += c.adopted + c.mended
+	f.session.result.Stored, f.session.result.Bytes = c.stored, c.bytes
+	f.session.result.Adopted += c.adopted + c.mended
 	if len(f.refused) >= suspectedLimit && f.received > 0 {
 		limited = true
 	} else {
@@ -160,27 +160,27 @@ func (f *fetching) conclude(err error) (limited bool, _ error) {
 	for _, w := range f.byNum {
 		rest = append(rest, *w)
 	}
-	f.m.drop(rest...)
-	f.wasted = f.wasted || c.err != nil || len(c.rejected) > 0
-	if days, known := f.client.Capabilities().Expire(); c.doubted && known && days == 0 {
-		f.wasted = true // with QUIT the original may be gone, RFC 2449 section 6.7
+	f.session.m.drop(rest...)
+	f.session.wasted = f.session.wasted || c.err != nil || len(c.rejected) > 0
+	if days, known := f.session.client.Capabilities().Expire(); c.doubted && known && days == 0 {
+		f.session.wasted = true // with QUIT the original may be gone, RFC 2449 section 6.7
 	}
-	f.memory.notes.Relists, f.memory.notes.IDs.Reuses = f.memory.notes.Relists || c.relisted, f.memory.notes.IDs.Reuses || c.reused
-	f.memory.doubting = f.memory.doubting || c.doubted
+	f.session.memory.notes.Relists, f.session.memory.notes.IDs.Reuses = f.session.memory.notes.Relists || c.relisted, f.session.memory.notes.IDs.Reuses || c.reused
+	f.session.memory.doubting = f.session.memory.doubting || c.doubted
 	f.learnServer()
 	if c.undeleted > 0 { // DELE was sent before, and they are there
-		f.memory.refusedIDs, f.noEffect = nil, true
-		f.memory.notes.Undeleted.backOff(f.now(), freeAttempts)
+		f.session.memory.refusedIDs, f.session.noEffect = nil, true
+		f.session.memory.notes.Undeleted.backOff(f.session.now(), freeAttempts)
 	}
 	f.planDeletions(c.done)
 
-	f.memory.suspects = nil
+	f.session.memory.suspects = nil
 	switch {
 	case len(c.suspects) > 0:
 		// In the next session each of them is committed alone.
-		f.memory.suspects = make(map[problemID]bool)
+		f.session.memory.suspects = make(map[problemID]bool)
 		for _, w := range c.suspects {
-			f.memory.suspects[idOf(w.Listed)] = true
+			f.session.memory.suspects[idOf(w.Listed)] = true
 		}
 		return false, &retryError{c.err}
 	case c.err != nil:
@@ -197,29 +197,29 @@ func (f *fetching) conclude(err error) (limited bool, _ error) {
 		return false, err // as it would be in the next session
 	case err != nil:
 		// What gets the answers out of step, once found, clears the pipelining of it.
-		f.memory.noPipelining = (f.memory.noPipelining || errors.Is(err, pop3.ErrPipelining)) && !f.told
+		f.session.memory.noPipelining = (f.session.memory.noPipelining || errors.Is(err, pop3.ErrPipelining)) && !f.session.told
 		return false, &retryError{err}
 	}
-	maps.Copy(f.here, c.here)
+	maps.Copy(f.session.here, c.here)
 	for _, r := range c.rejected {
-		f.memory.problems.failed(r.fetch, r.err.Error(), f.now())
+		f.session.memory.problems.failed(r.fetch, r.err.Error(), f.session.now())
 	}
 	if changes := c.changes(); len(changes) > 0 {
-		return limited, f.store.UpdateLedger(f.disk, f.account.Name, changes)
+		return limited, f.session.store.UpdateLedger(f.session.disk, f.session.account.Name, changes)
 	}
 	return limited, nil
 }
 
 // learnServer notes what is odd about the server, and says it once.
 func (f *fetching) learnServer() {
-	bareLF, unstuffed := f.client.Oddities()
-	if bareLF && !f.memory.bareLF {
-		f.log.Warn().Msg("server ends lines with a bare LF")
+	bareLF, unstuffed := f.session.client.Oddities()
+	if bareLF && !f.session.memory.bareLF {
+		f.session.log.Warn().Msg("server ends lines with a bare LF")
 	}
-	if unstuffed && !f.memory.notes.Unstuffed {
-		f.log.Warn().Msg("server does not byte-stuff messages")
+	if unstuffed && !f.session.memory.notes.Unstuffed {
+		f.session.log.Warn().Msg("server does not byte-stuff messages")
 	}
-	f.memory.bareLF, f.memory.notes.Unstuffed = f.memory.bareLF || bareLF, (f.memory.notes.Unstuffed || unstuffed) && !f.stuffs
+	f.session.memory.bareLF, f.session.memory.notes.Unstuffed = f.session.memory.bareLF || bareLF, (f.session.memory.notes.Unstuffed || unstuffed) && !f.stuffs
 }
 
 // planDeletions plans the deletions once more, with what has just become
@@ -229,7 +229,7 @@ func (f *fetching) planDeletions(done []committed) {
 		return
 	}
 	for _, d := range done {
-		f.planner.Arrived(d.num, d.entry)
+		f.session.planner.Arrived(d.num, d.entry)
 	}
-	f.actions.Delete = f.planner.Deletions(f.now())
+	f.session.actions.Delete = f.session.planner.Deletions(f.session.now())
 }

@@ -123,12 +123,12 @@ func (f *fetching) keep(a arrival, doubt mailstore.Doubt) {
 		doubt = mailstore.Doubted
 	}
 	a.doubt = doubt
-	if f.committer.push(f.disk, a.received) != nil {
-		f.wasted = true
+	if f.committer.push(f.session.disk, a.received) != nil {
+		f.session.wasted = true
 		return
 	}
-	f.memory.problems.solved(w)
-	delete(f.memory.careful, idOf(w.Listed))
+	f.session.memory.problems.solved(w)
+	delete(f.session.memory.careful, idOf(w.Listed))
 	delete(f.byNum, w.Num)
 }
 
@@ -140,19 +140,19 @@ func (f *fetching) lacksDots(a arrival) bool {
 		f.stuffs = true
 		return true
 	}
-	_, unstuffed := f.client.Oddities()
+	_, unstuffed := f.session.client.Oddities()
 	return a.dots > 0 && (unstuffed || a.fetch.Size == a.message.Size()+int64(a.dots))
 }
 
 // drop discards a message, which is asked for alone in the next session.
 func (f *fetching) drop(a arrival) {
 	a.message.Discard()
-	f.m.lost(a.fetch)
-	f.wasted = true
-	if f.memory.careful == nil {
-		f.memory.careful = make(map[problemID]bool)
+	f.session.m.lost(a.fetch)
+	f.session.wasted = true
+	if f.session.memory.careful == nil {
+		f.session.memory.careful = make(map[problemID]bool)
 	}
-	f.memory.careful[idOf(a.fetch.Listed)] = true
+	f.session.memory.careful[idOf(a.fetch.Listed)] = true
 }
 
 // again is what becomes of the doubt about a row whose message was fetched once
