@@ -51,7 +51,7 @@ func (r *Runner) look(ctx context.Context, visit func(context.Context, *session)
 	}
 	var err error
 	for resumed := true; resumed && ctx.Err() == nil; { // a connection that Resume dropped is made again
-		s := &session{Runner: r, m: &meter{emit: func(Progress) {}}}
+		s := r.newSession(&meter{emit: func(Progress) {}})
 		_, resumed, err = r.droppable(ctx, func(ctx context.Context) (follow, error) { return enough, visit(ctx, s) })
 	}
 	if saveErr := r.remember(ctx); err == nil {
@@ -85,7 +85,7 @@ func (s *session) foretell() Preview {
 		out.Delete = append(out.Delete, previewOf(d))
 	}
 	out.Kept = len(s.listing) - len(out.Delete)
-	out.NeedsConfirm = len(out.Delete) > 0 && !s.account.Shadow && !s.permitted()
+	out.NeedsConfirm = len(out.Delete) > 0 && !s.account.Shadow && !s.runner.permitted()
 	return out
 }
 
@@ -104,7 +104,7 @@ func (s *session) foresee(deleted []mailstore.LedgerEntry) {
 		return
 	}
 	at := s.now()
-	if s.permitted() {
+	if s.runner.permitted() {
 		at = at.Add(s.account.PollEvery)
 	}
 	gone := make(map[mailstore.Origin]bool, len(deleted))

@@ -24,7 +24,7 @@ func (s *session) delete(ctx context.Context) (marked []mailstore.LedgerEntry, e
 	if len(due) == 0 || s.account.Shadow {
 		return nil, nil
 	}
-	if !s.permitted() {
+	if !s.runner.permitted() {
 		s.memory.notes.Awaiting = len(due)
 		return nil, nil
 	}

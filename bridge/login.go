@@ -79,7 +79,7 @@ func (s *session) refused(err error, since time.Duration) {
 		s.memory.notes.RefusedAt = s.now().Unix()
 	case errors.Is(err, pop3.ErrLoginDelay):
 		s.memory.notes.raise(since, s.account.PollEvery, s.now())
-		s.update(func(st *Status) { st.MinInterval = s.memory.notes.floor() })
+		s.runner.update(func(st *Status) { st.MinInterval = s.memory.notes.floor() })
 		s.log.Info().Dur("interval", s.memory.notes.floor()).Msg("server wants logins further apart")
 	}
 }

@@ -32,7 +32,8 @@ func (r *Runner) poll(ctx context.Context, m *meter, asked bool) (Result, error)
 	total := Result{OnServer: r.memory.state.OnServer}
 	var err error
 	for idle := 0; ; {
-		s := &session{Runner: r, m: m, asked: asked, result: Result{OnServer: total.OnServer}}
+		s := r.newSession(m)
+		s.asked, s.result.OnServer = asked, total.OnServer
 		var next follow
 		var resumed bool
 		next, resumed, err = r.droppable(ctx, s.run)

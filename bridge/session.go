@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/popbridge/popbridge/bridge/plan"
@@ -36,7 +37,12 @@ const (
 
 // session is one POP3 session of a poll.
 type session struct {
-	*Runner
+	runner  *Runner
+	account *Account // this and the next four are the runner's
+	store   Store
+	memory  *memory
+	log     zerolog.Logger
+	now     func() time.Time
 	m       *meter
 	client  *pop3.Client
 	mailbox string          // where it is, for notes.Mailbox
@@ -57,6 +63,10 @@ type session struct {
 	told       bool                   // a message or a command that ends sessions was found, and is left out of the next
 	changes    uint64                 // of the store, before the ledger was read
 	result     Result
+}
+
+func (r *Runner) newSession(m *meter) *session {
+	return &session{runner: r, account: &r.account, store: r.store, memory: &r.memory, log: r.log, now: r.now, m: m}
 }
 
 // follow says when another session should follow in the same poll.
@@ -118,9 +128,9 @@ func (s *session) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.mu.Lock()
-	s.tried = digest(cred)
-	s.mu.Unlock()
+	s.runner.mu.Lock()
+	s.runner.tried = digest(cred)
+	s.runner.mu.Unlock()
 	server, without := s.account.Server, s.avoided()
 	server.NoCAPA, server.NoAUTH = slices.Contains(without, "CAPA"), slices.Contains(without, "AUTH")
 	server.NoPipelining = server.NoPipelining || s.memory.noPipelining
@@ -147,7 +157,7 @@ func (s *session) connect(ctx context.Context) error {
 	s.worked("AUTH", "CAPA")
 	s.memory.notes.Delay = int64(min(client.Capabilities().LoginDelay(), maxLoginDelay) / time.Second)
 	s.memory.notes.Expire = expiry(client.Capabilities())
-	s.update(func(st *Status) {
+	s.runner.update(func(st *Status) {
 		st.LoginDelay, st.MinInterval = time.Duration(s.memory.notes.Delay)*time.Second, s.memory.notes.floor()
 		st.Expire = s.memory.notes.Expire
 	})
@@ -160,9 +170,9 @@ func (s *session) loggingIn() (since time.Duration) {
 	now := s.now()
 	since = now.Sub(time.Unix(s.memory.notes.LastLogin, 0))
 	s.memory.notes.LastLogin = now.Unix()
-	s.mu.Lock()
-	s.lastLogin = now
-	s.mu.Unlock()
+	s.runner.mu.Lock()
+	s.runner.lastLogin = now
+	s.runner.mu.Unlock()
 	return since
 }
 
@@ -263,7 +273,7 @@ func (s *session) compare(now time.Time) {
 		Listing: s.listing, Ledger: s.ledger, Policy: s.account.policy(), Now: now,
 		Partial: !s.complete, Trusted: s.trusted,
 		Relists: s.memory.notes.Relists, Unsure: s.memory.notes.IDs.Numbered || s.memory.notes.IDs.Reuses || !s.memory.notes.IDs.Proven && !s.memory.contentMode,
-		Hold: s.account.Shadow || !s.permitted(), Held: s.held,
+		Hold: s.account.Shadow || !s.runner.permitted(), Held: s.held,
 	})
 	s.actions = s.planner.Actions
 }
@@ -366,7 +376,7 @@ func (s *session) work(ctx context.Context) (follow, error) {
 	case s.result.Stored >= pageSize:
 		// More may show. Where the next login has to wait that is left to the
 		// schedule, otherwise it is looked at once.
-		if s.memory.hurry = s.Status().MinInterval > 0; !s.memory.hurry {
+		if s.memory.hurry = s.runner.Status().MinInterval > 0; !s.memory.hurry {
 			return atOnce, ctx.Err()
 		}
 	}
