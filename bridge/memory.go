@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/popbridge/popbridge/bridge/plan"
+	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
 const (
@@ -17,6 +18,31 @@ const (
 	lowerAfter     = 7 * 24 * time.Hour // without a refusal, before a shorter interval is tried
 	lowerFactor    = 0.9
 )
+
+// memory is what a runner knows from earlier polls. Only who has the turn
+// touches it.
+type memory struct {
+	loaded       bool
+	state        mailstore.AccountState
+	notes        notes // what of this is remembered over a restart
+	failures     int   // polls in a row
+	problems     problems
+	suspects     map[problemID]bool // messages of the batch that the store did not take
+	unconfirmed  int                // deletions the last QUIT did not confirm
+	contentMode  bool               // the server gives no UIDL
+	noPipelining bool
+	bareLF       bool                    // the server ends lines with a bare LF
+	tryCheck     bool                    // the answer to a check was wrong: see learnCheck
+	careful      map[problemID]bool      // messages to ask for alone: it was not clear which was not whole
+	doubting     bool                    // some row was in doubt in this poll
+	doubts       []mailstore.LedgerEntry // rows on the server that may not be whole
+	hurry        bool                    // more is to be had as soon as the server lets us in again
+	refusedIDs   map[problemID]bool      // deletions that the server has refused; nil: not known
+	trial        string                  // a command that the next session goes without
+	lostAt       string                  // the command at which the last one hung up before the listing
+	lastLogged   string
+	unchanged    unchanged
+}
 
 // notes is what is remembered of an account over a restart, as JSON in
 // mailstore.AccountState.Memory. Times are Unix seconds, durations seconds.

@@ -4,17 +4,14 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/bridge/pop3"
 	"github.com/popbridge/popbridge/internal/failpoint"
-	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
@@ -25,15 +22,10 @@ const (
 	stopStore = 6 * time.Second
 )
 
-const (
-	// pageSize is the number of messages from which on a session is followed
-	// by another although all that was listed has come: some servers list only
-	// the oldest few hundred (Gmail 250 conversations).
-	pageSize = 200
-
-	// maxLoginDelay bounds what a server may ask for.
-	maxLoginDelay = 24 * time.Hour
-)
+// pageSize is the number of messages from which on a session is followed
+// by another although all that was listed has come: some servers list only
+// the oldest few hundred (Gmail 250 conversations).
+const pageSize = 200
 
 // session is one POP3 session of a poll.
 type session struct {
@@ -120,151 +112,6 @@ func outlive(ctx context.Context, d time.Duration) (context.Context, context.Can
 	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(d, cancel) })
 	return longer, func() { stop(); cancel() }
-}
-
-func (s *session) connect(ctx context.Context) error {
-	s.m.phase(PhaseConnect)
-	cred, err := s.account.Credentials(ctx)
-	if err != nil {
-		return err
-	}
-	s.runner.mu.Lock()
-	s.runner.tried = digest(cred)
-	s.runner.mu.Unlock()
-	server, without := s.account.Server, s.avoided()
-	server.NoCAPA, server.NoAUTH = slices.Contains(without, "CAPA"), slices.Contains(without, "AUTH")
-	server.NoPipelining = server.NoPipelining || s.memory.noPipelining
-	server.BareLF, server.Unstuffed = s.memory.bareLF, s.memory.notes.Unstuffed
-	since := s.loggingIn()
-	client, err := pop3.Dial(ctx, server)
-	if err != nil {
-		s.refused(err, since)
-		return err
-	}
-	if err := client.Login(ctx, cred); err != nil {
-		s.refused(err, since)
-		if !fault.Is(err, fault.Temporary) {
-			_ = client.Quit(s.net) // so that the server need not wait for the rest
-		}
-		_ = client.Close()
-		return err
-	}
-	s.client = client
-	if err := s.inherit(ctx, cred.Username); err != nil {
-		return err
-	}
-	s.memory.notes.Refusals, s.memory.notes.HangUps = 0, 0
-	s.worked("AUTH", "CAPA")
-	s.memory.notes.Delay = int64(min(client.Capabilities().LoginDelay(), maxLoginDelay) / time.Second)
-	s.memory.notes.Expire = expiry(client.Capabilities())
-	s.runner.update(func(st *Status) {
-		st.LoginDelay, st.MinInterval = time.Duration(s.memory.notes.Delay)*time.Second, s.memory.notes.floor()
-		st.Expire = s.memory.notes.Expire
-	})
-	return nil
-}
-
-// loggingIn notes that a login begins, and returns how long ago the one before
-// did, of an earlier run too.
-func (s *session) loggingIn() (since time.Duration) {
-	now := s.now()
-	since = now.Sub(time.Unix(s.memory.notes.LastLogin, 0))
-	s.memory.notes.LastLogin = now.Unix()
-	s.runner.mu.Lock()
-	s.runner.lastLogin = now
-	s.runner.mu.Unlock()
-	return since
-}
-
-// expiry says how long the server keeps mail (RFC 2449 section 6.7).
-func expiry(c pop3.Capabilities) string {
-	days, known := c.Expire()
-	switch {
-	case !known:
-		return ""
-	case days < 0:
-		return "the server keeps mail until it is deleted"
-	case days == 0:
-		return "the server may delete mail as soon as it was fetched"
-	case days == 1:
-		return "the server keeps mail for 1 day"
-	default:
-		return fmt.Sprintf("the server keeps mail for %d days", days)
-	}
-}
-
-// list asks for the listings, and reads the ledger while the server answers, or
-// afterwards where it may not be needed.
-func (s *session) list(ctx context.Context) error {
-	s.m.phase(PhaseList)
-	s.changes = s.store.Changes()
-	var reading errgroup.Group
-	read := func() (err error) {
-		s.ledger, err = s.store.Ledger(ctx, s.account.Name)
-		return err
-	}
-	if !s.mayBeAsBefore() {
-		reading.Go(read)
-		return cmp.Or(s.join(ctx), reading.Wait())
-	}
-	if err := s.join(ctx); err != nil || s.asBefore() {
-		return err
-	}
-	return read()
-}
-
-// join joins STAT, LIST and UIDL. A number that one of them leaves out makes
-// the listing incomplete, so that nothing is taken for absent.
-func (s *session) join(ctx context.Context) error {
-	count, _, err := s.client.Stat(ctx)
-	if err != nil {
-		count = 0 // if that ended the connection, LIST says so too
-	}
-	s.listing = make([]plan.Listed, 0, min(count, 1<<16))
-	if _, err := s.client.List(ctx, func(num int, size int64) { s.listing = append(s.listing, plan.Listed{Num: num, Size: size}) }); err != nil {
-		return err
-	}
-	s.listing = plan.ByNumber(s.listing)
-	s.here = make(map[int]mailstore.Hash)
-	lines := 0
-	var unsized []plan.Listed
-	if err = pop3.ErrNoUIDL; !slices.Contains(s.avoided(), "UIDL") {
-		_, err = s.client.UIDL(ctx, func(num int, uidl string) {
-			n, known := lines, lines < len(s.listing) && s.listing[lines].Num == num
-			if !known {
-				n, known = plan.Find(s.listing, num)
-			}
-			if lines++; known {
-				s.listing[n].UIDL = uidl
-			} else {
-				unsized = append(unsized, plan.Listed{Num: num, UIDL: uidl})
-			}
-		})
-	}
-	refused := errors.Is(err, pop3.ErrNoUIDL)
-	switch {
-	case refused && s.memory.state.HadUIDL:
-		return fault.Wrap(err, fault.Temporary, "the server gives no message ids although it did before", "it is tried again by itself; another program may be connected to the mailbox")
-	case err != nil && !refused:
-		return err
-	}
-	if len(unsized) > 0 {
-		s.listing = plan.ByNumber(append(s.listing, unsized...))
-	}
-	s.complete = len(s.listing) >= count && (refused || lines >= len(s.listing))
-	s.memory.notes.IDs.Check(s.listing, s.complete)
-	hasID := slices.ContainsFunc(s.listing, func(l plan.Listed) bool { return l.UIDL != "" })
-	s.memory.state.HadUIDL = s.memory.state.HadUIDL || hasID
-	s.memory.contentMode = !hasID && len(s.listing) > 0
-	return nil
-}
-
-// listed returns what was listed under a number.
-func (s *session) listed(num int) plan.Listed {
-	if n, listed := plan.Find(s.listing, num); listed {
-		return s.listing[n]
-	}
-	return plan.Listed{}
 }
 
 // compare plans the session.
