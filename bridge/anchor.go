@@ -20,7 +20,7 @@ func (s *session) anchored() bool {
 // is none any more: it may be a message that breaks every session.
 func (s *session) holds(ctx context.Context) (bool, error) {
 	a := s.memory.notes.Anchor
-	if !s.anchored() || len(s.actions.Fetch) == 0 || s.actions.Fetch[0].Num > a.Num {
+	if !s.anchored() || len(s.plan.Actions.Fetch) == 0 || s.plan.Actions.Fetch[0].Num > a.Num {
 		return false, nil
 	}
 	s.m.phase(PhaseCompare)
@@ -35,7 +35,7 @@ func (s *session) holds(ctx context.Context) (bool, error) {
 		return false, err
 	case !came || !bytes.Equal(a.Hash, h[:]):
 		// It is another message: stored in this session, or not yet.
-		s.wasted = came && !slices.ContainsFunc(s.actions.Fetch, func(f plan.Fetch) bool { return f.Num == a.Num })
+		s.wasted = came && !slices.ContainsFunc(s.plan.Actions.Fetch, func(f plan.Fetch) bool { return f.Num == a.Num })
 		return false, nil
 	}
 	s.memory.notes.Anchor = a
@@ -46,6 +46,6 @@ func (s *session) holds(ctx context.Context) (bool, error) {
 // chooseAnchor notes the anchor of the next session.
 func (s *session) chooseAnchor(deleted []mailstore.LedgerEntry) {
 	if s.memory.contentMode && s.complete && len(s.here) > 0 {
-		s.memory.notes.Anchor = s.planner.NextAnchor(s.memory.notes.Anchor, s.here, deleted)
+		s.memory.notes.Anchor = s.plan.NextAnchor(s.memory.notes.Anchor, s.here, deleted)
 	}
 }

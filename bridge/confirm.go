@@ -80,8 +80,8 @@ func (s *session) preview(ctx context.Context) (Preview, error) {
 
 // foretell says what the plan comes to, once all that is to be fetched is here.
 func (s *session) foretell() Preview {
-	out := Preview{Fetch: len(s.actions.Fetch), Policy: s.account.policy().String()}
-	for _, d := range s.planner.DueOnceFetched(s.now()) {
+	out := Preview{Fetch: len(s.plan.Actions.Fetch), Policy: s.account.policy().String()}
+	for _, d := range s.plan.DueOnceFetched(s.now()) {
 		out.Delete = append(out.Delete, previewOf(d))
 	}
 	out.Kept = len(s.listing) - len(out.Delete)
@@ -111,7 +111,7 @@ func (s *session) foresee(deleted []mailstore.LedgerEntry) {
 	for _, e := range deleted {
 		gone[e.Origin] = true
 	}
-	for _, d := range s.planner.Due(at) {
+	for _, d := range s.plan.Due(at) {
 		if gone[d.Entry.Origin] {
 			continue
 		}

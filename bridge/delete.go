@@ -17,7 +17,7 @@ const deleteBatch = 100
 // this session has made durable. Here alone DELE is sent.
 func (s *session) delete(ctx context.Context) (marked []mailstore.LedgerEntry, err error) {
 	s.memory.notes.Awaiting = 0
-	due := s.actions.Delete
+	due := s.plan.Actions.Delete
 	if len(due) == 0 {
 		s.memory.notes.Undeleted.N = 0
 	}

@@ -40,24 +40,24 @@ type refusal struct {
 // fetch retrieves what was planned and makes it durable. limited says that the
 // server wants the rest to be asked for in another session.
 func (s *session) fetch(ctx context.Context) (limited bool, err error) {
-	if len(s.actions.Fetch) == 0 {
+	if len(s.plan.Actions.Fetch) == 0 {
 		return false, ctx.Err()
 	}
 	s.m.phase(PhaseFetch)
-	s.m.expect(s.actions.Fetch)
+	s.m.expect(s.plan.Actions.Fetch)
 	mailbox, err := s.store.EnsureMailbox(ctx, s.account.Folder)
 	if err != nil {
 		return false, err
 	}
-	f := &fetching{session: s, ctx: ctx, broken: make(chan struct{}), byNum: make(map[int]*plan.Fetch, len(s.actions.Fetch)), alone: make(map[int]bool)}
-	requests := make([]pop3.Request, len(s.actions.Fetch))
-	for i, w := range s.actions.Fetch {
+	f := &fetching{session: s, ctx: ctx, broken: make(chan struct{}), byNum: make(map[int]*plan.Fetch, len(s.plan.Actions.Fetch)), alone: make(map[int]bool)}
+	requests := make([]pop3.Request, len(s.plan.Actions.Fetch))
+	for i, w := range s.plan.Actions.Fetch {
 		requests[i] = s.request(w)
-		if f.byNum[w.Num] = &s.actions.Fetch[i]; requests[i].Alone {
+		if f.byNum[w.Num] = &s.plan.Actions.Fetch[i]; requests[i].Alone {
 			f.alone[w.Num] = true
 		}
 	}
-	f.committer = newCommitter(s.store, mailbox.ID, newContents(s.account.Name, s.planner.Repeated(), s.ledger, s.actions.Unlisted), s.now, s.log)
+	f.committer = newCommitter(s.store, mailbox.ID, newContents(s.account.Name, s.plan.Repeated(), s.ledger, s.plan.Actions.Unlisted), s.now, s.log)
 	f.committer.deletes = s.account.policy().Deletes()
 	f.committer.alone = func(w plan.Fetch) bool { return f.session.memory.suspects[idOf(w.Listed)] }
 	f.committer.failed = func(error) { close(f.broken) }
@@ -229,7 +229,7 @@ func (f *fetching) planDeletions(done []committed) {
 		return
 	}
 	for _, d := range done {
-		f.session.planner.Arrived(d.num, d.entry)
+		f.session.plan.Arrived(d.num, d.entry)
 	}
-	f.session.actions.Delete = f.session.planner.Deletions(f.session.now())
+	f.session.plan.Actions.Delete = f.session.plan.Deletions(f.session.now())
 }

@@ -45,8 +45,7 @@ type session struct {
 	complete   bool // the listing can be trusted to be whole
 	trusted    int  // messages at its start that an anchor stands for
 	ledger     []mailstore.LedgerEntry
-	planner    *plan.Plan
-	actions    plan.Actions
+	plan       *plan.Plan
 	refusedNow map[problemID]bool     // deletions that were refused in this session
 	noEffect   bool                   // DELE was sent before for a message that is there
 	here       map[int]mailstore.Hash // what was fetched or compared, by number
@@ -90,7 +89,7 @@ func (s *session) run(ctx context.Context) (next follow, err error) {
 		s.result.OnServer = len(s.listing)
 		return enough, cmp.Or(s.quit(nil), ctx.Err())
 	}
-	if err := s.plan(ctx); err != nil {
+	if err := s.makePlan(ctx); err != nil {
 		return afterError(err), err
 	}
 	next, err = s.work(ctx)
@@ -116,17 +115,16 @@ func outlive(ctx context.Context, d time.Duration) (context.Context, context.Can
 
 // compare plans the session.
 func (s *session) compare(now time.Time) {
-	s.planner = plan.Make(plan.Input{
+	s.plan = plan.Make(plan.Input{
 		Listing: s.listing, Ledger: s.ledger, Policy: s.account.policy(), Now: now,
 		Partial: !s.complete, Trusted: s.trusted,
 		Relists: s.memory.notes.Relists, Unsure: s.memory.notes.IDs.Numbered || s.memory.notes.IDs.Reuses || !s.memory.notes.IDs.Proven && !s.memory.contentMode,
 		Hold: s.account.Shadow || !s.runner.permitted(), Held: s.held,
 	})
-	s.actions = s.planner.Actions
 }
 
-// plan finds out what to do, and writes down what was listed and what not.
-func (s *session) plan(ctx context.Context) error {
+// makePlan finds out what to do, and writes down what was listed and what not.
+func (s *session) makePlan(ctx context.Context) error {
 	if err := s.inheritByContent(ctx); err != nil {
 		return err
 	}
@@ -136,7 +134,7 @@ func (s *session) plan(ctx context.Context) error {
 	}
 	now := s.now()
 	s.compare(now)
-	if s.planner.Renumbered {
+	if s.plan.Renumbered {
 		if err := s.readopt(ctx); err != nil {
 			return err
 		}
@@ -148,22 +146,22 @@ func (s *session) plan(ctx context.Context) error {
 		s.trusted = s.memory.notes.Anchor.Num
 		s.compare(now)
 	}
-	marks := s.actions.Seen
+	marks := s.plan.Actions.Seen
 	if s.complete {
-		marks = append(marks, s.actions.Absent...)
-		for _, e := range s.actions.Forget {
+		marks = append(marks, s.plan.Actions.Absent...)
+		for _, e := range s.plan.Actions.Forget {
 			e.State = mailstore.Gone
 			marks = append(marks, e)
 		}
-		s.memory.problems.keepOnly(s.actions.Fetch)
+		s.memory.problems.keepOnly(s.plan.Actions.Fetch)
 	}
-	s.actions.Fetch, _ = s.memory.problems.order(newFirst(s.actions.Fetch), now)
-	slices.SortStableFunc(s.actions.Fetch, func(a, b plan.Fetch) int { return s.risk(a) - s.risk(b) })
+	s.plan.Actions.Fetch, _ = s.memory.problems.order(newFirst(s.plan.Actions.Fetch), now)
+	slices.SortStableFunc(s.plan.Actions.Fetch, func(a, b plan.Fetch) int { return s.risk(a) - s.risk(b) })
 	if len(marks) == 0 {
 		return nil
 	}
 	err := s.store.UpdateLedger(ctx, s.account.Name, marks)
-	if len(s.actions.Forget) > 0 {
+	if len(s.plan.Actions.Forget) > 0 {
 		failpoint.Hit(failpoint.Forgotten)
 	}
 	return err
@@ -183,8 +181,8 @@ func (s *session) risk(w plan.Fetch) int {
 // readopt gives the rows of renumbered messages their new ids.
 func (s *session) readopt(ctx context.Context) (err error) {
 	s.m.phase(PhaseCompare)
-	moves := s.actions.Readopt
-	s.log.Info().Int("messages", len(moves)).Int("fetched", len(s.actions.Fetch)).
+	moves := s.plan.Actions.Readopt
+	s.log.Info().Int("messages", len(moves)).Int("fetched", len(s.plan.Actions.Fetch)).
 		Msg("server renumbered its messages; those of unique size were recognised, the others are fetched to compare them")
 	if err := s.store.Readopt(ctx, s.account.Name, moves); err != nil {
 		return err
@@ -218,7 +216,7 @@ func (s *session) work(ctx context.Context) (follow, error) {
 	s.chooseAnchor(marked[:s.result.Deleted])
 	s.foresee(marked[:s.result.Deleted])
 	switch {
-	case limited, s.asked && s.wasted && s.told && len(s.actions.Delete) > 0: // what is due is deleted without what was wasted
+	case limited, s.asked && s.wasted && s.told && len(s.plan.Actions.Delete) > 0: // what is due is deleted without what was wasted
 		return soon, ctx.Err()
 	case s.result.Stored >= pageSize:
 		// More may show. Where the next login has to wait that is left to the

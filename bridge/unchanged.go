@@ -51,7 +51,7 @@ func (s *session) asBefore() bool {
 // noteUnchanged notes whether the session had nothing to do, after it ended with err.
 func (s *session) noteUnchanged(err error) {
 	s.memory.unchanged = unchanged{}
-	a := &s.planner.Actions
+	a := &s.plan.Actions
 	if err != nil || !s.complete || s.memory.contentMode || s.memory.doubting || s.memory.unconfirmed > 0 || len(s.memory.problems.byID) > 0 ||
 		len(a.Fetch)+len(a.Seen)+len(a.Absent)+len(a.Forget)+len(a.Readopt) > 0 {
 		return

@@ -51,7 +51,7 @@ func (s *session) held(d plan.Delete) bool {
 func (s *session) deleteRefused(ctx context.Context, refused []plan.Delete, said error) (done []plan.Delete, err error) {
 	for len(refused) > 0 && ctx.Err() == nil {
 		d := refused[0]
-		if !s.planner.HasArrived(d.Num) {
+		if !s.plan.HasArrived(d.Num) {
 			same, err := s.compareRow(d)
 			if err != nil {
 				return done, err
