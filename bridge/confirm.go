@@ -67,7 +67,7 @@ func (s *session) preview(ctx context.Context) (Preview, error) {
 		return Preview{}, err
 	}
 	defer s.client.Close()
-	if err := s.list(ctx); err != nil {
+	if err := s.list(ctx, false); err != nil {
 		return Preview{}, err
 	}
 	if s.anchored() {

@@ -14,9 +14,9 @@ import (
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
-// list asks for the listings, and reads the ledger while the server answers, or
-// afterwards where it may not be needed.
-func (s *session) list(ctx context.Context) error {
+// list asks for the listings, and reads the ledger while the server answers. With
+// skip it reads none where the session has nothing to do: asBefore says so.
+func (s *session) list(ctx context.Context, skip bool) error {
 	s.m.phase(PhaseList)
 	s.changes = s.store.Changes()
 	var reading errgroup.Group
@@ -24,12 +24,15 @@ func (s *session) list(ctx context.Context) error {
 		s.ledger, err = s.store.Ledger(ctx, s.account.Name)
 		return err
 	}
-	if !s.mayBeAsBefore() {
+	if !skip || !s.mayBeAsBefore() {
 		reading.Go(read)
 		return cmp.Or(s.join(ctx), reading.Wait())
 	}
-	if err := s.join(ctx); err != nil || s.asBefore() {
+	if err := s.join(ctx); err != nil {
 		return err
+	}
+	if s.asBefore = s.isAsBefore(); s.asBefore {
+		return nil
 	}
 	return read()
 }

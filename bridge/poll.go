@@ -31,6 +31,7 @@ func (r *Runner) poll(ctx context.Context, m *meter, asked bool) (Result, error)
 	}
 	total := Result{OnServer: r.memory.state.OnServer}
 	var err error
+	most := 0 // messages that a session had to look at
 	for idle := 0; ; {
 		s := r.newSession(m)
 		s.asked, s.result.OnServer = asked, total.OnServer
@@ -38,6 +39,7 @@ func (r *Runner) poll(ctx context.Context, m *meter, asked bool) (Result, error)
 		var resumed bool
 		next, resumed, err = r.droppable(ctx, s.run)
 		total.add(s.result)
+		most = max(most, len(s.ledger), len(s.plan.Actions.Fetch))
 		switch {
 		case resumed:
 			next, err = soon, nil
@@ -64,7 +66,7 @@ func (r *Runner) poll(ctx context.Context, m *meter, asked bool) (Result, error)
 			break
 		}
 	}
-	if total.OnServer >= manyMessages {
+	if most >= manyMessages {
 		debug.FreeOSMemory() // else it is given back within minutes
 	}
 	total.Failed = len(r.memory.problems.byID)

@@ -53,11 +53,12 @@ type session struct {
 	wasted     bool                   // a message was retrieved, in full or in part, and is not stored
 	told       bool                   // a message or a command that ends sessions was found, and is left out of the next
 	changes    uint64                 // of the store, before the ledger was read
+	asBefore   bool                   // there is nothing to do, and the ledger was not read
 	result     Result
 }
 
 func (r *Runner) newSession(m *meter) *session {
-	return &session{runner: r, account: &r.account, store: r.store, memory: &r.memory, log: r.log, now: r.now, m: m}
+	return &session{runner: r, account: &r.account, store: r.store, memory: &r.memory, log: r.log, now: r.now, m: m, plan: &plan.Plan{}}
 }
 
 // follow says when another session should follow in the same poll.
@@ -76,7 +77,7 @@ func (s *session) run(ctx context.Context) (next follow, err error) {
 	err = s.connect(ctx)
 	if err == nil {
 		defer s.client.Close()
-		err = s.list(ctx)
+		err = s.list(ctx, true)
 	}
 	if err != nil && s.avoid(err) {
 		return soon, err
@@ -85,7 +86,7 @@ func (s *session) run(ctx context.Context) (next follow, err error) {
 		return enough, err
 	}
 	s.worked("UIDL")
-	if s.asBefore() {
+	if s.asBefore {
 		s.result.OnServer = len(s.listing)
 		return enough, cmp.Or(s.quit(nil), ctx.Err())
 	}

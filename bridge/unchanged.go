@@ -43,9 +43,9 @@ func (s *session) mayBeAsBefore() bool {
 	return !s.account.policy().Deletes() && u.changes == s.changes && u.mailbox == s.mailbox && !now.Before(u.from) && now.Before(u.until)
 }
 
-// asBefore reports whether the session has nothing to do.
-func (s *session) asBefore() bool {
-	return s.mayBeAsBefore() && s.complete && !s.memory.contentMode && s.memory.unchanged.listing == s.digest()
+// isAsBefore reports whether it is.
+func (s *session) isAsBefore() bool {
+	return s.complete && !s.memory.contentMode && s.memory.unchanged.listing == s.digest()
 }
 
 // noteUnchanged notes whether the session had nothing to do, after it ended with err.

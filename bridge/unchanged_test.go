@@ -91,3 +91,41 @@ func TestPollOfAnUnchangedMailboxThatIsEmptiedLater(t *testing.T) {
 		t.Errorf("%+v", result)
 	}
 }
+
+// A preview says what there is to do, whatever the polls before have found.
+func TestPreviewOfAnUnchangedMailbox(t *testing.T) {
+	g := newRig(t, plan.KeepForever())
+	g.fill(0, 4)
+	g.poll()
+	g.poll()
+	preview, err := g.runner.Preview(t.Context())
+	if err != nil || preview.Fetch != 0 || preview.Kept != 4 {
+		t.Errorf("%+v, %v", preview, err)
+	}
+	g.fill(4, 5)
+	if preview, err = g.runner.Preview(t.Context()); err != nil || preview.Fetch != 1 {
+		t.Errorf("%+v, %v", preview, err)
+	}
+}
+
+// Mail that came at any time of the day is marked as listed by one session a day.
+func TestRowsAreMarkedTogether(t *testing.T) {
+	g := newRig(t, plan.KeepForever())
+	for n := range 8 {
+		g.fill(n, n+1)
+		g.poll()
+		g.clock.advance(3 * time.Hour)
+	}
+	store := &countingStore{Store: g.store}
+	g.runner = newTestRunner(g.pop, store, g.clock, "home", "INBOX", plan.KeepForever())
+	for day := range 4 {
+		store.read = 0
+		for range 24 {
+			g.poll()
+			g.clock.advance(time.Hour)
+		}
+		if day > 1 && store.read > 3 {
+			t.Errorf("day %d: the ledger was read %d times", day, store.read)
+		}
+	}
+}

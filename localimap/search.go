@@ -108,7 +108,8 @@ func (r *searching) files(open []*candidate) ([]int, error) {
 }
 
 // read evaluates one message with its file. A file that cannot be read matches
-// nothing; SEARCH has no way to say more, and FETCH of the message does.
+// nothing but what the text index knows of it; SEARCH has no way to say more, and
+// FETCH of the message does.
 func (r *searching) read(c *candidate) (found bool, err error) {
 	defer func() {
 		if p := recover(); p != nil { // it is in a goroutine of its own, where it would end the program

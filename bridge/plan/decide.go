@@ -77,6 +77,7 @@ func (p *Plan) decideListed() {
 		due[d.Num] = true
 	}
 	p.openSizes(compare)
+	p.chooseMark()
 	for n, l := range p.in.Listing {
 		row := p.rowOf[n]
 		if row >= 0 {
@@ -134,6 +135,18 @@ func (p *Plan) openSizes(compare map[int]bool) {
 	}
 }
 
+// chooseMark lets those be marked as listed that would be within half a day, when
+// one is: so that they are all marked by one session a day.
+func (p *Plan) chooseMark() {
+	p.markAfter = MarkEvery
+	for _, row := range p.rowOf {
+		if row >= 0 && p.in.Now.Sub(p.in.Ledger[row].LastListedAt) >= MarkEvery {
+			p.markAfter = MarkEvery / 2
+			return
+		}
+	}
+}
+
 // markSeen writes a listed row where that says something new. A doubtful one is
 // as it was until it is compared.
 func (p *Plan) markSeen(e mailstore.LedgerEntry, due bool) {
@@ -141,7 +154,7 @@ func (p *Plan) markSeen(e mailstore.LedgerEntry, due bool) {
 		return
 	}
 	before := e
-	if away := p.in.Now.Sub(e.LastListedAt); e.Absent > 0 || away >= MarkEvery || away < 0 {
+	if away := p.in.Now.Sub(e.LastListedAt); e.Absent > 0 || away >= p.markAfter || away < 0 {
 		if e.Absent > 0 {
 			e.State = mailstore.Presumed
 		}

@@ -74,3 +74,36 @@ func TestMayBePlaces(t *testing.T) {
 		t.Error("a gap in the numbers is taken for one in the ids")
 	}
 }
+
+// What a server lists, session by session, says whether its ids can be trusted.
+func TestCheckIDs(t *testing.T) {
+	for _, tt := range []struct {
+		name                     string
+		listings                 []string
+		numbered, proven, reuses bool
+		dropped                  bool // the ids of the last listing
+	}{
+		{"real ids", []string{"x7 k2 p9"}, false, true, false, false},
+		{"message numbers", []string{"1 2 3"}, true, false, false, true},
+		{"message numbers in a text, trusted so far", []string{"m1 m2"}, true, false, false, false},
+		{"message numbers in a text, used again", []string{"m1 m2"}, true, false, true, true},
+		{"numbers that rise above one that is gone", []string{"1 2 3", "2 4", "4 5"}, false, true, false, false},
+		{"places, counted from 0", []string{"0 1 2", "0 1"}, false, false, false, false},
+		{"places, used again", []string{"0 1 2"}, false, false, true, true},
+		{"the first one is gone", []string{"10 11 12", "11 12"}, false, true, false, false},
+	} {
+		known := IDs{Reuses: tt.reuses}
+		dropped := false
+		for _, ids := range tt.listings {
+			var listing []Listed
+			for i, id := range strings.Fields(ids) {
+				listing = append(listing, Listed{Num: i + 1, UIDL: id})
+			}
+			known.Check(listing, true)
+			dropped = listing[0].UIDL == ""
+		}
+		if known.Numbered != tt.numbered || known.Proven != tt.proven || dropped != tt.dropped {
+			t.Errorf("%s: %+v, dropped %v", tt.name, known, dropped)
+		}
+	}
+}

@@ -67,17 +67,18 @@ type Plan struct {
 	Actions    Actions
 	Renumbered bool // all ids are new and most sizes are known
 
-	in       Input
-	rowOf    []int                    // per listed message: index of its row, unpaired or presumed
-	stored   []*mailstore.LedgerEntry // per listed message: the row that says it is stored here
-	listed   []bool                   // per row: a listed message stands for it
-	likely   []bool                   // per row: a listed message is taken for it
-	open     []bool                   // per row: a message that is fetched may prove to be it, although it is listed
-	back     int                      // rows that were absent and are listed again
-	anchored []int                    // rows that an anchor stands for
-	arrived  map[int]bool             // by number: compared or stored in this session
-	given    map[string]int           // by freeDup
-	twice    map[string]bool          // see Repeated
+	in        Input
+	rowOf     []int                    // per listed message: index of its row, unpaired or presumed
+	stored    []*mailstore.LedgerEntry // per listed message: the row that says it is stored here
+	listed    []bool                   // per row: a listed message stands for it
+	likely    []bool                   // per row: a listed message is taken for it
+	open      []bool                   // per row: a message that is fetched may prove to be it, although it is listed
+	markAfter time.Duration            // how long ago a row was listed that is marked again
+	back      int                      // rows that were absent and are listed again
+	anchored  []int                    // rows that an anchor stands for
+	arrived   map[int]bool             // by number: compared or stored in this session
+	given     map[string]int           // by freeDup
+	twice     map[string]bool          // see Repeated
 }
 
 func newPlan(in Input) *Plan {

@@ -179,8 +179,20 @@ func TestPlan(t *testing.T) {
 		{
 			name:    "the day it was last listed is kept to the day",
 			listing: []plan.Listed{{1, 10, "a"}, {2, 10, "b"}},
-			ledger:  rows{row("a", 0, 10, away(0, 23*time.Hour)), row("b", 0, 10, away(0, 25*time.Hour))},
+			ledger:  rows{row("a", 0, 10, away(0, 11*time.Hour)), row("b", 0, 10, away(0, 25*time.Hour))},
 			want:    shown{Skip: 2, Seen: []string{"b/0"}},
+		},
+		{
+			name:    "what is due within half a day is marked with it",
+			listing: []plan.Listed{{1, 10, "a"}, {2, 10, "b"}},
+			ledger:  rows{row("a", 0, 10, away(0, 13*time.Hour)), row("b", 0, 10, away(0, 25*time.Hour))},
+			want:    shown{Skip: 2, Seen: []string{"a/0", "b/0"}},
+		},
+		{
+			name:    "and not before one is due",
+			listing: []plan.Listed{{1, 10, "a"}, {2, 10, "b"}},
+			ledger:  rows{row("a", 0, 10, away(0, 13*time.Hour)), row("b", 0, 10, away(0, 23*time.Hour))},
+			want:    shown{Skip: 2},
 		},
 		{
 			name: "absences count once a day, and forgetting takes many and long",

@@ -53,16 +53,16 @@ func TestDocsLinkToFilesThatExist(t *testing.T) {
 	}
 }
 
-// Whoever looks up a health condition finds it in the README.
-func TestReadmeExplainsEveryHealthCondition(t *testing.T) {
-	readme := read(t, "README.md")
+// Whoever looks up a health condition finds it.
+func TestDocsExplainEveryHealthCondition(t *testing.T) {
+	page := read(t, "docs/troubleshooting.md")
 	codes := healthCode.FindAllStringSubmatch(read(t, "agent/health/conditions.go"), -1)
 	if len(codes) == 0 {
 		t.Fatal("no codes found in agent/health")
 	}
 	for _, m := range codes {
-		if !strings.Contains(readme, "| `"+m[1]+"` |") {
-			t.Errorf("README.md does not explain %s", m[1])
+		if !strings.Contains(page, "| `"+m[1]+"` |") {
+			t.Errorf("docs/troubleshooting.md does not explain %s", m[1])
 		}
 	}
 }

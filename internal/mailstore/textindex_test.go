@@ -451,3 +451,21 @@ func FuzzSegment(f *testing.F) {
 		}
 	})
 }
+
+// TestTextOfADamagedFileIsNotIndexed: what a file holds while it is damaged is not
+// taken for the text of the message, also after the file is put back.
+func TestTextOfADamagedFileIsNotIndexed(t *testing.T) {
+	r := newStore(t)
+	r.fillWith([]byte("Subject: one\r\n\r\ngenuine\r\n"))
+	all := r.stored()
+	path := r.path(all[0].Hash)
+	whole, err := os.ReadFile(path)
+	must(t, err)
+	must(t, os.Chmod(path, 0o600))
+	must(t, os.WriteFile(path, bytes.Replace(whole, []byte("genuine"), []byte("rubbish"), 1), 0o600))
+	r.index()
+	must(t, os.WriteFile(path, whole, 0o600))
+	for _, needle := range []string{"genuine", "rubbish"} {
+		r.checkSearch(all, needle)
+	}
+}

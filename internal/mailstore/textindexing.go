@@ -2,10 +2,12 @@ package mailstore
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"errors"
 	"io"
 	"io/fs"
+	"math"
 	"math/bits"
 	"os"
 	"path/filepath"
@@ -61,6 +63,7 @@ type indexing struct {
 	todo  []ContentID
 	last  ContentID // all up to here are in a segment, in build or in todo
 	age   int       // of the textIndex at load
+	buf   []byte
 }
 
 // step does a bounded piece of work. more tells that there is more to do.
@@ -127,11 +130,25 @@ func (x *indexing) read(ctx context.Context, ids []ContentID) error {
 		if c.Cut {
 			c.Summary = x.s.Summarize(f, c.Size)
 		}
-		x.take(c, f)
+		if x.sound(c.Hash, f) {
+			x.take(c, f)
+		} else { // whatever is there now, it may match when it is repaired
+			x.build.docs = append(x.build.docs, indexed{id: c.ID, hash: c.Hash})
+		}
 		c.Summary = nil // it may be large
 		_ = f.Close()   // only read
 	}
 	return nil
+}
+
+// sound reports whether a file is what its name says.
+func (x *indexing) sound(h Hash, f io.ReaderAt) bool {
+	if x.buf == nil {
+		x.buf = make([]byte, 32<<10)
+	}
+	sum := sha256.New()
+	_, err := io.CopyBuffer(sum, io.NewSectionReader(f, 0, math.MaxInt64), x.buf)
+	return err == nil && Hash(sum.Sum(nil)) == h
 }
 
 // take adds a content. Whatever is in it, the program goes on: it may match then.

@@ -37,11 +37,11 @@ type Piece struct {
 // needle. There may be none. Where exact is set, the text contains needle if one
 // of its terms has the only piece in it.
 func Pieces(needle string) (pieces []Piece, exact bool) {
-	cut := splitter{limit: len(needle)*utf8.UTFMax + 1, emit: func(run []byte) bool {
+	folded := (&folder{}).fold(nil, []byte(needle), true)
+	cut := splitter{limit: len(folded), emit: func(run []byte) bool {
 		pieces = append(pieces, Piece{Text: slices.Clone(run), Start: true, End: true})
 		return true
 	}}
-	folded := (&folder{}).fold(nil, []byte(needle), true)
 	cut.split(folded)
 	cut.flush()
 	if len(pieces) == 0 {

@@ -196,6 +196,7 @@ func FuzzNarrowing(f *testing.F) {
 	f.Add("\r\n", strings.Repeat("aB3", 80)+"\xff ß", 70, 60)
 	f.Add("\r\n", strings.Repeat("日本語テキスト", 20), 31, 33)
 	f.Add("Content-Type: text/html\r\n\r\n", "<p>Donau&shy;dampf&zwnj; &#8203;\u200d\ufeffx</p>", 2, 9)
+	f.Add("Content-Type: text/plain; charset=utf-8\r\n\r\n", "㌀㌀㌀ ㌚㌚", 0, 9)
 	f.Add("Content-Type: text/plain; format=flowed\r\n\r\n", "cafe\u0301 ´ \r\nガｶﾞ ﬁ İı ㎏ \xe9", 3, 9)
 	f.Fuzz(func(t *testing.T, head, text string, at, n int) {
 		raw := []byte(head + text)
