@@ -101,7 +101,7 @@ func TestNoUIDLAndAnAnchorThatBreaks(t *testing.T) {
 	for range 4 {
 		_, _ = g.runner.Poll(t.Context(), nil)
 	}
-	if g.runner.memory.notes.Anchor != nil {
+	if g.runner.memory.pollState.Anchor != nil {
 		t.Error("the anchor is still tried")
 	}
 	for _, m := range g.pop.messages {
@@ -110,7 +110,7 @@ func TestNoUIDLAndAnAnchorThatBreaks(t *testing.T) {
 	g.clock.advance(48 * time.Hour)
 	g.pop.add("", alike(5))
 	g.want(g.poll(), 1, 0, 0, 6)
-	if g.runner.memory.notes.Anchor == nil {
+	if g.runner.memory.pollState.Anchor == nil {
 		t.Error("there is no new anchor")
 	}
 }

@@ -71,7 +71,7 @@ func (s *session) preview(ctx context.Context) (Preview, error) {
 		return Preview{}, err
 	}
 	if s.anchored() {
-		s.trusted = s.memory.notes.Anchor.Num // most likely, and nothing is done about it
+		s.trusted = s.memory.pollState.Anchor.Num // most likely, and nothing is done about it
 	}
 	s.compare(s.now())
 	_ = s.client.Quit(s.net) // nothing was deleted that it could confirm
@@ -99,7 +99,7 @@ const maxShownDeletes = 25
 // foresee notes what is to be deleted at the next poll: what waits for Confirm,
 // else what is due by then. What this session has deleted is not among it.
 func (s *session) foresee(deleted []mailstore.LedgerEntry) {
-	s.memory.notes.Due, s.memory.notes.DueTotal, s.memory.notes.DuePolicy = nil, 0, s.account.policy().String()
+	s.memory.pollState.Due, s.memory.pollState.DueTotal, s.memory.pollState.DuePolicy = nil, 0, s.account.policy().String()
 	if s.account.Shadow {
 		return
 	}
@@ -115,8 +115,8 @@ func (s *session) foresee(deleted []mailstore.LedgerEntry) {
 		if gone[d.Entry.Origin] {
 			continue
 		}
-		if s.memory.notes.DueTotal++; len(s.memory.notes.Due) < maxShownDeletes {
-			s.memory.notes.Due = append(s.memory.notes.Due, previewOf(d).note())
+		if s.memory.pollState.DueTotal++; len(s.memory.pollState.Due) < maxShownDeletes {
+			s.memory.pollState.Due = append(s.memory.pollState.Due, previewOf(d).note())
 		}
 	}
 }
@@ -135,8 +135,8 @@ func (r *Runner) Confirm(ctx context.Context) error {
 	if err := r.believe(ctx); err != nil {
 		return err
 	}
-	r.memory.notes.Confirmed = r.account.granted()
-	r.memory.notes.Awaiting, r.memory.notes.Held = 0, false
+	r.memory.pollState.Confirmed = r.account.granted()
+	r.memory.pollState.Awaiting, r.memory.pollState.Held = 0, false
 	if err := r.remember(ctx); err != nil {
 		return err
 	}
@@ -152,12 +152,12 @@ func (r *Runner) Confirm(ctx context.Context) error {
 // needs no confirmation: one that was there before the first poll that went
 // through, or goes no further than the last one.
 func (r *Runner) permitted() bool {
-	if r.memory.notes.Held {
+	if r.memory.pollState.Held {
 		return false
 	}
 	granted := r.account.granted()
-	if !r.account.ConfirmDeletes || r.memory.notes.New || r.memory.notes.Confirmed.Covers(granted) {
-		r.memory.notes.Confirmed = granted
+	if !r.account.ConfirmDeletes || r.memory.pollState.New || r.memory.pollState.Confirmed.Covers(granted) {
+		r.memory.pollState.Confirmed = granted
 		return true
 	}
 	return false

@@ -25,7 +25,7 @@ func (s *session) connect(ctx context.Context) error {
 	server, without := s.account.Server, s.avoided()
 	server.NoCAPA, server.NoAUTH = slices.Contains(without, "CAPA"), slices.Contains(without, "AUTH")
 	server.NoPipelining = server.NoPipelining || s.memory.noPipelining
-	server.BareLF, server.Unstuffed = s.memory.bareLF, s.memory.notes.Unstuffed
+	server.BareLF, server.Unstuffed = s.memory.bareLF, s.memory.pollState.Unstuffed
 	since := s.loggingIn()
 	client, err := pop3.Dial(ctx, server)
 	if err != nil {
@@ -44,13 +44,13 @@ func (s *session) connect(ctx context.Context) error {
 	if err := s.inherit(ctx, cred.Username); err != nil {
 		return err
 	}
-	s.memory.notes.Refusals, s.memory.notes.HangUps = 0, 0
+	s.memory.pollState.Refusals, s.memory.pollState.HangUps = 0, 0
 	s.worked("AUTH", "CAPA")
-	s.memory.notes.Delay = int64(min(client.Capabilities().LoginDelay(), maxLoginDelay) / time.Second)
-	s.memory.notes.Expire = expiry(client.Capabilities())
+	s.memory.pollState.Delay = int64(min(client.Capabilities().LoginDelay(), maxLoginDelay) / time.Second)
+	s.memory.pollState.Expire = expiry(client.Capabilities())
 	s.runner.update(func(st *Status) {
-		st.LoginDelay, st.MinInterval = time.Duration(s.memory.notes.Delay)*time.Second, s.memory.notes.floor()
-		st.Expire = s.memory.notes.Expire
+		st.LoginDelay, st.MinInterval = time.Duration(s.memory.pollState.Delay)*time.Second, s.memory.pollState.floor()
+		st.Expire = s.memory.pollState.Expire
 	})
 	return nil
 }
@@ -59,8 +59,8 @@ func (s *session) connect(ctx context.Context) error {
 // did, of an earlier run too.
 func (s *session) loggingIn() (since time.Duration) {
 	now := s.now()
-	since = now.Sub(time.Unix(s.memory.notes.LastLogin, 0))
-	s.memory.notes.LastLogin = now.Unix()
+	since = now.Sub(time.Unix(s.memory.pollState.LastLogin, 0))
+	s.memory.pollState.LastLogin = now.Unix()
 	s.runner.mu.Lock()
 	s.runner.lastLogin = now
 	s.runner.mu.Unlock()

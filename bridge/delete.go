@@ -16,16 +16,16 @@ const deleteBatch = 100
 // delete sends DELE for what is due: what the ledger says is stored, and what
 // this session has made durable. Here alone DELE is sent.
 func (s *session) delete(ctx context.Context) (marked []mailstore.LedgerEntry, err error) {
-	s.memory.notes.Awaiting = 0
+	s.memory.pollState.Awaiting = 0
 	due := s.plan.Actions.Delete
 	if len(due) == 0 {
-		s.memory.notes.Undeleted.N = 0
+		s.memory.pollState.Undeleted.N = 0
 	}
 	if len(due) == 0 || s.account.Shadow {
 		return nil, nil
 	}
 	if !s.runner.permitted() {
-		s.memory.notes.Awaiting = len(due)
+		s.memory.pollState.Awaiting = len(due)
 		return nil, nil
 	}
 	if due, err = s.stillDue(s.disk, due); err != nil {
@@ -36,7 +36,7 @@ func (s *session) delete(ctx context.Context) (marked []mailstore.LedgerEntry, e
 	}
 	s.m.phase(PhaseDelete)
 	s.refusedNow = make(map[problemID]bool)
-	s.memory.notes.Undeleted.N = 0
+	s.memory.pollState.Undeleted.N = 0
 	for batch := range slices.Chunk(due, deleteBatch) {
 		if ctx.Err() != nil {
 			return marked, nil // QUIT still confirms what was marked
@@ -77,7 +77,7 @@ func (s *session) delete(ctx context.Context) (marked []mailstore.LedgerEntry, e
 			}
 		}
 		if len(s.refusedNow) == len(batch) && len(marked) == 0 { // it refuses all, so the others are not tried
-			s.memory.notes.Undeleted.N = len(due)
+			s.memory.pollState.Undeleted.N = len(due)
 			for _, d := range due {
 				s.refusedNow[idOf(s.listed(d.Num))] = true
 			}
@@ -96,12 +96,12 @@ func (s *session) learnRefusals() {
 	for id := range s.memory.refusedIDs {
 		s.refusedNow[id] = true
 	}
-	s.memory.notes.Undeleted.N = len(s.refusedNow)
+	s.memory.pollState.Undeleted.N = len(s.refusedNow)
 	s.memory.refusedIDs = s.refusedNow
-	if time.Unix(s.memory.notes.Undeleted.Next, 0).Before(s.now()) {
-		s.memory.notes.Undeleted.backOff(s.now(), 0)
+	if time.Unix(s.memory.pollState.Undeleted.Next, 0).Before(s.now()) {
+		s.memory.pollState.Undeleted.backOff(s.now(), 0)
 	}
-	s.log.Warn().Int("messages", s.memory.notes.Undeleted.N).Str("said", s.memory.notes.Undeleted.Said).Msg("server refuses to delete messages")
+	s.log.Warn().Int("messages", s.memory.pollState.Undeleted.N).Str("said", s.memory.pollState.Undeleted.Said).Msg("server refuses to delete messages")
 }
 
 // stillDue looks at the ledger again: while the others were fetched, a file was
@@ -139,8 +139,8 @@ func (s *session) quit(marked []mailstore.LedgerEntry) error {
 		return nil
 	}
 	s.memory.unconfirmed = 0
-	if len(marked) > 0 && len(s.refusedNow) == 0 && s.memory.notes.Undeleted.N == 0 && !s.noEffect {
-		s.memory.notes.Undeleted = undeleted{}
+	if len(marked) > 0 && len(s.refusedNow) == 0 && s.memory.pollState.Undeleted.N == 0 && !s.noEffect {
+		s.memory.pollState.Undeleted = undeleted{}
 	}
 	s.result.Deleted = len(marked)
 	if len(marked) == 0 {

@@ -165,12 +165,12 @@ func (f *fetching) conclude(err error) (limited bool, _ error) {
 	if days, known := f.session.client.Capabilities().Expire(); c.doubted && known && days == 0 {
 		f.session.wasted = true // with QUIT the original may be gone, RFC 2449 section 6.7
 	}
-	f.session.memory.notes.Relists, f.session.memory.notes.IDs.Reuses = f.session.memory.notes.Relists || c.relisted, f.session.memory.notes.IDs.Reuses || c.reused
+	f.session.memory.pollState.Relists, f.session.memory.pollState.IDs.Reuses = f.session.memory.pollState.Relists || c.relisted, f.session.memory.pollState.IDs.Reuses || c.reused
 	f.session.memory.doubting = f.session.memory.doubting || c.doubted
 	f.learnServer()
 	if c.undeleted > 0 { // DELE was sent before, and they are there
 		f.session.memory.refusedIDs, f.session.noEffect = nil, true
-		f.session.memory.notes.Undeleted.backOff(f.session.now(), freeAttempts)
+		f.session.memory.pollState.Undeleted.backOff(f.session.now(), freeAttempts)
 	}
 	f.planDeletions(c.done)
 
@@ -216,10 +216,10 @@ func (f *fetching) learnServer() {
 	if bareLF && !f.session.memory.bareLF {
 		f.session.log.Warn().Msg("server ends lines with a bare LF")
 	}
-	if unstuffed && !f.session.memory.notes.Unstuffed {
+	if unstuffed && !f.session.memory.pollState.Unstuffed {
 		f.session.log.Warn().Msg("server does not byte-stuff messages")
 	}
-	f.session.memory.bareLF, f.session.memory.notes.Unstuffed = f.session.memory.bareLF || bareLF, (f.session.memory.notes.Unstuffed || unstuffed) && !f.stuffs
+	f.session.memory.bareLF, f.session.memory.pollState.Unstuffed = f.session.memory.bareLF || bareLF, (f.session.memory.pollState.Unstuffed || unstuffed) && !f.stuffs
 }
 
 // planDeletions plans the deletions once more, with what has just become

@@ -27,7 +27,7 @@ type former struct {
 // with sizes of a ledger that no account uses, most of a sample is stored under that
 // ledger, byte for byte. Ids prove nothing, as many servers count from 1.
 func (s *session) inheritByContent(ctx context.Context) error {
-	if !s.memory.notes.New || len(s.ledger) > 0 || len(s.listing) == 0 || s.account.Configured == nil {
+	if !s.memory.pollState.New || len(s.ledger) > 0 || len(s.listing) == 0 || s.account.Configured == nil {
 		return nil
 	}
 	candidates, err := s.formers(ctx)

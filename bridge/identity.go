@@ -18,16 +18,16 @@ func MailboxName(username, host string, port int) string {
 
 // RememberedMailbox is the MailboxName in what the store remembers of an account
 // (mailstore.AccountState.Memory), or "".
-func RememberedMailbox(memory string) string { return recall(memory).Mailbox }
+func RememberedMailbox(memory string) string { return decodePollState(memory).Mailbox }
 
 // inherit takes up what is remembered of the mailbox, if the account is new and
 // had another name before: otherwise all that is there would come once more.
 func (s *session) inherit(ctx context.Context, username string) error {
 	s.mailbox = MailboxName(username, s.account.Server.Host, s.account.Server.Port)
-	if !s.memory.notes.New {
+	if !s.memory.pollState.New {
 		return nil
 	}
-	_, err := s.takeUp(ctx, func(_, memory string) bool { return recall(memory).Mailbox == s.mailbox })
+	_, err := s.takeUp(ctx, func(_, memory string) bool { return decodePollState(memory).Mailbox == s.mailbox })
 	if err != nil {
 		_ = s.client.Close()
 	}
@@ -39,23 +39,23 @@ func (s *session) inherit(ctx context.Context, username string) error {
 func (s *session) takeUp(ctx context.Context, same func(name, memory string) bool) (known bool, err error) {
 	state, known, err := s.store.Inherit(ctx, s.account.Name, same)
 	if known {
-		before := s.memory.notes
-		s.memory.state, s.memory.notes = state, recall(state.Memory)
-		s.memory.notes.Held = s.memory.notes.Held || before.Held
-		s.memory.notes.LastLogin, s.memory.notes.Delay, s.memory.notes.Expire = before.LastLogin, before.Delay, before.Expire
-		s.memory.notes.Refusals, s.memory.notes.HangUps, s.memory.notes.IDs.Numbered = 0, 0, s.memory.notes.IDs.Numbered || before.IDs.Numbered
+		before := s.memory.pollState
+		s.memory.state, s.memory.pollState = state, decodePollState(state.Memory)
+		s.memory.pollState.Held = s.memory.pollState.Held || before.Held
+		s.memory.pollState.LastLogin, s.memory.pollState.Delay, s.memory.pollState.Expire = before.LastLogin, before.Delay, before.Expire
+		s.memory.pollState.Refusals, s.memory.pollState.HangUps, s.memory.pollState.IDs.Numbered = 0, 0, s.memory.pollState.IDs.Numbered || before.IDs.Numbered
 		s.log.Info().Msg("account goes on under another name")
 	}
 	return known, err
 }
 
-// settleIn notes where the account is polled, and what of its rows counts when
+// handleServerChange notes where the account is polled, and what of its rows counts when
 // that is elsewhere than before.
-func (s *session) settleIn(ctx context.Context) (err error) {
-	if s.memory.notes.Mailbox != "" && s.memory.notes.Mailbox != s.mailbox {
-		s.memory.notes.Anchor, s.memory.notes.Relists, s.memory.notes.Unstuffed = nil, false, false
-		s.memory.notes.IDs = plan.IDs{Numbered: s.memory.notes.IDs.Numbered, Top: s.memory.notes.IDs.Top}
-		s.memory.notes.Without = nil
+func (s *session) handleServerChange(ctx context.Context) (err error) {
+	if s.memory.pollState.Mailbox != "" && s.memory.pollState.Mailbox != s.mailbox {
+		s.memory.pollState.Anchor, s.memory.pollState.Relists, s.memory.pollState.Unstuffed = nil, false, false
+		s.memory.pollState.IDs = plan.IDs{Numbered: s.memory.pollState.IDs.Numbered, Top: s.memory.pollState.IDs.Top}
+		s.memory.pollState.Without = nil
 		moves, same := plan.Moved(s.listing, s.ledger)
 		if err := s.store.Readopt(ctx, s.account.Name, moves); err != nil {
 			return err
@@ -64,7 +64,7 @@ func (s *session) settleIn(ctx context.Context) (err error) {
 		s.ledger, err = s.store.Ledger(ctx, s.account.Name)
 	}
 	if err == nil {
-		s.memory.notes.Mailbox = s.mailbox
+		s.memory.pollState.Mailbox = s.mailbox
 	}
 	return err
 }

@@ -190,7 +190,7 @@ func TestIDsThatAreSmallNumbers(t *testing.T) {
 	}
 	g.pop.change(func() { g.pop.messages = g.pop.messages[1:] })
 	g.poll()
-	if !g.runner.memory.notes.IDs.Numbered {
+	if !g.runner.memory.pollState.IDs.Numbered {
 		t.Error("trusted too soon")
 	}
 	g.pop.change(func() { g.pop.messages = g.pop.messages[:1] })
@@ -203,7 +203,7 @@ func TestIDsThatAreSmallNumbers(t *testing.T) {
 	g.pop.add("5", alike(5))
 	g.poll()
 	g.wantAlike(1, 2, 3, 4, 5)
-	if g.runner.memory.notes.IDs.Numbered {
+	if g.runner.memory.pollState.IDs.Numbered {
 		t.Error("not trusted")
 	}
 	before := g.pop.fetched("2") + g.pop.fetched("5")
@@ -275,7 +275,7 @@ func TestIDsThatFallProveNothing(t *testing.T) {
 		}
 		g.poll()
 	}
-	if g.runner.memory.notes.IDs.Proven {
+	if g.runner.memory.pollState.IDs.Proven {
 		t.Error("they are taken for ids that stay with their messages")
 	}
 }

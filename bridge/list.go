@@ -76,7 +76,7 @@ func (s *session) join(ctx context.Context) error {
 		s.listing = plan.ByNumber(append(s.listing, unsized...))
 	}
 	s.complete = len(s.listing) >= count && (refused || lines >= len(s.listing))
-	s.memory.notes.IDs.Check(s.listing, s.complete)
+	s.memory.pollState.IDs.Check(s.listing, s.complete)
 	hasID := slices.ContainsFunc(s.listing, func(l plan.Listed) bool { return l.UIDL != "" })
 	s.memory.state.HadUIDL = s.memory.state.HadUIDL || hasID
 	s.memory.contentMode = !hasID && len(s.listing) > 0

@@ -33,7 +33,7 @@ const (
 )
 
 // loginPause is the least time from the last refusal to the next login.
-func (n *notes) loginPause() (d time.Duration) {
+func (n *pollState) loginPause() (d time.Duration) {
 	switch {
 	case n.Refusals >= refusalsPause:
 		d = backoff(pauseFirst, refusedCap, n.Refusals-refusalsPause+1)
@@ -47,18 +47,18 @@ func (n *notes) loginPause() (d time.Duration) {
 }
 
 // longPause reports whether loginPause is one of the long ones.
-func (n *notes) longPause() bool { return n.Refusals >= refusalsPause || n.HangUps >= hangUpsPause }
+func (n *pollState) longPause() bool { return n.Refusals >= refusalsPause || n.HangUps >= hangUpsPause }
 
 // nextLogin is when the next login may be tried after a poll that failed.
 func (r *Runner) nextLogin() time.Time {
-	return time.Unix(r.memory.notes.RefusedAt, 0).Add(jitter(r.memory.notes.loginPause(), 0.1, r.rand()))
+	return time.Unix(r.memory.pollState.RefusedAt, 0).Add(jitter(r.memory.pollState.loginPause(), 0.1, r.rand()))
 }
 
 // pauseHint says how an account goes on whose logins fail.
 func (r *Runner) pauseHint(err error, next time.Time) string {
-	what := fmt.Sprintf("the password was refused %d times in a row", r.memory.notes.Refusals)
-	if r.memory.notes.Refusals < refusalsPause {
-		what = fmt.Sprintf("the server hung up at the password %d times in a row", r.memory.notes.HangUps)
+	what := fmt.Sprintf("the password was refused %d times in a row", r.memory.pollState.Refusals)
+	if r.memory.pollState.Refusals < refusalsPause {
+		what = fmt.Sprintf("the server hung up at the password %d times in a row", r.memory.pollState.HangUps)
 	}
 	hint := fmt.Sprintf("%s, so it is tried less often, next at %s; at once when the password changes, after a restart and with `popbridge sync %s`",
 		what, next.Local().Format("Mon 15:04"), r.account.Name)
@@ -72,15 +72,15 @@ func (r *Runner) pauseHint(err error, next time.Time) string {
 func (s *session) refused(err error, since time.Duration) {
 	switch {
 	case fault.Is(err, fault.Auth):
-		s.memory.notes.Refusals++
-		s.memory.notes.RefusedAt = s.now().Unix()
+		s.memory.pollState.Refusals++
+		s.memory.pollState.RefusedAt = s.now().Unix()
 	case errors.Is(err, pop3.ErrHungUp):
-		s.memory.notes.HangUps++
-		s.memory.notes.RefusedAt = s.now().Unix()
+		s.memory.pollState.HangUps++
+		s.memory.pollState.RefusedAt = s.now().Unix()
 	case errors.Is(err, pop3.ErrLoginDelay):
-		s.memory.notes.raise(since, s.account.PollEvery, s.now())
-		s.runner.update(func(st *Status) { st.MinInterval = s.memory.notes.floor() })
-		s.log.Info().Dur("interval", s.memory.notes.floor()).Msg("server wants logins further apart")
+		s.memory.pollState.raise(since, s.account.PollEvery, s.now())
+		s.runner.update(func(st *Status) { st.MinInterval = s.memory.pollState.floor() })
+		s.log.Info().Dur("interval", s.memory.pollState.floor()).Msg("server wants logins further apart")
 	}
 }
 
@@ -101,7 +101,7 @@ func (r *Runner) secretChanged(ctx context.Context) bool {
 // failed. It returns at once.
 func (r *Runner) Retry() {
 	r.mu.Lock()
-	if r.serving && r.flight == nil && r.status.State == Backoff {
+	if r.serving && r.current == nil && r.status.State == Backoff {
 		r.status.NextPoll = r.earliestLocked()
 	}
 	r.mu.Unlock()
@@ -110,13 +110,13 @@ func (r *Runner) Retry() {
 
 // avoided returns the commands that this session avoids.
 func (s *session) avoided() []string {
-	if since := s.now().Sub(time.Unix(s.memory.notes.WithoutAt, 0)); since > withoutFor || since < 0 {
-		s.memory.notes.Without = nil
+	if since := s.now().Sub(time.Unix(s.memory.pollState.WithoutAt, 0)); since > withoutFor || since < 0 {
+		s.memory.pollState.Without = nil
 	}
 	if s.memory.trial != "" {
-		return append(slices.Clone(s.memory.notes.Without), s.memory.trial)
+		return append(slices.Clone(s.memory.pollState.Without), s.memory.trial)
 	}
-	return s.memory.notes.Without
+	return s.memory.pollState.Without
 }
 
 // avoid looks at an error that ended a session before the listing, and reports
@@ -145,7 +145,7 @@ func (s *session) worked(commands ...string) {
 		s.memory.lostAt = ""
 	}
 	if s.memory.trial != "" && slices.Contains(commands, s.memory.trial) {
-		s.memory.notes.Without, s.memory.notes.WithoutAt = s.avoided(), s.now().Unix()
+		s.memory.pollState.Without, s.memory.pollState.WithoutAt = s.avoided(), s.now().Unix()
 		s.log.Info().Str("command", s.memory.trial).Msg("server hangs up at a command and goes on without it")
 		s.memory.trial = ""
 	}

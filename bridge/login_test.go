@@ -123,7 +123,7 @@ func TestAServerThatHangsUpAtACommand(t *testing.T) {
 		g.pop.change(func() { g.pop.hangUp = "" })
 		g.clock.advance(8 * day)
 		g.poll()
-		if w := g.runner.memory.notes.Without; len(w) != 0 {
+		if w := g.runner.memory.pollState.Without; len(w) != 0 {
 			t.Errorf("without %v", w)
 		}
 	}

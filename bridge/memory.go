@@ -24,8 +24,8 @@ const (
 type memory struct {
 	loaded       bool
 	state        mailstore.AccountState
-	notes        notes // what of this is remembered over a restart
-	failures     int   // polls in a row
+	pollState    pollState // what of this is remembered over a restart
+	failures     int       // polls in a row
 	problems     problems
 	suspects     map[problemID]bool // messages of the batch that the store did not take
 	unconfirmed  int                // deletions the last QUIT did not confirm
@@ -44,9 +44,9 @@ type memory struct {
 	unchanged    unchanged
 }
 
-// notes is what is remembered of an account over a restart, as JSON in
+// pollState is what is remembered of an account over a restart, as JSON in
 // mailstore.AccountState.Memory. Times are Unix seconds, durations seconds.
-type notes struct {
+type pollState struct {
 	Version int `json:"v"`
 	// New tells that no poll has gone through since the account was made. It is
 	// not so when the rest was lost with the index.
@@ -111,7 +111,7 @@ func (d PreviewDelete) note() dueNote {
 
 // due is what the last poll has foreseen, as far as it is named, unless the
 // policy has changed since.
-func (n *notes) due(policy string) (list []PreviewDelete, total int) {
+func (n *pollState) due(policy string) (list []PreviewDelete, total int) {
 	if n.DuePolicy != policy {
 		return nil, 0
 	}
@@ -123,17 +123,17 @@ func (n *notes) due(policy string) (list []PreviewDelete, total int) {
 	return list, n.DueTotal
 }
 
-// recall reads what an earlier run has written. What cannot be read is as if
+// decodePollState reads what an earlier run has written. What cannot be read is as if
 // nothing were known, so that nothing is deleted without being confirmed.
-func recall(text string) notes {
-	var n notes
+func decodePollState(text string) pollState {
+	var n pollState
 	if json.Unmarshal([]byte(text), &n) != nil || n.Version != memoryVersion {
-		return notes{}
+		return pollState{}
 	}
 	return n
 }
 
-func (n notes) text() string {
+func (n pollState) text() string {
 	n.Version = memoryVersion
 	data, err := json.Marshal(n)
 	if err != nil { // no field can cause one
@@ -143,12 +143,12 @@ func (n notes) text() string {
 }
 
 // floor is the least time between two logins.
-func (n *notes) floor() time.Duration {
+func (n *pollState) floor() time.Duration {
 	return time.Duration(max(n.Delay, n.Learned)) * time.Second
 }
 
 // raise learns from a refusal that the logins came too soon.
-func (n *notes) raise(since, every time.Duration, now time.Time) {
+func (n *pollState) raise(since, every time.Duration, now time.Time) {
 	if since < 0 || since > mostLearned {
 		since = min(every, mostLearned) // after a long pause, or a jump of the clock
 	}
@@ -158,7 +158,7 @@ func (n *notes) raise(since, every time.Duration, now time.Time) {
 }
 
 // lower tries a shorter interval when there was no refusal for long.
-func (n *notes) lower(now time.Time) {
+func (n *pollState) lower(now time.Time) {
 	if n.Learned == 0 || now.Sub(time.Unix(n.LearnedAt, 0)) < lowerAfter {
 		return
 	}

@@ -173,7 +173,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 	g.poll()
 	state, err := g.store.AccountState(t.Context(), "home")
-	if err != nil || len(state.Memory) > 100_000 || len(recall(state.Memory).Issues) == 0 {
+	if err != nil || len(state.Memory) > 100_000 || len(decodePollState(state.Memory).Issues) == 0 {
 		t.Errorf("%d bytes, error %v", len(state.Memory), err)
 	}
 }

@@ -20,14 +20,14 @@ func (r *Runner) poll(ctx context.Context, m *meter, asked bool) (Result, error)
 	if err := r.load(ctx); err != nil {
 		return Result{}, err
 	}
-	if r.memory.notes.New && r.memory.state.Memory == "" {
+	if r.memory.pollState.New && r.memory.state.Memory == "" {
 		if err := r.remember(ctx); err != nil {
 			return Result{}, err
 		}
 	}
 	if asked {
 		r.memory.problems.retry(r.now())
-		r.memory.notes.Undeleted.Next = 0
+		r.memory.pollState.Undeleted.Next = 0
 	}
 	total := Result{OnServer: r.memory.state.OnServer}
 	var err error
@@ -104,7 +104,7 @@ func (r *Runner) droppable(ctx context.Context, run func(context.Context) (follo
 // measured anew after a sleep of the computer, in which timers stand still, and
 // after a preview: nobody is connected meanwhile, so that others have a turn.
 func (r *Runner) wait(ctx context.Context) error {
-	d := max(r.settle, r.memory.notes.floor())
+	d := max(r.settle, r.memory.pollState.floor())
 	for {
 		r.endTurn()
 		_, resumed, err := r.droppable(ctx, func(ctx context.Context) (follow, error) { return soon, sleep(ctx, d) })
@@ -152,26 +152,26 @@ func (r *Runner) load(ctx context.Context) error {
 		return err
 	}
 	r.memory.state, r.memory.loaded = state, true
-	r.memory.notes = recall(state.Memory)
+	r.memory.pollState = decodePollState(state.Memory)
 	if state.Memory == "" && state.LastSuccess.IsZero() && state.Stored == 0 {
-		r.memory.notes.New, r.memory.notes.Held = true, r.account.Moved
+		r.memory.pollState.New, r.memory.pollState.Held = true, r.account.Moved
 	}
 	if r.permitted() { // and notes a policy that goes less far
-		r.memory.notes.Awaiting = 0
+		r.memory.pollState.Awaiting = 0
 	}
 	if err := r.findDoubts(ctx); err != nil {
 		r.memory.loaded = false
 		return err
 	}
-	r.memory.problems.recall(r.memory.notes.Issues, r.account.Server.MaxMessage)
+	r.memory.problems.recall(r.memory.pollState.Issues, r.account.Server.MaxMessage)
 	r.update(func(s *Status) {
 		s.LastSuccess, s.Stored, s.OnServer = state.LastSuccess, state.Stored, state.OnServer
-		s.LoginDelay, s.MinInterval = time.Duration(r.memory.notes.Delay)*time.Second, r.memory.notes.floor()
-		s.Expire, s.Awaiting, s.Held, s.Problems = r.memory.notes.Expire, r.memory.notes.Awaiting, r.memory.notes.Held, r.shownProblems(time.Time{})
+		s.LoginDelay, s.MinInterval = time.Duration(r.memory.pollState.Delay)*time.Second, r.memory.pollState.floor()
+		s.Expire, s.Awaiting, s.Held, s.Problems = r.memory.pollState.Expire, r.memory.pollState.Awaiting, r.memory.pollState.Held, r.shownProblems(time.Time{})
 		s.Doubtful = len(r.memory.doubts)
-		s.Undeleted, s.UndeletedSaid = r.memory.notes.Undeleted.N, r.memory.notes.Undeleted.Said
-		s.Deletes, s.DeletesTotal = r.memory.notes.due(r.account.policy().String())
-		r.lastLogin = time.Unix(r.memory.notes.LastLogin+1, 0) // noted in whole seconds: rather late than early
+		s.Undeleted, s.UndeletedSaid = r.memory.pollState.Undeleted.N, r.memory.pollState.Undeleted.Said
+		s.Deletes, s.DeletesTotal = r.memory.pollState.due(r.account.policy().String())
+		r.lastLogin = time.Unix(r.memory.pollState.LastLogin+1, 0) // noted in whole seconds: rather late than early
 		r.lastEnd = r.lastLogin
 	})
 	return nil
@@ -181,8 +181,8 @@ func (r *Runner) load(ctx context.Context) error {
 func (r *Runner) remember(ctx context.Context) error {
 	ctx, cancel := outlive(ctx, stopStore)
 	defer cancel()
-	r.memory.notes.Issues = r.memory.problems.note()
-	r.memory.state.Memory = r.memory.notes.text()
+	r.memory.pollState.Issues = r.memory.problems.note()
+	r.memory.state.Memory = r.memory.pollState.text()
 	return r.store.SetAccountState(ctx, r.account.Name, r.memory.state)
 }
 
@@ -195,8 +195,8 @@ func (r *Runner) save(ctx context.Context, total Result, pollErr error) error {
 	switch {
 	case pollErr == nil:
 		r.memory.state.LastError, r.memory.state.LastSuccess = "", r.now()
-		r.memory.notes.New = false
-		r.memory.notes.lower(r.now())
+		r.memory.pollState.New = false
+		r.memory.pollState.lower(r.now())
 	case !halted:
 		r.memory.state.LastError = pollErr.Error()
 	}
@@ -213,7 +213,7 @@ func (r *Runner) save(ctx context.Context, total Result, pollErr error) error {
 
 // report logs one line for a poll that changed something or did not go through,
 // and for the first that goes through again.
-func (r *Runner) report(f *flight, took time.Duration, next time.Time) {
+func (r *Runner) report(f *pollRun, took time.Duration, next time.Time) {
 	event, text := r.log.Debug(), "nothing new"
 	logged := ""
 	switch {

@@ -10,8 +10,8 @@ import (
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
-// flight is one poll and those who wait for it.
-type flight struct {
+// pollRun is one poll and those who wait for it.
+type pollRun struct {
 	started bool // guarded by Runner.mu
 	asked   bool // for by a person, before it started; guarded by Runner.mu
 	done    chan struct{}
@@ -23,11 +23,11 @@ type flight struct {
 	last     Progress
 }
 
-func newFlight() *flight { return &flight{done: make(chan struct{})} }
+func newPollRun() *pollRun { return &pollRun{done: make(chan struct{})} }
 
 // watch adds a consumer of progress, which learns at once how far the poll is,
 // and returns what removes it.
-func (f *flight) watch(progress func(Progress)) (stop func()) {
+func (f *pollRun) watch(progress func(Progress)) (stop func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	w := &progress
@@ -42,7 +42,7 @@ func (f *flight) watch(progress func(Progress)) (stop func()) {
 	}
 }
 
-func (f *flight) emit(p Progress) {
+func (f *pollRun) emit(p Progress) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.last = p
@@ -63,16 +63,16 @@ func (f *flight) emit(p Progress) {
 // LOGIN-DELAY.
 func (r *Runner) Poll(ctx context.Context, progress func(Progress)) (Result, error) {
 	r.mu.Lock()
-	f := r.flight
+	f := r.current
 	own := false
 	if f == nil {
-		f = newFlight()
-		r.flight = f
+		f = newPollRun()
+		r.current = f
 		f.asked = true
 		own = !r.serving
 		f.started = own
 	}
-	if !f.started { // afterwards fly reads it without the lock
+	if !f.started { // afterwards runPoll reads it without the lock
 		f.asked = true
 	}
 	serving, asked := r.serving, f.asked
@@ -83,7 +83,7 @@ func (r *Runner) Poll(ctx context.Context, progress func(Progress)) (Result, err
 	if own {
 		ctx, cancel := r.untilEnd(ctx)
 		defer cancel()
-		r.fly(ctx, f)
+		r.runPoll(ctx, f)
 	} else if serving {
 		r.nudge()
 	}
@@ -101,21 +101,21 @@ func (r *Runner) Poll(ctx context.Context, progress func(Progress)) (Result, err
 	}
 }
 
-// takeOff runs the poll that waits for Serve, or a new one. When somebody runs
+// runOrJoin runs the poll that waits for Serve, or a new one. When somebody runs
 // one already it returns the end of that.
-func (r *Runner) takeOff(ctx context.Context) <-chan struct{} {
+func (r *Runner) runOrJoin(ctx context.Context) <-chan struct{} {
 	r.mu.Lock()
-	if r.flight == nil {
-		r.flight = newFlight()
+	if r.current == nil {
+		r.current = newPollRun()
 	}
-	f := r.flight
+	f := r.current
 	if f.started {
 		r.mu.Unlock()
 		return f.done
 	}
 	f.started = true
 	r.mu.Unlock()
-	r.fly(ctx, f)
+	r.runPoll(ctx, f)
 	return nil
 }
 
@@ -123,23 +123,23 @@ func (r *Runner) takeOff(ctx context.Context) <-chan struct{} {
 func (r *Runner) retire() {
 	r.mu.Lock()
 	r.serving = false
-	f := r.flight
+	f := r.current
 	if f == nil || f.started {
 		r.mu.Unlock()
 		return
 	}
-	r.flight = nil
+	r.current = nil
 	r.mu.Unlock()
 	f.err = fault.New(fault.Temporary, "the account is being stopped", "")
 	close(f.done)
 }
 
-// fly runs one poll from its start to the new schedule.
-func (r *Runner) fly(ctx context.Context, f *flight) {
+// runPoll runs one poll from its start to the new schedule.
+func (r *Runner) runPoll(ctx context.Context, f *pollRun) {
 	m := &meter{emit: f.emit}
 	m.p.Account = r.account.Name
 	if f.err = r.takeTurn(ctx); f.err != nil {
-		r.update(func(*Status) { r.flight = nil })
+		r.update(func(*Status) { r.current = nil })
 		m.done(f.err)
 		close(f.done)
 		return
@@ -147,7 +147,7 @@ func (r *Runner) fly(ctx context.Context, f *flight) {
 	r.update(func(s *Status) { s.State, s.NextPoll = Polling, time.Time{} })
 	started := time.Now()
 	f.result, f.err = r.poll(ctx, m, f.asked)
-	r.land(ctx, f, time.Since(started))
+	r.finishPoll(ctx, f, time.Since(started))
 	if r.life.Err() != nil && stopped(ctx, f.err) {
 		f.err = errOver
 	}
@@ -157,8 +157,8 @@ func (r *Runner) fly(ctx context.Context, f *flight) {
 	r.nudge() // Serve may be resting on the old schedule
 }
 
-// land turns the outcome of a poll into the new status and schedule.
-func (r *Runner) land(ctx context.Context, f *flight, took time.Duration) {
+// finishPoll turns the outcome of a poll into the new status and schedule.
+func (r *Runner) finishPoll(ctx context.Context, f *pollRun, took time.Duration) {
 	stopped := stopped(ctx, f.err)
 	switch {
 	case f.err == nil:
@@ -171,7 +171,7 @@ func (r *Runner) land(ctx context.Context, f *flight, took time.Duration) {
 		every = continueAfter
 	}
 	r.memory.hurry = false
-	wait := nextPoll(every, r.memory.notes.floor(), r.memory.failures, r.rand())
+	wait := nextPoll(every, r.memory.pollState.floor(), r.memory.failures, r.rand())
 	now := r.now()
 	if f.err != nil {
 		wait = max(wait, r.nextLogin().Sub(now))
@@ -180,13 +180,13 @@ func (r *Runner) land(ctx context.Context, f *flight, took time.Duration) {
 		r.report(f, took, now.Add(wait))
 	}
 	r.update(func(s *Status) {
-		r.flight = nil
+		r.current = nil
 		r.lastEnd = now
 		s.State, s.NextPoll = Idle, now.Add(wait)
 		s.LastSuccess, s.Stored, s.OnServer = r.memory.state.LastSuccess, r.memory.state.Stored, r.memory.state.OnServer
-		s.Awaiting, s.Held, s.MinInterval = r.memory.notes.Awaiting, r.memory.notes.Held, r.memory.notes.floor()
-		s.Undeleted, s.UndeletedSaid = r.memory.notes.Undeleted.N, r.memory.notes.Undeleted.Said
-		s.Deletes, s.DeletesTotal = r.memory.notes.due(r.account.policy().String())
+		s.Awaiting, s.Held, s.MinInterval = r.memory.pollState.Awaiting, r.memory.pollState.Held, r.memory.pollState.floor()
+		s.Undeleted, s.UndeletedSaid = r.memory.pollState.Undeleted.N, r.memory.pollState.Undeleted.Said
+		s.Deletes, s.DeletesTotal = r.memory.pollState.due(r.account.policy().String())
 		s.Problems, s.Doubtful = r.shownProblems(s.NextPoll), len(r.memory.doubts)
 		if !stopped {
 			s.Err, s.LastError, s.Hint, s.Kind = f.err, "", fault.Hint(f.err), fault.Internal
@@ -195,7 +195,7 @@ func (r *Runner) land(ctx context.Context, f *flight, took time.Duration) {
 			s.LastError, s.Kind = f.err.Error(), fault.KindOf(f.err)
 			s.State = Backoff
 		}
-		if r.longPause = r.memory.notes.longPause(); r.longPause && !stopped {
+		if r.longPause = r.memory.pollState.longPause(); r.longPause && !stopped {
 			s.Hint = r.pauseHint(f.err, s.NextPoll)
 		}
 	})

@@ -15,7 +15,7 @@ const (
 
 // problems remembers the messages of one account that could not be fetched and
 // when to try them again. It belongs to the running poll; what it shows is
-// remembered over a restart (notes.Issues).
+// remembered over a restart (pollState.Issues).
 type problems struct {
 	byID map[problemID]Problem
 }

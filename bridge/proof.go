@@ -81,7 +81,7 @@ func (s *session) check(passed func()) pop3.Check {
 func (s *session) learnCheck(err error) {
 	failed, ok := errors.AsType[*pop3.CheckError](err)
 	if ok && failed.First {
-		s.memory.notes.Without, s.memory.notes.WithoutAt = append(slices.Clone(s.avoided()), failed.Command), s.now().Unix()
+		s.memory.pollState.Without, s.memory.pollState.WithoutAt = append(slices.Clone(s.avoided()), failed.Command), s.now().Unix()
 		s.told = true
 		s.log.Info().Str("command", failed.Command).Msg("server does not answer a command as it should and goes on without it")
 		return
@@ -199,7 +199,7 @@ func (r *Runner) shownDoubts(next time.Time) (list []Problem) {
 	if r.memory.bareLF {
 		list = append(list, Problem{NextTry: next, Reason: "the server ends lines with a bare LF; its messages are stored as they come"})
 	}
-	if r.memory.notes.Unstuffed {
+	if r.memory.pollState.Unstuffed {
 		list = append(list, Problem{NextTry: next, Reason: "the server does not byte-stuff its messages (RFC 1939 section 3); one that has a line with a single dot cannot be fetched"})
 	}
 	for _, e := range r.memory.doubts[:min(len(r.memory.doubts), maxShownDoubts)] {

@@ -17,11 +17,11 @@ import (
 
 func TestConfirmedIsRemembered(t *testing.T) {
 	policy := plan.Policy{Keep: plan.KeepFor(30 * day), Expunged: true, Grace: day}
-	if !recall(notes{Confirmed: policy.Permit()}.text()).Confirmed.Covers(policy.Permit()) {
+	if !decodePollState(pollState{Confirmed: policy.Permit()}.text()).Confirmed.Covers(policy.Permit()) {
 		t.Error("what was confirmed is forgotten")
 	}
 	for _, text := range []string{"", "{", `{"v":2,"confirmed":{"keep":"never"}}`} {
-		if recall(text).Confirmed.Covers((plan.Policy{Keep: plan.KeepNever()}).Permit()) {
+		if decodePollState(text).Confirmed.Covers((plan.Policy{Keep: plan.KeepNever()}).Permit()) {
 			t.Errorf("%q allows everything", text)
 		}
 	}

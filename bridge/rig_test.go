@@ -106,8 +106,8 @@ func (g *rig) poll() Result {
 
 // scheduled polls as the schedule does, which leaves out what waits.
 func (r *Runner) scheduled(ctx context.Context) (Result, error) {
-	f := newFlight()
-	r.fly(ctx, f)
+	f := newPollRun()
+	r.runPoll(ctx, f)
 	return f.result, f.err
 }
 

@@ -24,12 +24,12 @@ type Runner struct {
 	end     context.CancelFunc
 	settle  time.Duration // least time between two sessions of one poll
 
-	wake chan struct{} // capacity 1; Serve looks at the flight
+	wake chan struct{} // capacity 1; Serve looks at current
 	turn chan struct{} // capacity 1; full while a poll, a preview or Confirm runs
 
 	mu        sync.Mutex
 	serving   bool
-	flight    *flight // the poll that is running, or waiting for Serve to run it
+	current   *pollRun // the poll that is running, or waiting for Serve to run it
 	status    Status
 	lastLogin time.Time               // when the last one began
 	lastEnd   time.Time               // of the last poll
@@ -81,7 +81,7 @@ func (r *Runner) Serve(ctx context.Context) error {
 		if !r.rest(ctx) {
 			return nil
 		}
-		if wait := r.takeOff(ctx); wait != nil {
+		if wait := r.runOrJoin(ctx); wait != nil {
 			select {
 			case <-wait:
 			case <-ctx.Done():
@@ -134,7 +134,7 @@ func (r *Runner) endTurn() { <-r.turn }
 func (r *Runner) rest(ctx context.Context) bool {
 	for {
 		r.mu.Lock()
-		pending := r.flight != nil
+		pending := r.current != nil
 		next, check := r.status.NextPoll, r.longPause && r.account.SecretEvery > 0
 		r.mu.Unlock()
 		if pending {
@@ -150,7 +150,7 @@ func (r *Runner) rest(ctx context.Context) bool {
 			if !check || r.secretChanged(ctx) {
 				return true
 			}
-		case <-r.wake: // look again: a flight waits, or the schedule changed
+		case <-r.wake: // look again: a poll waits, or the schedule changed
 			timer.Stop()
 		case <-ctx.Done():
 			timer.Stop()

@@ -37,7 +37,7 @@ type session struct {
 	now     func() time.Time
 	m       *meter
 	client  *pop3.Client
-	mailbox string          // where it is, for notes.Mailbox
+	mailbox string          // where it is, for pollState.Mailbox
 	net     context.Context // ends stopNet after the session's context
 	disk    context.Context // ends stopStore after it
 
@@ -119,7 +119,7 @@ func (s *session) compare(now time.Time) {
 	s.plan = plan.Make(plan.Input{
 		Listing: s.listing, Ledger: s.ledger, Policy: s.account.policy(), Now: now,
 		Partial: !s.complete, Trusted: s.trusted,
-		Relists: s.memory.notes.Relists, Unsure: s.memory.notes.IDs.Numbered || s.memory.notes.IDs.Reuses || !s.memory.notes.IDs.Proven && !s.memory.contentMode,
+		Relists: s.memory.pollState.Relists, Unsure: s.memory.pollState.IDs.Numbered || s.memory.pollState.IDs.Reuses || !s.memory.pollState.IDs.Proven && !s.memory.contentMode,
 		Hold: s.account.Shadow || !s.runner.permitted(), Held: s.held,
 	})
 }
@@ -130,7 +130,7 @@ func (s *session) makePlan(ctx context.Context) error {
 		return err
 	}
 	s.memory.doubting = s.memory.doubting || slices.ContainsFunc(s.ledger, func(e mailstore.LedgerEntry) bool { return e.Doubt != mailstore.NoDoubt })
-	if err := s.settleIn(ctx); err != nil {
+	if err := s.handleServerChange(ctx); err != nil {
 		return err
 	}
 	now := s.now()
@@ -141,10 +141,10 @@ func (s *session) makePlan(ctx context.Context) error {
 		}
 		s.compare(now)
 	}
-	if same, err := s.holds(ctx); err != nil {
+	if same, err := s.verifyAnchor(ctx); err != nil {
 		return err
 	} else if same {
-		s.trusted = s.memory.notes.Anchor.Num
+		s.trusted = s.memory.pollState.Anchor.Num
 		s.compare(now)
 	}
 	marks := s.plan.Actions.Seen

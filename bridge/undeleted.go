@@ -40,7 +40,7 @@ func (u *undeleted) backOff(now time.Time, free int) {
 // held reports whether the deletion of a message has to wait: of those that were
 // refused, or of all when it is not known any more which they were.
 func (s *session) held(d plan.Delete) bool {
-	wait := time.Unix(s.memory.notes.Undeleted.Next, 0).Sub(s.now())
+	wait := time.Unix(s.memory.pollState.Undeleted.Next, 0).Sub(s.now())
 	return wait > 0 && wait <= retryMessageCap && (s.memory.refusedIDs == nil || s.memory.refusedIDs[idOf(s.listed(d.Num))])
 }
 
@@ -78,8 +78,8 @@ func (s *session) deleteRefused(ctx context.Context, refused []plan.Delete, said
 		s.refusedNow[idOf(s.listed(d.Num))] = true
 		rows = append(rows, d.Entry)
 	}
-	s.memory.notes.Undeleted.N += len(refused)
-	s.memory.notes.Undeleted.Said = cut(said)
+	s.memory.pollState.Undeleted.N += len(refused)
+	s.memory.pollState.Undeleted.Said = cut(said)
 	return done, s.store.UpdateLedger(s.disk, s.account.Name, rows)
 }
 
@@ -95,7 +95,7 @@ func (s *session) compareRow(d plan.Delete) (same bool, err error) {
 	if !came || h == d.Entry.Hash {
 		return came, nil
 	}
-	s.wasted, s.memory.notes.IDs.Reuses = true, true
+	s.wasted, s.memory.pollState.IDs.Reuses = true, true
 	d.Entry.State, d.Entry.Absent, d.Entry.LastListedAt = mailstore.DeleteAcked, 1, s.now()
 	if err := s.store.UpdateLedger(s.disk, s.account.Name, []mailstore.LedgerEntry{d.Entry}); err != nil {
 		return false, err
