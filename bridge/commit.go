@@ -61,7 +61,7 @@ type committer struct {
 	room  *semaphore.Weighted
 
 	// Results, for the time after run.
-	stored, adopted, mended int
+	stored, adopted, repaired int
 	bytes                   int64
 	done                    []committed
 	here                    map[int]mailstore.Hash                     // by number, of messages without UIDL
@@ -230,7 +230,7 @@ func (c *committer) delivered(i item, result mailstore.Delivered) {
 	case !result.Duplicate:
 		c.stored++
 	case i.fetch.IsRow(entry.Hash):
-		c.mended++
+		c.repaired++
 		i.fetch.Row.Doubt = i.delivery.Doubt
 		entry = c.confirm(*i.fetch.Row)
 		entry.Wanted = false

@@ -13,7 +13,7 @@ import (
 )
 
 // suspectedLimit is the number of messages refused in a row, after others came,
-// that is taken for a limit of the session in words nobody knows.
+// that is taken for a limit of the session in words of its own.
 const suspectedLimit = 10
 
 // fetching is the state of one run of RETRs.
@@ -150,7 +150,7 @@ func (f *fetching) recordRefusals() {
 func (f *fetching) conclude(err error) (limited bool, _ error) {
 	c := f.committer
 	f.session.result.Stored, f.session.result.Bytes = c.stored, c.bytes
-	f.session.result.Adopted += c.adopted + c.mended
+	f.session.result.Adopted += c.adopted + c.repaired
 	if len(f.refused) >= suspectedLimit && f.received > 0 {
 		limited = true
 	} else {

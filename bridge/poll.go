@@ -101,8 +101,8 @@ func (r *Runner) droppable(ctx context.Context, run func(context.Context) (follo
 }
 
 // wait lets pass what has to lie between two sessions of a poll. It is
-// measured anew after a sleep of the computer, in which timers stand still, and
-// after a preview: nobody is connected meanwhile, so that others have a turn.
+// measured again after a sleep of the computer, in which timers stand still, and
+// after a preview: no session is open meanwhile, so that others have a turn.
 func (r *Runner) wait(ctx context.Context) error {
 	d := max(r.settle, r.memory.pollState.floor())
 	for {

@@ -93,7 +93,7 @@ func (r *Runner) Serve(ctx context.Context) error {
 	}
 }
 
-// takeTurn waits until nobody else uses the mailbox.
+// takeTurn waits until no one else uses the mailbox.
 func (r *Runner) takeTurn(ctx context.Context) error {
 	select {
 	case r.turn <- struct{}{}:

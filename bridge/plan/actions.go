@@ -40,6 +40,6 @@ type Actions struct {
 	Unlisted []mailstore.LedgerEntry // every row no listed message surely stands for: what a fetched message may prove to be
 
 	// Readopt gives rows the new ids of their messages. It comes first, and the
-	// rest is planned anew then.
+	// rest is planned again then.
 	Readopt []mailstore.Readoption
 }
