@@ -62,18 +62,18 @@ type committer struct {
 
 	// Results, for the time after run.
 	stored, adopted, repaired int
-	bytes                   int64
-	done                    []committed
-	here                    map[int]mailstore.Hash                     // by number, of messages without UIDL
-	seen                    []mailstore.LedgerEntry                    // rows found again by content, without an id to adopt
-	rejected                []refusal                                  // alone in a batch that failed
-	doubted                 bool                                       // a message came of which it is in doubt whether it is all
-	gone                    map[mailstore.Origin]mailstore.LedgerEntry // rows in whose place another message is listed
-	relisted                bool                                       // a message was there whose deletion was confirmed
-	reused                  bool                                       // another message had the id of a row
-	undeleted               int                                        // messages that were to be deleted before and are there
-	suspects                []plan.Fetch                               // in the batch that ended with err, one of them perhaps its cause
-	err                     error
+	bytes                     int64
+	done                      []committed
+	here                      map[int]mailstore.Hash                     // by number, of messages without UIDL
+	seen                      []mailstore.LedgerEntry                    // rows found again by content, without an id to adopt
+	rejected                  []refusal                                  // alone in a batch that failed
+	doubted                   bool                                       // a message came of which it is in doubt whether it is all
+	gone                      map[mailstore.Origin]mailstore.LedgerEntry // rows in whose place another message is listed
+	relisted                  bool                                       // a message was there whose deletion was confirmed
+	reused                    bool                                       // another message had the id of a row
+	undeleted                 int                                        // messages that were to be deleted before and are there
+	suspects                  []plan.Fetch                               // in the batch that ended with err, one of them perhaps its cause
+	err                       error
 }
 
 func newCommitter(store Store, mailbox mailstore.MailboxID, known *contents, now func() time.Time, log zerolog.Logger) *committer {

@@ -13,6 +13,9 @@ import (
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
+var _ Store = (*memStore)(nil)
+var _ Store = (*mailstore.Store)(nil)
+
 // memStore is a Store in memory: the ledger rules of mailstore.Deliver, no
 // disk, and a watch on what the bridge may never do. Messages are hashed by a
 // real store.
