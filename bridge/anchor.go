@@ -23,7 +23,7 @@ func (s *session) verifyAnchor(ctx context.Context) (bool, error) {
 	if !s.anchored() || len(s.plan.Actions.Fetch) == 0 || s.plan.Actions.Fetch[0].Num > a.Num {
 		return false, nil
 	}
-	s.m.phase(PhaseCompare)
+	s.meter.phase(PhaseCompare)
 	s.memory.pollState.Anchor = nil
 	hashes, err := s.hashes(pop3.Request{Num: a.Num, Size: s.listing[a.Num-1].Size})
 	h, came := hashes[a.Num]

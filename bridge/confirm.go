@@ -75,11 +75,11 @@ func (s *session) preview(ctx context.Context) (Preview, error) {
 	}
 	s.compare(s.now())
 	_ = s.client.Quit(s.net) // nothing was deleted that it could confirm
-	return s.foretell(), nil
+	return s.previewPlan(), nil
 }
 
-// foretell says what the plan comes to, once all that is to be fetched is here.
-func (s *session) foretell() Preview {
+// previewPlan says what the plan comes to, once all that is to be fetched is here.
+func (s *session) previewPlan() Preview {
 	out := Preview{Fetch: len(s.plan.Actions.Fetch), Policy: s.account.policy().String()}
 	for _, d := range s.plan.DueOnceFetched(s.now()) {
 		out.Delete = append(out.Delete, previewOf(d))
@@ -96,9 +96,9 @@ func previewOf(d plan.Delete) PreviewDelete {
 // maxShownDeletes is how many deletions a status names.
 const maxShownDeletes = 25
 
-// foresee notes what is to be deleted at the next poll: what waits for Confirm,
+// noteDue notes what is to be deleted at the next poll: what waits for Confirm,
 // else what is due by then. What this session has deleted is not among it.
-func (s *session) foresee(deleted []mailstore.LedgerEntry) {
+func (s *session) noteDue(deleted []mailstore.LedgerEntry) {
 	s.memory.pollState.Due, s.memory.pollState.DueTotal, s.memory.pollState.DuePolicy = nil, 0, s.account.policy().String()
 	if s.account.Shadow {
 		return
@@ -132,7 +132,7 @@ func (r *Runner) Confirm(ctx context.Context) error {
 	if err := r.load(ctx); err != nil {
 		return err
 	}
-	if err := r.believe(ctx); err != nil {
+	if err := r.clearDoubts(ctx); err != nil {
 		return err
 	}
 	r.memory.pollState.Confirmed = r.account.granted()

@@ -14,7 +14,7 @@ import (
 const maxLoginDelay = 24 * time.Hour
 
 func (s *session) connect(ctx context.Context) error {
-	s.m.phase(PhaseConnect)
+	s.meter.phase(PhaseConnect)
 	cred, err := s.account.Credentials(ctx)
 	if err != nil {
 		return err

@@ -34,7 +34,7 @@ func (s *session) delete(ctx context.Context) (marked []mailstore.LedgerEntry, e
 	if due = slices.DeleteFunc(due, s.held); len(due) == 0 {
 		return nil, nil
 	}
-	s.m.phase(PhaseDelete)
+	s.meter.phase(PhaseDelete)
 	s.refusedNow = make(map[problemID]bool)
 	s.memory.pollState.Undeleted.N = 0
 	for batch := range slices.Chunk(due, deleteBatch) {

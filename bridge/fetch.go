@@ -43,8 +43,8 @@ func (s *session) fetch(ctx context.Context) (limited bool, err error) {
 	if len(s.plan.Actions.Fetch) == 0 {
 		return false, ctx.Err()
 	}
-	s.m.phase(PhaseFetch)
-	s.m.expect(s.plan.Actions.Fetch)
+	s.meter.phase(PhaseFetch)
+	s.meter.expect(s.plan.Actions.Fetch)
 	mailbox, err := s.store.EnsureMailbox(ctx, s.account.Folder)
 	if err != nil {
 		return false, err
@@ -84,7 +84,7 @@ func (f *fetching) receive(num int, r io.Reader) error {
 	default:
 	}
 	w := *f.byNum[num]
-	counted := f.session.m.reader(r, w.Size)
+	counted := f.session.meter.reader(r, w.Size)
 	message, err := f.session.store.Spool(f.session.net, counted)
 	if err != nil {
 		if counted.err == nil {
@@ -104,7 +104,7 @@ func (f *fetching) receive(num int, r io.Reader) error {
 	f.received++
 	f.session.wasted = wasted
 	f.recordRefusals()
-	f.session.m.received(w)
+	f.session.meter.received(w)
 	return nil
 }
 
@@ -160,7 +160,7 @@ func (f *fetching) conclude(err error) (limited bool, _ error) {
 	for _, w := range f.byNum {
 		rest = append(rest, *w)
 	}
-	f.session.m.drop(rest...)
+	f.session.meter.drop(rest...)
 	f.session.wasted = f.session.wasted || c.err != nil || len(c.rejected) > 0
 	if days, known := f.session.client.Capabilities().Expire(); c.doubted && known && days == 0 {
 		f.session.wasted = true // with QUIT the original may be gone, RFC 2449 section 6.7

@@ -102,7 +102,7 @@ func alikeIn(listing []plan.Listed, sizes []int64) (alike []plan.Listed) {
 // isFormer compares a sample, spread over the listing. What came and is not
 // stored here keeps the session from QUIT (RFC 2449 section 6.7, EXPIRE 0).
 func (s *session) isFormer(f former) (bool, error) {
-	s.m.phase(PhaseCompare)
+	s.meter.phase(PhaseCompare)
 	n := min(compared, len(f.alike))
 	var requests []pop3.Request
 	for i := range n {

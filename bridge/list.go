@@ -17,7 +17,7 @@ import (
 // list asks for the listings, and reads the ledger while the server answers. With
 // skip it reads none where the session has nothing to do: asBefore says so.
 func (s *session) list(ctx context.Context, skip bool) error {
-	s.m.phase(PhaseList)
+	s.meter.phase(PhaseList)
 	s.changes = s.store.Changes()
 	var reading errgroup.Group
 	read := func() (err error) {

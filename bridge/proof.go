@@ -147,7 +147,7 @@ func (f *fetching) lacksDots(a arrival) bool {
 // drop discards a message, which is asked for alone in the next session.
 func (f *fetching) drop(a arrival) {
 	a.message.Discard()
-	f.session.m.lost(a.fetch)
+	f.session.meter.lost(a.fetch)
 	f.session.wasted = true
 	if f.session.memory.careful == nil {
 		f.session.memory.careful = make(map[problemID]bool)
@@ -181,8 +181,8 @@ func (r *Runner) findDoubts(ctx context.Context) error {
 	return err
 }
 
-// believe takes what is stored here for whole: a person says so.
-func (r *Runner) believe(ctx context.Context) error {
+// clearDoubts takes what is stored here for whole: a person says so.
+func (r *Runner) clearDoubts(ctx context.Context) error {
 	doubts, err := r.store.Doubts(ctx, r.account.Name)
 	if err != nil {
 		return err

@@ -35,7 +35,7 @@ type session struct {
 	memory  *memory
 	log     zerolog.Logger
 	now     func() time.Time
-	m       *meter
+	meter   *meter
 	client  *pop3.Client
 	mailbox string          // where it is, for pollState.Mailbox
 	net     context.Context // ends stopNet after the session's context
@@ -58,7 +58,7 @@ type session struct {
 }
 
 func (r *Runner) newSession(m *meter) *session {
-	return &session{runner: r, account: &r.account, store: r.store, memory: &r.memory, log: r.log, now: r.now, m: m, plan: &plan.Plan{}}
+	return &session{runner: r, account: &r.account, store: r.store, memory: &r.memory, log: r.log, now: r.now, meter: m, plan: &plan.Plan{}}
 }
 
 // follow says when another session should follow in the same poll.
@@ -181,7 +181,7 @@ func (s *session) risk(w plan.Fetch) int {
 
 // readopt gives the rows of renumbered messages their new ids.
 func (s *session) readopt(ctx context.Context) (err error) {
-	s.m.phase(PhaseCompare)
+	s.meter.phase(PhaseCompare)
 	moves := s.plan.Actions.Readopt
 	s.log.Info().Int("messages", len(moves)).Int("fetched", len(s.plan.Actions.Fetch)).
 		Msg("server renumbered its messages; those of unique size were recognised, the others are fetched to compare them")
@@ -215,7 +215,7 @@ func (s *session) work(ctx context.Context) (follow, error) {
 		return afterError(err), err
 	}
 	s.chooseAnchor(marked[:s.result.Deleted])
-	s.foresee(marked[:s.result.Deleted])
+	s.noteDue(marked[:s.result.Deleted])
 	switch {
 	case limited, s.asked && s.wasted && s.told && len(s.plan.Actions.Delete) > 0: // what is due is deleted without what was wasted
 		return soon, ctx.Err()
