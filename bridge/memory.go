@@ -109,7 +109,7 @@ func (d PreviewDelete) note() dueNote {
 	return dueNote{UIDL: []byte(d.UIDL[:min(len(d.UIDL), maxNotedID)]), Size: d.Size, Hash: d.Hash[:], StoredAt: d.StoredAt.Unix(), Reason: d.Reason}
 }
 
-// due is what the last poll has foreseen, as far as it is named, unless the
+// due is what noteDue has written down, as far as it is named, unless the
 // policy has changed since.
 func (n *pollState) due(policy string) (list []PreviewDelete, total int) {
 	if n.DuePolicy != policy {
