@@ -12,6 +12,7 @@ import (
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/agent/state"
 	"github.com/popbridge/popbridge/bridge"
+	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/bridge/pop3"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
@@ -307,18 +308,18 @@ func pinsOf(c config.Account) (pins []pop3.Pin) {
 	return pins
 }
 
-func keepOf(k config.KeepOnServer, quota int64) bridge.Keep {
+func keepOf(k config.KeepOnServer, quota int64) plan.Keep {
 	switch k.Rule {
 	case config.KeepNever:
-		return bridge.KeepNever()
+		return plan.KeepNever()
 	case config.KeepFor:
-		return bridge.KeepFor(k.For)
+		return plan.KeepFor(k.For)
 	case config.KeepNewest:
-		return bridge.KeepNewest(k.Newest)
+		return plan.KeepNewest(k.Newest)
 	case config.KeepBelow:
-		return bridge.KeepBelow(k.Percent, quota)
+		return plan.KeepBelow(k.Percent, quota)
 	default:
-		return bridge.KeepForever()
+		return plan.KeepForever()
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/popbridge/popbridge/bridge"
+	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/bridge/pop3"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
@@ -20,11 +20,11 @@ import (
 
 func TestConfigInTheWordsOfTheBridge(t *testing.T) {
 	day := 24 * time.Hour
-	for k, want := range map[config.KeepOnServer]bridge.Keep{
-		{}: bridge.KeepForever(), {Rule: config.KeepNever}: bridge.KeepNever(),
-		{Rule: config.KeepFor, For: 30 * day}:  bridge.KeepFor(30 * day),
-		{Rule: config.KeepNewest, Newest: 500}: bridge.KeepNewest(500),
-		{Rule: config.KeepBelow, Percent: 80}:  bridge.KeepBelow(80, 1e9),
+	for k, want := range map[config.KeepOnServer]plan.Keep{
+		{}: plan.KeepForever(), {Rule: config.KeepNever}: plan.KeepNever(),
+		{Rule: config.KeepFor, For: 30 * day}:  plan.KeepFor(30 * day),
+		{Rule: config.KeepNewest, Newest: 500}: plan.KeepNewest(500),
+		{Rule: config.KeepBelow, Percent: 80}:  plan.KeepBelow(80, 1e9),
 	} {
 		if got := keepOf(k, 1e9); got != want || got.String() != k.String() {
 			t.Errorf("%v became %v", k, got)

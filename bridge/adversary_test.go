@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/popbridge/popbridge/bridge/pop3"
+	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
 	"github.com/popbridge/popbridge/internal/testkit"
@@ -19,7 +19,7 @@ import (
 // and is not stored.
 func TestQuitOnlyWhenAllThatCameIsStored(t *testing.T) {
 	open := func(t *testing.T) *rig {
-		g := newRig(t, KeepForever())
+		g := newRig(t, plan.KeepForever())
 		g.pop.trouble.expire = true
 		g.fill(0, 30)
 		return g
@@ -27,7 +27,7 @@ func TestQuitOnlyWhenAllThatCameIsStored(t *testing.T) {
 	after := func(g *rig) {
 		g.t.Helper()
 		g.clock.advance(2 * day)
-		g.restart(KeepForever())
+		g.restart(plan.KeepForever())
 		g.poll()
 		g.wantMail(0, 30)
 	}
@@ -54,7 +54,7 @@ func TestQuitOnlyWhenAllThatCameIsStored(t *testing.T) {
 				}
 				return nil
 			}}
-			g.runner = newTestRunner(g.pop, faulty, g.clock, "home", "INBOX", KeepForever())
+			g.runner = newTestRunner(g.pop, faulty, g.clock, "home", "INBOX", plan.KeepForever())
 			g.pollError()
 			after(g)
 		})
@@ -70,7 +70,7 @@ func TestQuitOnlyWhenAllThatCameIsStored(t *testing.T) {
 			}
 			return nil
 		}}
-		g.runner = newTestRunner(g.pop, faulty, g.clock, "home", "INBOX", KeepForever())
+		g.runner = newTestRunner(g.pop, faulty, g.clock, "home", "INBOX", plan.KeepForever())
 		g.poll()
 		after(g)
 	})
@@ -91,10 +91,10 @@ func TestQuitOnlyWhenAllThatCameIsStored(t *testing.T) {
 // before its DELE.
 func TestTheLedgerIsAskedAgainBeforeDELE(t *testing.T) {
 	t.Run("damaged meanwhile", func(t *testing.T) {
-		g := newRig(t, KeepForever())
+		g := newRig(t, plan.KeepForever())
 		g.fill(0, 3)
 		g.poll()
-		g.restart(KeepNever())
+		g.restart(plan.KeepNever())
 		g.fill(3, 4)
 		g.pop.trouble.retr = func(n int) { // of message 3; the others are stored and due
 			ledger, err := g.store.Ledger(t.Context(), "home")
@@ -118,7 +118,7 @@ func TestTheLedgerIsAskedAgainBeforeDELE(t *testing.T) {
 		}
 	})
 	t.Run("brought back meanwhile", func(t *testing.T) {
-		g := newRig(t, KeepForever())
+		g := newRig(t, plan.KeepForever())
 		g.fill(0, 3)
 		g.poll()
 		g.expunge(1)
@@ -146,7 +146,7 @@ func TestTheLedgerIsAskedAgainBeforeDELE(t *testing.T) {
 // Some servers take the number of a message for its id. After a deletion the
 // next message has the id again, and mail made by programs the size as well.
 func TestAnIDUsedAgainAfterItsDeletion(t *testing.T) {
-	g := newRig(t, KeepNever())
+	g := newRig(t, plan.KeepNever())
 	var want []string
 	for n := range 5 {
 		data := sized(n, 500)
@@ -164,14 +164,14 @@ func TestAnIDUsedAgainAfterItsDeletion(t *testing.T) {
 // A server that goes on listing what it has confirmed as deleted costs each
 // message one more RETR, once.
 func TestQuitThatLiesIsNoticedOnce(t *testing.T) {
-	g := newRig(t, KeepNever())
+	g := newRig(t, plan.KeepNever())
 	g.pop.trouble.quit = quitLies
 	g.fill(0, 12)
 	for range 4 {
 		g.poll()
 		g.clock.advance(time.Hour)
 	}
-	g.restart(KeepNever())
+	g.restart(plan.KeepNever())
 	g.poll()
 	g.wantMail(0, 12)
 	for n := range 12 {
@@ -183,7 +183,7 @@ func TestQuitThatLiesIsNoticedOnce(t *testing.T) {
 
 // The computer was off for two months, and the server shows nothing for a day.
 func TestAbsencesAfterALongPauseCountOnceADay(t *testing.T) {
-	g := newRig(t, KeepForever())
+	g := newRig(t, plan.KeepForever())
 	g.fill(0, 5)
 	g.poll()
 	g.clock.advance(60 * day)
@@ -201,7 +201,7 @@ func TestAbsencesAfterALongPauseCountOnceADay(t *testing.T) {
 // A clock that stood years ahead for a while neither forgets an id nor keeps
 // one from being told apart once it is right again.
 func TestAClockThatWasAhead(t *testing.T) {
-	g := newRig(t, KeepNever())
+	g := newRig(t, plan.KeepNever())
 	g.clock.advance(5000 * day)
 	g.pop.add("1", sized(1, 500))
 	g.poll()
@@ -223,7 +223,7 @@ func TestAClockThatWasAhead(t *testing.T) {
 
 // Any byte may be in an id.
 func TestStrangeIDs(t *testing.T) {
-	g := newRig(t, KeepForever())
+	g := newRig(t, plan.KeepForever())
 	ids := []string{"a\x00b", "a\x00c", "\xff\xfe", "a b", "sha256:", "%41+", "'; DROP TABLE ledger; --"}
 	for n, id := range ids {
 		g.pop.add(id, testkit.Message(n))
@@ -235,14 +235,14 @@ func TestStrangeIDs(t *testing.T) {
 			t.Errorf("%q was fetched %d times", id, n)
 		}
 	}
-	g.runner.account.Keep = KeepNever()
+	g.runner.account.Keep = plan.KeepNever()
 	g.want(g.poll(), 0, 0, len(ids), 0)
 	g.wantMail(0, len(ids))
 }
 
 // A second poll of the same bytes under ids that are all taken by others.
 func TestIDsThatChangePlaces(t *testing.T) {
-	g := newRig(t, KeepForever())
+	g := newRig(t, plan.KeepForever())
 	var want []string
 	for n := range 12 {
 		data := sized(n, 400)
@@ -258,94 +258,5 @@ func TestIDsThatChangePlaces(t *testing.T) {
 	})
 	g.poll()
 	g.poll()
-	g.wantExactly(want)
-}
-
-// An account that gets another name, and a case of its host and a port as well,
-// goes on where it was; one of another mailbox begins anew.
-func TestAnAccountByAnotherName(t *testing.T) {
-	g := newRig(t, KeepForever())
-	g.fill(0, 6)
-	g.poll()
-	g.expunge(5)
-	open := func(name, username string) {
-		g.runner = newTestRunner(g.pop, g.store, g.clock, name, "INBOX", KeepNever())
-		g.runner.account.ConfirmDeletes = true
-		g.runner.account.Server.Host, g.runner.account.Server.Port = "POP.test", 995
-		g.runner.account.Credentials = func(context.Context) (pop3.Credentials, error) {
-			return pop3.Credentials{Username: username, Secret: "secret"}, nil
-		}
-	}
-	open("private", "home")
-	if p, err := g.runner.Preview(t.Context()); err != nil || p.Fetch != 0 || len(p.Delete) != 6 || !p.NeedsConfirm {
-		t.Errorf("%+v, %v", p, err)
-	}
-	g.want(g.poll(), 0, 0, 0, 6)
-	if s := g.runner.Status(); s.Stored != 6 || s.Awaiting != 6 {
-		t.Errorf("%+v", s)
-	}
-	open("private", "home") // as after a restart
-	g.want(g.poll(), 0, 0, 0, 6)
-	if old, err := g.store.Ledger(t.Context(), "home"); err != nil || len(old) != 0 {
-		t.Errorf("%+v, %v", old, err)
-	}
-	open("another", "somebody else")
-	g.runner.account.Shadow = true
-	g.want(g.poll(), 6, 0, 0, 6)
-}
-
-// Another mailbox behind the same account, in which ids and sizes happen to be
-// those of the former one: nothing is deleted there that did not come from there.
-func TestAnAccountAtAnotherServer(t *testing.T) {
-	g := newRig(t, KeepForever())
-	var want []string
-	fill := func(from int) {
-		for n := range 4 {
-			g.pop.add(uidl(n), sized(from+n, 500))
-			want = append(want, string(sized(from+n, 500)))
-		}
-	}
-	fill(10)
-	g.poll()
-	g.pop = newPopServer(t)
-	fill(20)
-	g.restart(KeepNever())
-	g.runner.account.Server.Host = "pop.other.test"
-	g.want(g.poll(), 4, 0, 4, 0)
-	g.wantExactly(want)
-	g.want(g.poll(), 0, 0, 0, 0)
-}
-
-// Ids that both servers count up: at the new one no message is taken for one of
-// the old one, neither at first nor later, and what came along from there is known.
-func TestAnAccountAtAServerThatCountsLikeTheFormer(t *testing.T) {
-	g := newRig(t, KeepForever())
-	var want []string
-	add := func(id, n int) {
-		g.pop.add(uidl(id), sized(n, 500))
-		want = append(want, string(sized(n, 500)))
-	}
-	for n := range 4 {
-		add(n, 10+n)
-	}
-	g.poll()
-	g.pop = newPopServer(t)
-	add(0, 20)
-	add(1, 21)
-	for n := range 3 {
-		add(10+n, 30+n)
-	}
-	g.pop.add(uidl(20), sized(13, 500)) // it moved along
-	g.restart(KeepForever())
-	g.runner.account.Server.Host = "pop.other.test"
-	g.want(g.poll(), 5, 1, 0, 6)
-	add(2, 22)
-	g.want(g.poll(), 1, 0, 0, 7)
-	g.restart(KeepForever())
-	g.runner.account.Server.Host = "pop3.other.test" // the same by another name
-	g.want(g.poll(), 0, 0, 0, 7)
-	if n := g.pop.fetched(uidl(10)); n != 1 {
-		t.Errorf("a message was fetched %d times", n)
-	}
 	g.wantExactly(want)
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/popbridge/popbridge/bridge/plan"
 )
 
 // alike is message n, of a size that all have.
@@ -12,7 +14,7 @@ func alike(n int) []byte { return fmt.Appendf(nil, "Subject: number %03d\r\n\r\n
 // On a server without ids messages are told apart by one RETR at each poll, over
 // restarts too, and whatever changes is noticed.
 func TestNoUIDLAndAllOfOneSize(t *testing.T) {
-	g := newRig(t, KeepForever())
+	g := newRig(t, plan.KeepForever())
 	g.pop.trouble = trouble{noUIDL: true}
 	var want []string
 	add := func(n int) {
@@ -22,7 +24,7 @@ func TestNoUIDLAndAllOfOneSize(t *testing.T) {
 	poll := func(stored, most int) {
 		t.Helper()
 		before := g.pop.fetched("")
-		g.restart(KeepForever())
+		g.restart(plan.KeepForever())
 		g.want(g.poll(), stored, 0, 0, len(g.pop.messages))
 		if p, err := g.runner.Preview(t.Context()); err != nil || p.Fetch != 0 {
 			t.Errorf("the preview fetches %d, %v", p.Fetch, err)
@@ -56,7 +58,7 @@ func TestNoUIDLAndAllOfOneSize(t *testing.T) {
 	poll(0, 1)
 
 	// A large message of a size of its own is told by that.
-	large := fmt.Appendf(nil, "Subject: large\r\n\r\n%0*d\r\n", sizeTells, 0)
+	large := fmt.Appendf(nil, "Subject: large\r\n\r\n%0*d\r\n", 64<<10, 0)
 	g.pop.add("", large)
 	want = append(want, string(large))
 	poll(1, 2)
@@ -70,7 +72,7 @@ func TestNoUIDLAndAllOfOneSize(t *testing.T) {
 func TestNoUIDLAndAnotherOfTheSameSize(t *testing.T) {
 	t.Parallel()
 	for n := range 3 {
-		g := newRig(t, KeepForever())
+		g := newRig(t, plan.KeepForever())
 		g.pop.trouble = trouble{noUIDL: true}
 		long := func(n int, text string) []byte { return fmt.Appendf(nil, "Subject: %s\r\n\r\n%0*d\r\n", text, 10*n, 0) }
 		for m := range 3 {
@@ -87,7 +89,7 @@ func TestNoUIDLAndAnotherOfTheSameSize(t *testing.T) {
 
 // A message that cannot be fetched any more is no anchor for long.
 func TestNoUIDLAndAnAnchorThatBreaks(t *testing.T) {
-	g := newRig(t, KeepForever())
+	g := newRig(t, plan.KeepForever())
 	g.pop.trouble = trouble{noUIDL: true}
 	for n := range 5 {
 		g.pop.add("", alike(n))
@@ -99,7 +101,7 @@ func TestNoUIDLAndAnAnchorThatBreaks(t *testing.T) {
 	for range 4 {
 		_, _ = g.runner.Poll(t.Context(), nil)
 	}
-	if g.runner.notes.Anchor != nil {
+	if g.runner.memory.pollState.Anchor != nil {
 		t.Error("the anchor is still tried")
 	}
 	for _, m := range g.pop.messages {
@@ -108,14 +110,14 @@ func TestNoUIDLAndAnAnchorThatBreaks(t *testing.T) {
 	g.clock.advance(48 * time.Hour)
 	g.pop.add("", alike(5))
 	g.want(g.poll(), 1, 0, 0, 6)
-	if g.runner.notes.Anchor == nil {
+	if g.runner.memory.pollState.Anchor == nil {
 		t.Error("there is no new anchor")
 	}
 }
 
 // Where a file is damaged here nothing is taken for granted.
 func TestNoUIDLAndADamagedFile(t *testing.T) {
-	g := newRig(t, KeepForever())
+	g := newRig(t, plan.KeepForever())
 	g.pop.trouble = trouble{noUIDL: true}
 	for n := range 5 {
 		g.pop.add("", alike(n))

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/bridge/pop3"
 	"github.com/popbridge/popbridge/internal/popserver"
 	"github.com/popbridge/popbridge/internal/testkit"
@@ -43,7 +44,7 @@ func TestOverSTLS(t *testing.T) {
 	cfg.Security = pop3.StartTLS
 	cfg.TLS = ca.ServerConfig.Clone()
 	cfg.TLS.RootCAs = ca.CertPool
-	g := newRig(t, KeepNever())
+	g := newRig(t, plan.KeepNever())
 	g.runner.account.Server = cfg
 	if result := g.poll(); result.Stored != 40 || result.Deleted != 40 || server.Messages() != 0 {
 		t.Errorf("result %+v, %d left", result, server.Messages())
@@ -63,7 +64,7 @@ func BenchmarkFirstFetch(b *testing.B) {
 	_, cfg := newServer(b, popserver.Options{}, messages)
 	for b.Loop() {
 		b.StopTimer()
-		g := newRig(b, KeepForever())
+		g := newRig(b, plan.KeepForever())
 		g.runner.account.Server = cfg
 		b.StartTimer()
 		result := g.poll()
@@ -79,7 +80,7 @@ func BenchmarkFirstFetch(b *testing.B) {
 func BenchmarkPoll(b *testing.B) {
 	const messages = 20_000
 	_, cfg := newServer(b, popserver.Options{}, messages)
-	g := newRig(b, KeepForever())
+	g := newRig(b, plan.KeepForever())
 	g.runner.account.Server = cfg
 	g.poll()
 	for b.Loop() {

@@ -7,7 +7,7 @@
 //
 //	 2  dial, TLS, CAPA, authenticate                  bridge/pop3
 //	 3  LIST and UIDL, joined into a listing           session.list
-//	 4  listing x ledger x policy -> actions           Plan, pure
+//	 4  listing x ledger x policy -> actions           bridge/plan, pure
 //	    new ids of a renumbered mailbox                session.readopt
 //	 5  RETR, in a window where the server pipelines   bridge/pop3
 //	 6  spool and hash, 7 summary                      Store.Spool
@@ -52,6 +52,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/bridge/pop3"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
@@ -71,7 +72,7 @@ type Account struct {
 	// mailbox. nil: it never does.
 	Configured func(name string) bool
 	PollEvery  time.Duration
-	Keep       Keep
+	Keep       plan.Keep
 	Folder     string
 
 	// Shadow guarantees that DELE is never sent.
@@ -93,8 +94,8 @@ type Account struct {
 const expungeGrace = 7 * 24 * time.Hour
 
 // policy is what the account wants done on the server, Shadow aside.
-func (a *Account) policy() Policy {
-	p := Policy{Keep: a.Keep, Expunged: a.DeleteExpunged}
+func (a *Account) policy() plan.Policy {
+	p := plan.Policy{Keep: a.Keep, Expunged: a.DeleteExpunged}
 	if p.Expunged {
 		p.Grace = cmp.Or(a.ExpungeGrace, expungeGrace)
 	}
@@ -102,11 +103,11 @@ func (a *Account) policy() Policy {
 }
 
 // granted is what the account may do on the server once it is confirmed.
-func (a *Account) granted() permit {
+func (a *Account) granted() plan.Permit {
 	if a.Shadow {
-		return Policy{}.permit()
+		return plan.Policy{}.Permit()
 	}
-	return a.policy().permit()
+	return a.policy().Permit()
 }
 
 // Store is the mail store as the bridge needs it; *mailstore.Store is one. It

@@ -4,6 +4,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/popbridge/popbridge/bridge/plan"
 )
 
 // wrongAnswers are what servers do with the number behind UIDL and LIST.
@@ -31,7 +33,7 @@ func TestAServerThatCannotAnswerTheCheck(t *testing.T) {
 }
 
 func testUncheckable(t *testing.T, wrong func(*popSession, string, int) bool, commands, kind string) {
-	g := newRig(t, KeepNever())
+	g := newRig(t, plan.KeepNever())
 	switch kind {
 	case "one at a time":
 		g.pop.caps = []string{"UIDL"}
@@ -76,14 +78,14 @@ func testUncheckable(t *testing.T, wrong func(*popSession, string, int) bool, co
 
 func (g *rig) restartIfOdd(n int) {
 	if n%2 == 1 {
-		g.restart(KeepNever())
+		g.restart(plan.KeepNever())
 	}
 }
 
 // A server without ids guesses a size until it has sent the message. That costs no
 // session, and the message is taken for whole.
 func TestAServerThatKnowsASizeOnceItHasSentTheMessage(t *testing.T) {
-	g := newRig(t, KeepNever())
+	g := newRig(t, plan.KeepNever())
 	g.pop.trouble.noUIDL = true
 	g.pop.one = func(p *popSession, command string, n int) bool {
 		if command == "LIST" && p.had[n] {

@@ -2,16 +2,14 @@ package bridge
 
 import (
 	"context"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/semaphore"
 
+	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
-	"github.com/popbridge/popbridge/internal/message"
 )
 
 // A batch is committed when it has one of these. Syncing many files and their
@@ -32,7 +30,7 @@ const (
 
 // received is a message that has arrived in full, not durable yet.
 type received struct {
-	fetch   Fetch
+	fetch   plan.Fetch
 	message *mailstore.Spooled
 	doubt   mailstore.Doubt
 }
@@ -55,27 +53,27 @@ type committer struct {
 	contents *contents
 	now      func() time.Time
 	log      zerolog.Logger
-	alone    func(Fetch) bool // to be committed in a batch of its own
-	deletes  bool             // done is wanted, for the deletions
-	failed   func(error)      // called once, with err
+	alone    func(plan.Fetch) bool // to be committed in a batch of its own
+	deletes  bool                  // done is wanted, for the deletions
+	failed   func(error)           // called once, with err
 
 	queue chan received
 	room  *semaphore.Weighted
 
 	// Results, for the time after run.
-	stored, adopted, mended int
-	bytes                   int64
-	done                    []committed
-	here                    map[int]mailstore.Hash                     // by number, of messages without UIDL
-	seen                    []mailstore.LedgerEntry                    // rows found again by content, without an id to adopt
-	rejected                []refusal                                  // alone in a batch that failed
-	doubted                 bool                                       // a message came of which it is in doubt whether it is all
-	gone                    map[mailstore.Origin]mailstore.LedgerEntry // rows in whose place another message is listed
-	relisted                bool                                       // a message was there whose deletion was confirmed
-	reused                  bool                                       // another message had the id of a row
-	undeleted               int                                        // messages that were to be deleted before and are there
-	suspects                []Fetch                                    // in the batch that ended with err, one of them perhaps its cause
-	err                     error
+	stored, adopted, repaired int
+	bytes                     int64
+	done                      []committed
+	here                      map[int]mailstore.Hash                     // by number, of messages without UIDL
+	seen                      []mailstore.LedgerEntry                    // rows found again by content, without an id to adopt
+	rejected                  []refusal                                  // alone in a batch that failed
+	doubted                   bool                                       // a message came of which it is in doubt whether it is all
+	gone                      map[mailstore.Origin]mailstore.LedgerEntry // rows in whose place another message is listed
+	relisted                  bool                                       // a message was there whose deletion was confirmed
+	reused                    bool                                       // another message had the id of a row
+	undeleted                 int                                        // messages that were to be deleted before and are there
+	suspects                  []plan.Fetch                               // in the batch that ended with err, one of them perhaps its cause
+	err                       error
 }
 
 func newCommitter(store Store, mailbox mailstore.MailboxID, known *contents, now func() time.Time, log zerolog.Logger) *committer {
@@ -121,7 +119,7 @@ func (c *committer) run(ctx context.Context) {
 
 // collect takes messages off a queue, until that is closed, and flushes them in
 // batches of so many at most.
-func collect(queue <-chan received, most int, alone func(Fetch) bool, flush func([]received)) {
+func collect(queue <-chan received, most int, alone func(plan.Fetch) bool, flush func([]received)) {
 	var batch []received
 	var size int64
 	age := time.NewTimer(batchAge)
@@ -205,102 +203,6 @@ func systemic(err error) bool {
 	}
 }
 
-// item is a received message and what it was found to be.
-type item struct {
-	received
-	verdict
-	delivery mailstore.Delivery
-}
-
-// item decides what a message is. ok is false when there is nothing to store.
-func (c *committer) item(m received) (_ item, ok bool) {
-	i := item{received: m, verdict: c.contents.resolve(m.fetch, m.message.Hash())}
-	c.doubted = c.doubted || m.doubt != mailstore.NoDoubt
-	if r := m.fetch.Row; r != nil && (m.fetch.isAgain() || r.Hash == m.message.Hash()) {
-		was, better := *r, true
-		if m.doubt, better = again(*r, m); !better {
-			was.Doubt = m.doubt
-			c.bytes += m.message.Size()
-			c.seen = append(c.seen, was)
-			return i, false
-		}
-	}
-	c.learn(m.fetch, i.verdict, m.message.Hash())
-	if m.fetch.isRow(m.message.Hash()) && !m.fetch.Row.Wanted {
-		m.fetch.Row.Doubt = m.doubt
-		c.bytes += m.message.Size()
-		c.finish(m.fetch.Num, c.confirm(*m.fetch.Row))
-		return i, false
-	}
-	if i.known != nil && m.fetch.UIDL == "" && !i.known.Wanted {
-		// The row keeps its id: there is no better one to give it.
-		i.known.ListSize = m.fetch.Size
-		c.bytes += m.message.Size()
-		c.finish(m.fetch.Num, c.confirm(*i.known))
-		c.here[m.fetch.Num] = m.message.Hash()
-		return i, false
-	}
-	i.delivery = mailstore.Delivery{
-		Mailbox:    c.mailbox,
-		Message:    m.message,
-		ReceivedAt: receivedAt(m.message.Summary(), c.now()),
-		Origin:     &i.origin,
-		ListSize:   m.fetch.Size,
-		Doubt:      m.doubt,
-	}
-	switch {
-	case i.known != nil && m.fetch.UIDL == "":
-		i.origin = i.known.Origin // the row keeps its id, and its file is put back
-	case i.known != nil:
-		i.delivery.Adopt = &i.known.Origin
-	}
-	return i, true
-}
-
-// learn notes what a message that was compared says about its row and its
-// server.
-func (c *committer) learn(f Fetch, v verdict, hash mailstore.Hash) {
-	if v.known != nil {
-		delete(c.gone, v.known.Origin)
-	}
-	r := f.Row
-	if r == nil {
-		if v.known != nil && v.known.Absent == 0 && (v.known.State == mailstore.DeleteIntended || v.known.State == mailstore.DeleteAcked) {
-			c.undeleted++
-		}
-		// A new message under an id that another one had alone.
-		c.reused = c.reused || v.known == nil && f.UIDL != "" && f.Dup > 0 && !c.contents.shared[f.UIDL]
-		return
-	}
-	switch same := r.Hash == hash; {
-	case r.Wanted, r.Doubt != mailstore.NoDoubt && f.isAgain() && !same:
-	case same && r.State == mailstore.DeleteAcked:
-		c.relisted = true
-		c.undeleted++
-	case same && r.State == mailstore.DeleteIntended:
-		c.undeleted++
-	case !same:
-		c.reused = c.reused || r.State != mailstore.Presumed
-		if c.contents.isOpen(*r) {
-			gone := *r // it is not there any more, unless it is found under another id
-			gone.State, gone.Absent, gone.LastListedAt = mailstore.DeleteAcked, max(gone.Absent, 1), c.now()
-			c.gone[r.Origin] = gone
-		}
-	}
-}
-
-// changes are the rows to write that no delivery has written.
-func (c *committer) changes() []mailstore.LedgerEntry {
-	return slices.AppendSeq(c.seen, maps.Values(c.gone))
-}
-
-// confirm notes that the message of a row is there, compared byte for byte.
-func (c *committer) confirm(e mailstore.LedgerEntry) mailstore.LedgerEntry {
-	e.Absent, e.LastListedAt, e.State = 0, c.now(), mailstore.Stored
-	c.seen = append(c.seen, e)
-	return e
-}
-
 func (c *committer) deliver(ctx context.Context, items []item) error {
 	batch := make([]mailstore.Delivery, len(items))
 	for n, i := range items {
@@ -327,8 +229,8 @@ func (c *committer) delivered(i item, result mailstore.Delivered) {
 	switch {
 	case !result.Duplicate:
 		c.stored++
-	case i.fetch.isRow(entry.Hash):
-		c.mended++
+	case i.fetch.IsRow(entry.Hash):
+		c.repaired++
 		i.fetch.Row.Doubt = i.delivery.Doubt
 		entry = c.confirm(*i.fetch.Row)
 		entry.Wanted = false
@@ -351,21 +253,4 @@ func (c *committer) finish(num int, entry mailstore.LedgerEntry) {
 	if c.deletes {
 		c.done = append(c.done, committed{num, entry})
 	}
-}
-
-// receivedAt is the INTERNALDATE of a message: when the last server took it,
-// else when it was written, else now, and never in the future.
-func receivedAt(s *message.Summary, now time.Time) time.Time {
-	if s == nil {
-		return now
-	}
-	for _, t := range []time.Time{s.Received, s.Envelope.Date()} {
-		if !t.IsZero() {
-			if t.After(now) {
-				return now
-			}
-			return t
-		}
-	}
-	return now
 }

@@ -6,23 +6,21 @@ import (
 	"io"
 	"slices"
 
+	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/bridge/pop3"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
 // newFirst puts what is fetched only to be compared behind the rest: where a
 // session gives a few messages, new ones do not wait for it.
-func newFirst(fetch []Fetch) []Fetch {
-	compared := func(f Fetch) bool { return f.Row != nil && !f.Row.Wanted }
-	slices.SortStableFunc(fetch, func(a, b Fetch) int {
-		switch {
-		case compared(a) == compared(b):
-			return 0
-		case compared(b):
-			return -1
+func newFirst(fetch []plan.Fetch) []plan.Fetch {
+	compared := func(f plan.Fetch) int {
+		if f.Row != nil && !f.Row.Wanted {
+			return 1
 		}
-		return 1
-	})
+		return 0
+	}
+	slices.SortStableFunc(fetch, func(a, b plan.Fetch) int { return compared(a) - compared(b) })
 	return fetch
 }
 

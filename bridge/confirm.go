@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
@@ -50,7 +51,7 @@ func (r *Runner) look(ctx context.Context, visit func(context.Context, *session)
 	}
 	var err error
 	for resumed := true; resumed && ctx.Err() == nil; { // a connection that Resume dropped is made again
-		s := &session{Runner: r, m: &meter{emit: func(Progress) {}}}
+		s := r.newSession(&meter{emit: func(Progress) {}})
 		_, resumed, err = r.droppable(ctx, func(ctx context.Context) (follow, error) { return enough, visit(ctx, s) })
 	}
 	if saveErr := r.remember(ctx); err == nil {
@@ -70,69 +71,52 @@ func (s *session) preview(ctx context.Context) (Preview, error) {
 		return Preview{}, err
 	}
 	if s.anchored() {
-		s.trusted = s.notes.Anchor.Num // most likely, and nothing is done about it
+		s.trusted = s.memory.pollState.Anchor.Num // most likely, and nothing is done about it
 	}
 	s.compare(s.now())
 	_ = s.client.Quit(s.net) // nothing was deleted that it could confirm
-	return s.actions.preview(s), nil
+	return s.previewPlan(), nil
 }
 
-// preview says what the actions come to, once all that is to be fetched is
-// here.
-func (a Actions) preview(s *session) Preview {
-	now := s.now()
-	fetched := make(map[int]bool, len(a.Fetch))
-	for _, f := range a.Fetch {
-		fetched[f.Num] = f.Row == nil
+// previewPlan says what the plan comes to, once all that is to be fetched is here.
+func (s *session) previewPlan() Preview {
+	out := Preview{Fetch: len(s.plan.Actions.Fetch), Policy: s.account.policy().String()}
+	for _, d := range s.plan.DueOnceFetched(s.now()) {
+		out.Delete = append(out.Delete, previewOf(d))
 	}
-	p := s.planner
-	for n, l := range p.listing {
-		fetched[l.Num] = fetched[l.Num] && p.stored[n] == nil
-		if fetched[l.Num] {
-			p.stored[n] = s.expected(l, now)
-		}
-	}
-	out := Preview{Fetch: len(a.Fetch), Policy: p.policy.String()}
-	for _, d := range p.policy.due(p.listing, p.stored, now) {
-		e := d.preview()
-		if fetched[d.Num] {
-			e.StoredAt = time.Time{}
-		}
-		out.Delete = append(out.Delete, e)
-	}
-	out.Kept = len(p.listing) - len(out.Delete)
-	out.NeedsConfirm = len(out.Delete) > 0 && !s.account.Shadow && !s.permitted()
+	out.Kept = len(s.listing) - len(out.Delete)
+	out.NeedsConfirm = len(out.Delete) > 0 && !s.account.Shadow && !s.runner.permitted()
 	return out
 }
 
-func (d Delete) preview() PreviewDelete {
+func previewOf(d plan.Delete) PreviewDelete {
 	return PreviewDelete{UIDL: d.Entry.UIDL, Size: d.Entry.ListSize, StoredAt: d.Entry.StoredAt, Hash: d.Entry.Hash, Reason: d.Reason}
 }
 
 // maxShownDeletes is how many deletions a status names.
 const maxShownDeletes = 25
 
-// foresee notes what is to be deleted at the next poll: what waits for Confirm,
+// noteDue notes what is to be deleted at the next poll: what waits for Confirm,
 // else what is due by then. What this session has deleted is not among it.
-func (s *session) foresee(deleted []mailstore.LedgerEntry) {
-	s.notes.Due, s.notes.DueTotal, s.notes.DuePolicy = nil, 0, s.account.policy().String()
+func (s *session) noteDue(deleted []mailstore.LedgerEntry) {
+	s.memory.pollState.Due, s.memory.pollState.DueTotal, s.memory.pollState.DuePolicy = nil, 0, s.account.policy().String()
 	if s.account.Shadow {
 		return
 	}
 	at := s.now()
-	if s.permitted() {
+	if s.runner.permitted() {
 		at = at.Add(s.account.PollEvery)
 	}
 	gone := make(map[mailstore.Origin]bool, len(deleted))
 	for _, e := range deleted {
 		gone[e.Origin] = true
 	}
-	for _, d := range s.planner.policy.due(s.planner.listing, s.planner.stored, at) {
+	for _, d := range s.plan.Due(at) {
 		if gone[d.Entry.Origin] {
 			continue
 		}
-		if s.notes.DueTotal++; len(s.notes.Due) < maxShownDeletes {
-			s.notes.Due = append(s.notes.Due, d.preview().note())
+		if s.memory.pollState.DueTotal++; len(s.memory.pollState.Due) < maxShownDeletes {
+			s.memory.pollState.Due = append(s.memory.pollState.Due, previewOf(d).note())
 		}
 	}
 }
@@ -148,11 +132,11 @@ func (r *Runner) Confirm(ctx context.Context) error {
 	if err := r.load(ctx); err != nil {
 		return err
 	}
-	if err := r.believe(ctx); err != nil {
+	if err := r.clearDoubts(ctx); err != nil {
 		return err
 	}
-	r.notes.Confirmed = r.account.granted()
-	r.notes.Awaiting, r.notes.Held = 0, false
+	r.memory.pollState.Confirmed = r.account.granted()
+	r.memory.pollState.Awaiting, r.memory.pollState.Held = 0, false
 	if err := r.remember(ctx); err != nil {
 		return err
 	}
@@ -168,18 +152,13 @@ func (r *Runner) Confirm(ctx context.Context) error {
 // needs no confirmation: one that was there before the first poll that went
 // through, or goes no further than the last one.
 func (r *Runner) permitted() bool {
-	if r.notes.Held {
+	if r.memory.pollState.Held {
 		return false
 	}
 	granted := r.account.granted()
-	if !r.account.ConfirmDeletes || r.notes.New || r.notes.Confirmed.covers(granted) {
-		r.notes.Confirmed = granted
+	if !r.account.ConfirmDeletes || r.memory.pollState.New || r.memory.pollState.Confirmed.Covers(granted) {
+		r.memory.pollState.Confirmed = granted
 		return true
 	}
 	return false
-}
-
-// expected is the row that a message will have once it is fetched.
-func (s *session) expected(l Listed, now time.Time) *mailstore.LedgerEntry {
-	return &mailstore.LedgerEntry{Origin: mailstore.Origin{Account: s.account.Name, UIDL: l.UIDL}, ListSize: l.Size, StoredAt: now, State: mailstore.Stored}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"slices"
 
+	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
@@ -44,13 +45,6 @@ type verdict struct {
 	known  *mailstore.LedgerEntry // the row whose content this is, no longer listed under its id; nil: new
 }
 
-// isRow reports whether the message is the one of the row it was fetched for.
-func (f Fetch) isRow(hash mailstore.Hash) bool { return f.Row != nil && f.Row.Hash == hash }
-
-// isAgain reports whether the message is surely that of its row: one to compare
-// would get an id of its own.
-func (f Fetch) isAgain() bool { return f.Row != nil && f.Row.Dup == f.Dup }
-
 // isOpen reports whether no message has proved to be that of the row.
 func (c *contents) isOpen(row mailstore.LedgerEntry) bool {
 	return slices.ContainsFunc(c.unlisted[row.Hash], func(e mailstore.LedgerEntry) bool { return e.Origin == row.Origin })
@@ -59,9 +53,9 @@ func (c *contents) isOpen(row mailstore.LedgerEntry) bool {
 // resolve decides what a fetched message is. Each row answers for one message
 // only: a second message of the same content is a new one. A row whose id is
 // still listed never answers.
-func (c *contents) resolve(f Fetch, hash mailstore.Hash) verdict {
+func (c *contents) resolve(f plan.Fetch, hash mailstore.Hash) verdict {
 	v := verdict{origin: mailstore.Origin{Account: c.account, UIDL: f.UIDL, Dup: f.Dup}}
-	if f.isRow(hash) {
+	if f.IsRow(hash) {
 		v.origin = f.Row.Origin
 		c.unlisted[hash] = slices.DeleteFunc(c.unlisted[hash], func(e mailstore.LedgerEntry) bool { return e.Origin == v.origin })
 		return v

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/internal/failpoint"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
@@ -15,16 +16,16 @@ const deleteBatch = 100
 // delete sends DELE for what is due: what the ledger says is stored, and what
 // this session has made durable. Here alone DELE is sent.
 func (s *session) delete(ctx context.Context) (marked []mailstore.LedgerEntry, err error) {
-	s.notes.Awaiting = 0
-	due := s.actions.Delete
+	s.memory.pollState.Awaiting = 0
+	due := s.plan.Actions.Delete
 	if len(due) == 0 {
-		s.notes.Undeleted.N = 0
+		s.memory.pollState.Undeleted.N = 0
 	}
 	if len(due) == 0 || s.account.Shadow {
 		return nil, nil
 	}
-	if !s.permitted() {
-		s.notes.Awaiting = len(due)
+	if !s.runner.permitted() {
+		s.memory.pollState.Awaiting = len(due)
 		return nil, nil
 	}
 	if due, err = s.stillDue(s.disk, due); err != nil {
@@ -33,9 +34,9 @@ func (s *session) delete(ctx context.Context) (marked []mailstore.LedgerEntry, e
 	if due = slices.DeleteFunc(due, s.held); len(due) == 0 {
 		return nil, nil
 	}
-	s.m.phase(PhaseDelete)
+	s.meter.phase(PhaseDelete)
 	s.refusedNow = make(map[problemID]bool)
-	s.notes.Undeleted.N = 0
+	s.memory.pollState.Undeleted.N = 0
 	for batch := range slices.Chunk(due, deleteBatch) {
 		if ctx.Err() != nil {
 			return marked, nil // QUIT still confirms what was marked
@@ -53,10 +54,10 @@ func (s *session) delete(ctx context.Context) (marked []mailstore.LedgerEntry, e
 			return marked, err
 		}
 		failpoint.Hit(failpoint.Intended)
-		var refused []Delete
+		var refused []plan.Delete
 		var said error
 		done, err := s.client.Dele(s.net, nums, func(num int, err error) {
-			i := slices.IndexFunc(batch, func(d Delete) bool { return d.Num == num })
+			i := slices.IndexFunc(batch, func(d plan.Delete) bool { return d.Num == num })
 			refused, said = append(refused, batch[i]), err
 		})
 		failpoint.Hit(failpoint.Deleted)
@@ -76,7 +77,7 @@ func (s *session) delete(ctx context.Context) (marked []mailstore.LedgerEntry, e
 			}
 		}
 		if len(s.refusedNow) == len(batch) && len(marked) == 0 { // it refuses all, so the others are not tried
-			s.notes.Undeleted.N = len(due)
+			s.memory.pollState.Undeleted.N = len(due)
 			for _, d := range due {
 				s.refusedNow[idOf(s.listed(d.Num))] = true
 			}
@@ -92,25 +93,25 @@ func (s *session) learnRefusals() {
 	if len(s.refusedNow) == 0 {
 		return
 	}
-	for id := range s.refusedIDs {
+	for id := range s.memory.refusedIDs {
 		s.refusedNow[id] = true
 	}
-	s.notes.Undeleted.N = len(s.refusedNow)
-	s.refusedIDs = s.refusedNow
-	if time.Unix(s.notes.Undeleted.Next, 0).Before(s.now()) {
-		s.notes.Undeleted.backOff(s.now(), 0)
+	s.memory.pollState.Undeleted.N = len(s.refusedNow)
+	s.memory.refusedIDs = s.refusedNow
+	if time.Unix(s.memory.pollState.Undeleted.Next, 0).Before(s.now()) {
+		s.memory.pollState.Undeleted.backOff(s.now(), 0)
 	}
-	s.log.Warn().Int("messages", s.notes.Undeleted.N).Str("said", s.notes.Undeleted.Said).Msg("server refuses to delete messages")
+	s.log.Warn().Int("messages", s.memory.pollState.Undeleted.N).Str("said", s.memory.pollState.Undeleted.Said).Msg("server refuses to delete messages")
 }
 
 // stillDue looks at the ledger again: while the others were fetched, a file was
 // perhaps found damaged, or a message brought back that was removed here.
-func (s *session) stillDue(ctx context.Context, due []Delete) ([]Delete, error) {
+func (s *session) stillDue(ctx context.Context, due []plan.Delete) ([]plan.Delete, error) {
 	ledger, err := s.store.Ledger(ctx, s.account.Name)
 	if err != nil {
 		return nil, err
 	}
-	var still []Delete
+	var still []plan.Delete
 	for _, d := range due {
 		i, known := slices.BinarySearchFunc(ledger, d.Entry.Origin, func(e mailstore.LedgerEntry, o mailstore.Origin) int {
 			return e.Compare(o)
@@ -133,13 +134,13 @@ func (s *session) stillDue(ctx context.Context, due []Delete) ([]Delete, error) 
 func (s *session) quit(marked []mailstore.LedgerEntry) error {
 	err := s.client.Quit(s.net)
 	if err != nil {
-		s.unconfirmed = len(marked)
+		s.memory.unconfirmed = len(marked)
 		s.log.Debug().Err(err).Int("deleted", len(marked)).Msg("quit not confirmed")
 		return nil
 	}
-	s.unconfirmed = 0
-	if len(marked) > 0 && len(s.refusedNow) == 0 && s.notes.Undeleted.N == 0 && !s.noEffect {
-		s.notes.Undeleted = undeleted{}
+	s.memory.unconfirmed = 0
+	if len(marked) > 0 && len(s.refusedNow) == 0 && s.memory.pollState.Undeleted.N == 0 && !s.noEffect {
+		s.memory.pollState.Undeleted = undeleted{}
 	}
 	s.result.Deleted = len(marked)
 	if len(marked) == 0 {

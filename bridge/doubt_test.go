@@ -2,12 +2,14 @@ package bridge
 
 import (
 	"testing"
+
+	"github.com/popbridge/popbridge/bridge/plan"
 )
 
 // A message of which little came is gone, and another one has its id and listed
 // size: it is stored too, although no more of it came than of the first.
 func TestAnIDUsedAgainAfterAMessageInDoubt(t *testing.T) {
-	g := newRig(t, KeepForever())
+	g := newRig(t, plan.KeepForever())
 	g.pop.add("x", alike(0)).size = 50_000
 	g.poll()
 	g.pop.change(func() { g.pop.messages = nil })
@@ -25,7 +27,7 @@ func TestAnIDUsedAgainAfterAMessageInDoubt(t *testing.T) {
 // RFC 2449 section 6.7: a server with EXPIRE 0 deletes at QUIT what was
 // retrieved. The original of a message of which little came stays.
 func TestTheOriginalOfAMessageInDoubtOutlivesExpire0(t *testing.T) {
-	g := newRig(t, KeepForever())
+	g := newRig(t, plan.KeepForever())
 	g.pop.caps = append(g.pop.caps, "EXPIRE 0")
 	g.pop.trouble.expire = true
 	g.pop.add("x", alike(0)).size = 50_000
@@ -43,11 +45,11 @@ func TestTheOriginalOfAMessageInDoubtOutlivesExpire0(t *testing.T) {
 // not fetched at each poll.
 func TestARefusedDELEIsNotComparedAtEachPoll(t *testing.T) {
 	for _, format := range []string{"%d", "msg%d"} {
-		g := newRig(t, KeepForever())
+		g := newRig(t, plan.KeepForever())
 		g.numbered(format, 0, 1, 2)
 		g.poll()
 		g.pop.refuseDele = func(bool) bool { return true }
-		g.restart(KeepNever())
+		g.restart(plan.KeepNever())
 		g.scheduled()
 		fetched := func() (n int) {
 			for _, m := range g.pop.messages {

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
 	"github.com/popbridge/popbridge/internal/testkit"
@@ -73,7 +74,7 @@ func (s *faultyStore) SetAccountState(ctx context.Context, account string, state
 func TestDeathAtEveryWrite(t *testing.T) {
 	t.Parallel()
 	errDead := errors.New("dead")
-	for _, keep := range []Keep{KeepForever(), KeepNever()} {
+	for _, keep := range []plan.Keep{plan.KeepForever(), plan.KeepNever()} {
 		for _, where := range []string{"before", "after"} {
 			for at := 1; ; at++ {
 				g := newRig(t, keep)
@@ -111,7 +112,7 @@ func TestDeathAtEveryWrite(t *testing.T) {
 				g.runner.account.ConfirmDeletes = true
 				g.poll()
 				g.wantMail(0, 8)
-				if left := g.pop.count(); keep == KeepNever() && left != 0 {
+				if left := g.pop.count(); keep == plan.KeepNever() && left != 0 {
 					t.Errorf("%v, %s write %d: %d left on the server", keep, where, at, left)
 				}
 				if at > 200 {
@@ -126,7 +127,7 @@ func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	for _, call := range []string{"spool", "deliver"} {
 		t.Run(call, func(t *testing.T) {
-			g := newRig(t, KeepNever())
+			g := newRig(t, plan.KeepNever())
 			g.fill(0, 80)
 			full := fault.New(fault.Full, "the disk is full", "make room")
 			faulty := &faultyStore{Store: g.store, before: func(c string) error {
@@ -135,7 +136,7 @@ func TestFullDisk(t *testing.T) {
 				}
 				return nil
 			}}
-			g.runner = newTestRunner(g.pop, faulty, g.clock, "home", "INBOX", KeepNever())
+			g.runner = newTestRunner(g.pop, faulty, g.clock, "home", "INBOX", plan.KeepNever())
 			if err := g.pollError(); !fault.Is(err, fault.Full) {
 				t.Errorf("error %v", err)
 			}
@@ -155,7 +156,7 @@ func TestFullDisk(t *testing.T) {
 // A message that the store can't take does not keep others of its batch out.
 func TestPoisonInTheStore(t *testing.T) {
 	t.Parallel()
-	g := newRig(t, KeepNever())
+	g := newRig(t, plan.KeepNever())
 	g.fill(0, 30)
 	poison := g.poisonOf(testkit.Message(7))
 	faulty := &faultyStore{Store: g.store, batch: func(batch []mailstore.Delivery) error {
@@ -166,7 +167,7 @@ func TestPoisonInTheStore(t *testing.T) {
 		}
 		return nil
 	}}
-	g.runner = newTestRunner(g.pop, faulty, g.clock, "home", "INBOX", KeepNever())
+	g.runner = newTestRunner(g.pop, faulty, g.clock, "home", "INBOX", plan.KeepNever())
 	g.want(g.poll(), 29, 0, 0, 30)
 	g.want(g.scheduled(), 0, 0, 29, 1)
 	if p := g.runner.Status().Problems; len(p) != 1 || p[0].UIDL != uidl(7) || !strings.Contains(p[0].Reason, "constraint") {
@@ -192,7 +193,7 @@ func (g *rig) poisonOf(data []byte) mailstore.Hash {
 
 // The steps of a message from the listing to the confirmed deletion, in order.
 func TestStepsInOrder(t *testing.T) {
-	g := newRig(t, KeepNever())
+	g := newRig(t, plan.KeepNever())
 	g.fill(0, 1)
 	var mu sync.Mutex
 	var steps []string
@@ -209,7 +210,7 @@ func TestStepsInOrder(t *testing.T) {
 		return nil
 	}
 	g.pop.said = func(command string) { note("%s", command) }
-	g.runner = newTestRunner(g.pop, faulty, g.clock, "home", "INBOX", KeepNever())
+	g.runner = newTestRunner(g.pop, faulty, g.clock, "home", "INBOX", plan.KeepNever())
 	g.poll()
 	want := "state CAPA USER PASS CAPA STAT LIST UIDL RETR spool UIDL deliver ledger:intended DELE QUIT ledger:acked state"
 	if got := strings.Join(steps, " "); got != want {

@@ -7,22 +7,23 @@ import (
 	"maps"
 	"sync"
 
+	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/bridge/pop3"
 	"github.com/popbridge/popbridge/internal/failpoint"
 )
 
 // suspectedLimit is the number of messages refused in a row, after others came,
-// that is taken for a limit of the session in words nobody knows.
+// that is taken for a limit of the session in words of its own.
 const suspectedLimit = 10
 
 // fetching is the state of one run of RETRs.
 type fetching struct {
-	*session
+	session   *session
 	ctx       context.Context
 	committer *committer
-	broken    chan struct{}  // closed when the store failed
-	byNum     map[int]*Fetch // what has not come yet
-	open      []arrival      // not shown to be whole yet
+	broken    chan struct{}       // closed when the store failed
+	byNum     map[int]*plan.Fetch // what has not come yet
+	open      []arrival           // not shown to be whole yet
 	alone     map[int]bool
 	refused   []refusal // since the last message that came
 	received  int
@@ -32,39 +33,39 @@ type fetching struct {
 
 // refusal is a message that the server did not give, or the store not take.
 type refusal struct {
-	fetch Fetch
+	fetch plan.Fetch
 	err   error
 }
 
 // fetch retrieves what was planned and makes it durable. limited says that the
 // server wants the rest to be asked for in another session.
 func (s *session) fetch(ctx context.Context) (limited bool, err error) {
-	if len(s.actions.Fetch) == 0 {
+	if len(s.plan.Actions.Fetch) == 0 {
 		return false, ctx.Err()
 	}
-	s.m.phase(PhaseFetch)
-	s.m.expect(s.actions.Fetch)
+	s.meter.phase(PhaseFetch)
+	s.meter.expect(s.plan.Actions.Fetch)
 	mailbox, err := s.store.EnsureMailbox(ctx, s.account.Folder)
 	if err != nil {
 		return false, err
 	}
-	f := &fetching{session: s, ctx: ctx, broken: make(chan struct{}), byNum: make(map[int]*Fetch, len(s.actions.Fetch)), alone: make(map[int]bool)}
-	requests := make([]pop3.Request, len(s.actions.Fetch))
-	for i, w := range s.actions.Fetch {
+	f := &fetching{session: s, ctx: ctx, broken: make(chan struct{}), byNum: make(map[int]*plan.Fetch, len(s.plan.Actions.Fetch)), alone: make(map[int]bool)}
+	requests := make([]pop3.Request, len(s.plan.Actions.Fetch))
+	for i, w := range s.plan.Actions.Fetch {
 		requests[i] = s.request(w)
-		if f.byNum[w.Num] = &s.actions.Fetch[i]; requests[i].Alone {
+		if f.byNum[w.Num] = &s.plan.Actions.Fetch[i]; requests[i].Alone {
 			f.alone[w.Num] = true
 		}
 	}
-	f.committer = newCommitter(s.store, mailbox.ID, newContents(s.account.Name, s.planner.repeated(), s.ledger, s.actions.Unlisted), s.now, s.log)
-	f.committer.deletes = s.account.policy().deletes()
-	f.committer.alone = func(w Fetch) bool { return f.suspects[idOf(w.Listed)] }
+	f.committer = newCommitter(s.store, mailbox.ID, newContents(s.account.Name, s.plan.Repeated(), s.ledger, s.plan.Actions.Unlisted), s.now, s.log)
+	f.committer.deletes = s.account.policy().Deletes()
+	f.committer.alone = func(w plan.Fetch) bool { return f.session.memory.suspects[idOf(w.Listed)] }
 	f.committer.failed = func(error) { close(f.broken) }
 
 	var committing sync.WaitGroup
 	committing.Go(func() { f.committer.run(s.disk) })
 	err = s.client.Retr(s.net, requests, s.check(f.passed), f.receive, f.fail)
-	f.learnCheck(err)
+	f.session.learnCheck(err)
 	f.settle(err)
 	close(f.committer.queue)
 	committing.Wait()
@@ -73,8 +74,8 @@ func (s *session) fetch(ctx context.Context) (limited bool, err error) {
 
 // receive takes one message off the wire.
 func (f *fetching) receive(num int, r io.Reader) error {
-	wasted := f.wasted
-	f.wasted = true // unless it comes in full
+	wasted := f.session.wasted
+	f.session.wasted = true // unless it comes in full
 	select {
 	case <-f.ctx.Done():
 		return f.ctx.Err()
@@ -83,8 +84,8 @@ func (f *fetching) receive(num int, r io.Reader) error {
 	default:
 	}
 	w := *f.byNum[num]
-	counted := f.m.reader(r, w.Size)
-	message, err := f.store.Spool(f.net, counted)
+	counted := f.session.meter.reader(r, w.Size)
+	message, err := f.session.store.Spool(f.session.net, counted)
 	if err != nil {
 		if counted.err == nil {
 			f.storeErr = err
@@ -101,9 +102,9 @@ func (f *fetching) receive(num int, r io.Reader) error {
 	a.dots, a.doubled = pop3.Dots(r)
 	f.open = append(f.open, a)
 	f.received++
-	f.wasted = wasted
+	f.session.wasted = wasted
 	f.recordRefusals()
-	f.m.received(w)
+	f.session.meter.received(w)
 	return nil
 }
 
@@ -120,11 +121,11 @@ func (f *fetching) fail(num int, err error) {
 	case errors.Is(err, pop3.ErrPipelining), errors.Is(err, pop3.ErrBareLF):
 		// Not the message's fault.
 	case errors.Is(err, pop3.ErrOutOfStep):
-		f.told = f.problems.failed(w, err.Error(), f.now()) || f.told
+		f.session.told = f.session.memory.problems.failed(w, err.Error(), f.session.now()) || f.session.told
 	case isOfMessage(err):
 		f.refused = append(f.refused, refusal{w, err})
 	default:
-		f.problems.cut(w, err.Error(), f.now())
+		f.session.memory.problems.cut(w, err.Error(), f.session.now())
 	}
 }
 
@@ -137,10 +138,10 @@ func isOfMessage(err error) bool {
 func (f *fetching) recordRefusals() {
 	for _, r := range f.refused {
 		if errors.Is(r.err, pop3.ErrTooLarge) {
-			f.told = f.problems.tooLarge(r.fetch, r.err.Error(), f.now(), f.account.Server.MaxMessage) || f.told
+			f.session.told = f.session.memory.problems.tooLarge(r.fetch, r.err.Error(), f.session.now(), f.session.account.Server.MaxMessage) || f.session.told
 			continue
 		}
-		f.problems.failed(r.fetch, r.err.Error(), f.now())
+		f.session.memory.problems.failed(r.fetch, r.err.Error(), f.session.now())
 	}
 	f.refused = f.refused[:0]
 }
@@ -148,38 +149,38 @@ func (f *fetching) recordRefusals() {
 // conclude sorts out how the fetching ended, once all is committed.
 func (f *fetching) conclude(err error) (limited bool, _ error) {
 	c := f.committer
-	f.result.Stored, f.result.Bytes = c.stored, c.bytes
-	f.result.Adopted += c.adopted + c.mended
+	f.session.result.Stored, f.session.result.Bytes = c.stored, c.bytes
+	f.session.result.Adopted += c.adopted + c.repaired
 	if len(f.refused) >= suspectedLimit && f.received > 0 {
 		limited = true
 	} else {
 		f.recordRefusals()
 	}
-	rest := make([]Fetch, 0, len(f.byNum))
+	rest := make([]plan.Fetch, 0, len(f.byNum))
 	for _, w := range f.byNum {
 		rest = append(rest, *w)
 	}
-	f.m.drop(rest...)
-	f.wasted = f.wasted || c.err != nil || len(c.rejected) > 0
-	if days, known := f.client.Capabilities().Expire(); c.doubted && known && days == 0 {
-		f.wasted = true // with QUIT the original may be gone, RFC 2449 section 6.7
+	f.session.meter.drop(rest...)
+	f.session.wasted = f.session.wasted || c.err != nil || len(c.rejected) > 0
+	if days, known := f.session.client.Capabilities().Expire(); c.doubted && known && days == 0 {
+		f.session.wasted = true // with QUIT the original may be gone, RFC 2449 section 6.7
 	}
-	f.notes.Relists, f.notes.Reuses = f.notes.Relists || c.relisted, f.notes.Reuses || c.reused
-	f.doubting = f.doubting || c.doubted
+	f.session.memory.pollState.Relists, f.session.memory.pollState.IDs.Reuses = f.session.memory.pollState.Relists || c.relisted, f.session.memory.pollState.IDs.Reuses || c.reused
+	f.session.memory.doubting = f.session.memory.doubting || c.doubted
 	f.learnServer()
 	if c.undeleted > 0 { // DELE was sent before, and they are there
-		f.refusedIDs, f.noEffect = nil, true
-		f.notes.Undeleted.backOff(f.now(), freeAttempts)
+		f.session.memory.refusedIDs, f.session.noEffect = nil, true
+		f.session.memory.pollState.Undeleted.backOff(f.session.now(), freeAttempts)
 	}
 	f.planDeletions(c.done)
 
-	f.suspects = nil
+	f.session.memory.suspects = nil
 	switch {
 	case len(c.suspects) > 0:
 		// In the next session each of them is committed alone.
-		f.suspects = make(map[problemID]bool)
+		f.session.memory.suspects = make(map[problemID]bool)
 		for _, w := range c.suspects {
-			f.suspects[idOf(w.Listed)] = true
+			f.session.memory.suspects[idOf(w.Listed)] = true
 		}
 		return false, &retryError{c.err}
 	case c.err != nil:
@@ -196,29 +197,29 @@ func (f *fetching) conclude(err error) (limited bool, _ error) {
 		return false, err // as it would be in the next session
 	case err != nil:
 		// What gets the answers out of step, once found, clears the pipelining of it.
-		f.noPipelining = (f.noPipelining || errors.Is(err, pop3.ErrPipelining)) && !f.told
+		f.session.memory.noPipelining = (f.session.memory.noPipelining || errors.Is(err, pop3.ErrPipelining)) && !f.session.told
 		return false, &retryError{err}
 	}
-	maps.Copy(f.here, c.here)
+	maps.Copy(f.session.here, c.here)
 	for _, r := range c.rejected {
-		f.problems.failed(r.fetch, r.err.Error(), f.now())
+		f.session.memory.problems.failed(r.fetch, r.err.Error(), f.session.now())
 	}
 	if changes := c.changes(); len(changes) > 0 {
-		return limited, f.store.UpdateLedger(f.disk, f.account.Name, changes)
+		return limited, f.session.store.UpdateLedger(f.session.disk, f.session.account.Name, changes)
 	}
 	return limited, nil
 }
 
 // learnServer notes what is odd about the server, and says it once.
 func (f *fetching) learnServer() {
-	bareLF, unstuffed := f.client.Oddities()
-	if bareLF && !f.bareLF {
-		f.log.Warn().Msg("server ends lines with a bare LF")
+	bareLF, unstuffed := f.session.client.Oddities()
+	if bareLF && !f.session.memory.bareLF {
+		f.session.log.Warn().Msg("server ends lines with a bare LF")
 	}
-	if unstuffed && !f.notes.Unstuffed {
-		f.log.Warn().Msg("server does not byte-stuff messages")
+	if unstuffed && !f.session.memory.pollState.Unstuffed {
+		f.session.log.Warn().Msg("server does not byte-stuff messages")
 	}
-	f.bareLF, f.notes.Unstuffed = f.bareLF || bareLF, (f.notes.Unstuffed || unstuffed) && !f.stuffs
+	f.session.memory.bareLF, f.session.memory.pollState.Unstuffed = f.session.memory.bareLF || bareLF, (f.session.memory.pollState.Unstuffed || unstuffed) && !f.stuffs
 }
 
 // planDeletions plans the deletions once more, with what has just become
@@ -227,12 +228,8 @@ func (f *fetching) planDeletions(done []committed) {
 	if len(done) == 0 {
 		return
 	}
-	p := f.planner
-	p.fetched = make(map[int]bool, len(done))
-	for i, d := range done {
-		if n, listed := place(p.listing, d.num); listed {
-			p.stored[n], p.fetched[d.num] = &done[i].entry, true
-		}
+	for _, d := range done {
+		f.session.plan.Arrived(d.num, d.entry)
 	}
-	f.actions.Delete, _ = p.deletions(f.now())
+	f.session.plan.Actions.Delete = f.session.plan.Deletions(f.session.now())
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/bridge/pop3"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
@@ -17,7 +18,7 @@ const compared = 5
 type former struct {
 	name   string
 	hashes map[mailstore.Hash]bool
-	alike  []Listed // what is listed and may be of it
+	alike  []plan.Listed // what is listed and may be of it
 }
 
 // inheritByContent takes up what is remembered of the mailbox if the account is
@@ -26,7 +27,7 @@ type former struct {
 // with sizes of a ledger that no account uses, most of a sample is stored under that
 // ledger, byte for byte. Ids prove nothing, as many servers count from 1.
 func (s *session) inheritByContent(ctx context.Context) error {
-	if !s.notes.New || len(s.ledger) > 0 || len(s.listing) == 0 || s.account.Configured == nil {
+	if !s.memory.pollState.New || len(s.ledger) > 0 || len(s.listing) == 0 || s.account.Configured == nil {
 		return nil
 	}
 	candidates, err := s.formers(ctx)
@@ -82,7 +83,7 @@ func (s *session) formers(ctx context.Context) (list []former, err error) {
 
 // alikeIn returns what is listed with one of these sizes; where nothing is, what is
 // listed as a little smaller, as a server does that counts line ends as one octet.
-func alikeIn(listing []Listed, sizes []int64) (alike []Listed) {
+func alikeIn(listing []plan.Listed, sizes []int64) (alike []plan.Listed) {
 	slices.Sort(sizes)
 	for _, longer := range []int64{0, 20} { // lines of 20 octets and more
 		for _, l := range listing {
@@ -101,7 +102,7 @@ func alikeIn(listing []Listed, sizes []int64) (alike []Listed) {
 // isFormer compares a sample, spread over the listing. What came and is not
 // stored here keeps the session from QUIT (RFC 2449 section 6.7, EXPIRE 0).
 func (s *session) isFormer(f former) (bool, error) {
-	s.m.phase(PhaseCompare)
+	s.meter.phase(PhaseCompare)
 	n := min(compared, len(f.alike))
 	var requests []pop3.Request
 	for i := range n {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/bridge/pop3"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
@@ -42,7 +43,7 @@ type scenario struct {
 	store   *memStore
 	runner  *Runner
 	program []byte
-	keep    Keep
+	keep    plan.Keep
 
 	ids     int
 	arrived [][]byte
@@ -76,7 +77,7 @@ func (c *scenario) run() {
 		case 4:
 			c.clock.advance(25 * time.Hour)
 		case 5:
-			c.keep = []Keep{KeepForever(), KeepNever(), KeepFor(24 * time.Hour), KeepNewest(2)}[c.next()%4]
+			c.keep = []plan.Keep{plan.KeepForever(), plan.KeepNever(), plan.KeepFor(24 * time.Hour), plan.KeepNewest(2)}[c.next()%4]
 			c.restart()
 		case 6, 7:
 			c.stall = c.next()%8 == 7

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/bridge/pop3"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
@@ -46,9 +47,9 @@ func FuzzRunner(f *testing.F) {
 	}
 	spool := openSpool(f)
 	f.Fuzz(func(t *testing.T, data []byte, never bool) {
-		keep := KeepForever()
+		keep := plan.KeepForever()
 		if never {
-			keep = KeepNever()
+			keep = plan.KeepNever()
 		}
 		newFuzzed(t, spool, bytes.Split(data, []byte(ends)), keep).run()
 	})
@@ -77,7 +78,7 @@ const mostAllocated = 256 << 20
 // pastEnd is how often a runner may connect to a server that says nothing.
 const pastEnd = 60
 
-func newFuzzed(t *testing.T, spool *mailstore.Store, pieces [][]byte, keep Keep) *fuzzed {
+func newFuzzed(t *testing.T, spool *mailstore.Store, pieces [][]byte, keep plan.Keep) *fuzzed {
 	z := &fuzzed{t: t, store: newMemStore(spool, time.Now), pieces: pieces}
 	z.account = Account{
 		Name: "home", PollEvery: time.Minute, Keep: keep, Folder: "INBOX",
@@ -263,7 +264,7 @@ func (z *fuzzed) command(verb string) {
 		for _, e := range z.store.ledger["home"] {
 			intended = intended || e.State == mailstore.DeleteIntended
 		}
-		if !intended || z.account.Keep == KeepForever() {
+		if !intended || z.account.Keep == plan.KeepForever() {
 			z.t.Error("DELE for nothing")
 		}
 	}

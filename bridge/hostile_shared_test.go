@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/bridge/pop3"
 	"github.com/popbridge/popbridge/bridge/pop3/pop3test"
 	"github.com/popbridge/popbridge/internal/testkit"
@@ -92,7 +93,7 @@ func playReplies(t *testing.T, store *memStore, replies map[string][]byte, speci
 		return client, nil
 	}
 	runner := NewRunner(Account{
-		Name: "home", PollEvery: time.Minute, Keep: KeepNever(), Folder: "INBOX",
+		Name: "home", PollEvery: time.Minute, Keep: plan.KeepNever(), Folder: "INBOX",
 		Server: pop3.Config{Host: "pop.test", Security: pop3.Plain, Dialer: dial, Timeouts: pop3.Timeouts{Reply: 100 * time.Millisecond, Read: 100 * time.Millisecond}},
 		Credentials: func(context.Context) (pop3.Credentials, error) {
 			return pop3.Credentials{Username: "home", Secret: "s3cret"}, nil

@@ -4,57 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"testing"
 
+	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/internal/fault"
 )
-
-func TestPositional(t *testing.T) {
-	for _, tt := range []struct {
-		ids         string
-		found, bare bool
-	}{
-		{"1", true, true},
-		{"1 2 3", true, true},
-		{"0001 0002 0003", true, true},
-		{"1 - 3", true, true},
-		{"msg1 msg2", true, false},
-		{"1@host 2@host", true, false},
-		{"1 3", false, false},
-		{"2", false, false},
-		{"msg1 id2", false, false},
-		{"UID1-1700000000 UID2-1700000000", false, false},
-		{"1700000000.1 1700000000.2", false, false},
-		{"1 2 abc", false, false},
-		{"99999999999999999999", false, false},
-		{"-", false, false},
-	} {
-		var listing []Listed
-		for n, id := range strings.Fields(tt.ids) {
-			listing = append(listing, Listed{Num: n + 1, UIDL: strings.TrimSuffix(id, "-")})
-		}
-		if found, bare := positional(listing); found != tt.found || bare != tt.bare {
-			t.Errorf("%s: %v %v", tt.ids, found, bare)
-		}
-	}
-}
-
-func FuzzNumber(f *testing.F) {
-	f.Add("1")
-	f.Add("msg0042@host")
-	f.Add("UID7-1700000000")
-	f.Fuzz(func(t *testing.T, id string) {
-		before, n, after, ok := number(id)
-		if !ok {
-			return
-		}
-		digits := strings.TrimSuffix(strings.TrimPrefix(id, before), after)
-		if m, err := strconv.Atoi(digits); err != nil || m != n || before+digits+after != id || strings.ContainsAny(before+after, "0123456789") {
-			t.Errorf("%q is %q, %d, %q", id, before, n, after)
-		}
-	})
-}
 
 // numbered gives the messages ids as a server that lists positions.
 func (g *rig) numbered(format string, messages ...int) {
@@ -80,9 +34,9 @@ func (g *rig) wantAlike(messages ...int) {
 func TestIDsThatAreMessageNumbers(t *testing.T) {
 	t.Parallel()
 	for _, format := range []string{"%d", "%04d", "msg%d"} {
-		for _, keep := range []Keep{KeepForever(), KeepFor(10 * day), KeepNever()} {
+		for _, keep := range []plan.Keep{plan.KeepForever(), plan.KeepFor(10 * day), plan.KeepNever()} {
 			t.Run(format+" "+keep.String(), func(t *testing.T) {
-				g := newRig(t, KeepForever())
+				g := newRig(t, plan.KeepForever())
 				g.numbered(format, 0, 1, 2)
 				g.want(g.poll(), 3, 0, 0, 3)
 				g.numbered(format, 1, 2, 3)
@@ -97,7 +51,7 @@ func TestIDsThatAreMessageNumbers(t *testing.T) {
 				}
 				g.clock.advance(11 * day)
 				g.poll()
-				if keep == KeepForever() {
+				if keep == plan.KeepForever() {
 					g.numbered(format, 1, 2, 3, 4)
 				} else if n := g.pop.count(); n != 0 {
 					t.Errorf("%d messages are left", n)
@@ -105,7 +59,7 @@ func TestIDsThatAreMessageNumbers(t *testing.T) {
 					g.numbered(format, 4)
 				}
 				g.poll()
-				if format != "msg%d" || keep != KeepForever() {
+				if format != "msg%d" || keep != plan.KeepForever() {
 					g.wantAlike(0, 1, 2, 3, 4)
 				}
 			})
@@ -117,7 +71,7 @@ func TestIDsThatAreMessageNumbers(t *testing.T) {
 // session and deletes nothing though it says so, is not polled without end.
 func TestMessageNumbersAndAQuitThatLies(t *testing.T) {
 	for _, format := range []string{"%d", "id%d"} {
-		g := newRig(t, KeepNever())
+		g := newRig(t, plan.KeepNever())
 		g.numbered(format, 0, 1, 2, 3, 4)
 		g.pop.trouble = trouble{limit: 3, limitText: "-ERR Download exceed. msg=3", quit: quitLies}
 		_, _ = g.runner.Poll(t.Context(), nil)
@@ -136,13 +90,13 @@ func TestMessageNumbersAndAQuitThatLies(t *testing.T) {
 // A message removed here is deleted there under the number it has now.
 func TestDeletingHereDeletesTheSameMessageThere(t *testing.T) {
 	for _, format := range []string{"%d", "msg%d"} {
-		g := newRig(t, KeepForever())
+		g := newRig(t, plan.KeepForever())
 		g.numbered(format, 0, 1)
 		g.poll()
 		g.numbered(format, 1, 2)
 		g.poll()
 		g.expunge(1)
-		g.restart(KeepForever())
+		g.restart(plan.KeepForever())
 		g.runner.account.DeleteExpunged = true
 		g.clock.advance(8 * day)
 		for range 2 {
@@ -166,7 +120,7 @@ func TestAnIDUsedAgainAfterALostQuit(t *testing.T) {
 	t.Parallel()
 	for _, id := range []string{"1", "0001", "x", "job17"} {
 		for _, quit := range []quitTrouble{quitSilent, quitCut} {
-			g := newRig(t, KeepNever())
+			g := newRig(t, plan.KeepNever())
 			g.pop.add(id, alike(0))
 			g.pop.trouble = trouble{quit: quit}
 			g.poll()
@@ -174,7 +128,7 @@ func TestAnIDUsedAgainAfterALostQuit(t *testing.T) {
 				g.pop.trouble = trouble{}
 				g.pop.messages = []*popMessage{{uidl: id, data: alike(1)}}
 			})
-			g.restart(KeepNever())
+			g.restart(plan.KeepNever())
 			g.poll()
 			g.wantAlike(0, 1)
 			if n := g.pop.count(); n != 0 {
@@ -188,7 +142,7 @@ func TestAnIDUsedAgainAfterALostQuit(t *testing.T) {
 // same one is not stored twice.
 func TestAnIDThatIsBack(t *testing.T) {
 	for _, message := range []int{0, 1} {
-		g := newRig(t, KeepForever())
+		g := newRig(t, plan.KeepForever())
 		g.pop.add("x", alike(0))
 		g.want(g.poll(), 1, 0, 0, 1)
 		g.pop.change(func() { g.pop.messages = nil })
@@ -206,8 +160,8 @@ func TestAnIDThatIsBack(t *testing.T) {
 // fetched again, and what is to be deleted is compared.
 func TestManyIDsThatAreBack(t *testing.T) {
 	t.Parallel()
-	g := newRig(t, KeepForever())
-	const n = mostBack + 10
+	g := newRig(t, plan.KeepForever())
+	const n = 60 // more than a plan takes for ids that are used again
 	g.fill(0, n)
 	g.want(g.poll(), n, 0, 0, n)
 	all := g.pop.messages
@@ -218,7 +172,7 @@ func TestManyIDsThatAreBack(t *testing.T) {
 	if c := g.pop.fetched(uidl(3)); c != 1 {
 		t.Errorf("fetched %d times", c)
 	}
-	g.restart(KeepNever())
+	g.restart(plan.KeepNever())
 	g.want(g.poll(), 0, 0, n, 0)
 	if c := g.pop.fetched(uidl(3)); c != 2 {
 		t.Errorf("fetched %d times", c)
@@ -229,14 +183,14 @@ func TestManyIDsThatAreBack(t *testing.T) {
 // one whose ids are message numbers. Nothing comes twice, and once its ids have
 // risen above a deleted one they are trusted.
 func TestIDsThatAreSmallNumbers(t *testing.T) {
-	g := newRig(t, KeepForever())
+	g := newRig(t, plan.KeepForever())
 	for n := 1; n <= 3; n++ {
 		g.pop.add(strconv.Itoa(n), alike(n))
 		g.want(g.poll(), 1, 0, 0, n)
 	}
 	g.pop.change(func() { g.pop.messages = g.pop.messages[1:] })
 	g.poll()
-	if !g.runner.notes.Numbered {
+	if !g.runner.memory.pollState.IDs.Numbered {
 		t.Error("trusted too soon")
 	}
 	g.pop.change(func() { g.pop.messages = g.pop.messages[:1] })
@@ -249,11 +203,11 @@ func TestIDsThatAreSmallNumbers(t *testing.T) {
 	g.pop.add("5", alike(5))
 	g.poll()
 	g.wantAlike(1, 2, 3, 4, 5)
-	if g.runner.notes.Numbered {
+	if g.runner.memory.pollState.IDs.Numbered {
 		t.Error("not trusted")
 	}
 	before := g.pop.fetched("2") + g.pop.fetched("5")
-	g.restart(KeepNever())
+	g.restart(plan.KeepNever())
 	g.want(g.poll(), 0, 0, 2, 0)
 	if n := g.pop.fetched("2") + g.pop.fetched("5"); n != before {
 		t.Errorf("%d fetched again", n-before)
@@ -262,43 +216,23 @@ func TestIDsThatAreSmallNumbers(t *testing.T) {
 
 // A server that was seen using an id twice is not trusted with any other.
 func TestAServerThatUsesIDsAgain(t *testing.T) {
-	g := newRig(t, KeepForever())
+	g := newRig(t, plan.KeepForever())
 	g.pop.add("a", alike(0))
 	g.pop.add("b", alike(1))
 	g.poll()
 	g.pop.messages[1].data = append(alike(2), "longer\r\n"...)
 	g.want(g.poll(), 1, 0, 0, 2)
 	g.pop.messages[0].data = alike(3) // of the same size
-	g.restart(KeepNever())
+	g.restart(plan.KeepNever())
 	g.want(g.poll(), 1, 0, 2, 0)
 	g.wantExactly([]string{string(alike(0)), string(alike(1)), string(append(alike(2), "longer\r\n"...)), string(alike(3))})
-}
-
-func TestMayBePlaces(t *testing.T) {
-	for ids, want := range map[string]string{
-		"0 1 2": "up", "1.7 1.8 1.9 1.10": "up", "msg9 msg10": "up", "00000009 0000000a 0000000b": "up", "9 A B": "up", "3-x 2-x 1-x": "down",
-		"100 101": "up", "x": "up", "a c": "no", "1 3": "no", "1 2 4": "no", "7 7": "no", "2 1 2": "no",
-		"0000000157a5b6c7 0000000257a5b6c7": "no", "GmailId1234 GmailId9876": "no", "1-5 2-6": "no", "msg msg1": "no",
-	} {
-		var listing []Listed
-		for i, id := range strings.Fields(ids) {
-			listing = append(listing, Listed{Num: i + 1, UIDL: id})
-		}
-		got := "no"
-		if places, up := mayBePlaces(listing); places {
-			got = map[bool]string{true: "up", false: "down"}[up]
-		}
-		if got != want {
-			t.Errorf("%s: %s, want %s", ids, got, want)
-		}
-	}
 }
 
 // Ids that are places, counted from anywhere: no message is deleted that was not
 // fetched, and none is stored twice.
 func TestIDsThatArePlaces(t *testing.T) {
 	for _, format := range []string{"%x", "1.%d", "u%02d", "00%x"} {
-		for _, keep := range []Keep{KeepNever(), KeepNewest(2), KeepNewest(1)} {
+		for _, keep := range []plan.Keep{plan.KeepNever(), plan.KeepNewest(2), plan.KeepNewest(1)} {
 			g := newRig(t, keep)
 			box := func(messages ...int) {
 				g.pop.change(func() { g.pop.messages = nil })
@@ -331,9 +265,9 @@ func TestIDsThatArePlaces(t *testing.T) {
 	}
 }
 
-// Ids that fall with the number of messages, and numbers with gaps, prove nothing.
+// Ids that fall with the number of messages prove nothing.
 func TestIDsThatFallProveNothing(t *testing.T) {
-	g := newRig(t, KeepNewest(1))
+	g := newRig(t, plan.KeepNewest(1))
 	for _, box := range [][]string{{"1", "0"}, {"0"}, {"0"}} {
 		g.pop.change(func() { g.pop.messages = nil })
 		for _, id := range box {
@@ -341,17 +275,14 @@ func TestIDsThatFallProveNothing(t *testing.T) {
 		}
 		g.poll()
 	}
-	if g.runner.notes.Proven {
+	if g.runner.memory.pollState.IDs.Proven {
 		t.Error("they are taken for ids that stay with their messages")
-	}
-	if places, _ := mayBePlaces([]Listed{{Num: 1, UIDL: "0"}, {Num: 2, UIDL: "1"}, {Num: 4, UIDL: "3"}}); !places {
-		t.Error("a gap in the numbers is taken for one in the ids")
 	}
 }
 
 // After End a runner does nothing, whoever still has it.
 func TestARunnerThatHasEnded(t *testing.T) {
-	g := newRig(t, KeepForever())
+	g := newRig(t, plan.KeepForever())
 	g.fill(0, 3)
 	g.poll()
 	g.runner.End()
@@ -369,7 +300,7 @@ func TestARunnerThatHasEnded(t *testing.T) {
 
 // A poll that End interrupts says why it ended, and is no failure of the account.
 func TestARunnerThatEndsInTheMiddleOfAPoll(t *testing.T) {
-	g := newRig(t, KeepForever())
+	g := newRig(t, plan.KeepForever())
 	g.fill(0, 3)
 	_, err := g.runner.Poll(t.Context(), func(p Progress) {
 		if p.Phase == PhaseConnect {

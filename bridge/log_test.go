@@ -8,12 +8,14 @@ import (
 	"testing"
 
 	"github.com/rs/zerolog"
+
+	"github.com/popbridge/popbridge/bridge/plan"
 )
 
 // One line for a poll that changed something, one for the first failure of a
 // kind and one for the end of it; nothing for the rest.
 func TestLog(t *testing.T) {
-	g := newRig(t, KeepForever())
+	g := newRig(t, plan.KeepForever())
 	var out bytes.Buffer
 	g.runner.log = zerolog.New(&out).Level(zerolog.InfoLevel)
 	lines := func() []string {
@@ -54,11 +56,11 @@ func TestLog(t *testing.T) {
 }
 
 func TestStateIsRemembered(t *testing.T) {
-	g := newRig(t, KeepForever())
+	g := newRig(t, plan.KeepForever())
 	g.fill(0, 3)
 	g.poll()
 	last := g.runner.Status().LastSuccess
-	g.restart(KeepForever())
+	g.restart(plan.KeepForever())
 	g.pop.change(func() { g.pop.down = errors.New("no route") })
 	g.pollError()
 	s := g.runner.Status()

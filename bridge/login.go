@@ -33,7 +33,7 @@ const (
 )
 
 // loginPause is the least time from the last refusal to the next login.
-func (n *notes) loginPause() (d time.Duration) {
+func (n *pollState) loginPause() (d time.Duration) {
 	switch {
 	case n.Refusals >= refusalsPause:
 		d = backoff(pauseFirst, refusedCap, n.Refusals-refusalsPause+1)
@@ -47,18 +47,18 @@ func (n *notes) loginPause() (d time.Duration) {
 }
 
 // longPause reports whether loginPause is one of the long ones.
-func (n *notes) longPause() bool { return n.Refusals >= refusalsPause || n.HangUps >= hangUpsPause }
+func (n *pollState) longPause() bool { return n.Refusals >= refusalsPause || n.HangUps >= hangUpsPause }
 
 // nextLogin is when the next login may be tried after a poll that failed.
 func (r *Runner) nextLogin() time.Time {
-	return time.Unix(r.notes.RefusedAt, 0).Add(jitter(r.notes.loginPause(), 0.1, r.rand()))
+	return time.Unix(r.memory.pollState.RefusedAt, 0).Add(jitter(r.memory.pollState.loginPause(), 0.1, r.rand()))
 }
 
 // pauseHint says how an account goes on whose logins fail.
 func (r *Runner) pauseHint(err error, next time.Time) string {
-	what := fmt.Sprintf("the password was refused %d times in a row", r.notes.Refusals)
-	if r.notes.Refusals < refusalsPause {
-		what = fmt.Sprintf("the server hung up at the password %d times in a row", r.notes.HangUps)
+	what := fmt.Sprintf("the password was refused %d times in a row", r.memory.pollState.Refusals)
+	if r.memory.pollState.Refusals < refusalsPause {
+		what = fmt.Sprintf("the server hung up at the password %d times in a row", r.memory.pollState.HangUps)
 	}
 	hint := fmt.Sprintf("%s, so it is tried less often, next at %s; at once when the password changes, after a restart and with `popbridge sync %s`",
 		what, next.Local().Format("Mon 15:04"), r.account.Name)
@@ -72,15 +72,15 @@ func (r *Runner) pauseHint(err error, next time.Time) string {
 func (s *session) refused(err error, since time.Duration) {
 	switch {
 	case fault.Is(err, fault.Auth):
-		s.notes.Refusals++
-		s.notes.RefusedAt = s.now().Unix()
+		s.memory.pollState.Refusals++
+		s.memory.pollState.RefusedAt = s.now().Unix()
 	case errors.Is(err, pop3.ErrHungUp):
-		s.notes.HangUps++
-		s.notes.RefusedAt = s.now().Unix()
+		s.memory.pollState.HangUps++
+		s.memory.pollState.RefusedAt = s.now().Unix()
 	case errors.Is(err, pop3.ErrLoginDelay):
-		s.notes.raise(since, s.account.PollEvery, s.now())
-		s.update(func(st *Status) { st.MinInterval = s.notes.floor() })
-		s.log.Info().Dur("interval", s.notes.floor()).Msg("server wants logins further apart")
+		s.memory.pollState.raise(since, s.account.PollEvery, s.now())
+		s.runner.update(func(st *Status) { st.MinInterval = s.memory.pollState.floor() })
+		s.log.Info().Dur("interval", s.memory.pollState.floor()).Msg("server wants logins further apart")
 	}
 }
 
@@ -101,7 +101,7 @@ func (r *Runner) secretChanged(ctx context.Context) bool {
 // failed. It returns at once.
 func (r *Runner) Retry() {
 	r.mu.Lock()
-	if r.serving && r.flight == nil && r.status.State == Backoff {
+	if r.serving && r.current == nil && r.status.State == Backoff {
 		r.status.NextPoll = r.earliestLocked()
 	}
 	r.mu.Unlock()
@@ -110,13 +110,13 @@ func (r *Runner) Retry() {
 
 // avoided returns the commands that this session avoids.
 func (s *session) avoided() []string {
-	if since := s.now().Sub(time.Unix(s.notes.WithoutAt, 0)); since > withoutFor || since < 0 {
-		s.notes.Without = nil
+	if since := s.now().Sub(time.Unix(s.memory.pollState.WithoutAt, 0)); since > withoutFor || since < 0 {
+		s.memory.pollState.Without = nil
 	}
-	if s.trial != "" {
-		return append(slices.Clone(s.notes.Without), s.trial)
+	if s.memory.trial != "" {
+		return append(slices.Clone(s.memory.pollState.Without), s.memory.trial)
 	}
-	return s.notes.Without
+	return s.memory.pollState.Without
 }
 
 // avoid looks at an error that ended a session before the listing, and reports
@@ -124,29 +124,29 @@ func (s *session) avoided() []string {
 // and PASS replace AUTH at once; that a server has no CAPA or UIDL is believed
 // when it hangs up there twice in a row.
 func (s *session) avoid(err error) bool {
-	command, tried := "", s.trial
+	command, tried := "", s.memory.trial
 	if lost, ok := errors.AsType[*pop3.LostError](err); ok {
 		command = lost.Command
 	}
-	again := s.lostAt == command
-	s.lostAt, s.trial = command, ""
+	again := s.memory.lostAt == command
+	s.memory.lostAt, s.memory.trial = command, ""
 	switch {
 	case slices.Contains(s.avoided(), command), command == tried:
 		return false
-	case command == "AUTH", command == "CAPA" && again, command == "UIDL" && again && !s.state.HadUIDL:
-		s.trial = command
+	case command == "AUTH", command == "CAPA" && again, command == "UIDL" && again && !s.memory.state.HadUIDL:
+		s.memory.trial = command
 	}
-	return s.trial != ""
+	return s.memory.trial != ""
 }
 
 // worked notes that the server does well without the command of the trial.
 func (s *session) worked(commands ...string) {
-	if slices.Contains(commands, s.lostAt) {
-		s.lostAt = ""
+	if slices.Contains(commands, s.memory.lostAt) {
+		s.memory.lostAt = ""
 	}
-	if s.trial != "" && slices.Contains(commands, s.trial) {
-		s.notes.Without, s.notes.WithoutAt = s.avoided(), s.now().Unix()
-		s.log.Info().Str("command", s.trial).Msg("server hangs up at a command and goes on without it")
-		s.trial = ""
+	if s.memory.trial != "" && slices.Contains(commands, s.memory.trial) {
+		s.memory.pollState.Without, s.memory.pollState.WithoutAt = s.avoided(), s.now().Unix()
+		s.log.Info().Str("command", s.memory.trial).Msg("server hangs up at a command and goes on without it")
+		s.memory.trial = ""
 	}
 }

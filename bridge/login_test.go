@@ -8,13 +8,15 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/bridge/pop3"
+	"github.com/popbridge/popbridge/internal/fault"
 )
 
 // refusing serves an account whose server refuses every login, until the pauses
 // are long.
 func refusing(t *testing.T) (g *rig, stop func()) {
-	g = newRig(t, KeepForever())
+	g = newRig(t, plan.KeepForever())
 	g.fill(0, 1)
 	g.pop.change(func() { g.pop.refuse = "-ERR [AUTH] Authentication failed." })
 	stop = serve(t, g.runner)
@@ -51,7 +53,7 @@ func TestAnOutageOfTheLoginServiceEnds(t *testing.T) {
 // A secret that is another one is tried at once, one that is the same is not.
 func TestAChangedSecretIsTriedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, KeepForever())
+		g := newRig(t, plan.KeepForever())
 		g.fill(0, 1)
 		var secret atomic.Value
 		secret.Store("wrong")
@@ -77,7 +79,7 @@ func TestAChangedSecretIsTriedAtOnce(t *testing.T) {
 // said, and it is tried more often than one that refuses.
 func TestAServerThatHangsUpAtThePassword(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, KeepForever())
+		g := newRig(t, plan.KeepForever())
 		g.fill(0, 1)
 		g.pop.change(func() { g.pop.hangUp = "PASS" })
 		stop := serve(t, g.runner)
@@ -102,14 +104,14 @@ func TestAServerThatHangsUpAtThePassword(t *testing.T) {
 // is asked again after a week.
 func TestAServerThatHangsUpAtACommand(t *testing.T) {
 	for _, command := range []string{"AUTH", "CAPA", "UIDL"} {
-		g := newRig(t, KeepForever())
+		g := newRig(t, plan.KeepForever())
 		g.fill(0, 2)
 		g.pop.caps = append(g.pop.caps, "SASL PLAIN")
 		g.pop.hangUp = command
 		for range 2 {
 			_, _ = g.runner.Poll(t.Context(), nil)
 		}
-		g.restart(KeepForever())
+		g.restart(plan.KeepForever())
 		before := len(g.pop.logins())
 		g.poll()
 		g.wantMail(0, 2)
@@ -122,8 +124,130 @@ func TestAServerThatHangsUpAtACommand(t *testing.T) {
 		g.pop.change(func() { g.pop.hangUp = "" })
 		g.clock.advance(8 * day)
 		g.poll()
-		if w := g.runner.notes.Without; len(w) != 0 {
+		if w := g.runner.memory.pollState.Without; len(w) != 0 {
 			t.Errorf("without %v", w)
 		}
+	}
+}
+
+func TestRefusedPasswordsAreTriedMoreAndMoreRarely(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, plan.KeepForever())
+		g.fill(0, 3)
+		g.pop.change(func() { g.pop.password = "changed" })
+		stop := serve(t, g.runner)
+		time.Sleep(48 * time.Hour)
+		if n := len(g.pop.logins()); n != 8 { // after 0, 1, 3 minutes, 1, 3, 7, 15, 31 hours
+			t.Errorf("%d logins with a wrong password", n)
+		}
+		s := g.runner.Status()
+		if next := time.Until(s.NextPoll); s.State != Backoff || s.Kind != fault.Auth || next <= 0 || next > 27*time.Hour || !strings.Contains(s.Hint, "next at ") {
+			t.Errorf("status %+v", s)
+		}
+		time.Sleep(60 * 24 * time.Hour)
+		if n := len(g.pop.logins()) - 8; n < 50 || n > 70 {
+			t.Errorf("%d logins in 60 days", n)
+		}
+		if _, err := g.runner.Poll(t.Context(), nil); !fault.Is(err, fault.Auth) {
+			t.Errorf("error %v", err)
+		}
+		g.pop.change(func() { g.pop.password = "secret" })
+		g.poll()
+		if s := g.runner.Status(); s.State != Idle || s.Stored != 3 {
+			t.Errorf("status %+v", s)
+		}
+		before := len(g.pop.logins())
+		time.Sleep(time.Hour)
+		if n := len(g.pop.logins()) - before; n < 10 {
+			t.Errorf("%d polls in the hour after the pause", n)
+		}
+		stop()
+	})
+}
+
+// A login that works ends the row of refusals, even when the poll fails then.
+func TestRefusalsInARow(t *testing.T) {
+	g := newRig(t, plan.KeepForever())
+	refuse := func(times int) {
+		g.pop.change(func() { g.pop.password = "changed" })
+		for range times {
+			g.pollError()
+		}
+		g.pop.change(func() { g.pop.password = "secret" })
+	}
+	g.fill(0, 1)
+	g.poll()
+	refuse(2)
+	g.pop.change(func() { g.pop.trouble.noUIDL = true })
+	g.pollError()
+	refuse(2)
+	if s := g.runner.Status(); s.State != Backoff {
+		t.Errorf("status %+v", s)
+	}
+	if g.runner.longPause {
+		t.Error("a long pause after two refusals")
+	}
+	refuse(1)
+	if s := g.runner.Status(); s.State != Backoff || !g.runner.longPause || time.Until(s.NextPoll) < 50*time.Minute {
+		t.Errorf("status %+v", s)
+	}
+}
+
+// A mailbox in use may look like a refused login and is none.
+func TestInUseIsNoRefusal(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"-ERR [IN-USE] another session", "-ERR duplicate login!", "-ERR Unable to lock maildrop: Mailbox is locked by POP server"} {
+		synctest.Test(t, func(t *testing.T) {
+			g := newRig(t, plan.KeepForever())
+			g.pop.change(func() { g.pop.refuse = text })
+			stop := serve(t, g.runner)
+			time.Sleep(5 * time.Hour)
+			if s := g.runner.Status(); s.State != Backoff || s.Kind != fault.Temporary || strings.Contains(s.LastError, "password") || s.MinInterval != 0 {
+				t.Errorf("status %+v", s)
+			}
+			stop()
+		})
+	}
+}
+
+func TestLoginDelay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, plan.KeepForever())
+		g.fill(0, 20)
+		g.pop.caps = append(g.pop.caps, "LOGIN-DELAY 900")
+		g.pop.trouble = trouble{limit: 4, limitText: "-ERR Download exceed. msg=4"}
+		stop := serve(t, g.runner)
+		time.Sleep(time.Minute)
+		if s := g.runner.Status(); s.State != Polling || s.LoginDelay != 15*time.Minute {
+			t.Errorf("status %+v", s)
+		}
+		time.Sleep(6 * time.Hour)
+		stop()
+		times := g.pop.logins()
+		for i, at := range times[1:] {
+			if d := at.Sub(times[i]); d < 15*time.Minute {
+				t.Fatalf("logged in again after %v", d)
+			}
+		}
+		if len(times) < 20 {
+			t.Errorf("%d logins", len(times))
+		}
+		g.wantMail(0, 20)
+	})
+}
+
+func TestCredentialsError(t *testing.T) {
+	g := newRig(t, plan.KeepForever())
+	cause := fault.New(fault.Config, "the password file is readable by others", "chmod 600 it")
+	g.runner.account.Credentials = func(context.Context) (pop3.Credentials, error) { return pop3.Credentials{}, cause }
+	if err := g.pollError(); err != cause {
+		t.Errorf("error %v", err)
+	}
+	if s := g.runner.Status(); s.Hint != "chmod 600 it" || s.Kind != fault.Config {
+		t.Errorf("status %+v", s)
+	}
+	if n := len(g.pop.logins()); n != 0 {
+		t.Errorf("%d connections", n)
 	}
 }

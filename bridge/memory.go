@@ -3,6 +3,9 @@ package bridge
 import (
 	"encoding/json"
 	"time"
+
+	"github.com/popbridge/popbridge/bridge/plan"
+	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
 const (
@@ -16,9 +19,34 @@ const (
 	lowerFactor    = 0.9
 )
 
-// notes is what is remembered of an account over a restart, as JSON in
+// memory is what a runner knows from earlier polls. Only who has the turn
+// touches it.
+type memory struct {
+	loaded       bool
+	state        mailstore.AccountState
+	pollState    pollState // what of this is remembered over a restart
+	failures     int       // polls in a row
+	problems     problems
+	suspects     map[problemID]bool // messages of the batch that the store did not take
+	unconfirmed  int                // deletions the last QUIT did not confirm
+	contentMode  bool               // the server gives no UIDL
+	noPipelining bool
+	bareLF       bool                    // the server ends lines with a bare LF
+	tryCheck     bool                    // the answer to a check was wrong: see learnCheck
+	careful      map[problemID]bool      // messages to ask for alone: it was not clear which was not whole
+	doubting     bool                    // some row was in doubt in this poll
+	doubts       []mailstore.LedgerEntry // rows on the server that may not be whole
+	hurry        bool                    // more is to be had as soon as the server lets us in again
+	refusedIDs   map[problemID]bool      // deletions that the server has refused; nil: not known
+	trial        string                  // a command that the next session goes without
+	lostAt       string                  // the command at which the last one hung up before the listing
+	lastLogged   string
+	unchanged    unchanged
+}
+
+// pollState is what is remembered of an account over a restart, as JSON in
 // mailstore.AccountState.Memory. Times are Unix seconds, durations seconds.
-type notes struct {
+type pollState struct {
 	Version int `json:"v"`
 	// New tells that no poll has gone through since the account was made. It is
 	// not so when the rest was lost with the index.
@@ -29,50 +57,32 @@ type notes struct {
 	// Mailbox is where it is polled, so that it is known under another name.
 	Mailbox string `json:"mailbox,omitempty"`
 	// Confirmed is the policy under which deletions may be made.
-	Confirmed permit `json:"confirmed"`
-	Refusals  int    `json:"refusals,omitempty"`   // of the password, in a row
-	HangUps   int    `json:"hang_ups,omitempty"`   // at the password, in a row
-	RefusedAt int64  `json:"refused_at,omitempty"` // the last of them
-	LastLogin int64  `json:"last_login,omitempty"`
-	Delay     int64  `json:"delay,omitempty"`      // LOGIN-DELAY as announced
-	Learned   int64  `json:"learned,omitempty"`    // least interval, learned from refusals
-	LearnedAt int64  `json:"learned_at,omitempty"` // when it was last changed
-	Expire    string `json:"expire,omitempty"`     // how long the server keeps mail, in words
-	Awaiting  int    `json:"awaiting,omitempty"`   // deletions that wait for Confirm
-	Issues    []note `json:"problems,omitempty"`
+	Confirmed plan.Permit `json:"confirmed"`
+	Refusals  int         `json:"refusals,omitempty"`   // of the password, in a row
+	HangUps   int         `json:"hang_ups,omitempty"`   // at the password, in a row
+	RefusedAt int64       `json:"refused_at,omitempty"` // the last of them
+	LastLogin int64       `json:"last_login,omitempty"`
+	Delay     int64       `json:"delay,omitempty"`      // LOGIN-DELAY as announced
+	Learned   int64       `json:"learned,omitempty"`    // least interval, learned from refusals
+	LearnedAt int64       `json:"learned_at,omitempty"` // when it was last changed
+	Expire    string      `json:"expire,omitempty"`     // how long the server keeps mail, in words
+	Awaiting  int         `json:"awaiting,omitempty"`   // deletions that wait for Confirm
+	Issues    []note      `json:"problems,omitempty"`
 	// What is to be deleted next, the first of it by name, under which policy.
-	Due       []dueNote `json:"due,omitempty"`
-	DueTotal  int       `json:"due_total,omitempty"`
-	DuePolicy string    `json:"due_policy,omitempty"`
-	Anchor    *anchor   `json:"anchor,omitempty"`
+	Due       []dueNote    `json:"due,omitempty"`
+	DueTotal  int          `json:"due_total,omitempty"`
+	DuePolicy string       `json:"due_policy,omitempty"`
+	Anchor    *plan.Anchor `json:"anchor,omitempty"`
 	// Relists tells that the server goes on listing what it has confirmed as
 	// deleted, so that no id of these is used again.
 	Relists bool `json:"relists,omitempty"`
-	// Numbered tells that the ids were the message numbers at some time and have
-	// not proven since that they are used once; Top is the highest of them.
-	Numbered bool `json:"numbered,omitempty"`
-	Top      int  `json:"top,omitempty"`
-	// Proven tells that the ids are not the places of the messages in the listing;
-	// First is the id that the first message had in the last listing before that.
-	Proven bool   `json:"proven,omitempty"`
-	First  string `json:"first,omitempty"`
-	// Reuses tells that the server has given the id of one message to another.
-	Reuses    bool      `json:"reuses,omitempty"`
+	plan.IDs
 	Undeleted undeleted `json:"undeleted"`
 	Unstuffed bool      `json:"unstuffed,omitempty"` // the server does not byte-stuff
 	// Without are commands at which the server hangs up, or that it does not answer
 	// as it should.
 	Without   []string `json:"without,omitempty"`
 	WithoutAt int64    `json:"without_at,omitempty"`
-}
-
-// permit is the extent of a policy, so that it can be told whether another one
-// goes further.
-type permit struct {
-	Keep string `json:"keep,omitempty"` // "" is forever
-	// N is what is kept at least: seconds, messages or bytes.
-	N        int64  `json:"n,omitempty"`
-	Expunged *int64 `json:"expunged,omitempty"` // seconds after the removal here
 }
 
 // note is a message that could not be fetched.
@@ -99,9 +109,9 @@ func (d PreviewDelete) note() dueNote {
 	return dueNote{UIDL: []byte(d.UIDL[:min(len(d.UIDL), maxNotedID)]), Size: d.Size, Hash: d.Hash[:], StoredAt: d.StoredAt.Unix(), Reason: d.Reason}
 }
 
-// due is what the last poll has foreseen, as far as it is named, unless the
+// due is what noteDue has written down, as far as it is named, unless the
 // policy has changed since.
-func (n *notes) due(policy string) (list []PreviewDelete, total int) {
+func (n *pollState) due(policy string) (list []PreviewDelete, total int) {
 	if n.DuePolicy != policy {
 		return nil, 0
 	}
@@ -113,47 +123,17 @@ func (n *notes) due(policy string) (list []PreviewDelete, total int) {
 	return list, n.DueTotal
 }
 
-// permit is what the policy allows at most.
-func (p Policy) permit() permit {
-	var out permit
-	switch p.Keep.mode {
-	case keepNever:
-		out = permit{Keep: "never"}
-	case keepFor:
-		out = permit{Keep: "for", N: int64(p.Keep.age / time.Second)}
-	case keepNewest:
-		out = permit{Keep: "newest", N: int64(p.Keep.count)}
-	case keepBelow:
-		out = permit{Keep: "below", N: p.Keep.limit()}
-	}
-	if p.Expunged {
-		seconds := int64(p.Grace / time.Second)
-		out.Expunged = &seconds
-	}
-	return out
-}
-
-// covers reports whether nothing that o would delete goes beyond p.
-func (p permit) covers(o permit) bool {
-	if p.Keep == "never" {
-		return true // whatever is stored here
-	}
-	keep := o.Keep == "" || o.Keep == p.Keep && o.N >= p.N
-	expunged := o.Expunged == nil || p.Expunged != nil && *o.Expunged >= *p.Expunged
-	return keep && expunged
-}
-
-// recall reads what an earlier run has written. What cannot be read is as if
+// decodePollState reads what an earlier run has written. What cannot be read is as if
 // nothing were known, so that nothing is deleted without being confirmed.
-func recall(text string) notes {
-	var n notes
+func decodePollState(text string) pollState {
+	var n pollState
 	if json.Unmarshal([]byte(text), &n) != nil || n.Version != memoryVersion {
-		return notes{}
+		return pollState{}
 	}
 	return n
 }
 
-func (n notes) text() string {
+func (n pollState) text() string {
 	n.Version = memoryVersion
 	data, err := json.Marshal(n)
 	if err != nil { // no field can cause one
@@ -163,12 +143,12 @@ func (n notes) text() string {
 }
 
 // floor is the least time between two logins.
-func (n *notes) floor() time.Duration {
+func (n *pollState) floor() time.Duration {
 	return time.Duration(max(n.Delay, n.Learned)) * time.Second
 }
 
 // raise learns from a refusal that the logins came too soon.
-func (n *notes) raise(since, every time.Duration, now time.Time) {
+func (n *pollState) raise(since, every time.Duration, now time.Time) {
 	if since < 0 || since > mostLearned {
 		since = min(every, mostLearned) // after a long pause, or a jump of the clock
 	}
@@ -178,7 +158,7 @@ func (n *notes) raise(since, every time.Duration, now time.Time) {
 }
 
 // lower tries a shorter interval when there was no refusal for long.
-func (n *notes) lower(now time.Time) {
+func (n *pollState) lower(now time.Time) {
 	if n.Learned == 0 || now.Sub(time.Unix(n.LearnedAt, 0)) < lowerAfter {
 		return
 	}
@@ -209,7 +189,7 @@ func (p *problems) recall(list []note, limit int64) {
 		if q.Limit > 0 && (limit > q.Limit || limit == 0) {
 			continue
 		}
-		l := Listed{Num: q.Num, Size: q.Size, UIDL: string(q.UIDL)}
+		l := plan.Listed{Num: q.Num, Size: q.Size, UIDL: string(q.UIDL)}
 		p.byID[idOf(l)] = Problem{Num: q.Num, UIDL: l.UIDL, Size: q.Size, Reason: q.Reason, Attempts: q.Attempts, NextTry: time.Unix(q.Next, 0), Limit: q.Limit}
 	}
 }

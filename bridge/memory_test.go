@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
@@ -19,7 +19,7 @@ import (
 // for a poll.
 func TestPauseIsRemembered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, KeepForever())
+		g := newRig(t, plan.KeepForever())
 		g.fill(0, 3)
 		g.poll()
 		g.pop.change(func() { g.pop.password = "changed" })
@@ -27,7 +27,7 @@ func TestPauseIsRemembered(t *testing.T) {
 			g.pollError()
 		}
 		before := len(g.pop.logins())
-		g.restart(KeepForever())
+		g.restart(plan.KeepForever())
 		stop := serve(t, g.runner)
 		time.Sleep(24 * time.Hour)
 		g.runner.Wake()
@@ -78,7 +78,7 @@ func TestLearnedInterval(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"-ERR [LOGIN-DELAY] wait", "-ERR login too frequent"} {
 		synctest.Test(t, func(t *testing.T) {
-			g := newRig(t, KeepForever())
+			g := newRig(t, plan.KeepForever())
 			g.fill(0, 3)
 			refused := gate(g.pop, 12*time.Minute, text)
 			stop := serve(t, g.runner)
@@ -92,7 +92,7 @@ func TestLearnedInterval(t *testing.T) {
 				t.Errorf("status %+v", s)
 			}
 			stop()
-			g.restart(KeepForever())
+			g.restart(plan.KeepForever())
 			stop = serve(t, g.runner)
 			time.Sleep(3 * 24 * time.Hour)
 			if n := *refused - first; n != 0 {
@@ -111,7 +111,7 @@ func TestLearnedInterval(t *testing.T) {
 // A restart comes too soon for a server with LOGIN-DELAY, so it waits.
 func TestRestartKeepsTheDistance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, KeepForever())
+		g := newRig(t, plan.KeepForever())
 		g.pop.caps = append(g.pop.caps, "LOGIN-DELAY 900", "EXPIRE 7")
 		g.poll()
 		if s := g.runner.Status(); s.Expire != "the server keeps mail for 7 days" || s.MinInterval != 15*time.Minute {
@@ -119,7 +119,7 @@ func TestRestartKeepsTheDistance(t *testing.T) {
 		}
 		for range 5 {
 			time.Sleep(time.Minute)
-			g.restart(KeepForever())
+			g.restart(plan.KeepForever())
 			stop := serve(t, g.runner)
 			synctest.Wait()
 			g.runner.Wake()
@@ -143,13 +143,13 @@ func TestRestartKeepsTheDistance(t *testing.T) {
 }
 
 func TestProblemsAreRemembered(t *testing.T) {
-	g := newRig(t, KeepForever())
+	g := newRig(t, plan.KeepForever())
 	g.fill(0, 5)
 	g.pop.messages[1].err = "-ERR \xff not now"
 	g.pop.messages[3].uidl, g.pop.messages[3].err = "\x80id", "-ERR never"
 	g.poll()
 	before := g.runner.Status().Problems
-	g.restart(KeepForever())
+	g.restart(plan.KeepForever())
 	g.scheduled()
 	after := g.runner.Status().Problems
 	if len(after) != 2 || after[0].UIDL != before[0].UIDL || after[0].Attempts != 1 || after[1].NextTry.Unix() != before[1].NextTry.Unix() || after[0].Reason == "" {
@@ -164,7 +164,7 @@ func TestProblemsAreRemembered(t *testing.T) {
 }
 
 func TestMemoryIsBounded(t *testing.T) {
-	g := newRig(t, KeepForever())
+	g := newRig(t, plan.KeepForever())
 	g.fill(0, 260)
 	for n, m := range g.pop.messages[:250] {
 		m.err = "-ERR " + strings.Repeat("no ", 100)
@@ -172,142 +172,9 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 	g.poll()
 	state, err := g.store.AccountState(t.Context(), "home")
-	if err != nil || len(state.Memory) > 100_000 || len(recall(state.Memory).Issues) == 0 {
+	if err != nil || len(state.Memory) > 100_000 || len(decodePollState(state.Memory).Issues) == 0 {
 		t.Errorf("%d bytes, error %v", len(state.Memory), err)
 	}
-}
-
-// After a sleep or a change of the network the socket is dropped, what has
-// come is kept, and another session follows at once.
-func TestResumeWhilePolling(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, KeepForever())
-		g.fill(0, 30)
-		var stalled atomic.Bool
-		g.pop.trouble.retr = func(n int) {
-			if n == 10 && stalled.CompareAndSwap(false, true) {
-				time.Sleep(time.Hour)
-			}
-		}
-		stop := serve(t, g.runner)
-		time.Sleep(time.Second)
-		g.runner.Resume("wake-up")
-		time.Sleep(stopNet + 5*time.Second)
-		if s := g.runner.Status(); s.State != Idle || s.Stored != 30 || s.LastError != "" {
-			t.Errorf("status %+v", s)
-		}
-		for n := range 9 {
-			if c := g.pop.fetched(uidl(n)); c != 1 {
-				t.Errorf("message %d was fetched %d times", n, c)
-			}
-		}
-		g.wantMail(0, 30)
-		stop()
-	})
-}
-
-func TestResumeAfterFailures(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, KeepForever())
-		g.fill(0, 3)
-		g.runner.Resume("nobody serves")
-		g.pop.change(func() { g.pop.down = errors.New("no route") })
-		stop := serve(t, g.runner)
-		time.Sleep(3 * time.Hour)
-		g.pop.change(func() { g.pop.down = nil })
-		g.runner.Resume("network")
-		synctest.Wait()
-		if s := g.runner.Status(); s.State != Idle || s.Stored != 3 {
-			t.Errorf("status %+v", s)
-		}
-		before := len(g.pop.logins())
-		g.clock.advance(-100 * day) // the clock was set
-		g.runner.Resume("clock")
-		synctest.Wait()
-		time.Sleep(time.Hour)
-		if n := len(g.pop.logins()) - before; n < 11 || n > 15 {
-			t.Errorf("%d polls in the hour after", n)
-		}
-		stop()
-	})
-}
-
-// A wait for the next session is measured anew, by the clock on the wall.
-func TestResumeWhileWaiting(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, KeepForever())
-		g.fill(0, 20)
-		g.pop.caps = append(g.pop.caps, "LOGIN-DELAY 900")
-		g.pop.trouble = trouble{limit: 10, limitText: "-ERR Download exceed. msg=10"}
-		stop := serve(t, g.runner)
-		time.Sleep(time.Minute)
-		if err := g.runner.Confirm(t.Context()); err != nil || time.Since(g.pop.logins()[0]) > 2*time.Minute {
-			t.Errorf("confirmed after %v: %v", time.Since(g.pop.logins()[0]), err)
-		}
-		g.clock.advance(5 * time.Minute) // of sleep
-		g.runner.Resume("wake-up")
-		time.Sleep(8 * time.Minute)
-		if n := len(g.pop.logins()); n != 1 {
-			t.Errorf("%d logins", n)
-		}
-		time.Sleep(2 * time.Minute)
-		g.wantMail(0, 20)
-		stop()
-	})
-}
-
-// A preview that waits for an answer of a dead connection starts anew.
-func TestResumeWhilePreviewing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, KeepForever())
-		g.fill(0, 3)
-		var stalled atomic.Bool
-		g.pop.said = func(command string) {
-			if command == "UIDL" && stalled.CompareAndSwap(false, true) {
-				time.Sleep(time.Hour)
-			}
-		}
-		began := time.Now()
-		go func() {
-			time.Sleep(time.Second)
-			g.runner.Resume("wake-up")
-		}()
-		p, err := g.runner.Preview(t.Context())
-		if took := time.Since(began); err != nil || p.Fetch != 3 || took > stopNet+2*time.Second {
-			t.Errorf("preview %+v after %v, error %v", p, took, err)
-		}
-		time.Sleep(2 * time.Hour)
-	})
-}
-
-// A preview and a poll never share the mailbox.
-func TestPreviewWaitsItsTurn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, KeepForever())
-		g.fill(0, 3)
-		g.pop.trouble.retr = func(int) { time.Sleep(time.Second) }
-		stop := serve(t, g.runner)
-		synctest.Wait()
-		p, err := g.runner.Preview(t.Context())
-		if err != nil || p.Fetch != 0 || p.Kept != 3 {
-			t.Errorf("preview %+v, error %v", p, err)
-		}
-		if g.pop.most != 1 || len(g.pop.logins()) != 2 {
-			t.Errorf("%d sessions, %d at a time", len(g.pop.logins()), g.pop.most)
-		}
-		stop()
-		g.pop.change(func() { g.pop.password = "changed" })
-		for range 3 {
-			if _, err := g.runner.Preview(t.Context()); !fault.Is(err, fault.Auth) {
-				t.Errorf("error %v", err)
-			}
-		}
-		if !g.runner.longPause {
-			s := g.runner.Status()
-			t.Errorf("status %+v", s)
-		}
-	})
 }
 
 // A message whose file is damaged here is fetched again into its old place,
@@ -315,11 +182,11 @@ func TestPreviewWaitsItsTurn(t *testing.T) {
 func TestDamagedHere(t *testing.T) {
 	t.Parallel()
 	for _, renumbered := range []bool{false, true} {
-		g := newRig(t, KeepForever())
+		g := newRig(t, plan.KeepForever())
 		g.fill(0, 4)
 		g.poll()
 		damage(t, g, 2)
-		g.restart(KeepNever())
+		g.restart(plan.KeepNever())
 		if renumbered {
 			for n, m := range g.pop.messages {
 				m.uidl = fmt.Sprint("new", n)

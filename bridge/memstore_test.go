@@ -13,6 +13,9 @@ import (
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
+var _ Store = (*memStore)(nil)
+var _ Store = (*mailstore.Store)(nil)
+
 // memStore is a Store in memory: the ledger rules of mailstore.Deliver, no
 // disk, and a watch on what the bridge may never do. Messages are hashed by a
 // real store.
@@ -205,4 +208,23 @@ func (s *memStore) check(t testing.TB) {
 	for _, b := range s.broken {
 		t.Error(b)
 	}
+}
+
+// Readopt is the method of this name in mailstore, on a map.
+func (s *memStore) Readopt(_ context.Context, account string, moves []mailstore.Readoption) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.changes++
+	ledger := s.rows(account)
+	for _, m := range moves {
+		row, known := ledger[m.From]
+		if _, taken := ledger[m.To]; !known || taken {
+			s.breach("%s gives the row %v the id %v", account, m.From, m.To)
+			continue
+		}
+		delete(ledger, m.From)
+		row.Origin, row.ListSize, row.State, row.LastListedAt, row.Absent = m.To, m.ListSize, mailstore.Presumed, s.now(), 0
+		ledger[m.To] = row
+	}
+	return nil
 }

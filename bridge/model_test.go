@@ -10,6 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/internal/mailstore"
 	"github.com/popbridge/popbridge/internal/testkit"
 )
@@ -40,7 +41,7 @@ func TestModel(t *testing.T) {
 type model struct {
 	*rig
 	rt   *rapid.T
-	keep Keep
+	keep plan.Keep
 	next int            // number of the next message
 	ids  int            // number of the next UIDL
 	had  map[string]int // what arrived, by content: how often
@@ -177,7 +178,7 @@ func (m *model) trouble(rt *rapid.T) {
 }
 
 func (m *model) restart(rt *rapid.T) {
-	m.keep = rapid.SampledFrom([]Keep{KeepForever(), KeepNever(), KeepFor(3 * day), KeepNewest(3), KeepBelow(50, 20_000)}).Draw(rt, "keep")
+	m.keep = rapid.SampledFrom([]plan.Keep{plan.KeepForever(), plan.KeepNever(), plan.KeepFor(3 * day), plan.KeepNewest(3), plan.KeepBelow(50, 20_000)}).Draw(rt, "keep")
 	m.rig.restart(m.keep)
 }
 

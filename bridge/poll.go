@@ -20,25 +20,26 @@ func (r *Runner) poll(ctx context.Context, m *meter, asked bool) (Result, error)
 	if err := r.load(ctx); err != nil {
 		return Result{}, err
 	}
-	if r.notes.New && r.state.Memory == "" {
+	if r.memory.pollState.New && r.memory.state.Memory == "" {
 		if err := r.remember(ctx); err != nil {
 			return Result{}, err
 		}
 	}
 	if asked {
-		r.problems.retry(r.now())
-		r.notes.Undeleted.Next = 0
+		r.memory.problems.retry(r.now())
+		r.memory.pollState.Undeleted.Next = 0
 	}
-	total := Result{OnServer: r.state.OnServer}
+	total := Result{OnServer: r.memory.state.OnServer}
 	var err error
 	most := 0 // messages that a session had to look at
 	for idle := 0; ; {
-		s := &session{Runner: r, m: m, asked: asked, result: Result{OnServer: total.OnServer}}
+		s := r.newSession(m)
+		s.asked, s.result.OnServer = asked, total.OnServer
 		var next follow
 		var resumed bool
 		next, resumed, err = r.droppable(ctx, s.run)
 		total.add(s.result)
-		most = max(most, len(s.ledger), len(s.actions.Fetch))
+		most = max(most, len(s.ledger), len(s.plan.Actions.Fetch))
 		switch {
 		case resumed:
 			next, err = soon, nil
@@ -68,11 +69,11 @@ func (r *Runner) poll(ctx context.Context, m *meter, asked bool) (Result, error)
 	if most >= manyMessages {
 		debug.FreeOSMemory() // else it is given back within minutes
 	}
-	total.Failed = len(r.problems.byID)
-	if r.doubting {
+	total.Failed = len(r.memory.problems.byID)
+	if r.memory.doubting {
 		disk, cancel := outlive(ctx, stopStore)
 		findErr := r.findDoubts(disk)
-		r.doubting = findErr != nil // the next session sees in its ledger whether there are more
+		r.memory.doubting = findErr != nil // the next session sees in its ledger whether there are more
 		if err == nil {
 			err = findErr
 		}
@@ -100,10 +101,10 @@ func (r *Runner) droppable(ctx context.Context, run func(context.Context) (follo
 }
 
 // wait lets pass what has to lie between two sessions of a poll. It is
-// measured anew after a sleep of the computer, in which timers stand still, and
-// after a preview: nobody is connected meanwhile, so that others have a turn.
+// measured again after a sleep of the computer, in which timers stand still, and
+// after a preview: no session is open meanwhile, so that others have a turn.
 func (r *Runner) wait(ctx context.Context) error {
-	d := max(r.settle, r.notes.floor())
+	d := max(r.settle, r.memory.pollState.floor())
 	for {
 		r.endTurn()
 		_, resumed, err := r.droppable(ctx, func(ctx context.Context) (follow, error) { return soon, sleep(ctx, d) })
@@ -143,34 +144,34 @@ func (r *Runner) Load(ctx context.Context) error {
 
 // load does what Load does, once.
 func (r *Runner) load(ctx context.Context) error {
-	if r.loaded {
+	if r.memory.loaded {
 		return nil
 	}
 	state, err := r.store.AccountState(ctx, r.account.Name)
 	if err != nil {
 		return err
 	}
-	r.state, r.loaded = state, true
-	r.notes = recall(state.Memory)
+	r.memory.state, r.memory.loaded = state, true
+	r.memory.pollState = decodePollState(state.Memory)
 	if state.Memory == "" && state.LastSuccess.IsZero() && state.Stored == 0 {
-		r.notes.New, r.notes.Held = true, r.account.Moved
+		r.memory.pollState.New, r.memory.pollState.Held = true, r.account.Moved
 	}
 	if r.permitted() { // and notes a policy that goes less far
-		r.notes.Awaiting = 0
+		r.memory.pollState.Awaiting = 0
 	}
 	if err := r.findDoubts(ctx); err != nil {
-		r.loaded = false
+		r.memory.loaded = false
 		return err
 	}
-	r.problems.recall(r.notes.Issues, r.account.Server.MaxMessage)
+	r.memory.problems.recall(r.memory.pollState.Issues, r.account.Server.MaxMessage)
 	r.update(func(s *Status) {
 		s.LastSuccess, s.Stored, s.OnServer = state.LastSuccess, state.Stored, state.OnServer
-		s.LoginDelay, s.MinInterval = time.Duration(r.notes.Delay)*time.Second, r.notes.floor()
-		s.Expire, s.Awaiting, s.Held, s.Problems = r.notes.Expire, r.notes.Awaiting, r.notes.Held, r.shownProblems(time.Time{})
-		s.Doubtful = len(r.doubts)
-		s.Undeleted, s.UndeletedSaid = r.notes.Undeleted.N, r.notes.Undeleted.Said
-		s.Deletes, s.DeletesTotal = r.notes.due(r.account.policy().String())
-		r.lastLogin = time.Unix(r.notes.LastLogin+1, 0) // noted in whole seconds: rather late than early
+		s.LoginDelay, s.MinInterval = time.Duration(r.memory.pollState.Delay)*time.Second, r.memory.pollState.floor()
+		s.Expire, s.Awaiting, s.Held, s.Problems = r.memory.pollState.Expire, r.memory.pollState.Awaiting, r.memory.pollState.Held, r.shownProblems(time.Time{})
+		s.Doubtful = len(r.memory.doubts)
+		s.Undeleted, s.UndeletedSaid = r.memory.pollState.Undeleted.N, r.memory.pollState.Undeleted.Said
+		s.Deletes, s.DeletesTotal = r.memory.pollState.due(r.account.policy().String())
+		r.lastLogin = time.Unix(r.memory.pollState.LastLogin+1, 0) // noted in whole seconds: rather late than early
 		r.lastEnd = r.lastLogin
 	})
 	return nil
@@ -180,9 +181,9 @@ func (r *Runner) load(ctx context.Context) error {
 func (r *Runner) remember(ctx context.Context) error {
 	ctx, cancel := outlive(ctx, stopStore)
 	defer cancel()
-	r.notes.Issues = r.problems.note()
-	r.state.Memory = r.notes.text()
-	return r.store.SetAccountState(ctx, r.account.Name, r.state)
+	r.memory.pollState.Issues = r.memory.problems.note()
+	r.memory.state.Memory = r.memory.pollState.text()
+	return r.store.SetAccountState(ctx, r.account.Name, r.memory.state)
 }
 
 // save remembers how the poll went.
@@ -190,14 +191,14 @@ func (r *Runner) save(ctx context.Context, total Result, pollErr error) error {
 	halted := stopped(ctx, pollErr)
 	ctx, cancel := outlive(ctx, stopStore)
 	defer cancel()
-	r.state.OnServer = total.OnServer
+	r.memory.state.OnServer = total.OnServer
 	switch {
 	case pollErr == nil:
-		r.state.LastError, r.state.LastSuccess = "", r.now()
-		r.notes.New = false
-		r.notes.lower(r.now())
+		r.memory.state.LastError, r.memory.state.LastSuccess = "", r.now()
+		r.memory.pollState.New = false
+		r.memory.pollState.lower(r.now())
 	case !halted:
-		r.state.LastError = pollErr.Error()
+		r.memory.state.LastError = pollErr.Error()
 	}
 	if err := r.remember(ctx); err != nil {
 		return err
@@ -206,24 +207,24 @@ func (r *Runner) save(ctx context.Context, total Result, pollErr error) error {
 	if err != nil {
 		return err
 	}
-	r.state.Stored = state.Stored
+	r.memory.state.Stored = state.Stored
 	return nil
 }
 
 // report logs one line for a poll that changed something or did not go through,
 // and for the first that goes through again.
-func (r *Runner) report(f *flight, took time.Duration, next time.Time) {
+func (r *Runner) report(f *pollRun, took time.Duration, next time.Time) {
 	event, text := r.log.Debug(), "nothing new"
 	logged := ""
 	switch {
-	case f.err != nil && f.err.Error() == r.lastLogged:
-		text, logged = "poll failed again", r.lastLogged
+	case f.err != nil && f.err.Error() == r.memory.lastLogged:
+		text, logged = "poll failed again", r.memory.lastLogged
 	case f.err != nil:
 		event, text, logged = r.log.Warn(), "poll failed", f.err.Error()
-	case f.result.changed() || r.lastLogged != "":
+	case f.result.changed() || r.memory.lastLogged != "":
 		event, text = r.log.Info(), "poll done"
 	}
-	r.lastLogged = logged
+	r.memory.lastLogged = logged
 	event.Err(f.err).Int("stored", f.result.Stored).Int("adopted", f.result.Adopted).Int("deleted", f.result.Deleted).
 		Int("failed", f.result.Failed).Int64("size", f.result.Bytes).Int("sessions", f.result.Sessions).
 		Dur("dur", took).Time("next", next).Msg(text)
@@ -233,8 +234,8 @@ func (r *Runner) report(f *flight, took time.Duration, next time.Time) {
 // configured.
 func (r *Runner) shownProblems(next time.Time) []Problem {
 	var list []Problem
-	if r.unconfirmed > 0 {
-		list = append(list, Problem{NextTry: next, Reason: fmt.Sprintf("the server did not confirm %d deletions; what is still there next time is deleted again", r.unconfirmed)})
+	if r.memory.unconfirmed > 0 {
+		list = append(list, Problem{NextTry: next, Reason: fmt.Sprintf("the server did not confirm %d deletions; what is still there next time is deleted again", r.memory.unconfirmed)})
 	}
-	return slices.Concat(list, r.shownDoubts(next), r.problems.list())
+	return slices.Concat(list, r.shownDoubts(next), r.memory.problems.list())
 }

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"github.com/popbridge/popbridge/bridge/plan"
 )
 
 const (
@@ -13,7 +15,7 @@ const (
 
 // problems remembers the messages of one account that could not be fetched and
 // when to try them again. It belongs to the running poll; what it shows is
-// remembered over a restart (notes.Issues).
+// remembered over a restart (pollState.Issues).
 type problems struct {
 	byID map[problemID]Problem
 }
@@ -25,7 +27,7 @@ type problemID struct {
 	size int64
 }
 
-func idOf(l Listed) problemID {
+func idOf(l plan.Listed) problemID {
 	if l.UIDL == "" {
 		return problemID{num: l.Num, size: l.Size}
 	}
@@ -34,13 +36,13 @@ func idOf(l Listed) problemID {
 
 // failed records that the server answered and the message did not come.
 // It reports whether that is remembered.
-func (p *problems) failed(f Fetch, reason string, now time.Time) bool {
+func (p *problems) failed(f plan.Fetch, reason string, now time.Time) bool {
 	return p.record(f, reason, now, 0)
 }
 
 // tooLarge records that more came of this message than limit. It is asked for
 // again now and then, as the size that LIST tells is no proof.
-func (p *problems) tooLarge(f Fetch, reason string, now time.Time, limit int64) bool {
+func (p *problems) tooLarge(f plan.Fetch, reason string, now time.Time, limit int64) bool {
 	known := p.record(f, reason, now, 0)
 	if known {
 		q := p.byID[idOf(f.Listed)]
@@ -52,11 +54,11 @@ func (p *problems) tooLarge(f Fetch, reason string, now time.Time, limit int64) 
 
 // cut records that the connection was lost at this message. The first time
 // proves nothing: the message is only tried last in the next session.
-func (p *problems) cut(f Fetch, reason string, now time.Time) {
+func (p *problems) cut(f plan.Fetch, reason string, now time.Time) {
 	p.record(f, reason, now, 1)
 }
 
-func (p *problems) record(f Fetch, reason string, now time.Time, free int) bool {
+func (p *problems) record(f plan.Fetch, reason string, now time.Time, free int) bool {
 	id := idOf(f.Listed)
 	old, known := p.byID[id]
 	if !known && len(p.byID) >= maxProblems {
@@ -75,11 +77,11 @@ func (p *problems) record(f Fetch, reason string, now time.Time, free int) bool 
 
 // order puts the messages to fetch into the order to fetch them in: those that
 // made trouble last, those whose time has not come left out.
-func (p *problems) order(fetch []Fetch, now time.Time) (ready []Fetch, waiting int) {
+func (p *problems) order(fetch []plan.Fetch, now time.Time) (ready []plan.Fetch, waiting int) {
 	if len(p.byID) == 0 {
 		return fetch, 0
 	}
-	var last []Fetch
+	var last []plan.Fetch
 	for _, f := range fetch {
 		switch problem, known := p.byID[idOf(f.Listed)]; {
 		case !known:
@@ -102,10 +104,10 @@ func (p *problems) retry(now time.Time) {
 }
 
 // solved forgets the problem of a message that has come.
-func (p *problems) solved(f Fetch) { delete(p.byID, idOf(f.Listed)) }
+func (p *problems) solved(f plan.Fetch) { delete(p.byID, idOf(f.Listed)) }
 
 // keepOnly forgets the problems of messages that are no longer listed.
-func (p *problems) keepOnly(fetch []Fetch) {
+func (p *problems) keepOnly(fetch []plan.Fetch) {
 	if len(p.byID) == 0 {
 		return
 	}

@@ -5,6 +5,8 @@ import (
 	"io"
 	"sync"
 	"time"
+
+	"github.com/popbridge/popbridge/bridge/plan"
 )
 
 // progressEvery bounds how often progress is reported. The first report of a
@@ -32,7 +34,7 @@ func (m *meter) phase(name string) {
 }
 
 // expect adds messages to the totals.
-func (m *meter) expect(fetch []Fetch) {
+func (m *meter) expect(fetch []plan.Fetch) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.p.TotalMessages += len(fetch)
@@ -42,7 +44,7 @@ func (m *meter) expect(fetch []Fetch) {
 }
 
 // received counts a message that has arrived in full.
-func (m *meter) received(f Fetch) {
+func (m *meter) received(f plan.Fetch) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.p.Messages++
@@ -52,7 +54,7 @@ func (m *meter) received(f Fetch) {
 }
 
 // lost takes back that a message has arrived.
-func (m *meter) lost(f Fetch) {
+func (m *meter) lost(f plan.Fetch) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.p.Messages--
@@ -60,7 +62,7 @@ func (m *meter) lost(f Fetch) {
 }
 
 // drop takes messages that will not arrive in this session from the totals.
-func (m *meter) drop(fetch ...Fetch) {
+func (m *meter) drop(fetch ...plan.Fetch) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.p.Bytes -= m.current

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/bridge/pop3"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
@@ -42,21 +43,21 @@ func farShorter(got, listed int64) bool {
 
 // request asks for a message. What went wrong before is asked for alone, so that
 // it can be told from the others.
-func (s *session) request(w Fetch) pop3.Request {
+func (s *session) request(w plan.Fetch) pop3.Request {
 	id := idOf(w.Listed)
-	_, failed := s.problems.byID[id]
-	return pop3.Request{Num: w.Num, Size: w.Size, Alone: failed || s.careful[id] || s.oversized(w)}
+	_, failed := s.memory.problems.byID[id]
+	return pop3.Request{Num: w.Num, Size: w.Size, Alone: failed || s.memory.careful[id] || s.oversized(w)}
 }
 
 // oversized reports whether LIST announces more than is read of a message.
-func (s *session) oversized(w Fetch) bool {
+func (s *session) oversized(w plan.Fetch) bool {
 	return s.account.Server.MaxMessage > 0 && w.Size > s.account.Server.MaxMessage
 }
 
 // check is about the first message that has an id: the oldest, which the sender
 // of a new one knows least. Commands that the server cannot answer are left out.
 func (s *session) check(passed func()) pop3.Check {
-	check := pop3.Check{Passed: passed, First: s.tryCheck}
+	check := pop3.Check{Passed: passed, First: s.memory.tryCheck}
 	without := s.avoided()
 	ids, sizes := !slices.Contains(without, "UIDL n"), !slices.Contains(without, "LIST n")
 	for _, l := range s.listing {
@@ -80,12 +81,12 @@ func (s *session) check(passed func()) pop3.Check {
 func (s *session) learnCheck(err error) {
 	failed, ok := errors.AsType[*pop3.CheckError](err)
 	if ok && failed.First {
-		s.notes.Without, s.notes.WithoutAt = append(slices.Clone(s.avoided()), failed.Command), s.now().Unix()
+		s.memory.pollState.Without, s.memory.pollState.WithoutAt = append(slices.Clone(s.avoided()), failed.Command), s.now().Unix()
 		s.told = true
 		s.log.Info().Str("command", failed.Command).Msg("server does not answer a command as it should and goes on without it")
 		return
 	}
-	s.tryCheck = ok && !s.tryCheck // where it was asked first, it was answered well
+	s.memory.tryCheck = ok && !s.memory.tryCheck // where it was asked first, it was answered well
 }
 
 // passed is told that all that has arrived is whole.
@@ -122,12 +123,12 @@ func (f *fetching) keep(a arrival, doubt mailstore.Doubt) {
 		doubt = mailstore.Doubted
 	}
 	a.doubt = doubt
-	if f.committer.push(f.disk, a.received) != nil {
-		f.wasted = true
+	if f.committer.push(f.session.disk, a.received) != nil {
+		f.session.wasted = true
 		return
 	}
-	f.problems.solved(w)
-	delete(f.careful, idOf(w.Listed))
+	f.session.memory.problems.solved(w)
+	delete(f.session.memory.careful, idOf(w.Listed))
 	delete(f.byNum, w.Num)
 }
 
@@ -139,19 +140,19 @@ func (f *fetching) lacksDots(a arrival) bool {
 		f.stuffs = true
 		return true
 	}
-	_, unstuffed := f.client.Oddities()
+	_, unstuffed := f.session.client.Oddities()
 	return a.dots > 0 && (unstuffed || a.fetch.Size == a.message.Size()+int64(a.dots))
 }
 
 // drop discards a message, which is asked for alone in the next session.
 func (f *fetching) drop(a arrival) {
 	a.message.Discard()
-	f.m.lost(a.fetch)
-	f.wasted = true
-	if f.careful == nil {
-		f.careful = make(map[problemID]bool)
+	f.session.meter.lost(a.fetch)
+	f.session.wasted = true
+	if f.session.memory.careful == nil {
+		f.session.memory.careful = make(map[problemID]bool)
 	}
-	f.careful[idOf(a.fetch.Listed)] = true
+	f.session.memory.careful[idOf(a.fetch.Listed)] = true
 }
 
 // again is what becomes of the doubt about a row whose message was fetched once
@@ -175,13 +176,13 @@ const maxShownDoubts = 25
 func (r *Runner) findDoubts(ctx context.Context) error {
 	doubts, err := r.store.Doubts(ctx, r.account.Name)
 	if err == nil {
-		r.doubts = slices.DeleteFunc(doubts, func(e mailstore.LedgerEntry) bool { return e.Absent > 0 || e.State == mailstore.DeleteAcked })
+		r.memory.doubts = slices.DeleteFunc(doubts, func(e mailstore.LedgerEntry) bool { return e.Absent > 0 || e.State == mailstore.DeleteAcked })
 	}
 	return err
 }
 
-// believe takes what is stored here for whole: a person says so.
-func (r *Runner) believe(ctx context.Context) error {
+// clearDoubts takes what is stored here for whole: a person says so.
+func (r *Runner) clearDoubts(ctx context.Context) error {
 	doubts, err := r.store.Doubts(ctx, r.account.Name)
 	if err != nil {
 		return err
@@ -189,19 +190,19 @@ func (r *Runner) believe(ctx context.Context) error {
 	for i := range doubts {
 		doubts[i].Doubt = mailstore.NoDoubt
 	}
-	r.doubts = nil
+	r.memory.doubts = nil
 	return r.store.UpdateLedger(ctx, r.account.Name, doubts)
 }
 
 // shownDoubts names what may not be whole, and what is odd about the server.
 func (r *Runner) shownDoubts(next time.Time) (list []Problem) {
-	if r.bareLF {
+	if r.memory.bareLF {
 		list = append(list, Problem{NextTry: next, Reason: "the server ends lines with a bare LF; its messages are stored as they come"})
 	}
-	if r.notes.Unstuffed {
+	if r.memory.pollState.Unstuffed {
 		list = append(list, Problem{NextTry: next, Reason: "the server does not byte-stuff its messages (RFC 1939 section 3); one that has a line with a single dot cannot be fetched"})
 	}
-	for _, e := range r.doubts[:min(len(r.doubts), maxShownDoubts)] {
+	for _, e := range r.memory.doubts[:min(len(r.memory.doubts), maxShownDoubts)] {
 		list = append(list, Problem{NextTry: next, UIDL: e.UIDL, Size: e.ListSize, Reason: fmt.Sprintf("the message with the id %s may not be whole: %s", fault.Quote(e.UIDL), shortReason(e))})
 	}
 	return list

@@ -2,14 +2,13 @@ package bridge
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/rs/zerolog"
 
-	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/bridge/plan"
 )
 
 // sized is a message of n bytes.
@@ -18,92 +17,11 @@ func sized(n, size int) []byte {
 	return []byte(head + strings.Repeat("x", size-len(head)-2) + "\r\n")
 }
 
-func TestPresumeRenumbered(t *testing.T) {
-	type rows = []mailstore.LedgerEntry
-	known := func(n int, change ...func(*mailstore.LedgerEntry)) rows {
-		var out rows
-		for i := range n {
-			out = append(out, row(fmt.Sprint("old", i), 0, int64(1000+i), change...))
-		}
-		return out
-	}
-	listed := func(n int) []Listed {
-		var out []Listed
-		for i := range n {
-			out = append(out, Listed{Num: i + 1, Size: int64(1000 + i), UIDL: fmt.Sprint("new", i)})
-		}
-		return out
-	}
-	with := func(l []Listed, change func([]Listed)) []Listed { change(l); return l }
-	for _, tt := range []struct {
-		name    string
-		listing []Listed
-		ledger  rows
-		keep    Keep
-		readopt int
-		fetch   int
-	}{
-		{name: "all", listing: listed(40), ledger: known(40), readopt: 40},
-		{name: "whatever the policy", listing: listed(40), ledger: known(40), keep: KeepNever(), readopt: 40},
-		{name: "one new amid", listing: append(listed(40), Listed{41, 9999, "more"}), ledger: known(40), readopt: 40, fetch: 1},
-		{name: "one gone", listing: listed(39), ledger: known(40), readopt: 39},
-		{name: "one size twice in the listing", listing: append(listed(40), Listed{41, 1007, "more"}), ledger: known(40), readopt: 39, fetch: 2},
-		{name: "one size twice in the ledger", listing: listed(40), ledger: append(known(40), row("long gone", 0, 1007, away(3, 30*day))), readopt: 39, fetch: 1},
-		{name: "one deleted", listing: listed(40), ledger: append(known(39), row("x", 0, 1039, state(mailstore.DeleteAcked))), readopt: 39, fetch: 1},
-		{name: "one damaged here", listing: listed(40), ledger: append(known(39), row("x", 0, 1039, func(e *mailstore.LedgerEntry) { e.Wanted = true })), readopt: 39, fetch: 1},
-		{name: "renumbered again", listing: listed(40), ledger: known(40, state(mailstore.Presumed)), readopt: 40},
-		{name: "too few", listing: listed(9), ledger: known(9), fetch: 9},
-		{name: "a known id", listing: with(listed(40), func(l []Listed) { l[3].UIDL = "old3" }), ledger: known(40), fetch: 39},
-		{name: "an empty id", listing: with(listed(40), func(l []Listed) { l[3].UIDL = "" }), ledger: known(40), fetch: 39},
-		{name: "a number that is missing", listing: with(listed(40), func(l []Listed) { l[39].Num = 41 }), ledger: known(40), fetch: 40},
-		{name: "mostly unknown sizes", listing: append(listed(40), with(listed(40), func(l []Listed) {
-			for i := range l {
-				l[i] = Listed{Num: 41 + i, Size: int64(5000 + i), UIDL: fmt.Sprint("more", i)}
-			}
-		})...), ledger: known(40), fetch: 80},
-		{name: "no sizes", listing: with(listed(40), func(l []Listed) {
-			for i := range l {
-				l[i].Size = 0
-			}
-		}), ledger: known(40), fetch: 40},
-		{name: "not there before", listing: listed(40), ledger: known(40, away(1, day)), fetch: 40},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			got := Plan(tt.listing, tt.ledger, Policy{Keep: tt.keep}, now)
-			if len(got.Readopt) != tt.readopt || len(got.Fetch) != tt.fetch || len(got.Delete) != 0 && tt.readopt > 0 {
-				t.Errorf("%d readopted, %d fetched, %d deleted", len(got.Readopt), len(got.Fetch), len(got.Delete))
-			}
-			for _, m := range got.Readopt {
-				if m.From.UIDL[3:] != m.To.UIDL[3:] || m.ListSize == 0 || m.To.Account != "home" {
-					t.Errorf("%+v", m)
-				}
-			}
-			checkLaws(t, tt.listing, tt.ledger, got)
-		})
-	}
-}
-
-// A row that was taken for a message by its size is compared before the
-// message is deleted, and nothing else.
-func TestPresumedIsNotDeleted(t *testing.T) {
-	presumed := state(mailstore.Presumed)
-	listing := []Listed{{1, 10, "a"}, {2, 20, "b"}}
-	ledger := []mailstore.LedgerEntry{row("a", 0, 10, presumed), row("b", 0, 20)}
-	if got := Plan(listing, ledger, Policy{}, now); len(got.Fetch) != 0 || got.Skip != 2 || len(got.Unlisted) != 1 {
-		t.Errorf("kept: %+v", got)
-	}
-	got := Plan(listing, ledger, Policy{Keep: KeepNever()}, now)
-	if len(got.Delete) != 1 || got.Delete[0].Num != 2 || len(got.Fetch) != 1 || got.Fetch[0].Row == nil {
-		t.Errorf("due: %+v", got)
-	}
-	checkLaws(t, listing, ledger, got)
-}
-
 // 400 kept messages get new ids: none is fetched again, none delivered again,
 // UIDs and flags stay, and none is deleted before it was compared.
 func TestRenumberedWithoutFetching(t *testing.T) {
 	t.Parallel()
-	g := newRig(t, KeepForever())
+	g := newRig(t, plan.KeepForever())
 	for n := range 400 {
 		g.pop.add(uidl(n), sized(n, 200+7*n))
 	}
@@ -156,7 +74,7 @@ func TestRenumberedWithoutFetching(t *testing.T) {
 	}
 
 	// Now they may go: each is compared first.
-	g.restart(KeepNewest(2))
+	g.restart(plan.KeepNewest(2))
 	if p, err := g.runner.Preview(t.Context()); err != nil || p.Fetch != 399 || len(p.Delete) != 400 {
 		t.Errorf("preview fetches %d, deletes %d, error %v", p.Fetch, len(p.Delete), err)
 	}
@@ -189,7 +107,7 @@ func snapshot(t *testing.T, g *rig) string {
 // What was taken for a stored message and proves to be another is delivered,
 // not deleted.
 func TestPresumedWrongly(t *testing.T) {
-	g := newRig(t, KeepForever())
+	g := newRig(t, plan.KeepForever())
 	for n := range 30 {
 		g.pop.add(uidl(n), sized(n, 200+n))
 	}
@@ -199,7 +117,7 @@ func TestPresumedWrongly(t *testing.T) {
 	}
 	g.pop.messages[4].data = sized(99, 204) // in the moment of the renumbering
 	g.want(g.poll(), 0, 30, 0, 30)
-	g.restart(KeepNever())
+	g.restart(plan.KeepNever())
 	if p, err := g.runner.Preview(t.Context()); err != nil || len(p.Delete) != 30 || p.Delete[0].UIDL != "new0" {
 		t.Errorf("preview %+v, error %v", p, err)
 	}
@@ -212,23 +130,4 @@ func TestPresumedWrongly(t *testing.T) {
 		want = append(want, string(sized(n, 200+n)))
 	}
 	g.wantExactly(want)
-}
-
-// Readopt is the method of this name in mailstore, on a map.
-func (s *memStore) Readopt(_ context.Context, account string, moves []mailstore.Readoption) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.changes++
-	ledger := s.rows(account)
-	for _, m := range moves {
-		row, known := ledger[m.From]
-		if _, taken := ledger[m.To]; !known || taken {
-			s.breach("%s gives the row %v the id %v", account, m.From, m.To)
-			continue
-		}
-		delete(ledger, m.From)
-		row.Origin, row.ListSize, row.State, row.LastListedAt, row.Absent = m.To, m.ListSize, mailstore.Presumed, s.now(), 0
-		ledger[m.To] = row
-	}
-	return nil
 }

@@ -10,129 +10,25 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
-func TestDue(t *testing.T) {
-	removed := func(ago time.Duration) func(*mailstore.LedgerEntry) {
-		return func(e *mailstore.LedgerEntry) { e.RemovedAt = now.Add(-ago) }
-	}
-	wanted := func(e *mailstore.LedgerEntry) { e.Wanted = true }
-	// Five messages of 10 bytes; the third is not stored here.
-	all := func(change ...func(*mailstore.LedgerEntry)) []*mailstore.LedgerEntry {
-		rows := make([]*mailstore.LedgerEntry, 5)
-		for i := range rows {
-			e := row(fmt.Sprint("u", i+1), 0, 10)
-			if i == 0 {
-				e = row("u1", 0, 10, change...)
-			}
-			rows[i] = &e
-		}
-		rows[2] = nil
-		return rows
-	}
-	for _, tt := range []struct {
-		policy Policy
-		rows   []*mailstore.LedgerEntry
-		want   string
-	}{
-		{Policy{}, all(), ""},
-		{Policy{Keep: KeepNever()}, all(), "1 2 4 5"},
-		{Policy{Keep: KeepNever()}, all(wanted), "2 4 5"},
-		{Policy{Keep: KeepFor(10 * day)}, all(), "1 2 4 5"},
-		{Policy{Keep: KeepFor(11 * day)}, all(), ""},
-		{Policy{Keep: KeepNewest(5)}, all(), ""},
-		{Policy{Keep: KeepNewest(2)}, all(), "1 2"},
-		{Policy{Keep: KeepNewest(3)}, all(wanted), "2"},
-		{Policy{Keep: KeepNewest(0)}, all(), "1 2 4 5"},
-		{Policy{Keep: KeepBelow(80, 100)}, all(), ""},
-		{Policy{Keep: KeepBelow(50, 100)}, all(), "1"},
-		{Policy{Keep: KeepBelow(50, 100)}, all(wanted), "2"},
-		{Policy{Keep: KeepBelow(50, 80)}, all(), "1 2"},
-		{Policy{Keep: KeepBelow(0, 80)}, all(), "1 2 4 5"},
-		{Policy{Keep: KeepBelow(80, 0)}, all(), ""}, // no quota stated
-		{Policy{Expunged: true, Grace: 7 * day}, all(), ""},
-		{Policy{Expunged: true, Grace: 7 * day}, all(removed(7 * day)), "1"},
-		{Policy{Expunged: true, Grace: 7 * day}, all(removed(6 * day)), ""},
-		{Policy{Expunged: true, Grace: 7 * day}, all(removed(7*day), wanted), ""},
-		{Policy{}, all(removed(7 * day)), ""},
-		{Policy{Keep: KeepBelow(50, 100), Expunged: true, Grace: day}, all(removed(7 * day)), "1"}, // makes the room
-	} {
-		t.Run(tt.policy.String(), func(t *testing.T) {
-			var listing []Listed
-			for n := range tt.rows {
-				listing = append(listing, Listed{Num: n + 1, Size: 10, UIDL: fmt.Sprint("u", n+1)})
-			}
-			var got []string
-			for _, d := range tt.policy.due(listing, tt.rows, now) {
-				got = append(got, fmt.Sprint(d.Num))
-				if d.Reason == "" || d.Entry.UIDL != listing[d.Num-1].UIDL {
-					t.Errorf("%+v", d)
-				}
-			}
-			if strings.Join(got, " ") != tt.want {
-				t.Errorf("due %v, want %s", got, tt.want)
-			}
-		})
-	}
-}
-
-// Sizes that no mailbox has delete nothing: of what is stored its own size counts,
-// of the rest none.
-func TestDueOfAbsurdSizes(t *testing.T) {
-	e, f := row("a", 0, 1), row("d", 0, 1)
-	e.Size, f.Size = 400, 500
-	rows := []*mailstore.LedgerEntry{&e, nil, nil, &f}
-	for _, size := range []int64{1<<63 - 1, 2147483646, 1001, 0, -5} {
-		listing := []Listed{{1, size, "a"}, {2, size, "b"}, {3, -5, "c"}, {4, 500, "d"}}
-		if got := (Policy{Keep: KeepBelow(80, 1000)}).due(listing, rows, now); len(got) != 1 || got[0].Num != 1 {
-			t.Errorf("listed with %d, due %v", size, got)
-		}
-		if got := (Policy{Keep: KeepBelow(95, 1000)}).due(listing, rows, now); len(got) != 0 {
-			t.Errorf("listed with %d, below the limit, due %v", size, got)
-		}
-	}
-}
-
-func TestPermit(t *testing.T) {
-	expunged := func(k Keep, grace time.Duration) Policy { return Policy{Keep: k, Expunged: true, Grace: grace} }
-	keep := func(k Keep) Policy { return Policy{Keep: k} }
-	for _, tt := range []struct {
-		old, next Policy
-		covered   bool
-	}{
-		{keep(KeepForever()), keep(KeepForever()), true},
-		{keep(KeepForever()), keep(KeepFor(1000 * day)), false},
-		{keep(KeepNever()), keep(KeepForever()), true},
-		{keep(KeepNever()), expunged(KeepNewest(3), 0), true},
-		{keep(KeepFor(30 * day)), keep(KeepFor(31 * day)), true},
-		{keep(KeepFor(30 * day)), keep(KeepFor(29 * day)), false},
-		{keep(KeepFor(30 * day)), keep(KeepNever()), false},
-		{keep(KeepFor(30 * day)), keep(KeepNewest(10000)), false},
-		{keep(KeepNewest(500)), keep(KeepNewest(500)), true},
-		{keep(KeepNewest(500)), keep(KeepNewest(499)), false},
-		{keep(KeepBelow(80, 1000)), keep(KeepBelow(40, 2000)), true},
-		{keep(KeepBelow(80, 1000)), keep(KeepBelow(79, 1000)), false},
-		{keep(KeepForever()), expunged(KeepForever(), 7*day), false},
-		{expunged(KeepForever(), 7*day), keep(KeepForever()), true},
-		{expunged(KeepForever(), 7*day), expunged(KeepForever(), 8*day), true},
-		{expunged(KeepForever(), 7*day), expunged(KeepForever(), 6*day), false},
-	} {
-		stored := recall(notes{Confirmed: tt.old.permit()}.text())
-		if got := stored.Confirmed.covers(tt.next.permit()); got != tt.covered {
-			t.Errorf("from %q to %q: covered %v", tt.old, tt.next, got)
-		}
+func TestConfirmedIsRemembered(t *testing.T) {
+	policy := plan.Policy{Keep: plan.KeepFor(30 * day), Expunged: true, Grace: day}
+	if !decodePollState(pollState{Confirmed: policy.Permit()}.text()).Confirmed.Covers(policy.Permit()) {
+		t.Error("what was confirmed is forgotten")
 	}
 	for _, text := range []string{"", "{", `{"v":2,"confirmed":{"keep":"never"}}`} {
-		if recall(text).Confirmed.covers(keep(KeepNever()).permit()) {
+		if decodePollState(text).Confirmed.Covers((plan.Policy{Keep: plan.KeepNever()}).Permit()) {
 			t.Errorf("%q allows everything", text)
 		}
 	}
 }
 
 func TestKeepNewest(t *testing.T) {
-	g := newRig(t, KeepNewest(10))
+	g := newRig(t, plan.KeepNewest(10))
 	g.fill(0, 30)
 	g.want(g.poll(), 30, 0, 20, 10)
 	g.fill(30, 34)
@@ -148,7 +44,7 @@ func TestKeepNewest(t *testing.T) {
 }
 
 func TestKeepBelow(t *testing.T) {
-	g := newRig(t, KeepBelow(50, 2000))
+	g := newRig(t, plan.KeepBelow(50, 2000))
 	for n := range 8 {
 		g.pop.add(uidl(n), fmt.Appendf(nil, "Subject: %d\r\n\r\n%s", n, strings.Repeat("x", 300))).size = 200
 	}
@@ -157,12 +53,12 @@ func TestKeepBelow(t *testing.T) {
 }
 
 func TestPreview(t *testing.T) {
-	g := newRig(t, KeepForever())
+	g := newRig(t, plan.KeepForever())
 	g.runner.account.ConfirmDeletes = true
 	g.fill(0, 5)
 	g.poll()
 	g.fill(5, 7)
-	g.restart(KeepNewest(1))
+	g.restart(plan.KeepNewest(1))
 	g.runner.account.ConfirmDeletes = true
 	before, err := g.store.Ledger(t.Context(), "home")
 	if err != nil {
@@ -196,7 +92,7 @@ func TestPreview(t *testing.T) {
 // What the next poll will delete on the server is known before it does, over a
 // restart too.
 func TestStatusSaysWhatWillBeDeleted(t *testing.T) {
-	g := newRig(t, KeepForever())
+	g := newRig(t, plan.KeepForever())
 	g.fill(0, 40)
 	g.poll()
 	look := func(total int, first string) {
@@ -217,7 +113,7 @@ func TestStatusSaysWhatWillBeDeleted(t *testing.T) {
 		}
 	}
 	look(0, "")
-	g.restart(KeepFor(30 * day))
+	g.restart(plan.KeepFor(30 * day))
 	g.runner.account.ConfirmDeletes = true
 	g.poll()
 	look(0, "")
@@ -232,7 +128,7 @@ func TestStatusSaysWhatWillBeDeleted(t *testing.T) {
 	look(0, "")
 	g.fill(40, 50)
 	g.poll()
-	g.restart(KeepNewest(3)) // waits for Confirm
+	g.restart(plan.KeepNewest(3)) // waits for Confirm
 	g.runner.account.ConfirmDeletes = true
 	if err := g.runner.Load(t.Context()); err != nil || g.runner.Status().DeletesTotal != 0 {
 		t.Fatalf("what the former policy would delete: %+v, %v", g.runner.Status(), err)
@@ -249,12 +145,12 @@ func TestStatusSaysWhatWillBeDeleted(t *testing.T) {
 // The first deletion after a policy goes further waits; one that goes less far
 // does not, and what was there from the beginning does not.
 func TestConfirm(t *testing.T) {
-	g := newRig(t, KeepNever())
-	again := func(k Keep) {
+	g := newRig(t, plan.KeepNever())
+	again := func(k plan.Keep) {
 		g.restart(k)
 		g.runner.account.ConfirmDeletes = true
 	}
-	again(KeepNever())
+	again(plan.KeepNever())
 	g.pop.change(func() { g.pop.trouble.noUIDL = true })
 	g.fill(0, 1)
 	g.poll() // goes through, and stores nothing under an id
@@ -262,16 +158,16 @@ func TestConfirm(t *testing.T) {
 
 	g.fill(1, 3)
 	g.want(g.poll(), 2, 0, 2, 0)
-	again(KeepFor(30 * day))
+	again(plan.KeepFor(30 * day))
 	g.fill(3, 6)
 	g.want(g.poll(), 3, 0, 0, 3)
 	g.clock.advance(31 * day)
 	g.want(g.poll(), 0, 0, 3, 0)
 
-	again(KeepNever()) // goes further than 30 days
+	again(plan.KeepNever()) // goes further than 30 days
 	g.fill(6, 8)
 	g.want(g.poll(), 2, 0, 0, 2)
-	again(KeepNever())
+	again(plan.KeepNever())
 	if err := g.runner.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -285,13 +181,13 @@ func TestConfirm(t *testing.T) {
 	if s := g.runner.Status(); s.Awaiting != 0 || len(s.Problems) != 0 {
 		t.Errorf("status %+v", s)
 	}
-	again(KeepNever())
+	again(plan.KeepNever())
 	g.want(g.poll(), 0, 0, 2, 0)
 
-	again(KeepForever())
+	again(plan.KeepForever())
 	g.fill(8, 9)
 	g.want(g.poll(), 1, 0, 0, 1)
-	again(KeepNever()) // was confirmed once, and left since
+	again(plan.KeepNever()) // was confirmed once, and left since
 	g.want(g.poll(), 0, 0, 0, 1)
 	g.runner.account.ConfirmDeletes = false
 	g.want(g.poll(), 0, 0, 1, 0)
@@ -299,14 +195,14 @@ func TestConfirm(t *testing.T) {
 
 // What was lost with the index is no ground for deleting anything.
 func TestConfirmAfterTheMemoryIsLost(t *testing.T) {
-	g := newRig(t, KeepNever())
+	g := newRig(t, plan.KeepNever())
 	g.runner.account.ConfirmDeletes = true
 	g.fill(0, 3)
 	g.want(g.poll(), 3, 0, 3, 0)
 	if err := g.store.SetAccountState(t.Context(), "home", mailstore.AccountState{}); err != nil {
 		t.Fatal(err)
 	}
-	g.restart(KeepNever())
+	g.restart(plan.KeepNever())
 	g.runner.account.ConfirmDeletes = true
 	g.fill(3, 5)
 	for range 2 {
@@ -320,7 +216,7 @@ func TestConfirmAfterTheMemoryIsLost(t *testing.T) {
 // A policy that was there before the first poll needs no confirmation, however
 // often that poll is broken off.
 func TestFirstPollBrokenOff(t *testing.T) {
-	g := newRig(t, KeepNever())
+	g := newRig(t, plan.KeepNever())
 	g.runner.account.ConfirmDeletes = true
 	g.fill(0, 5)
 	faulty := &faultyStore{Store: g.store}
@@ -332,14 +228,14 @@ func TestFirstPollBrokenOff(t *testing.T) {
 	}
 	g.runner.store = faulty
 	g.pollError()
-	g.restart(KeepNever())
+	g.restart(plan.KeepNever())
 	g.runner.account.ConfirmDeletes = true
 	g.want(g.poll(), 0, 0, 5, 0)
 	g.wantMail(0, 5)
 }
 
 func TestShadow(t *testing.T) {
-	g := newRig(t, KeepNever())
+	g := newRig(t, plan.KeepNever())
 	g.runner.account.Shadow = true
 	g.fill(0, 5)
 	g.want(g.poll(), 5, 0, 0, 5)
@@ -351,7 +247,7 @@ func TestShadow(t *testing.T) {
 		t.Errorf("%d DELEs, status %+v", g.pop.deles, g.runner.Status())
 	}
 	// The end of the shadow goes further than the shadow.
-	g.restart(KeepNever())
+	g.restart(plan.KeepNever())
 	g.runner.account.ConfirmDeletes = true
 	g.want(g.poll(), 0, 0, 0, 5)
 	if err := g.runner.Confirm(t.Context()); err != nil {
@@ -383,7 +279,7 @@ func (g *rig) expunge(n int) {
 }
 
 func TestDeletingHereDeletesThere(t *testing.T) {
-	g := newRig(t, KeepForever())
+	g := newRig(t, plan.KeepForever())
 	g.runner.account.DeleteExpunged = true
 	g.fill(0, 5)
 	g.poll()
@@ -414,9 +310,9 @@ func TestDeletingHereDeletesThere(t *testing.T) {
 // begun again: nothing is deleted on the server until a person says so, whatever
 // the policy, and over a restart.
 func TestAStoreThatIsNewToAnAccountDeletesNothing(t *testing.T) {
-	g := newRig(t, KeepNever())
+	g := newRig(t, plan.KeepNever())
 	again := func(moved bool) {
-		g.restart(KeepNever())
+		g.restart(plan.KeepNever())
 		g.runner.account.ConfirmDeletes, g.runner.account.Moved = false, moved
 	}
 	again(true)

@@ -10,12 +10,15 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/bridge/pop3"
 	"github.com/popbridge/popbridge/internal/mailstore"
 	"github.com/popbridge/popbridge/internal/testkit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const day = 24 * time.Hour
 
 // clock is a wall clock that tests move.
 type clock struct{ ahead atomic.Int64 }
@@ -56,7 +59,7 @@ func openStoreIn(t testing.TB, dir string, c *clock) *mailstore.Store {
 	return store
 }
 
-func newRig(t testing.TB, keep Keep) *rig {
+func newRig(t testing.TB, keep plan.Keep) *rig {
 	t.Helper()
 	g := &rig{t: t, dir: t.TempDir(), clock: new(clock)}
 	g.store = openStoreIn(t, g.dir, g.clock)
@@ -66,11 +69,11 @@ func newRig(t testing.TB, keep Keep) *rig {
 }
 
 // restart makes a new runner, as a restart of the program does.
-func (g *rig) restart(keep Keep) {
+func (g *rig) restart(keep plan.Keep) {
 	g.runner = newTestRunner(g.pop, g.store, g.clock, "home", "INBOX", keep)
 }
 
-func newTestRunner(pop *popServer, store Store, c *clock, account, folder string, keep Keep) *Runner {
+func newTestRunner(pop *popServer, store Store, c *clock, account, folder string, keep plan.Keep) *Runner {
 	r := NewRunner(Account{
 		Name: account, Server: pop.config(), PollEvery: 5 * time.Minute, Keep: keep, Folder: folder,
 		Credentials: func(context.Context) (pop3.Credentials, error) {
@@ -103,8 +106,8 @@ func (g *rig) poll() Result {
 
 // scheduled polls as the schedule does, which leaves out what waits.
 func (r *Runner) scheduled(ctx context.Context) (Result, error) {
-	f := newFlight()
-	r.fly(ctx, f)
+	f := newPollRun()
+	r.runPoll(ctx, f)
 	return f.result, f.err
 }
 

@@ -3,7 +3,6 @@ package bridge
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -11,7 +10,6 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/popbridge/popbridge/internal/fault"
-	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
 // Runner polls one account.
@@ -26,12 +24,12 @@ type Runner struct {
 	end     context.CancelFunc
 	settle  time.Duration // least time between two sessions of one poll
 
-	wake chan struct{} // capacity 1; Serve looks at the flight
+	wake chan struct{} // capacity 1; Serve looks at current
 	turn chan struct{} // capacity 1; full while a poll, a preview or Confirm runs
 
 	mu        sync.Mutex
 	serving   bool
-	flight    *flight // the poll that is running, or waiting for Serve to run it
+	current   *pollRun // the poll that is running, or waiting for Serve to run it
 	status    Status
 	lastLogin time.Time               // when the last one began
 	lastEnd   time.Time               // of the last poll
@@ -39,45 +37,7 @@ type Runner struct {
 	longPause bool                    // logins fail and are tried rarely
 	drop      context.CancelCauseFunc // ends the session that runs, or the wait for the next; nil: there is none
 
-	memory // of who has the turn
-}
-
-// memory is what a runner knows from earlier polls. Only who has the turn
-// touches it.
-type memory struct {
-	loaded       bool
-	state        mailstore.AccountState
-	notes        notes // what of this is remembered over a restart
-	failures     int   // polls in a row
-	problems     problems
-	suspects     map[problemID]bool // messages of the batch that the store did not take
-	unconfirmed  int                // deletions the last QUIT did not confirm
-	contentMode  bool               // the server gives no UIDL
-	noPipelining bool
-	bareLF       bool                    // the server ends lines with a bare LF
-	tryCheck     bool                    // the answer to a check was wrong: see learnCheck
-	careful      map[problemID]bool      // messages to ask for alone: it was not clear which was not whole
-	doubting     bool                    // some row was in doubt in this poll
-	doubts       []mailstore.LedgerEntry // rows on the server that may not be whole
-	hurry        bool                    // more is to be had as soon as the server lets us in again
-	refusedIDs   map[problemID]bool      // deletions that the server has refused; nil: not known
-	trial        string                  // a command that the next session goes without
-	lostAt       string                  // the command at which the last one hung up before the listing
-	lastLogged   string
-	unchanged    unchanged
-}
-
-// flight is one poll and those who wait for it.
-type flight struct {
-	started bool // guarded by Runner.mu
-	asked   bool // for by a person, before it started; guarded by Runner.mu
-	done    chan struct{}
-	result  Result // result and err are for the time after done
-	err     error
-
-	mu       sync.Mutex
-	watchers []*func(Progress)
-	last     Progress
+	memory memory // of who has the turn
 }
 
 // NewRunner returns a runner that does nothing yet.
@@ -121,7 +81,7 @@ func (r *Runner) Serve(ctx context.Context) error {
 		if !r.rest(ctx) {
 			return nil
 		}
-		if wait := r.takeOff(ctx); wait != nil {
+		if wait := r.runOrJoin(ctx); wait != nil {
 			select {
 			case <-wait:
 			case <-ctx.Done():
@@ -133,7 +93,7 @@ func (r *Runner) Serve(ctx context.Context) error {
 	}
 }
 
-// takeTurn waits until nobody else uses the mailbox.
+// takeTurn waits until no one else uses the mailbox.
 func (r *Runner) takeTurn(ctx context.Context) error {
 	select {
 	case r.turn <- struct{}{}:
@@ -169,30 +129,12 @@ func (r *Runner) untilEnd(ctx context.Context) (context.Context, context.CancelF
 
 func (r *Runner) endTurn() { <-r.turn }
 
-// takeOff runs the poll that waits for Serve, or a new one. When somebody runs
-// one already it returns the end of that.
-func (r *Runner) takeOff(ctx context.Context) <-chan struct{} {
-	r.mu.Lock()
-	if r.flight == nil {
-		r.flight = newFlight()
-	}
-	f := r.flight
-	if f.started {
-		r.mu.Unlock()
-		return f.done
-	}
-	f.started = true
-	r.mu.Unlock()
-	r.fly(ctx, f)
-	return nil
-}
-
 // rest waits until it is time for the next poll, and reports false when ctx
 // ended first.
 func (r *Runner) rest(ctx context.Context) bool {
 	for {
 		r.mu.Lock()
-		pending := r.flight != nil
+		pending := r.current != nil
 		next, check := r.status.NextPoll, r.longPause && r.account.SecretEvery > 0
 		r.mu.Unlock()
 		if pending {
@@ -208,150 +150,13 @@ func (r *Runner) rest(ctx context.Context) bool {
 			if !check || r.secretChanged(ctx) {
 				return true
 			}
-		case <-r.wake: // look again: a flight waits, or the schedule changed
+		case <-r.wake: // look again: a poll waits, or the schedule changed
 			timer.Stop()
 		case <-ctx.Done():
 			timer.Stop()
 			return false
 		}
 	}
-}
-
-// retire ends Serve: who waits for a poll that it did not start waits in vain.
-func (r *Runner) retire() {
-	r.mu.Lock()
-	r.serving = false
-	f := r.flight
-	if f == nil || f.started {
-		r.mu.Unlock()
-		return
-	}
-	r.flight = nil
-	r.mu.Unlock()
-	f.err = fault.New(fault.Temporary, "the account is being stopped", "")
-	close(f.done)
-}
-
-// Poll polls now and waits for the end of it. It joins a poll that is running,
-// and its result is the joined poll's. progress may be nil; it is called
-// synchronously, must return quickly, and is not called after Poll returned.
-//
-// While Serve runs, the poll belongs to Serve and goes on when ctx ends.
-// Otherwise it is Poll's own and ends with ctx, as Serve does.
-//
-// Poll tries at once what waits: a refused password, messages that could not be
-// fetched, refused deletions. It does not wait for the server's
-// LOGIN-DELAY.
-func (r *Runner) Poll(ctx context.Context, progress func(Progress)) (Result, error) {
-	r.mu.Lock()
-	f := r.flight
-	own := false
-	if f == nil {
-		f = newFlight()
-		r.flight = f
-		f.asked = true
-		own = !r.serving
-		f.started = own
-	}
-	if !f.started { // afterwards fly reads it without the lock
-		f.asked = true
-	}
-	serving, asked := r.serving, f.asked
-	r.mu.Unlock()
-	if progress != nil {
-		defer f.watch(progress)()
-	}
-	if own {
-		ctx, cancel := r.untilEnd(ctx)
-		defer cancel()
-		r.fly(ctx, f)
-	} else if serving {
-		r.nudge()
-	}
-	select {
-	case <-f.done:
-		if s := r.Status(); asked || f.err == nil && len(s.Problems) == 0 && s.Undeleted == 0 {
-			return f.result, f.err
-		}
-		// The poll was one of the schedule, which leaves out what waits.
-		again, err := r.Poll(ctx, progress)
-		again.Stored, again.Deleted = again.Stored+f.result.Stored, again.Deleted+f.result.Deleted
-		return again, err
-	case <-ctx.Done():
-		return Result{}, ctx.Err()
-	}
-}
-
-// fly runs one poll from its start to the new schedule.
-func (r *Runner) fly(ctx context.Context, f *flight) {
-	m := &meter{emit: f.emit}
-	m.p.Account = r.account.Name
-	if f.err = r.takeTurn(ctx); f.err != nil {
-		r.update(func(*Status) { r.flight = nil })
-		m.done(f.err)
-		close(f.done)
-		return
-	}
-	r.update(func(s *Status) { s.State, s.NextPoll = Polling, time.Time{} })
-	started := time.Now()
-	f.result, f.err = r.poll(ctx, m, f.asked)
-	r.land(ctx, f, time.Since(started))
-	if r.life.Err() != nil && stopped(ctx, f.err) {
-		f.err = errOver
-	}
-	r.endTurn()
-	m.done(f.err)
-	close(f.done)
-	r.nudge() // Serve may be resting on the old schedule
-}
-
-// land turns the outcome of a poll into the new status and schedule.
-func (r *Runner) land(ctx context.Context, f *flight, took time.Duration) {
-	stopped := stopped(ctx, f.err)
-	switch {
-	case f.err == nil:
-		r.failures = 0
-	case !stopped:
-		r.failures++
-	}
-	every := r.account.PollEvery
-	if r.hurry && f.err == nil {
-		every = continueAfter
-	}
-	r.hurry = false
-	wait := nextPoll(every, r.notes.floor(), r.failures, r.rand())
-	now := r.now()
-	if f.err != nil {
-		wait = max(wait, r.nextLogin().Sub(now))
-	}
-	if !stopped {
-		r.report(f, took, now.Add(wait))
-	}
-	r.update(func(s *Status) {
-		r.flight = nil
-		r.lastEnd = now
-		s.State, s.NextPoll = Idle, now.Add(wait)
-		s.LastSuccess, s.Stored, s.OnServer = r.state.LastSuccess, r.state.Stored, r.state.OnServer
-		s.Awaiting, s.Held, s.MinInterval = r.notes.Awaiting, r.notes.Held, r.notes.floor()
-		s.Undeleted, s.UndeletedSaid = r.notes.Undeleted.N, r.notes.Undeleted.Said
-		s.Deletes, s.DeletesTotal = r.notes.due(r.account.policy().String())
-		s.Problems, s.Doubtful = r.shownProblems(s.NextPoll), len(r.doubts)
-		if !stopped {
-			s.Err, s.LastError, s.Hint, s.Kind = f.err, "", fault.Hint(f.err), fault.Internal
-		}
-		if f.err != nil && !stopped {
-			s.LastError, s.Kind = f.err.Error(), fault.KindOf(f.err)
-			s.State = Backoff
-		}
-		if r.longPause = r.notes.longPause(); r.longPause && !stopped {
-			s.Hint = r.pauseHint(f.err, s.NextPoll)
-		}
-	})
-}
-
-// stopped reports whether a poll ended only because its context did.
-func stopped(ctx context.Context, err error) bool {
-	return err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err())
 }
 
 // update changes the status and tells about it.
@@ -362,32 +167,4 @@ func (r *Runner) update(change func(*Status)) {
 	s.Problems = slices.Clone(s.Problems)
 	r.mu.Unlock()
 	r.changed(s)
-}
-
-func newFlight() *flight { return &flight{done: make(chan struct{})} }
-
-// watch adds a consumer of progress, which learns at once how far the poll is,
-// and returns what removes it.
-func (f *flight) watch(progress func(Progress)) (stop func()) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	w := &progress
-	f.watchers = append(f.watchers, w)
-	if f.last.Phase != "" {
-		progress(f.last)
-	}
-	return func() {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		f.watchers = slices.DeleteFunc(f.watchers, func(o *func(Progress)) bool { return o == w })
-	}
-}
-
-func (f *flight) emit(p Progress) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.last = p
-	for _, w := range f.watchers {
-		(*w)(p)
-	}
 }

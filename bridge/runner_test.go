@@ -3,7 +3,6 @@ package bridge
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"strings"
 	"sync"
@@ -11,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/popbridge/popbridge/bridge/pop3"
+	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/testkit"
 )
@@ -40,7 +39,7 @@ func (s *popServer) logins() []time.Time {
 func TestServePollsOnSchedule(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, KeepForever())
+		g := newRig(t, plan.KeepForever())
 		g.fill(0, 3)
 		stop := serve(t, g.runner)
 		synctest.Wait()
@@ -66,7 +65,7 @@ func TestServePollsOnSchedule(t *testing.T) {
 
 func TestBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, KeepForever())
+		g := newRig(t, plan.KeepForever())
 		g.fill(0, 3)
 		g.pop.change(func() { g.pop.down = errors.New("no route to host") })
 		stop := serve(t, g.runner)
@@ -90,94 +89,14 @@ func TestBackoff(t *testing.T) {
 	})
 }
 
-func TestRefusedPasswordsAreTriedMoreAndMoreRarely(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, KeepForever())
-		g.fill(0, 3)
-		g.pop.change(func() { g.pop.password = "changed" })
-		stop := serve(t, g.runner)
-		time.Sleep(48 * time.Hour)
-		if n := len(g.pop.logins()); n != 8 { // after 0, 1, 3 minutes, 1, 3, 7, 15, 31 hours
-			t.Errorf("%d logins with a wrong password", n)
-		}
-		s := g.runner.Status()
-		if next := time.Until(s.NextPoll); s.State != Backoff || s.Kind != fault.Auth || next <= 0 || next > 27*time.Hour || !strings.Contains(s.Hint, "next at ") {
-			t.Errorf("status %+v", s)
-		}
-		time.Sleep(60 * 24 * time.Hour)
-		if n := len(g.pop.logins()) - 8; n < 50 || n > 70 {
-			t.Errorf("%d logins in 60 days", n)
-		}
-		if _, err := g.runner.Poll(t.Context(), nil); !fault.Is(err, fault.Auth) {
-			t.Errorf("error %v", err)
-		}
-		g.pop.change(func() { g.pop.password = "secret" })
-		g.poll()
-		if s := g.runner.Status(); s.State != Idle || s.Stored != 3 {
-			t.Errorf("status %+v", s)
-		}
-		before := len(g.pop.logins())
-		time.Sleep(time.Hour)
-		if n := len(g.pop.logins()) - before; n < 10 {
-			t.Errorf("%d polls in the hour after the pause", n)
-		}
-		stop()
-	})
-}
-
-// A login that works ends the row of refusals, even when the poll fails then.
-func TestRefusalsInARow(t *testing.T) {
-	g := newRig(t, KeepForever())
-	refuse := func(times int) {
-		g.pop.change(func() { g.pop.password = "changed" })
-		for range times {
-			g.pollError()
-		}
-		g.pop.change(func() { g.pop.password = "secret" })
-	}
-	g.fill(0, 1)
-	g.poll()
-	refuse(2)
-	g.pop.change(func() { g.pop.trouble.noUIDL = true })
-	g.pollError()
-	refuse(2)
-	if s := g.runner.Status(); s.State != Backoff {
-		t.Errorf("status %+v", s)
-	}
-	if g.runner.longPause {
-		t.Error("a long pause after two refusals")
-	}
-	refuse(1)
-	if s := g.runner.Status(); s.State != Backoff || !g.runner.longPause || time.Until(s.NextPoll) < 50*time.Minute {
-		t.Errorf("status %+v", s)
-	}
-}
-
-// A mailbox in use may look like a refused login and is none.
-func TestInUseIsNoRefusal(t *testing.T) {
-	t.Parallel()
-	for _, text := range []string{"-ERR [IN-USE] another session", "-ERR duplicate login!", "-ERR Unable to lock maildrop: Mailbox is locked by POP server"} {
-		synctest.Test(t, func(t *testing.T) {
-			g := newRig(t, KeepForever())
-			g.pop.change(func() { g.pop.refuse = text })
-			stop := serve(t, g.runner)
-			time.Sleep(5 * time.Hour)
-			if s := g.runner.Status(); s.State != Backoff || s.Kind != fault.Temporary || strings.Contains(s.LastError, "password") || s.MinInterval != 0 {
-				t.Errorf("status %+v", s)
-			}
-			stop()
-		})
-	}
-}
-
 func TestSlowAccountDelaysNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, KeepForever())
+		g := newRig(t, plan.KeepForever())
 		g.fill(0, 3)
 		slow := newPopServer(t)
 		slow.add("a", testkit.Message(9))
 		slow.trouble.retr = func(int) { time.Sleep(50 * time.Second) }
-		stopSlow := serve(t, newTestRunner(slow, g.store, g.clock, "slow", "INBOX", KeepForever()))
+		stopSlow := serve(t, newTestRunner(slow, g.store, g.clock, "slow", "INBOX", plan.KeepForever()))
 		stop := serve(t, g.runner)
 		time.Sleep(time.Second)
 		if s := g.runner.Status(); s.Stored != 3 || s.State != Idle {
@@ -195,7 +114,7 @@ func TestSlowAccountDelaysNobody(t *testing.T) {
 func TestPollJoins(t *testing.T) {
 	for _, served := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			g := newRig(t, KeepForever())
+			g := newRig(t, plan.KeepForever())
 			stop := func() {}
 			if served {
 				stop = serve(t, g.runner)
@@ -234,7 +153,7 @@ func TestPollJoins(t *testing.T) {
 // learns at once how far it is.
 func TestServedPollOutlivesItsCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, KeepForever())
+		g := newRig(t, plan.KeepForever())
 		stop := serve(t, g.runner)
 		synctest.Wait()
 		g.fill(0, 3)
@@ -260,7 +179,7 @@ func TestServedPollOutlivesItsCaller(t *testing.T) {
 // Serve that starts while somebody polls waits for that poll.
 func TestServeJoinsPoll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, KeepForever())
+		g := newRig(t, plan.KeepForever())
 		g.fill(0, 3)
 		g.pop.trouble.retr = func(int) { time.Sleep(time.Second) }
 		var wg sync.WaitGroup
@@ -276,39 +195,12 @@ func TestServeJoinsPoll(t *testing.T) {
 	})
 }
 
-func TestLoginDelay(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, KeepForever())
-		g.fill(0, 20)
-		g.pop.caps = append(g.pop.caps, "LOGIN-DELAY 900")
-		g.pop.trouble = trouble{limit: 4, limitText: "-ERR Download exceed. msg=4"}
-		stop := serve(t, g.runner)
-		time.Sleep(time.Minute)
-		if s := g.runner.Status(); s.State != Polling || s.LoginDelay != 15*time.Minute {
-			t.Errorf("status %+v", s)
-		}
-		time.Sleep(6 * time.Hour)
-		stop()
-		times := g.pop.logins()
-		for i, at := range times[1:] {
-			if d := at.Sub(times[i]); d < 15*time.Minute {
-				t.Fatalf("logged in again after %v", d)
-			}
-		}
-		if len(times) < 20 {
-			t.Errorf("%d logins", len(times))
-		}
-		g.wantMail(0, 20)
-	})
-}
-
 // A server that lists only the oldest few hundred is asked again.
 func TestPagedListing(t *testing.T) {
 	t.Parallel()
 	for _, delay := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			g := newRig(t, KeepNever())
+			g := newRig(t, plan.KeepNever())
 			g.fill(0, 420)
 			g.pop.page = 210
 			if delay {
@@ -326,33 +218,12 @@ func TestPagedListing(t *testing.T) {
 	}
 }
 
-func TestWake(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, KeepForever())
-		g.runner.Wake() // nobody serves
-		stop := serve(t, g.runner)
-		synctest.Wait()
-		g.runner.Wake()
-		synctest.Wait()
-		if n := len(g.pop.logins()); n != 1 {
-			t.Errorf("%d polls at once", n)
-		}
-		time.Sleep(2 * time.Minute)
-		g.runner.Wake()
-		synctest.Wait()
-		if n := len(g.pop.logins()); n != 2 {
-			t.Errorf("%d polls after the wake-up", n)
-		}
-		stop()
-	})
-}
-
 // Serve stops in the middle of a fetch: what was received is committed, the
 // server is taken leave of, and the rest comes next time.
 func TestStopInTheMiddle(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, KeepNever())
+		g := newRig(t, plan.KeepNever())
 		g.fill(0, 50)
 		g.pop.trouble.retr = func(n int) { time.Sleep(10 * time.Millisecond) }
 		stop := serve(t, g.runner)
@@ -369,7 +240,7 @@ func TestStopInTheMiddle(t *testing.T) {
 			t.Errorf("status %+v", s)
 		}
 		g.pop.change(func() { g.pop.trouble = trouble{} })
-		g.restart(KeepNever())
+		g.restart(plan.KeepNever())
 		g.poll()
 		g.wantMail(0, 50)
 		if left := g.pop.count(); left != 0 {
@@ -381,7 +252,7 @@ func TestStopInTheMiddle(t *testing.T) {
 // A server that stalls in the middle of a message cannot hold up the end.
 func TestStopWhileStalled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, KeepForever())
+		g := newRig(t, plan.KeepForever())
 		g.fill(0, 20)
 		g.pop.trouble.retr = func(n int) {
 			if n == 10 {
@@ -401,7 +272,7 @@ func TestStopWhileStalled(t *testing.T) {
 
 func TestStopWhileConnecting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, KeepForever())
+		g := newRig(t, plan.KeepForever())
 		g.runner.account.Server.Dialer = func(ctx context.Context, _, _ string) (net.Conn, error) {
 			<-ctx.Done()
 			return nil, ctx.Err()
@@ -414,114 +285,4 @@ func TestStopWhileConnecting(t *testing.T) {
 			t.Errorf("stopping took %v", took)
 		}
 	})
-}
-
-func TestCredentialsError(t *testing.T) {
-	g := newRig(t, KeepForever())
-	cause := fault.New(fault.Config, "the password file is readable by others", "chmod 600 it")
-	g.runner.account.Credentials = func(context.Context) (pop3.Credentials, error) { return pop3.Credentials{}, cause }
-	if err := g.pollError(); err != cause {
-		t.Errorf("error %v", err)
-	}
-	if s := g.runner.Status(); s.Hint != "chmod 600 it" || s.Kind != fault.Config {
-		t.Errorf("status %+v", s)
-	}
-	if n := len(g.pop.logins()); n != 0 {
-		t.Errorf("%d connections", n)
-	}
-}
-
-func TestChangedTellsEachState(t *testing.T) {
-	g := newRig(t, KeepForever())
-	g.fill(0, 1)
-	var states []State
-	g.runner.changed = func(s Status) {
-		if len(states) == 0 || states[len(states)-1] != s.State {
-			states = append(states, s.State)
-		}
-	}
-	g.poll()
-	g.pop.change(func() { g.pop.down = errors.New("down") })
-	g.pollError()
-	want := []State{Polling, Idle, Polling, Backoff}
-	if strings.Join(text(states), " ") != strings.Join(text(want), " ") {
-		t.Errorf("states %v, want %v", states, want)
-	}
-}
-
-func text(states []State) (out []string) {
-	for _, s := range states {
-		out = append(out, string(s))
-	}
-	return out
-}
-
-func TestProgress(t *testing.T) {
-	g := newRig(t, KeepNever())
-	g.fill(0, 40)
-	g.pop.messages[3].err = "-ERR no"
-	g.pop.messages[5].size = 100_000 // LIST is wrong in both directions
-	g.pop.messages[6].size = 10      //
-	g.pop.messages[20].cut = true    // and the connection is lost on the way
-	g.pop.trouble = trouble{limit: 15, limitText: "-ERR Download exceed. msg=15"}
-	var seen []Progress
-	if _, err := g.runner.Poll(t.Context(), func(p Progress) { seen = append(seen, p) }); err != nil {
-		t.Fatal(err)
-	}
-	if len(seen) < 5 {
-		t.Fatalf("%d reports", len(seen))
-	}
-	for i, p := range seen {
-		if p.Account != "home" || p.Messages > p.TotalMessages || p.Bytes > p.TotalBytes || p.Bytes < 0 {
-			t.Errorf("report %d: %+v", i, p)
-		}
-		if p.Done != (i == len(seen)-1) {
-			t.Errorf("report %d of %d: %+v", i, len(seen), p)
-		}
-	}
-	last := seen[len(seen)-1]
-	if last.Phase != PhaseDone || last.Messages != 38 || last.TotalMessages != 38 || last.Bytes != last.TotalBytes || last.Err != "" {
-		t.Errorf("last report %+v", last)
-	}
-}
-
-// LIST sizes are hints: a message may be larger or smaller, or break off.
-func TestMeter(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var last Progress
-		m := &meter{emit: func(p Progress) { last = p }}
-		fetch := []Fetch{{Listed: Listed{Num: 1, Size: 10}}, {Listed: Listed{Num: 2, Size: 20}}, {Listed: Listed{Num: 3, Size: 30}}}
-		m.expect(fetch)
-		read := func(f Fetch, text string, want int64) {
-			t.Helper()
-			time.Sleep(time.Second)
-			if _, err := io.ReadAll(m.reader(strings.NewReader(text), f.Size)); err != nil {
-				t.Error(err)
-			}
-			if last.Bytes != want || last.TotalBytes != 60 {
-				t.Errorf("%+v, want %d bytes of 60", last, want)
-			}
-		}
-		read(fetch[0], strings.Repeat("x", 100), 10)
-		m.received(fetch[0])
-		read(fetch[1], strings.Repeat("x", 5), 15)
-		read(fetch[2], strings.Repeat("x", 7), 17) // the second one broke off
-		m.received(fetch[2])
-		m.drop(fetch[1])
-		m.done(nil)
-		want := Progress{Phase: PhaseDone, Messages: 2, TotalMessages: 2, Bytes: 40, TotalBytes: 40, Done: true}
-		if last != want {
-			t.Errorf("got %+v, want %+v", last, want)
-		}
-	})
-}
-
-func TestProgressOfFailure(t *testing.T) {
-	g := newRig(t, KeepForever())
-	g.pop.change(func() { g.pop.down = errors.New("no route") })
-	var last Progress
-	_, err := g.runner.Poll(t.Context(), func(p Progress) { last = p })
-	if err == nil || !last.Done || last.Err != err.Error() {
-		t.Errorf("error %v, last report %+v", err, last)
-	}
 }

@@ -3,8 +3,6 @@ package bridge
 import (
 	"testing"
 	"time"
-
-	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
 func TestNextPoll(t *testing.T) {
@@ -36,30 +34,5 @@ func TestNextPoll(t *testing.T) {
 				t.Errorf("got %v, want %v", got, tt.want)
 			}
 		})
-	}
-}
-
-func TestKeep(t *testing.T) {
-	for _, tt := range []struct {
-		keep   Keep
-		text   string
-		age    time.Duration
-		wanted bool
-	}{
-		{Keep{}, "forever", 10000 * day, false},
-		{KeepForever(), "forever", 10000 * day, false},
-		{KeepNever(), "never", 0, true},
-		{KeepFor(30 * day), "30d", 30 * day, true},
-		{KeepFor(30 * day), "30d", 30*day - 1, false},
-		{KeepFor(time.Hour), "1h0m0s", -time.Hour, false},
-		{KeepNewest(500), "newest 500", 10000 * day, false},
-		{KeepBelow(80, 1000), "below 80%", 10000 * day, false},
-	} {
-		if got := tt.keep.String(); got != tt.text {
-			t.Errorf("got %q, want %q", got, tt.text)
-		}
-		if got := tt.keep.reason(mailstore.LedgerEntry{StoredAt: now.Add(-tt.age)}, 0, 0, now) != ""; got != tt.wanted {
-			t.Errorf("%v at the age of %v: due %v", tt.keep, tt.age, got)
-		}
 	}
 }

@@ -4,15 +4,14 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
-	"golang.org/x/sync/errgroup"
+	"github.com/rs/zerolog"
 
+	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/bridge/pop3"
 	"github.com/popbridge/popbridge/internal/failpoint"
-	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
@@ -23,31 +22,30 @@ const (
 	stopStore = 6 * time.Second
 )
 
-const (
-	// pageSize is the number of messages from which on a session is followed
-	// by another although all that was listed has come: some servers list only
-	// the oldest few hundred (Gmail 250 conversations).
-	pageSize = 200
-
-	// maxLoginDelay bounds what a server may ask for.
-	maxLoginDelay = 24 * time.Hour
-)
+// pageSize is the number of messages from which on a session is followed
+// by another although all that was listed has come: some servers list only
+// the oldest few hundred (Gmail 250 conversations).
+const pageSize = 200
 
 // session is one POP3 session of a poll.
 type session struct {
-	*Runner
-	m       *meter
+	runner  *Runner
+	account *Account // this and the next four are the runner's
+	store   Store
+	memory  *memory
+	log     zerolog.Logger
+	now     func() time.Time
+	meter   *meter
 	client  *pop3.Client
-	mailbox string          // where it is, for notes.Mailbox
+	mailbox string          // where it is, for pollState.Mailbox
 	net     context.Context // ends stopNet after the session's context
 	disk    context.Context // ends stopStore after it
 
-	listing    []Listed
+	listing    []plan.Listed
 	complete   bool // the listing can be trusted to be whole
 	trusted    int  // messages at its start that an anchor stands for
 	ledger     []mailstore.LedgerEntry
-	planner    *planner
-	actions    Actions
+	plan       *plan.Plan
 	refusedNow map[problemID]bool     // deletions that were refused in this session
 	noEffect   bool                   // DELE was sent before for a message that is there
 	here       map[int]mailstore.Hash // what was fetched or compared, by number
@@ -57,6 +55,10 @@ type session struct {
 	changes    uint64                 // of the store, before the ledger was read
 	asBefore   bool                   // there is nothing to do, and the ledger was not read
 	result     Result
+}
+
+func (r *Runner) newSession(m *meter) *session {
+	return &session{runner: r, account: &r.account, store: r.store, memory: &r.memory, log: r.log, now: r.now, meter: m, plan: &plan.Plan{}}
 }
 
 // follow says when another session should follow in the same poll.
@@ -88,7 +90,7 @@ func (s *session) run(ctx context.Context) (next follow, err error) {
 		s.result.OnServer = len(s.listing)
 		return enough, cmp.Or(s.quit(nil), ctx.Err())
 	}
-	if err := s.plan(ctx); err != nil {
+	if err := s.makePlan(ctx); err != nil {
 		return afterError(err), err
 	}
 	next, err = s.work(ctx)
@@ -112,215 +114,66 @@ func outlive(ctx context.Context, d time.Duration) (context.Context, context.Can
 	return longer, func() { stop(); cancel() }
 }
 
-func (s *session) connect(ctx context.Context) error {
-	s.m.phase(PhaseConnect)
-	cred, err := s.account.Credentials(ctx)
-	if err != nil {
-		return err
-	}
-	s.mu.Lock()
-	s.tried = digest(cred)
-	s.mu.Unlock()
-	server, without := s.account.Server, s.avoided()
-	server.NoCAPA, server.NoAUTH = slices.Contains(without, "CAPA"), slices.Contains(without, "AUTH")
-	server.NoPipelining = server.NoPipelining || s.noPipelining
-	server.BareLF, server.Unstuffed = s.bareLF, s.notes.Unstuffed
-	since := s.loggingIn()
-	client, err := pop3.Dial(ctx, server)
-	if err != nil {
-		s.refused(err, since)
-		return err
-	}
-	if err := client.Login(ctx, cred); err != nil {
-		s.refused(err, since)
-		if !fault.Is(err, fault.Temporary) {
-			_ = client.Quit(s.net) // so that the server need not wait for the rest
-		}
-		_ = client.Close()
-		return err
-	}
-	s.client = client
-	if err := s.inherit(ctx, cred.Username); err != nil {
-		return err
-	}
-	s.notes.Refusals, s.notes.HangUps = 0, 0
-	s.worked("AUTH", "CAPA")
-	s.notes.Delay = int64(min(client.Capabilities().LoginDelay(), maxLoginDelay) / time.Second)
-	s.notes.Expire = expiry(client.Capabilities())
-	s.update(func(st *Status) {
-		st.LoginDelay, st.MinInterval = time.Duration(s.notes.Delay)*time.Second, s.notes.floor()
-		st.Expire = s.notes.Expire
-	})
-	return nil
-}
-
-// loggingIn notes that a login begins, and returns how long ago the one before
-// did, of an earlier run too.
-func (s *session) loggingIn() (since time.Duration) {
-	now := s.now()
-	since = now.Sub(time.Unix(s.notes.LastLogin, 0))
-	s.notes.LastLogin = now.Unix()
-	s.mu.Lock()
-	s.lastLogin = now
-	s.mu.Unlock()
-	return since
-}
-
-// expiry says how long the server keeps mail (RFC 2449 section 6.7).
-func expiry(c pop3.Capabilities) string {
-	days, known := c.Expire()
-	switch {
-	case !known:
-		return ""
-	case days < 0:
-		return "the server keeps mail until it is deleted"
-	case days == 0:
-		return "the server may delete mail as soon as it was fetched"
-	case days == 1:
-		return "the server keeps mail for 1 day"
-	default:
-		return fmt.Sprintf("the server keeps mail for %d days", days)
-	}
-}
-
-// list asks for the listings, and reads the ledger while the server answers. With
-// skip it reads none where the session has nothing to do: asBefore says so.
-func (s *session) list(ctx context.Context, skip bool) error {
-	s.m.phase(PhaseList)
-	s.changes = s.store.Changes()
-	var reading errgroup.Group
-	read := func() (err error) {
-		s.ledger, err = s.store.Ledger(ctx, s.account.Name)
-		return err
-	}
-	if !skip || !s.mayBeAsBefore() {
-		reading.Go(read)
-		return cmp.Or(s.join(ctx), reading.Wait())
-	}
-	if err := s.join(ctx); err != nil {
-		return err
-	}
-	if s.asBefore = s.isAsBefore(); s.asBefore {
-		return nil
-	}
-	return read()
-}
-
-// join joins STAT, LIST and UIDL. A number that one of them leaves out makes
-// the listing incomplete, so that nothing is taken for absent.
-func (s *session) join(ctx context.Context) error {
-	count, _, err := s.client.Stat(ctx)
-	if err != nil {
-		count = 0 // if that ended the connection, LIST says so too
-	}
-	s.listing = make([]Listed, 0, min(count, 1<<16))
-	if _, err := s.client.List(ctx, func(num int, size int64) { s.listing = append(s.listing, Listed{Num: num, Size: size}) }); err != nil {
-		return err
-	}
-	s.listing = byNumber(s.listing)
-	s.here = make(map[int]mailstore.Hash)
-	lines := 0
-	var unsized []Listed
-	if err = pop3.ErrNoUIDL; !slices.Contains(s.avoided(), "UIDL") {
-		_, err = s.client.UIDL(ctx, func(num int, uidl string) {
-			n, known := lines, lines < len(s.listing) && s.listing[lines].Num == num
-			if !known {
-				n, known = place(s.listing, num)
-			}
-			if lines++; known {
-				s.listing[n].UIDL = uidl
-			} else {
-				unsized = append(unsized, Listed{Num: num, UIDL: uidl})
-			}
-		})
-	}
-	refused := errors.Is(err, pop3.ErrNoUIDL)
-	switch {
-	case refused && s.state.HadUIDL:
-		return fault.Wrap(err, fault.Temporary, "the server gives no message ids although it did before", "it is tried again by itself; another program may be connected to the mailbox")
-	case err != nil && !refused:
-		return err
-	}
-	if len(unsized) > 0 {
-		s.listing = byNumber(append(s.listing, unsized...))
-	}
-	s.complete = len(s.listing) >= count && (refused || lines >= len(s.listing))
-	s.checkIDs()
-	hasID := slices.ContainsFunc(s.listing, func(l Listed) bool { return l.UIDL != "" })
-	s.state.HadUIDL = s.state.HadUIDL || hasID
-	s.contentMode = !hasID && len(s.listing) > 0
-	return nil
-}
-
-// listed returns what was listed under a number.
-func (s *session) listed(num int) Listed {
-	if n, listed := place(s.listing, num); listed {
-		return s.listing[n]
-	}
-	return Listed{}
-}
-
 // compare plans the session.
 func (s *session) compare(now time.Time) {
-	s.planner = newPlanner(s.listing, s.ledger, s.account.policy(), now)
-	s.planner.partial, s.planner.trusted = !s.complete, s.trusted
-	s.planner.relists, s.planner.unsure = s.notes.Relists, s.notes.Numbered || s.notes.Reuses || !s.notes.Proven && !s.contentMode
-	s.planner.held = s.held
-	s.planner.hold = s.account.Shadow || !s.permitted()
-	s.planner.run()
-	s.actions = s.planner.actions
+	s.plan = plan.Make(plan.Input{
+		Listing: s.listing, Ledger: s.ledger, Policy: s.account.policy(), Now: now,
+		Partial: !s.complete, Trusted: s.trusted,
+		Relists: s.memory.pollState.Relists, Unsure: s.memory.pollState.IDs.Numbered || s.memory.pollState.IDs.Reuses || !s.memory.pollState.IDs.Proven && !s.memory.contentMode,
+		Hold: s.account.Shadow || !s.runner.permitted(), Held: s.held,
+	})
 }
 
-// plan finds out what to do, and writes down what was listed and what not.
-func (s *session) plan(ctx context.Context) error {
+// makePlan finds out what to do, and writes down what was listed and what not.
+func (s *session) makePlan(ctx context.Context) error {
 	if err := s.inheritByContent(ctx); err != nil {
 		return err
 	}
-	s.doubting = s.doubting || slices.ContainsFunc(s.ledger, func(e mailstore.LedgerEntry) bool { return e.Doubt != mailstore.NoDoubt })
-	if err := s.settleIn(ctx); err != nil {
+	s.memory.doubting = s.memory.doubting || slices.ContainsFunc(s.ledger, func(e mailstore.LedgerEntry) bool { return e.Doubt != mailstore.NoDoubt })
+	if err := s.handleServerChange(ctx); err != nil {
 		return err
 	}
 	now := s.now()
 	s.compare(now)
-	if s.planner.renumbered {
+	if s.plan.Renumbered {
 		if err := s.readopt(ctx); err != nil {
 			return err
 		}
 		s.compare(now)
 	}
-	if same, err := s.holds(ctx); err != nil {
+	if same, err := s.verifyAnchor(ctx); err != nil {
 		return err
 	} else if same {
-		s.trusted = s.notes.Anchor.Num
+		s.trusted = s.memory.pollState.Anchor.Num
 		s.compare(now)
 	}
-	marks := s.actions.Seen
+	marks := s.plan.Actions.Seen
 	if s.complete {
-		marks = append(marks, s.actions.Absent...)
-		for _, e := range s.actions.Forget {
+		marks = append(marks, s.plan.Actions.Absent...)
+		for _, e := range s.plan.Actions.Forget {
 			e.State = mailstore.Gone
 			marks = append(marks, e)
 		}
-		s.problems.keepOnly(s.actions.Fetch)
+		s.memory.problems.keepOnly(s.plan.Actions.Fetch)
 	}
-	s.actions.Fetch, _ = s.problems.order(newFirst(s.actions.Fetch), now)
-	slices.SortStableFunc(s.actions.Fetch, func(a, b Fetch) int { return s.risk(a) - s.risk(b) })
+	s.plan.Actions.Fetch, _ = s.memory.problems.order(newFirst(s.plan.Actions.Fetch), now)
+	slices.SortStableFunc(s.plan.Actions.Fetch, func(a, b plan.Fetch) int { return s.risk(a) - s.risk(b) })
 	if len(marks) == 0 {
 		return nil
 	}
 	err := s.store.UpdateLedger(ctx, s.account.Name, marks)
-	if len(s.actions.Forget) > 0 {
+	if len(s.plan.Actions.Forget) > 0 {
 		failpoint.Hit(failpoint.Forgotten)
 	}
 	return err
 }
 
 // risk orders what is fetched: first what will hardly cost the connection.
-func (s *session) risk(w Fetch) int {
+func (s *session) risk(w plan.Fetch) int {
 	switch {
 	case s.oversized(w):
 		return 2
-	case s.careful[idOf(w.Listed)]:
+	case s.memory.careful[idOf(w.Listed)]:
 		return 1
 	}
 	return 0
@@ -328,9 +181,9 @@ func (s *session) risk(w Fetch) int {
 
 // readopt gives the rows of renumbered messages their new ids.
 func (s *session) readopt(ctx context.Context) (err error) {
-	s.m.phase(PhaseCompare)
-	moves := s.actions.Readopt
-	s.log.Info().Int("messages", len(moves)).Int("fetched", len(s.actions.Fetch)).
+	s.meter.phase(PhaseCompare)
+	moves := s.plan.Actions.Readopt
+	s.log.Info().Int("messages", len(moves)).Int("fetched", len(s.plan.Actions.Fetch)).
 		Msg("server renumbered its messages; those of unique size were recognised, the others are fetched to compare them")
 	if err := s.store.Readopt(ctx, s.account.Name, moves); err != nil {
 		return err
@@ -362,14 +215,14 @@ func (s *session) work(ctx context.Context) (follow, error) {
 		return afterError(err), err
 	}
 	s.chooseAnchor(marked[:s.result.Deleted])
-	s.foresee(marked[:s.result.Deleted])
+	s.noteDue(marked[:s.result.Deleted])
 	switch {
-	case limited, s.asked && s.wasted && s.told && len(s.actions.Delete) > 0: // what is due is deleted without what was wasted
+	case limited, s.asked && s.wasted && s.told && len(s.plan.Actions.Delete) > 0: // what is due is deleted without what was wasted
 		return soon, ctx.Err()
 	case s.result.Stored >= pageSize:
 		// More may show. Where the next login has to wait that is left to the
 		// schedule, otherwise it is looked at once.
-		if s.hurry = s.Status().MinInterval > 0; !s.hurry {
+		if s.memory.hurry = s.runner.Status().MinInterval > 0; !s.memory.hurry {
 			return atOnce, ctx.Err()
 		}
 	}

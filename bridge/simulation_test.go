@@ -7,15 +7,14 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/bridge/pop3"
 	"github.com/popbridge/popbridge/bridge/pop3/pop3test"
-	"github.com/popbridge/popbridge/internal/mailstore"
 	"github.com/popbridge/popbridge/internal/testkit/rounds"
 )
 
@@ -70,7 +69,7 @@ type simAccount struct {
 	every  time.Duration
 	delay  time.Duration // between two logins, enforced; announced or not
 	silent bool          // CAPA does not announce it
-	keep   Keep
+	keep   plan.Keep
 	pop    *popServer
 	runner *Runner
 
@@ -78,7 +77,7 @@ type simAccount struct {
 	ids      int
 	arrived  []*popMessage
 	attempts []attempt
-	plans    []plan
+	plans    []told
 	lastIn   time.Time // the last login the server counts
 	downFrom time.Time // when the server went down; zero while it is up
 	outages  []outage
@@ -92,8 +91,8 @@ type attempt struct {
 	up    bool
 }
 
-// plan is the schedule as it was told at some time, or the end of a run.
-type plan struct {
+// told is the schedule as it was told at some time, or the end of a run.
+type told struct {
 	at     time.Time
 	status Status
 	ended  bool
@@ -104,7 +103,7 @@ type outage struct{ from, to time.Time }
 func newSimulation(t *testing.T, seed uint64, store Store, accounts int) *simulation {
 	sim := &simulation{t: t, store: store}
 	everies := []time.Duration{20 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour}
-	keeps := []Keep{KeepNever(), KeepFor(3 * 24 * time.Hour), KeepFor(12 * time.Hour), KeepNever(), KeepNewest(20)}
+	keeps := []plan.Keep{plan.KeepNever(), plan.KeepFor(3 * 24 * time.Hour), plan.KeepFor(12 * time.Hour), plan.KeepNever(), plan.KeepNewest(20)}
 	for i := range accounts {
 		a := &simAccount{
 			t: t, name: fmt.Sprint("account", i), rand: rand.New(rand.NewPCG(seed, uint64(i))),
@@ -140,7 +139,7 @@ func (a *simAccount) start(store Store, seed uint64) {
 func (a *simAccount) changed(s Status) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.plans = append(a.plans, plan{at: time.Now(), status: s})
+	a.plans = append(a.plans, told{at: time.Now(), status: s})
 }
 
 // serve runs the account until ctx ends; every few days the program restarts.
@@ -155,7 +154,7 @@ func (a *simAccount) serve(ctx context.Context, store Store) {
 		}
 		cancel()
 		a.mu.Lock()
-		a.plans = append(a.plans, plan{at: time.Now(), ended: true})
+		a.plans = append(a.plans, told{at: time.Now(), ended: true})
 		a.mu.Unlock()
 	}
 }
@@ -313,70 +312,3 @@ func (a *simAccount) poison() {
 		}
 	})
 }
-
-func (sim *simulation) check(delivered func(account string, m *popMessage) int) {
-	for _, a := range sim.accounts {
-		a.t.Logf("%s: %d messages, %d logins, %d outages", a.name, len(a.arrived), len(a.attempts), len(a.outages))
-		bad := 0
-		for n, m := range a.arrived {
-			if c := delivered(a.name, m); c != 1 && bad < 5 {
-				bad++
-				a.t.Errorf("%s: message %d arrived %d times", a.name, n, c)
-			}
-		}
-		a.checkPace()
-		a.checkSchedule()
-		if p := a.runner.Status().Problems; len(p) > 0 {
-			a.t.Errorf("%s: problems %v", a.name, p)
-		}
-	}
-}
-
-// checkPace: a delay that is announced is kept; one that is not is learned from
-// a few refusals.
-func (a *simAccount) checkPace() {
-	early := 0
-	for _, at := range a.attempts {
-		if at.early {
-			early++
-		}
-	}
-	if limit := 12; early > 0 && !a.silent || early > limit {
-		a.t.Errorf("%s: %d of %d logins came too early", a.name, early, len(a.attempts))
-	}
-}
-
-// checkSchedule: the schedule after each poll is within the interval, or the
-// back-off after a failure, and is kept to the second. So it is however long a
-// server was away, and once it is back it takes a back-off at most.
-func (a *simAccount) checkSchedule() {
-	floor := a.delay + a.delay/10
-	if a.silent {
-		floor += floor / 2 // as learned from a refusal just before the time
-	}
-	limits := map[State]time.Duration{
-		Idle:    max(a.every+a.every/10, floor),
-		Backoff: max(backoffCap+backoffCap/5, a.every+a.every/5, floor),
-	}
-	for i, p := range a.plans[:len(a.plans)-1] {
-		next, told := p.status.NextPoll, a.plans[i+1]
-		if p.ended || next.IsZero() {
-			continue
-		}
-		if d := next.Sub(p.at); d > limits[p.status.State] && !told.ended {
-			a.t.Errorf("%s: %s at %v, next poll after %v", a.name, p.status.State, p.at, d)
-		}
-		if !told.ended && told.at.Sub(next) > time.Second || told.at.After(next) && told.ended {
-			a.t.Errorf("%s: the poll of %v came at %v", a.name, next, told.at)
-		}
-	}
-	for _, o := range a.outages {
-		n, _ := slices.BinarySearchFunc(a.attempts, o.to, func(at attempt, t time.Time) int { return at.at.Compare(t) })
-		if n == len(a.attempts) || a.attempts[n].at.Sub(o.to) > limits[Backoff] {
-			a.t.Errorf("%s: was not visited in time after it came back at %v", a.name, o.to)
-		}
-	}
-}
-
-var _ Store = (*memStore)(nil)
-var _ Store = (*mailstore.Store)(nil)

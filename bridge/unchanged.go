@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"hash/maphash"
 	"time"
+
+	"github.com/popbridge/popbridge/bridge/plan"
 )
 
 // unchanged is what is kept of a session that had nothing to do on an account that
@@ -37,32 +39,31 @@ func (s *session) digest() uint64 {
 // mayBeAsBefore reports whether the session has nothing to do if its listing is that
 // of the one before.
 func (s *session) mayBeAsBefore() bool {
-	u, now := &s.unchanged, s.now()
-	return !s.account.policy().deletes() && u.changes == s.changes && u.mailbox == s.mailbox && !now.Before(u.from) && now.Before(u.until)
+	u, now := &s.memory.unchanged, s.now()
+	return !s.account.policy().Deletes() && u.changes == s.changes && u.mailbox == s.mailbox && !now.Before(u.from) && now.Before(u.until)
 }
 
 // isAsBefore reports whether it is.
 func (s *session) isAsBefore() bool {
-	return s.complete && !s.contentMode && s.unchanged.listing == s.digest()
+	return s.complete && !s.memory.contentMode && s.memory.unchanged.listing == s.digest()
 }
 
 // noteUnchanged notes whether the session had nothing to do, after it ended with err.
 func (s *session) noteUnchanged(err error) {
-	s.unchanged = unchanged{}
-	p := s.planner
-	a := &p.actions
-	if err != nil || !s.complete || s.contentMode || s.doubting || s.unconfirmed > 0 || len(s.problems.byID) > 0 ||
+	s.memory.unchanged = unchanged{}
+	a := &s.plan.Actions
+	if err != nil || !s.complete || s.memory.contentMode || s.memory.doubting || s.memory.unconfirmed > 0 || len(s.memory.problems.byID) > 0 ||
 		len(a.Fetch)+len(a.Seen)+len(a.Absent)+len(a.Forget)+len(a.Readopt) > 0 {
 		return
 	}
 	u := unchanged{listing: s.digest(), mailbox: s.mailbox, changes: s.changes}
 	for i, e := range s.ledger {
-		if due := e.LastListedAt.Add(markEvery); i == 0 || due.Before(u.until) {
+		if due := e.LastListedAt.Add(plan.MarkEvery); i == 0 || due.Before(u.until) {
 			u.until = due // when the row is marked again
 		}
 		if e.LastListedAt.After(u.from) {
 			u.from = e.LastListedAt
 		}
 	}
-	s.unchanged = u
+	s.memory.unchanged = u
 }

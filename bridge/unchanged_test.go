@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
@@ -23,9 +24,9 @@ func (s *countingStore) Ledger(ctx context.Context, account string) ([]mailstore
 
 // The ledger is read by a poll unless nothing can be different from the poll before.
 func TestPollOfAnUnchangedMailbox(t *testing.T) {
-	g := newRig(t, KeepForever())
+	g := newRig(t, plan.KeepForever())
 	store := &countingStore{Store: g.store}
-	g.runner = newTestRunner(g.pop, store, g.clock, "home", "INBOX", KeepForever())
+	g.runner = newTestRunner(g.pop, store, g.clock, "home", "INBOX", plan.KeepForever())
 	poll := func(what string, want int, stored int) {
 		t.Helper()
 		store.read = 0
@@ -80,7 +81,7 @@ func TestPollOfAnUnchangedMailbox(t *testing.T) {
 
 // Where mail is to be deleted the ledger is read by each poll.
 func TestPollOfAnUnchangedMailboxThatIsEmptiedLater(t *testing.T) {
-	g := newRig(t, KeepFor(48*time.Hour))
+	g := newRig(t, plan.KeepFor(48*time.Hour))
 	g.fill(0, 5)
 	g.poll()
 	g.poll()
@@ -93,7 +94,7 @@ func TestPollOfAnUnchangedMailboxThatIsEmptiedLater(t *testing.T) {
 
 // A preview says what there is to do, whatever the polls before have found.
 func TestPreviewOfAnUnchangedMailbox(t *testing.T) {
-	g := newRig(t, KeepForever())
+	g := newRig(t, plan.KeepForever())
 	g.fill(0, 4)
 	g.poll()
 	g.poll()
@@ -109,14 +110,14 @@ func TestPreviewOfAnUnchangedMailbox(t *testing.T) {
 
 // Mail that came at any time of the day is marked as listed by one session a day.
 func TestRowsAreMarkedTogether(t *testing.T) {
-	g := newRig(t, KeepForever())
+	g := newRig(t, plan.KeepForever())
 	for n := range 8 {
 		g.fill(n, n+1)
 		g.poll()
 		g.clock.advance(3 * time.Hour)
 	}
 	store := &countingStore{Store: g.store}
-	g.runner = newTestRunner(g.pop, store, g.clock, "home", "INBOX", KeepForever())
+	g.runner = newTestRunner(g.pop, store, g.clock, "home", "INBOX", plan.KeepForever())
 	for day := range 4 {
 		store.read = 0
 		for range 24 {

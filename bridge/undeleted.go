@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/bridge/pop3"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
@@ -38,19 +39,19 @@ func (u *undeleted) backOff(now time.Time, free int) {
 
 // held reports whether the deletion of a message has to wait: of those that were
 // refused, or of all when it is not known any more which they were.
-func (s *session) held(d Delete) bool {
-	wait := time.Unix(s.notes.Undeleted.Next, 0).Sub(s.now())
-	return wait > 0 && wait <= retryMessageCap && (s.refusedIDs == nil || s.refusedIDs[idOf(s.listed(d.Num))])
+func (s *session) held(d plan.Delete) bool {
+	wait := time.Unix(s.memory.pollState.Undeleted.Next, 0).Sub(s.now())
+	return wait > 0 && wait <= retryMessageCap && (s.memory.refusedIDs == nil || s.memory.refusedIDs[idOf(s.listed(d.Num))])
 }
 
 // deleteRefused is for DELEs that the server has refused. Some servers want a
 // message to be retrieved in the session that deletes it, so the first one is
 // fetched, compared and tried again, and the others when that helped. What is
 // refused all the same is as it was before.
-func (s *session) deleteRefused(ctx context.Context, refused []Delete, said error) (done []Delete, err error) {
+func (s *session) deleteRefused(ctx context.Context, refused []plan.Delete, said error) (done []plan.Delete, err error) {
 	for len(refused) > 0 && ctx.Err() == nil {
 		d := refused[0]
-		if !s.planner.fetched[d.Num] {
+		if !s.plan.HasArrived(d.Num) {
 			same, err := s.compareRow(d)
 			if err != nil {
 				return done, err
@@ -77,15 +78,15 @@ func (s *session) deleteRefused(ctx context.Context, refused []Delete, said erro
 		s.refusedNow[idOf(s.listed(d.Num))] = true
 		rows = append(rows, d.Entry)
 	}
-	s.notes.Undeleted.N += len(refused)
-	s.notes.Undeleted.Said = cut(said)
+	s.memory.pollState.Undeleted.N += len(refused)
+	s.memory.pollState.Undeleted.Said = cut(said)
 	return done, s.store.UpdateLedger(s.disk, s.account.Name, rows)
 }
 
 // compareRow retrieves a message that is to be deleted. If it is another one
 // than its row, the row is gone from the server; the session ends without QUIT
 // then, and the next one fetches the message.
-func (s *session) compareRow(d Delete) (same bool, err error) {
+func (s *session) compareRow(d plan.Delete) (same bool, err error) {
 	hashes, err := s.hashes(pop3.Request{Num: d.Num, Size: s.listed(d.Num).Size})
 	if err != nil {
 		return false, err
@@ -94,7 +95,7 @@ func (s *session) compareRow(d Delete) (same bool, err error) {
 	if !came || h == d.Entry.Hash {
 		return came, nil
 	}
-	s.wasted, s.notes.Reuses = true, true
+	s.wasted, s.memory.pollState.IDs.Reuses = true, true
 	d.Entry.State, d.Entry.Absent, d.Entry.LastListedAt = mailstore.DeleteAcked, 1, s.now()
 	if err := s.store.UpdateLedger(s.disk, s.account.Name, []mailstore.LedgerEntry{d.Entry}); err != nil {
 		return false, err

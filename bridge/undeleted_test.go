@@ -4,16 +4,18 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/popbridge/popbridge/bridge/plan"
 )
 
 // A server deletes only what was retrieved in the session: each is retrieved,
 // compared and deleted.
 func TestDELEAfterRETR(t *testing.T) {
-	g := newRig(t, KeepForever())
+	g := newRig(t, plan.KeepForever())
 	g.fill(0, 3)
 	g.poll()
 	g.pop.refuseDele = func(retrieved bool) bool { return !retrieved }
-	g.restart(KeepNever())
+	g.restart(plan.KeepNever())
 	g.want(g.poll(), 0, 0, 3, 0)
 	g.wantMail(0, 3)
 	if s := g.runner.Status(); s.Undeleted != 0 {
@@ -25,11 +27,11 @@ func TestDELEAfterRETR(t *testing.T) {
 // over restarts, and is asked at once when a person asks.
 func TestRefusedDELEBacksOff(t *testing.T) {
 	t.Parallel()
-	g := newRig(t, KeepForever())
+	g := newRig(t, plan.KeepForever())
 	const n = 250
 	g.fill(0, n)
 	g.poll()
-	g.restart(KeepNever())
+	g.restart(plan.KeepNever())
 	sent := 0
 	g.pop.refuseDele = func(bool) bool { sent++; return true }
 	g.scheduled()
@@ -44,7 +46,7 @@ func TestRefusedDELEBacksOff(t *testing.T) {
 	if more := (sent - first) / deleteBatch; more < 4 || more > 10 {
 		t.Errorf("%d attempts in a day", more)
 	}
-	g.restart(KeepNever())
+	g.restart(plan.KeepNever())
 	if err := g.runner.Load(t.Context()); err != nil || g.runner.Status().Undeleted != n {
 		t.Errorf("after a restart: %+v, %v", g.runner.Status(), err)
 	}
@@ -63,7 +65,7 @@ func TestRefusedDELEBacksOff(t *testing.T) {
 
 // One message that cannot be deleted does not keep the others.
 func TestOneRefusedDELE(t *testing.T) {
-	g := newRig(t, KeepNever())
+	g := newRig(t, plan.KeepNever())
 	g.fill(0, 1)
 	g.pop.refuseDele = func(bool) bool { return true }
 	g.poll()
@@ -79,12 +81,12 @@ func TestOneRefusedDELE(t *testing.T) {
 
 // A DELE refused, and another message there: it is stored and not deleted unseen.
 func TestARefusedDELEOfAnotherMessage(t *testing.T) {
-	g := newRig(t, KeepForever())
+	g := newRig(t, plan.KeepForever())
 	g.pop.add("x", alike(0))
 	g.poll()
 	g.pop.messages[0].data = alike(1)
 	g.pop.refuseDele = func(retrieved bool) bool { return !retrieved }
-	g.restart(KeepNever())
+	g.restart(plan.KeepNever())
 	g.poll()
 	g.poll()
 	g.wantAlike(0, 1)
@@ -92,7 +94,7 @@ func TestARefusedDELEOfAnotherMessage(t *testing.T) {
 
 // A person who asks is obeyed: what waits is tried at once.
 func TestAPersonWhoAsksIsObeyed(t *testing.T) {
-	g := newRig(t, KeepForever())
+	g := newRig(t, plan.KeepForever())
 	g.fill(0, 3)
 	g.pop.messages[1].cut = true
 	for range 3 {

@@ -10,7 +10,7 @@ import (
 // already there is a schedule.
 func (r *Runner) resumeSchedule(ctx context.Context) {
 	r.mu.Lock()
-	running := r.flight != nil && r.flight.started
+	running := r.current != nil && r.current.started
 	r.mu.Unlock()
 	if running || r.takeTurn(ctx) != nil {
 		return
@@ -37,7 +37,7 @@ func (r *Runner) earliestLocked() time.Time {
 func (r *Runner) visited() {
 	r.update(func(s *Status) {
 		earliest := r.earliestLocked()
-		if r.longPause = r.notes.longPause(); r.longPause {
+		if r.longPause = r.memory.pollState.longPause(); r.longPause {
 			earliest = r.nextLogin()
 		}
 		if !s.NextPoll.IsZero() && s.NextPoll.Before(earliest) {
@@ -61,9 +61,9 @@ func (r *Runner) Wake() {
 	if r.longPause {
 		least, usable = max(askedAfter, least), r.status.State == Backoff
 	}
-	ready := usable && r.flight == nil && r.serving && r.now().Sub(r.lastEnd) >= least
+	ready := usable && r.current == nil && r.serving && r.now().Sub(r.lastEnd) >= least
 	if ready {
-		r.flight = newFlight()
+		r.current = newPollRun()
 	}
 	r.mu.Unlock()
 	if ready {
@@ -81,7 +81,7 @@ var errResumed = errors.New("the computer was asleep, or the network changed")
 func (r *Runner) Resume(reason string) {
 	r.mu.Lock()
 	drop := r.drop
-	if r.serving && r.flight == nil && (!r.longPause || r.now().Sub(r.lastEnd) >= askedAfter) {
+	if r.serving && r.current == nil && (!r.longPause || r.now().Sub(r.lastEnd) >= askedAfter) {
 		r.status.NextPoll = r.earliestLocked()
 	}
 	r.mu.Unlock()

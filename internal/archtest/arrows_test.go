@@ -58,6 +58,12 @@ var owners = []owner{
 	{module + "bridge/pop3/pop3test", testSupport, true, "test support stays out of the program"},
 }
 
+// pure says what packages that compute and do nothing else may import: no
+// network, no files, no context. Their clock is an argument.
+var pure = map[string][]string{
+	"bridge/plan": {"bytes", "crypto/sha256", "encoding/binary", "fmt", "math", "slices", "strconv", "strings", "time", module + "internal/mailstore"},
+}
+
 // testSupport is the code that only tests import.
 var testSupport = []string{"internal/testkit", "bridge/pop3/pop3test", "test"}
 
@@ -102,6 +108,10 @@ func TestRulesBite(t *testing.T) {
 		{"bridge/runner.go", module + "internal/mailstore", false},
 		{"bridge/runner.go", module + "localimap", true},
 		{"bridge/runner_test.go", module + "localimap", true},
+		{"bridge/plan/plan.go", module + "internal/mailstore", false},
+		{"bridge/plan/plan.go", module + "bridge/pop3", true},
+		{"bridge/plan/plan.go", "os", true},
+		{"bridge/plan/plan_test.go", "os", false},
 		{"bridge/runner.go", module + "config", true},
 		{"installer/unit.go", module + "agent", true},
 		{"internal/secret/secret.go", module + "config", true},
@@ -148,6 +158,9 @@ func violations(f file) []string {
 			if !slices.Contains(allowed, to) && !(f.test && supportsTests(local)) {
 				found = append(found, fmt.Sprintf("%s imports %s: no arrow leads from %s to %s", f.path, imp, f.room(), to))
 			}
+		}
+		if may, is := pure[f.dir()]; is && !f.test && !slices.Contains(may, imp) {
+			found = append(found, fmt.Sprintf("%s imports %s: package %s is pure", f.path, imp, f.dir()))
 		}
 		for _, o := range owners {
 			if within(imp, o.imports) && !(f.test && o.testsMay) && !o.includes(f.dir()) {

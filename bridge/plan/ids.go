@@ -1,10 +1,27 @@
-package bridge
+package plan
 
 import (
 	"math"
 	"strconv"
 	"strings"
 )
+
+// longestPlace is the most bytes that an id can have and be a place.
+const longestPlace = 300
+
+// IDs is what the listings of a server have shown about its ids.
+type IDs struct {
+	// Numbered tells that the ids were the message numbers at some time and have
+	// not proven since that they are used once; Top is the highest of them.
+	Numbered bool `json:"numbered,omitempty"`
+	Top      int  `json:"top,omitempty"`
+	// Proven tells that the ids are not the places of the messages in the listing;
+	// First is the id that the first message had in the last listing before that.
+	Proven bool   `json:"proven,omitempty"`
+	First  string `json:"first,omitempty"`
+	// Reuses tells that the server has given the id of one message to another.
+	Reuses bool `json:"reuses,omitempty"`
+}
 
 // number splits an id into a number and the text around it. ok is false when
 // there is no number or more than one: "UID7-1700000000" has a part that
@@ -97,64 +114,65 @@ func steps(listing []Listed, before, after int, hex bool) (step int64, ok bool) 
 	return step, true
 }
 
-// proveIDs finds out whether ids stay with their messages: until that is known, what
+// prove finds out whether ids stay with their messages: until that is known, what
 // is to be deleted and was not fetched in the same session is compared. They do where
 // they are no places, or where the first message of a listing has another id than the
 // first one had before, so that an id is not that of a place.
-func (s *session) proveIDs() {
-	if s.notes.Proven || !s.complete || len(s.listing) == 0 || s.listing[0].UIDL == "" {
+func (k *IDs) prove(listing []Listed, complete bool) {
+	if k.Proven || !complete || len(listing) == 0 || listing[0].UIDL == "" {
 		return
 	}
-	first := s.listing[0].UIDL
-	places, up := mayBePlaces(s.listing)
+	first := listing[0].UIDL
+	places, up := mayBePlaces(listing)
 	if places && !up {
-		s.notes.First = "" // it changes with the number of messages
+		k.First = "" // it changes with the number of messages
 		return
 	}
-	if !places || s.notes.First != "" && s.notes.First != first {
-		s.notes.Proven, s.notes.First = true, ""
+	if !places || k.First != "" && k.First != first {
+		k.Proven, k.First = true, ""
 		return
 	}
-	if s.notes.First = first; len(first) > maxNotedID {
-		s.notes.Proven, s.notes.First = true, "" // no place is so long
+	if k.First = first; len(first) > longestPlace {
+		k.Proven, k.First = true, "" // no place is so long
 	}
 }
 
-// checkIDs drops ids that are message numbers: the session goes on as with a
+// Check drops from a listing the ids that are message numbers: the session goes on as with a
 // server that gives none. With a text around the number they are kept until the
 // server has used one again. A server that counts its messages, and is polled
 // from the start, looks the same until one is deleted. From then on its ids are
 // taken, and what is to be deleted is compared until they have proven to rise.
-func (s *session) checkIDs() {
+// complete tells that the listing is whole.
+func (k *IDs) Check(listing []Listed, complete bool) {
 	top, there, counted := 0, false, false
-	for _, l := range s.listing {
+	for _, l := range listing {
 		if _, n, _, ok := number(l.UIDL); ok {
-			top, there, counted = max(top, n), there || n == s.notes.Top, true
+			top, there, counted = max(top, n), there || n == k.Top, true
 		}
 	}
-	if found, bare := positional(s.listing); found {
-		for i := range s.listing {
-			if bare || s.notes.Reuses {
-				s.listing[i].UIDL = ""
+	if found, bare := positional(listing); found {
+		for i := range listing {
+			if bare || k.Reuses {
+				listing[i].UIDL = ""
 			}
 		}
-		s.notes.Numbered, s.notes.Top = true, top
+		k.Numbered, k.Top = true, top
 		return
 	}
-	s.proveIDs()
-	if s.notes.Reuses && !s.notes.Proven && len(s.listing) > 1 && arePlaces(s.listing) {
-		for i := range s.listing {
-			s.listing[i].UIDL = "" // as of message numbers
+	k.prove(listing, complete)
+	if k.Reuses && !k.Proven && len(listing) > 1 && arePlaces(listing) {
+		for i := range listing {
+			listing[i].UIDL = "" // as of message numbers
 		}
 		return
 	}
 	switch {
-	case !s.notes.Numbered || !s.complete || len(s.listing) == 0:
-	case !counted, top > s.notes.Top && !there:
+	case !k.Numbered || !complete || len(listing) == 0:
+	case !counted, top > k.Top && !there:
 		// An id above the highest one, which is gone: a server that counts again
 		// from the highest or the number of its messages would have used it again.
-		s.notes.Numbered, s.notes.Top = false, 0
+		k.Numbered, k.Top = false, 0
 	default:
-		s.notes.Top = max(top, s.notes.Top)
+		k.Top = max(top, k.Top)
 	}
 }

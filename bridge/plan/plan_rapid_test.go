@@ -1,4 +1,4 @@
-package bridge
+package plan_test
 
 import (
 	"slices"
@@ -7,16 +7,17 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
 // checkLaws holds what is true of every plan.
-func checkLaws(t interface{ Errorf(string, ...any) }, listing []Listed, ledger []mailstore.LedgerEntry, a Actions) {
+func checkLaws(t interface{ Errorf(string, ...any) }, listing []plan.Listed, ledger []mailstore.LedgerEntry, a plan.Actions) {
 	rows := make(map[mailstore.Origin]mailstore.LedgerEntry)
 	for _, e := range ledger {
 		rows[e.Origin] = e
 	}
-	listed := make(map[int]Listed)
+	listed := make(map[int]plan.Listed)
 	for _, l := range listing {
 		listed[l.Num] = l
 	}
@@ -68,9 +69,9 @@ func TestPlanLaws(t *testing.T) {
 	uidl := rapid.SampledFrom([]string{"", "a", "b", "c", "sha256:aa"})
 	size := rapid.SampledFrom([]int64{0, 10, 20})
 	rapid.Check(t, func(t *rapid.T) {
-		var listing []Listed
+		var listing []plan.Listed
 		for i := range rapid.IntRange(0, 8).Draw(t, "listed") {
-			listing = append(listing, Listed{Num: i + 1, UIDL: uidl.Draw(t, "uidl"), Size: size.Draw(t, "size")})
+			listing = append(listing, plan.Listed{Num: i + 1, UIDL: uidl.Draw(t, "uidl"), Size: size.Draw(t, "size")})
 		}
 		var ledger []mailstore.LedgerEntry
 		taken := make(map[mailstore.Origin]bool)
@@ -88,11 +89,11 @@ func TestPlanLaws(t *testing.T) {
 			}
 		}
 		slices.SortFunc(ledger, func(a, b mailstore.LedgerEntry) int { return a.Compare(b.Origin) })
-		keep := rapid.SampledFrom([]Keep{KeepForever(), KeepNever(), KeepFor(10 * day), KeepNewest(2), KeepBelow(50, 60)}).Draw(t, "keep")
-		policy := Policy{Keep: keep, Expunged: rapid.Bool().Draw(t, "expunged"), Grace: 7 * day}
-		got := Plan(listing, ledger, policy, now)
+		keep := rapid.SampledFrom([]plan.Keep{plan.KeepForever(), plan.KeepNever(), plan.KeepFor(10 * day), plan.KeepNewest(2), plan.KeepBelow(50, 60)}).Draw(t, "keep")
+		policy := plan.Policy{Keep: keep, Expunged: rapid.Bool().Draw(t, "expunged"), Grace: 7 * day}
+		got := actionsOf(listing, ledger, policy)
 		checkLaws(t, listing, ledger, got)
-		if keep == KeepForever() && !policy.Expunged && len(got.Delete) > 0 {
+		if keep == plan.KeepForever() && !policy.Expunged && len(got.Delete) > 0 {
 			t.Errorf("delete %v although everything is kept", got.Delete)
 		}
 	})

@@ -1,4 +1,4 @@
-package bridge
+package plan
 
 import (
 	"fmt"
@@ -86,62 +86,6 @@ func spell(d time.Duration) string {
 		return fmt.Sprintf("%dd", days)
 	}
 	return d.String()
-}
-
-// Policy is what an account wants done on the server.
-type Policy struct {
-	Keep     Keep
-	Expunged bool          // delete there what was removed here, after Grace
-	Grace    time.Duration // from the removal of the last copy
-}
-
-// String says the policy in words.
-func (p Policy) String() string {
-	text := "keep_on_server = " + p.Keep.String()
-	if p.Keep.mode == keepBelow {
-		text += fmt.Sprintf(" of %d bytes", p.Keep.quota)
-	}
-	if p.Expunged {
-		text += ", delete_on_server = when expunged, after " + spell(p.Grace)
-	}
-	return text
-}
-
-// deletes reports whether the policy ever deletes anything.
-func (p Policy) deletes() bool { return p.Expunged || p.Keep.mode != keepForever }
-
-// due returns which of the listed messages, in the order of their numbers, are
-// to be deleted and why. rows holds the row of each, nil where it is not
-// stored here: such a message always stays (law 1), as does one whose only
-// good or only whole copy may be on the server.
-func (p Policy) due(listing []Listed, rows []*mailstore.LedgerEntry, now time.Time) (due []Delete) {
-	left := int64(0) // the size of the mailbox, without what was removed here
-	for i, l := range listing {
-		if e := rows[i]; e == nil || e.Wanted || !p.removed(e, now) {
-			left += p.Keep.sizeOf(l, e)
-		}
-	}
-	for i, l := range listing {
-		e := rows[i]
-		if e == nil || e.Wanted || e.Doubt != mailstore.NoDoubt {
-			continue
-		}
-		reason := ""
-		if p.removed(e, now) {
-			reason = fmt.Sprintf("removed here %s ago, and delete_on_server is on", age(e.RemovedAt, now))
-		} else if reason = p.Keep.reason(*e, len(listing)-1-i, left, now); reason != "" {
-			left -= p.Keep.sizeOf(l, e)
-		}
-		if reason != "" {
-			due = append(due, Delete{Num: l.Num, Entry: *e, Reason: reason})
-		}
-	}
-	return due
-}
-
-// removed reports whether the last copy here has been gone for long enough.
-func (p Policy) removed(e *mailstore.LedgerEntry, now time.Time) bool {
-	return p.Expunged && !e.RemovedAt.IsZero() && now.Sub(e.RemovedAt) >= p.Grace
 }
 
 // reason says why a stored message may leave the server, "" if it may not.

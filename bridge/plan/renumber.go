@@ -1,4 +1,4 @@
-package bridge
+package plan
 
 import (
 	"github.com/popbridge/popbridge/internal/mailstore"
@@ -18,12 +18,12 @@ const leastPresumed = 10
 // ledger, and the row's message was in the last listing. Its row is marked
 // Presumed: good enough not to fetch it, not to delete it. Everything else is
 // fetched and recognised by its content, or new.
-func (p *planner) presumeRenumbered() {
-	if p.partial || len(p.listing) < leastPresumed || len(p.ledger) < leastPresumed {
+func (p *Plan) presumeRenumbered() {
+	if p.in.Partial || len(p.in.Listing) < leastPresumed || len(p.in.Ledger) < leastPresumed {
 		return
 	}
-	listed := make(map[int64]int, len(p.listing))
-	for n, l := range p.listing {
+	listed := make(map[int64]int, len(p.in.Listing))
+	for n, l := range p.in.Listing {
 		if l.UIDL == "" || l.Size <= 0 || l.Num != n+1 || p.rowOf[n] != unpaired {
 			return
 		}
@@ -32,35 +32,35 @@ func (p *planner) presumeRenumbered() {
 	known, row := p.sizesBefore()
 	explained := 0
 	var found []int
-	for n, l := range p.listing {
+	for n, l := range p.in.Listing {
 		i, there := row[l.Size]
 		if there {
 			explained++
 		}
-		if there && listed[l.Size] == 1 && known[l.Size] == 1 && !p.ledger[i].Wanted {
+		if there && listed[l.Size] == 1 && known[l.Size] == 1 && !p.in.Ledger[i].Wanted {
 			found = append(found, n)
 		}
 	}
-	p.renumbered = explained*4 >= len(p.listing)*3
-	if !p.renumbered || len(found) < leastPresumed {
+	p.Renumbered = explained*4 >= len(p.in.Listing)*3
+	if !p.Renumbered || len(found) < leastPresumed {
 		return
 	}
 	for _, n := range found {
-		l := p.listing[n]
+		l := p.in.Listing[n]
 		i := row[l.Size]
-		e := p.ledger[i]
+		e := p.in.Ledger[i]
 		e.State = mailstore.Presumed
 		p.rowOf[n], p.likely[i], p.stored[n] = presumed, true, &e
-		to := mailstore.Origin{Account: p.ledger[i].Account, UIDL: l.UIDL, Dup: p.freeDup(l.UIDL)}
-		p.actions.Readopt = append(p.actions.Readopt, mailstore.Readoption{From: p.ledger[i].Origin, To: to, ListSize: l.Size})
+		to := mailstore.Origin{Account: p.in.Ledger[i].Account, UIDL: l.UIDL, Dup: p.freeDup(l.UIDL)}
+		p.Actions.Readopt = append(p.Actions.Readopt, mailstore.Readoption{From: p.in.Ledger[i].Origin, To: to, ListSize: l.Size})
 	}
 }
 
 // sizesBefore counts the rows of each size, and names one whose message was
 // there at the last listing and was not to be deleted.
-func (p *planner) sizesBefore() (known map[int64]int, row map[int64]int) {
-	known, row = make(map[int64]int, len(p.ledger)), make(map[int64]int, len(p.ledger))
-	for i, e := range p.ledger {
+func (p *Plan) sizesBefore() (known map[int64]int, row map[int64]int) {
+	known, row = make(map[int64]int, len(p.in.Ledger)), make(map[int64]int, len(p.in.Ledger))
+	for i, e := range p.in.Ledger {
 		known[e.ListSize]++
 		if e.Absent == 0 && (e.State == mailstore.Stored || e.State == mailstore.Presumed) {
 			row[e.ListSize] = i
