@@ -114,9 +114,9 @@ func (q *query) text(k *compiler, text string, body bool) {
 	m := message.NewMatcher(text)
 	t := fileTest(func(c *candidate) (bool, error) {
 		if body {
-			return c.summary().MatchBody(c.file, m)
+			return m.MatchBody(c.summary(), c.file)
 		}
-		return c.summary().MatchText(c.file, m)
+		return m.MatchText(c.summary(), c.file)
 	})
 	q.add(fileCost, mailstore.WantFile|mailstore.WantStructure, k.narrowed(text, body, true, t))
 }
@@ -149,11 +149,12 @@ func (k *compiler) narrowed(text string, body, enough bool, t test) test {
 // An empty value asks whether there is such a field at all.
 func headerTest(name string, m *message.Matcher, kept bool) test {
 	fromFile := fileTest(func(c *candidate) (bool, error) {
-		return message.HeaderMatches(io.NewSectionReader(c.file, 0, c.content.Summary.Header.Size), name, m)
+		h, err := message.ReadHeader(io.NewSectionReader(c.file, 0, c.content.Summary.Header.Size))
+		return err == nil && m.MatchHeader(h, name), err
 	})
 	return func(c *candidate) answer {
 		if kept && c.content != nil && c.content.Summary.Header.Complete() {
-			return answerOf(c.content.Summary.Header.Matches(name, m))
+			return answerOf(m.MatchHeader(&c.content.Summary.Header, name))
 		}
 		return fromFile(c)
 	}

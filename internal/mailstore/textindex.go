@@ -52,8 +52,8 @@ const (
 	Matches
 )
 
-// Narrow returns which contents have the needle in their text: what MatchText of
-// their Summary says, or MatchBody where body is set. nil says that nothing is known.
+// Narrow returns which contents have the needle in their text: what Matcher.MatchText
+// says, or MatchBody where body is set. nil says that nothing is known.
 func (s *Store) Narrow(needle string, body bool) func(ContentID) Match {
 	pieces, exact := message.Pieces(needle)
 	// Few words settle it, and the longest are the rarest.

@@ -71,11 +71,11 @@ func (r *rig) checkSearch(all []stored, needle string) (matched, read int) {
 	m := message.NewMatcher(needle)
 	text, body := r.Narrow(needle, false), r.Narrow(needle, true)
 	for _, c := range all {
-		inText, err := c.Summary.MatchText(bytes.NewReader(c.raw), m)
+		inText, err := m.MatchText(c.Summary, bytes.NewReader(c.raw))
 		if err != nil {
 			r.t.Fatal(err)
 		}
-		inBody, err := c.Summary.MatchBody(bytes.NewReader(c.raw), m)
+		inBody, err := m.MatchBody(c.Summary, bytes.NewReader(c.raw))
 		if err != nil {
 			r.t.Fatal(err)
 		}

@@ -97,7 +97,7 @@ func (b *building) settle() { b.add(b.doc, b.body) }
 // than ordinary text, counts as one that may match anything.
 func (b *builder) add(id ContentID, h Hash, sum *message.Summary, r io.ReaderAt) {
 	n, room := len(b.docs), maxTerms
-	err := sum.Terms(r, func(term []byte, body bool) bool {
+	err := message.Terms(sum, r, func(term []byte, body bool) bool {
 		t := b.terms[string(term)]
 		switch {
 		case t == nil:

@@ -84,7 +84,7 @@ func BenchmarkMatchBody(b *testing.B) {
 			s := parseBytes(raw)
 			b.SetBytes(int64(len(raw)))
 			for b.Loop() {
-				if found, err := s.MatchBody(bytes.NewReader(raw), m); found || err != nil {
+				if found, err := m.MatchBody(s, bytes.NewReader(raw)); found || err != nil {
 					b.Fatal(found, err)
 				}
 			}

@@ -186,7 +186,7 @@ func TestMemory(t *testing.T) {
 		r.size = 1 << 20
 		s = Parse(r, r.size)
 		var err error
-		if n := allocated(func() { _, err = s.MatchText(r, NewMatcher("not there")) }); n > 512<<10 || err != nil {
+		if n := allocated(func() { _, err = NewMatcher("not there").MatchText(s, r) }); n > 512<<10 || err != nil {
 			t.Errorf("%s: MatchText allocated %d bytes, %v", name, n, err)
 		}
 	}
@@ -224,7 +224,7 @@ func TestReadError(t *testing.T) {
 		t.Error("what came before the error is not kept")
 	}
 	s = parseBytes(raw)
-	if _, err := s.MatchText(failing{bytes.NewReader(raw), 2000}, NewMatcher("not there")); !errors.Is(err, errDisk) {
+	if _, err := NewMatcher("not there").MatchText(s, failing{bytes.NewReader(raw), 2000}); !errors.Is(err, errDisk) {
 		t.Errorf("MatchText: %v", err)
 	}
 }

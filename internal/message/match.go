@@ -40,6 +40,17 @@ func (m *Matcher) match(text []byte) bool {
 	return bytes.Contains(f.fold(buf[:0], text, true), m.loose)
 }
 
+// MatchHeader reports whether header has a field of that name with a value that
+// contains the needle.
+func (m *Matcher) MatchHeader(header *Header, name string) bool {
+	for f := range header.Fields() {
+		if f.Is(name) && m.match(f.Text()) {
+			return true
+		}
+	}
+	return false
+}
+
 // folder brings text into the form in which it is compared: UTF-8, runes
 // folded, white space as spaces.
 type folder struct {

@@ -172,13 +172,40 @@ func TestMatchBodyAndText(t *testing.T) {
 		{"nowhere", false, false},
 	} {
 		m := NewMatcher(c.needle)
-		if got, err := s.MatchBody(strings.NewReader(searched), m); got != c.body || err != nil {
+		if got, err := m.MatchBody(s, strings.NewReader(searched)); got != c.body || err != nil {
 			t.Errorf("body %q: %v, %v", c.needle, got, err)
 		}
-		if got, err := s.MatchText(strings.NewReader(searched), m); got != c.text || err != nil {
+		if got, err := m.MatchText(s, strings.NewReader(searched)); got != c.text || err != nil {
 			t.Errorf("text %q: %v, %v", c.needle, got, err)
 		}
 	}
+}
+
+func TestMatchHeader(t *testing.T) {
+	const header = "X-A: one\r\n\ttwo\r\nx-a:=?utf-8?q?caf=C3=A9?=\r\nX-B: \xe9\r\nX-A :\r\nX-NUL: a\x00b\rc\r\nX-P:  Plain  = Text\r\n\r\n"
+	for _, c := range []struct {
+		name, needle string
+		want         bool
+	}{
+		{"x-A", "one two", true}, {"X-a", "CAFÉ", true}, {"X-A", "two caf", false}, {"X-A", "", true}, {"X-A", "caf=", false},
+		{"X-B", "É", true}, {"X-NUL", "ab c", true}, {"X-P", "plain =", true}, {"X-P", "plain=", false}, {"X-C", "", false}, {"X-C", "x", false},
+	} {
+		if got := NewMatcher(c.needle).MatchHeader(readHeader(t, header), c.name); got != c.want {
+			t.Errorf("%q in %s: %v", c.needle, c.name, got)
+		}
+	}
+	if !NewMatcher("Да").MatchHeader(readHeader(t, "X-D: \xe4\xc1\r\nContent-Type: text/plain; charset=koi8-r\r\n\r\n"), "x-d") {
+		t.Error("8-bit in the charset of the body is not found")
+	}
+}
+
+func readHeader(t *testing.T, raw string) *Header {
+	t.Helper()
+	h, err := ReadHeader(strings.NewReader(raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
 }
 
 // White space counts in plain text, the end of a line as a space; in HTML and in
@@ -214,7 +241,7 @@ func TestWhiteSpace(t *testing.T) {
 	} {
 		raw := c.head + c.text
 		s := parseBytes([]byte(raw))
-		if got, err := s.MatchText(strings.NewReader(raw), NewMatcher(c.needle)); got != c.want || err != nil {
+		if got, err := NewMatcher(c.needle).MatchText(s, strings.NewReader(raw)); got != c.want || err != nil {
 			t.Errorf("%q in %q: %v, %v", c.needle, raw, got, err)
 		}
 	}
@@ -227,7 +254,7 @@ func TestMatchBodyInLargeText(t *testing.T) {
 			for at := 16300; at < 16500; at += 7 {
 				raw := fmt.Sprintf("Content-Type: text/%s\r\nContent-Transfer-Encoding: %s\r\n\r\n%s needle %s", kind, encoding, strings.Repeat("x", at), strings.Repeat("y", 20000))
 				s := parseBytes([]byte(raw))
-				if found, err := s.MatchBody(strings.NewReader(raw), NewMatcher("NEEDLE")); !found || err != nil {
+				if found, err := NewMatcher("NEEDLE").MatchBody(s, strings.NewReader(raw)); !found || err != nil {
 					t.Fatalf("%s %s at %d: %v, %v", encoding, kind, at, found, err)
 				}
 			}

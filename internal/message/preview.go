@@ -19,8 +19,8 @@ const (
 // in a multipart/alternative of the plain one, without quoted lines and with white
 // space as single spaces. It is empty where there is no text. r is the message
 // that s was made from.
-func (s *Summary) Preview(r io.ReaderAt) (string, error) {
-	part := s.Root.firstText()
+func Preview(s *Summary, r io.ReaderAt) (string, error) {
+	part := firstText(s.Root)
 	if part == nil {
 		return "", nil
 	}
@@ -37,7 +37,7 @@ func (s *Summary) Preview(r io.ReaderAt) (string, error) {
 	return string(p.text.text), err
 }
 
-func (p *Part) firstText() *Part {
+func firstText(p *Part) *Part {
 	if p.Type == "text" {
 		return p
 	}
@@ -52,7 +52,7 @@ func (p *Part) firstText() *Part {
 		}
 	}
 	for _, child := range p.Children {
-		if text := child.firstText(); text != nil {
+		if text := firstText(child); text != nil {
 			return text
 		}
 	}

@@ -1,31 +1,31 @@
 package message
 
 import (
-	"errors"
 	"io"
+	"slices"
 )
 
-// MatchBody reports whether the text of the message contains what m looks for:
-// its text parts and reports, decoded, HTML without tags; no header fields, nor
-// those of messages in it (RFC 9051 section 6.4.4, BODY). r is the message that
-// s was made from.
-func (s *Summary) MatchBody(r io.ReaderAt, m *Matcher) (bool, error) {
-	return s.match(r, m, false)
+// MatchBody reports whether the text of a message contains the needle: its text
+// parts and reports, decoded, HTML without tags; no header fields, nor those of
+// messages in it (RFC 9051 section 6.4.4, BODY). r is the message that s was made
+// from.
+func (m *Matcher) MatchBody(s *Summary, r io.ReaderAt) (bool, error) {
+	return m.matchTexts(s, r, false)
 }
 
-// MatchText reports whether the headers or the text of the message contain what
-// m looks for (RFC 9051 section 6.4.4, TEXT). Headers are looked at as
-// "Name: value" with the value decoded.
-func (s *Summary) MatchText(r io.ReaderAt, m *Matcher) (bool, error) {
-	return s.match(r, m, true)
+// MatchText reports whether the headers or the text of a message contain the
+// needle (RFC 9051 section 6.4.4, TEXT). Headers are looked at as "Name: value"
+// with the value decoded.
+func (m *Matcher) MatchText(s *Summary, r io.ReaderAt) (bool, error) {
+	return m.matchTexts(s, r, true)
 }
 
-func (s *Summary) match(r io.ReaderAt, m *Matcher, headers bool) (bool, error) {
+func (m *Matcher) matchTexts(s *Summary, r io.ReaderAt, headers bool) (bool, error) {
 	if len(m.loose) == 0 {
 		return true, nil
 	}
 	to := stream{m: m}
-	err := s.texts(r, &to, headers)
+	err := readTexts(s, r, &to, headers)
 	if to.found {
 		err = nil
 	}
@@ -40,9 +40,9 @@ type sink interface {
 	end() error
 }
 
-// texts writes everything a search looks at to the sink, until there is an
+// readTexts writes everything a search looks at to the sink, until there is an
 // error; headers, of the message and of its parts, if headers is set.
-func (s *Summary) texts(r io.ReaderAt, to sink, headers bool) error {
+func readTexts(s *Summary, r io.ReaderAt, to sink, headers bool) error {
 	t := texts{r: r, to: to, headers: headers}
 	return t.part(s.Root)
 }
@@ -72,34 +72,35 @@ func (t *texts) part(p *Part) error {
 }
 
 func (t *texts) header(p *Part) error {
-	var stop error
-	err := eachField(io.NewSectionReader(t.r, p.Header, p.Body-p.Header), func(name, value string) bool {
-		if stop = t.line(name + ": " + value); stop == nil {
-			// The name of an attachment may be written in a way that only its decoded
-			// form shows (RFC 2231).
-			if file := fileName(name, value); file != "" {
-				stop = t.line(file)
+	h, err := ReadHeader(io.NewSectionReader(t.r, p.Header, p.Body-p.Header))
+	if err != nil {
+		return err
+	}
+	for f := range h.Fields() {
+		if err := t.line(slices.Concat(f.Name, []byte(": "), f.Text())); err != nil {
+			return err
+		}
+		// The name of an attachment may be written in a way that only its decoded
+		// form shows (RFC 2231).
+		if file := f.FileName(); file != "" {
+			if err := t.line([]byte(file)); err != nil {
+				return err
 			}
 		}
-		return stop == nil
-	})
-	return errors.Join(err, stop)
+	}
+	return nil
 }
 
-func (t *texts) line(text string) error {
+func (t *texts) line(text []byte) error {
 	t.to.begin(true, false)
-	if _, err := io.WriteString(t.to, text); err != nil {
+	if _, err := t.to.Write(text); err != nil {
 		return err
 	}
 	return t.to.end()
 }
 
 func (t *texts) body(p *Part) error {
-	var r io.Reader = io.NewSectionReader(t.r, p.Body, p.End-p.Body)
-	if decoded, err := Decode(r, p.Encoding); err == nil {
-		r = decoded // in an unknown encoding the text is what is there
-	}
-	r = charsetReader(r, p.Charset)
+	r := p.Text(t.r)
 	if t.buf == nil {
 		t.buf = make([]byte, 16<<10)
 	}

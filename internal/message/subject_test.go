@@ -179,7 +179,7 @@ func TestPreview(t *testing.T) {
 		{"Subject: only\r\n\r\n", ""},
 	} {
 		s := Parse(strings.NewReader(tt.raw), int64(len(tt.raw)))
-		if got, err := s.Preview(strings.NewReader(tt.raw)); got != tt.want || err != nil {
+		if got, err := Preview(s, strings.NewReader(tt.raw)); got != tt.want || err != nil {
 			t.Errorf("%.60q: %q, want %q; %v", tt.raw, got, tt.want, err)
 		}
 	}

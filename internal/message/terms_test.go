@@ -26,7 +26,7 @@ func spell(term []byte) string {
 func TestTerms(t *testing.T) {
 	raw := "Subject: Grüße AN 42\r\n\r\nthe x-ray, a_b; don't STRASSE\r\nthe\u0301\u00a0end 東京 1.5e3 "
 	var head, body []string
-	err := parseBytes([]byte(raw)).Terms(strings.NewReader(raw), func(term []byte, inBody bool) bool {
+	err := Terms(parseBytes([]byte(raw)), strings.NewReader(raw), func(term []byte, inBody bool) bool {
 		if inBody {
 			body = append(body, spell(term))
 		} else {
@@ -83,7 +83,7 @@ func TestPieces(t *testing.T) {
 // termSet is the terms of a message; true where one is in the body.
 func termSet(t testing.TB, raw []byte) map[string]bool {
 	set := map[string]bool{}
-	err := parseBytes(raw).Terms(bytes.NewReader(raw), func(term []byte, body bool) bool {
+	err := Terms(parseBytes(raw), bytes.NewReader(raw), func(term []byte, body bool) bool {
 		if len(term) == 0 || len(term) > maxTerm || slices.Min(term) < TermByte {
 			t.Fatalf("term %q", term)
 		}
@@ -119,11 +119,11 @@ func holds(set map[string]bool, needle string, body bool) bool {
 func checkNarrowing(t *testing.T, s *Summary, raw []byte, set map[string]bool, needle string) (matched bool) {
 	t.Helper()
 	m := NewMatcher(needle)
-	body, err := s.MatchBody(bytes.NewReader(raw), m)
+	body, err := m.MatchBody(s, bytes.NewReader(raw))
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := s.MatchText(bytes.NewReader(raw), m)
+	text, err := m.MatchText(s, bytes.NewReader(raw))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +144,7 @@ func (c *collect) end() error       { return nil }
 
 func textOf(t testing.TB, raw []byte) []byte {
 	var c collect
-	if err := parseBytes(raw).texts(bytes.NewReader(raw), &c, true); err != nil {
+	if err := readTexts(parseBytes(raw), bytes.NewReader(raw), &c, true); err != nil {
 		t.Fatal(err)
 	}
 	return c.Bytes()
@@ -223,7 +223,7 @@ func BenchmarkTerms(b *testing.B) {
 	s := parseBytes(raw)
 	b.SetBytes(int64(len(raw)))
 	for b.Loop() {
-		if err := s.Terms(bytes.NewReader(raw), func([]byte, bool) bool { return true }); err != nil {
+		if err := Terms(s, bytes.NewReader(raw), func([]byte, bool) bool { return true }); err != nil {
 			b.Fatal(err)
 		}
 	}
