@@ -13,6 +13,7 @@ import (
 
 	"github.com/popbridge/popbridge/internal/imapwire"
 	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/mailtext"
 	"github.com/popbridge/popbridge/internal/message"
 )
 
@@ -101,7 +102,7 @@ func (q *query) sent(k *compiler, since, until time.Time) {
 
 // header adds that a field has a text.
 func (q *query) header(k *compiler, name, text string) {
-	m := message.NewMatcher(text)
+	m := mailtext.NewMatcher(text)
 	if message.Keeps([]string{name}) {
 		q.add(summaryCost, mailstore.WantHeader, k.narrowed(text, false, false, headerTest(name, m, true)))
 		return
@@ -111,7 +112,7 @@ func (q *query) header(k *compiler, name, text string) {
 
 // text adds that the body has a text, or the message.
 func (q *query) text(k *compiler, text string, body bool) {
-	m := message.NewMatcher(text)
+	m := mailtext.NewMatcher(text)
 	t := fileTest(func(c *candidate) (bool, error) {
 		if body {
 			return m.MatchBody(c.summary(), c.file)
@@ -147,7 +148,7 @@ func (k *compiler) narrowed(text string, body, enough bool, t test) test {
 
 // headerTest tests the fields of one name, from the index where it keeps them.
 // An empty value asks whether there is such a field at all.
-func headerTest(name string, m *message.Matcher, kept bool) test {
+func headerTest(name string, m *mailtext.Matcher, kept bool) test {
 	fromFile := fileTest(func(c *candidate) (bool, error) {
 		h, err := message.ReadHeader(io.NewSectionReader(c.file, 0, c.content.Summary.Header.Size))
 		return err == nil && m.MatchHeader(h, name), err

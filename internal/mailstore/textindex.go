@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/popbridge/popbridge/internal/message"
+	"github.com/popbridge/popbridge/internal/mailtext"
 )
 
 const (
@@ -27,7 +27,7 @@ const (
 )
 
 // textIndex narrows full-text searches: in the folder search, beside the index
-// of everything else, files say which terms (message.Terms) the contents have.
+// of everything else, files say which terms (mailtext.Terms) the contents have.
 // It is about contents by their hash, so it stays right whatever happens to the
 // index, and may be removed at any time: a content that is in no segment is one
 // that may match. One goroutine, from Open to Close, keeps it up.
@@ -55,9 +55,9 @@ const (
 // Narrow returns which contents have the needle in their text: what Matcher.MatchText
 // says, or MatchBody where body is set. nil says that nothing is known.
 func (s *Store) Narrow(needle string, body bool) func(ContentID) Match {
-	pieces, exact := message.Pieces(needle)
+	pieces, exact := mailtext.Pieces(needle)
 	// Few words settle it, and the longest are the rarest.
-	slices.SortStableFunc(pieces, func(a, b message.Piece) int { return len(b.Text) - len(a.Text) })
+	slices.SortStableFunc(pieces, func(a, b mailtext.Piece) int { return len(b.Text) - len(a.Text) })
 	pieces = pieces[:min(len(pieces), 3)]
 	x := &s.text
 	x.mu.RLock()

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/popbridge/popbridge/internal/mailtext"
 	"github.com/popbridge/popbridge/internal/message"
 	"github.com/popbridge/popbridge/internal/testkit"
 )
@@ -68,7 +69,7 @@ func (r *rig) stored() []stored {
 // messages match, and how many had to be read.
 func (r *rig) checkSearch(all []stored, needle string) (matched, read int) {
 	r.t.Helper()
-	m := message.NewMatcher(needle)
+	m := mailtext.NewMatcher(needle)
 	text, body := r.Narrow(needle, false), r.Narrow(needle, true)
 	for _, c := range all {
 		inText, err := m.MatchText(c.Summary, bytes.NewReader(c.raw))
@@ -438,7 +439,7 @@ func FuzzSegment(f *testing.F) {
 			return
 		}
 		// Whatever the checksum says, it is read to its end.
-		pieces, exact := message.Pieces(needle)
+		pieces, exact := mailtext.Pieces(needle)
 		_, _ = g.find(pieces, exact, false)
 		for i := range g.docs {
 			g.docs[i].id = 1

@@ -7,7 +7,7 @@ import (
 	"io"
 	"slices"
 
-	"github.com/popbridge/popbridge/internal/message"
+	"github.com/popbridge/popbridge/internal/mailtext"
 )
 
 // cursor reads a segment term by term.
@@ -34,7 +34,7 @@ func (c *cursor) take(dst []byte, term bool) ([]byte, error) {
 		if err != nil {
 			return dst, err
 		}
-		if b >= message.TermByte != term {
+		if b >= mailtext.TermByte != term {
 			return dst, c.r.UnreadByte()
 		}
 		dst = append(dst, b)

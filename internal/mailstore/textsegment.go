@@ -14,6 +14,7 @@ import (
 	"sync"
 
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailtext"
 	"github.com/popbridge/popbridge/internal/message"
 )
 
@@ -21,7 +22,7 @@ import (
 // many contents it is about, for each its hash and whether all of its text is
 // here, then the terms in order, each with its postings, then a checksum.
 //
-//	term      bytes from message.TermByte up
+//	term      bytes from mailtext.TermByte up
 //	posting   bytes below: how far from the content before, times two, plus one
 //	          where the body has the term; six bits a byte, lowest first, the
 //	          last byte has bit 0x40 and five
@@ -97,7 +98,7 @@ func (b *building) settle() { b.add(b.doc, b.body) }
 // than ordinary text, counts as one that may match anything.
 func (b *builder) add(id ContentID, h Hash, sum *message.Summary, r io.ReaderAt) {
 	n, room := len(b.docs), maxTerms
-	err := message.Terms(sum, r, func(term []byte, body bool) bool {
+	err := mailtext.Terms(sum, r, func(term []byte, body bool) bool {
 		t := b.terms[string(term)]
 		switch {
 		case t == nil:
@@ -149,7 +150,7 @@ func writeSegment(dir string, docs []indexed, terms func(put func(term, postings
 	sum := crc32.New(castagnoli)
 	w := bufio.NewWriterSize(f, 1<<16)
 	both := io.MultiWriter(w, sum)
-	_, err = fmt.Fprintf(both, segmentLine, segmentFormat, message.TermsVersion, len(docs))
+	_, err = fmt.Fprintf(both, segmentLine, segmentFormat, mailtext.TermsVersion, len(docs))
 	for i := 0; i < len(docs) && err == nil; i++ {
 		whole := byte(0)
 		if docs[i].whole {
@@ -212,7 +213,7 @@ func (g *segment) readHead() error {
 	r := bufio.NewReader(io.NewSectionReader(g.file, 0, info.Size()))
 	line, _ := r.ReadString('\n')
 	var format, version, n int
-	if _, err := fmt.Sscanf(line, segmentLine, &format, &version, &n); err != nil || format != segmentFormat || version != message.TermsVersion {
+	if _, err := fmt.Sscanf(line, segmentLine, &format, &version, &n); err != nil || format != segmentFormat || version != mailtext.TermsVersion {
 		return errSegment
 	}
 	g.size, g.end, g.start = info.Size(), info.Size()-crc32.Size, int64(len(line))+int64(n)*int64(hashSize+1)
@@ -253,7 +254,7 @@ func (g *segment) each(use func(entries []byte)) error {
 		at += int64(n)
 		cut := kept + n
 		if at < g.end { // the last term may go on
-			for cut > 1 && (buf[cut-1] < message.TermByte || buf[cut-2] >= message.TermByte) {
+			for cut > 1 && (buf[cut-1] < mailtext.TermByte || buf[cut-2] >= mailtext.TermByte) {
 				cut--
 			}
 			cut--
@@ -273,7 +274,7 @@ func (g *segment) each(use func(entries []byte)) error {
 
 // find returns which of the contents hold all pieces. Where these are exact, they
 // match, otherwise they may.
-func (g *segment) find(pieces []message.Piece, exact, body bool) ([]Match, error) {
+func (g *segment) find(pieces []mailtext.Piece, exact, body bool) ([]Match, error) {
 	hits := make([][]bool, len(pieces))
 	for k := range hits {
 		hits[k] = make([]bool, len(g.docs))
@@ -296,21 +297,21 @@ func (g *segment) find(pieces []message.Piece, exact, body bool) ([]Match, error
 	return found, err
 }
 
-func findPiece(entries []byte, p *message.Piece, body bool, hit []bool) {
+func findPiece(entries []byte, p *mailtext.Piece, body bool, hit []bool) {
 	for at := 0; ; {
 		i := bytes.Index(entries[at:], p.Text)
 		if i < 0 {
 			return
 		}
 		start, end := at+i, at+i+len(p.Text)
-		for start > 0 && entries[start-1] >= message.TermByte {
+		for start > 0 && entries[start-1] >= mailtext.TermByte {
 			start--
 		}
-		for end < len(entries) && entries[end] >= message.TermByte {
+		for end < len(entries) && entries[end] >= mailtext.TermByte {
 			end++
 		}
 		at = end
-		for at < len(entries) && entries[at] < message.TermByte {
+		for at < len(entries) && entries[at] < mailtext.TermByte {
 			at++
 		}
 		term := entries[start:end]

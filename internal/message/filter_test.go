@@ -45,7 +45,9 @@ func TestFilterHeader(t *testing.T) {
 }
 
 func TestFind(t *testing.T) {
-	multi := parseBytes([]byte(searched))
+	text := "--b\r\n\r\nx\r\n"
+	multi := parseBytes([]byte("Content-Type: multipart/mixed; boundary=b\r\n\r\n" + strings.Repeat(text, 5) +
+		"--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: inner\r\n\r\nx\r\n" + text + "--b--\r\n"))
 	for _, c := range []struct {
 		path []int
 		want *Part

@@ -1,4 +1,4 @@
-package message
+package mailtext
 
 import (
 	"bytes"
@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/popbridge/popbridge/internal/message"
 )
 
 func TestMatch(t *testing.T) {
@@ -129,7 +131,7 @@ func TestHTMLText(t *testing.T) {
 			if err := h.end(); err != nil {
 				t.Fatal(err)
 			}
-			if got := squeeze(b.String()); got != c.want {
+			if got := strings.Join(strings.Fields(b.String()), " "); got != c.want {
 				t.Errorf("%q in pieces of %d: %q, want %q", c.in, size, got, c.want)
 			}
 		}
@@ -199,9 +201,9 @@ func TestMatchHeader(t *testing.T) {
 	}
 }
 
-func readHeader(t *testing.T, raw string) *Header {
+func readHeader(t *testing.T, raw string) *message.Header {
 	t.Helper()
-	h, err := ReadHeader(strings.NewReader(raw))
+	h, err := message.ReadHeader(strings.NewReader(raw))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,26 +1,28 @@
-package message
+package mailtext
 
 import (
 	"io"
 	"slices"
+
+	"github.com/popbridge/popbridge/internal/message"
 )
 
 // MatchBody reports whether the text of a message contains the needle: its text
 // parts and reports, decoded, HTML without tags; no header fields, nor those of
 // messages in it (RFC 9051 section 6.4.4, BODY). r is the message that s was made
 // from.
-func (m *Matcher) MatchBody(s *Summary, r io.ReaderAt) (bool, error) {
+func (m *Matcher) MatchBody(s *message.Summary, r io.ReaderAt) (bool, error) {
 	return m.matchTexts(s, r, false)
 }
 
 // MatchText reports whether the headers or the text of a message contain the
 // needle (RFC 9051 section 6.4.4, TEXT). Headers are looked at as "Name: value"
 // with the value decoded.
-func (m *Matcher) MatchText(s *Summary, r io.ReaderAt) (bool, error) {
+func (m *Matcher) MatchText(s *message.Summary, r io.ReaderAt) (bool, error) {
 	return m.matchTexts(s, r, true)
 }
 
-func (m *Matcher) matchTexts(s *Summary, r io.ReaderAt, headers bool) (bool, error) {
+func (m *Matcher) matchTexts(s *message.Summary, r io.ReaderAt, headers bool) (bool, error) {
 	if len(m.loose) == 0 {
 		return true, nil
 	}
@@ -42,7 +44,7 @@ type sink interface {
 
 // readTexts writes everything a search looks at to the sink, until there is an
 // error; headers, of the message and of its parts, if headers is set.
-func readTexts(s *Summary, r io.ReaderAt, to sink, headers bool) error {
+func readTexts(s *message.Summary, r io.ReaderAt, to sink, headers bool) error {
 	t := texts{r: r, to: to, headers: headers}
 	return t.part(s.Root)
 }
@@ -54,7 +56,7 @@ type texts struct {
 	buf     []byte
 }
 
-func (t *texts) part(p *Part) error {
+func (t *texts) part(p *message.Part) error {
 	if t.headers {
 		if err := t.header(p); err != nil {
 			return err
@@ -71,8 +73,8 @@ func (t *texts) part(p *Part) error {
 	return nil
 }
 
-func (t *texts) header(p *Part) error {
-	h, err := ReadHeader(io.NewSectionReader(t.r, p.Header, p.Body-p.Header))
+func (t *texts) header(p *message.Part) error {
+	h, err := message.ReadHeader(io.NewSectionReader(t.r, p.Header, p.Body-p.Header))
 	if err != nil {
 		return err
 	}
@@ -99,7 +101,7 @@ func (t *texts) line(text []byte) error {
 	return t.to.end()
 }
 
-func (t *texts) body(p *Part) error {
+func (t *texts) body(p *message.Part) error {
 	r := p.Text(t.r)
 	if t.buf == nil {
 		t.buf = make([]byte, 16<<10)

@@ -1,4 +1,4 @@
-package message
+package mailtext
 
 import (
 	"bytes"
@@ -6,6 +6,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
+
+	"github.com/popbridge/popbridge/internal/message"
 )
 
 // Matcher finds a piece of text whatever its case and whether its characters are
@@ -42,7 +44,7 @@ func (m *Matcher) match(text []byte) bool {
 
 // MatchHeader reports whether header has a field of that name with a value that
 // contains the needle.
-func (m *Matcher) MatchHeader(header *Header, name string) bool {
+func (m *Matcher) MatchHeader(header *message.Header, name string) bool {
 	for f := range header.Fields() {
 		if f.Is(name) && m.match(f.Text()) {
 			return true

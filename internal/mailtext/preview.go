@@ -1,10 +1,12 @@
-package message
+package mailtext
 
 import (
 	"errors"
 	"io"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/popbridge/popbridge/internal/message"
 )
 
 const (
@@ -19,7 +21,7 @@ const (
 // in a multipart/alternative of the plain one, without quoted lines and with white
 // space as single spaces. It is empty where there is no text. r is the message
 // that s was made from.
-func Preview(s *Summary, r io.ReaderAt) (string, error) {
+func Preview(s *message.Summary, r io.ReaderAt) (string, error) {
 	part := firstText(s.Root)
 	if part == nil {
 		return "", nil
@@ -37,7 +39,7 @@ func Preview(s *Summary, r io.ReaderAt) (string, error) {
 	return string(p.text.text), err
 }
 
-func firstText(p *Part) *Part {
+func firstText(p *message.Part) *message.Part {
 	if p.Type == "text" {
 		return p
 	}
