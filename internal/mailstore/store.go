@@ -159,7 +159,7 @@ func (s *Store) open(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	if o.IndexText {
-		s.startIndexing()
+		s.text.start(s.textDir(), indexedStore{s}, s.log)
 	}
 	return nil
 }
@@ -167,7 +167,7 @@ func (s *Store) open(ctx context.Context, o Options) (err error) {
 // Close waits for the transaction under way and closes the index. Views keep
 // their last snapshot.
 func (s *Store) Close() error {
-	s.stopIndexing()
+	s.text.stop()
 	s.writer.mu.Lock()
 	defer s.writer.mu.Unlock()
 	if s.writer.shut {

@@ -3,15 +3,17 @@ package mailstore
 import (
 	"context"
 	"errors"
-	"path/filepath"
+	"io"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/popbridge/popbridge/internal/mailtext"
+	"github.com/popbridge/popbridge/internal/message"
 )
 
 const (
@@ -32,6 +34,10 @@ const (
 // index, and may be removed at any time: a content that is in no segment is one
 // that may match. One goroutine, from Open to Close, keeps it up.
 type textIndex struct {
+	dir   string
+	store contentStore
+	log   zerolog.Logger
+
 	mu       sync.RWMutex // over segments and their files
 	segments []*segment
 
@@ -43,6 +49,22 @@ type textIndex struct {
 	done   sync.WaitGroup
 }
 
+// contentStore is what a text index needs of the store of the contents that it is
+// about.
+type contentStore interface {
+	// Present fails where the folder of the store is not there.
+	Present() error
+	// After calls use with each content whose id is above the given one, in their
+	// order.
+	After(ctx context.Context, id int64, use func(id int64, hash [32]byte)) error
+	// Read calls use with each of the contents that can be read. Summary and reader
+	// are good until it returns.
+	Read(ctx context.Context, ids []int64, use func(id int64, hash [32]byte, sum *message.Summary, r io.ReaderAt)) error
+	// Watch returns a channel that receives a mark after every commit, and a
+	// function that ends it.
+	Watch() (marks <-chan struct{}, end func())
+}
+
 // Match is what the text index knows of a content and a needle.
 type Match uint8
 
@@ -52,14 +74,14 @@ const (
 	Matches
 )
 
-// Narrow returns which contents have the needle in their text: what Matcher.MatchText
-// says, or MatchBody where body is set. nil says that nothing is known.
-func (s *Store) Narrow(needle string, body bool) func(ContentID) Match {
+// narrow returns which contents have the needle in their text: what
+// Matcher.MatchText says, or MatchBody where body is set. nil says that nothing is
+// known.
+func (x *textIndex) narrow(needle string, body bool) func(id int64) Match {
 	pieces, exact := mailtext.Pieces(needle)
 	// Few words settle it, and the longest are the rarest.
 	slices.SortStableFunc(pieces, func(a, b mailtext.Piece) int { return len(b.Text) - len(a.Text) })
 	pieces = pieces[:min(len(pieces), 3)]
-	x := &s.text
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	if len(pieces) == 0 || len(x.segments) == 0 {
@@ -72,7 +94,7 @@ func (s *Store) Narrow(needle string, body bool) func(ContentID) Match {
 		work.Go(func() error {
 			hits, err := g.find(pieces, exact, body)
 			if err != nil {
-				s.log.Warn().Err(err).Msg("file of the text index cannot be used")
+				x.log.Warn().Err(err).Msg("file of the text index cannot be used")
 				x.renew()
 				return nil // its contents may match
 			}
@@ -96,7 +118,7 @@ func (s *Store) Narrow(needle string, body bool) func(ContentID) Match {
 	if len(known) == 0 {
 		return nil
 	}
-	return func(id ContentID) Match {
+	return func(id int64) Match {
 		if id < 0 || int(id) >= len(known) {
 			return MayMatch
 		}
@@ -107,7 +129,10 @@ func (s *Store) Narrow(needle string, body bool) func(ContentID) Match {
 // renew has the segments compared with the index again.
 func (x *textIndex) renew() {
 	x.stale.Store(true)
-	mark(x.wake)
+	select {
+	case x.wake <- struct{}{}:
+	default: // it will look, or was not started
+	}
 }
 
 // forget lets go of the segments until then, because the ids of their contents
@@ -162,21 +187,20 @@ func (x *textIndex) closeLocked(which func(*segment) bool) {
 
 var errForgotten = errors.New("the index was opened again")
 
-func (s *Store) textDir() string { return filepath.Join(s.dir, "search") }
-
-// startIndexing starts the goroutine that keeps the text index up.
-func (s *Store) startIndexing() {
+// start starts the goroutine that keeps the index of a store up, in dir.
+func (x *textIndex) start(dir string, store contentStore, log zerolog.Logger) {
+	x.dir, x.store, x.log = dir, store, log
 	ctx, cancel := context.WithCancel(context.Background())
-	s.text.cancel, s.text.wake = cancel, make(chan struct{}, 1)
-	s.text.renew()
-	s.text.done.Go(func() { s.keepIndexed(ctx) })
+	x.cancel, x.wake = cancel, make(chan struct{}, 1)
+	x.renew()
+	x.done.Go(func() { x.keepUp(ctx) })
 }
 
-// stopIndexing ends it, and the use of the index.
-func (s *Store) stopIndexing() {
-	if s.text.cancel != nil {
-		s.text.cancel()
+// stop ends it, and the use of the index.
+func (x *textIndex) stop() {
+	if x.cancel != nil {
+		x.cancel()
 	}
-	s.text.done.Wait()
-	s.text.clear()
+	x.done.Wait()
+	x.clear()
 }

@@ -22,7 +22,13 @@ import (
 func (r *rig) index() {
 	r.t.Helper()
 	r.text.stale.Store(true)
-	r.goOn(&indexing{s: r.Store})
+	r.goOn(r.indexing())
+}
+
+// indexing is the work of the goroutine, which is not started.
+func (r *rig) indexing() *indexing {
+	r.text.dir, r.text.store = r.textDir(), indexedStore{r.Store}
+	return &indexing{index: &r.text}
 }
 
 func (r *rig) goOn(x *indexing) {
@@ -181,7 +187,7 @@ func TestSearchWithTheIndexIsTheSame(t *testing.T) {
 func TestManySegments(t *testing.T) {
 	r := newStore(t)
 	r.text.stale.Store(true)
-	x := &indexing{s: r.Store}
+	x := r.indexing()
 	for n := range 3 * mergeAt {
 		r.append(inbox, n)
 		r.goOn(x)
@@ -315,7 +321,7 @@ func TestTextIndexAfterRebuild(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.open()
-	x := &indexing{s: r.Store}
+	x := r.indexing()
 	if err := x.load(t.Context()); err != nil || len(x.todo) > 0 {
 		t.Fatalf("%d messages to read, %v", len(x.todo), err)
 	}
@@ -362,10 +368,11 @@ func TestPanicWhileIndexing(t *testing.T) {
 	r := newStore(t)
 	r.fillWith(synthetic(3)...)
 	all := r.stored()
-	x := &indexing{s: r.Store, build: &builder{terms: map[string]*building{}}}
-	x.take(&all[0].Content, bytes.NewReader(all[0].raw))
-	x.take(&all[1].Content, broken{})
-	x.take(&all[2].Content, bytes.NewReader(all[2].raw))
+	x := r.indexing()
+	x.build = &builder{terms: map[string]*building{}}
+	x.take(int64(all[0].ID), all[0].Hash, all[0].Summary, bytes.NewReader(all[0].raw))
+	x.take(int64(all[1].ID), all[1].Hash, all[1].Summary, broken{})
+	x.take(int64(all[2].ID), all[2].Hash, all[2].Summary, bytes.NewReader(all[2].raw))
 	if err := os.Mkdir(r.textDir(), 0o700); err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package mailstore
 import (
 	"context"
 	"crypto/sha256"
-	"database/sql"
 	"errors"
 	"io"
 	"io/fs"
@@ -13,18 +12,20 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/popbridge/popbridge/internal/message"
 )
 
-// keepIndexed takes in what is new a second after it came, in small steps; while
+// keepUp takes in what is new a second after it came, in small steps; while
 // there are commits it pauses after each, so that it takes a fifth of one core. What
 // was not reached when the store is closed is done after the next Open.
-func (s *Store) keepIndexed(ctx context.Context) {
-	marks, end := s.Watch()
+func (x *textIndex) keepUp(ctx context.Context) {
+	marks, end := x.store.Watch()
 	defer end()
-	x := indexing{s: s}
+	work := indexing{index: x}
 	for {
 		began := time.Now()
-		more, err := x.step(ctx)
+		more, err := work.step(ctx)
 		wait := time.Duration(0)
 		select {
 		case <-marks:
@@ -35,14 +36,14 @@ func (s *Store) keepIndexed(ctx context.Context) {
 		default:
 		}
 		if err != nil && ctx.Err() == nil {
-			s.log.Debug().Err(err).Msg("text index lags; tried again in a minute")
-			x, wait = indexing{s: s}, indexRetry
-			s.text.renew()
+			x.log.Debug().Err(err).Msg("text index lags; tried again in a minute")
+			work, wait = indexing{index: x}, indexRetry
+			x.renew()
 		} else if !more && wait == 0 {
 			select {
 			case <-marks:
 				wait = indexPause
-			case <-s.text.wake:
+			case <-x.wake:
 			case <-ctx.Done():
 			}
 		}
@@ -56,138 +57,98 @@ func (s *Store) keepIndexed(ctx context.Context) {
 	}
 }
 
-// indexing is the work of keepIndexed.
+// indexing is the work of keepUp.
 type indexing struct {
-	s     *Store
+	index *textIndex
 	build *builder
-	todo  []ContentID
-	last  ContentID // all up to here are in a segment, in build or in todo
-	age   int       // of the textIndex at load
+	todo  []int64 // ids
+	last  int64   // all up to here are in a segment, in build or in todo
+	age   int     // of the textIndex at load
 	buf   []byte
 }
 
 // step does a bounded piece of work. more tells that there is more to do.
-func (x *indexing) step(ctx context.Context) (more bool, err error) {
-	if x.s.text.stale.Swap(false) {
-		if err := x.load(ctx); err != nil {
+func (w *indexing) step(ctx context.Context) (more bool, err error) {
+	if w.index.stale.Swap(false) {
+		if err := w.load(ctx); err != nil {
 			return false, err
 		}
 	}
-	if err := x.look(ctx); err != nil {
+	if err := w.look(ctx); err != nil {
 		return false, err
 	}
-	if x.build == nil {
-		x.build = &builder{terms: map[string]*building{}}
+	if w.build == nil {
+		w.build = &builder{terms: map[string]*building{}}
 	}
-	n := min(indexStep, len(x.todo))
-	if err := x.read(ctx, x.todo[:n]); err != nil {
+	n := min(indexStep, len(w.todo))
+	if err := w.index.store.Read(ctx, w.todo[:n], w.take); err != nil {
 		return false, err
 	}
-	x.todo = x.todo[n:]
-	if b := x.build; len(b.docs) > 0 && (len(x.todo) == 0 || len(b.docs) >= maxDocs || len(b.terms) >= maxBuilding) {
-		g, err := b.write(x.s.textDir())
+	w.todo = w.todo[n:]
+	if b := w.build; len(b.docs) > 0 && (len(w.todo) == 0 || len(b.docs) >= maxDocs || len(b.terms) >= maxBuilding) {
+		g, err := b.write(w.index.dir)
 		if err != nil {
 			return false, err
 		}
-		x.s.log.Debug().Int("messages", len(b.docs)).Int64("bytes", g.size).Int("left", len(x.todo)).Msg("text of messages was indexed")
-		x.build = nil
-		if err := x.s.text.replace(x.age, nil, []*segment{g}); err != nil {
+		w.index.log.Debug().Int("messages", len(b.docs)).Int64("bytes", g.size).Int("left", len(w.todo)).Msg("text of messages was indexed")
+		w.build = nil
+		if err := w.index.replace(w.age, nil, []*segment{g}); err != nil {
 			return false, err
 		}
-		return true, x.merge(ctx)
+		return true, w.merge(ctx)
 	}
-	return len(x.todo) > 0, nil
+	return len(w.todo) > 0, nil
 }
 
 // look finds contents that are new.
-func (x *indexing) look(ctx context.Context) error {
-	return x.s.reader.rows(ctx, `SELECT id FROM content WHERE id > ? ORDER BY id`, []any{x.last}, func(rows *sql.Rows) error {
-		err := rows.Scan(&x.last)
-		x.todo = append(x.todo, x.last)
-		return err
+func (w *indexing) look(ctx context.Context) error {
+	return w.index.store.After(ctx, w.last, func(id int64, _ [32]byte) {
+		w.todo, w.last = append(w.todo, id), id
 	})
 }
 
-// read takes the text of contents in. One without a file is left out: it may
-// match, and whoever looks finds that it cannot be read.
-func (x *indexing) read(ctx context.Context, ids []ContentID) error {
-	contents, err := x.s.Contents(ctx, ids, WantFile|WantStructure)
-	if err != nil {
-		return err
-	}
-	for i := range contents {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		c := &contents[i]
-		if c.Gone {
-			continue
-		}
-		f, err := x.s.OpenContent(c.Hash)
-		if err != nil {
-			continue
-		}
-		if c.Cut {
-			c.Summary = x.s.Summarize(f, c.Size)
-		}
-		if x.sound(c.Hash, f) {
-			x.take(c, f)
-		} else { // whatever is there now, it may match when it is repaired
-			x.build.docs = append(x.build.docs, indexed{id: c.ID, hash: c.Hash})
-		}
-		c.Summary = nil // it may be large
-		_ = f.Close()   // only read
-	}
-	return nil
-}
-
-// sound reports whether a file is what its name says.
-func (x *indexing) sound(h Hash, f io.ReaderAt) bool {
-	if x.buf == nil {
-		x.buf = make([]byte, 32<<10)
-	}
-	sum := sha256.New()
-	_, err := io.CopyBuffer(sum, io.NewSectionReader(f, 0, math.MaxInt64), x.buf)
-	return err == nil && Hash(sum.Sum(nil)) == h
-}
-
 // take adds a content. Whatever is in it, the program goes on: it may match then.
-func (x *indexing) take(c *Content, r io.ReaderAt) {
-	n := len(x.build.docs)
+func (w *indexing) take(id int64, hash [32]byte, sum *message.Summary, r io.ReaderAt) {
+	n := len(w.build.docs)
 	defer func() {
 		if p := recover(); p != nil {
-			x.s.log.Error().Interface("panic", p).Stringer("message", c.Hash).Msg("text of a message could not be indexed")
-			x.build.docs = append(x.build.docs[:n], indexed{id: c.ID, hash: c.Hash})
+			w.index.log.Error().Interface("panic", p).Hex("message", hash[:]).Msg("text of a message could not be indexed")
+			w.build.docs = append(w.build.docs[:n], indexed{id: id, hash: hash})
 		}
 	}()
-	x.build.add(c.ID, c.Hash, c.Summary, r)
+	if w.sound(hash, r) {
+		w.build.add(id, hash, sum, r)
+	} else { // whatever is there now, it may match when it is repaired
+		w.build.docs = append(w.build.docs, indexed{id: id, hash: hash})
+	}
+}
+
+// sound reports whether a content is what its hash says.
+func (w *indexing) sound(hash [32]byte, r io.ReaderAt) bool {
+	if w.buf == nil {
+		w.buf = make([]byte, 32<<10)
+	}
+	sum := sha256.New()
+	_, err := io.CopyBuffer(sum, io.NewSectionReader(r, 0, math.MaxInt64), w.buf)
+	return err == nil && [32]byte(sum.Sum(nil)) == hash
 }
 
 // load compares the segments that are there with the index. Contents that are
 // gone, or in two of them, are taken out; files that are of no use are removed.
-func (x *indexing) load(ctx context.Context) error {
-	x.build, x.todo, x.last, x.age = nil, nil, 0, x.s.text.clear()
-	dir := x.s.textDir()
-	if err := x.s.present(); err != nil {
+func (w *indexing) load(ctx context.Context) error {
+	w.build, w.todo, w.last, w.age = nil, nil, 0, w.index.clear()
+	if err := w.index.store.Present(); err != nil {
 		return err // nothing is made in an empty place
 	}
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := os.Mkdir(w.index.dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	ids := map[Hash]ContentID{}
-	err := x.s.reader.rows(ctx, `SELECT id, hash FROM content`, nil, func(rows *sql.Rows) error {
-		var id ContentID
-		var raw sql.RawBytes
-		err := rows.Scan(&id, &raw)
-		var h Hash
-		copy(h[:], raw)
-		ids[h], x.last = id, max(x.last, id)
-		return err
-	})
+	ids := map[[32]byte]int64{}
+	err := w.index.store.After(ctx, 0, func(id int64, hash [32]byte) { ids[hash], w.last = id, id })
 	if err != nil {
 		return err
 	}
-	segments, err := openSegments(dir)
+	segments, err := openSegments(w.index.dir)
 	if err != nil {
 		return err
 	}
@@ -202,18 +163,18 @@ func (x *indexing) load(ctx context.Context) error {
 		}
 	}
 	for _, id := range ids {
-		x.todo = append(x.todo, id)
+		w.todo = append(w.todo, id)
 	}
-	slices.Sort(x.todo)
-	if err := x.s.text.replace(x.age, nil, segments); err != nil {
+	slices.Sort(w.todo)
+	if err := w.index.replace(w.age, nil, segments); err != nil {
 		return err
 	}
 	for _, g := range torn {
-		if err := x.join(ctx, []*segment{g}); err != nil {
+		if err := w.join(ctx, []*segment{g}); err != nil {
 			return err
 		}
 	}
-	return x.merge(ctx)
+	return w.merge(ctx)
 }
 
 // openSegments opens what is sound in the folder, the largest first, and removes
@@ -240,11 +201,11 @@ func openSegments(dir string) ([]*segment, error) {
 }
 
 // merge joins segments of the same order of magnitude, so that there are few.
-func (x *indexing) merge(ctx context.Context) error {
+func (w *indexing) merge(ctx context.Context) error {
 	for {
 		tiers := map[int][]*segment{}
 		var full []*segment
-		for _, g := range x.s.text.open() {
+		for _, g := range w.index.open() {
 			tier := bits.Len(uint(len(g.docs))) / 3
 			if g.size > maxSegment {
 				continue
@@ -256,15 +217,15 @@ func (x *indexing) merge(ctx context.Context) error {
 		if full == nil {
 			return nil
 		}
-		if err := x.join(ctx, full); err != nil {
+		if err := w.join(ctx, full); err != nil {
 			return err
 		}
 	}
 }
 
 // join puts one segment into the place of others.
-func (x *indexing) join(ctx context.Context, from []*segment) error {
-	g, err := merge(ctx, x.s.textDir(), from)
+func (w *indexing) join(ctx context.Context, from []*segment) error {
+	g, err := merge(ctx, w.index.dir, from)
 	if err != nil {
 		return err
 	}
@@ -272,7 +233,7 @@ func (x *indexing) join(ctx context.Context, from []*segment) error {
 	if g != nil {
 		by = append(by, g)
 	}
-	if err := x.s.text.replace(x.age, from, by); err != nil {
+	if err := w.index.replace(w.age, from, by); err != nil {
 		return err
 	}
 	for _, old := range from {

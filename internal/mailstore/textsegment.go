@@ -3,6 +3,7 @@ package mailstore
 import (
 	"bufio"
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -35,15 +36,15 @@ const (
 	segmentFormat  = 1
 	segmentPattern = "*.terms"
 	lastPosting    = 0x40
-	hashSize       = len(Hash{})
+	hashSize       = sha256.Size
 )
 
 var errSegment = fault.New(fault.Corrupt, "a file of the text index is damaged", "it is made again by itself")
 
 // indexed is a content in a segment.
 type indexed struct {
-	id    ContentID // 0 where it is gone
-	hash  Hash
+	id    int64 // 0 where it is gone
+	hash  [hashSize]byte
 	whole bool // all of its text is there; otherwise it may match anything
 }
 
@@ -96,7 +97,7 @@ func (b *building) settle() { b.add(b.doc, b.body) }
 
 // add takes the text of a content in. What cannot be read, or has more terms
 // than ordinary text, counts as one that may match anything.
-func (b *builder) add(id ContentID, h Hash, sum *message.Summary, r io.ReaderAt) {
+func (b *builder) add(id int64, hash [hashSize]byte, sum *message.Summary, r io.ReaderAt) {
 	n, room := len(b.docs), maxTerms
 	err := mailtext.Terms(sum, r, func(term []byte, body bool) bool {
 		t := b.terms[string(term)]
@@ -115,7 +116,7 @@ func (b *builder) add(id ContentID, h Hash, sum *message.Summary, r io.ReaderAt)
 		room -= len(term)
 		return room > 0
 	})
-	b.docs = append(b.docs, indexed{id, h, err == nil && room > 0})
+	b.docs = append(b.docs, indexed{id, hash, err == nil && room > 0})
 }
 
 // write makes the segment in a new file.
