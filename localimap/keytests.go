@@ -15,6 +15,7 @@ import (
 	"github.com/popbridge/popbridge/internal/mailstore"
 	"github.com/popbridge/popbridge/internal/mailtext"
 	"github.com/popbridge/popbridge/internal/message"
+	"github.com/popbridge/popbridge/internal/textindex"
 )
 
 // set adds a set of numbers, or $.
@@ -131,14 +132,14 @@ func (k *compiler) narrowed(text string, body, enough bool, t test) test {
 	}
 	v := k.v
 	var once sync.Once
-	var known func(mailstore.ContentID) mailstore.Match
+	var known func(mailstore.ContentID) textindex.Match
 	return func(c *candidate) answer {
 		once.Do(func() { known = v.store.Narrow(text, body) })
 		if known != nil {
 			switch match := known(v.told.contents[c.i]); {
-			case match == mailstore.NoMatch:
+			case match == textindex.NoMatch:
 				return never
-			case match == mailstore.Matches && enough:
+			case match == textindex.Matches && enough:
 				return yes
 			}
 		}

@@ -1,4 +1,4 @@
-package mailstore
+package textindex
 
 import (
 	"context"
@@ -18,8 +18,8 @@ import (
 
 // keepUp takes in what is new a second after it came, in small steps; while
 // there are commits it pauses after each, so that it takes a fifth of one core. What
-// was not reached when the store is closed is done after the next Open.
-func (x *textIndex) keepUp(ctx context.Context) {
+// was not reached before Stop is done after the next Start.
+func (x *Index) keepUp(ctx context.Context) {
 	marks, end := x.store.Watch()
 	defer end()
 	work := indexing{index: x}
@@ -38,7 +38,7 @@ func (x *textIndex) keepUp(ctx context.Context) {
 		if err != nil && ctx.Err() == nil {
 			x.log.Debug().Err(err).Msg("text index lags; tried again in a minute")
 			work, wait = indexing{index: x}, indexRetry
-			x.renew()
+			x.Renew()
 		} else if !more && wait == 0 {
 			select {
 			case <-marks:
@@ -59,11 +59,11 @@ func (x *textIndex) keepUp(ctx context.Context) {
 
 // indexing is the work of keepUp.
 type indexing struct {
-	index *textIndex
+	index *Index
 	build *builder
 	todo  []int64 // ids
 	last  int64   // all up to here are in a segment, in build or in todo
-	age   int     // of the textIndex at load
+	age   int     // of the Index at load
 	buf   []byte
 }
 
@@ -102,13 +102,13 @@ func (w *indexing) step(ctx context.Context) (more bool, err error) {
 
 // look finds contents that are new.
 func (w *indexing) look(ctx context.Context) error {
-	return w.index.store.After(ctx, w.last, func(id int64, _ [32]byte) {
+	return w.index.store.After(ctx, w.last, func(id int64, _ Hash) {
 		w.todo, w.last = append(w.todo, id), id
 	})
 }
 
 // take adds a content. Whatever is in it, the program goes on: it may match then.
-func (w *indexing) take(id int64, hash [32]byte, sum *message.Summary, r io.ReaderAt) {
+func (w *indexing) take(id int64, hash Hash, sum *message.Summary, r io.ReaderAt) {
 	n := len(w.build.docs)
 	defer func() {
 		if p := recover(); p != nil {
@@ -124,16 +124,16 @@ func (w *indexing) take(id int64, hash [32]byte, sum *message.Summary, r io.Read
 }
 
 // sound reports whether a content is what its hash says.
-func (w *indexing) sound(hash [32]byte, r io.ReaderAt) bool {
+func (w *indexing) sound(hash Hash, r io.ReaderAt) bool {
 	if w.buf == nil {
 		w.buf = make([]byte, 32<<10)
 	}
 	sum := sha256.New()
 	_, err := io.CopyBuffer(sum, io.NewSectionReader(r, 0, math.MaxInt64), w.buf)
-	return err == nil && [32]byte(sum.Sum(nil)) == hash
+	return err == nil && Hash(sum.Sum(nil)) == hash
 }
 
-// load compares the segments that are there with the index. Contents that are
+// load compares the segments that are there with the store. Contents that are
 // gone, or in two of them, are taken out; files that are of no use are removed.
 func (w *indexing) load(ctx context.Context) error {
 	w.build, w.todo, w.last, w.age = nil, nil, 0, w.index.clear()
@@ -143,8 +143,8 @@ func (w *indexing) load(ctx context.Context) error {
 	if err := os.Mkdir(w.index.dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	ids := map[[32]byte]int64{}
-	err := w.index.store.After(ctx, 0, func(id int64, hash [32]byte) { ids[hash], w.last = id, id })
+	ids := map[Hash]int64{}
+	err := w.index.store.After(ctx, 0, func(id int64, hash Hash) { ids[hash], w.last = id, id })
 	if err != nil {
 		return err
 	}

@@ -1,9 +1,8 @@
-package mailstore
+package textindex
 
 import (
 	"bufio"
 	"bytes"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -36,15 +35,17 @@ const (
 	segmentFormat  = 1
 	segmentPattern = "*.terms"
 	lastPosting    = 0x40
-	hashSize       = sha256.Size
+	hashSize       = len(Hash{})
 )
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 var errSegment = fault.New(fault.Corrupt, "a file of the text index is damaged", "it is made again by itself")
 
 // indexed is a content in a segment.
 type indexed struct {
 	id    int64 // 0 where it is gone
-	hash  [hashSize]byte
+	hash  Hash
 	whole bool // all of its text is there; otherwise it may match anything
 }
 
@@ -97,7 +98,7 @@ func (b *building) settle() { b.add(b.doc, b.body) }
 
 // add takes the text of a content in. What cannot be read, or has more terms
 // than ordinary text, counts as one that may match anything.
-func (b *builder) add(id int64, hash [hashSize]byte, sum *message.Summary, r io.ReaderAt) {
+func (b *builder) add(id int64, hash Hash, sum *message.Summary, r io.ReaderAt) {
 	n, room := len(b.docs), maxTerms
 	err := mailtext.Terms(sum, r, func(term []byte, body bool) bool {
 		t := b.terms[string(term)]

@@ -1,0 +1,414 @@
+package textindex
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/popbridge/popbridge/internal/mailtext"
+	"github.com/popbridge/popbridge/internal/message"
+	"github.com/popbridge/popbridge/internal/testkit"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// stored is a content with its bytes.
+type stored struct {
+	id   int64
+	hash Hash
+	sum  *message.Summary
+	raw  []byte
+}
+
+// memory is a store without files.
+type memory struct {
+	contents []stored // by their ids
+	last     int64
+}
+
+func (m *memory) add(messages ...[]byte) {
+	for _, raw := range messages {
+		hash := sha256.Sum256(raw)
+		if len(raw) == 0 || slices.ContainsFunc(m.contents, func(c stored) bool { return c.hash == hash }) {
+			continue // no store has it
+		}
+		m.last++
+		m.contents = append(m.contents, stored{m.last, hash, message.Parse(bytes.NewReader(raw), int64(len(raw))), raw})
+	}
+}
+
+func (m *memory) Present() error { return nil }
+
+func (m *memory) After(_ context.Context, id int64, use func(int64, Hash)) error {
+	for _, c := range m.contents {
+		if c.id > id {
+			use(c.id, c.hash)
+		}
+	}
+	return nil
+}
+
+func (m *memory) Read(_ context.Context, ids []int64, use func(int64, Hash, *message.Summary, io.ReaderAt)) error {
+	for _, c := range m.contents {
+		if slices.Contains(ids, c.id) {
+			use(c.id, c.hash, c.sum, bytes.NewReader(c.raw))
+		}
+	}
+	return nil
+}
+
+func (m *memory) Watch() (<-chan struct{}, func()) { return nil, func() {} }
+
+// rig is an index whose goroutine is not started, and its store.
+type rig struct {
+	Index
+	*memory
+	t testing.TB
+}
+
+func newRig(t *testing.T, messages ...[]byte) *rig {
+	t.Parallel()
+	r := &rig{t: t, memory: &memory{}}
+	r.add(messages...)
+	r.dir, r.store = filepath.Join(t.TempDir(), "search"), r.memory
+	t.Cleanup(r.Stop)
+	return r
+}
+
+// update brings the index up to date, as the goroutine does it in time.
+func (r *rig) update() {
+	r.t.Helper()
+	r.stale.Store(true)
+	r.goOn(&indexing{index: &r.Index})
+}
+
+func (r *rig) goOn(x *indexing) {
+	r.t.Helper()
+	for more := true; more; {
+		var err error
+		if more, err = x.step(r.t.Context()); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+}
+
+// check compares a search with and without the index. It returns how many
+// messages match, and how many had to be read.
+func (r *rig) check(needle string) (matched, read int) {
+	r.t.Helper()
+	m := mailtext.NewMatcher(needle)
+	text, body := r.Narrow(needle, false), r.Narrow(needle, true)
+	for _, c := range r.contents {
+		inText, err := m.MatchText(c.sum, bytes.NewReader(c.raw))
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		inBody, err := m.MatchBody(c.sum, bytes.NewReader(c.raw))
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		told := func(by func(int64) Match) Match {
+			if by == nil {
+				return MayMatch
+			}
+			return by(c.id)
+		}
+		wrong := func(told Match, in bool) bool { return told == NoMatch && in || told == Matches && !in }
+		if wrong(told(text), inText) || wrong(told(body), inBody) {
+			r.t.Errorf("%q in content %d: text %v, body %v, and the index says %v, %v", needle, c.id, inText, inBody, told(text), told(body))
+		}
+		if inText {
+			matched++
+		}
+		if told(text) == MayMatch {
+			read++
+		}
+	}
+	return matched, read
+}
+
+func synthetic(n int) (messages [][]byte) {
+	for k := range n {
+		messages = append(messages, testkit.Message(k))
+	}
+	return messages
+}
+
+// needles are cut from the messages at random; some are changed so that they are
+// in none.
+func needles(all []stored, n int) (out []string) {
+	rnd := rand.New(rand.NewPCG(4, 2))
+	for range n {
+		raw := all[rnd.IntN(len(all))].raw
+		at := rnd.IntN(len(raw))
+		needle := string(raw[at:min(len(raw), at+1+rnd.IntN(25))])
+		switch rnd.IntN(4) {
+		case 0:
+			needle = strings.ToUpper(needle)
+		case 1:
+			needle += string(raw[rnd.IntN(len(raw))])
+		}
+		out = append(out, needle)
+	}
+	return out
+}
+
+// TestSearchWithTheIndexIsTheSame: whatever the needle, no message that matches
+// is ruled out, and of those that do not most are.
+func TestSearchWithTheIndexIsTheSame(t *testing.T) {
+	const tries = 40
+	for name, messages := range map[string]func(testing.TB) [][]byte{
+		"synthetic": func(testing.TB) [][]byte { return synthetic(100) },
+		"corpus": func(t testing.TB) (messages [][]byte) {
+			corpus := testkit.Corpus(t)
+			for _, name := range slices.Sorted(maps.Keys(corpus)) {
+				if raw := corpus[name]; len(raw) < 1<<17 {
+					messages = append(messages, raw)
+				}
+			}
+			return messages
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, messages(t)...)
+			all := r.contents
+			if _, read := r.check("quuxbaz"); read != len(all) {
+				t.Errorf("without an index: %d read", read)
+			}
+			r.update()
+			matched, read := 0, 0
+			for _, needle := range needles(all, tries) {
+				m, n := r.check(needle)
+				matched, read = matched+m, read+n
+			}
+			if matched == 0 || read > matched+tries*len(all)/4 {
+				t.Errorf("%d match, %d of %d read", matched, read, tries*len(all))
+			}
+			if m, n := r.check("quuxbaz"); m != 0 || n > len(all)/20 {
+				t.Errorf("a word that is nowhere: %d of %d messages to read", n, len(all))
+			}
+		})
+	}
+}
+
+// TestManySegments: what comes bit by bit ends in few segments, and each bit is
+// found.
+func TestManySegments(t *testing.T) {
+	r := newRig(t)
+	r.stale.Store(true)
+	x := &indexing{index: &r.Index}
+	for n := range 3 * mergeAt {
+		r.add(fmt.Appendf(nil, "From: a@example.com\r\nSubject: number %d\r\n\r\nbody %d\r\n", n, n))
+		r.goOn(x)
+	}
+	if n := len(r.segments); n > 2*mergeAt {
+		t.Errorf("%d segments", n)
+	}
+	for n := range 3 * mergeAt {
+		if m, read := r.check(fmt.Sprintf("body %d\r", n)); m != 1 || read != 1 {
+			t.Errorf("body %d: %d match, %d read", n, m, read)
+		}
+	}
+	r.Stop()
+	r.update()
+	if m, read := r.check("number 7"); m != 1 || read != 1 {
+		t.Errorf("opened again: %d match, %d read", m, read)
+	}
+}
+
+// segmentFiles are the names of the files of the text index.
+func (r *rig) segmentFiles() []string {
+	r.t.Helper()
+	paths, err := filepath.Glob(filepath.Join(r.dir, "*"))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return paths
+}
+
+// TestDamagedTextIndex: damage of any byte costs no result, and is repaired.
+func TestDamagedTextIndex(t *testing.T) {
+	r := newRig(t, synthetic(20)...)
+	all := r.contents
+	r.update()
+	path := r.segmentFiles()[0]
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for round := range 60 {
+		data := slices.Clone(whole)
+		if round%3 == 0 {
+			data = data[:rnd.IntN(len(data))]
+		} else {
+			data[rnd.IntN(len(data))] ^= 1 << rnd.IntN(8)
+		}
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if m, _ := r.check("example"); m != len(all) {
+			t.Errorf("%d of %d match", m, len(all))
+		}
+		if round%10 == 0 {
+			r.update() // from the damaged file
+			if _, read := r.check("nowherefound"); read > 2 {
+				t.Errorf("not repaired: %d to read", read)
+			}
+			if path = r.segmentFiles()[0]; len(r.segmentFiles()) != 1 {
+				t.Errorf("files left: %v", r.segmentFiles())
+			}
+		}
+	}
+	if err := os.WriteFile(filepath.Join(r.dir, "new-1"), []byte("torn"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.update()
+	if len(r.segmentFiles()) != 1 {
+		t.Errorf("files left: %v", r.segmentFiles())
+	}
+}
+
+// TestTextOfADamagedFileIsNotIndexed: what a file holds while it is damaged is not
+// taken for the text of the message, also after the file is put back.
+func TestTextOfADamagedFileIsNotIndexed(t *testing.T) {
+	r := newRig(t, []byte("Subject: one\r\n\r\ngenuine\r\n"))
+	c := &r.contents[0]
+	whole := c.raw
+	c.raw = bytes.Replace(whole, []byte("genuine"), []byte("rubbish"), 1)
+	r.update()
+	c.raw = whole
+	for _, needle := range []string{"genuine", "rubbish"} {
+		if _, read := r.check(needle); read != 1 {
+			t.Errorf("%s: %d to read, want the one", needle, read)
+		}
+	}
+}
+
+// TestOtherIDs: a store that was made again numbers contents anew; the index is
+// right all the same, and complete without reading a message.
+func TestOtherIDs(t *testing.T) {
+	r := newRig(t, synthetic(30)...)
+	r.update()
+	for i := range r.contents {
+		r.contents[i].id = int64(len(r.contents) - i)
+	}
+	slices.Reverse(r.contents)
+	r.Forget()
+	if _, read := r.check("nowherefound"); read != len(r.contents) {
+		t.Errorf("with ids that may be wrong %d of %d are read", read, len(r.contents))
+	}
+	x := &indexing{index: &r.Index}
+	if err := x.load(t.Context()); err != nil || len(x.todo) > 0 {
+		t.Fatalf("%d messages to read, %v", len(x.todo), err)
+	}
+	for _, needle := range needles(r.contents, 50) {
+		r.check(needle)
+	}
+	if _, read := r.check("nowherefound"); read > 2 {
+		t.Errorf("%d to read", read)
+	}
+}
+
+// TestTooManyTerms: a message with more different words than there is room for
+// is one that may always match.
+func TestTooManyTerms(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("Subject: log\r\n\r\n")
+	for n := range maxTerms / 5 {
+		fmt.Fprintf(&b, "w%x\r\n", n*7919)
+	}
+	r := newRig(t, []byte(b.String()), []byte("Subject: x\r\n\r\n"+strings.Repeat("a", 1<<20)+"needle\r\n"))
+	r.update()
+	if m, read := r.check("wffffffff"); m != 0 || read != 1 {
+		t.Errorf("%d match, %d read", m, read)
+	}
+	if m, _ := r.check("aaneedle"); m != 1 {
+		t.Errorf("%d match", m)
+	}
+}
+
+// broken is a file whose reading panics, as a bug in a parser would.
+type broken struct{}
+
+func (broken) ReadAt([]byte, int64) (int, error) { panic("bug") }
+
+// TestPanicWhileIndexing: a message that the parsers fall over may match, the
+// others are indexed.
+func TestPanicWhileIndexing(t *testing.T) {
+	r := newRig(t, synthetic(3)...)
+	all := r.contents
+	x := &indexing{index: &r.Index}
+	x.build = &builder{terms: map[string]*building{}}
+	x.take(all[0].id, all[0].hash, all[0].sum, bytes.NewReader(all[0].raw))
+	x.take(all[1].id, all[1].hash, all[1].sum, broken{})
+	x.take(all[2].id, all[2].hash, all[2].sum, bytes.NewReader(all[2].raw))
+	if err := os.Mkdir(r.dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	g, err := x.build.write(r.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = g.file.Close()
+	r.update()
+	if _, read := r.check("nowherefound"); read != 1 {
+		t.Errorf("%d to read, want the one", read)
+	}
+}
+
+func FuzzSegment(f *testing.F) {
+	g := &builder{terms: map[string]*building{}}
+	raw := testkit.Message(1)
+	g.add(1, Hash{1}, message.Parse(bytes.NewReader(raw), int64(len(raw))), bytes.NewReader(raw))
+	dir := f.TempDir()
+	made, err := g.write(dir)
+	if err != nil {
+		f.Fatal(err)
+	}
+	data, err := os.ReadFile(made.file.Name())
+	if err != nil {
+		f.Fatal(err)
+	}
+	_ = made.file.Close()
+	f.Add(data, "subject")
+	f.Add([]byte("popbridge text index 1.1: 0\n"), "x")
+	f.Fuzz(func(t *testing.T, data []byte, needle string) {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "x.terms")
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		g := &segment{}
+		if g.file, err = os.Open(path); err != nil {
+			t.Fatal(err)
+		}
+		defer g.file.Close()
+		if g.readHead() != nil {
+			return
+		}
+		// Whatever the checksum says, it is read to its end.
+		pieces, exact := mailtext.Pieces(needle)
+		_, _ = g.find(pieces, exact, false)
+		for i := range g.docs {
+			g.docs[i].id = 1
+		}
+		if m, err := merge(t.Context(), dir, []*segment{g, g}); err == nil && m != nil {
+			if err := m.each(func([]byte) {}); err != nil {
+				t.Error(err)
+			}
+			_ = m.file.Close()
+		}
+	})
+}
