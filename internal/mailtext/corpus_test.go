@@ -1,4 +1,4 @@
-package mailtext
+package mailtext_test
 
 import (
 	"bytes"
@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/popbridge/popbridge/internal/mailtext"
 	"github.com/popbridge/popbridge/internal/message"
 	"github.com/popbridge/popbridge/internal/testkit"
 )
@@ -17,15 +18,11 @@ func parseBytes(b []byte) *message.Summary { return message.Parse(bytes.NewReade
 func TestCorpus(t *testing.T) {
 	t.Parallel()
 	for name, raw := range testkit.Corpus(t) {
-		t.Run(name, func(t *testing.T) { checkNotThere(t, parseBytes(raw), raw) })
-	}
-}
-
-// checkNotThere reads all text of a message in search of what is in none.
-func checkNotThere(t *testing.T, s *message.Summary, raw []byte) {
-	t.Helper()
-	if found, err := NewMatcher("\uE000 not there").MatchText(s, bytes.NewReader(raw)); found || err != nil {
-		t.Errorf("MatchText: %v, %v", found, err)
+		t.Run(name, func(t *testing.T) {
+			if found, err := mailtext.NewMatcher("\uE000 not there").MatchText(parseBytes(raw), bytes.NewReader(raw)); found || err != nil {
+				t.Errorf("MatchText: %v, %v", found, err)
+			}
+		})
 	}
 }
 
@@ -45,7 +42,7 @@ func TestMemory(t *testing.T) {
 		s := message.Parse(raw, raw.Size())
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		_, err := NewMatcher("not there").MatchText(s, raw)
+		_, err := mailtext.NewMatcher("not there").MatchText(s, raw)
 		runtime.ReadMemStats(&after)
 		if n := after.TotalAlloc - before.TotalAlloc; n > 512<<10 || err != nil {
 			t.Errorf("%s: MatchText allocated %d bytes, %v", name, n, err)
@@ -71,7 +68,7 @@ func (f failing) ReadAt(p []byte, off int64) (int, error) {
 
 func TestReadError(t *testing.T) {
 	raw := []byte("Subject: x\r\n\r\n" + strings.Repeat("some text\r\n", 500))
-	if _, err := NewMatcher("not there").MatchText(parseBytes(raw), failing{bytes.NewReader(raw), 2000}); !errors.Is(err, errDisk) {
+	if _, err := mailtext.NewMatcher("not there").MatchText(parseBytes(raw), failing{bytes.NewReader(raw), 2000}); !errors.Is(err, errDisk) {
 		t.Errorf("MatchText: %v", err)
 	}
 }

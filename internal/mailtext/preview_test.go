@@ -1,8 +1,10 @@
-package mailtext
+package mailtext_test
 
 import (
 	"strings"
 	"testing"
+
+	"github.com/popbridge/popbridge/internal/mailtext"
 )
 
 // TestPreview has what Dovecot 2.3.19 answers, but for scripts of HTML.
@@ -23,7 +25,7 @@ func TestPreview(t *testing.T) {
 		{"Subject: only\r\n\r\n", ""},
 	} {
 		s := parseBytes([]byte(tt.raw))
-		if got, err := Preview(s, strings.NewReader(tt.raw)); got != tt.want || err != nil {
+		if got, err := mailtext.Preview(s, strings.NewReader(tt.raw)); got != tt.want || err != nil {
 			t.Errorf("%.60q: %q, want %q; %v", tt.raw, got, tt.want, err)
 		}
 	}
