@@ -132,16 +132,14 @@ func (k *compiler) narrowed(text string, body, enough bool, t test) test {
 	}
 	v := k.v
 	var once sync.Once
-	var known func(mailstore.ContentID) textindex.Match
+	var known textindex.Known
 	return func(c *candidate) answer {
 		once.Do(func() { known = v.store.Narrow(text, body) })
-		if known != nil {
-			switch match := known(v.told.contents[c.i]); {
-			case match == textindex.NoMatch:
-				return never
-			case match == textindex.Matches && enough:
-				return yes
-			}
+		switch match := known.Of(int64(v.told.contents[c.i])); {
+		case match == textindex.NoMatch:
+			return never
+		case match == textindex.Matches && enough:
+			return yes
 		}
 		return t(c)
 	}

@@ -13,11 +13,12 @@ import (
 // indexedStore is the store as its text index sees it.
 type indexedStore struct{ s *Store }
 
-func (i indexedStore) Present() error { return i.s.present() }
-
 func (i indexedStore) Watch() (<-chan struct{}, func()) { return i.s.Watch() }
 
 func (i indexedStore) After(ctx context.Context, id int64, use func(id int64, hash textindex.Hash)) error {
+	if err := i.s.present(); err != nil {
+		return err // nothing is made in an empty place
+	}
 	return i.s.reader.rows(ctx, `SELECT id, hash FROM content WHERE id > ? ORDER BY id`, []any{id}, func(rows *sql.Rows) error {
 		var raw sql.RawBytes
 		var hash Hash
@@ -63,14 +64,8 @@ func (i indexedStore) Read(ctx context.Context, ids []int64, use func(id int64, 
 	return nil
 }
 
-// Narrow returns what the text index knows of contents and the needle, which it
-// looks for in their bodies or in their whole text. nil says that nothing is known.
-func (s *Store) Narrow(needle string, body bool) func(ContentID) textindex.Match {
-	known := s.text.Narrow(needle, body)
-	if known == nil {
-		return nil
-	}
-	return func(id ContentID) textindex.Match { return known(int64(id)) }
-}
+// Narrow returns what the text index knows of contents, by their ContentID, and the
+// needle, which it looks for in their bodies or in their whole text.
+func (s *Store) Narrow(needle string, body bool) textindex.Known { return s.text.Narrow(needle, body) }
 
 func (s *Store) textDir() string { return filepath.Join(s.dir, "search") }

@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// PreviewLength is the longest preview in characters (RFC 8970 section 3.1).
-	PreviewLength = 200
+	// maxPreview is the longest preview in characters (RFC 8970 section 3.1).
+	maxPreview = 200
 	// maxPreviewed are the bytes of a body that are looked at: HTML may begin with
 	// a long style sheet.
 	maxPreviewed = 64 << 10
@@ -28,7 +28,7 @@ func Preview(s *message.Summary, r io.ReaderAt) (string, error) {
 	}
 	head := *part
 	head.End = min(part.End, part.Body+maxPreviewed)
-	p := preview{quotes: part.Subtype != "html", begins: true, quoted: gathered{limit: PreviewLength - 1}, text: gathered{limit: PreviewLength}}
+	p := preview{quotes: part.Subtype != "html", begins: true, quoted: gathered{limit: maxPreview - 1}, text: gathered{limit: maxPreview}}
 	err := (&texts{r: r, to: &p, buf: make([]byte, 4<<10)}).body(&head)
 	if errors.As(err, &foundError{}) {
 		err = nil

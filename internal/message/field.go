@@ -3,7 +3,6 @@ package message
 import (
 	"bytes"
 	"iter"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -85,11 +84,10 @@ func (h *headerText) decode(value []byte) string {
 
 // headerCharset returns the charset parameter of the Content-Type in a header.
 func headerCharset(raw []byte) string {
-	for len(raw) > 0 {
-		var name, value []byte
-		if name, value, raw = nextField(raw); strings.EqualFold(string(name), "Content-Type") {
+	for f := range (&Header{lines: raw}).Fields() {
+		if f.Is("Content-Type") {
 			var c content
-			c.contentType(&lexer{in: fieldValue(value)})
+			c.contentType(&lexer{in: fieldValue(f.value)})
 			return decoded(c.list, "charset")
 		}
 	}

@@ -53,10 +53,8 @@ type Hash = [sha256.Size]byte
 // Store is what a text index needs of the store of the contents that it is
 // about.
 type Store interface {
-	// Present fails where the folder of the store is not there.
-	Present() error
 	// After calls use with each content whose id is above the given one, in their
-	// order.
+	// order. It fails where the folder of the store is not there.
 	After(ctx context.Context, id int64, use func(id int64, hash Hash)) error
 	// Read calls use with each of the contents that can be read. Summary and reader
 	// are good until it returns.
@@ -75,10 +73,21 @@ const (
 	Matches
 )
 
+// Known is what the text index knows of all contents and one needle, by their id;
+// of those beyond its end nothing.
+type Known []Match
+
+// Of returns what is known of a content.
+func (k Known) Of(id int64) Match {
+	if id < 0 || id >= int64(len(k)) {
+		return MayMatch
+	}
+	return k[id]
+}
+
 // Narrow returns which contents have the needle in their text: what
-// mailtext.Matcher.MatchText says, or MatchBody where body is set. nil says that nothing is
-// known.
-func (x *Index) Narrow(needle string, body bool) func(id int64) Match {
+// mailtext.Matcher.MatchText says, or MatchBody where body is set.
+func (x *Index) Narrow(needle string, body bool) Known {
 	pieces, exact := mailtext.Pieces(needle)
 	// Few words settle it, and the longest are the rarest.
 	slices.SortStableFunc(pieces, func(a, b mailtext.Piece) int { return len(b.Text) - len(a.Text) })
@@ -103,8 +112,8 @@ func (x *Index) Narrow(needle string, body bool) func(id int64) Match {
 			return nil
 		})
 	}
-	_ = work.Wait()   // there are no errors
-	var known []Match // by id
+	_ = work.Wait() // there are no errors
+	var known Known
 	for k, hits := range found {
 		docs := x.segments[k].docs
 		for i, hit := range hits {
@@ -116,15 +125,7 @@ func (x *Index) Narrow(needle string, body bool) func(id int64) Match {
 			}
 		}
 	}
-	if len(known) == 0 {
-		return nil
-	}
-	return func(id int64) Match {
-		if id < 0 || int(id) >= len(known) {
-			return MayMatch
-		}
-		return known[id]
-	}
+	return known
 }
 
 // Renew has the segments compared with the store again, and the text of contents

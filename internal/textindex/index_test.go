@@ -48,8 +48,6 @@ func (m *memory) add(messages ...[]byte) {
 	}
 }
 
-func (m *memory) Present() error { return nil }
-
 func (m *memory) After(_ context.Context, id int64, use func(int64, Hash)) error {
 	for _, c := range m.contents {
 		if c.id > id {
@@ -118,20 +116,14 @@ func (r *rig) check(needle string) (matched, read int) {
 		if err != nil {
 			r.t.Fatal(err)
 		}
-		told := func(by func(int64) Match) Match {
-			if by == nil {
-				return MayMatch
-			}
-			return by(c.id)
-		}
-		wrong := func(told Match, in bool) bool { return told == NoMatch && in || told == Matches && !in }
-		if wrong(told(text), inText) || wrong(told(body), inBody) {
-			r.t.Errorf("%q in content %d: text %v, body %v, and the index says %v, %v", needle, c.id, inText, inBody, told(text), told(body))
+		wrong := func(match Match, in bool) bool { return match == NoMatch && in || match == Matches && !in }
+		if wrong(text.Of(c.id), inText) || wrong(body.Of(c.id), inBody) {
+			r.t.Errorf("%q in content %d: text %v, body %v, and the index says %v, %v", needle, c.id, inText, inBody, text.Of(c.id), body.Of(c.id))
 		}
 		if inText {
 			matched++
 		}
-		if told(text) == MayMatch {
+		if text.Of(c.id) == MayMatch {
 			read++
 		}
 	}
@@ -296,4 +288,3 @@ func TestPanicWhileIndexing(t *testing.T) {
 		t.Errorf("%d to read, want the one", read)
 	}
 }
-

@@ -74,7 +74,8 @@ func (w *indexing) step(ctx context.Context) (more bool, err error) {
 			return false, err
 		}
 	}
-	if err := w.look(ctx); err != nil {
+	err = w.index.store.After(ctx, w.last, func(id int64, _ Hash) { w.todo, w.last = append(w.todo, id), id })
+	if err != nil {
 		return false, err
 	}
 	if w.build == nil {
@@ -98,13 +99,6 @@ func (w *indexing) step(ctx context.Context) (more bool, err error) {
 		return true, w.merge(ctx)
 	}
 	return len(w.todo) > 0, nil
-}
-
-// look finds contents that are new.
-func (w *indexing) look(ctx context.Context) error {
-	return w.index.store.After(ctx, w.last, func(id int64, _ Hash) {
-		w.todo, w.last = append(w.todo, id), id
-	})
 }
 
 // take adds a content. Whatever is in it, the program goes on: it may match then.
@@ -137,15 +131,12 @@ func (w *indexing) sound(hash Hash, r io.ReaderAt) bool {
 // gone, or in two of them, are taken out; files that are of no use are removed.
 func (w *indexing) load(ctx context.Context) error {
 	w.build, w.todo, w.last, w.age = nil, nil, 0, w.index.clear()
-	if err := w.index.store.Present(); err != nil {
-		return err // nothing is made in an empty place
-	}
-	if err := os.Mkdir(w.index.dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
 	ids := map[Hash]int64{}
 	err := w.index.store.After(ctx, 0, func(id int64, hash Hash) { ids[hash], w.last = id, id })
 	if err != nil {
+		return err
+	}
+	if err := os.Mkdir(w.index.dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	segments, err := openSegments(w.index.dir)
