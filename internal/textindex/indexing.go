@@ -101,19 +101,17 @@ func (w *indexing) step(ctx context.Context) (more bool, err error) {
 	return len(w.todo) > 0, nil
 }
 
-// take adds a content. Whatever is in it, the program goes on: it may match then.
+// take adds a content. Whatever is in it, the program goes on: it may match then,
+// and so may one whose file is damaged when that is repaired.
 func (w *indexing) take(id int64, hash Hash, sum *message.Summary, r io.ReaderAt) {
-	n := len(w.build.docs)
 	defer func() {
 		if p := recover(); p != nil {
 			w.index.log.Error().Interface("panic", p).Hex("message", hash[:]).Msg("text of a message could not be indexed")
-			w.build.docs = append(w.build.docs[:n], indexed{id: id, hash: hash})
 		}
 	}()
+	w.build.docs = append(w.build.docs, indexed{id: id, hash: hash})
 	if w.sound(hash, r) {
-		w.build.add(id, hash, sum, r)
-	} else { // whatever is there now, it may match when it is repaired
-		w.build.docs = append(w.build.docs, indexed{id: id, hash: hash})
+		w.build.add(sum, r)
 	}
 }
 

@@ -64,10 +64,10 @@ func merge(ctx context.Context, dir string, from []*segment) (*segment, error) {
 	if len(docs) == 0 {
 		return nil, nil
 	}
-	return writeSegment(dir, docs, func(put func(term, postings []byte) error) error { return mergeTerms(ctx, cursors, put) })
+	return writeSegment(dir, docs, func(put func(term, postings []byte)) error { return mergeTerms(ctx, cursors, put) })
 }
 
-func mergeTerms(ctx context.Context, cursors []*cursor, put func(term, postings []byte) error) error {
+func mergeTerms(ctx context.Context, cursors []*cursor, put func(term, postings []byte)) error {
 	var p postings
 	for {
 		cursors = slices.DeleteFunc(cursors, func(c *cursor) bool { return len(c.term) == 0 })
@@ -90,9 +90,7 @@ func mergeTerms(ctx context.Context, cursors []*cursor, put func(term, postings 
 			}
 		}
 		if len(p.bytes) > 0 {
-			if err := put(term, p.bytes); err != nil {
-				return err
-			}
+			put(term, p.bytes)
 		}
 	}
 }

@@ -3,13 +3,13 @@ package textindex
 import (
 	"bufio"
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 
@@ -31,11 +31,11 @@ import (
 // offsets. A segment is never changed, and not synced: the checksum tells one
 // that a power cut has torn, and it is made again.
 const (
-	segmentLine    = "popbridge text index %d.%d: %d\n"
-	segmentFormat  = 1
-	segmentPattern = "*.terms"
-	lastPosting    = 0x40
-	hashSize       = len(Hash{})
+	segmentLine   = "popbridge text index %d.%d: %d\n"
+	segmentFormat = 1
+	segmentSuffix = ".terms"
+	lastPosting   = 0x40
+	hashSize      = len(Hash{})
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -96,10 +96,10 @@ type building struct {
 
 func (b *building) settle() { b.add(b.doc, b.body) }
 
-// add takes the text of a content in. What cannot be read, or has more terms
-// than ordinary text, counts as one that may match anything.
-func (b *builder) add(id int64, hash Hash, sum *message.Summary, r io.ReaderAt) {
-	n, room := len(b.docs), maxTerms
+// add takes in the text of the last of docs. What cannot be read, or has more terms
+// than ordinary text, stays one that may match anything.
+func (b *builder) add(sum *message.Summary, r io.ReaderAt) {
+	n, room := len(b.docs)-1, maxTerms
 	err := mailtext.Terms(sum, r, func(term []byte, body bool) bool {
 		t := b.terms[string(term)]
 		switch {
@@ -117,18 +117,16 @@ func (b *builder) add(id int64, hash Hash, sum *message.Summary, r io.ReaderAt) 
 		room -= len(term)
 		return room > 0
 	})
-	b.docs = append(b.docs, indexed{id, hash, err == nil && room > 0})
+	b.docs[n].whole = err == nil && room > 0
 }
 
 // write makes the segment in a new file.
 func (b *builder) write(dir string) (*segment, error) {
-	return writeSegment(dir, b.docs, func(put func(term, postings []byte) error) error {
+	return writeSegment(dir, b.docs, func(put func(term, postings []byte)) error {
 		for _, term := range slices.Sorted(maps.Keys(b.terms)) {
 			t := b.terms[term]
 			t.settle()
-			if err := put([]byte(term), t.bytes); err != nil {
-				return err
-			}
+			put([]byte(term), t.bytes)
 		}
 		return nil
 	})
@@ -144,41 +142,33 @@ type segment struct {
 	size  int64
 }
 
-func writeSegment(dir string, docs []indexed, terms func(put func(term, postings []byte) error) error) (*segment, error) {
+// writeSegment makes a segment about docs in a new file. terms puts the terms in
+// their order.
+func writeSegment(dir string, docs []indexed, terms func(put func(term, postings []byte)) error) (*segment, error) {
 	f, err := os.CreateTemp(dir, "new-*")
 	if err != nil {
 		return nil, err
 	}
 	sum := crc32.New(castagnoli)
 	w := bufio.NewWriterSize(f, 1<<16)
-	both := io.MultiWriter(w, sum)
-	_, err = fmt.Fprintf(both, segmentLine, segmentFormat, mailtext.TermsVersion, len(docs))
-	for i := 0; i < len(docs) && err == nil; i++ {
-		whole := byte(0)
+	both := io.MultiWriter(w, sum) // Flush returns the first error of a write
+	_, _ = fmt.Fprintf(both, segmentLine, segmentFormat, mailtext.TermsVersion, len(docs))
+	for i := range docs {
+		row := append(docs[i].hash[:], 0)
 		if docs[i].whole {
-			whole = 1
+			row[hashSize] = 1
 		}
-		_, err = both.Write(append(docs[i].hash[:], whole))
+		_, _ = both.Write(row)
 	}
-	if err == nil {
-		err = terms(func(term, postings []byte) error {
-			_, err := both.Write(term)
-			if err == nil {
-				_, err = both.Write(postings)
-			}
-			return err
-		})
-	}
-	if err == nil {
-		_, err = w.Write(sum.Sum(nil))
-	}
-	if err == nil {
-		err = w.Flush()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
+	err = terms(func(term, postings []byte) {
+		_, _ = both.Write(term)
+		_, _ = both.Write(postings)
+	})
+	_, _ = w.Write(sum.Sum(nil))
+	if err = errors.Join(err, w.Flush(), f.Close()); err != nil {
 		return nil, errors.Join(err, os.Remove(f.Name()))
 	}
-	path := filepath.Join(dir, filepath.Base(f.Name())+segmentPattern[1:])
+	path := f.Name() + segmentSuffix
 	if err := os.Rename(f.Name(), path); err != nil {
 		return nil, errors.Join(err, os.Remove(f.Name()))
 	}
@@ -268,7 +258,7 @@ func (g *segment) each(use func(entries []byte)) error {
 	if _, err := g.file.ReadAt(want[:], g.end); err != nil {
 		return err
 	}
-	if !bytes.Equal(want[:], []byte{byte(sum >> 24), byte(sum >> 16), byte(sum >> 8), byte(sum)}) {
+	if binary.BigEndian.Uint32(want[:]) != sum {
 		return errSegment
 	}
 	return nil

@@ -87,9 +87,9 @@ func TestTooManyTerms(t *testing.T) {
 }
 
 func FuzzSegment(f *testing.F) {
-	g := &builder{terms: map[string]*building{}}
+	g := &builder{docs: []indexed{{id: 1, hash: Hash{1}}}, terms: map[string]*building{}}
 	raw := testkit.Message(1)
-	g.add(1, Hash{1}, message.Parse(bytes.NewReader(raw), int64(len(raw))), bytes.NewReader(raw))
+	g.add(message.Parse(bytes.NewReader(raw), int64(len(raw))), bytes.NewReader(raw))
 	dir := f.TempDir()
 	made, err := g.write(dir)
 	if err != nil {
