@@ -11,6 +11,7 @@ import (
 
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/mailtext"
 )
 
 const (
@@ -133,7 +134,7 @@ func (f *fetching) prepare(c *mailstore.Content, room []byte) prepared {
 		p.content = &whole
 	}
 	if f.items.atts&attPreview != 0 {
-		p.preview, err = p.content.Summary.Preview(file)
+		p.preview, err = mailtext.Preview(p.content.Summary, file)
 	}
 	if err == nil {
 		p.parts, err = f.measure(file, p.content)

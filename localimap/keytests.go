@@ -13,7 +13,9 @@ import (
 
 	"github.com/popbridge/popbridge/internal/imapwire"
 	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/mailtext"
 	"github.com/popbridge/popbridge/internal/message"
+	"github.com/popbridge/popbridge/internal/textindex"
 )
 
 // set adds a set of numbers, or $.
@@ -101,7 +103,7 @@ func (q *query) sent(k *compiler, since, until time.Time) {
 
 // header adds that a field has a text.
 func (q *query) header(k *compiler, name, text string) {
-	m := message.NewMatcher(text)
+	m := mailtext.NewMatcher(text)
 	if message.Keeps([]string{name}) {
 		q.add(summaryCost, mailstore.WantHeader, k.narrowed(text, false, false, headerTest(name, m, true)))
 		return
@@ -111,12 +113,12 @@ func (q *query) header(k *compiler, name, text string) {
 
 // text adds that the body has a text, or the message.
 func (q *query) text(k *compiler, text string, body bool) {
-	m := message.NewMatcher(text)
+	m := mailtext.NewMatcher(text)
 	t := fileTest(func(c *candidate) (bool, error) {
 		if body {
-			return c.summary().MatchBody(c.file, m)
+			return m.MatchBody(c.summary(), c.file)
 		}
-		return c.summary().MatchText(c.file, m)
+		return m.MatchText(c.summary(), c.file)
 	})
 	q.add(fileCost, mailstore.WantFile|mailstore.WantStructure, k.narrowed(text, body, true, t))
 }
@@ -130,16 +132,14 @@ func (k *compiler) narrowed(text string, body, enough bool, t test) test {
 	}
 	v := k.v
 	var once sync.Once
-	var known func(mailstore.ContentID) mailstore.Match
+	var known textindex.Known
 	return func(c *candidate) answer {
 		once.Do(func() { known = v.store.Narrow(text, body) })
-		if known != nil {
-			switch match := known(v.told.contents[c.i]); {
-			case match == mailstore.NoMatch:
-				return never
-			case match == mailstore.Matches && enough:
-				return yes
-			}
+		switch match := known.Of(int64(v.told.contents[c.i])); {
+		case match == textindex.NoMatch:
+			return never
+		case match == textindex.Matches && enough:
+			return yes
 		}
 		return t(c)
 	}
@@ -147,13 +147,14 @@ func (k *compiler) narrowed(text string, body, enough bool, t test) test {
 
 // headerTest tests the fields of one name, from the index where it keeps them.
 // An empty value asks whether there is such a field at all.
-func headerTest(name string, m *message.Matcher, kept bool) test {
+func headerTest(name string, m *mailtext.Matcher, kept bool) test {
 	fromFile := fileTest(func(c *candidate) (bool, error) {
-		return message.HeaderMatches(io.NewSectionReader(c.file, 0, c.content.Summary.Header.Size), name, m)
+		h, err := message.ReadHeader(io.NewSectionReader(c.file, 0, c.content.Summary.Header.Size))
+		return err == nil && m.MatchHeader(h, name), err
 	})
 	return func(c *candidate) answer {
 		if kept && c.content != nil && c.content.Summary.Header.Complete() {
-			return answerOf(c.content.Summary.Header.Matches(name, m))
+			return answerOf(m.MatchHeader(&c.content.Summary.Header, name))
 		}
 		return fromFile(c)
 	}

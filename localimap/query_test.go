@@ -157,7 +157,9 @@ func TestHeaderKeys(t *testing.T) {
 	} {
 		file, content := openMessage(t, tt.raw)
 		ctx := t.Context()
-		q, err := compileKeys(&view{store: new(mailstore.Store)}, fmt.Sprintf("HEADER %s %q", tt.name, tt.value))
+		v := &view{store: new(mailstore.Store)}
+		v.told.contents = []mailstore.ContentID{content.ID}
+		q, err := compileKeys(v, fmt.Sprintf("HEADER %s %q", tt.name, tt.value))
 		if err != nil {
 			t.Fatal(err)
 		}

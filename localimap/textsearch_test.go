@@ -12,6 +12,7 @@ import (
 
 	"github.com/popbridge/popbridge/internal/mailstore"
 	"github.com/popbridge/popbridge/internal/testkit"
+	"github.com/popbridge/popbridge/internal/textindex"
 )
 
 // search sends a SEARCH and returns the answer.
@@ -59,8 +60,8 @@ func (r *rig) withTextIndex(dir string) {
 	}
 	defer v.Close()
 	for tick := time.Tick(5 * time.Millisecond); ; <-tick {
-		may := store.Narrow("nowherefound", false)
-		if may != nil && !slices.ContainsFunc(v.Snapshot().Contents, func(id mailstore.ContentID) bool { return may(id) != mailstore.NoMatch }) {
+		known := store.Narrow("nowherefound", false)
+		if !slices.ContainsFunc(v.Snapshot().Contents, func(id mailstore.ContentID) bool { return known.Of(int64(id)) != textindex.NoMatch }) {
 			return
 		}
 	}

@@ -9,7 +9,7 @@
 //	tmp/spool-*          messages on their way in
 //	tmp/batch-*          journals: the files a batch is about to place or a purge to remove
 //	recovery.log         what a lost index is made from again (see recovery.go)
-//	search/*.terms       which terms the texts have (see textindex.go); made again when deleted
+//	search/*.terms       which terms the texts have (internal/textindex); made again when deleted
 //	damaged/             files that Repair and Rebuild moved out of the way
 //
 // The 256 folders in mail/ are made when the store is opened, so that no

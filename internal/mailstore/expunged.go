@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/popbridge/popbridge/internal/message"
+	"github.com/popbridge/popbridge/internal/mailtext"
 )
 
 // ExpungedQuery says which expunged messages are asked for.
@@ -69,7 +69,7 @@ func (s *Store) Expunged(ctx context.Context, q ExpungedQuery) ([]ExpungedMessag
 	if limit <= 0 {
 		limit = math.MaxInt
 	}
-	match := message.NewMatcher(q.Match)
+	match := mailtext.NewMatcher(q.Match)
 	var out []ExpungedMessage
 	for next := int64(math.MaxInt64); ; {
 		chunk, err := s.expunged(ctx, name, next)

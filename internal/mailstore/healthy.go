@@ -118,7 +118,7 @@ func (s *Store) soundLocked(ctx context.Context) error {
 	}
 	// All of them first: SQLite uses descriptors again while one is open.
 	s.reader.drop()
-	s.text.forget()
+	s.text.Forget()
 	_ = w.dropLocked() // whatever it says, it is given up
 	err = w.open(ctx, w.path)
 	if err == nil {

@@ -32,6 +32,8 @@ type rig struct {
 	clock *clock
 	dir   string
 	keep  time.Duration // Options.KeepExpunged
+
+	indexText bool // Options.IndexText
 }
 
 func newStore(t testing.TB) *rig {
@@ -57,7 +59,7 @@ func parallel(t testing.TB) {
 
 func (r *rig) open() {
 	r.t.Helper()
-	s, err := Open(r.t.Context(), r.dir, Options{Now: r.clock.now, KeepExpunged: r.keep})
+	s, err := Open(r.t.Context(), r.dir, Options{Now: r.clock.now, KeepExpunged: r.keep, IndexText: r.indexText})
 	if err != nil {
 		r.t.Fatal(err)
 	}

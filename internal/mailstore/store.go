@@ -14,6 +14,7 @@ import (
 
 	"github.com/popbridge/popbridge/internal/failpoint"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/textindex"
 )
 
 // Options are what Open may be given; the zero value will do.
@@ -59,7 +60,7 @@ type Store struct {
 	backups  sync.RWMutex // a backup holds it for reading, a purge for writing
 	underway underway
 	logins   logins
-	text     textIndex
+	text     textindex.Index
 
 	id         int64 // 0: not known yet
 	generation int64 // as of the last commit; this and the rest under the mutex of the writer
@@ -159,7 +160,7 @@ func (s *Store) open(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	if o.IndexText {
-		s.startIndexing()
+		s.text.Start(s.textDir(), indexedStore{s}, s.log)
 	}
 	return nil
 }
@@ -167,7 +168,7 @@ func (s *Store) open(ctx context.Context, o Options) (err error) {
 // Close waits for the transaction under way and closes the index. Views keep
 // their last snapshot.
 func (s *Store) Close() error {
-	s.stopIndexing()
+	s.text.Stop()
 	s.writer.mu.Lock()
 	defer s.writer.mu.Unlock()
 	if s.writer.shut {

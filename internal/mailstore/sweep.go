@@ -257,7 +257,7 @@ func (s *Store) purge(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	s.text.renew()
+	s.text.Renew()
 	s.finish(journal, hashes)
 	s.log.Info().Int("count", len(hashes)).Msg("unused messages were purged")
 	return len(hashes), nil

@@ -3,469 +3,196 @@ package mailstore
 import (
 	"bytes"
 	"fmt"
-	"maps"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/popbridge/popbridge/internal/message"
-	"github.com/popbridge/popbridge/internal/testkit"
+	"github.com/popbridge/popbridge/internal/textindex"
 )
 
-// index brings the text index up to date, as the goroutine does it in time.
-func (r *rig) index() {
-	r.t.Helper()
-	r.text.stale.Store(true)
-	r.goOn(&indexing{s: r.Store})
+// withTextIndex runs a test of a store that keeps its text index up, with a clock
+// that does not wait.
+func withTextIndex(t *testing.T, test func(t *testing.T, r *rig)) {
+	dir := filepath.Join(t.TempDir(), "ann")
+	synctest.Test(t, func(t *testing.T) {
+		r := &rig{t: t, clock: &clock{start}, dir: dir, indexText: true}
+		r.open()
+		defer func() { _ = r.Close() }()
+		test(t, r)
+	})
 }
 
-func (r *rig) goOn(x *indexing) {
+// indexed waits until the text index has had the time to take everything in.
+func (r *rig) indexed() {
+	<-time.After(10 * time.Second)
+	synctest.Wait()
+}
+
+// word is in the n-th message that deliverWords delivers, and in no other.
+func word(n int) string { return fmt.Sprintf("keepsake%dz", n) }
+
+func (r *rig) deliverWords(from, to int) {
 	r.t.Helper()
-	for more := true; more; {
-		var err error
-		if more, err = x.step(r.t.Context()); err != nil {
-			r.t.Fatal(err)
-		}
+	var d []Delivery
+	for n := from; n < to; n++ {
+		raw := fmt.Sprintf("Subject: x\r\n\r\n%s\r\n", word(n))
+		d = append(d, Delivery{Mailbox: r.id(inbox), Message: r.spool(raw), ReceivedAt: start.Add(-time.Duration(n) * time.Hour)})
 	}
+	r.deliver(d...)
 }
 
-// stored is a content with its bytes.
-type stored struct {
-	Content
-	raw []byte
-}
-
-func (r *rig) stored() []stored {
+// checkWords checks that the text index knows all messages there are, and that they
+// have these words and no other.
+func (r *rig) checkWords(words ...int) {
 	r.t.Helper()
-	var out []stored
-	for _, box := range []string{inbox, recovered} {
-		m, err := r.Mailbox(r.t.Context(), box)
+	var ids []ContentID
+	for _, name := range []string{inbox, recovered} {
+		box, err := r.Mailbox(r.t.Context(), name)
 		if err != nil {
 			continue
 		}
-		v, err := r.OpenView(r.t.Context(), m.ID)
+		v, err := r.OpenView(r.t.Context(), box.ID)
 		if err != nil {
 			r.t.Fatal(err)
 		}
-		contents, err := r.Contents(r.t.Context(), v.Snapshot().Contents, WantFile|WantStructure)
+		ids = append(ids, v.Snapshot().Contents...)
 		v.Close()
-		if err != nil {
-			r.t.Fatal(err)
-		}
+	}
+	contents, err := r.Contents(r.t.Context(), ids, WantFile)
+	if err != nil || len(contents) != len(words) {
+		r.t.Fatalf("%d messages, want %d; %v", len(contents), len(words), err)
+	}
+	for _, n := range words {
+		text, body := r.Narrow(word(n), false), r.Narrow(word(n), true)
 		for _, c := range contents {
-			out = append(out, stored{c, r.read(c.Hash)})
-		}
-	}
-	return out
-}
-
-// check compares a search with and without the index. It returns how many
-// messages match, and how many had to be read.
-func (r *rig) checkSearch(all []stored, needle string) (matched, read int) {
-	r.t.Helper()
-	m := message.NewMatcher(needle)
-	text, body := r.Narrow(needle, false), r.Narrow(needle, true)
-	for _, c := range all {
-		inText, err := c.Summary.MatchText(bytes.NewReader(c.raw), m)
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		inBody, err := c.Summary.MatchBody(bytes.NewReader(c.raw), m)
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		told := func(by func(ContentID) Match) Match {
-			if by == nil {
-				return MayMatch
+			want := textindex.NoMatch
+			if bytes.Contains(r.read(c.Hash), []byte(word(n))) {
+				want = textindex.Matches
 			}
-			return by(c.ID)
-		}
-		wrong := func(told Match, in bool) bool { return told == NoMatch && in || told == Matches && !in }
-		if wrong(told(text), inText) || wrong(told(body), inBody) {
-			r.t.Errorf("%q in content %d: text %v, body %v, and the index says %v, %v", needle, c.ID, inText, inBody, told(text), told(body))
-		}
-		if inText {
-			matched++
-		}
-		if told(text) == MayMatch {
-			read++
-		}
-	}
-	return matched, read
-}
-
-func (r *rig) fillWith(messages ...[]byte) {
-	r.t.Helper()
-	for batch := range slices.Chunk(messages, 100) {
-		var d []Delivery
-		for _, raw := range batch {
-			d = append(d, Delivery{Mailbox: r.id(inbox), Message: r.spool(string(raw)), ReceivedAt: start})
-		}
-		r.deliver(d...)
-	}
-}
-
-func synthetic(n int) (messages [][]byte) {
-	for k := range n {
-		messages = append(messages, testkit.Message(k))
-	}
-	return messages
-}
-
-// needles are cut from the messages at random; some are changed so that they are
-// in none.
-func needles(all []stored, n int) (out []string) {
-	rnd := rand.New(rand.NewPCG(4, 2))
-	for range n {
-		raw := all[rnd.IntN(len(all))].raw
-		at := rnd.IntN(len(raw))
-		needle := string(raw[at:min(len(raw), at+1+rnd.IntN(25))])
-		switch rnd.IntN(4) {
-		case 0:
-			needle = strings.ToUpper(needle)
-		case 1:
-			needle += string(raw[rnd.IntN(len(raw))])
-		}
-		out = append(out, needle)
-	}
-	return out
-}
-
-// TestSearchWithTheIndexIsTheSame: whatever the needle, no message that matches
-// is ruled out, and of those that do not most are.
-func TestSearchWithTheIndexIsTheSame(t *testing.T) {
-	const tries = 40
-	for name, messages := range map[string]func(testing.TB) [][]byte{
-		"synthetic": func(testing.TB) [][]byte { return synthetic(100) },
-		"corpus": func(t testing.TB) (messages [][]byte) {
-			corpus := testkit.Corpus(t)
-			for _, name := range slices.Sorted(maps.Keys(corpus)) {
-				if raw := corpus[name]; len(raw) < 1<<17 {
-					messages = append(messages, raw)
-				}
+			if text.Of(int64(c.ID)) != want || body.Of(int64(c.ID)) != want {
+				r.t.Errorf("%s in content %d: text %v, body %v, want %v", word(n), c.ID, text.Of(int64(c.ID)), body.Of(int64(c.ID)), want)
 			}
-			return messages
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			r := newStore(t)
-			r.fillWith(messages(t)...)
-			all := r.stored()
-			if _, read := r.checkSearch(all[:1], "quuxbaz"); read != 1 {
-				t.Errorf("without an index: %d read", read)
-			}
-			r.index()
-			matched, read := 0, 0
-			for _, needle := range needles(all, tries) {
-				m, n := r.checkSearch(all, needle)
-				matched, read = matched+m, read+n
-			}
-			if matched == 0 || read > matched+tries*len(all)/4 {
-				t.Errorf("%d match, %d of %d read", matched, read, tries*len(all))
-			}
-			if m, n := r.checkSearch(all, "quuxbaz"); m != 0 || n > len(all)/20 {
-				t.Errorf("a word that is nowhere: %d of %d messages to read", n, len(all))
-			}
-		})
-	}
-}
-
-// TestManySegments: what comes bit by bit ends in few segments, and each bit is
-// found.
-func TestManySegments(t *testing.T) {
-	r := newStore(t)
-	r.text.stale.Store(true)
-	x := &indexing{s: r.Store}
-	for n := range 3 * mergeAt {
-		r.append(inbox, n)
-		r.goOn(x)
-	}
-	if n := len(r.text.segments); n > 2*mergeAt {
-		t.Errorf("%d segments", n)
-	}
-	all := r.stored()
-	for n := range 3 * mergeAt {
-		if m, read := r.checkSearch(all, fmt.Sprintf("body %d\r", n)); m != 1 || read != 1 {
-			t.Errorf("body %d: %d match, %d read", n, m, read)
 		}
 	}
-	r.reopen()
-	r.index()
-	if m, read := r.checkSearch(all, "number 7"); m != 1 || read != 1 {
-		t.Errorf("opened again: %d match, %d read", m, read)
-	}
 }
 
-// segmentFiles are the names of the files of the text index.
-func (r *rig) segmentFiles() []string {
+// segmentFiles are the files of the text index.
+func (r *rig) segmentFiles() map[string][]byte {
 	r.t.Helper()
 	paths, err := filepath.Glob(filepath.Join(r.textDir(), "*"))
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return paths
+	files := map[string][]byte{}
+	for _, path := range paths {
+		if files[path], err = os.ReadFile(path); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	return files
 }
 
 // TestPurgedTextIsGone: the index keeps nothing of a message that was purged.
 func TestPurgedTextIsGone(t *testing.T) {
-	r := newStore(t)
-	r.fillWith([]byte("Subject: a\r\n\r\nkeepsake\r\n"), []byte("Subject: b\r\n\r\nsecretword\r\n"))
-	r.index()
-	has := func(word string) (found bool) {
-		for _, path := range r.segmentFiles() {
-			data, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
+	withTextIndex(t, func(t *testing.T, r *rig) {
+		r.deliverWords(0, 2)
+		r.indexed()
+		has := func(n int) (found bool) {
+			for _, data := range r.segmentFiles() {
+				found = found || bytes.Contains(data, spelled(word(n)))
 			}
-			found = found || bytes.Contains(data, []byte(word))
+			return found
 		}
-		return found
-	}
-	if !has("keepsake") || !has("secretword") {
-		t.Fatal("words are not in the index")
-	}
-	if _, err := r.SetFlags(t.Context(), r.id(inbox), []UID{2}, Add, []string{`\Deleted`}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := r.Expunge(t.Context(), r.id(inbox), nil); err != nil {
-		t.Fatal(err)
-	}
-	r.clock.t = r.clock.t.Add(2 * keepExpunged)
-	if err := r.Purge(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if !r.text.stale.Load() {
-		t.Error("nobody was told")
-	}
-	r.index()
-	if has("secretword") || !has("keepsake") {
-		t.Error("the purged word is in the index, or the other is not")
-	}
-	if m, read := r.checkSearch(r.stored(), "keepsake"); m != 1 || read != 0 {
-		t.Errorf("%d match, %d read", m, read)
-	}
-}
-
-// TestDamagedTextIndex: damage of any byte costs no result, and is mended.
-func TestDamagedTextIndex(t *testing.T) {
-	r := newStore(t)
-	r.fillWith(synthetic(20)...)
-	all := r.stored()
-	r.index()
-	path := r.segmentFiles()[0]
-	whole, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rnd := rand.New(rand.NewPCG(1, 2))
-	for round := range 60 {
-		data := slices.Clone(whole)
-		if round%3 == 0 {
-			data = data[:rnd.IntN(len(data))]
-		} else {
-			data[rnd.IntN(len(data))] ^= 1 << rnd.IntN(8)
+		if !has(0) || !has(1) {
+			t.Fatal("words are not in the index")
 		}
-		if err := os.WriteFile(path, data, 0o600); err != nil {
+		if _, err := r.SetFlags(t.Context(), r.id(inbox), []UID{2}, Add, []string{`\Deleted`}); err != nil {
 			t.Fatal(err)
 		}
-		if m, _ := r.checkSearch(all, "example"); m != len(all) {
-			t.Errorf("%d of %d match", m, len(all))
+		if _, err := r.Expunge(t.Context(), r.id(inbox), nil); err != nil {
+			t.Fatal(err)
 		}
-		if round%10 == 0 {
-			r.index() // from the damaged file
-			if _, read := r.checkSearch(all, "nowherefound"); read > 2 {
-				t.Errorf("not mended: %d to read", read)
-			}
-			if path = r.segmentFiles()[0]; len(r.segmentFiles()) != 1 {
-				t.Errorf("files left: %v", r.segmentFiles())
-			}
+		r.clock.t = r.clock.t.Add(2 * keepExpunged)
+		if err := r.Purge(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		r.indexed()
+		if has(1) || !has(0) {
+			t.Error("the purged word is in the index, or the other is not")
+		}
+		r.checkWords(0)
+	})
+}
+
+// spelled is a word as it stands in the index, where digits have other bytes
+// (mailtext.TermByte).
+func spelled(word string) []byte {
+	b := []byte(word)
+	for i, c := range b {
+		if c <= '9' {
+			b[i] = 0xF5 + c - '0'
 		}
 	}
-	if err := os.WriteFile(filepath.Join(r.textDir(), "new-1"), []byte("torn"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	r.index()
-	if len(r.segmentFiles()) != 1 {
-		t.Errorf("files left: %v", r.segmentFiles())
-	}
+	return b
 }
 
 // TestTextIndexAfterRebuild: a new index numbers contents anew; the text index is
 // right all the same, and complete without reading a message.
 func TestTextIndexAfterRebuild(t *testing.T) {
-	r := newStore(t)
-	r.fillWith(synthetic(30)...)
-	r.index()
-	if err := r.Close(); err != nil {
-		t.Fatal(err)
-	}
-	// Without the log the order is that of the dates, and so are the ids.
-	for _, name := range []string{"index.db", "recovery.log"} {
-		if err := os.Remove(filepath.Join(r.dir, name)); err != nil {
+	withTextIndex(t, func(t *testing.T, r *rig) {
+		r.deliverWords(0, 30)
+		r.indexed()
+		files := r.segmentFiles()
+		first := r.Narrow(word(0), false)
+		if err := r.Close(); err != nil {
 			t.Fatal(err)
 		}
-	}
-	if _, err := Rebuild(t.Context(), r.dir, Options{Now: r.clock.now}); err != nil {
-		t.Fatal(err)
-	}
-	r.open()
-	x := &indexing{s: r.Store}
-	if err := x.load(t.Context()); err != nil || len(x.todo) > 0 {
-		t.Fatalf("%d messages to read, %v", len(x.todo), err)
-	}
-	all := r.stored()
-	if len(all) != 30 {
-		t.Fatalf("%d messages", len(all))
-	}
-	for _, needle := range needles(all, 50) {
-		r.checkSearch(all, needle)
-	}
-	if _, read := r.checkSearch(all, "nowherefound"); read > 2 {
-		t.Errorf("%d to read", read)
-	}
-}
-
-// TestTooManyTerms: a message with more different words than there is room for
-// is one that may always match.
-func TestTooManyTerms(t *testing.T) {
-	r := newStore(t)
-	var b strings.Builder
-	b.WriteString("Subject: log\r\n\r\n")
-	for n := range maxTerms / 5 {
-		fmt.Fprintf(&b, "w%x\r\n", n*7919)
-	}
-	r.fillWith([]byte(b.String()), []byte("Subject: x\r\n\r\n"+strings.Repeat("a", 1<<20)+"needle\r\n"))
-	r.index()
-	all := r.stored()
-	if m, read := r.checkSearch(all, "wffffffff"); m != 0 || read != 1 {
-		t.Errorf("%d match, %d read", m, read)
-	}
-	if m, _ := r.checkSearch(all, "aaneedle"); m != 1 {
-		t.Errorf("%d match", m)
-	}
-}
-
-// broken is a file whose reading panics, as a bug in a parser would.
-type broken struct{}
-
-func (broken) ReadAt([]byte, int64) (int, error) { panic("bug") }
-
-// TestPanicWhileIndexing: a message that the parsers fall over may match, the
-// others are indexed.
-func TestPanicWhileIndexing(t *testing.T) {
-	r := newStore(t)
-	r.fillWith(synthetic(3)...)
-	all := r.stored()
-	x := &indexing{s: r.Store, build: &builder{terms: map[string]*building{}}}
-	x.take(&all[0].Content, bytes.NewReader(all[0].raw))
-	x.take(&all[1].Content, broken{})
-	x.take(&all[2].Content, bytes.NewReader(all[2].raw))
-	if err := os.Mkdir(r.textDir(), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	g, err := x.build.write(r.textDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = g.file.Close()
-	r.index()
-	if _, read := r.checkSearch(all, "nowherefound"); read != 1 {
-		t.Errorf("%d to read, want the one", read)
-	}
+		// Without the log the order is that of the dates, and so are the ids.
+		for _, name := range []string{"index.db", "recovery.log"} {
+			if err := os.Remove(filepath.Join(r.dir, name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := Rebuild(t.Context(), r.dir, Options{Now: r.clock.now}); err != nil {
+			t.Fatal(err)
+		}
+		r.open()
+		r.indexed()
+		var words []int
+		for n := range 30 {
+			words = append(words, n)
+		}
+		if slices.Equal(first, r.Narrow(word(0), false)) {
+			t.Error("contents have the ids they had")
+		}
+		r.checkWords(words...)
+		for path, data := range r.segmentFiles() {
+			if !bytes.Equal(data, files[path]) {
+				t.Errorf("%s is new", path)
+			}
+		}
+	})
 }
 
 // TestKeptIndexed: the goroutine takes in what is there at Open, and what comes
 // later a moment after it came.
 func TestKeptIndexed(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "ann")
-	synctest.Test(t, func(t *testing.T) {
-		s, err := Open(t.Context(), dir, Options{IndexText: true})
-		if err != nil {
-			t.Fatal(err)
+	withTextIndex(t, func(t *testing.T, r *rig) {
+		var words []int
+		for n := range 3 {
+			words = append(words, n)
+			r.deliverWords(n, n+1)
+			r.indexed()
+			r.checkWords(words...)
 		}
-		r := &rig{Store: s, t: t, dir: dir}
-		defer r.Close()
-		for n := 1; n <= 3; n++ {
-			r.append(inbox, n)
-			<-time.After(10 * indexPause)
-			synctest.Wait()
-			if m, read := r.checkSearch(r.stored(), "nowherefound"); m != 0 || read != 0 {
-				t.Errorf("%d messages: %d to read", n, read)
-			}
-		}
-		s.text.forget()
-		<-time.After(time.Second)
-		synctest.Wait()
-		if _, read := r.checkSearch(r.stored(), "nowherefound"); read != 0 {
-			t.Errorf("forgotten: %d to read", read)
-		}
+		r.text.Forget()
+		r.indexed()
+		r.checkWords(words...)
+		r.reopen()
+		r.indexed()
+		r.checkWords(words...)
 	})
-}
-
-func FuzzSegment(f *testing.F) {
-	g := &builder{terms: map[string]*building{}}
-	raw := testkit.Message(1)
-	g.add(1, Hash{1}, message.Parse(bytes.NewReader(raw), int64(len(raw))), bytes.NewReader(raw))
-	dir := f.TempDir()
-	made, err := g.write(dir)
-	if err != nil {
-		f.Fatal(err)
-	}
-	data, err := os.ReadFile(made.file.Name())
-	if err != nil {
-		f.Fatal(err)
-	}
-	_ = made.file.Close()
-	f.Add(data, "subject")
-	f.Add([]byte("popbridge text index 1.1: 0\n"), "x")
-	f.Fuzz(func(t *testing.T, data []byte, needle string) {
-		dir := t.TempDir()
-		path := filepath.Join(dir, "x.terms")
-		if err := os.WriteFile(path, data, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		g := &segment{}
-		if g.file, err = os.Open(path); err != nil {
-			t.Fatal(err)
-		}
-		defer g.file.Close()
-		if g.readHead() != nil {
-			return
-		}
-		// Whatever the checksum says, it is read to its end.
-		pieces, exact := message.Pieces(needle)
-		_, _ = g.find(pieces, exact, false)
-		for i := range g.docs {
-			g.docs[i].id = 1
-		}
-		if m, err := merge(t.Context(), dir, []*segment{g, g}); err == nil && m != nil {
-			if err := m.each(func([]byte) {}); err != nil {
-				t.Error(err)
-			}
-			_ = m.file.Close()
-		}
-	})
-}
-
-// TestTextOfADamagedFileIsNotIndexed: what a file holds while it is damaged is not
-// taken for the text of the message, also after the file is put back.
-func TestTextOfADamagedFileIsNotIndexed(t *testing.T) {
-	r := newStore(t)
-	r.fillWith([]byte("Subject: one\r\n\r\ngenuine\r\n"))
-	all := r.stored()
-	path := r.path(all[0].Hash)
-	whole, err := os.ReadFile(path)
-	must(t, err)
-	must(t, os.Chmod(path, 0o600))
-	must(t, os.WriteFile(path, bytes.Replace(whole, []byte("genuine"), []byte("rubbish"), 1), 0o600))
-	r.index()
-	must(t, os.WriteFile(path, whole, 0o600))
-	for _, needle := range []string{"genuine", "rubbish"} {
-		r.checkSearch(all, needle)
-	}
 }

@@ -1,7 +1,6 @@
 package message
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"strings"
@@ -68,24 +67,6 @@ func BenchmarkUnmarshal(b *testing.B) {
 				var s Summary
 				if err := s.Unmarshal(piece, true); err != nil {
 					b.Fatal(err)
-				}
-			}
-		})
-	}
-}
-
-func BenchmarkMatchBody(b *testing.B) {
-	raw := []byte("Content-Type: text/plain; charset=utf-8\r\n\r\n" + strings.Repeat("The quick brown fox jumps, „zweimal“, over the lazy dog.\r\n", 20000))
-	html := []byte("Content-Type: text/html; charset=iso-8859-1\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n" +
-		strings.Repeat("<p style=3D\"color: #123\">The quick <b>brown</b> f=F6x jumps &amp; over</p>\r\n", 20000))
-	m := NewMatcher("lazy cat")
-	for name, raw := range map[string][]byte{"plain": raw, "html": html} {
-		b.Run(name, func(b *testing.B) {
-			s := parseBytes(raw)
-			b.SetBytes(int64(len(raw)))
-			for b.Loop() {
-				if found, err := s.MatchBody(bytes.NewReader(raw), m); found || err != nil {
-					b.Fatal(found, err)
 				}
 			}
 		})

@@ -1,7 +1,6 @@
 package message
 
 import (
-	"io"
 	"strings"
 	"unicode/utf8"
 
@@ -98,13 +97,4 @@ func guessUTF8(text, fallback string) string {
 		return strings.ToValidUTF8(text, "\uFFFD")
 	}
 	return out
-}
-
-// charsetReader returns r converted to UTF-8. Text in UTF-8 or in an unknown
-// charset is left as it is.
-func charsetReader(r io.Reader, charset string) io.Reader {
-	if enc, _ := lookupCharset(charset); enc != nil {
-		return enc.NewDecoder().Reader(r)
-	}
-	return r
 }

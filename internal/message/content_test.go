@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/iotest"
 )
 
 // TestContent: the parts of BODYSTRUCTURE as Dovecot 2.3 answers them.
@@ -71,9 +72,21 @@ func TestFileName(t *testing.T) {
 		"attachment; filename*=utf-8''%zz%4":                                       "%zz%4",
 		"attachment":                                                               "",
 	} {
-		if got := fileName("Content-Disposition", in); got != want {
-			t.Errorf("%s: %q", in, got)
+		h, err := ReadHeader(strings.NewReader("Content-Disposition: " + in))
+		if err != nil {
+			t.Fatal(err)
 		}
+		for f := range h.Fields() {
+			if got := f.FileName(); got != want {
+				t.Errorf("%s: %q", in, got)
+			}
+		}
+	}
+}
+
+func TestReadHeaderPassesErrorsOn(t *testing.T) {
+	if _, err := ReadHeader(iotest.ErrReader(iotest.ErrTimeout)); err != iotest.ErrTimeout {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -23,6 +23,20 @@ func Decode(r io.Reader, encoding string) (io.Reader, error) {
 	return nil, fault.New(fault.Protocol, "unknown transfer encoding "+fault.Quote(encoding), "")
 }
 
+// Text returns the body of a part without its transfer encoding, in UTF-8. In an
+// unknown encoding or charset it is what is there. r is the message that the part
+// is of.
+func (p *Part) Text(r io.ReaderAt) io.Reader {
+	var body io.Reader = io.NewSectionReader(r, p.Body, p.End-p.Body)
+	if decoded, err := Decode(body, p.Encoding); err == nil {
+		body = decoded
+	}
+	if enc, _ := lookupCharset(p.Charset); enc != nil {
+		body = enc.NewDecoder().Reader(body)
+	}
+	return body
+}
+
 // base64Reader decodes base64. Characters outside the alphabet are skipped; a
 // padding character ends a group of four wherever it stands, so that encodings
 // put one after the other are read to the end.

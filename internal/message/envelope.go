@@ -111,7 +111,7 @@ func (e Envelope) From() string {
 	if host := stringOf(a[3]); host != "" {
 		text += "@" + host
 	}
-	if text = clean(text); name != "" {
+	if text = clean(guessUTF8(text, "")); name != "" {
 		text = name + " <" + text + ">"
 	}
 	return text

@@ -5,9 +5,7 @@ import (
 	"bytes"
 	"io"
 	"slices"
-	"strings"
 	"sync"
-	"unicode/utf8"
 )
 
 var filterReaders = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 8<<10) }}
@@ -70,85 +68,4 @@ func isName(text []byte, name string) bool {
 		}
 	}
 	return true
-}
-
-// HeaderMatches reports whether header has a field of that name with a value,
-// decoded and unfolded, that m matches. Of a header longer than 1 MiB the
-// beginning is read.
-func HeaderMatches(header io.Reader, name string, m *Matcher) (bool, error) {
-	raw, err := io.ReadAll(io.LimitReader(header, maxHeader))
-	return err == nil && fieldMatches(raw, name, m), err
-}
-
-func fieldMatches(header []byte, name string, m *Matcher) bool {
-	text := headerText{raw: header}
-	for rest := header; len(rest) > 0; {
-		var field, value []byte
-		if field, value, rest = nextField(rest); len(field) > 0 && isName(field, name) {
-			if plain := bytes.Trim(value, " \t\r\n"); isPlain(plain) && m.match(plain) || !isPlain(plain) && m.Match(text.decode(value)) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// isPlain reports whether a value is its own text.
-func isPlain(value []byte) bool {
-	for i, c := range value {
-		if c < ' ' || c >= 0x7f || c == '=' && i+1 < len(value) && value[i+1] == '?' {
-			return false
-		}
-	}
-	return true
-}
-
-// eachField calls yield with the fields of a header, decoded and unfolded,
-// until it returns false. Lines that are no field come without a name.
-func eachField(header io.Reader, yield func(name, value string) bool) error {
-	raw, err := io.ReadAll(io.LimitReader(header, maxHeader))
-	if err != nil {
-		return err
-	}
-	text := headerText{raw: raw}
-	for len(raw) > 0 {
-		var name, value []byte
-		if name, value, raw = nextField(raw); !yield(string(name), text.decode(value)) {
-			break
-		}
-	}
-	return nil
-}
-
-// headerText turns values of one header into text.
-type headerText struct {
-	raw      []byte
-	fallback *string // charset of 8-bit text that is not UTF-8, when it was needed
-}
-
-// decode returns a value, decoded and unfolded.
-func (h *headerText) decode(value []byte) string {
-	text := unfold(value)
-	if !utf8.ValidString(text) {
-		if h.fallback == nil {
-			charset := headerCharset(h.raw)
-			h.fallback = &charset
-		}
-		text = guessUTF8(text, *h.fallback)
-	}
-	text = decodeWords(text)
-	return clean(text)
-}
-
-// headerCharset returns the charset parameter of the Content-Type in a header.
-func headerCharset(raw []byte) string {
-	for len(raw) > 0 {
-		var name, value []byte
-		if name, value, raw = nextField(raw); strings.EqualFold(string(name), "Content-Type") {
-			var c content
-			c.contentType(&lexer{in: fieldValue(value)})
-			return decoded(c.list, "charset")
-		}
-	}
-	return ""
 }

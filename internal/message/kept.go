@@ -65,9 +65,6 @@ func (h *Header) AppendFields(dst []byte, fields []string) []byte {
 	return dst
 }
 
-// Matches is HeaderMatches for a field that is kept.
-func (h *Header) Matches(name string, m *Matcher) bool { return fieldMatches(h.lines, name, m) }
-
 // keepHeader keeps what is kept of the header that was just read, unless it has
 // no blank line after it.
 func (p *parser) keepHeader(raw []byte, blank, cut bool) {

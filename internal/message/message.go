@@ -14,7 +14,7 @@
 //
 // A Summary is kept by the store in the form of Marshal. Bodies, and headers
 // that are not kept, are read again from the message file by offset when a
-// client asks for them.
+// client asks for them. What a search finds in them says internal/mailtext.
 package message
 
 import "time"

@@ -202,15 +202,3 @@ func percentDecode(s string) string {
 	}
 	return b.String()
 }
-
-// fileName returns the name of a file that a field gives, decoded.
-func fileName(field, value string) string {
-	name := "filename"
-	if strings.EqualFold(field, "Content-Type") {
-		name = "name"
-	} else if !strings.EqualFold(field, "Content-Disposition") {
-		return ""
-	}
-	l := lexer{in: []byte(value)}
-	return decoded(l.params(), name)
-}

@@ -17,10 +17,10 @@ func ReadHeader(r io.Reader) (*Header, error) {
 
 // value returns the first field of that name as it is written, nil for none.
 func (h *Header) value(name string) []byte {
-	for rest := h.lines; len(rest) > 0; {
-		var field, value []byte
-		if field, value, rest = nextField(rest); len(field) == len(name) && strings.EqualFold(string(field), name) {
-			return value
+	for rest := h.lines; len(rest) > 0; { // not Fields, which allocates
+		var f Field
+		if f.Name, f.value, rest = nextField(rest); f.Is(name) {
+			return f.value
 		}
 	}
 	return nil
@@ -28,11 +28,7 @@ func (h *Header) value(name string) []byte {
 
 // Text returns the first field of that name, decoded and unfolded.
 func (h *Header) Text(name string) string {
-	value := bytes.Trim(h.value(name), " \t\r\n")
-	if isPlain(value) {
-		return string(value)
-	}
-	return (&headerText{raw: h.lines}).decode(value)
+	return string(Field{value: h.value(name), text: &headerText{raw: h.lines}}.Text())
 }
 
 // Date returns the date of the message; false where there is none that can be

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/popbridge/popbridge/internal/mailtext"
 	"github.com/popbridge/popbridge/internal/message"
 )
 
@@ -144,7 +145,7 @@ func TestCharsets(t *testing.T) {
 		if got := sum.Envelope.Subject(); got != want[1] {
 			t.Errorf("%s: subject %q, want %q", name, got, want[1])
 		}
-		if found, err := sum.MatchBody(bytes.NewReader(s.raw), message.NewMatcher(want[2])); !found || err != nil {
+		if found, err := mailtext.NewMatcher(want[2]).MatchBody(sum, bytes.NewReader(s.raw)); !found || err != nil {
 			t.Errorf("%s: %q not in the body, %v", name, want[2], err)
 		}
 	}
@@ -152,7 +153,7 @@ func TestCharsets(t *testing.T) {
 
 // searched reports whether a search finds a text in the message.
 func searched(raw []byte, text string) bool {
-	found, err := parse(raw).MatchText(bytes.NewReader(raw), message.NewMatcher(text))
+	found, err := mailtext.NewMatcher(text).MatchText(parse(raw), bytes.NewReader(raw))
 	return found && err == nil
 }
 

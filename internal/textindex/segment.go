@@ -1,19 +1,20 @@
-package mailstore
+package textindex
 
 import (
 	"bufio"
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailtext"
 	"github.com/popbridge/popbridge/internal/message"
 )
 
@@ -21,7 +22,7 @@ import (
 // many contents it is about, for each its hash and whether all of its text is
 // here, then the terms in order, each with its postings, then a checksum.
 //
-//	term      bytes from message.TermByte up
+//	term      bytes from mailtext.TermByte up
 //	posting   bytes below: how far from the content before, times two, plus one
 //	          where the body has the term; six bits a byte, lowest first, the
 //	          last byte has bit 0x40 and five
@@ -30,18 +31,20 @@ import (
 // offsets. A segment is never changed, and not synced: the checksum tells one
 // that a power cut has torn, and it is made again.
 const (
-	segmentLine    = "popbridge text index %d.%d: %d\n"
-	segmentFormat  = 1
-	segmentPattern = "*.terms"
-	lastPosting    = 0x40
-	hashSize       = len(Hash{})
+	segmentLine   = "popbridge text index %d.%d: %d\n"
+	segmentFormat = 1
+	segmentSuffix = ".terms"
+	lastPosting   = 0x40
+	hashSize      = len(Hash{})
 )
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 var errSegment = fault.New(fault.Corrupt, "a file of the text index is damaged", "it is made again by itself")
 
 // indexed is a content in a segment.
 type indexed struct {
-	id    ContentID // 0 where it is gone
+	id    int64 // 0 where it is gone
 	hash  Hash
 	whole bool // all of its text is there; otherwise it may match anything
 }
@@ -93,11 +96,11 @@ type building struct {
 
 func (b *building) settle() { b.add(b.doc, b.body) }
 
-// add takes the text of a content in. What cannot be read, or has more terms
-// than ordinary text, counts as one that may match anything.
-func (b *builder) add(id ContentID, h Hash, sum *message.Summary, r io.ReaderAt) {
-	n, room := len(b.docs), maxTerms
-	err := sum.Terms(r, func(term []byte, body bool) bool {
+// add takes in the text of the last of docs. What cannot be read, or has more terms
+// than ordinary text, stays one that may match anything.
+func (b *builder) add(sum *message.Summary, r io.ReaderAt) {
+	n, room := len(b.docs)-1, maxTerms
+	err := mailtext.Terms(sum, r, func(term []byte, body bool) bool {
 		t := b.terms[string(term)]
 		switch {
 		case t == nil:
@@ -114,18 +117,16 @@ func (b *builder) add(id ContentID, h Hash, sum *message.Summary, r io.ReaderAt)
 		room -= len(term)
 		return room > 0
 	})
-	b.docs = append(b.docs, indexed{id, h, err == nil && room > 0})
+	b.docs[n].whole = err == nil && room > 0
 }
 
 // write makes the segment in a new file.
 func (b *builder) write(dir string) (*segment, error) {
-	return writeSegment(dir, b.docs, func(put func(term, postings []byte) error) error {
+	return writeSegment(dir, b.docs, func(put func(term, postings []byte)) error {
 		for _, term := range slices.Sorted(maps.Keys(b.terms)) {
 			t := b.terms[term]
 			t.settle()
-			if err := put([]byte(term), t.bytes); err != nil {
-				return err
-			}
+			put([]byte(term), t.bytes)
 		}
 		return nil
 	})
@@ -141,41 +142,33 @@ type segment struct {
 	size  int64
 }
 
-func writeSegment(dir string, docs []indexed, terms func(put func(term, postings []byte) error) error) (*segment, error) {
+// writeSegment makes a segment about docs in a new file. terms puts the terms in
+// their order.
+func writeSegment(dir string, docs []indexed, terms func(put func(term, postings []byte)) error) (*segment, error) {
 	f, err := os.CreateTemp(dir, "new-*")
 	if err != nil {
 		return nil, err
 	}
 	sum := crc32.New(castagnoli)
 	w := bufio.NewWriterSize(f, 1<<16)
-	both := io.MultiWriter(w, sum)
-	_, err = fmt.Fprintf(both, segmentLine, segmentFormat, message.TermsVersion, len(docs))
-	for i := 0; i < len(docs) && err == nil; i++ {
-		whole := byte(0)
+	both := io.MultiWriter(w, sum) // Flush returns the first error of a write
+	_, _ = fmt.Fprintf(both, segmentLine, segmentFormat, mailtext.TermsVersion, len(docs))
+	for i := range docs {
+		row := append(docs[i].hash[:], 0)
 		if docs[i].whole {
-			whole = 1
+			row[hashSize] = 1
 		}
-		_, err = both.Write(append(docs[i].hash[:], whole))
+		_, _ = both.Write(row)
 	}
-	if err == nil {
-		err = terms(func(term, postings []byte) error {
-			_, err := both.Write(term)
-			if err == nil {
-				_, err = both.Write(postings)
-			}
-			return err
-		})
-	}
-	if err == nil {
-		_, err = w.Write(sum.Sum(nil))
-	}
-	if err == nil {
-		err = w.Flush()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
+	err = terms(func(term, postings []byte) {
+		_, _ = both.Write(term)
+		_, _ = both.Write(postings)
+	})
+	_, _ = w.Write(sum.Sum(nil))
+	if err = errors.Join(err, w.Flush(), f.Close()); err != nil {
 		return nil, errors.Join(err, os.Remove(f.Name()))
 	}
-	path := filepath.Join(dir, filepath.Base(f.Name())+segmentPattern[1:])
+	path := f.Name() + segmentSuffix
 	if err := os.Rename(f.Name(), path); err != nil {
 		return nil, errors.Join(err, os.Remove(f.Name()))
 	}
@@ -212,7 +205,7 @@ func (g *segment) readHead() error {
 	r := bufio.NewReader(io.NewSectionReader(g.file, 0, info.Size()))
 	line, _ := r.ReadString('\n')
 	var format, version, n int
-	if _, err := fmt.Sscanf(line, segmentLine, &format, &version, &n); err != nil || format != segmentFormat || version != message.TermsVersion {
+	if _, err := fmt.Sscanf(line, segmentLine, &format, &version, &n); err != nil || format != segmentFormat || version != mailtext.TermsVersion {
 		return errSegment
 	}
 	g.size, g.end, g.start = info.Size(), info.Size()-crc32.Size, int64(len(line))+int64(n)*int64(hashSize+1)
@@ -253,7 +246,7 @@ func (g *segment) each(use func(entries []byte)) error {
 		at += int64(n)
 		cut := kept + n
 		if at < g.end { // the last term may go on
-			for cut > 1 && (buf[cut-1] < message.TermByte || buf[cut-2] >= message.TermByte) {
+			for cut > 1 && (buf[cut-1] < mailtext.TermByte || buf[cut-2] >= mailtext.TermByte) {
 				cut--
 			}
 			cut--
@@ -265,7 +258,7 @@ func (g *segment) each(use func(entries []byte)) error {
 	if _, err := g.file.ReadAt(want[:], g.end); err != nil {
 		return err
 	}
-	if !bytes.Equal(want[:], []byte{byte(sum >> 24), byte(sum >> 16), byte(sum >> 8), byte(sum)}) {
+	if binary.BigEndian.Uint32(want[:]) != sum {
 		return errSegment
 	}
 	return nil
@@ -273,7 +266,7 @@ func (g *segment) each(use func(entries []byte)) error {
 
 // find returns which of the contents hold all pieces. Where these are exact, they
 // match, otherwise they may.
-func (g *segment) find(pieces []message.Piece, exact, body bool) ([]Match, error) {
+func (g *segment) find(pieces []mailtext.Piece, exact, body bool) ([]Match, error) {
 	hits := make([][]bool, len(pieces))
 	for k := range hits {
 		hits[k] = make([]bool, len(g.docs))
@@ -296,21 +289,21 @@ func (g *segment) find(pieces []message.Piece, exact, body bool) ([]Match, error
 	return found, err
 }
 
-func findPiece(entries []byte, p *message.Piece, body bool, hit []bool) {
+func findPiece(entries []byte, p *mailtext.Piece, body bool, hit []bool) {
 	for at := 0; ; {
 		i := bytes.Index(entries[at:], p.Text)
 		if i < 0 {
 			return
 		}
 		start, end := at+i, at+i+len(p.Text)
-		for start > 0 && entries[start-1] >= message.TermByte {
+		for start > 0 && entries[start-1] >= mailtext.TermByte {
 			start--
 		}
-		for end < len(entries) && entries[end] >= message.TermByte {
+		for end < len(entries) && entries[end] >= mailtext.TermByte {
 			end++
 		}
 		at = end
-		for at < len(entries) && entries[at] < message.TermByte {
+		for at < len(entries) && entries[at] < mailtext.TermByte {
 			at++
 		}
 		term := entries[start:end]

@@ -1,4 +1,4 @@
-package mailstore
+package textindex
 
 import (
 	"bufio"
@@ -7,7 +7,7 @@ import (
 	"io"
 	"slices"
 
-	"github.com/popbridge/popbridge/internal/message"
+	"github.com/popbridge/popbridge/internal/mailtext"
 )
 
 // cursor reads a segment term by term.
@@ -34,7 +34,7 @@ func (c *cursor) take(dst []byte, term bool) ([]byte, error) {
 		if err != nil {
 			return dst, err
 		}
-		if b >= message.TermByte != term {
+		if b >= mailtext.TermByte != term {
 			return dst, c.r.UnreadByte()
 		}
 		dst = append(dst, b)
@@ -64,10 +64,10 @@ func merge(ctx context.Context, dir string, from []*segment) (*segment, error) {
 	if len(docs) == 0 {
 		return nil, nil
 	}
-	return writeSegment(dir, docs, func(put func(term, postings []byte) error) error { return mergeTerms(ctx, cursors, put) })
+	return writeSegment(dir, docs, func(put func(term, postings []byte)) error { return mergeTerms(ctx, cursors, put) })
 }
 
-func mergeTerms(ctx context.Context, cursors []*cursor, put func(term, postings []byte) error) error {
+func mergeTerms(ctx context.Context, cursors []*cursor, put func(term, postings []byte)) error {
 	var p postings
 	for {
 		cursors = slices.DeleteFunc(cursors, func(c *cursor) bool { return len(c.term) == 0 })
@@ -90,9 +90,7 @@ func mergeTerms(ctx context.Context, cursors []*cursor, put func(term, postings 
 			}
 		}
 		if len(p.bytes) > 0 {
-			if err := put(term, p.bytes); err != nil {
-				return err
-			}
+			put(term, p.bytes)
 		}
 	}
 }

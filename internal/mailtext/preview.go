@@ -1,15 +1,17 @@
-package message
+package mailtext
 
 import (
 	"errors"
 	"io"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/popbridge/popbridge/internal/message"
 )
 
 const (
-	// PreviewLength is the longest preview in characters (RFC 8970 section 3.1).
-	PreviewLength = 200
+	// maxPreview is the longest preview in characters (RFC 8970 section 3.1).
+	maxPreview = 200
 	// maxPreviewed are the bytes of a body that are looked at: HTML may begin with
 	// a long style sheet.
 	maxPreviewed = 64 << 10
@@ -19,14 +21,14 @@ const (
 // in a multipart/alternative of the plain one, without quoted lines and with white
 // space as single spaces. It is empty where there is no text. r is the message
 // that s was made from.
-func (s *Summary) Preview(r io.ReaderAt) (string, error) {
-	part := s.Root.firstText()
+func Preview(s *message.Summary, r io.ReaderAt) (string, error) {
+	part := firstText(s.Root)
 	if part == nil {
 		return "", nil
 	}
 	head := *part
 	head.End = min(part.End, part.Body+maxPreviewed)
-	p := preview{quotes: part.Subtype != "html", begins: true, quoted: gathered{limit: PreviewLength - 1}, text: gathered{limit: PreviewLength}}
+	p := preview{quotes: part.Subtype != "html", begins: true, quoted: gathered{limit: maxPreview - 1}, text: gathered{limit: maxPreview}}
 	err := (&texts{r: r, to: &p, buf: make([]byte, 4<<10)}).body(&head)
 	if errors.As(err, &foundError{}) {
 		err = nil
@@ -37,7 +39,7 @@ func (s *Summary) Preview(r io.ReaderAt) (string, error) {
 	return string(p.text.text), err
 }
 
-func (p *Part) firstText() *Part {
+func firstText(p *message.Part) *message.Part {
 	if p.Type == "text" {
 		return p
 	}
@@ -52,7 +54,7 @@ func (p *Part) firstText() *Part {
 		}
 	}
 	for _, child := range p.Children {
-		if text := child.firstText(); text != nil {
+		if text := firstText(child); text != nil {
 			return text
 		}
 	}

@@ -1,4 +1,4 @@
-package message
+package mailtext
 
 import (
 	"bytes"
@@ -6,6 +6,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
+
+	"github.com/popbridge/popbridge/internal/message"
 )
 
 // Matcher finds a piece of text whatever its case and whether its characters are
@@ -38,6 +40,17 @@ func (m *Matcher) match(text []byte) bool {
 	var buf [256]byte
 	f := folder{loose: true}
 	return bytes.Contains(f.fold(buf[:0], text, true), m.loose)
+}
+
+// MatchHeader reports whether header has a field of that name with a value that
+// contains the needle.
+func (m *Matcher) MatchHeader(header *message.Header, name string) bool {
+	for f := range header.Fields() {
+		if f.Is(name) && m.match(f.Text()) {
+			return true
+		}
+	}
+	return false
 }
 
 // folder brings text into the form in which it is compared: UTF-8, runes

@@ -1,11 +1,14 @@
-package message
+package mailtext_test
 
 import (
 	"bytes"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
-	"unicode/utf8"
+
+	"github.com/popbridge/popbridge/internal/mailtext"
+	"github.com/popbridge/popbridge/internal/message"
 )
 
 func TestMatch(t *testing.T) {
@@ -55,99 +58,25 @@ func TestMatch(t *testing.T) {
 		{"é", "caf\xe9", true}, // Latin 1
 		{" ", "ab", false},
 	} {
-		if got := NewMatcher(c.needle).Match(c.text); got != c.want {
+		if got := mailtext.NewMatcher(c.needle).Match(c.text); got != c.want {
 			t.Errorf("%q in %q: %v", c.needle, c.text, got)
 		}
 	}
 }
 
-// A piece of text is found wherever the borders of what is written fall.
-func TestStreamAcrossBorders(t *testing.T) {
-	text := "the quick brown füchslein jumps"
-	for from := range len(text) {
-		for to := from + 1; to <= len(text); to++ {
-			needle := strings.ToUpper(text[from:to])
-			if !utf8.ValidString(text[from:to]) {
-				continue
-			}
-			for size := 1; size < 7; size++ {
-				s := stream{m: NewMatcher(needle)}
-				for rest := []byte(text); len(rest) > 0; rest = rest[min(size, len(rest)):] {
-					if _, err := s.Write(rest[:min(size, len(rest))]); err != nil {
-						break
-					}
-				}
-				if s.end(); !s.found {
-					t.Fatalf("%q not found in pieces of %d", needle, size)
-				}
-			}
-		}
+// parts is a message with parts of many types.
+func parts(t *testing.T) []byte {
+	t.Helper()
+	raw, err := os.ReadFile("testdata/parts.eml")
+	if err != nil {
+		t.Fatal(err)
 	}
-	s := stream{m: NewMatcher("xy")}
-	for _, c := range []string{"x", "x", "z", "y"} {
-		if _, err := s.Write([]byte(c)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if s.end(); s.found {
-		t.Error("found what is not there")
-	}
+	return raw
 }
-
-func TestHTMLText(t *testing.T) {
-	for _, c := range []struct{ in, want string }{
-		{"plain", "plain"},
-		{"<p>one</p><p>two</p>", "one two"},
-		{"f<b>o</b>o <A HREF='x>y'>bar</A>", "foo bar"},
-		{`<img alt="a > b" src=data:image/png;base64,AAAA>x`, "x"},
-		{"a &amp; b &lt;c&gt; &eacute;&#233;&#xE9; &nbsp;x", "a & b <c> ééé x"},
-		{"AT&T &unknown; & &", "AT&T &unknown; & &"},
-		{"a<!-- hidden <b> -- > --><!---->b", "ab"},
-		{"a<style>p { x: '<b>' }</style>b<SCRIPT>if (a<b && c) '</div>'</SCRIPT>c", "abc"},
-		{"a < b and 1 <2, I <3 you", "a < b and 1 <2, I <3 you"},
-		{"<!DOCTYPE html><html><title>T</title>x", "T x"},
-		{"<?xml x?>y", "y"},
-		{"a<!-->b<!--->c<!-- d --!>e", "abce"},
-		{"<!--[if !mso]><!-->a<!--<![endif]--><!--[if mso]>b<![endif]-->", "a"},
-		{"<style><!-- p { x: 1 }</style>a<style><!-- p --></style>b<script>x('<!--')</script>c", "abc"},
-		{"don<ins>e</ins> str<strike>u</strike>ck <nobr>no</nobr>w", "done struck now"},
-		{"x<br/>y<br>z", "x y z"},
-		{"a<", "a"},
-		{"unclosed <a href=\"x", "unclosed"},
-		{"&am", "&am"},
-		{"&" + strings.Repeat("a", 100) + ";b", "&" + strings.Repeat("a", 100) + ";b"},
-		{"<" + strings.Repeat("a", 100) + ">b", "b"},
-	} {
-		for _, size := range []int{1, 2, 3, 1000} {
-			var b bytes.Buffer
-			h := htmlText{w: &b}
-			for rest := []byte(c.in); len(rest) > 0; rest = rest[min(size, len(rest)):] {
-				if _, err := h.Write(rest[:min(size, len(rest))]); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if err := h.end(); err != nil {
-				t.Fatal(err)
-			}
-			if got := squeeze(b.String()); got != c.want {
-				t.Errorf("%q in pieces of %d: %q, want %q", c.in, size, got, c.want)
-			}
-		}
-	}
-}
-
-const searched = "From: =?utf-8?q?J=C3=BCrgen?= <j@example.org>\r\nSubject: =?iso-8859-1?q?Gr=FC=DFe?=\r\n" +
-	"X-Folded: one\r\n two\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\npreamble\r\n" +
-	"--b\r\nContent-Type: text/plain; charset=koi8-r\r\nContent-Transfer-Encoding: base64\r\n\r\n8NLJ18XULCDNydI=\r\n" +
-	"--b\r\nContent-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n<p>sch=C3=\r\n=B6n<b>er</b> Tag &euro;</p>\r\n" +
-	"--b\r\nContent-Type: application/pdf; name*=utf-8''%e2%82%ac.pdf\r\n\r\nbinary word\r\n" +
-	"--b\r\nContent-Type: text/plain\r\n\r\nno charset: caf\xe9\r\n" +
-	"--b\r\nContent-Type: text/plain\r\nContent-Transfer-Encoding: x-uuencode\r\n\r\nbegin 644 a\r\n" +
-	"--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: inner one\r\nX-Inner: yes\r\n\r\ninner text\r\n" +
-	"--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; x\r\n--b--\r\nepilogue\r\n"
 
 func TestMatchBodyAndText(t *testing.T) {
-	s := parseBytes([]byte(searched))
+	raw := parts(t)
+	s := parseBytes(raw)
 	for _, c := range []struct {
 		needle     string
 		body, text bool
@@ -171,14 +100,41 @@ func TestMatchBodyAndText(t *testing.T) {
 		{"reporting-mta", true, true},
 		{"nowhere", false, false},
 	} {
-		m := NewMatcher(c.needle)
-		if got, err := s.MatchBody(strings.NewReader(searched), m); got != c.body || err != nil {
+		m := mailtext.NewMatcher(c.needle)
+		if got, err := m.MatchBody(s, bytes.NewReader(raw)); got != c.body || err != nil {
 			t.Errorf("body %q: %v, %v", c.needle, got, err)
 		}
-		if got, err := s.MatchText(strings.NewReader(searched), m); got != c.text || err != nil {
+		if got, err := m.MatchText(s, bytes.NewReader(raw)); got != c.text || err != nil {
 			t.Errorf("text %q: %v, %v", c.needle, got, err)
 		}
 	}
+}
+
+func TestMatchHeader(t *testing.T) {
+	const header = "X-A: one\r\n\ttwo\r\nx-a:=?utf-8?q?caf=C3=A9?=\r\nX-B: \xe9\r\nX-A :\r\nX-NUL: a\x00b\rc\r\nX-P:  Plain  = Text\r\n\r\n"
+	for _, c := range []struct {
+		name, needle string
+		want         bool
+	}{
+		{"x-A", "one two", true}, {"X-a", "CAFÉ", true}, {"X-A", "two caf", false}, {"X-A", "", true}, {"X-A", "caf=", false},
+		{"X-B", "É", true}, {"X-NUL", "ab c", true}, {"X-P", "plain =", true}, {"X-P", "plain=", false}, {"X-C", "", false}, {"X-C", "x", false},
+	} {
+		if got := mailtext.NewMatcher(c.needle).MatchHeader(readHeader(t, header), c.name); got != c.want {
+			t.Errorf("%q in %s: %v", c.needle, c.name, got)
+		}
+	}
+	if !mailtext.NewMatcher("Да").MatchHeader(readHeader(t, "X-D: \xe4\xc1\r\nContent-Type: text/plain; charset=koi8-r\r\n\r\n"), "x-d") {
+		t.Error("8-bit in the charset of the body is not found")
+	}
+}
+
+func readHeader(t *testing.T, raw string) *message.Header {
+	t.Helper()
+	h, err := message.ReadHeader(strings.NewReader(raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
 }
 
 // White space counts in plain text, the end of a line as a space; in HTML and in
@@ -214,7 +170,7 @@ func TestWhiteSpace(t *testing.T) {
 	} {
 		raw := c.head + c.text
 		s := parseBytes([]byte(raw))
-		if got, err := s.MatchText(strings.NewReader(raw), NewMatcher(c.needle)); got != c.want || err != nil {
+		if got, err := mailtext.NewMatcher(c.needle).MatchText(s, strings.NewReader(raw)); got != c.want || err != nil {
 			t.Errorf("%q in %q: %v, %v", c.needle, raw, got, err)
 		}
 	}
@@ -227,7 +183,7 @@ func TestMatchBodyInLargeText(t *testing.T) {
 			for at := 16300; at < 16500; at += 7 {
 				raw := fmt.Sprintf("Content-Type: text/%s\r\nContent-Transfer-Encoding: %s\r\n\r\n%s needle %s", kind, encoding, strings.Repeat("x", at), strings.Repeat("y", 20000))
 				s := parseBytes([]byte(raw))
-				if found, err := s.MatchBody(strings.NewReader(raw), NewMatcher("NEEDLE")); !found || err != nil {
+				if found, err := mailtext.NewMatcher("NEEDLE").MatchBody(s, strings.NewReader(raw)); !found || err != nil {
 					t.Fatalf("%s %s at %d: %v, %v", encoding, kind, at, found, err)
 				}
 			}

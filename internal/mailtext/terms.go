@@ -1,10 +1,12 @@
-package message
+package mailtext
 
 import (
 	"io"
 	"slices"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/popbridge/popbridge/internal/message"
 )
 
 // TermsVersion is the version of what Terms gives for a message. It is raised
@@ -63,10 +65,10 @@ func Pieces(needle string) (pieces []Piece, exact bool) {
 // Terms calls add with the terms of everything that MatchText looks at, each as
 // often as it stands there, until add returns false; body tells those that
 // MatchBody looks at. r is the message that s was made from.
-func (s *Summary) Terms(r io.ReaderAt, add func(term []byte, body bool) bool) error {
+func Terms(s *message.Summary, r io.ReaderAt, add func(term []byte, body bool) bool) error {
 	t := termSink{}
 	t.limit, t.emit = maxTerm, func(term []byte) bool { return add(term, t.body) }
-	err := s.texts(r, &t, true)
+	err := readTexts(s, r, &t, true)
 	if t.stopped {
 		err = nil
 	}
