@@ -17,7 +17,7 @@ func (r *rig) big(n int) MailboxID {
 	r.fill("INBOX", 10)
 	id := r.id("INBOX")
 	r.sql(`WITH RECURSIVE series (value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM series WHERE value < ?)
-		INSERT INTO message SELECT mailbox_id, 10 + value, content_id, value % 2, 0, modseq, received_at, size
+		INSERT INTO message SELECT mailbox_id, 10 + value, content_id, value % 2, 0, modseq, received_at, size, saved_at
 		FROM series JOIN message ON mailbox_id = ? AND uid = 1 + value % 10`, n, id)
 	r.sql(`UPDATE mailbox SET (uidnext, messages, unseen, recent, size) =
 		(SELECT max(uid) + 1, count(*), sum(system & 1 = 0), count(*), sum(size) FROM message) WHERE id = ?`, id)

@@ -35,13 +35,11 @@ func (s *Store) loadLocked(ctx context.Context, id MailboxID) (*Snapshot, error)
 		return nil, noMailbox(err)
 	}
 	p.grow(int(p.Mailbox.Messages))
+	reader := newRowReader()
 	err = s.reader.rows(ctx, pickQuery, []any{id, 1, int64(math.MaxUint32)}, func(rows *sql.Rows) error {
-		var r row
-		if err := r.scan(rows); err != nil {
-			return err
-		}
+		r, err := reader.read(rows)
 		p.append(r)
-		return nil
+		return err
 	})
 	if err != nil {
 		return nil, err
