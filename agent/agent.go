@@ -1,4 +1,4 @@
-// Package agent is the composition root: it builds the rooms from a config,
+// Package agent is the composition root: it builds the parts from a config,
 // runs them side by side, takes up a changed config, and stops them in order.
 //
 // What it owns, and nobody else:
@@ -17,7 +17,7 @@
 //
 // Invariants: every goroutine belongs to a group that Run waits for; the
 // trouble of one account, user or address is a health condition of that one
-// and never ends the others; a.mu and account.mu are never held while a room
+// and never ends the others; a.mu and account.mu are never held while a part
 // is waited for (a.reload is, by reloads only; user.mu is, by who needs that
 // user's store).
 package agent
@@ -137,7 +137,7 @@ func (a *Agent) Config() *config.Config {
 	return a.cfg
 }
 
-// protect turns a panic into an error, so that it ends one room and not the
+// protect turns a panic into an error, so that it ends one part and not the
 // process.
 func protect(work func() error) (err error) {
 	defer func() {

@@ -48,7 +48,7 @@ func mailboxful(t *testing.T) [][]byte {
 	return all
 }
 
-// Law 4: what IMAP serves is byte for byte what RETR returned, in the order in
+// Invariant 4: what IMAP serves is byte for byte what RETR returned, in the order in
 // which the server listed it.
 func TestEveryMessageByteForByte(t *testing.T) {
 	tests := []struct {

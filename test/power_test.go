@@ -9,7 +9,7 @@ import (
 	"github.com/popbridge/popbridge/test/rig"
 )
 
-// Laws 1 and 2 under the worst that can happen to a process: the agent is ended
+// Invariants 1 and 2 under the worst that can happen to a process: the agent is ended
 // again and again in the middle of a first fetch that deletes at the source.
 // Nothing is lost, nothing is there twice, UIDs don't move.
 func TestEndedInTheMiddleOfAFetch(t *testing.T) {

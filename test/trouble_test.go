@@ -81,7 +81,7 @@ func serverWith(t *testing.T, n int, ca *testkit.TLS) (*rig.Dovecot, [][]byte) {
 	return d, messages
 }
 
-// Each trouble meets the account "home" only: "work" goes on (law 5), the
+// Each trouble meets the account "home" only: "work" goes on (invariant 5), the
 // message is clear, and all is well once the cause is gone.
 func TestAccountInTrouble(t *testing.T) {
 	rig.Need(t, "dovecot")

@@ -43,7 +43,7 @@ type Input struct {
 // is fetched, and its content then decides whether it is new. So a size that
 // changes costs one more RETR and nothing else.
 //
-// A message is deleted only when a row says that it is stored (law 1), and when
+// A message is deleted only when a row says that it is stored (invariant 1), and when
 // it is sure that it is the row's: what may be another message under a used id
 // is fetched and compared first (see doubtful and deletions). A row whose DELE
 // was sent, that was absent since and is listed again, is taken for another

@@ -31,7 +31,7 @@ func (p Policy) Deletes() bool { return p.Expunged || p.Keep.mode != keepForever
 
 // due returns which of the listed messages, in the order of their numbers, are
 // to be deleted and why. rows holds the row of each, nil where it is not
-// stored here: such a message always stays (law 1), as does one whose only
+// stored here: such a message always stays (invariant 1), as does one whose only
 // good or only whole copy may be on the server.
 func (p Policy) due(listing []Listed, rows []*mailstore.LedgerEntry, now time.Time) (due []Delete) {
 	left := int64(0) // the size of the mailbox, without what was removed here

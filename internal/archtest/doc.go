@@ -1,4 +1,4 @@
 // Package archtest has no code, only tests: they read the imports of the whole
-// tree and hold the arrows of docs/ARCHITECTURE.md, so that the arrows hold
+// tree and hold the dependency rules of docs/ARCHITECTURE.md, so that they hold
 // without a linter.
 package archtest

@@ -67,6 +67,22 @@ func TestDocsExplainEveryHealthCondition(t *testing.T) {
 	}
 }
 
+var walkStep = regexp.MustCompile("(?m)^\\| \\d+ \\|.*\\| `([a-z0-9_/]+\\.go)` \\| `(\\w+)` \\|$")
+
+// The walks of docs/ARCHITECTURE.md name a file and a function at each step.
+func TestTheWalksNameFunctionsThatExist(t *testing.T) {
+	steps := walkStep.FindAllStringSubmatch(read(t, "docs/ARCHITECTURE.md"), -1)
+	if len(steps) < 20 {
+		t.Fatalf("%d steps found", len(steps))
+	}
+	for _, step := range steps {
+		function := regexp.MustCompile(`(?m)^func (\([^)]*\) )?` + step[2] + `[\[(]`)
+		if !function.MatchString(read(t, step[1])) {
+			t.Errorf("%s has no function %s", step[1], step[2])
+		}
+	}
+}
+
 func pages(t *testing.T) []string {
 	t.Helper()
 	root := testkit.ModuleRoot(t)

@@ -1,4 +1,4 @@
-// Package logging makes the one logger that main hands to every room.
+// Package logging makes the one logger that main hands to every package.
 //
 // Messages are static and in the past tense ("mail was fetched"), everything
 // that varies is a field: component, account, user, mailbox, uid, msg, size,

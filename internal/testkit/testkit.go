@@ -1,9 +1,9 @@
-// Package testkit holds what tests of several rooms need: where the module and
+// Package testkit holds what tests of several packages need: where the module and
 // its optional neighbour folder are, a certificate authority that lives as long
 // as one test, and an endless supply of synthetic messages.
 //
 // It is imported by tests only; the import-graph test holds that. Nothing in it
-// depends on another package of this module, so every room may use it.
+// depends on another package of this module, so every package may use it.
 package testkit
 
 import (

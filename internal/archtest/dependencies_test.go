@@ -19,9 +19,9 @@ import (
 
 const module = "github.com/popbridge/popbridge/"
 
-// rooms says what each top-level folder may import of this module. A folder
+// folders says what each top-level folder may import of this module. A folder
 // that is not listed fails the test, so a new one is a decision, not a slip.
-var rooms = map[string][]string{
+var folders = map[string][]string{
 	"cmd":       {"agent"},
 	"agent":     {"agent", "bridge", "localimap", "installer", "config", "internal"},
 	"bridge":    {"bridge", "internal"},
@@ -70,7 +70,7 @@ var pure = map[string][]string{
 // testSupport is the code that only tests import.
 var testSupport = []string{"internal/testkit", "bridge/pop3/pop3test", "test"}
 
-// supportsTests reports whether tests of any room may import dir.
+// supportsTests reports whether tests of any package may import dir.
 func supportsTests(dir string) bool {
 	return within(dir, "internal/testkit") || within(dir, "test/rig")
 }
@@ -85,9 +85,9 @@ type file struct {
 
 func (f file) dir() string { return path.Dir(f.path) }
 
-func (f file) room() string {
-	room, _, _ := strings.Cut(f.path, "/")
-	return room
+func (f file) folder() string {
+	folder, _, _ := strings.Cut(f.path, "/")
+	return folder
 }
 
 func TestImportsFollowTheArrows(t *testing.T) {
@@ -157,15 +157,15 @@ func TestRulesBite(t *testing.T) {
 // violations says, one sentence each, which imports of f are against the rules.
 func violations(f file) []string {
 	var found []string
-	allowed, known := rooms[f.room()]
+	allowed, known := folders[f.folder()]
 	if !known {
-		found = append(found, fmt.Sprintf("%s: folder %s is no room of docs/ARCHITECTURE.md", f.path, f.room()))
+		found = append(found, fmt.Sprintf("%s: folder %s is none of docs/ARCHITECTURE.md", f.path, f.folder()))
 	}
 	for _, imp := range f.imports {
 		if local, ours := strings.CutPrefix(imp, module); ours && known {
 			to, _, _ := strings.Cut(local, "/")
 			if !slices.Contains(allowed, to) && !(f.test && supportsTests(local)) {
-				found = append(found, fmt.Sprintf("%s imports %s: no arrow leads from %s to %s", f.path, imp, f.room(), to))
+				found = append(found, fmt.Sprintf("%s imports %s: %s may not import %s", f.path, imp, f.folder(), to))
 			}
 		}
 		if may, is := pure[f.dir()]; is && !f.test && !slices.Contains(may, imp) {
