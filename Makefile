@@ -79,7 +79,7 @@ cross: ## build for every supported platform, without cgo
 		CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build -o /dev/null ./... || exit 1; \
 	done
 
-golden: ## write the golden files anew; look at `git diff` afterwards
+golden: ## rewrite the golden files; look at `git diff` afterwards
 	$(GO) test $$(git grep -l "\"update\"" -- "*_test.go" | xargs -n1 dirname | sort -u | sed "s,^,./,") -update
 
 check: fmt vet staticcheck test ## what to run before a commit

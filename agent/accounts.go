@@ -223,7 +223,7 @@ func (ac *account) serve(s *serving) {
 }
 
 // failed records that the runner could not be made or broke down. It is made
-// anew for the next attempt: after a panic nobody knows what state it is in.
+// again for the next attempt: after a panic nobody knows what state it is in.
 func (ac *account) failed(err error) {
 	if _, ok := errors.AsType[*storeTrouble](err); ok {
 		ac.agent.health.Report(ac.source())

@@ -179,7 +179,7 @@ func TestPlacesThatAreNoBackup(t *testing.T) {
 	}
 }
 
-// An index that is gone is made anew by an agent that runs, as nobody could
+// An index that is gone is rebuilt by an agent that runs, as nobody could
 // open it; one that is in use is not touched.
 func TestRepairMakesALostIndexAnew(t *testing.T) {
 	t.Parallel()

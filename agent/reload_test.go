@@ -205,7 +205,7 @@ func TestReloadOfIMAPAddresses(t *testing.T) {
 	})
 	sameBytes(t, read(t, busy.Addr().String(), "ann", "INBOX"), [][]byte{testkit.Message(0), testkit.Message(1)})
 
-	// With TLS all of them begin anew, and the clients are told.
+	// With TLS all of them begin again, and the clients are told.
 	r.configure(strings.Replace(two, `tls = "off"`, `tls = "starttls"`, 1), home)
 	r.agent.Reload()
 	if err := stays.Noop().Wait(); err == nil {

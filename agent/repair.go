@@ -65,7 +65,7 @@ func storeProblem(user string, err error) control.Problem {
 }
 
 // Repair implements control.Operations. An index that is damaged beyond use is
-// made anew, which takes a store that nobody has open: one that could not be
+// rebuilt, which takes a store that nobody has open: one that could not be
 // opened, or any where no agent is serving.
 func (a *Agent) Repair(ctx context.Context, progress func(control.Progress)) ([]control.Repaired, error) {
 	a.rounds.RLock()
@@ -101,7 +101,7 @@ func (a *Agent) repairUser(ctx context.Context, name string, progress func(done,
 	return a.rebuild(ctx, name)
 }
 
-// rebuild makes the index of a user anew. The next who needs the store opens
+// rebuild rebuilds the index of a user. The next who needs the store opens
 // it again.
 func (a *Agent) rebuild(ctx context.Context, name string) (mailstore.RepairReport, error) {
 	u := a.userEntry(name)
@@ -111,7 +111,7 @@ func (a *Agent) rebuild(ctx context.Context, name string) (mailstore.RepairRepor
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.store != nil && running {
-		return mailstore.RepairReport{}, fault.New(fault.Conflict, "the index of user "+name+" has to be made anew, and the running agent has it open",
+		return mailstore.RepairReport{}, fault.New(fault.Conflict, "the index of user "+name+" has to be rebuilt, and the running agent has it open",
 			"stop the agent (`popbridge stop`, or Ctrl-C where it runs), run `"+a.command("check --repair")+"` again, and start the agent")
 	}
 	if u.store != nil {
@@ -126,7 +126,7 @@ func (a *Agent) rebuild(ctx context.Context, name string) (mailstore.RepairRepor
 	report, err := mailstore.Rebuild(ctx, u.dir, o)
 	if err == nil {
 		a.health.Report("user " + name)
-		a.resume("the index was made anew", func(ac *account) bool { return ac.cfg.User == name })
+		a.resume("the index was rebuilt", func(ac *account) bool { return ac.cfg.User == name })
 	} else if !errors.Is(err, context.Canceled) {
 		a.health.Report("user "+name, health.Store(name, err)...)
 	}

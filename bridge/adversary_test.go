@@ -250,7 +250,7 @@ func TestIDsThatChangePlaces(t *testing.T) {
 		want = append(want, string(data))
 	}
 	g.poll()
-	g.pop.change(func() { // as after a migration by somebody who numbers anew
+	g.pop.change(func() { // as after a migration by somebody who numbers again
 		for n, m := range g.pop.messages {
 			m.uidl = uidl((n + 5) % 12)
 			m.size = 401 + int64(n)

@@ -113,7 +113,7 @@ func TestAnAccountThatIsNew(t *testing.T) {
 }
 
 // An account that gets another name, and a case of its host and a port as well,
-// goes on where it was; one of another mailbox begins anew.
+// goes on where it was; one of another mailbox begins again.
 func TestAnAccountByAnotherName(t *testing.T) {
 	g := newRig(t, plan.KeepForever())
 	g.fill(0, 6)

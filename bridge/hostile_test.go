@@ -27,7 +27,7 @@ import (
 	"github.com/popbridge/popbridge/internal/testkit"
 )
 
-var updateHostile = flag.Bool("update-hostile", false, "write the want sections of testdata/hostile anew")
+var updateHostile = flag.Bool("update-hostile", false, "rewrite the want sections of testdata/hostile")
 
 // TestHostile plays each testdata/hostile/*.txtar, one or more polls against a
 // server that behaves as real ones do, into a store on disk. Time is virtual.

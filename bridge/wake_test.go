@@ -88,7 +88,7 @@ func TestResumeAfterFailures(t *testing.T) {
 	})
 }
 
-// A wait for the next session is measured anew, by the clock on the wall.
+// A wait for the next session is measured again, by the clock on the wall.
 func TestResumeWhileWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, plan.KeepForever())
@@ -112,7 +112,7 @@ func TestResumeWhileWaiting(t *testing.T) {
 	})
 }
 
-// A preview that waits for an answer of a dead connection starts anew.
+// A preview that waits for an answer of a dead connection starts again.
 func TestResumeWhilePreviewing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, plan.KeepForever())

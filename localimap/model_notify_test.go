@@ -100,7 +100,7 @@ func (m *notifyModel) listenAll() {
 	}
 }
 
-// again opens what is in the folder of the store after do; the listeners begin anew.
+// again opens what is in the folder of the store after do; the listeners begin again.
 func (m *notifyModel) again(what string, do func() error) {
 	m.check()
 	m.change(what, func() error {

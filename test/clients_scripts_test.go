@@ -106,7 +106,7 @@ received = false
 		}
 	}
 	write(t, filepath.Join(dir, "sitecustomize.py"), getmailWaits)
-	// getmail writes the header anew, so the bodies are compared.
+	// getmail rewrites the header, so the bodies are compared.
 	text := func(raw []byte) string {
 		_, body, _ := strings.Cut(strings.ReplaceAll(string(raw), "\r\n", "\n"), "\n\n")
 		return body

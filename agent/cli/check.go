@@ -92,7 +92,7 @@ func (a *app) repair(ctx context.Context) error {
 
 func (a *app) printRepaired(r control.Repaired) {
 	if r.Rebuilt {
-		a.printf("%s: the index was made anew\n", r.User)
+		a.printf("%s: the index was rebuilt\n", r.User)
 	}
 	for _, p := range r.Mended {
 		a.printf("%s: mended: %s: %s\n", r.User, p.Code, p.Text)

@@ -199,5 +199,5 @@ func cutOff(ctx context.Context, err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return fault.New(fault.Temporary, "the agent stopped before it answered", "start it again and repeat the command")
 	}
-	return fault.Wrap(err, fault.Temporary, "the agent did not answer", "see its log; `popbridge restart` starts it anew")
+	return fault.Wrap(err, fault.Temporary, "the agent did not answer", "see its log; `popbridge restart` starts it again")
 }

@@ -71,7 +71,7 @@ type Operations interface {
 	// Devices lists the devices of all users.
 	Devices(ctx context.Context) ([]Device, error)
 	// SetDevice changes what a device may do and see, and ends its connections,
-	// so that its client logs in anew.
+	// so that its client logs in again.
 	SetDevice(ctx context.Context, d SetDevice) (Device, error)
 	// RevokeDevice ends the login of a device. An empty user is whoever has a
 	// device of that name, when only one has.
@@ -283,7 +283,7 @@ type Restored struct {
 // Repaired is what Repair did for one user.
 type Repaired struct {
 	User      string    `json:"user"`
-	Rebuilt   bool      `json:"rebuilt"`   // the index was made anew
+	Rebuilt   bool      `json:"rebuilt"`   // the index was rebuilt
 	Mended    []Problem `json:"mended"`    // wrong before, right now
 	Left      []Problem `json:"left"`      // cannot be mended here
 	Wanted    int       `json:"wanted"`    // messages that are fetched again where the server still has them

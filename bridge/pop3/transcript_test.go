@@ -23,7 +23,7 @@ import (
 	"github.com/popbridge/popbridge/internal/testkit"
 )
 
-var update = flag.Bool("update", false, "write the want sections of testdata anew")
+var update = flag.Bool("update", false, "rewrite the want sections of testdata")
 
 // TestTranscripts plays each testdata/*.txtar: the server section is the script
 // of pop3test, the client section what is called, want what comes out of it.

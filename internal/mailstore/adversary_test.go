@@ -147,7 +147,7 @@ func TestUndeleteAfterARebuildFindsTheNameAgain(t *testing.T) {
 	must(t, err)
 	r.append("Last", 1)
 	must(t, r.DeleteMailbox(t.Context(), "Last"))
-	must(t, r.refresh(t.Context())) // writes the log anew
+	must(t, r.refresh(t.Context())) // rewrites the log
 	must(t, r.Close())
 	must(t, os.Remove(r.indexPath()))
 	_, err = Rebuild(t.Context(), r.dir, Options{Now: r.clock.now})

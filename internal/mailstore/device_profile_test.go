@@ -43,7 +43,7 @@ func TestTheProfileOfADevice(t *testing.T) {
 	check()
 	r.lose(removeIndex)
 	check()
-	must(t, r.renewed()) // the log as it is when written anew
+	must(t, r.renewed()) // the log as it is when rewritten
 	r.lose(removeIndex)
 	check()
 	must(t, r.SetDevice(ctx, Device{Name: "tv"}))

@@ -7,7 +7,7 @@ import (
 
 // TestADoubtOutlivesIndexAndName: that the original of a message is to be kept on
 // the server is known after a rebuild, of the log as it grew and as it is written
-// anew, after a restore, and under another name of the account.
+// again, after a restore, and under another name of the account.
 func TestADoubtOutlivesIndexAndName(t *testing.T) {
 	r := newStore(t)
 	a, b := r.from("home", "A", 1), r.from("home", "B", 2)

@@ -203,7 +203,7 @@ func (t *tx) logMailbox(b *box) {
 
 // nextUIDValidity gives each mailbox a number of its own, higher than all
 // before: a name that is used again must never look like the old mailbox. It
-// follows the clock so that it also rises when a store was lost and made anew.
+// follows the clock so that it also rises when a store was lost and rebuilt.
 func (t *tx) nextUIDValidity() (int64, error) {
 	var last int64
 	err := t.get(`SELECT value FROM meta WHERE key = 'uidvalidity'`, nil, &last)

@@ -32,7 +32,7 @@ func Rebuild(ctx context.Context, dir string, o Options) (RepairReport, error) {
 	}
 	report, err := s.Repair(ctx, RepairOptions{})
 	report.Rebuilt = true
-	report.Mended = append(report.Mended, Problem{"index-damaged", "the index was made anew"})
+	report.Mended = append(report.Mended, Problem{"index-damaged", "the index was rebuilt"})
 	if bad > 0 {
 		report.Left = append(report.Left, Problem{"damaged-log",
 			fmt.Sprintf("%d lines of the recovery log could not be used; what they said is lost", bad)})

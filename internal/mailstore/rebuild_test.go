@@ -377,7 +377,7 @@ func TestTheLogCostsLessThan150BytesForAMessage(t *testing.T) {
 	must(t, r.Close())
 	must(t, os.Remove(r.logPath()))
 	r.open()
-	t.Logf("%d when written anew", size()/n)
+	t.Logf("%d when rewritten", size()/n)
 }
 
 func FuzzLogLine(f *testing.F) {

@@ -22,7 +22,7 @@ import (
 // A transaction is appended after its commit, without a sync: a power cut may
 // take the last seconds of the log, which matter only if the index is destroyed
 // in the same moment. The index has the number of its last transaction too, and
-// Open writes the log anew from the index when it lags behind, or has grown to
+// Open rewrites the log from the index when it lags behind, or has grown to
 // more than about twice of what is needed. A log that is ahead of the index
 // means that the index is an old copy, which is refused: it would give UIDs a
 // second time.
@@ -55,7 +55,7 @@ import (
 //
 // saved is not in logs of before schema 4.
 type recoveryLog struct {
-	file *os.File // nil: not kept, or to be written anew
+	file *os.File // nil: not kept, or to be rewritten
 	seq  int64    // of the last transaction in it
 	keep bool
 }
@@ -76,7 +76,7 @@ func (t *tx) note() error {
 }
 
 // appendLocked appends a transaction that is committed. Trouble with the log is
-// none of the transaction: the log is written anew later.
+// none of the transaction: the log is rewritten later.
 func (s *Store) appendLocked(t *tx) {
 	l := &s.recovery
 	if len(t.log.buf) == 0 || l.file == nil {
@@ -96,7 +96,7 @@ func (s *Store) appendLocked(t *tx) {
 	l.seq = t.seq
 }
 
-// dropLogLocked stops appending until the log is written anew.
+// dropLogLocked stops appending until the log is rewritten.
 func (s *Store) dropLogLocked() {
 	if s.recovery.file != nil {
 		_ = s.recovery.file.Close() // it is not used any more
@@ -145,7 +145,7 @@ func openLog(path string) (*os.File, error) {
 	return f, nil
 }
 
-// tidyLog writes the log anew where that is needed, and makes it durable. What
+// tidyLog rewrites the log where that is needed, and makes it durable. What
 // it cannot do now, it does the next time.
 func (s *Store) tidyLog(ctx context.Context) {
 	s.writer.mu.Lock()

@@ -32,7 +32,7 @@ type RepairReport struct {
 	Wanted    int       // contents whose files are missing or were moved aside
 	Recovered int       // messages of which only the file was left, in the mailbox Recovered now
 	Aside     string    // folder with the damaged files that were moved aside; empty: none
-	Rebuilt   bool      // the index was made anew
+	Rebuilt   bool      // the index was rebuilt
 }
 
 // Repair mends what Check finds, as far as it can be mended. It may run while

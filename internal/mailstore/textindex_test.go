@@ -139,7 +139,7 @@ func spelled(word string) []byte {
 	return b
 }
 
-// TestTextIndexAfterRebuild: a new index numbers contents anew; the text index is
+// TestTextIndexAfterRebuild: a new index numbers contents again; the text index is
 // right all the same, and complete without reading a message.
 func TestTextIndexAfterRebuild(t *testing.T) {
 	withTextIndex(t, func(t *testing.T, r *rig) {

@@ -17,7 +17,7 @@ import (
 )
 
 // repairHint is what helps when an index is damaged or gone.
-const repairHint = "run 'popbridge check --repair': it makes the index anew from what is kept beside it, with the same UIDs"
+const repairHint = "run 'popbridge check --repair': it rebuilds the index from what is kept beside it, with the same UIDs"
 
 var (
 	errClosed = fault.New(fault.Internal, "the mail store is closed", "")

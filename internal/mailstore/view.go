@@ -173,7 +173,7 @@ func (s *Store) Watch() (<-chan struct{}, func()) {
 	}
 }
 
-// refresh makes the recovery log and the mailboxes that are open anew, when the
+// refresh makes the recovery log and the mailboxes that are open again, when the
 // index may have changed in ways that no transaction has told.
 func (s *Store) refresh(ctx context.Context) error {
 	s.writer.mu.Lock()

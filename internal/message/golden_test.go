@@ -14,7 +14,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
-var update = flag.Bool("update", false, "write the summaries in testdata anew")
+var update = flag.Bool("update", false, "rewrite the summaries in testdata")
 
 func goldenFiles(t testing.TB) []string {
 	files, err := filepath.Glob("testdata/*.txtar")

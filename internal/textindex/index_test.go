@@ -235,7 +235,7 @@ func TestTextOfADamagedFileIsNotIndexed(t *testing.T) {
 	}
 }
 
-// TestOtherIDs: a store that was made again numbers contents anew; the index is
+// TestOtherIDs: a store that was made again numbers contents again; the index is
 // right all the same, and complete without reading a message.
 func TestOtherIDs(t *testing.T) {
 	r := newRig(t, synthetic(30)...)

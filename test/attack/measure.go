@@ -20,7 +20,7 @@ type figures struct {
 	note             string
 }
 
-// measure starts the agent anew, so that its peak is that of this attack.
+// measure starts the agent again, so that its peak is that of this attack.
 func (l *lab) measure(ctx context.Context, a attack) (f figures, err error) {
 	if a.prepare != nil {
 		if err := l.with(ctx, func() error { return a.prepare(ctx, l) }); err != nil {
