@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/testkit/rounds"
 )
 
 // always brings the devices of a backup back.
@@ -143,7 +144,7 @@ func TestABackupDuringWorkIsOneMoment(t *testing.T) {
 	})
 	dir := t.TempDir()
 	var last uint32
-	for range 5 {
+	for range rounds.Of(2, 5) {
 		report := r.backup(dir)
 		if len(report.Missing) > 0 {
 			t.Errorf("report %+v", report)
