@@ -1,12 +1,15 @@
 // Package plan decides what a POP3 session has to do, from three things: the
 // listing of the server, the ledger of what is stored here, and the policy of the
-// account. It is pure: no clock, no network, no store; the listing and the ledger
-// belong to the caller and are not changed.
+// account. It is pure: no clock, no network, no store. The listing and the ledger
+// belong to the caller, and a Plan points into the ledger; only IDs.Check and ByNumber
+// change a listing, in place.
 //
 // What always holds:
 //
 //   - A message is deleted only when a row of the ledger says that it is stored,
-//     whole and undamaged, and when it is sure that the message is the row's.
+//     whole and undamaged, and when it is sure that the message is the row's. Where
+//     nothing is to be deleted in the session (Hold), those that would have to be
+//     compared first are among the deletions.
 //   - A row is forgotten only after many complete listings without its id, on as
 //     many days.
 //   - A Permit never covers a policy that deletes more.

@@ -16,8 +16,10 @@ type indexedStore struct{ s *Store }
 func (i indexedStore) Watch() (<-chan struct{}, func()) { return i.s.Watch() }
 
 func (i indexedStore) After(ctx context.Context, id int64, use func(id int64, hash textindex.Hash)) error {
-	if err := i.s.present(); err != nil {
-		return err // nothing is made in an empty place
+	if id == 0 { // the index begins
+		if err := i.s.present(); err != nil {
+			return err // nothing is made in an empty place
+		}
 	}
 	return i.s.reader.rows(ctx, `SELECT id, hash FROM content WHERE id > ? ORDER BY id`, []any{id}, func(rows *sql.Rows) error {
 		var raw sql.RawBytes
