@@ -66,7 +66,8 @@ func (w *watcher) serve(ctx context.Context) error {
 			}
 			timer.Reset(max(0, min(quietFor, settledIn-time.Since(first))))
 			continue
-		case _ = <-errs: // an overflow: events were lost, so look
+		case err := <-errs:
+			_ = err // an overflow: events were lost, so look
 		case <-timer.C:
 		case <-ticker.C:
 		}
