@@ -144,20 +144,13 @@ func TestWhatIsTooMuch(t *testing.T) {
 
 // TestOneCommandTakesLittleMemory, however often it asks for the same.
 func TestOneCommandTakesLittleMemory(t *testing.T) {
-	allocated := func(f func()) uint64 {
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		f()
-		runtime.ReadMemStats(&after)
-		return after.TotalAlloc - before.TotalAlloc
-	}
 	v := &view{told: columns{uids: make(uids, 5000)}}
 	for i := range v.told.uids {
 		v.told.uids[i] = mailstore.UID(2*i + 1)
 	}
 	v.saved = v.told.uids
 	all := strings.TrimSpace(strings.Repeat("* UID $ ", maxSearchKeys/2-1))
-	if n := allocated(func() {
+	if n := testkit.Allocated(func() {
 		if _, err := compileKeys(v, strings.ReplaceAll(all, "UID $", "$")); err != nil {
 			t.Error(err)
 		}
@@ -170,7 +163,7 @@ func TestOneCommandTakesLittleMemory(t *testing.T) {
 	r.deliver("INBOX", nil, "Content-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n\r\n"+body)
 	k := r.talk("joe")
 	k.do("a SELECT INBOX", "a OK")
-	if n := allocated(func() { k.do("b FETCH 1 ("+strings.Repeat("BINARY.PEEK[1]<0.1> ", 100)+"UID)", "b OK") }); n > 30<<20 {
+	if n := testkit.Allocated(func() { k.do("b FETCH 1 ("+strings.Repeat("BINARY.PEEK[1]<0.1> ", 100)+"UID)", "b OK") }); n > 30<<20 {
 		t.Errorf("FETCH with many sections takes %d MB", n>>20)
 	}
 }

@@ -5,12 +5,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"strconv"
 	"strings"
 	"testing"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/popbridge/popbridge/internal/testkit"
 )
 
 // What mail clients do that a script cannot say: the other half are the scripts
@@ -53,15 +54,6 @@ func (k *talk) wantPieces(from, n int) {
 	}
 }
 
-// allocated returns how many bytes f allocates, client and server together.
-func allocated(f func()) uint64 {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	f()
-	runtime.ReadMemStats(&after)
-	return after.TotalAlloc - before.TotalAlloc
-}
-
 // readSoFar returns how many bytes this process has read from files and
 // sockets; 0 where the system does not tell.
 func readSoFar() (n int64) {
@@ -81,7 +73,7 @@ func TestOutlookAndThunderbirdOnABigMessage(t *testing.T) {
 	r := newRig(t)
 	k := r.talk("joe")
 	const little = bigSize / 4
-	if n := allocated(func() {
+	if n := testkit.Allocated(func() {
 		k.do(fmt.Sprintf("a APPEND Drafts (\\Draft \\Seen) {%d}", bigSize), "+")
 		buf := make([]byte, pieceSize)
 		for i := range bigPieces {
@@ -97,7 +89,7 @@ func TestOutlookAndThunderbirdOnABigMessage(t *testing.T) {
 	k.all("SELECT Drafts", "OK")
 	k.same("FETCH 1 RFC822.SIZE", fmt.Sprintf("1 FETCH (RFC822.SIZE %d)", bigSize))
 	before := readSoFar()
-	if n := allocated(func() {
+	if n := testkit.Allocated(func() {
 		k.do("b UID FETCH 1 (UID BODY.PEEK[])", fmt.Sprintf("* 1 FETCH (UID 1 BODY[] {%d}", bigSize))
 		k.wantPieces(0, bigPieces)
 		k.want("b OK")

@@ -2,13 +2,13 @@ package message
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/popbridge/popbridge/internal/testkit"
 )
 
 // depth returns the levels of parts below and including p.
@@ -112,7 +112,7 @@ func TestHeaderSize(t *testing.T) {
 // with the square.
 func TestRepeatedFields(t *testing.T) {
 	raw := []byte(strings.Repeat("To:\n", maxHeader/4/4) + "\n")
-	if n := allocated(func() { parseBytes(raw) }); n > 64<<20 {
+	if n := testkit.Allocated(func() { parseBytes(raw) }); n > 64<<20 {
 		t.Errorf("allocated %d bytes", n)
 	}
 	raw = []byte("To: a@b\nFrom: c@d\nTo:\nTo: e@f, g@h\n\n")
@@ -162,22 +162,13 @@ func (r repeated) ReadAt(p []byte, off int64) (n int, err error) {
 
 // Memory does not depend on the size of the message.
 func TestMemory(t *testing.T) {
-	head := "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/html\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
-	for name, line := range map[string]string{
-		"lines":       strings.Repeat("x", 76) + "\r\n",
-		"no line end": strings.Repeat("x", 1000),
-		"dashes":      "--\r\n",
-		"tags":        "<p>=20",
-		"entities":    "&amp",
-		"white space": " ",
-		"attribute":   "<a href='x",
-	} {
-		r := repeated{head, line, 8 << 20}
+	for name, line := range testkit.LongLines {
+		r := repeated{testkit.LongHead, line, 8 << 20}
 		if name == "lines" {
 			r.size = 100 << 20
 		}
 		s := &Summary{}
-		if n := allocated(func() { s = Parse(r, r.size) }); n > 256<<10 {
+		if n := testkit.Allocated(func() { s = Parse(r, r.size) }); n > 256<<10 {
 			t.Errorf("%s: Parse allocated %d bytes", name, n)
 		}
 		if got := s.Root.Children[0].End; got != r.size {
@@ -186,33 +177,9 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-func allocated(f func()) uint64 {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	f()
-	runtime.ReadMemStats(&after)
-	return after.TotalAlloc - before.TotalAlloc
-}
-
-// failing gives an error after n bytes.
-type failing struct {
-	*bytes.Reader
-	n int64
-}
-
-var errDisk = errors.New("disk on fire")
-
-func (f failing) ReadAt(p []byte, off int64) (int, error) {
-	if off+int64(len(p)) > f.n {
-		n, _ := f.Reader.ReadAt(p[:max(f.n-off, 0)], off)
-		return n, errDisk
-	}
-	return f.Reader.ReadAt(p, off)
-}
-
 func TestReadError(t *testing.T) {
 	raw := typical()
-	s := Parse(failing{bytes.NewReader(raw), 2000}, int64(len(raw)))
+	s := Parse(testkit.FailingReader{Reader: bytes.NewReader(raw), N: 2000}, int64(len(raw)))
 	checkPart(t, s.Root, raw, 0)
 	if s.Envelope.Subject() == "" {
 		t.Error("what came before the error is not kept")

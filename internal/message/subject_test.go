@@ -1,9 +1,10 @@
 package message
 
 import (
-	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/popbridge/popbridge/internal/testkit"
 )
 
 // TestBaseSubject has the rules of RFC 5256 section 2.1, one by one, and what
@@ -95,11 +96,8 @@ func TestMessageIDs(t *testing.T) {
 func TestManyQuotesInMessageIDs(t *testing.T) {
 	for _, piece := range []string{`""`, `()`, `<"a"@b>`} {
 		h := &Header{lines: []byte("References: <" + strings.Repeat(piece, 10000) + ">\r\n")}
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		h.MessageIDs("References")
-		if runtime.ReadMemStats(&after); after.TotalAlloc-before.TotalAlloc > 5<<20 {
-			t.Errorf("%s: %d bytes are allocated", piece, after.TotalAlloc-before.TotalAlloc)
+		if n := testkit.Allocated(func() { h.MessageIDs("References") }); n > 5<<20 {
+			t.Errorf("%s: %d bytes are allocated", piece, n)
 		}
 	}
 }
