@@ -137,9 +137,9 @@ func (k *IDs) prove(listing []Listed, complete bool) {
 	}
 }
 
-// Check drops from a listing the ids that are message numbers: the session goes on as with a
-// server that gives none. With a text around the number they are kept until the
-// server has used one again. A server that counts its messages, and is polled
+// Check drops from a listing the ids that are message numbers: the session goes on
+// as with a server that gives none. With a text around the number they are kept
+// until the server has used one again. A server that counts its messages, and is polled
 // from the start, looks the same until one is deleted. From then on its ids are
 // taken, and what is to be deleted is compared until they have proven to rise.
 // complete tells that the listing is whole.

@@ -69,7 +69,8 @@ func (t *tx) span(out []picked, id MailboxID, first, last UID, want []UID) ([]pi
 }
 
 // rowReader reads rows of pickQuery, by numbers of 64 bits that are made once: with
-// those of other sizes database/sql goes by way of text, which takes twice the time.
+// those of other sizes database/sql goes by way of text, a tenth of the time of
+// BenchmarkOpenView100k.
 type rowReader struct {
 	numbers [8]int64
 	dest    [8]any

@@ -54,7 +54,8 @@ type Hash = [sha256.Size]byte
 // about.
 type Store interface {
 	// After calls use with each content whose id is above the given one, in their
-	// order. It fails where the folder of the store is not there.
+	// order. Above 0, with which an index begins, it fails where the folder of the
+	// store is not there.
 	After(ctx context.Context, id int64, use func(id int64, hash Hash)) error
 	// Read calls use with each of the contents that can be read. Summary and reader
 	// are good until it returns.
