@@ -82,7 +82,7 @@ cross: ## build for every supported platform, without cgo
 golden: ## rewrite the golden files; look at `git diff` afterwards
 	$(GO) test $$(git grep -l "\"update\"" -- "*_test.go" | xargs -n1 dirname | sort -u | sed "s,^,./,") -update
 
-check: fmt vet staticcheck test ## what to run before a commit
+check: fmt vet staticcheck errcheck test ## what to run before a commit
 
 ci: ## everything, as the build machine does it (installs Debian packages, as root)
 	.ci/run

@@ -148,9 +148,9 @@ func (f *fetching) recordRefusals() {
 
 // conclude sorts out how the fetching ended, once all is committed.
 func (f *fetching) conclude(err error) (limited bool, _ error) {
-	c := f.committer
-	f.session.result.Stored, f.session.result.Bytes = c.stored, c.bytes
-	f.session.result.Adopted += c.adopted + c.repaired
+	c, s, m := f.committer, f.session, f.session.memory
+	s.result.Stored, s.result.Bytes = c.stored, c.bytes
+	s.result.Adopted += c.adopted + c.repaired
 	if len(f.refused) >= suspectedLimit && f.received > 0 {
 		limited = true
 	} else {
@@ -160,27 +160,28 @@ func (f *fetching) conclude(err error) (limited bool, _ error) {
 	for _, w := range f.byNum {
 		rest = append(rest, *w)
 	}
-	f.session.meter.drop(rest...)
-	f.session.wasted = f.session.wasted || c.err != nil || len(c.rejected) > 0
-	if days, known := f.session.client.Capabilities().Expire(); c.doubted && known && days == 0 {
-		f.session.wasted = true // with QUIT the original may be gone, RFC 2449 section 6.7
+	s.meter.drop(rest...)
+	s.wasted = s.wasted || c.err != nil || len(c.rejected) > 0
+	if days, known := s.client.Capabilities().Expire(); c.doubted && known && days == 0 {
+		s.wasted = true // with QUIT the original may be gone, RFC 2449 section 6.7
 	}
-	f.session.memory.pollState.Relists, f.session.memory.pollState.IDs.Reuses = f.session.memory.pollState.Relists || c.relisted, f.session.memory.pollState.IDs.Reuses || c.reused
-	f.session.memory.doubting = f.session.memory.doubting || c.doubted
+	m.pollState.Relists = m.pollState.Relists || c.relisted
+	m.pollState.IDs.Reuses = m.pollState.IDs.Reuses || c.reused
+	m.doubting = m.doubting || c.doubted
 	f.learnServer()
 	if c.undeleted > 0 { // DELE was sent before, and they are there
-		f.session.memory.refusedIDs, f.session.noEffect = nil, true
-		f.session.memory.pollState.Undeleted.backOff(f.session.now(), freeAttempts)
+		m.refusedIDs, s.noEffect = nil, true
+		m.pollState.Undeleted.backOff(s.now(), freeAttempts)
 	}
 	f.planDeletions(c.done)
 
-	f.session.memory.suspects = nil
+	m.suspects = nil
 	switch {
 	case len(c.suspects) > 0:
 		// In the next session each of them is committed alone.
-		f.session.memory.suspects = make(map[problemID]bool)
+		m.suspects = make(map[problemID]bool)
 		for _, w := range c.suspects {
-			f.session.memory.suspects[idOf(w.Listed)] = true
+			m.suspects[idOf(w.Listed)] = true
 		}
 		return false, &retryError{c.err}
 	case c.err != nil:
@@ -197,29 +198,31 @@ func (f *fetching) conclude(err error) (limited bool, _ error) {
 		return false, err // as it would be in the next session
 	case err != nil:
 		// What gets the answers out of step, once found, clears the pipelining of it.
-		f.session.memory.noPipelining = (f.session.memory.noPipelining || errors.Is(err, pop3.ErrPipelining)) && !f.session.told
+		m.noPipelining = (m.noPipelining || errors.Is(err, pop3.ErrPipelining)) && !s.told
 		return false, &retryError{err}
 	}
-	maps.Copy(f.session.here, c.here)
+	maps.Copy(s.here, c.here)
 	for _, r := range c.rejected {
-		f.session.memory.problems.failed(r.fetch, r.err.Error(), f.session.now())
+		m.problems.failed(r.fetch, r.err.Error(), s.now())
 	}
 	if changes := c.changes(); len(changes) > 0 {
-		return limited, f.session.store.UpdateLedger(f.session.disk, f.session.account.Name, changes)
+		return limited, s.store.UpdateLedger(s.disk, s.account.Name, changes)
 	}
 	return limited, nil
 }
 
 // learnServer notes what is odd about the server, and says it once.
 func (f *fetching) learnServer() {
-	bareLF, unstuffed := f.session.client.Oddities()
-	if bareLF && !f.session.memory.bareLF {
-		f.session.log.Warn().Msg("server ends lines with a bare LF")
+	s, m := f.session, f.session.memory
+	bareLF, unstuffed := s.client.Oddities()
+	if bareLF && !m.bareLF {
+		s.log.Warn().Msg("server ends lines with a bare LF")
 	}
-	if unstuffed && !f.session.memory.pollState.Unstuffed {
-		f.session.log.Warn().Msg("server does not byte-stuff messages")
+	if unstuffed && !m.pollState.Unstuffed {
+		s.log.Warn().Msg("server does not byte-stuff messages")
 	}
-	f.session.memory.bareLF, f.session.memory.pollState.Unstuffed = f.session.memory.bareLF || bareLF, (f.session.memory.pollState.Unstuffed || unstuffed) && !f.stuffs
+	m.bareLF = m.bareLF || bareLF
+	m.pollState.Unstuffed = (m.pollState.Unstuffed || unstuffed) && !f.stuffs
 }
 
 // planDeletions plans the deletions once more, with what has just become

@@ -116,10 +116,11 @@ func outlive(ctx context.Context, d time.Duration) (context.Context, context.Can
 
 // compare plans the session.
 func (s *session) compare(now time.Time) {
+	ids := s.memory.pollState.IDs
 	s.plan = plan.Make(plan.Input{
 		Listing: s.listing, Ledger: s.ledger, Policy: s.account.policy(), Now: now,
 		Partial: !s.complete, Trusted: s.trusted,
-		Relists: s.memory.pollState.Relists, Unsure: s.memory.pollState.IDs.Numbered || s.memory.pollState.IDs.Reuses || !s.memory.pollState.IDs.Proven && !s.memory.contentMode,
+		Relists: s.memory.pollState.Relists, Unsure: ids.Numbered || ids.Reuses || !ids.Proven && !s.memory.contentMode,
 		Hold: s.account.Shadow || !s.runner.permitted(), Held: s.held,
 	})
 }

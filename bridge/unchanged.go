@@ -15,6 +15,7 @@ import (
 type unchanged struct {
 	listing     uint64 // its digest
 	mailbox     string
+	policy      plan.Policy
 	changes     uint64 // of the store
 	from, until time.Time
 }
@@ -40,7 +41,7 @@ func (s *session) digest() uint64 {
 // of the one before.
 func (s *session) mayBeAsBefore() bool {
 	u, now := &s.memory.unchanged, s.now()
-	return !s.account.policy().Deletes() && u.changes == s.changes && u.mailbox == s.mailbox && !now.Before(u.from) && now.Before(u.until)
+	return u.changes == s.changes && u.mailbox == s.mailbox && u.policy == s.account.policy() && !now.Before(u.from) && now.Before(u.until)
 }
 
 // isAsBefore reports whether it is.
@@ -50,13 +51,13 @@ func (s *session) isAsBefore() bool {
 
 // noteUnchanged notes whether the session had nothing to do, after it ended with err.
 func (s *session) noteUnchanged(err error) {
-	s.memory.unchanged = unchanged{}
-	a := &s.plan.Actions
-	if err != nil || !s.complete || s.memory.contentMode || s.memory.doubting || s.memory.unconfirmed > 0 || len(s.memory.problems.byID) > 0 ||
+	m, a := s.memory, &s.plan.Actions
+	m.unchanged = unchanged{}
+	if err != nil || s.account.policy().Deletes() || !s.complete || m.contentMode || m.doubting || m.unconfirmed > 0 || len(m.problems.byID) > 0 ||
 		len(a.Fetch)+len(a.Seen)+len(a.Absent)+len(a.Forget)+len(a.Readopt) > 0 {
 		return
 	}
-	u := unchanged{listing: s.digest(), mailbox: s.mailbox, changes: s.changes}
+	u := unchanged{listing: s.digest(), mailbox: s.mailbox, policy: s.account.policy(), changes: s.changes}
 	for i, e := range s.ledger {
 		if due := e.LastListedAt.Add(plan.MarkEvery); i == 0 || due.Before(u.until) {
 			u.until = due // when the row is marked again
@@ -65,5 +66,5 @@ func (s *session) noteUnchanged(err error) {
 			u.from = e.LastListedAt
 		}
 	}
-	s.memory.unchanged = u
+	m.unchanged = u
 }
