@@ -70,6 +70,10 @@ func (s *script) commands() int {
 	return n
 }
 
+func (s *script) pauses() bool {
+	return slices.ContainsFunc(s.steps, func(st step) bool { return st.verb == pause })
+}
+
 var (
 	toSession = regexp.MustCompile(`^([A-Z])([:><])(?: (.*))?$`)
 	toServer  = regexp.MustCompile(`^!(\S+) (.+)$`)

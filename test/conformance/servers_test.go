@@ -31,7 +31,7 @@ type server struct {
 }
 
 // userName is of the same length for every script, so that literals fit.
-func userName(script int) string { return fmt.Sprintf("user%02x", script) }
+func userName(try, script int) string { return fmt.Sprintf("us%02x%02x", try, script) }
 
 func clientTLS(ca *testkit.TLS) *tls.Config {
 	return &tls.Config{RootCAs: ca.CertPool, ServerName: "localhost"}
