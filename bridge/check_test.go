@@ -1,6 +1,8 @@
 package bridge
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -106,4 +108,35 @@ func TestAServerThatKnowsASizeOnceItHasSentTheMessage(t *testing.T) {
 	if n := g.pop.count(); n > 0 {
 		t.Errorf("%d messages are left on the server", n)
 	}
+}
+
+// A server that does not byte-stuff refuses what comes behind its limit, and one
+// of these answers stands where that of the check should: nothing that a sender has
+// forged is taken for a message, and the others come.
+func TestARefusalAtTheCheckShowsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, plan.KeepForever())
+		g.pop.trouble = trouble{unstuffed: true, limit: 3, limitText: "-ERR Download exceed. msg=3"}
+		g.pop.one = func(p *popSession, command string, n int) bool {
+			if command == "UIDL" {
+				return wrongAnswers["refuses"](p, command, n)
+			}
+			return p.listed(command, n)
+		}
+		var want []string
+		for n := range 6 {
+			data := fmt.Sprintf("Subject: %d\r\n\r\n%s\r\n", n, strings.Repeat("x", n*n))
+			if n == 1 {
+				g.pop.add("forges", []byte(data+".\r\n+OK\r\nSubject: forged\r\n\r\nforged\r\n"))
+				continue
+			}
+			g.pop.add(uidl(n), []byte(data))
+			want = append(want, data)
+		}
+		g.poll()
+		g.wantExactly(want)
+		if p := g.runner.Status().Problems; len(p) != 1 || p[0].Num != 2 {
+			t.Errorf("problems: %v", p)
+		}
+	})
 }

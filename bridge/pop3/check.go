@@ -37,14 +37,14 @@ type Check struct {
 	came int64 // octets of the message, if it was retrieved
 }
 
-// CheckError ended the connection at the answer to a check.
+// CheckError is the answer to a check that says nothing, or ended the connection.
 type CheckError struct {
 	Command string // "UIDL n" or "LIST n"
 	First   bool   // before any message: see Check.First
 	error
 }
 
-// Unwrap returns why it ended.
+// Unwrap returns what was wrong with the answer.
 func (e *CheckError) Unwrap() error { return e.error }
 
 func (k Check) failed(err error, first bool) error {
@@ -94,7 +94,8 @@ func (k Check) refused() Check {
 }
 
 // checked reads the answer to the check. What is neither the listing nor -ERR
-// ends the connection.
+// ends the connection. Where nothing is left to ask for, -ERR is an error too: it
+// may be the answer to something else.
 func (c *Client) checked() (passed bool, err error) {
 	k := c.check
 	text, err := c.reply(k.command())
@@ -105,8 +106,9 @@ func (c *Client) checked() (passed bool, err error) {
 	case err == nil:
 		err = c.stray(fmt.Sprintf("the answer to %s was %s", k.command(), c.foreign(text)))
 	case isReply(err):
-		c.check = k.refused()
-		return false, nil
+		if c.check = k.refused(); c.check.Num > 0 {
+			return false, nil
+		}
 	}
 	return false, k.failed(err, false)
 }
@@ -114,10 +116,11 @@ func (c *Client) checked() (passed bool, err error) {
 // try sends the check before any message.
 func (c *Client) try() error {
 	c.unproven = true
-	if err := c.prove(); err != nil {
-		return c.check.failed(err, true)
+	err := c.prove()
+	if failed, ok := errors.AsType[*CheckError](err); ok {
+		failed.First = true
 	}
-	return nil
+	return err
 }
 
 // stray ends the connection because of octets that nothing asked for.
@@ -175,6 +178,9 @@ func (f *retrieval) passed() error {
 		err = f.c.quiet()
 	}
 	switch {
+	case isReply(err):
+		f.stop = err
+		return nil
 	case err != nil:
 		return err
 	case !ok:
