@@ -5,10 +5,13 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/popbridge/popbridge/internal/testkit"
 )
 
 // TestMain gives the tests a state folder of their own.
 func TestMain(m *testing.M) {
+	testkit.UseMemoryDisk()
 	dir, err := os.MkdirTemp("", "pbstate")
 	if err != nil {
 		panic(err)

@@ -16,7 +16,10 @@ import (
 	"github.com/popbridge/popbridge/internal/testkit"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	testkit.UseMemoryDisk()
+	goleak.VerifyTestMain(m)
+}
 
 const day = 24 * time.Hour
 

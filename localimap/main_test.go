@@ -16,9 +16,13 @@ import (
 
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/testkit"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	testkit.UseMemoryDisk()
+	goleak.VerifyTestMain(m)
+}
 
 // rig is a server over a real store, on a real port.
 type rig struct {

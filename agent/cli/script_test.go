@@ -19,9 +19,12 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
+
+	"github.com/popbridge/popbridge/internal/testkit"
 )
 
 func TestMain(m *testing.M) {
+	testkit.UseMemoryDisk()
 	os.Setenv("XDG_STATE_HOME", filepath.Join(os.TempDir(), "popbridge-cli-test"))
 	testscript.Main(leakChecked{m}, map[string]func(){
 		"popbridge": func() { os.Exit(Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },

@@ -14,9 +14,14 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/popbridge/popbridge/internal/testkit"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	testkit.UseMemoryDisk()
+	goleak.VerifyTestMain(m)
+}
 
 // clock is a time that tests move.
 type clock struct{ t time.Time }

@@ -21,7 +21,10 @@ import (
 	"github.com/popbridge/popbridge/internal/testkit"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	testkit.UseMemoryDisk()
+	goleak.VerifyTestMain(m)
+}
 
 // stored is a content with its bytes.
 type stored struct {

@@ -89,7 +89,10 @@ import (
 	"github.com/popbridge/popbridge/test/rig"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	testkit.UseMemoryDisk()
+	goleak.VerifyTestMain(m)
+}
 
 func TestPopbridge(t *testing.T) {
 	ca := testkit.CA(t)

@@ -24,7 +24,7 @@ func Of(short, long int) int {
 
 // The model tests try fewer examples, unless -rapid.checks says otherwise.
 func init() {
-	if err := flag.Set("rapid.checks", strconv.Itoa(Of(20, 100))); err != nil {
+	if err := flag.Set("rapid.checks", strconv.Itoa(Of(8, 100))); err != nil {
 		panic(err)
 	}
 }
