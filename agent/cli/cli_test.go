@@ -274,12 +274,20 @@ func TestStatusBeginsInPlainWords(t *testing.T) {
 	ago := now.Add(-3 * time.Hour)
 	well := control.Account{Name: "home", State: "idle", LastSuccess: &ago}
 	bad := control.Account{Name: "work", State: "backoff", LastSuccess: &ago, LastError: "no\nanswer"}
+	badly := health.Account("work", errors.New("no\nanswer"), 0)
+	busy := health.IMAP(fault.New(fault.Conflict, "port 1143 is in use", ""))
+	invalid := []health.Condition{health.ConfigInvalid(errors.New("line 3: a\nline 4: b"), "check")}
+	warning := []health.Condition{health.RestartNeeded([]string{"data_dir"})}
 	for _, tt := range []struct {
 		s    control.Status
 		want string
 	}{
 		{control.Status{Running: true, Accounts: []control.Account{well}}, "mail is flowing\n\n"},
 		{control.Status{Running: true, Accounts: []control.Account{well, bad}}, "no mail comes from work (the last poll that went through: 3 h ago): no answer\n\n"},
+		{control.Status{Running: true, Accounts: []control.Account{well, bad}, Health: badly}, "no mail comes from work (the last poll that went through: 3 h ago): no answer\n\n"},
+		{control.Status{Running: true, Accounts: []control.Account{well}, Health: busy}, "mail clients cannot connect, mail is fetched all the same: port 1143 is in use\n\n"},
+		{control.Status{Running: true, Accounts: []control.Account{well}, Health: invalid}, "the changed config has errors; the old one stays in force: line 3: a\n\n"},
+		{control.Status{Running: true, Accounts: []control.Account{well}, Health: warning}, "mail is flowing; 1 warning below\n\n"},
 		{control.Status{Running: true, Accounts: []control.Account{{Name: "home", State: "paused"}}}, "mail from home does not come: it is paused\n\n"},
 		{control.Status{Running: true, Accounts: []control.Account{{Name: "home"}}}, "waiting for the first answer of a server\n\n"},
 		{control.Status{Running: true}, "no mail is fetched: there is no account\n\n"},

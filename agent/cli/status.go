@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -102,7 +103,7 @@ func (a *app) printStatus(s control.Status, now time.Time) error {
 }
 
 // mailText says in plain words, in lines, whether mail is flowing, and if not,
-// since when and why.
+// since when and why. Each error among the conditions has its line.
 func mailText(s control.Status, now time.Time) string {
 	var lines []string
 	waiting := 0
@@ -116,6 +117,13 @@ func mailText(s control.Status, now time.Time) string {
 			waiting++
 		}
 	}
+	for _, c := range s.Health {
+		told := func(acc control.Account) bool { return acc.LastError != "" && strings.Contains(c.Text, acc.LastError) }
+		if c.Severity == health.Error && !slices.ContainsFunc(s.Accounts, told) {
+			first, _, _ := strings.Cut(c.Text, "\n")
+			lines = append(lines, first)
+		}
+	}
 	switch {
 	case !s.Running:
 		lines = append([]string{"no mail is fetched: no agent is running"}, lines...)
@@ -124,6 +132,8 @@ func mailText(s control.Status, now time.Time) string {
 		lines = []string{"no mail is fetched: there is no account"}
 	case waiting == len(s.Accounts):
 		lines = []string{"waiting for the first answer of a server"}
+	case len(s.Health) > 0:
+		lines = []string{"mail is flowing; " + fault.Count(len(s.Health), "warning") + " below"}
 	default:
 		lines = []string{"mail is flowing"}
 	}

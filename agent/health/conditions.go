@@ -275,16 +275,16 @@ func IMAP(err error) []Condition {
 	if err == nil {
 		return nil
 	}
+	text := "mail clients cannot connect, mail is fetched all the same: " + err.Error()
 	if _, ok := errors.AsType[*LocalTLSError](err); ok {
-		return []Condition{{Code: CodeLocalTLS, Severity: Error, Cause: "local tls",
-			Text: "mail clients cannot connect, mail is fetched all the same: " + err.Error(),
+		return []Condition{{Code: CodeLocalTLS, Severity: Error, Cause: "local tls", Text: text,
 			Hint: strings.TrimPrefix(fault.Hint(err)+"; then it goes on by itself", "; then ")}}
 	}
 	code := CodeIMAPFailed
 	if fault.Is(err, fault.Conflict) {
 		code = CodeIMAPPortBusy
 	}
-	return []Condition{{Code: code, Severity: Error, Text: err.Error(), Hint: fault.Hint(err)}}
+	return []Condition{{Code: code, Severity: Error, Text: text, Hint: fault.Hint(err)}}
 }
 
 // IMAPCrowded is the condition that connections to the IMAP server on one address
