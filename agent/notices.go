@@ -13,6 +13,7 @@ import (
 
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/internal/atomicfile"
+	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
@@ -48,7 +49,8 @@ type notice struct {
 	Hint   string    `json:"hint"`
 	Stored bool      `json:"stored"` // the message is in INBOX, or was
 
-	UID       mailstore.UID `json:"uid,omitempty"` // of the message; 0: none, or withdrawn
+	Mail      string        `json:"mail,omitempty"` // identity of the store with the message
+	UID       mailstore.UID `json:"uid,omitempty"`  // of the message; 0: none, or withdrawn
 	Validity  uint32        `json:"uidvalidity,omitempty"`
 	Withdrawn bool          `json:"withdrawn,omitempty"` // the condition was over before the message was read
 }
@@ -119,6 +121,7 @@ func (n *notices) save() error {
 // before its message is stored: after a crash in between, the same message is
 // stored, once.
 func (n *notices) look(ctx context.Context, now time.Time) error {
+	n.follow()
 	conditions := n.agent.concerned()
 	n.forget(ctx, conditions, now)
 	// A message would make the mailbox of a new user one that is not empty, which
@@ -150,6 +153,27 @@ func (n *notices) look(ctx context.Context, now time.Time) error {
 		errs = append(errs, n.store(ctx, o))
 	}
 	return errors.Join(append(errs, n.save())...)
+}
+
+// follow lets the notices of a user who was renamed go with the mail.
+func (n *notices) follow() {
+	if len(n.list) == 0 {
+		return
+	}
+	users := n.agent.known().Users
+	for i := range n.list {
+		o := &n.list[i]
+		if o.Mail == "" || users[o.User].Store == o.Mail {
+			continue
+		}
+		for name, k := range users {
+			if k.Store == o.Mail {
+				held := n.held[o.id()]
+				o.User = name
+				n.held[o.id()] = held
+			}
+		}
+	}
 }
 
 // concerned are the conditions that hold, with the users who are told of them: of
@@ -224,6 +248,10 @@ func (o notice) id() string { return o.User + "\x00" + o.Key }
 // seen it.
 func (n *notices) withdraw(ctx context.Context, o *notice) error {
 	store, err := n.agent.store(ctx, o.User)
+	if fault.Is(err, fault.Config) { // there is no such user any more
+		o.UID = 0
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -277,6 +305,6 @@ func (n *notices) store(ctx context.Context, o *notice) error {
 	if err != nil {
 		return err
 	}
-	o.Stored, o.Withdrawn, o.UID, o.Validity = true, false, stored[0].UID, stored[0].UIDValidity
+	o.Stored, o.Withdrawn, o.Mail, o.UID, o.Validity = true, false, store.ID(), stored[0].UID, stored[0].UIDValidity
 	return nil
 }

@@ -180,6 +180,43 @@ func TestALastingProblemIsToldEachTime(t *testing.T) {
 	}
 }
 
+// TestANoticeGoesWithAUserWhoIsRenamed, and is withdrawn there.
+func TestANoticeGoesWithAUserWhoIsRenamed(t *testing.T) {
+	t.Parallel()
+	r, n := noticeRig(t, "notices = true")
+	r.annsInbox()
+	r.configure("notices = true\n"+plain, testAccount{name: "home", user: "bob", folder: "INBOX", port: 1})
+	r.agent.cfg = r.load()
+	r.agent.health.Report("users", health.UserWithoutAccount("ann", 3, "rename"))
+	now := time.Now()
+	if err := n.look(t.Context(), now); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := r.inbox(); got != 1 {
+		t.Fatalf("%d messages", got)
+	}
+	r.agent.health.Report("users")
+	if _, err := r.agent.RenameUser(t.Context(), "ann", "bob"); err != nil {
+		t.Fatal(err)
+	}
+	for _, after := range []time.Duration{time.Second, 2 * replacedAfter} {
+		if err := n.look(t.Context(), now.Add(after)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	store, err := r.agent.store(t.Context(), "bob")
+	if err != nil {
+		t.Fatal(err)
+	}
+	box, err := store.Mailbox(t.Context(), "INBOX")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left := wholeMailbox(t, store, box.ID); len(left) != 0 || len(n.list) != 0 {
+		t.Errorf("%d messages and %d notices are left", len(left), len(n.list))
+	}
+}
+
 // TestEveryUserIsToldOfTheConfig once it has been wrong for longer than it takes to
 // edit it, but not one whose mailbox has to stay empty.
 func TestEveryUserIsToldOfTheConfig(t *testing.T) {
