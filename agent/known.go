@@ -210,6 +210,7 @@ func missing(command func(string) string, dir string, users map[string]state.Use
 		text += "; it was last in " + strings.Join(moved, ", ")
 		hint = "move the folder there, or set data_dir back to where it was: popbridge goes on by itself then. "
 	}
+	hint += "If it is lost and there is a backup: stop popbridge, then `" + command("restore DIR") + "`. "
 	return fault.Wrap(mailstore.ErrAnother, fault.Temporary, text, hint+"Only if that mail is gone for good: `"+
 		command("user confirm "+strings.Join(names, " "))+"` begins with what is in that place now, or with an empty mailbox")
 }
