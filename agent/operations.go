@@ -54,7 +54,7 @@ func (a *Agent) Status(ctx context.Context) (control.Status, error) {
 	}
 	if !s.Running {
 		s.PID = 0
-		a.health.Report("agent", health.NotRunning(a.command("run")))
+		a.health.Report("agent", health.NotRunning(s.LastEnd.Failure(), a.command("run")))
 	}
 	a.reportUsers(ctx)
 	a.reportStores(ctx)

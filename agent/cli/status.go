@@ -126,7 +126,11 @@ func mailText(s control.Status, now time.Time) string {
 	}
 	switch {
 	case !s.Running:
-		lines = append([]string{"no mail is fetched: no agent is running"}, lines...)
+		first := "no mail is fetched: no agent is running"
+		if why := s.LastEnd.Failure(); why != "" {
+			first += "; the last one ended: " + why
+		}
+		lines = append([]string{first}, lines...)
 	case len(lines) > 0:
 	case len(s.Accounts) == 0:
 		lines = []string{"no mail is fetched: there is no account"}

@@ -339,9 +339,15 @@ func Control(err error) Condition {
 		Text: "commands cannot reach the agent: " + err.Error(), Hint: fault.Hint(err)}
 }
 
-// NotRunning is the condition that nobody fetches mail. run is the command for that.
-func NotRunning(run string) Condition {
-	return Condition{Code: CodeNotRunning, Severity: Warning, Text: "no agent is running, so no mail is fetched or served",
+// NotRunning is the condition that nobody fetches mail. why is the error that the
+// last agent ended with, empty where it was told to; run is the command that
+// fetches mail.
+func NotRunning(why, run string) Condition {
+	text := "no agent is running, so no mail is fetched or served"
+	if why != "" {
+		text += "; the last one ended: " + why
+	}
+	return Condition{Code: CodeNotRunning, Severity: Warning, Text: text,
 		Hint: "start it with `" + run + "`, or `popbridge start` when it is installed as a service"}
 }
 
