@@ -19,8 +19,10 @@ import (
 
 func (a *app) newStatusCommand() *cobra.Command {
 	return a.addJSON(&cobra.Command{
-		Use:     "status",
-		Short:   "Show accounts, health, connected mail clients and the next poll",
+		Use:   "status",
+		Short: "Show accounts, health, connected mail clients and the next poll",
+		Long: "Shows accounts, health, connected mail clients and the next poll. The exit code is 0\n" +
+			"whatever it shows; programs read `health` of --json.",
 		Example: "  popbridge status\n  popbridge status --json | jq -r '.health[].text'",
 		Args:    cobra.NoArgs,
 		RunE:    func(c *cobra.Command, _ []string) error { return a.status(c.Context()) },
