@@ -153,9 +153,11 @@ func TestPreviewForAPerson(t *testing.T) {
 		"  " + stored.Local().Format("2006-01-02 15:04") + ", A, 5.3 KB, stored 31 days ago: stored 31 days ago\n  b, 0 B, stored in the same poll: stored here\n"
 	check(want)
 	p.NeedsConfirm = true
+	_, list, _ := strings.Cut(want, "\n")
 	check(want + "  Nothing of this is deleted before: popbridge account confirm home\n")
 	p.Shadow = true
-	check(want + "  Nothing of this is deleted: shadow = true.\n")
+	check("home: 1 to fetch, 0 to delete on the server, 5 to keep there (shadow = true; by keep_on_server = 30d it would be 2)\n" +
+		list + "  Nothing of this is deleted: shadow = true.\n")
 	for len(p.Delete) < 15 {
 		p.Delete = append(p.Delete, p.Delete[1])
 	}
