@@ -231,7 +231,7 @@ func ConfirmUsers(ctx context.Context, cfg *config.Config, o Options, names []st
 		switch id, err := mailstore.Identify(ctx, dir); {
 		case !known:
 			return nil, fault.New(fault.NotFound, "no mail of a user "+fault.Quote(name)+" is known with this config",
-				"the users are: "+strings.Join(slices.Sorted(maps.Keys(f.Users)), ", "))
+				theUsers(slices.Sorted(maps.Keys(f.Users))))
 		case k.PutBack != nil:
 		case err == nil && id == k.Store:
 			return nil, fault.New(fault.Conflict, "there is nothing to confirm: the mail of user "+name+" is where it was, in "+dir, "")

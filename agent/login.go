@@ -115,7 +115,7 @@ func (a *Agent) refused(r refusals) {
 	last := r.last.In(a.zone.Load()).Format("2 Jan at 15:04")
 	if r.user == "" {
 		users, _ := a.userNames() // only for the hint
-		a.health.Report(source, health.UnknownLogin(r.name, r.n, last, users))
+		a.health.Report(source, health.UnknownLogin(r.name, r.n, last, theUsers(users)))
 		return
 	}
 	a.health.Report(source, health.LoginRefused(r.user, r.n, last, a.command("device add NAME --user "+r.user)))

@@ -114,7 +114,7 @@ data   /data
 
 ACCOUNT  STATE    STORED  ON SERVER  LAST SUCCESS  NEXT POLL
 home     idle     5012    12         2 min ago     in 3 min
-work     backoff  0       0          never         -
+work     backoff  0       -          never         -
 home: 1 message on the server will be deleted at the next poll:
   Bo <bo@x.org>, An offer, 5.3 KB, stored 31 days ago: too old
 work: a message waits: message 3: try later

@@ -79,7 +79,11 @@ func (a *app) printStatus(s control.Status, now time.Time) error {
 		if !s.Running && state == "idle" {
 			state = "not running"
 		}
-		accounts.row(acc.Name, state, fmt.Sprint(acc.Stored), fmt.Sprint(acc.OnServer),
+		onServer := "-" // not known before the first listing
+		if acc.LastSuccess != nil || acc.OnServer > 0 {
+			onServer = fmt.Sprint(acc.OnServer)
+		}
+		accounts.row(acc.Name, state, fmt.Sprint(acc.Stored), onServer,
 			when(acc.LastSuccess, now, "never"), when(acc.NextPoll, now, "-"))
 	}
 	var out strings.Builder

@@ -304,11 +304,11 @@ func LoginRefused(user string, n int, last, add string) Condition {
 }
 
 // UnknownLogin is the condition that mail programs were refused because of their
-// user name. users are those that there are.
-func UnknownLogin(name string, n int, last string, users []string) Condition {
+// user name. users names those that there are.
+func UnknownLogin(name string, n int, last, users string) Condition {
 	return Condition{Code: CodeLoginRefused, Severity: Warning,
 		Text: fmt.Sprintf("a mail program that logs in as %s was refused: there is no such user; refused %s, last on %s", fault.Quote(name), times(n), last),
-		Hint: "set the user name in the mail program; the users are: " + strings.Join(users, ", ")}
+		Hint: "set the user name in the mail program; " + users}
 }
 
 func times(n int) string {
