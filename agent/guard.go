@@ -57,6 +57,7 @@ type guesses struct {
 type refusals struct {
 	user     string // empty: none
 	name     string // that was sent last
+	meant    string // the user whom that name is probably for; empty: not known
 	n        int    // since the last login that was right; 0: the condition is over
 	last     time.Time
 	unlogged int
@@ -167,12 +168,13 @@ func (g *guard) note(e *guesses, err error) bool {
 }
 
 // refuse notes a refused login for people. user is empty where the name belongs
-// to none.
-func (g *guard) refuse(user, name string) {
+// to none; meant is then the user whose next login ends the condition, as user is
+// otherwise.
+func (g *guard) refuse(user, name, meant string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	r := g.refused[user]
-	r.user, r.name, r.last = user, name, time.Now()
+	r.user, r.name, r.meant, r.last = user, name, meant, time.Now()
 	r.n++
 	r.unlogged++
 	g.tellLocked(r)
@@ -182,9 +184,11 @@ func (g *guard) refuse(user, name string) {
 func (g *guard) admit(user string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if r, ok := g.refused[user]; ok && r.n > 0 {
-		r.n = 0
-		g.tellLocked(r)
+	for _, r := range []refusals{g.refused[user], g.refused[""]} {
+		if r.n > 0 && r.meant == user {
+			r.n = 0
+			g.tellLocked(r)
+		}
 	}
 }
 

@@ -47,13 +47,14 @@ func (ac *account) checkUser(ctx context.Context, store *mailstore.Store) error 
 	return nil
 }
 
-// knownTo returns what a store remembers of the account, by whatever name; nil
-// when it does not know it.
+// knownTo returns what a store remembers of the account, by whatever name, or by its
+// name at another port; nil when it does not know it.
 func (ac *account) knownTo(ctx context.Context, store *mailstore.Store) (*mailstore.KnownAccount, error) {
 	accounts, err := store.Accounts(ctx)
+	own := bridge.MailboxName(ac.cfg.Username, ac.cfg.Host, ac.cfg.Port)
 	for _, k := range accounts {
 		mailbox := bridge.RememberedMailbox(k.Memory)
-		if mailbox == bridge.MailboxName(ac.cfg.Username, ac.cfg.Host, ac.cfg.Port) || mailbox == "" && k.Name == ac.cfg.Name {
+		if mailbox == own || k.Name == ac.cfg.Name && (mailbox == "" || bridge.SameButPort(mailbox, own)) {
 			return &k, err
 		}
 	}

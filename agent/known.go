@@ -210,6 +210,7 @@ func missing(command func(string) string, dir string, users map[string]state.Use
 		text += "; it was last in " + strings.Join(moved, ", ")
 		hint = "move the folder there, or set data_dir back to where it was: popbridge goes on by itself then. "
 	}
+	hint += "If it is lost and there is a backup: stop popbridge, then `" + command("restore DIR") + "`. "
 	return fault.Wrap(mailstore.ErrAnother, fault.Temporary, text, hint+"Only if that mail is gone for good: `"+
 		command("user confirm "+strings.Join(names, " "))+"` begins with what is in that place now, or with an empty mailbox")
 }
@@ -230,7 +231,7 @@ func ConfirmUsers(ctx context.Context, cfg *config.Config, o Options, names []st
 		switch id, err := mailstore.Identify(ctx, dir); {
 		case !known:
 			return nil, fault.New(fault.NotFound, "no mail of a user "+fault.Quote(name)+" is known with this config",
-				"the users are: "+strings.Join(slices.Sorted(maps.Keys(f.Users)), ", "))
+				theUsers(slices.Sorted(maps.Keys(f.Users))))
 		case k.PutBack != nil:
 		case err == nil && id == k.Store:
 			return nil, fault.New(fault.Conflict, "there is nothing to confirm: the mail of user "+name+" is where it was, in "+dir, "")

@@ -40,7 +40,7 @@ func TestOnlyMailIsMissed(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.moveData("third", home)
-	if a, err := Open(t.Context(), r.load(), Options{}); !Waits(err) || !strings.Contains(err.Error(), filepath.Join(r.dir, "second")) {
+	if a, err := Open(t.Context(), r.load(), Options{}); !Waits(err) || !strings.Contains(err.Error(), filepath.Join(r.dir, "second")) || !strings.Contains(fault.Hint(err), "popbridge restore DIR") {
 		if err == nil {
 			_ = a.Close()
 		}

@@ -1,12 +1,14 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
 
 	"github.com/popbridge/popbridge/agent/control"
 	"github.com/popbridge/popbridge/agent/health"
+	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
 	"github.com/popbridge/popbridge/localimap"
@@ -46,9 +48,9 @@ func (a *Agent) login(ctx context.Context, name, password string) (localimap.Acc
 	switch {
 	case fault.Is(err, fault.Auth):
 		if known {
-			a.guard.refuse(who.User, name)
+			a.guard.refuse(who.User, name, who.User)
 		} else {
-			a.guard.refuse("", name)
+			a.guard.refuse("", name, a.meant(name))
 		}
 		return localimap.Account{}, errRefused
 	case err != nil:
@@ -86,6 +88,16 @@ func (a *Agent) userNamed(name string) string {
 	return name
 }
 
+// meant returns the user whom a name that is no one's is probably for, or "".
+func (a *Agent) meant(name string) string {
+	users, _ := a.userNames() // where the folder cannot be read, they are those of the config
+	if len(users) == 1 {
+		return users[0]
+	}
+	local, _, _ := strings.Cut(name, "@")
+	return cmp.Or(config.Nearest(name, users), config.Nearest(local, users))
+}
+
 // refused tells people of refused logins: in the log, summed up, and as a
 // condition until it is over.
 func (a *Agent) refused(r refusals) {
@@ -103,7 +115,7 @@ func (a *Agent) refused(r refusals) {
 	last := r.last.In(a.zone.Load()).Format("2 Jan at 15:04")
 	if r.user == "" {
 		users, _ := a.userNames() // only for the hint
-		a.health.Report(source, health.UnknownLogin(r.name, r.n, last, users))
+		a.health.Report(source, health.UnknownLogin(r.name, r.n, last, theUsers(users)))
 		return
 	}
 	a.health.Report(source, health.LoginRefused(r.user, r.n, last, a.command("device add NAME --user "+r.user)))

@@ -81,7 +81,21 @@ func TestARefusedLoginIsSeenInStatus(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 	login(t, r.addr, "ann", nil)
-	if got := r.status().Health; len(got) != 1 || !strings.Contains(got[0].Text, "anne") {
+	if got := r.status().Health; len(got) != 0 {
 		t.Errorf("after a login that was right: %+v", got)
+	}
+}
+
+// TestAWrongNameIsMeantForSomeone: the condition ends when that user logs in.
+func TestAWrongNameIsMeantForSomeone(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.configure(plain, testAccount{name: "a", user: "ann", folder: "INBOX", port: 1}, testAccount{name: "b", user: "carl", folder: "INBOX", port: 2})
+	r.agent = r.open()
+	defer func() { _ = r.agent.Close() }()
+	for name, want := range map[string]string{"anne": "ann", "an@example.org": "ann", "Karl": "carl", "root": "", "info@example.org": ""} {
+		if got := r.agent.meant(name); got != want {
+			t.Errorf("%s is meant for %q, want %q", name, got, want)
+		}
 	}
 }

@@ -85,7 +85,7 @@ func (a *Agent) alert(user, device string) string {
 	}
 	now := time.Now()
 	var mine []health.Condition
-	for _, c := range a.health.List() {
+	for _, c := range a.concerned() {
 		if c.User == user && c.Pressing(now) {
 			mine = append(mine, c)
 		}

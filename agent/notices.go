@@ -13,18 +13,22 @@ import (
 
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/internal/atomicfile"
+	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
 const (
 	// settleTime is waited after a change, so that what comes and goes is no news.
 	settleTime = 2 * time.Second
-	// endedAfter is how long a condition has to be over before a person is told of
-	// it again: an account that fails now and then gives one message.
+	// endedAfter is how long a condition that comes and goes has to be over before a
+	// person is told of it again: an account that fails now and then gives one message.
 	endedAfter = time.Hour
 	// withdrawAfter is how long a condition that held in an earlier run may be absent
 	// before it is over: accounts are polled one after the other after a start.
 	withdrawAfter = 10 * time.Minute
+	// replacedAfter is the same for a lasting one that held in this run: an account
+	// that a changed config replaces says within it what still holds.
+	replacedAfter = time.Minute
 	// noticeOnce is how far apart two times of arrival of one notice may be.
 	noticeOnce = 24 * time.Hour
 )
@@ -45,7 +49,8 @@ type notice struct {
 	Hint   string    `json:"hint"`
 	Stored bool      `json:"stored"` // the message is in INBOX, or was
 
-	UID       mailstore.UID `json:"uid,omitempty"` // of the message; 0: none, or withdrawn
+	Mail      string        `json:"mail,omitempty"` // identity of the store with the message
+	UID       mailstore.UID `json:"uid,omitempty"`  // of the message; 0: none, or withdrawn
 	Validity  uint32        `json:"uidvalidity,omitempty"`
 	Withdrawn bool          `json:"withdrawn,omitempty"` // the condition was over before the message was read
 }
@@ -116,13 +121,18 @@ func (n *notices) save() error {
 // before its message is stored: after a crash in between, the same message is
 // stored, once.
 func (n *notices) look(ctx context.Context, now time.Time) error {
-	conditions := n.agent.health.List()
+	n.follow()
+	conditions := n.agent.concerned()
 	n.forget(ctx, conditions, now)
+	// A message would make the mailbox of a new user one that is not empty, which
+	// `user rename` does not replace. The alert tells of it.
+	quiet := map[string]bool{}
+	for _, c := range conditions {
+		quiet[c.User] = quiet[c.User] || c.Quiet()
+	}
 	if n.agent.Config().Notices {
 		for _, c := range conditions {
-			// A message would make the mailbox of the new user one that is not empty,
-			// which `user rename` does not replace. The alert tells of it.
-			if c.Code != health.CodeAccountUserChanged && c.Pressing(now) && !slices.ContainsFunc(n.list, func(o notice) bool { return o.tells(c) }) {
+			if !quiet[c.User] && c.Pressing(now) && !slices.ContainsFunc(n.list, func(o notice) bool { return o.tells(c) }) {
 				n.list = append(n.list, notice{User: c.User, Key: c.Key(), Since: second(c.Since), At: second(now), Text: c.Text, Hint: c.Hint})
 			}
 		}
@@ -145,6 +155,42 @@ func (n *notices) look(ctx context.Context, now time.Time) error {
 	return errors.Join(append(errs, n.save())...)
 }
 
+// follow lets the notices of a user who was renamed go with the mail.
+func (n *notices) follow() {
+	if len(n.list) == 0 {
+		return
+	}
+	users := n.agent.known().Users
+	for i := range n.list {
+		o := &n.list[i]
+		if o.Mail == "" || users[o.User].Store == o.Mail {
+			continue
+		}
+		for name, k := range users {
+			if k.Store == o.Mail {
+				held := n.held[o.id()]
+				o.User = name
+				n.held[o.id()] = held
+			}
+		}
+	}
+}
+
+// concerned are the conditions that hold, with the users who are told of them: of
+// those that are about none in particular, all of the config.
+func (a *Agent) concerned() (list []health.Condition) {
+	for _, c := range a.health.List() {
+		if c.User != "" {
+			list = append(list, c)
+			continue
+		}
+		for _, c.User = range a.Config().Users() {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
 // second drops what a date in a message does not have.
 func second(t time.Time) time.Time { return t.Truncate(time.Second).UTC() }
 
@@ -163,7 +209,7 @@ func (n *notices) forget(ctx context.Context, conditions []health.Condition, now
 		if _, known := n.absent[id]; !known {
 			n.absent[id] = now
 		}
-		if o.UID > 0 && (n.held[id] || now.Sub(n.absent[id]) >= withdrawAfter) {
+		if o.UID > 0 && now.Sub(n.absent[id]) >= n.overAfter(*o) {
 			if err := n.withdraw(ctx, o); err != nil && ctx.Err() == nil {
 				n.agent.log.Debug().Err(err).Msg("a notice could not be withdrawn; tried again")
 			}
@@ -171,7 +217,11 @@ func (n *notices) forget(ctx context.Context, conditions []health.Condition, now
 	}
 	n.list = slices.DeleteFunc(n.list, func(o notice) bool {
 		since, absent := n.absent[o.id()]
-		over := absent && now.Sub(since) >= endedAfter
+		forgetAfter := endedAfter
+		if health.Lasting(o.Key) {
+			forgetAfter = n.overAfter(o)
+		}
+		over := absent && o.UID == 0 && now.Sub(since) >= forgetAfter
 		if over {
 			delete(n.absent, o.id())
 			delete(n.held, o.id())
@@ -180,12 +230,28 @@ func (n *notices) forget(ctx context.Context, conditions []health.Condition, now
 	})
 }
 
+// overAfter is how long a condition has to be absent before its message goes.
+func (n *notices) overAfter(o notice) time.Duration {
+	switch {
+	case !n.held[o.id()]:
+		return withdrawAfter
+	case health.Lasting(o.Key):
+		return replacedAfter
+	default:
+		return 0
+	}
+}
+
 func (o notice) id() string { return o.User + "\x00" + o.Key }
 
 // withdraw removes the message of a condition that is over, unless the person has
 // seen it.
 func (n *notices) withdraw(ctx context.Context, o *notice) error {
 	store, err := n.agent.store(ctx, o.User)
+	if fault.Is(err, fault.Config) { // there is no such user any more
+		o.UID = 0
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -219,7 +285,7 @@ func (n *notices) store(ctx context.Context, o *notice) error {
 	if err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(n.agent.health.List(), o.tells) {
+	if !slices.ContainsFunc(n.agent.concerned(), o.tells) {
 		return nil // it ended as the store was opened
 	}
 	box, err := store.EnsureMailbox(ctx, "INBOX")
@@ -239,6 +305,6 @@ func (n *notices) store(ctx context.Context, o *notice) error {
 	if err != nil {
 		return err
 	}
-	o.Stored, o.Withdrawn, o.UID, o.Validity = true, false, stored[0].UID, stored[0].UIDValidity
+	o.Stored, o.Withdrawn, o.Mail, o.UID, o.Validity = true, false, store.ID(), stored[0].UID, stored[0].UIDValidity
 	return nil
 }

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -152,6 +153,96 @@ func TestAPersonIsToldOfEachProblemOnce(t *testing.T) {
 	}
 	if s, err := store.AccountState(t.Context(), "home"); err != nil || s.Stored != 0 {
 		t.Errorf("the account has stored %d, %v", s.Stored, err)
+	}
+}
+
+// TestALastingProblemIsToldEachTime: a person has brought it about, and each time is
+// a case of its own. An account that a changed config replaces is none.
+func TestALastingProblemIsToldEachTime(t *testing.T) {
+	t.Parallel()
+	r, n := noticeRig(t, "notices = true")
+	ac := r.agent.accounts["home"]
+	waits := ac.concern([]health.Condition{health.DeletesUnconfirmed("home", 3, "show", "allow")})
+	now := time.Now()
+	for _, step := range []struct {
+		after      time.Duration
+		conditions []health.Condition
+		want       int
+	}{{0, waits, 1}, {time.Second, nil, 1}, {time.Second, waits, 1}, {time.Second, nil, 1}, {replacedAfter, nil, 0}, {time.Second, waits, 1}} {
+		now = now.Add(step.after)
+		r.agent.health.Report(ac.source(), step.conditions...)
+		if err := n.look(t.Context(), now); err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := r.inbox(); got != step.want {
+			t.Errorf("%+v: %d messages", step, got)
+		}
+	}
+}
+
+// TestANoticeGoesWithAUserWhoIsRenamed, and is withdrawn there.
+func TestANoticeGoesWithAUserWhoIsRenamed(t *testing.T) {
+	t.Parallel()
+	r, n := noticeRig(t, "notices = true")
+	r.annsInbox()
+	r.configure("notices = true\n"+plain, testAccount{name: "home", user: "bob", folder: "INBOX", port: 1})
+	r.agent.cfg = r.load()
+	r.agent.health.Report("users", health.UserWithoutAccount("ann", 3, "rename"))
+	now := time.Now()
+	if err := n.look(t.Context(), now); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := r.inbox(); got != 1 {
+		t.Fatalf("%d messages", got)
+	}
+	r.agent.health.Report("users")
+	if _, err := r.agent.RenameUser(t.Context(), "ann", "bob"); err != nil {
+		t.Fatal(err)
+	}
+	for _, after := range []time.Duration{time.Second, 2 * replacedAfter} {
+		if err := n.look(t.Context(), now.Add(after)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	store, err := r.agent.store(t.Context(), "bob")
+	if err != nil {
+		t.Fatal(err)
+	}
+	box, err := store.Mailbox(t.Context(), "INBOX")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left := wholeMailbox(t, store, box.ID); len(left) != 0 || len(n.list) != 0 {
+		t.Errorf("%d messages and %d notices are left", len(left), len(n.list))
+	}
+}
+
+// TestEveryUserIsToldOfTheConfig once it has been wrong for longer than it takes to
+// edit it, but not one whose mailbox has to stay empty.
+func TestEveryUserIsToldOfTheConfig(t *testing.T) {
+	t.Parallel()
+	r, n := noticeRig(t, "notices = true")
+	r.agent.health.Report("config", health.ConfigInvalid(errors.New("line 3"), "check"))
+	if err := n.look(t.Context(), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := r.inbox(); got != 0 {
+		t.Errorf("%d messages while the file is edited", got)
+	}
+	later := time.Now().Add(11 * time.Minute)
+	r.fails(health.NewUserChanged(errors.New("bob has the mail")))
+	if err := n.look(t.Context(), later); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := r.inbox(); got != 0 {
+		t.Errorf("%d messages in a mailbox that has to stay empty", got)
+	}
+	r.fails(nil)
+	if err := n.look(t.Context(), later); err != nil {
+		t.Fatal(err)
+	}
+	if got, text := r.inbox(); got != 1 || !bytes.Contains(text, []byte("the changed config has errors")) {
+		t.Errorf("%d messages: %s", got, text)
 	}
 }
 

@@ -54,7 +54,7 @@ func (a *Agent) Status(ctx context.Context) (control.Status, error) {
 	}
 	if !s.Running {
 		s.PID = 0
-		a.health.Report("agent", health.NotRunning(a.command("run")))
+		a.health.Report("agent", health.NotRunning(s.LastEnd.Failure(), a.command("run")))
 	}
 	a.reportUsers(ctx)
 	a.reportStores(ctx)
@@ -179,8 +179,15 @@ func (a *Agent) syncOne(ctx context.Context, ac *account, report func(bridge.Pro
 	return answer
 }
 
-// choose returns the accounts of these names, or all of them in file order.
+// choose returns the accounts of these names, or all of them in file order, as the
+// config file has them now.
 func (a *Agent) choose(names []string) ([]*account, error) {
+	a.mu.Lock()
+	watched := a.serving != nil && a.cfg.Path != ""
+	a.mu.Unlock()
+	if watched {
+		a.Reload() // the watcher notices a change a moment later
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var known []string

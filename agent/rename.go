@@ -186,21 +186,28 @@ func (a *Agent) removeEmptyLocked(ctx context.Context, u *user) error {
 	if err == nil {
 		err = a.closeLocked(u)
 	}
-	for _, kept := range []string{"mail", "damaged"} { // message files that the index does not know
-		if err == nil {
-			err = filepath.WalkDir(filepath.Join(u.dir, kept), func(path string, d fs.DirEntry, err error) error {
-				if err == nil && !d.IsDir() {
-					err = fault.New(fault.Conflict, "there is a message file, "+path, "move the folder "+u.dir+" away, and repeat the command")
-				}
-				return err
-			})
-			if errors.Is(err, fs.ErrNotExist) {
-				err = nil
-			}
-		}
+	if err == nil {
+		err = hasMessageFile(u.dir)
 	}
 	if err != nil {
 		return err
 	}
 	return os.RemoveAll(u.dir)
+}
+
+// hasMessageFile is an error where a store that is empty by its index has files of
+// messages all the same.
+func hasMessageFile(dir string) error {
+	for _, kept := range []string{"mail", "damaged"} {
+		err := filepath.WalkDir(filepath.Join(dir, kept), func(path string, d fs.DirEntry, err error) error {
+			if err == nil && !d.IsDir() {
+				err = fault.New(fault.Conflict, "there is a message file, "+path, "move the folder "+dir+" away, and repeat the command")
+			}
+			return err
+		})
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }

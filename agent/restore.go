@@ -49,8 +49,8 @@ func Restore(ctx context.Context, cfg *config.Config, dir string, o RestoreOptio
 	}
 	defer func() { err = errors.Join(err, l.release()) }()
 	users := filepath.Join(cfg.DataDir, "users")
-	if err := os.Remove(users); err != nil && !errors.Is(err, fs.ErrNotExist) { // an empty folder goes
-		return nil, fault.New(fault.Conflict, "the data folder "+cfg.DataDir+" holds mail already", "move "+users+" away first, or name another data_dir in the config")
+	if err := checkVacant(ctx, cfg, o.Log); err != nil {
+		return nil, err
 	}
 	staged := filepath.Join(cfg.DataDir, "restoring")
 	if err := os.RemoveAll(staged); err != nil {
@@ -75,7 +75,11 @@ func Restore(ctx context.Context, cfg *config.Config, dir string, o RestoreOptio
 			return nil, err
 		}
 	}
-	if err := os.Rename(staged, users); err != nil {
+	err = os.RemoveAll(users) // without mail or device, see checkVacant
+	if err == nil {
+		err = os.Rename(staged, users)
+	}
+	if err != nil {
 		return nil, fault.Wrap(err, fault.Denied, "the restored mail cannot be moved to its place", "rename "+staged+" to "+users+" by hand")
 	}
 	// Whoever restores a backup says that this is the mail from now on.
@@ -88,6 +92,40 @@ func Restore(ctx context.Context, cfg *config.Config, dir string, o RestoreOptio
 		o.Log.Warn().Err(err).Msg("state file was left as it was")
 	}
 	return done, atomicfile.SyncDir(cfg.DataDir)
+}
+
+// checkVacant refuses a data folder in which a user has anything that a restore
+// would replace. A store without mail or device is nothing: a start has made it.
+func checkVacant(ctx context.Context, cfg *config.Config, log zerolog.Logger) error {
+	users := filepath.Join(cfg.DataDir, "users")
+	taken := fault.New(fault.Conflict, "the data folder "+cfg.DataDir+" holds mail already", "move "+users+" away first, or name another data_dir in the config")
+	entries, err := os.ReadDir(users)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, e := range entries {
+		dir := filepath.Join(users, e.Name())
+		if !e.IsDir() || !holdsStore(dir) || hasMessageFile(dir) != nil {
+			return taken
+		}
+		store, err := mailstore.Open(ctx, dir, mailstore.Options{Log: log})
+		if err != nil {
+			return taken
+		}
+		usage, err := store.Usage(ctx)
+		devices, deviceErr := store.Devices(ctx)
+		switch err = errors.Join(err, deviceErr, store.Close()); {
+		case err != nil:
+			return err
+		case !usage.Empty():
+			return taken
+		case len(devices) > 0:
+			name := devices[0].Name
+			return fault.New(fault.Conflict, fmt.Sprintf("user %s has no mail here, but the device %s, which a restore would take away", e.Name(), name),
+				"revoke it, restore, and add it again: "+Command(cfg.Path, "device revoke "+name+" --user "+e.Name()))
+		}
+	}
+	return err
 }
 
 // usersIn returns the users that a backup holds. Of two that are the same store,

@@ -92,6 +92,8 @@ func (a *Agent) onlyUser(name, unsaid string) (string, error) {
 		return "", unknownUser(name, users)
 	case len(users) == 1:
 		return users[0], nil
+	case len(users) == 0:
+		return "", fault.New(fault.Config, unsaid, theUsers(users))
 	default:
 		return "", fault.New(fault.Config, unsaid, fmt.Sprintf("add --user with one of: %s", strings.Join(users, ", ")))
 	}

@@ -138,5 +138,5 @@ func (a *Agent) storeOptions(user string) mailstore.Options {
 
 func unknownUser(name string, users []string) error {
 	return fault.New(fault.Config, fmt.Sprintf("there is no user %s in the config", fault.Quote(name)),
-		didYouMean(name, users)+"the users are: "+strings.Join(users, ", "))
+		didYouMean(name, users)+theUsers(users))
 }

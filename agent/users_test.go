@@ -196,6 +196,27 @@ func TestAnAccountOfAnotherUserWaitsForAnAnswer(t *testing.T) {
 	sameBytes(t, read(t, r.addr, "ann", "INBOX"), srv.sent)
 }
 
+// Nor is a port that is changed at the same time an answer; back with the former
+// user, the account is no question any more.
+func TestAnotherPortIsNoOtherMailbox(t *testing.T) {
+	t.Parallel()
+	r, _, home := oneUser(t)
+	_, home.port = pop(t, "home", 3)
+	home.user = "bob"
+	r.reload(home)
+	eventually(t, "the account is held", func() bool { return r.condition(health.CodeAccountUserChanged).Code != "" })
+	if _, err := r.agent.Confirm(t.Context(), "home"); err != nil {
+		t.Fatal(err)
+	}
+	r.sync()
+	home.user = "ann"
+	r.reload(home)
+	r.sync()
+	if c := r.condition(health.CodeAccountUserChanged); c.Code != "" {
+		t.Errorf("back with ann: %+v", c)
+	}
+}
+
 func TestARenamedUserHasTheSameMailAndDevices(t *testing.T) {
 	t.Parallel()
 	for _, configFirst := range []bool{true, false} {

@@ -16,6 +16,11 @@ func MailboxName(username, host string, port int) string {
 	return fmt.Sprintf("%s at %s:%d", username, strings.ToLower(host), port)
 }
 
+// SameButPort reports whether two names of MailboxName differ in the port at most.
+func SameButPort(one, other string) bool {
+	return one[:strings.LastIndexByte(one, ':')+1] == other[:strings.LastIndexByte(other, ':')+1]
+}
+
 // RememberedMailbox is the MailboxName in what the store remembers of an account
 // (mailstore.AccountState.Memory), or "".
 func RememberedMailbox(memory string) string { return decodePollState(memory).Mailbox }

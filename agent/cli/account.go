@@ -61,9 +61,10 @@ func (a *app) newAccountTestCommand() *cobra.Command {
 		Short: "Log in at the server of an account and look; nothing is fetched or changed",
 		Long: "Connects to the server of the account, or of every account, logs in, and prints\n" +
 			"how the connection is protected, what the server can do, and how much mail there\n" +
-			"is. Nothing is fetched, deleted or marked. A running agent is asked to do it: a\n" +
-			"POP3 mailbox allows one session at a time. The exit code is 0 when every login\n" +
-			"went through, 3 when some did, 1 when none did.",
+			"is, by the config file as it is now. Nothing is fetched, deleted or marked. A\n" +
+			"running agent is asked to do it: a POP3 mailbox allows one session at a time. The\n" +
+			"exit code is 0 when every login went through, 3 when some did, 1 when none did, 2\n" +
+			"when the config has errors.",
 		Example: "  popbridge account test\n  popbridge account test home",
 		Args:    cobra.MaximumNArgs(1),
 		RunE:    func(c *cobra.Command, args []string) error { return a.accountTest(c.Context(), args) },
@@ -71,6 +72,9 @@ func (a *app) newAccountTestCommand() *cobra.Command {
 }
 
 func (a *app) accountTest(ctx context.Context, names []string) error {
+	if _, err := a.loadConfig(); err != nil { // a running agent would test what was in the file before
+		return err
+	}
 	var probes []control.Probe
 	err := a.with(ctx, func(ops control.Operations) (err error) {
 		probes, err = ops.Probe(ctx, names)

@@ -36,11 +36,12 @@ func (a *app) newRestoreCommand() *cobra.Command {
 		Use:   "restore DIR",
 		Short: "Fill an empty data folder from a backup",
 		Long: "Fill the data folder of the config from a backup. No agent may run, and the data\n" +
-			"folder may not hold mail yet. Mail clients find the UIDs they know. The logins of\n" +
-			"mail clients and the certificate come back from a backup that is as this computer\n" +
-			"has written it; from any other only with --with-devices, as whoever could change\n" +
-			"it could have added a login. DIR also has the config file as it was; read it and\n" +
-			"copy it to its place first where it is lost.",
+			"folder may not hold mail or logins yet. Mail clients find the UIDs they know. The\n" +
+			"logins of mail clients and the certificate come back from a backup that is as this\n" +
+			"computer has written it; from any other only with --with-devices, as whoever could\n" +
+			"change it could have added a login. A config has to be there first: DIR has the\n" +
+			"config file as it was; read it and copy it to its place where it is lost. Password\n" +
+			"files are not in a backup.",
 		Example: "  popbridge restore /media/usb/popbridge",
 		Args:    cobra.ExactArgs(1),
 		RunE:    func(c *cobra.Command, args []string) error { return a.restore(c.Context(), args[0], devices) },

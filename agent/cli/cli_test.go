@@ -114,7 +114,7 @@ data   /data
 
 ACCOUNT  STATE    STORED  ON SERVER  LAST SUCCESS  NEXT POLL
 home     idle     5012    12         2 min ago     in 3 min
-work     backoff  0       0          never         -
+work     backoff  0       -          never         -
 home: 1 message on the server will be deleted at the next poll:
   Bo <bo@x.org>, An offer, 5.3 KB, stored 31 days ago: too old
 work: a message waits: message 3: try later
@@ -153,9 +153,11 @@ func TestPreviewForAPerson(t *testing.T) {
 		"  " + stored.Local().Format("2006-01-02 15:04") + ", A, 5.3 KB, stored 31 days ago: stored 31 days ago\n  b, 0 B, stored in the same poll: stored here\n"
 	check(want)
 	p.NeedsConfirm = true
+	_, list, _ := strings.Cut(want, "\n")
 	check(want + "  Nothing of this is deleted before: popbridge account confirm home\n")
 	p.Shadow = true
-	check(want + "  Nothing of this is deleted: shadow = true.\n")
+	check("home: 1 to fetch, 0 to delete on the server, 5 to keep there (shadow = true; by keep_on_server = 30d it would be 2)\n" +
+		list + "  Nothing of this is deleted: shadow = true.\n")
 	for len(p.Delete) < 15 {
 		p.Delete = append(p.Delete, p.Delete[1])
 	}
@@ -274,12 +276,20 @@ func TestStatusBeginsInPlainWords(t *testing.T) {
 	ago := now.Add(-3 * time.Hour)
 	well := control.Account{Name: "home", State: "idle", LastSuccess: &ago}
 	bad := control.Account{Name: "work", State: "backoff", LastSuccess: &ago, LastError: "no\nanswer"}
+	badly := health.Account("work", errors.New("no\nanswer"), 0)
+	busy := health.IMAP(fault.New(fault.Conflict, "port 1143 is in use", ""))
+	invalid := []health.Condition{health.ConfigInvalid(errors.New("line 3: a\nline 4: b"), "check")}
+	warning := []health.Condition{health.RestartNeeded([]string{"data_dir"})}
 	for _, tt := range []struct {
 		s    control.Status
 		want string
 	}{
 		{control.Status{Running: true, Accounts: []control.Account{well}}, "mail is flowing\n\n"},
 		{control.Status{Running: true, Accounts: []control.Account{well, bad}}, "no mail comes from work (the last poll that went through: 3 h ago): no answer\n\n"},
+		{control.Status{Running: true, Accounts: []control.Account{well, bad}, Health: badly}, "no mail comes from work (the last poll that went through: 3 h ago): no answer\n\n"},
+		{control.Status{Running: true, Accounts: []control.Account{well}, Health: busy}, "mail clients cannot connect, mail is fetched all the same: port 1143 is in use\n\n"},
+		{control.Status{Running: true, Accounts: []control.Account{well}, Health: invalid}, "the changed config has errors; the old one stays in force: line 3: a\n\n"},
+		{control.Status{Running: true, Accounts: []control.Account{well}, Health: warning}, "mail is flowing; 1 warning below\n\n"},
 		{control.Status{Running: true, Accounts: []control.Account{{Name: "home", State: "paused"}}}, "mail from home does not come: it is paused\n\n"},
 		{control.Status{Running: true, Accounts: []control.Account{{Name: "home"}}}, "waiting for the first answer of a server\n\n"},
 		{control.Status{Running: true}, "no mail is fetched: there is no account\n\n"},

@@ -9,7 +9,9 @@ import (
 	"net"
 	"net/mail"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -186,9 +188,9 @@ func (d *demonstration) trickle(ctx context.Context, a *app, every time.Duration
 		"  server      %s\n  port        %s\n  security    none (the demo has no TLS, so that no certificate is asked about)\n"+
 		"  user        %s\n  password    %s\n\n"+
 		"or in a terminal\n\n  neomutt -n -F /dev/null -e 'set ssl_force_tls=no imap_pass=%s folder=imap://%s@%s/ spoolfile=+INBOX'\n\n"+
-		"See how it is doing, and try the other commands:\n\n  popbridge status --config %s\n\n"+
+		"See how it is doing, and try the other commands:\n\n  %s status --config %s\n\n"+
 		"A message arrives every %v. Ctrl-C ends the demo and removes its folder.\n\n",
-		first.Stored, host, port, demoName, demoName, demoName, demoName, d.addr, filepath.Join(d.dir, "config.toml"), every)
+		first.Stored, host, port, demoName, demoName, demoName, demoName, d.addr, program(), filepath.Join(d.dir, "config.toml"), every)
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for n := 0; ; n++ {
@@ -205,6 +207,28 @@ func (d *demonstration) trickle(ctx context.Context, a *app, every time.Duration
 		}
 		a.printf("%s  new mail: %s\n", time.Now().Format(time.TimeOnly), subjectOf(m))
 	}
+}
+
+// program is how this program is called again in the same shell.
+func program() string {
+	own, err := os.Executable()
+	if err != nil {
+		return "popbridge"
+	}
+	if strings.Contains(own, string(filepath.Separator)+"go-build") {
+		return "go run ./cmd/popbridge"
+	}
+	if found, err := exec.LookPath("popbridge"); err == nil {
+		a, errA := os.Stat(own)
+		b, errB := os.Stat(found)
+		if errA == nil && errB == nil && os.SameFile(a, b) {
+			return "popbridge"
+		}
+	}
+	if strings.Contains(own, " ") {
+		own = `"` + own + `"`
+	}
+	return own
 }
 
 // once goes the whole way: everything the POP3 server has must be in INBOX, in

@@ -34,9 +34,9 @@ func (a *app) newDeviceAddCommand() *cobra.Command {
 		Use:   "add NAME",
 		Short: "Let a mail client log in; prints its password once",
 		Long: "Lets a mail client log in, and prints its password once. With --folder it sees\n" +
-			"those folders only, under whatever name they get later; its INBOX is empty then,\n" +
-			"unless that is one of them. Trash, Sent and Drafts have to be named as well\n" +
-			"where the client is to use them.",
+			"those folders only, which have to exist, under whatever name they get later; its\n" +
+			"INBOX is empty then, unless that is one of them. Trash, Sent and Drafts have to be\n" +
+			"named as well where the client is to use them.",
 		Example: "  popbridge device add laptop --user ann\n  popbridge device add kids --folder Family --read-only\n" +
 			"  pwgen 20 1 | popbridge device add phone --password-stdin",
 		Args: cobra.ExactArgs(1),

@@ -77,6 +77,21 @@ func (a *app) complain(what, text string) {
 	}
 }
 
+// begun returns the name of which word is the beginning of no other one, or else a
+// misspelling; "" for none.
+func begun(word string, names []string) string {
+	var found []string
+	for _, name := range names {
+		if strings.HasPrefix(name, word) {
+			found = append(found, name)
+		}
+	}
+	if len(found) == 1 {
+		return found[0]
+	}
+	return config.Nearest(word, names)
+}
+
 // usage makes a fault of what cobra says about arguments.
 func usage(root *cobra.Command, args []string, err error) error {
 	cmd, rest, _ := root.Find(args)
@@ -89,7 +104,7 @@ func usage(root *cobra.Command, args []string, err error) error {
 		names = append(names, c.Name())
 	}
 	if len(rest) > 0 {
-		if near := config.Nearest(rest[0], names); near != "" {
+		if near := begun(rest[0], names); near != "" {
 			hint = "did you mean " + near + "? " + hint
 		}
 	}

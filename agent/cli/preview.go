@@ -43,7 +43,11 @@ func (a *app) preview(ctx context.Context, accounts []string) error {
 }
 
 func (a *app) previewText(p control.Preview, now time.Time) string {
-	text := fmt.Sprintf("%s: %d to fetch, %d to delete on the server, %d to keep there (%s)\n", p.Account, p.Fetch, len(p.Delete), p.Kept, p.Policy)
+	due, kept, policy := len(p.Delete), p.Kept, p.Policy
+	if p.Shadow && due > 0 {
+		due, kept, policy = 0, kept+due, fmt.Sprintf("shadow = true; by %s it would be %d", policy, due)
+	}
+	text := fmt.Sprintf("%s: %d to fetch, %d to delete on the server, %d to keep there (%s)\n", p.Account, p.Fetch, due, kept, policy)
 	text += deletionsText(p.Delete, len(p.Delete), "--json", now)
 	switch {
 	case len(p.Delete) == 0:

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -34,7 +35,11 @@ func (a *app) newServiceCommands() []*cobra.Command {
 				if err != nil {
 					return err
 				}
-				return run(c.Context(), o)
+				err = run(c.Context(), o)
+				if use == "stop" || use == "restart" {
+					err = withoutService(err, agent.RunningPID(o.ConfigPath, agent.Options{}))
+				}
+				return err
 			},
 		}
 		c.Flags().BoolVar(&system, "system", false, "the service of the whole machine instead of this user's")
@@ -68,6 +73,16 @@ func (a *app) newServiceCommands() []*cobra.Command {
 		verb("stop", "Stop the background service", act("the service was stopped", (*installer.Service).Stop)),
 		verb("restart", "Restart the background service, and wait until it answers", start(true)),
 	}
+}
+
+// withoutService is the error that there is no service to stop, where an agent runs
+// all the same, as process pid (0: none does).
+func withoutService(err error, pid int) error {
+	if pid == 0 || !fault.Is(err, fault.NotFound) {
+		return err
+	}
+	return fault.New(fault.NotFound, fmt.Sprintf("%v; an agent runs as process %d all the same", err, pid),
+		fmt.Sprintf("it was started by `popbridge run`: end it with Ctrl-C in its terminal, or with SIGTERM: kill %d", pid))
 }
 
 func (a *app) serviceOptions(system bool) (installer.Options, error) {

@@ -151,3 +151,19 @@ func TestAServiceThatStops(t *testing.T) {
 		}
 	})
 }
+
+// Who stops an agent that runs in a terminal is told how.
+func TestAnAgentThatIsNoServiceIsStoppedOtherwise(t *testing.T) {
+	none := fault.New(fault.NotFound, "there is no systemd on this machine", "make it your init system's")
+	if got := withoutService(none, 0); got != none {
+		t.Errorf("no agent runs: %v", got)
+	}
+	denied := fault.New(fault.Denied, "only root may", "sudo")
+	if got := withoutService(denied, 12); got != denied {
+		t.Errorf("a service that may not be stopped: %v", got)
+	}
+	got := withoutService(none, 12)
+	if !strings.Contains(got.Error(), "no systemd on this machine; an agent runs as process 12") || !strings.Contains(fault.Hint(got), "Ctrl-C") || !strings.Contains(fault.Hint(got), "kill 12") {
+		t.Errorf("%v; %s", got, fault.Hint(got))
+	}
+}

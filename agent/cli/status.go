@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,8 +19,10 @@ import (
 
 func (a *app) newStatusCommand() *cobra.Command {
 	return a.addJSON(&cobra.Command{
-		Use:     "status",
-		Short:   "Show accounts, health, connected mail clients and the next poll",
+		Use:   "status",
+		Short: "Show accounts, health, connected mail clients and the next poll",
+		Long: "Shows accounts, health, connected mail clients and the next poll. The exit code is 0\n" +
+			"whatever it shows; programs read `health` of --json.",
 		Example: "  popbridge status\n  popbridge status --json | jq -r '.health[].text'",
 		Args:    cobra.NoArgs,
 		RunE:    func(c *cobra.Command, _ []string) error { return a.status(c.Context()) },
@@ -76,7 +79,11 @@ func (a *app) printStatus(s control.Status, now time.Time) error {
 		if !s.Running && state == "idle" {
 			state = "not running"
 		}
-		accounts.row(acc.Name, state, fmt.Sprint(acc.Stored), fmt.Sprint(acc.OnServer),
+		onServer := "-" // not known before the first listing
+		if acc.LastSuccess != nil || acc.OnServer > 0 {
+			onServer = fmt.Sprint(acc.OnServer)
+		}
+		accounts.row(acc.Name, state, fmt.Sprint(acc.Stored), onServer,
 			when(acc.LastSuccess, now, "never"), when(acc.NextPoll, now, "-"))
 	}
 	var out strings.Builder
@@ -102,7 +109,7 @@ func (a *app) printStatus(s control.Status, now time.Time) error {
 }
 
 // mailText says in plain words, in lines, whether mail is flowing, and if not,
-// since when and why.
+// since when and why. Each error among the conditions has its line.
 func mailText(s control.Status, now time.Time) string {
 	var lines []string
 	waiting := 0
@@ -116,14 +123,27 @@ func mailText(s control.Status, now time.Time) string {
 			waiting++
 		}
 	}
+	for _, c := range s.Health {
+		told := func(acc control.Account) bool { return acc.LastError != "" && strings.Contains(c.Text, acc.LastError) }
+		if c.Severity == health.Error && !slices.ContainsFunc(s.Accounts, told) {
+			first, _, _ := strings.Cut(c.Text, "\n")
+			lines = append(lines, first)
+		}
+	}
 	switch {
 	case !s.Running:
-		lines = append([]string{"no mail is fetched: no agent is running"}, lines...)
+		first := "no mail is fetched: no agent is running"
+		if why := s.LastEnd.Failure(); why != "" {
+			first += "; the last one ended: " + why
+		}
+		lines = append([]string{first}, lines...)
 	case len(lines) > 0:
 	case len(s.Accounts) == 0:
 		lines = []string{"no mail is fetched: there is no account"}
 	case waiting == len(s.Accounts):
 		lines = []string{"waiting for the first answer of a server"}
+	case len(s.Health) > 0:
+		lines = []string{"mail is flowing; " + fault.Count(len(s.Health), "warning") + " below"}
 	default:
 		lines = []string{"mail is flowing"}
 	}

@@ -1,11 +1,8 @@
 package health
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"time"
 
@@ -49,23 +46,6 @@ const (
 	CodeNotRunning         = "agent-not-running"
 	CodeRestartNeeded      = "restart-needed"
 )
-
-// Account translates the last error of an account and the number of messages
-// that cannot be fetched. A nil err and no problems give no condition.
-func Account(name string, err error, problems int) []Condition {
-	var list []Condition
-	if err != nil {
-		code, severity := accountCode(err)
-		list = append(list, Condition{Code: code, Severity: severity,
-			Text: fmt.Sprintf("account %s: %v", name, err), Hint: fault.Hint(err)})
-	}
-	if problems > 0 {
-		list = append(list, Condition{Code: CodeAccountMessages, Severity: Warning,
-			Text: fmt.Sprintf("account %s: %s could not be fetched; another try comes later", name, fault.Count(problems, "message")),
-			Hint: "see `popbridge status` for the reasons; everything else was fetched"})
-	}
-	return list
-}
 
 // DeletesUnconfirmed is the condition that n messages would be deleted on the
 // server as soon as a person allows it. show and allow are the commands for that.
@@ -112,80 +92,12 @@ func PasswordExposed(name, text, hint string) Condition {
 	return Condition{Code: CodePasswordExposed, Severity: Warning, Text: "account " + name + ": " + text, Hint: hint}
 }
 
-// A PasswordError is why the password of an account could not be had. Whatever
-// its kind, it is not the server's.
-type PasswordError struct{ error }
-
-// NewPasswordError marks an error as one.
-func NewPasswordError(err error) error { return &PasswordError{err} }
-
-// Unwrap returns the error itself.
-func (e *PasswordError) Unwrap() error { return e.error }
-
-// UserChanged is why an account is not polled whose mail another user has.
-type UserChanged struct{ error }
-
-// NewUserChanged marks an error as one.
-func NewUserChanged(err error) error { return &UserChanged{err} }
-
-// Unwrap returns the error itself.
-func (e *UserChanged) Unwrap() error { return e.error }
-
 // UserWithoutAccount is the condition that a user has messages and no account
 // in the config.
 func UserWithoutAccount(name string, messages int, hint string) Condition {
 	return Condition{Code: CodeUserWithoutAccount, Severity: Warning, User: name,
 		Text: fmt.Sprintf("user %s has %s here, and no account in the config; mail programs read them as before, check and backup have them", name, fault.Count(messages, "message")),
 		Hint: hint}
-}
-
-func accountCode(err error) (string, Severity) {
-	if _, ok := errors.AsType[*UserChanged](err); ok {
-		return CodeAccountUserChanged, Error
-	}
-	if isTLS(err) {
-		return CodeAccountTLS, Error
-	}
-	if _, ok := errors.AsType[*net.DNSError](err); ok {
-		return CodeAccountUnreachable, Error // most often a host that is misspelt
-	}
-	if _, ok := errors.AsType[*PasswordError](err); ok {
-		return CodeAccountConfig, Error
-	}
-	switch fault.KindOf(err) {
-	case fault.Auth:
-		return CodeAccountAuth, Error
-	case fault.Temporary, fault.NotFound:
-		return CodeAccountUnreachable, Warning
-	case fault.Config:
-		return CodeAccountConfig, Error
-	case fault.Protocol:
-		return CodeAccountProtocol, Error
-	case fault.Full:
-		return CodeStoreFull, Error
-	case fault.Corrupt:
-		return CodeStoreCorrupt, Error
-	default:
-		return CodeAccountFailed, Error
-	}
-}
-
-// isTLS tells a refused certificate or handshake from an unreachable host.
-func isTLS(err error) bool {
-	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return true
-	}
-	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return true
-	}
-	if _, ok := errors.AsType[x509.HostnameError](err); ok {
-		return true
-	}
-	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
-		return true
-	}
-	_, ok := errors.AsType[tls.AlertError](err)
-	return ok
 }
 
 // Store translates an error that opening or writing a user's store gave. It is
@@ -275,16 +187,16 @@ func IMAP(err error) []Condition {
 	if err == nil {
 		return nil
 	}
+	text := "mail clients cannot connect, mail is fetched all the same: " + err.Error()
 	if _, ok := errors.AsType[*LocalTLSError](err); ok {
-		return []Condition{{Code: CodeLocalTLS, Severity: Error, Cause: "local tls",
-			Text: "mail clients cannot connect, mail is fetched all the same: " + err.Error(),
+		return []Condition{{Code: CodeLocalTLS, Severity: Error, Cause: "local tls", Text: text,
 			Hint: strings.TrimPrefix(fault.Hint(err)+"; then it goes on by itself", "; then ")}}
 	}
 	code := CodeIMAPFailed
 	if fault.Is(err, fault.Conflict) {
 		code = CodeIMAPPortBusy
 	}
-	return []Condition{{Code: code, Severity: Error, Text: err.Error(), Hint: fault.Hint(err)}}
+	return []Condition{{Code: code, Severity: Error, Text: text, Hint: fault.Hint(err)}}
 }
 
 // IMAPCrowded is the condition that connections to the IMAP server on one address
@@ -304,11 +216,11 @@ func LoginRefused(user string, n int, last, add string) Condition {
 }
 
 // UnknownLogin is the condition that mail programs were refused because of their
-// user name. users are those that there are.
-func UnknownLogin(name string, n int, last string, users []string) Condition {
+// user name. users names those that there are.
+func UnknownLogin(name string, n int, last, users string) Condition {
 	return Condition{Code: CodeLoginRefused, Severity: Warning,
 		Text: fmt.Sprintf("a mail program that logs in as %s was refused: there is no such user; refused %s, last on %s", fault.Quote(name), times(n), last),
-		Hint: "set the user name in the mail program; the users are: " + strings.Join(users, ", ")}
+		Hint: "set the user name in the mail program; " + users}
 }
 
 func times(n int) string {
@@ -339,9 +251,15 @@ func Control(err error) Condition {
 		Text: "commands cannot reach the agent: " + err.Error(), Hint: fault.Hint(err)}
 }
 
-// NotRunning is the condition that nobody fetches mail. run is the command for that.
-func NotRunning(run string) Condition {
-	return Condition{Code: CodeNotRunning, Severity: Warning, Text: "no agent is running, so no mail is fetched or served",
+// NotRunning is the condition that nobody fetches mail. why is the error that the
+// last agent ended with, empty where it was told to; run is the command that
+// fetches mail.
+func NotRunning(why, run string) Condition {
+	text := "no agent is running, so no mail is fetched or served"
+	if why != "" {
+		text += "; the last one ended: " + why
+	}
+	return Condition{Code: CodeNotRunning, Severity: Warning, Text: text,
 		Hint: "start it with `" + run + "`, or `popbridge start` when it is installed as a service"}
 }
 

@@ -7,8 +7,8 @@
 // moment, and an empty report clears it. So a condition can never outlive its
 // cause because somebody forgot to clear it.
 //
-// The translation of faults into conditions is in conditions.go and nowhere
-// else.
+// The translation of faults into conditions is in conditions.go, that of an
+// account's in account.go, and nowhere else; pressing.go says when people are told.
 package health
 
 import (

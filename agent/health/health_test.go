@@ -141,7 +141,7 @@ func TestOtherTranslations(t *testing.T) {
 		{[]Condition{ConfigInvalid(errors.New("line 3"), "check")}, CodeConfigInvalid},
 		{[]Condition{ConfigWatch(errors.New("gone"))}, CodeConfigUnwatched},
 		{[]Condition{Control(errors.New("gone"))}, CodeControlFailed},
-		{[]Condition{NotRunning("run")}, CodeNotRunning},
+		{[]Condition{NotRunning("", "run")}, CodeNotRunning},
 	}
 	for _, tt := range tests {
 		if len(tt.got) != 1 || tt.got[0].Code != tt.code || tt.got[0].Text == "" {

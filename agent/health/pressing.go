@@ -1,38 +1,59 @@
 package health
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
-// pressing says after what time a person is told of a condition where they look,
-// in their mail program: at once where it takes a person to end it, otherwise
-// when mail has not flowed for a while. Conditions that are not named here are
-// for `popbridge status` only.
-var pressing = map[string]time.Duration{
-	CodeAccountAuth:        0,
-	CodeAccountTLS:         0,
-	CodeAccountConfig:      0,
-	CodeAccountUserChanged: 0,
-	CodeUserWithoutAccount: 0,
-	CodeDeletesUnconfirmed: 0,
-	CodeMessagesIncomplete: 0,
-	CodeStoreFull:          0,
-	CodeStoreUnwritable:    0,
-	CodeStoreCorrupt:       0,
-	CodeStoreFailed:        0,
-	CodeStoreMissing:       0,
-	CodeStoreNew:           0,
-	CodeStorePutBack:       0,
-	CodeMessagesDamaged:    0,
-	CodeAccountUnreachable: time.Hour,
-	CodeAccountProtocol:    time.Hour,
-	CodeAccountFailed:      time.Hour,
-	CodeAccountMessages:    time.Hour,
+// A telling says how a person is told of a condition where they look, in their
+// mail program: by a message in INBOX and an alert at login.
+type telling struct {
+	after time.Duration // since the condition began
+	// lasting is a condition that a person has brought about and that does not go by
+	// itself: each time is a case of its own. Others come and go, and give a message
+	// again only after they have been over for a while.
+	lasting bool
+	// quiet tells that there is the alert only.
+	quiet bool
+}
+
+// pressing is the telling of each condition: at once where it takes a person to end
+// it, otherwise when mail has not flowed for a while. Conditions that are not named
+// here are for `popbridge status` only. docs/troubleshooting.md has the same table.
+var pressing = map[string]telling{
+	CodeAccountAuth:        {},
+	CodeAccountTLS:         {},
+	CodeAccountConfig:      {},
+	CodeStoreFull:          {},
+	CodeStoreUnwritable:    {},
+	CodeStoreFailed:        {},
+	CodeStoreMissing:       {},
+	CodeAccountUserChanged: {lasting: true, quiet: true},
+	CodeUserWithoutAccount: {lasting: true},
+	CodeDeletesUnconfirmed: {lasting: true},
+	CodeMessagesIncomplete: {lasting: true},
+	CodeStoreCorrupt:       {lasting: true},
+	CodeStoreNew:           {lasting: true},
+	CodeStorePutBack:       {lasting: true},
+	CodeMessagesDamaged:    {lasting: true},
+	CodeConfigInvalid:      {after: 10 * time.Minute, lasting: true}, // not while the file is edited
+	CodeRestartNeeded:      {after: time.Hour, lasting: true},
+	CodeAccountUnreachable: {after: time.Hour},
+	CodeAccountProtocol:    {after: time.Hour},
+	CodeAccountFailed:      {after: time.Hour},
+	CodeAccountMessages:    {after: time.Hour},
+	CodeDeletesRefused:     {after: time.Hour},
+	CodeStateFailed:        {after: time.Hour},
 }
 
 // Pressing reports whether the user of a condition is to be told of it now.
 func (c Condition) Pressing(now time.Time) bool {
-	after, named := pressing[c.Code]
-	return named && c.User != "" && (after == 0 || now.Sub(c.Since) >= after)
+	t, named := pressing[c.Code]
+	return named && c.User != "" && (t.after == 0 || now.Sub(c.Since) >= t.after)
 }
+
+// Quiet reports whether no message may tell of the condition.
+func (c Condition) Quiet() bool { return pressing[c.Code].quiet }
 
 // Key names a condition of a user over restarts.
 func (c Condition) Key() string {
@@ -40,4 +61,11 @@ func (c Condition) Key() string {
 		return c.Code + ", " + c.Cause
 	}
 	return c.Code + ", " + c.Source
+}
+
+// Lasting reports whether the condition with this key is told again as soon as it
+// comes back.
+func Lasting(key string) bool {
+	code, _, _ := strings.Cut(key, ", ")
+	return pressing[code].lasting
 }

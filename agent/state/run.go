@@ -27,6 +27,15 @@ type End struct {
 	Failed bool       `json:"failed"` // false: it was told to stop
 }
 
+// Failure is why an agent has ended that was not told to, "" where there is nothing
+// to say. e may be nil.
+func (e *End) Failure() string {
+	if e == nil || !e.Failed {
+		return ""
+	}
+	return e.Reason
+}
+
 // killed is the end of an agent that could not note its own.
 var killed = End{Reason: "it was killed, it crashed, or the computer lost power", Failed: true}
 

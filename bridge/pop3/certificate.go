@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"slices"
@@ -122,7 +123,7 @@ func (c *Client) classifyTLS(err error) error {
 			`set tls = "starttls", or port = 995`)
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return fault.Wrap(err, fault.Temporary, "the TLS handshake got no answer", hintHost+"; "+hintPorts)
+		return fault.Wrap(err, fault.Temporary, "the TLS handshake got no answer", c.cfg.hintHost())
 	}
 	// crypto/tls has no type for these: "server selected unsupported protocol
 	// version 301", and an alert of the server in an OpError.
@@ -130,6 +131,10 @@ func (c *Client) classifyTLS(err error) error {
 	version := strings.Contains(err.Error(), "protocol version")
 	if ok && alert.Op == "remote error" || version {
 		return c.classifyRefusal(err, version)
+	}
+	if ok && alert.Op == "read" || errors.Is(err, io.EOF) { // a server that does not speak TLS says something first
+		return fault.Wrap(err, fault.Temporary, "the server closed the connection in the TLS handshake",
+			"the server behind it may be down: "+hintWait+"; if it stays so, ask the provider")
 	}
 	return fault.Wrap(err, fault.Temporary, "the TLS handshake broke off", hintPorts)
 }

@@ -171,5 +171,14 @@ func classifyDial(cfg Config, err error) error {
 	if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() {
 		text = fmt.Sprintf("%s does not answer", cfg.addr())
 	}
-	return fault.Wrap(err, fault.Temporary, text, hintHost+"; "+hintPorts)
+	return fault.Wrap(err, fault.Temporary, text, cfg.hintHost())
+}
+
+// hintHost also names the usual ports where the one of the config is none for its
+// kind of TLS.
+func (c Config) hintHost() string {
+	if c.Port == 995 && c.Security == Implicit || c.Port == 110 && c.Security != Implicit {
+		return hintHost
+	}
+	return hintHost + "; " + hintPorts
 }

@@ -3,6 +3,7 @@ package pop3
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"net"
 	"strings"
 	"testing"
@@ -65,6 +66,12 @@ func TestDialFailures(t *testing.T) {
 	if !fault.Is(err, fault.Temporary) || !strings.Contains(fault.Hint(err), "port") {
 		t.Errorf("refused: %v, hint %s", err, fault.Hint(err))
 	}
+	refused := &net.OpError{Op: "dial", Err: errors.New("connection refused")}
+	for port, security := range map[int]Security{995: Implicit, 110: StartTLS} {
+		if hint := fault.Hint(classifyDial(Config{Host: "x", Port: port, Security: security}, refused)); hint != hintHost {
+			t.Errorf("at the usual port %d: hint %s", port, hint)
+		}
+	}
 	for _, tt := range []struct {
 		err  error
 		kind fault.Kind
@@ -75,6 +82,21 @@ func TestDialFailures(t *testing.T) {
 		err := classifyDial(Config{Host: "x"}, tt.err)
 		if !fault.Is(err, tt.kind) || !strings.Contains(err.Error(), `"x" was not found`) {
 			t.Error(err)
+		}
+	}
+}
+
+// What closes the connection in place of a handshake may be the front of a server
+// that is down: another port would not help.
+func TestAHandshakeThatIsClosed(t *testing.T) {
+	for script, security := range map[string]Security{
+		"@close\n": Implicit,
+		"S: +OK\nC: CAPA\nS: +OK\nS: STLS\nS: .\nC: STLS\nS: +OK\n@close\n": StartTLS,
+	} {
+		server := pop3test.Listen(t, script)
+		_, err := Dial(t.Context(), Config{Host: "127.0.0.1", Port: server.Port(), Security: security})
+		if !fault.Is(err, fault.Temporary) || !strings.Contains(fault.Hint(err), "may be down") {
+			t.Errorf("%v, hint %s", err, fault.Hint(err))
 		}
 	}
 }
