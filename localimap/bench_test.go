@@ -121,7 +121,7 @@ func TestHundredThousandMessages(t *testing.T) {
 // BenchmarkSearchAndSort asks for what is in the index, of 30,000 messages.
 func BenchmarkSearchAndSort(b *testing.B) {
 	const n = 30_000
-	dir := memoryDir(b)
+	dir := b.TempDir()
 	r := newRigIn(b, dir)
 	rnd := rand.New(rand.NewPCG(7, 7))
 	words := func(n int) string {

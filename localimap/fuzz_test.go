@@ -75,6 +75,7 @@ var seeds = []string{
 
 // TestEveryCommandInEveryState is FuzzServer for the seeds.
 func TestEveryCommandInEveryState(t *testing.T) {
+	t.Parallel()
 	p := newProbe(t)
 	for _, state := range states {
 		for _, seed := range seeds {
@@ -229,7 +230,7 @@ type probe struct {
 
 func newProbe(f testing.TB) *probe {
 	p := &probe{watch: &panics{}}
-	p.r = newRigIn(f, memoryDir(f), func(o *Options) {
+	p.r = newRig(f, func(o *Options) {
 		o.Log = zerolog.New(p.watch).Level(zerolog.ErrorLevel)
 		login := o.Login
 		o.Login = func(ctx context.Context, user, password string) (Account, error) {

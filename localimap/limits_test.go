@@ -190,6 +190,7 @@ func TestTwoHundredConnections(t *testing.T) {
 // holds up neither the store nor other clients of the same mailbox, and ends
 // with its connection.
 func TestOthersDoNotWaitForAClientThatStopsReading(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.deliver("INBOX", nil, strings.Repeat("much of the same\r\n", 1<<20))
 	other, idle := r.talk("joe"), r.talk("joe")
@@ -378,7 +379,8 @@ func TestCrowding(t *testing.T) {
 // client has gone, also where that has sent more commands before, or when its
 // device was revoked. Each of these would take minutes.
 func TestACommandEndsWithItsClient(t *testing.T) {
-	r := newRigIn(t, memoryDir(t))
+	t.Parallel()
+	r := newRig(t)
 	text := strings.Repeat("some =E4 words of a long and dull text that goes on and on\r\n", 400_000)
 	r.deliver("INBOX", nil, "Content-Type: text/plain; charset=iso-8859-1\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"+text)
 	for _, command := range []string{
@@ -394,8 +396,7 @@ func TestACommandEndsWithItsClient(t *testing.T) {
 				go func() {
 					_, _ = io.WriteString(k.conn, strings.Repeat("c NOOP\r\n", maxAhead))
 				}()
-				for end := time.Now().Add(time.Second); time.Now().Before(end); runtime.Gosched() {
-				}
+				time.Sleep(time.Second / 2)
 				_ = k.conn.Close()
 			},
 			"half of a line, and left": func(k *talk) { _, _ = io.WriteString(k.conn, "c NO"); _ = k.conn.Close() },
@@ -404,7 +405,7 @@ func TestACommandEndsWithItsClient(t *testing.T) {
 			k.do("a SELECT INBOX", "a OK")
 			k.send("b " + command)
 			leave(k)
-			for end := time.Now().Add(20 * time.Second); r.server.Clients() > 0; runtime.Gosched() {
+			for end := time.Now().Add(20 * time.Second); r.server.Clients() > 0; time.Sleep(time.Millisecond) {
 				if time.Now().After(end) {
 					t.Fatalf("%.20s goes on after its client: %s", command, how)
 				}
@@ -416,7 +417,7 @@ func TestACommandEndsWithItsClient(t *testing.T) {
 // TestLargeEnvelopesAreServed: what the index does not keep is read from the file,
 // and is the same for FETCH and SEARCH.
 func TestLargeEnvelopesAreServed(t *testing.T) {
-	r := newRigIn(t, memoryDir(t))
+	r := newRig(t)
 	word := strings.Repeat("x", 20_000)
 	parts := strings.Repeat("--b\r\nContent-Type: text/plain; name=x\r\n\r\nneedle\r\n", 2000)
 	r.deliver("INBOX", nil,

@@ -88,23 +88,6 @@ func openRigWith(t testing.TB, dir string, so mailstore.Options, change ...func(
 	return r
 }
 
-// memoryDir is TempDir in memory, where there is a file system for that: for
-// tests that are not about what a disk keeps, and would spend their time waiting
-// for it.
-func memoryDir(t testing.TB) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "popbridge-")
-	if err != nil {
-		return t.TempDir()
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir
-}
-
 // close ends the server and the store, which must be without a fault.
 func (r *rig) close() error {
 	r.stop()

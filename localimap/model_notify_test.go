@@ -24,6 +24,7 @@ import (
 // clients listen that ask once how things are and from then on know only what NOTIFY
 // tells them. In the end, and from time to time before, what they know is the truth.
 func TestModelNotify(t *testing.T) {
+	t.Parallel()
 	fresh := freshStores(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		dir := fresh()

@@ -22,6 +22,7 @@ import (
 // IMAP_MODEL_ROUNDS=100 makes it longer; IMAP_MODEL_SEED=n begins with the round
 // of that seed.
 func TestModelParallel(t *testing.T) {
+	t.Parallel()
 	rounds, seed := 3, rand.Uint64()
 	if s := os.Getenv("IMAP_MODEL_ROUNDS"); s != "" {
 		rounds, _ = strconv.Atoi(s) // 0 where it is no number

@@ -27,6 +27,7 @@ import (
 // meanwhile, after restarts, after a restore of an older backup, and after the index
 // was made again.
 func TestModelOfResync(t *testing.T) {
+	t.Parallel()
 	fresh := freshStores(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		dir := fresh()

@@ -21,6 +21,7 @@ import (
 // and kept in testdata/rapid, from where it is run again before all others. More
 // checks: go test -run TestModel -rapid.checks=5000 ./localimap
 func TestModel(t *testing.T) {
+	t.Parallel()
 	fresh := freshStores(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		dir := fresh()
@@ -55,7 +56,7 @@ func TestModel(t *testing.T) {
 // freshStores returns a function that makes folders, each with a new store. It
 // is copied: making one takes its time.
 func freshStores(t *testing.T) func() string {
-	base := memoryDir(t)
+	base := t.TempDir()
 	first := filepath.Join(base, "first")
 	if err := openRig(t, first).close(); err != nil {
 		t.Fatal(err)

@@ -75,6 +75,7 @@ func TestNotifySelected(t *testing.T) {
 
 // TestNotifyDelayed: EXPUNGE waits for a command that may tell it.
 func TestNotifyDelayed(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.fill(3)
 	k, other := r.talk("joe"), r.talk("joe")
@@ -102,6 +103,7 @@ func TestNotifyDelayed(t *testing.T) {
 // TestNotifyNone: a client that wants to know nothing of the selected mailbox keeps
 // what it was told, until it wants to know again (RFC 5465 sections 3.1 and 5).
 func TestNotifyNone(t *testing.T) {
+	t.Parallel()
 	for _, none := range []string{"NONE", "SET (selected NONE)", "SET (personal (MailboxName))"} {
 		t.Run(none, func(t *testing.T) {
 			r := newRig(t)
@@ -132,6 +134,7 @@ func TestNotifyNone(t *testing.T) {
 
 // TestNotifyOthers: what happens in other mailboxes, and to them.
 func TestNotifyOthers(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.fill(2)
 	k, other := r.talk("joe"), r.talk("joe")
@@ -200,6 +203,7 @@ func TestNotifyOthers(t *testing.T) {
 // TestNotifyWhatTheClientDoesItself: it is not told (RFC 5465 section 5), what others do
 // is; with CONDSTORE by HIGHESTMODSEQ, too.
 func TestNotifyWhatTheClientDoesItself(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.fill(2)
 	k, other := r.talk("joe"), r.talk("joe")

@@ -451,6 +451,7 @@ func TestClient(t *testing.T) {
 // TestCorpus stores every message of the shared corpus and asks for everything
 // there is to ask for.
 func TestCorpus(t *testing.T) {
+	t.Parallel()
 	corpus := testkit.Corpus(t)
 	r := newRig(t)
 	var names, raw []string

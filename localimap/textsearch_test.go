@@ -70,6 +70,7 @@ func (r *rig) withTextIndex(dir string) {
 // TestSearchWithAndWithoutTheTextIndex: whatever is asked, the index changes
 // nothing but the time.
 func TestSearchWithAndWithoutTheTextIndex(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	r := newRigIn(t, dir)
 	var messages []string
