@@ -113,12 +113,23 @@ func (a *Account) granted() plan.Permit {
 // Store is the mail store as the bridge needs it; *mailstore.Store is one. It
 // is safe for concurrent use by several runners.
 type Store interface {
+	Mail
+	Ledger
+}
+
+// Mail is where messages go.
+type Mail interface {
 	EnsureMailbox(ctx context.Context, name string) (mailstore.Mailbox, error)
 	Spool(ctx context.Context, r io.Reader) (*mailstore.Spooled, error)
 	Deliver(ctx context.Context, batch []mailstore.Delivery) ([]mailstore.Delivered, error)
+	Changes() uint64
+}
+
+// Ledger is what is remembered of each account: which messages of its server are
+// stored, and how the polls went.
+type Ledger interface {
 	Ledger(ctx context.Context, account string) ([]mailstore.LedgerEntry, error)
 	Doubts(ctx context.Context, account string) ([]mailstore.LedgerEntry, error)
-	Changes() uint64
 	UpdateLedger(ctx context.Context, account string, changes []mailstore.LedgerEntry) error
 	Readopt(ctx context.Context, account string, moves []mailstore.Readoption) error
 	AccountState(ctx context.Context, account string) (mailstore.AccountState, error)

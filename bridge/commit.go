@@ -48,7 +48,7 @@ type committed struct {
 // durable in batches. After an error it takes and discards, so that the
 // sender is never stuck.
 type committer struct {
-	store    Store
+	store    Mail
 	mailbox  mailstore.MailboxID
 	contents *contents
 	now      func() time.Time
@@ -76,7 +76,7 @@ type committer struct {
 	err                       error
 }
 
-func newCommitter(store Store, mailbox mailstore.MailboxID, known *contents, now func() time.Time, log zerolog.Logger) *committer {
+func newCommitter(store Mail, mailbox mailstore.MailboxID, known *contents, now func() time.Time, log zerolog.Logger) *committer {
 	return &committer{
 		store: store, mailbox: mailbox, contents: known, now: now, log: log,
 		queue: make(chan received, groupMessages),
