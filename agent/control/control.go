@@ -39,6 +39,13 @@ import (
 
 // Operations is what the command line can ask of an agent.
 type Operations interface {
+	Polling
+	Stores
+	People
+}
+
+// Polling is about the accounts.
+type Polling interface {
 	// Status describes accounts, health and clients at this moment.
 	Status(ctx context.Context) (Status, error)
 	// Sync polls the named accounts, all of them for none, and waits. progress
@@ -53,6 +60,10 @@ type Operations interface {
 	// Confirm allows the deletions that the policy of an account brings about, and
 	// that it brings mail to the user of the config.
 	Confirm(ctx context.Context, account string) (Confirmed, error)
+}
+
+// Stores is about the mail that is kept.
+type Stores interface {
 	// Check verifies the stores of all users.
 	Check(ctx context.Context, progress func(Progress)) ([]Problem, error)
 	// Repair mends the stores of all users as far as they can be mended.
@@ -65,6 +76,10 @@ type Operations interface {
 	// Undelete restores messages. Those that are not there any more are
 	// missing in the answer.
 	Undelete(ctx context.Context, ask Undelete) ([]Restored, error)
+}
+
+// People is about the users and their devices.
+type People interface {
 	// AddDevice lets a mail client log in as a user. An empty user is the only
 	// one there is.
 	AddDevice(ctx context.Context, d AddDevice) (Device, error)
