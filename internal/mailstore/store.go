@@ -14,6 +14,7 @@ import (
 
 	"github.com/popbridge/popbridge/internal/failpoint"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/password"
 	"github.com/popbridge/popbridge/internal/textindex"
 )
 
@@ -47,20 +48,20 @@ type Options struct {
 // Store is the mail of one user. Its methods may be called from several
 // goroutines.
 type Store struct {
-	dir      string
-	disk     disk
-	log      zerolog.Logger
-	now      func() time.Time
-	keep     time.Duration // how long what was expunged stays
-	writer   writer
-	reader   reader
-	recovery recoveryLog
-	keywords keywords
-	feed     feed
-	backups  sync.RWMutex // a backup holds it for reading, a purge for writing
-	underway underway
-	logins   logins
-	text     textindex.Index
+	dir       string
+	disk      disk
+	log       zerolog.Logger
+	now       func() time.Time
+	keep      time.Duration // how long what was expunged stays
+	writer    writer
+	reader    reader
+	recovery  recoveryLog
+	keywords  keywords
+	feed      feed
+	backups   sync.RWMutex // a backup holds it for reading, a purge for writing
+	underway  underway
+	passwords *password.Checker
+	text      textindex.Index
 
 	id         int64 // 0: not known yet
 	generation int64 // as of the last commit; this and the rest under the mutex of the writer
@@ -97,13 +98,13 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 
 // prepare makes a store that is not open yet.
 func prepare(dir string, o Options) *Store {
-	s := &Store{dir: dir, disk: realDisk{}, log: o.Log, now: o.Now, keep: keepFor(o.KeepExpunged), lease: o.Lease, extend: o.Extend}
+	s := &Store{dir: dir, disk: realDisk{}, log: o.Log, now: o.Now, keep: keepFor(o.KeepExpunged), lease: o.Lease, extend: o.Extend,
+		passwords: password.NewChecker()}
 	if s.now == nil {
 		s.now = time.Now
 	}
 	s.feed = feed{live: map[MailboxID]*live{}, watchers: map[chan struct{}]struct{}{}, rows: map[string]Mailbox{}}
 	s.underway.batches = map[Hash]int{}
-	s.logins.init()
 	return s
 }
 
