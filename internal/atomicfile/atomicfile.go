@@ -60,3 +60,16 @@ func WriteFunc(path string, mode fs.FileMode, fill func(io.Writer) error) (err e
 	}
 	return SyncDir(dir)
 }
+
+// SyncFile makes the content of the file at path durable, whoever wrote it.
+func SyncFile(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0) // Windows flushes only what may be written
+	if err != nil {
+		return err
+	}
+	err = f.Sync()
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}

@@ -82,36 +82,6 @@ func TestAdoptBringsAMissingFileBack(t *testing.T) {
 	}
 }
 
-// Two batches with the same message fail together: neither leaves its file to
-// the other.
-func TestTwoBatchesThatFailTogetherLeaveNothing(t *testing.T) {
-	r := newStore(t)
-	var both sync.WaitGroup
-	both.Add(2)
-	a, b := r.newBatch([]Delivery{r.from("home", "A", 1)}), r.newBatch([]Delivery{r.from("work", "A", 1)})
-	must(t, a.place(t.Context()))
-	must(t, b.place(t.Context()))
-	r.hook = func(step string) error {
-		if step == "unlink" { // both have looked by now
-			both.Done()
-			both.Wait()
-		}
-		return nil
-	}
-	var ends sync.WaitGroup
-	for _, x := range []*batch{a, b} {
-		ends.Go(func() { x.end(false, false) })
-	}
-	ends.Wait()
-	r.hook = nil
-	for _, x := range []*batch{a, b} {
-		for _, sp := range x.spools {
-			sp.Discard()
-		}
-	}
-	r.clean()
-}
-
 // A backup never takes a damaged file for a good one, and takes the good one
 // when it is back.
 func TestABackupTakesNoDamagedFile(t *testing.T) {
@@ -205,13 +175,10 @@ func TestARebuildThatIsKilledWhileItMovesTheIndex(t *testing.T) {
 // fails, is no finding.
 func TestARepairBesideAFailingBatch(t *testing.T) {
 	r := newStore(t)
-	b := r.newBatch([]Delivery{r.from("home", "A", 1)})
-	must(t, b.place(t.Context()))
+	b := r.batch(1)
+	must(t, b.Place(t.Context()))
 	rep := &repair{s: r.Store}
-	b.end(false, false)
-	for _, sp := range b.spools {
-		sp.Discard()
-	}
+	b.End(false, false)
 	must(t, rep.adopt(t.Context(), map[Hash]bool{hashOf(text(1)): true}))
 	if len(rep.report.Left) > 0 {
 		t.Errorf("%+v", rep.report)
@@ -285,5 +252,30 @@ func TestAccountsThatChangeNames(t *testing.T) {
 	}
 	r.lose(removeIndex)
 	check()
+	r.clean()
+}
+
+// Two batches with the same message fail together: neither leaves its file to
+// the other.
+func TestTwoBatchesThatFailTogetherLeaveNothing(t *testing.T) {
+	r := newStore(t)
+	var both sync.WaitGroup
+	both.Add(2)
+	a, b := r.batch(1), r.batch(1)
+	must(t, a.Place(t.Context()))
+	must(t, b.Place(t.Context()))
+	r.hook = func(step string) error {
+		if step == "unlink" { // both have looked by now
+			both.Done()
+			both.Wait()
+		}
+		return nil
+	}
+	var ends sync.WaitGroup
+	for _, x := range []*batch{a, b} {
+		ends.Go(func() { x.End(false, false) })
+	}
+	ends.Wait()
+	r.hook = nil
 	r.clean()
 }

@@ -1,6 +1,7 @@
 package mailstore
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -9,14 +10,12 @@ import (
 // A disk with a bad spot is when a backup is needed most.
 func TestABackupOfWhatCannotBeRead(t *testing.T) {
 	bad := filepath.Join("/proc", "self", "mem") // a regular file, and EIO at its beginning
-	for _, needed := range []bool{true, false} {
-		c := copier{from: func(Hash) string { return bad }, dir: t.TempDir(), needed: needed}
-		n, problem, err := c.bring(t.Context(), knownContent{}, filepath.Join(c.dir, "copy"))
-		if n != 0 || problem != "unreadable-file" || err != nil {
-			t.Errorf("%d, %s, %v", n, problem, err)
-		}
-		if left, err := os.ReadDir(c.dir); err != nil || len(left) > 0 {
-			t.Errorf("%v, %v", left, err)
-		}
+	dir := t.TempDir()
+	err := copyFile(t.Context(), bad, filepath.Join(dir, "copy"), Hash{})
+	if d, ok := errors.AsType[*damage](err); !ok || d.Code != "unreadable-file" || d.Err == nil {
+		t.Errorf("%v", err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("%v, %v", left, err)
 	}
 }

@@ -84,7 +84,7 @@ func TestABackupTakesOnlyWhatIsNew(t *testing.T) {
 	c.want("Sent", "1  number 6\n2  number 1")
 	ours, err := os.Stat(r.path(hash1))
 	must(t, err)
-	theirs, err := os.Stat(filePath(dir, hash1))
+	theirs, err := os.Stat((&messageFiles{Dir: dir}).Path(hash1))
 	must(t, err)
 	if os.SameFile(ours, theirs) {
 		t.Error("a file of the backup is the one of the store, and would be damaged with it")
@@ -189,8 +189,8 @@ func TestRestoreTakesNoDamage(t *testing.T) {
 	r.backup(dir)
 	data := []byte(text(1))
 	data[5] ^= 1
-	must(t, os.WriteFile(filePath(dir, hash1), data, 0o600))
-	must(t, os.Remove(filePath(dir, hashOf(text(2)))))
+	must(t, os.WriteFile((&messageFiles{Dir: dir}).Path(hash1), data, 0o600))
+	must(t, os.Remove((&messageFiles{Dir: dir}).Path(hashOf(text(2)))))
 	c, report := r.restored(dir)
 	if len(report.Missing) != 2 || report.Files != 1 {
 		t.Errorf("report %+v", report)
@@ -250,8 +250,8 @@ func TestADamagedFileIsNotBackedUpOverASoundOne(t *testing.T) {
 	r := bare(t)
 	r.fill("INBOX", 2)
 	dir := t.TempDir()
-	must(t, os.MkdirAll(filepath.Dir(filePath(dir, hash1)), 0o700))
-	must(t, os.WriteFile(filePath(dir, hash1), []byte(text(1)), 0o600))
+	must(t, os.MkdirAll(filepath.Dir((&messageFiles{Dir: dir}).Path(hash1)), 0o700))
+	must(t, os.WriteFile((&messageFiles{Dir: dir}).Path(hash1), []byte(text(1)), 0o600))
 	must(t, os.Truncate(r.path(hash1), 3))
 	must(t, os.Remove(r.path(hashOf(text(2)))))
 	if report := r.backup(dir); len(report.Missing) != 1 || report.Missing[0].Code != "missing-file" || report.Files != 1 {

@@ -104,7 +104,7 @@ func (s *Store) fits(ctx context.Context, index string) (bool, error) {
 func checkFolders(dir string, check func(dir string, names ...string) error) error {
 	names := []string{"", "mail", manifestName}
 	for i := range 256 {
-		names = append(names, filepath.Join("mail", fmt.Sprintf("%02x", i)))
+		names = append(names, folderOf(byte(i)))
 	}
 	indexes, err := filepath.Glob(filepath.Join(dir, indexPattern))
 	if err != nil {

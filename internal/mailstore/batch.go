@@ -10,152 +10,163 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 
 	"golang.org/x/sync/errgroup"
 )
 
-// syncers is how many files are synced at once. File systems write one journal
-// transaction for many syncs that wait together.
-const syncers = 16
-
-const journalPattern = "batch-*"
-
-// underway counts the batches per hash that rely on a file being there. A file
-// without a row is removed only under mu and only when nobody counts on it:
-// between the look for a row and the removal no batch can start to rely on it.
-type underway struct {
-	mu      sync.Mutex
-	batches map[Hash]int
-}
-
-func (u *underway) enter(hashes []Hash) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	for _, h := range hashes {
-		u.batches[h]++
-	}
-}
-
-func (u *underway) leave(hashes []Hash) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	for _, h := range hashes {
-		if u.batches[h]--; u.batches[h] <= 0 {
-			delete(u.batches, h)
-		}
-	}
-}
-
-// batch is the file side of a delivery: the spool files of its distinct
-// contents on their way to their final names.
+// Batch is spool files of distinct messages on their way to their final names.
 type batch struct {
-	s       *Store
-	spools  map[Hash]*Spooled
+	files   *messageFiles
+	all     []*spoolFile // also the second one of a message
+	spools  map[Hash]*spoolFile
 	hashes  []Hash
 	journal string
 }
 
-func (s *Store) newBatch(deliveries []Delivery) *batch {
-	b := &batch{s: s, spools: map[Hash]*Spooled{}}
-	for _, d := range deliveries {
-		if b.spools[d.Message.hash] == nil {
-			b.spools[d.Message.hash] = d.Message
-			b.hashes = append(b.hashes, d.Message.hash)
+// NewBatch begins a batch. From now on none of its files is removed that is there
+// already. The messages belong to it, and it has to be ended.
+func (f *messageFiles) NewBatch(messages []*spoolFile) *batch {
+	b := &batch{files: f, all: messages, spools: map[Hash]*spoolFile{}}
+	for _, sp := range messages {
+		if b.spools[sp.hash] == nil {
+			b.spools[sp.hash] = sp
+			b.hashes = append(b.hashes, sp.hash)
 		}
 	}
-	s.underway.enter(b.hashes)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.inUse == nil {
+		f.inUse = map[Hash]int{}
+	}
+	for _, h := range b.hashes {
+		f.inUse[h]++
+	}
 	return b
 }
 
-// place makes all files of the batch durable under their names: journal and
+// Place makes all files of the batch durable under their names: journal and
 // spool files are synced, then renamed, then their folders are synced.
-func (b *batch) place(ctx context.Context) error {
+func (b *batch) Place(ctx context.Context) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
-		b.journal, err = b.s.writeJournal(b.hashes)
+		b.journal, err = b.files.writeJournal(b.hashes)
 		return err
 	})
-	g.Go(func() error { return Sync(gctx, slices.Collect(maps.Values(b.spools))) })
+	g.Go(func() error { return syncAll(gctx, slices.Collect(maps.Values(b.spools))) })
 	if err := g.Wait(); err != nil {
 		return err
 	}
 	for _, h := range b.hashes {
-		if err := b.s.step("rename"); err != nil {
+		if err := b.files.step("rename"); err != nil {
 			return err
 		}
 		if err := b.rename(ctx, h); err != nil {
 			return err
 		}
 	}
-	return b.syncFolders()
+	return b.files.syncFolders("syncdir", b.hashes)
 }
 
 // rename gives a spool file its name. A sound file that has the name already is
 // kept: readers may have it open, which on Windows forbids to replace it.
 func (b *batch) rename(ctx context.Context, h Hash) error {
-	path, sp := b.s.path(h), b.spools[h]
+	path, sp := b.files.Path(h), b.spools[h]
 	info, err := os.Lstat(path)
 	if err == nil && info.Mode().IsRegular() {
 		if there, err := hashFile(ctx, path); err == nil && there == h {
 			// It may stem from a program that did not sync it.
-			return b.s.disk.Sync(path)
+			return b.files.disk().Sync(path)
 		}
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := b.s.disk.Rename(sp.path, path); err != nil {
+	if err := b.files.disk().Rename(sp.path, path); err != nil {
 		return err
 	}
 	sp.path = ""
 	return nil
 }
 
-func (b *batch) syncFolders() error {
+// syncFolders makes durable which of the files are there.
+func (f *messageFiles) syncFolders(step string, hashes []Hash) error {
 	folders := map[string]bool{}
-	for _, h := range b.hashes {
-		folders[filepath.Dir(b.s.path(h))] = true
+	for _, h := range hashes {
+		folders[filepath.Dir(f.Path(h))] = true
 	}
-	return b.s.syncFolders("syncdir", folders)
-}
-
-func (s *Store) syncFolders(step string, folders map[string]bool) error {
 	var g errgroup.Group
 	g.SetLimit(syncers)
 	for dir := range folders {
 		g.Go(func() error {
-			if err := s.step(step); err != nil {
+			if err := f.step(step); err != nil {
 				return err
 			}
-			return s.disk.SyncDir(dir)
+			return f.disk().SyncDir(dir)
 		})
 	}
 	return g.Wait()
 }
 
-// end removes what the batch leaves behind: spool files, the journal, and files
-// that no row mentions; of those there are none when all was stored. After a
-// commit in doubt the files and the journal stay for the next Open, which will
+// End removes what the batch leaves behind: spool files, the journal, and files
+// that are not Known; of those there are none when all was stored. After a
+// commit in doubt the files and the journal stay for the next Sweep, which will
 // know.
-func (b *batch) end(stored, inDoubt bool) {
-	b.s.underway.leave(b.hashes)
+func (b *batch) End(stored, inDoubt bool) {
+	for _, sp := range b.all {
+		sp.Discard()
+	}
+	b.leave()
 	switch {
 	case inDoubt || b.journal == "":
 	case stored:
-		b.s.finish(b.journal, nil)
+		b.files.finish(b.journal, nil)
 	default:
-		b.s.finish(b.journal, b.hashes)
+		b.files.finish(b.journal, b.hashes)
 	}
+}
+
+func (b *batch) leave() {
+	b.files.mu.Lock()
+	defer b.files.mu.Unlock()
+	for _, h := range b.hashes {
+		if b.files.inUse[h]--; b.files.inUse[h] <= 0 {
+			delete(b.files.inUse, h)
+		}
+	}
+}
+
+// Exclusive calls do while no batch can begin or end. inUse says whether one that
+// has begun relies on a file. do must neither begin nor end a batch.
+func (f *messageFiles) Exclusive(do func(inUse func(Hash) bool) error) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return do(func(h Hash) bool { return f.inUse[h] > 0 })
+}
+
+// Purge removes files: a journal is made durable, forget is called, which makes
+// them no longer Known, and then they are removed, but for those that are Known all
+// the same or that a batch relies on. After a crash in between, or an error of
+// forget, the next Sweep goes on.
+func (f *messageFiles) Purge(hashes []Hash, forget func() error) error {
+	journal, err := f.writeJournal(hashes)
+	if err != nil {
+		_ = f.disk().Remove(journal) // or the next Sweep does it
+		return err
+	}
+	if err := forget(); err != nil {
+		return err
+	}
+	f.finish(journal, hashes)
+	return nil
 }
 
 // writeJournal makes a list of hashes durable and returns its path, also with
 // an error when there is something to remove.
-func (s *Store) writeJournal(hashes []Hash) (string, error) {
-	if err := s.step("journal"); err != nil {
+func (f *messageFiles) writeJournal(hashes []Hash) (string, error) {
+	if err := f.step("journal"); err != nil {
 		return "", err
 	}
-	f, err := s.disk.CreateTemp(filepath.Join(s.dir, "tmp"), journalPattern)
+	file, err := f.disk().CreateTemp(f.tmp(), journalPattern)
 	if err != nil {
 		return "", err
 	}
@@ -164,62 +175,48 @@ func (s *Store) writeJournal(hashes []Hash) (string, error) {
 		text.WriteString(h.String() + "\n")
 	}
 	var name errgroup.Group // is synced at the same time as the content
-	name.Go(func() error { return s.disk.SyncDir(filepath.Join(s.dir, "tmp")) })
-	_, err = io.WriteString(f, text.String())
+	name.Go(func() error { return f.disk().SyncDir(f.tmp()) })
+	_, err = io.WriteString(file, text.String())
 	if err == nil {
-		err = f.Sync()
+		err = file.Sync()
 	}
-	return f.Name(), errors.Join(err, f.Close(), name.Wait())
+	return file.Name(), errors.Join(err, file.Close(), name.Wait())
 }
 
 // finish removes those files of hashes that nothing needs, and the journal
-// after them. What cannot be removed now, the next Open removes.
-func (s *Store) finish(journal string, hashes []Hash) {
-	if err := s.removeUnused(hashes); err != nil {
-		s.log.Warn().Err(err).Msg("unused message files were left for the next start")
+// after them. What cannot be removed now, the next Sweep removes.
+func (f *messageFiles) finish(journal string, hashes []Hash) {
+	if err := f.removeUnused(hashes); err != nil {
+		f.Log.Warn().Err(err).Msg("unused message files were left for the next start")
 		return
 	}
-	if err := s.step("unjournal"); err != nil {
+	if err := f.step("unjournal"); err != nil {
 		return
 	}
-	_ = s.disk.Remove(journal) // a journal that stays is looked through again
+	_ = f.disk().Remove(journal) // a journal that stays is looked through again
 }
 
 // removeUnused removes files and makes that durable: once the journal is gone,
 // nobody would know of one that came back with a power cut.
-func (s *Store) removeUnused(hashes []Hash) error {
+func (f *messageFiles) removeUnused(hashes []Hash) error {
 	var errs []error
-	folders := map[string]bool{}
 	for _, h := range hashes {
-		errs = append(errs, s.removeIfUnused(h))
-		folders[filepath.Dir(s.path(h))] = true
+		errs = append(errs, f.removeIfUnused(h))
 	}
-	return errors.Join(append(errs, s.syncFolders("unlink", folders))...)
+	return errors.Join(append(errs, f.syncFolders("unlink", hashes))...)
 }
 
-func (s *Store) removeIfUnused(h Hash) error {
-	s.underway.mu.Lock()
-	defer s.underway.mu.Unlock()
-	if s.underway.batches[h] > 0 {
+func (f *messageFiles) removeIfUnused(h Hash) error {
+	return f.Exclusive(func(inUse func(Hash) bool) error {
+		if inUse(h) {
+			return nil
+		}
+		if known, err := f.Known(h); known || err != nil {
+			return err
+		}
+		if err := f.disk().Remove(f.Path(h)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 		return nil
-	}
-	if known, err := s.knows(context.Background(), h); known || err != nil {
-		return err
-	}
-	if err := s.disk.Remove(s.path(h)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
-}
-
-func syncFile(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR, 0) // Windows flushes only what may be written
-	if err != nil {
-		return err
-	}
-	err = f.Sync()
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	return err
+	})
 }

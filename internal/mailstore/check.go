@@ -2,11 +2,9 @@ package mailstore
 
 import (
 	"context"
-	"crypto/sha256"
 	"database/sql"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -139,8 +137,7 @@ func (c *check) files(ctx context.Context) error {
 
 func (c *check) folder(ctx context.Context, prefix byte) error {
 	// The files first: one that is placed meanwhile is then no surplus.
-	found := map[Hash]bool{}
-	err := c.s.files(fmt.Sprintf("%02x", prefix), func(h Hash, _ fs.DirEntry) error { found[h] = true; return nil })
+	found, err := c.s.files.List(prefix)
 	if errors.Is(err, fs.ErrPermission) {
 		c.unreadableFolder(prefix, err)
 		return nil
@@ -164,13 +161,13 @@ func (c *check) folder(ctx context.Context, prefix byte) error {
 			c.o.Progress(c.done, max(c.total, c.done))
 		}
 	}
-	return c.surplus(ctx, found)
+	return c.surplus(found)
 }
 
 // unreadableFolder reports one of the 256 folders that may not be opened: what is
 // in it is not known, and not missing.
 func (c *check) unreadableFolder(prefix byte, err error) {
-	if dir := filepath.Join(c.s.dir, "mail", fmt.Sprintf("%02x", prefix)); !c.foreign.see(dir) {
+	if dir := filepath.Join(c.s.dir, folderOf(prefix)); !c.foreign.see(dir) {
 		c.add("unreadable-file", "the folder %s cannot be read: %v", dir, err)
 	}
 }
@@ -202,7 +199,7 @@ func (r *reader) contentsOf(ctx context.Context, prefix byte) (out []knownConten
 
 // file checks the file of one content.
 func (c *check) file(ctx context.Context, e Content) error {
-	path := c.s.path(e.Hash)
+	path := c.s.files.Path(e.Hash)
 	info, err := os.Lstat(path)
 	foreign := err == nil && c.foreign.see(path)
 	switch {
@@ -234,21 +231,13 @@ func (c *check) file(ctx context.Context, e Content) error {
 }
 
 // surplus reports files without a row that no batch under way has placed, here
-// or in another program. Journals are read before the index is asked again: a
-// batch that ends in between has its row then.
-func (c *check) surplus(ctx context.Context, found map[Hash]bool) error {
-	if len(found) == 0 {
-		return nil
-	}
-	if err := c.s.withoutJournaled(found); err != nil {
+// or in another program.
+func (c *check) surplus(found map[Hash]bool) error {
+	if err := c.s.files.Strays(found); err != nil {
 		return err
 	}
 	for h := range found {
-		known, err := c.s.knows(ctx, h)
-		if err != nil {
-			return err
-		}
-		if _, err := os.Lstat(c.s.path(h)); err == nil && !known {
+		if _, err := os.Lstat(c.s.files.Path(h)); err == nil {
 			c.add("orphan-file", "the file of message %s is in no index", h)
 		}
 	}
@@ -263,18 +252,4 @@ func (s *Store) knows(ctx context.Context, h Hash) (bool, error) {
 		return false, nil
 	}
 	return err == nil, err
-}
-
-func hashFile(ctx context.Context, path string) (h Hash, err error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return h, err
-	}
-	sum := sha256.New()
-	_, err = io.Copy(sum, &source{ctx: ctx, r: f})
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	sum.Sum(h[:0])
-	return h, err
 }

@@ -1,7 +1,6 @@
 package mailstore
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"database/sql"
@@ -291,35 +290,26 @@ func (s *Store) Envelope(c *Content) message.Envelope {
 	return s.Summarize(f, c.Size).Envelope
 }
 
-// emptySummary stands for that of a message that cannot be read.
-func emptySummary() *message.Summary {
-	return message.Parse(bytes.NewReader(nil), 0)
-}
-
 var errMessageGone = fault.New(fault.Corrupt, "the file of a message is missing from the mail store",
 	"run 'popbridge check --repair': it is fetched again if its server still has it")
 
 // OpenContent opens the file of a content for reading; fault.Corrupt when it is
 // missing.
 func (s *Store) OpenContent(h Hash) (*os.File, error) {
-	f, err := os.Open(s.path(h))
-	return f, s.unopened(h, err)
+	f, err := s.files.Open(h)
+	return f, unopened(err)
 }
 
 // ReadContent reads the file of a content into buf, of which it fills no more, and
 // returns how many octets there are; the errors are those of OpenContent.
 func (s *Store) ReadContent(h Hash, buf []byte) (int, error) {
-	n, err := readFile(s.path(h), buf)
-	return n, s.unopened(h, err)
+	n, err := s.files.Read(h, buf)
+	return n, unopened(err)
 }
 
-func (s *Store) unopened(h Hash, err error) error {
+func unopened(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return errMessageGone
-	}
-	if errors.Is(err, fs.ErrPermission) {
-		path := s.path(h)
-		s.unreadable.Store(&path)
 	}
 	return trouble(err, "open a message")
 }

@@ -100,7 +100,7 @@ func TestLeftoversAreSwept(t *testing.T) {
 func TestAFailedBatchTakesNoFileFromAnother(t *testing.T) {
 	r := newStore(t)
 	file := r.path(hashOf(text(1)))
-	other := r.newBatch([]Delivery{r.from("home", "A", 1)})
+	other := r.batch(1)
 	r.hook = func(step string) error {
 		if step == "commit" {
 			return syscall.ENOSPC
@@ -112,15 +112,15 @@ func TestAFailedBatchTakesNoFileFromAnother(t *testing.T) {
 	if _, err := os.Stat(file); err != nil {
 		t.Error("the file was removed although another batch is about to use it")
 	}
-	must(t, other.place(t.Context()))
-	for _, sp := range other.spools {
-		sp.Discard()
-	}
-	other.end(false, false)
+	must(t, other.Place(t.Context()))
+	other.End(false, false)
 	if _, err := os.Stat(file); err == nil {
 		t.Error("the file was left although nobody uses it")
 	}
-	if len(r.underway.batches) != 0 {
-		t.Errorf("still under way: %v", r.underway.batches)
-	}
+	must(t, r.files.Exclusive(func(inUse func(Hash) bool) error {
+		if inUse(hashOf(text(1))) {
+			t.Error("still under way")
+		}
+		return nil
+	}))
 }

@@ -7,19 +7,19 @@ import (
 	"github.com/popbridge/popbridge/internal/atomicfile"
 )
 
-// disk is what deliveries and purges ask of the file system. It is an interface
+// Disk is what batches and purges ask of the file system. It is an interface
 // for one other than the real one: that of a test, which forgets at a power cut
 // what was not synced.
 type disk interface {
-	CreateTemp(dir, pattern string) (file, error)
+	CreateTemp(dir, pattern string) (diskFile, error)
 	Rename(from, to string) error
 	Remove(path string) error
 	Sync(path string) error    // the content of a file
 	SyncDir(path string) error // the names in a folder
 }
 
-// file is a file that is being written.
-type file interface {
+// File is a file that is being written.
+type diskFile interface {
 	io.Writer
 	io.ReaderAt
 	Name() string
@@ -27,9 +27,9 @@ type file interface {
 	Close() error
 }
 
-type realDisk struct{}
+type systemDisk struct{}
 
-func (realDisk) CreateTemp(dir, pattern string) (file, error) {
+func (systemDisk) CreateTemp(dir, pattern string) (diskFile, error) {
 	f, err := os.CreateTemp(dir, pattern)
 	if err != nil {
 		return nil, err
@@ -37,7 +37,7 @@ func (realDisk) CreateTemp(dir, pattern string) (file, error) {
 	return f, nil
 }
 
-func (realDisk) Rename(from, to string) error { return os.Rename(from, to) }
-func (realDisk) Remove(path string) error     { return os.Remove(path) }
-func (realDisk) Sync(path string) error       { return syncFile(path) }
-func (realDisk) SyncDir(path string) error    { return atomicfile.SyncDir(path) }
+func (systemDisk) Rename(from, to string) error { return os.Rename(from, to) }
+func (systemDisk) Remove(path string) error     { return os.Remove(path) }
+func (systemDisk) Sync(path string) error       { return atomicfile.SyncFile(path) }
+func (systemDisk) SyncDir(path string) error    { return atomicfile.SyncDir(path) }

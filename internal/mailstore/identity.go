@@ -64,11 +64,14 @@ func (s *Store) PutBack() bool {
 // Identify returns the identity of the store in dir, "" where there is none, or
 // one that has no identity yet. It makes nothing.
 func Identify(ctx context.Context, dir string) (string, error) {
-	s := prepare(dir, Options{})
+	s, err := prepare(dir, Options{})
+	if err != nil {
+		return "", err
+	}
 	if _, err := os.Stat(s.indexPath()); err != nil {
 		return "", nil
 	}
-	err := s.reader.open(s.indexPath())
+	err = s.reader.open(s.indexPath())
 	version := 0
 	if err == nil {
 		err = s.reader.get(ctx, `PRAGMA user_version`, nil, &version)

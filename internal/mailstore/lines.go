@@ -11,7 +11,7 @@ import (
 // shortHash stands for a Hash that an earlier line has in full.
 type shortHash [9]byte
 
-func (h Hash) short() shortHash { return shortHash(h[:]) }
+func short(h Hash) shortHash { return shortHash(h[:]) }
 
 // lines are what a transaction has to say to the recovery log. Each line is a
 // letter and fields with a blank between, then a checksum. Numbers are in base

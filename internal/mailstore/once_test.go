@@ -67,7 +67,7 @@ func TestAMessageAboutToBeExpungedIsNoTwin(t *testing.T) {
 func TestATwinBringsALostFileBack(t *testing.T) {
 	r := newStore(t)
 	sp := r.spool(text(1))
-	hash := sp.hash
+	hash := sp.Hash()
 	r.deliver(Delivery{Mailbox: r.id("Sent"), Message: sp, ReceivedAt: start})
 	must(t, os.Remove(r.path(hash)))
 	if _, _, left := r.repair(); left == "" {

@@ -52,17 +52,14 @@ var indexFiles = []string{"", "-wal", "-shm"}
 // it is until the new one is complete. bad counts the lines of the log that were
 // of no use.
 func rebuild(ctx context.Context, dir string, o Options) (bad int, err error) {
-	s := prepare(dir, o)
-	if s.dir, err = filepath.Abs(dir); err != nil {
-		return 0, err
-	}
-	if s.id, err = parseID(o.ID); err != nil {
+	s, err := prepare(dir, o)
+	if err != nil {
 		return 0, err
 	}
 	if err := s.checkOwner(); err != nil {
 		return 0, err
 	}
-	if err := s.makeFolders(); err != nil {
+	if err := s.files.Make("tmp"); err != nil {
 		return 0, err
 	}
 	fresh := filepath.Join(s.dir, "tmp", "rebuild.db")
@@ -95,7 +92,7 @@ func rebuild(ctx context.Context, dir string, o Options) (bad int, err error) {
 		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		if _, err := s.moveAside(path); err != nil {
+		if _, err := s.files.SetAside(path); err != nil {
 			return 0, err
 		}
 	}

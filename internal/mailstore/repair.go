@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -108,8 +109,7 @@ func (r *repair) left(code, format string, args ...any) {
 
 // folder mends the files of one of the 256 folders.
 func (r *repair) folder(ctx context.Context, prefix byte) error {
-	found := map[Hash]bool{}
-	err := r.s.files(fmt.Sprintf("%02x", prefix), func(h Hash, _ fs.DirEntry) error { found[h] = true; return nil })
+	found, err := r.s.files.List(prefix)
 	if errors.Is(err, fs.ErrPermission) {
 		r.files.unreadableFolder(prefix, err)
 		return nil
@@ -135,7 +135,7 @@ func (r *repair) folder(ctx context.Context, prefix byte) error {
 
 // file compares the file of a content with its row.
 func (r *repair) file(ctx context.Context, c knownContent) error {
-	path := r.s.path(c.Hash)
+	path := r.s.files.Path(c.Hash)
 	info, err := os.Lstat(path)
 	foreign := err == nil && r.files.foreign.see(path)
 	var h Hash
@@ -171,53 +171,24 @@ func (t *tx) missing(h Hash) error {
 
 // aside moves a damaged file out of the way. No batch can rely on it meanwhile.
 func (r *repair) aside(ctx context.Context, h Hash) error {
-	r.s.underway.mu.Lock()
-	defer r.s.underway.mu.Unlock()
-	if r.s.underway.batches[h] > 0 {
-		r.left("changed-file", "the file of message %s is damaged, but in use just now", h)
-		return nil
-	}
-	if again, err := hashFile(ctx, r.s.path(h)); err == nil && again == h {
-		return nil // a batch has replaced it just now
-	}
-	dir, err := r.s.moveAside(r.s.path(h))
-	if err != nil {
-		r.left("changed-file", "the file of message %s is damaged and cannot be moved aside: %v", h, err)
-		return nil
-	}
-	r.report.Aside = dir
-	r.left("changed-file", "the file of message %s was damaged and is in %s now; it comes with the next poll if its server still has it", h, dir)
-	return r.s.write(ctx, "mark a message", func(t *tx) error { return t.missing(h) })
-}
-
-// moveAside moves a file or folder into the folder for damaged ones, and returns
-// that. It never replaces one that is there.
-func (s *Store) moveAside(path string) (string, error) {
-	dir, made := filepath.Join(s.dir, "damaged"), map[string]bool{}
-	if err := mkdir(dir, made); err != nil {
-		return dir, err
-	}
-	name := filepath.Join(dir, filepath.Base(path))
-	for n := 2; ; n++ {
-		_, err := os.Lstat(name)
-		if errors.Is(err, fs.ErrNotExist) {
-			break
+	return r.s.files.Exclusive(func(inUse func(Hash) bool) error {
+		path := r.s.files.Path(h)
+		if inUse(h) {
+			r.left("changed-file", "the file of message %s is damaged, but in use just now", h)
+			return nil
 		}
+		if again, err := hashFile(ctx, path); err == nil && again == h {
+			return nil // a batch has replaced it just now
+		}
+		dir, err := r.s.files.SetAside(path)
 		if err != nil {
-			return dir, err
+			r.left("changed-file", "the file of message %s is damaged and cannot be moved aside: %v", h, err)
+			return nil
 		}
-		name = filepath.Join(dir, fmt.Sprintf("%s.%d", filepath.Base(path), n))
-	}
-	if err := os.Rename(path, name); err != nil {
-		return dir, err
-	}
-	made[dir], made[filepath.Dir(path)] = true, true
-	for d := range made {
-		if err := atomicfile.SyncDir(d); err != nil {
-			return dir, err
-		}
-	}
-	return dir, nil
+		r.report.Aside = dir
+		r.left("changed-file", "the file of message %s was damaged and is in %s now; it comes with the next poll if its server still has it", h, dir)
+		return r.s.write(ctx, "mark a message", func(t *tx) error { return t.missing(h) })
+	})
 }
 
 // stray is a sound message file that is in no index.
@@ -228,59 +199,58 @@ type stray struct {
 	summary  *message.Summary
 }
 
-// adopt takes files without a row into the index. The lock keeps out the batches
-// that could make a row for them at the same time.
+// adopt takes files without a row into the index. No batch can make a row for them
+// at the same time.
 func (r *repair) adopt(ctx context.Context, found map[Hash]bool) error {
 	if len(found) == 0 {
 		return nil
 	}
-	if err := r.s.withoutJournaled(found); err != nil {
-		return err
-	}
-	r.s.underway.mu.Lock()
-	defer r.s.underway.mu.Unlock()
-	var strays []stray
-	for h := range found {
-		known, err := r.s.knows(ctx, h)
-		if err != nil {
+	return r.s.files.Exclusive(func(inUse func(Hash) bool) error {
+		if err := r.s.files.Strays(found); err != nil {
 			return err
 		}
-		if known || r.s.underway.batches[h] > 0 {
-			continue
+		maps.DeleteFunc(found, func(h Hash, _ bool) bool { return inUse(h) })
+		strays, err := r.strays(ctx, found)
+		if err != nil || len(strays) == 0 {
+			return err
 		}
+		if err := atomicfile.SyncDir(filepath.Dir(r.s.files.Path(strays[0].hash))); err != nil {
+			return err
+		}
+		return r.s.write(ctx, "take in found messages", func(t *tx) error { return r.take(t, strays) })
+	})
+}
+
+// strays returns the sound ones of the files found, by the time of their messages.
+func (r *repair) strays(ctx context.Context, found map[Hash]bool) (strays []stray, err error) {
+	for h := range found {
 		st, err := r.s.stray(ctx, h)
 		switch {
 		case ctx.Err() != nil:
-			return ctx.Err()
+			return nil, ctx.Err()
 		case errors.Is(err, fs.ErrNotExist): // its batch ended just now
 		case err != nil:
 			r.left("orphan-file", "the file of message %s is in no index and cannot be read: %v", h, err)
 		case st.hash != h:
-			if r.report.Aside, err = r.s.moveAside(r.s.path(h)); err != nil {
-				return err
+			if r.report.Aside, err = r.s.files.SetAside(r.s.files.Path(h)); err != nil {
+				return nil, err
 			}
 			r.mended("orphan-file", "the file of message %s was damaged, in no index, and is in %s now", h, r.report.Aside)
 		default:
 			strays = append(strays, st)
 		}
 	}
-	if len(strays) == 0 {
-		return nil
-	}
 	slices.SortFunc(strays, func(a, b stray) int { return a.received.Compare(b.received) })
-	if err := atomicfile.SyncDir(filepath.Dir(r.s.path(strays[0].hash))); err != nil {
-		return err
-	}
-	return r.s.write(ctx, "take in found messages", func(t *tx) error { return r.take(t, strays) })
+	return strays, nil
 }
 
 // stray reads a file and makes it durable: who wrote it is not known.
 func (s *Store) stray(ctx context.Context, h Hash) (st stray, err error) {
-	path := s.path(h)
+	path := s.files.Path(h)
 	if st.hash, err = hashFile(ctx, path); err != nil {
 		return st, err
 	}
-	if err := syncFile(path); err != nil {
+	if err := atomicfile.SyncFile(path); err != nil {
 		return st, err
 	}
 	f, err := os.Open(path)
@@ -306,7 +276,7 @@ func (r *repair) take(t *tx, strays []stray) error {
 		if err != nil {
 			return err
 		}
-		id, err := t.content(&Spooled{hash: st.hash, size: st.size, summary: st.summary})
+		id, err := t.content(st.hash, st.size, st.summary)
 		if err != nil {
 			return err
 		}

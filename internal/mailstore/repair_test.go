@@ -209,12 +209,12 @@ func TestAFileOfARemovedMessageDoesNotComeBackByItself(t *testing.T) {
 
 func TestRepairLeavesWorkUnderWayAlone(t *testing.T) {
 	r := newStore(t)
-	b := r.newBatch([]Delivery{r.from("home", "A", 1)})
-	must(t, b.place(t.Context()))
+	b := r.batch(1)
+	must(t, b.Place(t.Context()))
 	if rep, mended, left := r.repair(); mended+left != "" {
 		t.Errorf("report %+v", rep)
 	}
-	b.end(false, false)
+	b.End(false, false)
 	must(t, os.RemoveAll(filepath.Join(r.dir, "mail", "00")))
 	_, err := r.Repair(t.Context(), RepairOptions{})
 	wantKind(t, err, fault.Temporary)

@@ -68,11 +68,14 @@ func restore(ctx context.Context, backupDir, dir string, o RestoreOptions) (repo
 	if err := os.RemoveAll(stage); err != nil {
 		return report, err
 	}
-	s := prepare(stage, Options{Log: o.Log})
-	if err := s.makeFolders(); err != nil {
+	s, err := prepare(stage, Options{Log: o.Log})
+	if err != nil {
 		return report, err
 	}
-	c := copier{from: func(h Hash) string { return filePath(backupDir, h) }, dir: stage, progress: o.Progress, needed: true}
+	if err := s.files.Make("tmp"); err != nil {
+		return report, err
+	}
+	c := copier{from: &messageFiles{Dir: backupDir}, to: &s.files, progress: o.Progress, needed: true}
 	letIn := o.Devices != nil && o.Devices(m.SHA256)
 	devices, err := s.fill(ctx, filepath.Join(backupDir, m.Index), m, &c, letIn)
 	report = RestoreReport{m.Messages, c.fresh, c.bytes, c.problems, devices, letIn}
@@ -141,7 +144,7 @@ func (s *Store) takeIndex(ctx context.Context, index string, m manifest, c *copi
 			return err
 		}
 		defer f.Close() // it was only read
-		c.bytes, err = io.Copy(w, &source{ctx: ctx, r: f})
+		c.bytes, err = io.Copy(w, newSource(ctx, f))
 		return err
 	})
 	if err != nil {

@@ -110,6 +110,11 @@ func (r *rig) spool(text string) *Spooled {
 	return sp
 }
 
+// batch begins the file work of delivering test message n.
+func (r *rig) batch(n int) *batch {
+	return r.files.NewBatch([]*spoolFile{r.spool(text(n)).spoolFile})
+}
+
 // text is the n-th test message.
 func text(n int) string {
 	return fmt.Sprintf("From: a@example.com\r\nSubject: number %d\r\n\r\nbody %d\r\n", n, n)
@@ -172,6 +177,9 @@ func (r *rig) lines(mailbox string) string {
 	}
 	return b.String()
 }
+
+// path is where the file of a message is.
+func (r *rig) path(h Hash) string { return r.files.Path(h) }
 
 func (r *rig) read(h Hash) []byte {
 	r.t.Helper()

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -49,7 +48,7 @@ type Options struct {
 // goroutines.
 type Store struct {
 	dir       string
-	disk      disk
+	files     messageFiles
 	log       zerolog.Logger
 	now       func() time.Time
 	keep      time.Duration // how long what was expunged stays
@@ -59,7 +58,6 @@ type Store struct {
 	keywords  keywords
 	feed      feed
 	backups   sync.RWMutex // a backup holds it for reading, a purge for writing
-	underway  underway
 	passwords *password.Checker
 	text      textindex.Index
 
@@ -68,8 +66,6 @@ type Store struct {
 	lease      Lease
 	extend     func(string, Lease)
 	putBack    bool
-
-	unreadable atomic.Pointer[string] // the last message file that this user may not open
 
 	// hook is called before each step that a crash or a full disk can stop,
 	// and may make it fail. Only tests set it.
@@ -87,8 +83,10 @@ func (s *Store) step(name string) error {
 // Open opens the store in dir, the folder of one user, and makes it where there
 // is none. A store must be open only once at a time, except with NoSweep.
 func Open(ctx context.Context, dir string, o Options) (*Store, error) {
-	s := prepare(dir, o)
-	err := s.open(ctx, o)
+	s, err := prepare(dir, o)
+	if err == nil {
+		err = s.open(ctx, o)
+	}
 	if err != nil {
 		_ = s.Close() // the first error says it all
 		return nil, trouble(err, "open the mail store")
@@ -97,25 +95,22 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 }
 
 // prepare makes a store that is not open yet.
-func prepare(dir string, o Options) *Store {
-	s := &Store{dir: dir, disk: realDisk{}, log: o.Log, now: o.Now, keep: keepFor(o.KeepExpunged), lease: o.Lease, extend: o.Extend,
-		passwords: password.NewChecker()}
+func prepare(dir string, o Options) (s *Store, err error) {
+	s = &Store{log: o.Log, now: o.Now, keep: keepFor(o.KeepExpunged), lease: o.Lease, extend: o.Extend, passwords: password.NewChecker()}
 	if s.now == nil {
 		s.now = time.Now
 	}
 	s.feed = feed{live: map[MailboxID]*live{}, watchers: map[chan struct{}]struct{}{}, rows: map[string]Mailbox{}}
-	s.underway.batches = map[Hash]int{}
-	return s
+	if s.dir, err = filepath.Abs(dir); err == nil {
+		s.id, err = parseID(o.ID)
+	}
+	s.files.Dir, s.files.Log, s.files.Step = s.dir, s.log, s.step
+	s.files.Known = func(h Hash) (bool, error) { return s.knows(context.Background(), h) }
+	return s, err
 }
 
-func (s *Store) open(ctx context.Context, o Options) (err error) {
-	if s.dir, err = filepath.Abs(s.dir); err != nil {
-		return err
-	}
+func (s *Store) open(ctx context.Context, o Options) error {
 	if err := s.checkOwner(); err != nil {
-		return err
-	}
-	if s.id, err = parseID(o.ID); err != nil {
 		return err
 	}
 	if s.id != 0 {
@@ -123,7 +118,7 @@ func (s *Store) open(ctx context.Context, o Options) (err error) {
 			return err
 		}
 	}
-	if err := s.makeFolders(); err != nil {
+	if err := s.files.Make("tmp"); err != nil {
 		return err
 	}
 	path := s.indexPath()
@@ -154,7 +149,7 @@ func (s *Store) open(ctx context.Context, o Options) (err error) {
 	if err := s.reconcile(ctx); err != nil {
 		return err
 	}
-	if err := s.sweep(ctx); err != nil {
+	if err := s.files.Sweep(); err != nil {
 		return err
 	}
 	if err := s.Purge(ctx); err != nil {
@@ -183,6 +178,14 @@ func (s *Store) Close() error {
 		err = werr
 	}
 	return trouble(err, "close the mail store")
+}
+
+// hasMail reports whether there is anything that an index belongs to.
+func (s *Store) hasMail() (bool, error) {
+	if _, err := os.Lstat(s.logPath()); !errors.Is(err, fs.ErrNotExist) {
+		return true, err
+	}
+	return s.files.Any()
 }
 
 // schemaVersion looks at the index without changing anything in it.

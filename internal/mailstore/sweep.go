@@ -1,57 +1,96 @@
 package mailstore
 
 import (
-	"bufio"
 	"context"
-	"database/sql"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
+	"sync"
+	"sync/atomic"
+
+	"github.com/rs/zerolog"
 
 	"github.com/popbridge/popbridge/internal/atomicfile"
 )
 
-// keepOrphans is how long a content stays at least after its last message is
-// gone: until no session can still show it, with a good margin.
-const keepOrphans = 24 * time.Hour
+func parseHash(s string) (h Hash, ok bool) {
+	n, err := hex.Decode(h[:], []byte(s[:min(len(s), 2*len(h))]))
+	return h, err == nil && n == len(h) && h.String() == s
+}
 
-// keepExpunged is how long expunged messages can be restored if nothing else is
-// asked for.
-const keepExpunged = 30 * 24 * time.Hour
-
-func keepFor(asked time.Duration) time.Duration {
-	if asked == 0 {
-		return keepExpunged
+// HashFile returns the hash of the file at path. It ends with the context.
+func hashFile(ctx context.Context, path string) (h Hash, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return h, err
 	}
-	return max(asked, keepOrphans)
+	sum := sha256.New()
+	_, err = io.Copy(sum, newSource(ctx, f))
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	sum.Sum(h[:0])
+	return h, err
 }
 
-func (s *Store) path(h Hash) string { return filePath(s.dir, h) }
+// Files are the message files below a folder. The exported fields are set before
+// the first use. The methods may be called from several goroutines.
+type messageFiles struct {
+	Dir string
+	Log zerolog.Logger
+	// Known reports whether a file is needed: its removal is refused then. It must
+	// not use Files. Only a Files that is written to needs it.
+	Known func(Hash) (bool, error)
+	// Step, where it is not nil, is called before each step that a crash or a full
+	// disk can stop, by several goroutines, and may make it fail.
+	Step func(step string) error
+	Disk disk // nil: that of the system
 
-// filePath is where a store or a backup in dir has the file of a content.
-func filePath(dir string, h Hash) string {
-	name := h.String()
-	return filepath.Join(dir, "mail", name[:2], name+".eml")
+	mu         sync.Mutex
+	inUse      map[Hash]int           // how many batches rely on a file being there
+	unreadable atomic.Pointer[string] // the last file that this user may not open
 }
 
-func (s *Store) makeFolders() error { return makeFolders(s.dir, "tmp") }
+func (f *messageFiles) step(name string) error {
+	if f.Step == nil {
+		return nil
+	}
+	return f.Step(name)
+}
 
-// makeFolders makes dir with the folders for message files and further ones,
-// and makes their names durable.
-func makeFolders(dir string, further ...string) error {
+func (f *messageFiles) disk() disk {
+	if f.Disk == nil {
+		return systemDisk{}
+	}
+	return f.Disk
+}
+
+// Folder returns where the files are whose hashes begin with an octet: mail/2a.
+func folderOf(first byte) string { return filepath.Join("mail", fmt.Sprintf("%02x", first)) }
+
+// Path returns where the file of a message is, whether or not it is there.
+func (f *messageFiles) Path(h Hash) string {
+	return filepath.Join(f.Dir, folderOf(h[0]), h.String()+".eml")
+}
+
+func (f *messageFiles) tmp() string { return filepath.Join(f.Dir, "tmp") }
+
+// Make makes the folder with those for messages and further ones, and makes their
+// names durable, so that no batch has to.
+func (f *messageFiles) Make(further ...string) error {
 	made := map[string]bool{} // folders that got a new name in them
-	for _, name := range append([]string{"", "mail"}, further...) {
-		if err := mkdir(filepath.Join(dir, name), made); err != nil {
-			return err
-		}
-	}
+	names := append([]string{"", "mail"}, further...)
 	for i := range 256 {
-		if err := mkdir(filepath.Join(dir, "mail", fmt.Sprintf("%02x", i)), made); err != nil {
+		names = append(names, folderOf(byte(i)))
+	}
+	for _, name := range names {
+		if err := mkdir(filepath.Join(f.Dir, name), made); err != nil {
 			return err
 		}
 	}
@@ -80,209 +119,123 @@ func mkdir(dir string, made map[string]bool) error {
 	return err
 }
 
-// hasMail reports whether there is anything that an index belongs to.
-func (s *Store) hasMail() (bool, error) {
-	if _, err := os.Lstat(s.logPath()); !errors.Is(err, fs.ErrNotExist) {
-		return true, err
+// List returns the hashes of the files in one of the 256 folders. Other files in it
+// are none of ours.
+func (f *messageFiles) List(first byte) (map[Hash]bool, error) {
+	entries, err := os.ReadDir(filepath.Join(f.Dir, folderOf(first)))
+	if err != nil {
+		return nil, err
 	}
-	return s.hasFiles()
+	found := map[Hash]bool{}
+	for _, e := range entries {
+		name, ok := strings.CutSuffix(e.Name(), ".eml")
+		h, valid := parseHash(name)
+		if ok && valid && h[0] == first && !e.IsDir() {
+			found[h] = true
+		}
+	}
+	return found, nil
 }
 
-// hasFiles reports whether there is any message file.
-func (s *Store) hasFiles() (bool, error) {
-	found := false
+// Any reports whether there is any message file.
+func (f *messageFiles) Any() (bool, error) {
 	for i := range 256 {
-		err := s.files(fmt.Sprintf("%02x", i), func(Hash, fs.DirEntry) error { found = true; return nil })
-		if err != nil || found {
-			return found, err
+		if found, err := f.List(byte(i)); err != nil || len(found) > 0 {
+			return len(found) > 0, err
 		}
 	}
 	return false, nil
 }
 
-// files calls do for the message files of one of the 256 folders, sorted. Other
-// files are none of ours.
-func (s *Store) files(folder string, do func(Hash, fs.DirEntry) error) error {
-	entries, err := os.ReadDir(filepath.Join(s.dir, "mail", folder))
+// Open opens a message file for reading; fs.ErrNotExist when it is missing.
+func (f *messageFiles) Open(h Hash) (*os.File, error) {
+	file, err := os.Open(f.Path(h))
+	f.noteUnreadable(h, err)
+	return file, err
+}
+
+// Read reads a message file into buf, of which it fills no more, and returns how
+// many octets there are; the errors are those of Open.
+func (f *messageFiles) Read(h Hash, buf []byte) (int, error) {
+	n, err := readFile(f.Path(h), buf)
+	f.noteUnreadable(h, err)
+	return n, err
+}
+
+func (f *messageFiles) noteUnreadable(h Hash, err error) {
+	if errors.Is(err, fs.ErrPermission) {
+		path := f.Path(h)
+		f.unreadable.Store(&path)
+	}
+}
+
+// Unreadable reports whether there was a message file that this user could not
+// open, and Probe has not found it open since.
+func (f *messageFiles) Unreadable() bool { return f.unreadable.Load() != nil }
+
+// Probe tells whether files can be written, and whether the one that could not be
+// opened last can be now. It writes and syncs a small file.
+func (f *messageFiles) Probe() error {
+	if err := f.step("probe"); err != nil {
+		return err
+	}
+	file, err := os.CreateTemp(f.tmp(), probePattern)
 	if err != nil {
 		return err
 	}
-	for _, e := range entries {
-		name, ok := strings.CutSuffix(e.Name(), ".eml")
-		h, valid := parseHash(name)
-		if !ok || !valid || name[:2] != folder || e.IsDir() {
-			continue
-		}
-		if err := do(h, e); err != nil {
-			return err
-		}
+	_, err = file.WriteString("probe")
+	if err == nil {
+		err = file.Sync()
 	}
+	err = errors.Join(err, file.Close())
+	if err = errors.Join(err, os.Remove(file.Name())); err != nil {
+		return err
+	}
+	return f.tryUnreadable()
+}
+
+func (f *messageFiles) tryUnreadable() error {
+	path := f.unreadable.Load()
+	if path == nil {
+		return nil
+	}
+	file, err := os.Open(*path)
+	if errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	if err == nil {
+		_ = file.Close() // nothing was read
+	}
+	f.unreadable.CompareAndSwap(path, nil)
 	return nil
 }
 
-func parseHash(s string) (h Hash, ok bool) {
-	n, err := hex.Decode(h[:], []byte(s[:min(len(s), 2*len(h))]))
-	return h, err == nil && n == len(h) && h.String() == s
-}
-
-// sweep ends what a crash interrupted: files of batches that were not committed
-// and of purges that were are removed, and so is what is left of the spool.
-func (s *Store) sweep(ctx context.Context) error {
-	journals, err := s.journals()
-	if err != nil {
-		return err
+// SetAside moves a file or folder into the folder for damaged ones, durably, and
+// returns that. It never replaces one that is there.
+func (f *messageFiles) SetAside(path string) (string, error) {
+	dir, made := filepath.Join(f.Dir, "damaged"), map[string]bool{}
+	if err := mkdir(dir, made); err != nil {
+		return dir, err
 	}
-	for path, hashes := range journals {
-		s.finish(path, hashes)
-	}
-	spools, err := filepath.Glob(filepath.Join(s.dir, "tmp", spoolPattern))
-	if err != nil {
-		return err
-	}
-	probes, err := filepath.Glob(filepath.Join(s.dir, "tmp", probePattern))
-	if err != nil {
-		return err
-	}
-	for _, path := range append(spools, probes...) {
-		if err := os.Remove(path); err != nil {
-			s.log.Warn().Err(err).Msg("spool file was left")
-		}
-	}
-	return ctx.Err()
-}
-
-// journals returns what the journals name, by their paths.
-func (s *Store) journals() (map[string][]Hash, error) {
-	paths, err := filepath.Glob(filepath.Join(s.dir, "tmp", journalPattern))
-	if err != nil {
-		return nil, err
-	}
-	out := map[string][]Hash{}
-	for _, path := range paths {
-		f, err := os.Open(path)
+	name := filepath.Join(dir, filepath.Base(path))
+	for n := 2; ; n++ {
+		_, err := os.Lstat(name)
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // its batch ended just now
+			break
 		}
 		if err != nil {
-			return nil, err
+			return dir, err
 		}
-		out[path] = nil
-		for lines := bufio.NewScanner(f); lines.Scan(); {
-			if h, ok := parseHash(lines.Text()); ok {
-				out[path] = append(out[path], h)
-			}
-		}
-		_ = f.Close() // it was only read
+		name = filepath.Join(dir, fmt.Sprintf("%s.%d", filepath.Base(path), n))
 	}
-	return out, nil
-}
-
-// withoutJournaled leaves out what a batch is about to place or remove.
-func (s *Store) withoutJournaled(found map[Hash]bool) error {
-	journals, err := s.journals()
-	for _, hashes := range journals {
-		for _, h := range hashes {
-			delete(found, h)
+	if err := os.Rename(path, name); err != nil {
+		return dir, err
+	}
+	made[dir], made[filepath.Dir(path)] = true, true
+	for d := range made {
+		if err := atomicfile.SyncDir(d); err != nil {
+			return dir, err
 		}
 	}
-	return err
-}
-
-// Purge forgets messages that were expunged longer ago than KeepExpunged, and
-// removes the contents that nothing needs any more. Open does it; a program that
-// runs for long does it every hour or so. While a backup is made it does nothing.
-func (s *Store) Purge(ctx context.Context) error {
-	if !s.backups.TryLock() {
-		return nil
-	}
-	defer s.backups.Unlock()
-	if err := s.forget(ctx); err != nil {
-		return err
-	}
-	for {
-		n, err := s.purge(ctx)
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			s.tidyLog(ctx)
-			return nil
-		}
-	}
-}
-
-// forget removes the expunged messages whose time is over.
-func (s *Store) forget(ctx context.Context) error {
-	before := s.now().Add(-s.keep).Unix()
-	var due bool
-	err := s.reader.get(ctx, `SELECT EXISTS (SELECT 1 FROM expunged WHERE expunged_at < ?)`, []any{before}, &due)
-	if err != nil || !due {
-		return trouble(err, "look for expunged messages")
-	}
-	return s.write(ctx, "purge expunged messages", func(t *tx) error {
-		t.log.line('P', before)
-		return t.exec(`DELETE FROM expunged WHERE expunged_at < ?`, before)
-	})
-}
-
-// unused are the contents that no mailbox and no expunged message needs.
-const unused = `orphaned_at < ? AND NOT EXISTS (SELECT 1 FROM expunged WHERE content_id = content.id)`
-
-// purge removes up to 500 contents: first the rows, then the files. The journal
-// lets the next Open go on after a crash in between.
-func (s *Store) purge(ctx context.Context) (int, error) {
-	before := s.now().Add(-keepOrphans).Unix()
-	var hashes []Hash
-	err := s.reader.rows(ctx, `SELECT hash FROM content WHERE `+unused+` ORDER BY orphaned_at LIMIT 500`, []any{before},
-		func(rows *sql.Rows) error {
-			var raw sql.RawBytes
-			var h Hash
-			err := rows.Scan(&raw)
-			copy(h[:], raw)
-			hashes = append(hashes, h)
-			return err
-		})
-	if err != nil || len(hashes) == 0 {
-		return 0, trouble(err, "look for unused messages")
-	}
-	journal, err := s.writeJournal(hashes)
-	if err != nil {
-		_ = s.disk.Remove(journal) // or the next Open does it
-		return 0, trouble(err, "purge unused messages")
-	}
-	err = s.write(ctx, "purge unused messages", func(t *tx) error { return t.purge(hashes, before) })
-	if err == nil {
-		err = s.step("purged")
-	}
-	if err != nil {
-		return 0, err
-	}
-	s.text.Renew()
-	s.finish(journal, hashes)
-	s.log.Info().Int("count", len(hashes)).Msg("unused messages were purged")
-	return len(hashes), nil
-}
-
-// purge removes the rows of contents that are still unused. The ledger keeps
-// when they were removed.
-func (t *tx) purge(hashes []Hash, before int64) error {
-	names := make([]string, len(hashes))
-	for i, h := range hashes {
-		names[i] = h.String()
-	}
-	const these = `hash IN (SELECT unhex(value) FROM json_each(?)) AND ` + unused
-	err := t.exec(`UPDATE ledger SET removed_at = c.orphaned_at FROM (SELECT hash, orphaned_at FROM content WHERE `+these+`) AS c
-		WHERE ledger.hash = c.hash`, list(names), before)
-	if err != nil {
-		return err
-	}
-	return t.rows(`DELETE FROM content WHERE `+these+` RETURNING hash, orphaned_at`, []any{list(names), before}, func(rows *sql.Rows) error {
-		var raw sql.RawBytes
-		var at int64
-		err := rows.Scan(&raw, &at)
-		var h Hash
-		copy(h[:], raw)
-		t.log.line('Z', at, h)
-		return err
-	})
+	return dir, nil
 }
