@@ -3,7 +3,6 @@ package mailstore
 import (
 	"os"
 	"path/filepath"
-	"sync"
 	"testing"
 
 	"github.com/popbridge/popbridge/internal/fault"
@@ -252,30 +251,5 @@ func TestAccountsThatChangeNames(t *testing.T) {
 	}
 	r.lose(removeIndex)
 	check()
-	r.clean()
-}
-
-// Two batches with the same message fail together: neither leaves its file to
-// the other.
-func TestTwoBatchesThatFailTogetherLeaveNothing(t *testing.T) {
-	r := newStore(t)
-	var both sync.WaitGroup
-	both.Add(2)
-	a, b := r.batch(1), r.batch(1)
-	must(t, a.Place(t.Context()))
-	must(t, b.Place(t.Context()))
-	r.hook = func(step string) error {
-		if step == "unlink" { // both have looked by now
-			both.Done()
-			both.Wait()
-		}
-		return nil
-	}
-	var ends sync.WaitGroup
-	for _, x := range []*batch{a, b} {
-		ends.Go(func() { x.End(false, false) })
-	}
-	ends.Wait()
-	r.hook = nil
 	r.clean()
 }

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/popbridge/popbridge/internal/atomicfile"
+	"github.com/popbridge/popbridge/internal/contents"
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
@@ -86,7 +87,7 @@ func (s *Store) Backup(ctx context.Context, dir string, o BackupOptions) (Backup
 	s.backups.RLock()
 	defer s.backups.RUnlock()
 	m := manifest{Format: manifestFormat, Store: s.ID(), User: o.User, TakenAt: s.now().UTC()}
-	b := copier{from: &s.files, to: &messageFiles{Dir: dir}, progress: o.Progress}
+	b := copier{from: &s.files, to: &contents.Files{Dir: dir}, progress: o.Progress}
 	err = s.backup(ctx, dir, &m, &b)
 	return BackupReport{m.Messages, m.Files, b.fresh, b.bytes, b.problems, m.SHA256}, trouble(err, "back up the mail store")
 }
@@ -118,7 +119,7 @@ func (s *Store) backup(ctx context.Context, dir string, m *manifest, b *copier) 
 	if err = errors.Join(err, r.close()); err != nil {
 		return err
 	}
-	h, err := hashFile(ctx, index)
+	h, err := contents.HashFile(ctx, index)
 	if err != nil {
 		return err
 	}
@@ -209,7 +210,7 @@ const copiers = 16
 
 // copier brings the message files that an index names into another folder.
 type copier struct {
-	from, to *messageFiles
+	from, to *contents.Files
 	needed   bool // a file that may not be read is an error: the copy can be tried again
 	progress func(done, total int)
 	total    int
@@ -237,7 +238,7 @@ func (c *copier) run(ctx context.Context, index *reader) error {
 			return err
 		}
 		// Also when nothing is new: a backup that was interrupted synced nothing.
-		if err := atomicfile.SyncDir(filepath.Join(c.to.Dir, folderOf(byte(i)))); err != nil {
+		if err := atomicfile.SyncDir(filepath.Join(c.to.Dir, contents.Folder(byte(i)))); err != nil {
 			return err
 		}
 	}
@@ -248,7 +249,7 @@ func (c *copier) run(ctx context.Context, index *reader) error {
 // read is a problem, not an error: the others are brought all the same.
 func (c *copier) file(ctx context.Context, e knownContent) error {
 	n, err := c.to.CopyFrom(ctx, c.from, e.Hash, e.Size)
-	damage, damaged := errors.AsType[*damage](err)
+	damage, damaged := errors.AsType[*contents.Damage](err)
 	switch {
 	case damaged && c.needed && errors.Is(damage.Err, fs.ErrPermission):
 		return damage.Err
@@ -272,6 +273,6 @@ func (c *copier) file(ctx context.Context, e knownContent) error {
 
 // sameIndex reports whether the file at path is the index that m names.
 func (m manifest) sameIndex(ctx context.Context, path string) (bool, error) {
-	h, err := hashFile(ctx, path)
+	h, err := contents.HashFile(ctx, path)
 	return hex.EncodeToString(h[:]) == m.SHA256, err
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/popbridge/popbridge/internal/contents"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/ownership"
 )
@@ -104,7 +105,7 @@ func (s *Store) fits(ctx context.Context, index string) (bool, error) {
 func checkFolders(dir string, check func(dir string, names ...string) error) error {
 	names := []string{"", "mail", manifestName}
 	for i := range 256 {
-		names = append(names, folderOf(byte(i)))
+		names = append(names, contents.Folder(byte(i)))
 	}
 	indexes, err := filepath.Glob(filepath.Join(dir, indexPattern))
 	if err != nil {

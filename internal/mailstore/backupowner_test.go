@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/popbridge/popbridge/internal/atomicfile"
+	"github.com/popbridge/popbridge/internal/contents"
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
@@ -121,7 +122,7 @@ func edit(t *testing.T, index string, statements ...string) {
 // rehash writes a manifest with the hash that its index has now.
 func rehash(t *testing.T, dir string, m map[string]any) {
 	t.Helper()
-	h, err := hashFile(t.Context(), filepath.Join(dir, m["index"].(string)))
+	h, err := contents.HashFile(t.Context(), filepath.Join(dir, m["index"].(string)))
 	must(t, err)
 	m["sha256"] = h.String()
 	text, err := json.Marshal(m)

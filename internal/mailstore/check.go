@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/popbridge/popbridge/internal/contents"
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
@@ -167,7 +168,7 @@ func (c *check) folder(ctx context.Context, prefix byte) error {
 // unreadableFolder reports one of the 256 folders that may not be opened: what is
 // in it is not known, and not missing.
 func (c *check) unreadableFolder(prefix byte, err error) {
-	if dir := filepath.Join(c.s.dir, folderOf(prefix)); !c.foreign.see(dir) {
+	if dir := filepath.Join(c.s.dir, contents.Folder(prefix)); !c.foreign.see(dir) {
 		c.add("unreadable-file", "the folder %s cannot be read: %v", dir, err)
 	}
 }
@@ -216,7 +217,7 @@ func (c *check) file(ctx context.Context, e Content) error {
 	case info.Size() != e.Size:
 		c.add("truncated-file", "the file of message %s has %d bytes instead of %d", e.Hash, info.Size(), e.Size)
 	case c.o.Hashes:
-		h, err := hashFile(ctx, path)
+		h, err := contents.HashFile(ctx, path)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()

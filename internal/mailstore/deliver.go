@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/popbridge/popbridge/internal/contents"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/message"
 )
@@ -18,9 +19,9 @@ func (s *Store) Deliver(ctx context.Context, deliveries []Delivery) ([]Delivered
 	if len(deliveries) == 0 {
 		return nil, nil
 	}
-	spooled := make([]*spoolFile, len(deliveries))
+	spooled := make([]*contents.Spooled, len(deliveries))
 	for i, d := range deliveries {
-		spooled[i] = d.Message.spoolFile
+		spooled[i] = d.Message.Spooled
 	}
 	b := s.files.NewBatch(spooled)
 	stored, inDoubt := false, false

@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/popbridge/popbridge/internal/contents"
 )
 
 // lossyDisk does what it is asked, and remembers what of it would still be there
@@ -57,7 +59,7 @@ func (d *lossyDisk) know(path string) *inode {
 	return d.now[path]
 }
 
-func (d *lossyDisk) CreateTemp(dir, pattern string) (diskFile, error) {
+func (d *lossyDisk) CreateTemp(dir, pattern string) (contents.File, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := d.step(); err != nil {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/popbridge/popbridge/internal/atomicfile"
+	"github.com/popbridge/popbridge/internal/contents"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/message"
 )
@@ -140,7 +141,7 @@ func (r *repair) file(ctx context.Context, c knownContent) error {
 	foreign := err == nil && r.files.foreign.see(path)
 	var h Hash
 	if err == nil && info.Mode().IsRegular() {
-		h, err = hashFile(ctx, path)
+		h, err = contents.HashFile(ctx, path)
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -177,7 +178,7 @@ func (r *repair) aside(ctx context.Context, h Hash) error {
 			r.left("changed-file", "the file of message %s is damaged, but in use just now", h)
 			return nil
 		}
-		if again, err := hashFile(ctx, path); err == nil && again == h {
+		if again, err := contents.HashFile(ctx, path); err == nil && again == h {
 			return nil // a batch has replaced it just now
 		}
 		dir, err := r.s.files.SetAside(path)
@@ -247,7 +248,7 @@ func (r *repair) strays(ctx context.Context, found map[Hash]bool) (strays []stra
 // stray reads a file and makes it durable: who wrote it is not known.
 func (s *Store) stray(ctx context.Context, h Hash) (st stray, err error) {
 	path := s.files.Path(h)
-	if st.hash, err = hashFile(ctx, path); err != nil {
+	if st.hash, err = contents.HashFile(ctx, path); err != nil {
 		return st, err
 	}
 	if err := atomicfile.SyncFile(path); err != nil {

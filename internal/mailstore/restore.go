@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/popbridge/popbridge/internal/atomicfile"
+	"github.com/popbridge/popbridge/internal/contents"
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
@@ -75,7 +76,7 @@ func restore(ctx context.Context, backupDir, dir string, o RestoreOptions) (repo
 	if err := s.files.Make("tmp"); err != nil {
 		return report, err
 	}
-	c := copier{from: &messageFiles{Dir: backupDir}, to: &s.files, progress: o.Progress, needed: true}
+	c := copier{from: &contents.Files{Dir: backupDir}, to: &s.files, progress: o.Progress, needed: true}
 	letIn := o.Devices != nil && o.Devices(m.SHA256)
 	devices, err := s.fill(ctx, filepath.Join(backupDir, m.Index), m, &c, letIn)
 	report = RestoreReport{m.Messages, c.fresh, c.bytes, c.problems, devices, letIn}
@@ -144,7 +145,7 @@ func (s *Store) takeIndex(ctx context.Context, index string, m manifest, c *copi
 			return err
 		}
 		defer f.Close() // it was only read
-		c.bytes, err = io.Copy(w, newSource(ctx, f))
+		c.bytes, err = io.Copy(w, contents.NewSource(ctx, f))
 		return err
 	})
 	if err != nil {

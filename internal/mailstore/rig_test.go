@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/popbridge/popbridge/internal/contents"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -111,8 +113,8 @@ func (r *rig) spool(text string) *Spooled {
 }
 
 // batch begins the file work of delivering test message n.
-func (r *rig) batch(n int) *batch {
-	return r.files.NewBatch([]*spoolFile{r.spool(text(n)).spoolFile})
+func (r *rig) batch(n int) *contents.Batch {
+	return r.files.NewBatch([]*contents.Spooled{r.spool(text(n)).Spooled})
 }
 
 // text is the n-th test message.

@@ -5,13 +5,14 @@ import (
 	"context"
 	"io"
 
+	"github.com/popbridge/popbridge/internal/contents"
 	"github.com/popbridge/popbridge/internal/message"
 )
 
 // Spooled is a message on its way in: in a file of its own, hashed and read,
 // not synced yet. It belongs to the caller until it is given to Deliver.
 type Spooled struct {
-	*spoolFile
+	*contents.Spooled
 	summary *message.Summary
 }
 
@@ -20,13 +21,13 @@ func (sp *Spooled) Summary() *message.Summary { return sp.summary }
 
 // Sync makes files of messages durable, several at once, so that Deliver does not
 // wait for these. Its error comes from Deliver too.
-func Sync(ctx context.Context, messages []*Spooled) error { return syncAll(ctx, messages) }
+func Sync(ctx context.Context, messages []*Spooled) error { return contents.Sync(ctx, messages) }
 
 // Spool copies a message from r. An error of r is returned as it is. An empty
 // message is stored as one line end, because a client that is told the size 0
 // deletes the message.
 func (s *Store) Spool(ctx context.Context, r io.Reader) (*Spooled, error) {
-	src := newSource(ctx, r)
+	src := contents.NewSource(ctx, r)
 	sp, err := s.files.Spool(src)
 	switch {
 	case src.Err() != nil:

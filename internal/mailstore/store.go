@@ -11,6 +11,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/popbridge/popbridge/internal/contents"
 	"github.com/popbridge/popbridge/internal/failpoint"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/password"
@@ -48,7 +49,7 @@ type Options struct {
 // goroutines.
 type Store struct {
 	dir       string
-	files     messageFiles
+	files     contents.Files
 	log       zerolog.Logger
 	now       func() time.Time
 	keep      time.Duration // how long what was expunged stays

@@ -2,10 +2,10 @@ package mailstore
 
 import (
 	"cmp"
-	"encoding/hex"
 	"strings"
 	"time"
 
+	"github.com/popbridge/popbridge/internal/contents"
 	"github.com/popbridge/popbridge/internal/message"
 )
 
@@ -24,10 +24,7 @@ type ModSeq uint64
 type ContentID int64
 
 // Hash is the SHA-256 of a content. It names the file.
-type Hash [32]byte
-
-// String returns the hash in lower-case hexadecimal.
-func (h Hash) String() string { return hex.EncodeToString(h[:]) }
+type Hash = contents.Hash
 
 // Mailbox is a mailbox with its counts, as of one commit.
 type Mailbox struct {

@@ -1,4 +1,4 @@
-package mailstore
+package contents
 
 import (
 	"bufio"
@@ -17,7 +17,7 @@ const (
 // Sweep ends what a crash interrupted: files of batches that were not committed
 // and of purges that were are removed, and so is what is left of the spool. No
 // other program may be at work.
-func (f *messageFiles) Sweep() error {
+func (f *Files) Sweep() error {
 	journals, err := f.journals()
 	if err != nil {
 		return err
@@ -40,7 +40,7 @@ func (f *messageFiles) Sweep() error {
 }
 
 // journals returns what the journals name, by their paths.
-func (f *messageFiles) journals() (map[string][]Hash, error) {
+func (f *Files) journals() (map[string][]Hash, error) {
 	paths, err := filepath.Glob(filepath.Join(f.tmp(), journalPattern))
 	if err != nil {
 		return nil, err
@@ -68,7 +68,7 @@ func (f *messageFiles) journals() (map[string][]Hash, error) {
 // Strays leaves only those of the files found that are not Known and that no batch
 // or purge under way names, here or in another program. Journals are read before
 // Known is asked: a batch that ends in between has made its files known then.
-func (f *messageFiles) Strays(found map[Hash]bool) error {
+func (f *Files) Strays(found map[Hash]bool) error {
 	if len(found) == 0 {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package mailstore
+package contents
 
 import (
 	"context"
@@ -15,18 +15,18 @@ import (
 )
 
 // Batch is spool files of distinct messages on their way to their final names.
-type batch struct {
-	files   *messageFiles
-	all     []*spoolFile // also the second one of a message
-	spools  map[Hash]*spoolFile
+type Batch struct {
+	files   *Files
+	all     []*Spooled // also the second one of a message
+	spools  map[Hash]*Spooled
 	hashes  []Hash
 	journal string
 }
 
 // NewBatch begins a batch. From now on none of its files is removed that is there
 // already. The messages belong to it, and it has to be ended.
-func (f *messageFiles) NewBatch(messages []*spoolFile) *batch {
-	b := &batch{files: f, all: messages, spools: map[Hash]*spoolFile{}}
+func (f *Files) NewBatch(messages []*Spooled) *Batch {
+	b := &Batch{files: f, all: messages, spools: map[Hash]*Spooled{}}
 	for _, sp := range messages {
 		if b.spools[sp.hash] == nil {
 			b.spools[sp.hash] = sp
@@ -46,13 +46,13 @@ func (f *messageFiles) NewBatch(messages []*spoolFile) *batch {
 
 // Place makes all files of the batch durable under their names: journal and
 // spool files are synced, then renamed, then their folders are synced.
-func (b *batch) Place(ctx context.Context) error {
+func (b *Batch) Place(ctx context.Context) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
 		b.journal, err = b.files.writeJournal(b.hashes)
 		return err
 	})
-	g.Go(func() error { return syncAll(gctx, slices.Collect(maps.Values(b.spools))) })
+	g.Go(func() error { return Sync(gctx, slices.Collect(maps.Values(b.spools))) })
 	if err := g.Wait(); err != nil {
 		return err
 	}
@@ -69,11 +69,11 @@ func (b *batch) Place(ctx context.Context) error {
 
 // rename gives a spool file its name. A sound file that has the name already is
 // kept: readers may have it open, which on Windows forbids to replace it.
-func (b *batch) rename(ctx context.Context, h Hash) error {
+func (b *Batch) rename(ctx context.Context, h Hash) error {
 	path, sp := b.files.Path(h), b.spools[h]
 	info, err := os.Lstat(path)
 	if err == nil && info.Mode().IsRegular() {
-		if there, err := hashFile(ctx, path); err == nil && there == h {
+		if there, err := HashFile(ctx, path); err == nil && there == h {
 			// It may stem from a program that did not sync it.
 			return b.files.disk().Sync(path)
 		}
@@ -89,7 +89,7 @@ func (b *batch) rename(ctx context.Context, h Hash) error {
 }
 
 // syncFolders makes durable which of the files are there.
-func (f *messageFiles) syncFolders(step string, hashes []Hash) error {
+func (f *Files) syncFolders(step string, hashes []Hash) error {
 	folders := map[string]bool{}
 	for _, h := range hashes {
 		folders[filepath.Dir(f.Path(h))] = true
@@ -111,7 +111,7 @@ func (f *messageFiles) syncFolders(step string, hashes []Hash) error {
 // that are not Known; of those there are none when all was stored. After a
 // commit in doubt the files and the journal stay for the next Sweep, which will
 // know.
-func (b *batch) End(stored, inDoubt bool) {
+func (b *Batch) End(stored, inDoubt bool) {
 	for _, sp := range b.all {
 		sp.Discard()
 	}
@@ -125,7 +125,7 @@ func (b *batch) End(stored, inDoubt bool) {
 	}
 }
 
-func (b *batch) leave() {
+func (b *Batch) leave() {
 	b.files.mu.Lock()
 	defer b.files.mu.Unlock()
 	for _, h := range b.hashes {
@@ -137,7 +137,7 @@ func (b *batch) leave() {
 
 // Exclusive calls do while no batch can begin or end. inUse says whether one that
 // has begun relies on a file. do must neither begin nor end a batch.
-func (f *messageFiles) Exclusive(do func(inUse func(Hash) bool) error) error {
+func (f *Files) Exclusive(do func(inUse func(Hash) bool) error) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return do(func(h Hash) bool { return f.inUse[h] > 0 })
@@ -147,7 +147,7 @@ func (f *messageFiles) Exclusive(do func(inUse func(Hash) bool) error) error {
 // them no longer Known, and then they are removed, but for those that are Known all
 // the same or that a batch relies on. After a crash in between, or an error of
 // forget, the next Sweep goes on.
-func (f *messageFiles) Purge(hashes []Hash, forget func() error) error {
+func (f *Files) Purge(hashes []Hash, forget func() error) error {
 	journal, err := f.writeJournal(hashes)
 	if err != nil {
 		_ = f.disk().Remove(journal) // or the next Sweep does it
@@ -162,7 +162,7 @@ func (f *messageFiles) Purge(hashes []Hash, forget func() error) error {
 
 // writeJournal makes a list of hashes durable and returns its path, also with
 // an error when there is something to remove.
-func (f *messageFiles) writeJournal(hashes []Hash) (string, error) {
+func (f *Files) writeJournal(hashes []Hash) (string, error) {
 	if err := f.step("journal"); err != nil {
 		return "", err
 	}
@@ -185,7 +185,7 @@ func (f *messageFiles) writeJournal(hashes []Hash) (string, error) {
 
 // finish removes those files of hashes that nothing needs, and the journal
 // after them. What cannot be removed now, the next Sweep removes.
-func (f *messageFiles) finish(journal string, hashes []Hash) {
+func (f *Files) finish(journal string, hashes []Hash) {
 	if err := f.removeUnused(hashes); err != nil {
 		f.Log.Warn().Err(err).Msg("unused message files were left for the next start")
 		return
@@ -198,7 +198,7 @@ func (f *messageFiles) finish(journal string, hashes []Hash) {
 
 // removeUnused removes files and makes that durable: once the journal is gone,
 // nobody would know of one that came back with a power cut.
-func (f *messageFiles) removeUnused(hashes []Hash) error {
+func (f *Files) removeUnused(hashes []Hash) error {
 	var errs []error
 	for _, h := range hashes {
 		errs = append(errs, f.removeIfUnused(h))
@@ -206,7 +206,7 @@ func (f *messageFiles) removeUnused(hashes []Hash) error {
 	return errors.Join(append(errs, f.syncFolders("unlink", hashes))...)
 }
 
-func (f *messageFiles) removeIfUnused(h Hash) error {
+func (f *Files) removeIfUnused(h Hash) error {
 	return f.Exclusive(func(inUse func(Hash) bool) error {
 		if inUse(h) {
 			return nil

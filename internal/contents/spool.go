@@ -1,4 +1,4 @@
-package mailstore
+package contents
 
 import (
 	"context"
@@ -11,27 +11,27 @@ import (
 
 // Spooled is a message on its way in: in a file of its own and hashed, not
 // synced yet. It belongs to the caller until it is given to NewBatch.
-type spoolFile struct {
-	files  *messageFiles
-	path   string   // empty once the file is gone
-	file   diskFile // nil once it is closed
+type Spooled struct {
+	files  *Files
+	path   string // empty once the file is gone
+	file   File   // nil once it is closed
 	size   int64
 	hash   Hash
 	failed error // of Sync: a second one could succeed although data is lost
 }
 
 // Size is the number of bytes, never 0.
-func (sp *spoolFile) Size() int64 { return sp.size }
+func (sp *Spooled) Size() int64 { return sp.size }
 
 // Hash is the SHA-256 of the bytes.
-func (sp *spoolFile) Hash() Hash { return sp.hash }
+func (sp *Spooled) Hash() Hash { return sp.hash }
 
 // ReadAt reads the message before it is synced or discarded.
-func (sp *spoolFile) ReadAt(p []byte, off int64) (int, error) { return sp.file.ReadAt(p, off) }
+func (sp *Spooled) ReadAt(p []byte, off int64) (int, error) { return sp.file.ReadAt(p, off) }
 
 // Discard removes the spool file. It does nothing after Batch.End or a second
 // time.
-func (sp *spoolFile) Discard() {
+func (sp *Spooled) Discard() {
 	if sp.path == "" {
 		return
 	}
@@ -45,7 +45,7 @@ func (sp *spoolFile) Discard() {
 // Sync makes the content of the file durable. It closes it too, so that not too
 // many are open. Batch.Place does it, and returns its error, also that of an earlier
 // call.
-func (sp *spoolFile) Sync() error {
+func (sp *Spooled) Sync() error {
 	if sp.file == nil {
 		return sp.failed
 	}
@@ -66,7 +66,7 @@ const syncers = 16
 
 // Sync makes messages durable, several at once, so that Batch.Place does not wait
 // for these.
-func syncAll[S interface{ Sync() error }](ctx context.Context, messages []S) error {
+func Sync[S interface{ Sync() error }](ctx context.Context, messages []S) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(syncers)
 	for _, sp := range messages {
@@ -84,7 +84,7 @@ var copyBuffers = sync.Pool{New: func() any { return new([64 << 10]byte) }}
 
 // Spool copies a message from r. An empty message is stored as one line end,
 // because a client that is told the size 0 deletes the message.
-func (f *messageFiles) Spool(r io.Reader) (*spoolFile, error) {
+func (f *Files) Spool(r io.Reader) (*Spooled, error) {
 	if err := f.step("spool"); err != nil {
 		return nil, err
 	}
@@ -92,7 +92,7 @@ func (f *messageFiles) Spool(r io.Reader) (*spoolFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	sp := &spoolFile{files: f, path: file.Name(), file: file}
+	sp := &Spooled{files: f, path: file.Name(), file: file}
 	hash := sha256.New()
 	w := io.MultiWriter(file, hash)
 	buf := copyBuffers.Get().(*[64 << 10]byte)
@@ -113,20 +113,20 @@ func (f *messageFiles) Spool(r io.Reader) (*spoolFile, error) {
 
 // Source tells an error of the reader from one of the disk that it is copied to,
 // and ends with the context.
-type source struct {
+type Source struct {
 	ctx context.Context
 	r   io.Reader
 	err error
 }
 
 // NewSource returns a Source of what r has.
-func newSource(ctx context.Context, r io.Reader) *source { return &source{ctx: ctx, r: r} }
+func NewSource(ctx context.Context, r io.Reader) *Source { return &Source{ctx: ctx, r: r} }
 
 // Err returns the error of the reader or the context, nil at the end of the file.
-func (s *source) Err() error { return s.err }
+func (s *Source) Err() error { return s.err }
 
 // Read reads from the reader until the context ends.
-func (s *source) Read(p []byte) (int, error) {
+func (s *Source) Read(p []byte) (int, error) {
 	if s.err = s.ctx.Err(); s.err != nil {
 		return 0, s.err
 	}

@@ -1,4 +1,4 @@
-package mailstore
+package contents
 
 import (
 	"io"
@@ -10,8 +10,8 @@ import (
 // Disk is what batches and purges ask of the file system. It is an interface
 // for one other than the real one: that of a test, which forgets at a power cut
 // what was not synced.
-type disk interface {
-	CreateTemp(dir, pattern string) (diskFile, error)
+type Disk interface {
+	CreateTemp(dir, pattern string) (File, error)
 	Rename(from, to string) error
 	Remove(path string) error
 	Sync(path string) error    // the content of a file
@@ -19,7 +19,7 @@ type disk interface {
 }
 
 // File is a file that is being written.
-type diskFile interface {
+type File interface {
 	io.Writer
 	io.ReaderAt
 	Name() string
@@ -29,7 +29,7 @@ type diskFile interface {
 
 type systemDisk struct{}
 
-func (systemDisk) CreateTemp(dir, pattern string) (diskFile, error) {
+func (systemDisk) CreateTemp(dir, pattern string) (File, error) {
 	f, err := os.CreateTemp(dir, pattern)
 	if err != nil {
 		return nil, err

@@ -1,4 +1,4 @@
-package mailstore
+package contents
 
 import (
 	"context"
@@ -19,19 +19,25 @@ import (
 	"github.com/popbridge/popbridge/internal/atomicfile"
 )
 
+// Hash is the SHA-256 of a message. It names the file.
+type Hash [32]byte
+
+// String returns the hash in lower-case hexadecimal.
+func (h Hash) String() string { return hex.EncodeToString(h[:]) }
+
 func parseHash(s string) (h Hash, ok bool) {
 	n, err := hex.Decode(h[:], []byte(s[:min(len(s), 2*len(h))]))
 	return h, err == nil && n == len(h) && h.String() == s
 }
 
 // HashFile returns the hash of the file at path. It ends with the context.
-func hashFile(ctx context.Context, path string) (h Hash, err error) {
+func HashFile(ctx context.Context, path string) (h Hash, err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return h, err
 	}
 	sum := sha256.New()
-	_, err = io.Copy(sum, newSource(ctx, f))
+	_, err = io.Copy(sum, NewSource(ctx, f))
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}
@@ -41,7 +47,7 @@ func hashFile(ctx context.Context, path string) (h Hash, err error) {
 
 // Files are the message files below a folder. The exported fields are set before
 // the first use. The methods may be called from several goroutines.
-type messageFiles struct {
+type Files struct {
 	Dir string
 	Log zerolog.Logger
 	// Known reports whether a file is needed: its removal is refused then. It must
@@ -50,21 +56,21 @@ type messageFiles struct {
 	// Step, where it is not nil, is called before each step that a crash or a full
 	// disk can stop, by several goroutines, and may make it fail.
 	Step func(step string) error
-	Disk disk // nil: that of the system
+	Disk Disk // nil: that of the system
 
 	mu         sync.Mutex
 	inUse      map[Hash]int           // how many batches rely on a file being there
 	unreadable atomic.Pointer[string] // the last file that this user may not open
 }
 
-func (f *messageFiles) step(name string) error {
+func (f *Files) step(name string) error {
 	if f.Step == nil {
 		return nil
 	}
 	return f.Step(name)
 }
 
-func (f *messageFiles) disk() disk {
+func (f *Files) disk() Disk {
 	if f.Disk == nil {
 		return systemDisk{}
 	}
@@ -72,22 +78,20 @@ func (f *messageFiles) disk() disk {
 }
 
 // Folder returns where the files are whose hashes begin with an octet: mail/2a.
-func folderOf(first byte) string { return filepath.Join("mail", fmt.Sprintf("%02x", first)) }
+func Folder(first byte) string { return filepath.Join("mail", fmt.Sprintf("%02x", first)) }
 
 // Path returns where the file of a message is, whether or not it is there.
-func (f *messageFiles) Path(h Hash) string {
-	return filepath.Join(f.Dir, folderOf(h[0]), h.String()+".eml")
-}
+func (f *Files) Path(h Hash) string { return filepath.Join(f.Dir, Folder(h[0]), h.String()+".eml") }
 
-func (f *messageFiles) tmp() string { return filepath.Join(f.Dir, "tmp") }
+func (f *Files) tmp() string { return filepath.Join(f.Dir, "tmp") }
 
 // Make makes the folder with those for messages and further ones, and makes their
 // names durable, so that no batch has to.
-func (f *messageFiles) Make(further ...string) error {
+func (f *Files) Make(further ...string) error {
 	made := map[string]bool{} // folders that got a new name in them
 	names := append([]string{"", "mail"}, further...)
 	for i := range 256 {
-		names = append(names, folderOf(byte(i)))
+		names = append(names, Folder(byte(i)))
 	}
 	for _, name := range names {
 		if err := mkdir(filepath.Join(f.Dir, name), made); err != nil {
@@ -121,8 +125,8 @@ func mkdir(dir string, made map[string]bool) error {
 
 // List returns the hashes of the files in one of the 256 folders. Other files in it
 // are none of ours.
-func (f *messageFiles) List(first byte) (map[Hash]bool, error) {
-	entries, err := os.ReadDir(filepath.Join(f.Dir, folderOf(first)))
+func (f *Files) List(first byte) (map[Hash]bool, error) {
+	entries, err := os.ReadDir(filepath.Join(f.Dir, Folder(first)))
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +142,7 @@ func (f *messageFiles) List(first byte) (map[Hash]bool, error) {
 }
 
 // Any reports whether there is any message file.
-func (f *messageFiles) Any() (bool, error) {
+func (f *Files) Any() (bool, error) {
 	for i := range 256 {
 		if found, err := f.List(byte(i)); err != nil || len(found) > 0 {
 			return len(found) > 0, err
@@ -148,7 +152,7 @@ func (f *messageFiles) Any() (bool, error) {
 }
 
 // Open opens a message file for reading; fs.ErrNotExist when it is missing.
-func (f *messageFiles) Open(h Hash) (*os.File, error) {
+func (f *Files) Open(h Hash) (*os.File, error) {
 	file, err := os.Open(f.Path(h))
 	f.noteUnreadable(h, err)
 	return file, err
@@ -156,13 +160,13 @@ func (f *messageFiles) Open(h Hash) (*os.File, error) {
 
 // Read reads a message file into buf, of which it fills no more, and returns how
 // many octets there are; the errors are those of Open.
-func (f *messageFiles) Read(h Hash, buf []byte) (int, error) {
+func (f *Files) Read(h Hash, buf []byte) (int, error) {
 	n, err := readFile(f.Path(h), buf)
 	f.noteUnreadable(h, err)
 	return n, err
 }
 
-func (f *messageFiles) noteUnreadable(h Hash, err error) {
+func (f *Files) noteUnreadable(h Hash, err error) {
 	if errors.Is(err, fs.ErrPermission) {
 		path := f.Path(h)
 		f.unreadable.Store(&path)
@@ -171,11 +175,11 @@ func (f *messageFiles) noteUnreadable(h Hash, err error) {
 
 // Unreadable reports whether there was a message file that this user could not
 // open, and Probe has not found it open since.
-func (f *messageFiles) Unreadable() bool { return f.unreadable.Load() != nil }
+func (f *Files) Unreadable() bool { return f.unreadable.Load() != nil }
 
 // Probe tells whether files can be written, and whether the one that could not be
 // opened last can be now. It writes and syncs a small file.
-func (f *messageFiles) Probe() error {
+func (f *Files) Probe() error {
 	if err := f.step("probe"); err != nil {
 		return err
 	}
@@ -194,7 +198,7 @@ func (f *messageFiles) Probe() error {
 	return f.tryUnreadable()
 }
 
-func (f *messageFiles) tryUnreadable() error {
+func (f *Files) tryUnreadable() error {
 	path := f.unreadable.Load()
 	if path == nil {
 		return nil
@@ -212,7 +216,7 @@ func (f *messageFiles) tryUnreadable() error {
 
 // SetAside moves a file or folder into the folder for damaged ones, durably, and
 // returns that. It never replaces one that is there.
-func (f *messageFiles) SetAside(path string) (string, error) {
+func (f *Files) SetAside(path string) (string, error) {
 	dir, made := filepath.Join(f.Dir, "damaged"), map[string]bool{}
 	if err := mkdir(dir, made); err != nil {
 		return dir, err

@@ -1,4 +1,4 @@
-package mailstore
+package contents
 
 import (
 	"errors"
@@ -12,7 +12,7 @@ func TestABackupOfWhatCannotBeRead(t *testing.T) {
 	bad := filepath.Join("/proc", "self", "mem") // a regular file, and EIO at its beginning
 	dir := t.TempDir()
 	err := copyFile(t.Context(), bad, filepath.Join(dir, "copy"), Hash{})
-	if d, ok := errors.AsType[*damage](err); !ok || d.Code != "unreadable-file" || d.Err == nil {
+	if d, ok := errors.AsType[*Damage](err); !ok || d.Code != "unreadable-file" || d.Err == nil {
 		t.Errorf("%v", err)
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
