@@ -173,31 +173,6 @@ func (c *check) unreadableFolder(prefix byte, err error) {
 	}
 }
 
-// knownContent is a row of content.
-type knownContent struct {
-	Content
-	missing bool
-}
-
-// contentsOf returns the contents that belong into one of the 256 folders.
-func (r *reader) contentsOf(ctx context.Context, prefix byte) (out []knownContent, err error) {
-	first, last := Hash{prefix}, Hash{}
-	for i := range last {
-		last[i] = 0xff
-	}
-	last[0] = prefix
-	err = r.rows(ctx, `SELECT hash, size, missing FROM content WHERE hash BETWEEN ? AND ? ORDER BY hash`, []any{first[:], last[:]},
-		func(rows *sql.Rows) error {
-			var e knownContent
-			var hash sql.RawBytes
-			err := rows.Scan(&hash, &e.Size, &e.missing)
-			copy(e.Hash[:], hash)
-			out = append(out, e)
-			return err
-		})
-	return out, err
-}
-
 // file checks the file of one content.
 func (c *check) file(ctx context.Context, e Content) error {
 	path := c.s.files.Path(e.Hash)
@@ -243,14 +218,4 @@ func (c *check) surplus(found map[Hash]bool) error {
 		}
 	}
 	return nil
-}
-
-// knows reports whether there is a row for the content.
-func (s *Store) knows(ctx context.Context, h Hash) (bool, error) {
-	var one int
-	err := s.reader.get(ctx, `SELECT 1 FROM content WHERE hash = ?`, []any{h[:]}, &one)
-	if errors.Is(err, sql.ErrNoRows) {
-		return false, nil
-	}
-	return err == nil, err
 }

@@ -182,22 +182,6 @@ func (t *tx) content(h Hash, size int64, summary *message.Summary) (ContentID, e
 	return ContentID(n), t.summarize(ContentID(n), summary)
 }
 
-func (t *tx) summarize(id ContentID, sum *message.Summary) error {
-	b := sum.Marshal()
-	for _, piece := range []*[]byte{&b.Envelope, &b.Structure} {
-		if len(*piece) > keptPiece {
-			*piece = []byte{}
-		}
-	}
-	for _, p := range pieces {
-		err := t.exec(`INSERT OR REPLACE INTO `+p.table+` (content_id, version, data) VALUES (?, ?, ?)`, id, message.SummaryVersion, *p.of(&b))
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // register enters the origin of a delivery into the ledger. known tells that
 // what came from there is stored already, so that nothing is to be added; its
 // file is put back where it was missing.

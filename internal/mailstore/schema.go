@@ -1,5 +1,7 @@
 package mailstore
 
+import "strconv"
+
 // migrations[i] takes the index from schema version i to i+1. A step that was
 // ever released is never edited.
 var migrations = []string{schema1, schema2, schema3, schema4, schema5}
@@ -164,3 +166,5 @@ CREATE TABLE structure (
 ) STRICT;
 DROP TABLE summary;
 `
+
+func setVersion(n int) string { return "PRAGMA user_version = " + strconv.Itoa(n) }

@@ -1,7 +1,6 @@
 package mailstore
 
 import (
-	"bytes"
 	"context"
 	"io"
 
@@ -36,21 +35,4 @@ func (s *Store) Spool(ctx context.Context, r io.Reader) (*Spooled, error) {
 		return nil, trouble(err, "spool a message")
 	}
 	return &Spooled{sp, s.Summarize(sp, sp.Size())}, nil
-}
-
-// Summarize reads a message. A parser that breaks must not stop a delivery, so
-// its panic ends here.
-func (s *Store) Summarize(r io.ReaderAt, size int64) (sum *message.Summary) {
-	defer func() {
-		if p := recover(); p != nil {
-			s.log.Error().Interface("panic", p).Int64("size", size).Msg("message could not be parsed")
-			sum = emptySummary()
-		}
-	}()
-	return message.Parse(r, size)
-}
-
-// emptySummary stands for that of a message that cannot be read.
-func emptySummary() *message.Summary {
-	return message.Parse(bytes.NewReader(nil), 0)
 }
