@@ -104,7 +104,7 @@ func memoryDir(t testing.TB) string {
 // close ends the server and the store, which must be without a fault.
 func (r *rig) close() error {
 	r.stop()
-	problems, err := r.store.Check(context.Background(), mailstore.CheckOptions{})
+	problems, err := r.store.Check(context.Background(), nil)
 	if len(problems) > 0 {
 		err = errors.Join(err, fmt.Errorf("store after the test: %v", problems))
 	}

@@ -54,7 +54,7 @@ func (r *repair) strays(ctx context.Context, found map[Hash]bool) (strays []stra
 			return nil, ctx.Err()
 		case errors.Is(err, fs.ErrNotExist): // its batch ended just now
 		case err != nil:
-			r.left("orphan-file", "the file of message %s is in no index and cannot be read: %v", h, err)
+			r.check.add("orphan-file", "the file of message %s is in no index and cannot be read: %v", h, err)
 		case st.hash != h:
 			if r.report.Aside, err = r.s.files.SetAside(r.s.files.Path(h)); err != nil {
 				return nil, err

@@ -88,7 +88,7 @@ func TestLeftoversAreSwept(t *testing.T) {
 	if left, err := os.ReadDir(filepath.Join(r.dir, "tmp")); err != nil || len(left) != 3 {
 		t.Errorf("swept under the feet of another program: %v, %v", left, err)
 	}
-	problems, err := other.Check(t.Context(), CheckOptions{})
+	problems, err := other.Check(t.Context(), nil)
 	if err != nil || len(problems) > 0 {
 		t.Errorf("work under way is taken for damage: %v, %v", problems, err)
 	}

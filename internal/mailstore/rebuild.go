@@ -25,7 +25,7 @@ func Rebuild(ctx context.Context, dir string, o Options) (RepairReport, error) {
 	if err != nil {
 		return RepairReport{}, err
 	}
-	report, err := s.Repair(ctx, RepairOptions{})
+	report, err := s.Repair(ctx, nil)
 	report.Rebuilt = true
 	report.Mended = append(report.Mended, Problem{"index-damaged", "the index was rebuilt"})
 	if bad > 0 {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
 
 	"github.com/popbridge/popbridge/internal/contents"
@@ -15,11 +14,6 @@ import (
 
 // recovered is the mailbox for messages of which only the file was left.
 const recovered = "Recovered"
-
-// RepairOptions are what Repair may be given.
-type RepairOptions struct {
-	Progress func(done, total int) // called for each content; may be nil
-}
 
 // RepairReport is what was found and what became of it. The codes are those of
 // Check, and "damaged-log" for a recovery log that could not be read in full.
@@ -46,41 +40,40 @@ type RepairReport struct {
 //     with the same bytes is taken for it and not added a second time.
 //   - an expunged message when the ledger says that it was removed and purged:
 //     it can be undeleted, and goes for good when its time is over.
-func (s *Store) Repair(ctx context.Context, o RepairOptions) (RepairReport, error) {
-	r := &repair{s: s, o: o, files: &check{s: s}}
+//
+// progress, which may be nil, is called for each content.
+func (s *Store) Repair(ctx context.Context, progress func(done, total int)) (RepairReport, error) {
+	r := &repair{s: s, check: &check{s: s, progress: progress, repairs: true}}
 	err := r.run(ctx)
 	return r.report, trouble(err, "repair the mail store")
 }
 
 type repair struct {
-	s           *Store
-	o           RepairOptions
-	report      RepairReport
-	files       *check // what it says about files that belong to others
-	done, total int
+	s      *Store
+	report RepairReport
+	check  *check // what is wrong now, as far as it cannot be repaired here
 }
 
 func (r *repair) run(ctx context.Context) error {
-	before := &check{s: r.s, o: CheckOptions{Hashes: true}}
-	if err := before.index(ctx); err != nil {
+	before := &check{s: r.s}
+	if err := before.index(ctx, fullIntegrity); err != nil {
 		return err
 	}
 	if slices.ContainsFunc(before.problems, func(p Problem) bool { return p.Code == "index-damaged" }) {
 		return fault.New(fault.Corrupt, "the index of the mail store is damaged", repairHint)
 	}
-	r.total = before.total
+	r.check.total = before.total
 	for i := range 256 {
-		if err := r.folder(ctx, byte(i)); err != nil {
+		if err := r.check.folder(ctx, byte(i), r.file, r.adopt); err != nil {
 			return err
 		}
 	}
-	r.report.Left = append(append(r.report.Left, r.files.problems...), r.s.foreignOwner(r.files.foreign)...)
 	// The files first: a row that tells a wrong size is mended by its file.
 	if err := r.s.write(ctx, "repair the index", r.index); err != nil {
 		return err
 	}
 	after := &check{s: r.s}
-	if err := after.index(ctx); err != nil {
+	if err := after.index(ctx, fastIntegrity); err != nil {
 		return err
 	}
 	for _, p := range before.problems {
@@ -88,7 +81,7 @@ func (r *repair) run(ctx context.Context) error {
 			r.report.Mended = append(r.report.Mended, p)
 		}
 	}
-	r.report.Left = append(r.report.Left, after.problems...)
+	r.report.Left = slices.Concat(r.check.problems, r.s.foreignOwner(r.check.foreign), after.problems)
 	if err := r.s.refresh(ctx); err != nil {
 		return err
 	}
@@ -99,55 +92,19 @@ func (r *repair) mended(code, format string, args ...any) {
 	r.report.Mended = append(r.report.Mended, Problem{code, fmt.Sprintf(format, args...)})
 }
 
-func (r *repair) left(code, format string, args ...any) {
-	r.report.Left = append(r.report.Left, Problem{code, fmt.Sprintf(format, args...)})
-}
-
-// folder mends the files of one of the 256 folders.
-func (r *repair) folder(ctx context.Context, prefix byte) error {
-	found, err := r.s.files.List(prefix)
-	if errors.Is(err, fs.ErrPermission) {
-		r.files.unreadableFolder(prefix, err)
-		return nil
-	}
-	if err != nil {
-		return err // also when the folder is not there: then its drive is not, not the mail
-	}
-	expected, err := r.s.reader.contentsOf(ctx, prefix)
-	if err != nil {
-		return err
-	}
-	for _, c := range expected {
-		delete(found, c.Hash)
-		if err := r.file(ctx, c); err != nil {
-			return err
-		}
-		if r.done++; r.o.Progress != nil {
-			r.o.Progress(r.done, max(r.total, r.done))
-		}
-	}
-	return r.adopt(ctx, found)
-}
-
 // file compares the file of a content with its row.
 func (r *repair) file(ctx context.Context, c knownContent) error {
-	path := r.s.files.Path(c.Hash)
-	info, err := os.Lstat(path)
-	foreign := err == nil && r.files.foreign.see(path)
-	var h Hash
-	if err == nil && info.Mode().IsRegular() {
-		h, err = contents.HashFile(ctx, path)
-	}
+	info, h, err := r.check.read(ctx, c.Hash)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case errors.Is(err, fs.ErrNotExist):
-		r.left("missing-file", "the file of message %s is missing; it comes with the next poll if its server still has it", c.Hash)
-		return r.s.write(ctx, "mark a message", func(t *tx) error { return t.missing(c.Hash) })
-	case foreign && errors.Is(err, fs.ErrPermission): // one problem for all of them
+	case errors.Is(err, errForeign):
 		return nil
+	case errors.Is(err, fs.ErrNotExist):
+		r.check.add("missing-file", "the file of message %s is missing; it comes with the next poll if its server still has it", c.Hash)
+		return r.s.write(ctx, "mark a message", func(t *tx) error { return t.missing(c.Hash) })
 	case err != nil:
-		r.left("unreadable-file", "the file of message %s cannot be read: %v", c.Hash, err)
+		r.check.add("unreadable-file", "the file of message %s cannot be read: %v", c.Hash, err)
 		return nil
 	case h != c.Hash:
 		return r.aside(ctx, c.Hash)
@@ -170,7 +127,7 @@ func (r *repair) aside(ctx context.Context, h Hash) error {
 	return r.s.files.Exclusive(func(inUse func(Hash) bool) error {
 		path := r.s.files.Path(h)
 		if inUse(h) {
-			r.left("changed-file", "the file of message %s is damaged, but in use just now", h)
+			r.check.add("changed-file", "the file of message %s is damaged, but in use just now", h)
 			return nil
 		}
 		if again, err := contents.HashFile(ctx, path); err == nil && again == h {
@@ -178,11 +135,11 @@ func (r *repair) aside(ctx context.Context, h Hash) error {
 		}
 		dir, err := r.s.files.SetAside(path)
 		if err != nil {
-			r.left("changed-file", "the file of message %s is damaged and cannot be moved aside: %v", h, err)
+			r.check.add("changed-file", "the file of message %s is damaged and cannot be moved aside: %v", h, err)
 			return nil
 		}
 		r.report.Aside = dir
-		r.left("changed-file", "the file of message %s was damaged and is in %s now; it comes with the next poll if its server still has it", h, dir)
+		r.check.add("changed-file", "the file of message %s was damaged and is in %s now; it comes with the next poll if its server still has it", h, dir)
 		return r.s.write(ctx, "mark a message", func(t *tx) error { return t.missing(h) })
 	})
 }

@@ -79,7 +79,7 @@ func (r *rig) reopen() {
 // clean fails the test when the check finds anything, or tmp is not empty.
 func (r *rig) clean() {
 	r.t.Helper()
-	problems, err := r.Check(context.Background(), CheckOptions{Hashes: true})
+	problems, err := r.Check(context.Background(), nil)
 	if err != nil {
 		r.t.Error(err)
 	}

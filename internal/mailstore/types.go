@@ -202,9 +202,3 @@ type Problem struct {
 	Code string // stable, for scripts: "missing-file"
 	Text string
 }
-
-// CheckOptions says how thorough Check is.
-type CheckOptions struct {
-	Hashes   bool                  // read every file and compare its hash
-	Progress func(done, total int) // called for each content; may be nil
-}
