@@ -39,10 +39,6 @@ type Options struct {
 	// the new one: when it returns, that is durable. It must not use the store.
 	Lease  Lease
 	Extend func(id string, l Lease)
-
-	// NoSweep leaves the traces of unfinished work alone. It is for a program
-	// that opens the store while another one may have it open and at work.
-	NoSweep bool
 }
 
 // Store is the mail of one user. Its methods may be called from several
@@ -82,7 +78,7 @@ func (s *Store) step(name string) error {
 }
 
 // Open opens the store in dir, the folder of one user, and makes it where there
-// is none. A store must be open only once at a time, except with NoSweep.
+// is none. A store must be open only once at a time.
 func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 	s, err := prepare(dir, o)
 	if err == nil {
@@ -143,9 +139,6 @@ func (s *Store) open(ctx context.Context, o Options) error {
 	}
 	if err := s.keywords.load(&s.reader); err != nil {
 		return err
-	}
-	if o.NoSweep {
-		return nil
 	}
 	if err := s.reconcile(ctx); err != nil {
 		return err
