@@ -106,7 +106,7 @@ func (r *repair) take(t *tx, strays []stray) error {
 		}
 		if removed > 0 {
 			r.mended("orphan-file", "the file of message %s was in no index; it had been expunged and can be undeleted", st.hash)
-			if err := t.bury(id, st); err != nil {
+			if err := t.insertAsExpunged(id, st); err != nil {
 				return err
 			}
 			continue
@@ -137,9 +137,9 @@ func (t *tx) recover(r row, h Hash) error {
 	return err
 }
 
-// bury enters a content among the expunged messages, as if it had been in the
+// insertAsExpunged enters a content among the expunged messages, as if it had been in the
 // mailbox for found ones.
-func (t *tx) bury(id ContentID, st stray) error {
+func (t *tx) insertAsExpunged(id ContentID, st stray) error {
 	now := t.s.now().Unix()
 	err := t.exec(`UPDATE content SET orphaned_at = ? WHERE id = ?`, now, id)
 	if err != nil {

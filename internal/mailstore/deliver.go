@@ -77,7 +77,7 @@ func (t *tx) deliver(d Delivery) (Delivered, error) {
 			return Delivered{}, err
 		}
 	}
-	if uid, err := t.twin(d); uid != 0 || err != nil {
+	if uid, err := t.findDuplicate(d); uid != 0 || err != nil {
 		return Delivered{UID: uid, UIDValidity: b.UIDValidity, Duplicate: true}, err
 	}
 	system, words, err := parseFlags(d.Flags)
@@ -129,9 +129,9 @@ func (t *tx) replaced(p Place) error {
 
 var errNotThere = fault.New(fault.NotFound, "the message is not there any more", "")
 
-// twin returns the message in place of which a delivery that wants to be stored
-// once is not stored, 0 where there is none.
-func (t *tx) twin(d Delivery) (uid UID, err error) {
+// findDuplicate returns the UID of the message that a delivery with Once is a copy of,
+// or 0.
+func (t *tx) findDuplicate(d Delivery) (uid UID, err error) {
 	if d.Once == 0 {
 		return 0, nil
 	}
@@ -220,7 +220,7 @@ func (t *tx) register(d Delivery) (known bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	return t.claim(d)
+	return t.linkRecovered(d)
 }
 
 // arrived notes that the file of a content is there again.
@@ -228,16 +228,12 @@ func (t *tx) arrived(h Hash) error {
 	return t.exec(`UPDATE content SET missing = 0 WHERE hash = ? AND missing`, h[:])
 }
 
-// claim reports whether the content was found by Repair without anything that
+// linkRecovered reports whether the content was found by Repair without anything that
 // said where it came from, and is in a mailbox since: this origin is the answer,
 // once, and a second copy is not wanted.
-func (t *tx) claim(d Delivery) (bool, error) {
+func (t *tx) linkRecovered(d Delivery) (bool, error) {
 	h := d.Message.Hash()
-	res, err := t.result(`UPDATE content SET found = 0, missing = 0 WHERE hash = ? AND found AND orphaned_at IS NULL`, h[:])
-	if err != nil {
-		return false, err
-	}
-	n, err := res.RowsAffected()
+	n, err := t.changed(`UPDATE content SET found = 0, missing = 0 WHERE hash = ? AND found AND orphaned_at IS NULL`, h[:])
 	if n > 0 {
 		t.log.line('N', h, false)
 		t.logEntry(d)

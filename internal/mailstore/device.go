@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"strings"
 
 	"github.com/popbridge/popbridge/internal/fault"
@@ -50,11 +49,11 @@ func (s *Store) AddDevice(ctx context.Context, d Device, password string) error 
 	if err != nil {
 		return err
 	}
-	twin, err := s.passwords.Find(ctx, password, hashes)
+	same, err := s.passwords.Find(ctx, password, hashes)
 	if err != nil {
 		return trouble(err, "check the password")
 	}
-	if twin >= 0 {
+	if same >= 0 {
 		return fault.New(fault.Conflict, "another device of this user has the same password",
 			"choose a different one for each device: it is what tells them apart, and what is revoked when one is lost")
 	}
@@ -63,14 +62,14 @@ func (s *Store) AddDevice(ctx context.Context, d Device, password string) error 
 		return trouble(err, "add the device")
 	}
 	err = s.write(ctx, "add the device", func(t *tx) error {
-		res, err := t.result(`INSERT OR IGNORE INTO device (name, hash, read_only, created_at) VALUES (?, ?, ?, ?)`,
+		n, err := t.changed(`INSERT OR IGNORE INTO device (name, hash, read_only, created_at) VALUES (?, ?, ?, ?)`,
 			d.Name, encoded, d.ReadOnly, t.s.now().Unix())
-		if err != nil {
-			return err
-		}
 		t.log.line('V', d.Name, d.ReadOnly, t.s.now().Unix(), encoded)
-		if n, err := res.RowsAffected(); err != nil || n == 0 {
-			return errors.Join(err, fault.New(fault.Conflict, "a device of that name exists already", "choose another name, or revoke it first"))
+		switch {
+		case err != nil:
+			return err
+		case n == 0:
+			return fault.New(fault.Conflict, "a device of that name exists already", "choose another name, or revoke it first")
 		}
 		return t.setProfile(d)
 	})
@@ -97,14 +96,11 @@ func (t *tx) setProfile(d Device) error {
 
 // oneDevice runs a query that changes one device.
 func (t *tx) oneDevice(query string, args ...any) error {
-	res, err := t.result(query, args...)
-	if err != nil {
-		return err
+	n, err := t.changed(query, args...)
+	if err == nil && n == 0 {
+		return fault.New(fault.NotFound, "there is no device of that name", "'popbridge device list' shows all")
 	}
-	if n, err := res.RowsAffected(); err != nil || n == 0 {
-		return errors.Join(err, fault.New(fault.NotFound, "there is no device of that name", "'popbridge device list' shows all"))
-	}
-	return nil
+	return err
 }
 
 // RevokeDevice ends a login; fault.NotFound when there is none of that name.

@@ -15,7 +15,7 @@ import (
 // cheap enough for every minute. What an earlier trouble left behind (a lost
 // connection to the index, a recovery log that lags) is put right on the way.
 func (s *Store) Healthy(ctx context.Context) error {
-	err := judge(s.indexPath(), s.probeIndex(ctx))
+	err := readErrorBehindCorrupt(s.indexPath(), s.probeIndex(ctx))
 	if err == nil {
 		err = s.files.Probe()
 	}

@@ -14,20 +14,15 @@ import (
 func (s *Store) Inherit(ctx context.Context, account string, same func(name, memory string) bool) (st AccountState, ok bool, err error) {
 	var taken bool
 	err = s.reader.get(ctx, `SELECT EXISTS (SELECT 1 FROM ledger WHERE account = ?)`, []any{account}, &taken)
-	from := ""
-	if err == nil && !taken {
-		err = s.reader.rows(ctx, `SELECT name, memory FROM account WHERE name <> ?`, []any{account}, func(rows *sql.Rows) error {
-			var name, memory string
-			err := rows.Scan(&name, &memory)
-			if err == nil && same(name, memory) {
-				from = name
-			}
-			return err
-		})
-	}
-	if err != nil || from == "" {
+	if err != nil || taken {
 		return st, false, trouble(err, "look for the account by another name")
 	}
+	known, err := s.Accounts(ctx)
+	i := slices.IndexFunc(known, func(k KnownAccount) bool { return k.Name != account && same(k.Name, k.Memory) })
+	if err != nil || i < 0 {
+		return st, false, err
+	}
+	from := known[i].Name
 	if err := s.write(ctx, "rename the account", func(t *tx) error { return t.inherit(from, account) }); err != nil {
 		return st, false, err
 	}

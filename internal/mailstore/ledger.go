@@ -126,11 +126,7 @@ func (t *tx) logDoubt(o Origin, doubt Doubt) {
 
 // doubt sets the doubt of an entry that is there.
 func (t *tx) doubt(o Origin, doubt Doubt) error {
-	res, err := t.result(`UPDATE ledger SET doubt = ? WHERE account = ? AND uidl = ? AND dup = ? AND doubt <> ?`, doubt, o.Account, o.UIDL, o.Dup, doubt)
-	if err != nil {
-		return err
-	}
-	n, err := res.RowsAffected()
+	n, err := t.changed(`UPDATE ledger SET doubt = ? WHERE account = ? AND uidl = ? AND dup = ? AND doubt <> ?`, doubt, o.Account, o.UIDL, o.Dup, doubt)
 	if n > 0 {
 		t.logDoubt(o, doubt)
 	}

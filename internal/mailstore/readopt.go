@@ -18,16 +18,13 @@ func (s *Store) Readopt(ctx context.Context, account string, moves []Readoption)
 	return s.write(ctx, "write the ledger", func(t *tx) error {
 		now := s.now().Unix()
 		for _, m := range moves {
-			res, err := t.result(`UPDATE OR IGNORE ledger SET uidl = ?, dup = ?, list_size = ?, state = ?, last_listed_at = ?, absent = 0
+			n, err := t.changed(`UPDATE OR IGNORE ledger SET uidl = ?, dup = ?, list_size = ?, state = ?, last_listed_at = ?, absent = 0
 				WHERE account = ? AND uidl = ? AND dup = ?`,
 				m.To.UIDL, m.To.Dup, m.ListSize, Presumed, now, account, m.From.UIDL, m.From.Dup)
 			if err != nil {
 				return err
 			}
-			if n, err := res.RowsAffected(); err != nil || n == 0 {
-				if err != nil {
-					return err
-				}
+			if n == 0 {
 				continue
 			}
 			t.log.line('J', account, m.From.UIDL, int64(m.From.Dup), m.To.UIDL, int64(m.To.Dup), m.ListSize)

@@ -14,7 +14,7 @@ import (
 // Rebuild makes a new index from the recovery log and the message files; the
 // old one is moved aside. The store in dir must not be open anywhere. UIDs,
 // UIDVALIDITY, flags, ledger, expunged mail, subscriptions and devices are those
-// of the log; UIDNEXT is higher than it was, see leap. Ends with a Repair, which
+// of the log; UIDNEXT is higher than it was, see skipUIDs. Ends with a Repair, which
 // makes messages in Recovered of files that the log does not know.
 func Rebuild(ctx context.Context, dir string, o Options) (RepairReport, error) {
 	bad, err := rebuild(ctx, dir, o)

@@ -146,7 +146,7 @@ func (r *repair) aside(ctx context.Context, h Hash) error {
 
 // index mends what SQL can see.
 func (r *repair) index(t *tx) error {
-	for _, query := range []string{
+	err := t.execAll([]string{
 		`DELETE FROM envelope WHERE content_id NOT IN (SELECT id FROM content)`,
 		`DELETE FROM header WHERE content_id NOT IN (SELECT id FROM content)`,
 		`DELETE FROM structure WHERE content_id NOT IN (SELECT id FROM content)`,
@@ -161,10 +161,9 @@ func (r *repair) index(t *tx) error {
 			AND NOT EXISTS (SELECT 1 FROM message WHERE content_id = content.id) AND EXISTS (SELECT 1 FROM expunged WHERE content_id = content.id)`,
 		`INSERT OR REPLACE INTO meta (key, value) SELECT 'uidvalidity', max(coalesce((SELECT value FROM meta WHERE key = 'uidvalidity'), 0),
 			coalesce(max(uidvalidity), 0)) FROM mailbox`,
-	} {
-		if err := t.exec(query); err != nil {
-			return err
-		}
+	})
+	if err != nil {
+		return err
 	}
 	if _, err := t.ensure(inbox); err != nil {
 		return err

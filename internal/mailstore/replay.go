@@ -224,7 +224,7 @@ func (r *replay) end() error {
 			return err
 		}
 	}
-	for _, query := range []string{
+	err := t.execAll([]string{
 		`UPDATE ledger SET removed_at = at FROM purged WHERE purged.hash = ledger.hash`,
 		`DELETE FROM content WHERE hash IN (SELECT hash FROM purged) AND NOT EXISTS (SELECT 1 FROM message WHERE content_id = content.id)
 			AND NOT EXISTS (SELECT 1 FROM expunged WHERE content_id = content.id)`,
@@ -237,10 +237,9 @@ func (r *replay) end() error {
 			UNION ALL SELECT id - 1 FROM sets WHERE id > 0)
 			INSERT OR IGNORE INTO keyword_set (id, names) SELECT id, printf('lost-%d', id) FROM sets WHERE id > 0`,
 		`DROP TABLE purged`,
-	} {
-		if err := t.exec(query); err != nil {
-			return err
-		}
+	})
+	if err != nil {
+		return err
 	}
 	if len(r.next) == 0 { // there was no log
 		if err := t.createDefaults(); err != nil {
@@ -248,5 +247,5 @@ func (r *replay) end() error {
 		}
 		t.log = lines{} // it is not in the log that is there
 	}
-	return t.leap(r.validity)
+	return t.skipUIDs(r.validity)
 }

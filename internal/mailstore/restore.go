@@ -39,7 +39,7 @@ type RestoreReport struct {
 // or absent, else fault.Conflict; it is there as a whole or not at all. Every
 // file is copied and compared with its hash. UIDs and UIDVALIDITY are those of
 // the backup; UIDNEXT is raised by a million, so that no UID is given again that
-// a client may have seen after the backup was taken (see leap).
+// a client may have seen after the backup was taken (see skipUIDs).
 func Restore(ctx context.Context, backupDir, dir string, o RestoreOptions) (RestoreReport, error) {
 	report, err := restore(ctx, backupDir, dir, o)
 	return report, trouble(err, "restore the mail store")
@@ -132,7 +132,7 @@ func (s *Store) fill(ctx context.Context, index string, m manifest, c *copier, d
 				return err
 			}
 		}
-		return t.leap(0)
+		return t.skipUIDs(0)
 	})
 }
 

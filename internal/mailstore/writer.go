@@ -154,7 +154,7 @@ func (s *Store) commit(ctx context.Context, doing string, fn func(*tx) error) (i
 	}()
 	known := s.keywords.count()
 	if err = t.exec("BEGIN IMMEDIATE"); err != nil {
-		err = judge(s.indexPath(), err)
+		err = readErrorBehindCorrupt(s.indexPath(), err)
 		return false, trouble(err, doing)
 	}
 	if err = fn(t); err == nil {
@@ -177,7 +177,7 @@ func (s *Store) commit(ctx context.Context, doing string, fn func(*tx) error) (i
 		// fails and there is nothing left to do.
 		_ = t.exec("ROLLBACK")
 		s.keywords.truncate(known)
-		err = judge(s.indexPath(), err)
+		err = readErrorBehindCorrupt(s.indexPath(), err)
 		return inDoubt, trouble(err, doing)
 	}
 	failpoint.Hit(failpoint.Publish)
@@ -198,6 +198,25 @@ func (t *tx) result(query string, args ...any) (sql.Result, error) {
 		return nil, err
 	}
 	return st.ExecContext(context.Background(), args...)
+}
+
+// execAll runs several queries with the same arguments.
+func (t *tx) execAll(queries []string, args ...any) error {
+	for _, query := range queries {
+		if err := t.exec(query, args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// changed runs a query and returns how many rows it has changed.
+func (t *tx) changed(query string, args ...any) (int64, error) {
+	res, err := t.result(query, args...)
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
 }
 
 // get reads one row into dest; sql.ErrNoRows when there is none.
