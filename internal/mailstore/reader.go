@@ -137,20 +137,3 @@ func (r *reader) close() error {
 	}
 	return r.db.Close()
 }
-
-func each(st *sql.Stmt, ctx context.Context, args []any, scan func(*sql.Rows) error) error {
-	rows, err := st.QueryContext(ctx, args...)
-	if err != nil {
-		return err
-	}
-	for rows.Next() && err == nil {
-		err = scan(rows)
-	}
-	if cerr := rows.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = rows.Err()
-	}
-	return err
-}

@@ -5,37 +5,12 @@ import (
 	"database/sql"
 	"errors"
 	"io/fs"
-	"net/url"
 	"os"
-	"path/filepath"
-	"strings"
 	"sync"
 	"sync/atomic"
 
 	"github.com/popbridge/popbridge/internal/failpoint"
 )
-
-// dsn builds the data source name. Pragmas stand in it because they belong to
-// a connection: an Exec on a pool sets them on one connection only.
-func dsn(path string, pragmas ...string) string {
-	path = filepath.ToSlash(path)
-	if !strings.HasPrefix(path, "/") {
-		path = "/" + path // C:/Users becomes file:///C:/Users
-	}
-	q := url.Values{"_pragma": append([]string{"busy_timeout(10000)"}, pragmas...)}
-	return (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String()
-}
-
-// writePragmas make a commit durable when it returns. fullfsync matters on
-// macOS, where fsync alone leaves data in the cache of the drive.
-var writePragmas = []string{
-	"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
-	"fullfsync(1)", "checkpoint_fullfsync(1)", "cache_size(-8000)",
-}
-
-// Readers have small caches, as there are several and an agent stays for months:
-// the pages are in the system's cache too.
-var readPragmas = []string{"query_only(1)", "cache_size(-2000)"}
 
 // writer is the one connection that changes the index. mu is held from the
 // start of a transaction until its changes are published.

@@ -85,3 +85,53 @@ func (t *tx) inherit(from, to string) error {
 		t.exec(`UPDATE account SET name = ? WHERE name = ?`, to, from),
 		t.exec(`UPDATE ledger SET account = ? WHERE account = ?`, to, from))
 }
+
+// AccountState returns what is remembered of an account; zero for a new one.
+func (s *Store) AccountState(ctx context.Context, account string) (AccountState, error) {
+	var st AccountState
+	var last sql.NullInt64
+	err := s.reader.get(ctx, `SELECT stored, on_server, last_success, last_error, had_uidl, memory FROM account WHERE name = ?`,
+		[]any{account}, &st.Stored, &st.OnServer, &last, &st.LastError, &st.HadUIDL, &st.Memory)
+	if errors.Is(err, sql.ErrNoRows) {
+		return AccountState{}, nil
+	}
+	st.LastSuccess = when(last)
+	return st, trouble(err, "read the state of the account")
+}
+
+// SetAccountState stores all but Stored, which Deliver counts.
+func (s *Store) SetAccountState(ctx context.Context, account string, st AccountState) error {
+	return s.write(ctx, "write the state of the account", func(t *tx) error {
+		t.noLedger = true
+		var had bool
+		err := t.get(`SELECT had_uidl FROM account WHERE name = ?`, []any{account}, &had)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		if had != st.HadUIDL {
+			t.log.line('H', account, st.HadUIDL)
+		}
+		return t.exec(`INSERT INTO account (name, on_server, last_success, last_error, had_uidl, memory) VALUES (?, ?, ?, ?, ?, ?)
+			ON CONFLICT (name) DO UPDATE SET on_server = excluded.on_server, last_success = excluded.last_success,
+			last_error = excluded.last_error, had_uidl = excluded.had_uidl, memory = excluded.memory`,
+			account, st.OnServer, unix(st.LastSuccess), st.LastError, st.HadUIDL, st.Memory)
+	})
+}
+
+// KnownAccount is an account that the store remembers.
+type KnownAccount struct {
+	Name   string
+	Memory string // see AccountState
+	Stored int64  // messages ever stored
+}
+
+// Accounts returns the accounts that were polled into this store, sorted by name.
+func (s *Store) Accounts(ctx context.Context) (list []KnownAccount, err error) {
+	err = s.reader.rows(ctx, `SELECT name, memory, stored FROM account ORDER BY name`, nil, func(rows *sql.Rows) error {
+		var k KnownAccount
+		err := rows.Scan(&k.Name, &k.Memory, &k.Stored)
+		list = append(list, k)
+		return err
+	})
+	return list, trouble(err, "read the accounts")
+}
