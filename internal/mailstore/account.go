@@ -57,11 +57,9 @@ func (t *tx) inherit(from, to string) error {
 	err := t.rows(`SELECT uidl, dup, hash, size, list_size, state, coalesce(stored_at, 0), coalesce(removed_at, 0), doubt
 		FROM ledger WHERE account = ? AND hash IS NOT NULL`, []any{from}, func(rows *sql.Rows) error {
 		var uidl string
-		var raw sql.RawBytes
-		var dup, size, listed, state, stored, removed, doubt int64
-		err := rows.Scan(&uidl, &dup, &raw, &size, &listed, &state, &stored, &removed, &doubt)
 		var h Hash
-		copy(h[:], raw)
+		var dup, size, listed, state, stored, removed, doubt int64
+		err := rows.Scan(&uidl, &dup, hashInto(&h), &size, &listed, &state, &stored, &removed, &doubt)
 		t.log.line('G', from, uidl, dup)
 		t.log.line('L', to, uidl, dup, h, size, listed, state, stored, removed)
 		if doubt != 0 {

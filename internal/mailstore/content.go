@@ -61,10 +61,8 @@ func (s *Store) ContentsOf(ctx context.Context, hashes []Hash, want Want) ([]Con
 		err := s.reader.rows(ctx, `SELECT id, hash FROM content WHERE hash IN (SELECT unhex(value) FROM json_each(?))`, []any{list(batch)},
 			func(rows *sql.Rows) error {
 				var id ContentID
-				var raw sql.RawBytes
-				err := rows.Scan(&id, &raw)
 				var h Hash
-				copy(h[:], raw)
+				err := rows.Scan(&id, hashInto(&h))
 				for _, i := range at[h] {
 					ids[i] = id
 				}
@@ -113,14 +111,13 @@ func (s *Store) contents(ctx context.Context, batch []*Content, want Want) error
 
 func (s *Store) hashes(ctx context.Context, batch []*Content) error {
 	var id ContentID
-	var hash sql.RawBytes
+	var hash Hash
 	var size int64
 	where, args := among(batch)
 	return s.reader.rows(ctx, `SELECT id, hash, size FROM content WHERE id`+where, args, func(rows *sql.Rows) error {
-		err := rows.Scan(&id, &hash, &size)
+		err := rows.Scan(&id, hashInto(&hash), &size)
 		for _, c := range withID(batch, id) {
-			c.Gone, c.Size = false, size
-			copy(c.Hash[:], hash)
+			c.Gone, c.Hash, c.Size = false, hash, size
 		}
 		return err
 	})
@@ -194,9 +191,7 @@ func (r *reader) contentsOf(ctx context.Context, prefix byte) (out []knownConten
 	err = r.rows(ctx, `SELECT hash, size, missing FROM content WHERE hash BETWEEN ? AND ? ORDER BY hash`, []any{first[:], last[:]},
 		func(rows *sql.Rows) error {
 			var e knownContent
-			var hash sql.RawBytes
-			err := rows.Scan(&hash, &e.Size, &e.missing)
-			copy(e.Hash[:], hash)
+			err := rows.Scan(hashInto(&e.Hash), &e.Size, &e.missing)
 			out = append(out, e)
 			return err
 		})

@@ -36,14 +36,11 @@ func (s *Store) Changes() uint64 { return s.writer.changes.Load() }
 func (s *Store) entries(ctx context.Context, out []LedgerEntry, account, which string) ([]LedgerEntry, error) {
 	// What is scanned into is made once: there may be 100,000 rows at each poll.
 	e := LedgerEntry{Origin: Origin{Account: account}}
-	var hash sql.RawBytes
 	var dup, state, doubt, absent, wanted int64 // not other numbers, see rowReader
 	var storedAt, listedAt, removedAt sql.NullInt64
 	err := s.reader.rows(ctx, ledgerQuery+which+` ORDER BY l.uidl, l.dup`, []any{account}, func(rows *sql.Rows) error {
-		err := rows.Scan(&e.UIDL, &dup, &hash, &e.Size, &e.ListSize, &state, &doubt, &storedAt, &listedAt, &absent, &removedAt, &wanted)
+		err := rows.Scan(&e.UIDL, &dup, hashInto(&e.Hash), &e.Size, &e.ListSize, &state, &doubt, &storedAt, &listedAt, &absent, &removedAt, &wanted)
 		e.Dup, e.State, e.Doubt, e.Absent, e.Wanted = int(dup), LedgerState(state), Doubt(doubt), int(absent), wanted != 0
-		e.Hash = Hash{}
-		copy(e.Hash[:], hash)
 		e.StoredAt, e.LastListedAt, e.RemovedAt = when(storedAt), when(listedAt), when(removedAt)
 		out = append(out, e)
 		return err

@@ -68,10 +68,8 @@ func (s *Store) purge(ctx context.Context) (int, error) {
 	var hashes []Hash
 	err := s.reader.rows(ctx, `SELECT hash FROM content WHERE `+unused+` ORDER BY orphaned_at LIMIT 500`, []any{before},
 		func(rows *sql.Rows) error {
-			var raw sql.RawBytes
 			var h Hash
-			err := rows.Scan(&raw)
-			copy(h[:], raw)
+			err := rows.Scan(hashInto(&h))
 			hashes = append(hashes, h)
 			return err
 		})
@@ -109,11 +107,9 @@ func (t *tx) purge(hashes []Hash, before int64) error {
 		return err
 	}
 	return t.rows(`DELETE FROM content WHERE `+these+` RETURNING hash, orphaned_at`, []any{list(names), before}, func(rows *sql.Rows) error {
-		var raw sql.RawBytes
-		var at int64
-		err := rows.Scan(&raw, &at)
 		var h Hash
-		copy(h[:], raw)
+		var at int64
+		err := rows.Scan(hashInto(&h), &at)
 		t.log.line('Z', at, h)
 		return err
 	})

@@ -224,9 +224,7 @@ func (r *repair) lost(t *tx) error {
 	err := t.rows(`SELECT id, size, hash FROM content WHERE orphaned_at IS NULL AND NOT EXISTS (SELECT 1 FROM message WHERE content_id = content.id)`,
 		nil, func(rows *sql.Rows) error {
 			c := lost{row: row{Received: t.s.now().Unix()}}
-			var hash sql.RawBytes
-			err := rows.Scan(&c.Content, &c.Size, &hash)
-			copy(c.hash[:], hash)
+			err := rows.Scan(&c.Content, &c.Size, hashInto(&c.hash))
 			contents = append(contents, c)
 			return err
 		})

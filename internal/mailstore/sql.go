@@ -71,3 +71,16 @@ func unix(t time.Time) any {
 	}
 	return t.Unix()
 }
+
+// hashColumn scans a hash, all zeros for NULL.
+type hashColumn Hash
+
+func hashInto(h *Hash) *hashColumn { return (*hashColumn)(h) }
+
+// Scan takes over a column (sql.Scanner).
+func (h *hashColumn) Scan(column any) error {
+	b, _ := column.([]byte)
+	*h = hashColumn{}
+	copy(h[:], b)
+	return nil
+}
