@@ -3,7 +3,6 @@ package mailstore
 import (
 	"context"
 	"database/sql"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,42 +11,12 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/popbridge/popbridge/internal/atomicfile"
 	"github.com/popbridge/popbridge/internal/contents"
 	"github.com/popbridge/popbridge/internal/fault"
-)
-
-// A backup is a folder with
-//
-//	manifest.json        written last: which index belongs to it, and its hash
-//	index-*.db           the index as of one commit
-//	mail/2a/2a91....eml  as in the store
-//
-// Message files are never removed from a backup, and never changed: the former
-// backup is whole until the new manifest takes its place.
-//
-// A backup belongs to one store. That of another one is only replaced when asked
-// for, and so is a fuller one, see mayReplace.
-type manifest struct {
-	Format     int       `json:"format"`
-	Store      string    `json:"store"` // its identity; "" before format 2
-	Generation int64     `json:"generation"`
-	User       string    `json:"user"` // the name that the user had
-	TakenAt    time.Time `json:"taken_at"`
-	Index      string    `json:"index"`
-	SHA256     string    `json:"sha256"` // of the index
-	Messages   int       `json:"messages"`
-	Files      int       `json:"files"`
-}
-
-const (
-	manifestName   = "manifest.json"
-	manifestFormat = 2
-	indexPattern   = "index-*.db"
 )
 
 // BackupOptions are what Backup may be given.
@@ -86,13 +55,13 @@ func (s *Store) Backup(ctx context.Context, dir string, o BackupOptions) (Backup
 	// No file that the index of the backup names goes away meanwhile.
 	s.backups.RLock()
 	defer s.backups.RUnlock()
-	m := manifest{Format: manifestFormat, Store: s.ID(), User: o.User, TakenAt: s.now().UTC()}
+	m := BackupInfo{Format: manifestFormat, Store: s.ID(), User: o.User, TakenAt: s.now().UTC()}
 	b := copier{from: &s.files, to: &contents.Files{Dir: dir}, progress: o.Progress}
 	err = s.backup(ctx, dir, &m, &b)
 	return BackupReport{m.Messages, m.Files, b.fresh, b.bytes, b.problems, m.SHA256}, trouble(err, "back up the mail store")
 }
 
-func (s *Store) backup(ctx context.Context, dir string, m *manifest, b *copier) error {
+func (s *Store) backup(ctx context.Context, dir string, m *BackupInfo, b *copier) error {
 	if err := b.to.Make(); err != nil {
 		return err
 	}
@@ -164,47 +133,6 @@ func (s *Store) copyIndex(ctx context.Context, dir string) (path string, err err
 	return path, errors.Join(os.Chmod(path, 0o600), atomicfile.SyncFile(path), atomicfile.SyncDir(dir))
 }
 
-// dropIndexes removes the indexes in a backup that its manifest does not name.
-func dropIndexes(dir string) error {
-	m, err := readManifest(dir)
-	if err != nil && !fault.Is(err, fault.NotFound) {
-		return err
-	}
-	paths, err := filepath.Glob(filepath.Join(dir, indexPattern))
-	if err != nil {
-		return err
-	}
-	for _, path := range paths {
-		if filepath.Base(path) != m.Index {
-			if err := os.Remove(path); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func readManifest(dir string) (m manifest, err error) {
-	text, err := os.ReadFile(filepath.Join(dir, manifestName))
-	if errors.Is(err, fs.ErrNotExist) {
-		return m, fault.New(fault.NotFound, "there is no complete backup in "+fault.Quote(dir), "'popbridge backup' makes one")
-	}
-	if err != nil {
-		return m, err
-	}
-	err = json.Unmarshal(text, &m)
-	if err == nil && m.Index != filepath.Base(m.Index) {
-		err = errors.New("strange name of the index")
-	}
-	if err != nil {
-		return m, fault.Wrap(err, fault.Corrupt, "the manifest of the backup is damaged", "use another backup")
-	}
-	if m.Format > manifestFormat {
-		return m, fault.New(fault.Config, "the backup was made by a newer version of popbridge", "update popbridge")
-	}
-	return m, nil
-}
-
 // copiers is how many files are copied at once.
 const copiers = 16
 
@@ -269,10 +197,4 @@ func (c *copier) file(ctx context.Context, e knownContent) error {
 		c.progress(c.done, max(c.total, c.done))
 	}
 	return nil
-}
-
-// sameIndex reports whether the file at path is the index that m names.
-func (m manifest) sameIndex(ctx context.Context, path string) (bool, error) {
-	h, err := contents.HashFile(ctx, path)
-	return hex.EncodeToString(h[:]) == m.SHA256, err
 }

@@ -205,7 +205,7 @@ func TestRestoreTakesNoDamage(t *testing.T) {
 	c.clean()
 	c.want("INBOX", "1  number 1\n2  number 2\n3  number 3")
 
-	m, err := readManifest(dir)
+	m, err := ReadBackup(dir)
 	must(t, err)
 	index, err := os.ReadFile(filepath.Join(dir, m.Index))
 	must(t, err)

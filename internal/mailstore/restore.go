@@ -49,7 +49,7 @@ func restore(ctx context.Context, backupDir, dir string, o RestoreOptions) (repo
 	if err := checkFolders(backupDir, CheckPlace); err != nil {
 		return report, err
 	}
-	m, err := readManifest(backupDir)
+	m, err := ReadBackup(backupDir)
 	if err != nil {
 		return report, err
 	}
@@ -100,7 +100,7 @@ func restore(ctx context.Context, backupDir, dir string, o RestoreOptions) (repo
 
 // fill copies index and files of a backup into the folder of the store. It
 // returns the devices that the index has, which stay only if they are wanted.
-func (s *Store) fill(ctx context.Context, index string, m manifest, c *copier, devices bool) ([]string, error) {
+func (s *Store) fill(ctx context.Context, index string, m BackupInfo, c *copier, devices bool) ([]string, error) {
 	if err := s.takeIndex(ctx, index, m, c); err != nil {
 		return nil, err
 	}
@@ -137,7 +137,7 @@ func (s *Store) fill(ctx context.Context, index string, m manifest, c *copier, d
 }
 
 // takeIndex copies the index of a backup and opens it.
-func (s *Store) takeIndex(ctx context.Context, index string, m manifest, c *copier) error {
+func (s *Store) takeIndex(ctx context.Context, index string, m BackupInfo, c *copier) error {
 	path := filepath.Join(s.dir, "index.db")
 	err := atomicfile.WriteFunc(path, 0o600, func(w io.Writer) error {
 		f, err := os.Open(index)
