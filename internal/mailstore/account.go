@@ -125,11 +125,7 @@ type KnownAccount struct {
 
 // Accounts returns the accounts that were polled into this store, sorted by name.
 func (s *Store) Accounts(ctx context.Context) (list []KnownAccount, err error) {
-	err = s.reader.rows(ctx, `SELECT name, memory, stored FROM account ORDER BY name`, nil, func(rows *sql.Rows) error {
-		var k KnownAccount
-		err := rows.Scan(&k.Name, &k.Memory, &k.Stored)
-		list = append(list, k)
-		return err
-	})
+	err = s.reader.rows(ctx, `SELECT name, memory, stored FROM account ORDER BY name`, nil,
+		into(&list, func(k *KnownAccount) []any { return []any{&k.Name, &k.Memory, &k.Stored} }))
 	return list, trouble(err, "read the accounts")
 }

@@ -189,12 +189,7 @@ func (r *reader) contentsOf(ctx context.Context, prefix byte) (out []knownConten
 	}
 	last[0] = prefix
 	err = r.rows(ctx, `SELECT hash, size, missing FROM content WHERE hash BETWEEN ? AND ? ORDER BY hash`, []any{first[:], last[:]},
-		func(rows *sql.Rows) error {
-			var e knownContent
-			err := rows.Scan(hashInto(&e.Hash), &e.Size, &e.missing)
-			out = append(out, e)
-			return err
-		})
+		into(&out, func(e *knownContent) []any { return []any{hashInto(&e.Hash), &e.Size, &e.missing} }))
 	return out, err
 }
 

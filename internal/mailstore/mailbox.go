@@ -235,13 +235,7 @@ func (s *Store) DeleteMailbox(ctx context.Context, name string) error {
 // below returns the names of the mailboxes below name, sorted.
 func (t *tx) below(name string) (names []string, err error) {
 	// '0' follows '/', so this is the range of all names that start with name/.
-	err = t.rows(`SELECT name FROM mailbox WHERE name > ? || '/' AND name < ? || '0' ORDER BY name`, []any{name, name},
-		func(rows *sql.Rows) error {
-			var n string
-			err := rows.Scan(&n)
-			names = append(names, n)
-			return err
-		})
+	err = t.rows(`SELECT name FROM mailbox WHERE name > ? || '/' AND name < ? || '0' ORDER BY name`, []any{name, name}, into(&names, column))
 	return names, err
 }
 

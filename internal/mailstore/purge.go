@@ -67,12 +67,7 @@ func (s *Store) purge(ctx context.Context) (int, error) {
 	before := s.now().Add(-keepOrphans).Unix()
 	var hashes []Hash
 	err := s.reader.rows(ctx, `SELECT hash FROM content WHERE `+unused+` ORDER BY orphaned_at LIMIT 500`, []any{before},
-		func(rows *sql.Rows) error {
-			var h Hash
-			err := rows.Scan(hashInto(&h))
-			hashes = append(hashes, h)
-			return err
-		})
+		into(&hashes, func(h *Hash) []any { return []any{hashInto(h)} }))
 	if err != nil || len(hashes) == 0 {
 		return 0, trouble(err, "look for unused messages")
 	}

@@ -2,7 +2,6 @@ package mailstore
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -178,12 +177,7 @@ func (r *repair) index(t *tx) error {
 // modification sequence only rise.
 func (r *repair) counts(t *tx) error {
 	var ids []MailboxID
-	err := t.rows(`SELECT id FROM mailbox ORDER BY id`, nil, func(rows *sql.Rows) error {
-		var id MailboxID
-		err := rows.Scan(&id)
-		ids = append(ids, id)
-		return err
-	})
+	err := t.rows(`SELECT id FROM mailbox ORDER BY id`, nil, into(&ids, column))
 	if err != nil {
 		return err
 	}
@@ -216,23 +210,14 @@ func (r *repair) counts(t *tx) error {
 // lost brings back contents that no message row has although nobody removed
 // them.
 func (r *repair) lost(t *tx) error {
-	type lost struct {
-		row
-		hash Hash
-	}
-	var contents []lost
+	var contents []knownContent
 	err := t.rows(`SELECT id, size, hash FROM content WHERE orphaned_at IS NULL AND NOT EXISTS (SELECT 1 FROM message WHERE content_id = content.id)`,
-		nil, func(rows *sql.Rows) error {
-			c := lost{row: row{Received: t.s.now().Unix()}}
-			err := rows.Scan(&c.Content, &c.Size, hashInto(&c.hash))
-			contents = append(contents, c)
-			return err
-		})
+		nil, into(&contents, func(c *knownContent) []any { return []any{&c.ID, &c.Size, hashInto(&c.Hash)} }))
 	if err != nil {
 		return err
 	}
 	for _, c := range contents {
-		if err := t.recover(c.row, c.hash); err != nil {
+		if err := t.recover(row{Content: c.ID, Size: c.Size, Received: t.s.now().Unix()}, c.Hash); err != nil {
 			return err
 		}
 		r.report.Recovered++

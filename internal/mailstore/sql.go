@@ -49,6 +49,19 @@ func each(st *sql.Stmt, ctx context.Context, args []any, scan func(*sql.Rows) er
 	return err
 }
 
+// into returns a function for rows that appends what each has to a list.
+func into[T any](list *[]T, columns func(*T) []any) func(*sql.Rows) error {
+	return func(rows *sql.Rows) error {
+		var v T
+		err := rows.Scan(columns(&v)...)
+		*list = append(*list, v)
+		return err
+	}
+}
+
+// column is what a row with one column is scanned into.
+func column[T any](v *T) []any { return []any{v} }
+
 // list writes ids so that json_each can take them: one statement, whatever
 // their number.
 func list[T any](ids []T) string {

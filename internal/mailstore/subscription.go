@@ -2,7 +2,6 @@ package mailstore
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 )
 
@@ -44,16 +43,7 @@ func (s *Store) Subscribe(ctx context.Context, name string, on bool) error {
 }
 
 // Subscriptions returns the subscribed names, sorted.
-func (s *Store) Subscriptions(ctx context.Context) ([]string, error) {
-	var out []string
-	err := s.reader.rows(ctx, `SELECT name FROM subscription ORDER BY name`, nil, func(rows *sql.Rows) error {
-		var name string
-		err := rows.Scan(&name)
-		out = append(out, name)
-		return err
-	})
-	if err != nil {
-		return nil, trouble(err, "list subscriptions")
-	}
-	return out, nil
+func (s *Store) Subscriptions(ctx context.Context) (names []string, err error) {
+	err = s.reader.rows(ctx, `SELECT name FROM subscription ORDER BY name`, nil, into(&names, column))
+	return names, trouble(err, "list subscriptions")
 }
