@@ -38,11 +38,8 @@ func HashFile(ctx context.Context, path string) (h Hash, err error) {
 	}
 	sum := sha256.New()
 	_, err = io.Copy(sum, NewSource(ctx, f))
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
 	sum.Sum(h[:0])
-	return h, err
+	return h, errors.Join(err, f.Close())
 }
 
 // Files are the message files below a folder. The exported fields are set before

@@ -137,6 +137,21 @@ func (f *fields) number() int64 {
 	return n
 }
 
+// values reads fields of the given kinds: t for a text, n for a number, h for a hash.
+func (f *fields) values(kinds string) (out []any) {
+	for _, kind := range kinds {
+		switch kind {
+		case 't':
+			out = append(out, f.text())
+		case 'n':
+			out = append(out, f.number())
+		case 'h':
+			out = append(out, f.hash())
+		}
+	}
+	return out
+}
+
 // optional reads a number that earlier versions did not write: 0 where only so many
 // fields are left.
 func (f *fields) optional(left int) int64 {

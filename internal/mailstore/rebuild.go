@@ -32,10 +32,7 @@ func Rebuild(ctx context.Context, dir string, o Options) (RepairReport, error) {
 		report.Left = append(report.Left, Problem{"damaged-log",
 			fmt.Sprintf("%d lines of the recovery log could not be used; what they said is lost", bad)})
 	}
-	if cerr := s.Close(); err == nil {
-		err = cerr
-	}
-	return report, err
+	return report, errors.Join(err, s.Close())
 }
 
 // indexFiles are the ends of the names of the files of an index, in the order in
@@ -76,10 +73,7 @@ func rebuild(ctx context.Context, dir string, o Options) (bad int, err error) {
 		}
 		return err
 	})
-	if cerr := s.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
+	if err = errors.Join(err, s.Close()); err != nil {
 		return 0, err
 	}
 	for _, end := range indexFiles {

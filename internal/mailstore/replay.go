@@ -35,23 +35,44 @@ func (r *replay) line(f fields) error {
 	return err
 }
 
+// replays are the lines that one query applies. fields are t for a text, n for a
+// number and h for a hash, in their order; the query has them by their numbers.
+var replays = map[byte]struct{ fields, query string }{
+	'I': {"n", `UPDATE meta SET value = ?1 WHERE key = 'id'`},
+	'D': {"n", `DELETE FROM mailbox WHERE id = ?1`},
+	'K': {"nt", `INSERT INTO keyword_set (id, names) VALUES (?1, ?2)`},
+	'S': {"ttnn", `UPDATE ledger SET state = ?4 WHERE account = ?1 AND uidl = ?2 AND dup = ?3`},
+	'Q': {"ttnn", `UPDATE ledger SET doubt = ?4 WHERE account = ?1 AND uidl = ?2 AND dup = ?3`},
+	'J': {"ttntnn", `UPDATE OR REPLACE ledger SET uidl = ?4, dup = ?5, list_size = ?6, state = 1 WHERE account = ?1 AND uidl = ?2 AND dup = ?3`},
+	'G': {"ttn", `DELETE FROM ledger WHERE account = ?1 AND uidl = ?2 AND dup = ?3`},
+	'C': {"tn", `INSERT INTO account (name, stored) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET stored = max(0, stored + excluded.stored)`},
+	'H': {"tn", `INSERT INTO account (name, had_uidl) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET had_uidl = excluded.had_uidl`},
+	'+': {"t", `INSERT OR IGNORE INTO subscription (name) VALUES (?1)`},
+	'-': {"t", `DELETE FROM subscription WHERE name = ?1`},
+	'V': {"tnnt", `INSERT OR REPLACE INTO device (name, read_only, created_at, hash) VALUES (?1, ?2, ?3, ?4)`},
+	'T': {"tntt", `UPDATE device SET read_only = ?2, folders = ?3, without_caps = ?4 WHERE name = ?1`},
+	'W': {"t", `DELETE FROM device WHERE name = ?1`},
+	'Z': {"nh", `INSERT OR REPLACE INTO purged (at, hash) VALUES (?1, ?2)`},
+	'N': {"hn", `UPDATE content SET found = ?2 WHERE hash = ?1`},
+	'=': {"n", `UPDATE meta SET value = ?1 WHERE key = 'log'`},
+}
+
 func (r *replay) apply(f *fields) error {
-	n := func(count int) (out []any) {
-		for range count {
-			out = append(out, f.number())
-		}
-		return out
-	}
 	do := func(query string, args ...any) error {
 		if f.bad {
 			return nil
 		}
 		return r.t.exec(query, args...)
 	}
+	if l, ok := replays[f.letter]; ok {
+		r.identified = r.identified || f.letter == 'I'
+		if f.letter == '=' {
+			r.steps++
+		}
+		args := f.values(l.fields)
+		return do(l.query, args...)
+	}
 	switch f.letter {
-	case 'I':
-		r.identified = true
-		return do(`UPDATE meta SET value = ? WHERE key = 'id'`, n(1)...)
 	case 'M':
 		id, validity, next, modseq := f.number(), f.number(), f.number(), f.number()
 		name, use := f.text(), f.text()
@@ -60,52 +81,11 @@ func (r *replay) apply(f *fields) error {
 		return do(`INSERT INTO mailbox (id, uidvalidity, modseq, name, special_use)
 			SELECT ?, ?, ?, ?, CASE WHEN EXISTS (SELECT 1 FROM mailbox WHERE special_use = ?) THEN '' ELSE ? END WHERE true
 			ON CONFLICT (id) DO UPDATE SET name = excluded.name`, id, validity, modseq, name, use, use)
-	case 'D':
-		return do(`DELETE FROM mailbox WHERE id = ?`, n(1)...)
-	case 'K':
-		return do(`INSERT INTO keyword_set (id, names) VALUES (?, ?)`, f.number(), f.text())
 	case 'L':
 		account, uidl, dup, hash := f.text(), f.text(), f.number(), r.full(f.hash())
 		f.bad = f.bad || hash == nil
 		return do(`INSERT OR REPLACE INTO ledger (account, uidl, dup, hash, size, list_size, state, stored_at, removed_at, last_listed_at)
-			VALUES (?, ?, ?, ?, ?, ?, ?, nullif(?, 0), nullif(?, 0), ?)`, account, uidl, dup, hash, f.number(), f.number(),
-			f.number(), f.number(), f.number(), r.t.s.now().Unix())
-	case 'S':
-		account, uidl, dup := f.text(), f.text(), f.number()
-		return do(`UPDATE ledger SET state = ? WHERE account = ? AND uidl = ? AND dup = ?`, f.number(), account, uidl, dup)
-	case 'Q':
-		account, uidl, dup := f.text(), f.text(), f.number()
-		return do(`UPDATE ledger SET doubt = ? WHERE account = ? AND uidl = ? AND dup = ?`, f.number(), account, uidl, dup)
-	case 'J':
-		account, uidl, dup := f.text(), f.text(), f.number()
-		return do(`UPDATE OR REPLACE ledger SET uidl = ?, dup = ?, list_size = ?, state = 1 WHERE account = ? AND uidl = ? AND dup = ?`,
-			f.text(), f.number(), f.number(), account, uidl, dup)
-	case 'G':
-		return do(`DELETE FROM ledger WHERE account = ? AND uidl = ? AND dup = ?`, f.text(), f.text(), f.number())
-	case 'C':
-		return do(`INSERT INTO account (name, stored) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET stored = max(0, stored + excluded.stored)`, f.text(), f.number())
-	case 'H':
-		return do(`INSERT INTO account (name, had_uidl) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET had_uidl = excluded.had_uidl`, f.text(), f.number())
-	case '+':
-		return do(`INSERT OR IGNORE INTO subscription (name) VALUES (?)`, f.text())
-	case '-':
-		return do(`DELETE FROM subscription WHERE name = ?`, f.text())
-	case 'V':
-		return do(`INSERT OR REPLACE INTO device (name, read_only, created_at, hash) VALUES (?, ?, ?, ?)`, f.text(), f.number(), f.number(), f.text())
-	case 'T':
-		name := f.text()
-		return do(`UPDATE device SET read_only = ?, folders = ?, without_caps = ? WHERE name = ?`, f.number(), f.text(), f.text(), name)
-	case 'W':
-		return do(`DELETE FROM device WHERE name = ?`, f.text())
-	case 'Z':
-		at := f.number()
-		return do(`INSERT OR REPLACE INTO purged (hash, at) VALUES (?, ?)`, f.hash(), at)
-	case 'N':
-		hash := f.hash()
-		return do(`UPDATE content SET found = ? WHERE hash = ?`, f.number(), hash)
-	case '=':
-		r.steps++
-		return do(`UPDATE meta SET value = ? WHERE key = 'log'`, n(1)...)
+			VALUES (?, ?, ?, ?, ?, ?, ?, nullif(?, 0), nullif(?, 0), ?)`, append([]any{account, uidl, dup, hash}, append(f.values("nnnnn"), r.t.s.now().Unix())...)...)
 	}
 	return r.message(f, do)
 }

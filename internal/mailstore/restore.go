@@ -80,10 +80,7 @@ func restore(ctx context.Context, backupDir, dir string, o RestoreOptions) (repo
 	letIn := o.Devices != nil && o.Devices(m.SHA256)
 	devices, err := s.fill(ctx, filepath.Join(backupDir, m.Index), m, &c, letIn)
 	report = RestoreReport{m.Messages, c.fresh, c.bytes, c.problems, devices, letIn}
-	if cerr := s.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
+	if err = errors.Join(err, s.Close()); err != nil {
 		return report, err
 	}
 	if err := errors.Join(atomicfile.SyncDir(stage), atomicfile.SyncDir(filepath.Join(stage, "mail"))); err != nil {

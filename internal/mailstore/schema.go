@@ -195,10 +195,7 @@ func (s *Store) schemaVersion(ctx context.Context, path string) (int, error) {
 				_, err = s.identify(ctx, &r)
 			}
 		}
-		if cerr := r.close(); err == nil {
-			err = cerr
-		}
-		if err != nil {
+		if err = errors.Join(err, r.close()); err != nil {
 			return 0, err
 		}
 	}

@@ -166,11 +166,7 @@ func (s *Store) Close() error {
 	s.feed.shut()
 	// The writer last: the last connection folds the log into the database.
 	s.dropLogLocked()
-	err := s.reader.close()
-	if werr := s.writer.closeLocked(); err == nil {
-		err = werr
-	}
-	return trouble(err, "close the mail store")
+	return trouble(errors.Join(s.reader.close(), s.writer.closeLocked()), "close the mail store")
 }
 
 // hasMail reports whether there is anything that an index belongs to.
