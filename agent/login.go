@@ -10,7 +10,7 @@ import (
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
-	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/password"
 	"github.com/popbridge/popbridge/localimap"
 )
 
@@ -19,7 +19,7 @@ var errRefused = fault.New(fault.Auth, "user name or password refused", "the pas
 
 // login is how mail clients get in: any device password of that user. A password
 // that was right before is let in at once, others wait for the guard.
-func (a *Agent) login(ctx context.Context, name, password string) (localimap.Account, error) {
+func (a *Agent) login(ctx context.Context, name, given string) (localimap.Account, error) {
 	who := localimap.Account{User: a.userNamed(name)}
 	var err error
 	who.Store, err = a.store(ctx, who.User)
@@ -28,7 +28,7 @@ func (a *Agent) login(ctx context.Context, name, password string) (localimap.Acc
 		return localimap.Account{}, err
 	}
 	if known {
-		who.Device, err = who.Store.Recognize(ctx, password)
+		who.Device, err = who.Store.Recognize(ctx, given)
 		if err == nil {
 			a.guard.admit(who.User)
 			return who, nil
@@ -39,10 +39,11 @@ func (a *Agent) login(ctx context.Context, name, password string) (localimap.Acc
 	}
 	err = a.guard.try(ctx, who.User, func() error {
 		if !known {
-			return mailstore.Refuse(password)
+			password.Refuse(given)
+			return errRefused
 		}
 		var err error
-		who.Device, err = who.Store.Authenticate(ctx, password)
+		who.Device, err = who.Store.Authenticate(ctx, given)
 		return err
 	})
 	switch {

@@ -29,7 +29,7 @@ func (a *Agent) Check(ctx context.Context, progress func(control.Progress)) ([]c
 			found = append(found, storeProblem(name, err))
 			continue
 		}
-		problems, err := store.Check(ctx, mailstore.CheckOptions{Hashes: true, Progress: userProgress(name, "checking", progress)})
+		problems, err := store.Check(ctx, userProgress(name, "checking", progress))
 		if err != nil {
 			return nil, err
 		}
@@ -90,7 +90,7 @@ func (a *Agent) repairUser(ctx context.Context, name string, progress func(done,
 	store, err := a.store(ctx, name)
 	if err == nil {
 		var report mailstore.RepairReport
-		report, err = store.Repair(ctx, mailstore.RepairOptions{Progress: progress})
+		report, err = store.Repair(ctx, progress)
 		if !fault.Is(err, fault.Corrupt) {
 			return report, err
 		}

@@ -105,7 +105,7 @@ func TestTheLedgerIsAskedAgainBeforeDELE(t *testing.T) {
 			if err := os.Remove(filepath.Join(g.dir, "mail", name[:2], name+".eml")); err != nil {
 				t.Error(err)
 			}
-			if _, err := g.store.Repair(t.Context(), mailstore.RepairOptions{}); err != nil {
+			if _, err := g.store.Repair(t.Context(), nil); err != nil {
 				t.Error(err)
 			}
 		}

@@ -146,7 +146,7 @@ func (h *hostile) play() {
 }
 
 func (h *hostile) close() {
-	problems, err := h.store.Check(context.Background(), mailstore.CheckOptions{Hashes: true})
+	problems, err := h.store.Check(context.Background(), nil)
 	if err != nil || len(problems) > 0 {
 		h.t.Errorf("store: %v %v", problems, err)
 	}

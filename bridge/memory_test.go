@@ -234,7 +234,7 @@ func damage(t *testing.T, g *rig, n int) {
 	if err := errors.Join(file.Close(), os.Remove(name)); err != nil {
 		t.Fatal(err)
 	}
-	if report, err := g.store.Repair(ctx, mailstore.RepairOptions{}); err != nil || report.Wanted != 1 {
+	if report, err := g.store.Repair(ctx, nil); err != nil || report.Wanted != 1 {
 		t.Fatalf("report %+v, error %v", report, err)
 	}
 }

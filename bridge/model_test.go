@@ -75,7 +75,7 @@ func (t rapidTB) Errorf(f string, a ...any) { t.rt.Errorf(f, a...) }
 
 func (m *model) end() {
 	m.pop.close()
-	problems, err := m.store.Check(context.Background(), mailstore.CheckOptions{})
+	problems, err := m.store.Check(context.Background(), nil)
 	if err != nil || len(problems) > 0 {
 		m.rt.Errorf("store: %v %v", problems, err)
 	}

@@ -60,7 +60,7 @@ func TestPollOfAnUnchangedMailbox(t *testing.T) {
 	if err := os.Remove(filepath.Join(g.dir, "mail", name[:2], name+".eml")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := g.store.Repair(t.Context(), mailstore.RepairOptions{}); err != nil {
+	if _, err := g.store.Repair(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
 	store.read = 0

@@ -403,7 +403,7 @@ func (p *probe) testify(t *testing.T) {
 		}
 	}
 	if p.runs++; p.runs%500 == 0 {
-		problems, err := p.r.store.Check(t.Context(), mailstore.CheckOptions{})
+		problems, err := p.r.store.Check(t.Context(), nil)
 		if err != nil || len(problems) > 0 {
 			t.Fatalf("the store: %v %v", problems, err)
 		}

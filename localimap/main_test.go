@@ -91,7 +91,7 @@ func openRigWith(t testing.TB, dir string, so mailstore.Options, change ...func(
 // close ends the server and the store, which must be without a fault.
 func (r *rig) close() error {
 	r.stop()
-	problems, err := r.store.Check(context.Background(), mailstore.CheckOptions{})
+	problems, err := r.store.Check(context.Background(), nil)
 	if len(problems) > 0 {
 		err = errors.Join(err, fmt.Errorf("store after the test: %v", problems))
 	}

@@ -7,6 +7,7 @@
 package atomicfile
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -59,4 +60,13 @@ func WriteFunc(path string, mode fs.FileMode, fill func(io.Writer) error) (err e
 		return err
 	}
 	return SyncDir(dir)
+}
+
+// SyncFile makes the content of the file at path durable, whoever wrote it.
+func SyncFile(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0) // Windows flushes only what may be written
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }

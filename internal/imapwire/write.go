@@ -23,14 +23,6 @@ func AppendAString(dst []byte, s string) []byte {
 	return append(dst, s...)
 }
 
-// AppendNString appends a string, or NIL for an empty one.
-func AppendNString(dst []byte, s string) []byte {
-	if s == "" {
-		return append(dst, "NIL"...)
-	}
-	return AppendString(dst, s)
-}
-
 // appendText appends a string. In a quoted one, octets above 0x7f may be only for
 // clients that have enabled UTF-8 (RFC 6855 section 3).
 func appendText(dst []byte, s string, acceptsUTF8 bool) []byte {

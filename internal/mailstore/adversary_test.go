@@ -3,7 +3,6 @@ package mailstore
 import (
 	"os"
 	"path/filepath"
-	"sync"
 	"testing"
 
 	"github.com/popbridge/popbridge/internal/fault"
@@ -41,12 +40,12 @@ func TestAdoptOntoTheIDOfALostMessage(t *testing.T) {
 			r.deliver(r.from("home", "A", 1), r.from("home", "K", 2))
 			must(t, os.Remove(r.path(hashOf(text(1)))))
 			if known {
-				_, err := r.Repair(t.Context(), RepairOptions{})
+				_, err := r.Repair(t.Context(), nil)
 				must(t, err)
 			} else {
 				r.sql(`DELETE FROM message WHERE uid = 1`)
 				r.sql(`DELETE FROM content WHERE id NOT IN (SELECT content_id FROM message)`)
-				_, err := r.Repair(t.Context(), RepairOptions{})
+				_, err := r.Repair(t.Context(), nil)
 				must(t, err)
 			}
 			d := r.from("home", "A", 2)
@@ -60,7 +59,7 @@ func TestAdoptOntoTheIDOfALostMessage(t *testing.T) {
 			}
 			if known {
 				must(t, os.WriteFile(r.path(hashOf(text(1))), []byte(text(1)), 0o600))
-				_, err := r.Repair(t.Context(), RepairOptions{})
+				_, err := r.Repair(t.Context(), nil)
 				must(t, err)
 			}
 		})
@@ -72,7 +71,7 @@ func TestAdoptBringsAMissingFileBack(t *testing.T) {
 	r := newStore(t)
 	r.deliver(r.from("home", "A", 1))
 	must(t, os.Remove(r.path(hashOf(text(1)))))
-	_, err := r.Repair(t.Context(), RepairOptions{})
+	_, err := r.Repair(t.Context(), nil)
 	must(t, err)
 	d := r.from("home", "B", 1)
 	d.Adopt = &Origin{Account: "home", UIDL: "A"}
@@ -80,36 +79,6 @@ func TestAdoptBringsAMissingFileBack(t *testing.T) {
 	if entries, err := r.Ledger(t.Context(), "home"); err != nil || len(entries) != 1 || entries[0].Wanted {
 		t.Errorf("%+v, %v", entries, err)
 	}
-}
-
-// Two batches with the same message fail together: neither leaves its file to
-// the other.
-func TestTwoBatchesThatFailTogetherLeaveNothing(t *testing.T) {
-	r := newStore(t)
-	var both sync.WaitGroup
-	both.Add(2)
-	a, b := r.newBatch([]Delivery{r.from("home", "A", 1)}), r.newBatch([]Delivery{r.from("work", "A", 1)})
-	must(t, a.place(t.Context()))
-	must(t, b.place(t.Context()))
-	r.hook = func(step string) error {
-		if step == "unlink" { // both have looked by now
-			both.Done()
-			both.Wait()
-		}
-		return nil
-	}
-	var ends sync.WaitGroup
-	for _, x := range []*batch{a, b} {
-		ends.Go(func() { x.end(false, false) })
-	}
-	ends.Wait()
-	r.hook = nil
-	for _, x := range []*batch{a, b} {
-		for _, sp := range x.spools {
-			sp.Discard()
-		}
-	}
-	r.clean()
 }
 
 // A backup never takes a damaged file for a good one, and takes the good one
@@ -124,7 +93,7 @@ func TestABackupTakesNoDamagedFile(t *testing.T) {
 	if len(report.Missing) != 1 || report.Missing[0].Code != "changed-file" || report.Files != 1 {
 		t.Errorf("%+v", report)
 	}
-	_, err = r.Repair(t.Context(), RepairOptions{})
+	_, err = r.Repair(t.Context(), nil)
 	must(t, err)
 	r.deliver(r.from("home", "A", 1))
 	report, err = r.Backup(t.Context(), dir, BackupOptions{})
@@ -205,15 +174,12 @@ func TestARebuildThatIsKilledWhileItMovesTheIndex(t *testing.T) {
 // fails, is no finding.
 func TestARepairBesideAFailingBatch(t *testing.T) {
 	r := newStore(t)
-	b := r.newBatch([]Delivery{r.from("home", "A", 1)})
-	must(t, b.place(t.Context()))
-	rep := &repair{s: r.Store}
-	b.end(false, false)
-	for _, sp := range b.spools {
-		sp.Discard()
-	}
+	b := r.batch(1)
+	must(t, b.Place(t.Context()))
+	rep := &repair{s: r.Store, check: &check{s: r.Store}}
+	b.End(false, false)
 	must(t, rep.adopt(t.Context(), map[Hash]bool{hashOf(text(1)): true}))
-	if len(rep.report.Left) > 0 {
+	if len(rep.check.problems) > 0 {
 		t.Errorf("%+v", rep.report)
 	}
 }
@@ -222,7 +188,7 @@ func TestARepairBesideAFailingBatch(t *testing.T) {
 func TestARepairMovesNoGoodFileAside(t *testing.T) {
 	r := newStore(t)
 	r.append("INBOX", 1)
-	rep := &repair{s: r.Store}
+	rep := &repair{s: r.Store, check: &check{s: r.Store}}
 	must(t, rep.aside(t.Context(), hashOf(text(1))))
 	if rep.report.Aside != "" {
 		t.Errorf("%+v", rep.report)

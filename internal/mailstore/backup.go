@@ -2,54 +2,21 @@ package mailstore
 
 import (
 	"context"
-	"crypto/sha256"
 	"database/sql"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/popbridge/popbridge/internal/atomicfile"
+	"github.com/popbridge/popbridge/internal/contents"
 	"github.com/popbridge/popbridge/internal/fault"
-	"github.com/popbridge/popbridge/internal/ownership"
-)
-
-// A backup is a folder with
-//
-//	manifest.json        written last: which index belongs to it, and its hash
-//	index-*.db           the index as of one commit
-//	mail/2a/2a91....eml  as in the store
-//
-// Message files are never removed from a backup, and never changed: the former
-// backup is whole until the new manifest takes its place.
-//
-// A backup belongs to one store. That of another one is only replaced when asked
-// for, and so is a fuller one, see mayReplace.
-type manifest struct {
-	Format     int       `json:"format"`
-	Store      string    `json:"store"` // its identity; "" before format 2
-	Generation int64     `json:"generation"`
-	User       string    `json:"user"` // the name that the user had
-	TakenAt    time.Time `json:"taken_at"`
-	Index      string    `json:"index"`
-	SHA256     string    `json:"sha256"` // of the index
-	Messages   int       `json:"messages"`
-	Files      int       `json:"files"`
-}
-
-const (
-	manifestName   = "manifest.json"
-	manifestFormat = 2
-	indexPattern   = "index-*.db"
 )
 
 // BackupOptions are what Backup may be given.
@@ -88,23 +55,23 @@ func (s *Store) Backup(ctx context.Context, dir string, o BackupOptions) (Backup
 	// No file that the index of the backup names goes away meanwhile.
 	s.backups.RLock()
 	defer s.backups.RUnlock()
-	m := manifest{Format: manifestFormat, Store: s.ID(), User: o.User, TakenAt: s.now().UTC()}
-	b := copier{from: s.path, dir: dir, progress: o.Progress}
-	err = s.backup(ctx, &m, &b)
+	m := BackupInfo{Format: manifestFormat, Store: s.ID(), User: o.User, TakenAt: s.now().UTC()}
+	b := copier{from: &s.files, to: &contents.Files{Dir: dir}, progress: o.Progress}
+	err = s.backup(ctx, dir, &m, &b)
 	return BackupReport{m.Messages, m.Files, b.fresh, b.bytes, b.problems, m.SHA256}, trouble(err, "back up the mail store")
 }
 
-func (s *Store) backup(ctx context.Context, m *manifest, b *copier) error {
-	if err := makeFolders(b.dir); err != nil {
+func (s *Store) backup(ctx context.Context, dir string, m *BackupInfo, b *copier) error {
+	if err := b.to.Make(); err != nil {
 		return err
 	}
-	if err := checkFolders(b.dir, CheckOwn); err != nil {
+	if err := checkFolders(dir, CheckOwn); err != nil {
 		return err
 	}
-	if err := dropIndexes(b.dir); err != nil {
+	if err := dropIndexes(dir); err != nil {
 		return err
 	}
-	index, err := s.copyIndex(ctx, b.dir)
+	index, err := s.copyIndex(ctx, dir)
 	if err != nil {
 		return err
 	}
@@ -121,7 +88,7 @@ func (s *Store) backup(ctx context.Context, m *manifest, b *copier) error {
 	if err = errors.Join(err, r.close()); err != nil {
 		return err
 	}
-	h, err := hashFile(ctx, index)
+	h, err := contents.HashFile(ctx, index)
 	if err != nil {
 		return err
 	}
@@ -138,10 +105,10 @@ func (s *Store) backup(ctx context.Context, m *manifest, b *copier) error {
 	if err := s.step("manifest"); err != nil {
 		return err
 	}
-	if err := atomicfile.Write(filepath.Join(b.dir, manifestName), 0o600, append(text, '\n')); err != nil {
+	if err := atomicfile.Write(filepath.Join(dir, manifestName), 0o600, append(text, '\n')); err != nil {
 		return err
 	}
-	return dropIndexes(b.dir)
+	return dropIndexes(dir)
 }
 
 // copyIndex writes the index as of one commit into a new file and makes it
@@ -163,54 +130,15 @@ func (s *Store) copyIndex(ctx context.Context, dir string) (path string, err err
 	if err = errors.Join(err, db.Close()); err != nil {
 		return "", err
 	}
-	return path, errors.Join(os.Chmod(path, 0o600), syncFile(path), atomicfile.SyncDir(dir))
+	return path, errors.Join(os.Chmod(path, 0o600), atomicfile.SyncFile(path), atomicfile.SyncDir(dir))
 }
 
-// dropIndexes removes the indexes in a backup that its manifest does not name.
-func dropIndexes(dir string) error {
-	m, err := readManifest(dir)
-	if err != nil && !fault.Is(err, fault.NotFound) {
-		return err
-	}
-	paths, err := filepath.Glob(filepath.Join(dir, indexPattern))
-	if err != nil {
-		return err
-	}
-	for _, path := range paths {
-		if filepath.Base(path) != m.Index {
-			if err := os.Remove(path); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func readManifest(dir string) (m manifest, err error) {
-	text, err := os.ReadFile(filepath.Join(dir, manifestName))
-	if errors.Is(err, fs.ErrNotExist) {
-		return m, fault.New(fault.NotFound, "there is no complete backup in "+fault.Quote(dir), "'popbridge backup' makes one")
-	}
-	if err != nil {
-		return m, err
-	}
-	err = json.Unmarshal(text, &m)
-	if err == nil && m.Index != filepath.Base(m.Index) {
-		err = errors.New("strange name of the index")
-	}
-	if err != nil {
-		return m, fault.Wrap(err, fault.Corrupt, "the manifest of the backup is damaged", "use another backup")
-	}
-	if m.Format > manifestFormat {
-		return m, fault.New(fault.Config, "the backup was made by a newer version of popbridge", "update popbridge")
-	}
-	return m, nil
-}
+// copiers is how many files are copied at once.
+const copiers = 16
 
 // copier brings the message files that an index names into another folder.
 type copier struct {
-	from     func(Hash) string
-	dir      string
+	from, to *contents.Files
 	needed   bool // a file that may not be read is an error: the copy can be tried again
 	progress func(done, total int)
 	total    int
@@ -225,103 +153,48 @@ type copier struct {
 
 func (c *copier) run(ctx context.Context, index *reader) error {
 	for i := range 256 {
-		contents, err := index.contentsOf(ctx, byte(i))
+		known, err := index.contentsOf(ctx, byte(i))
 		if err != nil {
 			return err
 		}
 		g, gctx := errgroup.WithContext(ctx)
-		g.SetLimit(syncers)
-		for _, e := range contents {
+		g.SetLimit(copiers)
+		for _, e := range known {
 			g.Go(func() error { return c.file(gctx, e) })
 		}
 		if err := g.Wait(); err != nil {
 			return err
 		}
 		// Also when nothing is new: a backup that was interrupted synced nothing.
-		if err := atomicfile.SyncDir(filepath.Join(c.dir, "mail", fmt.Sprintf("%02x", i))); err != nil {
+		if err := atomicfile.SyncDir(filepath.Join(c.to.Dir, contents.Folder(byte(i)))); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// file brings one file, unless it is there already.
+// file brings one file, unless it is there already. One that is damaged or cannot be
+// read is a problem, not an error: the others are brought all the same.
 func (c *copier) file(ctx context.Context, e knownContent) error {
-	to := filePath(c.dir, e.Hash)
-	info, err := os.Lstat(to)
-	have := err == nil && info.Mode().IsRegular() && info.Size() == e.Size && !ownership.Foreign(info)
-	if ours, statErr := os.Lstat(c.from(e.Hash)); have && statErr == nil && os.SameFile(info, ours) {
-		have = false // of a backup that shares its files with the store
-	}
-	var n int64
-	var problem string
-	if !have {
-		n, problem, err = c.bring(ctx, e, to)
-		if err != nil {
-			return err
-		}
+	n, err := c.to.CopyFrom(ctx, c.from, e.Hash, e.Size)
+	damage, damaged := errors.AsType[*contents.Damage](err)
+	switch {
+	case damaged && c.needed && errors.Is(damage.Err, fs.ErrPermission):
+		return damage.Err
+	case err != nil && !damaged:
+		return err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.bytes += n
-	switch {
-	case problem != "":
-		c.problems = append(c.problems, Problem{problem, fmt.Sprintf("the file of message %s is missing or damaged", e.Hash)})
+	if damaged {
+		c.problems = append(c.problems, Problem{damage.Code, fmt.Sprintf("the file of message %s is missing or damaged", e.Hash)})
 		c.lost = append(c.lost, e.Hash)
-	case !have:
+	} else if n > 0 {
 		c.fresh++
 	}
 	if c.done++; c.progress != nil {
 		c.progress(c.done, max(c.total, c.done))
 	}
 	return nil
-}
-
-// bring copies a file to its place, and checks it on the way. One that is
-// damaged or cannot be read is a problem, not an error: the others are brought
-// all the same.
-func (c *copier) bring(ctx context.Context, e knownContent, to string) (n int64, problem string, err error) {
-	from := c.from(e.Hash)
-	info, err := os.Lstat(from)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return 0, "missing-file", nil
-	case err != nil:
-		return 0, "", err
-	case !info.Mode().IsRegular() || info.Size() != e.Size:
-		return 0, "truncated-file", nil
-	}
-	if err := os.Remove(to); err != nil && !errors.Is(err, fs.ErrNotExist) { // of another size
-		return 0, "", err
-	}
-	f, err := os.Open(from)
-	if errors.Is(err, fs.ErrPermission) && c.needed {
-		return 0, "", err
-	}
-	if err != nil {
-		return 0, "unreadable-file", nil
-	}
-	defer f.Close() // it was only read
-	src, errChanged := &source{ctx: ctx, r: f}, errors.New("changed")
-	read := func(w io.Writer) error {
-		sum := sha256.New()
-		if n, err = io.Copy(io.MultiWriter(w, sum), src); err == nil && Hash(sum.Sum(nil)) != e.Hash {
-			err = errChanged
-		}
-		return err
-	}
-	err = atomicfile.WriteFunc(to, 0o600, read)
-	switch {
-	case errors.Is(err, errChanged):
-		return 0, "changed-file", nil
-	case src.err != nil && ctx.Err() == nil:
-		return 0, "unreadable-file", nil
-	}
-	return n, "", err
-}
-
-// sameIndex reports whether the file at path is the index that m names.
-func (m manifest) sameIndex(ctx context.Context, path string) (bool, error) {
-	h, err := hashFile(ctx, path)
-	return hex.EncodeToString(h[:]) == m.SHA256, err
 }

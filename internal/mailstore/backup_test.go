@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/popbridge/popbridge/internal/contents"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/testkit/rounds"
 )
@@ -84,7 +85,7 @@ func TestABackupTakesOnlyWhatIsNew(t *testing.T) {
 	c.want("Sent", "1  number 6\n2  number 1")
 	ours, err := os.Stat(r.path(hash1))
 	must(t, err)
-	theirs, err := os.Stat(filePath(dir, hash1))
+	theirs, err := os.Stat((&contents.Files{Dir: dir}).Path(hash1))
 	must(t, err)
 	if os.SameFile(ours, theirs) {
 		t.Error("a file of the backup is the one of the store, and would be damaged with it")
@@ -189,8 +190,8 @@ func TestRestoreTakesNoDamage(t *testing.T) {
 	r.backup(dir)
 	data := []byte(text(1))
 	data[5] ^= 1
-	must(t, os.WriteFile(filePath(dir, hash1), data, 0o600))
-	must(t, os.Remove(filePath(dir, hashOf(text(2)))))
+	must(t, os.WriteFile((&contents.Files{Dir: dir}).Path(hash1), data, 0o600))
+	must(t, os.Remove((&contents.Files{Dir: dir}).Path(hashOf(text(2)))))
 	c, report := r.restored(dir)
 	if len(report.Missing) != 2 || report.Files != 1 {
 		t.Errorf("report %+v", report)
@@ -204,7 +205,7 @@ func TestRestoreTakesNoDamage(t *testing.T) {
 	c.clean()
 	c.want("INBOX", "1  number 1\n2  number 2\n3  number 3")
 
-	m, err := readManifest(dir)
+	m, err := ReadBackup(dir)
 	must(t, err)
 	index, err := os.ReadFile(filepath.Join(dir, m.Index))
 	must(t, err)
@@ -250,8 +251,8 @@ func TestADamagedFileIsNotBackedUpOverASoundOne(t *testing.T) {
 	r := bare(t)
 	r.fill("INBOX", 2)
 	dir := t.TempDir()
-	must(t, os.MkdirAll(filepath.Dir(filePath(dir, hash1)), 0o700))
-	must(t, os.WriteFile(filePath(dir, hash1), []byte(text(1)), 0o600))
+	must(t, os.MkdirAll(filepath.Dir((&contents.Files{Dir: dir}).Path(hash1)), 0o700))
+	must(t, os.WriteFile((&contents.Files{Dir: dir}).Path(hash1), []byte(text(1)), 0o600))
 	must(t, os.Truncate(r.path(hash1), 3))
 	must(t, os.Remove(r.path(hashOf(text(2)))))
 	if report := r.backup(dir); len(report.Missing) != 1 || report.Missing[0].Code != "missing-file" || report.Files != 1 {

@@ -7,32 +7,18 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"time"
 
+	"github.com/popbridge/popbridge/internal/contents"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/ownership"
 )
-
-// BackupInfo is whose a backup is.
-type BackupInfo struct {
-	Store    string // identity of the store; "" for a backup of an earlier version
-	User     string // "" for a backup of an earlier version
-	Messages int
-	TakenAt  time.Time
-}
-
-// ReadBackup returns whose backup is in dir; fault.NotFound when there is none.
-func ReadBackup(dir string) (BackupInfo, error) {
-	m, err := readManifest(dir)
-	return BackupInfo{m.Store, m.User, m.Messages, m.TakenAt}, err
-}
 
 // CheckBackup refuses what Backup would refuse, and writes nothing.
 func (s *Store) CheckBackup(ctx context.Context, dir string, o BackupOptions) error {
 	if err := checkFolders(dir, CheckOwn); err != nil {
 		return err
 	}
-	m, err := readManifest(dir)
+	m, err := ReadBackup(dir)
 	if fault.Is(err, fault.NotFound) {
 		return nil
 	}
@@ -48,7 +34,7 @@ func (s *Store) CheckBackup(ctx context.Context, dir string, o BackupOptions) er
 // mayReplace refuses a backup over that of another store, of a later state of
 // this one, and of one that had more than twice the messages, those included
 // that can be undeleted: what mail clients delete shows there first.
-func (s *Store) mayReplace(ctx context.Context, dir string, m manifest) error {
+func (s *Store) mayReplace(ctx context.Context, dir string, m BackupInfo) error {
 	have, err := s.Usage(ctx)
 	if err != nil {
 		return err
@@ -104,7 +90,7 @@ func (s *Store) fits(ctx context.Context, index string) (bool, error) {
 func checkFolders(dir string, check func(dir string, names ...string) error) error {
 	names := []string{"", "mail", manifestName}
 	for i := range 256 {
-		names = append(names, filepath.Join("mail", fmt.Sprintf("%02x", i)))
+		names = append(names, contents.Folder(byte(i)))
 	}
 	indexes, err := filepath.Glob(filepath.Join(dir, indexPattern))
 	if err != nil {

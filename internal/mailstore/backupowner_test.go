@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/popbridge/popbridge/internal/atomicfile"
+	"github.com/popbridge/popbridge/internal/contents"
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
@@ -93,7 +94,7 @@ func TestABackupOfALaterStateIsNotReplaced(t *testing.T) {
 // olderFormat makes the backup one of the version before stores had an identity.
 func olderFormat(t *testing.T, dir string) {
 	t.Helper()
-	m, err := readManifest(dir)
+	m, err := ReadBackup(dir)
 	must(t, err)
 	index := filepath.Join(dir, m.Index)
 	edit(t, index, withoutSchema5, `DELETE FROM meta WHERE key IN ('id', 'generation')`, `DROP TABLE vanished`, `ALTER TABLE mailbox DROP COLUMN history_from`, `ALTER TABLE message DROP COLUMN saved_at`,
@@ -121,7 +122,7 @@ func edit(t *testing.T, index string, statements ...string) {
 // rehash writes a manifest with the hash that its index has now.
 func rehash(t *testing.T, dir string, m map[string]any) {
 	t.Helper()
-	h, err := hashFile(t.Context(), filepath.Join(dir, m["index"].(string)))
+	h, err := contents.HashFile(t.Context(), filepath.Join(dir, m["index"].(string)))
 	must(t, err)
 	m["sha256"] = h.String()
 	text, err := json.Marshal(m)
@@ -169,7 +170,7 @@ func TestAnIndexThatIsNotOneOfPopbridgeIsNotRestored(t *testing.T) {
 			r.fill("INBOX", 2)
 			dir := t.TempDir()
 			r.backup(dir)
-			m, err := readManifest(dir)
+			m, err := ReadBackup(dir)
 			must(t, err)
 			edit(t, filepath.Join(dir, m.Index), statements...)
 			rehash(t, dir, map[string]any{"format": 2, "store": m.Store, "index": m.Index, "messages": 2})

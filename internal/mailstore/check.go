@@ -2,16 +2,15 @@ package mailstore
 
 import (
 	"context"
-	"crypto/sha256"
 	"database/sql"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 
+	"github.com/popbridge/popbridge/internal/contents"
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
@@ -47,25 +46,34 @@ const (
 	fullIntegrity = `SELECT integrity_check FROM pragma_integrity_check WHERE integrity_check <> 'ok'`
 )
 
-// Check compares the index with itself and with the message files. It changes
-// nothing and may run while the store is in use, by this program or another.
-// The error tells that it could not be finished.
-func (s *Store) Check(ctx context.Context, o CheckOptions) ([]Problem, error) {
-	c := &check{s: s, o: o}
-	err := c.index(ctx)
+// Check compares the index with itself and with the message files, each of which it
+// reads. It changes nothing and may run while the store is in use, by this program
+// or another. progress, which may be nil, is called for each content. The error
+// tells that it could not be finished.
+func (s *Store) Check(ctx context.Context, progress func(done, total int)) ([]Problem, error) {
+	c := &check{s: s, progress: progress}
+	err := c.index(ctx, fullIntegrity)
+	for i := 0; i < 256 && err == nil; i++ {
+		err = c.folder(ctx, byte(i), c.file, c.surplus)
+		if err != nil && c.damaged(err) {
+			err = nil
+		}
+	}
 	if err == nil {
-		err = c.files(ctx)
+		c.problems = append(c.problems, c.s.foreignOwner(c.foreign)...)
 	}
 	return c.problems, trouble(err, "check the mail store")
 }
 
+// check is what Check and Repair have found.
 type check struct {
 	s        *Store
-	o        CheckOptions
+	progress func(done, total int)
 	problems []Problem
 	done     int
 	total    int
 	foreign  foreign
+	repairs  bool // where a folder is not there, its drive is not, and not the mail
 }
 
 func (c *check) add(code, format string, args ...any) {
@@ -73,16 +81,12 @@ func (c *check) add(code, format string, args ...any) {
 }
 
 // index checks what SQL can see, as of one commit.
-func (c *check) index(ctx context.Context) error {
+func (c *check) index(ctx context.Context, integrity string) error {
 	t, err := c.s.reader.begin(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = t.Rollback() }() // it only read
-	integrity := fastIntegrity
-	if c.o.Hashes {
-		integrity = fullIntegrity
-	}
 	queries := append(slices.Clone(invariants), struct{ code, query string }{"index-damaged", integrity})
 	for _, q := range queries {
 		rows, err := t.QueryContext(ctx, q.query)
@@ -124,31 +128,22 @@ func (c *check) damaged(err error) bool {
 	return true
 }
 
-// files compares each folder with the contents that belong into it. Reading is
-// done folder by folder, because one long transaction would keep the log of the
-// index from being folded back.
-func (c *check) files(ctx context.Context) error {
-	for i := range 256 {
-		if err := c.folder(ctx, byte(i)); err != nil && !c.damaged(err) {
-			return err
-		}
-	}
-	c.problems = append(c.problems, c.s.foreignOwner(c.foreign)...)
-	return nil
-}
-
-func (c *check) folder(ctx context.Context, prefix byte) error {
+// folder compares one of the 256 folders with the contents that belong into it:
+// file is called for each of them, and then surplus with the files that are not
+// among them. Reading is done folder by folder, because one long transaction would
+// keep the log of the index from being folded back.
+func (c *check) folder(ctx context.Context, first byte, file func(context.Context, knownContent) error,
+	surplus func(context.Context, map[Hash]bool) error) error {
 	// The files first: one that is placed meanwhile is then no surplus.
-	found := map[Hash]bool{}
-	err := c.s.files(fmt.Sprintf("%02x", prefix), func(h Hash, _ fs.DirEntry) error { found[h] = true; return nil })
+	found, err := c.s.files.List(first)
 	if errors.Is(err, fs.ErrPermission) {
-		c.unreadableFolder(prefix, err)
+		c.unreadableFolder(first, err)
 		return nil
 	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err != nil && (c.repairs || !errors.Is(err, fs.ErrNotExist)) {
 		return err
 	}
-	expected, err := c.s.reader.contentsOf(ctx, prefix)
+	expected, err := c.s.reader.contentsOf(ctx, first)
 	if err != nil {
 		return err
 	}
@@ -157,55 +152,52 @@ func (c *check) folder(ctx context.Context, prefix byte) error {
 			return err
 		}
 		delete(found, e.Hash)
-		if err := c.file(ctx, e.Content); err != nil {
+		if err := file(ctx, e); err != nil {
 			return err
 		}
-		if c.done++; c.o.Progress != nil {
-			c.o.Progress(c.done, max(c.total, c.done))
+		if c.done++; c.progress != nil {
+			c.progress(c.done, max(c.total, c.done))
 		}
 	}
-	return c.surplus(ctx, found)
+	return surplus(ctx, found)
 }
 
 // unreadableFolder reports one of the 256 folders that may not be opened: what is
 // in it is not known, and not missing.
 func (c *check) unreadableFolder(prefix byte, err error) {
-	if dir := filepath.Join(c.s.dir, "mail", fmt.Sprintf("%02x", prefix)); !c.foreign.see(dir) {
+	if dir := filepath.Join(c.s.dir, contents.Folder(prefix)); !c.foreign.see(dir) {
 		c.add("unreadable-file", "the folder %s cannot be read: %v", dir, err)
 	}
 }
 
-// knownContent is a row of content.
-type knownContent struct {
-	Content
-	missing bool
-}
+// errForeign is that of a file of another user that this one may not read. There is
+// one problem for all of them.
+var errForeign = errors.New("a file of another user")
 
-// contentsOf returns the contents that belong into one of the 256 folders.
-func (r *reader) contentsOf(ctx context.Context, prefix byte) (out []knownContent, err error) {
-	first, last := Hash{prefix}, Hash{}
-	for i := range last {
-		last[i] = 0xff
+// read returns what is known about the file of a content, and its hash if it is a
+// file.
+func (c *check) read(ctx context.Context, h Hash) (info fs.FileInfo, got Hash, err error) {
+	path := c.s.files.Path(h)
+	if info, err = os.Lstat(path); err != nil {
+		return nil, got, err
 	}
-	last[0] = prefix
-	err = r.rows(ctx, `SELECT hash, size, missing FROM content WHERE hash BETWEEN ? AND ? ORDER BY hash`, []any{first[:], last[:]},
-		func(rows *sql.Rows) error {
-			var e knownContent
-			var hash sql.RawBytes
-			err := rows.Scan(&hash, &e.Size, &e.missing)
-			copy(e.Hash[:], hash)
-			out = append(out, e)
-			return err
-		})
-	return out, err
+	foreign := c.foreign.see(path)
+	if info.Mode().IsRegular() {
+		got, err = contents.HashFile(ctx, path)
+	}
+	if foreign && errors.Is(err, fs.ErrPermission) {
+		err = errForeign
+	}
+	return info, got, err
 }
 
 // file checks the file of one content.
-func (c *check) file(ctx context.Context, e Content) error {
-	path := c.s.path(e.Hash)
-	info, err := os.Lstat(path)
-	foreign := err == nil && c.foreign.see(path)
+func (c *check) file(ctx context.Context, e knownContent) error {
+	info, h, err := c.read(ctx, e.Hash)
 	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, errForeign):
 	case errors.Is(err, fs.ErrNotExist):
 		known, err := c.s.knows(ctx, e.Hash)
 		if known { // not purged meanwhile
@@ -218,63 +210,22 @@ func (c *check) file(ctx context.Context, e Content) error {
 		c.add("unreadable-file", "the file of message %s is no file", e.Hash)
 	case info.Size() != e.Size:
 		c.add("truncated-file", "the file of message %s has %d bytes instead of %d", e.Hash, info.Size(), e.Size)
-	case c.o.Hashes:
-		h, err := hashFile(ctx, path)
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case foreign && errors.Is(err, fs.ErrPermission): // one problem for all of them
-		case err != nil:
-			c.add("unreadable-file", "the file of message %s cannot be read: %v", e.Hash, err)
-		case h != e.Hash:
-			c.add("changed-file", "the file of message %s has changed", e.Hash)
-		}
+	case h != e.Hash:
+		c.add("changed-file", "the file of message %s has changed", e.Hash)
 	}
 	return nil
 }
 
 // surplus reports files without a row that no batch under way has placed, here
-// or in another program. Journals are read before the index is asked again: a
-// batch that ends in between has its row then.
-func (c *check) surplus(ctx context.Context, found map[Hash]bool) error {
-	if len(found) == 0 {
-		return nil
-	}
-	if err := c.s.withoutJournaled(found); err != nil {
+// or in another program.
+func (c *check) surplus(_ context.Context, found map[Hash]bool) error {
+	if err := c.s.files.Strays(found); err != nil {
 		return err
 	}
 	for h := range found {
-		known, err := c.s.knows(ctx, h)
-		if err != nil {
-			return err
-		}
-		if _, err := os.Lstat(c.s.path(h)); err == nil && !known {
+		if _, err := os.Lstat(c.s.files.Path(h)); err == nil {
 			c.add("orphan-file", "the file of message %s is in no index", h)
 		}
 	}
 	return nil
-}
-
-// knows reports whether there is a row for the content.
-func (s *Store) knows(ctx context.Context, h Hash) (bool, error) {
-	var one int
-	err := s.reader.get(ctx, `SELECT 1 FROM content WHERE hash = ?`, []any{h[:]}, &one)
-	if errors.Is(err, sql.ErrNoRows) {
-		return false, nil
-	}
-	return err == nil, err
-}
-
-func hashFile(ctx context.Context, path string) (h Hash, err error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return h, err
-	}
-	sum := sha256.New()
-	_, err = io.Copy(sum, &source{ctx: ctx, r: f})
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	sum.Sum(h[:0])
-	return h, err
 }

@@ -1,28 +1,20 @@
 package mailstore
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"slices"
 
 	"github.com/popbridge/popbridge/internal/fault"
-	"github.com/popbridge/popbridge/internal/message"
 )
 
-const (
-	// contentChunk is how many contents one query asks for, which bounds what it
-	// takes in memory.
-	contentChunk = 128
-	// keptPiece is the longest envelope or structure that the index keeps, in
-	// bytes. That of ordinary mail has a few hundred.
-	keptPiece = 16 << 10
-)
+// contentChunk is how many contents one query asks for, which bounds what it
+// takes in memory.
+const contentChunk = 128
 
 // Want says what of a content is wanted.
 type Want uint8
@@ -69,10 +61,8 @@ func (s *Store) ContentsOf(ctx context.Context, hashes []Hash, want Want) ([]Con
 		err := s.reader.rows(ctx, `SELECT id, hash FROM content WHERE hash IN (SELECT unhex(value) FROM json_each(?))`, []any{list(batch)},
 			func(rows *sql.Rows) error {
 				var id ContentID
-				var raw sql.RawBytes
-				err := rows.Scan(&id, &raw)
 				var h Hash
-				copy(h[:], raw)
+				err := rows.Scan(&id, hashInto(&h))
 				for _, i := range at[h] {
 					ids[i] = id
 				}
@@ -121,97 +111,16 @@ func (s *Store) contents(ctx context.Context, batch []*Content, want Want) error
 
 func (s *Store) hashes(ctx context.Context, batch []*Content) error {
 	var id ContentID
-	var hash sql.RawBytes
+	var hash Hash
 	var size int64
 	where, args := among(batch)
 	return s.reader.rows(ctx, `SELECT id, hash, size FROM content WHERE id`+where, args, func(rows *sql.Rows) error {
-		err := rows.Scan(&id, &hash, &size)
+		err := rows.Scan(&id, hashInto(&hash), &size)
 		for _, c := range withID(batch, id) {
-			c.Gone, c.Size = false, size
-			copy(c.Hash[:], hash)
+			c.Gone, c.Hash, c.Size = false, hash, size
 		}
 		return err
 	})
-}
-
-// pieces says where the pieces of summaries are, each kind in a table of its own:
-// reading one kind touches no page of the others.
-var pieces = [...]struct {
-	table string
-	bits  Want
-	of    func(*message.Binary) *[]byte
-}{
-	{"envelope", WantEnvelope, func(b *message.Binary) *[]byte { return &b.Envelope }},
-	{"header", WantHeader, func(b *message.Binary) *[]byte { return &b.Header }},
-	{"structure", WantBody | WantStructure, func(b *message.Binary) *[]byte { return &b.Structure }},
-}
-
-// summaries sets the summaries of a batch, with the wanted pieces. It leaves out
-// those that are not all there in this version, and damaged ones.
-func (s *Store) summaries(ctx context.Context, batch []*Content, want Want) error {
-	read, found := make([]message.Binary, len(batch)), make([]Want, len(batch))
-	var wanted Want
-	for _, p := range pieces {
-		if want&p.bits == 0 {
-			continue
-		}
-		wanted |= p.bits
-		err := s.piece(ctx, batch, p.table, func(k int, data []byte) {
-			if len(data) > 0 || p.bits != WantHeader { // that is never too large
-				found[k] |= p.bits
-			}
-			if len(data) > 0 {
-				*p.of(&read[k]) = data
-			}
-		})
-		if err != nil {
-			return err
-		}
-	}
-	slab := make([]message.Summary, len(batch))
-	for k, c := range batch {
-		b := read[k]
-		if found[k] == wanted && slab[k].Unmarshal(b, want&WantStructure != 0) == nil {
-			c.Gone, c.Summary = false, &slab[k]
-			c.Cut = want&WantEnvelope != 0 && b.Envelope == nil || want&(WantBody|WantStructure) != 0 && b.Structure == nil
-		}
-	}
-	return nil
-}
-
-// piece calls yield with the pieces in one table, empty where they were too large,
-// and their places in the batch. All come in one row: rows cost more than what is
-// in them.
-func (s *Store) piece(ctx context.Context, batch []*Content, table string, yield func(k int, data []byte)) error {
-	var ids, sizes string
-	var data []byte
-	where, args := among(batch)
-	query := fmt.Sprintf(`SELECT coalesce(group_concat(content_id), ''), coalesce(group_concat(length(data)), ''), CAST(group_concat(data, '') AS BLOB)
-		FROM %s WHERE version = %d AND content_id`, table, message.SummaryVersion)
-	if err := s.reader.get(ctx, query+where, args, &ids, &sizes, &data); err != nil {
-		return err
-	}
-	for ids != "" {
-		var id, n int
-		id, ids = nextNumber(ids)
-		n, sizes = nextNumber(sizes)
-		for k := firstWithID(batch, ContentID(id)); k < len(batch) && batch[k].ID == ContentID(id); k++ {
-			yield(k, data[:n:n])
-		}
-		data = data[n:]
-	}
-	return nil
-}
-
-// nextNumber splits the first number off a list with commas.
-func nextNumber(list string) (n int, rest string) {
-	for i := range len(list) {
-		if list[i] == ',' {
-			return n, list[i+1:]
-		}
-		n = n*10 + int(list[i]-'0')
-	}
-	return n, ""
 }
 
 // among is the SQL for being one of the ids of a batch.
@@ -242,84 +151,54 @@ func firstWithID(batch []*Content, id ContentID) int {
 	return k
 }
 
-// renew makes summaries of another version, or damaged ones, again from the
-// files, and stores them for the next time.
-func (s *Store) renew(ctx context.Context, stale []*Content) {
-	var fresh []*Content
-	for _, c := range stale {
-		f, err := s.OpenContent(c.Hash)
-		if err != nil {
-			c.Summary = emptySummary()
-			continue
-		}
-		c.Summary = s.Summarize(f, c.Size)
-		_ = f.Close() // it was only read
-		fresh = append(fresh, c)
-	}
-	err := s.write(ctx, "store summaries", func(t *tx) error {
-		for _, c := range fresh {
-			var one int
-			err := t.get(`SELECT 1 FROM content WHERE id = ?`, []any{c.ID}, &one)
-			if errors.Is(err, sql.ErrNoRows) {
-				continue // purged meanwhile
-			}
-			if err == nil {
-				err = t.summarize(c.ID, c.Summary)
-			}
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		s.log.Warn().Err(err).Int("count", len(fresh)).Msg("renewed summaries were not stored")
-	}
-}
-
-// Envelope returns the envelope of a content that was asked for with
-// WantEnvelope, from its file where it is Cut.
-func (s *Store) Envelope(c *Content) message.Envelope {
-	if !c.Cut {
-		return c.Summary.Envelope
-	}
-	f, err := s.OpenContent(c.Hash)
-	if err != nil {
-		return emptySummary().Envelope
-	}
-	defer func() { _ = f.Close() }() // only read
-	return s.Summarize(f, c.Size).Envelope
-}
-
-// emptySummary stands for that of a message that cannot be read.
-func emptySummary() *message.Summary {
-	return message.Parse(bytes.NewReader(nil), 0)
-}
-
 var errMessageGone = fault.New(fault.Corrupt, "the file of a message is missing from the mail store",
 	"run 'popbridge check --repair': it is fetched again if its server still has it")
 
 // OpenContent opens the file of a content for reading; fault.Corrupt when it is
 // missing.
 func (s *Store) OpenContent(h Hash) (*os.File, error) {
-	f, err := os.Open(s.path(h))
-	return f, s.unopened(h, err)
+	f, err := s.files.Open(h)
+	return f, unopened(err)
 }
 
 // ReadContent reads the file of a content into buf, of which it fills no more, and
 // returns how many octets there are; the errors are those of OpenContent.
 func (s *Store) ReadContent(h Hash, buf []byte) (int, error) {
-	n, err := readFile(s.path(h), buf)
-	return n, s.unopened(h, err)
+	n, err := s.files.Read(h, buf)
+	return n, unopened(err)
 }
 
-func (s *Store) unopened(h Hash, err error) error {
+func unopened(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return errMessageGone
 	}
-	if errors.Is(err, fs.ErrPermission) {
-		path := s.path(h)
-		s.unreadable.Store(&path)
-	}
 	return trouble(err, "open a message")
+}
+
+// knownContent is a row of content.
+type knownContent struct {
+	Content
+	missing bool
+}
+
+// contentsOf returns the contents that belong into one of the 256 folders.
+func (r *reader) contentsOf(ctx context.Context, prefix byte) (out []knownContent, err error) {
+	first, last := Hash{prefix}, Hash{}
+	for i := range last {
+		last[i] = 0xff
+	}
+	last[0] = prefix
+	err = r.rows(ctx, `SELECT hash, size, missing FROM content WHERE hash BETWEEN ? AND ? ORDER BY hash`, []any{first[:], last[:]},
+		into(&out, func(e *knownContent) []any { return []any{hashInto(&e.Hash), &e.Size, &e.missing} }))
+	return out, err
+}
+
+// knows reports whether there is a row for the content.
+func (s *Store) knows(ctx context.Context, h Hash) (bool, error) {
+	var one int
+	err := s.reader.get(ctx, `SELECT 1 FROM content WHERE hash = ?`, []any{h[:]}, &one)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, err
 }

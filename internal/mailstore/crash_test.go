@@ -83,16 +83,9 @@ func TestLeftoversAreSwept(t *testing.T) {
 	tmp("batch-1", Hash{7}.String()+"\n"+hashOf(text(1)).String()+"\n")
 	tmp("batch-2", "torn\n../../../etc/passwd\n"+Hash{8}.String()+"\n"+Hash{9}.String()[:20])
 
-	other, err := Open(t.Context(), r.dir, Options{NoSweep: true})
-	must(t, err)
-	if left, err := os.ReadDir(filepath.Join(r.dir, "tmp")); err != nil || len(left) != 3 {
-		t.Errorf("swept under the feet of another program: %v, %v", left, err)
-	}
-	problems, err := other.Check(t.Context(), CheckOptions{})
-	if err != nil || len(problems) > 0 {
+	if problems, err := r.Check(t.Context(), nil); err != nil || len(problems) > 0 {
 		t.Errorf("work under way is taken for damage: %v, %v", problems, err)
 	}
-	must(t, other.Close())
 	r.reopen()
 	r.want("INBOX", "1  number 1")
 }
@@ -100,7 +93,7 @@ func TestLeftoversAreSwept(t *testing.T) {
 func TestAFailedBatchTakesNoFileFromAnother(t *testing.T) {
 	r := newStore(t)
 	file := r.path(hashOf(text(1)))
-	other := r.newBatch([]Delivery{r.from("home", "A", 1)})
+	other := r.batch(1)
 	r.hook = func(step string) error {
 		if step == "commit" {
 			return syscall.ENOSPC
@@ -112,15 +105,15 @@ func TestAFailedBatchTakesNoFileFromAnother(t *testing.T) {
 	if _, err := os.Stat(file); err != nil {
 		t.Error("the file was removed although another batch is about to use it")
 	}
-	must(t, other.place(t.Context()))
-	for _, sp := range other.spools {
-		sp.Discard()
-	}
-	other.end(false, false)
+	must(t, other.Place(t.Context()))
+	other.End(false, false)
 	if _, err := os.Stat(file); err == nil {
 		t.Error("the file was left although nobody uses it")
 	}
-	if len(r.underway.batches) != 0 {
-		t.Errorf("still under way: %v", r.underway.batches)
-	}
+	must(t, r.files.Exclusive(func(inUse func(Hash) bool) error {
+		if inUse(hashOf(text(1))) {
+			t.Error("still under way")
+		}
+		return nil
+	}))
 }

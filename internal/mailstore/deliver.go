@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/popbridge/popbridge/internal/contents"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/message"
 )
@@ -18,20 +19,19 @@ func (s *Store) Deliver(ctx context.Context, deliveries []Delivery) ([]Delivered
 	if len(deliveries) == 0 {
 		return nil, nil
 	}
-	b := s.newBatch(deliveries)
+	spooled := make([]*contents.Spooled, len(deliveries))
+	for i, d := range deliveries {
+		spooled[i] = d.Message.Spooled
+	}
+	b := s.files.NewBatch(spooled)
 	stored, inDoubt := false, false
-	defer func() {
-		for _, d := range deliveries { // also the second spool file of a content
-			d.Message.Discard()
-		}
-		b.end(stored, inDoubt)
-	}()
+	defer func() { b.End(stored, inDoubt) }()
 	for _, d := range deliveries {
 		if _, _, err := parseFlags(d.Flags); err != nil {
 			return nil, err
 		}
 	}
-	if err := b.place(ctx); err != nil {
+	if err := b.Place(ctx); err != nil {
 		return nil, trouble(err, "store messages")
 	}
 	out := make([]Delivered, len(deliveries))
@@ -77,7 +77,7 @@ func (t *tx) deliver(d Delivery) (Delivered, error) {
 			return Delivered{}, err
 		}
 	}
-	if uid, err := t.twin(d); uid != 0 || err != nil {
+	if uid, err := t.findDuplicate(d); uid != 0 || err != nil {
 		return Delivered{UID: uid, UIDValidity: b.UIDValidity, Duplicate: true}, err
 	}
 	system, words, err := parseFlags(d.Flags)
@@ -91,7 +91,7 @@ func (t *tx) deliver(d Delivery) (Delivered, error) {
 	if err != nil {
 		return Delivered{}, err
 	}
-	content, err := t.content(d.Message)
+	content, err := t.content(d.Message.Hash(), d.Message.Size(), d.Message.summary)
 	if err != nil {
 		return Delivered{}, err
 	}
@@ -99,8 +99,8 @@ func (t *tx) deliver(d Delivery) (Delivered, error) {
 	if received.IsZero() {
 		received = t.s.now()
 	}
-	r, err := t.add(b, row{Content: content, Flags: Flags{system, set}, Received: received.Unix(), Size: d.Message.size})
-	t.logAdded(b, r, d.Message.hash)
+	r, err := t.add(b, row{Content: content, Flags: Flags{system, set}, Received: received.Unix(), Size: d.Message.Size()})
+	t.logAdded(b, r, d.Message.Hash())
 	if d.Origin != nil && err == nil {
 		t.logEntry(d)
 		err = t.doubt(*d.Origin, d.Doubt)
@@ -129,20 +129,21 @@ func (t *tx) replaced(p Place) error {
 
 var errNotThere = fault.New(fault.NotFound, "the message is not there any more", "")
 
-// twin returns the message in place of which a delivery that wants to be stored
-// once is not stored, 0 where there is none.
-func (t *tx) twin(d Delivery) (uid UID, err error) {
+// findDuplicate returns the UID of the message that a delivery with Once is a copy of,
+// or 0.
+func (t *tx) findDuplicate(d Delivery) (uid UID, err error) {
 	if d.Once == 0 {
 		return 0, nil
 	}
+	h := d.Message.Hash()
 	err = t.get(`SELECT uid FROM message WHERE mailbox_id = ? AND content_id = (SELECT id FROM content WHERE hash = ?)
 		AND system & ? = 0 AND abs(received_at - ?) <= ? ORDER BY uid LIMIT 1`,
-		[]any{d.Mailbox, d.Message.hash[:], int64(Deleted), d.ReceivedAt.Unix(), int64(d.Once / time.Second)}, &uid)
+		[]any{d.Mailbox, h[:], int64(Deleted), d.ReceivedAt.Unix(), int64(d.Once / time.Second)}, &uid)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, nil
 	}
 	if err == nil {
-		err = t.arrived(d.Message.hash)
+		err = t.arrived(h)
 	}
 	return uid, err
 }
@@ -155,22 +156,22 @@ func (t *tx) logAdded(b *box, r row, h Hash) {
 // content was told.
 func (t *tx) logEntry(d Delivery) {
 	o := d.Origin
-	t.log.line('L', o.Account, o.UIDL, int64(o.Dup), d.Message.hash.short(), d.Message.size, d.ListSize, int64(Stored), t.s.now().Unix(), int64(0))
+	t.log.line('L', o.Account, o.UIDL, int64(o.Dup), short(d.Message.Hash()), d.Message.Size(), d.ListSize, int64(Stored), t.s.now().Unix(), int64(0))
 }
 
 // content returns the row of the content, making it where it is new. One that
 // was on its way out is kept.
-func (t *tx) content(sp *Spooled) (ContentID, error) {
+func (t *tx) content(h Hash, size int64, summary *message.Summary) (ContentID, error) {
 	var id ContentID
 	var marked bool
-	err := t.get(`SELECT id, orphaned_at IS NOT NULL OR missing FROM content WHERE hash = ?`, []any{sp.hash[:]}, &id, &marked)
+	err := t.get(`SELECT id, orphaned_at IS NOT NULL OR missing FROM content WHERE hash = ?`, []any{h[:]}, &id, &marked)
 	if err == nil && marked {
 		return id, t.exec(`UPDATE content SET orphaned_at = NULL, missing = 0 WHERE id = ?`, id)
 	}
 	if err == nil || !errors.Is(err, sql.ErrNoRows) {
 		return id, err
 	}
-	res, err := t.result(`INSERT INTO content (hash, size) VALUES (?, ?)`, sp.hash[:], sp.size)
+	res, err := t.result(`INSERT INTO content (hash, size) VALUES (?, ?)`, h[:], size)
 	if err != nil {
 		return 0, err
 	}
@@ -178,35 +179,19 @@ func (t *tx) content(sp *Spooled) (ContentID, error) {
 	if err != nil {
 		return 0, err
 	}
-	return ContentID(n), t.summarize(ContentID(n), sp.summary)
-}
-
-func (t *tx) summarize(id ContentID, sum *message.Summary) error {
-	b := sum.Marshal()
-	for _, piece := range []*[]byte{&b.Envelope, &b.Structure} {
-		if len(*piece) > keptPiece {
-			*piece = []byte{}
-		}
-	}
-	for _, p := range pieces {
-		err := t.exec(`INSERT OR REPLACE INTO `+p.table+` (content_id, version, data) VALUES (?, ?, ?)`, id, message.SummaryVersion, *p.of(&b))
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return ContentID(n), t.summarize(ContentID(n), summary)
 }
 
 // register enters the origin of a delivery into the ledger. known tells that
 // what came from there is stored already, so that nothing is to be added; its
 // file is put back where it was missing.
 func (t *tx) register(d Delivery) (known bool, err error) {
-	o, now := d.Origin, t.s.now().Unix()
+	o, h, now := d.Origin, d.Message.Hash(), t.s.now().Unix()
 	old, err := t.stored(o)
 	if err != nil {
 		return false, err
 	}
-	if old != nil && *old == d.Message.hash {
+	if old != nil && *old == h {
 		if err := t.arrived(*old); err != nil {
 			return false, err
 		}
@@ -220,7 +205,7 @@ func (t *tx) register(d Delivery) (known bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		if adopted != nil && *adopted == d.Message.hash {
+		if adopted != nil && *adopted == h {
 			t.log.line('J', o.Account, d.Adopt.UIDL, int64(d.Adopt.Dup), o.UIDL, int64(o.Dup), d.ListSize)
 			if err := t.arrived(*adopted); err != nil {
 				return false, err
@@ -231,11 +216,11 @@ func (t *tx) register(d Delivery) (known bool, err error) {
 		}
 	}
 	err = t.exec(`INSERT OR REPLACE INTO ledger (account, uidl, dup, hash, size, list_size, state, stored_at, last_listed_at, absent)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)`, o.Account, o.UIDL, o.Dup, d.Message.hash[:], d.Message.size, d.ListSize, Stored, now, now)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)`, o.Account, o.UIDL, o.Dup, h[:], d.Message.Size(), d.ListSize, Stored, now, now)
 	if err != nil {
 		return false, err
 	}
-	return t.claim(d)
+	return t.linkRecovered(d)
 }
 
 // arrived notes that the file of a content is there again.
@@ -243,16 +228,12 @@ func (t *tx) arrived(h Hash) error {
 	return t.exec(`UPDATE content SET missing = 0 WHERE hash = ? AND missing`, h[:])
 }
 
-// claim reports whether the content was found by Repair without anything that
+// linkRecovered reports whether the content was found by Repair without anything that
 // said where it came from, and is in a mailbox since: this origin is the answer,
 // once, and a second copy is not wanted.
-func (t *tx) claim(d Delivery) (bool, error) {
-	h := d.Message.hash
-	res, err := t.result(`UPDATE content SET found = 0, missing = 0 WHERE hash = ? AND found AND orphaned_at IS NULL`, h[:])
-	if err != nil {
-		return false, err
-	}
-	n, err := res.RowsAffected()
+func (t *tx) linkRecovered(d Delivery) (bool, error) {
+	h := d.Message.Hash()
+	n, err := t.changed(`UPDATE content SET found = 0, missing = 0 WHERE hash = ? AND found AND orphaned_at IS NULL`, h[:])
 	if n > 0 {
 		t.log.line('N', h, false)
 		t.logEntry(d)

@@ -301,7 +301,7 @@ func TestAllOrNothing(t *testing.T) {
 	if out, err := r.Deliver(t.Context(), nil); err != nil || len(out) != 0 {
 		t.Errorf("nothing became %v, %v", out, err)
 	}
-	if files, err := r.hasFiles(); files || err != nil {
+	if files, err := r.files.Any(); files || err != nil {
 		t.Errorf("message files were left: %v", err)
 	}
 	sp := r.spool("x")

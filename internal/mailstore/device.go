@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"strings"
 
 	"github.com/popbridge/popbridge/internal/fault"
@@ -15,41 +14,29 @@ import (
 // UIDVALIDITY is lower than that of any mailbox.
 var EmptyInbox = Mailbox{Name: inbox, UIDValidity: 1, UIDNext: 1, HighestModSeq: 1}
 
-type deviceRow struct {
-	Device
-	hash string
-}
-
-func (s *Store) devices(ctx context.Context) ([]deviceRow, error) {
-	var out []deviceRow
-	err := s.reader.rows(ctx, `SELECT name, hash, read_only, folders, without_caps, created_at, last_used_at FROM device ORDER BY name`, nil,
+// devices returns all devices, sorted by name, and the hashes of their passwords.
+func (s *Store) devices(ctx context.Context) (devices []Device, hashes []string, err error) {
+	err = s.reader.rows(ctx, `SELECT name, hash, read_only, folders, without_caps, created_at, last_used_at FROM device ORDER BY name`, nil,
 		func(rows *sql.Rows) error {
-			var d deviceRow
+			var d Device
+			var hash, folders, without string
 			var created, used sql.NullInt64
-			var folders, without string
-			err := rows.Scan(&d.Name, &d.hash, &d.ReadOnly, &folders, &without, &created, &used)
+			err := rows.Scan(&d.Name, &hash, &d.ReadOnly, &folders, &without, &created, &used)
 			if err == nil && folders != "" {
 				err = json.Unmarshal([]byte(folders), &d.Folders)
 			}
 			d.Without = strings.Fields(without)
 			d.CreatedAt, d.LastUsedAt = when(created), when(used)
-			out = append(out, d)
+			devices, hashes = append(devices, d), append(hashes, hash)
 			return err
 		})
-	return out, trouble(err, "read the devices")
+	return devices, hashes, trouble(err, "read the devices")
 }
 
 // Devices returns all devices, sorted by name.
 func (s *Store) Devices(ctx context.Context) ([]Device, error) {
-	rows, err := s.devices(ctx)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]Device, len(rows))
-	for i, d := range rows {
-		out[i] = d.Device
-	}
-	return out, nil
+	devices, _, err := s.devices(ctx)
+	return devices, err
 }
 
 // AddDevice makes a login. The name must be new, and so must the password: it
@@ -58,38 +45,36 @@ func (s *Store) AddDevice(ctx context.Context, d Device, password string) error 
 	if d.Name == "" || password == "" {
 		return fault.New(fault.Config, "a device needs a name and a password", "")
 	}
-	rows, err := s.devices(ctx)
+	_, hashes, err := s.devices(ctx)
 	if err != nil {
 		return err
 	}
-	_, err = s.match(ctx, rows, password)
-	if err == nil {
+	same, err := s.passwords.Find(ctx, password, hashes)
+	if err != nil {
+		return trouble(err, "check the password")
+	}
+	if same >= 0 {
 		return fault.New(fault.Conflict, "another device of this user has the same password",
 			"choose a different one for each device: it is what tells them apart, and what is revoked when one is lost")
 	}
-	if !fault.Is(err, fault.Auth) {
-		return err
-	}
-	done, err := s.logins.slot(ctx)
+	encoded, err := s.passwords.Hash(ctx, password, hashes)
 	if err != nil {
 		return trouble(err, "add the device")
 	}
-	encoded := shared(rows).hash(password)
-	done()
 	err = s.write(ctx, "add the device", func(t *tx) error {
-		res, err := t.result(`INSERT OR IGNORE INTO device (name, hash, read_only, created_at) VALUES (?, ?, ?, ?)`,
+		n, err := t.changed(`INSERT OR IGNORE INTO device (name, hash, read_only, created_at) VALUES (?, ?, ?, ?)`,
 			d.Name, encoded, d.ReadOnly, t.s.now().Unix())
-		if err != nil {
-			return err
-		}
 		t.log.line('V', d.Name, d.ReadOnly, t.s.now().Unix(), encoded)
-		if n, err := res.RowsAffected(); err != nil || n == 0 {
-			return errors.Join(err, fault.New(fault.Conflict, "a device of that name exists already", "choose another name, or revoke it first"))
+		switch {
+		case err != nil:
+			return err
+		case n == 0:
+			return fault.New(fault.Conflict, "a device of that name exists already", "choose another name, or revoke it first")
 		}
 		return t.setProfile(d)
 	})
 	if err == nil {
-		s.logins.put(s.logins.mac(password), encoded)
+		s.passwords.Learn(password, encoded)
 	}
 	return err
 }
@@ -111,14 +96,11 @@ func (t *tx) setProfile(d Device) error {
 
 // oneDevice runs a query that changes one device.
 func (t *tx) oneDevice(query string, args ...any) error {
-	res, err := t.result(query, args...)
-	if err != nil {
-		return err
+	n, err := t.changed(query, args...)
+	if err == nil && n == 0 {
+		return fault.New(fault.NotFound, "there is no device of that name", "'popbridge device list' shows all")
 	}
-	if n, err := res.RowsAffected(); err != nil || n == 0 {
-		return errors.Join(err, fault.New(fault.NotFound, "there is no device of that name", "'popbridge device list' shows all"))
-	}
-	return nil
+	return err
 }
 
 // RevokeDevice ends a login; fault.NotFound when there is none of that name.

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/password"
 )
 
 func (r *rig) login(password string) Device {
@@ -94,10 +95,12 @@ func TestAStoreOfVersion1(t *testing.T) {
 	must(t, os.MkdirAll(dir, 0o700))
 	db, err := sql.Open("sqlite", dsn(filepath.Join(dir, "index.db"), writePragmas...))
 	must(t, err)
+	hash, err := password.NewChecker().Hash(t.Context(), "one", nil)
+	must(t, err)
 	_, err = db.Exec(schema1+`
 		INSERT INTO mailbox (id, name, uidvalidity, uidnext) VALUES (1, 'INBOX', 77, 5);
 		INSERT INTO device (name, hash, read_only, created_at) VALUES ('tv', ?, 1, 1000);
-		PRAGMA user_version = 1`, hashing.hash("one"))
+		PRAGMA user_version = 1`, hash)
 	must(t, err)
 	must(t, db.Close())
 	for range 2 {

@@ -1,19 +1,13 @@
-// Package mailstore keeps the mail of one user durably: message files, an index
-// in SQLite, the ledger of what came from which POP server, and the views IMAP
-// sessions read.
+// Package mailstore keeps the mail of one user durably: an index in SQLite over the
+// message files (internal/contents), the ledger of what came from which POP server,
+// and the views IMAP sessions read.
 //
 // # On disk
 //
 //	index.db             SQLite in WAL mode, synchronous=FULL; schema version in user_version
-//	mail/2a/2a91....eml  one immutable file per distinct message, named by its SHA-256
-//	tmp/spool-*          messages on their way in
-//	tmp/batch-*          journals: the files a batch is about to place or a purge to remove
+//	mail, tmp, damaged   message files (internal/contents)
 //	recovery.log         what a lost index is made from again (see recovery.go)
 //	search/*.terms       which terms the texts have (internal/textindex); made again when deleted
-//	damaged/             files that Repair and Rebuild moved out of the way
-//
-// The 256 folders in mail/ are made when the store is opened, so that no
-// delivery has to make the name of a folder durable.
 //
 // # In the index
 //
@@ -39,11 +33,8 @@
 //
 // # What always holds
 //
-//   - A row never stands without its file: files are synced, renamed and their
-//     folders synced before the transaction that mentions them; they are removed
-//     after the transaction that forgets them. A crash in between leaves at most
-//     a file without a row, and its journal, by which the next Open removes it.
-//     A file that no journal names is never removed: it may be somebody's mail.
+//   - A row never stands without its file: files are placed before the transaction
+//     that mentions them, and removed after the transaction that forgets them.
 //   - A message and its ledger entry are one transaction.
 //   - UIDs rise and are never used twice in a mailbox. UIDVALIDITY is unique in
 //     the store, given once to a mailbox, and kept when it is renamed.
@@ -62,8 +53,8 @@
 // capacity one; a reader that is slow finds one mark and the newest snapshot,
 // however much happened. Reads use a pool of their own and never wait for the
 // writer. File work of a delivery is done outside the mutex; what keeps two
-// deliveries and a purge of the same content from each other is the count of
-// batches under way per hash (see batch.go).
+// deliveries and a purge of the same content from each other is
+// contents.Files.Exclusive.
 //
 // The package starts goroutines only inside calls, and they end with the call;
 // but for one, which keeps the text index up where Options.IndexText asks for it

@@ -6,63 +6,25 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"github.com/popbridge/popbridge/internal/fault"
 )
-
-const probePattern = "probe-*"
 
 // Healthy tells whether the store can be written: nil, or what is wrong. It
 // writes and syncs a small file and asks the index for its write lock, so it is
 // cheap enough for every minute. What an earlier trouble left behind (a lost
 // connection to the index, a recovery log that lags) is put right on the way.
 func (s *Store) Healthy(ctx context.Context) error {
-	err := judge(s.indexPath(), s.probeIndex(ctx))
+	err := readErrorBehindCorrupt(s.indexPath(), s.probeIndex(ctx))
 	if err == nil {
-		err = s.probeFolder()
-	}
-	if err == nil {
-		err = s.tryUnreadable()
+		err = s.files.Probe()
 	}
 	return trouble(err, "look after the mail store")
 }
 
 // Unreadable reports whether there was a message file that this user could not
 // open, and Healthy has not found it open since.
-func (s *Store) Unreadable() bool { return s.unreadable.Load() != nil }
-
-func (s *Store) tryUnreadable() error {
-	path := s.unreadable.Load()
-	if path == nil {
-		return nil
-	}
-	f, err := os.Open(*path)
-	if errors.Is(err, fs.ErrPermission) {
-		return err
-	}
-	if err == nil {
-		_ = f.Close() // nothing was read
-	}
-	s.unreadable.CompareAndSwap(path, nil)
-	return nil
-}
-
-func (s *Store) probeFolder() error {
-	if err := s.step("probe"); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(filepath.Join(s.dir, "tmp"), probePattern)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString("probe")
-	if err == nil {
-		err = f.Sync()
-	}
-	err = errors.Join(err, f.Close())
-	return errors.Join(err, os.Remove(f.Name()))
-}
+func (s *Store) Unreadable() bool { return s.files.Unreadable() }
 
 // probeIndex looks whether the index can be read and written, and is still the
 // file that is open: a drive that went and came back may have another.

@@ -38,7 +38,7 @@ func TestAFolderThatVanishesAndComesBack(t *testing.T) {
 	wantKind(t, r.Healthy(t.Context()), fault.Temporary)
 	_, err := r.Deliver(t.Context(), []Delivery{{Mailbox: id, Message: sp}})
 	wantKind(t, err, fault.Temporary)
-	_, err = r.Repair(t.Context(), RepairOptions{})
+	_, err = r.Repair(t.Context(), nil)
 	wantKind(t, err, fault.Temporary)
 	if _, err := os.Stat(r.dir); err == nil {
 		t.Error("a folder was made where the store had been")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -64,11 +65,14 @@ func (s *Store) PutBack() bool {
 // Identify returns the identity of the store in dir, "" where there is none, or
 // one that has no identity yet. It makes nothing.
 func Identify(ctx context.Context, dir string) (string, error) {
-	s := prepare(dir, Options{})
+	s, err := prepare(dir, Options{})
+	if err != nil {
+		return "", err
+	}
 	if _, err := os.Stat(s.indexPath()); err != nil {
 		return "", nil
 	}
-	err := s.reader.open(s.indexPath())
+	err = s.reader.open(s.indexPath())
 	version := 0
 	if err == nil {
 		err = s.reader.get(ctx, `PRAGMA user_version`, nil, &version)
@@ -206,4 +210,26 @@ func (t *tx) advance() error {
 		s.extend(formatID(s.id), s.lease)
 	}
 	return err
+}
+
+// skipUIDs raises UIDNEXT and the modification sequence of every mailbox, when the
+// index was made from what may lack the last changes: a UID that a client has
+// seen must never name another message. The gap is more than anybody gets in
+// between, and the numbers do for four thousand such gaps. All messages take the
+// new modification sequence, so that clients ask for all flags again, and what was
+// expunged before is not known; the next UIDVALIDITY is one of the present.
+func (t *tx) skipUIDs(validity int64) error {
+	const gap = 1 << 20
+	err := t.execAll(append([]string{
+		fmt.Sprintf(`UPDATE mailbox SET uidnext = uidnext + min(%d, (%d - uidnext) / 2), modseq = modseq + %d`, gap, math.MaxUint32, gap),
+		`UPDATE mailbox SET recent_from = uidnext, recent = 0`,
+		`UPDATE message SET modseq = (SELECT modseq FROM mailbox WHERE id = mailbox_id)`,
+		fmt.Sprintf(`UPDATE meta SET value = max(value + %d, (SELECT coalesce(max(max(uidnext, modseq)), 0) FROM mailbox)) WHERE key = 'generation'`, gap),
+	}, forgetAll...))
+	if err != nil {
+		return err
+	}
+	return t.exec(`INSERT OR REPLACE INTO meta (key, value) SELECT 'uidvalidity', max(?, ?, (SELECT coalesce(max(uidvalidity), 0) FROM mailbox),
+		coalesce((SELECT value FROM meta WHERE key = 'uidvalidity'), 0))`,
+		validity, t.s.now().Unix())
 }

@@ -113,10 +113,10 @@ func TestAnotherStoreIsRefusedAndLeftAlone(t *testing.T) {
 	if out, err := exec.Command("diff", "-r", "--exclude=index.db-*", before, r.dir).CombinedOutput(); err != nil && runtime.GOOS != "windows" {
 		t.Errorf("it was changed: %s", out)
 	}
-	r.open()
-	again, err := Open(t.Context(), r.dir, Options{ID: r.ID(), NoSweep: true})
+	again, err := Open(t.Context(), r.dir, Options{ID: r.ID()})
 	must(t, err)
 	must(t, again.Close())
+	r.open()
 }
 
 // Under a program that runs: the folder is moved away, an empty one or another

@@ -4,24 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"time"
 )
-
-// unix returns the time as stored: NULL for the zero time.
-func unix(t time.Time) any {
-	if t.IsZero() {
-		return nil
-	}
-	return t.Unix()
-}
-
-// when is the reverse of unix.
-func when(n sql.NullInt64) time.Time {
-	if !n.Valid {
-		return time.Time{}
-	}
-	return time.Unix(n.Int64, 0)
-}
 
 // ledgerQuery looks at the contents for what is still here. A purge leaves its
 // mark in the ledger; a content that is gone without one was not removed by
@@ -53,14 +36,11 @@ func (s *Store) Changes() uint64 { return s.writer.changes.Load() }
 func (s *Store) entries(ctx context.Context, out []LedgerEntry, account, which string) ([]LedgerEntry, error) {
 	// What is scanned into is made once: there may be 100,000 rows at each poll.
 	e := LedgerEntry{Origin: Origin{Account: account}}
-	var hash sql.RawBytes
 	var dup, state, doubt, absent, wanted int64 // not other numbers, see rowReader
 	var storedAt, listedAt, removedAt sql.NullInt64
 	err := s.reader.rows(ctx, ledgerQuery+which+` ORDER BY l.uidl, l.dup`, []any{account}, func(rows *sql.Rows) error {
-		err := rows.Scan(&e.UIDL, &dup, &hash, &e.Size, &e.ListSize, &state, &doubt, &storedAt, &listedAt, &absent, &removedAt, &wanted)
+		err := rows.Scan(&e.UIDL, &dup, hashInto(&e.Hash), &e.Size, &e.ListSize, &state, &doubt, &storedAt, &listedAt, &absent, &removedAt, &wanted)
 		e.Dup, e.State, e.Doubt, e.Absent, e.Wanted = int(dup), LedgerState(state), Doubt(doubt), int(absent), wanted != 0
-		e.Hash = Hash{}
-		copy(e.Hash[:], hash)
 		e.StoredAt, e.LastListedAt, e.RemovedAt = when(storedAt), when(listedAt), when(removedAt)
 		out = append(out, e)
 		return err
@@ -126,45 +106,41 @@ func (t *tx) logDoubt(o Origin, doubt Doubt) {
 
 // doubt sets the doubt of an entry that is there.
 func (t *tx) doubt(o Origin, doubt Doubt) error {
-	res, err := t.result(`UPDATE ledger SET doubt = ? WHERE account = ? AND uidl = ? AND dup = ? AND doubt <> ?`, doubt, o.Account, o.UIDL, o.Dup, doubt)
-	if err != nil {
-		return err
-	}
-	n, err := res.RowsAffected()
+	n, err := t.changed(`UPDATE ledger SET doubt = ? WHERE account = ? AND uidl = ? AND dup = ? AND doubt <> ?`, doubt, o.Account, o.UIDL, o.Dup, doubt)
 	if n > 0 {
 		t.logDoubt(o, doubt)
 	}
 	return err
 }
 
-// AccountState returns what is remembered of an account; zero for a new one.
-func (s *Store) AccountState(ctx context.Context, account string) (AccountState, error) {
-	var st AccountState
-	var last sql.NullInt64
-	err := s.reader.get(ctx, `SELECT stored, on_server, last_success, last_error, had_uidl, memory FROM account WHERE name = ?`,
-		[]any{account}, &st.Stored, &st.OnServer, &last, &st.LastError, &st.HadUIDL, &st.Memory)
-	if errors.Is(err, sql.ErrNoRows) {
-		return AccountState{}, nil
-	}
-	st.LastSuccess = when(last)
-	return st, trouble(err, "read the state of the account")
+// Readoption gives an entry the new id of its message.
+type Readoption struct {
+	From, To Origin
+	ListSize int64
 }
 
-// SetAccountState stores all but Stored, which Deliver counts.
-func (s *Store) SetAccountState(ctx context.Context, account string, st AccountState) error {
-	return s.write(ctx, "write the state of the account", func(t *tx) error {
-		t.noLedger = true
-		var had bool
-		err := t.get(`SELECT had_uidl FROM account WHERE name = ?`, []any{account}, &had)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return err
+// Readopt gives entries of an account new ids, in one transaction, where a
+// server has renumbered its messages: they are Presumed from then on. An entry
+// that does not exist, or whose new id is taken, is passed over.
+func (s *Store) Readopt(ctx context.Context, account string, moves []Readoption) error {
+	if len(moves) == 0 {
+		return nil
+	}
+	return s.write(ctx, "write the ledger", func(t *tx) error {
+		now := s.now().Unix()
+		for _, m := range moves {
+			n, err := t.changed(`UPDATE OR IGNORE ledger SET uidl = ?, dup = ?, list_size = ?, state = ?, last_listed_at = ?, absent = 0
+				WHERE account = ? AND uidl = ? AND dup = ?`,
+				m.To.UIDL, m.To.Dup, m.ListSize, Presumed, now, account, m.From.UIDL, m.From.Dup)
+			if err != nil {
+				return err
+			}
+			if n == 0 {
+				continue
+			}
+			t.log.line('J', account, m.From.UIDL, int64(m.From.Dup), m.To.UIDL, int64(m.To.Dup), m.ListSize)
+			t.log.line('S', account, m.To.UIDL, int64(m.To.Dup), int64(Presumed))
 		}
-		if had != st.HadUIDL {
-			t.log.line('H', account, st.HadUIDL)
-		}
-		return t.exec(`INSERT INTO account (name, on_server, last_success, last_error, had_uidl, memory) VALUES (?, ?, ?, ?, ?, ?)
-			ON CONFLICT (name) DO UPDATE SET on_server = excluded.on_server, last_success = excluded.last_success,
-			last_error = excluded.last_error, had_uidl = excluded.had_uidl, memory = excluded.memory`,
-			account, st.OnServer, unix(st.LastSuccess), st.LastError, st.HadUIDL, st.Memory)
+		return nil
 	})
 }

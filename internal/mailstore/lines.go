@@ -11,7 +11,7 @@ import (
 // shortHash stands for a Hash that an earlier line has in full.
 type shortHash [9]byte
 
-func (h Hash) short() shortHash { return shortHash(h[:]) }
+func short(h Hash) shortHash { return shortHash(h[:]) }
 
 // lines are what a transaction has to say to the recovery log. Each line is a
 // letter and fields with a blank between, then a checksum. Numbers are in base
@@ -135,6 +135,21 @@ func (f *fields) number() int64 {
 	n, err := strconv.ParseInt(f.next(), 36, 64)
 	f.bad = f.bad || err != nil
 	return n
+}
+
+// values reads fields of the given kinds: t for a text, n for a number, h for a hash.
+func (f *fields) values(kinds string) (out []any) {
+	for _, kind := range kinds {
+		switch kind {
+		case 't':
+			out = append(out, f.text())
+		case 'n':
+			out = append(out, f.number())
+		case 'h':
+			out = append(out, f.hash())
+		}
+	}
+	return out
 }
 
 // optional reads a number that earlier versions did not write: 0 where only so many

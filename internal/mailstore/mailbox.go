@@ -5,12 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"slices"
-	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
-
-	"golang.org/x/text/unicode/norm"
 
 	"github.com/popbridge/popbridge/internal/fault"
 )
@@ -23,37 +18,6 @@ var defaultMailboxes = []struct{ name, specialUse string }{
 }
 
 var specialUses = []string{`\All`, `\Archive`, `\Drafts`, `\Flagged`, `\Important`, `\Junk`, `\Sent`, `\Trash`}
-
-// maxName is the longest mailbox name, in bytes.
-const maxName = 1000
-
-// canonical returns the one form in which a mailbox name is stored: normal form
-// C (RFC 9051 section 5.1), INBOX in upper case, no separator at the end, which
-// only announces children.
-func canonical(name string) (string, error) {
-	bad := fault.New(fault.Config, "mailbox name "+fault.Quote(name)+" is not possible",
-		"use at most 1000 bytes, no control characters, and text on both sides of each /")
-	if !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
-		return "", bad
-	}
-	name = norm.NFC.String(name)
-	parts := strings.Split(strings.TrimSuffix(name, "/"), "/")
-	if len(name) > maxName || slices.Contains(parts, "") {
-		return "", bad
-	}
-	if strings.EqualFold(parts[0], inbox) {
-		parts[0] = inbox
-	}
-	return strings.Join(parts, "/"), nil
-}
-
-func parent(name string) string {
-	i := strings.LastIndexByte(name, '/')
-	if i < 0 {
-		return ""
-	}
-	return name[:i]
-}
 
 func noMailbox(err error) error {
 	if errors.Is(err, sql.ErrNoRows) {
@@ -271,13 +235,7 @@ func (s *Store) DeleteMailbox(ctx context.Context, name string) error {
 // below returns the names of the mailboxes below name, sorted.
 func (t *tx) below(name string) (names []string, err error) {
 	// '0' follows '/', so this is the range of all names that start with name/.
-	err = t.rows(`SELECT name FROM mailbox WHERE name > ? || '/' AND name < ? || '0' ORDER BY name`, []any{name, name},
-		func(rows *sql.Rows) error {
-			var n string
-			err := rows.Scan(&n)
-			names = append(names, n)
-			return err
-		})
+	err = t.rows(`SELECT name FROM mailbox WHERE name > ? || '/' AND name < ? || '0' ORDER BY name`, []any{name, name}, into(&names, column))
 	return names, err
 }
 
@@ -356,57 +314,3 @@ func (t *tx) rename(b *box, to string) error {
 	}
 	return nil
 }
-
-func (t *tx) subscribe(b *box) error {
-	b.Subscribed, b.touched = true, true
-	return t.listed(b.Name, true)
-}
-
-// listed puts a name on the list of subscriptions, or takes it off.
-func (t *tx) listed(name string, on bool) error {
-	if on {
-		t.log.line('+', name)
-		return t.exec(`INSERT OR IGNORE INTO subscription (name) VALUES (?)`, name)
-	}
-	t.log.line('-', name)
-	return t.exec(`DELETE FROM subscription WHERE name = ?`, name)
-}
-
-// Subscribe puts a name on the list of subscriptions or takes it off. The
-// mailbox need not exist.
-func (s *Store) Subscribe(ctx context.Context, name string, on bool) error {
-	name, err := canonical(name)
-	if err != nil {
-		return err
-	}
-	return s.write(ctx, "subscribe", func(t *tx) error {
-		if b, err := t.named(name); err == nil {
-			b.Subscribed, b.touched = on, true
-		} else if !errors.Is(err, errNoMailbox) {
-			return err
-		}
-		if on {
-			if err := t.atMost(maxSubscriptions, "subscription", "subscriptions"); err != nil {
-				return err
-			}
-		}
-		return t.listed(name, on)
-	})
-}
-
-// Subscriptions returns the subscribed names, sorted.
-func (s *Store) Subscriptions(ctx context.Context) ([]string, error) {
-	var out []string
-	err := s.reader.rows(ctx, `SELECT name FROM subscription ORDER BY name`, nil, func(rows *sql.Rows) error {
-		var name string
-		err := rows.Scan(&name)
-		out = append(out, name)
-		return err
-	})
-	if err != nil {
-		return nil, trouble(err, "list subscriptions")
-	}
-	return out, nil
-}
-
-func setVersion(n int) string { return "PRAGMA user_version = " + strconv.Itoa(n) }

@@ -2,7 +2,6 @@ package mailstore
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
 )
 
@@ -145,11 +144,4 @@ func (t *tx) orphan(rows []picked) error {
 		}
 	}
 	return nil
-}
-
-// list writes ids so that json_each can take them: one statement, whatever
-// their number.
-func list[T any](ids []T) string {
-	b, _ := json.Marshal(ids) // integers and strings always marshal
-	return string(b)
 }

@@ -159,8 +159,8 @@ func TestAFileOfAnotherUserIsNotDamaged(t *testing.T) {
 			t.Errorf("%+v, %v", problems, err)
 		}
 	}
-	want(r.Check(t.Context(), CheckOptions{Hashes: true}))
-	report, err := r.Repair(t.Context(), RepairOptions{})
+	want(r.Check(t.Context(), nil))
+	report, err := r.Repair(t.Context(), nil)
 	want(report.Left, err)
 	if report.Wanted != 0 || len(report.Mended) != 0 || report.Aside != "" {
 		t.Errorf("%+v", report)

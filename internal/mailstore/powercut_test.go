@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/popbridge/popbridge/internal/contents"
 )
 
 // lossyDisk does what it is asked, and remembers what of it would still be there
@@ -57,7 +59,7 @@ func (d *lossyDisk) know(path string) *inode {
 	return d.now[path]
 }
 
-func (d *lossyDisk) CreateTemp(dir, pattern string) (file, error) {
+func (d *lossyDisk) CreateTemp(dir, pattern string) (contents.File, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := d.step(); err != nil {
@@ -205,7 +207,7 @@ type powerCut struct {
 // live works until the cut, and starts again after it.
 func (p *powerCut) live() {
 	d := &lossyDisk{now: map[string]*inode{}, kept: map[string]*inode{}, left: rapid.IntRange(1, 90).Draw(p.rt, "steps")}
-	p.disk = d
+	p.files.Disk = d
 	p.hook = func(step string) error {
 		d.mu.Lock()
 		defer d.mu.Unlock()

@@ -32,12 +32,12 @@ func (r *reader) open(path string) error {
 	return nil
 }
 
-// judge says what an error of the index really is (see judge).
-func (r *reader) judge(err error) error {
+// explain says what an error of the index really is.
+func (r *reader) explain(err error) error {
 	r.mu.Lock()
 	path := r.path
 	r.mu.Unlock()
-	return judge(path, err)
+	return readErrorBehindCorrupt(path, err)
 }
 
 // drop gives up the pool until it is opened again. Reads meanwhile, and those
@@ -114,7 +114,7 @@ func (r *reader) get(ctx context.Context, query string, args []any, dest ...any)
 	if err == nil {
 		err = st.QueryRowContext(ctx, args...).Scan(dest...)
 	}
-	return r.judge(err)
+	return r.explain(err)
 }
 
 func (r *reader) rows(ctx context.Context, query string, args []any, scan func(*sql.Rows) error) error {
@@ -122,7 +122,7 @@ func (r *reader) rows(ctx context.Context, query string, args []any, scan func(*
 	if err == nil {
 		err = each(st, ctx, args, scan)
 	}
-	return r.judge(err)
+	return r.explain(err)
 }
 
 func (r *reader) close() error {
@@ -136,21 +136,4 @@ func (r *reader) close() error {
 		return nil
 	}
 	return r.db.Close()
-}
-
-func each(st *sql.Stmt, ctx context.Context, args []any, scan func(*sql.Rows) error) error {
-	rows, err := st.QueryContext(ctx, args...)
-	if err != nil {
-		return err
-	}
-	for rows.Next() && err == nil {
-		err = scan(rows)
-	}
-	if cerr := rows.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = rows.Err()
-	}
-	return err
 }

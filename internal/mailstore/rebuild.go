@@ -1,17 +1,12 @@
 package mailstore
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"math"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/popbridge/popbridge/internal/atomicfile"
 )
@@ -19,7 +14,7 @@ import (
 // Rebuild makes a new index from the recovery log and the message files; the
 // old one is moved aside. The store in dir must not be open anywhere. UIDs,
 // UIDVALIDITY, flags, ledger, expunged mail, subscriptions and devices are those
-// of the log; UIDNEXT is higher than it was, see leap. Ends with a Repair, which
+// of the log; UIDNEXT is higher than it was, see skipUIDs. Ends with a Repair, which
 // makes messages in Recovered of files that the log does not know.
 func Rebuild(ctx context.Context, dir string, o Options) (RepairReport, error) {
 	bad, err := rebuild(ctx, dir, o)
@@ -30,17 +25,14 @@ func Rebuild(ctx context.Context, dir string, o Options) (RepairReport, error) {
 	if err != nil {
 		return RepairReport{}, err
 	}
-	report, err := s.Repair(ctx, RepairOptions{})
+	report, err := s.Repair(ctx, nil)
 	report.Rebuilt = true
 	report.Mended = append(report.Mended, Problem{"index-damaged", "the index was rebuilt"})
 	if bad > 0 {
 		report.Left = append(report.Left, Problem{"damaged-log",
 			fmt.Sprintf("%d lines of the recovery log could not be used; what they said is lost", bad)})
 	}
-	if cerr := s.Close(); err == nil {
-		err = cerr
-	}
-	return report, err
+	return report, errors.Join(err, s.Close())
 }
 
 // indexFiles are the ends of the names of the files of an index, in the order in
@@ -52,17 +44,14 @@ var indexFiles = []string{"", "-wal", "-shm"}
 // it is until the new one is complete. bad counts the lines of the log that were
 // of no use.
 func rebuild(ctx context.Context, dir string, o Options) (bad int, err error) {
-	s := prepare(dir, o)
-	if s.dir, err = filepath.Abs(dir); err != nil {
-		return 0, err
-	}
-	if s.id, err = parseID(o.ID); err != nil {
+	s, err := prepare(dir, o)
+	if err != nil {
 		return 0, err
 	}
 	if err := s.checkOwner(); err != nil {
 		return 0, err
 	}
-	if err := s.makeFolders(); err != nil {
+	if err := s.files.Make("tmp"); err != nil {
 		return 0, err
 	}
 	fresh := filepath.Join(s.dir, "tmp", "rebuild.db")
@@ -84,10 +73,7 @@ func rebuild(ctx context.Context, dir string, o Options) (bad int, err error) {
 		}
 		return err
 	})
-	if cerr := s.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
+	if err = errors.Join(err, s.Close()); err != nil {
 		return 0, err
 	}
 	for _, end := range indexFiles {
@@ -95,7 +81,7 @@ func rebuild(ctx context.Context, dir string, o Options) (bad int, err error) {
 		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		if _, err := s.moveAside(path); err != nil {
+		if _, err := s.files.SetAside(path); err != nil {
 			return 0, err
 		}
 	}
@@ -103,318 +89,4 @@ func rebuild(ctx context.Context, dir string, o Options) (bad int, err error) {
 		return 0, err
 	}
 	return bad, errors.Join(atomicfile.SyncDir(filepath.Dir(fresh)), atomicfile.SyncDir(s.dir))
-}
-
-// readLog calls do for each line of the transactions that are complete, and at
-// last with the number of the transaction. Lines that are torn count as bad; a
-// transaction without its end is left out.
-func readLog(path string, do func(fields) error) (bad int, err error) {
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, err
-	}
-	defer f.Close() // it was only read
-	in := bufio.NewReaderSize(f, 1<<18)
-	var group []fields
-	torn := 0
-	for {
-		text, err := in.ReadString('\n')
-		if err == io.EOF {
-			return bad, nil
-		}
-		if err != nil {
-			return bad, err
-		}
-		l, ok := parseLine(strings.TrimSuffix(text, "\n"))
-		if !ok {
-			torn++
-			continue
-		}
-		group = append(group, l)
-		if l.letter != '=' {
-			continue
-		}
-		for _, l := range group {
-			if err := do(l); err != nil {
-				return bad, err
-			}
-		}
-		bad += torn // what is torn at the end is no loss
-		group, torn = group[:0], 0
-	}
-}
-
-// replay fills an empty index from the log.
-type replay struct {
-	t        *tx
-	next     map[int64]int64 // UIDNEXT by mailbox
-	validity int64           // the highest UIDVALIDITY
-	steps    int64           // transactions, each of which raises a modification sequence by one at most
-	bad      int
-
-	identified bool
-}
-
-func (r *replay) run(path string) (bad int, err error) {
-	if err := r.t.exec(`CREATE TEMP TABLE purged (hash BLOB PRIMARY KEY, at INTEGER)`); err != nil {
-		return 0, err
-	}
-	torn, err := readLog(path, r.line)
-	if err == nil {
-		err = r.end()
-	}
-	return torn + r.bad, err
-}
-
-// line applies one line. One that does not fit what came before it is left out;
-// only trouble with the index itself ends the replay.
-func (r *replay) line(f fields) error {
-	err := r.apply(&f)
-	if f.bad || err != nil && !isIO(err) && !isFull(err) {
-		r.bad++
-		return nil
-	}
-	return err
-}
-
-func (r *replay) apply(f *fields) error {
-	n := func(count int) (out []any) {
-		for range count {
-			out = append(out, f.number())
-		}
-		return out
-	}
-	do := func(query string, args ...any) error {
-		if f.bad {
-			return nil
-		}
-		return r.t.exec(query, args...)
-	}
-	switch f.letter {
-	case 'I':
-		r.identified = true
-		return do(`UPDATE meta SET value = ? WHERE key = 'id'`, n(1)...)
-	case 'M':
-		id, validity, next, modseq := f.number(), f.number(), f.number(), f.number()
-		name, use := f.text(), f.text()
-		r.next[id], r.validity = max(r.next[id], next), max(r.validity, validity)
-		// Logs of before schema 3 may give a special use twice; as there, the first has it.
-		return do(`INSERT INTO mailbox (id, uidvalidity, modseq, name, special_use)
-			SELECT ?, ?, ?, ?, CASE WHEN EXISTS (SELECT 1 FROM mailbox WHERE special_use = ?) THEN '' ELSE ? END WHERE true
-			ON CONFLICT (id) DO UPDATE SET name = excluded.name`, id, validity, modseq, name, use, use)
-	case 'D':
-		return do(`DELETE FROM mailbox WHERE id = ?`, n(1)...)
-	case 'K':
-		return do(`INSERT INTO keyword_set (id, names) VALUES (?, ?)`, f.number(), f.text())
-	case 'L':
-		account, uidl, dup, hash := f.text(), f.text(), f.number(), r.full(f.hash())
-		f.bad = f.bad || hash == nil
-		return do(`INSERT OR REPLACE INTO ledger (account, uidl, dup, hash, size, list_size, state, stored_at, removed_at, last_listed_at)
-			VALUES (?, ?, ?, ?, ?, ?, ?, nullif(?, 0), nullif(?, 0), ?)`, account, uidl, dup, hash, f.number(), f.number(),
-			f.number(), f.number(), f.number(), r.t.s.now().Unix())
-	case 'S':
-		account, uidl, dup := f.text(), f.text(), f.number()
-		return do(`UPDATE ledger SET state = ? WHERE account = ? AND uidl = ? AND dup = ?`, f.number(), account, uidl, dup)
-	case 'Q':
-		account, uidl, dup := f.text(), f.text(), f.number()
-		return do(`UPDATE ledger SET doubt = ? WHERE account = ? AND uidl = ? AND dup = ?`, f.number(), account, uidl, dup)
-	case 'J':
-		account, uidl, dup := f.text(), f.text(), f.number()
-		return do(`UPDATE OR REPLACE ledger SET uidl = ?, dup = ?, list_size = ?, state = 1 WHERE account = ? AND uidl = ? AND dup = ?`,
-			f.text(), f.number(), f.number(), account, uidl, dup)
-	case 'G':
-		return do(`DELETE FROM ledger WHERE account = ? AND uidl = ? AND dup = ?`, f.text(), f.text(), f.number())
-	case 'C':
-		return do(`INSERT INTO account (name, stored) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET stored = max(0, stored + excluded.stored)`, f.text(), f.number())
-	case 'H':
-		return do(`INSERT INTO account (name, had_uidl) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET had_uidl = excluded.had_uidl`, f.text(), f.number())
-	case '+':
-		return do(`INSERT OR IGNORE INTO subscription (name) VALUES (?)`, f.text())
-	case '-':
-		return do(`DELETE FROM subscription WHERE name = ?`, f.text())
-	case 'V':
-		return do(`INSERT OR REPLACE INTO device (name, read_only, created_at, hash) VALUES (?, ?, ?, ?)`, f.text(), f.number(), f.number(), f.text())
-	case 'T':
-		name := f.text()
-		return do(`UPDATE device SET read_only = ?, folders = ?, without_caps = ? WHERE name = ?`, f.number(), f.text(), f.text(), name)
-	case 'W':
-		return do(`DELETE FROM device WHERE name = ?`, f.text())
-	case 'Z':
-		at := f.number()
-		return do(`INSERT OR REPLACE INTO purged (hash, at) VALUES (?, ?)`, f.hash(), at)
-	case 'N':
-		hash := f.hash()
-		return do(`UPDATE content SET found = ? WHERE hash = ?`, f.number(), hash)
-	case '=':
-		r.steps++
-		return do(`UPDATE meta SET value = ? WHERE key = 'log'`, n(1)...)
-	}
-	return r.message(f, do)
-}
-
-// full returns the hash that a short one stands for, nil where there is none.
-func (r *replay) full(h []byte) []byte {
-	if len(h) != len(shortHash{}) {
-		return h
-	}
-	var full []byte
-	err := r.t.get(`SELECT hash FROM content WHERE hash > ? ORDER BY hash LIMIT 1`, []any{h}, &full)
-	if err != nil || !bytes.HasPrefix(full, h) {
-		return nil
-	}
-	return full
-}
-
-// message applies the lines about messages.
-func (r *replay) message(f *fields, do func(string, ...any) error) error {
-	switch f.letter {
-	case 'A':
-		box, uid, hash, size, received, system, keywords := f.number(), f.number(), f.hash(), f.number(), f.number(), f.number(), f.number()
-		r.next[box] = max(r.next[box], uid+1)
-		err := do(`INSERT OR IGNORE INTO content (hash, size) VALUES (?, ?)`, hash, size)
-		if err != nil {
-			return err
-		}
-		err = do(`INSERT OR REPLACE INTO message (mailbox_id, uid, content_id, system, keywords, modseq, received_at, size, saved_at)
-			SELECT ?, ?, id, ?, ?, 1, ?, size, ? FROM content WHERE hash = ?`, box, uid, system, keywords, received, f.optional(0), hash)
-		if err != nil { // its file is one without a row then
-			_ = do(`DELETE FROM content WHERE hash = ?`, hash) // fails where another row needs it
-		}
-		return err
-	case 'X':
-		id, box, validity, uid, hash, size, received := f.number(), f.number(), f.number(), f.number(), f.hash(), f.number(), f.number()
-		err := do(`INSERT OR IGNORE INTO content (hash, size) VALUES (?, ?)`, hash, size)
-		if err != nil {
-			return err
-		}
-		return do(`INSERT OR REPLACE INTO expunged (id, mailbox_id, uidvalidity, uid, content_id, size, received_at, system, keywords, expunged_at, mailbox)
-			SELECT ?, ?, ?, ?, id, size, ?, ?, ?, ?, ? FROM content WHERE hash = ?`,
-			id, box, validity, uid, received, f.number(), f.number(), f.number(), f.text(), hash)
-	case 'Y':
-		box, uid, from, saved := f.number(), f.number(), f.number(), f.optional(1)
-		for _, u := range f.ranges() {
-			err := do(`INSERT OR REPLACE INTO message (mailbox_id, uid, content_id, system, keywords, modseq, received_at, size, saved_at)
-				SELECT ?, ? + uid, content_id, system, keywords, 1, received_at, size, ? FROM message WHERE mailbox_id = ? AND uid BETWEEN ? AND ?`,
-				box, uid-int64(u.first), saved, from, int64(u.first), int64(u.last))
-			if err != nil {
-				return err
-			}
-			uid += int64(u.last-u.first) + 1
-		}
-		r.next[box] = max(r.next[box], uid)
-		return nil
-	case 'F':
-		box, system, keywords := f.number(), f.number(), f.number()
-		return r.each(f, do, `UPDATE message SET system = ?, keywords = ? WHERE mailbox_id = ? AND uid BETWEEN ? AND ?`, system, keywords, box)
-	case 'R':
-		return r.each(f, do, `DELETE FROM message WHERE mailbox_id = ? AND uid BETWEEN ? AND ?`, f.number())
-	case 'E':
-		box, id, at := f.number(), f.number(), f.number()
-		for _, u := range f.ranges() {
-			err := do(`INSERT OR REPLACE INTO expunged (id, mailbox, mailbox_id, uidvalidity, uid, content_id, system, keywords, received_at, size, expunged_at)
-				SELECT ? + uid, name, mailbox_id, uidvalidity, uid, content_id, system, keywords, received_at, x.size, ?
-				FROM message x JOIN mailbox m ON m.id = mailbox_id WHERE mailbox_id = ? AND uid BETWEEN ? AND ?`,
-				id-int64(u.first), at, box, int64(u.first), int64(u.last))
-			if err == nil {
-				err = do(`DELETE FROM message WHERE mailbox_id = ? AND uid BETWEEN ? AND ?`, box, int64(u.first), int64(u.last))
-			}
-			if err != nil {
-				return err
-			}
-			id += int64(u.last-u.first) + 1
-		}
-		return nil
-	case 'U':
-		id, box, uid := f.number(), f.number(), f.number()
-		r.next[box] = max(r.next[box], uid+1)
-		err := do(`INSERT OR REPLACE INTO message (mailbox_id, uid, content_id, system, keywords, modseq, received_at, size, saved_at)
-			SELECT ?, ?, content_id, system & ~8, keywords, 1, received_at, size, ? FROM expunged WHERE id = ?`, box, uid, f.optional(0), id)
-		if err != nil {
-			return err
-		}
-		return do(`DELETE FROM expunged WHERE id = ?`, id)
-	case 'P':
-		before := f.number()
-		err := do(`UPDATE content SET orphaned_at = ? WHERE id IN (SELECT content_id FROM expunged WHERE expunged_at < ?)`, before, before)
-		if err != nil {
-			return err
-		}
-		return do(`DELETE FROM expunged WHERE expunged_at < ?`, before)
-	}
-	f.bad = true
-	return nil
-}
-
-func (r *replay) each(f *fields, do func(string, ...any) error, query string, args ...any) error {
-	for _, u := range f.ranges() {
-		if err := do(query, append(args[:len(args):len(args)], int64(u.first), int64(u.last))...); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// end sets what follows from the rows. The counts are left to Repair, and so are
-// contents that should be somewhere and are not.
-func (r *replay) end() error {
-	t := r.t
-	if err := t.exec(`UPDATE mailbox SET modseq = modseq + ?`, r.steps); err != nil {
-		return err
-	}
-	for id, next := range r.next {
-		if err := t.exec(`UPDATE mailbox SET uidnext = ? WHERE id = ?`, next, id); err != nil {
-			return err
-		}
-	}
-	for _, query := range []string{
-		`UPDATE ledger SET removed_at = at FROM purged WHERE purged.hash = ledger.hash`,
-		`DELETE FROM content WHERE hash IN (SELECT hash FROM purged) AND NOT EXISTS (SELECT 1 FROM message WHERE content_id = content.id)
-			AND NOT EXISTS (SELECT 1 FROM expunged WHERE content_id = content.id)`,
-		`UPDATE content SET orphaned_at = NULL WHERE EXISTS (SELECT 1 FROM message WHERE content_id = content.id)`,
-		`UPDATE content SET orphaned_at = (SELECT max(expunged_at) FROM expunged WHERE content_id = content.id)
-			WHERE NOT EXISTS (SELECT 1 FROM message WHERE content_id = content.id) AND EXISTS (SELECT 1 FROM expunged WHERE content_id = content.id)`,
-		// Sets must be without a gap. What was in one that is lost is not known.
-		`WITH RECURSIVE sets (id) AS (SELECT max((SELECT coalesce(max(keywords), 0) FROM message),
-			(SELECT coalesce(max(keywords), 0) FROM expunged), (SELECT coalesce(max(id), 0) FROM keyword_set))
-			UNION ALL SELECT id - 1 FROM sets WHERE id > 0)
-			INSERT OR IGNORE INTO keyword_set (id, names) SELECT id, printf('lost-%d', id) FROM sets WHERE id > 0`,
-		`DROP TABLE purged`,
-	} {
-		if err := t.exec(query); err != nil {
-			return err
-		}
-	}
-	if len(r.next) == 0 { // there was no log
-		if err := t.createDefaults(); err != nil {
-			return err
-		}
-		t.log = lines{} // it is not in the log that is there
-	}
-	return t.leap(r.validity)
-}
-
-// leap raises UIDNEXT and the modification sequence of every mailbox, when the
-// index was made from what may lack the last changes: a UID that a client has
-// seen must never name another message. The gap is more than anybody gets in
-// between, and the numbers do for four thousand such gaps. All messages take the
-// new modification sequence, so that clients ask for all flags again, and what was
-// expunged before is not known; the next UIDVALIDITY is one of the present.
-func (t *tx) leap(validity int64) error {
-	const gap = 1 << 20
-	for _, query := range append([]string{
-		fmt.Sprintf(`UPDATE mailbox SET uidnext = uidnext + min(%d, (%d - uidnext) / 2), modseq = modseq + %d`, gap, math.MaxUint32, gap),
-		`UPDATE mailbox SET recent_from = uidnext, recent = 0`,
-		`UPDATE message SET modseq = (SELECT modseq FROM mailbox WHERE id = mailbox_id)`,
-		fmt.Sprintf(`UPDATE meta SET value = max(value + %d, (SELECT coalesce(max(max(uidnext, modseq)), 0) FROM mailbox)) WHERE key = 'generation'`, gap),
-	}, forgetAll...) {
-		if err := t.exec(query); err != nil {
-			return err
-		}
-	}
-	return t.exec(`INSERT OR REPLACE INTO meta (key, value) SELECT 'uidvalidity', max(?, ?, (SELECT coalesce(max(uidvalidity), 0) FROM mailbox),
-		coalesce((SELECT value FROM meta WHERE key = 'uidvalidity'), 0))`,
-		validity, t.s.now().Unix())
 }

@@ -2,27 +2,17 @@ package mailstore
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
-	"time"
 
-	"github.com/popbridge/popbridge/internal/atomicfile"
+	"github.com/popbridge/popbridge/internal/contents"
 	"github.com/popbridge/popbridge/internal/fault"
-	"github.com/popbridge/popbridge/internal/message"
 )
 
 // recovered is the mailbox for messages of which only the file was left.
 const recovered = "Recovered"
-
-// RepairOptions are what Repair may be given.
-type RepairOptions struct {
-	Progress func(done, total int) // called for each content; may be nil
-}
 
 // RepairReport is what was found and what became of it. The codes are those of
 // Check, and "damaged-log" for a recovery log that could not be read in full.
@@ -49,41 +39,40 @@ type RepairReport struct {
 //     with the same bytes is taken for it and not added a second time.
 //   - an expunged message when the ledger says that it was removed and purged:
 //     it can be undeleted, and goes for good when its time is over.
-func (s *Store) Repair(ctx context.Context, o RepairOptions) (RepairReport, error) {
-	r := &repair{s: s, o: o, files: &check{s: s}}
+//
+// progress, which may be nil, is called for each content.
+func (s *Store) Repair(ctx context.Context, progress func(done, total int)) (RepairReport, error) {
+	r := &repair{s: s, check: &check{s: s, progress: progress, repairs: true}}
 	err := r.run(ctx)
 	return r.report, trouble(err, "repair the mail store")
 }
 
 type repair struct {
-	s           *Store
-	o           RepairOptions
-	report      RepairReport
-	files       *check // what it says about files that belong to others
-	done, total int
+	s      *Store
+	report RepairReport
+	check  *check // what is wrong now, as far as it cannot be repaired here
 }
 
 func (r *repair) run(ctx context.Context) error {
-	before := &check{s: r.s, o: CheckOptions{Hashes: true}}
-	if err := before.index(ctx); err != nil {
+	before := &check{s: r.s}
+	if err := before.index(ctx, fullIntegrity); err != nil {
 		return err
 	}
 	if slices.ContainsFunc(before.problems, func(p Problem) bool { return p.Code == "index-damaged" }) {
 		return fault.New(fault.Corrupt, "the index of the mail store is damaged", repairHint)
 	}
-	r.total = before.total
+	r.check.total = before.total
 	for i := range 256 {
-		if err := r.folder(ctx, byte(i)); err != nil {
+		if err := r.check.folder(ctx, byte(i), r.file, r.adopt); err != nil {
 			return err
 		}
 	}
-	r.report.Left = append(append(r.report.Left, r.files.problems...), r.s.foreignOwner(r.files.foreign)...)
 	// The files first: a row that tells a wrong size is mended by its file.
 	if err := r.s.write(ctx, "repair the index", r.index); err != nil {
 		return err
 	}
 	after := &check{s: r.s}
-	if err := after.index(ctx); err != nil {
+	if err := after.index(ctx, fastIntegrity); err != nil {
 		return err
 	}
 	for _, p := range before.problems {
@@ -91,7 +80,7 @@ func (r *repair) run(ctx context.Context) error {
 			r.report.Mended = append(r.report.Mended, p)
 		}
 	}
-	r.report.Left = append(r.report.Left, after.problems...)
+	r.report.Left = slices.Concat(r.check.problems, r.s.foreignOwner(r.check.foreign), after.problems)
 	if err := r.s.refresh(ctx); err != nil {
 		return err
 	}
@@ -102,56 +91,19 @@ func (r *repair) mended(code, format string, args ...any) {
 	r.report.Mended = append(r.report.Mended, Problem{code, fmt.Sprintf(format, args...)})
 }
 
-func (r *repair) left(code, format string, args ...any) {
-	r.report.Left = append(r.report.Left, Problem{code, fmt.Sprintf(format, args...)})
-}
-
-// folder mends the files of one of the 256 folders.
-func (r *repair) folder(ctx context.Context, prefix byte) error {
-	found := map[Hash]bool{}
-	err := r.s.files(fmt.Sprintf("%02x", prefix), func(h Hash, _ fs.DirEntry) error { found[h] = true; return nil })
-	if errors.Is(err, fs.ErrPermission) {
-		r.files.unreadableFolder(prefix, err)
-		return nil
-	}
-	if err != nil {
-		return err // also when the folder is not there: then its drive is not, not the mail
-	}
-	expected, err := r.s.reader.contentsOf(ctx, prefix)
-	if err != nil {
-		return err
-	}
-	for _, c := range expected {
-		delete(found, c.Hash)
-		if err := r.file(ctx, c); err != nil {
-			return err
-		}
-		if r.done++; r.o.Progress != nil {
-			r.o.Progress(r.done, max(r.total, r.done))
-		}
-	}
-	return r.adopt(ctx, found)
-}
-
 // file compares the file of a content with its row.
 func (r *repair) file(ctx context.Context, c knownContent) error {
-	path := r.s.path(c.Hash)
-	info, err := os.Lstat(path)
-	foreign := err == nil && r.files.foreign.see(path)
-	var h Hash
-	if err == nil && info.Mode().IsRegular() {
-		h, err = hashFile(ctx, path)
-	}
+	info, h, err := r.check.read(ctx, c.Hash)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case errors.Is(err, fs.ErrNotExist):
-		r.left("missing-file", "the file of message %s is missing; it comes with the next poll if its server still has it", c.Hash)
-		return r.s.write(ctx, "mark a message", func(t *tx) error { return t.missing(c.Hash) })
-	case foreign && errors.Is(err, fs.ErrPermission): // one problem for all of them
+	case errors.Is(err, errForeign):
 		return nil
+	case errors.Is(err, fs.ErrNotExist):
+		r.check.add("missing-file", "the file of message %s is missing; it comes with the next poll if its server still has it", c.Hash)
+		return r.s.write(ctx, "mark a message", func(t *tx) error { return t.missing(c.Hash) })
 	case err != nil:
-		r.left("unreadable-file", "the file of message %s cannot be read: %v", c.Hash, err)
+		r.check.add("unreadable-file", "the file of message %s cannot be read: %v", c.Hash, err)
 		return nil
 	case h != c.Hash:
 		return r.aside(ctx, c.Hash)
@@ -171,200 +123,29 @@ func (t *tx) missing(h Hash) error {
 
 // aside moves a damaged file out of the way. No batch can rely on it meanwhile.
 func (r *repair) aside(ctx context.Context, h Hash) error {
-	r.s.underway.mu.Lock()
-	defer r.s.underway.mu.Unlock()
-	if r.s.underway.batches[h] > 0 {
-		r.left("changed-file", "the file of message %s is damaged, but in use just now", h)
-		return nil
-	}
-	if again, err := hashFile(ctx, r.s.path(h)); err == nil && again == h {
-		return nil // a batch has replaced it just now
-	}
-	dir, err := r.s.moveAside(r.s.path(h))
-	if err != nil {
-		r.left("changed-file", "the file of message %s is damaged and cannot be moved aside: %v", h, err)
-		return nil
-	}
-	r.report.Aside = dir
-	r.left("changed-file", "the file of message %s was damaged and is in %s now; it comes with the next poll if its server still has it", h, dir)
-	return r.s.write(ctx, "mark a message", func(t *tx) error { return t.missing(h) })
-}
-
-// moveAside moves a file or folder into the folder for damaged ones, and returns
-// that. It never replaces one that is there.
-func (s *Store) moveAside(path string) (string, error) {
-	dir, made := filepath.Join(s.dir, "damaged"), map[string]bool{}
-	if err := mkdir(dir, made); err != nil {
-		return dir, err
-	}
-	name := filepath.Join(dir, filepath.Base(path))
-	for n := 2; ; n++ {
-		_, err := os.Lstat(name)
-		if errors.Is(err, fs.ErrNotExist) {
-			break
+	return r.s.files.Exclusive(func(inUse func(Hash) bool) error {
+		path := r.s.files.Path(h)
+		if inUse(h) {
+			r.check.add("changed-file", "the file of message %s is damaged, but in use just now", h)
+			return nil
 		}
+		if again, err := contents.HashFile(ctx, path); err == nil && again == h {
+			return nil // a batch has replaced it just now
+		}
+		dir, err := r.s.files.SetAside(path)
 		if err != nil {
-			return dir, err
+			r.check.add("changed-file", "the file of message %s is damaged and cannot be moved aside: %v", h, err)
+			return nil
 		}
-		name = filepath.Join(dir, fmt.Sprintf("%s.%d", filepath.Base(path), n))
-	}
-	if err := os.Rename(path, name); err != nil {
-		return dir, err
-	}
-	made[dir], made[filepath.Dir(path)] = true, true
-	for d := range made {
-		if err := atomicfile.SyncDir(d); err != nil {
-			return dir, err
-		}
-	}
-	return dir, nil
-}
-
-// stray is a sound message file that is in no index.
-type stray struct {
-	hash     Hash
-	size     int64
-	received time.Time
-	summary  *message.Summary
-}
-
-// adopt takes files without a row into the index. The lock keeps out the batches
-// that could make a row for them at the same time.
-func (r *repair) adopt(ctx context.Context, found map[Hash]bool) error {
-	if len(found) == 0 {
-		return nil
-	}
-	if err := r.s.withoutJournaled(found); err != nil {
-		return err
-	}
-	r.s.underway.mu.Lock()
-	defer r.s.underway.mu.Unlock()
-	var strays []stray
-	for h := range found {
-		known, err := r.s.knows(ctx, h)
-		if err != nil {
-			return err
-		}
-		if known || r.s.underway.batches[h] > 0 {
-			continue
-		}
-		st, err := r.s.stray(ctx, h)
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case errors.Is(err, fs.ErrNotExist): // its batch ended just now
-		case err != nil:
-			r.left("orphan-file", "the file of message %s is in no index and cannot be read: %v", h, err)
-		case st.hash != h:
-			if r.report.Aside, err = r.s.moveAside(r.s.path(h)); err != nil {
-				return err
-			}
-			r.mended("orphan-file", "the file of message %s was damaged, in no index, and is in %s now", h, r.report.Aside)
-		default:
-			strays = append(strays, st)
-		}
-	}
-	if len(strays) == 0 {
-		return nil
-	}
-	slices.SortFunc(strays, func(a, b stray) int { return a.received.Compare(b.received) })
-	if err := atomicfile.SyncDir(filepath.Dir(r.s.path(strays[0].hash))); err != nil {
-		return err
-	}
-	return r.s.write(ctx, "take in found messages", func(t *tx) error { return r.take(t, strays) })
-}
-
-// stray reads a file and makes it durable: who wrote it is not known.
-func (s *Store) stray(ctx context.Context, h Hash) (st stray, err error) {
-	path := s.path(h)
-	if st.hash, err = hashFile(ctx, path); err != nil {
-		return st, err
-	}
-	if err := syncFile(path); err != nil {
-		return st, err
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return st, err
-	}
-	defer f.Close() // it was only read
-	info, err := f.Stat()
-	if err != nil {
-		return st, err
-	}
-	st.size, st.summary = info.Size(), s.Summarize(f, info.Size())
-	if st.received = st.summary.Received; st.received.IsZero() {
-		st.received = info.ModTime()
-	}
-	return st, nil
-}
-
-func (r *repair) take(t *tx, strays []stray) error {
-	for _, st := range strays {
-		var entries, removed int
-		err := t.get(`SELECT count(*), count(removed_at) FROM ledger WHERE hash = ?`, []any{st.hash[:]}, &entries, &removed)
-		if err != nil {
-			return err
-		}
-		id, err := t.content(&Spooled{hash: st.hash, size: st.size, summary: st.summary})
-		if err != nil {
-			return err
-		}
-		if removed > 0 {
-			r.mended("orphan-file", "the file of message %s was in no index; it had been expunged and can be undeleted", st.hash)
-			if err := t.bury(id, st); err != nil {
-				return err
-			}
-			continue
-		}
-		r.mended("orphan-file", "the file of message %s was in no index and is in mailbox %s now", st.hash, recovered)
-		r.report.Recovered++
-		if err := t.recover(row{Content: id, Size: st.size, Received: st.received.Unix()}, st.hash); err != nil {
-			return err
-		}
-		if entries == 0 {
-			t.log.line('N', st.hash, true)
-		}
-		if err := t.exec(`UPDATE content SET found = ? WHERE id = ?`, entries == 0, id); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// recover adds a content to the mailbox for found ones.
-func (t *tx) recover(r row, h Hash) error {
-	b, err := t.ensure(recovered)
-	if err != nil {
-		return err
-	}
-	r, err = t.add(b, r)
-	t.logAdded(b, r, h)
-	return err
-}
-
-// bury enters a content among the expunged messages, as if it had been in the
-// mailbox for found ones.
-func (t *tx) bury(id ContentID, st stray) error {
-	now := t.s.now().Unix()
-	err := t.exec(`UPDATE content SET orphaned_at = ? WHERE id = ?`, now, id)
-	if err != nil {
-		return err
-	}
-	res, err := t.result(`INSERT INTO expunged (mailbox, mailbox_id, uidvalidity, uid, content_id, system, keywords, received_at, size, expunged_at)
-		VALUES (?, 0, 0, 0, ?, 0, 0, ?, ?, ?)`, recovered, id, st.received.Unix(), st.size, now)
-	if err != nil {
-		return err
-	}
-	row, err := res.LastInsertId()
-	zero := int64(0)
-	t.log.line('X', row, zero, zero, zero, st.hash, st.size, st.received.Unix(), zero, zero, now, recovered)
-	return err
+		r.report.Aside = dir
+		r.check.add("changed-file", "the file of message %s was damaged and is in %s now; it comes with the next poll if its server still has it", h, dir)
+		return r.s.write(ctx, "mark a message", func(t *tx) error { return t.missing(h) })
+	})
 }
 
 // index mends what SQL can see.
 func (r *repair) index(t *tx) error {
-	for _, query := range []string{
+	err := t.execAll([]string{
 		`DELETE FROM envelope WHERE content_id NOT IN (SELECT id FROM content)`,
 		`DELETE FROM header WHERE content_id NOT IN (SELECT id FROM content)`,
 		`DELETE FROM structure WHERE content_id NOT IN (SELECT id FROM content)`,
@@ -379,10 +160,9 @@ func (r *repair) index(t *tx) error {
 			AND NOT EXISTS (SELECT 1 FROM message WHERE content_id = content.id) AND EXISTS (SELECT 1 FROM expunged WHERE content_id = content.id)`,
 		`INSERT OR REPLACE INTO meta (key, value) SELECT 'uidvalidity', max(coalesce((SELECT value FROM meta WHERE key = 'uidvalidity'), 0),
 			coalesce(max(uidvalidity), 0)) FROM mailbox`,
-	} {
-		if err := t.exec(query); err != nil {
-			return err
-		}
+	})
+	if err != nil {
+		return err
 	}
 	if _, err := t.ensure(inbox); err != nil {
 		return err
@@ -397,12 +177,7 @@ func (r *repair) index(t *tx) error {
 // modification sequence only rise.
 func (r *repair) counts(t *tx) error {
 	var ids []MailboxID
-	err := t.rows(`SELECT id FROM mailbox ORDER BY id`, nil, func(rows *sql.Rows) error {
-		var id MailboxID
-		err := rows.Scan(&id)
-		ids = append(ids, id)
-		return err
-	})
+	err := t.rows(`SELECT id FROM mailbox ORDER BY id`, nil, into(&ids, column))
 	if err != nil {
 		return err
 	}
@@ -435,25 +210,14 @@ func (r *repair) counts(t *tx) error {
 // lost brings back contents that no message row has although nobody removed
 // them.
 func (r *repair) lost(t *tx) error {
-	type lost struct {
-		row
-		hash Hash
-	}
-	var contents []lost
+	var contents []knownContent
 	err := t.rows(`SELECT id, size, hash FROM content WHERE orphaned_at IS NULL AND NOT EXISTS (SELECT 1 FROM message WHERE content_id = content.id)`,
-		nil, func(rows *sql.Rows) error {
-			c := lost{row: row{Received: t.s.now().Unix()}}
-			var hash sql.RawBytes
-			err := rows.Scan(&c.Content, &c.Size, &hash)
-			copy(c.hash[:], hash)
-			contents = append(contents, c)
-			return err
-		})
+		nil, into(&contents, func(c *knownContent) []any { return []any{&c.ID, &c.Size, hashInto(&c.Hash)} }))
 	if err != nil {
 		return err
 	}
 	for _, c := range contents {
-		if err := t.recover(c.row, c.hash); err != nil {
+		if err := t.recover(row{Content: c.ID, Size: c.Size, Received: t.s.now().Unix()}, c.Hash); err != nil {
 			return err
 		}
 		r.report.Recovered++

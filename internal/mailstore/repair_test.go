@@ -15,7 +15,7 @@ import (
 // mended and left, sorted, each once.
 func (r *rig) repair() (rep RepairReport, mended, left string) {
 	r.t.Helper()
-	rep, err := r.Repair(r.t.Context(), RepairOptions{})
+	rep, err := r.Repair(r.t.Context(), nil)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -122,7 +122,7 @@ func TestADamagedFileIsMovedAsideAndFetchedAgain(t *testing.T) {
 			if got := r.removed("home"); !strings.HasPrefix(got, "A") || !strings.Contains(got, "wanted, B") {
 				t.Errorf("ledger %s", got)
 			}
-			if got := strings.Join(r.codes(true), " "); got != "missing-file" {
+			if got := strings.Join(r.codes(), " "); got != "missing-file" {
 				t.Errorf("check finds %q", got)
 			}
 			if m := r.box("INBOX"); name != "expunged before" && m.Messages != 2 {
@@ -209,14 +209,14 @@ func TestAFileOfARemovedMessageDoesNotComeBackByItself(t *testing.T) {
 
 func TestRepairLeavesWorkUnderWayAlone(t *testing.T) {
 	r := newStore(t)
-	b := r.newBatch([]Delivery{r.from("home", "A", 1)})
-	must(t, b.place(t.Context()))
+	b := r.batch(1)
+	must(t, b.Place(t.Context()))
 	if rep, mended, left := r.repair(); mended+left != "" {
 		t.Errorf("report %+v", rep)
 	}
-	b.end(false, false)
+	b.End(false, false)
 	must(t, os.RemoveAll(filepath.Join(r.dir, "mail", "00")))
-	_, err := r.Repair(t.Context(), RepairOptions{})
+	_, err := r.Repair(t.Context(), nil)
 	wantKind(t, err, fault.Temporary)
 	must(t, os.Mkdir(filepath.Join(r.dir, "mail", "00"), 0o700))
 }

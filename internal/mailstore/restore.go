@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/popbridge/popbridge/internal/atomicfile"
+	"github.com/popbridge/popbridge/internal/contents"
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
@@ -38,7 +39,7 @@ type RestoreReport struct {
 // or absent, else fault.Conflict; it is there as a whole or not at all. Every
 // file is copied and compared with its hash. UIDs and UIDVALIDITY are those of
 // the backup; UIDNEXT is raised by a million, so that no UID is given again that
-// a client may have seen after the backup was taken (see leap).
+// a client may have seen after the backup was taken (see skipUIDs).
 func Restore(ctx context.Context, backupDir, dir string, o RestoreOptions) (RestoreReport, error) {
 	report, err := restore(ctx, backupDir, dir, o)
 	return report, trouble(err, "restore the mail store")
@@ -48,7 +49,7 @@ func restore(ctx context.Context, backupDir, dir string, o RestoreOptions) (repo
 	if err := checkFolders(backupDir, CheckPlace); err != nil {
 		return report, err
 	}
-	m, err := readManifest(backupDir)
+	m, err := ReadBackup(backupDir)
 	if err != nil {
 		return report, err
 	}
@@ -68,18 +69,18 @@ func restore(ctx context.Context, backupDir, dir string, o RestoreOptions) (repo
 	if err := os.RemoveAll(stage); err != nil {
 		return report, err
 	}
-	s := prepare(stage, Options{Log: o.Log})
-	if err := s.makeFolders(); err != nil {
+	s, err := prepare(stage, Options{Log: o.Log})
+	if err != nil {
 		return report, err
 	}
-	c := copier{from: func(h Hash) string { return filePath(backupDir, h) }, dir: stage, progress: o.Progress, needed: true}
+	if err := s.files.Make("tmp"); err != nil {
+		return report, err
+	}
+	c := copier{from: &contents.Files{Dir: backupDir}, to: &s.files, progress: o.Progress, needed: true}
 	letIn := o.Devices != nil && o.Devices(m.SHA256)
 	devices, err := s.fill(ctx, filepath.Join(backupDir, m.Index), m, &c, letIn)
 	report = RestoreReport{m.Messages, c.fresh, c.bytes, c.problems, devices, letIn}
-	if cerr := s.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
+	if err = errors.Join(err, s.Close()); err != nil {
 		return report, err
 	}
 	if err := errors.Join(atomicfile.SyncDir(stage), atomicfile.SyncDir(filepath.Join(stage, "mail"))); err != nil {
@@ -96,7 +97,7 @@ func restore(ctx context.Context, backupDir, dir string, o RestoreOptions) (repo
 
 // fill copies index and files of a backup into the folder of the store. It
 // returns the devices that the index has, which stay only if they are wanted.
-func (s *Store) fill(ctx context.Context, index string, m manifest, c *copier, devices bool) ([]string, error) {
+func (s *Store) fill(ctx context.Context, index string, m BackupInfo, c *copier, devices bool) ([]string, error) {
 	if err := s.takeIndex(ctx, index, m, c); err != nil {
 		return nil, err
 	}
@@ -128,12 +129,12 @@ func (s *Store) fill(ctx context.Context, index string, m manifest, c *copier, d
 				return err
 			}
 		}
-		return t.leap(0)
+		return t.skipUIDs(0)
 	})
 }
 
 // takeIndex copies the index of a backup and opens it.
-func (s *Store) takeIndex(ctx context.Context, index string, m manifest, c *copier) error {
+func (s *Store) takeIndex(ctx context.Context, index string, m BackupInfo, c *copier) error {
 	path := filepath.Join(s.dir, "index.db")
 	err := atomicfile.WriteFunc(path, 0o600, func(w io.Writer) error {
 		f, err := os.Open(index)
@@ -141,7 +142,7 @@ func (s *Store) takeIndex(ctx context.Context, index string, m manifest, c *copi
 			return err
 		}
 		defer f.Close() // it was only read
-		c.bytes, err = io.Copy(w, &source{ctx: ctx, r: f})
+		c.bytes, err = io.Copy(w, contents.NewSource(ctx, f))
 		return err
 	})
 	if err != nil {

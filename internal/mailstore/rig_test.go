@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/popbridge/popbridge/internal/contents"
 	"github.com/popbridge/popbridge/internal/testkit"
 )
 
@@ -82,7 +83,7 @@ func (r *rig) reopen() {
 // clean fails the test when the check finds anything, or tmp is not empty.
 func (r *rig) clean() {
 	r.t.Helper()
-	problems, err := r.Check(context.Background(), CheckOptions{Hashes: true})
+	problems, err := r.Check(context.Background(), nil)
 	if err != nil {
 		r.t.Error(err)
 	}
@@ -113,6 +114,11 @@ func (r *rig) spool(text string) *Spooled {
 		r.t.Fatal(err)
 	}
 	return sp
+}
+
+// batch begins the file work of delivering test message n.
+func (r *rig) batch(n int) *contents.Batch {
+	return r.files.NewBatch([]*contents.Spooled{r.spool(text(n)).Spooled})
 }
 
 // text is the n-th test message.
@@ -177,6 +183,9 @@ func (r *rig) lines(mailbox string) string {
 	}
 	return b.String()
 }
+
+// path is where the file of a message is.
+func (r *rig) path(h Hash) string { return r.files.Path(h) }
 
 func (r *rig) read(h Hash) []byte {
 	r.t.Helper()

@@ -1,5 +1,15 @@
 package mailstore
 
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"strconv"
+
+	"github.com/popbridge/popbridge/internal/fault"
+)
+
 // migrations[i] takes the index from schema version i to i+1. A step that was
 // ever released is never edited.
 var migrations = []string{schema1, schema2, schema3, schema4, schema5}
@@ -164,3 +174,72 @@ CREATE TABLE structure (
 ) STRICT;
 DROP TABLE summary;
 `
+
+func setVersion(n int) string { return "PRAGMA user_version = " + strconv.Itoa(n) }
+
+// schemaVersion looks at the index without changing anything in it.
+func (s *Store) schemaVersion(ctx context.Context, path string) (int, error) {
+	version := 0
+	_, err := os.Stat(path)
+	fresh := errors.Is(err, fs.ErrNotExist)
+	if !fresh {
+		var r reader
+		if err := r.open(path); err != nil {
+			return 0, err
+		}
+		err := r.get(ctx, `PRAGMA user_version`, nil, &version)
+		if err == nil && s.id != 0 && version <= len(migrations) {
+			if version < identitySchema {
+				err = s.another("another mail store is in " + s.dir)
+			} else {
+				_, err = s.identify(ctx, &r)
+			}
+		}
+		if err = errors.Join(err, r.close()); err != nil {
+			return 0, err
+		}
+	}
+	if version > len(migrations) {
+		return 0, fault.New(fault.Config, "the mail store was written by a newer version of popbridge",
+			"update popbridge; the store was not changed")
+	}
+	if version == 0 {
+		// A new index beside old mail would give everything new UIDs.
+		if has, err := s.hasMail(); err != nil || has {
+			return 0, errors.Join(err, fault.New(fault.Corrupt, "message files are there, but the index of the mail store is missing",
+				repairHint))
+		}
+		if s.id != 0 {
+			return 0, s.another("no mail store is in " + s.dir)
+		}
+	}
+	return version, nil
+}
+
+// migrate takes the index to the schema of this program, in one transaction. A
+// new store is filled in the same one.
+func (s *Store) migrate(ctx context.Context, fill func(*tx) error) error {
+	s.keywords.reset()
+	return s.write(ctx, "prepare the index", func(t *tx) error {
+		version := 0
+		if err := t.get(`PRAGMA user_version`, nil, &version); err != nil {
+			return err
+		}
+		fresh := version == 0
+		for ; version < len(migrations); version++ {
+			if _, err := s.writer.conn.ExecContext(context.Background(), migrations[version]); err != nil {
+				return err
+			}
+			if _, err := s.writer.conn.ExecContext(context.Background(), setVersion(version+1)); err != nil {
+				return err
+			}
+		}
+		if !fresh {
+			var id int64
+			err := t.get(`SELECT value FROM meta WHERE key = 'id'`, nil, &id)
+			t.log.line('I', id) // the recovery log is behind now, and written again
+			return err
+		}
+		return fill(t)
+	})
+}

@@ -7,13 +7,13 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
 
+	"github.com/popbridge/popbridge/internal/contents"
 	"github.com/popbridge/popbridge/internal/failpoint"
-	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/password"
 	"github.com/popbridge/popbridge/internal/textindex"
 )
 
@@ -38,37 +38,30 @@ type Options struct {
 	// the new one: when it returns, that is durable. It must not use the store.
 	Lease  Lease
 	Extend func(id string, l Lease)
-
-	// NoSweep leaves the traces of unfinished work alone. It is for a program
-	// that opens the store while another one may have it open and at work.
-	NoSweep bool
 }
 
 // Store is the mail of one user. Its methods may be called from several
 // goroutines.
 type Store struct {
-	dir      string
-	disk     disk
-	log      zerolog.Logger
-	now      func() time.Time
-	keep     time.Duration // how long what was expunged stays
-	writer   writer
-	reader   reader
-	recovery recoveryLog
-	keywords keywords
-	feed     feed
-	backups  sync.RWMutex // a backup holds it for reading, a purge for writing
-	underway underway
-	logins   logins
-	text     textindex.Index
+	dir       string
+	files     contents.Files
+	log       zerolog.Logger
+	now       func() time.Time
+	keep      time.Duration // how long what was expunged stays
+	writer    writer
+	reader    reader
+	recovery  recoveryLog
+	keywords  keywords
+	feed      feed
+	backups   sync.RWMutex // a backup holds it for reading, a purge for writing
+	passwords *password.Checker
+	text      textindex.Index
 
 	id         int64 // 0: not known yet
 	generation int64 // as of the last commit; this and the rest under the mutex of the writer
 	lease      Lease
 	extend     func(string, Lease)
 	putBack    bool
-
-	unreadable atomic.Pointer[string] // the last message file that this user may not open
 
 	// hook is called before each step that a crash or a full disk can stop,
 	// and may make it fail. Only tests set it.
@@ -84,10 +77,12 @@ func (s *Store) step(name string) error {
 }
 
 // Open opens the store in dir, the folder of one user, and makes it where there
-// is none. A store must be open only once at a time, except with NoSweep.
+// is none. A store must be open only once at a time.
 func Open(ctx context.Context, dir string, o Options) (*Store, error) {
-	s := prepare(dir, o)
-	err := s.open(ctx, o)
+	s, err := prepare(dir, o)
+	if err == nil {
+		err = s.open(ctx, o)
+	}
 	if err != nil {
 		_ = s.Close() // the first error says it all
 		return nil, trouble(err, "open the mail store")
@@ -96,25 +91,22 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 }
 
 // prepare makes a store that is not open yet.
-func prepare(dir string, o Options) *Store {
-	s := &Store{dir: dir, disk: realDisk{}, log: o.Log, now: o.Now, keep: keepFor(o.KeepExpunged), lease: o.Lease, extend: o.Extend}
+func prepare(dir string, o Options) (s *Store, err error) {
+	s = &Store{log: o.Log, now: o.Now, keep: keepFor(o.KeepExpunged), lease: o.Lease, extend: o.Extend, passwords: password.NewChecker()}
 	if s.now == nil {
 		s.now = time.Now
 	}
 	s.feed = feed{live: map[MailboxID]*live{}, watchers: map[chan struct{}]struct{}{}, rows: map[string]Mailbox{}}
-	s.underway.batches = map[Hash]int{}
-	s.logins.init()
-	return s
+	if s.dir, err = filepath.Abs(dir); err == nil {
+		s.id, err = parseID(o.ID)
+	}
+	s.files.Dir, s.files.Log, s.files.Step = s.dir, s.log, s.step
+	s.files.Known = func(h Hash) (bool, error) { return s.knows(context.Background(), h) }
+	return s, err
 }
 
-func (s *Store) open(ctx context.Context, o Options) (err error) {
-	if s.dir, err = filepath.Abs(s.dir); err != nil {
-		return err
-	}
+func (s *Store) open(ctx context.Context, o Options) error {
 	if err := s.checkOwner(); err != nil {
-		return err
-	}
-	if s.id, err = parseID(o.ID); err != nil {
 		return err
 	}
 	if s.id != 0 {
@@ -122,7 +114,7 @@ func (s *Store) open(ctx context.Context, o Options) (err error) {
 			return err
 		}
 	}
-	if err := s.makeFolders(); err != nil {
+	if err := s.files.Make("tmp"); err != nil {
 		return err
 	}
 	path := s.indexPath()
@@ -147,13 +139,10 @@ func (s *Store) open(ctx context.Context, o Options) (err error) {
 	if err := s.keywords.load(&s.reader); err != nil {
 		return err
 	}
-	if o.NoSweep {
-		return nil
-	}
 	if err := s.reconcile(ctx); err != nil {
 		return err
 	}
-	if err := s.sweep(ctx); err != nil {
+	if err := s.files.Sweep(); err != nil {
 		return err
 	}
 	if err := s.Purge(ctx); err != nil {
@@ -177,79 +166,13 @@ func (s *Store) Close() error {
 	s.feed.shut()
 	// The writer last: the last connection folds the log into the database.
 	s.dropLogLocked()
-	err := s.reader.close()
-	if werr := s.writer.closeLocked(); err == nil {
-		err = werr
-	}
-	return trouble(err, "close the mail store")
+	return trouble(errors.Join(s.reader.close(), s.writer.closeLocked()), "close the mail store")
 }
 
-// schemaVersion looks at the index without changing anything in it.
-func (s *Store) schemaVersion(ctx context.Context, path string) (int, error) {
-	version := 0
-	_, err := os.Stat(path)
-	fresh := errors.Is(err, fs.ErrNotExist)
-	if !fresh {
-		var r reader
-		if err := r.open(path); err != nil {
-			return 0, err
-		}
-		err := r.get(ctx, `PRAGMA user_version`, nil, &version)
-		if err == nil && s.id != 0 && version <= len(migrations) {
-			if version < identitySchema {
-				err = s.another("another mail store is in " + s.dir)
-			} else {
-				_, err = s.identify(ctx, &r)
-			}
-		}
-		if cerr := r.close(); err == nil {
-			err = cerr
-		}
-		if err != nil {
-			return 0, err
-		}
+// hasMail reports whether there is anything that an index belongs to.
+func (s *Store) hasMail() (bool, error) {
+	if _, err := os.Lstat(s.logPath()); !errors.Is(err, fs.ErrNotExist) {
+		return true, err
 	}
-	if version > len(migrations) {
-		return 0, fault.New(fault.Config, "the mail store was written by a newer version of popbridge",
-			"update popbridge; the store was not changed")
-	}
-	if version == 0 {
-		// A new index beside old mail would give everything new UIDs.
-		if has, err := s.hasMail(); err != nil || has {
-			return 0, errors.Join(err, fault.New(fault.Corrupt, "message files are there, but the index of the mail store is missing",
-				repairHint))
-		}
-		if s.id != 0 {
-			return 0, s.another("no mail store is in " + s.dir)
-		}
-	}
-	return version, nil
-}
-
-// migrate takes the index to the schema of this program, in one transaction. A
-// new store is filled in the same one.
-func (s *Store) migrate(ctx context.Context, fill func(*tx) error) error {
-	s.keywords.reset()
-	return s.write(ctx, "prepare the index", func(t *tx) error {
-		version := 0
-		if err := t.get(`PRAGMA user_version`, nil, &version); err != nil {
-			return err
-		}
-		fresh := version == 0
-		for ; version < len(migrations); version++ {
-			if _, err := s.writer.conn.ExecContext(context.Background(), migrations[version]); err != nil {
-				return err
-			}
-			if _, err := s.writer.conn.ExecContext(context.Background(), setVersion(version+1)); err != nil {
-				return err
-			}
-		}
-		if !fresh {
-			var id int64
-			err := t.get(`SELECT value FROM meta WHERE key = 'id'`, nil, &id)
-			t.log.line('I', id) // the recovery log is behind now, and written again
-			return err
-		}
-		return fill(t)
-	})
+	return s.files.Any()
 }

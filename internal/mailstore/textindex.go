@@ -22,12 +22,10 @@ func (i indexedStore) After(ctx context.Context, id int64, use func(id int64, ha
 		}
 	}
 	return i.s.reader.rows(ctx, `SELECT id, hash FROM content WHERE id > ? ORDER BY id`, []any{id}, func(rows *sql.Rows) error {
-		var raw sql.RawBytes
 		var hash Hash
-		if err := rows.Scan(&id, &raw); err != nil {
+		if err := rows.Scan(&id, hashInto(&hash)); err != nil {
 			return err
 		}
-		copy(hash[:], raw)
 		use(id, hash)
 		return nil
 	})

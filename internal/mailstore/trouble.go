@@ -75,9 +75,9 @@ func classify(err error, doing string) error {
 	return fmt.Errorf("%s: %w", doing, err)
 }
 
-// judge tells a damaged index from a disk that cannot be read: SQLite takes EIO
+// readErrorBehindCorrupt tells a damaged index from a disk that cannot be read: SQLite takes EIO
 // for damage. It reads the index, which costs nothing beside either.
-func judge(path string, err error) error {
+func readErrorBehindCorrupt(path string, err error) error {
 	if sqliteCode(err) != sqlite3.SQLITE_CORRUPT {
 		return err
 	}

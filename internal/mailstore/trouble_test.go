@@ -186,7 +186,7 @@ func TestWhatIsInDoubtStays(t *testing.T) {
 	// The next start knows that it was not committed.
 	broken = false
 	r.reopen()
-	if has, err := r.hasFiles(); has || err != nil {
+	if has, err := r.files.Any(); has || err != nil {
 		t.Errorf("the file is still there: %v", err)
 	}
 }

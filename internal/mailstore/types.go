@@ -2,10 +2,10 @@ package mailstore
 
 import (
 	"cmp"
-	"encoding/hex"
 	"strings"
 	"time"
 
+	"github.com/popbridge/popbridge/internal/contents"
 	"github.com/popbridge/popbridge/internal/message"
 )
 
@@ -24,10 +24,7 @@ type ModSeq uint64
 type ContentID int64
 
 // Hash is the SHA-256 of a content. It names the file.
-type Hash [32]byte
-
-// String returns the hash in lower-case hexadecimal.
-func (h Hash) String() string { return hex.EncodeToString(h[:]) }
+type Hash = contents.Hash
 
 // Mailbox is a mailbox with its counts, as of one commit.
 type Mailbox struct {
@@ -204,10 +201,4 @@ type Device struct {
 type Problem struct {
 	Code string // stable, for scripts: "missing-file"
 	Text string
-}
-
-// CheckOptions says how thorough Check is.
-type CheckOptions struct {
-	Hashes   bool                  // read every file and compare its hash
-	Progress func(done, total int) // called for each content; may be nil
 }

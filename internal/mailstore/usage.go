@@ -2,7 +2,6 @@ package mailstore
 
 import (
 	"context"
-	"database/sql"
 )
 
 // Usage is how much is in a store.
@@ -25,22 +24,4 @@ func (s *Store) Usage(ctx context.Context) (u Usage, err error) {
 		(SELECT count(*) FROM ledger), (SELECT count(*) FROM content), (SELECT count(*) FROM content WHERE missing) FROM mailbox`, nil,
 		&u.Messages, &u.Size, &u.Expunged, &u.Fetched, &u.Contents, &u.Missing)
 	return u, trouble(err, "count the messages")
-}
-
-// KnownAccount is an account that the store remembers.
-type KnownAccount struct {
-	Name   string
-	Memory string // see AccountState
-	Stored int64  // messages ever stored
-}
-
-// Accounts returns the accounts that were polled into this store, sorted by name.
-func (s *Store) Accounts(ctx context.Context) (list []KnownAccount, err error) {
-	err = s.reader.rows(ctx, `SELECT name, memory, stored FROM account ORDER BY name`, nil, func(rows *sql.Rows) error {
-		var k KnownAccount
-		err := rows.Scan(&k.Name, &k.Memory, &k.Stored)
-		list = append(list, k)
-		return err
-	})
-	return list, trouble(err, "read the accounts")
 }

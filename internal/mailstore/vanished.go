@@ -75,14 +75,9 @@ func (t *tx) mendHistory(b *box) error {
 		return err
 	}
 	b.HighestModSeq = max(b.HighestModSeq+1, ModSeq(next)) // never negative
-	for _, query := range []string{
+	return t.execAll([]string{
 		`UPDATE message SET modseq = ?2 WHERE mailbox_id = ?1`,
 		`UPDATE mailbox SET history_from = ?2 WHERE id = ?1`,
 		`DELETE FROM vanished WHERE mailbox_id = ?1 AND ?2 > 0`,
-	} {
-		if err := t.exec(query, b.ID, int64(b.HighestModSeq)); err != nil {
-			return err
-		}
-	}
-	return nil
+	}, b.ID, int64(b.HighestModSeq))
 }

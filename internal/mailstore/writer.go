@@ -5,37 +5,12 @@ import (
 	"database/sql"
 	"errors"
 	"io/fs"
-	"net/url"
 	"os"
-	"path/filepath"
-	"strings"
 	"sync"
 	"sync/atomic"
 
 	"github.com/popbridge/popbridge/internal/failpoint"
 )
-
-// dsn builds the data source name. Pragmas stand in it because they belong to
-// a connection: an Exec on a pool sets them on one connection only.
-func dsn(path string, pragmas ...string) string {
-	path = filepath.ToSlash(path)
-	if !strings.HasPrefix(path, "/") {
-		path = "/" + path // C:/Users becomes file:///C:/Users
-	}
-	q := url.Values{"_pragma": append([]string{"busy_timeout(10000)"}, pragmas...)}
-	return (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String()
-}
-
-// writePragmas make a commit durable when it returns. fullfsync matters on
-// macOS, where fsync alone leaves data in the cache of the drive.
-var writePragmas = []string{
-	"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
-	"fullfsync(1)", "checkpoint_fullfsync(1)", "cache_size(-8000)",
-}
-
-// Readers have small caches, as there are several and an agent stays for months:
-// the pages are in the system's cache too.
-var readPragmas = []string{"query_only(1)", "cache_size(-2000)"}
 
 // writer is the one connection that changes the index. mu is held from the
 // start of a transaction until its changes are published.
@@ -154,7 +129,7 @@ func (s *Store) commit(ctx context.Context, doing string, fn func(*tx) error) (i
 	}()
 	known := s.keywords.count()
 	if err = t.exec("BEGIN IMMEDIATE"); err != nil {
-		err = judge(s.indexPath(), err)
+		err = readErrorBehindCorrupt(s.indexPath(), err)
 		return false, trouble(err, doing)
 	}
 	if err = fn(t); err == nil {
@@ -177,7 +152,7 @@ func (s *Store) commit(ctx context.Context, doing string, fn func(*tx) error) (i
 		// fails and there is nothing left to do.
 		_ = t.exec("ROLLBACK")
 		s.keywords.truncate(known)
-		err = judge(s.indexPath(), err)
+		err = readErrorBehindCorrupt(s.indexPath(), err)
 		return inDoubt, trouble(err, doing)
 	}
 	failpoint.Hit(failpoint.Publish)
@@ -198,6 +173,25 @@ func (t *tx) result(query string, args ...any) (sql.Result, error) {
 		return nil, err
 	}
 	return st.ExecContext(context.Background(), args...)
+}
+
+// execAll runs several queries with the same arguments.
+func (t *tx) execAll(queries []string, args ...any) error {
+	for _, query := range queries {
+		if err := t.exec(query, args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// changed runs a query and returns how many rows it has changed.
+func (t *tx) changed(query string, args ...any) (int64, error) {
+	res, err := t.result(query, args...)
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
 }
 
 // get reads one row into dest; sql.ErrNoRows when there is none.

@@ -45,7 +45,7 @@ func newPopbridge(t *testing.T, ca *testkit.TLS, user string, zone *time.Locatio
 		t.Fatalf("open the store: %v", err)
 	}
 	t.Cleanup(func() {
-		problems, err := store.Check(context.Background(), mailstore.CheckOptions{})
+		problems, err := store.Check(context.Background(), nil)
 		if err != nil || len(problems) > 0 {
 			t.Errorf("store after the script: %v %v", problems, err)
 		}

@@ -1,6 +1,6 @@
 //go:build unix
 
-package mailstore
+package contents
 
 import (
 	"io/fs"

@@ -14,20 +14,15 @@ import (
 func (s *Store) Inherit(ctx context.Context, account string, same func(name, memory string) bool) (st AccountState, ok bool, err error) {
 	var taken bool
 	err = s.reader.get(ctx, `SELECT EXISTS (SELECT 1 FROM ledger WHERE account = ?)`, []any{account}, &taken)
-	from := ""
-	if err == nil && !taken {
-		err = s.reader.rows(ctx, `SELECT name, memory FROM account WHERE name <> ?`, []any{account}, func(rows *sql.Rows) error {
-			var name, memory string
-			err := rows.Scan(&name, &memory)
-			if err == nil && same(name, memory) {
-				from = name
-			}
-			return err
-		})
-	}
-	if err != nil || from == "" {
+	if err != nil || taken {
 		return st, false, trouble(err, "look for the account by another name")
 	}
+	known, err := s.Accounts(ctx)
+	i := slices.IndexFunc(known, func(k KnownAccount) bool { return k.Name != account && same(k.Name, k.Memory) })
+	if err != nil || i < 0 {
+		return st, false, err
+	}
+	from := known[i].Name
 	if err := s.write(ctx, "rename the account", func(t *tx) error { return t.inherit(from, account) }); err != nil {
 		return st, false, err
 	}
@@ -62,11 +57,9 @@ func (t *tx) inherit(from, to string) error {
 	err := t.rows(`SELECT uidl, dup, hash, size, list_size, state, coalesce(stored_at, 0), coalesce(removed_at, 0), doubt
 		FROM ledger WHERE account = ? AND hash IS NOT NULL`, []any{from}, func(rows *sql.Rows) error {
 		var uidl string
-		var raw sql.RawBytes
-		var dup, size, listed, state, stored, removed, doubt int64
-		err := rows.Scan(&uidl, &dup, &raw, &size, &listed, &state, &stored, &removed, &doubt)
 		var h Hash
-		copy(h[:], raw)
+		var dup, size, listed, state, stored, removed, doubt int64
+		err := rows.Scan(&uidl, &dup, hashInto(&h), &size, &listed, &state, &stored, &removed, &doubt)
 		t.log.line('G', from, uidl, dup)
 		t.log.line('L', to, uidl, dup, h, size, listed, state, stored, removed)
 		if doubt != 0 {
@@ -89,4 +82,50 @@ func (t *tx) inherit(from, to string) error {
 		t.exec(`DELETE FROM account WHERE name = ?`, to),
 		t.exec(`UPDATE account SET name = ? WHERE name = ?`, to, from),
 		t.exec(`UPDATE ledger SET account = ? WHERE account = ?`, to, from))
+}
+
+// AccountState returns what is remembered of an account; zero for a new one.
+func (s *Store) AccountState(ctx context.Context, account string) (AccountState, error) {
+	var st AccountState
+	var last sql.NullInt64
+	err := s.reader.get(ctx, `SELECT stored, on_server, last_success, last_error, had_uidl, memory FROM account WHERE name = ?`,
+		[]any{account}, &st.Stored, &st.OnServer, &last, &st.LastError, &st.HadUIDL, &st.Memory)
+	if errors.Is(err, sql.ErrNoRows) {
+		return AccountState{}, nil
+	}
+	st.LastSuccess = when(last)
+	return st, trouble(err, "read the state of the account")
+}
+
+// SetAccountState stores all but Stored, which Deliver counts.
+func (s *Store) SetAccountState(ctx context.Context, account string, st AccountState) error {
+	return s.write(ctx, "write the state of the account", func(t *tx) error {
+		t.noLedger = true
+		var had bool
+		err := t.get(`SELECT had_uidl FROM account WHERE name = ?`, []any{account}, &had)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		if had != st.HadUIDL {
+			t.log.line('H', account, st.HadUIDL)
+		}
+		return t.exec(`INSERT INTO account (name, on_server, last_success, last_error, had_uidl, memory) VALUES (?, ?, ?, ?, ?, ?)
+			ON CONFLICT (name) DO UPDATE SET on_server = excluded.on_server, last_success = excluded.last_success,
+			last_error = excluded.last_error, had_uidl = excluded.had_uidl, memory = excluded.memory`,
+			account, st.OnServer, unix(st.LastSuccess), st.LastError, st.HadUIDL, st.Memory)
+	})
+}
+
+// KnownAccount is an account that the store remembers.
+type KnownAccount struct {
+	Name   string
+	Memory string // see AccountState
+	Stored int64  // messages ever stored
+}
+
+// Accounts returns the accounts that were polled into this store, sorted by name.
+func (s *Store) Accounts(ctx context.Context) (list []KnownAccount, err error) {
+	err = s.reader.rows(ctx, `SELECT name, memory, stored FROM account ORDER BY name`, nil,
+		into(&list, func(k *KnownAccount) []any { return []any{&k.Name, &k.Memory, &k.Stored} }))
+	return list, trouble(err, "read the accounts")
 }
