@@ -11,7 +11,7 @@ import (
 
 // TestMain gives the tests a state folder of their own.
 func TestMain(m *testing.M) {
-	testkit.UseMemoryDisk()
+	testkit.Quick()
 	dir, err := os.MkdirTemp("", "pbstate")
 	if err != nil {
 		panic(err)

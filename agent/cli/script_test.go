@@ -24,7 +24,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testkit.UseMemoryDisk()
+	testkit.Quick()
 	os.Setenv("XDG_STATE_HOME", filepath.Join(os.TempDir(), "popbridge-cli-test"))
 	testscript.Main(leakChecked{m}, map[string]func(){
 		"popbridge": func() { os.Exit(Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },

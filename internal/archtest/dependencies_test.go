@@ -56,7 +56,7 @@ var owners = []owner{
 	{module + "internal/textindex", []string{"internal/mailstore", "localimap"}, true, "the text index is part of a store"},
 	{module + "internal/mailstore", []string{"agent", "bridge", "localimap", "test"}, true, "leaves do not know the store"},
 	{"golang.org/x/crypto/argon2", []string{"internal/password"}, true, "one package hashes passwords"},
-	{module + "internal/password", []string{"agent", "internal/mailstore"}, true, "whoever has devices checks their passwords"},
+	{module + "internal/password", []string{"agent", "internal/mailstore", "internal/testkit"}, true, "whoever has devices checks their passwords"},
 	{"github.com/rs/zerolog/log", nil, false, "the logger is passed in, never global"},
 	{"C", nil, false, "popbridge is built with CGO_ENABLED=0 everywhere"},
 	{"testing", testSupport, true, "test support stays out of the program"},
@@ -93,7 +93,7 @@ func (f file) folder() string {
 	return folder
 }
 
-func TestImportsFollowTheArrows(t *testing.T) {
+func TestDependencies(t *testing.T) {
 	for _, f := range tree(t) {
 		for _, v := range violations(f) {
 			t.Error(v)
@@ -198,6 +198,19 @@ func TestMainIsShort(t *testing.T) {
 	}
 	if lines := bytes.Count(raw, []byte("\n")); lines > 25 {
 		t.Errorf("%s has %d lines, at most 25 are allowed", main, lines)
+	}
+}
+
+// Only what tests use makes passwords cheap to guess.
+func TestOnlyTestsHashCheaply(t *testing.T) {
+	for _, f := range tree(t) {
+		raw, err := os.ReadFile(filepath.Join(testkit.ModuleRoot(t), filepath.FromSlash(f.path)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Contains(raw, []byte("password.CheapForTests")) && !f.test && f.dir() != "internal/testkit" {
+			t.Errorf("%s makes passwords cheap to guess", f.path)
+		}
 	}
 }
 

@@ -57,7 +57,7 @@ func TestPasswordsAreNotStored(t *testing.T) {
 	must(t, r.AddDevice(t.Context(), Device{Name: "a"}, "one"))
 	must(t, r.AddDevice(t.Context(), Device{Name: "b"}, "two"))
 	for form, n := range r.forms() {
-		if !strings.HasPrefix(form, "$argon2id$v=19$m=19456,t=2,p=1$") || n != 2 {
+		if !strings.HasPrefix(form, "$argon2id$v=19$") || n != 2 {
 			t.Errorf("%d stored as %s", n, form)
 		}
 	}

@@ -40,6 +40,10 @@ type params struct {
 // connections log in to at once.
 var hashing = params{memory: 19 << 10, time: 2, lanes: 1}
 
+// CheapForTests has passwords hashed at low cost from then on, for tests that are
+// about something else. Nothing but tests may call it.
+func CheapForTests() { hashing = params{memory: 8, time: 1, lanes: 1} }
+
 // hashers is how many passwords are hashed at once; the others wait.
 const hashers = 2
 

@@ -22,7 +22,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testkit.UseMemoryDisk()
+	testkit.Quick()
 	goleak.VerifyTestMain(m)
 }
 
