@@ -33,7 +33,7 @@ type account struct {
 
 	confirmed atomic.Bool // a person said that it is of this user, see checkUser
 
-	hope chan struct{} // capacity 1: it may be made now, see supervise
+	retryNow chan struct{} // capacity 1: it may be made now, see supervise
 }
 
 // storeTrouble is an error of the user's store. It is a condition of the user,
@@ -43,7 +43,7 @@ type storeTrouble struct{ error }
 func (e *storeTrouble) Unwrap() error { return e.error }
 
 func (a *Agent) newAccount(c config.Account) *account {
-	return &account{agent: a, cfg: c, hope: make(chan struct{}, 1)}
+	return &account{agent: a, cfg: c, retryNow: make(chan struct{}, 1)}
 }
 
 func (ac *account) source() string { return "account " + ac.cfg.Name }
@@ -212,7 +212,7 @@ func (ac *account) serve(s *serving) {
 				return err
 			}
 			return r.Serve(ctx)
-		}, ac.failed, ac.hope)
+		}, ac.failed, ac.retryNow)
 	})
 }
 

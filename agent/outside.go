@@ -127,7 +127,7 @@ func (ac *account) resume(reason string) {
 		return
 	}
 	select {
-	case ac.hope <- struct{}{}:
+	case ac.retryNow <- struct{}{}:
 	default: // it is on its way
 	}
 }

@@ -97,7 +97,7 @@ func (a *Agent) Confirm(ctx context.Context, name string) (done control.Confirme
 		return done, err
 	}
 	select {
-	case ac.hope <- struct{}{}: // one that was held can be served
+	case ac.retryNow <- struct{}{}: // one that was held can be served
 	default:
 	}
 	return done, nil

@@ -17,9 +17,9 @@ const (
 var errEnded = errors.New("it ended by itself")
 
 // supervise keeps serve running until ctx ends, whatever happens to it.
-// failed is told each time it was not ctx that ended it. hope, which may be
+// failed is told each time it was not ctx that ended it. retryNow, which may be
 // nil, ends a pause: what went wrong may be mended.
-func supervise(ctx context.Context, serve func(context.Context) error, failed func(error), hope <-chan struct{}) {
+func supervise(ctx context.Context, serve func(context.Context) error, failed func(error), retryNow <-chan struct{}) {
 	pause := firstRestart
 	for {
 		started := time.Now()
@@ -38,7 +38,7 @@ func supervise(ctx context.Context, serve func(context.Context) error, failed fu
 		select {
 		case <-t.C:
 			pause = min(2*pause, longestPause)
-		case <-hope:
+		case <-retryNow:
 			t.Stop()
 			pause = firstRestart
 		case <-ctx.Done():

@@ -90,17 +90,17 @@ func TestSuperviseDoesNotWaitWhereThereIsHope(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		hope := make(chan struct{}, 1)
+		retryNow := make(chan struct{}, 1)
 		var runs, last atomic.Int64
 		go supervise(ctx, func(context.Context) error {
 			runs.Add(1)
 			last.Store(time.Now().Unix())
 			return errors.New("broken")
-		}, func(error) {}, hope)
+		}, func(error) {}, retryNow)
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
 		before := runs.Load()
-		hope <- struct{}{}
+		retryNow <- struct{}{}
 		synctest.Wait()
 		if runs.Load() != before+1 || last.Load() != time.Now().Unix() {
 			t.Errorf("%d runs after it, the last at %v", runs.Load()-before, time.Unix(last.Load(), 0))
