@@ -16,7 +16,7 @@ import (
 
 // An account is a POP3 mailbox of the config and its runner. The runner is
 // made at the first need: what it needs (the user's store, a CA file) may be
-// in trouble now and well a minute later.
+// failing now and well a minute later.
 type account struct {
 	agent *Agent
 	cfg   config.Account
@@ -217,7 +217,7 @@ func (ac *account) serve(s *serving) {
 }
 
 // failed records that the runner could not be made or broke down. It is made
-// again for the next attempt: after a panic nobody knows what state it is in.
+// again for the next attempt: after a panic no one knows what state it is in.
 func (ac *account) failed(err error) {
 	if _, ok := errors.AsType[*storeTrouble](err); ok {
 		ac.agent.health.Report(ac.source())

@@ -1,7 +1,7 @@
 // Package agent is the composition root: it builds the parts from a config,
 // runs them side by side, takes up a changed config, and stops them in order.
 //
-// What it owns, and nobody else:
+// What it owns, and no one else:
 //
 //	the data folder      created 0700, locked: one process per folder (lock.go)
 //	a store per user     opened when first needed, closed last (users.go)
@@ -16,7 +16,7 @@
 // objects and the same operations, only that nothing is served.
 //
 // Invariants: every goroutine belongs to a group that Run waits for; the
-// trouble of one account, user or address is a health condition of that one
+// a failure of one account, user or address is a health condition of that one
 // and never ends the others; a.mu and account.mu are never held while a part
 // is waited for (a.reload is, by reloads only; user.mu is, by who needs that
 // user's store).

@@ -63,7 +63,7 @@ func (a *Agent) login(ctx context.Context, name, given string) (localimap.Accoun
 
 // userNamed returns the user whom a mail client means: the name itself in any
 // case, or the user of the accounts with that address where it is only one. A
-// name that is nobody's is returned as it is.
+// name that is no one's is returned as it is.
 func (a *Agent) userNamed(name string) string {
 	if slices.Contains(a.Config().Users(), name) {
 		return name

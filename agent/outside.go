@@ -11,7 +11,7 @@ const (
 	clockEvery   = 10 * time.Second
 	networkEvery = 3 // looks at the clock
 	probeEvery   = time.Minute
-	recoverEvery = 5 * time.Second // probes while a store is in trouble
+	recoverEvery = 5 * time.Second // probes while a store fails
 	purgeEvery   = 60              // probes
 )
 

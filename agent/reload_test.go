@@ -78,7 +78,7 @@ func TestReloadReplacesOnlyWhatChanged(t *testing.T) {
 	read(t, r.addr, "cid", "INBOX")
 }
 
-// A config with errors changes nothing but health, until it is mended.
+// A config with errors changes nothing but health, until it is correct again.
 func TestAnInvalidConfigLeavesTheOldOne(t *testing.T) {
 	r := newRig(t)
 	_, port := pop(t, "home", 2)
@@ -115,7 +115,7 @@ func TestAnInvalidConfigLeavesTheOldOne(t *testing.T) {
 	r.configure(plain, home)
 	r.agent.Reload()
 	if got := r.codes(); got != "" {
-		t.Errorf("after it was mended: %q", got)
+		t.Errorf("after it was corrected: %q", got)
 	}
 }
 

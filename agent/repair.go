@@ -65,7 +65,7 @@ func storeProblem(user string, err error) control.Problem {
 }
 
 // Repair implements control.Operations. An index that is damaged beyond use is
-// rebuilt, which takes a store that nobody has open: one that could not be
+// rebuilt, which takes a store that no one has open: one that could not be
 // opened, or any where no agent is serving.
 func (a *Agent) Repair(ctx context.Context, progress func(control.Progress)) ([]control.Repaired, error) {
 	a.rounds.RLock()

@@ -18,7 +18,7 @@ var errEnded = errors.New("it ended by itself")
 
 // supervise keeps serve running until ctx ends, whatever happens to it.
 // failed is told each time it was not ctx that ended it. retryNow, which may be
-// nil, ends a pause: what went wrong may be mended.
+// nil, ends a pause: what went wrong may be over.
 func supervise(ctx context.Context, serve func(context.Context) error, failed func(error), retryNow <-chan struct{}) {
 	pause := firstRestart
 	for {

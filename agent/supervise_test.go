@@ -85,7 +85,7 @@ func TestSuperviseForgetsOldFailures(t *testing.T) {
 	})
 }
 
-// What is hoped to be mended is not waited for.
+// A pause ends when what failed may be over.
 func TestSuperviseDoesNotWaitWhereThereIsHope(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())

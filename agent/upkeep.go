@@ -16,7 +16,7 @@ type upkeep struct {
 	healthy func(*mailstore.Store, context.Context) error // Store.Healthy; tests answer themselves
 
 	mu  sync.Mutex
-	bad map[string]bool // users whose store was in trouble at the last look
+	bad map[string]bool // users whose store failed at the last look
 }
 
 func (a *Agent) keepUp(ctx context.Context) {
@@ -32,7 +32,7 @@ func (a *Agent) keepUp(ctx context.Context) {
 	}
 }
 
-// rest waits until the next look. What is in trouble is looked at soon, so that
+// rest waits until the next look. What fails is looked at soon, so that
 // work goes on when a drive is back.
 func (u *upkeep) rest(ctx context.Context) bool {
 	every := probeEvery
@@ -47,7 +47,7 @@ func (u *upkeep) rest(ctx context.Context) bool {
 }
 
 // probe looks at the stores side by side: one on a drive that hangs shall not
-// hide the trouble of another.
+// hide the failure of another.
 func (u *upkeep) probe(ctx context.Context) {
 	var wg sync.WaitGroup
 	names, _ := u.agent.userNames() // those of the config at least, whose stores cannot be read then

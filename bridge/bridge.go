@@ -33,7 +33,7 @@
 //     these are new, by the hash of its content.
 //   - What a session has received in full is committed, however it ends. What
 //     it has received in part is never delivered.
-//   - Trouble with one message does not end the session; a connection that is
+//   - An error of one message does not end the session; a connection that is
 //     lost in the middle of a message puts that message last in the next one.
 //   - There is at most one session for an account at any time, and no two logins
 //     are closer together than the server wants, as far as it said or showed so;

@@ -63,7 +63,7 @@ func (h *hostile) showMail(say func(string, ...any)) {
 	different := make(map[string]bool)
 	for _, data := range all {
 		if strings.Contains(h.nameOf(data), "\"") {
-			h.t.Errorf("nobody sent %q", data)
+			h.t.Errorf("no one sent %q", data)
 		}
 		different[data] = true
 	}

@@ -76,7 +76,7 @@ func (p *problems) record(f plan.Fetch, reason string, now time.Time, free int) 
 }
 
 // order puts the messages to fetch into the order to fetch them in: those that
-// made trouble last, those whose time has not come left out.
+// failed last, those whose time has not come left out.
 func (p *problems) order(fetch []plan.Fetch, now time.Time) (ready []plan.Fetch, waiting int) {
 	if len(p.byID) == 0 {
 		return fetch, 0

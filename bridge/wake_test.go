@@ -14,7 +14,7 @@ import (
 func TestWake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, plan.KeepForever())
-		g.runner.Wake() // nobody serves
+		g.runner.Wake() // no one serves
 		stop := serve(t, g.runner)
 		synctest.Wait()
 		g.runner.Wake()
@@ -66,7 +66,7 @@ func TestResumeAfterFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, plan.KeepForever())
 		g.fill(0, 3)
-		g.runner.Resume("nobody serves")
+		g.runner.Resume("no one serves")
 		g.pop.change(func() { g.pop.down = errors.New("no route") })
 		stop := serve(t, g.runner)
 		time.Sleep(3 * time.Hour)

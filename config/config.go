@@ -3,7 +3,7 @@
 //
 // Load reports everything that is wrong with a file at once, each problem with
 // its line, key and a hint, and hands out a Config in which every default is
-// filled in, every path is absolute and every value has been checked: nobody
+// filled in, every path is absolute and every value has been checked: no one
 // behind it has to doubt one. A Config is a snapshot. It is never changed after
 // Load returned it, may be shared freely, and its slices must not be written
 // to. Watch tells when the file has changed.

@@ -23,10 +23,10 @@ host           = "pop.example.com"
 tls            = "implicit"        # "implicit", "starttls" or "none"
 username       = "ann@example.com"
 # The password is in the system's keychain, unless one of these says otherwise:
-# password_file    = "home.password"           # readable by nobody else
+# password_file    = "home.password"           # readable by no one else
 # password_command = ["pass", "show", "home"]  # prints it
 # auth         = "password"        # "password", "oauth2" (the secret is a token) or "apop"
-# ca_file      = "ca.pem"          # for a server with a certificate of its own making
+# ca_file      = "ca.pem"          # for a server with a self-made certificate
 # tls_pin      = "sha256:..."      # that server's key, instead of its certificate; see "popbridge account test"
 # tls_minimum  = "1.0"             # for a server without TLS 1.2; protects badly
 poll_every     = "5m"

@@ -127,7 +127,7 @@ func (r *reader) root(t *table) {
 	r.cfg.Version = Version
 	if v, ok := take[int64](t, "version", "a whole number: version = 1"); ok && v != Version {
 		if v > Version {
-			// Whatever else is in the file, it cannot be judged.
+			// Whatever else is in the file, it is not known.
 			t.doc.problems = nil
 			t.report("version", &mistake{fmt.Sprintf("the file has version %d, this program knows %d", v, Version), "update popbridge"})
 			return

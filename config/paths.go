@@ -23,7 +23,7 @@ func thisSystem() system {
 	return system{goos: runtime.GOOS, getenv: os.Getenv, home: home}
 }
 
-// DefaultPath returns where the configuration file is when nobody names one,
+// DefaultPath returns where the configuration file is when no one names one,
 // or "" when this user has no home folder:
 //
 //	Linux    $XDG_CONFIG_HOME/popbridge/config.toml, else ~/.config/popbridge/config.toml

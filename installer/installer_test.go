@@ -261,7 +261,7 @@ func TestLingering(t *testing.T) {
 	}
 	s.host.user = ""
 	if s.host.lingers() {
-		t.Error("nobody lingers")
+		t.Error("no one lingers")
 	}
 }
 

@@ -26,7 +26,7 @@ func systemdUnit(d definition) string {
 	if d.user != "" {
 		fmt.Fprintf(&b, "User=%s\n", d.user)
 	}
-	// Exit code 2 is a wrong configuration: trying again does not mend it.
+	// Exit code 2 is a wrong configuration: trying again does not repair it.
 	fmt.Fprintf(&b, `Restart=on-failure
 RestartSec=5
 RestartPreventExitStatus=2

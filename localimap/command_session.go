@@ -131,7 +131,7 @@ func (s *session) authenticate() (string, error) {
 		return "", errSASL
 	}
 	if parts[0] != "" && parts[0] != parts[1] {
-		return "", no(imap.ResponseCodeAuthorizationFailed, "Nobody acts for another user")
+		return "", no(imap.ResponseCodeAuthorizationFailed, "No one acts for another user")
 	}
 	return s.authorize(parts[1], parts[2])
 }

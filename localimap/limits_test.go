@@ -186,7 +186,7 @@ func TestTwoHundredConnections(t *testing.T) {
 	}
 }
 
-// TestOthersDoNotWaitForAClientThatStopsReading: a response that nobody takes
+// TestOthersDoNotWaitForAClientThatStopsReading: a response that no one takes
 // holds up neither the store nor other clients of the same mailbox, and ends
 // with its connection.
 func TestOthersDoNotWaitForAClientThatStopsReading(t *testing.T) {
@@ -200,7 +200,7 @@ func TestOthersDoNotWaitForAClientThatStopsReading(t *testing.T) {
 	idle.do("b IDLE", "+")
 	stuck := r.talk("joe")
 	stuck.do("a SELECT INBOX", "a OK")
-	for s := range r.server.logins { // nobody logs in or out now
+	for s := range r.server.logins { // no one logs in or out now
 		s.conn.patience.Store(int64(time.Second))
 	}
 	stuck.do("b FETCH 1 BODY.PEEK[]", "* 1 FETCH")

@@ -176,7 +176,7 @@ func TestThunderbirdAndEvolutionConnectInParallel(t *testing.T) {
 }
 
 // TestANOOPFlood: a client that asks without end is answered, in order, and
-// nobody else waits for it.
+// no one else waits for it.
 func TestANOOPFlood(t *testing.T) {
 	r := newRig(t)
 	flood, other := r.talk("joe"), r.talk("joe")

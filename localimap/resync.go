@@ -251,7 +251,7 @@ func (v *view) tellGone(c *conn, gone []int) {
 	c.tellVanished(false, imapwire.SpansOf(v.uidsOf(gone)))
 }
 
-// unasked returns what a FETCH response that nobody asked for tells beside the flags
+// unasked returns what a FETCH response that no one asked for tells beside the flags
 // of the i-th message.
 func (v *view) unasked(i int) (uid mailstore.UID, modseq mailstore.ModSeq) {
 	if v.rev2 || v.condstore || v.tellsUIDs { // RFC 7162 section 3.2.4

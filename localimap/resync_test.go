@@ -192,7 +192,7 @@ func TestQuickResync(t *testing.T) {
 	k.exactly(box, "FETCH 1:* (FLAGS) (CHANGEDSINCE 1 VANISHED)", "BAD [CLIENTBUG] VANISHED is for UID FETCH with CHANGEDSINCE, and QRESYNC is to be enabled before")
 }
 
-// After ENABLE QRESYNC nothing is told by EXPUNGE any more, and what nobody asked for
+// After ENABLE QRESYNC nothing is told by EXPUNGE any more, and what no one asked for
 // has the UID.
 func TestVanishedTakesThePlaceOfExpunge(t *testing.T) {
 	r, box := newResyncRig(t, 9)

@@ -53,7 +53,7 @@ type session struct {
 
 	checking atomic.Bool // a password is being checked
 
-	clear     bool   // nobody may log in before STARTTLS
+	clear     bool   // no one may log in before STARTTLS
 	user      string // empty before login
 	store     scope
 	enteredAt time.Time // guarded by Server.mu

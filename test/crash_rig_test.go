@@ -121,7 +121,7 @@ func must(t *testing.T, err error) {
 // putting guards the Dovecot, which only one test may fill at a time.
 var putting sync.Mutex
 
-// put adds n messages to the mailbox, and to one beside it that nobody but the
+// put adds n messages to the mailbox, and to one beside it that no one but the
 // independent reader opens: it stays the source whatever is deleted.
 func (s *series) put(n int) {
 	s.t.Helper()

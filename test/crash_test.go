@@ -114,7 +114,7 @@ func kills(t *testing.T) int {
 	return n
 }
 
-// The same at moments nobody chose.
+// The same at moments no one chose.
 func TestKilledAtRandomMoments(t *testing.T) {
 	rig.Need(t, "dovecot")
 	d, link := distant(t)

@@ -39,7 +39,7 @@ func conversations(seed uint64, n int) map[string][]byte {
 		}
 		all = append(all, m)
 		if rnd.IntN(8) == 0 {
-			continue // nobody has it
+			continue // no one has it
 		}
 		var b strings.Builder
 		switch rnd.IntN(12) {

@@ -27,15 +27,15 @@ var foundElse = map[string]string{
 	"mime4j-multi-digest.eml":                          "a boundary that is folded, which Dovecot does not read",
 	"mime4j-very-long-boundary.eml":                    "where the parts are",
 	"mime4j-very-very-long-boundary.eml":               "where the parts are",
-	"ruby-mail-content_transfer_encoding_plain.eml":    "an encoding nobody knows: the text is what is there",
+	"ruby-mail-content_transfer_encoding_plain.eml":    "an encoding no one knows: the text is what is there",
 	"ruby-mail-example13.eml":                          "a comment in a domain",
 	"stalwart-mp-legacy-001.eml":                       "UTF-7, which is not read here",
 	"stalwart-mp-legacy-005.eml":                       "UTF-7, which is not read here",
-	"stalwart-mp-thirdparty-004.eml":                   "encodings nobody knows: the text is what is there",
+	"stalwart-mp-thirdparty-004.eml":                   "encodings no one knows: the text is what is there",
 	"stalwart-mp-malformed-017.eml":                    "a boundary on a line that is not folded",
 	"stalwart-mp-malformed-022.eml":                    "a message in the message that is none",
 	"stalwart-mp-rfc-008.eml":                          "Dovecot decodes the base64 of a message/rfc822, which must not have any",
-	"zbateson-emails-m3007.eml":                        "an encoding nobody knows: the text is what is there",
+	"zbateson-emails-m3007.eml":                        "an encoding no one knows: the text is what is there",
 }
 
 // TestSearchBesideDovecot searches the corpus for pieces of words that stand in

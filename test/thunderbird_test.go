@@ -19,7 +19,7 @@ import (
 )
 
 // thunderbirdProfile has one IMAP account, as the set-up dialogue writes it. It
-// connects when told, not at start, because nobody is there to type a password;
+// connects when told, not at start, because no one is there to type a password;
 // and it never asks for new mail by itself, so that only IDLE can bring any.
 func thunderbirdProfile(t *testing.T, p *rig.Popbridge) string {
 	t.Helper()

@@ -92,7 +92,7 @@ func TestAccountInTrouble(t *testing.T) {
 	}{
 		{"wrong password", func(a *rig.Account) { a.Password = "wrong" }, []string{"home", "password"}},
 		{"unknown host", func(a *rig.Account) { a.Host = "pop.popbridge.invalid" }, []string{"home", "pop.popbridge.invalid"}},
-		{"nobody listens", func(a *rig.Account) { a.Port = 1 }, []string{"home", "127.0.0.1"}},
+		{"no one listens", func(a *rig.Account) { a.Port = 1 }, []string{"home", "127.0.0.1"}},
 		{"refused certificate", func(a *rig.Account) { a.CAFile = "" }, []string{"home", "certificate"}},
 	}
 	for _, tt := range tests {
@@ -237,7 +237,7 @@ func refusedAppend(t *testing.T, c *imapclient.Client, lines int, code imap.Resp
 	}
 }
 
-// unused is an account nobody answers; it needs no server.
+// unused is an account no one answers; it needs no server.
 func unused() rig.Account {
 	return rig.Account{Name: "home", Host: "127.0.0.1", Port: 1, TLS: "none", Username: "u", Password: "p", PollEvery: "1h", User: localUser}
 }

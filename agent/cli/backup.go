@@ -61,7 +61,7 @@ func (a *app) backup(ctx context.Context, dir string, replace bool) error {
 	if err != nil {
 		return err
 	}
-	return a.showCopied(done, "backed up", "`"+a.command("check --repair")+"` mends what can be mended; then run the backup again")
+	return a.showCopied(done, "backed up", "`"+a.command("check --repair")+"` repairs what can be repaired; then run the backup again")
 }
 
 func (a *app) restore(ctx context.Context, dir string, devices bool) error {

@@ -15,7 +15,7 @@ func (a *app) newCheckCommand() *cobra.Command {
 		Use:   "check",
 		Short: "Verify the stored mail: message files, index, counts",
 		Long: "Verify the stored mail: message files against their hashes, the index against\n" +
-			"the files, the counts. With --repair what can be mended is mended: counts, an\n" +
+			"the files, the counts. With --repair what can be repaired is repaired: counts, an\n" +
 			"index that was lost or damaged, files that the server still has. No UID changes.\n" +
 			"It may run while the agent runs; only an index that the agent has open and that\n" +
 			"is damaged beyond use takes a stopped agent.",
@@ -28,7 +28,7 @@ func (a *app) newCheckCommand() *cobra.Command {
 			return a.check(c.Context())
 		},
 	})
-	c.Flags().BoolVar(&repair, "repair", false, "mend what can be mended")
+	c.Flags().BoolVar(&repair, "repair", false, "repair what can be repaired")
 	return c
 }
 
@@ -84,7 +84,7 @@ func (a *app) repair(ctx context.Context) error {
 			"`"+a.command("sync")+"` fetches what a server still has, and `"+a.command("check")+"` then names the rest: copy those files from a backup, "+
 				"from users/NAME/mail there to the same place here, or delete the messages in a mail program")}}
 	case left > 0:
-		return &failures{part: true, errs: []error{fault.New(fault.Corrupt, fault.Count(left, "problem")+" cannot be mended here",
+		return &failures{part: true, errs: []error{fault.New(fault.Corrupt, fault.Count(left, "problem")+" cannot be repaired here",
 			"restore what is named from a backup; what is not named is unharmed")}}
 	}
 	return nil
@@ -95,7 +95,7 @@ func (a *app) printRepaired(r control.Repaired) {
 		a.printf("%s: the index was rebuilt\n", r.User)
 	}
 	for _, p := range r.Mended {
-		a.printf("%s: mended: %s: %s\n", r.User, p.Code, p.Text)
+		a.printf("%s: repaired: %s: %s\n", r.User, p.Code, p.Text)
 	}
 	if r.Recovered > 0 {
 		a.printf("%s: %s of unknown origin in the mailbox Recovered\n", r.User, fault.Count(r.Recovered, "message"))
@@ -107,6 +107,6 @@ func (a *app) printRepaired(r control.Repaired) {
 		a.printf("%s: what was damaged is in %s\n", r.User, r.Aside)
 	}
 	if !r.Rebuilt && len(r.Mended)+len(r.Left)+r.Recovered == 0 {
-		a.printf("%s: nothing to mend\n", r.User)
+		a.printf("%s: nothing to repair\n", r.User)
 	}
 }

@@ -189,7 +189,7 @@ func (a *app) with(ctx context.Context, work func(control.Operations) error) err
 	return errors.Join(work(ops), end())
 }
 
-// printf writes for a person. What cannot be written is lost: there is nobody
+// printf writes for a person. What cannot be written is lost: there is no one
 // to tell.
 func (a *app) printf(format string, args ...any) { _, _ = fmt.Fprintf(a.stdout, format, args...) }
 

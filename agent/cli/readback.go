@@ -21,7 +21,7 @@ type mailbox struct {
 }
 
 // readBack logs in as a mail client would and fetches everything. It speaks
-// just enough IMAP for that, so that the demo does not judge the server by a
+// just enough IMAP for that, so that the demo does not check the server by a
 // library that is part of it.
 func readBack(ctx context.Context, addr, user, password string) ([]mailbox, error) {
 	var d net.Dialer

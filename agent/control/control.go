@@ -66,7 +66,7 @@ type Polling interface {
 type Stores interface {
 	// Check verifies the stores of all users.
 	Check(ctx context.Context, progress func(Progress)) ([]Problem, error)
-	// Repair mends the stores of all users as far as they can be mended.
+	// Repair repairs the stores of all users as far as they can be repaired.
 	Repair(ctx context.Context, progress func(Progress)) ([]Repaired, error)
 	// Backup brings the backup of all users in a folder up to date. That of
 	// another mail store is replaced only if replace says so.
@@ -300,7 +300,7 @@ type Repaired struct {
 	User      string    `json:"user"`
 	Rebuilt   bool      `json:"rebuilt"`   // the index was rebuilt
 	Mended    []Problem `json:"mended"`    // wrong before, right now
-	Left      []Problem `json:"left"`      // cannot be mended here
+	Left      []Problem `json:"left"`      // cannot be repaired here
 	Wanted    int       `json:"wanted"`    // messages that are fetched again where the server still has them
 	Recovered int       `json:"recovered"` // files of unknown origin, now in the mailbox Recovered
 	Aside     string    `json:"aside"`     // folder with what was damaged; empty: nothing was

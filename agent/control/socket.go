@@ -19,7 +19,7 @@ import (
 // socket: sun_path holds 104 bytes on macOS, 108 elsewhere.
 const maxSocketPath = 100
 
-// ErrNoAgent says that nobody serves the data folder.
+// ErrNoAgent says that no one serves the data folder.
 var ErrNoAgent = errors.New("no agent is running")
 
 const (

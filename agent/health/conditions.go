@@ -235,7 +235,7 @@ func times(n int) string {
 func ConfigInvalid(err error, check string) Condition {
 	return Condition{Code: CodeConfigInvalid, Severity: Error,
 		Text: "the changed config has errors; the old one stays in force: " + err.Error(),
-		Hint: "`" + check + "` says what to do; mend the file and save it: it is taken up at once"}
+		Hint: "`" + check + "` says what to do; correct the file and save it: it is taken up at once"}
 }
 
 // ConfigWatch is the condition that changes of the config go unnoticed.
@@ -251,7 +251,7 @@ func Control(err error) Condition {
 		Text: "commands cannot reach the agent: " + err.Error(), Hint: fault.Hint(err)}
 }
 
-// NotRunning is the condition that nobody fetches mail. why is the error that the
+// NotRunning is the condition that no one fetches mail. why is the error that the
 // last agent ended with, empty where it was told to; run is the command that
 // fetches mail.
 func NotRunning(why, run string) Condition {

@@ -1,6 +1,6 @@
 // Package health keeps the named conditions that say what is wrong with a
 // running agent: what a person sees in `popbridge status` and what the log
-// records when trouble begins and ends.
+// records when a problem begins and ends.
 //
 // A condition is reported by a source ("account home", "imap 127.0.0.1:1143",
 // "config"); a source always reports everything that holds for it at the

@@ -37,7 +37,7 @@ func TestDeletionsOfWhatArrived(t *testing.T) {
 	}
 	want("nothing has arrived", p.Deletions(now), 1)
 	p.Arrived(3, row("c", 0, 30))
-	p.Arrived(9, row("x", 0, 30)) // listed by nobody
+	p.Arrived(9, row("x", 0, 30)) // listed by no one
 	want("one has arrived", p.Deletions(now), 1, 3)
 	p.Arrived(2, row("b", 0, 20))
 	want("all have arrived", p.Deletions(now), 1, 2, 3)

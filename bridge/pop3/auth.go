@@ -114,7 +114,7 @@ func (c *Client) apop(cred Credentials) error {
 }
 
 // mechanismError says that the server does not do a mechanism, and has not
-// judged the credentials: another may be tried.
+// answered about the credentials: another may be tried.
 type mechanismError struct{ err error }
 
 func (e *mechanismError) Error() string { return e.err.Error() }
@@ -153,7 +153,7 @@ func (c *Client) exchange(m *mechanism) error {
 	return c.fail(fault.New(fault.Protocol, "the server asks without end in "+command, ""))
 }
 
-// refusal judges an -ERR within an exchange. Before anything but the name of
+// refusal classifies an -ERR within an exchange. Before anything but the name of
 // the mechanism was sent it can't be about the credentials; later it is, unless
 // it says otherwise.
 func (c *Client) refusal(m *mechanism, err error, step int) error {

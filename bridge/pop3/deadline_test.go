@@ -206,7 +206,7 @@ func TestSlowButSteadyIsNoTimeout(t *testing.T) {
 }
 
 // TestADripIsTooSlow: a server that keeps the connection alive with an octet now
-// and then ends it after a minute. The time in which nobody reads does not count.
+// and then ends it after a minute. The time in which no one reads does not count.
 func TestADripIsTooSlow(t *testing.T) {
 	for name, octet := range map[string]string{"message": "a", "listing": "1 1\r\n"} {
 		t.Run(name, func(t *testing.T) {

@@ -197,7 +197,7 @@ func (f *Files) finish(journal string, hashes []Hash) {
 }
 
 // removeUnused removes files and makes that durable: once the journal is gone,
-// nobody would know of one that came back with a power cut.
+// no one would know of one that came back with a power cut.
 func (f *Files) removeUnused(hashes []Hash) error {
 	var errs []error
 	for _, h := range hashes {

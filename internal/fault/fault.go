@@ -14,12 +14,12 @@ import (
 	"strings"
 )
 
-// Kind says what sort of trouble an error is, and so who can end it.
+// Kind says what sort of error it is, and so who can end it.
 type Kind uint8
 
 // The kinds of fault.
 const (
-	Internal  Kind = iota // a defect of ours, or an error nobody classified
+	Internal  Kind = iota // a defect of ours, or an error no one classified
 	Temporary             // may go away by itself: network, server busy, locked
 	Auth                  // user name or password refused
 	Config                // the configuration or the usage is wrong

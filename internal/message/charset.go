@@ -79,7 +79,7 @@ func toUTF8(text, charset string) (s string, ok bool) {
 	return guessUTF8(text, ""), false
 }
 
-// guessUTF8 makes UTF-8 of 8-bit text nobody named the charset of: it is UTF-8
+// guessUTF8 makes UTF-8 of 8-bit text no one named the charset of: it is UTF-8
 // already, or in the fallback charset, or in Windows-1252, which is what most
 // senders of such text use. A fallback that has other bytes for ASCII is none.
 func guessUTF8(text, fallback string) string {

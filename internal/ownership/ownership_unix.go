@@ -77,7 +77,7 @@ func split(path string) []string {
 	return strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
 }
 
-// see judges one file or folder.
+// see checks one file or folder.
 func (w *walker) see(path string, info fs.FileInfo) *Finding {
 	if !w.trusts(info) {
 		return w.owned(path, info)

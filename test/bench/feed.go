@@ -22,7 +22,7 @@ func feed(ctx context.Context, o options, t *table, dir string) error {
 	if err != nil {
 		return err
 	}
-	// Nobody answers on this port: there is nothing to fetch.
+	// No one answers on this port: there is nothing to fetch.
 	if err := p.Configure(benchAccount(1)); err != nil {
 		return err
 	}

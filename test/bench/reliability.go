@@ -136,7 +136,7 @@ func (b *trial) ready(ctx context.Context, f fetcher, what string, n int, keep b
 }
 
 func (b *trial) kills(ctx context.Context, f fetcher) (outcome, error) {
-	// How long it takes when nobody interferes.
+	// How long it takes when no one interferes.
 	if _, err := b.ready(ctx, f, "whole", killMessages, false); err != nil {
 		return outcome{}, err
 	}

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// FreePorts returns loopback ports nobody listens on at the moment.
+// FreePorts returns loopback ports no one listens on at the moment.
 func FreePorts(n int) ([]int, error) {
 	ports := make([]int, n)
 	for i := range ports {
