@@ -135,10 +135,7 @@ func (s *Store) Undelete(ctx context.Context, ids []int64) ([]Restored, error) {
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
+	return out, err
 }
 
 func (t *tx) expunged(ids []int64) ([]expungedRow, error) {

@@ -40,10 +40,7 @@ func (s *Store) SetFlagsUnchanged(ctx context.Context, id MailboxID, uids []UID,
 		done, err = t.setFlags(b, rows, op, system, words)
 		return err
 	})
-	if err != nil {
-		return nil, nil, err
-	}
-	return done, left, nil
+	return done, left, err
 }
 
 func (t *tx) setFlags(b *box, rows []picked, op FlagOp, system System, words []string) (_ []FlagChange, err error) {

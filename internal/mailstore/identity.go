@@ -215,16 +215,19 @@ func (t *tx) advance() error {
 // skipUIDs raises UIDNEXT and the modification sequence of every mailbox, when the
 // index was made from what may lack the last changes: a UID that a client has
 // seen must never name another message. The gap is more than anybody gets in
-// between, and the numbers do for four thousand such gaps. All messages take the
-// new modification sequence, so that clients ask for all flags again, and what was
-// expunged before is not known; the next UIDVALIDITY is one of the present.
+// between, and the numbers do for four thousand such gaps. They are not below the
+// generation either, which the lease is compared with: two indexes that were made so
+// from one may be as far. All messages take the new modification sequence, so that
+// clients ask for all flags again, and what was expunged before is not known; the next
+// UIDVALIDITY is one of the present.
 func (t *tx) skipUIDs(validity int64) error {
-	const gap = 1 << 20
+	const gap, generation = 1 << 20, `(SELECT value FROM meta WHERE key = 'generation')`
 	err := t.execAll(append([]string{
 		fmt.Sprintf(`UPDATE mailbox SET uidnext = uidnext + min(%d, (%d - uidnext) / 2), modseq = modseq + %d`, gap, math.MaxUint32, gap),
+		fmt.Sprintf(`UPDATE meta SET value = max(value + %d, (SELECT coalesce(max(max(uidnext, modseq)), 0) FROM mailbox)) WHERE key = 'generation'`, gap),
+		fmt.Sprintf(`UPDATE mailbox SET uidnext = max(uidnext, min(%s + 1, (%d + uidnext) / 2)), modseq = max(modseq, %[1]s)`, generation, math.MaxUint32),
 		`UPDATE mailbox SET recent_from = uidnext, recent = 0`,
 		`UPDATE message SET modseq = (SELECT modseq FROM mailbox WHERE id = mailbox_id)`,
-		fmt.Sprintf(`UPDATE meta SET value = max(value + %d, (SELECT coalesce(max(max(uidnext, modseq)), 0) FROM mailbox)) WHERE key = 'generation'`, gap),
 	}, forgetAll...))
 	if err != nil {
 		return err

@@ -165,6 +165,34 @@ func TestAFolderThatIsReplacedUnderAnOpenStore(t *testing.T) {
 	r.want("INBOX", "1  number 1\n2  number 2\n3  number 3")
 }
 
+// A backup from between two rebuilds is restored: its numbers go on behind those that
+// were given after the second one.
+func TestABackupRestoredAfterARebuildGivesNothingTwice(t *testing.T) {
+	r := newStore(t)
+	r.fill("INBOX", 5)
+	r.append("Trash", 1)
+	r.expunge("INBOX", 2, 4)
+	r.lose(removeIndex)
+	r.expunge("INBOX", 5)
+	backup := filepath.Join(filepath.Dir(r.dir), "backup")
+	r.backup(backup)
+	r.lose(removeIndex)
+	given, err := r.Mailboxes(t.Context())
+	must(t, err)
+	at := Lease{r.Generation(), r.Generation()}
+	dir := filepath.Join(t.TempDir(), "ann")
+	_, err = Restore(t.Context(), backup, dir, RestoreOptions{})
+	must(t, err)
+	c, err := Open(t.Context(), dir, Options{Now: r.clock.now, Lease: at})
+	must(t, err)
+	for _, m := range given {
+		if now, err := c.Mailbox(t.Context(), m.Name); err != nil || now.HighestModSeq <= m.HighestModSeq || now.UIDNext < m.UIDNext {
+			t.Errorf("%s: modification sequence %d after %d, UIDNEXT %d after %d, %v", m.Name, now.HighestModSeq, m.HighestModSeq, now.UIDNext, m.UIDNext, err)
+		}
+	}
+	must(t, c.Close())
+}
+
 // A copy of the folder from before is put back: no UID that was given since
 // names another message, whatever was done in between.
 func TestACopyPutBackGivesNoUIDTwice(t *testing.T) {

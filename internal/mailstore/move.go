@@ -31,10 +31,7 @@ func (s *Store) transfer(ctx context.Context, doing string, src MailboxID, uids 
 		out, err = t.transfer(from, append([]UID{}, uids...), to, move)
 		return err
 	})
-	if err != nil {
-		return CopyResult{}, err
-	}
-	return out, nil
+	return out, err
 }
 
 // transfer copies or moves the messages with the given UIDs, all for nil.
@@ -84,10 +81,7 @@ func (s *Store) Expunge(ctx context.Context, id MailboxID, uids []UID) ([]UID, e
 		}
 		return t.orphan(marked)
 	})
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
+	return out, err
 }
 
 // remove takes messages out of a mailbox; those that are expunged are kept among

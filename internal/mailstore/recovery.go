@@ -132,11 +132,7 @@ func (s *Store) continueLogLocked(ctx context.Context) error {
 }
 
 func openLog(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	return f, nil
+	return os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0o600)
 }
 
 // tidyLog rewrites the log where that is needed, and makes it durable. What

@@ -38,7 +38,7 @@ type RestoreReport struct {
 // Restore makes the store in dir from the backup in backupDir. dir must be empty
 // or absent, else fault.Conflict; it is there as a whole or not at all. Every
 // file is copied and compared with its hash. UIDs and UIDVALIDITY are those of
-// the backup; UIDNEXT is raised by a million, so that no UID is given again that
+// the backup; UIDNEXT is raised by a million at least, so that no UID is given again that
 // a client may have seen after the backup was taken (see skipUIDs).
 func Restore(ctx context.Context, backupDir, dir string, o RestoreOptions) (RestoreReport, error) {
 	report, err := restore(ctx, backupDir, dir, o)

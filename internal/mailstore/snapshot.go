@@ -41,10 +41,7 @@ func (s *Store) loadLocked(ctx context.Context, id MailboxID) (*Snapshot, error)
 		p.append(r)
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return p, nil
+	return p, err
 }
 
 func (p *Snapshot) grow(n int) {

@@ -53,10 +53,7 @@ func (s *Store) Vanished(ctx context.Context, id MailboxID, after, upTo ModSeq) 
 			}
 			return nil
 		})
-	if err != nil {
-		return nil, false, trouble(err, "look up what was expunged")
-	}
-	return runs, known, nil
+	return runs, known, trouble(err, "look up what was expunged")
 }
 
 // wrongHistory is the SQL for a mailbox m whose runs cannot be true.
