@@ -157,7 +157,7 @@ func (ac *account) conditions(s bridge.Status) []health.Condition {
 	if s.Err != nil {
 		list[0].Hint = s.Hint // how it goes on
 	}
-	if _, ok := errors.AsType[*mailstore.Trouble](s.Err); ok { // not the account's
+	if _, ok := errors.AsType[*mailstore.Failure](s.Err); ok { // not the account's
 		list = append(health.Store(ac.cfg.User, ac.agent.explain(ac.cfg.User, s.Err)), health.Account(ac.cfg.Name, nil, messages)...)
 	}
 	if least := ac.cfg.TLSMinimum; least == config.TLS10 || least == config.TLS11 {

@@ -125,7 +125,7 @@ func ask(t *testing.T, ops control.Operations) (a answers) {
 	return a
 }
 
-// One server that never answers and one damaged store are the trouble of their
+// One server that never answers and one damaged store are the failure of their
 // accounts; all others go on.
 func TestTroubleStaysWhereItIs(t *testing.T) {
 	r := newRig(t)
@@ -218,7 +218,7 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-// A ca_file that is gone is the trouble of its account until it is back.
+// A ca_file that is gone is the failure of its account until it is back.
 func TestAnAccountThatCannotBeMade(t *testing.T) {
 	r := newRig(t)
 	ca := testkit.CA(t)

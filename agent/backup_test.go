@@ -181,7 +181,7 @@ func TestPlacesThatAreNoBackup(t *testing.T) {
 
 // An index that is gone is rebuilt by an agent that runs, as nobody could
 // open it; one that is in use is not touched.
-func TestRepairMakesALostIndexAnew(t *testing.T) {
+func TestRepairRebuildsALostIndex(t *testing.T) {
 	t.Parallel()
 	r := twoUsers(t)
 	r.agent = r.open()

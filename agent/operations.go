@@ -143,7 +143,7 @@ func (a *Agent) syncOne(ctx context.Context, ac *account, report func(bridge.Pro
 		if err != nil {
 			return err
 		}
-		if _, ok := errors.AsType[*mailstore.Trouble](r.Status().Err); ok { // who asks may have repaired it
+		if _, ok := errors.AsType[*mailstore.Failure](r.Status().Err); ok { // who asks may have repaired it
 			store, err := a.store(ctx, ac.cfg.User)
 			if err == nil {
 				err = store.Healthy(ctx)

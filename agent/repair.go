@@ -80,7 +80,7 @@ func (a *Agent) Repair(ctx context.Context, progress func(control.Progress)) ([]
 		if err != nil {
 			return nil, err
 		}
-		done = append(done, control.Repaired{User: name, Rebuilt: report.Rebuilt, Mended: problemsOf(name, report.Mended),
+		done = append(done, control.Repaired{User: name, Rebuilt: report.Rebuilt, Repaired: problemsOf(name, report.Repaired),
 			Left: problemsOf(name, report.Left), Wanted: report.Wanted, Recovered: report.Recovered, Aside: report.Aside})
 	}
 	return done, nil

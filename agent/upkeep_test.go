@@ -8,7 +8,7 @@ import (
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
-// A disk in trouble is a condition of its users, and over by itself.
+// A disk that fails is a condition of its users, and over by itself.
 func TestUpkeep(t *testing.T) {
 	t.Parallel()
 	r := twoUsers(t)

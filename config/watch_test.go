@@ -117,7 +117,7 @@ func TestWatchDeleteThenCreate(t *testing.T) {
 	w.wantChange(2)
 }
 
-func TestWatchBrokenThenMended(t *testing.T) {
+func TestWatchBrokenThenCorrected(t *testing.T) {
 	w := startWatching(t)
 	write(t, w.path, "listn = 1")
 	w.next()

@@ -76,7 +76,7 @@ type fetching struct {
 	items *fetchRequest
 	zone  *time.Location // of INTERNALDATE
 
-	trouble error // the first message that could not be answered
+	failure error // the first message that could not be answered
 }
 
 func (f *fetching) run(indices []int) error {
@@ -87,7 +87,7 @@ func (f *fetching) run(indices []int) error {
 		err = f.chunk(indices, nil)
 	}
 	if err == nil {
-		err = f.trouble
+		err = f.failure
 	}
 	return err
 }
@@ -166,8 +166,8 @@ func (f *fetching) markSeen(indices []int, changed map[int]bool) {
 func (f *fetching) message(i int, p prepared, atts fetchAtts) error {
 	defer p.close()
 	if p.err != nil {
-		if err := f.response(p.err); f.trouble == nil {
-			f.trouble = err
+		if err := f.response(p.err); f.failure == nil {
+			f.failure = err
 		}
 		if atts&attFlags != 0 {
 			f.tellFlags(i, atts&attUID != 0, true)

@@ -94,7 +94,7 @@ func (a *app) printRepaired(r control.Repaired) {
 	if r.Rebuilt {
 		a.printf("%s: the index was rebuilt\n", r.User)
 	}
-	for _, p := range r.Mended {
+	for _, p := range r.Repaired {
 		a.printf("%s: repaired: %s: %s\n", r.User, p.Code, p.Text)
 	}
 	if r.Recovered > 0 {
@@ -106,7 +106,7 @@ func (a *app) printRepaired(r control.Repaired) {
 	if r.Aside != "" {
 		a.printf("%s: what was damaged is in %s\n", r.User, r.Aside)
 	}
-	if !r.Rebuilt && len(r.Mended)+len(r.Left)+r.Recovered == 0 {
+	if !r.Rebuilt && len(r.Repaired)+len(r.Left)+r.Recovered == 0 {
 		a.printf("%s: nothing to repair\n", r.User)
 	}
 }

@@ -299,7 +299,7 @@ type Restored struct {
 type Repaired struct {
 	User      string    `json:"user"`
 	Rebuilt   bool      `json:"rebuilt"`   // the index was rebuilt
-	Mended    []Problem `json:"mended"`    // wrong before, right now
+	Repaired  []Problem `json:"mended"`    // wrong before, right now
 	Left      []Problem `json:"left"`      // cannot be repaired here
 	Wanted    int       `json:"wanted"`    // messages that are fetched again where the server still has them
 	Recovered int       `json:"recovered"` // files of unknown origin, now in the mailbox Recovered

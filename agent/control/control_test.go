@@ -164,7 +164,7 @@ func TestEveryOperationAnswersTheSameThroughTheSocket(t *testing.T) {
 		devices:  []Device{{User: "ann", Name: "phone", CreatedAt: at}},
 		expunged: []Expunged{{User: "ann", ID: 17, Mailbox: "INBOX", Size: 100, Received: at, ExpungedAt: at, From: "Bob", Subject: "Invoice"}},
 		restored: []Restored{{User: "ann", ID: 17, Mailbox: "INBOX", UID: 9}},
-		repaired: []Repaired{{User: "ann", Rebuilt: true, Mended: []Problem{{User: "ann", Code: "c", Text: "t"}}, Left: []Problem{}, Wanted: 1, Recovered: 2, Aside: "/x"}},
+		repaired: []Repaired{{User: "ann", Rebuilt: true, Repaired: []Problem{{User: "ann", Code: "c", Text: "t"}}, Left: []Problem{}, Wanted: 1, Recovered: 2, Aside: "/x"}},
 		previews: []Preview{{Account: "home", Fetch: 3, Kept: 7, Policy: "p", NeedsConfirm: true, Delete: []Deletion{{UIDL: "u", Size: 5, StoredAt: &at, Reason: "r"}}}},
 		backups:  []Backup{{User: "ann", Messages: 5, Files: 4, NewFiles: 3, Bytes: 2, Missing: []Problem{}}},
 	}

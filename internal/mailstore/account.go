@@ -15,7 +15,7 @@ func (s *Store) Inherit(ctx context.Context, account string, same func(name, mem
 	var taken bool
 	err = s.reader.get(ctx, `SELECT EXISTS (SELECT 1 FROM ledger WHERE account = ?)`, []any{account}, &taken)
 	if err != nil || taken {
-		return st, false, trouble(err, "look for the account by another name")
+		return st, false, failure(err, "look for the account by another name")
 	}
 	known, err := s.Accounts(ctx)
 	i := slices.IndexFunc(known, func(k KnownAccount) bool { return k.Name != account && same(k.Name, k.Memory) })
@@ -94,7 +94,7 @@ func (s *Store) AccountState(ctx context.Context, account string) (AccountState,
 		return AccountState{}, nil
 	}
 	st.LastSuccess = when(last)
-	return st, trouble(err, "read the state of the account")
+	return st, failure(err, "read the state of the account")
 }
 
 // SetAccountState stores all but Stored, which Deliver counts.
@@ -127,5 +127,5 @@ type KnownAccount struct {
 func (s *Store) Accounts(ctx context.Context) (list []KnownAccount, err error) {
 	err = s.reader.rows(ctx, `SELECT name, memory, stored FROM account ORDER BY name`, nil,
 		into(&list, func(k *KnownAccount) []any { return []any{&k.Name, &k.Memory, &k.Stored} }))
-	return list, trouble(err, "read the accounts")
+	return list, failure(err, "read the accounts")
 }

@@ -59,7 +59,7 @@ func (r *repair) strays(ctx context.Context, found map[Hash]bool) (strays []stra
 			if r.report.Aside, err = r.s.files.SetAside(r.s.files.Path(h)); err != nil {
 				return nil, err
 			}
-			r.mended("orphan-file", "the file of message %s was damaged, in no index, and is in %s now", h, r.report.Aside)
+			r.repaired("orphan-file", "the file of message %s was damaged, in no index, and is in %s now", h, r.report.Aside)
 		default:
 			strays = append(strays, st)
 		}
@@ -105,13 +105,13 @@ func (r *repair) take(t *tx, strays []stray) error {
 			return err
 		}
 		if removed > 0 {
-			r.mended("orphan-file", "the file of message %s was in no index; it had been expunged and can be undeleted", st.hash)
+			r.repaired("orphan-file", "the file of message %s was in no index; it had been expunged and can be undeleted", st.hash)
 			if err := t.insertAsExpunged(id, st); err != nil {
 				return err
 			}
 			continue
 		}
-		r.mended("orphan-file", "the file of message %s was in no index and is in mailbox %s now", st.hash, recovered)
+		r.repaired("orphan-file", "the file of message %s was in no index and is in mailbox %s now", st.hash, recovered)
 		r.report.Recovered++
 		if err := t.recover(row{Content: id, Size: st.size, Received: st.received.Unix()}, st.hash); err != nil {
 			return err

@@ -47,7 +47,7 @@ func (s *Store) Backup(ctx context.Context, dir string, o BackupOptions) (Backup
 		err = s.CheckBackup(ctx, dir, o)
 	}
 	if err != nil {
-		return BackupReport{}, trouble(err, "back up the mail store")
+		return BackupReport{}, failure(err, "back up the mail store")
 	}
 	if rel, err := filepath.Rel(s.dir, dir); err == nil && !strings.HasPrefix(rel, "..") {
 		return BackupReport{}, fault.New(fault.Config, "a backup cannot be in the mail store itself", "choose another folder, best on another disk")
@@ -58,7 +58,7 @@ func (s *Store) Backup(ctx context.Context, dir string, o BackupOptions) (Backup
 	m := BackupInfo{Format: manifestFormat, Store: s.ID(), User: o.User, TakenAt: s.now().UTC()}
 	b := copier{from: &s.files, to: &contents.Files{Dir: dir}, progress: o.Progress}
 	err = s.backup(ctx, dir, &m, &b)
-	return BackupReport{m.Messages, m.Files, b.fresh, b.bytes, b.problems, m.SHA256}, trouble(err, "back up the mail store")
+	return BackupReport{m.Messages, m.Files, b.fresh, b.bytes, b.problems, m.SHA256}, failure(err, "back up the mail store")
 }
 
 func (s *Store) backup(ctx context.Context, dir string, m *BackupInfo, b *copier) error {

@@ -62,7 +62,7 @@ func (s *Store) Check(ctx context.Context, progress func(done, total int)) ([]Pr
 	if err == nil {
 		c.problems = append(c.problems, c.s.foreignOwner(c.foreign)...)
 	}
-	return c.problems, trouble(err, "check the mail store")
+	return c.problems, failure(err, "check the mail store")
 }
 
 // check is what Check and Repair have found.
@@ -118,7 +118,7 @@ func (c *check) lines(rows *sql.Rows, code string) error {
 // damaged notes an index that SQLite cannot read, so that the rest is looked at
 // all the same.
 func (c *check) damaged(err error) bool {
-	if !fault.Is(trouble(err, ""), fault.Corrupt) {
+	if !fault.Is(failure(err, ""), fault.Corrupt) {
 		return false
 	}
 	p := Problem{"index-damaged", err.Error()}

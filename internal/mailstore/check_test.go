@@ -49,7 +49,7 @@ func TestCheckFindsDamage(t *testing.T) {
 			data[20] ^= 1
 			must(r.t, os.WriteFile(r.path(hash(r)), data, 0o600))
 		}, "changed-file"},
-		{"file nobody knows", func(r *rig) {
+		{"file no one knows", func(r *rig) {
 			must(r.t, os.WriteFile(r.path(Hash{1}), []byte("x"), 0o600))
 		}, "orphan-file"},
 		{"messages", func(r *rig) { r.sql(`UPDATE mailbox SET messages = messages + 1`) }, "wrong-count"},

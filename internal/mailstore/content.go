@@ -43,7 +43,7 @@ func (s *Store) Contents(ctx context.Context, ids []ContentID, want Want) ([]Con
 	slices.SortFunc(sorted, func(a, b *Content) int { return cmp.Compare(a.ID, b.ID) })
 	for batch := range slices.Chunk(sorted, contentChunk) {
 		if err := s.contents(ctx, batch, want); err != nil {
-			return nil, trouble(err, "read message data")
+			return nil, failure(err, "read message data")
 		}
 	}
 	return out, nil
@@ -69,7 +69,7 @@ func (s *Store) ContentsOf(ctx context.Context, hashes []Hash, want Want) ([]Con
 				return err
 			})
 		if err != nil {
-			return nil, trouble(err, "look up messages")
+			return nil, failure(err, "look up messages")
 		}
 	}
 	return s.Contents(ctx, ids, want)
@@ -172,7 +172,7 @@ func unopened(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return errMessageGone
 	}
-	return trouble(err, "open a message")
+	return failure(err, "open a message")
 }
 
 // knownContent is a row of content.

@@ -108,7 +108,7 @@ func TestAFailedBatchTakesNoFileFromAnother(t *testing.T) {
 	must(t, other.Place(t.Context()))
 	other.End(false, false)
 	if _, err := os.Stat(file); err == nil {
-		t.Error("the file was left although nobody uses it")
+		t.Error("the file was left although no one uses it")
 	}
 	must(t, r.files.Exclusive(func(inUse func(Hash) bool) error {
 		if inUse(hashOf(text(1))) {

@@ -32,7 +32,7 @@ func (s *Store) Deliver(ctx context.Context, deliveries []Delivery) ([]Delivered
 		}
 	}
 	if err := b.Place(ctx); err != nil {
-		return nil, trouble(err, "store messages")
+		return nil, failure(err, "store messages")
 	}
 	out := make([]Delivered, len(deliveries))
 	var err error

@@ -30,7 +30,7 @@ func (s *Store) devices(ctx context.Context) (devices []Device, hashes []string,
 			devices, hashes = append(devices, d), append(hashes, hash)
 			return err
 		})
-	return devices, hashes, trouble(err, "read the devices")
+	return devices, hashes, failure(err, "read the devices")
 }
 
 // Devices returns all devices, sorted by name.
@@ -51,7 +51,7 @@ func (s *Store) AddDevice(ctx context.Context, d Device, password string) error 
 	}
 	same, err := s.passwords.Find(ctx, password, hashes)
 	if err != nil {
-		return trouble(err, "check the password")
+		return failure(err, "check the password")
 	}
 	if same >= 0 {
 		return fault.New(fault.Conflict, "another device of this user has the same password",
@@ -59,7 +59,7 @@ func (s *Store) AddDevice(ctx context.Context, d Device, password string) error 
 	}
 	encoded, err := s.passwords.Hash(ctx, password, hashes)
 	if err != nil {
-		return trouble(err, "add the device")
+		return failure(err, "add the device")
 	}
 	err = s.write(ctx, "add the device", func(t *tx) error {
 		n, err := t.changed(`INSERT OR IGNORE INTO device (name, hash, read_only, created_at) VALUES (?, ?, ?, ?)`,

@@ -100,7 +100,7 @@ func (s *Store) expunged(ctx context.Context, mailbox string, next int64) ([]exp
 		return err
 	})
 	if err != nil {
-		return nil, trouble(err, "list expunged messages")
+		return nil, failure(err, "list expunged messages")
 	}
 	contents, err := s.Contents(ctx, ids, WantEnvelope)
 	if err != nil {

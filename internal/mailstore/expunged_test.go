@@ -213,7 +213,7 @@ func TestTheLedgerKnowsWhenTheLastCopyWent(t *testing.T) {
 func TestWhatWasLostComesAgain(t *testing.T) {
 	r := newStore(t)
 	r.deliver(r.from("home", "A", 1), r.from("home", "B", 2))
-	// An index in which a content is missing that nobody removed.
+	// An index in which a content is missing that no one removed.
 	r.sql(`DELETE FROM message WHERE uid = 1`)
 	r.sql(`UPDATE mailbox SET messages = 1, unseen = 1, recent = 1, size = (SELECT max(size) FROM message) WHERE name = 'INBOX'`)
 	r.sql(`DELETE FROM content WHERE hash = ?`, slices.Clone(hash1[:]))

@@ -12,14 +12,14 @@ import (
 
 // Healthy tells whether the store can be written: nil, or what is wrong. It
 // writes and syncs a small file and asks the index for its write lock, so it is
-// cheap enough for every minute. What an earlier trouble left behind (a lost
+// cheap enough for every minute. What an earlier failure left behind (a lost
 // connection to the index, a recovery log that lags) is put right on the way.
 func (s *Store) Healthy(ctx context.Context) error {
 	err := readErrorBehindCorrupt(s.indexPath(), s.probeIndex(ctx))
 	if err == nil {
 		err = s.files.Probe()
 	}
-	return trouble(err, "look after the mail store")
+	return failure(err, "look after the mail store")
 }
 
 // Unreadable reports whether there was a message file that this user could not
@@ -56,7 +56,7 @@ func (s *Store) probeIndex(ctx context.Context) error {
 // of no use any more, although nothing is wrong with it: a drive that vanished,
 // a file system that went read-only.
 func (s *Store) suspectLocked(err error) {
-	if err != nil && !isFull(err) && isIO(err) || isReadOnly(err) || fault.Is(trouble(err, ""), fault.Corrupt) {
+	if err != nil && !isFull(err) && isIO(err) || isReadOnly(err) || fault.Is(failure(err, ""), fault.Corrupt) {
 		s.writer.suspect = true
 	}
 }

@@ -81,7 +81,7 @@ func Identify(ctx context.Context, dir string) (string, error) {
 		_, err = s.identify(ctx, &s.reader)
 	}
 	if err = errors.Join(err, s.reader.close()); err != nil || s.id == 0 {
-		return "", trouble(err, "look at the mail store")
+		return "", failure(err, "look at the mail store")
 	}
 	return s.ID(), nil
 }
@@ -99,7 +99,7 @@ func (s *Store) present() error {
 }
 
 func (s *Store) another(text string) error {
-	return &Trouble{fault.Wrap(ErrAnother, fault.Temporary, text, awayHint)}
+	return &Failure{fault.Wrap(ErrAnother, fault.Temporary, text, awayHint)}
 }
 
 // identify reads identity and generation of an index, and compares the identity with the one asked for: that of Options, or of the

@@ -100,7 +100,7 @@ func (k *keywords) count() int {
 	return len(k.sets)
 }
 
-// truncate takes back the sets of a transaction that was rolled back. Nobody
+// truncate takes back the sets of a transaction that was rolled back. No one
 // has seen them. The spelling of a keyword may stay, which is harmless.
 func (k *keywords) truncate(n int) {
 	k.mu.Lock()

@@ -18,7 +18,7 @@ const ledgerQuery = `SELECT l.uidl, l.dup, l.hash, l.size, l.list_size, l.state,
 func (s *Store) Ledger(ctx context.Context, account string) ([]LedgerEntry, error) {
 	var n int
 	if err := s.reader.get(ctx, `SELECT count(*) FROM ledger WHERE account = ?`, []any{account}, &n); err != nil {
-		return nil, trouble(err, "read the ledger")
+		return nil, failure(err, "read the ledger")
 	}
 	// A slice that grows to 100,000 takes twice the memory.
 	return s.entries(ctx, make([]LedgerEntry, 0, n), account, "")
@@ -46,7 +46,7 @@ func (s *Store) entries(ctx context.Context, out []LedgerEntry, account, which s
 		return err
 	})
 	if err != nil {
-		return nil, trouble(err, "read the ledger")
+		return nil, failure(err, "read the ledger")
 	}
 	return out, nil
 }

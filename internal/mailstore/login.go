@@ -49,7 +49,7 @@ func (s *Store) Authenticate(ctx context.Context, given string) (Device, error) 
 	i, err := s.passwords.Find(ctx, given, hashes)
 	switch {
 	case err != nil:
-		return Device{}, trouble(err, "check the password")
+		return Device{}, failure(err, "check the password")
 	case i < 0:
 		return Device{}, errWrongPassword
 	}

@@ -37,7 +37,7 @@ func (s *Store) Mailboxes(ctx context.Context) ([]Mailbox, error) {
 		return err
 	})
 	if err != nil {
-		return nil, trouble(err, "list mailboxes")
+		return nil, failure(err, "list mailboxes")
 	}
 	return out, nil
 }
@@ -58,7 +58,7 @@ func (s *Store) Mailbox(ctx context.Context, name string) (Mailbox, error) {
 	if err == nil {
 		s.feed.remember(m, commits)
 	}
-	return m, trouble(noMailbox(err), "look up the mailbox")
+	return m, failure(noMailbox(err), "look up the mailbox")
 }
 
 // CreateMailbox makes a mailbox, and those above it where they are missing.
@@ -80,7 +80,7 @@ func (s *Store) CreateMailbox(ctx context.Context, name, specialUse string) (Mai
 }
 
 // EnsureMailbox returns the mailbox of that name. One that it has to make is
-// subscribed, because nobody asked for it in a client that would subscribe it.
+// subscribed, because no one asked for it in a client that would subscribe it.
 func (s *Store) EnsureMailbox(ctx context.Context, name string) (Mailbox, error) {
 	return s.makeMailbox(ctx, name, func(t *tx, name string, _ *box) (*box, error) { return t.ensure(name) })
 }

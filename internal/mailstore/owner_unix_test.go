@@ -162,7 +162,7 @@ func TestAFileOfAnotherUserIsNotDamaged(t *testing.T) {
 	want(r.Check(t.Context(), nil))
 	report, err := r.Repair(t.Context(), nil)
 	want(report.Left, err)
-	if report.Wanted != 0 || len(report.Mended) != 0 || report.Aside != "" {
+	if report.Wanted != 0 || len(report.Repaired) != 0 || report.Aside != "" {
 		t.Errorf("%+v", report)
 	}
 	for _, path := range files {
@@ -181,7 +181,7 @@ func TestDeniedNamesOwnerAndFolder(t *testing.T) {
 		t.Fatal(files, err)
 	}
 	refused := &fs.PathError{Op: "open", Path: files[0], Err: syscall.EACCES}
-	got := trouble(refused, "open a message")
+	got := failure(refused, "open a message")
 	wantKind(t, got, fault.Temporary)
 	if !strings.Contains(got.Error(), "may not be opened by this user") || fault.Hint(got) != "check owner and permissions of "+r.dir {
 		t.Errorf("%v; hint: %s", got, fault.Hint(got))
@@ -193,7 +193,7 @@ func TestDeniedNamesOwnerAndFolder(t *testing.T) {
 	if err := os.Chown(folder, otherUser, otherUser); err != nil {
 		t.Fatal(err)
 	}
-	got = trouble(refused, "open a message")
+	got = failure(refused, "open a message")
 	if !strings.Contains(got.Error(), folder+" belongs to user 54321") || fault.Hint(got) != "run: chown -R root: "+r.dir {
 		t.Errorf("%v; hint: %s", got, fault.Hint(got))
 	}

@@ -50,7 +50,7 @@ func (s *Store) forget(ctx context.Context) error {
 	var due bool
 	err := s.reader.get(ctx, `SELECT EXISTS (SELECT 1 FROM expunged WHERE expunged_at < ?)`, []any{before}, &due)
 	if err != nil || !due {
-		return trouble(err, "look for expunged messages")
+		return failure(err, "look for expunged messages")
 	}
 	return s.write(ctx, "purge expunged messages", func(t *tx) error {
 		t.log.line('P', before)
@@ -69,7 +69,7 @@ func (s *Store) purge(ctx context.Context) (int, error) {
 	err := s.reader.rows(ctx, `SELECT hash FROM content WHERE `+unused+` ORDER BY orphaned_at LIMIT 500`, []any{before},
 		into(&hashes, func(h *Hash) []any { return []any{hashInto(h)} }))
 	if err != nil || len(hashes) == 0 {
-		return 0, trouble(err, "look for unused messages")
+		return 0, failure(err, "look for unused messages")
 	}
 	err = s.files.Purge(hashes, func() error {
 		err := s.write(ctx, "forget unused messages", func(t *tx) error { return t.purge(hashes, before) })
@@ -82,7 +82,7 @@ func (s *Store) purge(ctx context.Context) (int, error) {
 		return err
 	})
 	if err != nil {
-		return 0, trouble(err, "purge unused messages")
+		return 0, failure(err, "purge unused messages")
 	}
 	s.log.Info().Int("count", len(hashes)).Msg("unused messages were purged")
 	return len(hashes), nil

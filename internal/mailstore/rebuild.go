@@ -19,7 +19,7 @@ import (
 func Rebuild(ctx context.Context, dir string, o Options) (RepairReport, error) {
 	bad, err := rebuild(ctx, dir, o)
 	if err != nil {
-		return RepairReport{}, trouble(err, "make a new index")
+		return RepairReport{}, failure(err, "make a new index")
 	}
 	s, err := Open(ctx, dir, o)
 	if err != nil {
@@ -27,7 +27,7 @@ func Rebuild(ctx context.Context, dir string, o Options) (RepairReport, error) {
 	}
 	report, err := s.Repair(ctx, nil)
 	report.Rebuilt = true
-	report.Mended = append(report.Mended, Problem{"index-damaged", "the index was rebuilt"})
+	report.Repaired = append(report.Repaired, Problem{"index-damaged", "the index was rebuilt"})
 	if bad > 0 {
 		report.Left = append(report.Left, Problem{"damaged-log",
 			fmt.Sprintf("%d lines of the recovery log could not be used; what they said is lost", bad)})

@@ -103,7 +103,7 @@ func (r *rig) busy() {
 	r.deliver(d)
 }
 
-func TestALostIndexIsMadeAnewWithTheSameUIDs(t *testing.T) {
+func TestALostIndexIsRebuiltWithTheSameUIDs(t *testing.T) {
 	for name, destroy := range map[string]func(path string){
 		"lost":    removeIndex,
 		"empty":   func(path string) { _ = os.Truncate(path, 0) },
@@ -283,7 +283,7 @@ func TestAnIndexThatIsAnOldCopyIsRefused(t *testing.T) {
 	r.want("INBOX", "1  number 1\n2  number 2")
 }
 
-func TestALogThatLagsIsWrittenAnew(t *testing.T) {
+func TestALogThatLagsIsRewritten(t *testing.T) {
 	for name, disturb := range map[string]func(r *rig){
 		"disk full": func(r *rig) {
 			r.hook = func(step string) error {

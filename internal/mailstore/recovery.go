@@ -69,7 +69,7 @@ func (t *tx) note() error {
 	return err
 }
 
-// appendLocked appends a transaction that is committed. Trouble with the log is
+// appendLocked appends a transaction that is committed. An error of the log is
 // none of the transaction: the log is rewritten later.
 func (s *Store) appendLocked(t *tx) {
 	l := &s.recovery

@@ -17,15 +17,15 @@ const recovered = "Recovered"
 // RepairReport is what was found and what became of it. The codes are those of
 // Check, and "damaged-log" for a recovery log that could not be read in full.
 type RepairReport struct {
-	Mended    []Problem // wrong before, right now
-	Left      []Problem // cannot be mended here; a file that is wanted comes with the next poll where the server still has it
+	Repaired  []Problem // wrong before, right now
+	Left      []Problem // cannot be repaired here; a file that is wanted comes with the next poll where the server still has it
 	Wanted    int       // contents whose files are missing or were moved aside
 	Recovered int       // messages of which only the file was left, in the mailbox Recovered now
 	Aside     string    // folder with the damaged files that were moved aside; empty: none
 	Rebuilt   bool      // the index was rebuilt
 }
 
-// Repair mends what Check finds, as far as it can be mended. It may run while
+// Repair repairs what Check finds, as far as it can. It may run while
 // the store is in use by this program, not by another one. No UID and no
 // UIDVALIDITY changes, and no message row goes, with or without its file.
 // fault.Corrupt when the index itself is damaged: close the store then and call
@@ -44,7 +44,7 @@ type RepairReport struct {
 func (s *Store) Repair(ctx context.Context, progress func(done, total int)) (RepairReport, error) {
 	r := &repair{s: s, check: &check{s: s, progress: progress, repairs: true}}
 	err := r.run(ctx)
-	return r.report, trouble(err, "repair the mail store")
+	return r.report, failure(err, "repair the mail store")
 }
 
 type repair struct {
@@ -67,7 +67,7 @@ func (r *repair) run(ctx context.Context) error {
 			return err
 		}
 	}
-	// The files first: a row that tells a wrong size is mended by its file.
+	// The files first: a row that tells a wrong size is corrected by its file.
 	if err := r.s.write(ctx, "repair the index", r.index); err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func (r *repair) run(ctx context.Context) error {
 	}
 	for _, p := range before.problems {
 		if !slices.Contains(after.problems, p) {
-			r.report.Mended = append(r.report.Mended, p)
+			r.report.Repaired = append(r.report.Repaired, p)
 		}
 	}
 	r.report.Left = slices.Concat(r.check.problems, r.s.foreignOwner(r.check.foreign), after.problems)
@@ -87,8 +87,8 @@ func (r *repair) run(ctx context.Context) error {
 	return r.s.reader.get(ctx, `SELECT count(*) FROM content WHERE missing`, nil, &r.report.Wanted)
 }
 
-func (r *repair) mended(code, format string, args ...any) {
-	r.report.Mended = append(r.report.Mended, Problem{code, fmt.Sprintf(format, args...)})
+func (r *repair) repaired(code, format string, args ...any) {
+	r.report.Repaired = append(r.report.Repaired, Problem{code, fmt.Sprintf(format, args...)})
 }
 
 // file compares the file of a content with its row.
@@ -108,7 +108,7 @@ func (r *repair) file(ctx context.Context, c knownContent) error {
 	case h != c.Hash:
 		return r.aside(ctx, c.Hash)
 	case c.missing || info.Size() != c.Size:
-		r.mended("missing-file", "the file of message %s is there again", c.Hash)
+		r.repaired("missing-file", "the file of message %s is there again", c.Hash)
 		return r.s.write(ctx, "mark a message", func(t *tx) error {
 			return t.exec(`UPDATE content SET missing = 0, size = ? WHERE hash = ?`, info.Size(), c.Hash[:])
 		})
@@ -143,7 +143,7 @@ func (r *repair) aside(ctx context.Context, h Hash) error {
 	})
 }
 
-// index mends what SQL can see.
+// index repairs what SQL can see.
 func (r *repair) index(t *tx) error {
 	err := t.execAll([]string{
 		`DELETE FROM envelope WHERE content_id NOT IN (SELECT id FROM content)`,
@@ -207,7 +207,7 @@ func (r *repair) counts(t *tx) error {
 	return nil
 }
 
-// lost brings back contents that no message row has although nobody removed
+// lost brings back contents that no message row has although no one removed
 // them.
 func (r *repair) lost(t *tx) error {
 	var contents []knownContent

@@ -12,8 +12,8 @@ import (
 )
 
 // repair repairs the store and returns the report with the codes of what was
-// mended and left, sorted, each once.
-func (r *rig) repair() (rep RepairReport, mended, left string) {
+// repaired and left, sorted, each once.
+func (r *rig) repair() (rep RepairReport, repaired, left string) {
 	r.t.Helper()
 	rep, err := r.Repair(r.t.Context(), nil)
 	if err != nil {
@@ -27,7 +27,7 @@ func (r *rig) repair() (rep RepairReport, mended, left string) {
 		slices.Sort(out)
 		return strings.Join(slices.Compact(out), " ")
 	}
-	return rep, codes(rep.Mended), codes(rep.Left)
+	return rep, codes(rep.Repaired), codes(rep.Left)
 }
 
 func (r *rig) flip(h Hash) {
@@ -36,8 +36,8 @@ func (r *rig) flip(h Hash) {
 	must(r.t, os.WriteFile(r.path(h), data, 0o600))
 }
 
-func TestRepairMendsTheIndex(t *testing.T) {
-	for _, c := range []struct{ name, damage, mended string }{
+func TestRepairCorrectsTheIndex(t *testing.T) {
+	for _, c := range []struct{ name, damage, repaired string }{
 		{"messages", `UPDATE mailbox SET messages = messages + 1`, "wrong-count"},
 		{"all counts", `UPDATE mailbox SET messages = 0, unseen = 9, deleted = 7, recent = 3, size = 1`, "wrong-count"},
 		{"uidnext", `UPDATE mailbox SET uidnext = 1`, "wrong-next"},
@@ -60,9 +60,9 @@ func TestRepairMendsTheIndex(t *testing.T) {
 			before := r.box("INBOX")
 			_, err := r.writer.conn.ExecContext(t.Context(), c.damage)
 			must(t, err)
-			rep, mended, left := r.repair()
-			if mended != c.mended || left != "" || rep.Wanted+rep.Recovered != 0 || rep.Aside != "" {
-				t.Errorf("mended %q, want %q; report %+v", mended, c.mended, rep)
+			rep, repaired, left := r.repair()
+			if repaired != c.repaired || left != "" || rep.Wanted+rep.Recovered != 0 || rep.Aside != "" {
+				t.Errorf("repaired %q, want %q; report %+v", repaired, c.repaired, rep)
 			}
 			after, err := r.Mailbox(t.Context(), v.Snapshot().Mailbox.Name)
 			must(t, err)
@@ -87,8 +87,8 @@ func TestRepairBringsBackWhatOnlyTheIndexLost(t *testing.T) {
 	r.expunge("Sent", 1)
 	r.sql(`DELETE FROM message WHERE uid = 2`)
 	r.sql(`UPDATE content SET orphaned_at = NULL`)
-	rep, mended, left := r.repair()
-	if mended != "wrong-count wrong-orphan" || left != "" || rep.Recovered != 1 {
+	rep, repaired, left := r.repair()
+	if repaired != "wrong-count wrong-orphan" || left != "" || rep.Recovered != 1 {
 		t.Errorf("report %+v", rep)
 	}
 	r.want("INBOX", "1  number 1\n3  number 3")
@@ -112,8 +112,8 @@ func TestADamagedFileIsMovedAsideAndFetchedAgain(t *testing.T) {
 			r := newStore(t)
 			r.deliver(r.from("home", "A", 1), r.from("home", "B", 2))
 			damage(r)
-			rep, mended, left := r.repair()
-			if mended != "" || left != map[bool]string{true: "missing-file", false: "changed-file"}[name == "missing"] || rep.Wanted != 1 {
+			rep, repaired, left := r.repair()
+			if repaired != "" || left != map[bool]string{true: "missing-file", false: "changed-file"}[name == "missing"] || rep.Wanted != 1 {
 				t.Errorf("report %+v", rep)
 			}
 			if rep.Aside == "" != (name == "missing") {
@@ -148,8 +148,8 @@ func TestAWantedFileThatIsPutBackByHand(t *testing.T) {
 	r.repair()
 	equal(t, "ledger", r.removed("home"), "A wanted")
 	must(t, os.Rename(filepath.Join(r.dir, "aside"), r.path(hash1)))
-	if _, mended, left := r.repair(); mended != "missing-file" || left != "" {
-		t.Errorf("mended %q, left %q", mended, left)
+	if _, repaired, left := r.repair(); repaired != "missing-file" || left != "" {
+		t.Errorf("repaired %q, left %q", repaired, left)
 	}
 	equal(t, "ledger", r.removed("home"), "A")
 }
@@ -165,8 +165,8 @@ func TestAFileInNoIndexIsNeitherLostNorDoubled(t *testing.T) {
 	r.stray(2)
 	r.stray(3)
 	must(t, os.WriteFile(r.path(Hash{1}), []byte("not what its name says"), 0o600))
-	rep, mended, left := r.repair()
-	if mended != "orphan-file" || left != "" || rep.Recovered != 2 || rep.Aside == "" || len(rep.Mended) != 3 {
+	rep, repaired, left := r.repair()
+	if repaired != "orphan-file" || left != "" || rep.Recovered != 2 || rep.Aside == "" || len(rep.Repaired) != 3 {
 		t.Errorf("report %+v", rep)
 	}
 	if got := r.lines(recovered); !strings.Contains(got, "number 2") || !strings.Contains(got, "number 3") {
@@ -183,7 +183,7 @@ func TestAFileInNoIndexIsNeitherLostNorDoubled(t *testing.T) {
 	}
 	equal(t, "ledger", r.removed("home"), "A, B, C")
 	r.want("INBOX", "1  number 1\n2  number 2")
-	if rep, mended, left := r.repair(); mended+left != "" {
+	if rep, repaired, left := r.repair(); repaired+left != "" {
 		t.Errorf("the second repair finds %+v", rep)
 	}
 }
@@ -195,7 +195,7 @@ func TestAFileOfARemovedMessageDoesNotComeBackByItself(t *testing.T) {
 	r.clock.t = start.Add(2 * keepExpunged)
 	must(t, r.Purge(t.Context()))
 	r.stray(1)
-	if rep, mended, _ := r.repair(); mended != "orphan-file" || rep.Recovered != 0 {
+	if rep, repaired, _ := r.repair(); repaired != "orphan-file" || rep.Recovered != 0 {
 		t.Errorf("report %+v", rep)
 	}
 	equal(t, "ledger", r.removed("home"), fmt.Sprint("A-", 2*keepExpunged))
@@ -211,7 +211,7 @@ func TestRepairLeavesWorkUnderWayAlone(t *testing.T) {
 	r := newStore(t)
 	b := r.batch(1)
 	must(t, b.Place(t.Context()))
-	if rep, mended, left := r.repair(); mended+left != "" {
+	if rep, repaired, left := r.repair(); repaired+left != "" {
 		t.Errorf("report %+v", rep)
 	}
 	b.End(false, false)

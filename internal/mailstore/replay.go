@@ -25,7 +25,7 @@ func (r *replay) run(path string) (bad int, err error) {
 }
 
 // line applies one line. One that does not fit what came before it is left out;
-// only trouble with the index itself ends the replay.
+// only an error of the index itself ends the replay.
 func (r *replay) line(f fields) error {
 	err := r.apply(&f)
 	if f.bad || err != nil && !isIO(err) && !isFull(err) {

@@ -42,7 +42,7 @@ type RestoreReport struct {
 // a client may have seen after the backup was taken (see skipUIDs).
 func Restore(ctx context.Context, backupDir, dir string, o RestoreOptions) (RestoreReport, error) {
 	report, err := restore(ctx, backupDir, dir, o)
-	return report, trouble(err, "restore the mail store")
+	return report, failure(err, "restore the mail store")
 }
 
 func restore(ctx context.Context, backupDir, dir string, o RestoreOptions) (report RestoreReport, err error) {

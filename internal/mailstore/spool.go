@@ -32,7 +32,7 @@ func (s *Store) Spool(ctx context.Context, r io.Reader) (*Spooled, error) {
 	case src.Err() != nil:
 		return nil, src.Err()
 	case err != nil:
-		return nil, trouble(err, "spool a message")
+		return nil, failure(err, "spool a message")
 	}
 	return &Spooled{sp, s.Summarize(sp, sp.Size())}, nil
 }

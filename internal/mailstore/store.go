@@ -85,7 +85,7 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 	}
 	if err != nil {
 		_ = s.Close() // the first error says it all
-		return nil, trouble(err, "open the mail store")
+		return nil, failure(err, "open the mail store")
 	}
 	return s, nil
 }
@@ -166,7 +166,7 @@ func (s *Store) Close() error {
 	s.feed.shut()
 	// The writer last: the last connection folds the log into the database.
 	s.dropLogLocked()
-	return trouble(errors.Join(s.reader.close(), s.writer.closeLocked()), "close the mail store")
+	return failure(errors.Join(s.reader.close(), s.writer.closeLocked()), "close the mail store")
 }
 
 // hasMail reports whether there is anything that an index belongs to.

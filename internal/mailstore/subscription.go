@@ -45,5 +45,5 @@ func (s *Store) Subscribe(ctx context.Context, name string, on bool) error {
 // Subscriptions returns the subscribed names, sorted.
 func (s *Store) Subscriptions(ctx context.Context) (names []string, err error) {
 	err = s.reader.rows(ctx, `SELECT name FROM subscription ORDER BY name`, nil, into(&names, column))
-	return names, trouble(err, "list subscriptions")
+	return names, failure(err, "list subscriptions")
 }

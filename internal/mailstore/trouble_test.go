@@ -51,7 +51,7 @@ func TestANewerStoreIsRefusedUntouched(t *testing.T) {
 	}
 }
 
-func TestAMissingIndexIsNotMadeAnew(t *testing.T) {
+func TestAMissingIndexIsNotReplaced(t *testing.T) {
 	r := bare(t)
 	r.fill("INBOX", 2)
 	must(t, r.Close())
@@ -226,13 +226,13 @@ func TestTroubleHasKindAndHint(t *testing.T) {
 		{syscall.EIO, fault.Temporary},
 		{&fs.PathError{Op: "open", Path: "x", Err: fs.ErrNotExist}, fault.Temporary},
 	} {
-		err := trouble(c.err, "test")
+		err := failure(c.err, "test")
 		wantKind(t, err, c.kind)
 		if fault.Hint(err) == "" || !errors.Is(err, c.err) {
 			t.Errorf("%v became %v", c.err, err)
 		}
 	}
-	if err := trouble(errMailboxExists, "test"); err != errMailboxExists {
+	if err := failure(errMailboxExists, "test"); err != errMailboxExists {
 		t.Errorf("a fault was wrapped: %v", err)
 	}
 }

@@ -146,7 +146,7 @@ type AccountState struct {
 	OnServer    int
 	LastSuccess time.Time
 	LastError   string
-	HadUIDL     bool   // the server answered UIDL once, so its absence is a trouble of the day
+	HadUIDL     bool   // the server answered UIDL once, so its absence is a passing fault
 	Memory      string // what the POP side wants to remember, in its own form
 }
 

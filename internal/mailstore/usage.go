@@ -23,5 +23,5 @@ func (s *Store) Usage(ctx context.Context) (u Usage, err error) {
 	err = s.reader.get(ctx, `SELECT coalesce(sum(messages), 0), coalesce(sum(size), 0), (SELECT count(*) FROM expunged),
 		(SELECT count(*) FROM ledger), (SELECT count(*) FROM content), (SELECT count(*) FROM content WHERE missing) FROM mailbox`, nil,
 		&u.Messages, &u.Size, &u.Expunged, &u.Fetched, &u.Contents, &u.Missing)
-	return u, trouble(err, "count the messages")
+	return u, failure(err, "count the messages")
 }

@@ -53,7 +53,7 @@ func (s *Store) Vanished(ctx context.Context, id MailboxID, after, upTo ModSeq) 
 			}
 			return nil
 		})
-	return runs, known, trouble(err, "look up what was expunged")
+	return runs, known, failure(err, "look up what was expunged")
 }
 
 // wrongHistory is the SQL for a mailbox m whose runs cannot be true.

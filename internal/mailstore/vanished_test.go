@@ -215,7 +215,7 @@ func TestModificationSequencesRise(t *testing.T) {
 	}
 }
 
-// Flags are stored where nobody has changed the message since, decided message by
+// Flags are stored where no one has changed the message since, decided message by
 // message.
 func TestFlagsAreStoredWhereNothingChanged(t *testing.T) {
 	r := newStore(t)

@@ -88,7 +88,7 @@ func (s *Store) OpenView(ctx context.Context, id MailboxID) (*View, error) {
 	}
 	snap, err := s.loadLocked(ctx, id)
 	if err != nil {
-		return nil, trouble(err, "open the mailbox")
+		return nil, failure(err, "open the mailbox")
 	}
 	return s.feed.join(s, id, snap), nil
 }

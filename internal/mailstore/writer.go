@@ -109,7 +109,7 @@ func (s *Store) write(ctx context.Context, doing string, fn func(*tx) error) err
 // error can come back when the write-ahead log is read again.
 func (s *Store) commit(ctx context.Context, doing string, fn func(*tx) error) (inDoubt bool, err error) {
 	if err := ctx.Err(); err != nil {
-		return false, trouble(err, doing)
+		return false, failure(err, doing)
 	}
 	w := &s.writer
 	w.mu.Lock()
@@ -118,7 +118,7 @@ func (s *Store) commit(ctx context.Context, doing string, fn func(*tx) error) (i
 		return false, errClosed
 	}
 	if err := s.soundLocked(ctx); err != nil {
-		return false, trouble(err, doing)
+		return false, failure(err, doing)
 	}
 	defer func() { s.suspectLocked(err) }()
 	t := &tx{s: s, boxes: map[MailboxID]*box{}}
@@ -130,7 +130,7 @@ func (s *Store) commit(ctx context.Context, doing string, fn func(*tx) error) (i
 	known := s.keywords.count()
 	if err = t.exec("BEGIN IMMEDIATE"); err != nil {
 		err = readErrorBehindCorrupt(s.indexPath(), err)
-		return false, trouble(err, doing)
+		return false, failure(err, doing)
 	}
 	if err = fn(t); err == nil {
 		err = t.flush()
@@ -153,7 +153,7 @@ func (s *Store) commit(ctx context.Context, doing string, fn func(*tx) error) (i
 		_ = t.exec("ROLLBACK")
 		s.keywords.truncate(known)
 		err = readErrorBehindCorrupt(s.indexPath(), err)
-		return inDoubt, trouble(err, doing)
+		return inDoubt, failure(err, doing)
 	}
 	failpoint.Hit(failpoint.Publish)
 	s.generation = max(s.generation, t.generation)

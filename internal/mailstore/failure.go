@@ -21,27 +21,27 @@ const repairHint = "run 'popbridge check --repair': it rebuilds the index from w
 
 var (
 	errClosed = fault.New(fault.Internal, "the mail store is closed", "")
-	errAway   = &Trouble{fault.New(fault.Temporary, "the index of the mail store cannot be reached", awayHint)}
+	errAway   = &Failure{fault.New(fault.Temporary, "the index of the mail store cannot be reached", awayHint)}
 )
 
-// Trouble is an error of the disk or the index, whatever was asked of them: it
+// A Failure is an error of the disk or the index, whatever was asked of them: it
 // is the store's and not of what was stored.
-type Trouble struct{ error }
+type Failure struct{ error }
 
-func (e *Trouble) Unwrap() error { return e.error }
+func (e *Failure) Unwrap() error { return e.error }
 
 const awayHint = "check that the disk or network drive of the data folder is connected and sound"
 
-// trouble makes a fault out of whatever the disk or the index answered. doing
+// failure makes a fault out of whatever the disk or the index answered. doing
 // says what was being done, as in "store messages".
-func trouble(err error, doing string) error {
-	if _, known := errors.AsType[*Trouble](err); err == nil || known {
+func failure(err error, doing string) error {
+	if _, known := errors.AsType[*Failure](err); err == nil || known {
 		return err
 	}
 	err = classify(err, doing)
 	switch fault.KindOf(err) {
 	case fault.Full, fault.Corrupt, fault.Temporary:
-		return &Trouble{err}
+		return &Failure{err}
 	default:
 		return err
 	}
