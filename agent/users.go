@@ -15,7 +15,7 @@ import (
 
 // A user is a local IMAP login and its store. The store is opened at the first
 // need and again after a failure, so that one damaged folder is one user's
-// trouble.
+// failure.
 type user struct {
 	name string
 	dir  string

@@ -75,7 +75,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "await": await, "signal": sendSignal, "freeport": freePorts, "busyport": busyPort,
-			"expand": expand, "popserver": startPOP, "popmail": addMail, "popdown": stopPOP, "imap": imap, "uids": compareUIDs, "damage": damage,
+			"expand": expand, "popserver": startPOP, "popmail": addMail, "popdown": stopPOP, "imap": sayIMAP, "uids": compareUIDs, "damage": damage,
 		},
 	})
 }
@@ -140,9 +140,9 @@ func expand(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
 }
 
-// imap says what the server answers to each command, as a person with telnet
+// sayIMAP says what the server answers to each command, as a person with telnet
 // would see it.
-func imap(ts *testscript.TestScript, _ bool, args []string) {
+func sayIMAP(ts *testscript.TestScript, _ bool, args []string) {
 	conn, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", args[0]))
 	ts.Check(err)
 	defer func() { _ = conn.Close() }()

@@ -47,7 +47,7 @@ func (o owner) includes(dir string) bool {
 var owners = []owner{
 	{"database/sql", []string{"internal/mailstore"}, true, "only the mail store knows SQL"},
 	{"modernc.org/sqlite", []string{"internal/mailstore"}, true, "only the mail store knows its driver"},
-	{"github.com/emersion/go-imap", []string{"localimap", "test"}, true, "only localimap and tests know IMAP"},
+	{"github.com/emersion/go-imap", []string{"agent/cli", "localimap", "test"}, true, "only localimap, tests and the client of the demo know IMAP"},
 	{"github.com/emersion/go-imap/v2/imapserver", nil, false, "the IMAP server is our own"},
 	{"github.com/kardianos/service", []string{"agent", "installer"}, true, "only agent and installer know service managers"},
 	{"github.com/fsnotify/fsnotify", []string{"config"}, true, "only config watches files"},
