@@ -51,7 +51,7 @@ func (r *Runner) look(ctx context.Context, visit func(context.Context, *session)
 	}
 	var err error
 	for resumed := true; resumed && ctx.Err() == nil; { // a connection that Resume dropped is made again
-		s := r.newSession(&meter{emit: func(Progress) {}})
+		s := newSession(r, &meter{emit: func(Progress) {}})
 		_, resumed, err = r.droppable(ctx, func(ctx context.Context) (follow, error) { return enough, visit(ctx, s) })
 	}
 	if saveErr := r.remember(ctx); err == nil {

@@ -33,7 +33,7 @@ func (r *Runner) poll(ctx context.Context, m *meter, asked bool) (Result, error)
 	var err error
 	most := 0 // messages that a session had to look at
 	for idle := 0; ; {
-		s := r.newSession(m)
+		s := newSession(r, m)
 		s.asked, s.result.OnServer = asked, total.OnServer
 		var next follow
 		var resumed bool

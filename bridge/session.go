@@ -57,7 +57,7 @@ type session struct {
 	result     Result
 }
 
-func (r *Runner) newSession(m *meter) *session {
+func newSession(r *Runner, m *meter) *session {
 	return &session{runner: r, account: &r.account, store: r.store, memory: &r.memory, log: r.log, now: r.now, meter: m, plan: &plan.Plan{}}
 }
 
