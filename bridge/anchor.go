@@ -17,7 +17,7 @@ func (s *session) anchored() bool {
 
 // verifyAnchor reports whether the messages up to the anchor are those stored here. It
 // is asked only when it can save something. An anchor that cannot be fetched
-// is none any more: it may be a message that breaks every session.
+// is dropped: it may be a message that breaks every session.
 func (s *session) verifyAnchor(ctx context.Context) (bool, error) {
 	a := s.memory.pollState.Anchor
 	if !s.anchored() || len(s.plan.Actions.Fetch) == 0 || s.plan.Actions.Fetch[0].Num > a.Num {

@@ -3,22 +3,22 @@
 // delete, and moves each message from the socket into the store.
 //
 // One poll is one or more POP3 sessions, each of which goes through these
-// steps (their numbers in docs/ARCHITECTURE.md):
+// steps, of which docs/ARCHITECTURE.md has more:
 //
-//	 2  dial, TLS, CAPA, authenticate                  bridge/pop3
-//	 3  LIST and UIDL, joined into a listing           session.list
-//	 4  listing x ledger x policy -> actions           bridge/plan, pure
-//	    new ids of a renumbered mailbox                session.readopt
-//	 5  RETR, in a window where the server pipelines   bridge/pop3
-//	 6  spool and hash, 7 summary                      Store.Spool
-//	 8  mailbox, date, new or known by its content     committer, contents
-//	 9  batch: durable in one transaction              Store.Deliver
-//	13  DELE what is due, QUIT, mark what it confirmed session.delete, session.quit
+//	1  dial, TLS, CAPA, authenticate                  bridge/pop3
+//	2  LIST and UIDL, joined into a listing           session.list
+//	3  listing x ledger x policy -> actions           bridge/plan, pure
+//	   new ids of a renumbered mailbox                session.readopt
+//	4  RETR, in a window where the server pipelines   bridge/pop3
+//	5  spool, hash and summary                        Store.Spool
+//	6  mailbox, date, new or known by its content     committer, contents
+//	7  batch: durable in one transaction              Store.Deliver
+//	8  DELE what is due, QUIT, mark what it confirmed session.delete, session.quit
 //
-// Steps 5 to 7 run on the goroutine of the session and read the socket; 8 and
-// 9 on the committer's. Between them is a queue bounded in messages and bytes.
+// Steps 4 and 5 run on the goroutine of the session and read the socket; 6 and
+// 7 on the committer's. Between them is a queue bounded in messages and bytes.
 //
-// What holds, whatever servers and networks do:
+// Invariants, whatever servers and networks do:
 //
 //   - DELE is sent only for a message that the ledger says is stored, or whose
 //     Deliver returned without error in this session. The row says
@@ -35,9 +35,9 @@
 //     it has received in part is never delivered.
 //   - An error of one message does not end the session; a connection that is
 //     lost in the middle of a message puts that message last in the next one.
-//   - There is at most one session for an account at any time, and no two logins
-//     are closer together than the server wants, as far as it said or showed so;
-//     somebody who asks for a poll is not held to that.
+//   - There is at most one session for an account at any time. Logins keep the
+//     interval that the server announced or that was learned from its refusals;
+//     a poll that a person asks for does not wait for it.
 //
 // A Runner starts no goroutine before Serve or Poll, and both return only when
 // all they started has ended.
@@ -68,8 +68,8 @@ type Account struct {
 	// one while a refused one waits. 0: never.
 	SecretEvery time.Duration
 	// Configured tells whether there is an account of that name. A new account
-	// takes up the ledger of one that is not, when it proves to be the same
-	// mailbox. nil: it never does.
+	// inherits the ledger of an account that is no longer configured, when both
+	// prove to be the same mailbox. nil: it never does.
 	Configured func(name string) bool
 	PollEvery  time.Duration
 	Keep       plan.Keep

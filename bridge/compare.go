@@ -11,8 +11,8 @@ import (
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
-// newFirst puts what is fetched only to be compared behind the rest: where a
-// session gives a few messages, new ones do not wait for it.
+// newFirst moves what is fetched only to be compared to the end, so that new
+// messages come first where the server limits a session to a few.
 func newFirst(fetch []plan.Fetch) []plan.Fetch {
 	compared := func(f plan.Fetch) int {
 		if f.Row != nil && !f.Row.Wanted {

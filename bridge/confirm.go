@@ -147,9 +147,8 @@ func (r *Runner) Confirm(ctx context.Context) error {
 	return nil
 }
 
-// permitted reports whether deletions may be made, and where the store is not new
-// to an account that is not, takes up a policy that
-// needs no confirmation: one that was there before the first poll that went
+// permitted reports whether deletions may be made. It records a policy as confirmed
+// that needs no confirmation, unless the store is new to an account that is not: one that was there before the first poll that went
 // through, or goes no further than the last one.
 func (r *Runner) permitted() bool {
 	if r.memory.pollState.Held {

@@ -10,9 +10,9 @@ import (
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
-// compared is the number of messages that are compared before an account is
+// sampleSize is the number of messages that are compared before an account is
 // taken for one that the config does not name any more.
-const compared = 5
+const sampleSize = 5
 
 // former is an account of which there is a ledger and nothing in the config.
 type former struct {
@@ -103,7 +103,7 @@ func alikeIn(listing []plan.Listed, sizes []int64) (alike []plan.Listed) {
 // stored here keeps the session from QUIT (RFC 2449 section 6.7, EXPIRE 0).
 func (s *session) isFormer(f former) (bool, error) {
 	s.meter.phase(PhaseCompare)
-	n := min(compared, len(f.alike))
+	n := min(sampleSize, len(f.alike))
 	var requests []pop3.Request
 	for i := range n {
 		l := f.alike[i*len(f.alike)/n]

@@ -10,7 +10,7 @@ import (
 
 // MailboxName names a mailbox on a server, whatever the account is called.
 func MailboxName(username, host string, port int) string {
-	if port == 110 || port == 0 { // two doors to one mailbox
+	if port == 110 || port == 0 { // both ports reach the same mailbox
 		port = 995
 	}
 	return fmt.Sprintf("%s at %s:%d", username, strings.ToLower(host), port)

@@ -19,8 +19,8 @@ const (
 	lowerFactor    = 0.9
 )
 
-// memory is what a runner knows from earlier polls. Only who has the turn
-// touches it.
+// memory is what a runner knows from earlier polls. Only the holder of the turn
+// (Runner.takeTurn) accesses it.
 type memory struct {
 	loaded       bool
 	state        mailstore.AccountState
@@ -36,7 +36,7 @@ type memory struct {
 	careful      map[problemID]bool      // messages to ask for alone: it was not clear which was not whole
 	doubting     bool                    // some row was in doubt in this poll
 	doubts       []mailstore.LedgerEntry // rows on the server that may not be whole
-	hurry        bool                    // more is to be had as soon as the server lets us in again
+	pollSoon     bool                    // more mail waits: poll as soon as the interval allows
 	refusedIDs   map[problemID]bool      // deletions that the server has refused; nil: not known
 	trial        string                  // a command that the next session goes without
 	lostAt       string                  // the command at which the last one hung up before the listing
@@ -181,9 +181,9 @@ func (p *problems) note() (out []note) {
 	return out
 }
 
-// recall takes up the problems of an earlier run, but for messages that are not
-// over limit any more.
-func (p *problems) recall(list []note, limit int64) {
+// restore takes over the problems of an earlier run, except those of messages that
+// are not over limit any more.
+func (p *problems) restore(list []note, limit int64) {
 	p.byID = make(map[problemID]Problem, len(list))
 	for _, q := range list[:min(len(list), maxShownProblems)] {
 		if q.Limit > 0 && (limit > q.Limit || limit == 0) {

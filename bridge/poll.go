@@ -100,7 +100,7 @@ func (r *Runner) droppable(ctx context.Context, run func(context.Context) (follo
 	return next, resumed, err
 }
 
-// wait lets pass what has to lie between two sessions of a poll. It is
+// wait waits for the interval between two sessions of a poll. It is
 // measured again after a sleep of the computer, in which timers stand still, and
 // after a preview: no session is open meanwhile, so that others have a turn.
 func (r *Runner) wait(ctx context.Context) error {
@@ -163,7 +163,7 @@ func (r *Runner) load(ctx context.Context) error {
 		r.memory.loaded = false
 		return err
 	}
-	r.memory.problems.recall(r.memory.pollState.Issues, r.account.Server.MaxMessage)
+	r.memory.problems.restore(r.memory.pollState.Issues, r.account.Server.MaxMessage)
 	r.update(func(s *Status) {
 		s.LastSuccess, s.Stored, s.OnServer = state.LastSuccess, state.Stored, state.OnServer
 		s.LoginDelay, s.MinInterval = time.Duration(r.memory.pollState.Delay)*time.Second, r.memory.pollState.floor()

@@ -119,7 +119,8 @@ func (r *Runner) runOrJoin(ctx context.Context) <-chan struct{} {
 	return nil
 }
 
-// retire ends Serve: who waits for a poll that it did not start waits in vain.
+// retire marks Serve as ended: callers that wait for a poll not started yet get an
+// error.
 func (r *Runner) retire() {
 	r.mu.Lock()
 	r.serving = false
@@ -167,10 +168,10 @@ func (r *Runner) finishPoll(ctx context.Context, f *pollRun, took time.Duration)
 		r.memory.failures++
 	}
 	every := r.account.PollEvery
-	if r.memory.hurry && f.err == nil {
+	if r.memory.pollSoon && f.err == nil {
 		every = continueAfter
 	}
-	r.memory.hurry = false
+	r.memory.pollSoon = false
 	wait := nextPoll(every, r.memory.pollState.floor(), r.memory.failures, r.rand())
 	now := r.now()
 	if f.err != nil {

@@ -54,8 +54,8 @@ func (s *session) oversized(w plan.Fetch) bool {
 	return s.account.Server.MaxMessage > 0 && w.Size > s.account.Server.MaxMessage
 }
 
-// check is about the first message that has an id: the oldest, which the sender
-// of a new one knows least. Commands that the server cannot answer are left out.
+// check is about the first message that has an id: the oldest, which a
+// sender is least likely to know. Commands that the server cannot answer are left out.
 func (s *session) check(passed func()) pop3.Check {
 	check := pop3.Check{Passed: passed, First: s.memory.tryCheck}
 	without := s.avoided()

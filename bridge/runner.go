@@ -65,7 +65,7 @@ func (r *Runner) Status() Status {
 
 // Serve polls at once, or as soon as the server allows after the last login of
 // an earlier run, and then on schedule until ctx ends. It then commits what has
-// been received and takes leave of the server, unless a message was on its way,
+// been received and sends QUIT, unless a message was on its way,
 // which takes a few seconds at most (see stopNet and stopStore).
 func (r *Runner) Serve(ctx context.Context) error {
 	r.mu.Lock()

@@ -26,7 +26,7 @@ func nextPoll(every, floor time.Duration, failures int, u float64) time.Duration
 	}
 	if d < floor {
 		// Never below the floor; above it by up to a tenth, so that accounts at
-		// one provider do not march in step.
+		// one provider do not poll at the same moment.
 		d = floor + time.Duration(float64(floor)*0.1*u)
 	}
 	return d

@@ -169,7 +169,7 @@ func (s *session) makePlan(ctx context.Context) error {
 	return err
 }
 
-// risk orders what is fetched: first what will hardly cost the connection.
+// risk orders what is fetched: first what is least likely to break the connection.
 func (s *session) risk(w plan.Fetch) int {
 	switch {
 	case s.oversized(w):
@@ -194,7 +194,7 @@ func (s *session) readopt(ctx context.Context) (err error) {
 	return err
 }
 
-// work fetches, deletes and takes leave. Without QUIT nothing is deleted, with
+// work fetches, deletes and sends QUIT. Without QUIT nothing is deleted, with
 // it perhaps all that was retrieved (RFC 2449 section 6.7, EXPIRE 0): so there
 // is none when something of that is not stored. What was to be deleted waits
 // for the next session then.
@@ -223,7 +223,7 @@ func (s *session) work(ctx context.Context) (follow, error) {
 	case s.result.Stored >= pageSize:
 		// More may show. Where the next login has to wait that is left to the
 		// schedule, otherwise it is looked at once.
-		if s.memory.hurry = s.runner.Status().MinInterval > 0; !s.memory.hurry {
+		if s.memory.pollSoon = s.runner.Status().MinInterval > 0; !s.memory.pollSoon {
 			return atOnce, ctx.Err()
 		}
 	}

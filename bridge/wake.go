@@ -22,7 +22,7 @@ func (r *Runner) resumeSchedule(ctx context.Context) {
 	r.update(func(s *Status) { s.NextPoll = r.earliestLocked() })
 }
 
-// earliestLocked is when the server will have the next login.
+// earliestLocked is the earliest time at which the server accepts another login.
 func (r *Runner) earliestLocked() time.Time {
 	now := r.now()
 	floor := r.status.MinInterval

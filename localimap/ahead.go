@@ -19,7 +19,7 @@ const (
 
 // ahead calls load for 0 to n-1, up to width of them at the same time, and use
 // in order, one at a time, with what load returned. It stops at the first error
-// of use; drop gets what was loaded in vain. All loads have ended when it
+// of use; drop gets what was loaded and is not used. All loads have ended when it
 // returns. A panic of load is one of its caller, which can recover from it.
 func ahead[T any](n, width int, load func(k int) T, use func(k int, loaded T) error, drop func(T)) error {
 	type outcome struct {

@@ -88,7 +88,7 @@ func (s *session) closeView() {
 }
 
 // unselect closes the mailbox. It keeps the feeds of the last few mailboxes open:
-// clients go to and fro, and the store reads a mailbox again that no one has open.
+// clients switch back and forth, and the store reads a mailbox again that no one has open.
 func (s *session) unselect() {
 	if s.view == nil {
 		return

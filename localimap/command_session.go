@@ -131,7 +131,7 @@ func (s *session) authenticate() (string, error) {
 		return "", errSASL
 	}
 	if parts[0] != "" && parts[0] != parts[1] {
-		return "", no(imap.ResponseCodeAuthorizationFailed, "No one acts for another user")
+		return "", no(imap.ResponseCodeAuthorizationFailed, "Proxy authorization is not supported")
 	}
 	return s.authorize(parts[1], parts[2])
 }
@@ -157,7 +157,7 @@ func (s *session) authorize(name, password string) (string, error) {
 		return "", err
 	}
 	// The device may have been revoked or changed meanwhile. From here on
-	// Disconnect finds this session, so that what is true now stays true.
+	// Disconnect finds this session, so that a later revocation ends it.
 	again, err := s.srv.opt.Login(s.ctx, name, password)
 	if err != nil || again.User != who.User || again.Device.Name != who.Device.Name {
 		s.srv.exit(s)

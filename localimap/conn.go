@@ -46,21 +46,21 @@ var (
 // What is written is gathered and goes out when the session waits for the client,
 // or when there is writeBuffer of it.
 type conn struct {
-	net.Conn           // the network
-	stream    net.Conn // Conn, or TLS over it
-	ctx       context.Context
-	cancel    context.CancelCauseFunc
-	began     time.Time
-	quiet     func() time.Duration // how long the client may say nothing
-	heard     atomic.Bool          // the client has sent a line, or ended a TLS handshake
-	patience  atomic.Int64         // for a piece to be written
-	between   bool                 // no command is being read
-	out       []byte
-	err       error // of writing
-	timer     *time.Timer
-	farewell  atomic.Pointer[string] // set once, by whoever ends the connection
-	closeOnce sync.Once
-	closed    func() // called once, after the connection was closed
+	net.Conn              // the network
+	stream       net.Conn // Conn, or TLS over it
+	ctx          context.Context
+	cancel       context.CancelCauseFunc
+	began        time.Time
+	quiet        func() time.Duration // how long the client may say nothing
+	heard        atomic.Bool          // the client has sent a line, or ended a TLS handshake
+	writeTimeout atomic.Int64         // for a piece to be written
+	between      bool                 // no command is being read
+	out          []byte
+	err          error // of writing
+	timer        *time.Timer
+	byeText      atomic.Pointer[string] // set once, by whoever ends the connection
+	closeOnce    sync.Once
+	closed       func() // called once, after the connection was closed
 
 	mu    sync.Mutex // guards the fields below
 	buf   []byte     // what in lies in
@@ -90,7 +90,7 @@ func newConn(ctx context.Context, c net.Conn, closed func()) *conn {
 		more: make(chan struct{}, 1), room: make(chan struct{}, 1),
 	}
 	n.quiet = func() time.Duration { return time.Until(n.began.Add(silentTimeout)) }
-	n.patience.Store(int64(flushTimeout))
+	n.writeTimeout.Store(int64(flushTimeout))
 	n.ctx, n.cancel = context.WithCancelCause(ctx)
 	context.AfterFunc(n.ctx, n.interrupt)
 	return n
@@ -136,8 +136,8 @@ func (c *conn) flush() error {
 // long message, one that has stopped is not waited for.
 func (c *conn) send(p []byte) error {
 	for piece := range slices.Chunk(p, writeBuffer) {
-		_ = c.SetWriteDeadline(time.Now().Add(time.Duration(c.patience.Load()))) // an error shows at the write
-		if c.ctx.Err() != nil {                                                  // and bye may have set its own before
+		_ = c.SetWriteDeadline(time.Now().Add(time.Duration(c.writeTimeout.Load()))) // an error shows at the write
+		if c.ctx.Err() != nil {                                                      // and bye may have set its own before
 			_ = c.SetWriteDeadline(time.Now().Add(closeTimeout))
 		}
 		if _, err := c.stream.Write(piece); err != nil {
@@ -152,14 +152,14 @@ func (c *conn) send(p []byte) error {
 // bye makes the session say goodbye and end. A response that is being written has
 // closeTimeout left. It does not wait.
 func (c *conn) bye(why string) {
-	c.farewell.CompareAndSwap(nil, &why)
+	c.byeText.CompareAndSwap(nil, &why)
 	c.cancel(context.Canceled)
 	_ = c.SetWriteDeadline(time.Now().Add(closeTimeout)) // an error shows at the write
 }
 
 // finish says goodbye and closes. It is called by the session.
 func (c *conn) finish(why string) {
-	if text := c.farewell.Load(); text != nil {
+	if text := c.byeText.Load(); text != nil {
 		why = *text
 	}
 	if why != "" {

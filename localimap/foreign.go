@@ -31,8 +31,8 @@ func (f *foreign) add(c *conn, what, hint string) {
 // tlsHandshake is the first octet of a ClientHello (RFC 8446 section 5.1).
 const tlsHandshake = 22
 
-// strange notes a client that begins TLS where it is not expected.
-func (s *session) strange() (bye string) {
+// noteUnexpectedTLS notes a client that begins TLS where it is not expected.
+func (s *session) noteUnexpectedTLS() (bye string) {
 	if s.user != "" || s.conn.heard.Load() || s.conn.stream != s.conn.Conn || s.in.First() != tlsHandshake {
 		return ""
 	}
@@ -45,10 +45,10 @@ func (s *session) strange() (bye string) {
 // connection is none of IMAP.
 var withoutArguments = strings.Fields("CAPABILITY NOOP LOGOUT STARTTLS")
 
-// stranger answers a client that has not logged in and speaks something else than
+// rejectForeign answers a client that has not logged in and speaks something else than
 // IMAP: a web page makes a browser send what it likes, once it has sent the lines of
 // HTTP.
-func (s *session) stranger(err error) (bye string) {
+func (s *session) rejectForeign(err error) (bye string) {
 	s.srv.foreign.add(s.conn, "a client that does not speak IMAP was disconnected", "it is a web browser or another program that has the wrong port")
 	s.conn.line("%s BAD [CLIENTBUG] %s", s.tag, err)
 	return "This is an IMAP server"

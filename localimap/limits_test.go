@@ -201,7 +201,7 @@ func TestOthersDoNotWaitForAClientThatStopsReading(t *testing.T) {
 	stuck := r.talk("joe")
 	stuck.do("a SELECT INBOX", "a OK")
 	for s := range r.server.logins { // no one logs in or out now
-		s.conn.patience.Store(int64(time.Second))
+		s.conn.writeTimeout.Store(int64(time.Second))
 	}
 	stuck.do("b FETCH 1 BODY.PEEK[]", "* 1 FETCH")
 	r.deliver("INBOX", nil, "Subject: x\r\n\r\nx\r\n")

@@ -1,5 +1,5 @@
 // Package localimap serves the mail of the store over IMAP4rev1 and IMAP4rev2,
-// to clients on this machine or on the local network.
+// to clients on this machine.
 //
 // A conn is a connection, a session speaks with its client: it reads a command
 // (internal/imapwire), finds it in the table of commands.go and runs it, in one

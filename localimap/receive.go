@@ -197,8 +197,8 @@ func (c *conn) arrived() bool {
 }
 
 // alive reports the end of the connection, for commands that may take long and call
-// it now and then. A client that has sent maxAhead behind such a command is given up:
-// behind all that it does not show whether it is there.
+// it now and then. A client that has sent maxAhead behind such a command is disconnected:
+// behind all that its end cannot be noticed.
 func (c *conn) alive() error {
 	c.mu.Lock()
 	if c.asked++; c.asked%watchEvery == 0 && !c.receiving && time.Since(c.readAt) > watchAfter {

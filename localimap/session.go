@@ -141,7 +141,7 @@ func (s *session) commands() (bye string) {
 	for s.ctx.Err() == nil {
 		err := s.await()
 		if err == nil {
-			if bye = s.strange(); bye != "" {
+			if bye = s.noteUnexpectedTLS(); bye != "" {
 				return bye
 			}
 			err = s.in.Next()
@@ -192,7 +192,7 @@ func farewellTo(err error) string {
 func (s *session) command() (bye string, more bool) {
 	cmd, err := s.header()
 	if cmd == nil && s.user == "" && !known(s.name) {
-		return s.stranger(err), false
+		return s.rejectForeign(err), false
 	}
 	first := !s.conn.heard.Swap(true)
 	s.acted, s.keepsNumbers = false, cmd != nil && cmd.keepsNumbers
@@ -205,7 +205,7 @@ func (s *session) command() (bye string, more bool) {
 	}
 	_, syntax := errors.AsType[*imapwire.SyntaxError](err)
 	if syntax && first && slices.Contains(withoutArguments, s.name) { // GET NOOP HTTP/1.1
-		return s.stranger(err), false
+		return s.rejectForeign(err), false
 	}
 	if dead := s.in.Dead(); dead != nil {
 		return farewellTo(dead), false

@@ -26,7 +26,7 @@ type columns struct {
 
 // view is the selected mailbox as this session's client has been told it is.
 //
-// told may hold ghosts: messages another session has expunged, for which no
+// told may hold messages that another session has expunged, for which no
 // EXPUNGE could be sent yet, because RFC 9051 section 7.5.1 forbids it during
 // FETCH, STORE and SEARCH. They keep their numbers and can still be fetched;
 // the store skips them when they are changed or copied. sync tells everything

@@ -8,8 +8,8 @@ import (
 	"slices"
 )
 
-// Inherit gives an account that has no ledger yet that of another one, which
-// same says to be the same mailbox under another name, with its state.
+// Inherit moves the ledger and the state of another account to one that has no ledger
+// yet; same decides whether the other is the same mailbox under another name.
 // It returns the state and whether there was such an account, which is gone then.
 func (s *Store) Inherit(ctx context.Context, account string, same func(name, memory string) bool) (st AccountState, ok bool, err error) {
 	var taken bool

@@ -126,7 +126,7 @@ func (r *repair) take(t *tx, strays []stray) error {
 	return nil
 }
 
-// recover adds a content to the mailbox for found ones.
+// recover adds a content to the mailbox Recovered.
 func (t *tx) recover(r row, h Hash) error {
 	b, err := t.ensure(recovered)
 	if err != nil {
@@ -138,7 +138,7 @@ func (t *tx) recover(r row, h Hash) error {
 }
 
 // insertAsExpunged enters a content among the expunged messages, as if it had been in the
-// mailbox for found ones.
+// mailbox Recovered.
 func (t *tx) insertAsExpunged(id ContentID, st stray) error {
 	now := t.s.now().Unix()
 	err := t.exec(`UPDATE content SET orphaned_at = ? WHERE id = ?`, now, id)

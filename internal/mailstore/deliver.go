@@ -159,8 +159,8 @@ func (t *tx) logEntry(d Delivery) {
 	t.log.line('L', o.Account, o.UIDL, int64(o.Dup), short(d.Message.Hash()), d.Message.Size(), d.ListSize, int64(Stored), t.s.now().Unix(), int64(0))
 }
 
-// content returns the row of the content, making it where it is new. One that
-// was on its way out is kept.
+// content returns the row of the content, making it where it is new. An
+// orphan is one no more.
 func (t *tx) content(h Hash, size int64, summary *message.Summary) (ContentID, error) {
 	var id ContentID
 	var marked bool
@@ -228,9 +228,9 @@ func (t *tx) arrived(h Hash) error {
 	return t.exec(`UPDATE content SET missing = 0 WHERE hash = ? AND missing`, h[:])
 }
 
-// linkRecovered reports whether the content was found by Repair without anything that
-// said where it came from, and is in a mailbox since: this origin is the answer,
-// once, and a second copy is not wanted.
+// linkRecovered assigns the origin of a delivery to a content that Repair recovered
+// without one, and reports whether it did: then no second copy is wanted. It does so
+// once for each content.
 func (t *tx) linkRecovered(d Delivery) (bool, error) {
 	h := d.Message.Hash()
 	n, err := t.changed(`UPDATE content SET found = 0, missing = 0 WHERE hash = ? AND found AND orphaned_at IS NULL`, h[:])

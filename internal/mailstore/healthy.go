@@ -19,7 +19,7 @@ func (s *Store) Healthy(ctx context.Context) error {
 	if err == nil {
 		err = s.files.Probe()
 	}
-	return failure(err, "look after the mail store")
+	return failure(err, "check the mail store")
 }
 
 // Unreadable reports whether there was a message file that this user could not
@@ -81,7 +81,7 @@ func (s *Store) soundLocked(ctx context.Context) error {
 	// All of them first: SQLite uses descriptors again while one is open.
 	s.reader.drop()
 	s.text.Forget()
-	_ = w.dropLocked() // whatever it says, it is given up
+	_ = w.dropLocked() // its error has no meaning: the connection is discarded
 	err = w.open(ctx, w.path)
 	if err == nil {
 		var version int

@@ -133,8 +133,8 @@ func parseID(text string) (int64, error) {
 	return strconv.ParseInt(text, 16, 64)
 }
 
-// takeUp reads at Open who the store is and how far it has come.
-func (s *Store) takeUp(ctx context.Context) error {
+// loadIdentity reads at Open the identity and the generation of the store.
+func (s *Store) loadIdentity(ctx context.Context) error {
 	generation, err := s.identify(ctx, &s.reader)
 	if err != nil {
 		return err
@@ -214,8 +214,8 @@ func (t *tx) advance() error {
 
 // skipUIDs raises UIDNEXT and the modification sequence of every mailbox, when the
 // index was made from what may lack the last changes: a UID that a client has
-// seen must never name another message. The gap is more than anybody gets in
-// between, and the numbers do for four thousand such gaps. They are not below the
+// seen must never name another message. The gap exceeds what any user receives
+// in between; the range of numbers allows four thousand such gaps. They are not below the
 // generation either, which the lease is compared with: two indexes that were made so
 // from one may be as far. All messages take the new modification sequence, so that
 // clients ask for all flags again, and what was expunged before is not known; the next

@@ -83,7 +83,7 @@ func (s *Store) appendLocked(t *tx) {
 		_, err = l.file.Write(t.log.buf)
 	}
 	if err != nil {
-		s.log.Warn().Err(err).Msg("recovery log was left behind")
+		s.log.Warn().Err(err).Msg("recovery log could not be written and will be rebuilt")
 		s.dropLogLocked()
 		return
 	}

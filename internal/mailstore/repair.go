@@ -191,7 +191,7 @@ func (r *repair) counts(t *tx) error {
 		err = t.get(`SELECT count(*), coalesce(sum(system & 1 = 0), 0), coalesce(sum(system & 8 <> 0), 0), coalesce(sum(size), 0),
 			coalesce(max(uid), 0) FROM message WHERE mailbox_id = ?`, []any{id}, &b.Messages, &b.Unseen, &b.Deleted, &b.Size, &last)
 		if err == nil {
-			err = t.mendHistory(b)
+			err = t.repairHistory(b)
 		}
 		if err != nil {
 			return err

@@ -133,7 +133,7 @@ func (s *Store) open(ctx context.Context, o Options) error {
 	if err := s.reader.open(path); err != nil {
 		return err
 	}
-	if err := s.takeUp(ctx); err != nil {
+	if err := s.loadIdentity(ctx); err != nil {
 		return err
 	}
 	if err := s.keywords.load(&s.reader); err != nil {

@@ -60,10 +60,10 @@ func (s *Store) Vanished(ctx context.Context, id MailboxID, after, upTo ModSeq) 
 const wrongHistory = `EXISTS (SELECT 1 FROM vanished WHERE mailbox_id = m.id AND (modseq > m.modseq OR last >= m.uidnext
 	OR EXISTS (SELECT 1 FROM message x WHERE x.mailbox_id = m.id AND uid BETWEEN first AND last)))`
 
-// mendHistory gives a mailbox whose modification sequence is behind what it was given
-// for a new one, above all that were given (see identity.go), and so its messages. What
-// was removed before is not known then.
-func (t *tx) mendHistory(b *box) error {
+// repairHistory raises the modification sequence of a mailbox that lags, and those of
+// its messages, above all that were given (see identity.go). What was removed before
+// is not known then.
+func (t *tx) repairHistory(b *box) error {
 	var damaged bool
 	var next int64
 	err := t.get(`SELECT (SELECT value FROM meta WHERE key = 'generation'), `+wrongHistory+` OR EXISTS (SELECT 1 FROM message x WHERE x.mailbox_id = m.id AND x.modseq > m.modseq)
