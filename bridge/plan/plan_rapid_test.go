@@ -11,8 +11,8 @@ import (
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
-// checkLaws holds what is true of every plan.
-func checkLaws(t interface{ Errorf(string, ...any) }, listing []plan.Listed, ledger []mailstore.LedgerEntry, a plan.Actions) {
+// checkInvariants holds what is true of every plan.
+func checkInvariants(t interface{ Errorf(string, ...any) }, listing []plan.Listed, ledger []mailstore.LedgerEntry, a plan.Actions) {
 	rows := make(map[mailstore.Origin]mailstore.LedgerEntry)
 	for _, e := range ledger {
 		rows[e.Origin] = e
@@ -65,7 +65,7 @@ func checkLaws(t interface{ Errorf(string, ...any) }, listing []plan.Listed, led
 	}
 }
 
-func TestPlanLaws(t *testing.T) {
+func TestPlanInvariants(t *testing.T) {
 	uidl := rapid.SampledFrom([]string{"", "a", "b", "c", "sha256:aa"})
 	size := rapid.SampledFrom([]int64{0, 10, 20})
 	rapid.Check(t, func(t *rapid.T) {
@@ -92,7 +92,7 @@ func TestPlanLaws(t *testing.T) {
 		keep := rapid.SampledFrom([]plan.Keep{plan.KeepForever(), plan.KeepNever(), plan.KeepFor(10 * day), plan.KeepNewest(2), plan.KeepBelow(50, 60)}).Draw(t, "keep")
 		policy := plan.Policy{Keep: keep, Expunged: rapid.Bool().Draw(t, "expunged"), Grace: 7 * day}
 		got := actionsOf(listing, ledger, policy)
-		checkLaws(t, listing, ledger, got)
+		checkInvariants(t, listing, ledger, got)
 		if keep == plan.KeepForever() && !policy.Expunged && len(got.Delete) > 0 {
 			t.Errorf("delete %v although everything is kept", got.Delete)
 		}

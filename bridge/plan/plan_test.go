@@ -258,7 +258,7 @@ func TestPlan(t *testing.T) {
 			if diff := cmp.Diff(before, tt.ledger); diff != "" {
 				t.Errorf("the ledger was changed: %s", diff)
 			}
-			checkLaws(t, tt.listing, tt.ledger, got)
+			checkInvariants(t, tt.listing, tt.ledger, got)
 		})
 	}
 }

@@ -68,7 +68,7 @@ func TestPresumeRenumbered(t *testing.T) {
 					t.Errorf("%+v", m)
 				}
 			}
-			checkLaws(t, tt.listing, tt.ledger, got)
+			checkInvariants(t, tt.listing, tt.ledger, got)
 		})
 	}
 }
@@ -86,5 +86,5 @@ func TestPresumedIsNotDeleted(t *testing.T) {
 	if len(got.Delete) != 1 || got.Delete[0].Num != 2 || len(got.Fetch) != 1 || got.Fetch[0].Row == nil {
 		t.Errorf("due: %+v", got)
 	}
-	checkLaws(t, listing, ledger, got)
+	checkInvariants(t, listing, ledger, got)
 }
