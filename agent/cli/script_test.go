@@ -1,4 +1,4 @@
-package cli
+package cli_test
 
 import (
 	"errors"
@@ -20,6 +20,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
 
+	"github.com/popbridge/popbridge/agent/cli"
 	"github.com/popbridge/popbridge/internal/testkit"
 )
 
@@ -27,7 +28,7 @@ func TestMain(m *testing.M) {
 	testkit.Quick()
 	os.Setenv("XDG_STATE_HOME", filepath.Join(os.TempDir(), "popbridge-cli-test"))
 	testscript.Main(leakChecked{m}, map[string]func(){
-		"popbridge": func() { os.Exit(Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
+		"popbridge": func() { os.Exit(cli.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
 	})
 }
 

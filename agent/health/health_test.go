@@ -1,4 +1,4 @@
-package health
+package health_test
 
 import (
 	"bytes"
@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rs/zerolog"
 
+	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
@@ -23,7 +24,7 @@ func clock() func() time.Time {
 	return func() time.Time { at = at.Add(time.Second); return at }
 }
 
-func codes(list []Condition) []string {
+func codes(list []health.Condition) []string {
 	out := []string{}
 	for _, c := range list {
 		out = append(out, c.Code)
@@ -33,17 +34,17 @@ func codes(list []Condition) []string {
 
 func TestReportReplacesWhatItsSourceSaidBefore(t *testing.T) {
 	var log bytes.Buffer
-	r := New(zerolog.New(&log), clock())
+	r := health.New(zerolog.New(&log), clock())
 
-	r.Report("account home", Account("home", fault.New(fault.Auth, "refused", "check it"), 2)...)
+	r.Report("account home", health.Account("home", fault.New(fault.Auth, "refused", "check it"), 2)...)
 	first := r.List()
-	if diff := cmp.Diff([]string{CodeAccountAuth, CodeAccountMessages}, codes(first)); diff != "" {
+	if diff := cmp.Diff([]string{health.CodeAccountAuth, health.CodeAccountMessages}, codes(first)); diff != "" {
 		t.Fatal(diff)
 	}
 
-	r.Report("account home", Account("home", fault.New(fault.Auth, "refused again", "check it"), 0)...)
+	r.Report("account home", health.Account("home", fault.New(fault.Auth, "refused again", "check it"), 0)...)
 	second := r.List()
-	if diff := cmp.Diff([]string{CodeAccountAuth}, codes(second)); diff != "" {
+	if diff := cmp.Diff([]string{health.CodeAccountAuth}, codes(second)); diff != "" {
 		t.Fatal(diff)
 	}
 	if !second[0].Since.Equal(first[0].Since) {
@@ -66,12 +67,12 @@ func TestReportReplacesWhatItsSourceSaidBefore(t *testing.T) {
 }
 
 func TestSourcesAreIndependentAndSorted(t *testing.T) {
-	r := New(zerolog.Nop(), clock())
-	r.Report("config", RestartNeeded([]string{"data_dir"}))
-	r.Report("account b", Account("b", fault.New(fault.Temporary, "no route", ""), 0)...)
-	r.Report("account a", Account("a", fault.New(fault.Auth, "refused", ""), 0)...)
+	r := health.New(zerolog.Nop(), clock())
+	r.Report("config", health.RestartNeeded([]string{"data_dir"}))
+	r.Report("account b", health.Account("b", fault.New(fault.Temporary, "no route", ""), 0)...)
+	r.Report("account a", health.Account("a", fault.New(fault.Auth, "refused", ""), 0)...)
 	r.Report("config")
-	want := []string{CodeAccountAuth, CodeAccountUnreachable}
+	want := []string{health.CodeAccountAuth, health.CodeAccountUnreachable}
 	if diff := cmp.Diff(want, codes(r.List())); diff != "" {
 		t.Error(diff)
 	}
@@ -79,17 +80,17 @@ func TestSourcesAreIndependentAndSorted(t *testing.T) {
 
 // What is wrong with a store is one condition, however many accounts meet it.
 func TestOneCauseIsOneCondition(t *testing.T) {
-	r := New(zerolog.Nop(), clock())
-	r.Report("user ann", Store("ann", fault.New(fault.Temporary, "read-only", ""))...)
-	r.Report("account home", Store("ann", fault.New(fault.Full, "no space", ""))...)
-	r.Report("account work", Store("ann", fault.New(fault.Temporary, "read-only", ""))...)
-	r.Report("account bob", Store("bob", fault.New(fault.Full, "no space", ""))...)
-	if diff := cmp.Diff([]string{CodeStoreUnwritable, CodeStoreFull}, codes(r.List())); diff != "" {
+	r := health.New(zerolog.Nop(), clock())
+	r.Report("user ann", health.Store("ann", fault.New(fault.Temporary, "read-only", ""))...)
+	r.Report("account home", health.Store("ann", fault.New(fault.Full, "no space", ""))...)
+	r.Report("account work", health.Store("ann", fault.New(fault.Temporary, "read-only", ""))...)
+	r.Report("account bob", health.Store("bob", fault.New(fault.Full, "no space", ""))...)
+	if diff := cmp.Diff([]string{health.CodeStoreUnwritable, health.CodeStoreFull}, codes(r.List())); diff != "" {
 		t.Error(diff)
 	}
 	r.Report("user ann")
 	r.Report("account work")
-	if diff := cmp.Diff([]string{CodeStoreFull, CodeStoreFull}, codes(r.List())); diff != "" {
+	if diff := cmp.Diff([]string{health.CodeStoreFull, health.CodeStoreFull}, codes(r.List())); diff != "" {
 		t.Errorf("what the other account meets is not over: %s", diff)
 	}
 }
@@ -98,29 +99,29 @@ func TestAccountCodes(t *testing.T) {
 	tests := []struct {
 		err      error
 		code     string
-		severity Severity
+		severity health.Severity
 	}{
-		{fault.New(fault.Auth, "x", ""), CodeAccountAuth, Error},
-		{fault.New(fault.Temporary, "x", ""), CodeAccountUnreachable, Warning},
-		{fault.New(fault.Config, "x", ""), CodeAccountConfig, Error},
-		{fault.New(fault.Protocol, "x", ""), CodeAccountProtocol, Error},
-		{fault.New(fault.Full, "x", ""), CodeStoreFull, Error},
-		{fault.New(fault.Corrupt, "x", ""), CodeStoreCorrupt, Error},
-		{errors.New("x"), CodeAccountFailed, Error},
-		{fmt.Errorf("login: %w", NewPasswordError(fault.New(fault.Temporary, "x", ""))), CodeAccountConfig, Error},
-		{fault.Wrap(&tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}, fault.Temporary, "x", ""), CodeAccountTLS, Error},
-		{fault.Wrap(x509.HostnameError{Certificate: &x509.Certificate{}}, fault.Config, "x", ""), CodeAccountTLS, Error},
-		{fmt.Errorf("dial: %w", tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"}), CodeAccountTLS, Error},
-		{fmt.Errorf("dial: %w", tls.AlertError(40)), CodeAccountTLS, Error},
-		{fault.Wrap(&net.DNSError{IsNotFound: true}, fault.Config, "x", ""), CodeAccountUnreachable, Error},
+		{fault.New(fault.Auth, "x", ""), health.CodeAccountAuth, health.Error},
+		{fault.New(fault.Temporary, "x", ""), health.CodeAccountUnreachable, health.Warning},
+		{fault.New(fault.Config, "x", ""), health.CodeAccountConfig, health.Error},
+		{fault.New(fault.Protocol, "x", ""), health.CodeAccountProtocol, health.Error},
+		{fault.New(fault.Full, "x", ""), health.CodeStoreFull, health.Error},
+		{fault.New(fault.Corrupt, "x", ""), health.CodeStoreCorrupt, health.Error},
+		{errors.New("x"), health.CodeAccountFailed, health.Error},
+		{fmt.Errorf("login: %w", health.NewPasswordError(fault.New(fault.Temporary, "x", ""))), health.CodeAccountConfig, health.Error},
+		{fault.Wrap(&tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}, fault.Temporary, "x", ""), health.CodeAccountTLS, health.Error},
+		{fault.Wrap(x509.HostnameError{Certificate: &x509.Certificate{}}, fault.Config, "x", ""), health.CodeAccountTLS, health.Error},
+		{fmt.Errorf("dial: %w", tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"}), health.CodeAccountTLS, health.Error},
+		{fmt.Errorf("dial: %w", tls.AlertError(40)), health.CodeAccountTLS, health.Error},
+		{fault.Wrap(&net.DNSError{IsNotFound: true}, fault.Config, "x", ""), health.CodeAccountUnreachable, health.Error},
 	}
 	for _, tt := range tests {
-		got := Account("home", tt.err, 0)
+		got := health.Account("home", tt.err, 0)
 		if len(got) != 1 || got[0].Code != tt.code || got[0].Severity != tt.severity {
 			t.Errorf("Account(%v) = %+v, want %s %s", tt.err, got, tt.severity, tt.code)
 		}
 	}
-	if got := Account("home", nil, 0); got != nil {
+	if got := health.Account("home", nil, 0); got != nil {
 		t.Errorf("a healthy account gave %v", got)
 	}
 }
@@ -128,30 +129,30 @@ func TestAccountCodes(t *testing.T) {
 func TestOtherTranslations(t *testing.T) {
 	hinted := fault.New(fault.Conflict, "port 1143 is in use", "choose another")
 	tests := []struct {
-		got  []Condition
+		got  []health.Condition
 		code string
 	}{
-		{IMAP(hinted), CodeIMAPPortBusy},
-		{IMAP(errors.New("broken")), CodeIMAPFailed},
-		{Store("ann", fault.New(fault.Full, "no space", "")), CodeStoreFull},
-		{Store("ann", fault.New(fault.Corrupt, "newer schema", "")), CodeStoreCorrupt},
-		{Store("ann", fault.New(fault.Temporary, "read-only", "")), CodeStoreUnwritable},
-		{Store("ann", errors.New("broken")), CodeStoreFailed},
-		{[]Condition{DeletesUnconfirmed("home", 3, "show", "allow")}, CodeDeletesUnconfirmed},
-		{[]Condition{ConfigInvalid(errors.New("line 3"), "check")}, CodeConfigInvalid},
-		{[]Condition{ConfigWatch(errors.New("gone"))}, CodeConfigUnwatched},
-		{[]Condition{Control(errors.New("gone"))}, CodeControlFailed},
-		{[]Condition{NotRunning("", "run")}, CodeNotRunning},
+		{health.IMAP(hinted), health.CodeIMAPPortBusy},
+		{health.IMAP(errors.New("broken")), health.CodeIMAPFailed},
+		{health.Store("ann", fault.New(fault.Full, "no space", "")), health.CodeStoreFull},
+		{health.Store("ann", fault.New(fault.Corrupt, "newer schema", "")), health.CodeStoreCorrupt},
+		{health.Store("ann", fault.New(fault.Temporary, "read-only", "")), health.CodeStoreUnwritable},
+		{health.Store("ann", errors.New("broken")), health.CodeStoreFailed},
+		{[]health.Condition{health.DeletesUnconfirmed("home", 3, "show", "allow")}, health.CodeDeletesUnconfirmed},
+		{[]health.Condition{health.ConfigInvalid(errors.New("line 3"), "check")}, health.CodeConfigInvalid},
+		{[]health.Condition{health.ConfigWatch(errors.New("gone"))}, health.CodeConfigUnwatched},
+		{[]health.Condition{health.Control(errors.New("gone"))}, health.CodeControlFailed},
+		{[]health.Condition{health.NotRunning("", "run")}, health.CodeNotRunning},
 	}
 	for _, tt := range tests {
 		if len(tt.got) != 1 || tt.got[0].Code != tt.code || tt.got[0].Text == "" {
 			t.Errorf("got %+v, want code %s", tt.got, tt.code)
 		}
 	}
-	if IMAP(nil) != nil || Store("ann", nil) != nil {
+	if health.IMAP(nil) != nil || health.Store("ann", nil) != nil {
 		t.Error("no error must give no condition")
 	}
-	if got := IMAP(hinted)[0].Hint; got != "choose another" {
+	if got := health.IMAP(hinted)[0].Hint; got != "choose another" {
 		t.Errorf("hint %q", got)
 	}
 }

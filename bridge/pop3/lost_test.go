@@ -1,10 +1,11 @@
-package pop3
+package pop3_test
 
 import (
 	"errors"
 	"strings"
 	"testing"
 
+	"github.com/popbridge/popbridge/bridge/pop3"
 	"github.com/popbridge/popbridge/bridge/pop3/pop3test"
 	"github.com/popbridge/popbridge/internal/fault"
 )
@@ -15,24 +16,24 @@ func TestAConnectionThatIsClosedAtACommand(t *testing.T) {
 	const capa = "S: +OK\nC: CAPA\nS: +OK\nS: SASL PLAIN\nS: .\n"
 	for _, tt := range []struct {
 		script, command, text string
-		security              Security
+		security              pop3.Security
 		hungUp                bool
 	}{
-		{"S: +OK\nC: CAPA\n@close\n", "CAPA", "at CAPA", Plain, false},
-		{"S: +OK\nC: CAPA\nS: +OK\nS: STLS\nS: .\nC: STLS\n@close\n", "STLS", "(STLS)", StartTLS, false},
-		{capa + "C: AUTH PLAIN\n@close\n", "AUTH", "at AUTH", Plain, false},
-		{capa + "C: AUTH PLAIN\nS: +\nC~ .*\n@close\n", "AUTH", "got the password", Plain, true},
-		{"S: +OK\nC: CAPA\nS: -ERR\nC: USER ann\nS: +OK\nC: PASS pw\n@close\n", "PASS", "got the password", Plain, true},
-		{"S: +OK\nC: CAPA\nS: -ERR\nC: USER ann\n@close\n", "USER", "closed the connection", Plain, false},
+		{"S: +OK\nC: CAPA\n@close\n", "CAPA", "at CAPA", pop3.Plain, false},
+		{"S: +OK\nC: CAPA\nS: +OK\nS: STLS\nS: .\nC: STLS\n@close\n", "STLS", "(STLS)", pop3.StartTLS, false},
+		{capa + "C: AUTH PLAIN\n@close\n", "AUTH", "at AUTH", pop3.Plain, false},
+		{capa + "C: AUTH PLAIN\nS: +\nC~ .*\n@close\n", "AUTH", "got the password", pop3.Plain, true},
+		{"S: +OK\nC: CAPA\nS: -ERR\nC: USER ann\nS: +OK\nC: PASS pw\n@close\n", "PASS", "got the password", pop3.Plain, true},
+		{"S: +OK\nC: CAPA\nS: -ERR\nC: USER ann\n@close\n", "USER", "closed the connection", pop3.Plain, false},
 	} {
 		server := pop3test.New(t, tt.script)
-		c, err := Dial(t.Context(), Config{Host: "h", Security: tt.security, Dialer: server.Dial})
+		c, err := pop3.Dial(t.Context(), pop3.Config{Host: "h", Security: tt.security, Dialer: server.Dial})
 		if err == nil {
-			err = c.Login(t.Context(), Credentials{"ann", "pw", MethodPassword})
+			err = c.Login(t.Context(), pop3.Credentials{"ann", "pw", pop3.MethodPassword})
 			_ = c.Close()
 		}
-		lost, ok := errors.AsType[*LostError](err)
-		if !ok || lost.Command != tt.command || errors.Is(err, ErrHungUp) != tt.hungUp || !fault.Is(err, fault.Temporary) || !strings.Contains(err.Error(), tt.text) {
+		lost, ok := errors.AsType[*pop3.LostError](err)
+		if !ok || lost.Command != tt.command || errors.Is(err, pop3.ErrHungUp) != tt.hungUp || !fault.Is(err, fault.Temporary) || !strings.Contains(err.Error(), tt.text) {
 			t.Errorf("%s: %v", tt.command, err)
 		}
 	}
@@ -48,11 +49,11 @@ func TestWithoutAUTHNoPasswordIsShown(t *testing.T) {
 		"PLAIN SCRAM-SHA-256": "C: AUTH SCRAM-SHA-256\n@close\n",
 	} {
 		server := pop3test.New(t, "S: +OK\nC: CAPA\nS: +OK\nS: SASL "+sasl+"\nS: .\n"+want)
-		c, err := Dial(t.Context(), Config{Host: "h", Security: Plain, NoAUTH: true, Dialer: server.Dial})
+		c, err := pop3.Dial(t.Context(), pop3.Config{Host: "h", Security: pop3.Plain, NoAUTH: true, Dialer: server.Dial})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := c.Login(t.Context(), Credentials{"ann", "pw", MethodPassword}); (err == nil) != strings.Contains(want, "PASS") {
+		if err := c.Login(t.Context(), pop3.Credentials{"ann", "pw", pop3.MethodPassword}); (err == nil) != strings.Contains(want, "PASS") {
 			t.Errorf("%s: %v", sasl, err)
 		}
 		_ = c.Close()

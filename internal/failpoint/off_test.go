@@ -1,16 +1,20 @@
 //go:build !failpoint
 
-package failpoint
+package failpoint_test
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/popbridge/popbridge/internal/failpoint"
+)
 
 // Without the tag the environment has no say.
 func TestHitDoesNothing(t *testing.T) {
-	for _, name := range All() {
+	for _, name := range failpoint.All() {
 		t.Setenv("POPBRIDGE_FAILPOINT", name+"=1")
-		Hit(name)
+		failpoint.Hit(name)
 	}
-	if n := testing.AllocsPerRun(100, func() { Hit(Commit) }); n > 0 {
+	if n := testing.AllocsPerRun(100, func() { failpoint.Hit(failpoint.Commit) }); n > 0 {
 		t.Errorf("%v allocations", n)
 	}
 }

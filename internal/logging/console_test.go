@@ -1,4 +1,4 @@
-package logging
+package logging_test
 
 import (
 	"errors"
@@ -6,13 +6,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/popbridge/popbridge/internal/logging"
 	"github.com/popbridge/popbridge/internal/terminal"
 )
 
 // A person reads what happened, how long it took in a unit, and each event once.
 func TestConsoleIsForPeople(t *testing.T) {
 	var out strings.Builder
-	log := New(&out, "info", "console").With().Str("component", "bridge").Logger()
+	log := logging.New(&out, "info", "console").With().Str("component", "bridge").Logger()
 	say := func(want string, event func()) {
 		t.Helper()
 		out.Reset()
@@ -52,7 +53,7 @@ func FuzzLogIsSafe(f *testing.F) {
 	f.Fuzz(func(t *testing.T, one, two string) {
 		for _, format := range []string{"console", "json"} {
 			var out strings.Builder
-			log := New(&out, "info", format)
+			log := logging.New(&out, "info", format)
 			log.Warn().Str("text", one).Str("hint", two).Str("code", "c").Msg("health condition raised")
 			log.Info().Str("account", one).Int("stored", 1).Msg("poll done")
 			log.Info().Str("user", one).Err(errors.New(two)).Strs("list", []string{one, two}).Msg("IMAP login refused")

@@ -1,4 +1,4 @@
-package logging
+package logging_test
 
 import (
 	"bytes"
@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/rs/zerolog"
+
+	"github.com/popbridge/popbridge/internal/logging"
 )
 
 func TestFormats(t *testing.T) {
@@ -16,7 +18,7 @@ func TestFormats(t *testing.T) {
 	}
 	for _, tt := range tests {
 		var out bytes.Buffer
-		log := New(&out, "info", tt.format)
+		log := logging.New(&out, "info", tt.format)
 		log.Info().Str("account", "home").Msg("mail was fetched")
 		if !strings.Contains(out.String(), tt.want) {
 			t.Errorf("%s: got %q, want %q in it", tt.format, out.String(), tt.want)
@@ -34,7 +36,7 @@ func TestLevels(t *testing.T) {
 	}{{"trace", 4}, {"debug", 3}, {"info", 2}, {"warn", 1}, {"", 2}, {"loud", 2}}
 	for _, tt := range tests {
 		var out bytes.Buffer
-		writeAll(New(&out, tt.level, "json"))
+		writeAll(logging.New(&out, tt.level, "json"))
 		if got := strings.Count(out.String(), "\n"); got != tt.lines {
 			t.Errorf("level %q wrote %d lines, want %d", tt.level, got, tt.lines)
 		}
@@ -43,7 +45,7 @@ func TestLevels(t *testing.T) {
 
 func TestDerivedLoggersFollowTheLevel(t *testing.T) {
 	var out bytes.Buffer
-	log, level := NewAdjustable(&out, "warn", "json")
+	log, level := logging.NewAdjustable(&out, "warn", "json")
 	derived := log.With().Str("component", "bridge").Logger()
 	writeAll(derived)
 	level.Set("trace")

@@ -1,12 +1,14 @@
-package mailstore
+package mailstore_test
 
 import (
 	"regexp"
 	"testing"
+
+	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
 func TestSQLiteVersion(t *testing.T) {
-	if v := SQLiteVersion(); !regexp.MustCompile(`^3\.\d+\.\d+$`).MatchString(v) {
+	if v := mailstore.SQLiteVersion(); !regexp.MustCompile(`^3\.\d+\.\d+$`).MatchString(v) {
 		t.Errorf("SQLiteVersion() = %q", v)
 	}
 }

@@ -1,4 +1,4 @@
-package message
+package message_test
 
 import (
 	"fmt"
@@ -6,12 +6,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/popbridge/popbridge/internal/message"
 )
 
 // threads puts messages "id refs... | subject" into threads, each a day after the
 // one before.
-func threads(algorithm ThreadAlgorithm, messages ...string) string {
-	t := NewThreads(algorithm)
+func threads(algorithm message.ThreadAlgorithm, messages ...string) string {
+	t := message.NewThreads(algorithm)
 	numbers := make([]uint32, len(messages))
 	for i, text := range messages {
 		ids, subject, _ := strings.Cut(text, "|")
@@ -23,7 +25,7 @@ func threads(algorithm ThreadAlgorithm, messages ...string) string {
 				raw += " <" + id + "@x>"
 			}
 		}
-		h, _ := ReadHeader(strings.NewReader(raw + "\r\n\r\n"))
+		h, _ := message.ReadHeader(strings.NewReader(raw + "\r\n\r\n"))
 		numbers[i] = uint32(i + 1)
 		t.Add(int64(i), h)
 	}
@@ -54,7 +56,7 @@ func TestThreads(t *testing.T) {
 		{"no subject", []string{"a|", "b|"}, "(1)(2)", "(1)(2)", "(1 2)"},
 		{"another parent than others say", []string{"c a b|x", "b d|y", "d|z"}, "(3 2 1)", "(3 2 1)", "(1)(2)(3)"},
 	} {
-		for algorithm, want := range map[ThreadAlgorithm]string{ThreadReferences: tt.references, ThreadRefs: tt.refs, ThreadOrderedSubject: tt.subject} {
+		for algorithm, want := range map[message.ThreadAlgorithm]string{message.ThreadReferences: tt.references, message.ThreadRefs: tt.refs, message.ThreadOrderedSubject: tt.subject} {
 			if got := threads(algorithm, tt.messages...); got != want {
 				t.Errorf("%s: %d gives %s, want %s", tt.name, algorithm, got, want)
 			}
@@ -76,7 +78,7 @@ func TestDeepThreads(t *testing.T) {
 			k := order(i)
 			messages[i] = fmt.Sprintf("%d %d|", k+1, k)
 		}
-		for _, algorithm := range []ThreadAlgorithm{ThreadReferences, ThreadRefs} {
+		for _, algorithm := range []message.ThreadAlgorithm{message.ThreadReferences, message.ThreadRefs} {
 			if got := threads(algorithm, messages...); strings.Count(got, " ") < n/4 {
 				t.Errorf("%s: %.100s", name, got)
 			}
@@ -98,7 +100,7 @@ func FuzzThreads(f *testing.F) {
 			messages = append(messages, fmt.Sprintf("%d%s|%s", data[0]%16, refs, []string{"", "x", "Re: x", "y"}[data[1]>>6]))
 			data = data[2:]
 		}
-		for _, algorithm := range []ThreadAlgorithm{ThreadReferences, ThreadRefs, ThreadOrderedSubject} {
+		for _, algorithm := range []message.ThreadAlgorithm{message.ThreadReferences, message.ThreadRefs, message.ThreadOrderedSubject} {
 			got := threads(algorithm, messages...)
 			if strings.Count(got, "(") != strings.Count(got, ")") {
 				t.Fatalf("%d: %s", algorithm, got)

@@ -1,4 +1,4 @@
-package terminal
+package terminal_test
 
 import (
 	"bytes"
@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/popbridge/popbridge/internal/terminal"
 )
 
 func TestText(t *testing.T) {
@@ -19,7 +21,7 @@ func TestText(t *testing.T) {
 		"\u202etxt.exe\u2066\u061c": `\u202etxt.exe\u2066\u061c`,
 		"\u200e\u200f\x7f":          `\u200e\u200f\x7f`,
 	} {
-		if got := Text(in); got != want {
+		if got := terminal.Text(in); got != want {
 			t.Errorf("%q: %q, want %q", in, got, want)
 		}
 	}
@@ -29,7 +31,7 @@ func TestText(t *testing.T) {
 func TestJSONStaysTheSame(t *testing.T) {
 	in := map[string]string{"subject": "\x1b[31m \u009b \u202e \u2066 \x7f Grüße"}
 	var out bytes.Buffer
-	if err := json.NewEncoder(JSONWriter(&out)).Encode(in); err != nil {
+	if err := json.NewEncoder(terminal.JSONWriter(&out)).Encode(in); err != nil {
 		t.Fatal(err)
 	}
 	var back map[string]string
@@ -42,7 +44,7 @@ func TestJSONStaysTheSame(t *testing.T) {
 func unsafe(t *testing.T, text string) {
 	t.Helper()
 	for _, r := range text {
-		if !Safe(r) {
+		if !terminal.Safe(r) {
 			t.Errorf("%q has %U", text, r)
 		}
 	}
@@ -60,7 +62,7 @@ func FuzzWriter(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte, cut int) {
 		cut = max(1, cut)
 		var out strings.Builder
-		w := Writer(&out)
+		w := terminal.Writer(&out)
 		for rest := text; len(rest) > 0; {
 			n := min(cut, len(rest))
 			if m, err := w.Write(rest[:n]); m != n || err != nil {
@@ -69,10 +71,10 @@ func FuzzWriter(f *testing.F) {
 			rest = rest[n:]
 		}
 		unsafe(t, out.String())
-		if whole := Text(string(text)); !strings.HasPrefix(whole, out.String()) {
+		if whole := terminal.Text(string(text)); !strings.HasPrefix(whole, out.String()) {
 			t.Errorf("in pieces %q, whole %q", out.String(), whole)
 		}
-		if bytes.IndexFunc(text, func(r rune) bool { return !Safe(r) || r == utf8.RuneError }) < 0 && out.String() != string(text) {
+		if bytes.IndexFunc(text, func(r rune) bool { return !terminal.Safe(r) || r == utf8.RuneError }) < 0 && out.String() != string(text) {
 			t.Errorf("%q became %q", text, out.String())
 		}
 	})

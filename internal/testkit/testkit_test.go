@@ -1,4 +1,4 @@
-package testkit
+package testkit_test
 
 import (
 	"bytes"
@@ -8,10 +8,12 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/popbridge/popbridge/internal/testkit"
 )
 
 func TestModuleRootHoldsGoMod(t *testing.T) {
-	if _, err := os.Stat(filepath.Join(ModuleRoot(t), "go.mod")); err != nil {
+	if _, err := os.Stat(filepath.Join(testkit.ModuleRoot(t), "go.mod")); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -20,8 +22,8 @@ func TestMessagesAreDeterministicDistinctAndCRLF(t *testing.T) {
 	seen := make(map[string]int)
 	dots := false
 	for n := range 500 {
-		m := Message(n)
-		if !bytes.Equal(m, Message(n)) {
+		m := testkit.Message(n)
+		if !bytes.Equal(m, testkit.Message(n)) {
 			t.Fatalf("message %d differs from itself", n)
 		}
 		if other, dup := seen[string(m)]; dup {
@@ -39,7 +41,7 @@ func TestMessagesAreDeterministicDistinctAndCRLF(t *testing.T) {
 		if _, err := parsed.Header.AddressList("From"); err != nil {
 			t.Fatalf("message %d: From: %v", n, err)
 		}
-		if date, err := parsed.Header.Date(); err != nil || !date.Equal(MessageTime(n)) {
+		if date, err := parsed.Header.Date(); err != nil || !date.Equal(testkit.MessageTime(n)) {
 			t.Fatalf("message %d: Date: %v, %v", n, date, err)
 		}
 	}
@@ -49,7 +51,7 @@ func TestMessagesAreDeterministicDistinctAndCRLF(t *testing.T) {
 }
 
 func TestCASignsForLoopback(t *testing.T) {
-	ca := CA(t)
+	ca := testkit.CA(t)
 	pair, err := tls.LoadX509KeyPair(ca.CertFile, ca.KeyFile)
 	if err != nil {
 		t.Fatal(err)

@@ -1,10 +1,12 @@
-package textfile
+package textfile_test
 
 import (
 	"encoding/binary"
 	"testing"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/popbridge/popbridge/internal/textfile"
 )
 
 func encode(order binary.AppendByteOrder, mark bool, s string) []byte {
@@ -40,7 +42,7 @@ func TestDecode(t *testing.T) {
 		{[]byte("pass\x00"), "", false},
 		{[]byte("p\xe4ss"), "", false}, // Latin-1
 	} {
-		got, ok := Decode(c.data)
+		got, ok := textfile.Decode(c.data)
 		if ok != c.ok || ok && string(got) != c.want {
 			t.Errorf("%q: %q, %v", c.data, got, ok)
 		}
@@ -55,7 +57,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte("\xfe\xff\x00p"))
 	f.Add([]byte("\xef\xbb\xbfp"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		text, ok := Decode(data)
+		text, ok := textfile.Decode(data)
 		if !ok {
 			return
 		}
@@ -63,7 +65,7 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("%q is not UTF-8", text)
 		}
 		for _, order := range []binary.AppendByteOrder{binary.LittleEndian, binary.BigEndian} {
-			if again, ok := Decode(encode(order, true, string(text))); (!ok || string(again) != string(text)) && !containsError(text) {
+			if again, ok := textfile.Decode(encode(order, true, string(text))); (!ok || string(again) != string(text)) && !containsError(text) {
 				t.Fatalf("%q came back as %q, %v", text, again, ok)
 			}
 		}
