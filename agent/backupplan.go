@@ -166,7 +166,7 @@ func foreignBackup(dir string, saved map[string]mailstore.BackupInfo, ids map[st
 		"choose another folder for this backup; where that one is not needed any more, repeat the command with --replace")
 }
 
-// checkBackupFolders refuses a folder that somebody else has prepared.
+// checkBackupFolders refuses a folder that someone else has prepared.
 func checkBackupFolders(dir string, check func(dir string, names ...string) error) error {
 	names := []string{"", backupUsers, backupTLS, backupConfig}
 	for _, sub := range []string{backupUsers, backupTLS} {

@@ -155,7 +155,7 @@ func (g *guard) wait(e *guesses) time.Duration {
 	return guessEvery - since
 }
 
-// note counts a password that was tried, and reports whether somebody guesses.
+// note counts a password that was tried, and reports whether someone guesses.
 func (g *guard) note(e *guesses, err error) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()

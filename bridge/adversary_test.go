@@ -87,7 +87,7 @@ func TestQuitOnlyWhenAllThatCameIsStored(t *testing.T) {
 	})
 }
 
-// What a repair finds, or somebody brings back, while a session runs counts
+// What a repair finds, or someone brings back, while a session runs counts
 // before its DELE.
 func TestTheLedgerIsAskedAgainBeforeDELE(t *testing.T) {
 	t.Run("damaged meanwhile", func(t *testing.T) {
@@ -250,7 +250,7 @@ func TestIDsThatChangePlaces(t *testing.T) {
 		want = append(want, string(data))
 	}
 	g.poll()
-	g.pop.change(func() { // as after a migration by somebody who numbers again
+	g.pop.change(func() { // as after a migration by someone who numbers again
 		for n, m := range g.pop.messages {
 			m.uidl = uidl((n + 5) % 12)
 			m.size = 401 + int64(n)

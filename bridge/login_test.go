@@ -28,7 +28,7 @@ func refusing(t *testing.T) (g *rig, stop func()) {
 	return g, stop
 }
 
-// An outage of the login service ends by itself, and sooner when somebody asks.
+// An outage of the login service ends by itself, and sooner when someone asks.
 func TestAnOutageOfTheLoginServiceEnds(t *testing.T) {
 	for name, ask := range map[string]func(*rig){
 		"nothing":         func(*rig) { time.Sleep(70 * time.Minute) },

@@ -15,7 +15,7 @@ import (
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
-// A pause after refused passwords outlasts the program, until somebody asks
+// A pause after refused passwords outlasts the program, until someone asks
 // for a poll.
 func TestPauseIsRemembered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

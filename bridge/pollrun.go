@@ -101,7 +101,7 @@ func (r *Runner) Poll(ctx context.Context, progress func(Progress)) (Result, err
 	}
 }
 
-// runOrJoin runs the poll that waits for Serve, or a new one. When somebody runs
+// runOrJoin runs the poll that waits for Serve, or a new one. When someone runs
 // one already it returns the end of that.
 func (r *Runner) runOrJoin(ctx context.Context) <-chan struct{} {
 	r.mu.Lock()

@@ -176,7 +176,7 @@ func TestServedPollOutlivesItsCaller(t *testing.T) {
 	})
 }
 
-// Serve that starts while somebody polls waits for that poll.
+// Serve that starts while someone polls waits for that poll.
 func TestServeJoinsPoll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, plan.KeepForever())

@@ -235,7 +235,7 @@ func newProbe(f testing.TB) *probe {
 		login := o.Login
 		o.Login = func(ctx context.Context, user, password string) (Account, error) {
 			if password == "pw-some" {
-				box, err := p.r.store.EnsureMailbox(ctx, "Trash") // somebody may have deleted it
+				box, err := p.r.store.EnsureMailbox(ctx, "Trash") // someone may have deleted it
 				return Account{user, p.r.store, mailstore.Device{Name: "kids", Folders: []mailstore.MailboxID{box.ID}, Without: []string{"IDLE", "MOVE"}}}, err
 			}
 			who, err := login(ctx, user, password)

@@ -23,7 +23,7 @@ const (
 	// middle of one.
 	idleTimeout  = 35 * time.Minute
 	stallTimeout = 5 * time.Minute
-	// askTwice is how soon after a NOOP another one means that somebody waits for
+	// askTwice is how soon after a NOOP another one means that someone waits for
 	// mail.
 	askTwice = 10 * time.Second
 )

@@ -39,7 +39,7 @@ func TestBeforeTLS(t *testing.T) {
 	}
 }
 
-// TestNothingGoesOnAfterSTARTTLS: what somebody on the network has put behind
+// TestNothingGoesOnAfterSTARTTLS: what someone on the network has put behind
 // STARTTLS must not count as said under TLS, and TLS is not greeted again.
 func TestNothingGoesOnAfterSTARTTLS(t *testing.T) {
 	ca := testkit.CA(t)

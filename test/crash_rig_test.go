@@ -70,7 +70,7 @@ type series struct {
 	policy policy
 	name   string // of the mailbox
 	sent   int    // messages put there so far
-	gone   int    // of them removed from the server by somebody else
+	gone   int    // of them removed from the server by someone else
 	young  int    // of them put there since time last passed
 
 	expunged map[[32]byte]int // by IMAP, from the only mailbox of the message or with a copy left

@@ -137,7 +137,7 @@ func (a *app) start(ctx context.Context, s background, again bool) error {
 	if status, err := s.Status(); !again && err == nil && status == installer.Running {
 		runs = "runs already,"
 	} else {
-		former = agent.RunningPID(run.Config, o) // also one that somebody runs in a terminal
+		former = agent.RunningPID(run.Config, o) // also one that someone runs in a terminal
 	}
 	if err := do(); err != nil {
 		return err

@@ -5,7 +5,7 @@
 // A condition is reported by a source ("account home", "imap 127.0.0.1:1143",
 // "config"); a source always reports everything that holds for it at the
 // moment, and an empty report clears it. So a condition can never outlive its
-// cause because somebody forgot to clear it.
+// cause because someone forgot to clear it.
 //
 // The translation of faults into conditions is in conditions.go, that of an
 // account's in account.go, and nowhere else; pressing.go says when people are told.

@@ -15,7 +15,7 @@
 //     mention it. It is removed after the transaction that forgets it.
 //   - A crash in between leaves at most a file that no transaction mentions, and the
 //     journal that names it, by which Sweep removes it. A file that no journal names
-//     is never removed: it may be somebody's mail.
+//     is never removed: it may be someone's mail.
 //   - A file is removed only while no batch relies on it and Files.Known does not
 //     know it: between the two questions no batch can begin.
 //   - A sound file is never replaced: readers may have it open.

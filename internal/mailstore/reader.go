@@ -99,7 +99,7 @@ func (r *reader) stmt(query string) (*sql.Stmt, error) {
 		return st, nil // replaced meanwhile; the old pool closes it
 	}
 	if first := r.stmts[query]; first != nil || r.shut {
-		_ = st.Close() // somebody else was faster
+		_ = st.Close() // someone else was faster
 		st = first
 	}
 	if st == nil {

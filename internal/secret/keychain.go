@@ -20,7 +20,7 @@ const keychainTimeout = 30 * time.Second
 const elsewhere = "on a machine without a desktop set password_file or password_command"
 
 // keychain asks the operating system. go-keyring has no contexts, and the
-// service behind it may wait for somebody to click, or for ever where there is
+// service behind it may wait for someone to click, or for ever where there is
 // no desktop. So a question is asked in a goroutine of its own; when no one
 // answers in time the goroutine stays behind, and whoever asks the same again
 // waits for it instead of starting another: there is at most one for each item.
