@@ -5,46 +5,17 @@ package textindex
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"crypto/sha256"
-	"database/sql"
-	"fmt"
-	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
-	"unicode/utf8"
-
-	"golang.org/x/text/unicode/norm"
-	_ "modernc.org/sqlite"
 
 	"github.com/popbridge/popbridge/internal/mailtext"
 	"github.com/popbridge/popbridge/internal/message"
-	"github.com/popbridge/popbridge/internal/testkit"
-)
-
-// The index beside SQLite's FTS5 with its trigram tokenizer, contentless, in a
-// database of its own: docs/decisions/0008 has the figures and this line makes
-// them again:
-//
-//	POPBRIDGE_FTS5=300000 go test ./internal/textindex -run '^$' -bench FTS5 -benchtime 3x -timeout 3h -v
-//
-// POPBRIDGE_FTS5_TEXT is the mean size of a body in bytes, 3500 if not set;
-// POPBRIDGE_FTS5_DETAIL is which tables are made, "none full" if not set. What a
-// search says is compared with the text of every message.
-
-const (
-	ftsBatch  = 64                 // messages in a transaction
-	shortText = 1000               // bytes of a body; mail with shorter ones has no signature
-	border    = "\x01"             // between two texts of a message; nothing is found across
-	pageKiB   = 64 << 10           // what SQLite may cache
-	lastRune  = "\U0010FFFF"       // sorts behind all others
-	hanText   = "本公司已经收到贵方寄来的文件谢谢" // in every hundredth message
 )
 
 // ftsNeedle is a needle; hits says which messages have it, by their id.
@@ -71,145 +42,6 @@ func ftsNeedles(n int) []*ftsNeedle {
 		x.folded, x.hits = []byte(foldText(x.text)), make([]bool, n+1)
 	}
 	return needles
-}
-
-var headerFold = regexp.MustCompile(`[ \t\r\n]+`)
-
-// foldText is what mailtext makes of such text; the needles show whether it is so.
-func foldText(s string) string {
-	return strings.ReplaceAll(strings.ToLower(norm.NFKD.String(strings.ReplaceAll(s, "ß", "ss"))), "\r\n", " ")
-}
-
-// proseMail returns message n of 1 to last, and its folded text.
-func proseMail(n, last, size int) (raw []byte, folded string) {
-	fields, body := testkit.Prose(n, size/4+n*7919%(size*3/2))
-	if size < shortText { // most would be the signature, letters by chance
-		fields = fields[:strings.Index(fields, "DKIM-")] + fields[strings.Index(fields, "From: "):]
-	}
-	if n%100 == 42 {
-		body += hanText
-	}
-	if n%1000 == 42 {
-		body += "合同"
-	}
-	if n == last/2 {
-		body += "xylophonequartet\r\nplays "
-	}
-	if n%499 == 7 {
-		body += "§7"
-	}
-	fields += "Content-Type: text/plain; charset=utf-8\r\n"
-	var b strings.Builder
-	for f := range strings.SplitSeq(strings.ReplaceAll(fields, "\r\n\t", " "), "\r\n") {
-		b.WriteString(headerFold.ReplaceAllString(f, " ") + border)
-	}
-	return []byte(fields + "\r\n" + body), foldText(b.String() + body)
-}
-
-// ftsMail is the store of the messages 1 to count; it holds the newest alone.
-type ftsMail struct {
-	hashes []Hash // by id, from 1
-	batch  []stored
-	gone   int64
-}
-
-func (m *ftsMail) After(_ context.Context, id int64, use func(int64, Hash)) error {
-	for id++; id < int64(len(m.hashes)); id++ {
-		if id != m.gone {
-			use(id, m.hashes[id])
-		}
-	}
-	return nil
-}
-
-func (m *ftsMail) Read(_ context.Context, ids []int64, use func(int64, Hash, *message.Summary, io.ReaderAt)) error {
-	for _, id := range ids {
-		c := m.batch[id-m.batch[0].id]
-		use(c.id, c.hash, c.sum, bytes.NewReader(c.raw))
-	}
-	return nil
-}
-
-func (m *ftsMail) Watch() (<-chan struct{}, func()) { return nil, func() {} }
-
-// fts is an FTS5 table with a detail, none or full, in a file of its own.
-type fts struct {
-	*sql.DB
-	detail string
-	path   string
-}
-
-func newFTS(b *testing.B, dir, detail string) *fts {
-	path := filepath.Join(dir, detail+".db")
-	db, err := sql.Open("sqlite", "file:"+path+fmt.Sprintf("?_pragma=journal_mode(wal)&_pragma=synchronous(normal)&_pragma=cache_size(-%d)", pageKiB))
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = db.Close() })
-	db.SetMaxOpenConns(1)
-	f := &fts{db, detail, path}
-	f.do(b, `CREATE VIRTUAL TABLE mail USING fts5(text, content='', contentless_delete=1, detail=`+detail+`, tokenize="trigram case_sensitive 1")`)
-	f.do(b, `CREATE VIRTUAL TABLE trigram USING fts5vocab(mail, instance)`)
-	return f
-}
-
-func (f *fts) do(b *testing.B, query string, args ...any) {
-	b.Helper()
-	if _, err := f.Exec(query, args...); err != nil {
-		b.Fatal(err)
-	}
-}
-
-func (f *fts) add(b *testing.B, first int, texts []string) {
-	tx, err := f.Begin()
-	if err != nil {
-		b.Fatal(err)
-	}
-	for i, text := range texts {
-		if _, err := tx.Exec(`INSERT INTO mail(rowid, text) VALUES (?, ?)`, first+i, text+border+border); err != nil {
-			b.Fatal(err)
-		}
-	}
-	if err := tx.Commit(); err != nil {
-		b.Fatal(err)
-	}
-}
-
-// find returns the ids of the messages that may have the needle: those that have
-// it, unless detail is none and the needle has more than three characters.
-func (f *fts) find(b *testing.B, needle string) (ids []int64) {
-	query, args := `SELECT rowid FROM mail WHERE mail MATCH ?`, []any{`"` + needle + `"`}
-	switch n := utf8.RuneCountInString(needle); {
-	case n < 3: // each trigram that begins so; every text ends with two borders
-		query, args = `SELECT DISTINCT doc FROM trigram WHERE term >= ? AND term < ?`, []any{needle, needle + lastRune}
-	case f.detail == "none":
-		var all []string
-		for r := []rune(needle); len(r) >= 3; r = r[1:] {
-			all = append(all, `"`+string(r[:3])+`"`)
-		}
-		args[0] = strings.Join(all, " AND ")
-	}
-	rows, err := f.Query(query, args...)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
-			b.Fatal(err)
-		}
-		ids = append(ids, id)
-	}
-	if err := rows.Err(); err != nil {
-		b.Fatal(err)
-	}
-	return ids
-}
-
-// exact reports whether what find returns needs no reading.
-func (f *fts) exact(needle string) bool {
-	return f.detail == "full" || utf8.RuneCountInString(needle) <= 3
 }
 
 // cpu is the processor time of this process.
@@ -284,6 +116,14 @@ func (r *ftsRig) note(b *testing.B, c *stored, text string) {
 	}
 }
 
+// BenchmarkFTS5 measures the index beside SQLite's FTS5 with its trigram tokenizer,
+// contentless, in a database of its own (docs/decisions/0008):
+//
+//	POPBRIDGE_FTS5=300000 go test ./internal/textindex -run '^$' -bench FTS5 -benchtime 3x -timeout 3h -v
+//
+// POPBRIDGE_FTS5 is the number of messages, 500 if not set; POPBRIDGE_FTS5_TEXT
+// the mean size of a body in bytes, 3500; POPBRIDGE_FTS5_DETAIL which tables there
+// are, "none full". What a search says is compared with the text of every message.
 func BenchmarkFTS5(b *testing.B) {
 	n, size := setting("POPBRIDGE_FTS5", 500), setting("POPBRIDGE_FTS5_TEXT", 3500)
 	dir := b.TempDir()
