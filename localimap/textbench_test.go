@@ -1,68 +1,28 @@
 package localimap
 
 import (
-	"encoding/base64"
 	"fmt"
 	"io/fs"
-	"math/rand/v2"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/popbridge/popbridge/internal/testkit"
 )
 
-// mailLike makes messages as a mailbox has them, as far as a search can tell:
-// words as frequent as in a language, ids and signatures that are in no other
-// message. Message 4711 has a word of its own.
+// mailLike makes messages as a mailbox has them, every third in HTML. Message
+// 4711 has a word of its own.
 func mailLike(n int) string {
-	rnd := rand.New(rand.NewPCG(uint64(n), 4))
-	words := rand.NewZipf(rnd, 1.1, 4, 200_000)
-	syllables := []string{"ba", "cer", "don", "es", "fi", "gra", "hu", "in", "ko", "lem", "mo", "ne", "or", "pli", "qua", "ra", "st", "tu", "vi", "wen"}
-	word := func() string {
-		var b strings.Builder
-		for k := words.Uint64() + 1; k > 0; k /= 20 {
-			b.WriteString(syllables[k%20])
-		}
-		return b.String()
-	}
-	text := func(size, line int) string {
-		var b strings.Builder
-		for width := 0; b.Len() < size; {
-			w := word()
-			b.WriteString(w)
-			if width += len(w) + 1; width > line {
-				b.WriteString("\r\n")
-				width = 0
-			} else {
-				b.WriteString(" ")
-			}
-		}
-		return b.String()
-	}
-	junk := make([]byte, 256)
-	for i := range junk {
-		junk[i] = byte(rnd.Uint32())
-	}
-	signature := base64.StdEncoding.EncodeToString(junk)
-	var b strings.Builder
-	fmt.Fprintf(&b, "Received: from mx%d.example.net ([192.0.2.%d]) by pop.example.com with ESMTPS id %x;\r\n\tMon, 2 Nov 2026 10:%02d:%02d +0000\r\n",
-		n%9, n%250, rnd.Uint64(), n%60, n%59)
-	fmt.Fprintf(&b, "DKIM-Signature: v=1; a=rsa-sha256; d=example%d.org; s=mail; bh=%s;\r\n\tb=", n%500, base64.StdEncoding.EncodeToString(junk[:32]))
-	for ; len(signature) > 72; signature = signature[72:] {
-		fmt.Fprintf(&b, "%s\r\n\t ", signature[:72])
-	}
-	fmt.Fprintf(&b, "%s\r\nFrom: %s <%s@example%d.org>\r\nTo: joe@example.com\r\nSubject: %s\r\nMessage-ID: <%x@example%d.org>\r\n",
-		signature, text(12, 80), text(5, 80)[:4], n%500, text(40, 1000), rnd.Uint64(), n%500)
-	body := text(500+rnd.IntN(6000), 70)
+	fields, body := testkit.Prose(n, 500+n*7919%6000)
 	if n == 4711 {
 		body += "xylophonequartet"
 	}
 	if n%3 == 0 {
-		fmt.Fprintf(&b, "Content-Type: text/html; charset=utf-8\r\n\r\n<html><body><p style=\"margin:0;font-family:Arial,sans-serif\">%s</p></body></html>\r\n", strings.ReplaceAll(body, "\r\n", "<br>\r\n"))
-	} else {
-		fmt.Fprintf(&b, "Content-Type: text/plain; charset=utf-8\r\n\r\n%s\r\n", body)
+		return fmt.Sprintf("%sContent-Type: text/html; charset=utf-8\r\n\r\n<html><body><p style=\"margin:0;font-family:Arial,sans-serif\">%s</p></body></html>\r\n",
+			fields, strings.ReplaceAll(body, "\r\n", "<br>\r\n"))
 	}
-	return b.String()
+	return fmt.Sprintf("%sContent-Type: text/plain; charset=utf-8\r\n\r\n%s\r\n", fields, body)
 }
 
 // BenchmarkSearchText searches 30,000 messages, over IMAP, with the text index
