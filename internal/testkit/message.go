@@ -9,6 +9,7 @@ import (
 	"mime"
 	"mime/quotedprintable"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -28,6 +29,22 @@ const (
 // bytes for the same n, all different. One in three is multipart, some have an
 // attachment, some names and texts are not ASCII, some lines start with dots.
 func Message(n int) []byte {
+	if data, ok := made.Load(n); ok {
+		return bytes.Clone(data.([]byte))
+	}
+	data := generate(n)
+	if n < keptMessages {
+		made.Store(n, bytes.Clone(data))
+	}
+	return data
+}
+
+// made has the first messages, which tests ask for again and again.
+var made sync.Map
+
+const keptMessages = 256
+
+func generate(n int) []byte {
 	g := &generator{rand: rand.New(rand.NewPCG(7, uint64(n))), n: n}
 	g.header()
 	switch {
