@@ -3,8 +3,10 @@ package mailstore
 import (
 	"context"
 	"database/sql"
-	"math"
+	"runtime"
 	"slices"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // Snapshot is a mailbox as of one commit, in columns of equal length with
@@ -34,14 +36,53 @@ func (s *Store) loadLocked(ctx context.Context, id MailboxID) (*Snapshot, error)
 	if err != nil {
 		return nil, noMailbox(err)
 	}
+	parts := make([]Snapshot, min(readConns, runtime.GOMAXPROCS(0), int(p.Mailbox.Messages)/partMessages+1))
+	var first, last int64
+	err = s.reader.get(ctx, `SELECT coalesce((SELECT min(uid) FROM message WHERE mailbox_id = ?1), 0), coalesce((SELECT max(uid) FROM message WHERE mailbox_id = ?1), 0)`,
+		[]any{id}, &first, &last)
+	if err != nil {
+		return nil, err
+	}
+	var reading errgroup.Group
+	for i := range parts {
+		from := first + (last+1-first)*int64(i)/int64(len(parts))
+		to := first + (last+1-first)*int64(i+1)/int64(len(parts)) - 1
+		reading.Go(func() error { return s.readRows(ctx, &parts[i], id, from, to, int(p.Mailbox.Messages)/len(parts)) })
+	}
+	if err := reading.Wait(); err != nil || len(parts) == 1 {
+		parts[0].Mailbox, parts[0].RecentFrom = p.Mailbox, p.RecentFrom
+		return &parts[0], err
+	}
 	p.grow(int(p.Mailbox.Messages))
+	for i := range parts {
+		p.join(&parts[i])
+	}
+	return p, nil
+}
+
+// partMessages are what one connection reads in a few milliseconds.
+const partMessages = 4096
+
+// readRows reads the messages from one UID to another, about as many as expected.
+func (s *Store) readRows(ctx context.Context, p *Snapshot, id MailboxID, from, to int64, expected int) error {
+	p.grow(expected)
 	reader := newRowReader()
-	err = s.reader.rows(ctx, pickQuery, []any{id, 1, int64(math.MaxUint32)}, func(rows *sql.Rows) error {
+	return s.reader.rows(ctx, pickQuery, []any{id, from, to}, func(rows *sql.Rows) error {
 		r, err := reader.read(rows)
 		p.append(r)
 		return err
 	})
-	return p, err
+}
+
+// join appends the columns of the snapshot of later messages.
+func (p *Snapshot) join(later *Snapshot) {
+	p.UIDs = append(p.UIDs, later.UIDs...)
+	p.Flags = append(p.Flags, later.Flags...)
+	p.ModSeqs = append(p.ModSeqs, later.ModSeqs...)
+	p.Sizes = append(p.Sizes, later.Sizes...)
+	p.Received = append(p.Received, later.Received...)
+	p.Saved = append(p.Saved, later.Saved...)
+	p.Contents = append(p.Contents, later.Contents...)
 }
 
 func (p *Snapshot) grow(n int) {

@@ -1,7 +1,9 @@
 package mailstore
 
 import (
+	"database/sql"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -229,5 +231,40 @@ func TestWatchersAreToldOfWhatWasReadAgain(t *testing.T) {
 	defer stop()
 	if err := r.refresh(t.Context()); err != nil || !marked(any) {
 		t.Error("not marked", err)
+	}
+}
+
+// A large mailbox is read by several connections at once, whatever gaps its UIDs
+// have: each message is there once, in order.
+func TestALargeMailboxIsReadInParts(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(readConns))
+	for name, gaps := range map[string]string{
+		"none":          `UPDATE message SET uid = uid`,
+		"one by one":    `DELETE FROM message WHERE uid % 3 = 0`,
+		"in the middle": `DELETE FROM message WHERE uid BETWEEN 2000 AND 9000`,
+		"at the end":    `UPDATE message SET uid = 4000000000 WHERE uid = (SELECT max(uid) FROM message)`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newStore(t)
+			id := r.big(3 * partMessages)
+			r.sql(gaps)
+			r.sql(`UPDATE mailbox SET (uidnext, messages, unseen, recent, size) =
+				(SELECT max(uid) + 1, count(*), sum(system & 1 = 0), count(*), sum(size) FROM message) WHERE id = ?`, id)
+			v, err := r.OpenView(t.Context(), id)
+			must(t, err)
+			defer v.Close()
+			var want []UID
+			must(t, r.reader.rows(t.Context(), `SELECT uid FROM message ORDER BY uid`, nil, func(rows *sql.Rows) error {
+				var uid UID
+				err := rows.Scan(&uid)
+				want = append(want, uid)
+				return err
+			}))
+			s := v.Snapshot()
+			if !slices.Equal(s.UIDs, want) || len(s.Flags) != len(want) || len(s.ModSeqs) != len(want) || len(s.Sizes) != len(want) ||
+				len(s.Received) != len(want) || len(s.Saved) != len(want) || len(s.Contents) != len(want) || s.Mailbox.ID != id {
+				t.Errorf("%d messages, want %d", len(s.UIDs), len(want))
+			}
+		})
 	}
 }
