@@ -140,3 +140,42 @@ func TestARefusalAtTheCheckShowsNothing(t *testing.T) {
 		}
 	})
 }
+
+// A server that refuses a check now and then, or each one behind a message, gives all
+// its mail in the first poll: STAT says as much.
+func TestAServerThatRefusesChecks(t *testing.T) {
+	for name, refuses := range map[string]func(asked int) bool{
+		"the first":  func(asked int) bool { return asked == 1 },
+		"the second": func(asked int) bool { return asked == 2 },
+		"each":       func(int) bool { return true },
+	} {
+		for _, ids := range []bool{true, false} {
+			t.Run(fmt.Sprint(name, ", ids ", ids), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					g := newRig(t, plan.KeepNever())
+					g.pop.trouble.noUIDL = !ids
+					asked := make(map[*popSession]int)
+					g.pop.one = func(p *popSession, command string, n int) bool {
+						if asked[p]++; p.retrs > 0 && refuses(asked[p]) {
+							p.line("-ERR busy")
+							return true
+						}
+						return p.listed(command, n)
+					}
+					g.fill(0, 150)
+					for _, m := range g.pop.messages {
+						m.size = int64(len(m.data)) + 1234
+					}
+					if r := g.poll(); r.Stored != 150 || r.Sessions > 2 || r.Failed > 0 || g.runner.Status().Doubtful > 0 {
+						t.Errorf("%+v, %d doubtful", r, g.runner.Status().Doubtful)
+					}
+					g.poll()
+					g.wantMail(0, 150)
+					if n := g.pop.count(); n > 0 {
+						t.Errorf("%d messages are left on the server", n)
+					}
+				})
+			})
+		}
+	}
+}

@@ -57,8 +57,8 @@ func (s *session) oversized(w plan.Fetch) bool {
 // check is about the first message that has an id: the oldest, which a
 // sender is least likely to know. Commands that the server cannot answer are left out.
 func (s *session) check(passed func()) pop3.Check {
-	check := pop3.Check{Passed: passed, First: s.memory.tryCheck}
 	without := s.avoided()
+	check := pop3.Check{Passed: passed, First: s.memory.tryCheck, Stat: !slices.Contains(without, "STAT")}
 	ids, sizes := !slices.Contains(without, "UIDL n"), !slices.Contains(without, "LIST n")
 	for _, l := range s.listing {
 		if !sizes {
@@ -76,8 +76,8 @@ func (s *session) check(passed func()) pop3.Check {
 }
 
 // learnCheck notes how the server answers the check. When that goes wrong behind
-// messages, or is refused, the next session asks before them as well: where it goes
-// wrong there too, it is not the messages, and the account goes without the command.
+// messages, the next session asks before them as well: where it goes wrong there
+// too, it is not the messages, and the account goes without the command.
 func (s *session) learnCheck(err error) {
 	failed, ok := errors.AsType[*pop3.CheckError](err)
 	if ok && failed.First {
@@ -100,8 +100,7 @@ func (f *fetching) passed() {
 // settle decides about what has arrived since the last check that passed, when no
 // further one will.
 func (f *fetching) settle(err error) {
-	_, atCheck := errors.AsType[*pop3.CheckError](err)
-	lost := err != nil && (atCheck || !errors.Is(err, pop3.ErrSessionLimit))
+	lost := err != nil && !errors.Is(err, pop3.ErrSessionLimit)
 	for _, a := range f.open {
 		switch {
 		case errors.Is(err, pop3.ErrOutOfStep):

@@ -21,10 +21,15 @@ var ErrOutOfStep = errors.New("the server's answers are out of step with the req
 //
 // So behind the messages the server is asked once more for the listing of one
 // message. Its unique id is nothing that the sender of another message knows.
+//
+// Where the server refuses that, or the message has no id, its size is asked for
+// with LIST; and where that is refused too, STAT: what all messages come to the
+// sender of one does not know either.
 type Check struct {
-	Num  int // of a listed message; 0: nothing can be checked
-	UIDL string
-	Size int64 // as listed, for servers that refuse UIDL with a number; 0: LIST is not asked
+	Num  int    // of a listed message; 0: UIDL and LIST are not asked
+	UIDL string // its unique id; "": UIDL is not asked
+	Size int64  // as listed; 0: LIST is not asked
+	Stat bool   // STAT may be asked, if Client.Stat was answered in this session
 
 	// First has it asked before the first message too, when nothing can be out of
 	// step: what goes wrong then is how the server answers the command.
@@ -34,25 +39,22 @@ type Check struct {
 	// It may be nil.
 	Passed func()
 
-	came int64 // octets of the message, if it was retrieved
+	refused int   // commands of it that the server has refused, or that cannot be asked
+	came    int64 // octets of the message, if it was retrieved
 }
 
-// CheckError is the answer to a check that says nothing, or ended the connection.
+// CheckError ended the connection at the answer to a check.
 type CheckError struct {
-	Command string // "UIDL n" or "LIST n"
+	Command string // "UIDL n", "LIST n" or "STAT"
 	First   bool   // before any message: see Check.First
 	error
 }
 
-// Unwrap returns what was wrong with the answer.
+// Unwrap returns why it ended.
 func (e *CheckError) Unwrap() error { return e.error }
 
 func (k Check) failed(err error, first bool) error {
-	command := "LIST n"
-	if k.UIDL != "" {
-		command = "UIDL n"
-	}
-	return &CheckError{command, first, err}
+	return &CheckError{[]string{"UIDL n", "LIST n", "STAT"}[min(k.refused, 2)], first, err}
 }
 
 // A check is due behind so many messages, so many octets as listed, or so long
@@ -63,52 +65,76 @@ const (
 	checkAfter = 10 * time.Second
 )
 
-func (k Check) command() string {
-	if k.UIDL != "" {
-		return "UIDL " + strconv.Itoa(k.Num)
+// next is the check with the first command that can be asked and was not refused, in
+// a session in which STAT was answered with stat.
+func (k Check) next(stat string) Check {
+	can := []bool{k.Num > 0 && k.UIDL != "", k.Num > 0 && k.Size > 0, k.Stat && k.isStat(stat)}
+	for k.refused < len(can) && !can[k.refused] {
+		k.refused++
 	}
-	return "LIST " + strconv.Itoa(k.Num)
+	return k
 }
 
-// matches reports whether text, behind +OK, is the listing of the message. Servers
-// that guess sizes may know that of a message once they have sent it.
-func (k Check) matches(text string) bool {
+// command is "" where nothing is left to ask for.
+func (k Check) command() string {
+	return []string{"UIDL " + strconv.Itoa(k.Num), "LIST " + strconv.Itoa(k.Num), "STAT", ""}[k.refused]
+}
+
+// matches reports whether text, behind +OK, is the answer to the command.
+func (k Check) matches(text, stat string) bool {
+	switch k.refused {
+	case 0:
+		return k.matchesID(text)
+	case 1:
+		return k.matchesSize(text)
+	default:
+		return text == stat
+	}
+}
+
+func (k Check) matchesID(text string) bool {
+	num, rest, err := parseNumber([]byte(text))
+	return err == nil && num == k.Num && string(rest) == k.UIDL
+}
+
+// matchesSize also takes the size of what has come: servers that guess sizes may know
+// that of a message once they have sent it.
+func (k Check) matchesSize(text string) bool {
 	num, rest, err := parseNumber([]byte(text))
 	if err != nil || num != k.Num {
 		return false
-	}
-	if k.UIDL != "" {
-		return string(rest) == k.UIDL
 	}
 	size, _ := parseSize(rest)
 	return size == k.Size || k.came > 0 && size == k.came
 }
 
-// refused is what to ask for after the server has refused the check.
-func (k Check) refused() Check {
-	if k.UIDL != "" && k.Size > 0 {
-		k.UIDL = ""
-		return k
+// isStat reports whether text can be an answer to STAT, and is not that to one of the
+// commands before it: the messages of a few servers become more in a session.
+func (k Check) isStat(text string) bool {
+	_, rest, err := parseNumber([]byte(text))
+	if err == nil {
+		_, err = parseSize(rest)
 	}
-	return Check{}
+	return err == nil && !k.matchesID(text) && !k.matchesSize(text)
 }
 
-// checked reads the answer to the check. What is neither the listing nor -ERR
-// ends the connection. Where nothing is left to ask for, -ERR is an error too: it
-// may be the answer to something else.
-func (c *Client) checked() (passed bool, err error) {
-	k := c.check
+// checked reads the answer to the check k. What is neither the answer to its command
+// nor -ERR ends the connection.
+func (c *Client) checked(k Check) (passed bool, err error) {
 	text, err := c.reply(k.command())
+	k.came = c.check.came
 	switch {
-	case err == nil && k.matches(text):
+	case err == nil && k.matches(text, c.stat):
 		c.checkable = true
 		return true, nil
-	case err == nil:
+	case err == nil && (k.refused < 2 || !k.isStat(text)):
 		err = c.stray(fmt.Sprintf("the answer to %s was %s", k.command(), c.foreign(text)))
-	case isReply(err):
-		if c.check = k.refused(); c.check.Num > 0 {
-			return false, nil
+	case err == nil, isReply(err):
+		if k.refused++; c.check.refused < k.refused {
+			c.check.refused = k.refused
+			c.check = c.check.next(c.stat)
 		}
+		return false, nil
 	}
 	return false, k.failed(err, false)
 }
@@ -116,11 +142,10 @@ func (c *Client) checked() (passed bool, err error) {
 // try sends the check before any message.
 func (c *Client) try() error {
 	c.unproven = true
-	err := c.prove()
-	if failed, ok := errors.AsType[*CheckError](err); ok {
-		failed.First = true
+	if err := c.prove(); err != nil {
+		return c.check.failed(err, true)
 	}
-	return err
+	return nil
 }
 
 // stray ends the connection because of octets that nothing asked for.
@@ -138,11 +163,11 @@ func (c *Client) quiet() error {
 
 // prove makes sure that the answers are in step, before anything is deleted.
 func (c *Client) prove() error {
-	for c.unproven && c.check.Num > 0 {
+	for c.unproven && c.check.command() != "" {
 		if err := c.send(c.check.command(), c.check.command()); err != nil {
 			return err
 		}
-		passed, err := c.checked()
+		passed, err := c.checked(c.check)
 		if err != nil {
 			return err
 		}
@@ -154,7 +179,7 @@ func (c *Client) prove() error {
 // checkDue reports whether a check is to be sent before anything else.
 func (f *retrieval) checkDue() bool {
 	switch {
-	case f.c.check.Num == 0 || f.discard || f.unchecked == 0:
+	case f.c.check.command() == "" || f.discard || f.unchecked == 0:
 		return false
 	case len(f.sent) == 0 && len(f.open) == 0: // nothing came since the last one
 		f.unchecked = 0
@@ -165,22 +190,20 @@ func (f *retrieval) checkDue() bool {
 }
 
 func (f *retrieval) queueCheck() {
-	f.sent = append(f.sent, request{check: true})
-	line := f.c.check.command()
+	check := f.c.check
+	f.sent = append(f.sent, request{check: &check})
+	line := check.command()
 	f.c.queue(line, line)
 	f.unchecked, f.octets, f.checkedAt = 0, 0, time.Now()
 }
 
 // passed takes the answer to a check.
-func (f *retrieval) passed() error {
-	ok, err := f.c.checked()
+func (f *retrieval) passed(check Check) error {
+	ok, err := f.c.checked(check)
 	if err == nil && ok && len(f.sent) == 0 {
 		err = f.c.quiet()
 	}
 	switch {
-	case isReply(err):
-		f.stop = err
-		return nil
 	case err != nil:
 		return err
 	case !ok:

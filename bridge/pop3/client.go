@@ -34,6 +34,7 @@ type Client struct {
 	caps      Capabilities
 	timestamp string // RFC 1939 section 7: of the greeting, for APOP
 	emptyDrop bool   // STAT said that there are no messages
+	stat      string // the answer to STAT
 
 	masked   []string // what must not appear in a log or an error text
 	warnings []string
@@ -154,7 +155,7 @@ func (c *Client) Stat(ctx context.Context) (count int, size int64, err error) {
 			c.warn("STAT: no size in %s", fault.Quote(text))
 			size = 0
 		}
-		c.emptyDrop = count == 0
+		c.emptyDrop, c.stat = count == 0, text
 		return nil
 	})
 	return count, size, err

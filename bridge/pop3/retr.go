@@ -60,10 +60,10 @@ type Request struct {
 // Where PIPELINING was announced, requests are sent ahead within
 // Config.Window.
 func (c *Client) Retr(ctx context.Context, reqs []Request, check Check, recv func(num int, r io.Reader) error, failed func(num int, err error)) error {
-	c.check = check
+	c.check = check.next(c.stat)
 	f := &retrieval{c: c, ctx: ctx, todo: reqs, recv: recv, failed: failed, passedTo: check.Passed, window: Window{Count: 1}, checkedAt: time.Now()}
 	return c.run(ctx, func() error {
-		if check.First && check.Num > 0 {
+		if check.First && c.check.command() != "" {
 			if err := c.try(); err != nil {
 				return err
 			}
@@ -78,7 +78,7 @@ func (c *Client) Retr(ctx context.Context, reqs []Request, check Check, recv fun
 // request is one answer that is due.
 type request struct {
 	Request
-	check bool // the answer to a check
+	check *Check // whose answer it is; nil: that to RETR
 }
 
 // retrieval is the state of one Retr.
@@ -180,8 +180,8 @@ func (f *retrieval) queueRetr() {
 func (f *retrieval) next() error {
 	req := f.sent[0]
 	f.sent = f.sent[1:]
-	if req.check {
-		err := f.passed()
+	if req.check != nil {
+		err := f.passed(*req.check)
 		if err != nil {
 			return f.outOfStep(err, f.dropped(err))
 		}
