@@ -1,11 +1,13 @@
 package agent
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rs/zerolog"
@@ -14,6 +16,7 @@ import (
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/localtls"
+	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
 // counts is what is compared of copies: messages, new files, missing files.
@@ -217,5 +220,61 @@ func TestRepairRebuildsALostIndex(t *testing.T) {
 	}
 	if _, err := r.agent.rebuild(t.Context(), "bob"); !fault.Is(err, fault.Conflict) || fault.Hint(err) == "" {
 		t.Errorf("a store that is in use: %v", err)
+	}
+}
+
+// A restore that is refused, as there is expunged mail, leaves that where it is, for as
+// long as the config wants it kept.
+func TestARefusedRestoreRemovesNothing(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	_, port := pop(t, "a", 2)
+	r.configure("keep_expunged = \"365d\"\n"+plain, testAccount{name: "a", user: "ann", folder: "INBOX", port: port})
+	r.start()
+	r.sync()
+	backup := filepath.Join(r.dir, "backup")
+	if _, err := r.agent.Backup(t.Context(), backup, false, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := config.Load(r.path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(cfg.DataDir, "users", "ann")
+	usage := func(now time.Time, expunge bool) mailstore.Usage {
+		s, err := mailstore.Open(t.Context(), dir, mailstore.Options{KeepExpunged: cfg.KeepExpunged, Now: func() time.Time { return now }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if expunge {
+			box, err := s.Mailbox(t.Context(), "INBOX")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.SetFlags(t.Context(), box.ID, []mailstore.UID{1, 2}, mailstore.Add, []string{`\Deleted`}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Expunge(t.Context(), box.ID, []mailstore.UID{1, 2}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		u, err := s.Usage(t.Context())
+		if err = errors.Join(err, s.Close()); err != nil {
+			t.Fatal(err)
+		}
+		return u
+	}
+	usage(time.Now().AddDate(0, 0, -60), true)
+	if err := os.Rename(filepath.Join(dir, "mail"), filepath.Join(r.dir, "away")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Restore(t.Context(), cfg, backup, RestoreOptions{}); err == nil {
+		t.Fatal("restored over expunged mail")
+	}
+	if u := usage(time.Now(), false); u.Expunged != 2 {
+		t.Errorf("%+v, want two expunged messages", u)
 	}
 }

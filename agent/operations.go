@@ -179,15 +179,8 @@ func (a *Agent) syncOne(ctx context.Context, ac *account, report func(bridge.Pro
 	return answer
 }
 
-// choose returns the accounts of these names, or all of them in file order, as the
-// config file has them now.
+// choose returns the accounts of these names, or all of them in file order.
 func (a *Agent) choose(names []string) ([]*account, error) {
-	a.mu.Lock()
-	watched := a.serving != nil && a.cfg.Path != ""
-	a.mu.Unlock()
-	if watched {
-		a.Reload() // the watcher notices a change a moment later
-	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var known []string

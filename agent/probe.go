@@ -7,11 +7,20 @@ import (
 	"sync"
 
 	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
-// Probe implements control.Operations.
+// Probe implements control.Operations. It is about the accounts as the config file has
+// them now, which the watcher may take up a moment later.
 func (a *Agent) Probe(ctx context.Context, names []string) ([]control.Probe, error) {
+	a.mu.Lock()
+	watched, path := a.serving != nil, a.cfg.Path
+	a.mu.Unlock()
+	if watched && path != "" {
+		config.WaitSettled(ctx, path)
+		a.Reload()
+	}
 	accounts, err := a.choose(names)
 	if err != nil {
 		return nil, err

@@ -220,3 +220,29 @@ func TestReloadOfIMAPAddresses(t *testing.T) {
 		t.Error("a login without TLS was taken")
 	}
 }
+
+// A config file that is half written, by an editor that writes in place, is not taken
+// up by commands: the mail of an account in shadow stays on its server.
+func TestAHalfWrittenConfigIsNotTakenUp(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	_, port := pop(t, "a", 1)
+	r.configure(plain, testAccount{name: "a", user: "ann", folder: "INBOX", port: port, more: "keep_on_server = \"never\"\nconfirm_deletes = false\nshadow = true"})
+	r.start()
+	r.sync()
+	text, err := os.ReadFile(r.path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	half := text[:strings.Index(string(text), "shadow = true")]
+	if err := os.WriteFile(r.path(), half, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	results, err := r.agent.Sync(t.Context(), nil, nil)
+	if err != nil || len(results) != 1 || results[0].Deleted > 0 {
+		t.Errorf("sync: %+v, %v", results, err)
+	}
+	if err := os.WriteFile(r.path(), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -108,7 +108,7 @@ func checkVacant(ctx context.Context, cfg *config.Config, log zerolog.Logger) er
 		if !e.IsDir() || !holdsStore(dir) || hasMessageFile(dir) != nil {
 			return taken
 		}
-		store, err := mailstore.Open(ctx, dir, mailstore.Options{Log: log})
+		store, err := mailstore.Open(ctx, dir, mailstore.Options{Log: log, KeepExpunged: cfg.KeepExpunged})
 		if err != nil {
 			return taken
 		}
@@ -125,7 +125,15 @@ func checkVacant(ctx context.Context, cfg *config.Config, log zerolog.Logger) er
 				"revoke it, restore, and add it again: "+Command(cfg.Path, "device revoke "+name+" --user "+e.Name()))
 		}
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	// A mount point could be emptied, and not be replaced.
+	aside := users + ".restoring"
+	if err := os.Rename(users, aside); err != nil {
+		return fault.Wrap(err, fault.Denied, "the folder "+users+" cannot be replaced", "check that this user may rename it, and that it is no mount point")
+	}
+	return os.Rename(aside, users)
 }
 
 // usersIn returns the users that a backup holds. Of two that are the same store,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -28,6 +29,26 @@ func Watch(ctx context.Context, path string, changed func()) error {
 		return fmt.Errorf("watch the config file: %w", err)
 	}
 	return (&watcher{path: path, changed: changed, lookEvery: lookEvery}).serve(ctx)
+}
+
+// WaitSettled waits until nothing has changed the file for so long that whoever writes
+// it is done, two seconds at most, or until ctx ends.
+func WaitSettled(ctx context.Context, path string) {
+	for end := time.Now().Add(settledIn); time.Now().Before(end); {
+		info, err := os.Stat(path)
+		if err != nil {
+			return
+		}
+		left := min(quietFor, quietFor-time.Since(info.ModTime()))
+		if left <= 0 {
+			return
+		}
+		select {
+		case <-time.After(left):
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 type watcher struct {

@@ -1,6 +1,7 @@
 package mailstore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -9,7 +10,8 @@ import (
 )
 
 // Inherit moves the ledger and the state of another account to one that has no ledger
-// yet; same decides whether the other is the same mailbox under another name.
+// yet; same decides whether the other is the same mailbox under another name. Of
+// several it is the one that has stored most.
 // It returns the state and whether there was such an account, which is gone then.
 func (s *Store) Inherit(ctx context.Context, account string, same func(name, memory string) bool) (st AccountState, ok bool, err error) {
 	var taken bool
@@ -18,11 +20,11 @@ func (s *Store) Inherit(ctx context.Context, account string, same func(name, mem
 		return st, false, failure(err, "look for the account by another name")
 	}
 	known, err := s.Accounts(ctx)
-	i := slices.IndexFunc(known, func(k KnownAccount) bool { return k.Name != account && same(k.Name, k.Memory) })
-	if err != nil || i < 0 {
+	known = slices.DeleteFunc(known, func(k KnownAccount) bool { return k.Name == account || !same(k.Name, k.Memory) })
+	if err != nil || len(known) == 0 {
 		return st, false, err
 	}
-	from := known[i].Name
+	from := slices.MaxFunc(known, func(a, b KnownAccount) int { return cmp.Compare(a.Stored, b.Stored) }).Name
 	if err := s.write(ctx, "rename the account", func(t *tx) error { return t.inherit(from, account) }); err != nil {
 		return st, false, err
 	}
