@@ -99,8 +99,9 @@ func alikeIn(listing []plan.Listed, sizes []int64) (alike []plan.Listed) {
 	return alike
 }
 
-// isFormer compares a sample, spread over the listing. What came and is not
-// stored here keeps the session from QUIT (RFC 2449 section 6.7, EXPIRE 0).
+// isFormer compares a sample, spread over the listing, as much of it as the server
+// gives in one session. What came and is not stored here keeps the session from QUIT
+// (RFC 2449 section 6.7, EXPIRE 0).
 func (s *session) isFormer(f former) (bool, error) {
 	s.meter.phase(PhaseCompare)
 	n := min(sampleSize, len(f.alike))
@@ -117,5 +118,5 @@ func (s *session) isFormer(f former) (bool, error) {
 		}
 	}
 	s.wasted = s.wasted || same < len(hashes) || err != nil
-	return same*2 > n, err
+	return same*2 > len(hashes), err
 }

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/bridge/pop3"
@@ -199,4 +200,26 @@ func TestAnAccountAtAServerThatCountsLikeTheFormer(t *testing.T) {
 		t.Errorf("a message was fetched %d times", n)
 	}
 	g.wantExactly(want)
+}
+
+// A server that gives one message in a session shows by that one which account it was.
+func TestAnAccountThatIsNewAtAServerWithALimit(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"-ERR one only", "-ERR Download exceed. msg=1"} {
+		g := newRig(t, plan.KeepForever())
+		g.fill(0, 14)
+		g.poll()
+		g.pop.change(func() { g.pop.trouble = trouble{limit: 1, limitText: text} })
+		g.renamed("private", "home@pop.test", "mail.test")
+		for range 4 {
+			_, _ = g.runner.Poll(t.Context(), nil) // it may end in the middle
+			g.clock.advance(time.Hour)
+		}
+		g.pop.add("new", testkit.Message(14))
+		for range 4 {
+			_, _ = g.runner.Poll(t.Context(), nil)
+			g.clock.advance(time.Hour)
+		}
+		g.wantMail(0, 15)
+	}
 }
