@@ -12,10 +12,17 @@ import (
 )
 
 // newFirst moves what is fetched only to be compared to the end, so that new
-// messages come first where the server limits a session to a few.
-func newFirst(fetch []plan.Fetch) []plan.Fetch {
+// messages come first where the server limits a session to a few. Of messages without
+// an id these are the ones of a size that is stored.
+func (s *session) newFirst(fetch []plan.Fetch) []plan.Fetch {
+	stored := make(map[int64]bool)
+	if s.memory.contentMode {
+		for _, e := range s.ledger {
+			stored[e.ListSize] = true
+		}
+	}
 	compared := func(f plan.Fetch) int {
-		if f.Row != nil && !f.Row.Wanted {
+		if f.Row != nil && !f.Row.Wanted || f.Row == nil && f.UIDL == "" && stored[f.Size] {
 			return 1
 		}
 		return 0

@@ -52,7 +52,9 @@ func (r *Runner) poll(ctx context.Context, m *meter, asked bool) (Result, error)
 			break
 		}
 		if err == nil && idle > 0 {
-			err = fault.New(fault.Temporary, "the server gives no messages in this session", "it is tried again by itself")
+			if !r.memory.contentMode || s.result.Bytes == 0 { // else it gave what is here already, see newFirst
+				err = fault.New(fault.Temporary, "the server gives no messages in this session", "it is tried again by itself")
+			}
 			break
 		}
 		if idle > maxIdleRetries {

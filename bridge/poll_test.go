@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"testing"
+	"time"
 
 	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/internal/fault"
@@ -148,6 +149,22 @@ func TestSessionLimit(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A server without ids that gives three messages in a session gives all of them, new
+// ones first, also where each has to be compared at every poll.
+func TestSessionLimitWithoutIDs(t *testing.T) {
+	for _, keep := range []plan.Keep{plan.KeepForever(), plan.KeepNever()} {
+		g := newRig(t, keep)
+		g.pop.trouble = trouble{noUIDL: true, limit: 3, limitText: "-ERR Download exceed. msg=3"}
+		g.fill(0, 10)
+		g.poll()
+		g.wantMail(0, 10)
+		g.fill(10, 11)
+		g.clock.advance(time.Hour)
+		g.poll()
+		g.wantMail(0, 11)
 	}
 }
 

@@ -157,7 +157,7 @@ func (s *session) makePlan(ctx context.Context) error {
 		}
 		s.memory.problems.keepOnly(s.plan.Actions.Fetch)
 	}
-	s.plan.Actions.Fetch, _ = s.memory.problems.order(newFirst(s.plan.Actions.Fetch), now)
+	s.plan.Actions.Fetch, _ = s.memory.problems.order(s.newFirst(s.plan.Actions.Fetch), now)
 	slices.SortStableFunc(s.plan.Actions.Fetch, func(a, b plan.Fetch) int { return s.risk(a) - s.risk(b) })
 	if len(marks) == 0 {
 		return nil
