@@ -3,6 +3,7 @@ package mailstore
 import (
 	"context"
 	"database/sql"
+	"math"
 	"runtime"
 	"slices"
 
@@ -36,7 +37,11 @@ func (s *Store) loadLocked(ctx context.Context, id MailboxID) (*Snapshot, error)
 	if err != nil {
 		return nil, noMailbox(err)
 	}
-	parts := make([]Snapshot, min(readConns, runtime.GOMAXPROCS(0), int(p.Mailbox.Messages)/partMessages+1))
+	messages := int(p.Mailbox.Messages)
+	parts := make([]Snapshot, min(readConns, runtime.GOMAXPROCS(0), messages/partMessages+1))
+	if len(parts) == 1 {
+		return p, s.readRows(ctx, p, id, 1, math.MaxUint32, messages)
+	}
 	var first, last int64
 	err = s.reader.get(ctx, `SELECT coalesce((SELECT min(uid) FROM message WHERE mailbox_id = ?1), 0), coalesce((SELECT max(uid) FROM message WHERE mailbox_id = ?1), 0)`,
 		[]any{id}, &first, &last)
@@ -47,13 +52,12 @@ func (s *Store) loadLocked(ctx context.Context, id MailboxID) (*Snapshot, error)
 	for i := range parts {
 		from := first + (last+1-first)*int64(i)/int64(len(parts))
 		to := first + (last+1-first)*int64(i+1)/int64(len(parts)) - 1
-		reading.Go(func() error { return s.readRows(ctx, &parts[i], id, from, to, int(p.Mailbox.Messages)/len(parts)) })
+		reading.Go(func() error { return s.readRows(ctx, &parts[i], id, from, to, messages/len(parts)) })
 	}
-	if err := reading.Wait(); err != nil || len(parts) == 1 {
-		parts[0].Mailbox, parts[0].RecentFrom = p.Mailbox, p.RecentFrom
-		return &parts[0], err
+	if err := reading.Wait(); err != nil {
+		return nil, err
 	}
-	p.grow(int(p.Mailbox.Messages))
+	p.grow(messages)
 	for i := range parts {
 		p.join(&parts[i])
 	}
