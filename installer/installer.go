@@ -307,12 +307,17 @@ func (s *Service) note() string {
 	return ""
 }
 
+// MadeByGoRun reports whether a program is a temporary one of `go run`.
+func MadeByGoRun(path string) bool {
+	return strings.Contains(path, string(filepath.Separator)+"go-build")
+}
+
 func thisExecutable() (string, error) {
 	path, err := os.Executable()
 	if err != nil {
 		return "", fault.Wrap(err, fault.Internal, "the path of this program is not known", "")
 	}
-	if strings.Contains(path, string(filepath.Separator)+"go-build") {
+	if MadeByGoRun(path) {
 		return "", fault.New(fault.Config, "this program is a temporary one, made by go run", "build it first: go build -o popbridge ./cmd/popbridge")
 	}
 	return path, nil

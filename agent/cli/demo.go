@@ -20,6 +20,7 @@ import (
 	"github.com/popbridge/popbridge/agent"
 	"github.com/popbridge/popbridge/agent/control"
 	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/installer"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/logging"
 	"github.com/popbridge/popbridge/internal/popserver"
@@ -215,7 +216,7 @@ func program() string {
 	if err != nil {
 		return "popbridge"
 	}
-	if strings.Contains(own, string(filepath.Separator)+"go-build") {
+	if installer.MadeByGoRun(own) {
 		return "go run ./cmd/popbridge"
 	}
 	if found, err := exec.LookPath("popbridge"); err == nil {
