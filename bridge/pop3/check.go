@@ -39,9 +39,16 @@ type Check struct {
 	// It may be nil.
 	Passed func()
 
-	refused int   // commands of it that the server has refused, or that cannot be asked
+	refused int   // commands that the server has refused or that cannot be asked: askUIDL and on
 	came    int64 // octets of the message, if it was retrieved
 }
+
+// The commands of a check, in their order. Behind them nothing is left to ask for.
+const (
+	askUIDL = iota
+	askList
+	askStat
+)
 
 // CheckError ended the connection at the answer to a check.
 type CheckError struct {
@@ -54,7 +61,7 @@ type CheckError struct {
 func (e *CheckError) Unwrap() error { return e.error }
 
 func (k Check) failed(err error, first bool) error {
-	return &CheckError{[]string{"UIDL n", "LIST n", "STAT"}[min(k.refused, 2)], first, err}
+	return &CheckError{[]string{"UIDL n", "LIST n", "STAT"}[min(k.refused, askStat)], first, err}
 }
 
 // A check is due behind so many messages, so many octets as listed, or so long
@@ -83,9 +90,9 @@ func (k Check) command() string {
 // matches reports whether text, behind +OK, is the answer to the command.
 func (k Check) matches(text, stat string) bool {
 	switch k.refused {
-	case 0:
+	case askUIDL:
 		return k.matchesID(text)
-	case 1:
+	case askList:
 		return k.matchesSize(text)
 	default:
 		return text == stat
@@ -127,7 +134,7 @@ func (c *Client) checked(k Check) (passed bool, err error) {
 	case err == nil && k.matches(text, c.stat):
 		c.checkable = true
 		return true, nil
-	case err == nil && (k.refused < 2 || !k.isStat(text)):
+	case err == nil && (k.refused < askStat || !k.isStat(text)):
 		err = c.stray(fmt.Sprintf("the answer to %s was %s", k.command(), c.foreign(text)))
 	case err == nil, isReply(err):
 		if k.refused++; c.check.refused < k.refused {
