@@ -12,6 +12,7 @@ import (
 // TestMain gives the tests a state folder of their own.
 func TestMain(m *testing.M) {
 	testkit.Quick()
+	testkit.Overlap()
 	dir, err := os.MkdirTemp("", "pbstate")
 	if err != nil {
 		panic(err)

@@ -75,7 +75,6 @@ var seeds = []string{
 
 // TestEveryCommandInEveryState is FuzzServer for the seeds.
 func TestEveryCommandInEveryState(t *testing.T) {
-	t.Parallel()
 	p := newProbe(t)
 	for _, state := range states {
 		for _, seed := range seeds {

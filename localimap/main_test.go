@@ -21,6 +21,7 @@ import (
 
 func TestMain(m *testing.M) {
 	testkit.Quick()
+	testkit.Overlap()
 	goleak.VerifyTestMain(m)
 }
 

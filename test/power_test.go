@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/popbridge/popbridge/internal/testkit"
+	"github.com/popbridge/popbridge/internal/testkit/ports"
 	"github.com/popbridge/popbridge/test/rig"
 )
 
@@ -82,7 +83,7 @@ func unmoved(t *testing.T, p *rig.Popbridge, before []served, round int) []serve
 	t.Helper()
 	quiet := *p
 	quiet.Dir = t.TempDir()
-	ports, err := rig.FreePorts(1)
+	ports, err := ports.Free(1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,10 +22,12 @@ import (
 
 	"github.com/popbridge/popbridge/agent/cli"
 	"github.com/popbridge/popbridge/internal/testkit"
+	"github.com/popbridge/popbridge/internal/testkit/ports"
 )
 
 func TestMain(m *testing.M) {
 	testkit.Quick()
+	testkit.Overlap()
 	os.Setenv("XDG_STATE_HOME", filepath.Join(os.TempDir(), "popbridge-cli-test"))
 	testscript.Main(leakChecked{m}, map[string]func(){
 		"popbridge": func() { os.Exit(cli.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
@@ -119,11 +121,10 @@ func sendSignal(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func freePorts(ts *testscript.TestScript, _ bool, names []string) {
-	for _, name := range names {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		ts.Check(err)
-		defer func() { _ = ln.Close() }() // after all of them: they must differ
-		ts.Setenv(name, portOf(ln))
+	free, err := ports.Free(len(names))
+	ts.Check(err)
+	for i, name := range names {
+		ts.Setenv(name, strconv.Itoa(free[i]))
 	}
 }
 

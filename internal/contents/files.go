@@ -140,6 +140,9 @@ func (f *Files) List(first byte) (map[Hash]bool, error) {
 
 // Any reports whether there is any message file.
 func (f *Files) Any() (bool, error) {
+	if _, err := os.Stat(filepath.Join(f.Dir, "mail")); errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
 	for i := range 256 {
 		if found, err := f.List(byte(i)); err != nil || len(found) > 0 {
 			return len(found) > 0, err

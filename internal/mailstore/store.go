@@ -114,12 +114,12 @@ func (s *Store) open(ctx context.Context, o Options) error {
 			return err
 		}
 	}
-	if err := s.files.Make("tmp"); err != nil {
-		return err
-	}
 	path := s.indexPath()
 	version, err := s.schemaVersion(ctx, path)
 	if err != nil {
+		return err
+	}
+	if err := s.files.Make("tmp"); err != nil {
 		return err
 	}
 	if err := s.writer.open(ctx, path); err != nil {

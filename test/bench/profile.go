@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/popbridge/popbridge/internal/testkit/ports"
 	"github.com/popbridge/popbridge/test/rig"
 )
 
@@ -19,7 +20,7 @@ const profileFor = 5 * time.Second
 // profile takes a profile of the processor for each command, which is repeated
 // meanwhile. The binary has to be built with the tag pprof.
 func (l *lab) profile(ctx context.Context) error {
-	ports, err := rig.FreePorts(1)
+	ports, err := ports.Free(1)
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,8 @@ import (
 	"syscall"
 	"text/template"
 	"time"
+
+	"github.com/popbridge/popbridge/internal/testkit/ports"
 )
 
 // Password opens every mailbox of a rig's Dovecot, whatever the user name.
@@ -88,7 +90,7 @@ func (d *Dovecot) configure(certFile, keyFile string, settings []string) error {
 		}
 		d.mail = owner
 	}
-	ports, err := FreePorts(3)
+	ports, err := ports.Free(3)
 	if err != nil {
 		return err
 	}

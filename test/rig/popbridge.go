@@ -13,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/popbridge/popbridge/internal/testkit/ports"
 )
 
 // Popbridge is the program under test with a config file and a data folder.
@@ -50,7 +52,7 @@ type Account struct {
 
 // NewPopbridge prepares a data folder in dir and picks a free port.
 func NewPopbridge(binary, dir string) (*Popbridge, error) {
-	ports, err := FreePorts(1)
+	ports, err := ports.Free(1)
 	if err != nil {
 		return nil, err
 	}

@@ -8,20 +8,6 @@ import (
 	"time"
 )
 
-// FreePorts returns loopback ports no one listens on at the moment.
-func FreePorts(n int) ([]int, error) {
-	ports := make([]int, n)
-	for i := range ports {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer ln.Close()
-		ports[i] = ln.Addr().(*net.TCPAddr).Port
-	}
-	return ports, nil
-}
-
 // WaitPort waits until something listens on a loopback port, for at most
 // fifteen seconds, and gives up at once when gone is closed.
 func WaitPort(ctx context.Context, port int, gone <-chan struct{}) error {
