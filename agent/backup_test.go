@@ -16,6 +16,7 @@ import (
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/localtls"
+	"github.com/popbridge/popbridge/internal/mailflags"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
@@ -254,7 +255,7 @@ func TestARefusedRestoreRemovesNothing(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := s.SetFlags(t.Context(), box.ID, []mailstore.UID{1, 2}, mailstore.Add, []string{`\Deleted`}); err != nil {
+			if _, err := s.SetFlags(t.Context(), box.ID, []mailstore.UID{1, 2}, mailflags.Add, []string{`\Deleted`}); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := s.Expunge(t.Context(), box.ID, []mailstore.UID{1, 2}); err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/internal/atomicfile"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailflags"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
@@ -267,7 +268,7 @@ func (n *notices) withdraw(ctx context.Context, o *notice) error {
 	p := view.Snapshot()
 	i, there := slices.BinarySearch(p.UIDs, o.UID)
 	if there && box.UIDValidity == o.Validity && !slices.Contains(store.FlagNames(p.Flags[i]), `\Seen`) {
-		if _, err := store.SetFlags(ctx, box.ID, []mailstore.UID{o.UID}, mailstore.Add, []string{`\Deleted`}); err != nil {
+		if _, err := store.SetFlags(ctx, box.ID, []mailstore.UID{o.UID}, mailflags.Add, []string{`\Deleted`}); err != nil {
 			return err
 		}
 		if _, err := store.Expunge(ctx, box.ID, []mailstore.UID{o.UID}); err != nil {

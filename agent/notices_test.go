@@ -13,6 +13,7 @@ import (
 
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailflags"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
@@ -69,7 +70,7 @@ func (r *rig) seen() {
 	r.t.Helper()
 	store, box := r.annsInbox()
 	for uid := mailstore.UID(1); uid < box.UIDNext; uid++ {
-		if _, err := store.SetFlags(r.t.Context(), box.ID, []mailstore.UID{uid}, mailstore.Add, []string{`\Seen`}); err != nil {
+		if _, err := store.SetFlags(r.t.Context(), box.ID, []mailstore.UID{uid}, mailflags.Add, []string{`\Seen`}); err != nil {
 			r.t.Fatal(err)
 		}
 	}

@@ -67,7 +67,8 @@ var owners = []owner{
 // pure says what packages that compute and do nothing else may import: no
 // network, no files, no context. Their clock is an argument.
 var pure = map[string][]string{
-	"bridge/plan": {"bytes", "crypto/sha256", "encoding/binary", "fmt", "math", "slices", "strconv", "strings", "time", module + "internal/mailstore"},
+	"bridge/plan":        {"bytes", "crypto/sha256", "encoding/binary", "fmt", "math", "slices", "strconv", "strings", "time", module + "internal/mailstore"},
+	"internal/mailflags": {"slices", "strings", "sync", module + "internal/fault"},
 }
 
 // testSupport is the code that only tests import.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/popbridge/popbridge/internal/contents"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailflags"
 	"github.com/popbridge/popbridge/internal/message"
 )
 
@@ -27,7 +28,7 @@ func (s *Store) Deliver(ctx context.Context, deliveries []Delivery) ([]Delivered
 	stored, inDoubt := false, false
 	defer func() { b.End(stored, inDoubt) }()
 	for _, d := range deliveries {
-		if _, _, err := parseFlags(d.Flags); err != nil {
+		if _, _, err := mailflags.Parse(d.Flags); err != nil {
 			return nil, err
 		}
 	}
@@ -80,12 +81,12 @@ func (t *tx) deliver(d Delivery) (Delivered, error) {
 	if uid, err := t.findDuplicate(d); uid != 0 || err != nil {
 		return Delivered{UID: uid, UIDValidity: b.UIDValidity, Duplicate: true}, err
 	}
-	system, words, err := parseFlags(d.Flags)
+	system, words, err := mailflags.Parse(d.Flags)
 	if err != nil {
 		return Delivered{}, err
 	}
 	set, err := t.intern(words)
-	if errors.Is(err, ErrTooMany) { // the mail is worth more than its keywords
+	if errors.Is(err, fault.ErrLimit) { // the mail is worth more than its keywords
 		set, err = t.intern(nil)
 	}
 	if err != nil {
@@ -99,7 +100,7 @@ func (t *tx) deliver(d Delivery) (Delivered, error) {
 	if received.IsZero() {
 		received = t.s.now()
 	}
-	r, err := t.add(b, row{Content: content, Flags: Flags{system, set}, Received: received.Unix(), Size: d.Message.Size()})
+	r, err := t.add(b, row{Content: content, Flags: mailflags.Flags{System: system, Keywords: set}, Received: received.Unix(), Size: d.Message.Size()})
 	t.logAdded(b, r, d.Message.Hash())
 	if d.Origin != nil && err == nil {
 		t.logEntry(d)
@@ -138,7 +139,7 @@ func (t *tx) findDuplicate(d Delivery) (uid UID, err error) {
 	h := d.Message.Hash()
 	err = t.get(`SELECT uid FROM message WHERE mailbox_id = ? AND content_id = (SELECT id FROM content WHERE hash = ?)
 		AND system & ? = 0 AND abs(received_at - ?) <= ? ORDER BY uid LIMIT 1`,
-		[]any{d.Mailbox, h[:], int64(Deleted), d.ReceivedAt.Unix(), int64(d.Once / time.Second)}, &uid)
+		[]any{d.Mailbox, h[:], int64(mailflags.Deleted), d.ReceivedAt.Unix(), int64(d.Once / time.Second)}, &uid)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, nil
 	}

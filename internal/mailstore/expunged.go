@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/popbridge/popbridge/internal/mailflags"
 	"github.com/popbridge/popbridge/internal/mailtext"
 )
 
@@ -42,7 +43,7 @@ type expungedRow struct {
 	ExpungedMessage
 	mailboxID MailboxID // may be gone, or 0
 	content   ContentID
-	flags     Flags
+	flags     mailflags.Flags
 }
 
 const expungedColumns = `e.id, coalesce(m.name, e.mailbox), e.mailbox_id, e.uid, e.content_id, e.system, e.keywords, e.received_at, e.size, e.expunged_at
@@ -162,7 +163,7 @@ func (t *tx) undelete(r expungedRow) (Restored, error) {
 	if err != nil {
 		return Restored{}, err
 	}
-	r.flags.System &^= Deleted
+	r.flags.System &^= mailflags.Deleted
 	added, err := t.add(b, row{Content: r.content, Flags: r.flags, Received: r.Received.Unix(), Size: r.Size})
 	if err == nil {
 		err = t.exec(`UPDATE content SET orphaned_at = NULL WHERE id = ? AND orphaned_at IS NOT NULL`, r.content)
