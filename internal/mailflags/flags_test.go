@@ -37,11 +37,12 @@ func TestParse(t *testing.T) {
 // back is unknown again.
 func TestTable(t *testing.T) {
 	k := mailflags.NewTable()
-	names, set, known, err := k.Find([]string{"Work", "later", "WORK"})
+	names, _, known, err := k.Find([]string{"Work", "later", "WORK"})
 	if want := []string{"later", "Work"}; !slices.Equal(names, want) || known || err != nil {
 		t.Fatalf("%q, %v, %v, want %q", names, known, err, want)
 	}
-	if set = k.Add(names); set != 1 {
+	set := k.Add(names)
+	if set != 1 {
 		t.Errorf("the first set is %d", set)
 	}
 	if names, again, known, _ := k.Find([]string{"wORK", "LATER"}); again != set || !known || names[1] != "Work" {
