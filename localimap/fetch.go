@@ -21,7 +21,8 @@ type fetchItem struct {
 	append func(dst []byte, f *fetching, i int, p prepared) []byte
 }
 
-// messageItems are in the order in which they are told.
+// messageItems are in the order in which they are told. The att constants name the
+// first four by their place: new ones come after these.
 var messageItems = []fetchItem{
 	{"UID", "", 0, func(dst []byte, f *fetching, i int, _ prepared) []byte {
 		return strconv.AppendUint(dst, uint64(f.v.told.uids[i]), 10)
