@@ -19,6 +19,8 @@ const (
 	description = "POP3 accounts as one local IMAP mailbox"
 	homepage    = "https://github.com/popbridge/popbridge"
 
+	root = "root"
+
 	// stopSeconds is a little more than the agent gives itself to drain.
 	stopSeconds = 15
 )
@@ -30,7 +32,7 @@ type definition struct {
 	dataDir    string // Windows only
 	hasDataDir bool
 	system     bool
-	user       string // of a system service; empty: root, on Windows its own account
+	user       string // of a system service; empty: root on macOS, on Windows its own account
 	log        string // launchd has no log of its own
 	env        []variable
 }
@@ -51,6 +53,9 @@ func define(o Options, h host) (definition, error) {
 	d := definition{executable: o.Executable, config: o.ConfigPath, dataDir: o.DataDir, hasDataDir: o.HasDataDir, system: o.System}
 	if o.System && h.goos != "windows" {
 		d.user = h.sudoUser()
+	}
+	if o.System && h.goos == "linux" && d.user == "" {
+		d.user = root // named, because systemd gives a home folder only to a user who is
 	}
 	if h.goos == "darwin" {
 		d.log = "/Library/Logs/popbridge/popbridge.log"

@@ -140,10 +140,13 @@ func (s *Service) hasHome() error {
 		"set data_dir in the config; or install it with sudo from the account of the user whose mail it is, and it runs as that user")
 }
 
+// asRoot reports whether the service runs as root.
+func (s *Service) asRoot() bool { return s.def.system && (s.def.user == "" || s.def.user == root) }
+
 // safeForRoot refuses a service of root whose program or config others than root
 // can change: at once, or at a start of the machine, when /tmp is empty.
 func (s *Service) safeForRoot() error {
-	if s.host.goos == "windows" || !s.def.system || s.def.user != "" {
+	if s.host.goos == "windows" || !s.asRoot() {
 		return nil
 	}
 	for _, p := range []struct{ what, path string }{{"program", s.def.executable}, {"config file", s.def.config}} {
@@ -301,7 +304,7 @@ func (s *Service) note() string {
 		return "the service runs under the account " + windowsAccount + ", which cannot read your Windows credentials: use password_file, in the folder of the config file"
 	case s.host.goos == "linux" && !s.def.system && !s.host.lingers():
 		return "the service runs while you are logged in; to keep it running run: loginctl enable-linger"
-	case s.def.system && s.def.user == "":
+	case s.asRoot():
 		return "the service runs as root, its mail belongs to root, and password_command is run as root; installed with sudo by a user, it runs as that user"
 	}
 	return ""
