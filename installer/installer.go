@@ -38,17 +38,6 @@ type Options struct {
 	System     bool   // for the machine instead of the user
 }
 
-// Status is what the service manager says.
-type Status string
-
-// The states of a service.
-const (
-	NotInstalled Status = "not installed"
-	Stopped      Status = "stopped"
-	Running      Status = "running"
-	Failed       Status = "failed"
-)
-
 // Service is the service of popbridge on this machine, installed or not. Its
 // errors are faults.
 type Service struct {
@@ -70,6 +59,10 @@ type manager interface {
 // Find reports whether the service that is installed here is one of the system.
 // There may be one of the user as well: then only the user can say which is meant.
 func Find() (system bool, err error) { return thisHost().find() }
+
+// Check reports why no service can be installed here, for the user or for the
+// system, if that is so.
+func Check(system bool) error { return thisHost().check(system) }
 
 // New returns the service; nothing is changed yet. It fails where there is no
 // service manager that could run it.
@@ -249,30 +242,6 @@ func (s *Service) installed() (Status, error) {
 	return status, err
 }
 
-// Status asks the service manager.
-func (s *Service) Status() (Status, error) {
-	if path := s.Path(); path != "" {
-		// The manager knows nothing of a unit it has not loaded yet.
-		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-			return NotInstalled, nil
-		}
-	}
-	status, err := s.manager.Status()
-	switch {
-	case err == nil && status == service.StatusRunning:
-		return Running, nil
-	case err == nil && status == service.StatusStopped:
-		return Stopped, nil
-	case errors.Is(err, service.ErrNotInstalled) && s.Path() == "":
-		return NotInstalled, nil
-	case errors.Is(err, service.ErrNotInstalled), err == nil:
-		return Stopped, nil // on its way from one state to another
-	case strings.Contains(err.Error(), "failed state"):
-		return Failed, nil
-	}
-	return "", s.explain(err, "the service manager does not answer")
-}
-
 // explain makes a fault of what the service manager said.
 func (s *Service) explain(err error, text string) error {
 	if err == nil {
@@ -282,19 +251,6 @@ func (s *Service) explain(err error, text string) error {
 		return fault.Wrap(err, fault.Denied, text, s.host.asRoot())
 	}
 	return fault.Wrap(err, fault.Internal, text, s.LogHint())
-}
-
-// LogHint says where the log of the service is.
-func (s *Service) LogHint() string {
-	switch {
-	case s.host.goos == "windows":
-		return "look into " + s.def.dataDir + `\popbridge.log, and into the Windows event log`
-	case s.host.goos == "darwin":
-		return "look into " + s.def.log
-	case s.def.system:
-		return "run: journalctl -u " + ServiceName
-	}
-	return "run: journalctl --user -u " + ServiceName
 }
 
 // note is what to know after an installation.

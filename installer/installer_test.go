@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/kardianos/service"
@@ -28,6 +29,7 @@ func anns(goos string, env ...string) host {
 		getenv: func(name string) string { return vars[name] },
 		exists: func(path string) bool { return path == "/run/user/1000/systemd" },
 		run:    func([]string) error { return errors.New("nothing is to be run") },
+		output: func([]string) (string, error) { return "systemd 252 (252.39-1~deb12u1)\n", nil },
 		homeOf: func(user string) string { return map[string]string{"ann": "/home/ann"}[user] },
 	}
 	switch goos {
@@ -56,7 +58,7 @@ func TestCheck(t *testing.T) {
 		{"container", with(anns("linux"), func(h *host) { h.platform = "unix-systemv" }), false, fault.NotFound, "there is no systemd", "popbridge run"},
 		{"system without root", anns("linux"), true, fault.Denied, "only be managed by root", "run it with sudo"},
 		{"system without root on a mac", anns("darwin"), true, fault.Denied, "only be managed by root", "run it with sudo"},
-		{"sudo by habit", with(anns("linux", "SUDO_USER=ann"), func(h *host) { h.uid = 0 }), false, fault.Config, "a service of the user root", "leave sudo away"},
+		{"sudo by habit", with(anns("linux", "SUDO_USER=ann"), func(h *host) { h.uid = 0 }), false, fault.Config, "a service of the user root", "omit sudo"},
 		{"no home", with(anns("darwin"), func(h *host) { h.home = "" }), false, fault.Config, "no home folder", "--system"},
 		{"su", anns("linux", "XDG_RUNTIME_DIR="), false, fault.Config, "cannot be reached", "run: export XDG_RUNTIME_DIR=/run/user/1000"},
 		{"cron", with(anns("linux", "XDG_RUNTIME_DIR="), func(h *host) { h.uid = 7 }), false, fault.Config, "cannot be reached", "log in as this user"},
@@ -107,6 +109,7 @@ func TestDefineRefuses(t *testing.T) {
 type fake struct {
 	calls  []string
 	path   string // written by Install
+	shows  string // by systemctl, after the state
 	status service.Status
 	errs   map[string]error
 }
@@ -129,6 +132,15 @@ func (f *fake) Install() error {
 
 func (f *fake) Status() (service.Status, error) { return f.status, f.errs["status"] }
 
+// systemctl answers a `systemctl show`.
+func (f *fake) systemctl([]string) (string, error) {
+	state := "inactive"
+	if f.status == service.StatusRunning {
+		state = "active"
+	}
+	return "ActiveState=" + state + "\n" + f.shows, f.errs["status"]
+}
+
 // newService returns a service on a machine whose home folder is real.
 func newService(t *testing.T, goos string) (*Service, *fake) {
 	t.Helper()
@@ -145,6 +157,7 @@ func newService(t *testing.T, goos string) (*Service, *fake) {
 		t.Fatal(err)
 	}
 	f := &fake{path: def.path(h), status: service.StatusStopped, errs: map[string]error{}}
+	h.output = f.systemctl
 	return &Service{def, h, f}, f
 }
 
@@ -217,9 +230,9 @@ func TestStatus(t *testing.T) {
 	}{
 		{"linux", service.StatusRunning, nil, Running},
 		{"linux", service.StatusStopped, nil, Stopped},
-		{"linux", service.StatusUnknown, errors.New("service in failed state"), Failed},
-		{"linux", service.StatusUnknown, service.ErrNotInstalled, Stopped}, // the file is there: it is deactivating
 		{"linux", service.StatusUnknown, errors.New("exit status 1"), ""},
+		{"darwin", service.StatusRunning, nil, Running},
+		{"darwin", service.StatusStopped, nil, Stopped},
 		{"windows", service.StatusUnknown, service.ErrNotInstalled, NotInstalled},
 		{"windows", service.StatusRunning, nil, Running},
 	} {
@@ -235,11 +248,44 @@ func TestStatus(t *testing.T) {
 	}
 }
 
+// What systemd says of a service, as systemd 252 says it.
+func TestState(t *testing.T) {
+	at := time.Date(2026, 11, 26, 20, 0, 0, 0, time.UTC)
+	const ended = "\nExecMainExitTimestamp=@1795723200\n"
+	for _, c := range []struct {
+		shows string
+		want  State
+	}{
+		{"ActiveState=active\nSubState=running\nResult=success\nNRestarts=2\nExecMainCode=0\nExecMainStatus=0\nExecMainExitTimestamp=\n", State{Status: Running, Restarts: 2}},
+		{"ActiveState=activating\nSubState=start\nResult=success\n", State{Status: Running}},
+		{"ActiveState=deactivating\nSubState=stop-sigterm\nResult=success\n", State{Status: Stopped}},
+		{"ActiveState=activating\nSubState=auto-restart\nResult=exit-code\nExecMainCode=1\nExecMainStatus=1" + ended, State{Status: Restarting, LastEnd: "exit code 1", EndedAt: &at}},
+		{"ActiveState=failed\nResult=exit-code\nExecMainCode=1\nExecMainStatus=2" + ended, State{Status: Failed, LastEnd: "exit code 2: the config has errors", EndedAt: &at}},
+		{"ActiveState=failed\nResult=exit-code\nExecMainCode=1\nExecMainStatus=203" + ended, State{Status: Failed, LastEnd: "exit code 203: the program cannot be executed; it was moved, or its user may not", EndedAt: &at}},
+		{"ActiveState=failed\nResult=exit-code\nExecMainCode=1\nExecMainStatus=217" + ended, State{Status: Failed, LastEnd: "exit code 217: the user that it runs as does not exist", EndedAt: &at}},
+		{"ActiveState=failed\nResult=exit-code\nExecMainCode=1\nExecMainStatus=226" + ended, State{Status: Failed, LastEnd: "exit code 226: systemd cannot set up its view of the file system", EndedAt: &at}},
+		{"ActiveState=failed\nResult=signal\nExecMainCode=2\nExecMainStatus=9" + ended, State{Status: Failed, LastEnd: "it was killed by signal 9 (killed)", EndedAt: &at}},
+		{"ActiveState=failed\nResult=oom-kill\nExecMainCode=2\nExecMainStatus=9" + ended, State{Status: Failed, LastEnd: "it was killed because the machine ran out of memory", EndedAt: &at}},
+		{"ActiveState=failed\nResult=timeout\nExecMainCode=2\nExecMainStatus=9" + ended, State{Status: Failed, LastEnd: "it did not start or stop in time, and was killed", EndedAt: &at}},
+		{"ActiveState=failed\nResult=start-limit-hit\nExecMainCode=1\nExecMainStatus=0" + ended, State{Status: Failed, LastEnd: "systemd gave it up (start-limit-hit)", EndedAt: &at}},
+	} {
+		s, f := newService(t, "linux")
+		install(t, s)
+		f.shows = c.shows
+		c.want.Log = "journalctl --user -u popbridge"
+		got, err := s.State()
+		must(t, err)
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s(-want +got)\n%s", c.shows, diff)
+		}
+	}
+}
+
 func TestInstallThatFails(t *testing.T) {
 	s, f := newService(t, "linux")
 	f.errs["install"] = errors.New("exit status 1")
 	_, err := s.Install()
-	if !fault.Is(err, fault.Internal) || fault.Hint(err) != "run: journalctl --user -u popbridge" {
+	if !fault.Is(err, fault.Internal) || !strings.Contains(fault.Hint(err), "journalctl --user -u popbridge") {
 		t.Errorf("%v; hint: %s", err, fault.Hint(err))
 	}
 	f.want(t, "install", "uninstall")

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"syscall"
@@ -24,6 +25,7 @@ import (
 	"github.com/popbridge/popbridge/agent"
 	"github.com/popbridge/popbridge/agent/control"
 	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/installer"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/logging"
 	"github.com/popbridge/popbridge/internal/ownership"
@@ -60,9 +62,10 @@ type app struct {
 	machine        io.Writer // stdout for JSON, safe in the same way
 	direct         io.Writer // stderr itself, for progress bars and the log, which see to that themselves
 
-	started    bool // the arguments were good and a verb began
-	configPath string
-	json       bool
+	started     bool // the arguments were good and a verb began
+	configPath  string
+	configNamed bool // by --config; only the verbs of the service ask
+	json        bool
 }
 
 func newApp(stdin io.Reader, stdout, stderr io.Writer) *app {
@@ -95,7 +98,7 @@ func (a *app) newRootCommand() *cobra.Command {
 	group("To begin with:", a.newDemoCommand(), a.newCheckConfigCommand(), a.newDeviceCommand(), a.newRunCommand())
 	group("Day by day:", a.newStatusCommand(), a.newSyncCommand(), a.newUndeleteCommand(), a.newAccountCommand(), a.newUserCommand())
 	group("To keep mail safe:", a.newCheckCommand(), a.newBackupCommand(), a.newRestoreCommand())
-	group("The background service:", a.newServiceCommands()...)
+	group("The background service:", append(a.newServiceCommands(), a.newLogsCommand())...)
 	root.AddCommand(a.newVersionCommand())
 	return root
 }
@@ -122,7 +125,21 @@ func (a *app) addJSON(c *cobra.Command) *cobra.Command {
 	return c
 }
 
-func (a *app) loadConfig() (*config.Config, error) { return config.Load(a.configPath) }
+func (a *app) loadConfig() (*config.Config, error) {
+	cfg, err := config.Load(a.configPath)
+	if err == nil || a.configPath != config.DefaultPath() {
+		return cfg, err
+	}
+	if _, missing := os.Stat(a.configPath); !errors.Is(missing, fs.ErrNotExist) && a.configPath != "" {
+		return cfg, err
+	}
+	for _, s := range installer.Installed("") {
+		if path := s.Runs().Config; path != "" && path != a.configPath {
+			return cfg, fault.Wrap(err, fault.Config, "this is not the config of the service", "add --config "+path+", with which the service runs")
+		}
+	}
+	return cfg, err
+}
 
 // operations returns what answers for the data folder, and what ends it: the
 // running agent, or the folder itself, opened for this command.

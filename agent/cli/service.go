@@ -28,6 +28,7 @@ func (a *app) newServiceCommands() []*cobra.Command {
 			Example: "  popbridge " + use,
 			Args:    cobra.NoArgs,
 			RunE: func(c *cobra.Command, _ []string) error {
+				a.configNamed = c.Flags().Changed("config")
 				o, err := a.serviceOptions(system)
 				if err == nil && use != "install" && !c.Flags().Changed("system") {
 					o.System, err = installer.Find()
@@ -93,12 +94,13 @@ func (a *app) serviceOptions(system bool) (installer.Options, error) {
 	return installer.Options{ConfigPath: path, DataDir: config.DataDir(path), System: system}, nil
 }
 
-func (a *app) install(_ context.Context, o installer.Options) error {
-	cfg, err := a.loadConfig() // nothing is installed that could not run
-	if err != nil {
+func (a *app) install(ctx context.Context, o installer.Options) error {
+	if err := installer.Check(o.System); err != nil {
 		return err
 	}
-	o.HasDataDir = cfg.DataDirNamed
+	if err := a.checkForService(ctx, &o); err != nil { // nothing is installed that could not run
+		return err
+	}
 	s, err := installer.New(o)
 	if err != nil {
 		return err
@@ -107,10 +109,38 @@ func (a *app) install(_ context.Context, o installer.Options) error {
 	if err != nil {
 		return err
 	}
-	a.printf("the service was installed; start it with: %s\n", a.command("start"))
+	start := "popbridge start"
+	if installer.RunsAs(o.System) != "" {
+		start = "sudo " + start
+	}
+	a.printf("the service was installed; start it with: %s\n", start)
 	if note != "" {
 		a.printf("%s\n", note)
 	}
+	return nil
+}
+
+// checkForService loads the config that the service will run with, and completes o
+// by what it says. With sudo it is that of the user who called sudo.
+func (a *app) checkForService(ctx context.Context, o *installer.Options) error {
+	if name := installer.RunsAs(o.System); name != "" {
+		path := ""
+		if a.configNamed {
+			path = o.ConfigPath
+		}
+		seen, err := a.checkAs(ctx, name, path)
+		if err != nil {
+			return err
+		}
+		a.configPath = seen.File
+		o.ConfigPath, o.DataDir = seen.File, seen.DataDir
+		return nil
+	}
+	cfg, err := a.loadConfig()
+	if err != nil {
+		return err
+	}
+	o.HasDataDir = cfg.DataDirNamed
 	return nil
 }
 
@@ -119,7 +149,7 @@ type background interface {
 	Runs() installer.Run
 	Start() error
 	Restart() error
-	Status() (installer.Status, error)
+	State() (installer.State, error)
 	LogHint() string
 }
 
@@ -134,7 +164,7 @@ func (a *app) start(ctx context.Context, s background, again bool) error {
 	if again {
 		do = s.Restart
 	}
-	if status, err := s.Status(); !again && err == nil && status == installer.Running {
+	if state, err := s.State(); !again && err == nil && state.Status == installer.Running {
 		runs = "runs already,"
 	} else {
 		former = agent.RunningPID(run.Config, o) // also one that someone runs in a terminal
@@ -143,7 +173,7 @@ func (a *app) start(ctx context.Context, s background, again bool) error {
 		return err
 	}
 	a.tell("waiting for the agent to answer ...")
-	found, err := agent.Await(ctx, run.Config, o, former, since, stillThere(s.Status))
+	found, err := agent.Await(ctx, run.Config, o, former, since, stillThere(s.State))
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -167,15 +197,19 @@ func (a *app) start(ctx context.Context, s background, again bool) error {
 // stopped.
 const stoppedFor = 3 * time.Second
 
-// stillThere reports that the service manager has given the service up.
-func stillThere(status func() (installer.Status, error)) func() error {
+// stillThere reports that the service manager has given the service up, or that it
+// has failed and will be started again.
+func stillThere(ask func() (installer.State, error)) func() error {
 	seen := time.Now()
 	return func() error {
-		switch now, err := status(); {
-		case err != nil, now == installer.Running:
+		state, err := ask()
+		switch {
+		case err != nil, state.Status == installer.Running:
 			seen = time.Now()
-		case now == installer.Failed, time.Since(seen) > stoppedFor:
-			return fault.New(fault.Temporary, "the service manager does not run the service: it is "+string(now), "")
+		case state.LastEnd != "":
+			return fault.New(fault.Temporary, "the service is "+string(state.Status)+": "+state.LastEnd, "")
+		case state.Status == installer.Failed, time.Since(seen) > stoppedFor:
+			return fault.New(fault.Temporary, "the service manager does not run the service: it is "+string(state.Status), "")
 		}
 		return nil
 	}

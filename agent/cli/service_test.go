@@ -32,11 +32,11 @@ type manager struct {
 func (m *manager) Runs() installer.Run { return m.run }
 func (m *manager) LogHint() string     { return "look into the log" }
 
-func (m *manager) Status() (installer.Status, error) {
+func (m *manager) State() (installer.State, error) {
 	if m.process == nil {
-		return installer.Stopped, nil
+		return installer.State{Status: installer.Stopped}, nil
 	}
-	return installer.Running, nil
+	return installer.State{Status: installer.Running}, nil
 }
 
 func (m *manager) Start() error {
@@ -134,18 +134,21 @@ func TestStartWaitsForTheAgent(t *testing.T) {
 // A service that the manager has given up is not waited for.
 func TestAServiceThatStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		now := installer.Running
-		alive := stillThere(func() (installer.Status, error) { return now, nil })
+		now := installer.State{Status: installer.Running}
+		alive := stillThere(func() (installer.State, error) { return now, nil })
 		begin := time.Now()
 		for _, step := range []struct {
-			status installer.Status
-			after  time.Duration
-			ok     bool
-		}{{installer.Running, 0, true}, {installer.Stopped, time.Second, true}, {installer.Running, time.Minute, true},
-			{installer.Stopped, stoppedFor, true}, {installer.Stopped, time.Second, false}, {installer.Running, 0, true}, {installer.Failed, 0, false}} {
+			status  installer.Status
+			lastEnd string
+			after   time.Duration
+			ok      bool
+		}{{installer.Running, "", 0, true}, {installer.Stopped, "", time.Second, true}, {installer.Running, "", time.Minute, true},
+			{installer.Stopped, "", stoppedFor, true}, {installer.Stopped, "", time.Second, false}, {installer.Running, "", 0, true}, {installer.Failed, "", 0, false},
+			{installer.Running, "", 0, true}, {installer.Restarting, "exit code 203", 0, false}} {
 			time.Sleep(step.after)
-			now = step.status
-			if err := alive(); (err == nil) != step.ok {
+			now = installer.State{Status: step.status, LastEnd: step.lastEnd}
+			err := alive()
+			if (err == nil) != step.ok || err != nil && !strings.Contains(err.Error(), step.lastEnd) {
 				t.Errorf("%s after %v: %v", step.status, time.Since(begin), err)
 			}
 		}

@@ -143,6 +143,13 @@ func (m *machine) login(user string, argv ...string) *exec.Cmd {
 	return m.enter(append(run, argv...)...)
 }
 
+// container makes a command that is process 1 of a container with the files of the
+// machine, which keeps nothing.
+func (m *machine) container(argv ...string) *exec.Cmd {
+	return exec.Command("systemd-nspawn", append([]string{"--quiet", "--ephemeral", "--directory=" + m.dir, "--machine=" + m.name + "-c", "--register=no", "--keep-unit",
+		"--pipe", "--private-network", "--setenv=HOME=/root", "--"}, argv...)...)
+}
+
 // listen opens a port of the machine's own loopback address.
 func (m *machine) listen(port string) (ln net.Listener, err error) {
 	done := make(chan struct{})

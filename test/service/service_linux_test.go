@@ -30,6 +30,7 @@ import (
 //	put FILE PATH USER    a file of the script, as one of that user's in the machine
 //	popserver N           a POP3 server with N messages on port 110, for ann with "secret"
 //	busy PORT, free PORT  another program takes a port, and gives it back
+//	container COMMAND...  what root types in a container of the same files, without systemd
 //	reboot                switches the machine off and on
 func TestTheService(t *testing.T) {
 	rig.Need(t, "systemd-nspawn", "debootstrap", "nsenter")
@@ -63,7 +64,7 @@ func params(script, program string) testscript.Params {
 		Setup:               func(e *testscript.Env) error { return setUp(e, program) },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"root": typed("root"), "ann": typed("ann"), "exits": exits, "await": await, "put": put,
-			"popserver": startPOP, "busy": busy, "free": free, "reboot": reboot,
+			"popserver": startPOP, "busy": busy, "free": free, "reboot": reboot, "container": inContainer,
 		},
 	}
 }
@@ -182,4 +183,14 @@ func free(ts *testscript.TestScript, _ bool, args []string) {
 func reboot(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Check(worldOf(ts).off())
 	ts.Check(worldOf(ts).boot())
+}
+
+func inContainer(ts *testscript.TestScript, neg bool, args []string) {
+	cmd := worldOf(ts).container(args...)
+	cmd.Stdout, cmd.Stderr = ts.Stdout(), ts.Stderr()
+	code, err := exitCode(cmd)
+	ts.Check(err)
+	if (code != 0) != neg {
+		ts.Fatalf("exit code %d", code)
+	}
 }
