@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 )
@@ -22,7 +23,8 @@ type Awaited struct {
 	// Answers tells that it has answered. One of another user is not asked, for it
 	// answers that user only.
 	Answers bool
-	Waiting string // why it waits for its data folder
+	Waiting string             // why it waits for its data folder
+	Deaf    []health.Condition // why mail clients cannot connect, at one address at least
 }
 
 // Await waits until an agent with the config runs and answers that is another
@@ -45,7 +47,7 @@ func Await(ctx context.Context, configPath string, o Options, former int, since 
 			case running.Waiting != "", fault.Is(err, fault.Denied):
 				return Awaited{PID: running.PID, Waiting: running.Waiting}, nil
 			case err == nil && s.PID == running.PID:
-				return Awaited{PID: s.PID, Listen: s.Listen, Answers: true}, nil
+				return Awaited{PID: s.PID, Listen: s.Listen, Answers: true, Deaf: deaf(s.Health)}, nil
 			}
 		}
 		if err := alive(); err != nil {
@@ -60,6 +62,17 @@ func Await(ctx context.Context, configPath string, o Options, former int, since 
 			return Awaited{}, ctx.Err()
 		}
 	}
+}
+
+func deaf(conditions []health.Condition) []health.Condition {
+	var list []health.Condition
+	for _, c := range conditions {
+		switch c.Code {
+		case health.CodeIMAPPortBusy, health.CodeIMAPFailed, health.CodeLocalTLS:
+			list = append(list, c)
+		}
+	}
+	return list
 }
 
 func statusOf(ctx context.Context, dataDir string) (control.Status, error) {

@@ -193,10 +193,13 @@ func (s *Service) LogCommand(lines int, follow bool) []string {
 	if follow {
 		argv = append(argv, "--follow")
 	}
-	if !s.def.system {
-		argv = append(argv, "--user")
+	if s.def.system {
+		return append(argv, "--unit", ServiceName)
 	}
-	return append(argv, "--unit", ServiceName)
+	// What a process printed that has ended at once is not known to be of the unit:
+	// the journal looks that up by the process, unless its systemd is root's.
+	const unit = ServiceName + ".service"
+	return append(argv, "--user", "USER_UNIT="+unit, "+", "_SYSTEMD_USER_UNIT="+unit, "+", "SYSLOG_IDENTIFIER="+ServiceName)
 }
 
 // LogFile is the file of the log, "" where the system keeps it.

@@ -13,7 +13,8 @@ import (
 // `popbridge backup /tmp/copy` to itself.
 //
 // Exit code 2 is a wrong configuration: trying again does not repair it.
-const systemdService = `Restart=on-failure
+const systemdService = `SyslogIdentifier=popbridge
+Restart=on-failure
 RestartPreventExitStatus=2
 KillSignal=SIGTERM
 KillMode=mixed

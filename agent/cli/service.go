@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/popbridge/popbridge/agent"
+	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/installer"
 	"github.com/popbridge/popbridge/internal/fault"
@@ -164,10 +165,15 @@ func (a *app) start(ctx context.Context, s background, again bool) error {
 	if again {
 		do = s.Restart
 	}
-	if state, err := s.State(); !again && err == nil && state.Status == installer.Running {
-		runs = "runs already,"
-	} else {
-		former = agent.RunningPID(run.Config, o) // also one that someone runs in a terminal
+	state, err := s.State()
+	switch former = agent.RunningPID(run.Config, o); {
+	case err != nil:
+		return err
+	case former != 0 && state.Status != installer.Running:
+		return fault.New(fault.Conflict, fmt.Sprintf("an agent runs already, as process %d, and not as the service", former),
+			fmt.Sprintf("end it first: with Ctrl-C in its terminal, or by: kill %d", former))
+	case !again && state.Status == installer.Running:
+		former, runs = 0, "runs already,"
 	}
 	if err := do(); err != nil {
 		return err
@@ -186,11 +192,23 @@ func (a *app) start(ctx context.Context, s background, again bool) error {
 	case !found.Answers:
 		a.printf("the service %s as process %d, and has not answered yet: `%s` says how it is doing\n", runs, found.PID, a.command("status"))
 	case len(found.Listen) == 0:
-		a.printf("the service %s as process %d; its IMAP server does not: `%s` says why\n", runs, found.PID, a.command("status"))
+		a.printf("the service %s as process %d, and no mail client can connect to it\n", runs, found.PID)
 	default:
 		a.printf("the service %s as process %d, with IMAP on %s\n", runs, found.PID, strings.Join(found.Listen, ", "))
 	}
-	return nil
+	return partly(found.Deaf)
+}
+
+// partly is the error that these conditions are there; nil where none is.
+func partly(conditions []health.Condition) error {
+	f := &failures{part: true}
+	for _, c := range conditions {
+		f.errs = append(f.errs, fault.New(fault.Conflict, c.Text, c.Hint))
+	}
+	if len(f.errs) == 0 {
+		return nil
+	}
+	return f
 }
 
 // stoppedFor is how long a service may be between two states before it is taken for
