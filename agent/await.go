@@ -18,11 +18,10 @@ const (
 
 // Awaited is an agent that was waited for.
 type Awaited struct {
-	PID    int
-	Listen []string // where it serves mail
-	// Answers tells that it has answered. One of another user is not asked, for it
-	// answers that user only.
+	PID     int
+	Listen  []string // where it serves mail
 	Answers bool
+	Private bool               // it answers another user only
 	Waiting string             // why it waits for its data folder
 	Deaf    []health.Condition // why mail clients cannot connect, at one address at least
 }
@@ -45,7 +44,7 @@ func Await(ctx context.Context, configPath string, o Options, former int, since 
 			s, err := statusOf(ctx, running.DataDir)
 			switch {
 			case running.Waiting != "", fault.Is(err, fault.Denied):
-				return Awaited{PID: running.PID, Waiting: running.Waiting}, nil
+				return Awaited{PID: running.PID, Waiting: running.Waiting, Private: true}, nil
 			case err == nil && s.PID == running.PID:
 				return Awaited{PID: s.PID, Listen: s.Listen, Answers: true, Deaf: deaf(s.Health)}, nil
 			}

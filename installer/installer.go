@@ -98,14 +98,10 @@ func (s *Service) Install() (note string, err error) {
 	if status != NotInstalled {
 		return "", fault.New(fault.Conflict, "the service is installed already", "to change it run popbridge uninstall first")
 	}
-	if err := s.hasHome(); err != nil {
-		return "", err
-	}
-	if err := s.safeForRoot(); err != nil {
-		return "", err
-	}
-	if err := s.prepare(); err != nil {
-		return "", err
+	for _, check := range []func() error{s.notTwice, s.hasHome, s.safeForRoot, s.prepare} {
+		if err := check(); err != nil {
+			return "", err
+		}
 	}
 	if err = s.manager.Install(); err == nil {
 		err = s.grant()
@@ -115,6 +111,21 @@ func (s *Service) Install() (note string, err error) {
 		return "", s.explain(err, "the service could not be installed")
 	}
 	return s.note(), nil
+}
+
+// notTwice refuses a service with the config of one of the other kind.
+func (s *Service) notTwice() error {
+	other := &Service{def: definition{system: !s.def.system}, host: s.host}
+	if s.def.user != "" {
+		other.host.home = s.host.homeOf(s.def.user)
+	}
+	if s.Path() == "" || !s.host.exists(other.Path()) || other.Runs().Config != s.def.config {
+		return nil
+	}
+	if s.def.system {
+		return fault.New(fault.Conflict, "a service of the user runs with this config already: "+other.Path(), "remove it first, as that user: popbridge uninstall --system=false")
+	}
+	return fault.New(fault.Conflict, "a service of the whole system runs with this config already: "+other.Path(), "nothing is to be done; or remove it first: sudo popbridge uninstall --system")
 }
 
 // hasHome refuses a service without a home folder, in which its data folder would
@@ -165,8 +176,12 @@ func (s *Service) prepare() error {
 	return nil
 }
 
-// grant gives the account of a Windows service access to its folders.
+// grant gives the account of a Windows service access to its folders, and lets
+// every user see how a service of the system runs.
 func (s *Service) grant() error {
+	if s.def.system && s.Path() != "" {
+		return os.Chmod(s.Path(), 0o644) // whatever the umask
+	}
 	for _, dir := range s.def.grants(s.host.goos) {
 		if err := s.host.run(icacls(dir)); err != nil {
 			return err
@@ -209,7 +224,7 @@ func (s *Service) Start() error {
 		// launchd keeps a job that ended by itself, and does not load one twice.
 		_ = s.manager.Stop()
 	}
-	return s.explain(s.manager.Start(), "the service could not be started")
+	return s.explainStart(s.manager.Start(), "the service could not be started")
 }
 
 // Stop stops the service until the next login or start of the machine.
@@ -228,7 +243,7 @@ func (s *Service) Restart() error {
 	case err != nil:
 		return err
 	case status == Running:
-		return s.explain(s.manager.Restart(), "the service could not be restarted")
+		return s.explainStart(s.manager.Restart(), "the service could not be restarted")
 	}
 	return s.Start()
 }
@@ -240,6 +255,18 @@ func (s *Service) installed() (Status, error) {
 		return status, fault.New(fault.NotFound, "the service is not installed", "run popbridge install")
 	}
 	return status, err
+}
+
+// explainStart is explain with why the service does not run, where the manager
+// knows that.
+func (s *Service) explainStart(err error, text string) error {
+	if err == nil {
+		return nil
+	}
+	if state, _ := s.State(); state.LastEnd != "" {
+		return fault.New(fault.Temporary, text+": "+state.LastEnd, s.LogHint())
+	}
+	return s.explain(err, text)
 }
 
 // explain makes a fault of what the service manager said.

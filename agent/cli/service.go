@@ -187,8 +187,8 @@ func (a *app) start(ctx context.Context, s background, again bool) error {
 		return fault.New(fault.KindOf(err), err.Error(), s.LogHint())
 	case found.Waiting != "":
 		a.printf("the service %s as process %d, and waits: %s\n", runs, found.PID, found.Waiting)
-	case !found.Answers && run.User != "":
-		a.printf("the service %s as process %d\n", runs, found.PID) // and answers its own user only
+	case found.Private:
+		a.printf("the service %s as process %d, and answers user %s only\n", runs, found.PID, run.User)
 	case !found.Answers:
 		a.printf("the service %s as process %d, and has not answered yet: `%s` says how it is doing\n", runs, found.PID, a.command("status"))
 	case len(found.Listen) == 0:
