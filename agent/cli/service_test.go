@@ -170,3 +170,19 @@ func TestAnAgentThatIsNoServiceIsStoppedOtherwise(t *testing.T) {
 		t.Errorf("%v; %s", got, fault.Hint(got))
 	}
 }
+
+// A line of status for each state of a service.
+func TestServiceText(t *testing.T) {
+	now := time.Date(2026, 1, 2, 15, 0, 0, 0, time.UTC)
+	at := now.Add(-3 * time.Minute)
+	for want, s := range map[string]installer.State{
+		"running, one of this user": {Status: installer.Running},
+		"running, one of the whole system, started again after a failure 2 times":              {Status: installer.Running, System: true, Restarts: 2},
+		"failed, one of this user; it ended 3 min ago: exit code 1; its log: `popbridge logs`": {Status: installer.Failed, LastEnd: "exit code 1", EndedAt: &at},
+		"restarting, one of this user; it ended: exit code 203; its log: `popbridge logs`":     {Status: installer.Restarting, LastEnd: "exit code 203"},
+	} {
+		if got := serviceText(s, now); got != want {
+			t.Errorf("%s", got)
+		}
+	}
+}

@@ -80,7 +80,8 @@ func serviceText(s installer.State, now time.Time) string {
 		text += ", started again after a failure " + fault.Count(s.Restarts, "time")
 	}
 	if s.LastEnd != "" {
-		text += "; it ended " + when(s.EndedAt, now, "") + ": " + s.LastEnd + "; its log: `popbridge logs`"
+		ended := strings.TrimSpace("it ended " + when(s.EndedAt, now, ""))
+		text += "; " + ended + ": " + s.LastEnd + "; its log: `popbridge logs`"
 	}
 	return text
 }
