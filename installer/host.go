@@ -57,7 +57,9 @@ func run(argv []string) error {
 func output(argv []string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), runTimeout)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, argv[0], argv[1:]...).CombinedOutput()
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Env = append(os.Environ(), "TZ=UTC") // for the times that systemctl prints
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("%s: %w, saying %s", argv[0], err, fault.Quote(strings.TrimSpace(string(out))))
 	}

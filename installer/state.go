@@ -113,7 +113,7 @@ func (s *Service) simpleStatus() (Status, error) {
 
 // show asks systemd, see org.freedesktop.systemd1(5).
 func (s *Service) show(state *State) error {
-	text, err := s.host.output(s.systemctl("show", "--timestamp=unix", "--property=ActiveState,SubState,Result,NRestarts,ExecMainCode,ExecMainStatus,ExecMainExitTimestamp", ServiceName+".service"))
+	text, err := s.host.output(s.systemctl("show", "--property=ActiveState,SubState,Result,NRestarts,ExecMainCode,ExecMainStatus,ExecMainExitTimestamp", ServiceName+".service"))
 	if err != nil {
 		return err
 	}
@@ -138,8 +138,7 @@ func (s *Service) show(state *State) error {
 		state.Status = Stopped
 	}
 	state.LastEnd = whyEnded(said["Result"], said["ExecMainCode"], said["ExecMainStatus"])
-	if seconds, err := strconv.ParseInt(strings.TrimPrefix(said["ExecMainExitTimestamp"], "@"), 10, 64); err == nil && seconds > 0 {
-		at := time.Unix(seconds, 0).UTC()
+	if at, err := time.Parse("Mon 2006-01-02 15:04:05 UTC", said["ExecMainExitTimestamp"]); err == nil {
 		state.EndedAt = &at
 	}
 	return nil

@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"os/signal"
 	"syscall"
@@ -25,7 +24,6 @@ import (
 	"github.com/popbridge/popbridge/agent"
 	"github.com/popbridge/popbridge/agent/control"
 	"github.com/popbridge/popbridge/config"
-	"github.com/popbridge/popbridge/installer"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/logging"
 	"github.com/popbridge/popbridge/internal/ownership"
@@ -127,16 +125,8 @@ func (a *app) addJSON(c *cobra.Command) *cobra.Command {
 
 func (a *app) loadConfig() (*config.Config, error) {
 	cfg, err := config.Load(a.configPath)
-	if err == nil || a.configPath != config.DefaultPath() {
-		return cfg, err
-	}
-	if _, missing := os.Stat(a.configPath); !errors.Is(missing, fs.ErrNotExist) && a.configPath != "" {
-		return cfg, err
-	}
-	for _, s := range installer.Installed("") {
-		if path := s.Runs().Config; path != "" && path != a.configPath {
-			return cfg, fault.Wrap(err, fault.Config, "this is not the config of the service", "add --config "+path+", with which the service runs")
-		}
+	if err != nil && a.configPath == config.DefaultPath() {
+		err = elsewhere(a.configPath, err)
 	}
 	return cfg, err
 }

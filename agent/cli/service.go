@@ -2,7 +2,9 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -231,6 +233,21 @@ func stillThere(ask func() (installer.State, error)) func() error {
 		}
 		return nil
 	}
+}
+
+// elsewhere is the error of a config that could not be loaded. If there is none in
+// the usual place, the one of the service is named.
+func elsewhere(usual string, err error) error {
+	if _, missing := os.Stat(usual); !errors.Is(missing, fs.ErrNotExist) {
+		return err
+	}
+	for _, s := range installer.Installed("") {
+		path := s.Runs().Config
+		if _, unusable := os.Stat(path); unusable == nil && path != usual {
+			return fault.New(fault.Config, err.Error()+", and the service runs with another one", "add --config "+path)
+		}
+	}
+	return err
 }
 
 // stateOf says where the agent of the service keeps its state.
