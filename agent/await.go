@@ -1,12 +1,14 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
 
 	"github.com/popbridge/popbridge/agent/control"
 	"github.com/popbridge/popbridge/agent/health"
+	"github.com/popbridge/popbridge/agent/state"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 )
@@ -33,8 +35,8 @@ func Await(ctx context.Context, configPath string, o Options, former int, since 
 	b := book(&config.Config{Path: configPath}, o)
 	since = since.Truncate(time.Millisecond)
 	for start := time.Now(); ; {
-		if end := b.LastEnd(); end != nil && end.Failed && end.At != nil && !end.At.Before(since) {
-			return Awaited{}, fault.New(fault.Temporary, "the service has ended: "+end.Reason, "")
+		if err := failedSince(b, since); err != nil {
+			return Awaited{}, err
 		}
 		running := b.Running()
 		if running != nil && running.PID == former {
@@ -50,7 +52,7 @@ func Await(ctx context.Context, configPath string, o Options, former int, since 
 			}
 		}
 		if err := alive(); err != nil {
-			return Awaited{}, err
+			return Awaited{}, cmp.Or(failedSince(b, since), err) // it may have said why meanwhile
 		}
 		switch late := time.Since(start) > awaitWithin; {
 		case late && running != nil:
@@ -61,6 +63,15 @@ func Await(ctx context.Context, configPath string, o Options, former int, since 
 			return Awaited{}, ctx.Err()
 		}
 	}
+}
+
+// failedSince is why an agent has ended since a moment, nil where none has failed.
+func failedSince(b *state.Book, since time.Time) error {
+	end := b.LastEnd()
+	if end == nil || !end.Failed || end.At == nil || end.At.Before(since) {
+		return nil
+	}
+	return fault.New(fault.Temporary, "the service has ended: "+end.Reason, "")
 }
 
 func deaf(conditions []health.Condition) []health.Condition {

@@ -206,10 +206,13 @@ func (s *Service) Uninstall() error {
 	if err != nil {
 		return err
 	}
-	if status == Running {
+	if status == Running || status == Restarting {
 		if err := s.manager.Stop(); err != nil {
 			return s.explain(err, "the service could not be stopped")
 		}
+	}
+	if status == Failed && s.host.goos == "linux" {
+		_ = s.host.run(s.systemctl("reset-failed", ServiceName+".service")) // or it is listed for ever
 	}
 	return s.explain(s.manager.Uninstall(), "the service could not be removed")
 }

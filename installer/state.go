@@ -36,13 +36,13 @@ type State struct {
 }
 
 // Installed returns the services that are installed, to look at and not to change:
-// usually one or none, and two where one is of the user and one of the system.
-// dataDir is where the one of Windows writes.
-func Installed(dataDir string) []*Service {
+// usually one or none, and two where one is of the user and one of the system. The
+// paths of o are needed on Windows.
+func Installed(o Options) []*Service {
 	h := thisHost()
 	var found []*Service
 	for _, system := range h.kinds() {
-		s := &Service{def: definition{system: system, dataDir: dataDir, log: h.logFile(system)}, host: h}
+		s := &Service{def: definition{system: system, config: o.ConfigPath, dataDir: o.DataDir, log: h.logFile(system)}, host: h}
 		if h.goos != "linux" {
 			m, err := service.New(nil, s.def.kardianos(h.goos))
 			if err != nil {

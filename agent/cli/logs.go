@@ -13,7 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/installer"
 	"github.com/popbridge/popbridge/internal/fault"
 )
@@ -47,7 +46,11 @@ func (a *app) newLogsCommand() *cobra.Command {
 
 // loggingService finds the service whose log is meant.
 func (a *app) loggingService(system, named bool) (*installer.Service, error) {
-	found := installer.Installed(config.DataDir(a.configPath))
+	o, err := a.serviceOptions(system)
+	if err != nil {
+		return nil, err
+	}
+	found := installer.Installed(o)
 	for i, s := range found {
 		if named && s.Runs().System != system {
 			continue

@@ -241,7 +241,7 @@ func elsewhere(usual string, err error) error {
 	if _, missing := os.Stat(usual); !errors.Is(missing, fs.ErrNotExist) {
 		return err
 	}
-	for _, s := range installer.Installed("") {
+	for _, s := range installer.Installed(installer.Options{}) {
 		path := s.Runs().Config
 		if _, unusable := os.Stat(path); unusable == nil && path != usual {
 			return fault.New(fault.Config, err.Error()+", and the service runs with another one", "add --config "+path)

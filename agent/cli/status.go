@@ -50,17 +50,21 @@ func (a *app) status(ctx context.Context) error {
 		return a.printJSON(struct {
 			control.Status
 			Services []installer.State `json:"services"`
-		}{s, serviceStates()})
+		}{s, a.serviceStates()})
 	default:
-		return a.printStatus(s, serviceStates(), time.Now())
+		return a.printStatus(s, a.serviceStates(), time.Now())
 	}
 }
 
 // serviceStates is what the service manager says of the services that are
 // installed. What it does not answer is not known, and no reason to fail.
-func serviceStates() []installer.State {
+func (a *app) serviceStates() []installer.State {
 	states := []installer.State{}
-	for _, s := range installer.Installed("") {
+	o, err := a.serviceOptions(false)
+	if err != nil {
+		return states
+	}
+	for _, s := range installer.Installed(o) {
 		if state, err := s.State(); err == nil {
 			states = append(states, state)
 		}

@@ -128,18 +128,20 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
+const awaitWithin = time.Minute
+
 func await(ts *testscript.TestScript, _ bool, args []string) {
 	want, err := regexp.Compile("(?m)" + args[0])
 	ts.Check(err)
 	var out []byte
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
+	for deadline := time.Now().Add(awaitWithin); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
 		if out, _ = worldOf(ts).login(args[1], args[2:]...).CombinedOutput(); want.Match(out) {
 			_, err = ts.Stdout().Write(out)
 			ts.Check(err)
 			return
 		}
 	}
-	ts.Fatalf("%q did not come within 30 s, at last:\n%s", args[0], out)
+	ts.Fatalf("%q did not come within %v, at last:\n%s", args[0], awaitWithin, out)
 }
 
 func put(ts *testscript.TestScript, _ bool, args []string) {
