@@ -45,7 +45,11 @@ func (r *release) linux(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			config, err := r.nfpmConfig(t, f.packager, entries, scripts)
+			inPackage := scripts
+			if f.packager == "apk" {
+				inPackage = nil // Alpine has no systemd; and nfpm orders them at random there
+			}
+			config, err := r.nfpmConfig(t, f.packager, entries, inPackage)
 			if err != nil {
 				return err
 			}
