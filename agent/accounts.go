@@ -12,6 +12,7 @@ import (
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/supervise"
 )
 
 // An account is a POP3 mailbox of the config and its runner. The runner is
@@ -20,7 +21,7 @@ import (
 type account struct {
 	agent *Agent
 	cfg   config.Account
-	task  *task // nil unless it is served; guarded by Agent.reload
+	task  *supervise.Task // nil unless it is served; guarded by Agent.reload
 
 	mu     sync.Mutex
 	runner *bridge.Runner
@@ -204,9 +205,9 @@ func (ac *account) recall(ctx context.Context) {
 }
 
 // serve starts the account.
-func (ac *account) serve(s *serving) {
-	ac.task = s.start(func(ctx context.Context) {
-		supervise(ctx, func(ctx context.Context) error {
+func (ac *account) serve(s *supervise.Group) {
+	ac.task = s.Start(func(ctx context.Context) {
+		supervise.Run(ctx, func(ctx context.Context) error {
 			r, err := ac.get(ctx)
 			if err != nil {
 				return err
@@ -232,7 +233,7 @@ func (ac *account) failed(err error) {
 // retire ends the account: what is in flight is committed, its conditions are
 // over.
 func (ac *account) retire() {
-	ac.task.stop()
+	ac.task.Stop()
 	ac.mu.Lock()
 	ac.retired = true
 	r := ac.runner

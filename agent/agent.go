@@ -25,7 +25,6 @@ package agent
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"path/filepath"
 	"sync"
@@ -37,7 +36,7 @@ import (
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/agent/state"
 	"github.com/popbridge/popbridge/config"
-	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/supervise"
 )
 
 // Options are what an agent takes from its surroundings.
@@ -73,13 +72,7 @@ type Agent struct {
 	users    map[string]*user
 	accounts map[string]*account
 	servers  map[string]*imapServer // by configured address
-	serving  *serving               // nil unless Run is under way
-}
-
-// serving is what goroutines that come and go with a reload belong to.
-type serving struct {
-	ctx context.Context // ends when the agent drains
-	wg  sync.WaitGroup
+	serving  *supervise.Group       // nil unless Run is under way
 }
 
 // Open locks the data folder of cfg and makes what it describes, without
@@ -137,13 +130,5 @@ func (a *Agent) Config() *config.Config {
 	return a.cfg
 }
 
-// protect turns a panic into an error, so that it ends one part and not the
-// process.
-func protect(work func() error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fault.New(fault.Internal, fmt.Sprintf("a defect of popbridge: %v", p), "please report it with the log")
-		}
-	}()
-	return work()
-}
+// command is a popbridge command for the config in force.
+func (a *Agent) command(rest string) string { return config.Command(a.Config().Path, rest) }

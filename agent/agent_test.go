@@ -17,6 +17,7 @@ import (
 
 	"github.com/popbridge/popbridge/agent/control"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/supervise"
 	"github.com/popbridge/popbridge/internal/testkit"
 )
 
@@ -245,9 +246,9 @@ func TestAnAccountThatCannotBeMade(t *testing.T) {
 // What does not end in time is given up, and said.
 func TestDrainGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		group := &serving{ctx: t.Context()}
+		group := &supervise.Group{Context: t.Context()}
 		release := make(chan struct{})
-		group.start(func(context.Context) { <-release })
+		group.Start(func(context.Context) { <-release })
 		began := time.Now()
 		if err := drain(group); !fault.Is(err, fault.Internal) || fault.Hint(err) == "" {
 			t.Errorf("got %v", err)

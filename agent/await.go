@@ -8,6 +8,7 @@ import (
 	"github.com/popbridge/popbridge/agent/control"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/supervise"
 )
 
 const (
@@ -56,7 +57,7 @@ func Await(ctx context.Context, configPath string, o Options, former int, since 
 			return Awaited{PID: running.PID}, nil
 		case late:
 			return Awaited{}, fault.New(fault.Temporary, fmt.Sprintf("the service was started, but no agent has come up within %v", awaitWithin), "")
-		case !sleep(ctx, awaitEvery):
+		case !supervise.Sleep(ctx, awaitEvery):
 			return Awaited{}, ctx.Err()
 		}
 	}

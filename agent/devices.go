@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
 	"github.com/popbridge/popbridge/localimap"
@@ -49,7 +50,7 @@ func folderIDs(ctx context.Context, store *mailstore.Store, names []string) (ids
 				known = append(known, b.Name)
 			}
 			return nil, fault.New(fault.NotFound, fmt.Sprintf("there is no folder %s", fault.Quote(name)),
-				didYouMean(name, known)+"the folders are: "+strings.Join(known, ", "))
+				config.DidYouMean(name, known)+"the folders are: "+strings.Join(known, ", "))
 		}
 		if err != nil {
 			return nil, err
@@ -197,7 +198,7 @@ func (a *Agent) ownerOf(ctx context.Context, name string) (string, error) {
 		return owners[0], nil
 	case 0:
 		return "", fault.New(fault.NotFound, fmt.Sprintf("there is no device %s", fault.Quote(name)),
-			didYouMean(name, names)+"`"+a.command("device list")+"` shows them all")
+			config.DidYouMean(name, names)+"`"+a.command("device list")+"` shows them all")
 	default:
 		return "", fault.New(fault.Config, fmt.Sprintf("several users have a device %s", fault.Quote(name)),
 			"add --user with one of: "+strings.Join(owners, ", "))

@@ -13,6 +13,7 @@ import (
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/localtls"
+	"github.com/popbridge/popbridge/internal/supervise"
 	"github.com/popbridge/popbridge/localimap"
 )
 
@@ -21,7 +22,7 @@ type imapServer struct {
 	addr   string // as configured
 	secure bool   // it needs the certificate
 	srv    *localimap.Server
-	task   *task
+	task   *supervise.Task
 
 	listener net.Listener // opened ahead of serve; may be nil
 	bound    string       // where it listens now; guarded by Agent.mu
@@ -91,10 +92,10 @@ func (s *imapServer) open(ctx context.Context, a *Agent) (net.Listener, error) {
 }
 
 // serve starts the server. When it fails, it is opened again.
-func (s *imapServer) serve(a *Agent, group *serving) {
+func (s *imapServer) serve(a *Agent, group *supervise.Group) {
 	ln := s.listener
-	s.task = group.start(func(ctx context.Context) {
-		supervise(ctx, func(ctx context.Context) error {
+	s.task = group.Start(func(ctx context.Context) {
+		supervise.Run(ctx, func(ctx context.Context) error {
 			if ln == nil {
 				var err error
 				if ln, err = s.open(ctx, a); err != nil {

@@ -181,7 +181,7 @@ func absent(cfg *config.Config, known map[string]state.User) error {
 	if _, err := os.ReadDir(cfg.DataDir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil // it cannot be read: opening it will tell
 	}
-	return missing(func(rest string) string { return Command(cfg.Path, rest) }, filepath.Join(cfg.DataDir, "users"), known)
+	return missing(func(rest string) string { return config.Command(cfg.Path, rest) }, filepath.Join(cfg.DataDir, "users"), known)
 }
 
 // explain says what to do where an error means that the open store of a user is

@@ -13,6 +13,7 @@ import (
 	"github.com/emersion/go-message/mail"
 
 	"github.com/popbridge/popbridge/agent/health"
+	"github.com/popbridge/popbridge/config"
 )
 
 const (
@@ -22,7 +23,7 @@ const (
 )
 
 // message is the notice as a mail: plain text, for a person.
-func (o notice) message(zone *time.Location, config string) ([]byte, error) {
+func (o notice) message(zone *time.Location, path string) ([]byte, error) {
 	var h mail.Header
 	h.SetDate(o.At.In(zone))
 	h.SetAddressList("From", []*mail.Address{{Name: "popbridge", Address: "popbridge@localhost"}})
@@ -42,7 +43,7 @@ func (o notice) message(zone *time.Location, config string) ([]byte, error) {
 	fmt.Fprintf(&text, "\nHow things are now is shown by: %s\n\n"+
 		"This message was made on this computer and is nowhere else. There is one for\n"+
 		"each problem; delete it like any other. To get none, write\n\n  notices = false\n\nat the top of %s\n",
-		Command(config, "status"), config)
+		config.Command(path, "status"), path)
 
 	var out bytes.Buffer
 	w, err := mail.CreateSingleInlineWriter(&out, h)

@@ -15,6 +15,7 @@ import (
 	"github.com/popbridge/popbridge/internal/atomicfile"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/supervise"
 )
 
 const (
@@ -75,13 +76,13 @@ func (a *Agent) tellPeople(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		if err := protect(func() error { return n.look(ctx, time.Now()) }); err != nil && ctx.Err() == nil {
+		if err := supervise.Protect(func() error { return n.look(ctx, time.Now()) }); err != nil && ctx.Err() == nil {
 			a.log.Debug().Err(err).Msg("a notice could not be stored; tried again")
 		}
 		timer.Reset(probeEvery)
 		select {
 		case <-a.health.Changes():
-			if !sleep(ctx, settleTime) {
+			if !supervise.Sleep(ctx, settleTime) {
 				return
 			}
 		case <-timer.C:

@@ -13,8 +13,10 @@ import (
 	"github.com/popbridge/popbridge/agent/control"
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/bridge"
+	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/supervise"
 )
 
 var _ control.Operations = (*Agent)(nil)
@@ -138,7 +140,7 @@ func (a *Agent) Sync(ctx context.Context, names []string, progress func(control.
 
 func (a *Agent) syncOne(ctx context.Context, ac *account, report func(bridge.Progress)) control.SyncResult {
 	answer := control.SyncResult{Account: ac.cfg.Name}
-	err := protect(func() error {
+	err := supervise.Protect(func() error {
 		r, err := ac.get(ctx)
 		if err != nil {
 			return err
@@ -198,7 +200,7 @@ func (a *Agent) choose(names []string) ([]*account, error) {
 		c, ok := a.cfg.Account(name)
 		if !ok {
 			return nil, fault.New(fault.Config, fmt.Sprintf("there is no account %s in the config", fault.Quote(name)),
-				didYouMean(name, known)+"the accounts are: "+strings.Join(known, ", "))
+				config.DidYouMean(name, known)+"the accounts are: "+strings.Join(known, ", "))
 		}
 		if ac := a.accounts[c.Name]; !slices.Contains(chosen, ac) {
 			chosen = append(chosen, ac)

@@ -286,7 +286,7 @@ func TestCommandsThatCanBeCopied(t *testing.T) {
 		"/etc/pop.toml":         "popbridge sync --config /etc/pop.toml",
 		"/home/a b/config.toml": `popbridge sync --config "/home/a b/config.toml"`,
 	} {
-		if got := Command(path, "sync"); got != want {
+		if got := config.Command(path, "sync"); got != want {
 			t.Errorf("%q: %s", path, got)
 		}
 	}

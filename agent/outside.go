@@ -4,6 +4,8 @@ import (
 	"context"
 	"net"
 	"time"
+
+	"github.com/popbridge/popbridge/internal/supervise"
 )
 
 // How often the world around the agent is looked at.
@@ -99,7 +101,7 @@ func (v *vigil) look() string {
 // watchOutside makes all accounts poll when they can and should.
 func (a *Agent) watchOutside(ctx context.Context) {
 	v := a.outside.watch()
-	for sleep(ctx, clockEvery) {
+	for supervise.Sleep(ctx, clockEvery) {
 		if reason := v.look(); reason != "" {
 			a.log.Info().Str("reason", reason).Msg("accounts are polled again")
 			a.resume(reason, func(*account) bool { return true })

@@ -8,6 +8,7 @@ import (
 	"github.com/popbridge/popbridge/bridge"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/supervise"
 )
 
 // Preview implements control.Operations.
@@ -27,7 +28,7 @@ func (a *Agent) Preview(ctx context.Context, names []string) ([]control.Preview,
 
 func (ac *account) preview(ctx context.Context) control.Preview {
 	answer := control.Preview{Account: ac.cfg.Name, Shadow: ac.cfg.Shadow}
-	err := protect(func() error {
+	err := supervise.Protect(func() error {
 		r, err := ac.get(ctx)
 		if err != nil {
 			return err

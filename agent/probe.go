@@ -9,6 +9,7 @@ import (
 	"github.com/popbridge/popbridge/agent/control"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/supervise"
 )
 
 // Probe implements control.Operations. It is about the accounts as the config file has
@@ -36,7 +37,7 @@ func (a *Agent) Probe(ctx context.Context, names []string) ([]control.Probe, err
 
 func (ac *account) probe(ctx context.Context) control.Probe {
 	answer := control.Probe{Account: ac.cfg.Name, Server: net.JoinHostPort(ac.cfg.Host, strconv.Itoa(ac.cfg.Port)), Warnings: []string{}}
-	err := protect(func() error {
+	err := supervise.Protect(func() error {
 		r, err := ac.get(ctx)
 		if err != nil {
 			return err

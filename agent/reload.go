@@ -9,6 +9,7 @@ import (
 
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/internal/supervise"
 )
 
 // Reload takes up the config file as it is now, or records why it cannot be:
@@ -28,7 +29,7 @@ func (a *Agent) Reload() {
 	a.mu.Lock()
 	old, group := a.cfg, a.serving
 	a.mu.Unlock()
-	if group == nil || group.ctx.Err() != nil {
+	if group == nil || group.Context.Err() != nil {
 		return
 	}
 	a.health.Report("config", a.needRestart(next)...)
@@ -41,8 +42,8 @@ func (a *Agent) Reload() {
 	a.cfg = next
 	a.mu.Unlock()
 	stopped, started := a.takeAccounts(next, group)
-	a.takeServers(group.ctx, old, next, group)
-	a.reportUsers(group.ctx)
+	a.takeServers(group.Context, old, next, group)
+	a.reportUsers(group.Context)
 	a.log.Info().Int("accounts", len(next.Accounts)).Int("stopped", stopped).Int("started", started).Msg("changed config was taken up")
 }
 
@@ -72,7 +73,7 @@ func (a *Agent) needRestart(next *config.Config) []health.Condition {
 // takeAccounts, called with naming taken, replaces the accounts that changed. Those
 // that end do so side by side and before any new one starts: the same mailbox may be
 // among both.
-func (a *Agent) takeAccounts(next *config.Config, group *serving) (stopped, started int) {
+func (a *Agent) takeAccounts(next *config.Config, group *supervise.Group) (stopped, started int) {
 	a.mu.Lock()
 	keep := map[string]*account{}
 	var begin []*account
@@ -112,7 +113,7 @@ func (a *Agent) takeAccounts(next *config.Config, group *serving) (stopped, star
 
 // takeServers replaces the IMAP servers that changed. A new address that
 // cannot be had is a condition and is tried again.
-func (a *Agent) takeServers(ctx context.Context, old, next *config.Config, group *serving) {
+func (a *Agent) takeServers(ctx context.Context, old, next *config.Config, group *supervise.Group) {
 	a.mu.Lock()
 	servers := maps.Clone(a.servers)
 	a.mu.Unlock()
@@ -122,7 +123,7 @@ func (a *Agent) takeServers(ctx context.Context, old, next *config.Config, group
 		if old.IMAP.TLS != next.IMAP.TLS || !slices.Contains(wanted, addr) {
 			delete(servers, addr)
 			wg.Go(func() {
-				s.task.stop()
+				s.task.Stop()
 				a.health.Report(s.source())
 			})
 		}

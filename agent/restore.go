@@ -122,7 +122,7 @@ func checkVacant(ctx context.Context, cfg *config.Config, log zerolog.Logger) er
 		case len(devices) > 0:
 			name := devices[0].Name
 			return fault.New(fault.Conflict, fmt.Sprintf("user %s has no mail here, but the device %s, which a restore would take away", e.Name(), name),
-				"revoke it, restore, and add it again: "+Command(cfg.Path, "device revoke "+name+" --user "+e.Name()))
+				"revoke it, restore, and add it again: "+config.Command(cfg.Path, "device revoke "+name+" --user "+e.Name()))
 		}
 	}
 	if err != nil {

@@ -21,6 +21,7 @@ import (
 	"github.com/popbridge/popbridge/agent/control"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/popserver"
+	"github.com/popbridge/popbridge/internal/supervise"
 	"github.com/popbridge/popbridge/internal/testkit"
 )
 
@@ -200,7 +201,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 		if time.Now().After(deadline) {
 			t.Fatalf("did not happen within %v: %s", patience, what)
 		}
-		sleep(t.Context(), 5*time.Millisecond)
+		supervise.Sleep(t.Context(), 5*time.Millisecond)
 	}
 }
 

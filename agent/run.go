@@ -12,6 +12,7 @@ import (
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/supervise"
 )
 
 // drainWithin is how long Run waits for what is in flight after its context
@@ -39,10 +40,10 @@ func (a *Agent) Run(ctx context.Context) error {
 	return a.Close()
 }
 
-func drain(group *serving) error {
+func drain(group *supervise.Group) error {
 	drained := make(chan struct{})
 	go func() { // ends with the group, or with the process
-		group.wg.Wait()
+		group.Wait()
 		close(drained)
 	}()
 	select {
@@ -56,7 +57,7 @@ func drain(group *serving) error {
 
 // start serves everything. Ports come first: the one thing that may be wrong
 // at a start and that only a person can put right.
-func (a *Agent) start(ctx context.Context) (*serving, error) {
+func (a *Agent) start(ctx context.Context) (*supervise.Group, error) {
 	a.reload.Lock() // SIGHUP may come at any time
 	defer a.reload.Unlock()
 	cfg := a.Config()
@@ -68,7 +69,7 @@ func (a *Agent) start(ctx context.Context) (*serving, error) {
 	if err != nil { // mail flows without; it is tried again
 		a.health.Report("control", health.Control(err))
 	}
-	group := &serving{ctx: ctx}
+	group := &supervise.Group{Context: ctx}
 	a.mu.Lock()
 	a.serving, a.servers = group, servers
 	a.mu.Unlock()
@@ -79,13 +80,13 @@ func (a *Agent) start(ctx context.Context) (*serving, error) {
 	for _, ac := range a.accounts {
 		ac.serve(group)
 	}
-	group.start(func(ctx context.Context) { a.serveControl(ctx, socket) })
+	group.Start(func(ctx context.Context) { a.serveControl(ctx, socket) })
 	if cfg.Path != "" {
-		group.start(a.watch)
+		group.Start(a.watch)
 	}
-	group.start(a.watchOutside)
-	group.start(a.keepUp)
-	group.start(a.tellPeople)
+	group.Start(a.watchOutside)
+	group.Start(a.keepUp)
+	group.Start(a.tellPeople)
 	addrs := a.listening()
 	a.log.Info().Strs("listen", addrs).Int("accounts", len(cfg.Accounts)).Str("data_dir", a.first.DataDir).Msg("agent started")
 	if a.opts.Ready != nil {
@@ -139,7 +140,7 @@ func (a *Agent) listening() []string {
 // serveControl answers commands.
 func (a *Agent) serveControl(ctx context.Context, ln net.Listener) {
 	log := a.opts.Log.With().Str("component", "control").Logger()
-	supervise(ctx, func(ctx context.Context) error {
+	supervise.Run(ctx, func(ctx context.Context) error {
 		if ln == nil {
 			var err error
 			if ln, err = control.Listen(a.first.DataDir); err != nil {
@@ -155,7 +156,7 @@ func (a *Agent) serveControl(ctx context.Context, ln net.Listener) {
 
 // watch takes up the config file whenever it changes.
 func (a *Agent) watch(ctx context.Context) {
-	supervise(ctx, func(ctx context.Context) error {
+	supervise.Run(ctx, func(ctx context.Context) error {
 		return config.Watch(ctx, a.Config().Path, a.Reload)
 	}, func(err error) { a.health.Report("config watch", health.ConfigWatch(err)) }, nil)
 }

@@ -1,18 +1,6 @@
 package agent
 
-import (
-	"strings"
-
-	"github.com/popbridge/popbridge/config"
-)
-
-// didYouMean starts a hint with the name that was probably meant, or is "".
-func didYouMean(name string, names []string) string {
-	if near := config.Nearest(name, names); near != "" {
-		return "did you mean " + near + "? "
-	}
-	return ""
-}
+import "strings"
 
 // theUsers is a hint that names these users.
 func theUsers(users []string) string {

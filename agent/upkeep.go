@@ -7,6 +7,7 @@ import (
 
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/supervise"
 )
 
 // upkeep looks after the stores while the agent runs: whether they can be
@@ -43,7 +44,7 @@ func (u *upkeep) rest(ctx context.Context) bool {
 		}
 	}
 	u.mu.Unlock()
-	return sleep(ctx, every)
+	return supervise.Sleep(ctx, every)
 }
 
 // probe looks at the stores side by side: one on a drive that hangs shall not
@@ -60,7 +61,7 @@ func (u *upkeep) probe(ctx context.Context) {
 
 func (u *upkeep) probeUser(ctx context.Context, name string) {
 	var store *mailstore.Store
-	err := protect(func() (err error) {
+	err := supervise.Protect(func() (err error) {
 		if store, err = u.agent.store(ctx, name); err != nil {
 			return err
 		}
@@ -86,7 +87,7 @@ func (u *upkeep) probeUser(ctx context.Context, name string) {
 func (u *upkeep) purge(ctx context.Context) {
 	names, _ := u.agent.userNames()
 	for _, name := range names {
-		err := protect(func() error {
+		err := supervise.Protect(func() error {
 			store, err := u.agent.store(ctx, name)
 			if err != nil {
 				return err

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/popbridge/popbridge/agent/health"
+	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
@@ -138,5 +139,5 @@ func (a *Agent) storeOptions(user string) mailstore.Options {
 
 func unknownUser(name string, users []string) error {
 	return fault.New(fault.Config, fmt.Sprintf("there is no user %s in the config", fault.Quote(name)),
-		didYouMean(name, users)+theUsers(users))
+		config.DidYouMean(name, users)+theUsers(users))
 }

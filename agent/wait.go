@@ -11,6 +11,7 @@ import (
 	"github.com/popbridge/popbridge/agent/state"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/supervise"
 )
 
 // lookAgainAfter is how long a data folder that cannot be used is left alone.
@@ -60,7 +61,7 @@ func openWhenReady(ctx context.Context, cfg *config.Config, o Options, waiting f
 			_ = book(cfg, o).Update(func(f *state.File) { f.Agent.Waiting = err.Error() }) // only for a person
 			told = true
 		}
-		if !sleep(ctx, lookAgainAfter) {
+		if !supervise.Sleep(ctx, lookAgainAfter) {
 			return nil, ctx.Err()
 		}
 		if next, err := config.Load(cfg.Path); err == nil { // data_dir may be what was put right
@@ -88,7 +89,7 @@ func Unusable(cfg *config.Config, o Options, err error) control.Status {
 	if agent := b.Running(); agent != nil {
 		s.Running, s.PID = true, agent.PID // it waits
 	} else {
-		s.Health = append(s.Health, health.NotRunning(s.LastEnd.Failure(), Command(cfg.Path, "run")))
+		s.Health = append(s.Health, health.NotRunning(s.LastEnd.Failure(), config.Command(cfg.Path, "run")))
 	}
 	for _, c := range cfg.Accounts {
 		s.Accounts = append(s.Accounts, control.Account{Name: c.Name, User: c.User, Folder: c.Folder, State: "backoff", LastError: err.Error(),

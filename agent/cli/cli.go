@@ -169,7 +169,7 @@ func (a *app) operations(ctx context.Context) (control.Operations, func() error,
 }
 
 // command is how a verb is run again, for hints.
-func (a *app) command(rest string) string { return agent.Command(a.configPath, rest) }
+func (a *app) command(rest string) string { return config.Command(a.configPath, rest) }
 
 // commandLog is silent unless the config asks for details: what a command has
 // to say, it prints.

@@ -1,4 +1,4 @@
-package agent
+package config
 
 import "testing"
 
@@ -15,8 +15,8 @@ func TestDidYouMean(t *testing.T) {
 		{"", ""},
 	}
 	for _, tt := range tests {
-		if got := didYouMean(tt.name, names); got != tt.want {
-			t.Errorf("didYouMean(%q) = %q, want %q", tt.name, got, tt.want)
+		if got := DidYouMean(tt.name, names); got != tt.want {
+			t.Errorf("DidYouMean(%q) = %q, want %q", tt.name, got, tt.want)
 		}
 	}
 }

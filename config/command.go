@@ -1,18 +1,11 @@
-package agent
+package config
 
-import (
-	"strings"
-
-	"github.com/popbridge/popbridge/config"
-)
-
-// command is Command for the config in force.
-func (a *Agent) command(rest string) string { return Command(a.Config().Path, rest) }
+import "strings"
 
 // Command is a popbridge command as it is typed for a config file, for hints
 // that can be copied.
 func Command(configPath, rest string) string {
-	if configPath == config.DefaultPath() || configPath == "" {
+	if configPath == DefaultPath() || configPath == "" {
 		return "popbridge " + rest
 	}
 	if strings.ContainsAny(configPath, " '\"$`&;()<>|*?\t") {

@@ -1,4 +1,4 @@
-package agent
+package supervise
 
 import (
 	"context"
@@ -8,8 +8,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/kardianos/service"
 
 	"github.com/popbridge/popbridge/internal/fault"
 )
@@ -38,7 +36,7 @@ func TestSuperviseRestarts(t *testing.T) {
 			<-ctx.Done()
 			return ctx.Err()
 		}
-		supervise(ctx, serve, func(err error) { errs = append(errs, err) }, nil)
+		Run(ctx, serve, func(err error) { errs = append(errs, err) }, nil)
 
 		want := []time.Duration{0, 1 * time.Second, 3 * time.Second, 7 * time.Second, 15 * time.Second}
 		for i, w := range want {
@@ -64,12 +62,12 @@ func TestSuperviseForgetsOldFailures(t *testing.T) {
 		var pauses []time.Duration
 		var ended time.Time
 		runs := 0
-		supervise(ctx, func(ctx context.Context) error {
+		Run(ctx, func(ctx context.Context) error {
 			if runs > 0 {
 				pauses = append(pauses, time.Since(ended))
 			}
 			if runs++; runs == 8 {
-				sleep(ctx, stableRuntime+time.Second)
+				Sleep(ctx, stableRuntime+time.Second)
 			}
 			if runs == 10 {
 				cancel()
@@ -92,7 +90,7 @@ func TestSuperviseDoesNotWaitWhereThereIsHope(t *testing.T) {
 		defer cancel()
 		retryNow := make(chan struct{}, 1)
 		var runs, last atomic.Int64
-		go supervise(ctx, func(context.Context) error {
+		go Run(ctx, func(context.Context) error {
 			runs.Add(1)
 			last.Store(time.Now().Unix())
 			return errors.New("broken")
@@ -111,27 +109,4 @@ func TestSuperviseDoesNotWaitWhereThereIsHope(t *testing.T) {
 			t.Errorf("%d runs a second later", runs.Load()-before)
 		}
 	})
-}
-
-func TestServiceManagerStartsAndStops(t *testing.T) {
-	broken := errors.New("port is busy")
-	running := func(ctx context.Context, ready func()) error {
-		ready()
-		<-ctx.Done()
-		return nil
-	}
-	var svc service.Service // the adapter does not need it
-
-	p := &program{ctx: t.Context(), run: running}
-	if err := p.Start(svc); err != nil {
-		t.Fatal(err)
-	}
-	if err := p.Stop(svc); err != nil {
-		t.Errorf("stop: %v", err)
-	}
-
-	p = &program{ctx: t.Context(), run: func(context.Context, func()) error { return broken }}
-	if err := p.Start(svc); !errors.Is(err, broken) {
-		t.Errorf("a start that fails: %v", err)
-	}
 }
