@@ -51,7 +51,7 @@ func (ac *account) source() string { return "account " + ac.cfg.Name }
 
 // get returns the runner, making it if need be.
 func (ac *account) get(ctx context.Context) (*bridge.Runner, error) {
-	store, err := ac.agent.store(ctx, ac.cfg.User)
+	store, err := ac.agent.users.Store(ctx, ac.cfg.User)
 	if err != nil {
 		return nil, &storeTrouble{err}
 	}
@@ -65,7 +65,7 @@ func (ac *account) get(ctx context.Context) (*bridge.Runner, error) {
 		return nil, err
 	}
 	mailbox := bridge.MailboxName(ac.cfg.Username, ac.cfg.Host, ac.cfg.Port)
-	known := ac.agent.known()
+	known := ac.agent.users.Known()
 	was := known.Accounts[mailbox] // the store it polled into last
 	ac.mu.Lock()
 	defer ac.mu.Unlock()
@@ -129,7 +129,7 @@ func (ac *account) report(s bridge.Status) {
 	ac.noted = ac.noted || first
 	ac.mu.Unlock()
 	if first {
-		ac.agent.note(func(f *state.File) { f.Accounts[mailbox], f.Folders[mailbox] = id, ac.cfg.Folder })
+		ac.agent.users.Note(func(f *state.File) { f.Accounts[mailbox], f.Folders[mailbox] = id, ac.cfg.Folder })
 	}
 }
 
@@ -159,7 +159,7 @@ func (ac *account) conditions(s bridge.Status) []health.Condition {
 		list[0].Hint = s.Hint // how it goes on
 	}
 	if _, ok := errors.AsType[*mailstore.Failure](s.Err); ok { // not the account's
-		list = append(health.Store(ac.cfg.User, ac.agent.explain(ac.cfg.User, s.Err)), health.Account(ac.cfg.Name, nil, messages)...)
+		list = append(health.Store(ac.cfg.User, ac.agent.users.Explain(ac.cfg.User, s.Err)), health.Account(ac.cfg.Name, nil, messages)...)
 	}
 	if least := ac.cfg.TLSMinimum; least == config.TLS10 || least == config.TLS11 {
 		list = append(list, health.OldTLS(ac.cfg.Name, string(least)))

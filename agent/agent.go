@@ -25,7 +25,6 @@ package agent
 import (
 	"context"
 	"errors"
-	"maps"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -35,6 +34,7 @@ import (
 
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/agent/state"
+	"github.com/popbridge/popbridge/agent/users"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/supervise"
 )
@@ -55,6 +55,7 @@ type Agent struct {
 	health  *health.Registry
 	lock    *lock
 	book    *state.Book // what is known of the stores, outside of them
+	users   *users.Stores
 	outside outside
 	zone    atomic.Pointer[time.Location] // see location
 	guard   *guard
@@ -69,7 +70,6 @@ type Agent struct {
 
 	mu       sync.Mutex // guards what follows
 	cfg      *config.Config
-	users    map[string]*user
 	accounts map[string]*account
 	servers  map[string]*imapServer // by configured address
 	serving  *supervise.Group       // nil unless Run is under way
@@ -78,9 +78,9 @@ type Agent struct {
 // Open locks the data folder of cfg and makes what it describes, without
 // contacting anybody. Close the agent.
 func Open(ctx context.Context, cfg *config.Config, o Options) (*Agent, error) {
-	b := book(cfg, o)
+	b := state.Open(o.StateDir, cfg.Path)
 	known, damaged := b.Read()
-	if err := absent(cfg, known.Users); err != nil {
+	if err := users.Absent(cfg, known.Users); err != nil {
 		return nil, err
 	}
 	if err := makeDataDir(cfg.DataDir); err != nil {
@@ -95,11 +95,11 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (*Agent, error) {
 		outside:  realOutside(),
 		tls:      &localTLS{dir: filepath.Join(cfg.DataDir, "tls")},
 		health:   health.New(o.Log.With().Str("component", "health").Logger(), time.Now),
-		users:    map[string]*user{},
 		accounts: map[string]*account{},
 		servers:  map[string]*imapServer{},
 		naming:   make(chan struct{}, 1),
 	}
+	a.users = users.New(users.Options{DataDir: cfg.DataDir, KeepExpunged: cfg.KeepExpunged, Log: o.Log, Book: b, Health: a.health, Config: a.Config})
 	a.zone.Store(location(cfg))
 	a.guard = newGuard(a.refused)
 	if damaged != nil {
@@ -113,14 +113,7 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (*Agent, error) {
 
 // Close closes the stores and releases the data folder. Run has returned.
 func (a *Agent) Close() error {
-	a.mu.Lock()
-	users := maps.Clone(a.users)
-	a.mu.Unlock()
-	var errs []error
-	for _, u := range users {
-		errs = append(errs, a.closeStore(u))
-	}
-	return errors.Join(append(errs, a.lock.release())...)
+	return errors.Join(a.users.Close(), a.lock.release())
 }
 
 // Config returns the config in force.

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/popbridge/popbridge/agent/control"
-	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/agent/state"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/supervise"
 )
@@ -30,7 +30,7 @@ type Awaited struct {
 // process than former (0: none), at most awaitWithin. It ends early, with why, when
 // an agent has failed since a moment, or alive says that there will be none.
 func Await(ctx context.Context, configPath string, o Options, former int, since time.Time, alive func() error) (Awaited, error) {
-	b := book(&config.Config{Path: configPath}, o)
+	b := state.Open(o.StateDir, configPath)
 	since = since.Truncate(time.Millisecond)
 	for start := time.Now(); ; {
 		if end := b.LastEnd(); end != nil && end.Failed && end.At != nil && !end.At.Before(since) {

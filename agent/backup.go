@@ -65,7 +65,7 @@ func (a *Agent) Backup(ctx context.Context, dir string, replace bool, progress f
 		done, hashes = append(done, b), append(hashes, hash)
 	}
 	// So that Restore knows what no one else has changed.
-	a.note(func(f *state.File) {
+	a.users.Note(func(f *state.File) {
 		for _, hash := range hashes {
 			f.NoteBackup(hash)
 		}

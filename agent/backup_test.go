@@ -218,7 +218,7 @@ func TestRepairRebuildsALostIndex(t *testing.T) {
 			t.Errorf("the first poll after it: %+v", res)
 		}
 	}
-	if _, err := r.agent.rebuild(t.Context(), "bob"); !fault.Is(err, fault.Conflict) || fault.Hint(err) == "" {
+	if _, err := r.agent.users.Rebuild(t.Context(), "bob", true); !fault.Is(err, fault.Conflict) || fault.Hint(err) == "" {
 		t.Errorf("a store that is in use: %v", err)
 	}
 }

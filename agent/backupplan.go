@@ -39,7 +39,7 @@ func (a *Agent) planBackup(ctx context.Context, dir string, replace bool) ([]bac
 	if err != nil {
 		return nil, err
 	}
-	names, err := a.userNames()
+	names, err := a.users.Names()
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +47,7 @@ func (a *Agent) planBackup(ctx context.Context, dir string, replace bool) ([]bac
 	ids := map[string]string{} // identity of a store -> user
 	for _, name := range names {
 		p := backupOf{user: name, options: mailstore.BackupOptions{User: name, Replace: replace}}
-		p.store, err = a.store(ctx, name)
+		p.store, err = a.users.Store(ctx, name)
 		switch {
 		case ctx.Err() != nil:
 			return nil, ctx.Err()

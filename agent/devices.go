@@ -16,11 +16,11 @@ import (
 
 // AddDevice implements control.Operations.
 func (a *Agent) AddDevice(ctx context.Context, d control.AddDevice) (control.Device, error) {
-	user, err := a.onlyUser(d.User, "it is not said which user the device is for")
+	user, err := a.users.Only(d.User, "it is not said which user the device is for")
 	if err != nil {
 		return control.Device{}, err
 	}
-	store, err := a.store(ctx, user)
+	store, err := a.users.Store(ctx, user)
 	if err != nil {
 		return control.Device{}, err
 	}
@@ -80,14 +80,14 @@ func describe(ctx context.Context, store *mailstore.Store, user string, d mailst
 // Devices implements control.Operations. A store that cannot be opened hides its
 // own devices only; it is a condition of its user.
 func (a *Agent) Devices(ctx context.Context) ([]control.Device, error) {
-	names, err := a.userNames()
+	names, err := a.users.Names()
 	if err != nil {
 		return nil, err
 	}
 	list := []control.Device{}
 	var failed error
 	for _, name := range names {
-		store, err := a.store(ctx, name)
+		store, err := a.users.Store(ctx, name)
 		if err != nil {
 			failed = err
 			continue
@@ -153,7 +153,7 @@ func (a *Agent) storeOf(ctx context.Context, user, device string) (string, *mail
 			return "", nil, err
 		}
 	}
-	store, err := a.store(ctx, user)
+	store, err := a.users.Store(ctx, user)
 	return user, store, err
 }
 

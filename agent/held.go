@@ -22,7 +22,7 @@ func (ac *account) checkUser(ctx context.Context, store *mailstore.Store) error 
 	if err != nil || known != nil {
 		return err
 	}
-	names, err := ac.agent.userNames()
+	names, err := ac.agent.users.Names()
 	if err != nil {
 		return err
 	}
@@ -30,7 +30,7 @@ func (ac *account) checkUser(ctx context.Context, store *mailstore.Store) error 
 		if name == ac.cfg.User {
 			continue
 		}
-		other, err := ac.agent.store(ctx, name)
+		other, err := ac.agent.users.Store(ctx, name)
 		if fault.Is(err, fault.Corrupt) {
 			continue // it can say nothing
 		}

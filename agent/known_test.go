@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/popbridge/popbridge/agent/health"
+	"github.com/popbridge/popbridge/agent/users"
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
@@ -49,7 +50,7 @@ func TestOnlyMailIsMissed(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(r.dir, "third", "users")); err == nil {
 		t.Error("something was made where the mail should be")
 	}
-	if _, err := ConfirmUsers(t.Context(), r.load(), Options{}, []string{"ann"}); err != nil {
+	if _, err := users.Confirm(t.Context(), r.load(), "", []string{"ann"}); err != nil {
 		t.Fatal(err)
 	}
 	r.agent = r.open()
@@ -99,11 +100,11 @@ func TestThereIsNothingToConfirm(t *testing.T) {
 	t.Parallel()
 	r, _, _ := oneUser(t)
 	for range 2 {
-		if _, err := ConfirmUsers(t.Context(), r.load(), Options{}, []string{"ann"}); !fault.Is(err, fault.Conflict) {
+		if _, err := users.Confirm(t.Context(), r.load(), "", []string{"ann"}); !fault.Is(err, fault.Conflict) {
 			t.Errorf("confirm: %v", err)
 		}
 	}
-	if r.agent.known().Users["ann"].Store == "" {
+	if r.agent.users.Known().Users["ann"].Store == "" {
 		t.Error("the store of ann is not known any more")
 	}
 }

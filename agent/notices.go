@@ -161,7 +161,7 @@ func (n *notices) follow() {
 	if len(n.list) == 0 {
 		return
 	}
-	users := n.agent.known().Users
+	users := n.agent.users.Known().Users
 	for i := range n.list {
 		o := &n.list[i]
 		if o.Mail == "" || users[o.User].Store == o.Mail {
@@ -248,7 +248,7 @@ func (o notice) id() string { return o.User + "\x00" + o.Key }
 // withdraw removes the message of a condition that is over, unless the person has
 // seen it.
 func (n *notices) withdraw(ctx context.Context, o *notice) error {
-	store, err := n.agent.store(ctx, o.User)
+	store, err := n.agent.users.Store(ctx, o.User)
 	if fault.Is(err, fault.Config) { // there is no such user any more
 		o.UID = 0
 		return nil
@@ -282,7 +282,7 @@ func (n *notices) withdraw(ctx context.Context, o *notice) error {
 
 // store puts the message into INBOX. It has no origin: no account knows of it.
 func (n *notices) store(ctx context.Context, o *notice) error {
-	store, err := n.agent.store(ctx, o.User)
+	store, err := n.agent.users.Store(ctx, o.User)
 	if err != nil {
 		return err
 	}

@@ -42,7 +42,7 @@ func (r *rig) fails(err error) {
 
 func (r *rig) annsInbox() (*mailstore.Store, mailstore.Mailbox) {
 	r.t.Helper()
-	store, err := r.agent.store(r.t.Context(), "ann")
+	store, err := r.agent.users.Store(r.t.Context(), "ann")
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -147,7 +147,7 @@ func TestAPersonIsToldOfEachProblemOnce(t *testing.T) {
 	look(time.Minute, 2, "not known yet, after a restart")
 	look(withdrawAfter, 1, "over, after a restart")
 
-	store, err := r.agent.store(t.Context(), "ann")
+	store, err := r.agent.users.Store(t.Context(), "ann")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,7 +204,7 @@ func TestANoticeGoesWithAUserWhoIsRenamed(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	store, err := r.agent.store(t.Context(), "bob")
+	store, err := r.agent.users.Store(t.Context(), "bob")
 	if err != nil {
 		t.Fatal(err)
 	}

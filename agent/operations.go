@@ -58,8 +58,8 @@ func (a *Agent) Status(ctx context.Context) (control.Status, error) {
 		s.PID = 0
 		a.health.Report("agent", health.NotRunning(s.LastEnd.Failure(), a.command("run")))
 	}
-	a.reportUsers(ctx)
-	a.reportStores(ctx)
+	a.users.Report(ctx)
+	a.users.ReportOpen(ctx)
 	s.Health = a.health.List()
 	return s, nil
 }
@@ -83,7 +83,7 @@ func (a *Agent) accountStatus(ctx context.Context, ac *account) (control.Account
 	if former := ac.formerFolder(); former != "" {
 		answer.Notes = append(answer.Notes, "new mail goes to "+ac.cfg.Folder+"; what came before went to "+former+", and stays where it is")
 	}
-	store, err := a.store(ctx, ac.cfg.User)
+	store, err := a.users.Store(ctx, ac.cfg.User)
 	if err != nil {
 		return answer, err
 	}
@@ -146,7 +146,7 @@ func (a *Agent) syncOne(ctx context.Context, ac *account, report func(bridge.Pro
 			return err
 		}
 		if _, ok := errors.AsType[*mailstore.Failure](r.Status().Err); ok { // who asks may have repaired it
-			store, err := a.store(ctx, ac.cfg.User)
+			store, err := a.users.Store(ctx, ac.cfg.User)
 			if err == nil {
 				err = store.Healthy(ctx)
 			}
@@ -172,7 +172,7 @@ func (a *Agent) syncOne(ctx context.Context, ac *account, report func(bridge.Pro
 		}
 		return err
 	})
-	if err = a.explain(ac.cfg.User, err); err != nil {
+	if err = a.users.Explain(ac.cfg.User, err); err != nil {
 		answer.Error, answer.Hint = err.Error(), fault.Hint(err)
 	}
 	if now, err := a.accountStatus(ctx, ac); err == nil {

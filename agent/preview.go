@@ -59,7 +59,7 @@ func (ac *account) deletions(ctx context.Context, list []bridge.PreviewDelete) (
 	if len(list) == 0 {
 		return out, nil
 	}
-	store, err := ac.agent.store(ctx, ac.cfg.User)
+	store, err := ac.agent.users.Store(ctx, ac.cfg.User)
 	if err != nil {
 		return nil, err
 	}

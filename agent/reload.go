@@ -43,7 +43,7 @@ func (a *Agent) Reload() {
 	a.mu.Unlock()
 	stopped, started := a.takeAccounts(next, group)
 	a.takeServers(group.Context, old, next, group)
-	a.reportUsers(group.Context)
+	a.users.Report(group.Context)
 	a.log.Info().Int("accounts", len(next.Accounts)).Int("stopped", stopped).Int("started", started).Msg("changed config was taken up")
 }
 

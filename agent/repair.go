@@ -2,10 +2,9 @@ package agent
 
 import (
 	"context"
-	"errors"
+	"fmt"
 
 	"github.com/popbridge/popbridge/agent/control"
-	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
@@ -15,13 +14,17 @@ import (
 func (a *Agent) Check(ctx context.Context, progress func(control.Progress)) ([]control.Problem, error) {
 	a.rounds.RLock()
 	defer a.rounds.RUnlock()
-	names, err := a.userNames()
+	names, err := a.users.Names()
 	if err != nil {
 		return nil, err
 	}
-	found := append([]control.Problem{}, a.oddFolders()...)
+	found := []control.Problem{}
+	for _, name := range a.users.Odd() {
+		found = append(found, control.Problem{User: name, Code: "no-store",
+			Text: fmt.Sprintf("%s is not a mail store with the name of a user: it is neither served nor backed up", a.users.Dir(name))})
+	}
 	for _, name := range names {
-		store, err := a.store(ctx, name)
+		store, err := a.users.Store(ctx, name)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
@@ -70,7 +73,7 @@ func storeProblem(user string, err error) control.Problem {
 func (a *Agent) Repair(ctx context.Context, progress func(control.Progress)) ([]control.Repaired, error) {
 	a.rounds.RLock()
 	defer a.rounds.RUnlock()
-	names, err := a.userNames()
+	names, err := a.users.Names()
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +90,7 @@ func (a *Agent) Repair(ctx context.Context, progress func(control.Progress)) ([]
 }
 
 func (a *Agent) repairUser(ctx context.Context, name string, progress func(done, total int)) (mailstore.RepairReport, error) {
-	store, err := a.store(ctx, name)
+	store, err := a.users.Store(ctx, name)
 	if err == nil {
 		var report mailstore.RepairReport
 		report, err = store.Repair(ctx, progress)
@@ -98,37 +101,9 @@ func (a *Agent) repairUser(ctx context.Context, name string, progress func(done,
 	if !fault.Is(err, fault.Corrupt) {
 		return mailstore.RepairReport{}, err
 	}
-	return a.rebuild(ctx, name)
-}
-
-// rebuild rebuilds the index of a user. The next who needs the store opens
-// it again.
-func (a *Agent) rebuild(ctx context.Context, name string) (mailstore.RepairReport, error) {
-	u := a.userEntry(name)
-	a.mu.Lock()
-	running := a.serving != nil
-	a.mu.Unlock()
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.store != nil && running {
-		return mailstore.RepairReport{}, fault.New(fault.Conflict, "the index of user "+name+" has to be rebuilt, and the running agent has it open",
-			"stop the agent (`popbridge stop`, or Ctrl-C where it runs), run `"+a.command("check --repair")+"` again, and start the agent")
-	}
-	if u.store != nil {
-		err := u.store.Close()
-		u.store = nil
-		if err != nil {
-			a.log.Warn().Err(err).Str("user", name).Msg("damaged store did not close cleanly")
-		}
-	}
-	o := a.storeOptions(name)
-	o.ID = a.known().Users[name].Store
-	report, err := mailstore.Rebuild(ctx, u.dir, o)
+	report, err := a.users.Rebuild(ctx, name, a.running())
 	if err == nil {
-		a.health.Report("user " + name)
 		a.resume("the index was rebuilt", func(ac *account) bool { return ac.cfg.User == name })
-	} else if !errors.Is(err, context.Canceled) {
-		a.health.Report("user "+name, health.Store(name, err)...)
 	}
 	return report, err
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/popbridge/popbridge/agent/control"
 	"github.com/popbridge/popbridge/agent/state"
+	"github.com/popbridge/popbridge/agent/users"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/atomicfile"
 	"github.com/popbridge/popbridge/internal/fault"
@@ -59,7 +60,7 @@ func Restore(ctx context.Context, cfg *config.Config, dir string, o RestoreOptio
 	if err := os.Mkdir(staged, 0o700); err != nil {
 		return nil, fault.Wrap(err, fault.Denied, "the data folder "+cfg.DataDir+" cannot be written", "check that this user may write there")
 	}
-	known := book(cfg, Options{StateDir: o.StateDir})
+	known := state.Open(o.StateDir, cfg.Path)
 	own := func(hash string) bool { return o.Devices || hash != "" && known.Wrote(hash) }
 	for _, name := range names {
 		report, err := mailstore.Restore(ctx, filepath.Join(dir, backupUsers, name), filepath.Join(staged, name),
@@ -97,15 +98,15 @@ func Restore(ctx context.Context, cfg *config.Config, dir string, o RestoreOptio
 // checkVacant refuses a data folder in which a user has anything that a restore
 // would replace. A store without mail or device is nothing: a start has made it.
 func checkVacant(ctx context.Context, cfg *config.Config, log zerolog.Logger) error {
-	users := filepath.Join(cfg.DataDir, "users")
-	taken := fault.New(fault.Conflict, "the data folder "+cfg.DataDir+" holds mail already", "move "+users+" away first, or name another data_dir in the config")
-	entries, err := os.ReadDir(users)
+	place := filepath.Join(cfg.DataDir, "users")
+	taken := fault.New(fault.Conflict, "the data folder "+cfg.DataDir+" holds mail already", "move "+place+" away first, or name another data_dir in the config")
+	entries, err := os.ReadDir(place)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	for _, e := range entries {
-		dir := filepath.Join(users, e.Name())
-		if !e.IsDir() || !holdsStore(dir) || hasMessageFile(dir) != nil {
+		dir := filepath.Join(place, e.Name())
+		if !e.IsDir() || !users.HoldsStore(dir) || users.HasMessageFile(dir) != nil {
 			return taken
 		}
 		store, err := mailstore.Open(ctx, dir, mailstore.Options{Log: log, KeepExpunged: cfg.KeepExpunged})
@@ -129,11 +130,11 @@ func checkVacant(ctx context.Context, cfg *config.Config, log zerolog.Logger) er
 		return err
 	}
 	// A mount point could be emptied, and not be replaced.
-	aside := users + ".restoring"
-	if err := os.Rename(users, aside); err != nil {
-		return fault.Wrap(err, fault.Denied, "the folder "+users+" cannot be replaced", "check that this user may rename it, and that it is no mount point")
+	aside := place + ".restoring"
+	if err := os.Rename(place, aside); err != nil {
+		return fault.Wrap(err, fault.Denied, "the folder "+place+" cannot be replaced", "check that this user may rename it, and that it is no mount point")
 	}
-	return os.Rename(aside, users)
+	return os.Rename(aside, place)
 }
 
 // usersIn returns the users that a backup holds. Of two that are the same store,

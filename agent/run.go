@@ -123,6 +123,13 @@ func closeServers(servers map[string]*imapServer) {
 	}
 }
 
+// running reports whether the agent serves.
+func (a *Agent) running() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.serving != nil
+}
+
 // listening returns the addresses that accept mail clients now.
 func (a *Agent) listening() []string {
 	a.mu.Lock()

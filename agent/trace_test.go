@@ -63,7 +63,7 @@ func TestFromThePOPServerToTheScreen(t *testing.T) {
 		t.Errorf("sync: %+v, want one new message", got)
 	}
 	// 6, 7, 9: it is in the store, with its summary and its ledger row.
-	store, err := r.agent.store(t.Context(), "ann")
+	store, err := r.agent.users.Store(t.Context(), "ann")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,19 +2,16 @@ package agent
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/popbridge/popbridge/agent/control"
-	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
 // Expunged implements control.Operations.
 func (a *Agent) Expunged(ctx context.Context, q control.ExpungedQuery) ([]control.Expunged, error) {
-	users, err := a.userNames()
+	users, err := a.users.Names()
 	if err != nil {
 		return nil, err
 	}
@@ -23,7 +20,7 @@ func (a *Agent) Expunged(ctx context.Context, q control.ExpungedQuery) ([]contro
 		users = []string{q.User}
 	}
 	for _, name := range users {
-		store, err := a.store(ctx, name)
+		store, err := a.users.Store(ctx, name)
 		if err != nil {
 			return nil, err
 		}
@@ -55,7 +52,7 @@ func (a *Agent) Undelete(ctx context.Context, ask control.Undelete) ([]control.R
 			ids[m.User] = append(ids[m.User], m.ID)
 		}
 	} else {
-		user, err := a.onlyUser(ask.User, "it is not said whose messages these are")
+		user, err := a.users.Only(ask.User, "it is not said whose messages these are")
 		if err != nil {
 			return nil, err
 		}
@@ -63,7 +60,7 @@ func (a *Agent) Undelete(ctx context.Context, ask control.Undelete) ([]control.R
 	}
 	list := []control.Restored{}
 	for _, name := range slices.Sorted(maps.Keys(ids)) {
-		store, err := a.store(ctx, name)
+		store, err := a.users.Store(ctx, name)
 		if err != nil {
 			return nil, err
 		}
@@ -76,25 +73,4 @@ func (a *Agent) Undelete(ctx context.Context, ask control.Undelete) ([]control.R
 		}
 	}
 	return list, nil
-}
-
-// onlyUser returns the user that is meant: the named one, or for "" the only
-// one there is.
-func (a *Agent) onlyUser(name, unsaid string) (string, error) {
-	users, err := a.userNames()
-	if err != nil {
-		return "", err
-	}
-	switch {
-	case slices.Contains(users, name):
-		return name, nil
-	case name != "":
-		return "", unknownUser(name, users)
-	case len(users) == 1:
-		return users[0], nil
-	case len(users) == 0:
-		return "", fault.New(fault.Config, unsaid, theUsers(users))
-	default:
-		return "", fault.New(fault.Config, unsaid, fmt.Sprintf("add --user with one of: %s", strings.Join(users, ", ")))
-	}
 }

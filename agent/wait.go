@@ -26,7 +26,7 @@ func Waits(err error) bool { return fault.Is(err, fault.Temporary) || fault.Is(e
 // be used it waits, after it has called waiting once; a changed config is taken
 // up. begin is called with the agent before it runs. Why it ended is noted.
 func Serve(ctx context.Context, cfg *config.Config, o Options, waiting func(), begin func(*Agent)) (err error) {
-	b := book(cfg, o)
+	b := state.Open(o.StateDir, cfg.Path)
 	release, other, err := b.Claim(ctx)
 	if err != nil {
 		return err
@@ -42,7 +42,7 @@ func Serve(ctx context.Context, cfg *config.Config, o Options, waiting func(), b
 	if err != nil {
 		return err
 	}
-	a.noteRunning(a.first.DataDir)
+	a.users.Note(func(f *state.File) { f.Runs(a.first.DataDir) })
 	begin(a)
 	return a.Run(ctx)
 }
@@ -58,7 +58,7 @@ func openWhenReady(ctx context.Context, cfg *config.Config, o Options, waiting f
 		registry.Report("data folder", health.DataFolder(err))
 		if !told {
 			waiting()
-			_ = book(cfg, o).Update(func(f *state.File) { f.Agent.Waiting = err.Error() }) // only for a person
+			_ = state.Open(o.StateDir, cfg.Path).Update(func(f *state.File) { f.Agent.Waiting = err.Error() }) // only for a person
 			told = true
 		}
 		if !supervise.Sleep(ctx, lookAgainAfter) {
@@ -77,14 +77,14 @@ func NoteEnd(ctx context.Context, configPath string, o Options, err error) {
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = nil
 	}
-	_ = book(&config.Config{Path: configPath}, o).Update(func(f *state.File) { f.Ends(time.Now(), err) }) // only for a person
+	_ = state.Open(o.StateDir, configPath).Update(func(f *state.File) { f.Ends(time.Now(), err) }) // only for a person
 }
 
 // Unusable is the status of a config whose data folder cannot be used, by the
 // error of Open.
 func Unusable(cfg *config.Config, o Options, err error) control.Status {
 	s := control.Status{DataDir: cfg.DataDir, Listen: []string{}, Accounts: []control.Account{}, Health: []health.Condition{health.DataFolder(err)}}
-	b := book(cfg, o)
+	b := state.Open(o.StateDir, cfg.Path)
 	s.LastEnd = b.LastEnd()
 	if agent := b.Running(); agent != nil {
 		s.Running, s.PID = true, agent.PID // it waits
@@ -101,7 +101,7 @@ func Unusable(cfg *config.Config, o Options, err error) control.Status {
 // RunningPID is the process of the agent that runs with a config, 0 where none
 // does.
 func RunningPID(configPath string, o Options) int {
-	if agent := book(&config.Config{Path: configPath}, o).Running(); agent != nil {
+	if agent := state.Open(o.StateDir, configPath).Running(); agent != nil {
 		return agent.PID
 	}
 	return 0
@@ -110,7 +110,7 @@ func RunningPID(configPath string, o Options) int {
 // RunningDataDir is the data folder of the agent that runs with a config, ""
 // where none does. It may be another one than the config names by now.
 func RunningDataDir(configPath string, o Options) string {
-	if agent := book(&config.Config{Path: configPath}, o).Running(); agent != nil {
+	if agent := state.Open(o.StateDir, configPath).Running(); agent != nil {
 		return agent.DataDir
 	}
 	return ""

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/popbridge/popbridge/agent"
+	"github.com/popbridge/popbridge/agent/users"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/secret"
@@ -107,7 +108,7 @@ func passwordWarnings(cfg *config.Config) []config.Problem {
 // userWarnings names the users whose mail is in the data folder and whom no
 // account names.
 func (a *app) userWarnings(cfg *config.Config) []config.Problem {
-	stored, err := agent.StoredUsers(cfg.DataDir)
+	stored, err := users.Stored(cfg.DataDir)
 	if err != nil {
 		return []config.Problem{{Key: "data_dir", Text: err.Error(), Hint: fault.Hint(err)}}
 	}

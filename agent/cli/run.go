@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/popbridge/popbridge/agent"
+	"github.com/popbridge/popbridge/agent/users"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/installer"
 	"github.com/popbridge/popbridge/internal/fault"
@@ -53,7 +54,7 @@ func (a *app) run(ctx context.Context) error {
 		return serve(ctx, cfg, a.direct, func() {})
 	}
 	dir := cfg.DataDir
-	if agent.Missing(cfg, agent.Options{}) != nil { // nothing is made where it should be
+	if users.Missing(cfg, "") != nil { // nothing is made where it should be
 		dir = config.StateDir(cfg.Path)
 	}
 	file, err := openLogFile(dir)

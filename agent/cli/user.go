@@ -7,8 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/popbridge/popbridge/agent"
 	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/agent/users"
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
@@ -111,7 +111,7 @@ func (a *app) newUserConfirmCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			givenUp, err := agent.ConfirmUsers(c.Context(), cfg, agent.Options{}, args)
+			givenUp, err := users.Confirm(c.Context(), cfg, "", args)
 			if err != nil {
 				return err
 			}

@@ -1,4 +1,4 @@
-package agent
+package users
 
 import (
 	"context"
@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/agent/state"
@@ -18,38 +17,29 @@ import (
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
-// book returns what is kept about the stores of a config, outside of them.
-func book(cfg *config.Config, o Options) *state.Book {
-	dir := o.StateDir
-	if dir == "" {
-		dir = config.StateDir(cfg.Path)
-	}
-	return state.Open(dir, cfg.Path)
-}
-
-// known returns what is known. That the file is damaged is a condition.
-func (a *Agent) known() state.File {
-	f, err := a.book.Read()
+// Known returns what is known. That the file is damaged is a condition.
+func (a *Stores) Known() state.File {
+	f, err := a.Book.Read()
 	if err != nil {
-		a.health.Report("state file", health.State(err))
+		a.Health.Report("state file", health.State(err))
 	}
 	return f
 }
 
-// note changes what is known. Where it cannot be kept mail flows all the same.
-func (a *Agent) note(change func(*state.File)) {
-	err := a.book.Update(change)
+// Note changes what is known. Where it cannot be kept mail flows all the same.
+func (a *Stores) Note(change func(*state.File)) {
+	err := a.Book.Update(change)
 	if err != nil {
-		a.health.Report("state", health.State(err))
+		a.Health.Report("state", health.State(err))
 		return
 	}
-	a.health.Report("state")
+	a.Health.Report("state")
 }
 
 // openStore opens the store of a user: the one that the user had before, or a
 // new one where none is known.
-func (a *Agent) openStore(ctx context.Context, u *user) (*mailstore.Store, error) {
-	known := a.known().Users[u.name]
+func (a *Stores) openStore(ctx context.Context, u *user) (*mailstore.Store, error) {
+	known := a.Known().Users[u.name]
 	o := a.storeOptions(u.name)
 	o.ID = known.Store
 	id := known.Store
@@ -57,23 +47,23 @@ func (a *Agent) openStore(ctx context.Context, u *user) (*mailstore.Store, error
 		id, _ = mailstore.Identify(ctx, u.dir) // Open tells of an error
 	}
 	if id != "" {
-		o.Lease = a.book.Lease(id, func(dir string) bool { return isElsewhere(ctx, id, dir, u.dir) })
+		o.Lease = a.Book.Lease(id, func(dir string) bool { return isElsewhere(ctx, id, dir, u.dir) })
 	}
-	o.Extend = func(id string, l mailstore.Lease) { a.note(func(f *state.File) { f.Stores[id] = l }) }
-	s, err := mailstore.Open(ctx, u.dir, o)
+	o.Extend = func(id string, l mailstore.Lease) { a.Note(func(f *state.File) { f.Stores[id] = l }) }
+	store, err := mailstore.Open(ctx, u.dir, o)
 	if errors.Is(err, mailstore.ErrAnother) {
-		return nil, missing(a.command, u.dir, map[string]state.User{u.name: known})
+		return nil, missing(a.Command, u.dir, map[string]state.User{u.name: known})
 	}
 	if err != nil {
 		return nil, err
 	}
-	a.note(func(f *state.File) {
-		if l := f.Stores[s.ID()]; l.To < s.Generation() {
-			f.Stores[s.ID()] = mailstore.Lease{From: s.Generation(), To: s.Generation()}
+	a.Note(func(f *state.File) {
+		if l := f.Stores[store.ID()]; l.To < store.Generation() {
+			f.Stores[store.ID()] = mailstore.Lease{From: store.Generation(), To: store.Generation()}
 		}
 	})
-	a.noteUsed(ctx, u, s)
-	return s, nil
+	a.noteUsed(ctx, u, store)
+	return store, nil
 }
 
 // isElsewhere reports whether dir has the store of that identity too: a backup was
@@ -88,93 +78,50 @@ func isElsewhere(ctx context.Context, id, dir, here string) bool {
 
 // noteUsed notes which store a user has, once there is anything in it: one that
 // never had mail is not missed.
-func (a *Agent) noteUsed(ctx context.Context, u *user, s *mailstore.Store) {
+func (a *Stores) noteUsed(ctx context.Context, u *user, store *mailstore.Store) {
 	if u.noted.Load() {
 		return
 	}
-	usage, err := s.Usage(ctx)
+	usage, err := store.Usage(ctx)
 	if err != nil {
 		return // a condition of the store
 	}
-	if usage.Empty() && a.known().Users[u.name].Store != s.ID() {
+	if usage.Empty() && a.Known().Users[u.name].Store != store.ID() {
 		return
 	}
 	u.noted.Store(true)
-	a.note(func(f *state.File) {
+	a.Note(func(f *state.File) {
 		k := f.Users[u.name]
-		k.Store, k.Dir = s.ID(), u.dir
+		k.Store, k.Dir = store.ID(), u.dir
 		f.Users[u.name] = k
 	})
 }
 
-// reportStore tells of an older copy until a person has confirmed it, and of
-// messages whose files are gone until they are back or deleted.
-func (a *Agent) reportStore(ctx context.Context, name string, s *mailstore.Store) {
-	if s != nil {
-		if u, err := s.Usage(ctx); err == nil && u.Missing > 0 {
-			a.health.Report("damage of "+name, health.MessagesDamaged(name, u.Missing, a.command("sync"), a.command("check")))
-		} else if err == nil {
-			a.health.Report("damage of " + name)
-		}
-	}
-	if s != nil && s.PutBack() {
-		a.note(func(f *state.File) {
-			now := time.Now().UTC().Truncate(time.Second)
-			f.Users[name] = state.User{Store: s.ID(), Dir: a.userDir(name), PutBack: &now}
-		})
-	}
-	if k := a.known().Users[name]; k.PutBack != nil {
-		a.health.Report("copy of "+name, health.StorePutBack(name, *k.PutBack, a.command("user confirm "+name)))
-		return
-	}
-	a.health.Report("copy of " + name)
-}
-
-// reportStores is reportStore for the stores that are open.
-func (a *Agent) reportStores(ctx context.Context) {
-	a.mu.Lock()
-	users := slices.Collect(maps.Values(a.users))
-	a.mu.Unlock()
-	for _, u := range users {
-		u.mu.Lock()
-		s := u.store
-		u.mu.Unlock()
-		if s != nil {
-			a.reportStore(ctx, u.name, s)
-		}
-	}
-}
-
 // closed notes how far a store has come that is closed now.
-func (a *Agent) closed(s *mailstore.Store) {
-	at := s.Generation()
-	a.note(func(f *state.File) {
-		if l, known := f.Stores[s.ID()]; known && l.To >= at {
-			f.Stores[s.ID()] = mailstore.Lease{From: at, To: at}
+func (a *Stores) closed(store *mailstore.Store) {
+	at := store.Generation()
+	a.Note(func(f *state.File) {
+		if l, known := f.Stores[store.ID()]; known && l.To >= at {
+			f.Stores[store.ID()] = mailstore.Lease{From: at, To: at}
 		}
 	})
 }
 
-// noteRunning says where the agent of this config is.
-func (a *Agent) noteRunning(dataDir string) {
-	a.note(func(f *state.File) { f.Runs(dataDir) })
-}
-
 // Missing is the error that the data folder of a config is not there although it
 // was, nil where there is none.
-func Missing(cfg *config.Config, o Options) error {
-	f, _ := book(cfg, o).Read() // what is damaged says nothing
-	return absent(cfg, f.Users)
+func Missing(cfg *config.Config, stateDir string) error {
+	f, _ := state.Open(stateDir, cfg.Path).Read() // what is damaged says nothing
+	return Absent(cfg, f.Users)
 }
 
-// absent is the error that no store of this config is where the data folder
+// Absent is the error that no store of this config is where the data folder
 // should be, and nil where there is one, or none is known.
-func absent(cfg *config.Config, known map[string]state.User) error {
+func Absent(cfg *config.Config, known map[string]state.User) error {
 	if len(known) == 0 {
 		return nil
 	}
 	for name := range known {
-		if holdsStore(filepath.Join(cfg.DataDir, "users", name)) {
+		if HoldsStore(filepath.Join(cfg.DataDir, "users", name)) {
 			return nil
 		}
 	}
@@ -184,14 +131,14 @@ func absent(cfg *config.Config, known map[string]state.User) error {
 	return missing(func(rest string) string { return config.Command(cfg.Path, rest) }, filepath.Join(cfg.DataDir, "users"), known)
 }
 
-// explain says what to do where an error means that the open store of a user is
+// Explain says what to do where an error means that the open store of a user is
 // no longer in its place.
-func (a *Agent) explain(name string, err error) error {
+func (a *Stores) Explain(name string, err error) error {
 	if !errors.Is(err, mailstore.ErrAnother) {
 		return err
 	}
-	dir := a.userDir(name)
-	return missing(a.command, dir, map[string]state.User{name: {Dir: dir}})
+	dir := a.Dir(name)
+	return missing(a.Command, dir, map[string]state.User{name: {Dir: dir}})
 }
 
 // missing says where the stores of users should be and where they were last.
@@ -215,12 +162,12 @@ func missing(command func(string) string, dir string, users map[string]state.Use
 		command("user confirm "+strings.Join(names, " "))+"` begins with what is in that place now, or with an empty mailbox")
 }
 
-// ConfirmUsers says that the mail folders that are in place are those of these
+// Confirm says that the mail folders that are in place are those of these
 // users. What was missing is given up; an older copy that was put back is the mail
 // from now on. It needs no running agent, and one that runs or waits takes it up by
 // itself. givenUp are the users whose missing mail it was about.
-func ConfirmUsers(ctx context.Context, cfg *config.Config, o Options, names []string) (givenUp []string, err error) {
-	b := book(cfg, o)
+func Confirm(ctx context.Context, cfg *config.Config, stateDir string, names []string) (givenUp []string, err error) {
+	b := state.Open(stateDir, cfg.Path)
 	f, err := b.Read()
 	if err != nil {
 		return nil, err
@@ -231,7 +178,7 @@ func ConfirmUsers(ctx context.Context, cfg *config.Config, o Options, names []st
 		switch id, err := mailstore.Identify(ctx, dir); {
 		case !known:
 			return nil, fault.New(fault.NotFound, "no mail of a user "+fault.Quote(name)+" is known with this config",
-				theUsers(slices.Sorted(maps.Keys(f.Users))))
+				Hint(slices.Sorted(maps.Keys(f.Users))))
 		case k.PutBack != nil:
 		case err == nil && id == k.Store:
 			return nil, fault.New(fault.Conflict, "there is nothing to confirm: the mail of user "+name+" is where it was, in "+dir, "")
