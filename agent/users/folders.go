@@ -15,17 +15,17 @@ import (
 // Names returns the users whose mail is served, checked and backed up: those
 // of the config, and those whose mail is on the disk though the config names
 // them no longer. With an error they are those of the config.
-func (a *Stores) Names() ([]string, error) {
-	users := a.Config().Users()
-	stored, _, err := storedUsers(a.DataDir)
-	return append(users, a.without(stored, users)...), err
+func (s *Stores) Names() ([]string, error) {
+	users := s.Config().Users()
+	stored, _, err := storedUsers(s.DataDir)
+	return append(users, s.without(stored, users)...), err
 }
 
 // without returns the stored users that are not among these users of the config.
-func (a *Stores) without(stored, users []string) (list []string) {
+func (s *Stores) without(stored, users []string) (list []string) {
 	for _, name := range stored {
 		same := func(user string) bool {
-			return user == name || strings.EqualFold(user, name) && sameFolder(a.Dir(user), a.Dir(name))
+			return user == name || strings.EqualFold(user, name) && sameFolder(s.Dir(user), s.Dir(name))
 		}
 		if !slices.ContainsFunc(users, same) {
 			list = append(list, name)
@@ -93,11 +93,11 @@ func holdsMail(dir string) bool {
 
 // Odd returns the folders and links beside the stores that are neither served nor
 // backed up.
-func (a *Stores) Odd() []string {
-	_, odd, _ := storedUsers(a.DataDir) // Names tells of an error
-	users := a.Config().Users()
+func (s *Stores) Odd() []string {
+	_, odd, _ := storedUsers(s.DataDir) // Names tells of an error
+	users := s.Config().Users()
 	return slices.DeleteFunc(odd, func(name string) bool { return slices.Contains(users, name) })
 }
 
 // Dir is the folder of a user.
-func (a *Stores) Dir(name string) string { return filepath.Join(a.DataDir, "users", name) }
+func (s *Stores) Dir(name string) string { return filepath.Join(s.DataDir, "users", name) }

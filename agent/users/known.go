@@ -18,51 +18,51 @@ import (
 )
 
 // Known returns what is known. That the file is damaged is a condition.
-func (a *Stores) Known() state.File {
-	f, err := a.Book.Read()
+func (s *Stores) Known() state.File {
+	f, err := s.Book.Read()
 	if err != nil {
-		a.Health.Report("state file", health.State(err))
+		s.Health.Report("state file", health.State(err))
 	}
 	return f
 }
 
 // Note changes what is known. Where it cannot be kept mail flows all the same.
-func (a *Stores) Note(change func(*state.File)) {
-	err := a.Book.Update(change)
+func (s *Stores) Note(change func(*state.File)) {
+	err := s.Book.Update(change)
 	if err != nil {
-		a.Health.Report("state", health.State(err))
+		s.Health.Report("state", health.State(err))
 		return
 	}
-	a.Health.Report("state")
+	s.Health.Report("state")
 }
 
 // openStore opens the store of a user: the one that the user had before, or a
 // new one where none is known.
-func (a *Stores) openStore(ctx context.Context, u *user) (*mailstore.Store, error) {
-	known := a.Known().Users[u.name]
-	o := a.storeOptions(u.name)
+func (s *Stores) openStore(ctx context.Context, u *user) (*mailstore.Store, error) {
+	known := s.Known().Users[u.name]
+	o := s.storeOptions(u.name)
 	o.ID = known.Store
 	id := known.Store
 	if id == "" { // of another config, or before `user confirm`
 		id, _ = mailstore.Identify(ctx, u.dir) // Open tells of an error
 	}
 	if id != "" {
-		o.Lease = a.Book.Lease(id, func(dir string) bool { return isElsewhere(ctx, id, dir, u.dir) })
+		o.Lease = s.Book.Lease(id, func(dir string) bool { return isElsewhere(ctx, id, dir, u.dir) })
 	}
-	o.Extend = func(id string, l mailstore.Lease) { a.Note(func(f *state.File) { f.Stores[id] = l }) }
+	o.Extend = func(id string, l mailstore.Lease) { s.Note(func(f *state.File) { f.Stores[id] = l }) }
 	store, err := mailstore.Open(ctx, u.dir, o)
 	if errors.Is(err, mailstore.ErrAnother) {
-		return nil, missing(a.Command, u.dir, map[string]state.User{u.name: known})
+		return nil, missing(s.Command, u.dir, map[string]state.User{u.name: known})
 	}
 	if err != nil {
 		return nil, err
 	}
-	a.Note(func(f *state.File) {
+	s.Note(func(f *state.File) {
 		if l := f.Stores[store.ID()]; l.To < store.Generation() {
 			f.Stores[store.ID()] = mailstore.Lease{From: store.Generation(), To: store.Generation()}
 		}
 	})
-	a.noteUsed(ctx, u, store)
+	s.noteUsed(ctx, u, store)
 	return store, nil
 }
 
@@ -78,7 +78,7 @@ func isElsewhere(ctx context.Context, id, dir, here string) bool {
 
 // noteUsed notes which store a user has, once there is anything in it: one that
 // never had mail is not missed.
-func (a *Stores) noteUsed(ctx context.Context, u *user, store *mailstore.Store) {
+func (s *Stores) noteUsed(ctx context.Context, u *user, store *mailstore.Store) {
 	if u.noted.Load() {
 		return
 	}
@@ -86,11 +86,11 @@ func (a *Stores) noteUsed(ctx context.Context, u *user, store *mailstore.Store) 
 	if err != nil {
 		return // a condition of the store
 	}
-	if usage.Empty() && a.Known().Users[u.name].Store != store.ID() {
+	if usage.Empty() && s.Known().Users[u.name].Store != store.ID() {
 		return
 	}
 	u.noted.Store(true)
-	a.Note(func(f *state.File) {
+	s.Note(func(f *state.File) {
 		k := f.Users[u.name]
 		k.Store, k.Dir = store.ID(), u.dir
 		f.Users[u.name] = k
@@ -98,9 +98,9 @@ func (a *Stores) noteUsed(ctx context.Context, u *user, store *mailstore.Store) 
 }
 
 // closed notes how far a store has come that is closed now.
-func (a *Stores) closed(store *mailstore.Store) {
+func (s *Stores) closed(store *mailstore.Store) {
 	at := store.Generation()
-	a.Note(func(f *state.File) {
+	s.Note(func(f *state.File) {
 		if l, known := f.Stores[store.ID()]; known && l.To >= at {
 			f.Stores[store.ID()] = mailstore.Lease{From: at, To: at}
 		}
@@ -133,12 +133,12 @@ func Absent(cfg *config.Config, known map[string]state.User) error {
 
 // Explain says what to do where an error means that the open store of a user is
 // no longer in its place.
-func (a *Stores) Explain(name string, err error) error {
+func (s *Stores) Explain(name string, err error) error {
 	if !errors.Is(err, mailstore.ErrAnother) {
 		return err
 	}
-	dir := a.Dir(name)
-	return missing(a.Command, dir, map[string]state.User{name: {Dir: dir}})
+	dir := s.Dir(name)
+	return missing(s.Command, dir, map[string]state.User{name: {Dir: dir}})
 }
 
 // missing says where the stores of users should be and where they were last.

@@ -17,8 +17,8 @@ import (
 )
 
 // MayRename refuses what Rename would refuse, before anything is stopped.
-func (a *Stores) MayRename(ctx context.Context, from, to string) error {
-	names, err := a.Names()
+func (s *Stores) MayRename(ctx context.Context, from, to string) error {
+	names, err := s.Names()
 	if err != nil {
 		return err
 	}
@@ -35,27 +35,27 @@ func (a *Stores) MayRename(ctx context.Context, from, to string) error {
 			return fault.New(fault.Conflict, fmt.Sprintf("there is a user %s, whose name differs only in case", name), "choose another name")
 		}
 	}
-	if _, err := os.Lstat(a.Dir(from)); err != nil {
+	if _, err := os.Lstat(s.Dir(from)); err != nil {
 		return fault.Wrap(err, fault.NotFound, "user "+from+" has no mail yet", "change user in the config, nothing else is needed")
 	}
-	if slices.Contains(names, to) && !sameFolder(a.Dir(from), a.Dir(to)) {
-		return a.mayReplace(ctx, a.userEntry(to))
+	if slices.Contains(names, to) && !sameFolder(s.Dir(from), s.Dir(to)) {
+		return s.mayReplace(ctx, s.userEntry(to))
 	}
 	return nil
 }
 
 // mayReplace refuses to give the name of a user who has anything to another one.
-func (a *Stores) mayReplace(ctx context.Context, u *user) error {
+func (s *Stores) mayReplace(ctx context.Context, u *user) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return a.mayReplaceLocked(ctx, u)
+	return s.mayReplaceLocked(ctx, u)
 }
 
-func (a *Stores) mayReplaceLocked(ctx context.Context, u *user) error {
+func (s *Stores) mayReplaceLocked(ctx context.Context, u *user) error {
 	if !HoldsStore(u.dir) {
 		return nil
 	}
-	store, err := a.openLocked(ctx, u)
+	store, err := s.openLocked(ctx, u)
 	if err != nil {
 		return err
 	}
@@ -70,7 +70,7 @@ func (a *Stores) mayReplaceLocked(ctx context.Context, u *user) error {
 	devices, err := store.Devices(ctx)
 	if err == nil && len(devices) > 0 {
 		err = fault.New(fault.Conflict, fmt.Sprintf("user %s has no mail, but the device %s", u.name, devices[0].Name),
-			"revoke it first, with: "+a.Command("device revoke "+devices[0].Name+" --user "+u.name)+"; the devices of the renamed user go on with the passwords they have")
+			"revoke it first, with: "+s.Command("device revoke "+devices[0].Name+" --user "+u.name)+"; the devices of the renamed user go on with the passwords they have")
 	}
 	return err
 }
@@ -78,26 +78,26 @@ func (a *Stores) mayReplaceLocked(ctx context.Context, u *user) error {
 // Rename gives the folder of a user another name, after MayRename: UIDs, ledger,
 // identity and devices are those it had. No account of either user is polled. While it
 // holds both users, no one can log in, and no store is opened.
-func (a *Stores) Rename(ctx context.Context, from, to string) error {
-	old := a.userEntry(from)
-	dest := a.userEntry(to)
+func (s *Stores) Rename(ctx context.Context, from, to string) error {
+	old := s.userEntry(from)
+	dest := s.userEntry(to)
 	if dest != old {
 		dest.mu.Lock()
 		defer dest.mu.Unlock()
-		if err := a.removeEmptyLocked(ctx, dest); err != nil {
+		if err := s.removeEmptyLocked(ctx, dest); err != nil {
 			return err
 		}
 	}
 	old.mu.Lock()
 	defer old.mu.Unlock()
-	if err := a.closeLocked(old); err != nil {
+	if err := s.closeLocked(old); err != nil {
 		return err
 	}
-	place := a.Dir(to)
+	place := s.Dir(to)
 	if err := os.Rename(old.dir, place); err != nil {
 		return fault.Wrap(err, fault.Denied, "the mail of user "+from+" cannot be moved to "+place, "check that no other program has files in it open, and repeat the command")
 	}
-	a.Note(func(f *state.File) {
+	s.Note(func(f *state.File) {
 		delete(f.Users, to)
 		if k, known := f.Users[from]; known {
 			k.Dir = place
@@ -106,16 +106,16 @@ func (a *Stores) Rename(ctx context.Context, from, to string) error {
 		}
 	})
 	old.renamed, dest.renamed = true, true
-	a.mu.Lock()
-	delete(a.users, old.name)
-	delete(a.users, dest.name)
-	a.mu.Unlock()
-	a.Health.Report("user " + from)
-	return atomicfile.SyncDir(a.Dir(""))
+	s.mu.Lock()
+	delete(s.users, old.name)
+	delete(s.users, dest.name)
+	s.mu.Unlock()
+	s.Health.Report("user " + from)
+	return atomicfile.SyncDir(s.Dir(""))
 }
 
 // removeEmptyLocked removes the store of a user who has nothing, if there is one.
-func (a *Stores) removeEmptyLocked(ctx context.Context, u *user) error {
+func (s *Stores) removeEmptyLocked(ctx context.Context, u *user) error {
 	if !HoldsStore(u.dir) {
 		err := os.Remove(u.dir) // an empty folder; what is in one that is not is a person's
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -123,9 +123,9 @@ func (a *Stores) removeEmptyLocked(ctx context.Context, u *user) error {
 		}
 		return nil
 	}
-	err := a.mayReplaceLocked(ctx, u)
+	err := s.mayReplaceLocked(ctx, u)
 	if err == nil {
-		err = a.closeLocked(u)
+		err = s.closeLocked(u)
 	}
 	if err == nil {
 		err = HasMessageFile(u.dir)

@@ -11,73 +11,73 @@ import (
 )
 
 // Report makes a condition of each user whose mail has no account.
-func (a *Stores) Report(ctx context.Context) {
-	users := a.Config().Users()
-	stored, _, err := storedUsers(a.DataDir)
+func (s *Stores) Report(ctx context.Context) {
+	users := s.Config().Users()
+	stored, _, err := storedUsers(s.DataDir)
 	if err != nil {
 		return // a condition of every store
 	}
 	var list []health.Condition
-	for _, name := range a.without(stored, users) {
-		store, err := a.Store(ctx, name)
+	for _, name := range s.without(stored, users) {
+		store, err := s.Store(ctx, name)
 		if err != nil {
 			continue // a condition of this user
 		}
 		u, err := store.Usage(ctx)
 		if err == nil && u.Messages > 0 {
-			list = append(list, health.UserWithoutAccount(name, u.Messages, a.renamedHint(ctx, name, users)))
+			list = append(list, health.UserWithoutAccount(name, u.Messages, s.renamedHint(ctx, name, users)))
 		}
 	}
 	if ctx.Err() == nil {
-		a.Health.Report("users", list...)
+		s.Health.Report("users", list...)
 	}
 }
 
 // renamedHint names the command for what it looks like: a user of the config
 // without mail, while another one lost the accounts.
-func (a *Stores) renamedHint(ctx context.Context, name string, users []string) string {
+func (s *Stores) renamedHint(ctx context.Context, name string, users []string) string {
 	for _, user := range users {
-		if store, err := a.Store(ctx, user); err == nil {
+		if store, err := s.Store(ctx, user); err == nil {
 			if u, err := store.Usage(ctx); err == nil && u.Empty() {
 				return fmt.Sprintf("user %s of the config has no mail yet; if that is the same person, set user = %q for the accounts, or call %s that: `%s`",
-					user, name, name, a.Command("user rename "+name+" "+user))
+					user, name, name, s.Command("user rename "+name+" "+user))
 			}
 		}
 	}
-	return "if the user has another name now: `" + a.Command("user rename "+name+" NEW") + "`"
+	return "if the user has another name now: `" + s.Command("user rename "+name+" NEW") + "`"
 }
 
 // ReportStore tells of an older copy until a person has confirmed it, and of
 // messages whose files are gone until they are back or deleted.
-func (a *Stores) ReportStore(ctx context.Context, name string, store *mailstore.Store) {
+func (s *Stores) ReportStore(ctx context.Context, name string, store *mailstore.Store) {
 	if store != nil {
 		if u, err := store.Usage(ctx); err == nil && u.Missing > 0 {
-			a.Health.Report("damage of "+name, health.MessagesDamaged(name, u.Missing, a.Command("sync"), a.Command("check")))
+			s.Health.Report("damage of "+name, health.MessagesDamaged(name, u.Missing, s.Command("sync"), s.Command("check")))
 		} else if err == nil {
-			a.Health.Report("damage of " + name)
+			s.Health.Report("damage of " + name)
 		}
 	}
 	if store != nil && store.PutBack() {
-		a.Note(func(f *state.File) {
+		s.Note(func(f *state.File) {
 			now := time.Now().UTC().Truncate(time.Second)
-			f.Users[name] = state.User{Store: store.ID(), Dir: a.Dir(name), PutBack: &now}
+			f.Users[name] = state.User{Store: store.ID(), Dir: s.Dir(name), PutBack: &now}
 		})
 	}
-	if k := a.Known().Users[name]; k.PutBack != nil {
-		a.Health.Report("copy of "+name, health.StorePutBack(name, *k.PutBack, a.Command("user confirm "+name)))
+	if k := s.Known().Users[name]; k.PutBack != nil {
+		s.Health.Report("copy of "+name, health.StorePutBack(name, *k.PutBack, s.Command("user confirm "+name)))
 		return
 	}
-	a.Health.Report("copy of " + name)
+	s.Health.Report("copy of " + name)
 }
 
 // ReportOpen is ReportStore for the stores that are open.
-func (a *Stores) ReportOpen(ctx context.Context) {
-	for _, u := range a.entries() {
+func (s *Stores) ReportOpen(ctx context.Context) {
+	for _, u := range s.entries() {
 		u.mu.Lock()
 		store := u.store
 		u.mu.Unlock()
 		if store != nil {
-			a.ReportStore(ctx, u.name, store)
+			s.ReportStore(ctx, u.name, store)
 		}
 	}
 }

@@ -25,28 +25,28 @@ type user struct {
 	renamed bool // the folder has gone to another user, or was removed for one
 }
 
-func (a *Stores) closeLocked(u *user) error {
+func (s *Stores) closeLocked(u *user) error {
 	if u.store == nil {
 		return nil
 	}
 	store := u.store
 	u.store = nil
-	a.noteUsed(context.Background(), u, store)
+	s.noteUsed(context.Background(), u, store)
 	u.noted.Store(false)
 	err := store.Close()
-	a.closed(store)
+	s.closed(store)
 	return err
 }
 
 // Store returns the open store of a user that the config names or whose mail is
 // on the disk. It stays open until the agent stops: clients may be reading it.
-func (a *Stores) Store(ctx context.Context, name string) (*mailstore.Store, error) {
+func (s *Stores) Store(ctx context.Context, name string) (*mailstore.Store, error) {
 	for {
-		u, err := a.user(name)
+		u, err := s.user(name)
 		if err != nil {
 			return nil, err
 		}
-		store, renamed, err := a.openUser(ctx, u)
+		store, renamed, err := s.openUser(ctx, u)
 		if !renamed {
 			return store, err
 		}
@@ -55,13 +55,13 @@ func (a *Stores) Store(ctx context.Context, name string) (*mailstore.Store, erro
 
 // user returns the user of that name, who may be there under a name that the
 // file system takes for the same.
-func (a *Stores) user(name string) (*user, error) {
-	a.mu.Lock()
-	u := a.users[name]
-	a.mu.Unlock()
-	named := slices.Contains(a.Config().Users(), name)
+func (s *Stores) user(name string) (*user, error) {
+	s.mu.Lock()
+	u := s.users[name]
+	s.mu.Unlock()
+	named := slices.Contains(s.Config().Users(), name)
 	if !named && (u == nil || !u.isOpen()) { // nothing is made for a name that a client made up
-		users, err := a.Names()
+		users, err := s.Names()
 		if err != nil {
 			return nil, err
 		}
@@ -69,7 +69,7 @@ func (a *Stores) user(name string) (*user, error) {
 			return nil, unknown(name, users)
 		}
 	}
-	return a.userEntry(name), nil
+	return s.userEntry(name), nil
 }
 
 func (u *user) isOpen() bool {
@@ -78,53 +78,53 @@ func (u *user) isOpen() bool {
 	return u.store != nil
 }
 
-func (a *Stores) userEntry(name string) *user {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if u := a.users[name]; u != nil {
+func (s *Stores) userEntry(name string) *user {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if u := s.users[name]; u != nil {
 		return u
 	}
-	dir := a.Dir(name)
-	for other, u := range a.users {
+	dir := s.Dir(name)
+	for other, u := range s.users {
 		if strings.EqualFold(other, name) && sameFolder(u.dir, dir) {
 			return u
 		}
 	}
 	u := &user{name: name, dir: dir}
-	a.users[name] = u
+	s.users[name] = u
 	return u
 }
 
 // openUser opens the store at the first need. renamed tells that u is no user
 // any more.
-func (a *Stores) openUser(ctx context.Context, u *user) (store *mailstore.Store, renamed bool, err error) {
+func (s *Stores) openUser(ctx context.Context, u *user) (store *mailstore.Store, renamed bool, err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.renamed {
 		return nil, true, nil
 	}
-	store, err = a.openLocked(ctx, u)
+	store, err = s.openLocked(ctx, u)
 	return store, false, err
 }
 
-func (a *Stores) openLocked(ctx context.Context, u *user) (*mailstore.Store, error) {
+func (s *Stores) openLocked(ctx context.Context, u *user) (*mailstore.Store, error) {
 	if u.store != nil {
-		a.noteUsed(ctx, u, u.store) // mail may have come since it was opened
+		s.noteUsed(ctx, u, u.store) // mail may have come since it was opened
 		return u.store, nil
 	}
-	store, err := a.openStore(ctx, u)
+	store, err := s.openStore(ctx, u)
 	if ctx.Err() == nil {
-		a.Health.Report("user "+u.name, health.Store(u.name, err)...)
+		s.Health.Report("user "+u.name, health.Store(u.name, err)...)
 	}
 	if err != nil {
 		return nil, err
 	}
 	u.store = store
-	a.ReportStore(ctx, u.name, store)
+	s.ReportStore(ctx, u.name, store)
 	return store, nil
 }
 
-func (a *Stores) storeOptions(user string) mailstore.Options {
-	return mailstore.Options{KeepExpunged: a.KeepExpunged, IndexText: true,
-		Log: a.Log.With().Str("component", "mailstore").Str("user", user).Logger()}
+func (s *Stores) storeOptions(user string) mailstore.Options {
+	return mailstore.Options{KeepExpunged: s.KeepExpunged, IndexText: true,
+		Log: s.Log.With().Str("component", "mailstore").Str("user", user).Logger()}
 }

@@ -55,30 +55,30 @@ func New(o Options) *Stores {
 }
 
 // Close closes the stores that are open.
-func (a *Stores) Close() error {
+func (s *Stores) Close() error {
 	var errs []error
-	for _, u := range a.entries() {
+	for _, u := range s.entries() {
 		u.mu.Lock()
-		errs = append(errs, a.closeLocked(u))
+		errs = append(errs, s.closeLocked(u))
 		u.mu.Unlock()
 	}
 	return errors.Join(errs...)
 }
 
 // entries returns the users that were asked for.
-func (a *Stores) entries() []*user {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return slices.Collect(maps.Values(a.users))
+func (s *Stores) entries() []*user {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Values(s.users))
 }
 
 // Command is a popbridge command for the config in force.
-func (a *Stores) Command(rest string) string { return config.Command(a.Config().Path, rest) }
+func (s *Stores) Command(rest string) string { return config.Command(s.Config().Path, rest) }
 
 // Only returns the user that is meant: the named one, or for "" the only one there
 // is. unsaid is the error where there are several.
-func (a *Stores) Only(name, unsaid string) (string, error) {
-	users, err := a.Names()
+func (s *Stores) Only(name, unsaid string) (string, error) {
+	users, err := s.Names()
 	if err != nil {
 		return "", err
 	}
