@@ -32,6 +32,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/popbridge/popbridge/agent/accounts"
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/agent/state"
 	"github.com/popbridge/popbridge/agent/users"
@@ -49,30 +50,29 @@ type Options struct {
 
 // An Agent serves one data folder.
 type Agent struct {
-	opts    Options
-	log     zerolog.Logger
-	first   *config.Config // of Open: its data_dir, keep_expunged and log.format hold until the end
-	health  *health.Registry
-	lock    *lock
-	book    *state.Book // what is known of the stores, outside of them
-	users   *users.Stores
-	outside outside
-	zone    atomic.Pointer[time.Location] // see location
-	guard   *guard
-	alerts  alerts
+	opts     Options
+	log      zerolog.Logger
+	cfg      atomic.Pointer[config.Config]
+	first    *config.Config // of Open: its data_dir, keep_expunged and log.format hold until the end
+	health   *health.Registry
+	lock     *lock
+	book     *state.Book // what is known of the stores, outside of them
+	users    *users.Stores
+	accounts *accounts.Set
+	outside  outside
+	zone     atomic.Pointer[time.Location] // see location
+	guard    *guard
+	alerts   alerts
 
 	tls *localTLS
 
-	reload sync.Mutex    // held by the one who takes up a config
-	naming chan struct{} // has an element while a config is taken up or accounts are named, see nameAccounts
+	reload sync.Mutex // held by the one who takes up a config
 
 	rounds sync.RWMutex // held for reading by what goes over the stores for long, for writing by a rename
 
-	mu       sync.Mutex // guards what follows
-	cfg      *config.Config
-	accounts map[string]*account
-	servers  map[string]*imapServer // by configured address
-	serving  *supervise.Group       // nil unless Run is under way
+	mu      sync.Mutex             // guards what follows
+	servers map[string]*imapServer // by configured address
+	serving *supervise.Group       // nil unless Run is under way
 }
 
 // Open locks the data folder of cfg and makes what it describes, without
@@ -91,22 +91,19 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (*Agent, error) {
 		return nil, err
 	}
 	a := &Agent{
-		opts: o, log: o.Log.With().Str("component", "agent").Logger(), lock: l, book: b, cfg: cfg, first: cfg,
-		outside:  realOutside(),
-		tls:      &localTLS{dir: filepath.Join(cfg.DataDir, "tls")},
-		health:   health.New(o.Log.With().Str("component", "health").Logger(), time.Now),
-		accounts: map[string]*account{},
-		servers:  map[string]*imapServer{},
-		naming:   make(chan struct{}, 1),
+		opts: o, log: o.Log.With().Str("component", "agent").Logger(), lock: l, book: b, first: cfg,
+		outside: realOutside(),
+		tls:     &localTLS{dir: filepath.Join(cfg.DataDir, "tls")},
+		health:  health.New(o.Log.With().Str("component", "health").Logger(), time.Now),
+		servers: map[string]*imapServer{},
 	}
+	a.cfg.Store(cfg)
 	a.users = users.New(users.Options{DataDir: cfg.DataDir, KeepExpunged: cfg.KeepExpunged, Log: o.Log, Book: b, Health: a.health, Config: a.Config})
+	a.accounts = accounts.New(a.users)
 	a.zone.Store(location(cfg))
 	a.guard = newGuard(a.refused)
 	if damaged != nil {
 		a.health.Report("state file", health.State(damaged)) // until the next start
-	}
-	for _, c := range cfg.Accounts {
-		a.accounts[c.Name] = a.newAccount(c)
 	}
 	return a, nil
 }
@@ -116,12 +113,11 @@ func (a *Agent) Close() error {
 	return errors.Join(a.users.Close(), a.lock.release())
 }
 
+// Retry tries the accounts whose last poll failed, as soon as their servers allow.
+func (a *Agent) Retry() { a.accounts.Retry() }
+
 // Config returns the config in force.
-func (a *Agent) Config() *config.Config {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.cfg
-}
+func (a *Agent) Config() *config.Config { return a.cfg.Load() }
 
 // command is a popbridge command for the config in force.
 func (a *Agent) command(rest string) string { return config.Command(a.Config().Path, rest) }

@@ -32,7 +32,7 @@ func (s *imapServer) source() string { return "imap " + s.addr }
 
 // newIMAPServer makes the server of one address.
 func (a *Agent) newIMAPServer(addr string, cfg *config.Config) *imapServer {
-	o := localimap.Options{Login: a.login, Opened: a.opened, Crowded: a.crowded(addr), Zone: a.zone.Load, Alert: a.alert, Security: imapSecurity(cfg.IMAP.TLS),
+	o := localimap.Options{Login: a.login, Opened: a.accounts.Wake, Crowded: a.crowded(addr), Zone: a.zone.Load, Alert: a.alert, Security: imapSecurity(cfg.IMAP.TLS),
 		Log: a.opts.Log.With().Str("component", "imap").Logger()}
 	s := &imapServer{addr: addr, secure: cfg.IMAP.TLS != config.Off}
 	if s.secure {
@@ -116,25 +116,6 @@ func (a *Agent) setBound(s *imapServer, addr string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s.bound = addr
-}
-
-// opened polls the accounts whose mail goes where a client just looks.
-func (a *Agent) opened(user, mailbox string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for _, ac := range a.accounts {
-		if ac.cfg.User == user && ac.cfg.Folder == mailbox {
-			ac.wake()
-		}
-	}
-}
-
-func (ac *account) wake() {
-	ac.mu.Lock()
-	defer ac.mu.Unlock()
-	if ac.runner != nil {
-		ac.runner.Wake()
-	}
 }
 
 // listen opens a port, or says who has it and what to do.

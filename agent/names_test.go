@@ -71,7 +71,7 @@ func TestAnAccountThatWasReplaced(t *testing.T) {
 	r.configure(plain, a)
 	r.start()
 	r.sync()
-	chosen, err := r.agent.choose([]string{"alpha"})
+	chosen, err := r.agent.accounts.Choose([]string{"alpha"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,8 +36,15 @@ func (r *rig) notices() *notices {
 
 // fails reports an error of the account.
 func (r *rig) fails(err error) {
-	ac := r.agent.accounts["home"]
-	r.agent.health.Report(ac.source(), ac.concern(health.Account("home", err, 0))...)
+	r.agent.health.Report("account home", ofAnn(health.Account("home", err, 0)...)...)
+}
+
+// ofAnn gives conditions to ann.
+func ofAnn(list ...health.Condition) []health.Condition {
+	for i := range list {
+		list[i].User = "ann"
+	}
+	return list
 }
 
 func (r *rig) annsInbox() (*mailstore.Store, mailstore.Mailbox) {
@@ -161,8 +168,7 @@ func TestAPersonIsToldOfEachProblemOnce(t *testing.T) {
 func TestALastingProblemIsToldEachTime(t *testing.T) {
 	t.Parallel()
 	r, n := noticeRig(t, "notices = true")
-	ac := r.agent.accounts["home"]
-	waits := ac.concern([]health.Condition{health.DeletesUnconfirmed("home", 3, "show", "allow")})
+	waits := ofAnn(health.DeletesUnconfirmed("home", 3, "show", "allow"))
 	now := time.Now()
 	for _, step := range []struct {
 		after      time.Duration
@@ -170,7 +176,7 @@ func TestALastingProblemIsToldEachTime(t *testing.T) {
 		want       int
 	}{{0, waits, 1}, {time.Second, nil, 1}, {time.Second, waits, 1}, {time.Second, nil, 1}, {replacedAfter, nil, 0}, {time.Second, waits, 1}} {
 		now = now.Add(step.after)
-		r.agent.health.Report(ac.source(), step.conditions...)
+		r.agent.health.Report("account home", step.conditions...)
 		if err := n.look(t.Context(), now); err != nil {
 			t.Fatal(err)
 		}
@@ -186,7 +192,7 @@ func TestANoticeGoesWithAUserWhoIsRenamed(t *testing.T) {
 	r, n := noticeRig(t, "notices = true")
 	r.annsInbox()
 	r.configure("notices = true\n"+plain, testAccount{name: "home", user: "bob", folder: "INBOX", port: 1})
-	r.agent.cfg = r.load()
+	r.agent.cfg.Store(r.load())
 	r.agent.health.Report("users", health.UserWithoutAccount("ann", 3, "rename"))
 	now := time.Now()
 	if err := n.look(t.Context(), now); err != nil {
@@ -353,8 +359,7 @@ func TestAnAlertOnceAnHour(t *testing.T) {
 		t.Errorf("all is well: %q", got)
 	}
 	r.agent.health.Report("user ann", health.Store("ann", fault.New(fault.Full, "no space left", "make room"))...)
-	ac := r.agent.accounts["home"]
-	r.agent.health.Report("x", ac.concern([]health.Condition{health.DeletesUnconfirmed("home", 3, "show", "allow")})...)
+	r.agent.health.Report("x", ofAnn(health.DeletesUnconfirmed("home", 3, "show", "allow"))...)
 	want := "popbridge, 2 problems: mail of user ann: no space left; make room"
 	for _, device := range []string{"phone", "laptop"} {
 		if got := r.agent.alert("ann", device); got != want {

@@ -6,14 +6,13 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
+	"github.com/popbridge/popbridge/agent/accounts"
 	"github.com/popbridge/popbridge/agent/control"
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/bridge"
-	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
 	"github.com/popbridge/popbridge/internal/supervise"
@@ -25,10 +24,6 @@ var _ control.Operations = (*Agent)(nil)
 func (a *Agent) Status(ctx context.Context) (control.Status, error) {
 	a.mu.Lock()
 	s := control.Status{PID: os.Getpid(), DataDir: a.first.DataDir, Running: a.serving != nil, Programs: []string{}}
-	var accounts []*account
-	for _, c := range a.cfg.Accounts {
-		accounts = append(accounts, a.accounts[c.Name])
-	}
 	for _, srv := range a.servers {
 		s.Clients += srv.srv.Clients()
 		s.Programs = append(s.Programs, srv.srv.Programs()...)
@@ -39,9 +34,9 @@ func (a *Agent) Status(ctx context.Context) (control.Status, error) {
 	s.Listen = a.listening()
 	s.LastEnd = a.book.LastEnd()
 	s.Accounts = []control.Account{}
-	for _, ac := range accounts {
+	for _, ac := range a.accounts.All() {
 		if !s.Running {
-			ac.recall(ctx)
+			ac.Recall(ctx)
 		}
 		answer, err := a.accountStatus(ctx, ac)
 		if ctx.Err() != nil {
@@ -49,8 +44,8 @@ func (a *Agent) Status(ctx context.Context) (control.Status, error) {
 		}
 		if err != nil {
 			answer.LastError = err.Error() // of the user's store; it is a condition as well
-		} else if !s.Running && answer.LastError != "" && !ac.isHeld() {
-			a.health.Report(ac.source(), append(ac.conditions(ac.status()), health.Remembered(ac.cfg.Name, answer.LastError, a.command("sync "+ac.cfg.Name)))...)
+		} else if !s.Running {
+			ac.ReportRemembered(answer.LastError)
 		}
 		s.Accounts = append(s.Accounts, answer)
 	}
@@ -66,10 +61,10 @@ func (a *Agent) Status(ctx context.Context) (control.Status, error) {
 
 // accountStatus joins what the runner does now with what the store remembers
 // of earlier runs.
-func (a *Agent) accountStatus(ctx context.Context, ac *account) (control.Account, error) {
-	now := ac.status()
+func (a *Agent) accountStatus(ctx context.Context, ac *accounts.Account) (control.Account, error) {
+	now := ac.Status()
 	answer := control.Account{
-		Name: ac.cfg.Name, User: ac.cfg.User, Folder: ac.cfg.Folder, State: string(now.State),
+		Name: ac.Config.Name, User: ac.Config.User, Folder: ac.Config.Folder, State: string(now.State),
 		NextPoll: timeOrNil(now.NextPoll), LastError: now.LastError, Deletions: []control.Deletion{},
 	}
 	answer.Awaiting, answer.Expire, answer.MinInterval = now.Awaiting, now.Expire, now.MinInterval.Seconds()
@@ -80,22 +75,22 @@ func (a *Agent) accountStatus(ctx context.Context, ac *account) (control.Account
 			answer.Problems = append(answer.Problems, p.Reason)
 		}
 	}
-	if former := ac.formerFolder(); former != "" {
-		answer.Notes = append(answer.Notes, "new mail goes to "+ac.cfg.Folder+"; what came before went to "+former+", and stays where it is")
+	if former := ac.FormerFolder(); former != "" {
+		answer.Notes = append(answer.Notes, "new mail goes to "+ac.Config.Folder+"; what came before went to "+former+", and stays where it is")
 	}
-	store, err := a.users.Store(ctx, ac.cfg.User)
+	store, err := a.users.Store(ctx, ac.Config.User)
 	if err != nil {
 		return answer, err
 	}
 	if store.Unreadable() {
-		a.health.Report("user "+ac.cfg.User, health.Store(ac.cfg.User, store.Healthy(ctx))...)
+		a.health.Report("user "+ac.Config.User, health.Store(ac.Config.User, store.Healthy(ctx))...)
 	}
-	kept, err := store.AccountState(ctx, ac.cfg.Name)
+	kept, err := store.AccountState(ctx, ac.Config.Name)
 	if err != nil {
 		return answer, err
 	}
 	answer.LastSuccess, answer.Stored, answer.OnServer = timeOrNil(kept.LastSuccess), kept.Stored, kept.OnServer
-	if answer.Deletions, err = ac.deletions(ctx, now.Deletes); err != nil {
+	if answer.Deletions, err = a.deletions(ctx, ac, now.Deletes); err != nil {
 		return answer, err
 	}
 	answer.DeletionsTotal = now.DeletesTotal
@@ -115,7 +110,7 @@ func timeOrNil(t time.Time) *time.Time {
 
 // Sync implements control.Operations.
 func (a *Agent) Sync(ctx context.Context, names []string, progress func(control.Progress)) ([]control.SyncResult, error) {
-	accounts, err := a.choose(names)
+	chosen, err := a.accounts.Choose(names)
 	if err != nil {
 		return nil, err
 	}
@@ -129,24 +124,24 @@ func (a *Agent) Sync(ctx context.Context, names []string, progress func(control.
 		progress(control.Progress{Account: p.Account, Phase: p.Phase, Messages: p.Messages, Total: p.TotalMessages,
 			Bytes: p.Bytes, AllBytes: p.TotalBytes, Done: p.Done})
 	}
-	results := make([]control.SyncResult, len(accounts))
+	results := make([]control.SyncResult, len(chosen))
 	var wg sync.WaitGroup
-	for i, ac := range accounts {
+	for i, ac := range chosen {
 		wg.Go(func() { results[i] = a.syncOne(ctx, ac, report) })
 	}
 	wg.Wait()
 	return results, ctx.Err()
 }
 
-func (a *Agent) syncOne(ctx context.Context, ac *account, report func(bridge.Progress)) control.SyncResult {
-	answer := control.SyncResult{Account: ac.cfg.Name}
+func (a *Agent) syncOne(ctx context.Context, ac *accounts.Account, report func(bridge.Progress)) control.SyncResult {
+	answer := control.SyncResult{Account: ac.Config.Name}
 	err := supervise.Protect(func() error {
-		r, err := ac.get(ctx)
+		r, err := ac.Runner(ctx)
 		if err != nil {
 			return err
 		}
 		if _, ok := errors.AsType[*mailstore.Failure](r.Status().Err); ok { // who asks may have repaired it
-			store, err := a.users.Store(ctx, ac.cfg.User)
+			store, err := a.users.Store(ctx, ac.Config.User)
 			if err == nil {
 				err = store.Healthy(ctx)
 			}
@@ -168,43 +163,15 @@ func (a *Agent) syncOne(ctx context.Context, ac *account, report func(bridge.Pro
 			}
 		}
 		if errors.Is(err, context.Canceled) && ctx.Err() == nil {
-			return fault.Wrap(err, fault.Temporary, "account "+ac.cfg.Name+" was stopped or changed while it was polled", "poll it again")
+			return fault.Wrap(err, fault.Temporary, "account "+ac.Config.Name+" was stopped or changed while it was polled", "poll it again")
 		}
 		return err
 	})
-	if err = a.users.Explain(ac.cfg.User, err); err != nil {
+	if err = a.users.Explain(ac.Config.User, err); err != nil {
 		answer.Error, answer.Hint = err.Error(), fault.Hint(err)
 	}
 	if now, err := a.accountStatus(ctx, ac); err == nil {
 		answer.Stored, answer.Awaiting = now.Stored, now.Awaiting
 	}
 	return answer
-}
-
-// choose returns the accounts of these names, or all of them in file order.
-func (a *Agent) choose(names []string) ([]*account, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	var known []string
-	var chosen []*account
-	for _, c := range a.cfg.Accounts {
-		known = append(known, c.Name)
-		if len(names) == 0 {
-			chosen = append(chosen, a.accounts[c.Name])
-		}
-	}
-	if len(known) == 0 {
-		return nil, fault.New(fault.Config, "there is no account in the config", "add one: `popbridge check-config --help` shows what it looks like")
-	}
-	for _, name := range names {
-		c, ok := a.cfg.Account(name)
-		if !ok {
-			return nil, fault.New(fault.Config, fmt.Sprintf("there is no account %s in the config", fault.Quote(name)),
-				config.DidYouMean(name, known)+"the accounts are: "+strings.Join(known, ", "))
-		}
-		if ac := a.accounts[c.Name]; !slices.Contains(chosen, ac) {
-			chosen = append(chosen, ac)
-		}
-	}
-	return chosen, nil
 }

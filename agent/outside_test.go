@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/testkit"
 )
 
@@ -79,7 +80,7 @@ func TestResumePollsTheAccounts(t *testing.T) {
 	r.start()
 	r.sync()
 	home.Add(testkit.Message(100))
-	r.agent.resume("a test", func(ac *account) bool { return ac.cfg.User == "bob" })
-	r.agent.resume("a test", func(ac *account) bool { return ac.cfg.User == "ann" })
+	r.agent.accounts.Resume("a test", func(c config.Account) bool { return c.User == "bob" })
+	r.agent.accounts.Resume("a test", func(c config.Account) bool { return c.User == "ann" })
 	eventually(t, "the new message is here", func() bool { return r.status().Accounts[0].Stored == 4 })
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 
+	"github.com/popbridge/popbridge/agent/accounts"
 	"github.com/popbridge/popbridge/agent/control"
 	"github.com/popbridge/popbridge/bridge"
 	"github.com/popbridge/popbridge/internal/fault"
@@ -13,23 +14,23 @@ import (
 
 // Preview implements control.Operations.
 func (a *Agent) Preview(ctx context.Context, names []string) ([]control.Preview, error) {
-	accounts, err := a.choose(names)
+	chosen, err := a.accounts.Choose(names)
 	if err != nil {
 		return nil, err
 	}
-	previews := make([]control.Preview, len(accounts))
+	previews := make([]control.Preview, len(chosen))
 	var wg sync.WaitGroup
-	for i, ac := range accounts {
-		wg.Go(func() { previews[i] = ac.preview(ctx) })
+	for i, ac := range chosen {
+		wg.Go(func() { previews[i] = a.preview(ctx, ac) })
 	}
 	wg.Wait()
 	return previews, ctx.Err()
 }
 
-func (ac *account) preview(ctx context.Context) control.Preview {
-	answer := control.Preview{Account: ac.cfg.Name, Shadow: ac.cfg.Shadow}
+func (a *Agent) preview(ctx context.Context, ac *accounts.Account) control.Preview {
+	answer := control.Preview{Account: ac.Config.Name, Shadow: ac.Config.Shadow}
 	err := supervise.Protect(func() error {
-		r, err := ac.get(ctx)
+		r, err := ac.Runner(ctx)
 		if err != nil {
 			return err
 		}
@@ -39,7 +40,7 @@ func (ac *account) preview(ctx context.Context) control.Preview {
 		}
 		answer.Fetch, answer.Kept, answer.Policy, answer.NeedsConfirm = p.Fetch, p.Kept, p.Policy, p.NeedsConfirm
 		answer.Doubtful = r.Status().Doubtful
-		answer.Delete, err = ac.deletions(ctx, p.Delete)
+		answer.Delete, err = a.deletions(ctx, ac, p.Delete)
 		return err
 	})
 	if err != nil {
@@ -49,7 +50,7 @@ func (ac *account) preview(ctx context.Context) control.Preview {
 }
 
 // deletions names the messages that would be deleted.
-func (ac *account) deletions(ctx context.Context, list []bridge.PreviewDelete) ([]control.Deletion, error) {
+func (a *Agent) deletions(ctx context.Context, ac *accounts.Account, list []bridge.PreviewDelete) ([]control.Deletion, error) {
 	out := make([]control.Deletion, len(list))
 	hashes := make([]mailstore.Hash, len(list))
 	for i, d := range list {
@@ -59,7 +60,7 @@ func (ac *account) deletions(ctx context.Context, list []bridge.PreviewDelete) (
 	if len(list) == 0 {
 		return out, nil
 	}
-	store, err := ac.agent.users.Store(ctx, ac.cfg.User)
+	store, err := a.users.Store(ctx, ac.Config.User)
 	if err != nil {
 		return nil, err
 	}
@@ -76,16 +77,16 @@ func (ac *account) deletions(ctx context.Context, list []bridge.PreviewDelete) (
 
 // Confirm implements control.Operations.
 func (a *Agent) Confirm(ctx context.Context, name string) (done control.Confirmed, err error) {
-	accounts, err := a.choose([]string{name})
+	chosen, err := a.accounts.Choose([]string{name})
 	if err != nil {
 		return done, err
 	}
-	ac := accounts[0]
-	if _, err := ac.get(ctx); isHeld(err) {
-		done.User = ac.cfg.User
+	ac := chosen[0]
+	if _, err := ac.Runner(ctx); accounts.IsHeld(err) {
+		done.User = ac.Config.User
 	}
-	ac.confirmed.Store(true) // the runner remembers it in the store of the user
-	r, err := ac.get(ctx)
+	ac.Allow() // the runner remembers it in the store of the user
+	r, err := ac.Runner(ctx)
 	if err == nil {
 		err = r.Load(ctx)
 	}
@@ -97,9 +98,6 @@ func (a *Agent) Confirm(ctx context.Context, name string) (done control.Confirme
 	if err := r.Confirm(ctx); err != nil {
 		return done, err
 	}
-	select {
-	case ac.retryNow <- struct{}{}: // one that was held can be served
-	default:
-	}
+	ac.RetryNow() // one that was held can be served
 	return done, nil
 }

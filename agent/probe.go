@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"sync"
 
+	"github.com/popbridge/popbridge/agent/accounts"
 	"github.com/popbridge/popbridge/agent/control"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
@@ -15,30 +16,27 @@ import (
 // Probe implements control.Operations. It is about the accounts as the config file has
 // them now, which the watcher may take up a moment later.
 func (a *Agent) Probe(ctx context.Context, names []string) ([]control.Probe, error) {
-	a.mu.Lock()
-	watched, path := a.serving != nil, a.cfg.Path
-	a.mu.Unlock()
-	if watched && path != "" {
+	if path := a.Config().Path; a.running() && path != "" {
 		config.WaitSettled(ctx, path)
 		a.Reload()
 	}
-	accounts, err := a.choose(names)
+	chosen, err := a.accounts.Choose(names)
 	if err != nil {
 		return nil, err
 	}
-	probes := make([]control.Probe, len(accounts))
+	probes := make([]control.Probe, len(chosen))
 	var wg sync.WaitGroup
-	for i, ac := range accounts {
-		wg.Go(func() { probes[i] = ac.probe(ctx) })
+	for i, ac := range chosen {
+		wg.Go(func() { probes[i] = probe(ctx, ac) })
 	}
 	wg.Wait()
 	return probes, ctx.Err()
 }
 
-func (ac *account) probe(ctx context.Context) control.Probe {
-	answer := control.Probe{Account: ac.cfg.Name, Server: net.JoinHostPort(ac.cfg.Host, strconv.Itoa(ac.cfg.Port)), Warnings: []string{}}
+func probe(ctx context.Context, ac *accounts.Account) control.Probe {
+	answer := control.Probe{Account: ac.Config.Name, Server: net.JoinHostPort(ac.Config.Host, strconv.Itoa(ac.Config.Port)), Warnings: []string{}}
 	err := supervise.Protect(func() error {
-		r, err := ac.get(ctx)
+		r, err := ac.Runner(ctx)
 		if err != nil {
 			return err
 		}

@@ -26,8 +26,9 @@ func (a *Agent) Reload() {
 		a.health.Report("config", health.ConfigInvalid(err, a.command("check-config")))
 		return
 	}
+	old := a.Config()
 	a.mu.Lock()
-	old, group := a.cfg, a.serving
+	group := a.serving
 	a.mu.Unlock()
 	if group == nil || group.Context.Err() != nil {
 		return
@@ -37,11 +38,7 @@ func (a *Agent) Reload() {
 	if reflect.DeepEqual(old, next) { // only a comment, say
 		return
 	}
-	a.naming <- struct{}{}
-	a.mu.Lock()
-	a.cfg = next
-	a.mu.Unlock()
-	stopped, started := a.takeAccounts(next, group)
+	stopped, started := a.accounts.Take(next, func() { a.cfg.Store(next) })
 	a.takeServers(group.Context, old, next, group)
 	a.users.Report(group.Context)
 	a.log.Info().Int("accounts", len(next.Accounts)).Int("stopped", stopped).Int("started", started).Msg("changed config was taken up")
@@ -68,47 +65,6 @@ func (a *Agent) needRestart(next *config.Config) []health.Condition {
 		return nil
 	}
 	return []health.Condition{health.RestartNeeded(keys)}
-}
-
-// takeAccounts, called with naming taken, replaces the accounts that changed. Those
-// that end do so side by side and before any new one starts: the same mailbox may be
-// among both.
-func (a *Agent) takeAccounts(next *config.Config, group *supervise.Group) (stopped, started int) {
-	a.mu.Lock()
-	keep := map[string]*account{}
-	var begin []*account
-	for _, c := range next.Accounts {
-		if ac := a.accounts[c.Name]; ac != nil && ac.cfg.Equal(c) {
-			keep[c.Name] = ac
-			continue
-		}
-		if old := a.accounts[c.Name]; old != nil && (old.cfg.User != c.User || old.cfg.Folder != c.Folder) {
-			a.log.Warn().Str("account", c.Name).Str("user", c.User).Str("folder", c.Folder).
-				Msg("new mail goes elsewhere from now on; what is stored stays where it is")
-		}
-		ac := a.newAccount(c)
-		keep[c.Name] = ac
-		begin = append(begin, ac)
-	}
-	var end []*account
-	for name, ac := range a.accounts {
-		if keep[name] != ac {
-			end = append(end, ac)
-		}
-	}
-	a.accounts = keep
-	a.mu.Unlock()
-
-	var wg sync.WaitGroup
-	for _, ac := range end {
-		wg.Go(ac.retire)
-	}
-	wg.Wait()
-	<-a.naming
-	for _, ac := range begin {
-		ac.serve(group)
-	}
-	return len(end), len(begin)
 }
 
 // takeServers replaces the IMAP servers that changed. A new address that

@@ -17,15 +17,16 @@ import (
 
 // runnerOf tells whether an account was restarted: a new one has a new runner.
 func (r *rig) runnerOf(name string) any {
-	r.agent.mu.Lock()
-	defer r.agent.mu.Unlock()
-	ac := r.agent.accounts[name]
-	if ac == nil {
-		return nil
+	for _, ac := range r.agent.accounts.All() {
+		if ac.Config.Name == name {
+			runner, err := ac.Runner(r.t.Context())
+			if err != nil {
+				r.t.Fatal(err)
+			}
+			return runner
+		}
 	}
-	ac.mu.Lock()
-	defer ac.mu.Unlock()
-	return ac.runner
+	return nil
 }
 
 func TestReloadReplacesOnlyWhatChanged(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
@@ -103,7 +104,7 @@ func (a *Agent) repairUser(ctx context.Context, name string, progress func(done,
 	}
 	report, err := a.users.Rebuild(ctx, name, a.running())
 	if err == nil {
-		a.resume("the index was rebuilt", func(ac *account) bool { return ac.cfg.User == name })
+		a.accounts.Resume("the index was rebuilt", func(c config.Account) bool { return c.User == name })
 	}
 	return report, err
 }

@@ -77,9 +77,7 @@ func (a *Agent) start(ctx context.Context) (*supervise.Group, error) {
 	for _, s := range servers {
 		s.serve(a, group)
 	}
-	for _, ac := range a.accounts {
-		ac.serve(group)
-	}
+	a.accounts.Serve(group)
 	group.Start(func(ctx context.Context) { a.serveControl(ctx, socket) })
 	if cfg.Path != "" {
 		group.Start(a.watch)
@@ -136,7 +134,7 @@ func (a *Agent) listening() []string {
 	defer a.mu.Unlock()
 	addrs := []string{}
 	also := slices.Sorted(maps.Keys(a.servers))
-	for _, addr := range append(slices.Clone(a.cfg.IMAP.Listen), also...) { // in the order of the config
+	for _, addr := range append(slices.Clone(a.Config().IMAP.Listen), also...) { // in the order of the config
 		if s := a.servers[addr]; s != nil && s.bound != "" && !slices.Contains(addrs, s.bound) {
 			addrs = append(addrs, s.bound)
 		}

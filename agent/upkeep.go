@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/popbridge/popbridge/agent/health"
+	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/mailstore"
 	"github.com/popbridge/popbridge/internal/supervise"
 )
@@ -80,7 +81,7 @@ func (u *upkeep) probeUser(ctx context.Context, name string) {
 	u.bad[name] = err != nil
 	u.mu.Unlock()
 	if well { // its accounts need not wait for the end of their back-off
-		u.agent.resume("the mail store is well again", func(ac *account) bool { return ac.cfg.User == name })
+		u.agent.accounts.Resume("the mail store is well again", func(c config.Account) bool { return c.User == name })
 	}
 }
 

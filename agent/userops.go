@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
@@ -56,8 +57,8 @@ func (a *Agent) describeUser(ctx context.Context, name string) (control.User, er
 // both users stop meanwhile. Those that the config still gives to the old name
 // are held afterwards (see checkUser), whichever was changed first.
 func (a *Agent) RenameUser(ctx context.Context, from, to string) (control.User, error) {
-	a.reload.Lock()
-	defer a.reload.Unlock()
+	a.accounts.Lock() // no config is taken up meanwhile
+	defer a.accounts.Unlock()
 	if !a.rounds.TryLock() {
 		return control.User{}, fault.New(fault.Conflict, "a backup, check or repair is under way", "repeat the command when it has ended")
 	}
@@ -65,47 +66,15 @@ func (a *Agent) RenameUser(ctx context.Context, from, to string) (control.User, 
 	if err := a.users.MayRename(ctx, from, to); err != nil {
 		return control.User{}, err
 	}
-	stopped := a.stopAccounts(func(ac *account) bool {
-		return strings.EqualFold(ac.cfg.User, from) || strings.EqualFold(ac.cfg.User, to)
-	})
+	resume := a.accounts.Pause(func(c config.Account) bool { return strings.EqualFold(c.User, from) || strings.EqualFold(c.User, to) })
 	a.disconnect(from, "")
 	a.disconnect(to, "")
 	err := a.users.Rename(ctx, from, to)
-	a.startAccounts(stopped)
+	resume()
 	if err != nil {
 		return control.User{}, err
 	}
 	a.users.Report(ctx)
 	a.log.Info().Str("user", from).Str("to", to).Msg("user was renamed")
 	return a.describeUser(ctx, to)
-}
-
-// stopAccounts replaces these accounts by new ones, which are not served yet.
-func (a *Agent) stopAccounts(which func(*account) bool) []*account {
-	a.mu.Lock()
-	var old, fresh []*account
-	for name, ac := range a.accounts {
-		if which(ac) {
-			old = append(old, ac)
-			fresh = append(fresh, a.newAccount(ac.cfg))
-			a.accounts[name] = fresh[len(fresh)-1]
-		}
-	}
-	a.mu.Unlock()
-	for _, ac := range old {
-		ac.retire()
-	}
-	return fresh
-}
-
-func (a *Agent) startAccounts(list []*account) {
-	a.mu.Lock()
-	group := a.serving
-	a.mu.Unlock()
-	if group == nil {
-		return
-	}
-	for _, ac := range list {
-		ac.serve(group)
-	}
 }

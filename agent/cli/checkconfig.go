@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/popbridge/popbridge/agent"
+	"github.com/popbridge/popbridge/agent/accounts"
 	"github.com/popbridge/popbridge/agent/users"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
@@ -63,7 +63,7 @@ func (a *app) checkConfig(ctx context.Context, online bool) error {
 		}
 		return errors.Join(a.printFindings(wrong, nil, nil), err)
 	}
-	outside, warnings := agent.CheckFiles(ctx, cfg)
+	outside, warnings := accounts.CheckFiles(ctx, cfg)
 	warnings = slices.Concat(cfg.Warnings(), warnings, append(a.userWarnings(cfg), passwordWarnings(cfg)...))
 	var failed failures
 	for _, p := range outside {

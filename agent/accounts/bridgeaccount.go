@@ -1,4 +1,4 @@
-package agent
+package accounts
 
 import (
 	"context"
@@ -15,12 +15,12 @@ import (
 )
 
 // bridgeAccount says in the bridge's words what the config says.
-func (a *Agent) bridgeAccount(c config.Account) (bridge.Account, error) {
+func (s *Set) bridgeAccount(c config.Account) (bridge.Account, error) {
 	tlsConfig, err := clientTLS(c)
 	if err != nil {
 		return bridge.Account{}, err
 	}
-	log := a.opts.Log.With().Str("component", "pop3").Str("account", c.Name).Logger()
+	log := s.users.Log.With().Str("component", "pop3").Str("account", c.Name).Logger()
 	return bridge.Account{
 		Name: c.Name,
 		Server: pop3.Config{
@@ -29,7 +29,7 @@ func (a *Agent) bridgeAccount(c config.Account) (bridge.Account, error) {
 		},
 		Credentials: func(ctx context.Context) (pop3.Credentials, error) { return credentials(ctx, c) },
 		Configured: func(name string) bool {
-			_, ok := a.Config().Account(name)
+			_, ok := s.users.Config().Account(name)
 			return ok
 		},
 		SecretEvery: secretEvery(c),

@@ -1,4 +1,4 @@
-package agent
+package accounts
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 // checkUser refuses an account that is new to its user while the mail of the
 // same mailbox was brought to another one: its user was changed in the config, or
 // renamed. Polled at once, all that the server still has would be in two places.
-func (ac *account) checkUser(ctx context.Context, store *mailstore.Store) error {
+func (ac *Account) checkUser(ctx context.Context, store *mailstore.Store) error {
 	if ac.confirmed.Load() {
 		return nil
 	}
@@ -22,15 +22,15 @@ func (ac *account) checkUser(ctx context.Context, store *mailstore.Store) error 
 	if err != nil || known != nil {
 		return err
 	}
-	names, err := ac.agent.users.Names()
+	names, err := ac.set.users.Names()
 	if err != nil {
 		return err
 	}
 	for _, name := range names {
-		if name == ac.cfg.User {
+		if name == ac.Config.User {
 			continue
 		}
-		other, err := ac.agent.users.Store(ctx, name)
+		other, err := ac.set.users.Store(ctx, name)
 		if fault.Is(err, fault.Corrupt) {
 			continue // it can say nothing
 		}
@@ -49,36 +49,35 @@ func (ac *account) checkUser(ctx context.Context, store *mailstore.Store) error 
 
 // knownTo returns what a store remembers of the account, by whatever name, or by its
 // name at another port; nil when it does not know it.
-func (ac *account) knownTo(ctx context.Context, store *mailstore.Store) (*mailstore.KnownAccount, error) {
+func (ac *Account) knownTo(ctx context.Context, store *mailstore.Store) (*mailstore.KnownAccount, error) {
 	accounts, err := store.Accounts(ctx)
-	own := bridge.MailboxName(ac.cfg.Username, ac.cfg.Host, ac.cfg.Port)
+	own := bridge.MailboxName(ac.Config.Username, ac.Config.Host, ac.Config.Port)
 	for _, k := range accounts {
 		mailbox := bridge.RememberedMailbox(k.Memory)
-		if mailbox == own || k.Name == ac.cfg.Name && (mailbox == "" || bridge.SameButPort(mailbox, own)) {
+		if mailbox == own || k.Name == ac.Config.Name && (mailbox == "" || bridge.SameButPort(mailbox, own)) {
 			return &k, err
 		}
 	}
 	return nil, err
 }
 
-func (ac *account) held(ctx context.Context, store *mailstore.Store, former string, messages int64) error {
-	c := ac.cfg
+func (ac *Account) held(ctx context.Context, store *mailstore.Store, former string, messages int64) error {
+	c := ac.Config
 	hint := fmt.Sprintf("to go on with user %s, set user = %q for this account", former, former)
 	if u, err := store.Usage(ctx); err == nil && u.Empty() {
-		hint = fmt.Sprintf("if user %s is called %s now: `%s`; ", former, c.User, ac.agent.command("user rename "+former+" "+c.User)) + hint
+		hint = fmt.Sprintf("if user %s is called %s now: `%s`; ", former, c.User, ac.set.users.Command("user rename "+former+" "+c.User)) + hint
 	}
-	hint += fmt.Sprintf("; to poll it for user %s and leave what is stored with user %s: `%s`", c.User, former, ac.agent.command("account confirm "+c.Name))
+	hint += fmt.Sprintf("; to poll it for user %s and leave what is stored with user %s: `%s`", c.User, former, ac.set.users.Command("account confirm "+c.Name))
 	return health.NewUserChanged(fault.New(fault.Conflict,
 		fmt.Sprintf("user %s has %s of it, and the config now says user %s; it is not polled until you say what is meant", former, fault.Count(messages, "message"), c.User), hint))
 }
 
-func isHeld(err error) bool {
+// IsHeld reports whether an error of Runner is that a person has to say whose mail the
+// account brings.
+func IsHeld(err error) bool {
 	_, ok := errors.AsType[*health.UserChanged](err)
 	return ok
 }
 
-func (ac *account) isHeld() bool {
-	ac.mu.Lock()
-	defer ac.mu.Unlock()
-	return isHeld(ac.err)
-}
+// Allow lets an account be polled that IsHeld: a person said that it is of this user.
+func (ac *Account) Allow() { ac.confirmed.Store(true) }

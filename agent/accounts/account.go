@@ -1,4 +1,4 @@
-package agent
+package accounts
 
 import (
 	"context"
@@ -15,13 +15,13 @@ import (
 	"github.com/popbridge/popbridge/internal/supervise"
 )
 
-// An account is a POP3 mailbox of the config and its runner. The runner is
+// An Account is a POP3 mailbox of the config and its runner. The runner is
 // made at the first need: what it needs (the user's store, a CA file) may be
 // failing now and well a minute later.
-type account struct {
-	agent *Agent
-	cfg   config.Account
-	task  *supervise.Task // nil unless it is served; guarded by Agent.reload
+type Account struct {
+	Config config.Account
+	set    *Set
+	task   *supervise.Task // nil unless it is served; guarded by Set.changing
 
 	mu     sync.Mutex
 	runner *bridge.Runner
@@ -43,65 +43,63 @@ type storeTrouble struct{ error }
 
 func (e *storeTrouble) Unwrap() error { return e.error }
 
-func (a *Agent) newAccount(c config.Account) *account {
-	return &account{agent: a, cfg: c, retryNow: make(chan struct{}, 1)}
-}
+func (ac *Account) source() string { return "account " + ac.Config.Name }
 
-func (ac *account) source() string { return "account " + ac.cfg.Name }
-
-// get returns the runner, making it if need be.
-func (ac *account) get(ctx context.Context) (*bridge.Runner, error) {
-	store, err := ac.agent.users.Store(ctx, ac.cfg.User)
+// Runner returns the runner, making it if need be.
+func (ac *Account) Runner(ctx context.Context) (*bridge.Runner, error) {
+	store, err := ac.set.users.Store(ctx, ac.Config.User)
 	if err != nil {
 		return nil, &storeTrouble{err}
 	}
 	if r := ac.current(); r != nil {
 		return r, nil // which refuses to do anything once it has ended
 	}
-	if err := ac.agent.nameAccounts(ctx, ac.cfg.User, store); err != nil {
+	if err := ac.set.nameAccounts(ctx, ac.Config.User, store); err != nil {
 		return nil, err
 	}
 	if err := ac.checkUser(ctx, store); err != nil {
 		return nil, err
 	}
-	mailbox := bridge.MailboxName(ac.cfg.Username, ac.cfg.Host, ac.cfg.Port)
-	known := ac.agent.users.Known()
+	mailbox := bridge.MailboxName(ac.Config.Username, ac.Config.Host, ac.Config.Port)
+	known := ac.set.users.Known()
 	was := known.Accounts[mailbox] // the store it polled into last
 	ac.mu.Lock()
 	defer ac.mu.Unlock()
 	switch {
 	case ac.retired:
-		return nil, fault.New(fault.Temporary, "account "+ac.cfg.Name+" was stopped or changed", "try it again")
+		return nil, fault.New(fault.Temporary, "account "+ac.Config.Name+" was stopped or changed", "try it again")
 	case ac.runner != nil:
 		return ac.runner, nil
 	}
-	b, err := ac.agent.bridgeAccount(ac.cfg)
+	b, err := ac.set.bridgeAccount(ac.Config)
 	if err != nil {
 		return nil, err
 	}
 	ac.err, ac.storeID, ac.mailbox = nil, store.ID(), mailbox
 	b.Moved = was != "" && was != ac.storeID
-	if f := known.Folders[mailbox]; f != ac.cfg.Folder {
+	if f := known.Folders[mailbox]; f != ac.Config.Folder {
 		ac.former = f
 	}
-	ac.runner = bridge.NewRunner(b, store, bridge.Options{Log: ac.agent.opts.Log, Changed: ac.report})
+	ac.runner = bridge.NewRunner(b, store, bridge.Options{Log: ac.set.users.Log, Changed: ac.report})
 	return ac.runner, nil
 }
 
-func (ac *account) current() *bridge.Runner {
+func (ac *Account) current() *bridge.Runner {
 	ac.mu.Lock()
 	defer ac.mu.Unlock()
 	return ac.runner
 }
 
-func (ac *account) formerFolder() string {
+// FormerFolder is where the mail of the account went in an earlier run, "" where that
+// is known to be no other folder than now.
+func (ac *Account) FormerFolder() string {
 	ac.mu.Lock()
 	defer ac.mu.Unlock()
 	return ac.former
 }
 
-// status is the runner's, or that of one that did nothing yet.
-func (ac *account) status() bridge.Status {
+// Status is the runner's, or that of one that did nothing yet.
+func (ac *Account) Status() bridge.Status {
 	ac.mu.Lock()
 	defer ac.mu.Unlock()
 	switch {
@@ -109,18 +107,18 @@ func (ac *account) status() bridge.Status {
 		return ac.runner.Status()
 	case ac.err != nil:
 		state := bridge.Backoff
-		if isHeld(ac.err) {
+		if IsHeld(ac.err) {
 			state = bridge.Paused
 		}
-		return bridge.Status{Account: ac.cfg.Name, State: state, LastError: ac.err.Error()}
+		return bridge.Status{Account: ac.Config.Name, State: state, LastError: ac.err.Error()}
 	default:
-		return bridge.Status{Account: ac.cfg.Name, State: bridge.Idle}
+		return bridge.Status{Account: ac.Config.Name, State: bridge.Idle}
 	}
 }
 
 // report makes conditions of a runner's status.
-func (ac *account) report(s bridge.Status) {
-	ac.agent.health.Report(ac.source(), ac.conditions(s)...)
+func (ac *Account) report(s bridge.Status) {
+	ac.set.users.Health.Report(ac.source(), ac.conditions(s)...)
 	if s.LastSuccess.IsZero() {
 		return
 	}
@@ -129,73 +127,59 @@ func (ac *account) report(s bridge.Status) {
 	ac.noted = ac.noted || first
 	ac.mu.Unlock()
 	if first {
-		ac.agent.users.Note(func(f *state.File) { f.Accounts[mailbox], f.Folders[mailbox] = id, ac.cfg.Folder })
+		ac.set.users.Note(func(f *state.File) { f.Accounts[mailbox], f.Folders[mailbox] = id, ac.Config.Folder })
 	}
 }
 
-// Retry tries the accounts whose last poll failed, as soon as their servers
-// allow.
-func (a *Agent) Retry() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for _, ac := range a.accounts {
-		ac.mu.Lock()
-		if ac.runner != nil {
-			ac.runner.Retry()
-		}
-		ac.mu.Unlock()
-	}
-}
-
-func (ac *account) conditions(s bridge.Status) []health.Condition {
+func (ac *Account) conditions(s bridge.Status) []health.Condition {
 	messages := 0
 	for _, p := range s.Problems {
 		if p.Num != 0 {
 			messages++
 		}
 	}
-	list := health.Account(ac.cfg.Name, s.Err, messages)
+	list := health.Account(ac.Config.Name, s.Err, messages)
 	if s.Err != nil {
 		list[0].Hint = s.Hint // how it goes on
 	}
 	if _, ok := errors.AsType[*mailstore.Failure](s.Err); ok { // not the account's
-		list = append(health.Store(ac.cfg.User, ac.agent.users.Explain(ac.cfg.User, s.Err)), health.Account(ac.cfg.Name, nil, messages)...)
+		list = append(health.Store(ac.Config.User, ac.set.users.Explain(ac.Config.User, s.Err)), health.Account(ac.Config.Name, nil, messages)...)
 	}
-	if least := ac.cfg.TLSMinimum; least == config.TLS10 || least == config.TLS11 {
-		list = append(list, health.OldTLS(ac.cfg.Name, string(least)))
+	if least := ac.Config.TLSMinimum; least == config.TLS10 || least == config.TLS11 {
+		list = append(list, health.OldTLS(ac.Config.Name, string(least)))
 	}
-	if text, hint := secretOf(ac.cfg).Warning(); text != "" {
-		list = append(list, health.PasswordExposed(ac.cfg.Name, text, hint))
+	if text, hint := secretOf(ac.Config).Warning(); text != "" {
+		list = append(list, health.PasswordExposed(ac.Config.Name, text, hint))
 	}
-	confirm := ac.agent.command("account confirm " + ac.cfg.Name)
+	confirm := ac.set.users.Command("account confirm " + ac.Config.Name)
 	switch {
 	case s.Held:
-		list = append(list, health.StoreNew(ac.cfg.Name, s.Awaiting, confirm))
+		list = append(list, health.StoreNew(ac.Config.Name, s.Awaiting, confirm))
 	case s.Awaiting > 0:
-		list = append(list, health.DeletesUnconfirmed(ac.cfg.Name, s.Awaiting,
-			ac.agent.command("sync --dry-run "+ac.cfg.Name), confirm))
+		list = append(list, health.DeletesUnconfirmed(ac.Config.Name, s.Awaiting,
+			ac.set.users.Command("sync --dry-run "+ac.Config.Name), confirm))
 	}
 	if s.Undeleted > 0 {
-		list = append(list, health.DeletesRefused(ac.cfg.Name, s.Undeleted, s.UndeletedSaid))
+		list = append(list, health.DeletesRefused(ac.Config.Name, s.Undeleted, s.UndeletedSaid))
 	}
 	if s.Doubtful > 0 {
-		list = append(list, health.MessagesIncomplete(ac.cfg.Name, s.Doubtful, confirm))
+		list = append(list, health.MessagesIncomplete(ac.Config.Name, s.Doubtful, confirm))
 	}
 	return ac.concern(list)
 }
 
 // concern says whose conditions those of the account are.
-func (ac *account) concern(list []health.Condition) []health.Condition {
+func (ac *Account) concern(list []health.Condition) []health.Condition {
 	for i := range list {
-		list[i].User = ac.cfg.User
+		list[i].User = ac.Config.User
 	}
 	return list
 }
 
-// recall lets the runner of an account that is not served say what it
+// Recall lets the runner of an account that is not served say what it
 // remembers of earlier runs.
-func (ac *account) recall(ctx context.Context) {
-	r, err := ac.get(ctx)
+func (ac *Account) Recall(ctx context.Context) {
+	r, err := ac.Runner(ctx)
 	if err == nil {
 		err = r.Load(ctx)
 	}
@@ -205,10 +189,10 @@ func (ac *account) recall(ctx context.Context) {
 }
 
 // serve starts the account.
-func (ac *account) serve(s *supervise.Group) {
+func (ac *Account) serve(s *supervise.Group) {
 	ac.task = s.Start(func(ctx context.Context) {
 		supervise.Run(ctx, func(ctx context.Context) error {
-			r, err := ac.get(ctx)
+			r, err := ac.Runner(ctx)
 			if err != nil {
 				return err
 			}
@@ -219,11 +203,11 @@ func (ac *account) serve(s *supervise.Group) {
 
 // failed records that the runner could not be made or broke down. It is made
 // again for the next attempt: after a panic no one knows what state it is in.
-func (ac *account) failed(err error) {
+func (ac *Account) failed(err error) {
 	if _, ok := errors.AsType[*storeTrouble](err); ok {
-		ac.agent.health.Report(ac.source())
+		ac.set.users.Health.Report(ac.source())
 	} else {
-		ac.agent.health.Report(ac.source(), ac.concern(health.Account(ac.cfg.Name, err, 0))...)
+		ac.set.users.Health.Report(ac.source(), ac.concern(health.Account(ac.Config.Name, err, 0))...)
 	}
 	ac.mu.Lock()
 	defer ac.mu.Unlock()
@@ -232,7 +216,7 @@ func (ac *account) failed(err error) {
 
 // retire ends the account: what is in flight is committed, its conditions are
 // over.
-func (ac *account) retire() {
+func (ac *Account) retire() {
 	ac.task.Stop()
 	ac.mu.Lock()
 	ac.retired = true
@@ -241,5 +225,5 @@ func (ac *account) retire() {
 	if r != nil {
 		r.End() // of what did not belong to the task
 	}
-	ac.agent.health.Report(ac.source())
+	ac.set.users.Health.Report(ac.source())
 }

@@ -1,4 +1,4 @@
-package agent
+package accounts
 
 import (
 	"context"
@@ -15,21 +15,21 @@ import (
 // another one would take that one's mail for its own, and have its own fetched again.
 // No account whose name or mailbox has changed is polled meanwhile: takeAccounts ends
 // them before.
-func (a *Agent) nameAccounts(ctx context.Context, user string, store *mailstore.Store) error {
+func (s *Set) nameAccounts(ctx context.Context, user string, store *mailstore.Store) error {
 	select {
-	case a.naming <- struct{}{}:
+	case s.naming <- struct{}{}:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	defer func() { <-a.naming }()
+	defer func() { <-s.naming }()
 	known, err := store.Accounts(ctx)
 	if err != nil {
 		return err
 	}
-	accounts := slices.DeleteFunc(slices.Clone(a.Config().Accounts), func(c config.Account) bool { return c.User != user })
+	accounts := slices.DeleteFunc(slices.Clone(s.users.Config().Accounts), func(c config.Account) bool { return c.User != user })
 	names := newNames(known, accounts)
 	if len(names) > 0 {
-		a.log.Info().Str("user", user).Interface("names", names).Msg("accounts have other names in the config")
+		s.log.Info().Str("user", user).Interface("names", names).Msg("accounts have other names in the config")
 	}
 	return store.RenameAccounts(ctx, names)
 }
