@@ -33,6 +33,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/popbridge/popbridge/agent/accounts"
+	"github.com/popbridge/popbridge/agent/datadir"
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/agent/state"
 	"github.com/popbridge/popbridge/agent/users"
@@ -55,7 +56,7 @@ type Agent struct {
 	cfg      atomic.Pointer[config.Config]
 	first    *config.Config // of Open: its data_dir, keep_expunged and log.format hold until the end
 	health   *health.Registry
-	lock     *lock
+	lock     *datadir.Lock
 	book     *state.Book // what is known of the stores, outside of them
 	users    *users.Stores
 	accounts *accounts.Set
@@ -83,15 +84,12 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (*Agent, error) {
 	if err := users.Absent(cfg, known.Users); err != nil {
 		return nil, err
 	}
-	if err := makeDataDir(cfg.DataDir); err != nil {
-		return nil, err
-	}
-	l, err := acquire(ctx, cfg.DataDir)
+	lock, err := datadir.Open(ctx, cfg.DataDir)
 	if err != nil {
 		return nil, err
 	}
 	a := &Agent{
-		opts: o, log: o.Log.With().Str("component", "agent").Logger(), lock: l, book: b, first: cfg,
+		opts: o, log: o.Log.With().Str("component", "agent").Logger(), lock: lock, book: b, first: cfg,
 		outside: realOutside(),
 		tls:     &localTLS{dir: filepath.Join(cfg.DataDir, "tls")},
 		health:  health.New(o.Log.With().Str("component", "health").Logger(), time.Now),
@@ -110,7 +108,7 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (*Agent, error) {
 
 // Close closes the stores and releases the data folder. Run has returned.
 func (a *Agent) Close() error {
-	return errors.Join(a.users.Close(), a.lock.release())
+	return errors.Join(a.users.Close(), a.lock.Close())
 }
 
 // Retry tries the accounts whose last poll failed, as soon as their servers allow.

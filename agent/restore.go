@@ -12,6 +12,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/agent/datadir"
 	"github.com/popbridge/popbridge/agent/state"
 	"github.com/popbridge/popbridge/agent/users"
 	"github.com/popbridge/popbridge/config"
@@ -41,14 +42,11 @@ func Restore(ctx context.Context, cfg *config.Config, dir string, o RestoreOptio
 	if err != nil {
 		return nil, err
 	}
-	if err := makeDataDir(cfg.DataDir); err != nil {
-		return nil, err
-	}
-	l, err := acquire(ctx, cfg.DataDir)
+	lock, err := datadir.Open(ctx, cfg.DataDir)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, l.release()) }()
+	defer func() { err = errors.Join(err, lock.Close()) }()
 	users := filepath.Join(cfg.DataDir, "users")
 	if err := checkVacant(ctx, cfg, o.Log); err != nil {
 		return nil, err

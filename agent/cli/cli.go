@@ -23,6 +23,7 @@ import (
 
 	"github.com/popbridge/popbridge/agent"
 	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/agent/datadir"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/logging"
@@ -137,7 +138,7 @@ func (a *app) operations(ctx context.Context) (control.Operations, func() error,
 	} else {
 		dataDir = config.DataDir(a.configPath)
 	}
-	if err := agent.CheckDataDir(dataDir); err != nil {
+	if err := datadir.Check(dataDir); err != nil {
 		return nil, nil, err
 	}
 	client, err := control.Connect(ctx, dataDir)

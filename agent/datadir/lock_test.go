@@ -1,4 +1,4 @@
-package agent
+package datadir_test
 
 import (
 	"context"
@@ -9,50 +9,51 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/popbridge/popbridge/agent/datadir"
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
 func TestOneProcessPerDataFolder(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	first, err := acquire(t.Context(), dir)
+	first, err := datadir.Open(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = acquire(t.Context(), dir)
+	_, err = datadir.Open(t.Context(), dir)
 	if !fault.Is(err, fault.Conflict) || !strings.Contains(err.Error(), dir) || fault.Hint(err) == "" {
 		t.Errorf("second lock: %v, hint %q", err, fault.Hint(err))
 	}
 	if pid := fmt.Sprint(os.Getpid()); runtime.GOOS != "windows" && !strings.Contains(err.Error(), pid) {
 		t.Errorf("%v does not name process %s", err, pid)
 	}
-	if err := first.release(); err != nil {
+	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
-	again, err := acquire(t.Context(), dir)
+	again, err := datadir.Open(t.Context(), dir)
 	if err != nil {
 		t.Fatalf("after the release: %v", err)
 	}
-	if err := again.release(); err != nil {
+	if err := again.Close(); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestABusyLockIsWaitedFor(t *testing.T) {
 	dir := t.TempDir()
-	first, err := acquire(t.Context(), dir)
+	first, err := datadir.Open(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	waiting := make(chan error)
 	go func() {
-		second, err := acquire(t.Context(), dir)
+		second, err := datadir.Open(t.Context(), dir)
 		if err == nil {
-			err = second.release()
+			err = second.Close()
 		}
 		waiting <- err
 	}()
-	if err := first.release(); err != nil {
+	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-waiting; err != nil {
@@ -62,14 +63,14 @@ func TestABusyLockIsWaitedFor(t *testing.T) {
 
 func TestALockThatIsGivenUp(t *testing.T) {
 	dir := t.TempDir()
-	first, err := acquire(t.Context(), dir)
+	first, err := datadir.Open(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = first.release() }()
+	defer func() { _ = first.Close() }()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := acquire(ctx, dir); !errors.Is(err, context.Canceled) {
+	if _, err := datadir.Open(ctx, dir); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -1,4 +1,4 @@
-package agent
+package datadir
 
 import (
 	"context"
@@ -19,15 +19,23 @@ import (
 // `popbridge status` holds the lock for moments only, on a busy machine for longer.
 const lockPatience = 3 * time.Second
 
-// A lock makes this process the only one that has the data folder open. The
+// A Lock makes this process the only one that has the data folder open. The
 // system releases it however the process ends; the file stays.
-type lock struct{ file *flock.Flock }
+type Lock struct{ file *flock.Flock }
+
+// Open makes the data folder, if it has to be made, and locks it.
+func Open(ctx context.Context, dataDir string) (*Lock, error) {
+	if err := create(dataDir); err != nil {
+		return nil, err
+	}
+	return acquire(ctx, dataDir)
+}
 
 // acquire locks the data folder, or says which process has it. The file holds
 // "pid command" of the holder, for that message only.
-func acquire(ctx context.Context, dataDir string) (*lock, error) {
+func acquire(ctx context.Context, dataDir string) (*Lock, error) {
 	path := filepath.Join(dataDir, "agent.lock")
-	l := &lock{file: flock.New(path, flock.SetPermissions(0o600))}
+	l := &Lock{file: flock.New(path, flock.SetPermissions(0o600))}
 	wait, cancel := context.WithTimeout(ctx, lockPatience)
 	defer cancel()
 	ok, err := l.file.TryLockContext(wait, 20*time.Millisecond)
@@ -35,7 +43,7 @@ func acquire(ctx context.Context, dataDir string) (*lock, error) {
 	case ok:
 		// Windows refuses the write to a locked file; the message then names no process.
 		if err := os.WriteFile(path, fmt.Appendf(nil, "%d\n", os.Getpid()), 0o600); errors.Is(err, syscall.EROFS) {
-			return nil, errors.Join(unusable(err, "the data folder "+dataDir+" cannot be written", "look why its disk is read-only"), l.release())
+			return nil, errors.Join(unusable(err, "the data folder "+dataDir+" cannot be written", "look why its disk is read-only"), l.Close())
 		}
 		return l, nil
 	case ctx.Err() != nil:
@@ -58,4 +66,5 @@ func holder(path string) string {
 	return " (process " + pid + ")"
 }
 
-func (l *lock) release() error { return l.file.Close() }
+// Close releases the data folder.
+func (l *Lock) Close() error { return l.file.Close() }

@@ -1,4 +1,6 @@
-package agent
+// Package datadir makes the data folder, for its user only, and locks it: one process
+// has it open.
+package datadir
 
 import (
 	"errors"
@@ -11,26 +13,26 @@ import (
 	"github.com/popbridge/popbridge/internal/ownership"
 )
 
-// makeDataDir creates the data folder for this user only, and refuses one that
+// create creates the data folder for this user only, and refuses one that
 // belongs to another user or that others can change. Nothing is made or changed
 // before that is known. Others may read a folder that exists, if its owner lets
 // them; what is made inside is 0700 and 0600.
-func makeDataDir(dir string) error {
-	if err := CheckDataDir(dir); err != nil {
+func create(dir string) error {
+	if err := Check(dir); err != nil {
 		return err
 	}
 	err := os.MkdirAll(dir, 0o700)
 	if err == nil {
-		return CheckDataDir(dir) // in a folder like /tmp another user may have been faster
+		return Check(dir) // in a folder like /tmp another user may have been faster
 	}
 	return unusable(err, "the data folder "+dir+" cannot be created", "check data_dir in the config, and that this user may write there")
 }
 
-// CheckDataDir refuses a data folder that belongs to another user, or that
+// Check refuses a data folder that belongs to another user, or that
 // others can change: a command that root runs in a user's folder would leave
 // files there that the user's agent cannot read. It changes nothing. What is in
 // the folders of the users, their stores look at.
-func CheckDataDir(dir string) error {
+func Check(dir string) error {
 	refuse := func(f *ownership.Finding) error {
 		return fault.New(fault.Denied, fmt.Sprintf("the data folder %s is not used: %s", dir, f.Why), f.RunAs())
 	}
