@@ -35,6 +35,7 @@ import (
 	"github.com/popbridge/popbridge/agent/accounts"
 	"github.com/popbridge/popbridge/agent/datadir"
 	"github.com/popbridge/popbridge/agent/health"
+	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/agent/state"
 	"github.com/popbridge/popbridge/agent/users"
 	"github.com/popbridge/popbridge/config"
@@ -69,11 +70,9 @@ type Agent struct {
 
 	reload sync.Mutex // held by the one who takes up a config
 
-	rounds sync.RWMutex // held for reading by what goes over the stores for long, for writing by a rename
-
-	mu      sync.Mutex             // guards what follows
-	servers map[string]*imapServer // by configured address
-	serving *supervise.Group       // nil unless Run is under way
+	servers imapServers
+	ops     *operations.Local
+	serving atomic.Pointer[supervise.Group] // nil unless Run is under way
 }
 
 // Open locks the data folder of cfg and makes what it describes, without
@@ -93,11 +92,12 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (*Agent, error) {
 		outside: realOutside(),
 		tls:     &localTLS{dir: filepath.Join(cfg.DataDir, "tls")},
 		health:  health.New(o.Log.With().Str("component", "health").Logger(), time.Now),
-		servers: map[string]*imapServer{},
 	}
 	a.cfg.Store(cfg)
 	a.users = users.New(users.Options{DataDir: cfg.DataDir, KeepExpunged: cfg.KeepExpunged, Log: o.Log, Book: b, Health: a.health, Config: a.Config})
 	a.accounts = accounts.New(a.users)
+	a.servers.config = a.Config
+	a.ops = operations.New(a.users, a.accounts, &a.servers, a.running, a.Reload)
 	a.zone.Store(location(cfg))
 	a.guard = newGuard(a.refused)
 	if damaged != nil {
@@ -110,6 +110,11 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (*Agent, error) {
 func (a *Agent) Close() error {
 	return errors.Join(a.users.Close(), a.lock.Close())
 }
+
+// Operations are what can be asked of the agent, whether it runs or was only opened.
+func (a *Agent) Operations() *operations.Local { return a.ops }
+
+func (a *Agent) running() bool { return a.serving.Load() != nil }
 
 // Retry tries the accounts whose last poll failed, as soon as their servers allow.
 func (a *Agent) Retry() { a.accounts.Retry() }

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/supervise"
 	"github.com/popbridge/popbridge/internal/testkit"
@@ -81,10 +82,10 @@ func TestAnswersWithAndWithoutARunningAgent(t *testing.T) {
 	}
 	own := r.open()
 	defer func() { _ = own.Close() }()
-	alone := ask(t, own)
+	alone := ask(t, own.Operations())
 
-	onlyServed := cmpopts.IgnoreFields(control.Status{}, "Running", "PID", "Listen", "Health")
-	times := cmpopts.IgnoreFields(control.Account{}, "NextPoll", "LastSuccess")
+	onlyServed := cmpopts.IgnoreFields(operations.Status{}, "Running", "PID", "Listen", "Health")
+	times := cmpopts.IgnoreFields(operations.Account{}, "NextPoll", "LastSuccess")
 	if diff := cmp.Diff(running, alone, onlyServed, times, cmpopts.EquateApproxTime(time.Minute)); diff != "" {
 		t.Errorf("(-running +alone)\n%s", diff)
 	}
@@ -94,14 +95,14 @@ func TestAnswersWithAndWithoutARunningAgent(t *testing.T) {
 }
 
 type answers struct {
-	Status  control.Status
-	Sync    []control.SyncResult
-	Devices []control.Device
-	Check   []control.Problem
+	Status  operations.Status
+	Sync    []operations.SyncResult
+	Devices []operations.Device
+	Check   []operations.Problem
 	Unknown string
 }
 
-func ask(t *testing.T, ops control.Operations) (a answers) {
+func ask(t *testing.T, ops operations.Operations) (a answers) {
 	t.Helper()
 	var err error
 	fail := func(err error) {
@@ -149,7 +150,7 @@ func TestTroubleStaysWhereItIs(t *testing.T) {
 		testAccount{name: "damaged", user: "bob", folder: "INBOX", port: damagedPort},
 		testAccount{name: "good", user: "ann", folder: "INBOX", port: goodPort})
 	r.agent = r.open()
-	if _, err := r.agent.AddDevice(t.Context(), control.AddDevice{User: "bob", Name: "test", Password: devicePassword}); err == nil {
+	if _, err := r.agent.ops.AddDevice(t.Context(), operations.AddDevice{User: "bob", Name: "test", Password: devicePassword}); err == nil {
 		t.Error("a device was added to a damaged store")
 	}
 	if err := r.agent.Close(); err != nil {
@@ -210,7 +211,7 @@ func TestDrain(t *testing.T) {
 	}
 	own := r.open()
 	defer func() { _ = own.Close() }()
-	s, err := own.Status(t.Context())
+	s, err := own.ops.Status(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/agent/state"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/supervise"
@@ -63,10 +64,10 @@ func Await(ctx context.Context, configPath string, o Options, former int, since 
 	}
 }
 
-func statusOf(ctx context.Context, dataDir string) (control.Status, error) {
+func statusOf(ctx context.Context, dataDir string) (operations.Status, error) {
 	c, err := control.Connect(ctx, dataDir)
 	if err != nil {
-		return control.Status{}, err
+		return operations.Status{}, err
 	}
 	defer func() { _ = c.Close() }() // there is nothing left to say
 	return c.Status(ctx)

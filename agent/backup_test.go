@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rs/zerolog"
 
-	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/localtls"
@@ -21,7 +21,7 @@ import (
 
 // counts is what is compared of copies: messages, new files, missing files.
 // Both accounts of ann have the same messages, which share their files.
-func counts(done []control.Backup) map[string][3]int {
+func counts(done []operations.Backup) map[string][3]int {
 	out := map[string][3]int{}
 	for _, b := range done {
 		out[b.User] = [3]int{b.Messages, b.NewFiles, len(b.Missing)}
@@ -29,7 +29,7 @@ func counts(done []control.Backup) map[string][3]int {
 	return out
 }
 
-var withDevices = RestoreOptions{Log: zerolog.Nop(), Devices: true}
+var withDevices = operations.RestoreOptions{Log: zerolog.Nop(), Devices: true}
 
 func TestBackupAndRestoreOfAllUsers(t *testing.T) {
 	t.Parallel()
@@ -40,7 +40,7 @@ func TestBackupAndRestoreOfAllUsers(t *testing.T) {
 	backup := func() map[string][3]int {
 		t.Helper()
 		seen := map[string]bool{}
-		done, err := r.agent.Backup(t.Context(), saved, false, func(p control.Progress) { seen[p.User] = true })
+		done, err := r.agent.ops.Backup(t.Context(), saved, false, func(p operations.Progress) { seen[p.User] = true })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -60,21 +60,21 @@ func TestBackupAndRestoreOfAllUsers(t *testing.T) {
 	}
 
 	cfg := *r.load()
-	if _, err := Restore(t.Context(), &cfg, saved, withDevices); !fault.Is(err, fault.Conflict) {
+	if _, err := operations.Restore(t.Context(), &cfg, saved, withDevices); !fault.Is(err, fault.Conflict) {
 		t.Errorf("while an agent runs: %v", err)
 	}
 	cfg.DataDir = filepath.Join(r.dir, "new")
 	if err := os.MkdirAll(filepath.Join(cfg.DataDir, "restoring", "half"), 0o700); err != nil { // an interrupted one
 		t.Fatal(err)
 	}
-	done, err := Restore(t.Context(), &cfg, saved, withDevices)
+	done, err := operations.Restore(t.Context(), &cfg, saved, withDevices)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(map[string][3]int{"ann": {5, 3, 0}, "bob": {1, 1, 0}}, counts(done)); diff != "" {
 		t.Error(diff)
 	}
-	if _, err := Restore(t.Context(), &cfg, saved, withDevices); !fault.Is(err, fault.Conflict) || !strings.Contains(err.Error(), "holds mail") {
+	if _, err := operations.Restore(t.Context(), &cfg, saved, withDevices); !fault.Is(err, fault.Conflict) || !strings.Contains(err.Error(), "holds mail") {
 		t.Errorf("a second time: %v", err)
 	}
 	restored, err := Open(t.Context(), &cfg, Options{Log: zerolog.Nop()})
@@ -82,10 +82,10 @@ func TestBackupAndRestoreOfAllUsers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = restored.Close() }()
-	if problems, err := restored.Check(t.Context(), nil); err != nil || len(problems) > 0 {
+	if problems, err := restored.ops.Check(t.Context(), nil); err != nil || len(problems) > 0 {
 		t.Errorf("%v, %v", problems, err)
 	}
-	results, err := restored.Sync(t.Context(), nil, nil)
+	results, err := restored.ops.Sync(t.Context(), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func TestABackupHasTheCertificates(t *testing.T) {
 	want := authority(filepath.Join(r.dir, "data"))
 	saved := filepath.Join(r.dir, "saved")
 	for range 2 {
-		if _, err := r.agent.Backup(t.Context(), saved, false, nil); err != nil {
+		if _, err := r.agent.ops.Backup(t.Context(), saved, false, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -129,7 +129,7 @@ func TestABackupHasTheCertificates(t *testing.T) {
 		if name == "started" {
 			other = authority(cfg.DataDir)
 		}
-		if _, err := Restore(t.Context(), &cfg, saved, withDevices); err != nil {
+		if _, err := operations.Restore(t.Context(), &cfg, saved, withDevices); err != nil {
 			t.Fatal(err)
 		}
 		if authority(cfg.DataDir) != want {
@@ -162,7 +162,7 @@ func TestPlacesThatAreNoBackup(t *testing.T) {
 		link = data // a system that allows none
 	}
 	for _, dir := range []string{"relative", data, filepath.Join(data, "saved"), filepath.Join(link, "not", "there", "yet")} {
-		if _, err := r.agent.Backup(t.Context(), dir, false, nil); !fault.Is(err, fault.Config) || fault.Hint(err) == "" {
+		if _, err := r.agent.ops.Backup(t.Context(), dir, false, nil); !fault.Is(err, fault.Config) || fault.Hint(err) == "" {
 			t.Errorf("backup to %s: %v", dir, err)
 		}
 	}
@@ -173,7 +173,7 @@ func TestPlacesThatAreNoBackup(t *testing.T) {
 	cfg := *r.load()
 	cfg.DataDir = filepath.Join(r.dir, "new")
 	for _, dir := range []string{empty, filepath.Join(r.dir, "missing")} {
-		if _, err := Restore(t.Context(), &cfg, dir, withDevices); !fault.Is(err, fault.Config) || fault.Hint(err) == "" {
+		if _, err := operations.Restore(t.Context(), &cfg, dir, withDevices); !fault.Is(err, fault.Config) || fault.Hint(err) == "" {
 			t.Errorf("restore from %s: %v", dir, err)
 		}
 	}
@@ -196,12 +196,12 @@ func TestRepairRebuildsALostIndex(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.startWith("bob")
-	problems, err := r.agent.Check(t.Context(), nil)
+	problems, err := r.agent.ops.Check(t.Context(), nil)
 	if err != nil || len(problems) != 1 || problems[0].User != "ann" || problems[0].Code != "damaged-index" {
 		t.Errorf("check: %+v, %v", problems, err)
 	}
 	eventually(t, "it is a condition", func() bool { return strings.Contains(r.codes(), "store-corrupt") })
-	done, err := r.agent.Repair(t.Context(), nil)
+	done, err := r.agent.ops.Repair(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -233,7 +233,7 @@ func TestARefusedRestoreRemovesNothing(t *testing.T) {
 	r.start()
 	r.sync()
 	backup := filepath.Join(r.dir, "backup")
-	if _, err := r.agent.Backup(t.Context(), backup, false, nil); err != nil {
+	if _, err := r.agent.ops.Backup(t.Context(), backup, false, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.stop(); err != nil {
@@ -271,7 +271,7 @@ func TestARefusedRestoreRemovesNothing(t *testing.T) {
 	if err := os.Rename(filepath.Join(dir, "mail"), filepath.Join(r.dir, "away")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Restore(t.Context(), cfg, backup, RestoreOptions{}); err == nil {
+	if _, err := operations.Restore(t.Context(), cfg, backup, operations.RestoreOptions{}); err == nil {
 		t.Fatal("restored over expunged mail")
 	}
 	if u := usage(time.Now(), false); u.Expunged != 2 {

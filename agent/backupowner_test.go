@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/localtls"
 )
@@ -34,7 +34,7 @@ func TestABackupOverThatOfAnotherDataFolder(t *testing.T) {
 	t.Parallel()
 	r, _, home := oneUser(t)
 	saved := filepath.Join(r.dir, "saved")
-	if _, err := r.agent.Backup(t.Context(), saved, false, nil); err != nil {
+	if _, err := r.agent.ops.Backup(t.Context(), saved, false, nil); err != nil {
 		t.Fatal(err)
 	}
 	before := tree(t, saved)
@@ -43,7 +43,7 @@ func TestABackupOverThatOfAnotherDataFolder(t *testing.T) {
 		home.user = user
 		other.configure(plain, home)
 		other.agent = other.open()
-		_, err := other.agent.Backup(t.Context(), saved, false, nil)
+		_, err := other.agent.ops.Backup(t.Context(), saved, false, nil)
 		if !fault.Is(err, fault.Conflict) || !strings.Contains(err.Error(), "3 messages, taken 20") || !strings.Contains(fault.Hint(err), "--replace") {
 			t.Errorf("%s: %v, %s", user, err, fault.Hint(err))
 		}
@@ -51,7 +51,7 @@ func TestABackupOverThatOfAnotherDataFolder(t *testing.T) {
 			t.Errorf("%s: something was written:\n%s", user, after)
 		}
 		if user == "bob" {
-			_, err = other.agent.Backup(t.Context(), saved, true, nil)
+			_, err = other.agent.ops.Backup(t.Context(), saved, true, nil)
 			if _, statErr := os.Stat(filepath.Join(saved, "users", "ann", "manifest.json")); err != nil || statErr != nil {
 				t.Errorf("replaced: %v, the user who is not there: %v", err, statErr)
 			}
@@ -66,21 +66,21 @@ func TestTheBackupOfARenamedUserGoesOn(t *testing.T) {
 	t.Parallel()
 	r, _, home := oneUser(t)
 	saved := filepath.Join(r.dir, "saved")
-	if _, err := r.agent.Backup(t.Context(), saved, false, nil); err != nil {
+	if _, err := r.agent.ops.Backup(t.Context(), saved, false, nil); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.agent.RenameUser(t.Context(), "ann", "bob"); err != nil {
+	if _, err := r.agent.ops.RenameUser(t.Context(), "ann", "bob"); err != nil {
 		t.Fatal(err)
 	}
 	home.user = "bob"
 	r.reload(home)
-	done, err := r.agent.Backup(t.Context(), saved, false, nil)
+	done, err := r.agent.ops.Backup(t.Context(), saved, false, nil)
 	if err != nil || counts(done)["bob"] != [3]int{3, 0, 0} {
 		t.Errorf("%+v, %v", done, err)
 	}
 	cfg := *r.load()
 	cfg.DataDir = filepath.Join(r.dir, "new")
-	restored, err := Restore(t.Context(), &cfg, saved, withDevices)
+	restored, err := operations.Restore(t.Context(), &cfg, saved, withDevices)
 	total := 0
 	for _, b := range restored {
 		total += b.Messages
@@ -97,7 +97,7 @@ func TestARestoreTrustsNoBackup(t *testing.T) {
 		t.Fatal(err)
 	}
 	saved := filepath.Join(r.dir, "saved")
-	if _, err := r.agent.Backup(t.Context(), saved, false, nil); err != nil {
+	if _, err := r.agent.ops.Backup(t.Context(), saved, false, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(saved, "config.toml"), []byte("not a config"), 0o600); err != nil {
@@ -105,7 +105,7 @@ func TestARestoreTrustsNoBackup(t *testing.T) {
 	}
 	cfg := *r.load()
 	cfg.DataDir = filepath.Join(r.dir, "new")
-	done, err := Restore(t.Context(), &cfg, saved, RestoreOptions{StateDir: t.TempDir()}) // another machine
+	done, err := operations.Restore(t.Context(), &cfg, saved, operations.RestoreOptions{StateDir: t.TempDir()}) // another machine
 	if err != nil || len(done) != 1 || len(done[0].Devices) != 1 || done[0].LetIn {
 		t.Fatalf("%+v, %v", done, err)
 	}
@@ -117,7 +117,7 @@ func TestARestoreTrustsNoBackup(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = fresh.Close() }()
-	if devices, err := fresh.Devices(t.Context()); err != nil || len(devices) > 0 {
+	if devices, err := fresh.ops.Devices(t.Context()); err != nil || len(devices) > 0 {
 		t.Errorf("devices %+v, %v", devices, err)
 	}
 }
@@ -131,7 +131,7 @@ func TestARestoreKnowsItsOwnBackup(t *testing.T) {
 		t.Fatal(err)
 	}
 	saved := filepath.Join(r.dir, "saved")
-	if _, err := r.agent.Backup(t.Context(), saved, false, nil); err != nil {
+	if _, err := r.agent.ops.Backup(t.Context(), saved, false, nil); err != nil {
 		t.Fatal(err)
 	}
 	for _, tampered := range []bool{false, true} {
@@ -142,7 +142,7 @@ func TestARestoreKnowsItsOwnBackup(t *testing.T) {
 		}
 		cfg := *r.load()
 		cfg.DataDir = t.TempDir()
-		done, err := Restore(t.Context(), &cfg, saved, RestoreOptions{})
+		done, err := operations.Restore(t.Context(), &cfg, saved, operations.RestoreOptions{})
 		if err != nil || len(done) != 1 || !done[0].LetIn {
 			t.Fatalf("%+v, %v", done, err)
 		}
@@ -181,7 +181,7 @@ func TestABackupIntoAFolderOfOthers(t *testing.T) {
 			if err := prepare(dir, foreign); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := r.agent.Backup(t.Context(), dir, true, nil); !fault.Is(err, fault.Denied) || fault.Hint(err) == "" {
+			if _, err := r.agent.ops.Backup(t.Context(), dir, true, nil); !fault.Is(err, fault.Denied) || fault.Hint(err) == "" {
 				t.Errorf("backup: %v", err)
 			}
 			if left, err := os.ReadDir(foreign); err != nil || len(left) > 0 {
@@ -200,10 +200,10 @@ func TestAStoreThatCannotBeOpenedStopsNoOther(t *testing.T) {
 	}
 	r := twoUsers(t)
 	r.agent = r.open()
-	if _, err := r.agent.Sync(t.Context(), nil, nil); err != nil {
+	if _, err := r.agent.ops.Sync(t.Context(), nil, nil); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.agent.AddDevice(t.Context(), control.AddDevice{User: "ann", Name: "phone", Password: "a long password"}); err != nil {
+	if _, err := r.agent.ops.AddDevice(t.Context(), operations.AddDevice{User: "ann", Name: "phone", Password: "a long password"}); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.agent.Close(); err != nil {
@@ -214,15 +214,15 @@ func TestAStoreThatCannotBeOpenedStopsNoOther(t *testing.T) {
 	}
 	r.agent = r.open()
 	defer func() { _ = r.agent.Close() }()
-	done, err := r.agent.Backup(t.Context(), filepath.Join(r.dir, "saved"), false, nil)
+	done, err := r.agent.ops.Backup(t.Context(), filepath.Join(r.dir, "saved"), false, nil)
 	if err != nil || counts(done)["ann"][0] == 0 || counts(done)["bob"] != [3]int{0, 0, 1} {
 		t.Errorf("backup: %+v, %v", done, err)
 	}
-	problems, err := r.agent.Check(t.Context(), nil)
+	problems, err := r.agent.ops.Check(t.Context(), nil)
 	if err != nil || len(problems) != 1 || problems[0].User != "bob" || problems[0].Code != "unreadable-store" {
 		t.Errorf("check: %+v, %v", problems, err)
 	}
-	devices, err := r.agent.Devices(t.Context())
+	devices, err := r.agent.ops.Devices(t.Context())
 	if err != nil || len(devices) != 1 {
 		t.Errorf("devices: %+v, %v", devices, err)
 	}

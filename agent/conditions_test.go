@@ -46,7 +46,7 @@ func TestConditionsOfAnAccount(t *testing.T) {
 		tt.change(&bad)
 		r.configure(plain, bad)
 		r.agent.Reload()
-		results, err := r.agent.Sync(t.Context(), nil, nil)
+		results, err := r.agent.ops.Sync(t.Context(), nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/agent/operations"
 )
 
 // A change takes effect at once: the client is disconnected, and finds it when
@@ -15,7 +15,7 @@ func TestAChangedDeviceIsDisconnected(t *testing.T) {
 	r.start()
 	before, other := login(t, r.addr, "ann", nil), login(t, r.addr, "bob", nil)
 	yes := true
-	changed, err := r.agent.SetDevice(t.Context(), control.SetDevice{User: "ann", Name: "test", ReadOnly: &yes, Folders: []string{"inbox", "Sent"}})
+	changed, err := r.agent.ops.SetDevice(t.Context(), operations.SetDevice{User: "ann", Name: "test", ReadOnly: &yes, Folders: []string{"inbox", "Sent"}})
 	if err != nil || fmt.Sprint(changed.ReadOnly, changed.Folders, changed.Without) != "true [INBOX Sent] []" {
 		t.Fatalf("changed to %+v, %v", changed, err)
 	}
@@ -36,7 +36,7 @@ func TestAChangedDeviceIsDisconnected(t *testing.T) {
 		t.Error("a device that may only read has made a folder")
 	}
 	// What is not named stays.
-	changed, err = r.agent.SetDevice(t.Context(), control.SetDevice{User: "ann", Name: "test", Without: []string{"idle"}})
+	changed, err = r.agent.ops.SetDevice(t.Context(), operations.SetDevice{User: "ann", Name: "test", Without: []string{"idle"}})
 	if err != nil || fmt.Sprint(changed.ReadOnly, changed.Folders, changed.Without) != "true [INBOX Sent] [IDLE]" {
 		t.Errorf("changed to %+v, %v", changed, err)
 	}

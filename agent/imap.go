@@ -8,6 +8,7 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/config"
@@ -25,7 +26,7 @@ type imapServer struct {
 	task   *supervise.Task
 
 	listener net.Listener // opened ahead of serve; may be nil
-	bound    string       // where it listens now; guarded by Agent.mu
+	bound    atomic.Value // string: where it listens now
 }
 
 func (s *imapServer) source() string { return "imap " + s.addr }
@@ -104,18 +105,12 @@ func (s *imapServer) serve(a *Agent, group *supervise.Group) {
 			}
 			current := ln
 			ln = nil
-			a.setBound(s, current.Addr().String())
-			defer a.setBound(s, "")
+			s.bound.Store(current.Addr().String())
+			defer s.bound.Store("")
 			a.health.Report(s.source())
 			return s.srv.Serve(ctx, current)
 		}, func(err error) { a.health.Report(s.source(), health.IMAP(err)...) }, nil)
 	})
-}
-
-func (a *Agent) setBound(s *imapServer, addr string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	s.bound = addr
 }
 
 // listen opens a port, or says who has it and what to do.

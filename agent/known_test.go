@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/popbridge/popbridge/agent/health"
+	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/agent/users"
 	"github.com/popbridge/popbridge/internal/fault"
 )
@@ -26,7 +27,7 @@ func TestOnlyMailIsMissed(t *testing.T) {
 	home := testAccount{name: "home", user: "ann", folder: "INBOX", port: port}
 	r.configure(plain, home)
 	r.agent = r.open()
-	if probes, err := r.agent.Probe(t.Context(), nil); err != nil || probes[0].Error != "" {
+	if probes, err := r.agent.ops.Probe(t.Context(), nil); err != nil || probes[0].Error != "" {
 		t.Fatal(probes, err)
 	}
 	if err := r.agent.Close(); err != nil {
@@ -70,7 +71,7 @@ func TestARestoredCopyIsNotTheOriginal(t *testing.T) {
 	r.start()
 	r.sync()
 	saved := filepath.Join(r.dir, "saved")
-	if _, err := r.agent.Backup(t.Context(), saved, false, nil); err != nil {
+	if _, err := r.agent.ops.Backup(t.Context(), saved, false, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.stop(); err != nil {
@@ -79,7 +80,7 @@ func TestARestoredCopyIsNotTheOriginal(t *testing.T) {
 
 	copied := newRig(t)
 	copied.configure(plain, home)
-	if _, err := Restore(t.Context(), copied.load(), saved, withDevices); err != nil {
+	if _, err := operations.Restore(t.Context(), copied.load(), saved, withDevices); err != nil {
 		t.Fatal(err)
 	}
 	srv.Add([]byte("Subject: more\r\n\r\nmore\r\n"))

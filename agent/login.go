@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/popbridge/popbridge/agent/control"
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/agent/users"
 	"github.com/popbridge/popbridge/config"
@@ -121,19 +120,4 @@ func (a *Agent) refused(r refusals) {
 		return
 	}
 	a.health.Report(source, health.LoginRefused(r.user, r.n, last, a.command("device add NAME --user "+r.user)))
-}
-
-// connected sets what is known of the connections of a device.
-func (a *Agent) connected(user string, d *control.Device) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for _, s := range a.servers {
-		n, since, programs := s.srv.Connected(user, d.Name)
-		if d.Connections += n; n > 0 && (d.ConnectedSince == nil || since.Before(*d.ConnectedSince)) {
-			d.ConnectedSince = &since
-		}
-		d.Programs = append(d.Programs, programs...)
-	}
-	slices.Sort(d.Programs)
-	d.Programs = slices.Compact(d.Programs)
 }

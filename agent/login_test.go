@@ -43,7 +43,7 @@ func TestTheMailAddressIsAUserName(t *testing.T) {
 	if n := r.status().Clients; n != 4 {
 		t.Errorf("%d clients", n)
 	}
-	devices, err := r.agent.Devices(t.Context())
+	devices, err := r.agent.ops.Devices(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

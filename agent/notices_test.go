@@ -202,7 +202,7 @@ func TestANoticeGoesWithAUserWhoIsRenamed(t *testing.T) {
 		t.Fatalf("%d messages", got)
 	}
 	r.agent.health.Report("users")
-	if _, err := r.agent.RenameUser(t.Context(), "ann", "bob"); err != nil {
+	if _, err := r.agent.ops.RenameUser(t.Context(), "ann", "bob"); err != nil {
 		t.Fatal(err)
 	}
 	for _, after := range []time.Duration{time.Second, 2 * replacedAfter} {

@@ -14,8 +14,8 @@ import (
 	"github.com/emersion/go-imap/v2/imapclient"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/popbridge/popbridge/agent/control"
 	"github.com/popbridge/popbridge/agent/health"
+	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/testkit"
@@ -58,7 +58,7 @@ func TestSyncChoosesAccounts(t *testing.T) {
 		}
 	}
 	for _, ask := range [][]string{{"nobody"}, {"home", "hme"}, {""}} {
-		_, err := r.agent.Sync(t.Context(), ask, nil)
+		_, err := r.agent.ops.Sync(t.Context(), ask, nil)
 		if !fault.Is(err, fault.Config) || !strings.Contains(fault.Hint(err), "home, work, bob") {
 			t.Errorf("sync %q: %v, hint %q", ask, err, fault.Hint(err))
 		}
@@ -69,8 +69,8 @@ func TestSyncReportsProgressOneAtATime(t *testing.T) {
 	r := twoUsers(t)
 	r.agent = r.open()
 	defer func() { _ = r.agent.Close() }()
-	last := map[string]control.Progress{} // a race would be seen by -race
-	if _, err := r.agent.Sync(t.Context(), nil, func(p control.Progress) { last[p.Account] = p }); err != nil {
+	last := map[string]operations.Progress{} // a race would be seen by -race
+	if _, err := r.agent.ops.Sync(t.Context(), nil, func(p operations.Progress) { last[p.Account] = p }); err != nil {
 		t.Fatal(err)
 	}
 	for name, messages := range map[string]int{"home": 3, "work": 2, "bob": 1} {
@@ -90,7 +90,7 @@ func TestSyncThatIsGivenUp(t *testing.T) {
 	defer func() { _ = r.agent.Close() }()
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { <-stalled; cancel() }()
-	if _, err := r.agent.Sync(ctx, nil, nil); !errors.Is(err, context.Canceled) {
+	if _, err := r.agent.ops.Sync(ctx, nil, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -101,8 +101,8 @@ func TestCheckLooksAtEveryUser(t *testing.T) {
 	defer func() { _ = r.agent.Close() }()
 	r.sync()
 	seen := map[string]bool{}
-	progress := func(p control.Progress) { seen[p.User] = true }
-	if problems, err := r.agent.Check(t.Context(), progress); err != nil || len(problems) > 0 {
+	progress := func(p operations.Progress) { seen[p.User] = true }
+	if problems, err := r.agent.ops.Check(t.Context(), progress); err != nil || len(problems) > 0 {
 		t.Fatalf("%v, %v", problems, err)
 	}
 	if !seen["ann"] || !seen["bob"] {
@@ -115,7 +115,7 @@ func TestCheckLooksAtEveryUser(t *testing.T) {
 	if err := os.Remove(files[0]); err != nil {
 		t.Fatal(err)
 	}
-	problems, err := r.agent.Check(t.Context(), nil)
+	problems, err := r.agent.ops.Check(t.Context(), nil)
 	if err != nil || len(problems) != 1 || problems[0].User != "bob" || problems[0].Code == "" || problems[0].Text == "" {
 		t.Errorf("a file is gone: %+v, %v", problems, err)
 	}
@@ -127,7 +127,7 @@ func TestCheckLooksAtEveryUser(t *testing.T) {
 	}
 	repair := func(want string) {
 		t.Helper()
-		if _, err := r.agent.Repair(t.Context(), nil); err != nil {
+		if _, err := r.agent.ops.Repair(t.Context(), nil); err != nil {
 			t.Fatal(err)
 		}
 		r.status()
@@ -147,11 +147,11 @@ func TestDevices(t *testing.T) {
 	r.agent = r.open()
 	defer func() { _ = r.agent.Close() }()
 	add := func(user, name string, readOnly bool) error {
-		_, err := r.agent.AddDevice(t.Context(), control.AddDevice{User: user, Name: name, Password: "password of " + name, ReadOnly: readOnly})
+		_, err := r.agent.ops.AddDevice(t.Context(), operations.AddDevice{User: user, Name: name, Password: "password of " + name, ReadOnly: readOnly})
 		return err
 	}
 	list := func() string {
-		devices, err := r.agent.Devices(t.Context())
+		devices, err := r.agent.ops.Devices(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -177,16 +177,16 @@ func TestDevices(t *testing.T) {
 		{fault.Config, add("", "tablet", false)},
 		{fault.Config, add("cid", "tablet", false)},
 		{fault.Conflict, add("ann", "phone", false)},
-		{fault.Config, r.agent.RevokeDevice(t.Context(), "", "phone")},
-		{fault.NotFound, r.agent.RevokeDevice(t.Context(), "", "tablet")},
-		{fault.NotFound, r.agent.RevokeDevice(t.Context(), "bob", "pc")},
-		{fault.Config, r.agent.RevokeDevice(t.Context(), "cid", "pc")},
+		{fault.Config, r.agent.ops.RevokeDevice(t.Context(), "", "phone")},
+		{fault.NotFound, r.agent.ops.RevokeDevice(t.Context(), "", "tablet")},
+		{fault.NotFound, r.agent.ops.RevokeDevice(t.Context(), "bob", "pc")},
+		{fault.Config, r.agent.ops.RevokeDevice(t.Context(), "cid", "pc")},
 	} {
 		if !fault.Is(tt.err, tt.kind) || fault.Hint(tt.err) == "" {
 			t.Errorf("want a fault of kind %v with a hint, got %v", tt.kind, tt.err)
 		}
 	}
-	if err := errors.Join(r.agent.RevokeDevice(t.Context(), "", "pc"), r.agent.RevokeDevice(t.Context(), "ann", "phone")); err != nil {
+	if err := errors.Join(r.agent.ops.RevokeDevice(t.Context(), "", "pc"), r.agent.ops.RevokeDevice(t.Context(), "ann", "phone")); err != nil {
 		t.Fatal(err)
 	}
 	if got := list(); got != "bob/phone/false" {
@@ -225,7 +225,7 @@ func TestLogins(t *testing.T) {
 	}
 	eventually(t, "they are gone", func() bool { return r.status().Clients == 0 })
 
-	if err := r.agent.RevokeDevice(t.Context(), "ann", "test"); err != nil {
+	if err := r.agent.ops.RevokeDevice(t.Context(), "ann", "test"); err != nil {
 		t.Fatal(err)
 	}
 	refusal("ann", devicePassword)
@@ -238,18 +238,18 @@ func TestOperationsSideBySide(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 3 {
 		wg.Go(func() {
-			if _, err := r.agent.Sync(t.Context(), nil, func(control.Progress) {}); err != nil {
+			if _, err := r.agent.ops.Sync(t.Context(), nil, func(operations.Progress) {}); err != nil {
 				t.Errorf("sync: %v", err)
 			}
 		})
 		wg.Go(func() {
-			if _, err := r.agent.Status(t.Context()); err != nil {
+			if _, err := r.agent.ops.Status(t.Context()); err != nil {
 				t.Errorf("status: %v", err)
 			}
 		})
 		wg.Go(func() {
 			name := fmt.Sprintf("device%d", i)
-			if _, err := r.agent.AddDevice(t.Context(), control.AddDevice{User: "ann", Name: name, Password: "password of " + name}); err != nil {
+			if _, err := r.agent.ops.AddDevice(t.Context(), operations.AddDevice{User: "ann", Name: name, Password: "password of " + name}); err != nil {
 				t.Errorf("device: %v", err)
 			}
 		})
@@ -266,7 +266,7 @@ func TestARevokedDeviceIsDisconnected(t *testing.T) {
 	r := twoUsers(t)
 	r.start()
 	lost, kept := login(t, r.addr, "ann", nil), login(t, r.addr, "bob", nil)
-	if err := r.agent.RevokeDevice(t.Context(), "ann", "test"); err != nil {
+	if err := r.agent.ops.RevokeDevice(t.Context(), "ann", "test"); err != nil {
 		t.Fatal(err)
 	}
 	select {

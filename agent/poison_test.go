@@ -59,7 +59,7 @@ S: +OK
 	for _, again := range []bool{false, true} {
 		r.agent = r.open()
 		if !again {
-			if results, err := r.agent.Sync(t.Context(), nil, nil); err != nil || results[0].Problems != 1 ||
+			if results, err := r.agent.ops.Sync(t.Context(), nil, nil); err != nil || results[0].Problems != 1 ||
 				len(results[0].Left) != 1 || !strings.Contains(results[0].Left[0], "haunted") {
 				t.Errorf("sync: %+v, %v", results, err)
 			}
@@ -106,7 +106,7 @@ S: +OK
 	r.configure(plain, testAccount{name: "home", user: "ann", folder: "INBOX", port: pop.Port()})
 	r.agent = r.open()
 	defer func() { _ = r.agent.Close() }()
-	if results, err := r.agent.Sync(t.Context(), nil, nil); err != nil || results[0].New != 1 || results[0].Problems != 0 || results[0].Incomplete != 1 {
+	if results, err := r.agent.ops.Sync(t.Context(), nil, nil); err != nil || results[0].New != 1 || results[0].Problems != 0 || results[0].Incomplete != 1 {
 		t.Errorf("sync: %+v, %v", results, err)
 	}
 	if c := r.condition("messages-incomplete"); !strings.Contains(c.Text, "of 1 message less came") {

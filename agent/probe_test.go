@@ -16,7 +16,7 @@ func TestProbePrintsThePinThatThenDecides(t *testing.T) {
 	home.change("tls = \"none\"", "tls = \"implicit\"")
 	r.configure(plain, home)
 	a := r.open()
-	probes, err := a.Probe(t.Context(), nil)
+	probes, err := a.ops.Probe(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +32,7 @@ func TestProbePrintsThePinThatThenDecides(t *testing.T) {
 	r.configure(plain, home)
 	r.start()
 	r.sync()
-	if probes, err = r.agent.Probe(t.Context(), []string{"home"}); err != nil {
+	if probes, err = r.agent.ops.Probe(t.Context(), []string{"home"}); err != nil {
 		t.Fatal(err)
 	}
 	p := probes[0]

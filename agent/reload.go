@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"maps"
 	"reflect"
 	"slices"
 	"sync"
@@ -27,9 +26,7 @@ func (a *Agent) Reload() {
 		return
 	}
 	old := a.Config()
-	a.mu.Lock()
-	group := a.serving
-	a.mu.Unlock()
+	group := a.serving.Load()
 	if group == nil || group.Context.Err() != nil {
 		return
 	}
@@ -70,9 +67,7 @@ func (a *Agent) needRestart(next *config.Config) []health.Condition {
 // takeServers replaces the IMAP servers that changed. A new address that
 // cannot be had is a condition and is tried again.
 func (a *Agent) takeServers(ctx context.Context, old, next *config.Config, group *supervise.Group) {
-	a.mu.Lock()
-	servers := maps.Clone(a.servers)
-	a.mu.Unlock()
+	servers := a.servers.all()
 	wanted := addresses(ctx, next)
 	var wg sync.WaitGroup
 	for addr, s := range servers {
@@ -97,7 +92,5 @@ func (a *Agent) takeServers(ctx context.Context, old, next *config.Config, group
 		servers[addr] = s
 		s.serve(a, group)
 	}
-	a.mu.Lock()
-	a.servers = servers
-	a.mu.Unlock()
+	a.servers.replace(servers)
 }

@@ -66,7 +66,7 @@ func TestReloadReplacesOnlyWhatChanged(t *testing.T) {
 	// b is removed; its mail stays.
 	r.configure(plain, a, c)
 	r.agent.Reload()
-	if _, err := r.agent.Sync(t.Context(), []string{"b"}, nil); !fault.Is(err, fault.Config) {
+	if _, err := r.agent.ops.Sync(t.Context(), []string{"b"}, nil); !fault.Is(err, fault.Config) {
 		t.Errorf("a removed account is still known: %v", err)
 	}
 	if got := len(read(t, r.addr, "ann", "B")); got != 2 {
@@ -239,7 +239,7 @@ func TestAHalfWrittenConfigIsNotTakenUp(t *testing.T) {
 	if err := os.WriteFile(r.path(), half, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	results, err := r.agent.Sync(t.Context(), nil, nil)
+	results, err := r.agent.ops.Sync(t.Context(), nil, nil)
 	if err != nil || len(results) != 1 || results[0].Deleted > 0 {
 		t.Errorf("sync: %+v, %v", results, err)
 	}

@@ -18,7 +18,7 @@ import (
 	"github.com/emersion/go-imap/v2/imapclient"
 	"github.com/rs/zerolog"
 
-	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/popserver"
 	"github.com/popbridge/popbridge/internal/supervise"
@@ -155,15 +155,15 @@ func (r *rig) startWith(users ...string) {
 
 func (r *rig) addDevice(user string) {
 	r.t.Helper()
-	if _, err := r.agent.AddDevice(r.t.Context(), control.AddDevice{User: user, Name: "test", Password: devicePassword}); err != nil {
+	if _, err := r.agent.ops.AddDevice(r.t.Context(), operations.AddDevice{User: user, Name: "test", Password: devicePassword}); err != nil {
 		r.t.Fatal(err)
 	}
 }
 
 // sync polls and requires that every account went through.
-func (r *rig) sync(names ...string) []control.SyncResult {
+func (r *rig) sync(names ...string) []operations.SyncResult {
 	r.t.Helper()
-	results, err := r.agent.Sync(r.t.Context(), names, nil)
+	results, err := r.agent.ops.Sync(r.t.Context(), names, nil)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -175,9 +175,9 @@ func (r *rig) sync(names ...string) []control.SyncResult {
 	return results
 }
 
-func (r *rig) status() control.Status {
+func (r *rig) status() operations.Status {
 	r.t.Helper()
-	s, err := r.agent.Status(r.t.Context())
+	s, err := r.agent.ops.Status(r.t.Context())
 	if err != nil {
 		r.t.Fatal(err)
 	}

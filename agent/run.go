@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"errors"
-	"maps"
 	"net"
 	"slices"
 	"time"
@@ -70,9 +69,8 @@ func (a *Agent) start(ctx context.Context) (*supervise.Group, error) {
 		a.health.Report("control", health.Control(err))
 	}
 	group := &supervise.Group{Context: ctx}
-	a.mu.Lock()
-	a.serving, a.servers = group, servers
-	a.mu.Unlock()
+	a.serving.Store(group)
+	a.servers.replace(servers)
 
 	for _, s := range servers {
 		s.serve(a, group)
@@ -85,7 +83,7 @@ func (a *Agent) start(ctx context.Context) (*supervise.Group, error) {
 	group.Start(a.watchOutside)
 	group.Start(a.keepUp)
 	group.Start(a.tellPeople)
-	addrs := a.listening()
+	addrs := a.servers.Listening()
 	a.log.Info().Strs("listen", addrs).Int("accounts", len(cfg.Accounts)).Str("data_dir", a.first.DataDir).Msg("agent started")
 	if a.opts.Ready != nil {
 		a.opts.Ready(addrs)
@@ -101,7 +99,7 @@ func (a *Agent) openServers(ctx context.Context, cfg *config.Config) (map[string
 		s.listener, err = s.open(ctx, a)
 		switch {
 		case err == nil:
-			s.bound = s.listener.Addr().String()
+			s.bound.Store(s.listener.Addr().String())
 		case ctx.Err() != nil, fault.Is(err, fault.Conflict) && !Managed() && slices.Contains(cfg.IMAP.Listen, addr):
 			closeServers(servers)
 			return nil, err
@@ -121,27 +119,6 @@ func closeServers(servers map[string]*imapServer) {
 	}
 }
 
-// running reports whether the agent serves.
-func (a *Agent) running() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.serving != nil
-}
-
-// listening returns the addresses that accept mail clients now.
-func (a *Agent) listening() []string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	addrs := []string{}
-	also := slices.Sorted(maps.Keys(a.servers))
-	for _, addr := range append(slices.Clone(a.Config().IMAP.Listen), also...) { // in the order of the config
-		if s := a.servers[addr]; s != nil && s.bound != "" && !slices.Contains(addrs, s.bound) {
-			addrs = append(addrs, s.bound)
-		}
-	}
-	return addrs
-}
-
 // serveControl answers commands.
 func (a *Agent) serveControl(ctx context.Context, ln net.Listener) {
 	log := a.opts.Log.With().Str("component", "control").Logger()
@@ -155,7 +132,7 @@ func (a *Agent) serveControl(ctx context.Context, ln net.Listener) {
 		current := ln
 		ln = nil
 		a.health.Report("control")
-		return control.Serve(ctx, current, a, log)
+		return control.Serve(ctx, current, a.ops, log)
 	}, func(err error) { a.health.Report("control", health.Control(err)) }, nil)
 }
 

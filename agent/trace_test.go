@@ -11,7 +11,7 @@ import (
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
 
-	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/bridge"
 	"github.com/popbridge/popbridge/internal/testkit"
 )
@@ -46,7 +46,7 @@ func TestFromThePOPServerToTheScreen(t *testing.T) {
 
 	// 1: a sync command wakes the runner; 2, 3, 5, 13: the phases of its session.
 	var phases []string
-	results, err := r.agent.Sync(t.Context(), []string{"home"}, func(p control.Progress) {
+	results, err := r.agent.ops.Sync(t.Context(), []string{"home"}, func(p operations.Progress) {
 		if p.Phase != "" && !slices.Contains(phases, p.Phase) {
 			phases = append(phases, p.Phase)
 		}

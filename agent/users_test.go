@@ -12,8 +12,8 @@ import (
 	"github.com/emersion/go-imap/v2/imapclient"
 	"github.com/rs/zerolog"
 
-	"github.com/popbridge/popbridge/agent/control"
 	"github.com/popbridge/popbridge/agent/health"
+	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/testkit"
 )
@@ -56,16 +56,16 @@ func TestMailOfAUserWithoutAccountIsServedCheckedAndBackedUp(t *testing.T) {
 		if c := r.condition(health.CodeUserWithoutAccount); !strings.Contains(c.Text, "user ann has 3 messages") || !strings.Contains(c.Hint, "user rename ann") {
 			t.Errorf("condition %+v", c)
 		}
-		devices, err := r.agent.Devices(t.Context())
-		if err != nil || !slices.ContainsFunc(devices, func(d control.Device) bool { return d.User == "ann" }) {
+		devices, err := r.agent.ops.Devices(t.Context())
+		if err != nil || !slices.ContainsFunc(devices, func(d operations.Device) bool { return d.User == "ann" }) {
 			t.Errorf("devices %+v, %v", devices, err)
 		}
-		backup, err := r.agent.Backup(t.Context(), filepath.Join(r.dir, "saved"), false, nil)
+		backup, err := r.agent.ops.Backup(t.Context(), filepath.Join(r.dir, "saved"), false, nil)
 		if err != nil || counts(backup)["ann"][0] != 3 {
 			t.Errorf("backup %+v, %v", backup, err)
 		}
-		repaired, err := r.agent.Repair(t.Context(), nil)
-		if err != nil || !slices.ContainsFunc(repaired, func(d control.Repaired) bool { return d.User == "ann" }) {
+		repaired, err := r.agent.ops.Repair(t.Context(), nil)
+		if err != nil || !slices.ContainsFunc(repaired, func(d operations.Repaired) bool { return d.User == "ann" }) {
 			t.Errorf("repaired %+v, %v", repaired, err)
 		}
 	}
@@ -74,11 +74,11 @@ func TestMailOfAUserWithoutAccountIsServedCheckedAndBackedUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	expungeFirst(t, c)
-	expunged, err := r.agent.Expunged(t.Context(), control.ExpungedQuery{})
+	expunged, err := r.agent.ops.Expunged(t.Context(), operations.ExpungedQuery{})
 	if err != nil || len(expunged) != 1 {
 		t.Fatalf("expunged %+v, %v", expunged, err)
 	}
-	if restored, err := r.agent.Undelete(t.Context(), control.Undelete{User: "ann", IDs: []int64{expunged[0].ID}}); err != nil || len(restored) != 1 {
+	if restored, err := r.agent.ops.Undelete(t.Context(), operations.Undelete{User: "ann", IDs: []int64{expunged[0].ID}}); err != nil || len(restored) != 1 {
 		t.Errorf("restored %+v, %v", restored, err)
 	}
 	if err := r.stop(); err != nil {
@@ -92,7 +92,7 @@ func TestMailOfAUserWithoutAccountIsServedCheckedAndBackedUp(t *testing.T) {
 	if err := os.RemoveAll(file); err != nil {
 		t.Fatal(err)
 	}
-	if problems, err := r.agent.Check(t.Context(), nil); err != nil || len(problems) == 0 || problems[0].User != "ann" {
+	if problems, err := r.agent.ops.Check(t.Context(), nil); err != nil || len(problems) == 0 || problems[0].User != "ann" {
 		t.Errorf("check found %+v, %v", problems, err)
 	}
 }
@@ -123,7 +123,7 @@ func TestFoldersThatAreNoStoreAreNamedAndLeftAlone(t *testing.T) {
 		}
 		want = append(want, "link")
 	}
-	problems, err := r.agent.Check(t.Context(), nil)
+	problems, err := r.agent.ops.Check(t.Context(), nil)
 	var odd []string
 	for _, p := range problems {
 		odd = append(odd, p.User)
@@ -136,7 +136,7 @@ func TestFoldersThatAreNoStoreAreNamedAndLeftAlone(t *testing.T) {
 			t.Errorf("login of %q: %v", name, err)
 		}
 	}
-	if list, err := r.agent.Users(t.Context()); err != nil || len(list) != 1 || list[0].Messages != 3 || list[0].Accounts[0] != "home" || list[0].Devices[0] != "test" {
+	if list, err := r.agent.ops.Users(t.Context()); err != nil || len(list) != 1 || list[0].Messages != 3 || list[0].Accounts[0] != "home" || list[0].Devices[0] != "test" {
 		t.Errorf("users %+v, %v", list, err)
 	}
 }
@@ -149,7 +149,7 @@ func TestAnAccountOfAnotherUserWaitsForAnAnswer(t *testing.T) {
 	srv.Add(testkit.Message(7))
 	held := func() {
 		t.Helper()
-		results, err := r.agent.Sync(t.Context(), nil, nil)
+		results, err := r.agent.ops.Sync(t.Context(), nil, nil)
 		if err != nil || results[0].New != 0 || !strings.Contains(results[0].Error, "user ann has 3 messages of it") {
 			t.Errorf("sync %+v, %v", results, err)
 		}
@@ -176,15 +176,16 @@ func TestAnAccountOfAnotherUserWaitsForAnAnswer(t *testing.T) {
 	}
 	home.user = "bob"
 	r.reload(home)
-	if done, err := r.agent.Confirm(t.Context(), "home"); err != nil || done != (control.Confirmed{User: "bob", Held: true}) {
+	if done, err := r.agent.ops.Confirm(t.Context(), "home"); err != nil || done != (operations.Confirmed{User: "bob", Held: true}) {
 		t.Fatal(done, err)
 	}
 	r.sync()
 	if got := r.condition(health.CodeAccountUserChanged); got.Code != "" {
 		t.Errorf("after it was confirmed: %+v", got)
 	}
-	if u, err := r.agent.describeUser(t.Context(), "bob"); err != nil || u.Messages != 4 {
-		t.Errorf("bob has %+v, %v", u, err)
+	users, err := r.agent.ops.Users(t.Context())
+	if err != nil || users[0].Name != "bob" || users[0].Messages != 4 {
+		t.Errorf("users %+v, %v", users, err)
 	}
 	if err := r.stop(); err != nil {
 		t.Fatal(err)
@@ -205,7 +206,7 @@ func TestAnotherPortIsNoOtherMailbox(t *testing.T) {
 	home.user = "bob"
 	r.reload(home)
 	eventually(t, "the account is held", func() bool { return r.condition(health.CodeAccountUserChanged).Code != "" })
-	if _, err := r.agent.Confirm(t.Context(), "home"); err != nil {
+	if _, err := r.agent.ops.Confirm(t.Context(), "home"); err != nil {
 		t.Fatal(err)
 	}
 	r.sync()
@@ -228,7 +229,7 @@ func TestARenamedUserHasTheSameMailAndDevices(t *testing.T) {
 		}
 		rename := func() {
 			t.Helper()
-			u, err := r.agent.RenameUser(t.Context(), "ann", "bob")
+			u, err := r.agent.ops.RenameUser(t.Context(), "ann", "bob")
 			if err != nil || u.Messages != 3 || len(u.Devices) != 1 {
 				t.Fatalf("renamed %+v, %v", u, err)
 			}
@@ -254,7 +255,7 @@ func TestARenamedUserHasTheSameMailAndDevices(t *testing.T) {
 		if err != nil || after.UIDValidity != selected.UIDValidity || after.UIDNext != selected.UIDNext+1 {
 			t.Errorf("%+v, before %+v, %v", after, selected, err)
 		}
-		users, err := r.agent.Users(t.Context())
+		users, err := r.agent.ops.Users(t.Context())
 		if err != nil || users[0].Name != "bob" || users[0].Messages != 4 || len(users) > 1 && users[1].Messages > 0 {
 			t.Errorf("users %+v, %v", users, err)
 		}
@@ -273,7 +274,7 @@ func TestARenameReplacesNoMail(t *testing.T) {
 		{"ann", "bob", "has mail already"}, {"ann", "ann", "both names"}, {"eve", "bob", "no user"},
 		{"ann", "../x", "cannot be the name"}, {"ann", "BOB", "differs only in case"},
 	} {
-		if _, err := r.agent.RenameUser(t.Context(), c.from, c.to); err == nil || !strings.Contains(err.Error(), c.why) || fault.Hint(err) == "" {
+		if _, err := r.agent.ops.RenameUser(t.Context(), c.from, c.to); err == nil || !strings.Contains(err.Error(), c.why) || fault.Hint(err) == "" {
 			t.Errorf("%s to %s: %v", c.from, c.to, err)
 		}
 	}
@@ -281,7 +282,7 @@ func TestARenameReplacesNoMail(t *testing.T) {
 	if err := os.MkdirAll(foreign, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.agent.RenameUser(t.Context(), "ann", "eve"); !fault.Is(err, fault.Conflict) {
+	if _, err := r.agent.ops.RenameUser(t.Context(), "ann", "eve"); !fault.Is(err, fault.Conflict) {
 		t.Errorf("over a folder of a person: %v", err)
 	}
 	if _, err := os.Stat(foreign); err != nil {
@@ -301,7 +302,7 @@ func TestARenameWithoutARunningAgent(t *testing.T) {
 	home.user = "Ann" // on a file system that ignores case it is the same folder
 	r.configure(plain, home)
 	r.agent = r.open()
-	if _, err := r.agent.RenameUser(t.Context(), "ann", "Ann"); err != nil {
+	if _, err := r.agent.ops.RenameUser(t.Context(), "ann", "Ann"); err != nil {
 		if _, sameFolder := os.Stat(r.agent.users.Dir("Ann")); sameFolder != nil {
 			t.Fatal(err)
 		}
@@ -351,7 +352,7 @@ func TestUsersWhoseMailCannotBeRead(t *testing.T) {
 	}
 	r.agent = r.open()
 	defer func() { _ = r.agent.Close() }()
-	users, err := r.agent.Users(t.Context())
+	users, err := r.agent.ops.Users(t.Context())
 	if err != nil || len(users) != 2 || users[0].Name != "ann" || users[0].Error == "" || users[0].Hint == "" ||
 		users[1].Error != "" || users[1].Messages == 0 {
 		t.Errorf("%+v, %v", users, err)

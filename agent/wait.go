@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/popbridge/popbridge/agent/control"
 	"github.com/popbridge/popbridge/agent/health"
+	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/agent/state"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
@@ -82,8 +82,8 @@ func NoteEnd(ctx context.Context, configPath string, o Options, err error) {
 
 // Unusable is the status of a config whose data folder cannot be used, by the
 // error of Open.
-func Unusable(cfg *config.Config, o Options, err error) control.Status {
-	s := control.Status{DataDir: cfg.DataDir, Listen: []string{}, Accounts: []control.Account{}, Health: []health.Condition{health.DataFolder(err)}}
+func Unusable(cfg *config.Config, o Options, err error) operations.Status {
+	s := operations.Status{DataDir: cfg.DataDir, Listen: []string{}, Accounts: []operations.Account{}, Health: []health.Condition{health.DataFolder(err)}}
 	b := state.Open(o.StateDir, cfg.Path)
 	s.LastEnd = b.LastEnd()
 	if agent := b.Running(); agent != nil {
@@ -92,8 +92,8 @@ func Unusable(cfg *config.Config, o Options, err error) control.Status {
 		s.Health = append(s.Health, health.NotRunning(s.LastEnd.Failure(), config.Command(cfg.Path, "run")))
 	}
 	for _, c := range cfg.Accounts {
-		s.Accounts = append(s.Accounts, control.Account{Name: c.Name, User: c.User, Folder: c.Folder, State: "backoff", LastError: err.Error(),
-			Deletions: []control.Deletion{}})
+		s.Accounts = append(s.Accounts, operations.Account{Name: c.Name, User: c.User, Folder: c.Folder, State: "backoff", LastError: err.Error(),
+			Deletions: []operations.Deletion{}})
 	}
 	return s
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/popbridge/popbridge/agent"
 	"github.com/popbridge/popbridge/agent/control"
 	"github.com/popbridge/popbridge/agent/datadir"
+	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/logging"
@@ -127,7 +128,7 @@ func (a *app) loadConfig() (*config.Config, error) { return config.Load(a.config
 
 // operations returns what answers for the data folder, and what ends it: the
 // running agent, or the folder itself, opened for this command.
-func (a *app) operations(ctx context.Context) (control.Operations, func() error, error) {
+func (a *app) operations(ctx context.Context) (operations.Operations, func() error, error) {
 	cfg, configErr := a.loadConfig()
 	if fault.Is(configErr, fault.Denied) {
 		return nil, nil, configErr // whoever can change the file could send us anywhere
@@ -166,7 +167,7 @@ func (a *app) operations(ctx context.Context) (control.Operations, func() error,
 	if err != nil {
 		return nil, nil, err
 	}
-	return own, own.Close, nil
+	return own.Operations(), own.Close, nil
 }
 
 // command is how a verb is run again, for hints.
@@ -182,7 +183,7 @@ func (a *app) commandLog(cfg *config.Config) zerolog.Logger {
 }
 
 // with runs work with operations and ends them.
-func (a *app) with(ctx context.Context, work func(control.Operations) error) error {
+func (a *app) with(ctx context.Context, work func(operations.Operations) error) error {
 	ops, end, err := a.operations(ctx)
 	if err != nil {
 		return err

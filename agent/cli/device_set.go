@@ -3,12 +3,12 @@ package cli
 import (
 	"github.com/spf13/cobra"
 
-	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
 func (a *app) newDeviceSetCommand() *cobra.Command {
-	var d control.SetDevice
+	var d operations.SetDevice
 	var readOnly, allFolders bool
 	c := a.addJSON(&cobra.Command{
 		Use:   "set NAME",
@@ -31,7 +31,7 @@ func (a *app) newDeviceSetCommand() *cobra.Command {
 			if d.ReadOnly == nil && d.Folders == nil && d.Without == nil {
 				return fault.New(fault.Config, "it is not said what to change", "`popbridge device set --help` shows how")
 			}
-			return a.with(c.Context(), func(ops control.Operations) error {
+			return a.with(c.Context(), func(ops operations.Operations) error {
 				changed, err := ops.SetDevice(c.Context(), d)
 				if err != nil {
 					return err

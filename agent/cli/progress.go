@@ -12,7 +12,7 @@ import (
 	"github.com/vbauerster/mpb/v8/decor"
 	"golang.org/x/term"
 
-	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/agent/operations"
 )
 
 // bars shows progress on a terminal, a line per account or user; elsewhere it
@@ -25,7 +25,7 @@ type bars struct {
 
 type bar struct {
 	*mpb.Bar
-	now     atomic.Pointer[control.Progress]
+	now     atomic.Pointer[operations.Progress]
 	started bool // what is counted has begun
 }
 
@@ -55,8 +55,8 @@ func (a *app) newBars(ctx context.Context) *bars {
 }
 
 // withProgress runs work with operations that report progress.
-func withProgress[T any](ctx context.Context, a *app, work func(control.Operations, func(control.Progress)) (T, error)) (result T, err error) {
-	err = a.with(ctx, func(ops control.Operations) (err error) {
+func withProgress[T any](ctx context.Context, a *app, work func(operations.Operations, func(operations.Progress)) (T, error)) (result T, err error) {
+	err = a.with(ctx, func(ops operations.Operations) (err error) {
 		bars := a.newBars(ctx)
 		defer bars.end()
 		result, err = work(ops, bars.show)
@@ -66,7 +66,7 @@ func withProgress[T any](ctx context.Context, a *app, work func(control.Operatio
 }
 
 // show takes one progress. It is called from one goroutine at a time.
-func (b *bars) show(p control.Progress) {
+func (b *bars) show(p operations.Progress) {
 	if b.container == nil {
 		return
 	}
@@ -83,7 +83,7 @@ func (b *bars) show(p control.Progress) {
 // left. Users, whose messages are only read here, have no bytes.
 func (b *bars) add(name string, bytes bool) *bar {
 	line := &bar{}
-	line.now.Store(&control.Progress{})
+	line.now.Store(&operations.Progress{})
 	messages := decor.Any(func(decor.Statistics) string {
 		now := line.now.Load()
 		if now.Total == 0 {
@@ -111,7 +111,7 @@ func (b *bars) add(name string, bytes bool) *bar {
 	return line
 }
 
-func (line *bar) take(p control.Progress) {
+func (line *bar) take(p operations.Progress) {
 	line.now.Store(&p)
 	current, total := p.Bytes, p.AllBytes
 	if p.User != "" {

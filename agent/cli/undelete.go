@@ -9,14 +9,14 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
 // undeleteFlags say what is listed or, with all, restored.
 type undeleteFlags struct {
-	control.ExpungedQuery
+	operations.ExpungedQuery
 	since string
 	all   bool
 }
@@ -51,7 +51,7 @@ func (a *app) newUndeleteCommand() *cobra.Command {
 }
 
 // query is what the flags ask for at this moment.
-func (f undeleteFlags) query(now time.Time) (control.ExpungedQuery, error) {
+func (f undeleteFlags) query(now time.Time) (operations.ExpungedQuery, error) {
 	q := f.ExpungedQuery
 	if f.since != "" {
 		d, err := readSince(f.since)
@@ -81,7 +81,7 @@ func (a *app) listExpunged(ctx context.Context, f undeleteFlags) error {
 	if err != nil {
 		return err
 	}
-	return a.with(ctx, func(ops control.Operations) error {
+	return a.with(ctx, func(ops operations.Operations) error {
 		list, err := ops.Expunged(ctx, q)
 		switch {
 		case err != nil:
@@ -128,7 +128,7 @@ func printable(r rune) rune {
 }
 
 func (a *app) undelete(ctx context.Context, f undeleteFlags, args []string) error {
-	ask := control.Undelete{User: f.User}
+	ask := operations.Undelete{User: f.User}
 	switch {
 	case f.all && len(args) > 0:
 		return fault.New(fault.Config, "--all and ids exclude each other", "leave one of them out")
@@ -146,8 +146,8 @@ func (a *app) undelete(ctx context.Context, f undeleteFlags, args []string) erro
 		}
 		ask.IDs = append(ask.IDs, id)
 	}
-	var restored []control.Restored
-	err := a.with(ctx, func(ops control.Operations) (err error) {
+	var restored []operations.Restored
+	err := a.with(ctx, func(ops operations.Operations) (err error) {
 		restored, err = ops.Undelete(ctx, ask)
 		return err
 	})
@@ -157,7 +157,7 @@ func (a *app) undelete(ctx context.Context, f undeleteFlags, args []string) erro
 	return a.showRestored(ask, restored)
 }
 
-func (a *app) showRestored(ask control.Undelete, restored []control.Restored) error {
+func (a *app) showRestored(ask operations.Undelete, restored []operations.Restored) error {
 	found := map[int64]bool{}
 	into := map[string]int{}
 	var mailboxes []string

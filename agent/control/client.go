@@ -10,13 +10,14 @@ import (
 	"net"
 	"net/http"
 
+	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
 // A Client asks a running agent.
 type Client struct{ http *http.Client }
 
-var _ Operations = (*Client)(nil)
+var _ operations.Operations = (*Client)(nil)
 
 // Connect returns a client of the agent that serves the data folder, or
 // ErrNoAgent. Close it.
@@ -41,92 +42,92 @@ func (c *Client) Close() error {
 }
 
 // Status implements Operations.
-func (c *Client) Status(ctx context.Context) (s Status, err error) {
+func (c *Client) Status(ctx context.Context) (s operations.Status, err error) {
 	err = c.call(ctx, http.MethodGet, "/v1/status", nil, &s)
 	return s, err
 }
 
 // Sync implements Operations.
-func (c *Client) Sync(ctx context.Context, accounts []string, progress func(Progress)) ([]SyncResult, error) {
-	return callStream[SyncResult](ctx, c, "/v1/sync", syncRequest{Accounts: accounts}, progress)
+func (c *Client) Sync(ctx context.Context, accounts []string, progress func(operations.Progress)) ([]operations.SyncResult, error) {
+	return callStream[operations.SyncResult](ctx, c, "/v1/sync", syncRequest{Accounts: accounts}, progress)
 }
 
 // Preview implements Operations.
-func (c *Client) Preview(ctx context.Context, accounts []string) (list []Preview, err error) {
+func (c *Client) Preview(ctx context.Context, accounts []string) (list []operations.Preview, err error) {
 	err = c.call(ctx, http.MethodPost, "/v1/preview", syncRequest{Accounts: accounts}, &list)
 	return list, err
 }
 
 // Probe implements Operations.
-func (c *Client) Probe(ctx context.Context, accounts []string) (list []Probe, err error) {
+func (c *Client) Probe(ctx context.Context, accounts []string) (list []operations.Probe, err error) {
 	err = c.call(ctx, http.MethodPost, "/v1/probe", syncRequest{Accounts: accounts}, &list)
 	return list, err
 }
 
 // Confirm implements Operations.
-func (c *Client) Confirm(ctx context.Context, account string) (done Confirmed, err error) {
+func (c *Client) Confirm(ctx context.Context, account string) (done operations.Confirmed, err error) {
 	err = c.call(ctx, http.MethodPost, "/v1/confirm", confirmRequest{Account: account}, &done)
 	return done, err
 }
 
 // Check implements Operations.
-func (c *Client) Check(ctx context.Context, progress func(Progress)) ([]Problem, error) {
-	return callStream[Problem](ctx, c, "/v1/check", struct{}{}, progress)
+func (c *Client) Check(ctx context.Context, progress func(operations.Progress)) ([]operations.Problem, error) {
+	return callStream[operations.Problem](ctx, c, "/v1/check", struct{}{}, progress)
 }
 
 // Repair implements Operations.
-func (c *Client) Repair(ctx context.Context, progress func(Progress)) ([]Repaired, error) {
-	return callStream[Repaired](ctx, c, "/v1/repair", struct{}{}, progress)
+func (c *Client) Repair(ctx context.Context, progress func(operations.Progress)) ([]operations.Repaired, error) {
+	return callStream[operations.Repaired](ctx, c, "/v1/repair", struct{}{}, progress)
 }
 
 // Backup implements Operations.
-func (c *Client) Backup(ctx context.Context, dir string, replace bool, progress func(Progress)) ([]Backup, error) {
-	return callStream[Backup](ctx, c, "/v1/backup", backupRequest{Dir: dir, Replace: replace}, progress)
+func (c *Client) Backup(ctx context.Context, dir string, replace bool, progress func(operations.Progress)) ([]operations.Backup, error) {
+	return callStream[operations.Backup](ctx, c, "/v1/backup", backupRequest{Dir: dir, Replace: replace}, progress)
 }
 
 // Expunged implements Operations.
-func (c *Client) Expunged(ctx context.Context, q ExpungedQuery) (list []Expunged, err error) {
+func (c *Client) Expunged(ctx context.Context, q operations.ExpungedQuery) (list []operations.Expunged, err error) {
 	err = c.call(ctx, http.MethodPost, "/v1/expunged", q, &list)
 	return list, err
 }
 
 // Undelete implements Operations.
-func (c *Client) Undelete(ctx context.Context, ask Undelete) (list []Restored, err error) {
+func (c *Client) Undelete(ctx context.Context, ask operations.Undelete) (list []operations.Restored, err error) {
 	err = c.call(ctx, http.MethodPost, "/v1/undelete", ask, &list)
 	return list, err
 }
 
 // AddDevice implements Operations.
-func (c *Client) AddDevice(ctx context.Context, d AddDevice) (added Device, err error) {
+func (c *Client) AddDevice(ctx context.Context, d operations.AddDevice) (added operations.Device, err error) {
 	err = c.call(ctx, http.MethodPost, "/v1/devices", d, &added)
 	return added, err
 }
 
 // Devices implements Operations.
-func (c *Client) Devices(ctx context.Context) (list []Device, err error) {
+func (c *Client) Devices(ctx context.Context) (list []operations.Device, err error) {
 	err = c.call(ctx, http.MethodGet, "/v1/devices", nil, &list)
 	return list, err
 }
 
 // SetDevice implements Operations.
-func (c *Client) SetDevice(ctx context.Context, d SetDevice) (changed Device, err error) {
+func (c *Client) SetDevice(ctx context.Context, d operations.SetDevice) (changed operations.Device, err error) {
 	err = c.call(ctx, http.MethodPatch, "/v1/devices", d, &changed)
 	return changed, err
 }
 
 // RevokeDevice implements Operations.
 func (c *Client) RevokeDevice(ctx context.Context, user, name string) error {
-	return c.call(ctx, http.MethodDelete, "/v1/devices", Device{User: user, Name: name}, &struct{}{})
+	return c.call(ctx, http.MethodDelete, "/v1/devices", operations.Device{User: user, Name: name}, &struct{}{})
 }
 
 // Users implements Operations.
-func (c *Client) Users(ctx context.Context) (list []User, err error) {
+func (c *Client) Users(ctx context.Context) (list []operations.User, err error) {
 	err = c.call(ctx, http.MethodGet, "/v1/users", nil, &list)
 	return list, err
 }
 
 // RenameUser implements Operations.
-func (c *Client) RenameUser(ctx context.Context, from, to string) (renamed User, err error) {
+func (c *Client) RenameUser(ctx context.Context, from, to string) (renamed operations.User, err error) {
 	err = c.call(ctx, http.MethodPost, "/v1/users/rename", renameRequest{From: from, To: to}, &renamed)
 	return renamed, err
 }
@@ -143,7 +144,7 @@ func (c *Client) call(ctx context.Context, method, path string, ask, into any) e
 	return nil
 }
 
-func callStream[T any](ctx context.Context, c *Client, path string, ask any, progress func(Progress)) ([]T, error) {
+func callStream[T any](ctx context.Context, c *Client, path string, ask any, progress func(operations.Progress)) ([]T, error) {
 	body, err := c.do(ctx, http.MethodPost, path, ask)
 	if err != nil {
 		return nil, err

@@ -111,6 +111,7 @@ func (s *Stores) Rename(ctx context.Context, from, to string) error {
 	delete(s.users, dest.name)
 	s.mu.Unlock()
 	s.Health.Report("user " + from)
+	s.log.Info().Str("user", from).Str("to", to).Msg("user was renamed")
 	return atomicfile.SyncDir(s.Dir(""))
 }
 

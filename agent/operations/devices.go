@@ -1,40 +1,39 @@
-package agent
+package operations
 
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
+	"time"
 
-	"github.com/popbridge/popbridge/agent/control"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
 	"github.com/popbridge/popbridge/localimap"
 )
 
-// AddDevice implements control.Operations.
-func (a *Agent) AddDevice(ctx context.Context, d control.AddDevice) (control.Device, error) {
-	user, err := a.users.Only(d.User, "it is not said which user the device is for")
+// AddDevice implements Operations.
+func (l *Local) AddDevice(ctx context.Context, d AddDevice) (Device, error) {
+	user, err := l.users.Only(d.User, "it is not said which user the device is for")
 	if err != nil {
-		return control.Device{}, err
+		return Device{}, err
 	}
-	store, err := a.users.Store(ctx, user)
+	store, err := l.users.Store(ctx, user)
 	if err != nil {
-		return control.Device{}, err
+		return Device{}, err
 	}
 	folders, err := folderIDs(ctx, store, d.Folders)
 	if err != nil {
-		return control.Device{}, err
+		return Device{}, err
 	}
 	without, err := localimap.SwitchOff(d.Without)
 	if err != nil {
-		return control.Device{}, err
+		return Device{}, err
 	}
 	device := mailstore.Device{Name: d.Name, ReadOnly: d.ReadOnly, Folders: folders, Without: without}
 	if err := store.AddDevice(ctx, device, d.Password); err != nil {
-		return control.Device{}, err
+		return Device{}, err
 	}
 	return describe(ctx, store, user, device)
 }
@@ -61,8 +60,8 @@ func folderIDs(ctx context.Context, store *mailstore.Store, names []string) (ids
 }
 
 // describe returns a device with the names that its folders have now.
-func describe(ctx context.Context, store *mailstore.Store, user string, d mailstore.Device) (control.Device, error) {
-	out := control.Device{User: user, Name: d.Name, ReadOnly: d.ReadOnly, Without: append([]string{}, d.Without...), Programs: []string{},
+func describe(ctx context.Context, store *mailstore.Store, user string, d mailstore.Device) (Device, error) {
+	out := Device{User: user, Name: d.Name, ReadOnly: d.ReadOnly, Without: append([]string{}, d.Without...), Programs: []string{},
 		CreatedAt: d.CreatedAt, LastUsedAt: timeOrNil(d.LastUsedAt)}
 	if d.Folders == nil {
 		return out, nil
@@ -77,17 +76,17 @@ func describe(ctx context.Context, store *mailstore.Store, user string, d mailst
 	return out, err
 }
 
-// Devices implements control.Operations. A store that cannot be opened hides its
+// Devices implements Operations. A store that cannot be opened hides its
 // own devices only; it is a condition of its user.
-func (a *Agent) Devices(ctx context.Context) ([]control.Device, error) {
-	names, err := a.users.Names()
+func (l *Local) Devices(ctx context.Context) ([]Device, error) {
+	names, err := l.users.Names()
 	if err != nil {
 		return nil, err
 	}
-	list := []control.Device{}
+	list := []Device{}
 	var failed error
 	for _, name := range names {
-		store, err := a.users.Store(ctx, name)
+		store, err := l.users.Store(ctx, name)
 		if err != nil {
 			failed = err
 			continue
@@ -101,7 +100,11 @@ func (a *Agent) Devices(ctx context.Context) ([]control.Device, error) {
 			if err != nil {
 				return nil, err
 			}
-			a.connected(name, &described)
+			var since time.Time
+			described.Connections, since, described.Programs = l.clients.Connected(name, d.Name)
+			if !since.IsZero() {
+				described.ConnectedSince = &since
+			}
 			list = append(list, described)
 		}
 	}
@@ -111,15 +114,15 @@ func (a *Agent) Devices(ctx context.Context) ([]control.Device, error) {
 	return list, nil
 }
 
-// SetDevice implements control.Operations.
-func (a *Agent) SetDevice(ctx context.Context, ask control.SetDevice) (control.Device, error) {
-	user, store, err := a.storeOf(ctx, ask.User, ask.Name)
+// SetDevice implements Operations.
+func (l *Local) SetDevice(ctx context.Context, ask SetDevice) (Device, error) {
+	user, store, err := l.storeOf(ctx, ask.User, ask.Name)
 	if err != nil {
-		return control.Device{}, err
+		return Device{}, err
 	}
 	devices, err := store.Devices(ctx)
 	if err != nil {
-		return control.Device{}, err
+		return Device{}, err
 	}
 	d := mailstore.Device{Name: ask.Name} // where there is none, SetDevice will say so
 	if i := slices.IndexFunc(devices, func(d mailstore.Device) bool { return d.Name == ask.Name }); i >= 0 {
@@ -130,59 +133,49 @@ func (a *Agent) SetDevice(ctx context.Context, ask control.SetDevice) (control.D
 	}
 	if ask.Folders != nil {
 		if d.Folders, err = folderIDs(ctx, store, ask.Folders); err != nil {
-			return control.Device{}, err
+			return Device{}, err
 		}
 	}
 	if ask.Without != nil {
 		if d.Without, err = localimap.SwitchOff(ask.Without); err != nil {
-			return control.Device{}, err
+			return Device{}, err
 		}
 	}
 	if err := store.SetDevice(ctx, d); err != nil {
-		return control.Device{}, err
+		return Device{}, err
 	}
-	a.disconnect(user, ask.Name)
+	l.clients.Disconnect(user, ask.Name)
 	return describe(ctx, store, user, d)
 }
 
 // storeOf returns the user of a device, who may be left out, and the store.
-func (a *Agent) storeOf(ctx context.Context, user, device string) (string, *mailstore.Store, error) {
+func (l *Local) storeOf(ctx context.Context, user, device string) (string, *mailstore.Store, error) {
 	if user == "" {
 		var err error
-		if user, err = a.ownerOf(ctx, device); err != nil {
+		if user, err = l.ownerOf(ctx, device); err != nil {
 			return "", nil, err
 		}
 	}
-	store, err := a.users.Store(ctx, user)
+	store, err := l.users.Store(ctx, user)
 	return user, store, err
 }
 
-// disconnect ends the sessions of a device.
-func (a *Agent) disconnect(user, device string) {
-	a.mu.Lock()
-	servers := slices.Collect(maps.Values(a.servers))
-	a.mu.Unlock()
-	for _, s := range servers {
-		s.srv.Disconnect(user, device)
-	}
-}
-
-// RevokeDevice implements control.Operations.
-func (a *Agent) RevokeDevice(ctx context.Context, user, name string) error {
-	user, store, err := a.storeOf(ctx, user, name)
+// RevokeDevice implements Operations.
+func (l *Local) RevokeDevice(ctx context.Context, user, name string) error {
+	user, store, err := l.storeOf(ctx, user, name)
 	if err != nil {
 		return err
 	}
 	if err := store.RevokeDevice(ctx, name); err != nil {
 		return err
 	}
-	a.disconnect(user, name)
+	l.clients.Disconnect(user, name)
 	return nil
 }
 
 // ownerOf returns the only user that has a device of this name.
-func (a *Agent) ownerOf(ctx context.Context, name string) (string, error) {
-	devices, err := a.Devices(ctx)
+func (l *Local) ownerOf(ctx context.Context, name string) (string, error) {
+	devices, err := l.Devices(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -198,7 +191,7 @@ func (a *Agent) ownerOf(ctx context.Context, name string) (string, error) {
 		return owners[0], nil
 	case 0:
 		return "", fault.New(fault.NotFound, fmt.Sprintf("there is no device %s", fault.Quote(name)),
-			config.DidYouMean(name, names)+"`"+a.command("device list")+"` shows them all")
+			config.DidYouMean(name, names)+"`"+l.users.Command("device list")+"` shows them all")
 	default:
 		return "", fault.New(fault.Config, fmt.Sprintf("several users have a device %s", fault.Quote(name)),
 			"add --user with one of: "+strings.Join(owners, ", "))

@@ -1,34 +1,33 @@
-package agent
+package operations
 
 import (
 	"context"
 	"sync"
 
 	"github.com/popbridge/popbridge/agent/accounts"
-	"github.com/popbridge/popbridge/agent/control"
 	"github.com/popbridge/popbridge/bridge"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
 	"github.com/popbridge/popbridge/internal/supervise"
 )
 
-// Preview implements control.Operations.
-func (a *Agent) Preview(ctx context.Context, names []string) ([]control.Preview, error) {
-	chosen, err := a.accounts.Choose(names)
+// Preview implements Operations.
+func (l *Local) Preview(ctx context.Context, names []string) ([]Preview, error) {
+	chosen, err := l.accounts.Choose(names)
 	if err != nil {
 		return nil, err
 	}
-	previews := make([]control.Preview, len(chosen))
+	previews := make([]Preview, len(chosen))
 	var wg sync.WaitGroup
 	for i, ac := range chosen {
-		wg.Go(func() { previews[i] = a.preview(ctx, ac) })
+		wg.Go(func() { previews[i] = l.preview(ctx, ac) })
 	}
 	wg.Wait()
 	return previews, ctx.Err()
 }
 
-func (a *Agent) preview(ctx context.Context, ac *accounts.Account) control.Preview {
-	answer := control.Preview{Account: ac.Config.Name, Shadow: ac.Config.Shadow}
+func (l *Local) preview(ctx context.Context, ac *accounts.Account) Preview {
+	answer := Preview{Account: ac.Config.Name, Shadow: ac.Config.Shadow}
 	err := supervise.Protect(func() error {
 		r, err := ac.Runner(ctx)
 		if err != nil {
@@ -40,7 +39,7 @@ func (a *Agent) preview(ctx context.Context, ac *accounts.Account) control.Previ
 		}
 		answer.Fetch, answer.Kept, answer.Policy, answer.NeedsConfirm = p.Fetch, p.Kept, p.Policy, p.NeedsConfirm
 		answer.Doubtful = r.Status().Doubtful
-		answer.Delete, err = a.deletions(ctx, ac, p.Delete)
+		answer.Delete, err = l.deletions(ctx, ac, p.Delete)
 		return err
 	})
 	if err != nil {
@@ -50,17 +49,17 @@ func (a *Agent) preview(ctx context.Context, ac *accounts.Account) control.Previ
 }
 
 // deletions names the messages that would be deleted.
-func (a *Agent) deletions(ctx context.Context, ac *accounts.Account, list []bridge.PreviewDelete) ([]control.Deletion, error) {
-	out := make([]control.Deletion, len(list))
+func (l *Local) deletions(ctx context.Context, ac *accounts.Account, list []bridge.PreviewDelete) ([]Deletion, error) {
+	out := make([]Deletion, len(list))
 	hashes := make([]mailstore.Hash, len(list))
 	for i, d := range list {
-		out[i] = control.Deletion{UIDL: d.UIDL, Size: d.Size, StoredAt: timeOrNil(d.StoredAt), Reason: d.Reason}
+		out[i] = Deletion{UIDL: d.UIDL, Size: d.Size, StoredAt: timeOrNil(d.StoredAt), Reason: d.Reason}
 		hashes[i] = d.Hash
 	}
 	if len(list) == 0 {
 		return out, nil
 	}
-	store, err := a.users.Store(ctx, ac.Config.User)
+	store, err := l.users.Store(ctx, ac.Config.User)
 	if err != nil {
 		return nil, err
 	}
@@ -75,9 +74,9 @@ func (a *Agent) deletions(ctx context.Context, ac *accounts.Account, list []brid
 	return out, nil
 }
 
-// Confirm implements control.Operations.
-func (a *Agent) Confirm(ctx context.Context, name string) (done control.Confirmed, err error) {
-	chosen, err := a.accounts.Choose([]string{name})
+// Confirm implements Operations.
+func (l *Local) Confirm(ctx context.Context, name string) (done Confirmed, err error) {
+	chosen, err := l.accounts.Choose([]string{name})
 	if err != nil {
 		return done, err
 	}

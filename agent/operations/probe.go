@@ -1,4 +1,4 @@
-package agent
+package operations
 
 import (
 	"context"
@@ -7,24 +7,23 @@ import (
 	"sync"
 
 	"github.com/popbridge/popbridge/agent/accounts"
-	"github.com/popbridge/popbridge/agent/control"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/supervise"
 )
 
-// Probe implements control.Operations. It is about the accounts as the config file has
+// Probe implements Operations. It is about the accounts as the config file has
 // them now, which the watcher may take up a moment later.
-func (a *Agent) Probe(ctx context.Context, names []string) ([]control.Probe, error) {
-	if path := a.Config().Path; a.running() && path != "" {
+func (l *Local) Probe(ctx context.Context, names []string) ([]Probe, error) {
+	if path := l.users.Config().Path; l.running() && path != "" {
 		config.WaitSettled(ctx, path)
-		a.Reload()
+		l.reload()
 	}
-	chosen, err := a.accounts.Choose(names)
+	chosen, err := l.accounts.Choose(names)
 	if err != nil {
 		return nil, err
 	}
-	probes := make([]control.Probe, len(chosen))
+	probes := make([]Probe, len(chosen))
 	var wg sync.WaitGroup
 	for i, ac := range chosen {
 		wg.Go(func() { probes[i] = probe(ctx, ac) })
@@ -33,8 +32,8 @@ func (a *Agent) Probe(ctx context.Context, names []string) ([]control.Probe, err
 	return probes, ctx.Err()
 }
 
-func probe(ctx context.Context, ac *accounts.Account) control.Probe {
-	answer := control.Probe{Account: ac.Config.Name, Server: net.JoinHostPort(ac.Config.Host, strconv.Itoa(ac.Config.Port)), Warnings: []string{}}
+func probe(ctx context.Context, ac *accounts.Account) Probe {
+	answer := Probe{Account: ac.Config.Name, Server: net.JoinHostPort(ac.Config.Host, strconv.Itoa(ac.Config.Port)), Warnings: []string{}}
 	err := supervise.Protect(func() error {
 		r, err := ac.Runner(ctx)
 		if err != nil {

@@ -1,4 +1,4 @@
-package agent
+package operations
 
 import (
 	"context"
@@ -11,7 +11,6 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/popbridge/popbridge/agent/control"
 	"github.com/popbridge/popbridge/agent/datadir"
 	"github.com/popbridge/popbridge/agent/state"
 	"github.com/popbridge/popbridge/agent/users"
@@ -24,7 +23,7 @@ import (
 // RestoreOptions are what Restore may be given.
 type RestoreOptions struct {
 	Log      zerolog.Logger
-	Progress func(control.Progress) // may be nil
+	Progress func(Progress) // may be nil
 	// Devices brings back what lets mail clients in, and what they trust, from a
 	// backup that is not known to be as it was written here: the logins, and the
 	// certificates with their keys. Who could change the backup could have put them
@@ -37,7 +36,7 @@ type RestoreOptions struct {
 // process has the folder open, and where the folder has mail already. Until
 // all of it is restored nothing of it shows. The config in the backup is never
 // read.
-func Restore(ctx context.Context, cfg *config.Config, dir string, o RestoreOptions) (done []control.Backup, err error) {
+func Restore(ctx context.Context, cfg *config.Config, dir string, o RestoreOptions) (done []Backup, err error) {
 	names, err := usersIn(dir)
 	if err != nil {
 		return nil, err
@@ -66,7 +65,7 @@ func Restore(ctx context.Context, cfg *config.Config, dir string, o RestoreOptio
 		if err != nil {
 			return nil, fmt.Errorf("restore user %s: %w", name, err)
 		}
-		done = append(done, control.Backup{User: name, Messages: report.Messages, Files: report.Files, NewFiles: report.Files,
+		done = append(done, Backup{User: name, Messages: report.Messages, Files: report.Files, NewFiles: report.Files,
 			Bytes: report.Bytes, Missing: problemsOf(name, report.Missing), Devices: report.Devices, LetIn: report.LetIn})
 	}
 	if own(hashTLS(filepath.Join(dir, backupTLS))) {

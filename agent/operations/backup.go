@@ -1,4 +1,4 @@
-package agent
+package operations
 
 import (
 	"context"
@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/popbridge/popbridge/agent/control"
 	"github.com/popbridge/popbridge/agent/state"
 	"github.com/popbridge/popbridge/internal/atomicfile"
 	"github.com/popbridge/popbridge/internal/fault"
@@ -29,25 +28,25 @@ const (
 	backupConfig = "config.toml"
 )
 
-// Backup implements control.Operations. Nothing is written before the backups
+// Backup implements Operations. Nothing is written before the backups
 // of all users were looked at.
-func (a *Agent) Backup(ctx context.Context, dir string, replace bool, progress func(control.Progress)) ([]control.Backup, error) {
-	if err := checkBackupDir(dir, a.first.DataDir); err != nil {
+func (l *Local) Backup(ctx context.Context, dir string, replace bool, progress func(Progress)) ([]Backup, error) {
+	if err := checkBackupDir(dir, l.users.DataDir); err != nil {
 		return nil, err
 	}
-	a.rounds.RLock()
-	defer a.rounds.RUnlock()
-	plan, err := a.planBackup(ctx, dir, replace)
+	l.rounds.RLock()
+	defer l.rounds.RUnlock()
+	plan, err := l.planBackup(ctx, dir, replace)
 	if err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(filepath.Join(dir, backupUsers), 0o700); err != nil {
 		return nil, fault.Wrap(err, fault.Denied, "the backup folder "+dir+" cannot be created", "check that this user may write there")
 	}
-	if err := copyConfig(a.Config().Path, dir); err != nil {
+	if err := copyConfig(l.users.Config().Path, dir); err != nil {
 		return nil, err
 	}
-	if err := copyTLS(filepath.Join(a.first.DataDir, "tls"), filepath.Join(dir, backupTLS)); err != nil {
+	if err := copyTLS(filepath.Join(l.users.DataDir, "tls"), filepath.Join(dir, backupTLS)); err != nil {
 		return nil, err
 	}
 	for _, p := range plan {
@@ -55,7 +54,7 @@ func (a *Agent) Backup(ctx context.Context, dir string, replace bool, progress f
 			return nil, err
 		}
 	}
-	done := []control.Backup{}
+	done := []Backup{}
 	hashes := []string{hashTLS(filepath.Join(dir, backupTLS))}
 	for _, p := range plan {
 		b, hash, err := p.run(ctx, dir, userProgress(p.user, "copying", progress))
@@ -65,7 +64,7 @@ func (a *Agent) Backup(ctx context.Context, dir string, replace bool, progress f
 		done, hashes = append(done, b), append(hashes, hash)
 	}
 	// So that Restore knows what no one else has changed.
-	a.users.Note(func(f *state.File) {
+	l.users.Note(func(f *state.File) {
 		for _, hash := range hashes {
 			f.NoteBackup(hash)
 		}

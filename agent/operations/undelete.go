@@ -1,26 +1,25 @@
-package agent
+package operations
 
 import (
 	"context"
 	"maps"
 	"slices"
 
-	"github.com/popbridge/popbridge/agent/control"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
-// Expunged implements control.Operations.
-func (a *Agent) Expunged(ctx context.Context, q control.ExpungedQuery) ([]control.Expunged, error) {
-	users, err := a.users.Names()
+// Expunged implements Operations.
+func (l *Local) Expunged(ctx context.Context, q ExpungedQuery) ([]Expunged, error) {
+	users, err := l.users.Names()
 	if err != nil {
 		return nil, err
 	}
-	list := []control.Expunged{}
+	list := []Expunged{}
 	if q.User != "" {
 		users = []string{q.User}
 	}
 	for _, name := range users {
-		store, err := a.users.Store(ctx, name)
+		store, err := l.users.Store(ctx, name)
 		if err != nil {
 			return nil, err
 		}
@@ -32,19 +31,19 @@ func (a *Agent) Expunged(ctx context.Context, q control.ExpungedQuery) ([]contro
 			if q.Since != nil && m.ExpungedAt.Before(*q.Since) {
 				continue
 			}
-			list = append(list, control.Expunged{User: name, ID: m.ID, Mailbox: m.Mailbox, Size: m.Size,
+			list = append(list, Expunged{User: name, ID: m.ID, Mailbox: m.Mailbox, Size: m.Size,
 				Received: m.Received, ExpungedAt: m.ExpungedAt, From: m.From, Subject: m.Subject})
 		}
 	}
-	slices.SortStableFunc(list, func(x, y control.Expunged) int { return y.ExpungedAt.Compare(x.ExpungedAt) })
+	slices.SortStableFunc(list, func(x, y Expunged) int { return y.ExpungedAt.Compare(x.ExpungedAt) })
 	return list, nil
 }
 
-// Undelete implements control.Operations.
-func (a *Agent) Undelete(ctx context.Context, ask control.Undelete) ([]control.Restored, error) {
+// Undelete implements Operations.
+func (l *Local) Undelete(ctx context.Context, ask Undelete) ([]Restored, error) {
 	ids := map[string][]int64{} // by user
 	if ask.All != nil {
-		found, err := a.Expunged(ctx, *ask.All)
+		found, err := l.Expunged(ctx, *ask.All)
 		if err != nil {
 			return nil, err
 		}
@@ -52,15 +51,15 @@ func (a *Agent) Undelete(ctx context.Context, ask control.Undelete) ([]control.R
 			ids[m.User] = append(ids[m.User], m.ID)
 		}
 	} else {
-		user, err := a.users.Only(ask.User, "it is not said whose messages these are")
+		user, err := l.users.Only(ask.User, "it is not said whose messages these are")
 		if err != nil {
 			return nil, err
 		}
 		ids[user] = ask.IDs
 	}
-	list := []control.Restored{}
+	list := []Restored{}
 	for _, name := range slices.Sorted(maps.Keys(ids)) {
-		store, err := a.users.Store(ctx, name)
+		store, err := l.users.Store(ctx, name)
 		if err != nil {
 			return nil, err
 		}
@@ -69,7 +68,7 @@ func (a *Agent) Undelete(ctx context.Context, ask control.Undelete) ([]control.R
 			return nil, err
 		}
 		for _, r := range restored {
-			list = append(list, control.Restored{User: name, ID: r.ID, Mailbox: r.Mailbox, UID: uint32(r.UID)})
+			list = append(list, Restored{User: name, ID: r.ID, Mailbox: r.Mailbox, UID: uint32(r.UID)})
 		}
 	}
 	return list, nil

@@ -1,4 +1,4 @@
-package agent
+package operations
 
 import (
 	"context"
@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/popbridge/popbridge/agent/control"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
@@ -28,7 +27,7 @@ type backupOf struct {
 }
 
 // planBackup looks at the stores and at the folder, and writes nothing.
-func (a *Agent) planBackup(ctx context.Context, dir string, replace bool) ([]backupOf, error) {
+func (l *Local) planBackup(ctx context.Context, dir string, replace bool) ([]backupOf, error) {
 	if f := ownership.Check(dir, ownership.Options{}); f != nil {
 		return nil, fault.New(fault.Denied, "the backup folder is not safe: "+f.Why, f.Hint)
 	}
@@ -39,7 +38,7 @@ func (a *Agent) planBackup(ctx context.Context, dir string, replace bool) ([]bac
 	if err != nil {
 		return nil, err
 	}
-	names, err := a.users.Names()
+	names, err := l.users.Names()
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +46,7 @@ func (a *Agent) planBackup(ctx context.Context, dir string, replace bool) ([]bac
 	ids := map[string]string{} // identity of a store -> user
 	for _, name := range names {
 		p := backupOf{user: name, options: mailstore.BackupOptions{User: name, Replace: replace}}
-		p.store, err = a.users.Store(ctx, name)
+		p.store, err = l.users.Store(ctx, name)
 		switch {
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
@@ -111,10 +110,10 @@ func (p *backupOf) rename(dir string) error {
 }
 
 // run returns what was done, and the hash by which the backup is known again.
-func (p *backupOf) run(ctx context.Context, dir string, progress func(done, total int)) (b control.Backup, hash string, err error) {
+func (p *backupOf) run(ctx context.Context, dir string, progress func(done, total int)) (b Backup, hash string, err error) {
 	b.User = p.user
 	if p.store == nil {
-		b.Missing = []control.Problem{storeProblem(p.user, p.damage)}
+		b.Missing = []Problem{storeProblem(p.user, p.damage)}
 		return b, "", nil
 	}
 	p.options.Progress = progress

@@ -1,16 +1,14 @@
-package agent
+package operations
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/popbridge/popbridge/agent/accounts"
-	"github.com/popbridge/popbridge/agent/control"
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/bridge"
 	"github.com/popbridge/popbridge/internal/fault"
@@ -18,27 +16,16 @@ import (
 	"github.com/popbridge/popbridge/internal/supervise"
 )
 
-var _ control.Operations = (*Agent)(nil)
-
-// Status implements control.Operations.
-func (a *Agent) Status(ctx context.Context) (control.Status, error) {
-	a.mu.Lock()
-	s := control.Status{PID: os.Getpid(), DataDir: a.first.DataDir, Running: a.serving != nil, Programs: []string{}}
-	for _, srv := range a.servers {
-		s.Clients += srv.srv.Clients()
-		s.Programs = append(s.Programs, srv.srv.Programs()...)
-	}
-	slices.Sort(s.Programs)
-	s.Programs = slices.Compact(s.Programs)
-	a.mu.Unlock()
-	s.Listen = a.listening()
-	s.LastEnd = a.book.LastEnd()
-	s.Accounts = []control.Account{}
-	for _, ac := range a.accounts.All() {
+// Status implements Operations.
+func (l *Local) Status(ctx context.Context) (Status, error) {
+	s := Status{PID: os.Getpid(), DataDir: l.users.DataDir, Running: l.running(), Listen: l.clients.Listening(), Accounts: []Account{}}
+	s.Clients, s.Programs = l.clients.Count()
+	s.LastEnd = l.users.Book.LastEnd()
+	for _, ac := range l.accounts.All() {
 		if !s.Running {
 			ac.Recall(ctx)
 		}
-		answer, err := a.accountStatus(ctx, ac)
+		answer, err := l.accountStatus(ctx, ac)
 		if ctx.Err() != nil {
 			return s, ctx.Err()
 		}
@@ -51,21 +38,21 @@ func (a *Agent) Status(ctx context.Context) (control.Status, error) {
 	}
 	if !s.Running {
 		s.PID = 0
-		a.health.Report("agent", health.NotRunning(s.LastEnd.Failure(), a.command("run")))
+		l.users.Health.Report("agent", health.NotRunning(s.LastEnd.Failure(), l.users.Command("run")))
 	}
-	a.users.Report(ctx)
-	a.users.ReportOpen(ctx)
-	s.Health = a.health.List()
+	l.users.Report(ctx)
+	l.users.ReportOpen(ctx)
+	s.Health = l.users.Health.List()
 	return s, nil
 }
 
 // accountStatus joins what the runner does now with what the store remembers
 // of earlier runs.
-func (a *Agent) accountStatus(ctx context.Context, ac *accounts.Account) (control.Account, error) {
+func (l *Local) accountStatus(ctx context.Context, ac *accounts.Account) (Account, error) {
 	now := ac.Status()
-	answer := control.Account{
+	answer := Account{
 		Name: ac.Config.Name, User: ac.Config.User, Folder: ac.Config.Folder, State: string(now.State),
-		NextPoll: timeOrNil(now.NextPoll), LastError: now.LastError, Deletions: []control.Deletion{},
+		NextPoll: timeOrNil(now.NextPoll), LastError: now.LastError, Deletions: []Deletion{},
 	}
 	answer.Awaiting, answer.Expire, answer.MinInterval = now.Awaiting, now.Expire, now.MinInterval.Seconds()
 	for _, p := range now.Problems {
@@ -78,19 +65,19 @@ func (a *Agent) accountStatus(ctx context.Context, ac *accounts.Account) (contro
 	if former := ac.FormerFolder(); former != "" {
 		answer.Notes = append(answer.Notes, "new mail goes to "+ac.Config.Folder+"; what came before went to "+former+", and stays where it is")
 	}
-	store, err := a.users.Store(ctx, ac.Config.User)
+	store, err := l.users.Store(ctx, ac.Config.User)
 	if err != nil {
 		return answer, err
 	}
 	if store.Unreadable() {
-		a.health.Report("user "+ac.Config.User, health.Store(ac.Config.User, store.Healthy(ctx))...)
+		l.users.Health.Report("user "+ac.Config.User, health.Store(ac.Config.User, store.Healthy(ctx))...)
 	}
 	kept, err := store.AccountState(ctx, ac.Config.Name)
 	if err != nil {
 		return answer, err
 	}
 	answer.LastSuccess, answer.Stored, answer.OnServer = timeOrNil(kept.LastSuccess), kept.Stored, kept.OnServer
-	if answer.Deletions, err = a.deletions(ctx, ac, now.Deletes); err != nil {
+	if answer.Deletions, err = l.deletions(ctx, ac, now.Deletes); err != nil {
 		return answer, err
 	}
 	answer.DeletionsTotal = now.DeletesTotal
@@ -108,40 +95,40 @@ func timeOrNil(t time.Time) *time.Time {
 	return &t
 }
 
-// Sync implements control.Operations.
-func (a *Agent) Sync(ctx context.Context, names []string, progress func(control.Progress)) ([]control.SyncResult, error) {
-	chosen, err := a.accounts.Choose(names)
+// Sync implements Operations.
+func (l *Local) Sync(ctx context.Context, names []string, progress func(Progress)) ([]SyncResult, error) {
+	chosen, err := l.accounts.Choose(names)
 	if err != nil {
 		return nil, err
 	}
 	if progress == nil {
-		progress = func(control.Progress) {}
+		progress = func(Progress) {}
 	}
 	var mu sync.Mutex // one progress at a time
 	report := func(p bridge.Progress) {
 		mu.Lock()
 		defer mu.Unlock()
-		progress(control.Progress{Account: p.Account, Phase: p.Phase, Messages: p.Messages, Total: p.TotalMessages,
+		progress(Progress{Account: p.Account, Phase: p.Phase, Messages: p.Messages, Total: p.TotalMessages,
 			Bytes: p.Bytes, AllBytes: p.TotalBytes, Done: p.Done})
 	}
-	results := make([]control.SyncResult, len(chosen))
+	results := make([]SyncResult, len(chosen))
 	var wg sync.WaitGroup
 	for i, ac := range chosen {
-		wg.Go(func() { results[i] = a.syncOne(ctx, ac, report) })
+		wg.Go(func() { results[i] = l.syncOne(ctx, ac, report) })
 	}
 	wg.Wait()
 	return results, ctx.Err()
 }
 
-func (a *Agent) syncOne(ctx context.Context, ac *accounts.Account, report func(bridge.Progress)) control.SyncResult {
-	answer := control.SyncResult{Account: ac.Config.Name}
+func (l *Local) syncOne(ctx context.Context, ac *accounts.Account, report func(bridge.Progress)) SyncResult {
+	answer := SyncResult{Account: ac.Config.Name}
 	err := supervise.Protect(func() error {
 		r, err := ac.Runner(ctx)
 		if err != nil {
 			return err
 		}
 		if _, ok := errors.AsType[*mailstore.Failure](r.Status().Err); ok { // who asks may have repaired it
-			store, err := a.users.Store(ctx, ac.Config.User)
+			store, err := l.users.Store(ctx, ac.Config.User)
 			if err == nil {
 				err = store.Healthy(ctx)
 			}
@@ -167,10 +154,10 @@ func (a *Agent) syncOne(ctx context.Context, ac *accounts.Account, report func(b
 		}
 		return err
 	})
-	if err = a.users.Explain(ac.Config.User, err); err != nil {
+	if err = l.users.Explain(ac.Config.User, err); err != nil {
 		answer.Error, answer.Hint = err.Error(), fault.Hint(err)
 	}
-	if now, err := a.accountStatus(ctx, ac); err == nil {
+	if now, err := l.accountStatus(ctx, ac); err == nil {
 		answer.Stored, answer.Awaiting = now.Stored, now.Awaiting
 	}
 	return answer

@@ -1,33 +1,11 @@
-// Package control is how the command line talks to a running agent: HTTP with
-// JSON bodies over a unix socket in the data folder.
+// Package operations is what the command line can ask of an agent: the interface,
+// its results, and Local, which answers from the users and accounts of an agent in this
+// process. A verb works the same whether it opened the data folder itself or asks the
+// running agent, see control.Client.
 //
-// Operations is the interface that both ends share. The agent implements it;
-// Client implements it by asking the agent; so a verb works the same whether
-// it opened the data folder itself or found an agent that has it open.
-//
-//	GET    /v1/status                          -> Status
-//	POST   /v1/sync     {"accounts":[...]}     -> lines of streamed, progress first
-//	POST   /v1/preview  {"accounts":[...]}     -> []Preview
-//	POST   /v1/probe    {"accounts":[...]}     -> []Probe
-//	POST   /v1/confirm  {"account":..}         -> Confirmed
-//	POST   /v1/check    {}                     -> lines of streamed
-//	POST   /v1/repair   {}                     -> lines of streamed
-//	POST   /v1/backup   {"dir":..,"replace":..} -> lines of streamed
-//	POST   /v1/expunged ExpungedQuery          -> []Expunged
-//	POST   /v1/undelete Undelete               -> []Restored
-//	GET    /v1/devices                         -> []Device
-//	POST   /v1/devices  AddDevice              -> AddedDevice
-//	PATCH  /v1/devices  SetDevice              -> Device
-//	DELETE /v1/devices  {"user":..,"name":..}  -> {}
-//	GET    /v1/users                           -> []User
-//	POST   /v1/users/rename {"from":..,"to":..} -> User
-//
-// An error is answered as {"kind","text","hint"} with a status of 400 or more
-// and becomes the same fault again at the client.
-//
-// The socket is the only gate: its mode is 0600 inside a folder of mode 0700,
-// and Client refuses one that another user made.
-package control
+// Local owns nothing but the lock that keeps a rename apart from what goes over all
+// stores for long. The JSON keys of the results are fixed: scripts read them.
+package operations
 
 import (
 	"context"

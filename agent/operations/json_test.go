@@ -1,4 +1,4 @@
-package control_test
+package operations_test
 
 import (
 	"encoding/json"
@@ -7,8 +7,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/popbridge/popbridge/agent/control"
 	"github.com/popbridge/popbridge/agent/health"
+	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/agent/state"
 )
 
@@ -16,11 +16,11 @@ import (
 // what is new is added here.
 func TestTheKeysOfStatus(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("", 3600))
-	s := control.Status{Running: true, PID: 7, DataDir: "/data", Listen: []string{"127.0.0.1:1143"}, Clients: 2, Programs: []string{"Thunderbird 140.3"}, LastEnd: &state.End{At: &at, Reason: "it was told to stop"},
-		Accounts: []control.Account{
-			{Name: "home", User: "ann", Folder: "INBOX", State: "idle", LastSuccess: &at, NextPoll: &at, Stored: 5012, OnServer: 12, Deletions: []control.Deletion{}},
+	s := operations.Status{Running: true, PID: 7, DataDir: "/data", Listen: []string{"127.0.0.1:1143"}, Clients: 2, Programs: []string{"Thunderbird 140.3"}, LastEnd: &state.End{At: &at, Reason: "it was told to stop"},
+		Accounts: []operations.Account{
+			{Name: "home", User: "ann", Folder: "INBOX", State: "idle", LastSuccess: &at, NextPoll: &at, Stored: 5012, OnServer: 12, Deletions: []operations.Deletion{}},
 			{Name: "work", User: "ann", Folder: "Work", State: "paused", LastError: "password refused", Problems: []string{"message 3: try later"},
-				Awaiting: 12, DeletionsTotal: 12, Deletions: []control.Deletion{{UIDL: "u1", Size: 5300, StoredAt: &at, Reason: "not new", From: "Bo", Subject: "Hi", Date: &at}},
+				Awaiting: 12, DeletionsTotal: 12, Deletions: []operations.Deletion{{UIDL: "u1", Size: 5300, StoredAt: &at, Reason: "not new", From: "Bo", Subject: "Hi", Date: &at}},
 				Notes: []string{"deletions wait"}, Expire: "the server keeps mail for 7 days", MinInterval: 600},
 		},
 		Health: []health.Condition{{Code: "account-auth", Severity: health.Error, Text: "refused", Hint: "check it", Since: at}},
