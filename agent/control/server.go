@@ -4,23 +4,6 @@
 // Serve answers with the operations of an agent; Client implements the same
 // interface by asking.
 //
-//	GET    /v1/status                          -> Status
-//	POST   /v1/sync     {"accounts":[...]}     -> lines of streamed, progress first
-//	POST   /v1/preview  {"accounts":[...]}     -> []Preview
-//	POST   /v1/probe    {"accounts":[...]}     -> []Probe
-//	POST   /v1/confirm  {"account":..}         -> Confirmed
-//	POST   /v1/check    {}                     -> lines of streamed
-//	POST   /v1/repair   {}                     -> lines of streamed
-//	POST   /v1/backup   {"dir":..,"replace":..} -> lines of streamed
-//	POST   /v1/expunged ExpungedQuery          -> []Expunged
-//	POST   /v1/undelete Undelete               -> []Restored
-//	GET    /v1/devices                         -> []Device
-//	POST   /v1/devices  AddDevice              -> AddedDevice
-//	PATCH  /v1/devices  SetDevice              -> Device
-//	DELETE /v1/devices  {"user":..,"name":..}  -> {}
-//	GET    /v1/users                           -> []User
-//	POST   /v1/users/rename {"from":..,"to":..} -> User
-//
 // An error is answered as {"kind","text","hint"} with a status of 400 or more
 // and becomes the same fault again at the client.
 //
@@ -56,9 +39,9 @@ const (
 func Serve(ctx context.Context, ln net.Listener, ops operations.Operations, logger zerolog.Logger) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	s := &server{ops: ops}
+	var handlers sync.WaitGroup
 	srv := &http.Server{
-		Handler:     s.handler(),
+		Handler:     handler(ops, &handlers),
 		BaseContext: func(net.Listener) context.Context { return ctx },
 		ReadTimeout: readTimeout,
 		IdleTimeout: readTimeout,
@@ -76,57 +59,53 @@ func Serve(ctx context.Context, ln net.Listener, ops operations.Operations, logg
 	err := srv.Serve(ln)
 	cancel()
 	wg.Wait()
-	s.handlers.Wait()
+	handlers.Wait()
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}
 	return err
 }
 
-type server struct {
-	ops      operations.Operations
-	handlers sync.WaitGroup // Serve returns after them
-}
-
-func (s *server) handler() http.Handler {
+// handler counts those who answer in handlers.
+func handler(ops operations.Operations, handlers *sync.WaitGroup) http.Handler {
 	mux := http.NewServeMux()
-	handle(mux, "GET /v1/status", func(ctx context.Context, _ struct{}) (operations.Status, error) { return s.ops.Status(ctx) })
+	handle(mux, "GET /v1/status", func(ctx context.Context, _ struct{}) (operations.Status, error) { return ops.Status(ctx) })
 	handleStream(mux, "POST /v1/sync", func(ctx context.Context, ask syncRequest, progress func(operations.Progress)) ([]operations.SyncResult, error) {
-		return s.ops.Sync(ctx, ask.Accounts, progress)
+		return ops.Sync(ctx, ask.Accounts, progress)
 	})
 	handle(mux, "POST /v1/preview", func(ctx context.Context, ask syncRequest) ([]operations.Preview, error) {
-		return s.ops.Preview(ctx, ask.Accounts)
+		return ops.Preview(ctx, ask.Accounts)
 	})
 	handle(mux, "POST /v1/probe", func(ctx context.Context, ask syncRequest) ([]operations.Probe, error) {
-		return s.ops.Probe(ctx, ask.Accounts)
+		return ops.Probe(ctx, ask.Accounts)
 	})
 	handle(mux, "POST /v1/confirm", func(ctx context.Context, ask confirmRequest) (operations.Confirmed, error) {
-		return s.ops.Confirm(ctx, ask.Account)
+		return ops.Confirm(ctx, ask.Account)
 	})
 	handleStream(mux, "POST /v1/check", func(ctx context.Context, _ struct{}, progress func(operations.Progress)) ([]operations.Problem, error) {
-		return s.ops.Check(ctx, progress)
+		return ops.Check(ctx, progress)
 	})
 	handleStream(mux, "POST /v1/repair", func(ctx context.Context, _ struct{}, progress func(operations.Progress)) ([]operations.Repaired, error) {
-		return s.ops.Repair(ctx, progress)
+		return ops.Repair(ctx, progress)
 	})
 	handleStream(mux, "POST /v1/backup", func(ctx context.Context, ask backupRequest, progress func(operations.Progress)) ([]operations.Backup, error) {
-		return s.ops.Backup(ctx, ask.Dir, ask.Replace, progress)
+		return ops.Backup(ctx, ask.Dir, ask.Replace, progress)
 	})
-	handle(mux, "POST /v1/expunged", s.ops.Expunged)
-	handle(mux, "POST /v1/undelete", s.ops.Undelete)
-	handle(mux, "GET /v1/devices", func(ctx context.Context, _ struct{}) ([]operations.Device, error) { return s.ops.Devices(ctx) })
-	handle(mux, "POST /v1/devices", s.ops.AddDevice)
-	handle(mux, "PATCH /v1/devices", s.ops.SetDevice)
+	handle(mux, "POST /v1/expunged", ops.Expunged)
+	handle(mux, "POST /v1/undelete", ops.Undelete)
+	handle(mux, "GET /v1/devices", func(ctx context.Context, _ struct{}) ([]operations.Device, error) { return ops.Devices(ctx) })
+	handle(mux, "POST /v1/devices", ops.AddDevice)
+	handle(mux, "PATCH /v1/devices", ops.SetDevice)
 	handle(mux, "DELETE /v1/devices", func(ctx context.Context, ask operations.Device) (struct{}, error) {
-		return struct{}{}, s.ops.RevokeDevice(ctx, ask.User, ask.Name)
+		return struct{}{}, ops.RevokeDevice(ctx, ask.User, ask.Name)
 	})
-	handle(mux, "GET /v1/users", func(ctx context.Context, _ struct{}) ([]operations.User, error) { return s.ops.Users(ctx) })
+	handle(mux, "GET /v1/users", func(ctx context.Context, _ struct{}) ([]operations.User, error) { return ops.Users(ctx) })
 	handle(mux, "POST /v1/users/rename", func(ctx context.Context, ask renameRequest) (operations.User, error) {
-		return s.ops.RenameUser(ctx, ask.From, ask.To)
+		return ops.RenameUser(ctx, ask.From, ask.To)
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.handlers.Add(1)
-		defer s.handlers.Done()
+		handlers.Add(1)
+		defer handlers.Done()
 		mux.ServeHTTP(w, r)
 	})
 }
