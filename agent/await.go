@@ -27,11 +27,10 @@ type Awaited struct {
 	Waiting string // why it waits for its data folder
 }
 
-// Await waits until an agent with the config runs and answers that is another
+// Await waits until an agent with the config of b runs and answers that is another
 // process than former (0: none), at most awaitWithin. It ends early, with why, when
 // an agent has failed since a moment, or alive says that there will be none.
-func Await(ctx context.Context, configPath string, o Options, former int, since time.Time, alive func() error) (Awaited, error) {
-	b := state.Open(o.StateDir, configPath)
+func Await(ctx context.Context, b *state.Book, former int, since time.Time, alive func() error) (Awaited, error) {
 	since = since.Truncate(time.Millisecond)
 	for start := time.Now(); ; {
 		if end := b.LastEnd(); end != nil && end.Failed && end.At != nil && !end.At.Before(since) {

@@ -97,21 +97,3 @@ func Unusable(cfg *config.Config, o Options, err error) operations.Status {
 	}
 	return s
 }
-
-// RunningPID is the process of the agent that runs with a config, 0 where none
-// does.
-func RunningPID(configPath string, o Options) int {
-	if agent := state.Open(o.StateDir, configPath).Running(); agent != nil {
-		return agent.PID
-	}
-	return 0
-}
-
-// RunningDataDir is the data folder of the agent that runs with a config, ""
-// where none does. It may be another one than the config names by now.
-func RunningDataDir(configPath string, o Options) string {
-	if agent := state.Open(o.StateDir, configPath).Running(); agent != nil {
-		return agent.DataDir
-	}
-	return ""
-}

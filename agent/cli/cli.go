@@ -25,6 +25,7 @@ import (
 	"github.com/popbridge/popbridge/agent/control"
 	"github.com/popbridge/popbridge/agent/datadir"
 	"github.com/popbridge/popbridge/agent/operations"
+	"github.com/popbridge/popbridge/agent/state"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/logging"
@@ -151,9 +152,9 @@ func (a *app) operations(ctx context.Context) (operations.Operations, func() err
 	case !errors.Is(err, control.ErrNoAgent):
 		return nil, nil, err
 	}
-	if other := agent.RunningDataDir(cfg.Path, agent.Options{}); other != "" && other != dataDir {
+	if running := state.Open("", cfg.Path).Running(); running != nil && running.DataDir != dataDir {
 		// It runs on the folder that the config named when it started.
-		if client, err := control.Connect(ctx, other); err == nil {
+		if client, err := control.Connect(ctx, running.DataDir); err == nil {
 			return client, client.Close, nil
 		}
 	}

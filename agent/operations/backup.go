@@ -28,8 +28,7 @@ const (
 	backupConfig = "config.toml"
 )
 
-// Backup implements Operations. Nothing is written before the backups
-// of all users were looked at.
+// Backup writes nothing before the backups of all users were looked at.
 func (l *Local) Backup(ctx context.Context, dir string, replace bool, progress func(Progress)) ([]Backup, error) {
 	if err := checkBackupDir(dir, l.users.DataDir); err != nil {
 		return nil, err

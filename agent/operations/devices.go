@@ -13,7 +13,6 @@ import (
 	"github.com/popbridge/popbridge/localimap"
 )
 
-// AddDevice implements Operations.
 func (l *Local) AddDevice(ctx context.Context, d AddDevice) (Device, error) {
 	user, err := l.users.Only(d.User, "it is not said which user the device is for")
 	if err != nil {
@@ -76,8 +75,8 @@ func describe(ctx context.Context, store *mailstore.Store, user string, d mailst
 	return out, err
 }
 
-// Devices implements Operations. A store that cannot be opened hides its
-// own devices only; it is a condition of its user.
+// Devices omits those of a store that cannot be opened, which is a condition of its
+// user.
 func (l *Local) Devices(ctx context.Context) ([]Device, error) {
 	names, err := l.users.Names()
 	if err != nil {
@@ -114,7 +113,6 @@ func (l *Local) Devices(ctx context.Context) ([]Device, error) {
 	return list, nil
 }
 
-// SetDevice implements Operations.
 func (l *Local) SetDevice(ctx context.Context, ask SetDevice) (Device, error) {
 	user, store, err := l.storeOf(ctx, ask.User, ask.Name)
 	if err != nil {
@@ -160,7 +158,6 @@ func (l *Local) storeOf(ctx context.Context, user, device string) (string, *mail
 	return user, store, err
 }
 
-// RevokeDevice implements Operations.
 func (l *Local) RevokeDevice(ctx context.Context, user, name string) error {
 	user, store, err := l.storeOf(ctx, user, name)
 	if err != nil {

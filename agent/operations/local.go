@@ -1,11 +1,15 @@
 package operations
 
 import (
+	"context"
 	"sync"
 	"time"
 
 	"github.com/popbridge/popbridge/agent/accounts"
 	"github.com/popbridge/popbridge/agent/users"
+	"github.com/popbridge/popbridge/bridge"
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/supervise"
 )
 
 // Clients are the connections of mail clients.
@@ -39,3 +43,37 @@ func New(u *users.Stores, a *accounts.Set, c Clients, running func() bool, reloa
 }
 
 var _ Operations = (*Local)(nil)
+
+// each asks the accounts of these names, all of them for none, side by side.
+func each[T any](ctx context.Context, l *Local, names []string, ask func(*accounts.Account) T) ([]T, error) {
+	chosen, err := l.accounts.Choose(names)
+	if err != nil {
+		return nil, err
+	}
+	answers := make([]T, len(chosen))
+	var wg sync.WaitGroup
+	for i, ac := range chosen {
+		wg.Go(func() { answers[i] = ask(ac) })
+	}
+	wg.Wait()
+	return answers, ctx.Err()
+}
+
+// withRunner runs work with the runner of an account. A panic is an error of it.
+func withRunner(ctx context.Context, ac *accounts.Account, work func(*bridge.Runner) error) error {
+	return supervise.Protect(func() error {
+		r, err := ac.Runner(ctx)
+		if err != nil {
+			return err
+		}
+		return work(r)
+	})
+}
+
+// said is an error as a result has it, "" for none.
+func said(err error) (text, hint string) {
+	if err == nil {
+		return "", ""
+	}
+	return err.Error(), fault.Hint(err)
+}

@@ -2,37 +2,19 @@ package operations
 
 import (
 	"context"
-	"sync"
 
 	"github.com/popbridge/popbridge/agent/accounts"
 	"github.com/popbridge/popbridge/bridge"
-	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
-	"github.com/popbridge/popbridge/internal/supervise"
 )
 
-// Preview implements Operations.
 func (l *Local) Preview(ctx context.Context, names []string) ([]Preview, error) {
-	chosen, err := l.accounts.Choose(names)
-	if err != nil {
-		return nil, err
-	}
-	previews := make([]Preview, len(chosen))
-	var wg sync.WaitGroup
-	for i, ac := range chosen {
-		wg.Go(func() { previews[i] = l.preview(ctx, ac) })
-	}
-	wg.Wait()
-	return previews, ctx.Err()
+	return each(ctx, l, names, func(ac *accounts.Account) Preview { return l.preview(ctx, ac) })
 }
 
 func (l *Local) preview(ctx context.Context, ac *accounts.Account) Preview {
 	answer := Preview{Account: ac.Config.Name, Shadow: ac.Config.Shadow}
-	err := supervise.Protect(func() error {
-		r, err := ac.Runner(ctx)
-		if err != nil {
-			return err
-		}
+	answer.Error, answer.Hint = said(withRunner(ctx, ac, func(r *bridge.Runner) error {
 		p, err := r.Preview(ctx)
 		if err != nil {
 			return err
@@ -41,10 +23,7 @@ func (l *Local) preview(ctx context.Context, ac *accounts.Account) Preview {
 		answer.Doubtful = r.Status().Doubtful
 		answer.Delete, err = l.deletions(ctx, ac, p.Delete)
 		return err
-	})
-	if err != nil {
-		answer.Error, answer.Hint = err.Error(), fault.Hint(err)
-	}
+	}))
 	return answer
 }
 
@@ -74,7 +53,6 @@ func (l *Local) deletions(ctx context.Context, ac *accounts.Account, list []brid
 	return out, nil
 }
 
-// Confirm implements Operations.
 func (l *Local) Confirm(ctx context.Context, name string) (done Confirmed, err error) {
 	chosen, err := l.accounts.Choose([]string{name})
 	if err != nil {

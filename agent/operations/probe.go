@@ -4,41 +4,25 @@ import (
 	"context"
 	"net"
 	"strconv"
-	"sync"
 
 	"github.com/popbridge/popbridge/agent/accounts"
+	"github.com/popbridge/popbridge/bridge"
 	"github.com/popbridge/popbridge/config"
-	"github.com/popbridge/popbridge/internal/fault"
-	"github.com/popbridge/popbridge/internal/supervise"
 )
 
-// Probe implements Operations. It is about the accounts as the config file has
-// them now, which the watcher may take up a moment later.
+// Probe is about the accounts as the config file has them now, which the watcher may
+// take up a moment later.
 func (l *Local) Probe(ctx context.Context, names []string) ([]Probe, error) {
 	if path := l.users.Config().Path; l.running() && path != "" {
 		config.WaitSettled(ctx, path)
 		l.reload()
 	}
-	chosen, err := l.accounts.Choose(names)
-	if err != nil {
-		return nil, err
-	}
-	probes := make([]Probe, len(chosen))
-	var wg sync.WaitGroup
-	for i, ac := range chosen {
-		wg.Go(func() { probes[i] = probe(ctx, ac) })
-	}
-	wg.Wait()
-	return probes, ctx.Err()
+	return each(ctx, l, names, func(ac *accounts.Account) Probe { return probe(ctx, ac) })
 }
 
 func probe(ctx context.Context, ac *accounts.Account) Probe {
 	answer := Probe{Account: ac.Config.Name, Server: net.JoinHostPort(ac.Config.Host, strconv.Itoa(ac.Config.Port)), Warnings: []string{}}
-	err := supervise.Protect(func() error {
-		r, err := ac.Runner(ctx)
-		if err != nil {
-			return err
-		}
+	answer.Error, answer.Hint = said(withRunner(ctx, ac, func(r *bridge.Runner) error {
 		p, err := r.Probe(ctx)
 		if err != nil {
 			return err
@@ -50,9 +34,6 @@ func probe(ctx context.Context, ac *accounts.Account) Probe {
 		answer.Capabilities, answer.Messages, answer.Bytes = p.Capabilities, p.Messages, p.Size
 		answer.Warnings = append(answer.Warnings, p.Warnings...)
 		return nil
-	})
-	if err != nil {
-		answer.Error, answer.Hint = err.Error(), fault.Hint(err)
-	}
+	}))
 	return answer
 }

@@ -9,8 +9,7 @@ import (
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
-// Check implements Operations. A store that cannot be opened because
-// it is damaged is a problem of that user.
+// Check reports a store that cannot be opened as a problem of that user.
 func (l *Local) Check(ctx context.Context, progress func(Progress)) ([]Problem, error) {
 	l.rounds.RLock()
 	defer l.rounds.RUnlock()
@@ -67,9 +66,8 @@ func storeProblem(user string, err error) Problem {
 	return Problem{User: user, Code: code, Text: err.Error()}
 }
 
-// Repair implements Operations. An index that is damaged beyond use is
-// rebuilt, which takes a store that no one has open: one that could not be
-// opened, or any where no agent is serving.
+// Repair rebuilds an index that is damaged beyond use, which takes a store that no
+// one has open: one that could not be opened, or any where no agent is serving.
 func (l *Local) Repair(ctx context.Context, progress func(Progress)) ([]Repaired, error) {
 	l.rounds.RLock()
 	defer l.rounds.RUnlock()

@@ -13,10 +13,8 @@ import (
 	"github.com/popbridge/popbridge/bridge"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
-	"github.com/popbridge/popbridge/internal/supervise"
 )
 
-// Status implements Operations.
 func (l *Local) Status(ctx context.Context) (Status, error) {
 	s := Status{PID: os.Getpid(), DataDir: l.users.DataDir, Running: l.running(), Listen: l.clients.Listening(), Accounts: []Account{}}
 	s.Clients, s.Programs = l.clients.Count()
@@ -95,12 +93,7 @@ func timeOrNil(t time.Time) *time.Time {
 	return &t
 }
 
-// Sync implements Operations.
 func (l *Local) Sync(ctx context.Context, names []string, progress func(Progress)) ([]SyncResult, error) {
-	chosen, err := l.accounts.Choose(names)
-	if err != nil {
-		return nil, err
-	}
 	if progress == nil {
 		progress = func(Progress) {}
 	}
@@ -111,22 +104,12 @@ func (l *Local) Sync(ctx context.Context, names []string, progress func(Progress
 		progress(Progress{Account: p.Account, Phase: p.Phase, Messages: p.Messages, Total: p.TotalMessages,
 			Bytes: p.Bytes, AllBytes: p.TotalBytes, Done: p.Done})
 	}
-	results := make([]SyncResult, len(chosen))
-	var wg sync.WaitGroup
-	for i, ac := range chosen {
-		wg.Go(func() { results[i] = l.syncOne(ctx, ac, report) })
-	}
-	wg.Wait()
-	return results, ctx.Err()
+	return each(ctx, l, names, func(ac *accounts.Account) SyncResult { return l.syncOne(ctx, ac, report) })
 }
 
 func (l *Local) syncOne(ctx context.Context, ac *accounts.Account, report func(bridge.Progress)) SyncResult {
 	answer := SyncResult{Account: ac.Config.Name}
-	err := supervise.Protect(func() error {
-		r, err := ac.Runner(ctx)
-		if err != nil {
-			return err
-		}
+	err := withRunner(ctx, ac, func(r *bridge.Runner) error {
 		if _, ok := errors.AsType[*mailstore.Failure](r.Status().Err); ok { // who asks may have repaired it
 			store, err := l.users.Store(ctx, ac.Config.User)
 			if err == nil {
@@ -154,9 +137,7 @@ func (l *Local) syncOne(ctx context.Context, ac *accounts.Account, report func(b
 		}
 		return err
 	})
-	if err = l.users.Explain(ac.Config.User, err); err != nil {
-		answer.Error, answer.Hint = err.Error(), fault.Hint(err)
-	}
+	answer.Error, answer.Hint = said(l.users.Explain(ac.Config.User, err))
 	if now, err := l.accountStatus(ctx, ac); err == nil {
 		answer.Stored, answer.Awaiting = now.Stored, now.Awaiting
 	}

@@ -8,7 +8,6 @@ import (
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
-// Expunged implements Operations.
 func (l *Local) Expunged(ctx context.Context, q ExpungedQuery) ([]Expunged, error) {
 	users, err := l.users.Names()
 	if err != nil {
@@ -39,7 +38,6 @@ func (l *Local) Expunged(ctx context.Context, q ExpungedQuery) ([]Expunged, erro
 	return list, nil
 }
 
-// Undelete implements Operations.
 func (l *Local) Undelete(ctx context.Context, ask Undelete) ([]Restored, error) {
 	ids := map[string][]int64{} // by user
 	if ask.All != nil {

@@ -8,7 +8,6 @@ import (
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
-// Users implements Operations.
 func (l *Local) Users(ctx context.Context) ([]User, error) {
 	names, err := l.users.Names()
 	if err != nil {
@@ -20,9 +19,7 @@ func (l *Local) Users(ctx context.Context) ([]User, error) {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		if err != nil {
-			u.Error, u.Hint = err.Error(), fault.Hint(err)
-		}
+		u.Error, u.Hint = said(err)
 		list = append(list, u)
 	}
 	return list, nil
@@ -51,10 +48,9 @@ func (l *Local) describeUser(ctx context.Context, name string) (User, error) {
 	return user, err
 }
 
-// RenameUser implements Operations. The store goes to another folder as
-// it is: UIDs, ledger, identity and devices are those it had. The accounts of
-// both users stop meanwhile. Those that the config still gives to the old name
-// are held afterwards (see checkUser), whichever was changed first.
+// RenameUser stops the accounts of both users meanwhile. Those that the config still
+// gives to the old name are held afterwards (see accounts.IsHeld), whichever was
+// changed first.
 func (l *Local) RenameUser(ctx context.Context, from, to string) (User, error) {
 	l.accounts.Lock() // no config is taken up meanwhile
 	defer l.accounts.Unlock()
