@@ -97,6 +97,7 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (*Agent, error) {
 	a.users = users.New(users.Options{DataDir: cfg.DataDir, KeepExpunged: cfg.KeepExpunged, Log: o.Log, Book: b, Health: a.health, Config: a.Config})
 	a.accounts = accounts.New(a.users)
 	a.servers.config = a.Config
+	a.alerts.agent = a
 	a.ops = operations.New(a.users, a.accounts, &a.servers, a.running, a.Reload)
 	a.zone.Store(location(cfg))
 	a.guard = newGuard(a.refused)
@@ -121,6 +122,3 @@ func (a *Agent) Retry() { a.accounts.Retry() }
 
 // Config returns the config in force.
 func (a *Agent) Config() *config.Config { return a.cfg.Load() }
-
-// command is a popbridge command for the config in force.
-func (a *Agent) command(rest string) string { return config.Command(a.Config().Path, rest) }

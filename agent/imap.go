@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -33,7 +34,7 @@ func (s *imapServer) source() string { return "imap " + s.addr }
 
 // newIMAPServer makes the server of one address.
 func (a *Agent) newIMAPServer(addr string, cfg *config.Config) *imapServer {
-	o := localimap.Options{Login: a.login, Opened: a.accounts.Wake, Crowded: a.crowded(addr), Zone: a.zone.Load, Alert: a.alert, Security: imapSecurity(cfg.IMAP.TLS),
+	o := localimap.Options{Login: a.login, Opened: a.accounts.Wake, Crowded: a.crowded(addr), Zone: a.zone.Load, Alert: a.alerts.alert, Security: imapSecurity(cfg.IMAP.TLS),
 		Log: a.opts.Log.With().Str("component", "imap").Logger()}
 	s := &imapServer{addr: addr, secure: cfg.IMAP.TLS != config.Off}
 	if s.secure {
@@ -147,3 +148,38 @@ func freeNear(ctx context.Context, addr string) string {
 
 // isPortBusy tells a port that is taken from one that may not be had.
 func isPortBusy(err error) bool { return errors.Is(err, errPortBusy) }
+
+// addresses returns the configured addresses, and [::1] beside 127.0.0.1 where a
+// port is given and this machine has IPv6: localhost is either, and what another
+// program listens on there would be given the passwords of mail clients.
+func addresses(ctx context.Context, cfg *config.Config) []string {
+	all := slices.Clone(cfg.IMAP.Listen)
+	for _, addr := range cfg.IMAP.Listen {
+		host, port, _ := net.SplitHostPort(addr) // the config was checked
+		also := net.JoinHostPort("::1", port)
+		if (host == "127.0.0.1" || host == "localhost") && port != "0" && !slices.Contains(all, also) && hasIPv6(ctx) {
+			all = append(all, also)
+		}
+	}
+	return all
+}
+
+func hasIPv6(ctx context.Context) bool {
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp6", "[::1]:0")
+	if err == nil {
+		_ = ln.Close() // nothing was accepted
+	}
+	return err == nil
+}
+
+// crowded returns what reports that an address has too many connections.
+func (a *Agent) crowded(addr string) func(bool) {
+	return func(yes bool) {
+		var list []health.Condition
+		if yes {
+			list = []health.Condition{health.IMAPCrowded(addr)}
+		}
+		a.health.Report("imap clients "+addr, list...)
+	}
+}

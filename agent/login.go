@@ -119,5 +119,5 @@ func (a *Agent) refused(r refusals) {
 		a.health.Report(source, health.UnknownLogin(r.name, r.n, last, users.Hint(names)))
 		return
 	}
-	a.health.Report(source, health.LoginRefused(r.user, r.n, last, a.command("device add NAME --user "+r.user)))
+	a.health.Report(source, health.LoginRefused(r.user, r.n, last, a.users.Command("device add NAME --user "+r.user)))
 }

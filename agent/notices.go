@@ -56,8 +56,7 @@ type notice struct {
 	Withdrawn bool          `json:"withdrawn,omitempty"` // the condition was over before the message was read
 }
 
-// notices tells the users of conditions. It belongs to the goroutine of
-// tellPeople.
+// notices tells the users of conditions. It belongs to the goroutine of run.
 type notices struct {
 	agent  *Agent
 	path   string
@@ -67,9 +66,13 @@ type notices struct {
 	held   map[string]bool      // what was told and held in this run, by the same
 }
 
-// tellPeople leaves one message for each condition that a user has to know of.
-func (a *Agent) tellPeople(ctx context.Context) {
-	n := &notices{agent: a, path: filepath.Join(a.first.DataDir, noticesFile), absent: map[string]time.Time{}, held: map[string]bool{}}
+func newNotices(a *Agent) *notices {
+	return &notices{agent: a, path: filepath.Join(a.first.DataDir, noticesFile), absent: map[string]time.Time{}, held: map[string]bool{}}
+}
+
+// run leaves one message for each condition that a user has to know of.
+func (n *notices) run(ctx context.Context) {
+	a := n.agent
 	if err := n.load(); err != nil {
 		a.log.Warn().Err(err).Msg("of which problems people were told is not known; they are told once more")
 	}
@@ -123,7 +126,7 @@ func (n *notices) save() error {
 // stored, once.
 func (n *notices) look(ctx context.Context, now time.Time) error {
 	n.follow()
-	conditions := n.agent.concerned()
+	conditions := concerned(n.agent)
 	n.forget(ctx, conditions, now)
 	// A message would make the mailbox of a new user one that is not empty, which
 	// `user rename` does not replace. The alert tells of it.
@@ -179,7 +182,7 @@ func (n *notices) follow() {
 
 // concerned are the conditions that hold, with the users who are told of them: of
 // those that are about none in particular, all of the config.
-func (a *Agent) concerned() (list []health.Condition) {
+func concerned(a *Agent) (list []health.Condition) {
 	for _, c := range a.health.List() {
 		if c.User != "" {
 			list = append(list, c)
@@ -286,7 +289,7 @@ func (n *notices) store(ctx context.Context, o *notice) error {
 	if err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(n.agent.concerned(), o.tells) {
+	if !slices.ContainsFunc(concerned(n.agent), o.tells) {
 		return nil // it ended as the store was opened
 	}
 	box, err := store.EnsureMailbox(ctx, "INBOX")

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -27,7 +26,7 @@ func noticeRig(t *testing.T, head string) (*rig, *notices) {
 
 func (r *rig) notices() *notices {
 	r.t.Helper()
-	n := &notices{agent: r.agent, path: filepath.Join(r.agent.first.DataDir, noticesFile), absent: map[string]time.Time{}, held: map[string]bool{}}
+	n := newNotices(r.agent)
 	if err := n.load(); err != nil {
 		r.t.Fatal(err)
 	}
@@ -319,7 +318,7 @@ func TestNoticesCanBeSwitchedOff(t *testing.T) {
 	if err := n.look(t.Context(), time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	if got, _ := r.inbox(); got != 0 || r.agent.alert("ann", "phone") != "" {
+	if got, _ := r.inbox(); got != 0 || r.agent.alerts.alert("ann", "phone") != "" {
 		t.Errorf("%d messages", got)
 	}
 }
@@ -355,25 +354,25 @@ func TestANoticeIsStoredOnce(t *testing.T) {
 func TestAnAlertOnceAnHour(t *testing.T) {
 	t.Parallel()
 	r, _ := noticeRig(t, "notices = true")
-	if got := r.agent.alert("ann", "phone"); got != "" {
+	if got := r.agent.alerts.alert("ann", "phone"); got != "" {
 		t.Errorf("all is well: %q", got)
 	}
 	r.agent.health.Report("user ann", health.Store("ann", fault.New(fault.Full, "no space left", "make room"))...)
 	r.agent.health.Report("x", ofAnn(health.DeletesUnconfirmed("home", 3, "show", "allow"))...)
 	want := "popbridge, 2 problems: mail of user ann: no space left; make room"
 	for _, device := range []string{"phone", "laptop"} {
-		if got := r.agent.alert("ann", device); got != want {
+		if got := r.agent.alerts.alert("ann", device); got != want {
 			t.Errorf("%s: %q", device, got)
 		}
-		if got := r.agent.alert("ann", device); got != "" {
+		if got := r.agent.alerts.alert("ann", device); got != "" {
 			t.Errorf("%s again: %q", device, got)
 		}
 	}
-	if got := r.agent.alert("bob", "phone"); got != "" {
+	if got := r.agent.alerts.alert("bob", "phone"); got != "" {
 		t.Errorf("of another user: %q", got)
 	}
 	r.agent.alerts.at[[2]string{"ann", "phone"}] = time.Now().Add(-alertEvery)
-	if got := r.agent.alert("ann", "phone"); got != want {
+	if got := r.agent.alerts.alert("ann", "phone"); got != want {
 		t.Errorf("an hour later: %q", got)
 	}
 }

@@ -22,7 +22,7 @@ func (a *Agent) Reload() {
 	defer a.reload.Unlock()
 	next, err := config.Load(a.Config().Path)
 	if err != nil {
-		a.health.Report("config", health.ConfigInvalid(err, a.command("check-config")))
+		a.health.Report("config", health.ConfigInvalid(err, a.users.Command("check-config")))
 		return
 	}
 	old := a.Config()
