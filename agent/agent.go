@@ -3,23 +3,22 @@
 //
 // What it owns, and no one else:
 //
-//	the data folder      created 0700, locked: one process per folder (lock.go)
-//	a store per user     opened when first needed, closed last (users.go)
-//	a runner per account supervised: it is restarted when it fails (accounts.go)
-//	an IMAP server per   listen address (imap.go)
+//	the data folder      created 0700, locked: one process per folder (package datadir)
+//	the users            with their stores, closed last (package users)
+//	the accounts         with their runners, supervised (package accounts)
+//	an IMAP server per   listen address (imap.go, clients.go), logins (login.go, guard.go)
 //	the control socket   for the command line (package control)
-//	health               what is wrong, by source (package health)
+//	health               what is wrong, by source (package health), and who is told (notices.go)
 //	the view outside     sleep, clock, network, disks (outside.go, upkeep.go)
 //
 // An Agent is used in one of two ways. Run serves until its context ends. Open
 // without Run is what a command does where no agent is running: the same
 // objects and the same operations, only that nothing is served.
 //
-// Invariants: every goroutine belongs to a group that Run waits for; the
-// a failure of one account, user or address is a health condition of that one
-// and never ends the others; a.mu and account.mu are never held while a part
-// is waited for (a.reload is, by reloads only; user.mu is, by who needs that
-// user's store).
+// Invariants: every goroutine belongs to a group that Run waits for; a failure of
+// one account, user or address is a health condition of that one and never ends
+// the others; no lock is held while a part is waited for, but a.reload, by reloads,
+// and those that accounts and users describe.
 package agent
 
 import (

@@ -70,6 +70,9 @@ var pure = map[string][]string{
 	"bridge/plan": {"bytes", "crypto/sha256", "encoding/binary", "fmt", "math", "slices", "strconv", "strings", "time", module + "internal/mailstore"},
 }
 
+// layers are the packages of agent: each imports only those before it.
+var layers = []string{"agent/health", "agent/state", "agent/datadir", "agent/users", "agent/accounts", "agent/operations", "agent/control", "agent", "agent/cli"}
+
 // testSupport is the code that only tests import.
 var testSupport = []string{"internal/testkit", "bridge/pop3/pop3test", "test"}
 
@@ -111,6 +114,11 @@ func TestRulesBite(t *testing.T) {
 		{"cmd/popbridge/main.go", module + "agent/cli", false},
 		{"cmd/popbridge/main.go", module + "bridge", true},
 		{"agent/agent.go", module + "localimap", false},
+		{"agent/operations/status.go", module + "agent/accounts", false},
+		{"agent/operations/status.go", module + "agent/control", true},
+		{"agent/operations/status_test.go", module + "agent", false},
+		{"agent/users/stores.go", module + "agent/accounts", true},
+		{"agent/web/page.go", module + "agent/operations", false},
 		{"bridge/runner.go", module + "internal/mailstore", false},
 		{"bridge/runner.go", module + "localimap", true},
 		{"bridge/runner_test.go", module + "localimap", true},
@@ -171,11 +179,15 @@ func violations(f file) []string {
 		found = append(found, fmt.Sprintf("%s: folder %s is none of docs/ARCHITECTURE.md", f.path, f.folder()))
 	}
 	for _, imp := range f.imports {
-		if local, ours := strings.CutPrefix(imp, module); ours && known {
+		local, ours := strings.CutPrefix(imp, module)
+		if ours && known {
 			to, _, _ := strings.Cut(local, "/")
 			if !slices.Contains(allowed, to) && !(f.test && supportsTests(local)) {
 				found = append(found, fmt.Sprintf("%s imports %s: %s may not import %s", f.path, imp, f.folder(), to))
 			}
+		}
+		if own, other := slices.Index(layers, f.dir()), slices.Index(layers, local); own >= 0 && other > own && !f.test {
+			found = append(found, fmt.Sprintf("%s imports %s: %s comes before %s", f.path, imp, f.dir(), local))
 		}
 		if may, is := pure[f.dir()]; is && !f.test && !slices.Contains(may, imp) {
 			found = append(found, fmt.Sprintf("%s imports %s: package %s is pure", f.path, imp, f.dir()))
