@@ -21,16 +21,14 @@ func (a *app) newAccountCommand() *cobra.Command {
 		Example: "  popbridge sync --dry-run home\n  popbridge account confirm home",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.with(c.Context(), func(ops operations.Operations) error {
-				done, err := ops.Confirm(c.Context(), args[0])
-				if err != nil {
-					return err
-				}
-				for _, text := range confirmedText(done) {
-					a.printf("account %s: %s\n", args[0], text)
-				}
-				return nil
-			})
+			done, err := ask(c.Context(), a, operations.Operations.Confirm, args[0])
+			if err != nil {
+				return err
+			}
+			for _, text := range confirmedText(done) {
+				a.printf("account %s: %s\n", args[0], text)
+			}
+			return nil
 		},
 	})
 }
@@ -75,11 +73,7 @@ func (a *app) accountTest(ctx context.Context, names []string) error {
 	if _, err := a.loadConfig(); err != nil { // a running agent would test what was in the file before
 		return err
 	}
-	var probes []operations.Probe
-	err := a.with(ctx, func(ops operations.Operations) (err error) {
-		probes, err = ops.Probe(ctx, names)
-		return err
-	})
+	probes, err := ask(ctx, a, operations.Operations.Probe, names)
 	if err != nil {
 		return err
 	}

@@ -54,7 +54,7 @@ func (a *app) backup(ctx context.Context, dir string, replace bool) error {
 	if err != nil {
 		return err
 	}
-	done, err := withProgress(ctx, a, func(ops operations.Operations, show func(operations.Progress)) ([]operations.Backup, error) {
+	done, err := withProgress(ctx, a, func(ops operations.Operations, ctx context.Context, show func(operations.Progress)) ([]operations.Backup, error) {
 		return ops.Backup(ctx, dir, replace, show)
 	})
 	if err != nil {

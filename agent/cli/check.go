@@ -33,9 +33,7 @@ func (a *app) newCheckCommand() *cobra.Command {
 }
 
 func (a *app) check(ctx context.Context) error {
-	found, err := withProgress(ctx, a, func(ops operations.Operations, show func(operations.Progress)) ([]operations.Problem, error) {
-		return ops.Check(ctx, show)
-	})
+	found, err := withProgress(ctx, a, operations.Operations.Check)
 	if err != nil {
 		return err
 	}
@@ -59,9 +57,7 @@ func (a *app) check(ctx context.Context) error {
 }
 
 func (a *app) repair(ctx context.Context) error {
-	done, err := withProgress(ctx, a, func(ops operations.Operations, show func(operations.Progress)) ([]operations.Repaired, error) {
-		return ops.Repair(ctx, show)
-	})
+	done, err := withProgress(ctx, a, operations.Operations.Repair)
 	if err != nil {
 		return err
 	}

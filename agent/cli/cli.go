@@ -192,6 +192,15 @@ func (a *app) with(ctx context.Context, work func(operations.Operations) error) 
 	return errors.Join(work(ops), end())
 }
 
+// ask asks one operation.
+func ask[Question, Answer any](ctx context.Context, a *app, op func(operations.Operations, context.Context, Question) (Answer, error), q Question) (answer Answer, err error) {
+	err = a.with(ctx, func(ops operations.Operations) (err error) {
+		answer, err = op(ops, ctx, q)
+		return err
+	})
+	return answer, err
+}
+
 // printf writes for a person. What cannot be written is lost: there is no one
 // to tell.
 func (a *app) printf(format string, args ...any) { _, _ = fmt.Fprintf(a.stdout, format, args...) }

@@ -96,11 +96,7 @@ func (a *app) deviceAdd(ctx context.Context, d operations.AddDevice, fromStdin b
 		return fault.New(fault.Config, fmt.Sprintf("the password is shorter than %d characters", shortPassword),
 			"leave --password-stdin out: popbridge makes a good one")
 	}
-	var added operations.Device
-	err = a.with(ctx, func(ops operations.Operations) (err error) {
-		added, err = ops.AddDevice(ctx, d)
-		return err
-	})
+	added, err := ask(ctx, a, operations.Operations.AddDevice, d)
 	if err != nil {
 		return err
 	}

@@ -14,11 +14,7 @@ import (
 const shownDeletions = 10
 
 func (a *app) preview(ctx context.Context, accounts []string) error {
-	var previews []operations.Preview
-	err := a.with(ctx, func(ops operations.Operations) (err error) {
-		previews, err = ops.Preview(ctx, accounts)
-		return err
-	})
+	previews, err := ask(ctx, a, operations.Operations.Preview, accounts)
 	if err != nil {
 		return err
 	}

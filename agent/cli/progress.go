@@ -55,11 +55,11 @@ func (a *app) newBars(ctx context.Context) *bars {
 }
 
 // withProgress runs work with operations that report progress.
-func withProgress[T any](ctx context.Context, a *app, work func(operations.Operations, func(operations.Progress)) (T, error)) (result T, err error) {
+func withProgress[T any](ctx context.Context, a *app, work func(operations.Operations, context.Context, func(operations.Progress)) (T, error)) (result T, err error) {
 	err = a.with(ctx, func(ops operations.Operations) (err error) {
 		bars := a.newBars(ctx)
 		defer bars.end()
-		result, err = work(ops, bars.show)
+		result, err = work(ops, ctx, bars.show)
 		return err
 	})
 	return result, err

@@ -32,7 +32,7 @@ func (a *app) newSyncCommand() *cobra.Command {
 }
 
 func (a *app) sync(ctx context.Context, accounts []string) error {
-	results, err := withProgress(ctx, a, func(ops operations.Operations, show func(operations.Progress)) ([]operations.SyncResult, error) {
+	results, err := withProgress(ctx, a, func(ops operations.Operations, ctx context.Context, show func(operations.Progress)) ([]operations.SyncResult, error) {
 		return ops.Sync(ctx, accounts, show)
 	})
 	if err != nil {

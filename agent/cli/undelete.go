@@ -128,7 +128,7 @@ func printable(r rune) rune {
 }
 
 func (a *app) undelete(ctx context.Context, f undeleteFlags, args []string) error {
-	ask := operations.Undelete{User: f.User}
+	wanted := operations.Undelete{User: f.User}
 	switch {
 	case f.all && len(args) > 0:
 		return fault.New(fault.Config, "--all and ids exclude each other", "leave one of them out")
@@ -137,27 +137,23 @@ func (a *app) undelete(ctx context.Context, f undeleteFlags, args []string) erro
 		if err != nil {
 			return err
 		}
-		ask.All = &q
+		wanted.All = &q
 	}
 	for _, arg := range args {
 		id, err := strconv.ParseInt(arg, 10, 64)
 		if err != nil || id <= 0 {
 			return fault.New(fault.Config, fault.Quote(arg)+" is not the id of a message", "`"+a.command("undelete")+"` lists them")
 		}
-		ask.IDs = append(ask.IDs, id)
+		wanted.IDs = append(wanted.IDs, id)
 	}
-	var restored []operations.Restored
-	err := a.with(ctx, func(ops operations.Operations) (err error) {
-		restored, err = ops.Undelete(ctx, ask)
-		return err
-	})
+	restored, err := ask(ctx, a, operations.Operations.Undelete, wanted)
 	if err != nil {
 		return err
 	}
-	return a.showRestored(ask, restored)
+	return a.showRestored(wanted, restored)
 }
 
-func (a *app) showRestored(ask operations.Undelete, restored []operations.Restored) error {
+func (a *app) showRestored(wanted operations.Undelete, restored []operations.Restored) error {
 	found := map[int64]bool{}
 	into := map[string]int{}
 	var mailboxes []string
@@ -170,7 +166,7 @@ func (a *app) showRestored(ask operations.Undelete, restored []operations.Restor
 	}
 	missing := failures{part: len(restored) > 0}
 	lost := []int64{}
-	for _, id := range ask.IDs {
+	for _, id := range wanted.IDs {
 		if !found[id] {
 			lost = append(lost, id)
 			missing.errs = append(missing.errs, fault.New(fault.NotFound, fmt.Sprintf("there is no deleted message %d", id),

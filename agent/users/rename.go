@@ -39,18 +39,15 @@ func (s *Stores) MayRename(ctx context.Context, from, to string) error {
 		return fault.Wrap(err, fault.NotFound, "user "+from+" has no mail yet", "change user in the config, nothing else is needed")
 	}
 	if slices.Contains(names, to) && !sameFolder(s.Dir(from), s.Dir(to)) {
-		return s.mayReplace(ctx, s.userEntry(to))
+		u := s.userEntry(to)
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		return s.mayReplaceLocked(ctx, u)
 	}
 	return nil
 }
 
-// mayReplace refuses to give the name of a user who has anything to another one.
-func (s *Stores) mayReplace(ctx context.Context, u *user) error {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return s.mayReplaceLocked(ctx, u)
-}
-
+// mayReplaceLocked refuses to give the name of a user who has anything to another one.
 func (s *Stores) mayReplaceLocked(ctx context.Context, u *user) error {
 	if !HoldsStore(u.dir) {
 		return nil
