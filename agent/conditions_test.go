@@ -1,13 +1,12 @@
 package agent
 
 import (
-	"crypto/tls"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/popbridge/popbridge/agent/agenttest"
 	"github.com/popbridge/popbridge/internal/testkit"
 )
 
@@ -16,41 +15,41 @@ import (
 func TestConditionsOfAnAccount(t *testing.T) {
 	r := newRig(t)
 	ca := testkit.CA(t)
-	_, port := pop(t, "home", 2)
-	tlsPort := popTLS(t, "home", ca.ServerConfig)
-	wrong := filepath.Join(r.dir, "wrong")
+	_, port := agenttest.POP(t, "home", 2)
+	tlsPort := agenttest.POPTLS(t, "home", ca.ServerConfig)
+	wrong := filepath.Join(r.Dir, "wrong")
 	if err := os.WriteFile(wrong, []byte("guess"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	good := testAccount{name: "home", user: "ann", folder: "INBOX", port: port}
-	r.configure(plain, good)
-	r.start()
+	good := agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: port}
+	r.Configure(agenttest.Plain, good)
+	r.Start()
 
 	tests := []struct {
 		code   string
-		change func(a *testAccount)
+		change func(a *agenttest.Account)
 	}{
-		{"account-auth", func(a *testAccount) { a.change("password_file = \"password\"", "password_file = \"wrong\"") }},
-		{"account-config", func(a *testAccount) { a.change("password_file = \"password\"", "password_file = \"missing\"") }},
-		{"account-unreachable", func(a *testAccount) { a.port = 1 }},
-		{"account-unreachable", func(a *testAccount) { a.change("127.0.0.1", "pop.popbridge.invalid") }},
-		{"account-tls", func(a *testAccount) { a.port = tlsPort; a.change("tls = \"none\"", "tls = \"implicit\"") }},
-		{"account-tls", func(a *testAccount) { a.change("tls = \"none\"", "tls = \"implicit\"") }}, // speaks no TLS
-		{"", func(a *testAccount) {
-			a.port = tlsPort
-			a.change("tls = \"none\"", "tls = \"implicit\"\nca_file = '"+ca.CAFile+"'")
+		{"account-auth", func(a *agenttest.Account) { a.Change("password_file = \"password\"", "password_file = \"wrong\"") }},
+		{"account-config", func(a *agenttest.Account) { a.Change("password_file = \"password\"", "password_file = \"missing\"") }},
+		{"account-unreachable", func(a *agenttest.Account) { a.Port = 1 }},
+		{"account-unreachable", func(a *agenttest.Account) { a.Change("127.0.0.1", "pop.popbridge.invalid") }},
+		{"account-tls", func(a *agenttest.Account) { a.Port = tlsPort; a.Change("tls = \"none\"", "tls = \"implicit\"") }},
+		{"account-tls", func(a *agenttest.Account) { a.Change("tls = \"none\"", "tls = \"implicit\"") }}, // speaks no TLS
+		{"", func(a *agenttest.Account) {
+			a.Port = tlsPort
+			a.Change("tls = \"none\"", "tls = \"implicit\"\nca_file = '"+ca.CAFile+"'")
 		}},
 	}
 	for _, tt := range tests {
 		bad := good
 		tt.change(&bad)
-		r.configure(plain, bad)
-		r.agent.Reload()
-		results, err := r.agent.ops.Sync(t.Context(), nil, nil)
+		r.Configure(agenttest.Plain, bad)
+		r.Agent.Reload()
+		results, err := r.Ops().Sync(t.Context(), nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		health := r.status().Health
+		health := r.Status().Health
 		if tt.code == "" {
 			if results[0].Error != "" || len(health) > 0 {
 				t.Errorf("a trusted server: %+v, %+v", results, health)
@@ -64,21 +63,10 @@ func TestConditionsOfAnAccount(t *testing.T) {
 			t.Errorf("%s: sync said %+v", tt.code, results[0])
 		}
 	}
-	r.configure(plain, good)
-	r.agent.Reload()
-	r.sync()
-	if got := r.codes(); got != "" {
+	r.Configure(agenttest.Plain, good)
+	r.Agent.Reload()
+	r.Sync()
+	if got := r.Codes(); got != "" {
 		t.Errorf("all is well again, but health is %q", got)
 	}
-}
-
-// popTLS is pop with TLS from the first byte.
-func popTLS(t *testing.T, name string, cfg *tls.Config) int {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	servePOP(t, name, 2, tls.NewListener(ln, cfg))
-	return ln.Addr().(*net.TCPAddr).Port
 }

@@ -47,7 +47,7 @@ func (o owner) includes(dir string) bool {
 var owners = []owner{
 	{"database/sql", []string{"internal/mailstore"}, true, "only the mail store knows SQL"},
 	{"modernc.org/sqlite", []string{"internal/mailstore"}, true, "only the mail store knows its driver"},
-	{"github.com/emersion/go-imap", []string{"agent/cli", "localimap", "test"}, true, "only localimap, tests and the client of the demo know IMAP"},
+	{"github.com/emersion/go-imap", []string{"agent/agenttest", "agent/cli", "localimap", "test"}, true, "only localimap, tests and the client of the demo know IMAP"},
 	{"github.com/emersion/go-imap/v2/imapserver", nil, false, "the IMAP server is our own"},
 	{"github.com/kardianos/service", []string{"agent", "installer"}, true, "only agent and installer know service managers"},
 	{"github.com/fsnotify/fsnotify", []string{"config"}, true, "only config watches files"},
@@ -61,6 +61,7 @@ var owners = []owner{
 	{"C", nil, false, "popbridge is built with CGO_ENABLED=0 everywhere"},
 	{"testing", testSupport, true, "test support stays out of the program"},
 	{module + "internal/testkit", testSupport, true, "test support stays out of the program"},
+	{module + "agent/agenttest", testSupport, true, "test support stays out of the program"},
 	{module + "bridge/pop3/pop3test", testSupport, true, "test support stays out of the program"},
 }
 
@@ -74,7 +75,7 @@ var pure = map[string][]string{
 var layers = []string{"agent/health", "agent/state", "agent/datadir", "agent/users", "agent/accounts", "agent/operations", "agent/control", "agent", "agent/cli"}
 
 // testSupport is the code that only tests import.
-var testSupport = []string{"internal/testkit", "bridge/pop3/pop3test", "test"}
+var testSupport = []string{"internal/testkit", "agent/agenttest", "bridge/pop3/pop3test", "test"}
 
 // supportsTests reports whether tests of any package may import dir.
 func supportsTests(dir string) bool {

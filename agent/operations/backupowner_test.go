@@ -1,4 +1,4 @@
-package agent
+package operations_test
 
 import (
 	"errors"
@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/popbridge/popbridge/agent/agenttest"
 	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/localtls"
@@ -32,18 +33,18 @@ func tree(t *testing.T, dir string) string {
 
 func TestABackupOverThatOfAnotherDataFolder(t *testing.T) {
 	t.Parallel()
-	r, _, home := oneUser(t)
-	saved := filepath.Join(r.dir, "saved")
-	if _, err := r.agent.ops.Backup(t.Context(), saved, false, nil); err != nil {
+	r, _, home := agenttest.OneUser(t, open)
+	saved := filepath.Join(r.Dir, "saved")
+	if _, err := r.Ops().Backup(t.Context(), saved, false, nil); err != nil {
 		t.Fatal(err)
 	}
 	before := tree(t, saved)
 	for _, user := range []string{"ann", "bob"} { // a second computer; a new store in an empty mount point
 		other := newRig(t)
-		home.user = user
-		other.configure(plain, home)
-		other.agent = other.open()
-		_, err := other.agent.ops.Backup(t.Context(), saved, false, nil)
+		home.User = user
+		other.Configure(agenttest.Plain, home)
+		other.Agent = other.Open()
+		_, err := other.Ops().Backup(t.Context(), saved, false, nil)
 		if !fault.Is(err, fault.Conflict) || !strings.Contains(err.Error(), "3 messages, taken 20") || !strings.Contains(fault.Hint(err), "--replace") {
 			t.Errorf("%s: %v, %s", user, err, fault.Hint(err))
 		}
@@ -51,12 +52,12 @@ func TestABackupOverThatOfAnotherDataFolder(t *testing.T) {
 			t.Errorf("%s: something was written:\n%s", user, after)
 		}
 		if user == "bob" {
-			_, err = other.agent.ops.Backup(t.Context(), saved, true, nil)
+			_, err = other.Ops().Backup(t.Context(), saved, true, nil)
 			if _, statErr := os.Stat(filepath.Join(saved, "users", "ann", "manifest.json")); err != nil || statErr != nil {
 				t.Errorf("replaced: %v, the user who is not there: %v", err, statErr)
 			}
 		}
-		if err := other.agent.Close(); err != nil {
+		if err := other.Agent.Close(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -64,22 +65,22 @@ func TestABackupOverThatOfAnotherDataFolder(t *testing.T) {
 
 func TestTheBackupOfARenamedUserGoesOn(t *testing.T) {
 	t.Parallel()
-	r, _, home := oneUser(t)
-	saved := filepath.Join(r.dir, "saved")
-	if _, err := r.agent.ops.Backup(t.Context(), saved, false, nil); err != nil {
+	r, _, home := agenttest.OneUser(t, open)
+	saved := filepath.Join(r.Dir, "saved")
+	if _, err := r.Ops().Backup(t.Context(), saved, false, nil); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.agent.ops.RenameUser(t.Context(), "ann", "bob"); err != nil {
+	if _, err := r.Ops().RenameUser(t.Context(), "ann", "bob"); err != nil {
 		t.Fatal(err)
 	}
-	home.user = "bob"
-	r.reload(home)
-	done, err := r.agent.ops.Backup(t.Context(), saved, false, nil)
+	home.User = "bob"
+	r.Reload(home)
+	done, err := r.Ops().Backup(t.Context(), saved, false, nil)
 	if err != nil || counts(done)["bob"] != [3]int{3, 0, 0} {
 		t.Errorf("%+v, %v", done, err)
 	}
-	cfg := *r.load()
-	cfg.DataDir = filepath.Join(r.dir, "new")
+	cfg := *r.Load()
+	cfg.DataDir = filepath.Join(r.Dir, "new")
 	restored, err := operations.Restore(t.Context(), &cfg, saved, withDevices)
 	total := 0
 	for _, b := range restored {
@@ -92,19 +93,19 @@ func TestTheBackupOfARenamedUserGoesOn(t *testing.T) {
 
 func TestARestoreTrustsNoBackup(t *testing.T) {
 	t.Parallel()
-	r, _, _ := oneUser(t)
-	if _, _, err := localtls.Ensure(filepath.Join(r.dir, "data", "tls")); err != nil {
+	r, _, _ := agenttest.OneUser(t, open)
+	if _, _, err := localtls.Ensure(filepath.Join(r.Dir, "data", "tls")); err != nil {
 		t.Fatal(err)
 	}
-	saved := filepath.Join(r.dir, "saved")
-	if _, err := r.agent.ops.Backup(t.Context(), saved, false, nil); err != nil {
+	saved := filepath.Join(r.Dir, "saved")
+	if _, err := r.Ops().Backup(t.Context(), saved, false, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(saved, "config.toml"), []byte("not a config"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cfg := *r.load()
-	cfg.DataDir = filepath.Join(r.dir, "new")
+	cfg := *r.Load()
+	cfg.DataDir = filepath.Join(r.Dir, "new")
 	done, err := operations.Restore(t.Context(), &cfg, saved, operations.RestoreOptions{StateDir: t.TempDir()}) // another machine
 	if err != nil || len(done) != 1 || len(done[0].Devices) != 1 || done[0].LetIn {
 		t.Fatalf("%+v, %v", done, err)
@@ -112,12 +113,12 @@ func TestARestoreTrustsNoBackup(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(cfg.DataDir, "tls")); err == nil {
 		t.Error("the certificates of the backup are in force")
 	}
-	fresh, err := Open(t.Context(), &cfg, Options{})
+	fresh, err := open(t.Context(), &cfg, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = fresh.Close() }()
-	if devices, err := fresh.ops.Devices(t.Context()); err != nil || len(devices) > 0 {
+	if devices, err := fresh.Operations().Devices(t.Context()); err != nil || len(devices) > 0 {
 		t.Errorf("devices %+v, %v", devices, err)
 	}
 }
@@ -126,12 +127,12 @@ func TestARestoreTrustsNoBackup(t *testing.T) {
 // the certificates were changed brings back the logins only.
 func TestARestoreKnowsItsOwnBackup(t *testing.T) {
 	t.Parallel()
-	r, _, _ := oneUser(t)
-	if _, _, err := localtls.Ensure(filepath.Join(r.dir, "data", "tls")); err != nil {
+	r, _, _ := agenttest.OneUser(t, open)
+	if _, _, err := localtls.Ensure(filepath.Join(r.Dir, "data", "tls")); err != nil {
 		t.Fatal(err)
 	}
-	saved := filepath.Join(r.dir, "saved")
-	if _, err := r.agent.ops.Backup(t.Context(), saved, false, nil); err != nil {
+	saved := filepath.Join(r.Dir, "saved")
+	if _, err := r.Ops().Backup(t.Context(), saved, false, nil); err != nil {
 		t.Fatal(err)
 	}
 	for _, tampered := range []bool{false, true} {
@@ -140,7 +141,7 @@ func TestARestoreKnowsItsOwnBackup(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		cfg := *r.load()
+		cfg := *r.Load()
 		cfg.DataDir = t.TempDir()
 		done, err := operations.Restore(t.Context(), &cfg, saved, operations.RestoreOptions{})
 		if err != nil || len(done) != 1 || !done[0].LetIn {
@@ -170,18 +171,18 @@ func TestABackupIntoAFolderOfOthers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
-			_, port := pop(t, "home", 1)
-			r.configure(plain, testAccount{name: "home", user: "ann", folder: "INBOX", port: port})
-			r.agent = r.open()
-			defer func() { _ = r.agent.Close() }()
-			dir, foreign := filepath.Join(r.dir, "saved"), t.TempDir()
+			_, port := agenttest.POP(t, "home", 1)
+			r.Configure(agenttest.Plain, agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: port})
+			r.Agent = r.Open()
+			defer func() { _ = r.Agent.Close() }()
+			dir, foreign := filepath.Join(r.Dir, "saved"), t.TempDir()
 			if err := os.Mkdir(dir, 0o700); err != nil {
 				t.Fatal(err)
 			}
 			if err := prepare(dir, foreign); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := r.agent.ops.Backup(t.Context(), dir, true, nil); !fault.Is(err, fault.Denied) || fault.Hint(err) == "" {
+			if _, err := r.Ops().Backup(t.Context(), dir, true, nil); !fault.Is(err, fault.Denied) || fault.Hint(err) == "" {
 				t.Errorf("backup: %v", err)
 			}
 			if left, err := os.ReadDir(foreign); err != nil || len(left) > 0 {
@@ -199,30 +200,30 @@ func TestAStoreThatCannotBeOpenedStopsNoOther(t *testing.T) {
 		t.Skip("needs root, to give a file away")
 	}
 	r := twoUsers(t)
-	r.agent = r.open()
-	if _, err := r.agent.ops.Sync(t.Context(), nil, nil); err != nil {
+	r.Agent = r.Open()
+	if _, err := r.Ops().Sync(t.Context(), nil, nil); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.agent.ops.AddDevice(t.Context(), operations.AddDevice{User: "ann", Name: "phone", Password: "a long password"}); err != nil {
+	if _, err := r.Ops().AddDevice(t.Context(), operations.AddDevice{User: "ann", Name: "phone", Password: "a long password"}); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.agent.Close(); err != nil {
+	if err := r.Agent.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chown(filepath.Join(r.dir, "data", "users", "bob", "index.db"), 54321, 54321); err != nil {
+	if err := os.Chown(filepath.Join(r.Dir, "data", "users", "bob", "index.db"), 54321, 54321); err != nil {
 		t.Fatal(err)
 	}
-	r.agent = r.open()
-	defer func() { _ = r.agent.Close() }()
-	done, err := r.agent.ops.Backup(t.Context(), filepath.Join(r.dir, "saved"), false, nil)
+	r.Agent = r.Open()
+	defer func() { _ = r.Agent.Close() }()
+	done, err := r.Ops().Backup(t.Context(), filepath.Join(r.Dir, "saved"), false, nil)
 	if err != nil || counts(done)["ann"][0] == 0 || counts(done)["bob"] != [3]int{0, 0, 1} {
 		t.Errorf("backup: %+v, %v", done, err)
 	}
-	problems, err := r.agent.ops.Check(t.Context(), nil)
+	problems, err := r.Ops().Check(t.Context(), nil)
 	if err != nil || len(problems) != 1 || problems[0].User != "bob" || problems[0].Code != "unreadable-store" {
 		t.Errorf("check: %+v, %v", problems, err)
 	}
-	devices, err := r.agent.ops.Devices(t.Context())
+	devices, err := r.Ops().Devices(t.Context())
 	if err != nil || len(devices) != 1 {
 		t.Errorf("devices: %+v, %v", devices, err)
 	}

@@ -1,10 +1,11 @@
-package agent
+package operations_test
 
 import (
 	"fmt"
 	"testing"
 	"time"
 
+	"github.com/popbridge/popbridge/agent/agenttest"
 	"github.com/popbridge/popbridge/agent/operations"
 )
 
@@ -12,22 +13,22 @@ import (
 // it comes back with the password it has.
 func TestAChangedDeviceIsDisconnected(t *testing.T) {
 	r := twoUsers(t)
-	r.start()
-	before, other := login(t, r.addr, "ann", nil), login(t, r.addr, "bob", nil)
+	r.Start()
+	before, other := agenttest.Login(t, r.Addr, "ann", nil), agenttest.Login(t, r.Addr, "bob", nil)
 	yes := true
-	changed, err := r.agent.ops.SetDevice(t.Context(), operations.SetDevice{User: "ann", Name: "test", ReadOnly: &yes, Folders: []string{"inbox", "Sent"}})
+	changed, err := r.Ops().SetDevice(t.Context(), operations.SetDevice{User: "ann", Name: "test", ReadOnly: &yes, Folders: []string{"inbox", "Sent"}})
 	if err != nil || fmt.Sprint(changed.ReadOnly, changed.Folders, changed.Without) != "true [INBOX Sent] []" {
 		t.Fatalf("changed to %+v, %v", changed, err)
 	}
 	select {
 	case <-before.Closed():
-	case <-time.After(patience):
+	case <-time.After(agenttest.Patience):
 		t.Error("the changed device is still connected")
 	}
 	if err := other.Noop().Wait(); err != nil {
 		t.Errorf("a device of another user: %v", err)
 	}
-	after := login(t, r.addr, "ann", nil)
+	after := agenttest.Login(t, r.Addr, "ann", nil)
 	boxes, err := after.List("", "*", nil).Collect()
 	if err != nil || len(boxes) != 2 {
 		t.Errorf("sees %v, %v", boxes, err)
@@ -36,7 +37,7 @@ func TestAChangedDeviceIsDisconnected(t *testing.T) {
 		t.Error("a device that may only read has made a folder")
 	}
 	// What is not named stays.
-	changed, err = r.agent.ops.SetDevice(t.Context(), operations.SetDevice{User: "ann", Name: "test", Without: []string{"idle"}})
+	changed, err = r.Ops().SetDevice(t.Context(), operations.SetDevice{User: "ann", Name: "test", Without: []string{"idle"}})
 	if err != nil || fmt.Sprint(changed.ReadOnly, changed.Folders, changed.Without) != "true [INBOX Sent] [IDLE]" {
 		t.Errorf("changed to %+v, %v", changed, err)
 	}

@@ -1,4 +1,4 @@
-package agent
+package operations_test
 
 import (
 	"errors"
@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rs/zerolog"
 
+	"github.com/popbridge/popbridge/agent/agenttest"
 	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
@@ -34,13 +35,13 @@ var withDevices = operations.RestoreOptions{Log: zerolog.Nop(), Devices: true}
 func TestBackupAndRestoreOfAllUsers(t *testing.T) {
 	t.Parallel()
 	r := twoUsers(t)
-	r.start()
-	r.sync()
-	saved := filepath.Join(r.dir, "elsewhere", "saved")
+	r.Start()
+	r.Sync()
+	saved := filepath.Join(r.Dir, "elsewhere", "saved")
 	backup := func() map[string][3]int {
 		t.Helper()
 		seen := map[string]bool{}
-		done, err := r.agent.ops.Backup(t.Context(), saved, false, func(p operations.Progress) { seen[p.User] = true })
+		done, err := r.Ops().Backup(t.Context(), saved, false, func(p operations.Progress) { seen[p.User] = true })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -59,11 +60,11 @@ func TestBackupAndRestoreOfAllUsers(t *testing.T) {
 		t.Errorf("the config in the backup: %v", err)
 	}
 
-	cfg := *r.load()
+	cfg := *r.Load()
 	if _, err := operations.Restore(t.Context(), &cfg, saved, withDevices); !fault.Is(err, fault.Conflict) {
 		t.Errorf("while an agent runs: %v", err)
 	}
-	cfg.DataDir = filepath.Join(r.dir, "new")
+	cfg.DataDir = filepath.Join(r.Dir, "new")
 	if err := os.MkdirAll(filepath.Join(cfg.DataDir, "restoring", "half"), 0o700); err != nil { // an interrupted one
 		t.Fatal(err)
 	}
@@ -77,15 +78,15 @@ func TestBackupAndRestoreOfAllUsers(t *testing.T) {
 	if _, err := operations.Restore(t.Context(), &cfg, saved, withDevices); !fault.Is(err, fault.Conflict) || !strings.Contains(err.Error(), "holds mail") {
 		t.Errorf("a second time: %v", err)
 	}
-	restored, err := Open(t.Context(), &cfg, Options{Log: zerolog.Nop()})
+	restored, err := open(t.Context(), &cfg, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = restored.Close() }()
-	if problems, err := restored.ops.Check(t.Context(), nil); err != nil || len(problems) > 0 {
+	if problems, err := restored.Operations().Check(t.Context(), nil); err != nil || len(problems) > 0 {
 		t.Errorf("%v, %v", problems, err)
 	}
-	results, err := restored.ops.Sync(t.Context(), nil, nil)
+	results, err := restored.Operations().Sync(t.Context(), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,8 +102,8 @@ func TestBackupAndRestoreOfAllUsers(t *testing.T) {
 func TestABackupHasTheCertificates(t *testing.T) {
 	t.Parallel()
 	r := twoUsers(t)
-	r.agent = r.open()
-	defer func() { _ = r.agent.Close() }()
+	r.Agent = r.Open()
+	defer func() { _ = r.Agent.Close() }()
 	authority := func(data string) string {
 		t.Helper()
 		_, file, err := localtls.Ensure(filepath.Join(data, "tls"))
@@ -115,16 +116,16 @@ func TestABackupHasTheCertificates(t *testing.T) {
 		}
 		return string(pem)
 	}
-	want := authority(filepath.Join(r.dir, "data"))
-	saved := filepath.Join(r.dir, "saved")
+	want := authority(filepath.Join(r.Dir, "data"))
+	saved := filepath.Join(r.Dir, "saved")
 	for range 2 {
-		if _, err := r.agent.ops.Backup(t.Context(), saved, false, nil); err != nil {
+		if _, err := r.Ops().Backup(t.Context(), saved, false, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for _, name := range []string{"new", "started"} {
-		cfg := *r.load()
-		cfg.DataDir = filepath.Join(r.dir, name)
+		cfg := *r.Load()
+		cfg.DataDir = filepath.Join(r.Dir, name)
 		other := ""
 		if name == "started" {
 			other = authority(cfg.DataDir)
@@ -154,25 +155,25 @@ func TestABackupHasTheCertificates(t *testing.T) {
 func TestPlacesThatAreNoBackup(t *testing.T) {
 	t.Parallel()
 	r := twoUsers(t)
-	r.agent = r.open()
-	defer func() { _ = r.agent.Close() }()
-	data := filepath.Join(r.dir, "data")
-	link := filepath.Join(r.dir, "link")
+	r.Agent = r.Open()
+	defer func() { _ = r.Agent.Close() }()
+	data := filepath.Join(r.Dir, "data")
+	link := filepath.Join(r.Dir, "link")
 	if err := os.Symlink(data, link); err != nil {
 		link = data // a system that allows none
 	}
 	for _, dir := range []string{"relative", data, filepath.Join(data, "saved"), filepath.Join(link, "not", "there", "yet")} {
-		if _, err := r.agent.ops.Backup(t.Context(), dir, false, nil); !fault.Is(err, fault.Config) || fault.Hint(err) == "" {
+		if _, err := r.Ops().Backup(t.Context(), dir, false, nil); !fault.Is(err, fault.Config) || fault.Hint(err) == "" {
 			t.Errorf("backup to %s: %v", dir, err)
 		}
 	}
-	empty := filepath.Join(r.dir, "empty")
+	empty := filepath.Join(r.Dir, "empty")
 	if err := os.MkdirAll(filepath.Join(empty, "users"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	cfg := *r.load()
-	cfg.DataDir = filepath.Join(r.dir, "new")
-	for _, dir := range []string{empty, filepath.Join(r.dir, "missing")} {
+	cfg := *r.Load()
+	cfg.DataDir = filepath.Join(r.Dir, "new")
+	for _, dir := range []string{empty, filepath.Join(r.Dir, "missing")} {
 		if _, err := operations.Restore(t.Context(), &cfg, dir, withDevices); !fault.Is(err, fault.Config) || fault.Hint(err) == "" {
 			t.Errorf("restore from %s: %v", dir, err)
 		}
@@ -187,21 +188,21 @@ func TestPlacesThatAreNoBackup(t *testing.T) {
 func TestRepairRebuildsALostIndex(t *testing.T) {
 	t.Parallel()
 	r := twoUsers(t)
-	r.agent = r.open()
-	r.sync()
-	if err := r.agent.Close(); err != nil {
+	r.Agent = r.Open()
+	r.Sync()
+	if err := r.Agent.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Remove(filepath.Join(r.dir, "data", "users", "ann", "index.db")); err != nil {
+	if err := os.Remove(filepath.Join(r.Dir, "data", "users", "ann", "index.db")); err != nil {
 		t.Fatal(err)
 	}
-	r.startWith("bob")
-	problems, err := r.agent.ops.Check(t.Context(), nil)
+	r.StartWith("bob")
+	problems, err := r.Ops().Check(t.Context(), nil)
 	if err != nil || len(problems) != 1 || problems[0].User != "ann" || problems[0].Code != "damaged-index" {
 		t.Errorf("check: %+v, %v", problems, err)
 	}
-	eventually(t, "it is a condition", func() bool { return strings.Contains(r.codes(), "store-corrupt") })
-	done, err := r.agent.ops.Repair(t.Context(), nil)
+	agenttest.Eventually(t, "it is a condition", func() bool { return strings.Contains(r.Codes(), "store-corrupt") })
+	done, err := r.Ops().Repair(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,16 +211,13 @@ func TestRepairRebuildsALostIndex(t *testing.T) {
 			t.Errorf("repair: %+v", d)
 		}
 	}
-	if got := r.codes(); strings.Contains(got, "store-corrupt") {
+	if got := r.Codes(); strings.Contains(got, "store-corrupt") {
 		t.Errorf("conditions after it: %s", got)
 	}
-	for _, res := range r.sync() {
+	for _, res := range r.Sync() {
 		if res.New != 0 {
 			t.Errorf("the first poll after it: %+v", res)
 		}
-	}
-	if _, err := r.agent.users.Rebuild(t.Context(), "bob", true); !fault.Is(err, fault.Conflict) || fault.Hint(err) == "" {
-		t.Errorf("a store that is in use: %v", err)
 	}
 }
 
@@ -228,18 +226,18 @@ func TestRepairRebuildsALostIndex(t *testing.T) {
 func TestARefusedRestoreRemovesNothing(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	_, port := pop(t, "a", 2)
-	r.configure("keep_expunged = \"365d\"\n"+plain, testAccount{name: "a", user: "ann", folder: "INBOX", port: port})
-	r.start()
-	r.sync()
-	backup := filepath.Join(r.dir, "backup")
-	if _, err := r.agent.ops.Backup(t.Context(), backup, false, nil); err != nil {
+	_, port := agenttest.POP(t, "a", 2)
+	r.Configure("keep_expunged = \"365d\"\n"+agenttest.Plain, agenttest.Account{Name: "a", User: "ann", Folder: "INBOX", Port: port})
+	r.Start()
+	r.Sync()
+	backup := filepath.Join(r.Dir, "backup")
+	if _, err := r.Ops().Backup(t.Context(), backup, false, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.stop(); err != nil {
+	if err := r.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	cfg, err := config.Load(r.path())
+	cfg, err := config.Load(r.Path())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -268,7 +266,7 @@ func TestARefusedRestoreRemovesNothing(t *testing.T) {
 		return u
 	}
 	usage(time.Now().AddDate(0, 0, -60), true)
-	if err := os.Rename(filepath.Join(dir, "mail"), filepath.Join(r.dir, "away")); err != nil {
+	if err := os.Rename(filepath.Join(dir, "mail"), filepath.Join(r.Dir, "away")); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := operations.Restore(t.Context(), cfg, backup, operations.RestoreOptions{}); err == nil {

@@ -1,4 +1,4 @@
-package agent
+package operations_test
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 	"github.com/emersion/go-imap/v2/imapclient"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/popbridge/popbridge/agent/agenttest"
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/config"
@@ -21,24 +22,10 @@ import (
 	"github.com/popbridge/popbridge/internal/testkit"
 )
 
-// twoUsers is a folder with accounts home and work of ann, and bob of bob.
-func twoUsers(t *testing.T) *rig {
-	t.Helper()
-	r := newRig(t)
-	_, home := pop(t, "home", 3)
-	_, work := pop(t, "work", 2)
-	_, bob := pop(t, "bob", 1)
-	r.configure(plain,
-		testAccount{name: "home", user: "ann", folder: "INBOX", port: home},
-		testAccount{name: "work", user: "ann", folder: "Work", port: work},
-		testAccount{name: "bob", user: "bob", folder: "INBOX", port: bob})
-	return r
-}
-
 func TestSyncChoosesAccounts(t *testing.T) {
 	r := twoUsers(t)
-	r.agent = r.open()
-	defer func() { _ = r.agent.Close() }()
+	r.Agent = r.Open()
+	defer func() { _ = r.Agent.Close() }()
 	tests := []struct {
 		ask  []string
 		want string
@@ -50,7 +37,7 @@ func TestSyncChoosesAccounts(t *testing.T) {
 	}
 	for _, tt := range tests {
 		var got []string
-		for _, res := range r.sync(tt.ask...) {
+		for _, res := range r.Sync(tt.ask...) {
 			got = append(got, fmt.Sprintf("%s %d", res.Account, res.New))
 		}
 		if diff := cmp.Diff(tt.want, strings.Join(got, ", ")); diff != "" {
@@ -58,7 +45,7 @@ func TestSyncChoosesAccounts(t *testing.T) {
 		}
 	}
 	for _, ask := range [][]string{{"nobody"}, {"home", "hme"}, {""}} {
-		_, err := r.agent.ops.Sync(t.Context(), ask, nil)
+		_, err := r.Ops().Sync(t.Context(), ask, nil)
 		if !fault.Is(err, fault.Config) || !strings.Contains(fault.Hint(err), "home, work, bob") {
 			t.Errorf("sync %q: %v, hint %q", ask, err, fault.Hint(err))
 		}
@@ -67,10 +54,10 @@ func TestSyncChoosesAccounts(t *testing.T) {
 
 func TestSyncReportsProgressOneAtATime(t *testing.T) {
 	r := twoUsers(t)
-	r.agent = r.open()
-	defer func() { _ = r.agent.Close() }()
+	r.Agent = r.Open()
+	defer func() { _ = r.Agent.Close() }()
 	last := map[string]operations.Progress{} // a race would be seen by -race
-	if _, err := r.agent.ops.Sync(t.Context(), nil, func(p operations.Progress) { last[p.Account] = p }); err != nil {
+	if _, err := r.Ops().Sync(t.Context(), nil, func(p operations.Progress) { last[p.Account] = p }); err != nil {
 		t.Fatal(err)
 	}
 	for name, messages := range map[string]int{"home": 3, "work": 2, "bob": 1} {
@@ -83,39 +70,39 @@ func TestSyncReportsProgressOneAtATime(t *testing.T) {
 
 func TestSyncThatIsGivenUp(t *testing.T) {
 	r := newRig(t)
-	_, port := pop(t, "home", 3)
-	slow, stalled := stalling(t, port, 40)
-	r.configure(plain, testAccount{name: "home", user: "ann", folder: "INBOX", port: slow})
-	r.agent = r.open()
-	defer func() { _ = r.agent.Close() }()
+	_, port := agenttest.POP(t, "home", 3)
+	slow, stalled := agenttest.Stalling(t, port, 40)
+	r.Configure(agenttest.Plain, agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: slow})
+	r.Agent = r.Open()
+	defer func() { _ = r.Agent.Close() }()
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { <-stalled; cancel() }()
-	if _, err := r.agent.ops.Sync(ctx, nil, nil); !errors.Is(err, context.Canceled) {
+	if _, err := r.Ops().Sync(ctx, nil, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestCheckLooksAtEveryUser(t *testing.T) {
 	r := twoUsers(t)
-	r.agent = r.open()
-	defer func() { _ = r.agent.Close() }()
-	r.sync()
+	r.Agent = r.Open()
+	defer func() { _ = r.Agent.Close() }()
+	r.Sync()
 	seen := map[string]bool{}
 	progress := func(p operations.Progress) { seen[p.User] = true }
-	if problems, err := r.agent.ops.Check(t.Context(), progress); err != nil || len(problems) > 0 {
+	if problems, err := r.Ops().Check(t.Context(), progress); err != nil || len(problems) > 0 {
 		t.Fatalf("%v, %v", problems, err)
 	}
 	if !seen["ann"] || !seen["bob"] {
 		t.Errorf("progress of %v", seen)
 	}
-	files, err := filepath.Glob(filepath.Join(r.dir, "data", "users", "bob", "mail", "*", "*"))
+	files, err := filepath.Glob(filepath.Join(r.Dir, "data", "users", "bob", "mail", "*", "*"))
 	if err != nil || len(files) != 1 {
 		t.Fatalf("files of bob: %v, %v", files, err)
 	}
 	if err := os.Remove(files[0]); err != nil {
 		t.Fatal(err)
 	}
-	problems, err := r.agent.ops.Check(t.Context(), nil)
+	problems, err := r.Ops().Check(t.Context(), nil)
 	if err != nil || len(problems) != 1 || problems[0].User != "bob" || problems[0].Code == "" || problems[0].Text == "" {
 		t.Errorf("a file is gone: %+v, %v", problems, err)
 	}
@@ -127,11 +114,11 @@ func TestCheckLooksAtEveryUser(t *testing.T) {
 	}
 	repair := func(want string) {
 		t.Helper()
-		if _, err := r.agent.ops.Repair(t.Context(), nil); err != nil {
+		if _, err := r.Ops().Repair(t.Context(), nil); err != nil {
 			t.Fatal(err)
 		}
-		r.status()
-		if c := r.condition(health.CodeMessagesDamaged); c.Code != want {
+		r.Status()
+		if c := r.Condition(health.CodeMessagesDamaged); c.Code != want {
 			t.Errorf("condition %+v, want %q", c, want)
 		}
 	}
@@ -144,14 +131,14 @@ func TestCheckLooksAtEveryUser(t *testing.T) {
 
 func TestDevices(t *testing.T) {
 	r := twoUsers(t)
-	r.agent = r.open()
-	defer func() { _ = r.agent.Close() }()
+	r.Agent = r.Open()
+	defer func() { _ = r.Agent.Close() }()
 	add := func(user, name string, readOnly bool) error {
-		_, err := r.agent.ops.AddDevice(t.Context(), operations.AddDevice{User: user, Name: name, Password: "password of " + name, ReadOnly: readOnly})
+		_, err := r.Ops().AddDevice(t.Context(), operations.AddDevice{User: user, Name: name, Password: "password of " + name, ReadOnly: readOnly})
 		return err
 	}
 	list := func() string {
-		devices, err := r.agent.ops.Devices(t.Context())
+		devices, err := r.Ops().Devices(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -177,16 +164,16 @@ func TestDevices(t *testing.T) {
 		{fault.Config, add("", "tablet", false)},
 		{fault.Config, add("cid", "tablet", false)},
 		{fault.Conflict, add("ann", "phone", false)},
-		{fault.Config, r.agent.ops.RevokeDevice(t.Context(), "", "phone")},
-		{fault.NotFound, r.agent.ops.RevokeDevice(t.Context(), "", "tablet")},
-		{fault.NotFound, r.agent.ops.RevokeDevice(t.Context(), "bob", "pc")},
-		{fault.Config, r.agent.ops.RevokeDevice(t.Context(), "cid", "pc")},
+		{fault.Config, r.Ops().RevokeDevice(t.Context(), "", "phone")},
+		{fault.NotFound, r.Ops().RevokeDevice(t.Context(), "", "tablet")},
+		{fault.NotFound, r.Ops().RevokeDevice(t.Context(), "bob", "pc")},
+		{fault.Config, r.Ops().RevokeDevice(t.Context(), "cid", "pc")},
 	} {
 		if !fault.Is(tt.err, tt.kind) || fault.Hint(tt.err) == "" {
 			t.Errorf("want a fault of kind %v with a hint, got %v", tt.kind, tt.err)
 		}
 	}
-	if err := errors.Join(r.agent.ops.RevokeDevice(t.Context(), "", "pc"), r.agent.ops.RevokeDevice(t.Context(), "ann", "phone")); err != nil {
+	if err := errors.Join(r.Ops().RevokeDevice(t.Context(), "", "pc"), r.Ops().RevokeDevice(t.Context(), "ann", "phone")); err != nil {
 		t.Fatal(err)
 	}
 	if got := list(); got != "bob/phone/false" {
@@ -198,10 +185,10 @@ func TestDevices(t *testing.T) {
 func TestLogins(t *testing.T) {
 	t.Parallel()
 	r := twoUsers(t)
-	r.start()
-	r.sync()
+	r.Start()
+	r.Sync()
 	refusal := func(user, password string) string {
-		c, err := imapclient.DialInsecure(r.addr, nil)
+		c, err := imapclient.DialInsecure(r.Addr, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -212,66 +199,66 @@ func TestLogins(t *testing.T) {
 		}
 		return err.Error()
 	}
-	if a, b := refusal("ann", "wrong"), refusal("nobody", devicePassword); a != b {
+	if a, b := refusal("ann", "wrong"), refusal("nobody", agenttest.DevicePassword); a != b {
 		t.Errorf("a wrong password: %s\nan unknown user: %s", a, b)
 	}
-	if got := len(read(t, r.addr, "bob", "INBOX")); got != 1 {
+	if got := len(agenttest.Read(t, r.Addr, "bob", "INBOX")); got != 1 {
 		t.Errorf("bob sees %d messages, want his 1", got)
 	}
-	first, second := login(t, r.addr, "ann", nil), login(t, r.addr, "bob", nil)
-	eventually(t, "two clients are counted", func() bool { return r.status().Clients == 2 })
+	first, second := agenttest.Login(t, r.Addr, "ann", nil), agenttest.Login(t, r.Addr, "bob", nil)
+	agenttest.Eventually(t, "two clients are counted", func() bool { return r.Status().Clients == 2 })
 	if err := errors.Join(first.Logout().Wait(), second.Logout().Wait()); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "they are gone", func() bool { return r.status().Clients == 0 })
+	agenttest.Eventually(t, "they are gone", func() bool { return r.Status().Clients == 0 })
 
-	if err := r.agent.ops.RevokeDevice(t.Context(), "ann", "test"); err != nil {
+	if err := r.Ops().RevokeDevice(t.Context(), "ann", "test"); err != nil {
 		t.Fatal(err)
 	}
-	refusal("ann", devicePassword)
+	refusal("ann", agenttest.DevicePassword)
 }
 
 // Everything at once, while mail clients read: for the race detector.
 func TestOperationsSideBySide(t *testing.T) {
 	r := twoUsers(t)
-	r.start()
+	r.Start()
 	var wg sync.WaitGroup
 	for i := range 3 {
 		wg.Go(func() {
-			if _, err := r.agent.ops.Sync(t.Context(), nil, func(operations.Progress) {}); err != nil {
+			if _, err := r.Ops().Sync(t.Context(), nil, func(operations.Progress) {}); err != nil {
 				t.Errorf("sync: %v", err)
 			}
 		})
 		wg.Go(func() {
-			if _, err := r.agent.ops.Status(t.Context()); err != nil {
+			if _, err := r.Ops().Status(t.Context()); err != nil {
 				t.Errorf("status: %v", err)
 			}
 		})
 		wg.Go(func() {
 			name := fmt.Sprintf("device%d", i)
-			if _, err := r.agent.ops.AddDevice(t.Context(), operations.AddDevice{User: "ann", Name: name, Password: "password of " + name}); err != nil {
+			if _, err := r.Ops().AddDevice(t.Context(), operations.AddDevice{User: "ann", Name: name, Password: "password of " + name}); err != nil {
 				t.Errorf("device: %v", err)
 			}
 		})
-		wg.Go(func() { r.agent.Reload() })
-		wg.Go(func() { read(t, r.addr, "ann", "INBOX") })
+		wg.Go(func() { r.Agent.Reload() })
+		wg.Go(func() { agenttest.Read(t, r.Addr, "ann", "INBOX") })
 	}
 	wg.Wait()
-	r.sync()
-	sameBytes(t, read(t, r.addr, "ann", "INBOX"), [][]byte{testkit.Message(0), testkit.Message(1), testkit.Message(2)})
+	r.Sync()
+	agenttest.SameBytes(t, agenttest.Read(t, r.Addr, "ann", "INBOX"), [][]byte{testkit.Message(0), testkit.Message(1), testkit.Message(2)})
 }
 
 // A device that is revoked is out at once, the others of its user stay.
 func TestARevokedDeviceIsDisconnected(t *testing.T) {
 	r := twoUsers(t)
-	r.start()
-	lost, kept := login(t, r.addr, "ann", nil), login(t, r.addr, "bob", nil)
-	if err := r.agent.ops.RevokeDevice(t.Context(), "ann", "test"); err != nil {
+	r.Start()
+	lost, kept := agenttest.Login(t, r.Addr, "ann", nil), agenttest.Login(t, r.Addr, "bob", nil)
+	if err := r.Ops().RevokeDevice(t.Context(), "ann", "test"); err != nil {
 		t.Fatal(err)
 	}
 	select {
 	case <-lost.Closed():
-	case <-time.After(patience):
+	case <-time.After(agenttest.Patience):
 		t.Error("the revoked device is still connected")
 	}
 	if err := kept.Noop().Wait(); err != nil {

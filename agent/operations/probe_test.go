@@ -1,9 +1,10 @@
-package agent
+package operations_test
 
 import (
 	"strings"
 	"testing"
 
+	"github.com/popbridge/popbridge/agent/agenttest"
 	"github.com/popbridge/popbridge/internal/testkit"
 )
 
@@ -11,12 +12,12 @@ import (
 // trusted has its pin, the config takes it, and the probe prints it again.
 func TestProbePrintsThePinThatThenDecides(t *testing.T) {
 	r := newRig(t)
-	port := popTLS(t, "home", testkit.CA(t, "another.example.com").ServerConfig)
-	home := testAccount{name: "home", user: "ann", folder: "INBOX", port: port}
-	home.change("tls = \"none\"", "tls = \"implicit\"")
-	r.configure(plain, home)
-	a := r.open()
-	probes, err := a.ops.Probe(t.Context(), nil)
+	port := agenttest.POPTLS(t, "home", testkit.CA(t, "another.example.com").ServerConfig)
+	home := agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: port}
+	home.Change("tls = \"none\"", "tls = \"implicit\"")
+	r.Configure(agenttest.Plain, home)
+	a := r.Open()
+	probes, err := a.Operations().Probe(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,18 +29,18 @@ func TestProbePrintsThePinThatThenDecides(t *testing.T) {
 	if err := a.Close(); err != nil {
 		t.Fatal(err)
 	}
-	home.more = "tls_pin = \"" + pin + "\""
-	r.configure(plain, home)
-	r.start()
-	r.sync()
-	if probes, err = r.agent.ops.Probe(t.Context(), []string{"home"}); err != nil {
+	home.More = "tls_pin = \"" + pin + "\""
+	r.Configure(agenttest.Plain, home)
+	r.Start()
+	r.Sync()
+	if probes, err = r.Ops().Probe(t.Context(), []string{"home"}); err != nil {
 		t.Fatal(err)
 	}
 	p := probes[0]
 	if p.Error != "" || p.Pin != pin || !p.Pinned || p.Messages != 2 || p.Bytes == 0 || !strings.HasPrefix(p.TLS, "TLS 1.3, ") {
 		t.Errorf("%+v", p)
 	}
-	if codes := r.codes(); codes != "" {
+	if codes := r.Codes(); codes != "" {
 		t.Errorf("health: %s", codes)
 	}
 }
