@@ -20,6 +20,7 @@ import (
 
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/agent/operations"
+	"github.com/popbridge/popbridge/bridge"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 )
@@ -139,7 +140,7 @@ error  account-auth  account work: password refused
 func TestPreviewForAPerson(t *testing.T) {
 	now := time.Date(2026, 1, 2, 15, 0, 0, 0, time.UTC)
 	stored := now.Add(-31 * 24 * time.Hour)
-	p := operations.Preview{Account: "home", Fetch: 1, Kept: 3, Policy: "keep_on_server = 30d"}
+	p := operations.Preview{Account: "home", Preview: bridge.Preview{Fetch: 1, Kept: 3, Policy: "keep_on_server = 30d"}}
 	a := &app{configPath: config.DefaultPath()}
 	check := func(want string) {
 		t.Helper()

@@ -19,7 +19,9 @@ import (
 
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/agent/operations"
+	"github.com/popbridge/popbridge/bridge"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -163,11 +165,12 @@ func TestEveryOperationAnswersTheSameThroughTheSocket(t *testing.T) {
 		results:  []operations.SyncResult{{Account: "home", New: 3, Stored: 5}},
 		problems: []operations.Problem{{User: "ann", Code: "missing", Text: "file is gone"}},
 		devices:  []operations.Device{{User: "ann", Name: "phone", CreatedAt: at}},
-		expunged: []operations.Expunged{{User: "ann", ID: 17, Mailbox: "INBOX", Size: 100, Received: at, ExpungedAt: at, From: "Bob", Subject: "Invoice"}},
-		restored: []operations.Restored{{User: "ann", ID: 17, Mailbox: "INBOX", UID: 9}},
-		repaired: []operations.Repaired{{User: "ann", Rebuilt: true, Repaired: []operations.Problem{{User: "ann", Code: "c", Text: "t"}}, Left: []operations.Problem{}, Wanted: 1, Recovered: 2, Aside: "/x"}},
-		previews: []operations.Preview{{Account: "home", Fetch: 3, Kept: 7, Policy: "p", NeedsConfirm: true, Delete: []operations.Deletion{{UIDL: "u", Size: 5, StoredAt: &at, Reason: "r"}}}},
-		backups:  []operations.Backup{{User: "ann", Messages: 5, Files: 4, NewFiles: 3, Bytes: 2, Missing: []operations.Problem{}}},
+		expunged: []operations.Expunged{{User: "ann", ExpungedMessage: mailstore.ExpungedMessage{ID: 17, Mailbox: "INBOX", Size: 100, Received: at, ExpungedAt: at, From: "Bob", Subject: "Invoice"}}},
+		restored: []operations.Restored{{User: "ann", Restored: mailstore.Restored{ID: 17, Mailbox: "INBOX", UID: 9}}},
+		repaired: []operations.Repaired{{User: "ann", RepairReport: mailstore.RepairReport{Rebuilt: true, Wanted: 1, Recovered: 2, Aside: "/x"},
+			Repaired: []operations.Problem{{User: "ann", Code: "c", Text: "t"}}, Left: []operations.Problem{}}},
+		previews: []operations.Preview{{Account: "home", Preview: bridge.Preview{Fetch: 3, Kept: 7, Policy: "p", NeedsConfirm: true}, Delete: []operations.Deletion{{UIDL: "u", Size: 5, StoredAt: &at, Reason: "r"}}}},
+		backups:  []operations.Backup{{User: "ann", BackupReport: mailstore.BackupReport{Messages: 5, Files: 4, NewFiles: 3, Bytes: 2}, Missing: []operations.Problem{}}},
 	}
 	c, _, _ := serve(t, ops)
 	ctx := t.Context()
@@ -183,7 +186,7 @@ func TestEveryOperationAnswersTheSameThroughTheSocket(t *testing.T) {
 	same(t, "repair", ops.repaired)(c.Repair(ctx, nil))
 	same(t, "backup", ops.backups)(c.Backup(ctx, "/backup", true, nil))
 	same(t, "asked", "backup /backup true")(ops.asked, nil)
-	same(t, "expunged", ops.expunged)(c.Expunged(ctx, operations.ExpungedQuery{User: "ann", Mailbox: "INBOX", Match: "voice", Since: &at, Limit: 7}))
+	same(t, "expunged", ops.expunged)(c.Expunged(ctx, operations.ExpungedQuery{User: "ann", ExpungedQuery: mailstore.ExpungedQuery{Mailbox: "INBOX", Match: "voice", Limit: 7}, Since: &at}))
 	same(t, "asked", "expunged ann INBOX voice 2026-01-02 7")(ops.asked, nil)
 	same(t, "undelete", ops.restored)(c.Undelete(ctx, operations.Undelete{User: "ann", IDs: []int64{17, 18}}))
 	same(t, "asked", "undelete ann [17 18] false")(ops.asked, nil)

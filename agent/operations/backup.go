@@ -56,11 +56,11 @@ func (l *Local) Backup(ctx context.Context, dir string, replace bool, progress f
 	done := []Backup{}
 	hashes := []string{hashTLS(filepath.Join(dir, backupTLS))}
 	for _, p := range plan {
-		b, hash, err := p.run(ctx, dir, userProgress(p.user, "copying", progress))
+		b, err := p.run(ctx, dir, userProgress(p.user, "copying", progress))
 		if err != nil {
 			return nil, err
 		}
-		done, hashes = append(done, b), append(hashes, hash)
+		done, hashes = append(done, b), append(hashes, b.SHA256)
 	}
 	// So that Restore knows what no one else has changed.
 	l.users.Note(func(f *state.File) {

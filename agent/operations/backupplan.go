@@ -109,17 +109,14 @@ func (p *backupOf) rename(dir string) error {
 	return fault.Wrap(err, fault.Denied, "the backup of user "+p.renamed+" cannot get the name "+p.user, "check that this user may write to "+dir)
 }
 
-// run returns what was done, and the hash by which the backup is known again.
-func (p *backupOf) run(ctx context.Context, dir string, progress func(done, total int)) (b Backup, hash string, err error) {
-	b.User = p.user
+// run returns what was done.
+func (p *backupOf) run(ctx context.Context, dir string, progress func(done, total int)) (Backup, error) {
 	if p.store == nil {
-		b.Missing = []Problem{storeProblem(p.user, p.damage)}
-		return b, "", nil
+		return Backup{User: p.user, Missing: []Problem{storeProblem(p.user, p.damage)}}, nil
 	}
 	p.options.Progress = progress
 	report, err := p.store.Backup(ctx, filepath.Join(dir, backupUsers, p.user), p.options)
-	b.Messages, b.Files, b.NewFiles, b.Bytes, b.Missing = report.Messages, report.Files, report.NewFiles, report.Bytes, problemsOf(p.user, report.Missing)
-	return b, report.SHA256, err
+	return Backup{p.user, report, problemsOf(p.user, report.Missing)}, err
 }
 
 // savedUsers returns the users in a backup folder, which may not be there yet.

@@ -2,6 +2,9 @@ package operations_test
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -105,5 +108,32 @@ func TestTheKeysOfStatus(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, string(got)); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// The same of what other commands print, which is declared in several packages.
+func TestTheKeysOfOtherResults(t *testing.T) {
+	for _, tt := range []struct {
+		result any
+		want   string
+	}{
+		{operations.Preview{}, "account delete doubtful fetch kept needs_confirm policy shadow"},
+		{operations.Expunged{}, "expunged_at from id mailbox received size subject user"},
+		{operations.Restored{}, "id mailbox uid user"},
+		{operations.Repaired{}, "aside left mended rebuilt recovered user wanted"},
+		{operations.Backup{}, "bytes devices_restored files messages missing new_files user"},
+		{operations.ExpungedQuery{}, ""},
+	} {
+		text, err := json.Marshal(tt.result)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var keys map[string]any
+		if err := json.Unmarshal(text, &keys); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(slices.Sorted(maps.Keys(keys)), " "); got != tt.want {
+			t.Errorf("%T has the keys %q, want %q", tt.result, got, tt.want)
+		}
 	}
 }

@@ -13,6 +13,8 @@ import (
 
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/agent/state"
+	"github.com/popbridge/popbridge/bridge"
+	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
 // Operations is what the command line can ask of an agent.
@@ -151,16 +153,13 @@ type SyncResult struct {
 
 // Preview is what a poll of one account would do on its server.
 type Preview struct {
-	Account      string     `json:"account"`
-	Fetch        int        `json:"fetch"`
-	Delete       []Deletion `json:"delete"`
-	Kept         int        `json:"kept"`          // listed messages that stay
-	Policy       string     `json:"policy"`        // in words
-	Shadow       bool       `json:"shadow"`        // nothing is deleted, whatever the policy
-	NeedsConfirm bool       `json:"needs_confirm"` // the deletions wait for Confirm
-	Doubtful     int        `json:"doubtful"`      // messages that may not be whole here, and stay until Confirm
-	Error        string     `json:"error,omitempty"`
-	Hint         string     `json:"hint,omitempty"`
+	Account string `json:"account"`
+	bridge.Preview
+	Delete   []Deletion `json:"delete"`
+	Shadow   bool       `json:"shadow"`   // nothing is deleted, whatever the policy
+	Doubtful int        `json:"doubtful"` // messages that may not be whole here, and stay until Confirm
+	Error    string     `json:"error,omitempty"`
+	Hint     string     `json:"hint,omitempty"`
 }
 
 // Deletion is a message that would be deleted on the server.
@@ -238,23 +237,15 @@ type User struct {
 
 // ExpungedQuery says which expunged messages are asked for.
 type ExpungedQuery struct {
-	User    string     `json:"user,omitempty"`    // empty: of all users
-	Mailbox string     `json:"mailbox,omitempty"` // where they were; empty: anywhere
-	Match   string     `json:"match,omitempty"`   // a piece of From or Subject
-	Since   *time.Time `json:"since,omitempty"`   // expunged after; null: ever
-	Limit   int        `json:"limit,omitempty"`   // of each user; 0: all
+	User                    string     `json:"user,omitempty"` // empty: of all users
+	mailstore.ExpungedQuery            // its limit is of each user
+	Since                   *time.Time `json:"since,omitempty"` // expunged after; null: ever
 }
 
-// Expunged is a message that was expunged and can be restored.
+// Expunged is a message that was expunged and can be restored. Its ID is of this user.
 type Expunged struct {
-	User       string    `json:"user"`
-	ID         int64     `json:"id"` // for Undelete; of this user
-	Mailbox    string    `json:"mailbox"`
-	Size       int64     `json:"size"`
-	Received   time.Time `json:"received"`
-	ExpungedAt time.Time `json:"expunged_at"`
-	From       string    `json:"from"`
-	Subject    string    `json:"subject"`
+	User string `json:"user"`
+	mailstore.ExpungedMessage
 }
 
 // Undelete asks for messages to be restored: those with these ids, or all that
@@ -267,33 +258,23 @@ type Undelete struct {
 
 // Restored is a message that was restored, with a new UID.
 type Restored struct {
-	User    string `json:"user"`
-	ID      int64  `json:"id"`
-	Mailbox string `json:"mailbox"`
-	UID     uint32 `json:"uid"`
+	User string `json:"user"`
+	mailstore.Restored
 }
 
 // Repaired is what Repair did for one user.
 type Repaired struct {
-	User      string    `json:"user"`
-	Rebuilt   bool      `json:"rebuilt"`   // the index was rebuilt
-	Repaired  []Problem `json:"mended"`    // wrong before, right now
-	Left      []Problem `json:"left"`      // cannot be repaired here
-	Wanted    int       `json:"wanted"`    // messages that are fetched again where the server still has them
-	Recovered int       `json:"recovered"` // files of unknown origin, now in the mailbox Recovered
-	Aside     string    `json:"aside"`     // folder with what was damaged; empty: nothing was
+	User string `json:"user"`
+	mailstore.RepairReport
+	Repaired []Problem `json:"mended"`
+	Left     []Problem `json:"left"`
 }
 
 // Backup is what a backup or restore of one user came to.
 type Backup struct {
-	User     string    `json:"user"`
-	Messages int       `json:"messages"`
-	Files    int       `json:"files"`
-	NewFiles int       `json:"new_files"`         // that were not in the backup before
-	Bytes    int64     `json:"bytes"`             // copied now
-	Missing  []Problem `json:"missing"`           // files that could not be copied whole
-	Devices  []string  `json:"devices,omitempty"` // of a restore: those in the backup
-	LetIn    bool      `json:"devices_restored"`  // of a restore: they can log in
+	User string `json:"user"`
+	mailstore.BackupReport
+	Missing []Problem `json:"missing"`
 }
 
 // Problem is something that Check found.

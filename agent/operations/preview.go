@@ -19,7 +19,7 @@ func (l *Local) preview(ctx context.Context, ac *accounts.Account) Preview {
 		if err != nil {
 			return err
 		}
-		answer.Fetch, answer.Kept, answer.Policy, answer.NeedsConfirm = p.Fetch, p.Kept, p.Policy, p.NeedsConfirm
+		answer.Preview = p
 		answer.Doubtful = r.Status().Doubtful
 		answer.Delete, err = l.deletions(ctx, ac, p.Delete)
 		return err

@@ -81,8 +81,7 @@ func (l *Local) Repair(ctx context.Context, progress func(Progress)) ([]Repaired
 		if err != nil {
 			return nil, err
 		}
-		done = append(done, Repaired{User: name, Rebuilt: report.Rebuilt, Repaired: problemsOf(name, report.Repaired),
-			Left: problemsOf(name, report.Left), Wanted: report.Wanted, Recovered: report.Recovered, Aside: report.Aside})
+		done = append(done, Repaired{name, report, problemsOf(name, report.Repaired), problemsOf(name, report.Left)})
 	}
 	return done, nil
 }

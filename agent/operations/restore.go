@@ -65,8 +65,7 @@ func Restore(ctx context.Context, cfg *config.Config, dir string, o RestoreOptio
 		if err != nil {
 			return nil, fmt.Errorf("restore user %s: %w", name, err)
 		}
-		done = append(done, Backup{User: name, Messages: report.Messages, Files: report.Files, NewFiles: report.Files,
-			Bytes: report.Bytes, Missing: problemsOf(name, report.Missing), Devices: report.Devices, LetIn: report.LetIn})
+		done = append(done, Backup{name, report, problemsOf(name, report.Missing)})
 	}
 	if own(hashTLS(filepath.Join(dir, backupTLS))) {
 		if err := restoreTLS(filepath.Join(dir, backupTLS), cfg.DataDir); err != nil {

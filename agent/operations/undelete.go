@@ -4,8 +4,6 @@ import (
 	"context"
 	"maps"
 	"slices"
-
-	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
 func (l *Local) Expunged(ctx context.Context, q ExpungedQuery) ([]Expunged, error) {
@@ -22,7 +20,7 @@ func (l *Local) Expunged(ctx context.Context, q ExpungedQuery) ([]Expunged, erro
 		if err != nil {
 			return nil, err
 		}
-		found, err := store.Expunged(ctx, mailstore.ExpungedQuery{Mailbox: q.Mailbox, Match: q.Match, Limit: q.Limit})
+		found, err := store.Expunged(ctx, q.ExpungedQuery)
 		if err != nil {
 			return nil, err
 		}
@@ -30,8 +28,7 @@ func (l *Local) Expunged(ctx context.Context, q ExpungedQuery) ([]Expunged, erro
 			if q.Since != nil && m.ExpungedAt.Before(*q.Since) {
 				continue
 			}
-			list = append(list, Expunged{User: name, ID: m.ID, Mailbox: m.Mailbox, Size: m.Size,
-				Received: m.Received, ExpungedAt: m.ExpungedAt, From: m.From, Subject: m.Subject})
+			list = append(list, Expunged{name, m})
 		}
 	}
 	slices.SortStableFunc(list, func(x, y Expunged) int { return y.ExpungedAt.Compare(x.ExpungedAt) })
@@ -66,7 +63,7 @@ func (l *Local) Undelete(ctx context.Context, ask Undelete) ([]Restored, error) 
 			return nil, err
 		}
 		for _, r := range restored {
-			list = append(list, Restored{User: name, ID: r.ID, Mailbox: r.Mailbox, UID: uint32(r.UID)})
+			list = append(list, Restored{name, r})
 		}
 	}
 	return list, nil
