@@ -245,10 +245,10 @@ func TestNewPasswordsCanBeTyped(t *testing.T) {
 func TestBarsShowMessagesBytesAndPhases(t *testing.T) {
 	var out bytes.Buffer
 	b := &bars{byName: map[string]*bar{}, container: mpb.New(mpb.WithOutput(&out), mpb.WithAutoRefresh(), mpb.WithWidth(40)), stop: func() bool { return true }}
-	b.show(operations.Progress{Account: "home", Phase: "connecting"})
-	b.show(operations.Progress{Account: "home", Phase: "fetching", Messages: 3, Total: 10, Bytes: 3000, AllBytes: 10_000})
-	b.show(operations.Progress{Account: "work", Phase: "connecting"})
-	b.show(operations.Progress{Account: "home", Phase: "done", Messages: 10, Total: 10, Bytes: 10_000, AllBytes: 10_000, Done: true})
+	b.show(operations.Progress{Progress: bridge.Progress{Account: "home", Phase: "connecting"}})
+	b.show(operations.Progress{Progress: bridge.Progress{Account: "home", Phase: "fetching", Messages: 3, TotalMessages: 10, Bytes: 3000, TotalBytes: 10_000}})
+	b.show(operations.Progress{Progress: bridge.Progress{Account: "work", Phase: "connecting"}})
+	b.show(operations.Progress{Progress: bridge.Progress{Account: "home", Phase: "done", Messages: 10, TotalMessages: 10, Bytes: 10_000, TotalBytes: 10_000, Done: true}})
 	b.end()
 	for _, want := range []string{"home", "10/10", "10.0 KB / 10.0 KB", "work", "connecting"} {
 		if !strings.Contains(out.String(), want) {
@@ -264,7 +264,7 @@ func TestNoBarsOutsideOfATerminal(t *testing.T) {
 	var out bytes.Buffer
 	a := newApp(nil, nil, &out)
 	b := a.newBars(t.Context())
-	b.show(operations.Progress{Account: "home", Total: 10})
+	b.show(operations.Progress{Progress: bridge.Progress{Account: "home", TotalMessages: 10}})
 	b.end()
 	if out.Len() > 0 {
 		t.Errorf("got %q", out.String())

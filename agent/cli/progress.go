@@ -86,10 +86,10 @@ func (b *bars) add(name string, bytes bool) *bar {
 	line.now.Store(&operations.Progress{})
 	messages := decor.Any(func(decor.Statistics) string {
 		now := line.now.Load()
-		if now.Total == 0 {
+		if now.TotalMessages == 0 {
 			return now.Phase
 		}
-		return fmt.Sprintf("%d/%d", now.Messages, now.Total)
+		return fmt.Sprintf("%d/%d", now.Messages, now.TotalMessages)
 	}, decor.WCSyncSpace)
 	right := []decor.Decorator{decor.AverageETA(decor.ET_STYLE_GO, decor.WCSyncSpace)}
 	if bytes {
@@ -100,7 +100,7 @@ func (b *bars) add(name string, bytes bool) *bar {
 	}
 	for i, d := range right {
 		right[i] = decor.Meta(d, func(text string) string { // nothing is known before a listing
-			if line.now.Load().Total == 0 {
+			if line.now.Load().TotalMessages == 0 {
 				return strings.Repeat(" ", len(text))
 			}
 			return text
@@ -113,9 +113,9 @@ func (b *bars) add(name string, bytes bool) *bar {
 
 func (line *bar) take(p operations.Progress) {
 	line.now.Store(&p)
-	current, total := p.Bytes, p.AllBytes
+	current, total := p.Bytes, p.TotalBytes
 	if p.User != "" {
-		current, total = int64(p.Messages), int64(p.Total)
+		current, total = int64(p.Messages), int64(p.TotalMessages)
 	}
 	if !line.started && total > 0 {
 		line.started = true
@@ -124,7 +124,7 @@ func (line *bar) take(p operations.Progress) {
 	line.SetTotal(total, false)
 	line.SetCurrent(current)
 	switch {
-	case p.Done && p.Total == 0:
+	case p.Done && p.TotalMessages == 0:
 		line.Abort(true) // nothing was fetched: there is nothing to show
 	case p.Done:
 		line.SetTotal(-1, true)

@@ -236,7 +236,7 @@ func TestProgressArrivesBeforeTheResult(t *testing.T) {
 	seen := make(chan struct{})
 	ops := &fakeOps{results: []operations.SyncResult{{Account: "home"}},
 		during: func(ctx context.Context, progress func(operations.Progress)) error {
-			progress(operations.Progress{Account: "home", Messages: 1, Total: 2})
+			progress(operations.Progress{Progress: bridge.Progress{Account: "home", Messages: 1, TotalMessages: 2}})
 			select { // the work goes on only after the client has seen it
 			case <-seen:
 				return nil
@@ -253,7 +253,7 @@ func TestProgressArrivesBeforeTheResult(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]operations.Progress{{Account: "home", Messages: 1, Total: 2}}, got); diff != "" {
+	if diff := cmp.Diff([]operations.Progress{{Progress: bridge.Progress{Account: "home", Messages: 1, TotalMessages: 2}}}, got); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -261,15 +261,15 @@ func TestProgressArrivesBeforeTheResult(t *testing.T) {
 func TestLatestKeepsOneProgressPerName(t *testing.T) {
 	l := newLatest()
 	for i := range 10_000 {
-		l.put(operations.Progress{Account: "home", Messages: i})
-		l.put(operations.Progress{Account: "work", Messages: i})
+		l.put(operations.Progress{Progress: bridge.Progress{Account: "home", Messages: i}})
+		l.put(operations.Progress{Progress: bridge.Progress{Account: "work", Messages: i}})
 	}
 	l.close()
 	var got []operations.Progress
 	for p := range l.all() {
 		got = append(got, p)
 	}
-	want := []operations.Progress{{Account: "home", Messages: 9999}, {Account: "work", Messages: 9999}}
+	want := []operations.Progress{{Progress: bridge.Progress{Account: "home", Messages: 9999}}, {Progress: bridge.Progress{Account: "work", Messages: 9999}}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

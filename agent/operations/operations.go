@@ -115,14 +115,8 @@ type Account struct {
 // Progress is a step of Sync (Account set), or of what is done for a user
 // (User set).
 type Progress struct {
-	Account  string `json:"account,omitempty"`
-	User     string `json:"user,omitempty"`
-	Phase    string `json:"phase,omitempty"`
-	Messages int    `json:"messages"`
-	Total    int    `json:"total"`
-	Bytes    int64  `json:"bytes"`
-	AllBytes int64  `json:"all_bytes"`
-	Done     bool   `json:"done"`
+	User string `json:"user,omitempty"`
+	bridge.Progress
 }
 
 // Confirmed is what Confirm was about.

@@ -62,7 +62,7 @@ func TestSyncReportsProgressOneAtATime(t *testing.T) {
 	}
 	for name, messages := range map[string]int{"home": 3, "work": 2, "bob": 1} {
 		p := last[name]
-		if !p.Done || p.Messages != messages || p.Total != messages || p.Bytes == 0 || p.Bytes != p.AllBytes {
+		if !p.Done || p.Messages != messages || p.TotalMessages != messages || p.Bytes == 0 || p.Bytes != p.TotalBytes {
 			t.Errorf("%s ended with %+v, want all of %d messages", name, p, messages)
 		}
 	}

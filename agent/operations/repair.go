@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/popbridge/popbridge/bridge"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
@@ -52,7 +53,7 @@ func problemsOf(user string, problems []mailstore.Problem) []Problem {
 func userProgress(user, phase string, progress func(Progress)) func(done, total int) {
 	return func(done, total int) {
 		if progress != nil {
-			progress(Progress{User: user, Phase: phase, Messages: done, Total: total})
+			progress(Progress{user, bridge.Progress{Phase: phase, Messages: done, TotalMessages: total}})
 		}
 	}
 }

@@ -101,8 +101,7 @@ func (l *Local) Sync(ctx context.Context, names []string, progress func(Progress
 	report := func(p bridge.Progress) {
 		mu.Lock()
 		defer mu.Unlock()
-		progress(Progress{Account: p.Account, Phase: p.Phase, Messages: p.Messages, Total: p.TotalMessages,
-			Bytes: p.Bytes, AllBytes: p.TotalBytes, Done: p.Done})
+		progress(Progress{Progress: p})
 	}
 	return each(ctx, l, names, func(ac *accounts.Account) SyncResult { return l.syncOne(ctx, ac, report) })
 }
