@@ -8,6 +8,7 @@ import (
 
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/agent/state"
+	"github.com/popbridge/popbridge/agent/users"
 	"github.com/popbridge/popbridge/bridge"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
@@ -21,6 +22,7 @@ import (
 type Account struct {
 	Config config.Account
 	set    *Set
+	users  *users.Stores // of set
 	task   *supervise.Task // nil unless it is served; guarded by Set.changing
 
 	mu     sync.Mutex
@@ -47,7 +49,7 @@ func (ac *Account) source() string { return "account " + ac.Config.Name }
 
 // Runner returns the runner, making it if need be.
 func (ac *Account) Runner(ctx context.Context) (*bridge.Runner, error) {
-	store, err := ac.set.users.Store(ctx, ac.Config.User)
+	store, err := ac.users.Store(ctx, ac.Config.User)
 	if err != nil {
 		return nil, &storeTrouble{err}
 	}
@@ -61,7 +63,7 @@ func (ac *Account) Runner(ctx context.Context) (*bridge.Runner, error) {
 		return nil, err
 	}
 	mailbox := bridge.MailboxName(ac.Config.Username, ac.Config.Host, ac.Config.Port)
-	known := ac.set.users.Known()
+	known := ac.users.Known()
 	was := known.Accounts[mailbox] // the store it polled into last
 	ac.mu.Lock()
 	defer ac.mu.Unlock()
@@ -80,7 +82,7 @@ func (ac *Account) Runner(ctx context.Context) (*bridge.Runner, error) {
 	if f := known.Folders[mailbox]; f != ac.Config.Folder {
 		ac.former = f
 	}
-	ac.runner = bridge.NewRunner(b, store, bridge.Options{Log: ac.set.users.Log, Changed: ac.report})
+	ac.runner = bridge.NewRunner(b, store, bridge.Options{Log: ac.users.Log, Changed: ac.report})
 	return ac.runner, nil
 }
 
@@ -118,7 +120,7 @@ func (ac *Account) Status() bridge.Status {
 
 // report makes conditions of a runner's status.
 func (ac *Account) report(s bridge.Status) {
-	ac.set.users.Health.Report(ac.source(), ac.conditions(s)...)
+	ac.users.Health.Report(ac.source(), ac.conditions(s)...)
 	if s.LastSuccess.IsZero() {
 		return
 	}
@@ -127,7 +129,7 @@ func (ac *Account) report(s bridge.Status) {
 	ac.noted = ac.noted || first
 	ac.mu.Unlock()
 	if first {
-		ac.set.users.Note(func(f *state.File) { f.Accounts[mailbox], f.Folders[mailbox] = id, ac.Config.Folder })
+		ac.users.Note(func(f *state.File) { f.Accounts[mailbox], f.Folders[mailbox] = id, ac.Config.Folder })
 	}
 }
 
@@ -143,7 +145,7 @@ func (ac *Account) conditions(s bridge.Status) []health.Condition {
 		list[0].Hint = s.Hint // how it goes on
 	}
 	if _, ok := errors.AsType[*mailstore.Failure](s.Err); ok { // not the account's
-		list = append(health.Store(ac.Config.User, ac.set.users.Explain(ac.Config.User, s.Err)), health.Account(ac.Config.Name, nil, messages)...)
+		list = append(health.Store(ac.Config.User, ac.users.Explain(ac.Config.User, s.Err)), health.Account(ac.Config.Name, nil, messages)...)
 	}
 	if least := ac.Config.TLSMinimum; least == config.TLS10 || least == config.TLS11 {
 		list = append(list, health.OldTLS(ac.Config.Name, string(least)))
@@ -151,13 +153,13 @@ func (ac *Account) conditions(s bridge.Status) []health.Condition {
 	if text, hint := secretOf(ac.Config).Warning(); text != "" {
 		list = append(list, health.PasswordExposed(ac.Config.Name, text, hint))
 	}
-	confirm := ac.set.users.Command("account confirm " + ac.Config.Name)
+	confirm := ac.users.Command("account confirm " + ac.Config.Name)
 	switch {
 	case s.Held:
 		list = append(list, health.StoreNew(ac.Config.Name, s.Awaiting, confirm))
 	case s.Awaiting > 0:
 		list = append(list, health.DeletesUnconfirmed(ac.Config.Name, s.Awaiting,
-			ac.set.users.Command("sync --dry-run "+ac.Config.Name), confirm))
+			ac.users.Command("sync --dry-run "+ac.Config.Name), confirm))
 	}
 	if s.Undeleted > 0 {
 		list = append(list, health.DeletesRefused(ac.Config.Name, s.Undeleted, s.UndeletedSaid))
@@ -205,9 +207,9 @@ func (ac *Account) serve(s *supervise.Group) {
 // again for the next attempt: after a panic no one knows what state it is in.
 func (ac *Account) failed(err error) {
 	if _, ok := errors.AsType[*storeTrouble](err); ok {
-		ac.set.users.Health.Report(ac.source())
+		ac.users.Health.Report(ac.source())
 	} else {
-		ac.set.users.Health.Report(ac.source(), ac.concern(health.Account(ac.Config.Name, err, 0))...)
+		ac.users.Health.Report(ac.source(), ac.concern(health.Account(ac.Config.Name, err, 0))...)
 	}
 	ac.mu.Lock()
 	defer ac.mu.Unlock()
@@ -225,5 +227,33 @@ func (ac *Account) retire() {
 	if r != nil {
 		r.End() // of what did not belong to the task
 	}
-	ac.set.users.Health.Report(ac.source())
+	ac.users.Health.Report(ac.source())
+}
+
+// RetryNow ends the pause of an account that could not be served.
+func (ac *Account) RetryNow() {
+	select {
+	case ac.retryNow <- struct{}{}:
+	default: // it is on its way
+	}
+}
+
+func (ac *Account) resume(reason string) {
+	if r := ac.current(); r != nil {
+		r.Resume(reason)
+		return
+	}
+	ac.RetryNow()
+}
+
+// ReportRemembered makes a condition of the last error of an account that is not
+// served.
+func (ac *Account) ReportRemembered(lastError string) {
+	ac.mu.Lock()
+	held := IsHeld(ac.err)
+	ac.mu.Unlock()
+	if lastError != "" && !held {
+		ac.users.Health.Report(ac.source(), append(ac.conditions(ac.Status()),
+			health.Remembered(ac.Config.Name, lastError, ac.users.Command("sync "+ac.Config.Name)))...)
+	}
 }

@@ -22,7 +22,7 @@ func (ac *Account) checkUser(ctx context.Context, store *mailstore.Store) error 
 	if err != nil || known != nil {
 		return err
 	}
-	names, err := ac.set.users.Names()
+	names, err := ac.users.Names()
 	if err != nil {
 		return err
 	}
@@ -30,7 +30,7 @@ func (ac *Account) checkUser(ctx context.Context, store *mailstore.Store) error 
 		if name == ac.Config.User {
 			continue
 		}
-		other, err := ac.set.users.Store(ctx, name)
+		other, err := ac.users.Store(ctx, name)
 		if fault.Is(err, fault.Corrupt) {
 			continue // it can say nothing
 		}
@@ -65,9 +65,9 @@ func (ac *Account) held(ctx context.Context, store *mailstore.Store, former stri
 	c := ac.Config
 	hint := fmt.Sprintf("to go on with user %s, set user = %q for this account", former, former)
 	if u, err := store.Usage(ctx); err == nil && u.Empty() {
-		hint = fmt.Sprintf("if user %s is called %s now: `%s`; ", former, c.User, ac.set.users.Command("user rename "+former+" "+c.User)) + hint
+		hint = fmt.Sprintf("if user %s is called %s now: `%s`; ", former, c.User, ac.users.Command("user rename "+former+" "+c.User)) + hint
 	}
-	hint += fmt.Sprintf("; to poll it for user %s and leave what is stored with user %s: `%s`", c.User, former, ac.set.users.Command("account confirm "+c.Name))
+	hint += fmt.Sprintf("; to poll it for user %s and leave what is stored with user %s: `%s`", c.User, former, ac.users.Command("account confirm "+c.Name))
 	return health.NewUserChanged(fault.New(fault.Conflict,
 		fmt.Sprintf("user %s has %s of it, and the config now says user %s; it is not polled until you say what is meant", former, fault.Count(messages, "message"), c.User), hint))
 }

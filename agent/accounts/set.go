@@ -44,7 +44,7 @@ func New(u *users.Stores) *Set {
 }
 
 func (s *Set) newAccount(c config.Account) *Account {
-	return &Account{set: s, Config: c, retryNow: make(chan struct{}, 1)}
+	return &Account{set: s, users: s.users, Config: c, retryNow: make(chan struct{}, 1)}
 }
 
 // Serve polls the accounts, and those that replace them, until the group ends.
