@@ -57,7 +57,6 @@ type Agent struct {
 	first    *config.Config // of Open: its data_dir, keep_expunged and log.format hold until the end
 	health   *health.Registry
 	lock     *datadir.Lock
-	book     *state.Book // what is known of the stores, outside of them
 	users    *users.Stores
 	accounts *accounts.Set
 	outside  outside
@@ -77,9 +76,7 @@ type Agent struct {
 // Open locks the data folder of cfg and makes what it describes, without
 // contacting anybody. Close the agent.
 func Open(ctx context.Context, cfg *config.Config, o Options) (*Agent, error) {
-	b := state.Open(o.StateDir, cfg.Path)
-	known, damaged := b.Read()
-	if err := users.Absent(cfg, known.Users); err != nil {
+	if err := users.Missing(cfg, o.StateDir); err != nil {
 		return nil, err
 	}
 	lock, err := datadir.Open(ctx, cfg.DataDir)
@@ -87,22 +84,20 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (*Agent, error) {
 		return nil, err
 	}
 	a := &Agent{
-		opts: o, log: o.Log.With().Str("component", "agent").Logger(), lock: lock, book: b, first: cfg,
+		opts: o, log: o.Log.With().Str("component", "agent").Logger(), lock: lock, first: cfg,
 		outside: realOutside(),
 		tls:     &localTLS{dir: filepath.Join(cfg.DataDir, "tls")},
 		health:  health.New(o.Log.With().Str("component", "health").Logger(), time.Now),
 	}
 	a.cfg.Store(cfg)
-	a.users = users.New(users.Options{DataDir: cfg.DataDir, KeepExpunged: cfg.KeepExpunged, Log: o.Log, Book: b, Health: a.health, Config: a.Config})
+	a.users = users.New(users.Options{DataDir: cfg.DataDir, KeepExpunged: cfg.KeepExpunged, Log: o.Log, Book: state.Open(o.StateDir, cfg.Path), Health: a.health, Config: a.Config})
 	a.accounts = accounts.New(a.users)
 	a.servers.config = a.Config
 	a.alerts.agent = a
 	a.ops = operations.New(a.users, a.accounts, &a.servers, a.running, a.Reload)
 	a.zone.Store(location(cfg))
 	a.guard = newGuard(a.refused)
-	if damaged != nil {
-		a.health.Report("state file", health.State(damaged)) // until the next start
-	}
+	a.users.Known() // where the file is damaged, that is a condition until the next start
 	return a, nil
 }
 

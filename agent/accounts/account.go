@@ -22,7 +22,7 @@ import (
 type Account struct {
 	Config config.Account
 	set    *Set
-	users  *users.Stores // of set
+	users  *users.Stores   // of set
 	task   *supervise.Task // nil unless it is served; guarded by Set.changing
 
 	mu     sync.Mutex

@@ -107,20 +107,14 @@ func (s *Stores) closed(store *mailstore.Store) {
 	})
 }
 
-// Missing is the error that the data folder of a config is not there although it
-// was, nil where there is none.
+// Missing is the error that no store of a config is where the data folder should be,
+// and nil where there is one, or none is known.
 func Missing(cfg *config.Config, stateDir string) error {
 	f, _ := state.Open(stateDir, cfg.Path).Read() // what is damaged says nothing
-	return Absent(cfg, f.Users)
-}
-
-// Absent is the error that no store of this config is where the data folder
-// should be, and nil where there is one, or none is known.
-func Absent(cfg *config.Config, known map[string]state.User) error {
-	if len(known) == 0 {
+	if len(f.Users) == 0 {
 		return nil
 	}
-	for name := range known {
+	for name := range f.Users {
 		if HoldsStore(filepath.Join(cfg.DataDir, "users", name)) {
 			return nil
 		}
@@ -128,7 +122,7 @@ func Absent(cfg *config.Config, known map[string]state.User) error {
 	if _, err := os.ReadDir(cfg.DataDir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil // it cannot be read: opening it will tell
 	}
-	return missing(func(rest string) string { return config.Command(cfg.Path, rest) }, filepath.Join(cfg.DataDir, "users"), known)
+	return missing(func(rest string) string { return config.Command(cfg.Path, rest) }, filepath.Join(cfg.DataDir, "users"), f.Users)
 }
 
 // Explain says what to do where an error means that the open store of a user is
