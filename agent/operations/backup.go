@@ -35,7 +35,7 @@ func (l *Local) Backup(ctx context.Context, dir string, replace bool, progress f
 	}
 	l.rounds.RLock()
 	defer l.rounds.RUnlock()
-	plan, err := l.planBackup(ctx, dir, replace)
+	plan, err := planBackup(ctx, l.users, dir, replace)
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/popbridge/popbridge/agent/users"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
@@ -27,7 +28,7 @@ type backupOf struct {
 }
 
 // planBackup looks at the stores and at the folder, and writes nothing.
-func (l *Local) planBackup(ctx context.Context, dir string, replace bool) ([]backupOf, error) {
+func planBackup(ctx context.Context, all *users.Stores, dir string, replace bool) ([]backupOf, error) {
 	if f := ownership.Check(dir, ownership.Options{}); f != nil {
 		return nil, fault.New(fault.Denied, "the backup folder is not safe: "+f.Why, f.Hint)
 	}
@@ -38,7 +39,7 @@ func (l *Local) planBackup(ctx context.Context, dir string, replace bool) ([]bac
 	if err != nil {
 		return nil, err
 	}
-	names, err := l.users.Names()
+	names, err := all.Names()
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +47,7 @@ func (l *Local) planBackup(ctx context.Context, dir string, replace bool) ([]bac
 	ids := map[string]string{} // identity of a store -> user
 	for _, name := range names {
 		p := backupOf{user: name, options: mailstore.BackupOptions{User: name, Replace: replace}}
-		p.store, err = l.users.Store(ctx, name)
+		p.store, err = all.Store(ctx, name)
 		switch {
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
