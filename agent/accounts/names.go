@@ -3,6 +3,7 @@ package accounts
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/popbridge/popbridge/bridge"
@@ -13,8 +14,8 @@ import (
 // nameAccounts makes what a store remembers of the mailboxes of a user go by the
 // names that these have in the config now: otherwise an account that got the name of
 // another one would take that one's mail for its own, and have its own fetched again.
-// No account whose name or mailbox has changed is polled meanwhile: takeAccounts ends
-// them before.
+// No account whose name or mailbox has changed is polled meanwhile: Take ends them
+// before.
 func (s *Set) nameAccounts(ctx context.Context, user string, store *mailstore.Store) error {
 	select {
 	case s.naming <- struct{}{}:
@@ -57,10 +58,7 @@ func newNames(known []mailstore.KnownAccount, accounts []config.Account) map[str
 		names[known[i].Name] = c.Name
 	}
 	for _, k := range known {
-		displaced := false
-		for _, to := range names {
-			displaced = displaced || to == k.Name
-		}
+		displaced := slices.Contains(slices.Collect(maps.Values(names)), k.Name)
 		if displaced && names[k.Name] == "" {
 			n := 1
 			for taken(fmt.Sprintf("%s (former %d)", k.Name, n)) {
