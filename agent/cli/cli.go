@@ -52,6 +52,10 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	return a.exit(err)
 }
 
+// Root returns the commands without anything they would need to run: the source of
+// man pages and completions.
+func Root() *cobra.Command { return (&app{}).newRootCommand() }
+
 // signalTwice is how long the first signal may come again without meaning
 // more: a terminal, a shell and timeout(1) send it to the whole group.
 const signalTwice = 500 * time.Millisecond
