@@ -101,7 +101,7 @@ func (h host) withoutSystemd() error {
 }
 
 // servicePage says what to do on every system.
-const servicePage = homepage + "/blob/main/docs/service.md"
+const servicePage = Homepage + "/blob/main/docs/service.md"
 
 // RunsAs is the user that a service will run as which is installed now: "" for the
 // one that installs it, or for an account of its own.

@@ -14,6 +14,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/popbridge/popbridge/agent"
+	"github.com/popbridge/popbridge/agent/state"
+	"github.com/popbridge/popbridge/agent/users"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/installer"
 	"github.com/popbridge/popbridge/internal/fault"
@@ -44,7 +46,7 @@ func stopped(ctx context.Context, err error) error {
 func (a *app) run(ctx context.Context) error {
 	cfg, err := a.loadConfig()
 	if err != nil {
-		if path, absErr := filepath.Abs(a.configPath); absErr == nil && agent.Managed() && agent.RunningDataDir(path, agent.Options{}) == "" {
+		if path, absErr := filepath.Abs(a.configPath); absErr == nil && agent.Managed() && state.Open("", path).Running() == nil {
 			agent.NoteEnd(ctx, path, agent.Options{}, err)
 		}
 		return err
@@ -53,7 +55,7 @@ func (a *app) run(ctx context.Context) error {
 		return serve(ctx, cfg, a.direct, func() {})
 	}
 	dir := cfg.DataDir
-	if agent.Missing(cfg, agent.Options{}) != nil { // nothing is made where it should be
+	if users.Missing(cfg, "") != nil { // nothing is made where it should be
 		dir = config.StateDir(cfg.Path)
 	}
 	file, err := openLogFile(dir)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/popbridge/popbridge/agent"
 	"github.com/popbridge/popbridge/agent/health"
+	"github.com/popbridge/popbridge/agent/state"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/installer"
 	"github.com/popbridge/popbridge/internal/fault"
@@ -41,7 +42,7 @@ func (a *app) newServiceCommands() []*cobra.Command {
 				}
 				err = run(c.Context(), o)
 				if use == "stop" || use == "restart" {
-					err = withoutService(err, agent.RunningPID(o.ConfigPath, agent.Options{}))
+					err = withoutService(err, state.Open("", o.ConfigPath).RunningPID())
 				}
 				return err
 			},
@@ -159,29 +160,30 @@ type background interface {
 // start starts or restarts the service, and waits for its agent.
 func (a *app) start(ctx context.Context, s background, again bool) error {
 	run := s.Runs()
-	o, err := stateOf(run)
+	dir, err := stateDirOf(run)
 	if err != nil {
 		return err
 	}
+	book := state.Open(dir, run.Config)
 	former, since, do, runs := 0, time.Now(), s.Start, "runs"
 	if again {
 		do = s.Restart
 	}
-	state, err := s.State()
-	switch former = agent.RunningPID(run.Config, o); {
+	now, err := s.State()
+	switch former = book.RunningPID(); {
 	case err != nil:
 		return err
-	case former != 0 && state.Status != installer.Running:
+	case former != 0 && now.Status != installer.Running:
 		return fault.New(fault.Conflict, fmt.Sprintf("an agent runs already, as process %d, and not as the service", former),
 			fmt.Sprintf("end it first: with Ctrl-C in its terminal, or by: kill %d", former))
-	case !again && state.Status == installer.Running:
+	case !again && now.Status == installer.Running:
 		former, runs = 0, "runs already,"
 	}
 	if err := do(); err != nil {
 		return err
 	}
 	a.tell("waiting for the agent to answer ...")
-	found, err := agent.Await(ctx, run.Config, o, former, since, stillThere(s.State))
+	found, err := agent.Await(ctx, book, former, since, stillThere(s.State))
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -250,22 +252,22 @@ func elsewhere(usual string, err error) error {
 	return err
 }
 
-// stateOf says where the agent of the service keeps its state.
-func stateOf(run installer.Run) (agent.Options, error) {
+// stateDirOf is where the agent of the service keeps its state, "" for the default.
+func stateDirOf(run installer.Run) (string, error) {
 	switch {
 	case run.StateHome != "":
-		return agent.Options{StateDir: filepath.Join(run.StateHome, "popbridge")}, nil
+		return filepath.Join(run.StateHome, "popbridge"), nil
 	case run.User == "" && run.System: // root gets no home folder
-		return agent.Options{StateDir: config.StateDirOf("", run.Config)}, nil
+		return config.StateDirOf("", run.Config), nil
 	case run.User == "":
-		return agent.Options{}, nil
+		return "", nil
 	}
 	u, err := user.Lookup(run.User)
 	if err != nil {
-		return agent.Options{}, fault.Wrap(err, fault.NotFound, "the service runs as user "+fault.Quote(run.User)+", of whom nothing is known", "uninstall it, and install it as another user")
+		return "", fault.Wrap(err, fault.NotFound, "the service runs as user "+fault.Quote(run.User)+", of whom nothing is known", "uninstall it, and install it as another user")
 	}
 	if u.Uid == strconv.Itoa(os.Geteuid()) {
-		return agent.Options{}, nil
+		return "", nil
 	}
-	return agent.Options{StateDir: config.StateDirOf(u.HomeDir, run.Config)}, nil
+	return config.StateDirOf(u.HomeDir, run.Config), nil
 }
