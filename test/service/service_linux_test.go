@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"testing"
 	"time"
@@ -21,7 +22,8 @@ import (
 )
 
 // TestTheService runs the scripts, one machine after the other. Besides
-// testscript's own commands they have:
+// testscript's own commands they have what follows; packages of two versions are in
+// ~root/packages.
 //
 //	root COMMAND...       what root types after a login; ! in front: it fails
 //	ann COMMAND...        what ann types
@@ -47,21 +49,40 @@ func TestTheService(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	debs := packages(t)
 	scripts, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(scripts) == 0 {
 		t.Fatal("no scripts: ", err)
 	}
 	for _, script := range scripts {
 		// Not in parallel: their systemds would share a control group.
-		t.Run(filepath.Base(script), func(t *testing.T) { testscript.Run(t, params(script, program)) })
+		t.Run(filepath.Base(script), func(t *testing.T) { testscript.Run(t, params(script, program, debs)) })
 	}
 }
 
-func params(script, program string) testscript.Params {
+// packages makes the packages for Debian of two versions, one after the other, as
+// 1.0.0.deb and 1.1.0.deb.
+func packages(t *testing.T) string {
+	dir := t.TempDir()
+	for _, version := range []string{"1.0.0", "1.1.0"} {
+		out := filepath.Join(t.TempDir(), version)
+		make := exec.Command("go", "run", "./cmd/packages", "-version", version, "-only", "linux/"+runtime.GOARCH, "-out", out)
+		make.Dir = "../.."
+		if text, err := make.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, text)
+		}
+		if err := os.Rename(filepath.Join(out, "popbridge_"+version+"_linux_"+runtime.GOARCH+".deb"), filepath.Join(dir, version+".deb")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func params(script, program, debs string) testscript.Params {
 	return testscript.Params{
 		Files:               []string{script},
 		RequireExplicitExec: true,
-		Setup:               func(e *testscript.Env) error { return setUp(e, program) },
+		Setup:               func(e *testscript.Env) error { return setUp(e, program, debs) },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"root": typed("root"), "ann": typed("ann"), "exits": exits, "await": await, "put": put,
 			"popserver": startPOP, "busy": busy, "free": free, "reboot": reboot, "container": inContainer,
@@ -91,9 +112,12 @@ type world struct {
 
 func worldOf(ts *testscript.TestScript) *world { return ts.Value(machineKey{}).(*world) }
 
-func setUp(e *testscript.Env, program string) error {
+func setUp(e *testscript.Env, program, debs string) error {
 	m, err := newMachine(context.Background(), "popbridge-test", e.WorkDir, program)
 	if err != nil {
+		return err
+	}
+	if err := os.CopyFS(filepath.Join(m.dir, "root/packages"), os.DirFS(debs)); err != nil {
 		return err
 	}
 	w := &world{m, map[string]net.Listener{}}
