@@ -17,15 +17,14 @@
 //
 // Invariants: every goroutine belongs to a group that Run waits for; a failure of
 // one account, user or address is a health condition of that one and never ends
-// the others; no lock is held while a part is waited for, but a.reload, by reloads,
-// and those that accounts and users describe.
+// the others; no lock is held while a part is waited for, but that of the accounts by
+// a reload, and those that packages accounts and users describe.
 package agent
 
 import (
 	"context"
 	"errors"
 	"path/filepath"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -65,8 +64,6 @@ type Agent struct {
 	alerts   alerts
 
 	tls *localTLS
-
-	reload sync.Mutex // held by the one who takes up a config
 
 	servers imapServers
 	ops     *operations.Local

@@ -18,8 +18,8 @@ import (
 // The file is read under the lock: whoever comes last, the watcher or a
 // signal, brings what is in the file last.
 func (a *Agent) Reload() {
-	a.reload.Lock()
-	defer a.reload.Unlock()
+	a.accounts.Lock()
+	defer a.accounts.Unlock()
 	next, err := config.Load(a.Config().Path)
 	if err != nil {
 		a.health.Report("config", health.ConfigInvalid(err, a.users.Command("check-config")))
@@ -80,6 +80,7 @@ func (a *Agent) takeServers(ctx context.Context, old, next *config.Config, group
 		}
 	}
 	wg.Wait()
+	var begin []*imapServer
 	for _, addr := range wanted {
 		if servers[addr] != nil {
 			continue
@@ -90,7 +91,10 @@ func (a *Agent) takeServers(ctx context.Context, old, next *config.Config, group
 			a.health.Report(s.source(), health.IMAP(err)...)
 		}
 		servers[addr] = s
+		begin = append(begin, s)
+	}
+	a.servers.replace(servers) // before anyone connects: whom a device has can be told
+	for _, s := range begin {
 		s.serve(a, group)
 	}
-	a.servers.replace(servers)
 }

@@ -57,8 +57,8 @@ func drain(group *supervise.Group) error {
 // start serves everything. Ports come first: the one thing that may be wrong
 // at a start and that only a person can put right.
 func (a *Agent) start(ctx context.Context) (*supervise.Group, error) {
-	a.reload.Lock() // SIGHUP may come at any time
-	defer a.reload.Unlock()
+	a.accounts.Lock() // SIGHUP may come at any time
+	defer a.accounts.Unlock()
 	cfg := a.Config()
 	servers, err := a.openServers(ctx, cfg)
 	if err != nil {

@@ -4,7 +4,8 @@
 //
 // Invariants: a mailbox is polled by one runner at a time, and into the store that it
 // has polled into before (held.go, names.go); a failure of one account is a condition
-// of that one; no lock is held while a runner is waited for, but that of changes.
+// of that one; no lock is held while a runner is waited for, but those of changes and
+// of naming.
 package accounts
 
 import (
@@ -26,7 +27,7 @@ type Set struct {
 	users *users.Stores
 	log   zerolog.Logger
 
-	changing sync.Mutex    // held while accounts are replaced, see Lock
+	changing sync.Mutex    // see Lock
 	naming   chan struct{} // has an element while accounts are replaced or named, see nameAccounts
 
 	mu       sync.Mutex // guards what follows
@@ -47,17 +48,16 @@ func (s *Set) newAccount(c config.Account) *Account {
 	return &Account{set: s, users: s.users, Config: c, retryNow: make(chan struct{}, 1)}
 }
 
-// Serve polls the accounts, and those that replace them, until the group ends.
+// Serve polls the accounts, and those that replace them, until the group ends. It is
+// called between Lock and Unlock.
 func (s *Set) Serve(group *supervise.Group) {
-	s.Lock()
-	defer s.Unlock()
 	s.mu.Lock()
 	s.group = group
 	s.mu.Unlock()
 	s.serve(s.All())
 }
 
-// Lock keeps Take waiting, so that the config does not change.
+// Lock is for who takes up a config, and for who needs that none is taken up.
 func (s *Set) Lock() { s.changing.Lock() }
 
 // Unlock is the end of Lock.
@@ -105,10 +105,8 @@ func (s *Set) Choose(names []string) ([]*Account, error) {
 
 // Take replaces the accounts that a changed config changes, and calls apply, after
 // which that config is in force. Those that end do so side by side and before any new
-// one starts: the same mailbox may be among both.
+// one starts: the same mailbox may be among both. It is called between Lock and Unlock.
 func (s *Set) Take(next *config.Config, apply func()) (stopped, started int) {
-	s.Lock()
-	defer s.Unlock()
 	s.naming <- struct{}{}
 	s.mu.Lock()
 	apply()

@@ -46,6 +46,9 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root := a.newRootCommand()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
+	if a.ending != nil {
+		err = errors.Join(err, a.ending)
+	}
 	if err != nil && !a.started {
 		err = usage(root, args, err)
 	}
@@ -71,6 +74,7 @@ type app struct {
 	configPath  string
 	configNamed bool // by --config; only the verbs of the service ask
 	json        bool
+	ending      error // of closing the folder after an operation that went well, see ask
 }
 
 func newApp(stdin io.Reader, stdout, stderr io.Writer) *app {
@@ -163,7 +167,7 @@ func (a *app) operations(ctx context.Context) (operations.Operations, func() err
 	case !errors.Is(err, control.ErrNoAgent):
 		return nil, nil, err
 	}
-	if running := state.Open("", cfg.Path).Running(); running != nil && running.DataDir != dataDir {
+	if running := state.Open("", cfg.Path).Running(); running != nil && running.DataDir != "" && running.DataDir != dataDir {
 		// It runs on the folder that the config named when it started.
 		if client, err := control.Connect(ctx, running.DataDir); err == nil {
 			return client, client.Close, nil
@@ -203,12 +207,15 @@ func (a *app) with(ctx context.Context, work func(operations.Operations) error) 
 	return errors.Join(work(ops), end())
 }
 
-// ask asks one operation.
+// ask asks one operation. What is answered can be printed even where the folder does
+// not close well, which is told at the end.
 func ask[Question, Answer any](ctx context.Context, a *app, op func(operations.Operations, context.Context, Question) (Answer, error), q Question) (answer Answer, err error) {
-	err = a.with(ctx, func(ops operations.Operations) (err error) {
-		answer, err = op(ops, ctx, q)
-		return err
-	})
+	ops, end, err := a.operations(ctx)
+	if err != nil {
+		return answer, err
+	}
+	answer, err = op(ops, ctx, q)
+	a.ending = errors.Join(a.ending, end())
 	return answer, err
 }
 

@@ -3,6 +3,7 @@ package operations_test
 import (
 	"encoding/json"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -111,20 +112,33 @@ func TestTheKeysOfStatus(t *testing.T) {
 	}
 }
 
-// The same of what other commands print, which is declared in several packages.
+// The same of what other commands print, and of what goes over the control socket,
+// which is declared in several packages. No field is empty, so that each key is there.
 func TestTheKeysOfOtherResults(t *testing.T) {
 	for _, tt := range []struct {
 		result any
 		want   string
 	}{
-		{operations.Preview{}, "account delete doubtful fetch kept needs_confirm policy shadow"},
+		{operations.Preview{}, "account delete doubtful error fetch hint kept needs_confirm policy shadow"},
 		{operations.Expunged{}, "expunged_at from id mailbox received size subject user"},
 		{operations.Restored{}, "id mailbox uid user"},
 		{operations.Repaired{}, "aside left mended rebuilt recovered user wanted"},
-		{operations.Backup{}, "bytes devices_restored files messages missing new_files user"},
-		{operations.ExpungedQuery{}, ""},
+		{operations.Backup{}, "bytes devices devices_restored files messages missing new_files user"},
+		{operations.ExpungedQuery{}, "limit mailbox match since user"},
+		{operations.Undelete{}, "all ids user"},
+		{operations.Progress{}, "account all_bytes bytes done messages phase total user"},
+		{operations.SyncResult{}, "account awaiting deleted error hint incomplete left new problems refused refused_said stored"},
+		{operations.Probe{}, "account bytes capabilities certificate error hint messages pin pinned server tls warnings"},
+		{operations.Device{}, "connected_since connections created_at folders last_used_at name programs read_only user without"},
+		{operations.AddDevice{}, "folders name password read_only user without"},
+		{operations.SetDevice{}, "folders name read_only user without"},
+		{operations.User{}, "accounts devices error hint messages name size"},
+		{operations.Confirmed{}, "deletions held incomplete user"},
+		{operations.Problem{}, "code text user"},
 	} {
-		text, err := json.Marshal(tt.result)
+		v := reflect.New(reflect.TypeOf(tt.result)).Elem()
+		fill(v)
+		text, err := json.Marshal(v.Interface())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -135,5 +149,37 @@ func TestTheKeysOfOtherResults(t *testing.T) {
 		if got := strings.Join(slices.Sorted(maps.Keys(keys)), " "); got != tt.want {
 			t.Errorf("%T has the keys %q, want %q", tt.result, got, tt.want)
 		}
+	}
+}
+
+// fill sets every field to something that is not empty.
+func fill(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Struct:
+		if v.Type() == reflect.TypeFor[time.Time]() {
+			v.Set(reflect.ValueOf(time.Unix(1, 0)))
+			return
+		}
+		for i := range v.NumField() {
+			if v.Field(i).CanSet() {
+				fill(v.Field(i))
+			}
+		}
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(v.Elem())
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		fill(v.Index(0))
+	case reflect.String:
+		v.SetString("x")
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		v.SetInt(1)
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		v.SetUint(1)
+	case reflect.Float64:
+		v.SetFloat(1)
 	}
 }
