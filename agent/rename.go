@@ -154,7 +154,7 @@ func (a *Agent) moveUser(ctx context.Context, from, to string) error {
 		return err
 	}
 	place := a.userDir(to)
-	if err := os.Rename(old.dir, place); err != nil {
+	if err := atomicfile.Rename(old.dir, place); err != nil {
 		return fault.Wrap(err, fault.Denied, "the mail of user "+from+" cannot be moved to "+place, "check that no other program has files in it open, and repeat the command")
 	}
 	a.note(func(f *state.File) {
@@ -176,7 +176,7 @@ func (a *Agent) moveUser(ctx context.Context, from, to string) error {
 // removeEmptyLocked removes the store of a user who has nothing, if there is one.
 func (a *Agent) removeEmptyLocked(ctx context.Context, u *user) error {
 	if !holdsStore(u.dir) {
-		err := os.Remove(u.dir) // an empty folder; what is in one that is not is a person's
+		err := atomicfile.Remove(u.dir) // an empty folder; what is in one that is not is a person's
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fault.Wrap(err, fault.Conflict, "the folder "+u.dir+" is there already", "move it away, and repeat the command")
 		}
@@ -192,7 +192,7 @@ func (a *Agent) removeEmptyLocked(ctx context.Context, u *user) error {
 	if err != nil {
 		return err
 	}
-	return os.RemoveAll(u.dir)
+	return atomicfile.RemoveAll(u.dir)
 }
 
 // hasMessageFile is an error where a store that is empty by its index has files of
