@@ -96,7 +96,7 @@ func (w *watcher) serve(ctx context.Context) error {
 	if w.notify != nil {
 		var wg sync.WaitGroup
 		defer wg.Wait()
-		defer w.notify.Close()
+		defer func() { _ = w.notify.Close() }() // nothing can be done about it
 		wg.Go(func() { w.receive(events) })
 	}
 	return w.await(ctx, events)
