@@ -44,9 +44,7 @@ func newProgram(t *testing.T, server net.Addr) *program {
 	p := &program{t, exe, filepath.Join(t.TempDir(), "Jörg's mail"), free[0]}
 	must(t, os.Mkdir(p.dir, 0o700))
 	must(t, os.WriteFile(filepath.Join(p.dir, "password"), []byte(password+"\r\n"), 0o600))
-	_, port, err := net.SplitHostPort(server.String())
-	must(t, err)
-	p.configure("", port)
+	p.configure(server, "password_file = 'password'")
 	t.Cleanup(func() { // of a test that has failed
 		stop := p.command("stop")
 		stop.Stderr = nil
@@ -55,12 +53,13 @@ func newProgram(t *testing.T, server net.Addr) *program {
 	return p
 }
 
-func (p *program) configure(more, port string) {
+func (p *program) configure(server net.Addr, secret string) {
 	p.t.Helper()
+	_, port, err := net.SplitHostPort(server.String())
+	must(p.t, err)
 	text := fmt.Sprintf(`version = 1
 data_dir = 'data'
 notices = false
-%s
 [imap]
 listen = ["127.0.0.1:%d"]
 tls = "off"
@@ -70,9 +69,9 @@ host = "127.0.0.1"
 port = %s
 tls = "none"
 username = "ann"
-password_file = 'password'
 user = "ann"
-`, more, p.port, port)
+%s
+`, p.port, port, secret)
 	must(p.t, os.WriteFile(filepath.Join(p.dir, "config.toml"), []byte(text), 0o600))
 }
 
@@ -209,6 +208,48 @@ func TestKilledInMidFetch(t *testing.T) {
 		t.Errorf("%d messages, want %d", len(final), messages)
 	}
 	p.run("", "check")
+	p.run("", "stop")
+	p.run("", "uninstall")
+}
+
+func TestAPasswordInTheCredentialManager(t *testing.T) {
+	server := serve(t, 1)
+	p := newProgram(t, server)
+	p.configure(server, "")
+	p.run(password+"\r\n", "account", "password", "home")
+	if out := p.run("", "account", "test", "home"); !strings.Contains(out, "logged in at") {
+		t.Errorf("account test: %s", out)
+	}
+}
+
+// What goes wrong at a start is said, and in the log; what is put right is taken up.
+func TestAStartThatGoesWrong(t *testing.T) {
+	p := newProgram(t, serve(t, 1))
+	p.run("", "install")
+	config := filepath.Join(p.dir, "config.toml")
+	good, err := os.ReadFile(config)
+	must(t, err)
+	must(t, os.WriteFile(config, []byte(strings.Replace(string(good), "listen", "listne", 1)), 0o600))
+	if out := p.run("", "start"); !strings.Contains(out, "waits") || !strings.Contains(out, "listne") {
+		t.Errorf("start with a broken config: %s", out)
+	}
+	if log := p.log(); !strings.Contains(log, "listne") {
+		t.Errorf("the log says: %s", log)
+	}
+	must(t, os.WriteFile(config, good, 0o600))
+	must(t, rig.WaitPort(t.Context(), p.port, nil))
+	p.run("", "stop")
+
+	other, err := net.Listen("tcp", rig.Addr(p.port))
+	must(t, err)
+	if out := p.run("", "start"); !strings.Contains(out, "process") {
+		t.Errorf("start with a busy port: %s", out)
+	}
+	if out := p.run("", "status"); !strings.Contains(out, "imap-port-busy") {
+		t.Errorf("status with a busy port: %s", out)
+	}
+	must(t, other.Close())
+	must(t, rig.WaitPort(t.Context(), p.port, nil))
 	p.run("", "stop")
 	p.run("", "uninstall")
 }
