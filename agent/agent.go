@@ -38,6 +38,7 @@ import (
 	"github.com/popbridge/popbridge/agent/state"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/ownership"
 )
 
 // Options are what an agent takes from its surroundings.
@@ -111,6 +112,9 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (*Agent, error) {
 	a.guard = newGuard(a.refused)
 	if damaged != nil {
 		a.health.Report("state file", health.State(damaged)) // until the next start
+	}
+	if f := ownership.Protect(cfg.DataDir); f != nil {
+		a.health.Report("data folder access", health.DataExposed(f.Why, f.Hint)) // until the next start
 	}
 	for _, c := range cfg.Accounts {
 		a.accounts[c.Name] = a.newAccount(c)
