@@ -10,7 +10,7 @@ func TestWhoKeepsAProtectedFolder(t *testing.T) {
 	if got := strings.Join(a.keepers(), " "); got != "S-1-5-21-1 S-1-5-18 S-1-5-32-544 S-1-5-80-7" {
 		t.Errorf("got %s", got)
 	}
-	if !a.passesOn() {
+	if !a.passesOn() || !a.open() {
 		t.Error("what will be in it is open to all users")
 	}
 }
