@@ -84,6 +84,9 @@ func New(o Options) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	if config := logonConfig(logonEntryOf(def)); config != "" {
+		def.config = config // what was installed is what is started, whoever asks
+	}
 	m, err := newManager(def, h)
 	if err != nil {
 		return nil, fault.Wrap(err, fault.NotFound, "there is no service manager on this system", runItself)

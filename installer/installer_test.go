@@ -316,6 +316,12 @@ func TestInstallOnWindowsForOneUser(t *testing.T) {
 	if got, want := logonCommand(d), `"C:\Program Files\popbridge\popbridge.exe" background --config "C:\Users\Jörg Ü\config.toml"`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
+	if got := logonConfig(logonCommand(d)); got != d.config {
+		t.Errorf("config %s", got)
+	}
+	if got := logonConfig(""); got != "" {
+		t.Errorf("config %s of nothing", got)
+	}
 	if stopEvent(`C:\A\c.toml`) != stopEvent(`c:\a\C.TOML`) || stopEvent(`C:\a`) == stopEvent(`C:\b`) {
 		t.Error("the event does not stand for one config")
 	}

@@ -22,3 +22,12 @@ func stopEvent(config string) string {
 	sum := sha256.Sum256([]byte(strings.ToLower(config)))
 	return `Local\popbridge-` + hex.EncodeToString(sum[:16])
 }
+
+// logonConfig is the config that a command line by logonCommand names, or "".
+func logonConfig(command string) string {
+	_, rest, ok := strings.Cut(command, ` --config "`)
+	if !ok {
+		return ""
+	}
+	return strings.TrimSuffix(rest, `"`)
+}

@@ -73,17 +73,28 @@ func (l *logonEntry) Stop() error {
 // Restart implements manager.
 func (l *logonEntry) Restart() error { return errors.Join(l.Stop(), l.Start()) }
 
+// installedCommand is what is below the key Run.
+func installedCommand() (string, error) {
+	key, err := registry.OpenKey(registry.CURRENT_USER, runKey, registry.QUERY_VALUE)
+	if err != nil {
+		return "", err
+	}
+	command, _, err := key.GetStringValue(ServiceName)
+	return command, errors.Join(err, key.Close())
+}
+
+// logonEntryOf is the command of the entry that is installed, "" where there is none.
+func logonEntryOf(d definition) string {
+	if d.system {
+		return ""
+	}
+	command, _ := installedCommand() // Status says what is wrong
+	return command
+}
+
 // Status implements manager.
 func (l *logonEntry) Status() (service.Status, error) {
-	key, err := registry.OpenKey(registry.CURRENT_USER, runKey, registry.QUERY_VALUE)
-	if errors.Is(err, fs.ErrNotExist) {
-		return service.StatusUnknown, service.ErrNotInstalled
-	}
-	if err != nil {
-		return service.StatusUnknown, err
-	}
-	_, _, err = key.GetStringValue(ServiceName)
-	_ = key.Close() // only read
+	_, err := installedCommand()
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return service.StatusUnknown, service.ErrNotInstalled

@@ -8,5 +8,8 @@ func newManager(d definition, h host) (manager, error) {
 	return service.New(nil, d.kardianos(h.goos))
 }
 
+// logonEntryOf is for Windows.
+func logonEntryOf(definition) string { return "" }
+
 // entries is for Windows.
 func entries() (user, system bool) { return false, false }
