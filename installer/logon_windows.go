@@ -142,18 +142,16 @@ func UntilStopped(ctx context.Context, config string, run func(context.Context) 
 	freeConsole()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	ended := make(chan struct{})
+	stopped := make(chan struct{})
 	go func() {
-		defer close(ended)
-		for ctx.Err() == nil {
-			if got, err := windows.WaitForSingleObject(event, 200); err != nil || got == windows.WAIT_OBJECT_0 {
-				cancel()
-			}
-		}
+		defer close(stopped)
+		_, _ = windows.WaitForSingleObject(event, windows.INFINITE) // whatever it is, there is nothing more to wait for
+		cancel()
 	}()
 	err = run(ctx)
-	cancel()
-	<-ended
+	if windows.SetEvent(event) == nil {
+		<-stopped
+	}
 	return err
 }
 

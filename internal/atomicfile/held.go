@@ -17,7 +17,7 @@ import (
 // for seconds at most.
 const (
 	heldFor      = 10 * time.Second
-	deniedFor    = time.Second // where it may be a matter of permissions as well
+	deniedFor    = 250 * time.Millisecond // where it may be a matter of permissions as well
 	firstPause   = 5 * time.Millisecond
 	longestPause = 200 * time.Millisecond
 )
