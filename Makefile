@@ -8,7 +8,7 @@ BIN       = bin/popbridge
 PLATFORMS = windows/amd64 windows/arm64 darwin/amd64 darwin/arm64 linux/amd64 linux/arm64
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race real crash cover fuzz bench profile bench-reliability bench-attack stress demo fmt vet staticcheck errcheck vuln tidy cross golden check ci clean
+.PHONY: help build test race real crash cover fuzz bench profile bench-reliability bench-attack stress demo fmt vet staticcheck errcheck vuln tidy cross packages golden check ci clean
 
 help: ## list the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,6 +78,9 @@ cross: ## build for every supported platform, without cgo
 		echo "  $$p"; \
 		CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build -o /dev/null ./... || exit 1; \
 	done
+
+packages: ## archives, packages, manifests, checksums and bills of materials in dist/ (VERSION=1.2.3)
+	$(GO) run ./cmd/packages -version "$(VERSION)"
 
 golden: ## rewrite the golden files; look at `git diff` afterwards
 	$(GO) test $$(git grep -l "\"update\"" -- "*_test.go" | xargs -n1 dirname | sort -u | sed "s,^,./,") -update

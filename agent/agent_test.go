@@ -15,30 +15,33 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/popbridge/popbridge/agent/agenttest"
 	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/supervise"
 	"github.com/popbridge/popbridge/internal/testkit"
 )
 
 func TestTheDataFolderIsPrivateAndOfOneProcess(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.configure(plain, testAccount{name: "home", user: "ann", folder: "INBOX", port: 1})
-	a := r.open()
-	info, err := os.Stat(filepath.Join(r.dir, "data"))
+	r.Configure(agenttest.Plain, agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: 1})
+	a := r.Open()
+	info, err := os.Stat(filepath.Join(r.Dir, "data"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if runtime.GOOS != "windows" && info.Mode().Perm() != 0o700 {
 		t.Errorf("mode %v, want 0700", info.Mode().Perm())
 	}
-	if _, err := Open(t.Context(), r.load(), Options{}); !fault.Is(err, fault.Conflict) {
+	if _, err := Open(t.Context(), r.Load(), Options{}); !fault.Is(err, fault.Conflict) {
 		t.Errorf("a second agent: %v", err)
 	}
 	if err := a.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.open().Close(); err != nil {
+	if err := r.Open().Close(); err != nil {
 		t.Error(err)
 	}
 }
@@ -51,12 +54,12 @@ func TestABusyPortAtTheStart(t *testing.T) {
 	}
 	defer func() { _ = busy.Close() }()
 	r := newRig(t)
-	r.configure(strings.ReplaceAll(plain, "127.0.0.1:0", busy.Addr().String()), testAccount{name: "home", user: "ann", folder: "INBOX", port: 1})
-	err = r.open().Run(t.Context())
+	r.Configure(strings.ReplaceAll(agenttest.Plain, "127.0.0.1:0", busy.Addr().String()), agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: 1})
+	err = r.Open().Run(t.Context())
 	if !fault.Is(err, fault.Conflict) || !strings.Contains(err.Error(), busy.Addr().String()) || !strings.Contains(fault.Hint(err), "listen = [") {
 		t.Errorf("got %v, hint %q", err, fault.Hint(err))
 	}
-	if err := r.open().Close(); err != nil {
+	if err := r.Open().Close(); err != nil {
 		t.Error(err)
 	}
 }
@@ -65,25 +68,25 @@ func TestABusyPortAtTheStart(t *testing.T) {
 // socket, and from a folder that is opened for the question.
 func TestAnswersWithAndWithoutARunningAgent(t *testing.T) {
 	r := newRig(t)
-	_, port := pop(t, "home", 5)
-	r.configure(plain, testAccount{name: "home", user: "ann", folder: "INBOX", port: port})
-	r.start()
-	r.sync()
-	client, err := control.Connect(t.Context(), filepath.Join(r.dir, "data"))
+	_, port := agenttest.POP(t, "home", 5)
+	r.Configure(agenttest.Plain, agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: port})
+	r.Start()
+	r.Sync()
+	client, err := control.Connect(t.Context(), filepath.Join(r.Dir, "data"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = client.Close() }()
 	running := ask(t, client)
-	if err := r.stop(); err != nil {
+	if err := r.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	own := r.open()
+	own := r.Open()
 	defer func() { _ = own.Close() }()
-	alone := ask(t, own)
+	alone := ask(t, own.Operations())
 
-	onlyServed := cmpopts.IgnoreFields(control.Status{}, "Running", "PID", "Listen", "Health")
-	times := cmpopts.IgnoreFields(control.Account{}, "NextPoll", "LastSuccess")
+	onlyServed := cmpopts.IgnoreFields(operations.Status{}, "Running", "PID", "Listen", "Health")
+	times := cmpopts.IgnoreFields(operations.Account{}, "NextPoll", "LastSuccess")
 	if diff := cmp.Diff(running, alone, onlyServed, times, cmpopts.EquateApproxTime(time.Minute)); diff != "" {
 		t.Errorf("(-running +alone)\n%s", diff)
 	}
@@ -93,14 +96,14 @@ func TestAnswersWithAndWithoutARunningAgent(t *testing.T) {
 }
 
 type answers struct {
-	Status  control.Status
-	Sync    []control.SyncResult
-	Devices []control.Device
-	Check   []control.Problem
+	Status  operations.Status
+	Sync    []operations.SyncResult
+	Devices []operations.Device
+	Check   []operations.Problem
 	Unknown string
 }
 
-func ask(t *testing.T, ops control.Operations) (a answers) {
+func ask(t *testing.T, ops operations.Operations) (a answers) {
 	t.Helper()
 	var err error
 	fail := func(err error) {
@@ -134,33 +137,33 @@ func TestTroubleStaysWhereItIs(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = silent.Close() }()
-	good, goodPort := pop(t, "good", 5)
-	_, damagedPort := pop(t, "damaged", 5)
-	damaged := filepath.Join(r.dir, "data", "users", "bob")
+	good, goodPort := agenttest.POP(t, "good", 5)
+	_, damagedPort := agenttest.POP(t, "damaged", 5)
+	damaged := filepath.Join(r.Dir, "data", "users", "bob")
 	if err := os.MkdirAll(damaged, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(damaged, "index.db"), []byte(strings.Repeat("this is no database. ", 1000)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r.configure(plain,
-		testAccount{name: "silent", user: "ann", folder: "INBOX", port: silent.Addr().(*net.TCPAddr).Port},
-		testAccount{name: "damaged", user: "bob", folder: "INBOX", port: damagedPort},
-		testAccount{name: "good", user: "ann", folder: "INBOX", port: goodPort})
-	r.agent = r.open()
-	if _, err := r.agent.AddDevice(t.Context(), control.AddDevice{User: "bob", Name: "test", Password: devicePassword}); err == nil {
+	r.Configure(agenttest.Plain,
+		agenttest.Account{Name: "silent", User: "ann", Folder: "INBOX", Port: silent.Addr().(*net.TCPAddr).Port},
+		agenttest.Account{Name: "damaged", User: "bob", Folder: "INBOX", Port: damagedPort},
+		agenttest.Account{Name: "good", User: "ann", Folder: "INBOX", Port: goodPort})
+	r.Agent = r.Open()
+	if _, err := r.Ops().AddDevice(t.Context(), operations.AddDevice{User: "bob", Name: "test", Password: agenttest.DevicePassword}); err == nil {
 		t.Error("a device was added to a damaged store")
 	}
-	if err := r.agent.Close(); err != nil {
+	if err := r.Agent.Close(); err != nil {
 		t.Fatal(err)
 	}
-	r.startWith("ann")
-	if got := r.sync("good")[0]; got.Stored != 5 {
+	r.StartWith("ann")
+	if got := r.Sync("good")[0]; got.Stored != 5 {
 		t.Errorf("sync: %+v", got)
 	}
-	sameBytes(t, read(t, r.addr, "ann", "INBOX"), good.sent)
-	eventually(t, "the damaged store is one condition", func() bool { return r.codes() == "store-corrupt" })
-	for _, acc := range r.status().Accounts {
+	agenttest.SameBytes(t, agenttest.Read(t, r.Addr, "ann", "INBOX"), good.Sent)
+	agenttest.Eventually(t, "the damaged store is one condition", func() bool { return r.Codes() == "store-corrupt" })
+	for _, acc := range r.Status().Accounts {
 		if acc.Name == "damaged" && (acc.LastError == "" || acc.State != "backoff") {
 			t.Errorf("status: %+v", acc)
 		}
@@ -172,17 +175,17 @@ func TestTroubleStaysWhereItIs(t *testing.T) {
 func TestDrain(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	srv, port := pop(t, "home", 0)
+	srv, port := agenttest.POP(t, "home", 0)
 	size := 0
 	for i := range 30 {
 		m := testkit.Message(i)
 		srv.Add(m)
 		size += len(m)
 	}
-	slow, stalled := stalling(t, port, int64(size/2))
-	r.configure(plain, testAccount{name: "home", user: "ann", folder: "INBOX", port: slow})
-	r.start()
-	c := login(t, r.addr, "ann", &imapclient.Options{})
+	slow, stalled := agenttest.Stalling(t, port, int64(size/2))
+	r.Configure(agenttest.Plain, agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: slow})
+	r.Start()
+	c := agenttest.Login(t, r.Addr, "ann", &imapclient.Options{})
 	if _, err := c.Select("INBOX", nil).Wait(); err != nil {
 		t.Fatal(err)
 	}
@@ -191,25 +194,25 @@ func TestDrain(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-stalled // the server is silent in the middle of a message
-	eventually(t, "some of it is on the disk", func() bool {
-		user := filepath.Join(r.dir, "data", "users", "ann")
+	agenttest.Eventually(t, "some of it is on the disk", func() bool {
+		user := filepath.Join(r.Dir, "data", "users", "ann")
 		spooled, _ := filepath.Glob(filepath.Join(user, "tmp", "*"))
 		stored, _ := filepath.Glob(filepath.Join(user, "mail", "*", "*"))
 		return len(spooled)+len(stored) > 5 // the last one may be half
 	})
 
-	if err := r.stop(); err != nil {
+	if err := r.Stop(); err != nil {
 		t.Fatalf("stop: %v", err)
 	}
 	if err := idle.Wait(); err == nil {
 		t.Error("IDLE ended well although the server went away")
 	}
-	if _, err := control.Connect(t.Context(), filepath.Join(r.dir, "data")); err == nil {
+	if _, err := control.Connect(t.Context(), filepath.Join(r.Dir, "data")); err == nil {
 		t.Error("the control socket still answers")
 	}
-	own := r.open()
+	own := r.Open()
 	defer func() { _ = own.Close() }()
-	s, err := own.Status(t.Context())
+	s, err := own.Operations().Status(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,13 +225,13 @@ func TestDrain(t *testing.T) {
 func TestAnAccountThatCannotBeMade(t *testing.T) {
 	r := newRig(t)
 	ca := testkit.CA(t)
-	file := filepath.Join(r.dir, "ca.pem")
-	home := testAccount{name: "home", user: "ann", folder: "INBOX", port: popTLS(t, "home", ca.ServerConfig)}
-	home.change("tls = \"none\"", "tls = \"implicit\"\nca_file = \"ca.pem\"")
-	r.configure(plain, home)
-	r.start()
-	eventually(t, "the missing file is a condition", func() bool { return r.codes() == "account-config" })
-	if got := r.status().Accounts[0]; got.State != "backoff" || !strings.Contains(got.LastError, "ca_file") {
+	file := filepath.Join(r.Dir, "ca.pem")
+	home := agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: agenttest.POPTLS(t, "home", ca.ServerConfig)}
+	home.Change("tls = \"none\"", "tls = \"implicit\"\nca_file = \"ca.pem\"")
+	r.Configure(agenttest.Plain, home)
+	r.Start()
+	agenttest.Eventually(t, "the missing file is a condition", func() bool { return r.Codes() == "account-config" })
+	if got := r.Status().Accounts[0]; got.State != "backoff" || !strings.Contains(got.LastError, "ca_file") {
 		t.Errorf("status: %+v", got)
 	}
 	pem, err := os.ReadFile(ca.CAFile)
@@ -238,16 +241,16 @@ func TestAnAccountThatCannotBeMade(t *testing.T) {
 	if err := os.WriteFile(file, pem, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r.sync() // does not wait for the pause to end
-	eventually(t, "the condition is over", func() bool { return r.codes() == "" })
+	r.Sync() // does not wait for the pause to end
+	agenttest.Eventually(t, "the condition is over", func() bool { return r.Codes() == "" })
 }
 
 // What does not end in time is given up, and said.
 func TestDrainGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		group := &serving{ctx: t.Context()}
+		group := &supervise.Group{Context: t.Context()}
 		release := make(chan struct{})
-		group.start(func(context.Context) { <-release })
+		group.Start(func(context.Context) { <-release })
 		began := time.Now()
 		if err := drain(group); !fault.Is(err, fault.Internal) || fault.Hint(err) == "" {
 			t.Errorf("got %v", err)

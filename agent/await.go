@@ -6,8 +6,10 @@ import (
 	"time"
 
 	"github.com/popbridge/popbridge/agent/control"
-	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/agent/operations"
+	"github.com/popbridge/popbridge/agent/state"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/supervise"
 )
 
 const (
@@ -25,11 +27,10 @@ type Awaited struct {
 	Waiting string // why it waits for its data folder
 }
 
-// Await waits until an agent with the config runs and answers that is another
+// Await waits until an agent with the config of b runs and answers that is another
 // process than former (0: none), at most awaitWithin. It ends early, with why, when
 // an agent has failed since a moment, or alive says that there will be none.
-func Await(ctx context.Context, configPath string, o Options, former int, since time.Time, alive func() error) (Awaited, error) {
-	b := book(&config.Config{Path: configPath}, o)
+func Await(ctx context.Context, b *state.Book, former int, since time.Time, alive func() error) (Awaited, error) {
 	since = since.Truncate(time.Millisecond)
 	for start := time.Now(); ; {
 		if end := b.LastEnd(); end != nil && end.Failed && end.At != nil && !end.At.Before(since) {
@@ -56,16 +57,16 @@ func Await(ctx context.Context, configPath string, o Options, former int, since 
 			return Awaited{PID: running.PID}, nil
 		case late:
 			return Awaited{}, fault.New(fault.Temporary, fmt.Sprintf("the service was started, but no agent has come up within %v", awaitWithin), "")
-		case !sleep(ctx, awaitEvery):
+		case !supervise.Sleep(ctx, awaitEvery):
 			return Awaited{}, ctx.Err()
 		}
 	}
 }
 
-func statusOf(ctx context.Context, dataDir string) (control.Status, error) {
+func statusOf(ctx context.Context, dataDir string) (operations.Status, error) {
 	c, err := control.Connect(ctx, dataDir)
 	if err != nil {
-		return control.Status{}, err
+		return operations.Status{}, err
 	}
 	defer func() { _ = c.Close() }() // there is nothing left to say
 	return c.Status(ctx)

@@ -15,11 +15,7 @@ func AwaitConfig(ctx context.Context, path string, o Options, reject func(error)
 	if err == nil {
 		return cfg, nil
 	}
-	dir := o.StateDir
-	if dir == "" {
-		dir = config.StateDir(path)
-	}
-	book := state.Open(dir, path)
+	book := state.Open(o.StateDir, path)
 	release, other, claimErr := book.Claim(ctx)
 	if claimErr != nil || other != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/supervise"
 )
 
 const (
@@ -75,8 +76,8 @@ var errTooManyGuesses = fault.New(fault.Temporary, "too many logins with a wrong
 func (g *guard) try(ctx context.Context, name string, work func() error) error {
 	e, err := g.enter(name)
 	if err != nil {
-		if p := pause(ctx, time.Second); p != nil {
-			return p
+		if !supervise.Sleep(ctx, time.Second) {
+			return ctx.Err()
 		}
 		return err
 	}
@@ -87,8 +88,8 @@ func (g *guard) try(ctx context.Context, name string, work func() error) error {
 		return ctx.Err()
 	}
 	defer func() { <-e.turn }()
-	if err := pause(ctx, g.wait(e)); err != nil {
-		return err
+	if !supervise.Sleep(ctx, g.wait(e)) {
+		return ctx.Err()
 	}
 	select {
 	case g.hashing <- struct{}{}:
@@ -102,17 +103,6 @@ func (g *guard) try(ctx context.Context, name string, work func() error) error {
 		time.Sleep(min(restAfterGuess*time.Since(began), time.Second)) // whether or not the client is still there
 	}
 	return err
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 func (g *guard) enter(name string) (*guesses, error) {

@@ -6,13 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/localtls"
+	"github.com/popbridge/popbridge/internal/supervise"
 	"github.com/popbridge/popbridge/localimap"
 )
 
@@ -21,17 +24,17 @@ type imapServer struct {
 	addr   string // as configured
 	secure bool   // it needs the certificate
 	srv    *localimap.Server
-	task   *task
+	task   *supervise.Task
 
 	listener net.Listener // opened ahead of serve; may be nil
-	bound    string       // where it listens now; guarded by Agent.mu
+	bound    atomic.Value // string: where it listens now
 }
 
 func (s *imapServer) source() string { return "imap " + s.addr }
 
 // newIMAPServer makes the server of one address.
 func (a *Agent) newIMAPServer(addr string, cfg *config.Config) *imapServer {
-	o := localimap.Options{Login: a.login, Opened: a.opened, Crowded: a.crowded(addr), Zone: a.zone.Load, Alert: a.alert, Security: imapSecurity(cfg.IMAP.TLS),
+	o := localimap.Options{Login: a.login, Opened: a.accounts.Wake, Crowded: a.crowded(addr), Zone: a.zone.Load, Alert: a.alerts.alert, Security: imapSecurity(cfg.IMAP.TLS),
 		Log: a.opts.Log.With().Str("component", "imap").Logger()}
 	s := &imapServer{addr: addr, secure: cfg.IMAP.TLS != config.Off}
 	if s.secure {
@@ -91,10 +94,10 @@ func (s *imapServer) open(ctx context.Context, a *Agent) (net.Listener, error) {
 }
 
 // serve starts the server. When it fails, it is opened again.
-func (s *imapServer) serve(a *Agent, group *serving) {
+func (s *imapServer) serve(a *Agent, group *supervise.Group) {
 	ln := s.listener
-	s.task = group.start(func(ctx context.Context) {
-		supervise(ctx, func(ctx context.Context) error {
+	s.task = group.Start(func(ctx context.Context) {
+		supervise.Run(ctx, func(ctx context.Context) error {
 			if ln == nil {
 				var err error
 				if ln, err = s.open(ctx, a); err != nil {
@@ -103,37 +106,12 @@ func (s *imapServer) serve(a *Agent, group *serving) {
 			}
 			current := ln
 			ln = nil
-			a.setBound(s, current.Addr().String())
-			defer a.setBound(s, "")
+			s.bound.Store(current.Addr().String())
+			defer s.bound.Store("")
 			a.health.Report(s.source())
 			return s.srv.Serve(ctx, current)
 		}, func(err error) { a.health.Report(s.source(), health.IMAP(err)...) }, nil)
 	})
-}
-
-func (a *Agent) setBound(s *imapServer, addr string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	s.bound = addr
-}
-
-// opened polls the accounts whose mail goes where a client just looks.
-func (a *Agent) opened(user, mailbox string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for _, ac := range a.accounts {
-		if ac.cfg.User == user && ac.cfg.Folder == mailbox {
-			ac.wake()
-		}
-	}
-}
-
-func (ac *account) wake() {
-	ac.mu.Lock()
-	defer ac.mu.Unlock()
-	if ac.runner != nil {
-		ac.runner.Wake()
-	}
 }
 
 // listen opens a port, or says who has it and what to do.
@@ -184,3 +162,38 @@ func freeNear(ctx context.Context, addr string) string {
 
 // isPortBusy tells a port that is taken from one that may not be had.
 func isPortBusy(err error) bool { return errors.Is(err, errPortBusy) }
+
+// addresses returns the configured addresses, and [::1] beside 127.0.0.1 where a
+// port is given and this machine has IPv6: localhost is either, and what another
+// program listens on there would be given the passwords of mail clients.
+func addresses(ctx context.Context, cfg *config.Config) []string {
+	all := slices.Clone(cfg.IMAP.Listen)
+	for _, addr := range cfg.IMAP.Listen {
+		host, port, _ := net.SplitHostPort(addr) // the config was checked
+		also := net.JoinHostPort("::1", port)
+		if (host == "127.0.0.1" || host == "localhost") && port != "0" && !slices.Contains(all, also) && hasIPv6(ctx) {
+			all = append(all, also)
+		}
+	}
+	return all
+}
+
+func hasIPv6(ctx context.Context) bool {
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp6", "[::1]:0")
+	if err == nil {
+		_ = ln.Close() // nothing was accepted
+	}
+	return err == nil
+}
+
+// crowded returns what reports that an address has too many connections.
+func (a *Agent) crowded(addr string) func(bool) {
+	return func(yes bool) {
+		var list []health.Condition
+		if yes {
+			list = []health.Condition{health.IMAPCrowded(addr)}
+		}
+		a.health.Report("imap clients "+addr, list...)
+	}
+}

@@ -6,6 +6,8 @@ import (
 	"net"
 	"strings"
 	"testing"
+
+	"github.com/popbridge/popbridge/agent/agenttest"
 )
 
 // heldOnIPv6 returns a port that is held on [::1].
@@ -27,34 +29,34 @@ func TestLocalhostIsServedInBothFamilies(t *testing.T) {
 	t.Parallel()
 	held, port := heldOnIPv6(t)
 	r := newRig(t)
-	_, popPort := pop(t, "home", 1)
-	home := testAccount{name: "home", user: "ann", folder: "INBOX", port: popPort}
-	r.configure(strings.Replace(plain, "127.0.0.1:0", "127.0.0.1:"+port, 1), home)
-	r.start()
-	if got := r.codes(); got != "imap-port-busy" {
+	_, popPort := agenttest.POP(t, "home", 1)
+	home := agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: popPort}
+	r.Configure(strings.Replace(agenttest.Plain, "127.0.0.1:0", "127.0.0.1:"+port, 1), home)
+	r.Start()
+	if got := r.Codes(); got != "imap-port-busy" {
 		t.Errorf("health while another program has [::1]: %q", got)
 	}
-	if got := fmt.Sprint(r.status().Listen); got != "[127.0.0.1:"+port+"]" {
+	if got := fmt.Sprint(r.Status().Listen); got != "[127.0.0.1:"+port+"]" {
 		t.Errorf("listening on %s", got)
 	}
 	if err := held.Close(); err != nil {
 		t.Fatal(err)
 	}
 	both := "[127.0.0.1:" + port + " [::1]:" + port + "]"
-	eventually(t, "both are had", func() bool { return r.codes() == "" && fmt.Sprint(r.status().Listen) == both })
-	r.sync()
-	if got := read(t, "[::1]:"+port, "ann", "INBOX"); len(got) != 1 {
+	agenttest.Eventually(t, "both are had", func() bool { return r.Codes() == "" && fmt.Sprint(r.Status().Listen) == both })
+	r.Sync()
+	if got := agenttest.Read(t, "[::1]:"+port, "ann", "INBOX"); len(got) != 1 {
 		t.Errorf("%d messages by way of [::1]", len(got))
 	}
 
 	// An address that is configured itself is had once; one that is gone from the
 	// config takes the other with it.
-	r.configure(strings.Replace(plain, `"127.0.0.1:0"`, `"127.0.0.1:`+port+`", "[::1]:`+port+`"`, 1), home)
-	r.agent.Reload()
-	eventually(t, "both are still had", func() bool { return r.codes() == "" && fmt.Sprint(r.status().Listen) == both })
-	r.configure(plain, home)
-	r.agent.Reload()
-	eventually(t, "only one is left", func() bool { return len(r.status().Listen) == 1 })
+	r.Configure(strings.Replace(agenttest.Plain, `"127.0.0.1:0"`, `"127.0.0.1:`+port+`", "[::1]:`+port+`"`, 1), home)
+	r.Agent.Reload()
+	agenttest.Eventually(t, "both are still had", func() bool { return r.Codes() == "" && fmt.Sprint(r.Status().Listen) == both })
+	r.Configure(agenttest.Plain, home)
+	r.Agent.Reload()
+	agenttest.Eventually(t, "only one is left", func() bool { return len(r.Status().Listen) == 1 })
 }
 
 // Connections that say nothing lock no one out, and health says that there are
@@ -62,11 +64,11 @@ func TestLocalhostIsServedInBothFamilies(t *testing.T) {
 func TestACrowdIsACondition(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	_, port := pop(t, "home", 1)
-	r.configure(plain, testAccount{name: "home", user: "ann", folder: "INBOX", port: port})
-	r.start()
+	_, port := agenttest.POP(t, "home", 1)
+	r.Configure(agenttest.Plain, agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: port})
+	r.Start()
 	for range 60 {
-		c, err := net.Dial("tcp", r.addr)
+		c, err := net.Dial("tcp", r.Addr)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -75,8 +77,8 @@ func TestACrowdIsACondition(t *testing.T) {
 			t.Fatalf("greeted with %q, %v", line, err)
 		}
 	}
-	if got := r.codes(); got != "imap-crowded" {
+	if got := r.Codes(); got != "imap-crowded" {
 		t.Errorf("health: %q", got)
 	}
-	_ = login(t, r.addr, "ann", nil).Close()
+	_ = agenttest.Login(t, r.Addr, "ann", nil).Close()
 }

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/popbridge/popbridge/agent/agenttest"
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/internal/localtls"
 )
@@ -32,27 +33,27 @@ func TestLocalTLSErrorsStopIMAPOnly(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t)
-			_, port := pop(t, "home", 3)
-			r.configure(secured, testAccount{name: "home", user: "ann", folder: "INBOX", port: port})
-			dir := filepath.Join(r.dir, "data", "tls")
+			_, port := agenttest.POP(t, "home", 3)
+			r.Configure(secured, agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: port})
+			dir := filepath.Join(r.Dir, "data", "tls")
 			if _, _, err := localtls.Ensure(dir); err != nil {
 				t.Fatal(err)
 			}
 			if err := tt.ruin(dir); err != nil {
 				t.Fatal(err)
 			}
-			r.start()
-			if got := r.sync()[0].Stored; got != 3 {
+			r.Start()
+			if got := r.Sync()[0].Stored; got != 3 {
 				t.Errorf("%d messages were stored", got)
 			}
-			if s := r.status(); len(s.Health) != 1 || s.Health[0].Code != health.CodeLocalTLS || s.Health[0].Hint == "" || len(s.Listen) != 0 {
+			if s := r.Status(); len(s.Health) != 1 || s.Health[0].Code != health.CodeLocalTLS || s.Health[0].Hint == "" || len(s.Listen) != 0 {
 				t.Errorf("listening on %v, health: %+v", s.Listen, s.Health)
 			}
 			if err := tt.heal(dir); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, "the IMAP server listens", func() bool { return len(r.status().Listen) == 1 })
-			if codes := r.codes(); codes != "" {
+			agenttest.Eventually(t, "the IMAP server listens", func() bool { return len(r.Status().Listen) == 1 })
+			if codes := r.Codes(); codes != "" {
 				t.Errorf("health: %s", codes)
 			}
 		})
@@ -70,8 +71,8 @@ func replaceBy(dir string, with func() error) error {
 // or a name that is not found yet while the machine starts.
 func TestAnAddressThatIsMissingStopsNothing(t *testing.T) {
 	r := newRig(t)
-	r.configure(plain, testAccount{name: "home", user: "ann", folder: "INBOX", port: 1})
-	cfg := *r.load()
+	r.Configure(agenttest.Plain, agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: 1})
+	cfg := *r.Load()
 	cfg.IMAP.Listen = []string{"192.0.2.1:1143", "127.0.0.1:0"} // RFC 5737: of no machine
 	a, err := Open(t.Context(), &cfg, Options{})
 	if err != nil {

@@ -6,14 +6,17 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/popbridge/popbridge/agent/agenttest"
 	"github.com/popbridge/popbridge/agent/health"
+	"github.com/popbridge/popbridge/agent/operations"
+	"github.com/popbridge/popbridge/agent/users"
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
 // moveData gives the config another data folder.
-func (r *rig) moveData(to string, accounts ...testAccount) {
+func (r *rig) moveData(to string, accounts ...agenttest.Account) {
 	r.t.Helper()
-	r.configure(strings.Replace(plain, `"data"`, `"`+to+`"`, 1), accounts...)
+	r.Configure(strings.Replace(agenttest.Plain, `"data"`, `"`+to+`"`, 1), accounts...)
 }
 
 // A data folder in which there has never been mail may be given up without a word;
@@ -21,39 +24,39 @@ func (r *rig) moveData(to string, accounts ...testAccount) {
 func TestOnlyMailIsMissed(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	_, port := pop(t, "home", 3)
-	home := testAccount{name: "home", user: "ann", folder: "INBOX", port: port}
-	r.configure(plain, home)
-	r.agent = r.open()
-	if probes, err := r.agent.Probe(t.Context(), nil); err != nil || probes[0].Error != "" {
+	_, port := agenttest.POP(t, "home", 3)
+	home := agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: port}
+	r.Configure(agenttest.Plain, home)
+	r.Agent = r.Open()
+	if probes, err := r.Ops().Probe(t.Context(), nil); err != nil || probes[0].Error != "" {
 		t.Fatal(probes, err)
 	}
-	if err := r.agent.Close(); err != nil {
+	if err := r.Agent.Close(); err != nil {
 		t.Fatal(err)
 	}
 	r.moveData("second", home)
-	r.agent = r.open()
-	if got := r.sync(); got[0].New != 3 {
+	r.Agent = r.Open()
+	if got := r.Sync(); got[0].New != 3 {
 		t.Errorf("sync in another folder: %+v", got)
 	}
-	if err := r.agent.Close(); err != nil {
+	if err := r.Agent.Close(); err != nil {
 		t.Fatal(err)
 	}
 	r.moveData("third", home)
-	if a, err := Open(t.Context(), r.load(), Options{}); !Waits(err) || !strings.Contains(err.Error(), filepath.Join(r.dir, "second")) || !strings.Contains(fault.Hint(err), "popbridge restore DIR") {
+	if a, err := Open(t.Context(), r.Load(), Options{}); !Waits(err) || !strings.Contains(err.Error(), filepath.Join(r.Dir, "second")) || !strings.Contains(fault.Hint(err), "popbridge restore DIR") {
 		if err == nil {
 			_ = a.Close()
 		}
 		t.Errorf("without its mail: %v", err)
 	}
-	if _, err := os.Stat(filepath.Join(r.dir, "third", "users")); err == nil {
+	if _, err := os.Stat(filepath.Join(r.Dir, "third", "users")); err == nil {
 		t.Error("something was made where the mail should be")
 	}
-	if _, err := ConfirmUsers(t.Context(), r.load(), Options{}, []string{"ann"}); err != nil {
+	if _, err := users.Confirm(t.Context(), r.Load(), "", []string{"ann"}); err != nil {
 		t.Fatal(err)
 	}
-	r.agent = r.open()
-	if err := r.agent.Close(); err != nil {
+	r.Agent = r.Open()
+	if err := r.Agent.Close(); err != nil {
 		t.Error(err)
 	}
 }
@@ -63,33 +66,33 @@ func TestOnlyMailIsMissed(t *testing.T) {
 func TestARestoredCopyIsNotTheOriginal(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	srv, port := pop(t, "home", 3)
-	home := testAccount{name: "home", user: "ann", folder: "INBOX", port: port}
-	r.configure(plain, home)
-	r.start()
-	r.sync()
-	saved := filepath.Join(r.dir, "saved")
-	if _, err := r.agent.Backup(t.Context(), saved, false, nil); err != nil {
+	srv, port := agenttest.POP(t, "home", 3)
+	home := agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: port}
+	r.Configure(agenttest.Plain, home)
+	r.Start()
+	r.Sync()
+	saved := filepath.Join(r.Dir, "saved")
+	if _, err := r.Ops().Backup(t.Context(), saved, false, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.stop(); err != nil {
+	if err := r.Stop(); err != nil {
 		t.Fatal(err)
 	}
 
 	copied := newRig(t)
-	copied.configure(plain, home)
-	if _, err := Restore(t.Context(), copied.load(), saved, withDevices); err != nil {
+	copied.Configure(agenttest.Plain, home)
+	if _, err := operations.Restore(t.Context(), copied.Load(), saved, operations.RestoreOptions{Devices: true}); err != nil {
 		t.Fatal(err)
 	}
 	srv.Add([]byte("Subject: more\r\n\r\nmore\r\n"))
-	copied.startWith()
-	copied.sync()
-	if err := copied.stop(); err != nil {
+	copied.StartWith()
+	copied.Sync()
+	if err := copied.Stop(); err != nil {
 		t.Fatal(err)
 	}
 
-	r.startWith()
-	if c := r.condition(health.CodeStorePutBack); c.Code != "" {
+	r.StartWith()
+	if c := r.Condition(health.CodeStorePutBack); c.Code != "" {
 		t.Errorf("the original is taken for a copy: %+v", c)
 	}
 }
@@ -97,13 +100,17 @@ func TestARestoredCopyIsNotTheOriginal(t *testing.T) {
 // What is in its place needs no confirmation, and stays known.
 func TestThereIsNothingToConfirm(t *testing.T) {
 	t.Parallel()
-	r, _, _ := oneUser(t)
+	r := newRig(t)
+	_, port := agenttest.POP(t, "home", 3)
+	r.Configure(agenttest.Plain, agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: port})
+	r.Start()
+	r.Sync()
 	for range 2 {
-		if _, err := ConfirmUsers(t.Context(), r.load(), Options{}, []string{"ann"}); !fault.Is(err, fault.Conflict) {
+		if _, err := users.Confirm(t.Context(), r.Load(), "", []string{"ann"}); !fault.Is(err, fault.Conflict) {
 			t.Errorf("confirm: %v", err)
 		}
 	}
-	if r.agent.known().Users["ann"].Store == "" {
+	if r.own().users.Known().Users["ann"].Store == "" {
 		t.Error("the store of ann is not known any more")
 	}
 }

@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/popbridge/popbridge/agent/control"
 	"github.com/popbridge/popbridge/agent/health"
+	"github.com/popbridge/popbridge/agent/users"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/password"
@@ -22,7 +22,7 @@ var errRefused = fault.New(fault.Auth, "user name or password refused", "the pas
 func (a *Agent) login(ctx context.Context, name, given string) (localimap.Account, error) {
 	who := localimap.Account{User: a.userNamed(name)}
 	var err error
-	who.Store, err = a.store(ctx, who.User)
+	who.Store, err = a.users.Store(ctx, who.User)
 	known := !fault.Is(err, fault.Config)
 	if known && err != nil {
 		return localimap.Account{}, err
@@ -68,12 +68,12 @@ func (a *Agent) userNamed(name string) string {
 	if slices.Contains(a.Config().Users(), name) {
 		return name
 	}
-	users, _ := a.userNames() // where the folder cannot be read, they are those of the config
-	if slices.Contains(users, name) {
+	names, _ := a.users.Names() // where the folder cannot be read, they are those of the config
+	if slices.Contains(names, name) {
 		return name
 	}
 	var found []string
-	for _, user := range users {
+	for _, user := range names {
 		if strings.EqualFold(user, name) {
 			found = append(found, user)
 		}
@@ -91,12 +91,12 @@ func (a *Agent) userNamed(name string) string {
 
 // meant returns the user whom a name that is no one's is probably for, or "".
 func (a *Agent) meant(name string) string {
-	users, _ := a.userNames() // where the folder cannot be read, they are those of the config
-	if len(users) == 1 {
-		return users[0]
+	names, _ := a.users.Names() // where the folder cannot be read, they are those of the config
+	if len(names) == 1 {
+		return names[0]
 	}
 	local, _, _ := strings.Cut(name, "@")
-	return cmp.Or(config.Nearest(name, users), config.Nearest(local, users))
+	return cmp.Or(config.Nearest(name, names), config.Nearest(local, names))
 }
 
 // refused tells people of refused logins: in the log, summed up, and as a
@@ -115,24 +115,9 @@ func (a *Agent) refused(r refusals) {
 	}
 	last := r.last.In(a.zone.Load()).Format("2 Jan at 15:04")
 	if r.user == "" {
-		users, _ := a.userNames() // only for the hint
-		a.health.Report(source, health.UnknownLogin(r.name, r.n, last, theUsers(users)))
+		names, _ := a.users.Names() // only for the hint
+		a.health.Report(source, health.UnknownLogin(r.name, r.n, last, users.Hint(names)))
 		return
 	}
-	a.health.Report(source, health.LoginRefused(r.user, r.n, last, a.command("device add NAME --user "+r.user)))
-}
-
-// connected sets what is known of the connections of a device.
-func (a *Agent) connected(user string, d *control.Device) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for _, s := range a.servers {
-		n, since, programs := s.srv.Connected(user, d.Name)
-		if d.Connections += n; n > 0 && (d.ConnectedSince == nil || since.Before(*d.ConnectedSince)) {
-			d.ConnectedSince = &since
-		}
-		d.Programs = append(d.Programs, programs...)
-	}
-	slices.Sort(d.Programs)
-	d.Programs = slices.Compact(d.Programs)
+	a.health.Report(source, health.LoginRefused(r.user, r.n, last, a.users.Command("device add NAME --user "+r.user)))
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/emersion/go-imap/v2/imapclient"
 
+	"github.com/popbridge/popbridge/agent/agenttest"
 	"github.com/popbridge/popbridge/agent/health"
 )
 
@@ -28,22 +29,22 @@ func refusedAs(t *testing.T, addr, name string) string {
 func TestTheMailAddressIsAUserName(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	_, port := pop(t, "a", 1)
-	home := testAccount{name: "home", user: "ann", folder: "INBOX", port: port}
-	home.change(`username = "home"`, `username = "ann@example.com"`)
-	both := testAccount{name: "both", user: "ann", folder: "INBOX", port: port + 1}
-	both.change(`username = "both"`, `username = "shared@example.com"`)
-	too := testAccount{name: "too", user: "bob", folder: "INBOX", port: port + 2}
-	too.change(`username = "too"`, `username = "shared@example.com"`)
-	r.configure(plain, home, both, too)
-	r.start()
+	_, port := agenttest.POP(t, "a", 1)
+	home := agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: port}
+	home.Change(`username = "home"`, `username = "ann@example.com"`)
+	both := agenttest.Account{Name: "both", User: "ann", Folder: "INBOX", Port: port + 1}
+	both.Change(`username = "both"`, `username = "shared@example.com"`)
+	too := agenttest.Account{Name: "too", User: "bob", Folder: "INBOX", Port: port + 2}
+	too.Change(`username = "too"`, `username = "shared@example.com"`)
+	r.Configure(agenttest.Plain, home, both, too)
+	r.Start()
 	for _, name := range []string{"ann", "Ann", "ann@example.com", "ANN@Example.com"} {
-		login(t, r.addr, name, nil)
+		agenttest.Login(t, r.Addr, name, nil)
 	}
-	if n := r.status().Clients; n != 4 {
+	if n := r.Status().Clients; n != 4 {
 		t.Errorf("%d clients", n)
 	}
-	devices, err := r.agent.Devices(t.Context())
+	devices, err := r.Ops().Devices(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +54,7 @@ func TestTheMailAddressIsAUserName(t *testing.T) {
 			t.Errorf("%s has %d connections since %v, want %d", d.User, d.Connections, d.ConnectedSince, want)
 		}
 	}
-	ambiguous, known := refusedAs(t, r.addr, "shared@example.com"), refusedAs(t, r.addr, "ann")
+	ambiguous, known := refusedAs(t, r.Addr, "shared@example.com"), refusedAs(t, r.Addr, "ann")
 	if ambiguous != known || !strings.Contains(known, "AUTHENTICATIONFAILED") || !strings.Contains(known, "popbridge device add") {
 		t.Errorf("%q and %q", ambiguous, known)
 	}
@@ -64,13 +65,13 @@ func TestTheMailAddressIsAUserName(t *testing.T) {
 func TestARefusedLoginIsSeenInStatus(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	_, port := pop(t, "a", 1)
-	r.configure(plain, testAccount{name: "a", user: "ann", folder: "INBOX", port: port})
-	r.start()
-	refusedAs(t, r.addr, "ann")
-	refusedAs(t, r.addr, "ann")
-	refusedAs(t, r.addr, "anne\x1b[31m")
-	list := r.status().Health
+	_, port := agenttest.POP(t, "a", 1)
+	r.Configure(agenttest.Plain, agenttest.Account{Name: "a", User: "ann", Folder: "INBOX", Port: port})
+	r.Start()
+	refusedAs(t, r.Addr, "ann")
+	refusedAs(t, r.Addr, "ann")
+	refusedAs(t, r.Addr, "anne\x1b[31m")
+	list := r.Status().Health
 	if len(list) != 2 || list[0].Code != health.CodeLoginRefused || list[1].Code != health.CodeLoginRefused {
 		t.Fatalf("conditions %+v", list)
 	}
@@ -80,8 +81,8 @@ func TestARefusedLoginIsSeenInStatus(t *testing.T) {
 	if c := list[1]; !strings.Contains(c.Text, "there is no such user") || c.Hint != "set the user name in the mail program; the users are: ann" || strings.Contains(c.Text, "\x1b") {
 		t.Errorf("%+v", c)
 	}
-	login(t, r.addr, "ann", nil)
-	if got := r.status().Health; len(got) != 0 {
+	agenttest.Login(t, r.Addr, "ann", nil)
+	if got := r.Status().Health; len(got) != 0 {
 		t.Errorf("after a login that was right: %+v", got)
 	}
 }
@@ -90,11 +91,11 @@ func TestARefusedLoginIsSeenInStatus(t *testing.T) {
 func TestAWrongNameIsMeantForSomeone(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.configure(plain, testAccount{name: "a", user: "ann", folder: "INBOX", port: 1}, testAccount{name: "b", user: "carl", folder: "INBOX", port: 2})
-	r.agent = r.open()
-	defer func() { _ = r.agent.Close() }()
+	r.Configure(agenttest.Plain, agenttest.Account{Name: "a", User: "ann", Folder: "INBOX", Port: 1}, agenttest.Account{Name: "b", User: "carl", Folder: "INBOX", Port: 2})
+	r.Agent = r.Open()
+	defer func() { _ = r.Agent.Close() }()
 	for name, want := range map[string]string{"anne": "ann", "an@example.org": "ann", "Karl": "carl", "root": "", "info@example.org": ""} {
-		if got := r.agent.meant(name); got != want {
+		if got := r.own().meant(name); got != want {
 			t.Errorf("%s is meant for %q, want %q", name, got, want)
 		}
 	}

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/popbridge/popbridge/bridge"
+	"github.com/popbridge/popbridge/agent/agenttest"
 )
 
 // Whatever accounts are called from now on, the mail of each mailbox is known: none
@@ -13,46 +13,55 @@ func TestAccountsThatChangeNames(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		what   string
-		change func(a, b *testAccount) []testAccount
+		change func(a, b *agenttest.Account) []agenttest.Account
 		mail   int // in all that the config names then
 	}{
-		{"swapped", func(a, b *testAccount) []testAccount { a.name, b.name = b.name, a.name; return []testAccount{*a, *b} }, 7},
-		{"servers swapped", func(a, b *testAccount) []testAccount { a.port, b.port = b.port, a.port; return []testAccount{*a, *b} }, 7},
-		{"moved along", func(a, b *testAccount) []testAccount { a.name, b.name = "beta", "gamma"; return []testAccount{*a, *b} }, 7},
-		{"used again", func(a, _ *testAccount) []testAccount { a.name = "beta"; return []testAccount{*a} }, 7},
-		{"of the other mailbox", func(a, b *testAccount) []testAccount { a.port = b.port; return []testAccount{*a} }, 7},
+		{"swapped", func(a, b *agenttest.Account) []agenttest.Account {
+			a.Name, b.Name = b.Name, a.Name
+			return []agenttest.Account{*a, *b}
+		}, 7},
+		{"servers swapped", func(a, b *agenttest.Account) []agenttest.Account {
+			a.Port, b.Port = b.Port, a.Port
+			return []agenttest.Account{*a, *b}
+		}, 7},
+		{"moved along", func(a, b *agenttest.Account) []agenttest.Account {
+			a.Name, b.Name = "beta", "gamma"
+			return []agenttest.Account{*a, *b}
+		}, 7},
+		{"used again", func(a, _ *agenttest.Account) []agenttest.Account { a.Name = "beta"; return []agenttest.Account{*a} }, 7},
+		{"of the other mailbox", func(a, b *agenttest.Account) []agenttest.Account { a.Port = b.Port; return []agenttest.Account{*a} }, 7},
 	} {
 		for _, running := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s, running %v", c.what, running), func(t *testing.T) {
 				t.Parallel()
 				r := newRig(t)
-				_, portA := pop(t, "joe", 3)
-				_, portB := pop(t, "joe", 4)
+				_, portA := agenttest.POP(t, "joe", 3)
+				_, portB := agenttest.POP(t, "joe", 4)
 				login := []string{"username = \"alpha\"", "username = \"joe\"", "username = \"beta\"", "username = \"joe\"", "username = \"gamma\"", "username = \"joe\""}
-				a := testAccount{name: "alpha", user: "ann", folder: "INBOX", port: portA, replace: login}
-				b := testAccount{name: "beta", user: "ann", folder: "INBOX", port: portB, replace: login}
-				r.configure(plain, a, b)
-				r.start()
-				r.sync()
-				before := len(read(t, r.addr, "ann", "INBOX"))
+				a := agenttest.Account{Name: "alpha", User: "ann", Folder: "INBOX", Port: portA, Replace: login}
+				b := agenttest.Account{Name: "beta", User: "ann", Folder: "INBOX", Port: portB, Replace: login}
+				r.Configure(agenttest.Plain, a, b)
+				r.Start()
+				r.Sync()
+				before := len(agenttest.Read(t, r.Addr, "ann", "INBOX"))
 				changed := c.change(&a, &b)
 				if running {
-					r.reload(changed...)
+					r.Reload(changed...)
 				} else {
-					if err := r.stop(); err != nil {
+					if err := r.Stop(); err != nil {
 						t.Fatal(err)
 					}
-					r.configure(plain, changed...)
-					r.startWith()
+					r.Configure(agenttest.Plain, changed...)
+					r.StartWith()
 				}
 				for range 2 {
-					for _, got := range r.sync() {
+					for _, got := range r.Sync() {
 						if got.New != 0 || got.Error != "" {
 							t.Errorf("%+v", got)
 						}
 					}
 				}
-				if n := len(read(t, r.addr, "ann", "INBOX")); n != c.mail || n != before {
+				if n := len(agenttest.Read(t, r.Addr, "ann", "INBOX")); n != c.mail || n != before {
 					t.Errorf("%d messages, before %d", n, before)
 				}
 			})
@@ -65,23 +74,27 @@ func TestAccountsThatChangeNames(t *testing.T) {
 func TestAnAccountThatWasReplaced(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	_, port := pop(t, "alpha", 3)
+	_, port := agenttest.POP(t, "alpha", 3)
 	login := []string{`username = "beta"`, `username = "alpha"`}
-	a := testAccount{name: "alpha", user: "ann", folder: "INBOX", port: port, replace: login}
-	r.configure(plain, a)
-	r.start()
-	r.sync()
-	chosen, err := r.agent.choose([]string{"alpha"})
+	a := agenttest.Account{Name: "alpha", User: "ann", Folder: "INBOX", Port: port, Replace: login}
+	r.Configure(agenttest.Plain, a)
+	r.Start()
+	r.Sync()
+	chosen, err := r.own().accounts.Choose([]string{"alpha"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.name = "beta"
-	r.reload(a)
-	r.sync()
-	if got := r.agent.syncOne(t.Context(), chosen[0], func(bridge.Progress) {}); got.New != 0 || got.Error == "" {
-		t.Errorf("%+v", got)
+	a.Name = "beta"
+	r.Reload(a)
+	r.Sync()
+	runner, err := chosen[0].Runner(t.Context())
+	if err == nil {
+		_, err = runner.Poll(t.Context(), nil)
 	}
-	if n := len(read(t, r.addr, "ann", "INBOX")); n != 3 {
+	if err == nil {
+		t.Error("the former account was polled")
+	}
+	if n := len(agenttest.Read(t, r.Addr, "ann", "INBOX")); n != 3 {
 		t.Errorf("%d messages", n)
 	}
 }

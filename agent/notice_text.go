@@ -13,6 +13,7 @@ import (
 	"github.com/emersion/go-message/mail"
 
 	"github.com/popbridge/popbridge/agent/health"
+	"github.com/popbridge/popbridge/config"
 )
 
 const (
@@ -22,7 +23,7 @@ const (
 )
 
 // message is the notice as a mail: plain text, for a person.
-func (o notice) message(zone *time.Location, config string) ([]byte, error) {
+func (o notice) message(zone *time.Location, path string) ([]byte, error) {
 	var h mail.Header
 	h.SetDate(o.At.In(zone))
 	h.SetAddressList("From", []*mail.Address{{Name: "popbridge", Address: "popbridge@localhost"}})
@@ -42,7 +43,7 @@ func (o notice) message(zone *time.Location, config string) ([]byte, error) {
 	fmt.Fprintf(&text, "\nHow things are now is shown by: %s\n\n"+
 		"This message was made on this computer and is nowhere else. There is one for\n"+
 		"each problem; delete it like any other. To get none, write\n\n  notices = false\n\nat the top of %s\n",
-		Command(config, "status"), config)
+		config.Command(path, "status"), path)
 
 	var out bytes.Buffer
 	w, err := mail.CreateSingleInlineWriter(&out, h)
@@ -73,19 +74,21 @@ func printable(s string, most int) string {
 // alerts remembers when which device was told at login: mail programs may show a
 // window each time.
 type alerts struct {
+	agent *Agent
+
 	mu sync.Mutex
 	at map[[2]string]time.Time
 }
 
 // alert returns what a mail program is told at login, once an hour for each
 // device: also of what cannot be stored as a message, such as a full disk.
-func (a *Agent) alert(user, device string) string {
-	if !a.Config().Notices {
+func (a *alerts) alert(user, device string) string {
+	if !a.agent.Config().Notices {
 		return ""
 	}
 	now := time.Now()
 	var mine []health.Condition
-	for _, c := range a.concerned() {
+	for _, c := range concerned(a.agent) {
 		if c.User == user && c.Pressing(now) {
 			mine = append(mine, c)
 		}
@@ -93,16 +96,16 @@ func (a *Agent) alert(user, device string) string {
 	if len(mine) == 0 {
 		return ""
 	}
-	a.alerts.mu.Lock()
-	defer a.alerts.mu.Unlock()
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	who := [2]string{user, device}
-	if last, told := a.alerts.at[who]; told && now.Sub(last) < alertEvery {
+	if last, told := a.at[who]; told && now.Sub(last) < alertEvery {
 		return ""
 	}
-	if a.alerts.at == nil {
-		a.alerts.at = map[[2]string]time.Time{}
+	if a.at == nil {
+		a.at = map[[2]string]time.Time{}
 	}
-	a.alerts.at[who] = now
+	a.at[who] = now
 	text := "popbridge: " + mine[0].Text
 	if more := len(mine) - 1; more > 0 {
 		text = fmt.Sprintf("popbridge, %d problems: %s", more+1, mine[0].Text)

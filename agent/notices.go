@@ -13,7 +13,9 @@ import (
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/internal/atomicfile"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailflags"
 	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/supervise"
 )
 
 const (
@@ -54,8 +56,7 @@ type notice struct {
 	Withdrawn bool          `json:"withdrawn,omitempty"` // the condition was over before the message was read
 }
 
-// notices tells the users of conditions. It belongs to the goroutine of
-// tellPeople.
+// notices tells the users of conditions. It belongs to the goroutine of run.
 type notices struct {
 	agent  *Agent
 	path   string
@@ -65,22 +66,26 @@ type notices struct {
 	held   map[string]bool      // what was told and held in this run, by the same
 }
 
-// tellPeople leaves one message for each condition that a user has to know of.
-func (a *Agent) tellPeople(ctx context.Context) {
-	n := &notices{agent: a, path: filepath.Join(a.first.DataDir, noticesFile), absent: map[string]time.Time{}, held: map[string]bool{}}
+func newNotices(a *Agent) *notices {
+	return &notices{agent: a, path: filepath.Join(a.first.DataDir, noticesFile), absent: map[string]time.Time{}, held: map[string]bool{}}
+}
+
+// run leaves one message for each condition that a user has to know of.
+func (n *notices) run(ctx context.Context) {
+	a := n.agent
 	if err := n.load(); err != nil {
 		a.log.Warn().Err(err).Msg("of which problems people were told is not known; they are told once more")
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		if err := protect(func() error { return n.look(ctx, time.Now()) }); err != nil && ctx.Err() == nil {
+		if err := supervise.Protect(func() error { return n.look(ctx, time.Now()) }); err != nil && ctx.Err() == nil {
 			a.log.Debug().Err(err).Msg("a notice could not be stored; tried again")
 		}
 		timer.Reset(probeEvery)
 		select {
 		case <-a.health.Changes():
-			if !sleep(ctx, settleTime) {
+			if !supervise.Sleep(ctx, settleTime) {
 				return
 			}
 		case <-timer.C:
@@ -121,7 +126,7 @@ func (n *notices) save() error {
 // stored, once.
 func (n *notices) look(ctx context.Context, now time.Time) error {
 	n.follow()
-	conditions := n.agent.concerned()
+	conditions := concerned(n.agent)
 	n.forget(ctx, conditions, now)
 	// A message would make the mailbox of a new user one that is not empty, which
 	// `user rename` does not replace. The alert tells of it.
@@ -159,7 +164,7 @@ func (n *notices) follow() {
 	if len(n.list) == 0 {
 		return
 	}
-	users := n.agent.known().Users
+	users := n.agent.users.Known().Users
 	for i := range n.list {
 		o := &n.list[i]
 		if o.Mail == "" || users[o.User].Store == o.Mail {
@@ -177,7 +182,7 @@ func (n *notices) follow() {
 
 // concerned are the conditions that hold, with the users who are told of them: of
 // those that are about none in particular, all of the config.
-func (a *Agent) concerned() (list []health.Condition) {
+func concerned(a *Agent) (list []health.Condition) {
 	for _, c := range a.health.List() {
 		if c.User != "" {
 			list = append(list, c)
@@ -246,7 +251,7 @@ func (o notice) id() string { return o.User + "\x00" + o.Key }
 // withdraw removes the message of a condition that is over, unless the person has
 // seen it.
 func (n *notices) withdraw(ctx context.Context, o *notice) error {
-	store, err := n.agent.store(ctx, o.User)
+	store, err := n.agent.users.Store(ctx, o.User)
 	if fault.Is(err, fault.Config) { // there is no such user any more
 		o.UID = 0
 		return nil
@@ -266,7 +271,7 @@ func (n *notices) withdraw(ctx context.Context, o *notice) error {
 	p := view.Snapshot()
 	i, there := slices.BinarySearch(p.UIDs, o.UID)
 	if there && box.UIDValidity == o.Validity && !slices.Contains(store.FlagNames(p.Flags[i]), `\Seen`) {
-		if _, err := store.SetFlags(ctx, box.ID, []mailstore.UID{o.UID}, mailstore.Add, []string{`\Deleted`}); err != nil {
+		if _, err := store.SetFlags(ctx, box.ID, []mailstore.UID{o.UID}, mailflags.Add, []string{`\Deleted`}); err != nil {
 			return err
 		}
 		if _, err := store.Expunge(ctx, box.ID, []mailstore.UID{o.UID}); err != nil {
@@ -280,11 +285,11 @@ func (n *notices) withdraw(ctx context.Context, o *notice) error {
 
 // store puts the message into INBOX. It has no origin: no account knows of it.
 func (n *notices) store(ctx context.Context, o *notice) error {
-	store, err := n.agent.store(ctx, o.User)
+	store, err := n.agent.users.Store(ctx, o.User)
 	if err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(n.agent.concerned(), o.tells) {
+	if !slices.ContainsFunc(concerned(n.agent), o.tells) {
 		return nil // it ended as the store was opened
 	}
 	box, err := store.EnsureMailbox(ctx, "INBOX")

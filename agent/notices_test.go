@@ -4,30 +4,31 @@ import (
 	"bytes"
 	"errors"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/emersion/go-message/mail"
 
+	"github.com/popbridge/popbridge/agent/agenttest"
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailflags"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
 // noticeRig is an agent that does nothing by itself, and its notices.
 func noticeRig(t *testing.T, head string) (*rig, *notices) {
 	r := newRig(t)
-	r.configure(head+"\n"+plain, testAccount{name: "home", user: "ann", folder: "INBOX", port: 1})
-	r.agent = r.open()
-	t.Cleanup(func() { _ = r.agent.Close() })
+	r.Configure(head+"\n"+agenttest.Plain, agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: 1})
+	r.Agent = r.Open()
+	t.Cleanup(func() { _ = r.Agent.Close() })
 	return r, r.notices()
 }
 
 func (r *rig) notices() *notices {
 	r.t.Helper()
-	n := &notices{agent: r.agent, path: filepath.Join(r.agent.first.DataDir, noticesFile), absent: map[string]time.Time{}, held: map[string]bool{}}
+	n := newNotices(r.own())
 	if err := n.load(); err != nil {
 		r.t.Fatal(err)
 	}
@@ -36,13 +37,20 @@ func (r *rig) notices() *notices {
 
 // fails reports an error of the account.
 func (r *rig) fails(err error) {
-	ac := r.agent.accounts["home"]
-	r.agent.health.Report(ac.source(), ac.concern(health.Account("home", err, 0))...)
+	r.own().health.Report("account home", ofAnn(health.Account("home", err, 0)...)...)
+}
+
+// ofAnn gives conditions to ann.
+func ofAnn(list ...health.Condition) []health.Condition {
+	for i := range list {
+		list[i].User = "ann"
+	}
+	return list
 }
 
 func (r *rig) annsInbox() (*mailstore.Store, mailstore.Mailbox) {
 	r.t.Helper()
-	store, err := r.agent.store(r.t.Context(), "ann")
+	store, err := r.own().users.Store(r.t.Context(), "ann")
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -69,7 +77,7 @@ func (r *rig) seen() {
 	r.t.Helper()
 	store, box := r.annsInbox()
 	for uid := mailstore.UID(1); uid < box.UIDNext; uid++ {
-		if _, err := store.SetFlags(r.t.Context(), box.ID, []mailstore.UID{uid}, mailstore.Add, []string{`\Seen`}); err != nil {
+		if _, err := store.SetFlags(r.t.Context(), box.ID, []mailstore.UID{uid}, mailflags.Add, []string{`\Seen`}); err != nil {
 			r.t.Fatal(err)
 		}
 	}
@@ -147,7 +155,7 @@ func TestAPersonIsToldOfEachProblemOnce(t *testing.T) {
 	look(time.Minute, 2, "not known yet, after a restart")
 	look(withdrawAfter, 1, "over, after a restart")
 
-	store, err := r.agent.store(t.Context(), "ann")
+	store, err := r.own().users.Store(t.Context(), "ann")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,8 +169,7 @@ func TestAPersonIsToldOfEachProblemOnce(t *testing.T) {
 func TestALastingProblemIsToldEachTime(t *testing.T) {
 	t.Parallel()
 	r, n := noticeRig(t, "notices = true")
-	ac := r.agent.accounts["home"]
-	waits := ac.concern([]health.Condition{health.DeletesUnconfirmed("home", 3, "show", "allow")})
+	waits := ofAnn(health.DeletesUnconfirmed("home", 3, "show", "allow"))
 	now := time.Now()
 	for _, step := range []struct {
 		after      time.Duration
@@ -170,7 +177,7 @@ func TestALastingProblemIsToldEachTime(t *testing.T) {
 		want       int
 	}{{0, waits, 1}, {time.Second, nil, 1}, {time.Second, waits, 1}, {time.Second, nil, 1}, {replacedAfter, nil, 0}, {time.Second, waits, 1}} {
 		now = now.Add(step.after)
-		r.agent.health.Report(ac.source(), step.conditions...)
+		r.own().health.Report("account home", step.conditions...)
 		if err := n.look(t.Context(), now); err != nil {
 			t.Fatal(err)
 		}
@@ -185,9 +192,9 @@ func TestANoticeGoesWithAUserWhoIsRenamed(t *testing.T) {
 	t.Parallel()
 	r, n := noticeRig(t, "notices = true")
 	r.annsInbox()
-	r.configure("notices = true\n"+plain, testAccount{name: "home", user: "bob", folder: "INBOX", port: 1})
-	r.agent.cfg = r.load()
-	r.agent.health.Report("users", health.UserWithoutAccount("ann", 3, "rename"))
+	r.Configure("notices = true\n"+agenttest.Plain, agenttest.Account{Name: "home", User: "bob", Folder: "INBOX", Port: 1})
+	r.own().cfg.Store(r.Load())
+	r.own().health.Report("users", health.UserWithoutAccount("ann", 3, "rename"))
 	now := time.Now()
 	if err := n.look(t.Context(), now); err != nil {
 		t.Fatal(err)
@@ -195,8 +202,8 @@ func TestANoticeGoesWithAUserWhoIsRenamed(t *testing.T) {
 	if got, _ := r.inbox(); got != 1 {
 		t.Fatalf("%d messages", got)
 	}
-	r.agent.health.Report("users")
-	if _, err := r.agent.RenameUser(t.Context(), "ann", "bob"); err != nil {
+	r.own().health.Report("users")
+	if _, err := r.Ops().RenameUser(t.Context(), "ann", "bob"); err != nil {
 		t.Fatal(err)
 	}
 	for _, after := range []time.Duration{time.Second, 2 * replacedAfter} {
@@ -204,7 +211,7 @@ func TestANoticeGoesWithAUserWhoIsRenamed(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	store, err := r.agent.store(t.Context(), "bob")
+	store, err := r.own().users.Store(t.Context(), "bob")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,7 +229,7 @@ func TestANoticeGoesWithAUserWhoIsRenamed(t *testing.T) {
 func TestEveryUserIsToldOfTheConfig(t *testing.T) {
 	t.Parallel()
 	r, n := noticeRig(t, "notices = true")
-	r.agent.health.Report("config", health.ConfigInvalid(errors.New("line 3"), "check"))
+	r.own().health.Report("config", health.ConfigInvalid(errors.New("line 3"), "check"))
 	if err := n.look(t.Context(), time.Now()); err != nil {
 		t.Fatal(err)
 	}
@@ -298,7 +305,7 @@ func TestANoticeIsAPlainMail(t *testing.T) {
 	if _, err := b.ReadFrom(part.Body); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"account home: the server refused the password: ?[31mé", "\r\nSince: ", "What to do: set another one", "notices = false", r.path(), "popbridge status"} {
+	for _, want := range []string{"account home: the server refused the password: ?[31mé", "\r\nSince: ", "What to do: set another one", "notices = false", r.Path(), "popbridge status"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in:\n%s", want, b.String())
 		}
@@ -313,7 +320,7 @@ func TestNoticesCanBeSwitchedOff(t *testing.T) {
 	if err := n.look(t.Context(), time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	if got, _ := r.inbox(); got != 0 || r.agent.alert("ann", "phone") != "" {
+	if got, _ := r.inbox(); got != 0 || r.own().alerts.alert("ann", "phone") != "" {
 		t.Errorf("%d messages", got)
 	}
 }
@@ -349,26 +356,25 @@ func TestANoticeIsStoredOnce(t *testing.T) {
 func TestAnAlertOnceAnHour(t *testing.T) {
 	t.Parallel()
 	r, _ := noticeRig(t, "notices = true")
-	if got := r.agent.alert("ann", "phone"); got != "" {
+	if got := r.own().alerts.alert("ann", "phone"); got != "" {
 		t.Errorf("all is well: %q", got)
 	}
-	r.agent.health.Report("user ann", health.Store("ann", fault.New(fault.Full, "no space left", "make room"))...)
-	ac := r.agent.accounts["home"]
-	r.agent.health.Report("x", ac.concern([]health.Condition{health.DeletesUnconfirmed("home", 3, "show", "allow")})...)
+	r.own().health.Report("user ann", health.Store("ann", fault.New(fault.Full, "no space left", "make room"))...)
+	r.own().health.Report("x", ofAnn(health.DeletesUnconfirmed("home", 3, "show", "allow"))...)
 	want := "popbridge, 2 problems: mail of user ann: no space left; make room"
 	for _, device := range []string{"phone", "laptop"} {
-		if got := r.agent.alert("ann", device); got != want {
+		if got := r.own().alerts.alert("ann", device); got != want {
 			t.Errorf("%s: %q", device, got)
 		}
-		if got := r.agent.alert("ann", device); got != "" {
+		if got := r.own().alerts.alert("ann", device); got != "" {
 			t.Errorf("%s again: %q", device, got)
 		}
 	}
-	if got := r.agent.alert("bob", "phone"); got != "" {
+	if got := r.own().alerts.alert("bob", "phone"); got != "" {
 		t.Errorf("of another user: %q", got)
 	}
-	r.agent.alerts.at[[2]string{"ann", "phone"}] = time.Now().Add(-alertEvery)
-	if got := r.agent.alert("ann", "phone"); got != want {
+	r.own().alerts.at[[2]string{"ann", "phone"}] = time.Now().Add(-alertEvery)
+	if got := r.own().alerts.alert("ann", "phone"); got != want {
 		t.Errorf("an hour later: %q", got)
 	}
 }

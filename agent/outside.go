@@ -4,6 +4,9 @@ import (
 	"context"
 	"net"
 	"time"
+
+	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/internal/supervise"
 )
 
 // How often the world around the agent is looked at.
@@ -99,35 +102,10 @@ func (v *vigil) look() string {
 // watchOutside makes all accounts poll when they can and should.
 func (a *Agent) watchOutside(ctx context.Context) {
 	v := a.outside.watch()
-	for sleep(ctx, clockEvery) {
+	for supervise.Sleep(ctx, clockEvery) {
 		if reason := v.look(); reason != "" {
 			a.log.Info().Str("reason", reason).Msg("accounts are polled again")
-			a.resume(reason, func(*account) bool { return true })
+			a.accounts.Resume(reason, func(config.Account) bool { return true })
 		}
-	}
-}
-
-// resume drops the connections of these accounts, and polls them as soon as
-// their servers allow.
-func (a *Agent) resume(reason string, which func(*account) bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for _, ac := range a.accounts {
-		if which(ac) {
-			ac.resume(reason)
-		}
-	}
-}
-
-func (ac *account) resume(reason string) {
-	ac.mu.Lock()
-	defer ac.mu.Unlock()
-	if ac.runner != nil {
-		ac.runner.Resume(reason)
-		return
-	}
-	select {
-	case ac.retryNow <- struct{}{}:
-	default: // it is on its way
 	}
 }

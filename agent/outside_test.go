@@ -6,6 +6,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/popbridge/popbridge/agent/agenttest"
+	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/testkit"
 )
 
@@ -74,12 +76,12 @@ func TestRealOutside(t *testing.T) {
 func TestResumePollsTheAccounts(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	home, port := pop(t, "home", 3)
-	r.configure(plain, testAccount{name: "home", user: "ann", folder: "INBOX", port: port})
-	r.start()
-	r.sync()
+	home, port := agenttest.POP(t, "home", 3)
+	r.Configure(agenttest.Plain, agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: port})
+	r.Start()
+	r.Sync()
 	home.Add(testkit.Message(100))
-	r.agent.resume("a test", func(ac *account) bool { return ac.cfg.User == "bob" })
-	r.agent.resume("a test", func(ac *account) bool { return ac.cfg.User == "ann" })
-	eventually(t, "the new message is here", func() bool { return r.status().Accounts[0].Stored == 4 })
+	r.own().accounts.Resume("a test", func(c config.Account) bool { return c.User == "bob" })
+	r.own().accounts.Resume("a test", func(c config.Account) bool { return c.User == "ann" })
+	agenttest.Eventually(t, "the new message is here", func() bool { return r.Status().Accounts[0].Stored == 4 })
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/popbridge/popbridge/agent/agenttest"
 	"github.com/popbridge/popbridge/bridge/pop3/pop3test"
 )
 
@@ -55,23 +56,23 @@ C: QUIT
 S: +OK
 `)
 	r := newRig(t)
-	r.configure(plain, testAccount{name: "home", user: "ann", folder: "INBOX", port: pop.Port()})
+	r.Configure(agenttest.Plain, agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: pop.Port()})
 	for _, again := range []bool{false, true} {
-		r.agent = r.open()
+		r.Agent = r.Open()
 		if !again {
-			if results, err := r.agent.Sync(t.Context(), nil, nil); err != nil || results[0].Problems != 1 ||
+			if results, err := r.Ops().Sync(t.Context(), nil, nil); err != nil || results[0].Problems != 1 ||
 				len(results[0].Left) != 1 || !strings.Contains(results[0].Left[0], "haunted") {
 				t.Errorf("sync: %+v, %v", results, err)
 			}
 		}
-		s := r.status()
+		s := r.Status()
 		if a := s.Accounts[0]; a.Stored != 1 || len(a.Problems) != 1 || !strings.Contains(a.Problems[0], "haunted") {
 			t.Errorf("status %+v", a)
 		}
-		if !strings.Contains(r.codes(), "account-messages") {
-			t.Errorf("conditions %s", r.codes())
+		if !strings.Contains(r.Codes(), "account-messages") {
+			t.Errorf("conditions %s", r.Codes())
 		}
-		if err := r.agent.Close(); err != nil {
+		if err := r.Agent.Close(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -103,13 +104,13 @@ C: QUIT
 S: +OK
 `)
 	r := newRig(t)
-	r.configure(plain, testAccount{name: "home", user: "ann", folder: "INBOX", port: pop.Port()})
-	r.agent = r.open()
-	defer func() { _ = r.agent.Close() }()
-	if results, err := r.agent.Sync(t.Context(), nil, nil); err != nil || results[0].New != 1 || results[0].Problems != 0 || results[0].Incomplete != 1 {
+	r.Configure(agenttest.Plain, agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: pop.Port()})
+	r.Agent = r.Open()
+	defer func() { _ = r.Agent.Close() }()
+	if results, err := r.Ops().Sync(t.Context(), nil, nil); err != nil || results[0].New != 1 || results[0].Problems != 0 || results[0].Incomplete != 1 {
 		t.Errorf("sync: %+v, %v", results, err)
 	}
-	if c := r.condition("messages-incomplete"); !strings.Contains(c.Text, "of 1 message less came") {
+	if c := r.Condition("messages-incomplete"); !strings.Contains(c.Text, "of 1 message less came") {
 		t.Errorf("condition %+v", c)
 	}
 }

@@ -2,13 +2,13 @@ package agent
 
 import (
 	"context"
-	"maps"
 	"reflect"
 	"slices"
 	"sync"
 
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/internal/supervise"
 )
 
 // Reload takes up the config file as it is now, or records why it cannot be:
@@ -22,13 +22,12 @@ func (a *Agent) Reload() {
 	defer a.reload.Unlock()
 	next, err := config.Load(a.Config().Path)
 	if err != nil {
-		a.health.Report("config", health.ConfigInvalid(err, a.command("check-config")))
+		a.health.Report("config", health.ConfigInvalid(err, a.users.Command("check-config")))
 		return
 	}
-	a.mu.Lock()
-	old, group := a.cfg, a.serving
-	a.mu.Unlock()
-	if group == nil || group.ctx.Err() != nil {
+	old := a.Config()
+	group := a.serving.Load()
+	if group == nil || group.Context.Err() != nil {
 		return
 	}
 	a.health.Report("config", a.needRestart(next)...)
@@ -36,13 +35,9 @@ func (a *Agent) Reload() {
 	if reflect.DeepEqual(old, next) { // only a comment, say
 		return
 	}
-	a.naming <- struct{}{}
-	a.mu.Lock()
-	a.cfg = next
-	a.mu.Unlock()
-	stopped, started := a.takeAccounts(next, group)
-	a.takeServers(group.ctx, old, next, group)
-	a.reportUsers(group.ctx)
+	stopped, started := a.accounts.Take(next, func() { a.cfg.Store(next) })
+	a.takeServers(group.Context, old, next, group)
+	a.users.Report(group.Context)
 	a.log.Info().Int("accounts", len(next.Accounts)).Int("stopped", stopped).Int("started", started).Msg("changed config was taken up")
 }
 
@@ -69,60 +64,17 @@ func (a *Agent) needRestart(next *config.Config) []health.Condition {
 	return []health.Condition{health.RestartNeeded(keys)}
 }
 
-// takeAccounts, called with naming taken, replaces the accounts that changed. Those
-// that end do so side by side and before any new one starts: the same mailbox may be
-// among both.
-func (a *Agent) takeAccounts(next *config.Config, group *serving) (stopped, started int) {
-	a.mu.Lock()
-	keep := map[string]*account{}
-	var begin []*account
-	for _, c := range next.Accounts {
-		if ac := a.accounts[c.Name]; ac != nil && ac.cfg.Equal(c) {
-			keep[c.Name] = ac
-			continue
-		}
-		if old := a.accounts[c.Name]; old != nil && (old.cfg.User != c.User || old.cfg.Folder != c.Folder) {
-			a.log.Warn().Str("account", c.Name).Str("user", c.User).Str("folder", c.Folder).
-				Msg("new mail goes elsewhere from now on; what is stored stays where it is")
-		}
-		ac := a.newAccount(c)
-		keep[c.Name] = ac
-		begin = append(begin, ac)
-	}
-	var end []*account
-	for name, ac := range a.accounts {
-		if keep[name] != ac {
-			end = append(end, ac)
-		}
-	}
-	a.accounts = keep
-	a.mu.Unlock()
-
-	var wg sync.WaitGroup
-	for _, ac := range end {
-		wg.Go(ac.retire)
-	}
-	wg.Wait()
-	<-a.naming
-	for _, ac := range begin {
-		ac.serve(group)
-	}
-	return len(end), len(begin)
-}
-
 // takeServers replaces the IMAP servers that changed. A new address that
 // cannot be had is a condition and is tried again.
-func (a *Agent) takeServers(ctx context.Context, old, next *config.Config, group *serving) {
-	a.mu.Lock()
-	servers := maps.Clone(a.servers)
-	a.mu.Unlock()
+func (a *Agent) takeServers(ctx context.Context, old, next *config.Config, group *supervise.Group) {
+	servers := a.servers.all()
 	wanted := addresses(ctx, next)
 	var wg sync.WaitGroup
 	for addr, s := range servers {
 		if old.IMAP.TLS != next.IMAP.TLS || !slices.Contains(wanted, addr) {
 			delete(servers, addr)
 			wg.Go(func() {
-				s.task.stop()
+				s.task.Stop()
 				a.health.Report(s.source())
 			})
 		}
@@ -140,7 +92,5 @@ func (a *Agent) takeServers(ctx context.Context, old, next *config.Config, group
 		servers[addr] = s
 		s.serve(a, group)
 	}
-	a.mu.Lock()
-	a.servers = servers
-	a.mu.Unlock()
+	a.servers.replace(servers)
 }

@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"errors"
-	"maps"
 	"net"
 	"slices"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/supervise"
 )
 
 // drainWithin is how long Run waits for what is in flight after its context
@@ -39,10 +39,10 @@ func (a *Agent) Run(ctx context.Context) error {
 	return a.Close()
 }
 
-func drain(group *serving) error {
+func drain(group *supervise.Group) error {
 	drained := make(chan struct{})
 	go func() { // ends with the group, or with the process
-		group.wg.Wait()
+		group.Wait()
 		close(drained)
 	}()
 	select {
@@ -56,7 +56,7 @@ func drain(group *serving) error {
 
 // start serves everything. Ports come first: the one thing that may be wrong
 // at a start and that only a person can put right.
-func (a *Agent) start(ctx context.Context) (*serving, error) {
+func (a *Agent) start(ctx context.Context) (*supervise.Group, error) {
 	a.reload.Lock() // SIGHUP may come at any time
 	defer a.reload.Unlock()
 	cfg := a.Config()
@@ -68,25 +68,22 @@ func (a *Agent) start(ctx context.Context) (*serving, error) {
 	if err != nil { // mail flows without; it is tried again
 		a.health.Report("control", health.Control(err))
 	}
-	group := &serving{ctx: ctx}
-	a.mu.Lock()
-	a.serving, a.servers = group, servers
-	a.mu.Unlock()
+	group := &supervise.Group{Context: ctx}
+	a.serving.Store(group)
+	a.servers.replace(servers)
 
 	for _, s := range servers {
 		s.serve(a, group)
 	}
-	for _, ac := range a.accounts {
-		ac.serve(group)
-	}
-	group.start(func(ctx context.Context) { a.serveControl(ctx, socket) })
+	a.accounts.Serve(group)
+	group.Start(func(ctx context.Context) { a.serveControl(ctx, socket) })
 	if cfg.Path != "" {
-		group.start(a.watch)
+		group.Start(a.watch)
 	}
-	group.start(a.watchOutside)
-	group.start(a.keepUp)
-	group.start(a.tellPeople)
-	addrs := a.listening()
+	group.Start(a.watchOutside)
+	group.Start(a.keepUp)
+	group.Start(newNotices(a).run)
+	addrs := a.servers.Listening()
 	a.log.Info().Strs("listen", addrs).Int("accounts", len(cfg.Accounts)).Str("data_dir", a.first.DataDir).Msg("agent started")
 	if a.opts.Ready != nil {
 		a.opts.Ready(addrs)
@@ -102,7 +99,7 @@ func (a *Agent) openServers(ctx context.Context, cfg *config.Config) (map[string
 		s.listener, err = s.open(ctx, a)
 		switch {
 		case err == nil:
-			s.bound = s.listener.Addr().String()
+			s.bound.Store(s.listener.Addr().String())
 		case ctx.Err() != nil, fault.Is(err, fault.Conflict) && !Managed() && slices.Contains(cfg.IMAP.Listen, addr):
 			closeServers(servers)
 			return nil, err
@@ -122,24 +119,10 @@ func closeServers(servers map[string]*imapServer) {
 	}
 }
 
-// listening returns the addresses that accept mail clients now.
-func (a *Agent) listening() []string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	addrs := []string{}
-	also := slices.Sorted(maps.Keys(a.servers))
-	for _, addr := range append(slices.Clone(a.cfg.IMAP.Listen), also...) { // in the order of the config
-		if s := a.servers[addr]; s != nil && s.bound != "" && !slices.Contains(addrs, s.bound) {
-			addrs = append(addrs, s.bound)
-		}
-	}
-	return addrs
-}
-
 // serveControl answers commands.
 func (a *Agent) serveControl(ctx context.Context, ln net.Listener) {
 	log := a.opts.Log.With().Str("component", "control").Logger()
-	supervise(ctx, func(ctx context.Context) error {
+	supervise.Run(ctx, func(ctx context.Context) error {
 		if ln == nil {
 			var err error
 			if ln, err = control.Listen(a.first.DataDir); err != nil {
@@ -149,13 +132,13 @@ func (a *Agent) serveControl(ctx context.Context, ln net.Listener) {
 		current := ln
 		ln = nil
 		a.health.Report("control")
-		return control.Serve(ctx, current, a, log)
+		return control.Serve(ctx, current, a.ops, log)
 	}, func(err error) { a.health.Report("control", health.Control(err)) }, nil)
 }
 
 // watch takes up the config file whenever it changes.
 func (a *Agent) watch(ctx context.Context) {
-	supervise(ctx, func(ctx context.Context) error {
+	supervise.Run(ctx, func(ctx context.Context) error {
 		return config.Watch(ctx, a.Config().Path, a.Reload)
 	}, func(err error) { a.health.Report("config watch", health.ConfigWatch(err)) }, nil)
 }

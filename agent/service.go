@@ -11,6 +11,7 @@ import (
 
 	"github.com/popbridge/popbridge/installer"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/supervise"
 )
 
 // ManagedByWindows reports whether the service manager of Windows started
@@ -47,27 +48,27 @@ func RunService(ctx context.Context, name string, run func(ctx context.Context, 
 type program struct {
 	ctx  context.Context
 	run  func(ctx context.Context, ready func()) error
-	task *task
+	task *supervise.Task
 	err  error // of run; read after the task is done
 }
 
 // Start implements service.Interface.
 func (p *program) Start(service.Service) error {
 	ready := make(chan struct{})
-	group := &serving{ctx: p.ctx}
-	p.task = group.start(func(ctx context.Context) {
+	group := &supervise.Group{Context: p.ctx}
+	p.task = group.Start(func(ctx context.Context) {
 		p.err = p.run(ctx, func() { close(ready) })
 	})
 	select {
 	case <-ready:
 		return nil
-	case <-p.task.done:
+	case <-p.task.Done():
 		return p.err
 	}
 }
 
 // Stop implements service.Interface.
 func (p *program) Stop(service.Service) error {
-	p.task.stop()
+	p.task.Stop()
 	return p.err
 }

@@ -11,7 +11,8 @@ import (
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
 
-	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/agent/agenttest"
+	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/bridge"
 	"github.com/popbridge/popbridge/internal/testkit"
 )
@@ -20,13 +21,13 @@ import (
 // by step: each leaves something to see.
 func TestFromThePOPServerToTheScreen(t *testing.T) {
 	r := newRig(t)
-	srv, port := pop(t, "home", 1)
-	r.configure(plain, testAccount{name: "home", user: "ann", folder: "INBOX", port: port, more: `keep_on_server = "never"`})
-	r.start()
-	r.sync()
+	srv, port := agenttest.POP(t, "home", 1)
+	r.Configure(agenttest.Plain, agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: port, More: `keep_on_server = "never"`})
+	r.Start()
+	r.Sync()
 
 	told := make(chan uint32, 100)
-	idler := login(t, r.addr, "ann", &imapclient.Options{UnilateralDataHandler: &imapclient.UnilateralDataHandler{
+	idler := agenttest.Login(t, r.Addr, "ann", &imapclient.Options{UnilateralDataHandler: &imapclient.UnilateralDataHandler{
 		Mailbox: func(d *imapclient.UnilateralDataMailbox) {
 			if d.NumMessages != nil {
 				told <- *d.NumMessages
@@ -46,7 +47,7 @@ func TestFromThePOPServerToTheScreen(t *testing.T) {
 
 	// 1: a sync command wakes the runner; 2, 3, 5, 13: the phases of its session.
 	var phases []string
-	results, err := r.agent.Sync(t.Context(), []string{"home"}, func(p control.Progress) {
+	results, err := r.Ops().Sync(t.Context(), []string{"home"}, func(p operations.Progress) {
 		if p.Phase != "" && !slices.Contains(phases, p.Phase) {
 			phases = append(phases, p.Phase)
 		}
@@ -63,7 +64,7 @@ func TestFromThePOPServerToTheScreen(t *testing.T) {
 		t.Errorf("sync: %+v, want one new message", got)
 	}
 	// 6, 7, 9: it is in the store, with its summary and its ledger row.
-	store, err := r.agent.store(t.Context(), "ann")
+	store, err := r.own().users.Store(t.Context(), "ann")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +77,7 @@ func TestFromThePOPServerToTheScreen(t *testing.T) {
 		if n != 2 {
 			t.Errorf("IDLE told EXISTS %d, want 2", n)
 		}
-	case <-time.After(patience):
+	case <-time.After(agenttest.Patience):
 		t.Fatal("IDLE told nothing")
 	}
 	if err := errors.Join(idle.Close(), idle.Wait()); err != nil {
@@ -98,7 +99,7 @@ func TestFromThePOPServerToTheScreen(t *testing.T) {
 	if n := srv.Messages(); n != 0 {
 		t.Errorf("%d messages are left on the server", n)
 	}
-	if got := r.status().Accounts[0]; got.OnServer != 0 || got.Stored != 2 || got.State != "idle" || got.LastSuccess == nil || got.NextPoll == nil {
+	if got := r.Status().Accounts[0]; got.OnServer != 0 || got.Stored != 2 || got.State != "idle" || got.LastSuccess == nil || got.NextPoll == nil {
 		t.Errorf("status: %+v", got)
 	}
 }
@@ -106,47 +107,47 @@ func TestFromThePOPServerToTheScreen(t *testing.T) {
 // A client that opens INBOX makes its accounts poll, but not right after a poll.
 func TestOpeningAMailboxRightAfterAPoll(t *testing.T) {
 	r := newRig(t)
-	_, port := pop(t, "home", 1)
-	r.configure(plain, testAccount{name: "home", user: "ann", folder: "INBOX", port: port})
-	r.start()
-	r.sync()
-	before := *r.status().Accounts[0].LastSuccess
-	read(t, r.addr, "ann", "INBOX")
-	if after := *r.status().Accounts[0].LastSuccess; !after.Equal(before) {
+	_, port := agenttest.POP(t, "home", 1)
+	r.Configure(agenttest.Plain, agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: port})
+	r.Start()
+	r.Sync()
+	before := *r.Status().Accounts[0].LastSuccess
+	agenttest.Read(t, r.Addr, "ann", "INBOX")
+	if after := *r.Status().Accounts[0].LastSuccess; !after.Equal(before) {
 		t.Errorf("polled again at %v, right after %v", after, before)
 	}
 }
 
 func TestTwoAccountsShareOneInbox(t *testing.T) {
 	r := newRig(t)
-	home, homePort := pop(t, "home", 10)
-	work, workPort := pop(t, "work", 0)
+	home, homePort := agenttest.POP(t, "home", 10)
+	work, workPort := agenttest.POP(t, "work", 0)
 	for i := range 10 {
 		work.Add(testkit.Message(100 + i))
 	}
-	r.configure(plain,
-		testAccount{name: "home", user: "ann", folder: "INBOX", port: homePort},
-		testAccount{name: "work", user: "ann", folder: "INBOX", port: workPort})
-	r.start()
-	r.sync()
-	got, want := read(t, r.addr, "ann", "INBOX"), append(home.sent, work.sent...)
+	r.Configure(agenttest.Plain,
+		agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: homePort},
+		agenttest.Account{Name: "work", User: "ann", Folder: "INBOX", Port: workPort})
+	r.Start()
+	r.Sync()
+	got, want := agenttest.Read(t, r.Addr, "ann", "INBOX"), append(home.Sent, work.Sent...)
 	slices.SortFunc(got, bytes.Compare)
 	slices.SortFunc(want, bytes.Compare)
-	sameBytes(t, got, want)
+	agenttest.SameBytes(t, got, want)
 }
 
 func TestTwoAccountsTwoFolders(t *testing.T) {
 	r := newRig(t)
-	home, homePort := pop(t, "home", 10)
-	work, workPort := pop(t, "work", 0)
+	home, homePort := agenttest.POP(t, "home", 10)
+	work, workPort := agenttest.POP(t, "work", 0)
 	for i := range 10 {
 		work.Add(testkit.Message(100 + i))
 	}
-	r.configure(plain,
-		testAccount{name: "home", user: "ann", folder: "INBOX", port: homePort},
-		testAccount{name: "work", user: "ann", folder: "Work/Mail", port: workPort})
-	r.start()
-	r.sync()
-	sameBytes(t, read(t, r.addr, "ann", "INBOX"), home.sent)
-	sameBytes(t, read(t, r.addr, "ann", "Work/Mail"), work.sent)
+	r.Configure(agenttest.Plain,
+		agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: homePort},
+		agenttest.Account{Name: "work", User: "ann", Folder: "Work/Mail", Port: workPort})
+	r.Start()
+	r.Sync()
+	agenttest.SameBytes(t, agenttest.Read(t, r.Addr, "ann", "INBOX"), home.Sent)
+	agenttest.SameBytes(t, agenttest.Read(t, r.Addr, "ann", "Work/Mail"), work.Sent)
 }

@@ -6,7 +6,9 @@ import (
 	"sync"
 
 	"github.com/popbridge/popbridge/agent/health"
+	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/supervise"
 )
 
 // upkeep looks after the stores while the agent runs: whether they can be
@@ -21,7 +23,7 @@ type upkeep struct {
 
 func (a *Agent) keepUp(ctx context.Context) {
 	u := &upkeep{agent: a, healthy: (*mailstore.Store).Healthy, bad: map[string]bool{}}
-	a.reportUsers(ctx)
+	a.users.Report(ctx)
 	for n := 1; u.rest(ctx); n++ {
 		u.probe(ctx)
 		a.guard.expire()
@@ -43,51 +45,51 @@ func (u *upkeep) rest(ctx context.Context) bool {
 		}
 	}
 	u.mu.Unlock()
-	return sleep(ctx, every)
+	return supervise.Sleep(ctx, every)
 }
 
 // probe looks at the stores side by side: one on a drive that hangs shall not
 // hide the failure of another.
 func (u *upkeep) probe(ctx context.Context) {
 	var wg sync.WaitGroup
-	names, _ := u.agent.userNames() // those of the config at least, whose stores cannot be read then
+	names, _ := u.agent.users.Names() // those of the config at least, whose stores cannot be read then
 	for _, name := range names {
 		wg.Go(func() { u.probeUser(ctx, name) })
 	}
 	wg.Wait()
-	u.agent.reportUsers(ctx)
+	u.agent.users.Report(ctx)
 }
 
 func (u *upkeep) probeUser(ctx context.Context, name string) {
 	var store *mailstore.Store
-	err := protect(func() (err error) {
-		if store, err = u.agent.store(ctx, name); err != nil {
+	err := supervise.Protect(func() (err error) {
+		if store, err = u.agent.users.Store(ctx, name); err != nil {
 			return err
 		}
-		return u.agent.explain(name, u.healthy(store, ctx))
+		return u.agent.users.Explain(name, u.healthy(store, ctx))
 	})
 	if ctx.Err() != nil {
 		return
 	}
-	if names, listErr := u.agent.userNames(); err != nil && listErr == nil && !slices.Contains(names, name) {
+	if names, listErr := u.agent.users.Names(); err != nil && listErr == nil && !slices.Contains(names, name) {
 		return // renamed meanwhile
 	}
 	u.agent.health.Report("user "+name, health.Store(name, err)...)
-	u.agent.reportStore(ctx, name, store)
+	u.agent.users.ReportStore(ctx, name, store)
 	u.mu.Lock()
 	well := u.bad[name] && err == nil
 	u.bad[name] = err != nil
 	u.mu.Unlock()
 	if well { // its accounts need not wait for the end of their back-off
-		u.agent.resume("the mail store is well again", func(ac *account) bool { return ac.cfg.User == name })
+		u.agent.accounts.Resume("the mail store is well again", func(c config.Account) bool { return c.User == name })
 	}
 }
 
 func (u *upkeep) purge(ctx context.Context) {
-	names, _ := u.agent.userNames()
+	names, _ := u.agent.users.Names()
 	for _, name := range names {
-		err := protect(func() error {
-			store, err := u.agent.store(ctx, name)
+		err := supervise.Protect(func() error {
+			store, err := u.agent.users.Store(ctx, name)
 			if err != nil {
 				return err
 			}

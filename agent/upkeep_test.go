@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 
+	"github.com/popbridge/popbridge/agent/agenttest"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
@@ -11,10 +12,14 @@ import (
 // A disk that fails is a condition of its users, and over by itself.
 func TestUpkeep(t *testing.T) {
 	t.Parallel()
-	r := twoUsers(t)
-	r.start()
-	r.sync()
-	u := &upkeep{agent: r.agent, bad: map[string]bool{}}
+	r := newRig(t)
+	_, home := agenttest.POP(t, "home", 1)
+	_, bob := agenttest.POP(t, "bob", 1)
+	r.Configure(agenttest.Plain, agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: home},
+		agenttest.Account{Name: "bob", User: "bob", Folder: "INBOX", Port: bob})
+	r.Start()
+	r.Sync()
+	u := &upkeep{agent: r.own(), bad: map[string]bool{}}
 	for _, tt := range []struct {
 		err  error
 		want string
@@ -26,7 +31,7 @@ func TestUpkeep(t *testing.T) {
 	} {
 		u.healthy = func(*mailstore.Store, context.Context) error { return tt.err }
 		u.probe(t.Context())
-		if got := r.codes(); got != tt.want {
+		if got := r.Codes(); got != tt.want {
 			t.Errorf("%v: conditions %q, want %q", tt.err, got, tt.want)
 		}
 	}

@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/popbridge/popbridge/agent/control"
 	"github.com/popbridge/popbridge/agent/health"
+	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/agent/state"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/supervise"
 )
 
 // lookAgainAfter is how long a data folder that cannot be used is left alone.
@@ -25,7 +26,7 @@ func Waits(err error) bool { return fault.Is(err, fault.Temporary) || fault.Is(e
 // be used it waits, after it has called waiting once; a changed config is taken
 // up. begin is called with the agent before it runs. Why it ended is noted.
 func Serve(ctx context.Context, cfg *config.Config, o Options, waiting func(), begin func(*Agent)) (err error) {
-	b := book(cfg, o)
+	b := state.Open(o.StateDir, cfg.Path)
 	release, other, err := b.Claim(ctx)
 	if err != nil {
 		return err
@@ -41,7 +42,7 @@ func Serve(ctx context.Context, cfg *config.Config, o Options, waiting func(), b
 	if err != nil {
 		return err
 	}
-	a.noteRunning(a.first.DataDir)
+	a.users.Note(func(f *state.File) { f.Runs(a.first.DataDir) })
 	begin(a)
 	return a.Run(ctx)
 }
@@ -57,10 +58,10 @@ func openWhenReady(ctx context.Context, cfg *config.Config, o Options, waiting f
 		registry.Report("data folder", health.DataFolder(err))
 		if !told {
 			waiting()
-			_ = book(cfg, o).Update(func(f *state.File) { f.Agent.Waiting = err.Error() }) // only for a person
+			_ = state.Open(o.StateDir, cfg.Path).Update(func(f *state.File) { f.Agent.Waiting = err.Error() }) // only for a person
 			told = true
 		}
-		if !sleep(ctx, lookAgainAfter) {
+		if !supervise.Sleep(ctx, lookAgainAfter) {
 			return nil, ctx.Err()
 		}
 		if next, err := config.Load(cfg.Path); err == nil { // data_dir may be what was put right
@@ -76,41 +77,23 @@ func NoteEnd(ctx context.Context, configPath string, o Options, err error) {
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = nil
 	}
-	_ = book(&config.Config{Path: configPath}, o).Update(func(f *state.File) { f.Ends(time.Now(), err) }) // only for a person
+	_ = state.Open(o.StateDir, configPath).Update(func(f *state.File) { f.Ends(time.Now(), err) }) // only for a person
 }
 
 // Unusable is the status of a config whose data folder cannot be used, by the
 // error of Open.
-func Unusable(cfg *config.Config, o Options, err error) control.Status {
-	s := control.Status{DataDir: cfg.DataDir, Listen: []string{}, Accounts: []control.Account{}, Health: []health.Condition{health.DataFolder(err)}}
-	b := book(cfg, o)
+func Unusable(cfg *config.Config, o Options, err error) operations.Status {
+	s := operations.Status{DataDir: cfg.DataDir, Listen: []string{}, Accounts: []operations.Account{}, Health: []health.Condition{health.DataFolder(err)}}
+	b := state.Open(o.StateDir, cfg.Path)
 	s.LastEnd = b.LastEnd()
 	if agent := b.Running(); agent != nil {
 		s.Running, s.PID = true, agent.PID // it waits
 	} else {
-		s.Health = append(s.Health, health.NotRunning(s.LastEnd.Failure(), Command(cfg.Path, "run")))
+		s.Health = append(s.Health, health.NotRunning(s.LastEnd.Failure(), config.Command(cfg.Path, "run")))
 	}
 	for _, c := range cfg.Accounts {
-		s.Accounts = append(s.Accounts, control.Account{Name: c.Name, User: c.User, Folder: c.Folder, State: "backoff", LastError: err.Error(),
-			Deletions: []control.Deletion{}})
+		s.Accounts = append(s.Accounts, operations.Account{Name: c.Name, User: c.User, Folder: c.Folder, State: "backoff", LastError: err.Error(),
+			Deletions: []operations.Deletion{}})
 	}
 	return s
-}
-
-// RunningPID is the process of the agent that runs with a config, 0 where none
-// does.
-func RunningPID(configPath string, o Options) int {
-	if agent := book(&config.Config{Path: configPath}, o).Running(); agent != nil {
-		return agent.PID
-	}
-	return 0
-}
-
-// RunningDataDir is the data folder of the agent that runs with a config, ""
-// where none does. It may be another one than the config names by now.
-func RunningDataDir(configPath string, o Options) string {
-	if agent := book(&config.Config{Path: configPath}, o).Running(); agent != nil {
-		return agent.DataDir
-	}
-	return ""
 }

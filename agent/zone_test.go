@@ -3,6 +3,7 @@ package agent
 import (
 	"testing"
 
+	"github.com/popbridge/popbridge/agent/agenttest"
 	"github.com/popbridge/popbridge/config"
 )
 
@@ -10,18 +11,18 @@ import (
 func TestAChangedTimeZoneIsTakenUp(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	_, port := pop(t, "a", 1)
-	home := testAccount{name: "a", user: "ann", folder: "INBOX", port: port}
-	r.configure("timezone = \"Pacific/Auckland\"\n"+plain, home)
-	r.start()
-	if got := r.agent.zone.Load().String(); got != "Pacific/Auckland" {
+	_, port := agenttest.POP(t, "a", 1)
+	home := agenttest.Account{Name: "a", User: "ann", Folder: "INBOX", Port: port}
+	r.Configure("timezone = \"Pacific/Auckland\"\n"+agenttest.Plain, home)
+	r.Start()
+	if got := r.own().zone.Load().String(); got != "Pacific/Auckland" {
 		t.Errorf("zone at the start: %s", got)
 	}
-	r.sync()
+	r.Sync()
 	runner := r.runnerOf("a")
-	r.configure("timezone = \"America/New_York\"\n"+plain, home)
-	r.agent.Reload()
-	if got := r.agent.zone.Load().String(); got != "America/New_York" {
+	r.Configure("timezone = \"America/New_York\"\n"+agenttest.Plain, home)
+	r.Agent.Reload()
+	if got := r.own().zone.Load().String(); got != "America/New_York" {
 		t.Errorf("zone after a reload: %s", got)
 	}
 	if r.runnerOf("a") != runner {

@@ -10,11 +10,11 @@ import (
 
 // Preview is what a poll would do on the server.
 type Preview struct {
-	Fetch        int             // messages to retrieve
-	Delete       []PreviewDelete // in the order of the server
-	Kept         int             // listed messages that stay
-	Policy       string          // in words
-	NeedsConfirm bool            // the deletions wait for Confirm
+	Fetch        int             `json:"fetch"`         // messages to retrieve
+	Delete       []PreviewDelete `json:"-"`             // in the order of the server
+	Kept         int             `json:"kept"`          // listed messages that stay
+	Policy       string          `json:"policy"`        // in words
+	NeedsConfirm bool            `json:"needs_confirm"` // the deletions wait for Confirm
 }
 
 // PreviewDelete is a message that would be deleted on the server.

@@ -307,7 +307,7 @@ func TestARunnerThatEndsInTheMiddleOfAPoll(t *testing.T) {
 			g.runner.end()
 		}
 	})
-	if !errors.Is(err, errOver) {
+	if !errors.Is(err, errEnded) {
 		t.Errorf("poll: %v", err)
 	}
 	if s := g.runner.Status(); s.LastError != "" {

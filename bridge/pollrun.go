@@ -150,7 +150,7 @@ func (r *Runner) runPoll(ctx context.Context, f *pollRun) {
 	f.result, f.err = r.poll(ctx, m, f.asked)
 	r.finishPoll(ctx, f, time.Since(started))
 	if r.life.Err() != nil && stopped(ctx, f.err) {
-		f.err = errOver
+		f.err = errEnded
 	}
 	r.endTurn()
 	m.done(f.err)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailflags"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
@@ -270,7 +271,7 @@ func (g *rig) expunge(n int) {
 	}
 	defer view.Close()
 	uids := view.Snapshot().UIDs[n : n+1]
-	if _, err := g.store.SetFlags(ctx, inbox.ID, uids, mailstore.Add, []string{`\Deleted`}); err != nil {
+	if _, err := g.store.SetFlags(ctx, inbox.ID, uids, mailflags.Add, []string{`\Deleted`}); err != nil {
 		g.t.Fatal(err)
 	}
 	if _, err := g.store.Expunge(ctx, inbox.ID, slices.Clone(uids)); err != nil {

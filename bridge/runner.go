@@ -22,7 +22,7 @@ type Runner struct {
 	changed func(Status)
 	life    context.Context // ends with End
 	end     context.CancelFunc
-	settle  time.Duration // least time between two sessions of one poll
+	settle  time.Duration // the shortest pause between two sessions of one poll
 
 	wake chan struct{} // capacity 1; Serve looks at current
 	turn chan struct{} // capacity 1; full while a poll, a preview or Confirm runs
@@ -31,13 +31,13 @@ type Runner struct {
 	serving   bool
 	current   *pollRun // the poll that is running, or waiting for Serve to run it
 	status    Status
-	lastLogin time.Time               // when the last one began
+	lastLogin time.Time               // when it began
 	lastEnd   time.Time               // of the last poll
-	tried     [sha256.Size]byte       // the secret of the last login, see digest
+	tried     [sha256.Size]byte       // digest of the secret that the last login used
 	longPause bool                    // logins fail and are tried rarely
 	drop      context.CancelCauseFunc // ends the session that runs, or the wait for the next; nil: there is none
 
-	memory memory // of who has the turn
+	memory memory // used only by who holds turn
 }
 
 // NewRunner returns a runner that does nothing yet.
@@ -64,9 +64,9 @@ func (r *Runner) Status() Status {
 }
 
 // Serve polls at once, or as soon as the server allows after the last login of
-// an earlier run, and then on schedule until ctx ends. It then commits what has
-// been received and sends QUIT, unless a message was on its way,
-// which takes a few seconds at most (see stopNet and stopStore).
+// an earlier run, and then on schedule until ctx ends. Then it commits what has been
+// received and, unless a message is being transferred, sends QUIT. That takes a few
+// seconds at most (see stopNet and stopStore).
 func (r *Runner) Serve(ctx context.Context) error {
 	r.mu.Lock()
 	if r.serving {
@@ -104,16 +104,16 @@ func (r *Runner) takeTurn(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	if r.life.Err() != nil { // which also ends the contexts of untilEnd
-		return errOver
+		return errEnded
 	}
 	return ctx.Err()
 }
 
-var errOver = fault.New(fault.Temporary, "the account was stopped or changed", "try it again")
+var errEnded = fault.New(fault.Temporary, "the account was stopped or changed", "try it again")
 
 // End ends whatever the runner does, and waits for that. From then on it does
-// nothing: another runner may have taken up what the store remembers of the account.
-// Serve has ended before.
+// nothing: another runner may be working with what the store remembers of the
+// account. Call it only after Serve has returned.
 func (r *Runner) End() {
 	r.end()
 	r.turn <- struct{}{}

@@ -100,12 +100,12 @@ const (
 // Progress is where a poll stands. Messages never exceeds TotalMessages, nor
 // Bytes TotalBytes; both totals grow when a further session finds more.
 type Progress struct {
-	Account       string
-	Phase         string
-	Messages      int // received in full
-	TotalMessages int
-	Bytes         int64 // in units of the LIST sizes
-	TotalBytes    int64
-	Err           string // with Done: why the poll did not go through
-	Done          bool   // the last one of this poll
+	Account       string `json:"account,omitempty"`
+	Phase         string `json:"phase,omitempty"`
+	Messages      int    `json:"messages"` // received in full
+	TotalMessages int    `json:"total"`
+	Bytes         int64  `json:"bytes"` // in units of the LIST sizes
+	TotalBytes    int64  `json:"all_bytes"`
+	Err           string `json:"-"`    // with Done: why the poll did not go through
+	Done          bool   `json:"done"` // the last one of this poll
 }

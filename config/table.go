@@ -237,6 +237,14 @@ func Nearest(word string, candidates []string) string {
 	return best
 }
 
+// DidYouMean starts a hint with the name that was probably meant, or is "".
+func DidYouMean(name string, names []string) string {
+	if near := Nearest(name, names); near != "" {
+		return "did you mean " + near + "? "
+	}
+	return ""
+}
+
 // distance is the number of letters to insert, delete, replace or swap with
 // their neighbour to make b of a (optimal string alignment).
 func distance(a, b string) int {

@@ -17,7 +17,9 @@ const (
 
 	displayName = "popbridge"
 	description = "POP3 accounts as one local IMAP mailbox"
-	homepage    = "https://github.com/popbridge/popbridge"
+
+	// Homepage is where popbridge is described and released.
+	Homepage = "https://github.com/popbridge/popbridge"
 
 	// stopSeconds is a little more than the agent gives itself to drain.
 	stopSeconds = 15

@@ -10,7 +10,7 @@ import (
 func systemdUnit(d definition) string {
 	var b strings.Builder
 	b.WriteString("[Unit]\n")
-	fmt.Fprintf(&b, "Description=%s: %s\nDocumentation=%s\n", displayName, description, homepage)
+	fmt.Fprintf(&b, "Description=%s: %s\nDocumentation=%s\n", displayName, description, Homepage)
 	if d.system {
 		b.WriteString("Wants=network-online.target\nAfter=network-online.target\n")
 	}

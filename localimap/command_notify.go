@@ -26,7 +26,7 @@ type notifyCommand struct {
 	chosen bool  // there was a group for the selected mailbox
 }
 
-// setNotify answers NOTIFY (RFC 5465 section 3.1). The poll that ends the command tells
+// setNotify answers NOTIFY (RFC 5465 section 3.1). What ends every command tells
 // what has changed in the selected mailbox.
 func (s *session) setNotify() (string, error) {
 	c := notifyCommand{session: s}
@@ -43,7 +43,7 @@ func (s *session) setNotify() (string, error) {
 	case names > maxNotified:
 		return "", no("NOTIFICATIONOVERFLOW", fmt.Sprintf("Too many mailboxes, at most %d", maxNotified))
 	}
-	if !s.tellOthers() { // what there is to be told of the groups before
+	if !s.tellOthers() { // what is still to be told of the former groups
 		return "", errAnswered
 	}
 	if err := s.setNotification(&c.n); err != nil {

@@ -6,6 +6,7 @@ import (
 	"github.com/emersion/go-imap/v2"
 
 	"github.com/popbridge/popbridge/internal/imapwire"
+	"github.com/popbridge/popbridge/internal/mailflags"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
@@ -56,7 +57,7 @@ func (s *session) tellOpened(name string) {
 	c.line("* %d EXISTS", len(v.told.uids))
 	if !s.rev2 { // IMAP4rev2 has neither
 		c.line("* %d RECENT", v.recents)
-		if i := slices.IndexFunc(v.told.flags, func(f mailstore.Flags) bool { return f.System&mailstore.Seen == 0 }); i >= 0 {
+		if i := slices.IndexFunc(v.told.flags, func(f mailflags.Flags) bool { return f.System&mailflags.Seen == 0 }); i >= 0 {
 			c.line("* OK [UNSEEN %d] First unseen message", i+1)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/emersion/go-imap/v2"
 
 	"github.com/popbridge/popbridge/internal/imapwire"
+	"github.com/popbridge/popbridge/internal/mailflags"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
@@ -79,7 +80,7 @@ func (s *session) storeFlags(byUID bool) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	expected := expectation{v: v, op: op, names: names, known: make(map[[2]mailstore.Flags]bool)}
+	expected := expectation{v: v, op: op, names: names, known: make(map[[2]mailflags.Flags]bool)}
 	k := 0
 	for _, c := range changes {
 		for k < len(indices) && v.told.uids[indices[k]] < c.UID {
@@ -147,16 +148,16 @@ func (v *view) failed(indices []int, done []mailstore.FlagChange) []uint32 {
 }
 
 // storeItem reads FLAGS, +FLAGS or -FLAGS, perhaps with .SILENT.
-func (s *session) storeItem() (op mailstore.FlagOp, silent bool) {
+func (s *session) storeItem() (op mailflags.Op, silent bool) {
 	item := strings.ToUpper(s.in.Atom())
 	item, silent = strings.CutSuffix(item, ".SILENT")
 	switch item {
 	case "FLAGS":
-		return mailstore.Set, silent
+		return mailflags.Set, silent
 	case "+FLAGS":
-		return mailstore.Add, silent
+		return mailflags.Add, silent
 	case "-FLAGS":
-		return mailstore.Remove, silent
+		return mailflags.Remove, silent
 	}
 	s.in.Fail(&imapwire.SyntaxError{Text: "Expected FLAGS, +FLAGS or -FLAGS"})
 	return op, false
@@ -191,13 +192,13 @@ func (s *session) tellKeywords() {
 // expects after its STORE.
 type expectation struct {
 	v     *view
-	op    mailstore.FlagOp
+	op    mailflags.Op
 	names []string
-	known map[[2]mailstore.Flags]bool
+	known map[[2]mailflags.Flags]bool
 }
 
-func (e *expectation) is(old, result mailstore.Flags) bool {
-	key := [2]mailstore.Flags{old, result}
+func (e *expectation) is(old, result mailflags.Flags) bool {
+	key := [2]mailflags.Flags{old, result}
 	same, ok := e.known[key]
 	if !ok {
 		same = e.compare(old, result)
@@ -206,15 +207,15 @@ func (e *expectation) is(old, result mailstore.Flags) bool {
 	return same
 }
 
-func (e *expectation) compare(old, result mailstore.Flags) bool {
+func (e *expectation) compare(old, result mailflags.Flags) bool {
 	want := make(map[string]bool)
-	if e.op != mailstore.Set {
+	if e.op != mailflags.Set {
 		for _, n := range e.v.store.FlagNames(old) {
 			want[strings.ToLower(n)] = true
 		}
 	}
 	for _, n := range e.names {
-		if e.op == mailstore.Remove {
+		if e.op == mailflags.Remove {
 			delete(want, strings.ToLower(n))
 		} else {
 			want[strings.ToLower(n)] = true

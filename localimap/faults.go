@@ -10,7 +10,6 @@ import (
 
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/imapwire"
-	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
 // Response codes that go-imap has no name for.
@@ -57,7 +56,7 @@ func (s *session) response(err error) error {
 		}
 	}
 	code := responseCode(kind)
-	if errors.Is(err, mailstore.ErrTooMany) {
+	if errors.Is(err, fault.ErrLimit) {
 		code = imap.ResponseCodeLimit
 	}
 	if code == imap.ResponseCodeServerBug || code == imap.ResponseCodeOverQuota {

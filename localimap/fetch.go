@@ -8,6 +8,7 @@ import (
 	"github.com/emersion/go-imap/v2"
 
 	"github.com/popbridge/popbridge/internal/imapwire"
+	"github.com/popbridge/popbridge/internal/mailflags"
 	"github.com/popbridge/popbridge/internal/mailstore"
 	"github.com/popbridge/popbridge/internal/message"
 )
@@ -20,7 +21,8 @@ type fetchItem struct {
 	append func(dst []byte, f *fetching, i int, p prepared) []byte
 }
 
-// messageItems are in the order in which they are told.
+// messageItems are in the order in which they are told. The att constants name the
+// first four by their place: new ones come after these.
 var messageItems = []fetchItem{
 	{"UID", "", 0, func(dst []byte, f *fetching, i int, _ prepared) []byte {
 		return strconv.AppendUint(dst, uint64(f.v.told.uids[i]), 10)
@@ -140,14 +142,14 @@ func (f *fetching) chunk(indices []int, contents []mailstore.Content) error {
 func (f *fetching) markSeen(indices []int, changed map[int]bool) {
 	var unseen []mailstore.UID
 	for _, i := range indices {
-		if f.v.told.flags[i].System&mailstore.Seen == 0 {
+		if f.v.told.flags[i].System&mailflags.Seen == 0 {
 			unseen = append(unseen, f.v.told.uids[i])
 		}
 	}
 	if len(unseen) == 0 {
 		return
 	}
-	changes, err := f.store.SetFlags(f.ctx, f.v.id, unseen, mailstore.Add, []string{string(imap.FlagSeen)})
+	changes, err := f.store.SetFlags(f.ctx, f.v.id, unseen, mailflags.Add, []string{string(imap.FlagSeen)})
 	if err != nil {
 		f.log.Warn().Err(err).Str("user", f.user).Msg("reading was not noted as \\Seen")
 		return

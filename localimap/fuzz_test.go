@@ -21,6 +21,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailflags"
 	"github.com/popbridge/popbridge/internal/mailstore"
 	"github.com/popbridge/popbridge/internal/testkit"
 )
@@ -429,7 +430,7 @@ func (p *probe) tidy(t *testing.T) {
 		for uid := mailstore.UID(1); uid < box.UIDNext; uid++ {
 			all = append(all, uid)
 		}
-		if _, err := p.r.store.SetFlags(ctx, box.ID, all, mailstore.Add, []string{`\Deleted`}); err != nil {
+		if _, err := p.r.store.SetFlags(ctx, box.ID, all, mailflags.Add, []string{`\Deleted`}); err != nil {
 			t.Fatalf("flags: %v", err)
 		}
 		if _, err := p.r.store.Expunge(ctx, box.ID, nil); err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/emersion/go-imap/v2"
 
 	"github.com/popbridge/popbridge/internal/imapwire"
+	"github.com/popbridge/popbridge/internal/mailflags"
 	"github.com/popbridge/popbridge/internal/mailstore"
 	"github.com/popbridge/popbridge/internal/mailtext"
 	"github.com/popbridge/popbridge/internal/message"
@@ -44,9 +45,9 @@ func (q *query) set(k *compiler, byUID bool) {
 // flagTest tests a flag or keyword. Combinations of flags are few, so a
 // keyword, whose name has no regard to case, is looked up once for each.
 func flagTest(v *view, flag imap.Flag, want bool) test {
-	bits := map[imap.Flag]mailstore.System{
-		imap.FlagSeen: mailstore.Seen, imap.FlagAnswered: mailstore.Answered, imap.FlagFlagged: mailstore.Flagged,
-		imap.FlagDeleted: mailstore.Deleted, imap.FlagDraft: mailstore.Draft,
+	bits := map[imap.Flag]mailflags.System{
+		imap.FlagSeen: mailflags.Seen, imap.FlagAnswered: mailflags.Answered, imap.FlagFlagged: mailflags.Flagged,
+		imap.FlagDeleted: mailflags.Deleted, imap.FlagDraft: mailflags.Draft,
 	}
 	if bit, ok := bits[flag]; ok {
 		return func(c *candidate) answer {
@@ -56,11 +57,11 @@ func flagTest(v *view, flag imap.Flag, want bool) test {
 	if flag == flagRecent {
 		return func(c *candidate) answer { return answerOf(v.isRecent(v.told.uids[c.i]) == want) }
 	}
-	known := make(map[mailstore.KeywordSet]bool)
+	known := make(map[mailflags.KeywordSet]bool)
 	for i := range v.told.flags {
 		set := v.told.flags[i].Keywords
 		if _, ok := known[set]; !ok {
-			known[set] = slices.ContainsFunc(v.store.FlagNames(mailstore.Flags{Keywords: set}), func(name string) bool {
+			known[set] = slices.ContainsFunc(v.store.FlagNames(mailflags.Flags{Keywords: set}), func(name string) bool {
 				return strings.EqualFold(name, string(flag))
 			})
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/rs/zerolog"
 	"pgregory.net/rapid"
 
+	"github.com/popbridge/popbridge/internal/mailflags"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
@@ -308,7 +309,7 @@ func (m *notifyModel) actions() map[string]func(*rapid.T) {
 	}
 	flag := func(*rapid.T) {
 		b, flags := box(), rapid.SampledFrom([]string{`\Seen`, `\Deleted`, `\Flagged`, "$k"}).Draw(m.T, "flag")
-		op := rapid.SampledFrom([]mailstore.FlagOp{mailstore.Add, mailstore.Remove}).Draw(m.T, "op")
+		op := rapid.SampledFrom([]mailflags.Op{mailflags.Add, mailflags.Remove}).Draw(m.T, "op")
 		m.change(fmt.Sprint("SetFlags ", b.Name, flags, op), func() error { _, err := m.r.store.SetFlags(ctx, b.ID, uids(b), op, []string{flags}); return err })
 	}
 	transfer := func(of func(*mailstore.Store) copyFunc) func(*rapid.T) {

@@ -18,6 +18,7 @@ import (
 	"github.com/rs/zerolog"
 	"pgregory.net/rapid"
 
+	"github.com/popbridge/popbridge/internal/mailflags"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
@@ -121,7 +122,7 @@ func (w *resyncWorld) name() string {
 
 func (w *resyncWorld) setFlags(name string) {
 	id, uids := w.some(name)
-	op := rapid.SampledFrom([]mailstore.FlagOp{mailstore.Add, mailstore.Remove, mailstore.Set}).Draw(w.T, "op")
+	op := rapid.SampledFrom([]mailflags.Op{mailflags.Add, mailflags.Remove, mailflags.Set}).Draw(w.T, "op")
 	flags := rapid.SampledFrom([][]string{{`\Seen`}, {`\Deleted`}, {"Work", `\Flagged`}, {"work"}, nil}).Draw(w.T, "flags")
 	w.note("# %s: flags %d %v of %v", name, op, flags, uids)
 	_, err := w.r.store.SetFlags(context.Background(), id, uids, op, flags)
@@ -131,7 +132,7 @@ func (w *resyncWorld) setFlags(name string) {
 func (w *resyncWorld) expunge(name string) {
 	id, uids := w.some(name)
 	w.note("# %s: %v are expunged", name, uids)
-	_, err := w.r.store.SetFlags(context.Background(), id, uids, mailstore.Add, []string{`\Deleted`})
+	_, err := w.r.store.SetFlags(context.Background(), id, uids, mailflags.Add, []string{`\Deleted`})
 	w.ok(err)
 	_, err = w.r.store.Expunge(context.Background(), id, uids)
 	w.ok(err)

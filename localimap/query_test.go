@@ -8,6 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/popbridge/popbridge/internal/mailflags"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
@@ -118,7 +119,7 @@ func TestSentDateIsOfItsOwnZone(t *testing.T) {
 	// 23:30 on the 5th in New York is the 6th in UTC.
 	_, late := openMessage(t, "Date: Mon, 5 Jan 2026 23:30:00 -0500\r\n\r\n")
 	_, none := openMessage(t, "Subject: no date\r\n\r\n")
-	v := &view{told: columns{received: []int64{epoch.Unix()}, uids: uids{1}, flags: make([]mailstore.Flags, 1), sizes: []int64{1}}}
+	v := &view{told: columns{received: []int64{epoch.Unix()}, uids: uids{1}, flags: make([]mailflags.Flags, 1), sizes: []int64{1}}}
 	for _, tt := range []struct {
 		content *mailstore.Content
 		keys    string

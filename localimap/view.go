@@ -9,6 +9,7 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 
+	"github.com/popbridge/popbridge/internal/mailflags"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
@@ -16,7 +17,7 @@ import (
 // numbers: the i-th has number i+1. UIDs ascend.
 type columns struct {
 	uids     []mailstore.UID
-	flags    []mailstore.Flags
+	flags    []mailflags.Flags
 	modseqs  []mailstore.ModSeq
 	sizes    []int64
 	received []int64
@@ -51,7 +52,7 @@ type view struct {
 
 	recent   []uidSpan // messages that are \Recent in this session (RFC 3501 section 2.3.2)
 	recents  uint32    // how many of them the client was told of
-	sets     map[mailstore.KeywordSet]bool
+	sets     map[mailflags.KeywordSet]bool
 	keywords map[string]bool
 	learned  bool                // keywords has some that were not told
 	names    map[flagsKey]string // "(\\Seen)"
@@ -61,7 +62,7 @@ type view struct {
 type uidSpan struct{ from, to mailstore.UID }
 
 type flagsKey struct {
-	flags  mailstore.Flags
+	flags  mailflags.Flags
 	recent bool
 }
 
@@ -75,7 +76,7 @@ func newView(ctx context.Context, store *mailstore.Store, id mailstore.MailboxID
 	}
 	v := &view{
 		store: store, feed: feed, id: id, readOnly: readOnly, enabled: on,
-		sets: make(map[mailstore.KeywordSet]bool), keywords: make(map[string]bool),
+		sets: make(map[mailflags.KeywordSet]bool), keywords: make(map[string]bool),
 		names: make(map[flagsKey]string),
 	}
 	v.seen = feed.Snapshot()
@@ -253,7 +254,7 @@ func (v *view) refresh(indices []int) map[int]bool {
 
 // setFlags notes that the client knows the i-th message has these flags, and reports
 // whether that is news to it.
-func (v *view) setFlags(i int, f mailstore.Flags, modseq mailstore.ModSeq) bool {
+func (v *view) setFlags(i int, f mailflags.Flags, modseq mailstore.ModSeq) bool {
 	same := v.told.flags[i] == f
 	if same && v.told.modseqs[i] == modseq {
 		return false
@@ -267,13 +268,13 @@ func (v *view) setFlags(i int, f mailstore.Flags, modseq mailstore.ModSeq) bool 
 }
 
 // learn notes keywords; new ones are told by the next sync.
-func (v *view) learn(flags ...mailstore.Flags) {
+func (v *view) learn(flags ...mailflags.Flags) {
 	for _, f := range flags {
 		if f.Keywords == 0 || v.sets[f.Keywords] {
 			continue
 		}
 		v.sets[f.Keywords] = true
-		for _, name := range v.store.FlagNames(mailstore.Flags{Keywords: f.Keywords}) {
+		for _, name := range v.store.FlagNames(mailflags.Flags{Keywords: f.Keywords}) {
 			if !v.keywords[name] {
 				v.keywords[name], v.learned = true, true
 			}

@@ -8,14 +8,15 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/popbridge/popbridge/internal/imapwire"
+	"github.com/popbridge/popbridge/internal/mailflags"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
 // snap makes a snapshot from UIDs; flags are given by UID.
-func snap(flags map[mailstore.UID]mailstore.System, uids ...mailstore.UID) *mailstore.Snapshot {
+func snap(flags map[mailstore.UID]mailflags.System, uids ...mailstore.UID) *mailstore.Snapshot {
 	s := &mailstore.Snapshot{UIDs: uids}
 	for _, uid := range uids {
-		s.Flags = append(s.Flags, mailstore.Flags{System: flags[uid]})
+		s.Flags = append(s.Flags, mailflags.Flags{System: flags[uid]})
 		s.Sizes = append(s.Sizes, int64(uid)*10)
 		s.ModSeqs = append(s.ModSeqs, mailstore.ModSeq(flags[uid])+1)
 		s.Saved = append(s.Saved, int64(uid)*50)
@@ -28,7 +29,7 @@ func snap(flags map[mailstore.UID]mailstore.System, uids ...mailstore.UID) *mail
 type uids = []mailstore.UID
 
 func TestDiff(t *testing.T) {
-	seen := map[mailstore.UID]mailstore.System{2: mailstore.Seen, 4: mailstore.Seen, 9: mailstore.Seen}
+	seen := map[mailstore.UID]mailflags.System{2: mailflags.Seen, 4: mailflags.Seen, 9: mailflags.Seen}
 	for _, tt := range []struct {
 		name     string
 		told     *mailstore.Snapshot
@@ -72,12 +73,12 @@ func TestDiffModel(t *testing.T) {
 		var told columns
 		type known struct {
 			uid   mailstore.UID
-			flags mailstore.Flags
+			flags mailflags.Flags
 		}
 		var client []known
 		for range rapid.IntRange(1, 30).Draw(t, "steps") {
 			// The mailbox changes: some go, some change, some come.
-			flags := make(map[mailstore.UID]mailstore.System)
+			flags := make(map[mailstore.UID]mailflags.System)
 			var left uids
 			for i, uid := range box.UIDs {
 				flags[uid] = box.Flags[i].System
@@ -85,7 +86,7 @@ func TestDiffModel(t *testing.T) {
 				case 0:
 					continue
 				case 1:
-					flags[uid] ^= mailstore.Seen
+					flags[uid] ^= mailflags.Seen
 				}
 				left = append(left, uid)
 			}

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
@@ -21,22 +21,20 @@ func (a *app) newAccountCommand() *cobra.Command {
 		Example: "  popbridge sync --dry-run home\n  popbridge account confirm home",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.with(c.Context(), func(ops control.Operations) error {
-				done, err := ops.Confirm(c.Context(), args[0])
-				if err != nil {
-					return err
-				}
-				for _, text := range confirmedText(done) {
-					a.printf("account %s: %s\n", args[0], text)
-				}
-				return nil
-			})
+			done, err := ask(c.Context(), a, operations.Operations.Confirm, args[0])
+			if err != nil {
+				return err
+			}
+			for _, text := range confirmedText(done) {
+				a.printf("account %s: %s\n", args[0], text)
+			}
+			return nil
 		},
 	})
 }
 
 // confirmedText says what was confirmed, in lines.
-func confirmedText(done control.Confirmed) (lines []string) {
+func confirmedText(done operations.Confirmed) (lines []string) {
 	if done.User != "" {
 		lines = append(lines, "it brings mail to user "+done.User+" from now on")
 	}
@@ -75,16 +73,12 @@ func (a *app) accountTest(ctx context.Context, names []string) error {
 	if _, err := a.loadConfig(); err != nil { // a running agent would test what was in the file before
 		return err
 	}
-	var probes []control.Probe
-	err := a.with(ctx, func(ops control.Operations) (err error) {
-		probes, err = ops.Probe(ctx, names)
-		return err
-	})
+	probes, err := ask(ctx, a, operations.Operations.Probe, names)
 	if err != nil {
 		return err
 	}
 	if a.json {
-		err = a.printJSON(map[string]any{"accounts": append([]control.Probe{}, probes...)})
+		err = a.printJSON(map[string]any{"accounts": append([]operations.Probe{}, probes...)})
 	}
 	var failed failures
 	for _, p := range probes {
@@ -103,7 +97,7 @@ func (a *app) accountTest(ctx context.Context, names []string) error {
 	return err
 }
 
-func (a *app) printProbe(p control.Probe) {
+func (a *app) printProbe(p operations.Probe) {
 	a.printf("%s: logged in at %s\n", p.Account, p.Server)
 	a.printf("  mail         %s, %s\n", fault.Count(p.Messages, "message"), size(p.Bytes))
 	a.printf("  protected    %s\n", cmp.Or(p.TLS, "no: password and mail can be read on the way"))

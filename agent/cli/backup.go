@@ -8,8 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/popbridge/popbridge/agent"
-	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
@@ -55,7 +54,7 @@ func (a *app) backup(ctx context.Context, dir string, replace bool) error {
 	if err != nil {
 		return err
 	}
-	done, err := withProgress(ctx, a, func(ops control.Operations, show func(control.Progress)) ([]control.Backup, error) {
+	done, err := withProgress(ctx, a, func(ops operations.Operations, ctx context.Context, show func(operations.Progress)) ([]operations.Backup, error) {
 		return ops.Backup(ctx, dir, replace, show)
 	})
 	if err != nil {
@@ -70,7 +69,7 @@ func (a *app) restore(ctx context.Context, dir string, devices bool) error {
 		return err
 	}
 	bars := a.newBars(ctx)
-	done, err := agent.Restore(ctx, cfg, dir, agent.RestoreOptions{Log: a.commandLog(cfg), Progress: bars.show, Devices: devices})
+	done, err := operations.Restore(ctx, cfg, dir, operations.RestoreOptions{Log: a.commandLog(cfg), Progress: bars.show, Devices: devices})
 	bars.end()
 	if err != nil {
 		return err
@@ -83,7 +82,7 @@ func (a *app) restore(ctx context.Context, dir string, devices bool) error {
 }
 
 // showDevices says which logins came with a backup, and whether they are in force.
-func (a *app) showDevices(done []control.Backup) {
+func (a *app) showDevices(done []operations.Backup) {
 	all := true
 	for _, b := range done {
 		all = all && b.LetIn
@@ -102,9 +101,9 @@ func (a *app) showDevices(done []control.Backup) {
 }
 
 // showCopied shows what a backup or restore came to.
-func (a *app) showCopied(done []control.Backup, verb, hint string) error {
+func (a *app) showCopied(done []operations.Backup, verb, hint string) error {
 	if a.json {
-		if err := a.printJSON(map[string]any{"users": append([]control.Backup{}, done...)}); err != nil {
+		if err := a.printJSON(map[string]any{"users": append([]operations.Backup{}, done...)}); err != nil {
 			return err
 		}
 	}

@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
@@ -33,14 +33,12 @@ func (a *app) newCheckCommand() *cobra.Command {
 }
 
 func (a *app) check(ctx context.Context) error {
-	found, err := withProgress(ctx, a, func(ops control.Operations, show func(control.Progress)) ([]control.Problem, error) {
-		return ops.Check(ctx, show)
-	})
+	found, err := withProgress(ctx, a, operations.Operations.Check)
 	if err != nil {
 		return err
 	}
 	if a.json {
-		err = a.printJSON(map[string]any{"problems": append([]control.Problem{}, found...)})
+		err = a.printJSON(map[string]any{"problems": append([]operations.Problem{}, found...)})
 	} else {
 		for _, p := range found {
 			a.printf("%s: %s: %s\n", p.User, p.Code, p.Text)
@@ -59,14 +57,12 @@ func (a *app) check(ctx context.Context) error {
 }
 
 func (a *app) repair(ctx context.Context) error {
-	done, err := withProgress(ctx, a, func(ops control.Operations, show func(control.Progress)) ([]control.Repaired, error) {
-		return ops.Repair(ctx, show)
-	})
+	done, err := withProgress(ctx, a, operations.Operations.Repair)
 	if err != nil {
 		return err
 	}
 	if a.json {
-		err = a.printJSON(map[string]any{"users": append([]control.Repaired{}, done...)})
+		err = a.printJSON(map[string]any{"users": append([]operations.Repaired{}, done...)})
 	}
 	left, wanted := 0, 0
 	for _, r := range done {
@@ -90,7 +86,7 @@ func (a *app) repair(ctx context.Context) error {
 	return nil
 }
 
-func (a *app) printRepaired(r control.Repaired) {
+func (a *app) printRepaired(r operations.Repaired) {
 	if r.Rebuilt {
 		a.printf("%s: the index was rebuilt\n", r.User)
 	}

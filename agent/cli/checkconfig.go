@@ -9,7 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/popbridge/popbridge/agent"
+	"github.com/popbridge/popbridge/agent/accounts"
+	"github.com/popbridge/popbridge/agent/users"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/secret"
@@ -62,7 +63,7 @@ func (a *app) checkConfig(ctx context.Context, online bool) error {
 		}
 		return errors.Join(a.printFindings(wrong, nil, nil), err)
 	}
-	outside, warnings := agent.CheckFiles(ctx, cfg)
+	outside, warnings := accounts.CheckFiles(ctx, cfg)
 	warnings = slices.Concat(cfg.Warnings(), warnings, append(a.userWarnings(cfg), passwordWarnings(cfg)...))
 	var failed failures
 	for _, p := range outside {
@@ -107,7 +108,7 @@ func passwordWarnings(cfg *config.Config) []config.Problem {
 // userWarnings names the users whose mail is in the data folder and whom no
 // account names.
 func (a *app) userWarnings(cfg *config.Config) []config.Problem {
-	stored, err := agent.StoredUsers(cfg.DataDir)
+	stored, err := users.Stored(cfg.DataDir)
 	if err != nil {
 		return []config.Problem{{Key: "data_dir", Text: err.Error(), Hint: fault.Hint(err)}}
 	}

@@ -23,6 +23,9 @@ import (
 
 	"github.com/popbridge/popbridge/agent"
 	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/agent/datadir"
+	"github.com/popbridge/popbridge/agent/operations"
+	"github.com/popbridge/popbridge/agent/state"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/logging"
@@ -48,6 +51,10 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	}
 	return a.exit(err)
 }
+
+// Root returns the commands without anything they would need to run: the source of
+// man pages and completions.
+func Root() *cobra.Command { return (&app{}).newRootCommand() }
 
 // signalTwice is how long the first signal may come again without meaning
 // more: a terminal, a shell and timeout(1) send it to the whole group.
@@ -126,7 +133,7 @@ func (a *app) loadConfig() (*config.Config, error) { return config.Load(a.config
 
 // operations returns what answers for the data folder, and what ends it: the
 // running agent, or the folder itself, opened for this command.
-func (a *app) operations(ctx context.Context) (control.Operations, func() error, error) {
+func (a *app) operations(ctx context.Context) (operations.Operations, func() error, error) {
 	cfg, configErr := a.loadConfig()
 	if fault.Is(configErr, fault.Denied) {
 		return nil, nil, configErr // whoever can change the file could send us anywhere
@@ -137,7 +144,7 @@ func (a *app) operations(ctx context.Context) (control.Operations, func() error,
 	} else {
 		dataDir = config.DataDir(a.configPath)
 	}
-	if err := agent.CheckDataDir(dataDir); err != nil {
+	if err := datadir.Check(dataDir); err != nil {
 		return nil, nil, err
 	}
 	client, err := control.Connect(ctx, dataDir)
@@ -149,9 +156,9 @@ func (a *app) operations(ctx context.Context) (control.Operations, func() error,
 	case !errors.Is(err, control.ErrNoAgent):
 		return nil, nil, err
 	}
-	if other := agent.RunningDataDir(cfg.Path, agent.Options{}); other != "" && other != dataDir {
+	if running := state.Open("", cfg.Path).Running(); running != nil && running.DataDir != dataDir {
 		// It runs on the folder that the config named when it started.
-		if client, err := control.Connect(ctx, other); err == nil {
+		if client, err := control.Connect(ctx, running.DataDir); err == nil {
 			return client, client.Close, nil
 		}
 	}
@@ -165,11 +172,11 @@ func (a *app) operations(ctx context.Context) (control.Operations, func() error,
 	if err != nil {
 		return nil, nil, err
 	}
-	return own, own.Close, nil
+	return own.Operations(), own.Close, nil
 }
 
 // command is how a verb is run again, for hints.
-func (a *app) command(rest string) string { return agent.Command(a.configPath, rest) }
+func (a *app) command(rest string) string { return config.Command(a.configPath, rest) }
 
 // commandLog is silent unless the config asks for details: what a command has
 // to say, it prints.
@@ -181,12 +188,21 @@ func (a *app) commandLog(cfg *config.Config) zerolog.Logger {
 }
 
 // with runs work with operations and ends them.
-func (a *app) with(ctx context.Context, work func(control.Operations) error) error {
+func (a *app) with(ctx context.Context, work func(operations.Operations) error) error {
 	ops, end, err := a.operations(ctx)
 	if err != nil {
 		return err
 	}
 	return errors.Join(work(ops), end())
+}
+
+// ask asks one operation.
+func ask[Question, Answer any](ctx context.Context, a *app, op func(operations.Operations, context.Context, Question) (Answer, error), q Question) (answer Answer, err error) {
+	err = a.with(ctx, func(ops operations.Operations) (err error) {
+		answer, err = op(ops, ctx, q)
+		return err
+	})
+	return answer, err
 }
 
 // printf writes for a person. What cannot be written is lost: there is no one

@@ -18,8 +18,9 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/vbauerster/mpb/v8"
 
-	"github.com/popbridge/popbridge/agent/control"
 	"github.com/popbridge/popbridge/agent/health"
+	"github.com/popbridge/popbridge/agent/operations"
+	"github.com/popbridge/popbridge/bridge"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 )
@@ -96,12 +97,12 @@ func TestEveryCommandHasAnExample(t *testing.T) {
 func TestStatusForAPerson(t *testing.T) {
 	now := time.Date(2026, 1, 2, 15, 0, 0, 0, time.UTC)
 	before, after, stored := now.Add(-2*time.Minute), now.Add(3*time.Minute+30*time.Second), now.Add(-31*24*time.Hour)
-	s := control.Status{Running: true, PID: 123, DataDir: "/data", Listen: []string{"127.0.0.1:1143"}, Clients: 2,
-		Accounts: []control.Account{
+	s := operations.Status{Running: true, PID: 123, DataDir: "/data", Listen: []string{"127.0.0.1:1143"}, Clients: 2,
+		Accounts: []operations.Account{
 			{Name: "home", State: "idle", LastSuccess: &before, NextPoll: &after, Stored: 5012, OnServer: 12, DeletionsTotal: 1,
-				Deletions: []control.Deletion{{UIDL: "u1", Size: 5300, StoredAt: &stored, From: "Bo <bo@x.org>", Subject: "An\x1boffer", Reason: "too old"}}},
+				Deletions: []operations.Deletion{{UIDL: "u1", Size: 5300, StoredAt: &stored, From: "Bo <bo@x.org>", Subject: "An\x1boffer", Reason: "too old"}}},
 			{Name: "work", State: "backoff", LastError: "password refused", Problems: []string{"message 3: try later"},
-				Awaiting: 40, DeletionsTotal: 40, Deletions: slices.Repeat([]control.Deletion{{UIDL: "u2", StoredAt: &stored, Reason: "not new"}}, 25),
+				Awaiting: 40, DeletionsTotal: 40, Deletions: slices.Repeat([]operations.Deletion{{UIDL: "u2", StoredAt: &stored, Reason: "not new"}}, 25),
 				Notes: []string{"it gives no ids"}, Expire: "the server keeps mail for 7 days"},
 		},
 		Health: []health.Condition{{Code: "account-auth", Severity: health.Error, Text: "account work: password refused", Hint: "check it"}},
@@ -139,7 +140,7 @@ error  account-auth  account work: password refused
 func TestPreviewForAPerson(t *testing.T) {
 	now := time.Date(2026, 1, 2, 15, 0, 0, 0, time.UTC)
 	stored := now.Add(-31 * 24 * time.Hour)
-	p := control.Preview{Account: "home", Fetch: 1, Kept: 3, Policy: "keep_on_server = 30d"}
+	p := operations.Preview{Account: "home", Preview: bridge.Preview{Fetch: 1, Kept: 3, Policy: "keep_on_server = 30d"}}
 	a := &app{configPath: config.DefaultPath()}
 	check := func(want string) {
 		t.Helper()
@@ -148,7 +149,7 @@ func TestPreviewForAPerson(t *testing.T) {
 		}
 	}
 	check("home: 1 to fetch, 0 to delete on the server, 3 to keep there (keep_on_server = 30d)\n")
-	p.Delete = []control.Deletion{{UIDL: "a\x1b1", Date: &stored, Subject: "A", Size: 5300, StoredAt: &stored, Reason: "stored 31 days ago"}, {UIDL: "b", Reason: "stored here"}}
+	p.Delete = []operations.Deletion{{UIDL: "a\x1b1", Date: &stored, Subject: "A", Size: 5300, StoredAt: &stored, Reason: "stored 31 days ago"}, {UIDL: "b", Reason: "stored here"}}
 	want := "home: 1 to fetch, 2 to delete on the server, 3 to keep there (keep_on_server = 30d)\n" +
 		"  " + stored.Local().Format("2006-01-02 15:04") + ", A, 5.3 KB, stored 31 days ago: stored 31 days ago\n  b, 0 B, stored in the same poll: stored here\n"
 	check(want)
@@ -244,10 +245,10 @@ func TestNewPasswordsCanBeTyped(t *testing.T) {
 func TestBarsShowMessagesBytesAndPhases(t *testing.T) {
 	var out bytes.Buffer
 	b := &bars{byName: map[string]*bar{}, container: mpb.New(mpb.WithOutput(&out), mpb.WithAutoRefresh(), mpb.WithWidth(40)), stop: func() bool { return true }}
-	b.show(control.Progress{Account: "home", Phase: "connecting"})
-	b.show(control.Progress{Account: "home", Phase: "fetching", Messages: 3, Total: 10, Bytes: 3000, AllBytes: 10_000})
-	b.show(control.Progress{Account: "work", Phase: "connecting"})
-	b.show(control.Progress{Account: "home", Phase: "done", Messages: 10, Total: 10, Bytes: 10_000, AllBytes: 10_000, Done: true})
+	b.show(operations.Progress{Progress: bridge.Progress{Account: "home", Phase: "connecting"}})
+	b.show(operations.Progress{Progress: bridge.Progress{Account: "home", Phase: "fetching", Messages: 3, TotalMessages: 10, Bytes: 3000, TotalBytes: 10_000}})
+	b.show(operations.Progress{Progress: bridge.Progress{Account: "work", Phase: "connecting"}})
+	b.show(operations.Progress{Progress: bridge.Progress{Account: "home", Phase: "done", Messages: 10, TotalMessages: 10, Bytes: 10_000, TotalBytes: 10_000, Done: true}})
 	b.end()
 	for _, want := range []string{"home", "10/10", "10.0 KB / 10.0 KB", "work", "connecting"} {
 		if !strings.Contains(out.String(), want) {
@@ -263,7 +264,7 @@ func TestNoBarsOutsideOfATerminal(t *testing.T) {
 	var out bytes.Buffer
 	a := newApp(nil, nil, &out)
 	b := a.newBars(t.Context())
-	b.show(control.Progress{Account: "home", Total: 10})
+	b.show(operations.Progress{Progress: bridge.Progress{Account: "home", TotalMessages: 10}})
 	b.end()
 	if out.Len() > 0 {
 		t.Errorf("got %q", out.String())
@@ -274,26 +275,26 @@ func TestNoBarsOutsideOfATerminal(t *testing.T) {
 func TestStatusBeginsInPlainWords(t *testing.T) {
 	now := time.Date(2026, 1, 2, 15, 0, 0, 0, time.UTC)
 	ago := now.Add(-3 * time.Hour)
-	well := control.Account{Name: "home", State: "idle", LastSuccess: &ago}
-	bad := control.Account{Name: "work", State: "backoff", LastSuccess: &ago, LastError: "no\nanswer"}
+	well := operations.Account{Name: "home", State: "idle", LastSuccess: &ago}
+	bad := operations.Account{Name: "work", State: "backoff", LastSuccess: &ago, LastError: "no\nanswer"}
 	badly := health.Account("work", errors.New("no\nanswer"), 0)
 	busy := health.IMAP(fault.New(fault.Conflict, "port 1143 is in use", ""))
 	invalid := []health.Condition{health.ConfigInvalid(errors.New("line 3: a\nline 4: b"), "check")}
 	warning := []health.Condition{health.RestartNeeded([]string{"data_dir"})}
 	for _, tt := range []struct {
-		s    control.Status
+		s    operations.Status
 		want string
 	}{
-		{control.Status{Running: true, Accounts: []control.Account{well}}, "mail is flowing\n\n"},
-		{control.Status{Running: true, Accounts: []control.Account{well, bad}}, "no mail comes from work (the last poll that went through: 3 h ago): no answer\n\n"},
-		{control.Status{Running: true, Accounts: []control.Account{well, bad}, Health: badly}, "no mail comes from work (the last poll that went through: 3 h ago): no answer\n\n"},
-		{control.Status{Running: true, Accounts: []control.Account{well}, Health: busy}, "mail clients cannot connect, mail is fetched all the same: port 1143 is in use\n\n"},
-		{control.Status{Running: true, Accounts: []control.Account{well}, Health: invalid}, "the changed config has errors; the old one stays in force: line 3: a\n\n"},
-		{control.Status{Running: true, Accounts: []control.Account{well}, Health: warning}, "mail is flowing; 1 warning below\n\n"},
-		{control.Status{Running: true, Accounts: []control.Account{{Name: "home", State: "paused"}}}, "mail from home does not come: it is paused\n\n"},
-		{control.Status{Running: true, Accounts: []control.Account{{Name: "home"}}}, "waiting for the first answer of a server\n\n"},
-		{control.Status{Running: true}, "no mail is fetched: there is no account\n\n"},
-		{control.Status{Accounts: []control.Account{bad}}, "no mail is fetched: no agent is running\nno mail comes from work (the last poll that went through: 3 h ago): no answer\n\n"},
+		{operations.Status{Running: true, Accounts: []operations.Account{well}}, "mail is flowing\n\n"},
+		{operations.Status{Running: true, Accounts: []operations.Account{well, bad}}, "no mail comes from work (the last poll that went through: 3 h ago): no answer\n\n"},
+		{operations.Status{Running: true, Accounts: []operations.Account{well, bad}, Health: badly}, "no mail comes from work (the last poll that went through: 3 h ago): no answer\n\n"},
+		{operations.Status{Running: true, Accounts: []operations.Account{well}, Health: busy}, "mail clients cannot connect, mail is fetched all the same: port 1143 is in use\n\n"},
+		{operations.Status{Running: true, Accounts: []operations.Account{well}, Health: invalid}, "the changed config has errors; the old one stays in force: line 3: a\n\n"},
+		{operations.Status{Running: true, Accounts: []operations.Account{well}, Health: warning}, "mail is flowing; 1 warning below\n\n"},
+		{operations.Status{Running: true, Accounts: []operations.Account{{Name: "home", State: "paused"}}}, "mail from home does not come: it is paused\n\n"},
+		{operations.Status{Running: true, Accounts: []operations.Account{{Name: "home"}}}, "waiting for the first answer of a server\n\n"},
+		{operations.Status{Running: true}, "no mail is fetched: there is no account\n\n"},
+		{operations.Status{Accounts: []operations.Account{bad}}, "no mail is fetched: no agent is running\nno mail comes from work (the last poll that went through: 3 h ago): no answer\n\n"},
 	} {
 		if got := mailText(tt.s, now); got != tt.want {
 			t.Errorf("%q, want %q", got, tt.want)

@@ -18,7 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/popbridge/popbridge/agent"
-	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/installer"
 	"github.com/popbridge/popbridge/internal/fault"
@@ -115,7 +115,7 @@ func (d *demonstration) serve(ctx context.Context, a *app, work func(context.Con
 	if err != nil {
 		return err
 	}
-	if _, err := d.agent.AddDevice(ctx, control.AddDevice{User: demoName, Name: demoName, Password: demoName}); err != nil {
+	if _, err := d.agent.Operations().AddDevice(ctx, operations.AddDevice{User: demoName, Name: demoName, Password: demoName}); err != nil {
 		return errors.Join(err, d.agent.Close())
 	}
 	wg.Go(func() { agentDone <- d.agent.Run(ctx) })
@@ -164,11 +164,11 @@ user = %[2]q
 }
 
 // fetch polls and waits.
-func (d *demonstration) fetch(ctx context.Context) (control.SyncResult, error) {
-	results, err := d.agent.Sync(ctx, nil, nil)
+func (d *demonstration) fetch(ctx context.Context) (operations.SyncResult, error) {
+	results, err := d.agent.Operations().Sync(ctx, nil, nil)
 	switch {
 	case err != nil:
-		return control.SyncResult{}, err
+		return operations.SyncResult{}, err
 	case results[0].Error != "":
 		return results[0], fault.New(fault.Internal, results[0].Error, results[0].Hint)
 	}

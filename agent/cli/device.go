@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/textfile"
@@ -28,7 +28,7 @@ func (a *app) newDeviceCommand() *cobra.Command {
 }
 
 func (a *app) newDeviceAddCommand() *cobra.Command {
-	var d control.AddDevice
+	var d operations.AddDevice
 	var fromStdin bool
 	c := a.addJSON(&cobra.Command{
 		Use:   "add NAME",
@@ -71,7 +71,7 @@ func (a *app) newDeviceRevokeCommand() *cobra.Command {
 		Example: "  popbridge device revoke laptop",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.with(c.Context(), func(ops control.Operations) error {
+			return a.with(c.Context(), func(ops operations.Operations) error {
 				if err := ops.RevokeDevice(c.Context(), user, args[0]); err != nil {
 					return err
 				}
@@ -84,7 +84,7 @@ func (a *app) newDeviceRevokeCommand() *cobra.Command {
 	return c
 }
 
-func (a *app) deviceAdd(ctx context.Context, d control.AddDevice, fromStdin bool) error {
+func (a *app) deviceAdd(ctx context.Context, d operations.AddDevice, fromStdin bool) error {
 	var err error
 	if d.Password = newPassword(); fromStdin {
 		if d.Password, err = readPassword(a.stdin); err != nil {
@@ -96,11 +96,7 @@ func (a *app) deviceAdd(ctx context.Context, d control.AddDevice, fromStdin bool
 		return fault.New(fault.Config, fmt.Sprintf("the password is shorter than %d characters", shortPassword),
 			"leave --password-stdin out: popbridge makes a good one")
 	}
-	var added control.Device
-	err = a.with(ctx, func(ops control.Operations) (err error) {
-		added, err = ops.AddDevice(ctx, d)
-		return err
-	})
+	added, err := ask(ctx, a, operations.Operations.AddDevice, d)
 	if err != nil {
 		return err
 	}
@@ -134,7 +130,7 @@ func connection(imap config.IMAP) string {
 }
 
 func (a *app) deviceList(ctx context.Context) error {
-	return a.with(ctx, func(ops control.Operations) error {
+	return a.with(ctx, func(ops operations.Operations) error {
 		devices, err := ops.Devices(ctx)
 		switch {
 		case err != nil:
@@ -163,7 +159,7 @@ func (a *app) deviceList(ctx context.Context) error {
 }
 
 // lastUsed says when a device has logged in, which is kept to the hour.
-func lastUsed(d control.Device, now time.Time) string {
+func lastUsed(d operations.Device, now time.Time) string {
 	if at := d.LastUsedAt; at != nil && now.Sub(*at) < time.Hour {
 		return "in the last hour"
 	}
@@ -171,7 +167,7 @@ func lastUsed(d control.Device, now time.Time) string {
 }
 
 // connections says how often and since when a device is connected.
-func connections(d control.Device, now time.Time) string {
+func connections(d operations.Device, now time.Time) string {
 	if d.Connections == 0 {
 		return "-"
 	}

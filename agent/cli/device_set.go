@@ -3,12 +3,12 @@ package cli
 import (
 	"github.com/spf13/cobra"
 
-	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
 func (a *app) newDeviceSetCommand() *cobra.Command {
-	var d control.SetDevice
+	var d operations.SetDevice
 	var readOnly, allFolders bool
 	c := a.addJSON(&cobra.Command{
 		Use:   "set NAME",
@@ -31,17 +31,15 @@ func (a *app) newDeviceSetCommand() *cobra.Command {
 			if d.ReadOnly == nil && d.Folders == nil && d.Without == nil {
 				return fault.New(fault.Config, "it is not said what to change", "`popbridge device set --help` shows how")
 			}
-			return a.with(c.Context(), func(ops control.Operations) error {
-				changed, err := ops.SetDevice(c.Context(), d)
-				if err != nil {
-					return err
-				}
-				if a.json {
-					return a.printJSON(changed)
-				}
-				a.printf("device %s of user %s is changed\n", changed.Name, changed.User)
-				return nil
-			})
+			changed, err := ask(c.Context(), a, operations.Operations.SetDevice, d)
+			switch {
+			case err != nil:
+				return err
+			case a.json:
+				return a.printJSON(changed)
+			}
+			a.printf("device %s of user %s is changed\n", changed.Name, changed.User)
+			return nil
 		},
 	})
 	c.Flags().StringVar(&d.User, "user", "", "the `USER` it belongs to, when several have one of that name")

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
@@ -14,11 +14,7 @@ import (
 const shownDeletions = 10
 
 func (a *app) preview(ctx context.Context, accounts []string) error {
-	var previews []control.Preview
-	err := a.with(ctx, func(ops control.Operations) (err error) {
-		previews, err = ops.Preview(ctx, accounts)
-		return err
-	})
+	previews, err := ask(ctx, a, operations.Operations.Preview, accounts)
 	if err != nil {
 		return err
 	}
@@ -42,7 +38,7 @@ func (a *app) preview(ctx context.Context, accounts []string) error {
 	return err
 }
 
-func (a *app) previewText(p control.Preview, now time.Time) string {
+func (a *app) previewText(p operations.Preview, now time.Time) string {
 	due, kept, policy := len(p.Delete), p.Kept, p.Policy
 	if p.Shadow && due > 0 {
 		due, kept, policy = 0, kept+due, fmt.Sprintf("shadow = true; by %s it would be %d", policy, due)
@@ -63,7 +59,7 @@ func (a *app) previewText(p control.Preview, now time.Time) string {
 }
 
 // deletionsText lists the first of total messages; all is what shows the rest.
-func deletionsText(list []control.Deletion, total int, all string, now time.Time) (text string) {
+func deletionsText(list []operations.Deletion, total int, all string, now time.Time) (text string) {
 	list = list[:min(len(list), shownDeletions)]
 	for _, d := range list {
 		text += fmt.Sprintf("  %s, %s, stored %s: %s\n", deletionName(d), size(d.Size), when(d.StoredAt, now, "in the same poll"), d.Reason)
@@ -75,7 +71,7 @@ func deletionsText(list []control.Deletion, total int, all string, now time.Time
 }
 
 // deletionName is date, sender and subject, or the id of what is not here yet.
-func deletionName(d control.Deletion) string {
+func deletionName(d operations.Deletion) string {
 	name := shorten(cmp.Or(d.Subject, "(no subject)"), 50)
 	if d.From != "" {
 		name = shorten(d.From, 30) + ", " + name

@@ -12,7 +12,7 @@ import (
 	"github.com/vbauerster/mpb/v8/decor"
 	"golang.org/x/term"
 
-	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/agent/operations"
 )
 
 // bars shows progress on a terminal, a line per account or user; elsewhere it
@@ -25,7 +25,7 @@ type bars struct {
 
 type bar struct {
 	*mpb.Bar
-	now     atomic.Pointer[control.Progress]
+	now     atomic.Pointer[operations.Progress]
 	started bool // what is counted has begun
 }
 
@@ -55,18 +55,18 @@ func (a *app) newBars(ctx context.Context) *bars {
 }
 
 // withProgress runs work with operations that report progress.
-func withProgress[T any](ctx context.Context, a *app, work func(control.Operations, func(control.Progress)) (T, error)) (result T, err error) {
-	err = a.with(ctx, func(ops control.Operations) (err error) {
+func withProgress[T any](ctx context.Context, a *app, work func(operations.Operations, context.Context, func(operations.Progress)) (T, error)) (result T, err error) {
+	err = a.with(ctx, func(ops operations.Operations) (err error) {
 		bars := a.newBars(ctx)
 		defer bars.end()
-		result, err = work(ops, bars.show)
+		result, err = work(ops, ctx, bars.show)
 		return err
 	})
 	return result, err
 }
 
 // show takes one progress. It is called from one goroutine at a time.
-func (b *bars) show(p control.Progress) {
+func (b *bars) show(p operations.Progress) {
 	if b.container == nil {
 		return
 	}
@@ -83,13 +83,13 @@ func (b *bars) show(p control.Progress) {
 // left. Users, whose messages are only read here, have no bytes.
 func (b *bars) add(name string, bytes bool) *bar {
 	line := &bar{}
-	line.now.Store(&control.Progress{})
+	line.now.Store(&operations.Progress{})
 	messages := decor.Any(func(decor.Statistics) string {
 		now := line.now.Load()
-		if now.Total == 0 {
+		if now.TotalMessages == 0 {
 			return now.Phase
 		}
-		return fmt.Sprintf("%d/%d", now.Messages, now.Total)
+		return fmt.Sprintf("%d/%d", now.Messages, now.TotalMessages)
 	}, decor.WCSyncSpace)
 	right := []decor.Decorator{decor.AverageETA(decor.ET_STYLE_GO, decor.WCSyncSpace)}
 	if bytes {
@@ -100,7 +100,7 @@ func (b *bars) add(name string, bytes bool) *bar {
 	}
 	for i, d := range right {
 		right[i] = decor.Meta(d, func(text string) string { // nothing is known before a listing
-			if line.now.Load().Total == 0 {
+			if line.now.Load().TotalMessages == 0 {
 				return strings.Repeat(" ", len(text))
 			}
 			return text
@@ -111,11 +111,11 @@ func (b *bars) add(name string, bytes bool) *bar {
 	return line
 }
 
-func (line *bar) take(p control.Progress) {
+func (line *bar) take(p operations.Progress) {
 	line.now.Store(&p)
-	current, total := p.Bytes, p.AllBytes
+	current, total := p.Bytes, p.TotalBytes
 	if p.User != "" {
-		current, total = int64(p.Messages), int64(p.Total)
+		current, total = int64(p.Messages), int64(p.TotalMessages)
 	}
 	if !line.started && total > 0 {
 		line.started = true
@@ -124,7 +124,7 @@ func (line *bar) take(p control.Progress) {
 	line.SetTotal(total, false)
 	line.SetCurrent(current)
 	switch {
-	case p.Done && p.Total == 0:
+	case p.Done && p.TotalMessages == 0:
 		line.Abort(true) // nothing was fetched: there is nothing to show
 	case p.Done:
 		line.SetTotal(-1, true)

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/popbridge/popbridge/agent"
+	"github.com/popbridge/popbridge/agent/state"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/installer"
 	"github.com/popbridge/popbridge/internal/logging"
@@ -50,7 +51,7 @@ func (a *app) run(ctx context.Context) error {
 		cfg, err = a.awaitConfig(ctx, a.direct, func() {})
 	}
 	if err != nil {
-		if path, absErr := filepath.Abs(a.configPath); absErr == nil && agent.Managed() && agent.RunningDataDir(path, agent.Options{}) == "" {
+		if path, absErr := filepath.Abs(a.configPath); absErr == nil && agent.Managed() && state.Open("", path).Running() == nil {
 			agent.NoteEnd(ctx, path, agent.Options{}, err)
 		}
 		return err

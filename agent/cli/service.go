@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/popbridge/popbridge/agent"
+	"github.com/popbridge/popbridge/agent/state"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/installer"
 	"github.com/popbridge/popbridge/internal/fault"
@@ -37,7 +38,7 @@ func (a *app) newServiceCommands() []*cobra.Command {
 				}
 				err = run(c.Context(), o)
 				if use == "stop" || use == "restart" {
-					err = withoutService(err, agent.RunningPID(o.ConfigPath, agent.Options{}))
+					err = withoutService(err, state.Open("", o.ConfigPath).RunningPID())
 				}
 				return err
 			},
@@ -126,10 +127,11 @@ type background interface {
 // start starts or restarts the service, and waits for its agent.
 func (a *app) start(ctx context.Context, s background, again bool) error {
 	run := s.Runs()
-	o, err := stateOf(run)
+	dir, err := stateDirOf(run)
 	if err != nil {
 		return err
 	}
+	book := state.Open(dir, run.Config)
 	former, since, do, runs := 0, time.Now(), s.Start, "runs"
 	if again {
 		do = s.Restart
@@ -137,13 +139,13 @@ func (a *app) start(ctx context.Context, s background, again bool) error {
 	if status, err := s.Status(); !again && err == nil && status == installer.Running {
 		runs = "runs already,"
 	} else {
-		former = agent.RunningPID(run.Config, o) // also one that someone runs in a terminal
+		former = book.RunningPID() // also one that someone runs in a terminal
 	}
 	if err := do(); err != nil {
 		return err
 	}
 	a.tell("waiting for the agent to answer ...")
-	found, err := agent.Await(ctx, run.Config, o, former, since, stillThere(s.Status))
+	found, err := agent.Await(ctx, book, former, since, stillThere(s.Status))
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -181,22 +183,22 @@ func stillThere(status func() (installer.Status, error)) func() error {
 	}
 }
 
-// stateOf says where the agent of the service keeps its state.
-func stateOf(run installer.Run) (agent.Options, error) {
+// stateDirOf is where the agent of the service keeps its state, "" for the default.
+func stateDirOf(run installer.Run) (string, error) {
 	switch {
 	case run.StateHome != "":
-		return agent.Options{StateDir: filepath.Join(run.StateHome, "popbridge")}, nil
+		return filepath.Join(run.StateHome, "popbridge"), nil
 	case run.User == "" && run.System: // root gets no home folder
-		return agent.Options{StateDir: config.StateDirOf("", run.Config)}, nil
+		return config.StateDirOf("", run.Config), nil
 	case run.User == "":
-		return agent.Options{}, nil
+		return "", nil
 	}
 	u, err := user.Lookup(run.User)
 	if err != nil {
-		return agent.Options{}, fault.Wrap(err, fault.NotFound, "the service runs as user "+fault.Quote(run.User)+", of whom nothing is known", "uninstall it, and install it as another user")
+		return "", fault.Wrap(err, fault.NotFound, "the service runs as user "+fault.Quote(run.User)+", of whom nothing is known", "uninstall it, and install it as another user")
 	}
 	if u.Uid == strconv.Itoa(os.Geteuid()) {
-		return agent.Options{}, nil
+		return "", nil
 	}
-	return agent.Options{StateDir: config.StateDirOf(u.HomeDir, run.Config)}, nil
+	return config.StateDirOf(u.HomeDir, run.Config), nil
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/popbridge/popbridge/agent"
-	"github.com/popbridge/popbridge/agent/control"
 	"github.com/popbridge/popbridge/agent/health"
+	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
@@ -30,8 +30,8 @@ func (a *app) newStatusCommand() *cobra.Command {
 }
 
 func (a *app) status(ctx context.Context) error {
-	var s control.Status
-	err := a.with(ctx, func(ops control.Operations) (err error) {
+	var s operations.Status
+	err := a.with(ctx, func(ops operations.Operations) (err error) {
 		s, err = ops.Status(ctx)
 		return err
 	})
@@ -52,7 +52,7 @@ func (a *app) status(ctx context.Context) error {
 	}
 }
 
-func (a *app) printStatus(s control.Status, now time.Time) error {
+func (a *app) printStatus(s operations.Status, now time.Time) error {
 	var head, accounts table
 	state := "not running"
 	if s.Running {
@@ -110,7 +110,7 @@ func (a *app) printStatus(s control.Status, now time.Time) error {
 
 // mailText says in plain words, in lines, whether mail is flowing, and if not,
 // since when and why. Each error among the conditions has its line.
-func mailText(s control.Status, now time.Time) string {
+func mailText(s operations.Status, now time.Time) string {
 	var lines []string
 	waiting := 0
 	for _, acc := range s.Accounts {
@@ -124,7 +124,9 @@ func mailText(s control.Status, now time.Time) string {
 		}
 	}
 	for _, c := range s.Health {
-		told := func(acc control.Account) bool { return acc.LastError != "" && strings.Contains(c.Text, acc.LastError) }
+		told := func(acc operations.Account) bool {
+			return acc.LastError != "" && strings.Contains(c.Text, acc.LastError)
+		}
 		if c.Severity == health.Error && !slices.ContainsFunc(s.Accounts, told) {
 			first, _, _ := strings.Cut(c.Text, "\n")
 			lines = append(lines, first)
@@ -154,7 +156,7 @@ func mailText(s control.Status, now time.Time) string {
 }
 
 // dueText says what would be deleted on the server, before it is.
-func (a *app) dueText(acc control.Account, now time.Time) string {
+func (a *app) dueText(acc operations.Account, now time.Time) string {
 	n := acc.DeletionsTotal
 	if n == 0 {
 		return ""

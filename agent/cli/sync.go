@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
@@ -32,7 +32,7 @@ func (a *app) newSyncCommand() *cobra.Command {
 }
 
 func (a *app) sync(ctx context.Context, accounts []string) error {
-	results, err := withProgress(ctx, a, func(ops control.Operations, show func(control.Progress)) ([]control.SyncResult, error) {
+	results, err := withProgress(ctx, a, func(ops operations.Operations, ctx context.Context, show func(operations.Progress)) ([]operations.SyncResult, error) {
 		return ops.Sync(ctx, accounts, show)
 	})
 	if err != nil {

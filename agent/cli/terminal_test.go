@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"testing"
 
-	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/terminal"
 )
@@ -15,7 +15,7 @@ func TestNoVerbSendsEscapesToTheTerminal(t *testing.T) {
 	const evil = "\x1b]0;owned\a\u009b31m\u202etxt\u2066\r\x9b"
 	var out, errs bytes.Buffer
 	a := newApp(nil, &out, &errs)
-	a.printProbe(control.Probe{Account: "home", TLS: evil, Pin: evil, Certificate: evil, Capabilities: evil, Warnings: []string{evil}})
+	a.printProbe(operations.Probe{Account: "home", TLS: evil, Pin: evil, Certificate: evil, Capabilities: evil, Warnings: []string{evil}})
 	if err := a.printJSON(map[string]string{evil: evil}); err != nil {
 		t.Fatal(err)
 	}

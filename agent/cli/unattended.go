@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/popbridge/popbridge/agent"
+	"github.com/popbridge/popbridge/agent/users"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/logging"
@@ -71,7 +72,7 @@ func logError(w io.Writer, err error, text string) {
 // missing.
 func (a *app) openLog() (*logging.File, error) {
 	dir, state := config.DataDir(a.configPath), config.StateDir(a.configPath)
-	if cfg, err := a.loadConfig(); err == nil && agent.Missing(cfg, agent.Options{}) != nil {
+	if cfg, err := a.loadConfig(); err == nil && users.Missing(cfg, "") != nil {
 		dir = state // nothing is made where the data folder should be
 	}
 	file, err := logging.Open(filepath.Join(dir, logName))

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/popbridge/popbridge/agent"
+	"github.com/popbridge/popbridge/agent/state"
 )
 
 // Whoever starts with the machine finds a broken config, or a folder that is none, in
@@ -49,8 +49,8 @@ func TestUnattendedWaitsForARepairedConfig(t *testing.T) {
 		}
 	}
 	says("listne")
-	if pid := agent.RunningPID(path, agent.Options{}); pid != os.Getpid() {
-		t.Errorf("process %d waits", pid)
+	if running := state.Open("", path).Running(); running == nil || running.PID != os.Getpid() {
+		t.Errorf("waits: %+v", running)
 	}
 	configure("[imap]\nlisten = [\"127.0.0.1:0\"]\ntls = \"off\"\n")
 	says("agent started")

@@ -9,14 +9,14 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
 // undeleteFlags say what is listed or, with all, restored.
 type undeleteFlags struct {
-	control.ExpungedQuery
+	operations.ExpungedQuery
 	since string
 	all   bool
 }
@@ -51,7 +51,7 @@ func (a *app) newUndeleteCommand() *cobra.Command {
 }
 
 // query is what the flags ask for at this moment.
-func (f undeleteFlags) query(now time.Time) (control.ExpungedQuery, error) {
+func (f undeleteFlags) query(now time.Time) (operations.ExpungedQuery, error) {
 	q := f.ExpungedQuery
 	if f.since != "" {
 		d, err := readSince(f.since)
@@ -81,7 +81,7 @@ func (a *app) listExpunged(ctx context.Context, f undeleteFlags) error {
 	if err != nil {
 		return err
 	}
-	return a.with(ctx, func(ops control.Operations) error {
+	return a.with(ctx, func(ops operations.Operations) error {
 		list, err := ops.Expunged(ctx, q)
 		switch {
 		case err != nil:
@@ -128,7 +128,7 @@ func printable(r rune) rune {
 }
 
 func (a *app) undelete(ctx context.Context, f undeleteFlags, args []string) error {
-	ask := control.Undelete{User: f.User}
+	wanted := operations.Undelete{User: f.User}
 	switch {
 	case f.all && len(args) > 0:
 		return fault.New(fault.Config, "--all and ids exclude each other", "leave one of them out")
@@ -137,27 +137,23 @@ func (a *app) undelete(ctx context.Context, f undeleteFlags, args []string) erro
 		if err != nil {
 			return err
 		}
-		ask.All = &q
+		wanted.All = &q
 	}
 	for _, arg := range args {
 		id, err := strconv.ParseInt(arg, 10, 64)
 		if err != nil || id <= 0 {
 			return fault.New(fault.Config, fault.Quote(arg)+" is not the id of a message", "`"+a.command("undelete")+"` lists them")
 		}
-		ask.IDs = append(ask.IDs, id)
+		wanted.IDs = append(wanted.IDs, id)
 	}
-	var restored []control.Restored
-	err := a.with(ctx, func(ops control.Operations) (err error) {
-		restored, err = ops.Undelete(ctx, ask)
-		return err
-	})
+	restored, err := ask(ctx, a, operations.Operations.Undelete, wanted)
 	if err != nil {
 		return err
 	}
-	return a.showRestored(ask, restored)
+	return a.showRestored(wanted, restored)
 }
 
-func (a *app) showRestored(ask control.Undelete, restored []control.Restored) error {
+func (a *app) showRestored(wanted operations.Undelete, restored []operations.Restored) error {
 	found := map[int64]bool{}
 	into := map[string]int{}
 	var mailboxes []string
@@ -170,7 +166,7 @@ func (a *app) showRestored(ask control.Undelete, restored []control.Restored) er
 	}
 	missing := failures{part: len(restored) > 0}
 	lost := []int64{}
-	for _, id := range ask.IDs {
+	for _, id := range wanted.IDs {
 		if !found[id] {
 			lost = append(lost, id)
 			missing.errs = append(missing.errs, fault.New(fault.NotFound, fmt.Sprintf("there is no deleted message %d", id),

@@ -7,8 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/popbridge/popbridge/agent"
-	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/agent/operations"
+	"github.com/popbridge/popbridge/agent/users"
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
@@ -45,7 +45,7 @@ func (a *app) newUserRenameCommand() *cobra.Command {
 }
 
 func (a *app) userList(ctx context.Context) error {
-	return a.with(ctx, func(ops control.Operations) error {
+	return a.with(ctx, func(ops operations.Operations) error {
 		users, err := ops.Users(ctx)
 		switch {
 		case err != nil:
@@ -73,7 +73,7 @@ func (a *app) userList(ctx context.Context) error {
 }
 
 func (a *app) userRename(ctx context.Context, from, to string) error {
-	return a.with(ctx, func(ops control.Operations) error {
+	return a.with(ctx, func(ops operations.Operations) error {
 		u, err := ops.RenameUser(ctx, from, to)
 		switch {
 		case err != nil:
@@ -111,7 +111,7 @@ func (a *app) newUserConfirmCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			givenUp, err := agent.ConfirmUsers(c.Context(), cfg, agent.Options{}, args)
+			givenUp, err := users.Confirm(c.Context(), cfg, "", args)
 			if err != nil {
 				return err
 			}

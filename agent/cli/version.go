@@ -24,13 +24,17 @@ func (a *app) version() error {
 	if a.json {
 		return a.printJSON(v)
 	}
-	a.printf("popbridge %s\ncommit    %s\ngo        %s %s/%s\nsqlite    %s\n", v.Version, v.Commit, v.Go, runtime.GOOS, runtime.GOARCH, v.SQLite)
+	a.printf("popbridge %s\ncommit    %s\ndate      %s\ngo        %s %s/%s\nsqlite    %s\n", v.Version, v.Commit, v.Date, v.Go, runtime.GOOS, runtime.GOARCH, v.SQLite)
 	return nil
 }
+
+// What a release sets at build time; without, what the Go tool recorded is shown.
+var version, commit, date string
 
 type versions struct {
 	Version string `json:"version"`
 	Commit  string `json:"commit"`
+	Date    string `json:"date,omitempty"` // of the commit, RFC 3339
 	Go      string `json:"go"`
 	SQLite  string `json:"sqlite"`
 }
@@ -42,6 +46,10 @@ func buildVersion() versions {
 	if !ok {
 		return v
 	}
+	if version != "" {
+		v.Version, v.Commit, v.Date = version, commit, date
+		return v
+	}
 	if info.Main.Version != "" {
 		v.Version = info.Main.Version
 	}
@@ -49,6 +57,8 @@ func buildVersion() versions {
 		switch {
 		case s.Key == "vcs.revision":
 			v.Commit = s.Value
+		case s.Key == "vcs.time":
+			v.Date = s.Value
 		case s.Key == "vcs.modified" && s.Value == "true":
 			v.Commit += " (modified)"
 		}

@@ -10,13 +10,14 @@ import (
 	"net"
 	"net/http"
 
+	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
-// A Client asks a running agent.
+// A Client asks a running agent; it implements operations.Operations.
 type Client struct{ http *http.Client }
 
-var _ Operations = (*Client)(nil)
+var _ operations.Operations = (*Client)(nil)
 
 // Connect returns a client of the agent that serves the data folder, or
 // ErrNoAgent. Close it.
@@ -40,110 +41,84 @@ func (c *Client) Close() error {
 	return nil
 }
 
-// Status implements Operations.
-func (c *Client) Status(ctx context.Context) (s Status, err error) {
-	err = c.call(ctx, http.MethodGet, "/v1/status", nil, &s)
-	return s, err
+func (c *Client) Status(ctx context.Context) (operations.Status, error) {
+	return call[operations.Status](ctx, c, "GET", "/v1/status", nil)
 }
 
-// Sync implements Operations.
-func (c *Client) Sync(ctx context.Context, accounts []string, progress func(Progress)) ([]SyncResult, error) {
-	return callStream[SyncResult](ctx, c, "/v1/sync", syncRequest{Accounts: accounts}, progress)
+func (c *Client) Sync(ctx context.Context, accounts []string, progress func(operations.Progress)) ([]operations.SyncResult, error) {
+	return callStream[operations.SyncResult](ctx, c, "/v1/sync", syncRequest{accounts}, progress)
 }
 
-// Preview implements Operations.
-func (c *Client) Preview(ctx context.Context, accounts []string) (list []Preview, err error) {
-	err = c.call(ctx, http.MethodPost, "/v1/preview", syncRequest{Accounts: accounts}, &list)
-	return list, err
+func (c *Client) Preview(ctx context.Context, accounts []string) ([]operations.Preview, error) {
+	return call[[]operations.Preview](ctx, c, "POST", "/v1/preview", syncRequest{accounts})
 }
 
-// Probe implements Operations.
-func (c *Client) Probe(ctx context.Context, accounts []string) (list []Probe, err error) {
-	err = c.call(ctx, http.MethodPost, "/v1/probe", syncRequest{Accounts: accounts}, &list)
-	return list, err
+func (c *Client) Probe(ctx context.Context, accounts []string) ([]operations.Probe, error) {
+	return call[[]operations.Probe](ctx, c, "POST", "/v1/probe", syncRequest{accounts})
 }
 
-// Confirm implements Operations.
-func (c *Client) Confirm(ctx context.Context, account string) (done Confirmed, err error) {
-	err = c.call(ctx, http.MethodPost, "/v1/confirm", confirmRequest{Account: account}, &done)
-	return done, err
+func (c *Client) Confirm(ctx context.Context, account string) (operations.Confirmed, error) {
+	return call[operations.Confirmed](ctx, c, "POST", "/v1/confirm", confirmRequest{account})
 }
 
-// Check implements Operations.
-func (c *Client) Check(ctx context.Context, progress func(Progress)) ([]Problem, error) {
-	return callStream[Problem](ctx, c, "/v1/check", struct{}{}, progress)
+func (c *Client) Check(ctx context.Context, progress func(operations.Progress)) ([]operations.Problem, error) {
+	return callStream[operations.Problem](ctx, c, "/v1/check", struct{}{}, progress)
 }
 
-// Repair implements Operations.
-func (c *Client) Repair(ctx context.Context, progress func(Progress)) ([]Repaired, error) {
-	return callStream[Repaired](ctx, c, "/v1/repair", struct{}{}, progress)
+func (c *Client) Repair(ctx context.Context, progress func(operations.Progress)) ([]operations.Repaired, error) {
+	return callStream[operations.Repaired](ctx, c, "/v1/repair", struct{}{}, progress)
 }
 
-// Backup implements Operations.
-func (c *Client) Backup(ctx context.Context, dir string, replace bool, progress func(Progress)) ([]Backup, error) {
-	return callStream[Backup](ctx, c, "/v1/backup", backupRequest{Dir: dir, Replace: replace}, progress)
+func (c *Client) Backup(ctx context.Context, dir string, replace bool, progress func(operations.Progress)) ([]operations.Backup, error) {
+	return callStream[operations.Backup](ctx, c, "/v1/backup", backupRequest{dir, replace}, progress)
 }
 
-// Expunged implements Operations.
-func (c *Client) Expunged(ctx context.Context, q ExpungedQuery) (list []Expunged, err error) {
-	err = c.call(ctx, http.MethodPost, "/v1/expunged", q, &list)
-	return list, err
+func (c *Client) Expunged(ctx context.Context, q operations.ExpungedQuery) ([]operations.Expunged, error) {
+	return call[[]operations.Expunged](ctx, c, "POST", "/v1/expunged", q)
 }
 
-// Undelete implements Operations.
-func (c *Client) Undelete(ctx context.Context, ask Undelete) (list []Restored, err error) {
-	err = c.call(ctx, http.MethodPost, "/v1/undelete", ask, &list)
-	return list, err
+func (c *Client) Undelete(ctx context.Context, ask operations.Undelete) ([]operations.Restored, error) {
+	return call[[]operations.Restored](ctx, c, "POST", "/v1/undelete", ask)
 }
 
-// AddDevice implements Operations.
-func (c *Client) AddDevice(ctx context.Context, d AddDevice) (added Device, err error) {
-	err = c.call(ctx, http.MethodPost, "/v1/devices", d, &added)
-	return added, err
+func (c *Client) AddDevice(ctx context.Context, d operations.AddDevice) (operations.Device, error) {
+	return call[operations.Device](ctx, c, "POST", "/v1/devices", d)
 }
 
-// Devices implements Operations.
-func (c *Client) Devices(ctx context.Context) (list []Device, err error) {
-	err = c.call(ctx, http.MethodGet, "/v1/devices", nil, &list)
-	return list, err
+func (c *Client) Devices(ctx context.Context) ([]operations.Device, error) {
+	return call[[]operations.Device](ctx, c, "GET", "/v1/devices", nil)
 }
 
-// SetDevice implements Operations.
-func (c *Client) SetDevice(ctx context.Context, d SetDevice) (changed Device, err error) {
-	err = c.call(ctx, http.MethodPatch, "/v1/devices", d, &changed)
-	return changed, err
+func (c *Client) SetDevice(ctx context.Context, d operations.SetDevice) (operations.Device, error) {
+	return call[operations.Device](ctx, c, "PATCH", "/v1/devices", d)
 }
 
-// RevokeDevice implements Operations.
 func (c *Client) RevokeDevice(ctx context.Context, user, name string) error {
-	return c.call(ctx, http.MethodDelete, "/v1/devices", Device{User: user, Name: name}, &struct{}{})
+	_, err := call[struct{}](ctx, c, "DELETE", "/v1/devices", operations.Device{User: user, Name: name})
+	return err
 }
 
-// Users implements Operations.
-func (c *Client) Users(ctx context.Context) (list []User, err error) {
-	err = c.call(ctx, http.MethodGet, "/v1/users", nil, &list)
-	return list, err
+func (c *Client) Users(ctx context.Context) ([]operations.User, error) {
+	return call[[]operations.User](ctx, c, "GET", "/v1/users", nil)
 }
 
-// RenameUser implements Operations.
-func (c *Client) RenameUser(ctx context.Context, from, to string) (renamed User, err error) {
-	err = c.call(ctx, http.MethodPost, "/v1/users/rename", renameRequest{From: from, To: to}, &renamed)
-	return renamed, err
+func (c *Client) RenameUser(ctx context.Context, from, to string) (operations.User, error) {
+	return call[operations.User](ctx, c, "POST", "/v1/users/rename", renameRequest{from, to})
 }
 
-func (c *Client) call(ctx context.Context, method, path string, ask, into any) error {
+func call[T any](ctx context.Context, c *Client, method, path string, ask any) (answer T, err error) {
 	body, err := c.do(ctx, method, path, ask)
 	if err != nil {
-		return err
+		return answer, err
 	}
 	defer func() { _ = body.Close() }()
-	if err := json.NewDecoder(body).Decode(into); err != nil {
-		return cutOff(ctx, err)
+	if err := json.NewDecoder(body).Decode(&answer); err != nil {
+		return answer, cutOff(ctx, err)
 	}
-	return nil
+	return answer, nil
 }
 
-func callStream[T any](ctx context.Context, c *Client, path string, ask any, progress func(Progress)) ([]T, error) {
+func callStream[T any](ctx context.Context, c *Client, path string, ask any, progress func(operations.Progress)) ([]T, error) {
 	body, err := c.do(ctx, http.MethodPost, path, ask)
 	if err != nil {
 		return nil, err

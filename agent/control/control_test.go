@@ -15,7 +15,10 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/popbridge/popbridge/agent/health"
+	"github.com/popbridge/popbridge/agent/operations"
+	"github.com/popbridge/popbridge/bridge"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
 func TestMain(m *testing.M) {
@@ -24,99 +27,99 @@ func TestMain(m *testing.M) {
 
 // fakeOps answers from fields and records what it was asked.
 type fakeOps struct {
-	status   Status
-	results  []SyncResult
-	problems []Problem
-	devices  []Device
-	users    []User
-	expunged []Expunged
-	restored []Restored
-	repaired []Repaired
-	backups  []Backup
-	previews []Preview
+	status   operations.Status
+	results  []operations.SyncResult
+	problems []operations.Problem
+	devices  []operations.Device
+	users    []operations.User
+	expunged []operations.Expunged
+	restored []operations.Restored
+	repaired []operations.Repaired
+	backups  []operations.Backup
+	previews []operations.Preview
 	err      error
 	asked    string
-	during   func(ctx context.Context, progress func(Progress)) error // runs in Sync and Check
+	during   func(ctx context.Context, progress func(operations.Progress)) error // runs in Sync and Check
 }
 
-func (f *fakeOps) Status(context.Context) (Status, error) { return f.status, f.err }
+func (f *fakeOps) Status(context.Context) (operations.Status, error) { return f.status, f.err }
 
-func (f *fakeOps) Sync(ctx context.Context, accounts []string, progress func(Progress)) ([]SyncResult, error) {
+func (f *fakeOps) Sync(ctx context.Context, accounts []string, progress func(operations.Progress)) ([]operations.SyncResult, error) {
 	f.asked = "sync " + strings.Join(accounts, " ")
 	return f.results, errors.Join(f.work(ctx, progress), f.err)
 }
 
-func (f *fakeOps) Check(ctx context.Context, progress func(Progress)) ([]Problem, error) {
+func (f *fakeOps) Check(ctx context.Context, progress func(operations.Progress)) ([]operations.Problem, error) {
 	return f.problems, errors.Join(f.work(ctx, progress), f.err)
 }
 
-func (f *fakeOps) Probe(_ context.Context, accounts []string) ([]Probe, error) {
-	return []Probe{{Account: accounts[0], Messages: 7, Pin: "sha256:00"}}, nil
+func (f *fakeOps) Probe(_ context.Context, accounts []string) ([]operations.Probe, error) {
+	return []operations.Probe{{Account: accounts[0], Messages: 7, Pin: "sha256:00"}}, nil
 }
 
-func (f *fakeOps) Preview(_ context.Context, accounts []string) ([]Preview, error) {
+func (f *fakeOps) Preview(_ context.Context, accounts []string) ([]operations.Preview, error) {
 	f.asked = "preview " + strings.Join(accounts, " ")
 	return f.previews, f.err
 }
 
-func (f *fakeOps) Confirm(_ context.Context, account string) (Confirmed, error) {
+func (f *fakeOps) Confirm(_ context.Context, account string) (operations.Confirmed, error) {
 	f.asked = "confirm " + account
-	return Confirmed{User: "ann", Deletions: 3}, f.err
+	return operations.Confirmed{User: "ann", Deletions: 3}, f.err
 }
 
-func (f *fakeOps) Repair(ctx context.Context, progress func(Progress)) ([]Repaired, error) {
+func (f *fakeOps) Repair(ctx context.Context, progress func(operations.Progress)) ([]operations.Repaired, error) {
 	return f.repaired, errors.Join(f.work(ctx, progress), f.err)
 }
 
-func (f *fakeOps) Backup(ctx context.Context, dir string, replace bool, progress func(Progress)) ([]Backup, error) {
+func (f *fakeOps) Backup(ctx context.Context, dir string, replace bool, progress func(operations.Progress)) ([]operations.Backup, error) {
 	f.asked = fmt.Sprintf("backup %s %v", dir, replace)
 	return f.backups, errors.Join(f.work(ctx, progress), f.err)
 }
 
-func (f *fakeOps) Expunged(_ context.Context, q ExpungedQuery) ([]Expunged, error) {
+func (f *fakeOps) Expunged(_ context.Context, q operations.ExpungedQuery) ([]operations.Expunged, error) {
 	f.asked = fmt.Sprintf("expunged %s %s %s %v %d", q.User, q.Mailbox, q.Match, q.Since.UTC().Format(time.DateOnly), q.Limit)
 	return f.expunged, f.err
 }
 
-func (f *fakeOps) Undelete(_ context.Context, ask Undelete) ([]Restored, error) {
+func (f *fakeOps) Undelete(_ context.Context, ask operations.Undelete) ([]operations.Restored, error) {
 	f.asked = fmt.Sprintf("undelete %s %v %v", ask.User, ask.IDs, ask.All != nil)
 	return f.restored, f.err
 }
 
-func (f *fakeOps) work(ctx context.Context, progress func(Progress)) error {
+func (f *fakeOps) work(ctx context.Context, progress func(operations.Progress)) error {
 	if f.during == nil {
 		return nil
 	}
 	return f.during(ctx, progress)
 }
 
-func (f *fakeOps) AddDevice(_ context.Context, d AddDevice) (Device, error) {
+func (f *fakeOps) AddDevice(_ context.Context, d operations.AddDevice) (operations.Device, error) {
 	f.asked = fmt.Sprintf("add %s %s %s %v", d.User, d.Name, d.Password, d.ReadOnly)
-	return Device{User: d.User, Name: d.Name, ReadOnly: d.ReadOnly, Folders: d.Folders, Without: d.Without}, f.err
+	return operations.Device{User: d.User, Name: d.Name, ReadOnly: d.ReadOnly, Folders: d.Folders, Without: d.Without}, f.err
 }
 
-func (f *fakeOps) SetDevice(_ context.Context, d SetDevice) (Device, error) {
+func (f *fakeOps) SetDevice(_ context.Context, d operations.SetDevice) (operations.Device, error) {
 	f.asked = fmt.Sprintf("set %s %s %v %v %v", d.User, d.Name, *d.ReadOnly, d.Folders == nil, d.Without == nil)
 	return f.devices[0], f.err
 }
 
-func (f *fakeOps) Devices(context.Context) ([]Device, error) { return f.devices, f.err }
+func (f *fakeOps) Devices(context.Context) ([]operations.Device, error) { return f.devices, f.err }
 
 func (f *fakeOps) RevokeDevice(_ context.Context, user, name string) error {
 	f.asked = "revoke " + user + " " + name
 	return f.err
 }
 
-func (f *fakeOps) Users(context.Context) ([]User, error) { return f.users, f.err }
+func (f *fakeOps) Users(context.Context) ([]operations.User, error) { return f.users, f.err }
 
-func (f *fakeOps) RenameUser(_ context.Context, from, to string) (User, error) {
+func (f *fakeOps) RenameUser(_ context.Context, from, to string) (operations.User, error) {
 	f.asked = "rename " + from + " " + to
-	return User{Name: to}, f.err
+	return operations.User{Name: to}, f.err
 }
 
 // serve starts a server on a data folder and returns a client and what stops
 // the server.
-func serve(t *testing.T, ops Operations) (c *Client, dir string, stop func()) {
+func serve(t *testing.T, ops operations.Operations) (c *Client, dir string, stop func()) {
 	t.Helper()
 	dir = shortTempDir(t)
 	ln, err := Listen(dir)
@@ -155,17 +158,18 @@ func shortTempDir(t *testing.T) string {
 func TestEveryOperationAnswersTheSameThroughTheSocket(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	ops := &fakeOps{
-		status: Status{Running: true, PID: 7, DataDir: "/d", Listen: []string{"127.0.0.1:1143"}, Clients: 2,
-			Accounts: []Account{{Name: "home", State: "idle", LastSuccess: &at, Stored: 5, OnServer: 3}},
+		status: operations.Status{Running: true, PID: 7, DataDir: "/d", Listen: []string{"127.0.0.1:1143"}, Clients: 2,
+			Accounts: []operations.Account{{Name: "home", State: "idle", LastSuccess: &at, Stored: 5, OnServer: 3}},
 			Health:   []health.Condition{{Code: "account-auth", Severity: health.Error, Text: "t", Hint: "h", Since: at}}},
-		results:  []SyncResult{{Account: "home", New: 3, Stored: 5}},
-		problems: []Problem{{User: "ann", Code: "missing", Text: "file is gone"}},
-		devices:  []Device{{User: "ann", Name: "phone", CreatedAt: at}},
-		expunged: []Expunged{{User: "ann", ID: 17, Mailbox: "INBOX", Size: 100, Received: at, ExpungedAt: at, From: "Bob", Subject: "Invoice"}},
-		restored: []Restored{{User: "ann", ID: 17, Mailbox: "INBOX", UID: 9}},
-		repaired: []Repaired{{User: "ann", Rebuilt: true, Repaired: []Problem{{User: "ann", Code: "c", Text: "t"}}, Left: []Problem{}, Wanted: 1, Recovered: 2, Aside: "/x"}},
-		previews: []Preview{{Account: "home", Fetch: 3, Kept: 7, Policy: "p", NeedsConfirm: true, Delete: []Deletion{{UIDL: "u", Size: 5, StoredAt: &at, Reason: "r"}}}},
-		backups:  []Backup{{User: "ann", Messages: 5, Files: 4, NewFiles: 3, Bytes: 2, Missing: []Problem{}}},
+		results:  []operations.SyncResult{{Account: "home", New: 3, Stored: 5}},
+		problems: []operations.Problem{{User: "ann", Code: "missing", Text: "file is gone"}},
+		devices:  []operations.Device{{User: "ann", Name: "phone", CreatedAt: at}},
+		expunged: []operations.Expunged{{User: "ann", ExpungedMessage: mailstore.ExpungedMessage{ID: 17, Mailbox: "INBOX", Size: 100, Received: at, ExpungedAt: at, From: "Bob", Subject: "Invoice"}}},
+		restored: []operations.Restored{{User: "ann", Restored: mailstore.Restored{ID: 17, Mailbox: "INBOX", UID: 9}}},
+		repaired: []operations.Repaired{{User: "ann", RepairReport: mailstore.RepairReport{Rebuilt: true, Wanted: 1, Recovered: 2, Aside: "/x"},
+			Repaired: []operations.Problem{{User: "ann", Code: "c", Text: "t"}}, Left: []operations.Problem{}}},
+		previews: []operations.Preview{{Account: "home", Preview: bridge.Preview{Fetch: 3, Kept: 7, Policy: "p", NeedsConfirm: true}, Delete: []operations.Deletion{{UIDL: "u", Size: 5, StoredAt: &at, Reason: "r"}}}},
+		backups:  []operations.Backup{{User: "ann", BackupReport: mailstore.BackupReport{Messages: 5, Files: 4, NewFiles: 3, Bytes: 2}, Missing: []operations.Problem{}}},
 	}
 	c, _, _ := serve(t, ops)
 	ctx := t.Context()
@@ -176,24 +180,24 @@ func TestEveryOperationAnswersTheSameThroughTheSocket(t *testing.T) {
 	same(t, "check", ops.problems)(c.Check(ctx, nil))
 	same(t, "preview", ops.previews)(c.Preview(ctx, []string{"home", "work"}))
 	same(t, "asked", "preview home work")(ops.asked, nil)
-	same(t, "confirm", Confirmed{User: "ann", Deletions: 3})(c.Confirm(ctx, "home"))
+	same(t, "confirm", operations.Confirmed{User: "ann", Deletions: 3})(c.Confirm(ctx, "home"))
 	same(t, "asked", "confirm home")(ops.asked, nil)
 	same(t, "repair", ops.repaired)(c.Repair(ctx, nil))
 	same(t, "backup", ops.backups)(c.Backup(ctx, "/backup", true, nil))
 	same(t, "asked", "backup /backup true")(ops.asked, nil)
-	same(t, "expunged", ops.expunged)(c.Expunged(ctx, ExpungedQuery{User: "ann", Mailbox: "INBOX", Match: "voice", Since: &at, Limit: 7}))
+	same(t, "expunged", ops.expunged)(c.Expunged(ctx, operations.ExpungedQuery{User: "ann", ExpungedQuery: mailstore.ExpungedQuery{Mailbox: "INBOX", Match: "voice", Limit: 7}, Since: &at}))
 	same(t, "asked", "expunged ann INBOX voice 2026-01-02 7")(ops.asked, nil)
-	same(t, "undelete", ops.restored)(c.Undelete(ctx, Undelete{User: "ann", IDs: []int64{17, 18}}))
+	same(t, "undelete", ops.restored)(c.Undelete(ctx, operations.Undelete{User: "ann", IDs: []int64{17, 18}}))
 	same(t, "asked", "undelete ann [17 18] false")(ops.asked, nil)
-	same(t, "undelete", ops.restored)(c.Undelete(ctx, Undelete{All: &ExpungedQuery{}}))
+	same(t, "undelete", ops.restored)(c.Undelete(ctx, operations.Undelete{All: &operations.ExpungedQuery{}}))
 	same(t, "asked", "undelete  [] true")(ops.asked, nil)
 	same(t, "devices", ops.devices)(c.Devices(ctx))
-	same(t, "add", Device{User: "ann", Name: "pc", ReadOnly: true})(c.AddDevice(ctx, AddDevice{User: "ann", Name: "pc", Password: "s", ReadOnly: true}))
+	same(t, "add", operations.Device{User: "ann", Name: "pc", ReadOnly: true})(c.AddDevice(ctx, operations.AddDevice{User: "ann", Name: "pc", Password: "s", ReadOnly: true}))
 	same(t, "asked", "add ann pc s true")(ops.asked, nil)
-	kids := Device{User: "ann", Name: "kids", Folders: []string{"Family"}, Without: []string{"MOVE"}}
-	same(t, "add", kids)(c.AddDevice(ctx, AddDevice{User: "ann", Name: "kids", Folders: kids.Folders, Without: kids.Without}))
+	kids := operations.Device{User: "ann", Name: "kids", Folders: []string{"Family"}, Without: []string{"MOVE"}}
+	same(t, "add", kids)(c.AddDevice(ctx, operations.AddDevice{User: "ann", Name: "kids", Folders: kids.Folders, Without: kids.Without}))
 	no := false
-	same(t, "set", ops.devices[0])(c.SetDevice(ctx, SetDevice{User: "ann", Name: "pc", ReadOnly: &no, Without: []string{}}))
+	same(t, "set", ops.devices[0])(c.SetDevice(ctx, operations.SetDevice{User: "ann", Name: "pc", ReadOnly: &no, Without: []string{}}))
 	same(t, "asked", "set ann pc false true false")(ops.asked, nil)
 	if err := c.RevokeDevice(ctx, "ann", "pc"); err != nil {
 		t.Error(err)
@@ -229,9 +233,9 @@ func TestFaultsKeepKindTextAndHint(t *testing.T) {
 
 func TestProgressArrivesBeforeTheResult(t *testing.T) {
 	seen := make(chan struct{})
-	ops := &fakeOps{results: []SyncResult{{Account: "home"}},
-		during: func(ctx context.Context, progress func(Progress)) error {
-			progress(Progress{Account: "home", Messages: 1, Total: 2})
+	ops := &fakeOps{results: []operations.SyncResult{{Account: "home"}},
+		during: func(ctx context.Context, progress func(operations.Progress)) error {
+			progress(operations.Progress{Progress: bridge.Progress{Account: "home", Messages: 1, TotalMessages: 2}})
 			select { // the work goes on only after the client has seen it
 			case <-seen:
 				return nil
@@ -240,15 +244,15 @@ func TestProgressArrivesBeforeTheResult(t *testing.T) {
 			}
 		}}
 	c, _, _ := serve(t, ops)
-	var got []Progress
-	_, err := c.Sync(t.Context(), nil, func(p Progress) {
+	var got []operations.Progress
+	_, err := c.Sync(t.Context(), nil, func(p operations.Progress) {
 		got = append(got, p)
 		close(seen)
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]Progress{{Account: "home", Messages: 1, Total: 2}}, got); diff != "" {
+	if diff := cmp.Diff([]operations.Progress{{Progress: bridge.Progress{Account: "home", Messages: 1, TotalMessages: 2}}}, got); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -256,15 +260,15 @@ func TestProgressArrivesBeforeTheResult(t *testing.T) {
 func TestLatestKeepsOneProgressPerName(t *testing.T) {
 	l := newLatest()
 	for i := range 10_000 {
-		l.put(Progress{Account: "home", Messages: i})
-		l.put(Progress{Account: "work", Messages: i})
+		l.put(operations.Progress{Progress: bridge.Progress{Account: "home", Messages: i}})
+		l.put(operations.Progress{Progress: bridge.Progress{Account: "work", Messages: i}})
 	}
 	l.close()
-	var got []Progress
+	var got []operations.Progress
 	for p := range l.all() {
 		got = append(got, p)
 	}
-	want := []Progress{{Account: "home", Messages: 9999}, {Account: "work", Messages: 9999}}
+	want := []operations.Progress{{Progress: bridge.Progress{Account: "home", Messages: 9999}}, {Progress: bridge.Progress{Account: "work", Messages: 9999}}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
@@ -272,7 +276,7 @@ func TestLatestKeepsOneProgressPerName(t *testing.T) {
 
 func TestAClientThatLeavesEndsItsRequest(t *testing.T) {
 	started, ended := make(chan struct{}), make(chan struct{})
-	ops := &fakeOps{during: func(ctx context.Context, _ func(Progress)) error {
+	ops := &fakeOps{during: func(ctx context.Context, _ func(operations.Progress)) error {
 		close(started)
 		<-ctx.Done()
 		close(ended)
@@ -289,7 +293,7 @@ func TestAClientThatLeavesEndsItsRequest(t *testing.T) {
 
 func TestStoppingAnswersRequestsInFlight(t *testing.T) {
 	started := make(chan struct{})
-	ops := &fakeOps{during: func(ctx context.Context, _ func(Progress)) error {
+	ops := &fakeOps{during: func(ctx context.Context, _ func(operations.Progress)) error {
 		close(started)
 		<-ctx.Done()
 		return ctx.Err()
@@ -307,7 +311,7 @@ func TestStoppingAnswersRequestsInFlight(t *testing.T) {
 }
 
 func TestAPanicEndsOnlyItsRequest(t *testing.T) {
-	ops := &fakeOps{during: func(context.Context, func(Progress)) error { panic("boom") }}
+	ops := &fakeOps{during: func(context.Context, func(operations.Progress)) error { panic("boom") }}
 	c, _, _ := serve(t, ops)
 	if _, err := c.Sync(t.Context(), nil, nil); !fault.Is(err, fault.Temporary) {
 		t.Errorf("got %v", err)

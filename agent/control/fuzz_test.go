@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -26,7 +27,7 @@ func FuzzRequests(f *testing.F) {
 		}
 		ops := &fakeOps{}
 		w := httptest.NewRecorder()
-		(&server{ops: ops}).handler().ServeHTTP(w, httptest.NewRequest(method, "/v1/"+path, strings.NewReader(body)))
+		handler(ops, &sync.WaitGroup{}).ServeHTTP(w, httptest.NewRequest(method, "/v1/"+path, strings.NewReader(body)))
 		dec := json.NewDecoder(w.Body)
 		for dec.More() {
 			var answer any

@@ -3,23 +3,25 @@ package control
 import (
 	"iter"
 	"sync"
+
+	"github.com/popbridge/popbridge/agent/operations"
 )
 
 // latest keeps the newest progress of each account or user until it is taken:
 // a bounded queue whose writer never waits.
 type latest struct {
 	mu     sync.Mutex
-	byName map[[2]string]Progress
+	byName map[[2]string]operations.Progress
 	order  [][2]string
 	marked chan struct{} // capacity 1: there is something in order
 	closed chan struct{}
 }
 
 func newLatest() *latest {
-	return &latest{byName: map[[2]string]Progress{}, marked: make(chan struct{}, 1), closed: make(chan struct{})}
+	return &latest{byName: map[[2]string]operations.Progress{}, marked: make(chan struct{}, 1), closed: make(chan struct{})}
 }
 
-func (l *latest) put(p Progress) {
+func (l *latest) put(p operations.Progress) {
 	name := [2]string{p.Account, p.User}
 	l.mu.Lock()
 	if _, ok := l.byName[name]; !ok {
@@ -36,7 +38,7 @@ func (l *latest) put(p Progress) {
 // close ends all after what is waiting.
 func (l *latest) close() { close(l.closed) }
 
-func (l *latest) take() (p Progress, ok bool) {
+func (l *latest) take() (p operations.Progress, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.order) == 0 {
@@ -50,8 +52,8 @@ func (l *latest) take() (p Progress, ok bool) {
 }
 
 // all yields what was put, the newest of each name, until close.
-func (l *latest) all() iter.Seq[Progress] {
-	return func(yield func(Progress) bool) {
+func (l *latest) all() iter.Seq[operations.Progress] {
+	return func(yield func(operations.Progress) bool) {
 		for open := true; open; {
 			select {
 			case <-l.marked:

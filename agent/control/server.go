@@ -1,3 +1,14 @@
+// Package control is how the command line talks to a running agent: HTTP with
+// JSON bodies over a unix socket in the data folder.
+//
+// Serve answers with the operations of an agent; Client implements the same
+// interface by asking.
+//
+// An error is answered as {"kind","text","hint"} with a status of 400 or more
+// and becomes the same fault again at the client.
+//
+// The socket is the only gate: its mode is 0600 inside a folder of mode 0700,
+// and Client refuses one that another user made.
 package control
 
 import (
@@ -13,6 +24,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
@@ -24,12 +36,12 @@ const (
 
 // Serve answers requests on ln until ctx ends; requests in flight are then
 // cancelled and waited for. It closes ln.
-func Serve(ctx context.Context, ln net.Listener, ops Operations, logger zerolog.Logger) error {
+func Serve(ctx context.Context, ln net.Listener, ops operations.Operations, logger zerolog.Logger) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	s := &server{ops: ops}
+	var handlers sync.WaitGroup
 	srv := &http.Server{
-		Handler:     s.handler(),
+		Handler:     handler(ops, &handlers),
 		BaseContext: func(net.Listener) context.Context { return ctx },
 		ReadTimeout: readTimeout,
 		IdleTimeout: readTimeout,
@@ -47,57 +59,53 @@ func Serve(ctx context.Context, ln net.Listener, ops Operations, logger zerolog.
 	err := srv.Serve(ln)
 	cancel()
 	wg.Wait()
-	s.handlers.Wait()
+	handlers.Wait()
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}
 	return err
 }
 
-type server struct {
-	ops      Operations
-	handlers sync.WaitGroup // Serve returns after them
-}
-
-func (s *server) handler() http.Handler {
+// handler counts those who answer in handlers.
+func handler(ops operations.Operations, handlers *sync.WaitGroup) http.Handler {
 	mux := http.NewServeMux()
-	handle(mux, "GET /v1/status", func(ctx context.Context, _ struct{}) (Status, error) { return s.ops.Status(ctx) })
-	handleStream(mux, "POST /v1/sync", func(ctx context.Context, ask syncRequest, progress func(Progress)) ([]SyncResult, error) {
-		return s.ops.Sync(ctx, ask.Accounts, progress)
+	handle(mux, "GET /v1/status", func(ctx context.Context, _ struct{}) (operations.Status, error) { return ops.Status(ctx) })
+	handleStream(mux, "POST /v1/sync", func(ctx context.Context, ask syncRequest, progress func(operations.Progress)) ([]operations.SyncResult, error) {
+		return ops.Sync(ctx, ask.Accounts, progress)
 	})
-	handle(mux, "POST /v1/preview", func(ctx context.Context, ask syncRequest) ([]Preview, error) {
-		return s.ops.Preview(ctx, ask.Accounts)
+	handle(mux, "POST /v1/preview", func(ctx context.Context, ask syncRequest) ([]operations.Preview, error) {
+		return ops.Preview(ctx, ask.Accounts)
 	})
-	handle(mux, "POST /v1/probe", func(ctx context.Context, ask syncRequest) ([]Probe, error) {
-		return s.ops.Probe(ctx, ask.Accounts)
+	handle(mux, "POST /v1/probe", func(ctx context.Context, ask syncRequest) ([]operations.Probe, error) {
+		return ops.Probe(ctx, ask.Accounts)
 	})
-	handle(mux, "POST /v1/confirm", func(ctx context.Context, ask confirmRequest) (Confirmed, error) {
-		return s.ops.Confirm(ctx, ask.Account)
+	handle(mux, "POST /v1/confirm", func(ctx context.Context, ask confirmRequest) (operations.Confirmed, error) {
+		return ops.Confirm(ctx, ask.Account)
 	})
-	handleStream(mux, "POST /v1/check", func(ctx context.Context, _ struct{}, progress func(Progress)) ([]Problem, error) {
-		return s.ops.Check(ctx, progress)
+	handleStream(mux, "POST /v1/check", func(ctx context.Context, _ struct{}, progress func(operations.Progress)) ([]operations.Problem, error) {
+		return ops.Check(ctx, progress)
 	})
-	handleStream(mux, "POST /v1/repair", func(ctx context.Context, _ struct{}, progress func(Progress)) ([]Repaired, error) {
-		return s.ops.Repair(ctx, progress)
+	handleStream(mux, "POST /v1/repair", func(ctx context.Context, _ struct{}, progress func(operations.Progress)) ([]operations.Repaired, error) {
+		return ops.Repair(ctx, progress)
 	})
-	handleStream(mux, "POST /v1/backup", func(ctx context.Context, ask backupRequest, progress func(Progress)) ([]Backup, error) {
-		return s.ops.Backup(ctx, ask.Dir, ask.Replace, progress)
+	handleStream(mux, "POST /v1/backup", func(ctx context.Context, ask backupRequest, progress func(operations.Progress)) ([]operations.Backup, error) {
+		return ops.Backup(ctx, ask.Dir, ask.Replace, progress)
 	})
-	handle(mux, "POST /v1/expunged", s.ops.Expunged)
-	handle(mux, "POST /v1/undelete", s.ops.Undelete)
-	handle(mux, "GET /v1/devices", func(ctx context.Context, _ struct{}) ([]Device, error) { return s.ops.Devices(ctx) })
-	handle(mux, "POST /v1/devices", s.ops.AddDevice)
-	handle(mux, "PATCH /v1/devices", s.ops.SetDevice)
-	handle(mux, "DELETE /v1/devices", func(ctx context.Context, ask Device) (struct{}, error) {
-		return struct{}{}, s.ops.RevokeDevice(ctx, ask.User, ask.Name)
+	handle(mux, "POST /v1/expunged", ops.Expunged)
+	handle(mux, "POST /v1/undelete", ops.Undelete)
+	handle(mux, "GET /v1/devices", func(ctx context.Context, _ struct{}) ([]operations.Device, error) { return ops.Devices(ctx) })
+	handle(mux, "POST /v1/devices", ops.AddDevice)
+	handle(mux, "PATCH /v1/devices", ops.SetDevice)
+	handle(mux, "DELETE /v1/devices", func(ctx context.Context, ask operations.Device) (struct{}, error) {
+		return struct{}{}, ops.RevokeDevice(ctx, ask.User, ask.Name)
 	})
-	handle(mux, "GET /v1/users", func(ctx context.Context, _ struct{}) ([]User, error) { return s.ops.Users(ctx) })
-	handle(mux, "POST /v1/users/rename", func(ctx context.Context, ask renameRequest) (User, error) {
-		return s.ops.RenameUser(ctx, ask.From, ask.To)
+	handle(mux, "GET /v1/users", func(ctx context.Context, _ struct{}) ([]operations.User, error) { return ops.Users(ctx) })
+	handle(mux, "POST /v1/users/rename", func(ctx context.Context, ask renameRequest) (operations.User, error) {
+		return ops.RenameUser(ctx, ask.From, ask.To)
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.handlers.Add(1)
-		defer s.handlers.Done()
+		handlers.Add(1)
+		defer handlers.Done()
 		mux.ServeHTTP(w, r)
 	})
 }
@@ -113,10 +121,10 @@ func handle[Ask, Answer any](mux *http.ServeMux, pattern string, op func(context
 }
 
 // handleStream is handle for operations that report progress.
-func handleStream[Ask, Item any](mux *http.ServeMux, pattern string, op func(context.Context, Ask, func(Progress)) ([]Item, error)) {
+func handleStream[Ask, Item any](mux *http.ServeMux, pattern string, op func(context.Context, Ask, func(operations.Progress)) ([]Item, error)) {
 	mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		if ask, ok := decode[Ask](w, r); ok {
-			stream(w, func(progress func(Progress)) ([]Item, error) { return op(r.Context(), ask, progress) })
+			stream(w, func(progress func(operations.Progress)) ([]Item, error) { return op(r.Context(), ask, progress) })
 		}
 	})
 }
@@ -142,16 +150,16 @@ type backupRequest struct {
 // streamed is one line of a streamed answer: any number with Progress, then
 // one with Error or Result.
 type streamed[T any] struct {
-	Progress *Progress  `json:"progress,omitempty"`
-	Error    *wireFault `json:"error,omitempty"`
-	Result   []T        `json:"result,omitempty"`
-	End      bool       `json:"end,omitempty"` // without it the answer was cut off
+	Progress *operations.Progress `json:"progress,omitempty"`
+	Error    *wireFault           `json:"error,omitempty"`
+	Result   []T                  `json:"result,omitempty"`
+	End      bool                 `json:"end,omitempty"` // without it the answer was cut off
 }
 
 // stream runs work and sends its progress while it runs. Only the newest
 // progress of each account waits for a slow reader, so that neither the work
 // nor the memory depends on it.
-func stream[T any](w http.ResponseWriter, work func(func(Progress)) ([]T, error)) {
+func stream[T any](w http.ResponseWriter, work func(func(operations.Progress)) ([]T, error)) {
 	rc := http.NewResponseController(w)
 	w.Header().Set("Content-Type", "application/jsonl")
 	enc := json.NewEncoder(w)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
@@ -75,7 +76,7 @@ func TestAFarDataFolderHasItsSocketElsewhere(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		served := make(chan error, 1)
-		go func() { served <- Serve(ctx, ln, &fakeOps{status: Status{PID: 7}}, zerolog.Nop()) }()
+		go func() { served <- Serve(ctx, ln, &fakeOps{status: operations.Status{PID: 7}}, zerolog.Nop()) }()
 		client, err := Connect(t.Context(), dir)
 		if err != nil {
 			t.Fatal(err)

@@ -100,6 +100,14 @@ func (b *Book) Running() *Agent {
 	return nil
 }
 
+// RunningPID is the process of the agent that runs with the config, 0 where none does.
+func (b *Book) RunningPID() int {
+	if a := b.Running(); a != nil {
+		return a.PID
+	}
+	return 0
+}
+
 // LastEnd says why the last agent of the config has ended that does not run any
 // more, nil where that is not known.
 func (b *Book) LastEnd() *End {

@@ -31,6 +31,7 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/atomicfile"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
@@ -71,10 +72,14 @@ type Book struct {
 	config string
 }
 
-// Open returns the book of a config file in the state folder dir.
-func Open(dir, config string) *Book {
-	sum := sha256.Sum256([]byte(config))
-	return &Book{path: filepath.Join(dir, hex.EncodeToString(sum[:8])), config: config}
+// Open returns the book of a config file in the state folder dir; empty: that of
+// config.StateDir.
+func Open(dir, configPath string) *Book {
+	if dir == "" {
+		dir = config.StateDir(configPath)
+	}
+	sum := sha256.Sum256([]byte(configPath))
+	return &Book{path: filepath.Join(dir, hex.EncodeToString(sum[:8])), config: configPath}
 }
 
 // Path is where the file is.

@@ -22,7 +22,7 @@ const module = "github.com/popbridge/popbridge/"
 // folders says what each top-level folder may import of this module. A folder
 // that is not listed fails the test, so a new one is a decision, not a slip.
 var folders = map[string][]string{
-	"cmd":       {"agent"},
+	"cmd":       {"agent", "installer"},
 	"agent":     {"agent", "bridge", "localimap", "installer", "config", "internal"},
 	"bridge":    {"bridge", "internal"},
 	"localimap": {"localimap", "internal"},
@@ -47,7 +47,7 @@ func (o owner) includes(dir string) bool {
 var owners = []owner{
 	{"database/sql", []string{"internal/mailstore"}, true, "only the mail store knows SQL"},
 	{"modernc.org/sqlite", []string{"internal/mailstore"}, true, "only the mail store knows its driver"},
-	{"github.com/emersion/go-imap", []string{"agent/cli", "localimap", "test"}, true, "only localimap, tests and the client of the demo know IMAP"},
+	{"github.com/emersion/go-imap", []string{"agent/agenttest", "agent/cli", "localimap", "test"}, true, "only localimap, tests and the client of the demo know IMAP"},
 	{"github.com/emersion/go-imap/v2/imapserver", nil, false, "the IMAP server is our own"},
 	{"github.com/kardianos/service", []string{"agent", "installer"}, true, "only agent and installer know service managers"},
 	{"github.com/fsnotify/fsnotify", []string{"config"}, true, "only config watches files"},
@@ -62,17 +62,22 @@ var owners = []owner{
 	{"C", nil, false, "popbridge is built with CGO_ENABLED=0 everywhere"},
 	{"testing", testSupport, true, "test support stays out of the program"},
 	{module + "internal/testkit", testSupport, true, "test support stays out of the program"},
+	{module + "agent/agenttest", testSupport, true, "test support stays out of the program"},
 	{module + "bridge/pop3/pop3test", testSupport, true, "test support stays out of the program"},
 }
 
 // pure says what packages that compute and do nothing else may import: no
 // network, no files, no context. Their clock is an argument.
 var pure = map[string][]string{
-	"bridge/plan": {"bytes", "crypto/sha256", "encoding/binary", "fmt", "math", "slices", "strconv", "strings", "time", module + "internal/mailstore"},
+	"bridge/plan":        {"bytes", "crypto/sha256", "encoding/binary", "fmt", "math", "slices", "strconv", "strings", "time", module + "internal/mailstore"},
+	"internal/mailflags": {"slices", "strings", "sync", module + "internal/fault"},
 }
 
+// layers are the packages of agent: each imports only those before it.
+var layers = []string{"agent/health", "agent/state", "agent/datadir", "agent/users", "agent/accounts", "agent/operations", "agent/control", "agent", "agent/cli"}
+
 // testSupport is the code that only tests import.
-var testSupport = []string{"internal/testkit", "bridge/pop3/pop3test", "test"}
+var testSupport = []string{"internal/testkit", "agent/agenttest", "bridge/pop3/pop3test", "test"}
 
 // supportsTests reports whether tests of any package may import dir.
 func supportsTests(dir string) bool {
@@ -112,6 +117,11 @@ func TestRulesBite(t *testing.T) {
 		{"cmd/popbridge/main.go", module + "agent/cli", false},
 		{"cmd/popbridge/main.go", module + "bridge", true},
 		{"agent/agent.go", module + "localimap", false},
+		{"agent/operations/status.go", module + "agent/accounts", false},
+		{"agent/operations/status.go", module + "agent/control", true},
+		{"agent/operations/status_test.go", module + "agent", false},
+		{"agent/users/stores.go", module + "agent/accounts", true},
+		{"agent/web/page.go", module + "agent/operations", false},
 		{"bridge/runner.go", module + "internal/mailstore", false},
 		{"bridge/runner.go", module + "localimap", true},
 		{"bridge/runner_test.go", module + "localimap", true},
@@ -172,11 +182,15 @@ func violations(f file) []string {
 		found = append(found, fmt.Sprintf("%s: folder %s is none of docs/ARCHITECTURE.md", f.path, f.folder()))
 	}
 	for _, imp := range f.imports {
-		if local, ours := strings.CutPrefix(imp, module); ours && known {
+		local, ours := strings.CutPrefix(imp, module)
+		if ours && known {
 			to, _, _ := strings.Cut(local, "/")
 			if !slices.Contains(allowed, to) && !(f.test && supportsTests(local)) {
 				found = append(found, fmt.Sprintf("%s imports %s: %s may not import %s", f.path, imp, f.folder(), to))
 			}
+		}
+		if own, other := slices.Index(layers, f.dir()), slices.Index(layers, local); own >= 0 && other > own && !f.test {
+			found = append(found, fmt.Sprintf("%s imports %s: %s comes before %s", f.path, imp, f.dir(), local))
 		}
 		if may, is := pure[f.dir()]; is && !f.test && !slices.Contains(may, imp) {
 			found = append(found, fmt.Sprintf("%s imports %s: package %s is pure", f.path, imp, f.dir()))

@@ -54,6 +54,14 @@ func New(kind Kind, text, hint string) error {
 	return &Error{Kind: kind, Text: text, Hint: hint}
 }
 
+// ErrLimit is in the error of what goes beyond a limit.
+var ErrLimit = errors.New("limit reached")
+
+// TooMany says that there are more than most of something, in the plural.
+func TooMany(what string, most int) error {
+	return Wrap(ErrLimit, Denied, fmt.Sprintf("there are too many %s, at most %d", what, most), "")
+}
+
 // Wrap returns err as a fault of the given kind, or nil for a nil err.
 func Wrap(err error, kind Kind, text, hint string) error {
 	if err == nil {

@@ -26,14 +26,16 @@ type BackupOptions struct {
 	Replace  bool                  // also the backup of another store, or a fuller one
 }
 
-// BackupReport is what a backup holds.
+// BackupReport is what a backup holds, or what a restore has brought back.
 type BackupReport struct {
-	Messages int       // in all mailboxes
-	Files    int       // distinct message files in the backup
-	NewFiles int       // of them, those that were not there before
-	Bytes    int64     // copied now, the index included
-	Missing  []Problem // files that are missing or damaged in the store itself
-	SHA256   string    // of the index, by which the backup is known again
+	Messages int       `json:"messages"`          // in all mailboxes
+	Files    int       `json:"files"`             // distinct message files
+	NewFiles int       `json:"new_files"`         // of them, those that were not there before
+	Bytes    int64     `json:"bytes"`             // copied now, the index included
+	Missing  []Problem `json:"-"`                 // files that are missing or damaged in what was copied; after a restore Wanted in the ledger
+	SHA256   string    `json:"-"`                 // of the index, by which the backup is known again
+	Devices  []string  `json:"devices,omitempty"` // of a restore: those that the backup has
+	LetIn    bool      `json:"devices_restored"`  // of a restore: they came back
 }
 
 // Backup brings the backup of this user in dir, a folder of its own, up to date
@@ -58,7 +60,7 @@ func (s *Store) Backup(ctx context.Context, dir string, o BackupOptions) (Backup
 	m := BackupInfo{Format: manifestFormat, Store: s.ID(), User: o.User, TakenAt: s.now().UTC()}
 	b := copier{from: &s.files, to: &contents.Files{Dir: dir}, progress: o.Progress}
 	err = s.backup(ctx, dir, &m, &b)
-	return BackupReport{m.Messages, m.Files, b.fresh, b.bytes, b.problems, m.SHA256}, failure(err, "back up the mail store")
+	return BackupReport{Messages: m.Messages, Files: m.Files, NewFiles: b.fresh, Bytes: b.bytes, Missing: b.problems, SHA256: m.SHA256}, failure(err, "back up the mail store")
 }
 
 func (s *Store) backup(ctx context.Context, dir string, m *BackupInfo, b *copier) error {

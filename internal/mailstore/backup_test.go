@@ -26,7 +26,7 @@ func (r *rig) backup(dir string) BackupReport {
 }
 
 // restored opens what a backup gives.
-func (r *rig) restored(backup string) (*rig, RestoreReport) {
+func (r *rig) restored(backup string) (*rig, BackupReport) {
 	r.t.Helper()
 	c := &rig{t: r.t, clock: r.clock, dir: filepath.Join(r.t.TempDir(), "users", "ann"), keep: r.keep}
 	report, err := Restore(r.t.Context(), backup, c.dir, RestoreOptions{Devices: always})

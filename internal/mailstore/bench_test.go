@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/popbridge/popbridge/internal/mailflags"
 	"github.com/popbridge/popbridge/internal/testkit"
 )
 
@@ -48,7 +49,7 @@ func BenchmarkSetFlags20k(b *testing.B) {
 		for i := range uids {
 			uids[i] = at(i)
 		}
-		for op, flag := range map[FlagOp]string{Add: `\Flagged`, Set: "word"} {
+		for op, flag := range map[mailflags.Op]string{mailflags.Add: `\Flagged`, mailflags.Set: "word"} {
 			b.Run(fmt.Sprintf("%s/%d", name, op), func(b *testing.B) {
 				for i := 0; b.Loop(); i++ {
 					flags := []string{flag, fmt.Sprint("n", i%2)}
@@ -189,7 +190,7 @@ func BenchmarkLog(b *testing.B) {
 			r := open(b)
 			r.fill("INBOX", 10)
 			for i := 0; b.Loop(); i++ {
-				r.flag([]UID{5}, FlagOp(1+i%2), `\Seen`)
+				r.flag([]UID{5}, mailflags.Op(1+i%2), `\Seen`)
 			}
 		})
 		b.Run(fmt.Sprintf("flag every 4th of 80k/log=%v", log), func(b *testing.B) {
@@ -200,7 +201,7 @@ func BenchmarkLog(b *testing.B) {
 				uids[i] = UID(20 + 4*i)
 			}
 			for i := 0; b.Loop(); i++ {
-				r.flag(uids, FlagOp(1+i%2), `\Flagged`)
+				r.flag(uids, mailflags.Op(1+i%2), `\Flagged`)
 			}
 		})
 	}

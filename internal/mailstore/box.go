@@ -6,13 +6,14 @@ import (
 	"math"
 
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailflags"
 )
 
 // row is a message as the index and a snapshot have it.
 type row struct {
 	UID      UID
 	Content  ContentID
-	Flags    Flags
+	Flags    mailflags.Flags
 	ModSeq   ModSeq
 	Received int64 // Unix seconds
 	Size     int64
@@ -93,14 +94,14 @@ func (b *box) next() ModSeq {
 	return b.HighestModSeq
 }
 
-func (b *box) count(f Flags, size int64, sign int) {
+func (b *box) count(f mailflags.Flags, size int64, sign int) {
 	step := uint32(sign) // wraps around for -1, as the sum does
 	b.Messages += step
 	b.Size += size * int64(sign)
-	if f.System&Seen == 0 {
+	if f.System&mailflags.Seen == 0 {
 		b.Unseen += step
 	}
-	if f.System&Deleted != 0 {
+	if f.System&mailflags.Deleted != 0 {
 		b.Deleted += step
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailflags"
 )
 
 // TestAKillBetweenTwoSteps copies the store at each step of a delivery, an
@@ -34,7 +35,7 @@ func TestAKillBetweenTwoSteps(t *testing.T) {
 		return nil
 	}
 	r.deliver(r.from("home", "A", 4), r.from("home", "B", 5), r.from("home", "C", 5))
-	r.flag([]UID{1, 2}, Set, `\Deleted`)
+	r.flag([]UID{1, 2}, mailflags.Set, `\Deleted`)
 	_, err := r.Expunge(t.Context(), r.id("INBOX"), nil)
 	must(t, err)
 	r.clock.t = start.Add(31 * 24 * time.Hour)

@@ -9,12 +9,13 @@ import (
 
 	"github.com/popbridge/popbridge/internal/contents"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailflags"
 	"github.com/popbridge/popbridge/internal/message"
 )
 
 // Deliver stores a batch of messages, all or none. When it returns nil, all of
-// them are durable and published. The spooled messages belong to it: they are
-// gone afterwards, whatever the outcome.
+// them are durable and published. It takes over the spooled files and removes them,
+// whatever the outcome.
 func (s *Store) Deliver(ctx context.Context, deliveries []Delivery) ([]Delivered, error) {
 	if len(deliveries) == 0 {
 		return nil, nil
@@ -24,10 +25,10 @@ func (s *Store) Deliver(ctx context.Context, deliveries []Delivery) ([]Delivered
 		spooled[i] = d.Message.Spooled
 	}
 	b := s.files.NewBatch(spooled)
-	stored, inDoubt := false, false
-	defer func() { b.End(stored, inDoubt) }()
+	allNew, inDoubt := false, false
+	defer func() { b.End(allNew, inDoubt) }()
 	for _, d := range deliveries {
-		if _, _, err := parseFlags(d.Flags); err != nil {
+		if _, _, err := mailflags.Parse(d.Flags); err != nil {
 			return nil, err
 		}
 	}
@@ -53,7 +54,7 @@ func (s *Store) Deliver(ctx context.Context, deliveries []Delivery) ([]Delivered
 	if err != nil {
 		return nil, err
 	}
-	stored = !slices.ContainsFunc(out, func(d Delivered) bool { return d.Duplicate })
+	allNew = !slices.ContainsFunc(out, func(d Delivered) bool { return d.Duplicate })
 	_ = s.step("committed") // a crash here must lose nothing; an error has no meaning any more
 	return out, nil
 }
@@ -73,19 +74,23 @@ func (t *tx) deliver(d Delivery) (Delivered, error) {
 		return Delivered{}, err
 	}
 	if d.Replaces != nil {
-		if err := t.replaced(*d.Replaces); err != nil {
+		if err := t.expungeReplaced(*d.Replaces); err != nil {
 			return Delivered{}, err
 		}
 	}
-	if uid, err := t.findDuplicate(d); uid != 0 || err != nil {
-		return Delivered{UID: uid, UIDValidity: b.UIDValidity, Duplicate: true}, err
+	uid, err := t.findDuplicate(d)
+	if err != nil {
+		return Delivered{}, err
 	}
-	system, words, err := parseFlags(d.Flags)
+	if uid != 0 {
+		return Delivered{UID: uid, UIDValidity: b.UIDValidity, Duplicate: true}, nil
+	}
+	system, words, err := mailflags.Parse(d.Flags)
 	if err != nil {
 		return Delivered{}, err
 	}
 	set, err := t.intern(words)
-	if errors.Is(err, ErrTooMany) { // the mail is worth more than its keywords
+	if errors.Is(err, fault.ErrLimit) { // the mail is worth more than its keywords
 		set, err = t.intern(nil)
 	}
 	if err != nil {
@@ -99,7 +104,7 @@ func (t *tx) deliver(d Delivery) (Delivered, error) {
 	if received.IsZero() {
 		received = t.s.now()
 	}
-	r, err := t.add(b, row{Content: content, Flags: Flags{system, set}, Received: received.Unix(), Size: d.Message.Size()})
+	r, err := t.add(b, row{Content: content, Flags: mailflags.Flags{System: system, Keywords: set}, Received: received.Unix(), Size: d.Message.Size()})
 	t.logAdded(b, r, d.Message.Hash())
 	if d.Origin != nil && err == nil {
 		t.logEntry(d)
@@ -108,8 +113,8 @@ func (t *tx) deliver(d Delivery) (Delivered, error) {
 	return Delivered{UID: r.UID, UIDValidity: b.UIDValidity}, err
 }
 
-// replaced expunges a message that gives way to another.
-func (t *tx) replaced(p Place) error {
+// expungeReplaced expunges a message that gives way to another.
+func (t *tx) expungeReplaced(p Place) error {
 	b, err := t.box(p.Mailbox)
 	if err != nil {
 		return err
@@ -138,12 +143,12 @@ func (t *tx) findDuplicate(d Delivery) (uid UID, err error) {
 	h := d.Message.Hash()
 	err = t.get(`SELECT uid FROM message WHERE mailbox_id = ? AND content_id = (SELECT id FROM content WHERE hash = ?)
 		AND system & ? = 0 AND abs(received_at - ?) <= ? ORDER BY uid LIMIT 1`,
-		[]any{d.Mailbox, h[:], int64(Deleted), d.ReceivedAt.Unix(), int64(d.Once / time.Second)}, &uid)
+		[]any{d.Mailbox, h[:], int64(mailflags.Deleted), d.ReceivedAt.Unix(), int64(d.Once / time.Second)}, &uid)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, nil
 	}
 	if err == nil {
-		err = t.arrived(h)
+		err = t.markPresent(h)
 	}
 	return uid, err
 }
@@ -152,8 +157,8 @@ func (t *tx) logAdded(b *box, r row, h Hash) {
 	t.log.line('A', int64(b.ID), int64(r.UID), h, r.Size, r.Received, int64(r.Flags.System), int64(r.Flags.Keywords), r.Saved)
 }
 
-// logEntry tells the recovery log of the entry that register made, after the
-// content was told.
+// logEntry tells the recovery log of the entry that register made. The log has the
+// content already.
 func (t *tx) logEntry(d Delivery) {
 	o := d.Origin
 	t.log.line('L', o.Account, o.UIDL, int64(o.Dup), short(d.Message.Hash()), d.Message.Size(), d.ListSize, int64(Stored), t.s.now().Unix(), int64(0))
@@ -187,12 +192,12 @@ func (t *tx) content(h Hash, size int64, summary *message.Summary) (ContentID, e
 // file is put back where it was missing.
 func (t *tx) register(d Delivery) (known bool, err error) {
 	o, h, now := d.Origin, d.Message.Hash(), t.s.now().Unix()
-	old, err := t.stored(o)
+	old, err := t.storedHash(o)
 	if err != nil {
 		return false, err
 	}
 	if old != nil && *old == h {
-		if err := t.arrived(*old); err != nil {
+		if err := t.markPresent(*old); err != nil {
 			return false, err
 		}
 		return true, t.exec(`UPDATE ledger SET last_listed_at = ?, absent = 0 WHERE account = ? AND uidl = ? AND dup = ?`,
@@ -201,13 +206,13 @@ func (t *tx) register(d Delivery) (known bool, err error) {
 	// An entry with another content is no obstacle: the server has given the id
 	// of one message to another.
 	if d.Adopt != nil && d.Adopt.Account == o.Account {
-		adopted, err := t.stored(d.Adopt)
+		adopted, err := t.storedHash(d.Adopt)
 		if err != nil {
 			return false, err
 		}
 		if adopted != nil && *adopted == h {
 			t.log.line('J', o.Account, d.Adopt.UIDL, int64(d.Adopt.Dup), o.UIDL, int64(o.Dup), d.ListSize)
-			if err := t.arrived(*adopted); err != nil {
+			if err := t.markPresent(*adopted); err != nil {
 				return false, err
 			}
 			return true, t.exec(`UPDATE OR REPLACE ledger SET uidl = ?, dup = ?, list_size = ?, state = ?, last_listed_at = ?, absent = 0
@@ -223,8 +228,8 @@ func (t *tx) register(d Delivery) (known bool, err error) {
 	return t.linkRecovered(d)
 }
 
-// arrived notes that the file of a content is there again.
-func (t *tx) arrived(h Hash) error {
+// markPresent notes that the file of a content is there again.
+func (t *tx) markPresent(h Hash) error {
 	return t.exec(`UPDATE content SET missing = 0 WHERE hash = ? AND missing`, h[:])
 }
 
@@ -241,9 +246,9 @@ func (t *tx) linkRecovered(d Delivery) (bool, error) {
 	return n > 0, err
 }
 
-// stored returns the hash of what is stored from an origin, or nil. An entry
-// whose content was lost, not removed, counts for nothing: it comes again.
-func (t *tx) stored(o *Origin) (*Hash, error) {
+// storedHash returns the hash of what is stored from an origin, or nil. An entry
+// whose content was lost, not removed, is ignored, so that the message is fetched again.
+func (t *tx) storedHash(o *Origin) (*Hash, error) {
 	var hash []byte
 	err := t.get(`SELECT hash FROM ledger WHERE account = ? AND uidl = ? AND dup = ?
 		AND (removed_at IS NOT NULL OR EXISTS (SELECT 1 FROM content WHERE content.hash = ledger.hash))`,

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailflags"
 	"github.com/popbridge/popbridge/internal/message"
 	"github.com/popbridge/popbridge/internal/testkit"
 )
@@ -163,7 +164,7 @@ func TestNothingTwice(t *testing.T) {
 func TestALedgerEntryOutlivesItsMessage(t *testing.T) {
 	r := newStore(t)
 	r.deliver(r.from("home", "A", 1))
-	_, err := r.SetFlags(t.Context(), r.id("INBOX"), []UID{1}, Add, []string{`\Deleted`})
+	_, err := r.SetFlags(t.Context(), r.id("INBOX"), []UID{1}, mailflags.Add, []string{`\Deleted`})
 	must(t, err)
 	_, err = r.Expunge(t.Context(), r.id("INBOX"), nil)
 	must(t, err)

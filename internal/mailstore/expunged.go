@@ -8,33 +8,34 @@ import (
 	"slices"
 	"time"
 
+	"github.com/popbridge/popbridge/internal/mailflags"
 	"github.com/popbridge/popbridge/internal/mailtext"
 )
 
 // ExpungedQuery says which expunged messages are asked for.
 type ExpungedQuery struct {
-	Mailbox string // where they were; empty: anywhere
-	Match   string // a piece of From or Subject, in any case; empty: all
-	Limit   int    // at most so many; 0: all
+	Mailbox string `json:"mailbox,omitempty"` // where they were; empty: anywhere
+	Match   string `json:"match,omitempty"`   // a piece of From or Subject, in any case; empty: all
+	Limit   int    `json:"limit,omitempty"`   // at most so many; 0: all
 }
 
 // ExpungedMessage is a message that was expunged and can be restored.
 type ExpungedMessage struct {
-	ID         int64  // for Undelete; never used again
-	Mailbox    string // where it was, by its present name
-	UID        UID    // that it had there
-	Size       int64
-	Received   time.Time
-	ExpungedAt time.Time
-	From       string
-	Subject    string
+	ID         int64     `json:"id"`      // for Undelete; never used again
+	Mailbox    string    `json:"mailbox"` // where it was, by its present name
+	UID        UID       `json:"-"`       // that it had there
+	Size       int64     `json:"size"`
+	Received   time.Time `json:"received"`
+	ExpungedAt time.Time `json:"expunged_at"`
+	From       string    `json:"from"`
+	Subject    string    `json:"subject"`
 }
 
 // Restored is where Undelete put a message.
 type Restored struct {
-	ID      int64 // of ExpungedMessage
-	Mailbox string
-	UID     UID // a new one
+	ID      int64  `json:"id"` // of ExpungedMessage
+	Mailbox string `json:"mailbox"`
+	UID     UID    `json:"uid"` // a new one
 }
 
 // expungedRow is an expunged message as the index has it.
@@ -42,7 +43,7 @@ type expungedRow struct {
 	ExpungedMessage
 	mailboxID MailboxID // may be gone, or 0
 	content   ContentID
-	flags     Flags
+	flags     mailflags.Flags
 }
 
 const expungedColumns = `e.id, coalesce(m.name, e.mailbox), e.mailbox_id, e.uid, e.content_id, e.system, e.keywords, e.received_at, e.size, e.expunged_at
@@ -162,7 +163,7 @@ func (t *tx) undelete(r expungedRow) (Restored, error) {
 	if err != nil {
 		return Restored{}, err
 	}
-	r.flags.System &^= Deleted
+	r.flags.System &^= mailflags.Deleted
 	added, err := t.add(b, row{Content: r.content, Flags: r.flags, Received: r.Received.Unix(), Size: r.Size})
 	if err == nil {
 		err = t.exec(`UPDATE content SET orphaned_at = NULL WHERE id = ? AND orphaned_at IS NOT NULL`, r.content)

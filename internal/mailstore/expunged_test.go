@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailflags"
 )
 
 // expunge removes the given messages from a mailbox.
 func (r *rig) expunge(mailbox string, uids ...UID) {
 	r.t.Helper()
-	_, err := r.SetFlags(r.t.Context(), r.id(mailbox), uids, Add, []string{`\Deleted`})
+	_, err := r.SetFlags(r.t.Context(), r.id(mailbox), uids, mailflags.Add, []string{`\Deleted`})
 	must(r.t, err)
 	_, err = r.Expunge(r.t.Context(), r.id(mailbox), uids)
 	must(r.t, err)

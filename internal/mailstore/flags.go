@@ -2,14 +2,19 @@ package mailstore
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"math"
+	"strings"
+
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailflags"
 )
 
 // SetFlags changes the flags of the messages with the given UIDs and returns
 // the flags of every one of them that exists, changed or not, ascending. Those
 // that change get one new modification sequence.
-func (s *Store) SetFlags(ctx context.Context, id MailboxID, uids []UID, op FlagOp, names []string) ([]FlagChange, error) {
+func (s *Store) SetFlags(ctx context.Context, id MailboxID, uids []UID, op mailflags.Op, names []string) ([]FlagChange, error) {
 	done, _, err := s.SetFlagsUnchanged(ctx, id, uids, op, names, math.MaxUint64)
 	return done, err
 }
@@ -17,8 +22,8 @@ func (s *Store) SetFlags(ctx context.Context, id MailboxID, uids []UID, op FlagO
 // SetFlagsUnchanged is SetFlags for the messages that have not changed since a
 // modification sequence (UNCHANGEDSINCE, RFC 7162 section 3.1.3). The others keep
 // their flags; left are their UIDs, ascending.
-func (s *Store) SetFlagsUnchanged(ctx context.Context, id MailboxID, uids []UID, op FlagOp, names []string, since ModSeq) (done []FlagChange, left []UID, err error) {
-	system, words, err := parseFlags(names)
+func (s *Store) SetFlagsUnchanged(ctx context.Context, id MailboxID, uids []UID, op mailflags.Op, names []string, since ModSeq) (done []FlagChange, left []UID, err error) {
+	system, words, err := mailflags.Parse(names)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -43,10 +48,10 @@ func (s *Store) SetFlagsUnchanged(ctx context.Context, id MailboxID, uids []UID,
 	return done, left, err
 }
 
-func (t *tx) setFlags(b *box, rows []picked, op FlagOp, system System, words []string) (_ []FlagChange, err error) {
+func (t *tx) setFlags(b *box, rows []picked, op mailflags.Op, system mailflags.System, words []string) (_ []FlagChange, err error) {
 	out := make([]FlagChange, len(rows))
-	merged := map[KeywordSet]KeywordSet{}
-	want := make([]Flags, len(rows))
+	merged := map[mailflags.KeywordSet]mailflags.KeywordSet{}
+	want := make([]mailflags.Flags, len(rows))
 	for i, r := range rows {
 		set, ok := merged[r.Flags.Keywords]
 		if !ok {
@@ -55,26 +60,15 @@ func (t *tx) setFlags(b *box, rows []picked, op FlagOp, system System, words []s
 			}
 			merged[r.Flags.Keywords] = set
 		}
-		want[i] = Flags{op.apply(r.Flags.System, system), set}
+		want[i] = mailflags.Flags{System: op.Apply(r.Flags.System, system), Keywords: set}
 		out[i] = FlagChange{r.UID, r.Flags, r.ModSeq}
 	}
 	return out, t.rewrite(b, rows, want, out)
 }
 
-func (op FlagOp) apply(old, given System) System {
-	switch op {
-	case Add:
-		return old | given
-	case Remove:
-		return old &^ given
-	default:
-		return given
-	}
-}
-
 // rewrite gives rows the flags in want, by one range statement for each run of
 // messages that get the same flags, and notes the outcome in out.
-func (t *tx) rewrite(b *box, rows []picked, want []Flags, out []FlagChange) error {
+func (t *tx) rewrite(b *box, rows []picked, want []mailflags.Flags, out []FlagChange) error {
 	for i := 0; i < len(rows); {
 		if rows[i].Flags == want[i] {
 			i++
@@ -97,3 +91,48 @@ func (t *tx) rewrite(b *box, rows []picked, want []Flags, out []FlagChange) erro
 	}
 	return nil
 }
+
+// intern returns the set of the given keywords, making it where it is new.
+func (t *tx) intern(words []string) (mailflags.KeywordSet, error) {
+	names, id, known, err := t.s.keywords.Find(words)
+	if known || err != nil {
+		return id, err
+	}
+	id = t.s.keywords.Add(names)
+	t.log.line('K', int64(id), strings.Join(names, " "))
+	return id, t.exec(`INSERT INTO keyword_set (id, names) VALUES (?, ?)`, int64(id), strings.Join(names, " "))
+}
+
+// merge returns the set that op makes of old and words.
+func (t *tx) merge(old mailflags.KeywordSet, op mailflags.Op, words []string) (mailflags.KeywordSet, error) {
+	if len(words) == 0 && op != mailflags.Set {
+		return old, nil
+	}
+	return t.intern(t.s.keywords.Merged(old, op, words))
+}
+
+// loadKeywords reads the sets of keywords of the index.
+func (s *Store) loadKeywords() error {
+	k := mailflags.NewTable()
+	err := s.reader.rows(context.Background(), `SELECT id, names FROM keyword_set ORDER BY id`, nil, func(rows *sql.Rows) error {
+		var id int
+		var names string
+		if err := rows.Scan(&id, &names); err != nil {
+			return err
+		}
+		if id != k.Len() {
+			return fault.New(fault.Corrupt, fmt.Sprintf("the index of the mail store lacks keyword set %d", k.Len()),
+				repairHint)
+		}
+		k.Add(strings.Fields(names))
+		return nil
+	})
+	if err == nil {
+		s.keywords.Replace(k) // others may be looking at it
+	}
+	return err
+}
+
+// FlagNames returns the names of flags as IMAP writes them, without \Recent.
+// The slice is shared and must not be changed.
+func (s *Store) FlagNames(f mailflags.Flags) []string { return s.keywords.Render(f) }

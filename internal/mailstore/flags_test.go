@@ -7,9 +7,10 @@ import (
 	"testing"
 
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailflags"
 )
 
-func (r *rig) flag(uids []UID, op FlagOp, names ...string) []FlagChange {
+func (r *rig) flag(uids []UID, op mailflags.Op, names ...string) []FlagChange {
 	r.t.Helper()
 	out, err := r.SetFlags(r.t.Context(), r.id("INBOX"), uids, op, names)
 	must(r.t, err)
@@ -20,21 +21,21 @@ func TestSetFlags(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		before string
-		op     FlagOp
+		op     mailflags.Op
 		names  string
 		after  string
 	}{
-		{"add", `\Seen a`, Add, `\Flagged b`, `\Seen \Flagged a b`},
-		{"add what is there", `\Seen a`, Add, `\seen A`, `\Seen a`},
-		{"add nothing", `\Seen a`, Add, ``, `\Seen a`},
-		{"remove", `\Seen \Flagged a b`, Remove, `\SEEN B`, `\Flagged a`},
-		{"remove what is not there", `a`, Remove, `\Seen b`, `a`},
-		{"remove nothing", `\Seen a`, Remove, ``, `\Seen a`},
-		{"set", `\Seen a b`, Set, `\Draft c`, `\Draft c`},
-		{"set nothing", `\Seen a b`, Set, ``, ``},
-		{"recent is not stored", `\Seen`, Set, `\Recent \Answered`, `\Answered`},
-		{"first spelling wins", `$Forwarded`, Set, `$FORWARDED $forwarded`, `$Forwarded`},
-		{"sorted without case", ``, Set, `b A C`, `A b C`},
+		{"add", `\Seen a`, mailflags.Add, `\Flagged b`, `\Seen \Flagged a b`},
+		{"add what is there", `\Seen a`, mailflags.Add, `\seen A`, `\Seen a`},
+		{"add nothing", `\Seen a`, mailflags.Add, ``, `\Seen a`},
+		{"remove", `\Seen \Flagged a b`, mailflags.Remove, `\SEEN B`, `\Flagged a`},
+		{"remove what is not there", `a`, mailflags.Remove, `\Seen b`, `a`},
+		{"remove nothing", `\Seen a`, mailflags.Remove, ``, `\Seen a`},
+		{"set", `\Seen a b`, mailflags.Set, `\Draft c`, `\Draft c`},
+		{"set nothing", `\Seen a b`, mailflags.Set, ``, ``},
+		{"recent is not stored", `\Seen`, mailflags.Set, `\Recent \Answered`, `\Answered`},
+		{"first spelling wins", `$Forwarded`, mailflags.Set, `$FORWARDED $forwarded`, `$Forwarded`},
+		{"sorted without case", ``, mailflags.Set, `b A C`, `A b C`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newStore(t)
@@ -56,11 +57,11 @@ func TestSetFlags(t *testing.T) {
 func TestSetFlagsAnswersForWhatExists(t *testing.T) {
 	r := newStore(t)
 	r.fill("INBOX", 200)
-	r.flag([]UID{5, 6, 7, 150}, Add, `\Deleted`)
+	r.flag([]UID{5, 6, 7, 150}, mailflags.Add, `\Deleted`)
 	_, err := r.Expunge(t.Context(), r.id("INBOX"), nil)
 	must(t, err)
 	v := r.view("INBOX")
-	got := r.flag([]UID{150, 149, 4, 4, 6, 8, 151, 9999, 0}, Add, `\Seen`, "x")
+	got := r.flag([]UID{150, 149, 4, 4, 6, 8, 151, 9999, 0}, mailflags.Add, `\Seen`, "x")
 	var uids []UID
 	for _, c := range got {
 		uids = append(uids, c.UID)
@@ -72,7 +73,7 @@ func TestSetFlagsAnswersForWhatExists(t *testing.T) {
 	if m := r.box("INBOX"); m.Unseen != 192 {
 		t.Errorf("%d unseen", m.Unseen)
 	}
-	if got := r.flag(nil, Add, `\Seen`); len(got) != 0 {
+	if got := r.flag(nil, mailflags.Add, `\Seen`); len(got) != 0 {
 		t.Errorf("no uids: answered for %v", got)
 	}
 }
@@ -97,14 +98,14 @@ func (r *rig) fresh(v *View) {
 func TestRangesNeverTouchTheOthers(t *testing.T) {
 	r := newStore(t)
 	r.fill("INBOX", 30)
-	r.flag([]UID{3, 4, 5, 10, 12, 14}, Set, `\Seen`, "k")
+	r.flag([]UID{3, 4, 5, 10, 12, 14}, mailflags.Set, `\Seen`, "k")
 	v := r.view("INBOX")
-	r.flag([]UID{2, 3, 5, 6, 9, 11, 12, 13}, Add, `\Flagged`)
+	r.flag([]UID{2, 3, 5, 6, 9, 11, 12, 13}, mailflags.Add, `\Flagged`)
 	r.fresh(v)
 	var got []string
 	p := v.Snapshot()
 	for i, f := range p.Flags {
-		if f != (Flags{}) {
+		if f != (mailflags.Flags{}) {
 			got = append(got, fmt.Sprintf("%d%v", p.UIDs[i], r.FlagNames(f)))
 		}
 	}
@@ -112,7 +113,7 @@ func TestRangesNeverTouchTheOthers(t *testing.T) {
 	if s := strings.Join(got, " "); s != want {
 		t.Errorf("got  %s\nwant %s", s, want)
 	}
-	r.flag([]UID{2, 3, 4, 5, 11, 12, 13}, Add, `\Deleted`)
+	r.flag([]UID{2, 3, 4, 5, 11, 12, 13}, mailflags.Add, `\Deleted`)
 	uids, err := r.Expunge(t.Context(), r.id("INBOX"), []UID{1, 3, 4, 11, 13, 14})
 	must(t, err)
 	if !slices.Equal(uids, []UID{3, 4, 11, 13}) {
@@ -135,12 +136,12 @@ func TestManyKeywords(t *testing.T) {
 	r := newStore(t)
 	r.fill("INBOX", 2)
 	var all []string
-	for i := range maxMessageWords {
+	for i := range mailflags.MaxWords {
 		all = append(all, fmt.Sprintf("word%03d", i))
 	}
-	r.flag([]UID{1}, Set, all...)
+	r.flag([]UID{1}, mailflags.Set, all...)
 	for _, w := range all[:10] {
-		r.flag([]UID{2}, Add, strings.ToUpper(w))
+		r.flag([]UID{2}, mailflags.Add, strings.ToUpper(w))
 	}
 	for range 2 {
 		p := r.view("INBOX").Snapshot()
@@ -158,10 +159,10 @@ func TestFlagNamesThatCannotBe(t *testing.T) {
 	r := newStore(t)
 	r.append("INBOX", 1)
 	for _, bad := range []string{"", "two words", "(", "a)", "a{", "50%", "*", `quo"te`, `back\slash`, "]", "\x7f", "tab\t", "grün", `\Unknown`, `\`} {
-		_, err := r.SetFlags(t.Context(), r.id("INBOX"), []UID{1}, Add, []string{bad})
+		_, err := r.SetFlags(t.Context(), r.id("INBOX"), []UID{1}, mailflags.Add, []string{bad})
 		wantKind(t, err, fault.Config)
 	}
-	r.flag([]UID{1}, Set, "$Junk", "a[b", "!#&'+,-./:;<=>?@^_`|}~")
+	r.flag([]UID{1}, mailflags.Set, "$Junk", "a[b", "!#&'+,-./:;<=>?@^_`|}~")
 	r.want("INBOX", "1 !#&'+,-./:;<=>?@^_`|}~ $Junk a[b number 1")
 }
 
@@ -173,8 +174,8 @@ func TestKeywordsOfARollbackAreNotKept(t *testing.T) {
 		{Mailbox: 99, Message: r.spool("y")},
 	})
 	wantKind(t, err, fault.NotFound)
-	r.flag([]UID{1}, Add, "found")
-	r.flag([]UID{1}, Add, "lost")
+	r.flag([]UID{1}, mailflags.Add, "found")
+	r.flag([]UID{1}, mailflags.Add, "lost")
 	r.reopen()
 	r.want("INBOX", "1 found lost number 1")
 }

@@ -26,34 +26,3 @@ func FuzzMailboxName(f *testing.F) {
 		}
 	})
 }
-
-func FuzzFlags(f *testing.F) {
-	f.Add(`\Seen work`, `\Flagged WORK $x`)
-	f.Add("", "\\")
-	f.Add("K \u212a", "k")
-	f.Fuzz(func(t *testing.T, first, second string) {
-		var k keywords
-		k.reset()
-		_, a, err := parseFlags(strings.Fields(first))
-		if err != nil {
-			return
-		}
-		_, b, err := parseFlags(strings.Fields(second))
-		if err != nil {
-			return
-		}
-		a = k.canonical(a)
-		k.add(a)
-		b = k.canonical(b)
-		for i, w := range b {
-			if !validKeyword(w) || i > 0 && strings.ToLower(b[i-1]) >= strings.ToLower(w) {
-				t.Errorf("set %q", b)
-			}
-			for _, v := range a {
-				if strings.EqualFold(v, w) && v != w {
-					t.Errorf("%q is spelt %q", v, w)
-				}
-			}
-		}
-	})
-}

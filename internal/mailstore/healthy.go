@@ -97,7 +97,7 @@ func (s *Store) soundLocked(ctx context.Context) error {
 	}
 	// What was in doubt is decided now: what is in the index was committed.
 	if err == nil {
-		err = s.keywords.load(&s.reader)
+		err = s.loadKeywords()
 	}
 	if err == nil {
 		err = s.reloadLocked(ctx)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailflags"
 )
 
 // mounted is a store on a small file system of its own.
@@ -43,7 +44,7 @@ func TestADiskThatIsFullForAWhile(t *testing.T) {
 	wantKind(t, r.Healthy(t.Context()), fault.Full)
 	full := false
 	for n := range 400 { // until the log of the index has no room left
-		if _, err = r.SetFlags(t.Context(), r.id("INBOX"), []UID{2}, FlagOp(1+n%2), []string{`\Seen`}); err != nil {
+		if _, err = r.SetFlags(t.Context(), r.id("INBOX"), []UID{2}, mailflags.Op(1+n%2), []string{`\Seen`}); err != nil {
 			wantKind(t, err, fault.Full)
 			full = true
 			break
@@ -54,7 +55,7 @@ func TestADiskThatIsFullForAWhile(t *testing.T) {
 	}
 	must(t, os.Remove(ballast))
 	must(t, r.Healthy(t.Context()))
-	r.flag([]UID{1}, Add, `\Flagged`)
+	r.flag([]UID{1}, mailflags.Add, `\Flagged`)
 	r.append("INBOX", 4)
 	r.fresh(v)
 	must(t, r.Purge(t.Context()))
@@ -81,7 +82,7 @@ func TestADiskThatIsReadOnlyForAWhile(t *testing.T) {
 	r.writer.suspect = true
 	r.writer.mu.Unlock()
 	must(t, remount(syscall.MS_RDONLY))
-	_, err := r.SetFlags(t.Context(), id, []UID{1}, Add, []string{`\Seen`})
+	_, err := r.SetFlags(t.Context(), id, []UID{1}, mailflags.Add, []string{`\Seen`})
 	wantKind(t, err, fault.Temporary)
 	wantKind(t, r.Healthy(t.Context()), fault.Temporary)
 	_, err = r.Spool(t.Context(), strings.NewReader("x"))
@@ -116,7 +117,7 @@ func TestADriveThatVanishes(t *testing.T) {
 	}
 	must(t, os.Rename(r.dir, away))
 	for range 2 {
-		_, err = r.SetFlags(t.Context(), id, []UID{1}, Add, []string{`\Seen`})
+		_, err = r.SetFlags(t.Context(), id, []UID{1}, mailflags.Add, []string{`\Seen`})
 		if !fault.Is(err, fault.Temporary) && !fault.Is(err, fault.Corrupt) {
 			t.Errorf("while it is away: %v", err)
 		}
@@ -127,7 +128,7 @@ func TestADriveThatVanishes(t *testing.T) {
 	}
 	must(t, os.Rename(away, r.dir))
 	must(t, r.Healthy(t.Context()))
-	r.flag([]UID{2}, Add, `\Flagged`)
+	r.flag([]UID{2}, mailflags.Add, `\Flagged`)
 	r.append("INBOX", 4)
 	r.fresh(v)
 	r.want("INBOX", "1  number 1\n2 \\Flagged number 2\n3  number 3\n4  number 4")

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailflags"
 )
 
 func TestHealthySaysWhatIsWrong(t *testing.T) {
@@ -54,7 +55,7 @@ func TestAFolderThatVanishesAndComesBack(t *testing.T) {
 func TestAnIndexThatComesBackAsAnotherFileIsOpenedAgain(t *testing.T) {
 	r := newStore(t)
 	r.fill("INBOX", 2)
-	r.flag([]UID{1}, Add, "work")
+	r.flag([]UID{1}, mailflags.Add, "work")
 	v := r.view("INBOX")
 	gone := r.view("Sent")
 	// Away it is changed by another program, and what comes back is a copy.
@@ -90,11 +91,11 @@ func TestWorkGoesOnAfterAnErrorOfTheIndex(t *testing.T) {
 		}
 		return nil
 	}
-	_, err := r.SetFlags(t.Context(), r.id("INBOX"), []UID{1}, Add, []string{"work"})
+	_, err := r.SetFlags(t.Context(), r.id("INBOX"), []UID{1}, mailflags.Add, []string{"work"})
 	wantKind(t, err, fault.Temporary)
 	old := r.writer.db
 	broken = false
-	r.flag([]UID{2}, Add, "home")
+	r.flag([]UID{2}, mailflags.Add, "home")
 	if r.writer.db == old {
 		t.Error("the index was not opened again")
 	}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/windows"
+
+	"github.com/popbridge/popbridge/internal/mailflags"
 )
 
 // TestFilesHeldOpenAtEachStep has another program open every file that it can get, at
@@ -22,7 +24,7 @@ func TestFilesHeldOpenAtEachStep(t *testing.T) {
 	r.deliver(r.from("home", "A", 2), r.from("home", "B", 3))
 	r.backup(dir)
 	r.deliver(r.from("home", "C", 4))
-	r.flag([]UID{1, 2}, Set, `\Deleted`)
+	r.flag([]UID{1, 2}, mailflags.Set, `\Deleted`)
 	_, err := r.Expunge(t.Context(), r.id("INBOX"), nil)
 	must(t, err)
 	r.backup(dir)

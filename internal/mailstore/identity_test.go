@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailflags"
 )
 
 // wantAnother checks that a store is refused because it is not the one that was
@@ -134,7 +135,7 @@ func TestAFolderThatIsReplacedUnderAnOpenStore(t *testing.T) {
 	must(t, os.Rename(r.dir, away))
 	refused := func(what string) {
 		t.Helper()
-		_, err := r.SetFlags(t.Context(), id, []UID{1}, Add, []string{`\Seen`})
+		_, err := r.SetFlags(t.Context(), id, []UID{1}, mailflags.Add, []string{`\Seen`})
 		wantKind(t, err, fault.Temporary)
 		wantKind(t, r.Healthy(t.Context()), fault.Temporary)
 		_, err = r.Spool(t.Context(), strings.NewReader(text(9)))

@@ -1,9 +1,6 @@
 package mailstore
 
 import (
-	"errors"
-	"fmt"
-
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
@@ -12,18 +9,7 @@ import (
 const (
 	maxMailboxes     = 10_000
 	maxSubscriptions = 20_000
-	maxKeywords      = 1000    // different ones
-	maxMessageWords  = 100     // keywords of one message
-	maxKeywordOctets = 4 << 20 // of all sets of keywords, which stay in memory
-	maxRendered      = 10_000  // combinations of flags whose names are at hand
 )
-
-// ErrTooMany is in the error of what goes beyond one of these.
-var ErrTooMany = errors.New("limit reached")
-
-func tooMany(what string, most int) error {
-	return fault.Wrap(ErrTooMany, fault.Denied, fmt.Sprintf("there are too many %s, at most %d", what, most), "")
-}
 
 // atMost returns an error when a table has no room for another row.
 func (t *tx) atMost(most int, table, what string) error {
@@ -32,7 +18,7 @@ func (t *tx) atMost(most int, table, what string) error {
 		return err
 	}
 	if n >= most {
-		return tooMany(what, most)
+		return fault.TooMany(what, most)
 	}
 	return nil
 }

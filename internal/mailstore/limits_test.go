@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailflags"
 	"github.com/popbridge/popbridge/internal/message"
 )
 
@@ -26,18 +28,18 @@ func TestKeywordsHaveALimit(t *testing.T) {
 		return list
 	}
 	set := func(names []string) error {
-		_, err := r.SetFlags(t.Context(), inbox, []UID{1}, Set, names)
+		_, err := r.SetFlags(t.Context(), inbox, []UID{1}, mailflags.Set, names)
 		return err
 	}
-	must(t, set(words(0, maxMessageWords)))
-	if err := set(words(0, maxMessageWords+1)); !errors.Is(err, ErrTooMany) {
-		t.Errorf("%d keywords of one message: %v", maxMessageWords+1, err)
+	must(t, set(words(0, mailflags.MaxWords)))
+	if err := set(words(0, mailflags.MaxWords+1)); !errors.Is(err, fault.ErrLimit) {
+		t.Errorf("%d keywords of one message: %v", mailflags.MaxWords+1, err)
 	}
-	for from := 0; from < maxKeywords; from += maxMessageWords {
-		must(t, set(words(from, maxMessageWords)))
+	for from := 0; from < mailflags.MaxKeywords; from += mailflags.MaxWords {
+		must(t, set(words(from, mailflags.MaxWords)))
 	}
-	if err := set([]string{"another"}); !errors.Is(err, ErrTooMany) {
-		t.Errorf("%d keywords: %v", maxKeywords+1, err)
+	if err := set([]string{"another"}); !errors.Is(err, fault.ErrLimit) {
+		t.Errorf("%d keywords: %v", mailflags.MaxKeywords+1, err)
 	}
 	must(t, set([]string{"k7", `\Seen`}))
 	sp, err := r.Spool(t.Context(), strings.NewReader("Subject: x\r\n\r\nx\r\n"))
@@ -58,13 +60,13 @@ func TestMailboxesAndSubscriptionsHaveALimit(t *testing.T) {
 			tx.exec(series+`INSERT INTO subscription (name) SELECT 's' || value FROM series`, maxSubscriptions-len(defaultMailboxes)),
 		)
 	}))
-	if _, err := r.CreateMailbox(t.Context(), "one too many", ""); !errors.Is(err, ErrTooMany) {
+	if _, err := r.CreateMailbox(t.Context(), "one too many", ""); !errors.Is(err, fault.ErrLimit) {
 		t.Errorf("CREATE: %v", err)
 	}
-	if err := r.RenameMailbox(t.Context(), "m1", "a/b/c"); !errors.Is(err, ErrTooMany) {
+	if err := r.RenameMailbox(t.Context(), "m1", "a/b/c"); !errors.Is(err, fault.ErrLimit) {
 		t.Errorf("RENAME: %v", err)
 	}
-	if err := r.Subscribe(t.Context(), "one too many", true); !errors.Is(err, ErrTooMany) {
+	if err := r.Subscribe(t.Context(), "one too many", true); !errors.Is(err, fault.ErrLimit) {
 		t.Errorf("SUBSCRIBE: %v", err)
 	}
 	must(t, r.Subscribe(t.Context(), "s1", false))

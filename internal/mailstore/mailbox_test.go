@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailflags"
 )
 
 func (r *rig) names() string {
@@ -168,7 +169,7 @@ func TestDeleteMailbox(t *testing.T) {
 	wantKind(t, err, fault.NotFound)
 	_, err = r.OpenView(t.Context(), id)
 	wantKind(t, err, fault.NotFound)
-	_, err = r.SetFlags(t.Context(), id, []UID{1}, Add, []string{`\Seen`})
+	_, err = r.SetFlags(t.Context(), id, []UID{1}, mailflags.Add, []string{`\Seen`})
 	wantKind(t, err, fault.NotFound)
 	_, err = r.Expunge(t.Context(), id, nil)
 	wantKind(t, err, fault.NotFound)

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/popbridge/popbridge/internal/mailflags"
 )
 
 func init() {
@@ -182,7 +184,7 @@ func (m *model) fetch(rt *rapid.T) {
 }
 
 func (m *model) flagSome(rt *rapid.T) {
-	b, flags, op := m.pickBox(rt, "box"), drawFlags(rt), FlagOp(rapid.IntRange(0, 2).Draw(rt, "op"))
+	b, flags, op := m.pickBox(rt, "box"), drawFlags(rt), mailflags.Op(rapid.IntRange(0, 2).Draw(rt, "op"))
 	uids := b.pickUIDs(rt)
 	got, err := m.SetFlags(m.t.Context(), b.id, uids, op, slices.Collect(maps.Keys(flags)))
 	must(m.t, err)
@@ -190,11 +192,11 @@ func (m *model) flagSome(rt *rapid.T) {
 		if !slices.Contains(uids, msg.uid) {
 			continue
 		}
-		if op == Set {
+		if op == mailflags.Set {
 			clear(msg.flags)
 		}
 		for f := range flags {
-			if op == Remove {
+			if op == mailflags.Remove {
 				delete(msg.flags, f)
 			} else {
 				msg.flags[f] = true
@@ -420,7 +422,7 @@ func (msg modelMessage) text() string {
 	return strings.Join(slices.Sorted(maps.Keys(msg.flags)), " ")
 }
 
-func (m *model) flags(f Flags) string {
+func (m *model) flags(f mailflags.Flags) string {
 	return strings.Join(slices.Sorted(slices.Values(m.FlagNames(f))), " ")
 }
 

@@ -3,6 +3,8 @@ package mailstore
 import (
 	"context"
 	"slices"
+
+	"github.com/popbridge/popbridge/internal/mailflags"
 )
 
 // Copy copies messages, with their flags and dates, to the end of dst. No file
@@ -72,7 +74,7 @@ func (s *Store) Expunge(ctx context.Context, id MailboxID, uids []UID) ([]UID, e
 		if err != nil {
 			return err
 		}
-		marked := those(rows, func(r picked) bool { return r.Flags.System&Deleted != 0 })
+		marked := those(rows, func(r picked) bool { return r.Flags.System&mailflags.Deleted != 0 })
 		for _, r := range marked {
 			out = append(out, r.UID)
 		}

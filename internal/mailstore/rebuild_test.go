@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailflags"
 	"github.com/popbridge/popbridge/internal/testkit/rounds"
 )
 
@@ -73,8 +74,8 @@ func (r *rig) busy() {
 		r.append("INBOX", n, `\Seen`, "work")
 	}
 	r.deliver(r.from("home", "A", 20), r.from("home", "B %+ü\"", 21), r.from("work", "", 22), r.from("home", "D", 23))
-	r.flag([]UID{1, 3, 5, 6, 7}, Add, `\Flagged`, "$Junk")
-	r.flag([]UID{2}, Set)
+	r.flag([]UID{1, 3, 5, 6, 7}, mailflags.Add, `\Flagged`, "$Junk")
+	r.flag([]UID{2}, mailflags.Set)
 	_, err := r.Copy(r.t.Context(), r.id("INBOX"), []UID{1, 2, 5, 9}, r.id("Work"))
 	must(r.t, err)
 	_, err = r.Move(r.t.Context(), r.id("INBOX"), []UID{6, 7, 10}, r.id("a/b"))
@@ -338,7 +339,7 @@ func TestTheLogDoesNotGrowForEver(t *testing.T) {
 	r := newStore(t)
 	r.fill("INBOX", 5)
 	for i := range 400 {
-		r.flag([]UID{1, 3, 5}, FlagOp(1+i%2), `\Flagged`)
+		r.flag([]UID{1, 3, 5}, mailflags.Op(1+i%2), `\Flagged`)
 	}
 	before, err := os.Stat(r.logPath())
 	must(t, err)

@@ -17,12 +17,12 @@ const recovered = "Recovered"
 // RepairReport is what was found and what became of it. The codes are those of
 // Check, and "damaged-log" for a recovery log that could not be read in full.
 type RepairReport struct {
-	Repaired  []Problem // wrong before, right now
-	Left      []Problem // cannot be repaired here; a file that is wanted comes with the next poll where the server still has it
-	Wanted    int       // contents whose files are missing or were moved aside
-	Recovered int       // messages of which only the file was left, in the mailbox Recovered now
-	Aside     string    // folder with the damaged files that were moved aside; empty: none
-	Rebuilt   bool      // the index was rebuilt
+	Repaired  []Problem `json:"-"`         // wrong before, right now
+	Left      []Problem `json:"-"`         // cannot be repaired here; a file that is wanted comes with the next poll where the server still has it
+	Wanted    int       `json:"wanted"`    // contents whose files are missing or were moved aside
+	Recovered int       `json:"recovered"` // messages of which only the file was left, in the mailbox Recovered now
+	Aside     string    `json:"aside"`     // folder with the damaged files that were moved aside; empty: none
+	Rebuilt   bool      `json:"rebuilt"`   // the index was rebuilt
 }
 
 // Repair repairs what Check finds, as far as it can. It may run while

@@ -25,27 +25,17 @@ type RestoreOptions struct {
 	Devices func(sha256 string) bool
 }
 
-// RestoreReport is what was restored.
-type RestoreReport struct {
-	Messages int
-	Files    int
-	Bytes    int64
-	Missing  []Problem // files that the backup lacks or has damaged: Wanted in the ledger
-	Devices  []string  // that the backup has
-	LetIn    bool      // they came back
-}
-
 // Restore makes the store in dir from the backup in backupDir. dir must be empty
 // or absent, else fault.Conflict; it is there as a whole or not at all. Every
 // file is copied and compared with its hash. UIDs and UIDVALIDITY are those of
 // the backup; UIDNEXT is raised by a million at least, so that no UID is given again that
 // a client may have seen after the backup was taken (see skipUIDs).
-func Restore(ctx context.Context, backupDir, dir string, o RestoreOptions) (RestoreReport, error) {
+func Restore(ctx context.Context, backupDir, dir string, o RestoreOptions) (BackupReport, error) {
 	report, err := restore(ctx, backupDir, dir, o)
 	return report, failure(err, "restore the mail store")
 }
 
-func restore(ctx context.Context, backupDir, dir string, o RestoreOptions) (report RestoreReport, err error) {
+func restore(ctx context.Context, backupDir, dir string, o RestoreOptions) (report BackupReport, err error) {
 	if err := checkFolders(backupDir, CheckPlace); err != nil {
 		return report, err
 	}
@@ -79,7 +69,7 @@ func restore(ctx context.Context, backupDir, dir string, o RestoreOptions) (repo
 	c := copier{from: &contents.Files{Dir: backupDir}, to: &s.files, progress: o.Progress, needed: true}
 	letIn := o.Devices != nil && o.Devices(m.SHA256)
 	devices, err := s.fill(ctx, filepath.Join(backupDir, m.Index), m, &c, letIn)
-	report = RestoreReport{m.Messages, c.fresh, c.bytes, c.problems, devices, letIn}
+	report = BackupReport{Messages: m.Messages, Files: c.fresh, NewFiles: c.fresh, Bytes: c.bytes, Missing: c.problems, Devices: devices, LetIn: letIn}
 	if err = errors.Join(err, s.Close()); err != nil {
 		return report, err
 	}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailflags"
 )
 
 // migrations[i] takes the index from schema version i to i+1. A step that was
@@ -219,7 +220,7 @@ func (s *Store) schemaVersion(ctx context.Context, path string) (int, error) {
 // migrate takes the index to the schema of this program, in one transaction. A
 // new store is filled in the same one.
 func (s *Store) migrate(ctx context.Context, fill func(*tx) error) error {
-	s.keywords.reset()
+	s.keywords.Replace(mailflags.NewTable())
 	return s.write(ctx, "prepare the index", func(t *tx) error {
 		version := 0
 		if err := t.get(`PRAGMA user_version`, nil, &version); err != nil {

@@ -4,6 +4,8 @@ import (
 	"database/sql"
 	"math"
 	"slices"
+
+	"github.com/popbridge/popbridge/internal/mailflags"
 )
 
 // picked is a message that a command names. joined tells that no other message
@@ -87,7 +89,7 @@ func newRowReader() *rowReader {
 func (r *rowReader) read(rows *sql.Rows) (row, error) {
 	err := rows.Scan(r.dest[:]...)
 	n := &r.numbers
-	return row{UID(n[0]), ContentID(n[1]), Flags{System(n[2]), KeywordSet(n[3])}, ModSeq(n[4]), n[5], n[6], n[7]}, err
+	return row{UID(n[0]), ContentID(n[1]), mailflags.Flags{System: mailflags.System(n[2]), Keywords: mailflags.KeywordSet(n[3])}, ModSeq(n[4]), n[5], n[6], n[7]}, err
 }
 
 // runs calls do for each longest stretch of rows that one range statement can

@@ -8,6 +8,8 @@ import (
 	"slices"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/popbridge/popbridge/internal/mailflags"
 )
 
 // Snapshot is a mailbox as of one commit, in columns of equal length with
@@ -20,7 +22,7 @@ import (
 type Snapshot struct {
 	Mailbox    Mailbox
 	UIDs       []UID
-	Flags      []Flags
+	Flags      []mailflags.Flags
 	ModSeqs    []ModSeq
 	Sizes      []int64
 	Received   []int64 // Unix seconds

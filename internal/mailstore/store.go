@@ -14,6 +14,7 @@ import (
 	"github.com/popbridge/popbridge/internal/atomicfile"
 	"github.com/popbridge/popbridge/internal/contents"
 	"github.com/popbridge/popbridge/internal/failpoint"
+	"github.com/popbridge/popbridge/internal/mailflags"
 	"github.com/popbridge/popbridge/internal/password"
 	"github.com/popbridge/popbridge/internal/textindex"
 )
@@ -52,7 +53,7 @@ type Store struct {
 	writer    writer
 	reader    reader
 	recovery  recoveryLog
-	keywords  keywords
+	keywords  *mailflags.Table
 	feed      feed
 	backups   sync.RWMutex // a backup holds it for reading, a purge for writing
 	passwords *password.Checker
@@ -93,7 +94,8 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 
 // prepare makes a store that is not open yet.
 func prepare(dir string, o Options) (s *Store, err error) {
-	s = &Store{log: o.Log, now: o.Now, keep: keepFor(o.KeepExpunged), lease: o.Lease, extend: o.Extend, passwords: password.NewChecker()}
+	s = &Store{log: o.Log, now: o.Now, keep: keepFor(o.KeepExpunged), lease: o.Lease, extend: o.Extend,
+		passwords: password.NewChecker(), keywords: mailflags.NewTable()}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -140,7 +142,7 @@ func (s *Store) open(ctx context.Context, o Options) error {
 	if err := s.loadIdentity(ctx); err != nil {
 		return err
 	}
-	if err := s.keywords.load(&s.reader); err != nil {
+	if err := s.loadKeywords(); err != nil {
 		return err
 	}
 	if err := s.reconcile(ctx); err != nil {

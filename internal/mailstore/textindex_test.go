@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/popbridge/popbridge/internal/mailflags"
 	"github.com/popbridge/popbridge/internal/textindex"
 )
 
@@ -109,7 +110,7 @@ func TestPurgedTextIsGone(t *testing.T) {
 		if !has(0) || !has(1) {
 			t.Fatal("words are not in the index")
 		}
-		if _, err := r.SetFlags(t.Context(), r.id(inbox), []UID{2}, Add, []string{`\Deleted`}); err != nil {
+		if _, err := r.SetFlags(t.Context(), r.id(inbox), []UID{2}, mailflags.Add, []string{`\Deleted`}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := r.Expunge(t.Context(), r.id(inbox), nil); err != nil {

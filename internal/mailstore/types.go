@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/popbridge/popbridge/internal/contents"
+	"github.com/popbridge/popbridge/internal/mailflags"
 	"github.com/popbridge/popbridge/internal/message"
 )
 
@@ -150,20 +151,10 @@ type AccountState struct {
 	Memory      string // what the POP side wants to remember, in its own form
 }
 
-// FlagOp says what SetFlags does with the given flags.
-type FlagOp uint8
-
-// The operations of STORE (RFC 9051 section 6.4.6).
-const (
-	Set    FlagOp = iota // replace all flags
-	Add                  // add to the flags
-	Remove               // take from the flags
-)
-
 // FlagChange is the state of a message after SetFlags.
 type FlagChange struct {
 	UID    UID
-	Flags  Flags
+	Flags  mailflags.Flags
 	ModSeq ModSeq
 }
 

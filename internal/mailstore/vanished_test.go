@@ -7,6 +7,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/popbridge/popbridge/internal/mailflags"
 )
 
 // vanished writes what Vanished returns as text.
@@ -113,8 +115,8 @@ func TestNoHistoryIsMadeUp(t *testing.T) {
 			r := newStore(t)
 			r.fill("INBOX", 5)
 			for range 50 {
-				r.flag([]UID{1}, Add, `\Flagged`)
-				r.flag([]UID{1}, Remove, `\Flagged`)
+				r.flag([]UID{1}, mailflags.Add, `\Flagged`)
+				r.flag([]UID{1}, mailflags.Remove, `\Flagged`)
 			}
 			r.expunge("INBOX", 2)
 			before := r.box("INBOX")
@@ -149,8 +151,8 @@ func TestTheRecoveryLogCountsModificationSequences(t *testing.T) {
 		return nil
 	})
 	must(t, err)
-	r.flag([]UID{1}, Add, "new")
-	r.flag([]UID{1}, Remove, "new")
+	r.flag([]UID{1}, mailflags.Add, "new")
+	r.flag([]UID{1}, mailflags.Remove, "new")
 	r.lose(removeIndex)
 	const gap = 1 << 20
 	if got := r.box("INBOX").HighestModSeq; got < ModSeq(gap+steps+2) {
@@ -169,13 +171,13 @@ func TestModificationSequencesRise(t *testing.T) {
 		boxes []string // in which it rises
 		do    func() error
 	}{
-		{"flag", []string{"INBOX"}, func() error { r.flag([]UID{1}, Add, `\Seen`); return nil }},
-		{"the same flag", nil, func() error { r.flag([]UID{1}, Add, `\Seen`); return nil }},
-		{"keyword", []string{"INBOX"}, func() error { r.flag([]UID{1}, Add, "Work"); return nil }},
-		{"keyword in other case", nil, func() error { r.flag([]UID{1}, Add, "wORK"); return nil }},
-		{"the same set", nil, func() error { r.flag([]UID{1}, Set, "work", `\Seen`, `\Seen`); return nil }},
-		{"absent keyword", nil, func() error { r.flag([]UID{1}, Remove, "other"); return nil }},
-		{"no such message", nil, func() error { r.flag([]UID{77}, Add, "other"); return nil }},
+		{"flag", []string{"INBOX"}, func() error { r.flag([]UID{1}, mailflags.Add, `\Seen`); return nil }},
+		{"the same flag", nil, func() error { r.flag([]UID{1}, mailflags.Add, `\Seen`); return nil }},
+		{"keyword", []string{"INBOX"}, func() error { r.flag([]UID{1}, mailflags.Add, "Work"); return nil }},
+		{"keyword in other case", nil, func() error { r.flag([]UID{1}, mailflags.Add, "wORK"); return nil }},
+		{"the same set", nil, func() error { r.flag([]UID{1}, mailflags.Set, "work", `\Seen`, `\Seen`); return nil }},
+		{"absent keyword", nil, func() error { r.flag([]UID{1}, mailflags.Remove, "other"); return nil }},
+		{"no such message", nil, func() error { r.flag([]UID{77}, mailflags.Add, "other"); return nil }},
 		{"append", []string{"INBOX"}, func() error { r.append("INBOX", 9); return nil }},
 		{"copy", []string{"Sent"}, func() error { _, err := r.Copy(ctx, id("INBOX"), []UID{1}, id("Sent")); return err }},
 		{"move", []string{"INBOX", "Sent"}, func() error { _, err := r.Move(ctx, id("INBOX"), []UID{2}, id("Sent")); return err }},
@@ -221,15 +223,15 @@ func TestFlagsAreStoredWhereNothingChanged(t *testing.T) {
 	r := newStore(t)
 	r.fill("INBOX", 5)
 	since := r.box("INBOX").HighestModSeq
-	r.flag([]UID{2}, Add, `\Seen`)
-	r.flag([]UID{4}, Add, "Work")
-	done, left, err := r.SetFlagsUnchanged(t.Context(), r.id("INBOX"), []UID{1, 2, 3, 4, 5, 99}, Add, []string{`\Flagged`}, since)
+	r.flag([]UID{2}, mailflags.Add, `\Seen`)
+	r.flag([]UID{4}, mailflags.Add, "Work")
+	done, left, err := r.SetFlagsUnchanged(t.Context(), r.id("INBOX"), []UID{1, 2, 3, 4, 5, 99}, mailflags.Add, []string{`\Flagged`}, since)
 	must(t, err)
 	if fmt.Sprint(left) != "[2 4]" || len(done) != 3 || done[0].ModSeq != since+3 {
 		t.Errorf("left %v, done %+v", left, done)
 	}
 	r.want("INBOX", "1 \\Flagged number 1\n2 \\Seen number 2\n3 \\Flagged number 3\n4 Work number 4\n5 \\Flagged number 5")
-	_, left, err = r.SetFlagsUnchanged(t.Context(), r.id("INBOX"), []UID{1, 2}, Set, nil, 0)
+	_, left, err = r.SetFlagsUnchanged(t.Context(), r.id("INBOX"), []UID{1, 2}, mailflags.Set, nil, 0)
 	if err != nil || fmt.Sprint(left) != "[1 2]" || r.box("INBOX").HighestModSeq != since+3 {
 		t.Errorf("since 0: left %v, %v", left, err)
 	}

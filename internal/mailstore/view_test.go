@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/popbridge/popbridge/internal/mailflags"
 )
 
 func marked(ch <-chan struct{}) bool {
@@ -40,10 +42,10 @@ func TestViewsAreMarkedOnce(t *testing.T) {
 	if len(a.Snapshot().UIDs) != 5 || a.Snapshot() != b.Snapshot() {
 		t.Error("the views do not share the newest snapshot")
 	}
-	r.flag([]UID{1}, Add, `\Seen`)
+	r.flag([]UID{1}, mailflags.Add, `\Seen`)
 	before := a.Snapshot()
 	marked(a.Changed())
-	r.flag([]UID{1}, Add, `\Seen`) // changes nothing
+	r.flag([]UID{1}, mailflags.Add, `\Seen`) // changes nothing
 	if marked(a.Changed()) || a.Snapshot() != before {
 		t.Error("marked for nothing")
 	}
@@ -78,10 +80,10 @@ func TestSnapshotsNeverChange(t *testing.T) {
 		shoot()
 		r.append("INBOX", n)
 		shoot()
-		r.flag([]UID{UID(n + 1), UID(n / 2)}, Add, `\Flagged`)
+		r.flag([]UID{UID(n + 1), UID(n / 2)}, mailflags.Add, `\Flagged`)
 		if n%7 == 6 {
 			shoot()
-			r.flag([]UID{UID(n), UID(n - 3)}, Add, `\Deleted`)
+			r.flag([]UID{UID(n), UID(n - 3)}, mailflags.Add, `\Deleted`)
 			_, err := r.Expunge(t.Context(), r.id("INBOX"), nil)
 			must(t, err)
 		}
@@ -156,7 +158,7 @@ func TestManyAtOnce(t *testing.T) {
 	}
 	workers.Go(func() error {
 		for i := range 30 {
-			if _, err := r.SetFlags(ctx, id, []UID{UID(i), UID(2 * i), UID(3 * i)}, FlagOp(i%3), []string{`\Seen`, fmt.Sprint("w", i%5)}); err != nil {
+			if _, err := r.SetFlags(ctx, id, []UID{UID(i), UID(2 * i), UID(3 * i)}, mailflags.Op(i%3), []string{`\Seen`, fmt.Sprint("w", i%5)}); err != nil {
 				return err
 			}
 		}
@@ -168,7 +170,7 @@ func TestManyAtOnce(t *testing.T) {
 			if _, err := r.Move(ctx, id, uids, sent); err != nil {
 				return err
 			}
-			if _, err := r.SetFlags(ctx, sent, []UID{UID(i)}, Add, []string{`\Deleted`}); err != nil {
+			if _, err := r.SetFlags(ctx, sent, []UID{UID(i)}, mailflags.Add, []string{`\Deleted`}); err != nil {
 				return err
 			}
 			if _, err := r.Expunge(ctx, sent, nil); err != nil {

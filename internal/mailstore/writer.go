@@ -128,7 +128,7 @@ func (s *Store) commit(ctx context.Context, doing string, fn func(*tx) error) (i
 			w.changes.Add(1)
 		}
 	}()
-	known := s.keywords.count()
+	known := s.keywords.Len()
 	if err = t.exec("BEGIN IMMEDIATE"); err != nil {
 		err = readErrorBehindCorrupt(s.indexPath(), err)
 		return false, failure(err, doing)
@@ -152,7 +152,7 @@ func (s *Store) commit(ctx context.Context, doing string, fn func(*tx) error) (i
 		// SQLite has rolled back by itself after some errors; then this one
 		// fails and there is nothing left to do.
 		_ = t.exec("ROLLBACK")
-		s.keywords.truncate(known)
+		s.keywords.Truncate(known)
 		err = readErrorBehindCorrupt(s.indexPath(), err)
 		return inDoubt, failure(err, doing)
 	}

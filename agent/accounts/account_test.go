@@ -1,0 +1,81 @@
+package accounts
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/popbridge/popbridge/bridge/plan"
+	"github.com/popbridge/popbridge/bridge/pop3"
+	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/secret"
+)
+
+func TestConfigInTheWordsOfTheBridge(t *testing.T) {
+	day := 24 * time.Hour
+	for k, want := range map[config.KeepOnServer]plan.Keep{
+		{}: plan.KeepForever(), {Rule: config.KeepNever}: plan.KeepNever(),
+		{Rule: config.KeepFor, For: 30 * day}:  plan.KeepFor(30 * day),
+		{Rule: config.KeepNewest, Newest: 500}: plan.KeepNewest(500),
+		{Rule: config.KeepBelow, Percent: 80}:  plan.KeepBelow(80, 1e9),
+	} {
+		if got := keepOf(k, 1e9); got != want || got.String() != k.String() {
+			t.Errorf("%v became %v", k, got)
+		}
+	}
+	for s, want := range map[config.Security]pop3.Security{
+		config.Implicit: pop3.Implicit, config.StartTLS: pop3.StartTLS, config.None: pop3.Plain,
+	} {
+		if got := securityOf(s); got != want {
+			t.Errorf("%v became %v", s, got)
+		}
+	}
+}
+
+func TestCredentials(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(file, []byte("secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for auth, method := range map[config.Auth]pop3.Method{
+		config.AuthPassword: pop3.MethodPassword, config.AuthAPOP: pop3.MethodAPOP, config.AuthOAuth2: pop3.MethodToken,
+	} {
+		acc := config.Account{Name: "home", Username: "ann", Auth: auth, Password: config.PasswordSource{File: file}}
+		got, err := credentials(t.Context(), acc)
+		if want := (pop3.Credentials{Username: "ann", Secret: "secret", Method: method}); err != nil || got != want {
+			t.Errorf("%s: %+v, %v", auth, got, err)
+		}
+	}
+	acc := config.Account{Name: "home", Username: "ann", Host: "pop.example.com"}
+	want := secret.Item{Service: "popbridge", Account: "ann@pop.example.com"}
+	if got := secretOf(acc); got.Keychain != want {
+		t.Errorf("the keychain is asked for %+v, want %+v", got.Keychain, want)
+	}
+	if runtime.GOOS != "windows" {
+		if err := os.Chmod(file, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		acc.Password.File = file
+		if _, err := credentials(t.Context(), acc); !fault.Is(err, fault.Config) || !strings.Contains(fault.Hint(err), "chmod") {
+			t.Errorf("a password file that others can change: %v", err)
+		}
+	}
+}
+
+func TestCAFilesThatAreNone(t *testing.T) {
+	dir := t.TempDir()
+	text := filepath.Join(dir, "text.pem")
+	if err := os.WriteFile(text, []byte("no certificate"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{text, filepath.Join(dir, "missing.pem")} {
+		_, err := clientTLS(config.Account{Name: "home", TLS: config.Implicit, CAFile: file})
+		if !fault.Is(err, fault.Config) || !strings.Contains(fault.Hint(err), "ca_file") {
+			t.Errorf("%s: %v", filepath.Base(file), err)
+		}
+	}
+}

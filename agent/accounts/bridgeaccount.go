@@ -1,0 +1,139 @@
+package accounts
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"time"
+
+	"github.com/popbridge/popbridge/agent/health"
+	"github.com/popbridge/popbridge/bridge"
+	"github.com/popbridge/popbridge/bridge/plan"
+	"github.com/popbridge/popbridge/bridge/pop3"
+	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/internal/secret"
+)
+
+// bridgeAccount says in the bridge's words what the config says.
+func (s *Set) bridgeAccount(c config.Account) (bridge.Account, error) {
+	tlsConfig, err := clientTLS(c)
+	if err != nil {
+		return bridge.Account{}, err
+	}
+	log := s.users.Log.With().Str("component", "pop3").Str("account", c.Name).Logger()
+	return bridge.Account{
+		Name: c.Name,
+		Server: pop3.Config{
+			Host: c.Host, Port: c.Port, Security: securityOf(c.TLS), TLS: tlsConfig, Pins: pinsOf(c),
+			MaxMessage: c.MaxMessageSize, Trace: log,
+		},
+		Credentials: func(ctx context.Context) (pop3.Credentials, error) { return credentials(ctx, c) },
+		Configured: func(name string) bool {
+			_, ok := s.users.Config().Account(name)
+			return ok
+		},
+		SecretEvery: secretEvery(c),
+		PollEvery:   c.PollEvery,
+		Keep:        keepOf(c.Keep, c.Quota),
+		Folder:      c.Folder,
+
+		Shadow: c.Shadow, ConfirmDeletes: c.ConfirmDeletes,
+		DeleteExpunged: c.DeleteExpunged, ExpungeGrace: c.DeleteGrace,
+	}, nil
+}
+
+// secretEvery is how often it is looked whether a refused secret has changed. A
+// file is cheap to read, and a token is renewed by itself; otherwise a command or a
+// keychain may ask a person.
+func secretEvery(c config.Account) time.Duration {
+	switch {
+	case c.Password.File != "":
+		return 10 * time.Second
+	case c.Auth == config.AuthOAuth2:
+		return time.Minute
+	}
+	return 5 * time.Minute
+}
+
+func securityOf(s config.Security) pop3.Security {
+	switch s {
+	case config.StartTLS:
+		return pop3.StartTLS
+	case config.None:
+		return pop3.Plain
+	default:
+		return pop3.Implicit
+	}
+}
+
+func pinsOf(c config.Account) (pins []pop3.Pin) {
+	for _, p := range c.Pins {
+		pins = append(pins, pop3.Pin(p))
+	}
+	return pins
+}
+
+func keepOf(k config.KeepOnServer, quota int64) plan.Keep {
+	switch k.Rule {
+	case config.KeepNever:
+		return plan.KeepNever()
+	case config.KeepFor:
+		return plan.KeepFor(k.For)
+	case config.KeepNewest:
+		return plan.KeepNewest(k.Newest)
+	case config.KeepBelow:
+		return plan.KeepBelow(k.Percent, quota)
+	default:
+		return plan.KeepForever()
+	}
+}
+
+// clientTLS trusts the system's authorities and those in ca_file: a provider
+// that changes from its own authority to a public one goes on working.
+func clientTLS(c config.Account) (*tls.Config, error) {
+	least := uint16(tls.VersionTLS12)
+	switch c.TLSMinimum {
+	case config.TLS11:
+		least = tls.VersionTLS11
+	case config.TLS10:
+		least = tls.VersionTLS10
+	}
+	if c.CAFile == "" || c.TLS == config.None || len(c.Pins) > 0 {
+		return &tls.Config{MinVersion: least}, nil
+	}
+	certs, err := ReadCAFile(c.CAFile, c.Name)
+	if err != nil {
+		return nil, err
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		roots = x509.NewCertPool() // a system without authorities still has the one in the file
+	}
+	for _, cert := range certs {
+		roots.AddCert(cert)
+	}
+	return &tls.Config{MinVersion: least, RootCAs: roots}, nil
+}
+
+func credentials(ctx context.Context, c config.Account) (pop3.Credentials, error) {
+	s, err := secretOf(c).Read(ctx)
+	if err != nil {
+		return pop3.Credentials{}, health.NewPasswordError(err)
+	}
+	cred := pop3.Credentials{Username: c.Username, Secret: string(s)}
+	switch c.Auth {
+	case config.AuthOAuth2:
+		cred.Method = pop3.MethodToken
+	case config.AuthAPOP:
+		cred.Method = pop3.MethodAPOP
+	}
+	return cred, nil
+}
+
+func secretOf(c config.Account) secret.Source {
+	src := secret.Source{File: c.Password.File, Command: c.Password.Command}
+	if c.Password.InKeychain() {
+		src.Keychain = secret.Item{Service: config.KeychainService, Account: c.KeychainItem()}
+	}
+	return src
+}

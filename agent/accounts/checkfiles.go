@@ -1,0 +1,44 @@
+package accounts
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+
+	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/internal/fault"
+)
+
+// CheckFiles says what is wrong with the files and programs that a config names,
+// as an account would find it at its next poll. Commands are not run and the
+// keychain is not asked: they may want an answer from a person.
+func CheckFiles(ctx context.Context, cfg *config.Config) (wrong, warnings []config.Problem) {
+	lines := config.Lines(cfg.Path)
+	for i, c := range cfg.Accounts {
+		problem := func(key, text, hint string) config.Problem {
+			key = fmt.Sprintf("account[%d].%s", i+1, key)
+			return config.Problem{Line: lines[key], Key: key, Text: text, Hint: hint}
+		}
+		if c.Password.File != "" {
+			if _, err := secretOf(c).Read(ctx); err != nil {
+				wrong = append(wrong, problem("password_file", err.Error(), fault.Hint(err)))
+			}
+		}
+		if command := c.Password.Command; len(command) > 0 {
+			if _, err := exec.LookPath(command[0]); err != nil {
+				wrong = append(wrong, problem("password_command", "the program "+fault.Quote(command[0])+" cannot be run: "+err.Error(),
+					"write its whole path, without ~ and variables; a service has a shorter PATH than a shell"))
+			}
+			for _, arg := range command[1:] {
+				if what := config.Unexpanded(arg); what != "" {
+					warnings = append(warnings, problem("password_command", what+" in "+fault.Quote(arg)+" may be taken literally: no shell runs the command",
+						`write the whole path, or ["sh", "-c", "..."]`))
+				}
+			}
+		}
+		if _, err := clientTLS(c); err != nil {
+			wrong = append(wrong, problem("ca_file", err.Error(), fault.Hint(err)))
+		}
+	}
+	return wrong, warnings
+}

@@ -1,0 +1,79 @@
+package operations
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/popbridge/popbridge/agent/accounts"
+	"github.com/popbridge/popbridge/agent/users"
+	"github.com/popbridge/popbridge/bridge"
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/supervise"
+)
+
+// Clients are the connections of mail clients.
+type Clients interface {
+	// Listening returns the addresses that accept mail clients now.
+	Listening() []string
+	// Count returns how many connections there are, and what their programs call
+	// themselves.
+	Count() (n int, programs []string)
+	// Connected returns the connections of a device, and since when there are any.
+	Connected(user, device string) (n int, since time.Time, programs []string)
+	// Disconnect ends the connections of a device, of all for "".
+	Disconnect(user, device string)
+}
+
+// Local implements Operations for an agent in this process.
+type Local struct {
+	users    *users.Stores
+	accounts *accounts.Set
+	clients  Clients
+	running  func() bool
+	reload   func()
+
+	rounds sync.RWMutex // held for reading by what goes over the stores for long, for writing by a rename
+}
+
+// New returns the operations of an agent. running is false where nothing is served and
+// the data folder was opened for one command; reload takes up the config file as it is.
+func New(u *users.Stores, a *accounts.Set, c Clients, running func() bool, reload func()) *Local {
+	return &Local{users: u, accounts: a, clients: c, running: running, reload: reload}
+}
+
+var _ Operations = (*Local)(nil)
+
+// each asks the accounts of these names, all of them for none, side by side.
+func each[T any](ctx context.Context, l *Local, names []string, ask func(*accounts.Account) T) ([]T, error) {
+	chosen, err := l.accounts.Choose(names)
+	if err != nil {
+		return nil, err
+	}
+	answers := make([]T, len(chosen))
+	var wg sync.WaitGroup
+	for i, ac := range chosen {
+		wg.Go(func() { answers[i] = ask(ac) })
+	}
+	wg.Wait()
+	return answers, ctx.Err()
+}
+
+// withRunner runs work with the runner of an account. A panic is an error of it.
+func withRunner(ctx context.Context, ac *accounts.Account, work func(*bridge.Runner) error) error {
+	return supervise.Protect(func() error {
+		r, err := ac.Runner(ctx)
+		if err != nil {
+			return err
+		}
+		return work(r)
+	})
+}
+
+// said is an error as a result has it, "" for none.
+func said(err error) (text, hint string) {
+	if err == nil {
+		return "", ""
+	}
+	return err.Error(), fault.Hint(err)
+}

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/popbridge/popbridge/installer"
+)
+
+// formats are the kinds of packages for Linux, as nfpm calls them, with the end of
+// their names.
+var formats = []struct{ packager, end string }{{"deb", ".deb"}, {"rpm", ".rpm"}, {"apk", ".apk"}, {"archlinux", ".pkg.tar.zst"}}
+
+// nfpmFile is a file of a package, in nfpm's terms.
+type nfpmFile struct {
+	Src  string `json:"src"`
+	Dst  string `json:"dst"`
+	Info struct {
+		Mode  fs.FileMode `json:"mode"`
+		MTime time.Time   `json:"mtime"`
+	} `json:"file_info"`
+}
+
+// linux writes the packages for distributions. They install the program, its
+// reference, and units that no one has to write; nothing is started before someone
+// says so, and removing a package leaves mail and config alone.
+func (r *release) linux(ctx context.Context) error {
+	scripts, err := r.scripts()
+	if err != nil {
+		return err
+	}
+	for _, t := range targets {
+		if t.os != "linux" {
+			continue
+		}
+		for _, f := range formats {
+			entries, err := r.installed(t, f.packager)
+			if err != nil {
+				return err
+			}
+			inPackage := scripts
+			if f.packager == "apk" {
+				inPackage = nil // Alpine has no systemd; and nfpm orders them at random there
+			}
+			config, err := r.nfpmConfig(t, f.packager, entries, inPackage)
+			if err != nil {
+				return err
+			}
+			err = r.tool(ctx, []string{"SOURCE_DATE_EPOCH=" + r.epoch()},
+				"github.com/goreleaser/nfpm/v2/cmd/nfpm", "package", "--config", config, "--packager", f.packager, "--target", filepath.Join(r.out, r.name(t, f.end)))
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// nfpmConfig writes what nfpm reads. JSON is YAML.
+func (r *release) nfpmConfig(t target, packager string, entries []entry, scripts map[string]string) (string, error) {
+	files := make([]nfpmFile, len(entries))
+	for i, e := range entries {
+		files[i].Src, files[i].Dst = e.from, e.path
+		files[i].Info.Mode, files[i].Info.MTime = e.mode, r.date
+	}
+	text, err := json.MarshalIndent(map[string]any{
+		"name": "popbridge", "arch": t.arch, "platform": "linux", "version": r.version, "version_schema": "semver", "release": "1",
+		"section": "mail", "priority": "optional", "maintainer": maintainer, "homepage": installer.Homepage, "license": "MIT",
+		"description": summary + "\n" + description, "mtime": r.date, "contents": files, "scripts": scripts,
+		"deb": map[string]any{"compression": "gzip"},
+		"rpm": map[string]any{"summary": summary, "group": "Applications/Internet", "buildhost": "localhost", "compression": "gzip"},
+	}, "", "\t")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(r.work, "nfpm-"+packager+"-"+t.arch+".json")
+	return path, os.WriteFile(path, text, 0o644)
+}
+
+// installed is what a package puts where.
+func (r *release) installed(t target, packager string) ([]entry, error) {
+	zsh := "/usr/share/zsh/site-functions/_popbridge"
+	if packager == "deb" {
+		zsh = "/usr/share/zsh/vendor-completions/_popbridge"
+	}
+	completions := filepath.Join(r.work, "completions")
+	entries := []entry{
+		{"/usr/bin/popbridge", r.program(t), 0o755},
+		{"/usr/share/bash-completion/completions/popbridge", filepath.Join(completions, "popbridge"), 0o644},
+		{zsh, filepath.Join(completions, "_popbridge"), 0o644},
+		{"/usr/share/fish/vendor_completions.d/popbridge.fish", filepath.Join(completions, "popbridge.fish"), 0o644},
+		{"/usr/share/doc/popbridge/README.md", "README.md", 0o644},
+		{"/usr/share/doc/popbridge/copyright", "LICENSE", 0o644},
+		{"/usr/share/doc/popbridge/THIRD-PARTY-LICENSES.txt", r.licenceFile(), 0o644},
+		{"/usr/share/doc/popbridge/popbridge.cdx.json", r.materialsFile(t), 0o644},
+	}
+	changes, err := r.compressed("CHANGELOG.md", "changelog.gz")
+	if err != nil {
+		return nil, err
+	}
+	entries = append(entries, entry{"/usr/share/doc/popbridge/changelog.gz", changes, 0o644})
+	pages, err := filepath.Glob(filepath.Join(r.work, "man", "*.1"))
+	if err != nil {
+		return nil, err
+	}
+	for _, page := range pages {
+		name := filepath.Base(page) + ".gz"
+		file, err := r.compressed(page, name)
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, entry{"/usr/share/man/man1/" + name, file, 0o644})
+	}
+	return entries, nil
+}
+
+// compressed writes a file with gzip, without its time and name.
+func (r *release) compressed(from, name string) (string, error) {
+	data, err := os.ReadFile(from)
+	if err != nil {
+		return "", err
+	}
+	var b bytes.Buffer
+	w, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
+	if err != nil {
+		return "", err
+	}
+	if _, err := w.Write(data); err != nil {
+		return "", err
+	}
+	if err := w.Close(); err != nil {
+		return "", err
+	}
+	path := filepath.Join(r.work, name)
+	return path, os.WriteFile(path, b.Bytes(), 0o644)
+}
+
+// What runs after a package was installed or upgraded, and before it is removed:
+// services that run go on with the new program, or end.
+const (
+	eachService = `[ -d /run/systemd/system ] || exit 0
+systemctl daemon-reload || true
+systemctl %s 'popbridge.service' 'popbridge@*.service' 2>/dev/null || true
+for dir in /run/user/*; do
+	[ -S "$dir/systemd/private" ] || continue
+	systemctl --user --machine="${dir##*/}@.host" %s popbridge.service 2>/dev/null || true
+done
+`
+	head        = "#!/bin/sh\nset -e\n"
+	afterwards  = head + eachService
+	beforeGoing = head + "# deb says remove, rpm how many versions stay, apk and pacman call it only then\ncase \"${1:-0}\" in upgrade | [1-9]*) exit 0 ;; esac\n" + eachService
+)
+
+func (r *release) scripts() (map[string]string, error) {
+	scripts := map[string]string{}
+	for name, text := range map[string]string{
+		"postinstall": strings.ReplaceAll(afterwards, "%s", "try-restart"),
+		"preremove":   strings.ReplaceAll(beforeGoing, "%s", "stop"),
+	} {
+		path := filepath.Join(r.work, name)
+		if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+			return nil, err
+		}
+		scripts[name] = path
+	}
+	return scripts, nil
+}
