@@ -26,10 +26,12 @@ const BackgroundVariable = "POPBRIDGE_BACKGROUND_PID"
 // it, so that no person sees its errors. Processes that a managed one starts
 // inherit the variables, so they are compared.
 func Managed() bool {
-	return ManagedByWindows() || os.Getenv(BackgroundVariable) == strconv.Itoa(os.Getpid()) ||
-		os.Getenv("SYSTEMD_EXEC_PID") == strconv.Itoa(os.Getpid()) || // systemd.exec(5)
+	return ManagedByWindows() || managedBySystemd() || os.Getenv(BackgroundVariable) == strconv.Itoa(os.Getpid()) ||
 		strings.HasPrefix(os.Getenv("XPC_SERVICE_NAME"), installer.LaunchLabel) && os.Getppid() == 1
 }
+
+// managedBySystemd goes by systemd.exec(5).
+func managedBySystemd() bool { return os.Getenv("SYSTEMD_EXEC_PID") == strconv.Itoa(os.Getpid()) }
 
 // RunService runs the agent for a service manager that speaks to the process,
 // until that says stop. run is called with a context that then ends, and with

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 	"time"
 
 	"github.com/popbridge/popbridge/agent/health"
@@ -47,8 +48,14 @@ func Serve(ctx context.Context, cfg *config.Config, o Options, waiting func(), b
 	return a.Run(ctx)
 }
 
+// readOnlyWithin is how long an agent of systemd waits for a disk to become writable
+// before it ends, to be started again. A service has a view of the file system of
+// its own, in which a disk that was mounted read-only at its start stays so.
+const readOnlyWithin = 10 * time.Second
+
 func openWhenReady(ctx context.Context, cfg *config.Config, o Options, waiting func()) (*Agent, error) {
 	registry := health.New(o.Log.With().Str("component", "health").Logger(), time.Now)
+	start := time.Now()
 	for told := false; ; {
 		a, err := Open(ctx, cfg, o)
 		if !Waits(err) || ctx.Err() != nil {
@@ -56,6 +63,9 @@ func openWhenReady(ctx context.Context, cfg *config.Config, o Options, waiting f
 			return a, err
 		}
 		registry.Report("data folder", health.DataFolder(err))
+		if errors.Is(err, syscall.EROFS) && managedBySystemd() && time.Since(start) > readOnlyWithin {
+			return nil, err
+		}
 		if !told {
 			waiting()
 			_ = state.Open(o.StateDir, cfg.Path).Update(func(f *state.File) { f.Agent.Waiting = err.Error() }) // only for a person

@@ -21,6 +21,8 @@ const (
 	// Homepage is where popbridge is described and released.
 	Homepage = "https://github.com/popbridge/popbridge"
 
+	root = "root"
+
 	// stopSeconds is a little more than the agent gives itself to drain.
 	stopSeconds = 15
 )
@@ -29,12 +31,13 @@ const (
 type definition struct {
 	executable string
 	config     string
-	dataDir    string // Windows only
-	stateDir   string // the same
+	dataDir    string // "" where it is not known
+	stateDir   string // Windows only
 	hasDataDir bool
 	system     bool
-	user       string // of a system service; empty: root, on Windows its own account
+	user       string // of a system service; empty: root on macOS, on Windows its own account
 	log        string // launchd has no log of its own
+	systemd    int    // its version, 0 where it is not known
 	env        []variable
 }
 
@@ -55,11 +58,12 @@ func define(o Options, h host) (definition, error) {
 	if o.System && h.goos != "windows" {
 		d.user = h.sudoUser()
 	}
-	if h.goos == "darwin" {
-		d.log = "/Library/Logs/popbridge/popbridge.log"
-		if !o.System {
-			d.log = h.home + d.log
-		}
+	if o.System && h.goos == "linux" && d.user == "" {
+		d.user = root // named, because systemd gives a home folder only to a user who is
+	}
+	d.log = h.logFile(o.System)
+	if h.goos == "linux" {
+		d.systemd = h.systemdVersion()
 	}
 	var names []string
 	switch {

@@ -7,7 +7,9 @@ import (
 	"os/exec"
 	"os/user"
 	"path"
+	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,6 +29,7 @@ type host struct {
 	getenv   func(string) string
 	exists   func(path string) bool
 	run      func(argv []string) error
+	output   func(argv []string) (string, error)
 	homeOf   func(user string) string // "" where it is not known
 	entries  func() (user, system bool)
 }
@@ -34,7 +37,7 @@ type host struct {
 func thisHost() host {
 	home, _ := os.UserHomeDir() // without one, nothing is installed for a user: see check
 	exists := func(path string) bool { _, err := os.Stat(path); return err == nil }
-	return host{runtime.GOOS, service.Platform(), os.Getuid(), os.Getenv("USER"), home, os.Getenv, exists, run, homeOf, entries}
+	return host{runtime.GOOS, service.Platform(), os.Getuid(), os.Getenv("USER"), home, os.Getenv, exists, run, output, homeOf, entries}
 }
 
 func homeOf(name string) string {
@@ -48,13 +51,20 @@ func homeOf(name string) string {
 const runTimeout = time.Minute
 
 func run(argv []string) error {
+	_, err := output(argv)
+	return err
+}
+
+func output(argv []string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), runTimeout)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, argv[0], argv[1:]...).CombinedOutput()
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Env = append(os.Environ(), "TZ=UTC") // for the times that systemctl prints
+	out, err := cmd.CombinedOutput()
 	if err != nil {
-		return fmt.Errorf("%s: %w, saying %s", argv[0], err, fault.Quote(strings.TrimSpace(string(out))))
+		return "", fmt.Errorf("%s: %w, saying %s", argv[0], err, fault.Quote(strings.TrimSpace(string(out))))
 	}
-	return nil
+	return string(out), nil
 }
 
 // check reports why no service can be installed here, if that is so.
@@ -63,7 +73,7 @@ func (h host) check(system bool) error {
 	case h.goos == "windows":
 		return nil // which asks for an administrator by itself
 	case h.goos == "linux" && h.platform != "linux-systemd":
-		return fault.New(fault.NotFound, "there is no systemd on this machine", "in a container make `popbridge run` its command; elsewhere let your init system start it")
+		return h.withoutSystemd()
 	case system && h.uid != 0:
 		return fault.New(fault.Denied, "a service of the whole system can only be managed by root", h.asRoot())
 	case system:
@@ -71,9 +81,36 @@ func (h host) check(system bool) error {
 	case h.home == "":
 		return fault.New(fault.Config, "this user has no home folder", "set HOME, or install with --system")
 	case h.uid == 0 && h.sudoUser() != "":
-		return fault.New(fault.Config, "with sudo this would be a service of the user root", "leave sudo away, or install with --system")
+		return fault.New(fault.Config, "with sudo this would be a service of the user root", "omit sudo, or install with --system")
 	}
 	return h.checkUserManager()
+}
+
+// withoutSystemd is the error that there is no systemd, with what to do instead.
+func (h host) withoutSystemd() error {
+	const text = "there is no systemd on this machine, so popbridge installs no service"
+	does := func(sign ...string) bool { return slices.ContainsFunc(sign, h.exists) }
+	switch {
+	case h.getenv("container") != "", does("/.dockerenv", "/run/.containerenv", "/run/host/container-manager"):
+		return fault.New(fault.NotFound, "this is a container without systemd, so popbridge installs no service", "make `popbridge run --config FILE` the command of the container: "+servicePage)
+	case does("/run/openrc", "/sbin/openrc-run"):
+		return fault.New(fault.NotFound, text, "OpenRC runs it by a file /etc/init.d/popbridge: "+servicePage)
+	case does("/run/runit", "/etc/runit"):
+		return fault.New(fault.NotFound, text, "runit runs it by a file /etc/sv/popbridge/run: "+servicePage)
+	}
+	return fault.New(fault.NotFound, text, "let your init system run `popbridge run --config FILE` as the user whose mail it is, and end it with SIGTERM: "+servicePage)
+}
+
+// servicePage says what to do on every system.
+const servicePage = Homepage + "/blob/main/docs/service.md"
+
+// RunsAs is the user that a service will run as which is installed now: "" for the
+// one that installs it, or for an account of its own.
+func RunsAs(system bool) string {
+	if h := thisHost(); system && h.uid == 0 {
+		return h.sudoUser()
+	}
+	return ""
 }
 
 // find reports whether a service of the system is installed, and refuses to guess
@@ -109,6 +146,30 @@ func (h host) checkUserManager() error {
 		return fault.New(fault.Config, text, "log in as this user (su and sudo are not enough), or install with --system")
 	}
 	return nil
+}
+
+var systemdVersion = regexp.MustCompile(`^systemd (\d+)`)
+
+// systemdVersion is 0 where it is not known.
+func (h host) systemdVersion() int {
+	said, _ := h.output([]string{"systemctl", "--version"})
+	version := 0
+	if m := systemdVersion.FindStringSubmatch(said); m != nil {
+		version, _ = strconv.Atoi(m[1])
+	}
+	return version
+}
+
+// logFile is where launchd writes what the service prints, "" on other systems.
+func (h host) logFile(system bool) string {
+	const file = "/Library/Logs/popbridge/popbridge.log"
+	switch {
+	case h.goos != "darwin":
+		return ""
+	case system:
+		return file
+	}
+	return h.home + file
 }
 
 func (h host) asRoot() string {

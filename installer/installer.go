@@ -40,17 +40,6 @@ type Options struct {
 	System     bool   // for the machine instead of the user
 }
 
-// Status is what the service manager says.
-type Status string
-
-// The states of a service.
-const (
-	NotInstalled Status = "not installed"
-	Stopped      Status = "stopped"
-	Running      Status = "running"
-	Failed       Status = "failed"
-)
-
 // Service is the service of popbridge on this machine, installed or not. Its
 // errors are faults.
 type Service struct {
@@ -73,6 +62,10 @@ type manager interface {
 // There may be one of the user as well: then only the user can say which is meant.
 func Find() (system bool, err error) { return thisHost().find() }
 
+// Check reports why no service can be installed here, for the user or for the
+// system, if that is so.
+func Check(system bool) error { return thisHost().check(system) }
+
 // New returns the service; nothing is changed yet. It fails where there is no
 // service manager that could run it.
 func New(o Options) (*Service, error) {
@@ -84,9 +77,7 @@ func New(o Options) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	if config := logonConfig(logonEntryOf(def)); config != "" {
-		def.config = config // what was installed is what is started, whoever asks
-	}
+	def.takeInstalled()
 	m, err := newManager(def, h)
 	if err != nil {
 		return nil, fault.Wrap(err, fault.NotFound, "there is no service manager on this system", runItself)
@@ -110,14 +101,10 @@ func (s *Service) Install() (note string, err error) {
 	if status != NotInstalled {
 		return "", fault.New(fault.Conflict, "the service is installed already", "to change it run popbridge uninstall first")
 	}
-	if err := s.hasHome(); err != nil {
-		return "", err
-	}
-	if err := s.safeForRoot(); err != nil {
-		return "", err
-	}
-	if err := s.prepare(); err != nil {
-		return "", err
+	for _, check := range []func() error{s.notTwice, s.hasHome, s.safeForRoot, s.prepare} {
+		if err := check(); err != nil {
+			return "", err
+		}
 	}
 	if err = s.manager.Install(); err == nil {
 		err = s.grant()
@@ -127,6 +114,21 @@ func (s *Service) Install() (note string, err error) {
 		return "", s.explain(err, "the service could not be installed")
 	}
 	return s.note(), nil
+}
+
+// notTwice refuses a service with the config of one of the other kind.
+func (s *Service) notTwice() error {
+	other := &Service{def: definition{system: !s.def.system}, host: s.host}
+	if s.def.user != "" {
+		other.host.home = s.host.homeOf(s.def.user)
+	}
+	if s.Path() == "" || !s.host.exists(other.Path()) || other.Runs().Config != s.def.config {
+		return nil
+	}
+	if s.def.system {
+		return fault.New(fault.Conflict, "a service of the user runs with this config already: "+other.Path(), "remove it first, as that user: popbridge uninstall --system=false")
+	}
+	return fault.New(fault.Conflict, "a service of the whole system runs with this config already: "+other.Path(), "nothing is to be done; or remove it first: sudo popbridge uninstall --system")
 }
 
 // hasHome refuses a service without a home folder, in which its data folder would
@@ -145,10 +147,13 @@ func (s *Service) hasHome() error {
 		"set data_dir in the config; or install it with sudo from the account of the user whose mail it is, and it runs as that user")
 }
 
+// asRoot reports whether the service runs as root.
+func (s *Service) asRoot() bool { return s.def.system && (s.def.user == "" || s.def.user == root) }
+
 // safeForRoot refuses a service of root whose program or config others than root
 // can change: at once, or at a start of the machine, when /tmp is empty.
 func (s *Service) safeForRoot() error {
-	if s.host.goos == "windows" || !s.def.system || s.def.user != "" {
+	if s.host.goos == "windows" || !s.asRoot() {
 		return nil
 	}
 	for _, p := range []struct{ what, path string }{{"program", s.def.executable}, {"config file", s.def.config}} {
@@ -174,8 +179,12 @@ func (s *Service) prepare() error {
 	return nil
 }
 
-// grant gives the account of a Windows service access to its folders.
+// grant gives the account of a Windows service access to its folders, and lets
+// every user see how a service of the system runs.
 func (s *Service) grant() error {
+	if s.def.system && s.Path() != "" {
+		return os.Chmod(s.Path(), 0o644) // whatever the umask
+	}
 	dirs := s.def.grants(s.host.goos)
 	if len(dirs) == 0 {
 		return nil
@@ -207,10 +216,13 @@ func (s *Service) Uninstall() error {
 	if err != nil {
 		return err
 	}
-	if status == Running {
+	if status == Running || status == Restarting {
 		if err := s.manager.Stop(); err != nil {
 			return s.explain(err, "the service could not be stopped")
 		}
+	}
+	if status == Failed && s.host.goos == "linux" {
+		_ = s.host.run(s.systemctl("reset-failed", ServiceName+".service")) // or it is listed for ever
 	}
 	return s.explain(s.manager.Uninstall(), "the service could not be removed")
 }
@@ -225,7 +237,7 @@ func (s *Service) Start() error {
 		// launchd keeps a job that ended by itself, and does not load one twice.
 		_ = s.manager.Stop()
 	}
-	return s.explain(s.manager.Start(), "the service could not be started")
+	return s.explainStart(s.manager.Start(), "the service could not be started")
 }
 
 // Stop stops the service until the next login or start of the machine.
@@ -244,7 +256,7 @@ func (s *Service) Restart() error {
 	case err != nil:
 		return err
 	case status == Running:
-		return s.explain(s.manager.Restart(), "the service could not be restarted")
+		return s.explainStart(s.manager.Restart(), "the service could not be restarted")
 	}
 	return s.Start()
 }
@@ -258,28 +270,16 @@ func (s *Service) installed() (Status, error) {
 	return status, err
 }
 
-// Status asks the service manager.
-func (s *Service) Status() (Status, error) {
-	if path := s.Path(); path != "" {
-		// The manager knows nothing of a unit it has not loaded yet.
-		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-			return NotInstalled, nil
-		}
+// explainStart is explain with why the service does not run, where the manager
+// knows that.
+func (s *Service) explainStart(err error, text string) error {
+	if err == nil {
+		return nil
 	}
-	status, err := s.manager.Status()
-	switch {
-	case err == nil && status == service.StatusRunning:
-		return Running, nil
-	case err == nil && status == service.StatusStopped:
-		return Stopped, nil
-	case errors.Is(err, service.ErrNotInstalled) && s.Path() == "":
-		return NotInstalled, nil
-	case errors.Is(err, service.ErrNotInstalled), err == nil:
-		return Stopped, nil // on its way from one state to another
-	case strings.Contains(err.Error(), "failed state"):
-		return Failed, nil
+	if state, _ := s.State(); state.LastEnd != "" {
+		return fault.New(fault.Temporary, text+": "+state.LastEnd, s.LogHint())
 	}
-	return "", s.explain(err, "the service manager does not answer")
+	return s.explain(err, text)
 }
 
 // explain makes a fault of what the service manager said.
@@ -293,19 +293,6 @@ func (s *Service) explain(err error, text string) error {
 	return fault.Wrap(err, fault.Internal, text, s.LogHint())
 }
 
-// LogHint says where the log of the service is.
-func (s *Service) LogHint() string {
-	switch {
-	case s.host.goos == "windows":
-		return "look into " + s.def.dataDir + `\popbridge.log`
-	case s.host.goos == "darwin":
-		return "look into " + s.def.log
-	case s.def.system:
-		return "run: journalctl -u " + ServiceName
-	}
-	return "run: journalctl --user -u " + ServiceName
-}
-
 // note is what to know after an installation.
 func (s *Service) note() string {
 	switch {
@@ -315,7 +302,7 @@ func (s *Service) note() string {
 		return "the service runs under the account " + windowsAccount + ", which cannot read your Windows credentials: use password_file, in the folder of the config file"
 	case s.host.goos == "linux" && !s.def.system && !s.host.lingers():
 		return "the service runs while you are logged in; to keep it running run: loginctl enable-linger"
-	case s.def.system && s.def.user == "":
+	case s.asRoot():
 		return "the service runs as root, its mail belongs to root, and password_command is run as root; installed with sudo by a user, it runs as that user"
 	}
 	return ""

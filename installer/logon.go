@@ -31,3 +31,11 @@ func logonConfig(command string) string {
 	}
 	return strings.TrimSuffix(rest, `"`)
 }
+
+// takeInstalled makes the config the one that was installed to start at log-on,
+// whoever asks.
+func (d *definition) takeInstalled() {
+	if config := logonConfig(logonEntryOf(*d)); config != "" {
+		d.config = config
+	}
+}

@@ -90,7 +90,7 @@ func (a *app) checkConfig(ctx context.Context, online bool) error {
 }
 
 func (a *app) printFindings(wrong, outside, warnings []config.Problem) error {
-	return a.printJSON(map[string]any{"file": a.configPath,
+	return a.printJSON(map[string]any{"file": a.configPath, "data_dir": config.DataDir(a.configPath),
 		"errors": append(findings(wrong), findings(outside)...), "warnings": findings(warnings)})
 }
 

@@ -67,9 +67,10 @@ type app struct {
 	machine        io.Writer // stdout for JSON, safe in the same way
 	direct         io.Writer // stderr itself, for progress bars and the log, which see to that themselves
 
-	started    bool // the arguments were good and a verb began
-	configPath string
-	json       bool
+	started     bool // the arguments were good and a verb began
+	configPath  string
+	configNamed bool // by --config; only the verbs of the service ask
+	json        bool
 }
 
 func newApp(stdin io.Reader, stdout, stderr io.Writer) *app {
@@ -102,7 +103,7 @@ func (a *app) newRootCommand() *cobra.Command {
 	group("To begin with:", a.newDemoCommand(), a.newCheckConfigCommand(), a.newDeviceCommand(), a.newRunCommand())
 	group("Day by day:", a.newStatusCommand(), a.newSyncCommand(), a.newUndeleteCommand(), a.newAccountCommand(), a.newUserCommand())
 	group("To keep mail safe:", a.newCheckCommand(), a.newBackupCommand(), a.newRestoreCommand())
-	group("The background service:", a.newServiceCommands()...)
+	group("The background service:", append(a.newServiceCommands(), a.newLogsCommand())...)
 	root.AddCommand(append(a.platformCommands(), a.newVersionCommand())...)
 	return root
 }
@@ -129,7 +130,13 @@ func (a *app) addJSON(c *cobra.Command) *cobra.Command {
 	return c
 }
 
-func (a *app) loadConfig() (*config.Config, error) { return config.Load(a.configPath) }
+func (a *app) loadConfig() (*config.Config, error) {
+	cfg, err := config.Load(a.configPath)
+	if err != nil && a.configPath == config.DefaultPath() {
+		err = elsewhere(a.configPath, err)
+	}
+	return cfg, err
+}
 
 // operations returns what answers for the data folder, and what ends it: the
 // running agent, or the folder itself, opened for this command.

@@ -32,6 +32,12 @@ func (f *failures) Error() string { return errors.Join(f.errs...).Error() }
 // Unwrap makes the errors known to errors.Is.
 func (f *failures) Unwrap() []error { return f.errs }
 
+// shown is the exit code of another process of popbridge, which has shown why.
+type shown int
+
+// Error implements error.
+func (s shown) Error() string { return fmt.Sprintf("exit code %d", int(s)) }
+
 // exit shows what went wrong and returns the exit code.
 func (a *app) exit(err error) int {
 	if err == nil {
@@ -45,6 +51,9 @@ func (a *app) exit(err error) int {
 			return exitPart
 		}
 		return exitFailed
+	}
+	if code, ok := errors.AsType[shown](err); ok {
+		return int(code)
 	}
 	a.show(err)
 	if fault.Is(err, fault.Config) {

@@ -2,7 +2,9 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -13,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/popbridge/popbridge/agent"
+	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/agent/state"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/installer"
@@ -29,6 +32,7 @@ func (a *app) newServiceCommands() []*cobra.Command {
 			Example: "  popbridge " + use,
 			Args:    cobra.NoArgs,
 			RunE: func(c *cobra.Command, _ []string) error {
+				a.configNamed = c.Flags().Changed("config")
 				o, err := a.serviceOptions(system)
 				if err == nil && use != "install" && !c.Flags().Changed("system") {
 					o.System, err = installer.Find()
@@ -94,12 +98,13 @@ func (a *app) serviceOptions(system bool) (installer.Options, error) {
 	return installer.Options{ConfigPath: path, DataDir: config.DataDir(path), StateDir: config.StateDir(path), System: system}, nil
 }
 
-func (a *app) install(_ context.Context, o installer.Options) error {
-	cfg, err := a.loadConfig() // nothing is installed that could not run
-	if err != nil {
+func (a *app) install(ctx context.Context, o installer.Options) error {
+	if err := installer.Check(o.System); err != nil {
 		return err
 	}
-	o.HasDataDir = cfg.DataDirNamed
+	if err := a.checkForService(ctx, &o); err != nil { // nothing is installed that could not run
+		return err
+	}
 	s, err := installer.New(o)
 	if err != nil {
 		return err
@@ -108,10 +113,38 @@ func (a *app) install(_ context.Context, o installer.Options) error {
 	if err != nil {
 		return err
 	}
-	a.printf("the service was installed; start it with: %s\n", a.command("start"))
+	start := "popbridge start"
+	if installer.RunsAs(o.System) != "" {
+		start = "sudo " + start
+	}
+	a.printf("the service was installed; start it with: %s\n", start)
 	if note != "" {
 		a.printf("%s\n", note)
 	}
+	return nil
+}
+
+// checkForService loads the config that the service will run with, and completes o
+// by what it says. With sudo it is that of the user who called sudo.
+func (a *app) checkForService(ctx context.Context, o *installer.Options) error {
+	if name := installer.RunsAs(o.System); name != "" {
+		path := ""
+		if a.configNamed {
+			path = o.ConfigPath
+		}
+		seen, err := a.checkAs(ctx, name, path)
+		if err != nil {
+			return err
+		}
+		a.configPath = seen.File
+		o.ConfigPath, o.DataDir = seen.File, seen.DataDir
+		return nil
+	}
+	cfg, err := a.loadConfig()
+	if err != nil {
+		return err
+	}
+	o.HasDataDir = cfg.DataDirNamed
 	return nil
 }
 
@@ -120,7 +153,7 @@ type background interface {
 	Runs() installer.Run
 	Start() error
 	Restart() error
-	Status() (installer.Status, error)
+	State() (installer.State, error)
 	LogHint() string
 }
 
@@ -136,16 +169,21 @@ func (a *app) start(ctx context.Context, s background, again bool) error {
 	if again {
 		do = s.Restart
 	}
-	if status, err := s.Status(); !again && err == nil && status == installer.Running {
-		runs = "runs already,"
-	} else {
-		former = book.RunningPID() // also one that someone runs in a terminal
+	now, err := s.State()
+	switch former = book.RunningPID(); {
+	case err != nil:
+		return err
+	case former != 0 && now.Status != installer.Running:
+		return fault.New(fault.Conflict, fmt.Sprintf("an agent runs already, as process %d, and not as the service", former),
+			fmt.Sprintf("end it first: with Ctrl-C in its terminal, or by: kill %d", former))
+	case !again && now.Status == installer.Running:
+		former, runs = 0, "runs already,"
 	}
 	if err := do(); err != nil {
 		return err
 	}
 	a.tell("waiting for the agent to answer ...")
-	found, err := agent.Await(ctx, book, former, since, stillThere(s.Status))
+	found, err := agent.Await(ctx, book, former, since, stillThere(s.State))
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -153,34 +191,65 @@ func (a *app) start(ctx context.Context, s background, again bool) error {
 		return fault.New(fault.KindOf(err), err.Error(), s.LogHint())
 	case found.Waiting != "":
 		a.printf("the service %s as process %d, and waits: %s\n", runs, found.PID, found.Waiting)
-	case !found.Answers && run.User != "":
-		a.printf("the service %s as process %d\n", runs, found.PID) // and answers its own user only
+	case found.Private:
+		a.printf("the service %s as process %d, and answers user %s only\n", runs, found.PID, run.User)
 	case !found.Answers:
 		a.printf("the service %s as process %d, and has not answered yet: `%s` says how it is doing\n", runs, found.PID, a.command("status"))
 	case len(found.Listen) == 0:
-		a.printf("the service %s as process %d; its IMAP server does not: `%s` says why\n", runs, found.PID, a.command("status"))
+		a.printf("the service %s as process %d, and no mail client can connect to it\n", runs, found.PID)
 	default:
 		a.printf("the service %s as process %d, with IMAP on %s\n", runs, found.PID, strings.Join(found.Listen, ", "))
 	}
-	return nil
+	return partly(found.Deaf)
+}
+
+// partly is the error that these conditions are there; nil where none is.
+func partly(conditions []health.Condition) error {
+	f := &failures{part: true}
+	for _, c := range conditions {
+		f.errs = append(f.errs, fault.New(fault.Conflict, c.Text, c.Hint))
+	}
+	if len(f.errs) == 0 {
+		return nil
+	}
+	return f
 }
 
 // stoppedFor is how long a service may be between two states before it is taken for
 // stopped.
 const stoppedFor = 3 * time.Second
 
-// stillThere reports that the service manager has given the service up.
-func stillThere(status func() (installer.Status, error)) func() error {
+// stillThere reports that the service manager has given the service up, or that it
+// has failed and will be started again.
+func stillThere(ask func() (installer.State, error)) func() error {
 	seen := time.Now()
 	return func() error {
-		switch now, err := status(); {
-		case err != nil, now == installer.Running:
+		state, err := ask()
+		switch {
+		case err != nil, state.Status == installer.Running:
 			seen = time.Now()
-		case now == installer.Failed, time.Since(seen) > stoppedFor:
-			return fault.New(fault.Temporary, "the service manager does not run the service: it is "+string(now), "")
+		case state.LastEnd != "":
+			return fault.New(fault.Temporary, "the service is "+string(state.Status)+": "+state.LastEnd, "")
+		case state.Status == installer.Failed, time.Since(seen) > stoppedFor:
+			return fault.New(fault.Temporary, "the service manager does not run the service: it is "+string(state.Status), "")
 		}
 		return nil
 	}
+}
+
+// elsewhere is the error of a config that could not be loaded. If there is none in
+// the usual place, the one of the service is named.
+func elsewhere(usual string, err error) error {
+	if _, missing := os.Stat(usual); !errors.Is(missing, fs.ErrNotExist) {
+		return err
+	}
+	for _, s := range installer.Installed(installer.Options{}) {
+		path := s.Runs().Config
+		if _, unusable := os.Stat(path); unusable == nil && path != usual {
+			return fault.New(fault.Config, err.Error()+", and the service runs with another one", "add --config "+path)
+		}
+	}
+	return err
 }
 
 // stateDirOf is where the agent of the service keeps its state, "" for the default.

@@ -32,11 +32,11 @@ type manager struct {
 func (m *manager) Runs() installer.Run { return m.run }
 func (m *manager) LogHint() string     { return "look into the log" }
 
-func (m *manager) Status() (installer.Status, error) {
+func (m *manager) State() (installer.State, error) {
 	if m.process == nil {
-		return installer.Stopped, nil
+		return installer.State{Status: installer.Stopped}, nil
 	}
-	return installer.Running, nil
+	return installer.State{Status: installer.Running}, nil
 }
 
 func (m *manager) Start() error {
@@ -134,18 +134,21 @@ func TestStartWaitsForTheAgent(t *testing.T) {
 // A service that the manager has given up is not waited for.
 func TestAServiceThatStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		now := installer.Running
-		alive := stillThere(func() (installer.Status, error) { return now, nil })
+		now := installer.State{Status: installer.Running}
+		alive := stillThere(func() (installer.State, error) { return now, nil })
 		begin := time.Now()
 		for _, step := range []struct {
-			status installer.Status
-			after  time.Duration
-			ok     bool
-		}{{installer.Running, 0, true}, {installer.Stopped, time.Second, true}, {installer.Running, time.Minute, true},
-			{installer.Stopped, stoppedFor, true}, {installer.Stopped, time.Second, false}, {installer.Running, 0, true}, {installer.Failed, 0, false}} {
+			status  installer.Status
+			lastEnd string
+			after   time.Duration
+			ok      bool
+		}{{installer.Running, "", 0, true}, {installer.Stopped, "", time.Second, true}, {installer.Running, "", time.Minute, true},
+			{installer.Stopped, "", stoppedFor, true}, {installer.Stopped, "", time.Second, false}, {installer.Running, "", 0, true}, {installer.Failed, "", 0, false},
+			{installer.Running, "", 0, true}, {installer.Restarting, "exit code 203", 0, false}} {
 			time.Sleep(step.after)
-			now = step.status
-			if err := alive(); (err == nil) != step.ok {
+			now = installer.State{Status: step.status, LastEnd: step.lastEnd}
+			err := alive()
+			if (err == nil) != step.ok || err != nil && !strings.Contains(err.Error(), step.lastEnd) {
 				t.Errorf("%s after %v: %v", step.status, time.Since(begin), err)
 			}
 		}
@@ -165,5 +168,21 @@ func TestAnAgentThatIsNoServiceIsStoppedOtherwise(t *testing.T) {
 	got := withoutService(none, 12)
 	if !strings.Contains(got.Error(), "no systemd on this machine; an agent runs as process 12") || !strings.Contains(fault.Hint(got), "Ctrl-C") || !strings.Contains(fault.Hint(got), "kill 12") {
 		t.Errorf("%v; %s", got, fault.Hint(got))
+	}
+}
+
+// A line of status for each state of a service.
+func TestServiceText(t *testing.T) {
+	now := time.Date(2026, 1, 2, 15, 0, 0, 0, time.UTC)
+	at := now.Add(-3 * time.Minute)
+	for want, s := range map[string]installer.State{
+		"running, one of this user": {Status: installer.Running},
+		"running, one of the whole system, started again after a failure 2 times":              {Status: installer.Running, System: true, Restarts: 2},
+		"failed, one of this user; it ended 3 min ago: exit code 1; its log: `popbridge logs`": {Status: installer.Failed, LastEnd: "exit code 1", EndedAt: &at},
+		"restarting, one of this user; it ended: exit code 203; its log: `popbridge logs`":     {Status: installer.Restarting, LastEnd: "exit code 203"},
+	} {
+		if got := serviceText(s, now); got != want {
+			t.Errorf("%s", got)
+		}
 	}
 }

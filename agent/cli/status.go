@@ -14,6 +14,7 @@ import (
 	"github.com/popbridge/popbridge/agent"
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/agent/operations"
+	"github.com/popbridge/popbridge/installer"
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
@@ -46,13 +47,50 @@ func (a *app) status(ctx context.Context) error {
 	case err != nil:
 		return err
 	case a.json:
-		return a.printJSON(s)
+		return a.printJSON(struct {
+			operations.Status
+			Services []installer.State `json:"services"`
+		}{s, a.serviceStates()})
 	default:
-		return a.printStatus(s, time.Now())
+		return a.printStatus(s, a.serviceStates(), time.Now())
 	}
 }
 
-func (a *app) printStatus(s operations.Status, now time.Time) error {
+// serviceStates is what the service manager says of the services that are
+// installed. What it does not answer is not known, and no reason to fail.
+func (a *app) serviceStates() []installer.State {
+	states := []installer.State{}
+	o, err := a.serviceOptions(false)
+	if err != nil {
+		return states
+	}
+	for _, s := range installer.Installed(o) {
+		if state, err := s.State(); err == nil {
+			states = append(states, state)
+		}
+	}
+	return states
+}
+
+// serviceText is a line about a service.
+func serviceText(s installer.State, now time.Time) string {
+	text := string(s.Status)
+	if s.System {
+		text += ", one of the whole system"
+	} else {
+		text += ", one of this user"
+	}
+	if s.Restarts > 0 {
+		text += ", started again after a failure " + fault.Count(s.Restarts, "time")
+	}
+	if s.LastEnd != "" {
+		ended := strings.TrimSpace("it ended " + when(s.EndedAt, now, ""))
+		text += "; " + ended + ": " + s.LastEnd + "; its log: `popbridge logs`"
+	}
+	return text
+}
+
+func (a *app) printStatus(s operations.Status, services []installer.State, now time.Time) error {
 	var head, accounts table
 	state := "not running"
 	if s.Running {
@@ -68,6 +106,9 @@ func (a *app) printStatus(s operations.Status, now time.Time) error {
 			text = when(end.At, now, "") + ": " + text
 		}
 		head.row("last end", text)
+	}
+	for _, service := range services {
+		head.row("service", serviceText(service, now))
 	}
 	head.row("data", s.DataDir)
 	if len(s.Health) == 0 {

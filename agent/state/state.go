@@ -172,6 +172,9 @@ func (b *Book) Update(change func(*File)) error {
 	after := before
 	after.Users, after.Stores = maps.Clone(before.Users), maps.Clone(before.Stores)
 	after.Accounts, after.Folders = maps.Clone(before.Accounts), maps.Clone(before.Folders)
+	if before.Agent != nil {
+		after.Agent = new(*before.Agent)
+	}
 	change(&after)
 	if !damaged && reflect.DeepEqual(before, after) {
 		return nil

@@ -177,3 +177,19 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// What is changed behind a pointer is written, too.
+func TestWhyAnAgentWaitsIsKept(t *testing.T) {
+	b := Open(t.TempDir(), "config.toml")
+	for _, change := range []func(*File){
+		func(f *File) { f.Begins("data") },
+		func(f *File) { f.Agent.Waiting = "the disk is read-only" },
+	} {
+		if err := b.Update(change); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if f, err := b.Read(); err != nil || f.Agent == nil || f.Agent.Waiting != "the disk is read-only" {
+		t.Errorf("%+v, %v", f.Agent, err)
+	}
+}

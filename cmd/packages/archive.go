@@ -27,7 +27,7 @@ type entry struct {
 
 // archives writes one for each platform, with everything in one folder.
 func (r *release) archives(context.Context) error {
-	for _, t := range targets {
+	for _, t := range r.targets {
 		end, write := ".tar.gz", writeTar
 		if t.os == "windows" {
 			end, write = ".zip", writeZip

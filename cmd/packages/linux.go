@@ -36,7 +36,7 @@ func (r *release) linux(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, t := range targets {
+	for _, t := range r.targets {
 		if t.os != "linux" {
 			continue
 		}

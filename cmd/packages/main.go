@@ -16,6 +16,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,10 +25,11 @@ import (
 func main() {
 	out := flag.String("out", "dist", "the `DIR` to write to; it is emptied first")
 	version := flag.String("version", "", "the `VERSION`, as 1.2.3; empty: the tag of the commit, or 0.0.0 with its time")
+	only := flag.String("only", "", "one `OS/ARCH` instead of all, without manifests")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *out, *version); err != nil {
+	if err := run(ctx, *out, *version, *only); err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)
 	}
@@ -40,16 +42,22 @@ type release struct {
 	date    time.Time // of the commit, UTC
 	out     string    // where the files go
 	work    string    // a temporary folder
+	targets []target  // what it is for
 }
 
-// targets are the platforms that are released, as Go names them.
-var targets = []target{
+// platforms are those of a release, as Go names them.
+var platforms = []target{
 	{"windows", "amd64"}, {"windows", "arm64"}, {"darwin", "amd64"}, {"darwin", "arm64"}, {"linux", "amd64"}, {"linux", "arm64"},
 }
 
 type target struct{ os, arch string }
 
-func run(ctx context.Context, out, version string) error {
+type step struct {
+	name string
+	do   func(context.Context) error
+}
+
+func run(ctx context.Context, out, version, only string) error {
 	out, err := filepath.Abs(out)
 	if err != nil {
 		return err
@@ -63,23 +71,30 @@ func run(ctx context.Context, out, version string) error {
 	if err != nil {
 		return err
 	}
-	r.out, r.work = out, work
+	r.out, r.work, r.targets = out, work, platforms
+	if only != "" {
+		r.targets = slices.DeleteFunc(slices.Clone(platforms), func(t target) bool { return t.os+"/"+t.arch != only })
+		if len(r.targets) == 0 {
+			return fmt.Errorf("%q is no platform of a release; write it as linux/amd64", only)
+		}
+	}
 	if err := os.RemoveAll(out); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return err
 	}
-	for _, step := range []struct {
-		name string
-		do   func(context.Context) error
-	}{
+	steps := []step{
 		{"man pages and completions", r.reference}, {"licences", r.licences}, {"programs", r.programs}, {"bill of materials", r.materials},
-		{"archives", r.archives}, {"packages for Linux", r.linux}, {"checksums", r.checksums}, {"manifests", r.manifests},
-	} {
-		fmt.Println(step.name)
-		if err := step.do(ctx); err != nil {
-			return fmt.Errorf("%s: %w", step.name, err)
+		{"archives", r.archives}, {"packages for Linux", r.linux}, {"checksums", r.checksums},
+	}
+	if only == "" {
+		steps = append(steps, step{"manifests", r.manifests})
+	}
+	for _, s := range steps {
+		fmt.Println(s.name)
+		if err := s.do(ctx); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
 	return nil
@@ -128,7 +143,7 @@ func (r *release) program(t target) string {
 }
 
 func (r *release) programs(ctx context.Context) error {
-	for _, t := range targets {
+	for _, t := range r.targets {
 		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false",
 			"-ldflags=-s -w -buildid= -X github.com/popbridge/popbridge/agent/cli.version="+r.version+
 				" -X github.com/popbridge/popbridge/agent/cli.commit="+r.commit+

@@ -23,7 +23,7 @@ func (r *release) materialsFile(t target) string {
 // materials writes a CycloneDX bill of materials for each program: which modules, in
 // which versions, with which licences are in it.
 func (r *release) materials(ctx context.Context) error {
-	for _, t := range targets {
+	for _, t := range r.targets {
 		file := r.materialsFile(t)
 		err := r.tool(ctx, nil, "github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod",
 			"bin", "-json", "-licenses", "-noserial", "-notimestamp", "-version", "v"+r.version, "-output", file, r.program(t))
@@ -48,7 +48,7 @@ type goModule struct{ Path, Version, Dir string }
 // on any platform.
 func (r *release) licences(ctx context.Context) error {
 	modules := map[string]goModule{}
-	for _, t := range targets {
+	for _, t := range r.targets {
 		found, err := modulesOf(ctx, t)
 		if err != nil {
 			return err

@@ -64,7 +64,7 @@ func TestEveryCommandHasAManPage(t *testing.T) {
 func TestManifests(t *testing.T) {
 	r := small(t)
 	want := map[string]string{}
-	for _, to := range targets {
+	for _, to := range platforms {
 		end := ".tar.gz"
 		if to.os == "windows" {
 			end = ".zip"
@@ -132,7 +132,7 @@ func TestBuiltTwice(t *testing.T) {
 	t.Chdir(testkit.ModuleRoot(t))
 	first, second := t.TempDir(), t.TempDir()
 	for _, dir := range []string{first, second} {
-		if err := run(t.Context(), dir, "1.2.3"); err != nil {
+		if err := run(t.Context(), dir, "1.2.3", ""); err != nil {
 			t.Fatal(err)
 		}
 	}
