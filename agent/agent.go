@@ -37,6 +37,7 @@ import (
 	"github.com/popbridge/popbridge/agent/state"
 	"github.com/popbridge/popbridge/agent/users"
 	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/internal/ownership"
 	"github.com/popbridge/popbridge/internal/supervise"
 )
 
@@ -95,6 +96,9 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (*Agent, error) {
 	a.zone.Store(location(cfg))
 	a.guard = newGuard(a.refused)
 	a.users.Known() // where the file is damaged, that is a condition until the next start
+	if f := ownership.Protect(cfg.DataDir); f != nil {
+		a.health.Report("data folder access", health.DataExposed(f.Why, f.Hint)) // until the next start
+	}
 	return a, nil
 }
 

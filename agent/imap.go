@@ -118,20 +118,29 @@ func (s *imapServer) serve(a *Agent, group *supervise.Group) {
 func listen(ctx context.Context, addr string) (net.Listener, error) {
 	var lc net.ListenConfig
 	ln, err := lc.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, refused(ctx, addr, err)
+	}
+	return ln, nil
+}
+
+func refused(ctx context.Context, addr string, err error) error {
 	switch {
-	case err == nil:
-		return ln, nil
 	case isPortBusy(err):
-		return nil, fault.New(fault.Conflict,
+		return fault.New(fault.Conflict,
 			fmt.Sprintf("the IMAP address %s is in use by another program", addr),
 			fmt.Sprintf("stop that program, or set another port in the config: [imap] listen = [%q]", freeNear(ctx, addr)))
+	case errors.Is(err, errPortReserved):
+		return fault.New(fault.Conflict,
+			fmt.Sprintf("the port of the IMAP address %s is reserved by Windows, for Hyper-V, WSL or Docker as a rule", addr),
+			fmt.Sprintf("set another port in the config: [imap] listen = [%q]", freeNear(ctx, addr)))
 	default:
-		return nil, fault.Wrap(err, fault.Config, fmt.Sprintf("the IMAP address %s cannot be listened on", addr),
+		return fault.Wrap(err, fault.Config, fmt.Sprintf("the IMAP address %s cannot be listened on", addr),
 			"set another one in the config: [imap] listen = [\"127.0.0.1:1143\"]")
 	}
 }
 
-// freeNear finds a port that is free at this moment, near a busy one.
+// freeNear finds a port that is free at this moment, near a busy one if there is one.
 func freeNear(ctx context.Context, addr string) string {
 	host, port, _ := net.SplitHostPort(addr)
 	first, _ := strconv.Atoi(port)
@@ -143,7 +152,12 @@ func freeNear(ctx context.Context, addr string) string {
 			return candidate
 		}
 	}
-	return net.JoinHostPort(host, "0")
+	ln, err := lc.Listen(ctx, "tcp", net.JoinHostPort(host, "0"))
+	if err != nil {
+		return net.JoinHostPort(host, "0")
+	}
+	defer func() { _ = ln.Close() }() // nothing was accepted
+	return ln.Addr().String()
 }
 
 // isPortBusy tells a port that is taken from one that may not be had.

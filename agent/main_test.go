@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 	}
 	_ = os.Setenv("XDG_STATE_HOME", dir)
 	_ = os.Unsetenv("STATE_DIRECTORY")
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/Microsoft/go-winio.ioCompletionProcessor"), goleak.Cleanup(func(code int) {
 		_ = os.RemoveAll(dir)
 		os.Exit(code)
 	}))

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -97,7 +96,7 @@ func (n *notices) run(ctx context.Context) {
 }
 
 func (n *notices) load() error {
-	data, err := os.ReadFile(n.path)
+	data, err := atomicfile.ReadFile(n.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -2,7 +2,13 @@
 
 package agent
 
-import "syscall"
+import (
+	"errors"
+	"syscall"
+)
 
 // errPortBusy is what bind says of a port that another socket has.
 const errPortBusy = syscall.EADDRINUSE
+
+// errPortReserved is what bind never says here: see Windows.
+var errPortReserved = errors.New("the system reserves this port")

@@ -19,11 +19,14 @@ import (
 // the program runs as it does in a terminal.
 func ManagedByWindows() bool { return runtime.GOOS == "windows" && !service.Interactive() }
 
+// BackgroundVariable holds the process that Windows started at log-on, out of sight.
+const BackgroundVariable = "POPBRIDGE_BACKGROUND_PID"
+
 // Managed reports whether a service manager started this process and restarts
 // it, so that no person sees its errors. Processes that a managed one starts
 // inherit the variables, so they are compared.
 func Managed() bool {
-	return ManagedByWindows() || managedBySystemd() ||
+	return ManagedByWindows() || managedBySystemd() || os.Getenv(BackgroundVariable) == strconv.Itoa(os.Getpid()) ||
 		strings.HasPrefix(os.Getenv("XPC_SERVICE_NAME"), installer.LaunchLabel) && os.Getppid() == 1
 }
 

@@ -353,6 +353,7 @@ func TestStateDir(t *testing.T) {
 		{"linux", "/home/ann", "STATE_DIRECTORY=/var/lib/popbridge:/var/lib/other XDG_STATE_HOME=/z", "/var/lib/popbridge"},
 		{"linux", "", "", "/etc/popbridge"},
 		{"darwin", "/Users/ann", "", "/Users/ann/Library/Application Support/popbridge-state"},
+		{"windows", "", "", "/etc/popbridge"},
 		{"windows", `C:\Users\ann`, `LocalAppData=C:\L`, `C:\L\popbridge-state`},
 	} {
 		s := ann(strings.Fields(c.env)...)

@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"time"
 
+	"github.com/popbridge/popbridge/internal/atomicfile"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/ownership"
 )
@@ -81,10 +81,13 @@ func readFile(path string) ([]byte, error) {
 	if path == "" {
 		return nil, fault.New(fault.Config, "no config file is named, and this user has no home folder to look in", "name one with --config FILE")
 	}
-	f, err := os.Open(path)
+	f, err := atomicfile.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fault.New(fault.Config, "there is no config file "+path,
 			"write one (`popbridge check-config --help` shows an example), or name another one with --config FILE")
+	}
+	if atomicfile.IsHeld(err) {
+		return nil, err
 	}
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Config, "the config file cannot be opened", "look at its permissions")

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"runtime"
 	"strings"
+	"unicode"
 )
 
 // system is what the defaults depend on, so that tests can be on any system.
@@ -71,7 +72,7 @@ func (s system) stateDir(configPath string) string {
 	dir := s.folder("LocalAppData", "XDG_STATE_HOME", ".local", "state")
 	switch {
 	case dir == "":
-		return filepath.Dir(configPath)
+		return s.folderOf(configPath)
 	case s.goos == "windows", s.goos == "darwin", s.goos == "ios":
 		return dir + "-state"
 	}
@@ -106,18 +107,36 @@ func (s system) join(dir string, elem ...string) string {
 	return strings.Join(append([]string{dir}, elem...), separator)
 }
 
+// folderOf is filepath.Dir for a path of s.
+func (s system) folderOf(path string) string {
+	at := strings.LastIndexAny(path, s.separators())
+	switch {
+	case at < 0:
+		return "."
+	case at == 0, path[at-1] == ':':
+		return path[:at+1]
+	}
+	return path[:at]
+}
+
+// separators are the characters that end the name of a folder.
+func (s system) separators() string {
+	if s.goos == "windows" {
+		return `\/`
+	}
+	return "/"
+}
+
 // resolve makes a path from the file absolute: ~ is the home folder, anything
 // relative starts at the folder of the configuration file, because a service
 // has no working folder that means anything.
 func (s system) resolve(dir, path string) (string, *mistake) {
-	rest, tilde := strings.CutPrefix(path, "~")
-	if m := variable(path); m != nil {
+	if m := s.misspelt(dir, path); m != nil {
 		return "", m
 	}
+	rest, tilde := strings.CutPrefix(path, "~")
 	switch {
-	case strings.ContainsRune(path, 0):
-		return "", &mistake{"the path contains a NUL character", ""}
-	case tilde && (rest == "" || rest[0] == '/' || rest[0] == filepath.Separator):
+	case tilde && (rest == "" || strings.ContainsRune(s.separators(), rune(rest[0]))):
 		if s.home == "" {
 			return "", &mistake{"~ cannot be expanded: the home folder of this user is not known", "write the whole path"}
 		}
@@ -128,6 +147,65 @@ func (s system) resolve(dir, path string) (string, *mistake) {
 		return filepath.Clean(path), nil
 	}
 	return filepath.Join(dir, path), nil
+}
+
+// misspelt reports a path that would be another folder than the one that is meant.
+func (s system) misspelt(dir, path string) *mistake {
+	if m := variable(path); m != nil {
+		return s.expanded(path, m)
+	}
+	if strings.ContainsRune(path, 0) {
+		return &mistake{"the path contains a NUL character", ""}
+	}
+	if strings.IndexFunc(path, unicode.IsControl) >= 0 {
+		return s.withControls(path)
+	}
+	if s.goos != "windows" || path == "" {
+		return nil
+	}
+	isSeparator := func(at int) bool { return at < len(path) && (path[at] == '\\' || path[at] == '/') }
+	switch {
+	case len(path) > 1 && path[1] == ':' && !isSeparator(2):
+		return &mistake{quote(path) + " depends on the working folder of drive " + path[:2], "write " + literal(path[:2]+`\`+path[2:])}
+	case isSeparator(0) && !isSeparator(1):
+		drive := "C:"
+		if len(dir) > 1 && dir[1] == ':' {
+			drive = dir[:2]
+		}
+		return &mistake{quote(path) + " does not say which drive is meant", "write " + literal(drive+path)}
+	}
+	return nil
+}
+
+// withControls reports a path with a tab, say: in "D:\temp\new" TOML reads \t and
+// \n as such.
+func (s system) withControls(path string) *mistake {
+	const text = "the path contains a control character"
+	meant := strings.NewReplacer("\b", `\b`, "\t", `\t`, "\n", `\n`, "\f", `\f`, "\r", `\r`, "\x1b", `\e`).Replace(path)
+	if strings.IndexFunc(meant, unicode.IsControl) >= 0 || s.goos != "windows" {
+		return &mistake{text, "write it without one"}
+	}
+	return &mistake{text + `: inside "..." a backslash is written twice`, "write " + literal(meant)}
+}
+
+// expanded adds to m what the variable at the start of path stands for.
+func (s system) expanded(path string, m *mistake) *mistake {
+	at := windowsVariable.FindStringIndex(path)
+	if s.goos != "windows" || at == nil || at[0] != 0 || strings.Contains(m.hint, "~") {
+		return m
+	}
+	if value := s.getenv(path[1 : at[1]-1]); value != "" {
+		m.hint = "write " + literal(value+path[at[1]:])
+	}
+	return m
+}
+
+// literal quotes a path of Windows as TOML, with single backslashes where that can be.
+func literal(path string) string {
+	if strings.Contains(path, "'") {
+		return quote(path)
+	}
+	return "'" + path + "'"
 }
 
 var (

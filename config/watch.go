@@ -3,9 +3,12 @@ package config
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -15,6 +18,7 @@ import (
 const (
 	quietFor  = 200 * time.Millisecond // no event for so long: whoever writes is done
 	settledIn = 2 * time.Second        // events do not stop: read anyway
+	readAgain = 500 * time.Millisecond // after the file could not be read
 	lookEvery = time.Minute            // where no events come: network drives, a folder that was replaced
 )
 
@@ -55,22 +59,60 @@ type watcher struct {
 	path      string
 	changed   func()
 	lookEvery time.Duration
+	notify    notifier // nil: the system's, where it has one
 
-	seen *[sha256.Size]byte // of the content at the last call; zero when it could not be read
+	seen    *[sha256.Size]byte     // of the content at the last call; zero when it could not be read
+	watched map[string]fs.FileInfo // the folders that notify watches, as they were then
+}
+
+// A notifier reports what happens in folders, as fsnotify.Watcher does. On Windows
+// Add waits for the goroutine that delivers events and errors: whoever calls it
+// must not be who receives them, or both wait for ever.
+type notifier interface {
+	Add(folder string) error
+	Close() error
+	// next waits for an event or an error, which means that events were lost;
+	// false after Close.
+	next() bool
+}
+
+type systemNotifier struct{ *fsnotify.Watcher }
+
+func (n systemNotifier) next() (ok bool) {
+	select {
+	case _, ok = <-n.Events: // of any name: a swapped symbolic link shows under another one
+	case _, ok = <-n.Errors:
+	}
+	return ok
 }
 
 func (w *watcher) serve(ctx context.Context) error {
-	// Without events (no inotify instances left, say) there is the ticker.
-	var events <-chan fsnotify.Event
-	var errs <-chan error
-	notify, err := fsnotify.NewWatcher()
-	if err == nil {
-		defer notify.Close()
-		events, errs = notify.Events, notify.Errors
-		w.watchFolders(notify)
+	if w.notify == nil {
+		if n, err := fsnotify.NewWatcher(); err == nil {
+			w.notify = systemNotifier{n}
+		} // without events (no inotify instances left, say) there is the ticker
 	}
-	w.look()
+	events := make(chan struct{}, 1)
+	if w.notify != nil {
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		defer func() { _ = w.notify.Close() }() // nothing can be done about it
+		wg.Go(func() { w.receive(events) })
+	}
+	return w.await(ctx, events)
+}
 
+// receive keeps receiving, whatever await does, until the notifier is closed.
+func (w *watcher) receive(events chan<- struct{}) {
+	for w.notify.next() {
+		select {
+		case events <- struct{}{}:
+		default: // one waits already
+		}
+	}
+}
+
+func (w *watcher) await(ctx context.Context, events <-chan struct{}) error {
 	ticker := time.NewTicker(w.lookEvery)
 	defer ticker.Stop()
 	timer := time.NewTimer(0)
@@ -78,40 +120,63 @@ func (w *watcher) serve(ctx context.Context) error {
 	defer timer.Stop()
 	var first time.Time // of the events that were not looked at yet
 	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-events: // of any name: a swapped symbolic link shows under another one
-			if first.IsZero() {
-				first = time.Now()
-			}
-			timer.Reset(max(0, min(quietFor, settledIn-time.Since(first))))
-			continue
-		case err := <-errs:
-			_ = err // an overflow: events were lost, so look
-		case <-timer.C:
-		case <-ticker.C:
-		}
 		first = time.Time{}
-		w.look()
-		if notify != nil {
-			w.watchFolders(notify)
+		w.watchFolders()
+		if !w.look() {
+			timer.Reset(readAgain)
+		}
+	events:
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-events:
+				if first.IsZero() {
+					first = time.Now()
+				}
+				timer.Reset(max(0, min(quietFor, settledIn-time.Since(first))))
+			case <-timer.C:
+				break events
+			case <-ticker.C:
+				break events
+			}
 		}
 	}
 }
 
 // watchFolders watches the folder of the file, since editors replace files
 // instead of writing them, and that of the file behind symbolic links. It is
-// repeated because both can be replaced; adding a folder again does no harm.
-func (w *watcher) watchFolders(notify *fsnotify.Watcher) {
-	_ = notify.Add(filepath.Dir(w.path)) // when it fails the ticker looks
+// repeated because both can be replaced; one that is watched is not added again.
+func (w *watcher) watchFolders() {
+	if w.notify == nil {
+		return
+	}
+	w.watchFolder(filepath.Dir(w.path))
 	if real, err := filepath.EvalSymlinks(w.path); err == nil {
-		_ = notify.Add(filepath.Dir(real))
+		w.watchFolder(filepath.Dir(real))
 	}
 }
 
-// look tells of the content if it is new.
-func (w *watcher) look() {
+func (w *watcher) watchFolder(folder string) {
+	info, err := os.Stat(folder)
+	if err != nil { // the ticker looks
+		delete(w.watched, folder)
+		return
+	}
+	if was := w.watched[folder]; was != nil && os.SameFile(was, info) {
+		return
+	}
+	if w.watched == nil {
+		w.watched = map[string]fs.FileInfo{}
+	}
+	if w.notify.Add(folder) == nil {
+		w.watched[folder] = info
+	}
+}
+
+// look reports the content if it is new. It returns false when there is a file
+// that cannot be read, which another program may have open for a moment.
+func (w *watcher) look() bool {
 	data, err := readFile(w.path)
 	var sum [sha256.Size]byte
 	if err == nil {
@@ -121,4 +186,9 @@ func (w *watcher) look() {
 		w.seen = &sum
 		w.changed()
 	}
+	if err == nil {
+		return true
+	}
+	_, err = os.Lstat(w.path)
+	return errors.Is(err, fs.ErrNotExist)
 }

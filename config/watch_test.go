@@ -187,6 +187,9 @@ func TestWatchWithoutEvents(t *testing.T) {
 
 func symlink(t *testing.T, to, path string) {
 	t.Helper()
+	if os.Getenv("WINEPREFIX") != "" {
+		t.Skip("wine 8 does not follow symbolic links that a program of Windows made")
+	}
 	if err := os.Symlink(to, path); err != nil {
 		if runtime.GOOS == "windows" {
 			t.Skip("symbolic links need a permission on Windows: ", err)

@@ -1,7 +1,7 @@
 package installer
 
 import (
-	"path/filepath"
+	"path"
 	"strings"
 	"unicode"
 
@@ -32,6 +32,7 @@ type definition struct {
 	executable string
 	config     string
 	dataDir    string // "" where it is not known
+	stateDir   string // Windows only
 	hasDataDir bool
 	system     bool
 	user       string // of a system service; empty: root on macOS, on Windows its own account
@@ -53,7 +54,7 @@ func define(o Options, h host) (definition, error) {
 		}
 		o.Executable = path
 	}
-	d := definition{executable: o.Executable, config: o.ConfigPath, dataDir: o.DataDir, hasDataDir: o.HasDataDir, system: o.System}
+	d := definition{executable: o.Executable, config: o.ConfigPath, dataDir: o.DataDir, stateDir: o.StateDir, hasDataDir: o.HasDataDir, system: o.System}
 	if o.System && h.goos != "windows" {
 		d.user = h.sudoUser()
 	}
@@ -66,6 +67,7 @@ func define(o Options, h host) (definition, error) {
 	}
 	var names []string
 	switch {
+	case h.goos == "windows" && !o.System:
 	case h.goos == "windows":
 		names = []string{"LocalAppData", "UserProfile"} // where the data folder and ~ are
 	case !o.System && h.goos == "darwin":
@@ -127,11 +129,11 @@ func (d definition) path(h host) string {
 	case h.goos == "darwin" && d.system:
 		return "/Library/LaunchDaemons/" + LaunchLabel + ".plist"
 	case h.goos == "darwin":
-		return filepath.Join(h.home, "Library/LaunchAgents", LaunchLabel+".plist")
+		return path.Join(h.home, "Library/LaunchAgents", LaunchLabel+".plist")
 	case d.system:
 		return "/etc/systemd/system/" + ServiceName + ".service"
 	}
-	return filepath.Join(h.home, ".config/systemd/user", ServiceName+".service")
+	return path.Join(h.home, ".config/systemd/user", ServiceName+".service")
 }
 
 // kardianos returns the configuration for kardianos/service. On Linux and macOS

@@ -6,7 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"os/user"
-	"path/filepath"
+	"path"
 	"regexp"
 	"runtime"
 	"slices"
@@ -31,12 +31,13 @@ type host struct {
 	run      func(argv []string) error
 	output   func(argv []string) (string, error)
 	homeOf   func(user string) string // "" where it is not known
+	entries  func() (user, system bool)
 }
 
 func thisHost() host {
 	home, _ := os.UserHomeDir() // without one, nothing is installed for a user: see check
 	exists := func(path string) bool { _, err := os.Stat(path); return err == nil }
-	return host{runtime.GOOS, service.Platform(), os.Getuid(), os.Getenv("USER"), home, os.Getenv, exists, run, output, homeOf}
+	return host{runtime.GOOS, service.Platform(), os.Getuid(), os.Getenv("USER"), home, os.Getenv, exists, run, output, homeOf, entries}
 }
 
 func homeOf(name string) string {
@@ -115,11 +116,14 @@ func RunsAs(system bool) string {
 // find reports whether a service of the system is installed, and refuses to guess
 // where there is one of the user as well.
 func (h host) find() (system bool, err error) {
+	var user bool
 	if h.goos == "windows" {
-		return false, nil // it knows one kind only
+		user, system = h.entries()
+	} else {
+		user = h.home != "" && h.exists(definition{}.path(h))
+		system = h.exists(definition{system: true}.path(h))
 	}
-	user := h.home != "" && h.exists(definition{}.path(h))
-	if system = h.exists(definition{system: true}.path(h)); user && system {
+	if user && system {
 		return false, fault.New(fault.Conflict, "two services are installed, one of this user and one of the whole system",
 			"say which: --system or --system=false; `popbridge uninstall` removes one")
 	}
@@ -138,7 +142,7 @@ func (h host) checkUserManager() error {
 	if usual := "/run/user/" + strconv.Itoa(h.uid); dir == "" && h.exists(usual+"/systemd") {
 		return fault.New(fault.Config, text, "run: export XDG_RUNTIME_DIR="+usual)
 	}
-	if dir == "" || !h.exists(filepath.Join(dir, "systemd")) {
+	if dir == "" || !h.exists(path.Join(dir, "systemd")) {
 		return fault.New(fault.Config, text, "log in as this user (su and sudo are not enough), or install with --system")
 	}
 	return nil

@@ -28,7 +28,7 @@ type Run struct {
 // Runs returns how the service runs: as it was installed, or as it would be where
 // that cannot be read.
 func (s *Service) Runs() Run {
-	run := Run{Config: s.def.config, User: s.def.user, System: s.def.system && s.host.goos != "windows"}
+	run := Run{Config: s.def.config, User: s.def.user, System: s.def.system}
 	text, err := os.ReadFile(s.Path())
 	if s.Path() == "" || err != nil {
 		return run

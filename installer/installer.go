@@ -9,9 +9,10 @@
 //
 // Installed for one user (the default) the service starts when that user logs
 // in and runs as that user. Installed for the system it starts with the
-// machine, as the user who called sudo, or as root where there is none. Windows
-// knows services of the machine only: there it runs under an account of its
-// own, which is given access to the folders it needs and to nothing else.
+// machine, as the user who called sudo, or as root where there is none. On
+// Windows an entry of the registry starts that of a user, and that of the system
+// runs under an account of its own, which is given access to the folders it needs
+// and to nothing else.
 package installer
 
 import (
@@ -34,6 +35,7 @@ type Options struct {
 	Executable string // the program; empty: the one that is running
 	ConfigPath string
 	DataDir    string // where the service writes; Windows has to be told
+	StateDir   string // the same for what is kept outside of it
 	HasDataDir bool   // the config names it
 	System     bool   // for the machine instead of the user
 }
@@ -75,7 +77,8 @@ func New(o Options) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := service.New(nil, def.kardianos(h.goos))
+	def.takeInstalled()
+	m, err := newManager(def, h)
 	if err != nil {
 		return nil, fault.Wrap(err, fault.NotFound, "there is no service manager on this system", runItself)
 	}
@@ -182,7 +185,14 @@ func (s *Service) grant() error {
 	if s.def.system && s.Path() != "" {
 		return os.Chmod(s.Path(), 0o644) // whatever the umask
 	}
-	for _, dir := range s.def.grants(s.host.goos) {
+	dirs := s.def.grants(s.host.goos)
+	if len(dirs) == 0 {
+		return nil
+	}
+	if err := s.host.run(icaclsRun(s.def.executable)); err != nil {
+		return err
+	}
+	for _, dir := range dirs {
 		if err := s.host.run(icacls(dir)); err != nil {
 			return err
 		}
@@ -286,6 +296,8 @@ func (s *Service) explain(err error, text string) error {
 // note is what to know after an installation.
 func (s *Service) note() string {
 	switch {
+	case s.host.goos == "windows" && !s.def.system:
+		return "it runs while you are logged on, and starts at each log-on; --system installs a service of the machine"
 	case s.host.goos == "windows":
 		return "the service runs under the account " + windowsAccount + ", which cannot read your Windows credentials: use password_file, in the folder of the config file"
 	case s.host.goos == "linux" && !s.def.system && !s.host.lingers():

@@ -251,7 +251,7 @@ func TestLingering(t *testing.T) {
 }
 
 func TestWindowsGrants(t *testing.T) {
-	d, err := define(Options{Executable: `C:\p.exe`, ConfigPath: `C:\Users\ann\AppData\Roaming\popbridge\config.toml`, DataDir: `C:\Users\ann\AppData\Local\popbridge`}, anns("windows"))
+	d, err := define(Options{Executable: `C:\p.exe`, ConfigPath: `C:\Users\ann\AppData\Roaming\popbridge\config.toml`, DataDir: `C:\Users\ann\AppData\Local\popbridge`, System: true}, anns("windows"))
 	must(t, err)
 	want := []string{`C:\Users\ann\AppData\Roaming\popbridge`, `C:\Users\ann\AppData\Local\popbridge`}
 	if got := d.grants("windows"); !slices.Equal(got, want) {
@@ -273,13 +273,13 @@ func TestWindowsGrants(t *testing.T) {
 func TestInstallOnWindowsGrants(t *testing.T) {
 	s, f := newService(t, "windows")
 	f.path, f.errs["status"] = filepath.Join(t.TempDir(), "registered"), service.ErrNotInstalled
-	s.def.config = filepath.Join(t.TempDir(), "config.toml") // a folder that can be made here
+	s.def.config, s.def.system = filepath.Join(t.TempDir(), "config.toml"), true // a folder that can be made here
 	var ran []string
 	s.host.run = func(argv []string) error { ran = append(ran, argv[0]); return nil }
 	if note := install(t, s); !strings.Contains(note, "password_file") {
 		t.Errorf("note %q", note)
 	}
-	if !slices.Equal(ran, []string{"icacls"}) {
+	if !slices.Equal(ran, []string{"icacls", "icacls"}) { // program and folder
 		t.Errorf("ran %q", ran)
 	}
 	f.calls = nil
@@ -288,6 +288,37 @@ func TestInstallOnWindowsGrants(t *testing.T) {
 		t.Errorf("%v; hint: %s", err, fault.Hint(err))
 	}
 	f.want(t, "install", "uninstall")
+}
+
+// For one user nothing needs an administrator.
+func TestInstallOnWindowsForOneUser(t *testing.T) {
+	s, f := newService(t, "windows")
+	f.path, f.errs["status"] = filepath.Join(t.TempDir(), "registered"), service.ErrNotInstalled
+	if note := install(t, s); !strings.Contains(note, "log-on") || strings.Contains(note, "password_file") {
+		t.Errorf("note %q", note)
+	}
+	d := definition{executable: `C:\Program Files\popbridge\popbridge.exe`, config: `C:\Users\Jörg Ü\config.toml`}
+	if got, want := logonCommand(d), `"C:\Program Files\popbridge\popbridge.exe" background --config "C:\Users\Jörg Ü\config.toml"`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if got := logonConfig(logonCommand(d)); got != d.config {
+		t.Errorf("config %s", got)
+	}
+	if got := logonConfig(""); got != "" {
+		t.Errorf("config %s of nothing", got)
+	}
+	if stopEvent(`C:\A\c.toml`) != stopEvent(`c:\a\C.TOML`) || stopEvent(`C:\a`) == stopEvent(`C:\b`) {
+		t.Error("the event does not stand for one config")
+	}
+}
+
+func TestTheInstalledServiceOfWindowsIsFound(t *testing.T) {
+	for _, c := range []struct{ user, system bool }{{false, false}, {true, false}, {false, true}, {true, true}} {
+		h := with(anns("windows"), func(h *host) { h.entries = func() (bool, bool) { return c.user, c.system } })
+		if got, err := h.find(); got != (c.system && !c.user) || (err != nil) != (c.user && c.system) {
+			t.Errorf("%+v: system %v, %v", c, got, err)
+		}
+	}
 }
 
 // A service of root runs only what root alone can change, also when /tmp is

@@ -45,7 +45,7 @@ var cases = []rendered{
 	{"user.plist", "darwin", Options{Executable: "/Applications/popbridge", ConfigPath: "/Users/ann/Library/Application Support/popbridge/config.toml"}, []string{"PATH=/opt/homebrew/bin:/usr/bin"}},
 	{"system.plist", "darwin", Options{Executable: "/usr/local/bin/popbridge", ConfigPath: "/etc/popbridge.toml", System: true}, []string{"SUDO_USER=ann", "PATH=/x"}},
 	{"nasty.plist", "darwin", Options{Executable: "/opt/" + nasty + "/popbridge", ConfigPath: "/etc/" + nasty + "/config.toml"}, nil},
-	{"entry.windows", "windows", Options{Executable: `C:\Program Files\popbridge\popbridge.exe`, ConfigPath: `C:\Users\ann\AppData\Roaming\popbridge\config.toml`}, []string{`LocalAppData=C:\Users\ann\AppData\Local`, `UserProfile=C:\Users\ann`, "PATH=x"}},
+	{"entry.windows", "windows", Options{Executable: `C:\Program Files\popbridge\popbridge.exe`, ConfigPath: `C:\Users\ann\AppData\Roaming\popbridge\config.toml`, System: true}, []string{`LocalAppData=C:\Users\ann\AppData\Local`, `UserProfile=C:\Users\ann`, "PATH=x"}},
 }
 
 func (c rendered) config(t *testing.T) *service.Config {

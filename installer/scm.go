@@ -1,6 +1,10 @@
 package installer
 
-import "github.com/kardianos/service"
+import (
+	"slices"
+
+	"github.com/kardianos/service"
+)
 
 // windowsAccount is the virtual account that Windows makes for the service. It
 // has no password and no rights beyond those it is granted: as LocalSystem,
@@ -18,7 +22,7 @@ func windowsEntry(d definition) *service.Config {
 		Arguments:   d.arguments(),
 		Option: service.KeyValue{
 			"StartType":              "automatic",
-			"DelayedAutoStart":       true,
+			"DelayedAutoStart":       false, // mail programs would find no server for minutes
 			"OnFailure":              "restart",
 			"OnFailureDelayDuration": "5s",
 			"OnFailureResetPeriod":   3600,
@@ -33,12 +37,14 @@ func windowsEntry(d definition) *service.Config {
 
 // grants are the folders which the service's account gets access to.
 func (d definition) grants(goos string) []string {
-	if goos != "windows" {
+	if goos != "windows" || !d.system {
 		return nil
 	}
 	dirs := []string{windowsDir(d.config)}
-	if d.dataDir != "" && d.dataDir != dirs[0] {
-		dirs = append(dirs, d.dataDir)
+	for _, dir := range []string{d.dataDir, d.stateDir} {
+		if dir != "" && !slices.Contains(dirs, dir) {
+			dirs = append(dirs, dir)
+		}
 	}
 	return dirs
 }
@@ -51,6 +57,12 @@ func windowsDir(path string) string {
 		}
 	}
 	return path[:3] // C:\
+}
+
+// icaclsRun is the command that lets the service's account run the program, which may
+// be in the folder of a user.
+func icaclsRun(program string) []string {
+	return []string{"icacls", program, "/grant", windowsAccount + ":RX", "/Q"}
 }
 
 // icacls is the command that lets the service's account change a folder and

@@ -44,7 +44,8 @@ func Installed(o Options) []*Service {
 	for _, system := range h.kinds() {
 		s := &Service{def: definition{system: system, config: o.ConfigPath, dataDir: o.DataDir, log: h.logFile(system)}, host: h}
 		if h.goos != "linux" {
-			m, err := service.New(nil, s.def.kardianos(h.goos))
+			s.def.takeInstalled()
+			m, err := newManager(s.def, h)
 			if err != nil {
 				continue
 			}
@@ -61,7 +62,7 @@ func Installed(o Options) []*Service {
 func (h host) kinds() []bool {
 	switch {
 	case h.goos == "windows":
-		return []bool{false} // its one kind
+		return []bool{false, true}
 	case h.goos == "linux" && h.platform != "linux-systemd":
 		return nil
 	case h.home == "":

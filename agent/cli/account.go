@@ -11,7 +11,7 @@ import (
 )
 
 func (a *app) newAccountCommand() *cobra.Command {
-	return parentOf("account", "Test an account, and decide about it", "", a.newAccountTestCommand(), &cobra.Command{
+	return parentOf("account", "Test an account, and decide about it", "", a.newAccountTestCommand(), a.newAccountPasswordCommand(), &cobra.Command{
 		Use:   "confirm NAME",
 		Short: "Allow what an account waits for: deletions on its server, or another user",
 		Long: "After keep_on_server or delete_on_server of an account was changed to delete more\n" +

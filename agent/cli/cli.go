@@ -108,7 +108,7 @@ func (a *app) newRootCommand() *cobra.Command {
 	group("Day by day:", a.newStatusCommand(), a.newSyncCommand(), a.newUndeleteCommand(), a.newAccountCommand(), a.newUserCommand())
 	group("To keep mail safe:", a.newCheckCommand(), a.newBackupCommand(), a.newRestoreCommand())
 	group("The background service:", append(a.newServiceCommands(), a.newLogsCommand())...)
-	root.AddCommand(a.newVersionCommand())
+	root.AddCommand(append(a.platformCommands(), a.newVersionCommand())...)
 	return root
 }
 

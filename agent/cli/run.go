@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -15,10 +16,8 @@ import (
 
 	"github.com/popbridge/popbridge/agent"
 	"github.com/popbridge/popbridge/agent/state"
-	"github.com/popbridge/popbridge/agent/users"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/installer"
-	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/logging"
 )
 
@@ -44,28 +43,20 @@ func stopped(ctx context.Context, err error) error {
 }
 
 func (a *app) run(ctx context.Context) error {
+	if agent.ManagedByWindows() {
+		return agent.RunService(ctx, installer.ServiceName, a.unattended)
+	}
 	cfg, err := a.loadConfig()
+	if err != nil && agent.Managed() && runtime.GOOS == "darwin" { // launchd would begin again for ever
+		cfg, err = a.awaitConfig(ctx, a.direct, func() {})
+	}
 	if err != nil {
 		if path, absErr := filepath.Abs(a.configPath); absErr == nil && agent.Managed() && state.Open("", path).Running() == nil {
 			agent.NoteEnd(ctx, path, agent.Options{}, err)
 		}
 		return err
 	}
-	if !agent.ManagedByWindows() {
-		return serve(ctx, cfg, a.direct, func() {})
-	}
-	dir := cfg.DataDir
-	if users.Missing(cfg, "") != nil { // nothing is made where it should be
-		dir = config.StateDir(cfg.Path)
-	}
-	file, err := openLogFile(dir)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = file.Close() }()
-	return agent.RunService(ctx, installer.ServiceName, func(ctx context.Context, ready func()) error {
-		return serve(ctx, cfg, file, ready)
-	})
+	return serve(ctx, cfg, a.direct, func() {})
 }
 
 // serve runs an agent that logs to w.
@@ -107,25 +98,4 @@ func onHangup(ctx context.Context, reload func()) {
 			return
 		}
 	}
-}
-
-// maxLogFile is the size at which a start begins a new log file and keeps one
-// old one.
-const maxLogFile = 10 << 20
-
-// openLogFile is for the service of Windows, whose stderr leads nowhere.
-func openLogFile(dataDir string) (*os.File, error) {
-	const hint = "check data_dir in the config, and that the service may write there"
-	if err := os.MkdirAll(dataDir, 0o700); err != nil {
-		return nil, fault.Wrap(err, fault.Config, "the data folder cannot be created", hint)
-	}
-	path := filepath.Join(dataDir, "popbridge.log")
-	if info, err := os.Stat(path); err == nil && info.Size() > maxLogFile {
-		_ = os.Rename(path, path+".old") // a long log is better than none
-	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return nil, fault.Wrap(err, fault.Config, "the log file cannot be opened", hint)
-	}
-	return f, nil
 }

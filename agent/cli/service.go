@@ -95,7 +95,7 @@ func (a *app) serviceOptions(system bool) (installer.Options, error) {
 	if err != nil {
 		return installer.Options{}, fault.Wrap(err, fault.Config, "the path of the config file cannot be made absolute", "name the whole path with --config")
 	}
-	return installer.Options{ConfigPath: path, DataDir: config.DataDir(path), System: system}, nil
+	return installer.Options{ConfigPath: path, DataDir: config.DataDir(path), StateDir: config.StateDir(path), System: system}, nil
 }
 
 func (a *app) install(ctx context.Context, o installer.Options) error {

@@ -43,6 +43,7 @@ const (
 	CodeConfigUnwatched    = "config-unwatched"
 	CodeLoginRefused       = "login-refused"
 	CodeControlFailed      = "control-failed"
+	CodeDataExposed        = "data-exposed"
 	CodeNotRunning         = "agent-not-running"
 	CodeRestartNeeded      = "restart-needed"
 )
@@ -249,6 +250,11 @@ func ConfigWatch(err error) Condition {
 func Control(err error) Condition {
 	return Condition{Code: CodeControlFailed, Severity: Warning,
 		Text: "commands cannot reach the agent: " + err.Error(), Hint: fault.Hint(err)}
+}
+
+// DataExposed is the condition that other users can read or change the data folder.
+func DataExposed(text, hint string) Condition {
+	return Condition{Code: CodeDataExposed, Severity: Warning, Text: text, Hint: hint}
 }
 
 // NotRunning is the condition that no one fetches mail. why is the error that the

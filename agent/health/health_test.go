@@ -142,6 +142,7 @@ func TestOtherTranslations(t *testing.T) {
 		{[]health.Condition{health.ConfigInvalid(errors.New("line 3"), "check")}, health.CodeConfigInvalid},
 		{[]health.Condition{health.ConfigWatch(errors.New("gone"))}, health.CodeConfigUnwatched},
 		{[]health.Condition{health.Control(errors.New("gone"))}, health.CodeControlFailed},
+		{[]health.Condition{health.DataExposed("open", "close it")}, health.CodeDataExposed},
 		{[]health.Condition{health.NotRunning("", "run")}, health.CodeNotRunning},
 	}
 	for _, tt := range tests {

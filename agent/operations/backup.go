@@ -98,7 +98,7 @@ func copyConfig(path, dir string) error {
 	if path == "" {
 		return nil
 	}
-	data, err := os.ReadFile(path)
+	data, err := atomicfile.ReadFile(path)
 	if err != nil {
 		return fault.Wrap(err, fault.Config, "the config file cannot be read for the backup", "look at "+path)
 	}
@@ -128,7 +128,7 @@ func copyTLS(from, to string) error {
 		if info, err = e.Info(); err != nil {
 			continue
 		}
-		if data, err = os.ReadFile(filepath.Join(from, e.Name())); err == nil {
+		if data, err = atomicfile.ReadFile(filepath.Join(from, e.Name())); err == nil {
 			err = atomicfile.Write(filepath.Join(to, e.Name()), info.Mode().Perm(), data)
 		}
 	}
@@ -147,7 +147,7 @@ func hashTLS(dir string) string {
 			continue
 		}
 		var data []byte
-		if data, err = os.ReadFile(filepath.Join(dir, e.Name())); err != nil {
+		if data, err = atomicfile.ReadFile(filepath.Join(dir, e.Name())); err != nil {
 			break
 		}
 		fmt.Fprintf(h, "%s %d\n%s", e.Name(), len(data), data)
@@ -165,17 +165,17 @@ func restoreTLS(saved, dataDir string) error {
 		return nil // a backup without one
 	}
 	staged, place, aside := filepath.Join(dataDir, "tls.restoring"), filepath.Join(dataDir, "tls"), filepath.Join(dataDir, "tls.before-restore")
-	if err := errors.Join(os.RemoveAll(staged), copyTLS(saved, staged)); err != nil {
+	if err := errors.Join(atomicfile.RemoveAll(staged), copyTLS(saved, staged)); err != nil {
 		return err
 	}
-	err := os.RemoveAll(aside)
+	err := atomicfile.RemoveAll(aside)
 	if err == nil {
-		if err = os.Rename(place, aside); errors.Is(err, fs.ErrNotExist) {
+		if err = atomicfile.Rename(place, aside); errors.Is(err, fs.ErrNotExist) {
 			err = nil
 		}
 	}
 	if err == nil {
-		err = os.Rename(staged, place)
+		err = atomicfile.Rename(staged, place)
 	}
 	if err != nil {
 		return fault.Wrap(err, fault.Denied, "the restored certificates cannot be moved to their place", "rename "+staged+" to "+place+" by hand, and restore again")

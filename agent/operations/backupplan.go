@@ -13,6 +13,7 @@ import (
 
 	"github.com/popbridge/popbridge/agent/users"
 	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/internal/atomicfile"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
 	"github.com/popbridge/popbridge/internal/ownership"
@@ -106,7 +107,7 @@ func (p *backupOf) rename(dir string) error {
 	if p.renamed == "" {
 		return nil
 	}
-	err := os.Rename(p.from(dir), filepath.Join(dir, backupUsers, p.user))
+	err := atomicfile.Rename(p.from(dir), filepath.Join(dir, backupUsers, p.user))
 	return fault.Wrap(err, fault.Denied, "the backup of user "+p.renamed+" cannot get the name "+p.user, "check that this user may write to "+dir)
 }
 

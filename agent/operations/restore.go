@@ -51,7 +51,7 @@ func Restore(ctx context.Context, cfg *config.Config, dir string, o RestoreOptio
 		return nil, err
 	}
 	staged := filepath.Join(cfg.DataDir, "restoring")
-	if err := os.RemoveAll(staged); err != nil {
+	if err := atomicfile.RemoveAll(staged); err != nil {
 		return nil, fault.Wrap(err, fault.Denied, "what an interrupted restore left cannot be removed", "remove "+staged+" by hand")
 	}
 	if err := os.Mkdir(staged, 0o700); err != nil {
@@ -72,9 +72,9 @@ func Restore(ctx context.Context, cfg *config.Config, dir string, o RestoreOptio
 			return nil, err
 		}
 	}
-	err = os.RemoveAll(users) // without mail or device, see checkVacant
+	err = atomicfile.RemoveAll(users) // without mail or device, see checkVacant
 	if err == nil {
-		err = os.Rename(staged, users)
+		err = atomicfile.Rename(staged, users)
 	}
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Denied, "the restored mail cannot be moved to its place", "rename "+staged+" to "+users+" by hand")
@@ -127,10 +127,10 @@ func checkVacant(ctx context.Context, cfg *config.Config, log zerolog.Logger) er
 	}
 	// A mount point could be emptied, and not be replaced.
 	aside := place + ".restoring"
-	if err := os.Rename(place, aside); err != nil {
+	if err := atomicfile.Rename(place, aside); err != nil {
 		return fault.Wrap(err, fault.Denied, "the folder "+place+" cannot be replaced", "check that this user may rename it, and that it is no mount point")
 	}
-	return os.Rename(aside, place)
+	return atomicfile.Rename(aside, place)
 }
 
 // usersIn returns the users that a backup holds. Of two that are the same store,

@@ -97,7 +97,7 @@ func (b *Book) Read() (File, error) {
 }
 
 func read(path string) (File, error) {
-	data, err := os.ReadFile(path)
+	data, err := atomicfile.ReadFile(path)
 	if err != nil {
 		return complete(File{}), err
 	}

@@ -91,7 +91,7 @@ func (s *Stores) Rename(ctx context.Context, from, to string) error {
 		return err
 	}
 	place := s.Dir(to)
-	if err := os.Rename(old.dir, place); err != nil {
+	if err := atomicfile.Rename(old.dir, place); err != nil {
 		return fault.Wrap(err, fault.Denied, "the mail of user "+from+" cannot be moved to "+place, "check that no other program has files in it open, and repeat the command")
 	}
 	s.Note(func(f *state.File) {
@@ -115,7 +115,7 @@ func (s *Stores) Rename(ctx context.Context, from, to string) error {
 // removeEmptyLocked removes the store of a user who has nothing, if there is one.
 func (s *Stores) removeEmptyLocked(ctx context.Context, u *user) error {
 	if !HoldsStore(u.dir) {
-		err := os.Remove(u.dir) // an empty folder; what is in one that is not is a person's
+		err := atomicfile.Remove(u.dir) // an empty folder; what is in one that is not is a person's
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fault.Wrap(err, fault.Conflict, "the folder "+u.dir+" is there already", "move it away, and repeat the command")
 		}
@@ -131,7 +131,7 @@ func (s *Stores) removeEmptyLocked(ctx context.Context, u *user) error {
 	if err != nil {
 		return err
 	}
-	return os.RemoveAll(u.dir)
+	return atomicfile.RemoveAll(u.dir)
 }
 
 // HasMessageFile is an error where a store that is empty by its index has files of

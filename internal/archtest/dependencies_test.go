@@ -51,6 +51,7 @@ var owners = []owner{
 	{"github.com/emersion/go-imap/v2/imapserver", nil, false, "the IMAP server is our own"},
 	{"github.com/kardianos/service", []string{"agent", "installer"}, true, "only agent and installer know service managers"},
 	{"github.com/fsnotify/fsnotify", []string{"config"}, true, "only config watches files"},
+	{"github.com/Microsoft/go-winio", []string{"agent/control"}, true, "only the control endpoint is a named pipe"},
 	{module + "internal/mailtext", []string{"internal/mailstore", "internal/textindex", "localimap"}, true, "only searches and the text index read the text of messages"},
 	{module + "internal/contents", []string{"internal/mailstore"}, true, "only the mail store knows where message files are"},
 	{module + "internal/textindex", []string{"internal/mailstore", "localimap"}, true, "the text index is part of a store"},

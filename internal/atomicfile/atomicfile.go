@@ -2,6 +2,9 @@
 // there is either the old content or the new one, never a mixture, and that
 // what was reported as written is on the disk.
 //
+// On Windows it waits for files that another program has open, such as a virus
+// scanner: see Rename.
+//
 // The order is: write a temporary file beside the target, sync it, rename it
 // over the target, sync the directory.
 package atomicfile
@@ -40,7 +43,7 @@ func WriteFunc(path string, mode fs.FileMode, fill func(io.Writer) error) (err e
 	defer func() {
 		if err != nil {
 			_ = f.Close() // a second Close only reports that it is one
-			_ = os.Remove(f.Name())
+			_ = Remove(f.Name())
 			err = fmt.Errorf("write %s: %w", path, err)
 		}
 	}()
@@ -56,7 +59,7 @@ func WriteFunc(path string, mode fs.FileMode, fill func(io.Writer) error) (err e
 	if err = f.Close(); err != nil {
 		return err
 	}
-	if err = os.Rename(f.Name(), path); err != nil {
+	if err = Rename(f.Name(), path); err != nil {
 		return err
 	}
 	return SyncDir(dir)
@@ -64,7 +67,7 @@ func WriteFunc(path string, mode fs.FileMode, fill func(io.Writer) error) (err e
 
 // SyncFile makes the content of the file at path durable, whoever wrote it.
 func SyncFile(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR, 0) // Windows flushes only what may be written
+	f, err := OpenFile(path, os.O_RDWR, 0) // Windows flushes only what may be written
 	if err != nil {
 		return err
 	}

@@ -87,7 +87,7 @@ func TestAKillAfterPlace(t *testing.T) {
 		"in doubt": func(b *contents.Batch) { b.End(false, true) },
 	} {
 		f := newFiles(t)
-		f.spool("half a mess")
+		must(t, os.WriteFile(filepath.Join(f.Dir, "tmp", "spool-1"), []byte("half a mess"), 0o600))
 		b := f.NewBatch(f.spool("kept", "gone"))
 		must(t, b.Place(t.Context()))
 		end(b)

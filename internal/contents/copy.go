@@ -39,7 +39,7 @@ func (f *Files) CopyFrom(ctx context.Context, from *Files, h Hash, size int64) (
 	case !info.Mode().IsRegular() || info.Size() != size:
 		return 0, &Damage{Code: "truncated-file"}
 	}
-	if err := os.Remove(dst); err != nil && !errors.Is(err, fs.ErrNotExist) { // of another size
+	if err := atomicfile.Remove(dst); err != nil && !errors.Is(err, fs.ErrNotExist) { // of another size
 		return 0, err
 	}
 	if err := copyFile(ctx, src, dst, h); err != nil {
@@ -60,7 +60,7 @@ func (f *Files) has(src, dst string, size int64) bool {
 }
 
 func copyFile(ctx context.Context, from, to string, h Hash) error {
-	file, err := os.Open(from)
+	file, err := atomicfile.Open(from)
 	if err != nil {
 		return &Damage{Code: "unreadable-file", Err: err}
 	}

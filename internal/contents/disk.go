@@ -37,7 +37,7 @@ func (systemDisk) CreateTemp(dir, pattern string) (File, error) {
 	return f, nil
 }
 
-func (systemDisk) Rename(from, to string) error { return os.Rename(from, to) }
-func (systemDisk) Remove(path string) error     { return os.Remove(path) }
+func (systemDisk) Rename(from, to string) error { return atomicfile.Rename(from, to) }
+func (systemDisk) Remove(path string) error     { return atomicfile.Remove(path) }
 func (systemDisk) Sync(path string) error       { return atomicfile.SyncFile(path) }
 func (systemDisk) SyncDir(path string) error    { return atomicfile.SyncDir(path) }

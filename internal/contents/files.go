@@ -32,7 +32,7 @@ func parseHash(s string) (h Hash, ok bool) {
 
 // HashFile returns the hash of the file at path. It ends with the context.
 func HashFile(ctx context.Context, path string) (h Hash, err error) {
-	f, err := os.Open(path)
+	f, err := atomicfile.Open(path)
 	if err != nil {
 		return h, err
 	}
@@ -153,7 +153,7 @@ func (f *Files) Any() (bool, error) {
 
 // Open opens a message file for reading; fs.ErrNotExist when it is missing.
 func (f *Files) Open(h Hash) (*os.File, error) {
-	file, err := os.Open(f.Path(h))
+	file, err := atomicfile.Open(f.Path(h))
 	f.noteUnreadable(h, err)
 	return file, err
 }
@@ -192,7 +192,7 @@ func (f *Files) Probe() error {
 		err = file.Sync()
 	}
 	err = errors.Join(err, file.Close())
-	if err = errors.Join(err, os.Remove(file.Name())); err != nil {
+	if err = errors.Join(err, atomicfile.Remove(file.Name())); err != nil {
 		return err
 	}
 	return f.tryUnreadable()
@@ -203,7 +203,7 @@ func (f *Files) tryUnreadable() error {
 	if path == nil {
 		return nil
 	}
-	file, err := os.Open(*path)
+	file, err := atomicfile.Open(*path)
 	if errors.Is(err, fs.ErrPermission) {
 		return err
 	}
@@ -232,7 +232,7 @@ func (f *Files) SetAside(path string) (string, error) {
 		}
 		name = filepath.Join(dir, fmt.Sprintf("%s.%d", filepath.Base(path), n))
 	}
-	if err := os.Rename(path, name); err != nil {
+	if err := atomicfile.Rename(path, name); err != nil {
 		return dir, err
 	}
 	made[dir], made[filepath.Dir(path)] = true, true

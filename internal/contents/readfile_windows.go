@@ -3,12 +3,13 @@ package contents
 import (
 	"errors"
 	"io"
-	"os"
+
+	"github.com/popbridge/popbridge/internal/atomicfile"
 )
 
 // readFile reads a file into buf, of which it fills no more.
 func readFile(path string, buf []byte) (n int, err error) {
-	f, err := os.Open(path)
+	f, err := atomicfile.Open(path)
 	if err != nil {
 		return 0, err
 	}

@@ -4,8 +4,9 @@ import (
 	"bufio"
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
+
+	"github.com/popbridge/popbridge/internal/atomicfile"
 )
 
 const (
@@ -31,7 +32,7 @@ func (f *Files) Sweep() error {
 			return err
 		}
 		for _, path := range paths {
-			if err := os.Remove(path); err != nil {
+			if err := atomicfile.Remove(path); err != nil {
 				f.Log.Warn().Err(err).Msg("spool file was left")
 			}
 		}
@@ -47,7 +48,7 @@ func (f *Files) journals() (map[string][]Hash, error) {
 	}
 	out := map[string][]Hash{}
 	for _, path := range paths {
-		file, err := os.Open(path)
+		file, err := atomicfile.Open(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // its batch ended just now
 		}

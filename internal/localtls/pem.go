@@ -8,8 +8,8 @@ import (
 	"encoding/pem"
 	"errors"
 	"io/fs"
-	"os"
 
+	"github.com/popbridge/popbridge/internal/atomicfile"
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
@@ -68,7 +68,7 @@ func (k *keeper) readCertificate(name string) (*x509.Certificate, error) {
 
 // readBlock reads a file with one PEM block. errors.Is tells a missing file.
 func (k *keeper) readBlock(name, kind string) ([]byte, error) {
-	data, err := os.ReadFile(k.path(name))
+	data, err := atomicfile.ReadFile(k.path(name))
 	if err != nil {
 		return nil, k.damaged(name, err)
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -77,7 +76,7 @@ func (s *Store) stray(ctx context.Context, h Hash) (st stray, err error) {
 	if err := atomicfile.SyncFile(path); err != nil {
 		return st, err
 	}
-	f, err := os.Open(path)
+	f, err := atomicfile.Open(path)
 	if err != nil {
 		return st, err
 	}

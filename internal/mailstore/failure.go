@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"runtime"
 	"syscall"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
+	"github.com/popbridge/popbridge/internal/atomicfile"
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
@@ -51,6 +51,8 @@ func classify(err error, doing string) error {
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%s: %w", doing, err)
+	case atomicfile.IsHeld(err):
+		return err // a fault, which says it all
 	case isFull(err):
 		return fault.Wrap(err, fault.Full, "no space left for the mail store",
 			"free some space on the disk of the data folder; the work goes on by itself")
@@ -82,7 +84,7 @@ func readErrorBehindCorrupt(path string, err error) error {
 		return err
 	}
 	for _, name := range []string{path, path + "-wal"} {
-		f, openErr := os.Open(name)
+		f, openErr := atomicfile.Open(name)
 		if openErr != nil {
 			if errors.Is(openErr, fs.ErrNotExist) {
 				continue

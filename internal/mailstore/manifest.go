@@ -5,10 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"time"
 
+	"github.com/popbridge/popbridge/internal/atomicfile"
 	"github.com/popbridge/popbridge/internal/contents"
 	"github.com/popbridge/popbridge/internal/fault"
 )
@@ -44,7 +44,7 @@ type BackupInfo struct {
 
 // ReadBackup returns whose backup is in dir; fault.NotFound when there is none.
 func ReadBackup(dir string) (m BackupInfo, err error) {
-	text, err := os.ReadFile(filepath.Join(dir, manifestName))
+	text, err := atomicfile.ReadFile(filepath.Join(dir, manifestName))
 	if errors.Is(err, fs.ErrNotExist) {
 		return m, fault.New(fault.NotFound, "there is no complete backup in "+fault.Quote(dir), "'popbridge backup' makes one")
 	}
@@ -76,7 +76,7 @@ func dropIndexes(dir string) error {
 	}
 	for _, path := range paths {
 		if filepath.Base(path) != m.Index {
-			if err := os.Remove(path); err != nil {
+			if err := atomicfile.Remove(path); err != nil {
 				return err
 			}
 		}

@@ -5,15 +5,16 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"os"
 	"strings"
+
+	"github.com/popbridge/popbridge/internal/atomicfile"
 )
 
 // readLog calls do for each line of the transactions that are complete, and at
 // last with the number of the transaction. Lines that are torn count as bad; a
 // transaction without its end is left out.
 func readLog(path string, do func(fields) error) (bad int, err error) {
-	f, err := os.Open(path)
+	f, err := atomicfile.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	}
@@ -54,7 +55,7 @@ func readLog(path string, do func(fields) error) (bad int, err error) {
 // lastLogged returns the number of the last whole transaction in the log, 0 when
 // there is none, and whether the log ends with it, so that it can be continued.
 func lastLogged(path string) (last int64, whole bool, err error) {
-	f, err := os.Open(path)
+	f, err := atomicfile.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, false, nil
 	}

@@ -56,7 +56,7 @@ func rebuild(ctx context.Context, dir string, o Options) (bad int, err error) {
 	}
 	fresh := filepath.Join(s.dir, "tmp", "rebuild.db")
 	for _, end := range indexFiles { // of one that was interrupted
-		if err := os.Remove(fresh + end); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := atomicfile.Remove(fresh + end); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return 0, err
 		}
 	}
@@ -85,7 +85,7 @@ func rebuild(ctx context.Context, dir string, o Options) (bad int, err error) {
 			return 0, err
 		}
 	}
-	if err := os.Rename(fresh, filepath.Join(s.dir, "index.db")); err != nil {
+	if err := atomicfile.Rename(fresh, filepath.Join(s.dir, "index.db")); err != nil {
 		return 0, err
 	}
 	return bad, errors.Join(atomicfile.SyncDir(filepath.Dir(fresh)), atomicfile.SyncDir(s.dir))

@@ -115,8 +115,9 @@ func TestALostIndexIsRebuiltWithTheSameUIDs(t *testing.T) {
 				r := newStore(t)
 				r.busy()
 				if renewed { // as written from the index, not as it grew
+					must(t, r.Close())
 					must(t, os.Remove(r.logPath()))
-					r.reopen()
+					r.open()
 				}
 				before := r.state()
 				boxes, err := r.Mailboxes(t.Context())

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/popbridge/popbridge/internal/atomicfile"
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
@@ -132,7 +133,7 @@ func (s *Store) continueLogLocked(ctx context.Context) error {
 }
 
 func openLog(path string) (*os.File, error) {
-	return os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0o600)
+	return atomicfile.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0o600)
 }
 
 // tidyLog rewrites the log where that is needed, and makes it durable. What

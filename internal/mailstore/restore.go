@@ -56,7 +56,7 @@ func restore(ctx context.Context, backupDir, dir string, o RestoreOptions) (repo
 	}
 	// Beside its place, so that a half restored store is never taken for one.
 	stage := filepath.Join(filepath.Dir(dir), "."+filepath.Base(dir)+".restoring")
-	if err := os.RemoveAll(stage); err != nil {
+	if err := atomicfile.RemoveAll(stage); err != nil {
 		return report, err
 	}
 	s, err := prepare(stage, Options{Log: o.Log})
@@ -76,10 +76,10 @@ func restore(ctx context.Context, backupDir, dir string, o RestoreOptions) (repo
 	if err := errors.Join(atomicfile.SyncDir(stage), atomicfile.SyncDir(filepath.Join(stage, "mail"))); err != nil {
 		return report, err
 	}
-	if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := atomicfile.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return report, err
 	}
-	if err := os.Rename(stage, dir); err != nil {
+	if err := atomicfile.Rename(stage, dir); err != nil {
 		return report, err
 	}
 	return report, atomicfile.SyncDir(filepath.Dir(dir))
@@ -127,7 +127,7 @@ func (s *Store) fill(ctx context.Context, index string, m BackupInfo, c *copier,
 func (s *Store) takeIndex(ctx context.Context, index string, m BackupInfo, c *copier) error {
 	path := filepath.Join(s.dir, "index.db")
 	err := atomicfile.WriteFunc(path, 0o600, func(w io.Writer) error {
-		f, err := os.Open(index)
+		f, err := atomicfile.Open(index)
 		if err != nil {
 			return err
 		}

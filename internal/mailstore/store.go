@@ -11,6 +11,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/popbridge/popbridge/internal/atomicfile"
 	"github.com/popbridge/popbridge/internal/contents"
 	"github.com/popbridge/popbridge/internal/failpoint"
 	"github.com/popbridge/popbridge/internal/mailflags"
@@ -117,6 +118,9 @@ func (s *Store) open(ctx context.Context, o Options) error {
 		}
 	}
 	path := s.indexPath()
+	if err := atomicfile.Await(path); err != nil {
+		return err
+	}
 	version, err := s.schemaVersion(ctx, path)
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/popbridge/popbridge/internal/atomicfile"
 	"github.com/popbridge/popbridge/internal/failpoint"
 )
 
@@ -30,7 +31,7 @@ type writer struct {
 
 func (w *writer) open(ctx context.Context, path string) (err error) {
 	// SQLite makes files by the umask; the log and the rest get the mode of this one.
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	f, err := atomicfile.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if err == nil {
 		err = f.Close()
 	}

@@ -12,7 +12,8 @@
 // mount that is read-only, and, unless this process is root, below a folder
 // that no one else can enter.
 //
-// On Windows access lists take the place of modes, and no file is refused.
+// On Windows access lists take the place of modes. There the file itself is looked
+// at, and Protect gives the data folder a list of its own.
 package ownership
 
 import "io/fs"
@@ -72,6 +73,14 @@ func Home(dir string, info fs.FileInfo) *Finding { return home(dir, info) }
 // KeepPrivate makes every file that this process and its children create
 // readable and writable by this user only, whatever the umask was.
 func KeepPrivate() { keepPrivate() }
+
+// Hide is the command that keeps other users from reading a file.
+func Hide(path string) string { return hide(path) }
+
+// Protect keeps other users out of a folder in which this process keeps its files.
+// It is for Windows, where a folder gets the access list of the one above it. The
+// finding is what could not be done about it.
+func Protect(dir string) *Finding { return protect(dir) }
 
 // Chown is the command that gives a folder and all in it to this user.
 func Chown(dir string) string { return chown(dir) }

@@ -224,3 +224,7 @@ func chown(dir string) string {
 	}
 	return command
 }
+
+func hide(path string) string { return "chmod 600 " + fault.ShellQuote(path) }
+
+func protect(string) *Finding { return nil }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/popbridge/popbridge/internal/atomicfile"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/ownership"
 )
@@ -25,7 +26,10 @@ func readFile(path string) (Secret, error) {
 	case !info.Mode().IsRegular():
 		return "", fault.New(fault.Config, where+" is not a plain file", "correct password_file; password_command takes the output of a program")
 	}
-	f, err := os.Open(path)
+	f, err := atomicfile.Open(path)
+	if atomicfile.IsHeld(err) {
+		return "", err
+	}
 	if err != nil {
 		return "", fault.Wrap(err, fault.Config, where+" cannot be opened", "it must belong to the user that popbridge runs as")
 	}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
+	"strings"
 	"sync"
 	"time"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/zalando/go-keyring"
 
@@ -62,13 +64,13 @@ func (k *keychain) get(ctx context.Context, item Item) (Secret, error) {
 		return "", err
 	}
 	if errors.Is(q.err, keyring.ErrNotFound) {
-		return "", fault.Wrap(q.err, fault.Config, fmt.Sprintf("the keychain has no password for %s", fault.Quote(item.Account)), storeHint(runtime.GOOS, item))
+		return "", fault.Wrap(q.err, fault.Config, fmt.Sprintf("the keychain has no password for %s", fault.Quote(item.Account)), "store it with `popbridge account password NAME`; or set password_file")
 	}
 	if q.err != nil {
 		// Temporary: it may only be locked.
 		return "", fault.Wrap(q.err, fault.Temporary, "the keychain cannot be used", elsewhere)
 	}
-	return clean(decode([]byte(q.answer)), "the keychain's password for "+fault.Quote(item.Account))
+	return clean(decodeItem(q.answer), "the keychain's password for "+fault.Quote(item.Account))
 }
 
 func (k *keychain) wait(ctx context.Context, q *question) error {
@@ -84,15 +86,32 @@ func (k *keychain) wait(ctx context.Context, q *question) error {
 	}
 }
 
-// storeHint says how a password gets into the keychain. Windows' cmdkey writes
-// another encoding than go-keyring reads, so there it is not named.
-func storeHint(goos string, item Item) string {
-	service, account := fault.ShellQuote(item.Service), fault.ShellQuote(item.Account)
-	switch goos {
-	case "windows":
-		return "set password_file or password_command"
-	case "darwin":
-		return fmt.Sprintf("store it: security add-generic-password -s %s -a %s -w; or set password_file", service, account)
+// decodeItem makes UTF-8 of what other programs store: cmdkey of Windows writes UTF-16
+// without a byte order mark. A password in UTF-8 has no control characters.
+func decodeItem(answer string) string {
+	strange := strings.IndexFunc(answer, func(r rune) bool { return r < ' ' && r != '\r' && r != '\n' || r == utf8.RuneError }) >= 0
+	if !strange || len(answer)%2 != 0 || strings.HasPrefix(answer, "\xff\xfe") {
+		return decode([]byte(answer))
 	}
-	return fmt.Sprintf("store it: secret-tool store --label=popbridge service %s username %s; or set password_file", service, account)
+	units := make([]uint16, len(answer)/2)
+	for i := range units {
+		units[i] = uint16(answer[2*i]) | uint16(answer[2*i+1])<<8
+	}
+	return string(utf16.Decode(units))
+}
+
+// Store puts a secret into the keychain, in place of one that is there.
+func Store(ctx context.Context, item Item, s Secret) error {
+	q := &question{done: make(chan struct{})}
+	go func() { // which stays behind when no one unlocks the keychain
+		defer close(q.done)
+		q.err = keyring.Set(item.Service, item.Account, string(s))
+	}()
+	if err := system.wait(ctx, q); err != nil {
+		return err
+	}
+	if errors.Is(q.err, keyring.ErrSetDataTooBig) {
+		return fault.Wrap(q.err, fault.Config, "the password is too long for the keychain", "set password_file or password_command")
+	}
+	return fault.Wrap(q.err, fault.Temporary, "the keychain cannot be used", elsewhere)
 }

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"strings"
 	"unicode/utf8"
 
@@ -85,11 +86,14 @@ func (s Source) Warning() (text, hint string) {
 	if s.File == "" || err != nil || !ownership.Readable(s.File, info) {
 		return "", ""
 	}
-	return "the password file " + s.File + " can be read by other users", "run: chmod 600 " + fault.ShellQuote(s.File) + "; " + otherwise(s.File)
+	return "the password file " + s.File + " can be read by other users", "run: " + ownership.Hide(s.File) + "; " + otherwise(s.File)
 }
 
 // otherwise is the way out where a file has the mode that something else gives it.
 func otherwise(path string) string {
+	if runtime.GOOS == "windows" {
+		return "where that does not work, use the keychain: `popbridge account password NAME`"
+	}
 	return "where that does not work, use a copy (install -m 600 " + fault.ShellQuote(path) + " NEW), password_command, or the keychain"
 }
 

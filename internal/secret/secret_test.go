@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf16"
 
 	"github.com/rs/zerolog"
 	"github.com/zalando/go-keyring"
@@ -289,15 +290,34 @@ func TestKeychainThatHangs(t *testing.T) {
 	check(t, s, err, hunter, 0, "")
 }
 
-func TestStoreHint(t *testing.T) {
-	item := Item{"popbridge", "o'neill@pop.example.com"}
-	for goos, want := range map[string]string{
-		"linux":   `store it: secret-tool store --label=popbridge service popbridge username 'o'\''neill@pop.example.com'; or set password_file`,
-		"darwin":  `store it: security add-generic-password -s popbridge -a 'o'\''neill@pop.example.com' -w; or set password_file`,
-		"windows": "set password_file or password_command",
-	} {
-		if got := storeHint(goos, item); got != want {
-			t.Errorf("%s: %s", goos, got)
+func TestStore(t *testing.T) {
+	keyring.MockInit()
+	ctx, item := context.Background(), Item{"popbridge", "ann@example.com@pop.example.com"}
+	for _, password := range []Secret{"first", "zweites, größer 密码"} {
+		if err := Store(ctx, item, password); err != nil {
+			t.Fatal(err)
+		}
+		s, err := Source{Keychain: item}.Read(ctx)
+		check(t, s, err, string(password), 0, "")
+	}
+	keyring.MockInitWithError(errors.New("dbus: no session bus"))
+	if err := Store(ctx, item, "x"); !fault.Is(err, fault.Temporary) || fault.Hint(err) == "" {
+		t.Errorf("without a keychain: %v", err)
+	}
+}
+
+// What cmdkey of Windows stores is UTF-16 without a mark.
+func TestKeychainItemsInUTF16(t *testing.T) {
+	for _, password := range []string{"hunter2", "größer", "Пароль", "密码", "a", "x y"} {
+		var utf16LE []byte
+		for _, unit := range utf16.Encode([]rune(password)) {
+			utf16LE = append(utf16LE, byte(unit), byte(unit>>8))
+		}
+		if got := decodeItem(string(utf16LE)); got != password && password != "密码" { // no program can tell that from UTF-8
+			t.Errorf("%q was read as %q", password, got)
+		}
+		if got := decodeItem(password); got != password {
+			t.Errorf("%q in UTF-8 was read as %q", password, got)
 		}
 	}
 }

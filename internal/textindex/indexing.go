@@ -13,6 +13,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/popbridge/popbridge/internal/atomicfile"
 	"github.com/popbridge/popbridge/internal/message"
 )
 
@@ -181,7 +182,7 @@ func openSegments(dir string) ([]*segment, error) {
 			segments = append(segments, g)
 			continue
 		}
-		if err := os.Remove(path); err != nil {
+		if err := atomicfile.Remove(path); err != nil {
 			return nil, err
 		}
 	}
@@ -226,7 +227,7 @@ func (w *indexing) join(ctx context.Context, from []*segment) error {
 		return err
 	}
 	for _, old := range from {
-		if err := os.Remove(old.file.Name()); err != nil {
+		if err := atomicfile.Remove(old.file.Name()); err != nil {
 			return err
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/popbridge/popbridge/internal/atomicfile"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailtext"
 	"github.com/popbridge/popbridge/internal/message"
@@ -166,11 +167,11 @@ func writeSegment(dir string, docs []indexed, terms func(put func(term, postings
 	})
 	_, _ = w.Write(sum.Sum(nil))
 	if err = errors.Join(err, w.Flush(), f.Close()); err != nil {
-		return nil, errors.Join(err, os.Remove(f.Name()))
+		return nil, errors.Join(err, atomicfile.Remove(f.Name()))
 	}
 	path := f.Name() + segmentSuffix
-	if err := os.Rename(f.Name(), path); err != nil {
-		return nil, errors.Join(err, os.Remove(f.Name()))
+	if err := atomicfile.Rename(f.Name(), path); err != nil {
+		return nil, errors.Join(err, atomicfile.Remove(f.Name()))
 	}
 	g, err := openSegment(path)
 	if err == nil {
@@ -182,7 +183,7 @@ func writeSegment(dir string, docs []indexed, terms func(put func(term, postings
 // openSegment opens a segment of this version that is sound. The ids of its
 // contents are not known yet.
 func openSegment(path string) (*segment, error) {
-	f, err := os.Open(path)
+	f, err := atomicfile.Open(path)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,15 @@
+//go:build !windows
+
+package installer
+
+import "github.com/kardianos/service"
+
+func newManager(d definition, h host) (manager, error) {
+	return service.New(nil, d.kardianos(h.goos))
+}
+
+// logonEntryOf is for Windows.
+func logonEntryOf(definition) string { return "" }
+
+// entries is for Windows.
+func entries() (user, system bool) { return false, false }

@@ -1,0 +1,50 @@
+package ownership
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestWhoKeepsAProtectedFolder(t *testing.T) {
+	a := access{"S-1-5-21-1", "S-1-5-21-1", []grant{{"S-1-5-11", 0x1301bf, false}, {"S-1-5-80-7", 0x1301bf, false}, {"S-1-3-0", 0x1f01ff, true}, {"S-1-5-32-545", 0x1200a9, true}}}
+	if got := strings.Join(a.keepers(), " "); got != "S-1-5-21-1 S-1-5-18 S-1-5-32-544 S-1-5-80-7" {
+		t.Errorf("got %s", got)
+	}
+	if !a.passesOn() || !a.open() {
+		t.Error("what will be in it is open to all users")
+	}
+}
+
+func TestAccessListsOfWindows(t *testing.T) {
+	const (
+		ann, bob, users, everyone = "S-1-5-21-1-2-3-1001", "S-1-5-21-1-2-3-1002", "S-1-5-32-545", "S-1-1-0"
+		system, admins            = "S-1-5-18", "S-1-5-32-544"
+		service                   = "S-1-5-80-1-2-3-4-5"
+		full, modify, readExecute = 0x1f01ff, 0x1301bf, 0x1200a9
+	)
+	own := []grant{{system, full, false}, {admins, full, false}, {ann, full, false}}
+	with := func(g ...grant) []grant { return append(g, own...) }
+	for _, c := range []struct {
+		what            string
+		a               access
+		changes, reader string
+	}{
+		{"a file in AppData", access{ann, ann, own}, "", ""},
+		{"one of the administrators", access{ann, admins, own}, "", ""},
+		{"one on a second drive", access{ann, ann, with(grant{"S-1-5-11", modify, false}, grant{users, readExecute, false})}, "S-1-5-11", "S-1-5-11"},
+		{"one in ProgramData", access{ann, admins, with(grant{users, readExecute, false})}, "", users},
+		{"another user's", access{ann, bob, own}, bob, ""},
+		{"open to everyone", access{ann, ann, with(grant{everyone, 0x10000000, false})}, everyone, everyone},
+		{"for what will be in the folder", access{ann, ann, with(grant{users, full, true})}, "", ""},
+		{"the service may write", access{ann, ann, with(grant{service, modify, false})}, "", ""},
+		{"the service reads a user's", access{service, ann, own}, "", ""},
+		{"whoever may make it theirs", access{ann, ann, with(grant{bob, 0x80000, false})}, bob, ""},
+	} {
+		if got := c.a.changer(); got != c.changes {
+			t.Errorf("%s: %q can change it, want %q", c.what, got, c.changes)
+		}
+		if got := c.a.others(rightRead); got != c.reader {
+			t.Errorf("%s: %q can read it, want %q", c.what, got, c.reader)
+		}
+	}
+}
