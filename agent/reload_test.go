@@ -8,10 +8,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/emersion/go-imap/v2/imapclient"
 
 	"github.com/popbridge/popbridge/agent/agenttest"
+	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/testkit"
 )
@@ -246,5 +248,43 @@ func TestAHalfWrittenConfigIsNotTakenUp(t *testing.T) {
 	}
 	if err := os.WriteFile(r.Path(), text, 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A user is not renamed while a config is taken up: the servers that are being made
+// would not be told whom to disconnect.
+func TestARenameWaitsForAReload(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	_, port := agenttest.POP(t, "home", 1)
+	home := agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: port}
+	r.Configure(agenttest.Plain, home)
+	r.Start()
+	r.Sync()
+
+	a := r.own()
+	a.tls.mu.Lock() // the new server is not made before
+	r.Configure(strings.Replace(agenttest.Plain, `tls = "off"`, `tls = "starttls"`, 1), home)
+	reloaded := make(chan struct{})
+	go func() {
+		defer close(reloaded)
+		a.Reload()
+	}()
+	agenttest.Eventually(t, "the config is being taken up", func() bool { return a.Config().IMAP.TLS == config.StartTLS })
+	renamed := make(chan error, 1)
+	go func() {
+		_, err := r.Ops().RenameUser(t.Context(), "ann", "bea")
+		renamed <- err
+	}()
+	select {
+	case err := <-renamed:
+		t.Errorf("a user was renamed while a config was taken up: %v", err)
+		renamed <- nil
+	case <-time.After(100 * time.Millisecond): // one that does not wait has ended long before
+	}
+	a.tls.mu.Unlock()
+	<-reloaded
+	if err := <-renamed; err != nil {
+		t.Error(err)
 	}
 }
