@@ -176,6 +176,10 @@ func (s *Service) prepare() error {
 			return s.explain(err, "the service could not be installed")
 		}
 	}
+	if s.def.log != "" && s.def.user != "" {
+		// launchd opens the log as that user; where it cannot, it ends with 78.
+		return s.explain(s.host.run([]string{"chown", s.def.user, filepath.Dir(s.def.log)}), "the service could not be installed")
+	}
 	return nil
 }
 

@@ -290,6 +290,25 @@ func TestInstallOnWindowsGrants(t *testing.T) {
 	f.want(t, "install", "uninstall")
 }
 
+// The folder of a daemon's log is made by root, and belongs to the user as whom launchd
+// opens the log.
+func TestTheLogOfADaemonBelongsToItsUser(t *testing.T) {
+	s, _ := newService(t, "darwin")
+	s.def.log, s.def.user, s.def.system = filepath.Join(t.TempDir(), "Logs", "popbridge.log"), "ann", true
+	var ran []string
+	s.host.run = func(argv []string) error { ran = append(ran, strings.Join(argv, " ")); return nil }
+	if err := s.prepare(); err != nil {
+		t.Fatal(err)
+	}
+	if want := "chown ann " + filepath.Dir(s.def.log); !slices.Equal(ran, []string{want}) {
+		t.Errorf("ran %q, want %q", ran, want)
+	}
+	s.host.run = func([]string) error { return os.ErrPermission }
+	if err := s.prepare(); !fault.Is(err, fault.Denied) {
+		t.Errorf("%v", err)
+	}
+}
+
 // For one user nothing needs an administrator.
 func TestInstallOnWindowsForOneUser(t *testing.T) {
 	s, f := newService(t, "windows")

@@ -6,7 +6,8 @@ import (
 )
 
 // launchdPlist renders the property list, see launchd.plist(5). The umask 63
-// is 077; launchd takes a decimal number only.
+// is 077; launchd takes a decimal number only. Without a ProcessType it slows the
+// program down, and mail programs wait for it.
 func launchdPlist(d definition) string {
 	var b strings.Builder
 	b.WriteString(`<?xml version="1.0" encoding="UTF-8"?>
@@ -39,6 +40,8 @@ func launchdPlist(d definition) string {
 		<key>SuccessfulExit</key>
 		<false/>
 	</dict>
+	<key>ProcessType</key>
+	<string>Interactive</string>
 	<key>ThrottleInterval</key>
 	<integer>10</integer>
 	<key>ExitTimeOut</key>
