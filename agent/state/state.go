@@ -211,7 +211,7 @@ func (b *Book) Wrote(hash string) bool {
 
 // all returns what is known for all config files of the state folder.
 func (b *Book) all() (list []File) {
-	paths, _ := filepath.Glob(filepath.Join(filepath.Dir(b.path), "*.json")) // the pattern is good
+	paths, _ := atomicfile.Match(filepath.Dir(b.path), "*.json")
 	for _, path := range paths {
 		if f, err := read(path); err == nil {
 			list = append(list, f)

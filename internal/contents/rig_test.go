@@ -24,7 +24,7 @@ type files struct {
 
 func newFiles(t *testing.T) *files {
 	t.Helper()
-	f := openFiles(t, filepath.Join(t.TempDir(), "ann"))
+	f := openFiles(t, filepath.Join(t.TempDir(), "mail [old]", "ann"))
 	must(t, f.Make("tmp"))
 	return f
 }

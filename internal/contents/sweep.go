@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"errors"
 	"io/fs"
-	"path/filepath"
 
 	"github.com/popbridge/popbridge/internal/atomicfile"
 )
@@ -27,7 +26,7 @@ func (f *Files) Sweep() error {
 		f.finish(path, hashes)
 	}
 	for _, pattern := range []string{spoolPattern, probePattern} {
-		paths, err := filepath.Glob(filepath.Join(f.tmp(), pattern))
+		paths, err := atomicfile.Match(f.tmp(), pattern)
 		if err != nil {
 			return err
 		}
@@ -42,7 +41,7 @@ func (f *Files) Sweep() error {
 
 // journals returns what the journals name, by their paths.
 func (f *Files) journals() (map[string][]Hash, error) {
-	paths, err := filepath.Glob(filepath.Join(f.tmp(), journalPattern))
+	paths, err := atomicfile.Match(f.tmp(), journalPattern)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/popbridge/popbridge/internal/atomicfile"
 	"github.com/popbridge/popbridge/internal/contents"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/testkit/rounds"
@@ -68,7 +69,7 @@ func TestARestoredBackupIsTheSameStore(t *testing.T) {
 func TestABackupTakesOnlyWhatIsNew(t *testing.T) {
 	r := newStore(t)
 	r.fill("INBOX", 5)
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "backup [old]")
 	if report := r.backup(dir); report.NewFiles != 5 {
 		t.Errorf("report %+v", report)
 	}
@@ -77,7 +78,7 @@ func TestABackupTakesOnlyWhatIsNew(t *testing.T) {
 	if report := r.backup(dir); report.NewFiles != 1 || report.Files != 6 || report.Messages != 7 {
 		t.Errorf("report %+v", report)
 	}
-	indexes, err := filepath.Glob(filepath.Join(dir, indexPattern))
+	indexes, err := atomicfile.Match(dir, indexPattern)
 	if err != nil || len(indexes) != 1 {
 		t.Errorf("indexes %v, %v", indexes, err)
 	}

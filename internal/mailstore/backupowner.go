@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/popbridge/popbridge/internal/atomicfile"
 	"github.com/popbridge/popbridge/internal/contents"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/ownership"
@@ -92,7 +93,7 @@ func checkFolders(dir string, check func(dir string, names ...string) error) err
 	for i := range 256 {
 		names = append(names, contents.Folder(byte(i)))
 	}
-	indexes, err := filepath.Glob(filepath.Join(dir, indexPattern))
+	indexes, err := atomicfile.Match(dir, indexPattern)
 	if err != nil {
 		return err
 	}

@@ -70,7 +70,7 @@ func dropIndexes(dir string) error {
 	if err != nil && !fault.Is(err, fault.NotFound) {
 		return err
 	}
-	paths, err := filepath.Glob(filepath.Join(dir, indexPattern))
+	paths, err := atomicfile.Match(dir, indexPattern)
 	if err != nil {
 		return err
 	}

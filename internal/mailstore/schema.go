@@ -5,8 +5,10 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 
+	"github.com/popbridge/popbridge/internal/atomicfile"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailflags"
 )
@@ -243,4 +245,35 @@ func (s *Store) migrate(ctx context.Context, fill func(*tx) error) error {
 		}
 		return fill(t)
 	})
+}
+
+// formerPattern matches the copies that keepFormer makes.
+const formerPattern = "index.db.schema-*"
+
+// keepFormer copies the index of an earlier version before it is migrated, as
+// index.db.schema-N beside it, and removes the copies of versions before that: what a
+// migration would do wrong could be repaired by hand.
+func (s *Store) keepFormer(ctx context.Context, version int) error {
+	former, err := atomicfile.Match(s.dir, formerPattern)
+	if err != nil {
+		return err
+	}
+	halves, err := atomicfile.Match(s.dir, indexPattern) // of copies that were interrupted
+	if err != nil {
+		return err
+	}
+	path, err := s.copyIndex(ctx, s.dir)
+	if err != nil {
+		return err
+	}
+	name := filepath.Join(s.dir, "index.db.schema-"+strconv.Itoa(version))
+	if err := atomicfile.Rename(path, name); err != nil {
+		return err
+	}
+	for _, old := range append(former, halves...) {
+		if old != name {
+			err = errors.Join(err, atomicfile.Remove(old))
+		}
+	}
+	return errors.Join(err, atomicfile.SyncDir(s.dir))
 }

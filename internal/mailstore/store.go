@@ -131,6 +131,11 @@ func (s *Store) open(ctx context.Context, o Options) error {
 	if err := s.writer.open(ctx, path); err != nil {
 		return err
 	}
+	if version > 0 && version < len(migrations) {
+		if err := s.keepFormer(ctx, version); err != nil {
+			return err
+		}
+	}
 	if version < len(migrations) {
 		if err := s.migrate(ctx, (*tx).createDefaults); err != nil {
 			return err

@@ -2,12 +2,16 @@ package mailstore
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/popbridge/popbridge/internal/atomicfile"
 	"github.com/popbridge/popbridge/internal/mailflags"
 )
 
@@ -284,7 +288,11 @@ func TestAnIndexOfAnEarlierVersion(t *testing.T) {
 	must(t, r.Close())
 	edit(t, r.indexPath(), withoutSchema5, `DROP TABLE vanished`, `ALTER TABLE mailbox DROP COLUMN history_from`, `ALTER TABLE message DROP COLUMN saved_at`,
 		fmt.Sprintf(`PRAGMA user_version = %d`, slices.Index(migrations, schema4)))
+	for _, name := range []string{"index.db.schema-1", "index-1.db"} { // of an update before, and of one that was interrupted
+		must(t, os.WriteFile(filepath.Join(r.dir, name), nil, 0o600))
+	}
 	r.open()
+	r.wantFormer(slices.Index(migrations, schema4), 2)
 	r.append("INBOX", 4)
 	if got := r.view("INBOX").Snapshot().Saved; !slices.Equal(got, []int64{0, 0, start.Unix()}) {
 		t.Errorf("saved %v", got)
@@ -294,6 +302,30 @@ func TestAnIndexOfAnEarlierVersion(t *testing.T) {
 	}
 	r.wantVanished("INBOX", before.HighestModSeq-1, "[] false")
 	r.wantVanished("INBOX", before.HighestModSeq, "[] true")
+}
+
+// wantFormer looks at the copy of the index that an update leaves, and at that no other
+// copy is left.
+func (r *rig) wantFormer(version, messages int) {
+	r.t.Helper()
+	var names []string
+	for _, pattern := range []string{formerPattern, indexPattern} {
+		found, err := atomicfile.Match(r.dir, pattern)
+		must(r.t, err)
+		names = append(names, found...)
+	}
+	want := filepath.Join(r.dir, fmt.Sprint("index.db.schema-", version))
+	if !slices.Equal(names, []string{want}) {
+		r.t.Fatalf("copies %q, want %q", names, want)
+	}
+	db, err := sql.Open("sqlite", dsn(want))
+	must(r.t, err)
+	defer db.Close()
+	var v, n int
+	must(r.t, db.QueryRow(`SELECT (SELECT user_version FROM pragma_user_version), (SELECT count(*) FROM message)`).Scan(&v, &n))
+	if v != version || n != messages {
+		r.t.Errorf("the copy has version %d and %d messages, want %d and %d", v, n, version, messages)
+	}
 }
 
 // TestSummariesOfAnEarlierVersion are made again from the messages.
