@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+
+	"github.com/popbridge/popbridge/internal/ownership"
 )
 
 // How a change is noticed.
@@ -138,6 +140,7 @@ func (w *watcher) await(ctx context.Context, events <-chan struct{}) error {
 			case <-timer.C:
 				break events
 			case <-ticker.C:
+				w.watched = nil // a folder that was moved away and back is the same, and no longer watched
 				break events
 			}
 		}
@@ -180,6 +183,9 @@ func (w *watcher) look() bool {
 	data, err := readFile(w.path)
 	var sum [sha256.Size]byte
 	if err == nil {
+		if f := ownership.Check(w.path, ownership.Options{}); f != nil { // Load refuses it: that ends by chmod, too
+			data = append(data, f.Why...)
+		}
 		sum = sha256.Sum256(data)
 	}
 	if w.seen == nil || sum != *w.seen {

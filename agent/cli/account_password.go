@@ -40,7 +40,7 @@ func (a *app) accountPassword(ctx context.Context, name string) error {
 		return fault.New(fault.Conflict, "account "+account.Name+" does not take its password from the keychain",
 			"delete the line password_file or password_command from the config first")
 	}
-	password, err := a.askPassword(account)
+	password, err := a.askPassword(ctx, account)
 	if err != nil {
 		return err
 	}
@@ -53,13 +53,13 @@ func (a *app) accountPassword(ctx context.Context, name string) error {
 }
 
 // askPassword reads a password without showing it.
-func (a *app) askPassword(account config.Account) (string, error) {
+func (a *app) askPassword(ctx context.Context, account config.Account) (string, error) {
 	f, ok := a.stdin.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return readPassword(a.stdin)
 	}
 	_, _ = fmt.Fprintf(a.stderr, "Password of %s at %s: ", account.Username, account.Host)
-	typed, err := term.ReadPassword(int(f.Fd()))
+	typed, err := readHidden(ctx, int(f.Fd()))
 	_, _ = fmt.Fprintln(a.stderr)
 	if err != nil {
 		return "", fmt.Errorf("read password: %w", err)
@@ -68,4 +68,26 @@ func (a *app) askPassword(account config.Account) (string, error) {
 		return "", fault.New(fault.Config, "the password is empty", "nothing was changed")
 	}
 	return string(typed), nil
+}
+
+// readHidden is term.ReadPassword that ends with ctx, and leaves the terminal as it was.
+func readHidden(ctx context.Context, fd int) ([]byte, error) {
+	before, err := term.GetState(fd)
+	if err != nil {
+		return nil, err
+	}
+	var typed []byte
+	done := make(chan error, 1)
+	go func() { // stays behind until the process ends
+		var err error
+		typed, err = term.ReadPassword(fd)
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		return typed, err
+	case <-ctx.Done():
+		_ = term.Restore(fd, before)
+		return nil, ctx.Err()
+	}
 }

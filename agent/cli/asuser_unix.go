@@ -19,8 +19,9 @@ import (
 
 // seenBy is a config as another user sees it.
 type seenBy struct {
-	File    string `json:"file"`
-	DataDir string `json:"data_dir"`
+	File    string    `json:"file"`
+	DataDir string    `json:"data_dir"`
+	Errors  []finding `json:"errors"` // outside of the config
 }
 
 // checkAs checks the config as the user that the service will run as: with that
@@ -54,7 +55,10 @@ func (a *app) checkAs(ctx context.Context, name, configPath string) (seenBy, err
 		return seenBy{}, fault.Wrap(err, fault.Internal, "the config cannot be checked as user "+name, "")
 	}
 	var seen seenBy
-	return seen, json.Unmarshal(out, &seen) // what is wrong outside of the config does not matter here
+	if jsonErr := json.Unmarshal(out, &seen); jsonErr != nil || err != nil && len(seen.Errors) == 0 {
+		return seenBy{}, shown(exitFailed) // it could not load the config, and has said why
+	}
+	return seen, nil // what is wrong outside of the config does not matter here
 }
 
 // rightsOf makes a process one of that user.

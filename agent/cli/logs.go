@@ -140,7 +140,7 @@ func (a *app) tailOf(f *os.File, lines int) error {
 			break
 		}
 	}
-	a.printf("%s", text[from+1:])
+	a.printf("%s", text[min(from+1, len(text)):])
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/popbridge/popbridge/internal/atomicfile"
@@ -38,7 +39,7 @@ type elsewhere struct {
 // newElsewhere notes in the data folder where the endpoint is.
 func newElsewhere(ln net.Listener, path, dir, dataDir string) (net.Listener, error) {
 	e := &elsewhere{ln, filepath.Join(dataDir, pathName), dir}
-	if err := atomicfile.Write(e.pathFile, 0o600, []byte(path)); err != nil {
+	if err := atomicfile.Write(e.pathFile, 0o600, []byte(path+"\n"+dataDir)); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
 	return e, nil
@@ -56,8 +57,18 @@ func (e *elsewhere) Close() error {
 
 // noted returns what newElsewhere has noted, or "".
 func noted(dataDir string) string {
-	path, _ := atomicfile.ReadFile(filepath.Join(dataDir, pathName)) // without it no agent is running
-	return string(path)
+	text, _ := atomicfile.ReadFile(filepath.Join(dataDir, pathName)) // without it no agent is running
+	path, of, _ := strings.Cut(string(text), "\n")
+	if of != "" && !sameFolder(of, dataDir) {
+		return "" // it was copied with the folder of another agent
+	}
+	return path
+}
+
+func sameFolder(a, b string) bool {
+	is, err := os.Stat(a)
+	other, otherErr := os.Stat(b)
+	return err == nil && otherErr == nil && os.SameFile(is, other)
 }
 
 // dial connects to the agent of a data folder, or returns ErrNoAgent.

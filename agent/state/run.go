@@ -3,6 +3,7 @@ package state
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -129,10 +130,12 @@ const (
 
 // claimed tells whether a process has claimed the config.
 func (b *Book) claimed() answer {
-	lock := flock.New(b.path+".run", flock.SetPermissions(0o600))
+	lock := flock.New(b.path+".run", flock.SetFlag(os.O_RDONLY)) // root asks, too: nothing is made
 	ok, err := lock.TryRLock()
 	defer lock.Close() // it was only tried
 	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return no
 	case err != nil:
 		return unknown
 	case ok:

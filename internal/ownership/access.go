@@ -66,7 +66,9 @@ func (a access) changer() string {
 }
 
 // open reports whether others can read or change the folder, or what will be in it.
-func (a access) open() bool { return a.others(rightRead|rightWrite) != "" || a.passesOn() }
+func (a access) open() bool {
+	return !a.trusts(a.owner) || a.others(rightRead|rightWrite) != "" || a.passesOn()
+}
 
 // passesOn reports whether what will be in the folder is open to others.
 func (a access) passesOn() bool {
