@@ -56,7 +56,7 @@ func (a *app) accountPassword(ctx context.Context, name string) error {
 func (a *app) askPassword(ctx context.Context, account config.Account) (string, error) {
 	f, ok := a.stdin.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return readPassword(a.stdin)
+		return readPassword(a.stdin, secret.MaxSize, "it is one line, as in: pass show home | popbridge account password "+account.Name)
 	}
 	_, _ = fmt.Fprintf(a.stderr, "Password of %s at %s: ", account.Username, account.Host)
 	typed, err := readHidden(ctx, int(f.Fd()))

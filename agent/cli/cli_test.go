@@ -220,7 +220,7 @@ func TestReadPassword(t *testing.T) {
 		{"", "", false}, {"\n", "", false}, {"two\nlines\n", "", false}, {"a\x00b", "", false}, {strings.Repeat("x", 1001), "", false},
 	}
 	for _, tt := range tests {
-		got, err := readPassword(strings.NewReader(tt.in))
+		got, err := readPassword(strings.NewReader(tt.in), 1000, "one line")
 		if got != tt.want || (err == nil) != tt.ok {
 			t.Errorf("readPassword(%.20q) = %q, %v", tt.in, got, err)
 		}

@@ -87,7 +87,7 @@ func (a *app) newDeviceRevokeCommand() *cobra.Command {
 func (a *app) deviceAdd(ctx context.Context, d operations.AddDevice, fromStdin bool) error {
 	var err error
 	if d.Password = newPassword(); fromStdin {
-		if d.Password, err = readPassword(a.stdin); err != nil {
+		if d.Password, err = readPassword(a.stdin, maxPassword, "it is one line, as in: pwgen 20 1 | popbridge device add NAME --password-stdin"); err != nil {
 			return err
 		}
 	}
@@ -194,10 +194,10 @@ const (
 	maxPassword   = 1000 // bytes
 )
 
-// readPassword takes one line. A password that is a file of several lines is
-// a mistake.
-func readPassword(r io.Reader) (string, error) {
-	b, err := io.ReadAll(io.LimitReader(r, 2*maxPassword+8)) // it may be UTF-16
+// readPassword takes one line, of limit octets at most. A password that is a file of
+// several lines is a mistake. give says how a password is given.
+func readPassword(r io.Reader, limit int, give string) (string, error) {
+	b, err := io.ReadAll(io.LimitReader(r, int64(2*limit)+8)) // it may be UTF-16
 	if text, ok := textfile.Decode(b); ok {
 		b = text
 	}
@@ -207,11 +207,11 @@ func readPassword(r io.Reader) (string, error) {
 	password := strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r")
 	switch {
 	case password == "":
-		return "", fault.New(fault.Config, "the password from standard input is empty", "write it into the command, as in: echo SECRET | popbridge device add NAME --password-stdin")
-	case len(password) > maxPassword:
-		return "", fault.New(fault.Config, fmt.Sprintf("the password is longer than %d bytes", maxPassword), "choose a shorter one")
+		return "", fault.New(fault.Config, "the password from standard input is empty", give)
+	case len(password) > limit:
+		return "", fault.New(fault.Config, fmt.Sprintf("the password is longer than %d bytes", limit), "choose a shorter one")
 	case strings.ContainsAny(password, "\r\n\x00"):
-		return "", fault.New(fault.Config, "the password has more than one line", "mail clients can send one line only")
+		return "", fault.New(fault.Config, "the password has more than one line", give)
 	}
 	return password, nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -59,6 +60,14 @@ func TestALogFileIsFollowed(t *testing.T) {
 	for lines, want := range map[int]string{1: "three\n", 2: "two\nthree\n", 3: "one\ntwo\nthree\n", 9: "one\ntwo\nthree\n"} {
 		if got := show(lines); got != want {
 			t.Errorf("%d lines: %q", lines, got)
+		}
+	}
+	for _, text := range []string{"", "half a line"} { // it is being written
+		if err := os.WriteFile(path+".half", []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := newApp(nil, io.Discard, io.Discard).showLogFile(t.Context(), path+".half", 0, false); err != nil {
+			t.Errorf("%q: %v", text, err)
 		}
 	}
 	var out safeBuffer

@@ -34,6 +34,7 @@ func (a *app) unattended(ctx context.Context, ready func()) error {
 	}
 	defer func() { _ = file.Close() }() // each line was written at once
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		began := time.Now()
 		cfg, err := a.awaitConfig(ctx, file, ready)
 		if err == nil {
 			err = serve(ctx, cfg, file, ready)
@@ -43,6 +44,9 @@ func (a *app) unattended(ctx context.Context, ready func()) error {
 		}
 		logError(file, err, "agent ended and will be started again")
 		ready()
+		if time.Since(began) > longestPause {
+			pause = firstPause
+		}
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():

@@ -186,3 +186,40 @@ func TestADataFolderThatHoldsNoSocketHasItElsewhere(t *testing.T) {
 		t.Errorf("the socket is %s", path)
 	}
 }
+
+// A copy of a data folder has the file that names the socket, too: it is not that of an
+// agent of the copy.
+func TestACopiedDataFolderHasNoAgent(t *testing.T) {
+	dir, copied := farDir(t), farDir(t)
+	ln, err := Listen(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- Serve(ctx, ln, &fakeOps{status: operations.Status{PID: 7}}, zerolog.Nop()) }()
+	named, err := os.ReadFile(filepath.Join(dir, pathName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(copied, pathName), named, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Connect(t.Context(), copied); !errors.Is(err, ErrNoAgent) {
+		t.Errorf("the copy: %v", err)
+	}
+	other, err := Listen(copied)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if client, err := Connect(t.Context(), dir); err != nil {
+		t.Errorf("the original, once the copy has an agent: %v", err)
+	} else {
+		_ = client.Close()
+	}
+	_ = other.Close()
+	cancel()
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+}

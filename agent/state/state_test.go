@@ -2,6 +2,7 @@ package state
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -95,6 +96,29 @@ func TestOneAgentForAConfig(t *testing.T) {
 	release()
 	if b.Running() != nil {
 		t.Error("one that has ended is taken for one that runs")
+	}
+}
+
+// Root asks for the agent of another user: nothing is made where that user points.
+func TestAskingForAnAgentMakesNothing(t *testing.T) {
+	dir, elsewhere := t.TempDir(), filepath.Join(t.TempDir(), "nologin")
+	b := Open(dir, "/config.toml")
+	must(t, b.Update(func(f *File) { f.Runs("/data") }))
+	if err := os.Remove(b.path + ".run"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	if b.Running() != nil || b.RunningPID() != 0 {
+		t.Error("an agent runs")
+	}
+	if _, err := os.Lstat(b.path + ".run"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a file was made: %v", err)
+	}
+	if err := os.Symlink(elsewhere, b.path+".run"); err != nil {
+		t.Skip(err)
+	}
+	_ = b.RunningPID()
+	if _, err := os.Lstat(elsewhere); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a file was made elsewhere: %v", err)
 	}
 }
 

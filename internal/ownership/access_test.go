@@ -15,6 +15,17 @@ func TestWhoKeepsAProtectedFolder(t *testing.T) {
 	}
 }
 
+func TestAFolderOfAnotherUserIsOpen(t *testing.T) {
+	const self, full = "S-1-5-21-1-2-3-1001", 0x1f01ff
+	list := []grant{{self, full, false}, {"S-1-5-18", full, false}}
+	if a := (access{self, self, list}); a.open() {
+		t.Error("a folder of one's own is open")
+	}
+	if a := (access{self, "S-1-5-21-1-2-3-6666", list}); !a.open() {
+		t.Error("its owner can give it to anyone")
+	}
+}
+
 func TestAccessListsOfWindows(t *testing.T) {
 	const (
 		ann, bob, users, everyone = "S-1-5-21-1-2-3-1001", "S-1-5-21-1-2-3-1002", "S-1-5-32-545", "S-1-1-0"

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -70,7 +71,7 @@ func (k *keychain) get(ctx context.Context, item Item) (Secret, error) {
 		// Temporary: it may only be locked.
 		return "", fault.Wrap(q.err, fault.Temporary, "the keychain cannot be used", elsewhere)
 	}
-	return clean(decodeItem(q.answer), "the keychain's password for "+fault.Quote(item.Account))
+	return clean(decodeItem(q.answer, runtime.GOOS == "windows"), "the keychain's password for "+fault.Quote(item.Account))
 }
 
 func (k *keychain) wait(ctx context.Context, q *question) error {
@@ -87,9 +88,12 @@ func (k *keychain) wait(ctx context.Context, q *question) error {
 }
 
 // decodeItem makes UTF-8 of what other programs store: cmdkey of Windows writes UTF-16
-// without a byte order mark. A password in UTF-8 has no control characters.
-func decodeItem(answer string) string {
-	strange := strings.IndexFunc(answer, func(r rune) bool { return r < ' ' && r != '\r' && r != '\n' || r == utf8.RuneError }) >= 0
+// without a byte order mark. No password in UTF-8 has a NUL; and no one can type other
+// control characters than a tab, which are in UTF-16 of other scripts than Latin.
+func decodeItem(answer string, windows bool) string {
+	strange := strings.ContainsRune(answer, 0) || windows && strings.ContainsFunc(answer, func(r rune) bool {
+		return r < ' ' && !strings.ContainsRune("\t\r\n", r) || r == utf8.RuneError
+	})
 	if !strange || len(answer)%2 != 0 || strings.HasPrefix(answer, "\xff\xfe") {
 		return decode([]byte(answer))
 	}

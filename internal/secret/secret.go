@@ -25,13 +25,13 @@ import (
 	"github.com/popbridge/popbridge/internal/textfile"
 )
 
-// maxSize is the size in bytes of the largest secret. Access tokens of some
+// MaxSize is the size in bytes of the largest secret. Access tokens of some
 // kilobytes are common.
-const maxSize = 64 << 10
+const MaxSize = 64 << 10
 
 // maxRead is how much of a source is read: a secret in UTF-16, with byte order
 // mark and line end, and a little too much. It is even.
-const maxRead = 2*maxSize + 8
+const maxRead = 2*MaxSize + 8
 
 // Secret is a password or token. Printed, formatted, marshalled or logged it
 // is ***; string(s) gives what it is. (Only as an unexported field of a
@@ -111,8 +111,8 @@ func clean(data, where string) (Secret, error) {
 	switch {
 	case s == "":
 		return "", fault.New(fault.Config, where+" is empty", "it must hold the password")
-	case len(s) > maxSize:
-		return "", fault.New(fault.Config, fmt.Sprintf("%s holds more than %d bytes", where, maxSize), "it must hold the password and nothing else")
+	case len(s) > MaxSize:
+		return "", fault.New(fault.Config, fmt.Sprintf("%s holds more than %d bytes", where, MaxSize), "it must hold the password and nothing else")
 	case strings.ContainsAny(s, "\r\n"):
 		return "", fault.New(fault.Config, where+" has more than one line", "it must hold the password and nothing else")
 	case strings.ContainsRune(s, 0) || !utf8.ValidString(s):

@@ -45,10 +45,10 @@ var acts = map[string]func() int{
 	"utf16":   func() int { fmt.Fprint(os.Stdout, "\xff\xfeh\x00 \x00\r\x00\n\x00n\x00"); return 0 },
 	"notes":   func() int { fmt.Fprint(os.Stdout, hunter+" \n\xe4\n"); return 0 }, // in Latin-1
 	"binary":  func() int { fmt.Fprint(os.Stdout, "\xff\x00\n"); return 0 },
-	"endless": func() int { fmt.Fprint(os.Stdout, strings.Repeat("x", maxSize+1)); return 0 },
+	"endless": func() int { fmt.Fprint(os.Stdout, strings.Repeat("x", MaxSize+1)); return 0 },
 	"chatty":  func() int { fmt.Fprint(os.Stderr, strings.Repeat("é", 1<<20)); return 1 },
 	"long": func() int {
-		fmt.Fprint(os.Stdout, strings.Repeat("x", maxSize)+"\n"+strings.Repeat("y", 1<<20))
+		fmt.Fprint(os.Stdout, strings.Repeat("x", MaxSize)+"\n"+strings.Repeat("y", 1<<20))
 		return 0
 	},
 	"waits":    func() int { select {} },
@@ -115,9 +115,9 @@ func TestFile(t *testing.T) {
 		{"\ufeff" + hunter + "\r\n", hunter, ""},
 		{"  pass word\t\n", "  pass word\t", ""},
 		{"Löhne 🔑\n", "Löhne 🔑", ""},
-		{strings.Repeat("x", maxSize) + "\r\n", strings.Repeat("x", maxSize), ""},
-		{strings.Repeat("x", maxSize+1), "", "holds more than 65536 bytes"},
-		{strings.Repeat("x", 10*maxSize), "", "holds more than 65536 bytes"},
+		{strings.Repeat("x", MaxSize) + "\r\n", strings.Repeat("x", MaxSize), ""},
+		{strings.Repeat("x", MaxSize+1), "", "holds more than 65536 bytes"},
+		{strings.Repeat("x", 10*MaxSize), "", "holds more than 65536 bytes"},
 		{"", "", "is empty"},
 		{"\n", "", "is empty"},
 		{"hunter2\nhunter2\n", "", "has more than one line"}, // a second line would be a second command to the server
@@ -128,8 +128,8 @@ func TestFile(t *testing.T) {
 		{"h\x00i\x00 \x00\r\x00\n\x00", "hi ", ""}, // without a byte order mark
 		{"\xff\xfeh\x00\n\x00i\x00", "", "has more than one line"},
 		{"\xff\xfeh", "", "is not UTF-8 text"},
-		{"\xff\xfe" + strings.Repeat("x\x00", maxSize) + "\n\x00", strings.Repeat("x", maxSize), ""},
-		{"\xff\xfe" + strings.Repeat("x\x00", maxSize+1), "", "holds more than 65536 bytes"},
+		{"\xff\xfe" + strings.Repeat("x\x00", MaxSize) + "\n\x00", strings.Repeat("x", MaxSize), ""},
+		{"\xff\xfe" + strings.Repeat("x\x00", MaxSize+1), "", "holds more than 65536 bytes"},
 	} {
 		path := filepath.Join(dir, fmt.Sprint(i))
 		if err := os.WriteFile(path, []byte(c.data), 0o600); err != nil {
@@ -207,7 +207,7 @@ func TestCommand(t *testing.T) {
 	}{
 		{"print", hunter, 0, ""},
 		{"windows", hunter, 0, ""},
-		{"long", strings.Repeat("x", maxSize), 0, ""},
+		{"long", strings.Repeat("x", MaxSize), 0, ""},
 		{"terminal", "read 0", 0, ""},
 		{"utf16", "h ", 0, ""},
 		{"notes", hunter + " ", 0, ""},
@@ -313,11 +313,23 @@ func TestKeychainItemsInUTF16(t *testing.T) {
 		for _, unit := range utf16.Encode([]rune(password)) {
 			utf16LE = append(utf16LE, byte(unit), byte(unit>>8))
 		}
-		if got := decodeItem(string(utf16LE)); got != password && password != "密码" { // no program can tell that from UTF-8
+		if got := decodeItem(string(utf16LE), true); got != password && password != "密码" { // no program can tell that from UTF-8
 			t.Errorf("%q was read as %q", password, got)
 		}
-		if got := decodeItem(password); got != password {
+		if got := decodeItem(password, true); got != password {
 			t.Errorf("%q in UTF-8 was read as %q", password, got)
+		}
+	}
+}
+
+// A password that is no UTF-16 is not read as such: another one would be sent.
+func TestKeychainItemsThatAreNoUTF16(t *testing.T) {
+	for _, tt := range []struct {
+		password string
+		windows  bool
+	}{{"pa\tss1", true}, {"pa\tss1", false}, {"p\xe4ss", false}, {"\x01\x02pw", false}, {"secret", true}} {
+		if got := decodeItem(tt.password, tt.windows); got != tt.password {
+			t.Errorf("%q was read as %q", tt.password, got)
 		}
 	}
 }
