@@ -22,7 +22,7 @@ host           = "pop.example.com"
 # port         = 995               # default: 995 with implicit TLS, otherwise 110
 tls            = "implicit"        # "implicit", "starttls" or "none"
 username       = "ann@example.com"
-# The password is in the keychain (macOS, Linux), unless one of these says otherwise:
+# The password is in the keychain of the system, unless one of these says otherwise:
 # password_file    = "home.password"           # readable by no one else
 # password_command = ["pass", "show", "home"]  # prints it
 # auth         = "password"        # "password", "oauth2" (the secret is a token) or "apop"

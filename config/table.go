@@ -213,7 +213,7 @@ const hintTLS = `it is called tls: "implicit", "starttls" or "none"`
 
 var secretMistake = &mistake{
 	"a secret may not stand in this file",
-	`write it into a file that only you can read and set password_file = "FILE", or set password_command = ["COMMAND", "ARGUMENT"], or leave both out and keep it in the keychain (macOS, Linux)`,
+	`write it into a file that only you can read and set password_file = "FILE", or set password_command = ["COMMAND", "ARGUMENT"], or leave both out and keep it in the keychain of the system`,
 }
 
 // isSecretKey reports whether the value of an unknown key is probably a secret.

@@ -28,9 +28,9 @@ type nfpmFile struct {
 	} `json:"file_info"`
 }
 
-// linux writes the packages for distributions. They install the program, its
-// reference, and units that no one has to write; nothing is started before someone
-// says so, and removing a package leaves mail and config alone.
+// linux writes the packages for distributions. They install the program and its
+// reference. The unit is written by `popbridge install`, which knows config and disks;
+// removing a package leaves mail and config alone.
 func (r *release) linux(ctx context.Context) error {
 	scripts, err := r.scripts()
 	if err != nil {
@@ -147,7 +147,7 @@ func (r *release) compressed(from, name string) (string, error) {
 const (
 	eachService = `[ -d /run/systemd/system ] || exit 0
 systemctl daemon-reload || true
-systemctl %s 'popbridge.service' 'popbridge@*.service' 2>/dev/null || true
+systemctl %s popbridge.service 2>/dev/null || true
 for dir in /run/user/*; do
 	[ -S "$dir/systemd/private" ] || continue
 	systemctl --user --machine="${dir##*/}@.host" %s popbridge.service 2>/dev/null || true
@@ -155,7 +155,7 @@ done
 `
 	head        = "#!/bin/sh\nset -e\n"
 	afterwards  = head + eachService
-	beforeGoing = head + "# deb says remove, rpm how many versions stay, apk and pacman call it only then\ncase \"${1:-0}\" in upgrade | [1-9]*) exit 0 ;; esac\n" + eachService
+	beforeGoing = head + "# deb says remove, rpm how many versions stay, pacman calls it only then\ncase \"${1:-0}\" in upgrade | [1-9]*) exit 0 ;; esac\n" + eachService
 )
 
 func (r *release) scripts() (map[string]string, error) {
