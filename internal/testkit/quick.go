@@ -24,10 +24,11 @@ func Quick() {
 }
 
 // Overlap lets eight parallel tests run at once in the short forms, however few
-// processors there are: for packages whose tests wait more than they work. It is for
-// TestMain; -parallel decides where it is given.
+// processors there are: for packages whose tests wait more than they work, which those
+// with the race detector do not. It is for TestMain; -parallel decides where it is
+// given.
 func Overlap() {
-	if !rounds.Long() {
+	if !rounds.Long() && !raceDetector {
 		_ = flag.Set("test.parallel", "8")
 	}
 }
