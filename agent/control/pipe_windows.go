@@ -9,6 +9,9 @@ import (
 
 	"github.com/Microsoft/go-winio"
 	"golang.org/x/sys/windows"
+
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/ownership"
 )
 
 const pipePrefix = `\\.\pipe\popbridge-`
@@ -23,8 +26,35 @@ func endpoint(dataDir string) (string, error) {
 	return path, nil
 }
 
+// dialEndpoint refuses a pipe that another user made. The one that is noted may be
+// that of an agent which was killed, and anyone can make one of that name then.
 func dialEndpoint(ctx context.Context, path string) (net.Conn, error) {
-	return winio.DialPipeContext(ctx, path)
+	conn, err := winio.DialPipeContext(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	if !ownership.TrustsPeer(pipeOwner(conn)) {
+		_ = conn.Close() // nothing was sent
+		return nil, fault.New(fault.Denied, "the control pipe is not used: another user made it", "run the command as the user that the agent runs as")
+	}
+	return conn, nil
+}
+
+// pipeOwner is the account that made the pipe, "" where that is not known.
+func pipeOwner(conn net.Conn) string {
+	file, ok := conn.(interface{ Fd() uintptr })
+	if !ok {
+		return ""
+	}
+	sd, err := windows.GetSecurityInfo(windows.Handle(file.Fd()), windows.SE_KERNEL_OBJECT, windows.OWNER_SECURITY_INFORMATION)
+	if err != nil {
+		return ""
+	}
+	owner, _, err := sd.Owner()
+	if err != nil || owner == nil {
+		return ""
+	}
+	return owner.String()
 }
 
 // listen makes a pipe that only the user of this process and the owner of the data
@@ -42,7 +72,7 @@ func listen(dataDir string) (net.Listener, error) {
 	return newElsewhere(ln, path, "", dataDir)
 }
 
-// accessTo returns the access list in the security descriptor definition language.
+// accessTo returns owner and access list in the security descriptor definition language.
 func accessTo(dataDir string) (string, error) {
 	user, err := windows.GetCurrentProcessToken().GetTokenUser()
 	if err != nil {
@@ -56,5 +86,5 @@ func accessTo(dataDir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("D:P(A;;GA;;;%s)(A;;GA;;;%s)", user.User.Sid, owner), nil
+	return fmt.Sprintf("O:%sD:P(A;;GA;;;%[1]s)(A;;GA;;;%s)", user.User.Sid, owner), nil
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/popbridge/popbridge/internal/atomicfile"
+	"github.com/popbridge/popbridge/internal/fault"
 )
 
 // ErrNoAgent says that no one serves the data folder.
@@ -86,6 +87,9 @@ func dial(ctx context.Context, dataDir string) (net.Conn, error) {
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
+		}
+		if fault.Is(err, fault.Denied) {
+			return nil, err
 		}
 		return nil, fmt.Errorf("%w: %w", ErrNoAgent, err)
 	}

@@ -1,8 +1,12 @@
 package ownership
 
 import (
+	"crypto/sha1"
+	"encoding/binary"
+	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf16"
 )
 
 // The rights of an access list of Windows that matter here ([MS-DTYP] 2.4.3 and the
@@ -26,9 +30,11 @@ type access struct {
 	grants []grant
 }
 
+const system, administrators = "S-1-5-18", "S-1-5-32-544"
+
 // Accounts that may do anything anyway, and what stands for the owner.
 var powerful = []string{
-	"S-1-5-18", "S-1-5-32-544", // the system, its administrators
+	system, administrators,
 	"S-1-5-80-956008885-3418522649-1831038044-1853292631-2271478464", // TrustedInstaller
 	"S-1-3-0", "S-1-3-4", // CREATOR OWNER, OWNER RIGHTS
 }
@@ -45,6 +51,26 @@ func (a access) trusts(sid string) bool {
 	}
 	// A service reads the files of the user who has installed it.
 	return sid == a.owner && strings.HasPrefix(a.self, services)
+}
+
+// trustsPeer reports whether an account may be at the other end of the control pipe.
+func (a access) trustsPeer(sid string) bool {
+	return sid == a.self || slices.Contains([]string{system, administrators, serviceSID("popbridge")}, sid)
+}
+
+// serviceSID is the account NT SERVICE\name: Windows makes it of the name, whether there
+// is such a service or not.
+func serviceSID(name string) string {
+	var text []byte
+	for _, unit := range utf16.Encode([]rune(strings.ToUpper(name))) {
+		text = binary.LittleEndian.AppendUint16(text, unit)
+	}
+	sum := sha1.Sum(text)
+	sid := strings.TrimSuffix(services, "-")
+	for part := range slices.Chunk(sum[:], 4) {
+		sid += fmt.Sprintf("-%d", binary.LittleEndian.Uint32(part))
+	}
+	return sid
 }
 
 // others returns an account that is granted one of the rights and not trusted, or "".
@@ -83,7 +109,7 @@ func (a access) passesOn() bool {
 // keepers are the accounts that a protected folder is for: this process, the system,
 // its administrators, and services that have been given access.
 func (a access) keepers() []string {
-	list := []string{a.self, "S-1-5-18", "S-1-5-32-544"}
+	list := []string{a.self, system, administrators}
 	for _, g := range append([]grant{{sid: a.owner}}, a.grants...) {
 		if a.trusts(g.sid) && !slices.Contains(list, g.sid) && !slices.Contains(powerful, g.sid) {
 			list = append(list, g.sid)

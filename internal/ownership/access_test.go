@@ -48,3 +48,19 @@ func TestAccessListsOfWindows(t *testing.T) {
 		}
 	}
 }
+
+func TestWhoMayServeThePipe(t *testing.T) {
+	const ann, installer = "S-1-5-21-1-2-3-1001", "S-1-5-80-956008885-3418522649-1831038044-1853292631-2271478464"
+	if got := serviceSID("TrustedInstaller"); got != installer { // as Windows has it
+		t.Errorf("got %s", got)
+	}
+	a := access{self: ann}
+	for sid, want := range map[string]bool{
+		ann: true, system: true, administrators: true, serviceSID("PopBridge"): true,
+		"S-1-5-21-1-2-3-1002": false, installer: false, "S-1-1-0": false, "S-1-5-80-0": false, "": false,
+	} {
+		if got := a.trustsPeer(sid); got != want {
+			t.Errorf("%s: %v", sid, got)
+		}
+	}
+}

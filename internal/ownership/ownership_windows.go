@@ -118,6 +118,13 @@ func accessOf(path string) (access, bool) {
 	return a, true
 }
 
+// TrustsPeer reports whether an account may be at the other end of the control pipe:
+// this user, the system, its administrators, or the service.
+func TrustsPeer(sid string) bool {
+	user, err := windows.GetCurrentProcessToken().GetTokenUser()
+	return err == nil && access{self: user.User.Sid.String()}.trustsPeer(sid)
+}
+
 // accountName is how Windows shows an account.
 func accountName(sid string) string {
 	if s, err := windows.StringToSid(sid); err == nil {
