@@ -57,7 +57,7 @@ func pipeOwner(conn net.Conn) string {
 	return owner.String()
 }
 
-// listen makes a pipe that only the user of this process and the owner of the data
+// listen makes a pipe that only the user of this process and a trusted owner of the data
 // folder can open: a service runs under an account of its own.
 func listen(dataDir string) (net.Listener, error) {
 	access, err := accessTo(dataDir)
@@ -78,13 +78,15 @@ func accessTo(dataDir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	folder, err := windows.GetNamedSecurityInfo(dataDir, windows.SE_FILE_OBJECT, windows.OWNER_SECURITY_INFORMATION)
-	if err != nil {
-		return "", err
+	return descriptor(user.User.Sid.String(), ownership.TrustedOwner(dataDir)), nil
+}
+
+// descriptor lets in this process's account and the owner of the data folder, which is
+// "" where no one is to be let in.
+func descriptor(self, owner string) string {
+	text := fmt.Sprintf("O:%sD:P(A;;GA;;;%[1]s)", self)
+	if owner != "" && owner != self {
+		text += fmt.Sprintf("(A;;GA;;;%s)", owner)
 	}
-	owner, _, err := folder.Owner()
-	if err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("O:%sD:P(A;;GA;;;%[1]s)(A;;GA;;;%s)", user.User.Sid, owner), nil
+	return text
 }

@@ -17,11 +17,21 @@ func TestThePipeIsForItsOwnerOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.HasPrefix(access, "O:S-1-") || !strings.Contains(access, "D:P(A;;GA;;;S-1-") || strings.Count(access, "(") != 2 || strings.Contains(access, "S-1-1-0)") {
+	if !strings.HasPrefix(access, "O:S-1-") || !strings.Contains(access, "D:P(A;;GA;;;S-1-") || strings.Count(access, "(") > 2 || strings.Contains(access, "S-1-1-0)") {
 		t.Errorf("access list %s", access)
 	}
 	if _, err := windows.SecurityDescriptorFromString(access); err != nil {
 		t.Errorf("%s: %v", access, err)
+	}
+}
+
+func TestThePipeOfAFolderOfAnotherUser(t *testing.T) {
+	for owner, want := range map[string]string{
+		"": "O:S-1-5-9D:P(A;;GA;;;S-1-5-9)", "S-1-5-9": "O:S-1-5-9D:P(A;;GA;;;S-1-5-9)", "S-1-5-7": "O:S-1-5-9D:P(A;;GA;;;S-1-5-9)(A;;GA;;;S-1-5-7)",
+	} {
+		if got := descriptor("S-1-5-9", owner); got != want {
+			t.Errorf("%q: %s", owner, got)
+		}
 	}
 }
 

@@ -58,6 +58,14 @@ func (a access) trustsPeer(sid string) bool {
 	return sid == a.self || slices.Contains([]string{system, administrators, serviceSID("popbridge")}, sid)
 }
 
+// trustedOwner is the owner, or "" where that is another user.
+func (a access) trustedOwner() string {
+	if !a.trusts(a.owner) {
+		return ""
+	}
+	return a.owner
+}
+
 // serviceSID is the account NT SERVICE\name: Windows makes it of the name, whether there
 // is such a service or not.
 func serviceSID(name string) string {

@@ -64,3 +64,12 @@ func TestWhoMayServeThePipe(t *testing.T) {
 		}
 	}
 }
+
+func TestAnOwnerThatIsAnotherUserIsNotTrusted(t *testing.T) {
+	const ann, bob = "S-1-5-21-1-2-3-1001", "S-1-5-21-1-2-3-1002"
+	for owner, want := range map[string]string{ann: ann, administrators: administrators, bob: "", "S-1-1-0": ""} {
+		if got := (access{self: ann, owner: owner}).trustedOwner(); got != want {
+			t.Errorf("%s: got %q", owner, got)
+		}
+	}
+}

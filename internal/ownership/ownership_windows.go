@@ -118,6 +118,13 @@ func accessOf(path string) (access, bool) {
 	return a, true
 }
 
+// TrustedOwner is the account that a folder belongs to, or "" where that is another
+// user, or not known.
+func TrustedOwner(dir string) string {
+	a, _ := accessOf(dir)
+	return a.trustedOwner()
+}
+
 // TrustsPeer reports whether an account may be at the other end of the control pipe:
 // this user, the system, its administrators, or the service.
 func TrustsPeer(sid string) bool {
