@@ -35,7 +35,7 @@ func anns(goos string, env ...string) host {
 	case "darwin":
 		h.platform, h.home = "darwin-launchd", "/Users/ann"
 	case "windows":
-		h.platform, h.uid, h.home = "windows-service", -1, `C:\Users\ann`
+		h.platform, h.uid, h.home, h.account = "windows-service", -1, `C:\Users\ann`, "S-1-5-21-1-2-3-1001"
 	}
 	return h
 }

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -74,11 +75,11 @@ func listen(dataDir string) (net.Listener, error) {
 
 // accessTo returns owner and access list in the security descriptor definition language.
 func accessTo(dataDir string) (string, error) {
-	user, err := windows.GetCurrentProcessToken().GetTokenUser()
-	if err != nil {
-		return "", err
+	self := ownership.Account()
+	if self == "" {
+		return "", errors.New("the account of this process is not known")
 	}
-	return descriptor(user.User.Sid.String(), ownership.TrustedOwner(dataDir)), nil
+	return descriptor(self, ownership.TrustedOwner(dataDir)), nil
 }
 
 // descriptor lets in this process's account and the owner of the data folder, which is

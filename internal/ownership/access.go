@@ -25,9 +25,10 @@ type grant struct {
 
 // An access is what Windows knows of a file.
 type access struct {
-	self   string // the account of this process
-	owner  string
-	grants []grant
+	self      string // the account of this process
+	owner     string
+	grants    []grant
+	installer string // who has installed the service that this process is
 }
 
 const system, administrators = "S-1-5-18", "S-1-5-32-544"
@@ -40,17 +41,21 @@ var powerful = []string{
 }
 
 // services have names that only an administrator can make: that of popbridge is one.
-const services = "S-1-5-80-"
+// allServices is the group of all of them.
+const (
+	services    = "S-1-5-80-"
+	allServices = "S-1-5-80-0"
+)
 
 func (a access) trusts(sid string) bool {
-	if sid == a.self || strings.HasPrefix(sid, services) {
+	if sid == a.self || strings.HasPrefix(sid, services) && sid != allServices {
 		return true
 	}
 	if slices.Contains(powerful, sid) {
 		return true
 	}
 	// A service reads the files of the user who has installed it.
-	return sid == a.owner && strings.HasPrefix(a.self, services)
+	return sid == a.installer && strings.HasPrefix(a.self, services)
 }
 
 // trustsPeer reports whether an account may be at the other end of the control pipe.
