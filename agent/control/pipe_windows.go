@@ -17,6 +17,9 @@ import (
 
 const pipePrefix = `\\.\pipe\popbridge-`
 
+// asThatUser is the hint where the agent's user is another one: there it is the service.
+const asThatUser = "run it in a terminal opened as administrator"
+
 // endpoint returns the name of the pipe, "" where no agent has made one. Whoever
 // can write into the data folder can read the mail, too.
 func endpoint(dataDir string) (string, error) {

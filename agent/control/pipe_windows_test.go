@@ -2,6 +2,7 @@ package control
 
 import (
 	"errors"
+	"os"
 	"strings"
 	"testing"
 
@@ -77,5 +78,16 @@ func TestAPipeOfAnotherUserIsRefused(t *testing.T) {
 	defer func() { _ = theirs.Close() }()
 	if _, err := dial(t.Context(), dir); !fault.Is(err, fault.Denied) || fault.Hint(err) == "" {
 		t.Errorf("%v; hint: %s", err, fault.Hint(err))
+	}
+}
+
+// This is what winio says of a pipe whose access list does not name this user.
+func TestAPipeThatIsNotForThisUser(t *testing.T) {
+	err := unreachable(&os.PathError{Op: "open", Path: pipePrefix, Err: windows.ERROR_ACCESS_DENIED})
+	if !fault.Is(err, fault.Denied) || !strings.Contains(fault.Hint(err), "administrator") {
+		t.Errorf("%v; hint: %s", err, fault.Hint(err))
+	}
+	if err := unreachable(&os.PathError{Op: "open", Path: pipePrefix, Err: windows.ERROR_FILE_NOT_FOUND}); !errors.Is(err, ErrNoAgent) {
+		t.Errorf("a dead one: %v", err)
 	}
 }
