@@ -101,7 +101,7 @@ func (s *Service) Install() (note string, err error) {
 	if status != NotInstalled {
 		return "", fault.New(fault.Conflict, "the service is installed already", "to change it run popbridge uninstall first")
 	}
-	for _, check := range []func() error{s.notTwice, s.hasHome, s.safeForRoot, s.ownFolders, s.prepare} {
+	for _, check := range []func() error{s.notTwice, s.hasHome, s.safeForRoot, s.ownFolders, s.fitsRun, s.prepare} {
 		if err := check(); err != nil {
 			return "", err
 		}
