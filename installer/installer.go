@@ -12,7 +12,8 @@
 // machine, as the user who called sudo, or as root where there is none. On
 // Windows an entry of the registry starts that of a user, and that of the system
 // runs under an account of its own, which may run the program, read the folder of the
-// config, and change the folders of data and state.
+// config, and change the folders of data and state; none of these folders is the root
+// of a drive or a profile. It trusts the user who installed it.
 package installer
 
 import (
