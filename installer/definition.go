@@ -8,6 +8,7 @@ import (
 	"github.com/kardianos/service"
 
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/ownership"
 )
 
 const (
@@ -81,6 +82,9 @@ func define(o Options, h host) (definition, error) {
 		if value := h.getenv(name); value != "" && printable(value) {
 			d.env = append(d.env, variable{name, value})
 		}
+	}
+	if h.goos == "windows" && o.System {
+		d.env = append(d.env, variable{ownership.InstallerVariable, h.account})
 	}
 	return d, d.check(h.goos)
 }

@@ -32,12 +32,13 @@ type host struct {
 	output   func(argv []string) (string, error)
 	homeOf   func(user string) string // "" where it is not known
 	entries  func() (user, system bool)
+	account  string // Windows only: the SID of the user
 }
 
 func thisHost() host {
 	home, _ := os.UserHomeDir() // without one, nothing is installed for a user: see check
 	exists := func(path string) bool { _, err := os.Stat(path); return err == nil }
-	return host{runtime.GOOS, service.Platform(), os.Getuid(), os.Getenv("USER"), home, os.Getenv, exists, run, output, homeOf, entries}
+	return host{runtime.GOOS, service.Platform(), os.Getuid(), os.Getenv("USER"), home, os.Getenv, exists, run, output, homeOf, entries, account()}
 }
 
 func homeOf(name string) string {

@@ -11,8 +11,9 @@
 // in and runs as that user. Installed for the system it starts with the
 // machine, as the user who called sudo, or as root where there is none. On
 // Windows an entry of the registry starts that of a user, and that of the system
-// runs under an account of its own, which is given access to the folders it needs
-// and to nothing else.
+// runs under an account of its own, which may run the program, read the folder of the
+// config, and change the folders of data and state; none of these folders is the root
+// of a drive or a profile. It trusts the user who installed it.
 package installer
 
 import (
@@ -101,7 +102,7 @@ func (s *Service) Install() (note string, err error) {
 	if status != NotInstalled {
 		return "", fault.New(fault.Conflict, "the service is installed already", "to change it run popbridge uninstall first")
 	}
-	for _, check := range []func() error{s.notTwice, s.hasHome, s.safeForRoot, s.prepare} {
+	for _, check := range []func() error{s.notTwice, s.hasHome, s.safeForRoot, s.ownFolders, s.fitsRun, s.prepare} {
 		if err := check(); err != nil {
 			return "", err
 		}
@@ -167,7 +168,10 @@ func (s *Service) safeForRoot() error {
 
 // prepare makes the folders that the manager expects to be there.
 func (s *Service) prepare() error {
-	dirs := s.def.grants(s.host.goos)
+	var dirs []string
+	for _, g := range s.def.grants(s.host.goos) {
+		dirs = append(dirs, g.dir)
+	}
 	if s.def.log != "" {
 		dirs = append(dirs, filepath.Dir(s.def.log))
 	}
@@ -189,15 +193,15 @@ func (s *Service) grant() error {
 	if s.def.system && s.Path() != "" {
 		return os.Chmod(s.Path(), 0o644) // whatever the umask
 	}
-	dirs := s.def.grants(s.host.goos)
-	if len(dirs) == 0 {
+	grants := s.def.grants(s.host.goos)
+	if len(grants) == 0 {
 		return nil
 	}
 	if err := s.host.run(icaclsRun(s.def.executable)); err != nil {
 		return err
 	}
-	for _, dir := range dirs {
-		if err := s.host.run(icacls(dir)); err != nil {
+	for _, g := range grants {
+		if err := s.host.run(icacls(g)); err != nil {
 			return err
 		}
 	}

@@ -35,7 +35,7 @@ func anns(goos string, env ...string) host {
 	case "darwin":
 		h.platform, h.home = "darwin-launchd", "/Users/ann"
 	case "windows":
-		h.platform, h.uid, h.home = "windows-service", -1, `C:\Users\ann`
+		h.platform, h.uid, h.home, h.account = "windows-service", -1, `C:\Users\ann`, "S-1-5-21-1-2-3-1001"
 	}
 	return h
 }
@@ -253,14 +253,14 @@ func TestLingering(t *testing.T) {
 func TestWindowsGrants(t *testing.T) {
 	d, err := define(Options{Executable: `C:\p.exe`, ConfigPath: `C:\Users\ann\AppData\Roaming\popbridge\config.toml`, DataDir: `C:\Users\ann\AppData\Local\popbridge`, System: true}, anns("windows"))
 	must(t, err)
-	want := []string{`C:\Users\ann\AppData\Roaming\popbridge`, `C:\Users\ann\AppData\Local\popbridge`}
+	want := []grant{{"config file", `C:\Users\ann\AppData\Roaming\popbridge`, "RX"}, {"data folder", `C:\Users\ann\AppData\Local\popbridge`, "M"}}
 	if got := d.grants("windows"); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	if got := d.grants("linux"); got != nil {
 		t.Errorf("elsewhere: %q", got)
 	}
-	if got, want := strings.Join(icacls(want[1]), " "), `icacls C:\Users\ann\AppData\Local\popbridge /grant NT SERVICE\popbridge:(OI)(CI)M /Q`; got != want {
+	if got, want := strings.Join(icacls(want[1]), " "), `icacls C:\Users\ann\AppData\Local\popbridge /grant:r NT SERVICE\popbridge:(OI)(CI)M /Q`; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	for path, want := range map[string]string{`C:\a.toml`: `C:\`, `C:/a/b.toml`: `C:/a`, `\\s\share\b.toml`: `\\s\share`} {

@@ -3,7 +3,11 @@ package installer
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"strings"
+	"unicode/utf16"
+
+	"github.com/popbridge/popbridge/internal/fault"
 )
 
 // BackgroundCommand is the verb that Windows runs when the user logs on: `run` without
@@ -14,6 +18,21 @@ const BackgroundCommand = "background"
 // contain no quotes.
 func logonCommand(d definition) string {
 	return `"` + d.executable + `" ` + BackgroundCommand + ` --config "` + d.config + `"`
+}
+
+// maxRun is how long a command below the key Run can be, in characters (UTF-16).
+const maxRun = 260
+
+// fitsRun refuses what Windows would not start at log-on.
+func (s *Service) fitsRun() error {
+	if s.host.goos != "windows" || s.def.system {
+		return nil
+	}
+	if n := len(utf16.Encode([]rune(logonCommand(s.def)))); n > maxRun {
+		return fault.New(fault.Config, fmt.Sprintf("Windows starts no program at log-on whose command has more than %d characters; with the paths of program and config this one has %d", maxRun, n),
+			"move the program, or the config, to a folder with a shorter path")
+	}
+	return nil
 }
 
 // stopEvent is the name of what tells the agent of a config, in the same session, to

@@ -13,3 +13,6 @@ func logonEntryOf(definition) string { return "" }
 
 // entries is for Windows.
 func entries() (user, system bool) { return false, false }
+
+// account is for Windows.
+func account() string { return "" }

@@ -7,6 +7,7 @@ import (
 	"github.com/kardianos/service"
 
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/ownership"
 )
 
 func newManager(d definition, h host) (manager, error) {
@@ -27,6 +28,8 @@ func entries() (user, system bool) {
 	}
 	return user, err == nil
 }
+
+func account() string { return ownership.Account() }
 
 // bounded is a service manager that stops waiting: kardianos/service waits for ever
 // for a service that does not stop.

@@ -2,8 +2,11 @@ package installer
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/kardianos/service"
+
+	"github.com/popbridge/popbridge/internal/fault"
 )
 
 // windowsAccount is the virtual account that Windows makes for the service. It
@@ -35,18 +38,50 @@ func windowsEntry(d definition) *service.Config {
 	return c
 }
 
-// grants are the folders which the service's account gets access to.
-func (d definition) grants(goos string) []string {
+// A grant is a folder to which the service's account gets access.
+type grant struct{ what, dir, rights string }
+
+// grants are those of a service of Windows. The last one of a folder holds: the config
+// may be in the data folder.
+func (d definition) grants(goos string) []grant {
 	if goos != "windows" || !d.system {
 		return nil
 	}
-	dirs := []string{windowsDir(d.config)}
-	for _, dir := range []string{d.dataDir, d.stateDir} {
-		if dir != "" && !slices.Contains(dirs, dir) {
-			dirs = append(dirs, dir)
+	list := []grant{{"config file", windowsDir(d.config), "RX"}}
+	for _, g := range []grant{{"data folder", d.dataDir, "M"}, {"state folder", d.stateDir, "M"}} {
+		if g.dir != "" {
+			list = append(list, g)
 		}
 	}
-	return dirs
+	return list
+}
+
+// ownFolders refuses a service that would get access to a whole drive or profile.
+func (s *Service) ownFolders() error {
+	for _, g := range s.def.grants(s.host.goos) {
+		if holdsMore(g.dir, s.host.home) {
+			return fault.New(fault.Config, "the service would get access to all in "+fault.Quote(g.dir)+", where the "+g.what+" is", "put it in a folder of its own")
+		}
+	}
+	return nil
+}
+
+// holdsMore reports whether a folder is the root of a drive or share, the folder of all
+// profiles, or a profile. home is one of these.
+func holdsMore(dir, home string) bool {
+	way := func(path string) []string {
+		return strings.FieldsFunc(strings.ToLower(path), func(r rune) bool { return r == '\\' || r == '/' || r == '?' })
+	}
+	names, profile := way(dir), way(home)
+	root := 1
+	if strings.HasPrefix(dir, `\\`) && !strings.HasPrefix(dir, `\\?\`) {
+		root = 2 // server and share
+	}
+	if len(names) <= root {
+		return true
+	}
+	profiles := profile[:max(len(profile)-1, 0)]
+	return slices.Equal(names, profiles) || slices.Equal(names[:len(names)-1], profiles)
 }
 
 // windowsDir is filepath.Dir, on every system.
@@ -65,8 +100,9 @@ func icaclsRun(program string) []string {
 	return []string{"icacls", program, "/grant", windowsAccount + ":RX", "/Q"}
 }
 
-// icacls is the command that lets the service's account change a folder and
-// everything in it. The account exists once the service is registered.
-func icacls(dir string) []string {
-	return []string{"icacls", dir, "/grant", windowsAccount + ":(OI)(CI)M", "/Q"}
+// icacls is the command that gives the service's account access to a folder and
+// everything in it, in place of what it had. The account exists once the service is
+// registered.
+func icacls(g grant) []string {
+	return []string{"icacls", g.dir, "/grant:r", windowsAccount + ":(OI)(CI)" + g.rights, "/Q"}
 }

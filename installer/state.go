@@ -42,7 +42,7 @@ func Installed(o Options) []*Service {
 	h := thisHost()
 	var found []*Service
 	for _, system := range h.kinds() {
-		s := &Service{def: definition{system: system, config: o.ConfigPath, dataDir: o.DataDir, log: h.logFile(system)}, host: h}
+		s := &Service{def: definition{system: system, config: o.ConfigPath, dataDir: o.DataDir, stateDir: o.StateDir, log: h.logFile(system)}, host: h}
 		if h.goos != "linux" {
 			s.def.takeInstalled()
 			m, err := newManager(s.def, h)
@@ -202,11 +202,16 @@ func (s *Service) LogCommand(lines int, follow bool) []string {
 	return append(argv, "--user", "USER_UNIT="+unit, "+", "_SYSTEMD_USER_UNIT="+unit, "+", "SYSLOG_IDENTIFIER="+ServiceName)
 }
 
-// LogFile is the file of the log, "" where the system keeps it.
+// LogFile is the file of the log, "" where the system keeps it. On Windows it is in the
+// data folder, or in the state folder where that was missing.
 func (s *Service) LogFile() string {
 	switch s.host.goos {
 	case "windows":
-		return s.def.dataDir + `\popbridge.log`
+		const name = `\popbridge.log`
+		if other := s.def.stateDir + name; s.def.stateDir != "" && !s.host.exists(s.def.dataDir+name) && s.host.exists(other) {
+			return other
+		}
+		return s.def.dataDir + name
 	case "darwin":
 		return s.def.log
 	}

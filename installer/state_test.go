@@ -2,6 +2,7 @@ package installer
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -65,6 +66,21 @@ func TestState(t *testing.T) {
 		must(t, err)
 		if diff := cmp.Diff(c.want, got); diff != "" {
 			t.Errorf("%s(-want +got)\n%s", c.shows, diff)
+		}
+	}
+}
+
+// On Windows the log is in the state folder while the data folder is missing.
+func TestWhereTheLogOfWindowsIs(t *testing.T) {
+	const data, state = `D:\mail\popbridge.log`, `C:\state\popbridge.log`
+	for _, c := range []struct {
+		there []string
+		want  string
+	}{{nil, data}, {[]string{data}, data}, {[]string{data, state}, data}, {[]string{state}, state}} {
+		h := with(anns("windows"), func(h *host) { h.exists = func(path string) bool { return slices.Contains(c.there, path) } })
+		s := &Service{def: definition{dataDir: `D:\mail`, stateDir: `C:\state`}, host: h}
+		if got := s.LogFile(); got != c.want {
+			t.Errorf("%q: %s", c.there, got)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 	"sync"
@@ -318,5 +319,16 @@ func TestAPanicEndsOnlyItsRequest(t *testing.T) {
 	}
 	if _, err := c.Status(t.Context()); err != nil {
 		t.Errorf("the next request: %v", err)
+	}
+}
+
+// Only what is dead is no agent: a command would open the data folder by itself.
+func TestAnEndpointOfAnotherUserIsNoMissingAgent(t *testing.T) {
+	err := unreachable(fmt.Errorf("open: %w", fs.ErrPermission))
+	if !fault.Is(err, fault.Denied) || errors.Is(err, ErrNoAgent) || !strings.Contains(err.Error(), "runs as another user") || fault.Hint(err) != asThatUser {
+		t.Errorf("%v; hint: %s", err, fault.Hint(err))
+	}
+	if err := unreachable(fs.ErrNotExist); !errors.Is(err, ErrNoAgent) {
+		t.Errorf("a dead one: %v", err)
 	}
 }

@@ -3,15 +3,22 @@ package control
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
 
 	"github.com/Microsoft/go-winio"
 	"golang.org/x/sys/windows"
+
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/ownership"
 )
 
 const pipePrefix = `\\.\pipe\popbridge-`
+
+// asThatUser is the hint where the agent's user is another one: there it is the service.
+const asThatUser = "run it in a terminal opened as administrator"
 
 // endpoint returns the name of the pipe, "" where no agent has made one. Whoever
 // can write into the data folder can read the mail, too.
@@ -23,11 +30,38 @@ func endpoint(dataDir string) (string, error) {
 	return path, nil
 }
 
+// dialEndpoint refuses a pipe that another user made. The one that is noted may be
+// that of an agent which was killed, and anyone can make one of that name then.
 func dialEndpoint(ctx context.Context, path string) (net.Conn, error) {
-	return winio.DialPipeContext(ctx, path)
+	conn, err := winio.DialPipeContext(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	if !ownership.TrustsPeer(pipeOwner(conn)) {
+		_ = conn.Close() // nothing was sent
+		return nil, fault.New(fault.Denied, "the control pipe is not used: another user made it", "run the command as the user that the agent runs as")
+	}
+	return conn, nil
 }
 
-// listen makes a pipe that only the user of this process and the owner of the data
+// pipeOwner is the account that made the pipe, "" where that is not known.
+func pipeOwner(conn net.Conn) string {
+	file, ok := conn.(interface{ Fd() uintptr })
+	if !ok {
+		return ""
+	}
+	sd, err := windows.GetSecurityInfo(windows.Handle(file.Fd()), windows.SE_KERNEL_OBJECT, windows.OWNER_SECURITY_INFORMATION)
+	if err != nil {
+		return ""
+	}
+	owner, _, err := sd.Owner()
+	if err != nil || owner == nil {
+		return ""
+	}
+	return owner.String()
+}
+
+// listen makes a pipe that only the user of this process and a trusted owner of the data
 // folder can open: a service runs under an account of its own.
 func listen(dataDir string) (net.Listener, error) {
 	access, err := accessTo(dataDir)
@@ -42,19 +76,21 @@ func listen(dataDir string) (net.Listener, error) {
 	return newElsewhere(ln, path, "", dataDir)
 }
 
-// accessTo returns the access list in the security descriptor definition language.
+// accessTo returns owner and access list in the security descriptor definition language.
 func accessTo(dataDir string) (string, error) {
-	user, err := windows.GetCurrentProcessToken().GetTokenUser()
-	if err != nil {
-		return "", err
+	self := ownership.Account()
+	if self == "" {
+		return "", errors.New("the account of this process is not known")
 	}
-	folder, err := windows.GetNamedSecurityInfo(dataDir, windows.SE_FILE_OBJECT, windows.OWNER_SECURITY_INFORMATION)
-	if err != nil {
-		return "", err
+	return descriptor(self, ownership.TrustedOwner(dataDir)), nil
+}
+
+// descriptor lets in this process's account and the owner of the data folder, which is
+// "" where no one is to be let in.
+func descriptor(self, owner string) string {
+	text := fmt.Sprintf("O:%sD:P(A;;GA;;;%[1]s)", self)
+	if owner != "" && owner != self {
+		text += fmt.Sprintf("(A;;GA;;;%s)", owner)
 	}
-	owner, _, err := folder.Owner()
-	if err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("D:P(A;;GA;;;%s)(A;;GA;;;%s)", user.User.Sid, owner), nil
+	return text
 }

@@ -1,5 +1,5 @@
 // Package control is how the command line talks to a running agent: HTTP with
-// JSON bodies over a unix socket in the data folder.
+// JSON bodies over a unix socket in the data folder, on Windows over a named pipe.
 //
 // Serve answers with the operations of an agent; Client implements the same
 // interface by asking.
@@ -7,8 +7,9 @@
 // An error is answered as {"kind","text","hint"} with a status of 400 or more
 // and becomes the same fault again at the client.
 //
-// The socket is the only gate: its mode is 0600 inside a folder of mode 0700,
-// and Client refuses one that another user made.
+// The endpoint is the only gate: the socket's mode is 0600 inside a folder of mode
+// 0700, and the pipe's access list names who may open it. Client refuses an endpoint
+// that another user made; a pipe may also be of the service or of an administrator.
 package control
 
 import (

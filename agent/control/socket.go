@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/popbridge/popbridge/internal/atomicfile"
+	"github.com/popbridge/popbridge/internal/fault"
 )
 
 // ErrNoAgent says that no one serves the data folder.
@@ -87,7 +89,18 @@ func dial(ctx context.Context, dataDir string) (net.Conn, error) {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		return nil, fmt.Errorf("%w: %w", ErrNoAgent, err)
+		return nil, unreachable(err)
 	}
 	return conn, nil
+}
+
+// unreachable says why the endpoint cannot be used: one that is dead is no agent.
+func unreachable(err error) error {
+	switch {
+	case fault.Is(err, fault.Denied):
+		return err
+	case errors.Is(err, fs.ErrPermission):
+		return fault.Wrap(err, fault.Denied, "the agent runs as another user", asThatUser)
+	}
+	return fmt.Errorf("%w: %w", ErrNoAgent, err)
 }

@@ -21,6 +21,9 @@ const maxSocketPath = 100
 
 const socketName = "control.sock"
 
+// asThatUser is the hint where the agent's user is another one.
+const asThatUser = "run the command as the user that the agent runs as"
+
 // socketPath returns where the control socket of a data folder is, or "" where
 // no agent has made one.
 func socketPath(dataDir string) string {
@@ -43,7 +46,7 @@ func endpoint(dataDir string) (string, error) {
 		ours = append(ours, dir)
 	}
 	if f := ownership.Private(filepath.Dir(path), ours...); f != nil {
-		return "", fault.New(fault.Denied, "the control socket is not used: "+f.Why, "run the command as the user that the agent runs as")
+		return "", fault.New(fault.Denied, "the control socket is not used: "+f.Why, asThatUser)
 	}
 	return path, nil
 }

@@ -1,8 +1,12 @@
 package ownership
 
 import (
+	"crypto/sha1"
+	"encoding/binary"
+	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf16"
 )
 
 // The rights of an access list of Windows that matter here ([MS-DTYP] 2.4.3 and the
@@ -21,30 +25,65 @@ type grant struct {
 
 // An access is what Windows knows of a file.
 type access struct {
-	self   string // the account of this process
-	owner  string
-	grants []grant
+	self      string // the account of this process
+	owner     string
+	grants    []grant
+	installer string // who has installed the service that this process is
 }
+
+const system, administrators = "S-1-5-18", "S-1-5-32-544"
 
 // Accounts that may do anything anyway, and what stands for the owner.
 var powerful = []string{
-	"S-1-5-18", "S-1-5-32-544", // the system, its administrators
+	system, administrators,
 	"S-1-5-80-956008885-3418522649-1831038044-1853292631-2271478464", // TrustedInstaller
 	"S-1-3-0", "S-1-3-4", // CREATOR OWNER, OWNER RIGHTS
 }
 
 // services have names that only an administrator can make: that of popbridge is one.
-const services = "S-1-5-80-"
+// allServices is the group of all of them.
+const (
+	services    = "S-1-5-80-"
+	allServices = "S-1-5-80-0"
+)
 
 func (a access) trusts(sid string) bool {
-	if sid == a.self || strings.HasPrefix(sid, services) {
+	if sid == a.self || strings.HasPrefix(sid, services) && sid != allServices {
 		return true
 	}
 	if slices.Contains(powerful, sid) {
 		return true
 	}
 	// A service reads the files of the user who has installed it.
-	return sid == a.owner && strings.HasPrefix(a.self, services)
+	return sid == a.installer && strings.HasPrefix(a.self, services)
+}
+
+// trustsPeer reports whether an account may be at the other end of the control pipe.
+func (a access) trustsPeer(sid string) bool {
+	return sid == a.self || slices.Contains([]string{system, administrators, serviceSID("popbridge")}, sid)
+}
+
+// trustedOwner is the owner, or "" where that is another user.
+func (a access) trustedOwner() string {
+	if !a.trusts(a.owner) {
+		return ""
+	}
+	return a.owner
+}
+
+// serviceSID is the account NT SERVICE\name: Windows makes it of the name, whether there
+// is such a service or not.
+func serviceSID(name string) string {
+	var text []byte
+	for _, unit := range utf16.Encode([]rune(strings.ToUpper(name))) {
+		text = binary.LittleEndian.AppendUint16(text, unit)
+	}
+	sum := sha1.Sum(text)
+	sid := strings.TrimSuffix(services, "-")
+	for part := range slices.Chunk(sum[:], 4) {
+		sid += fmt.Sprintf("-%d", binary.LittleEndian.Uint32(part))
+	}
+	return sid
 }
 
 // others returns an account that is granted one of the rights and not trusted, or "".
@@ -83,7 +122,7 @@ func (a access) passesOn() bool {
 // keepers are the accounts that a protected folder is for: this process, the system,
 // its administrators, and services that have been given access.
 func (a access) keepers() []string {
-	list := []string{a.self, "S-1-5-18", "S-1-5-32-544"}
+	list := []string{a.self, system, administrators}
 	for _, g := range append([]grant{{sid: a.owner}}, a.grants...) {
 		if a.trusts(g.sid) && !slices.Contains(list, g.sid) && !slices.Contains(powerful, g.sid) {
 			list = append(list, g.sid)

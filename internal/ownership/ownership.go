@@ -13,10 +13,16 @@
 // that no one else can enter.
 //
 // On Windows access lists take the place of modes. There the file itself is looked
-// at, and Protect gives the data folder a list of its own.
+// at, and Protect gives the data folder a list of its own. The service has an account
+// of its own there, and trusts the user who has installed it besides: see
+// InstallerVariable.
 package ownership
 
 import "io/fs"
+
+// InstallerVariable is the variable in the environment of a service of Windows that
+// has the SID of who installed it.
+const InstallerVariable = "POPBRIDGE_OWNER"
 
 // A Finding says why a file is not safe.
 type Finding struct {

@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// check looks at the file alone: what lets others replace it through its folder is in
-// its own access list as well, by inheritance. Folders are not refused: a backup may
-// go to a drive that all users share, and Protect sees to the data folder.
+// check looks at the file alone. Others who may change its folder could put another file
+// in its place, which would belong to them and be refused. Folders are not refused: a
+// backup may go to a drive that all users share, and Protect sees to the data folder.
 func check(path string, _ Options) *Finding {
 	info, err := os.Stat(path)
 	if err != nil || info.IsDir() {
@@ -87,11 +87,20 @@ func replaceAccess(dir string, keepers []string) error {
 		windows.DACL_SECURITY_INFORMATION|windows.PROTECTED_DACL_SECURITY_INFORMATION, nil, nil, dacl, nil)
 }
 
+// Account is the SID of the user that this process runs as, "" where that is not known.
+func Account() string {
+	user, err := windows.GetCurrentProcessToken().GetTokenUser()
+	if err != nil {
+		return ""
+	}
+	return user.User.Sid.String()
+}
+
 // accessOf returns what a file's access list says. It is false where there is none,
 // as on FAT, or where it cannot be read.
 func accessOf(path string) (access, bool) {
-	user, err := windows.GetCurrentProcessToken().GetTokenUser()
-	if err != nil {
+	self := Account()
+	if self == "" {
 		return access{}, false
 	}
 	sd, err := windows.GetNamedSecurityInfo(path, windows.SE_FILE_OBJECT, windows.OWNER_SECURITY_INFORMATION|windows.DACL_SECURITY_INFORMATION)
@@ -106,7 +115,7 @@ func accessOf(path string) (access, bool) {
 	if err != nil || dacl == nil {
 		return access{}, false
 	}
-	a := access{self: user.User.Sid.String(), owner: owner.String()}
+	a := access{self: self, owner: owner.String(), installer: os.Getenv(InstallerVariable)}
 	for i := range uint32(dacl.AceCount) {
 		var ace *windows.ACCESS_ALLOWED_ACE
 		if err := windows.GetAce(dacl, i, &ace); err != nil || ace.Header.AceType != windows.ACCESS_ALLOWED_ACE_TYPE {
@@ -116,6 +125,19 @@ func accessOf(path string) (access, bool) {
 		a.grants = append(a.grants, grant{sid.String(), uint32(ace.Mask), ace.Header.AceFlags&windows.INHERIT_ONLY_ACE != 0})
 	}
 	return a, true
+}
+
+// TrustedOwner is the account that a folder belongs to, or "" where that is another
+// user, or not known.
+func TrustedOwner(dir string) string {
+	a, _ := accessOf(dir)
+	return a.trustedOwner()
+}
+
+// TrustsPeer reports whether an account may be at the other end of the control pipe:
+// this user, the system, its administrators, or the service.
+func TrustsPeer(sid string) bool {
+	return sid != "" && access{self: Account()}.trustsPeer(sid)
 }
 
 // accountName is how Windows shows an account.
