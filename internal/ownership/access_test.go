@@ -13,6 +13,11 @@ func TestWhoKeepsAProtectedFolder(t *testing.T) {
 	if !a.passesOn() || !a.open() {
 		t.Error("what will be in it is open to all users")
 	}
+	// The service keeps who has installed it in a folder that an administrator made.
+	a = access{self: "S-1-5-80-7", owner: administrators, grants: []grant{{"S-1-5-21-1", 0x1f01ff, false}, {"S-1-5-21-2", 0x1f01ff, true}}, installer: "S-1-5-21-1"}
+	if got := strings.Join(a.keepers(), " "); got != "S-1-5-80-7 S-1-5-18 S-1-5-32-544 S-1-5-21-1" {
+		t.Errorf("got %s", got)
+	}
 }
 
 func TestAFolderOfAnotherUserIsOpen(t *testing.T) {
