@@ -91,16 +91,23 @@ func TestTheBackupOfARenamedUserGoesOn(t *testing.T) {
 	}
 }
 
-func TestARestoreTrustsNoBackup(t *testing.T) {
-	t.Parallel()
-	r, _, _ := agenttest.OneUser(t, open)
+// savedWithTLS is an agent with mail of ann, and a backup of it with certificates.
+func savedWithTLS(t *testing.T) (r *agenttest.Rig, saved string) {
+	t.Helper()
+	r, _, _ = agenttest.OneUser(t, open)
 	if _, _, err := localtls.Ensure(filepath.Join(r.Dir, "data", "tls")); err != nil {
 		t.Fatal(err)
 	}
-	saved := filepath.Join(r.Dir, "saved")
+	saved = filepath.Join(r.Dir, "saved")
 	if _, err := r.Ops().Backup(t.Context(), saved, false, nil); err != nil {
 		t.Fatal(err)
 	}
+	return r, saved
+}
+
+func TestARestoreTrustsNoBackup(t *testing.T) {
+	t.Parallel()
+	r, saved := savedWithTLS(t)
 	if err := os.WriteFile(filepath.Join(saved, "config.toml"), []byte("not a config"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -127,14 +134,7 @@ func TestARestoreTrustsNoBackup(t *testing.T) {
 // the certificates were changed brings back the logins only.
 func TestARestoreKnowsItsOwnBackup(t *testing.T) {
 	t.Parallel()
-	r, _, _ := agenttest.OneUser(t, open)
-	if _, _, err := localtls.Ensure(filepath.Join(r.Dir, "data", "tls")); err != nil {
-		t.Fatal(err)
-	}
-	saved := filepath.Join(r.Dir, "saved")
-	if _, err := r.Ops().Backup(t.Context(), saved, false, nil); err != nil {
-		t.Fatal(err)
-	}
+	r, saved := savedWithTLS(t)
 	for _, tampered := range []bool{false, true} {
 		if tampered {
 			if err := os.WriteFile(filepath.Join(saved, "tls", "ca.pem"), []byte("another"), 0o600); err != nil {

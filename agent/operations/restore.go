@@ -46,7 +46,7 @@ func Restore(ctx context.Context, cfg *config.Config, dir string, o RestoreOptio
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
-	users := filepath.Join(cfg.DataDir, "users")
+	place := users.Folder(cfg.DataDir)
 	if err := checkVacant(ctx, cfg, o.Log); err != nil {
 		return nil, err
 	}
@@ -72,12 +72,12 @@ func Restore(ctx context.Context, cfg *config.Config, dir string, o RestoreOptio
 			return nil, err
 		}
 	}
-	err = atomicfile.RemoveAll(users) // without mail or device, see checkVacant
+	err = atomicfile.RemoveAll(place) // without mail or device, see checkVacant
 	if err == nil {
-		err = atomicfile.Rename(staged, users)
+		err = atomicfile.Rename(staged, place)
 	}
 	if err != nil {
-		return nil, fault.Wrap(err, fault.Denied, "the restored mail cannot be moved to its place", "rename "+staged+" to "+users+" by hand")
+		return nil, fault.Wrap(err, fault.Denied, "the restored mail cannot be moved to its place", "rename "+staged+" to "+place+" by hand")
 	}
 	// Whoever restores a backup says that this is the mail from now on.
 	err = known.Update(func(f *state.File) {
@@ -94,7 +94,7 @@ func Restore(ctx context.Context, cfg *config.Config, dir string, o RestoreOptio
 // checkVacant refuses a data folder in which a user has anything that a restore
 // would replace. A store without mail or device is nothing: a start has made it.
 func checkVacant(ctx context.Context, cfg *config.Config, log zerolog.Logger) error {
-	place := filepath.Join(cfg.DataDir, "users")
+	place := users.Folder(cfg.DataDir)
 	taken := fault.New(fault.Conflict, "the data folder "+cfg.DataDir+" holds mail already", "move "+place+" away first, or name another data_dir in the config")
 	entries, err := os.ReadDir(place)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -45,7 +45,7 @@ func sameFolder(one, other string) bool {
 // storedUsers returns the users whose mail is in the data folder, and the folders
 // and links beside them that are not taken for one.
 func storedUsers(dataDir string) (names, odd []string, err error) {
-	dir := filepath.Join(dataDir, "users")
+	dir := Folder(dataDir)
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, nil
@@ -79,7 +79,7 @@ func HoldsStore(dir string) bool {
 // message left out. It opens no store, so an agent may be running.
 func Stored(dataDir string) ([]string, error) {
 	names, _, err := storedUsers(dataDir)
-	return slices.DeleteFunc(names, func(name string) bool { return !holdsMail(filepath.Join(dataDir, "users", name, "mail")) }), err
+	return slices.DeleteFunc(names, func(name string) bool { return !holdsMail(filepath.Join(Folder(dataDir), name, "mail")) }), err
 }
 
 // holdsMail reports whether there is a message file, as far as can be told.
@@ -99,5 +99,8 @@ func (s *Stores) Odd() []string {
 	return slices.DeleteFunc(odd, func(name string) bool { return slices.Contains(users, name) })
 }
 
+// Folder is where the folders of the users are.
+func Folder(dataDir string) string { return filepath.Join(dataDir, "users") }
+
 // Dir is the folder of a user.
-func (s *Stores) Dir(name string) string { return filepath.Join(s.DataDir, "users", name) }
+func (s *Stores) Dir(name string) string { return filepath.Join(Folder(s.DataDir), name) }

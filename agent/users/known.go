@@ -115,14 +115,14 @@ func Missing(cfg *config.Config, stateDir string) error {
 		return nil
 	}
 	for name := range f.Users {
-		if HoldsStore(filepath.Join(cfg.DataDir, "users", name)) {
+		if HoldsStore(filepath.Join(Folder(cfg.DataDir), name)) {
 			return nil
 		}
 	}
 	if _, err := os.ReadDir(cfg.DataDir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil // it cannot be read: opening it will tell
 	}
-	return missing(func(rest string) string { return config.Command(cfg.Path, rest) }, filepath.Join(cfg.DataDir, "users"), f.Users)
+	return missing(func(rest string) string { return config.Command(cfg.Path, rest) }, Folder(cfg.DataDir), f.Users)
 }
 
 // Explain says what to do where an error means that the open store of a user is
@@ -168,7 +168,7 @@ func Confirm(ctx context.Context, cfg *config.Config, stateDir string, names []s
 	}
 	for _, name := range names {
 		k, known := f.Users[name]
-		dir := filepath.Join(cfg.DataDir, "users", name)
+		dir := filepath.Join(Folder(cfg.DataDir), name)
 		switch id, err := mailstore.Identify(ctx, dir); {
 		case !known:
 			return nil, fault.New(fault.NotFound, "no mail of a user "+fault.Quote(name)+" is known with this config",
