@@ -29,7 +29,7 @@ import (
 )
 
 // ServiceName is how systemd and Windows call the service.
-const ServiceName = "popbridge"
+const ServiceName = ownership.ServiceName
 
 // Options say what is to run. Both paths are absolute.
 type Options struct {

@@ -102,8 +102,6 @@ func (s *session) unselect() {
 	s.unpark(maxParked)
 }
 
-const maxParked = 2
-
 // unpark closes all but the newest n.
 func (s *session) unpark(n int) {
 	for ; len(s.parked) > n; s.parked = s.parked[1:] {

@@ -12,9 +12,6 @@ import (
 	"github.com/popbridge/popbridge/internal/imapwire"
 )
 
-// loginDelay is waited after a wrong password, always the same time.
-const loginDelay = time.Second
-
 var errLogout = errors.New("the client has logged out")
 
 // noop answers NOOP and CHECK (RFC 9051 section 6.1.2, RFC 3501 section 6.4.1).
@@ -174,11 +171,6 @@ func (s *session) authorize(name, password string) (string, error) {
 	}
 	return "[CAPABILITY " + s.capabilities() + "] Logged in", nil
 }
-
-const (
-	maxProgram = 60  // the longest name of a client in characters
-	maxAlert   = 300 // the longest alert: mail programs show it in a small window
-)
 
 // oneLine makes text (RFC 9051 section 9, text) of what may come from anywhere.
 // What is not ASCII is for clients that enable more, which none has at login.

@@ -104,9 +104,6 @@ type sortKey struct {
 	text   string
 }
 
-// maxSortText is how many bytes of a text count.
-const maxSortText = 256
-
 // order puts messages, which come in the order of their numbers, into that of a
 // program.
 func (s *session) order(found []int, program []criterion) error {

@@ -18,6 +18,7 @@ const (
 	// which a person may have to type a password.
 	silentTimeout    = 30 * time.Second
 	loginTimeout     = 3 * time.Minute
+	loginDelay       = time.Second // after a wrong password, always the same time
 	handshakeTimeout = 30 * time.Second
 
 	// maxCommand bounds a command without its literals, maxString one of these,
@@ -46,6 +47,10 @@ const (
 	maxKeyword       = 100  // octets of a keyword
 	maxAppends       = 500  // messages of one APPEND
 	maxOpenAppends   = 32   // of these, whose files are open
+	maxSortText      = 256  // octets of a text that count in SORT
+	maxParked        = 2    // mailboxes selected before whose changes are still followed
+	maxProgram       = 60   // characters of the name of a client (ID)
+	maxAlert         = 300  // characters of an alert: mail programs show it in a small window
 	maxNotified      = 100  // event groups and names of mailboxes of one NOTIFY
 
 	// appendLimit is the longest message a client may store.

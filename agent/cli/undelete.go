@@ -31,7 +31,7 @@ func (a *app) newUndeleteCommand() *cobra.Command {
 		Short: "List and restore messages that were deleted here",
 		Long: "Without arguments, list the messages that were expunged and can be restored, the\n" +
 			"last one first. With their ids, or with --all, put them back into the mailboxes\n" +
-			"they came from, under new UIDs. They can be restored for 30 days, or as long as\n" +
+			"they came from, under new UIDs. They can be restored for as long as\n" +
 			"keep_expunged in the config says.",
 		Example: "  popbridge undelete --match invoice\n  popbridge undelete 17 18\n  popbridge undelete --all --mailbox INBOX --since 2d",
 		RunE: func(c *cobra.Command, args []string) error {

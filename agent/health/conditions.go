@@ -18,26 +18,26 @@ const (
 	CodeAccountConfig      = "account-config"
 	CodeAccountProtocol    = "account-protocol"
 	CodeAccountFailed      = "account-failed"
-	CodeAccountOldTLS      = "account-old-tls"
-	CodePasswordExposed    = "password-exposed"
+	codeAccountOldTLS      = "account-old-tls"
+	codePasswordExposed    = "password-exposed"
 	CodeAccountMessages    = "account-messages"
 	CodeAccountUserChanged = "account-user-changed"
 	CodeUserWithoutAccount = "user-without-account"
 	CodeDeletesUnconfirmed = "deletes-unconfirmed"
-	CodeDeletesRefused     = "deletes-refused"
-	CodeMessagesIncomplete = "messages-incomplete"
+	codeDeletesRefused     = "deletes-refused"
+	codeMessagesIncomplete = "messages-incomplete"
 	CodeStoreFull          = "store-full"
 	CodeStoreUnwritable    = "store-unwritable"
 	CodeStoreCorrupt       = "store-corrupt"
 	CodeStoreFailed        = "store-failed"
-	CodeStoreMissing       = "store-missing"
-	CodeStoreNew           = "store-new"
+	codeStoreMissing       = "store-missing"
+	codeStoreNew           = "store-new"
 	CodeStorePutBack       = "store-put-back"
 	CodeMessagesDamaged    = "messages-damaged"
-	CodeStateFailed        = "state-failed"
+	codeStateFailed        = "state-failed"
 	CodeIMAPPortBusy       = "imap-port-busy"
 	CodeIMAPFailed         = "imap-failed"
-	CodeIMAPCrowded        = "imap-crowded"
+	codeIMAPCrowded        = "imap-crowded"
 	CodeLocalTLS           = "local-tls"
 	CodeConfigInvalid      = "config-invalid"
 	CodeConfigUnwatched    = "config-unwatched"
@@ -45,7 +45,7 @@ const (
 	CodeControlFailed      = "control-failed"
 	CodeDataExposed        = "data-exposed"
 	CodeNotRunning         = "agent-not-running"
-	CodeRestartNeeded      = "restart-needed"
+	codeRestartNeeded      = "restart-needed"
 )
 
 // DeletesUnconfirmed is the condition that n messages would be deleted on the
@@ -59,7 +59,7 @@ func DeletesUnconfirmed(name string, n int, show, allow string) Condition {
 // OldTLS is the condition that an account may use a version of TLS that protects
 // badly.
 func OldTLS(name, least string) Condition {
-	return Condition{Code: CodeAccountOldTLS, Severity: Warning,
+	return Condition{Code: codeAccountOldTLS, Severity: Warning,
 		Text: fmt.Sprintf("account %s: tls_minimum = %q allows a version of TLS that protects password and mail badly", name, least),
 		Hint: "ask the provider for TLS 1.2, then delete that line of the config"}
 }
@@ -68,7 +68,7 @@ func OldTLS(name, least string) Condition {
 // less came than the server announced. Their originals are kept until a person
 // allows their deletion with the command allow.
 func MessagesIncomplete(name string, n int, allow string) Condition {
-	return Condition{Code: CodeMessagesIncomplete, Severity: Warning,
+	return Condition{Code: codeMessagesIncomplete, Severity: Warning,
 		Text: fmt.Sprintf("account %s: of %s less came than the server lists; what came is stored, and nothing of it is deleted on the server", name, fault.Count(n, "message")),
 		Hint: fmt.Sprintf("`popbridge status` names them; compare them with the provider's web mail, then allow their deletion with: %s", allow)}
 }
@@ -76,7 +76,7 @@ func MessagesIncomplete(name string, n int, allow string) Condition {
 // DeletesRefused is the condition that the server refuses to delete n messages.
 // said is its answer, quoted.
 func DeletesRefused(name string, n int, said string) Condition {
-	return Condition{Code: CodeDeletesRefused, Severity: Warning,
+	return Condition{Code: codeDeletesRefused, Severity: Warning,
 		Text: fmt.Sprintf("account %s: the server refused to delete %s stored here: %s", name, fault.Count(n, "message"), said),
 		Hint: "they are tried again, more and more rarely; `popbridge sync " + name + "` tries at once; delete them in the provider's web mail, or ask the provider"}
 }
@@ -90,7 +90,7 @@ func Remembered(name, text, sync string) Condition {
 
 // PasswordExposed is the condition that others can read the password of an account.
 func PasswordExposed(name, text, hint string) Condition {
-	return Condition{Code: CodePasswordExposed, Severity: Warning, Text: "account " + name + ": " + text, Hint: hint}
+	return Condition{Code: codePasswordExposed, Severity: Warning, Text: "account " + name + ": " + text, Hint: hint}
 }
 
 // UserWithoutAccount is the condition that a user has messages and no account
@@ -130,7 +130,7 @@ func (e *LocalTLSError) Unwrap() error { return e.error }
 
 func storeCode(err error) string {
 	if errors.Is(err, mailstore.ErrAnother) {
-		return CodeStoreMissing
+		return codeStoreMissing
 	}
 	switch fault.KindOf(err) {
 	case fault.Full:
@@ -165,7 +165,7 @@ func StoreNew(name string, awaiting int, confirm string) Condition {
 	if awaiting > 0 {
 		text += fmt.Sprintf(", where %s would be", fault.Count(awaiting, "message"))
 	}
-	return Condition{Code: CodeStoreNew, Severity: Warning, Text: text,
+	return Condition{Code: codeStoreNew, Severity: Warning, Text: text,
 		Hint: "if the former mail folder turns up, stop popbridge and put it back into its place; if it is gone for good, allow deletions with: " + confirm}
 }
 
@@ -180,7 +180,7 @@ func StorePutBack(user string, at time.Time, confirm string) Condition {
 // State is the condition that what is known of the stores cannot be kept or
 // read.
 func State(err error) Condition {
-	return Condition{Code: CodeStateFailed, Severity: Warning, Text: err.Error(), Hint: fault.Hint(err)}
+	return Condition{Code: codeStateFailed, Severity: Warning, Text: err.Error(), Hint: fault.Hint(err)}
 }
 
 // IMAP translates an error of the IMAP server on one address.
@@ -203,7 +203,7 @@ func IMAP(err error) []Condition {
 // IMAPCrowded is the condition that connections to the IMAP server on one address
 // are dropped because there are too many.
 func IMAPCrowded(addr string) Condition {
-	return Condition{Code: CodeIMAPCrowded, Severity: Warning,
+	return Condition{Code: codeIMAPCrowded, Severity: Warning,
 		Text: "too many connections to the IMAP server on " + addr + ": the oldest that have not logged in are dropped",
 		Hint: "find the program that opens them: a mail program with a wrong password, or one that scans ports"}
 }
@@ -271,7 +271,7 @@ func NotRunning(why, run string) Condition {
 
 // RestartNeeded is the condition that changed settings need a restart.
 func RestartNeeded(keys []string) Condition {
-	return Condition{Code: CodeRestartNeeded, Severity: Warning,
+	return Condition{Code: codeRestartNeeded, Severity: Warning,
 		Text: fmt.Sprintf("the changed %s takes effect after a restart", strings.Join(keys, " and ")),
 		Hint: "run `popbridge restart`, or stop and start `popbridge run`"}
 }

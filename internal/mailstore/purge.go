@@ -3,6 +3,7 @@ package mailstore
 import (
 	"context"
 	"database/sql"
+	"math"
 	"time"
 )
 
@@ -10,13 +11,9 @@ import (
 // gone: until no session can still show it, with a good margin.
 const keepOrphans = 24 * time.Hour
 
-// keepExpunged is how long expunged messages can be restored if nothing else is
-// asked for.
-const keepExpunged = 30 * 24 * time.Hour
-
 func keepFor(asked time.Duration) time.Duration {
 	if asked == 0 {
-		return keepExpunged
+		return math.MaxInt64 // 292 years
 	}
 	return max(asked, keepOrphans)
 }

@@ -1,6 +1,7 @@
 package mailstore
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -59,7 +60,7 @@ func (r *rig) lose(destroy func(path string)) RepairReport {
 	r.t.Helper()
 	must(r.t, r.Close())
 	destroy(filepath.Join(r.dir, "index.db"))
-	report, err := Rebuild(r.t.Context(), r.dir, Options{Now: r.clock.now, KeepExpunged: r.keep})
+	report, err := Rebuild(r.t.Context(), r.dir, Options{Now: r.clock.now, KeepExpunged: cmp.Or(r.keep, keepExpunged)})
 	must(r.t, err)
 	r.open()
 	return report

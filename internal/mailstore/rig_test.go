@@ -2,6 +2,7 @@ package mailstore
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -18,6 +19,9 @@ import (
 	"github.com/popbridge/popbridge/internal/contents"
 	"github.com/popbridge/popbridge/internal/testkit"
 )
+
+// keepExpunged is how long the stores of tests keep expunged messages.
+const keepExpunged = 30 * 24 * time.Hour
 
 func TestMain(m *testing.M) {
 	testkit.Quick()
@@ -37,7 +41,7 @@ type rig struct {
 	t     testing.TB
 	clock *clock
 	dir   string
-	keep  time.Duration // Options.KeepExpunged
+	keep  time.Duration // Options.KeepExpunged; 0: keepExpunged
 
 	indexText bool // Options.IndexText
 }
@@ -65,7 +69,7 @@ func parallel(t testing.TB) {
 
 func (r *rig) open() {
 	r.t.Helper()
-	s, err := Open(r.t.Context(), r.dir, Options{Now: r.clock.now, KeepExpunged: r.keep, IndexText: r.indexText})
+	s, err := Open(r.t.Context(), r.dir, Options{Now: r.clock.now, KeepExpunged: cmp.Or(r.keep, keepExpunged), IndexText: r.indexText})
 	if err != nil {
 		r.t.Fatal(err)
 	}

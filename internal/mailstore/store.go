@@ -24,8 +24,8 @@ type Options struct {
 	Log zerolog.Logger
 	Now func() time.Time // nil: time.Now
 
-	// KeepExpunged is how long expunged messages can be restored: 30 days for
-	// 0, and at least one day, because sessions may still show them.
+	// KeepExpunged is how long expunged messages can be restored, at least one
+	// day, because sessions may still show them; 0: for ever.
 	KeepExpunged time.Duration
 
 	// IndexText keeps the text index up while the store is open. Without it a

@@ -40,6 +40,9 @@ var powerful = []string{
 	"S-1-3-0", "S-1-3-4", // CREATOR OWNER, OWNER RIGHTS
 }
 
+// ServiceName is the name of the service of Windows; its account is NT SERVICE\ServiceName.
+const ServiceName = "popbridge"
+
 // services have names that only an administrator can make: that of popbridge is one.
 // allServices is the group of all of them.
 const (
@@ -60,7 +63,7 @@ func (a access) trusts(sid string) bool {
 
 // trustsPeer reports whether an account may be at the other end of the control pipe.
 func (a access) trustsPeer(sid string) bool {
-	return sid == a.self || slices.Contains([]string{system, administrators, serviceSID("popbridge")}, sid)
+	return sid == a.self || slices.Contains([]string{system, administrators, serviceSID(ServiceName)}, sid)
 }
 
 // trustedOwner is the owner, or "" where that is another user.
