@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -49,7 +50,7 @@ func newDiskAt(t *testing.T, dir string) *disk {
 		t.Skipf("no file system can be mounted here: %v: %s", err, out)
 	}
 	t.Cleanup(func() {
-		if out, err := exec.Command("umount", d.dir).CombinedOutput(); err != nil {
+		if out, err := exec.Command("umount", "--lazy", d.dir).CombinedOutput(); err != nil {
 			t.Errorf("umount: %v: %s", err, out)
 		}
 	})
@@ -63,10 +64,17 @@ func (d *disk) cut() {
 	must(d.t, err)
 	err = errors.Join(unix.IoctlSetPointerInt(int(root.Fd()), ioctlShutdown, noLogFlush), root.Close())
 	must(d.t, err)
-	for _, args := range [][]string{{"umount", d.dir}, {"mount", "-t", "ext4", "-o", mountOptions, d.image, d.dir}} {
-		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
-			d.t.Fatalf("%v: %v: %s", args, err, out)
+	// A process that another test is just starting has all files of this one open
+	// until its program begins.
+	eventually(d.t, "the file system can be unmounted", func() (bool, error) {
+		out, err := exec.Command("umount", d.dir).CombinedOutput()
+		if err != nil && strings.Contains(string(out), "busy") {
+			return false, fmt.Errorf("%w: %s", err, out)
 		}
+		return true, err
+	})
+	if out, err := exec.Command("mount", "-t", "ext4", "-o", mountOptions, d.image, d.dir).CombinedOutput(); err != nil {
+		d.t.Fatalf("mount: %v: %s", err, out)
 	}
 }
 
