@@ -33,7 +33,7 @@ type definition struct {
 	executable string
 	config     string
 	dataDir    string // "" where it is not known
-	stateDir   string // Windows only
+	stateDir   string // on Windows, and of an account that a package makes
 	hasDataDir bool
 	system     bool
 	user       string // of a system service; empty: root on macOS, on Windows its own account
@@ -123,7 +123,12 @@ func printable(s string) bool {
 	return strings.ToValidUTF8(s, "") == s && strings.IndexFunc(s, unicode.IsControl) < 0
 }
 
-func (d definition) arguments() []string { return []string{"run", "--config", d.config} }
+func (d definition) arguments() []string {
+	if d.config == "" { // the usual one of the user
+		return []string{"run"}
+	}
+	return []string{"run", "--config", d.config}
+}
 
 // path is where kardianos/service puts the file.
 func (d definition) path(h host) string {

@@ -121,8 +121,8 @@ func (h host) find() (system bool, err error) {
 	if h.goos == "windows" {
 		user, system = h.entries()
 	} else {
-		user = h.home != "" && h.exists(definition{}.path(h))
-		system = h.exists(definition{system: true}.path(h))
+		user = h.home != "" && (h.exists(definition{}.path(h)) || h.packaged(false))
+		system = h.exists(definition{system: true}.path(h)) || h.packaged(true)
 	}
 	if user && system {
 		return false, fault.New(fault.Conflict, "two services are installed, one of this user and one of the whole system",

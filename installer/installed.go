@@ -29,26 +29,36 @@ type Run struct {
 // that cannot be read.
 func (s *Service) Runs() Run {
 	run := Run{Config: s.def.config, User: s.def.user, System: s.def.system}
-	text, err := os.ReadFile(s.Path())
+	text, err := os.ReadFile(s.unit())
 	if s.Path() == "" || err != nil {
 		return run
 	}
-	first := func(re *regexp.Regexp) string {
-		if m := re.FindSubmatch(text); m != nil {
-			return string(m[1])
+	if s.host.goos == "linux" {
+		found := readUnit(text)
+		if run.User, run.StateHome = found.User, found.StateHome; found.Config != "" {
+			run.Config = found.Config
 		}
-		return ""
+		return run
 	}
-	config := systemdUnquote(first(unitConfig))
-	run.User = first(unitUser)
-	run.StateHome = strings.TrimPrefix(systemdUnquote(first(unitState)), "XDG_STATE_HOME=")
-	if s.host.goos == "darwin" {
-		config, run.User = html.UnescapeString(first(plistConfig)), html.UnescapeString(first(plistUser))
-	}
-	if config != "" {
+	if config := html.UnescapeString(first(text, plistConfig)); config != "" {
 		run.Config = config
 	}
+	run.User = html.UnescapeString(first(text, plistUser))
 	return run
+}
+
+// readUnit reads config, user and folder of state from a unit.
+func readUnit(text []byte) Run {
+	return Run{Config: systemdUnquote(first(text, unitConfig)), User: first(text, unitUser),
+		StateHome: strings.TrimPrefix(systemdUnquote(first(text, unitState)), "XDG_STATE_HOME=")}
+}
+
+// first is what an expression finds first, "" where it finds nothing.
+func first(text []byte, re *regexp.Regexp) string {
+	if m := re.FindSubmatch(text); m != nil {
+		return string(m[1])
+	}
+	return ""
 }
 
 // systemdUnquote reads an argument that systemdQuote has written.

@@ -123,13 +123,13 @@ func (s *Service) notTwice() error {
 	if s.def.user != "" {
 		other.host.home = s.host.homeOf(s.def.user)
 	}
-	if s.Path() == "" || !s.host.exists(other.Path()) || other.Runs().Config != s.def.config {
+	if s.Path() == "" || !s.host.exists(other.unit()) || other.Runs().Config != s.def.config {
 		return nil
 	}
 	if s.def.system {
-		return fault.New(fault.Conflict, "a service of the user runs with this config already: "+other.Path(), "remove it first, as that user: popbridge uninstall --system=false")
+		return fault.New(fault.Conflict, "a service of the user runs with this config already: "+other.unit(), "remove it first, as that user: popbridge uninstall --system=false")
 	}
-	return fault.New(fault.Conflict, "a service of the whole system runs with this config already: "+other.Path(), "nothing is to be done; or remove it first: sudo popbridge uninstall --system")
+	return fault.New(fault.Conflict, "a service of the whole system runs with this config already: "+other.unit(), "nothing is to be done; or remove it first: sudo popbridge uninstall --system")
 }
 
 // hasHome refuses a service without a home folder, in which its data folder would
@@ -218,12 +218,13 @@ func (s *Service) undo() {
 }
 
 // Uninstall stops the service and removes its registration. Mail and
-// configuration stay.
+// configuration stay, and so does the unit of a package.
 func (s *Service) Uninstall() error {
 	status, err := s.installed()
 	if err != nil {
 		return err
 	}
+	packaged := s.packaged() // while it runs
 	if status == Running || status == Restarting {
 		if err := s.manager.Stop(); err != nil {
 			return s.explain(err, "the service could not be stopped")
@@ -231,6 +232,9 @@ func (s *Service) Uninstall() error {
 	}
 	if status == Failed && s.host.goos == "linux" {
 		_ = s.host.run(s.systemctl("reset-failed", ServiceName+".service")) // or it is listed for ever
+	}
+	if packaged {
+		return s.explain(s.host.run(s.systemctl("disable", ServiceName+".service")), "the service could not be disabled")
 	}
 	return s.explain(s.manager.Uninstall(), "the service could not be removed")
 }

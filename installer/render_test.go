@@ -96,6 +96,57 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+// TestPackagedUnits renders what packages bring.
+func TestPackagedUnits(t *testing.T) {
+	files := Packaged()
+	for path, golden := range map[string]string{packagedUser: "package-user.service", packagedSystem: "package-system.service"} {
+		golden = filepath.Join("testdata", golden)
+		if *update {
+			must(t, os.WriteFile(golden, []byte(files[path]), 0o644))
+			continue
+		}
+		want, err := os.ReadFile(golden)
+		must(t, err)
+		if diff := cmp.Diff(string(want), files[path]); diff != "" {
+			t.Errorf("%s (-want +got)\n%s", path, diff)
+		}
+	}
+	if len(files) != 3 {
+		t.Errorf("%d files", len(files))
+	}
+}
+
+// A packaged unit is a service once it is enabled or runs, and not beside one that was
+// installed.
+func TestAPackagedUnitIsFound(t *testing.T) {
+	for _, c := range []struct {
+		own  bool
+		said string
+		want bool
+	}{
+		{false, "ActiveState=inactive\nUnitFileState=disabled\n", false},
+		{false, "ActiveState=inactive\nUnitFileState=enabled\n", true},
+		{false, "ActiveState=active\nUnitFileState=disabled\n", true},
+		{false, "ActiveState=activating\nUnitFileState=disabled\n", true},
+		{true, "ActiveState=active\nUnitFileState=enabled\n", false},
+	} {
+		var asked []string
+		h := with(anns("linux"), func(h *host) {
+			h.exists = func(path string) bool {
+				return path == packagedUser || path == packagedSystem || c.own && path == "/etc/systemd/system/popbridge.service"
+			}
+			h.output = func(argv []string) (string, error) { asked = argv; return c.said, nil }
+		})
+		s := &Service{def: definition{system: true}, host: h}
+		if got := s.packaged(); got != c.want || !c.own && asked[1] != "show" {
+			t.Errorf("%+v: %v, asked %q", c, got, asked)
+		}
+		if got := s.unit(); (got == packagedSystem) != c.want {
+			t.Errorf("%+v: %s", c, got)
+		}
+	}
+}
+
 // TestPlistIsRead reads the property lists as launchd would.
 func TestPlistIsRead(t *testing.T) {
 	for _, c := range cases {

@@ -82,7 +82,7 @@ func (s *Service) State() (State, error) {
 	state := State{System: s.def.system && s.host.goos != "windows", Log: s.logPlace()}
 	if path := s.Path(); path != "" {
 		// The manager knows nothing of a unit it has not loaded yet.
-		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) && !s.packaged() {
 			state.Status = NotInstalled
 			return state, nil
 		}

@@ -82,6 +82,11 @@ func systemdUnit(d definition) string {
 		b.WriteString("\n")
 		wantedBy = "multi-user.target"
 	}
+	if d.system && d.stateDir != "" {
+		// The folder is the home of the account, with data and state below it as in
+		// any other. Where STATE_DIRECTORY is set, state would be beside the data.
+		fmt.Fprintf(&b, "StateDirectory=%s\nStateDirectoryMode=0700\nUnsetEnvironment=STATE_DIRECTORY\n", path.Base(d.stateDir))
+	}
 	fmt.Fprintf(&b, "\n[Install]\nWantedBy=%s\n", wantedBy)
 	return b.String()
 }

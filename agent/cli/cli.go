@@ -155,6 +155,9 @@ func (a *app) operations(ctx context.Context) (operations.Operations, func() err
 	} else {
 		dataDir = config.DataDir(a.configPath)
 	}
+	if err := a.asAccount(); err != nil {
+		return nil, nil, err
+	}
 	if err := datadir.Check(dataDir); err != nil {
 		return nil, nil, err
 	}

@@ -61,6 +61,7 @@ func (l leakChecked) Run() int {
 //	imap PORT USER PASSWORD [COMMAND...]   log in with IMAP, run tagged commands
 //	uids FILE FILE           compare the UIDs, flags and sizes that imap printed
 //	damage DIR               change a byte of one file below DIR
+//	newer FILE               give an index the schema of a later version
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -78,7 +79,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "await": await, "signal": sendSignal, "freeport": freePorts, "busyport": busyPort,
-			"expand": expand, "popserver": startPOP, "popmail": addMail, "popdown": stopPOP, "imap": sayIMAP, "uids": compareUIDs, "damage": damage,
+			"expand": expand, "popserver": startPOP, "popmail": addMail, "popdown": stopPOP, "imap": sayIMAP, "uids": compareUIDs, "damage": damage, "newer": newer,
 		},
 	})
 }
@@ -184,4 +185,13 @@ func damage(ts *testscript.TestScript, _ bool, args []string) {
 	if !errors.Is(err, done) {
 		ts.Fatalf("no file below %s: %v", args[0], err)
 	}
+}
+
+// newer writes the user_version of an SQLite database: https://sqlite.org/fileformat.html,
+// section 1.3.
+func newer(ts *testscript.TestScript, _ bool, args []string) {
+	f, err := os.OpenFile(ts.MkAbs(args[0]), os.O_WRONLY, 0)
+	ts.Check(err)
+	_, err = f.WriteAt([]byte{0, 0, 1, 0}, 60)
+	ts.Check(errors.Join(err, f.Close()))
 }

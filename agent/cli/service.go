@@ -271,3 +271,19 @@ func stateDirOf(run installer.Run) (string, error) {
 	}
 	return config.StateDirOf(u.HomeDir, run.Config), nil
 }
+
+// asAccount refuses root the config with which the service runs as another user: there
+// is other mail in the folders of root, and what root leaves in those of the service is
+// root's.
+func (a *app) asAccount() error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	path, err := filepath.Abs(a.configPath)
+	name := installer.AccountOf(path)
+	if err != nil || name == "" {
+		return nil // what is wrong with the path is said where it is opened
+	}
+	return fault.New(fault.Denied, "the service runs with this config as user "+name+", to whom the mail belongs",
+		"run it as that user: sudo -u "+name+" popbridge … --config "+path)
+}

@@ -60,11 +60,14 @@ func userProgress(user, phase string, progress func(Progress)) func(done, total 
 
 // storeProblem is the problem that a store cannot be opened.
 func storeProblem(user string, err error) Problem {
-	code := "unreadable-store"
 	if fault.Is(err, fault.Corrupt) {
-		code = "damaged-index"
+		return Problem{User: user, Code: "damaged-index", Text: err.Error()}
 	}
-	return Problem{User: user, Code: code, Text: err.Error()}
+	text := err.Error()
+	if hint := fault.Hint(err); hint != "" { // no repair helps
+		text += ": " + hint
+	}
+	return Problem{User: user, Code: "unreadable-store", Text: text}
 }
 
 // Repair rebuilds an index that is damaged beyond use, which takes a store that no

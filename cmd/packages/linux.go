@@ -5,10 +5,12 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/popbridge/popbridge/installer"
@@ -28,9 +30,10 @@ type nfpmFile struct {
 	} `json:"file_info"`
 }
 
-// linux writes the packages for distributions. They install the program and its
-// reference. The unit is written by `popbridge install`, which knows config and disks;
-// removing a package leaves mail and config alone.
+// linux writes the packages for distributions. They install the program, its reference
+// and, where there is systemd, a unit for users and one for the system with an account of
+// its own, neither of which is enabled. `popbridge install` writes one that knows config
+// and disks. Removing a package leaves mail and config alone.
 func (r *release) linux(ctx context.Context) error {
 	scripts, err := r.scripts()
 	if err != nil {
@@ -47,7 +50,7 @@ func (r *release) linux(ctx context.Context) error {
 			}
 			inPackage := scripts
 			if f.packager == "apk" {
-				inPackage = nil // Alpine has no systemd; and nfpm orders them at random there
+				inPackage = nil // without systemd there is nothing to do; and nfpm orders them at random there
 			}
 			config, err := r.nfpmConfig(t, f.packager, entries, inPackage)
 			if err != nil {
@@ -106,6 +109,13 @@ func (r *release) installed(t target, packager string) ([]entry, error) {
 		return nil, err
 	}
 	entries = append(entries, entry{"/usr/share/doc/popbridge/changelog.gz", changes, 0o644})
+	if packager != "apk" { // Alpine has no systemd
+		units, err := r.units()
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, units...)
+	}
 	pages, err := filepath.Glob(filepath.Join(r.work, "man", "*.1"))
 	if err != nil {
 		return nil, err
@@ -117,6 +127,24 @@ func (r *release) installed(t target, packager string) ([]entry, error) {
 			return nil, err
 		}
 		entries = append(entries, entry{"/usr/share/man/man1/" + name, file, 0o644})
+	}
+	return entries, nil
+}
+
+// units are the units of the installer, and the account that they need.
+func (r *release) units() ([]entry, error) {
+	var entries []entry
+	files := installer.Packaged()
+	for _, path := range slices.Sorted(maps.Keys(files)) {
+		from := filepath.Join(r.work, "units", path)
+		err := os.MkdirAll(filepath.Dir(from), 0o755)
+		if err == nil {
+			err = os.WriteFile(from, []byte(files[path]), 0o644)
+		}
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, entry{path, from, 0o644})
 	}
 	return entries, nil
 }
@@ -143,26 +171,38 @@ func (r *release) compressed(from, name string) (string, error) {
 }
 
 // What runs after a package was installed or upgraded, and before it is removed:
-// services that run go on with the new program, or end.
+// services that run go on with the new program, or end. Nothing is enabled.
 const (
 	eachService = `[ -d /run/systemd/system ] || exit 0
 systemctl daemon-reload || true
-systemctl %s popbridge.service 2>/dev/null || true
+systemctl %[1]s popbridge.service 2>/dev/null || true
 for dir in /run/user/*; do
 	[ -S "$dir/systemd/private" ] || continue
-	systemctl --user --machine="${dir##*/}@.host" %s popbridge.service 2>/dev/null || true
+	systemctl --user --machine="${dir##*/}@.host" daemon-reload 2>/dev/null || true
+	systemctl --user --machine="${dir##*/}@.host" %[2]s popbridge.service 2>/dev/null || true
 done
 `
-	head        = "#!/bin/sh\nset -e\n"
-	afterwards  = head + eachService
-	beforeGoing = head + "# deb says remove, rpm how many versions stay, pacman calls it only then\ncase \"${1:-0}\" in upgrade | [1-9]*) exit 0 ;; esac\n" + eachService
+	head       = "#!/bin/sh\nset -e\n"
+	afterwards = head + `if command -v systemd-sysusers >/dev/null; then systemd-sysusers popbridge.conf || true; fi
+` + eachService
+	beforeGoing = head + `# deb says remove, rpm how many versions stay, pacman calls it only then
+case "${1:-0}" in upgrade | [1-9]*) exit 0 ;; esac
+` + eachService
+	// The account stays as well: what belongs to it would be some other's later.
+	afterGoing = head + `if [ -d /run/systemd/system ]; then systemctl daemon-reload || true; fi
+if [ "${1:-}" = purge ] && [ -d /var/lib/popbridge ]; then
+	echo "popbridge: the mail of the service is kept in /var/lib/popbridge, its config in /etc/popbridge"
+fi
+`
 )
 
 func (r *release) scripts() (map[string]string, error) {
 	scripts := map[string]string{}
 	for name, text := range map[string]string{
-		"postinstall": strings.ReplaceAll(afterwards, "%s", "try-restart"),
-		"preremove":   strings.ReplaceAll(beforeGoing, "%s", "stop"),
+		"postinstall": fmt.Sprintf(afterwards, "try-restart", "try-restart"),
+		// A unit of /etc stays enabled; what is not there is not started.
+		"preremove":  fmt.Sprintf(beforeGoing, "--no-warn disable --now", "stop"),
+		"postremove": afterGoing,
 	} {
 		path := filepath.Join(r.work, name)
 		if err := os.WriteFile(path, []byte(text), 0o755); err != nil {

@@ -5,14 +5,16 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/popbridge/popbridge/internal/testkit"
 	"github.com/popbridge/popbridge/test/rig"
@@ -121,65 +123,161 @@ func TestManifests(t *testing.T) {
 	}
 }
 
-// TestBuiltTwice makes the whole release twice, which gives the same bytes, and looks
-// into it: a package for Debian unpacks to a program that says its version, and the
-// checksums are right.
+// TestBuiltTwice makes the whole release, and the files of two platforms once more: in a
+// checkout under another path, another folder for what is under way, another time zone,
+// and later. These are the same bytes: for the other platforms the same code with other
+// words for the compiler makes them, which is all that a third of the time would show
+// beside. What the compiler has cached is used again in both, as a path or time in it
+// would differ by the program that is linked. Then it looks into the packages.
 func TestBuiltTwice(t *testing.T) {
 	if os.Getenv("POPBRIDGE_REAL") != "required" {
 		t.Skip("builds for six platforms: runs with POPBRIDGE_REAL=required")
 	}
-	rig.Need(t, "dpkg-deb", "sha256sum")
-	t.Chdir(testkit.ModuleRoot(t))
-	first, second := t.TempDir(), t.TempDir()
-	for _, dir := range []string{first, second} {
-		if err := run(t.Context(), dir, "1.2.3", ""); err != nil {
-			t.Fatal(err)
-		}
-	}
-	files := 0
-	err := filepath.WalkDir(first, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		files++
-		rel, err := filepath.Rel(first, path)
-		if err != nil {
-			return err
-		}
-		a, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		b, err := os.ReadFile(filepath.Join(second, rel))
-		if err != nil {
-			return err
-		}
-		if !bytes.Equal(a, b) {
-			t.Errorf("%s differs: %d and %d octets", rel, len(a), len(b))
-		}
-		return nil
-	})
-	if err != nil {
+	rig.Need(t, "dpkg-deb", "rpm", "zstd", "sha256sum")
+	root := testkit.ModuleRoot(t)
+	t.Chdir(root)
+	first := t.TempDir()
+	if err := run(t.Context(), first, "1.2.3", ""); err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%d files, twice the same", files)
+	elsewhere := filepath.Join(t.TempDir(), "another name")
+	if err := os.Symlink(root, elsewhere); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(elsewhere)
+	t.Setenv("PWD", elsewhere) // where the compiler takes itself to be
+	t.Setenv("TMPDIR", t.TempDir())
+	t.Setenv("TZ", "Asia/Tokyo")
+	for _, platform := range []string{"linux/" + runtime.GOARCH, "windows/amd64"} {
+		second := t.TempDir()
+		if err := run(t.Context(), second, "1.2.3", platform); err != nil {
+			t.Fatal(err)
+		}
+		same(t, first, second)
+	}
 	sums := exec.Command("sha256sum", "--check", "--strict", "SHA256SUMS")
 	sums.Dir = first
 	if out, err := sums.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
-	root := t.TempDir()
-	deb := filepath.Join(first, "popbridge_1.2.3_linux_"+runtime.GOARCH+".deb")
-	if out, err := exec.Command("dpkg-deb", "--extract", deb, root).CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	linuxPackages(t, filepath.Join(first, "popbridge_1.2.3_linux_"+runtime.GOARCH))
+}
+
+// same compares the files of a release with those of another for one platform. Only the
+// list of their checksums is shorter.
+func same(t *testing.T, first, second string) {
+	t.Helper()
+	files, err := os.ReadDir(second)
+	if err != nil || len(files) < 3 {
+		t.Fatal(files, err)
 	}
-	out, err := exec.Command(filepath.Join(root, "usr/bin/popbridge"), "version").CombinedOutput()
-	if err != nil || !strings.HasPrefix(string(out), "popbridge 1.2.3\n") {
-		t.Errorf("%v\n%s", err, out)
-	}
-	for _, name := range []string{"man/man1/popbridge.1.gz", "bash-completion/completions/popbridge", "doc/popbridge/copyright", "doc/popbridge/popbridge.cdx.json"} {
-		if _, err := os.Stat(filepath.Join(root, "usr/share", name)); err != nil {
+	for _, f := range files {
+		if f.Name() == "SHA256SUMS" {
+			continue
+		}
+		a, err := os.ReadFile(filepath.Join(first, f.Name()))
+		if err != nil {
 			t.Error(err)
+			continue
+		}
+		b, err := os.ReadFile(filepath.Join(second, f.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(a, b) {
+			t.Errorf("%s differs: %d and %d octets", f.Name(), len(a), len(b))
 		}
 	}
+	t.Logf("%d files, twice the same", len(files)-1)
+}
+
+// linuxPackages looks into the packages: the same files in each, but for what is systemd's
+// on Alpine and where zsh looks on Debian, all of root, with the scripts of each kind.
+func linuxPackages(t *testing.T, name string) {
+	t.Helper()
+	say := func(argv ...string) string {
+		t.Helper()
+		out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%q: %v\n%s", argv, err, out)
+		}
+		return string(out)
+	}
+	tar := filepath.Join(t.TempDir(), "deb.tar")
+	if err := os.WriteFile(tar, []byte(say("dpkg-deb", "--fsys-tarfile", name+".deb")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := files(say("tar", "--list", "--file", tar))
+	for _, file := range []string{"/usr/bin/popbridge", "/usr/lib/systemd/system/popbridge.service", "/usr/lib/systemd/user/popbridge.service",
+		"/usr/lib/sysusers.d/popbridge.conf", "/usr/share/man/man1/popbridge.1.gz", "/usr/share/doc/popbridge/popbridge.cdx.json"} {
+		if !slices.Contains(want, file) {
+			t.Errorf("%s is missing", file)
+		}
+	}
+	for kind, got := range map[string][]string{
+		"rpm":  files(say("rpm", "--query", "--list", "--package", "--nosignature", name+".rpm")),
+		"arch": files(say("tar", "--list", "--zstd", "--file", name+".pkg.tar.zst")),
+		"apk":  files(say("tar", "--list", "--gzip", "--file", name+".apk")),
+	} {
+		want := want
+		if kind == "apk" {
+			want = slices.DeleteFunc(slices.Clone(want), func(f string) bool { return strings.Contains(f, "/systemd/") || strings.Contains(f, "/sysusers.d/") })
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-deb +%[1]s)\n%s", kind, diff)
+		}
+	}
+	owners := say("rpm", "--query", "--package", "--nosignature", "--queryformat", "[%{FILEUSERNAME}:%{FILEGROUPNAME}\n]", name+".rpm")
+	if strings.Trim(strings.ReplaceAll(owners, "root:root", ""), "\n") != "" {
+		t.Errorf("owners in the .rpm:\n%s", owners)
+	}
+	scripts := map[string]string{}
+	for tag, what := range map[string]string{"POSTIN": "systemd-sysusers popbridge.conf", "PREUN": "disable --now popbridge.service", "POSTUN": "daemon-reload"} {
+		scripts[tag] = say("rpm", "--query", "--package", "--nosignature", "--queryformat", "%{"+tag+"}", name+".rpm")
+		if !strings.Contains(scripts[tag], what) {
+			t.Errorf("%s of the .rpm lacks %q:\n%s", tag, what, scripts[tag])
+		}
+		say("sh", "-n", "-c", scripts[tag])
+	}
+	if os.Getuid() == 0 {
+		installRPM(t, say, name+".rpm")
+	}
+}
+
+// installRPM puts an .rpm into a folder and removes it again. Its scripts would need a
+// shell there; what they do is seen with the .deb in test/service.
+func installRPM(t *testing.T, say func(...string) string, file string) {
+	t.Helper()
+	root := t.TempDir()
+	rpm := func(args ...string) string {
+		return say(append([]string{"rpm", "--root", root, "--nosignature"}, args...)...)
+	}
+	rpm("--initdb")
+	rpm("--install", "--nodeps", "--noscripts", "--ignorearch", file)
+	if out := rpm("--verify", "--nodeps", "popbridge"); out != "" {
+		t.Errorf("verified:\n%s", out)
+	}
+	if out := say(filepath.Join(root, "usr/bin/popbridge"), "version"); !strings.HasPrefix(out, "popbridge 1.2.3\n") {
+		t.Errorf("says %s", out)
+	}
+	rpm("--erase", "--noscripts", "popbridge")
+	if _, err := os.Stat(filepath.Join(root, "usr/bin/popbridge")); err == nil {
+		t.Error("the program was not removed")
+	}
+}
+
+// files are those of a list of tar or rpm, in order and without folders, and with the
+// place where others than Debian have completions of zsh.
+func files(list string) (paths []string) {
+	for line := range strings.Lines(list) {
+		path := strings.TrimPrefix(strings.TrimSpace(line), ".")
+		switch {
+		case strings.HasSuffix(path, "/"), !strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "usr/"):
+			continue // folders, and what pacman and apk keep of their own
+		}
+		path = "/" + strings.TrimPrefix(path, "/")
+		paths = append(paths, strings.Replace(path, "/vendor-completions/", "/site-functions/", 1))
+	}
+	slices.Sort(paths)
+	return slices.Compact(paths)
 }

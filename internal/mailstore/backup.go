@@ -129,10 +129,13 @@ func (s *Store) copyIndex(ctx context.Context, dir string) (path string, err err
 		return "", err
 	}
 	_, err = db.ExecContext(ctx, `VACUUM INTO ?`, path)
-	if err = errors.Join(err, db.Close()); err != nil {
-		return "", err
+	if err = errors.Join(err, db.Close()); err == nil {
+		err = errors.Join(os.Chmod(path, 0o600), atomicfile.SyncFile(path), atomicfile.SyncDir(dir))
 	}
-	return path, errors.Join(os.Chmod(path, 0o600), atomicfile.SyncFile(path), atomicfile.SyncDir(dir))
+	if err != nil {
+		_ = atomicfile.Remove(path) // where the disk is full, it takes the room of what comes next
+	}
+	return path, err
 }
 
 // copiers is how many files are copied at once.

@@ -7,8 +7,11 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailflags"
+	"github.com/popbridge/popbridge/internal/testkit"
 )
 
 // mounted is a store on a small file system of its own.
@@ -32,14 +35,8 @@ func TestADiskThatIsFullForAWhile(t *testing.T) {
 	r.fill("INBOX", 3)
 	v := r.view("INBOX")
 	ballast := filepath.Join(dir, "ballast")
-	f, err := os.Create(ballast)
-	must(t, err)
-	for size := 1 << 20; size > 0; size /= 2 {
-		for err = nil; err == nil; _, err = f.Write(make([]byte, size)) {
-		}
-	}
-	must(t, f.Close())
-	_, err = r.Spool(t.Context(), strings.NewReader(strings.Repeat("x", 100_000)))
+	fill(t, ballast, 0)
+	_, err := r.Spool(t.Context(), strings.NewReader(strings.Repeat("x", 100_000)))
 	wantKind(t, err, fault.Full)
 	wantKind(t, r.Healthy(t.Context()), fault.Full)
 	full := false
@@ -137,4 +134,56 @@ func TestADriveThatVanishes(t *testing.T) {
 	r.lose(removeIndex)
 	equal(t, "the log went on", r.state(), before)
 	must(t, r.Close())
+}
+
+// TestAMigrationOnADiskThatIsFullOrReadOnly changes nothing, says so, and is made when
+// there is room.
+func TestAMigrationOnADiskThatIsFullOrReadOnly(t *testing.T) {
+	r, dir := mounted(t)
+	version := len(migrations) - 1
+	must(t, r.Close())
+	must(t, os.RemoveAll(r.dir))
+	r.clock.t = madeAt
+	testkit.Unpack(t, archiveOf(version), r.dir)
+	before := filesIn(t, r.dir)
+	unchanged := func(err error, kind fault.Kind) {
+		t.Helper()
+		wantKind(t, err, kind)
+		if fault.Hint(err) == "" {
+			t.Error("no hint")
+		}
+		after := filesIn(t, r.dir)
+		delete(after, "/index.db-wal") // without content
+		delete(after, "/index.db-shm")
+		if diff := cmp.Diff(before, after); diff != "" {
+			t.Errorf("(-want +got)\n%s", diff)
+		}
+	}
+	must(t, syscall.Mount("none", dir, "tmpfs", syscall.MS_REMOUNT|syscall.MS_RDONLY, "size=16m"))
+	unchanged(r.openWith(nil), fault.Temporary)
+	must(t, syscall.Mount("none", dir, "tmpfs", syscall.MS_REMOUNT, "size=16m"))
+
+	ballast := filepath.Join(dir, "ballast")
+	for _, room := range []int64{0, 64 << 10} { // the copy takes more
+		fill(t, ballast, room)
+		unchanged(r.openWith(nil), fault.Full)
+	}
+	must(t, os.Remove(ballast))
+	r.open()
+	r.wantFormer(version, 14)
+}
+
+// fill makes a file that leaves so much room on its file system.
+func fill(t *testing.T, path string, room int64) {
+	t.Helper()
+	f, err := os.Create(path)
+	must(t, err)
+	for size := 1 << 20; size > 0; size /= 2 {
+		for err = nil; err == nil; _, err = f.Write(make([]byte, size)) {
+		}
+	}
+	info, err := f.Stat()
+	must(t, err)
+	must(t, f.Truncate(info.Size()-room))
+	must(t, f.Close())
 }

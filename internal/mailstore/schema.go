@@ -266,6 +266,9 @@ func (s *Store) keepFormer(ctx context.Context, version int) error {
 	if err != nil {
 		return err
 	}
+	if err := s.step("keep"); err != nil {
+		return err
+	}
 	name := filepath.Join(s.dir, "index.db.schema-"+strconv.Itoa(version))
 	if err := atomicfile.Rename(path, name); err != nil {
 		return err

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
@@ -40,15 +42,26 @@ func TestANewerStoreIsRefusedUntouched(t *testing.T) {
 	r.fill("INBOX", 2)
 	r.sql(setVersion(len(migrations) + 1))
 	must(t, r.Close())
-	path := filepath.Join(r.dir, "index.db")
-	before, err := os.ReadFile(path)
-	must(t, err)
+	before := filesIn(t, r.dir)
 	r.refused(fault.Config)
-	after, err := os.ReadFile(path)
-	must(t, err)
-	if string(before) != string(after) {
-		t.Error("the index was changed")
+	if diff := cmp.Diff(before, filesIn(t, r.dir)); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
 	}
+}
+
+// filesIn returns the files below a folder with their hashes.
+func filesIn(t *testing.T, dir string) map[string]Hash {
+	t.Helper()
+	files := map[string]Hash{}
+	must(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		files[strings.TrimPrefix(path, dir)] = hashOf(string(data))
+		return err
+	}))
+	return files
 }
 
 func TestAMissingIndexIsNotReplaced(t *testing.T) {

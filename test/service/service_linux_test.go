@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"runtime"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -49,7 +50,15 @@ func TestTheService(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	var tree sync.WaitGroup // downloads while the other compiles
+	var treeErr error
+	tree.Go(func() { _, treeErr = debian(t.Context()) })
+	defer tree.Wait()
 	debs := packages(t)
+	tree.Wait()
+	if treeErr != nil {
+		t.Fatal(treeErr)
+	}
 	scripts, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(scripts) == 0 {
 		t.Fatal("no scripts: ", err)
@@ -123,7 +132,7 @@ func setUp(e *testscript.Env, program, debs string) error {
 	w := &world{m, map[string]net.Listener{}}
 	e.Values[machineKey{}] = w
 	e.Defer(func() {
-		_ = m.off()
+		m.unplug()
 		_ = os.RemoveAll(m.dir)
 	})
 	return m.boot()
