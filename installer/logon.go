@@ -58,3 +58,29 @@ func (d *definition) takeInstalled() {
 		d.config = config
 	}
 }
+
+// ownsLogon reports whether the entry below the key Run starts this program. Windows
+// compares paths without case.
+func (s *Service) ownsLogon() bool {
+	program, _, ok := strings.Cut(strings.TrimPrefix(logonEntryOf(s.def), `"`), `"`)
+	return ok && strings.EqualFold(program, s.def.executable)
+}
+
+// TakeOver makes this program the one that is started at log-on on Windows, with the
+// config of the entry that is there, else that of the options. Unlike Install it takes
+// the place of an entry.
+func (s *Service) TakeOver() error {
+	if err := s.fitsRun(); err != nil {
+		return err
+	}
+	return s.explain(s.manager.Install(), "the entry that starts popbridge at log-on could not be written")
+}
+
+// GiveUp stops the agent and removes the entry that starts it at log-on on Windows, if
+// that starts this program.
+func (s *Service) GiveUp() error {
+	if !s.ownsLogon() {
+		return nil
+	}
+	return s.Uninstall()
+}

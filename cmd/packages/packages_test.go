@@ -132,7 +132,7 @@ func TestBuiltTwice(t *testing.T) {
 	t.Chdir(testkit.ModuleRoot(t))
 	first, second := t.TempDir(), t.TempDir()
 	for _, dir := range []string{first, second} {
-		if err := run(t.Context(), dir, "1.2.3", ""); err != nil {
+		if err := run(t.Context(), dir, "1.2.3", "", nil); err != nil {
 			t.Fatal(err)
 		}
 	}
