@@ -71,9 +71,20 @@ func (a *app) newServiceCommands() []*cobra.Command {
 			return a.start(ctx, s, again)
 		}
 	}
+	var u uninstall
+	uninstallVerb := verb("uninstall", "Remove the background service; mail and config stay",
+		func(ctx context.Context, o installer.Options) error { return a.uninstall(ctx, o, u) })
+	uninstallVerb.Long = "Stop and remove the background service. Mail and config stay, unless --delete-mail\n" +
+		"says otherwise: then the data folder is deleted, after it was said how many messages\n" +
+		"that are, how many of them are nowhere else, and `delete` was typed. Nothing is\n" +
+		"deleted while an agent runs, or where the folder holds anything that popbridge has\n" +
+		"not made. What is on the POP servers stays there."
+	uninstallVerb.Example = "  popbridge uninstall\n  popbridge uninstall --delete-mail"
+	uninstallVerb.Flags().BoolVar(&u.deleteMail, "delete-mail", false, "also delete the data folder: all mail, logins and certificates; the config stays")
+	uninstallVerb.Flags().BoolVar(&u.yes, "yes", false, "delete the mail without asking")
 	return []*cobra.Command{
 		verb("install", "Install the background service", a.install),
-		verb("uninstall", "Remove the background service; mail and config stay", act("the service was removed; mail and config stay", (*installer.Service).Uninstall)),
+		uninstallVerb,
 		verb("start", "Start the background service, and wait until it answers", start(false)),
 		verb("stop", "Stop the background service", act("the service was stopped", (*installer.Service).Stop)),
 		verb("restart", "Restart the background service, and wait until it answers", start(true)),
