@@ -73,7 +73,7 @@ func (a *Agent) DeleteMail() (err error) {
 
 func (a *Agent) remove(dir string) error {
 	moved := filepath.Join(dir, deleting)
-	if err := atomicfile.RemoveAll(moved); err != nil {
+	if err := removeAll(moved); err != nil {
 		return err
 	}
 	if err := atomicfile.Rename(users.Folder(dir), moved); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -86,7 +86,7 @@ func (a *Agent) remove(dir string) error {
 		if name == lockName {
 			continue
 		}
-		if err := atomicfile.RemoveAll(filepath.Join(dir, name)); err != nil {
+		if err := removeAll(filepath.Join(dir, name)); err != nil {
 			return err
 		}
 	}
@@ -184,6 +184,22 @@ func files(dir string, names *regexp.Regexp, note func(path string, own bool)) e
 		note(path, e.Type().IsRegular() && names.MatchString(e.Name()))
 		return nil
 	})
+}
+
+// removeAll removes a folder and what was in it a moment ago, or a file. What another
+// program puts there meanwhile makes it fail.
+func removeAll(path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil && info.IsDir() {
+		err = each(path, func(_ fs.DirEntry, path string) error { return removeAll(path) })
+	}
+	if err != nil {
+		return err
+	}
+	return atomicfile.Remove(path)
 }
 
 // each looks at what is in a folder.

@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"unicode/utf16"
 
@@ -68,10 +70,14 @@ func (s *Service) ownsLogon() bool {
 
 // TakeOver makes this program the one that is started at log-on on Windows, with the
 // config of the entry that is there, else that of the options. Unlike Install it takes
-// the place of an entry.
+// the place of an entry, and needs no config yet: it makes the folder for one, so that
+// an agent that waits sees it come.
 func (s *Service) TakeOver() error {
 	if err := s.fitsRun(); err != nil {
 		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(s.def.config), 0o700); err != nil {
+		return s.explain(err, "the folder for the config could not be made")
 	}
 	return s.explain(s.manager.Install(), "the entry that starts popbridge at log-on could not be written")
 }
