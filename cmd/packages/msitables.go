@@ -41,7 +41,8 @@ const (
 	mayFail     = 64
 	inScript    = 1024 // when the script of the installation is run, and undone where this fails
 	asSystem    = 2048
-	setsProgram = 51 // sets a property
+	whenUndone  = 256 // only where the installation fails afterwards
+	setsValue   = 51  // sets a property
 )
 
 // Conditions. ALLUSERS is 1 in an installation for the machine, and empty else.
@@ -110,7 +111,7 @@ func msiParts(version string, files []msiFile) []msiTable {
 	components := [][]string{
 		component("PathOfUser", "Program", forUser, ""),
 		component("PathOfMachine", "Program", forMachine, ""),
-		component("Service", "Program", forMachine+" AND (SERVICE OR SERVICEFOUND)", ""),
+		component("Service", "Program", forMachine, ""),
 	}
 	var rows [][]string
 	for i, f := range files {
@@ -143,7 +144,7 @@ func msiParts(version string, files []msiFile) []msiTable {
 			{"Status", "ProgramMenuFolder", "POPBRI~1|popbridge status", "popbridge.exe", "[System64Folder]cmd.exe", `/k ""[Program]popbridge.exe" status"`, "How popbridge is doing", "", "", "", "", ""},
 		}},
 		{"ServiceControl", "ServiceControl s72 Name l255 Event i2 Arguments S255 Wait I2 Component_ s72", 1, [][]string{
-			{"Service", installer.ServiceName, "35", "", "0", "Service"}, // stop before both, start after an installation
+			{"Service", installer.ServiceName, "34", "", "1", "Service"}, // is stopped before files are replaced or removed
 		}},
 	}
 }
@@ -151,12 +152,15 @@ func msiParts(version string, files []msiFile) []msiTable {
 // msiActions are what the program does itself, and the order of all.
 func msiActions() []msiTable {
 	var actions, sequence [][]string
-	call := func(name string, kind int, arguments, condition string, at int) {
-		actions = append(actions, []string{name, strconv.Itoa(runsProgram + kind), "Program", `"[Program]popbridge.exe" ` + arguments})
+	run := func(name string, kind int, command, condition string, at int) {
+		actions = append(actions, []string{name, strconv.Itoa(runsProgram + kind), "Program", command})
 		sequence = append(sequence, []string{name, condition, strconv.Itoa(at)})
 	}
+	call := func(name string, kind int, arguments, condition string, at int) {
+		run(name, kind, `"[Program]popbridge.exe" `+arguments, condition, at)
+	}
 	folder := func(name, value, condition string, at int) {
-		actions = append(actions, []string{name, strconv.Itoa(setsProgram), "Program", value})
+		actions = append(actions, []string{name, strconv.Itoa(setsValue), "Program", value})
 		sequence = append(sequence, []string{name, condition, strconv.Itoa(at)})
 	}
 	folder("FolderOfUser", `[LocalAppDataFolder]Programs\popbridge\`, forUser, 850)
@@ -164,22 +168,25 @@ func msiActions() []msiTable {
 	call("StopAgent", mayFail, "stop --system=false", forUser+" AND (Installed OR UPGRADEFOUND)", 1390)
 	call("DeleteMail", inScript, "uninstall --system=false --delete-mail --yes", forUser+" AND "+goesAway+` AND DELETEMAIL="yes"`, 1950)
 	call("RemoveLogon", inScript, "logon remove", forUser+" AND "+goesAway, 1951)
-	call("RemoveService", inScript+asSystem, "uninstall --system", forMachine+" AND "+goesAway+" AND SERVICEFOUND", 1952)
+	call("RemoveService", inScript+asSystem+mayFail, "uninstall --system", forMachine+" AND "+goesAway+" AND SERVICEFOUND", 1952)
 	call("AddLogon", inScript, "logon add", forUser+" AND "+isNew, 5300)
-	call("AddService", inScript, `install --system [CONFIGOPTION]`, forMachine+" AND "+isNew+" AND SERVICE AND NOT SERVICEFOUND", 5800)
+	newService := forMachine + " AND " + isNew + " AND SERVICE AND NOT SERVICEFOUND"
+	call("UndoService", inScript+whenUndone+asSystem+mayFail, "uninstall --system", newService, 5799)
+	call("AddService", inScript, "install --system [CONFIGOPTION]", newService, 5800)
+	run("StartService", inScript+asSystem+mayFail, `"[System64Folder]sc.exe" start `+installer.ServiceName, forMachine+" AND "+stays+" AND (SERVICE OR SERVICEFOUND)", 5900)
 	call("StartAgent", mayFail, "start --system=false", forUser+" AND "+stays, 6650)
-	actions = append(actions, []string{"ConfigOption", strconv.Itoa(setsProgram), "CONFIGOPTION", `--config "[CONFIG]"`})
+	actions = append(actions, []string{"ConfigOption", strconv.Itoa(setsValue), "CONFIGOPTION", `--config "[CONFIG]"`})
 	sequence = append(sequence, []string{"ConfigOption", "CONFIG", "852"})
 	for _, standard := range []string{
 		"FindRelatedProducts 25", "AppSearch 50", "LaunchConditions 100", "ValidateProductID 700", "CostInitialize 800", "FileCost 900", "CostFinalize 1000",
 		"InstallValidate 1400", "InstallInitialize 1500", "RemoveExistingProducts 1510", "ProcessComponents 1600", "UnpublishFeatures 1800", "StopServices 1900",
 		"RemoveShortcuts 3200", "RemoveEnvironmentStrings 3300", "RemoveFiles 3500", "RemoveFolders 3600", "CreateFolders 3700", "InstallFiles 4000",
-		"CreateShortcuts 4500", "WriteEnvironmentStrings 5200", "StartServices 5900", "RegisterUser 6000", "RegisterProduct 6100",
+		"CreateShortcuts 4500", "WriteEnvironmentStrings 5200", "RegisterUser 6000", "RegisterProduct 6100",
 		"PublishFeatures 6300", "PublishProduct 6400", "InstallFinalize 6600",
 	} {
 		name, at, _ := strings.Cut(standard, " ")
 		condition := ""
-		if name == "StopServices" || name == "StartServices" {
+		if name == "StopServices" {
 			condition = "VersionNT"
 		}
 		sequence = append(sequence, []string{name, condition, at})

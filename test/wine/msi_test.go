@@ -200,3 +200,45 @@ func TestTheInstaller(t *testing.T) {
 		t.Error("the mail is there, or the config is not")
 	}
 }
+
+// TestTheInstallerForTheMachine registers the service of the machine, and removes it.
+// Services with an account of their own do not start under wine.
+func TestTheInstallerForTheMachine(t *testing.T) {
+	const service = `HKLM\System\CurrentControlSet\Services\popbridge`
+	path := windows(released(t, "1.3.0"))
+	p := newProgram(t, serve(t, 1))
+	if err := msiexec(t, "/i", path, "SERVICE=1", "ALLUSERS="); err == nil {
+		t.Error("a service was installed for one user")
+	}
+	config := windows(filepath.Join(p.dir, "config.toml"))
+	must(t, msiexec(t, "/i", path, "ALLUSERS=1", "SERVICE=1", "CONFIG="+config))
+	program := drive("Program Files/popbridge/popbridge.exe")
+	if image := value(t, service, "ImagePath"); !strings.HasPrefix(image, `"C:\Program Files\popbridge\popbridge.exe" run --config "Z:`) || !strings.HasSuffix(image, `\config.toml"`) {
+		t.Errorf("the service runs %q", image)
+	}
+	if account := value(t, service, "ObjectName"); account != `NT SERVICE\popbridge` {
+		t.Errorf("the service runs as %q", account)
+	}
+	const environment = `HKLM\System\CurrentControlSet\Control\Session Manager\Environment`
+	if path := value(t, environment, "PATH"); !exists(program) || !strings.Contains(path, `C:\Program Files\popbridge\`) {
+		t.Errorf("%s is there: %v; PATH is %q", program, exists(program), path)
+	}
+	if entry := value(t, runKey, "popbridge"); entry != "" {
+		t.Errorf("an installation for the machine starts %q at log-on", entry)
+	}
+	for state := ""; !strings.Contains(state, "STOPPED"); { // one that is being started cannot be removed under wine
+		out, err := exec.CommandContext(t.Context(), "wine", "sc", "query", "popbridge").Output()
+		must(t, err)
+		state = string(out)
+	}
+	must(t, msiexec(t, "/x", path))
+	if image := value(t, service, "ImagePath"); image != "" || exists(filepath.Dir(program)) {
+		t.Errorf("the service runs %q, %s is there: %v", image, program, exists(program))
+	}
+	if path := value(t, environment, "PATH"); strings.Contains(path, "popbridge") {
+		t.Errorf("PATH is %q", path)
+	}
+	if !exists(filepath.Join(p.dir, "config.toml")) {
+		t.Error("the config is gone")
+	}
+}
