@@ -75,6 +75,14 @@ func TestManifests(t *testing.T) {
 		}
 		sum := sha256.Sum256(data)
 		want[to.os+"-"+to.arch] = hex.EncodeToString(sum[:])
+		if to.os != "windows" {
+			continue
+		}
+		sum = sha256.Sum256([]byte("msi" + to.arch))
+		if err := os.WriteFile(filepath.Join(r.out, r.name(to, ".msi")), []byte("msi"+to.arch), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		want["msi-"+to.arch] = hex.EncodeToString(sum[:])
 	}
 	if err := r.manifests(t.Context()); err != nil {
 		t.Fatal(err)
@@ -103,7 +111,7 @@ func TestManifests(t *testing.T) {
 	for name, contains := range map[string][]string{
 		"winget/popbridge.popbridge.yaml":              {"PackageVersion: 1.2.3\n", "ManifestType: version\n"},
 		"winget/popbridge.popbridge.locale.en-US.yaml": {"PackageVersion: 1.2.3\n", "ManifestType: defaultLocale\n"},
-		"winget/popbridge.popbridge.installer.yaml":    {strings.ToUpper(want["windows-amd64"]), strings.ToUpper(want["windows-arm64"]), `popbridge_1.2.3_windows_amd64\popbridge.exe`},
+		"winget/popbridge.popbridge.installer.yaml":    {strings.ToUpper(want["msi-amd64"]), strings.ToUpper(want["msi-arm64"]), "/v1.2.3/popbridge_1.2.3_windows_amd64.msi", "Scope: user\n", r.productCode(target{"windows", "arm64"})},
 		"homebrew/popbridge.rb":                        {`tag:      "v1.2.3"`, r.commit},
 		"aur/PKGBUILD":                                 {"pkgver=1.2.3\n", want["linux-amd64"], want["linux-arm64"]},
 	} {
@@ -128,7 +136,7 @@ func TestBuiltTwice(t *testing.T) {
 	if os.Getenv("POPBRIDGE_REAL") != "required" {
 		t.Skip("builds for six platforms: runs with POPBRIDGE_REAL=required")
 	}
-	rig.Need(t, "dpkg-deb", "sha256sum")
+	rig.Need(t, "dpkg-deb", "sha256sum", "msibuild", "msiinfo", "gcab")
 	t.Chdir(testkit.ModuleRoot(t))
 	first, second := t.TempDir(), t.TempDir()
 	for _, dir := range []string{first, second} {
@@ -163,6 +171,13 @@ func TestBuiltTwice(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("%d files, twice the same", files)
+	r, err := newRelease(t.Context(), "1.2.3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, to := range platforms[:2] {
+		checkMSI(t, r, filepath.Join(first, r.name(to, ".msi")), to)
+	}
 	sums := exec.Command("sha256sum", "--check", "--strict", "SHA256SUMS")
 	sums.Dir = first
 	if out, err := sums.CombinedOutput(); err != nil {
