@@ -83,10 +83,12 @@ func (s *Service) TakeOver() error {
 }
 
 // GiveUp stops the agent and removes the entry that starts it at log-on on Windows, if
-// that starts this program.
+// that starts this program. The folder of the config goes where it is empty.
 func (s *Service) GiveUp() error {
 	if !s.ownsLogon() {
 		return nil
 	}
-	return s.Uninstall()
+	err := s.Uninstall()
+	_ = os.Remove(filepath.Dir(s.def.config)) // which fails where it is not empty
+	return err
 }
