@@ -26,39 +26,50 @@ func (a *app) uninstall(ctx context.Context, o installer.Options, u uninstall) e
 	if u.yes && !u.deleteMail {
 		return fault.New(fault.Config, "--yes is for --delete-mail", "without it nothing is asked")
 	}
-	if !u.deleteMail {
-		err := a.removeService(o)
-		if err == nil {
-			a.printf("the service was removed; mail and config stay\n")
-		}
-		return err
-	}
-	if err := a.mayDelete(u.yes); err != nil {
-		return err
-	}
-	if len(installer.Installed(o)) > 0 { // else there may be mail all the same
-		err := a.removeService(o)
-		switch {
-		case err == nil:
-			a.printf("the service was removed\n")
-		case !fault.Is(err, fault.NotFound):
+	if u.deleteMail {
+		if err := a.mayDelete(u.yes); err != nil {
 			return err
 		}
+		if len(installer.Installed(o)) == 0 { // there may be mail all the same
+			return a.deleteMail(ctx, u.yes)
+		}
 	}
-	return a.deleteMail(ctx, u.yes)
+	s, err := installer.New(o)
+	if err == nil && u.deleteMail {
+		err = a.deleteMailOf(ctx, s, u.yes)
+	}
+	if err == nil {
+		err = s.Uninstall()
+	}
+	switch {
+	case err != nil:
+		return err
+	case u.deleteMail:
+		a.printf("the service was removed\n")
+	default:
+		a.printf("the service was removed; mail and config stay\n")
+	}
+	return nil
 }
 
-// removeService removes the service. Its config is the one that is meant from then on,
-// unless one was named.
-func (a *app) removeService(o installer.Options) error {
-	s, err := installer.New(o)
-	if err != nil {
-		return err
-	}
+// deleteMailOf deletes the mail of a service, whose config is the one that is meant
+// unless one was named. Where nothing is deleted the service goes on as it was.
+func (a *app) deleteMailOf(ctx context.Context, s *installer.Service, yes bool) error {
 	if !a.configNamed {
 		a.configPath = s.Runs().Config
 	}
-	return s.Uninstall()
+	before, err := s.Status()
+	if err == nil {
+		err = s.Stop()
+	}
+	if err != nil {
+		return err
+	}
+	err = a.deleteMail(ctx, yes)
+	if err != nil && before == installer.Running {
+		err = errors.Join(err, s.Start())
+	}
+	return err
 }
 
 // mayDelete is the error that there is no one to ask.

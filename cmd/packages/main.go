@@ -1,7 +1,8 @@
 // Command packages makes what popbridge is installed from: archives for six
-// platforms, packages for Linux, manifests for package managers, checksums, and a
-// bill of materials with the licences of everything in the program. It needs Go and
-// git, a clean checkout, and the tools pinned in tools/go.mod.
+// platforms, packages for Linux, a .msi for Windows, manifests for package managers,
+// checksums, and a bill of materials with the licences of everything in the program. It
+// needs Go and git, a clean checkout, the tools pinned in tools/go.mod, and for the .msi
+// those of msiTools.
 //
 // The same commit and version give the same bytes: nothing of the time, the machine
 // or the path of the build goes into a file.
