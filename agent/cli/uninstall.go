@@ -36,6 +36,9 @@ func (a *app) uninstall(ctx context.Context, o installer.Options, u uninstall) e
 	}
 	s, err := installer.New(o)
 	if err == nil && u.deleteMail {
+		if status, _ := s.Status(); status == installer.NotInstalled { // the other kind is
+			return a.deleteMail(ctx, u.yes)
+		}
 		err = a.deleteMailOf(ctx, s, u.yes)
 	}
 	if err == nil {

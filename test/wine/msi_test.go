@@ -122,6 +122,11 @@ func TestTheInstaller(t *testing.T) {
 	old := newMSI(t, "1.2.3", "INSERT INTO Property (Property, Value) VALUES ('UPGRADINGPRODUCTCODE', '{00000000-0000-0000-0000-000000000000}')")
 	next := newMSI(t, "1.3.0")
 	p := newProgram(t, serve(t, 20))
+	t.Cleanup(func() { // the prefix is not of this test alone
+		for _, dir := range []string{"Roaming/popbridge", "Local/popbridge", "Local/popbridge-state"} {
+			_ = os.RemoveAll(home("AppData", dir))
+		}
+	})
 	old.install()
 	old.checkThere(true)
 	entry := value(t, runKey, "popbridge")
