@@ -74,14 +74,7 @@ func (a *app) newServiceCommands() []*cobra.Command {
 	var u uninstall
 	uninstallVerb := verb("uninstall", "Remove the background service; mail and config stay",
 		func(ctx context.Context, o installer.Options) error { return a.uninstall(ctx, o, u) })
-	uninstallVerb.Long = "Stop and remove the background service. Mail and config stay, unless --delete-mail\n" +
-		"says otherwise: then the data folder is deleted, after it was said how many messages\n" +
-		"that are, how many of them are nowhere else, and `delete` was typed. Nothing is\n" +
-		"deleted while an agent runs, or where the folder holds anything that popbridge has\n" +
-		"not made. What is on the POP servers stays there."
-	uninstallVerb.Example = "  popbridge uninstall\n  popbridge uninstall --delete-mail"
-	uninstallVerb.Flags().BoolVar(&u.deleteMail, "delete-mail", false, "also delete the data folder: all mail, logins and certificates; the config stays")
-	uninstallVerb.Flags().BoolVar(&u.yes, "yes", false, "delete the mail without asking")
+	u.describe(uninstallVerb)
 	return []*cobra.Command{
 		verb("install", "Install the background service", a.install),
 		uninstallVerb,

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"github.com/popbridge/popbridge/agent"
@@ -20,6 +21,18 @@ import (
 
 // uninstall are the flags of the verb.
 type uninstall struct{ deleteMail, yes bool }
+
+// describe completes the verb.
+func (u *uninstall) describe(c *cobra.Command) {
+	c.Long = "Stop and remove the background service. Mail and config stay, unless --delete-mail\n" +
+		"says otherwise: then the data folder is deleted, after it was said how many messages\n" +
+		"that are, how many of them are nowhere else, and `delete` was typed. Nothing is\n" +
+		"deleted while an agent runs, or where the folder holds anything that popbridge has\n" +
+		"not made. What is on the POP servers stays there."
+	c.Example = "  popbridge uninstall\n  popbridge uninstall --delete-mail"
+	c.Flags().BoolVar(&u.deleteMail, "delete-mail", false, "also delete the data folder: all mail, logins and certificates; the config stays")
+	c.Flags().BoolVar(&u.yes, "yes", false, "delete the mail without asking")
+}
 
 // uninstall removes the service, and the mail where that is asked for.
 func (a *app) uninstall(ctx context.Context, o installer.Options, u uninstall) error {
