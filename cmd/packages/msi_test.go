@@ -49,6 +49,16 @@ func TestIdentities(t *testing.T) {
 	}
 }
 
+// TestWithoutTheTools: the rest of a release is made where no .msi can be.
+func TestWithoutTheTools(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	r := small(t)
+	r.targets = platforms
+	if err := r.installers(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 // table is what msiinfo exports of a table of a .msi: rows by their first column.
 func table(t *testing.T, msi, name string) map[string][]string {
 	t.Helper()
