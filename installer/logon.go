@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"unicode/utf16"
 
@@ -57,4 +59,36 @@ func (d *definition) takeInstalled() {
 	if config := logonConfig(logonEntryOf(*d)); config != "" {
 		d.config = config
 	}
+}
+
+// ownsLogon reports whether the entry below the key Run starts this program. Windows
+// compares paths without case.
+func (s *Service) ownsLogon() bool {
+	program, _, ok := strings.Cut(strings.TrimPrefix(logonEntryOf(s.def), `"`), `"`)
+	return ok && strings.EqualFold(program, s.def.executable)
+}
+
+// TakeOver makes this program the one that is started at log-on on Windows, with the
+// config of the entry that is there, else that of the options. Unlike Install it takes
+// the place of an entry, and needs no config yet: it makes the folder for one, so that
+// an agent that waits sees it come.
+func (s *Service) TakeOver() error {
+	if err := s.fitsRun(); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(s.def.config), 0o700); err != nil {
+		return s.explain(err, "the folder for the config could not be made")
+	}
+	return s.explain(s.manager.Install(), "the entry that starts popbridge at log-on could not be written")
+}
+
+// GiveUp stops the agent and removes the entry that starts it at log-on on Windows, if
+// that starts this program. The folder of the config goes where it is empty.
+func (s *Service) GiveUp() error {
+	if !s.ownsLogon() {
+		return nil
+	}
+	err := s.Uninstall()
+	_ = os.Remove(filepath.Dir(s.def.config)) // which fails where it is not empty
+	return err
 }

@@ -71,9 +71,13 @@ func (a *app) newServiceCommands() []*cobra.Command {
 			return a.start(ctx, s, again)
 		}
 	}
+	var u uninstall
+	uninstallVerb := verb("uninstall", "Remove the background service; mail and config stay",
+		func(ctx context.Context, o installer.Options) error { return a.uninstall(ctx, o, u) })
+	u.describe(uninstallVerb)
 	return []*cobra.Command{
 		verb("install", "Install the background service", a.install),
-		verb("uninstall", "Remove the background service; mail and config stay", act("the service was removed; mail and config stay", (*installer.Service).Uninstall)),
+		uninstallVerb,
 		verb("start", "Start the background service, and wait until it answers", start(false)),
 		verb("stop", "Stop the background service", act("the service was stopped", (*installer.Service).Stop)),
 		verb("restart", "Restart the background service, and wait until it answers", start(true)),

@@ -14,7 +14,7 @@ import (
 
 // platformCommands are those that only this system has.
 func (a *app) platformCommands() []*cobra.Command {
-	return []*cobra.Command{{
+	return []*cobra.Command{a.newLogonCommand(), {
 		Use:    installer.BackgroundCommand,
 		Short:  "Run the agent without a window, as Windows does at log-on",
 		Hidden: true,

@@ -232,3 +232,14 @@ func (b *Book) Lease(id string, elsewhere func(dir string) bool) (l mailstore.Le
 	}
 	return l
 }
+
+// Forget removes what is known. There must be no agent of the config.
+func (b *Book) Forget() error {
+	var errs []error
+	for _, end := range []string{".json", ".lock", ".run"} {
+		if err := atomicfile.Remove(b.path + end); !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return b.failed(errors.Join(errs...))
+}

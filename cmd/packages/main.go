@@ -1,7 +1,8 @@
 // Command packages makes what popbridge is installed from: archives for six
-// platforms, packages for Linux, manifests for package managers, checksums, and a
-// bill of materials with the licences of everything in the program. It needs Go and
-// git, a clean checkout, and the tools pinned in tools/go.mod.
+// platforms, packages for Linux, a .msi for Windows, manifests for package managers,
+// checksums, and a bill of materials with the licences of everything in the program. It
+// needs Go and git, a clean checkout, the tools pinned in tools/go.mod, and for the .msi
+// those of msiTools.
 //
 // The same commit and version give the same bytes: nothing of the time, the machine
 // or the path of the build goes into a file.
@@ -26,10 +27,11 @@ func main() {
 	out := flag.String("out", "dist", "the `DIR` to write to; it is emptied first")
 	version := flag.String("version", "", "the `VERSION`, as 1.2.3; empty: the tag of the commit, or 0.0.0 with its time")
 	only := flag.String("only", "", "one `OS/ARCH` instead of all, without manifests")
+	signer := flag.String("sign", "", "a `COMMAND` that signs the file that is its last argument, for the programs and the .msi of Windows")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *out, *version, *only); err != nil {
+	if err := run(ctx, *out, *version, *only, strings.Fields(*signer)); err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)
 	}
@@ -43,6 +45,7 @@ type release struct {
 	out     string    // where the files go
 	work    string    // a temporary folder
 	targets []target  // what it is for
+	signer  []string  // a command that signs what Windows runs, without the file; empty: nothing is signed
 }
 
 // platforms are those of a release, as Go names them.
@@ -57,7 +60,7 @@ type step struct {
 	do   func(context.Context) error
 }
 
-func run(ctx context.Context, out, version, only string) error {
+func run(ctx context.Context, out, version, only string, signer []string) error {
 	out, err := filepath.Abs(out)
 	if err != nil {
 		return err
@@ -71,7 +74,7 @@ func run(ctx context.Context, out, version, only string) error {
 	if err != nil {
 		return err
 	}
-	r.out, r.work, r.targets = out, work, platforms
+	r.out, r.work, r.targets, r.signer = out, work, platforms, signer
 	if only != "" {
 		r.targets = slices.DeleteFunc(slices.Clone(platforms), func(t target) bool { return t.os+"/"+t.arch != only })
 		if len(r.targets) == 0 {
@@ -86,7 +89,8 @@ func run(ctx context.Context, out, version, only string) error {
 	}
 	steps := []step{
 		{"man pages and completions", r.reference}, {"licences", r.licences}, {"programs", r.programs}, {"bill of materials", r.materials},
-		{"archives", r.archives}, {"packages for Linux", r.linux}, {"checksums", r.checksums},
+		{"archives", r.archives}, {"packages for Linux", r.linux}, {"installers for Windows", r.installers},
+		{"checksums", r.checksums},
 	}
 	if only == "" {
 		steps = append(steps, step{"manifests", r.manifests})
@@ -151,6 +155,15 @@ func (r *release) programs(ctx context.Context) error {
 			"-o", r.program(t), "./cmd/popbridge")
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+t.os, "GOARCH="+t.arch)
 		if err := runCommand(cmd); err != nil {
+			return err
+		}
+		if t.os != "windows" {
+			continue
+		}
+		if err := r.describe(ctx, r.program(t)); err != nil {
+			return err
+		}
+		if err := r.sign(ctx, r.program(t)); err != nil {
 			return err
 		}
 	}

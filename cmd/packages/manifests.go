@@ -38,7 +38,8 @@ func (r *release) manifests(context.Context) error {
 			}
 			return sum, nil
 		},
-		"upper": strings.ToUpper,
+		"productcode": func(arch string) string { return r.productCode(target{"windows", arch}) },
+		"upper":       strings.ToUpper,
 		"json": func(s string) (string, error) {
 			text, err := json.Marshal(s)
 			return string(text), err
@@ -49,13 +50,16 @@ func (r *release) manifests(context.Context) error {
 	}
 	data := map[string]any{
 		"Version": r.version, "Pkgver": strings.ReplaceAll(r.version, "-", "_"), "Date": r.date.Format("2006-01-02"),
-		"Commit": r.commit, "Homepage": installer.Homepage, "Summary": summary, "Description": strings.ReplaceAll(description, "\n", " "),
+		"Commit": r.commit, "UpgradeCode": guid("upgrade"), "Homepage": installer.Homepage, "Summary": summary, "Description": strings.ReplaceAll(description, "\n", " "),
 	}
 	folders, err := templates.ReadDir("manifests")
 	if err != nil {
 		return err
 	}
 	for _, folder := range folders {
+		if _, made := sums[r.name(target{"windows", "amd64"}, ".msi")]; folder.Name() == "winget" && !made {
+			continue // installers says why
+		}
 		files, err := templates.ReadDir(path.Join("manifests", folder.Name()))
 		if err != nil {
 			return err

@@ -77,6 +77,14 @@ func TestManifests(t *testing.T) {
 		}
 		sum := sha256.Sum256(data)
 		want[to.os+"-"+to.arch] = hex.EncodeToString(sum[:])
+		if to.os != "windows" {
+			continue
+		}
+		sum = sha256.Sum256([]byte("msi" + to.arch))
+		if err := os.WriteFile(filepath.Join(r.out, r.name(to, ".msi")), []byte("msi"+to.arch), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		want["msi-"+to.arch] = hex.EncodeToString(sum[:])
 	}
 	if err := r.manifests(t.Context()); err != nil {
 		t.Fatal(err)
@@ -105,7 +113,7 @@ func TestManifests(t *testing.T) {
 	for name, contains := range map[string][]string{
 		"winget/popbridge.popbridge.yaml":              {"PackageVersion: 1.2.3\n", "ManifestType: version\n"},
 		"winget/popbridge.popbridge.locale.en-US.yaml": {"PackageVersion: 1.2.3\n", "ManifestType: defaultLocale\n"},
-		"winget/popbridge.popbridge.installer.yaml":    {strings.ToUpper(want["windows-amd64"]), strings.ToUpper(want["windows-arm64"]), `popbridge_1.2.3_windows_amd64\popbridge.exe`},
+		"winget/popbridge.popbridge.installer.yaml":    {strings.ToUpper(want["msi-amd64"]), strings.ToUpper(want["msi-arm64"]), "/v1.2.3/popbridge_1.2.3_windows_amd64.msi", "Scope: user\n", r.productCode(target{"windows", "arm64"})},
 		"homebrew/popbridge.rb":                        {`tag:      "v1.2.3"`, r.commit},
 		"aur/PKGBUILD":                                 {"pkgver=1.2.3\n", want["linux-amd64"], want["linux-arm64"]},
 	} {
@@ -133,11 +141,11 @@ func TestBuiltTwice(t *testing.T) {
 	if os.Getenv("POPBRIDGE_REAL") != "required" {
 		t.Skip("builds for six platforms: runs with POPBRIDGE_REAL=required")
 	}
-	rig.Need(t, "dpkg-deb", "rpm", "zstd", "sha256sum")
+	rig.Need(t, "dpkg-deb", "rpm", "zstd", "sha256sum", "msibuild", "msiinfo", "gcab")
 	root := testkit.ModuleRoot(t)
 	t.Chdir(root)
 	first := t.TempDir()
-	if err := run(t.Context(), first, "1.2.3", ""); err != nil {
+	if err := run(t.Context(), first, "1.2.3", "", nil); err != nil {
 		t.Fatal(err)
 	}
 	elsewhere := filepath.Join(t.TempDir(), "another name")
@@ -150,10 +158,17 @@ func TestBuiltTwice(t *testing.T) {
 	t.Setenv("TZ", "Asia/Tokyo")
 	for _, platform := range []string{"linux/" + runtime.GOARCH, "windows/amd64"} {
 		second := t.TempDir()
-		if err := run(t.Context(), second, "1.2.3", platform); err != nil {
+		if err := run(t.Context(), second, "1.2.3", platform, nil); err != nil {
 			t.Fatal(err)
 		}
 		same(t, first, second)
+	}
+	r, err := newRelease(t.Context(), "1.2.3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, to := range platforms[:2] {
+		checkMSI(t, r, filepath.Join(first, r.name(to, ".msi")), to)
 	}
 	sums := exec.Command("sha256sum", "--check", "--strict", "SHA256SUMS")
 	sums.Dir = first

@@ -25,3 +25,12 @@ func (s *Store) Usage(ctx context.Context) (u Usage, err error) {
 		&u.Messages, &u.Size, &u.Expunged, &u.Fetched, &u.Contents, &u.Missing)
 	return u, failure(err, "count the messages")
 }
+
+// OnlyHere returns how many messages there are, and how many of them no POP server has,
+// as far as the last poll of each account knows: those that it has lost or deleted, and
+// those that mail clients have written.
+func (s *Store) OnlyHere(ctx context.Context) (messages, only int, err error) {
+	err = s.reader.get(ctx, `SELECT count(*), coalesce(sum(c.hash NOT IN (SELECT hash FROM ledger WHERE hash IS NOT NULL AND absent = 0 AND state IN (?, ?))), 0)
+		FROM message m JOIN content c ON c.id = m.content_id`, []any{Stored, Presumed}, &messages, &only)
+	return messages, only, failure(err, "count the messages")
+}
