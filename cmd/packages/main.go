@@ -86,7 +86,7 @@ func run(ctx context.Context, out, version, only string) error {
 	}
 	steps := []step{
 		{"man pages and completions", r.reference}, {"licences", r.licences}, {"programs", r.programs}, {"bill of materials", r.materials},
-		{"archives", r.archives}, {"packages for Linux", r.linux}, {"checksums", r.checksums},
+		{"archives", r.archives}, {"packages for Linux", r.linux}, {"container images", r.images}, {"checksums", r.checksums},
 	}
 	if only == "" {
 		steps = append(steps, step{"manifests", r.manifests})

@@ -182,4 +182,5 @@ func TestBuiltTwice(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	tryImage(t, first)
 }
