@@ -125,7 +125,7 @@ func printable(s string) bool {
 
 func (d definition) arguments() []string { return []string{"run", "--config", d.config} }
 
-// path is where kardianos/service puts the file.
+// path is where the file is; kardianos/service puts systemd's there.
 func (d definition) path(h host) string {
 	switch {
 	case h.goos == "windows":
@@ -140,8 +140,7 @@ func (d definition) path(h host) string {
 	return path.Join(h.home, ".config/systemd/user", ServiceName+".service")
 }
 
-// kardianos returns the configuration for kardianos/service. On Linux and macOS
-// it holds the whole text as a template without any action in it: the renderers
+// kardianos returns the configuration for kardianos/service. On Linux it holds the whole text as a template without any action in it: the renderers
 // write every { as an escape.
 func (d definition) kardianos(goos string) *service.Config {
 	if goos == "windows" {
@@ -149,11 +148,6 @@ func (d definition) kardianos(goos string) *service.Config {
 	}
 	c := &service.Config{Name: ServiceName, DisplayName: displayName, Description: description, Executable: d.executable, Arguments: d.arguments(), UserName: d.user}
 	c.Option = service.KeyValue{"UserService": !d.system}
-	if goos == "darwin" {
-		c.Name = LaunchLabel
-		c.Option["LaunchdConfig"] = launchdPlist(d)
-		return c
-	}
 	c.Option["SystemdScript"] = systemdUnit(d)
 	return c
 }

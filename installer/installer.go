@@ -17,6 +17,7 @@
 package installer
 
 import (
+	"cmp"
 	"errors"
 	"os"
 	"path/filepath"
@@ -241,10 +242,6 @@ func (s *Service) Start() error {
 	if err != nil || status == Running {
 		return err
 	}
-	if s.host.goos == "darwin" {
-		// launchd keeps a job that ended by itself, and does not load one twice.
-		_ = s.manager.Stop()
-	}
 	return s.explainStart(s.manager.Start(), "the service could not be started")
 }
 
@@ -298,7 +295,7 @@ func (s *Service) explain(err error, text string) error {
 	if errors.Is(err, os.ErrPermission) {
 		return fault.Wrap(err, fault.Denied, text, s.host.asRoot())
 	}
-	return fault.Wrap(err, fault.Internal, text, s.LogHint())
+	return fault.Wrap(err, fault.Internal, text, cmp.Or(fault.Hint(err), s.LogHint()))
 }
 
 // note is what to know after an installation.
