@@ -16,6 +16,10 @@ const (
 	// backwards.
 	LaunchLabel = "io.github.popbridge"
 
+	// LogVariable names the file that `popbridge run` logs to instead of stderr, and
+	// begins again when it is long: launchd's own never is.
+	LogVariable = "POPBRIDGE_LOG_FILE"
+
 	displayName = "popbridge"
 	description = "POP3 accounts as one local IMAP mailbox"
 
@@ -37,7 +41,7 @@ type definition struct {
 	hasDataDir bool
 	system     bool
 	user       string // of a system service; empty: root on macOS, on Windows its own account
-	log        string // launchd has no log of its own
+	log        string // of the agent, on macOS
 	systemd    int    // its version, 0 where it is not known
 	env        []variable
 }
@@ -82,6 +86,9 @@ func define(o Options, h host) (definition, error) {
 		if value := h.getenv(name); value != "" && printable(value) {
 			d.env = append(d.env, variable{name, value})
 		}
+	}
+	if d.log != "" {
+		d.env = append(d.env, variable{LogVariable, d.log})
 	}
 	if h.goos == "windows" && o.System {
 		d.env = append(d.env, variable{ownership.InstallerVariable, h.account})

@@ -4,7 +4,8 @@
 //
 // What is registered is this package's own text (unit, property list, service
 // entry), a pure function of a definition, the same on whatever system it is
-// rendered; kardianos/service puts it in place and talks to the manager. The
+// rendered; kardianos/service puts it in place and talks to the manager, but for
+// launchd, to which launchctl.go talks. The
 // service runs `popbridge run --config FILE`; the package never runs it itself.
 //
 // Installed for one user (the default) the service starts when that user logs
