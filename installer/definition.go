@@ -16,6 +16,10 @@ const (
 	// backwards.
 	LaunchLabel = "io.github.popbridge"
 
+	// LogVariable names the file that `popbridge run` logs to instead of stderr, and
+	// begins again when it is long: launchd's own never is.
+	LogVariable = "POPBRIDGE_LOG_FILE"
+
 	displayName = "popbridge"
 	description = "POP3 accounts as one local IMAP mailbox"
 
@@ -37,7 +41,7 @@ type definition struct {
 	hasDataDir bool
 	system     bool
 	user       string // of a system service; empty: root on macOS, on Windows its own account
-	log        string // launchd has no log of its own
+	log        string // of the agent, on macOS
 	systemd    int    // its version, 0 where it is not known
 	env        []variable
 }
@@ -82,6 +86,9 @@ func define(o Options, h host) (definition, error) {
 		if value := h.getenv(name); value != "" && printable(value) {
 			d.env = append(d.env, variable{name, value})
 		}
+	}
+	if d.log != "" {
+		d.env = append(d.env, variable{LogVariable, d.log})
 	}
 	if h.goos == "windows" && o.System {
 		d.env = append(d.env, variable{ownership.InstallerVariable, h.account})
@@ -130,7 +137,7 @@ func (d definition) arguments() []string {
 	return []string{"run", "--config", d.config}
 }
 
-// path is where kardianos/service puts the file.
+// path is where the file is; kardianos/service puts systemd's there.
 func (d definition) path(h host) string {
 	switch {
 	case h.goos == "windows":
@@ -145,8 +152,7 @@ func (d definition) path(h host) string {
 	return path.Join(h.home, ".config/systemd/user", ServiceName+".service")
 }
 
-// kardianos returns the configuration for kardianos/service. On Linux and macOS
-// it holds the whole text as a template without any action in it: the renderers
+// kardianos returns the configuration for kardianos/service. On Linux it holds the whole text as a template without any action in it: the renderers
 // write every { as an escape.
 func (d definition) kardianos(goos string) *service.Config {
 	if goos == "windows" {
@@ -154,11 +160,6 @@ func (d definition) kardianos(goos string) *service.Config {
 	}
 	c := &service.Config{Name: ServiceName, DisplayName: displayName, Description: description, Executable: d.executable, Arguments: d.arguments(), UserName: d.user}
 	c.Option = service.KeyValue{"UserService": !d.system}
-	if goos == "darwin" {
-		c.Name = LaunchLabel
-		c.Option["LaunchdConfig"] = launchdPlist(d)
-		return c
-	}
 	c.Option["SystemdScript"] = systemdUnit(d)
 	return c
 }

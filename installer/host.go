@@ -161,7 +161,7 @@ func (h host) systemdVersion() int {
 	return version
 }
 
-// logFile is where launchd writes what the service prints, "" on other systems.
+// logFile is where a service of launchd logs, "" on other systems.
 func (h host) logFile(system bool) string {
 	const file = "/Library/Logs/popbridge/popbridge.log"
 	switch {

@@ -4,7 +4,8 @@
 //
 // What is registered is this package's own text (unit, property list, service
 // entry), a pure function of a definition, the same on whatever system it is
-// rendered; kardianos/service puts it in place and talks to the manager. The
+// rendered; kardianos/service puts it in place and talks to the manager, but for
+// launchd, to which launchctl.go talks. The
 // service runs `popbridge run --config FILE`; the package never runs it itself.
 //
 // Installed for one user (the default) the service starts when that user logs
@@ -17,6 +18,7 @@
 package installer
 
 import (
+	"cmp"
 	"errors"
 	"os"
 	"path/filepath"
@@ -245,10 +247,6 @@ func (s *Service) Start() error {
 	if err != nil || status == Running {
 		return err
 	}
-	if s.host.goos == "darwin" {
-		// launchd keeps a job that ended by itself, and does not load one twice.
-		_ = s.manager.Stop()
-	}
 	return s.explainStart(s.manager.Start(), "the service could not be started")
 }
 
@@ -302,7 +300,7 @@ func (s *Service) explain(err error, text string) error {
 	if errors.Is(err, os.ErrPermission) {
 		return fault.Wrap(err, fault.Denied, text, s.host.asRoot())
 	}
-	return fault.Wrap(err, fault.Internal, text, s.LogHint())
+	return fault.Wrap(err, fault.Internal, text, cmp.Or(fault.Hint(err), s.LogHint()))
 }
 
 // note is what to know after an installation.

@@ -7,7 +7,8 @@ import (
 
 // launchdPlist renders the property list, see launchd.plist(5). The umask 63
 // is 077; launchd takes a decimal number only. Without a ProcessType it slows the
-// program down, and mail programs wait for it.
+// program down, and mail programs wait for it. What is printed comes before the log is
+// open, or from a crash.
 func launchdPlist(d definition) string {
 	var b strings.Builder
 	b.WriteString(`<?xml version="1.0" encoding="UTF-8"?>
@@ -54,8 +55,11 @@ func launchdPlist(d definition) string {
 	<string>%[2]s</string>
 </dict>
 </plist>
-`, stopSeconds, plistEscape(d.log))
+`, stopSeconds, plistEscape(printed(d.log)))
 	return b.String()
 }
 
 var plistEscape = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&#34;", "'", "&#39;", "{", "&#123;").Replace
+
+// printed is the file of what a service prints that is not in its log.
+func printed(log string) string { return strings.TrimSuffix(log, ".log") + ".stderr.log" }

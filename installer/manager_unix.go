@@ -5,6 +5,9 @@ package installer
 import "github.com/kardianos/service"
 
 func newManager(d definition, h host) (manager, error) {
+	if h.goos == "darwin" {
+		return &launchctl{d, h}, nil
+	}
 	return service.New(nil, d.kardianos(h.goos))
 }
 

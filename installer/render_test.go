@@ -50,19 +50,25 @@ var cases = []rendered{
 
 func (c rendered) config(t *testing.T) *service.Config {
 	t.Helper()
+	return c.definition(t).kardianos(c.goos)
+}
+
+func (c rendered) definition(t *testing.T) definition {
+	t.Helper()
 	d, err := define(c.o, anns(c.goos, c.env...))
 	must(t, err)
-	return d.kardianos(c.goos)
+	return d
 }
 
 // text is what is installed. Windows has no text, so there it is the entry.
 func (c rendered) text(t *testing.T) string {
+	if c.goos == "darwin" {
+		return launchdPlist(c.definition(t))
+	}
 	cfg := c.config(t)
 	switch c.goos {
 	case "linux":
 		return cfg.Option["SystemdScript"].(string)
-	case "darwin":
-		return cfg.Option["LaunchdConfig"].(string)
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "Name: %s\nDisplayName: %s\nDescription: %s\nUserName: %s\nExecutable: %s\nArguments: %q\n",

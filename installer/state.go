@@ -203,7 +203,8 @@ func (s *Service) LogCommand(lines int, follow bool) []string {
 }
 
 // LogFile is the file of the log, "" where the system keeps it. On Windows it is in the
-// data folder, or in the state folder where that was missing.
+// data folder, or in the state folder where that was missing; on macOS what was printed
+// before there was a log, while there is none.
 func (s *Service) LogFile() string {
 	switch s.host.goos {
 	case "windows":
@@ -213,6 +214,9 @@ func (s *Service) LogFile() string {
 		}
 		return s.def.dataDir + name
 	case "darwin":
+		if other := printed(s.def.log); !s.host.exists(s.def.log) && s.host.exists(other) {
+			return other
+		}
 		return s.def.log
 	}
 	return ""

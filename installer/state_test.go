@@ -70,6 +70,20 @@ func TestState(t *testing.T) {
 	}
 }
 
+// On macOS what is printed is looked at while the agent has not logged anything.
+func TestWhereTheLogOfMacOSIs(t *testing.T) {
+	const log, printed = "/Users/ann/Library/Logs/popbridge/popbridge.log", "/Users/ann/Library/Logs/popbridge/popbridge.stderr.log"
+	for _, c := range []struct {
+		there []string
+		want  string
+	}{{nil, log}, {[]string{log, printed}, log}, {[]string{printed}, printed}} {
+		h := with(anns("darwin"), func(h *host) { h.exists = func(path string) bool { return slices.Contains(c.there, path) } })
+		if got := (&Service{def: definition{log: h.logFile(false)}, host: h}).LogFile(); got != c.want {
+			t.Errorf("%q: %s", c.there, got)
+		}
+	}
+}
+
 // On Windows the log is in the state folder while the data folder is missing.
 func TestWhereTheLogOfWindowsIs(t *testing.T) {
 	const data, state = `D:\mail\popbridge.log`, `C:\state\popbridge.log`

@@ -46,9 +46,36 @@ func (a *app) run(ctx context.Context) error {
 	if agent.ManagedByWindows() {
 		return agent.RunService(ctx, installer.ServiceName, a.unattended)
 	}
+	w, end := a.runLog()
+	return end(a.runAgent(ctx, w))
+}
+
+// runLog opens the log of `run`: stderr, or the file that the service names. end closes
+// it; stderr has the error of run, so a file gets it here.
+func (a *app) runLog() (w io.Writer, end func(error) error) {
+	path := os.Getenv(installer.LogVariable)
+	if path == "" {
+		return a.direct, func(err error) error { return err }
+	}
+	file, err := logging.Open(path)
+	if err != nil {
+		logError(a.direct, err, "log file cannot be opened, so the log goes to stderr")
+		return a.direct, func(err error) error { return err }
+	}
+	return file, func(err error) error {
+		if err != nil {
+			logError(file, err, "agent ended")
+		}
+		_ = file.Close() // each line was written at once
+		return err
+	}
+}
+
+// runAgent runs an agent that logs to w.
+func (a *app) runAgent(ctx context.Context, w io.Writer) error {
 	cfg, err := a.loadConfig()
 	if err != nil && agent.Managed() && runtime.GOOS == "darwin" { // launchd would begin again for ever
-		cfg, err = a.awaitConfig(ctx, a.direct, func() {})
+		cfg, err = a.awaitConfig(ctx, w, func() {})
 	}
 	if err != nil {
 		if path, absErr := filepath.Abs(a.configPath); absErr == nil && agent.Managed() && state.Open("", path).Running() == nil {
@@ -56,7 +83,7 @@ func (a *app) run(ctx context.Context) error {
 		}
 		return err
 	}
-	return serve(ctx, cfg, a.direct, func() {})
+	return serve(ctx, cfg, w, func() {})
 }
 
 // serve runs an agent that logs to w.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -12,22 +13,65 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/popbridge/popbridge/agent"
+	"github.com/popbridge/popbridge/agent/control"
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/agent/operations"
+	"github.com/popbridge/popbridge/agent/state"
 	"github.com/popbridge/popbridge/installer"
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
 func (a *app) newStatusCommand() *cobra.Command {
-	return a.addJSON(&cobra.Command{
+	var serving bool
+	c := &cobra.Command{
 		Use:   "status",
 		Short: "Show accounts, health, connected mail clients and the next poll",
 		Long: "Shows accounts, health, connected mail clients and the next poll. The exit code is 0\n" +
-			"whatever it shows; programs read `health` of --json.",
-		Example: "  popbridge status\n  popbridge status --json | jq -r '.health[].text'",
+			"whatever it shows; programs read `health` of --json. --serving is for what watches the\n" +
+			"agent, as a container does: exit code 1 unless one answers and takes mail clients.",
+		Example: "  popbridge status\n  popbridge status --json | jq -r '.health[].text'\n  popbridge status --serving",
 		Args:    cobra.NoArgs,
-		RunE:    func(c *cobra.Command, _ []string) error { return a.status(c.Context()) },
-	})
+		RunE: func(c *cobra.Command, _ []string) error {
+			switch {
+			case serving && a.json:
+				return fault.New(fault.Config, "--serving has no JSON", "omit one of them: the exit code of --serving is its answer, --json tells all")
+			case serving:
+				return a.serving(c.Context())
+			}
+			return a.status(c.Context())
+		},
+	}
+	c.Flags().BoolVar(&serving, "serving", false, "only say whether an agent answers and takes mail clients")
+	return a.addJSON(c)
+}
+
+// serving asks a running agent and nothing else: it opens no data folder, which an
+// agent that starts at this moment needs.
+func (a *app) serving(ctx context.Context) error {
+	path, err := filepath.Abs(a.configPath)
+	if err != nil {
+		return fault.Wrap(err, fault.Config, "the path of the config file cannot be made absolute", "name the whole path with --config")
+	}
+	running := state.Open("", path).Running()
+	switch {
+	case running == nil:
+		return fault.New(fault.NotFound, "no agent is running with the config "+path, "`"+a.command("status")+"` says why the last one ended")
+	case running.Waiting != "":
+		return fault.New(fault.Temporary, "the agent waits: "+running.Waiting, "")
+	}
+	client, err := control.Connect(ctx, running.DataDir)
+	if err != nil {
+		return err
+	}
+	s, err := client.Status(ctx)
+	if err = errors.Join(err, client.Close()); err != nil {
+		return err
+	}
+	if len(s.Listen) == 0 {
+		return fault.New(fault.Temporary, "no mail client can connect to the agent", "`"+a.command("status")+"` says why")
+	}
+	a.printf("serving mail on %s\n", strings.Join(s.Listen, ", "))
+	return nil
 }
 
 func (a *app) status(ctx context.Context) error {

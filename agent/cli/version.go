@@ -10,13 +10,23 @@ import (
 )
 
 func (a *app) newVersionCommand() *cobra.Command {
-	return a.addJSON(&cobra.Command{
-		Use:     "version",
-		Short:   "Show the version",
-		Example: "  popbridge version --json",
+	var check bool
+	c := &cobra.Command{
+		Use:   "version",
+		Short: "Show the version",
+		Long: "Shows the version. With --check it asks the project's page of releases for the newest\n" +
+			"one, and says how to get it; nothing is downloaded, and nothing is ever asked without --check.",
+		Example: "  popbridge version --json\n  popbridge version --check",
 		Args:    cobra.NoArgs,
-		RunE:    func(*cobra.Command, []string) error { return a.version() },
-	})
+		RunE: func(c *cobra.Command, _ []string) error {
+			if check {
+				return a.checkVersion(c.Context(), releaseClient(nil))
+			}
+			return a.version()
+		},
+	}
+	c.Flags().BoolVar(&check, "check", false, "ask whether there is a newer version")
+	return a.addJSON(c)
 }
 
 func (a *app) version() error {

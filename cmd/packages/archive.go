@@ -59,6 +59,9 @@ func (r *release) contents(t target) ([]entry, error) {
 		{"README.md", "README.md", 0o644}, {"CHANGELOG.md", "CHANGELOG.md", 0o644}, {"LICENSE", "LICENSE", 0o644},
 		{"THIRD-PARTY-LICENSES.txt", r.licenceFile(), 0o644}, {"popbridge.cdx.json", r.materialsFile(t), 0o644},
 	}
+	if t.os == "darwin" {
+		entries = append(entries, entry{"install.sh", "cmd/packages/install.sh", 0o755})
+	}
 	folders := []string{"completions"}
 	if t.os != "windows" {
 		folders = append(folders, "man")

@@ -90,7 +90,7 @@ func run(ctx context.Context, out, version, only string, signer []string) error 
 	steps := []step{
 		{"man pages and completions", r.reference}, {"licences", r.licences}, {"programs", r.programs}, {"bill of materials", r.materials},
 		{"archives", r.archives}, {"packages for Linux", r.linux}, {"installers for Windows", r.installers},
-		{"checksums", r.checksums},
+		{"container images", r.images}, {"checksums", r.checksums},
 	}
 	if only == "" {
 		steps = append(steps, step{"manifests", r.manifests})

@@ -176,6 +176,7 @@ func TestBuiltTwice(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 	linuxPackages(t, filepath.Join(first, "popbridge_1.2.3_linux_"+runtime.GOARCH))
+	tryImage(t, first)
 }
 
 // same compares the files of a release with those of another for one platform. Only the

@@ -1,0 +1,78 @@
+#!/bin/sh
+# Installs popbridge from the folder that this script is in, for this user: the program
+# to ~/.local/bin, or to DIR with --to DIR (with sudo: /usr/local/bin). A service that
+# runs is stopped before the program is replaced, and started again.
+#
+#   ./install.sh [--to DIR]
+#   ./install.sh --uninstall [--to DIR]      config and mail stay
+set -eu
+
+die() { printf 'error: %s\nhint: %s\n' "$1" "$2" >&2; exit 1; }
+
+from=$(cd "$(dirname "$0")" && pwd)
+uninstall=no
+label=io.github.popbridge
+if [ "$(id -u)" = 0 ]; then
+  to=/usr/local/bin domain=system plist=/Library/LaunchDaemons/$label.plist
+else
+  to=$HOME/.local/bin domain=gui/$(id -u) plist=$HOME/Library/LaunchAgents/$label.plist
+fi
+while [ $# -gt 0 ]; do
+  case $1 in
+    --uninstall) uninstall=yes ;;
+    --to) [ $# -gt 1 ] || die "--to needs a folder" "write --to DIR"; to=$2; shift ;;
+    *) die "unknown option $1" "./install.sh [--uninstall] [--to DIR]" ;;
+  esac
+  shift
+done
+case $to in /*) ;; *) die "the folder is not a whole path: $to" "write it from / on" ;; esac
+share=$(dirname "$to")/share
+program=$to/popbridge
+man=$share/man/man1
+
+# runs DOMAIN: whether launchd runs the service of this user, or of the system.
+runs() { launchctl print "$1/$label" 2>/dev/null | grep -q '^[[:space:]]*pid = '; }
+
+if [ $uninstall = yes ]; then
+  [ -x "$program" ] || die "there is no $program" "name the folder that it was installed to with --to"
+  if [ -e "$plist" ]; then "$program" uninstall; fi
+  rm -f "$program" "$man"/popbridge.1 "$man"/popbridge-*.1 "$share/zsh/site-functions/_popbridge"
+  echo "popbridge was removed from $to; config and mail are where they were"
+  exit 0
+fi
+
+[ -f "$from/popbridge" ] || die "there is no program beside this script" "unpack the whole archive, and run install.sh in it"
+mkdir -p "$to" "$man" "$share/zsh/site-functions"
+new=$to/.popbridge.new
+trap 'rm -f "$new"' EXIT
+cp "$from/popbridge" "$new"
+chmod 755 "$new"
+if xattr -p com.apple.quarantine "$new" >/dev/null 2>&1; then
+  echo "macOS has marked this program as downloaded and would refuse to run it, because no developer that Apple knows has signed it; the mark is removed from the copy in $to"
+  xattr -d com.apple.quarantine "$new"
+fi
+"$new" version >/dev/null || die "the program does not run on this machine" "take the archive for its processor: arm64 for Apple silicon, amd64 for Intel"
+
+again=no
+if [ -x "$program" ] && runs "$domain"; then
+  again=yes
+  "$program" stop
+fi
+mv -f "$new" "$program" # at once, or not at all
+cp "$from"/man/*.1 "$man/"
+cp "$from/completions/_popbridge" "$share/zsh/site-functions/"
+"$program" version | head -n 1
+if [ $again = yes ]; then
+  "$program" start
+  exit 0
+fi
+if [ "$domain" != system ] && runs system; then
+  echo "the service of the whole machine still runs the former program: sudo $program restart"
+  exit 0
+fi
+# shellcheck disable=SC2016 # PATH is for the shell that reads .zprofile
+case :$PATH: in
+  *:"$to":*) ;;
+  *) printf '%s is not in your PATH; add it with:\n  echo '\''export PATH="%s:$PATH"'\'' >>~/.zprofile\n' "$to" "$to" ;;
+esac
+echo "next: write a config (popbridge check-config --help shows one), then popbridge install && popbridge start"

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/popbridge/popbridge/internal/testkit"
+	"github.com/popbridge/popbridge/test/rig"
+)
+
+// mac is an unpacked archive, and a home folder on a machine with a launchctl, an xattr
+// and a popbridge that only note what they are asked.
+type mac struct{ archive, home, bin, asked string }
+
+func newMac(t *testing.T) *mac {
+	t.Helper()
+	rig.Need(t, "sh", "grep")
+	dir := t.TempDir()
+	m := &mac{dir + "/an archive", dir + "/home of ann", dir + "/bin", dir + "/asked"}
+	for _, folder := range []string{"/man", "/completions"} {
+		if err := os.MkdirAll(m.archive+folder, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, folder := range []string{m.home, m.bin} {
+		if err := os.Mkdir(folder, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	script, err := os.ReadFile(filepath.Join(testkit.ModuleRoot(t), "cmd/packages/install.sh"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.write(t, m.archive+"/install.sh", string(script))
+	m.write(t, m.archive+"/man/popbridge.1", "a page")
+	m.write(t, m.archive+"/man/popbridge-run.1", "a page")
+	m.write(t, m.archive+"/completions/_popbridge", "#compdef popbridge")
+	m.write(t, m.bin+"/id", "#!/bin/sh\necho 501\n")
+	m.write(t, m.bin+"/launchctl", "#!/bin/sh\n[ -e \"$HOME/runs\" ] && [ \"$2\" = gui/501/io.github.popbridge ] && printf '\\tpid = 47\\n'\n")
+	m.write(t, m.bin+"/xattr", "#!/bin/sh\n[ -e \"$HOME/marked\" ] || exit 1\n[ \"$1\" = -p ] || echo xattr \"$1\" \"$2\" \"${3##*/}\" >>'"+m.asked+"'\n")
+	m.release(t, "1.0.0")
+	return m
+}
+
+func (m *mac) write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o700); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// release puts another program into the archive.
+func (m *mac) release(t *testing.T, version string) {
+	m.write(t, m.archive+"/popbridge", "#!/bin/sh\n[ \"$1\" = version ] && echo popbridge "+version+" || echo "+version+" \"$@\" >>'"+m.asked+"'\n")
+}
+
+// run runs install.sh and returns what it printed, and what was asked of the others.
+func (m *mac) run(t *testing.T, good bool, args ...string) (said, asked string) {
+	t.Helper()
+	_ = os.Remove(m.asked)
+	cmd := exec.Command("sh", append([]string{m.archive + "/install.sh"}, args...)...)
+	cmd.Env = []string{"HOME=" + m.home, "PATH=" + m.bin + ":" + os.Getenv("PATH")}
+	out, err := cmd.CombinedOutput()
+	if (err == nil) != good {
+		t.Fatalf("%q: %v\n%s", args, err, out)
+	}
+	text, _ := os.ReadFile(m.asked) // nothing was asked
+	return string(out), string(text)
+}
+
+func TestInstallScript(t *testing.T) {
+	m := newMac(t)
+	program := m.home + "/.local/bin/popbridge"
+	said, asked := m.run(t, true)
+	for _, want := range []string{"popbridge 1.0.0\n", `export PATH="` + m.home + `/.local/bin:$PATH"`, "popbridge install && popbridge start"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("it does not say %q:\n%s", want, said)
+		}
+	}
+	if asked != "" || strings.Contains(said, "marked") {
+		t.Errorf("asked %q, said:\n%s", asked, said)
+	}
+	installed := []string{program, m.home + "/.local/share/man/man1/popbridge-run.1", m.home + "/.local/share/zsh/site-functions/_popbridge"}
+	for _, path := range installed {
+		if _, err := os.Stat(path); err != nil {
+			t.Error(err)
+		}
+	}
+
+	// An upgrade: the former program stops its service, the next one starts it.
+	m.release(t, "1.1.0")
+	m.write(t, m.home+"/runs", "")
+	m.write(t, m.home+"/marked", "")
+	said, asked = m.run(t, true)
+	if want := "xattr -d com.apple.quarantine .popbridge.new\n1.0.0 stop\n1.1.0 start\n"; asked != want || !strings.Contains(said, "marked this program as downloaded") {
+		t.Errorf("asked %q, want %q, said:\n%s", asked, want, said)
+	}
+
+	// One that does not run here replaces nothing and stops nothing.
+	m.write(t, m.archive+"/popbridge", "#!/bin/sh\nexit 1\n")
+	said, asked = m.run(t, false)
+	if !strings.Contains(said, "error: the program does not run") || !strings.Contains(said, "hint: ") || strings.Contains(asked, "stop") {
+		t.Errorf("asked %q, said:\n%s", asked, said)
+	}
+	if left, _ := os.ReadDir(filepath.Dir(program)); len(left) != 1 {
+		t.Errorf("left %v", left)
+	}
+
+	m.write(t, m.home+"/config", "")
+	if err := os.MkdirAll(m.home+"/Library/LaunchAgents", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	m.write(t, m.home+"/Library/LaunchAgents/io.github.popbridge.plist", "")
+	if _, asked = m.run(t, true, "--uninstall"); asked != "1.1.0 uninstall\n" {
+		t.Errorf("asked %q", asked)
+	}
+	for _, path := range installed {
+		if _, err := os.Stat(path); err == nil {
+			t.Error("still there: ", path)
+		}
+	}
+	for _, args := range [][]string{{"--uninstall"}, {"--to"}, {"--to", "here"}, {"--help"}} {
+		if said, _ := m.run(t, false, args...); !strings.Contains(said, "error: ") || !strings.Contains(said, "hint: ") {
+			t.Errorf("%q: %s", args, said)
+		}
+	}
+}
+
+func TestInstallScriptIsPortable(t *testing.T) {
+	rig.Need(t, "shellcheck")
+	out, err := exec.Command("shellcheck", "--shell=sh", filepath.Join(testkit.ModuleRoot(t), "cmd/packages/install.sh")).CombinedOutput()
+	if err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
