@@ -21,12 +21,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // with the POP3 servers as they were: it shows by IMAP what the earlier one has shown,
 // stores nothing a second time, and brings expunged messages back.
 func TestAfterAnUpdate(t *testing.T) {
-	program := filepath.Join(t.TempDir(), "popbridge")
-	build := exec.Command("go", "build", "-o", program, "../../cmd/popbridge")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	program := build(t)
 	fixtures, err := filepath.Glob("../../internal/mailstore/testdata/schemas/*.tar.gz")
 	if err != nil || len(fixtures) == 0 {
 		t.Fatal("no fixtures: ", err)
@@ -34,6 +29,18 @@ func TestAfterAnUpdate(t *testing.T) {
 	for _, fixture := range fixtures {
 		t.Run(filepath.Base(fixture), func(t *testing.T) { update(t, program, fixture) })
 	}
+}
+
+// build returns today's program.
+func build(t *testing.T) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "popbridge")
+	build := exec.Command("go", "build", "-o", program, "../../cmd/popbridge")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return program
 }
 
 func update(t *testing.T, program, fixture string) {
