@@ -258,27 +258,19 @@ func (s *Store) keepFormer(ctx context.Context, version int) error {
 	if err != nil {
 		return err
 	}
-	halves, err := atomicfile.Match(s.dir, indexPattern)
+	halves, err := atomicfile.Match(s.dir, indexPattern) // of copies that were interrupted
 	if err != nil {
 		return err
-	}
-	for _, half := range halves { // first: on a full disk each attempt leaves one
-		if err := atomicfile.Remove(half); err != nil {
-			return err
-		}
 	}
 	path, err := s.copyIndex(ctx, s.dir)
 	if err != nil {
 		return err
 	}
 	name := filepath.Join(s.dir, "index.db.schema-"+strconv.Itoa(version))
-	if err := s.step("former"); err != nil {
-		return err
-	}
 	if err := atomicfile.Rename(path, name); err != nil {
 		return err
 	}
-	for _, old := range former {
+	for _, old := range append(former, halves...) {
 		if old != name {
 			err = errors.Join(err, atomicfile.Remove(old))
 		}
