@@ -165,6 +165,11 @@ func (s *Store) raiseLocked(ctx context.Context, generation int64) error {
 	if generation >= s.lease.To {
 		return nil
 	}
+	// Before the index counts one more transaction than it has: an older index beside
+	// a log that is one ahead would be taken for one that fits.
+	if _, _, _, err := s.compareLog(ctx); err != nil {
+		return err
+	}
 	older := generation < s.lease.From
 	next := s.lease.To + 1
 	tx, err := s.writer.conn.BeginTx(ctx, nil)

@@ -323,3 +323,22 @@ func TestAStoreOfAnEarlierVersionGetsAnIdentity(t *testing.T) {
 	}
 	must(t, r.Close())
 }
+
+// TestAnIndexOfOneTransactionAgo beside the recovery log of today is refused, although
+// it is an older copy, whose numbers are raised.
+func TestAnIndexOfOneTransactionAgo(t *testing.T) {
+	r := newStore(t)
+	r.fill("INBOX", 1)
+	must(t, r.Close())
+	before, err := os.ReadFile(filepath.Join(r.dir, "index.db"))
+	must(t, err)
+	r.open()
+	r.append("INBOX", 2)
+	known := Lease{From: r.Generation(), To: r.Generation()}
+	must(t, r.Close())
+	must(t, os.WriteFile(filepath.Join(r.dir, "index.db"), before, 0o600))
+	_, err = Open(t.Context(), r.dir, Options{Now: r.clock.now, Lease: known})
+	wantKind(t, err, fault.Corrupt)
+	r.lose(func(string) {})
+	r.want("INBOX", "1  number 1\n2  number 2")
+}

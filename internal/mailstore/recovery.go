@@ -111,19 +111,25 @@ func (s *Store) reconcile(ctx context.Context) error {
 	return err
 }
 
+// compareLog reads the number of the last transaction in the index and in the log, of
+// which that of the log must not be higher.
+func (s *Store) compareLog(ctx context.Context) (seq, last int64, whole bool, err error) {
+	if err := s.reader.get(ctx, `SELECT value FROM meta WHERE key = 'log'`, nil, &seq); err != nil {
+		return 0, 0, false, err
+	}
+	last, whole, err = lastLogged(s.logPath())
+	if err == nil && last > seq {
+		err = fault.New(fault.Corrupt, "the index of the mail store is older than the mail store", repairHint)
+	}
+	return seq, last, whole, err
+}
+
 // continueLogLocked opens the log for appending if it ends where the index does.
 func (s *Store) continueLogLocked(ctx context.Context) error {
 	s.dropLogLocked()
-	var seq int64
-	if err := s.reader.get(ctx, `SELECT value FROM meta WHERE key = 'log'`, nil, &seq); err != nil {
-		return err
-	}
-	last, whole, err := lastLogged(s.logPath())
+	seq, last, whole, err := s.compareLog(ctx)
 	if err != nil {
 		return err
-	}
-	if last > seq {
-		return fault.New(fault.Corrupt, "the index of the mail store is older than the mail store", repairHint)
 	}
 	s.recovery.seq = last
 	if whole && last == seq {
