@@ -2,6 +2,8 @@ package config_test
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -164,5 +166,42 @@ func done[T any](v T, err error) func(*testing.T) T {
 			t.Fatal(err)
 		}
 		return v
+	}
+}
+
+func TestEdit(t *testing.T) {
+	dir := t.TempDir()
+	path, link := filepath.Join(dir, "new", "config.toml"), filepath.Join(dir, "link.toml")
+	account := []config.Setting{config.Text("name", "home"), config.Text("host", "h"), config.Text("username", "u")}
+	add := func(text []byte) ([]byte, error) { return config.AddAccount(text, account), nil }
+	cfg := done(config.Edit(path, add))(t)
+	if len(cfg.Accounts) != 1 || cfg.Accounts[0].Host != "h" {
+		t.Errorf("accounts are %v", cfg.Accounts)
+	}
+	before := done(os.ReadFile(path))(t)
+	// A second account of the same name is an error of the file, which stays.
+	if _, err := config.Edit(path, add); err == nil || !strings.Contains(err.Error(), "also the name of") {
+		t.Errorf("the same account again: %v", err)
+	}
+	if now := done(os.ReadFile(path))(t); !bytes.Equal(now, before) {
+		t.Errorf("the file has changed:\n%s", now)
+	}
+	if err := os.Symlink(path, link); err != nil {
+		t.Skip(err) // Windows wants a privilege
+	}
+	if err := os.Chmod(path, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	done(config.Edit(link, func(text []byte) ([]byte, error) {
+		return config.SetAccount(text, "home", []config.Setting{{Key: "port", Value: "1995"}})
+	}))(t)
+	if info := done(os.Lstat(link))(t); info.Mode()&os.ModeSymlink == 0 {
+		t.Error("the link was replaced by a file")
+	}
+	if info := done(os.Stat(path))(t); info.Mode().Perm() != 0o640 {
+		t.Errorf("the mode is %v", info.Mode())
+	}
+	if now := done(os.ReadFile(path))(t); !bytes.Contains(now, []byte("port     = 1995")) {
+		t.Errorf("the file is\n%s", now)
 	}
 }
