@@ -112,7 +112,11 @@ func RemoveAccount(data []byte, name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return splice(data, above(data, a.start), a.end, nil), nil
+	start := above(data, a.start)
+	if before := bytes.TrimRight(data[:start], "\r\n"); a.end == len(data) && len(before) > 0 {
+		start = nextLine(data, len(before)) // the end of the file has no blank lines
+	}
+	return splice(data, start, a.end, nil), nil
 }
 
 // accountText is where an account stands: offsets into the text of the file.

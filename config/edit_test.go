@@ -76,7 +76,7 @@ func TestSetAccount(t *testing.T) {
 
 func TestRemoveAccount(t *testing.T) {
 	home, work := strings.Index(edited, "# The mail of Ann."), strings.Index(edited, "# At work")
-	for name, want := range map[string]string{"home": edited[:home] + edited[work:], "work": edited[:work]} {
+	for name, want := range map[string]string{"home": edited[:home] + edited[work:], "work": edited[:work-1]} {
 		if got := done(config.RemoveAccount([]byte(edited), name))(t); string(got) != want {
 			t.Errorf("%s:\n%s\nwant:\n%s", name, got, want)
 		}
