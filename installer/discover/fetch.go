@@ -1,18 +1,22 @@
 package discover
 
 import (
+	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
-	"strconv"
 )
 
 // maxRedirects is how many redirects are followed for one document.
 const maxRedirects = 3
+
+// maxHead is the room for the header of a response, in bytes.
+const maxHead = 16 << 10
 
 // errNoPage says that a web server has no such document.
 var errNoPage = errors.New("there is none")
@@ -34,42 +38,43 @@ func (n network) fetch(ctx context.Context, address string) ([]byte, error) {
 	return nil, fmt.Errorf("more than %d redirects", maxRedirects)
 }
 
-// get asks once and returns the body, or where it is redirected to.
+// get asks once and returns the body, or where it is redirected to. The transport
+// of net/http is of no use here: its connections can outlive the request.
 func (n network) get(ctx context.Context, address string, redirected bool) (body []byte, next string, err error) {
-	transport := &http.Transport{
-		DialContext: func(ctx context.Context, _, target string) (net.Conn, error) {
-			host, port, err := net.SplitHostPort(target)
-			if err != nil {
-				return nil, err
-			}
-			number, err := strconv.Atoi(port)
-			if err != nil {
-				return nil, err
-			}
-			return n.connect(ctx, host, number, redirected)
-		},
-		TLSClientConfig:        n.tlsConfig(""), // the name is set for each connection
-		DisableKeepAlives:      true,
-		DisableCompression:     true,
-		MaxResponseHeaderBytes: 16 << 10,
-	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return nil, "", err
 	}
 	req.Header.Set("User-Agent", "popbridge")
-	resp, err := transport.RoundTrip(req)
-	if err != nil {
-		return nil, "", err
-	}
-	defer func() { _ = resp.Body.Close() }() // it is read only: an error means nothing
+	req.Close = true
+	err = n.with(ctx, req.URL.Hostname(), 443, redirected, func(conn net.Conn) error {
+		secured := tls.Client(conn, n.tlsConfig(req.URL.Hostname()))
+		if err := secured.Handshake(); err != nil {
+			return err
+		}
+		if err := req.Write(secured); err != nil {
+			return err
+		}
+		resp, err := http.ReadResponse(bufio.NewReader(io.LimitReader(secured, maxDocument+maxHead)), req)
+		if err != nil {
+			return fmt.Errorf("the web server does not answer in HTTP: %w", err)
+		}
+		body, next, err = answer(resp)
+		return err
+	})
+	return body, next, err
+}
+
+// answer returns the body of a response, or where it leads. The body is not
+// closed, which would read the rest of it first: the connection is.
+func answer(resp *http.Response) (body []byte, next string, err error) {
 	switch code := resp.StatusCode; {
 	case code == http.StatusOK:
-		body, err = readDocument(resp.Body)
+		body, err := readDocument(resp.Body)
 		return body, "", err
 	case code == http.StatusMovedPermanently, code == http.StatusFound, code == http.StatusSeeOther,
 		code == http.StatusTemporaryRedirect, code == http.StatusPermanentRedirect:
-		next, err = target(resp)
+		next, err := target(resp)
 		return nil, next, err
 	case code == http.StatusNotFound, code == http.StatusGone:
 		return nil, "", errNoPage
@@ -95,9 +100,9 @@ func target(resp *http.Response) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("a redirect to nowhere")
 	}
-	if host, ok := hostName(u.Hostname()); !ok || u.Scheme != "https" || u.User != nil || (u.Port() != "" && u.Port() != "443") {
+	host, ok := hostName(u.Hostname())
+	if !ok || u.Scheme != "https" || u.User != nil || u.Port() != "" && u.Port() != "443" {
 		return "", fmt.Errorf("a redirect to something else than https: not followed")
-	} else {
-		return (&url.URL{Scheme: "https", Host: host, Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery}).String(), nil
 	}
+	return (&url.URL{Scheme: "https", Host: host, Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery}).String(), nil
 }

@@ -90,6 +90,30 @@ func (n network) connect(ctx context.Context, host string, port int, publicOnly 
 	return nil, last
 }
 
+// with connects, and closes the connection when use returns or ctx ends. ctx has
+// to have a deadline.
+func (n network) with(ctx context.Context, host string, port int, publicOnly bool, use func(net.Conn) error) error {
+	conn, err := n.connect(ctx, host, port, publicOnly)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }() // what counts was said before
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
+	if deadline, ok := ctx.Deadline(); ok {
+		if err := conn.SetDeadline(deadline); err != nil {
+			return err
+		}
+	}
+	if err := use(conn); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return err
+	}
+	return nil
+}
+
 // tlsConfig verifies that a certificate is valid for host.
 func (n network) tlsConfig(host string) *tls.Config {
 	return &tls.Config{ServerName: host, RootCAs: n.roots, MinVersion: tls.VersionTLS12}

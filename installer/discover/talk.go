@@ -34,29 +34,16 @@ type talk struct {
 func (n network) open(ctx context.Context, c candidate, say func(*talk) error) error {
 	ctx, cancel := context.WithTimeout(ctx, n.limits.talk)
 	defer cancel()
-	conn, err := n.connect(ctx, c.host, c.port, false)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = conn.Close() }() // what counts was said before
-	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
-	defer stop()
-	deadline, _ := ctx.Deadline()
-	if err := conn.SetDeadline(deadline); err != nil {
-		return err
-	}
-	t := new(talk)
-	t.over(conn)
-	if c.tls == Implicit {
-		err = t.encrypt(n.tlsConfig(c.host))
-	}
-	if err == nil {
-		err = say(t)
-	}
-	if err != nil && ctx.Err() != nil {
-		return ctx.Err()
-	}
-	return err
+	return n.with(ctx, c.host, c.port, false, func(conn net.Conn) error {
+		t := new(talk)
+		t.over(conn)
+		if c.tls == Implicit {
+			if err := t.encrypt(n.tlsConfig(c.host)); err != nil {
+				return err
+			}
+		}
+		return say(t)
+	})
 }
 
 func (t *talk) over(conn net.Conn) {
