@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -180,6 +181,18 @@ func TestTheAddressIsNotTold(t *testing.T) {
 	}
 }
 
+// A hoster has SMTP where POP3 is, more often than not.
+func TestSMTPBesidePOP(t *testing.T) {
+	w := newWorld(t)
+	w.srv("_pop3s._tcp.example.com", 1, 995, "mail.hoster.net")
+	w.host("mail.hoster.net", "192.0.2.1")
+	w.talker("192.0.2.1", 465, w.certificate("mail.hoster.net"), true, smtpScript)
+	found, err := Discover(t.Context(), "ann@example.com", w.options())
+	if err != nil || found.SMTP.String() != "mail.hoster.net:465 (TLS)" || len(found.Confirm()) != 1 {
+		t.Errorf("got %+v, %v, confirm %q", found, err, found.Confirm())
+	}
+}
+
 func TestHostedDomains(t *testing.T) {
 	for mx, want := range map[string]struct{ provider, pop string }{
 		"aspmx.l.google.com":                      {"Google Mail", "pop.gmail.com"},
@@ -288,6 +301,18 @@ func TestNothingIsFound(t *testing.T) {
 	})
 }
 
+// afterWrite calls then once something is sent.
+type afterWrite struct {
+	net.Conn
+	then func()
+}
+
+func (a afterWrite) Write(b []byte) (int, error) {
+	n, err := a.Conn.Write(b)
+	a.then()
+	return n, err
+}
+
 // What waits for the network ends at once, and TestMain finds what stays behind.
 func TestCancelling(t *testing.T) {
 	for _, name := range []string{"autoconfig.example.com", "pop.example.com"} {
@@ -312,8 +337,30 @@ func TestCancelling(t *testing.T) {
 			if !errors.Is(err, context.Canceled) || found.POP.Known() {
 				t.Errorf("got %+v, %v", found, err)
 			}
+			if n := w.dialing.Load(); n > 0 {
+				t.Errorf("%d connections are still being made", n)
+			}
 		})
 	}
+	t.Run("in a conversation", func(t *testing.T) {
+		w := newWorld(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		w.host("pop.example.com", "192.0.2.1")
+		w.talker("192.0.2.1", 110, nil, false, []line{{"", "+OK\r\n"}, {"STLS", ""}})
+		o := w.options()
+		o.limits = limits{fetch: time.Hour, talk: time.Hour}
+		o.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := w.dial(ctx, network, address)
+			if err == nil {
+				conn = afterWrite{conn, cancel}
+			}
+			return conn, err
+		}
+		if _, err := Discover(ctx, "ann@example.com", o); !errors.Is(err, context.Canceled) {
+			t.Errorf("%v", err)
+		}
+	})
 	t.Run("before it began", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -322,4 +369,50 @@ func TestCancelling(t *testing.T) {
 			t.Errorf("%v, %q", err, w.seen())
 		}
 	})
+}
+
+// The lines that a person reads, when nothing is where it should be.
+func TestHowItReads(t *testing.T) {
+	w := newWorld(t)
+	w.mx("example.com", 10, "mx1.mail.hoster.net")
+	w.host("autoconfig.example.com", "192.0.2.1")
+	w.web("192.0.2.1", w.certificate("*.hoster.net"), http.NotFound)
+	w.host("example.com", "192.0.2.2")
+	w.web("192.0.2.2", w.certificate("example.com"), serveDocument(wrap("")))
+	w.host("pop.example.com", "192.0.2.3")
+	w.host("mail.example.com", "192.0.2.3")
+	cert := w.certificate("mail.example.com")
+	w.talker("192.0.2.3", 995, cert, true, pop3Script)
+	w.talker("192.0.2.3", 587, cert, false, startTLSScript)
+	o := w.options()
+	lines := said(&o)
+	found, err := Discover(t.Context(), "ann@example.com", o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := strings.TrimSpace(`
+the built-in table of providers: does not have example.com
+settings at https://autoconfig.example.com/mail/config-v1.1.xml: its certificate is for *.hoster.net: not used
+settings at https://example.com/.well-known/autoconfig/mail/config-v1.1.xml: the document names no POP3 server
+settings at https://live.thunderbird.net/autoconfig/v1.1/example.com: there is none
+who takes the mail of example.com (MX): mx1.mail.hoster.net
+the built-in table of providers, for mx1.mail.hoster.net: does not have it
+settings at https://autoconfig.mail.hoster.net/mail/config-v1.1.xml: there is none
+settings at https://autoconfig.hoster.net/mail/config-v1.1.xml: there is none
+settings at https://live.thunderbird.net/autoconfig/v1.1/mail.hoster.net: there is none
+settings at https://live.thunderbird.net/autoconfig/v1.1/hoster.net: there is none
+DNS SRV record _pop3s._tcp.example.com: there is none
+DNS SRV record _pop3._tcp.example.com: there is none
+pop.example.com:995 (TLS): its certificate is for mail.example.com: not used
+usual names of POP3 servers: mail.example.com:995 (TLS)
+DNS SRV record _submissions._tcp.example.com: there is none
+DNS SRV record _submission._tcp.example.com: there is none
+mail.example.com:465 (TLS): cannot be reached
+usual names of SMTP servers: mail.example.com:587 (STARTTLS)`)
+	if diff := cmp.Diff(strings.Split(want, "\n"), *lines); diff != "" {
+		t.Error(diff)
+	}
+	if found.Foreign || found.Confirm() != nil || found.SMTP.Port != 587 {
+		t.Errorf("got %+v", found)
+	}
 }

@@ -47,7 +47,7 @@ func TestDocuments(t *testing.T) {
 		{"the best encryption, then the first", wrap(in("plain.example.com", "110", "plain", aUser) + in("stls.example.com", "110", "STARTTLS", aUser) +
 			in("tls1.example.com", "995", "SSL", aUser) + in("tls2.example.com", "995", "SSL", aUser)),
 			document{pop: pop("tls1.example.com", 995, Implicit, "ann@example.com", Password)}},
-		{"STARTTLS after plain", wrap(in("pop.example.com", "110", "plain", aUser) + in("pop.example.com", "110", "STARTTLS", aUser)),
+		{"STARTTLS after plain", wrap(in("pop.example.com", "110", "plain", aUser) + in("pop.example.com", "110", "STARTTLS", aUser) + in("second.example.com", "110", "STARTTLS", aUser)),
 			document{pop: pop("pop.example.com", 110, StartTLS, "ann@example.com", Password)}},
 		{"unknown elements at every level", `<clientConfig><new><emailProvider2/></new><emailProvider><x><incomingServer type="pop3"><hostname>bad.example.com</hostname></incomingServer></x>` +
 			in("pop.example.com", "995", "SSL", "<y><username>z</username></y>"+aUser) + `</emailProvider><webMail/></clientConfig>`, document{pop: annPOP}},

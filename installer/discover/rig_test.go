@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,6 +36,7 @@ type world struct {
 	records map[string][]dnsmessage.ResourceBody // by name with its dot
 	broken  map[string]bool                      // names that are answered with SERVFAIL
 	servers map[string]string                    // where "192.0.2.1:995" really is
+	dialing atomic.Int32      // connections that are being made
 	record  []string                             // names asked for, addresses connected to, web addresses
 }
 
@@ -229,6 +231,8 @@ func (w *world) options() Options {
 }
 
 func (w *world) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	w.dialing.Add(1)
+	defer w.dialing.Add(-1)
 	w.mu.Lock()
 	w.record = append(w.record, address)
 	real, ok := w.servers[address]
