@@ -117,16 +117,26 @@ func TestDocumentsThatAreNone(t *testing.T) {
 	}
 }
 
-// FuzzDocument: whatever comes, servers are encrypted and everything is safe to show and to send.
+// FuzzDocument: whatever is typed and comes, servers are encrypted, and all is
+// safe to show, to look up and to send.
 func FuzzDocument(f *testing.F) {
-	for _, seed := range []string{
-		wrap(tlsPOP), wrap(in("pop.%EMAILDOMAIN%", "110", "STARTTLS", "<authentication>OAuth2</authentication><username>%EMAILLOCALPART%</username>")),
-		wrap(`<displayName>x</displayName><enable visiturl="https://example.com/"/><documentation url="https://example.com/"/>` + tlsPOP), "<clientConfig/>", "<html>",
+	for address, document := range map[string]string{
+		"ann@example.com":   wrap(tlsPOP),
+		`"a b"@müller.de`:   wrap(in("pop.%EMAILDOMAIN%", "110", "STARTTLS", "<authentication>OAuth2</authentication><username>%EMAILLOCALPART%</username>")),
+		"a.%EMAILDOMAIN%@b": wrap(`<displayName>x</displayName><enable visiturl="https://example.com/"/><documentation url="https://example.com/"/>` + tlsPOP),
+		"ａ@ｅx.com":          "<clientConfig/>",
+		"a@xn--.com":        "<html>",
 	} {
-		f.Add([]byte(seed))
+		f.Add(address, []byte(document))
 	}
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		d, err := parseDocument(raw, ann)
+	f.Fuzz(func(t *testing.T, address string, raw []byte) {
+		a, err := ParseAddress(address)
+		if err == nil {
+			checkAddress(t, a)
+		} else {
+			a = ann
+		}
+		d, err := parseDocument(raw, a)
 		if err != nil {
 			if d.pop.Known() {
 				t.Errorf("a server beside %v", err)
@@ -134,14 +144,8 @@ func FuzzDocument(f *testing.F) {
 			return
 		}
 		for _, s := range []Server{d.pop, d.smtp} {
-			if !s.Known() {
-				continue
-			}
-			if host, ok := hostName(s.Host); !ok || host != s.Host || s.TLS != Implicit && s.TLS != StartTLS || s.Port < 1 || s.Port > 65535 {
-				t.Errorf("server %+v", s)
-			}
-			if s.Username == "" || len(s.Username) > maxUsername || strings.ContainsAny(s.Username, "\r\n\x00") || len(s.Auth) == 0 {
-				t.Errorf("login %+v", s)
+			if s.Known() {
+				checkServer(t, s)
 			}
 		}
 		for _, text := range append([]string{d.name, d.enableURL}, d.helpURLs...) {
@@ -150,4 +154,25 @@ func FuzzDocument(f *testing.F) {
 			}
 		}
 	})
+}
+
+func checkAddress(t *testing.T, a Address) {
+	if host, ok := hostName(a.Domain); !ok || host != a.Domain || strings.ContainsAny(a.Domain, " /?#@:%\\") {
+		t.Errorf("domain %q", a.Domain)
+	}
+	if a.Local == "" || strings.ContainsAny(a.String(), "\r\n\x00") {
+		t.Errorf("address %q", a)
+	}
+	if again, err := ParseAddress(a.String()); err != nil || again != a {
+		t.Errorf("%q is read again as %q, %v", a, again, err)
+	}
+}
+
+func checkServer(t *testing.T, s Server) {
+	if host, ok := hostName(s.Host); !ok || host != s.Host || s.TLS != Implicit && s.TLS != StartTLS || s.Port < 1 || s.Port > 65535 {
+		t.Errorf("server %+v", s)
+	}
+	if s.Username == "" || len(s.Username) > 2*maxUsername || strings.ContainsAny(s.Username, "\r\n\x00") || len(s.Auth) == 0 {
+		t.Errorf("login %+v", s)
+	}
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // short are limits for servers that never answer.
-var short = limits{fetch: 200 * time.Millisecond, talk: 200 * time.Millisecond}
+var short = limits{fetch: 200 * time.Millisecond, talk: 200 * time.Millisecond, probe: time.Second}
 
 // redirect answers with a redirect to a web address.
 func redirect(to string) http.HandlerFunc {
@@ -85,7 +85,6 @@ func TestHostileWebServers(t *testing.T) {
 				})
 			}
 			o := w.options()
-			o.limits = limits{fetch: 5 * time.Second, talk: 5 * time.Second}
 			if tt.want == "no answer in time" {
 				o.limits = short
 			}
@@ -197,7 +196,6 @@ func TestServersThatAreNotTaken(t *testing.T) {
 func expectNotTaken(t *testing.T, w *world, want string) error {
 	t.Helper()
 	o := w.options()
-	o.limits = limits{fetch: 5 * time.Second, talk: 5 * time.Second}
 	if want == "no answer in time" {
 		o.limits = short
 	}

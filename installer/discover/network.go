@@ -31,13 +31,13 @@ type network struct {
 	limits
 }
 
-// limits are fetchFor and talkFor; tests have shorter ones.
-type limits struct{ fetch, talk time.Duration }
+// limits are fetchFor, talkFor and probeFor; tests have others.
+type limits struct{ fetch, talk, probe time.Duration }
 
 func newNetwork(o Options) network {
 	n := network{resolver: o.Resolver, dial: o.Dial, roots: o.RootCAs, limits: o.limits}
 	if n.limits == (limits{}) {
-		n.limits = limits{fetch: fetchFor, talk: talkFor}
+		n.limits = limits{fetch: fetchFor, talk: talkFor, probe: probeFor}
 	}
 	if n.resolver == nil {
 		n.resolver = net.DefaultResolver

@@ -16,7 +16,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 	"golang.org/x/net/dns/dnsmessage"
@@ -36,7 +35,7 @@ type world struct {
 	records map[string][]dnsmessage.ResourceBody // by name with its dot
 	broken  map[string]bool                      // names that are answered with SERVFAIL
 	servers map[string]string                    // where "192.0.2.1:995" really is
-	dialing atomic.Int32      // connections that are being made
+	dialing atomic.Int32                         // connections that are being made
 	record  []string                             // names asked for, addresses connected to, web addresses
 }
 
@@ -186,7 +185,6 @@ func (w *world) talker(ip string, port int, cert *tls.Config, implicit bool, scr
 			}
 			group.Go(func() {
 				defer func() { _ = conn.Close() }()
-				_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
 				follow(conn, cert, implicit, script)
 			})
 		}
