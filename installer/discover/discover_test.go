@@ -349,7 +349,7 @@ func TestCancelling(t *testing.T) {
 		w.host("pop.example.com", "192.0.2.1")
 		w.talker("192.0.2.1", 110, nil, false, []line{{"", "+OK\r\n"}, {"STLS", ""}})
 		o := w.options()
-		o.limits = limits{fetch: time.Hour, talk: time.Hour, probe: time.Hour}
+		o.limits = limits{fetch: time.Hour, talk: time.Hour}
 		o.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 			conn, err := w.dial(ctx, network, address)
 			if err == nil {

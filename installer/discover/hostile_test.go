@@ -12,7 +12,7 @@ import (
 )
 
 // short are limits for servers that never answer.
-var short = limits{fetch: 200 * time.Millisecond, talk: 200 * time.Millisecond, probe: time.Second}
+var short = limits{fetch: 200 * time.Millisecond, talk: 200 * time.Millisecond}
 
 // redirect answers with a redirect to a web address.
 func redirect(to string) http.HandlerFunc {

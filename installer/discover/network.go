@@ -19,8 +19,7 @@ const (
 	connectFor = 4 * time.Second  // one IP address
 	maxIPs     = 4                // tried of one name
 	fetchFor   = 10 * time.Second // one document, with redirects
-	talkFor    = 10 * time.Second // one server that is probed
-	probeFor   = 20 * time.Second // all servers that are probed
+	talkFor    = 10 * time.Second // one server that is probed; all are at once
 )
 
 // network is everything outside: names, connections, certificates.
@@ -31,13 +30,13 @@ type network struct {
 	limits
 }
 
-// limits are fetchFor, talkFor and probeFor; tests have others.
-type limits struct{ fetch, talk, probe time.Duration }
+// limits are fetchFor and talkFor; tests have others.
+type limits struct{ fetch, talk time.Duration }
 
 func newNetwork(o Options) network {
 	n := network{resolver: o.Resolver, dial: o.Dial, roots: o.RootCAs, limits: o.limits}
 	if n.limits == (limits{}) {
-		n.limits = limits{fetch: fetchFor, talk: talkFor, probe: probeFor}
+		n.limits = limits{fetch: fetchFor, talk: talkFor}
 	}
 	if n.resolver == nil {
 		n.resolver = net.DefaultResolver

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -238,6 +239,9 @@ func (w *world) dial(ctx context.Context, network, address string) (net.Conn, er
 	switch {
 	case strings.HasPrefix(address, nowhere):
 		<-ctx.Done()
+		for range 1000 { // so that who does not wait is gone by then
+			runtime.Gosched()
+		}
 		return nil, &net.OpError{Op: "dial", Net: network, Err: ctx.Err()}
 	case !ok:
 		return nil, &net.OpError{Op: "dial", Net: network, Err: errors.New("connection refused")}

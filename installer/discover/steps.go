@@ -216,7 +216,7 @@ func (s *search) completeSMTP() {
 // probeFirst asks all candidates at once and returns the first of them, in their
 // order, that is a server.
 func (s *search) probeFirst(what string, all []candidate, ask func(context.Context, candidate) ([]Auth, error)) (Server, bool) {
-	ctx, cancel := context.WithTimeout(s.ctx, s.limits.probe)
+	ctx, cancel := context.WithCancel(s.ctx)
 	defer cancel()
 	s.say(what, "")
 	attempts := make([]*attempt[[]Auth], len(all))
