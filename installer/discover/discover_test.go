@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -151,6 +152,24 @@ func TestADocument(t *testing.T) {
 	}
 	if want := []string{"the built-in table of providers: does not have example.com", "settings at https://autoconfig.example.com/mail/config-v1.1.xml: pop.example.com:995 (TLS)"}; !cmp.Equal(*lines, want) {
 		t.Errorf("said %q", *lines)
+	}
+}
+
+// What is still on its way once there is an answer is given up, and waited for.
+func TestWhatIsNoLongerNeeded(t *testing.T) {
+	w := newWorld(t)
+	w.host("example.com", nowhere)
+	w.host("live.thunderbird.net", nowhere)
+	w.host("autoconfig.example.com", "192.0.2.1")
+	w.web("192.0.2.1", w.certificate("autoconfig.example.com"), func(rw http.ResponseWriter, r *http.Request) {
+		for w.dialing.Load() < 2 && r.Context().Err() == nil {
+			runtime.Gosched()
+		}
+		serveDocument(annDocument)(rw, r)
+	})
+	_, err := Discover(t.Context(), "ann@example.com", w.options())
+	if n := w.dialing.Load(); err != nil || n > 0 {
+		t.Errorf("%v, and %d connections are still being made", err, n)
 	}
 }
 
