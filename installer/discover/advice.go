@@ -119,3 +119,20 @@ func (a Advice) Refused() string {
 	}
 	return a.Provider + ": " + b.String()
 }
+
+// AdviceFor returns what the provider table knows for an account that exists,
+// by its POP3 host; of several rows with that host the one that has the domain of
+// the address. It asks nothing of the network. The address may be any user name.
+func AdviceFor(address, popHost string) (Advice, bool) {
+	_, domain, _ := strings.Cut(strings.ToLower(address), "@")
+	a := Address{Domain: domain}
+	if p := builtin().byDomain(domain); p != nil && p.pop.Known() && fill(p.pop.Host, a) == strings.ToLower(popHost) {
+		return p.advice, true
+	}
+	for _, p := range builtin().rows {
+		if p.pop.Known() && p.pop.Host == strings.ToLower(popHost) {
+			return p.advice, true
+		}
+	}
+	return Advice{}, false
+}

@@ -190,3 +190,22 @@ func TestTheTableIsExplained(t *testing.T) {
 		rest = after
 	}
 }
+
+func TestAdviceForAnAccount(t *testing.T) {
+	tests := []struct{ address, host, want string }{
+		{"ann@gmx.de", "pop.gmx.net", "GMX Freemail"},
+		{"Ann@VERIZON.net", "POP.aol.com", "Verizon Online"},
+		{"ann@aol.com", "pop.aol.com", "AOL Mail"},
+		{"ann@example.com", "pop.gmail.com", "Google Mail"},
+		{"ann", "pop3.web.de", "WEB.DE Freemail"},
+		{"ann@inbox.lv", "mail.inbox.lv", "Inbox.lv"},
+		{"ann@gmx.de", "pop.example.com", ""},
+		{"ann@icloud.com", "", ""},
+	}
+	for _, tt := range tests {
+		a, ok := AdviceFor(tt.address, tt.host)
+		if a.Provider != tt.want || ok != (tt.want != "") {
+			t.Errorf("%s at %s: %q, %v", tt.address, tt.host, a.Provider, ok)
+		}
+	}
+}
