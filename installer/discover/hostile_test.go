@@ -12,7 +12,7 @@ import (
 )
 
 // short are limits for servers that never answer.
-var short = limits{fetch: 200 * time.Millisecond, talk: 200 * time.Millisecond}
+var short = limits{fetch: time.Second, talk: time.Second}
 
 // redirect answers with a redirect to a web address.
 func redirect(to string) http.HandlerFunc {
@@ -24,6 +24,7 @@ func redirect(to string) http.HandlerFunc {
 
 // What a web server can do instead of giving a good document, and what is said of it.
 func TestHostileWebServers(t *testing.T) {
+	t.Parallel()
 	endless := func(w http.ResponseWriter, r *http.Request) {
 		for r.Context().Err() == nil {
 			if _, err := w.Write([]byte(strings.Repeat("<x/>", 1000))); err != nil {
@@ -69,6 +70,7 @@ func TestHostileWebServers(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t)
 			for host, ip := range map[string]string{"autoconfig.example.com": "192.0.2.1", "elsewhere.example.net": "192.0.2.2", "router.example.net": "192.168.0.1", "loopback.example.net": "127.0.0.1", "other.example.net": "192.0.2.1"} {
 				w.host(host, ip)
@@ -148,6 +150,7 @@ func TestPrivateAddresses(t *testing.T) {
 
 // Servers under usual names that are not taken, and what is said of each.
 func TestServersThatAreNotTaken(t *testing.T) {
+	t.Parallel()
 	greeting := line{"", "+OK ready\r\n"}
 	tests := []struct {
 		name     string
@@ -168,6 +171,7 @@ func TestServersThatAreNotTaken(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t)
 			w.host("pop.example.com", "192.0.2.1")
 			w.talker("192.0.2.1", tt.port, w.certificate("pop.example.com"), tt.implicit, tt.script)
