@@ -17,6 +17,7 @@ import (
 	"github.com/popbridge/popbridge/agent/control"
 	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/installer/discover"
 	"github.com/popbridge/popbridge/internal/atomicfile"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/secret"
@@ -107,7 +108,11 @@ func (a *app) accountAdd(ctx context.Context, n newAccount, args []string) error
 	}
 	probe := operations.Try(ctx, next, password)
 	if probe.Error != "" {
-		return fault.New(fault.Temporary, next.Name+": "+probe.Error, strings.TrimPrefix(probe.Hint+"; the account was not added", "; "))
+		hint := probe.Hint
+		if advice, ok := discover.AdviceFor(next.Username, next.Host); ok {
+			hint = cmp.Or(advice.Refused(), hint)
+		}
+		return fault.New(fault.Temporary, next.Name+": "+probe.Error, strings.TrimPrefix(hint+"; the account was not added", "; "))
 	}
 	if !a.json {
 		a.printProbe(probe)

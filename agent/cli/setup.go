@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -133,26 +134,12 @@ func (a *app) addFound(ctx context.Context, found discover.Found) (account confi
 	if _, err := a.planned(settings, &account); err != nil {
 		return account, err
 	}
-	var password string
-	for i := range tries {
-		if password, err = a.askPassword(ctx, account); err != nil {
-			return account, err
-		}
-		probe := operations.Try(ctx, account, secret.Secret(password))
-		if probe.Error == "" {
-			a.printf("  logged in: %s, %s; nothing is deleted there\n", fault.Count(probe.Messages, "message"), size(probe.Bytes))
-			break
-		}
-		hint := found.Advice.Refused()
-		if hint == "" {
-			hint = probe.Hint
-		}
-		if i == tries-1 {
-			return account, fault.New(fault.Temporary, probe.Error, hint)
-		}
-		a.printf("%s\n  %s\n", probe.Error, hint)
+	password, err := a.tryPasswords(ctx, found, &account)
+	if err != nil {
+		return account, err
 	}
-	settings, where, err := a.storePassword(ctx, account, secret.Secret(password), settings)
+	settings[4] = config.Text("username", account.Username)
+	settings, where, err := a.storePassword(ctx, account, password, settings)
 	if err != nil {
 		return account, err
 	}
@@ -163,6 +150,35 @@ func (a *app) addFound(ctx context.Context, found discover.Found) (account confi
 	a.printf("  written to %s; the password is %s\n", cfg.Path, where)
 	a.afterEdit(ctx, cfg)
 	return account, nil
+}
+
+// tryPasswords asks for a password until the server takes it, with the one user name or
+// the other.
+func (a *app) tryPasswords(ctx context.Context, found discover.Found, account *config.Account) (secret.Secret, error) {
+	for try := 1; ; try++ {
+		typed, err := a.askPassword(ctx, *account)
+		if err != nil {
+			return "", err
+		}
+		password := secret.Secret(typed)
+		probe := operations.Try(ctx, *account, password)
+		if probe.Error != "" && found.OtherUsername != "" {
+			other := *account
+			other.Username = found.OtherUsername
+			if second := operations.Try(ctx, other, password); second.Error == "" {
+				probe, *account = second, other
+			}
+		}
+		if probe.Error == "" {
+			a.printf("  logged in: %s, %s; nothing is deleted there\n", fault.Count(probe.Messages, "message"), size(probe.Bytes))
+			return password, nil
+		}
+		hint := cmp.Or(found.Advice.Refused(), probe.Hint)
+		if try == tries {
+			return "", fault.New(fault.Temporary, probe.Error, hint)
+		}
+		a.printf("%s\n  %s\n", probe.Error, hint)
+	}
 }
 
 // firstDevice makes the login of a mail program, unless the user has one. Its password
