@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/popbridge/popbridge/bridge/pop3"
+	"github.com/popbridge/popbridge/internal/fault"
 )
 
 // Probe is what a session finds that only looks.
@@ -33,14 +34,40 @@ func (s *session) probe(ctx context.Context) (p Probe, err error) {
 		return p, err
 	}
 	defer s.client.Close()
-	if p.Messages, p.Size, err = s.client.Stat(ctx); err != nil {
+	if p, err = look(ctx, s.client); err == nil {
+		_ = s.client.Quit(s.net) // nothing was deleted that it could confirm
+	}
+	return p, err
+}
+
+func look(ctx context.Context, c *pop3.Client) (p Probe, err error) {
+	if p.Messages, p.Size, err = c.Stat(ctx); err != nil {
 		return p, err
 	}
-	if info, ok := s.client.TLS(); ok {
+	if info, ok := c.TLS(); ok {
 		p.TLS = &info
 	}
-	p.Capabilities = strings.Join(s.client.Capabilities().List(), ", ")
-	p.Warnings = s.client.Warnings()
-	_ = s.client.Quit(s.net) // nothing was deleted that it could confirm
+	p.Capabilities = strings.Join(c.Capabilities().List(), ", ")
+	p.Warnings = c.Warnings()
 	return p, nil
+}
+
+// Try is Probe for an account that has no runner yet: nothing of it is remembered.
+func Try(ctx context.Context, a Account) (p Probe, err error) {
+	cred, err := a.Credentials(ctx)
+	if err != nil {
+		return p, err
+	}
+	c, err := pop3.Dial(ctx, a.Server)
+	if err != nil {
+		return p, err
+	}
+	defer c.Close()
+	if err = c.Login(ctx, cred); err == nil {
+		p, err = look(ctx, c)
+	}
+	if !fault.Is(err, fault.Temporary) {
+		_ = c.Quit(ctx)
+	}
+	return p, err
 }

@@ -96,6 +96,7 @@ type Account struct {
 	Quota          int64         // bytes that the mailbox on the server can hold; 0: not said
 	ConfirmDeletes bool          // the first deletion after a change of policy waits for a person
 	Shadow         bool          // nothing is ever deleted on the server
+	Paused         bool          // it is not polled
 	DeleteExpunged bool          // what is expunged here is deleted there, too
 	DeleteGrace    time.Duration // so long after it was expunged
 	User           string        // the local IMAP login; safe as a folder name on every system

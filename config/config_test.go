@@ -172,7 +172,7 @@ func TestExample(t *testing.T) {
 	// What is commented out is correct, too.
 	text := strings.NewReplacer("\n# port", "\nport", "\n# data_dir", "\ndata_dir", "\n# password_file", "\npassword_file",
 		"\n# auth", "\nauth", "\n# ca_file", "\nca_file", "\n# max", "\nmax", "\n# keep_exp", "\nkeep_exp",
-		"\n# quota", "\nquota", "\n# confirm", "\nconfirm", "\n# shadow", "\nshadow", "\n# delete", "\ndelete").Replace(Example)
+		"\n# quota", "\nquota", "\n# confirm", "\nconfirm", "\n# shadow", "\nshadow", "\n# paused", "\npaused", "\n# delete", "\ndelete").Replace(Example)
 	if _, err := ann().parse(want.Path, []byte(text)); err != nil {
 		t.Error(err)
 	}
@@ -203,6 +203,7 @@ poll_every = "1d"
 keep_on_server = "30d"
 confirm_deletes = false
 shadow = true
+paused = true
 delete_on_server = "when expunged"
 delete_grace = "36h"
 user = "ann@home+1"
@@ -233,7 +234,7 @@ func TestEveryKey(t *testing.T) {
 			Name: "home", Host: "::1", Port: 1110, TLS: StartTLS, Username: "ann", Auth: AuthAPOP,
 			Password: PasswordSource{File: filepath.FromSlash("/home/ann/secret")}, CAFile: abs("/etc/ca.pem"),
 			Pins: []Pin{counting, counting, counting}, TLSMinimum: TLS10,
-			PollEvery: day, Keep: KeepOnServer{Rule: KeepFor, For: 30 * day}, Shadow: true, DeleteExpunged: true, DeleteGrace: 36 * time.Hour,
+			PollEvery: day, Keep: KeepOnServer{Rule: KeepFor, For: 30 * day}, Shadow: true, Paused: true, DeleteExpunged: true, DeleteGrace: 36 * time.Hour,
 			User: "ann@home+1", Folder: "INBOX/Löhne", MaxMessageSize: 65536,
 		}, {
 			Name: "work", Host: "xn--bcher-kva.example", Port: 110, TLS: None, Username: "ann", Auth: AuthOAuth2,

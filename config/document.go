@@ -22,7 +22,7 @@ var schema = map[string][]string{
 	"imap": {"listen", "tls"},
 	"log":  {"level", "format"},
 	"account": {"name", "host", "port", "tls", "username", "password_file", "password_command", "auth", "ca_file", "tls_pin", "tls_minimum",
-		"poll_every", "keep_on_server", "quota", "confirm_deletes", "shadow", "delete_on_server", "delete_grace", "user", "folder", "max_message_size"},
+		"poll_every", "keep_on_server", "quota", "confirm_deletes", "shadow", "paused", "delete_on_server", "delete_grace", "user", "folder", "max_message_size"},
 }
 
 // mistake is a Problem that does not yet know where it is.

@@ -38,5 +38,6 @@ keep_on_server = "forever"         # "forever", "never", "30d", "newest 500" or 
 # delete_grace = "7d"                          # so long after
 user           = "ann"             # the local IMAP login that sees this mail; default: "me"
 folder         = "INBOX"           # where the mail goes
+# paused       = true              # it is not polled; see "popbridge account pause"
 # max_message_size = "200MB"       # larger messages stay on the server
 `

@@ -80,7 +80,7 @@ func render(t *testing.T, c *Config) []byte {
 			"name": a.Name, "host": a.Host, "port": a.Port, "tls": a.TLS, "username": a.Username, "auth": a.Auth,
 			"poll_every": a.PollEvery.String(), "keep_on_server": a.Keep.String(), "user": a.User, "folder": a.Folder,
 			"max_message_size": fmt.Sprintf("%dB", a.MaxMessageSize),
-			"confirm_deletes":  a.ConfirmDeletes, "shadow": a.Shadow, "delete_grace": a.DeleteGrace.String(),
+			"confirm_deletes":  a.ConfirmDeletes, "shadow": a.Shadow, "paused": a.Paused, "delete_grace": a.DeleteGrace.String(),
 		}
 		if a.DeleteExpunged {
 			m["delete_on_server"] = "when expunged"

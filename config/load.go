@@ -253,6 +253,7 @@ func (r *reader) account(t *table) Account {
 			return readSize(s, minMessageSize, maxMessageSize, `it can be from "1KB" to "4GB"`)
 		}),
 	}
+	a.Paused = boolean(t, "paused", false)
 	r.retention(t, &a)
 	a.Port = readPort(t, a.TLS)
 	if a.TLS == None && a.Host != "" && !isLoopback(a.Host) {

@@ -219,7 +219,7 @@ var secretMistake = &mistake{
 // isSecretKey reports whether the value of an unknown key is probably a secret.
 func isSecretKey(key string) bool {
 	key = strings.ToLower(strings.ReplaceAll(key, "-", "_"))
-	if Nearest(key, schema["account"]) != "" && key != "password" {
+	if strings.HasPrefix(Nearest(key, schema["account"]), "password_") && key != "password" {
 		return false // a misspelt password_file
 	}
 	return slices.Contains([]string{"pass", "pwd", "pw", "apikey", "api_key"}, key) ||

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/agent/state"
@@ -106,7 +107,11 @@ func (ac *Account) Status() bridge.Status {
 	defer ac.mu.Unlock()
 	switch {
 	case ac.runner != nil:
-		return ac.runner.Status()
+		s := ac.runner.Status()
+		if ac.Config.Paused && s.State != bridge.Polling {
+			s.State, s.NextPoll = bridge.Paused, time.Time{}
+		}
+		return s
 	case ac.err != nil:
 		state := bridge.Backoff
 		if IsHeld(ac.err) {
@@ -114,7 +119,11 @@ func (ac *Account) Status() bridge.Status {
 		}
 		return bridge.Status{Account: ac.Config.Name, State: state, LastError: ac.err.Error()}
 	default:
-		return bridge.Status{Account: ac.Config.Name, State: bridge.Idle}
+		state := bridge.Idle
+		if ac.Config.Paused {
+			state = bridge.Paused
+		}
+		return bridge.Status{Account: ac.Config.Name, State: state}
 	}
 }
 
@@ -252,7 +261,7 @@ func (ac *Account) ReportRemembered(lastError string) {
 	ac.mu.Lock()
 	held := IsHeld(ac.err)
 	ac.mu.Unlock()
-	if lastError != "" && !held {
+	if lastError != "" && !held && !ac.Config.Paused {
 		ac.users.Health.Report(ac.source(), append(ac.conditions(ac.Status()),
 			health.Remembered(ac.Config.Name, lastError, ac.users.Command("sync "+ac.Config.Name)))...)
 	}

@@ -45,7 +45,7 @@ func TestCredentials(t *testing.T) {
 		config.AuthPassword: pop3.MethodPassword, config.AuthAPOP: pop3.MethodAPOP, config.AuthOAuth2: pop3.MethodToken,
 	} {
 		acc := config.Account{Name: "home", Username: "ann", Auth: auth, Password: config.PasswordSource{File: file}}
-		got, err := credentials(t.Context(), acc)
+		got, err := credentials(t.Context(), acc, secretOf(acc).Read)
 		if want := (pop3.Credentials{Username: "ann", Secret: "secret", Method: method}); err != nil || got != want {
 			t.Errorf("%s: %+v, %v", auth, got, err)
 		}
@@ -60,7 +60,7 @@ func TestCredentials(t *testing.T) {
 			t.Fatal(err)
 		}
 		acc.Password.File = file
-		if _, err := credentials(t.Context(), acc); !fault.Is(err, fault.Config) || !strings.Contains(fault.Hint(err), "chmod") {
+		if _, err := credentials(t.Context(), acc, secretOf(acc).Read); !fault.Is(err, fault.Config) || !strings.Contains(fault.Hint(err), "chmod") {
 			t.Errorf("a password file that others can change: %v", err)
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"crypto/x509"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/bridge"
 	"github.com/popbridge/popbridge/bridge/plan"
@@ -22,12 +24,9 @@ func (s *Set) bridgeAccount(c config.Account) (bridge.Account, error) {
 	}
 	log := s.users.Log.With().Str("component", "pop3").Str("account", c.Name).Logger()
 	return bridge.Account{
-		Name: c.Name,
-		Server: pop3.Config{
-			Host: c.Host, Port: c.Port, Security: securityOf(c.TLS), TLS: tlsConfig, Pins: pinsOf(c),
-			MaxMessage: c.MaxMessageSize, Trace: log,
-		},
-		Credentials: func(ctx context.Context) (pop3.Credentials, error) { return credentials(ctx, c) },
+		Name:        c.Name,
+		Server:      serverOf(c, tlsConfig, log),
+		Credentials: func(ctx context.Context) (pop3.Credentials, error) { return credentials(ctx, c, secretOf(c).Read) },
 		Configured: func(name string) bool {
 			_, ok := s.users.Config().Account(name)
 			return ok
@@ -40,6 +39,27 @@ func (s *Set) bridgeAccount(c config.Account) (bridge.Account, error) {
 		Shadow: c.Shadow, ConfirmDeletes: c.ConfirmDeletes,
 		DeleteExpunged: c.DeleteExpunged, ExpungeGrace: c.DeleteGrace,
 	}, nil
+}
+
+func serverOf(c config.Account, tlsConfig *tls.Config, log zerolog.Logger) pop3.Config {
+	return pop3.Config{
+		Host: c.Host, Port: c.Port, Security: securityOf(c.TLS), TLS: tlsConfig, Pins: pinsOf(c),
+		MaxMessage: c.MaxMessageSize, Trace: log,
+	}
+}
+
+// Try logs in at the server of an account that the config does not have yet, with a
+// password that is not stored yet, and looks.
+func Try(ctx context.Context, c config.Account, password secret.Secret) (bridge.Probe, error) {
+	tlsConfig, err := clientTLS(c)
+	if err != nil {
+		return bridge.Probe{}, err
+	}
+	given := func(context.Context) (secret.Secret, error) { return password, nil }
+	return bridge.Try(ctx, bridge.Account{
+		Name: c.Name, Server: serverOf(c, tlsConfig, zerolog.Nop()),
+		Credentials: func(ctx context.Context) (pop3.Credentials, error) { return credentials(ctx, c, given) },
+	})
 }
 
 // secretEvery is how often it is looked whether a refused secret has changed. A
@@ -115,8 +135,8 @@ func clientTLS(c config.Account) (*tls.Config, error) {
 	return &tls.Config{MinVersion: least, RootCAs: roots}, nil
 }
 
-func credentials(ctx context.Context, c config.Account) (pop3.Credentials, error) {
-	s, err := secretOf(c).Read(ctx)
+func credentials(ctx context.Context, c config.Account, read func(context.Context) (secret.Secret, error)) (pop3.Credentials, error) {
+	s, err := read(ctx)
 	if err != nil {
 		return pop3.Credentials{}, health.NewPasswordError(err)
 	}

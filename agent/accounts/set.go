@@ -152,7 +152,9 @@ func (s *Set) serve(list []*Account) {
 		return
 	}
 	for _, ac := range list {
-		ac.serve(group)
+		if !ac.Config.Paused {
+			ac.serve(group)
+		}
 	}
 }
 

@@ -11,7 +11,13 @@ import (
 )
 
 func (a *app) newAccountCommand() *cobra.Command {
-	return parentOf("account", "Test an account, and decide about it", "", a.newAccountTestCommand(), a.newAccountPasswordCommand(), &cobra.Command{
+	return parentOf("account", "Add, change, test accounts, and decide about them", "", a.newAccountAddCommand(), a.newAccountListCommand(),
+		a.newAccountSetCommand(), a.newAccountPauseCommand(true), a.newAccountPauseCommand(false), a.newAccountRemoveCommand(),
+		a.newAccountTestCommand(), a.newAccountPasswordCommand(), a.newAccountConfirmCommand())
+}
+
+func (a *app) newAccountConfirmCommand() *cobra.Command {
+	return &cobra.Command{
 		Use:   "confirm NAME",
 		Short: "Allow what an account waits for: deletions on its server, or another user",
 		Long: "After keep_on_server or delete_on_server of an account was changed to delete more\n" +
@@ -30,7 +36,7 @@ func (a *app) newAccountCommand() *cobra.Command {
 			}
 			return nil
 		},
-	})
+	}
 }
 
 // confirmedText says what was confirmed, in lines.

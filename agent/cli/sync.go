@@ -48,6 +48,11 @@ func (a *app) sync(ctx context.Context, accounts []string) error {
 		case r.Error != "":
 			failed.errs = append(failed.errs, fault.New(fault.Temporary, r.Account+": "+r.Error, r.Hint))
 			continue
+		case r.Paused:
+			if !a.json {
+				a.printf("%s: paused; `%s` polls it again\n", r.Account, a.command("account resume "+r.Account))
+			}
+			continue
 		case r.Problems > 0:
 			failed.errs = append(failed.errs, fault.New(fault.Temporary,
 				fmt.Sprintf("%s: %s could not be fetched", r.Account, fault.Count(r.Problems, "message")),

@@ -57,6 +57,11 @@ func (c *Client) Probe(ctx context.Context, accounts []string) ([]operations.Pro
 	return call[[]operations.Probe](ctx, c, "POST", "/v1/probe", syncRequest{accounts})
 }
 
+func (c *Client) Reload(ctx context.Context) error {
+	_, err := call[struct{}](ctx, c, "POST", "/v1/reload", struct{}{})
+	return err
+}
+
 func (c *Client) Confirm(ctx context.Context, account string) (operations.Confirmed, error) {
 	return call[operations.Confirmed](ctx, c, "POST", "/v1/confirm", confirmRequest{account})
 }

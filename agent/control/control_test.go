@@ -63,6 +63,11 @@ func (f *fakeOps) Preview(_ context.Context, accounts []string) ([]operations.Pr
 	return f.previews, f.err
 }
 
+func (f *fakeOps) Reload(context.Context) error {
+	f.asked = "reload"
+	return f.err
+}
+
 func (f *fakeOps) Confirm(_ context.Context, account string) (operations.Confirmed, error) {
 	f.asked = "confirm " + account
 	return operations.Confirmed{User: "ann", Deletions: 3}, f.err
@@ -181,6 +186,9 @@ func TestEveryOperationAnswersTheSameThroughTheSocket(t *testing.T) {
 	same(t, "check", ops.problems)(c.Check(ctx, nil))
 	same(t, "preview", ops.previews)(c.Preview(ctx, []string{"home", "work"}))
 	same(t, "asked", "preview home work")(ops.asked, nil)
+	if err := c.Reload(ctx); err != nil || ops.asked != "reload" {
+		t.Errorf("reload: asked %q; %v", ops.asked, err)
+	}
 	same(t, "confirm", operations.Confirmed{User: "ann", Deletions: 3})(c.Confirm(ctx, "home"))
 	same(t, "asked", "confirm home")(ops.asked, nil)
 	same(t, "repair", ops.repaired)(c.Repair(ctx, nil))

@@ -80,6 +80,7 @@ func handler(ops operations.Operations, handlers *sync.WaitGroup) http.Handler {
 	handle(mux, "POST /v1/probe", func(ctx context.Context, ask syncRequest) ([]operations.Probe, error) {
 		return ops.Probe(ctx, ask.Accounts)
 	})
+	handle(mux, "POST /v1/reload", func(ctx context.Context, _ struct{}) (struct{}, error) { return struct{}{}, ops.Reload(ctx) })
 	handle(mux, "POST /v1/confirm", func(ctx context.Context, ask confirmRequest) (operations.Confirmed, error) {
 		return ops.Confirm(ctx, ask.Account)
 	})

@@ -127,7 +127,7 @@ func TestTheKeysOfOtherResults(t *testing.T) {
 		{operations.ExpungedQuery{}, "limit mailbox match since user"},
 		{operations.Undelete{}, "all ids user"},
 		{operations.Progress{}, "account all_bytes bytes done messages phase total user"},
-		{operations.SyncResult{}, "account awaiting deleted error hint incomplete left new problems refused refused_said stored"},
+		{operations.SyncResult{}, "account awaiting deleted error hint incomplete left new paused problems refused refused_said stored"},
 		{operations.Probe{}, "account bytes capabilities certificate error hint messages pin pinned server tls warnings"},
 		{operations.Device{}, "connected_since connections created_at folders last_used_at name programs read_only user without"},
 		{operations.AddDevice{}, "folders name password read_only user without"},

@@ -40,6 +40,9 @@ type Polling interface {
 	// Confirm allows the deletions that the policy of an account brings about, and
 	// that it brings mail to the user of the config.
 	Confirm(ctx context.Context, account string) (Confirmed, error)
+	// Reload takes up the config file as it is now, which an agent does by itself a
+	// moment later. One with errors is a condition.
+	Reload(ctx context.Context) error
 }
 
 // Stores is about the mail that is kept.
@@ -141,6 +144,7 @@ type SyncResult struct {
 	RefusedSaid string   `json:"refused_said,omitempty"`
 	Incomplete  int      `json:"incomplete,omitempty"` // messages of which far less came than the server lists
 	Awaiting    int      `json:"awaiting"`             // deletions on the server that wait to be confirmed
+	Paused      bool     `json:"paused,omitempty"`     // by the config: not polled
 	Error       string   `json:"error,omitempty"`
 	Hint        string   `json:"hint,omitempty"`
 }

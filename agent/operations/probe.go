@@ -8,32 +8,53 @@ import (
 	"github.com/popbridge/popbridge/agent/accounts"
 	"github.com/popbridge/popbridge/bridge"
 	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/internal/secret"
 )
 
 // Probe is about the accounts as the config file has them now, which the watcher may
 // take up a moment later.
 func (l *Local) Probe(ctx context.Context, names []string) ([]Probe, error) {
-	if path := l.users.Config().Path; l.running() && path != "" {
-		config.WaitSettled(ctx, path)
-		l.reload()
+	if err := l.Reload(ctx); err != nil {
+		return nil, err
 	}
 	return each(ctx, l, names, func(ac *accounts.Account) Probe { return probe(ctx, ac) })
 }
 
+func (l *Local) Reload(ctx context.Context) error {
+	if path := l.users.Config().Path; l.running() && path != "" {
+		config.WaitSettled(ctx, path)
+		l.reload()
+	}
+	return ctx.Err()
+}
+
 func probe(ctx context.Context, ac *accounts.Account) Probe {
-	answer := Probe{Account: ac.Config.Name, Server: net.JoinHostPort(ac.Config.Host, strconv.Itoa(ac.Config.Port)), Warnings: []string{}}
-	answer.Error, answer.Hint = said(withRunner(ctx, ac, func(r *bridge.Runner) error {
-		p, err := r.Probe(ctx)
-		if err != nil {
-			return err
-		}
-		if t := p.TLS; t != nil {
-			answer.TLS, answer.Certificate = t.Version+", "+t.Cipher, t.Certificate
-			answer.Pin, answer.Pinned = t.Pin.String(), t.Pinned
-		}
-		answer.Capabilities, answer.Messages, answer.Bytes = p.Capabilities, p.Messages, p.Size
-		answer.Warnings = append(answer.Warnings, p.Warnings...)
-		return nil
-	}))
+	var p bridge.Probe
+	err := withRunner(ctx, ac, func(r *bridge.Runner) (err error) {
+		p, err = r.Probe(ctx)
+		return err
+	})
+	return probed(ac.Config, p, err)
+}
+
+// Try is Probe for an account that the config does not have yet, with a password that
+// is not stored yet.
+func Try(ctx context.Context, c config.Account, password secret.Secret) Probe {
+	p, err := accounts.Try(ctx, c, password)
+	return probed(c, p, err)
+}
+
+func probed(c config.Account, p bridge.Probe, err error) Probe {
+	answer := Probe{Account: c.Name, Server: net.JoinHostPort(c.Host, strconv.Itoa(c.Port)), Warnings: []string{}}
+	if err != nil {
+		answer.Error, answer.Hint = said(err)
+		return answer
+	}
+	if t := p.TLS; t != nil {
+		answer.TLS, answer.Certificate = t.Version+", "+t.Cipher, t.Certificate
+		answer.Pin, answer.Pinned = t.Pin.String(), t.Pinned
+	}
+	answer.Capabilities, answer.Messages, answer.Bytes = p.Capabilities, p.Messages, p.Size
+	answer.Warnings = append(answer.Warnings, p.Warnings...)
 	return answer
 }

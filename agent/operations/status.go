@@ -79,7 +79,7 @@ func (l *Local) accountStatus(ctx context.Context, ac *accounts.Account) (Accoun
 		return answer, err
 	}
 	answer.DeletionsTotal = now.DeletesTotal
-	if now.LastError == "" && kept.LastError != "" {
+	if now.LastError == "" && !ac.Config.Paused {
 		answer.LastError = kept.LastError
 	}
 	return answer, nil
@@ -103,7 +103,16 @@ func (l *Local) Sync(ctx context.Context, names []string, progress func(Progress
 		defer mu.Unlock()
 		progress(Progress{Progress: p})
 	}
-	return each(ctx, l, names, func(ac *accounts.Account) SyncResult { return l.syncOne(ctx, ac, report) })
+	return each(ctx, l, names, func(ac *accounts.Account) SyncResult {
+		if !ac.Config.Paused {
+			return l.syncOne(ctx, ac, report)
+		}
+		answer := SyncResult{Account: ac.Config.Name, Paused: true}
+		if len(names) > 0 {
+			answer.Error, answer.Hint = "it is paused", "`"+l.users.Command("account resume "+ac.Config.Name)+"` polls it again"
+		}
+		return answer
+	})
 }
 
 func (l *Local) syncOne(ctx context.Context, ac *accounts.Account, report func(bridge.Progress)) SyncResult {

@@ -1,0 +1,148 @@
+package test
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/emersion/go-imap/v2/imapclient"
+	"golang.org/x/sys/unix"
+
+	"github.com/popbridge/popbridge/internal/testkit"
+	"github.com/popbridge/popbridge/test/rig"
+)
+
+// ownNetwork puts the thread of this test, and what it starts, into a network of its
+// own, in which the names are this machine, and no DNS answers.
+func ownNetwork(t *testing.T, names ...string) {
+	t.Helper()
+	runtime.LockOSThread() // and never unlocked: the thread ends with the test
+	if err := unix.Unshare(unix.CLONE_NEWNET | unix.CLONE_NEWNS | unix.CLONE_FS); err != nil {
+		t.Skip("needs root: ", err)
+	}
+	dir := t.TempDir()
+	hosts, dns := filepath.Join(dir, "hosts"), filepath.Join(dir, "resolv.conf")
+	must(t, os.WriteFile(hosts, []byte("127.0.0.1 localhost "+strings.Join(names, " ")+"\n"), 0o644))
+	must(t, os.WriteFile(dns, []byte("nameserver 127.0.0.1\noptions attempts:1 timeout:1\n"), 0o644))
+	for _, args := range [][]string{
+		{"ip", "link", "set", "lo", "up"}, {"mount", "--make-rprivate", "/"},
+		{"mount", "--bind", hosts, "/etc/hosts"}, {"mount", "--bind", dns, "/etc/resolv.conf"},
+	} {
+		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %v: %s", args, err, out)
+		}
+	}
+}
+
+// A stranger's five minutes: an address, a password, and a mail program reads the mail.
+func TestSetup(t *testing.T) {
+	rig.Need(t, "dovecot", "script", "ip")
+	ca := testkit.CA(t, "autoconfig.example.com", "pop.example.com")
+	done := make(chan struct{})
+	go func() { // a goroutine that ends with its thread
+		defer close(done)
+		ownNetwork(t, "autoconfig.example.com", "pop.example.com")
+		setup(t, ca)
+	}()
+	<-done
+}
+
+func setup(t *testing.T, ca *testkit.TLS) {
+	server, err := rig.StartDovecot(t.Context(), ca.CertFile, ca.KeyFile)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer func() { _ = server.Stop() }()
+	if err := server.Put("home", []byte("Subject: one\r\n\r\n1\r\n"), []byte("Subject: two\r\n\r\n2\r\n")); err != nil {
+		t.Error(err)
+		return
+	}
+	listener, err := tls.Listen("tcp", "127.0.0.1:443", ca.ServerConfig)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	web := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/xml")
+		_, _ = fmt.Fprintf(w, autoconfig, server.POP3S)
+	})}
+	go func() { _ = web.Serve(listener) }()
+	defer func() { _ = web.Close() }()
+
+	config := filepath.Join(t.TempDir(), "popbridge", "config.toml")
+	environment := append(os.Environ(), "SSL_CERT_FILE="+ca.CAFile, "XDG_DATA_HOME="+t.TempDir(), "XDG_STATE_HOME="+t.TempDir(), "TERM=dumb")
+	command := func(input string, words ...string) (string, error) {
+		c := exec.CommandContext(t.Context(), words[0], words[1:]...)
+		c.Env = environment
+		c.Stdin = strings.NewReader(input)
+		out, err := c.CombinedOutput()
+		return strings.ReplaceAll(string(out), "\r\n", "\n"), err
+	}
+	// The first answer is no address, the first password a wrong one.
+	text, err := command("home at example\nhome@example.com\nguess\n"+rig.Password+"\nn\n",
+		"script", "-qec", binary+" setup --config "+config, "/dev/null")
+	t.Logf("%s", text)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	for _, want := range []string{
+		fmt.Sprintf(`pop\.example\.com:%d \(TLS\), user name home`, server.POP3S), `user name or password refused`, `logged in: 2 messages`,
+		`(?m)^  incoming mail   IMAP$`, `(?m)^    server        smtp\.example\.com$`,
+	} {
+		if !regexp.MustCompile(want).MatchString(text) {
+			t.Errorf("%s is not said", want)
+		}
+	}
+	password := regexp.MustCompile(`password +([a-z2-7-]+) +\(shown`).FindStringSubmatch(text)
+	if password == nil {
+		t.Error("no password is shown")
+		return
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	agent := exec.CommandContext(ctx, binary, "run", "--config", config)
+	agent.Env = environment
+	agent.Cancel = func() error { return agent.Process.Signal(os.Interrupt) }
+	if err := agent.Start(); err != nil {
+		t.Error(err)
+	}
+	defer func() { stop(); _ = agent.Wait() }()
+	if out, err := command("", binary, "sync", "--config", config); err != nil {
+		t.Errorf("sync: %v: %s", err, out)
+	}
+	conn, err := net.Dial("tcp", "127.0.0.1:1143")
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	client, err := imapclient.NewStartTLS(conn, &imapclient.Options{TLSConfig: &tls.Config{InsecureSkipVerify: true}})
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer func() { _ = client.Close() }()
+	if err := client.Login("me", password[1]).Wait(); err != nil {
+		t.Error(err)
+	}
+	if box, err := client.Select("INBOX", nil).Wait(); err != nil || box.NumMessages != 2 {
+		t.Errorf("INBOX: %v, %v", box, err)
+	}
+}
+
+const autoconfig = `<?xml version="1.0"?>
+<clientConfig version="1.1"><emailProvider id="example.com"><domain>example.com</domain><displayName>Example</displayName>
+<incomingServer type="pop3"><hostname>pop.example.com</hostname><port>%d</port><socketType>SSL</socketType>
+<username>%%EMAILLOCALPART%%</username><authentication>password-cleartext</authentication></incomingServer>
+<outgoingServer type="smtp"><hostname>smtp.example.com</hostname><port>465</port><socketType>SSL</socketType>
+<username>%%EMAILADDRESS%%</username><authentication>password-cleartext</authentication></outgoingServer>
+</emailProvider></clientConfig>`
