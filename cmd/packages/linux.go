@@ -201,7 +201,7 @@ func (r *release) scripts() (map[string]string, error) {
 	for name, text := range map[string]string{
 		"postinstall": fmt.Sprintf(afterwards, "try-restart", "try-restart"),
 		// A unit of /etc stays enabled; what is not there is not started.
-		"preremove":  fmt.Sprintf(beforeGoing, "--no-warn disable --now", "stop"),
+		"preremove":  fmt.Sprintf(beforeGoing, "disable --now", "stop"),
 		"postremove": afterGoing,
 	} {
 		path := filepath.Join(r.work, name)

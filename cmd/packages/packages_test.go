@@ -131,12 +131,12 @@ func TestManifests(t *testing.T) {
 	}
 }
 
-// TestBuiltTwice makes the whole release, and the files of two platforms once more: in a
-// checkout under another path, another folder for what is under way, another time zone,
-// and later. These are the same bytes: for the other platforms the same code with other
-// words for the compiler makes them, which is all that a third of the time would show
-// beside. What the compiler has cached is used again in both, as a path or time in it
-// would differ by the program that is linked. Then it looks into the packages.
+// TestBuiltTwice makes the whole release, and the files of two platforms a second time:
+// with another path of the checkout, another folder for temporary files, another time
+// zone, and later. They have the same bytes. The other four platforms are made by the same
+// code, and once. Both builds use the compiler's cache: this shows what linking and packing
+// put in, while -trimpath promises that compiling puts in no path. Then it looks into the
+// packages for Linux.
 func TestBuiltTwice(t *testing.T) {
 	if os.Getenv("POPBRIDGE_REAL") != "required" {
 		t.Skip("builds for six platforms: runs with POPBRIDGE_REAL=required")
@@ -152,8 +152,7 @@ func TestBuiltTwice(t *testing.T) {
 	if err := os.Symlink(root, elsewhere); err != nil {
 		t.Fatal(err)
 	}
-	t.Chdir(elsewhere)
-	t.Setenv("PWD", elsewhere) // where the compiler takes itself to be
+	t.Chdir(elsewhere) // and PWD, which is where the compiler takes itself to be
 	t.Setenv("TMPDIR", t.TempDir())
 	t.Setenv("TZ", "Asia/Tokyo")
 	for _, platform := range []string{"linux/" + runtime.GOARCH, "windows/amd64"} {

@@ -117,19 +117,11 @@ func child(nspawn int) int {
 	return 0
 }
 
-// unplug ends the machine at once: no one looks at it any more.
-func (m *machine) unplug() {
-	if m.nspawn == nil {
-		return
-	}
-	_ = m.nspawn.Process.Kill() // which takes all that runs in it along
-	_ = m.nspawn.Wait()
-	m.nspawn = nil
-	_ = os.Remove("/run/systemd/nspawn/propagate/" + m.name)
-}
-
 // off switches the machine off as a person would, or pulls the plug.
 func (m *machine) off() error {
+	if m.nspawn == nil {
+		return nil
+	}
 	_ = m.enter("systemctl", "poweroff").Run()
 	plug := time.AfterFunc(powerWithin, func() { _ = m.nspawn.Process.Kill() })
 	defer plug.Stop()

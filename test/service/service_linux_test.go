@@ -132,7 +132,7 @@ func setUp(e *testscript.Env, program, debs string) error {
 	w := &world{m, map[string]net.Listener{}}
 	e.Values[machineKey{}] = w
 	e.Defer(func() {
-		m.unplug()
+		_ = m.off()
 		_ = os.RemoveAll(m.dir)
 	})
 	return m.boot()
