@@ -29,6 +29,9 @@ func (a *app) newAccountPasswordCommand() *cobra.Command {
 
 func (a *app) accountPassword(ctx context.Context, name string) error {
 	cfg, err := a.loadConfig()
+	if err == nil {
+		err = a.asAccount()
+	}
 	if err != nil {
 		return err
 	}

@@ -65,6 +65,9 @@ func (a *app) backup(ctx context.Context, dir string, replace bool) error {
 
 func (a *app) restore(ctx context.Context, dir string, devices bool) error {
 	cfg, err := a.loadConfig()
+	if err == nil {
+		err = a.asAccount()
+	}
 	if err != nil {
 		return err
 	}

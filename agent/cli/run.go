@@ -83,6 +83,9 @@ func (a *app) runAgent(ctx context.Context, w io.Writer) error {
 		}
 		return err
 	}
+	if err := a.asAccount(); err != nil {
+		return err
+	}
 	return serve(ctx, cfg, w, func() {})
 }
 
