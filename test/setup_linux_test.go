@@ -109,6 +109,10 @@ func setup(t *testing.T, ca *testkit.TLS) {
 		t.Error("no password is shown")
 		return
 	}
+	// The same without questions, into another config.
+	if out, err := command(rig.Password, binary, "account", "add", "--address", "home@example.com", "--password-stdin", "--config", filepath.Join(t.TempDir(), "config.toml"), "poll_every=10m"); err != nil || !strings.Contains(out, "account home@example.com was added") {
+		t.Errorf("account add: %v: %s", err, out)
+	}
 	ctx, stop := context.WithCancel(t.Context())
 	agent := exec.CommandContext(ctx, binary, "run", "--config", config)
 	agent.Env = environment
@@ -117,6 +121,10 @@ func setup(t *testing.T, ca *testkit.TLS) {
 		t.Error(err)
 	}
 	defer func() { stop(); _ = agent.Wait() }()
+	if err := rig.WaitPort(ctx, 1143, nil); err != nil {
+		t.Error(err)
+		return
+	}
 	if out, err := command("", binary, "sync", "--config", config); err != nil {
 		t.Errorf("sync: %v: %s", err, out)
 	}

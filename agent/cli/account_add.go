@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -32,19 +33,23 @@ type newAccount struct {
 func (a *app) newAccountAddCommand() *cobra.Command {
 	var n newAccount
 	c := &cobra.Command{
-		Use:   "add --host HOST --username NAME [KEY=VALUE...]",
+		Use:   "add (--address ADDRESS | --host HOST --username NAME) [KEY=VALUE...]",
 		Short: "Test an account at its server, and write it into the config",
-		Long: "Logs in at the server, and writes the account into the config only when that went\n" +
-			"through; a running agent takes it up. The password is asked for, or read from\n" +
-			"standard input, and stored in the keychain, or where there is none in a file\n" +
-			"beside the config. KEY=VALUE are further keys of the account, as the config has\n" +
-			"them. Mail stays on the server unless keep_on_server says otherwise.",
-		Example: "  popbridge account add --host pop.example.com --username ann@example.com\n" +
+		Long: "Finds the server of a mail address, as `popbridge setup` does, unless it is named;\n" +
+			"one that a person should look at first has to be named. Logs in, and writes the\n" +
+			"account into the config only when that went through; a running agent takes it up.\n" +
+			"The password is asked for, or read from standard input, and stored in the keychain,\n" +
+			"or where there is none in a file beside the config. KEY=VALUE are further keys of\n" +
+			"the account, as the config has them. Mail stays on the server unless\n" +
+			"keep_on_server says otherwise.",
+		Example: "  popbridge account add --address ann@example.com\n" +
+			"  popbridge account add --host pop.example.com --username ann@example.com\n" +
 			"  pass show home | popbridge account add --name home --host pop.example.com --username ann --password-stdin poll_every=10m",
 		RunE: func(c *cobra.Command, args []string) error { return a.accountAdd(c.Context(), n, args) },
 	}
 	f := c.Flags()
-	f.StringVar(&n.name, "name", "", "the `NAME` of the account in logs and commands (default: its user name there)")
+	f.StringVar(&n.address, "address", "", "the mail `ADDRESS` whose server is to be found")
+	f.StringVar(&n.name, "name", "", "the `NAME` of the account in logs and commands (default: its address or user name)")
 	f.StringVar(&n.host, "host", "", "the POP3 server, a `HOST` name or an IP address")
 	f.IntVar(&n.port, "port", 0, "its `PORT` (default: 995 with implicit TLS, else 110)")
 	f.StringVar(&n.tls, "tls", "", "implicit, starttls or none: the `MODE` of TLS (default: implicit)")
@@ -59,7 +64,7 @@ func (a *app) newAccountAddCommand() *cobra.Command {
 // settings are what is written of the account.
 func (n newAccount) settings(args []string) ([]config.Setting, error) {
 	if n.host == "" || n.username == "" {
-		return nil, fault.New(fault.Config, "the server or the user name is missing", "--host HOST --username NAME; the provider's help pages name both")
+		return nil, fault.New(fault.Config, "the server or the user name is missing", "--address ADDRESS finds them, or --host HOST --username NAME: the provider's help pages name both")
 	}
 	var list []config.Setting
 	for _, s := range []struct{ key, value string }{
@@ -93,6 +98,11 @@ func (a *app) accountAdd(ctx context.Context, n newAccount, args []string) error
 			return err
 		}
 		n.passwordFile = path
+	}
+	if n.address != "" && n.host == "" {
+		if err := n.find(ctx); err != nil {
+			return err
+		}
 	}
 	settings, err := n.settings(args)
 	if err != nil {
@@ -129,6 +139,23 @@ func (a *app) accountAdd(ctx context.Context, n newAccount, args []string) error
 	}
 	a.printf("account %s was added; its password is %s. Its mail goes to folder %s of user %s.\n", next.Name, where, next.Folder, next.User)
 	a.afterEdit(ctx, cfg)
+	return nil
+}
+
+// find looks for the server of the address. What setup would ask a person about is
+// refused.
+func (n *newAccount) find(ctx context.Context) error {
+	found, err := discover.Discover(ctx, n.address, discover.Options{})
+	if err != nil {
+		return err
+	}
+	pop := found.POP
+	if doubts := found.Confirm(); len(doubts) > 0 {
+		return fault.New(fault.Config, "the server was found, but "+strings.Join(doubts, "; "),
+			fmt.Sprintf("if that is right: --host %s --port %d --tls %s --username %s", pop.Host, pop.Port, pop.TLS, fault.ShellQuote(pop.Username)))
+	}
+	n.host, n.port, n.tls = pop.Host, pop.Port, string(pop.TLS)
+	n.username, n.name = cmp.Or(n.username, pop.Username), cmp.Or(n.name, found.Address.String())
 	return nil
 }
 
