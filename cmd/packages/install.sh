@@ -12,10 +12,14 @@ die() { printf 'error: %s\nhint: %s\n' "$1" "$2" >&2; exit 1; }
 from=$(cd "$(dirname "$0")" && pwd)
 uninstall=no
 label=io.github.popbridge
+agent=$HOME/Library/LaunchAgents/$label.plist # sudo on macOS keeps HOME
+daemon=/Library/LaunchDaemons/$label.plist
 if [ "$(id -u)" = 0 ]; then
-  to=/usr/local/bin domain=system plist=/Library/LaunchDaemons/$label.plist
+  to=/usr/local/bin domain=system plist=$daemon theirs=$agent
+  other=gui/${SUDO_UID:-0} whose="of ${SUDO_USER:-root}" as="without sudo: "
 else
-  to=$HOME/.local/bin domain=gui/$(id -u) plist=$HOME/Library/LaunchAgents/$label.plist
+  to=$HOME/.local/bin domain=gui/$(id -u) plist=$agent theirs=$daemon
+  other=system whose="of the whole machine" as="sudo "
 fi
 while [ $# -gt 0 ]; do
   case $1 in
@@ -33,8 +37,13 @@ man=$share/man/man1
 # runs DOMAIN: whether launchd runs the service of this user, or of the system.
 runs() { launchctl print "$1/$label" 2>/dev/null | grep -q '^[[:space:]]*pid = '; }
 
+# shared: whether the service of the other kind is of this program. launchd does not
+# tell of one that was stopped.
+shared() { { launchctl print "$other/$label"; cat "$theirs"; } 2>/dev/null | grep -qF "$program"; }
+
 if [ $uninstall = yes ]; then
   [ -x "$program" ] || die "there is no $program" "name the folder that it was installed to with --to"
+  if shared; then die "the service $whose needs $program" "remove the service first, $as$program uninstall"; fi
   if [ -e "$plist" ]; then "$program" uninstall; fi
   rm -f "$program" "$man"/popbridge.1 "$man"/popbridge-*.1 "$share/zsh/site-functions/_popbridge"
   echo "popbridge was removed from $to; config and mail are where they were"
@@ -53,21 +62,21 @@ if xattr -p com.apple.quarantine "$new" >/dev/null 2>&1; then
 fi
 "$new" version >/dev/null || die "the program does not run on this machine" "take the archive for its processor: arm64 for Apple silicon, amd64 for Intel"
 
+cp "$from"/man/*.1 "$man/"
+cp "$from/completions/_popbridge" "$share/zsh/site-functions/"
 again=no
 if [ -x "$program" ] && runs "$domain"; then
   again=yes
   "$program" stop
 fi
 mv -f "$new" "$program" # at once, or not at all
-cp "$from"/man/*.1 "$man/"
-cp "$from/completions/_popbridge" "$share/zsh/site-functions/"
 "$program" version | head -n 1
 if [ $again = yes ]; then
   "$program" start
   exit 0
 fi
-if [ "$domain" != system ] && runs system; then
-  echo "the service of the whole machine still runs the former program: sudo $program restart"
+if runs "$other" && shared; then
+  echo "the service $whose still runs the former program; $as$program restart"
   exit 0
 fi
 # shellcheck disable=SC2016 # PATH is for the shell that reads .zprofile

@@ -38,8 +38,8 @@ func newMac(t *testing.T) *mac {
 	m.write(t, m.archive+"/man/popbridge.1", "a page")
 	m.write(t, m.archive+"/man/popbridge-run.1", "a page")
 	m.write(t, m.archive+"/completions/_popbridge", "#compdef popbridge")
-	m.write(t, m.bin+"/id", "#!/bin/sh\necho 501\n")
-	m.write(t, m.bin+"/launchctl", "#!/bin/sh\n[ -e \"$HOME/runs\" ] && [ \"$2\" = gui/501/io.github.popbridge ] && printf '\\tpid = 47\\n'\n")
+	m.write(t, m.bin+"/id", "#!/bin/sh\ncat \"$HOME/uid\" 2>/dev/null || echo 501\n")
+	m.write(t, m.bin+"/launchctl", "#!/bin/sh\n[ \"$2\" = gui/501/io.github.popbridge ] && cat \"$HOME/runs\" 2>/dev/null\n")
 	m.write(t, m.bin+"/xattr", "#!/bin/sh\n[ -e \"$HOME/marked\" ] || exit 1\n[ \"$1\" = -p ] || echo xattr \"$1\" \"$2\" \"${3##*/}\" >>'"+m.asked+"'\n")
 	m.release(t, "1.0.0")
 	return m
@@ -62,13 +62,19 @@ func (m *mac) run(t *testing.T, good bool, args ...string) (said, asked string) 
 	t.Helper()
 	_ = os.Remove(m.asked)
 	cmd := exec.Command("sh", append([]string{m.archive + "/install.sh"}, args...)...)
-	cmd.Env = []string{"HOME=" + m.home, "PATH=" + m.bin + ":" + os.Getenv("PATH")}
+	cmd.Env = []string{"HOME=" + m.home, "PATH=" + m.bin + ":" + os.Getenv("PATH"), "SUDO_UID=501", "SUDO_USER=ann"}
 	out, err := cmd.CombinedOutput()
 	if (err == nil) != good {
 		t.Fatalf("%q: %v\n%s", args, err, out)
 	}
 	text, _ := os.ReadFile(m.asked) // nothing was asked
 	return string(out), string(text)
+}
+
+// runs has launchd run the service of ann with this program.
+func (m *mac) runs(t *testing.T, program string) {
+	t.Helper()
+	m.write(t, m.home+"/runs", "\targuments = {\n\t\t"+program+"\n\t\trun\n\t}\n\tpid = 47\n")
 }
 
 func TestInstallScript(t *testing.T) {
@@ -92,7 +98,7 @@ func TestInstallScript(t *testing.T) {
 
 	// An upgrade: the former program stops its service, the next one starts it.
 	m.release(t, "1.1.0")
-	m.write(t, m.home+"/runs", "")
+	m.runs(t, program)
 	m.write(t, m.home+"/marked", "")
 	said, asked = m.run(t, true)
 	if want := "xattr -d com.apple.quarantine .popbridge.new\n1.0.0 stop\n1.1.0 start\n"; asked != want || !strings.Contains(said, "marked this program as downloaded") {
@@ -126,6 +132,63 @@ func TestInstallScript(t *testing.T) {
 		if said, _ := m.run(t, false, args...); !strings.Contains(said, "error: ") || !strings.Contains(said, "hint: ") {
 			t.Errorf("%q: %s", args, said)
 		}
+	}
+}
+
+// With sudo the program can be the one of a service of ann, which root neither stops nor
+// removes.
+func TestInstallScriptWithSudo(t *testing.T) {
+	m := newMac(t)
+	program := m.home + "/local/bin/popbridge"
+	to := []string{"--to", filepath.Dir(program)}
+	m.write(t, m.home+"/uid", "0\n")
+	m.run(t, true, to...)
+	m.runs(t, program)
+	m.release(t, "1.1.0")
+	if said, asked := m.run(t, true, to...); asked != "" || !strings.Contains(said, "of ann still runs the former program; without sudo: "+program+" restart\n") {
+		t.Errorf("asked %q, said:\n%s", asked, said)
+	}
+	remove := append([]string{"--uninstall"}, to...)
+	refused := func() {
+		t.Helper()
+		said, asked := m.run(t, false, remove...)
+		if _, err := os.Stat(program); err != nil || asked != "" || !strings.Contains(said, "error: the service of ann needs ") || !strings.Contains(said, "without sudo: "+program+" uninstall\n") {
+			t.Errorf("%v, asked %q, said:\n%s", err, asked, said)
+		}
+	}
+	refused()
+	if err := os.Remove(m.home + "/runs"); err != nil { // it was stopped: launchd has only the file
+		t.Fatal(err)
+	}
+	plist := m.home + "/Library/LaunchAgents/io.github.popbridge.plist"
+	if err := os.MkdirAll(filepath.Dir(plist), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	m.write(t, plist, "<string>"+program+"</string>\n")
+	refused()
+	m.write(t, plist, "<string>/elsewhere/popbridge</string>\n") // not of this program
+	m.run(t, true, remove...)
+	if _, err := os.Stat(program); err == nil {
+		t.Error("the program is still there")
+	}
+}
+
+// What cannot be copied leaves a service that runs alone.
+func TestInstallScriptThatCannotCopy(t *testing.T) {
+	m := newMac(t)
+	program := m.home + "/.local/bin/popbridge"
+	m.run(t, true)
+	m.runs(t, program)
+	page := m.home + "/.local/share/man/man1/popbridge.1"
+	if err := os.Remove(page); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(page+"/popbridge.1", 0o700); err != nil { // root, too, cannot write there
+		t.Fatal(err)
+	}
+	m.release(t, "1.1.0")
+	if _, asked := m.run(t, false); asked != "" {
+		t.Errorf("asked %q", asked)
 	}
 }
 
