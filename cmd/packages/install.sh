@@ -84,4 +84,4 @@ case :$PATH: in
   *:"$to":*) ;;
   *) printf '%s is not in your PATH; add it with:\n  echo '\''export PATH="%s:$PATH"'\'' >>~/.zprofile\n' "$to" "$to" ;;
 esac
-echo "next: write a config (popbridge check-config --help shows one), then popbridge install && popbridge start"
+echo "next: popbridge setup"

@@ -81,7 +81,7 @@ func TestInstallScript(t *testing.T) {
 	m := newMac(t)
 	program := m.home + "/.local/bin/popbridge"
 	said, asked := m.run(t, true)
-	for _, want := range []string{"popbridge 1.0.0\n", `export PATH="` + m.home + `/.local/bin:$PATH"`, "popbridge install && popbridge start"} {
+	for _, want := range []string{"popbridge 1.0.0\n", `export PATH="` + m.home + `/.local/bin:$PATH"`, "next: popbridge setup\n"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("it does not say %q:\n%s", want, said)
 		}
