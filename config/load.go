@@ -84,7 +84,7 @@ func readFile(path string) ([]byte, error) {
 	f, err := atomicfile.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fault.New(fault.Config, "there is no config file "+path,
-			"write one (`popbridge check-config --help` shows an example), or name another one with --config FILE")
+			"run `popbridge setup`, write one (`popbridge check-config --help` shows an example), or name another one with --config FILE")
 	}
 	if atomicfile.IsHeld(err) {
 		return nil, err

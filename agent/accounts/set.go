@@ -88,7 +88,7 @@ func (s *Set) Choose(names []string) ([]*Account, error) {
 		}
 	}
 	if len(known) == 0 {
-		return nil, fault.New(fault.Config, "there is no account in the config", "add one: `popbridge check-config --help` shows what it looks like")
+		return nil, fault.New(fault.Config, "there is no account in the config", "`popbridge setup` adds one, `popbridge account add` does without questions")
 	}
 	for _, name := range names {
 		c, ok := cfg.Account(name)

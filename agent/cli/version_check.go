@@ -84,7 +84,6 @@ func updateFrom(program string, info *debug.BuildInfo, version string) string {
 	for _, by := range []struct{ folder, command string }{
 		{"/cellar/", "brew upgrade popbridge"},
 		{"/scoop/apps/", "scoop update popbridge"},
-		{"/winget/packages/", "winget upgrade popbridge"},
 	} {
 		if strings.Contains(slashed, by.folder) {
 			return by.command

@@ -179,7 +179,7 @@ func TestUpdateFrom(t *testing.T) {
 	}{
 		{"/opt/homebrew/Cellar/popbridge/1.2.0/bin/popbridge", nil, "brew upgrade popbridge"},
 		{"C:/Users/ann/scoop/apps/popbridge/current/popbridge.exe", nil, "scoop update popbridge"},
-		{"C:/Users/ann/AppData/Local/Microsoft/WinGet/Packages/popbridge/popbridge.exe", nil, "winget upgrade popbridge"},
+		{"C:/Users/ann/AppData/Local/Programs/popbridge/popbridge.exe", nil, page},
 		{"/home/ann/go/bin/popbridge", installed, "go install github.com/popbridge/popbridge/cmd/popbridge@v1.2.3"},
 		{"/usr/bin/popbridge", &debug.BuildInfo{}, page}, {"", nil, page},
 	}

@@ -104,7 +104,7 @@ func unknown(name string, users []string) error {
 // Hint names these users.
 func Hint(users []string) string {
 	if len(users) == 0 {
-		return "there is no user yet: `user` of an [[account]] in the config makes one; `popbridge check-config --help` shows what it looks like"
+		return "there is no user yet: `user` of an [[account]] in the config makes one; `popbridge setup` adds an account"
 	}
 	return "the users are: " + strings.Join(users, ", ")
 }
