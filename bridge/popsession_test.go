@@ -7,6 +7,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // popSession is one connection.
@@ -23,9 +24,10 @@ type popSession struct {
 
 func (s *popServer) serve(conn net.Conn) {
 	p := &popSession{s: s, conn: conn, w: bufio.NewWriter(conn), deleted: make(map[*popMessage]bool), had: make(map[int]bool)}
+	leave := sync.OnceFunc(func() { s.change(func() { s.active--; delete(s.conns, conn) }) })
 	defer func() {
 		_ = conn.Close()
-		s.change(func() { s.active--; delete(s.conns, conn) })
+		leave()
 	}()
 	p.line("+OK ready")
 	r := bufio.NewReader(conn)
@@ -42,6 +44,7 @@ func (s *popServer) serve(conn net.Conn) {
 			s.said(strings.ToUpper(command))
 		}
 		if !p.handle(strings.ToUpper(command), arg) {
+			leave() // before a client hears it, who may come again at once
 			_ = p.w.Flush()
 			return
 		}
