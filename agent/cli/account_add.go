@@ -127,13 +127,7 @@ func (a *app) accountAdd(ctx context.Context, n newAccount, args []string) error
 	if !a.json {
 		a.printProbe(probe)
 	}
-	where := "from where the config says"
-	if next.Password.InKeychain() {
-		if settings, where, err = a.storePassword(ctx, next, password, settings); err != nil {
-			return err
-		}
-	}
-	cfg, err := config.Edit(a.configPath, func(text []byte) ([]byte, error) { return config.AddAccount(text, settings), nil })
+	cfg, where, err := a.writeAccount(ctx, next, password, settings)
 	if err != nil {
 		return err
 	}
@@ -191,23 +185,43 @@ func (a *app) interactive() bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// storePassword puts the password where the agent finds it, and says where that is.
-func (a *app) storePassword(ctx context.Context, next config.Account, password secret.Secret, settings []config.Setting) ([]config.Setting, string, error) {
+// writeAccount stores the password of an account that was tried, writes the account into
+// the config, and says where the password is.
+func (a *app) writeAccount(ctx context.Context, next config.Account, password secret.Secret, settings []config.Setting) (cfg *config.Config, where string, err error) {
+	where, made := "from where the config says", ""
+	if next.Password.InKeychain() {
+		if where, made, err = a.storePassword(ctx, next, password); err != nil {
+			return nil, "", err
+		}
+		if made != "" {
+			settings = append(settings, config.Text("password_file", filepath.Base(made)))
+		}
+	}
+	cfg, err = config.Edit(a.configPath, func(text []byte) ([]byte, error) { return config.AddAccount(text, settings), nil })
+	if err != nil && made != "" {
+		err = errors.Join(err, os.Remove(made))
+	}
+	return cfg, where, err
+}
+
+// storePassword puts the password where the agent finds it: into the keychain or, where
+// there is none, into a file made for it.
+func (a *app) storePassword(ctx context.Context, next config.Account, password secret.Secret) (where, made string, err error) {
 	item := secret.Item{Service: config.KeychainService, Account: next.KeychainItem()}
 	if err := secret.Store(ctx, item, password); err == nil {
-		return settings, "in the keychain", nil
+		return "in the keychain", "", nil
 	}
 	path := filepath.Join(filepath.Dir(a.configPath), next.Name+".password")
 	if _, err := os.Lstat(path); err == nil {
-		return nil, "", fault.New(fault.Conflict, "there is no keychain, and the file "+path+" is there already", "remove it, or name it with --password-file")
+		return "", "", fault.New(fault.Conflict, "there is no keychain, and the file "+path+" is there already", "remove it, or name it with --password-file")
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, "", err
+		return "", "", err
 	}
 	if err := atomicfile.Write(path, 0o600, []byte(string(password)+"\n")); err != nil {
-		return nil, "", fault.Wrap(err, fault.Config, "there is no keychain, and the password cannot be written to a file", "look at the permissions of the folder of the config")
+		return "", "", fault.Wrap(err, fault.Config, "there is no keychain, and the password cannot be written to a file", "look at the permissions of the folder of the config")
 	}
-	return append(settings, config.Text("password_file", filepath.Base(path))), "in the file " + path + ", which only this user can read", nil
+	return "in the file " + path + ", which only this user can read", path, nil
 }
 
 // afterEdit lets a running agent take up the config, and says what else should be known

@@ -139,11 +139,7 @@ func (a *app) addFound(ctx context.Context, found discover.Found) (account confi
 		return account, err
 	}
 	settings[4] = config.Text("username", account.Username)
-	settings, where, err := a.storePassword(ctx, account, password, settings)
-	if err != nil {
-		return account, err
-	}
-	cfg, err := config.Edit(a.configPath, func(text []byte) ([]byte, error) { return config.AddAccount(text, settings), nil })
+	cfg, where, err := a.writeAccount(ctx, account, password, settings)
 	if err != nil {
 		return account, err
 	}
