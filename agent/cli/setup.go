@@ -153,6 +153,10 @@ func (a *app) addFound(ctx context.Context, found discover.Found) (account confi
 func (a *app) tryPasswords(ctx context.Context, found discover.Found, account *config.Account) (secret.Secret, error) {
 	for try := 1; ; try++ {
 		typed, err := a.askPassword(ctx, *account)
+		if fault.Is(err, fault.Config) && try < tries {
+			a.printf("%v\n", err)
+			continue
+		}
 		if err != nil {
 			return "", err
 		}
