@@ -48,7 +48,7 @@ type goModule struct{ Path, Version, Dir string }
 // on any platform.
 func (r *release) licences(ctx context.Context) error {
 	modules := map[string]goModule{}
-	for _, t := range r.targets {
+	for _, t := range platforms { // whatever is made: one file for all of a release
 		found, err := modulesOf(ctx, t)
 		if err != nil {
 			return err
