@@ -81,9 +81,7 @@ func (r *release) installer(ctx context.Context, t target) error {
 	for _, f := range files {
 		cabinet = append(cabinet, filepath.Join(work, f.key))
 	}
-	gcab := exec.CommandContext(ctx, "gcab", cabinet...)
-	gcab.Env = append(os.Environ(), "TZ=UTC") // the cabinet has local times
-	if err := runCommand(gcab); err != nil {
+	if err := inUTC(ctx, "gcab", cabinet); err != nil {
 		return err
 	}
 	tables, err := r.msiTables(t, files)
@@ -99,7 +97,7 @@ func (r *release) installer(ctx context.Context, t target) error {
 		args = append(args, "-i", path)
 	}
 	args = append(args, "-a", cabinetName, filepath.Join(work, cabinetName))
-	if err := runCommand(exec.CommandContext(ctx, "msibuild", args...)); err != nil {
+	if err := inUTC(ctx, "msibuild", args); err != nil {
 		return err
 	}
 	return r.sign(ctx, args[0])
@@ -145,4 +143,11 @@ func (r *release) msiFiles(t target, work string) ([]msiFile, error) {
 		files = append(files, f)
 	}
 	return files, nil
+}
+
+// inUTC runs a command that writes or reads local times.
+func inUTC(ctx context.Context, name string, args []string) error {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env = append(os.Environ(), "TZ=UTC")
+	return runCommand(cmd)
 }
