@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -186,8 +187,11 @@ func TestEdit(t *testing.T) {
 	if now := done(os.ReadFile(path))(t); !bytes.Equal(now, before) {
 		t.Errorf("the file has changed:\n%s", now)
 	}
+	if runtime.GOOS == "windows" {
+		return // links want a privilege there, and modes are none
+	}
 	if err := os.Symlink(path, link); err != nil {
-		t.Skip(err) // Windows wants a privilege
+		t.Fatal(err)
 	}
 	if err := os.Chmod(path, 0o640); err != nil {
 		t.Fatal(err)
