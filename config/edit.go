@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
 
 	"github.com/popbridge/popbridge/internal/fault"
@@ -29,14 +30,25 @@ func ParseSetting(s string) (Setting, error) {
 	if !slices.Contains(schema["account"], key) {
 		return Setting{}, fault.New(fault.Config, "an account has no key "+fault.Quote(key), DidYouMean(key, schema["account"])+"the keys are: "+strings.Join(schema["account"], ", "))
 	}
-	if value == "" || bare[key] || strings.HasPrefix(value, "[") {
-		return Setting{key, value}, nil
+	if value == "" {
+		return Setting{Key: key}, nil
 	}
-	return Text(key, value), nil
+	if !bareKeys[key] && !(listKeys[key] && strings.HasPrefix(value, "[")) {
+		return Text(key, value), nil
+	}
+	var alone map[string]any
+	if err := toml.Unmarshal([]byte("x = "+value), &alone); err != nil || len(alone) != 1 || strings.ContainsAny(value, "\r\n#") {
+		return Setting{}, fault.New(fault.Config, fault.Quote(value)+" is no value of "+key, "write a number, true or false without quotes, and a list as in the config, in one line and without #")
+	}
+	return Setting{key, value}, nil
 }
 
-// bare are the keys of an account whose values have no quotes.
-var bare = map[string]bool{"port": true, "confirm_deletes": true, "shadow": true, "paused": true}
+// bareKeys are the keys of an account whose values have no quotes, listKeys those that
+// may be lists.
+var (
+	bareKeys = map[string]bool{"port": true, "confirm_deletes": true, "shadow": true, "paused": true}
+	listKeys = map[string]bool{"password_command": true, "tls_pin": true}
+)
 
 // tomlString writes text as TOML, a path of Windows so that it can be read.
 func tomlString(s string) string {
@@ -106,23 +118,30 @@ func SetAccount(data []byte, name string, settings []Setting) ([]byte, error) {
 }
 
 // RemoveAccount returns the text of a config without an account, its comments
-// included: those within, and those right above it.
+// included: those within, and those right above and below it.
 func RemoveAccount(data []byte, name string) ([]byte, error) {
 	a, err := findAccount(data, name)
 	if err != nil {
 		return nil, err
 	}
-	start := above(data, a.start)
-	if before := bytes.TrimRight(data[:start], "\r\n"); a.end == len(data) && len(before) > 0 {
+	start, end := above(data, a.start), nextLine(data, a.last)
+	for end < a.end && bytes.HasPrefix(bytes.TrimLeft(data[end:a.end], " \t"), []byte("#")) {
+		end = nextLine(data, end) // what is right below belongs to it, too
+	}
+	if next := nextLine(data, end); end < a.end && len(bytes.TrimSpace(data[end:next])) == 0 {
+		end = next
+	}
+	if before := bytes.TrimRight(data[:start], "\r\n"); end == len(data) && len(before) > 0 {
 		start = nextLine(data, len(before)) // the end of the file has no blank lines
 	}
-	return splice(data, start, a.end, nil), nil
+	return splice(data, start, end, nil), nil
 }
 
 // accountText is where an account stands: offsets into the text of the file.
 type accountText struct {
 	name       string
 	start, end int // of the line [[account]], and of the next table that is not part of it
+	last       int // the end of its last key or table
 	pairs      []pair
 }
 
@@ -168,6 +187,9 @@ func accountTexts(data []byte) ([]accountText, error) {
 		}
 		line := max(bytes.LastIndexByte(data[:first], '\n')+1, shift)
 		if n.Kind == unstable.KeyValue {
+			if inside {
+				accounts[len(accounts)-1].last = valueEnd(data, valueStart(data, last))
+			}
 			switch {
 			case root && keys[0] == "account":
 				return nil, fault.New(fault.Config, "the accounts of this config are not written as tables [[account]]", "change the file by hand, or write them so")
@@ -189,6 +211,9 @@ func accountTexts(data []byte) ([]accountText, error) {
 		}
 		if direct {
 			accounts = append(accounts, accountText{start: line, end: len(data)})
+		}
+		if part && len(accounts) > 0 {
+			accounts[len(accounts)-1].last = last
 		}
 		inside = part
 	}

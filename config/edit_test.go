@@ -53,6 +53,7 @@ func TestSetAccount(t *testing.T) {
 			"username = \"a\"\nshadow   = true\nfolder   = \"Work/é\"\n"},
 		"literal":            {"home", []string{"username=a\\b'c"}, `'ann@example.com'`, `"a\\b'c"`},
 		"path of Windows":    {"work", []string{`password_file=C:\x y`}, "username = \"a\"\n", "username = \"a\"\npassword_file = 'C:\\x y'\n"},
+		"text with brackets": {"work", []string{"folder=[Gmail]/All"}, "username = \"a\"\n", "username = \"a\"\nfolder   = \"[Gmail]/All\"\n"},
 		"a key that is none": {"work", []string{"port="}, "", ""},
 		"name, then another": {"work", []string{"name=office", "user=bob"}, "name = \"work\"\nhost = \"pop.example.org\"\nusername = \"a\"\n",
 			"name = \"office\"\nhost = \"pop.example.org\"\nusername = \"a\"\nuser     = \"bob\"\n"},
@@ -81,6 +82,15 @@ func TestRemoveAccount(t *testing.T) {
 		if got := done(config.RemoveAccount([]byte(edited), name))(t); string(got) != want {
 			t.Errorf("%s:\n%s\nwant:\n%s", name, got, want)
 		}
+	}
+}
+
+// What stands apart from an account is not its own.
+func TestRemoveAccountLeavesOtherComments(t *testing.T) {
+	const text = "version = 1\n\n[[account]]\nname = \"a\"\n# quota = \"1GB\"\n\n# [[account]]  # the old one\n# name = \"old\"\n\n# of the log\n\n[log]\nlevel = \"info\"\n# the end\n"
+	want := strings.Replace(text, "[[account]]\nname = \"a\"\n# quota = \"1GB\"\n\n", "", 1)
+	if got := done(config.RemoveAccount([]byte(text), "a"))(t); string(got) != want {
+		t.Errorf("%s\nwant:\n%s", got, want)
 	}
 }
 
@@ -113,7 +123,7 @@ func TestAccountsThatCannotBeChanged(t *testing.T) {
 			t.Errorf("%q: %v, want %s", text, err, want)
 		}
 	}
-	for _, s := range []string{"port", "=1", "prot=1", ""} {
+	for _, s := range []string{"port", "=1", "prot=1", "", "paused=true\n[log]\nlevel=\"trace\"", "port=1 # x", "password_command=[1]\nx=1", "port=eins"} {
 		if _, err := config.ParseSetting(s); err == nil {
 			t.Errorf("%q is taken for a setting", s)
 		}

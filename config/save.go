@@ -35,19 +35,22 @@ func Edit(path string, change func(text []byte) ([]byte, error)) (*Config, error
 		return cfg, err
 	}
 	mode, target := fs.FileMode(0o600), path
+	var owner fs.FileInfo
 	if isNew {
 		err = os.MkdirAll(filepath.Dir(path), 0o700)
 	} else if target, err = filepath.EvalSymlinks(path); err == nil {
 		var info fs.FileInfo
 		if info, err = os.Stat(target); err == nil {
-			mode = info.Mode().Perm()
+			mode, owner = info.Mode().Perm(), info
 		}
 	}
 	if err == nil {
 		if now, _ := readFile(path); !bytes.Equal(now, before) {
 			return nil, fault.New(fault.Conflict, "the config file was changed by another program just now", "run the command again")
 		}
-		err = atomicfile.Write(target, mode, after)
+		if err = atomicfile.Write(target, mode, after); err == nil && owner != nil {
+			err = keepOwner(target, owner)
+		}
 	}
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Config, "the config file "+path+" cannot be written", "look at the permissions of its folder, and at the space on its disk")
