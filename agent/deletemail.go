@@ -20,8 +20,7 @@ import (
 type Holding struct {
 	User     string
 	Messages int
-	OnlyHere int   // of them, those that no POP server had at the last poll
-	Err      error // why they cannot be counted
+	OnlyHere int // of them, those that no POP server had at the last poll
 }
 
 // Holdings returns the mail that DeleteMail would delete. It refuses a data folder in
@@ -44,7 +43,10 @@ func (a *Agent) Holdings(ctx context.Context) ([]Holding, error) {
 		if err == nil {
 			h.Messages, h.OnlyHere, err = store.OnlyHere(ctx)
 		}
-		h.Err = err
+		if err != nil {
+			return nil, fault.New(fault.Corrupt, fmt.Sprintf("the messages of user %s cannot be counted: %v; nothing was deleted", name, err),
+				"`popbridge check --repair` first; or delete "+a.first.DataDir+" yourself")
+		}
 		list = append(list, h)
 	}
 	return list, ctx.Err()
@@ -108,13 +110,14 @@ const lockName = "agent.lock"
 
 // What popbridge makes: in the data folder, and in the folder of a user.
 var (
-	rootNames = []string{"users", deleting, "restoring", "users.restoring", "tls", noticesFile, "control.sock", "control.path", "popbridge.log", "popbridge.log.old", lockName}
-	userFiles = regexp.MustCompile(`^(index\.db(-wal|-shm|-journal|\.schema-\d+)?|recovery\.log|\..*\.tmp)$`)
-	userDirs  = regexp.MustCompile(`^(search|damaged|tmp)$`)
+	rootNames = []string{"users", deleting, "tls", noticesFile, "control.sock", "control.path", "popbridge.log", "popbridge.log.old", lockName}
+	userFiles = regexp.MustCompile(`^(index\.db(-wal|-shm|-journal|\.schema-\d+)?|recovery\.log|\.recovery\.log\.\d+\.tmp)$`)
+	userDirs  = regexp.MustCompile(`^(search|tmp)$`)
 	mailDirs  = regexp.MustCompile(`^[0-9a-f]{2}$`)
 	mailFiles = regexp.MustCompile(`^[0-9a-f]{64}\.eml$`)
-	tlsFiles  = regexp.MustCompile(`\.(pem|tmp)$`)
+	tlsFiles  = regexp.MustCompile(`^(\.)?(ca|ca-key|server|server-key)\.pem(\.\d+\.tmp)?$`)
 	anyFiles  = regexp.MustCompile(``)
+	noFiles   = regexp.MustCompile(`^\b$`)
 )
 
 // checkOwn refuses a data folder that holds anything that popbridge has not made. What
@@ -147,7 +150,7 @@ func checkOwn(dir, configDir string) error {
 	if len(strange) == 0 {
 		return nil
 	}
-	return fault.New(fault.Conflict, fmt.Sprintf("the data folder holds what popbridge has not made: %s (%s); nothing was deleted", fault.Quote(strange[0]), fault.Count(len(strange), "such file or folder")),
+	return fault.New(fault.Conflict, fmt.Sprintf("the data folder holds what popbridge has not made, or has moved aside: %s (%s); nothing was deleted", fault.Quote(strange[0]), fault.Count(len(strange), "such file or folder")),
 		"move it away, and run the command again")
 }
 
@@ -169,6 +172,8 @@ func checkUser(e fs.DirEntry, path string, note func(path string, own bool)) err
 				note(path, false)
 				return nil
 			})
+		case e.Name() == "damaged": // mail that no index has
+			return files(path, noFiles, note)
 		case userDirs.MatchString(e.Name()):
 			return files(path, anyFiles, note)
 		default:

@@ -212,8 +212,8 @@ func (a *app) storePassword(ctx context.Context, next config.Account, password s
 		return "in the keychain", "", nil
 	}
 	path := filepath.Join(filepath.Dir(a.configPath), next.Name+".password")
-	if _, err := os.Lstat(path); err == nil {
-		return "", "", fault.New(fault.Conflict, "there is no keychain, and the file "+path+" is there already", "remove it, or name it with --password-file")
+	if info, err := os.Lstat(path); err == nil && (!info.Mode().IsRegular() || a.named(path)) { // one that was left is replaced
+		return "", "", fault.New(fault.Conflict, "there is no keychain, and "+path+" is in use already", "remove it, or name a file with --password-file")
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return "", "", err
@@ -222,6 +222,13 @@ func (a *app) storePassword(ctx context.Context, next config.Account, password s
 		return "", "", fault.Wrap(err, fault.Config, "there is no keychain, and the password cannot be written to a file", "look at the permissions of the folder of the config")
 	}
 	return "in the file " + path + ", which only this user can read", path, nil
+}
+
+// named reports whether an account of the config has its password in a file.
+func (a *app) named(path string) bool {
+	abs, err := filepath.Abs(path)
+	cfg, loadErr := config.Load(a.configPath)
+	return err == nil && loadErr == nil && slices.ContainsFunc(cfg.Accounts, func(c config.Account) bool { return c.Password.File == abs })
 }
 
 // afterEdit lets a running agent take up the config, and says what else should be known

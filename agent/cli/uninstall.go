@@ -132,6 +132,9 @@ func (a *app) deleteMail(ctx context.Context, yes bool) error {
 
 // withoutConfig says that there is nothing to delete, or that it is not known what.
 func (a *app) withoutConfig() error {
+	if a.configNamed {
+		return fault.New(fault.Config, "there is no config file "+a.configPath+", so that it is not known which mail is meant; nothing was deleted", "check the path after --config")
+	}
 	dir := config.DataDir(a.configPath)
 	if stored, err := users.Stored(dir); err != nil || len(stored) > 0 {
 		return fault.New(fault.Config, "there is no config file "+a.configPath+", and it is not known whether it was the mail in "+dir+" that is meant; nothing was deleted",
@@ -145,10 +148,6 @@ func (a *app) withoutConfig() error {
 func (a *app) showHoldings(dir string, list []agent.Holding) {
 	messages, only := 0, 0
 	for _, h := range list {
-		if h.Err != nil {
-			a.printf("user %s: the messages cannot be counted: %v\n", h.User, h.Err)
-			continue
-		}
 		a.printf("user %s: %s, %d of which no POP server has any more\n", h.User, fault.Count(h.Messages, "message"), h.OnlyHere)
 		messages, only = messages+h.Messages, only+h.OnlyHere
 	}
