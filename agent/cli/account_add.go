@@ -68,7 +68,7 @@ func (n newAccount) settings(args []string) ([]config.Setting, error) {
 	}
 	var list []config.Setting
 	for _, s := range []struct{ key, value string }{
-		{"name", cmp.Or(n.name, n.username)}, {"host", n.host}, {"tls", n.tls}, {"username", n.username},
+		{"name", cmp.Or(n.name, accountName(n.username))}, {"host", n.host}, {"tls", n.tls}, {"username", n.username},
 		{"password_file", n.passwordFile}, {"user", n.user}, {"folder", n.folder},
 	} {
 		if s.value != "" {
@@ -149,7 +149,7 @@ func (n *newAccount) find(ctx context.Context) error {
 			fmt.Sprintf("if that is right: --host %s --port %d --tls %s --username %s", pop.Host, pop.Port, pop.TLS, fault.ShellQuote(pop.Username)))
 	}
 	n.host, n.port, n.tls = pop.Host, pop.Port, string(pop.TLS)
-	n.username, n.name = cmp.Or(n.username, pop.Username), cmp.Or(n.name, found.Address.String())
+	n.username, n.name = cmp.Or(n.username, pop.Username), cmp.Or(n.name, accountName(found.Address.String()))
 	return nil
 }
 

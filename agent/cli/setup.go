@@ -126,7 +126,14 @@ func (a *app) showFound(ctx context.Context, found discover.Found) error {
 
 // addFound asks for the password, logs in, and writes the account.
 func (a *app) addFound(ctx context.Context, found discover.Found) (account config.Account, err error) {
-	settings := []config.Setting{config.Text("name", found.Address.String()), config.Text("host", found.POP.Host),
+	name := accountName(found.Address.String())
+	if cfg, err := config.Load(a.configPath); err == nil {
+		if _, there := cfg.Account(name); there {
+			return account, fault.New(fault.Conflict, "account "+name+" is set up already",
+				"`"+a.command("status")+"` says how it is, `"+a.command("device add NAME")+"` makes the login of a mail program")
+		}
+	}
+	settings := []config.Setting{config.Text("name", name), config.Text("host", found.POP.Host),
 		{Key: "port", Value: strconv.Itoa(found.POP.Port)}, config.Text("tls", string(found.POP.TLS)), config.Text("username", found.POP.Username)}
 	if found.Advice.MinInterval > 0 {
 		settings = append(settings, config.Text("poll_every", every(found.Advice.MinInterval)))
@@ -146,6 +153,18 @@ func (a *app) addFound(ctx context.Context, found discover.Found) (account confi
 	a.printf("  written to %s; the password is %s\n", cfg.Path, where)
 	a.afterEdit(ctx, cfg)
 	return account, nil
+}
+
+// accountName makes the name of an account of an address: what a name may not have
+// becomes a hyphen.
+func accountName(address string) string {
+	name := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-@+", r) {
+			return r
+		}
+		return '-'
+	}, address)
+	return strings.Trim(name[:min(len(name), 64)], ".-")
 }
 
 // tryPasswords asks for a password until the server takes it, with the one user name or
