@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"net"
 	"os"
 	"os/exec"
@@ -28,14 +29,14 @@ type machine struct {
 
 const (
 	suite       = "bookworm"
-	include     = "systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,sudo"
+	include     = "systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,sudo,ca-certificates"
 	bootWithin  = 60 * time.Second
 	powerWithin = 30 * time.Second
 )
 
 // debian returns a folder with a minimal Debian, which is made once.
 func debian(ctx context.Context) (string, error) {
-	dir := filepath.Join(os.TempDir(), "popbridge-debian-"+suite)
+	dir := filepath.Join(os.TempDir(), fmt.Sprintf("popbridge-debian-%s-%08x", suite, crc32.ChecksumIEEE([]byte(include))))
 	if _, err := os.Stat(dir); err == nil {
 		return dir, nil
 	}
@@ -74,6 +75,8 @@ func newMachine(ctx context.Context, name, dir, program string) (*machine, error
 		{"cp", "-a", tree, m.dir},
 		{"cp", program, filepath.Join(m.dir, "usr/local/bin/popbridge")},
 		{"useradd", "--root", m.dir, "--create-home", "--shell", "/bin/bash", "ann"},
+		{"ip", "netns", "add", name},
+		{"ip", "-netns", name, "link", "set", "lo", "up"},
 	} {
 		if out, err := exec.CommandContext(ctx, argv[0], argv[1:]...).CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("%s: %w\n%s", argv[0], err, out)
@@ -82,13 +85,14 @@ func newMachine(ctx context.Context, name, dir, program string) (*machine, error
 	return m, errors.Join(
 		os.WriteFile(filepath.Join(m.dir, "etc/hostname"), []byte(name+"\n"), 0o644),
 		os.WriteFile(filepath.Join(m.dir, "etc/hosts"), []byte("127.0.0.1 localhost "+name+"\n"), 0o644),
+		os.WriteFile(filepath.Join(m.dir, "etc/resolv.conf"), []byte("nameserver 127.0.0.1\n"), 0o644),
 		os.WriteFile(filepath.Join(m.dir, "etc/sudoers.d/ann"), []byte("ann ALL=(ALL) NOPASSWD: ALL\n"), 0o440))
 }
 
 // boot switches the machine on, and waits until it is up.
 func (m *machine) boot() error {
 	m.console.Reset()
-	m.nspawn = exec.Command("systemd-nspawn", "--quiet", "--directory="+m.dir, "--machine="+m.name, "--register=no", "--keep-unit", "--private-network", "--boot")
+	m.nspawn = exec.Command("systemd-nspawn", "--quiet", "--directory="+m.dir, "--machine="+m.name, "--register=no", "--keep-unit", "--resolv-conf=off", "--network-namespace-path="+m.network(), "--boot")
 	m.nspawn.Stdout, m.nspawn.Stderr = &m.console, &m.console
 	if err := m.nspawn.Start(); err != nil {
 		return err
@@ -152,28 +156,47 @@ func (m *machine) container(argv ...string) *exec.Cmd {
 		"--pipe", "--private-network", "--setenv=HOME=/root", "--"}, argv...)...)
 }
 
-// listen opens a port of the machine's own loopback address.
-func (m *machine) listen(port string) (ln net.Listener, err error) {
+// network is the machine's own, which stays when the machine is switched off.
+func (m *machine) network() string { return "/run/netns/" + m.name }
+
+// remove deletes a machine that is switched off.
+func (m *machine) remove() error {
+	return errors.Join(exec.Command("ip", "netns", "delete", m.name).Run(), os.RemoveAll(m.dir))
+}
+
+// inside runs work in the network of the machine, with what work starts.
+func (m *machine) inside(work func() error) (err error) {
 	done := make(chan struct{})
 	go func() { // on a thread that ends with it
 		defer close(done)
 		runtime.LockOSThread()
 		var ns int
-		if ns, err = unix.Open(fmt.Sprintf("/proc/%d/ns/net", m.leader), unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
+		if ns, err = unix.Open(m.network(), unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
 			return
 		}
 		defer func() { _ = unix.Close(ns) }()
 		if err = unix.Setns(ns, unix.CLONE_NEWNET); err == nil {
-			ln, err = net.Listen("tcp4", "127.0.0.1:"+port)
+			err = work()
 		}
 	}()
 	<-done
+	return err
+}
+
+// listen opens a port of the machine's own loopback address.
+func (m *machine) listen(port string) (ln net.Listener, err error) {
+	err = m.inside(func() (err error) {
+		ln, err = net.Listen("tcp4", "127.0.0.1:"+port)
+		return err
+	})
 	return ln, err
 }
 
 // exitCode runs a command; only that it could not be run is an error.
-func exitCode(cmd *exec.Cmd) (int, error) {
-	err := cmd.Run()
+func exitCode(cmd *exec.Cmd) (int, error) { return ended(cmd.Run()) }
+
+// ended returns the exit code of a command that was waited for.
+func ended(err error) (int, error) {
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.Sys().(syscall.WaitStatus).Exited() {
 		return exit.ExitCode(), nil
 	}

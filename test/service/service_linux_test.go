@@ -32,11 +32,15 @@ import (
 //	await REGEXP USER COMMAND...   again until its stdout matches
 //	put FILE PATH USER    a file of the script, as one of that user's in the machine
 //	popserver N           a POP3 server with N messages on port 110, for ann with "secret"
+//	provider N            the mail provider of example.com: DNS, autoconfig, Dovecot with TLS and N messages
+//	step COMMAND...       what a stranger types as ann; counted, as is
+//	answer FILE COMMAND...         the same at a terminal, with the questions and answers of FILE
+//	told WHAT             prints how many steps, questions and seconds it was
 //	busy PORT, free PORT  another program takes a port, and gives it back
 //	container COMMAND...  what root types in a container of the same files, without systemd
 //	reboot                switches the machine off and on
 func TestTheService(t *testing.T) {
-	rig.Need(t, "systemd-nspawn", "debootstrap", "nsenter")
+	rig.Need(t, "systemd-nspawn", "debootstrap", "nsenter", "ip", "dnsmasq", "dovecot")
 	if os.Getuid() != 0 {
 		if os.Getenv("POPBRIDGE_REAL") == "required" {
 			t.Fatal("machines are booted by root only")
@@ -63,9 +67,10 @@ func TestTheService(t *testing.T) {
 	if err != nil || len(scripts) == 0 {
 		t.Fatal("no scripts: ", err)
 	}
+	ca := testkit.CA(t, providerNames...)
 	for _, script := range scripts {
 		// Not in parallel: their systemds would share a control group.
-		t.Run(filepath.Base(script), func(t *testing.T) { testscript.Run(t, params(script, program, debs)) })
+		t.Run(filepath.Base(script), func(t *testing.T) { testscript.Run(t, params(script, program, debs, ca)) })
 	}
 }
 
@@ -87,7 +92,7 @@ func packages(t *testing.T) string {
 	return dir
 }
 
-func params(script, program, debs string) testscript.Params {
+func params(script, program, debs string, ca *testkit.TLS) testscript.Params {
 	return testscript.Params{
 		Files:               []string{script},
 		RequireExplicitExec: true,
@@ -95,6 +100,7 @@ func params(script, program, debs string) testscript.Params {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"root": typed("root"), "ann": typed("ann"), "exits": exits, "await": await, "put": put,
 			"popserver": startPOP, "busy": busy, "free": free, "reboot": reboot, "container": inContainer,
+			"provider": startProvider(ca), "step": step, "answer": answer, "told": told,
 		},
 	}
 }
@@ -116,7 +122,8 @@ type machineKey struct{}
 // world is the machine of a script and what runs beside it.
 type world struct {
 	*machine
-	ports map[string]net.Listener
+	ports   map[string]net.Listener
+	figures figures
 }
 
 func worldOf(ts *testscript.TestScript) *world { return ts.Value(machineKey{}).(*world) }
@@ -129,11 +136,11 @@ func setUp(e *testscript.Env, program, debs string) error {
 	if err := os.CopyFS(filepath.Join(m.dir, "root/packages"), os.DirFS(debs)); err != nil {
 		return err
 	}
-	w := &world{m, map[string]net.Listener{}}
+	w := &world{machine: m, ports: map[string]net.Listener{}}
 	e.Values[machineKey{}] = w
 	e.Defer(func() {
 		_ = m.off()
-		_ = os.RemoveAll(m.dir)
+		_ = m.remove()
 	})
 	return m.boot()
 }
