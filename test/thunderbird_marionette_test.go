@@ -34,17 +34,18 @@ type thunderbird struct {
 // session that may do everything the program itself can.
 func startThunderbird(t *testing.T, profile string) *thunderbird {
 	t.Helper()
-	return startThunderbirdAt(t, profile, profile, "--profile", profile)
+	return startThunderbirdAt(t, "thunderbird", profile, profile, "--profile", profile)
 }
 
-// startThunderbirdAt starts it with a home folder, in which it has its profile.
-func startThunderbirdAt(t *testing.T, home, profile string, args ...string) *thunderbird {
+// startThunderbirdAt starts a Thunderbird with a home folder, in which it has its
+// profile.
+func startThunderbirdAt(t *testing.T, program, home, profile string, args ...string) *thunderbird {
 	t.Helper()
 	log, err := os.Create(filepath.Join(profile, "thunderbird.log"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("thunderbird", append([]string{"--headless", "--marionette", "--remote-allow-system-access", "--no-remote"}, args...)...)
+	cmd := exec.Command(program, append([]string{"--headless", "--marionette", "--remote-allow-system-access", "--no-remote"}, args...)...)
 	cmd.Env = append(os.Environ(), "HOME="+home, "TMPDIR="+profile, "MOZ_CRASHREPORTER_DISABLE=1",
 		"MOZ_LOG=IMAP:3,sync", "MOZ_LOG_FILE="+filepath.Join(profile, "imap"))
 	cmd.Stdout, cmd.Stderr = log, log

@@ -49,7 +49,7 @@ func TestThunderbirdSetUpByClientSetup(t *testing.T) {
 	}
 	write(t, filepath.Join(profile, "user.js"), automation)
 	trust(t, p, profile)
-	b := startThunderbirdAt(t, home, profile)
+	b := startThunderbirdAt(t, "thunderbird", home, profile)
 	js, err := os.ReadFile("testdata/thunderbird.js")
 	if err != nil {
 		t.Fatal(err)
@@ -94,4 +94,61 @@ func trust(t *testing.T, p *rig.Popbridge, profile string) {
 	db := "sql:" + profile
 	program(t, profile, "certutil", "-N", "-d", db, "--empty-password")
 	program(t, profile, "certutil", "-A", "-d", db, "-n", "popbridge", "-t", "C,,", "-i", filepath.Join(p.Data, "tls", "ca.pem"))
+}
+
+// Thunderbird's own discovery finds popbridge by the file in its folder isp, before the
+// servers that the provider names. Its program folder is a copy, of links.
+func TestThunderbirdFindsPopbridgeForADomain(t *testing.T) {
+	rig.Need(t, "dovecot", "thunderbird")
+	t.Parallel()
+	dir := t.TempDir()
+	p := gmxOverTLS(t, dovecot(t, nil), dir)
+	files := filepath.Join(dir, "files")
+	command(t, p, 0, "client-setup", "--out", files)
+	program := thunderbirdProgram(t, dir)
+	must(t, os.Rename(filepath.Join(files, "gmx.de.xml"), filepath.Join(program, "isp", "gmx.de.xml")))
+
+	profile := filepath.Join(dir, "profile")
+	must(t, os.Mkdir(profile, 0o700))
+	write(t, filepath.Join(profile, "user.js"), automation+`user_pref("network.dns.disabled", true);
+user_pref("mail.provider.suppress_dialog_on_startup", true);
+`)
+	b := startThunderbirdAt(t, filepath.Join(program, "thunderbird"), dir, profile, "--profile", profile)
+	var found []string
+	b.script(t, &found, `
+		const { FindConfig } = ChromeUtils.importESModule("resource:///modules/accountcreation/FindConfig.sys.mjs");
+		const search = FindConfig.parallelAutoDiscovery("gmx.de", "ann@gmx.de", new AbortController().signal);
+		const { value } = await search.next();
+		const { AccountConfig } = ChromeUtils.importESModule("resource:///modules/accountcreation/AccountConfig.sys.mjs");
+		AccountConfig.replaceVariables(value, "Ann", "ann@gmx.de");
+		return [value.subSource, ...[value.incoming, value.outgoing].map(s => [s.type, s.hostname, s.port, s.socketType, s.username].join(" "))];
+	`)
+	want := []string{"xml-from-disk", fmt.Sprintf("imap 127.0.0.1 %d 2 %s", p.Port, localUser), "smtp mail.gmx.net 465 3 ann@gmx.de"}
+	if fmt.Sprint(found) != fmt.Sprint(want) {
+		t.Errorf("Thunderbird found %q, want %q", found, want)
+	}
+}
+
+// thunderbirdProgram makes a program folder whose files are those of the installed
+// one, with a folder isp of its own.
+func thunderbirdProgram(t *testing.T, dir string) string {
+	t.Helper()
+	const installed = "/usr/lib/thunderbird"
+	program := filepath.Join(dir, "thunderbird")
+	must(t, os.MkdirAll(filepath.Join(program, "isp"), 0o700))
+	entries, err := os.ReadDir(installed)
+	must(t, err)
+	for _, e := range entries {
+		from, to := filepath.Join(installed, e.Name()), filepath.Join(program, e.Name())
+		switch e.Name() {
+		case "isp":
+		case "thunderbird", "thunderbird-bin": // finds its folder by its own file
+			raw, err := os.ReadFile(from)
+			must(t, err)
+			must(t, os.WriteFile(to, raw, 0o700))
+		default:
+			must(t, os.Symlink(from, to))
+		}
+	}
+	return program
 }
