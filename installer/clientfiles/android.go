@@ -22,7 +22,7 @@ func (m Mailbox) AndroidQR() (string, error) {
 			continue
 		}
 		server := append([]any{0}, androidServer(id.SMTP)...)
-		groups = append(groups, []any{server, []any{id.Address, id.Address}})
+		groups = append(groups, []any{server, []any{id.Address, ""}})
 	}
 	if len(groups) == 0 {
 		return "", fault.New(fault.NotFound, "there is no QR code for Android, because it has to name an outgoing server, and none is known",

@@ -13,15 +13,16 @@ import (
 // passwordFile is where the config files look for the password of the device.
 const passwordFile = "~/.popbridge-password"
 
-// heading is the first lines of a config file; mark begins a comment.
-func (m Mailbox) heading(program, place string) string {
-	return fmt.Sprintf("# The mailbox of %s in popbridge, for %s: %s.\n# The password of the login is not in here: put it into %s (chmod 600), or name a\n# command of your password manager instead.\n", m.User, program, place, passwordFile)
+// heading is the first lines of a config file. It has no value, which a comment could
+// not quote.
+func heading(program, place string) string {
+	return fmt.Sprintf("# A mailbox of popbridge, for %s: %s.\n# The password of the login is not in here: put it into %s (chmod 600), or name a\n# command of your password manager instead.\n", program, place, passwordFile)
 }
 
 // Neomutt is a neomuttrc. A person who leaves out imap_pass is asked for it.
 func (m Mailbox) Neomutt() string {
 	var b strings.Builder
-	b.WriteString(m.heading("neomutt", "~/.config/neomutt/neomuttrc, or a file that it sources"))
+	b.WriteString(heading("neomutt", "~/.config/neomutt/neomuttrc, or a file that it sources"))
 	scheme, starttls := "imap", "no"
 	switch m.TLS {
 	case discover.Implicit:
@@ -71,25 +72,34 @@ func smtpURL(s discover.Server, implicit, other string) string {
 // environment names one.
 func (m Mailbox) Aerc() string {
 	var b strings.Builder
-	b.WriteString(m.heading("aerc", "~/.config/aerc/accounts.conf, which aerc wants with mode 600"))
+	b.WriteString(heading("aerc", "~/.config/aerc/accounts.conf, which aerc wants with mode 600"))
 	if m.TLS != discover.None {
 		fmt.Fprintf(&b, "# Start it with the authority in the environment:\n#   SSL_CERT_FILE=%s aerc\n", shellQuote(m.CAFile))
 	}
 	scheme := map[discover.Security]string{discover.Implicit: "imaps", discover.StartTLS: "imap", discover.None: "imap+insecure"}[m.TLS]
 	source := url.URL{Scheme: scheme, User: url.User(m.User), Host: m.addr()}
-	fmt.Fprintf(&b, "[popbridge]\nsource          = %s\nsource-cred-cmd = cat %s\n", source.String(), passwordFile)
+	fmt.Fprintf(&b, "[popbridge]\nsource          = %s\nsource-cred-cmd = cat %s\n", aercValue(source.String()), passwordFile)
 	if m.address() != "" {
-		fmt.Fprintf(&b, "from            = <%s>\n", m.address())
+		fmt.Fprintf(&b, "from            = %s\n", aercValue("<"+m.address()+">"))
 		if smtp := m.Identities[0].SMTP; smtp.Known() {
 			scheme := "smtp"
 			if smtp.TLS == discover.None {
 				scheme = "smtp+insecure"
 			}
-			fmt.Fprintf(&b, "# outgoing-cred-cmd prints the password of the mailbox at the provider.\noutgoing        = %s\n# outgoing-cred-cmd = cat ~/.provider-password\n", smtpURL(smtp, "smtps", scheme))
+			fmt.Fprintf(&b, "# outgoing-cred-cmd prints the password of the mailbox at the provider.\noutgoing        = %s\n# outgoing-cred-cmd = cat ~/.provider-password\n", aercValue(smtpURL(smtp, "smtps", scheme)))
 		}
 	}
 	b.WriteString("default         = INBOX\narchive         = Archive\ncopy-to         = Sent\npostpone        = Drafts\n")
 	return b.String()
+}
+
+// aercValue writes a value for aerc's parser (go-ini), in which # and ; begin a comment
+// unless the value is between backquotes.
+func aercValue(s string) string {
+	if strings.ContainsAny(s, "#;") && !strings.Contains(s, "`") {
+		return "`" + s + "`"
+	}
+	return s
 }
 
 func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
@@ -103,7 +113,7 @@ func (m Mailbox) Mbsync() string {
 	}
 	security := map[discover.Security]string{discover.Implicit: "IMAPS", discover.StartTLS: "STARTTLS", discover.None: "None"}[m.TLS]
 	var b strings.Builder
-	b.WriteString(m.heading("mbsync", "~/.mbsyncrc. The folder ~/Mail has to exist; `mbsync popbridge` copies both ways"))
+	b.WriteString(heading("mbsync", "~/.mbsyncrc. The folder ~/Mail has to exist; `mbsync popbridge` copies both ways"))
 	fmt.Fprintf(&b, "IMAPAccount popbridge\nHost %s\nPort %d\nUser %s\nPassCmd \"cat %s\"\nSSLType %s\n", host, m.Port, mbsyncQuote(m.User), passwordFile, security)
 	if m.TLS != discover.None {
 		fmt.Fprintf(&b, "CertificateFile %s\n", mbsyncQuote(m.CAFile))
@@ -136,7 +146,7 @@ func mbsyncQuote(s string) string {
 func (m Mailbox) Offlineimap() string {
 	yes := map[bool]string{true: "yes", false: "no"}
 	var b strings.Builder
-	b.WriteString(m.heading("offlineimap", "~/.offlineimaprc, for a Maildir in ~/OfflineMail"))
+	b.WriteString(heading("offlineimap", "~/.offlineimaprc, for a Maildir in ~/OfflineMail"))
 	fmt.Fprintf(&b, `[general]
 accounts = popbridge
 
