@@ -47,12 +47,14 @@ func Default() (Profile, error) {
 		if err != nil {
 			return Profile{}, fault.Wrap(err, fault.Config, "the profiles of Thunderbird cannot be read", "run this as the user whose Thunderbird it is")
 		}
-		if path := defaultProfile(text); path != "" {
-			if !filepath.IsAbs(path) {
-				path = filepath.Join(root, filepath.FromSlash(path))
-			}
-			return At(path)
+		path := defaultProfile(text)
+		if path == "" {
+			return Profile{}, fault.New(fault.NotFound, "it is not said which profile Thunderbird starts with: "+filepath.Join(root, profileList), "name its folder: --thunderbird=DIR")
 		}
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(root, filepath.FromSlash(path))
+		}
+		return At(path)
 	}
 	if program := program(); program != "" {
 		return Profile{Dir: filepath.Join(roots[0], "popbridge"), New: true, root: roots[0], program: program}, nil

@@ -35,7 +35,7 @@ const prefsName = "prefs.js"
 // Profile is a profile of Thunderbird.
 type Profile struct {
 	Dir string // absolute
-	New bool   // it does not exist yet: Add makes it, and Root's profiles.ini
+	New bool   // Thunderbird has no profile yet: Add makes it, and the list of profiles
 	// Of a new one:
 	root, program string
 }
@@ -83,7 +83,7 @@ func (p Profile) read(name string) ([]byte, error) {
 
 // Add makes a planned change.
 func (p Profile) Add(c Change) error {
-	if c.There {
+	if c.There && !p.New {
 		return nil
 	}
 	err := p.add(c)
@@ -103,10 +103,12 @@ func (p Profile) add(c Change) error {
 			return err
 		}
 	}
-	if err := atomicfile.Write(filepath.Join(p.Dir, prefsName), 0o600, c.text); err != nil {
-		return err
+	if !c.There {
+		if err := atomicfile.Write(filepath.Join(p.Dir, prefsName), 0o600, c.text); err != nil {
+			return err
+		}
 	}
-	if p.New {
+	if p.New { // also where an earlier try was cut off before this
 		return p.register()
 	}
 	return nil
