@@ -49,7 +49,7 @@ globalThis.tb = {
   async openAccount(password) {
     setTimeout(() => this.window.MsgGetMessagesForAccount(this.root));
     const dialogue = await this.until("the question for the password", () =>
-      [...Services.ww.getWindowEnumerator()].find(w => w.document.getElementById("password1Textbox")));
+      [...Services.ww.getWindowEnumerator()].find(w => w.document.getElementById("commonDialog")?._buttons && w.document.getElementById("password1Textbox")));
     dialogue.document.getElementById("password1Textbox").value = password;
     dialogue.document.getElementById("commonDialog").acceptDialog();
   },
