@@ -4,7 +4,6 @@ package test
 
 import (
 	"bytes"
-	"fmt"
 	"mime"
 	"net/mail"
 	"os"
@@ -27,13 +26,7 @@ func TestAercReadsMarksMovesArchivesAndSearches(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "aerc"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	write(t, filepath.Join(dir, "aerc", "accounts.conf"), fmt.Sprintf(`[popbridge]
-source = imap://%s:%s@127.0.0.1:%d
-from = Ann <ann@example.com>
-default = INBOX
-archive = Archive
-postpone = Drafts
-`, localUser, devicePw, p.Port))
+	write(t, filepath.Join(dir, "aerc", "accounts.conf"), clientFile(t, p, dir, "popbridge.aerc.conf"))
 	w := inTerminal(t, dir, []string{"SSL_CERT_FILE=" + filepath.Join(p.Data, "tls", "ca.pem")}, "aerc")
 	// The newest is on top.
 	nth := func(i int) string { return subject(t, messages[len(messages)-1-i]) }

@@ -309,35 +309,11 @@ func appendMessage(t *testing.T, c *imapclient.Client, mailbox string, raw []byt
 	}
 }
 
-// mbsyncrc is a config for both ways, over STARTTLS.
+// mbsyncrc is the config of client-setup, over STARTTLS, for another port.
 func (w *twins) mbsyncrc(port int) string {
 	w.t.Helper()
-	// The certificate is for 127.0.0.1 as well, but mbsync compares host names.
-	return write(w.t, filepath.Join(w.p.Dir, "mbsyncrc"), fmt.Sprintf(`
-IMAPAccount local
-Host localhost
-Port %d
-User %s
-Pass %s
-SSLType STARTTLS
-CertificateFile %s
-
-IMAPStore far
-Account local
-
-MaildirStore near
-Path %s/
-Inbox %s/INBOX
-SubFolders Verbatim
-
-Channel both
-Far :far:
-Near :near:
-Patterns *
-Create Both
-Expunge Both
-SyncState %s/state-
-`, port, localUser, devicePw, filepath.Join(w.p.Data, "tls", "ca.pem"), w.dir, w.dir, w.p.Dir))
+	text := clientFile(w.t, w.p, w.p.Dir, "popbridge.mbsyncrc")
+	return write(w.t, filepath.Join(w.p.Dir, "mbsyncrc"), strings.Replace(text, fmt.Sprintf("\nPort %d\n", w.p.Port), fmt.Sprintf("\nPort %d\n", port), 1))
 }
 
 // Five thousand messages two ways, killed again and again: at the end both
@@ -351,22 +327,26 @@ func TestMbsyncTwoWaysKilledAndResumed(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, 0))
 
 	d := dovecot(t, nil)
-	w := &twins{t: t, dir: filepath.Join(t.TempDir(), "mail"), want: map[string]map[string]string{"INBOX": {}}}
+	w := &twins{t: t, want: map[string]map[string]string{"INBOX": {}}}
 	messages := make([][]byte, count)
 	for n := range messages {
 		messages[n] = small(n)
 		w.want["INBOX"][fmt.Sprintf("%d@small.example", n)] = ""
 	}
-	if err := errors.Join(d.Put("home", messages...), os.Mkdir(w.dir, 0o700)); err != nil {
+	if err := d.Put("home", messages...); err != nil {
 		t.Fatal(err)
 	}
 	w.p = overTLS(t, "starttls", d)
+	w.dir = filepath.Join(w.p.Dir, "Mail")
+	if err := os.Mkdir(w.dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	f := newFuse(t, w.p.Port)
 	rc := w.mbsyncrc(f.ln.Addr().(*net.TCPAddr).Port)
 	run := func() (bytes int64) {
 		t.Helper()
 		f.all.Store(0)
-		program(t, w.p.Dir, "mbsync", "-q", "-c", rc, "both")
+		program(t, w.p.Dir, "mbsync", "-q", "-c", rc, "popbridge")
 		return f.all.Load()
 	}
 	// sync kills mbsync at moments between two numbers of bytes, and then lets it
@@ -374,7 +354,7 @@ func TestMbsyncTwoWaysKilledAndResumed(t *testing.T) {
 	sync := func(what string, kills int, low, high int64) (killed int) {
 		t.Helper()
 		for range kills {
-			if f.killed(t, low+random.Int64N(high-low), w.p.Dir, "mbsync", "-q", "-c", rc, "both") {
+			if f.killed(t, low+random.Int64N(high-low), w.p.Dir, "mbsync", "-q", "-c", rc, "popbridge") {
 				killed++
 			}
 		}

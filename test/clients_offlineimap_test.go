@@ -37,32 +37,8 @@ func TestOfflineimapTwoWays(t *testing.T) {
 	start(t, w.p)
 	command(t, w.p, 0, "sync")
 	dir := t.TempDir()
-	w.dir = filepath.Join(dir, "mail")
-	rc := write(t, filepath.Join(dir, "offlineimaprc"), fmt.Sprintf(`
-[general]
-accounts = a
-metadata = %s/meta
-maxsyncaccounts = 1
-
-[Account a]
-localrepository = near
-remoterepository = far
-
-[Repository near]
-type = Maildir
-localfolders = %s
-
-[Repository far]
-type = IMAP
-remotehost = 127.0.0.1
-remoteport = %d
-remoteuser = %s
-remotepass = %s
-ssl = no
-starttls = no
-auth_mechanisms = LOGIN
-maxconnections = 3
-`, dir, w.dir, w.p.Port, localUser, devicePw))
+	w.dir = filepath.Join(dir, "OfflineMail")
+	rc := write(t, filepath.Join(dir, "offlineimaprc"), clientFile(t, w.p, dir, "popbridge.offlineimaprc"))
 	sync := func() { t.Helper(); program(t, dir, "offlineimap", "-c", rc, "-o", "-u", "basic") }
 	sync()
 	w.compare("after the first run")

@@ -39,14 +39,30 @@ func withTLS(t *testing.T, security string, n int) (*rig.Popbridge, [][]byte) {
 // it.
 func overTLS(t *testing.T, security string, d *rig.Dovecot) *rig.Popbridge {
 	t.Helper()
-	p := prepare(t, account(d, "home"))
+	home := account(d, "home")
+	home.Name = "ann@gmx.de" // an address whose SMTP server is in the table of providers
+	p := prepare(t, home)
 	p.TLS = security
-	if err := p.Configure(account(d, "home")); err != nil {
+	if err := p.Configure(home); err != nil {
 		t.Fatal(err)
 	}
 	start(t, p)
 	command(t, p, 0, "sync")
 	return p
+}
+
+// clientFile is a file that client-setup writes, as it is. The password is where its
+// first lines say, in this home folder.
+func clientFile(t *testing.T, p *rig.Popbridge, home, name string) string {
+	t.Helper()
+	files := t.TempDir()
+	command(t, p, 0, "client-setup", "--out", files)
+	write(t, filepath.Join(home, ".popbridge-password"), devicePw+"\n")
+	raw, err := os.ReadFile(filepath.Join(files, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(raw)
 }
 
 func TestImaplibUsesEveryMethod(t *testing.T) {

@@ -164,26 +164,18 @@ func neomutt(t *testing.T, resync string) {
 	w.ends()
 }
 
-// neomuttrc writes a config over STARTTLS, whose sendmail and editor are scripts.
+// neomuttrc writes the config of client-setup, over STARTTLS, and what the test wants
+// besides: sendmail and editor are scripts.
 func neomuttrc(t *testing.T, p *rig.Popbridge, dir, sent, resync string) string {
 	t.Helper()
 	if err := os.Mkdir(filepath.Join(dir, "cache"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	return write(t, filepath.Join(dir, "neomuttrc"), fmt.Sprintf(`
-set imap_user = "%s"
-set imap_pass = "%s"
-set folder = "imap://127.0.0.1:%d/"
-set spoolfile = "+INBOX"
-set record = "+Sent"
-set postponed = "+Drafts"
-set ssl_starttls = yes
-set ssl_force_tls = yes
-set certificate_file = "%s"
+	return write(t, filepath.Join(dir, "neomuttrc"), clientFile(t, p, dir, "popbridge.neomuttrc")+fmt.Sprintf(`
+unset smtp_url
 set header_cache = "%s/cache"
 set sendmail = "%s"
 set editor = "%s"
-set from = "ann@example.com"
 set realname = "Ann"
 set sort = mailbox-order
 set delete = yes
@@ -203,8 +195,7 @@ set fast_reply = yes
 set include = no
 set abort_unmodified = no
 set status_format = "[%%m messages, %%M shown]"
-`, localUser, devicePw, p.Port, filepath.Join(p.Data, "tls", "ca.pem"), dir,
-		script(t, filepath.Join(dir, "sendmail"), "cat >'"+sent+"'\n"),
+`, dir, script(t, filepath.Join(dir, "sendmail"), "cat >'"+sent+"'\n"),
 		script(t, filepath.Join(dir, "editor"), "echo 'a reply from neomutt' >>\"$1\"\n"), resync, resync))
 }
 
@@ -223,6 +214,9 @@ func neomuttLeft(t *testing.T, p *rig.Popbridge, messages [][]byte) {
 		if _, there := in[sum(messages[i-1])]; there {
 			t.Errorf("the %s message is still in INBOX", what)
 		}
+	}
+	if _, there := flagsOf(t, p, "Trash")[sum(messages[2])]; !there {
+		t.Error("the deleted message is not in Trash")
 	}
 	if _, there := flagsOf(t, p, "Archive")[sum(messages[1])]; !there {
 		t.Error("the moved message is not in Archive")

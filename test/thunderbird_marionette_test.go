@@ -34,12 +34,19 @@ type thunderbird struct {
 // session that may do everything the program itself can.
 func startThunderbird(t *testing.T, profile string) *thunderbird {
 	t.Helper()
+	return startThunderbirdAt(t, "thunderbird", profile, profile, "--profile", profile)
+}
+
+// startThunderbirdAt starts a Thunderbird with a home folder, in which it has its
+// profile.
+func startThunderbirdAt(t *testing.T, program, home, profile string, args ...string) *thunderbird {
+	t.Helper()
 	log, err := os.Create(filepath.Join(profile, "thunderbird.log"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("thunderbird", "--headless", "--marionette", "--remote-allow-system-access", "--no-remote", "--profile", profile)
-	cmd.Env = append(os.Environ(), "HOME="+profile, "TMPDIR="+profile, "MOZ_CRASHREPORTER_DISABLE=1",
+	cmd := exec.Command(program, append([]string{"--headless", "--marionette", "--remote-allow-system-access", "--no-remote"}, args...)...)
+	cmd.Env = append(os.Environ(), "HOME="+home, "TMPDIR="+profile, "MOZ_CRASHREPORTER_DISABLE=1",
 		"MOZ_LOG=IMAP:3,sync", "MOZ_LOG_FILE="+filepath.Join(profile, "imap"))
 	cmd.Stdout, cmd.Stderr = log, log
 	// The program is a shell script that starts others; all of them end with us.

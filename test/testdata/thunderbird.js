@@ -44,6 +44,21 @@ globalThis.tb = {
     this.account.incomingServer.password = password;
   },
 
+  // Opens the account, and types the password where Thunderbird asks for it, as a
+  // person does.
+  async openAccount(password) {
+    setTimeout(() => this.window.MsgGetMessagesForAccount(this.root));
+    const dialogue = await this.until("the question for the password", () =>
+      [...Services.ww.getWindowEnumerator()].find(w => w.document.getElementById("commonDialog")?._buttons && w.document.getElementById("password1Textbox")));
+    dialogue.document.getElementById("password1Textbox").value = password;
+    dialogue.document.getElementById("commonDialog").acceptDialog();
+  },
+  // The SMTP server of an identity.
+  smtp(identity) {
+    const s = MailServices.outgoingServer.getServerByKey(identity.smtpServerKey).QueryInterface(Ci.nsISmtpServer);
+    return [s.hostname, s.port, s.socketType, s.username];
+  },
+
   // Asks for the list of mailboxes; the answer is what Thunderbird shows, with
   // the role it gives each.
   async list(...names) {
