@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/popbridge/popbridge/internal/atomicfile"
 	"github.com/popbridge/popbridge/internal/fault"
@@ -95,15 +96,17 @@ func (a anchorDir) read(context.Context) ([]Entry, error) {
 			return nil, a.unreadable(err)
 		}
 	}
-	in := func(c *x509.Certificate) bool { return slices.ContainsFunc(bundle, c.Equal) }
 	var entries []Entry
-	for _, c := range files {
-		entries = append(entries, Entry{c, in(c) || !known})
+	add := func(c *x509.Certificate, trusted bool) {
+		if !slices.ContainsFunc(entries, func(e Entry) bool { return e.Cert.Equal(c) }) {
+			entries = append(entries, Entry{c, trusted})
+		}
 	}
 	for _, c := range bundle {
-		if !slices.ContainsFunc(entries, func(e Entry) bool { return e.Cert.Equal(c) }) {
-			entries = append(entries, Entry{c, true})
-		}
+		add(c, true)
+	}
+	for _, c := range files {
+		add(c, !known)
 	}
 	return entries, nil
 }
@@ -119,7 +122,7 @@ func (a anchorDir) add(ctx context.Context, ca *x509.Certificate) error {
 	if err != nil {
 		return a.unwritable(err)
 	}
-	return a.rebuild(ctx, a.refresh)
+	return a.rebuild(ctx, a.refresh, ca, true)
 }
 
 func (a anchorDir) remove(ctx context.Context, ca *x509.Certificate) error {
@@ -134,13 +137,28 @@ func (a anchorDir) remove(ctx context.Context, ca *x509.Certificate) error {
 			}
 		}
 	}
-	return a.rebuild(ctx, a.fresh)
+	return a.rebuild(ctx, a.fresh, ca, false)
 }
 
-// rebuild makes the bundle, which programs of all users read, whatever the umask here.
-func (a anchorDir) rebuild(ctx context.Context, command []string) error {
+// rebuild makes the bundle, which programs of all users read, whatever the umask here,
+// and looks whether the authority is in it as wanted.
+func (a anchorDir) rebuild(ctx context.Context, command []string, ca *x509.Certificate, wanted bool) error {
 	_, err := a.host.run(ctx, nil, append([]string{"/bin/sh", "-c", `umask 022; exec "$0" "$@"`}, command...)...)
-	return fault.Wrap(err, fault.Temporary, "the system's bundle of authorities could not be made", "run "+command[0]+" as root, and look at what it says")
+	if err != nil {
+		return fault.Wrap(err, fault.Temporary, "the system's bundle of authorities could not be made", "run "+command[0]+" as root, and look at what it says")
+	}
+	entries, err := a.read(ctx)
+	if err != nil {
+		return err
+	}
+	trusted := slices.ContainsFunc(entries, func(e Entry) bool { return e.Trusted && e.Cert.Equal(ca) })
+	switch {
+	case wanted && !trusted:
+		return fault.New(fault.Conflict, command[0]+" did not take the authority up", "run "+command[0]+" as root, and look at what it says")
+	case !wanted && trusted:
+		return fault.New(fault.Conflict, "the authority is still in "+strings.Join(a.bundles, ", ")+", from another file than in "+a.dir, "remove that file, and run "+command[0]+" as root")
+	}
+	return nil
 }
 
 func (a anchorDir) unreadable(err error) error {
