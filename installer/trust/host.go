@@ -96,7 +96,7 @@ func (h host) native() []Store {
 	case "darwin":
 		return h.keychain()
 	case "windows":
-		return rootStore("Root")
+		return rootStore()
 	}
 	return h.system()
 }

@@ -70,7 +70,7 @@ func TestTheLoginKeychain(t *testing.T) {
 	state(t, s, ca, NotTrusted, 0) // it is there, and no more
 	k.asked = nil
 	install(t, s, ca, true)
-	if want := "add-trusted-cert -r trustRoot -p ssl -k /Users/ann/Library/Keychains/login.keychain-db"; k.asked[len(k.asked)-1] != want {
+	if want := "add-trusted-cert -r trustRoot -p ssl -k " + s.Path; k.asked[len(k.asked)-1] != want {
 		t.Errorf("asked %q, want %s at the end", k.asked, want)
 	}
 	h.run = func(context.Context, []byte, ...string) ([]byte, error) {

@@ -3,6 +3,7 @@ package trust
 import (
 	"bufio"
 	"bytes"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -41,8 +42,7 @@ func (h host) databases() []Store {
 		stores = append(stores, Store{Name: name, Path: dir, place: database{h, real}, running: running})
 	}
 	for _, f := range folders[h.goos] {
-		found, _ := filepath.Glob(filepath.Join(escape(h.home), filepath.FromSlash(f.pattern))) // the patterns are good
-		for _, folder := range found {
+		for _, folder := range matches(h.home, f.pattern) {
 			for _, p := range profilesIn(folder) {
 				add(f.program+", profile "+p.name, p.dir, func() bool { return locked(filepath.Join(p.dir, lockFile)) })
 			}
@@ -62,8 +62,7 @@ func profilesIn(folder string) []profile {
 	data, _ := os.ReadFile(filepath.Join(folder, "profiles.ini")) // without it there are folders
 	found := readProfiles(data, folder)
 	for _, pattern := range []string{"*", "Profiles/*"} {
-		dirs, _ := filepath.Glob(filepath.Join(escape(folder), filepath.FromSlash(pattern), databaseFile))
-		for _, file := range dirs {
+		for _, file := range matches(folder, pattern+"/"+databaseFile) {
 			dir := filepath.Dir(file)
 			if !slices.ContainsFunc(found, func(p profile) bool { return p.dir == dir }) {
 				found = append(found, profile{filepath.Base(dir), dir})
@@ -99,15 +98,17 @@ func readProfiles(data []byte, folder string) (found []profile) {
 	return found
 }
 
+// matches returns the paths below a folder, of whatever name, that match a pattern with
+// slashes.
+func matches(folder, pattern string) (paths []string) {
+	found, _ := fs.Glob(os.DirFS(folder), pattern) // the patterns are good
+	for _, path := range found {
+		paths = append(paths, filepath.Join(folder, filepath.FromSlash(path)))
+	}
+	return paths
+}
+
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
-}
-
-// escape makes a path a pattern for itself.
-func escape(path string) string {
-	if filepath.Separator == '\\' {
-		return path // there a pattern has no escapes, and a home folder hardly a bracket
-	}
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
 }

@@ -12,21 +12,30 @@ import (
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
-// rootStore is a certificate store of the user. Windows asks at the screen before it
-// changes the one called Root.
-func rootStore(name string) []Store {
-	return []Store{{Name: "Windows, of this user (Outlook, Thunderbird)", Path: `HKCU\Software\Microsoft\SystemCertificates\` + name, place: userStore{name}}}
+// rootStore is the store of the user, in which Windows shows that of the machine as
+// well. Before it changes, Windows asks at the screen.
+func rootStore() []Store {
+	return []Store{{Name: "Windows, of this user (Outlook, Thunderbird)", Path: `HKCU\Software\Microsoft\SystemCertificates\Root`, place: userStore{"Root", windows.CERT_STORE_PROV_SYSTEM_W}}}
 }
 
-type userStore struct{ name string }
+// userStore is a store of the user, opened by one of the providers of Windows.
+type userStore struct {
+	name     string
+	provider uintptr
+}
 
-// each opens the store, and calls visit with each certificate until it returns false.
-func (u userStore) each(flags uint32, visit func(*windows.CertContext) (bool, error)) (err error) {
+func (u userStore) open(flags uint32) (windows.Handle, error) {
 	name, err := windows.UTF16PtrFromString(u.name)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	store, err := windows.CertOpenStore(windows.CERT_STORE_PROV_SYSTEM_W, 0, 0, windows.CERT_SYSTEM_STORE_CURRENT_USER|flags, uintptr(unsafe.Pointer(name)))
+	return windows.CertOpenStore(u.provider, 0, 0, windows.CERT_SYSTEM_STORE_CURRENT_USER|flags, uintptr(unsafe.Pointer(name)))
+}
+
+// each opens the store, and calls visit with each certificate until it returns false,
+// having freed it, or an error.
+func (u userStore) each(flags uint32, visit func(*windows.CertContext) (bool, error)) (err error) {
+	store, err := u.open(flags)
 	if err != nil {
 		return err
 	}
@@ -39,9 +48,8 @@ func (u userStore) each(flags uint32, visit func(*windows.CertContext) (bool, er
 			}
 			return err
 		}
-		more, err := visit(at)
-		if err != nil || !more {
-			return errors.Join(err, windows.CertFreeCertificateContext(at))
+		if more, err := visit(at); err != nil || !more {
+			return err
 		}
 	}
 }
@@ -58,11 +66,7 @@ func (u userStore) read(context.Context) ([]Entry, error) {
 }
 
 func (u userStore) add(_ context.Context, ca *x509.Certificate) error {
-	name, err := windows.UTF16PtrFromString(u.name)
-	if err != nil {
-		return err
-	}
-	store, err := windows.CertOpenStore(windows.CERT_STORE_PROV_SYSTEM_W, 0, 0, windows.CERT_SYSTEM_STORE_CURRENT_USER, uintptr(unsafe.Pointer(name)))
+	store, err := u.open(0)
 	if err != nil {
 		return unwritable(err)
 	}
@@ -79,8 +83,7 @@ func (u userStore) remove(_ context.Context, ca *x509.Certificate) error {
 		if string(encoded(at)) != string(ca.Raw) {
 			return true, nil
 		}
-		// The deletion frees a context, and the enumeration the one that it is given.
-		return false, windows.CertDeleteCertificateFromStore(windows.CertDuplicateCertificateContext(at))
+		return false, windows.CertDeleteCertificateFromStore(at) // which frees it
 	}))
 }
 
