@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -277,70 +276,4 @@ func (a *app) eachStore(stores []trust.Store, do func(trust.Store) error) error 
 	}
 	f.part = failed < len(stores)
 	return f
-}
-
-// seenStore is what status says of a store.
-type seenStore struct {
-	Store  string      `json:"store"`
-	Path   string      `json:"path"`
-	System bool        `json:"system"`
-	State  trust.State `json:"state"`
-	Others int         `json:"others"` // authorities of popbridge that are trusted besides
-	Error  string      `json:"error,omitempty"`
-	Hint   string      `json:"hint,omitempty"`
-}
-
-// seenAuthority is what status says of the authority.
-type seenAuthority struct {
-	File      string    `json:"file"`
-	SHA256    string    `json:"sha256"`
-	NotAfter  time.Time `json:"not_after"`
-	SpeaksFor string    `json:"speaks_for"`
-}
-
-func (a *app) trustStatus(ctx context.Context) error {
-	ca, dir, err := a.authority(ctx, false)
-	if err != nil {
-		return err
-	}
-	seen := []seenStore{}
-	failed := a.eachStore(trust.Find(), func(s trust.Store) error {
-		state, others, err := s.State(ctx, ca)
-		one := seenStore{Store: s.Name, Path: s.Path, System: s.System, State: state, Others: others}
-		if err != nil {
-			one.Error, one.Hint = err.Error(), fault.Hint(err)
-		}
-		seen = append(seen, one)
-		return err
-	})
-	if a.json {
-		answer := map[string]any{"authority": nil, "stores": seen}
-		if ca != nil {
-			answer["authority"] = seenAuthority{agent.AuthorityFile(dir), trust.Fingerprint(ca), ca.NotAfter, trust.SpeaksFor(ca)}
-		}
-		return a.printJSON(answer)
-	}
-	if ca == nil {
-		a.printf("there is no authority yet: `%s` makes it\n", a.command("trust install"))
-	} else {
-		a.printf("authority  %s\n  file     %s\n  SHA-256  %s\n  ends     %s\n  speaks for %s\n", ca.Subject.CommonName, agent.AuthorityFile(dir), trust.Fingerprint(ca), ca.NotAfter.Format(time.DateOnly), trust.SpeaksFor(ca))
-	}
-	if len(seen) == 0 {
-		a.printf("no store of authorities was found here\n")
-		return failed
-	}
-	var t table
-	t.row("STORE", "STATE", "WHERE")
-	for _, s := range seen {
-		t.row(s.Store, stateText(s), s.Path)
-	}
-	return errors.Join(t.print(a.stdout), failed)
-}
-
-func stateText(s seenStore) string {
-	text := string(s.State)
-	if s.Others > 0 {
-		text += fmt.Sprintf(", and %d of other data folders", s.Others)
-	}
-	return text
 }
