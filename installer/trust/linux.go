@@ -115,11 +115,7 @@ func (a anchorDir) read(context.Context) ([]Entry, error) {
 // of the former one.
 func (a anchorDir) add(ctx context.Context, ca *x509.Certificate) error {
 	path := filepath.Join(a.dir, fmt.Sprintf("popbridge-%.8x.crt", sha256.Sum256(ca.RawSubjectPublicKeyInfo)))
-	err := atomicfile.Write(path, 0o644, encode(ca))
-	if err == nil {
-		err = os.Chmod(path, 0o644) // whatever the umask: programs of all users read it
-	}
-	if err != nil {
+	if err := atomicfile.Write(path, 0o644, encode(ca)); err != nil { // which all users can read
 		return a.unwritable(err)
 	}
 	return a.rebuild(ctx, a.refresh, ca, true)
@@ -140,8 +136,8 @@ func (a anchorDir) remove(ctx context.Context, ca *x509.Certificate) error {
 	return a.rebuild(ctx, a.fresh, ca, false)
 }
 
-// rebuild makes the bundle, which programs of all users read, whatever the umask here,
-// and looks whether the authority is in it as wanted.
+// rebuild makes the bundle, and what other packages make of it, for all users whatever
+// the umask here, and looks whether the authority is in it as wanted.
 func (a anchorDir) rebuild(ctx context.Context, command []string, ca *x509.Certificate, wanted bool) error {
 	_, err := a.host.run(ctx, nil, append([]string{"/bin/sh", "-c", `umask 022; exec "$0" "$@"`}, command...)...)
 	if err != nil {

@@ -139,3 +139,23 @@ func TestTheSystemsStoreThatCannotBeChanged(t *testing.T) {
 		t.Errorf("a system without the folder has %v", got)
 	}
 }
+
+// What the program of the distribution writes, and its hooks, other users can read.
+func TestTheBundleIsForAllUsers(t *testing.T) {
+	h, bundle, _ := distribution(t, 0)
+	s := h.system()[0]
+	a := s.place.(anchorDir)
+	made := filepath.Join(t.TempDir(), "made")
+	script := filepath.Join(t.TempDir(), "refresh")
+	put(t, script, "#!/bin/sh\nset -e\ncat "+s.Path+"/*.crt >"+bundle+"\n: >"+made+"\n")
+	if err := os.Chmod(script, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Umask(syscall.Umask(0o077))
+	a.host.run, a.refresh = run, []string{script}
+	s.place = a
+	install(t, s, authority(t, newKey(t)), true)
+	if info, err := os.Stat(made); err != nil || info.Mode().Perm() != 0o644 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+}
