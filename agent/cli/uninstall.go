@@ -54,7 +54,9 @@ func (a *app) uninstall(ctx context.Context, o installer.Options, u uninstall) e
 		}
 		err = a.deleteMailOf(ctx, s, u.yes)
 	}
+	var path string
 	if err == nil {
+		path = s.Runs().Config
 		err = s.Uninstall()
 	}
 	switch {
@@ -64,6 +66,7 @@ func (a *app) uninstall(ctx context.Context, o installer.Options, u uninstall) e
 		a.printf("the service was removed\n")
 	default:
 		a.printf("the service was removed; mail and config stay\n")
+		a.noteTrust(ctx, path)
 	}
 	return nil
 }
@@ -118,6 +121,8 @@ func (a *app) deleteMail(ctx context.Context, yes bool) error {
 		return errors.Join(err, own.Close())
 	}
 	a.showHoldings(cfg.DataDir, list)
+	ca, _ := agent.ReadAuthority(cfg) // without it nothing is said of it
+	trusting := trustedIn(ctx, ca)
 	if !yes {
 		if err := a.confirmDelete(ctx); err != nil {
 			return errors.Join(err, own.Close())
@@ -127,6 +132,9 @@ func (a *app) deleteMail(ctx context.Context, yes bool) error {
 		return err
 	}
 	a.printf("the mail was deleted; the config stays: %s\n", cfg.Path)
+	if len(trusting) > 0 {
+		a.printf("its certificate authority, whose key was deleted, is still trusted in: %s; `%s` ends that\n", strings.Join(trusting, "; "), a.command("trust remove --all"))
+	}
 	return nil
 }
 

@@ -59,6 +59,29 @@ globalThis.tb = {
     return [s.hostname, s.port, s.socketType, s.username];
   },
 
+  // From now on keeps what is wrong with certificates of which Thunderbird asks or
+  // tells the person.
+  watchCertificates() {
+    this.distrusted = [];
+    MailServices.mailSession.addUserFeedbackListener({
+      QueryInterface: ChromeUtils.generateQI(["nsIMsgUserFeedbackListener"]),
+      onAlert() { return false; },
+      onCertError: info => { this.distrusted.push(info.errorCodeString); return true; },
+    });
+  },
+
+  // Connects, and waits until Thunderbird does not believe the server.
+  async distrusts() {
+    this.account.incomingServer.performExpand(this.window.msgWindow);
+    await this.until("a certificate that is not trusted", () => this.distrusted.length);
+    return this.distrusted[0];
+  },
+
+  // As the button that gets messages does.
+  getMessages() {
+    this.account.incomingServer.getNewMessages(this.folder("INBOX"), this.window.msgWindow, null);
+  },
+
   // Asks for the list of mailboxes; the answer is what Thunderbird shows, with
   // the role it gives each.
   async list(...names) {

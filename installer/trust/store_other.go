@@ -1,0 +1,6 @@
+//go:build !windows
+
+package trust
+
+// rootStore is of Windows only.
+func rootStore() []Store { return nil }
