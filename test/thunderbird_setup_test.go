@@ -51,11 +51,6 @@ func TestThunderbirdSetUpByClientSetup(t *testing.T) {
 	write(t, filepath.Join(profile, "user.js"), automation)
 	trust(t, p, profile)
 	b := startThunderbirdAt(t, "thunderbird", home, profile)
-	js, err := os.ReadFile("testdata/thunderbird.js")
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.script(t, nil, string(js))
 	b.script(t, nil, `await tb.openAccount(args[0])`, devicePw)
 	b.script(t, nil, `
 		await tb.until("INBOX", () => "INBOX" in tb.folders());

@@ -82,11 +82,6 @@ func TestThunderbirdReadsMarksMovesAndDeletes(t *testing.T) {
 	p := overTLS(t, "starttls", d)
 
 	b := startThunderbird(t, thunderbirdProfile(t, p))
-	js, err := os.ReadFile("testdata/thunderbird.js")
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.script(t, nil, string(js))
 	b.script(t, nil, `tb.login(...args)`, string(authority(t, p)), devicePw)
 
 	roles := map[string]string{"INBOX": "Inbox", "Archive": "Archive", "Drafts": "Drafts", "Junk": "Junk", "Sent": "SentMail", "Trash": "Trash"}
@@ -106,7 +101,7 @@ func TestThunderbirdReadsMarksMovesAndDeletes(t *testing.T) {
 	command(t, p, 0, "sync")
 	b.script(t, nil, `await tb.counted("INBOX", args[0])`, len(messages)+1)
 	b.script(t, nil, `await tb.read("INBOX", args[0])`, messageID(t, arrived))
-	b.screenshot(t, artefact(t, "thunderbird.png"))
+	must(t, b.Screenshot(artefact(t, "thunderbird.png")))
 
 	thunderbirdChanges(t, b, p, messages, arrived)
 	thunderbirdSeesOthers(t, b, p, messages)
@@ -208,8 +203,10 @@ func thunderbirdFolders(t *testing.T, b *thunderbird, p *rig.Popbridge) {
 		if got := ownFolders(t, p); !slices.Equal(got, step.want) {
 			t.Errorf("after %s: folders %q, want %q", step.js, got, step.want)
 		}
+		sent, err := b.Sent()
+		must(t, err)
 		for _, command := range append(step.sent, "ENABLE UTF8=ACCEPT") {
-			if sent := b.sent(t); !slices.Contains(sent, command) {
+			if !slices.Contains(sent, command) {
 				t.Errorf("Thunderbird did not send %s, but %q", command, sent)
 			}
 		}

@@ -111,13 +111,7 @@ func thunderbirdAsks(t *testing.T, profile, name string, meanwhile func(*testing
 // knowingThunderbird has the password, and no authority but what its profile has.
 func knowingThunderbird(t *testing.T, profile string) *thunderbird {
 	t.Helper()
-	_ = os.Remove(filepath.Join(profile, "MarionetteActivePort")) // of the start before
 	b := startThunderbird(t, profile)
-	js, err := os.ReadFile("testdata/thunderbird.js")
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.script(t, nil, string(js))
 	b.script(t, nil, `tb.watchCertificates(); tb.account.incomingServer.password = args[0]`, devicePw)
 	return b
 }
