@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -124,8 +123,12 @@ func (a *app) setUpThunderbird(ctx context.Context, profile string, m clientfile
 		a.sayChange(p, change, m)
 	}
 	if !change.There && a.interactive() {
-		if yes, err := a.yes(ctx, "Go on? [Y/n] ", true); err != nil || !yes {
-			return "", errors.Join(err, fault.New(fault.Config, "Thunderbird was left as it is", "`"+a.command("client-setup")+"` prints what to enter by hand"))
+		yes, err := a.yes(ctx, "Go on? [Y/n] ", true)
+		if err == nil && !yes {
+			err = fault.New(fault.Config, "Thunderbird was left as it is", "`"+a.command("client-setup")+"` prints what to enter by hand")
+		}
+		if err != nil {
+			return "", err
 		}
 	}
 	if err := p.Add(change); err != nil {
@@ -143,7 +146,7 @@ func (a *app) sayChange(p thunderbird.Profile, change thunderbird.Change, m clie
 	case change.There:
 		a.printf("Thunderbird has the account already, in the profile %s. Nothing was changed.\n", p.Dir)
 	case !change.New:
-		a.printf("Thunderbird has the account, in the profile %s. Its server becomes %s, port %d.\n", p.Dir, m.Host, m.Port)
+		a.printf("Thunderbird has the account, in the profile %s. It is brought up to date: server %s, port %d, and the mail addresses that it lacks.\n", p.Dir, m.Host, m.Port)
 	default:
 		a.printf("The account of user %s is added to Thunderbird, in the profile %s.\n", m.User, p.Dir)
 	}

@@ -13,6 +13,8 @@ import (
 
 	"rsc.io/qr"
 
+	"github.com/popbridge/popbridge/installer/clientfiles"
+	"github.com/popbridge/popbridge/installer/discover"
 	"github.com/popbridge/popbridge/test/rig"
 )
 
@@ -66,6 +68,36 @@ func TestQRCodeDrawsEveryModule(t *testing.T) {
 	for _, text := range []string{strings.Repeat("x", 3000), "jörg"} {
 		if _, err := qrCode(text); err == nil {
 			t.Errorf("%.10q… of %d bytes is drawn", text, len(text))
+		}
+	}
+}
+
+// Where a phone can reach the server there is a code for it, else it is said why not.
+func TestQRCodeForAPhone(t *testing.T) {
+	m := clientfiles.Mailbox{User: "ann", Host: "192.168.1.2", Port: 1143, TLS: discover.StartTLS, Identities: []clientfiles.Identity{
+		{Address: "ann@gmx.de", SMTP: discover.Server{Host: "mail.gmx.net", Port: 465, TLS: discover.Implicit, Username: "ann@gmx.de"}}}}
+	text, err := m.AndroidQR()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := qrCode(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		change     func(*clientfiles.Mailbox)
+		said, code string
+	}{
+		{func(*clientfiles.Mailbox) {}, "Scan QR code", want},
+		{func(m *clientfiles.Mailbox) { m.Host = "127.0.0.1" }, "No QR code for a phone: 127.0.0.1 is this computer only.", ""},
+		{func(m *clientfiles.Mailbox) { m.Identities = nil }, "there is no QR code for Android", ""},
+	} {
+		var out, errs bytes.Buffer
+		m := m
+		c.change(&m)
+		newApp(nil, &out, &errs).printClientValues(m)
+		if !strings.Contains(out.String(), c.said) || errs.String() != c.code {
+			t.Errorf("%+v: it prints %s and %s", m, out.String(), errs.String())
 		}
 	}
 }

@@ -2,32 +2,32 @@ package clientfiles
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/popbridge/popbridge/installer/discover"
 )
 
-// Autoconfig is a document by which Thunderbird's discovery finds this server for a
-// domain of the identities (draft-ietf-mailmaint-autoconfig), and none where no
-// identity is in the domain. The outgoing server is that of the first identity in the
-// domain; others of the same domain have the same one, as a rule with the address as
-// the user name.
+// Autoconfig is a document by which Thunderbird's discovery finds this server for one
+// of Domains (draft-ietf-mailmaint-autoconfig), and nil for others. The outgoing server
+// is that of the first identity in the domain; others of the same domain have the same
+// one, as a rule with the address as the user name.
 func (m Mailbox) Autoconfig(domain string) []byte {
 	for _, id := range m.Identities {
-		if domainOf(id.Address) == domain {
+		if id.SMTP.Known() && domainOf(id.Address) == domain {
 			return m.autoconfig(id, domain)
 		}
 	}
 	return nil
 }
 
-// Domains are the domains of the identities, each once, in their order.
+// Domains are the domains of the identities whose outgoing server is known, each once,
+// in their order: Thunderbird takes no document without an outgoing server.
 func (m Mailbox) Domains() []string {
 	var domains []string
-	seen := map[string]bool{}
 	for _, id := range m.Identities {
-		if d := domainOf(id.Address); d != "" && !seen[d] {
-			seen[d], domains = true, append(domains, d)
+		if d := domainOf(id.Address); d != "" && id.SMTP.Known() && !slices.Contains(domains, d) {
+			domains = append(domains, d)
 		}
 	}
 	return domains
@@ -53,12 +53,11 @@ func (m Mailbox) autoconfig(id Identity, domain string) []byte {
     <displayShortName>popbridge</displayShortName>
 `, xmlText(domain))
 	writeAutoconfigServer(&b, "incomingServer", "imap", discover.Server{Host: m.Host, Port: m.Port, TLS: m.TLS, Username: m.User})
-	if s := id.SMTP; s.Known() {
-		if s.Username == id.Address {
-			s.Username = "%EMAILADDRESS%"
-		}
-		writeAutoconfigServer(&b, "outgoingServer", "smtp", s)
+	smtp := id.SMTP
+	if smtp.Username == id.Address {
+		smtp.Username = "%EMAILADDRESS%"
 	}
+	writeAutoconfigServer(&b, "outgoingServer", "smtp", smtp)
 	b.WriteString("  </emailProvider>\n</clientConfig>\n")
 	return []byte(b.String())
 }

@@ -8,19 +8,28 @@ import (
 // Program is a mail client and how it is set up.
 type Program struct {
 	Name  string
-	Tried string   // with what the tests of popbridge run this; empty where they do not
+	Tried string   // the version that the tests of popbridge run; empty where they do not
+	Part  string   // what of it they run; empty where it is the program as a person has it
 	Steps []string // what a person does, in order
 	Files []string // the names of files that go with it
 }
 
-// tried is the version of a program that the tests set up with what this package
-// makes; docs/clients.md has the same.
+// tried is the version of each program that the tests run, with these values;
+// docs/clients.md has the same.
 var tried = map[string]string{
 	"Thunderbird": "153.7.0esr",
+	"Evolution":   "3.46.4",
+	"KMail":       "22.12.3",
 	"neomutt":     "20220429",
 	"aerc":        "0.14.0",
 	"mbsync":      "1.4.4",
 	"offlineimap": "8.0.0",
+}
+
+// inPart is what the tests run of a program where it is not all of it.
+var inPart = map[string]string{
+	"Evolution": "the code that speaks IMAP, not its windows",
+	"KMail":     "the code that speaks IMAP, not its windows",
 }
 
 // Programs lists the programs that there are steps for.
@@ -28,7 +37,7 @@ func (m Mailbox) Programs() []Program {
 	list := append(m.desktopPrograms(), m.phonePrograms()...)
 	list = append(list, m.terminalPrograms()...)
 	for i := range list {
-		list[i].Tried = tried[list[i].Name]
+		list[i].Tried, list[i].Part = tried[list[i].Name], inPart[list[i].Name]
 	}
 	return list
 }
@@ -44,10 +53,12 @@ func (m Mailbox) desktopPrograms() []Program {
 		"Run `popbridge client-setup --thunderbird`: it adds the account to the profile of Thunderbird.",
 		"Start Thunderbird and enter the password of the login when it asks.",
 	}}
-	for _, domain := range m.Domains() {
-		name := domain + ".xml"
-		thunderbird.Files = append(thunderbird.Files, name)
-		thunderbird.Steps = append(thunderbird.Steps, fmt.Sprintf("Or, to use Thunderbird's own dialogue: copy %s into the folder isp of Thunderbird's program folder (Debian: `sudo install -m 644 %[1]s /usr/lib/thunderbird/isp/`). It then finds popbridge for addresses of %s. Remove the file to undo this.", name, domain))
+	if domains := m.Domains(); len(domains) > 0 {
+		for _, domain := range domains {
+			thunderbird.Files = append(thunderbird.Files, domain+".xml")
+		}
+		files := strings.Join(thunderbird.Files, " ")
+		thunderbird.Steps = append(thunderbird.Steps, "Or, to use Thunderbird's own dialogue: copy "+files+" into the folder isp of its program folder (Debian: `sudo install -m 644 "+files+" /usr/lib/thunderbird/isp/`). It then finds popbridge for addresses of "+strings.Join(domains, ", ")+". Remove the files to undo this.")
 	}
 	apple := Program{Name: "Apple Mail", Files: []string{profileFile}, Steps: []string{
 		"Open " + profileFile + ", then System Settings, General, Device Management: install the profile.",
@@ -137,11 +148,11 @@ type File struct {
 	Data []byte
 }
 
-// Files are all files for the mailbox. page is the day that is printed on the page.
+// Files are all files for the mailbox. day is printed on the page.
 func (m Mailbox) Files(day string) []File {
 	files := []File{
 		{pageFile, "a page to print: all values, and the steps for each program", m.Page(day)},
-		{profileFile, "Apple Mail, iPhone and iPad: open it to install it", m.MobileConfig()},
+		{profileFile, m.profileFor(), m.MobileConfig()},
 	}
 	for _, domain := range m.Domains() {
 		files = append(files, File{domain + ".xml", "Thunderbird's own dialogue, for addresses of " + domain + ": copy it into the folder isp of its program folder", m.Autoconfig(domain)})
@@ -155,6 +166,17 @@ func (m Mailbox) Files(day string) []File {
 		files = append(files, File{f.name, f.program + ": its first lines say where it belongs", []byte(f.text)})
 	}
 	return files
+}
+
+func (m Mailbox) profileFor() string {
+	text := "Apple Mail, iPhone and iPad: open it to install it"
+	if m.Loopback() {
+		text = "Apple Mail on this computer: open it to install it"
+	}
+	if !m.HasMail() {
+		text += "; it has the certificate only, as no outgoing server is known"
+	}
+	return text
 }
 
 // code splits a step into text and what is between backquotes.

@@ -79,7 +79,9 @@ func (m Mailbox) Aerc() string {
 	scheme := map[discover.Security]string{discover.Implicit: "imaps", discover.StartTLS: "imap", discover.None: "imap+insecure"}[m.TLS]
 	source := url.URL{Scheme: scheme, User: url.User(m.User), Host: m.addr()}
 	fmt.Fprintf(&b, "[popbridge]\nsource          = %s\nsource-cred-cmd = cat %s\n", aercValue(source.String()), passwordFile)
-	if m.address() != "" {
+	if m.address() == "" { // aerc does not start without one
+		b.WriteString("# Your mail address:\nfrom            = <you@example.com>\n")
+	} else {
 		fmt.Fprintf(&b, "from            = %s\n", aercValue("<"+m.address()+">"))
 		if smtp := m.Identities[0].SMTP; smtp.Known() {
 			scheme := "smtp"

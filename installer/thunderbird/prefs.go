@@ -108,19 +108,42 @@ func serverSettings(key string, m clientfiles.Mailbox) settings {
 	}
 }
 
-// newAccount is one account with all identities, each with its SMTP server. Thunderbird
-// finds the folders for drafts and sent mail by their role.
+// newAccount is one account with all identities. Thunderbird finds the folders for
+// drafts and sent mail by their role.
 func newAccount(prefs map[string]any, m clientfiles.Mailbox) settings {
 	server, account := freeNumber(prefs, "mail.server.server"), freeNumber(prefs, "mail.account.account")
-	identity, smtp := freeNumber(prefs, "mail.identity.id"), freeNumber(prefs, "mail.smtpserver.smtp")
 	serverKey, accountKey := fmt.Sprint("server", server), fmt.Sprint("account", account)
 	set := append(serverSettings(serverKey, m),
 		setting{"mail.server." + serverKey + ".name", name(m)},
 		setting{"mail.server." + serverKey + ".check_new_mail", true},
-		setting{"mail.server." + serverKey + ".login_at_startup", true})
+		setting{"mail.server." + serverKey + ".login_at_startup", true},
+		setting{"mail.account." + accountKey + ".server", serverKey},
+		setting{accountList, joined(prefs, accountList, accountKey)})
+	if last, ok := prefs["mail.account.lastKey"].(int); ok && last < account {
+		set = append(set, setting{"mail.account.lastKey", account})
+	}
+	if _, there := prefs["mail.accountmanager.defaultaccount"]; !there {
+		set = append(set, setting{"mail.accountmanager.defaultaccount", accountKey})
+	}
+	return append(set, newIdentities(prefs, "mail.account."+accountKey+".identities", m)...)
+}
+
+// newIdentities adds the identities that a list does not have, each with its SMTP
+// server.
+func newIdentities(prefs map[string]any, list string, m clientfiles.Mailbox) settings {
+	old, _ := prefs[list].(string)
+	there := map[any]bool{}
+	for key := range strings.SplitSeq(old, ",") {
+		there[prefs["mail.identity."+strings.TrimSpace(key)+".useremail"]] = true
+	}
+	identity, smtp := freeNumber(prefs, "mail.identity.id"), freeNumber(prefs, "mail.smtpserver.smtp")
+	var set settings
 	var identities, smtps []string
-	for i, id := range m.Identities {
-		key := fmt.Sprint("id", identity+i)
+	for _, id := range m.Identities {
+		if there[id.Address] {
+			continue
+		}
+		key := fmt.Sprint("id", identity+len(identities))
 		identities = append(identities, key)
 		at := "mail.identity." + key + "."
 		set = append(set, setting{at + "fullName", ""}, setting{at + "useremail", id.Address}, setting{at + "reply_on_top", 1}, setting{at + "valid", true})
@@ -131,13 +154,8 @@ func newAccount(prefs map[string]any, m clientfiles.Mailbox) settings {
 		smtps = append(smtps, smtpKey)
 		set = append(append(set, setting{at + "smtpServer", smtpKey}), smtpSettings(smtpKey, id)...)
 	}
-	set = append(set, setting{"mail.account." + accountKey + ".server", serverKey}, setting{"mail.account." + accountKey + ".identities", strings.Join(identities, ",")},
-		setting{accountList, joined(prefs, accountList, accountKey)})
-	if last, ok := prefs["mail.account.lastKey"].(int); ok && last < account {
-		set = append(set, setting{"mail.account.lastKey", account})
-	}
-	if _, there := prefs["mail.accountmanager.defaultaccount"]; !there {
-		set = append(set, setting{"mail.accountmanager.defaultaccount", accountKey})
+	if len(identities) > 0 {
+		set = append(set, setting{list, joined(prefs, list, identities...)})
 	}
 	if len(smtps) > 0 {
 		set = append(set, setting{smtpList, joined(prefs, smtpList, smtps...)})

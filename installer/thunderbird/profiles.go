@@ -34,6 +34,9 @@ func At(dir string) (Profile, error) {
 // Default returns the profile that Thunderbird starts with. Where it has none yet, on
 // Linux the one that Add is to make. Errors are faults with a hint.
 func Default() (Profile, error) {
+	if user := os.Getenv("SUDO_USER"); os.Geteuid() == 0 && user != "" && user != "root" {
+		return Profile{}, fault.New(fault.Denied, "with sudo this would set up the Thunderbird of root", "run it without sudo, as "+user)
+	}
 	home, err := os.UserHomeDir()
 	if err != nil {
 		return Profile{}, fault.Wrap(err, fault.Config, "the home folder is not known", "name the profile: --thunderbird=DIR")

@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -131,12 +132,13 @@ func change(old string, m clientfiles.Mailbox) (Change, error) {
 	prefs := parsePrefs([]byte(old))
 	c := Change{POP: popServers(prefs)}
 	var set settings
-	if key := sameServer(prefs, m); key != "" {
-		for _, s := range serverSettings(key, m) {
+	if account, server := sameServer(prefs, m); server != "" {
+		for _, s := range serverSettings(server, m) {
 			if prefs[s.name] != s.value {
 				set = append(set, s)
 			}
 		}
+		set = append(set, newIdentities(prefs, "mail.account."+account+".identities", m)...)
 		if len(set) == 0 {
 			c.There = true
 			return c, nil
@@ -155,30 +157,31 @@ func change(old string, m clientfiles.Mailbox) (Change, error) {
 	return c, nil
 }
 
-// sameServer is the key of a server with the same user on this machine or the same
-// host, empty where there is none.
-func sameServer(prefs map[string]any, m clientfiles.Mailbox) string {
-	for _, key := range serversOf(prefs) {
+// sameServer returns the keys of the account and the server with the same user on this
+// machine or the same host, empty where there are none.
+func sameServer(prefs map[string]any, m clientfiles.Mailbox) (account, server string) {
+	for account, key := range serversOf(prefs) {
 		at := "mail.server." + key + "."
 		host, _ := prefs[at+"hostname"].(string)
 		there := clientfiles.Mailbox{Host: host}
 		if prefs[at+"type"] == "imap" && prefs[at+"userName"] == m.User && (host == m.Host || there.Loopback() && m.Loopback()) {
-			return key
+			return account, key
 		}
 	}
-	return ""
+	return "", ""
 }
 
-// serversOf lists the keys of the servers of all accounts.
-func serversOf(prefs map[string]any) []string {
-	var keys []string
+// serversOf yields the keys of all accounts, and those of their servers.
+func serversOf(prefs map[string]any) iter.Seq2[string, string] {
 	accounts, _ := prefs[accountList].(string)
-	for account := range strings.SplitSeq(accounts, ",") {
-		if key, ok := prefs["mail.account."+strings.TrimSpace(account)+".server"].(string); ok {
-			keys = append(keys, key)
+	return func(yield func(string, string) bool) {
+		for account := range strings.SplitSeq(accounts, ",") {
+			account = strings.TrimSpace(account)
+			if key, ok := prefs["mail.account."+account+".server"].(string); ok && !yield(account, key) {
+				return
+			}
 		}
 	}
-	return keys
 }
 
 func popServers(prefs map[string]any) []string {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -61,6 +62,9 @@ user_pref("mail.server.server6.authMethod", 3);
 user_pref("mail.server.server6.name", "popbridge");
 user_pref("mail.server.server6.check_new_mail", true);
 user_pref("mail.server.server6.login_at_startup", true);
+user_pref("mail.account.account5.server", "server6");
+user_pref("mail.accountmanager.accounts", "account1,account4,account5");
+user_pref("mail.account.lastKey", 5);
 user_pref("mail.identity.id4.fullName", "");
 user_pref("mail.identity.id4.useremail", "ann@gmx.de");
 user_pref("mail.identity.id4.reply_on_top", 1);
@@ -88,10 +92,7 @@ user_pref("mail.smtpserver.smtp4.port", 25);
 user_pref("mail.smtpserver.smtp4.try_ssl", 0);
 user_pref("mail.smtpserver.smtp4.authMethod", 1);
 user_pref("mail.smtpserver.smtp4.description", "ann@web.de");
-user_pref("mail.account.account5.server", "server6");
 user_pref("mail.account.account5.identities", "id4,id5,id6");
-user_pref("mail.accountmanager.accounts", "account1,account4,account5");
-user_pref("mail.account.lastKey", 5);
 user_pref("mail.smtpservers", "smtp2,smtp3,smtp4");
 `
 	if diff := cmp.Diff(want, added); diff != "" {
@@ -111,6 +112,18 @@ user_pref("mail.server.server6.socketType", 3);
 `
 	if got := strings.TrimPrefix(string(again.text), string(c.text)); err != nil || again.New || got != want {
 		t.Errorf("another port: %v, %s", err, got)
+	}
+	more := ann
+	more.Identities = append(slices.Clone(ann.Identities), clientfiles.Identity{Address: "a@b.example"})
+	again, err = change(string(c.text), more)
+	want = `user_pref("mail.identity.id7.fullName", "");
+user_pref("mail.identity.id7.useremail", "a@b.example");
+user_pref("mail.identity.id7.reply_on_top", 1);
+user_pref("mail.identity.id7.valid", true);
+user_pref("mail.account.account5.identities", "id4,id5,id6,id7");
+`
+	if got := strings.TrimPrefix(string(again.text), string(c.text)); err != nil || again.New || got != want {
+		t.Errorf("another address: %v, %s", err, got)
 	}
 	other := ann
 	other.User = "bob"
@@ -186,6 +199,13 @@ func TestDefaultOfHome(t *testing.T) {
 	must(t, os.WriteFile(filepath.Join(root, "x", "prefs.js"), nil, 0o600))
 	if p, err := Default(); err != nil || p.New || p.Dir != filepath.Join(root, "x") {
 		t.Errorf("%+v, %v", p, err)
+	}
+	if os.Geteuid() == 0 {
+		t.Setenv("SUDO_USER", "ann")
+		if p, err := Default(); !fault.Is(err, fault.Denied) {
+			t.Errorf("with sudo: %+v, %v", p, err)
+		}
+		t.Setenv("SUDO_USER", "")
 	}
 	must(t, os.WriteFile(filepath.Join(root, "profiles.ini"), []byte("[Profile0]\nPath=x\n[Profile1]\nPath=y\n"), 0o600))
 	if p, err := Default(); !fault.Is(err, fault.NotFound) {
