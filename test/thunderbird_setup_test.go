@@ -14,21 +14,6 @@ import (
 	"github.com/popbridge/popbridge/test/rig"
 )
 
-// automation is what makes Thunderbird listen to a test, and keeps it from calling
-// home. It connects when it is told, as a question for the password at the start
-// would keep the test from beginning. It has nothing else of an account.
-const automation = `user_pref("marionette.port", 0);
-user_pref("datareporting.policy.dataSubmissionEnabled", false);
-user_pref("toolkit.telemetry.enabled", false);
-user_pref("extensions.update.enabled", false);
-user_pref("network.captive-portal-service.enabled", false);
-user_pref("network.connectivity-service.enabled", false);
-user_pref("app.donation.eoy.version.viewed", 999);
-user_pref("mailnews.start_page.enabled", false);
-user_pref("mail.server.server1.login_at_startup", false);
-user_pref("mail.server.server1.check_new_mail", false);
-`
-
 // A Thunderbird that has never run, set up by client-setup alone: it asks for the
 // password, and reads the mail. A second time nothing is added; where the port is
 // another one, the account follows.
@@ -59,7 +44,7 @@ func TestThunderbirdSetUpByClientSetup(t *testing.T) {
 	if !strings.Contains(out, "is added to Thunderbird, in the profile "+profile) {
 		t.Errorf("it says %s", out)
 	}
-	write(t, filepath.Join(profile, "user.js"), automation)
+	write(t, filepath.Join(profile, "user.js"), rig.ThunderbirdAutomation)
 	trust(t, p, profile)
 	b := startThunderbirdAt(t, "thunderbird", home, profile)
 	b.script(t, nil, `await tb.openAccount(args[0])`, devicePw)
@@ -110,7 +95,7 @@ func TestThunderbirdFindsPopbridgeForADomain(t *testing.T) {
 
 	profile := filepath.Join(dir, "profile")
 	must(t, os.Mkdir(profile, 0o700))
-	write(t, filepath.Join(profile, "user.js"), automation+`user_pref("network.dns.disabled", true);
+	write(t, filepath.Join(profile, "user.js"), rig.ThunderbirdAutomation+`user_pref("network.dns.disabled", true);
 user_pref("mail.provider.suppress_dialog_on_startup", true);
 `)
 	b := startThunderbirdAt(t, filepath.Join(program, "thunderbird"), dir, profile, "--profile", profile)

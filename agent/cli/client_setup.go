@@ -122,15 +122,6 @@ func (a *app) setUpThunderbird(ctx context.Context, profile string, m clientfile
 	if !a.json {
 		a.sayChange(p, change, m)
 	}
-	if !change.There && a.interactive() {
-		yes, err := a.yes(ctx, "Go on? [Y/n] ", true)
-		if err == nil && !yes {
-			err = fault.New(fault.Config, "Thunderbird was left as it is", "`"+a.command("client-setup")+"` prints what to enter by hand")
-		}
-		if err != nil {
-			return "", err
-		}
-	}
 	if err := p.Add(change); err != nil {
 		return "", err
 	}
@@ -166,7 +157,7 @@ func (a *app) sayAdded(m clientfiles.Mailbox, change thunderbird.Change) {
 	}
 	a.printf("Start Thunderbird. It asks for the password of the login, which is %s.\n", a.passwordWords(m.Device))
 	if m.CAFile != "" {
-		a.printf("Where it asks about the certificate: its authority is %s.\n", m.CAFile)
+		a.printf("So that it asks nothing about the certificate: %s\n", a.command("trust install"))
 	}
 }
 

@@ -38,6 +38,21 @@ type Thunderbird struct {
 //go:embed thunderbird.js
 var thunderbirdJS string
 
+// ThunderbirdAutomation is user.js: what makes Thunderbird listen to a test, and keeps it from calling
+// home. It connects when it is told, as a question for the password at the start
+// would keep the test from beginning. It has nothing else of an account.
+const ThunderbirdAutomation = `user_pref("marionette.port", 0);
+user_pref("datareporting.policy.dataSubmissionEnabled", false);
+user_pref("toolkit.telemetry.enabled", false);
+user_pref("extensions.update.enabled", false);
+user_pref("network.captive-portal-service.enabled", false);
+user_pref("network.connectivity-service.enabled", false);
+user_pref("app.donation.eoy.version.viewed", 999);
+user_pref("mailnews.start_page.enabled", false);
+user_pref("mail.server.server1.login_at_startup", false);
+user_pref("mail.server.server1.check_new_mail", false);
+`
+
 // StartThunderbird starts cmd, the program with the arguments that name a profile, if
 // any, without a window system, and opens a session that may do everything the program
 // itself can. The profile's preferences ask for automation port 0. dial may be nil; it

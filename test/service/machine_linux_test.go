@@ -29,7 +29,7 @@ type machine struct {
 
 const (
 	suite       = "bookworm"
-	include     = "systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,sudo,ca-certificates"
+	include     = "systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,sudo,ca-certificates,libnss3-tools"
 	bootWithin  = 60 * time.Second
 	powerWithin = 30 * time.Second
 )
@@ -89,10 +89,11 @@ func newMachine(ctx context.Context, name, dir, program string) (*machine, error
 		os.WriteFile(filepath.Join(m.dir, "etc/sudoers.d/ann"), []byte("ann ALL=(ALL) NOPASSWD: ALL\n"), 0o440))
 }
 
-// boot switches the machine on, and waits until it is up.
+// boot switches the machine on, and waits until it is up. Its Thunderbird is that of
+// this one, which has what that needs besides.
 func (m *machine) boot() error {
 	m.console.Reset()
-	m.nspawn = exec.Command("systemd-nspawn", "--quiet", "--directory="+m.dir, "--machine="+m.name, "--register=no", "--keep-unit", "--resolv-conf=off", "--network-namespace-path="+m.network(), "--boot")
+	m.nspawn = exec.Command("systemd-nspawn", "--quiet", "--directory="+m.dir, "--machine="+m.name, "--register=no", "--keep-unit", "--resolv-conf=off", "--network-namespace-path="+m.network(), "--bind-ro=/usr/lib/thunderbird", "--boot")
 	m.nspawn.Stdout, m.nspawn.Stderr = &m.console, &m.console
 	if err := m.nspawn.Start(); err != nil {
 		return err

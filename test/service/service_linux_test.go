@@ -35,12 +35,14 @@ import (
 //	provider N            the mail provider of example.com: DNS, autoconfig, Dovecot with TLS and N messages
 //	step COMMAND...       what a stranger types as ann; counted, as is
 //	answer FILE COMMAND...         the same at a terminal, with the questions and answers of FILE
+//	thunderbird PROFILE N          starts Thunderbird on ann's profile, types the password that the answers
+//	                      before have shown, and waits until it has read N messages of the INBOX
 //	told WHAT             prints how many steps, questions and seconds it was
 //	busy PORT, free PORT  another program takes a port, and gives it back
 //	container COMMAND...  what root types in a container of the same files, without systemd
 //	reboot                switches the machine off and on
 func TestTheService(t *testing.T) {
-	rig.Need(t, "systemd-nspawn", "debootstrap", "nsenter", "ip", "dnsmasq", "dovecot")
+	rig.Need(t, "systemd-nspawn", "debootstrap", "nsenter", "ip", "dnsmasq", "dovecot", "thunderbird")
 	if os.Getuid() != 0 {
 		if os.Getenv("POPBRIDGE_REAL") == "required" {
 			t.Fatal("machines are booted by root only")
@@ -100,7 +102,7 @@ func params(script, program, debs string, ca *testkit.TLS) testscript.Params {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"root": typed("root"), "ann": typed("ann"), "exits": exits, "await": await, "put": put,
 			"popserver": startPOP, "busy": busy, "free": free, "reboot": reboot, "container": inContainer,
-			"provider": startProvider(ca), "step": step, "answer": answer, "told": told,
+			"provider": startProvider(ca), "step": step, "answer": answer, "thunderbird": thunderbird, "told": told,
 		},
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/sys/unix"
 
 	"github.com/popbridge/popbridge/internal/testkit"
 	"github.com/popbridge/popbridge/test/rig"
@@ -75,6 +76,7 @@ const autoconfig = `<?xml version="1.0"?>
 type figures struct {
 	began            time.Time
 	steps, questions int
+	password         string // of a mail client, as it was shown
 }
 
 // step is one command that a stranger types; the first begins the time.
@@ -126,6 +128,43 @@ func answer(ts *testscript.TestScript, _ bool, args []string) {
 	if code, err := ended(cmd.Wait()); err != nil || code != 0 {
 		ts.Fatalf("exit code %d, %v:\n%s", code, err, screen.text())
 	}
+	if shown := regexp.MustCompile(`password +([a-z2-7-]+) +\(shown`).FindSubmatch(screen.text()); shown != nil {
+		worldOf(ts).figures.password = string(shown[1])
+	}
+}
+
+// thunderbird is started as a person does; besides what is in its profile it is told
+// only how to be driven.
+func thunderbird(ts *testscript.TestScript, _ bool, args []string) {
+	count(ts, 0)
+	w := worldOf(ts)
+	home := filepath.Join(w.dir, "home/ann")
+	profile := filepath.Join(home, args[0])
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	for dir := profile; dir != os.TempDir(); dir = filepath.Dir(dir) {
+		info, err := os.Stat(dir)
+		ts.Check(err)
+		ts.Check(os.Chmod(dir, info.Mode().Perm()|0o011)) // it goes there by this machine's paths
+	}
+	var owner unix.Stat_t
+	ts.Check(unix.Stat(profile, &owner))
+	automation := filepath.Join(profile, "user.js")
+	ts.Check(os.WriteFile(automation, []byte(rig.ThunderbirdAutomation), 0o644))
+	ts.Check(os.WriteFile(filepath.Join(profile, "thunderbird.log"), nil, 0o666))
+
+	cmd := exec.Command("/usr/lib/thunderbird/thunderbird")
+	cmd.Env = []string{"HOME=" + home, "PATH=/usr/bin:/bin", "LANG=C.UTF-8"}
+	cmd.Dir = home
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: owner.Uid, Gid: owner.Gid}}
+	var b *rig.Thunderbird
+	ts.Check(w.inside(func() (err error) {
+		b, err = rig.StartThunderbird(context.Background(), cmd, profile, nil)
+		return err
+	}))
+	defer func() { ts.Check(b.Quit()) }()
+	ts.Check(b.Script(nil, `await tb.openAccount(args[0])`, w.figures.password))
+	ts.Check(b.Script(nil, `await tb.until("INBOX", () => "INBOX" in tb.folders()); await tb.open("INBOX", args[0])`, n))
 }
 
 // waited is a screen that one can wait at. What was waited for is not found again.
