@@ -39,7 +39,7 @@ func (a *app) trustStatus(ctx context.Context) error {
 		return err
 	}
 	seen := []seenStore{}
-	failed := a.eachStore(trust.Find(), func(s trust.Store) error {
+	failed := a.eachStore(trust.Find(agent.AuthorityFile(dir)), func(s trust.Store) error {
 		state, others, err := s.State(ctx, ca)
 		one := seenStore{Store: s.Name, Path: s.Path, System: s.System, State: state, Others: others}
 		if err != nil {
@@ -86,7 +86,7 @@ func trustedIn(ctx context.Context, ca *x509.Certificate) (names []string) {
 	if ca == nil {
 		return nil
 	}
-	for _, s := range trust.Find() {
+	for _, s := range trust.Find("") {
 		if state, _, err := s.State(ctx, ca); err == nil && state != trust.NotTrusted {
 			names = append(names, s.Name)
 		}

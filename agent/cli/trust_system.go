@@ -10,6 +10,7 @@ import (
 	"runtime"
 
 	"github.com/popbridge/popbridge/agent"
+	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/installer"
 	"github.com/popbridge/popbridge/installer/trust"
 	"github.com/popbridge/popbridge/internal/fault"
@@ -23,7 +24,7 @@ func (a *app) trustStores(system bool) ([]trust.Store, error) {
 	case !system && sudo != "":
 		return nil, fault.New(fault.Config, "with sudo this would be about the programs of the user root", "omit sudo for those of "+sudo+", or add --system for the store of the system")
 	case !system:
-		return trust.Find(), nil
+		return trust.Find(agent.AuthorityFile(config.DataDir(a.configPath))), nil
 	case runtime.GOOS != "linux":
 		return nil, fault.New(fault.Config, "--system is for Linux only", "omit it: here the store of the system has a part for each user")
 	case os.Geteuid() != 0:

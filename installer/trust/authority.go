@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/net/publicsuffix"
+
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
@@ -45,8 +47,8 @@ func Check(c *x509.Certificate) error {
 		return refuse("it is for more than servers")
 	}
 	for _, name := range c.PermittedDNSDomains {
-		if strings.Trim(name, ".") == "" {
-			return refuse("it may speak for every name")
+		if name = strings.Trim(name, "."); shared(name) {
+			return refuse("it may speak for everything below " + fault.Quote(name))
 		}
 	}
 	for _, n := range c.PermittedIPRanges {
@@ -55,6 +57,12 @@ func Check(c *x509.Certificate) error {
 		}
 	}
 	return nil
+}
+
+// shared reports whether computers of strangers have names below this one, as below "com".
+func shared(name string) bool {
+	suffix, icann := publicsuffix.PublicSuffix(name)
+	return name == "" || name == "local" || suffix == name && (icann || strings.Contains(suffix, "."))
 }
 
 // within reports whether all addresses of a range are loopback.

@@ -20,14 +20,15 @@ type host struct {
 	goos   string
 	root   string // "/"; the files of the system are looked for below it
 	home   string
+	file   string // of the authority, for hints
 	getenv func(string) string
 	look   func(program string) (string, error)
 	run    func(ctx context.Context, input []byte, argv ...string) ([]byte, error)
 }
 
-func thisHost() host {
+func thisHost(file string) host {
 	home, _ := os.UserHomeDir() // without one there are no stores of the user
-	return host{runtime.GOOS, "/", home, os.Getenv, look, run}
+	return host{runtime.GOOS, "/", home, file, os.Getenv, look, run}
 }
 
 // look finds a program, also where the paths of users do not lead.
@@ -71,11 +72,12 @@ func run(ctx context.Context, input []byte, argv ...string) ([]byte, error) {
 	return stdout.Bytes(), &failed{filepath.Base(argv[0]), strings.TrimSpace(stderr.String()), err}
 }
 
-// Find returns the stores of this machine and user. There may be none.
-func Find() []Store { return thisHost().find() }
+// Find returns the stores of this machine and user. There may be none. file is the
+// authority's, which hints name.
+func Find(file string) []Store { return thisHost(file).find() }
 
 // System returns the stores of the whole machine.
-func System() []Store { return thisHost().system() }
+func System() []Store { return thisHost("").system() }
 
 func (h host) find() []Store {
 	stores := h.native()
@@ -96,7 +98,7 @@ func (h host) native() []Store {
 	case "darwin":
 		return h.keychain()
 	case "windows":
-		return rootStore()
+		return rootStore(h.file)
 	}
 	return h.system()
 }

@@ -96,7 +96,7 @@ func (k loginKeychain) remove(ctx context.Context, ca *x509.Certificate) error {
 }
 
 func (k loginKeychain) unwritable(err error) error {
-	return fault.Wrap(err, fault.Denied, "it cannot be changed", "run this in a session at the screen of the Mac, which asks for your password; or double-click tls/ca.pem of the data folder, and choose Always Trust for SSL")
+	return fault.Wrap(err, fault.Denied, "it cannot be changed", "run this in a session at the screen of the Mac, which asks for your password; or double-click "+k.host.file+", and choose Always Trust for SSL")
 }
 
 func sha1Of(c *x509.Certificate) string {

@@ -20,6 +20,9 @@ type database struct {
 	dir  string
 }
 
+// byHand is where Thunderbird and Firefox import an authority.
+const byHand = "Settings, Privacy & Security, Manage Certificates, Authorities"
+
 // errPassword is what certutil says where the database has a password.
 const errPassword = "SEC_ERROR_BAD_PASSWORD"
 
@@ -32,7 +35,7 @@ func (h host) certutil() (string, error) {
 	}
 	if err != nil {
 		return "", fault.New(fault.NotFound, "certutil, the program that reads and changes it, is not installed",
-			h.nssPackage()+", then run this again; or import tls/ca.pem of the data folder by hand: Settings, Privacy & Security, Manage Certificates, Authorities")
+			h.nssPackage()+", then run this again; or import "+h.file+" in the program: "+byHand)
 	}
 	return path, nil
 }
@@ -149,8 +152,8 @@ func (d database) store(ctx context.Context, ca *x509.Certificate, nickname, fla
 	_, err := d.certutil(ctx, encode(ca), "-A", "-n", nickname, "-t", flags)
 	if f, ok := errors.AsType[*failed](err); ok && strings.Contains(f.said, errPassword) {
 		return fault.New(fault.Denied, "it has a primary password, without which nothing can be trusted there",
-			"import tls/ca.pem of the data folder in the program: Settings, Privacy & Security, Manage Certificates, Authorities; or let certutil ask for the password: "+
-				"certutil -A -d "+fault.ShellQuote("sql:"+d.dir)+" -n "+fault.ShellQuote(nickname)+" -t C,, -i PATH/tls/ca.pem")
+			"import "+d.host.file+" in the program: "+byHand+"; or let certutil ask for the password: "+
+				"certutil -A -d "+fault.ShellQuote("sql:"+d.dir)+" -n "+fault.ShellQuote(nickname)+" -t C,, -i "+fault.ShellQuote(d.host.file))
 	}
 	return d.unwritable(err)
 }

@@ -30,7 +30,7 @@ func nssStore(t *testing.T, password string) (s Store, dir string) {
 		args = []string{"-f", file}
 	}
 	certutil(t, nil, append([]string{"-N", "-d", "sql:" + dir}, args...)...)
-	return Store{Name: "NSS", Path: dir, place: database{thisHost(), dir}}, dir
+	return Store{Name: "NSS", Path: dir, place: database{thisHost("/data folder/tls/ca.pem"), dir}}, dir
 }
 
 func certutil(t *testing.T, input []byte, args ...string) string {
@@ -79,7 +79,7 @@ func TestADatabaseWithAPassword(t *testing.T) {
 	s, dir := nssStore(t, "secret words")
 	ca := authority(t, newKey(t))
 	_, err := s.Install(t.Context(), ca)
-	if !fault.Is(err, fault.Denied) || !strings.Contains(err.Error(), "primary password") || !strings.Contains(fault.Hint(err), "'sql:"+dir+"'") {
+	if !fault.Is(err, fault.Denied) || !strings.Contains(err.Error(), "primary password") || !strings.Contains(fault.Hint(err), "'sql:"+dir+"'") || !strings.Contains(fault.Hint(err), "-i '/data folder/tls/ca.pem'") {
 		t.Errorf("%v; hint: %s", err, fault.Hint(err))
 	}
 	if text := certutil(t, nil, "-L", "-d", "sql:"+dir); strings.Contains(text, "popbridge") {
@@ -117,14 +117,14 @@ func TestWithoutCertutil(t *testing.T) {
 		{"linux", "apk", "sudo apk add nss-tools"}, {"linux", "pacman", "sudo pacman -S nss"}, {"darwin", "brew", "brew install nss"}, {"linux", "", "install the tools of NSS"},
 		{"windows", "certutil", "install the tools of NSS"},
 	} {
-		h := host{goos: tt.goos, getenv: func(string) string { return `C:\Windows` }, look: func(program string) (string, error) {
+		h := host{goos: tt.goos, file: "/data/tls/ca.pem", getenv: func(string) string { return `C:\Windows` }, look: func(program string) (string, error) {
 			if program == tt.has {
 				return `c:\windows\system32\` + program + ".exe", nil
 			}
 			return "", exec.ErrNotFound
 		}}
 		_, _, err := Store{place: database{h, "dir"}}.State(t.Context(), nil)
-		if !fault.Is(err, fault.NotFound) || !strings.Contains(fault.Hint(err), tt.hint) || !strings.Contains(fault.Hint(err), "by hand") {
+		if !fault.Is(err, fault.NotFound) || !strings.Contains(fault.Hint(err), tt.hint) || !strings.Contains(fault.Hint(err), "or import /data/tls/ca.pem in the program: Settings") {
 			t.Errorf("%v: %v; hint: %s", tt, err, fault.Hint(err))
 		}
 	}

@@ -3,4 +3,4 @@
 package trust
 
 // rootStore is of Windows only.
-func rootStore() []Store { return nil }
+func rootStore(string) []Store { return nil }

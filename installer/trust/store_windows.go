@@ -14,14 +14,15 @@ import (
 
 // rootStore is the store of the user, in which Windows shows that of the machine as
 // well. Before it changes, Windows asks at the screen.
-func rootStore() []Store {
-	return []Store{{Name: "Windows, of this user (Outlook, Thunderbird)", Path: `HKCU\Software\Microsoft\SystemCertificates\Root`, place: userStore{"Root", windows.CERT_STORE_PROV_SYSTEM_W}}}
+func rootStore(file string) []Store {
+	return []Store{{Name: "Windows, of this user (Outlook, Thunderbird)", Path: `HKCU\Software\Microsoft\SystemCertificates\Root`, place: userStore{"Root", windows.CERT_STORE_PROV_SYSTEM_W, file}}}
 }
 
 // userStore is a store of the user, opened by one of the providers of Windows.
 type userStore struct {
 	name     string
 	provider uintptr
+	file     string // of the authority
 }
 
 func (u userStore) open(flags uint32) (windows.Handle, error) {
@@ -68,18 +69,18 @@ func (u userStore) read(context.Context) ([]Entry, error) {
 func (u userStore) add(_ context.Context, ca *x509.Certificate) error {
 	store, err := u.open(0)
 	if err != nil {
-		return unwritable(err)
+		return u.unwritable(err)
 	}
 	c, err := windows.CertCreateCertificateContext(windows.X509_ASN_ENCODING, &ca.Raw[0], uint32(len(ca.Raw)))
 	if err == nil {
 		err = windows.CertAddCertificateContextToStore(store, c, windows.CERT_STORE_ADD_REPLACE_EXISTING, nil)
 		err = errors.Join(err, windows.CertFreeCertificateContext(c))
 	}
-	return unwritable(errors.Join(err, windows.CertCloseStore(store, 0)))
+	return u.unwritable(errors.Join(err, windows.CertCloseStore(store, 0)))
 }
 
 func (u userStore) remove(_ context.Context, ca *x509.Certificate) error {
-	return unwritable(u.each(0, func(at *windows.CertContext) (bool, error) {
+	return u.unwritable(u.each(0, func(at *windows.CertContext) (bool, error) {
 		if string(encoded(at)) != string(ca.Raw) {
 			return true, nil
 		}
@@ -91,8 +92,8 @@ func encoded(c *windows.CertContext) []byte {
 	return append([]byte(nil), unsafe.Slice(c.EncodedCert, c.Length)...)
 }
 
-func unwritable(err error) error {
-	return fault.Wrap(err, fault.Denied, "it was not changed", "answer Yes to what Windows asks; or import tls\\ca.pem of the data folder into the Trusted Root Certification Authorities of your user with certmgr.msc")
+func (u userStore) unwritable(err error) error {
+	return fault.Wrap(err, fault.Denied, "it was not changed", "answer Yes to what Windows asks; or import "+u.file+" into the Trusted Root Certification Authorities of your user with certmgr.msc")
 }
 
 // withoutTerminal is of Unix only.
