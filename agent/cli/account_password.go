@@ -39,7 +39,7 @@ func (a *app) accountPassword(ctx context.Context, name string) error {
 	account := cfg.Accounts[at]
 	if !account.Password.InKeychain() {
 		return fault.New(fault.Conflict, "account "+account.Name+" does not take its password from the keychain",
-			"delete the line password_file or password_command from the config first")
+			"to have it there, run `"+a.command("account set "+account.Name+" password_file= password_command=")+"` first")
 	}
 	password, err := a.askPassword(ctx, account)
 	if err != nil {

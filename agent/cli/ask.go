@@ -131,7 +131,7 @@ func (a *app) readLine(ctx context.Context) (string, error) {
 // that is no terminal.
 func (a *app) askPassword(ctx context.Context, account config.Account) (secret.Secret, error) {
 	if !a.interactive() {
-		text, err := readPassword(a.stdin, secret.MaxSize, "it is one line, as in: pass show home | popbridge account password "+account.Name)
+		text, err := readPassword(a.stdin, secret.MaxSize, "it is one line, and nothing else")
 		return secret.Secret(text), err
 	}
 	typed, err := a.hidden(ctx, fmt.Sprintf("Password of %s at %s: ", account.Username, account.Host))
