@@ -89,7 +89,7 @@ func scripts(dir string) testscript.Params {
 func exits(ts *testscript.TestScript, _ bool, args []string) {
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
-	if got := exitCode(ts, args[1:]); got != want && os.Getenv("RECORD") == "" {
+	if got := exitCode(ts, args[1:]); got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
 	}
 }
