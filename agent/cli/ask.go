@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/term"
@@ -43,15 +44,22 @@ func (a *app) interactive() bool {
 	return ok
 }
 
-// question asks for a line at the terminal, without the blanks around it.
+// question asks for a line at the terminal, without the blanks around it; again where an
+// arrow key was pressed, which the terminal passes on.
 func (a *app) question(ctx context.Context, text string) (string, error) {
-	_, _ = io.WriteString(a.stderr, text)
-	line, err := a.readLine(ctx)
-	if err != nil {
-		_, _ = fmt.Fprintln(a.stderr)
-		return "", err
+	for range tries {
+		_, _ = io.WriteString(a.stderr, text)
+		line, err := a.readLine(ctx)
+		if err != nil {
+			_, _ = fmt.Fprintln(a.stderr)
+			return "", err
+		}
+		if !strings.ContainsFunc(line, unicode.IsControl) {
+			return strings.TrimSpace(line), checkUTF8(line)
+		}
+		_, _ = fmt.Fprintln(a.stderr, "  an arrow key or the like was pressed, which is no part of an answer: type it again, or paste it")
 	}
-	return strings.TrimSpace(line), checkUTF8(line)
+	return "", errNoAnswer
 }
 
 // checkUTF8 refuses what would be changed on its way: JSON and TOML hold nothing else.

@@ -103,7 +103,7 @@ func TestInterruptedPassword(t *testing.T) {
 func TestQuestionsTakeALineEach(t *testing.T) {
 	person, program := newTerminal(t)
 	a := newApp(program, io.Discard, io.Discard)
-	if _, err := io.WriteString(person, " ann \nperhaps\nJa\n\n\x04"); err != nil {
+	if _, err := io.WriteString(person, "\x1b[Dann\n ann \nperhaps\nJa\n\n\x04"); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := a.question(t.Context(), "Name: "); got != "ann" || err != nil {
