@@ -71,3 +71,14 @@ func Try(ctx context.Context, a Account) (p Probe, err error) {
 	}
 	return p, err
 }
+
+// Reach connects to a server, and looks no further than what it says before a login.
+func Reach(ctx context.Context, server pop3.Config) error {
+	c, err := pop3.Dial(ctx, server)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	_ = c.Quit(ctx) // it has answered, and that is all
+	return nil
+}

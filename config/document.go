@@ -95,13 +95,22 @@ func syntaxProblem(data []byte, err error) *Problem {
 	}
 	value, _, _ = strings.Cut(value, "#")
 	p.Hint = syntaxHint(p.Text, strings.TrimSpace(line), key, strings.TrimSpace(value))
-	if strings.HasPrefix(p.Hint, hintQuotes) {
+	switch { // what the parser says of these is hard to understand
+	case strings.HasPrefix(p.Hint, hintQuotes):
 		p.Text = "the value is text without quotes"
+	case p.Hint == hintStraight:
+		p.Text = "the quotes are curly ones"
+	case p.Hint == hintBackslash:
+		p.Text = `a backslash inside "..." has a meaning of its own`
 	}
 	return p
 }
 
-const hintQuotes = "text is written in quotes"
+const (
+	hintQuotes    = "text is written in quotes"
+	hintStraight  = `quotes must be straight ones: "..."`
+	hintBackslash = `inside "..." a backslash is written twice; inside '...' once`
+)
 
 var (
 	yaml     = regexp.MustCompile(`^([a-z_]+):\s`)
@@ -114,7 +123,7 @@ func syntaxHint(said, line, key, value string) string {
 	quoted := func(word string) string { return fmt.Sprintf(`%s: %s = "%s"`, hintQuotes, key, word) }
 	switch {
 	case strings.ContainsAny(value, "\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb"):
-		return `quotes must be straight ones: "..."`
+		return hintStraight
 	case yaml.MatchString(line) && !strings.Contains(line, "="):
 		return fmt.Sprintf(`write "%s = ..."`, yaml.FindStringSubmatch(line)[1])
 	case strings.Contains(said, "table") && strings.Contains(said, "already"):
@@ -124,7 +133,7 @@ func syntaxHint(said, line, key, value string) string {
 	case strings.HasPrefix(line, "["):
 		return "a table is written as a line [imap] or [[account]]"
 	case strings.HasPrefix(value, `"`) && strings.Contains(value, `\`):
-		return `inside "..." a backslash is written twice; inside '...' once`
+		return hintBackslash
 	case strings.EqualFold(value, "true") || strings.EqualFold(value, "false") || strings.EqualFold(value, "yes") || strings.EqualFold(value, "no"):
 		return "true and false are written in lower case, without quotes"
 	case strings.HasPrefix(value, "["):

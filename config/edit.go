@@ -6,75 +6,20 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
 
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
-// A Setting is a key of an account and its value as it stands in the file; without a
-// value the key goes, and its default holds.
-type Setting struct{ Key, Value string }
-
-// Text is the setting of a key whose value is text.
-func Text(key, value string) Setting { return Setting{key, tomlString(value)} }
-
-// ParseSetting reads KEY=VALUE as a person types it: text needs no quotes, a list is
-// written as in the file. What the value means is checked with the whole file.
-func ParseSetting(s string) (Setting, error) {
-	key, value, ok := strings.Cut(s, "=")
-	key, value = strings.TrimSpace(key), strings.TrimSpace(value)
-	if !ok || key == "" {
-		return Setting{}, fault.New(fault.Config, fault.Quote(s)+" is no setting", "write KEY=VALUE, such as poll_every=10m; KEY= alone goes back to the default")
+// AddAccount returns the text of a config with one account more, at its end; without
+// settings the text as it is, if it could have one.
+func AddAccount(data []byte, settings []Setting) ([]byte, error) {
+	if _, err := accountTexts(data); err != nil || settings == nil {
+		return data, err
 	}
-	if !slices.Contains(schema["account"], key) {
-		return Setting{}, fault.New(fault.Config, "an account has no key "+fault.Quote(key), DidYouMean(key, schema["account"])+"the keys are: "+strings.Join(schema["account"], ", "))
+	if err := checkSettings(settings); err != nil {
+		return nil, err
 	}
-	if value == "" {
-		return Setting{Key: key}, nil
-	}
-	if !bareKeys[key] && !(listKeys[key] && strings.HasPrefix(value, "[")) {
-		return Text(key, value), nil
-	}
-	var alone map[string]any
-	if err := toml.Unmarshal([]byte("x = "+value), &alone); err != nil || len(alone) != 1 || strings.ContainsAny(value, "\r\n#") {
-		return Setting{}, fault.New(fault.Config, fault.Quote(value)+" is no value of "+key, "write a number, true or false without quotes, and a list as in the config, in one line and without #")
-	}
-	return Setting{key, value}, nil
-}
-
-// bareKeys are the keys of an account whose values have no quotes, listKeys those that
-// may be lists.
-var (
-	bareKeys = map[string]bool{"port": true, "confirm_deletes": true, "shadow": true, "paused": true}
-	listKeys = map[string]bool{"password_command": true, "tls_pin": true}
-)
-
-// tomlString writes text as TOML, a path of Windows so that it can be read.
-func tomlString(s string) string {
-	control := strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f })
-	if strings.Contains(s, `\`) && !strings.Contains(s, "'") && !control {
-		return "'" + s + "'"
-	}
-	var b strings.Builder
-	b.WriteByte('"')
-	for _, r := range s {
-		switch {
-		case r == '"' || r == '\\':
-			b.WriteByte('\\')
-			b.WriteRune(r)
-		case r < ' ' || r == 0x7f:
-			fmt.Fprintf(&b, `\u%04X`, r)
-		default:
-			b.WriteRune(r)
-		}
-	}
-	b.WriteByte('"')
-	return b.String()
-}
-
-// AddAccount returns the text of a config with one account more, at its end.
-func AddAccount(data []byte, settings []Setting) []byte {
 	end := lineEnd(data)
 	data = slices.Clip(data)
 	if len(bytes.TrimSpace(bytes.TrimPrefix(data, byteOrderMark))) == 0 {
@@ -90,12 +35,16 @@ func AddAccount(data []byte, settings []Setting) []byte {
 	for _, s := range settings {
 		data = fmt.Appendf(data, "%-*s = %s%s", width, s.Key, s.Value, end)
 	}
-	return data
+	return data, nil
 }
 
 // SetAccount returns the text of a config with these keys of an account changed,
-// and all else as it was: comments, order, spaces, ends of lines.
+// and all else as it was: comments, order, spaces, ends of lines. A key that goes
+// leaves its lines as a comment where there is one on them, which may say why it was.
 func SetAccount(data []byte, name string, settings []Setting) ([]byte, error) {
+	if err := checkSettings(settings); err != nil {
+		return nil, err
+	}
 	for _, s := range settings {
 		a, err := findAccount(data, name)
 		if err != nil {
@@ -104,7 +53,8 @@ func SetAccount(data []byte, name string, settings []Setting) ([]byte, error) {
 		i := slices.IndexFunc(a.pairs, func(p pair) bool { return p.key == s.Key })
 		switch {
 		case i >= 0 && s.Value == "":
-			data = splice(data, a.pairs[i].line, nextLine(data, a.pairs[i].end), nil)
+			from, to := a.pairs[i].line, nextLine(data, a.pairs[i].end)
+			data = splice(data, from, to, commented(data[from:to], a.pairs[i].value-from))
 		case i >= 0:
 			data = splice(data, a.pairs[i].value, a.pairs[i].end, []byte(s.Value))
 		case s.Value != "":
@@ -124,7 +74,7 @@ func RemoveAccount(data []byte, name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	start, end := above(data, a.start), nextLine(data, a.last)
+	start, end := a.comments, nextLine(data, a.last)
 	for end < a.end && bytes.HasPrefix(bytes.TrimLeft(data[end:a.end], " \t"), []byte("#")) {
 		end = nextLine(data, end) // what is right below belongs to it, too
 	}
@@ -140,6 +90,7 @@ func RemoveAccount(data []byte, name string) ([]byte, error) {
 // accountText is where an account stands: offsets into the text of the file.
 type accountText struct {
 	name       string
+	comments   int // the start of the comments right above it
 	start, end int // of the line [[account]], and of the next table that is not part of it
 	last       int // the end of its last key or table
 	pairs      []pair
@@ -173,6 +124,7 @@ func accountTexts(data []byte) ([]accountText, error) {
 	shift := len(data) - len(bytes.TrimPrefix(data, byteOrderMark))
 	var accounts []accountText
 	root, inside, direct := true, false, false // no table; an account or a table of it; the account itself
+	floor := shift                             // the line below the last key or table: what is above it is no comment
 	for p.NextExpression() {
 		n := p.Expression()
 		first, last := 0, 0
@@ -187,16 +139,18 @@ func accountTexts(data []byte) ([]accountText, error) {
 		}
 		line := max(bytes.LastIndexByte(data[:first], '\n')+1, shift)
 		if n.Kind == unstable.KeyValue {
+			value := valueStart(data, last)
+			end := valueEnd(data, value)
+			floor = nextLine(data, end)
 			if inside {
-				accounts[len(accounts)-1].last = valueEnd(data, valueStart(data, last))
+				accounts[len(accounts)-1].last = end
 			}
 			switch {
 			case root && keys[0] == "account":
-				return nil, fault.New(fault.Config, "the accounts of this config are not written as tables [[account]]", "change the file by hand, or write them so")
+				return nil, fault.New(fault.Config, "the accounts of this config are not written as tables [[account]]", "change the file by hand, or write them so: a line [[account]] for each, its keys below")
 			case direct && len(keys) == 1:
 				a := &accounts[len(accounts)-1]
-				value := valueStart(data, last)
-				a.pairs = append(a.pairs, pair{keys[0], line, value, valueEnd(data, value)})
+				a.pairs = append(a.pairs, pair{keys[0], line, value, end})
 				if keys[0] == "name" {
 					a.name = string(n.Value().Data)
 				}
@@ -207,11 +161,12 @@ func accountTexts(data []byte) ([]accountText, error) {
 		part := keys[0] == "account"
 		direct = part && len(keys) == 1 && n.Kind == unstable.ArrayTable
 		if inside && (direct || !part) {
-			accounts[len(accounts)-1].end = above(data, line)
+			accounts[len(accounts)-1].end = above(data, line, floor)
 		}
 		if direct {
-			accounts = append(accounts, accountText{start: line, end: len(data)})
+			accounts = append(accounts, accountText{comments: above(data, line, floor), start: line, end: len(data)})
 		}
+		floor = nextLine(data, last)
 		if part && len(accounts) > 0 {
 			accounts[len(accounts)-1].last = last
 		}
@@ -240,93 +195,3 @@ func (a *accountText) insert(data []byte, s Setting) []byte {
 }
 
 var byteOrderMark = []byte("\ufeff")
-
-// lineEnd is how the lines of a file end.
-func lineEnd(data []byte) string {
-	if i := bytes.IndexByte(data, '\n'); i > 0 && data[i-1] == '\r' {
-		return "\r\n"
-	}
-	return "\n"
-}
-
-// above is the start of the comments right above a line, or that of the line.
-func above(data []byte, line int) int {
-	for line > 0 {
-		before := bytes.LastIndexByte(data[:line-1], '\n') + 1
-		if !bytes.HasPrefix(bytes.TrimLeft(data[before:line], " \t"), []byte("#")) {
-			break
-		}
-		line = before
-	}
-	return line
-}
-
-// nextLine is the start of the line below that of an offset.
-func nextLine(data []byte, at int) int {
-	if i := bytes.IndexByte(data[at:], '\n'); i >= 0 {
-		return at + i + 1
-	}
-	return len(data)
-}
-
-// valueStart is where the value of a key that ends there starts.
-func valueStart(data []byte, at int) int {
-	for at < len(data) && strings.IndexByte(" \t=", data[at]) >= 0 {
-		at++
-	}
-	return at
-}
-
-// valueEnd is the end of the value that starts there, in a file that is TOML.
-func valueEnd(data []byte, at int) int {
-	depth := 0
-	for i := at; i < len(data); {
-		switch c := data[i]; c {
-		case '"', '\'':
-			i = stringEnd(data, i)
-		case '#':
-			if depth == 0 {
-				return at + len(bytes.TrimRight(data[at:i], " \t"))
-			}
-			i = nextLine(data, i)
-		case '[', '{':
-			depth++
-			i++
-		case ']', '}':
-			depth--
-			i++
-		case '\r', '\n':
-			if depth == 0 {
-				return at + len(bytes.TrimRight(data[at:i], " \t"))
-			}
-			i++
-		default:
-			i++
-		}
-	}
-	return at + len(bytes.TrimRight(data[at:], " \t\r\n"))
-}
-
-// stringEnd is the end of the string that starts there.
-func stringEnd(data []byte, at int) int {
-	quote := data[at : at+1]
-	if three := bytes.Repeat(quote, 3); bytes.HasPrefix(data[at:], three) {
-		quote = three
-	}
-	i := at + len(quote)
-	for i < len(data) && !bytes.HasPrefix(data[i:], quote) {
-		if data[i] == '\\' && quote[0] == '"' {
-			i++
-		}
-		i++
-	}
-	i += len(quote)
-	for len(quote) == 3 && i < len(data) && data[i] == quote[0] { // up to two more belong to the text
-		i++
-	}
-	return min(i, len(data))
-}
-
-func splice(data []byte, from, to int, text []byte) []byte {
-	return slices.Concat(data[:from], text, data[to:])
-}

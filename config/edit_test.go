@@ -43,11 +43,13 @@ func TestSetAccount(t *testing.T) {
 		settings []string
 		from, to string // the one change of the text
 	}{
-		"value":   {"home", []string{"poll_every=10m"}, `"5m"   # often`, `"10m"   # often`},
-		"list":    {"home", []string{`password_command=["x"]`}, edited[strings.Index(edited, "[ # what") : strings.Index(edited, "] # the")+1], `["x"]`},
-		"default": {"home", []string{"poll_every="}, "  poll_every = \"5m\"   # often\n", ""},
+		"value":                 {"home", []string{"poll_every=10m"}, `"5m"   # often`, `"10m"   # often`},
+		"list":                  {"home", []string{`password_command=["x"]`}, edited[strings.Index(edited, "[ # what") : strings.Index(edited, "] # the")+1], `["x"]`},
+		"default":               {"work", []string{"username="}, "username = \"a\"\n", ""},
+		"default, with comment": {"home", []string{"poll_every="}, "  poll_every", "  # poll_every"},
 		"list, default": {"home", []string{"password_command="},
-			edited[strings.Index(edited, "  password_command") : strings.Index(edited, "# the end")+len("# the end\n")], ""},
+			edited[strings.Index(edited, "  password_command"):strings.Index(edited, "  poll_every")],
+			"  # password_command = [ # what prints it\n    # \"pass\", # a ] in a comment\n    # \"show\", \"home]\", '''a\"]''',\n  # ] # the end\n"},
 		"new key": {"home", []string{"port=1995"}, "# often\n", "# often\n  port       = 1995\n"},
 		"at the end": {"work", []string{"shadow=true", "folder=Work/é"}, "username = \"a\"\n",
 			"username = \"a\"\nshadow   = true\nfolder   = \"Work/é\"\n"},
@@ -85,6 +87,20 @@ func TestRemoveAccount(t *testing.T) {
 	}
 }
 
+// The last line of a text of several lines is no comment, whatever it begins with.
+func TestTextOfSeveralLinesIsNoComment(t *testing.T) {
+	const first = "[[account]]\nname = \"a\"\nhost = \"h\"\nusername = '''\n# u'''\n"
+	const second = "[[account]]\nname = \"b\"\n"
+	for name, want := range map[string]string{"a": "# b\n" + second, "b": first} {
+		if got := done(config.RemoveAccount([]byte(first+"# b\n"+second), name))(t); string(got) != want {
+			t.Errorf("%s:\n%s\nwant:\n%s", name, got, want)
+		}
+	}
+	if got := done(config.RemoveAccount([]byte(first+second), "b"))(t); string(got) != first {
+		t.Errorf("b:\n%s\nwant:\n%s", got, first)
+	}
+}
+
 // What stands apart from an account is not its own.
 func TestRemoveAccountLeavesOtherComments(t *testing.T) {
 	const text = "version = 1\n\n[[account]]\nname = \"a\"\n# quota = \"1GB\"\n\n# [[account]]  # the old one\n# name = \"old\"\n\n# of the log\n\n[log]\nlevel = \"info\"\n# the end\n"
@@ -105,7 +121,7 @@ func TestAddAccount(t *testing.T) {
 		"\ufeffversion = 1\n":         "\ufeffversion = 1\n\n" + block,
 		"version = 1\n# the last one": "version = 1\n# the last one\n\n" + block,
 	} {
-		if got := string(config.AddAccount([]byte(text), settings)); got != want {
+		if got := string(done(config.AddAccount([]byte(text), settings))(t)); got != want {
 			t.Errorf("%q:\n%q\nwant:\n%q", text, got, want)
 		}
 	}
@@ -119,11 +135,14 @@ func TestAccountsThatCannotBeChanged(t *testing.T) {
 		"[imap]\naccount = 1\n":           `no account "home"`,
 	} {
 		_, err := config.SetAccount([]byte(text), "home", set)
+		if _, add := config.AddAccount([]byte(text), set); strings.HasPrefix(text, "account") && (add == nil || add.Error() != err.Error()) {
+			t.Errorf("%q: another account: %v", text, add)
+		}
 		if err == nil || !strings.Contains(err.Error()+fault.Hint(err), want) {
 			t.Errorf("%q: %v, want %s", text, err, want)
 		}
 	}
-	for _, s := range []string{"port", "=1", "prot=1", "", "paused=true\n[log]\nlevel=\"trace\"", "port=1 # x", "password_command=[1]\nx=1", "port=eins"} {
+	for _, s := range []string{"port", "=1", "prot=1", "", "paused=true\n[log]\nlevel=\"trace\"", "port=1 # x", "password_command=[1]\nx=1", "port=eins", "username=m\xfcller"} {
 		if _, err := config.ParseSetting(s); err == nil {
 			t.Errorf("%q is taken for a setting", s)
 		}
@@ -184,14 +203,14 @@ func TestEdit(t *testing.T) {
 	dir := t.TempDir()
 	path, link := filepath.Join(dir, "new", "config.toml"), filepath.Join(dir, "link.toml")
 	account := []config.Setting{config.Text("name", "home"), config.Text("host", "h"), config.Text("username", "u")}
-	add := func(text []byte) ([]byte, error) { return config.AddAccount(text, account), nil }
+	add := func(text []byte) ([]byte, error) { return config.AddAccount(text, account) }
 	cfg := done(config.Edit(path, add))(t)
 	if len(cfg.Accounts) != 1 || cfg.Accounts[0].Host != "h" {
 		t.Errorf("accounts are %v", cfg.Accounts)
 	}
 	before := done(os.ReadFile(path))(t)
-	// A second account of the same name is an error of the file, which stays.
-	if _, err := config.Edit(path, add); err == nil || !strings.Contains(err.Error(), "also the name of") {
+	// A second account of the same name: the file stays, and no line of it is named.
+	if _, err := config.Edit(path, add); err == nil || !strings.HasPrefix(err.Error(), `name: "home" is also the name of account[1]`) {
 		t.Errorf("the same account again: %v", err)
 	}
 	if now := done(os.ReadFile(path))(t); !bytes.Equal(now, before) {
@@ -217,5 +236,60 @@ func TestEdit(t *testing.T) {
 	}
 	if now := done(os.ReadFile(path))(t); !bytes.Contains(now, []byte("port     = 1995")) {
 		t.Errorf("the file is\n%s", now)
+	}
+}
+
+// Plan finds what Edit would fail by, and writes nothing.
+func TestPlan(t *testing.T) {
+	dir := t.TempDir()
+	add := func(text []byte) ([]byte, error) { return config.AddAccount(text, nil) }
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	link := filepath.Join(dir, "link.toml")
+	if err := os.Symlink(filepath.Join(dir, "away", "config.toml"), link); err != nil && runtime.GOOS != "windows" {
+		t.Fatal(err)
+	}
+	cases := map[string]string{
+		filepath.Join(dir, "new", "deep", "config.toml"):            "",
+		write("good.toml", "version = 1\n"):                         "",
+		write("broken.toml", "version = 1\nimap = 3\n"):             "broken.toml:2: imap: is a whole number",
+		write("inline.toml", "account = []\n"):                      "are not written as tables",
+		write("latin.toml", "data_dir = \"m\xfcll\"\n"):             "latin.toml:1: the file is not UTF-8",
+		write("none.toml", "[[account]]\nname = \"a\"\nhost = 1\n"): "account[1].host: is a whole number",
+	}
+	if runtime.GOOS != "windows" {
+		cases[filepath.Join(dir, "good.toml", "config.toml")] = "not a directory"
+		cases[link] = "is a link to " + filepath.Join(dir, "away")
+	}
+	for path, want := range cases {
+		_, err := config.Plan(path, add)
+		if (err == nil) != (want == "") || err != nil && (!strings.Contains(err.Error(), want) || fault.Hint(err) == "") {
+			t.Errorf("%s: %v, want %q", path, err, want)
+		}
+	}
+	if left := done(os.ReadDir(dir))(t); len(left) > 6 {
+		t.Errorf("left: %v", left)
+	}
+}
+
+// What is wrong with a new text names the key, as no line of it was written.
+func TestErrorsOfATextThatIsNotWritten(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config.toml")
+	_, err := config.Plan(path, func(text []byte) ([]byte, error) {
+		return config.AddAccount(text, []config.Setting{config.Text("name", "home"), config.Text("host", "a b"), config.Text("username", "u"), {Key: "port", Value: "0"}})
+	})
+	if want := "host: \"a b\" is not the name of a server\nport: 0 is not a port (1 to 65535)"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	_, err = config.Plan(path, func(text []byte) ([]byte, error) {
+		return config.AddAccount(text, []config.Setting{config.Text("name", "home"), config.Text("username", "m\xfcller")})
+	})
+	if err == nil || err.Error() != "username is not UTF-8 text" {
+		t.Errorf("not UTF-8: %v", err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -83,6 +84,9 @@ func readFile(path string) ([]byte, error) {
 	}
 	f, err := atomicfile.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
+		if target, linkErr := os.Readlink(path); linkErr == nil {
+			return nil, fault.New(fault.Config, "the config file "+path+" is a link to "+target+", which is not there", "put that file where the link leads, or remove the link")
+		}
 		return nil, fault.New(fault.Config, "there is no config file "+path,
 			"run `popbridge setup`, write one (`popbridge check-config --help` shows an example), or name another one with --config FILE")
 	}
@@ -329,7 +333,11 @@ func (s *accountsSeen) check(t *table, a Account) {
 	}
 	box := fmt.Sprintf("%s\x00%s\x00%d", a.Username, a.Host, port)
 	if first, twice := s.boxes[box]; twice && a.Host != "" && a.Username != "" && a.Port > 0 {
-		t.report("host", &mistake{"this is the same mailbox as that of " + first, "a POP3 mailbox allows one session at a time: delete one of the two accounts"})
+		t.report("host", &mistake{"this is the same mailbox as that of " + first, "a POP3 mailbox allows one session at a time: have one account for it"})
 	}
-	s.names[strings.ToLower(a.Name)], s.users[strings.ToLower(a.User)], s.boxes[box] = t.path, a.User, t.path
+	label := t.path
+	if a.Name != "" {
+		label = "account " + quote(a.Name)
+	}
+	s.names[strings.ToLower(a.Name)], s.users[strings.ToLower(a.User)], s.boxes[box] = t.path, a.User, label
 }

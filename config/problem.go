@@ -20,21 +20,19 @@ type Problem struct {
 }
 
 // In returns where in the named file the problem is, and what: one line
-// without the hint.
+// without the hint. Without a file that is the key.
 func (p Problem) In(file string) string {
 	if p.Line > 0 {
 		file = fmt.Sprintf("%s:%d", file, p.Line)
 	}
-	if p.Key != "" {
-		file += ": " + p.Key
-	}
-	return file + ": " + p.Text
+	words := slices.DeleteFunc([]string{file, p.Key, p.Text}, func(s string) bool { return s == "" })
+	return strings.Join(words, ": ")
 }
 
 // Errors is everything that is wrong with a configuration file, in file order.
 // It is a fault of kind Config.
 type Errors struct {
-	File     string // as it was given to Load
+	File     string // as it was given to Load; "" for a text that was not written
 	Problems []Problem
 }
 
@@ -54,7 +52,11 @@ func (e *Errors) As(target any) bool {
 	if !ok {
 		return false
 	}
-	first := e.Problems[0].In(filepath.Base(e.File))
+	file := e.File
+	if file != "" {
+		file = filepath.Base(file)
+	}
+	first := e.Problems[0].In(file)
 	*f = &fault.Error{Kind: fault.Config, Text: first, Hint: e.Problems[0].Hint}
 	if n := len(e.Problems); n > 1 {
 		(*f).Text = fmt.Sprintf("%d errors, the first: %s", n, first)

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/popbridge/popbridge/internal/atomicfile"
 	"github.com/popbridge/popbridge/internal/fault"
@@ -16,44 +17,117 @@ import (
 // there is none yet, and returns the new one. That is checked first, and nothing is
 // written where it has errors, nor where the file is not one that Load would use. Who
 // may read the file, and a link that it is reached by, stay as they are.
+//
+// Errors of the file as it is come as *Errors with its lines; those of the new text
+// without a File, by their keys alone, as it was never written.
 func Edit(path string, change func(text []byte) ([]byte, error)) (*Config, error) {
-	before, err := readFile(path)
-	_, missing := os.Lstat(path)
-	isNew := errors.Is(missing, fs.ErrNotExist) && path != ""
-	if err != nil && !isNew {
-		return nil, err
+	d, err := newDraft(path, change)
+	if err != nil || !d.isNew && bytes.Equal(d.before, d.after) {
+		return d.cfg, err
 	}
-	if f := ownership.Check(path, ownership.Options{}); f != nil && !isNew {
-		return nil, fault.New(fault.Denied, "the config file "+path+" is not changed, because others than this user can change it: "+f.Why, f.RunAs())
-	}
-	after, err := change(before)
-	if err != nil {
-		return nil, err
-	}
-	cfg, err := Parse(path, after)
-	if err != nil || !isNew && bytes.Equal(before, after) {
-		return cfg, err
-	}
-	mode, target := fs.FileMode(0o600), path
-	var owner fs.FileInfo
-	if isNew {
+	if d.isNew {
 		err = os.MkdirAll(filepath.Dir(path), 0o700)
-	} else if target, err = filepath.EvalSymlinks(path); err == nil {
-		var info fs.FileInfo
-		if info, err = os.Stat(target); err == nil {
-			mode, owner = info.Mode().Perm(), info
-		}
 	}
 	if err == nil {
-		if now, _ := readFile(path); !bytes.Equal(now, before) {
+		if now, _ := readFile(path); !bytes.Equal(now, d.before) {
 			return nil, fault.New(fault.Conflict, "the config file was changed by another program just now", "run the command again")
 		}
-		if err = atomicfile.Write(target, mode, after); err == nil && owner != nil {
-			err = keepOwner(target, owner)
+		if err = atomicfile.Write(d.target, d.mode, d.after); err == nil && d.owner != nil {
+			err = keepOwner(d.target, d.owner)
 		}
 	}
 	if err != nil {
-		return nil, fault.Wrap(err, fault.Config, "the config file "+path+" cannot be written", "look at the permissions of its folder, and at the space on its disk")
+		return nil, unwritable(path, err)
 	}
-	return cfg, nil
+	return d.cfg, nil
+}
+
+// Plan is Edit that writes nothing: the config as it would be, or why Edit would fail.
+func Plan(path string, change func(text []byte) ([]byte, error)) (*Config, error) {
+	d, err := newDraft(path, change)
+	if err == nil {
+		err = tryFolder(filepath.Dir(d.target))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return d.cfg, nil
+}
+
+// draft is a changed file before it is written.
+type draft struct {
+	before, after []byte
+	cfg           *Config
+	isNew         bool
+	target        string // the file itself, where path is a link
+	mode          fs.FileMode
+	owner         fs.FileInfo // nil for a new file
+}
+
+func newDraft(path string, change func(text []byte) ([]byte, error)) (d draft, err error) {
+	_, missing := os.Lstat(path)
+	d = draft{isNew: path != "" && errors.Is(missing, fs.ErrNotExist), target: path, mode: 0o600}
+	if f := ownership.Check(path, ownership.Options{}); f != nil && path != "" {
+		return d, fault.New(fault.Denied, "the config file "+path+" is not changed, because others than this user can change it: "+f.Why, f.RunAs())
+	}
+	if !d.isNew {
+		if d.before, err = readFile(path); err != nil {
+			return d, err
+		}
+		if _, err := Parse(path, d.before); err != nil {
+			return d, err
+		}
+		if d.target, err = filepath.EvalSymlinks(path); err == nil {
+			d.owner, err = os.Stat(d.target)
+		}
+		if err != nil {
+			return d, unwritable(path, err)
+		}
+		d.mode = d.owner.Mode().Perm()
+	}
+	if d.after, err = change(d.before); err != nil {
+		return d, err
+	}
+	d.cfg, err = Parse(path, d.after)
+	return d, unwritten(err)
+}
+
+// unwritten makes errors of a text that was not written name keys, and no lines.
+func unwritten(err error) error {
+	found, ok := errors.AsType[*Errors](err)
+	if !ok {
+		return err
+	}
+	all := &Errors{}
+	for _, p := range found.Problems {
+		_, key, inside := strings.Cut(p.Key, "].")
+		if inside && strings.HasPrefix(p.Key, "account[") {
+			p.Key = key
+		}
+		p.Line = 0
+		all.Problems = append(all.Problems, p)
+	}
+	return all
+}
+
+func unwritable(path string, err error) error {
+	return fault.Wrap(err, fault.Config, "the config file "+path+" cannot be written", "look at the permissions of its folder, and at the space on its disk")
+}
+
+// tryFolder reports why no file can be written into a folder, or into the one in which it
+// would be made, and leaves nothing there.
+func tryFolder(dir string) error {
+	for {
+		f, err := os.CreateTemp(dir, ".popbridge.*.tmp")
+		if err == nil {
+			err = errors.Join(f.Close(), atomicfile.Remove(f.Name()))
+		} else if up := filepath.Dir(dir); errors.Is(err, fs.ErrNotExist) && up != dir {
+			dir = up
+			continue
+		}
+		if err != nil {
+			return fault.Wrap(err, fault.Config, "nothing can be written into the folder of the config, "+dir, "look at its permissions, and at the space on its disk; or name another config with --config FILE")
+		}
+		return nil
+	}
 }

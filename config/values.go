@@ -12,6 +12,8 @@ import (
 	"unicode"
 
 	"golang.org/x/net/idna"
+
+	"github.com/popbridge/popbridge/internal/fault"
 )
 
 // readID reads the name of an account or local user. It becomes the name of a
@@ -44,6 +46,15 @@ func ValidUser(name string) bool {
 	return bad == nil
 }
 
+// Host returns the name or IP address of a server as an account has it, or why it is none.
+func Host(s string) (string, error) {
+	host, bad := readHost(s)
+	if bad != nil {
+		return "", fault.New(fault.Config, bad.text, "write a name such as pop.example.com, or an IP address")
+	}
+	return host, nil
+}
+
 // readHost reads a host name or an IP address.
 func readHost(s string) (string, *mistake) {
 	if addr, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(s, "["), "]")); err == nil {
@@ -56,7 +67,7 @@ func readHost(s string) (string, *mistake) {
 	case strings.Contains(s, "://"):
 		return "", &mistake{quote(s) + " is a URL", "write the name of the server only"}
 	case err == nil && port != "" && !strings.Contains(host, ":"):
-		return "", &mistake{quote(s) + " contains a port", fmt.Sprintf("write host = %s and a line port = NUMBER", quote(host))}
+		return "", &mistake{quote(s) + " contains a port", fmt.Sprintf("write the two apart: host = %s, port = %s", quote(host), port)}
 	case strings.Contains(s, "@"):
 		return "", &mistake{quote(s) + " is a mail address, not a server", `name the POP3 server, such as host = "pop.example.com"`}
 	}

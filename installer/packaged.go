@@ -39,6 +39,10 @@ func (s *Service) unit() string {
 	return packagedUser
 }
 
+// Packaged reports whether the service is the one of a package, which Uninstall only
+// disables.
+func (s *Service) Packaged() bool { return s.packaged() }
+
 // packaged reports whether the service is the one of a package, and in use.
 func (s *Service) packaged() bool { return s.host.packaged(s.def.system) }
 

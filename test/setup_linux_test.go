@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -108,6 +109,24 @@ func setup(t *testing.T, ca *testkit.TLS) {
 	if password == nil {
 		t.Error("no password is shown")
 		return
+	}
+	// Once more it goes on with what is there; a broken config is found before a question.
+	if out, err := command("home@example.com\nn\n", "script", "-qec", binary+" setup --config "+config, "/dev/null"); err != nil || !strings.Contains(out, "Account home@example.com is set up already") {
+		t.Errorf("set up again: %v: %s", err, out)
+	}
+	broken := filepath.Join(t.TempDir(), "broken.toml")
+	if err := os.WriteFile(broken, []byte("imap = 3\n"), 0o600); err != nil {
+		t.Error(err)
+		return
+	}
+	if out, err := command("", "script", "-qec", binary+" setup --config "+broken, "/dev/null"); err == nil || strings.Contains(out, "Mail address") || !strings.Contains(out, "broken.toml:1: imap: is a whole number") {
+		t.Errorf("with a broken config: %v: %s", err, out)
+	}
+	// An address of which nothing is known: the server is asked for, in any words.
+	elsewhere := "someone@elsewhere.test\npop.example.com:1 starttls\npop.example.com:" + strconv.Itoa(server.POP3S) + "\nhome\n" + rig.Password + "\nn\n"
+	if out, err := command(elsewhere, "script", "-qec", binary+" setup --config "+filepath.Join(t.TempDir(), "config.toml"), "/dev/null"); err != nil ||
+		!strings.Contains(out, "pop.example.com:1 (STARTTLS): no connection") || !strings.Contains(out, "logged in: 2 messages") {
+		t.Errorf("with a server that is named: %v: %s", err, out)
 	}
 	// The same without questions, into another config.
 	if out, err := command(rig.Password, binary, "account", "add", "--address", "home@example.com", "--password-stdin", "--config", filepath.Join(t.TempDir(), "config.toml"), "poll_every=10m"); err != nil || !strings.Contains(out, "account home@example.com was added") {

@@ -62,6 +62,16 @@ func Try(ctx context.Context, c config.Account, password secret.Secret) (bridge.
 	})
 }
 
+// Reach connects to the server of an account that the config does not have yet, and does
+// not log in.
+func Reach(ctx context.Context, c config.Account) error {
+	tlsConfig, err := clientTLS(c)
+	if err != nil {
+		return err
+	}
+	return bridge.Reach(ctx, serverOf(c, tlsConfig, zerolog.Nop()))
+}
+
 // secretEvery is how often it is looked whether a refused secret has changed. A
 // file is cheap to read, and a token is renewed by itself; otherwise a command or a
 // keychain may ask a person.

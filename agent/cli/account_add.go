@@ -3,23 +3,18 @@ package cli
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/popbridge/popbridge/agent/control"
 	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/installer/discover"
-	"github.com/popbridge/popbridge/internal/atomicfile"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/secret"
 )
@@ -61,37 +56,49 @@ func (a *app) newAccountAddCommand() *cobra.Command {
 	return c
 }
 
-// settings are what is written of the account.
-func (n newAccount) settings(args []string) ([]config.Setting, error) {
-	if n.host == "" || n.username == "" {
-		return nil, fault.New(fault.Config, "the server or the user name is missing", "--address ADDRESS finds them, or --host HOST --username NAME: the provider's help pages name both")
-	}
-	var list []config.Setting
-	for _, s := range []struct{ key, value string }{
-		{"name", cmp.Or(n.name, accountName(n.username))}, {"host", n.host}, {"tls", n.tls}, {"username", n.username},
-		{"password_file", n.passwordFile}, {"user", n.user}, {"folder", n.folder},
-	} {
-		if s.value != "" {
-			list = append(list, config.Text(s.key, s.value))
-		}
-	}
-	if n.port != 0 {
-		list = append(list, config.Setting{Key: "port", Value: strconv.Itoa(n.port)})
-	}
+// settings are what is written of the account: the flags, and the keys that are given as
+// KEY=VALUE, where those of the server and the user name may be as well.
+func (n *newAccount) settings(args []string) (list []config.Setting, err error) {
 	for _, arg := range args {
 		s, err := config.ParseSetting(arg)
 		if err != nil {
 			return nil, err
 		}
-		if slices.ContainsFunc(list, func(o config.Setting) bool { return o.Key == s.Key }) {
+		list = append(list, s)
+	}
+	given := func(key string) bool {
+		return slices.ContainsFunc(list, func(s config.Setting) bool { return s.Key == key })
+	}
+	if n.host == "" && !given("host") || n.username == "" && !given("username") {
+		return nil, fault.New(fault.Config, "the server or the user name is missing", "--address ADDRESS finds them, or --host HOST --username NAME: the provider's help pages name both")
+	}
+	var first []config.Setting
+	for _, s := range []struct{ key, value string }{
+		{"name", n.name}, {"host", n.host}, {"tls", n.tls}, {"username", n.username},
+		{"password_file", n.passwordFile}, {"user", n.user}, {"folder", n.folder},
+	} {
+		if s.value != "" {
+			first = append(first, config.Text(s.key, s.value))
+		}
+	}
+	if n.port != 0 {
+		first = append(first, config.Setting{Key: "port", Value: strconv.Itoa(n.port)})
+	}
+	if n.name == "" && !given("name") {
+		first = slices.Insert(first, 0, config.Text("name", accountName(cmp.Or(n.address, n.username, "mail"))))
+	}
+	list = append(first, list...)
+	for i, s := range list {
+		if slices.ContainsFunc(list[:i], func(o config.Setting) bool { return o.Key == s.Key }) {
 			return nil, fault.New(fault.Config, s.Key+" is given twice", "leave out one of the two")
 		}
-		list = append(list, s)
 	}
 	return list, nil
 }
 
-func (a *app) accountAdd(ctx context.Context, n newAccount, args []string) error {
+// complete takes from the address what is not said: the name, and the user name, which is
+// the address with most providers; without a host also the server.
+func (n *newAccount) complete(ctx context.Context, args []string) error {
 	if n.passwordFile != "" {
 		path, err := filepath.Abs(n.passwordFile) // in the config it would start at the folder of that
 		if err != nil {
@@ -99,17 +106,41 @@ func (a *app) accountAdd(ctx context.Context, n newAccount, args []string) error
 		}
 		n.passwordFile = path
 	}
-	if n.address != "" && n.host == "" {
-		if err := n.find(ctx); err != nil {
-			return err
+	has := func(key string) bool {
+		return slices.ContainsFunc(args, func(arg string) bool { return strings.HasPrefix(arg, key+"=") })
+	}
+	if n.address == "" {
+		return nil
+	}
+	address, err := discover.ParseAddress(n.address)
+	switch {
+	case err != nil:
+		return err
+	case n.host != "" || has("host"):
+		n.address = address.String()
+		if n.username == "" && !has("username") {
+			n.username = n.address
 		}
+		return nil
+	case n.port != 0 || n.tls != "" || has("port") || has("tls"):
+		return fault.New(fault.Config, "port and tls are those of a server, and no host is given", "add --host HOST, or leave both out: they are found with the server")
+	}
+	return n.find(ctx, !has("username"))
+}
+
+func (a *app) accountAdd(ctx context.Context, n newAccount, args []string) error {
+	if _, err := config.Plan(a.configPath, func(text []byte) ([]byte, error) { return config.AddAccount(text, nil) }); err != nil {
+		return err
+	}
+	if err := n.complete(ctx, args); err != nil {
+		return err
 	}
 	settings, err := n.settings(args)
 	if err != nil {
 		return err
 	}
-	var next config.Account
-	if _, err := a.planned(settings, &next); err != nil {
+	next, err := a.planned(settings)
+	if err != nil {
 		return err
 	}
 	password, err := a.newPassword(ctx, n, next)
@@ -124,22 +155,22 @@ func (a *app) accountAdd(ctx context.Context, n newAccount, args []string) error
 		}
 		return fault.New(fault.Temporary, next.Name+": "+probe.Error, strings.TrimPrefix(hint+"; the account was not added", "; "))
 	}
-	if !a.json {
-		a.printProbe(probe)
-	}
-	cfg, where, err := a.writeAccount(ctx, next, password, settings)
+	a.printProbe(probe)
+	where, err := a.writeAccount(ctx, next, password, settings)
 	if err != nil {
 		return err
 	}
 	a.printf("account %s was added; its password is %s. Its mail goes to folder %s of user %s.\n", next.Name, where, next.Folder, next.User)
-	a.afterEdit(ctx, cfg)
-	return nil
+	return a.afterEdit(ctx)
 }
 
-// find looks for the server of the address. What setup would ask a person about is
-// refused.
-func (n *newAccount) find(ctx context.Context) error {
+// find looks for the server of the address, and the user name there where that is wanted.
+// What setup would ask a person about is refused.
+func (n *newAccount) find(ctx context.Context, username bool) error {
 	found, err := discover.Discover(ctx, n.address, discover.Options{})
+	if fault.Is(err, fault.NotFound) || fault.Is(err, fault.Temporary) {
+		return fault.New(fault.KindOf(err), err.Error(), strings.TrimPrefix(fault.Hint(err)+"; --host HOST names the server, and --port, --tls and --username what is not usual there", "; "))
+	}
 	if err != nil {
 		return err
 	}
@@ -149,21 +180,20 @@ func (n *newAccount) find(ctx context.Context) error {
 			fmt.Sprintf("if that is right: --host %s --port %d --tls %s --username %s", pop.Host, pop.Port, pop.TLS, fault.ShellQuote(pop.Username)))
 	}
 	n.host, n.port, n.tls = pop.Host, pop.Port, string(pop.TLS)
-	n.username, n.name = cmp.Or(n.username, pop.Username), cmp.Or(n.name, accountName(found.Address.String()))
+	n.address = found.Address.String()
+	if username {
+		n.username = cmp.Or(n.username, pop.Username)
+	}
 	return nil
 }
 
-// planned is the config as it would be with the account, and the account.
-func (a *app) planned(settings []config.Setting, next *config.Account) (*config.Config, error) {
-	text, err := os.ReadFile(a.configPath)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fault.Wrap(err, fault.Config, "the config file cannot be read", "look at its permissions")
-	}
-	cfg, err := config.Parse(a.configPath, config.AddAccount(text, settings))
+// planned is the account as it would be in the config.
+func (a *app) planned(settings []config.Setting) (next config.Account, err error) {
+	cfg, err := config.Plan(a.configPath, func(text []byte) ([]byte, error) { return config.AddAccount(text, settings) })
 	if err == nil {
-		*next = cfg.Accounts[len(cfg.Accounts)-1]
+		next = cfg.Accounts[len(cfg.Accounts)-1]
 	}
-	return cfg, err
+	return next, err
 }
 
 // newPassword is the password of an account to be added.
@@ -176,64 +206,16 @@ func (a *app) newPassword(ctx context.Context, n newAccount, next config.Account
 	case !n.passwordStdin && !a.interactive():
 		return "", fault.New(fault.Config, "there is no password", "give it with --password-stdin or --password-file FILE")
 	}
-	text, err := a.askPassword(ctx, next)
-	return secret.Secret(text), err
-}
-
-func (a *app) interactive() bool {
-	f, ok := a.stdin.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
-}
-
-// writeAccount stores the password of an account that was tried, writes the account into
-// the config, and says where the password is.
-func (a *app) writeAccount(ctx context.Context, next config.Account, password secret.Secret, settings []config.Setting) (cfg *config.Config, where string, err error) {
-	where, made := "from where the config says", ""
-	if next.Password.InKeychain() {
-		if where, made, err = a.storePassword(ctx, next, password); err != nil {
-			return nil, "", err
-		}
-		if made != "" {
-			settings = append(settings, config.Text("password_file", filepath.Base(made)))
-		}
-	}
-	cfg, err = config.Edit(a.configPath, func(text []byte) ([]byte, error) { return config.AddAccount(text, settings), nil })
-	if err != nil && made != "" {
-		err = errors.Join(err, os.Remove(made))
-	}
-	return cfg, where, err
-}
-
-// storePassword puts the password where the agent finds it: into the keychain or, where
-// there is none, into a file made for it.
-func (a *app) storePassword(ctx context.Context, next config.Account, password secret.Secret) (where, made string, err error) {
-	item := secret.Item{Service: config.KeychainService, Account: next.KeychainItem()}
-	if err := secret.Store(ctx, item, password); err == nil {
-		return "in the keychain", "", nil
-	}
-	path := filepath.Join(filepath.Dir(a.configPath), next.Name+".password")
-	if info, err := os.Lstat(path); err == nil && (!info.Mode().IsRegular() || a.named(path)) { // one that was left is replaced
-		return "", "", fault.New(fault.Conflict, "there is no keychain, and "+path+" is in use already", "remove it, or name a file with --password-file")
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return "", "", err
-	}
-	if err := atomicfile.Write(path, 0o600, []byte(string(password)+"\n")); err != nil {
-		return "", "", fault.Wrap(err, fault.Config, "there is no keychain, and the password cannot be written to a file", "look at the permissions of the folder of the config")
-	}
-	return "in the file " + path + ", which only this user can read", path, nil
-}
-
-// named reports whether an account of the config has its password in a file.
-func (a *app) named(path string) bool {
-	abs, err := filepath.Abs(path)
-	cfg, loadErr := config.Load(a.configPath)
-	return err == nil && loadErr == nil && slices.ContainsFunc(cfg.Accounts, func(c config.Account) bool { return c.Password.File == abs })
+	return a.askPassword(ctx, next)
 }
 
 // afterEdit lets a running agent take up the config, and says what else should be known
 // of it.
-func (a *app) afterEdit(ctx context.Context, cfg *config.Config) {
+func (a *app) afterEdit(ctx context.Context) error {
+	cfg, err := a.loadConfig()
+	if err != nil {
+		return err
+	}
 	if agent, err := control.Connect(ctx, cfg.DataDir); err == nil {
 		_ = agent.Reload(ctx) // it watches the file as well
 		_ = agent.Close()
@@ -241,4 +223,5 @@ func (a *app) afterEdit(ctx context.Context, cfg *config.Config) {
 	for _, w := range cfg.Warnings() {
 		a.printf("warning: %s\n", w.In(a.configPath))
 	}
+	return a.checkForAccount(ctx)
 }

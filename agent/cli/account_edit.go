@@ -8,7 +8,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/internal/fault"
 )
 
 func (a *app) newAccountListCommand() *cobra.Command {
@@ -75,32 +77,80 @@ func (a *app) newAccountSetCommand() *cobra.Command {
 				}
 				settings = append(settings, s)
 			}
-			return a.changeAccount(c.Context(), args[0], "account "+args[0]+" was changed", func(text []byte, name string) ([]byte, error) {
-				return config.SetAccount(text, name, settings)
-			})
+			before, after, err := a.changeAccount(args[0], settings)
+			if err != nil {
+				return err
+			}
+			if before.Equal(after) {
+				a.printf("account %s has that already\n", after.Name)
+				return nil
+			}
+			a.printf("account %s was changed\n", before.Name)
+			for _, line := range a.told(before, after) {
+				a.printf("%s\n", line)
+			}
+			return a.afterEdit(c.Context())
 		},
 	}
 }
 
 func (a *app) newAccountPauseCommand(paused bool) *cobra.Command {
-	use, short, value := "pause NAME", "Do not poll an account until it is resumed", "true"
+	use, short, long := "pause NAME", "Do not poll an account until it is resumed", ""
 	if !paused {
-		use, short, value = "resume NAME", "Poll a paused account again", ""
+		use, short, long = "resume NAME", "Poll a paused account again", " Logs in at its server\nto see that it can be polled: exit code 3 where it cannot."
 	}
 	word, _, _ := strings.Cut(use, " ")
 	return &cobra.Command{
 		Use: use, Short: short, Args: cobra.ExactArgs(1), Example: "  popbridge account " + word + " home",
-		Long: short + ": the key paused of the config. Mail that is\nstored here stays, and is served.",
+		Long: short + ": the key paused of the config. Mail that is\nstored here stays, and is served." + long,
 		RunE: func(c *cobra.Command, args []string) error {
-			did := "is polled again"
 			if paused {
-				did = "is not polled until `" + a.command("account resume "+args[0]) + "`"
+				return a.pause(c.Context(), args[0])
 			}
-			return a.changeAccount(c.Context(), args[0], "account "+args[0]+" "+did, func(text []byte, name string) ([]byte, error) {
-				return config.SetAccount(text, name, []config.Setting{{Key: "paused", Value: value}})
-			})
+			return a.resume(c.Context(), args[0])
 		},
 	}
+}
+
+func (a *app) pause(ctx context.Context, name string) error {
+	_, after, err := a.changeAccount(name, []config.Setting{{Key: "paused", Value: "true"}})
+	if err != nil {
+		return err
+	}
+	a.printf("account %s is not polled until `%s`\n", after.Name, a.command("account resume "+after.Name))
+	return a.afterEdit(ctx)
+}
+
+// resume ends a pause, and says whether the account can be polled then.
+func (a *app) resume(ctx context.Context, name string) error {
+	before, after, err := a.changeAccount(name, []config.Setting{{Key: "paused"}})
+	if err != nil {
+		return err
+	}
+	if before.Paused {
+		a.printf("account %s is no longer paused\n", after.Name)
+	} else {
+		a.printf("account %s was not paused\n", after.Name)
+	}
+	if err := a.afterEdit(ctx); err != nil || a.serviceAccount() != "" { // then its mail is not root's to open
+		return err
+	}
+	return a.with(ctx, func(ops operations.Operations) error {
+		probes, err := ops.Probe(ctx, []string{after.Name})
+		if err != nil {
+			return err
+		}
+		if p := probes[0]; p.Error != "" {
+			return &failures{part: true, errs: []error{fault.New(fault.Temporary, after.Name+": it cannot be polled: "+p.Error, p.Hint)}}
+		}
+		status, err := ops.Status(ctx)
+		if err == nil && !status.Running {
+			a.printf("its server lets it log in; it is polled once popbridge runs: %s\n", a.command("run"))
+		} else if err == nil {
+			a.printf("its server lets it log in, and it is polled again\n")
+		}
+		return err
+	})
 }
 
 func (a *app) newAccountRemoveCommand() *cobra.Command {
@@ -112,15 +162,11 @@ func (a *app) newAccountRemoveCommand() *cobra.Command {
 		Example: "  popbridge account remove home",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			cfg, err := a.loadConfig()
+			removed, _, err := a.changeAccount(args[0], nil)
 			if err != nil {
 				return err
 			}
-			removed, _ := cfg.Account(args[0])
-			err = a.changeAccount(c.Context(), args[0], "account "+args[0]+" was removed from the config", config.RemoveAccount)
-			if err != nil {
-				return err
-			}
+			a.printf("account %s was removed from the config\n", removed.Name)
 			a.printf("The mail it has brought stays with user %s, and what is on %s stays there.\n", removed.User, removed.Host)
 			switch p := removed.Password; {
 			case p.File != "":
@@ -128,26 +174,45 @@ func (a *app) newAccountRemoveCommand() *cobra.Command {
 			case p.InKeychain():
 				a.printf("Its password is still in the keychain, as %s.\n", removed.KeychainItem())
 			}
-			return nil
+			return a.afterEdit(c.Context())
 		},
 	}
 }
 
-// changeAccount changes an account of the config, by whatever case its name was given.
-func (a *app) changeAccount(ctx context.Context, name, did string, change func(text []byte, name string) ([]byte, error)) error {
+// changeAccount changes an account of the config, by whatever case its name was given;
+// without settings it is removed, and after is empty.
+func (a *app) changeAccount(name string, settings []config.Setting) (before, after config.Account, err error) {
 	cfg, err := a.loadConfig()
 	if err != nil {
-		return err
+		return before, after, err
 	}
-	if account, ok := cfg.Account(name); ok {
-		name = account.Name
+	at, err := indexOf(cfg, name)
+	if err != nil {
+		return before, after, err
 	}
-	if cfg, err = config.Edit(a.configPath, func(text []byte) ([]byte, error) { return change(text, name) }); err != nil {
-		return err
+	before = cfg.Accounts[at]
+	cfg, err = config.Edit(a.configPath, func(text []byte) ([]byte, error) {
+		if settings == nil {
+			return config.RemoveAccount(text, before.Name)
+		}
+		return config.SetAccount(text, before.Name, settings)
+	})
+	if err == nil && settings != nil {
+		after = cfg.Accounts[at]
 	}
-	a.printf("%s\n", did)
-	a.afterEdit(ctx, cfg)
-	return nil
+	return before, after, err
+}
+
+// indexOf is the place of an account in the config, by its name in any case.
+func indexOf(cfg *config.Config, name string) (int, error) {
+	var names []string
+	for i, c := range cfg.Accounts {
+		if strings.EqualFold(c.Name, name) {
+			return i, nil
+		}
+		names = append(names, c.Name)
+	}
+	return 0, fault.New(fault.NotFound, "there is no account "+fault.Quote(name)+" in the config", config.DidYouMean(name, names)+"`popbridge account list` shows them")
 }
 
 // every writes a duration as the config has it.

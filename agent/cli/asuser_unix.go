@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"os/user"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -59,6 +60,29 @@ func (a *app) checkAs(ctx context.Context, name, configPath string) (seenBy, err
 		return seenBy{}, shown(exitFailed) // it could not load the config, and has said why
 	}
 	return seen, nil // what is wrong outside of the config does not matter here
+}
+
+// handOver gives the account of the service what root has written for it: its password,
+// and to read the config where that is new.
+func (a *app) handOver(configPath, passwordFile string, isNew bool) error {
+	name := a.serviceAccount()
+	if name == "" {
+		return nil
+	}
+	u, err := user.Lookup(name)
+	if err != nil {
+		return fault.Wrap(err, fault.Config, "the service runs as user "+fault.Quote(name)+", of whom nothing is known", "install the package again")
+	}
+	uid, uidErr := strconv.Atoi(u.Uid)
+	gid, gidErr := strconv.Atoi(u.Gid)
+	err = errors.Join(uidErr, gidErr)
+	if err == nil && passwordFile != "" {
+		err = os.Chown(passwordFile, uid, gid)
+	}
+	if err == nil && isNew {
+		err = errors.Join(os.Chmod(filepath.Dir(configPath), 0o755), os.Chown(configPath, 0, gid), os.Chmod(configPath, 0o640))
+	}
+	return fault.Wrap(err, fault.Config, "user "+name+", as whom the service runs, cannot be given its files", "give them by hand: chown "+name+" FILE")
 }
 
 // rightsOf makes a process one of that user.

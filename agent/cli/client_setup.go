@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -88,7 +87,7 @@ func (a *app) printClientValues(m clientfiles.Mailbox) {
 		err = a.printQR(code)
 	}
 	if err != nil {
-		a.printf("%s\n", strings.Join(sentences(err), "; "))
+		a.printf("%s\n", sentences(err))
 	}
 }
 

@@ -6,13 +6,11 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/config"
@@ -92,7 +90,7 @@ func (a *app) deviceAdd(ctx context.Context, d operations.AddDevice, fromStdin b
 		}
 	}
 	short := utf8.RuneCountInString(d.Password) < shortPassword
-	if f, ok := a.stdin.(*os.File); ok && short && term.IsTerminal(int(f.Fd())) {
+	if short && a.interactive() {
 		return fault.New(fault.Config, fmt.Sprintf("the password is shorter than %d characters", shortPassword),
 			"leave --password-stdin out: popbridge makes a good one")
 	}
@@ -212,6 +210,8 @@ func readPassword(r io.Reader, limit int, give string) (string, error) {
 		return "", fault.New(fault.Config, fmt.Sprintf("the password is longer than %d bytes", limit), "choose a shorter one")
 	case strings.ContainsAny(password, "\r\n\x00"):
 		return "", fault.New(fault.Config, "the password has more than one line", give)
+	case !utf8.ValidString(password):
+		return "", fault.New(fault.Config, "the password from standard input is not UTF-8 text", "give it in UTF-8, as with: iconv -f LATIN1 -t UTF-8")
 	}
 	return password, nil
 }

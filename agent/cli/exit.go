@@ -71,11 +71,12 @@ func (a *app) show(err error) {
 		}
 		return
 	}
+	hint := fault.Hint(err)
 	if errors.Is(err, context.Canceled) {
 		err = errors.New("interrupted")
 	}
 	a.complain("error", err.Error())
-	a.complain("hint", fault.Hint(err))
+	a.complain("hint", hint)
 }
 
 // complain prints one line for a person; of several lines the others are

@@ -28,7 +28,7 @@ import (
 func TestMain(m *testing.M) {
 	testkit.Quick()
 	testkit.Overlap()
-	os.Setenv("XDG_STATE_HOME", filepath.Join(os.TempDir(), "popbridge-cli-test"))
+	os.Setenv("XDG_STATE_HOME", filepath.Join(os.TempDir(), fmt.Sprint("popbridge-cli-test", os.Getuid()))) // of this user alone
 	testscript.Main(leakChecked{m}, map[string]func(){
 		"popbridge": func() { os.Exit(cli.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
 	})
@@ -62,12 +62,19 @@ func (l leakChecked) Run() int {
 //	uids FILE FILE           compare the UIDs, flags and sizes that imap printed
 //	damage DIR               change a byte of one file below DIR
 //	newer FILE               give an index the schema of a later version
-func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
+func TestScripts(t *testing.T) { testscript.Run(t, scripts("testdata/script")) }
+
+func scripts(dir string) testscript.Params {
+	return testscript.Params{
+		Dir:                 dir,
 		RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
 			e.Values[peersKey{}] = map[string]*popPeer{}
+			for _, dir := range []string{filepath.Dir(e.WorkDir), e.WorkDir} {
+				if err := os.Chmod(dir, 0o755); err != nil { // where no one else gets in, what others may change counts for nothing
+					return err
+				}
+			}
 			home := filepath.Join(e.WorkDir, "home")
 			for _, name := range []string{"HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "AppData", "LocalAppData"} {
 				e.Setenv(name, home)
@@ -81,7 +88,7 @@ func TestScripts(t *testing.T) {
 			"exits": exits, "await": await, "signal": sendSignal, "freeport": freePorts, "busyport": busyPort,
 			"expand": expand, "popserver": startPOP, "popmail": addMail, "popdown": stopPOP, "imap": sayIMAP, "uids": compareUIDs, "damage": damage, "newer": newer,
 		},
-	})
+	}
 }
 
 func exits(ts *testscript.TestScript, _ bool, args []string) {

@@ -276,18 +276,48 @@ func stateDirOf(run installer.Run) (string, error) {
 	return config.StateDirOf(u.HomeDir, run.Config), nil
 }
 
+// serviceAccount is the user as whom the service runs with this config, where this is
+// root and that is another one; else "".
+func (a *app) serviceAccount() string {
+	path, err := filepath.Abs(a.configPath)
+	if err != nil || os.Geteuid() != 0 {
+		return "" // what is wrong with the path is said where it is opened
+	}
+	return installer.AccountOf(path)
+}
+
 // asAccount refuses root the config with which the service runs as another user: there
 // is other mail in the folders of root, and what root leaves in those of the service is
 // root's.
 func (a *app) asAccount() error {
-	if os.Geteuid() != 0 {
+	name := a.serviceAccount()
+	if name == "" {
+		return nil
+	}
+	return fault.New(fault.Denied, "the service runs with this config as user "+name+", to whom the mail belongs",
+		"run it as that user: sudo -u "+name+" popbridge … --config "+a.configPath)
+}
+
+// checkForAccount says what the account of the service would fail by.
+func (a *app) checkForAccount(ctx context.Context) error {
+	name := a.serviceAccount()
+	if name == "" {
 		return nil
 	}
 	path, err := filepath.Abs(a.configPath)
-	name := installer.AccountOf(path)
-	if err != nil || name == "" {
-		return nil // what is wrong with the path is said where it is opened
+	if err != nil {
+		return err
 	}
-	return fault.New(fault.Denied, "the service runs with this config as user "+name+", to whom the mail belongs",
-		"run it as that user: sudo -u "+name+" popbridge … --config "+path)
+	seen, err := a.checkAs(ctx, name, path)
+	if err != nil {
+		return err
+	}
+	f := &failures{part: true}
+	for _, wrong := range seen.Errors {
+		f.errs = append(f.errs, fault.New(fault.Config, "user "+name+" of the service: "+config.Problem(wrong).In(a.configPath), wrong.Hint))
+	}
+	if len(f.errs) == 0 {
+		return nil
+	}
+	return f
 }

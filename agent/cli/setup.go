@@ -4,13 +4,12 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"io"
-	"os"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/popbridge/popbridge/agent/datadir"
 	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/installer"
@@ -34,49 +33,90 @@ func (a *app) newSetupCommand() *cobra.Command {
 	}
 }
 
-// tries is how often one question is asked.
-const tries = 3
-
 func (a *app) setup(ctx context.Context) error {
 	if !a.interactive() {
 		return fault.New(fault.Config, "there is no terminal to ask questions at", "`popbridge account add` does without")
+	}
+	if err := a.mayBeSetUp(); err != nil {
+		return err
 	}
 	found, err := a.askAddress(ctx)
 	if err != nil {
 		return err
 	}
-	if err := a.showFound(ctx, found); err != nil {
+	account, there := a.known(found.Address)
+	if there {
+		a.printf("Account %s is set up already; `%s` logs in there.\n", account.Name, a.command("account test "+account.Name))
+	} else if account, err = a.addFound(ctx, found); err != nil {
 		return err
 	}
-	account, err := a.addFound(ctx, found)
+	err = a.finishSetup(ctx, account, found)
+	if ctx.Err() != nil || errors.Is(err, errNoAnswer) {
+		err = fault.Wrap(err, fault.Temporary, "interrupted", "account "+account.Name+" is set up; `"+a.command("setup")+"` with the same address goes on")
+	}
+	return err
+}
+
+// mayBeSetUp reports what would fail after all questions: a config that is broken, or of
+// somebody else, or cannot be written, and a data folder that is not this user's.
+func (a *app) mayBeSetUp() error {
+	if name := a.serviceAccount(); name != "" {
+		return fault.New(fault.Denied, "the service runs with this config as user "+name+", to whom the mail belongs",
+			"as root: `"+a.command("account add --address ADDRESS")+"`; then the login of a mail program: sudo -u "+name+" "+a.command("device add NAME"))
+	}
+	cfg, err := config.Plan(a.configPath, func(text []byte) ([]byte, error) { return config.AddAccount(text, nil) })
 	if err != nil {
 		return err
+	}
+	return datadir.Check(cfg.DataDir)
+}
+
+// known is the account of an address that was set up before.
+func (a *app) known(address discover.Address) (config.Account, bool) {
+	cfg, err := config.Load(a.configPath)
+	if err != nil {
+		return config.Account{}, false // there is none yet
+	}
+	return cfg.Account(accountName(address.String()))
+}
+
+// finishSetup does what comes after the account: the service, the login of a mail
+// program, and what to enter there. The password of that is shown even where the service
+// does not start.
+func (a *app) finishSetup(ctx context.Context, account config.Account, found discover.Found) error {
+	running, serviceErr := a.offerService(ctx)
+	if ctx.Err() != nil || errors.Is(serviceErr, errNoAnswer) {
+		return serviceErr
 	}
 	password, err := a.firstDevice(ctx, account.User)
 	if err != nil {
-		return err
-	}
-	running, err := a.offerService(ctx)
-	if err != nil {
-		return err
+		return errors.Join(serviceErr, err)
 	}
 	cfg, err := a.loadConfig()
 	if err != nil {
-		return err
+		return errors.Join(serviceErr, err)
 	}
 	a.printf("\n%s", a.enterText(cfg.IMAP, account.User, password, found))
 	if !running {
 		a.printf("\nMail comes as soon as it runs: %s\n", a.command("run"))
 	}
-	return nil
+	return serviceErr
 }
 
-// askAddress asks for the address, and for the server where none is found.
+// askAddress asks for the address, and for the server where none is found. One that is
+// set up already is not looked for.
 func (a *app) askAddress(ctx context.Context) (found discover.Found, err error) {
 	for range tries {
 		text, err := a.question(ctx, "Mail address: ")
 		if err != nil {
 			return found, err
+		}
+		if found.Address, err = discover.ParseAddress(text); err != nil {
+			a.printf("%s\n", sentences(err))
+			continue
+		}
+		if _, there := a.known(found.Address); there {
+			return found, nil
 		}
 		found, err = discover.Discover(ctx, text, discover.Options{Progress: func(s discover.Step) {
 			if s.Answer != "" {
@@ -86,20 +126,12 @@ func (a *app) askAddress(ctx context.Context) (found discover.Found, err error) 
 		if err == nil || ctx.Err() != nil {
 			return found, err
 		}
-		a.printf("%s\n", strings.Join(sentences(err), "; "))
-		if found.Address.Domain == "" {
-			continue // it is no address
-		}
-		host, err := a.question(ctx, "POP3 server, as your provider's help pages name it: ")
-		if err != nil {
+		a.printf("%s\n", sentences(err))
+		if found.POP, err = a.askServer(ctx, found.Address); err != nil || found.POP.Known() {
 			return found, err
 		}
-		if host != "" {
-			found.POP = discover.Server{Host: host, TLS: discover.Implicit, Port: 995, Username: found.Address.String()}
-			return found, nil
-		}
 	}
-	return found, fault.New(fault.Config, "there is no mail address whose server is known", "`popbridge account add` takes the name of the server")
+	return found, fault.New(fault.Config, "there is no mail address whose server is known", "the help pages of the provider name its POP3 server; nothing was set up")
 }
 
 // showFound shows what was found, and asks whether to go on where that may be unsafe.
@@ -125,19 +157,16 @@ func (a *app) showFound(ctx context.Context, found discover.Found) error {
 
 // addFound asks for the password, logs in, and writes the account.
 func (a *app) addFound(ctx context.Context, found discover.Found) (account config.Account, err error) {
-	name := accountName(found.Address.String())
-	if cfg, err := config.Load(a.configPath); err == nil {
-		if _, there := cfg.Account(name); there {
-			return account, fault.New(fault.Conflict, "account "+name+" is set up already",
-				"`"+a.command("status")+"` says how it is, `"+a.command("device add NAME")+"` makes the login of a mail program")
-		}
+	if err := a.showFound(ctx, found); err != nil {
+		return account, err
 	}
+	name := accountName(found.Address.String())
 	settings := []config.Setting{config.Text("name", name), config.Text("host", found.POP.Host),
 		{Key: "port", Value: strconv.Itoa(found.POP.Port)}, config.Text("tls", string(found.POP.TLS)), config.Text("username", found.POP.Username)}
 	if found.Advice.MinInterval > 0 {
 		settings = append(settings, config.Text("poll_every", every(found.Advice.MinInterval)))
 	}
-	if _, err := a.planned(settings, &account); err != nil {
+	if account, err = a.planned(settings); err != nil {
 		return account, err
 	}
 	password, err := a.tryPasswords(ctx, found, &account)
@@ -145,13 +174,12 @@ func (a *app) addFound(ctx context.Context, found discover.Found) (account confi
 		return account, err
 	}
 	settings[4] = config.Text("username", account.Username)
-	cfg, where, err := a.writeAccount(ctx, account, password, settings)
+	where, err := a.writeAccount(ctx, account, password, settings)
 	if err != nil {
 		return account, err
 	}
-	a.printf("  written to %s; the password is %s\n", cfg.Path, where)
-	a.afterEdit(ctx, cfg)
-	return account, nil
+	a.printf("  written to %s; the password is %s\n", a.configPath, where)
+	return account, a.afterEdit(ctx)
 }
 
 // accountName makes the name of an account of an address: what a name may not have
@@ -167,18 +195,24 @@ func accountName(address string) string {
 }
 
 // tryPasswords asks for a password until the server takes it, with the one user name or
-// the other.
+// the other. An empty one lets a person change the user name.
 func (a *app) tryPasswords(ctx context.Context, found discover.Found, account *config.Account) (secret.Secret, error) {
 	for try := 1; ; try++ {
-		typed, err := a.askPassword(ctx, *account)
-		if fault.Is(err, fault.Config) && try < tries {
-			a.printf("%v\n", err)
+		password, err := a.askPassword(ctx, *account)
+		switch {
+		case err == nil:
+		case fault.Is(err, fault.Config) && try < tries:
+			a.printf("%s\n", err)
+			if !errors.Is(err, errEmptyPassword) {
+				continue
+			}
+			if err := a.askUsername(ctx, account); err != nil {
+				return "", err
+			}
 			continue
-		}
-		if err != nil {
+		default:
 			return "", err
 		}
-		password := secret.Secret(typed)
 		probe := operations.Try(ctx, *account, password)
 		if probe.Error != "" && found.OtherUsername != "" {
 			other := *account
@@ -191,11 +225,14 @@ func (a *app) tryPasswords(ctx context.Context, found discover.Found, account *c
 			a.printf("  logged in: %s, %s; nothing is deleted there\n", fault.Count(probe.Messages, "message"), size(probe.Bytes))
 			return password, nil
 		}
+		if ctx.Err() != nil {
+			return "", ctx.Err()
+		}
 		hint := cmp.Or(found.Advice.Refused(), probe.Hint)
 		if try == tries {
-			return "", fault.New(fault.Temporary, probe.Error, hint)
+			return "", fault.New(fault.Temporary, probe.Error, strings.TrimPrefix(hint+"; nothing was set up", "; "))
 		}
-		a.printf("%s\n  %s\n", probe.Error, hint)
+		a.printf("%s\n  %s\n  (Enter alone: change the user name)\n", probe.Error, hint)
 	}
 }
 
@@ -235,7 +272,7 @@ func (a *app) offerService(ctx context.Context) (bool, error) {
 		return errors.Is(err, errRunning), ignore(err, errRunning)
 	}
 	if err := installer.Check(false); err != nil {
-		a.printf("%s\n", strings.Join(sentences(err), "; "))
+		a.printf("%s\n", sentences(err))
 		return false, nil
 	}
 	yes, err := a.yes(ctx, "Run popbridge in the background from now on? [Y/n] ", true)
@@ -272,52 +309,4 @@ func (a *app) enterText(imap config.IMAP, user, password string, found discover.
 		password += "   (shown this once only)"
 	}
 	return m.Values(password) + a.otherWays()
-}
-
-func (a *app) yes(ctx context.Context, text string, usual bool) (bool, error) {
-	answer, err := a.question(ctx, text)
-	switch strings.ToLower(answer) {
-	case "":
-		return usual, err
-	case "y", "yes", "j", "ja", "o", "oui", "s", "si", "sí":
-		return true, err
-	}
-	return false, err
-}
-
-// question asks for a line at the terminal. It reads no octet more, which the next
-// question may want.
-func (a *app) question(ctx context.Context, text string) (string, error) {
-	_, _ = io.WriteString(a.stderr, text)
-	var line []byte
-	done := make(chan error, 1)
-	go func() { // stays behind until the process ends
-		var octet [1]byte
-		for {
-			n, err := a.stdin.Read(octet[:])
-			if n == 1 && octet[0] == '\n' || err != nil {
-				done <- err
-				return
-			}
-			line = append(line, octet[:n]...)
-		}
-	}()
-	select {
-	case err := <-done:
-		if errors.Is(err, io.EOF) || errors.Is(err, os.ErrClosed) {
-			err = fault.New(fault.Config, "there was no answer", "nothing was set up; run it again")
-		}
-		return strings.TrimSpace(string(line)), err
-	case <-ctx.Done():
-		return "", ctx.Err()
-	}
-}
-
-// sentences are an error and what to do about it.
-func sentences(err error) []string {
-	list := []string{err.Error()}
-	if hint := fault.Hint(err); hint != "" {
-		list = append(list, hint)
-	}
-	return list
 }

@@ -1,16 +1,14 @@
 package cli
 
 import (
-	"bufio"
 	"context"
 	"errors"
+	"strings"
 	"fmt"
 	"io/fs"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/popbridge/popbridge/agent"
 	"github.com/popbridge/popbridge/agent/users"
@@ -55,19 +53,23 @@ func (a *app) uninstall(ctx context.Context, o installer.Options, u uninstall) e
 		err = a.deleteMailOf(ctx, s, u.yes)
 	}
 	var path string
+	done := "the service was removed"
+	if err == nil && s.Packaged() {
+		done = "the service was stopped and disabled; its unit belongs to the package, and stays"
+	}
 	if err == nil {
 		path = s.Runs().Config
 		err = s.Uninstall()
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case u.deleteMail:
-		a.printf("the service was removed\n")
-	default:
-		a.printf("the service was removed; mail and config stay\n")
-		a.noteTrust(ctx, path)
 	}
+	if u.deleteMail {
+		a.printf("%s\n", done)
+		return nil
+	}
+	a.printf("%s; mail and config stay\n", done)
+	a.noteTrust(ctx, path)
 	return nil
 }
 
@@ -93,7 +95,7 @@ func (a *app) deleteMailOf(ctx context.Context, s *installer.Service, yes bool) 
 
 // mayDelete is the error that there is no one to ask.
 func (a *app) mayDelete(yes bool) error {
-	if f, ok := a.stdin.(*os.File); yes || ok && term.IsTerminal(int(f.Fd())) {
+	if yes || a.interactive() {
 		return nil
 	}
 	return fault.New(fault.Config, "deleting mail has to be confirmed, and there is no terminal to ask on", "add --yes if all mail in the data folder is to be deleted; nothing was changed")
@@ -164,18 +166,9 @@ func (a *app) showHoldings(dir string, list []agent.Holding) {
 
 // confirmDelete asks on the terminal.
 func (a *app) confirmDelete(ctx context.Context) error {
-	a.printf("To delete all of this for good, type: delete\n> ")
-	answer := make(chan string, 1)
-	go func() { // stays behind until the process ends
-		line, _ := bufio.NewReader(a.stdin).ReadString('\n') // an end is no answer
-		answer <- line
-	}()
-	select {
-	case line := <-answer:
-		if strings.TrimSpace(line) == "delete" {
-			return nil
-		}
-	case <-ctx.Done():
+	a.printf("To delete all of this for good, type: delete\n")
+	if line, err := a.question(ctx, "> "); err == nil && line == "delete" {
+		return nil
 	}
-	return fault.New(fault.Denied, fmt.Sprintf("the mail stays: %q was not typed", "delete"), "")
+	return fault.New(fault.Denied, fmt.Sprintf("the mail stays: %q was not typed", "delete"), "to delete it, run the command again")
 }

@@ -92,7 +92,8 @@ type Found struct {
 
 // Confirm returns what a person has to agree to before a password is sent, one
 // sentence each: a server without encryption, and one outside the domain of the
-// address unless the built-in table names it for this very domain.
+// address unless the built-in table names it for this very domain, or it has no Source:
+// then a person has named it.
 func (f Found) Confirm() []string {
 	var ask []string
 	for _, s := range []Server{f.POP, f.SMTP} {
@@ -100,7 +101,7 @@ func (f Found) Confirm() []string {
 			ask = append(ask, fmt.Sprintf("the connection to %s is not encrypted: others on the way can read the mail, and the password where it is sent", s.Host))
 		}
 	}
-	if f.Source.Kind == Table && f.Source.MX == "" {
+	if f.Source.Kind == Table && f.Source.MX == "" || f.Source == (Source{}) {
 		return ask
 	}
 	seen := ""
@@ -188,7 +189,7 @@ func (s *search) askTable() (done bool, err error) {
 	case p.noPOP():
 		s.say(asked, p.name+" has no POP3")
 		return true, fault.New(fault.NotFound, p.name+" has no POP3, so its mail cannot be fetched",
-			p.advice.Note+" If you know of a POP3 server all the same, give it with --host")
+			p.advice.Note+" If you know of a POP3 server all the same, name it")
 	case !p.pop.Known():
 		s.say(asked, "knows "+p.name+", but no server of it")
 		return false, nil
@@ -223,11 +224,11 @@ func (s *search) nothing() error {
 	domain := s.domain()
 	if dnsFails(s.mxErr) {
 		return fault.Wrap(s.mxErr, fault.Temporary, "the servers of "+domain+" cannot be looked up: the DNS gives no answer",
-			"check the connection to the network and try again, or give the server with --host")
+			"check the connection to the network and try again, or name the server")
 	}
-	hint := "check the spelling of the address; else ask your provider for its POP3 server, and give it with --host and, where they are not the usual ones, --port, --tls and --username"
+	hint := "check the spelling of the address; else ask your provider for its POP3 server"
 	if c := s.otherCertificate; c.host != "" {
-		hint = fmt.Sprintf("%s shows a certificate for %s: if that is your provider, give the name of its server with --host", c.host, c.names)
+		hint = fmt.Sprintf("%s shows a certificate for %s: if that is your provider, name that server", c.host, c.names)
 	}
 	return fault.New(fault.NotFound, "no POP3 server was found for "+domain, hint)
 }

@@ -49,7 +49,7 @@ func Example() {
 	// - help: https://hilfe.web.de/pop-imap/imap/imap-serverdaten.html
 	//   the built-in table of providers: iCloud Mail has no POP3
 	// error: iCloud Mail has no POP3, so its mail cannot be fetched
-	// hint: Apple offers IMAP only. If you know of a POP3 server all the same, give it with --host
+	// hint: Apple offers IMAP only. If you know of a POP3 server all the same, name it
 	// error: "ann.example.com" is not a mail address: there is no @ in it
 	// hint: give the address as it stands in a mail, for example ann@example.com
 }

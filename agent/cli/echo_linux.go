@@ -1,0 +1,9 @@
+package cli
+
+import "golang.org/x/sys/unix"
+
+// How the settings of a terminal are read and written (termios(4), ioctl_tty(2)).
+const (
+	getTerminal = unix.TCGETS
+	setTerminal = unix.TCSETS
+)

@@ -1,0 +1,96 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"github.com/popbridge/popbridge/internal/fault"
+)
+
+// A Setting is a key of an account and its value as it stands in the file; without a
+// value the key goes, and its default holds.
+type Setting struct{ Key, Value string }
+
+// Text is the setting of a key whose value is text.
+func Text(key, value string) Setting { return Setting{key, tomlString(value)} }
+
+// notUTF8 is the fault of a value that TOML cannot hold, and that no other program
+// would take for the same.
+func notUTF8(key string) error {
+	return fault.New(fault.Config, key+" is not UTF-8 text", "type it at a terminal whose character set is UTF-8")
+}
+
+// ParseSetting reads KEY=VALUE as a person types it: text needs no quotes, a list is
+// written as in the file. What the value means is checked with the whole file.
+func ParseSetting(s string) (Setting, error) {
+	key, value, ok := strings.Cut(s, "=")
+	key, value = strings.TrimSpace(key), strings.TrimSpace(value)
+	if !ok || key == "" {
+		return Setting{}, fault.New(fault.Config, fault.Quote(s)+" is no setting", "write KEY=VALUE, such as poll_every=10m; KEY= alone goes back to the default")
+	}
+	if !slices.Contains(schema["account"], key) {
+		return Setting{}, fault.New(fault.Config, "an account has no key "+fault.Quote(key), DidYouMean(key, schema["account"])+"the keys are: "+strings.Join(schema["account"], ", "))
+	}
+	if !utf8.ValidString(value) {
+		return Setting{}, notUTF8(key)
+	}
+	if value == "" {
+		return Setting{Key: key}, nil
+	}
+	if !bareKeys[key] && !(listKeys[key] && strings.HasPrefix(value, "[")) {
+		return Text(key, value), nil
+	}
+	var alone map[string]any
+	if err := toml.Unmarshal([]byte("x = "+value), &alone); err != nil || len(alone) != 1 || strings.ContainsAny(value, "\r\n#") {
+		return Setting{}, fault.New(fault.Config, fault.Quote(value)+" is no value of "+key, "write a number, true or false without quotes, and a list as in the config, in one line and without #")
+	}
+	return Setting{key, value}, nil
+}
+
+// bareKeys are the keys of an account whose values have no quotes, listKeys those that
+// may be lists.
+var (
+	bareKeys = map[string]bool{"port": true, "confirm_deletes": true, "shadow": true, "paused": true}
+	listKeys = map[string]bool{"password_command": true, "tls_pin": true}
+)
+
+// tomlString writes text as TOML, a path of Windows so that it can be read. What is not
+// UTF-8 stays as it is, for the check of the settings to find.
+func tomlString(s string) string {
+	if !utf8.ValidString(s) {
+		return s
+	}
+	control := strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f })
+	if strings.Contains(s, `\`) && !strings.Contains(s, "'") && !control {
+		return "'" + s + "'"
+	}
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			b.WriteByte('\\')
+			b.WriteRune(r)
+		case r < ' ' || r == 0x7f:
+			fmt.Fprintf(&b, `\u%04X`, r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
+}
+
+// checkSettings reports values that TOML cannot hold.
+func checkSettings(settings []Setting) error {
+	for _, s := range settings {
+		if !utf8.ValidString(s.Value) {
+			return notUTF8(s.Key)
+		}
+	}
+	return nil
+}
