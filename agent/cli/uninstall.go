@@ -3,10 +3,10 @@ package cli
 import (
 	"context"
 	"errors"
-	"strings"
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
