@@ -148,6 +148,16 @@ func sudoTrusts(t *testing.T, p *rig.Popbridge) {
 			t.Errorf("%s: no %q in %s", tt.args, tt.want, out)
 		}
 	}
+	systemTrustsTwo(t, p)
+	if out := run(false, 0, "trust", "remove", "--system"); !strings.Contains(out, ": removed\n") {
+		t.Error(out)
+	}
+}
+
+// systemTrustsTwo looks whether the store of the system trusts the authority of p and
+// another one.
+func systemTrustsTwo(t *testing.T, p *rig.Popbridge) {
+	t.Helper()
 	var seen struct {
 		Stores []struct {
 			System bool
@@ -161,8 +171,5 @@ func sudoTrusts(t *testing.T, p *rig.Popbridge) {
 		if s.System && (s.State != "trusted" || s.Others != 1) {
 			t.Errorf("the store of the system has %+v", s)
 		}
-	}
-	if out := run(false, 0, "trust", "remove", "--system"); !strings.Contains(out, ": removed\n") {
-		t.Error(out)
 	}
 }
