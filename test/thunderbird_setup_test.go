@@ -15,8 +15,7 @@ import (
 )
 
 // A Thunderbird that has never run, set up by client-setup alone: it asks for the
-// password, and reads the mail. A second time nothing is added; where the port is
-// another one, the account follows.
+// password, and reads the mail.
 func TestThunderbirdSetUpByClientSetup(t *testing.T) {
 	rig.Need(t, "dovecot", "thunderbird", "certutil", "script")
 	t.Parallel()
