@@ -37,7 +37,9 @@ type world struct {
 	broken  map[string]bool                      // names that are answered with SERVFAIL
 	servers map[string]string                    // where "192.0.2.1:995" really is
 	dialing atomic.Int32                         // connections that are being made
-	record  []string                             // names asked for, addresses connected to, web addresses
+	lookups []net.Conn                           // of Go's resolver, which reads on when no one waits any longer
+	over    bool
+	record  []string // names asked for, addresses connected to, web addresses
 }
 
 // nowhere takes connections and never answers.
@@ -55,6 +57,12 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(func() {
 		_ = udp.Close()
 		group.Wait()
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.over = true
+		for _, c := range w.lookups {
+			_ = c.Close()
+		}
 	})
 	return w
 }
@@ -224,7 +232,16 @@ func follow(conn net.Conn, cert *tls.Config, implicit bool, script []line) {
 // options are those of a client in this world.
 func (w *world) options() Options {
 	resolver := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "udp", w.dns.LocalAddr().String())
+		c, err := new(net.Dialer).DialContext(ctx, "udp", w.dns.LocalAddr().String())
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if err == nil && w.over {
+			return nil, errors.Join(net.ErrClosed, c.Close())
+		}
+		if err == nil {
+			w.lookups = append(w.lookups, c)
+		}
+		return c, err
 	}}
 	return Options{Resolver: resolver, RootCAs: w.roots, Dial: w.dial}
 }

@@ -1,8 +1,6 @@
 package thunderbird
 
 import (
-	"bufio"
-	"bytes"
 	"errors"
 	"io/fs"
 	"os"
@@ -10,8 +8,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strings"
 
+	"github.com/popbridge/popbridge/installer/mozilla"
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
@@ -41,47 +39,32 @@ func Default() (Profile, error) {
 	if err != nil {
 		return Profile{}, fault.Wrap(err, fault.Config, "the home folder is not known", "name the profile: --thunderbird=DIR")
 	}
-	roots := rootsOf(home)
-	for _, root := range roots {
-		text, err := os.ReadFile(filepath.Join(root, profileList))
+	for _, folder := range mozilla.Folders(runtime.GOOS, home) {
+		if folder.Program != mozilla.Thunderbird {
+			continue
+		}
+		profiles, err := folder.Profiles()
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
 			return Profile{}, fault.Wrap(err, fault.Config, "the profiles of Thunderbird cannot be read", "run this as the user whose Thunderbird it is")
 		}
-		path := defaultProfile(text)
-		if path == "" {
-			return Profile{}, fault.New(fault.NotFound, "it is not said which profile Thunderbird starts with: "+filepath.Join(root, profileList), "name its folder: --thunderbird=DIR")
+		i := slices.IndexFunc(profiles, func(p mozilla.Profile) bool { return p.Default })
+		if i < 0 {
+			return Profile{}, fault.New(fault.NotFound, "it is not said which profile Thunderbird starts with: "+filepath.Join(folder.Dir, profileList), "name its folder: --thunderbird=DIR")
 		}
-		if !filepath.IsAbs(path) {
-			path = filepath.Join(root, filepath.FromSlash(path))
-		}
-		return At(path)
+		return At(profiles[i].Dir)
 	}
 	if program := program(); program != "" {
-		return Profile{Dir: filepath.Join(roots[0], "popbridge"), New: true, root: roots[0], program: program}, nil
+		root := mozilla.First(runtime.GOOS, home, mozilla.Thunderbird)
+		return Profile{Dir: filepath.Join(root, "popbridge"), New: true, root: root, program: program}, nil
 	}
 	return Profile{}, fault.New(fault.NotFound, "no profile of Thunderbird was found", "start Thunderbird once, close it, and run this again; or name the folder: --thunderbird=DIR")
 }
 
-// rootsOf lists where profiles.ini is, by the way Thunderbird was installed.
-func rootsOf(home string) []string {
-	switch runtime.GOOS {
-	case "darwin":
-		return []string{filepath.Join(home, "Library", "Thunderbird")}
-	case "windows":
-		return []string{filepath.Join(os.Getenv("APPDATA"), "Thunderbird")}
-	}
-	return []string{
-		filepath.Join(home, ".thunderbird"),
-		filepath.Join(home, "snap", "thunderbird", "common", ".thunderbird"),
-		filepath.Join(home, ".var", "app", "org.mozilla.Thunderbird", ".thunderbird"),
-	}
-}
-
-// program is the folder of a Thunderbird that has its profiles in the first of
-// rootsOf, empty where none is found.
+// program is the folder of a Thunderbird that has its profiles where the packages of
+// the system have them, empty where none is found.
 func program() string {
 	if runtime.GOOS != "linux" {
 		return "" // not tried
@@ -96,41 +79,6 @@ func program() string {
 		if _, err := os.Stat(filepath.Join(dir, "platform.ini")); err == nil {
 			return dir
 		}
-	}
-	return ""
-}
-
-// defaultProfile is the path of the profile that is started: that of an installation
-// ([Install...], since Thunderbird 68), else the one with Default=1, else the only one.
-// It is empty where none is named. Relative paths are those of the folder of the file.
-func defaultProfile(text []byte) string {
-	var section, path, marked, first string
-	profiles := 0
-	lines := bufio.NewScanner(bytes.NewReader(text))
-	for lines.Scan() {
-		line := strings.TrimSpace(lines.Text())
-		if strings.HasPrefix(line, "[") {
-			section, path = strings.Trim(line, "[]"), ""
-			continue
-		}
-		key, value, _ := strings.Cut(line, "=")
-		switch {
-		case strings.HasPrefix(section, "Install") && key == "Default":
-			return value
-		case strings.HasPrefix(section, "Profile") && key == "Path":
-			path = value
-			if profiles++; profiles == 1 {
-				first = value
-			}
-		case strings.HasPrefix(section, "Profile") && key == "Default" && value == "1":
-			marked = path
-		}
-	}
-	switch {
-	case marked != "":
-		return marked
-	case profiles == 1:
-		return first
 	}
 	return ""
 }

@@ -24,6 +24,7 @@ import (
 	"strings"
 
 	"github.com/popbridge/popbridge/installer/clientfiles"
+	"github.com/popbridge/popbridge/installer/mozilla"
 	"github.com/popbridge/popbridge/internal/atomicfile"
 	"github.com/popbridge/popbridge/internal/fault"
 )
@@ -54,7 +55,7 @@ type Change struct {
 // Thunderbird runs, Config where the profile cannot take an account.
 func (p Profile) Plan(m clientfiles.Mailbox) (Change, error) {
 	if !p.New {
-		if inUse(p.Dir) {
+		if mozilla.InUse(p.Dir) {
 			return Change{}, fault.New(fault.Conflict, "Thunderbird is running with the profile "+p.Dir, "close Thunderbird, and run this again")
 		}
 		if user, err := p.read("user.js"); err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/popbridge/popbridge/installer/clientfiles"
 	"github.com/popbridge/popbridge/installer/discover"
+	"github.com/popbridge/popbridge/installer/mozilla"
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
@@ -173,20 +174,6 @@ func TestAddKeepsACopy(t *testing.T) {
 	}
 }
 
-func TestDefaultProfile(t *testing.T) {
-	for _, c := range []struct{ what, text, want string }{
-		{"of an installation", "[Profile1]\nName=default\nIsRelative=1\nPath=a.default\nDefault=1\n\n[InstallFD]\nDefault=b.default-default\nLocked=1\n\n[Profile0]\nName=x\nPath=b.default-default\n", "b.default-default"},
-		{"marked", "[Profile0]\nPath=a\n\n[Profile1]\r\nPath=/abs/b\r\nDefault=1\r\n", "/abs/b"},
-		{"the only one", "[General]\nStartWithLastProfile=1\n[Profile0]\nPath=Profiles/x\n", "Profiles/x"},
-		{"one of two", "[Profile0]\nPath=a\n[Profile1]\nPath=b\n", ""},
-		{"none", "[General]\nDefault=1\n", ""},
-	} {
-		if got := defaultProfile([]byte(c.text)); got != c.want {
-			t.Errorf("%s: %q, want %q", c.what, got, c.want)
-		}
-	}
-}
-
 func TestDefaultOfHome(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("the folders of Linux")
@@ -229,10 +216,10 @@ func TestNewProfile(t *testing.T) {
 		c, err := p.Plan(ann)
 		must(t, err)
 		must(t, p.Add(c))
-		list, err := os.ReadFile(filepath.Join(root, "profiles.ini"))
+		list, err := mozilla.Folder{Program: mozilla.Thunderbird, Dir: root}.Profiles()
 		must(t, err)
-		if got := defaultProfile(list); got != "popbridge" || c.Copy != "" {
-			t.Errorf("it starts with %q, %+v", got, c)
+		if len(list) != 1 || !list[0].Default || list[0].Dir != p.Dir || c.Copy != "" {
+			t.Errorf("it starts with %v, %+v", list, c)
 		}
 		must(t, os.Remove(filepath.Join(root, "profiles.ini")))
 	}

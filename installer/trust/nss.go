@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -79,7 +80,13 @@ func (d database) read(ctx context.Context) ([]Entry, error) {
 // listed is a line of `certutil -L`: a nickname, and flags for TLS, mail and code.
 var listed = regexp.MustCompile(`(?m)^(.*\S)[ \t]+[a-zA-Z]*,[a-zA-Z]*,[a-zA-Z]*[ \t]*$`)
 
+// made reports whether there is a database: a profile that was never used has none.
+func (d database) made() bool { return exists(filepath.Join(d.dir, databaseFile)) }
+
 func (d database) list(ctx context.Context) ([]named, error) {
+	if !d.made() {
+		return nil, nil
+	}
 	out, err := d.certutil(ctx, nil, "-L")
 	if err != nil {
 		return nil, d.unreadable(err)
@@ -135,6 +142,11 @@ func trustedIn(text string) map[string]bool {
 // has a password certutil has stored the certificate by the time it needs it, without
 // trust: that is taken out again.
 func (d database) add(ctx context.Context, ca *x509.Certificate) error {
+	if !d.made() {
+		if _, err := d.certutil(ctx, nil, "-N", "--empty-password"); err != nil {
+			return d.unwritable(err)
+		}
+	}
 	before, err := d.list(ctx)
 	if err != nil {
 		return err

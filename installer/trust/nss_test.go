@@ -49,6 +49,17 @@ func TestAnNSSDatabase(t *testing.T) {
 	keepsTheContract(t, s)
 }
 
+// A profile that was made for the first use has no database yet: it gets one.
+func TestAProfileThatWasNeverUsed(t *testing.T) {
+	s, dir := nssStore(t, "")
+	for _, name := range []string{databaseFile, "key4.db", "pkcs11.txt"} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	keepsTheContract(t, s)
+}
+
 // What people have imported by hand has the nickname that Thunderbird gives, and may be
 // trusted for nothing or for more.
 func TestWhatWasImportedByHand(t *testing.T) {
@@ -112,6 +123,8 @@ func TestADatabaseThatIsDamaged(t *testing.T) {
 // Where certutil is missing it is said how it is installed. Windows has another program
 // of that name, which is not run.
 func TestWithoutCertutil(t *testing.T) {
+	dir := t.TempDir()
+	put(t, filepath.Join(dir, databaseFile), "")
 	for _, tt := range []struct{ goos, has, hint string }{
 		{"linux", "apt-get", "sudo apt install libnss3-tools"}, {"linux", "dnf", "sudo dnf install nss-tools"}, {"linux", "zypper", "mozilla-nss-tools"},
 		{"linux", "apk", "sudo apk add nss-tools"}, {"linux", "pacman", "sudo pacman -S nss"}, {"darwin", "brew", "brew install nss"}, {"linux", "", "install the tools of NSS"},
@@ -123,7 +136,7 @@ func TestWithoutCertutil(t *testing.T) {
 			}
 			return "", exec.ErrNotFound
 		}}
-		_, _, err := Store{place: database{h, "dir"}}.State(t.Context(), nil)
+		_, _, err := Store{place: database{h, dir}}.State(t.Context(), nil)
 		if !fault.Is(err, fault.NotFound) || !strings.Contains(fault.Hint(err), tt.hint) || !strings.Contains(fault.Hint(err), "or import /data/tls/ca.pem in the program: Settings") {
 			t.Errorf("%v: %v; hint: %s", tt, err, fault.Hint(err))
 		}

@@ -32,7 +32,7 @@ StartWithLastProfile=1
 `
 
 // The databases of every program and package are found, once each, under the names that
-// people gave them. A profile that was never used has none.
+// people gave them. A profile that was never used has none, and is found where it has settings.
 func TestProfilesAreFound(t *testing.T) {
 	home, far := filepath.Join(t.TempDir(), "[h]ome"), t.TempDir()
 	at := func(path string) string { return filepath.Join(home, filepath.FromSlash(path)) }
@@ -45,6 +45,8 @@ func TestProfilesAreFound(t *testing.T) {
 		put(t, filepath.Join(dir, databaseFile), "")
 	}
 	put(t, at(".thunderbird/abc.default/times.json"), "{}")
+	put(t, at(".var/app/a/.thunderbird/profiles.ini"), "[Profile0]\nName=new\nPath=new\n")
+	put(t, at(".var/app/a/.thunderbird/new/prefs.js"), "")
 	if err := os.Symlink(at(".thunderbird/unlisted"), at(".thunderbird/again")); err != nil {
 		t.Fatal(err)
 	}
@@ -53,6 +55,7 @@ func TestProfilesAreFound(t *testing.T) {
 		"Thunderbird, profile far: " + far,
 		"Thunderbird, profile again: .thunderbird/again",
 		"Thunderbird, profile t.default: snap/thunderbird/common/.thunderbird/t.default",
+		"Thunderbird, profile new: .var/app/a/.thunderbird/new",
 		"Thunderbird, profile f.default: .var/app/org.mozilla.Thunderbird/.thunderbird/f.default",
 		"Firefox, profile x.default: .mozilla/firefox/x.default",
 		"Firefox, profile y.default: .config/mozilla/firefox/y.default",

@@ -98,19 +98,3 @@ func (u userStore) unwritable(err error) error {
 
 // withoutTerminal is of Unix only.
 func withoutTerminal(*exec.Cmd) {}
-
-// locked reports whether a program has the file for itself, as Mozilla's programs do
-// with the one in their profile.
-func locked(path string) bool {
-	p, err := windows.UTF16PtrFromString(path)
-	if err != nil {
-		return false
-	}
-	f, err := windows.CreateFile(p, windows.GENERIC_READ|windows.GENERIC_WRITE, windows.FILE_SHARE_READ|windows.FILE_SHARE_WRITE|windows.FILE_SHARE_DELETE, nil, windows.OPEN_EXISTING, 0, 0)
-	if err == nil {
-		_ = windows.CloseHandle(f)
-	}
-	return errors.Is(err, windows.ERROR_SHARING_VIOLATION)
-}
-
-const lockFile = "parent.lock"

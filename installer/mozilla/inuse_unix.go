@@ -1,6 +1,6 @@
 //go:build unix
 
-package thunderbird
+package mozilla
 
 import (
 	"os"
@@ -9,10 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inUse reports whether a Thunderbird runs with the profile: it holds a lock of POSIX
-// on .parentlock (nsProfileLock.cpp).
-func inUse(dir string) bool {
-	f, err := os.Open(filepath.Join(dir, ".parentlock"))
+// InUse reports whether the program runs with the profile: it holds a lock of POSIX on
+// .parentlock (nsProfileLock.cpp).
+func InUse(profile string) bool {
+	f, err := os.Open(filepath.Join(profile, ".parentlock"))
 	if err != nil {
 		return false
 	}
