@@ -60,7 +60,7 @@ func (l *localTLS) ensure() error {
 		return nil
 	}
 	var err error
-	l.config, _, err = localtls.Ensure(l.dir)
+	l.config, _, err = localtls.Ensure(l.dir, localtls.Loopback())
 	return health.NewLocalTLSError(err)
 }
 

@@ -36,7 +36,7 @@ func TestLocalTLSErrorsStopIMAPOnly(t *testing.T) {
 			_, port := agenttest.POP(t, "home", 3)
 			r.Configure(secured, agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: port})
 			dir := filepath.Join(r.Dir, "data", "tls")
-			if _, _, err := localtls.Ensure(dir); err != nil {
+			if _, _, err := localtls.Ensure(dir, localtls.Loopback()); err != nil {
 				t.Fatal(err)
 			}
 			if err := tt.ruin(dir); err != nil {

@@ -107,7 +107,7 @@ func TestABackupHasTheCertificates(t *testing.T) {
 	defer func() { _ = r.Agent.Close() }()
 	authority := func(data string) string {
 		t.Helper()
-		_, file, err := localtls.Ensure(filepath.Join(data, "tls"))
+		_, file, err := localtls.Ensure(filepath.Join(data, "tls"), localtls.Loopback())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -95,7 +95,7 @@ func TestTheBackupOfARenamedUserGoesOn(t *testing.T) {
 func savedWithTLS(t *testing.T) (r *agenttest.Rig, saved string) {
 	t.Helper()
 	r, _, _ = agenttest.OneUser(t, open)
-	if _, _, err := localtls.Ensure(filepath.Join(r.Dir, "data", "tls")); err != nil {
+	if _, _, err := localtls.Ensure(filepath.Join(r.Dir, "data", "tls"), localtls.Loopback()); err != nil {
 		t.Fatal(err)
 	}
 	saved = filepath.Join(r.Dir, "saved")

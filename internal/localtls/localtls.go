@@ -1,21 +1,23 @@
 // Package localtls makes the certificate with which the IMAP server shows
-// itself to the mail clients of this machine, and the local authority (CA)
-// behind it.
+// itself to mail clients, and the local authority (CA) behind it. There is one
+// folder for the mail clients of this machine, and one for those of the network
+// at home, each with an authority of its own (see Scope).
 //
 //	DIR/ca.pem          the authority: ten years; what people trust in their clients
 //	DIR/ca-key.pem      its key
 //	DIR/server.pem      the server's certificate: 397 days
 //	DIR/server-key.pem  its key
 //
-// Invariants: the authority can speak for this machine only (name constraints:
-// localhost, loopback addresses, the host name it was made with) and for
-// servers only (extended key usage), so that trusting it gives no power over
+// Invariants: the authority can speak for its scope only (name constraints) and
+// for servers only (extended key usage), so that trusting it gives no power over
 // other sites, mail or programs. Its key is made once; a folder with something
 // missing or damaged is an error, never a reason for a new one, because clients
 // trust the old. Nothing is made while the clock is wrong: clients would refuse
-// it when the clock is right. The server's certificate is renewed by itself,
-// also while the program runs, and keeps its key, for clients that remember
-// the key instead of trusting the authority.
+// it when the clock is right. Both certificates are renewed by themselves, also
+// while the program runs, long before they end: the server's keeps its key, for
+// clients that remember the key instead of trusting the authority, and the
+// authority keeps key and name, so that clients that trust the former verify what
+// the new one signs, until the former ends.
 //
 // ECDSA P-256 is what every client in use accepts; Apple wants a serverAuth
 // certificate with alternative names, of at most 825 days.
@@ -51,8 +53,11 @@ const (
 	caLife      = 3652 * day // ten years
 	serverLife  = 397 * day  // the limit of browsers, stricter than Apple's 825
 	renewBefore = 30 * day
-	retryAfter  = time.Hour // a renewal that failed
-	backdate    = time.Hour // for clocks that are behind this one
+	// caRenewBefore leaves clients two years to get the new one, and the server's
+	// certificates their whole life.
+	caRenewBefore = 2 * serverLife
+	retryAfter    = time.Hour // a renewal that failed
+	backdate      = time.Hour // for clocks that are behind this one
 )
 
 // earliest is before this program was made: a clock that says less is wrong, as
@@ -60,25 +65,22 @@ const (
 var earliest = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // Ensure returns a configuration for servers with the certificate in dir, which
-// is made when there is none, and the path of the authority's certificate.
-// Errors are faults.
-func Ensure(dir string) (*tls.Config, string, error) {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "" // localhost is enough
-	}
-	return ensure(dir, host, time.Now)
+// is made when there is none, and again when it lacks an address of the scope, and
+// the path of the authority's certificate. Each folder has one scope. Errors are
+// faults.
+func Ensure(dir string, scope Scope) (*tls.Config, string, error) {
+	return ensure(dir, scope, time.Now)
 }
 
-func ensure(dir, host string, now func() time.Time) (*tls.Config, string, error) {
+func ensure(dir string, scope Scope, now func() time.Time) (*tls.Config, string, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, "", unwritable(err, dir)
 	}
 	if err := os.Chmod(dir, 0o700); err != nil { // as a restored backup may not have it
 		return nil, "", unwritable(err, dir)
 	}
-	k := &keeper{dir: dir, now: now}
-	ca, err := k.authority(host)
+	k := &keeper{dir: dir, scope: scope, now: now}
+	ca, err := k.authority()
 	if err != nil {
 		return nil, "", err
 	}
@@ -91,8 +93,9 @@ func ensure(dir, host string, now func() time.Time) (*tls.Config, string, error)
 // keeper has the server's certificate at hand. The authority's key is not kept
 // in memory; it is read when it is needed.
 type keeper struct {
-	dir string
-	now func() time.Time
+	dir   string
+	scope Scope
+	now   func() time.Time
 
 	mu      sync.Mutex
 	current *tls.Certificate
@@ -109,7 +112,7 @@ func (k *keeper) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 		k.retryAt = now.Add(retryAfter)
 		// An error is not the client's business. There are weeks of tries
 		// before the certificate ends, and the next start reports it.
-		if ca, err := k.authority(""); err == nil {
+		if ca, err := k.authority(); err == nil {
 			if renewed, err := k.server(ca); err == nil {
 				k.current = renewed
 			}
@@ -125,7 +128,7 @@ func due(c *x509.Certificate, now time.Time) bool {
 }
 
 // authority reads the authority, or makes it in an empty folder.
-func (k *keeper) authority(host string) (*pair, error) {
+func (k *keeper) authority() (*pair, error) {
 	have := map[string]bool{}
 	for _, name := range []string{caFile, caKeyFile, serverFile, serverKeyFile} {
 		switch _, err := os.Stat(k.path(name)); {
@@ -156,7 +159,7 @@ func (k *keeper) authority(host string) (*pair, error) {
 	if err != nil {
 		return nil, err
 	}
-	cert, err := newAuthority(key, host, k.now())
+	cert, err := newAuthority(key, k.scope, k.now())
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Internal, "the local certificate authority cannot be made", "")
 	}
@@ -192,19 +195,23 @@ func (k *keeper) readAuthority() (*pair, error) {
 			cert.NotAfter.Format(time.DateOnly), now.Format(time.DateOnly)),
 			"set the clock if it is wrong; otherwise "+k.replace())
 	}
-	return &pair{k.restricted(cert, key), key}, nil
+	return &pair{k.upToDate(cert, key), key}, nil
 }
 
-// restricted returns an authority for servers only. One that was made before
-// authorities said so is issued again with the same key, name and dates: clients
-// that trust either verify what both have signed (RFC 5280 section 6.1 takes
-// name and key from the trust anchor). Where it cannot be stored the former
-// serves on.
-func (k *keeper) restricted(cert *x509.Certificate, key *ecdsa.PrivateKey) *x509.Certificate {
-	if len(cert.ExtKeyUsage)+len(cert.UnknownExtKeyUsage) > 0 {
+// upToDate returns an authority that lasts, and one for servers only, as those were
+// not that were made before authorities said so. It is issued again with the same
+// key and name: clients that trust either verify what both have signed (RFC 5280
+// section 6.1 takes name and key from the trust anchor). Its beginning stays, too:
+// a clock that is ahead for a day makes no authority that begins in years. Where it
+// cannot be stored the former serves on.
+func (k *keeper) upToDate(cert *x509.Certificate, key *ecdsa.PrivateKey) *x509.Certificate {
+	until := cert.NotAfter
+	if until.Sub(k.now()) < caRenewBefore {
+		until = k.now().Add(caLife)
+	} else if len(cert.ExtKeyUsage)+len(cert.UnknownExtKeyUsage) > 0 {
 		return cert
 	}
-	renewed, err := renewAuthority(cert, key)
+	renewed, err := renewAuthority(cert, key, k.scope, until)
 	if err != nil || k.write(caFile, 0o600, encodeCertificate(renewed.Raw)) != nil {
 		return cert
 	}
@@ -223,9 +230,9 @@ func wrongClock(now time.Time, then string) error {
 	return fault.New(fault.Config, "the clock of this computer is wrong: it says "+now.Format(time.DateOnly), hint)
 }
 
-// server reads the server's certificate, and issues it when there is none or
-// when it is due. Its names are those that the authority may speak for: the
-// host may have got another name since.
+// server reads the server's certificate, and issues it when there is none, when
+// it is due, or when it lacks an address. Its names are those that the authority
+// may speak for: the host may have got another name since.
 func (k *keeper) server(ca *pair) (*tls.Certificate, error) {
 	key, err := k.key(serverKeyFile)
 	if err != nil {
@@ -243,8 +250,8 @@ func (k *keeper) server(ca *pair) (*tls.Certificate, error) {
 		return nil, k.damaged(serverFile, errors.New("it was not issued by "+caFile))
 	}
 	current := &tls.Certificate{PrivateKey: key, Leaf: cert}
-	if cert == nil || due(cert, k.now()) && cert.NotAfter.Before(ca.cert.NotAfter) {
-		if current.Leaf, err = ca.issue(key, k.now()); err != nil {
+	if cert == nil || !k.scope.within(cert) || due(cert, k.now()) && cert.NotAfter.Before(ca.cert.NotAfter) {
+		if current.Leaf, err = ca.issue(key, k.scope.addresses, k.now()); err != nil {
 			return nil, fault.Wrap(err, fault.Internal, "the certificate for mail clients cannot be made", "")
 		}
 		if err := k.write(serverFile, 0o600, encodeCertificate(current.Leaf.Raw)); err != nil && cert == nil {

@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -35,7 +36,7 @@ type opened struct {
 
 func open(t *testing.T, dir, host string, c *clock) opened {
 	t.Helper()
-	config, ca, err := ensure(dir, host, c.now)
+	config, ca, err := ensure(dir, loopback(host), c.now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +122,7 @@ func TestChain(t *testing.T) {
 func TestConstraints(t *testing.T) {
 	c, dir := newClock(), t.TempDir()
 	o := open(t, dir, "attic", c)
-	k := &keeper{dir: dir, now: c.now}
+	k := &keeper{dir: dir, scope: loopback("attic"), now: c.now}
 	ca, err := k.readAuthority()
 	if err != nil {
 		t.Fatal(err)
@@ -193,7 +194,7 @@ func TestHostNames(t *testing.T) {
 		"a..b":                               "localhost a.local",
 		strings.Repeat("x", 64) + ".example": "localhost",
 	} {
-		if got := strings.Join(hostNames(host), " "); got != want {
+		if got := strings.Join(loopback(host).names, " "); got != want {
 			t.Errorf("%q: %s, want %s", host, got, want)
 		}
 	}
@@ -243,7 +244,7 @@ func TestRenewalThatFails(t *testing.T) {
 	if !o.leaf(t).Equal(first) {
 		t.Fatal("another certificate")
 	}
-	if _, _, err := ensure(dir, "attic", c.now); !fault.Is(err, fault.Corrupt) {
+	if _, _, err := ensure(dir, loopback("attic"), c.now); !fault.Is(err, fault.Corrupt) {
 		t.Errorf("start: %v", err)
 	}
 	if err := os.Rename(hidden, key); err != nil {
@@ -276,21 +277,107 @@ func TestClockThatWasAhead(t *testing.T) {
 	}
 }
 
-func TestAuthorityEnds(t *testing.T) {
+// TestTheAuthorityIsRenewed while it lasts: clients that trust the former go on
+// until it ends, those that trust the new one verify all.
+func TestTheAuthorityIsRenewed(t *testing.T) {
 	c, dir := newClock(), t.TempDir()
 	o := open(t, dir, "attic", c)
-	c.pass(caLife - 10*day)
-	last := o.leaf(t)
-	if !last.NotAfter.Equal(o.authority(t).NotAfter) {
-		t.Errorf("the certificate ends on %v, the authority on %v", last.NotAfter, o.authority(t).NotAfter)
+	former := o.authority(t)
+	verify := func(leaf, ca *x509.Certificate) error {
+		roots := x509.NewCertPool()
+		roots.AddCert(ca)
+		_, err := leaf.Verify(x509.VerifyOptions{DNSName: "localhost", Roots: roots, CurrentTime: c.now()})
+		return err
 	}
-	c.pass(2 * day)
-	if !o.leaf(t).Equal(last) {
-		t.Error("renewed, though it cannot last any longer")
+	c.pass(caLife - caRenewBefore - 2*day)
+	o.leaf(t)
+	if !o.authority(t).Equal(former) {
+		t.Fatal("renewed too early")
 	}
-	c.pass(10 * day)
-	if _, _, err := ensure(dir, "attic", c.now); !fault.Is(err, fault.Config) || !strings.Contains(fault.Hint(err), "trust the new ca.pem") {
+	for c.pass(serverLife); c.now().Before(former.NotAfter); c.pass(200 * day) {
+		leaf, renewed := o.leaf(t), o.authority(t)
+		if renewed.Equal(former) {
+			t.Fatal("not renewed")
+		}
+		if err := errors.Join(verify(leaf, former), verify(leaf, renewed)); err != nil {
+			t.Fatal(c.now(), err)
+		}
+	}
+	leaf := o.leaf(t)
+	if err := verify(leaf, o.authority(t)); err != nil || verify(leaf, former) == nil {
+		t.Error("after the former has ended:", err)
+	}
+	// An agent that did not run for years.
+	c.pass(caLife)
+	if _, _, err := ensure(dir, loopback("attic"), c.now); !fault.Is(err, fault.Config) || !strings.Contains(fault.Hint(err), "trust the new ca.pem") {
 		t.Errorf("%v; hint: %s", err, fault.Hint(err))
+	}
+}
+
+// TestTheNetworkAtHome has an authority of its own, for private addresses, and a
+// certificate with those of the moment.
+func TestTheNetworkAtHome(t *testing.T) {
+	c, dir := newClock(), t.TempDir()
+	at := func(addrs ...string) (opened, *x509.Certificate) {
+		t.Helper()
+		var ips []net.IP
+		for _, a := range addrs {
+			ips = append(ips, net.ParseIP(a))
+		}
+		config, ca, err := ensure(dir, lan("attic", ips), c.now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := opened{config, ca}
+		return o, o.leaf(t)
+	}
+	o, first := at("192.168.1.20", "fd00::20", "203.0.113.5", "127.0.0.1")
+	for name, want := range map[string]bool{"192.168.1.20": true, "fd00::20": true, "attic": true, "attic.local": true,
+		"203.0.113.5": false, "127.0.0.1": false, "localhost": false, "192.168.1.21": false} {
+		if err := o.verify(t, first, name, c); (err == nil) != want {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, again := at("fd00::20"); !again.Equal(first) {
+		t.Error("issued again for an address that it has")
+	}
+	o2, moved := at("10.0.0.7")
+	if err := o2.verify(t, moved, "10.0.0.7", c); err != nil || !o2.authority(t).Equal(o.authority(t)) || !moved.PublicKey.(*ecdsa.PublicKey).Equal(first.PublicKey) {
+		t.Error("after the address has changed:", err)
+	}
+	if o2.authority(t).Subject.CommonName != "popbridge LAN CA of attic" {
+		t.Error(o2.authority(t).Subject)
+	}
+	// What the authority's key may sign for, at most.
+	k := &keeper{dir: dir, scope: lan("attic", nil), now: c.now}
+	ca, err := k.readAuthority()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]bool{"172.31.0.1": true, "fe80::1": true, "8.8.8.8": false, "127.0.0.1": false, "2001:db8::1": false, "192.169.0.1": false} {
+		leaf, err := ca.issue(ca.key, []net.IP{net.ParseIP(name)}, c.now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := o.verify(t, leaf, name, c); (err == nil) != want {
+			t.Errorf("signed for %s: %v", name, err)
+		}
+	}
+}
+
+// A machine without a name of its own: its authority cannot speak for every name.
+func TestTheNetworkOfANamelessMachine(t *testing.T) {
+	c, dir := newClock(), t.TempDir()
+	config, ca, err := ensure(dir, lan("", []net.IP{net.ParseIP("10.0.0.7")}), c.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := opened{config, ca}
+	if err := o.verify(t, o.leaf(t), "10.0.0.7", c); err != nil {
+		t.Error(err)
+	}
+	if names := o.authority(t).PermittedDNSDomains; !slices.Equal(names, []string{noName}) {
+		t.Error(names)
 	}
 }
 
@@ -361,7 +448,7 @@ func TestDamage(t *testing.T) {
 				t.Fatal(err)
 			}
 			before := read(t, dir)
-			_, _, err = ensure(dir, "attic", c.now)
+			_, _, err = ensure(dir, loopback("attic"), c.now)
 			if !fault.Is(err, fault.Corrupt) || !strings.Contains(fault.Hint(err), "backup") {
 				t.Errorf("%v; hint: %s", err, fault.Hint(err))
 			}
@@ -395,14 +482,14 @@ func TestUnwritable(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := ensure(filepath.Join(file, "tls"), "attic", time.Now); !fault.Is(err, fault.Config) || !strings.Contains(fault.Hint(err), file) {
+	if _, _, err := ensure(filepath.Join(file, "tls"), loopback("attic"), time.Now); !fault.Is(err, fault.Config) || !strings.Contains(fault.Hint(err), file) {
 		t.Errorf("%v; hint: %s", err, fault.Hint(err))
 	}
 }
 
 // TestHandshake is a real one, with what Ensure says of this machine.
 func TestHandshake(t *testing.T) {
-	config, ca, err := Ensure(filepath.Join(t.TempDir(), "tls"))
+	config, ca, err := Ensure(filepath.Join(t.TempDir(), "tls"), Loopback())
 	if err != nil {
 		t.Fatal(err)
 	}

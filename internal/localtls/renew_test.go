@@ -19,7 +19,7 @@ import (
 // usage, and returns it opened, unchanged.
 func former(t *testing.T, dir string, c *clock) (ca, leaf *x509.Certificate) {
 	t.Helper()
-	k := &keeper{dir: dir, now: c.now}
+	k := &keeper{dir: dir, scope: loopback("attic"), now: c.now}
 	key, err := k.key(caKeyFile)
 	if err != nil {
 		t.Fatal(err)
@@ -27,7 +27,7 @@ func former(t *testing.T, dir string, c *clock) (ca, leaf *x509.Certificate) {
 	// Key identifiers were made in another way then.
 	template := &x509.Certificate{Subject: pkix.Name{CommonName: "popbridge local CA of attic", Organization: []string{"popbridge"}},
 		SubjectKeyId: []byte("an identifier of then"), NotBefore: c.at.Add(-backdate), NotAfter: c.at.Add(caLife), KeyUsage: x509.KeyUsageCertSign,
-		IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true, PermittedDNSDomainsCritical: true, PermittedDNSDomains: hostNames("attic")}
+		IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true, PermittedDNSDomainsCritical: true, PermittedDNSDomains: loopback("attic").names}
 	if ca, err = sign(template, template, key, key); err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func TestAnAuthorityIsForServersOnly(t *testing.T) {
 	o := open(t, dir, "attic", c)
 	roots := x509.NewCertPool()
 	roots.AddCert(o.authority(t))
-	k := &keeper{dir: dir, now: c.now}
+	k := &keeper{dir: dir, scope: loopback("attic"), now: c.now}
 	ca, err := k.readAuthority()
 	if err != nil {
 		t.Fatal(err)
@@ -134,7 +134,7 @@ func TestAWrongClockMakesNothing(t *testing.T) {
 		leaf := open(t, dir, "attic", c).leaf(t)
 		before := read(t, dir)
 		c.at = wrong
-		_, _, err := ensure(dir, "attic", c.now)
+		_, _, err := ensure(dir, loopback("attic"), c.now)
 		if !fault.Is(err, fault.Config) || !strings.Contains(fault.Hint(err), "set the clock") {
 			t.Errorf("%v: %v; hint: %s", wrong, err, fault.Hint(err))
 		}
@@ -148,7 +148,7 @@ func TestAWrongClockMakesNothing(t *testing.T) {
 	}
 	c, dir := newClock(), t.TempDir()
 	c.at = time.Unix(3600, 0)
-	if _, _, err := ensure(dir, "attic", c.now); err == nil || read(t, dir) != "" {
+	if _, _, err := ensure(dir, loopback("attic"), c.now); err == nil || read(t, dir) != "" {
 		t.Errorf("an authority of 1970 was made: %v", err)
 	}
 }
@@ -172,7 +172,7 @@ func TestAnAuthorityOfTheFutureIsNoticed(t *testing.T) {
 	c.pass(400 * day)
 	open(t, dir, "attic", c)
 	c.pass(-400 * day)
-	_, _, err := ensure(dir, "attic", c.now)
+	_, _, err := ensure(dir, loopback("attic"), c.now)
 	if !fault.Is(err, fault.Config) || !strings.Contains(err.Error(), "begins on") || !strings.Contains(fault.Hint(err), "delete the folder "+dir) {
 		t.Errorf("%v; hint: %s", err, fault.Hint(err))
 	}
