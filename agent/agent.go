@@ -7,6 +7,7 @@
 //	the users            with their stores, closed last (package users)
 //	the accounts         with their runners, supervised (package accounts)
 //	an IMAP server per   listen address (imap.go, clients.go), logins (login.go, guard.go)
+//	the local network    servers, logins and guard of its own (lan.go, lanlogin.go, package lan)
 //	the control socket   for the command line (package control)
 //	health               what is wrong, by source (package health), and who is told (notices.go)
 //	the view outside     sleep, clock, network, disks (outside.go, upkeep.go)
@@ -65,6 +66,7 @@ type Agent struct {
 	alerts   alerts
 
 	tls *localTLS
+	lan *lanAccess
 
 	servers imapServers
 	ops     *operations.Local
@@ -95,6 +97,7 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (*Agent, error) {
 	a.ops = operations.New(a.users, a.accounts, &a.servers, a.running, a.Reload)
 	a.zone.Store(location(cfg))
 	a.guard = newGuard(a.refused)
+	a.lan = newLANAccess(a)
 	a.users.Known() // where the file is damaged, that is a condition until the next start
 	if f := ownership.Protect(cfg.DataDir); f != nil {
 		a.health.Report("data folder access", health.DataExposed(f.Why, f.Hint)) // until the next start

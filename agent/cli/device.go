@@ -49,7 +49,9 @@ func (a *app) newDeviceAddCommand() *cobra.Command {
 	c.Flags().BoolVar(&d.ReadOnly, "read-only", false, "let it read and change nothing")
 	c.Flags().StringArrayVar(&d.Folders, "folder", nil, "let it see this `FOLDER` and those below only; may be given several times")
 	c.Flags().StringSliceVar(&d.Without, "without", nil, "switch an IMAP `CAPABILITY` off that its client cannot cope with")
+	c.Flags().BoolVar(&d.LAN, "lan", false, "let it in from the local network, too; needs [lan] in the config")
 	c.Flags().BoolVar(&fromStdin, "password-stdin", false, "take the password from standard input instead of making one")
+	c.MarkFlagsMutuallyExclusive("lan", "password-stdin")
 	return c
 }
 
@@ -91,6 +93,7 @@ func (a *app) deviceAdd(ctx context.Context, d operations.AddDevice, fromStdin b
 			return err
 		}
 	}
+	d.Generated = !fromStdin
 	short := utf8.RuneCountInString(d.Password) < shortPassword
 	if f, ok := a.stdin.(*os.File); ok && short && term.IsTerminal(int(f.Fd())) {
 		return fault.New(fault.Config, fmt.Sprintf("the password is shorter than %d characters", shortPassword),
@@ -106,7 +109,7 @@ func (a *app) deviceAdd(ctx context.Context, d operations.AddDevice, fromStdin b
 	}
 	if a.json {
 		out := map[string]any{"user": added.User, "name": added.Name, "read_only": added.ReadOnly,
-			"folders": added.Folders, "without": added.Without}
+			"folders": added.Folders, "without": added.Without, "lan": added.LAN}
 		if !fromStdin {
 			out["password"] = d.Password
 		}
@@ -143,16 +146,19 @@ func (a *app) deviceList(ctx context.Context) error {
 		}
 		now := time.Now()
 		var t table
-		t.row("USER", "DEVICE", "MAY", "SEES", "WITHOUT", "ADDED", "LAST USED", "CONNECTED")
+		t.row("USER", "DEVICE", "MAY", "SEES", "FROM", "WITHOUT", "ADDED", "LAST USED", "CONNECTED")
 		for _, d := range devices {
-			may, sees := "read, write", "all"
+			may, sees, from := "read, write", "all", "here"
 			if d.ReadOnly {
 				may = "read"
 			}
 			if d.Folders != nil {
 				sees = orDash(d.Folders)
 			}
-			t.row(d.User, d.Name, may, sees, orDash(d.Without), when(&d.CreatedAt, now, ""), lastUsed(d, now), connections(d, now))
+			if d.LAN {
+				from = "here, LAN"
+			}
+			t.row(d.User, d.Name, may, sees, from, orDash(d.Without), when(&d.CreatedAt, now, ""), lastUsed(d, now), connections(d, now))
 		}
 		return t.print(a.stdout)
 	})

@@ -30,7 +30,7 @@ func (l *Local) AddDevice(ctx context.Context, d AddDevice) (Device, error) {
 	if err != nil {
 		return Device{}, err
 	}
-	device := mailstore.Device{Name: d.Name, ReadOnly: d.ReadOnly, Folders: folders, Without: without}
+	device := mailstore.Device{Name: d.Name, ReadOnly: d.ReadOnly, Folders: folders, Without: without, Generated: d.Generated, LAN: d.LAN}
 	if err := store.AddDevice(ctx, device, d.Password); err != nil {
 		return Device{}, err
 	}
@@ -60,7 +60,7 @@ func folderIDs(ctx context.Context, store *mailstore.Store, names []string) (ids
 
 // describe returns a device with the names that its folders have now.
 func describe(ctx context.Context, store *mailstore.Store, user string, d mailstore.Device) (Device, error) {
-	out := Device{User: user, Name: d.Name, ReadOnly: d.ReadOnly, Without: append([]string{}, d.Without...), Programs: []string{},
+	out := Device{User: user, Name: d.Name, ReadOnly: d.ReadOnly, Without: append([]string{}, d.Without...), LAN: d.LAN, Programs: []string{},
 		CreatedAt: d.CreatedAt, LastUsedAt: timeOrNil(d.LastUsedAt)}
 	if d.Folders == nil {
 		return out, nil
@@ -138,6 +138,9 @@ func (l *Local) SetDevice(ctx context.Context, ask SetDevice) (Device, error) {
 		if d.Without, err = localimap.SwitchOff(ask.Without); err != nil {
 			return Device{}, err
 		}
+	}
+	if ask.LAN != nil {
+		d.LAN = *ask.LAN
 	}
 	if err := store.SetDevice(ctx, d); err != nil {
 		return Device{}, err

@@ -16,6 +16,9 @@ import (
 type Clients interface {
 	// Listening returns the addresses that accept mail clients now.
 	Listening() []string
+	// LAN returns the addresses that accept mail clients of the local network now,
+	// and which of them have logged in.
+	LAN() (listen []string, clients []LANClient)
 	// Count returns how many connections there are, and what their programs call
 	// themselves.
 	Count() (n int, programs []string)

@@ -86,11 +86,27 @@ type Status struct {
 	PID      int                `json:"pid,omitempty"`
 	DataDir  string             `json:"data_dir"`
 	Listen   []string           `json:"listen"` // addresses of the IMAP server that accept now
+	LAN      LAN                `json:"lan"`
 	Accounts []Account          `json:"accounts"`
 	Health   []health.Condition `json:"health"`
 	Clients  int                `json:"clients"`  // IMAP connections
 	Programs []string           `json:"programs"` // as they call themselves
 	LastEnd  *state.End         `json:"last_end"` // of the agent that ran before; null: not known
+}
+
+// LAN is the state of the servers for the local network.
+type LAN struct {
+	Listen  []string    `json:"listen"` // addresses that accept now
+	Clients []LANClient `json:"clients"`
+}
+
+// LANClient is a connection from the local network.
+type LANClient struct {
+	User    string    `json:"user"`
+	Device  string    `json:"device"`
+	Address string    `json:"address"`
+	Since   time.Time `json:"since"`
+	Program string    `json:"program"` // as it calls itself; may be empty
 }
 
 // Account is the state of one POP3 account.
@@ -180,6 +196,10 @@ type AddDevice struct {
 	ReadOnly bool     `json:"read_only"`
 	Folders  []string `json:"folders"` // null: all
 	Without  []string `json:"without"`
+	// Generated tells that the password was made at random; only then LAN may be
+	// set, which lets the device in from the local network.
+	Generated bool `json:"generated"`
+	LAN       bool `json:"lan"`
 }
 
 // SetDevice asks for changes of a device. What is null stays as it is.
@@ -189,6 +209,7 @@ type SetDevice struct {
 	ReadOnly *bool    `json:"read_only"`
 	Folders  []string `json:"folders"` // empty: all
 	Without  []string `json:"without"`
+	LAN      *bool    `json:"lan"`
 }
 
 // Probe is what a login at the server of an account found.
@@ -214,6 +235,7 @@ type Device struct {
 	ReadOnly   bool       `json:"read_only"`
 	Folders    []string   `json:"folders"` // it sees these only; null: all
 	Without    []string   `json:"without"` // capabilities that are switched off for it
+	LAN        bool       `json:"lan"`     // it may come from the local network
 	CreatedAt  time.Time  `json:"created_at"`
 	LastUsedAt *time.Time `json:"last_used_at"` // null: never
 	// Connections is how many it has now, ConnectedSince when the oldest began.
