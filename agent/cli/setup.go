@@ -4,9 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -16,6 +14,7 @@ import (
 	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/installer"
+	"github.com/popbridge/popbridge/installer/clientfiles"
 	"github.com/popbridge/popbridge/installer/discover"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/secret"
@@ -65,7 +64,7 @@ func (a *app) setup(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.printf("\n%s", programText(cfg.IMAP, account.User, password, found.SMTP))
+	a.printf("\n%s", a.enterText(cfg.IMAP, account.User, password, found))
 	if !running {
 		a.printf("\nMail comes as soon as it runs: %s\n", a.command("run"))
 	}
@@ -262,34 +261,17 @@ func ignore(err, known error) error {
 	return err
 }
 
-// programText is what to enter in a mail program.
-func programText(imap config.IMAP, user, password string, smtp discover.Server) string {
-	host, port, _ := net.SplitHostPort(imap.Listen[0])
+// enterText is what to enter in a mail program, with the password that was made.
+func (a *app) enterText(imap config.IMAP, user, password string, found discover.Found) string {
+	host, port := programsAddress(imap.Listen)
+	m := clientfiles.Mailbox{User: user, Host: host, Port: port, TLS: imapSecurity(imap),
+		Identities: []clientfiles.Identity{{Address: found.Address.String(), SMTP: found.SMTP}}}
 	if password == "" {
-		password = "that of the login you have; `popbridge device add NAME` makes another one"
+		password = "that of the login you have; `" + a.command("device add NAME") + "` makes another one"
 	} else {
 		password += "   (shown this once only)"
 	}
-	security := map[config.Security]string{config.StartTLS: "STARTTLS", config.Implicit: "TLS", config.Off: "none"}[imap.TLS]
-	text := fmt.Sprintf(`Enter in your mail program:
-  incoming mail   IMAP
-    server        %s
-    port          %s
-    security      %s
-    user name     %s
-    password      %s
-`, host, port, security, user, password)
-	if !smtp.Known() {
-		return text + "  outgoing mail   the SMTP server of your provider, with the password of the mailbox\n"
-	}
-	security = map[discover.Security]string{discover.Implicit: "TLS", discover.StartTLS: "STARTTLS", discover.None: "none"}[smtp.TLS]
-	return text + fmt.Sprintf(`  outgoing mail   SMTP
-    server        %s
-    port          %d
-    security      %s
-    user name     %s
-    password      that of the mailbox
-`, smtp.Host, smtp.Port, security, smtp.Username)
+	return m.Values(password) + a.otherWays()
 }
 
 func (a *app) yes(ctx context.Context, text string, usual bool) (bool, error) {

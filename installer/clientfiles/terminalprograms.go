@@ -1,0 +1,167 @@
+package clientfiles
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/popbridge/popbridge/installer/discover"
+)
+
+// passwordFile is where the config files look for the password of the device.
+const passwordFile = "~/.popbridge-password"
+
+// heading is the first lines of a config file; mark begins a comment.
+func (m Mailbox) heading(program, place string) string {
+	return fmt.Sprintf("# The mailbox of %s in popbridge, for %s: %s.\n# The password of the login is not in here: put it into %s (chmod 600), or name a\n# command of your password manager instead.\n", m.User, program, place, passwordFile)
+}
+
+// Neomutt is a neomuttrc. A person who leaves out imap_pass is asked for it.
+func (m Mailbox) Neomutt() string {
+	var b strings.Builder
+	b.WriteString(m.heading("neomutt", "~/.config/neomutt/neomuttrc, or a file that it sources"))
+	scheme, starttls := "imap", "no"
+	switch m.TLS {
+	case discover.Implicit:
+		scheme = "imaps"
+	case discover.StartTLS:
+		starttls = "yes"
+	}
+	fmt.Fprintf(&b, "set imap_user = %s\nset imap_pass = \"`cat %s`\"\nset folder = \"%s://%s/\"\n", muttQuote(m.User), passwordFile, scheme, m.addr())
+	b.WriteString("set spool_file = \"+INBOX\"\nset record = \"+Sent\"\nset postponed = \"+Drafts\"\nset trash = \"+Trash\"\n")
+	if m.TLS == discover.None {
+		b.WriteString("set ssl_starttls = no\nset ssl_force_tls = no\n")
+	} else {
+		fmt.Fprintf(&b, "set ssl_starttls = %s\nset ssl_force_tls = yes\nset certificate_file = %s\n", starttls, muttQuote(m.CAFile))
+	}
+	for i, id := range m.Identities {
+		mark := ""
+		if i > 0 {
+			fmt.Fprintf(&b, "# To write from %s:\n", id.Address)
+			mark = "# "
+		}
+		fmt.Fprintf(&b, "%sset from = %s\n", mark, muttQuote(id.Address))
+		if id.SMTP.Known() {
+			fmt.Fprintf(&b, "%sset smtp_url = %s\n", mark, muttQuote(smtpURL(id.SMTP, "smtps", "smtp")))
+		}
+	}
+	return b.String()
+}
+
+// muttQuote writes a string of neomutt, in which nothing is expanded.
+func muttQuote(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "`", "\\`", `$`, `\$`).Replace(s) + `"`
+}
+
+// smtpURL is an SMTP server as a URL with the user name in it.
+func smtpURL(s discover.Server, implicit, other string) string {
+	u := url.URL{Scheme: other, Host: net.JoinHostPort(s.Host, strconv.Itoa(s.Port))}
+	if s.TLS == discover.Implicit {
+		u.Scheme = implicit
+	}
+	if s.Username != "" {
+		u.User = url.User(s.Username)
+	}
+	return u.String()
+}
+
+// Aerc is a section of aerc's accounts.conf. It reads no authority itself: the
+// environment names one.
+func (m Mailbox) Aerc() string {
+	var b strings.Builder
+	b.WriteString(m.heading("aerc", "~/.config/aerc/accounts.conf, which aerc wants with mode 600"))
+	if m.TLS != discover.None {
+		fmt.Fprintf(&b, "# Start it with the authority in the environment:\n#   SSL_CERT_FILE=%s aerc\n", shellQuote(m.CAFile))
+	}
+	scheme := map[discover.Security]string{discover.Implicit: "imaps", discover.StartTLS: "imap", discover.None: "imap+insecure"}[m.TLS]
+	source := url.URL{Scheme: scheme, User: url.User(m.User), Host: m.addr()}
+	fmt.Fprintf(&b, "[popbridge]\nsource          = %s\nsource-cred-cmd = cat %s\n", source.String(), passwordFile)
+	if m.address() != "" {
+		fmt.Fprintf(&b, "from            = <%s>\n", m.address())
+		if smtp := m.Identities[0].SMTP; smtp.Known() {
+			scheme := "smtp"
+			if smtp.TLS == discover.None {
+				scheme = "smtp+insecure"
+			}
+			fmt.Fprintf(&b, "# outgoing-cred-cmd prints the password of the mailbox at the provider.\noutgoing        = %s\n# outgoing-cred-cmd = cat ~/.provider-password\n", smtpURL(smtp, "smtps", scheme))
+		}
+	}
+	b.WriteString("default         = INBOX\narchive         = Archive\ncopy-to         = Sent\npostpone        = Drafts\n")
+	return b.String()
+}
+
+func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+
+// Mbsync is a whole mbsyncrc, for a Maildir in ~/Mail. mbsync compares the certificate
+// with names only, so the loopback address is localhost.
+func (m Mailbox) Mbsync() string {
+	host := m.Host
+	if m.Loopback() {
+		host = "localhost"
+	}
+	security := map[discover.Security]string{discover.Implicit: "IMAPS", discover.StartTLS: "STARTTLS", discover.None: "None"}[m.TLS]
+	var b strings.Builder
+	b.WriteString(m.heading("mbsync", "~/.mbsyncrc. The folder ~/Mail has to exist; `mbsync popbridge` copies both ways"))
+	fmt.Fprintf(&b, "IMAPAccount popbridge\nHost %s\nPort %d\nUser %s\nPassCmd \"cat %s\"\nSSLType %s\n", host, m.Port, mbsyncQuote(m.User), passwordFile, security)
+	if m.TLS != discover.None {
+		fmt.Fprintf(&b, "CertificateFile %s\n", mbsyncQuote(m.CAFile))
+	}
+	b.WriteString(`
+IMAPStore popbridge-far
+Account popbridge
+
+MaildirStore popbridge-near
+Path ~/Mail/
+Inbox ~/Mail/INBOX
+SubFolders Verbatim
+
+Channel popbridge
+Far :popbridge-far:
+Near :popbridge-near:
+Patterns *
+Create Both
+Expunge Both
+SyncState *
+`)
+	return b.String()
+}
+
+func mbsyncQuote(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
+}
+
+// Offlineimap is a whole offlineimaprc, for a Maildir in ~/OfflineMail.
+func (m Mailbox) Offlineimap() string {
+	yes := map[bool]string{true: "yes", false: "no"}
+	var b strings.Builder
+	b.WriteString(m.heading("offlineimap", "~/.offlineimaprc, for a Maildir in ~/OfflineMail"))
+	fmt.Fprintf(&b, `[general]
+accounts = popbridge
+
+[Account popbridge]
+localrepository  = popbridge-near
+remoterepository = popbridge-far
+
+[Repository popbridge-near]
+type         = Maildir
+localfolders = ~/OfflineMail
+
+[Repository popbridge-far]
+type           = IMAP
+remotehost     = %s
+remoteport     = %d
+remoteuser     = %s
+remotepassfile = %s
+ssl            = %s
+starttls       = %s
+`, m.Host, m.Port, iniValue(m.User), passwordFile, yes[m.TLS == discover.Implicit], yes[m.TLS == discover.StartTLS])
+	if m.TLS != discover.None {
+		fmt.Fprintf(&b, "sslcacertfile  = %s\n", iniValue(m.CAFile))
+	}
+	return b.String()
+}
+
+// iniValue writes a value for Python's configparser, which interpolates after %.
+func iniValue(s string) string { return strings.ReplaceAll(s, "%", "%%") }
