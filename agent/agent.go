@@ -94,10 +94,10 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (*Agent, error) {
 	a.accounts = accounts.New(a.users)
 	a.servers.config = a.Config
 	a.alerts.agent = a
-	a.ops = operations.New(a.users, a.accounts, &a.servers, a.running, a.Reload)
+	a.lan = newLANAccess(a)
+	a.ops = operations.New(a.users, a.accounts, &a.servers, a.lan, a.running, a.Reload)
 	a.zone.Store(location(cfg))
 	a.guard = newGuard(a.refused)
-	a.lan = newLANAccess(a)
 	a.users.Known() // where the file is damaged, that is a condition until the next start
 	if f := ownership.Protect(cfg.DataDir); f != nil {
 		a.health.Report("data folder access", health.DataExposed(f.Why, f.Hint)) // until the next start

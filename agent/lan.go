@@ -11,6 +11,7 @@ import (
 
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/agent/lan"
+	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/internal/localtls"
 	"github.com/popbridge/popbridge/internal/supervise"
 	"github.com/popbridge/popbridge/localimap"
@@ -29,10 +30,11 @@ type lanAccess struct {
 	guard *guard
 	peers *lan.Peers
 
-	mu    sync.Mutex       // held by look
+	mu    sync.Mutex       // held by look and Pair
 	addrs []netip.AddrPort // that are served
 	named []netip.Addr     // that the certificate has
 	group *supervise.Group // nil unless Run is under way
+	page  *supervise.Task  // that sets a phone up; nil before the first
 
 	refusals refusedPeers
 }
@@ -82,6 +84,7 @@ func (l *lanAccess) look() {
 	}
 	l.agent.health.Report("lan", conditions...)
 	if !slices.Equal(wanted, l.addrs) {
+		l.page.Stop() // its address may be one of those that went
 		l.replace(wanted)
 		l.addrs = wanted
 	}
@@ -139,6 +142,20 @@ func (l *lanAccess) replace(wanted []netip.AddrPort) {
 		now = append(now, a.String())
 	}
 	l.agent.log.Info().Strs("listen", now).Msg("addresses of the local network have changed")
+}
+
+// State returns what is served, and who has logged in.
+func (l *lanAccess) State() (s operations.LAN) {
+	s.Listen, s.Clients = l.agent.servers.LAN()
+	return s
+}
+
+// Permitted is told of a device that may come from the local network from now on: by
+// the person at this machine, who is trusted more than what was guessed.
+func (l *lanAccess) Permitted(user, device string) {
+	l.peers.Forgive()
+	l.refusals.forgive()
+	l.agent.health.Report("LAN device " + user + "/" + device)
 }
 
 // newServer makes the server of one address.

@@ -122,6 +122,14 @@ func (r *refusedPeers) noteBan(from netip.Addr, d time.Duration) {
 	r.access.agent.health.Report("LAN bans", health.LANBanned(from.String(), roughly(d), r.access.agent.users.Command("device list")))
 }
 
+// forgive ends the condition of bans.
+func (r *refusedPeers) forgive() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.banned = ""
+	r.access.agent.health.Report("LAN bans")
+}
+
 func (r *refusedPeers) expire() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -91,10 +91,12 @@ func (r *reader) readLANListen(s string) (string, *mistake) {
 	return net.JoinHostPort(addr.String(), port), nil
 }
 
-// lanHint names the addresses that could be chosen.
-func (r *reader) lanHint() string {
+// SuggestLAN is a hint with the addresses of this machine that could be chosen.
+func SuggestLAN() string { return thisSystem().lanHint() }
+
+func (s system) lanHint() string {
 	var known []string
-	for _, a := range r.addresses() {
+	for _, a := range s.addresses() {
 		if Private(a) {
 			known = append(known, strconv.Quote(net.JoinHostPort(a.Unmap().String(), lanPort)))
 		}

@@ -1,6 +1,7 @@
 package test
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -172,12 +174,14 @@ func (r *lanRig) client() (*imapclient.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	pem, err := os.ReadFile(filepath.Join(r.app.Data, "tls", "lan", "ca.pem"))
-	if err != nil {
-		return nil, err
+	if r.roots == nil {
+		pem, err := os.ReadFile(filepath.Join(r.app.Data, "tls", "lan", "ca.pem"))
+		if err != nil {
+			return nil, err
+		}
+		r.roots = x509.NewCertPool()
+		r.roots.AppendCertsFromPEM(pem)
 	}
-	r.roots = x509.NewCertPool()
-	r.roots.AppendCertsFromPEM(pem)
 	secure := tls.Client(conn, &tls.Config{RootCAs: r.roots, ServerName: "192.168.77.1"})
 	if err := secure.Handshake(); err != nil {
 		_ = conn.Close()
@@ -217,6 +221,64 @@ func (r *lanRig) eventually(what string, f func() error) {
 	}
 }
 
+// pairing follows the link of a new device, and sets a client up with what is there.
+func (r *lanRig) pairing(t *testing.T) {
+	out := r.run("device", "add", "tablet", "--lan")
+	found := regexp.MustCompile(`(?s)password: ([a-z2-7-]+)\n.*\n  (https://192\.168\.77\.1:1994)(/[A-Z2-7]{26})\n.*fingerprint:\n  ([0-9A-F ]+)\n`).FindStringSubmatch(out)
+	if found == nil {
+		t.Fatalf("device add: %s", out)
+	}
+	password, origin, path, fingerprint := found[1], found[2], found[3], found[4]
+	get := func(path, host string) (status int, body string) {
+		t.Helper()
+		must(t, r.phone.do(func() error {
+			conn, err := net.Dial("tcp", "192.168.77.1:1994")
+			if err != nil {
+				return err
+			}
+			secure := tls.Client(conn, &tls.Config{RootCAs: r.roots, ServerName: "192.168.77.1"})
+			defer func() { _ = secure.Close() }()
+			if _, err := fmt.Fprintf(secure, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", path, host); err != nil {
+				return err
+			}
+			answer, err := http.ReadResponse(bufio.NewReader(secure), nil)
+			if err != nil {
+				return err
+			}
+			defer func() { _ = answer.Body.Close() }()
+			all, err := io.ReadAll(answer.Body)
+			status, body = answer.StatusCode, string(all)
+			return err
+		}))
+		return status, body
+	}
+	host := strings.TrimPrefix(origin, "https://")
+	status, page := get(path, host)
+	if status != 200 || !strings.Contains(page, fingerprint) || strings.Contains(page, password) {
+		t.Errorf("%d: %s", status, page)
+	}
+	if status, _ := get(path, "evil.example.com"); status != 404 {
+		t.Errorf("under another name: %d", status)
+	}
+	if status, _ := get("/", host); status != 404 {
+		t.Errorf("without the token: %d", status)
+	}
+	status, der := get(path+"/popbridge-ca.crt", host)
+	authority, err := x509.ParseCertificate([]byte(der))
+	if status != 200 || err != nil {
+		t.Fatalf("authority: %d, %v", status, err)
+	}
+	status, profile := get(path+"/popbridge.mobileconfig", host)
+	if status != 200 || !strings.Contains(profile, "com.apple.security.root") || strings.Contains(profile, password) {
+		t.Errorf("%d: %s", status, profile)
+	}
+	r.roots = x509.NewCertPool()
+	r.roots.AddCert(authority)
+	c, err := r.login(password)
+	must(t, err)
+	_ = c.Close()
+}
+
 // A second host reads mail, and what must not get in does not.
 func TestLAN(t *testing.T) {
 	r := newLAN(t)
@@ -240,6 +302,7 @@ func TestLAN(t *testing.T) {
 		t.Errorf("status:\n%s", out)
 	}
 
+	t.Run("pairing", r.pairing)
 	t.Run("plain text", func(t *testing.T) {
 		conn, err := r.dial("192.168.77.2")
 		must(t, err)

@@ -34,6 +34,13 @@ func (a *app) newDeviceSetCommand() *cobra.Command {
 			if d.ReadOnly == nil && d.Folders == nil && d.Without == nil && d.LAN == nil {
 				return fault.New(fault.Config, "it is not said what to change", "`popbridge device set --help` shows how")
 			}
+			cfg, err := a.loadConfig()
+			if err == nil && lan {
+				err = lanIsOn(cfg)
+			}
+			if err != nil {
+				return err
+			}
 			changed, err := ask(c.Context(), a, operations.Operations.SetDevice, d)
 			switch {
 			case err != nil:
@@ -42,6 +49,9 @@ func (a *app) newDeviceSetCommand() *cobra.Command {
 				return a.printJSON(changed)
 			}
 			a.printf("device %s of user %s is changed\n", changed.Name, changed.User)
+			if lan {
+				a.printPairing(a.pair(c.Context(), cfg, changed))
+			}
 			return nil
 		},
 	})
@@ -50,7 +60,7 @@ func (a *app) newDeviceSetCommand() *cobra.Command {
 	c.Flags().StringArrayVar(&d.Folders, "folder", nil, "let it see this `FOLDER` and those below only; may be given several times")
 	c.Flags().BoolVar(&allFolders, "all-folders", false, "let it see all folders")
 	c.Flags().StringSliceVar(&d.Without, "without", nil, "switch these IMAP `CAPABILITIES` off, and no others; nothing: none")
-	c.Flags().BoolVar(&lan, "lan", false, "let it in from the local network, too; needs [lan] in the config")
+	c.Flags().BoolVar(&lan, "lan", false, "let it in from the local network, too, and show the page that sets a phone up")
 	c.Flags().BoolVar(&noLAN, "no-lan", false, "let it in from this machine only")
 	c.MarkFlagsMutuallyExclusive("lan", "no-lan")
 	c.MarkFlagsMutuallyExclusive("folder", "all-folders")

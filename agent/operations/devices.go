@@ -34,7 +34,28 @@ func (l *Local) AddDevice(ctx context.Context, d AddDevice) (Device, error) {
 	if err := store.AddDevice(ctx, device, d.Password); err != nil {
 		return Device{}, err
 	}
+	if d.LAN {
+		l.network.Permitted(user, d.Name)
+	}
 	return describe(ctx, store, user, device)
+}
+
+// Pair finds the user of the device where none is named.
+func (l *Local) Pair(ctx context.Context, ask Pair) (Pairing, error) {
+	user, store, err := l.storeOf(ctx, ask.User, ask.Device)
+	if err != nil {
+		return Pairing{}, err
+	}
+	devices, err := store.Devices(ctx)
+	if err != nil {
+		return Pairing{}, err
+	}
+	if !slices.ContainsFunc(devices, func(d mailstore.Device) bool { return d.Name == ask.Device && d.LAN }) {
+		return Pairing{}, fault.New(fault.Denied, fmt.Sprintf("the device %s may not come from the local network", fault.Quote(ask.Device)),
+			"permit it: "+l.users.Command("device set "+fault.ShellQuote(ask.Device)+" --lan"))
+	}
+	ask.User = user
+	return l.network.Pair(ctx, ask)
 }
 
 // folderIDs finds the mailboxes of a profile, nil for none.
@@ -146,6 +167,9 @@ func (l *Local) SetDevice(ctx context.Context, ask SetDevice) (Device, error) {
 		return Device{}, err
 	}
 	l.clients.Disconnect(user, ask.Name)
+	if d.LAN {
+		l.network.Permitted(user, ask.Name)
+	}
 	return describe(ctx, store, user, d)
 }
 

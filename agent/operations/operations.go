@@ -14,6 +14,7 @@ import (
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/agent/state"
 	"github.com/popbridge/popbridge/bridge"
+	"github.com/popbridge/popbridge/installer/clientfiles"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
@@ -71,6 +72,9 @@ type People interface {
 	// SetDevice changes what a device may do and see, and ends its connections,
 	// so that its client logs in again.
 	SetDevice(ctx context.Context, d SetDevice) (Device, error)
+	// Pair serves a page for a while that sets a phone up for a device. An agent has
+	// to be running.
+	Pair(ctx context.Context, ask Pair) (Pairing, error)
 	// RevokeDevice ends the login of a device. An empty user is whoever has a
 	// device of that name, when only one has.
 	RevokeDevice(ctx context.Context, user, name string) error
@@ -210,6 +214,23 @@ type SetDevice struct {
 	Folders  []string `json:"folders"` // empty: all
 	Without  []string `json:"without"`
 	LAN      *bool    `json:"lan"`
+}
+
+// Pair asks for a page that sets a phone up.
+type Pair struct {
+	User   string `json:"user"`
+	Device string `json:"device"`
+	// Identities are the addresses to write from, and the outgoing servers for them.
+	Identities []clientfiles.Identity `json:"identities"`
+}
+
+// Pairing is such a page. Only the local network reaches it.
+type Pairing struct {
+	URL         string    `json:"url"`
+	Until       time.Time `json:"until"`
+	Fingerprint string    `json:"fingerprint"` // of the authority, SHA-256
+	Host        string    `json:"host"`        // of the IMAP server
+	Port        int       `json:"port"`
 }
 
 // Probe is what a login at the server of an account found.
