@@ -33,6 +33,7 @@ func (a *Agent) Reload() {
 	a.health.Report("config", a.needRestart(next)...)
 	a.zone.Store(location(next))
 	if reflect.DeepEqual(old, next) { // only a comment, say
+		a.lan.look()
 		return
 	}
 	stopped, started := a.accounts.Take(next, func() { a.cfg.Store(next) })

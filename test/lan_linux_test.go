@@ -361,6 +361,7 @@ func TestLAN(t *testing.T) {
 	t.Run("an address goes and comes", func(t *testing.T) {
 		phone := r.device("phone2", "--lan")
 		r.home.ip(t, "addr del 192.168.77.1/24 dev lan0")
+		must(t, r.app.Signal(unix.SIGHUP)) // or it is noticed some seconds later, as the next one
 		r.eventually("it is missed", func() error {
 			if out := r.run("status"); !strings.Contains(out, "lan-address-missing") {
 				return errors.New(out)

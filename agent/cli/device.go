@@ -53,7 +53,6 @@ func (a *app) newDeviceAddCommand() *cobra.Command {
 	c.Flags().StringSliceVar(&d.Without, "without", nil, "switch an IMAP `CAPABILITY` off that its client cannot cope with")
 	c.Flags().BoolVar(&d.LAN, "lan", false, "let it in from the local network, too, and show a page that sets a phone up")
 	c.Flags().BoolVar(&fromStdin, "password-stdin", false, "take the password from standard input instead of making one")
-	c.MarkFlagsMutuallyExclusive("lan", "password-stdin")
 	return c
 }
 
@@ -93,10 +92,14 @@ func (a *app) deviceAdd(ctx context.Context, d operations.AddDevice, fromStdin b
 	if err != nil {
 		return err
 	}
-	if d.LAN {
-		if err := lanIsOn(cfg); err != nil {
-			return err
-		}
+	switch {
+	case d.LAN && fromStdin:
+		return fault.New(fault.Config, "a password that is given is none for the local network, where others can guess it", "leave --password-stdin out: popbridge makes a good one")
+	case d.LAN:
+		err = lanIsOn(cfg)
+	}
+	if err != nil {
+		return err
 	}
 	if d.Password = newPassword(); fromStdin {
 		if d.Password, err = readPassword(a.stdin, maxPassword, "it is one line, as in: pwgen 20 1 | popbridge device add NAME --password-stdin"); err != nil {
