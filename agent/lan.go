@@ -37,10 +37,19 @@ type lanAccess struct {
 	page  *supervise.Task  // that sets a phone up; nil before the first
 
 	refusals refusedPeers
+	seen     *lan.Seen
+
+	seenMu    sync.Mutex           // guards the fields below
+	permitted map[string]time.Time // when a device was, in this run, by USER/DEVICE
+	told      map[string]bool      // the sources of the conditions of new devices
 }
 
 func newLANAccess(a *Agent) *lanAccess {
-	l := &lanAccess{agent: a, tls: &localTLS{dir: filepath.Join(a.first.DataDir, "tls", "lan")}}
+	l := &lanAccess{agent: a, tls: &localTLS{dir: filepath.Join(a.first.DataDir, "tls", "lan")}, permitted: map[string]time.Time{}}
+	var err error
+	if l.seen, err = lan.OpenSeen(filepath.Join(a.first.DataDir, lanFile)); err != nil {
+		a.log.Warn().Err(err).Msg("from which addresses devices have come is not known; they are new once more")
+	}
 	l.guard = newGuard(l.refusedLogin)
 	l.peers = lan.NewPeers(l.banned)
 	l.refusals.access = l
@@ -54,6 +63,7 @@ func (l *lanAccess) begin(group *supervise.Group) {
 	l.group = group
 	l.mu.Unlock()
 	l.look()
+	l.tellNews()
 	group.Start(func(ctx context.Context) {
 		for supervise.Sleep(ctx, lanEvery) {
 			l.look()
@@ -148,14 +158,6 @@ func (l *lanAccess) replace(wanted []netip.AddrPort) {
 func (l *lanAccess) State() (s operations.LAN) {
 	s.Listen, s.Clients = l.agent.servers.LAN()
 	return s
-}
-
-// Permitted is told of a device that may come from the local network from now on: by
-// the person at this machine, who is trusted more than what was guessed.
-func (l *lanAccess) Permitted(user, device string) {
-	l.peers.Forgive()
-	l.refusals.forgive()
-	l.agent.health.Report("LAN device " + user + "/" + device)
 }
 
 // newServer makes the server of one address.

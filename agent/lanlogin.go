@@ -26,7 +26,7 @@ func (l *lanAccess) login(ctx context.Context, remote net.Addr, name, given stri
 		if d.LAN && d.Generated {
 			return true
 		}
-		a.health.Report("LAN device "+user+"/"+d.Name, health.LANNotPermitted(user, d.Name, from.String(), d.Generated,
+		a.health.Report(refusedDevice(user, d.Name), health.LANNotPermitted(user, d.Name, from.String(), d.Generated,
 			a.users.Command("device set "+d.Name+" --lan"), a.users.Command("device add NAME --user "+user+" --lan")))
 		return false
 	}
@@ -39,8 +39,9 @@ func (l *lanAccess) login(ctx context.Context, remote net.Addr, name, given stri
 	if err != nil {
 		return localimap.Account{}, err
 	}
-	a.health.Report("LAN device " + who.User + "/" + who.Device.Name)
+	a.health.Report(refusedDevice(who.User, who.Device.Name))
 	l.peers.Right(from)
+	l.saw(who, from)
 	return who, nil
 }
 
@@ -72,6 +73,7 @@ func (l *lanAccess) banned(from netip.Addr, d time.Duration) {
 func (l *lanAccess) expire() {
 	l.guard.expire()
 	l.refusals.expire()
+	l.tellNews()
 }
 
 // refusedPeers tells people of connections that were refused: in the log, at most one

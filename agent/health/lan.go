@@ -71,3 +71,16 @@ func LANNotPermitted(user, device, address string, generated bool, set, add stri
 		Text: fmt.Sprintf("device %s of user %s was refused at %s in the local network: it may connect from this machine only", device, user, address),
 		Hint: hint + "; if it is not, revoke it: someone else has its password"}
 }
+
+// LANNewDevice is the condition that a device has logged in from an address in the
+// local network, which it had not before, at a time. first: it was its first login from
+// there at all. revoke is the command that ends its login.
+func LANNewDevice(user, device, address, at string, first bool, revoke string) Condition {
+	what := "from a new address in the local network"
+	if first {
+		what = "from the local network for the first time"
+	}
+	return Condition{Code: CodeLANNewDevice, Severity: Warning, User: user,
+		Text: fmt.Sprintf("device %s of user %s has logged in %s: %s, on %s", device, user, what, address, at),
+		Hint: "if that was you, there is nothing to do, and this ends by itself after a week; if not, end its login: " + revoke}
+}

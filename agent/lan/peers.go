@@ -110,14 +110,21 @@ func (p *Peers) Open(a netip.Addr) Refusal {
 	if q := p.all[key(a)]; q != nil && now.Before(q.banned) {
 		return Banned
 	}
-	q := p.peerLocked(a, now)
+	q := p.all[key(a)]
 	switch {
-	case q == nil || p.conns >= maxAllConns:
+	case p.conns >= maxAllConns:
 		return TooBusy
-	case q.conns >= maxConns || !q.speed.take(now, burstConns, connEvery):
+	case q != nil && (q.conns >= maxConns || !q.speed.take(now, burstConns, connEvery)): // not at the cost of others
 		return TooMany
-	case !q.known && !p.fresh.take(now, burstNew, newEvery):
+	case (q == nil || !q.known) && !p.fresh.take(now, burstNew, newEvery): // so a flood of addresses costs no more than that
 		return TooBusy
+	}
+	isNew := q == nil
+	if q = p.peerLocked(a, now); q == nil {
+		return TooBusy
+	}
+	if isNew {
+		q.speed.take(now, burstConns, connEvery)
 	}
 	q.conns++
 	p.conns++

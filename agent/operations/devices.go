@@ -169,6 +169,8 @@ func (l *Local) SetDevice(ctx context.Context, ask SetDevice) (Device, error) {
 	l.clients.Disconnect(user, ask.Name)
 	if d.LAN {
 		l.network.Permitted(user, ask.Name)
+	} else {
+		l.network.Removed(user, ask.Name)
 	}
 	return describe(ctx, store, user, d)
 }
@@ -194,6 +196,7 @@ func (l *Local) RevokeDevice(ctx context.Context, user, name string) error {
 		return err
 	}
 	l.clients.Disconnect(user, name)
+	l.network.Removed(user, name)
 	return nil
 }
 

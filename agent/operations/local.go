@@ -33,6 +33,8 @@ type Network interface {
 	Pair(ctx context.Context, ask Pair) (Pairing, error)
 	// Permitted is told of a device that may come from the local network from now on.
 	Permitted(user, device string)
+	// Removed is told of a device that was revoked, or may not come any more.
+	Removed(user, device string)
 }
 
 // Local implements Operations for an agent in this process.
