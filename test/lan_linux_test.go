@@ -86,6 +86,7 @@ type lanRig struct {
 
 const (
 	lanAddr   = "192.168.77.1:1993"
+	phoneAddr = "192.168.77.2"
 	lanConfig = "\n[lan]\nenabled = true\nlisten = [\"lan0:1993\"]\n"
 )
 
@@ -169,8 +170,8 @@ func (r *lanRig) dial(from string) (conn net.Conn, err error) {
 }
 
 // client connects by TLS, and verifies the server against the authority of the LAN.
-func (r *lanRig) client() (*imapclient.Client, error) {
-	conn, err := r.dial("192.168.77.2")
+func (r *lanRig) client(from string) (*imapclient.Client, error) {
+	conn, err := r.dial(from)
 	if err != nil {
 		return nil, err
 	}
@@ -192,7 +193,11 @@ func (r *lanRig) client() (*imapclient.Client, error) {
 
 // login tries a password from the phone.
 func (r *lanRig) login(password string) (*imapclient.Client, error) {
-	c, err := r.client()
+	return r.loginFrom(phoneAddr, password)
+}
+
+func (r *lanRig) loginFrom(from, password string) (*imapclient.Client, error) {
+	c, err := r.client(from)
 	if err != nil {
 		return nil, err
 	}
@@ -286,7 +291,7 @@ func TestLAN(t *testing.T) {
 	laptop := r.device("laptop")
 	r.run("sync")
 	r.eventually("the phone connects", func() error {
-		c, err := r.client()
+		c, err := r.client(phoneAddr)
 		if err == nil {
 			err = c.Close()
 		}
@@ -304,7 +309,7 @@ func TestLAN(t *testing.T) {
 
 	t.Run("pairing", r.pairing)
 	t.Run("plain text", func(t *testing.T) {
-		conn, err := r.dial("192.168.77.2")
+		conn, err := r.dial(phoneAddr)
 		must(t, err)
 		defer func() { _ = conn.Close() }()
 		_, err = fmt.Fprintf(conn, "a LOGIN ann %s\r\n", phone)
@@ -349,6 +354,18 @@ func TestLAN(t *testing.T) {
 			t.Error("logged in without permission again")
 		}
 	})
+	t.Run("a new address", func(t *testing.T) {
+		if out := r.run("status"); strings.Contains(out, "lan-new-device") {
+			t.Errorf("what a person set up is announced:\n%s", out)
+		}
+		r.phone.ip(t, "addr add 192.168.77.3/24 dev ph0")
+		c, err := r.loginFrom("192.168.77.3", phone)
+		must(t, err)
+		_ = c.Close()
+		if out := r.run("status"); !strings.Contains(out, "lan-new-device  device phone of user ann has logged in from a new address in the local network: 192.168.77.3") {
+			t.Errorf("status:\n%s", out)
+		}
+	})
 	t.Run("revoked", func(t *testing.T) {
 		r.run("device", "revoke", "phone")
 		if err := c.Noop().Wait(); err == nil {
@@ -356,6 +373,9 @@ func TestLAN(t *testing.T) {
 		}
 		if _, err := r.login(phone); err == nil {
 			t.Error("logged in")
+		}
+		if out := r.run("status"); strings.Contains(out, "lan-new-device") {
+			t.Errorf("it is still announced:\n%s", out)
 		}
 	})
 	t.Run("an address goes and comes", func(t *testing.T) {
@@ -392,7 +412,7 @@ func TestLAN(t *testing.T) {
 			}
 			return nil
 		})
-		if conn, err := r.dial("192.168.77.2"); err == nil {
+		if conn, err := r.dial(phoneAddr); err == nil {
 			_ = conn.Close()
 			t.Error("something listens")
 		}
