@@ -30,11 +30,12 @@ type lanAccess struct {
 	guard *guard
 	peers *lan.Peers
 
-	mu    sync.Mutex       // held by look and Pair
-	addrs []netip.AddrPort // that are served
-	named []netip.Addr     // that the certificate has
-	group *supervise.Group // nil unless Run is under way
-	page  *supervise.Task  // that sets a phone up; nil before the first
+	mu     sync.Mutex       // held by look and Pair
+	addrs  []netip.AddrPort // that are served
+	named  []netip.Addr     // that the certificate has
+	group  *supervise.Group // nil unless Run is under way
+	page   *supervise.Task  // that sets a phone up; nil before the first
+	pageAt netip.AddrPort   // the IMAP server that it is about
 
 	refusals refusedPeers
 	seen     *lan.Seen
@@ -94,7 +95,9 @@ func (l *lanAccess) look() {
 	}
 	l.agent.health.Report("lan", conditions...)
 	if !slices.Equal(wanted, l.addrs) {
-		l.page.Stop() // its address may be one of those that went
+		if !slices.Contains(wanted, l.pageAt) {
+			l.page.Stop()
+		}
 		l.replace(wanted)
 		l.addrs = wanted
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"net"
 	"net/http"
@@ -55,7 +56,7 @@ func (l *lanAccess) Pair(ctx context.Context, ask operations.Pair) (operations.P
 	mailbox := clientfiles.Mailbox{Device: ask.Device, User: ask.User, Host: addr.Addr().String(), Port: int(addr.Port()),
 		TLS: discover.Implicit, Authority: block.Bytes, Identities: ask.Identities}
 	page := lan.NewPage(ln.Addr().String(), mailbox)
-	l.page = l.servePage(ln, page)
+	l.page, l.pageAt = l.servePage(ln, page), addr
 	l.agent.log.Info().Str("user", ask.User).Str("device", ask.Device).Str("listen", ln.Addr().String()).Stringer("for", lan.PageFor).
 		Msg("page to set a phone up is served")
 	return operations.Pairing{URL: "https://" + ln.Addr().String() + "/" + page.Token, Until: time.Now().Add(lan.PageFor),
@@ -79,13 +80,12 @@ func (l *lanAccess) servePage(ln net.Listener, page *lan.Page) *supervise.Task {
 		ctx, cancel := context.WithTimeout(ctx, lan.PageFor)
 		defer cancel()
 		defer func() { _ = ln.Close() }() // closed already, as a rule
-		logger := l.agent.opts.Log.With().Str("component", "pairing").Logger()
 		srv := &http.Server{
 			Handler:           page,
 			TLSConfig:         l.tls.server(),
 			ReadHeaderTimeout: pageTimeout, ReadTimeout: pageTimeout, WriteTimeout: pageTimeout,
 			MaxHeaderBytes: 16 << 10,
-			ErrorLog:       log.New(logger.Level(0), "", 0), // handshakes that phones give up: debug
+			ErrorLog:       log.New(io.Discard, "", 0), // of handshakes that phones give up, at the certificate
 			Protocols:      new(http.Protocols),
 		}
 		srv.Protocols.SetHTTP1(true)
@@ -93,7 +93,7 @@ func (l *lanAccess) servePage(ln net.Listener, page *lan.Page) *supervise.Task {
 		defer stop()
 		err := srv.ServeTLS(&lan.Listener{Listener: ln, Peers: l.peers, Refused: l.refusals.note}, "", "")
 		if !errors.Is(err, http.ErrServerClosed) {
-			logger.Warn().Err(err).Msg("page to set a phone up has ended early")
+			l.agent.log.Warn().Err(err).Msg("page to set a phone up has ended early")
 		}
 	})
 }

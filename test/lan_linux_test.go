@@ -397,6 +397,16 @@ func TestLAN(t *testing.T) {
 			}
 			return err
 		})
+		r.eventually("the new one is in the certificate", func() error {
+			return r.phone.do(func() error {
+				conn, err := net.Dial("tcp", "192.168.77.9:1993")
+				if err != nil {
+					return err
+				}
+				defer func() { _ = conn.Close() }()
+				return tls.Client(conn, &tls.Config{RootCAs: r.roots, ServerName: "192.168.77.9"}).Handshake()
+			})
+		})
 		if out := r.run("status"); !strings.Contains(out, "192.168.77.9:1993") || strings.Contains(out, "lan-address-missing") {
 			t.Errorf("status:\n%s", out)
 		}

@@ -61,7 +61,8 @@ const (
 // Peers are the addresses in the local network. It is safe for use by several
 // goroutines.
 type Peers struct {
-	onBan func(netip.Addr, time.Duration)
+	FirstWait time.Duration // see firstWait
+	onBan     func(netip.Addr, time.Duration)
 
 	mu    sync.Mutex
 	all   map[netip.Prefix]*peer
@@ -86,7 +87,7 @@ type peer struct {
 // NewPeers returns Peers of which nothing is known. onBan is told of each ban; it is
 // called with a lock held, and must not call back.
 func NewPeers(onBan func(netip.Addr, time.Duration)) *Peers {
-	return &Peers{onBan: onBan, all: map[netip.Prefix]*peer{}}
+	return &Peers{FirstWait: firstWait, onBan: onBan, all: map[netip.Prefix]*peer{}}
 }
 
 // key is the network of an address that one machine may have.
@@ -197,7 +198,7 @@ func (p *Peers) wrong(a netip.Addr, q *peer) {
 		q.known = false
 		p.onBan(a, q.banFor)
 	case q.wrong > freeGuesses:
-		q.waitTo = now.Add(firstWait << (q.wrong - freeGuesses - 1))
+		q.waitTo = now.Add(p.FirstWait << (q.wrong - freeGuesses - 1))
 	}
 }
 
