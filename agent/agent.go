@@ -7,6 +7,7 @@
 //	the users            with their stores, closed last (package users)
 //	the accounts         with their runners, supervised (package accounts)
 //	an IMAP server per   listen address (imap.go, clients.go), logins (login.go, guard.go)
+//	the local network    servers, logins and guard of its own (lan.go, lanlogin.go, package lan)
 //	the control socket   for the command line (package control)
 //	health               what is wrong, by source (package health), and who is told (notices.go)
 //	the view outside     sleep, clock, network, disks (outside.go, upkeep.go)
@@ -65,6 +66,7 @@ type Agent struct {
 	alerts   alerts
 
 	tls *localTLS
+	lan *lanAccess
 
 	servers imapServers
 	ops     *operations.Local
@@ -92,7 +94,8 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (*Agent, error) {
 	a.accounts = accounts.New(a.users)
 	a.servers.config = a.Config
 	a.alerts.agent = a
-	a.ops = operations.New(a.users, a.accounts, &a.servers, a.running, a.Reload)
+	a.lan = newLANAccess(a)
+	a.ops = operations.New(a.users, a.accounts, &a.servers, a.lan, a.running, a.Reload)
 	a.zone.Store(location(cfg))
 	a.guard = newGuard(a.refused)
 	a.users.Known() // where the file is damaged, that is a condition until the next start

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/popbridge/popbridge/agent/lan"
+	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/config"
 )
 
@@ -14,13 +16,39 @@ type imapServers struct {
 	config func() *config.Config
 
 	mu     sync.Mutex
-	byAddr map[string]*imapServer // by configured address
+	byAddr map[string]*imapServer // of this machine's mail clients, by configured address
+	inLAN  map[string]*imapServer // of the local network, by address
 }
 
 func (s *imapServers) all() map[string]*imapServer {
+	servers := s.loopback()
+	maps.Copy(servers, s.lan())
+	return servers
+}
+
+func (s *imapServers) loopback() map[string]*imapServer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return maps.Clone(s.byAddr)
+	return cloned(s.byAddr)
+}
+
+func (s *imapServers) lan() map[string]*imapServer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return cloned(s.inLAN)
+}
+
+// cloned is never nil.
+func cloned(m map[string]*imapServer) map[string]*imapServer {
+	c := map[string]*imapServer{}
+	maps.Copy(c, m)
+	return c
+}
+
+func (s *imapServers) replaceLAN(by map[string]*imapServer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.inLAN = by
 }
 
 func (s *imapServers) replace(by map[string]*imapServer) {
@@ -29,10 +57,10 @@ func (s *imapServers) replace(by map[string]*imapServer) {
 	s.byAddr = by
 }
 
-// Listening returns the addresses that accept mail clients now.
+// Listening returns the addresses that accept the mail clients of this machine now.
 func (s *imapServers) Listening() []string {
 	addrs := []string{}
-	servers := s.all()
+	servers := s.loopback()
 	for _, addr := range append(slices.Clone(s.config().IMAP.Listen), slices.Sorted(maps.Keys(servers))...) { // in the order of the config
 		if one := servers[addr]; one != nil {
 			if bound, _ := one.bound.Load().(string); bound != "" && !slices.Contains(addrs, bound) {
@@ -41,6 +69,24 @@ func (s *imapServers) Listening() []string {
 		}
 	}
 	return addrs
+}
+
+// LAN returns the addresses that accept mail clients of the local network now, and
+// which of them have logged in, the first first.
+func (s *imapServers) LAN() (listen []string, clients []operations.LANClient) {
+	listen, clients = []string{}, []operations.LANClient{}
+	servers := s.lan()
+	for _, addr := range slices.Sorted(maps.Keys(servers)) {
+		one := servers[addr]
+		if bound, _ := one.bound.Load().(string); bound != "" {
+			listen = append(listen, bound)
+		}
+		for _, c := range one.srv.Sessions() {
+			clients = append(clients, operations.LANClient{User: c.User, Device: c.Device, Address: lan.Remote(c.From).String(), Since: c.Since, Program: c.Program})
+		}
+	}
+	slices.SortFunc(clients, func(a, b operations.LANClient) int { return a.Since.Compare(b.Since) })
+	return listen, clients
 }
 
 // Count returns how many connections there are, and from which programs.

@@ -110,7 +110,7 @@ const lockName = "agent.lock"
 
 // What popbridge makes: in the data folder, and in the folder of a user.
 var (
-	rootNames = []string{"users", deleting, "tls", noticesFile, "control.sock", "control.path", "popbridge.log", "popbridge.log.old", lockName}
+	rootNames = []string{"users", deleting, "tls", noticesFile, lanFile, "control.sock", "control.path", "popbridge.log", "popbridge.log.old", lockName}
 	userFiles = regexp.MustCompile(`^(index\.db(-wal|-shm|-journal|\.schema-\d+)?|recovery\.log|\.recovery\.log\.\d+\.tmp)$`)
 	userDirs  = regexp.MustCompile(`^(search|tmp)$`)
 	mailDirs  = regexp.MustCompile(`^[0-9a-f]{2}$`)
@@ -140,7 +140,13 @@ func checkOwn(dir, configDir string) error {
 			note(path, e.Type()&fs.ModeSymlink == 0)
 			return nil
 		case name == "tls":
-			return files(path, tlsFiles, note)
+			return each(path, func(e fs.DirEntry, path string) error {
+				if e.IsDir() && e.Name() == "lan" {
+					return files(path, tlsFiles, note)
+				}
+				note(path, e.Type().IsRegular() && tlsFiles.MatchString(e.Name()))
+				return nil
+			})
 		}
 		return each(path, func(e fs.DirEntry, path string) error { return checkUser(e, path, note) })
 	})

@@ -58,6 +58,7 @@ type guesses struct {
 type refusals struct {
 	user     string // empty: none
 	name     string // that was sent last
+	from     string // the address that sent it; empty: this machine
 	meant    string // the user whom that name is probably for; empty: not known
 	n        int    // since the last login that was right; 0: the condition is over
 	last     time.Time
@@ -159,12 +160,12 @@ func (g *guard) note(e *guesses, err error) bool {
 
 // refuse notes a refused login for people. user is empty where the name belongs
 // to none; meant is then the user whose next login ends the condition, as user is
-// otherwise.
-func (g *guard) refuse(user, name, meant string) {
+// otherwise. from is the address in the local network, empty for this machine.
+func (g *guard) refuse(user, name, meant, from string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	r := g.refused[user]
-	r.user, r.name, r.meant, r.last = user, name, meant, time.Now()
+	r.user, r.name, r.meant, r.from, r.last = user, name, meant, from, time.Now()
 	r.n++
 	r.unlogged++
 	g.tellLocked(r)

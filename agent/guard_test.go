@@ -135,7 +135,7 @@ func TestRefusedLoginsAreSummedUp(t *testing.T) {
 			shown[r.user] = r.n
 		})
 		for range 200 {
-			g.refuse("ann", "ann@example.com", "ann")
+			g.refuse("ann", "ann@example.com", "ann", "")
 			time.Sleep(time.Second)
 		}
 		time.Sleep(refusalsLogged)
@@ -147,12 +147,12 @@ func TestRefusedLoginsAreSummedUp(t *testing.T) {
 		if len(lines) > 5 || total != 200 || shown["ann"] != 200 {
 			t.Errorf("lines %v, shown %v", lines, shown)
 		}
-		g.refuse("", "bob", "")
+		g.refuse("", "bob", "", "")
 		g.admit("ann")
 		if shown["ann"] != 0 || shown[""] != 1 {
 			t.Errorf("after a login that was right: %v", shown)
 		}
-		g.refuse("", "an", "ann")
+		g.refuse("", "an", "ann", "")
 		g.admit("carl")
 		if shown[""] != 2 {
 			t.Errorf("after the login of someone else: %v", shown)
@@ -161,7 +161,7 @@ func TestRefusedLoginsAreSummedUp(t *testing.T) {
 		if shown[""] != 0 {
 			t.Errorf("after the login of whom the name was meant for: %v", shown)
 		}
-		g.refuse("", "bob", "")
+		g.refuse("", "bob", "", "")
 		time.Sleep(refusalsShown)
 		g.expire()
 		if shown[""] != 0 {

@@ -19,29 +19,38 @@ import (
 	"github.com/popbridge/popbridge/localimap"
 )
 
-// An imapServer serves one configured address.
+// An imapServer serves one address.
 type imapServer struct {
-	addr   string // as configured
-	secure bool   // it needs the certificate
-	srv    *localimap.Server
-	task   *supervise.Task
+	addr string // as configured
+	name string // as a source of conditions
+	srv  *localimap.Server
+	task *supervise.Task
+	// open gets what the server needs before mail clients can connect: the
+	// certificate, then the port.
+	open   func(ctx context.Context) (net.Listener, error)
+	failed func(error) []health.Condition
 
 	listener net.Listener // opened ahead of serve; may be nil
 	bound    atomic.Value // string: where it listens now
 }
 
-func (s *imapServer) source() string { return "imap " + s.addr }
-
 // newIMAPServer makes the server of one address.
 func (a *Agent) newIMAPServer(addr string, cfg *config.Config) *imapServer {
 	o := localimap.Options{Login: a.login, Opened: a.accounts.Wake, Crowded: a.crowded(addr), Zone: a.zone.Load, Alert: a.alerts.alert, Security: imapSecurity(cfg.IMAP.TLS),
 		Log: a.opts.Log.With().Str("component", "imap").Logger()}
-	s := &imapServer{addr: addr, secure: cfg.IMAP.TLS != config.Off}
-	if s.secure {
-		o.TLS = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: a.tls.certificate}
+	secure := cfg.IMAP.TLS != config.Off
+	if secure {
+		o.TLS = a.tls.server()
 	}
-	s.srv = localimap.New(o)
-	return s
+	open := func(ctx context.Context) (net.Listener, error) {
+		if secure {
+			if err := a.tls.ensure(); err != nil {
+				return nil, err
+			}
+		}
+		return listen(ctx, "imap", addr)
+	}
+	return &imapServer{addr: addr, name: "imap " + addr, srv: localimap.New(o), open: open, failed: health.IMAP}
 }
 
 // localTLS is the certificate for mail clients, made at the first need. It may
@@ -53,18 +62,36 @@ type localTLS struct {
 	config *tls.Config // nil until it was made
 }
 
+// ensure makes the certificate for the mail clients of this machine.
 func (l *localTLS) ensure() error {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.config != nil {
+	made := l.config != nil
+	l.mu.Unlock()
+	if made {
 		return nil
 	}
-	var err error
-	l.config, _, err = localtls.Ensure(l.dir, localtls.Loopback())
-	return health.NewLocalTLSError(err)
+	return l.issue(localtls.Loopback())
 }
 
-// certificate is called in handshakes, so after ensure.
+// issue makes the certificate again if it lacks an address of the scope. Where that
+// fails the former is used.
+func (l *localTLS) issue(scope localtls.Scope) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	made, _, err := localtls.Ensure(l.dir, scope)
+	if err != nil {
+		return health.NewLocalTLSError(err)
+	}
+	l.config = made
+	return nil
+}
+
+// server is the configuration of a server that is opened once there is a certificate.
+func (l *localTLS) server() *tls.Config {
+	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: l.certificate}
+}
+
+// certificate is called in handshakes, so after ensure or issue.
 func (l *localTLS) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -82,17 +109,6 @@ func imapSecurity(s config.Security) localimap.Security {
 	}
 }
 
-// open gets what the server needs before mail clients can connect: the
-// certificate, then the port.
-func (s *imapServer) open(ctx context.Context, a *Agent) (net.Listener, error) {
-	if s.secure {
-		if err := a.tls.ensure(); err != nil {
-			return nil, err
-		}
-	}
-	return listen(ctx, s.addr)
-}
-
 // serve starts the server. When it fails, it is opened again.
 func (s *imapServer) serve(a *Agent, group *supervise.Group) {
 	ln := s.listener
@@ -100,7 +116,7 @@ func (s *imapServer) serve(a *Agent, group *supervise.Group) {
 		supervise.Run(ctx, func(ctx context.Context) error {
 			if ln == nil {
 				var err error
-				if ln, err = s.open(ctx, a); err != nil {
+				if ln, err = s.open(ctx); err != nil {
 					return err
 				}
 			}
@@ -108,32 +124,37 @@ func (s *imapServer) serve(a *Agent, group *supervise.Group) {
 			ln = nil
 			s.bound.Store(current.Addr().String())
 			defer s.bound.Store("")
-			a.health.Report(s.source())
+			a.health.Report(s.name)
 			return s.srv.Serve(ctx, current)
-		}, func(err error) { a.health.Report(s.source(), health.IMAP(err)...) }, nil)
+		}, func(err error) { a.health.Report(s.name, s.failed(err)...) }, nil)
 	})
 }
 
-// listen opens a port, or says who has it and what to do.
-func listen(ctx context.Context, addr string) (net.Listener, error) {
+// listen opens a port, or says who has it and what to do in that table of the config.
+func listen(ctx context.Context, table, addr string) (net.Listener, error) {
 	var lc net.ListenConfig
 	ln, err := lc.Listen(ctx, "tcp", addr)
 	if err != nil {
-		return nil, refused(ctx, addr, err)
+		return nil, refused(ctx, table, addr, err)
 	}
 	return ln, nil
 }
 
-func refused(ctx context.Context, addr string, err error) error {
+func refused(ctx context.Context, table, addr string, err error) error {
+	another := func() string {
+		return fmt.Sprintf("set another port in the config: [%s] listen = [%q]", table, freeNear(ctx, addr))
+	}
 	switch {
 	case isPortBusy(err):
 		return fault.New(fault.Conflict,
 			fmt.Sprintf("the IMAP address %s is in use by another program", addr),
-			fmt.Sprintf("stop that program, or set another port in the config: [imap] listen = [%q]", freeNear(ctx, addr)))
+			"stop that program, or "+another())
 	case errors.Is(err, errPortReserved):
 		return fault.New(fault.Conflict,
 			fmt.Sprintf("the port of the IMAP address %s is reserved by Windows, for Hyper-V, WSL or Docker as a rule", addr),
-			fmt.Sprintf("set another port in the config: [imap] listen = [%q]", freeNear(ctx, addr)))
+			another())
+	case table == "lan": // the address went, or a port below 1024
+		return fault.Wrap(err, fault.Config, fmt.Sprintf("the IMAP address %s cannot be listened on", addr), "it is tried again; "+another())
 	default:
 		return fault.Wrap(err, fault.Config, fmt.Sprintf("the IMAP address %s cannot be listened on", addr),
 			"set another one in the config: [imap] listen = [\"127.0.0.1:1143\"]")

@@ -3,6 +3,7 @@ package agent
 import (
 	"cmp"
 	"context"
+	"net"
 	"slices"
 	"strings"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/popbridge/popbridge/agent/users"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailstore"
 	"github.com/popbridge/popbridge/internal/password"
 	"github.com/popbridge/popbridge/localimap"
 )
@@ -17,9 +19,18 @@ import (
 // errRefused is the same whether the name or the password was wrong.
 var errRefused = fault.New(fault.Auth, "user name or password refused", "the password is the one that `popbridge device add` printed")
 
-// login is how mail clients get in: any device password of that user. A password
-// that was right before is let in at once, others wait for the guard.
-func (a *Agent) login(ctx context.Context, name, given string) (localimap.Account, error) {
+// login is how the mail clients of this machine get in: any device password of that
+// user. A password that was right before is let in at once, others wait for the guard.
+func (a *Agent) login(ctx context.Context, _ net.Addr, name, given string) (localimap.Account, error) {
+	any := func(string, mailstore.Device) bool { return true }
+	return a.authenticate(ctx, name, given, any, a.guard, func(hash func() error) error { return a.guard.try(ctx, a.userNamed(name), hash) }, "")
+}
+
+// authenticate finds the device with that password, where may permits it; otherwise
+// it takes as long and says the same as for a wrong password. try runs what hashes one
+// when it is its turn. from is told to people beside what is refused; it may be empty.
+func (a *Agent) authenticate(ctx context.Context, name, given string, may func(user string, d mailstore.Device) bool,
+	g *guard, try func(hash func() error) error, from string) (localimap.Account, error) {
 	who := localimap.Account{User: a.userNamed(name)}
 	var err error
 	who.Store, err = a.users.Store(ctx, who.User)
@@ -27,37 +38,40 @@ func (a *Agent) login(ctx context.Context, name, given string) (localimap.Accoun
 	if known && err != nil {
 		return localimap.Account{}, err
 	}
+	barred := false
 	if known {
 		who.Device, err = who.Store.Recognize(ctx, given)
-		if err == nil {
-			a.guard.admit(who.User)
+		if barred = err == nil && !may(who.User, who.Device); err == nil && !barred {
+			g.admit(who.User)
 			return who, nil
 		}
-		if !fault.Is(err, fault.Auth) {
+		if err != nil && !fault.Is(err, fault.Auth) {
 			return localimap.Account{}, err
 		}
 	}
-	err = a.guard.try(ctx, who.User, func() error {
-		if !known {
+	err = try(func() error {
+		if !known || barred {
 			password.Refuse(given)
 			return errRefused
 		}
 		var err error
-		who.Device, err = who.Store.Authenticate(ctx, given)
+		if who.Device, err = who.Store.Authenticate(ctx, given); err == nil && !may(who.User, who.Device) {
+			err = errRefused
+		}
 		return err
 	})
 	switch {
 	case fault.Is(err, fault.Auth):
 		if known {
-			a.guard.refuse(who.User, name, who.User)
+			g.refuse(who.User, name, who.User, from)
 		} else {
-			a.guard.refuse("", name, a.meant(name))
+			g.refuse("", name, a.meant(name), from)
 		}
 		return localimap.Account{}, errRefused
 	case err != nil:
 		return localimap.Account{}, err
 	}
-	a.guard.admit(who.User)
+	g.admit(who.User)
 	return who, nil
 }
 

@@ -33,10 +33,12 @@ func (a *Agent) Reload() {
 	a.health.Report("config", a.needRestart(next)...)
 	a.zone.Store(location(next))
 	if reflect.DeepEqual(old, next) { // only a comment, say
+		a.lan.look()
 		return
 	}
 	stopped, started := a.accounts.Take(next, func() { a.cfg.Store(next) })
 	a.takeServers(group.Context, old, next, group)
+	a.lan.look()
 	a.users.Report(group.Context)
 	a.log.Info().Int("accounts", len(next.Accounts)).Int("stopped", stopped).Int("started", started).Msg("changed config was taken up")
 }
@@ -67,7 +69,7 @@ func (a *Agent) needRestart(next *config.Config) []health.Condition {
 // takeServers replaces the IMAP servers that changed. A new address that
 // cannot be had is a condition and is tried again.
 func (a *Agent) takeServers(ctx context.Context, old, next *config.Config, group *supervise.Group) {
-	servers := a.servers.all()
+	servers := a.servers.loopback()
 	wanted := addresses(ctx, next)
 	var wg sync.WaitGroup
 	for addr, s := range servers {
@@ -75,7 +77,7 @@ func (a *Agent) takeServers(ctx context.Context, old, next *config.Config, group
 			delete(servers, addr)
 			wg.Go(func() {
 				s.task.Stop()
-				a.health.Report(s.source())
+				a.health.Report(s.name)
 			})
 		}
 	}
@@ -87,8 +89,8 @@ func (a *Agent) takeServers(ctx context.Context, old, next *config.Config, group
 		}
 		s := a.newIMAPServer(addr, next)
 		var err error
-		if s.listener, err = s.open(ctx, a); err != nil {
-			a.health.Report(s.source(), health.IMAP(err)...)
+		if s.listener, err = s.open(ctx); err != nil {
+			a.health.Report(s.name, s.failed(err)...)
 		}
 		servers[addr] = s
 		begin = append(begin, s)

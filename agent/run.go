@@ -82,6 +82,7 @@ func (a *Agent) start(ctx context.Context) (*supervise.Group, error) {
 	}
 	group.Start(a.watchOutside)
 	group.Start(a.keepUp)
+	a.lan.begin(group)
 	group.Start(newNotices(a).run)
 	addrs := a.servers.Listening()
 	a.log.Info().Strs("listen", addrs).Int("accounts", len(cfg.Accounts)).Str("data_dir", a.first.DataDir).Msg("agent started")
@@ -96,7 +97,7 @@ func (a *Agent) openServers(ctx context.Context, cfg *config.Config) (map[string
 	for _, addr := range addresses(ctx, cfg) {
 		s := a.newIMAPServer(addr, cfg)
 		var err error
-		s.listener, err = s.open(ctx, a)
+		s.listener, err = s.open(ctx)
 		switch {
 		case err == nil:
 			s.bound.Store(s.listener.Addr().String())
@@ -104,7 +105,7 @@ func (a *Agent) openServers(ctx context.Context, cfg *config.Config) (map[string
 			closeServers(servers)
 			return nil, err
 		default:
-			a.health.Report(s.source(), health.IMAP(err)...)
+			a.health.Report(s.name, s.failed(err)...)
 		}
 		servers[addr] = s
 	}

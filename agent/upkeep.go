@@ -27,6 +27,7 @@ func (a *Agent) keepUp(ctx context.Context) {
 	for n := 1; u.rest(ctx); n++ {
 		u.probe(ctx)
 		a.guard.expire()
+		a.lan.expire()
 		if n%purgeEvery == 0 {
 			u.purge(ctx)
 			a.zone.Store(location(a.Config())) // the machine may have travelled

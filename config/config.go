@@ -35,6 +35,7 @@ type Config struct {
 	// DataDirNamed tells that the file names it: otherwise it depends on who runs.
 	DataDirNamed bool
 	IMAP         IMAP
+	LAN          LAN
 	Log          Log
 	// KeepExpunged is how long expunged messages can be restored; at least a day.
 	KeepExpunged time.Duration

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"flag"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -29,7 +30,10 @@ func ann(env ...string) system {
 		k, v, _ := strings.Cut(e, "=")
 		vars[k] = v
 	}
-	return system{goos: "linux", home: "/home/ann", getenv: func(k string) string { return vars[k] }}
+	return system{goos: "linux", home: "/home/ann", getenv: func(k string) string { return vars[k] },
+		addresses: func() []netip.Addr {
+			return []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("192.168.1.20")}
+		}}
 }
 
 // abs is a path that is absolute on the system the test runs on.
@@ -172,6 +176,7 @@ func TestExample(t *testing.T) {
 	// What is commented out is correct, too.
 	text := strings.NewReplacer("\n# port", "\nport", "\n# data_dir", "\ndata_dir", "\n# password_file", "\npassword_file",
 		"\n# auth", "\nauth", "\n# ca_file", "\nca_file", "\n# max", "\nmax", "\n# keep_exp", "\nkeep_exp",
+		"\n# [lan]", "\n[lan]", "\n# enabled", "\nenabled", "\n# listen ", "\nlisten ",
 		"\n# quota", "\nquota", "\n# confirm", "\nconfirm", "\n# shadow", "\nshadow", "\n# paused", "\npaused", "\n# delete", "\ndelete").Replace(Example)
 	if _, err := ann().parse(want.Path, []byte(text)); err != nil {
 		t.Error(err)
@@ -185,6 +190,9 @@ keep_expunged = "90d"
 timezone = "Europe/Vienna"
 notices = false
 imap = {listen = ["localhost:1143", "[::1]:0", "127.0.0.1:0"], tls = "off"}
+[lan]
+enabled = true
+listen = ["[FD00::20]:1993", "Ethernet 2:0"]
 [log]
 level = "trace"
 format = "json"
@@ -229,6 +237,7 @@ func TestEveryKey(t *testing.T) {
 	want := &Config{
 		Version: 1, Path: abs("/etc/config.toml"), DataDir: abs("/etc/mail"), DataDirNamed: true,
 		IMAP: IMAP{Listen: []string{"localhost:1143", "[::1]:0", "127.0.0.1:0"}, TLS: Off},
+		LAN:  LAN{Enabled: true, Listen: []string{"[fd00::20]:1993", "Ethernet 2:0"}},
 		Log:  Log{Level: "trace", Format: "json"}, KeepExpunged: 90 * day, TimeZone: "Europe/Vienna",
 		Accounts: []Account{{
 			Name: "home", Host: "::1", Port: 1110, TLS: StartTLS, Username: "ann", Auth: AuthAPOP,

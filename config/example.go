@@ -12,6 +12,10 @@ const Example = `version = 1
 listen = ["127.0.0.1:1143"]        # this machine only
 tls    = "starttls"                # "starttls", "implicit" or "off"
 
+# [lan]                            # phones and other machines in the same network
+# enabled = true
+# listen  = ["192.168.1.20:1993"]  # addresses of this machine, or interfaces: "eth0:1993"
+
 [log]
 level  = "info"                    # "trace", "debug", "info", "warn" or "error"
 format = "auto"                    # "auto", "console" or "json"

@@ -112,6 +112,7 @@ func render(t *testing.T, c *Config) []byte {
 	head := map[string]any{
 		"version": c.Version, "data_dir": c.DataDir, "keep_expunged": c.KeepExpunged.String(), "notices": c.Notices, "account": accounts,
 		"imap": map[string]any{"listen": c.IMAP.Listen, "tls": c.IMAP.TLS},
+		"lan":  map[string]any{"enabled": c.LAN.Enabled, "listen": append([]string{}, c.LAN.Listen...)},
 		"log":  map[string]any{"level": c.Log.Level, "format": c.Log.Format},
 	}
 	if c.TimeZone != "" {

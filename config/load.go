@@ -149,6 +149,7 @@ func (r *reader) root(t *table) {
 	r.cfg.TimeZone = text(t, "timezone", "", `the name of a time zone in quotes, such as "Europe/Vienna"`, readZone)
 	r.cfg.Notices = boolean(t, "notices", true)
 	r.cfg.IMAP = readIMAP(t.sub("imap"))
+	r.cfg.LAN = r.lan(t.sub("lan"))
 	r.cfg.Log = readLog(t.sub("log"))
 	var seen accountsSeen
 	for _, sub := range t.subs("account") {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -14,6 +15,8 @@ type system struct {
 	goos   string
 	getenv func(string) string
 	home   string // empty when unknown
+	// addresses are those of the machine, for hints.
+	addresses func() []netip.Addr
 }
 
 func thisSystem() system {
@@ -21,7 +24,7 @@ func thisSystem() system {
 	if err != nil {
 		home = "" // a service without HOME: paths below it are reported where they are used
 	}
-	return system{goos: runtime.GOOS, getenv: os.Getenv, home: home}
+	return system{goos: runtime.GOOS, getenv: os.Getenv, home: home, addresses: localAddresses}
 }
 
 // DefaultPath returns where the configuration file is when no one names one,

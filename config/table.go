@@ -172,7 +172,7 @@ func (t *table) suggest(key string) string {
 	if near := Nearest(key, schema[t.kind]); near != "" {
 		return "did you mean " + near + "?"
 	}
-	for _, kind := range []string{"imap", "log", "account", ""} {
+	for _, kind := range []string{"imap", "lan", "log", "account", ""} {
 		if kind == t.kind || !slices.Contains(schema[kind], strings.ToLower(key)) {
 			continue
 		}
@@ -199,6 +199,10 @@ var otherwise = map[string]map[string]string{
 		"bind":    `the address is listen = ["127.0.0.1:1143"]`,
 		"ssl":     `it is called tls: "starttls", "implicit" or "off"`,
 	},
+	"lan": {
+		"port": hintLAN, "host": hintLAN, "address": hintLAN, "interface": hintLAN, "bind": hintLAN,
+		"tls": "there is nothing to choose: TLS from the first byte, always",
+	},
 	"account": {
 		"server": "it is called host", "hostname": "it is called host", "pop3_host": "it is called host",
 		"login": "it is called username", "email": "it is called username",
@@ -208,6 +212,8 @@ var otherwise = map[string]map[string]string{
 		"mailbox": "it is called folder", "fingerprint": "it is called tls_pin",
 	},
 }
+
+const hintLAN = `addresses, or interfaces, and ports are listen = ["192.168.1.20:1993"] or ["eth0:1993"]`
 
 const hintTLS = `it is called tls: "implicit", "starttls" or "none"`
 

@@ -94,9 +94,8 @@ func isLoopback(host string) bool {
 	return strings.EqualFold(host, "localhost")
 }
 
-// readListen reads an address to listen on. Loopback only: a password protects
-// the mail, but whoever wants it reachable from elsewhere has to say so in a
-// way that does not exist yet.
+// readListen reads an address to listen on. Loopback only: what other machines
+// connect to has rules of its own, see LAN.
 func readListen(s string) (string, *mistake) {
 	const form = `write it like "127.0.0.1:1143" or "[::1]:1143"`
 	host, port, err := net.SplitHostPort(s)
@@ -107,7 +106,7 @@ func readListen(s string) (string, *mistake) {
 	case portErr != nil:
 		return "", &mistake{fmt.Sprintf("%s is not a port (1 to 65535)", quote(port)), form}
 	case !isLoopback(host):
-		return "", &mistake{quote(s) + " is not on the loopback interface", "access from other machines is not available yet; use 127.0.0.1"}
+		return "", &mistake{quote(s) + " is not on the loopback interface", "use 127.0.0.1; for phones and other machines there is [lan]"}
 	}
 	return net.JoinHostPort(strings.ToLower(host), strconv.FormatUint(n, 10)), nil
 }

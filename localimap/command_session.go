@@ -137,7 +137,7 @@ func (s *session) authenticate() (string, error) {
 func (s *session) authorize(name, password string) (string, error) {
 	s.checking.Store(true)
 	defer s.checking.Store(false)
-	who, err := s.srv.opt.Login(s.ctx, name, password)
+	who, err := s.srv.opt.Login(s.ctx, s.conn.RemoteAddr(), name, password)
 	if fault.Is(err, fault.Auth) {
 		s.log.Debug().Str("user", fault.Quote(name)).Stringer("remote", s.conn.RemoteAddr()).Msg("IMAP login refused")
 		timer := time.NewTimer(loginDelay)
@@ -155,7 +155,7 @@ func (s *session) authorize(name, password string) (string, error) {
 	}
 	// The device may have been revoked or changed meanwhile. From here on
 	// Disconnect finds this session, so that a later revocation ends it.
-	again, err := s.srv.opt.Login(s.ctx, name, password)
+	again, err := s.srv.opt.Login(s.ctx, s.conn.RemoteAddr(), name, password)
 	if err != nil || again.User != who.User || again.Device.Name != who.Device.Name {
 		s.srv.exit(s)
 		if err == nil {

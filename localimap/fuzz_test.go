@@ -233,12 +233,12 @@ func newProbe(f testing.TB) *probe {
 	p.r = newRig(f, func(o *Options) {
 		o.Log = zerolog.New(p.watch).Level(zerolog.ErrorLevel)
 		login := o.Login
-		o.Login = func(ctx context.Context, user, password string) (Account, error) {
+		o.Login = func(ctx context.Context, from net.Addr, user, password string) (Account, error) {
 			if password == "pw-some" {
 				box, err := p.r.store.EnsureMailbox(ctx, "Trash") // someone may have deleted it
 				return Account{user, p.r.store, mailstore.Device{Name: "kids", Folders: []mailstore.MailboxID{box.ID}, Without: []string{"IDLE", "MOVE"}}}, err
 			}
-			who, err := login(ctx, user, password)
+			who, err := login(ctx, from, user, password)
 			if fault.Is(err, fault.Auth) {
 				err = fault.New(fault.Temporary, "wrong", "") // which takes no time
 			}

@@ -61,8 +61,9 @@ type Account struct {
 // Options are the needs of a Server.
 type Options struct {
 	// Login says who has this name and password, or returns a fault.Auth, whose
-	// text the client sees. It is called again for each login that was right.
-	Login    func(ctx context.Context, name, password string) (Account, error)
+	// text the client sees. It is called again for each login that was right. from
+	// is the address of the client.
+	Login    func(ctx context.Context, from net.Addr, name, password string) (Account, error)
 	TLS      *tls.Config // for StartTLS and Implicit
 	Security Security
 	Log      zerolog.Logger
@@ -150,6 +151,25 @@ func (s *Server) Connected(user, device string) (n int, since time.Time, program
 		programs = append(programs, c.program)
 	}
 	return n, since, distinct(programs)
+}
+
+// A Session is a connection that has logged in.
+type Session struct {
+	User, Device string
+	From         net.Addr // of the client
+	Since        time.Time
+	Program      string // as it calls itself (RFC 2971); may be empty
+}
+
+// Sessions returns the connections that have logged in, in no order.
+func (s *Server) Sessions() []Session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := make([]Session, 0, len(s.logins))
+	for c, l := range s.logins {
+		list = append(list, Session{User: l.user, Device: l.device, From: c.conn.RemoteAddr(), Since: c.enteredAt, Program: c.program})
+	}
+	return list
 }
 
 // distinct returns names sorted, each once, without the empty one.

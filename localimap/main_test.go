@@ -125,7 +125,7 @@ func (r *rig) serve() {
 
 // login knows joe, whose password is pw, and pw-read for a device that may only
 // read.
-func (r *rig) login(_ context.Context, user, password string) (Account, error) {
+func (r *rig) login(_ context.Context, _ net.Addr, user, password string) (Account, error) {
 	switch {
 	case user == "joe" && password == "pw":
 		return Account{user, r.store, mailstore.Device{Name: "laptop"}}, nil

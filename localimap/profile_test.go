@@ -3,6 +3,7 @@ package localimap
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"regexp"
 	"slices"
@@ -28,7 +29,7 @@ func newDeviceRig(t *testing.T, devices ...mailstore.Device) *deviceRig {
 		r.devices[d.Name] = d
 	}
 	r.rig = newRig(t, func(o *Options) {
-		o.Login = func(_ context.Context, user, password string) (Account, error) {
+		o.Login = func(_ context.Context, _ net.Addr, user, password string) (Account, error) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			d, ok := r.devices[password]
@@ -373,8 +374,8 @@ func TestALoginInFlightDoesNotSurviveItsDevice(t *testing.T) {
 	for _, login := range []string{"LOGIN joe phone", "AUTHENTICATE PLAIN AGpvZQBwaG9uZQ=="} {
 		r := newDeviceRig(t, mailstore.Device{Name: "phone"})
 		check, meanwhile := r.server.opt.Login, func() {}
-		r.server.opt.Login = func(ctx context.Context, user, password string) (Account, error) {
-			who, err := check(ctx, user, password)
+		r.server.opt.Login = func(ctx context.Context, from net.Addr, user, password string) (Account, error) {
+			who, err := check(ctx, from, user, password)
 			meanwhile()
 			meanwhile = func() {}
 			return who, err

@@ -174,8 +174,8 @@ func inUse() int64 {
 // anyDevice takes the password for the name of the device.
 func anyDevice(o *Options) {
 	login := o.Login
-	o.Login = func(ctx context.Context, user, password string) (Account, error) {
-		who, err := login(ctx, user, "pw")
+	o.Login = func(ctx context.Context, from net.Addr, user, password string) (Account, error) {
+		who, err := login(ctx, from, user, "pw")
 		who.Device = mailstore.Device{Name: password}
 		return who, err
 	}

@@ -328,7 +328,7 @@ func (s *session) secure() error {
 	err := s.conn.secure(s.srv.opt.TLS)
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
 		s.srv.foreign.add(s.conn, "a client sent plain text where the IMAP server expects TLS",
-			"set the client to SSL/TLS where [imap] tls is \"implicit\"")
+			"set the client to SSL/TLS, which [lan] and tls = \"implicit\" below [imap] want")
 	}
 	return err
 }

@@ -34,9 +34,11 @@ func (a *app) newDeviceAddCommand() *cobra.Command {
 		Long: "Lets a mail client log in, and prints its password once. With --folder it sees\n" +
 			"those folders only, which have to exist, under whatever name they get later; its\n" +
 			"INBOX is empty then, unless that is one of them. Trash, Sent and Drafts have to be\n" +
-			"named as well where the client is to use them.",
-		Example: "  popbridge device add laptop --user ann\n  popbridge device add kids --folder Family --read-only\n" +
-			"  pwgen 20 1 | popbridge device add phone --password-stdin",
+			"named as well where the client is to use them. With --lan it may come from the\n" +
+			"local network, where the config has [lan]; a link and a QR code lead a phone to a page\n" +
+			"with what it needs.",
+		Example: "  popbridge device add laptop --user ann\n  popbridge device add kids --folder Family --read-only\n  popbridge device add phone --lan\n" +
+			"  pwgen 20 1 | popbridge device add tablet --password-stdin",
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			d.Name = args[0]
@@ -47,6 +49,7 @@ func (a *app) newDeviceAddCommand() *cobra.Command {
 	c.Flags().BoolVar(&d.ReadOnly, "read-only", false, "let it read and change nothing")
 	c.Flags().StringArrayVar(&d.Folders, "folder", nil, "let it see this `FOLDER` and those below only; may be given several times")
 	c.Flags().StringSliceVar(&d.Without, "without", nil, "switch an IMAP `CAPABILITY` off that its client cannot cope with")
+	c.Flags().BoolVar(&d.LAN, "lan", false, "let it in from the local network, too, and show a page that sets a phone up")
 	c.Flags().BoolVar(&fromStdin, "password-stdin", false, "take the password from standard input instead of making one")
 	return c
 }
@@ -83,12 +86,25 @@ func (a *app) newDeviceRevokeCommand() *cobra.Command {
 }
 
 func (a *app) deviceAdd(ctx context.Context, d operations.AddDevice, fromStdin bool) error {
-	var err error
+	cfg, err := a.loadConfig()
+	if err != nil {
+		return err
+	}
+	switch {
+	case d.LAN && fromStdin:
+		return fault.New(fault.Config, "a password that is given is none for the local network, where others can guess it", "leave --password-stdin out: popbridge makes a good one")
+	case d.LAN:
+		err = lanIsOn(cfg)
+	}
+	if err != nil {
+		return err
+	}
 	if d.Password = newPassword(); fromStdin {
 		if d.Password, err = readPassword(a.stdin, maxPassword, "it is one line, as in: pwgen 20 1 | popbridge device add NAME --password-stdin"); err != nil {
 			return err
 		}
 	}
+	d.Generated = !fromStdin
 	short := utf8.RuneCountInString(d.Password) < shortPassword
 	if short && a.interactive() {
 		return fault.New(fault.Config, fmt.Sprintf("the password is shorter than %d characters", shortPassword),
@@ -102,11 +118,18 @@ func (a *app) deviceAdd(ctx context.Context, d operations.AddDevice, fromStdin b
 		a.complain("warning", fmt.Sprintf("the password is shorter than %d characters and can be guessed: any program on this machine may try; "+
 			"leave --password-stdin out and popbridge makes a good one", shortPassword))
 	}
+	var page *operations.Pairing
+	if d.LAN {
+		page = a.pair(ctx, cfg, added)
+	}
 	if a.json {
 		out := map[string]any{"user": added.User, "name": added.Name, "read_only": added.ReadOnly,
-			"folders": added.Folders, "without": added.Without}
+			"folders": added.Folders, "without": added.Without, "lan": added.LAN}
 		if !fromStdin {
 			out["password"] = d.Password
+		}
+		if page != nil {
+			out["pairing"] = page
 		}
 		return a.printJSON(out)
 	}
@@ -114,9 +137,10 @@ func (a *app) deviceAdd(ctx context.Context, d operations.AddDevice, fromStdin b
 	if !fromStdin {
 		a.printf("password: %s\nIt is shown this once only.\n", d.Password)
 	}
-	if cfg, err := a.loadConfig(); err == nil {
+	if !d.LAN {
 		a.printf("%s\n", connection(cfg.IMAP))
 	}
+	a.printPairing(page)
 	return nil
 }
 
@@ -141,16 +165,19 @@ func (a *app) deviceList(ctx context.Context) error {
 		}
 		now := time.Now()
 		var t table
-		t.row("USER", "DEVICE", "MAY", "SEES", "WITHOUT", "ADDED", "LAST USED", "CONNECTED")
+		t.row("USER", "DEVICE", "MAY", "SEES", "FROM", "WITHOUT", "ADDED", "LAST USED", "CONNECTED")
 		for _, d := range devices {
-			may, sees := "read, write", "all"
+			may, sees, from := "read, write", "all", "here"
 			if d.ReadOnly {
 				may = "read"
 			}
 			if d.Folders != nil {
 				sees = orDash(d.Folders)
 			}
-			t.row(d.User, d.Name, may, sees, orDash(d.Without), when(&d.CreatedAt, now, ""), lastUsed(d, now), connections(d, now))
+			if d.LAN {
+				from = "here, LAN"
+			}
+			t.row(d.User, d.Name, may, sees, from, orDash(d.Without), when(&d.CreatedAt, now, ""), lastUsed(d, now), connections(d, now))
 		}
 		return t.print(a.stdout)
 	})

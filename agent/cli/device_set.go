@@ -9,13 +9,13 @@ import (
 
 func (a *app) newDeviceSetCommand() *cobra.Command {
 	var d operations.SetDevice
-	var readOnly, allFolders bool
+	var readOnly, allFolders, lan, noLAN bool
 	c := a.addJSON(&cobra.Command{
 		Use:   "set NAME",
 		Short: "Change what a mail client may do and see",
 		Long: "What is not named stays as it is, and so does the password. A client that is\n" +
 			"connected is disconnected, and finds things changed when it comes back.",
-		Example: "  popbridge device set kids --folder Family --folder Sent\n  popbridge device set laptop --without MOVE",
+		Example: "  popbridge device set kids --folder Family --folder Sent\n  popbridge device set laptop --without MOVE\n  popbridge device set phone --no-lan",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			d.Name = args[0]
@@ -28,8 +28,18 @@ func (a *app) newDeviceSetCommand() *cobra.Command {
 			if len(d.Without) == 1 && d.Without[0] == "nothing" {
 				d.Without = []string{}
 			}
-			if d.ReadOnly == nil && d.Folders == nil && d.Without == nil {
+			if lan || noLAN {
+				d.LAN = &lan
+			}
+			if d.ReadOnly == nil && d.Folders == nil && d.Without == nil && d.LAN == nil {
 				return fault.New(fault.Config, "it is not said what to change", "`popbridge device set --help` shows how")
+			}
+			cfg, err := a.loadConfig()
+			if err == nil && lan {
+				err = lanIsOn(cfg)
+			}
+			if err != nil {
+				return err
 			}
 			changed, err := ask(c.Context(), a, operations.Operations.SetDevice, d)
 			switch {
@@ -39,6 +49,9 @@ func (a *app) newDeviceSetCommand() *cobra.Command {
 				return a.printJSON(changed)
 			}
 			a.printf("device %s of user %s is changed\n", changed.Name, changed.User)
+			if lan {
+				a.printPairing(a.pair(c.Context(), cfg, changed))
+			}
 			return nil
 		},
 	})
@@ -47,6 +60,9 @@ func (a *app) newDeviceSetCommand() *cobra.Command {
 	c.Flags().StringArrayVar(&d.Folders, "folder", nil, "let it see this `FOLDER` and those below only; may be given several times")
 	c.Flags().BoolVar(&allFolders, "all-folders", false, "let it see all folders")
 	c.Flags().StringSliceVar(&d.Without, "without", nil, "switch these IMAP `CAPABILITIES` off, and no others; nothing: none")
+	c.Flags().BoolVar(&lan, "lan", false, "let it in from the local network, too, and show the page that sets a phone up")
+	c.Flags().BoolVar(&noLAN, "no-lan", false, "let it in from this machine only")
+	c.MarkFlagsMutuallyExclusive("lan", "no-lan")
 	c.MarkFlagsMutuallyExclusive("folder", "all-folders")
 	return c
 }

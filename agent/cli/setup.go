@@ -250,7 +250,7 @@ func (a *app) firstDevice(ctx context.Context, user string) (password string, er
 			}
 		}
 		password = newPassword()
-		_, err = ops.AddDevice(ctx, operations.AddDevice{User: user, Name: "first", Password: password})
+		_, err = ops.AddDevice(ctx, operations.AddDevice{User: user, Name: "first", Password: password, Generated: true})
 		return err
 	})
 	return password, err

@@ -144,6 +144,16 @@ func (a *app) printStatus(s operations.Status, services []installer.State, now t
 	if len(s.Listen) > 0 {
 		head.row("imap", fmt.Sprintf("%s, %s connected%s", strings.Join(s.Listen, ", "), fault.Count(s.Clients, "client"), named(s.Programs)))
 	}
+	if len(s.LAN.Listen) > 0 {
+		head.row("lan", fmt.Sprintf("%s, %s connected", strings.Join(s.LAN.Listen, ", "), fault.Count(len(s.LAN.Clients), "client")))
+	}
+	for _, c := range s.LAN.Clients {
+		var programs []string
+		if c.Program != "" {
+			programs = []string{c.Program}
+		}
+		head.row("", fmt.Sprintf("%s of %s from %s since %s%s", c.Device, c.User, c.Address, when(&c.Since, now, ""), named(programs)))
+	}
 	if end := s.LastEnd; end != nil {
 		text := end.Reason
 		if end.At != nil {

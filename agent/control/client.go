@@ -98,6 +98,10 @@ func (c *Client) SetDevice(ctx context.Context, d operations.SetDevice) (operati
 	return call[operations.Device](ctx, c, "PATCH", "/v1/devices", d)
 }
 
+func (c *Client) Pair(ctx context.Context, ask operations.Pair) (operations.Pairing, error) {
+	return call[operations.Pairing](ctx, c, "POST", "/v1/devices/pair", ask)
+}
+
 func (c *Client) RevokeDevice(ctx context.Context, user, name string) error {
 	_, err := call[struct{}](ctx, c, "DELETE", "/v1/devices", operations.Device{User: user, Name: name})
 	return err

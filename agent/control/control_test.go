@@ -18,6 +18,7 @@ import (
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/bridge"
+	"github.com/popbridge/popbridge/installer/clientfiles"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
@@ -38,6 +39,7 @@ type fakeOps struct {
 	repaired []operations.Repaired
 	backups  []operations.Backup
 	previews []operations.Preview
+	page     operations.Pairing
 	err      error
 	asked    string
 	during   func(ctx context.Context, progress func(operations.Progress)) error // runs in Sync and Check
@@ -110,6 +112,11 @@ func (f *fakeOps) SetDevice(_ context.Context, d operations.SetDevice) (operatio
 }
 
 func (f *fakeOps) Devices(context.Context) ([]operations.Device, error) { return f.devices, f.err }
+
+func (f *fakeOps) Pair(_ context.Context, p operations.Pair) (operations.Pairing, error) {
+	f.asked = fmt.Sprintf("pair %s %s %v", p.User, p.Device, p.Identities)
+	return f.page, f.err
+}
 
 func (f *fakeOps) RevokeDevice(_ context.Context, user, name string) error {
 	f.asked = "revoke " + user + " " + name
@@ -208,6 +215,11 @@ func TestEveryOperationAnswersTheSameThroughTheSocket(t *testing.T) {
 	no := false
 	same(t, "set", ops.devices[0])(c.SetDevice(ctx, operations.SetDevice{User: "ann", Name: "pc", ReadOnly: &no, Without: []string{}}))
 	same(t, "asked", "set ann pc false true false")(ops.asked, nil)
+	ops.page = operations.Pairing{URL: "https://192.168.1.20:1994/x", Until: at, Fingerprint: "AB", Host: "192.168.1.20", Port: 1993}
+	same(t, "pair", ops.page)(c.Pair(ctx, operations.Pair{User: "ann", Device: "pc", Identities: []clientfiles.Identity{{Address: "a@example.com"}}}))
+	if !strings.HasPrefix(ops.asked, "pair ann pc [{a@example.com") {
+		t.Errorf("asked %q", ops.asked)
+	}
 	if err := c.RevokeDevice(ctx, "ann", "pc"); err != nil {
 		t.Error(err)
 	}

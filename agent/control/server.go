@@ -98,6 +98,7 @@ func handler(ops operations.Operations, handlers *sync.WaitGroup) http.Handler {
 	handle(mux, "GET /v1/devices", func(ctx context.Context, _ struct{}) ([]operations.Device, error) { return ops.Devices(ctx) })
 	handle(mux, "POST /v1/devices", ops.AddDevice)
 	handle(mux, "PATCH /v1/devices", ops.SetDevice)
+	handle(mux, "POST /v1/devices/pair", ops.Pair)
 	handle(mux, "DELETE /v1/devices", func(ctx context.Context, ask operations.Device) (struct{}, error) {
 		return struct{}{}, ops.RevokeDevice(ctx, ask.User, ask.Name)
 	})

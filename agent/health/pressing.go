@@ -36,6 +36,7 @@ var pressing = map[string]telling{
 	codeStoreNew:           {lasting: true},
 	CodeStorePutBack:       {lasting: true},
 	CodeMessagesDamaged:    {lasting: true},
+	CodeLANNewDevice:       {lasting: true},
 	CodeConfigInvalid:      {after: 10 * time.Minute, lasting: true}, // not while the file is edited
 	codeRestartNeeded:      {after: time.Hour, lasting: true},
 	CodeAccountUnreachable: {after: time.Hour},

@@ -25,6 +25,7 @@ import (
 const (
 	backupUsers  = "users"
 	backupTLS    = "tls"
+	lanTLS       = "lan" // in it: the authority for the local network, where that was on
 	backupConfig = "config.toml"
 )
 
@@ -120,6 +121,10 @@ func copyTLS(from, to string) error {
 		err = os.MkdirAll(to, 0o700)
 	}
 	for _, e := range slices.Backward(entries) { // ca, ca-key, server, server-key
+		if isLAN := e.IsDir() && e.Name() == lanTLS; err == nil && isLAN {
+			err = copyTLS(filepath.Join(from, lanTLS), filepath.Join(to, lanTLS))
+			continue
+		}
 		if err != nil || filepath.Ext(e.Name()) != ".pem" {
 			continue
 		}
@@ -143,6 +148,10 @@ func hashTLS(dir string) string {
 	h := sha256.New()
 	entries, err := os.ReadDir(dir)
 	for _, e := range entries {
+		if e.IsDir() && e.Name() == lanTLS {
+			fmt.Fprintf(h, "%s %s\n", lanTLS, hashTLS(filepath.Join(dir, lanTLS)))
+			continue
+		}
 		if filepath.Ext(e.Name()) != ".pem" {
 			continue
 		}

@@ -30,11 +30,32 @@ func (l *Local) AddDevice(ctx context.Context, d AddDevice) (Device, error) {
 	if err != nil {
 		return Device{}, err
 	}
-	device := mailstore.Device{Name: d.Name, ReadOnly: d.ReadOnly, Folders: folders, Without: without}
+	device := mailstore.Device{Name: d.Name, ReadOnly: d.ReadOnly, Folders: folders, Without: without, Generated: d.Generated, LAN: d.LAN}
 	if err := store.AddDevice(ctx, device, d.Password); err != nil {
 		return Device{}, err
 	}
+	if d.LAN {
+		l.network.Permitted(user, d.Name)
+	}
 	return describe(ctx, store, user, device)
+}
+
+// Pair finds the user of the device where none is named.
+func (l *Local) Pair(ctx context.Context, ask Pair) (Pairing, error) {
+	user, store, err := l.storeOf(ctx, ask.User, ask.Device)
+	if err != nil {
+		return Pairing{}, err
+	}
+	devices, err := store.Devices(ctx)
+	if err != nil {
+		return Pairing{}, err
+	}
+	if !slices.ContainsFunc(devices, func(d mailstore.Device) bool { return d.Name == ask.Device && d.LAN }) {
+		return Pairing{}, fault.New(fault.Denied, fmt.Sprintf("the device %s may not come from the local network", fault.Quote(ask.Device)),
+			"permit it: "+l.users.Command("device set "+fault.ShellQuote(ask.Device)+" --lan"))
+	}
+	ask.User = user
+	return l.network.Pair(ctx, ask)
 }
 
 // folderIDs finds the mailboxes of a profile, nil for none.
@@ -60,7 +81,7 @@ func folderIDs(ctx context.Context, store *mailstore.Store, names []string) (ids
 
 // describe returns a device with the names that its folders have now.
 func describe(ctx context.Context, store *mailstore.Store, user string, d mailstore.Device) (Device, error) {
-	out := Device{User: user, Name: d.Name, ReadOnly: d.ReadOnly, Without: append([]string{}, d.Without...), Programs: []string{},
+	out := Device{User: user, Name: d.Name, ReadOnly: d.ReadOnly, Without: append([]string{}, d.Without...), LAN: d.LAN, Programs: []string{},
 		CreatedAt: d.CreatedAt, LastUsedAt: timeOrNil(d.LastUsedAt)}
 	if d.Folders == nil {
 		return out, nil
@@ -139,10 +160,18 @@ func (l *Local) SetDevice(ctx context.Context, ask SetDevice) (Device, error) {
 			return Device{}, err
 		}
 	}
+	if ask.LAN != nil {
+		d.LAN = *ask.LAN
+	}
 	if err := store.SetDevice(ctx, d); err != nil {
 		return Device{}, err
 	}
 	l.clients.Disconnect(user, ask.Name)
+	if d.LAN {
+		l.network.Permitted(user, ask.Name)
+	} else {
+		l.network.Removed(user, ask.Name)
+	}
 	return describe(ctx, store, user, d)
 }
 
@@ -167,6 +196,7 @@ func (l *Local) RevokeDevice(ctx context.Context, user, name string) error {
 		return err
 	}
 	l.clients.Disconnect(user, name)
+	l.network.Removed(user, name)
 	return nil
 }
 

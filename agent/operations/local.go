@@ -25,11 +25,24 @@ type Clients interface {
 	Disconnect(user, device string)
 }
 
+// Network is the local network, and who of it may connect.
+type Network interface {
+	// State returns what is served, and who has logged in.
+	State() LAN
+	// Pair serves a page that sets a phone up.
+	Pair(ctx context.Context, ask Pair) (Pairing, error)
+	// Permitted is told of a device that may come from the local network from now on.
+	Permitted(user, device string)
+	// Removed is told of a device that was revoked, or may not come any more.
+	Removed(user, device string)
+}
+
 // Local implements Operations for an agent in this process.
 type Local struct {
 	users    *users.Stores
 	accounts *accounts.Set
 	clients  Clients
+	network  Network
 	running  func() bool
 	reload   func()
 
@@ -38,8 +51,8 @@ type Local struct {
 
 // New returns the operations of an agent. running is false where nothing is served and
 // the data folder was opened for one command; reload takes up the config file as it is.
-func New(u *users.Stores, a *accounts.Set, c Clients, running func() bool, reload func()) *Local {
-	return &Local{users: u, accounts: a, clients: c, running: running, reload: reload}
+func New(u *users.Stores, a *accounts.Set, c Clients, n Network, running func() bool, reload func()) *Local {
+	return &Local{users: u, accounts: a, clients: c, network: n, running: running, reload: reload}
 }
 
 var _ Operations = (*Local)(nil)

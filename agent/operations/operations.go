@@ -14,6 +14,7 @@ import (
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/agent/state"
 	"github.com/popbridge/popbridge/bridge"
+	"github.com/popbridge/popbridge/installer/clientfiles"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
@@ -71,6 +72,9 @@ type People interface {
 	// SetDevice changes what a device may do and see, and ends its connections,
 	// so that its client logs in again.
 	SetDevice(ctx context.Context, d SetDevice) (Device, error)
+	// Pair serves a page for a while that sets a phone up for a device. An agent has
+	// to be running.
+	Pair(ctx context.Context, ask Pair) (Pairing, error)
 	// RevokeDevice ends the login of a device. An empty user is whoever has a
 	// device of that name, when only one has.
 	RevokeDevice(ctx context.Context, user, name string) error
@@ -86,11 +90,27 @@ type Status struct {
 	PID      int                `json:"pid,omitempty"`
 	DataDir  string             `json:"data_dir"`
 	Listen   []string           `json:"listen"` // addresses of the IMAP server that accept now
+	LAN      LAN                `json:"lan"`
 	Accounts []Account          `json:"accounts"`
 	Health   []health.Condition `json:"health"`
 	Clients  int                `json:"clients"`  // IMAP connections
 	Programs []string           `json:"programs"` // as they call themselves
 	LastEnd  *state.End         `json:"last_end"` // of the agent that ran before; null: not known
+}
+
+// LAN is the state of the servers for the local network.
+type LAN struct {
+	Listen  []string    `json:"listen"` // addresses that accept now
+	Clients []LANClient `json:"clients"`
+}
+
+// LANClient is a connection from the local network.
+type LANClient struct {
+	User    string    `json:"user"`
+	Device  string    `json:"device"`
+	Address string    `json:"address"`
+	Since   time.Time `json:"since"`
+	Program string    `json:"program"` // as it calls itself; may be empty
 }
 
 // Account is the state of one POP3 account.
@@ -180,6 +200,10 @@ type AddDevice struct {
 	ReadOnly bool     `json:"read_only"`
 	Folders  []string `json:"folders"` // null: all
 	Without  []string `json:"without"`
+	// Generated tells that the password was made at random; only then LAN may be
+	// set, which lets the device in from the local network.
+	Generated bool `json:"generated"`
+	LAN       bool `json:"lan"`
 }
 
 // SetDevice asks for changes of a device. What is null stays as it is.
@@ -189,6 +213,24 @@ type SetDevice struct {
 	ReadOnly *bool    `json:"read_only"`
 	Folders  []string `json:"folders"` // empty: all
 	Without  []string `json:"without"`
+	LAN      *bool    `json:"lan"`
+}
+
+// Pair asks for a page that sets a phone up.
+type Pair struct {
+	User   string `json:"user"`
+	Device string `json:"device"`
+	// Identities are the addresses to write from, and the outgoing servers for them.
+	Identities []clientfiles.Identity `json:"identities"`
+}
+
+// Pairing is such a page. Only the local network reaches it.
+type Pairing struct {
+	URL         string    `json:"url"`
+	Until       time.Time `json:"until"`
+	Fingerprint string    `json:"fingerprint"` // of the authority, SHA-256
+	Host        string    `json:"host"`        // of the IMAP server
+	Port        int       `json:"port"`
 }
 
 // Probe is what a login at the server of an account found.
@@ -214,6 +256,7 @@ type Device struct {
 	ReadOnly   bool       `json:"read_only"`
 	Folders    []string   `json:"folders"` // it sees these only; null: all
 	Without    []string   `json:"without"` // capabilities that are switched off for it
+	LAN        bool       `json:"lan"`     // it may come from the local network
 	CreatedAt  time.Time  `json:"created_at"`
 	LastUsedAt *time.Time `json:"last_used_at"` // null: never
 	// Connections is how many it has now, ConnectedSince when the oldest began.

@@ -17,6 +17,7 @@ import (
 
 func (l *Local) Status(ctx context.Context) (Status, error) {
 	s := Status{PID: os.Getpid(), DataDir: l.users.DataDir, Running: l.running(), Listen: l.clients.Listening(), Accounts: []Account{}}
+	s.LAN = l.network.State()
 	s.Clients, s.Programs = l.clients.Count()
 	s.LastEnd = l.users.Book.LastEnd()
 	for _, ac := range l.accounts.All() {

@@ -56,7 +56,7 @@ func TestDocsLinkToFilesThatExist(t *testing.T) {
 // Whoever looks up a health condition finds it.
 func TestDocsExplainEveryHealthCondition(t *testing.T) {
 	page := read(t, "docs/troubleshooting.md")
-	codes := healthCode.FindAllStringSubmatch(read(t, "agent/health/conditions.go"), -1)
+	codes := healthCode.FindAllStringSubmatch(read(t, "agent/health/conditions.go")+read(t, "agent/health/lan.go"), -1)
 	if len(codes) == 0 {
 		t.Fatal("no codes found in agent/health")
 	}

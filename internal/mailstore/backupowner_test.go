@@ -102,8 +102,8 @@ func olderFormat(t *testing.T, dir string) {
 	rehash(t, dir, map[string]any{"format": 1, "taken_at": m.TakenAt, "index": m.Index, "messages": m.Messages, "files": m.Files})
 }
 
-// withoutSchema5 takes the last migration back.
-var withoutSchema5 = schema1[strings.Index(schema1, "CREATE TABLE summary"):strings.Index(schema1, "CREATE TABLE message")] + `
+// withoutSchema5 takes the last migrations back.
+var withoutSchema5 = `ALTER TABLE device DROP COLUMN lan; ALTER TABLE device DROP COLUMN generated;` + schema1[strings.Index(schema1, "CREATE TABLE summary"):strings.Index(schema1, "CREATE TABLE message")] + `
 	INSERT INTO summary SELECT content_id, version - 1, s.data, e.data, h.data
 		FROM structure s JOIN envelope e USING (content_id, version) JOIN header h USING (content_id, version);
 	DROP TABLE structure; DROP TABLE envelope; DROP TABLE header`
@@ -163,6 +163,7 @@ func TestAnIndexThatIsNotOneOfPopbridgeIsNotRestored(t *testing.T) {
 		"wrong type":    {`PRAGMA writable_schema = ON`, `UPDATE sqlite_schema SET sql = replace(sql, 'size        INTEGER', 'size        TEXT') WHERE name = 'content'`},
 		"no version":    {`PRAGMA user_version = 0`},
 		"negative size": {`UPDATE message SET size = -1`},
+		"LAN, chosen":   {`INSERT INTO device (name, hash, read_only, created_at, lan) VALUES ('x', 'y', 0, 1, 1)`},
 		"UIDNEXT":       {`UPDATE mailbox SET uidnext = 1 << 40`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -16,12 +16,12 @@ var EmptyInbox = Mailbox{Name: inbox, UIDValidity: 1, UIDNext: 1, HighestModSeq:
 
 // devices returns all devices, sorted by name, and the hashes of their passwords.
 func (s *Store) devices(ctx context.Context) (devices []Device, hashes []string, err error) {
-	err = s.reader.rows(ctx, `SELECT name, hash, read_only, folders, without_caps, created_at, last_used_at FROM device ORDER BY name`, nil,
+	err = s.reader.rows(ctx, `SELECT name, hash, read_only, folders, without_caps, generated, lan, created_at, last_used_at FROM device ORDER BY name`, nil,
 		func(rows *sql.Rows) error {
 			var d Device
 			var hash, folders, without string
 			var created, used sql.NullInt64
-			err := rows.Scan(&d.Name, &hash, &d.ReadOnly, &folders, &without, &created, &used)
+			err := rows.Scan(&d.Name, &hash, &d.ReadOnly, &folders, &without, &d.Generated, &d.LAN, &created, &used)
 			if err == nil && folders != "" {
 				err = json.Unmarshal([]byte(folders), &d.Folders)
 			}
@@ -45,6 +45,9 @@ func (s *Store) AddDevice(ctx context.Context, d Device, password string) error 
 	if d.Name == "" || password == "" {
 		return fault.New(fault.Config, "a device needs a name and a password", "")
 	}
+	if d.LAN && !d.Generated {
+		return errNotGenerated
+	}
 	_, hashes, err := s.devices(ctx)
 	if err != nil {
 		return err
@@ -62,9 +65,10 @@ func (s *Store) AddDevice(ctx context.Context, d Device, password string) error 
 		return failure(err, "add the device")
 	}
 	err = s.write(ctx, "add the device", func(t *tx) error {
-		n, err := t.changed(`INSERT OR IGNORE INTO device (name, hash, read_only, created_at) VALUES (?, ?, ?, ?)`,
-			d.Name, encoded, d.ReadOnly, t.s.now().Unix())
+		n, err := t.changed(`INSERT OR IGNORE INTO device (name, hash, read_only, created_at, generated) VALUES (?, ?, ?, ?, ?)`,
+			d.Name, encoded, d.ReadOnly, t.s.now().Unix(), d.Generated)
 		t.log.line('V', d.Name, d.ReadOnly, t.s.now().Unix(), encoded)
+		t.log.line('O', d.Name, d.Generated)
 		switch {
 		case err != nil:
 			return err
@@ -80,10 +84,26 @@ func (s *Store) AddDevice(ctx context.Context, d Device, password string) error 
 }
 
 // SetDevice changes what a device may do and see: all but its name, password
-// and times. fault.NotFound when there is none of that name.
+// and times. fault.NotFound when there is none of that name; fault.Denied when it
+// is to come from the local network with a password that a person chose.
 func (s *Store) SetDevice(ctx context.Context, d Device) error {
-	return s.write(ctx, "change the device", func(t *tx) error { return t.setProfile(d) })
+	return s.write(ctx, "change the device", func(t *tx) error {
+		if d.LAN {
+			var chosen bool
+			err := t.get(`SELECT EXISTS (SELECT 1 FROM device WHERE name = ? AND NOT generated)`, []any{d.Name}, &chosen)
+			if err != nil {
+				return err
+			}
+			if chosen {
+				return errNotGenerated
+			}
+		}
+		return t.setProfile(d)
+	})
 }
+
+var errNotGenerated = fault.New(fault.Denied, "the local network is for devices whose password popbridge has generated, and this one's was not, or by an earlier version",
+	"make a new login for it: popbridge device add NAME --lan")
 
 func (t *tx) setProfile(d Device) error {
 	folders, without := "", strings.Join(d.Without, " ")
@@ -91,7 +111,8 @@ func (t *tx) setProfile(d Device) error {
 		folders = list(d.Folders)
 	}
 	t.log.line('T', d.Name, d.ReadOnly, folders, without)
-	return t.oneDevice(`UPDATE device SET read_only = ?, folders = ?, without_caps = ? WHERE name = ?`, d.ReadOnly, folders, without, d.Name)
+	t.log.line('B', d.Name, d.LAN)
+	return t.oneDevice(`UPDATE device SET read_only = ?, folders = ?, without_caps = ?, lan = ? WHERE name = ?`, d.ReadOnly, folders, without, d.LAN, d.Name)
 }
 
 // oneDevice runs a query that changes one device.

@@ -51,6 +51,61 @@ func TestTheProfileOfADevice(t *testing.T) {
 	same(r.login("one"), false, nil)
 }
 
+// TestTheLANIsForGeneratedPasswords: the permission is given to no device whose
+// password a person chose, and is kept as the rest of the profile is.
+func TestTheLANIsForGeneratedPasswords(t *testing.T) {
+	r := newStore(t)
+	ctx := t.Context()
+	wantKind(t, r.AddDevice(ctx, Device{Name: "tv", LAN: true}, "chosen"), fault.Denied)
+	must(t, r.AddDevice(ctx, Device{Name: "tv"}, "chosen"))
+	must(t, r.AddDevice(ctx, Device{Name: "phone", Generated: true, LAN: true}, "made"))
+	must(t, r.AddDevice(ctx, Device{Name: "pc", Generated: true}, "made too"))
+	wantKind(t, r.SetDevice(ctx, Device{Name: "tv", LAN: true}), fault.Denied)
+	wantKind(t, r.SetDevice(ctx, Device{Name: "tv", Generated: true, LAN: true}), fault.Denied) // the store knows better
+	wantKind(t, r.SetDevice(ctx, Device{Name: "none", LAN: true}), fault.NotFound)
+	check := func(phone bool) {
+		t.Helper()
+		for password, want := range map[string]Device{"chosen": {Name: "tv"}, "made": {Name: "phone", Generated: true, LAN: phone}, "made too": {Name: "pc", Generated: true}} {
+			if d := r.login(password); d.Name != want.Name || d.Generated != want.Generated || d.LAN != want.LAN {
+				t.Errorf("device %+v, want %+v", d, want)
+			}
+		}
+	}
+	check(true)
+	r.lose(removeIndex)
+	check(true)
+	must(t, r.renewed()) // the log as it is when rewritten
+	r.lose(removeIndex)
+	check(true)
+	must(t, r.SetDevice(ctx, Device{Name: "phone"}))
+	r.lose(removeIndex)
+	check(false)
+	must(t, r.SetDevice(ctx, Device{Name: "pc", LAN: true})) // what it was made with stays
+	if d := r.login("made too"); !d.LAN {
+		t.Errorf("device %+v", d)
+	}
+}
+
+// A password that is stored in its new form stays that of a device of the LAN.
+func TestThePermissionSurvivesANewHash(t *testing.T) {
+	r := newStore(t)
+	must(t, r.AddDevice(t.Context(), Device{Name: "phone", Generated: true, LAN: true}, "made"))
+	devices, hashes, err := r.devices(t.Context())
+	must(t, err)
+	other, err := password.NewChecker().Hash(t.Context(), "other", nil) // with a salt of its own
+	must(t, err)
+	must(t, r.AddDevice(t.Context(), Device{Name: "pc"}, "two"))
+	r.sql(`UPDATE device SET hash = '` + other + `' WHERE name = 'pc'`)
+	r.share(t.Context(), devices[0], hashes[0], []string{other, hashes[0]}, "made")
+	if _, after, err := r.devices(t.Context()); err != nil || slices.Contains(after, hashes[0]) {
+		t.Fatalf("the password has its old form: %v", err)
+	}
+	r.lose(removeIndex)
+	if d := r.login("made"); !d.Generated || !d.LAN {
+		t.Errorf("device %+v", d)
+	}
+}
+
 func (r *rig) renewed() error {
 	r.writer.mu.Lock()
 	defer r.writer.mu.Unlock()

@@ -66,6 +66,8 @@ var dumps = []struct {
 	{'+', `SELECT name FROM subscription`},
 	{'V', `SELECT name, read_only, created_at, hash FROM device`},
 	{'T', `SELECT name, read_only, folders, without_caps FROM device WHERE folders || without_caps <> ''`},
+	{'O', `SELECT name, generated FROM device WHERE generated`},
+	{'B', `SELECT name, lan FROM device WHERE lan`},
 }
 
 func dump(ctx context.Context, t *sql.Tx, out io.Writer) error {

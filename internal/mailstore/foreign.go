@@ -46,17 +46,21 @@ func checkIndex(ctx context.Context, path string) (err error) {
 	if err := db.QueryRowContext(ctx, `PRAGMA integrity_check(1)`).Scan(&verdict); err != nil || verdict != "ok" {
 		return strangeIndex(errors.Join(err, errors.New(fault.Quote(verdict))))
 	}
-	return checkValues(ctx, db)
+	return checkValues(ctx, db, version)
 }
 
 // checkValues verifies what the schema does not: the lengths of hashes, from
-// which the names of files are made.
-func checkValues(ctx context.Context, db *sql.DB) error {
+// which the names of files are made, and that a device of the local network has a
+// password that was generated.
+func checkValues(ctx context.Context, db *sql.DB, version int) error {
 	var strange int
 	err := db.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM content WHERE length(hash) <> 32 OR size < 0)
 		+ (SELECT count(*) FROM ledger WHERE hash IS NOT NULL AND length(hash) <> 32)
 		+ (SELECT count(*) FROM message WHERE uid < 1 OR uid > 4294967295 OR size < 0)
 		+ (SELECT count(*) FROM mailbox WHERE uidvalidity < 1 OR uidvalidity > 4294967295 OR uidnext < 1 OR uidnext > 4294967295)`).Scan(&strange)
+	if err == nil && strange == 0 && version >= lanSchema {
+		err = db.QueryRowContext(ctx, `SELECT count(*) FROM device WHERE generated NOT IN (0, 1) OR lan NOT IN (0, generated)`).Scan(&strange)
+	}
 	if err == nil && strange > 0 {
 		err = fmt.Errorf("%d rows have impossible values", strange)
 	}

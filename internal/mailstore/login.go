@@ -83,6 +83,7 @@ func (s *Store) share(ctx context.Context, d Device, old string, hashes []string
 	}
 	err = s.write(ctx, "store the password in its new form", func(t *tx) error {
 		t.log.line('V', d.Name, d.ReadOnly, d.CreatedAt.Unix(), encoded)
+		t.log.line('O', d.Name, d.Generated)
 		if err := t.oneDevice(`UPDATE device SET hash = ? WHERE name = ? AND hash = ?`, encoded, d.Name, old); err != nil {
 			return err
 		}

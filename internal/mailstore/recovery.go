@@ -46,9 +46,11 @@ import (
 //	I id                                            identity of the store
 //	V name read-only created hash, W name           device added, revoked
 //	T name read-only folders capabilities           what it may do and see
+//	O name generated                                its password was generated
+//	B name lan                                      it may come from the local network
 //	= n                                             end of transaction n
 //
-// saved is not in logs of before schema 4.
+// saved is not in logs of before schema 4, O and B in none of before schema 6.
 type recoveryLog struct {
 	file *os.File // nil: not kept, or to be rewritten
 	seq  int64    // of the last transaction in it

@@ -15,7 +15,7 @@ import (
 
 // migrations[i] takes the index from schema version i to i+1. A step that was
 // ever released is never edited.
-var migrations = []string{schema1, schema2, schema3, schema4, schema5}
+var migrations = []string{schema1, schema2, schema3, schema4, schema5, schema6}
 
 const schema1 = `
 CREATE TABLE meta (
@@ -177,6 +177,15 @@ CREATE TABLE structure (
 ) STRICT;
 DROP TABLE summary;
 `
+
+// Of passwords from before it is not known whether they were generated.
+const schema6 = `
+ALTER TABLE device ADD COLUMN generated INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE device ADD COLUMN lan INTEGER NOT NULL DEFAULT 0;
+`
+
+// lanSchema is the first whose devices have them.
+const lanSchema = 6
 
 func setVersion(n int) string { return "PRAGMA user_version = " + strconv.Itoa(n) }
 

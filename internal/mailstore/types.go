@@ -184,6 +184,8 @@ type Device struct {
 	// are called by now. nil: all; empty: those it saw are deleted.
 	Folders    []MailboxID
 	Without    []string // capabilities that are switched off for it
+	Generated  bool     // its password was made by popbridge, at random
+	LAN        bool     // it may come from the local network, too; only with Generated
 	CreatedAt  time.Time
 	LastUsedAt time.Time // to the hour; zero when it was never used
 }

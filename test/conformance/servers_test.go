@@ -56,7 +56,7 @@ func newPopbridge(t *testing.T, ca *testkit.TLS, user string, zone *time.Locatio
 	var off atomic.Pointer[[]string]
 	off.Store(new([]string))
 	options := localimap.Options{
-		Login: func(_ context.Context, name, password string) (localimap.Account, error) {
+		Login: func(_ context.Context, _ net.Addr, name, password string) (localimap.Account, error) {
 			if name != user || password != rig.Password {
 				return localimap.Account{}, fault.New(fault.Auth, "user name or password refused", "")
 			}

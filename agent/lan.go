@@ -1,0 +1,180 @@
+package agent
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/popbridge/popbridge/agent/health"
+	"github.com/popbridge/popbridge/agent/lan"
+	"github.com/popbridge/popbridge/agent/operations"
+	"github.com/popbridge/popbridge/internal/localtls"
+	"github.com/popbridge/popbridge/internal/supervise"
+	"github.com/popbridge/popbridge/localimap"
+)
+
+// lanEvery is how often the addresses of this machine are looked at: a phone that
+// comes home finds the server again soon after the machine has.
+const lanEvery = 5 * time.Second
+
+// lanAccess is what other machines of the local network can reach. All of it is its
+// own, so that the network cannot get in the way of the mail clients of this
+// machine: servers with their limits, the authority, the guard.
+type lanAccess struct {
+	agent *Agent
+	tls   *localTLS
+	guard *guard
+	peers *lan.Peers
+
+	mu     sync.Mutex       // held by look and Pair
+	addrs  []netip.AddrPort // that are served
+	named  []netip.Addr     // that the certificate has
+	group  *supervise.Group // nil unless Run is under way
+	page   *supervise.Task  // that sets a phone up; nil before the first
+	pageAt netip.AddrPort   // the IMAP server that it is about
+
+	refusals refusedPeers
+	seen     *lan.Seen
+
+	seenMu    sync.Mutex           // guards the fields below
+	permitted map[string]time.Time // when a device was, in this run, by USER/DEVICE
+	told      map[string]bool      // the sources of the conditions of new devices
+}
+
+func newLANAccess(a *Agent) *lanAccess {
+	l := &lanAccess{agent: a, tls: &localTLS{dir: filepath.Join(a.first.DataDir, "tls", "lan")}, permitted: map[string]time.Time{}}
+	var err error
+	if l.seen, err = lan.OpenSeen(filepath.Join(a.first.DataDir, lanFile)); err != nil {
+		a.log.Warn().Err(err).Msg("from which addresses devices have come is not known; they are new once more")
+	}
+	l.guard = newGuard(l.refusedLogin)
+	l.peers = lan.NewPeers(l.banned)
+	l.refusals.access = l
+	return l
+}
+
+// begin serves the local network where the config says so, and follows the addresses
+// of this machine.
+func (l *lanAccess) begin(group *supervise.Group) {
+	l.mu.Lock()
+	l.group = group
+	l.mu.Unlock()
+	l.look()
+	l.tellNews()
+	group.Start(func(ctx context.Context) {
+		for supervise.Sleep(ctx, lanEvery) {
+			l.look()
+		}
+	})
+}
+
+// look begins and ends servers as the config and the addresses of this machine want
+// it. What cannot be had is a condition, and looked for again.
+func (l *lanAccess) look() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.group == nil || l.group.Context.Err() != nil {
+		return
+	}
+	var wanted []netip.AddrPort
+	var conditions []health.Condition
+	if cfg := l.agent.Config().LAN; cfg.Enabled {
+		interfaces, err := lan.Interfaces()
+		var missing []string
+		if wanted, missing = lan.Resolve(cfg.Listen, interfaces); len(missing) > 0 || err != nil {
+			conditions = append(conditions, health.LANMissing(missing, err))
+		}
+		if err := l.certify(wanted); err != nil {
+			conditions = append(conditions, health.LAN(err))
+			wanted = l.addrs // with the certificate that there is
+		}
+	}
+	l.agent.health.Report("lan", conditions...)
+	if !slices.Equal(wanted, l.addrs) {
+		if !slices.Contains(wanted, l.pageAt) {
+			l.page.Stop()
+		}
+		l.replace(wanted)
+		l.addrs = wanted
+	}
+}
+
+// certify issues the certificate for addresses, before anyone connects to them.
+func (l *lanAccess) certify(wanted []netip.AddrPort) error {
+	var ips []net.IP
+	var named []netip.Addr
+	for _, a := range wanted {
+		if !slices.Contains(named, a.Addr()) {
+			named = append(named, a.Addr())
+			ips = append(ips, a.Addr().AsSlice())
+		}
+	}
+	if len(named) == 0 || slices.Equal(named, l.named) {
+		return nil
+	}
+	if err := l.tls.issue(localtls.LAN(ips)); err != nil {
+		return err
+	}
+	l.named = named
+	return nil
+}
+
+// replace ends the servers of addresses that are not wanted any more, and begins
+// those that are new.
+func (l *lanAccess) replace(wanted []netip.AddrPort) {
+	servers := l.agent.servers.lan()
+	var wg sync.WaitGroup
+	for addr, s := range servers {
+		if !slices.ContainsFunc(wanted, func(a netip.AddrPort) bool { return a.String() == addr }) {
+			delete(servers, addr)
+			wg.Go(func() {
+				s.task.Stop()
+				l.agent.health.Report(s.name)
+			})
+		}
+	}
+	wg.Wait()
+	var begin []*imapServer
+	for _, a := range wanted {
+		if servers[a.String()] == nil {
+			s := l.newServer(a.String())
+			servers[a.String()] = s
+			begin = append(begin, s)
+		}
+	}
+	l.agent.servers.replaceLAN(servers) // before anyone connects: whom a device has can be told
+	for _, s := range begin {
+		s.serve(l.agent, l.group)
+	}
+	now := []string{}
+	for _, a := range wanted {
+		now = append(now, a.String())
+	}
+	l.agent.log.Info().Strs("listen", now).Msg("addresses of the local network have changed")
+}
+
+// State returns what is served, and who has logged in.
+func (l *lanAccess) State() (s operations.LAN) {
+	s.Listen, s.Clients = l.agent.servers.LAN()
+	return s
+}
+
+// newServer makes the server of one address.
+func (l *lanAccess) newServer(addr string) *imapServer {
+	a := l.agent
+	return &imapServer{addr: addr, name: "lan " + addr, failed: func(err error) []health.Condition { return []health.Condition{health.LAN(err)} },
+		srv: localimap.New(localimap.Options{Login: l.login, Opened: a.accounts.Wake, Crowded: a.crowded(addr), Zone: a.zone.Load, Alert: a.alerts.alert,
+			Security: localimap.Implicit, TLS: l.tls.server(), Log: a.opts.Log.With().Str("component", "imap").Str("listen", addr).Logger()}),
+		open: func(ctx context.Context) (net.Listener, error) {
+			ln, err := listen(ctx, "lan", addr)
+			if err != nil {
+				return nil, err
+			}
+			return &lan.Listener{Listener: ln, Peers: l.peers, Refused: l.refusals.note}, nil
+		},
+	}
+}
