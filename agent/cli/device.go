@@ -83,7 +83,10 @@ func (a *app) newDeviceRevokeCommand() *cobra.Command {
 }
 
 func (a *app) deviceAdd(ctx context.Context, d operations.AddDevice, fromStdin bool) error {
-	var err error
+	err := checkUTF8(d.Name)
+	if err != nil {
+		return err
+	}
 	if d.Password = newPassword(); fromStdin {
 		if d.Password, err = readPassword(a.stdin, maxPassword, "it is one line, as in: pwgen 20 1 | popbridge device add NAME --password-stdin"); err != nil {
 			return err
