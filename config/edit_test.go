@@ -56,6 +56,7 @@ func TestSetAccount(t *testing.T) {
 		"literal":            {"home", []string{"username=a\\b'c"}, `'ann@example.com'`, `"a\\b'c"`},
 		"path of Windows":    {"work", []string{`password_file=C:\x y`}, "username = \"a\"\n", "username = \"a\"\npassword_file = 'C:\\x y'\n"},
 		"text with brackets": {"work", []string{"folder=[Gmail]/All"}, "username = \"a\"\n", "username = \"a\"\nfolder   = \"[Gmail]/All\"\n"},
+		"quotes of the file": {"home", []string{`poll_every = "10m"`}, `"5m"   # often`, `"10m"   # often`},
 		"a key that is none": {"work", []string{"port="}, "", ""},
 		"name, then another": {"work", []string{"name=office", "user=bob"}, "name = \"work\"\nhost = \"pop.example.org\"\nusername = \"a\"\n",
 			"name = \"office\"\nhost = \"pop.example.org\"\nusername = \"a\"\nuser     = \"bob\"\n"},
@@ -142,7 +143,10 @@ func TestAccountsThatCannotBeChanged(t *testing.T) {
 			t.Errorf("%q: %v, want %s", text, err, want)
 		}
 	}
-	for _, s := range []string{"port", "=1", "prot=1", "", "paused=true\n[log]\nlevel=\"trace\"", "port=1 # x", "password_command=[1]\nx=1", "port=eins", "username=m\xfcller"} {
+	if _, err := config.SetAccount([]byte(edited), "home", append(set, set...)); err == nil || err.Error() != "port is given twice" {
+		t.Errorf("the same key twice: %v", err)
+	}
+	for _, s := range []string{"port", "=1", "prot=1", "", "paused=true\n[log]\nlevel=\"trace\"", "port=1 # x", "password_command=[1]\nx=1", "port=eins", "username=m\xfcller", "password=x", "pwd=x"} {
 		if _, err := config.ParseSetting(s); err == nil {
 			t.Errorf("%q is taken for a setting", s)
 		}

@@ -24,13 +24,16 @@ func notUTF8(key string) error {
 	return fault.New(fault.Config, key+" is not UTF-8 text", "type it at a terminal whose character set is UTF-8")
 }
 
-// ParseSetting reads KEY=VALUE as a person types it: text needs no quotes, a list is
-// written as in the file. What the value means is checked with the whole file.
+// ParseSetting reads KEY=VALUE as a person types it: text needs no quotes, and may have
+// those of the file; a list is written as in the file. What the value means is checked with the whole file.
 func ParseSetting(s string) (Setting, error) {
 	key, value, ok := strings.Cut(s, "=")
 	key, value = strings.TrimSpace(key), strings.TrimSpace(value)
 	if !ok || key == "" {
 		return Setting{}, fault.New(fault.Config, fault.Quote(s)+" is no setting", "write KEY=VALUE, such as poll_every=10m; KEY= alone goes back to the default")
+	}
+	if isSecretKey(key) && !slices.Contains(schema["account"], key) {
+		return Setting{}, fault.New(fault.Config, "a secret may not stand in the config", "`popbridge account password NAME` stores it in the keychain; password_file=FILE names a file that has it")
 	}
 	if !slices.Contains(schema["account"], key) {
 		return Setting{}, fault.New(fault.Config, "an account has no key "+fault.Quote(key), DidYouMean(key, schema["account"])+"the keys are: "+strings.Join(schema["account"], ", "))
@@ -42,6 +45,10 @@ func ParseSetting(s string) (Setting, error) {
 		return Setting{Key: key}, nil
 	}
 	if !bareKeys[key] && !(listKeys[key] && strings.HasPrefix(value, "[")) {
+		var quoted struct{ X string } // as it would stand in the file
+		if strings.ContainsAny(value[:1], `"'`) && toml.Unmarshal([]byte("X = "+value), &quoted) == nil && !strings.ContainsAny(value, "\r\n") {
+			value = quoted.X
+		}
 		return Text(key, value), nil
 	}
 	var alone map[string]any
@@ -85,9 +92,12 @@ func tomlString(s string) string {
 	return b.String()
 }
 
-// checkSettings reports values that TOML cannot hold.
+// checkSettings reports keys that are given twice, and values that TOML cannot hold.
 func checkSettings(settings []Setting) error {
-	for _, s := range settings {
+	for i, s := range settings {
+		if slices.ContainsFunc(settings[:i], func(o Setting) bool { return o.Key == s.Key }) {
+			return fault.New(fault.Config, s.Key+" is given twice", "leave out one of the two")
+		}
 		if !utf8.ValidString(s.Value) {
 			return notUTF8(s.Key)
 		}

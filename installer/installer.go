@@ -275,7 +275,7 @@ func (s *Service) Restart() error {
 func (s *Service) installed() (Status, error) {
 	status, err := s.Status()
 	if err == nil && status == NotInstalled {
-		return status, fault.New(fault.NotFound, "the service is not installed", "run popbridge install")
+		return status, fault.New(fault.NotFound, "the service is not installed", s.host.howToInstall())
 	}
 	return status, err
 }

@@ -61,6 +61,14 @@ func (h host) packaged(system bool) bool {
 	return strings.Contains(said, "UnitFileState=enabled") || !strings.Contains(said, "ActiveState=inactive")
 }
 
+// howToInstall is what to do where no service is in use.
+func (h host) howToInstall() string {
+	if h.goos == "linux" && h.exists(packagedUser) {
+		return "the package has brought one, which is off: systemctl --user enable --now " + ServiceName + ", or for the whole system: sudo systemctl enable --now " + ServiceName
+	}
+	return "run popbridge install"
+}
+
 // AccountOf is the user whose service of the system has this config, where that is not
 // root: the mail belongs to that user. "" where there is none.
 func AccountOf(configPath string) string {

@@ -87,13 +87,7 @@ func (n *newAccount) settings(args []string) (list []config.Setting, err error) 
 	if n.name == "" && !given("name") {
 		first = slices.Insert(first, 0, config.Text("name", accountName(cmp.Or(n.address, n.username, "mail"))))
 	}
-	list = append(first, list...)
-	for i, s := range list {
-		if slices.ContainsFunc(list[:i], func(o config.Setting) bool { return o.Key == s.Key }) {
-			return nil, fault.New(fault.Config, s.Key+" is given twice", "leave out one of the two")
-		}
-	}
-	return list, nil
+	return append(first, list...), nil
 }
 
 // complete takes from the address what is not said: the name, and the user name, which is

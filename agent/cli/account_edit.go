@@ -56,6 +56,10 @@ func (a *app) accountList() error {
 	if a.json {
 		return a.printJSON(map[string]any{"accounts": list})
 	}
+	if len(list) == 0 {
+		a.printf("there is no account: `%s` adds one\n", a.command("setup"))
+		return nil
+	}
 	return t.print(a.stdout)
 }
 
@@ -172,7 +176,7 @@ func (a *app) newAccountRemoveCommand() *cobra.Command {
 			case p.File != "":
 				a.printf("Its password is still in %s.\n", p.File)
 			case p.InKeychain():
-				a.printf("Its password is still in the keychain, as %s.\n", removed.KeychainItem())
+				a.printf("Its password stays in the keychain, if it is there, as %s.\n", removed.KeychainItem())
 			}
 			return a.afterEdit(c.Context())
 		},

@@ -26,13 +26,16 @@ func (a *app) told(before, after config.Account) (lines []string) {
 	case keychain && (other || !before.Password.InKeychain()):
 		say("Its password is looked for in the keychain as %s; where it is not there yet: %s", after.KeychainItem(), a.command("account password "+name))
 	case !keychain && before.Password.InKeychain():
-		say("Its former password is still in the keychain, as %s.", before.KeychainItem())
+		say("Its former password stays in the keychain, if it is there, as %s.", before.KeychainItem())
+	}
+	if before.Password.File != "" && before.Password.File != after.Password.File {
+		say("Its former password is still in %s.", before.Password.File)
 	}
 	if other {
 		say("What the server has is compared with what is here; nothing is deleted there before.")
 	}
 	if other || before.Port != after.Port || before.TLS != after.TLS || fmt.Sprint(before.Password) != fmt.Sprint(after.Password) {
-		say("Whether it can log in says: %s", a.command("account test "+name))
+		say("To see whether it can log in: %s", a.command("account test "+name))
 	}
 	return append(lines, a.toldOfDeletions(before, after)...)
 }

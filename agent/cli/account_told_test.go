@@ -18,7 +18,7 @@ func TestToldOfAChange(t *testing.T) {
 		"username=bob":                   "looked for in the keychain as bob@pop.example.com; where it is not there yet: popbridge account password home",
 		"host=pop.example.org":           "nothing is deleted there before",
 		"port=1995":                      "popbridge account test home",
-		"password_file=x":                "Its former password is still in the keychain, as ann@pop.example.com.",
+		"password_file=x":                "Its former password stays in the keychain, if it is there, as ann@pop.example.com.",
 		"keep_on_server=30d":             "it waits for: popbridge account confirm home",
 		"delete_on_server=when expunged": "it waits for: popbridge account confirm home",
 		"keep_on_server=30d shadow=true": "",

@@ -86,6 +86,9 @@ func (a *app) newDeviceRevokeCommand() *cobra.Command {
 }
 
 func (a *app) deviceAdd(ctx context.Context, d operations.AddDevice, fromStdin bool) error {
+	if err := checkUTF8(d.Name); err != nil {
+		return err
+	}
 	cfg, err := a.loadConfig()
 	if err != nil {
 		return err

@@ -4,7 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"fmt"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/popbridge/popbridge/internal/fault"
 )
@@ -39,11 +42,17 @@ func (s *Store) Devices(ctx context.Context) ([]Device, error) {
 	return devices, err
 }
 
+// maxDeviceName is how many characters the name of a device has at most.
+const maxDeviceName = 64
+
 // AddDevice makes a login. The name must be new, and so must the password: it
 // alone tells devices apart at login. fault.Conflict otherwise.
 func (s *Store) AddDevice(ctx context.Context, d Device, password string) error {
 	if d.Name == "" || password == "" {
-		return fault.New(fault.Config, "a device needs a name and a password", "")
+		return fault.New(fault.Config, "a device needs a name and a password", "name it after the computer or the mail program: laptop")
+	}
+	if utf8.RuneCountInString(d.Name) > maxDeviceName || !utf8.ValidString(d.Name) || strings.ContainsFunc(d.Name, unicode.IsControl) {
+		return fault.New(fault.Config, fault.Quote(d.Name)+" is not the name of a device", fmt.Sprintf("use 1 to %d letters of any script, digits, spaces and signs", maxDeviceName))
 	}
 	if d.LAN && !d.Generated {
 		return errNotGenerated

@@ -18,7 +18,9 @@ func TestDevices(t *testing.T) {
 	must(t, r.AddDevice(ctx, Device{Name: "laptop"}, "correct horse"))
 	wantKind(t, r.AddDevice(ctx, Device{Name: "phone"}, "other"), fault.Conflict)
 	wantKind(t, r.AddDevice(ctx, Device{Name: "tablet"}, "swordfish"), fault.Conflict)
-	wantKind(t, r.AddDevice(ctx, Device{Name: ""}, "x"), fault.Config)
+	for _, name := range []string{"", "m\xfcller", "a\x1bb", "a\nb", strings.Repeat("é", 65)} {
+		wantKind(t, r.AddDevice(ctx, Device{Name: name}, "x"), fault.Config)
+	}
 	wantKind(t, r.AddDevice(ctx, Device{Name: "tablet"}, ""), fault.Config)
 	for range 2 {
 		for range 2 { // hashed, then remembered
