@@ -192,7 +192,7 @@ notices = false
 imap = {listen = ["localhost:1143", "[::1]:0", "127.0.0.1:0"], tls = "off"}
 [lan]
 enabled = true
-listen = ["[FD00::20]:1993", "Ethernet 2:0"]
+listen = ["[FD00::20]:1993", "Ethernet 2:1993"]
 [log]
 level = "trace"
 format = "json"
@@ -237,7 +237,7 @@ func TestEveryKey(t *testing.T) {
 	want := &Config{
 		Version: 1, Path: abs("/etc/config.toml"), DataDir: abs("/etc/mail"), DataDirNamed: true,
 		IMAP: IMAP{Listen: []string{"localhost:1143", "[::1]:0", "127.0.0.1:0"}, TLS: Off},
-		LAN:  LAN{Enabled: true, Listen: []string{"[fd00::20]:1993", "Ethernet 2:0"}},
+		LAN:  LAN{Enabled: true, Listen: []string{"[fd00::20]:1993", "Ethernet 2:1993"}},
 		Log:  Log{Level: "trace", Format: "json"}, KeepExpunged: 90 * day, TimeZone: "Europe/Vienna",
 		Accounts: []Account{{
 			Name: "home", Host: "::1", Port: 1110, TLS: StartTLS, Username: "ann", Auth: AuthAPOP,

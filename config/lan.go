@@ -63,7 +63,7 @@ func (r *reader) readLANListen(s string) (string, *mistake) {
 	switch {
 	case err != nil:
 		return "", &mistake{quote(s) + " is not an address or interface with a port", form}
-	case portErr != nil:
+	case portErr != nil || n == 0: // phones are set up with it, so it cannot be any
 		return "", &mistake{fmt.Sprintf("%s is not a port (1 to 65535)", quote(port)), form}
 	case host == "" || host == "*":
 		return "", &mistake{quote(s) + " stands for all addresses", "name the one of the local network; " + r.lanHint()}

@@ -163,7 +163,11 @@ func (r *lanRig) device(args ...string) (password string) {
 func (r *lanRig) dial(from string) (conn net.Conn, err error) {
 	err = r.phone.do(func() (err error) {
 		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}, Timeout: 5 * time.Second}
-		conn, err = d.Dial("tcp", lanAddr)
+		to := lanAddr
+		if d.LocalAddr.(*net.TCPAddr).IP.To4() == nil {
+			to = "[fd77::1]:1993"
+		}
+		conn, err = d.Dial("tcp", to)
 		return err
 	})
 	return conn, err
@@ -183,7 +187,11 @@ func (r *lanRig) client(from string) (*imapclient.Client, error) {
 		r.roots = x509.NewCertPool()
 		r.roots.AppendCertsFromPEM(pem)
 	}
-	secure := tls.Client(conn, &tls.Config{RootCAs: r.roots, ServerName: "192.168.77.1"})
+	server, _, err := net.SplitHostPort(conn.RemoteAddr().String())
+	if err != nil {
+		return nil, err
+	}
+	secure := tls.Client(conn, &tls.Config{RootCAs: r.roots, ServerName: server})
 	if err := secure.Handshake(); err != nil {
 		_ = conn.Close()
 		return nil, err
@@ -390,6 +398,11 @@ func TestLAN(t *testing.T) {
 		})
 		r.home.ip(t, "addr add 192.168.77.1/24 dev lan0")
 		r.home.ip(t, "addr add 192.168.77.9/24 dev lan0")
+		_, noIPv6 := os.Stat("/proc/net/if_inet6")
+		if noIPv6 == nil {
+			r.home.ip(t, "addr add fd77::1/64 dev lan0 nodad")
+			r.phone.ip(t, "addr add fd77::2/64 dev ph0 nodad")
+		}
 		r.eventually("it is served again", func() error {
 			c, err := r.login(phone)
 			if err == nil {
@@ -407,6 +420,11 @@ func TestLAN(t *testing.T) {
 				return tls.Client(conn, &tls.Config{RootCAs: r.roots, ServerName: "192.168.77.9"}).Handshake()
 			})
 		})
+		if noIPv6 == nil {
+			c, err := r.loginFrom("fd77::2", phone)
+			must(t, err)
+			_ = c.Close()
+		}
 		if out := r.run("status"); !strings.Contains(out, "192.168.77.9:1993") || strings.Contains(out, "lan-address-missing") {
 			t.Errorf("status:\n%s", out)
 		}

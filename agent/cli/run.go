@@ -98,11 +98,14 @@ func serve(ctx context.Context, cfg *config.Config, w io.Writer, ready func()) e
 	ready = sync.OnceFunc(ready)
 	o := agent.Options{Log: log, SetLevel: level.Set, Ready: func([]string) { ready() }}
 	var running atomic.Pointer[agent.Agent]
+	hangup := make(chan os.Signal, 1) // from here on it does not end the program, also before the agent takes it up
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
 	reloading := make(chan struct{})
 	ctx, cancel := context.WithCancel(ctx)
 	go func() {
 		defer close(reloading)
-		onHangup(ctx, func() {
+		onHangup(ctx, hangup, func() {
 			if own := running.Load(); own != nil { // one that waits reads the config by itself
 				own.Reload()
 				own.Retry()
@@ -116,10 +119,7 @@ func serve(ctx context.Context, cfg *config.Config, w io.Writer, ready func()) e
 }
 
 // onHangup calls reload for each SIGHUP until ctx ends.
-func onHangup(ctx context.Context, reload func()) {
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
+func onHangup(ctx context.Context, hangup <-chan os.Signal, reload func()) {
 	for {
 		select {
 		case <-hangup:

@@ -10,6 +10,7 @@ import (
 	"github.com/popbridge/popbridge/agent"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/localtls"
 )
 
 // Mail is deleted when `delete` was typed, and nothing else.
@@ -37,6 +38,13 @@ func TestTheDeletionOfMailIsConfirmed(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := own.Close(); err != nil {
+		t.Fatal(err)
+	}
+	// What the local network leaves there is its own as well.
+	if _, _, err := localtls.Ensure(filepath.Join(data, "tls", "lan"), localtls.LAN(nil)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(data, "lan-devices.json"), []byte("[]"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, typed := range []string{"", "\n", "y\n", "delete it\n", "DELETE\n", "delete\n"} {
