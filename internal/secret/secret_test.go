@@ -359,3 +359,20 @@ func TestCommandOfOthersIsNotRunByRoot(t *testing.T) {
 		}
 	}
 }
+
+// What could not be read again is not stored.
+func TestStoreRefusesWhatReadWould(t *testing.T) {
+	keyring.MockInit()
+	item := Item{"popbridge", "ann@pop.example.com"}
+	for s, want := range map[Secret]string{
+		"": "the password is empty", "m\xfcller": "the password is not UTF-8 text", "a\nb": "the password has more than one line",
+		"a\n": "the password has more than one line", Secret(strings.Repeat("x", MaxSize+1)): "the password holds more than 65536 bytes",
+	} {
+		if err := Store(t.Context(), item, s); err == nil || err.Error() != want || fault.Hint(err) == "" {
+			t.Errorf("%q: %v, want %s", string(s), err, want)
+		}
+	}
+	if s, err := (Source{Keychain: item}).Read(t.Context()); err == nil {
+		t.Errorf("%q was stored", string(s))
+	}
+}
