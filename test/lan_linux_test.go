@@ -290,6 +290,11 @@ func (r *lanRig) pairing(t *testing.T) {
 	c, err := r.login(password)
 	must(t, err)
 	_ = c.Close()
+	// What is printed for it later is the same.
+	values := r.run("client-setup", "--device", "tablet")
+	if !regexp.MustCompile(`(?s)server +192\.168\.77\.1\n +port +1993\n +security +TLS\n.*authority of its certificate: \S+/tls/lan/ca\.pem\n`).MatchString(values) {
+		t.Errorf("client-setup: %s", values)
+	}
 }
 
 // A second host reads mail, and what must not get in does not.

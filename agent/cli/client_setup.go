@@ -46,7 +46,7 @@ func (a *app) newClientSetupCommand() *cobra.Command {
 }
 
 func (a *app) clientSetup(ctx context.Context, s clientSetup) error {
-	m, err := a.mailbox(ctx, s.user, s.device)
+	m, err := a.mailbox(ctx, s.user, s.device, s.thunderbird != "")
 	if err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func (a *app) printClientValues(m clientfiles.Mailbox) {
 	}
 	a.printf("%s", a.otherWays())
 	if m.Loopback() {
-		a.printf("No QR code for a phone: %s is this computer only.\n", m.Host)
+		a.printf("No QR code for a phone: %s is this computer only. A phone is set up with %s\n", m.Host, a.command("device add phone --lan"))
 		return
 	}
 	code, err := m.AndroidQR()

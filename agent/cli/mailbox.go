@@ -25,13 +25,15 @@ import (
 const lookUp = 15 * time.Second
 
 // mailbox is what mail clients are told of one login. Where neither user nor device
-// is named there has to be one user only, with one device at most.
-func (a *app) mailbox(ctx context.Context, user, device string) (m clientfiles.Mailbox, err error) {
+// is named there has to be one user only, with one device at most. A device that may
+// come from the local network is told of the server there, while that runs, unless it
+// is for a program on this machine (here).
+func (a *app) mailbox(ctx context.Context, user, device string, here bool) (m clientfiles.Mailbox, err error) {
 	cfg, err := a.loadConfig()
 	if err != nil {
 		return m, err
 	}
-	var listen []string
+	var listen, network []string
 	err = a.with(ctx, func(ops operations.Operations) error {
 		devices, err := ops.Devices(ctx)
 		if err != nil {
@@ -42,6 +44,9 @@ func (a *app) mailbox(ctx context.Context, user, device string) (m clientfiles.M
 		}
 		s, err := ops.Status(ctx)
 		listen = s.Listen
+		if !here && slices.ContainsFunc(devices, func(d operations.Device) bool { return d.User == m.User && d.Name == m.Device && d.LAN }) {
+			network = s.LAN.Listen
+		}
 		return err
 	})
 	if err != nil {
@@ -50,12 +55,16 @@ func (a *app) mailbox(ctx context.Context, user, device string) (m clientfiles.M
 	if len(listen) == 0 {
 		listen = cfg.IMAP.Listen
 	}
+	m.TLS, m.CAFile = imapSecurity(cfg.IMAP), filepath.Join(cfg.DataDir, "tls", "ca.pem")
+	if len(network) > 0 {
+		listen, m.TLS, m.CAFile = network, discover.Implicit, filepath.Join(cfg.DataDir, "tls", "lan", "ca.pem")
+	}
 	if m.Host, m.Port = programsAddress(listen); m.Port == 0 {
 		return m, fault.New(fault.Config, "the port of the IMAP server is not known before popbridge runs", "start it: "+a.command("run"))
 	}
-	m.TLS = imapSecurity(cfg.IMAP)
-	if m.TLS != discover.None {
-		m.CAFile = filepath.Join(cfg.DataDir, "tls", "ca.pem")
+	if m.TLS == discover.None {
+		m.CAFile = ""
+	} else {
 		if m.Authority, err = a.readAuthority(m.CAFile); err != nil {
 			return m, err
 		}
