@@ -299,6 +299,7 @@ func (r *lanRig) pairing(t *testing.T) {
 
 // A second host reads mail, and what must not get in does not.
 func TestLAN(t *testing.T) {
+	t.Parallel()
 	r := newLAN(t)
 	phone := r.device("phone", "--lan")
 	laptop := r.device("laptop")

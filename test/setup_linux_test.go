@@ -47,6 +47,7 @@ func ownNetwork(t *testing.T, names ...string) {
 // A stranger's five minutes: an address, a password, and a mail program reads the mail.
 func TestSetup(t *testing.T) {
 	rig.Need(t, "dovecot", "script", "ip")
+	t.Parallel()
 	ca := testkit.CA(t, "autoconfig.example.com", "pop.example.com")
 	done := make(chan struct{})
 	go func() { // a goroutine that ends with its thread
