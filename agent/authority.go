@@ -11,11 +11,14 @@ import (
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/installer/trust"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/localtls"
 )
 
 // AuthorityFile is where the certificate of the authority is that signs for mail
 // clients of this computer.
-func AuthorityFile(dataDir string) string { return filepath.Join(dataDir, "tls", "ca.pem") }
+func AuthorityFile(dataDir string) string {
+	return filepath.Join(dataDir, "tls", localtls.AuthorityFile)
+}
 
 // ReadAuthority returns the local certificate authority of a config, nil where there is
 // none yet. An agent may run.

@@ -2,17 +2,13 @@ package cli
 
 import (
 	"context"
-	"encoding/pem"
-	"errors"
-	"io/fs"
 	"net"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/popbridge/popbridge/agent"
 	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/installer/clientfiles"
@@ -55,10 +51,15 @@ func (a *app) mailbox(ctx context.Context, user, device string) (m clientfiles.M
 	}
 	m.TLS = imapSecurity(cfg.IMAP)
 	if m.TLS != discover.None {
-		m.CAFile = filepath.Join(cfg.DataDir, "tls", "ca.pem")
-		if m.Authority, err = a.readAuthority(m.CAFile); err != nil {
+		m.CAFile = agent.AuthorityFile(cfg.DataDir)
+		ca, err := agent.ReadAuthority(cfg)
+		if err == nil && ca == nil {
+			err = fault.New(fault.Config, "popbridge has not made its certificate yet", "it does when it runs for the first time: "+a.command("run"))
+		}
+		if err != nil {
 			return m, err
 		}
+		m.Authority = ca.Raw
 	}
 	m.Identities = a.identities(ctx, cfg, m.User)
 	return m, nil
@@ -131,20 +132,6 @@ func (a *app) chooseDevice(cfg *config.Config, devices []operations.Device, user
 		user = u
 	}
 	return user, strings.Join(found, ""), nil
-}
-
-func (a *app) readAuthority(path string) ([]byte, error) {
-	raw, err := os.ReadFile(path)
-	switch block, _ := pem.Decode(raw); {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, fault.New(fault.Config, "popbridge has not made its certificate yet", "it does when it runs for the first time: "+a.command("run"))
-	case err != nil:
-		return nil, fault.Wrap(err, fault.Config, "the certificate of popbridge cannot be read", "run this as the user that popbridge runs as")
-	case block == nil:
-		return nil, fault.New(fault.Corrupt, path+" is no certificate", "restore the folder tls from a backup")
-	default:
-		return block.Bytes, nil
-	}
 }
 
 // identities are the mail addresses of the accounts of a user, with what is found of
