@@ -32,7 +32,7 @@ func (l *lanAccess) Pair(ctx context.Context, ask operations.Pair) (operations.P
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
-	case l.group == nil:
+	case l.group == nil || l.group.Context.Err() != nil:
 		return operations.Pairing{}, fault.New(fault.Temporary, "no agent is running, so there is no page for the phone yet",
 			"start it, then ask for the page: "+l.agent.users.Command("device set "+fault.ShellQuote(ask.Device)+" --lan"))
 	case len(l.addrs) == 0:
