@@ -3,6 +3,8 @@ package clientfiles
 import (
 	"fmt"
 	"strings"
+
+	"github.com/popbridge/popbridge/internal/fault"
 )
 
 // Program is a mail client and how it is set up.
@@ -113,7 +115,7 @@ func (m Mailbox) terminalPrograms() []Program {
 	password := "Write the password of the login into " + passwordFile + ", and `chmod 600 " + passwordFile + "`."
 	aercSteps := []string{password, "Add " + aercFile + " to ~/.config/aerc/accounts.conf, and `chmod 600` that."}
 	if m.Authority != nil {
-		aercSteps = append(aercSteps, "Start it with SSL_CERT_FILE="+shellQuote(m.CAFile)+" in the environment.")
+		aercSteps = append(aercSteps, "Start it with SSL_CERT_FILE="+fault.ShellQuote(m.CAFile)+" in the environment.")
 	}
 	return []Program{
 		{Name: "neomutt", Files: []string{neomuttFile}, Steps: []string{password, "Add " + neomuttFile + " to ~/.config/neomutt/neomuttrc."}},

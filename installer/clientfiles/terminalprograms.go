@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/popbridge/popbridge/installer/discover"
+	"github.com/popbridge/popbridge/internal/fault"
 )
 
 // passwordFile is where the config files look for the password of the device.
@@ -74,7 +75,7 @@ func (m Mailbox) Aerc() string {
 	var b strings.Builder
 	b.WriteString(heading("aerc", "~/.config/aerc/accounts.conf, which aerc wants with mode 600"))
 	if m.TLS != discover.None {
-		fmt.Fprintf(&b, "# Start it with the authority in the environment:\n#   SSL_CERT_FILE=%s aerc\n", shellQuote(m.CAFile))
+		fmt.Fprintf(&b, "# Start it with the authority in the environment:\n#   SSL_CERT_FILE=%s aerc\n", fault.ShellQuote(m.CAFile))
 	}
 	scheme := map[discover.Security]string{discover.Implicit: "imaps", discover.StartTLS: "imap", discover.None: "imap+insecure"}[m.TLS]
 	source := url.URL{Scheme: scheme, User: url.User(m.User), Host: m.addr()}
@@ -103,8 +104,6 @@ func aercValue(s string) string {
 	}
 	return s
 }
-
-func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
 // Mbsync is a whole mbsyncrc, for a Maildir in ~/Mail. mbsync compares the certificate
 // with names only, so the loopback address is localhost.
