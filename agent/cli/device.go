@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
-	"net"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/installer/clientfiles"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/textfile"
 )
@@ -146,9 +146,8 @@ func (a *app) deviceAdd(ctx context.Context, d operations.AddDevice, fromStdin b
 
 // connection is what a mail client is told, beside user and password.
 func connection(imap config.IMAP) string {
-	host, port, _ := net.SplitHostPort(imap.Listen[0])
-	security := map[config.Security]string{config.StartTLS: "STARTTLS", config.Implicit: "TLS", config.Off: "no encryption"}[imap.TLS]
-	return fmt.Sprintf("Mail clients connect with IMAP to %s, port %s, %s.", host, port, security)
+	host, port := programsAddress(imap.Listen)
+	return fmt.Sprintf("Mail clients connect with IMAP to %s, port %d, security %s.", host, port, clientfiles.SecurityWords(imapSecurity(imap)))
 }
 
 func (a *app) deviceList(ctx context.Context) error {
