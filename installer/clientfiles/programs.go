@@ -55,7 +55,7 @@ func (m Mailbox) desktopPrograms() []Program {
 		"Run `popbridge client-setup --thunderbird`: it adds the account to the profile of Thunderbird.",
 		"Start Thunderbird and enter the password of the login when it asks.",
 	}}
-	if domains := m.Domains(); len(domains) > 0 {
+	if domains := m.domains(); len(domains) > 0 {
 		for _, domain := range domains {
 			thunderbird.Files = append(thunderbird.Files, domain+".xml")
 		}
@@ -156,14 +156,14 @@ func (m Mailbox) Files(day string) []File {
 		{pageFile, "a page to print: all values, and the steps for each program", m.Page(day)},
 		{profileFile, m.profileFor(), m.MobileConfig()},
 	}
-	for _, domain := range m.Domains() {
+	for _, domain := range m.domains() {
 		files = append(files, File{domain + ".xml", "Thunderbird's own dialogue, for addresses of " + domain + ": copy it into the folder isp of its program folder", m.Autoconfig(domain)})
 	}
 	if m.Authority != nil {
 		files = append(files, File{caFile, "the certificate of the authority, for programs that have to import it", authorityPEM(m.Authority)})
 	}
 	for _, f := range []struct{ name, program, text string }{
-		{neomuttFile, "neomutt", m.Neomutt()}, {aercFile, "aerc", m.Aerc()}, {mbsyncFile, "mbsync", m.Mbsync()}, {offlineimapFile, "offlineimap", m.Offlineimap()},
+		{neomuttFile, "neomutt", m.neomutt()}, {aercFile, "aerc", m.aerc()}, {mbsyncFile, "mbsync", m.mbsync()}, {offlineimapFile, "offlineimap", m.offlineimap()},
 	} {
 		files = append(files, File{f.name, f.program + ": its first lines say where it belongs", []byte(f.text)})
 	}
