@@ -78,7 +78,7 @@ func (a *app) printClientValues(m clientfiles.Mailbox) {
 	}
 	a.printf("%s", a.otherWays())
 	if m.Loopback() {
-		a.printf("No QR code for a phone: %s is this computer only.\n", m.Host)
+		a.printf("A phone cannot reach %s; in your network, where the config has [lan]: %s\n", m.Host, a.command("device add NAME --lan"))
 		return
 	}
 	code, err := m.AndroidQR()

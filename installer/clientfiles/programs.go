@@ -94,7 +94,7 @@ func (m Mailbox) desktopPrograms() []Program {
 
 // phonePrograms: a phone is another machine.
 func (m Mailbox) phonePrograms() []Program {
-	unreachable := []string{"A phone cannot reach " + m.Host + ", which is this computer only."}
+	unreachable := []string{"A phone cannot reach " + m.Host + ", which is this computer only. Where the config has [lan], `popbridge device add NAME --lan` makes a login for it, and shows a page that sets it up."}
 	android := []string{"Settings of Android, Security, Encryption and credentials, Install a certificate, CA certificate: " + caFile + ".", "Add the account by hand: " + m.server() + "."}
 	k9 := Program{Name: "K-9 and Thunderbird for Android", Files: m.caFiles(), Steps: android}
 	fair := Program{Name: "FairEmail", Files: m.caFiles(), Steps: android}
