@@ -88,10 +88,9 @@ const thunderbirdWithin = time.Minute
 
 func (b *Thunderbird) open(ctx context.Context, portFile string) error {
 	// Asked for port 0, it picks one and writes it into the profile.
-	err := errors.New("Thunderbird opens no automation port")
 	for deadline := time.Now().Add(thunderbirdWithin); b.conn == nil; time.Sleep(50 * time.Millisecond) {
-		var raw []byte
-		if raw, err = os.ReadFile(portFile); err == nil {
+		raw, err := os.ReadFile(portFile)
+		if err == nil {
 			b.conn, err = net.Dial("tcp", "127.0.0.1:"+strings.TrimSpace(string(raw)))
 		}
 		select {
@@ -102,7 +101,7 @@ func (b *Thunderbird) open(ctx context.Context, portFile string) error {
 		default:
 		}
 		if b.conn == nil && time.Now().After(deadline) {
-			return err
+			return fmt.Errorf("Thunderbird opens no automation port: %w", err)
 		}
 	}
 	b.r = bufio.NewReader(b.conn)
