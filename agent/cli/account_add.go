@@ -49,7 +49,7 @@ func (a *app) newAccountAddCommand() *cobra.Command {
 	f.IntVar(&n.port, "port", 0, "its `PORT` (default: 995 with implicit TLS, else 110)")
 	f.StringVar(&n.tls, "tls", "", "implicit, starttls or none: the `MODE` of TLS (default: implicit)")
 	f.StringVar(&n.username, "username", "", "the `NAME` to log in with")
-	f.StringVar(&n.user, "user", "", "the `USER` that mail clients log in as to see this mail (default: me)")
+	f.StringVar(&n.user, "user", "", "the `USER` that mail programs log in as to see this mail (default: me)")
 	f.StringVar(&n.folder, "folder", "", "the `FOLDER` that its mail goes to (default: INBOX)")
 	f.BoolVar(&n.passwordStdin, "password-stdin", false, "read the password from standard input")
 	f.StringVar(&n.passwordFile, "password-file", "", "the `FILE` that has the password, and stays where it is")

@@ -25,10 +25,10 @@ func (a *app) newStatusCommand() *cobra.Command {
 	var serving bool
 	c := &cobra.Command{
 		Use:   "status",
-		Short: "Show accounts, health, connected mail clients and the next poll",
-		Long: "Shows accounts, health, connected mail clients and the next poll. The exit code is 0\n" +
+		Short: "Show accounts, health, connected mail programs and the next poll",
+		Long: "Shows accounts, health, connected mail programs and the next poll. The exit code is 0\n" +
 			"whatever it shows; programs read `health` of --json. --serving is for what watches the\n" +
-			"agent, as a container does: exit code 1 unless one answers and takes mail clients.",
+			"agent, as a container does: exit code 1 unless one answers and takes mail programs.",
 		Example: "  popbridge status\n  popbridge status --json | jq -r '.health[].text'\n  popbridge status --serving",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -41,7 +41,7 @@ func (a *app) newStatusCommand() *cobra.Command {
 			return a.status(c.Context())
 		},
 	}
-	c.Flags().BoolVar(&serving, "serving", false, "only say whether an agent answers and takes mail clients")
+	c.Flags().BoolVar(&serving, "serving", false, "only say whether an agent answers and takes mail programs")
 	return a.addJSON(c)
 }
 
@@ -68,7 +68,7 @@ func (a *app) serving(ctx context.Context) error {
 		return err
 	}
 	if len(s.Listen) == 0 {
-		return fault.New(fault.Temporary, "no mail client can connect to the agent", "`"+a.command("status")+"` says why")
+		return fault.New(fault.Temporary, "no mail program can connect to the agent", "`"+a.command("status")+"` says why")
 	}
 	a.printf("serving mail on %s\n", strings.Join(s.Listen, ", "))
 	return nil

@@ -153,7 +153,7 @@ func (k *keeper) authority() (*pair, error) {
 		return nil, k.damaged(missing, errors.New("it is missing"))
 	}
 	if now := k.now(); now.Before(earliest) {
-		return nil, wrongClock(now, "the certificate for mail clients is made once the clock is right")
+		return nil, wrongClock(now, "the certificate for mail programs is made once the clock is right")
 	}
 	// Perhaps with the key of a first start that did not get further: no client
 	// can have trusted it yet.
@@ -221,7 +221,7 @@ func (k *keeper) upToDate(cert *x509.Certificate, key *ecdsa.PrivateKey) *x509.C
 }
 
 func (k *keeper) replace() string {
-	return "delete the folder " + k.dir + ", and trust the new ca.pem in every mail client"
+	return "delete the folder " + k.dir + ", and trust the new ca.pem in every mail program"
 }
 
 func wrongClock(now time.Time, then string) error {
@@ -254,7 +254,7 @@ func (k *keeper) server(ca *pair) (*tls.Certificate, error) {
 	current := &tls.Certificate{PrivateKey: key, Leaf: cert}
 	if cert == nil || !k.scope.within(cert) || due(cert, k.now()) && cert.NotAfter.Before(ca.cert.NotAfter) {
 		if current.Leaf, err = ca.issue(key, k.scope.addresses, k.now()); err != nil {
-			return nil, fault.Wrap(err, fault.Internal, "the certificate for mail clients cannot be made", "")
+			return nil, fault.Wrap(err, fault.Internal, "the certificate for mail programs cannot be made", "")
 		}
 		if err := k.write(serverFile, 0o600, encodeCertificate(current.Leaf.Raw)); err != nil && cert == nil {
 			return nil, err // a renewal that cannot be stored is used all the same
@@ -279,5 +279,5 @@ func (k *keeper) damaged(name string, err error) error {
 }
 
 func unwritable(err error, dir string) error {
-	return fault.Wrap(err, fault.Config, "the certificate for mail clients cannot be stored", "the folder must be writable: "+dir)
+	return fault.Wrap(err, fault.Config, "the certificate for mail programs cannot be stored", "the folder must be writable: "+dir)
 }
