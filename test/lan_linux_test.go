@@ -110,53 +110,9 @@ func TestLAN(t *testing.T) {
 			t.Errorf("answered %q", answer)
 		}
 	})
-	t.Run("foreign ranges", func(t *testing.T) {
-		for _, from := range []string{"203.0.113.2", "8.8.8.2", "100.64.0.2"} {
-			conn, err := r.dial(from)
-			if err != nil { // refused before the dial returned
-				continue
-			}
-			_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
-			err = tls.Client(conn, &tls.Config{InsecureSkipVerify: true}).Handshake()
-			if timeout, ok := errors.AsType[net.Error](err); err == nil || ok && timeout.Timeout() {
-				t.Errorf("%s: %v", from, err)
-			}
-			_ = conn.Close()
-		}
-		if log := r.app.Log(); !strings.Contains(log, "outside of private networks") {
-			t.Errorf("not logged:\n%s", log)
-		}
-	})
-	t.Run("no permission", func(t *testing.T) {
-		_, refused := r.login(laptop)
-		_, wrong := r.login("wrong-" + laptop)
-		if refused == nil || wrong == nil || refused.Error() != wrong.Error() {
-			t.Errorf("refused with %v, a wrong password with %v", refused, wrong)
-		}
-		if out := r.run("status"); !strings.Contains(out, "lan-device-refused  device laptop of user ann was refused at 192.168.77.2") {
-			t.Errorf("status:\n%s", out)
-		}
-		r.run("device", "set", "laptop", "--lan")
-		c, err := r.login(laptop)
-		must(t, err)
-		_ = c.Close()
-		r.run("device", "set", "laptop", "--no-lan")
-		if _, err := r.login(laptop); err == nil {
-			t.Error("logged in without permission again")
-		}
-	})
-	t.Run("a new address", func(t *testing.T) {
-		if out := r.run("status"); strings.Contains(out, "lan-new-device") {
-			t.Errorf("what a person set up is announced:\n%s", out)
-		}
-		r.phone.ip(t, "addr add 192.168.77.3/24 dev ph0")
-		c, err := r.loginFrom("192.168.77.3", phone)
-		must(t, err)
-		_ = c.Close()
-		if out := r.run("status"); !strings.Contains(out, "lan-new-device  device phone of user ann has logged in from a new address in the local network: 192.168.77.3") {
-			t.Errorf("status:\n%s", out)
-		}
-	})
+	t.Run("foreign ranges", r.foreignRanges)
+	t.Run("no permission", func(t *testing.T) { r.noPermission(t, laptop) })
+	t.Run("a new address", func(t *testing.T) { r.newAddress(t, phone) })
 	t.Run("revoked", func(t *testing.T) {
 		r.run("device", "revoke", "phone")
 		if err := c.Noop().Wait(); err == nil {
@@ -169,53 +125,112 @@ func TestLAN(t *testing.T) {
 			t.Errorf("it is still announced:\n%s", out)
 		}
 	})
-	t.Run("an address goes and comes", func(t *testing.T) {
-		phone := r.device("phone2", "--lan")
-		r.home.ip(t, "addr del 192.168.77.1/24 dev lan0")
-		must(t, r.app.Signal(unix.SIGHUP)) // or it is noticed some seconds later, as the next one
-		r.eventually("it is missed", func() error {
-			if out := r.run("status"); !strings.Contains(out, "lan-address-missing") {
-				return errors.New(out)
-			}
-			return nil
-		})
-		r.home.ip(t, "addr add 192.168.77.1/24 dev lan0")
-		r.home.ip(t, "addr add 192.168.77.9/24 dev lan0")
-		r.eventually("it is served again", func() error {
-			c, err := r.login(phone)
-			if err == nil {
-				err = c.Close()
-			}
-			return err
-		})
-		r.eventually("the new one is in the certificate", func() error {
-			return r.phone.do(func() error {
-				conn, err := net.Dial("tcp", "192.168.77.9:1993")
-				if err != nil {
-					return err
-				}
-				defer func() { _ = conn.Close() }()
-				return tls.Client(conn, &tls.Config{RootCAs: r.roots, ServerName: "192.168.77.9"}).Handshake()
-			})
-		})
-		if out := r.run("status"); !strings.Contains(out, "192.168.77.9:1993") || strings.Contains(out, "lan-address-missing") {
-			t.Errorf("status:\n%s", out)
+	t.Run("an address goes and comes", r.addressGoesAndComes)
+	t.Run("off", r.off)
+}
+
+// foreignRanges connects from addresses that are not private.
+func (r *lanRig) foreignRanges(t *testing.T) {
+	for _, from := range []string{"203.0.113.2", "8.8.8.2", "100.64.0.2"} {
+		conn, err := r.dial(from)
+		if err != nil { // refused before the dial returned
+			continue
 		}
-	})
-	t.Run("off", func(t *testing.T) {
-		c, err := r.login(r.device("phone3", "--lan"))
-		must(t, err)
-		defer func() { _ = c.Close() }()
-		r.lan("")
-		r.eventually("the connection ends", func() error {
-			if c.Noop().Wait() == nil {
-				return errors.New("still connected")
-			}
-			return nil
-		})
-		if conn, err := r.dial(phoneAddr); err == nil {
-			_ = conn.Close()
-			t.Error("something listens")
+		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+		err = tls.Client(conn, &tls.Config{InsecureSkipVerify: true}).Handshake()
+		if timeout, ok := errors.AsType[net.Error](err); err == nil || ok && timeout.Timeout() {
+			t.Errorf("%s: %v", from, err)
 		}
+		_ = conn.Close()
+	}
+	if log := r.app.Log(); !strings.Contains(log, "outside of private networks") {
+		t.Errorf("not logged:\n%s", log)
+	}
+}
+
+// noPermission logs in with the password of a device that is for this machine only, until it is permitted.
+func (r *lanRig) noPermission(t *testing.T, laptop string) {
+	_, refused := r.login(laptop)
+	_, wrong := r.login("wrong-" + laptop)
+	if refused == nil || wrong == nil || refused.Error() != wrong.Error() {
+		t.Errorf("refused with %v, a wrong password with %v", refused, wrong)
+	}
+	if out := r.run("status"); !strings.Contains(out, "lan-device-refused  device laptop of user ann was refused at 192.168.77.2") {
+		t.Errorf("status:\n%s", out)
+	}
+	r.run("device", "set", "laptop", "--lan")
+	c, err := r.login(laptop)
+	must(t, err)
+	_ = c.Close()
+	r.run("device", "set", "laptop", "--no-lan")
+	if _, err := r.login(laptop); err == nil {
+		t.Error("logged in without permission again")
+	}
+}
+
+// newAddress logs in from another address than before.
+func (r *lanRig) newAddress(t *testing.T, phone string) {
+	if out := r.run("status"); strings.Contains(out, "lan-new-device") {
+		t.Errorf("what a person set up is announced:\n%s", out)
+	}
+	r.phone.ip(t, "addr add 192.168.77.3/24 dev ph0")
+	c, err := r.loginFrom("192.168.77.3", phone)
+	must(t, err)
+	_ = c.Close()
+	if out := r.run("status"); !strings.Contains(out, "lan-new-device  device phone of user ann has logged in from a new address in the local network: 192.168.77.3") {
+		t.Errorf("status:\n%s", out)
+	}
+}
+
+// addressGoesAndComes takes the address that is served away, and brings it back with another one.
+func (r *lanRig) addressGoesAndComes(t *testing.T) {
+	phone := r.device("phone2", "--lan")
+	r.home.ip(t, "addr del 192.168.77.1/24 dev lan0")
+	must(t, r.app.Signal(unix.SIGHUP)) // or it is noticed some seconds later, as the next one
+	r.eventually("it is missed", func() error {
+		if out := r.run("status"); !strings.Contains(out, "lan-address-missing") {
+			return errors.New(out)
+		}
+		return nil
 	})
+	r.home.ip(t, "addr add 192.168.77.1/24 dev lan0")
+	r.home.ip(t, "addr add 192.168.77.9/24 dev lan0")
+	r.eventually("it is served again", func() error {
+		c, err := r.login(phone)
+		if err == nil {
+			err = c.Close()
+		}
+		return err
+	})
+	r.eventually("the new one is in the certificate", func() error {
+		return r.phone.do(func() error {
+			conn, err := net.Dial("tcp", "192.168.77.9:1993")
+			if err != nil {
+				return err
+			}
+			defer func() { _ = conn.Close() }()
+			return tls.Client(conn, &tls.Config{RootCAs: r.roots, ServerName: "192.168.77.9"}).Handshake()
+		})
+	})
+	if out := r.run("status"); !strings.Contains(out, "192.168.77.9:1993") || strings.Contains(out, "lan-address-missing") {
+		t.Errorf("status:\n%s", out)
+	}
+}
+
+// off switches the local network off while a phone is connected.
+func (r *lanRig) off(t *testing.T) {
+	c, err := r.login(r.device("phone3", "--lan"))
+	must(t, err)
+	defer func() { _ = c.Close() }()
+	r.lan("")
+	r.eventually("the connection ends", func() error {
+		if c.Noop().Wait() == nil {
+			return errors.New("still connected")
+		}
+		return nil
+	})
+	if conn, err := r.dial(phoneAddr); err == nil {
+		_ = conn.Close()
+		t.Error("something listens")
+	}
 }
