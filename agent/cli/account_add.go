@@ -143,7 +143,7 @@ func (a *app) accountAdd(ctx context.Context, n newAccount, args []string) error
 	if err != nil {
 		return err
 	}
-	password, err := a.newPassword(ctx, n, next)
+	password, err := a.givenPassword(ctx, n, next)
 	if err != nil {
 		return err
 	}
@@ -196,8 +196,8 @@ func (a *app) planned(settings []config.Setting) (next config.Account, err error
 	return next, err
 }
 
-// newPassword is the password of an account to be added.
-func (a *app) newPassword(ctx context.Context, n newAccount, next config.Account) (secret.Secret, error) {
+// givenPassword is the password of an account to be added.
+func (a *app) givenPassword(ctx context.Context, n newAccount, next config.Account) (secret.Secret, error) {
 	switch {
 	case n.passwordStdin && !next.Password.InKeychain():
 		return "", fault.New(fault.Config, "the password is given twice", "leave out --password-stdin, or password_file and password_command")
