@@ -11,19 +11,26 @@ import (
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/installer/trust"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/localtls"
 )
 
 // AuthorityFile is where the certificate of the authority is that signs for mail
 // clients of this computer.
-func AuthorityFile(dataDir string) string { return filepath.Join(dataDir, "tls", "ca.pem") }
+func AuthorityFile(dataDir string) string {
+	return filepath.Join(dataDir, "tls", localtls.AuthorityFile)
+}
 
-// ReadAuthority returns the local certificate authority of a config, nil where there is
-// none yet. An agent may run.
-func ReadAuthority(cfg *config.Config) (*x509.Certificate, error) {
+// LANAuthorityFile is that of the authority that signs for the local network.
+func LANAuthorityFile(dataDir string) string {
+	return filepath.Join(dataDir, "tls", "lan", localtls.AuthorityFile)
+}
+
+// ReadAuthority returns the certificate in a file of the data folder of a config, nil
+// where there is none yet. An agent may run.
+func ReadAuthority(cfg *config.Config, path string) (*x509.Certificate, error) {
 	if err := datadir.Check(cfg.DataDir); err != nil {
 		return nil, err
 	}
-	path := AuthorityFile(cfg.DataDir)
 	ca, err := trust.Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -34,7 +41,7 @@ func ReadAuthority(cfg *config.Config) (*x509.Certificate, error) {
 // Authority returns the local certificate authority of a config, which is made where
 // there is none yet, as at the first start of the agent.
 func Authority(ctx context.Context, cfg *config.Config, o Options) (*x509.Certificate, error) {
-	ca, err := ReadAuthority(cfg)
+	ca, err := ReadAuthority(cfg, AuthorityFile(cfg.DataDir))
 	if ca != nil || err != nil {
 		return ca, err
 	}
@@ -48,7 +55,7 @@ func Authority(ctx context.Context, cfg *config.Config, o Options) (*x509.Certif
 	if err != nil && !fault.Is(err, fault.Conflict) { // an agent may just have started, and made it
 		return nil, err
 	}
-	ca, readErr := ReadAuthority(cfg)
+	ca, readErr := ReadAuthority(cfg, AuthorityFile(cfg.DataDir))
 	if ca == nil && readErr == nil {
 		readErr = err
 	}

@@ -30,6 +30,8 @@ type lanAccess struct {
 	guard *guard
 	peers *lan.Peers
 
+	interfaces func() ([]lan.Interface, error) // of this machine
+
 	mu     sync.Mutex       // held by look and Pair
 	addrs  []netip.AddrPort // that are served
 	named  []netip.Addr     // that the certificate has
@@ -46,7 +48,7 @@ type lanAccess struct {
 }
 
 func newLANAccess(a *Agent) *lanAccess {
-	l := &lanAccess{agent: a, tls: &localTLS{dir: filepath.Join(a.first.DataDir, "tls", "lan")}, permitted: map[string]time.Time{}}
+	l := &lanAccess{agent: a, tls: &localTLS{dir: filepath.Join(a.first.DataDir, "tls", "lan")}, interfaces: lan.Interfaces, permitted: map[string]time.Time{}}
 	var err error
 	if l.seen, err = lan.OpenSeen(filepath.Join(a.first.DataDir, lanFile)); err != nil {
 		a.log.Warn().Err(err).Msg("from which addresses devices have come is not known; they are new once more")
@@ -83,9 +85,13 @@ func (l *lanAccess) look() {
 	var wanted []netip.AddrPort
 	var conditions []health.Condition
 	if cfg := l.agent.Config().LAN; cfg.Enabled {
-		interfaces, err := lan.Interfaces()
 		var missing []string
-		if wanted, missing = lan.Resolve(cfg.Listen, interfaces); len(missing) > 0 || err != nil {
+		interfaces, err := l.interfaces()
+		wanted = l.addrs // what is served stays where it is not known what there is
+		if err == nil {
+			wanted, missing = lan.Resolve(cfg.Listen, interfaces)
+		}
+		if len(missing) > 0 || err != nil {
 			conditions = append(conditions, health.LANMissing(missing, err))
 		}
 		if err := l.certify(wanted); err != nil {

@@ -118,6 +118,10 @@ func TestABannedAddress(t *testing.T) {
 	if _, err := r.own().login(t.Context(), nil, "ann", generated); err != nil {
 		t.Errorf("on this machine: %v", err)
 	}
+	yes := true
+	if _, err := r.Ops().SetDevice(t.Context(), operations.SetDevice{Name: "phone", ReadOnly: &yes}); err != nil || !l.peers.Banned(phone) {
+		t.Errorf("a change that is not about the local network ended the ban: %v", err)
+	}
 	r.device(operations.AddDevice{User: "ann", Name: "new", Password: "new-" + generated, Generated: true, LAN: true})
 	if err := r.from("192.168.1.30", "new-"+generated); err != nil {
 		t.Errorf("after a person made a login: %v", err)

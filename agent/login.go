@@ -22,8 +22,8 @@ var errRefused = fault.New(fault.Auth, "user name or password refused", "the pas
 // login is how the mail clients of this machine get in: any device password of that
 // user. A password that was right before is let in at once, others wait for the guard.
 func (a *Agent) login(ctx context.Context, _ net.Addr, name, given string) (localimap.Account, error) {
-	any := func(string, mailstore.Device) bool { return true }
-	return a.authenticate(ctx, name, given, any, a.guard, func(hash func() error) error { return a.guard.try(ctx, a.userNamed(name), hash) }, "")
+	everyDevice := func(string, mailstore.Device) bool { return true }
+	return a.authenticate(ctx, name, given, everyDevice, a.guard, func(hash func() error) error { return a.guard.try(ctx, a.userNamed(name), hash) }, "")
 }
 
 // authenticate finds the device with that password, where may permits it; otherwise

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -10,14 +9,13 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/popbridge/popbridge/agent/lan"
 	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/installer/clientfiles"
 	"github.com/popbridge/popbridge/installer/discover"
+	"github.com/popbridge/popbridge/installer/trust"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/supervise"
 )
@@ -32,7 +30,7 @@ func (l *lanAccess) Pair(ctx context.Context, ask operations.Pair) (operations.P
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
-	case l.group == nil:
+	case l.group == nil || l.group.Context.Err() != nil:
 		return operations.Pairing{}, fault.New(fault.Temporary, "no agent is running, so there is no page for the phone yet",
 			"start it, then ask for the page: "+l.agent.users.Command("device set "+fault.ShellQuote(ask.Device)+" --lan"))
 	case len(l.addrs) == 0:
@@ -40,13 +38,9 @@ func (l *lanAccess) Pair(ctx context.Context, ask operations.Pair) (operations.P
 			"`"+l.agent.users.Command("status")+"` says why")
 	}
 	addr := l.addrs[0]
-	raw, err := os.ReadFile(filepath.Join(l.tls.dir, "ca.pem"))
+	ca, err := trust.Read(LANAuthorityFile(l.agent.first.DataDir))
 	if err != nil {
 		return operations.Pairing{}, fault.Wrap(err, fault.Corrupt, "the authority of the local network cannot be read", "restore the folder tls from a backup")
-	}
-	block, _ := pem.Decode(raw)
-	if block == nil {
-		return operations.Pairing{}, fault.New(fault.Corrupt, "the authority of the local network is no certificate", "restore the folder tls from a backup")
 	}
 	l.page.Stop() // which has the port
 	ln, err := listenNear(ctx, addr)
@@ -54,13 +48,13 @@ func (l *lanAccess) Pair(ctx context.Context, ask operations.Pair) (operations.P
 		return operations.Pairing{}, err
 	}
 	mailbox := clientfiles.Mailbox{Device: ask.Device, User: ask.User, Host: addr.Addr().String(), Port: int(addr.Port()),
-		TLS: discover.Implicit, Authority: block.Bytes, Identities: ask.Identities}
+		TLS: discover.Implicit, Authority: ca.Raw, Identities: ask.Identities}
 	page := lan.NewPage(ln.Addr().String(), mailbox)
 	l.page, l.pageAt = l.servePage(ln, page), addr
 	l.agent.log.Info().Str("user", ask.User).Str("device", ask.Device).Str("listen", ln.Addr().String()).Stringer("for", lan.PageFor).
 		Msg("page to set a phone up is served")
 	return operations.Pairing{URL: "https://" + ln.Addr().String() + "/" + page.Token, Until: time.Now().Add(lan.PageFor),
-		Fingerprint: lan.Fingerprint(block.Bytes), Host: mailbox.Host, Port: mailbox.Port}, nil
+		Fingerprint: lan.Fingerprint(ca.Raw), Host: mailbox.Host, Port: mailbox.Port}, nil
 }
 
 func listenNear(ctx context.Context, addr netip.AddrPort) (net.Listener, error) {

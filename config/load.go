@@ -194,7 +194,7 @@ func readIMAP(t *table) IMAP {
 	}
 	values, ok := take[[]any](t, "listen", want)
 	if ok && len(values) == 0 {
-		t.report("listen", &mistake{"the list is empty: no mail client could connect", "must be " + want})
+		t.report("listen", &mistake{"the list is empty: no mail program could connect", "must be " + want})
 	}
 	for i, v := range values {
 		address, m := "", &mistake{"is " + typeName(v), `must be text in quotes, such as "127.0.0.1:1143"`}

@@ -10,52 +10,25 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/emersion/go-imap/v2/imapclient"
-	"golang.org/x/sys/unix"
 
 	"github.com/popbridge/popbridge/internal/testkit"
 	"github.com/popbridge/popbridge/test/rig"
 )
-
-// ownNetwork puts the thread of this test, and what it starts, into a network of its
-// own, in which the names are this machine, and no DNS answers.
-func ownNetwork(t *testing.T, names ...string) {
-	t.Helper()
-	runtime.LockOSThread() // and never unlocked: the thread ends with the test
-	if err := unix.Unshare(unix.CLONE_NEWNET | unix.CLONE_NEWNS | unix.CLONE_FS); err != nil {
-		t.Skip("needs root: ", err)
-	}
-	dir := t.TempDir()
-	hosts, dns := filepath.Join(dir, "hosts"), filepath.Join(dir, "resolv.conf")
-	must(t, os.WriteFile(hosts, []byte("127.0.0.1 localhost "+strings.Join(names, " ")+"\n"), 0o644))
-	must(t, os.WriteFile(dns, []byte("nameserver 127.0.0.1\noptions attempts:1 timeout:1\n"), 0o644))
-	for _, args := range [][]string{
-		{"ip", "link", "set", "lo", "up"}, {"mount", "--make-rprivate", "/"},
-		{"mount", "--bind", hosts, "/etc/hosts"}, {"mount", "--bind", dns, "/etc/resolv.conf"},
-	} {
-		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
-			t.Fatalf("%v: %v: %s", args, err, out)
-		}
-	}
-}
 
 // A stranger's five minutes: an address, a password, and a mail program reads the mail.
 func TestSetup(t *testing.T) {
 	rig.Need(t, "dovecot", "script", "ip")
 	t.Parallel()
 	ca := testkit.CA(t, "autoconfig.example.com", "pop.example.com")
-	done := make(chan struct{})
-	go func() { // a goroutine that ends with its thread
-		defer close(done)
-		ownNetwork(t, "autoconfig.example.com", "pop.example.com")
+	must(t, namedHost(t, "autoconfig.example.com", "pop.example.com").do(func() error {
 		setup(t, ca)
-	}()
-	<-done
+		return nil
+	}))
 }
 
 func setup(t *testing.T, ca *testkit.TLS) {
@@ -74,10 +47,7 @@ func setup(t *testing.T, ca *testkit.TLS) {
 		t.Error(err)
 		return
 	}
-	web := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/xml")
-		_, _ = fmt.Fprintf(w, autoconfig, server.POP3S)
-	})}
+	web := &http.Server{Handler: rig.Autoconfig(server.POP3S)}
 	go func() { _ = web.Serve(listener) }()
 	defer func() { _ = web.Close() }()
 
@@ -166,11 +136,3 @@ func setup(t *testing.T, ca *testkit.TLS) {
 		t.Errorf("INBOX: %v, %v", box, err)
 	}
 }
-
-const autoconfig = `<?xml version="1.0"?>
-<clientConfig version="1.1"><emailProvider id="example.com"><domain>example.com</domain><displayName>Example</displayName>
-<incomingServer type="pop3"><hostname>pop.example.com</hostname><port>%d</port><socketType>SSL</socketType>
-<username>%%EMAILLOCALPART%%</username><authentication>password-cleartext</authentication></incomingServer>
-<outgoingServer type="smtp"><hostname>smtp.example.com</hostname><port>465</port><socketType>SSL</socketType>
-<username>%%EMAILADDRESS%%</username><authentication>password-cleartext</authentication></outgoingServer>
-</emailProvider></clientConfig>`

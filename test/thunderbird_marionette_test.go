@@ -25,7 +25,7 @@ func startThunderbirdAt(t *testing.T, program, home, profile string, args ...str
 	t.Helper()
 	cmd := exec.Command(program, args...)
 	cmd.Env = append(os.Environ(), "HOME="+home)
-	b, err := rig.StartThunderbird(t.Context(), cmd, profile, nil)
+	b, err := rig.StartThunderbird(t.Context(), cmd, profile)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ import (
 func ownStore(t *testing.T) func(*exec.Cmd) {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("needs root")
+		rig.Skip(t, "needs root")
 	}
 	dir := t.TempDir()
 	must(t, os.Chmod(dir, 0o755))

@@ -49,7 +49,7 @@ func (a *app) newAccountAddCommand() *cobra.Command {
 	f.IntVar(&n.port, "port", 0, "its `PORT` (default: 995 with implicit TLS, else 110)")
 	f.StringVar(&n.tls, "tls", "", "implicit, starttls or none: the `MODE` of TLS (default: implicit)")
 	f.StringVar(&n.username, "username", "", "the `NAME` to log in with")
-	f.StringVar(&n.user, "user", "", "the `USER` that mail clients log in as to see this mail (default: me)")
+	f.StringVar(&n.user, "user", "", "the `USER` that mail programs log in as to see this mail (default: me)")
 	f.StringVar(&n.folder, "folder", "", "the `FOLDER` that its mail goes to (default: INBOX)")
 	f.BoolVar(&n.passwordStdin, "password-stdin", false, "read the password from standard input")
 	f.StringVar(&n.passwordFile, "password-file", "", "the `FILE` that has the password, and stays where it is")
@@ -137,7 +137,7 @@ func (a *app) accountAdd(ctx context.Context, n newAccount, args []string) error
 	if err != nil {
 		return err
 	}
-	password, err := a.newPassword(ctx, n, next)
+	password, err := a.givenPassword(ctx, n, next)
 	if err != nil {
 		return err
 	}
@@ -190,8 +190,8 @@ func (a *app) planned(settings []config.Setting) (next config.Account, err error
 	return next, err
 }
 
-// newPassword is the password of an account to be added.
-func (a *app) newPassword(ctx context.Context, n newAccount, next config.Account) (secret.Secret, error) {
+// givenPassword is the password of an account to be added.
+func (a *app) givenPassword(ctx context.Context, n newAccount, next config.Account) (secret.Secret, error) {
 	switch {
 	case n.passwordStdin && !next.Password.InKeychain():
 		return "", fault.New(fault.Config, "the password is given twice", "leave out --password-stdin, or password_file and password_command")

@@ -46,7 +46,7 @@ func (a *app) storePassword(ctx context.Context, next config.Account, password s
 		return "in the keychain", "", nil
 	}
 	path := filepath.Join(filepath.Dir(a.configPath), next.Name+".password")
-	if info, err := os.Lstat(path); err == nil && (!info.Mode().IsRegular() || a.named(path)) { // one that was left is replaced
+	if info, err := os.Lstat(path); err == nil && (!info.Mode().IsRegular() || a.hasPasswordFile(path)) { // one that was left is replaced
 		return "", "", fault.New(fault.Conflict, "there is no keychain, and "+path+" is in use already", "remove it, or name a file with --password-file")
 	}
 	mode := fs.FileMode(0o700)
@@ -67,8 +67,8 @@ func (a *app) storePassword(ctx context.Context, next config.Account, password s
 	return "in the file " + path + ", which only " + reader + " can read", path, nil
 }
 
-// named reports whether an account of the config has its password in a file.
-func (a *app) named(path string) bool {
+// hasPasswordFile reports whether an account of the config has its password in a file.
+func (a *app) hasPasswordFile(path string) bool {
 	abs, err := filepath.Abs(path)
 	cfg, loadErr := config.Load(a.configPath)
 	return err == nil && loadErr == nil && slices.ContainsFunc(cfg.Accounts, func(c config.Account) bool { return c.Password.File == abs })

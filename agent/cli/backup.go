@@ -35,8 +35,8 @@ func (a *app) newRestoreCommand() *cobra.Command {
 		Use:   "restore DIR",
 		Short: "Fill an empty data folder from a backup",
 		Long: "Fill the data folder of the config from a backup. No agent may run, and the data\n" +
-			"folder may not hold mail or logins yet. Mail clients find the UIDs they know. The\n" +
-			"logins of mail clients and the certificate come back from a backup that is as this\n" +
+			"folder may not hold mail or logins yet. Mail programs find the UIDs they know. The\n" +
+			"logins of mail programs and the certificate come back from a backup that is as this\n" +
 			"computer has written it; from any other only with --with-devices, as whoever could\n" +
 			"change it could have added a login. A config has to be there first: DIR has the\n" +
 			"config file as it was; read it and copy it to its place where it is lost. Password\n" +
@@ -45,7 +45,7 @@ func (a *app) newRestoreCommand() *cobra.Command {
 		Args:    cobra.ExactArgs(1),
 		RunE:    func(c *cobra.Command, args []string) error { return a.restore(c.Context(), args[0], devices) },
 	})
-	c.Flags().BoolVar(&devices, "with-devices", false, "bring back the logins of mail clients and the certificate from any backup")
+	c.Flags().BoolVar(&devices, "with-devices", false, "bring back the logins of mail programs and the certificate from any backup")
 	return c
 }
 
@@ -98,7 +98,7 @@ func (a *app) showDevices(done []operations.Backup) {
 		}
 	}
 	if !all {
-		a.printf("Mail clients need a new password (%s) and get a new certificate. Where the backup\n"+
+		a.printf("Mail programs need a new password (%s) and get a new certificate. Where the backup\n"+
 			"was always in your hands, move the folder users of the data folder away, and restore again with --with-devices.\n", a.command("device add NAME"))
 	}
 }

@@ -85,9 +85,9 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *app {
 func (a *app) newRootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "popbridge",
-		Short: "Keep POP3 mail on this machine and show it to every mail client by IMAP",
+		Short: "Keep POP3 mail on this machine and show it to every mail program by IMAP",
 		Long: "popbridge polls POP3 accounts, keeps every message on local disk and shows\n" +
-			"the result through an IMAP server on this machine, so that all mail clients\n" +
+			"the result through an IMAP server on this machine, so that all mail programs\n" +
 			"see one mailbox. Try it with: popbridge demo",
 		SilenceErrors: true, SilenceUsage: true, DisableSuggestions: true,
 		PersistentPreRun: func(*cobra.Command, []string) { a.started = true },

@@ -288,7 +288,7 @@ func TestStatusBeginsInPlainWords(t *testing.T) {
 		{operations.Status{Running: true, Accounts: []operations.Account{well}}, "mail is flowing\n\n"},
 		{operations.Status{Running: true, Accounts: []operations.Account{well, bad}}, "no mail comes from work (the last poll that went through: 3 h ago): no answer\n\n"},
 		{operations.Status{Running: true, Accounts: []operations.Account{well, bad}, Health: badly}, "no mail comes from work (the last poll that went through: 3 h ago): no answer\n\n"},
-		{operations.Status{Running: true, Accounts: []operations.Account{well}, Health: busy}, "mail clients cannot connect, mail is fetched all the same: port 1143 is in use\n\n"},
+		{operations.Status{Running: true, Accounts: []operations.Account{well}, Health: busy}, "mail programs cannot connect, mail is fetched all the same: port 1143 is in use\n\n"},
 		{operations.Status{Running: true, Accounts: []operations.Account{well}, Health: invalid}, "the changed config has errors; the old one stays in force: line 3: a\n\n"},
 		{operations.Status{Running: true, Accounts: []operations.Account{well}, Health: warning}, "mail is flowing; 1 warning below\n\n"},
 		{operations.Status{Running: true, Accounts: []operations.Account{{Name: "home", State: "paused"}}}, "mail from home does not come: it is paused\n\n"},

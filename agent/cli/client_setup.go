@@ -28,18 +28,18 @@ func (a *app) newClientSetupCommand() *cobra.Command {
 	var s clientSetup
 	c := a.addJSON(&cobra.Command{
 		Use:   "client-setup",
-		Short: "Print what to enter in a mail client, or set one up",
-		Long: "Prints what to enter in a mail client: the IMAP server of popbridge, and the SMTP\n" +
+		Short: "Print what to enter in a mail program, or set one up",
+		Long: "Prints what to enter in a mail program: the IMAP server of popbridge, and the SMTP\n" +
 			"server of the provider of each mail address. With --thunderbird it adds the account\n" +
 			"to Thunderbird, which has to be closed meanwhile; with --out it writes files for\n" +
-			"mail clients, and a page to print. No password is in any of them.",
+			"mail programs, and a page to print. No password is in any of them.",
 		Example: "  popbridge client-setup\n  popbridge client-setup --thunderbird\n  popbridge client-setup --device laptop --out mail-clients",
 		Args:    cobra.NoArgs,
 		RunE:    func(c *cobra.Command, _ []string) error { return a.clientSetup(c.Context(), s) },
 	})
 	c.Flags().StringVar(&s.user, "user", "", "the `USER` whose mail it is; may be left out when there is one only")
 	c.Flags().StringVar(&s.device, "device", "", "the `NAME` of the login; may be left out when there is one only")
-	c.Flags().StringVar(&s.out, "out", "", "write files for mail clients into `DIR`, which is made")
+	c.Flags().StringVar(&s.out, "out", "", "write files for mail programs into `DIR`, which is made")
 	c.Flags().StringVar(&s.thunderbird, "thunderbird", "", "add the account to Thunderbird: to the `PROFILE` in this folder, or to its usual one")
 	c.Flags().Lookup("thunderbird").NoOptDefVal = defaultProfile
 	return c
@@ -78,7 +78,7 @@ func (a *app) printClientValues(m clientfiles.Mailbox) {
 	}
 	a.printf("%s", a.otherWays())
 	if m.Loopback() {
-		a.printf("No QR code for a phone: %s is this computer only. A phone is set up with %s\n", m.Host, a.command("device add phone --lan"))
+		a.printf("A phone cannot reach %s; in your network, where the config has [lan]: %s\n", m.Host, a.command("device add NAME --lan"))
 		return
 	}
 	code, err := m.AndroidQR()

@@ -33,7 +33,7 @@ func (a *app) newDemoCommand() *cobra.Command {
 		Use:   "demo",
 		Short: "Try everything on a temporary folder with sample mail",
 		Long: "Run the whole agent on a temporary data folder against a built-in POP3 server\n" +
-			"with sample mail, print how to connect a mail client, and let new mail trickle in.\n" +
+			"with sample mail, print how to connect a mail program, and let new mail trickle in.\n" +
 			"Ctrl-C ends it and removes the folder. Nothing leaves this machine.",
 		Example: "  popbridge demo\n  popbridge demo --once",
 		Args:    cobra.NoArgs,
@@ -185,7 +185,7 @@ func (d *demonstration) trickle(ctx context.Context, a *app, every time.Duration
 		return err
 	}
 	host, port, _ := net.SplitHostPort(d.addr)
-	a.printf("The demo has fetched %d sample messages. Connect a mail client by IMAP with\n\n"+
+	a.printf("The demo has fetched %d sample messages. Connect a mail program by IMAP with\n\n"+
 		"  server      %s\n  port        %s\n  security    none (the demo has no TLS, so that no certificate is asked about)\n"+
 		"  user        %s\n  password    %s\n\n"+
 		"or in a terminal\n\n  neomutt -n -F /dev/null -e 'set ssl_force_tls=no imap_pass=%s folder=imap://%s@%s/ spoolfile=+INBOX'\n\n"+
@@ -251,7 +251,7 @@ func (d *demonstration) once(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	a.printf("%d messages, %d bytes, went from a POP3 server to a mail client byte for byte\n"+
+	a.printf("%d messages, %d bytes, went from a POP3 server to a mail program byte for byte\n"+
 		"%d folders, %s\n", len(got), size, len(boxes), time.Since(started).Round(time.Millisecond))
 	return nil
 }

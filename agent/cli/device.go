@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
-	"net"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -14,13 +13,14 @@ import (
 
 	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/installer/clientfiles"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/textfile"
 )
 
 func (a *app) newDeviceCommand() *cobra.Command {
-	return parentOf("device", "Manage the logins of mail clients",
-		"Every mail client logs in with the user of its accounts and a password of its\n"+
+	return parentOf("device", "Manage the logins of mail programs",
+		"Every mail program logs in with the user of its accounts and a password of its\n"+
 			"own, which can be revoked without touching the others.",
 		a.newDeviceAddCommand(), a.newDeviceSetCommand(), a.newDeviceListCommand(), a.newDeviceRevokeCommand())
 }
@@ -30,8 +30,8 @@ func (a *app) newDeviceAddCommand() *cobra.Command {
 	var fromStdin bool
 	c := a.addJSON(&cobra.Command{
 		Use:   "add NAME",
-		Short: "Let a mail client log in; prints its password once",
-		Long: "Lets a mail client log in, and prints its password once. With --folder it sees\n" +
+		Short: "Let a mail program log in; prints its password once",
+		Long: "Lets a mail program log in, and prints its password once. With --folder it sees\n" +
 			"those folders only, which have to exist, under whatever name they get later; its\n" +
 			"INBOX is empty then, unless that is one of them. Trash, Sent and Drafts have to be\n" +
 			"named as well where the client is to use them. With --lan it may come from the\n" +
@@ -57,7 +57,7 @@ func (a *app) newDeviceAddCommand() *cobra.Command {
 func (a *app) newDeviceListCommand() *cobra.Command {
 	return a.addJSON(&cobra.Command{
 		Use:     "list",
-		Short:   "List the logins of mail clients",
+		Short:   "List the logins of mail programs",
 		Example: "  popbridge device list",
 		Args:    cobra.NoArgs,
 		RunE:    func(c *cobra.Command, _ []string) error { return a.deviceList(c.Context()) },
@@ -68,7 +68,7 @@ func (a *app) newDeviceRevokeCommand() *cobra.Command {
 	var user string
 	c := &cobra.Command{
 		Use:     "revoke NAME",
-		Short:   "End the login of a mail client",
+		Short:   "End the login of a mail program",
 		Example: "  popbridge device revoke laptop",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -149,9 +149,8 @@ func (a *app) deviceAdd(ctx context.Context, d operations.AddDevice, fromStdin b
 
 // connection is what a mail client is told, beside user and password.
 func connection(imap config.IMAP) string {
-	host, port, _ := net.SplitHostPort(imap.Listen[0])
-	security := map[config.Security]string{config.StartTLS: "STARTTLS", config.Implicit: "TLS", config.Off: "no encryption"}[imap.TLS]
-	return fmt.Sprintf("Mail clients connect with IMAP to %s, port %s, %s.", host, port, security)
+	host, port := programsAddress(imap.Listen)
+	return fmt.Sprintf("Mail programs connect with IMAP to %s, port %d, security %s.", host, port, clientfiles.SecurityWords(imapSecurity(imap)))
 }
 
 func (a *app) deviceList(ctx context.Context) error {
@@ -163,7 +162,7 @@ func (a *app) deviceList(ctx context.Context) error {
 		case a.json:
 			return a.printJSON(devices)
 		case len(devices) == 0:
-			a.printf("no mail client can log in yet; add one with: %s\n", a.command("device add NAME"))
+			a.printf("no mail program can log in yet; add one with: %s\n", a.command("device add NAME"))
 			return nil
 		}
 		now := time.Now()

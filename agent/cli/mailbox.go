@@ -2,17 +2,13 @@ package cli
 
 import (
 	"context"
-	"encoding/pem"
-	"errors"
-	"io/fs"
 	"net"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/popbridge/popbridge/agent"
 	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/installer/clientfiles"
@@ -55,9 +51,9 @@ func (a *app) mailbox(ctx context.Context, user, device string, here bool) (m cl
 	if len(listen) == 0 {
 		listen = cfg.IMAP.Listen
 	}
-	m.TLS, m.CAFile = imapSecurity(cfg.IMAP), filepath.Join(cfg.DataDir, "tls", "ca.pem")
+	m.TLS, m.CAFile = imapSecurity(cfg.IMAP), agent.AuthorityFile(cfg.DataDir)
 	if len(network) > 0 {
-		listen, m.TLS, m.CAFile = network, discover.Implicit, filepath.Join(cfg.DataDir, "tls", "lan", "ca.pem")
+		listen, m.TLS, m.CAFile = network, discover.Implicit, agent.LANAuthorityFile(cfg.DataDir)
 	}
 	if m.Host, m.Port = programsAddress(listen); m.Port == 0 {
 		return m, fault.New(fault.Config, "the port of the IMAP server is not known before popbridge runs", "start it: "+a.command("run"))
@@ -65,9 +61,14 @@ func (a *app) mailbox(ctx context.Context, user, device string, here bool) (m cl
 	if m.TLS == discover.None {
 		m.CAFile = ""
 	} else {
-		if m.Authority, err = a.readAuthority(m.CAFile); err != nil {
+		ca, err := agent.ReadAuthority(cfg, m.CAFile)
+		if err == nil && ca == nil {
+			err = fault.New(fault.Config, "popbridge has not made its certificate yet", "it does when it runs for the first time: "+a.command("run"))
+		}
+		if err != nil {
 			return m, err
 		}
+		m.Authority = ca.Raw
 	}
 	m.Identities = a.identities(ctx, cfg, m.User)
 	return m, nil
@@ -140,20 +141,6 @@ func (a *app) chooseDevice(cfg *config.Config, devices []operations.Device, user
 		user = u
 	}
 	return user, strings.Join(found, ""), nil
-}
-
-func (a *app) readAuthority(path string) ([]byte, error) {
-	raw, err := os.ReadFile(path)
-	switch block, _ := pem.Decode(raw); {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, fault.New(fault.Config, "popbridge has not made its certificate yet", "it does when it runs for the first time: "+a.command("run"))
-	case err != nil:
-		return nil, fault.Wrap(err, fault.Config, "the certificate of popbridge cannot be read", "run this as the user that popbridge runs as")
-	case block == nil:
-		return nil, fault.New(fault.Corrupt, path+" is no certificate", "restore the folder tls from a backup")
-	default:
-		return block.Bytes, nil
-	}
 }
 
 // identities are the mail addresses of the accounts of a user, with what is found of

@@ -89,7 +89,7 @@ func TestQRCodeForAPhone(t *testing.T) {
 		said, code string
 	}{
 		{func(*clientfiles.Mailbox) {}, "Scan QR code", want},
-		{func(m *clientfiles.Mailbox) { m.Host = "127.0.0.1" }, "No QR code for a phone: 127.0.0.1 is this computer only.", ""},
+		{func(m *clientfiles.Mailbox) { m.Host = "127.0.0.1" }, "A phone cannot reach 127.0.0.1; in your network, where the config has [lan]: ", ""},
 		{func(m *clientfiles.Mailbox) { m.Identities = nil }, "there is no QR code for Android", ""},
 	} {
 		var out, errs bytes.Buffer

@@ -200,7 +200,7 @@ func (a *app) start(ctx context.Context, s background, again bool) error {
 	case !found.Answers:
 		a.printf("the service %s as process %d, and has not answered yet: `%s` says how it is doing\n", runs, found.PID, a.command("status"))
 	case len(found.Listen) == 0:
-		a.printf("the service %s as process %d, and no mail client can connect to it\n", runs, found.PID)
+		a.printf("the service %s as process %d, and no mail program can connect to it\n", runs, found.PID)
 	default:
 		a.printf("the service %s as process %d, with IMAP on %s\n", runs, found.PID, strings.Join(found.Listen, ", "))
 	}

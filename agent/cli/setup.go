@@ -161,20 +161,22 @@ func (a *app) addFound(ctx context.Context, found discover.Found) (account confi
 		return account, err
 	}
 	name := accountName(found.Address.String())
-	settings := []config.Setting{config.Text("name", name), config.Text("host", found.POP.Host),
-		{Key: "port", Value: strconv.Itoa(found.POP.Port)}, config.Text("tls", string(found.POP.TLS)), config.Text("username", found.POP.Username)}
-	if found.Advice.MinInterval > 0 {
-		settings = append(settings, config.Text("poll_every", every(found.Advice.MinInterval)))
+	settings := func(username string) []config.Setting {
+		list := []config.Setting{config.Text("name", name), config.Text("host", found.POP.Host),
+			{Key: "port", Value: strconv.Itoa(found.POP.Port)}, config.Text("tls", string(found.POP.TLS)), config.Text("username", username)}
+		if found.Advice.MinInterval > 0 {
+			list = append(list, config.Text("poll_every", every(found.Advice.MinInterval)))
+		}
+		return list
 	}
-	if account, err = a.planned(settings); err != nil {
+	if account, err = a.planned(settings(found.POP.Username)); err != nil {
 		return account, err
 	}
 	password, err := a.tryPasswords(ctx, found, &account)
 	if err != nil {
 		return account, err
 	}
-	settings[4] = config.Text("username", account.Username)
-	where, err := a.writeAccount(ctx, account, password, settings)
+	where, err := a.writeAccount(ctx, account, password, settings(account.Username))
 	if err != nil {
 		return account, err
 	}

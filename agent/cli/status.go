@@ -25,10 +25,10 @@ func (a *app) newStatusCommand() *cobra.Command {
 	var serving bool
 	c := &cobra.Command{
 		Use:   "status",
-		Short: "Show accounts, health, connected mail clients and the next poll",
-		Long: "Shows accounts, health, connected mail clients and the next poll. The exit code is 0\n" +
+		Short: "Show accounts, health, connected mail programs and the next poll",
+		Long: "Shows accounts, health, connected mail programs and the next poll. The exit code is 0\n" +
 			"whatever it shows; programs read `health` of --json. --serving is for what watches the\n" +
-			"agent, as a container does: exit code 1 unless one answers and takes mail clients.",
+			"agent, as a container does: exit code 1 unless one answers and takes mail programs.",
 		Example: "  popbridge status\n  popbridge status --json | jq -r '.health[].text'\n  popbridge status --serving",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -41,7 +41,7 @@ func (a *app) newStatusCommand() *cobra.Command {
 			return a.status(c.Context())
 		},
 	}
-	c.Flags().BoolVar(&serving, "serving", false, "only say whether an agent answers and takes mail clients")
+	c.Flags().BoolVar(&serving, "serving", false, "only say whether an agent answers and takes mail programs")
 	return a.addJSON(c)
 }
 
@@ -68,7 +68,7 @@ func (a *app) serving(ctx context.Context) error {
 		return err
 	}
 	if len(s.Listen) == 0 {
-		return fault.New(fault.Temporary, "no mail client can connect to the agent", "`"+a.command("status")+"` says why")
+		return fault.New(fault.Temporary, "no mail program can connect to the agent", "`"+a.command("status")+"` says why")
 	}
 	a.printf("serving mail on %s\n", strings.Join(s.Listen, ", "))
 	return nil
@@ -135,7 +135,45 @@ func serviceText(s installer.State, now time.Time) string {
 }
 
 func (a *app) printStatus(s operations.Status, services []installer.State, now time.Time) error {
-	var head, accounts table
+	var accounts table
+	accounts.row("ACCOUNT", "STATE", "STORED", "ON SERVER", "LAST SUCCESS", "NEXT POLL") // the last error is below, in health
+	for _, acc := range s.Accounts {
+		state := acc.State
+		if !s.Running && state == "idle" {
+			state = "not running"
+		}
+		onServer := "-" // not known before the first listing
+		if acc.LastSuccess != nil || acc.OnServer > 0 {
+			onServer = fmt.Sprint(acc.OnServer)
+		}
+		accounts.row(acc.Name, state, fmt.Sprint(acc.Stored), onServer,
+			when(acc.LastSuccess, now, "never"), when(acc.NextPoll, now, "-"))
+	}
+	var out strings.Builder
+	out.WriteString(mailText(s, now))
+	head := statusHead(s, services, now)
+	err := head.print(&out)
+	out.WriteString("\n")
+	err = errors.Join(err, accounts.print(&out))
+	for _, acc := range s.Accounts {
+		for _, p := range acc.Problems {
+			fmt.Fprintf(&out, "%s: a message waits: %s\n", acc.Name, p)
+		}
+		for _, n := range acc.Notes {
+			fmt.Fprintf(&out, "%s: %s\n", acc.Name, n)
+		}
+		out.WriteString(a.dueText(acc, now))
+		if acc.Expire != "" {
+			fmt.Fprintf(&out, "%s: %s\n", acc.Name, acc.Expire)
+		}
+	}
+	out.WriteString(healthText(s.Health))
+	_, writeErr := io.WriteString(a.stdout, out.String())
+	return errors.Join(err, writeErr)
+}
+
+// statusHead is what concerns no account.
+func statusHead(s operations.Status, services []installer.State, now time.Time) (head table) {
 	state := "not running"
 	if s.Running {
 		state = fmt.Sprintf("running as process %d", s.PID)
@@ -168,39 +206,7 @@ func (a *app) printStatus(s operations.Status, services []installer.State, now t
 	if len(s.Health) == 0 {
 		head.row("health", "good")
 	}
-	accounts.row("ACCOUNT", "STATE", "STORED", "ON SERVER", "LAST SUCCESS", "NEXT POLL") // the last error is below, in health
-	for _, acc := range s.Accounts {
-		state := acc.State
-		if !s.Running && state == "idle" {
-			state = "not running"
-		}
-		onServer := "-" // not known before the first listing
-		if acc.LastSuccess != nil || acc.OnServer > 0 {
-			onServer = fmt.Sprint(acc.OnServer)
-		}
-		accounts.row(acc.Name, state, fmt.Sprint(acc.Stored), onServer,
-			when(acc.LastSuccess, now, "never"), when(acc.NextPoll, now, "-"))
-	}
-	var out strings.Builder
-	out.WriteString(mailText(s, now))
-	err := head.print(&out)
-	out.WriteString("\n")
-	err = errors.Join(err, accounts.print(&out))
-	for _, acc := range s.Accounts {
-		for _, p := range acc.Problems {
-			fmt.Fprintf(&out, "%s: a message waits: %s\n", acc.Name, p)
-		}
-		for _, n := range acc.Notes {
-			fmt.Fprintf(&out, "%s: %s\n", acc.Name, n)
-		}
-		out.WriteString(a.dueText(acc, now))
-		if acc.Expire != "" {
-			fmt.Fprintf(&out, "%s: %s\n", acc.Name, acc.Expire)
-		}
-	}
-	out.WriteString(healthText(s.Health))
-	_, writeErr := io.WriteString(a.stdout, out.String())
-	return errors.Join(err, writeErr)
+	return head
 }
 
 // mailText says in plain words, in lines, whether mail is flowing, and if not,

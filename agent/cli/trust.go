@@ -85,9 +85,9 @@ func (a *app) newTrustStatusCommand() *cobra.Command {
 	})
 }
 
-// authority returns the local authority and the data folder that it is in; make says
+// authority returns the local authority and the data folder that it is in; create says
 // whether it is made where there is none, else it is nil.
-func (a *app) authority(ctx context.Context, make bool) (ca *x509.Certificate, dataDir string, err error) {
+func (a *app) authority(ctx context.Context, create bool) (ca *x509.Certificate, dataDir string, err error) {
 	cfg, err := a.loadConfig()
 	if err == nil {
 		err = a.asAccount()
@@ -95,10 +95,10 @@ func (a *app) authority(ctx context.Context, make bool) (ca *x509.Certificate, d
 	if err != nil {
 		return nil, "", err
 	}
-	if make {
+	if create {
 		ca, err = agent.Authority(ctx, cfg, agent.Options{Log: a.commandLog(cfg)})
 	} else {
-		ca, err = agent.ReadAuthority(cfg)
+		ca, err = agent.ReadAuthority(cfg, agent.AuthorityFile(cfg.DataDir))
 	}
 	if fault.Is(err, fault.Denied) { // the agent runs as another user
 		err = fault.New(fault.Denied, err.Error(), "for the programs that read the store of the system: sudo "+a.command("trust install --system")+

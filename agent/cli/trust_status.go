@@ -53,7 +53,7 @@ func (a *app) trustStatus(ctx context.Context) error {
 		if ca != nil {
 			answer["authority"] = seenAuthority{agent.AuthorityFile(dir), trust.Fingerprint(ca), ca.NotAfter, trust.SpeaksFor(ca)}
 		}
-		return a.printJSON(answer)
+		return errors.Join(a.printJSON(answer), failed)
 	}
 	if ca == nil {
 		a.printf("there is no authority yet: `%s` makes it\n", a.command("trust install"))

@@ -39,9 +39,9 @@ func (a *app) trustStores(system bool) ([]trust.Store, error) {
 
 // authorityOf is authority. With --system it is that of the user whose mail it is: who
 // called sudo, or as whom the service with this config runs.
-func (a *app) authorityOf(ctx context.Context, system, make bool) (*x509.Certificate, string, error) {
+func (a *app) authorityOf(ctx context.Context, system, create bool) (*x509.Certificate, string, error) {
 	if !system {
-		return a.authority(ctx, make)
+		return a.authority(ctx, create)
 	}
 	path, err := filepath.Abs(a.configPath)
 	if err != nil {
@@ -54,7 +54,7 @@ func (a *app) authorityOf(ctx context.Context, system, make bool) (*x509.Certifi
 		}
 	}
 	if name == "" {
-		return a.authority(ctx, make)
+		return a.authority(ctx, create)
 	}
 	seen, err := a.checkAs(ctx, name, path)
 	if err != nil {
@@ -63,7 +63,7 @@ func (a *app) authorityOf(ctx context.Context, system, make bool) (*x509.Certifi
 	file := agent.AuthorityFile(seen.DataDir)
 	ca, err := trust.Read(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		if !make {
+		if !create {
 			return nil, seen.DataDir, nil
 		}
 		return nil, "", fault.New(fault.NotFound, "there is no authority in the data folder of user "+name+" yet", "the first start of popbridge makes it, or as that user: popbridge trust install")

@@ -123,7 +123,7 @@ func (a *app) deleteMail(ctx context.Context, yes bool) error {
 		return errors.Join(err, own.Close())
 	}
 	a.showHoldings(cfg.DataDir, list)
-	ca, _ := agent.ReadAuthority(cfg) // without it nothing is said of it
+	ca, _ := agent.ReadAuthority(cfg, agent.AuthorityFile(cfg.DataDir)) // without it nothing is said of it
 	trusting := trustedIn(ctx, ca)
 	if !yes {
 		if err := a.confirmDelete(ctx); err != nil {

@@ -13,7 +13,7 @@ import (
 )
 
 func (a *app) newUserCommand() *cobra.Command {
-	return parentOf("user", "Show and rename the users that mail clients log in as",
+	return parentOf("user", "Show and rename the users that mail programs log in as",
 		"A user is whose mail an account brings, by the key user in the config. The mail\n"+
 			"of a user stays here, is served, checked and backed up also when no account of\n"+
 			"the config is of this user any more.",
@@ -35,7 +35,7 @@ func (a *app) newUserRenameCommand() *cobra.Command {
 		Use:   "rename OLD NEW",
 		Short: "Give the mail and the devices of a user another user name",
 		Long: "Give everything of user OLD to user NEW, who has no mail yet. Messages, UIDs and\n" +
-			"device passwords stay as they are; mail clients log in as NEW from then on. Set\n" +
+			"device passwords stay as they are; mail programs log in as NEW from then on. Set\n" +
 			"user = \"NEW\" in the accounts of the config before or after: between both steps\n" +
 			"they are not polled, so that nothing is fetched twice.",
 		Example: "  popbridge user rename ann anna",
@@ -82,7 +82,7 @@ func (a *app) userRename(ctx context.Context, from, to string) error {
 			return a.printJSON(u)
 		}
 		a.printf("user %s is %s now: %s, %s\n", from, u.Name, fault.Count(u.Messages, "message"), fault.Count(len(u.Devices), "device"))
-		a.printf("Mail clients log in as %s, with the passwords they have.\n", u.Name)
+		a.printf("Mail programs log in as %s, with the passwords they have.\n", u.Name)
 		if cfg, err := a.loadConfig(); err == nil {
 			for _, acc := range cfg.Accounts {
 				if acc.User == from {

@@ -188,7 +188,7 @@ func IMAP(err error) []Condition {
 	if err == nil {
 		return nil
 	}
-	text := "mail clients cannot connect, mail is fetched all the same: " + err.Error()
+	text := "mail programs cannot connect, mail is fetched all the same: " + err.Error()
 	if _, ok := errors.AsType[*LocalTLSError](err); ok {
 		return []Condition{{Code: CodeLocalTLS, Severity: Error, Cause: "local tls", Text: text,
 			Hint: strings.TrimPrefix(fault.Hint(err)+"; then it goes on by itself", "; then ")}}

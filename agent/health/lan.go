@@ -29,8 +29,8 @@ func LAN(err error) Condition {
 // at the moment. err is why that is not known; it may be nil.
 func LANMissing(missing []string, err error) Condition {
 	if err != nil {
-		return Condition{Code: CodeLANMissing, Severity: Warning, Text: "the addresses of this machine cannot be found out, so the local network is not served: " + err.Error(),
-			Hint: "it is tried again by itself"}
+		return Condition{Code: CodeLANMissing, Severity: Warning, Text: "the addresses of this machine cannot be found out: " + err.Error(),
+			Hint: "the local network is served where it was before; it is tried again by itself"}
 	}
 	return Condition{Code: CodeLANMissing, Severity: Warning,
 		Text: "the local network is not served on " + strings.Join(missing, ", ") + ": this machine has no such private address, or no interface of that name with one, at the moment",

@@ -5,6 +5,7 @@
 //	peers.go       the other addresses: limits of connections and guesses, bans
 //	listener.go    what Peers refuse is closed before a byte is read
 //	seen.go        from which addresses devices have come: who is new
+//	page.go        the page that sets a phone up
 //
 // Invariants: an address outside of private networks never gets an answer. What is
 // kept of the addresses is bounded, whatever they send. Nothing here is shared with

@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	_ "embed" // the template of the page
 	"encoding/base64"
+	"fmt"
 	"html/template"
 	"net/http"
 	"strings"
@@ -100,12 +101,4 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // Fingerprint is the SHA-256 of a certificate, as phones show it.
-func Fingerprint(der []byte) string {
-	const hex = "0123456789ABCDEF"
-	h := sha256.Sum256(der)
-	pairs := make([]string, len(h))
-	for i, b := range h {
-		pairs[i] = string([]byte{hex[b>>4], hex[b&15]})
-	}
-	return strings.Join(pairs, " ")
-}
+func Fingerprint(der []byte) string { return fmt.Sprintf("% X", sha256.Sum256(der)) }

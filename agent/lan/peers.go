@@ -108,11 +108,10 @@ func (p *Peers) Open(a netip.Addr) Refusal {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
-	if q := p.all[key(a)]; q != nil && now.Before(q.banned) {
-		return Banned
-	}
 	q := p.all[key(a)]
 	switch {
+	case q != nil && now.Before(q.banned):
+		return Banned
 	case p.conns >= maxAllConns:
 		return TooBusy
 	case q != nil && (q.conns >= maxConns || !q.speed.take(now, burstConns, connEvery)): // not at the cost of others

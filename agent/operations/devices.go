@@ -167,9 +167,11 @@ func (l *Local) SetDevice(ctx context.Context, ask SetDevice) (Device, error) {
 		return Device{}, err
 	}
 	l.clients.Disconnect(user, ask.Name)
-	if d.LAN {
+	switch {
+	case ask.LAN == nil: // it says nothing about who is trusted
+	case *ask.LAN:
 		l.network.Permitted(user, ask.Name)
-	} else {
+	default:
 		l.network.Removed(user, ask.Name)
 	}
 	return describe(ctx, store, user, d)

@@ -9,7 +9,7 @@ import (
 )
 
 // Autoconfig is a document by which Thunderbird's discovery finds this server for one
-// of Domains (draft-ietf-mailmaint-autoconfig), and nil for others. The outgoing server
+// of domains (draft-ietf-mailmaint-autoconfig), and nil for others. The outgoing server
 // is that of the first identity in the domain; others of the same domain have the same
 // one, as a rule with the address as the user name.
 func (m Mailbox) Autoconfig(domain string) []byte {
@@ -21,9 +21,9 @@ func (m Mailbox) Autoconfig(domain string) []byte {
 	return nil
 }
 
-// Domains are the domains of the identities whose outgoing server is known, each once,
+// domains are the domains of the identities whose outgoing server is known, each once,
 // in their order: Thunderbird takes no document without an outgoing server.
-func (m Mailbox) Domains() []string {
+func (m Mailbox) domains() []string {
 	var domains []string
 	for _, id := range m.Identities {
 		if d := domainOf(id.Address); d != "" && id.SMTP.Known() && !slices.Contains(domains, d) {

@@ -75,7 +75,7 @@ func TestGolden(t *testing.T) {
 func TestValuesSurviveXML(t *testing.T) {
 	for name, m := range mailboxes {
 		documents := map[string][]byte{"profile": m.MobileConfig()}
-		for _, d := range m.Domains() {
+		for _, d := range m.domains() {
 			documents[d] = m.Autoconfig(d)
 		}
 		for what, raw := range documents {

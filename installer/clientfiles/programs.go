@@ -3,6 +3,8 @@ package clientfiles
 import (
 	"fmt"
 	"strings"
+
+	"github.com/popbridge/popbridge/internal/fault"
 )
 
 // Program is a mail client and how it is set up.
@@ -53,7 +55,7 @@ func (m Mailbox) desktopPrograms() []Program {
 		"Run `popbridge client-setup --thunderbird`: it adds the account to the profile of Thunderbird.",
 		"Start Thunderbird and enter the password of the login when it asks.",
 	}}
-	if domains := m.Domains(); len(domains) > 0 {
+	if domains := m.domains(); len(domains) > 0 {
 		for _, domain := range domains {
 			thunderbird.Files = append(thunderbird.Files, domain+".xml")
 		}
@@ -92,7 +94,7 @@ func (m Mailbox) desktopPrograms() []Program {
 
 // phonePrograms: a phone is another machine.
 func (m Mailbox) phonePrograms() []Program {
-	unreachable := []string{"A phone cannot reach " + m.Host + ", which is this computer only."}
+	unreachable := []string{"A phone cannot reach " + m.Host + ", which is this computer only. Where the config has [lan], `popbridge device add NAME --lan` makes a login for it, and shows a page that sets it up."}
 	android := []string{"Settings of Android, Security, Encryption and credentials, Install a certificate, CA certificate: " + caFile + ".", "Add the account by hand: " + m.server() + "."}
 	k9 := Program{Name: "K-9 and Thunderbird for Android", Files: m.caFiles(), Steps: android}
 	fair := Program{Name: "FairEmail", Files: m.caFiles(), Steps: android}
@@ -113,7 +115,7 @@ func (m Mailbox) terminalPrograms() []Program {
 	password := "Write the password of the login into " + passwordFile + ", and `chmod 600 " + passwordFile + "`."
 	aercSteps := []string{password, "Add " + aercFile + " to ~/.config/aerc/accounts.conf, and `chmod 600` that."}
 	if m.Authority != nil {
-		aercSteps = append(aercSteps, "Start it with SSL_CERT_FILE="+shellQuote(m.CAFile)+" in the environment.")
+		aercSteps = append(aercSteps, "Start it with SSL_CERT_FILE="+fault.ShellQuote(m.CAFile)+" in the environment.")
 	}
 	return []Program{
 		{Name: "neomutt", Files: []string{neomuttFile}, Steps: []string{password, "Add " + neomuttFile + " to ~/.config/neomutt/neomuttrc."}},
@@ -154,14 +156,14 @@ func (m Mailbox) Files(day string) []File {
 		{pageFile, "a page to print: all values, and the steps for each program", m.Page(day)},
 		{profileFile, m.profileFor(), m.MobileConfig()},
 	}
-	for _, domain := range m.Domains() {
+	for _, domain := range m.domains() {
 		files = append(files, File{domain + ".xml", "Thunderbird's own dialogue, for addresses of " + domain + ": copy it into the folder isp of its program folder", m.Autoconfig(domain)})
 	}
 	if m.Authority != nil {
 		files = append(files, File{caFile, "the certificate of the authority, for programs that have to import it", authorityPEM(m.Authority)})
 	}
 	for _, f := range []struct{ name, program, text string }{
-		{neomuttFile, "neomutt", m.Neomutt()}, {aercFile, "aerc", m.Aerc()}, {mbsyncFile, "mbsync", m.Mbsync()}, {offlineimapFile, "offlineimap", m.Offlineimap()},
+		{neomuttFile, "neomutt", m.neomutt()}, {aercFile, "aerc", m.aerc()}, {mbsyncFile, "mbsync", m.mbsync()}, {offlineimapFile, "offlineimap", m.offlineimap()},
 	} {
 		files = append(files, File{f.name, f.program + ": its first lines say where it belongs", []byte(f.text)})
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/popbridge/popbridge/installer/discover"
+	"github.com/popbridge/popbridge/internal/fault"
 )
 
 // passwordFile is where the config files look for the password of the device.
@@ -19,8 +20,8 @@ func heading(program, place string) string {
 	return fmt.Sprintf("# A mailbox of popbridge, for %s: %s.\n# The password of the login is not in here: put it into %s (chmod 600), or name a\n# command of your password manager instead.\n", program, place, passwordFile)
 }
 
-// Neomutt is a neomuttrc. A person who leaves out imap_pass is asked for it.
-func (m Mailbox) Neomutt() string {
+// neomutt is a neomuttrc. A person who leaves out imap_pass is asked for it.
+func (m Mailbox) neomutt() string {
 	var b strings.Builder
 	b.WriteString(heading("neomutt", "~/.config/neomutt/neomuttrc, or a file that it sources"))
 	scheme, starttls := "imap", "no"
@@ -68,13 +69,13 @@ func smtpURL(s discover.Server, implicit, other string) string {
 	return u.String()
 }
 
-// Aerc is a section of aerc's accounts.conf. It reads no authority itself: the
+// aerc is a section of aerc's accounts.conf. It reads no authority itself: the
 // environment names one.
-func (m Mailbox) Aerc() string {
+func (m Mailbox) aerc() string {
 	var b strings.Builder
 	b.WriteString(heading("aerc", "~/.config/aerc/accounts.conf, which aerc wants with mode 600"))
 	if m.TLS != discover.None {
-		fmt.Fprintf(&b, "# Start it with the authority in the environment:\n#   SSL_CERT_FILE=%s aerc\n", shellQuote(m.CAFile))
+		fmt.Fprintf(&b, "# Start it with the authority in the environment:\n#   SSL_CERT_FILE=%s aerc\n", fault.ShellQuote(m.CAFile))
 	}
 	scheme := map[discover.Security]string{discover.Implicit: "imaps", discover.StartTLS: "imap", discover.None: "imap+insecure"}[m.TLS]
 	source := url.URL{Scheme: scheme, User: url.User(m.User), Host: m.addr()}
@@ -104,11 +105,9 @@ func aercValue(s string) string {
 	return s
 }
 
-func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
-
-// Mbsync is a whole mbsyncrc, for a Maildir in ~/Mail. mbsync compares the certificate
+// mbsync is a whole mbsyncrc, for a Maildir in ~/Mail. mbsync compares the certificate
 // with names only, so the loopback address is localhost.
-func (m Mailbox) Mbsync() string {
+func (m Mailbox) mbsync() string {
 	host := m.Host
 	if m.Loopback() {
 		host = "localhost"
@@ -144,8 +143,8 @@ func mbsyncQuote(s string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
 }
 
-// Offlineimap is a whole offlineimaprc, for a Maildir in ~/OfflineMail.
-func (m Mailbox) Offlineimap() string {
+// offlineimap is a whole offlineimaprc, for a Maildir in ~/OfflineMail.
+func (m Mailbox) offlineimap() string {
 	yes := map[bool]string{true: "yes", false: "no"}
 	var b strings.Builder
 	b.WriteString(heading("offlineimap", "~/.offlineimaprc, for a Maildir in ~/OfflineMail"))

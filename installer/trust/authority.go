@@ -12,9 +12,8 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/net/publicsuffix"
-
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/localtls"
 )
 
 const (
@@ -29,8 +28,8 @@ func Made(c *x509.Certificate) bool {
 		strings.HasPrefix(c.Subject.CommonName, commonName) && bytes.Equal(c.RawSubject, c.RawIssuer)
 }
 
-// Check refuses an authority that could speak for more than this computer: nobody is to
-// trust that unasked. A file may have been exchanged.
+// Check refuses an authority that could speak for more than this computer, as where the
+// file was exchanged: no one is to trust that unasked.
 func Check(c *x509.Certificate) error {
 	refuse := func(why string) error {
 		return fault.New(fault.Denied, "the authority "+fault.Quote(c.Subject.CommonName)+" is not made to be trusted: "+why,
@@ -47,7 +46,7 @@ func Check(c *x509.Certificate) error {
 		return refuse("it is for more than servers")
 	}
 	for _, name := range c.PermittedDNSDomains {
-		if name = strings.Trim(name, "."); shared(name) {
+		if name = strings.Trim(name, "."); localtls.SharedName(name) {
 			return refuse("it may speak for everything below " + fault.Quote(name))
 		}
 	}
@@ -57,12 +56,6 @@ func Check(c *x509.Certificate) error {
 		}
 	}
 	return nil
-}
-
-// shared reports whether computers of strangers have names below this one, as below "com".
-func shared(name string) bool {
-	suffix, icann := publicsuffix.PublicSuffix(name)
-	return name == "" || name == "local" || suffix == name && (icann || strings.Contains(suffix, "."))
 }
 
 // within reports whether all addresses of a range are loopback.

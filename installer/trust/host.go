@@ -64,10 +64,14 @@ func run(ctx context.Context, input []byte, argv ...string) ([]byte, error) {
 	var stdout, stderr bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(input), &stdout, &stderr
 	cmd.Env = append(os.Environ(), "LC_ALL=C")
+	cmd.WaitDelay = time.Second // what it started may hold the pipes open
 	withoutTerminal(cmd)
 	err := cmd.Run()
-	if errors.Is(err, exec.ErrNotFound) || err == nil {
-		return stdout.Bytes(), err
+	switch {
+	case err == nil, errors.Is(err, exec.ErrWaitDelay): // it ended well
+		return stdout.Bytes(), nil
+	case errors.Is(err, exec.ErrNotFound):
+		return nil, err
 	}
 	return stdout.Bytes(), &failed{filepath.Base(argv[0]), strings.TrimSpace(stderr.String()), err}
 }

@@ -117,9 +117,9 @@ func (d database) list(ctx context.Context) ([]named, error) {
 }
 
 var (
-	printedPrint = regexp.MustCompile(`Fingerprint \(SHA-256\):\s*([0-9A-F:]+)`)
-	printedTrust = regexp.MustCompile(`(?m)^\s*SSL Flags:\n((?:\s+.*\n)*?)\s*Email Flags:`)
-	printedCA    = regexp.MustCompile(`(?m)^\s*Trusted CA$`)
+	printedFingerprint = regexp.MustCompile(`Fingerprint \(SHA-256\):\s*([0-9A-F:]+)`)
+	printedTrust       = regexp.MustCompile(`(?m)^\s*SSL Flags:\n((?:\s+.*\n)*?)\s*Email Flags:`)
+	printedCA          = regexp.MustCompile(`(?m)^\s*Trusted CA$`)
 )
 
 // trustedIn reads from what certutil prints of certificates which ones are trusted for
@@ -127,11 +127,11 @@ var (
 func trustedIn(text string) map[string]bool {
 	trusted := map[string]bool{}
 	for _, one := range strings.Split("\n"+text, "\nCertificate:\n") {
-		print, flags := printedPrint.FindStringSubmatch(one), printedTrust.FindStringSubmatch(one)
-		if print == nil || flags == nil {
+		fingerprint, flags := printedFingerprint.FindStringSubmatch(one), printedTrust.FindStringSubmatch(one)
+		if fingerprint == nil || flags == nil {
 			continue
 		}
-		if raw, err := hex.DecodeString(strings.ReplaceAll(print[1], ":", "")); err == nil {
+		if raw, err := hex.DecodeString(strings.ReplaceAll(fingerprint[1], ":", "")); err == nil {
 			trusted[hex.EncodeToString(raw)] = printedCA.MatchString(flags[1])
 		}
 	}

@@ -20,12 +20,12 @@ func (h host) databases() []Store {
 	var stores []Store
 	seen := map[string]bool{}
 	add := func(name, dir string, running func() bool) {
-		real, err := filepath.EvalSymlinks(dir)
-		if err != nil || seen[real] || !exists(filepath.Join(real, databaseFile)) && !exists(filepath.Join(real, settingsFile)) {
+		folder, err := filepath.EvalSymlinks(dir)
+		if err != nil || seen[folder] || !exists(filepath.Join(folder, databaseFile)) && !exists(filepath.Join(folder, settingsFile)) {
 			return
 		}
-		seen[real] = true
-		stores = append(stores, Store{Name: name, Path: dir, place: database{h, real}, running: running})
+		seen[folder] = true
+		stores = append(stores, Store{Name: name, Path: dir, place: database{h, folder}, running: running})
 	}
 	for _, f := range mozilla.Folders(h.goos, h.home) {
 		for _, p := range profilesIn(f) {

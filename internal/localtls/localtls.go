@@ -39,9 +39,11 @@ import (
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
-// The files in the folder.
+// AuthorityFile is the certificate of the authority, in the folder.
+const AuthorityFile = "ca.pem"
+
+// The other files there.
 const (
-	caFile        = "ca.pem"
 	caKeyFile     = "ca-key.pem"
 	serverFile    = "server.pem"
 	serverKeyFile = "server-key.pem"
@@ -87,7 +89,7 @@ func ensure(dir string, scope Scope, now func() time.Time) (*tls.Config, string,
 	if k.current, err = k.server(ca); err != nil {
 		return nil, "", err
 	}
-	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: k.certificate}, filepath.Join(dir, caFile), nil
+	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: k.certificate}, filepath.Join(dir, AuthorityFile), nil
 }
 
 // keeper has the server's certificate at hand. The authority's key is not kept
@@ -130,7 +132,7 @@ func due(c *x509.Certificate, now time.Time) bool {
 // authority reads the authority, or makes it in an empty folder.
 func (k *keeper) authority() (*pair, error) {
 	have := map[string]bool{}
-	for _, name := range []string{caFile, caKeyFile, serverFile, serverKeyFile} {
+	for _, name := range []string{AuthorityFile, caKeyFile, serverFile, serverKeyFile} {
 		switch _, err := os.Stat(k.path(name)); {
 		case err == nil:
 			have[name] = true
@@ -141,17 +143,17 @@ func (k *keeper) authority() (*pair, error) {
 	switch {
 	case have[serverFile] && !have[serverKeyFile]:
 		return nil, k.damaged(serverKeyFile, errors.New("it is missing"))
-	case have[caFile] && have[caKeyFile]:
+	case have[AuthorityFile] && have[caKeyFile]:
 		return k.readAuthority()
-	case have[caFile] || have[serverFile] || have[serverKeyFile]:
-		missing := caFile
-		if have[caFile] {
+	case have[AuthorityFile] || have[serverFile] || have[serverKeyFile]:
+		missing := AuthorityFile
+		if have[AuthorityFile] {
 			missing = caKeyFile
 		}
 		return nil, k.damaged(missing, errors.New("it is missing"))
 	}
 	if now := k.now(); now.Before(earliest) {
-		return nil, wrongClock(now, "the certificate for mail clients is made once the clock is right")
+		return nil, wrongClock(now, "the certificate for mail programs is made once the clock is right")
 	}
 	// Perhaps with the key of a first start that did not get further: no client
 	// can have trusted it yet.
@@ -163,7 +165,7 @@ func (k *keeper) authority() (*pair, error) {
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Internal, "the local certificate authority cannot be made", "")
 	}
-	if err := k.write(caFile, 0o600, encodeCertificate(cert.Raw)); err != nil {
+	if err := k.write(AuthorityFile, 0o600, encodeCertificate(cert.Raw)); err != nil {
 		return nil, err
 	}
 	return &pair{cert, key}, nil
@@ -174,14 +176,14 @@ func (k *keeper) readAuthority() (*pair, error) {
 	if err != nil {
 		return nil, err
 	}
-	cert, err := k.readCertificate(caFile)
+	cert, err := k.readCertificate(AuthorityFile)
 	switch {
 	case err != nil:
 		return nil, err
 	case !key.PublicKey.Equal(cert.PublicKey):
-		return nil, k.damaged(caFile, errors.New("it does not belong to "+caKeyFile))
+		return nil, k.damaged(AuthorityFile, errors.New("it does not belong to "+caKeyFile))
 	case !cert.IsCA:
-		return nil, k.damaged(caFile, errors.New("it is not the certificate of an authority"))
+		return nil, k.damaged(AuthorityFile, errors.New("it is not the certificate of an authority"))
 	}
 	switch now := k.now(); {
 	case now.Before(earliest):
@@ -212,14 +214,14 @@ func (k *keeper) upToDate(cert *x509.Certificate, key *ecdsa.PrivateKey) *x509.C
 		return cert
 	}
 	renewed, err := renewAuthority(cert, key, k.scope, until)
-	if err != nil || k.write(caFile, 0o600, encodeCertificate(renewed.Raw)) != nil {
+	if err != nil || k.write(AuthorityFile, 0o600, encodeCertificate(renewed.Raw)) != nil {
 		return cert
 	}
 	return renewed
 }
 
 func (k *keeper) replace() string {
-	return "delete the folder " + k.dir + ", and trust the new ca.pem in every mail client"
+	return "delete the folder " + k.dir + ", and trust the new ca.pem in every mail program"
 }
 
 func wrongClock(now time.Time, then string) error {
@@ -247,12 +249,12 @@ func (k *keeper) server(ca *pair) (*tls.Certificate, error) {
 	case !key.PublicKey.Equal(cert.PublicKey):
 		return nil, k.damaged(serverFile, errors.New("it does not belong to "+serverKeyFile))
 	case cert.CheckSignatureFrom(ca.cert) != nil:
-		return nil, k.damaged(serverFile, errors.New("it was not issued by "+caFile))
+		return nil, k.damaged(serverFile, errors.New("it was not issued by "+AuthorityFile))
 	}
 	current := &tls.Certificate{PrivateKey: key, Leaf: cert}
 	if cert == nil || !k.scope.within(cert) || due(cert, k.now()) && cert.NotAfter.Before(ca.cert.NotAfter) {
 		if current.Leaf, err = ca.issue(key, k.scope.addresses, k.now()); err != nil {
-			return nil, fault.Wrap(err, fault.Internal, "the certificate for mail clients cannot be made", "")
+			return nil, fault.Wrap(err, fault.Internal, "the certificate for mail programs cannot be made", "")
 		}
 		if err := k.write(serverFile, 0o600, encodeCertificate(current.Leaf.Raw)); err != nil && cert == nil {
 			return nil, err // a renewal that cannot be stored is used all the same
@@ -277,5 +279,5 @@ func (k *keeper) damaged(name string, err error) error {
 }
 
 func unwritable(err error, dir string) error {
-	return fault.Wrap(err, fault.Config, "the certificate for mail clients cannot be stored", "the folder must be writable: "+dir)
+	return fault.Wrap(err, fault.Config, "the certificate for mail programs cannot be stored", "the folder must be writable: "+dir)
 }

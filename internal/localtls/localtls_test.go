@@ -384,7 +384,7 @@ func TestTheNetworkOfANamelessMachine(t *testing.T) {
 func TestInterruptedFirstStart(t *testing.T) {
 	c, dir := newClock(), t.TempDir()
 	open(t, dir, "attic", c)
-	for _, missing := range [][]string{{serverFile}, {serverFile, serverKeyFile}, {serverFile, serverKeyFile, caFile}} {
+	for _, missing := range [][]string{{serverFile}, {serverFile, serverKeyFile}, {serverFile, serverKeyFile, AuthorityFile}} {
 		for _, name := range missing {
 			if err := os.Remove(filepath.Join(dir, name)); err != nil {
 				t.Fatal(err)
@@ -412,17 +412,17 @@ func TestDamage(t *testing.T) {
 		name, file string
 		data       []byte // nil: the file is missing
 	}{
-		{"authority missing", caFile, nil},
+		{"authority missing", AuthorityFile, nil},
 		{"authority's key missing", caKeyFile, nil},
 		{"server's key missing", serverKeyFile, nil},
-		{"other authority", caFile, foreign(caFile)},
+		{"other authority", AuthorityFile, foreign(AuthorityFile)},
 		{"other authority's key", caKeyFile, foreign(caKeyFile)},
 		{"other server", serverFile, foreign(serverFile)},
 		{"other server's key", serverKeyFile, foreign(serverKeyFile)},
 		{"key instead of a certificate", serverFile, foreign(serverKeyFile)},
-		{"two certificates", caFile, append(foreign(caFile), foreign(caFile)...)},
+		{"two certificates", AuthorityFile, append(foreign(AuthorityFile), foreign(AuthorityFile)...)},
 	}
-	for _, file := range []string{caFile, caKeyFile, serverFile, serverKeyFile} {
+	for _, file := range []string{AuthorityFile, caKeyFile, serverFile, serverKeyFile} {
 		cases = append(cases,
 			struct {
 				name, file string

@@ -31,7 +31,7 @@ func former(t *testing.T, dir string, c *clock) (ca, leaf *x509.Certificate) {
 	if ca, err = sign(template, template, key, key); err != nil {
 		t.Fatal(err)
 	}
-	if err := k.write(caFile, 0o600, encodeCertificate(ca.Raw)); err != nil {
+	if err := k.write(AuthorityFile, 0o600, encodeCertificate(ca.Raw)); err != nil {
 		t.Fatal(err)
 	}
 	server, err := k.server(&pair{ca, key})

@@ -100,7 +100,7 @@ func hostNames(host string) []string {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	first, _, _ := strings.Cut(host, ".")
 	for _, name := range []string{host, first + ".local"} {
-		if validName(name) && !publicName(name) && name != "localhost" && !slices.Contains(names, name) {
+		if validName(name) && !SharedName(name) && name != "localhost" && !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}
@@ -119,9 +119,10 @@ func validName(name string) bool {
 	return len(name) <= 253 && net.ParseIP(name) == nil
 }
 
-// publicName reports whether strangers have names below this one: on a machine
-// that is called "dev", the authority must not speak for all of .dev.
-func publicName(name string) bool {
+// SharedName reports whether strangers have names below this one: on a machine
+// that is called "dev", the authority must not speak for all of .dev. The empty
+// name is above all others.
+func SharedName(name string) bool {
 	suffix, icann := publicsuffix.PublicSuffix(name)
-	return name == "local" || suffix == name && (icann || strings.Contains(suffix, "."))
+	return name == "" || name == "local" || suffix == name && (icann || strings.Contains(suffix, "."))
 }

@@ -55,9 +55,8 @@ user_pref("mail.server.server1.check_new_mail", false);
 
 // StartThunderbird starts cmd, the program with the arguments that name a profile, if
 // any, without a window system, and opens a session that may do everything the program
-// itself can. The profile's preferences ask for automation port 0. dial may be nil; it
-// connects to that port where it is in another network.
-func StartThunderbird(ctx context.Context, cmd *exec.Cmd, profile string, dial func(addr string) (net.Conn, error)) (*Thunderbird, error) {
+// itself can. The profile's preferences ask for automation port 0.
+func StartThunderbird(ctx context.Context, cmd *exec.Cmd, profile string) (*Thunderbird, error) {
 	portFile := filepath.Join(profile, "MarionetteActivePort")
 	if err := os.Remove(portFile); err != nil && !errors.Is(err, os.ErrNotExist) { // of the start before
 		return nil, err
@@ -79,10 +78,7 @@ func StartThunderbird(ctx context.Context, cmd *exec.Cmd, profile string, dial f
 	}
 	b := &Thunderbird{profile: profile, cmd: cmd, done: make(chan struct{}), output: output}
 	go func() { _ = cmd.Wait(); close(b.done) }()
-	if dial == nil {
-		dial = func(addr string) (net.Conn, error) { return net.Dial("tcp", addr) }
-	}
-	if err := b.open(ctx, portFile, dial); err != nil {
+	if err := b.open(ctx, portFile); err != nil {
 		return nil, errors.Join(err, b.Quit(), errors.New(b.Output()))
 	}
 	return b, nil
@@ -90,12 +86,12 @@ func StartThunderbird(ctx context.Context, cmd *exec.Cmd, profile string, dial f
 
 const thunderbirdWithin = time.Minute
 
-func (b *Thunderbird) open(ctx context.Context, portFile string, dial func(string) (net.Conn, error)) error {
+func (b *Thunderbird) open(ctx context.Context, portFile string) error {
 	// Asked for port 0, it picks one and writes it into the profile.
 	for deadline := time.Now().Add(thunderbirdWithin); b.conn == nil; time.Sleep(50 * time.Millisecond) {
 		raw, err := os.ReadFile(portFile)
 		if err == nil {
-			b.conn, err = dial("127.0.0.1:" + strings.TrimSpace(string(raw)))
+			b.conn, err = net.Dial("tcp", "127.0.0.1:"+strings.TrimSpace(string(raw)))
 		}
 		select {
 		case <-ctx.Done():

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -50,10 +49,7 @@ func startProvider(ca *testkit.TLS) func(*testscript.TestScript, bool, []string)
 
 		ln, err := w.listen("443")
 		ts.Check(err)
-		web := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Content-Type", "text/xml")
-			_, _ = fmt.Fprintf(w, autoconfig, dovecot.POP3S)
-		})}
+		web := &http.Server{Handler: rig.Autoconfig(dovecot.POP3S)}
 		go func() { _ = web.Serve(tls.NewListener(ln, ca.ServerConfig)) }()
 		ts.Defer(func() { _ = web.Close() })
 
@@ -63,14 +59,6 @@ func startProvider(ca *testkit.TLS) func(*testscript.TestScript, bool, []string)
 		ts.Check(w.enter("update-ca-certificates").Run())
 	}
 }
-
-const autoconfig = `<?xml version="1.0"?>
-<clientConfig version="1.1"><emailProvider id="example.com"><domain>example.com</domain><displayName>Example</displayName>
-<incomingServer type="pop3"><hostname>pop.example.com</hostname><port>%d</port><socketType>SSL</socketType>
-<username>%%EMAILLOCALPART%%</username><authentication>password-cleartext</authentication></incomingServer>
-<outgoingServer type="smtp"><hostname>smtp.example.com</hostname><port>465</port><socketType>SSL</socketType>
-<username>%%EMAILADDRESS%%</username><authentication>password-cleartext</authentication></outgoingServer>
-</emailProvider></clientConfig>`
 
 // figures are what a stranger has done since the start.
 type figures struct {
@@ -159,7 +147,7 @@ func thunderbird(ts *testscript.TestScript, _ bool, args []string) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: owner.Uid, Gid: owner.Gid}}
 	var b *rig.Thunderbird
 	ts.Check(w.inside(func() (err error) {
-		b, err = rig.StartThunderbird(context.Background(), cmd, profile, nil)
+		b, err = rig.StartThunderbird(context.Background(), cmd, profile)
 		return err
 	}))
 	defer func() { ts.Check(b.Quit()) }()
