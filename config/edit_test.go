@@ -2,11 +2,13 @@ package config_test
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/popbridge/popbridge/config"
@@ -295,5 +297,37 @@ func TestErrorsOfATextThatIsNotWritten(t *testing.T) {
 	})
 	if err == nil || err.Error() != "username is not UTF-8 text" {
 		t.Errorf("not UTF-8: %v", err)
+	}
+}
+
+// Of edits at the same time none is lost that was not refused.
+func TestEditsAtTheSameTime(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config.toml")
+	for round := range 10 {
+		var wg sync.WaitGroup
+		for n := range 8 {
+			wg.Go(func() {
+				name := fmt.Sprintf("a%d-%d", round, n)
+				add := func(text []byte) ([]byte, error) {
+					return config.AddAccount(text, []config.Setting{config.Text("name", name), config.Text("host", "pop.example.com"), config.Text("username", name)})
+				}
+				_, err := config.Edit(path, add)
+				for fault.Is(err, fault.Conflict) {
+					_, err = config.Edit(path, add)
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+	}
+	cfg, err := config.Load(path)
+	if err != nil || len(cfg.Accounts) != 80 {
+		t.Errorf("%d accounts of 80, %v", len(cfg.Accounts), err)
+	}
+	left, err := os.ReadDir(filepath.Dir(path))
+	if err != nil || len(left) != 1 {
+		t.Errorf("%v, %v", left, err)
 	}
 }

@@ -2,11 +2,13 @@ package config
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/popbridge/popbridge/internal/atomicfile"
 	"github.com/popbridge/popbridge/internal/fault"
@@ -29,6 +31,7 @@ func Edit(path string, change func(text []byte) ([]byte, error)) (*Config, error
 		err = os.MkdirAll(filepath.Dir(path), 0o700)
 	}
 	if err == nil {
+		defer waitForEdits(filepath.Dir(d.target))()
 		if now, _ := readFile(path); !bytes.Equal(now, d.before) {
 			return nil, fault.New(fault.Conflict, "the config file was changed by another program just now", "run the command again")
 		}
@@ -40,6 +43,20 @@ func Edit(path string, change func(text []byte) ([]byte, error)) (*Config, error
 		return nil, unwritable(path, err)
 	}
 	return d.cfg, nil
+}
+
+// editPatience is how long other edits are waited for. They take moments; whoever holds
+// the lock for longer, or a disk without locks, stops nobody.
+const editPatience = 3 * time.Second
+
+// waitForEdits waits for edits of configs in a folder by other processes, so that none
+// is written over what another one is about to write. The function lets the next go on.
+func waitForEdits(dir string) (done func()) {
+	lock := editLock(dir)
+	ctx, cancel := context.WithTimeout(context.Background(), editPatience)
+	defer cancel()
+	_, _ = lock.TryLockContext(ctx, 5*time.Millisecond) // see editPatience
+	return func() { _ = lock.Close() }
 }
 
 // Plan is Edit that writes nothing: the config as it would be, or why Edit would fail.

@@ -128,6 +128,11 @@ func (a *app) trustInstall(ctx context.Context, t trusting) error {
 		a.printSystem(ctx, ca, system)
 		return nil
 	}
+	for _, s := range mine {
+		if err := s.Check(ca); err != nil {
+			return err
+		}
+	}
 	untrusting := slices.DeleteFunc(slices.Clone(mine), func(s trust.Store) bool {
 		state, _, err := s.State(ctx, ca)
 		return err == nil && state == trust.Trusted

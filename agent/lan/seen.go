@@ -21,6 +21,9 @@ const (
 	// forgotten, and maxSeen those of all.
 	maxSightings = 16
 	maxSeen      = 1000
+	// maxNews bounds the news of one device at a time: each is a message in INBOX, and
+	// who has the password of a device may choose among many addresses.
+	maxNews = 8
 )
 
 // A Sighting is an address from which a device has logged in.
@@ -60,7 +63,7 @@ func OpenSeen(path string) (*Seen, error) {
 }
 
 // Note notes a login. It returns the sighting, and whether the address is new for the
-// device; expected tells that the first one is no news.
+// device; expected tells that the first one is no news. No more than maxNews are.
 func (s *Seen) Note(mail, user, device string, a netip.Addr, now time.Time, expected bool) (Sighting, bool, error) {
 	address := a.String()
 	if a.Is6() {
@@ -80,22 +83,26 @@ func (s *Seen) Note(mail, user, device string, a netip.Addr, now time.Time, expe
 		s.list = slices.Delete(s.list, i, i+1)
 	} else {
 		one.First = !slices.ContainsFunc(s.list, mine)
-		one.News = !(one.First && expected)
+		one.News = !(one.First && expected) && count(s.list, func(o Sighting) bool { return mine(o) && o.isNews(now) }) < maxNews
 	}
 	one.LastAt = now.UTC().Truncate(time.Second)
 	s.list = append(s.list, one)
-	for n := len(s.list) - 1; n >= 0; n-- {
-		if of := s.list[n]; n < len(s.list)-maxSeen || count(s.list[n:], of) > maxSightings {
-			s.list = slices.Delete(s.list, n, n+1)
+	for count(s.list, mine) > maxSightings {
+		oldest := slices.IndexFunc(s.list, func(o Sighting) bool { return mine(o) && !o.isNews(now) }) // forgotten, news could be told again
+		if oldest < 0 {
+			oldest = slices.IndexFunc(s.list, mine)
 		}
+		s.list = slices.Delete(s.list, oldest, oldest+1)
 	}
+	s.list = slices.Delete(s.list, 0, max(0, len(s.list)-maxSeen))
 	return one, i < 0, s.saveLocked()
 }
 
-// count returns how many sightings are of the same device.
-func count(list []Sighting, of Sighting) (n int) {
+func (o Sighting) isNews(now time.Time) bool { return o.News && now.Sub(o.FirstAt) < NewsFor }
+
+func count(list []Sighting, which func(Sighting) bool) (n int) {
 	for _, o := range list {
-		if o.Mail == of.Mail && o.Device == of.Device {
+		if which(o) {
 			n++
 		}
 	}
@@ -107,7 +114,7 @@ func (s *Seen) News(now time.Time) (list []Sighting) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, o := range s.list {
-		if o.News && now.Sub(o.FirstAt) < NewsFor {
+		if o.isNews(now) {
 			list = append(list, o)
 		}
 	}

@@ -75,6 +75,39 @@ func TestSeenIsBounded(t *testing.T) {
 	}
 }
 
+// Who has the password of a device, and may only read with it, does not fill INBOX with
+// news by coming from ever more addresses.
+func TestNewsAreBounded(t *testing.T) {
+	s, err := OpenSeen(filepath.Join(t.TempDir(), "seen.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for range 2 {
+		told := 0
+		for i := range 300 {
+			now = now.Add(time.Minute)
+			one, isNew, err := s.Note("m", "ann", "phone", netip.AddrFrom4([4]byte{10, 0, 0, byte(i % 100)}), now, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if isNew && one.News {
+				told++
+			}
+		}
+		if got := len(s.News(now)); told != maxNews || got != maxNews {
+			t.Errorf("told %d times, %d are news", told, got)
+		}
+		if one, _, err := s.Note("m", "ann", "tablet", netip.MustParseAddr("10.0.0.200"), now, false); err != nil || !one.News {
+			t.Errorf("another device: %+v, %v", one, err)
+		}
+		if err := s.Forget("ann", "tablet"); err != nil {
+			t.Fatal(err)
+		}
+		now = now.Add(2 * NewsFor)
+	}
+}
+
 func TestSeenOfADamagedFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "seen.json")
 	if err := os.WriteFile(path, []byte(`[{"mail": 7`), 0o600); err != nil {

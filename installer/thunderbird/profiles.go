@@ -11,6 +11,7 @@ import (
 
 	"github.com/popbridge/popbridge/installer/mozilla"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/ownership"
 )
 
 const profileList = "profiles.ini"
@@ -22,9 +23,14 @@ func At(dir string) (Profile, error) {
 		return Profile{}, err
 	}
 	for _, name := range []string{prefsName, "times.json", "compatibility.ini"} {
-		if _, err := os.Stat(filepath.Join(abs, name)); err == nil {
-			return Profile{Dir: abs}, nil
+		info, err := os.Stat(filepath.Join(abs, name))
+		if err != nil {
+			continue
 		}
+		if ownership.Foreign(info) { // a file that root writes is one that Thunderbird cannot read
+			return Profile{}, fault.New(fault.Denied, "the profile "+abs+" belongs to another user", "run this without sudo, as the user whose Thunderbird it is")
+		}
+		return Profile{Dir: abs}, nil
 	}
 	return Profile{}, fault.New(fault.NotFound, abs+" is no profile of Thunderbird", "Thunderbird shows the folder: Help, Troubleshooting Information, Profile Directory")
 }

@@ -193,6 +193,11 @@ func TestDefaultOfHome(t *testing.T) {
 			t.Errorf("with sudo: %+v, %v", p, err)
 		}
 		t.Setenv("SUDO_USER", "")
+		const nobody = 65534
+		must(t, os.Chown(filepath.Join(root, "x", "prefs.js"), nobody, nobody))
+		if p, err := At(filepath.Join(root, "x")); !fault.Is(err, fault.Denied) || fault.Hint(err) == "" {
+			t.Errorf("of another user: %+v, %v", p, err)
+		}
 	}
 	must(t, os.WriteFile(filepath.Join(root, "profiles.ini"), []byte("[Profile0]\nPath=x\n[Profile1]\nPath=y\n"), 0o600))
 	if p, err := Default(); !fault.Is(err, fault.NotFound) {

@@ -31,10 +31,7 @@ func Made(c *x509.Certificate) bool {
 // Check refuses an authority that could speak for more than this computer, as where the
 // file was exchanged: no one is to trust that unasked.
 func Check(c *x509.Certificate) error {
-	refuse := func(why string) error {
-		return fault.New(fault.Denied, "the authority "+fault.Quote(c.Subject.CommonName)+" is not made to be trusted: "+why,
-			"put tls/ca.pem in the data folder back from a backup, or delete the folder tls: popbridge makes another one")
-	}
+	refuse := func(why string) error { return refusal(c, why) }
 	switch {
 	case !Made(c):
 		return refuse("popbridge has not made it")
@@ -56,6 +53,11 @@ func Check(c *x509.Certificate) error {
 		}
 	}
 	return nil
+}
+
+func refusal(c *x509.Certificate, why string) error {
+	return fault.New(fault.Denied, "the authority "+fault.Quote(c.Subject.CommonName)+" is not made to be trusted: "+why,
+		"put tls/ca.pem in the data folder back from a backup, or delete the folder tls: popbridge makes another one")
 }
 
 // within reports whether all addresses of a range are loopback.

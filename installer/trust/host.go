@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/localtls"
 )
 
 // host is the machine and the user, so that tests can be any.
@@ -21,6 +22,7 @@ type host struct {
 	root   string // "/"; the files of the system are looked for below it
 	home   string
 	file   string // of the authority, for hints
+	names  []string
 	getenv func(string) string
 	look   func(program string) (string, error)
 	run    func(ctx context.Context, input []byte, argv ...string) ([]byte, error)
@@ -28,7 +30,7 @@ type host struct {
 
 func thisHost(file string) host {
 	home, _ := os.UserHomeDir() // without one there are no stores of the user
-	return host{runtime.GOOS, "/", home, file, os.Getenv, look, run}
+	return host{runtime.GOOS, "/", home, file, localtls.OwnNames(), os.Getenv, look, run}
 }
 
 // look finds a program, also where the paths of users do not lead.

@@ -47,7 +47,7 @@ func (h host) system() []Store {
 		for _, b := range l.bundles {
 			a.bundles = append(a.bundles, filepath.Join(h.root, b))
 		}
-		return []Store{{Name: "the system (curl, neomutt, Evolution)", Path: anchors, System: true, place: a}}
+		return []Store{{Name: "the system (curl, neomutt, Evolution)", Path: anchors, System: true, names: h.names, place: a}}
 	}
 	return nil
 }

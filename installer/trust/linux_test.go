@@ -159,3 +159,34 @@ func TestTheBundleIsForAllUsers(t *testing.T) {
 		t.Errorf("mode %v, %v", info.Mode(), err)
 	}
 }
+
+// Whoever can write the data folder of an agent may be less than all users of the
+// machine: its store takes names of this computer only.
+func TestTheStoreOfTheSystemTakesNamesOfThisComputerOnly(t *testing.T) {
+	h, bundle, _ := distribution(t, len(layouts)-1)
+	h.names = []string{"localhost", "attic", "attic.local"}
+	s := h.system()[0]
+	key := newKey(t)
+	install(t, s, authority(t, key), true)
+	before, err := os.ReadFile(bundle)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"bank.example", "example.com", "printer.local", ".attic"} {
+		template := loopback()
+		template.PermittedDNSDomains = []string{"localhost", name}
+		ca := sign(t, template, template, key, key)
+		if _, err := s.Install(t.Context(), ca); !fault.Is(err, fault.Denied) || !strings.Contains(err.Error(), name) || fault.Hint(err) == "" {
+			t.Errorf("%s: %v", name, err)
+		}
+		if now, err := os.ReadFile(bundle); err != nil || string(now) != string(before) {
+			t.Errorf("%s: the bundle was changed, %v", name, err)
+		}
+		if err := (Store{}).Check(ca); name == "example.com" && err != nil { // a host of that name; the store of the user who has it
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if names := thisHost("").names; len(names) == 0 || names[0] != "localhost" {
+		t.Errorf("names %q", names)
+	}
+}

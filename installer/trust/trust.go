@@ -17,6 +17,8 @@ import (
 	"context"
 	"crypto/x509"
 	"slices"
+
+	"github.com/popbridge/popbridge/internal/fault"
 )
 
 // State says how a store stands to an authority.
@@ -52,6 +54,7 @@ type Store struct {
 	Path   string
 	System bool // of the whole machine: only root writes it
 
+	names   []string // for which alone an authority may speak; nil: see Check
 	place   place
 	running func() bool // the program that reads it only at its start runs; may be nil
 }
@@ -82,10 +85,25 @@ func (s Store) State(ctx context.Context, ca *x509.Certificate) (state State, ot
 	return state, others, nil
 }
 
+// Check is the function of that name. For the store of the system it also refuses names
+// that this computer does not have now: who can write the data folder of an agent, which
+// may be less than every user here, could choose them.
+func (s Store) Check(ca *x509.Certificate) error {
+	if err := Check(ca); err != nil || s.names == nil {
+		return err
+	}
+	for _, name := range ca.PermittedDNSDomains {
+		if !slices.Contains(s.names, name) {
+			return refusal(ca, "it may speak for "+fault.Quote(name)+", which is no name of this computer now")
+		}
+	}
+	return nil
+}
+
 // Install makes the store trust the authority, and takes out former certificates of its
 // key. It reports whether there was anything to do.
 func (s Store) Install(ctx context.Context, ca *x509.Certificate) (changed bool, err error) {
-	if err := Check(ca); err != nil {
+	if err := s.Check(ca); err != nil {
 		return false, err
 	}
 	entries, err := s.place.read(ctx)

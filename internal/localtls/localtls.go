@@ -184,6 +184,8 @@ func (k *keeper) readAuthority() (*pair, error) {
 		return nil, k.damaged(AuthorityFile, errors.New("it does not belong to "+caKeyFile))
 	case !cert.IsCA:
 		return nil, k.damaged(AuthorityFile, errors.New("it is not the certificate of an authority"))
+	case len(cert.PermittedDNSDomains) == 0: // it would speak for all names
+		return nil, k.damaged(AuthorityFile, errors.New("it is not one that popbridge has made: it is not held to names"))
 	}
 	switch now := k.now(); {
 	case now.Before(earliest):

@@ -459,6 +459,38 @@ func TestDamage(t *testing.T) {
 	}
 }
 
+// An authority of another program, with the same key and without names, is none that
+// anything can be issued with.
+func TestAnAuthorityWithoutNames(t *testing.T) {
+	c, dir := newClock(), t.TempDir()
+	open(t, dir, "attic", c)
+	k := &keeper{dir: dir, scope: loopback("attic"), now: c.now}
+	ca, err := k.readAuthority()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca.cert.PermittedDNSDomains, ca.cert.PermittedDNSDomainsCritical = nil, false
+	nameless, err := sign(ca.cert, ca.cert, ca.key, ca.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := k.write(AuthorityFile, 0o600, encodeCertificate(nameless.Raw)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(dir, serverFile)); err != nil {
+		t.Fatal(err)
+	}
+	before := read(t, dir)
+	for _, scope := range []Scope{loopback("attic"), lan("attic", nil)} {
+		if _, _, err := ensure(dir, scope, c.now); !fault.Is(err, fault.Corrupt) || !strings.Contains(fault.Hint(err), "backup") {
+			t.Errorf("%v; hint: %s", err, fault.Hint(err))
+		}
+	}
+	if read(t, dir) != before {
+		t.Error("the folder was changed")
+	}
+}
+
 // read returns what is in a folder.
 func read(t *testing.T, dir string) string {
 	t.Helper()

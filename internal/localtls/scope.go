@@ -24,6 +24,9 @@ type Scope struct {
 // the loopback addresses.
 func Loopback() Scope { return loopback(hostname()) }
 
+// OwnNames are the names for which an authority of Loopback may speak if it is made now.
+func OwnNames() []string { return Loopback().names }
+
 func loopback(host string) Scope {
 	own := hostNames(host)
 	return Scope{

@@ -106,6 +106,33 @@ func TestThePermissionSurvivesANewHash(t *testing.T) {
 	}
 }
 
+// A device that is changed while its password is hashed anew stays as it was changed.
+func TestANewHashBringsNoPermissionBack(t *testing.T) {
+	r := newStore(t)
+	must(t, r.AddDevice(t.Context(), Device{Name: "phone", Generated: true, LAN: true}, "made"))
+	devices, hashes, err := r.devices(t.Context())
+	must(t, err)
+	other, err := password.NewChecker().Hash(t.Context(), "other", nil) // with a salt of its own
+	must(t, err)
+	must(t, r.AddDevice(t.Context(), Device{Name: "pc"}, "two"))
+	r.sql(`UPDATE device SET hash = '` + other + `' WHERE name = 'pc'`)
+	want := Device{Name: "phone", ReadOnly: true, Folders: []MailboxID{}, Without: []string{"MOVE"}}
+	must(t, r.SetDevice(t.Context(), want))
+	r.share(t.Context(), devices[0], hashes[0], []string{other, hashes[0]}, "made")
+	if _, after, err := r.devices(t.Context()); err != nil || slices.Contains(after, hashes[0]) {
+		t.Fatalf("the password has its old form: %v", err)
+	}
+	check := func() {
+		t.Helper()
+		if d := r.login("made"); d.LAN || !d.ReadOnly || d.Folders == nil || !slices.Equal(d.Without, want.Without) || !d.Generated {
+			t.Errorf("device %+v", d)
+		}
+	}
+	check()
+	r.lose(removeIndex)
+	check()
+}
+
 func (r *rig) renewed() error {
 	r.writer.mu.Lock()
 	defer r.writer.mu.Unlock()
