@@ -56,7 +56,7 @@ type Change struct {
 func (p Profile) Plan(m clientfiles.Mailbox) (Change, error) {
 	if !p.New {
 		if mozilla.InUse(p.Dir) {
-			return Change{}, fault.New(fault.Conflict, "Thunderbird is running with the profile "+p.Dir, "close Thunderbird, and run this again")
+			return Change{}, running(p.Dir)
 		}
 		if user, err := p.read("user.js"); err != nil {
 			return Change{}, err
@@ -75,6 +75,10 @@ func (p Profile) Plan(m clientfiles.Mailbox) (Change, error) {
 	return c, err
 }
 
+func running(dir string) error {
+	return fault.New(fault.Conflict, "Thunderbird is running with the profile "+dir, "close Thunderbird, and run this again")
+}
+
 func (p Profile) read(name string) ([]byte, error) {
 	b, err := os.ReadFile(filepath.Join(p.Dir, name))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -87,6 +91,9 @@ func (p Profile) read(name string) ([]byte, error) {
 func (p Profile) Add(c Change) error {
 	if c.There && !p.New {
 		return nil
+	}
+	if mozilla.InUse(p.Dir) { // since Plan
+		return running(p.Dir)
 	}
 	err := p.add(c)
 	return fault.Wrap(err, fault.Config, "the settings of Thunderbird cannot be written", "run this as the user whose Thunderbird it is, and look at the permissions of "+p.Dir)
