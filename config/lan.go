@@ -84,6 +84,8 @@ func (r *reader) readLANListen(s string) (string, *mistake) {
 		return "", &mistake{quote(s) + " stands for all addresses", "name the one of the local network; " + r.lanHint()}
 	case addr.IsLinkLocalUnicast():
 		return "", &mistake{quote(s) + " is a link-local address, which mail programs cannot be given", r.lanHint()}
+	case addr.Zone() != "":
+		return "", &mistake{quote(s) + " has a zone behind %, as only link-local addresses have one", "leave it out, or name the interface; " + r.lanHint()}
 	case !Private(addr):
 		return "", &mistake{quote(s) + " is not an address of a private network (10/8, 172.16/12, 192.168/16, fc00::/7)",
 			"popbridge is not made for the internet; " + r.lanHint()}

@@ -31,7 +31,7 @@ func (a *app) writeAccount(ctx context.Context, next config.Account, password se
 	if err == nil {
 		err = a.handOver(a.configPath, made, missing != nil)
 	}
-	if err != nil && made != "" {
+	if err != nil && made != "" && !a.hasPasswordFile(made) { // another command may have been faster
 		err = errors.Join(err, os.Remove(made))
 	}
 	return where, err

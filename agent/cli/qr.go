@@ -2,9 +2,11 @@ package cli
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"unicode/utf8"
 
+	"golang.org/x/term"
 	"rsc.io/qr"
 )
 
@@ -46,11 +48,12 @@ func qrCode(text string) (string, error) {
 	return b.String(), nil
 }
 
-// printQR shows text as a QR code. It goes to stderr, as questions do, so that
-// stdout stays plain text.
+// printQR shows text as a QR code, unless that goes into a file. It goes to stderr, as
+// questions do, so that stdout stays plain text.
 func (a *app) printQR(text string) error {
 	code, err := qrCode(text)
-	if err == nil {
+	f, isFile := a.direct.(*os.File)
+	if err == nil && !(isFile && !term.IsTerminal(int(f.Fd()))) {
 		_, _ = fmt.Fprint(a.direct, code)
 	}
 	return err

@@ -20,6 +20,10 @@ import (
 // their names.
 var formats = []struct{ packager, end string }{{"deb", ".deb"}, {"rpm", ".rpm"}, {"apk", ".apk"}, {"archlinux", ".pkg.tar.zst"}}
 
+// recommended is what popbridge is better with, by kind of package: certutil, with
+// which `popbridge trust install` reaches Thunderbird and Firefox.
+var recommended = map[string][]string{"deb": {"libnss3-tools"}, "rpm": {"nss-tools"}}
+
 // nfpmFile is a file of a package, in nfpm's terms.
 type nfpmFile struct {
 	Src  string `json:"src"`
@@ -76,7 +80,7 @@ func (r *release) nfpmConfig(t target, packager string, entries []entry, scripts
 	text, err := json.MarshalIndent(map[string]any{
 		"name": "popbridge", "arch": t.arch, "platform": "linux", "version": r.version, "version_schema": "semver", "release": "1",
 		"section": "mail", "priority": "optional", "maintainer": maintainer, "homepage": installer.Homepage, "license": "MIT",
-		"description": summary + "\n" + description, "mtime": r.date, "contents": files, "scripts": scripts,
+		"description": summary + "\n" + description, "mtime": r.date, "contents": files, "scripts": scripts, "recommends": recommended[packager],
 		"deb": map[string]any{"compression": "gzip"},
 		"rpm": map[string]any{"summary": summary, "group": "Applications/Internet", "buildhost": "localhost", "compression": "gzip"},
 	}, "", "\t")
