@@ -9,11 +9,14 @@ globalThis.tb = {
   get window() { return Services.wm.getMostRecentWindow("mail:3pane"); },
   get pane() { return this.window.document.getElementById("tabmail").currentAbout3Pane; },
 
+  // What fails meanwhile is tried again: Thunderbird has no list of a folder's messages
+  // while it writes one.
   async until(what, check) {
     for (const end = Date.now() + 30000; ;) {
-      const value = await check();
+      let failed = "";
+      const value = await Promise.resolve().then(check).catch(e => { failed = `: ${e}`; });
       if (value) return value;
-      if (Date.now() > end) throw new Error(`${what}: not within 30 s`);
+      if (Date.now() > end) throw new Error(`${what}: not within 30 s${failed}`);
       await new Promise(done => setTimeout(done, 20));
     }
   },
