@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 
+	"github.com/popbridge/popbridge/agent/api"
 	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/internal/fault"
 )
@@ -46,15 +47,15 @@ func (c *Client) Status(ctx context.Context) (operations.Status, error) {
 }
 
 func (c *Client) Sync(ctx context.Context, accounts []string, progress func(operations.Progress)) ([]operations.SyncResult, error) {
-	return callStream[operations.SyncResult](ctx, c, "/v1/sync", syncRequest{accounts}, progress)
+	return callStream[operations.SyncResult](ctx, c, "/v1/sync", api.Accounts{Accounts: accounts}, progress)
 }
 
 func (c *Client) Preview(ctx context.Context, accounts []string) ([]operations.Preview, error) {
-	return call[[]operations.Preview](ctx, c, "POST", "/v1/preview", syncRequest{accounts})
+	return call[[]operations.Preview](ctx, c, "POST", "/v1/preview", api.Accounts{Accounts: accounts})
 }
 
 func (c *Client) Probe(ctx context.Context, accounts []string) ([]operations.Probe, error) {
-	return call[[]operations.Probe](ctx, c, "POST", "/v1/probe", syncRequest{accounts})
+	return call[[]operations.Probe](ctx, c, "POST", "/v1/probe", api.Accounts{Accounts: accounts})
 }
 
 func (c *Client) Reload(ctx context.Context) error {
@@ -63,7 +64,7 @@ func (c *Client) Reload(ctx context.Context) error {
 }
 
 func (c *Client) Confirm(ctx context.Context, account string) (operations.Confirmed, error) {
-	return call[operations.Confirmed](ctx, c, "POST", "/v1/confirm", confirmRequest{account})
+	return call[operations.Confirmed](ctx, c, "POST", "/v1/confirm", api.Account{Account: account})
 }
 
 func (c *Client) Check(ctx context.Context, progress func(operations.Progress)) ([]operations.Problem, error) {
@@ -75,7 +76,7 @@ func (c *Client) Repair(ctx context.Context, progress func(operations.Progress))
 }
 
 func (c *Client) Backup(ctx context.Context, dir string, replace bool, progress func(operations.Progress)) ([]operations.Backup, error) {
-	return callStream[operations.Backup](ctx, c, "/v1/backup", backupRequest{dir, replace}, progress)
+	return callStream[operations.Backup](ctx, c, "/v1/backup", api.BackupTo{Dir: dir, Replace: replace}, progress)
 }
 
 func (c *Client) Expunged(ctx context.Context, q operations.ExpungedQuery) ([]operations.Expunged, error) {
@@ -112,7 +113,7 @@ func (c *Client) Users(ctx context.Context) ([]operations.User, error) {
 }
 
 func (c *Client) RenameUser(ctx context.Context, from, to string) (operations.User, error) {
-	return call[operations.User](ctx, c, "POST", "/v1/users/rename", renameRequest{from, to})
+	return call[operations.User](ctx, c, "POST", "/v1/users/rename", api.Rename{From: from, To: to})
 }
 
 func call[T any](ctx context.Context, c *Client, method, path string, ask any) (answer T, err error) {
@@ -135,7 +136,7 @@ func callStream[T any](ctx context.Context, c *Client, path string, ask any, pro
 	defer func() { _ = body.Close() }()
 	dec := json.NewDecoder(body)
 	for {
-		var line streamed[T]
+		var line api.Streamed[T]
 		if err := dec.Decode(&line); err != nil {
 			return nil, cutOff(ctx, err)
 		}
@@ -143,7 +144,7 @@ func callStream[T any](ctx context.Context, c *Client, path string, ask any, pro
 			progress(*line.Progress)
 		}
 		if line.End {
-			return line.Result, line.Error.err()
+			return line.Result, line.Error.Err()
 		}
 	}
 }
@@ -167,11 +168,11 @@ func (c *Client) do(ctx context.Context, method, path string, ask any) (io.ReadC
 		return resp.Body, nil
 	}
 	defer func() { _ = resp.Body.Close() }()
-	var f wireFault
-	if err := json.NewDecoder(io.LimitReader(resp.Body, maxRequest)).Decode(&f); err != nil {
+	var f api.Fault
+	if err := json.NewDecoder(io.LimitReader(resp.Body, api.MaxRequest)).Decode(&f); err != nil {
 		return nil, fmt.Errorf("the agent answered %s", resp.Status)
 	}
-	return nil, f.err()
+	return nil, f.Err()
 }
 
 // cutOff explains an answer that ended early. A context error is ours only if

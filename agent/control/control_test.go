@@ -278,23 +278,6 @@ func TestProgressArrivesBeforeTheResult(t *testing.T) {
 	}
 }
 
-func TestLatestKeepsOneProgressPerName(t *testing.T) {
-	l := newLatest()
-	for i := range 10_000 {
-		l.put(operations.Progress{Progress: bridge.Progress{Account: "home", Messages: i}})
-		l.put(operations.Progress{Progress: bridge.Progress{Account: "work", Messages: i}})
-	}
-	l.close()
-	var got []operations.Progress
-	for p := range l.all() {
-		got = append(got, p)
-	}
-	want := []operations.Progress{{Progress: bridge.Progress{Account: "home", Messages: 9999}}, {Progress: bridge.Progress{Account: "work", Messages: 9999}}}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
-	}
-}
-
 func TestAClientThatLeavesEndsItsRequest(t *testing.T) {
 	started, ended := make(chan struct{}), make(chan struct{})
 	ops := &fakeOps{during: func(ctx context.Context, _ func(operations.Progress)) error {

@@ -1,0 +1,114 @@
+// Package api is the operations of an agent as HTTP and JSON: a route for each, for the
+// command line at the control socket and for the web page.
+//
+// An error is answered as {"kind","text","hint"} with a status of 400 or more. An
+// operation that reports progress is answered in lines of JSON, see Streamed.
+package api
+
+import (
+	"context"
+	"net/http"
+	"reflect"
+	"strings"
+
+	"github.com/popbridge/popbridge/agent/operations"
+)
+
+// A Route answers one operation.
+type Route struct {
+	Method, Path string       // such as "POST" and "/sync"
+	Ask, Answer  reflect.Type // of the bodies; of a streamed answer that of an item of its result
+	Streamed     bool
+	Handler      http.HandlerFunc
+}
+
+// Routes are those of all operations.
+func Routes(ops operations.Operations) []Route {
+	return []Route{
+		plain("GET /status", func(ctx context.Context, _ struct{}) (operations.Status, error) { return ops.Status(ctx) }),
+		streamed("POST /sync", func(ctx context.Context, ask Accounts, progress func(operations.Progress)) ([]operations.SyncResult, error) {
+			return ops.Sync(ctx, ask.Accounts, progress)
+		}),
+		plain("POST /preview", func(ctx context.Context, ask Accounts) ([]operations.Preview, error) {
+			return ops.Preview(ctx, ask.Accounts)
+		}),
+		plain("POST /probe", func(ctx context.Context, ask Accounts) ([]operations.Probe, error) {
+			return ops.Probe(ctx, ask.Accounts)
+		}),
+		plain("POST /reload", func(ctx context.Context, _ struct{}) (struct{}, error) { return struct{}{}, ops.Reload(ctx) }),
+		plain("POST /confirm", func(ctx context.Context, ask Account) (operations.Confirmed, error) {
+			return ops.Confirm(ctx, ask.Account)
+		}),
+		streamed("POST /check", func(ctx context.Context, _ struct{}, progress func(operations.Progress)) ([]operations.Problem, error) {
+			return ops.Check(ctx, progress)
+		}),
+		streamed("POST /repair", func(ctx context.Context, _ struct{}, progress func(operations.Progress)) ([]operations.Repaired, error) {
+			return ops.Repair(ctx, progress)
+		}),
+		streamed("POST /backup", func(ctx context.Context, ask BackupTo, progress func(operations.Progress)) ([]operations.Backup, error) {
+			return ops.Backup(ctx, ask.Dir, ask.Replace, progress)
+		}),
+		plain("POST /expunged", ops.Expunged),
+		plain("POST /undelete", ops.Undelete),
+		plain("GET /devices", func(ctx context.Context, _ struct{}) ([]operations.Device, error) { return ops.Devices(ctx) }),
+		plain("POST /devices", ops.AddDevice),
+		plain("PATCH /devices", ops.SetDevice),
+		plain("POST /devices/pair", ops.Pair),
+		plain("DELETE /devices", func(ctx context.Context, ask operations.Device) (struct{}, error) {
+			return struct{}{}, ops.RevokeDevice(ctx, ask.User, ask.Name)
+		}),
+		plain("GET /users", func(ctx context.Context, _ struct{}) ([]operations.User, error) { return ops.Users(ctx) }),
+		plain("POST /users/rename", func(ctx context.Context, ask Rename) (operations.User, error) {
+			return ops.RenameUser(ctx, ask.From, ask.To)
+		}),
+	}
+}
+
+// plain is the route of an operation that answers at once.
+func plain[Ask, Answer any](pattern string, op func(context.Context, Ask) (Answer, error)) Route {
+	return route[Ask, Answer](pattern, func(w http.ResponseWriter, r *http.Request, ask Ask) {
+		result, err := op(r.Context(), ask)
+		Reply(w, result, err)
+	})
+}
+
+// streamed is the route of an operation that reports progress.
+func streamed[Ask, Item any](pattern string, op func(context.Context, Ask, func(operations.Progress)) ([]Item, error)) Route {
+	made := route[Ask, Item](pattern, func(w http.ResponseWriter, r *http.Request, ask Ask) {
+		stream(w, func(progress func(operations.Progress)) ([]Item, error) { return op(r.Context(), ask, progress) })
+	})
+	made.Streamed = true
+	return made
+}
+
+func route[Ask, Answer any](pattern string, serve func(http.ResponseWriter, *http.Request, Ask)) Route {
+	method, path, _ := strings.Cut(pattern, " ")
+	return Route{Method: method, Path: path, Ask: reflect.TypeFor[Ask](), Answer: reflect.TypeFor[Answer](),
+		Handler: func(w http.ResponseWriter, r *http.Request) {
+			if ask, ok := decode[Ask](w, r); ok {
+				serve(w, r, ask)
+			}
+		}}
+}
+
+// Accounts names accounts; none stands for all.
+type Accounts struct {
+	Accounts []string `json:"accounts"`
+}
+
+// Account names an account.
+type Account struct {
+	Account string `json:"account"`
+}
+
+// Rename gives a user another name.
+type Rename struct {
+	From string `json:"from"`
+	To   string `json:"to"`
+}
+
+// BackupTo says where a backup goes to.
+type BackupTo struct {
+	Dir     string `json:"dir"`
+	Replace bool   `json:"replace"`
+}
