@@ -9,6 +9,7 @@
 //	an IMAP server per   listen address (imap.go, clients.go), logins (login.go, guard.go)
 //	the local network    servers, logins and guard of its own (lan.go, lanlogin.go, package lan)
 //	the control socket   for the command line (package control)
+//	the web page         for a browser on this machine (webpage.go, package web)
 //	health               what is wrong, by source (package health), and who is told (notices.go)
 //	the view outside     sleep, clock, network, disks (outside.go, upkeep.go)
 //
@@ -67,6 +68,7 @@ type Agent struct {
 
 	tls *localTLS
 	lan *lanAccess
+	web *webAccess
 
 	servers imapServers
 	ops     *operations.Local
@@ -95,7 +97,9 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (*Agent, error) {
 	a.servers.config = a.Config
 	a.alerts.agent = a
 	a.lan = newLANAccess(a)
-	a.ops = operations.New(a.users, a.accounts, &a.servers, a.lan, a.running, a.Reload)
+	a.web = &webAccess{agent: a}
+	a.ops = operations.New(a.users, a.accounts, &a.servers, a.lan, a.web, a.running, a.Reload)
+	a.web.open()
 	a.zone.Store(location(cfg))
 	a.guard = newGuard(a.refused)
 	a.users.Known() // where the file is damaged, that is a condition until the next start

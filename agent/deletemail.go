@@ -10,8 +10,10 @@ import (
 	"regexp"
 	"slices"
 
+	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/agent/state"
 	"github.com/popbridge/popbridge/agent/users"
+	"github.com/popbridge/popbridge/agent/web"
 	"github.com/popbridge/popbridge/internal/atomicfile"
 	"github.com/popbridge/popbridge/internal/fault"
 )
@@ -110,7 +112,7 @@ const lockName = "agent.lock"
 
 // What popbridge makes: in the data folder, and in the folder of a user.
 var (
-	rootNames = []string{"users", deleting, "tls", noticesFile, lanFile, "control.sock", "control.path", "popbridge.log", "popbridge.log.old", lockName}
+	rootNames = []string{"users", deleting, "tls", noticesFile, lanFile, operations.HistoryFile, web.SessionsFile, "control.sock", "control.path", "popbridge.log", "popbridge.log.old", lockName}
 	userFiles = regexp.MustCompile(`^(index\.db(-wal|-shm|-journal|\.schema-\d+)?|recovery\.log|\.recovery\.log\.\d+\.tmp)$`)
 	userDirs  = regexp.MustCompile(`^(search|tmp)$`)
 	mailDirs  = regexp.MustCompile(`^[0-9a-f]{2}$`)

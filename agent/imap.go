@@ -141,22 +141,24 @@ func listen(ctx context.Context, table, addr string) (net.Listener, error) {
 }
 
 func refused(ctx context.Context, table, addr string, err error) error {
-	another := func() string {
-		return fmt.Sprintf("set another port in the config: [%s] listen = [%q]", table, freeNear(ctx, addr))
+	what, format := "the IMAP address "+addr, "set another port in the config: [%s] listen = [%q]"
+	if table == "web" {
+		what, format = "the address "+addr+" of the web page", "set another port in the config: [%s] listen = %q"
 	}
+	another := func() string { return fmt.Sprintf(format, table, freeNear(ctx, addr)) }
 	switch {
 	case isPortBusy(err):
 		return fault.New(fault.Conflict,
-			fmt.Sprintf("the IMAP address %s is in use by another program", addr),
+			what+" is in use by another program",
 			"stop that program, or "+another())
 	case errors.Is(err, errPortReserved):
 		return fault.New(fault.Conflict,
-			fmt.Sprintf("the port of the IMAP address %s is reserved by Windows, for Hyper-V, WSL or Docker as a rule", addr),
+			"the port of "+what+" is reserved by Windows, for Hyper-V, WSL or Docker as a rule",
 			another())
-	case table == "lan": // the address went, or a port below 1024
-		return fault.Wrap(err, fault.Config, fmt.Sprintf("the IMAP address %s cannot be listened on", addr), "it is tried again; "+another())
+	case table != "imap": // the address went, or a port below 1024
+		return fault.Wrap(err, fault.Config, what+" cannot be listened on", "it is tried again; "+another())
 	default:
-		return fault.Wrap(err, fault.Config, fmt.Sprintf("the IMAP address %s cannot be listened on", addr),
+		return fault.Wrap(err, fault.Config, what+" cannot be listened on",
 			"set another one in the config: [imap] listen = [\"127.0.0.1:1143\"]")
 	}
 }

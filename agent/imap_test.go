@@ -11,7 +11,7 @@ import (
 	"github.com/popbridge/popbridge/internal/localtls"
 )
 
-const secured = "data_dir = \"data\"\n[imap]\nlisten = [\"127.0.0.1:0\"]\ntls = \"starttls\"\n"
+const secured = "data_dir = \"data\"\n[web]\nlisten = \"off\"\n[imap]\nlisten = [\"127.0.0.1:0\"]\ntls = \"starttls\"\n"
 
 // TestLocalTLSErrorsStopIMAPOnly: mail is fetched all the same, and mail clients
 // get in as soon as the certificate is right.

@@ -39,6 +39,7 @@ func (a *Agent) Reload() {
 	stopped, started := a.accounts.Take(next, func() { a.cfg.Store(next) })
 	a.takeServers(group.Context, old, next, group)
 	a.lan.look()
+	a.web.look()
 	a.users.Report(group.Context)
 	a.log.Info().Int("accounts", len(next.Accounts)).Int("stopped", stopped).Int("started", started).Msg("changed config was taken up")
 }

@@ -192,7 +192,7 @@ func TestReloadOfIMAPAddresses(t *testing.T) {
 	r.Sync()
 	stays := agenttest.Login(t, r.Addr, "ann", nil)
 
-	two := fmt.Sprintf("data_dir = \"data\"\n[imap]\nlisten = [\"127.0.0.1:0\", %q]\ntls = \"off\"\n", busy.Addr())
+	two := fmt.Sprintf("data_dir = \"data\"\n[web]\nlisten = \"off\"\n[imap]\nlisten = [\"127.0.0.1:0\", %q]\ntls = \"off\"\n", busy.Addr())
 	r.Configure(two, home)
 	r.Agent.Reload()
 	if got := r.Codes(); got != "imap-port-busy" {

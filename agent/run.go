@@ -83,6 +83,7 @@ func (a *Agent) start(ctx context.Context) (*supervise.Group, error) {
 	group.Start(a.watchOutside)
 	group.Start(a.keepUp)
 	a.lan.begin(group)
+	a.web.begin(group)
 	group.Start(newNotices(a).run)
 	addrs := a.servers.Listening()
 	a.log.Info().Strs("listen", addrs).Int("accounts", len(cfg.Accounts)).Str("data_dir", a.first.DataDir).Msg("agent started")

@@ -24,14 +24,23 @@ type upkeep struct {
 func (a *Agent) keepUp(ctx context.Context) {
 	u := &upkeep{agent: a, healthy: (*mailstore.Store).Healthy, bad: map[string]bool{}}
 	a.users.Report(ctx)
+	a.noteHistory(ctx)
 	for n := 1; u.rest(ctx); n++ {
 		u.probe(ctx)
 		a.guard.expire()
 		a.lan.expire()
 		if n%purgeEvery == 0 {
 			u.purge(ctx)
+			a.noteHistory(ctx)
 			a.zone.Store(location(a.Config())) // the machine may have travelled
 		}
+	}
+}
+
+// noteHistory writes down how much mail there is, for the plots of the web page.
+func (a *Agent) noteHistory(ctx context.Context) {
+	if err := a.ops.NoteHistory(ctx); err != nil && ctx.Err() == nil {
+		a.log.Warn().Err(err).Msg("how much mail there is cannot be noted for the history")
 	}
 }
 

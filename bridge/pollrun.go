@@ -42,6 +42,17 @@ func (f *pollRun) watch(progress func(Progress)) (stop func()) {
 	}
 }
 
+// progress is how far the poll is, nil before it has begun.
+func (f *pollRun) progress() *Progress {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.last.Phase == "" || f.last.Done {
+		return nil
+	}
+	now := f.last
+	return &now
+}
+
 func (f *pollRun) emit(p Progress) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

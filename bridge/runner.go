@@ -60,6 +60,9 @@ func (r *Runner) Status() Status {
 	defer r.mu.Unlock()
 	s := r.status
 	s.Problems = slices.Clone(s.Problems)
+	if r.current != nil {
+		s.Progress = r.current.progress()
+	}
 	return s
 }
 

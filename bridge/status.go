@@ -49,6 +49,7 @@ type Status struct {
 	// then. It names the first maxShownDeletes of DeletesTotal.
 	Deletes      []PreviewDelete
 	DeletesTotal int
+	Progress     *Progress // of the poll that runs; nil: none does
 }
 
 // Problem is a message, or a wish, that waits while the rest goes on.

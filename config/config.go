@@ -36,6 +36,7 @@ type Config struct {
 	DataDirNamed bool
 	IMAP         IMAP
 	LAN          LAN
+	Web          Web
 	Log          Log
 	// KeepExpunged is how long expunged messages can be restored; at least a day.
 	KeepExpunged time.Duration
@@ -62,6 +63,11 @@ const (
 type IMAP struct {
 	Listen []string // "host:port", at least one, all of them loopback; port 0 takes a free one
 	TLS    Security // StartTLS, Implicit or Off
+}
+
+// Web is where the web page is served.
+type Web struct {
+	Listen string // "127.0.0.1:port" or "[::1]:port"; port 0 takes a free one; empty: nowhere
 }
 
 // Log says how much is logged and in which form.

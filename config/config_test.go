@@ -149,6 +149,7 @@ func TestExample(t *testing.T) {
 	want := &Config{
 		Version: 1, Path: abs("/etc/popbridge/config.toml"), DataDir: "/home/ann/.local/share/popbridge",
 		IMAP: IMAP{Listen: []string{"127.0.0.1:1143"}, TLS: StartTLS},
+		Web:  Web{Listen: "127.0.0.1:1180"},
 		Log:  Log{Level: "info", Format: "auto"}, KeepExpunged: 30 * day, Notices: true,
 		Accounts: []Account{{
 			Name: "home", Host: "pop.example.com", Port: 995, TLS: Implicit, TLSMinimum: TLS12, Username: "ann@example.com", Auth: AuthPassword,
@@ -176,7 +177,7 @@ func TestExample(t *testing.T) {
 	// What is commented out is correct, too.
 	text := strings.NewReplacer("\n# port", "\nport", "\n# data_dir", "\ndata_dir", "\n# password_file", "\npassword_file",
 		"\n# auth", "\nauth", "\n# ca_file", "\nca_file", "\n# max", "\nmax", "\n# keep_exp", "\nkeep_exp",
-		"\n# [lan]", "\n[lan]", "\n# enabled", "\nenabled", "\n# listen ", "\nlisten ",
+		"\n# [lan]", "\n[lan]", "\n# enabled", "\nenabled", "\n# listen ", "\nlisten ", "\n# [web]", "\n[web]",
 		"\n# quota", "\nquota", "\n# confirm", "\nconfirm", "\n# shadow", "\nshadow", "\n# paused", "\npaused", "\n# delete", "\ndelete").Replace(Example)
 	if _, err := ann().parse(want.Path, []byte(text)); err != nil {
 		t.Error(err)
@@ -193,6 +194,8 @@ imap = {listen = ["localhost:1143", "[::1]:0", "127.0.0.1:0"], tls = "off"}
 [lan]
 enabled = true
 listen = ["[FD00::20]:1993", "Ethernet 2:1993"]
+[web]
+listen = "localhost:1181"
 [log]
 level = "trace"
 format = "json"
@@ -238,6 +241,7 @@ func TestEveryKey(t *testing.T) {
 		Version: 1, Path: abs("/etc/config.toml"), DataDir: abs("/etc/mail"), DataDirNamed: true,
 		IMAP: IMAP{Listen: []string{"localhost:1143", "[::1]:0", "127.0.0.1:0"}, TLS: Off},
 		LAN:  LAN{Enabled: true, Listen: []string{"[fd00::20]:1993", "Ethernet 2:1993"}},
+		Web:  Web{Listen: "127.0.0.1:1181"},
 		Log:  Log{Level: "trace", Format: "json"}, KeepExpunged: 90 * day, TimeZone: "Europe/Vienna",
 		Accounts: []Account{{
 			Name: "home", Host: "::1", Port: 1110, TLS: StartTLS, Username: "ann", Auth: AuthAPOP,

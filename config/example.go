@@ -16,6 +16,9 @@ tls    = "starttls"                # "starttls", "implicit" or "off"
 # enabled = true
 # listen  = ["192.168.1.20:1993"]  # addresses of this machine, or interfaces: "eth0:1993"
 
+# [web]                            # the web page: "popbridge open"
+# listen = "127.0.0.1:1180"        # "off" switches it off
+
 [log]
 level  = "info"                    # "trace", "debug", "info", "warn" or "error"
 format = "auto"                    # "auto", "console" or "json"

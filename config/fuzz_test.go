@@ -109,9 +109,14 @@ func render(t *testing.T, c *Config) []byte {
 		}
 		accounts = append(accounts, m)
 	}
+	web := c.Web.Listen
+	if web == "" {
+		web = "off"
+	}
 	head := map[string]any{
 		"version": c.Version, "data_dir": c.DataDir, "keep_expunged": c.KeepExpunged.String(), "notices": c.Notices, "account": accounts,
 		"imap": map[string]any{"listen": c.IMAP.Listen, "tls": c.IMAP.TLS},
+		"web":  map[string]any{"listen": web},
 		"lan":  map[string]any{"enabled": c.LAN.Enabled, "listen": append([]string{}, c.LAN.Listen...)},
 		"log":  map[string]any{"level": c.Log.Level, "format": c.Log.Format},
 	}

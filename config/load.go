@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -150,6 +151,7 @@ func (r *reader) root(t *table) {
 	r.cfg.Notices = boolean(t, "notices", true)
 	r.cfg.IMAP = readIMAP(t.sub("imap"))
 	r.cfg.LAN = r.lan(t.sub("lan"))
+	r.cfg.Web = readWeb(t.sub("web"))
 	r.cfg.Log = readLog(t.sub("log"))
 	var seen accountsSeen
 	for _, sub := range t.subs("account") {
@@ -211,6 +213,29 @@ func readIMAP(t *table) IMAP {
 		imap.Listen = append(imap.Listen, address)
 	}
 	return imap
+}
+
+// readWeb reads where the web page is served: one address, by number, since a browser may
+// take localhost for another one than a program that listens there does.
+func readWeb(t *table) Web {
+	t.unknown()
+	return Web{Listen: text(t, "listen", "127.0.0.1:1180", `an address in quotes, such as "127.0.0.1:1180", or "off"`, func(s string) (string, *mistake) {
+		if s == "off" {
+			return "", nil
+		}
+		addr, m := readListen(s)
+		if m != nil {
+			if host, _, err := net.SplitHostPort(s); err == nil && !isLoopback(host) {
+				m = &mistake{m.text, `the web page is for this machine only: listen = "127.0.0.1:1180"`}
+			}
+			return "", m
+		}
+		host, port, _ := net.SplitHostPort(addr)
+		if host == "localhost" {
+			host = "127.0.0.1"
+		}
+		return net.JoinHostPort(host, port), nil
+	})}
 }
 
 func readLog(t *table) Log {

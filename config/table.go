@@ -172,7 +172,7 @@ func (t *table) suggest(key string) string {
 	if near := Nearest(key, schema[t.kind]); near != "" {
 		return "did you mean " + near + "?"
 	}
-	for _, kind := range []string{"imap", "lan", "log", "account", ""} {
+	for _, kind := range []string{"imap", "lan", "web", "log", "account", ""} {
 		if kind == t.kind || !slices.Contains(schema[kind], strings.ToLower(key)) {
 			continue
 		}
@@ -203,6 +203,10 @@ var otherwise = map[string]map[string]string{
 		"port": hintLAN, "host": hintLAN, "address": hintLAN, "interface": hintLAN, "bind": hintLAN,
 		"tls": "there is nothing to choose: TLS from the first byte, always",
 	},
+	"web": {
+		"port": hintWeb, "host": hintWeb, "address": hintWeb, "bind": hintWeb, "enabled": hintWeb,
+		"password": "there is none: `popbridge open` signs the browser in",
+	},
 	"account": {
 		"server": "it is called host", "hostname": "it is called host", "pop3_host": "it is called host",
 		"login": "it is called username", "email": "it is called username",
@@ -214,6 +218,8 @@ var otherwise = map[string]map[string]string{
 }
 
 const hintLAN = `addresses, or interfaces, and ports are listen = ["192.168.1.20:1993"] or ["eth0:1993"]`
+
+const hintWeb = `address and port are listen = "127.0.0.1:1180"; listen = "off" switches it off`
 
 const hintTLS = `it is called tls: "implicit", "starttls" or "none"`
 

@@ -110,7 +110,7 @@ func (r *Rig) Configure(head string, accounts ...Account) {
 }
 
 // Plain is the usual head of a config.
-const Plain = "data_dir = \"data\"\n[imap]\nlisten = [\"127.0.0.1:0\"]\ntls = \"off\"\n"
+const Plain = "data_dir = \"data\"\n[imap]\nlisten = [\"127.0.0.1:0\"]\ntls = \"off\"\n[web]\nlisten = \"off\"\n"
 
 // Load reads the config.
 func (r *Rig) Load() *config.Config {

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/popbridge/popbridge/agent/operations"
+	"github.com/popbridge/popbridge/agent/state"
 )
 
 // A Route answers one operation.
@@ -19,6 +20,7 @@ type Route struct {
 	Method, Path string       // such as "POST" and "/sync"
 	Ask, Answer  reflect.Type // of the bodies; of a streamed answer that of an item of its result
 	Streamed     bool
+	Changes      bool // it changes something: what a person asked for
 	Handler      http.HandlerFunc
 }
 
@@ -50,6 +52,7 @@ func Routes(ops operations.Operations) []Route {
 		}),
 		plain("POST /expunged", ops.Expunged),
 		plain("POST /undelete", ops.Undelete),
+		plain("GET /history", func(ctx context.Context, _ struct{}) ([]state.Day, error) { return ops.History(ctx) }),
 		plain("GET /devices", func(ctx context.Context, _ struct{}) ([]operations.Device, error) { return ops.Devices(ctx) }),
 		plain("POST /devices", ops.AddDevice),
 		plain("PATCH /devices", ops.SetDevice),
@@ -61,8 +64,14 @@ func Routes(ops operations.Operations) []Route {
 		plain("POST /users/rename", func(ctx context.Context, ask Rename) (operations.User, error) {
 			return ops.RenameUser(ctx, ask.From, ask.To)
 		}),
+		plain("POST /web", ops.OpenWeb),
+		plain("GET /web/sessions", func(ctx context.Context, _ struct{}) ([]operations.WebSession, error) { return ops.WebSessions(ctx) }),
+		plain("DELETE /web/sessions", ops.EndWebSession),
 	}
 }
+
+// looks are the operations that change nothing, although they are asked by POST.
+var looks = map[string]bool{"/preview": true, "/probe": true, "/check": true, "/expunged": true}
 
 // plain is the route of an operation that answers at once.
 func plain[Ask, Answer any](pattern string, op func(context.Context, Ask) (Answer, error)) Route {
@@ -83,9 +92,9 @@ func streamed[Ask, Item any](pattern string, op func(context.Context, Ask, func(
 
 func route[Ask, Answer any](pattern string, serve func(http.ResponseWriter, *http.Request, Ask)) Route {
 	method, path, _ := strings.Cut(pattern, " ")
-	return Route{Method: method, Path: path, Ask: reflect.TypeFor[Ask](), Answer: reflect.TypeFor[Answer](),
+	return Route{Method: method, Path: path, Changes: method != "GET" && !looks[path], Ask: reflect.TypeFor[Ask](), Answer: reflect.TypeFor[Answer](),
 		Handler: func(w http.ResponseWriter, r *http.Request) {
-			if ask, ok := decode[Ask](w, r); ok {
+			if ask, ok := Decode[Ask](w, r); ok {
 				serve(w, r, ask)
 			}
 		}}

@@ -89,8 +89,8 @@ func (f *Fault) Err() error {
 	return fault.New(fault.Internal, f.Text, f.Hint)
 }
 
-// decode reads what is asked; no body at all asks for nothing in particular.
-func decode[Ask any](w http.ResponseWriter, r *http.Request) (ask Ask, ok bool) {
+// Decode reads what is asked; no body at all asks for nothing in particular.
+func Decode[Ask any](w http.ResponseWriter, r *http.Request) (ask Ask, ok bool) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, MaxRequest))
 	if err == nil && len(body) > 0 {
 		err = json.Unmarshal(body, &ask)
@@ -108,10 +108,17 @@ func decode[Ask any](w http.ResponseWriter, r *http.Request) (ask Ask, ok bool) 
 // Reply answers with a body, or with an error.
 func Reply(w http.ResponseWriter, body any, err error) {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout))
-	w.Header().Set("Content-Type", "application/json")
 	if err != nil {
-		w.WriteHeader(http.StatusUnprocessableEntity)
-		body = toWire(err)
+		Refuse(w, http.StatusUnprocessableEntity, err)
+		return
 	}
+	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(body) // a client that went away needs no answer
+}
+
+// Refuse answers with an error.
+func Refuse(w http.ResponseWriter, status int, err error) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(toWire(err))
 }

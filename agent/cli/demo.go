@@ -144,6 +144,8 @@ data_dir = "data"
 [imap]
 listen = [%q]
 tls = "off"
+[web]
+listen = "127.0.0.1:0"
 [[account]]
 name = %q
 host = "127.0.0.1"
@@ -184,14 +186,19 @@ func (d *demonstration) trickle(ctx context.Context, a *app, every time.Duration
 	if err != nil {
 		return err
 	}
+	page := "it is not served"
+	if address, err := d.agent.Operations().OpenWeb(ctx, operations.OpenWeb{UID: browserUser()}); err == nil {
+		page = address.URL
+	}
 	host, port, _ := net.SplitHostPort(d.addr)
 	a.printf("The demo has fetched %d sample messages. Connect a mail program by IMAP with\n\n"+
 		"  server      %s\n  port        %s\n  security    none (the demo has no TLS, so that no certificate is asked about)\n"+
 		"  user        %s\n  password    %s\n\n"+
 		"or in a terminal\n\n  neomutt -n -F /dev/null -e 'set ssl_force_tls=no imap_pass=%s folder=imap://%s@%s/ spoolfile=+INBOX'\n\n"+
+		"Look at its page in a browser (the address works once, within a minute):\n\n  %s\n\n"+
 		"See how it is doing, and try the other commands:\n\n  %s status --config %s\n\n"+
 		"A message arrives every %v. Ctrl-C ends the demo and removes its folder.\n\n",
-		first.Stored, host, port, demoName, demoName, demoName, demoName, d.addr, program(), filepath.Join(d.dir, "config.toml"), every)
+		first.Stored, host, port, demoName, demoName, demoName, demoName, d.addr, page, program(), filepath.Join(d.dir, "config.toml"), every)
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for n := 0; ; n++ {

@@ -79,7 +79,7 @@ func TestStartWaitsForTheAgent(t *testing.T) {
 	path := filepath.Join(dir, "config.toml")
 	configure := func(data string) {
 		t.Helper()
-		text := "version = 1\ndata_dir = \"" + data + "\"\n[imap]\nlisten = [\"127.0.0.1:0\"]\ntls = \"off\"\n"
+		text := "version = 1\ndata_dir = \"" + data + "\"\n[web]\nlisten = \"off\"\n[imap]\nlisten = [\"127.0.0.1:0\"]\ntls = \"off\"\n"
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,19 +23,21 @@ import (
 )
 
 func (a *app) newStatusCommand() *cobra.Command {
-	var serving bool
+	var serving, history bool
 	c := &cobra.Command{
 		Use:   "status",
 		Short: "Show accounts, health, connected mail programs and the next poll",
 		Long: "Shows accounts, health, connected mail programs and the next poll. The exit code is 0\n" +
 			"whatever it shows; programs read `health` of --json. --serving is for what watches the\n" +
 			"agent, as a container does: exit code 1 unless one answers and takes mail programs.",
-		Example: "  popbridge status\n  popbridge status --json | jq -r '.health[].text'\n  popbridge status --serving",
+		Example: "  popbridge status\n  popbridge status --json | jq -r '.health[].text'\n  popbridge status --serving\n  popbridge status --history",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			switch {
 			case serving && a.json:
 				return fault.New(fault.Config, "--serving has no JSON", "omit one of them: the exit code of --serving is its answer, --json tells all")
+			case history:
+				return a.history(c.Context())
 			case serving:
 				return a.serving(c.Context())
 			}
@@ -42,7 +45,26 @@ func (a *app) newStatusCommand() *cobra.Command {
 		},
 	}
 	c.Flags().BoolVar(&serving, "serving", false, "only say whether an agent answers and takes mail programs")
+	c.Flags().BoolVar(&history, "history", false, "how much mail came on each of the last 90 days")
 	return a.addJSON(c)
+}
+
+func (a *app) history(ctx context.Context) error {
+	days, err := ask(ctx, a, func(ops operations.Operations, ctx context.Context, _ struct{}) ([]state.Day, error) {
+		return ops.History(ctx)
+	}, struct{}{})
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return a.printJSON(map[string]any{"days": days})
+	}
+	var t table
+	t.row("DAY", "NEW MESSAGES", "ALL MAIL")
+	for _, d := range days {
+		t.row(d.Day, strconv.FormatInt(d.Messages, 10), size(d.Bytes))
+	}
+	return t.print(a.stdout)
 }
 
 // serving asks a running agent and nothing else: it opens no data folder, which an

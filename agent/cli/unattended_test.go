@@ -52,7 +52,7 @@ func TestUnattendedWaitsForARepairedConfig(t *testing.T) {
 	if running := state.Open("", path).Running(); running == nil || running.PID != os.Getpid() {
 		t.Errorf("waits: %+v", running)
 	}
-	configure("[imap]\nlisten = [\"127.0.0.1:0\"]\ntls = \"off\"\n")
+	configure("[web]\nlisten = \"off\"\n[imap]\nlisten = [\"127.0.0.1:0\"]\ntls = \"off\"\n")
 	says("agent started")
 	cancel()
 	if err := <-ended; err != nil {

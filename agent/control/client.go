@@ -12,6 +12,7 @@ import (
 
 	"github.com/popbridge/popbridge/agent/api"
 	"github.com/popbridge/popbridge/agent/operations"
+	"github.com/popbridge/popbridge/agent/state"
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
@@ -83,6 +84,10 @@ func (c *Client) Expunged(ctx context.Context, q operations.ExpungedQuery) ([]op
 	return call[[]operations.Expunged](ctx, c, "POST", "/v1/expunged", q)
 }
 
+func (c *Client) History(ctx context.Context) ([]state.Day, error) {
+	return call[[]state.Day](ctx, c, "GET", "/v1/history", nil)
+}
+
 func (c *Client) Undelete(ctx context.Context, ask operations.Undelete) ([]operations.Restored, error) {
 	return call[[]operations.Restored](ctx, c, "POST", "/v1/undelete", ask)
 }
@@ -114,6 +119,18 @@ func (c *Client) Users(ctx context.Context) ([]operations.User, error) {
 
 func (c *Client) RenameUser(ctx context.Context, from, to string) (operations.User, error) {
 	return call[operations.User](ctx, c, "POST", "/v1/users/rename", api.Rename{From: from, To: to})
+}
+
+func (c *Client) OpenWeb(ctx context.Context, ask operations.OpenWeb) (operations.WebAddress, error) {
+	return call[operations.WebAddress](ctx, c, "POST", "/v1/web", ask)
+}
+
+func (c *Client) WebSessions(ctx context.Context) ([]operations.WebSession, error) {
+	return call[[]operations.WebSession](ctx, c, "GET", "/v1/web/sessions", nil)
+}
+
+func (c *Client) EndWebSession(ctx context.Context, ask operations.WebSession) (operations.Ended, error) {
+	return call[operations.Ended](ctx, c, "DELETE", "/v1/web/sessions", ask)
 }
 
 func call[T any](ctx context.Context, c *Client, method, path string, ask any) (answer T, err error) {

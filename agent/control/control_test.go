@@ -17,6 +17,7 @@ import (
 
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/agent/operations"
+	"github.com/popbridge/popbridge/agent/state"
 	"github.com/popbridge/popbridge/bridge"
 	"github.com/popbridge/popbridge/installer/clientfiles"
 	"github.com/popbridge/popbridge/internal/fault"
@@ -89,6 +90,10 @@ func (f *fakeOps) Expunged(_ context.Context, q operations.ExpungedQuery) ([]ope
 	return f.expunged, f.err
 }
 
+func (f *fakeOps) History(context.Context) ([]state.Day, error) {
+	return []state.Day{{Day: "2026-03-01", Messages: 3, Bytes: 4000}}, f.err
+}
+
 func (f *fakeOps) Undelete(_ context.Context, ask operations.Undelete) ([]operations.Restored, error) {
 	f.asked = fmt.Sprintf("undelete %s %v %v", ask.User, ask.IDs, ask.All != nil)
 	return f.restored, f.err
@@ -121,6 +126,20 @@ func (f *fakeOps) Pair(_ context.Context, p operations.Pair) (operations.Pairing
 func (f *fakeOps) RevokeDevice(_ context.Context, user, name string) error {
 	f.asked = "revoke " + user + " " + name
 	return f.err
+}
+
+func (f *fakeOps) OpenWeb(_ context.Context, ask operations.OpenWeb) (operations.WebAddress, error) {
+	f.asked = "open " + ask.UID
+	return operations.WebAddress{URL: "http://127.0.0.1:1180/#t=x"}, f.err
+}
+
+func (f *fakeOps) WebSessions(context.Context) ([]operations.WebSession, error) {
+	return []operations.WebSession{{ID: "A", Browser: "Firefox on Linux"}}, f.err
+}
+
+func (f *fakeOps) EndWebSession(_ context.Context, ask operations.WebSession) (operations.Ended, error) {
+	f.asked = "sign out " + ask.ID
+	return operations.Ended{Sessions: 1}, f.err
 }
 
 func (f *fakeOps) Users(context.Context) ([]operations.User, error) { return f.users, f.err }
@@ -207,6 +226,7 @@ func TestEveryOperationAnswersTheSameThroughTheSocket(t *testing.T) {
 	same(t, "asked", "undelete ann [17 18] false")(ops.asked, nil)
 	same(t, "undelete", ops.restored)(c.Undelete(ctx, operations.Undelete{All: &operations.ExpungedQuery{}}))
 	same(t, "asked", "undelete  [] true")(ops.asked, nil)
+	same(t, "history", []state.Day{{Day: "2026-03-01", Messages: 3, Bytes: 4000}})(c.History(ctx))
 	same(t, "devices", ops.devices)(c.Devices(ctx))
 	same(t, "add", operations.Device{User: "ann", Name: "pc", ReadOnly: true})(c.AddDevice(ctx, operations.AddDevice{User: "ann", Name: "pc", Password: "s", ReadOnly: true}))
 	same(t, "asked", "add ann pc s true")(ops.asked, nil)
@@ -220,6 +240,11 @@ func TestEveryOperationAnswersTheSameThroughTheSocket(t *testing.T) {
 	if !strings.HasPrefix(ops.asked, "pair ann pc [{a@example.com") {
 		t.Errorf("asked %q", ops.asked)
 	}
+	same(t, "open", operations.WebAddress{URL: "http://127.0.0.1:1180/#t=x"})(c.OpenWeb(ctx, operations.OpenWeb{UID: "1000"}))
+	same(t, "asked", "open 1000")(ops.asked, nil)
+	same(t, "browsers", []operations.WebSession{{ID: "A", Browser: "Firefox on Linux"}})(c.WebSessions(ctx))
+	same(t, "sign out", operations.Ended{Sessions: 1})(c.EndWebSession(ctx, operations.WebSession{ID: "A"}))
+	same(t, "asked", "sign out A")(ops.asked, nil)
 	if err := c.RevokeDevice(ctx, "ann", "pc"); err != nil {
 		t.Error(err)
 	}

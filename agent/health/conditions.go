@@ -46,6 +46,8 @@ const (
 	CodeDataExposed        = "data-exposed"
 	CodeNotRunning         = "agent-not-running"
 	codeRestartNeeded      = "restart-needed"
+	CodeWebFailed          = "web-failed"
+	CodeWebTicketReused    = "web-address-used-twice"
 )
 
 // DeletesUnconfirmed is the condition that n messages would be deleted on the
@@ -198,6 +200,18 @@ func IMAP(err error) []Condition {
 		code = CodeIMAPPortBusy
 	}
 	return []Condition{{Code: code, Severity: Error, Text: text, Hint: fault.Hint(err)}}
+}
+
+// Web is the condition that the web page cannot be served.
+func Web(err error) Condition {
+	return Condition{Code: CodeWebFailed, Severity: Warning, Text: "the web page is not there: " + err.Error(), Hint: fault.Hint(err)}
+}
+
+// WebTicketReused is the condition that an address which signs a browser in was used a
+// second time. open is the command that makes another one.
+func WebTicketReused(open string) Condition {
+	return Condition{Code: CodeWebTicketReused, Severity: Warning, Text: "the address that signed a browser in was used a second time, so that browser was signed out",
+		Hint: "if it was not you who reloaded it, another program on this computer reads what yours does; `" + open + "` signs the browser in again"}
 }
 
 // IMAPCrowded is the condition that connections to the IMAP server on one address

@@ -43,7 +43,7 @@ type Condition struct {
 	Cause string `json:"-"`
 	// User is whose mail it is about. Empty: it is about none in particular.
 	User   string `json:"user,omitempty"`
-	Source string `json:"-"` // who reported it; set by Report
+	Source string `json:"source,omitempty"` // who reported it, such as "account home"; set by Report
 }
 
 // A Registry holds the conditions of all sources. It is safe for use by

@@ -2,10 +2,12 @@ package operations
 
 import (
 	"context"
+	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/popbridge/popbridge/agent/accounts"
+	"github.com/popbridge/popbridge/agent/state"
 	"github.com/popbridge/popbridge/agent/users"
 	"github.com/popbridge/popbridge/bridge"
 	"github.com/popbridge/popbridge/internal/fault"
@@ -37,22 +39,35 @@ type Network interface {
 	Removed(user, device string)
 }
 
+// Pages is the web page, and who is signed in there.
+type Pages interface {
+	// Address returns where it is served, "" for nowhere.
+	Address() string
+	// Open returns an address that signs a browser of a user in.
+	Open(uid string) (string, error)
+	Sessions() []WebSession
+	End(id string) int
+}
+
 // Local implements Operations for an agent in this process.
 type Local struct {
 	users    *users.Stores
 	accounts *accounts.Set
 	clients  Clients
 	network  Network
+	pages    Pages
 	running  func() bool
 	reload   func()
+	history  *state.History
 
 	rounds sync.RWMutex // held for reading by what goes over the stores for long, for writing by a rename
 }
 
 // New returns the operations of an agent. running is false where nothing is served and
 // the data folder was opened for one command; reload takes up the config file as it is.
-func New(u *users.Stores, a *accounts.Set, c Clients, n Network, running func() bool, reload func()) *Local {
-	return &Local{users: u, accounts: a, clients: c, network: n, running: running, reload: reload}
+func New(u *users.Stores, a *accounts.Set, c Clients, n Network, p Pages, running func() bool, reload func()) *Local {
+	return &Local{users: u, accounts: a, clients: c, network: n, pages: p, running: running, reload: reload,
+		history: state.NewHistory(filepath.Join(u.DataDir, HistoryFile))}
 }
 
 var _ Operations = (*Local)(nil)

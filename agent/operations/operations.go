@@ -23,6 +23,7 @@ type Operations interface {
 	Polling
 	Stores
 	People
+	Web
 }
 
 // Polling is about the accounts.
@@ -57,6 +58,9 @@ type Stores interface {
 	Backup(ctx context.Context, dir string, replace bool, progress func(Progress)) ([]Backup, error)
 	// Expunged lists what can be restored, the last expunged first.
 	Expunged(ctx context.Context, q ExpungedQuery) ([]Expunged, error)
+	// History tells of the last days how much mail came and how much there was, the
+	// oldest first.
+	History(ctx context.Context) ([]state.Day, error)
 	// Undelete restores messages. Those that are not there any more are
 	// missing in the answer.
 	Undelete(ctx context.Context, ask Undelete) ([]Restored, error)
@@ -84,6 +88,42 @@ type People interface {
 	RenameUser(ctx context.Context, from, to string) (User, error)
 }
 
+// Web is about the web page.
+type Web interface {
+	// OpenWeb makes an address that signs a browser in, once and within a minute.
+	OpenWeb(ctx context.Context, ask OpenWeb) (WebAddress, error)
+	// WebSessions lists the browsers that are signed in.
+	WebSessions(ctx context.Context) ([]WebSession, error)
+	// EndWebSession signs a browser out, all of them for no ID.
+	EndWebSession(ctx context.Context, ask WebSession) (Ended, error)
+}
+
+// OpenWeb asks for the web page.
+type OpenWeb struct {
+	// UID is the number of the user whose browser may open it; "" where users have none.
+	UID string `json:"uid"`
+}
+
+// WebAddress is where a browser is signed in.
+type WebAddress struct {
+	URL string `json:"url"`
+}
+
+// WebSession is a browser that is signed in.
+type WebSession struct {
+	ID      string    `json:"id"`
+	Browser string    `json:"browser"` // program and system
+	Begun   time.Time `json:"begun"`
+	Used    time.Time `json:"used"` // within an hour
+	Ends    time.Time `json:"ends"` // at the latest
+	Open    int       `json:"open"` // pages that are open now
+}
+
+// Ended tells how many browsers were signed out.
+type Ended struct {
+	Sessions int `json:"sessions"`
+}
+
 // Status is the answer to `popbridge status`; its JSON keys are fixed.
 type Status struct {
 	Running  bool               `json:"running"` // false: no agent, the folder was opened for this answer
@@ -91,6 +131,7 @@ type Status struct {
 	DataDir  string             `json:"data_dir"`
 	Listen   []string           `json:"listen"` // addresses of the IMAP server that accept now
 	LAN      LAN                `json:"lan"`
+	Web      string             `json:"web"` // address of the web page; "": it is not served
 	Accounts []Account          `json:"accounts"`
 	Health   []health.Condition `json:"health"`
 	Clients  int                `json:"clients"`  // IMAP connections
@@ -125,6 +166,8 @@ type Account struct {
 	OnServer    int        `json:"on_server"`    // in the last listing
 	LastError   string     `json:"last_error"`   // "" after a success
 	Awaiting    int        `json:"awaiting"`     // deletions on the server that wait to be confirmed
+	// Progress is that of the poll under way; null: there is none.
+	Progress *bridge.Progress `json:"progress,omitempty"`
 	// What would be deleted on the server at the next poll, by what is known
 	// since the last one: the first of DeletionsTotal.
 	Deletions      []Deletion `json:"deletions"`

@@ -17,7 +17,7 @@ import (
 
 func (l *Local) Status(ctx context.Context) (Status, error) {
 	s := Status{PID: os.Getpid(), DataDir: l.users.DataDir, Running: l.running(), Listen: l.clients.Listening(), Accounts: []Account{}}
-	s.LAN = l.network.State()
+	s.LAN, s.Web = l.network.State(), l.pages.Address()
 	s.Clients, s.Programs = l.clients.Count()
 	s.LastEnd = l.users.Book.LastEnd()
 	for _, ac := range l.accounts.All() {
@@ -53,6 +53,7 @@ func (l *Local) accountStatus(ctx context.Context, ac *accounts.Account) (Accoun
 		Name: ac.Config.Name, User: ac.Config.User, Folder: ac.Config.Folder, State: string(now.State),
 		NextPoll: timeOrNil(now.NextPoll), LastError: now.LastError, Deletions: []Deletion{},
 	}
+	answer.Progress = now.Progress
 	answer.Awaiting, answer.Expire, answer.MinInterval = now.Awaiting, now.Expire, now.MinInterval.Seconds()
 	for _, p := range now.Problems {
 		if p.Num == 0 {

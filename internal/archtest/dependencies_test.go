@@ -49,6 +49,7 @@ var owners = []owner{
 	{"modernc.org/sqlite", []string{"internal/mailstore"}, true, "only the mail store knows its driver"},
 	{"github.com/emersion/go-imap", []string{"agent/agenttest", "agent/cli", "localimap", "test"}, true, "only localimap, tests and the client of the demo know IMAP"},
 	{"github.com/emersion/go-imap/v2/imapserver", nil, false, "the IMAP server is our own"},
+	{"github.com/chromedp", []string{"test"}, true, "only tests drive a browser"},
 	{"github.com/kardianos/service", []string{"agent", "installer"}, true, "only agent and installer know service managers"},
 	{"github.com/fsnotify/fsnotify", []string{"config"}, true, "only config watches files"},
 	{"github.com/Microsoft/go-winio", []string{"agent/control"}, true, "only the control endpoint is a named pipe"},

@@ -2,6 +2,7 @@ package rig
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -28,6 +29,7 @@ type Popbridge struct {
 	Setup  func(*exec.Cmd) // of each command; may be nil
 	// Notices are off unless a test is about them: others count messages.
 	Notices bool
+	Web     string // where the web page is served; empty: nowhere
 
 	cmd  *exec.Cmd
 	done chan struct{}
@@ -65,7 +67,7 @@ func (p *Popbridge) ConfigFile() string { return filepath.Join(p.Dir, "config.to
 // Configure writes the config file, with the password files beside it.
 func (p *Popbridge) Configure(accounts ...Account) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "version = 1\ndata_dir = %q\nnotices = %v\n\n[imap]\nlisten = [%q]\ntls = %q\n", p.Data, p.Notices, Addr(p.Port), p.TLS)
+	fmt.Fprintf(&b, "version = 1\ndata_dir = %q\nnotices = %v\n\n[web]\nlisten = %q\n\n[imap]\nlisten = [%q]\ntls = %q\n", p.Data, p.Notices, cmp.Or(p.Web, "off"), Addr(p.Port), p.TLS)
 	for _, a := range accounts {
 		file := filepath.Join(p.Dir, "password-"+a.Name)
 		if err := os.WriteFile(file, []byte(a.Password+"\n"), 0o600); err != nil {

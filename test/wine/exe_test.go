@@ -60,6 +60,8 @@ func (p *program) configure(server net.Addr, secret string) {
 	text := fmt.Sprintf(`version = 1
 data_dir = 'data'
 notices = false
+[web]
+listen = "off"
 [imap]
 listen = ["127.0.0.1:%d"]
 tls = "off"

@@ -1,0 +1,51 @@
+//go:build unix
+
+package cli
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"syscall"
+)
+
+// browserUser is the user whose browser is to open the page: with sudo the one who
+// called it.
+func browserUser() string {
+	if uid := os.Getenv("SUDO_UID"); uid != "" && os.Geteuid() == 0 {
+		return uid
+	}
+	return strconv.Itoa(os.Getuid())
+}
+
+var openers = map[string][]string{"darwin": {"open"}, "linux": {"wslview", "xdg-open"}}
+
+// startBrowser has the desktop open an address, and does not wait for the browser.
+func startBrowser(ctx context.Context, address string) error {
+	switch {
+	case os.Geteuid() == 0 && os.Getenv("SUDO_UID") != "":
+		return errors.New("a browser is not started as root")
+	case runtime.GOOS != "darwin" && os.Getenv("DISPLAY") == "" && os.Getenv("WAYLAND_DISPLAY") == "" && os.Getenv("WSL_DISTRO_NAME") == "":
+		return errors.New("there is no desktop here to start a browser on")
+	}
+	names := openers[runtime.GOOS]
+	if names == nil {
+		names = []string{"xdg-open"}
+	}
+	for _, name := range names {
+		path, err := exec.LookPath(name)
+		if err != nil {
+			continue
+		}
+		cmd := exec.CommandContext(context.WithoutCancel(ctx), path, address)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C here is not meant for it
+		if err := cmd.Start(); err != nil {
+			return errors.New("the browser cannot be started: " + err.Error())
+		}
+		return cmd.Process.Release()
+	}
+	return errors.New("no program that starts a browser was found (xdg-open)")
+}

@@ -1,0 +1,105 @@
+package web
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/popbridge/popbridge/agent/api"
+	"github.com/popbridge/popbridge/agent/operations"
+	"github.com/popbridge/popbridge/internal/fault"
+)
+
+// unreachable are the operations that no browser may ask for, and why.
+var unreachable = map[string]string{
+	"POST /web":    "a ticket is for who can use the control socket",
+	"POST /backup": "a folder is chosen by who runs the command, see POST /backup-again",
+}
+
+// Routes are those of the page: all operations but the unreachable ones, and events.
+func Routes(ops operations.Operations) []api.Route {
+	var list []api.Route
+	for _, r := range api.Routes(ops) {
+		if unreachable[r.Method+" "+r.Path] == "" {
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
+func (p *Page) routes() http.Handler {
+	mux := http.NewServeMux()
+	guarded := func(h http.Handler) http.Handler { return own(p.signedIn(jsonOnly(h))) }
+	for _, r := range Routes(p.ops) {
+		mux.Handle(r.Method+" /api"+r.Path, guarded(p.logged(r)))
+	}
+	mux.Handle("GET /api/events", guarded(http.HandlerFunc(p.events)))
+	mux.Handle("/api/", guarded(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		refuse(w, http.StatusNotFound, fault.New(fault.NotFound, "there is no such operation", "load the page again: popbridge may have been updated"))
+	})))
+	mux.Handle("POST /session", own(jsonOnly(http.HandlerFunc(p.signIn))))
+	mux.Handle("DELETE /session", guarded(http.HandlerFunc(p.signOut)))
+	mux.Handle("/", shell())
+	return hosted(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p.answers.Add(1)
+		defer p.answers.Done()
+		mux.ServeHTTP(w, r)
+	}))
+}
+
+// logged writes a line for each change that is asked for.
+func (p *Page) logged(r api.Route) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if r.Changes {
+			p.log.Info().Str("session", p.session(req)).Str("operation", strings.ToLower(r.Method)+" "+r.Path).Msg("asked for by the web page")
+		}
+		r.Handler(w, req)
+	})
+}
+
+type signIn struct {
+	Ticket string `json:"ticket"`
+}
+
+type signedIn struct {
+	Key string `json:"key"`
+}
+
+func (p *Page) signIn(w http.ResponseWriter, r *http.Request) {
+	ask, ok := api.Decode[signIn](w, r)
+	if !ok {
+		return
+	}
+	cookie, key, err := p.sessions.exchange(ask.Ticket, peerUID(r), browserName(r.UserAgent()))
+	if err != nil {
+		refuse(w, http.StatusForbidden, err)
+		return
+	}
+	http.SetCookie(w, &http.Cookie{Name: p.cookie, Value: cookie, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode, MaxAge: int(sessionFor.Seconds())})
+	p.log.Info().Str("browser", browserName(r.UserAgent())).Msg("a browser has signed in")
+	api.Reply(w, signedIn{key}, nil)
+}
+
+func (p *Page) signOut(w http.ResponseWriter, r *http.Request) {
+	p.sessions.end(p.session(r))
+	http.SetCookie(w, &http.Cookie{Name: p.cookie, Path: "/", MaxAge: -1})
+	api.Reply(w, struct{}{}, nil)
+}
+
+// browserName is the program and the system of a User-Agent, in words, as a list of
+// sessions has them.
+func browserName(agent string) string {
+	name, system := "a browser", ""
+	for _, known := range [][2]string{{"Edg/", "Edge"}, {"OPR/", "Opera"}, {"Firefox/", "Firefox"}, {"Chrome/", "Chrome"}, {"Safari/", "Safari"}} {
+		if strings.Contains(agent, known[0]) {
+			name = known[1]
+			break
+		}
+	}
+	for _, known := range [][2]string{{"Windows", "Windows"}, {"Android", "Android"}, {"iPhone", "iOS"}, {"Mac OS X", "macOS"}, {"Linux", "Linux"}} {
+		if strings.Contains(agent, known[0]) {
+			system = " on " + known[1]
+			break
+		}
+	}
+	return name + system
+}

@@ -1,0 +1,227 @@
+package web
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/popbridge/popbridge/agent/operations"
+	"github.com/popbridge/popbridge/internal/atomicfile"
+	"github.com/popbridge/popbridge/internal/fault"
+)
+
+const (
+	ticketFor   = time.Minute
+	maxTickets  = 32 // that wait at a time
+	sessionFor  = 30 * 24 * time.Hour
+	idleFor     = 7 * 24 * time.Hour
+	maxSessions = 32
+	noteEvery   = time.Hour // the last use of a session is written down so often
+)
+
+// session is a browser that is signed in. The file has hashes of both halves only.
+type session struct {
+	ID      string    `json:"id"`
+	Cookie  string    `json:"cookie"` // SHA-256, hex
+	Key     string    `json:"key"`
+	Browser string    `json:"browser"` // as it calls itself
+	Begun   time.Time `json:"begun"`
+	Used    time.Time `json:"used"`
+}
+
+func (s *session) over(now time.Time) bool {
+	return now.Sub(s.Begun) > sessionFor || now.Sub(s.Used) > idleFor
+}
+
+type ticket struct {
+	uid     string
+	until   time.Time
+	session string // that it was exchanged for; "": it is new
+}
+
+type sessions struct {
+	path   string
+	now    func() time.Time
+	reused func()
+
+	mu       sync.Mutex
+	all      []*session
+	tickets  map[[sha256.Size]byte]*ticket
+	open     map[string]map[*func()]bool // what ends the streams of a session
+	failures error                       // of the last time the file was written
+}
+
+// openSessions reads the file; an error leaves no session.
+func openSessions(path string, now func() time.Time, reused func()) (*sessions, error) {
+	s := &sessions{path: path, now: now, reused: reused, tickets: map[[sha256.Size]byte]*ticket{}, open: map[string]map[*func()]bool{}}
+	data, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(data, &s.all)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	if err != nil {
+		s.all = nil
+	}
+	s.all = slices.DeleteFunc(s.all, func(one *session) bool { return one == nil || one.over(now()) })
+	return s, err
+}
+
+func hashed(secret string) string {
+	sum := sha256.Sum256([]byte(secret))
+	return hex.EncodeToString(sum[:])
+}
+
+func (s *sessions) ticket(uid string) string {
+	text := rand.Text() + rand.Text() // 256 bits
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key, t := range s.tickets {
+		if s.now().After(t.until) {
+			delete(s.tickets, key)
+		}
+	}
+	for key := range s.tickets {
+		if len(s.tickets) < maxTickets {
+			break
+		}
+		delete(s.tickets, key)
+	}
+	s.tickets[sha256.Sum256([]byte(text))] = &ticket{uid: uid, until: s.now().Add(ticketFor)}
+	return text
+}
+
+var errTicket = fault.New(fault.Denied, "this address was used already, or is older than a minute", "run `popbridge open` again, or use the menu entry")
+
+// exchange takes a ticket and returns the two halves of a session. peer is the user whose
+// program asks, "" where that is not known. A ticket that comes again ends the session
+// that it had begun: two have seen it.
+func (s *sessions) exchange(text, peer, browser string) (cookie, key string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.tickets[sha256.Sum256([]byte(text))]
+	switch {
+	case t == nil || s.now().After(t.until):
+		return "", "", errTicket
+	case t.session != "":
+		if s.remove(func(one *session) bool { return one.ID == t.session }) > 0 {
+			s.reused()
+		}
+		return "", "", errTicket
+	case peer != "" && t.uid != "" && peer != t.uid:
+		return "", "", fault.New(fault.Denied, "the browser runs as another user of this computer than the one that asked for the page", "open the page in a browser of the user who ran `popbridge open`")
+	}
+	cookie, key = rand.Text()+rand.Text(), rand.Text()+rand.Text()
+	now := s.now().UTC().Truncate(time.Second)
+	one := &session{ID: rand.Text()[:8], Cookie: hashed(cookie), Key: hashed(key), Browser: browser, Begun: now, Used: now}
+	t.session = one.ID
+	s.all = slices.DeleteFunc(s.all, func(one *session) bool { return one.over(now) })
+	if len(s.all) >= maxSessions { // the one that was used least recently
+		oldest := slices.MinFunc(s.all, func(a, b *session) int { return a.Used.Compare(b.Used) })
+		s.drop(oldest.ID)
+		s.all = slices.DeleteFunc(s.all, func(one *session) bool { return one == oldest })
+	}
+	s.all = append(s.all, one)
+	s.write()
+	return cookie, key, nil
+}
+
+// find returns the id of the session of both halves, "" for none.
+func (s *sessions) find(cookie, key string) string {
+	cookie, key = hashed(cookie), hashed(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, one := range s.all {
+		same := subtle.ConstantTimeCompare([]byte(one.Cookie), []byte(cookie)) & subtle.ConstantTimeCompare([]byte(one.Key), []byte(key))
+		if same == 1 && !one.over(s.now()) {
+			if now := s.now().UTC().Truncate(time.Second); now.Sub(one.Used) > noteEvery {
+				one.Used = now
+				s.write()
+			}
+			return one.ID
+		}
+	}
+	return ""
+}
+
+// whileOpen has end called when the session of this id ends; done says that it is not
+// needed any more. It reports false for a session that has ended.
+func (s *sessions) whileOpen(id string, end func()) (done func(), ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !slices.ContainsFunc(s.all, func(one *session) bool { return one.ID == id }) {
+		return nil, false
+	}
+	if s.open[id] == nil {
+		s.open[id] = map[*func()]bool{}
+	}
+	s.open[id][&end] = true
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.open[id], &end)
+		if len(s.open[id]) == 0 {
+			delete(s.open, id)
+		}
+	}, true
+}
+
+func (s *sessions) list() []operations.WebSession {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := []operations.WebSession{}
+	for _, one := range s.all {
+		if !one.over(s.now()) {
+			list = append(list, operations.WebSession{ID: one.ID, Browser: one.Browser, Begun: one.Begun, Used: one.Used, Open: len(s.open[one.ID]), Ends: one.Begun.Add(sessionFor)})
+		}
+	}
+	return list
+}
+
+func (s *sessions) end(id string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.remove(func(one *session) bool { return id == "" || one.ID == id })
+}
+
+func (s *sessions) remove(which func(*session) bool) int {
+	before := len(s.all)
+	s.all = slices.DeleteFunc(s.all, func(one *session) bool {
+		if which(one) {
+			s.drop(one.ID)
+			return true
+		}
+		return false
+	})
+	if n := before - len(s.all); n > 0 {
+		s.write()
+		return n
+	}
+	return 0
+}
+
+// drop ends the streams of a session.
+func (s *sessions) drop(id string) {
+	for end := range s.open[id] {
+		(*end)()
+	}
+	delete(s.open, id)
+}
+
+// write replaces the file. Where that fails, sessions end with the process.
+func (s *sessions) write() {
+	data, err := json.Marshal(s.all)
+	if err == nil {
+		err = atomicfile.Write(s.path, 0o600, data)
+	}
+	s.failures = err
+}

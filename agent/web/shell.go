@@ -1,0 +1,51 @@
+package web
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"io/fs"
+	"net/http"
+	"path"
+	"time"
+)
+
+//go:embed static
+var static embed.FS
+
+// types are set by hand: Windows takes them from its registry, which anyone can change.
+var types = map[string]string{
+	".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8",
+	".css": "text/css; charset=utf-8", ".svg": "image/svg+xml",
+}
+
+// shell serves the files of the page, which hold nothing of anyone.
+func shell() http.Handler {
+	type file struct {
+		data      []byte
+		tag, kind string
+	}
+	files := map[string]file{}
+	_ = fs.WalkDir(static, "static", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || types[path.Ext(name)] == "" {
+			return err
+		}
+		data, err := static.ReadFile(name)
+		sum := sha256.Sum256(data)
+		files[name[len("static"):]] = file{data, `"` + hex.EncodeToString(sum[:8]) + `"`, types[path.Ext(name)]}
+		return err
+	})
+	files["/"] = files["/index.html"]
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		f, ok := files[r.URL.Path]
+		if !ok || r.Method != http.MethodGet && r.Method != http.MethodHead {
+			http.Error(w, "There is no such page.", http.StatusNotFound)
+			return
+		}
+		w.Header().Set("Content-Type", f.kind)
+		w.Header().Set("Cache-Control", "no-cache")
+		w.Header().Set("ETag", f.tag)
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(f.data))
+	})
+}

@@ -1,0 +1,87 @@
+// What is asked of the agent. Each request carries the page's half of the session; the
+// browser adds the other one.
+
+const keyName = "popbridge-key";
+
+/** An answer that is an error: what happened, and what to do. */
+export class Fault extends Error {
+  /** @param {{kind?: string, text: string, hint?: string}} f @param {number} status */
+  constructor(f, status) {
+    super(f.text);
+    this.kind = f.kind ?? "internal";
+    this.hint = f.hint ?? "";
+    this.status = status;
+  }
+}
+
+/** @param {string} method @param {string} path @param {any} [body] @param {AbortSignal} [signal] */
+async function send(method, path, body, signal) {
+  const request = /** @type {RequestInit} */ ({ method, signal, cache: "no-store", credentials: "same-origin", redirect: "error",
+    headers: { "Popbridge-Key": localStorage.getItem(keyName) ?? "" } });
+  if (body !== undefined || method !== "GET") {
+    request.body = JSON.stringify(body ?? {});
+    request.headers = { ...request.headers, "Content-Type": "application/json" };
+  }
+  const answer = await fetch(path, request);
+  if (answer.ok) return answer;
+  const f = await answer.json().catch(() => ({ text: answer.statusText }));
+  throw new Fault(f, answer.status);
+}
+
+/** @param {string} method @param {string} path @param {any} [body] @returns {Promise<any>} */
+export async function ask(method, path, body) {
+  return (await send(method, "/api" + path, body)).json();
+}
+
+/**
+ * Asks what takes a while; the answer comes in lines.
+ * @param {string} path
+ * @param {any} body
+ * @param {(p: import("./types").Progress) => void} progress
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<any[]>}
+ */
+export async function work(path, body, progress, signal) {
+  const answer = await send("POST", "/api" + path, body, signal);
+  for await (const line of lines(answer)) {
+    if (line.progress) progress(line.progress);
+    if (line.error) throw new Fault(line.error, 422);
+    if (line.end) return line.result ?? [];
+  }
+  throw new Fault({ text: "popbridge stopped before it answered", hint: "" }, 0);
+}
+
+/**
+ * The state of the agent, each time that it changes, until signal.
+ * @param {AbortSignal} signal
+ * @returns {AsyncGenerator<import("./types").Event>}
+ */
+export async function* events(signal) {
+  yield* lines(await send("GET", "/api/events", undefined, signal));
+}
+
+/** @param {Response} answer @returns {AsyncGenerator<any>} */
+async function* lines(answer) {
+  if (!answer.body) return;
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    rest += value;
+    for (let end; (end = rest.indexOf("\n")) >= 0; rest = rest.slice(end + 1)) yield JSON.parse(rest.slice(0, end));
+  }
+}
+
+/** Exchanges a ticket for a session. @param {string} ticket */
+export async function signIn(ticket) {
+  const answer = await send("POST", "/session", { ticket });
+  localStorage.setItem(keyName, (await answer.json()).key);
+}
+
+export async function signOut() {
+  await send("DELETE", "/session");
+  localStorage.removeItem(keyName);
+}
+
+export const known = () => localStorage.getItem(keyName) !== null;

@@ -1,0 +1,45 @@
+// What a condition means for a person, and the one thing to do about it.
+import { h } from "./dom.js";
+import { t, has, ago } from "./text.js";
+import { ask, work } from "./api.js";
+import { action, icon } from "./parts.js";
+
+/** @typedef {import("./types").Condition} Condition */
+
+/** The account that a condition is about, "" for none. @param {Condition} c */
+export const accountOf = c => c.source?.startsWith("account ") ? c.source.slice("account ".length) : "";
+
+const at = (/** @type {string} */ page, /** @type {Condition} */ c, /** @type {string} */ part = "") =>
+  "#/" + page + (page === "account" ? "/" + encodeURIComponent(accountOf(c)) + part : "");
+
+/** Where the button of a condition leads; "sync" polls. A code that is not here leads to the log. */
+const leads = /** @type {Record<string, string>} */ ({
+  "account-auth": "/password", "account-config": "/settings", "account-tls": "/settings", "account-old-tls": "/settings", "password-exposed": "/settings",
+  "account-unreachable": "sync", "account-protocol": "sync", "account-failed": "sync", "account-messages": "sync", "deletes-refused": "sync",
+  "deletes-unconfirmed": "/deletions", "messages-incomplete": "/deletions", "store-new": "/deletions", "store-put-back": "/deletions", "account-user-changed": "/deletions",
+  "user-without-account": "add", "login-refused": "devices", "lan-address-banned": "devices", "lan-login-refused": "devices", "lan-device-refused": "devices",
+  "lan-new-device": "devices", "lan-connection-refused": "settings", "lan-failed": "settings", "lan-address-missing": "settings",
+  "store-full": "storage", "store-unwritable": "storage", "store-failed": "storage", "store-missing": "storage", "store-corrupt": "storage", "messages-damaged": "storage",
+  "state-failed": "storage", "data-exposed": "about", "imap-port-busy": "settings", "imap-failed": "settings", "imap-crowded": "devices", "local-tls": "settings",
+  "config-invalid": "settings", "config-unwatched": "settings", "restart-needed": "settings", "control-failed": "log", "web-failed": "settings", "web-address-used-twice": "about",
+});
+
+/** @param {Condition} c @param {Date} now */
+export function condition(c, now) {
+  const account = accountOf(c);
+  const id = "health." + c.code;
+  const to = leads[c.code] ?? "log";
+  const button = to === "sync"
+    ? action(t("poll.again"), async () => { await work("/sync", { accounts: [account] }, () => {}); }, { primary: true })
+    : h("a", { class: "button primary", href: to.startsWith("/") ? at("account", c, to) : at(to, c) }, t(has(id + ".do") ? id + ".do" : "do." + (to.startsWith("/") ? "account" : to)));
+  return h("li", { class: "condition " + c.severity },
+    icon(c.severity),
+    h("div", {},
+      h("p", {}, h("strong", {}, t("severity." + c.severity)), " ", has(id) ? t(id, { account, user: c.user ?? "" }) : c.text),
+      h("p", { class: "dim" }, t("since", { ago: ago(c.since, now) })),
+      h("details", {}, h("summary", {}, t("details")), h("p", {}, c.text), c.hint && h("p", {}, t("terminal"), " ", c.hint), h("p", { class: "dim" }, h("code", {}, c.code)))),
+    button);
+}
+
+/** @param {string} account */
+export const confirmDeletions = account => ask("POST", "/confirm", { account });

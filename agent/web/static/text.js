@@ -1,0 +1,74 @@
+// The words of the page, numbers and times, in the language that is chosen.
+import en from "./en.js";
+import de from "./de.js";
+
+/** @typedef {string | {one?: string, other: string}} Entry */
+const catalogues = /** @type {Record<string, Record<string, Entry>>} */ ({ en, de });
+export const languages = /** @type {Record<string, string>} */ ({ en: "English", de: "Deutsch" });
+
+export const language = chosen();
+
+function chosen() {
+  const wanted = [localStorage.getItem("popbridge-language") ?? "", ...navigator.languages.map(l => l.split("-")[0])];
+  return wanted.find(l => l in catalogues) ?? "en";
+}
+
+/** @param {string} l */
+export function choose(l) {
+  localStorage.setItem("popbridge-language", l);
+  location.reload();
+}
+
+/**
+ * The text of an id, with {name} replaced. One with n is chosen by that number.
+ * @param {string} id
+ * @param {Record<string, string | number>} [values]
+ */
+export function t(id, values = {}) {
+  let entry = catalogues[language][id] ?? en[/** @type {keyof typeof en} */ (id)] ?? id;
+  if (typeof entry === "object") {
+    const kind = new Intl.PluralRules(language).select(Number(values.n));
+    entry = (kind === "one" && entry.one) || entry.other;
+  }
+  return entry.replace(/\{(\w+)\}/g, (all, name) => name in values ? (typeof values[name] === "number" ? number(values[name]) : values[name]) : all);
+}
+
+/** Whether there is such a text. @param {string} id */
+export const has = id => id in en;
+
+/** @param {any} n */
+export const number = n => new Intl.NumberFormat(language).format(Number(n));
+
+/** A size in bytes. @param {number} n */
+export function size(n) {
+  const units = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
+  let unit = 0;
+  for (; n >= 1000 && unit < units.length - 1; unit++) n /= 1000;
+  return new Intl.NumberFormat(language, { style: "unit", unit: units[unit], unitDisplay: unit === 0 ? "long" : "short", maximumFractionDigits: n < 10 && unit > 1 ? 1 : 0 }).format(n);
+}
+
+/** A moment, as "14:05" today and with its date otherwise. @param {string | null | undefined} at @param {Date} now */
+export function when(at, now) {
+  if (!at) return "";
+  const d = new Date(at);
+  const time = d.toLocaleTimeString(language, { hour: "2-digit", minute: "2-digit" });
+  if (d.toDateString() === now.toDateString()) return time;
+  return d.toLocaleDateString(language, { day: "numeric", month: "short", year: d.getFullYear() === now.getFullYear() ? undefined : "numeric" }) + ", " + time;
+}
+
+/** How long ago or ahead a moment is, "4 minutes ago". @param {string | null | undefined} at @param {Date} now */
+export function ago(at, now) {
+  if (!at) return "";
+  const s = (new Date(at).getTime() - now.getTime()) / 1000;
+  const f = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
+  for (const [unit, length] of /** @type {[Intl.RelativeTimeFormatUnit, number][]} */ ([["day", 86400], ["hour", 3600], ["minute", 60]])) {
+    if (Math.abs(s) >= length) return f.format(Math.round(s / length), unit);
+  }
+  return Math.abs(s) < 10 ? t("now") : f.format(Math.round(s), "second");
+}
+
+/** A span of seconds in words, "4 min". @param {number} s */
+export function span(s) {
+  const [n, unit] = s >= 5400 ? [s / 3600, "hour"] : s >= 90 ? [s / 60, "minute"] : [s, "second"];
+  return new Intl.NumberFormat(language, { style: "unit", unit: String(unit), unitDisplay: "long", maximumFractionDigits: 0 }).format(Math.max(1, Math.round(n)));
+}

@@ -1,0 +1,127 @@
+// Package web serves the web page of an agent: on loopback only, to a browser that holds
+// a session.
+//
+// A session begins with a ticket, which `popbridge open` gets through the control socket
+// and which is good once, for a minute. It is exchanged for two halves, a cookie and a
+// key: browsers send the cookie of 127.0.0.1 to every port of it (RFC 6265 section 8.5),
+// so it proves nothing alone; the key is kept by the page and sent in a header.
+//
+// Every request passes guards, in this order, before anything answers it: the name of the
+// host, the site that sent it, the session, the type and size of its body. The shell, of
+// which all is public, needs only the first.
+//
+// The page answers no operation by itself: its routes are those of package api.
+package web
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/net/netutil"
+
+	"github.com/popbridge/popbridge/agent/operations"
+)
+
+const (
+	readTimeout    = 10 * time.Second // for a whole request
+	idleTimeout    = 2 * time.Minute
+	writeTimeout   = 10 * time.Second // for an answer, or one line of a stream
+	drainTimeout   = 5 * time.Second  // for what is being answered at the end
+	maxHeader      = 16 << 10         // bytes
+	maxConnections = 128
+	maxStreams     = 16 // pages that are open at a time and get news
+)
+
+// SessionsFile is the name of the file that keeps the sessions, in the data folder.
+const SessionsFile = "web.json"
+
+// Options are what a Page takes from its agent.
+type Options struct {
+	Operations operations.Operations
+	DataDir    string         // where the sessions are kept
+	Log        zerolog.Logger // one line for each change that was asked for
+	// Reused is told that a ticket came a second time: somebody else has seen it.
+	Reused func()
+	Now    func() time.Time // of tests; nil: time.Now
+}
+
+// A Page is the web page of one agent. It is safe for use by several goroutines.
+type Page struct {
+	ops      operations.Operations
+	log      zerolog.Logger
+	now      func() time.Time
+	cookie   string // the name of it
+	sessions *sessions
+	handler  http.Handler
+	streams  chan struct{} // a place for each
+	answers  sync.WaitGroup
+}
+
+// New makes the page, with the sessions that its data folder knows. The error is about
+// those: they are none then, and the page works.
+func New(o Options) (*Page, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Reused == nil {
+		o.Reused = func() {}
+	}
+	sum := sha256.Sum256([]byte(o.DataDir))
+	p := &Page{ops: o.Operations, log: o.Log, now: o.Now, cookie: "popbridge_" + hex.EncodeToString(sum[:4]), streams: make(chan struct{}, maxStreams)}
+	var err error
+	p.sessions, err = openSessions(filepath.Join(o.DataDir, SessionsFile), o.Now, o.Reused)
+	p.handler = p.routes()
+	return p, err
+}
+
+// Serve answers requests on ln until ctx ends. It closes ln.
+func (p *Page) Serve(ctx context.Context, ln net.Listener) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	srv := &http.Server{
+		Handler:           p.handler,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ReadHeaderTimeout: readTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: maxHeader,
+		ErrorLog:       log.New(io.Discard, "", 0), // of what other programs send to this port
+		Protocols:      new(http.Protocols),
+	}
+	srv.Protocols.SetHTTP1(true)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		<-ctx.Done()
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+		defer cancel()
+		if err := srv.Shutdown(grace); err != nil {
+			_ = srv.Close() // a browser that hangs is cut off
+		}
+	})
+	err := srv.Serve(netutil.LimitListener(ln, maxConnections))
+	cancel()
+	wg.Wait()
+	p.answers.Wait()
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// Ticket returns a new ticket for the browser of a user of this machine; uid is "" where
+// users have no numbers. It is good once, for a minute.
+func (p *Page) Ticket(uid string) string { return p.sessions.ticket(uid) }
+
+// Sessions lists the browsers that are signed in.
+func (p *Page) Sessions() []operations.WebSession { return p.sessions.list() }
+
+// End signs a browser out, all of them for "". It reports how many there were.
+func (p *Page) End(id string) int { return p.sessions.end(id) }
