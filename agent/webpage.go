@@ -29,7 +29,7 @@ type webAccess struct {
 func (w *webAccess) open() {
 	a := w.agent
 	var err error
-	w.page, err = web.New(web.Options{Operations: a.ops, DataDir: a.first.DataDir, Log: a.opts.Log.With().Str("component", "web").Logger(), Reused: func() {
+	w.page, err = web.New(web.Options{Operations: a.ops, Page: a.ops, DataDir: a.first.DataDir, Log: a.opts.Log.With().Str("component", "web").Logger(), Reused: func() {
 		a.health.Report("web ticket", health.WebTicketReused(a.users.Command("open")))
 	}})
 	if err != nil {

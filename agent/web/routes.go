@@ -15,9 +15,9 @@ var unreachable = map[string]string{
 	"POST /backup": "a folder is chosen by who runs the command, see POST /backup-again",
 }
 
-// Routes are those of the page: all operations but the unreachable ones, and events.
-func Routes(ops operations.Operations) []api.Route {
-	var list []api.Route
+// Routes are those of the page: all operations but the unreachable ones, and its own.
+func Routes(ops operations.Operations, page operations.Page) []api.Route {
+	list := api.PageRoutes(page)
 	for _, r := range api.Routes(ops) {
 		if unreachable[r.Method+" "+r.Path] == "" {
 			list = append(list, r)
@@ -29,7 +29,7 @@ func Routes(ops operations.Operations) []api.Route {
 func (p *Page) routes() http.Handler {
 	mux := http.NewServeMux()
 	guarded := func(h http.Handler) http.Handler { return own(p.signedIn(jsonOnly(h))) }
-	for _, r := range Routes(p.ops) {
+	for _, r := range Routes(p.ops, p.page) {
 		mux.Handle(r.Method+" /api"+r.Path, guarded(p.logged(r)))
 	}
 	mux.Handle("GET /api/events", guarded(http.HandlerFunc(p.events)))

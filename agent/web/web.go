@@ -48,6 +48,7 @@ const SessionsFile = "web.json"
 // Options are what a Page takes from its agent.
 type Options struct {
 	Operations operations.Operations
+	Page       operations.Page
 	DataDir    string         // where the sessions are kept
 	Log        zerolog.Logger // one line for each change that was asked for
 	// Reused is told that a ticket came a second time: somebody else has seen it.
@@ -58,6 +59,7 @@ type Options struct {
 // A Page is the web page of one agent. It is safe for use by several goroutines.
 type Page struct {
 	ops      operations.Operations
+	page     operations.Page
 	log      zerolog.Logger
 	now      func() time.Time
 	cookie   string // the name of it
@@ -77,7 +79,7 @@ func New(o Options) (*Page, error) {
 		o.Reused = func() {}
 	}
 	sum := sha256.Sum256([]byte(o.DataDir))
-	p := &Page{ops: o.Operations, log: o.Log, now: o.Now, cookie: "popbridge_" + hex.EncodeToString(sum[:4]), streams: make(chan struct{}, maxStreams)}
+	p := &Page{ops: o.Operations, page: o.Page, log: o.Log, now: o.Now, cookie: "popbridge_" + hex.EncodeToString(sum[:4]), streams: make(chan struct{}, maxStreams)}
 	var err error
 	p.sessions, err = openSessions(filepath.Join(o.DataDir, SessionsFile), o.Now, o.Reused)
 	p.handler = p.routes()

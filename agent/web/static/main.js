@@ -5,6 +5,14 @@ import * as api from "./api.js";
 import { t, language, languages, choose, when } from "./text.js";
 import { icon, failed, say } from "./parts.js";
 import home, { verdict } from "./home.js";
+import add from "./add.js";
+import account from "./account.js";
+import devices from "./devices.js";
+import deleted from "./deleted.js";
+import storage from "./storage.js";
+import log from "./log.js";
+import settings from "./settings.js";
+import about from "./about.js";
 
 /**
  * A page shows itself in an element; what it returns is called with each new state, and
@@ -16,6 +24,14 @@ import home, { verdict } from "./home.js";
 /** @type {Record<string, {title: string, show: Page, menu?: boolean}>} */
 const pages = {
   "": { title: "nav.home", show: home, menu: true },
+  add: { title: "nav.add", show: add },
+  account: { title: "nav.account", show: account },
+  devices: { title: "nav.devices", show: devices, menu: true },
+  deleted: { title: "nav.deleted", show: deleted, menu: true },
+  storage: { title: "nav.storage", show: storage, menu: true },
+  log: { title: "nav.log", show: log, menu: true },
+  settings: { title: "nav.settings", show: settings, menu: true },
+  about: { title: "nav.about", show: about, menu: true },
 };
 
 const $ = (/** @type {string} */ id) => /** @type {HTMLElement} */ (document.getElementById(id));
