@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-//go:embed static
+//go:embed static/*.html static/*.js static/*.css static/*.svg
 var static embed.FS
 
 // types are set by hand: Windows takes them from its registry, which anyone can change.

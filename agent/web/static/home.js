@@ -59,7 +59,7 @@ function card(name) {
   }, { label: t("poll.label", { account: name }) });
   const el = h("li", { class: "card" },
     h("h3", {}, h("a", { href: "#/account/" + encodeURIComponent(name) }, name)), state, live, facts, poll);
-  return { el, /** @param {import("./types").Account} a @param {State} s */ update(a, s) {
+  const update = (/** @type {import("./types").Account} */ a, /** @type {State} */ s) => {
     replace(state, icon(look(a)), " ", t("state." + (a.last_error && a.state !== "polling" && a.state !== "paused" ? "trouble" : a.last_success || a.state !== "idle" ? a.state : "new")));
     replace(live, progress(a, s), a.last_error && a.state !== "polling" ? h("p", { class: "error" }, a.last_error) : null);
     replace(facts,
@@ -68,7 +68,8 @@ function card(name) {
       h("dt", {}, t("account.stored")), h("dd", {}, number(a.stored)),
       h("dt", {}, t("account.server")), h("dd", {}, number(a.on_server)));
     poll.hidden = a.state === "paused";
-  } };
+  };
+  return { el, update };
 }
 
 /** @type {import("./main").Page} */

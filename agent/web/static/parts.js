@@ -112,11 +112,12 @@ export function field(label, attrs, help) {
   const box = rest.type === "checkbox"
     ? h("div", { class: "field check" }, input, h("label", { for: id }, label), help && h("p", { class: "dim", id: id + "h" }, help), error)
     : h("div", { class: "field" }, h("label", { for: id }, label), input, help && h("p", { class: "dim", id: id + "h" }, help), error);
-  return { box, input: /** @type {HTMLInputElement} */ (input), /** @param {string} text */ wrong(text) {
+  const wrong = (/** @type {string} */ text) => {
     error.textContent = text;
-    input.toggleAttribute("aria-invalid", text !== "");
+    input.setAttribute("aria-invalid", String(text !== ""));
     if (text) input.focus();
-  } };
+  };
+  return { box, input: /** @type {HTMLInputElement} */ (input), wrong };
 }
 
 /**
