@@ -42,16 +42,16 @@ func owner(file string, local, remote netip.AddrPort) string {
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
 		// sl local_address rem_address st queues timer retransmits uid
-		if fields := strings.Fields(lines.Text()); len(fields) > 7 && address(fields[1]) == local && address(fields[2]) == remote {
+		if fields := strings.Fields(lines.Text()); len(fields) > 7 && parseAddress(fields[1]) == local && parseAddress(fields[2]) == remote {
 			return fields[7]
 		}
 	}
 	return ""
 }
 
-// address reads ADDRESS:PORT in hexadecimal, the address in words of 32 bits of a
+// parseAddress reads ADDRESS:PORT in hexadecimal, the address in words of 32 bits of a
 // little-endian machine.
-func address(text string) (none netip.AddrPort) {
+func parseAddress(text string) (none netip.AddrPort) {
 	host, port, _ := strings.Cut(text, ":")
 	raw, err := hex.DecodeString(host)
 	p, portErr := hex.DecodeString(port)
