@@ -141,7 +141,7 @@ func eval[T any](b *tab, js string, args ...any) T {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, browserWithin)
 	defer cancel()
-	raw, err := json.Marshal(args)
+	raw, err := json.Marshal(append([]any{}, args...))
 	b.must(err)
 	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](fmt.Sprintf("(async (...args) => { %s })(...%s)", js, raw), chromedp.EvalAwaitPromise))
 	b.must(err)
@@ -151,7 +151,7 @@ func eval[T any](b *tab, js string, args ...any) T {
 // until waits until an expression is true.
 func (b *tab) until(what, js string, args ...any) {
 	b.t.Helper()
-	for end := time.Now().Add(browserWithin); !eval[bool](b, "return !!("+js+")", args...); time.Sleep(30 * time.Millisecond) {
+	for end := time.Now().Add(browserWithin); !eval[bool](b, "try { return !!("+js+") } catch { return false }", args...); time.Sleep(30 * time.Millisecond) {
 		if time.Now().After(end) {
 			b.t.Fatalf("%s: not within %v", what, browserWithin)
 		}

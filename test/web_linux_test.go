@@ -2,6 +2,7 @@ package test
 
 import (
 	"context"
+	"fmt"
 	"net/url"
 	"strings"
 	"testing"
@@ -9,6 +10,23 @@ import (
 	"github.com/popbridge/popbridge/internal/testkit"
 	"github.com/popbridge/popbridge/test/rig"
 )
+
+// withPage starts an agent with a web page for one account of a Dovecot that has n
+// messages, and opens it in a browser. Its address stays over restarts.
+func withPage(t *testing.T, n int, flags ...string) (p *rig.Popbridge, d *rig.Dovecot, b *tab, origin string) {
+	t.Helper()
+	rig.Need(t, "dovecot", "chromium")
+	d = dovecot(t, nil)
+	for i := range n {
+		must(t, d.Put("home", testkit.Message(i)))
+	}
+	p = prepare(t, account(d, "home"))
+	must(t, p.ServeWeb())
+	must(t, p.Configure(account(d, "home")))
+	start(t, p)
+	b, origin = webPage(t, p, flags...)
+	return p, d, b, origin
+}
 
 // webPage opens the web page of an agent in a browser.
 func webPage(t *testing.T, p *rig.Popbridge, flags ...string) (b *tab, origin string) {
@@ -31,21 +49,101 @@ func signIn(t *testing.T, p *rig.Popbridge) string {
 	return strings.TrimSpace(out.Stdout)
 }
 
+// filledPage is a page of an agent with something of everything on it.
+func filledPage(t *testing.T) (p *rig.Popbridge, b *tab, origin string) {
+	t.Helper()
+	p, _, b, origin = withPage(t, 12)
+	b.shows("The account is up to date")
+	return p, b, origin
+}
+
 // The page says how it is, and shows new mail as it comes.
 func TestWebHome(t *testing.T) {
-	rig.Need(t, "dovecot", "chromium")
 	t.Parallel()
-	d := dovecot(t, nil)
-	must(t, d.Put("home", testkit.Message(0), testkit.Message(1)))
-	p := prepare(t, account(d, "home"))
-	p.Web = "127.0.0.1:0"
-	must(t, p.Configure(account(d, "home")))
-	start(t, p)
-	b, origin := webPage(t, p)
+	_, d, b, origin := withPage(t, 2)
 	b.shows("The account is up to date")
 	must(t, d.Put("home", testkit.Message(2)))
-	b.click("Fetch mail of home now")
+	b.click("Fetch now: home")
 	b.shows("One new message")
-	b.shot("home")
+	b.until("three are kept", `document.querySelector(".card .facts").innerText.includes("3")`)
+	b.quiet(origin)
+}
+
+// A page outlives what happens around it: it is loaded again, gone back from, opened
+// twice; its agent ends, and comes back.
+func TestWebLivesOn(t *testing.T) {
+	t.Parallel()
+	p, d, b, origin := withPage(t, 1)
+	b.may = []string{"ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE"}
+	b.shows("The account is up to date")
+	b.open(origin + "/#/about")
+	b.until("About", `document.querySelector("h1").innerText === "About"`)
+	eval[bool](b, `history.back(); return true`)
+	b.shows("The account is up to date")
+	eval[bool](b, `location.reload(); return true`)
+	b.shows("The account is up to date")
+	if hash := eval[string](b, `return location.hash`); strings.Contains(hash, "t=") {
+		t.Errorf("the ticket is still in the address: %s", hash)
+	}
+	other := b.another()
+	other.may = b.may
+	other.open(origin)
+	other.shows("The account is up to date")
+
+	stop(t, p)
+	b.shows("popbridge has not answered since")
+	other.shows("popbridge has not answered since")
+	b.shows("The account is up to date") // as it was
+	must(t, d.Put("home", testkit.Message(1)))
+	start(t, p)
+	b.gone("popbridge has not answered since")
+	b.until("what came meanwhile", `document.querySelector(".card .facts").innerText.includes("2")`)
+	other.gone("popbridge has not answered since")
+
+	out, err := p.Run(t.Context(), "", "open", "--sign-out", "all")
+	if err != nil || out.Stdout != "1 browser signed out\n" {
+		t.Errorf("%v %s %s", err, out.Stdout, out.Stderr)
+	}
+	b.may = append(b.may, "401")
+	other.may = b.may
+	b.shows("This browser is not signed in")
+	other.shows("This browser is not signed in")
+	b.quiet(origin)
+	other.quiet(origin)
+}
+
+// The first fetch of a large mailbox moves before one's eyes.
+func TestWebFirstFetch(t *testing.T) {
+	t.Parallel()
+	rig.Need(t, "dovecot", "chromium")
+	const messages = 5000
+	d := dovecot(t, nil)
+	for i := range messages {
+		must(t, d.Put("home", testkit.Message(i)))
+	}
+	link, err := rig.StartLink(d.POP3, 0)
+	must(t, err)
+	t.Cleanup(func() { must(t, link.Close()) })
+	link.Rate = 6_000_000
+	a := account(d, "home")
+	a.Port = link.Port
+	p := prepare(t, a)
+	must(t, p.ServeWeb())
+	must(t, p.Configure(a))
+	start(t, p)
+	b, origin := webPage(t, p)
+	b.until("progress is shown", `document.querySelector("progress")`)
+	b.until("messages, bytes, rate and time left", `/Fetching, [\d,]+ of 5,000 messages, .* of .*, .* a second, about .* left/.test(document.querySelector(".live")?.innerText ?? "")`)
+	b.shot("first-fetch")
+	seen := map[float64]bool{}
+	for len(seen) < 4 {
+		seen[eval[float64](b, `return document.querySelector("progress")?.value ?? -1`)] = true
+		b.until("it moves", `!document.querySelector("progress") || document.querySelector("progress").value !== args[0]`, eval[float64](b, `return document.querySelector("progress")?.value ?? -1`))
+		if seen[-1] {
+			t.Fatalf("it was over after %d steps", len(seen))
+		}
+	}
+	b.until("all are there", fmt.Sprintf(`document.querySelector(".card .facts").innerText.includes(%q)`, "5,000"))
+	b.until("the progress is over", `!document.querySelector("progress")`)
 	b.quiet(origin)
 }

@@ -14,6 +14,9 @@ import (
 // directions, without a limit on how much is under way.
 type Link struct {
 	Port int
+	// Rate is how many bytes go through in a second, in each direction; 0: any. It is
+	// set before the first connection.
+	Rate int
 
 	target string
 	delay  time.Duration
@@ -79,8 +82,13 @@ func (l *Link) pump(dst, src net.Conn) {
 	wg.Go(func() {
 		defer closeWrite(dst)
 		var broken error
+		var sent time.Time
 		for p := range queue {
 			if broken == nil {
+				if l.Rate > 0 { // as long as it takes on the line, after what came before
+					sent = later(sent, time.Now()).Add(time.Duration(len(p.data)) * time.Second / time.Duration(l.Rate))
+					p.due = later(p.due, sent)
+				}
 				<-time.After(time.Until(p.due))
 				_, broken = dst.Write(p.data)
 			}
@@ -101,6 +109,13 @@ func (l *Link) pump(dst, src net.Conn) {
 	}
 	close(queue)
 	wg.Wait()
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 func closeWrite(conn net.Conn) {

@@ -61,6 +61,15 @@ func NewPopbridge(binary, dir string) (*Popbridge, error) {
 	return &Popbridge{Binary: binary, Dir: dir, Data: filepath.Join(dir, "data"), Port: ports[0], TLS: "off"}, nil
 }
 
+// ServeWeb has Configure write a free port of the web page, which stays the same.
+func (p *Popbridge) ServeWeb() error {
+	free, err := ports.Free(1)
+	if err == nil {
+		p.Web = Addr(free[0])
+	}
+	return err
+}
+
 // ConfigFile is where Configure writes.
 func (p *Popbridge) ConfigFile() string { return filepath.Join(p.Dir, "config.toml") }
 

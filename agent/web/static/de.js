@@ -83,7 +83,7 @@ export default {
   "poll": "Jetzt holen",
   "poll.all": "Alle jetzt holen",
   "poll.again": "Jetzt noch einmal versuchen",
-  "poll.label": "Mail von {account} jetzt holen",
+  "poll.label": "Jetzt holen: {account}",
   "poll.done": {one: "Eine neue Mail", other: "{n} neue Mails"},
 
   // what needs a person

@@ -83,7 +83,7 @@ export default {
   "poll": "Fetch now",
   "poll.all": "Fetch all now",
   "poll.again": "Try again now",
-  "poll.label": "Fetch mail of {account} now",
+  "poll.label": "Fetch now: {account}",
   "poll.done": {one: "One new message", other: "{n} new messages"},
 
   // what needs a person
