@@ -132,8 +132,8 @@ function history() {
   const el = h("section", { "aria-labelledby": "history" }, h("h2", { id: "history" }, t("home.history")));
   ask("GET", "/history").then(days => {
     const label = (/** @type {string} */ day) => new Date(day + "T12:00:00").toLocaleDateString(document.documentElement.lang, { day: "numeric", month: "short" });
-    el.append(plot(t("plot.mail"), days.map((/** @type {any} */ d) => ({ label: label(d.day), value: d.messages })), number),
-      plot(t("plot.size"), days.map((/** @type {any} */ d) => ({ label: label(d.day), value: d.bytes })), size));
+    el.append(h("div", { class: "plots" }, plot(t("plot.mail"), days.map((/** @type {any} */ d) => ({ label: label(d.day), value: d.messages })), number),
+      plot(t("plot.size"), days.map((/** @type {any} */ d) => ({ label: label(d.day), value: d.bytes })), size)));
   }, e => el.append(failed(e)));
   return el;
 }

@@ -135,7 +135,7 @@ export function plot(title, points, format) {
   const sum = points.reduce((n, p) => n + p.value, 0);
   return h("figure", {},
     h("figcaption", {}, title),
-    points.length === 0 ? h("p", { class: "dim" }, t("plot.none")) : [
+    sum === 0 ? h("p", { class: "dim" }, t("plot.none")) : [
       svg("svg", { viewBox: `0 0 ${width} ${height}`, class: "plot", role: "img", "aria-label": t("plot.label", { title, most: format(most), sum: format(sum) }), preserveAspectRatio: "none" }, bars),
       h("div", { class: "ends dim" }, h("span", {}, points.length > 1 ? points[0].label : ""), h("span", {}, t("plot.most", { most: format(most) })), h("span", {}, points[points.length - 1].label)),
       h("details", {}, h("summary", {}, t("plot.table")),
