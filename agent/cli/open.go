@@ -2,14 +2,20 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/popbridge/popbridge/agent/operations"
+	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/installer"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/supervise"
 )
 
 func (a *app) newOpenCommand() *cobra.Command {
@@ -20,8 +26,9 @@ func (a *app) newOpenCommand() *cobra.Command {
 		Short: "Open the web page of the running agent in the browser, signed in",
 		Long: "Opens the web page in the browser of this user, signed in. The address works once,\n" +
 			"within a minute; the browser then stays signed in for up to 30 days. Where there is\n" +
-			"no browser to be started, the address is printed. --sessions lists the browsers\n" +
-			"that are signed in, --sign-out ends one, or all of them.",
+			"no browser to be started, the address is printed. Where no agent runs, the background\n" +
+			"service is started, or without one this command is the agent until Ctrl-C.\n" +
+			"--sessions lists the browsers that are signed in, --sign-out ends one, or all.",
 		Example: "  popbridge open\n  popbridge open --print\n  popbridge open --sessions\n  popbridge open --sign-out all",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -42,8 +49,98 @@ func (a *app) newOpenCommand() *cobra.Command {
 	return a.addJSON(c)
 }
 
+// open opens the page of the agent that runs, or of one that it starts: the service where
+// one is installed, else one that ends with this command.
 func (a *app) open(ctx context.Context, print bool) error {
-	address, err := ask(ctx, a, operations.Operations.OpenWeb, operations.OpenWeb{UID: browserUser()})
+	if err := a.firstConfig(); err != nil {
+		return err
+	}
+	err := a.with(ctx, func(ops operations.Operations) error {
+		s, err := ops.Status(ctx)
+		if err == nil && s.Running {
+			err = errRunning
+		}
+		return err
+	})
+	switch {
+	case errors.Is(err, errRunning):
+		return a.openRunning(ctx, print)
+	case err != nil:
+		return err
+	}
+	s := a.installedService()
+	if s == nil {
+		return a.openHere(ctx, print)
+	}
+	if err := a.start(ctx, s, false); err != nil {
+		return err
+	}
+	return a.openRunning(ctx, print)
+}
+
+// installedService is the background service of this config, nil where there is none.
+func (a *app) installedService() *installer.Service {
+	system, err := installer.Find()
+	if err != nil {
+		return nil
+	}
+	o, err := a.serviceOptions(system)
+	if err != nil {
+		return nil
+	}
+	s, err := installer.New(o)
+	if err != nil || s.Runs().Config != o.ConfigPath {
+		return nil
+	}
+	if status, err := s.Status(); err != nil || status == installer.NotInstalled {
+		return nil
+	}
+	return s
+}
+
+// firstConfig writes an empty config where there is none yet: accounts come by the page.
+func (a *app) firstConfig() error {
+	if _, err := os.Stat(a.configPath); !errors.Is(err, fs.ErrNotExist) || a.serviceAccount() != "" {
+		return nil
+	}
+	_, err := config.Edit(a.configPath, func(text []byte) ([]byte, error) {
+		return append(text, "version = 1\n"...), nil
+	})
+	return err
+}
+
+// openHere runs an agent as long as this command, and opens its page.
+func (a *app) openHere(ctx context.Context, print bool) error {
+	cfg, err := a.loadConfig()
+	if err != nil {
+		return err
+	}
+	a.printf("No agent is running, so this command is one until Ctrl-C. `%s` makes it a background service.\n", a.command("install"))
+	w, end := a.runLog()
+	var opened sync.WaitGroup
+	err = serve(ctx, cfg, w, func() {
+		opened.Go(func() {
+			if err := a.openRunning(ctx, print); err != nil {
+				logError(w, err, "the web page was not opened")
+			}
+		})
+	})
+	opened.Wait()
+	return stopped(ctx, end(err))
+}
+
+// openWithin is how long an agent that has just begun may take until its page is there.
+const openWithin = 5 * time.Second
+
+func (a *app) openRunning(ctx context.Context, print bool) error {
+	var address operations.WebAddress
+	var err error
+	for until := time.Now().Add(openWithin); ; {
+		address, err = ask(ctx, a, operations.Operations.OpenWeb, operations.OpenWeb{UID: browserUser()})
+		if !fault.Is(err, fault.Temporary) || time.Now().After(until) || !supervise.Sleep(ctx, 100*time.Millisecond) {
+			break
+		}
+	}
 	if err != nil {
 		return err
 	}

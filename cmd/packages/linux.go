@@ -34,8 +34,8 @@ type nfpmFile struct {
 	} `json:"file_info"`
 }
 
-// linux writes the packages for distributions. They install the program, its reference
-// and, where there is systemd, a unit for users and one for the system with an account of
+// linux writes the packages for distributions. They install the program, its reference,
+// an entry of the menu that opens the web page, and, where there is systemd, a unit for users and one for the system with an account of
 // its own, neither of which is enabled. `popbridge install` writes one that knows config
 // and disks. Removing a package leaves mail and config alone.
 func (r *release) linux(ctx context.Context) error {
@@ -103,6 +103,8 @@ func (r *release) installed(t target, packager string) ([]entry, error) {
 		{"/usr/share/bash-completion/completions/popbridge", filepath.Join(completions, "popbridge"), 0o644},
 		{zsh, filepath.Join(completions, "_popbridge"), 0o644},
 		{"/usr/share/fish/vendor_completions.d/popbridge.fish", filepath.Join(completions, "popbridge.fish"), 0o644},
+		{"/usr/share/applications/popbridge.desktop", "cmd/packages/menu/popbridge.desktop", 0o644},
+		{"/usr/share/icons/hicolor/scalable/apps/popbridge.svg", "agent/web/static/icon.svg", 0o644},
 		{"/usr/share/doc/popbridge/README.md", "README.md", 0o644},
 		{"/usr/share/doc/popbridge/copyright", "LICENSE", 0o644},
 		{"/usr/share/doc/popbridge/THIRD-PARTY-LICENSES.txt", r.licenceFile(), 0o644},

@@ -141,6 +141,7 @@ func msiParts(version string, files []msiFile) []msiTable {
 			{"PathOfUser", "=-PATH", "[~];[Program]", "PathOfUser"}, {"PathOfMachine", "=-*PATH", "[~];[Program]", "PathOfMachine"},
 		}},
 		{"Shortcut", "Shortcut s72 Directory_ s72 Name l128 Component_ s72 Target s72 Arguments S255 Description L255 Hotkey I2 Icon_ S72 IconIndex I2 ShowCmd I2 WkDir S72", 1, [][]string{
+			{"Open", "ProgramMenuFolder", "POPBRI~2|popbridge", "popbridge.exe", "[Program]popbridge.exe", "open", "See that your mail flows, and set it up", "", "", "", "7", ""},
 			{"Status", "ProgramMenuFolder", "POPBRI~1|popbridge status", "popbridge.exe", "[System64Folder]cmd.exe", `/k ""[Program]popbridge.exe" status"`, "How popbridge is doing", "", "", "", "", ""},
 		}},
 		{"ServiceControl", "ServiceControl s72 Name l255 Event i2 Arguments S255 Wait I2 Component_ s72", 1, [][]string{

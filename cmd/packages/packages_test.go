@@ -224,7 +224,7 @@ func linuxPackages(t *testing.T, name string) {
 	}
 	want := files(say("tar", "--list", "--file", tar))
 	for _, file := range []string{"/usr/bin/popbridge", "/usr/lib/systemd/system/popbridge.service", "/usr/lib/systemd/user/popbridge.service",
-		"/usr/lib/sysusers.d/popbridge.conf", "/usr/share/man/man1/popbridge.1.gz", "/usr/share/doc/popbridge/popbridge.cdx.json"} {
+		"/usr/lib/sysusers.d/popbridge.conf", "/usr/share/man/man1/popbridge.1.gz", "/usr/share/applications/popbridge.desktop", "/usr/share/icons/hicolor/scalable/apps/popbridge.svg", "/usr/share/doc/popbridge/popbridge.cdx.json"} {
 		if !slices.Contains(want, file) {
 			t.Errorf("%s is missing", file)
 		}
