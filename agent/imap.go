@@ -141,9 +141,9 @@ func listen(ctx context.Context, table, addr string) (net.Listener, error) {
 }
 
 func refused(ctx context.Context, table, addr string, err error) error {
-	what, format := "the IMAP address "+addr, "set another port in the config: [%s] listen = [%q]"
+	what, format := "the IMAP address "+addr, "set another port in the config, below [%s]: listen = [%q]"
 	if table == "web" {
-		what, format = "the address "+addr+" of the web page", "set another port in the config: [%s] listen = %q"
+		what, format = "the address "+addr+" of the web page", "set another port in the config, below [%s]: listen = %q"
 	}
 	another := func() string { return fmt.Sprintf(format, table, freeNear(ctx, addr)) }
 	switch {
@@ -159,7 +159,7 @@ func refused(ctx context.Context, table, addr string, err error) error {
 		return fault.Wrap(err, fault.Config, what+" cannot be listened on", "it is tried again; "+another())
 	default:
 		return fault.Wrap(err, fault.Config, what+" cannot be listened on",
-			"set another one in the config: [imap] listen = [\"127.0.0.1:1143\"]")
+			"set another one in the config, below [imap]: listen = [\"127.0.0.1:1143\"]")
 	}
 }
 

@@ -38,6 +38,7 @@ type lanAccess struct {
 	group  *supervise.Group // nil unless Run is under way
 	page   *supervise.Task  // that sets a phone up; nil before the first
 	pageAt netip.AddrPort   // the IMAP server that it is about
+	pageOf string           // the login, USER/DEVICE
 
 	refusals refusedPeers
 	seen     *lan.Seen

@@ -69,6 +69,11 @@ func (l *lanAccess) Permitted(user, device string) {
 // Removed is told of a device that was revoked, or may not come any more.
 func (l *lanAccess) Removed(user, device string) {
 	l.agent.health.Report(refusedDevice(user, device))
+	l.mu.Lock()
+	if l.pageOf == user+"/"+device {
+		l.page.Stop()
+	}
+	l.mu.Unlock()
 	if err := l.seen.Forget(user, device); err != nil {
 		l.agent.log.Warn().Err(err).Msg("the addresses of a device could not be forgotten")
 	}

@@ -50,7 +50,7 @@ func (l *lanAccess) Pair(ctx context.Context, ask operations.Pair) (operations.P
 	mailbox := clientfiles.Mailbox{Device: ask.Device, User: ask.User, Host: addr.Addr().String(), Port: int(addr.Port()),
 		TLS: discover.Implicit, Authority: ca.Raw, Identities: ask.Identities}
 	page := lan.NewPage(ln.Addr().String(), mailbox)
-	l.page, l.pageAt = l.servePage(ln, page), addr
+	l.page, l.pageAt, l.pageOf = l.servePage(ln, page), addr, ask.User+"/"+ask.Device
 	l.agent.log.Info().Str("user", ask.User).Str("device", ask.Device).Str("listen", ln.Addr().String()).Stringer("for", lan.PageFor).
 		Msg("page to set a phone up is served")
 	return operations.Pairing{URL: "https://" + ln.Addr().String() + "/" + page.Token, Until: time.Now().Add(lan.PageFor),

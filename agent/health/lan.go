@@ -34,7 +34,7 @@ func LANMissing(missing []string, err error) Condition {
 	}
 	return Condition{Code: CodeLANMissing, Severity: Warning,
 		Text: "the local network is not served on " + strings.Join(missing, ", ") + ": this machine has no such private address, or no interface of that name with one, at the moment",
-		Hint: "it is served as soon as the address is there; where addresses change, name the interface in the config: [lan] listen = [\"INTERFACE:PORT\"]"}
+		Hint: "it is served as soon as the address is there; where addresses change, name the interface in the config, below [lan]: listen = [\"INTERFACE:PORT\"]"}
 }
 
 // LANBanned is the condition that an address was banned for a time, in words. list is
