@@ -79,6 +79,15 @@ func (r *lanRig) pairing(t *testing.T) {
 	if !regexp.MustCompile(`(?s)server +192\.168\.77\.1\n +port +1993\n +security +TLS\n.*authority of its certificate: \S+/tls/lan/ca\.pem\n`).MatchString(values) {
 		t.Errorf("client-setup: %s", values)
 	}
+	// It ends with the login.
+	r.run("device", "revoke", "tablet")
+	must(t, r.phone.do(func() error {
+		if conn, err := net.Dial("tcp", "192.168.77.1:1994"); err == nil {
+			_ = conn.Close()
+			t.Error("the page is still there")
+		}
+		return nil
+	}))
 }
 
 // A second host reads mail, and what must not get in does not.
