@@ -1,16 +1,14 @@
 // The words of the page, numbers and times, in the language that is chosen.
-import en from "./en.js";
-import de from "./de.js";
 
 /** @typedef {string | {one?: string, other: string}} Entry */
-const catalogues = /** @type {Record<string, Record<string, Entry>>} */ ({ en, de });
 export const languages = /** @type {Record<string, string>} */ ({ en: "English", de: "Deutsch" });
 
 export const language = chosen();
+const words = /** @type {Record<string, Entry>} */ ((await (language === "de" ? import("./de.js") : import("./en.js"))).default);
 
 function chosen() {
   const wanted = [localStorage.getItem("popbridge-language") ?? "", ...navigator.languages.map(l => l.split("-")[0])];
-  return wanted.find(l => l in catalogues) ?? "en";
+  return wanted.find(l => l in languages) ?? "en";
 }
 
 /** @param {string} l */
@@ -25,7 +23,7 @@ export function choose(l) {
  * @param {Record<string, string | number>} [values]
  */
 export function t(id, values = {}) {
-  let entry = catalogues[language][id] ?? en[/** @type {keyof typeof en} */ (id)] ?? id;
+  let entry = words[id] ?? id;
   if (typeof entry === "object") {
     const kind = new Intl.PluralRules(language).select(Number(values.n));
     entry = (kind === "one" && entry.one) || entry.other;
@@ -34,7 +32,7 @@ export function t(id, values = {}) {
 }
 
 /** Whether there is such a text. @param {string} id */
-export const has = id => id in en;
+export const has = id => id in words;
 
 /** @param {any} n */
 export const number = n => new Intl.NumberFormat(language).format(Number(n));
