@@ -19,7 +19,7 @@ export default async function deleted(el, _, s) {
   const text = field(t("deleted.text"), { type: "search" });
   const folders = [...new Set(users.flatMap(u => u.folders))];
   const folder = field(t("deleted.folder"), { options: { "": t("deleted.folder.any"), ...Object.fromEntries(folders.map(f => [" " + f, f])) }, value: "" });
-  const since = field(t("deleted.since"), { options: { "": t("deleted.since.any"), 1: t("deleted.since.day"), 7: t("deleted.since.week"), 30: t("deleted.since.month") }, value: "" });
+  const since = field(t("deleted.since"), { options: { "": t("deleted.since.any"), "1d": t("deleted.since.day"), "7d": t("deleted.since.week"), "30d": t("deleted.since.month") }, value: "" });
   const user = users.length > 1 ? field(t("deleted.user"), { options: { "": t("deleted.user.any"), ...Object.fromEntries(users.map(u => [u.user, u.user])) }, value: "" }) : null;
   const found = h("p", { role: "status" }), rows = h("tbody", {}), wrong = h("div", {});
   const every = h("input", { type: "checkbox", "aria-label": t("deleted.all"), change: () => {
@@ -80,7 +80,7 @@ export default async function deleted(el, _, s) {
 
   async function load() {
     const mine = ++asked;
-    const days = Number(since.input.value);
+    const days = parseInt(since.input.value || "0");
     try {
       /** @type {Expunged[]} */
       const list = await ask("POST", "/expunged", { user: user?.input.value ?? "", match: text.input.value.trim(), mailbox: folder.input.value.slice(1), limit: limit + 1,

@@ -22,7 +22,7 @@ function job(text, path, done, o) {
       replace(out, done(await work(path, {}, p => {
         if (p.total > 0) bar.max = p.total;
         if (p.total > 0) bar.value = p.messages;
-        replace(live, t("storage.live", { phase: t("storage.phase." + p.phase), user: p.user ?? "", done: p.messages, n: p.total }));
+        replace(live, t("storage.live", { phase: t("storage.phase." + p.phase), user: /** @type {any} */ (p).user ?? "", done: p.messages, n: p.total }));
       })));
     } finally {
       bar.hidden = true;
