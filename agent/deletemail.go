@@ -112,7 +112,7 @@ const lockName = "agent.lock"
 
 // What popbridge makes: in the data folder, and in the folder of a user.
 var (
-	rootNames = []string{"users", deleting, "tls", noticesFile, lanFile, operations.HistoryFile, web.SessionsFile, "control.sock", "control.path", "popbridge.log", "popbridge.log.old", lockName}
+	rootNames = []string{"users", deleting, "tls", noticesFile, lanFile, operations.HistoryFile, operations.BackupFile, web.SessionsFile, "control.sock", "control.path", "popbridge.log", "popbridge.log.old", lockName}
 	userFiles = regexp.MustCompile(`^(index\.db(-wal|-shm|-journal|\.schema-\d+)?|recovery\.log|\.recovery\.log\.\d+\.tmp)$`)
 	userDirs  = regexp.MustCompile(`^(search|tmp)$`)
 	mailDirs  = regexp.MustCompile(`^[0-9a-f]{2}$`)

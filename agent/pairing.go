@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/popbridge/popbridge/agent/datadir"
 	"github.com/popbridge/popbridge/agent/lan"
 	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/installer/clientfiles"
@@ -38,7 +39,7 @@ func (l *lanAccess) Pair(ctx context.Context, ask operations.Pair) (operations.P
 			"`"+l.agent.users.Command("status")+"` says why")
 	}
 	addr := l.addrs[0]
-	ca, err := trust.Read(LANAuthorityFile(l.agent.first.DataDir))
+	ca, err := trust.Read(datadir.LANAuthorityFile(l.agent.first.DataDir))
 	if err != nil {
 		return operations.Pairing{}, fault.Wrap(err, fault.Corrupt, "the authority of the local network cannot be read", "restore the folder tls from a backup")
 	}

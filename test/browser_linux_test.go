@@ -41,8 +41,14 @@ type tab struct {
 // chromium starts a browser with a profile of its own and opens a tab.
 func chromium(t *testing.T, flags ...string) *tab {
 	t.Helper()
+	return chromiumAt(t, "chromium", flags...)
+}
+
+// chromiumAt starts it by this program.
+func chromiumAt(t *testing.T, program string, flags ...string) *tab {
+	t.Helper()
 	rig.Need(t, "chromium")
-	opts := []chromedp.ExecAllocatorOption{chromedp.ExecPath("chromium"), chromedp.NoSandbox, chromedp.DisableGPU,
+	opts := []chromedp.ExecAllocatorOption{chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.WindowSize(1280, 900), chromedp.UserDataDir(t.TempDir()), chromedp.Env("LANG=C.UTF-8", "HOME="+t.TempDir()), chromedp.Flag("lang", "en")}
 	for _, f := range flags {
 		name, value, _ := strings.Cut(f, "=")
@@ -200,6 +206,23 @@ func (b *tab) press(keys string) {
 func (b *tab) text() string {
 	v, _ := chromedp.Run(b.ctx, chromedp.Evaluate[string]("document.body.innerText"))
 	return v
+}
+
+// tick marks the checkbox of this name.
+func (b *tab) tick(name string) {
+	b.t.Helper()
+	const box = `[...document.querySelectorAll("input[type=checkbox]")].find(e => e.getClientRects().length && (e.getAttribute("aria-label") ?? e.labels[0]?.innerText ?? "").trim() === args[0])`
+	b.until(fmt.Sprintf("there is a checkbox %q", name), box, name)
+	at := eval[[]float64](b, `const e = `+box+`; e.scrollIntoView({block: "center", behavior: "instant"}); const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]`, name)
+	b.must(chromedp.Do(b.ctx, chromedp.MouseClickXY(at[0], at[1])))
+}
+
+// pick chooses an option of the field of a label, by its text.
+func (b *tab) pick(label, option string) {
+	b.t.Helper()
+	const field = `document.getElementById([...document.querySelectorAll("label")].find(l => l.innerText.trim() === args[0] && l.getClientRects().length)?.htmlFor)`
+	b.until(fmt.Sprintf("%q has %q", label, option), `[...`+field+`?.options ?? []].some(o => o.text === args[1])`, label, option)
+	eval[bool](b, `const e = `+field+`; e.value = [...e.options].find(o => o.text === args[1]).value; e.dispatchEvent(new Event("change")); return true`, label, option)
 }
 
 // resize sets the width of the window, and the colours that the system wants.

@@ -85,7 +85,7 @@ func (n *newAccount) settings(args []string) (list []config.Setting, err error) 
 		first = append(first, config.Setting{Key: "port", Value: strconv.Itoa(n.port)})
 	}
 	if n.name == "" && !given("name") {
-		first = slices.Insert(first, 0, config.Text("name", accountName(cmp.Or(n.address, n.username, "mail"))))
+		first = slices.Insert(first, 0, config.Text("name", operations.AccountName(cmp.Or(n.address, n.username, "mail"))))
 	}
 	return append(first, list...), nil
 }

@@ -15,15 +15,16 @@ import (
 func (a *app) newBackupCommand() *cobra.Command {
 	var replace bool
 	c := a.addJSON(&cobra.Command{
-		Use:   "backup DIR",
+		Use:   "backup [DIR]",
 		Short: "Copy mail, its state, certificates and config to a folder",
 		Long: "Bring a backup of all users in DIR up to date. The agent may run. Message files\n" +
 			"that the backup has already are not copied again. A backup that is interrupted\n" +
 			"leaves the former one as it was. A backup\n" +
-			"of another data folder, or one with far more mail, is replaced with --replace only.",
-		Example: "  popbridge backup /media/usb/popbridge",
-		Args:    cobra.ExactArgs(1),
-		RunE:    func(c *cobra.Command, args []string) error { return a.backup(c.Context(), args[0], replace) },
+			"of another data folder, or one with far more mail, is replaced with --replace only.\n" +
+			"Without DIR it is the folder of the last backup, which has to be there.",
+		Example: "  popbridge backup /media/usb/popbridge\n  popbridge backup",
+		Args:    cobra.MaximumNArgs(1),
+		RunE:    func(c *cobra.Command, args []string) error { return a.backup(c.Context(), args, replace) },
 	})
 	c.Flags().BoolVar(&replace, "replace", false, "also replace the backup of another data folder, or one with more mail")
 	return c
@@ -49,16 +50,24 @@ func (a *app) newRestoreCommand() *cobra.Command {
 	return c
 }
 
-func (a *app) backup(ctx context.Context, dir string, replace bool) error {
-	dir, err := filepath.Abs(dir) // the agent has another working folder
-	if err != nil {
-		return err
+func (a *app) backup(ctx context.Context, args []string, replace bool) error {
+	dir := "" // that of the last one
+	for _, arg := range args {
+		var err error
+		if dir, err = filepath.Abs(arg); err != nil { // the agent has another working folder
+			return err
+		}
 	}
 	done, err := withProgress(ctx, a, func(ops operations.Operations, ctx context.Context, show func(operations.Progress)) ([]operations.Backup, error) {
 		return ops.Backup(ctx, dir, replace, show)
 	})
 	if err != nil {
 		return err
+	}
+	if cfg, err := a.loadConfig(); err == nil && dir == "" && !a.json {
+		if last := operations.ReadLastBackup(cfg.DataDir); last != nil {
+			a.printf("into %s\n", last.Dir)
+		}
 	}
 	return a.showCopied(done, "backed up", "`"+a.command("check --repair")+"` repairs what can be repaired; then run the backup again")
 }

@@ -36,7 +36,7 @@ func (a *app) newDeviceSetCommand() *cobra.Command {
 			}
 			cfg, err := a.loadConfig()
 			if err == nil && lan {
-				err = lanIsOn(cfg)
+				err = operations.LANIsOn(cfg)
 			}
 			if err != nil {
 				return err

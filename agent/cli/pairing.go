@@ -9,15 +9,6 @@ import (
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
-// lanIsOn refuses to permit a device what the config does not.
-func lanIsOn(cfg *config.Config) error {
-	if cfg.LAN.Enabled {
-		return nil
-	}
-	return fault.New(fault.Config, "the local network is off",
-		"add to the config: a line [lan], below it enabled = true, and below that the addresses; "+config.SuggestLAN())
-}
-
 // pair asks the running agent for the page that sets a phone up. That there is none is
 // no error: the device has its login.
 func (a *app) pair(ctx context.Context, cfg *config.Config, d operations.Device) *operations.Pairing {
@@ -26,7 +17,7 @@ func (a *app) pair(ctx context.Context, cfg *config.Config, d operations.Device)
 		page := operations.Pair{User: d.User, Device: d.Name}
 		s, err := ops.Status(ctx)
 		if err == nil && len(s.LAN.Listen) > 0 { // else it is not worth the look-up
-			page.Identities = a.identities(ctx, cfg, d.User)
+			page.Identities = operations.Identities(ctx, cfg, d.User)
 		}
 		p, err = ops.Pair(ctx, page)
 		return err

@@ -4,30 +4,22 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"unicode/utf8"
 
 	"golang.org/x/term"
-	"rsc.io/qr"
-)
 
-// quietZone is the light border around a QR code, in modules (ISO/IEC 18004
-// section 6.3.8).
-const quietZone = 4
+	"github.com/popbridge/popbridge/installer/clientfiles"
+)
 
 // qrCode returns text as a QR code for a terminal: lines of half blocks, two modules
 // in each. Every line sets black on white and resets it, so that a camera sees the
 // same on dark and light terminals; print it with printQR, as a.stdout makes escapes
-// visible. At most 2,953 bytes of text fit (version 40, level L: what a screen shows
-// has no dirt to correct), and they have to be ASCII, as readers guess the character
-// set of anything else: escape it (JSON) or encode it (URL) first.
+// visible. See clientfiles.QRCode for what fits.
 func qrCode(text string) (string, error) {
-	if strings.ContainsFunc(text, func(r rune) bool { return r >= utf8.RuneSelf }) {
-		return "", fmt.Errorf("QR code of text that is not ASCII: %q", text)
-	}
-	code, err := qr.Encode(text, qr.L)
+	code, err := clientfiles.QRCode(text)
 	if err != nil {
-		return "", fmt.Errorf("QR code of %d bytes: %w", len(text), err)
+		return "", err
 	}
+	const quietZone = clientfiles.QuietZone
 	var b strings.Builder
 	for y := -quietZone; y < code.Size+quietZone; y += 2 {
 		b.WriteString("\x1b[30;107m")

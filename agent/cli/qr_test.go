@@ -54,12 +54,12 @@ func TestQRCodeDrawsEveryModule(t *testing.T) {
 			t.Fatal(err)
 		}
 		rows := drawnModules(t, drawn)
-		if want := code.Size + 2*quietZone; len(rows) < want || len(rows[0]) != want {
+		if want := code.Size + 2*clientfiles.QuietZone; len(rows) < want || len(rows[0]) != want {
 			t.Fatalf("%d rows of %d modules, want %d", len(rows), len(rows[0]), want)
 		}
 		for y := range rows {
 			for x := range rows[y] {
-				if got, want := rows[y][x], code.Black(x-quietZone, y-quietZone); got != want {
+				if got, want := rows[y][x], code.Black(x-clientfiles.QuietZone, y-clientfiles.QuietZone); got != want {
 					t.Fatalf("module %d,%d is %t, want %t", x, y, got, want)
 				}
 			}

@@ -16,6 +16,7 @@ import (
 	"github.com/popbridge/popbridge/installer/clientfiles"
 	"github.com/popbridge/popbridge/installer/discover"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/password"
 	"github.com/popbridge/popbridge/internal/secret"
 )
 
@@ -77,7 +78,7 @@ func (a *app) known(address discover.Address) (config.Account, bool) {
 	if err != nil {
 		return config.Account{}, false // there is none yet
 	}
-	return cfg.Account(accountName(address.String()))
+	return cfg.Account(operations.AccountName(address.String()))
 }
 
 // finishSetup does what comes after the account: the service, the login of a mail
@@ -160,7 +161,7 @@ func (a *app) addFound(ctx context.Context, found discover.Found) (account confi
 	if err := a.showFound(ctx, found); err != nil {
 		return account, err
 	}
-	name := accountName(found.Address.String())
+	name := operations.AccountName(found.Address.String())
 	settings := func(username string) []config.Setting {
 		list := []config.Setting{config.Text("name", name), config.Text("host", found.POP.Host),
 			{Key: "port", Value: strconv.Itoa(found.POP.Port)}, config.Text("tls", string(found.POP.TLS)), config.Text("username", username)}
@@ -182,18 +183,6 @@ func (a *app) addFound(ctx context.Context, found discover.Found) (account confi
 	}
 	a.printf("  written to %s; the password is %s\n", a.configPath, where)
 	return account, a.afterEdit(ctx)
-}
-
-// accountName makes the name of an account of an address: what a name may not have
-// becomes a hyphen.
-func accountName(address string) string {
-	name := strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-@+", r) {
-			return r
-		}
-		return '-'
-	}, address)
-	return strings.Trim(name[:min(len(name), 64)], ".-")
 }
 
 // tryPasswords asks for a password until the server takes it, with the one user name or
@@ -240,7 +229,7 @@ func (a *app) tryPasswords(ctx context.Context, found discover.Found, account *c
 
 // firstDevice makes the login of a mail program, unless the user has one. Its password
 // is returned, "" where none was made.
-func (a *app) firstDevice(ctx context.Context, user string) (password string, err error) {
+func (a *app) firstDevice(ctx context.Context, user string) (made string, err error) {
 	err = a.with(ctx, func(ops operations.Operations) error {
 		devices, err := ops.Devices(ctx)
 		if err != nil {
@@ -251,11 +240,11 @@ func (a *app) firstDevice(ctx context.Context, user string) (password string, er
 				return nil
 			}
 		}
-		password = newPassword()
-		_, err = ops.AddDevice(ctx, operations.AddDevice{User: user, Name: "first", Password: password, Generated: true})
+		made = password.New()
+		_, err = ops.AddDevice(ctx, operations.AddDevice{User: user, Name: "first", Password: made, Generated: true})
 		return err
 	})
-	return password, err
+	return made, err
 }
 
 // offerService reports whether an agent runs then.
@@ -302,8 +291,8 @@ func ignore(err, known error) error {
 
 // enterText is what to enter in a mail program, with the password that was made.
 func (a *app) enterText(imap config.IMAP, user, password string, found discover.Found) string {
-	host, port := programsAddress(imap.Listen)
-	m := clientfiles.Mailbox{User: user, Host: host, Port: port, TLS: imapSecurity(imap),
+	host, port := operations.ProgramsAddress(imap.Listen)
+	m := clientfiles.Mailbox{User: user, Host: host, Port: port, TLS: operations.IMAPSecurity(imap),
 		Identities: []clientfiles.Identity{{Address: found.Address.String(), SMTP: found.SMTP}}}
 	if password == "" {
 		password = "that of the login you have; `" + a.command("device add NAME") + "` makes another one"

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/popbridge/popbridge/agent"
+	"github.com/popbridge/popbridge/agent/datadir"
 	"github.com/popbridge/popbridge/installer/trust"
 	"github.com/popbridge/popbridge/internal/fault"
 )
@@ -98,7 +99,7 @@ func (a *app) authority(ctx context.Context, create bool) (ca *x509.Certificate,
 	if create {
 		ca, err = agent.Authority(ctx, cfg, agent.Options{Log: a.commandLog(cfg)})
 	} else {
-		ca, err = agent.ReadAuthority(cfg, agent.AuthorityFile(cfg.DataDir))
+		ca, err = datadir.ReadAuthority(cfg.DataDir, datadir.AuthorityFile(cfg.DataDir))
 	}
 	if fault.Is(err, fault.Denied) { // the agent runs as another user
 		err = fault.New(fault.Denied, err.Error(), "for the programs that read the store of the system: sudo "+a.command("trust install --system")+
@@ -143,7 +144,7 @@ func (a *app) trustInstall(ctx context.Context, t trusting) error {
 	if len(untrusting) > 0 && !t.yes {
 		yes, err := a.yes(ctx, "Let them trust it? [y/N] ", false)
 		if err == nil && !yes {
-			err = fault.New(fault.Denied, "nothing was changed", "each program can be told once to trust the certificate that it shows, or is given "+agent.AuthorityFile(dir))
+			err = fault.New(fault.Denied, "nothing was changed", "each program can be told once to trust the certificate that it shows, or is given "+datadir.AuthorityFile(dir))
 		}
 		if err != nil {
 			return err
@@ -176,7 +177,7 @@ func (a *app) explainTrust(ca *x509.Certificate, dataDir string, stores []trust.
 		"It cannot sign mail or programs. The key is in %s,\n"+
 		"which only you (and root) can read. The authority ends on %s.\n\n"+
 		"These stores would trust it:\n",
-		trust.SpeaksFor(ca), strings.TrimSuffix(agent.AuthorityFile(dataDir), ".pem")+"-key.pem", ca.NotAfter.Format(time.DateOnly))
+		trust.SpeaksFor(ca), strings.TrimSuffix(datadir.AuthorityFile(dataDir), ".pem")+"-key.pem", ca.NotAfter.Format(time.DateOnly))
 	for _, s := range stores {
 		a.printf("  %s (%s)\n", s.Name, s.Path)
 	}

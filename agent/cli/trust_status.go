@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/popbridge/popbridge/agent"
+	"github.com/popbridge/popbridge/agent/datadir"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/installer/trust"
 	"github.com/popbridge/popbridge/internal/fault"
@@ -39,7 +39,7 @@ func (a *app) trustStatus(ctx context.Context) error {
 		return err
 	}
 	seen := []seenStore{}
-	failed := a.eachStore(trust.Find(agent.AuthorityFile(dir)), func(s trust.Store) error {
+	failed := a.eachStore(trust.Find(datadir.AuthorityFile(dir)), func(s trust.Store) error {
 		state, others, err := s.State(ctx, ca)
 		one := seenStore{Store: s.Name, Path: s.Path, System: s.System, State: state, Others: others}
 		if err != nil {
@@ -51,14 +51,14 @@ func (a *app) trustStatus(ctx context.Context) error {
 	if a.json {
 		answer := map[string]any{"authority": nil, "stores": seen}
 		if ca != nil {
-			answer["authority"] = seenAuthority{agent.AuthorityFile(dir), trust.Fingerprint(ca), ca.NotAfter, trust.SpeaksFor(ca)}
+			answer["authority"] = seenAuthority{datadir.AuthorityFile(dir), trust.Fingerprint(ca), ca.NotAfter, trust.SpeaksFor(ca)}
 		}
 		return errors.Join(a.printJSON(answer), failed)
 	}
 	if ca == nil {
 		a.printf("there is no authority yet: `%s` makes it\n", a.command("trust install"))
 	} else {
-		a.printf("authority  %s\n  file     %s\n  SHA-256  %s\n  ends     %s\n  speaks for %s\n", ca.Subject.CommonName, agent.AuthorityFile(dir), trust.Fingerprint(ca), ca.NotAfter.Format(time.DateOnly), trust.SpeaksFor(ca))
+		a.printf("authority  %s\n  file     %s\n  SHA-256  %s\n  ends     %s\n  speaks for %s\n", ca.Subject.CommonName, datadir.AuthorityFile(dir), trust.Fingerprint(ca), ca.NotAfter.Format(time.DateOnly), trust.SpeaksFor(ca))
 	}
 	if len(seen) == 0 {
 		a.printf("no store of authorities was found here\n")
@@ -97,7 +97,7 @@ func trustedIn(ctx context.Context, ca *x509.Certificate) (names []string) {
 // noteTrust says, where that can be known, that the authority of a config is still trusted
 // although the service is gone.
 func (a *app) noteTrust(ctx context.Context, configPath string) {
-	ca, err := trust.Read(agent.AuthorityFile(config.DataDir(configPath)))
+	ca, err := trust.Read(datadir.AuthorityFile(config.DataDir(configPath)))
 	if err != nil {
 		return
 	}

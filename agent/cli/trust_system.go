@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 
-	"github.com/popbridge/popbridge/agent"
+	"github.com/popbridge/popbridge/agent/datadir"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/installer"
 	"github.com/popbridge/popbridge/installer/trust"
@@ -24,7 +24,7 @@ func (a *app) trustStores(system bool) ([]trust.Store, error) {
 	case !system && sudo != "":
 		return nil, fault.New(fault.Config, "with sudo this would be about the programs of the user root", "omit sudo for those of "+sudo+", or add --system for the store of the system")
 	case !system:
-		return trust.Find(agent.AuthorityFile(config.DataDir(a.configPath))), nil
+		return trust.Find(datadir.AuthorityFile(config.DataDir(a.configPath))), nil
 	case runtime.GOOS != "linux":
 		return nil, fault.New(fault.Config, "--system is for Linux only", "omit it: here the store of the system has a part for each user")
 	case os.Geteuid() != 0:
@@ -60,7 +60,7 @@ func (a *app) authorityOf(ctx context.Context, system, create bool) (*x509.Certi
 	if err != nil {
 		return nil, "", err
 	}
-	file := agent.AuthorityFile(seen.DataDir)
+	file := datadir.AuthorityFile(seen.DataDir)
 	ca, err := trust.Read(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		if !create {

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/popbridge/popbridge/agent"
+	"github.com/popbridge/popbridge/agent/datadir"
 	"github.com/popbridge/popbridge/agent/users"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/installer"
@@ -123,7 +124,7 @@ func (a *app) deleteMail(ctx context.Context, yes bool) error {
 		return errors.Join(err, own.Close())
 	}
 	a.showHoldings(cfg.DataDir, list)
-	ca, _ := agent.ReadAuthority(cfg, agent.AuthorityFile(cfg.DataDir)) // without it nothing is said of it
+	ca, _ := datadir.ReadAuthority(cfg.DataDir, datadir.AuthorityFile(cfg.DataDir)) // without it nothing is said of it
 	trusting := trustedIn(ctx, ca)
 	if !yes {
 		if err := a.confirmDelete(ctx); err != nil {

@@ -29,8 +29,23 @@ const (
 	backupConfig = "config.toml"
 )
 
-// Backup writes nothing before the backups of all users were looked at.
+// Backup remembers what it came to, see LastBackup.
 func (l *Local) Backup(ctx context.Context, dir string, replace bool, progress func(Progress)) ([]Backup, error) {
+	if dir == "" {
+		var err error
+		if dir, err = l.lastDir(); err != nil {
+			return nil, err
+		}
+	}
+	done, err := l.backup(ctx, dir, replace, progress)
+	if ctx.Err() == nil {
+		l.noteBackup(dir, done, err)
+	}
+	return done, err
+}
+
+// backup writes nothing before the backups of all users were looked at.
+func (l *Local) backup(ctx context.Context, dir string, replace bool, progress func(Progress)) ([]Backup, error) {
 	if err := checkBackupDir(dir, l.users.DataDir); err != nil {
 		return nil, err
 	}

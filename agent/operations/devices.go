@@ -226,3 +226,12 @@ func (l *Local) ownerOf(ctx context.Context, name string) (string, error) {
 			"add --user with one of: "+strings.Join(owners, ", "))
 	}
 }
+
+// LANIsOn refuses to permit a device what the config does not.
+func LANIsOn(cfg *config.Config) error {
+	if cfg.LAN.Enabled {
+		return nil
+	}
+	return fault.New(fault.Config, "the local network is off",
+		"add to the config: a line [lan], below it enabled = true, and below that the addresses; "+config.SuggestLAN())
+}

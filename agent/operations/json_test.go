@@ -136,7 +136,7 @@ func TestTheKeysOfOtherResults(t *testing.T) {
 		want   string
 	}{
 		{operations.Preview{}, "account delete doubtful error fetch hint kept needs_confirm policy shadow"},
-		{operations.Expunged{}, "expunged_at from id mailbox received size subject user"},
+		{operations.Expunged{}, "expunged_at from id mailbox received size subject until user"},
 		{operations.Restored{}, "id mailbox uid user"},
 		{operations.Repaired{}, "aside left mended rebuilt recovered user wanted"},
 		{operations.Backup{}, "bytes devices devices_restored files messages missing new_files user"},

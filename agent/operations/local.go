@@ -60,7 +60,8 @@ type Local struct {
 	reload   func()
 	history  *state.History
 
-	rounds sync.RWMutex // held for reading by what goes over the stores for long, for writing by a rename
+	backups sync.Mutex   // held while the last backup is written down
+	rounds  sync.RWMutex // held for reading by what goes over the stores for long, for writing by a rename
 }
 
 // New returns the operations of an agent. running is false where nothing is served and

@@ -53,8 +53,9 @@ type Stores interface {
 	Check(ctx context.Context, progress func(Progress)) ([]Problem, error)
 	// Repair repairs the stores of all users as far as they can be repaired.
 	Repair(ctx context.Context, progress func(Progress)) ([]Repaired, error)
-	// Backup brings the backup of all users in a folder up to date. That of
-	// another mail store is replaced only if replace says so.
+	// Backup brings the backup of all users in a folder up to date, for "" that of the
+	// last backup, which has to be there. That of another mail store is replaced only if
+	// replace says so.
 	Backup(ctx context.Context, dir string, replace bool, progress func(Progress)) ([]Backup, error)
 	// Expunged lists what can be restored, the last expunged first.
 	Expunged(ctx context.Context, q ExpungedQuery) ([]Expunged, error)
@@ -330,6 +331,7 @@ type ExpungedQuery struct {
 type Expunged struct {
 	User string `json:"user"`
 	mailstore.ExpungedMessage
+	Until time.Time `json:"until"` // it is gone for good soon after that
 }
 
 // Undelete asks for messages to be restored: those with these ids, or all that

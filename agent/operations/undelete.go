@@ -28,7 +28,7 @@ func (l *Local) Expunged(ctx context.Context, q ExpungedQuery) ([]Expunged, erro
 			if q.Since != nil && m.ExpungedAt.Before(*q.Since) {
 				continue
 			}
-			list = append(list, Expunged{name, m})
+			list = append(list, Expunged{name, m, m.ExpungedAt.Add(l.users.KeepExpunged)})
 		}
 	}
 	slices.SortStableFunc(list, func(x, y Expunged) int { return y.ExpungedAt.Compare(x.ExpungedAt) })

@@ -11,8 +11,10 @@ import (
 
 // unreachable are the operations that no browser may ask for, and why.
 var unreachable = map[string]string{
-	"POST /web":    "a ticket is for who can use the control socket",
-	"POST /backup": "a folder is chosen by who runs the command, see POST /backup-again",
+	"POST /web":          "a ticket is for who can use the control socket",
+	"POST /backup":       "a folder is chosen by who runs the command, see POST /backup-again",
+	"POST /devices":      "the agent makes the password, see POST /devices/new",
+	"POST /devices/pair": "the agent finds the outgoing servers, see POST /devices/phone",
 }
 
 // Routes are those of the page: all operations but the unreachable ones, and its own.

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"flag"
+	"fmt"
 	"io"
 	"math/big"
 	"os"
@@ -221,6 +222,38 @@ func TestPageSaysWhatIsTried(t *testing.T) {
 	for _, never := range []string{"<script", "http://", "https://", "src="} {
 		if strings.Contains(string(odd.Page("today")), never) {
 			t.Errorf("the page has %s", never)
+		}
+	}
+}
+
+// A drawing has a rectangle for each run of black modules, and nothing else.
+func TestDrawQR(t *testing.T) {
+	text := "https://192.168.1.2:8443/" + strings.Repeat("AB", 20)
+	d, err := DrawQR(text)
+	code, err2 := QRCode(text)
+	if err != nil || err2 != nil || d.Size != code.Size+8 {
+		t.Fatalf("%v, %v, size %d", err, err2, d.Size)
+	}
+	black := map[[2]int]bool{}
+	for _, run := range strings.Split(strings.TrimSuffix(d.Path, "z"), "z") {
+		var x, y, n, back int
+		if _, err := fmt.Sscanf(run, "M%d %dh%dv1h-%d", &x, &y, &n, &back); err != nil || n != back || n < 1 {
+			t.Fatalf("%q: %v", run, err)
+		}
+		for i := range n {
+			black[[2]int{x + i - QuietZone, y - QuietZone}] = true
+		}
+	}
+	for y := -QuietZone; y < code.Size+QuietZone; y++ {
+		for x := -QuietZone; x < code.Size+QuietZone; x++ {
+			if black[[2]int{x, y}] != code.Black(x, y) {
+				t.Errorf("module %d,%d", x, y)
+			}
+		}
+	}
+	for _, text := range []string{"jörg", strings.Repeat("x", 3000)} {
+		if _, err := DrawQR(text); err == nil {
+			t.Errorf("%.10s is drawn", text)
 		}
 	}
 }

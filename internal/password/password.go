@@ -1,4 +1,4 @@
-// Package password hashes the passwords of mail clients with Argon2id (RFC 9106)
+// Package password makes and hashes the passwords of mail clients with Argon2id (RFC 9106)
 // and finds out which of several hashes is that of a password. It stores nothing:
 // the hashes belong to the caller, in the encoded form
 // $argon2id$v=19$m=19456,t=2,p=1$salt$key, which names its parameters so that they

@@ -1,7 +1,261 @@
-import { h } from "./dom.js";
-import { t } from "./text.js";
+// Who can log in, who is connected, and what sets a mail program up.
+import { h, svg, replace } from "./dom.js";
+import { t, has, when, ago } from "./text.js";
+import { ask } from "./api.js";
+import { action, confirm, copied, failed, field, icon, say } from "./parts.js";
+
+/** @typedef {import("./main").State} State */
+/** @typedef {import("./types").Device} Device */
+/** @typedef {import("./types").DeviceChoices} Choices */
+
+/** @param {string} what @param {Device} d */
+const at = (what, d) => ["#/devices", what, encodeURIComponent(d.user), encodeURIComponent(d.name)].join("/");
+
+/** @returns {Promise<Device[]>} */
+const all = () => ask("GET", "/devices");
+
+/** What the devices depend on, of the state. @param {State} s */
+const mark = s => JSON.stringify([s.status.clients, s.status.programs, s.status.lan.clients]);
+
+/** @param {string[]} args @returns {Promise<Device>} */
+async function named([, user, name]) {
+  const d = (await all()).find(d => d.user === user && d.name === name);
+  if (!d) throw new Error(t("devices.gone", { name }));
+  return d;
+}
+
+/** Whether it is connected, with what and from where. @param {Device} d @param {State} s */
+function connected(d, s) {
+  if (d.connections === 0) return [icon("paused"), " ", d.last_used_at ? t("devices.used", { ago: used(d.last_used_at, s.now) }) : t("devices.unused")];
+  const from = s.status.lan.clients.filter(c => c.user === d.user && c.device === d.name).map(c => c.address);
+  return [icon("ok"), " ", t("devices.connected", { at: when(d.connected_since, s.now) }),
+    d.programs.length > 0 ? h("span", { class: "dim" }, " ", d.programs.join(", ")) : null,
+    from.length > 0 ? h("span", { class: "dim" }, " ", t("devices.from", { address: [...new Set(from)].join(", ") })) : null];
+}
+
+/** The last login, which is kept to the hour. @param {string} last @param {Date} now */
+const used = (last, now) => now.getTime() - new Date(last).getTime() < 3600e3 ? t("devices.hour") : ago(last, now);
 
 /** @type {import("./main").Page} */
-export default function devices(el) {
-  el.append(h("h1", {}, t("nav.devices")));
+export default function devices(el, args, s) {
+  if (args[0] === "add") return add(el, s);
+  if (args[0] === "change") return change(el, args);
+  if (args[0] === "setup") return named(args).then(d => setUp(el, s, d, ""));
+  return list(el, s);
+}
+
+/** @param {HTMLElement} el @param {State} s */
+async function list(el, s) {
+  const cards = h("ul", { class: "cards devices" }), none = h("p", {});
+  el.append(h("h1", {}, t("nav.devices")), h("p", {}, t("devices.about")),
+    h("p", { class: "buttons" }, h("a", { class: "button primary", href: "#/devices/add" }, t("devices.add"))), none, cards);
+  let seen = "", now = s;
+  /** @type {Map<string, {el: Element, update: (d: Device, several: boolean) => void}>} */
+  const known = new Map();
+  async function load() {
+    const found = await all();
+    const several = new Set(found.map(d => d.user)).size > 1;
+    replace(none, found.length === 0 ? t("devices.none") : null);
+    for (const d of found) {
+      const key = d.user + "/" + d.name;
+      let c = known.get(key);
+      if (!c) known.set(key, c = card(d, load, () => now));
+      c.update(d, several);
+      cards.append(c.el);
+    }
+    for (const [key, c] of known) {
+      if (found.some(d => d.user + "/" + d.name === key)) continue;
+      c.el.remove();
+      known.delete(key);
+    }
+  }
+  /** @param {State | null} s */
+  function update(s) {
+    if (!s) return;
+    now = s;
+    if (mark(s) === seen) return;
+    seen = mark(s);
+    load().catch(() => { seen = ""; });
+  }
+  seen = mark(s);
+  await load();
+  return update;
+}
+
+/** @param {Device} d @param {() => Promise<void>} load @param {() => State} now */
+function card(d, load, now) {
+  const name = d.name, state = h("p", { class: "state" }), facts = h("dl", { class: "facts" });
+  const revoke = action(t("devices.revoke"), async () => {
+    const yes = await confirm(t("devices.revoke.title", { name }), h("p", {}, t("devices.revoke.text")), { yes: t("devices.revoke"), danger: true });
+    if (!yes) return;
+    await ask("DELETE", "/devices", { user: d.user, name });
+    await load();
+    document.querySelector("h1")?.focus();
+    say(t("devices.revoked", { name }));
+  }, { danger: true, label: t("devices.revoke.label", { name }) });
+  const el = h("li", { class: "card" }, h("h2", {}, name), state, facts,
+    h("div", { class: "buttons" },
+      h("a", { class: "button", href: at("setup", d), "aria-label": t("devices.setup.label", { name }) }, t("devices.setup")),
+      h("a", { class: "button", href: at("change", d), "aria-label": t("devices.change.label", { name }) }, t("devices.change")), revoke));
+  const update = (/** @type {Device} */ d, /** @type {boolean} */ several) => {
+    replace(state, connected(d, now()));
+    const rows = [
+      several ? ["devices.user", d.user] : null,
+      ["devices.may", t(d.read_only ? "devices.may.read" : "devices.may.all")],
+      ["devices.sees", d.folders ? d.folders.join(", ") || t("devices.sees.nothing") : t("devices.sees.all")],
+      ["devices.where", t(d.lan ? "devices.where.lan" : "devices.where.here")],
+      d.without.length > 0 ? ["devices.without", d.without.join(", ")] : null,
+      ["devices.added", when(d.created_at, now().now)]];
+    replace(facts, rows.map(r => r && [h("dt", {}, t(r[0])), h("dd", {}, r[1])]));
+  };
+  return { el, update };
+}
+
+/**
+ * The fields of what a device may do and see.
+ * @param {Choices} choices
+ * @param {{read_only: boolean, folders: string[] | null, lan: boolean}} d
+ */
+function rights(choices, d) {
+  const readOnly = field(t("devices.readonly"), { type: "checkbox", checked: d.read_only }, t("devices.readonly.help"));
+  const lan = field(t("devices.lan"), { type: "checkbox", checked: d.lan, disabled: !choices.lan && !d.lan }, t(choices.lan ? "devices.lan.help" : "devices.lan.off"));
+  if (!choices.lan) lan.box.append(h("details", {}, h("summary", {}, t("details")), h("p", {}, choices.lan_off)));
+  const some = h("details", { open: d.folders !== null });
+  /** @type {{name: string, input: HTMLInputElement}[]} */
+  let boxes = [];
+  /** The folders of a user. @param {string} user */
+  function of(user) {
+    const names = choices.users.find(u => u.user === user)?.folders ?? [];
+    boxes = [];
+    replace(some, h("summary", {}, t("devices.folders")), h("p", { class: "dim" }, t("devices.folders.help")),
+      h("div", { class: "scroll", role: "group", "aria-label": t("devices.folders") }, names.map(name => {
+        const f = field(name, { type: "checkbox", checked: d.folders?.includes(name) ?? false });
+        boxes.push({ name, input: f.input });
+        return f.box;
+      })));
+  }
+  const values = () => ({ read_only: readOnly.input.checked, lan: lan.input.checked, folders: boxes.filter(b => b.input.checked).map(b => b.name) });
+  return { el: [readOnly.box, lan.box, some], of, values };
+}
+
+/** A form whose Enter presses the button. @param {HTMLElement} button @param {...import("./dom.js").Child} children */
+const form = (button, ...children) => h("form", { class: "narrow", submit: (/** @type {Event} */ e) => {
+  e.preventDefault();
+  button.querySelector("button")?.click();
+} }, children, h("div", { class: "buttons" }, button, h("a", { class: "button", href: "#/devices" }, t("cancel"))));
+
+/** @param {HTMLElement} el @param {State} s */
+async function add(el, s) {
+  /** @type {[Choices, Device[]]} */
+  const [choices, known] = await Promise.all([ask("GET", "/devices/choices"), all()]);
+  const users = choices.users.map(u => u.user);
+  const name = field(t("devices.name"), { maxlength: 64, required: true }, t("devices.name.help"));
+  const user = users.length > 1 ? field(t("devices.user"), { options: Object.fromEntries(users.map(u => [u, u])), value: users[0] }, t("devices.user.help")) : null;
+  const may = rights(choices, { read_only: false, folders: null, lan: false });
+  may.of(users[0]);
+  user?.input.addEventListener("change", () => may.of(user.input.value));
+  /** @type {((s: State | null) => void) | undefined} */
+  let next;
+  const create = action(t("devices.create"), async () => {
+    const wanted = { name: name.input.value.trim(), user: user?.input.value ?? users[0] ?? "", ...may.values() };
+    name.wrong("");
+    if (wanted.name === "") return name.wrong(t("devices.name.missing"));
+    if (known.some(d => d.user === wanted.user && d.name === wanted.name)) return name.wrong(t("devices.name.taken"));
+    const made = await ask("POST", "/devices/new", wanted);
+    replace(el);
+    next = await setUp(el, s, made, made.password);
+    el.querySelector("h1")?.setAttribute("tabindex", "-1");
+    el.querySelector("h1")?.focus();
+  }, { primary: true });
+  el.append(h("h1", {}, t("devices.add")), form(create, name.box, user?.box, may.el));
+  return (/** @type {State | null} */ now) => {
+    if (now) s = now;
+    next?.(now);
+  };
+}
+
+/** @param {HTMLElement} el @param {string[]} args */
+async function change(el, args) {
+  /** @type {[Choices, Device]} */
+  const [choices, d] = await Promise.all([ask("GET", "/devices/choices"), named(args)]);
+  const may = rights(choices, d);
+  may.of(d.user);
+  const save = action(t("devices.save"), async () => {
+    const { lan, ...wanted } = may.values();
+    await ask("PATCH", "/devices", { user: d.user, name: d.name, ...wanted, lan: lan === d.lan ? null : lan });
+    say(t("devices.saved", { name: d.name }));
+    location.hash = "#/devices";
+  }, { primary: true });
+  el.append(h("h1", {}, t("devices.change.title", { name: d.name })), h("p", {}, t("devices.change.text")), form(save, may.el));
+}
+
+/** @param {import("./types").Drawing} code @param {string} label */
+const qr = (code, label) => svg("svg", { class: "qr", viewBox: `0 0 ${code.size} ${code.size}`, role: "img", "aria-label": label, "shape-rendering": "crispEdges" }, svg("path", { d: code.path }));
+
+/**
+ * What sets a mail program up for a device, with the password of a new one.
+ * @param {HTMLElement} el @param {State} s @param {Device} d @param {string} password
+ */
+async function setUp(el, s, d, password) {
+  const state = h("p", { class: "state", role: "status" }), rest = h("div", {}), values = h("dl", { class: "values" });
+  const name = d.name;
+  el.append(h("h1", {}, t(password ? "devices.made" : "devices.setup.title", { name })), state,
+    h("section", { class: "box" }, h("h2", {}, t("devices.values")), values,
+      h("p", { class: password ? "" : "dim" }, password ? [icon("warning"), " ", t("devices.once")] : t("devices.before"))), rest);
+  /** @type {string[]} */
+  const links = [];
+  /** @param {import("./types").ClientFile} f */
+  const file = f => {
+    const url = URL.createObjectURL(new Blob([f.data], { type: "application/octet-stream" })); // which is never shown
+    links.push(url);
+    const words = "devices.file." + f.name.split(".").pop();
+    return h("li", {}, h("a", { href: url, download: f.name }, f.name), h("br"), h("span", { class: "dim" }, has(words) ? t(words) : f.for));
+  };
+  if (password) replace(values, copied(t("devices.value.user"), d.user), copied(t("devices.value.password"), password));
+  const told = ask("POST", "/devices/client", { user: d.user, device: name }).then((/** @type {import("./types").ClientSetup} */ c) => {
+    replace(values, copied(t("devices.value.host"), c.host), copied(t("devices.value.port"), String(c.port)), copied(t("devices.value.security"), c.security),
+      copied(t("devices.value.user"), c.user), password ? copied(t("devices.value.password"), password) : null);
+    const usual = (/** @type {import("./types").ClientFile} */ f) => /\.(mobileconfig|xml|html)$/.test(f.name);
+    replace(rest,
+      c.outgoing.length > 0 && h("details", {}, h("summary", {}, t("devices.outgoing")), h("p", { class: "dim" }, t("devices.outgoing.text")),
+        c.outgoing.map(o => [h("h3", {}, o.address), o.host === "" ? h("p", {}, t("devices.outgoing.unknown")) : h("dl", { class: "values" },
+          copied(t("devices.value.host"), o.host), copied(t("devices.value.port"), String(o.port)), copied(t("devices.value.security"), o.security), copied(t("devices.value.user"), o.username))])),
+      h("section", {}, h("h2", {}, t("devices.phone")), phone(d, c, password !== "")),
+      h("section", {}, h("h2", {}, t("devices.files")), h("ul", { class: "files" }, c.files.filter(usual).map(file)),
+        h("details", {}, h("summary", {}, t("devices.files.more")), h("ul", { class: "files" }, c.files.filter(f => !usual(f)).map(file)))),
+      c.fingerprint && h("details", {}, h("summary", {}, t("devices.certificate")), h("p", {}, t("devices.certificate.text")), h("code", {}, c.fingerprint)));
+  }, e => { rest.append(failed(e)); });
+  el.append(h("div", { class: "buttons" }, h("a", { class: "button primary", href: "#/devices" }, t("devices.done"))));
+  let seen = "";
+  /** @param {State | null} s */
+  function update(s) {
+    if (!s) return links.forEach(URL.revokeObjectURL);
+    if (mark(s) === seen) return;
+    seen = mark(s);
+    all().then(list => {
+      const now = list.find(x => x.user === d.user && x.name === name);
+      if (now) replace(state, now.connections === 0 && !now.last_used_at ? [icon("busy"), " ", t("devices.waiting")] : connected(now, s));
+    }, () => { seen = ""; });
+  }
+  update(s);
+  if (!password) await told;
+  return update;
+}
+
+/** How a phone is set up, or why it is not. @param {Device} d @param {import("./types").ClientSetup} c @param {boolean} fresh */
+function phone(d, c, fresh) {
+  if (!d.lan) return h("p", {}, t("devices.phone.not"));
+  const page = h("div", {});
+  const show = action(t("devices.phone.page"), async () => {
+    /** @type {import("./types").PhonePage} */
+    const p = await ask("POST", "/devices/phone", { user: d.user, device: d.name });
+    replace(page, h("p", {}, t("devices.phone.open", { at: new Date(p.until).toLocaleTimeString(document.documentElement.lang, { hour: "2-digit", minute: "2-digit" }) })),
+      qr(p.qr, t("devices.phone.qr")), h("dl", { class: "values" }, copied(t("devices.phone.link"), p.url)),
+      h("p", {}, t("devices.phone.warns")), h("p", {}, h("code", {}, p.fingerprint)));
+    show.querySelector("button")?.replaceChildren(t("devices.phone.again"));
+  }, { primary: !fresh });
+  if (fresh) show.querySelector("button")?.click();
+  return [page, show,
+    h("details", {}, h("summary", {}, t("devices.android")),
+      c.qr ? [h("p", {}, t("devices.android.text")), qr(c.qr, t("devices.android.qr"))] : h("p", {}, t(c.here ? "devices.android.here" : "devices.android.outgoing")))];
 }

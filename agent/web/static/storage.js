@@ -1,7 +1,102 @@
-import { h } from "./dom.js";
-import { t } from "./text.js";
+// Where the mail is, whether it is whole, and its backup.
+import { h, replace } from "./dom.js";
+import { t, number, size, when, ago } from "./text.js";
+import { ask, work } from "./api.js";
+import { action, copied, failed, icon } from "./parts.js";
+
+/** @typedef {import("./types").Problem} Problem */
+
+/**
+ * A button for work over all mail, with its progress and what came of it.
+ * @param {string} text @param {string} path
+ * @param {(result: any[]) => import("./dom.js").Child} done
+ * @param {{primary?: boolean}} [o]
+ */
+function job(text, path, done, o) {
+  const bar = h("progress", { "aria-label": text, hidden: true }), live = h("p", { class: "live dim" }), out = h("div", { role: "status" });
+  const start = action(text, async () => {
+    replace(out);
+    bar.removeAttribute("value");
+    bar.hidden = false;
+    try {
+      replace(out, done(await work(path, {}, p => {
+        if (p.total > 0) bar.max = p.total;
+        if (p.total > 0) bar.value = p.messages;
+        replace(live, t("storage.live", { phase: t("storage.phase." + p.phase), user: /** @type {any} */ (p).user ?? "", done: p.messages, n: p.total }));
+      })));
+    } finally {
+      bar.hidden = true;
+      replace(live);
+    }
+  }, o);
+  return { start, el: h("div", {}, bar, live, out) };
+}
+
+/** @param {Problem[]} list */
+const problems = list => h("ul", {}, list.map(p => h("li", {}, p.user, ": ", p.text)));
 
 /** @type {import("./main").Page} */
-export default function storage(el) {
-  el.append(h("h1", {}, t("nav.storage")));
+export default async function storage(el, _, s) {
+  /** @type {[import("./types").Storage, import("./types").User[]]} */
+  const [place, users] = await Promise.all([ask("GET", "/storage"), ask("GET", "/users")]);
+  el.append(h("h1", {}, t("nav.storage")),
+    h("section", {}, h("dl", { class: "facts" },
+      h("dt", {}, t("storage.place")), h("dd", {}, h("code", {}, place.data_dir)),
+      h("dt", {}, t("storage.messages")), h("dd", {}, number(users.reduce((n, u) => n + u.messages, 0))),
+      h("dt", {}, t("storage.size")), h("dd", {}, size(users.reduce((n, u) => n + u.size, 0)))),
+    h("table", { class: "stack" }, h("caption", { class: "visually-hidden" }, t("storage.users")),
+      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, t("storage.user")), h("th", { scope: "col" }, t("storage.accounts")), h("th", { scope: "col", class: "n" }, t("storage.messages")), h("th", { scope: "col", class: "n" }, t("storage.size")))),
+      h("tbody", {}, users.map(u => h("tr", {}, h("td", { "data-label": t("storage.user") }, u.name), h("td", { "data-label": t("storage.accounts") }, u.accounts.join(", ") || "\u2013"),
+        u.error ? h("td", { colspan: 2, class: "error" }, u.error, u.hint && h("p", { class: "dim" }, u.hint)) : [
+          h("td", { class: "n", "data-label": t("storage.messages") }, number(u.messages)), h("td", { class: "n", "data-label": t("storage.size") }, size(u.size))]))))),
+    check(), backup(place, s.now), restore(place));
 }
+
+function check() {
+  const look = job(t("storage.check"), "/check", (/** @type {Problem[]} */ found) => found.length === 0
+    ? h("p", {}, icon("ok"), " ", t("storage.check.ok"))
+    : h("div", { class: "failed" }, icon("error"), h("div", {}, h("p", {}, t("storage.check.found", { n: found.length })), problems(found), h("p", {}, t("storage.check.then")))));
+  const mend = job(t("storage.repair"), "/repair", (/** @type {import("./types").Repaired[]} */ done) => {
+    const quiet = done.every(r => !r.rebuilt && r.mended.length + r.left.length + r.recovered === 0);
+    if (quiet) return h("p", {}, icon("ok"), " ", t("storage.repair.none"));
+    return done.map(r => h("div", { class: "box" }, h("h3", {}, r.user),
+      r.rebuilt && h("p", {}, icon("ok"), " ", t("storage.repair.rebuilt")),
+      r.mended.length > 0 && [h("p", {}, icon("ok"), " ", t("storage.repair.mended", { n: r.mended.length })), problems(r.mended)],
+      r.recovered > 0 && h("p", {}, t("storage.repair.recovered", { n: r.recovered })),
+      r.left.length > 0 && [h("p", {}, icon("warning"), " ", t("storage.repair.left", { n: r.left.length })), problems(r.left), h("p", { class: "dim" }, t("storage.repair.then"))],
+      r.aside && h("p", {}, t("storage.repair.aside"), " ", h("code", {}, r.aside))));
+  });
+  return h("section", {}, h("h2", {}, t("storage.whole")), h("p", {}, t("storage.whole.text")),
+    h("div", { class: "buttons" }, look.start, mend.start), look.el, mend.el);
+}
+
+/** @param {import("./types").Backup[]} users */
+const copy = users => users.map(b => [h("p", {}, icon(b.missing.length > 0 ? "warning" : "ok"), " ", b.user, ": ", t("storage.backup.copied", { n: b.messages, files: b.new_files, size: size(b.bytes) })),
+  b.missing.length > 0 && [h("p", {}, t("storage.backup.missing", { n: b.missing.length })), problems(b.missing)]]);
+
+/** @param {import("./types").Storage} place @param {Date} now */
+function backup(place, now) {
+  const last = h("div", {});
+  /** @param {import("./types").Storage} place @param {Date} now */
+  function show({ last_backup: b }, now) {
+    replace(last, b && [h("dl", { class: "facts" }, h("dt", {}, t("storage.backup.dir")), h("dd", {}, h("code", {}, b.dir)),
+      h("dt", {}, t("storage.backup.at")), h("dd", { title: when(b.at, now) }, ago(b.at, now))),
+    b.failed_at ? h("div", { class: "failed" }, icon("error"), h("div", {}, h("p", {}, t("storage.backup.failed", { at: when(b.failed_at, now) }), " ", b.error), b.hint && h("p", { class: "dim" }, b.hint))) : copy(b.users)]);
+  }
+  show(place, now);
+  const again = job(t("storage.backup.again"), "/backup-again", () => {
+    ask("GET", "/storage").then(place => show(place, new Date()), e => { replace(last, failed(e)); });
+    return h("p", {}, icon("ok"), " ", t("storage.backup.done"));
+  }, { primary: true });
+  return h("section", {}, h("h2", {}, t("storage.backup")), h("p", {}, t("storage.backup.text")), last,
+    place.last_backup ? h("div", { class: "buttons" }, again.start) : h("p", {}, icon("warning"), " ", t("storage.backup.none")),
+    again.el,
+    h("details", { open: !place.last_backup }, h("summary", {}, t(place.last_backup ? "storage.backup.other" : "storage.backup.first")),
+      h("p", {}, t("storage.backup.command")), h("dl", { class: "values" }, copied(t("storage.command"), place.backup_command))));
+}
+
+/** @param {import("./types").Storage} place */
+const restore = place => h("section", {}, h("h2", {}, t("storage.restore")), h("p", {}, t("storage.restore.text")),
+  h("details", {}, h("summary", {}, t("storage.restore.how")),
+    h("ol", { class: "steps" }, ["1", "2", "3"].map(n => h("li", {}, t("storage.restore." + n)))),
+    h("dl", { class: "values" }, copied(t("storage.command"), place.restore_command))));
