@@ -38,9 +38,7 @@ func Routes(ops operations.Operations) []Route {
 			return ops.Probe(ctx, ask.Accounts)
 		}),
 		plain("POST /reload", func(ctx context.Context, _ struct{}) (struct{}, error) { return struct{}{}, ops.Reload(ctx) }),
-		plain("POST /confirm", func(ctx context.Context, ask Account) (operations.Confirmed, error) {
-			return ops.Confirm(ctx, ask.Account)
-		}),
+		plain("POST /confirm", ops.Confirm),
 		streamed("POST /check", func(ctx context.Context, _ struct{}, progress func(operations.Progress)) ([]operations.Problem, error) {
 			return ops.Check(ctx, progress)
 		}),
@@ -103,11 +101,6 @@ func route[Ask, Answer any](pattern string, serve func(http.ResponseWriter, *htt
 // Accounts names accounts; none stands for all.
 type Accounts struct {
 	Accounts []string `json:"accounts"`
-}
-
-// Account names an account.
-type Account struct {
-	Account string `json:"account"`
 }
 
 // Rename gives a user another name.

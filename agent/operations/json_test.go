@@ -135,7 +135,7 @@ func TestTheKeysOfOtherResults(t *testing.T) {
 		result any
 		want   string
 	}{
-		{operations.Preview{}, "account delete doubtful error fetch hint kept needs_confirm policy shadow"},
+		{operations.Preview{}, "account delete digest doubtful error fetch hint kept needs_confirm policy shadow"},
 		{operations.Expunged{}, "expunged_at from id mailbox received size subject user"},
 		{operations.Restored{}, "id mailbox uid user"},
 		{operations.Repaired{}, "aside left mended rebuilt recovered user wanted"},

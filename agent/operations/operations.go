@@ -40,8 +40,9 @@ type Polling interface {
 	// and looks; nothing is retrieved or changed.
 	Probe(ctx context.Context, accounts []string) ([]Probe, error)
 	// Confirm allows the deletions that the policy of an account brings about, and
-	// that it brings mail to the user of the config.
-	Confirm(ctx context.Context, account string) (Confirmed, error)
+	// that it brings mail to the user of the config. Where the deletions that a person
+	// has seen are not those that are due now, nothing is allowed: fault.Conflict.
+	Confirm(ctx context.Context, ask Confirm) (Confirmed, error)
 	// Reload takes up the config file as it is now, which an agent does by itself a
 	// moment later. One with errors is a condition.
 	Reload(ctx context.Context) error
@@ -185,6 +186,12 @@ type Progress struct {
 	bridge.Progress
 }
 
+// Confirm asks to allow deletions.
+type Confirm struct {
+	Account string `json:"account"`
+	Seen    string `json:"seen,omitempty"` // the Digest of the Preview that a person has seen; "": whatever is due
+}
+
 // Confirmed is what Confirm was about.
 type Confirmed struct {
 	User      string `json:"user,omitempty"` // who has the mail of the account from now on, where that was another one
@@ -219,6 +226,7 @@ type Preview struct {
 	Delete   []Deletion `json:"delete"`
 	Shadow   bool       `json:"shadow"`   // nothing is deleted, whatever the policy
 	Doubtful int        `json:"doubtful"` // messages that may not be whole here, and stay until Confirm
+	Digest   string     `json:"digest"`   // of what Confirm would allow now
 	Error    string     `json:"error,omitempty"`
 	Hint     string     `json:"hint,omitempty"`
 }
