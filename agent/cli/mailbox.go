@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/popbridge/popbridge/agent"
+	"github.com/popbridge/popbridge/agent/editing"
 	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/installer/clientfiles"
@@ -164,7 +165,7 @@ func (a *app) identities(ctx context.Context, cfg *config.Config, user string) [
 // it, or its user name; empty where neither is one.
 func addressOf(account config.Account) string {
 	for _, text := range []string{account.Username, account.Name} {
-		if a, err := discover.ParseAddress(text); err == nil && (text == account.Name || accountName(text) == account.Name || !isAddress(account.Name)) {
+		if a, err := discover.ParseAddress(text); err == nil && (text == account.Name || editing.AccountName(text) == account.Name || !isAddress(account.Name)) {
 			return a.String()
 		}
 	}

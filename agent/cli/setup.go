@@ -4,12 +4,12 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/popbridge/popbridge/agent/datadir"
+	"github.com/popbridge/popbridge/agent/editing"
 	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/installer"
@@ -64,7 +64,7 @@ func (a *app) mayBeSetUp() error {
 		return fault.New(fault.Denied, "the service runs with this config as user "+name+", to whom the mail belongs",
 			"as root: `"+a.command("account add --address ADDRESS")+"`; then the login of a mail program: sudo -u "+name+" "+a.command("device add NAME"))
 	}
-	cfg, err := config.Plan(a.configPath, func(text []byte) ([]byte, error) { return config.AddAccount(text, nil) })
+	cfg, err := a.editing().Writable()
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func (a *app) known(address discover.Address) (config.Account, bool) {
 	if err != nil {
 		return config.Account{}, false // there is none yet
 	}
-	return cfg.Account(accountName(address.String()))
+	return cfg.Account(editing.AccountName(address.String()))
 }
 
 // finishSetup does what comes after the account: the service, the login of a mail
@@ -160,40 +160,24 @@ func (a *app) addFound(ctx context.Context, found discover.Found) (account confi
 	if err := a.showFound(ctx, found); err != nil {
 		return account, err
 	}
-	name := accountName(found.Address.String())
 	settings := func(username string) []config.Setting {
-		list := []config.Setting{config.Text("name", name), config.Text("host", found.POP.Host),
-			{Key: "port", Value: strconv.Itoa(found.POP.Port)}, config.Text("tls", string(found.POP.TLS)), config.Text("username", username)}
-		if found.Advice.MinInterval > 0 {
-			list = append(list, config.Text("poll_every", every(found.Advice.MinInterval)))
-		}
-		return list
+		server := found.POP
+		server.Username = username
+		return editing.New(editing.AccountName(found.Address.String()), server, found.Advice)
 	}
-	if account, err = a.planned(settings(found.POP.Username)); err != nil {
+	if account, err = a.editing().Planned(settings(found.POP.Username)); err != nil {
 		return account, err
 	}
 	password, err := a.tryPasswords(ctx, found, &account)
 	if err != nil {
 		return account, err
 	}
-	where, err := a.writeAccount(ctx, account, password, settings(account.Username))
+	where, err := a.editing().Add(ctx, account, password, settings(account.Username))
 	if err != nil {
 		return account, err
 	}
 	a.printf("  written to %s; the password is %s\n", a.configPath, where)
 	return account, a.afterEdit(ctx)
-}
-
-// accountName makes the name of an account of an address: what a name may not have
-// becomes a hyphen.
-func accountName(address string) string {
-	name := strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-@+", r) {
-			return r
-		}
-		return '-'
-	}, address)
-	return strings.Trim(name[:min(len(name), 64)], ".-")
 }
 
 // tryPasswords asks for a password until the server takes it, with the one user name or
@@ -215,14 +199,8 @@ func (a *app) tryPasswords(ctx context.Context, found discover.Found, account *c
 		default:
 			return "", err
 		}
-		probe := operations.Try(ctx, *account, password)
-		if probe.Error != "" && found.OtherUsername != "" {
-			other := *account
-			other.Username = found.OtherUsername
-			if second := operations.Try(ctx, other, password); second.Error == "" {
-				probe, *account = second, other
-			}
-		}
+		probe, username := operations.TryEither(ctx, *account, found.OtherUsername, password)
+		account.Username = username
 		if probe.Error == "" {
 			a.printf("  logged in: %s, %s; nothing is deleted there\n", fault.Count(probe.Messages, "message"), size(probe.Bytes))
 			return password, nil

@@ -5,17 +5,6 @@ import (
 	"testing"
 )
 
-func TestAccountName(t *testing.T) {
-	for address, want := range map[string]string{
-		"ann@example.com": "ann@example.com", "o'brien@x.test": "o-brien@x.test", "jörg@x.test": "j-rg@x.test",
-		".a@x.test": "a@x.test", strings.Repeat("a", 70) + "@x.test": strings.Repeat("a", 64),
-	} {
-		if got := accountName(address); got != want {
-			t.Errorf("%s: %s, want %s", address, got, want)
-		}
-	}
-}
-
 func TestParseServer(t *testing.T) {
 	for text, want := range map[string]string{
 		"pop.example.com":               "pop.example.com:995 (TLS), pop.example.com:110 (STARTTLS)",
