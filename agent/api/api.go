@@ -69,7 +69,8 @@ func Routes(ops operations.Operations) []Route {
 }
 
 // looks are the operations that change nothing, although they are asked by POST.
-var looks = map[string]bool{"/preview": true, "/probe": true, "/check": true, "/expunged": true}
+var looks = map[string]bool{"/preview": true, "/probe": true, "/check": true, "/expunged": true,
+	"/accounts/discover": true, "/accounts/try": true, "/accounts/details": true, "/accounts/plan": true}
 
 // plain is the route of an operation that answers at once.
 func plain[Ask, Answer any](pattern string, op func(context.Context, Ask) (Answer, error)) Route {

@@ -166,7 +166,10 @@ func (a *app) newAccountRemoveCommand() *cobra.Command {
 		Example: "  popbridge account remove home",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			removed, _, err := a.changeAccount(args[0], nil)
+			if _, err := a.loadConfig(); err != nil {
+				return err
+			}
+			removed, err := a.editing().Remove(args[0])
 			if err != nil {
 				return err
 			}
@@ -183,8 +186,7 @@ func (a *app) newAccountRemoveCommand() *cobra.Command {
 	}
 }
 
-// changeAccount changes an account of the config; without settings it is removed, and after
-// is empty.
+// changeAccount changes an account of the config.
 func (a *app) changeAccount(name string, settings []config.Setting) (before, after config.Account, err error) {
 	if _, err := a.loadConfig(); err != nil {
 		return before, after, err

@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -227,18 +226,6 @@ func TestReadPassword(t *testing.T) {
 		if err != nil && (!fault.Is(err, fault.Config) || fault.Hint(err) == "") {
 			t.Errorf("readPassword(%.20q): %v is no usage error with a hint", tt.in, err)
 		}
-	}
-}
-
-func TestNewPasswordsCanBeTyped(t *testing.T) {
-	form := regexp.MustCompile(`^[a-z2-7]{4}(-[a-z2-7]{4}){4}$`)
-	seen := map[string]bool{}
-	for range 100 {
-		p := newPassword()
-		if !form.MatchString(p) || seen[p] {
-			t.Fatalf("%q", p)
-		}
-		seen[p] = true
 	}
 }
 

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"io"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/installer/clientfiles"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/password"
 	"github.com/popbridge/popbridge/internal/textfile"
 )
 
@@ -102,7 +102,7 @@ func (a *app) deviceAdd(ctx context.Context, d operations.AddDevice, fromStdin b
 	if err != nil {
 		return err
 	}
-	if d.Password = newPassword(); fromStdin {
+	if d.Password = password.New(); fromStdin {
 		if d.Password, err = readPassword(a.stdin, maxPassword, "it is one line, as in: pwgen 20 1 | popbridge device add NAME --password-stdin"); err != nil {
 			return err
 		}
@@ -243,15 +243,4 @@ func readPassword(r io.Reader, limit int, give string) (string, error) {
 		return "", fault.New(fault.Config, "the password from standard input is not UTF-8 text", "give it in UTF-8, as with: iconv -f LATIN1 -t UTF-8")
 	}
 	return password, nil
-}
-
-// newPassword makes a password of 100 random bits that can be typed: groups of
-// letters and the digits 2 to 7 (RFC 4648 base32).
-func newPassword() string {
-	text := strings.ToLower(rand.Text())
-	var groups []string
-	for i := range 5 {
-		groups = append(groups, text[4*i:4*i+4])
-	}
-	return strings.Join(groups, "-")
 }

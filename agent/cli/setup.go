@@ -219,18 +219,8 @@ func (a *app) tryPasswords(ctx context.Context, found discover.Found, account *c
 // firstDevice makes the login of a mail program, unless the user has one. Its password
 // is returned, "" where none was made.
 func (a *app) firstDevice(ctx context.Context, user string) (password string, err error) {
-	err = a.with(ctx, func(ops operations.Operations) error {
-		devices, err := ops.Devices(ctx)
-		if err != nil {
-			return err
-		}
-		for _, d := range devices {
-			if d.User == user {
-				return nil
-			}
-		}
-		password = newPassword()
-		_, err = ops.AddDevice(ctx, operations.AddDevice{User: user, Name: "first", Password: password, Generated: true})
+	err = a.with(ctx, func(ops operations.Operations) (err error) {
+		_, password, err = operations.AddFirstDevice(ctx, ops, user)
 		return err
 	})
 	return password, err

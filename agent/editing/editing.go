@@ -67,8 +67,7 @@ func (f File) Add(ctx context.Context, next config.Account, password secret.Secr
 	return where, err
 }
 
-// Change changes an account of the config, by whatever case its name was given; without
-// settings it is removed, and after is empty.
+// Change changes an account of the config, by whatever case its name was given.
 func (f File) Change(name string, settings []config.Setting) (before, after config.Account, err error) {
 	return f.change(config.Edit, name, settings)
 }
@@ -79,25 +78,36 @@ func (f File) PlanChange(name string, settings []config.Setting) (before, after 
 }
 
 func (f File) change(write func(string, func([]byte) ([]byte, error)) (*config.Config, error), name string, settings []config.Setting) (before, after config.Account, err error) {
-	cfg, err := config.Load(f.Path)
+	before, at, err := f.Account(name)
 	if err != nil {
 		return before, after, err
 	}
-	at, err := Index(cfg, name)
-	if err != nil {
-		return before, after, err
-	}
-	before = cfg.Accounts[at]
-	cfg, err = write(f.Path, func(text []byte) ([]byte, error) {
-		if settings == nil {
-			return config.RemoveAccount(text, before.Name)
-		}
-		return config.SetAccount(text, before.Name, settings)
-	})
-	if err == nil && settings != nil {
+	cfg, err := write(f.Path, func(text []byte) ([]byte, error) { return config.SetAccount(text, before.Name, settings) })
+	if err == nil {
 		after = cfg.Accounts[at]
 	}
 	return before, after, err
+}
+
+// Remove takes an account out of the config, and returns what it was.
+func (f File) Remove(name string) (config.Account, error) {
+	before, _, err := f.Account(name)
+	if err == nil {
+		_, err = config.Edit(f.Path, func(text []byte) ([]byte, error) { return config.RemoveAccount(text, before.Name) })
+	}
+	return before, err
+}
+
+// Account is an account of the config, by its name in any case, and its place there.
+func (f File) Account(name string) (account config.Account, at int, err error) {
+	cfg, err := config.Load(f.Path)
+	if err == nil {
+		at, err = Index(cfg, name)
+	}
+	if err == nil {
+		account = cfg.Accounts[at]
+	}
+	return account, at, err
 }
 
 // Index is the place of an account in the config, by its name in any case.

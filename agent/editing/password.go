@@ -68,13 +68,13 @@ func StoreInKeychain(ctx context.Context, account config.Account, password secre
 	return secret.Store(ctx, secret.Item{Service: config.KeychainService, Account: account.KeychainItem()}, password)
 }
 
-// Replace puts another password where the config says that the one of the account is: the
-// keychain, or a file that no other account has. The output of a command is not replaced.
-func (f File) Replace(ctx context.Context, account config.Account, password secret.Secret) error {
+// Replaceable reports why the password of an account cannot be replaced: it is the output of
+// a command, or in a file that another account has as well.
+func (f File) Replaceable(account config.Account) error {
 	path := account.Password.File
 	switch {
 	case account.Password.InKeychain():
-		return StoreInKeychain(ctx, account, password)
+		return nil
 	case path == "":
 		return fault.New(fault.Conflict, "the password of account "+account.Name+" is what a command prints", "change it where the command takes it from: "+fault.Quote(account.Password.Command[0]))
 	case f.usesPasswordFile(path, account.Name):
@@ -83,7 +83,19 @@ func (f File) Replace(ctx context.Context, account config.Account, password secr
 	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
 		return fault.New(fault.Conflict, path+" is no plain file, so the password is not written there", "change it where the link leads")
 	}
-	return writePassword(path, password)
+	return nil
+}
+
+// Replace puts another password where the config says that the one of the account is, if it
+// is Replaceable.
+func (f File) Replace(ctx context.Context, account config.Account, password secret.Secret) error {
+	switch err := f.Replaceable(account); {
+	case err != nil:
+		return err
+	case account.Password.InKeychain():
+		return StoreInKeychain(ctx, account, password)
+	}
+	return writePassword(account.Password.File, password)
 }
 
 // usesPasswordFile reports whether an account of the config, other than one, has its

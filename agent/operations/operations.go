@@ -179,10 +179,12 @@ type Account struct {
 	MinInterval    float64    `json:"min_interval,omitempty"` // seconds between logins that the server wants
 }
 
-// Progress is a step of Sync (Account set), or of what is done for a user
-// (User set).
+// Progress is a step of Sync (Account set), of what is done for a user (User set), or of
+// Discover (Asked set).
 type Progress struct {
-	User string `json:"user,omitempty"`
+	User   string `json:"user,omitempty"`
+	Asked  string `json:"asked,omitempty"`  // what Discover asks, for a person
+	Answer string `json:"answer,omitempty"` // to it; "": there is none yet
 	bridge.Progress
 }
 
@@ -296,6 +298,7 @@ type Probe struct {
 	Messages     int      `json:"messages"`
 	Bytes        int64    `json:"bytes"`
 	Warnings     []string `json:"warnings"` // oddities of the server
+	Refused      bool     `json:"refused"`  // the server does not take user name or password
 	Error        string   `json:"error"`
 	Hint         string   `json:"hint"`
 }

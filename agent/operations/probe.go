@@ -8,6 +8,7 @@ import (
 	"github.com/popbridge/popbridge/agent/accounts"
 	"github.com/popbridge/popbridge/bridge"
 	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/secret"
 )
 
@@ -63,6 +64,7 @@ func probed(c config.Account, p bridge.Probe, err error) Probe {
 	answer := Probe{Account: c.Name, Server: net.JoinHostPort(c.Host, strconv.Itoa(c.Port)), Warnings: []string{}}
 	if err != nil {
 		answer.Error, answer.Hint = said(err)
+		answer.Refused = fault.Is(err, fault.Auth)
 		return answer
 	}
 	if t := p.TLS; t != nil {
