@@ -37,7 +37,7 @@ func TestDiscoverTellsItsSteps(t *testing.T) {
 	if len(f.Advice.Needs) == 0 || f.Advice.Needs[0][0] != "enable-pop" || f.Advice.HelpURLs == nil {
 		t.Errorf("advice %+v", f.Advice)
 	}
-	for address, kind := range map[string]fault.Kind{"ann": fault.Config, "ann@proton.me": fault.NotFound} {
+	for address, kind := range map[string]fault.Kind{"ann": fault.Config, "ann@icloud.com": fault.NotFound} {
 		if _, err := r.Ops().Discover(t.Context(), operations.Address{Address: address}, func(operations.Progress) {}); !fault.Is(err, kind) || fault.Hint(err) == "" {
 			t.Errorf("%s: %v", address, err)
 		}
