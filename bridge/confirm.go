@@ -30,7 +30,18 @@ type PreviewDelete struct {
 // deletes nothing and changes nothing in the ledger. It waits for the end of a
 // poll that is running.
 func (r *Runner) Preview(ctx context.Context) (preview Preview, err error) {
+	return r.PreviewAs(ctx, r.account)
+}
+
+// PreviewAs is Preview for another policy of the account: what its polls would do if its
+// Keep, DeleteExpunged, ExpungeGrace, Shadow and ConfirmDeletes were those of as. All else
+// is that of the runner.
+func (r *Runner) PreviewAs(ctx context.Context, as Account) (preview Preview, err error) {
+	account := r.account
+	account.Keep, account.DeleteExpunged, account.ExpungeGrace = as.Keep, as.DeleteExpunged, as.ExpungeGrace
+	account.Shadow, account.ConfirmDeletes = as.Shadow, as.ConfirmDeletes
 	err = r.look(ctx, func(ctx context.Context, s *session) (err error) {
+		s.account = &account
 		preview, err = s.preview(ctx)
 		return err
 	})
@@ -85,7 +96,7 @@ func (s *session) previewPlan() Preview {
 		out.Delete = append(out.Delete, previewOf(d))
 	}
 	out.Kept = len(s.listing) - len(out.Delete)
-	out.NeedsConfirm = len(out.Delete) > 0 && !s.account.Shadow && !s.runner.permitted()
+	out.NeedsConfirm = len(out.Delete) > 0 && !s.account.Shadow && !s.runner.permits(s.account)
 	return out
 }
 
@@ -151,13 +162,24 @@ func (r *Runner) Confirm(ctx context.Context) error {
 // that needs no confirmation, unless the store is new to an account that is not: one that was there before the first poll that went
 // through, or goes no further than the last one.
 func (r *Runner) permitted() bool {
-	if r.memory.pollState.Held {
-		return false
+	permitted := r.permits(&r.account)
+	if permitted {
+		r.memory.pollState.Confirmed = r.account.granted()
 	}
-	granted := r.account.granted()
-	if !r.account.ConfirmDeletes || r.memory.pollState.New || r.memory.pollState.Confirmed.Covers(granted) {
-		r.memory.pollState.Confirmed = granted
-		return true
+	return permitted
+}
+
+// permitted is that of the runner, in a session that asks for another policy what it
+// would be.
+func (s *session) permitted() bool {
+	if s.account == &s.runner.account {
+		return s.runner.permitted()
 	}
-	return false
+	return s.runner.permits(s.account)
+}
+
+// permits reports whether deletions could be made if this were the account.
+func (r *Runner) permits(a *Account) bool {
+	state := &r.memory.pollState
+	return !state.Held && (!a.ConfirmDeletes || state.New || state.Confirmed.Covers(a.granted()))
 }

@@ -121,7 +121,7 @@ func (s *session) compare(now time.Time) {
 		Listing: s.listing, Ledger: s.ledger, Policy: s.account.policy(), Now: now,
 		Partial: !s.complete, Trusted: s.trusted,
 		Relists: s.memory.pollState.Relists, Unsure: ids.Numbered || ids.Reuses || !ids.Proven && !s.memory.contentMode,
-		Hold: s.account.Shadow || !s.runner.permitted(), Held: s.held,
+		Hold: s.account.Shadow || !s.permitted(), Held: s.held,
 	})
 }
 

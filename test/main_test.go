@@ -157,6 +157,11 @@ func command(t *testing.T, p *rig.Popbridge, code int, args ...string) rig.Outpu
 // login opens an IMAP connection with the client of go-imap.
 func login(t *testing.T, p *rig.Popbridge, options *imapclient.Options) *imapclient.Client {
 	t.Helper()
+	return loginAs(t, p, options, localUser, devicePw)
+}
+
+func loginAs(t *testing.T, p *rig.Popbridge, options *imapclient.Options, user, password string) *imapclient.Client {
+	t.Helper()
 	dial := imapclient.DialInsecure
 	if p.TLS == "starttls" {
 		if options == nil {
@@ -171,7 +176,7 @@ func login(t *testing.T, p *rig.Popbridge, options *imapclient.Options) *imapcli
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	if err := c.Login(localUser, devicePw).Wait(); err != nil {
+	if err := c.Login(user, password).Wait(); err != nil {
 		t.Fatal(err)
 	}
 	return c

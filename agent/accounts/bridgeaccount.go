@@ -23,6 +23,7 @@ func (s *Set) bridgeAccount(c config.Account) (bridge.Account, error) {
 		return bridge.Account{}, err
 	}
 	log := s.users.Log.With().Str("component", "pop3").Str("account", c.Name).Logger()
+	deleting := Deleting(c)
 	return bridge.Account{
 		Name:        c.Name,
 		Server:      serverOf(c, tlsConfig, log),
@@ -33,12 +34,18 @@ func (s *Set) bridgeAccount(c config.Account) (bridge.Account, error) {
 		},
 		SecretEvery: secretEvery(c),
 		PollEvery:   c.PollEvery,
-		Keep:        keepOf(c.Keep, c.Quota),
+		Keep:        deleting.Keep,
 		Folder:      c.Folder,
 
-		Shadow: c.Shadow, ConfirmDeletes: c.ConfirmDeletes,
-		DeleteExpunged: c.DeleteExpunged, ExpungeGrace: c.DeleteGrace,
+		Shadow: deleting.Shadow, ConfirmDeletes: deleting.ConfirmDeletes,
+		DeleteExpunged: deleting.DeleteExpunged, ExpungeGrace: deleting.ExpungeGrace,
 	}, nil
+}
+
+// Deleting has what an account deletes on its server, and nothing else.
+func Deleting(c config.Account) bridge.Account {
+	return bridge.Account{Keep: keepOf(c.Keep, c.Quota), Shadow: c.Shadow, ConfirmDeletes: c.ConfirmDeletes,
+		DeleteExpunged: c.DeleteExpunged, ExpungeGrace: c.DeleteGrace}
 }
 
 func serverOf(c config.Account, tlsConfig *tls.Config, log zerolog.Logger) pop3.Config {

@@ -275,3 +275,13 @@ func POPTLS(t *testing.T, name string, cfg *tls.Config) int {
 	ServePOP(t, name, 2, tls.NewListener(ln, cfg))
 	return ln.Addr().(*net.TCPAddr).Port
 }
+
+// Text is the config as it is now.
+func (r *Rig) Text() string {
+	r.t.Helper()
+	data, err := os.ReadFile(r.Path())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return string(data)
+}

@@ -38,9 +38,7 @@ func Routes(ops operations.Operations) []Route {
 			return ops.Probe(ctx, ask.Accounts)
 		}),
 		plain("POST /reload", func(ctx context.Context, _ struct{}) (struct{}, error) { return struct{}{}, ops.Reload(ctx) }),
-		plain("POST /confirm", func(ctx context.Context, ask Account) (operations.Confirmed, error) {
-			return ops.Confirm(ctx, ask.Account)
-		}),
+		plain("POST /confirm", ops.Confirm),
 		streamed("POST /check", func(ctx context.Context, _ struct{}, progress func(operations.Progress)) ([]operations.Problem, error) {
 			return ops.Check(ctx, progress)
 		}),
@@ -71,7 +69,8 @@ func Routes(ops operations.Operations) []Route {
 }
 
 // looks are the operations that change nothing, although they are asked by POST.
-var looks = map[string]bool{"/preview": true, "/probe": true, "/check": true, "/expunged": true, "/devices/client": true}
+var looks = map[string]bool{"/preview": true, "/probe": true, "/check": true, "/expunged": true, "/devices/client": true,
+	"/accounts/discover": true, "/accounts/try": true, "/accounts/details": true, "/accounts/plan": true}
 
 // plain is the route of an operation that answers at once.
 func plain[Ask, Answer any](pattern string, op func(context.Context, Ask) (Answer, error)) Route {
@@ -103,11 +102,6 @@ func route[Ask, Answer any](pattern string, serve func(http.ResponseWriter, *htt
 // Accounts names accounts; none stands for all.
 type Accounts struct {
 	Accounts []string `json:"accounts"`
-}
-
-// Account names an account.
-type Account struct {
-	Account string `json:"account"`
 }
 
 // Rename gives a user another name.

@@ -7,27 +7,30 @@ import (
 	"github.com/popbridge/popbridge/agent/operations"
 )
 
-// latest keeps the newest progress of each account or user until it is taken:
-// a bounded queue whose writer never waits.
+// name is what a progress is about: an account, a user, a step of a discovery.
+type name [3]string
+
+// latest keeps the newest progress of each name until it is taken: a bounded queue whose
+// writer never waits.
 type latest struct {
 	mu     sync.Mutex
-	byName map[[2]string]operations.Progress
-	order  [][2]string
+	byName map[name]operations.Progress
+	order  []name
 	marked chan struct{} // capacity 1: there is something in order
 	closed chan struct{}
 }
 
 func newLatest() *latest {
-	return &latest{byName: map[[2]string]operations.Progress{}, marked: make(chan struct{}, 1), closed: make(chan struct{})}
+	return &latest{byName: map[name]operations.Progress{}, marked: make(chan struct{}, 1), closed: make(chan struct{})}
 }
 
 func (l *latest) put(p operations.Progress) {
-	name := [2]string{p.Account, p.User}
+	key := name{p.Account, p.User, p.Asked}
 	l.mu.Lock()
-	if _, ok := l.byName[name]; !ok {
-		l.order = append(l.order, name)
+	if _, ok := l.byName[key]; !ok {
+		l.order = append(l.order, key)
 	}
-	l.byName[name] = p
+	l.byName[key] = p
 	l.mu.Unlock()
 	select {
 	case l.marked <- struct{}{}:
@@ -44,10 +47,10 @@ func (l *latest) take() (p operations.Progress, ok bool) {
 	if len(l.order) == 0 {
 		return p, false
 	}
-	name := l.order[0]
+	key := l.order[0]
 	l.order = l.order[1:]
-	p = l.byName[name]
-	delete(l.byName, name)
+	p = l.byName[key]
+	delete(l.byName, key)
 	return p, true
 }
 

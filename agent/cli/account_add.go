@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/popbridge/popbridge/agent/control"
+	"github.com/popbridge/popbridge/agent/editing"
 	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/installer/discover"
@@ -85,7 +86,7 @@ func (n *newAccount) settings(args []string) (list []config.Setting, err error) 
 		first = append(first, config.Setting{Key: "port", Value: strconv.Itoa(n.port)})
 	}
 	if n.name == "" && !given("name") {
-		first = slices.Insert(first, 0, config.Text("name", operations.AccountName(cmp.Or(n.address, n.username, "mail"))))
+		first = slices.Insert(first, 0, config.Text("name", editing.AccountName(cmp.Or(n.address, n.username, "mail"))))
 	}
 	return append(first, list...), nil
 }
@@ -123,7 +124,7 @@ func (n *newAccount) complete(ctx context.Context, args []string) error {
 }
 
 func (a *app) accountAdd(ctx context.Context, n newAccount, args []string) error {
-	if _, err := config.Plan(a.configPath, func(text []byte) ([]byte, error) { return config.AddAccount(text, nil) }); err != nil {
+	if _, err := a.editing().Writable(); err != nil {
 		return err
 	}
 	if err := n.complete(ctx, args); err != nil {
@@ -133,7 +134,7 @@ func (a *app) accountAdd(ctx context.Context, n newAccount, args []string) error
 	if err != nil {
 		return err
 	}
-	next, err := a.planned(settings)
+	next, err := a.editing().Planned(settings)
 	if err != nil {
 		return err
 	}
@@ -150,7 +151,7 @@ func (a *app) accountAdd(ctx context.Context, n newAccount, args []string) error
 		return fault.New(fault.Temporary, next.Name+": "+probe.Error, strings.TrimPrefix(hint+"; the account was not added", "; "))
 	}
 	a.printProbe(probe)
-	where, err := a.writeAccount(ctx, next, password, settings)
+	where, err := a.editing().Add(ctx, next, password, settings)
 	if err != nil {
 		return err
 	}
@@ -181,13 +182,11 @@ func (n *newAccount) find(ctx context.Context, username bool) error {
 	return nil
 }
 
-// planned is the account as it would be in the config.
-func (a *app) planned(settings []config.Setting) (next config.Account, err error) {
-	cfg, err := config.Plan(a.configPath, func(text []byte) ([]byte, error) { return config.AddAccount(text, settings) })
-	if err == nil {
-		next = cfg.Accounts[len(cfg.Accounts)-1]
-	}
-	return next, err
+// editing is the config that verbs change.
+func (a *app) editing() editing.File {
+	return editing.File{Path: a.configPath, Owner: a.serviceAccount(), HandOver: func(passwordFile string, isNew bool) error {
+		return a.handOver(a.configPath, passwordFile, isNew)
+	}}
 }
 
 // givenPassword is the password of an account to be added.

@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/popbridge/popbridge/agent/editing"
 	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
@@ -45,7 +45,7 @@ func (a *app) accountList() error {
 	var t table
 	t.row("ACCOUNT", "SERVER", "USER NAME THERE", "MAIL GOES TO", "POLLED EVERY", "KEPT ON SERVER")
 	for _, c := range cfg.Accounts {
-		l := listedAccount{c.Name, c.Host, c.Port, string(c.TLS), c.Username, c.User, c.Folder, every(c.PollEvery), c.Keep.String(), c.Paused}
+		l := listedAccount{c.Name, c.Host, c.Port, string(c.TLS), c.Username, c.User, c.Folder, editing.Duration(c.PollEvery), c.Keep.String(), c.Paused}
 		list = append(list, l)
 		every := l.PollEvery
 		if l.Paused {
@@ -166,7 +166,10 @@ func (a *app) newAccountRemoveCommand() *cobra.Command {
 		Example: "  popbridge account remove home",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			removed, _, err := a.changeAccount(args[0], nil)
+			if _, err := a.loadConfig(); err != nil {
+				return err
+			}
+			removed, err := a.editing().Remove(args[0])
 			if err != nil {
 				return err
 			}
@@ -183,49 +186,10 @@ func (a *app) newAccountRemoveCommand() *cobra.Command {
 	}
 }
 
-// changeAccount changes an account of the config, by whatever case its name was given;
-// without settings it is removed, and after is empty.
+// changeAccount changes an account of the config.
 func (a *app) changeAccount(name string, settings []config.Setting) (before, after config.Account, err error) {
-	cfg, err := a.loadConfig()
-	if err != nil {
+	if _, err := a.loadConfig(); err != nil {
 		return before, after, err
 	}
-	at, err := indexOf(cfg, name)
-	if err != nil {
-		return before, after, err
-	}
-	before = cfg.Accounts[at]
-	cfg, err = config.Edit(a.configPath, func(text []byte) ([]byte, error) {
-		if settings == nil {
-			return config.RemoveAccount(text, before.Name)
-		}
-		return config.SetAccount(text, before.Name, settings)
-	})
-	if err == nil && settings != nil {
-		after = cfg.Accounts[at]
-	}
-	return before, after, err
-}
-
-// indexOf is the place of an account in the config, by its name in any case.
-func indexOf(cfg *config.Config, name string) (int, error) {
-	var names []string
-	for i, c := range cfg.Accounts {
-		if strings.EqualFold(c.Name, name) {
-			return i, nil
-		}
-		names = append(names, c.Name)
-	}
-	return 0, fault.New(fault.NotFound, "there is no account "+fault.Quote(name)+" in the config", config.DidYouMean(name, names)+"`popbridge account list` shows them")
-}
-
-// every writes a duration as the config has it.
-func every(d time.Duration) string {
-	s := d.String()
-	for _, zero := range []string{"m0s", "h0m"} {
-		if strings.HasSuffix(s, zero) {
-			s = s[:len(s)-2]
-		}
-	}
-	return s
+	return a.editing().Change(name, settings)
 }

@@ -5,9 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/agent/editing"
 	"github.com/popbridge/popbridge/internal/fault"
-	"github.com/popbridge/popbridge/internal/secret"
 )
 
 func (a *app) newAccountPasswordCommand() *cobra.Command {
@@ -32,7 +31,7 @@ func (a *app) accountPassword(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	at, err := indexOf(cfg, name)
+	at, err := editing.Index(cfg, name)
 	if err != nil {
 		return err
 	}
@@ -45,8 +44,7 @@ func (a *app) accountPassword(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	item := secret.Item{Service: config.KeychainService, Account: account.KeychainItem()}
-	if err := secret.Store(ctx, item, password); err != nil {
+	if err := editing.StoreInKeychain(ctx, account, password); err != nil {
 		return err
 	}
 	a.printf("the password of account %s was stored in the keychain; `%s` tries it\n", account.Name, a.command("account test "+account.Name))

@@ -4,19 +4,18 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/popbridge/popbridge/agent/datadir"
+	"github.com/popbridge/popbridge/agent/editing"
 	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/installer"
 	"github.com/popbridge/popbridge/installer/clientfiles"
 	"github.com/popbridge/popbridge/installer/discover"
 	"github.com/popbridge/popbridge/internal/fault"
-	"github.com/popbridge/popbridge/internal/password"
 	"github.com/popbridge/popbridge/internal/secret"
 )
 
@@ -65,7 +64,7 @@ func (a *app) mayBeSetUp() error {
 		return fault.New(fault.Denied, "the service runs with this config as user "+name+", to whom the mail belongs",
 			"as root: `"+a.command("account add --address ADDRESS")+"`; then the login of a mail program: sudo -u "+name+" "+a.command("device add NAME"))
 	}
-	cfg, err := config.Plan(a.configPath, func(text []byte) ([]byte, error) { return config.AddAccount(text, nil) })
+	cfg, err := a.editing().Writable()
 	if err != nil {
 		return err
 	}
@@ -78,7 +77,7 @@ func (a *app) known(address discover.Address) (config.Account, bool) {
 	if err != nil {
 		return config.Account{}, false // there is none yet
 	}
-	return cfg.Account(operations.AccountName(address.String()))
+	return cfg.Account(editing.AccountName(address.String()))
 }
 
 // finishSetup does what comes after the account: the service, the login of a mail
@@ -161,23 +160,19 @@ func (a *app) addFound(ctx context.Context, found discover.Found) (account confi
 	if err := a.showFound(ctx, found); err != nil {
 		return account, err
 	}
-	name := operations.AccountName(found.Address.String())
 	settings := func(username string) []config.Setting {
-		list := []config.Setting{config.Text("name", name), config.Text("host", found.POP.Host),
-			{Key: "port", Value: strconv.Itoa(found.POP.Port)}, config.Text("tls", string(found.POP.TLS)), config.Text("username", username)}
-		if found.Advice.MinInterval > 0 {
-			list = append(list, config.Text("poll_every", every(found.Advice.MinInterval)))
-		}
-		return list
+		server := found.POP
+		server.Username = username
+		return editing.New(editing.AccountName(found.Address.String()), server, found.Advice)
 	}
-	if account, err = a.planned(settings(found.POP.Username)); err != nil {
+	if account, err = a.editing().Planned(settings(found.POP.Username)); err != nil {
 		return account, err
 	}
 	password, err := a.tryPasswords(ctx, found, &account)
 	if err != nil {
 		return account, err
 	}
-	where, err := a.writeAccount(ctx, account, password, settings(account.Username))
+	where, err := a.editing().Add(ctx, account, password, settings(account.Username))
 	if err != nil {
 		return account, err
 	}
@@ -204,14 +199,8 @@ func (a *app) tryPasswords(ctx context.Context, found discover.Found, account *c
 		default:
 			return "", err
 		}
-		probe := operations.Try(ctx, *account, password)
-		if probe.Error != "" && found.OtherUsername != "" {
-			other := *account
-			other.Username = found.OtherUsername
-			if second := operations.Try(ctx, other, password); second.Error == "" {
-				probe, *account = second, other
-			}
-		}
+		probe, username := operations.TryEither(ctx, *account, found.OtherUsername, password)
+		account.Username = username
 		if probe.Error == "" {
 			a.printf("  logged in: %s, %s; nothing is deleted there\n", fault.Count(probe.Messages, "message"), size(probe.Bytes))
 			return password, nil
@@ -229,22 +218,12 @@ func (a *app) tryPasswords(ctx context.Context, found discover.Found, account *c
 
 // firstDevice makes the login of a mail program, unless the user has one. Its password
 // is returned, "" where none was made.
-func (a *app) firstDevice(ctx context.Context, user string) (made string, err error) {
-	err = a.with(ctx, func(ops operations.Operations) error {
-		devices, err := ops.Devices(ctx)
-		if err != nil {
-			return err
-		}
-		for _, d := range devices {
-			if d.User == user {
-				return nil
-			}
-		}
-		made = password.New()
-		_, err = ops.AddDevice(ctx, operations.AddDevice{User: user, Name: "first", Password: made, Generated: true})
+func (a *app) firstDevice(ctx context.Context, user string) (password string, err error) {
+	err = a.with(ctx, func(ops operations.Operations) (err error) {
+		_, password, err = operations.AddFirstDevice(ctx, ops, user)
 		return err
 	})
-	return made, err
+	return password, err
 }
 
 // offerService reports whether an agent runs then.

@@ -64,8 +64,8 @@ func (c *Client) Reload(ctx context.Context) error {
 	return err
 }
 
-func (c *Client) Confirm(ctx context.Context, account string) (operations.Confirmed, error) {
-	return call[operations.Confirmed](ctx, c, "POST", "/v1/confirm", api.Account{Account: account})
+func (c *Client) Confirm(ctx context.Context, ask operations.Confirm) (operations.Confirmed, error) {
+	return call[operations.Confirmed](ctx, c, "POST", "/v1/confirm", ask)
 }
 
 func (c *Client) Check(ctx context.Context, progress func(operations.Progress)) ([]operations.Problem, error) {

@@ -71,8 +71,8 @@ func (f *fakeOps) Reload(context.Context) error {
 	return f.err
 }
 
-func (f *fakeOps) Confirm(_ context.Context, account string) (operations.Confirmed, error) {
-	f.asked = "confirm " + account
+func (f *fakeOps) Confirm(_ context.Context, ask operations.Confirm) (operations.Confirmed, error) {
+	f.asked = "confirm " + ask.Account + " " + ask.Seen
 	return operations.Confirmed{User: "ann", Deletions: 3}, f.err
 }
 
@@ -215,8 +215,8 @@ func TestEveryOperationAnswersTheSameThroughTheSocket(t *testing.T) {
 	if err := c.Reload(ctx); err != nil || ops.asked != "reload" {
 		t.Errorf("reload: asked %q; %v", ops.asked, err)
 	}
-	same(t, "confirm", operations.Confirmed{User: "ann", Deletions: 3})(c.Confirm(ctx, "home"))
-	same(t, "asked", "confirm home")(ops.asked, nil)
+	same(t, "confirm", operations.Confirmed{User: "ann", Deletions: 3})(c.Confirm(ctx, operations.Confirm{Account: "home", Seen: "d1"}))
+	same(t, "asked", "confirm home d1")(ops.asked, nil)
 	same(t, "repair", ops.repaired)(c.Repair(ctx, nil))
 	same(t, "backup", ops.backups)(c.Backup(ctx, "/backup", true, nil))
 	same(t, "asked", "backup /backup true")(ops.asked, nil)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/popbridge/popbridge/agent/datadir"
+	"github.com/popbridge/popbridge/agent/editing"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/installer/clientfiles"
 	"github.com/popbridge/popbridge/installer/discover"
@@ -176,7 +177,7 @@ func Identities(ctx context.Context, cfg *config.Config, user string) []clientfi
 // it, or its user name; empty where neither is one.
 func addressOf(account config.Account) string {
 	for _, text := range []string{account.Username, account.Name} {
-		if a, err := discover.ParseAddress(text); err == nil && (text == account.Name || AccountName(text) == account.Name || !isAddress(account.Name)) {
+		if a, err := discover.ParseAddress(text); err == nil && (text == account.Name || editing.AccountName(text) == account.Name || !isAddress(account.Name)) {
 			return a.String()
 		}
 	}
@@ -186,16 +187,4 @@ func addressOf(account config.Account) string {
 func isAddress(s string) bool {
 	_, err := discover.ParseAddress(s)
 	return err == nil
-}
-
-// AccountName makes the name of an account of an address: what a name may not have
-// becomes a hyphen.
-func AccountName(address string) string {
-	name := strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-@+", r) {
-			return r
-		}
-		return '-'
-	}, address)
-	return strings.Trim(name[:min(len(name), 64)], ".-")
 }

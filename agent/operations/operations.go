@@ -40,8 +40,9 @@ type Polling interface {
 	// and looks; nothing is retrieved or changed.
 	Probe(ctx context.Context, accounts []string) ([]Probe, error)
 	// Confirm allows the deletions that the policy of an account brings about, and
-	// that it brings mail to the user of the config.
-	Confirm(ctx context.Context, account string) (Confirmed, error)
+	// that it brings mail to the user of the config. Where the deletions that a person
+	// has seen are not those that are due now, nothing is allowed: fault.Conflict.
+	Confirm(ctx context.Context, ask Confirm) (Confirmed, error)
 	// Reload takes up the config file as it is now, which an agent does by itself a
 	// moment later. One with errors is a condition.
 	Reload(ctx context.Context) error
@@ -179,11 +180,19 @@ type Account struct {
 	MinInterval    float64    `json:"min_interval,omitempty"` // seconds between logins that the server wants
 }
 
-// Progress is a step of Sync (Account set), or of what is done for a user
-// (User set).
+// Progress is a step of Sync (Account set), of what is done for a user (User set), or of
+// Discover (Asked set).
 type Progress struct {
-	User string `json:"user,omitempty"`
+	User   string `json:"user,omitempty"`
+	Asked  string `json:"asked,omitempty"`  // what Discover asks, for a person
+	Answer string `json:"answer,omitempty"` // to it; "": there is none yet
 	bridge.Progress
+}
+
+// Confirm asks to allow deletions.
+type Confirm struct {
+	Account string `json:"account"`
+	Seen    string `json:"seen,omitempty"` // the Digest of the Preview that a person has seen; "": whatever is due
 }
 
 // Confirmed is what Confirm was about.
@@ -220,6 +229,7 @@ type Preview struct {
 	Delete   []Deletion `json:"delete"`
 	Shadow   bool       `json:"shadow"`   // nothing is deleted, whatever the policy
 	Doubtful int        `json:"doubtful"` // messages that may not be whole here, and stay until Confirm
+	Digest   string     `json:"digest"`   // of what Confirm would allow now
 	Error    string     `json:"error,omitempty"`
 	Hint     string     `json:"hint,omitempty"`
 }
@@ -289,6 +299,7 @@ type Probe struct {
 	Messages     int      `json:"messages"`
 	Bytes        int64    `json:"bytes"`
 	Warnings     []string `json:"warnings"` // oddities of the server
+	Refused      bool     `json:"refused"`  // the server does not take user name or password
 	Error        string   `json:"error"`
 	Hint         string   `json:"hint"`
 }

@@ -2,29 +2,52 @@ package operations
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
 
 	"github.com/popbridge/popbridge/agent/accounts"
 	"github.com/popbridge/popbridge/bridge"
+	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
 func (l *Local) Preview(ctx context.Context, names []string) ([]Preview, error) {
-	return each(ctx, l, names, func(ac *accounts.Account) Preview { return l.preview(ctx, ac) })
+	return each(ctx, l, names, func(ac *accounts.Account) Preview {
+		answer, err := l.preview(ctx, ac, ac.Config)
+		answer.Error, answer.Hint = said(err)
+		return answer
+	})
 }
 
-func (l *Local) preview(ctx context.Context, ac *accounts.Account) Preview {
-	answer := Preview{Account: ac.Config.Name, Shadow: ac.Config.Shadow}
-	answer.Error, answer.Hint = said(withRunner(ctx, ac, func(r *bridge.Runner) error {
-		p, err := r.Preview(ctx)
+// preview is what polls of an account would do if the config said as about deletions.
+func (l *Local) preview(ctx context.Context, ac *accounts.Account, as config.Account) (Preview, error) {
+	answer := Preview{Account: ac.Config.Name, Shadow: as.Shadow, Delete: []Deletion{}}
+	err := withRunner(ctx, ac, func(r *bridge.Runner) error {
+		p, err := r.PreviewAs(ctx, accounts.Deleting(as))
 		if err != nil {
 			return err
 		}
 		answer.Preview = p
 		answer.Doubtful = r.Status().Doubtful
+		answer.Digest = digest(p, answer.Doubtful)
 		answer.Delete, err = l.deletions(ctx, ac, p.Delete)
 		return err
-	}))
-	return answer
+	})
+	return answer, err
+}
+
+// digest stands for what Confirm would allow: another message more or less is another one.
+func digest(p bridge.Preview, doubtful int) string {
+	var ids []string
+	for _, d := range p.Delete {
+		ids = append(ids, fmt.Sprintf("%q %d", d.UIDL, d.Size))
+	}
+	slices.Sort(ids)
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %d %q", p.Policy, doubtful, ids))
+	return hex.EncodeToString(sum[:])
 }
 
 // deletions names the messages that would be deleted.
@@ -53,12 +76,21 @@ func (l *Local) deletions(ctx context.Context, ac *accounts.Account, list []brid
 	return out, nil
 }
 
-func (l *Local) Confirm(ctx context.Context, name string) (done Confirmed, err error) {
-	chosen, err := l.accounts.Choose([]string{name})
+func (l *Local) Confirm(ctx context.Context, ask Confirm) (done Confirmed, err error) {
+	chosen, err := l.accounts.Choose([]string{ask.Account})
 	if err != nil {
 		return done, err
 	}
 	ac := chosen[0]
+	if ask.Seen != "" {
+		now, err := l.preview(ctx, ac, ac.Config)
+		if err != nil {
+			return done, err
+		}
+		if now.Digest != ask.Seen {
+			return done, fault.New(fault.Conflict, "what would be deleted has changed since you looked, so nothing was allowed", "look at it again")
+		}
+	}
 	if _, err := ac.Runner(ctx); accounts.IsHeld(err) {
 		done.User = ac.Config.User
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/popbridge/popbridge/agent/accounts"
 	"github.com/popbridge/popbridge/bridge"
 	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/secret"
 )
 
@@ -44,10 +45,26 @@ func Try(ctx context.Context, c config.Account, password secret.Secret) Probe {
 	return probed(c, p, err)
 }
 
+// TryEither is Try with the user name of the account and, where that is refused, with
+// another one; "" is none. It returns the one to go on with.
+func TryEither(ctx context.Context, c config.Account, other string, password secret.Secret) (Probe, string) {
+	first := Try(ctx, c, password)
+	if first.Error == "" || other == "" {
+		return first, c.Username
+	}
+	username := c.Username
+	c.Username = other
+	if second := Try(ctx, c, password); second.Error == "" {
+		return second, other
+	}
+	return first, username
+}
+
 func probed(c config.Account, p bridge.Probe, err error) Probe {
 	answer := Probe{Account: c.Name, Server: net.JoinHostPort(c.Host, strconv.Itoa(c.Port)), Warnings: []string{}}
 	if err != nil {
 		answer.Error, answer.Hint = said(err)
+		answer.Refused = fault.Is(err, fault.Auth)
 		return answer
 	}
 	if t := p.TLS; t != nil {

@@ -53,7 +53,7 @@ func problemsOf(user string, problems []mailstore.Problem) []Problem {
 func userProgress(user, phase string, progress func(Progress)) func(done, total int) {
 	return func(done, total int) {
 		if progress != nil {
-			progress(Progress{user, bridge.Progress{Phase: phase, Messages: done, TotalMessages: total}})
+			progress(Progress{User: user, Progress: bridge.Progress{Phase: phase, Messages: done, TotalMessages: total}})
 		}
 	}
 }

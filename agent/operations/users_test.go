@@ -142,7 +142,7 @@ func TestAnAccountOfAnotherUserWaitsForAnAnswer(t *testing.T) {
 	}
 	home.User = "bob"
 	r.Reload(home)
-	if done, err := r.Ops().Confirm(t.Context(), "home"); err != nil || done != (operations.Confirmed{User: "bob", Held: true}) {
+	if done, err := r.Ops().Confirm(t.Context(), operations.Confirm{Account: "home"}); err != nil || done != (operations.Confirmed{User: "bob", Held: true}) {
 		t.Fatal(done, err)
 	}
 	r.Sync()
@@ -172,7 +172,7 @@ func TestAnotherPortIsNoOtherMailbox(t *testing.T) {
 	home.User = "bob"
 	r.Reload(home)
 	agenttest.Eventually(t, "the account is held", func() bool { return r.Condition(health.CodeAccountUserChanged).Code != "" })
-	if _, err := r.Ops().Confirm(t.Context(), "home"); err != nil {
+	if _, err := r.Ops().Confirm(t.Context(), operations.Confirm{Account: "home"}); err != nil {
 		t.Fatal(err)
 	}
 	r.Sync()

@@ -90,25 +90,41 @@ type Found struct {
 	Advice  Advice
 }
 
-// Confirm returns what a person has to agree to before a password is sent, one
-// sentence each: a server without encryption, and one outside the domain of the
-// address unless the built-in table names it for this very domain, or it has no Source:
-// then a person has named it.
-func (f Found) Confirm() []string {
-	var ask []string
+// Doubt is something that a person has to agree to before a password is sent.
+type Doubt struct {
+	Host    string // the server that it is about
+	Foreign string // the domain of the address, which the server is outside of; "": its connection is not encrypted
+}
+
+// Doubts returns what a person has to agree to before a password is sent: a server
+// without encryption, and one outside the domain of the address unless the built-in table
+// names it for this very domain, or it has no Source: then a person has named it.
+func (f Found) Doubts() (doubts []Doubt) {
 	for _, s := range []Server{f.POP, f.SMTP} {
 		if s.Known() && s.TLS == None {
-			ask = append(ask, fmt.Sprintf("the connection to %s is not encrypted: others on the way can read the mail, and the password where it is sent", s.Host))
+			doubts = append(doubts, Doubt{Host: s.Host})
 		}
 	}
 	if f.Source.Kind == Table && f.Source.MX == "" || f.Source == (Source{}) {
-		return ask
+		return doubts
 	}
 	seen := ""
 	for _, s := range []Server{f.POP, f.SMTP} {
 		if s.Known() && s.Host != seen && !sameOwner(s.Host, f.Address.Domain) {
-			ask = append(ask, fmt.Sprintf("%s is not in the domain %s: go on only if it is that of your provider", s.Host, f.Address.Domain))
+			doubts = append(doubts, Doubt{Host: s.Host, Foreign: f.Address.Domain})
 			seen = s.Host
+		}
+	}
+	return doubts
+}
+
+// Confirm returns Doubts as sentences.
+func (f Found) Confirm() (ask []string) {
+	for _, d := range f.Doubts() {
+		if d.Foreign == "" {
+			ask = append(ask, fmt.Sprintf("the connection to %s is not encrypted: others on the way can read the mail, and the password where it is sent", d.Host))
+		} else {
+			ask = append(ask, fmt.Sprintf("%s is not in the domain %s: go on only if it is that of your provider", d.Host, d.Foreign))
 		}
 	}
 	return ask

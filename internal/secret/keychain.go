@@ -1,7 +1,6 @@
 package secret
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -108,8 +107,8 @@ func decodeItem(answer string, windows bool) string {
 // Store puts a secret into the keychain, in place of one that is there. What Read would
 // refuse later is refused.
 func Store(ctx context.Context, item Item, s Secret) error {
-	if kept, err := clean(string(s), "the password"); err != nil || kept != s {
-		return cmp.Or(err, fault.New(fault.Config, "the password has more than one line", "it must be the password and nothing else"))
+	if err := Check(s); err != nil {
+		return err
 	}
 	q := &question{done: make(chan struct{})}
 	go func() { // which stays behind when no one unlocks the keychain

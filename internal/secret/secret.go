@@ -120,3 +120,12 @@ func clean(data, where string) (Secret, error) {
 	}
 	return Secret(s), nil
 }
+
+// Check reports why a text that a person gave cannot be stored as a secret and read again.
+func Check(s Secret) error {
+	kept, err := clean(string(s), "the password")
+	if err == nil && kept != s {
+		err = fault.New(fault.Config, "the password has more than one line", "it must be the password and nothing else")
+	}
+	return err
+}

@@ -1,7 +1,223 @@
-import { h } from "./dom.js";
-import { t } from "./text.js";
+// One account: how it is, its settings, its password, and what is deleted at the provider.
+import { h, replace } from "./dom.js";
+import { t, ago, number, size, when } from "./text.js";
+import { ask, work } from "./api.js";
+import { action, confirm, failed, field, icon, say } from "./parts.js";
+import { form, right, ruleOf, rules, ruleText, securities, tried } from "./form.js";
+import { look } from "./home.js";
+import { accountOf, confirmDeletions } from "./health.js";
+
+/** @typedef {import("./types").AccountDetails} Details */
+/** @typedef {import("./types").Account} Account */
+
+const shown = 200; // deletions that are listed
 
 /** @type {import("./main").Page} */
-export default function account(el) {
-  el.append(h("h1", {}, t("nav.account")));
+export default async function account(el, args, s) {
+  const [name, part = ""] = args;
+  el.append(h("h1", {}, name ?? t("nav.account")));
+  const d = await ask("POST", "/accounts/details", { account: name ?? "" });
+  const at = "#/account/" + encodeURIComponent(d.account);
+  const tabs = [["", "account.settings"], ["/password", "account.password"], ["/deletions", "account.deletions"]];
+  const here = tabs.some(([p]) => p === "/" + part) ? "/" + part : "";
+  el.append(h("nav", { class: "tabs", "aria-label": t("account.parts") }, h("ul", {}, tabs.map(([p, text]) =>
+    h("li", {}, h("a", { href: at + p, "aria-current": p === here ? "page" : null }, t(text)))))));
+  if (here === "/password") return login(el, d);
+  if (here === "/deletions") return deletions(el, d, s);
+  return settings(el, d, s);
+}
+
+/** @param {string} name @param {Record<string, string>} settings */
+const set = (name, settings) => ask("PATCH", "/accounts", { account: name, settings });
+
+/** @param {HTMLElement} el @param {Details} d @param {import("./main").State} s */
+function settings(el, d, s) {
+  const state = h("p", { class: "verdict" }), problems = h("ul", {}), paused = h("span", {});
+  const trouble = h("section", { "aria-labelledby": "problems" }, h("h2", { id: "problems" }, t("account.problems")), problems, poll(d.account, t("poll.again")));
+  const pollNow = poll(d.account, t("poll"));
+  el.append(state, trouble, h("div", { class: "buttons" }, pollNow, paused), settingsForm(d), remove(d));
+  let isPaused = /** @type {boolean | null} */ (null), told = "";
+  /** @param {import("./main").State | null} s */
+  function update(s) {
+    const a = s?.status.accounts.find(a => a.name === d.account);
+    if (!s || !a) return;
+    const text = a.last_error && a.state !== "polling" && a.state !== "paused" ? "trouble" : a.last_success || a.state !== "idle" ? a.state : "new";
+    replace(state, icon(look(a)), " ", t("state." + text), a.last_success ? ", " + t("account.since", { ago: ago(a.last_success, s.now), n: a.stored }) : "");
+    const list = [a.last_error, ...(a.problems ?? []), ...(a.notes ?? [])].filter(Boolean);
+    trouble.hidden = list.length === 0;
+    if (told !== (told = list.join("\n"))) replace(problems, list.map(p => h("li", { lang: "en" }, p)));
+    pollNow.hidden = a.state === "paused" || list.length > 0;
+    if (isPaused !== (isPaused = a.state === "paused")) {
+      replace(paused, action(t(isPaused ? "account.resume" : "account.pause"), async () => { await set(d.account, { paused: isPaused ? "" : "true" }); }),
+        isPaused && h("p", { class: "dim" }, t("account.paused")));
+    }
+  }
+  update(s);
+  return update;
+}
+
+/** @param {string} name @param {string} text */
+const poll = (name, text) => action(text, async () => {
+  const [r] = await work("/sync", { accounts: [name] }, () => {});
+  if (r?.error) throw new Error(r.error + (r.hint ? " – " + r.hint : ""));
+  return t("poll.done", { n: r?.new ?? 0 });
+});
+
+/** @param {Details} d */
+function settingsForm(d) {
+  const now = { ...d.settings };
+  const [rule, n] = ruleOf(now.keep_on_server);
+  const every = Object.fromEntries(["1m", "2m", "5m", "10m", "15m", "30m", "1h", "1d", now.poll_every].map(e => [e, t("every." + e.slice(-1), { n: parseInt(e, 10) })]));
+  const check = (/** @type {string} */ key, /** @type {boolean} */ on) => field(t("account." + key), { type: "checkbox", checked: on, change: () => tell() }, t("account." + key + ".help"));
+  const keep = field(t("account.keep"), { value: rule, change: () => tell(), options: Object.fromEntries(Object.keys(rules).map(r => [r, t("keep." + r + ".name")])) });
+  const count = field(t("account.keep.n"), { value: n, inputmode: "numeric", input: () => tell() });
+  const sentence = h("p", { class: "dim" });
+  const f = {
+    keep_on_server: count,
+    quota: field(t("account.quota"), { value: now.quota }, t("account.quota.help")),
+    delete_on_server: check("expunged", now.delete_on_server !== ""),
+    delete_grace: field(t("account.grace"), { value: now.delete_grace }, t("account.grace.help")),
+    confirm_deletes: check("confirm", now.confirm_deletes === "true"),
+    shadow: check("shadow", now.shadow === "true"),
+    poll_every: field(t("account.every"), { options: every, value: now.poll_every }),
+    folder: field(t("account.folder"), { value: now.folder }, t("account.folder.help")),
+    max_message_size: field(t("account.max"), { value: now.max_message_size }, t("account.max.help")),
+  };
+  function tell() {
+    count.box.hidden = keep.input.value === "forever" || keep.input.value === "never";
+    f.quota.box.hidden = keep.input.value !== "below";
+    f.delete_grace.box.hidden = !f.delete_on_server.input.checked;
+    const text = f.shadow.input.checked ? t("account.nothing") : ruleText(keep.input.value, count.input.value);
+    if (sentence.textContent !== text) sentence.textContent = text;
+  }
+  tell();
+  /** What is typed, where it is another value than before. */
+  function changed() {
+    const typed = /** @type {Record<string, string>} */ ({});
+    for (const [key, one] of Object.entries(f)) typed[key] = one.input.type === "checkbox" ? String(one.input.checked) : one.input.value.trim();
+    typed.keep_on_server = rules[keep.input.value](count.input.value.trim());
+    typed.delete_on_server = f.delete_on_server.input.checked ? "when expunged" : "";
+    if (keep.input.value !== "below") typed.quota = "";
+    if (typed.delete_on_server === "") typed.delete_grace = now.delete_on_server ? "" : now.delete_grace;
+    return Object.fromEntries(Object.entries(typed).filter(([key, value]) => value !== now[key]));
+  }
+  return h("section", { "aria-labelledby": "settings" }, h("h2", { id: "settings" }, t("account.settings")), form([
+    h("fieldset", {}, h("legend", {}, t("account.stays")), keep.box, count.box, f.quota.box, sentence, f.delete_on_server.box, f.delete_grace.box, f.shadow.box, f.confirm_deletes.box),
+    f.poll_every.box, f.folder.box, h("details", {}, h("summary", {}, t("account.more")), f.max_message_size.box)],
+  t("account.save"), async () => {
+    const ours = changed();
+    if (Object.keys(ours).length === 0) return t("account.same");
+    const plan = await ask("POST", "/accounts/plan", { account: d.account, settings: ours });
+    if (!right(f, plan.wrong)) return;
+    const p = plan.preview;
+    if (p && !await confirm(t("account.plan"), planned(p, f.confirm_deletes.input.checked), { yes: t("account.save"), danger: p.delete?.length > 0 && !p.shadow })) return;
+    if (!right(f, (await set(d.account, ours)).wrong)) return;
+    for (const [key, value] of Object.entries(ours)) now[key] = value;
+    say(t("account.saved"));
+    return [h("p", {}, icon("ok"), " ", t("account.saved")), p?.needs_confirm && h("p", {}, h("a", { class: "button", href: "#/account/" + encodeURIComponent(d.account) + "/deletions" }, t("account.review")))];
+  }));
+}
+
+/** What a change deletes. @param {import("./types").Preview} p @param {boolean} waits */
+function planned(p, waits) {
+  if (p.error) return [h("p", {}, t(waits ? "account.plan.unknown.waits" : "account.plan.unknown")), failed(new Error(p.error))];
+  if (p.shadow || p.delete.length === 0) return h("p", {}, t("account.plan.none"));
+  return [h("p", {}, h("strong", {}, t("account.plan.delete", { n: p.delete.length }))), h("p", {}, t(p.needs_confirm ? "account.plan.waits" : "account.plan.now")), table(p.delete.slice(0, 5))];
+}
+
+/** @param {import("./types").Deletion[]} list */
+const table = list => h("div", { class: "scroll" }, h("table", { class: "stack" },
+  h("thead", {}, h("tr", {}, ["who", "subject", "date", "size", "reason"].map(c => h("th", { scope: "col" }, t("account.col." + c))))),
+  h("tbody", {}, list.map(m => h("tr", {}, [
+    ["who", m.from || t("account.unknown")], ["subject", m.subject || t("account.unknown")], ["date", when(m.date ?? m.stored_at, new Date())], ["size", size(m.size)], ["reason", m.reason],
+  ].map(([c, text]) => h("td", { "data-label": t("account.col." + c) }, text)))))));
+
+/** @param {Details} d */
+function remove(d) {
+  return h("section", { "aria-labelledby": "remove" }, h("h2", { id: "remove" }, t("account.remove")), h("p", {}, t("account.remove.text")),
+    action(t("account.remove.do"), async () => {
+      if (!await confirm(t("account.remove.title", { account: d.account }), h("p", {}, t("account.remove.text")), { yes: t("account.remove.do"), danger: true })) return;
+      await ask("DELETE", "/accounts", { account: d.account });
+      say(t("account.removed"));
+      location.hash = "#/";
+    }, { danger: true }));
+}
+
+/** @param {HTMLElement} el @param {Details} d */
+function login(el, d) {
+  if (d.password === "command") {
+    el.append(h("p", {}, t("account.command")));
+    return;
+  }
+  const f = {
+    password: field(t("add.secret"), { type: "password", autocomplete: "off" }, t("account.secret.help")),
+    username: field(t("add.username"), { value: d.server.username, autocomplete: "username" }),
+    host: field(t("add.host"), { value: d.server.host }),
+    port: field(t("add.port"), { value: d.server.port, inputmode: "numeric" }),
+    tls: field(t("add.tls"), { options: securities(), value: d.server.tls }),
+  };
+  el.append(h("p", {}, t("account.login", { username: d.server.username, server: d.server.host })),
+    form([f.password.box, h("details", {}, h("summary", {}, t("account.login.more")), f.username.box, f.host.box, f.tls.box, f.port.box)], t("account.login.save"), async () => {
+      if (!right(f, f.password.input.value ? [] : [{ key: "password", text: t("add.secret.wrong"), hint: "" }])) return;
+      const r = await ask("POST", "/accounts/login", { account: d.account, password: f.password.input.value,
+        server: { username: f.username.input.value.trim(), host: f.host.input.value.trim(), port: parseInt(f.port.input.value, 10) || 0, tls: f.tls.input.value } });
+      if (!right(f, r.wrong)) return;
+      if (r.error) {
+        f.password.input.focus();
+        return tried(r);
+      }
+      f.password.input.value = "";
+      work("/sync", { accounts: [d.account] }, () => {}).catch(() => {}); // Home says what comes of it
+      say(t("account.login.saved"));
+      return [tried(r), h("p", {}, icon("ok"), " ", t("account.login.saved")), h("a", { class: "button primary", href: "#/" }, t("add.home"))];
+    }));
+}
+
+/** @param {HTMLElement} el @param {Details} d @param {import("./main").State} s */
+function deletions(el, d, s) {
+  const box = h("div", {}), said = h("div", { role: "status" });
+  const held = s.status.health.find(c => c.code === "account-user-changed" && accountOf(c) === d.account);
+  el.append(said, box);
+  if (held) {
+    replace(box, h("p", {}, t("account.held", { account: d.account, user: d.user })), h("p", { class: "dim", lang: "en" }, held.text),
+      h("div", { class: "buttons" }, action(t("account.held.yes", { user: d.user }), async () => {
+        await confirmDeletions(d.account, "");
+        return t("account.held.done");
+      })));
+    return;
+  }
+  const done = (/** @type {string} */ text) => { replace(said, h("p", {}, icon("ok"), " ", text)); say(text); };
+  const keepAll = () => action(t("account.keepall"), async () => {
+    await set(d.account, { keep_on_server: "", delete_on_server: "", quota: "", delete_grace: "" });
+    done(t("account.kept"));
+    load();
+  });
+  const allow = (/** @type {import("./types").Preview} */ p) => action(t(p.delete.length > 0 ? "account.allow" : "account.allow.doubtful", { n: p.delete.length || p.doubtful }), async () => {
+    try {
+      await confirmDeletions(d.account, p.digest);
+    } catch (e) {
+      if (/** @type {any} */ (e).kind !== "conflict") throw e;
+      replace(said, failed(new Error(t("account.changed"))));
+      return load();
+    }
+    done(t("account.allowed"));
+    return load();
+  }, { danger: true });
+  async function load() {
+    replace(box, h("p", {}, t("account.looking")), h("progress", { "aria-label": t("account.looking") }));
+    try {
+      const [p] = await ask("POST", "/preview", { accounts: [d.account] });
+      if (p.error) throw new Error(p.error + (p.hint ? " – " + p.hint : ""));
+      const n = p.delete.length, waits = p.needs_confirm || p.doubtful > 0;
+      replace(box,
+        h("p", { class: "verdict" }, n === 0 || p.shadow ? t("account.nodeletions") : t(p.needs_confirm ? "account.waiting" : "account.due", { n })),
+        h("p", { class: "dim", lang: "en" }, p.policy),
+        p.doubtful > 0 && h("p", {}, t("account.doubtful", { n: p.doubtful })),
+        n > 0 && !p.shadow && table(p.delete.slice(0, shown)), n > shown && h("p", {}, t("account.andmore", { n: n - shown })),
+        h("div", { class: "buttons" }, n > 0 && !p.shadow && keepAll(), waits && allow(p)));
+    } catch (e) {
+      replace(box, failed(e), action(t("account.again"), () => load()));
+    }
+  }
+  load();
 }

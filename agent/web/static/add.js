@@ -1,7 +1,228 @@
-import { h } from "./dom.js";
-import { t } from "./text.js";
+// A new account, step by step. Each step has its own address; what was typed is kept as
+// long as the page is open, and nowhere else.
+import { h, replace } from "./dom.js";
+import { t, number, size } from "./text.js";
+import { ask, work } from "./api.js";
+import { confirm, copied, failed, field, icon } from "./parts.js";
+import { advice, form, right, rules, ruleText, securities, security, tried } from "./form.js";
+
+/** @typedef {import("./types").MailServer} MailServer */
+/** @typedef {{address: string, byHand: boolean, found: import("./types").Discovered | null, server: MailServer | null, smtp: MailServer | null,
+ *   password: string, tried: import("./types").Tried | null, keep: string,
+ *   added: import("./types").AddedAccount | null, device: import("./types").FirstDevice | null, failed: any}} Draft */
+
+/** @returns {Draft} */
+const fresh = () => ({ address: "", byHand: false, found: null, server: null, smtp: null, password: "", tried: null, keep: "forever", added: null, device: null, failed: null });
+let draft = fresh();
+
+const go = (/** @type {string} */ step) => { location.hash = "#/add" + (step && "/" + step); };
+const back = (/** @type {string} */ step) => h("a", { class: "button", href: "#/add" + (step && "/" + step) }, t("add.back"));
+
+/** @param {HTMLElement} el @param {number} n @param {string} title */
+function head(el, n, title) {
+  el.append(h("h1", {}, t(title)), h("p", { class: "dim" }, t("add.step", { n: String(n), of: "4" })));
+}
+
+const steps = /** @type {Record<string, {may: () => unknown, show: import("./main").Page}>} */ ({
+  server: { may: () => draft.address, show: server },
+  password: { may: () => draft.server, show: password },
+  keep: { may: () => draft.tried && !draft.tried.error, show: keep },
+  done: { may: () => draft.added, show: done },
+});
 
 /** @type {import("./main").Page} */
-export default function add(el) {
-  el.append(h("h1", {}, t("nav.add")));
+export default function add(el, args, now) {
+  el.classList.add("narrow");
+  const name = args[0] ?? "";
+  if (!steps[name]) return address(el);
+  if (steps[name].may()) return steps[name].show(el, args, now);
+  location.replace(name === "done" ? "#/" : "#/add"); // of an earlier visit
+}
+
+/** @param {HTMLElement} el */
+function address(el) {
+  head(el, 1, "nav.add");
+  const f = field(t("add.address"), { type: "email", value: draft.address, autocomplete: "email" }, t("add.address.help"));
+  const take = (/** @type {boolean} */ byHand) => {
+    const typed = f.input.value.trim();
+    const wrong = /^[^@\s]+@[^@\s]+\.[^@\s]+$/.test(typed) ? "" : t("add.address.wrong");
+    f.wrong(wrong);
+    if (wrong) return;
+    if (typed !== draft.address || byHand !== draft.byHand) draft = { ...fresh(), address: typed, byHand };
+    go("server");
+  };
+  el.append(h("p", {}, t("add.intro")), form(f.box, t("add.find"), async () => take(false),
+    h("button", { type: "button", click: () => take(true) }, t("add.byhand"))));
+}
+
+/** @type {import("./main").Page} */
+function server(el) {
+  head(el, 2, "add.server");
+  if (draft.byHand) return byHand(el);
+  const list = h("ol", { class: "steps", "aria-live": "polite" }), result = h("div", {}), stop = new AbortController();
+  el.append(h("p", {}, t("add.for", { address: draft.address })), list, result);
+  if (draft.found) {
+    found(result, draft.found);
+    return;
+  }
+  /** @type {Map<string, HTMLElement>} */
+  const asked = new Map();
+  replace(result, h("progress", { "aria-label": t("add.searching") }), h("p", { class: "buttons" }, back("")));
+  work("/accounts/discover", { address: draft.address }, p => {
+    if (!p.asked) return;
+    const item = asked.get(p.asked) ?? h("li", { lang: "en" });
+    asked.set(p.asked, item);
+    replace(item, p.asked, p.answer ? [": ", h("strong", {}, p.answer)] : " …");
+    list.append(item);
+  }, stop.signal).then(([f]) => {
+    draft.found = f;
+    found(result, f);
+  }, e => {
+    if (stop.signal.aborted) return;
+    replace(result, failed(e), h("div", { class: "buttons" }, handButton(), back("")));
+  });
+  return state => { if (!state) stop.abort(); };
+}
+
+const handButton = () => h("button", { type: "button", click: () => { draft = { ...fresh(), address: draft.address, byHand: true }; dispatchEvent(new HashChangeEvent("hashchange")); } }, t("add.byhand"));
+
+/** @param {HTMLElement} el @param {import("./types").Discovered} f */
+function found(el, f) {
+  if (f.account) {
+    replace(el, h("p", {}, t("add.known", { account: f.account })),
+      h("div", { class: "buttons" }, h("a", { class: "button primary", href: "#/account/" + encodeURIComponent(f.account) }, t("do.account")), back("")));
+    return;
+  }
+  const doubts = f.doubts.map(d => field(t(d.foreign ? "add.doubt.foreign" : "add.doubt.clear", { host: d.host, domain: d.foreign }), { type: "checkbox" }));
+  replace(el,
+    h("h2", {}, t("add.found")),
+    h("dl", { class: "facts" }, f.provider && [h("dt", {}, t("add.provider")), h("dd", {}, f.provider)],
+      h("dt", {}, t("add.host")), h("dd", {}, f.pop.host + ":" + f.pop.port), h("dt", {}, t("add.tls")), h("dd", {}, security(f.pop.tls)),
+      h("dt", {}, t("add.username")), h("dd", {}, f.pop.username)),
+    advice(f.advice),
+    f.oauth2_only
+      ? [h("p", { class: "error" }, t("add.oauth2")), h("div", { class: "buttons" }, handButton(), back(""))]
+      : form(doubts.length > 0 && h("fieldset", {}, h("legend", {}, t("add.doubts")), doubts.map(d => d.box)), t("add.next"), async () => {
+        const open = doubts.filter(d => !d.input.checked);
+        for (const d of doubts) d.wrong("");
+        for (const d of open.reverse()) d.wrong(t("add.agree"));
+        if (open.length > 0) return;
+        draft.server = f.pop;
+        draft.smtp = f.smtp.host ? f.smtp : null;
+        go("password");
+      }, [handButton(), back("")]));
+}
+
+const isHere = (/** @type {string} */ host) => /^(localhost|127\.|\[?::1)/.test(host);
+
+/** @param {HTMLElement} el */
+function byHand(el) {
+  const s = draft.server;
+  const host = field(t("add.host"), { value: s?.host ?? "", inputmode: "url" }, t("add.host.help"));
+  const tls = field(t("add.tls"), { options: securities(), value: s?.tls ?? "implicit" });
+  const port = field(t("add.port"), { value: s?.port ?? "", inputmode: "numeric" }, t("add.port.help"));
+  const username = field(t("add.username"), { value: s?.username ?? draft.address, autocomplete: "username" }, t("add.username.help"));
+  el.append(h("p", {}, t("add.byhand.help")), form([host.box, tls.box, port.box, username.box], t("add.next"), async () => {
+    const n = port.input.value.trim() || (tls.input.value === "implicit" ? "995" : "110");
+    const wrong = [];
+    if (!host.input.value.trim()) wrong.push({ key: "host", text: t("add.host.wrong"), hint: "" });
+    if (!/^\d{1,5}$/.test(n) || +n < 1 || +n > 65535) wrong.push({ key: "port", text: t("add.port.wrong"), hint: "" });
+    if (!right({ host, port }, wrong)) return;
+    const typed = { host: host.input.value.trim(), port: +n, tls: tls.input.value, username: username.input.value.trim() || draft.address };
+    if (typed.tls === "none" && !isHere(typed.host) && !await confirm(t("add.clear.title"), h("p", {}, t("add.doubt.clear", { host: typed.host })), { yes: t("add.clear.yes"), danger: true })) return;
+    draft = { ...draft, server: typed, tried: null };
+    go("password");
+  }, back("")));
+}
+
+/** @type {import("./main").Page} */
+function password(el) {
+  head(el, 3, "add.password");
+  const to = /** @type {MailServer} */ (draft.server);
+  const user = field(t("add.username"), { value: to.username, autocomplete: "username" });
+  const pass = field(t("add.secret"), { type: "password", value: draft.password, autocomplete: "off" }, t("add.secret.help"));
+  const next = h("a", { class: "button primary", href: "#/add/keep" }, t("add.next"));
+  el.append(h("p", {}, t("add.at", { server: to.host + ":" + to.port })), (draft.found && advice(draft.found.advice)) ?? "",
+    form([user.box, pass.box], t("add.test"), async () => {
+      if (!right({ password: pass }, pass.input.value ? [] : [{ key: "password", text: t("add.secret.wrong"), hint: "" }])) return;
+      draft.server = { ...to, username: user.input.value.trim() };
+      draft.password = pass.input.value;
+      draft.tried = null;
+      const r = await ask("POST", "/accounts/try", { address: draft.address, server: draft.server, other_username: draft.found?.other_username ?? "", password: draft.password });
+      if (!right({ username: user, password: pass }, r.wrong)) return;
+      draft.tried = r;
+      if (r.error) {
+        pass.input.focus();
+        return tried(r);
+      }
+      draft.server.username = user.input.value = r.username;
+      setTimeout(() => next.focus());
+      return [tried(r), h("p", {}, t("tried.nothing")), h("p", { class: "buttons" }, next)];
+    }, back("server")));
+}
+
+/** @type {import("./main").Page} */
+function keep(el) {
+  head(el, 4, "add.keep");
+  const r = /** @type {import("./types").Tried} */ (draft.tried);
+  const what = h("ul", {});
+  let chosen = "forever";
+  const counts = /** @type {Record<string, ReturnType<typeof field>>} */ ({
+    days: field(t("keep.days.n"), { value: "30", inputmode: "numeric", input: () => told() }),
+    newest: field(t("keep.newest.n"), { value: "500", inputmode: "numeric", input: () => told() }),
+  });
+  const n = () => counts[chosen]?.input.value.trim() ?? "";
+  const choices = ["forever", "days", "newest", "never"].map(rule => {
+    const id = "keep-" + rule;
+    return h("div", { class: "choice" },
+      h("input", { type: "radio", name: "keep", id, checked: rule === chosen, "aria-describedby": id + "-text", change: () => { chosen = rule; told(); } }),
+      h("div", {}, h("label", { for: id }, t("keep." + rule + ".name")), h("p", { class: "dim", id: id + "-text" }, t("keep." + rule + ".text"))));
+  });
+  const numbers = h("div", {});
+  function told() {
+    if (numbers.firstChild !== (counts[chosen]?.box ?? null)) replace(numbers, counts[chosen]?.box ?? null);
+    const goes = chosen === "never" ? r.messages : chosen === "newest" ? Math.max(0, r.messages - (+n() || 0)) : 0;
+    replace(what,
+      h("li", {}, t("add.will.fetch", { n: r.messages, size: size(r.bytes) })),
+      h("li", {}, ruleText(chosen, n())),
+      h("li", {}, goes > 0 ? h("strong", {}, t("add.will.delete", { n: goes })) : t(chosen === "days" ? "add.will.later" : "add.will.nothing", { n: number(n() || 0) })),
+      goes > 0 && h("li", {}, t("add.will.only")),
+      h("li", {}, t("add.will.password")));
+  }
+  told();
+  el.append(form([h("fieldset", { class: "choices-list" }, h("legend", {}, t("add.keep.legend")), choices, numbers), h("div", { class: "box" }, h("h2", {}, t("add.will")), what)],
+    t("add.add"), async () => {
+      const keepOnServer = rules[chosen](n());
+      const fields = /** @type {Record<string, import("./form.js").Field>} */ (counts[chosen] ? { keep_on_server: counts[chosen] } : {});
+      const added = await ask("POST", "/accounts", { address: draft.address, server: draft.server, password: draft.password, keep: keepOnServer === "forever" ? "" : keepOnServer });
+      if (!right(fields, added.wrong)) return;
+      draft.password = "";
+      try {
+        draft.device = await ask("POST", "/accounts/device", { user: added.user });
+      } catch (e) {
+        draft.failed = e;
+      }
+      draft.added = added;
+      go("done");
+    }, back("password")));
+}
+
+/** @type {import("./main").Page} */
+function done(el) {
+  const { added, device, smtp, address } = draft;
+  el.append(h("h1", {}, t("add.done", { account: added?.account ?? "" })),
+    h("p", {}, icon("ok"), " ", t("add.done.text"), " ", t("add.done." + added?.password)));
+  if (draft.failed) el.append(failed(draft.failed));
+  const values = (/** @type {MailServer} */ s, /** @type {string} */ secret, /** @type {string} */ kind) => h("dl", { class: "values" },
+    copied(t("add.value.server", { kind }), s.host), copied(t("add.value.port", { kind }), String(s.port)),
+    h("dt", {}, t("add.tls")), h("dd", {}, security(s.tls)),
+    copied(t("add.value.user", { kind }), s.username), secret && copied(t("add.value.password", { kind }), secret));
+  if (device?.password) {
+    el.append(h("h2", {}, t("add.device")), h("p", {}, t("add.device.text")),
+      h("div", { class: "box" }, h("h3", {}, t("add.incoming")), values(device.server, device.password, t("add.incoming.kind")),
+        h("p", {}, h("strong", {}, t("add.once"))),
+        h("h3", {}, t("add.outgoing")), smtp ? [values(smtp, "", t("add.outgoing.kind")), h("p", { class: "dim" }, t("add.outgoing.password"))] : h("p", {}, t("add.outgoing.unknown", { address }))));
+  } else if (device) el.append(h("p", {}, t("add.device.there")));
+  el.append(h("div", { class: "buttons" }, h("a", { class: "button primary", href: "#/" }, t("add.home")), h("a", { class: "button", href: "#/devices" }, t("add.devices"))));
+  return state => { if (!state) draft = fresh(); }; // what is shown once is not shown again
 }

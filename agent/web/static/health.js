@@ -41,5 +41,5 @@ export function condition(c, now) {
     button);
 }
 
-/** @param {string} account */
-export const confirmDeletions = account => ask("POST", "/confirm", { account });
+/** Allows the deletions that a person has seen. @param {string} account @param {string} seen the digest of that preview */
+export const confirmDeletions = (account, seen) => ask("POST", "/confirm", { account, seen });

@@ -20,23 +20,71 @@ export interface Account {
   min_interval?: number;
 }
 
+export interface AccountDetails {
+  account: string;
+  user: string;
+  server: MailServer;
+  settings: Record<string, string>;
+  password: string;
+  advice: Advice;
+}
+
+export interface AccountName {
+  account: string;
+}
+
 export interface Accounts {
   accounts: string[];
 }
 
-export interface AddDevice {
+export interface AddedAccount {
+  wrong: Wrong[];
+  account: string;
   user: string;
-  name: string;
   password: string;
-  read_only: boolean;
-  folders: string[];
-  without: string[];
-  generated: boolean;
-  lan: boolean;
 }
 
-export interface ApiAccount {
-  account: string;
+export interface Address {
+  address: string;
+}
+
+export interface Advice {
+  provider: string;
+  needs: string[][];
+  enable_url: string;
+  help_urls: string[];
+  min_interval: number;
+  note: string;
+}
+
+export interface Backup {
+  user: string;
+  messages: number;
+  files: number;
+  new_files: number;
+  bytes: number;
+  devices?: string[];
+  devices_restored: boolean;
+  missing: Problem[];
+}
+
+export interface ClientFile {
+  name: string;
+  for: string;
+  data: string;
+}
+
+export interface ClientSetup {
+  user: string;
+  device: string;
+  host: string;
+  port: number;
+  security: string;
+  here: boolean;
+  outgoing: Outgoing[];
+  fingerprint: string;
+  qr: Drawing | null;
+  files: ClientFile[];
 }
 
 export interface Condition {
@@ -47,6 +95,11 @@ export interface Condition {
   since: string;
   user?: string;
   source?: string;
+}
+
+export interface Confirm {
+  account: string;
+  seen?: string;
 }
 
 export interface Confirmed {
@@ -86,6 +139,43 @@ export interface Device {
   programs: string[];
 }
 
+export interface DeviceChoices {
+  users: UserFolders[];
+  lan: boolean;
+  lan_off: string;
+}
+
+export interface DeviceLogin {
+  user: string;
+  device: string;
+}
+
+export interface DeviceOf {
+  user: string;
+}
+
+export interface Discovered {
+  address: string;
+  account: string;
+  provider: string;
+  pop: MailServer;
+  smtp: MailServer;
+  other_username: string;
+  oauth2_only: boolean;
+  doubts: Doubt[];
+  advice: Advice;
+}
+
+export interface Doubt {
+  host: string;
+  foreign: string;
+}
+
+export interface Drawing {
+  size: number;
+  path: string;
+}
+
 export interface End {
   at: string | null;
   reason: string;
@@ -110,6 +200,7 @@ export interface Expunged {
   expunged_at: string;
   from: string;
   subject: string;
+  until: string;
 }
 
 export interface ExpungedQuery {
@@ -120,9 +211,10 @@ export interface ExpungedQuery {
   since?: string | null;
 }
 
-export interface Identity {
-  Address: string;
-  SMTP: Server;
+export interface FirstDevice {
+  name: string;
+  password: string;
+  server: MailServer;
 }
 
 export interface LAN {
@@ -138,18 +230,73 @@ export interface LANClient {
   program: string;
 }
 
-export interface Pair {
-  user: string;
-  device: string;
-  identities: Identity[];
+export interface LastBackup {
+  dir: string;
+  at: string;
+  users: Backup[];
+  failed_at: string | null;
+  error: string;
+  hint: string;
 }
 
-export interface Pairing {
+export interface MadeDevice {
+  user: string;
+  name: string;
+  read_only: boolean;
+  folders: string[];
+  without: string[];
+  lan: boolean;
+  created_at: string;
+  last_used_at: string | null;
+  connections: number;
+  connected_since: string | null;
+  programs: string[];
+  password: string;
+}
+
+export interface MailServer {
+  host: string;
+  port: number;
+  tls: string;
+  username: string;
+}
+
+export interface NewAccount {
+  address: string;
+  server: MailServer;
+  other_username: string;
+  password: string;
+  keep: string;
+}
+
+export interface NewDevice {
+  user: string;
+  name: string;
+  read_only: boolean;
+  folders: string[];
+  lan: boolean;
+}
+
+export interface Outgoing {
+  address: string;
+  host: string;
+  port: number;
+  security: string;
+  username: string;
+}
+
+export interface PhonePage {
   url: string;
   until: string;
   fingerprint: string;
   host: string;
   port: number;
+  qr: Drawing;
+}
+
+export interface PlannedAccount {
+  wrong: Wrong[];
+  preview: Preview | null;
 }
 
 export interface Preview {
@@ -161,6 +308,7 @@ export interface Preview {
   delete: Deletion[];
   shadow: boolean;
   doubtful: number;
+  digest: string;
   error?: string;
   hint?: string;
 }
@@ -176,6 +324,7 @@ export interface Probe {
   messages: number;
   bytes: number;
   warnings: string[];
+  refused: boolean;
   error: string;
   hint: string;
 }
@@ -218,12 +367,9 @@ export interface Restored {
   uid: number;
 }
 
-export interface Server {
-  Host: string;
-  Port: number;
-  TLS: string;
-  Username: string;
-  Auth: string[];
+export interface SetAccount {
+  account: string;
+  settings: Record<string, string>;
 }
 
 export interface SetDevice {
@@ -233,6 +379,12 @@ export interface SetDevice {
   folders: string[];
   without: string[];
   lan: boolean | null;
+}
+
+export interface SetLogin {
+  account: string;
+  server: MailServer;
+  password: string;
 }
 
 export interface Status {
@@ -247,6 +399,13 @@ export interface Status {
   clients: number;
   programs: string[];
   last_end: End | null;
+}
+
+export interface Storage {
+  data_dir: string;
+  last_backup: LastBackup | null;
+  backup_command: string;
+  restore_command: string;
 }
 
 export interface SyncResult {
@@ -265,6 +424,25 @@ export interface SyncResult {
   hint?: string;
 }
 
+export interface Tried {
+  wrong: Wrong[];
+  username: string;
+  advice: Advice;
+  account: string;
+  server: string;
+  tls: string;
+  certificate: string;
+  pin: string;
+  pinned: boolean;
+  capabilities: string;
+  messages: number;
+  bytes: number;
+  warnings: string[];
+  refused: boolean;
+  error: string;
+  hint: string;
+}
+
 export interface Undelete {
   user?: string;
   ids?: number[];
@@ -281,6 +459,11 @@ export interface User {
   hint?: string;
 }
 
+export interface UserFolders {
+  user: string;
+  folders: string[];
+}
+
 export interface WebSession {
   id: string;
   browser: string;
@@ -288,4 +471,10 @@ export interface WebSession {
   used: string;
   ends: string;
   open: number;
+}
+
+export interface Wrong {
+  key: string;
+  text: string;
+  hint: string;
 }

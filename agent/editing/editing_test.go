@@ -1,10 +1,10 @@
-package operations_test
+package editing_test
 
 import (
 	"strings"
 	"testing"
 
-	"github.com/popbridge/popbridge/agent/operations"
+	"github.com/popbridge/popbridge/agent/editing"
 )
 
 func TestAccountName(t *testing.T) {
@@ -12,7 +12,7 @@ func TestAccountName(t *testing.T) {
 		"ann@example.com": "ann@example.com", "o'brien@x.test": "o-brien@x.test", "jörg@x.test": "j-rg@x.test",
 		".a@x.test": "a@x.test", strings.Repeat("a", 70) + "@x.test": strings.Repeat("a", 64),
 	} {
-		if got := operations.AccountName(address); got != want {
+		if got := editing.AccountName(address); got != want {
 			t.Errorf("%s: %s, want %s", address, got, want)
 		}
 	}

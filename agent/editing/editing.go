@@ -1,0 +1,157 @@
+// Package editing changes the accounts of a config file, and stores their passwords.
+//
+// What always holds: a config is checked as a whole before it is written, and what is in
+// it stays as it was (config.Edit); no password is in it; a password is stored before the
+// account that needs it is written.
+package editing
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/installer/discover"
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/secret"
+)
+
+// File is a config that is changed.
+type File struct {
+	Path string
+	// Owner is the user as whom the service runs with this config, where that is not this
+	// user; else "". What is written has to be readable by that one.
+	Owner string
+	// HandOver gives the owner what was written: the password file, "" for none, and the
+	// config where that is new. Nil: there is nothing to do.
+	HandOver func(passwordFile string, isNew bool) error
+}
+
+// Writable reports why no account can be added, before anything is asked.
+func (f File) Writable() (*config.Config, error) {
+	return config.Plan(f.Path, func(text []byte) ([]byte, error) { return config.AddAccount(text, nil) })
+}
+
+// Planned is an account of these settings as it would be in the config.
+func (f File) Planned(settings []config.Setting) (next config.Account, err error) {
+	cfg, err := config.Plan(f.Path, func(text []byte) ([]byte, error) { return config.AddAccount(text, settings) })
+	if err == nil {
+		next = cfg.Accounts[len(cfg.Accounts)-1]
+	}
+	return next, err
+}
+
+// Add stores the password of an account that was planned with these settings, and writes
+// it into the config.
+func (f File) Add(ctx context.Context, next config.Account, password secret.Secret, settings []config.Setting) (where Stored, err error) {
+	if next.Password.InKeychain() {
+		if where, err = f.store(ctx, next, password); err != nil {
+			return where, err
+		}
+		if where.File != "" {
+			settings = append(settings, config.Text("password_file", filepath.Base(where.File)))
+		}
+	}
+	_, missing := os.Lstat(f.Path)
+	_, err = config.Edit(f.Path, func(text []byte) ([]byte, error) { return config.AddAccount(text, settings) })
+	if err == nil && f.HandOver != nil {
+		err = f.HandOver(where.File, missing != nil)
+	}
+	if err != nil && where.File != "" && !f.usesPasswordFile(where.File, "") { // another command may have been faster
+		err = errors.Join(err, os.Remove(where.File))
+	}
+	return where, err
+}
+
+// Change changes an account of the config, by whatever case its name was given.
+func (f File) Change(name string, settings []config.Setting) (before, after config.Account, err error) {
+	return f.change(config.Edit, name, settings)
+}
+
+// PlanChange is Change that writes nothing.
+func (f File) PlanChange(name string, settings []config.Setting) (before, after config.Account, err error) {
+	return f.change(config.Plan, name, settings)
+}
+
+func (f File) change(write func(string, func([]byte) ([]byte, error)) (*config.Config, error), name string, settings []config.Setting) (before, after config.Account, err error) {
+	before, at, err := f.Account(name)
+	if err != nil {
+		return before, after, err
+	}
+	cfg, err := write(f.Path, func(text []byte) ([]byte, error) { return config.SetAccount(text, before.Name, settings) })
+	if err == nil {
+		after = cfg.Accounts[at]
+	}
+	return before, after, err
+}
+
+// Remove takes an account out of the config, and returns what it was.
+func (f File) Remove(name string) (config.Account, error) {
+	before, _, err := f.Account(name)
+	if err == nil {
+		_, err = config.Edit(f.Path, func(text []byte) ([]byte, error) { return config.RemoveAccount(text, before.Name) })
+	}
+	return before, err
+}
+
+// Account is an account of the config, by its name in any case, and its place there.
+func (f File) Account(name string) (account config.Account, at int, err error) {
+	cfg, err := config.Load(f.Path)
+	if err == nil {
+		at, err = Index(cfg, name)
+	}
+	if err == nil {
+		account = cfg.Accounts[at]
+	}
+	return account, at, err
+}
+
+// Index is the place of an account in the config, by its name in any case.
+func Index(cfg *config.Config, name string) (int, error) {
+	var names []string
+	for i, c := range cfg.Accounts {
+		if strings.EqualFold(c.Name, name) {
+			return i, nil
+		}
+		names = append(names, c.Name)
+	}
+	return 0, fault.New(fault.NotFound, "there is no account "+fault.Quote(name)+" in the config", config.DidYouMean(name, names)+"`popbridge account list` shows them")
+}
+
+// New are the settings of a new account at a server, of which a provider may want that it
+// is not asked too often.
+func New(name string, server discover.Server, advice discover.Advice) []config.Setting {
+	list := []config.Setting{config.Text("name", name), config.Text("host", server.Host),
+		{Key: "port", Value: strconv.Itoa(server.Port)}, config.Text("tls", string(server.TLS)), config.Text("username", server.Username)}
+	if advice.MinInterval > 0 {
+		list = append(list, config.Text("poll_every", Duration(advice.MinInterval)))
+	}
+	return list
+}
+
+// AccountName makes the name of an account of an address: what a name may not have
+// becomes a hyphen.
+func AccountName(address string) string {
+	name := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-@+", r) {
+			return r
+		}
+		return '-'
+	}, address)
+	return strings.Trim(name[:min(len(name), 64)], ".-")
+}
+
+// Duration writes a duration as the config has it.
+func Duration(d time.Duration) string {
+	s := d.String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(s, zero) {
+			s = s[:len(s)-2]
+		}
+	}
+	return s
+}

@@ -1,0 +1,109 @@
+package editing
+
+import (
+	"context"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/internal/atomicfile"
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/secret"
+)
+
+// Stored is where the password of an account is. The zero Stored is where the config says.
+type Stored struct {
+	Keychain bool
+	File     string // the path; "": in none
+	Owner    string // who else than this user can read the file
+}
+
+// String is it in words.
+func (s Stored) String() string {
+	switch {
+	case s.Keychain:
+		return "in the keychain"
+	case s.File == "":
+		return "from where the config says"
+	case s.Owner != "":
+		return "in the file " + s.File + ", which only user " + s.Owner + " can read"
+	}
+	return "in the file " + s.File + ", which only this user can read"
+}
+
+// store puts the password where the agent finds it: into the keychain or, where there is
+// none, into a file made for it.
+func (f File) store(ctx context.Context, next config.Account, password secret.Secret) (where Stored, err error) {
+	if f.Owner == "" && StoreInKeychain(ctx, next, password) == nil { // root's keychain is none of the service's
+		return Stored{Keychain: true}, nil
+	}
+	path := filepath.Join(filepath.Dir(f.Path), next.Name+".password")
+	if info, err := os.Lstat(path); err == nil && (!info.Mode().IsRegular() || f.usesPasswordFile(path, "")) { // one that was left is replaced
+		return where, fault.New(fault.Conflict, "there is no keychain, and "+path+" is in use already", "remove it, or name a file with --password-file")
+	}
+	mode := fs.FileMode(0o700)
+	if f.Owner != "" {
+		mode = 0o755
+	}
+	if err := os.MkdirAll(filepath.Dir(path), mode); err != nil {
+		return where, unwritable(err)
+	}
+	return Stored{File: path, Owner: f.Owner}, writePassword(path, password)
+}
+
+func writePassword(path string, password secret.Secret) error {
+	return unwritable(atomicfile.Write(path, 0o600, []byte(string(password)+"\n")))
+}
+
+func unwritable(err error) error {
+	return fault.Wrap(err, fault.Config, "there is no keychain, and the password cannot be written to a file", "look at the permissions of the folder of the config, and at the space on its disk")
+}
+
+// StoreInKeychain puts the password of an account into the keychain of this user, in place
+// of one that is there.
+func StoreInKeychain(ctx context.Context, account config.Account, password secret.Secret) error {
+	return secret.Store(ctx, secret.Item{Service: config.KeychainService, Account: account.KeychainItem()}, password)
+}
+
+// Replaceable reports why the password of an account cannot be replaced: it is the output of
+// a command, or in a file that another account has as well.
+func (f File) Replaceable(account config.Account) error {
+	path := account.Password.File
+	switch {
+	case account.Password.InKeychain():
+		return nil
+	case path == "":
+		return fault.New(fault.Conflict, "the password of account "+account.Name+" is what a command prints", "change it where the command takes it from: "+fault.Quote(account.Password.Command[0]))
+	case f.usesPasswordFile(path, account.Name):
+		return fault.New(fault.Conflict, "another account has its password in "+path+", too", "change it there by hand, or give one of the accounts another file")
+	}
+	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
+		return fault.New(fault.Conflict, path+" is no plain file, so the password is not written there", "change it where the link leads")
+	}
+	return nil
+}
+
+// Replace puts another password where the config says that the one of the account is, if it
+// is Replaceable.
+func (f File) Replace(ctx context.Context, account config.Account, password secret.Secret) error {
+	switch err := f.Replaceable(account); {
+	case err != nil:
+		return err
+	case account.Password.InKeychain():
+		return StoreInKeychain(ctx, account, password)
+	}
+	return writePassword(account.Password.File, password)
+}
+
+// usesPasswordFile reports whether an account of the config, other than one, has its
+// password in a file.
+func (f File) usesPasswordFile(path, other string) bool {
+	abs, err := filepath.Abs(path)
+	cfg, loadErr := config.Load(f.Path)
+	return err == nil && loadErr == nil && slices.ContainsFunc(cfg.Accounts, func(c config.Account) bool {
+		return c.Password.File == abs && !strings.EqualFold(c.Name, other)
+	})
+}

@@ -1,0 +1,160 @@
+package operations
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net"
+	"strconv"
+
+	"github.com/popbridge/popbridge/agent/editing"
+	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/installer/discover"
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/password"
+	"github.com/popbridge/popbridge/internal/secret"
+)
+
+// file is the config that is changed. The agent reads what it writes, so it hands nothing
+// over.
+func (l *Local) file() editing.File { return editing.File{Path: l.users.Config().Path} }
+
+func (l *Local) Discover(ctx context.Context, ask Address, progress func(Progress)) ([]Discovered, error) {
+	cfg, err := l.file().Writable()
+	if err != nil {
+		return nil, err
+	}
+	address, err := discover.ParseAddress(ask.Address)
+	if err != nil {
+		return nil, err
+	}
+	if known, there := cfg.Account(editing.AccountName(address.String())); there {
+		return []Discovered{{Address: address.String(), Account: known.Name, Doubts: []Doubt{}, Advice: advice(discover.Advice{})}}, nil
+	}
+	found, err := discover.Discover(ctx, ask.Address, discover.Options{Progress: func(s discover.Step) {
+		progress(Progress{Asked: s.Asked, Answer: s.Answer})
+	}})
+	if err != nil {
+		return nil, err
+	}
+	answer := Discovered{Address: found.Address.String(), Provider: found.Provider, POP: server(found.POP), SMTP: server(found.SMTP),
+		OtherUsername: found.OtherUsername, OAuth2Only: found.POP.OAuth2Only(), Doubts: []Doubt{}, Advice: advice(found.Advice)}
+	for _, d := range found.Doubts() {
+		answer.Doubts = append(answer.Doubts, Doubt(d))
+	}
+	return []Discovered{answer}, nil
+}
+
+func server(s discover.Server) MailServer {
+	return MailServer{Host: s.Host, Port: s.Port, TLS: string(s.TLS), Username: s.Username}
+}
+
+func advice(a discover.Advice) Advice {
+	answer := Advice{Provider: a.Provider, Needs: [][]string{}, EnableURL: a.EnableURL, HelpURLs: append([]string{}, a.HelpURLs...),
+		MinInterval: a.MinInterval.Seconds(), Note: a.Note}
+	for _, one := range a.Needs {
+		var list []string
+		for _, need := range one {
+			list = append(list, string(need))
+		}
+		answer.Needs = append(answer.Needs, list)
+	}
+	return answer
+}
+
+// planned is the account that is asked for, with the settings that are to be written.
+func (l *Local) planned(ask NewAccount) (next config.Account, settings []config.Setting, known discover.Advice, err error) {
+	s := ask.Server
+	known, _ = discover.AdviceFor(cmp.Or(ask.Address, s.Username), s.Host)
+	settings = editing.New(editing.AccountName(cmp.Or(ask.Address, s.Username)),
+		discover.Server{Host: s.Host, Port: s.Port, TLS: discover.Security(s.TLS), Username: s.Username}, known)
+	if ask.Keep != "" {
+		settings = append(settings, config.Text("keep_on_server", ask.Keep))
+	}
+	next, err = l.file().Planned(settings)
+	return next, settings, known, err
+}
+
+func (l *Local) TryAccount(ctx context.Context, ask NewAccount) (Tried, error) {
+	next, _, known, err := l.planned(ask)
+	answer := Tried{Username: ask.Server.Username, Advice: advice(known), Probe: Probe{Warnings: []string{}}}
+	if answer.Wrong, err = wrong(err); err != nil || len(answer.Wrong) > 0 {
+		return answer, err
+	}
+	if answer.Wrong = wrongPassword(ask.Password); len(answer.Wrong) > 0 {
+		return answer, nil
+	}
+	answer.Probe, answer.Username = TryEither(ctx, next, ask.OtherUsername, ask.Password)
+	return answer, ctx.Err()
+}
+
+func (l *Local) AddAccount(ctx context.Context, ask NewAccount) (answer AddedAccount, err error) {
+	next, settings, _, err := l.planned(ask)
+	if answer.Wrong, err = wrong(err); err != nil || len(answer.Wrong) > 0 {
+		return answer, err
+	}
+	if answer.Wrong = wrongPassword(ask.Password); len(answer.Wrong) > 0 {
+		return answer, nil
+	}
+	where, err := l.file().Add(ctx, next, ask.Password, settings)
+	if err != nil {
+		return answer, err
+	}
+	answer.Account, answer.User, answer.Password = next.Name, next.User, "file"
+	if where.Keychain {
+		answer.Password = "keychain"
+	}
+	return answer, l.Reload(ctx)
+}
+
+func wrongPassword(s secret.Secret) []Wrong {
+	if err := secret.Check(s); err != nil {
+		return []Wrong{{Key: "password", Text: err.Error(), Hint: fault.Hint(err)}}
+	}
+	return []Wrong{}
+}
+
+// wrong takes the problems of a text that was not written out of an error.
+func wrong(err error) ([]Wrong, error) {
+	list := []Wrong{}
+	found, ok := errors.AsType[*config.Errors](err)
+	if !ok || found.File != "" {
+		return list, err
+	}
+	for _, p := range found.Problems {
+		list = append(list, Wrong{p.Key, p.Text, p.Hint})
+	}
+	return list, nil
+}
+
+func (l *Local) MakeFirstDevice(ctx context.Context, ask DeviceOf) (answer FirstDevice, err error) {
+	answer.Server = MailServer{TLS: string(l.users.Config().IMAP.TLS), Username: ask.User}
+	if answer.Server.TLS == string(config.Off) {
+		answer.Server.TLS = string(config.None)
+	}
+	for _, addr := range l.clients.Listening() {
+		host, port, _ := net.SplitHostPort(addr)
+		answer.Server.Host = host
+		answer.Server.Port, _ = strconv.Atoi(port)
+		break
+	}
+	answer.Name, answer.Password, err = AddFirstDevice(ctx, l, ask.User)
+	return answer, err
+}
+
+// AddFirstDevice makes the login of a mail program, unless the user has one: then both are
+// empty.
+func AddFirstDevice(ctx context.Context, ops People, user string) (name, made string, err error) {
+	devices, err := ops.Devices(ctx)
+	if err != nil {
+		return "", "", err
+	}
+	for _, d := range devices {
+		if d.User == user {
+			return "", "", nil
+		}
+	}
+	made = password.New()
+	_, err = ops.AddDevice(ctx, AddDevice{User: user, Name: "first", Password: made, Generated: true})
+	return "first", made, err
+}

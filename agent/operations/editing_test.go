@@ -1,0 +1,263 @@
+package operations_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/popbridge/popbridge/agent/agenttest"
+	"github.com/popbridge/popbridge/agent/operations"
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/secret"
+)
+
+// The table of providers needs no network: what it knows is told step by step.
+func TestDiscoverTellsItsSteps(t *testing.T) {
+	t.Parallel()
+	r, _, _ := agenttest.OneUser(t, open)
+	var steps []string
+	found, err := r.Ops().Discover(t.Context(), operations.Address{Address: " ann@GMX.de"}, func(p operations.Progress) {
+		steps = append(steps, p.Asked+": "+p.Answer)
+	})
+	if err != nil || len(found) != 1 {
+		t.Fatal(found, err)
+	}
+	f := found[0]
+	if len(steps) == 0 || !strings.Contains(steps[0], "pop.gmx.net:995") {
+		t.Errorf("steps %q", steps)
+	}
+	want := operations.MailServer{Host: "pop.gmx.net", Port: 995, TLS: "implicit", Username: "ann@gmx.de"}
+	if diff := cmp.Diff(want, f.POP); diff != "" || f.Address != "ann@gmx.de" || f.SMTP.Host == "" || len(f.Doubts) != 0 {
+		t.Errorf("%s%+v", diff, f)
+	}
+	if len(f.Advice.Needs) == 0 || f.Advice.Needs[0][0] != "enable-pop" || f.Advice.HelpURLs == nil {
+		t.Errorf("advice %+v", f.Advice)
+	}
+	for address, kind := range map[string]fault.Kind{"ann": fault.Config, "ann@icloud.com": fault.NotFound} {
+		if _, err := r.Ops().Discover(t.Context(), operations.Address{Address: address}, func(operations.Progress) {}); !fault.Is(err, kind) || fault.Hint(err) == "" {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+}
+
+func TestTryAndAddAccount(t *testing.T) {
+	t.Parallel()
+	r, _, _ := agenttest.OneUser(t, open)
+	_, port := agenttest.POP(t, "work", 2)
+	ask := operations.NewAccount{Address: "work@example.com", Password: "guess", OtherUsername: "work", Keep: "30d",
+		Server: operations.MailServer{Host: "127.0.0.1", Port: port, TLS: "none", Username: "work@example.com"}}
+	tried, err := r.Ops().TryAccount(t.Context(), ask)
+	if err != nil || !tried.Refused || tried.Error == "" || len(tried.Wrong) > 0 {
+		t.Errorf("a wrong password: %+v, %v", tried, err)
+	}
+	ask.Password = agenttest.POPPassword
+	tried, err = r.Ops().TryAccount(t.Context(), ask)
+	if err != nil || tried.Error != "" || tried.Username != "work" || tried.Messages != 2 || tried.Bytes == 0 {
+		t.Fatalf("%+v, %v", tried, err)
+	}
+	ask.Server.Username = tried.Username
+	added, err := r.Ops().AddAccount(t.Context(), ask)
+	if err != nil || len(added.Wrong) > 0 || added.Account != "work@example.com" || added.User != "me" {
+		t.Fatalf("%+v, %v", added, err)
+	}
+	if got := r.Sync("work@example.com"); got[0].New != 2 && got[0].Stored != 2 {
+		t.Errorf("sync %+v", got)
+	}
+	known, err := r.Ops().Discover(t.Context(), operations.Address{Address: "work@example.com"}, func(operations.Progress) {})
+	if err != nil || known[0].Account != "work@example.com" {
+		t.Errorf("an address that is there: %+v, %v", known, err)
+	}
+	if again, err := r.Ops().AddAccount(t.Context(), ask); err != nil || len(again.Wrong) == 0 {
+		t.Errorf("the same once more: %+v, %v", again, err)
+	}
+	device, err := r.Ops().MakeFirstDevice(t.Context(), operations.DeviceOf{User: "me"})
+	if err != nil || device.Name != "first" || device.Password == "" || device.Server.Port == 0 || device.Server.TLS != "none" {
+		t.Errorf("%+v, %v", device, err)
+	}
+	if second, err := r.Ops().MakeFirstDevice(t.Context(), operations.DeviceOf{User: "me"}); err != nil || second.Password != "" {
+		t.Errorf("a second one: %+v, %v", second, err)
+	}
+	text := r.Text()
+	if strings.Contains(text, agenttest.POPPassword) || !strings.Contains(text, `keep_on_server = "30d"`) {
+		t.Errorf("config\n%s", text)
+	}
+}
+
+// What cannot be written is said by its key, and nothing is written.
+func TestWhatIsTypedWrong(t *testing.T) {
+	t.Parallel()
+	r, _, _ := agenttest.OneUser(t, open)
+	before := r.Text()
+	good := operations.MailServer{Host: "pop.example.com", Port: 995, TLS: "implicit", Username: "ann"}
+	for _, tt := range []struct {
+		change func(*operations.NewAccount)
+		want   string
+	}{
+		{func(a *operations.NewAccount) { a.Server.Host = "a b" }, "host"},
+		{func(a *operations.NewAccount) { a.Server.Port = 70000 }, "port"},
+		{func(a *operations.NewAccount) { a.Server.TLS = "ssl" }, "tls"},
+		{func(a *operations.NewAccount) { a.Server.Username = "" }, "username"},
+		{func(a *operations.NewAccount) { a.Keep = "forever\"\npassword_command = [\"id\"]\n#" }, "keep_on_server"},
+		{func(a *operations.NewAccount) { a.Server.Host = "x\"\npassword_file = \"/etc/shadow" }, "host"},
+		{func(a *operations.NewAccount) { a.Password = "" }, "password"},
+		{func(a *operations.NewAccount) { a.Password = "a\nb" }, "password"},
+	} {
+		ask := operations.NewAccount{Address: "ann@example.com", Server: good, Password: "secret"}
+		tt.change(&ask)
+		added, err := r.Ops().AddAccount(t.Context(), ask)
+		tried, tryErr := r.Ops().TryAccount(t.Context(), ask)
+		if err != nil || tryErr != nil || len(added.Wrong) != 1 || added.Wrong[0].Key != tt.want || added.Wrong[0].Text == "" {
+			t.Errorf("%s: %+v, %v, %v", tt.want, added.Wrong, err, tryErr)
+		} else if diff := cmp.Diff(added.Wrong, tried.Wrong); diff != "" {
+			t.Error(diff)
+		}
+	}
+	if now := r.Text(); now != before {
+		t.Errorf("it was written:\n%s", now)
+	}
+}
+
+func TestSetAccount(t *testing.T) {
+	t.Parallel()
+	r, _, _ := agenttest.OneUser(t, open)
+	set := func(settings map[string]string) operations.PlannedAccount {
+		t.Helper()
+		answer, err := r.Ops().SetAccount(t.Context(), operations.SetAccount{Account: "HOME", Settings: settings})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer
+	}
+	if wrong := set(map[string]string{"poll_every": "soon", "folder": "a//b"}).Wrong; len(wrong) != 2 || wrong[0].Key != "poll_every" && wrong[1].Key != "poll_every" {
+		t.Errorf("%+v", wrong)
+	}
+	if wrong := set(map[string]string{"keep_on_server": "below 80%"}).Wrong; len(wrong) != 1 || wrong[0].Key != "keep_on_server" || wrong[0].Hint == "" {
+		t.Errorf("%+v", wrong)
+	}
+	if wrong := set(map[string]string{"paused": "true\npassword_command = [\"id\"]"}).Wrong; len(wrong) != 1 || wrong[0].Key != "paused" {
+		t.Errorf("%+v", wrong)
+	}
+	for _, key := range []string{"password_command", "password_file", "ca_file", "host", "name", "user", "nonsense", ""} {
+		_, err := r.Ops().SetAccount(t.Context(), operations.SetAccount{Account: "home", Settings: map[string]string{key: "x"}})
+		if !fault.Is(err, fault.Denied) {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
+	set(map[string]string{"paused": "true", "quota": "1GB", "keep_on_server": "below 80%", "delete_on_server": "when expunged", "delete_grace": "3d"})
+	got, err := r.Ops().AccountDetails(t.Context(), operations.AccountName{Account: "home"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]string{"poll_every": "1h", "keep_on_server": "below 80%", "quota": "1GB", "delete_on_server": "when expunged", "delete_grace": "3d",
+		"confirm_deletes": "true", "shadow": "false", "folder": "INBOX", "max_message_size": "200MB", "paused": "true"}, got.Settings); diff != "" {
+		t.Error(diff)
+	}
+	if got.Password != "file" || got.Server.TLS != "none" || got.User != "ann" {
+		t.Errorf("%+v", got)
+	}
+	for _, s := range r.Status().Accounts {
+		if s.State != "paused" {
+			t.Errorf("the agent has not taken it up: %+v", s)
+		}
+	}
+	// What it has can be set again as it is.
+	if wrong := set(got.Settings).Wrong; len(wrong) > 0 {
+		t.Errorf("%+v", wrong)
+	}
+	set(map[string]string{"paused": "", "quota": "", "keep_on_server": "", "delete_on_server": "", "delete_grace": ""})
+	removed, err := r.Ops().RemoveAccount(t.Context(), operations.AccountName{Account: "home"})
+	if err != nil || removed.Account != "home" || len(r.Status().Accounts) != 0 {
+		t.Errorf("%+v, %v", removed, err)
+	}
+}
+
+// What a change would delete is said before it is made.
+func TestPlanAccount(t *testing.T) {
+	t.Parallel()
+	r, _, _ := agenttest.OneUser(t, open)
+	plan := func(settings map[string]string) operations.PlannedAccount {
+		t.Helper()
+		answer, err := r.Ops().PlanAccount(t.Context(), operations.SetAccount{Account: "home", Settings: settings})
+		if err != nil || len(answer.Wrong) > 0 {
+			t.Fatalf("%+v, %v", answer.Wrong, err)
+		}
+		return answer
+	}
+	before := r.Text()
+	if p := plan(map[string]string{"poll_every": "2h"}).Preview; p != nil {
+		t.Errorf("nothing about deletions: %+v", p)
+	}
+	if p := plan(map[string]string{"keep_on_server": "newest 1"}).Preview; len(p.Delete) != 2 || !p.NeedsConfirm || p.Error != "" || p.Delete[0].Subject == "" {
+		t.Errorf("%+v", p)
+	}
+	if p := plan(map[string]string{"keep_on_server": "never", "confirm_deletes": "false"}).Preview; len(p.Delete) != 3 || p.NeedsConfirm {
+		t.Errorf("%+v", p)
+	}
+	if p := plan(map[string]string{"keep_on_server": "never", "shadow": "true"}).Preview; !p.Shadow || p.NeedsConfirm {
+		t.Errorf("%+v", p)
+	}
+	if now := previewed(t, r); len(now.Delete) != 0 || r.Text() != before {
+		t.Errorf("a plan has changed something: %+v", now)
+	}
+}
+
+func TestSetLogin(t *testing.T) {
+	t.Parallel()
+	r, _, _ := agenttest.OneUser(t, open)
+	d, err := r.Ops().AccountDetails(t.Context(), operations.AccountName{Account: "home"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(r.Dir, "password")
+	before, stored := r.Text(), func() string {
+		t.Helper()
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimSpace(string(data))
+	}
+	ask := operations.SetLogin{Account: "home", Server: d.Server, Password: "guess"}
+	tried, err := r.Ops().SetLogin(t.Context(), ask)
+	if err != nil || !tried.Refused || stored() != agenttest.POPPassword {
+		t.Errorf("a wrong password: %+v, %v; stored %s", tried, err, stored())
+	}
+	if err := os.WriteFile(file, []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ask.Password = agenttest.POPPassword
+	if tried, err = r.Ops().SetLogin(t.Context(), ask); err != nil || tried.Error != "" || tried.Messages != 3 || stored() != agenttest.POPPassword || r.Text() != before {
+		t.Errorf("the right one: %+v, %v; stored %s\n%s", tried, err, stored(), r.Text())
+	}
+	_, ask.Server.Port = agenttest.POP(t, "home", 1)
+	if tried, err = r.Ops().SetLogin(t.Context(), ask); err != nil || tried.Messages != 1 || r.Load().Accounts[0].Port != ask.Server.Port {
+		t.Errorf("another server: %+v, %v", tried, err)
+	}
+	ask.Server.Host = "a b"
+	if tried, err = r.Ops().SetLogin(t.Context(), ask); err != nil || len(tried.Wrong) != 1 || tried.Wrong[0].Key != "host" {
+		t.Errorf("no host: %+v, %v", tried, err)
+	}
+	// A command is not replaced, nor a file that another account has as well.
+	r.Reload(agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: d.Server.Port}, agenttest.Account{Name: "work", User: "ann", Folder: "INBOX", Port: ask.Server.Port})
+	ask.Server = d.Server
+	if _, err = r.Ops().SetLogin(t.Context(), ask); !fault.Is(err, fault.Conflict) || fault.Hint(err) == "" {
+		t.Errorf("a shared file: %v", err)
+	}
+	r.Reload(agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: d.Server.Port, Replace: []string{`password_file = "password"`, `password_command = ["echo", "x"]`}})
+	if _, err = r.Ops().SetLogin(t.Context(), ask); !fault.Is(err, fault.Conflict) || fault.Hint(err) == "" {
+		t.Errorf("a command: %v", err)
+	}
+}
+
+// No answer has a password of a provider, and no list is null.
+func TestAnswersOfEditing(t *testing.T) {
+	for _, v := range []any{operations.NewAccount{Password: "geheim"}, operations.SetLogin{Password: secret.Secret("geheim")}} {
+		if text, err := json.Marshal(v); err != nil || strings.Contains(string(text), "geheim") {
+			t.Errorf("%s, %v", text, err)
+		}
+	}
+}

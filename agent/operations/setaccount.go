@@ -1,0 +1,178 @@
+package operations
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/popbridge/popbridge/agent/editing"
+	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/installer/discover"
+	"github.com/popbridge/popbridge/internal/fault"
+)
+
+// SettableKeys are the keys of an account that a page may change. None of them names a
+// file or a program, or says where the password is sent: for that see SetLogin.
+var SettableKeys = []string{"poll_every", "keep_on_server", "quota", "delete_on_server", "delete_grace", "confirm_deletes",
+	"shadow", "folder", "max_message_size", "paused"}
+
+func (l *Local) AccountDetails(_ context.Context, ask AccountName) (answer AccountDetails, err error) {
+	account, _, err := l.file().Account(ask.Account)
+	if err != nil {
+		return answer, err
+	}
+	return details(account), nil
+}
+
+func details(c config.Account) AccountDetails {
+	d := AccountDetails{Account: c.Name, User: c.User, Password: "file", Settings: map[string]string{
+		"poll_every": lasts(c.PollEvery), "keep_on_server": c.Keep.String(), "quota": "", "delete_on_server": "", "delete_grace": lasts(c.DeleteGrace),
+		"confirm_deletes": strconv.FormatBool(c.ConfirmDeletes), "shadow": strconv.FormatBool(c.Shadow), "folder": c.Folder,
+		"max_message_size": size(c.MaxMessageSize), "paused": strconv.FormatBool(c.Paused),
+	}}
+	d.Server = MailServer{Host: c.Host, Port: c.Port, TLS: string(c.TLS), Username: c.Username}
+	if c.Quota > 0 {
+		d.Settings["quota"] = size(c.Quota)
+	}
+	if c.DeleteExpunged {
+		d.Settings["delete_on_server"] = "when expunged"
+	}
+	if len(c.Password.Command) > 0 {
+		d.Password = "command"
+	} else if c.Password.InKeychain() {
+		d.Password = "keychain"
+	}
+	known, _ := discover.AdviceFor(c.Username, c.Host)
+	d.Advice = advice(known)
+	return d
+}
+
+// lasts writes a duration as the config has it.
+func lasts(d time.Duration) string {
+	const day = 24 * time.Hour
+	if d%day == 0 {
+		return fmt.Sprintf("%dd", d/day)
+	}
+	return editing.Duration(d)
+}
+
+// size writes a number of bytes as the config has it.
+func size(n int64) string {
+	unit := 0
+	for ; n%1000 == 0 && n > 0 && unit < 4; unit++ {
+		n /= 1000
+	}
+	return strconv.FormatInt(n, 10) + []string{"B", "KB", "MB", "GB", "TB"}[unit]
+}
+
+// settings are those of a question, in the order of the keys, and what is wrong with them
+// before the config is looked at.
+func settings(ask map[string]string) (list []config.Setting, wrong []Wrong, err error) {
+	wrong = []Wrong{}
+	for _, key := range slices.Sorted(maps.Keys(ask)) {
+		if !slices.Contains(SettableKeys, key) {
+			return nil, wrong, fault.New(fault.Denied, "the page does not change "+fault.Quote(key)+" of an account", "`popbridge account set` does")
+		}
+		s, err := config.ParseSetting(key + "=" + ask[key])
+		if err != nil {
+			wrong = append(wrong, Wrong{key, err.Error(), fault.Hint(err)})
+			continue
+		}
+		list = append(list, s)
+	}
+	if list == nil && len(wrong) == 0 {
+		err = fault.New(fault.Config, "nothing is said that could be changed", "change a value first")
+	}
+	return list, wrong, err
+}
+
+func (l *Local) PlanAccount(ctx context.Context, ask SetAccount) (answer PlannedAccount, err error) {
+	list, found, err := settings(ask.Settings)
+	if answer.Wrong = found; err != nil || len(found) > 0 {
+		return answer, err
+	}
+	before, after, err := l.file().PlanChange(ask.Account, list)
+	if answer.Wrong, err = wrong(err); err != nil || len(answer.Wrong) > 0 || sameDeletions(before, after) {
+		return answer, err
+	}
+	chosen, err := l.accounts.Choose([]string{before.Name})
+	if err != nil {
+		return answer, err
+	}
+	p, err := l.preview(ctx, chosen[0], after)
+	p.Error, p.Hint = said(err)
+	answer.Preview = &p
+	return answer, ctx.Err()
+}
+
+// sameDeletions reports whether both delete the same on the server.
+func sameDeletions(a, b config.Account) bool {
+	return a.Keep == b.Keep && a.Quota == b.Quota && a.DeleteExpunged == b.DeleteExpunged && a.DeleteGrace == b.DeleteGrace &&
+		a.Shadow == b.Shadow && a.ConfirmDeletes == b.ConfirmDeletes
+}
+
+func (l *Local) SetAccount(ctx context.Context, ask SetAccount) (answer PlannedAccount, err error) {
+	list, found, err := settings(ask.Settings)
+	if answer.Wrong = found; err != nil || len(found) > 0 {
+		return answer, err
+	}
+	_, _, err = l.file().Change(ask.Account, list)
+	if answer.Wrong, err = wrong(err); err != nil || len(answer.Wrong) > 0 {
+		return answer, err
+	}
+	return answer, l.Reload(ctx)
+}
+
+func (l *Local) SetLogin(ctx context.Context, ask SetLogin) (answer Tried, err error) {
+	s := ask.Server
+	answer = Tried{Wrong: wrongPassword(ask.Password), Username: s.Username, Advice: advice(discover.Advice{}), Probe: Probe{Warnings: []string{}}}
+	if len(answer.Wrong) > 0 {
+		return answer, nil
+	}
+	before, _, err := l.file().Account(ask.Account)
+	if err == nil {
+		err = l.file().Replaceable(before)
+	}
+	if err != nil {
+		return answer, err
+	}
+	var list []config.Setting
+	add := func(changed bool, s config.Setting) {
+		if changed {
+			list = append(list, s)
+		}
+	}
+	add(s.Host != before.Host, config.Text("host", s.Host))
+	add(s.Port != before.Port, config.Setting{Key: "port", Value: strconv.Itoa(s.Port)})
+	add(s.TLS != string(before.TLS), config.Text("tls", s.TLS))
+	add(s.Username != before.Username, config.Text("username", s.Username))
+	_, after, err := l.file().PlanChange(before.Name, list)
+	if answer.Wrong, err = wrong(err); err != nil || len(answer.Wrong) > 0 {
+		return answer, err
+	}
+	known, _ := discover.AdviceFor(after.Username, after.Host)
+	answer.Advice = advice(known)
+	if answer.Probe = Try(ctx, after, ask.Password); answer.Error != "" {
+		return answer, ctx.Err()
+	}
+	if err := l.file().Replace(ctx, after, ask.Password); err != nil {
+		return answer, err
+	}
+	if len(list) > 0 {
+		if _, _, err := l.file().Change(ask.Account, list); err != nil {
+			return answer, err
+		}
+	}
+	return answer, l.Reload(ctx)
+}
+
+func (l *Local) RemoveAccount(ctx context.Context, ask AccountName) (answer AccountDetails, err error) {
+	removed, err := l.file().Remove(ask.Account)
+	if err != nil {
+		return answer, err
+	}
+	return details(removed), l.Reload(ctx)
+}

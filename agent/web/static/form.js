@@ -1,0 +1,93 @@
+// Forms that a person fills in, and what an account is to be told about.
+import { h, replace } from "./dom.js";
+import { t, number, size } from "./text.js";
+import { Fault } from "./api.js";
+import { failed, icon } from "./parts.js";
+
+/** @typedef {ReturnType<typeof import("./parts.js").field>} Field */
+
+/**
+ * A form that Enter sends. It cannot be sent twice at a time; what work returns, or how it
+ * failed, is shown below it.
+ * @param {import("./dom.js").Child} content
+ * @param {string} yes
+ * @param {() => Promise<import("./dom.js").Child | void>} work
+ * @param {import("./dom.js").Child} [more] buttons beside
+ */
+export function form(content, yes, work, more) {
+  const outcome = h("div", { class: "outcome", role: "status" });
+  const b = h("button", { type: "submit", class: "primary" }, yes);
+  return h("form", { novalidate: true, submit: async (/** @type {Event} */ e) => {
+    e.preventDefault();
+    if (b.getAttribute("aria-disabled") === "true") return;
+    b.setAttribute("aria-disabled", "true");
+    replace(outcome, h("progress", { "aria-label": yes }));
+    try {
+      replace(outcome, await work() ?? null);
+    } catch (e) {
+      replace(outcome, failed(e));
+    } finally {
+      b.removeAttribute("aria-disabled");
+    }
+  } }, content, h("div", { class: "buttons" }, b, more), outcome);
+}
+
+/**
+ * Says what is wrong at its field; what has no field is an error of all. True: nothing is.
+ * @param {Record<string, Field>} fields by the key of the config
+ * @param {import("./types").Wrong[]} wrong
+ */
+export function right(fields, wrong) {
+  for (const f of Object.values(fields)) f.wrong("");
+  for (const w of [...wrong].reverse()) {
+    if (!fields[w.key]) throw new Fault({ text: w.key + ": " + w.text, hint: w.hint }, 422);
+    fields[w.key].input.closest("details")?.setAttribute("open", "");
+    fields[w.key].wrong([w.text, w.hint].filter(Boolean).join(" – "));
+  }
+  return wrong.length === 0;
+}
+
+/** A link that leaves the page; others than web addresses are text. @param {string} url */
+const outside = url => /^https?:\/\//.test(url) ? h("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, new URL(url).host) : url;
+
+/** What a provider asks for. @param {import("./types").Advice} a */
+export function advice(a) {
+  if (a.needs.length === 0 && !a.note && a.help_urls.length === 0 && a.min_interval === 0) return null;
+  return h("div", { class: "box" }, h("h2", {}, t("advice.title", { provider: a.provider })),
+    h("ul", {},
+      a.needs.map(one => h("li", {}, one.map((need, i) => [i > 0 && t("advice.or"), t("advice." + need),
+        need === "enable-pop" && a.enable_url ? [" ", outside(a.enable_url)] : null]))),
+      a.min_interval > 0 && h("li", {}, t("advice.interval", { n: a.min_interval / 60 })),
+      a.note && h("li", { lang: "en" }, a.note),
+      a.help_urls.map(u => h("li", {}, t("advice.help"), " ", outside(u)))));
+}
+
+/** @param {string} tls */
+export const security = tls => t("tls." + tls);
+export const securities = () => ({ implicit: security("implicit"), starttls: security("starttls"), none: security("none") });
+
+/** What a login at a server found, or why there was none. @param {import("./types").Tried} r */
+export function tried(r) {
+  const line = (/** @type {boolean} */ ok, /** @type {string} */ text) => h("li", {}, icon(ok ? "ok" : "error"), " ", text);
+  if (r.error) return [failed(new Fault({ text: r.refused ? t("tried.refused") : r.error, hint: r.refused ? r.error : r.hint }, 422)), advice(r.advice)];
+  return h("ul", { class: "tried" },
+    line(true, t("tried.connected", { server: r.server })),
+    line(r.tls !== "", r.tls ? t("tried.tls", { certificate: r.certificate, tls: r.tls }) : t("tried.clear")),
+    line(true, t("tried.login", { username: r.username })),
+    line(true, t("tried.mail", { n: r.messages, size: size(r.bytes) })),
+    r.warnings.map(w => h("li", { class: "dim" }, w)));
+}
+
+/** The rules of what stays at the provider; those with a number have it in place of N. */
+export const rules = /** @type {Record<string, (n: string) => string>} */ ({
+  forever: () => "forever", days: n => n + "d", newest: n => "newest " + n, below: n => "below " + n + "%", never: () => "never",
+});
+
+/** The rule and the number of a keep_on_server. @param {string} keep @returns {[string, string]} */
+export function ruleOf(keep) {
+  const n = /\d+/.exec(keep)?.[0] ?? "";
+  return [keep.endsWith("d") ? "days" : keep.startsWith("newest") ? "newest" : keep.startsWith("below") ? "below" : keep, n];
+}
+
+/** What a rule does, in a sentence. @param {string} rule @param {string} n */
+export const ruleText = (rule, n) => t("keep." + rule, { n: number(n || 0) });

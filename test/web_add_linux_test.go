@@ -1,0 +1,177 @@
+package test
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/popbridge/popbridge/internal/testkit"
+	"github.com/popbridge/popbridge/test/rig"
+)
+
+// newcomer is an agent without an account, and its page in a browser.
+func newcomer(t *testing.T, env ...string) (p *rig.Popbridge, b *tab, origin string) {
+	t.Helper()
+	p, err := rig.NewPopbridge(binary, t.TempDir())
+	must(t, err)
+	p.Web = "127.0.0.1:0"
+	p.Env = env
+	must(t, p.Configure())
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("popbridge: %s", tail(p.Log()))
+		}
+		must(t, p.Stop())
+	})
+	start(t, p)
+	b, origin = webPage(t, p)
+	return p, b, origin
+}
+
+// A newcomer's path: from no account to the first mail, and what a mail program needs.
+func TestWebAdd(t *testing.T) {
+	rig.Need(t, "dovecot", "chromium")
+	t.Parallel()
+	ca := testkit.CA(t, "localhost")
+	d := dovecot(t, ca)
+	must(t, d.Put("home", testkit.Message(0), testkit.Message(1)))
+	p, b, origin := newcomer(t, "SSL_CERT_FILE="+ca.CAFile)
+	b.may = append(b.may, "422") // the answer for a provider without POP3
+	b.shows("There is no account yet. Add one")
+	b.click("Add an account")
+
+	// A provider that is known needs no network to be found.
+	b.enter("Your mail address", "ann")
+	b.click("Find the server")
+	b.shows("This is not a mail address")
+	b.enter("Your mail address", "ann@gmx.de")
+	b.click("Find the server")
+	b.shows("pop.gmx.net:995")
+	b.shows("Switch on POP3 in the settings of the mailbox")
+	b.shot("add-server")
+	b.click("Back")
+	b.enter("Your mail address", "ann@icloud.com")
+	b.click("Find the server")
+	b.shows("has no POP3")
+	b.click("Back")
+
+	b.enter("Your mail address", "home@example.com")
+	b.click("I enter the server myself")
+	b.shows("Step 2 of 4")
+	b.click("Go on")
+	b.shows("Enter the name of the server.")
+	b.enter("Server", "localhost")
+	b.enter("Port", strconv.Itoa(d.POP3S))
+	b.shot("add-byhand")
+	b.click("Go on")
+	b.shows("Step 3 of 4")
+	b.enter("Password at the provider", "guess")
+	b.click("Test")
+	b.shows("The provider does not take this user name or password")
+	b.shot("add-refused")
+	b.enter("User name", "home")
+	b.enter("Password at the provider", rig.Password)
+	b.click("Test")
+	b.shows("2 messages there")
+	b.shows("The server has shown who it is")
+	b.shot("add-tried")
+	b.click("Go on")
+	b.shows("Step 4 of 4")
+	b.shows("Nothing is deleted at the provider.")
+	b.click("Nothing")
+	b.shows("2 of the messages that are there now are deleted at the provider.")
+	b.shot("add-keep")
+	for _, scheme := range []string{"light", "dark"} {
+		b.resize(390, scheme)
+		b.shot("add-keep-390-" + scheme)
+	}
+	b.resize(1280, "light")
+	b.click("The newest messages")
+	b.enter("Messages", "many")
+	b.click("Add the account")
+	b.shows("does not say how many messages")
+	b.click("Everything")
+	if text, err := os.ReadFile(p.ConfigFile()); err != nil || strings.Contains(string(text), "[[account]]") {
+		t.Errorf("the config has an account before it was agreed to: %v\n%s", err, text)
+	}
+	b.click("Add the account")
+	b.shows("home@example.com is set up")
+	b.shows("The password is shown this once only.")
+	b.shot("add-done")
+	password := eval[string](b, `return [...document.querySelectorAll("dl.values code")].map(e => e.innerText).find(s => /^[a-z2-7-]{24}$/.test(s))`)
+	c := loginAs(t, p, nil, "me", password)
+	b.click("See the mail come in")
+	b.shows("The account is up to date")
+	if box := selectMailbox(t, c, "INBOX"); box.NumMessages != 2 {
+		t.Errorf("INBOX has %d messages", box.NumMessages)
+	}
+	if n, err := d.Count("home"); err != nil || n != 2 {
+		t.Errorf("%d messages at the provider, %v", n, err)
+	}
+	// Back does not add it once more, and the password is not shown again.
+	eval[bool](b, `history.back(); return true`)
+	b.until("what is over is not shown", `location.hash === "#/" && document.querySelector("main h1")?.innerText === "Home"`)
+	text, err := os.ReadFile(p.ConfigFile())
+	must(t, err)
+	if n := strings.Count(string(text), "[[account]]"); n != 1 || strings.Contains(string(text), rig.Password) {
+		t.Errorf("%d accounts in\n%s", n, text)
+	}
+	b.quiet(origin)
+}
+
+// The wizard needs no mouse.
+func TestWebAddByKeyboard(t *testing.T) {
+	rig.Need(t, "dovecot", "chromium")
+	t.Parallel()
+	ca := testkit.CA(t, "localhost")
+	d := dovecot(t, ca)
+	must(t, d.Put("home", testkit.Message(0)))
+	_, b, origin := newcomer(t, "SSL_CERT_FILE="+ca.CAFile)
+	b.shows("There is no account yet")
+	// tab presses the key until what has this name has the focus.
+	tab := func(name string) {
+		t.Helper()
+		for range 40 {
+			if eval[bool](b, `const e = document.activeElement; return (e.labels?.[0]?.innerText ?? e.getAttribute("aria-label") ?? e.innerText).trim() === args[0]`, name) {
+				return
+			}
+			b.press("\t")
+		}
+		t.Fatalf("%q is not reached with the Tab key", name)
+	}
+	tab("Add an account")
+	b.press("\r")
+	b.shows("Step 1 of 4")
+	b.until("the heading has the focus", `document.activeElement.tagName === "H1"`)
+	tab("Your mail address")
+	b.press("home@example.com")
+	tab("I enter the server myself")
+	b.press("\r")
+	b.shows("Step 2 of 4")
+	b.until("the heading has the focus", `document.activeElement.tagName === "H1"`)
+	tab("Server")
+	b.press("localhost")
+	tab("Port")
+	b.press(strconv.Itoa(d.POP3S))
+	tab("User name")
+	b.press("home\r")
+	b.shows("Step 3 of 4")
+	b.until("the heading has the focus", `document.activeElement.tagName === "H1"`)
+	tab("Password at the provider")
+	b.press("\r")
+	b.shows("Enter the password.")
+	b.press(rig.Password + "\r")
+	b.shows("One message there")
+	b.until("the way on has the focus", `document.activeElement.innerText === "Go on"`)
+	b.press("\r")
+	b.shows("Step 4 of 4")
+	b.until("the heading has the focus", `document.activeElement.tagName === "H1"`)
+	tab("Add the account")
+	b.press("\r")
+	b.shows("home@example.com is set up")
+	tab("See the mail come in")
+	b.press("\r")
+	b.shows("The account is up to date")
+	b.quiet(origin)
+}
