@@ -141,7 +141,7 @@ func eval[T any](b *tab, js string, args ...any) T {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, browserWithin)
 	defer cancel()
-	raw, err := json.Marshal(args)
+	raw, err := json.Marshal(append([]any{}, args...))
 	b.must(err)
 	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](fmt.Sprintf("(async (...args) => { %s })(...%s)", js, raw), chromedp.EvalAwaitPromise))
 	b.must(err)

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/rs/zerolog"
@@ -16,6 +18,7 @@ type Entry struct {
 	Level   string            `json:"level"`   // "trace", "debug", "info", "warn" or "error"
 	Text    string            `json:"text"`    // what happened
 	Hint    string            `json:"hint"`    // what to do; may be empty
+	Detail  string            `json:"detail"`  // "key=value ..." where Text is not made of the fields
 	Account string            `json:"account"` // "" for what is about none
 	Fields  map[string]string `json:"fields"`  // all else that the record has
 }
@@ -41,6 +44,15 @@ func (r Record) Entry() Entry {
 		}
 		e.Fields[key] = fmt.Sprint(readable(key, value))
 	}
+	if e.Text != f.text(zerolog.MessageFieldName) {
+		return e
+	}
+	for _, key := range slices.Sorted(maps.Keys(e.Fields)) {
+		if key != "component" && key != "account" {
+			e.Detail += key + "=" + e.Fields[key] + " "
+		}
+	}
+	e.Detail = strings.TrimSuffix(e.Detail, " ")
 	return e
 }
 

@@ -90,9 +90,9 @@ func TestEntries(t *testing.T) {
 		if e.Time == "" || e.Seq != one.Seq {
 			t.Errorf("%+v", e)
 		}
-		got = append(got, e.Level+"|"+e.Account+"|"+e.Text+"|"+e.Hint+"|"+e.Fields["error"]+e.Fields["n"])
+		got = append(got, e.Level+"|"+e.Account+"|"+e.Text+"|"+e.Hint+"|"+e.Detail)
 	}
-	want := []string{"info|home|fetched 2 messages from home in 0 ms||", "warn|work|account work: refused (account-auth)|look|", "warn|home|poll failed||no route", "debug||at this level||3"}
+	want := []string{"info|home|fetched 2 messages from home in 0 ms||", "warn|work|account work: refused (account-auth)|look|", "warn|home|poll failed||error=no route", "debug||at this level||n=3"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

@@ -148,6 +148,25 @@ export default {
   // storage
 
   // log
+  "log.intro": "Was popbridge tut, während es das tut: die letzten 2.000 Einträge.",
+  "log.account": "Konto",
+  "log.all": "Alle Konten und popbridge selbst",
+  "log.level": "Anzeigen",
+  "log.level.error": "Nur Fehler",
+  "log.level.warn": "Warnung",
+  "log.from.warn": "Warnungen und Fehler",
+  "log.from.info": "Was geschieht, Warnungen und Fehler",
+  "log.from.all": "Alle Einzelheiten, die aufgezeichnet werden",
+  "log.shown": "{shown} von {n} Einträgen sind zu sehen.",
+  "log.following": "Neue erscheinen am Ende.",
+  "log.again": "Wieder mitlaufen",
+  "log.again.n": "Wieder mitlaufen ({n} neue)",
+  "log.keep": "Mitnehmen",
+  "log.text.help": "Die Einträge oben als Textdatei. Darin stehen Mailadressen und Namen von Servern.",
+  "log.text": "Protokoll speichern",
+  "log.report.help": "Ein Paket für die Fehlersuche: Version, Einstellungen, Zustand und Protokoll in einer .zip-Datei für Menschen, die Ihnen helfen. Passwörter und Mails sind nicht enthalten; Namen und Adressen sind ersetzt.",
+  "log.report": "Paket für die Fehlersuche speichern",
+  "log.saved": "Gespeichert",
 
   // settings
 

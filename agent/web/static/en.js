@@ -156,6 +156,25 @@ export default {
   // storage
 
   // log
+  "log.intro": "What popbridge does, as it does it: the last 2,000 records.",
+  "log.account": "Account",
+  "log.all": "All accounts, and popbridge itself",
+  "log.level": "Show",
+  "log.level.error": "Errors only",
+  "log.level.warn": "Warning",
+  "log.from.warn": "Warnings and errors",
+  "log.from.info": "What happens, warnings and errors",
+  "log.from.all": "All details that are logged",
+  "log.shown": "{shown} of {n} records are shown.",
+  "log.following": "New ones appear at the end.",
+  "log.again": "Follow again",
+  "log.again.n": "Follow again ({n} new)",
+  "log.keep": "Take it with you",
+  "log.text.help": "The records above as a text file. It has mail addresses and names of servers.",
+  "log.text": "Save the log",
+  "log.report.help": "A support bundle: version, settings, state and log in a .zip, for who helps you. Passwords and mail are not in it; names and addresses are replaced.",
+  "log.report": "Save a support bundle",
+  "log.saved": "Saved",
 
   // settings
 

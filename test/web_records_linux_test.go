@@ -1,0 +1,70 @@
+package test
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/popbridge/popbridge/internal/testkit"
+	"github.com/popbridge/popbridge/test/rig"
+)
+
+// addConfig appends lines to the config of an agent that does not run yet.
+func addConfig(t *testing.T, p *rig.Popbridge, lines string) {
+	t.Helper()
+	text, err := os.ReadFile(p.ConfigFile())
+	must(t, err)
+	must(t, os.WriteFile(p.ConfigFile(), append(text, lines...), 0o600))
+}
+
+// The log follows a poll, stops where a person has scrolled up, and goes on when told so.
+func TestWebLog(t *testing.T) {
+	rig.Need(t, "dovecot", "chromium")
+	t.Parallel()
+	d := dovecot(t, nil)
+	p := prepare(t, account(d, "home"))
+	p.Web = "127.0.0.1:0"
+	must(t, p.Configure(account(d, "home")))
+	addConfig(t, p, "\n[log]\nlevel = \"trace\"\n")
+	start(t, p)
+	b, origin := webPage(t, p)
+	b.click("Log")
+	b.shows("agent started")
+	poll := func() {
+		t.Helper()
+		must(t, d.Put("home", testkit.Message(int(eval[float64](b, `return document.querySelectorAll(".log li").length`)))))
+		if out, err := p.Run(t.Context(), "", "sync"); err != nil || out.Code != 0 {
+			t.Fatalf("sync: %v, %s", err, out.Stderr)
+		}
+	}
+	const at = `(e => e.scrollHeight - e.scrollTop - e.clientHeight)(document.querySelector(".log"))`
+	poll()
+	b.shows("fetched 1 message from home")
+	b.until("it stands at the end", at+` < 8`)
+	b.gone("pop3 command") // details, which are not asked for
+	eval[bool](b, `const s = [...document.querySelectorAll("select")].find(s => s.value === "info"); s.value = "trace"; s.dispatchEvent(new Event("change")); return true`)
+	b.shows("pop3 command")
+	eval[bool](b, `document.querySelector(".log").scrollTop = 0; return true`)
+	b.shows("Follow again")
+	poll()
+	b.until("new records are counted", `/Follow again \(\d+ new\)/.test(document.body.innerText)`)
+	if top := eval[float64](b, `return document.querySelector(".log").scrollTop`); top != 0 {
+		t.Errorf("the log went on to %v under who reads it", top)
+	}
+	b.shot("log")
+	eval[bool](b, `document.querySelector(".following button").click(); return true`)
+	b.until("it stands at the end again", at+` < 8`)
+	b.gone("Follow again")
+
+	eval[bool](b, `[...document.querySelectorAll("summary")].findLast(s => s.innerText.includes("fetched 1 message")).click(); return true`)
+	b.shows("stored")
+	b.resize(390, "dark")
+	b.shot("log-phone")
+	if wide := eval[bool](b, `return document.documentElement.scrollWidth > innerWidth`); wide {
+		t.Error("the page is wider than its window")
+	}
+	if text := eval[string](b, `return document.querySelector(".log").innerText`); strings.Contains(text, rig.Password) {
+		t.Error("the password of the account is in the log")
+	}
+	b.quiet(origin)
+}
