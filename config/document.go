@@ -18,7 +18,7 @@ const maxFile = 1 << 20
 
 // schema lists the keys of every table. Whatever is not in it is unknown.
 var schema = map[string][]string{
-	"":     append(names(""), "imap", "lan", "web", "log", "account"),
+	"":     slices.Concat([]string{"version"}, names(""), []string{"imap", "lan", "web", "log", "account"}),
 	"imap": names("imap"),
 	"lan":  names("lan"),
 	"web":  names("web"),

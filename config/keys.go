@@ -23,12 +23,10 @@ type Key struct {
 const (
 	fixedPath   = "a browser chooses no folder of this machine"
 	fixedListen = "a browser does not decide who can connect"
-	fixedForm   = "there is one form of the file"
 )
 
-// Keys are all keys but those of accounts, in the order of Example.
+// Keys are all keys but version and those of accounts, in the order of Example.
 var Keys = []Key{
-	{Path: "version", Doc: "the form of this file", Default: "1", Fixed: fixedForm, example: `1`},
 	{Path: "data_dir", Doc: "where mail is kept; default: the system's own data folder", Fixed: fixedPath, example: `"/path/to/folder"`, off: true},
 	{Path: "keep_expunged", Doc: `so long "popbridge undelete" can bring back what was deleted`, Default: "30d", example: `"30d"`, off: true},
 	{Path: "timezone", Doc: "for searches by day, and times of arrival; default: the machine's", example: `"Europe/Vienna"`, off: true},
@@ -65,7 +63,8 @@ const exampleComments = 35
 
 // exampleKeys is the part of Example before the accounts.
 func exampleKeys() string {
-	var b strings.Builder
+	b := strings.Builder{}
+	b.WriteString("version = 1\n\n")
 	table := ""
 	for _, k := range Keys {
 		mark := ""

@@ -68,3 +68,57 @@ func TestWebLog(t *testing.T) {
 	}
 	b.quiet(origin)
 }
+
+// Settings are saved at their lines, with comments kept, and take effect; what is wrong
+// with a value is said at its field.
+func TestWebSettings(t *testing.T) {
+	rig.Need(t, "dovecot", "chromium")
+	t.Parallel()
+	d := dovecot(t, nil)
+	p := prepare(t, account(d, "home"))
+	p.Web = "127.0.0.1:0"
+	must(t, p.Configure(account(d, "home")))
+	addConfig(t, p, "\n# of the log\n[log]\nlevel = \"info\" # for now\n")
+	start(t, p)
+	before, err := os.ReadFile(p.ConfigFile())
+	must(t, err)
+	b, origin := webPage(t, p)
+	b.click("Settings")
+	b.shows("How much is logged")
+	b.shows(p.Data) // to be read only
+	b.enter("Time zone", "Vienna")
+	b.click("Save")
+	b.shows(`did you mean "Europe/Vienna"?`)
+	if on := eval[string](b, `return document.activeElement.value`); on != "Vienna" {
+		t.Errorf("the focus is on a field with %q", on)
+	}
+	if same, err := os.ReadFile(p.ConfigFile()); err != nil || string(same) != string(before) {
+		t.Errorf("the file was changed: %v\n%s", err, same)
+	}
+	b.shot("settings-error")
+	b.enter("Time zone", "Europe/Vienna")
+	eval[bool](b, `const s = [...document.querySelectorAll("select")].find(s => s.value === "info"); s.value = "debug"; return true`)
+	b.click("Save")
+	b.shows("Saved, comments in the file included.")
+	want := strings.Replace(string(before), "notices = false\n", "notices = false\ntimezone = \"Europe/Vienna\"\n", 1)
+	want = strings.Replace(want, `"info"`, `"debug"`, 1)
+	if after, err := os.ReadFile(p.ConfigFile()); err != nil || string(after) != want {
+		t.Errorf("%v\n%s\nwant:\n%s", err, after, want)
+	}
+	if bak, err := os.ReadFile(p.ConfigFile() + ".bak"); err != nil || string(bak) != string(before) {
+		t.Errorf(".bak: %v\n%s", err, bak)
+	}
+	if out, err := p.Run(t.Context(), "", "sync"); err != nil || out.Code != 0 || !strings.Contains(p.Log(), "nothing new") {
+		t.Errorf("no details are logged: %v, %s", err, out.Stderr)
+	}
+	b.enter("Deleted mail can be brought back for", "60d")
+	b.click("Save")
+	b.shows("A changed setting needs a restart.")
+	b.shot("settings")
+	b.resize(390, "dark")
+	b.shot("settings-phone")
+	if wide := eval[bool](b, `return document.documentElement.scrollWidth > innerWidth`); wide {
+		t.Error("the page is wider than its window")
+	}
+	b.quiet(origin)
+}

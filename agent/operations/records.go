@@ -11,6 +11,11 @@ type Records interface {
 	// FollowLog calls send with the last records of the log that come after the one with
 	// this number, then with new ones, until ctx ends or send fails. It returns that error.
 	FollowLog(ctx context.Context, after int64, send func([]logging.Entry) error) error
+	// Settings returns the keys of the config but those of accounts, as the file has them.
+	Settings(ctx context.Context) (Settings, error)
+	// SetSettings changes keys that a web page may set, and takes them up. Values that are
+	// none are told key by key, and nothing is changed then.
+	SetSettings(ctx context.Context, ask SetSettings) (SettingsSaved, error)
 }
 
 // ShowLog makes the records of a ring those of the log, before anything is asked.
