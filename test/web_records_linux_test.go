@@ -1,6 +1,9 @@
 package test
 
 import (
+	"encoding/json"
+	"net/http"
+	"net/http/cookiejar"
 	"os"
 	"strings"
 	"testing"
@@ -121,4 +124,75 @@ func TestWebSettings(t *testing.T) {
 		t.Error("the page is wider than its window")
 	}
 	b.quiet(origin)
+}
+
+// The browsers that are signed in are listed; one is signed out alone, and all at once,
+// which an open page notices.
+func TestWebSessions(t *testing.T) {
+	rig.Need(t, "dovecot", "chromium")
+	t.Parallel()
+	d := dovecot(t, nil)
+	p := prepare(t, account(d, "home"))
+	p.Web = "127.0.0.1:0"
+	must(t, p.Configure(account(d, "home")))
+	start(t, p)
+	b, origin := webPage(t, p)
+	b.may = []string{"401"} // of pages that are signed out
+	other := stranger(t, origin, signIn(t, p))
+	b.click("About")
+	b.shows("Firefox on Windows")
+	b.shows("(this one)")
+	b.shows(p.ConfigFile())
+	b.shows("github.com/popbridge/popbridge/blob/main/docs/web.md")
+	if status := other(); status != http.StatusOK {
+		t.Fatalf("the other browser gets %d", status)
+	}
+	b.shot("about")
+	b.resize(390, "dark")
+	b.shot("about-phone")
+	if wide := eval[bool](b, `return document.documentElement.scrollWidth > innerWidth`); wide {
+		t.Error("the page is wider than its window")
+	}
+	b.resize(1280, "light")
+	eval[bool](b, `[...document.querySelectorAll("button")].find(b => b.getAttribute("aria-label")?.startsWith("Sign out Firefox")).click(); return true`)
+	b.gone("Firefox on Windows")
+	if status := other(); status != http.StatusUnauthorized {
+		t.Errorf("the browser that was signed out gets %d", status)
+	}
+	second := b.another()
+	second.open(origin + "/#/log")
+	second.shows("agent started")
+	b.click("Sign out everywhere")
+	b.click("Sign all out")
+	b.shows("This browser is not signed in")
+	second.shows("This browser is not signed in")
+	if out, err := p.Run(t.Context(), "", "open", "--sessions"); err != nil || !strings.Contains(out.Stdout, "no browser is signed in") {
+		t.Errorf("%v: %s", err, out.Stdout)
+	}
+	b.quiet(origin)
+	second.quiet(origin)
+}
+
+// stranger signs another browser in, and returns what asks the page for something there.
+func stranger(t *testing.T, origin, address string) func() (status int) {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	must(t, err)
+	client := &http.Client{Jar: jar}
+	var key struct{ Key string }
+	ask := func(method, path, body string) *http.Response {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), method, origin+path, strings.NewReader(body))
+		must(t, err)
+		for name, value := range map[string]string{"Sec-Fetch-Site": "same-origin", "Content-Type": "application/json", "Popbridge-Key": key.Key, "User-Agent": "Mozilla/5.0 (Windows NT 10.0; rv:153.0) Gecko/20100101 Firefox/153.0"} {
+			r.Header.Set(name, value)
+		}
+		resp, err := client.Do(r)
+		must(t, err)
+		t.Cleanup(func() { _ = resp.Body.Close() })
+		return resp
+	}
+	_, ticket, _ := strings.Cut(address, "#t=")
+	must(t, json.NewDecoder(ask("POST", "/session", `{"ticket":"`+ticket+`"}`).Body).Decode(&key))
+	return func() int { t.Helper(); return ask("GET", "/api/about", "").StatusCode }
 }

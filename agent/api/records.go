@@ -12,5 +12,6 @@ func recordsRoutes(r operations.Records) []Route {
 	return []Route{
 		plain("GET /settings", func(ctx context.Context, _ struct{}) (operations.Settings, error) { return r.Settings(ctx) }),
 		plain("PATCH /settings", r.SetSettings),
+		plain("GET /about", func(ctx context.Context, _ struct{}) (operations.About, error) { return r.About(ctx) }),
 	}
 }

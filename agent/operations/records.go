@@ -16,6 +16,8 @@ type Records interface {
 	// SetSettings changes keys that a web page may set, and takes them up. Values that are
 	// none are told key by key, and nothing is changed then.
 	SetSettings(ctx context.Context, ask SetSettings) (SettingsSaved, error)
+	// About tells what the program is, and where its files are.
+	About(ctx context.Context) (About, error)
 }
 
 // ShowLog makes the records of a ring those of the log, before anything is asked.
