@@ -39,6 +39,7 @@ import (
 	"github.com/popbridge/popbridge/agent/state"
 	"github.com/popbridge/popbridge/agent/users"
 	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/internal/logging"
 	"github.com/popbridge/popbridge/internal/ownership"
 	"github.com/popbridge/popbridge/internal/supervise"
 )
@@ -46,6 +47,7 @@ import (
 // Options are what an agent takes from its surroundings.
 type Options struct {
 	Log      zerolog.Logger
+	Records  *logging.Ring         // of Log, for who asks to see it; nil: none are kept
 	SetLevel func(level string)    // takes up a changed log.level; nil: that needs a restart
 	Ready    func(listen []string) // called once everything is served, with the addresses in use; may be nil
 	StateDir string                // see config.StateDir, its default
@@ -99,6 +101,7 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (*Agent, error) {
 	a.lan = newLANAccess(a)
 	a.web = &webAccess{agent: a}
 	a.ops = operations.New(a.users, a.accounts, &a.servers, a.lan, a.web, a.running, a.Reload)
+	a.ops.ShowLog(o.Records)
 	a.web.open()
 	a.zone.Store(location(cfg))
 	a.guard = newGuard(a.refused)

@@ -18,11 +18,11 @@ const maxFile = 1 << 20
 
 // schema lists the keys of every table. Whatever is not in it is unknown.
 var schema = map[string][]string{
-	"":     {"version", "data_dir", "keep_expunged", "timezone", "notices", "imap", "lan", "web", "log", "account"},
-	"imap": {"listen", "tls"},
-	"lan":  {"enabled", "listen"},
-	"web":  {"listen"},
-	"log":  {"level", "format"},
+	"":     slices.Concat([]string{"version"}, names(""), []string{"imap", "lan", "web", "log", "account"}),
+	"imap": names("imap"),
+	"lan":  names("lan"),
+	"web":  names("web"),
+	"log":  names("log"),
 	"account": {"name", "host", "port", "tls", "username", "password_file", "password_command", "auth", "ca_file", "tls_pin", "tls_minimum",
 		"poll_every", "keep_on_server", "quota", "confirm_deletes", "shadow", "paused", "delete_on_server", "delete_grace", "user", "folder", "max_message_size"},
 }

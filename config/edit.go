@@ -52,11 +52,8 @@ func SetAccount(data []byte, name string, settings []Setting) ([]byte, error) {
 		}
 		i := slices.IndexFunc(a.pairs, func(p pair) bool { return p.key == s.Key })
 		switch {
-		case i >= 0 && s.Value == "":
-			from, to := a.pairs[i].line, nextLine(data, a.pairs[i].end)
-			data = splice(data, from, to, commented(data[from:to], a.pairs[i].value-from))
 		case i >= 0:
-			data = splice(data, a.pairs[i].value, a.pairs[i].end, []byte(s.Value))
+			data = a.pairs[i].set(data, s.Value)
 		case s.Value != "":
 			data = a.insert(data, s)
 		}
@@ -119,25 +116,11 @@ func findAccount(data []byte, name string) (*accountText, error) {
 
 // accountTexts finds the accounts of a file that is TOML.
 func accountTexts(data []byte) ([]accountText, error) {
-	var p unstable.Parser
-	p.Reset(bytes.TrimPrefix(data, byteOrderMark))
-	shift := len(data) - len(bytes.TrimPrefix(data, byteOrderMark))
+	shift := bom(data)
 	var accounts []accountText
 	root, inside, direct := true, false, false // no table; an account or a table of it; the account itself
 	floor := shift                             // the line below the last key or table: what is above it is no comment
-	for p.NextExpression() {
-		n := p.Expression()
-		first, last := 0, 0
-		var keys []string
-		for it := n.Key(); it.Next(); {
-			raw := it.Node().Raw
-			if keys == nil {
-				first = int(raw.Offset) + shift
-			}
-			last = int(raw.Offset+raw.Length) + shift
-			keys = append(keys, string(it.Node().Data))
-		}
-		line := max(bytes.LastIndexByte(data[:first], '\n')+1, shift)
+	err := expressions(data, func(n *unstable.Node, keys []string, line, last int) error {
 		if n.Kind == unstable.KeyValue {
 			value := valueStart(data, last)
 			end := valueEnd(data, value)
@@ -147,7 +130,7 @@ func accountTexts(data []byte) ([]accountText, error) {
 			}
 			switch {
 			case root && keys[0] == "account":
-				return nil, fault.New(fault.Config, "the accounts of this config are not written as tables [[account]]", "change the file by hand, or write them so: a line [[account]] for each, its keys below")
+				return fault.New(fault.Config, "the accounts of this config are not written as tables [[account]]", "change the file by hand, or write them so: a line [[account]] for each, its keys below")
 			case direct && len(keys) == 1:
 				a := &accounts[len(accounts)-1]
 				a.pairs = append(a.pairs, pair{keys[0], line, value, end})
@@ -155,7 +138,7 @@ func accountTexts(data []byte) ([]accountText, error) {
 					a.name = string(n.Value().Data)
 				}
 			}
-			continue
+			return nil
 		}
 		root = false
 		part := keys[0] == "account"
@@ -171,16 +154,47 @@ func accountTexts(data []byte) ([]accountText, error) {
 			accounts[len(accounts)-1].last = last
 		}
 		inside = part
-	}
-	return accounts, p.Error()
+		return nil
+	})
+	return accounts, err
 }
 
-// insert puts a setting below the last one of the account, with its equals sign
-// below the one above.
+// expressions calls each for every key and every table of a file that is TOML, with the
+// parts of its name, the start of its line and the end of the name.
+func expressions(data []byte, each func(n *unstable.Node, keys []string, line, last int) error) error {
+	var p unstable.Parser
+	shift := bom(data)
+	p.Reset(data[shift:])
+	for p.NextExpression() {
+		n := p.Expression()
+		first, last := 0, 0
+		var keys []string
+		for it := n.Key(); it.Next(); {
+			raw := it.Node().Raw
+			if keys == nil {
+				first = int(raw.Offset) + shift
+			}
+			last = int(raw.Offset+raw.Length) + shift
+			keys = append(keys, string(it.Node().Data))
+		}
+		if err := each(n, keys, max(bytes.LastIndexByte(data[:first], '\n')+1, shift), last); err != nil {
+			return err
+		}
+	}
+	return p.Error()
+}
+
+// insert puts a setting below the last one of the account.
 func (a *accountText) insert(data []byte, s Setting) []byte {
-	at, indent, width := nextLine(data, a.start), "", len(s.Key)
-	if len(a.pairs) > 0 {
-		last := a.pairs[len(a.pairs)-1]
+	return insertBelow(data, nextLine(data, a.start), a.pairs, s)
+}
+
+// insertBelow puts a setting below the last of these, with its equals sign below the one
+// above; without any at an offset.
+func insertBelow(data []byte, at int, pairs []pair, s Setting) []byte {
+	indent, width := "", len(s.Key)
+	if len(pairs) > 0 {
+		last := pairs[len(pairs)-1]
 		at = nextLine(data, last.end)
 		text := string(data[last.line:last.value])
 		indent = text[:len(text)-len(strings.TrimLeft(text, " \t"))]
@@ -188,10 +202,23 @@ func (a *accountText) insert(data []byte, s Setting) []byte {
 	}
 	end := lineEnd(data)
 	line := fmt.Sprintf("%s%-*s = %s%s", indent, width, s.Key, s.Value, end)
-	if at > 0 && data[at-1] != '\n' { // the last line of the file
+	if at > bom(data) && data[at-1] != '\n' { // the last line of the file
 		line = end + line
 	}
 	return splice(data, at, at, []byte(line))
 }
 
+// set gives the key of a pair another value, or takes it out.
+func (p pair) set(data []byte, value string) []byte {
+	if value != "" {
+		return splice(data, p.value, p.end, []byte(value))
+	}
+	from, to := p.line, nextLine(data, p.end)
+	return splice(data, from, to, commented(data[from:to], p.value-from))
+}
+
 var byteOrderMark = []byte("\ufeff")
+
+// bom is the length of the byte order mark that a file begins with, which Windows
+// Notepad writes.
+func bom(data []byte) int { return len(data) - len(bytes.TrimPrefix(data, byteOrderMark)) }

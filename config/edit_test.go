@@ -327,7 +327,10 @@ func TestEditsAtTheSameTime(t *testing.T) {
 		t.Errorf("%d accounts of 80, %v", len(cfg.Accounts), err)
 	}
 	left, err := os.ReadDir(filepath.Dir(path))
-	if err != nil || len(left) != 1 {
+	if err != nil || len(left) != 2 { // with the .bak
 		t.Errorf("%v, %v", left, err)
+	}
+	if cfg, err := config.Load(path + config.BackupSuffix); err != nil || len(cfg.Accounts) != 79 {
+		t.Errorf("the file of before: %+v, %v", cfg, err)
 	}
 }

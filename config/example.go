@@ -1,28 +1,7 @@
 package config
 
 // Example is a commented configuration file with one account. It loads.
-const Example = `version = 1
-
-# data_dir = "/path/to/folder"     # where mail is kept; default: the system's own data folder
-# keep_expunged = "30d"            # so long "popbridge undelete" can bring back what was deleted
-# notices = false                  # no message in INBOX when mail stops flowing or something needs you
-# timezone = "Europe/Vienna"       # for searches by day, and times of arrival; default: the machine's
-
-[imap]
-listen = ["127.0.0.1:1143"]        # this machine only
-tls    = "starttls"                # "starttls", "implicit" or "off"
-
-# [lan]                            # phones and other machines in the same network
-# enabled = true
-# listen  = ["192.168.1.20:1993"]  # addresses of this machine, or interfaces: "eth0:1993"
-
-# [web]                            # the web page: "popbridge open"
-# listen = "127.0.0.1:1180"        # "off" switches it off
-
-[log]
-level  = "info"                    # "trace", "debug", "info", "warn" or "error"
-format = "auto"                    # "auto", "console" or "json"
-
+var Example = exampleKeys() + `
 [[account]]
 name           = "home"            # how logs and commands call it
 host           = "pop.example.com"

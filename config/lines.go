@@ -18,7 +18,7 @@ func lineEnd(data []byte) string {
 // below floor.
 func above(data []byte, line, floor int) int {
 	for line > floor {
-		before := bytes.LastIndexByte(data[:line-1], '\n') + 1
+		before := max(bytes.LastIndexByte(data[:line-1], '\n')+1, floor)
 		if !bytes.HasPrefix(bytes.TrimLeft(data[before:line], " \t"), []byte("#")) {
 			break
 		}

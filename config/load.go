@@ -241,7 +241,7 @@ func readWeb(t *table) Web {
 func readLog(t *table) Log {
 	t.unknown()
 	return Log{
-		Level:  oneOf(t, "level", "info", "trace", "debug", "warn", "error"),
+		Level:  oneOf(t, "level", "info", "trace", "debug", "warn", "error"), // see Keys
 		Format: oneOf(t, "format", "auto", "console", "json"),
 	}
 }

@@ -18,7 +18,8 @@ import (
 // Edit changes a file, which a running agent takes up: change gets its text, nil where
 // there is none yet, and returns the new one. That is checked first, and nothing is
 // written where it has errors, nor where the file is not one that Load would use. Who
-// may read the file, and a link that it is reached by, stay as they are.
+// may read the file, and a link that it is reached by, stay as they are. The file as it
+// was is kept beside it, with .bak behind its name.
 //
 // Errors of the file as it is come as *Errors with its lines; those of the new text
 // without a File, by their keys alone, as it was never written.
@@ -35,14 +36,29 @@ func Edit(path string, change func(text []byte) ([]byte, error)) (*Config, error
 		if now, _ := readFile(path); !bytes.Equal(now, d.before) {
 			return nil, fault.New(fault.Conflict, "the config file was changed by another program just now", "run the command again")
 		}
-		if err = atomicfile.Write(d.target, d.mode, d.after); err == nil && d.owner != nil {
-			err = keepOwner(d.target, d.owner)
+		if !d.isNew {
+			err = d.write(d.target+BackupSuffix, d.before)
+		}
+		if err == nil {
+			err = d.write(d.target, d.after)
 		}
 	}
 	if err != nil {
 		return nil, unwritable(path, err)
 	}
 	return d.cfg, nil
+}
+
+// BackupSuffix is behind the name of the file that Edit keeps.
+const BackupSuffix = ".bak"
+
+// write replaces a file, for those who may read the config.
+func (d *draft) write(path string, text []byte) error {
+	err := atomicfile.Write(path, d.mode, text)
+	if err == nil && d.owner != nil {
+		err = keepOwner(path, d.owner)
+	}
+	return err
 }
 
 // editPatience is how long other edits are waited for. They take moments; whoever holds

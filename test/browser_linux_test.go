@@ -167,13 +167,13 @@ func (b *tab) until(what, js string, args ...any) {
 // shows waits until the page shows a text.
 func (b *tab) shows(text string) {
 	b.t.Helper()
-	b.until(fmt.Sprintf("%q is shown", text), `document.body.innerText.includes(args[0])`, text)
+	b.until(fmt.Sprintf("%q is shown", text), `document.body?.innerText.includes(args[0])`, text)
 }
 
 // gone waits until the page does not show a text any more.
 func (b *tab) gone(text string) {
 	b.t.Helper()
-	b.until(fmt.Sprintf("%q is gone", text), `!document.body.innerText.includes(args[0])`, text)
+	b.until(fmt.Sprintf("%q is gone", text), `document.body && !document.body.innerText.includes(args[0])`, text)
 }
 
 // find is JavaScript for the button, link or summary of a name, the innermost that is seen.

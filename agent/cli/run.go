@@ -91,12 +91,13 @@ func (a *app) runAgent(ctx context.Context, w io.Writer) error {
 
 // serve runs an agent that logs to w.
 func serve(ctx context.Context, cfg *config.Config, w io.Writer, ready func()) error {
-	log, level := logging.NewAdjustable(w, cfg.Log.Level, cfg.Log.Format)
+	records := logging.NewRing()
+	log, level := logging.NewAdjustable(w, cfg.Log.Level, cfg.Log.Format, records)
 	for _, p := range cfg.Warnings() {
 		log.Warn().Str("component", "config").Int("line", p.Line).Str("key", p.Key).Str("text", p.Text).Str("hint", p.Hint).Msg("config has a warning")
 	}
 	ready = sync.OnceFunc(ready)
-	o := agent.Options{Log: log, SetLevel: level.Set, Ready: func([]string) { ready() }}
+	o := agent.Options{Log: log, Records: records, SetLevel: level.Set, Ready: func([]string) { ready() }}
 	var running atomic.Pointer[agent.Agent]
 	hangup := make(chan os.Signal, 1) // from here on it does not end the program, also before the agent takes it up
 	signal.Notify(hangup, syscall.SIGHUP)

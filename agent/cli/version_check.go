@@ -40,14 +40,14 @@ type versionCheck struct {
 	From    string `json:"from"`    // a command or an address
 }
 
-func (a *app) checkVersion(ctx context.Context, client *http.Client) error {
+func (a *app) checkVersion(ctx context.Context, client *http.Client, current string) error {
 	newest, err := newestRelease(ctx, client, releasesAddress)
 	if err != nil {
 		return err
 	}
 	program, _ := os.Executable() // unknown: the page is right for everyone
 	info, _ := debug.ReadBuildInfo()
-	c := versionCheck{Version: buildVersion().Version, Newest: newest}
+	c := versionCheck{Version: current, Newest: newest}
 	c.Update = compareVersions(c.Version, newest)
 	c.From = updateFrom(program, info, newest)
 	if a.json {

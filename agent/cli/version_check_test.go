@@ -192,7 +192,7 @@ func TestUpdateFrom(t *testing.T) {
 
 func TestCheckVersion(t *testing.T) {
 	client, address := releaseServer(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"tag_name": "v1.2.3"}`) })
-	defer func(v, a string) { version, releasesAddress = v, a }(version, releasesAddress)
+	defer func(a string) { releasesAddress = a }(releasesAddress)
 	releasesAddress = address
 	page := releasesPage + "/tag/v1.2.3"
 	tests := []struct{ version, text, json string }{
@@ -201,7 +201,6 @@ func TestCheckVersion(t *testing.T) {
 		{"0.0.0-20260102150405-0123456789ab", "is a build between releases; the last release is 1.2.3: " + page, `"update": "unknown"`},
 	}
 	for _, test := range tests {
-		version = test.version
 		for _, asJSON := range []bool{false, true} {
 			var out bytes.Buffer
 			a := newApp(nil, &out, io.Discard)
@@ -210,7 +209,7 @@ func TestCheckVersion(t *testing.T) {
 			if asJSON {
 				want = test.json
 			}
-			if code := a.exit(a.checkVersion(t.Context(), client)); code != exitDone || !strings.Contains(out.String(), want) {
+			if code := a.exit(a.checkVersion(t.Context(), client, test.version)); code != exitDone || !strings.Contains(out.String(), want) {
 				t.Errorf("%s: exit code %d\n%s\nwant %s", test.version, code, &out, want)
 			}
 		}

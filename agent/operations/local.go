@@ -11,6 +11,7 @@ import (
 	"github.com/popbridge/popbridge/agent/users"
 	"github.com/popbridge/popbridge/bridge"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/logging"
 	"github.com/popbridge/popbridge/internal/supervise"
 )
 
@@ -59,6 +60,7 @@ type Local struct {
 	running  func() bool
 	reload   func()
 	history  *state.History
+	log      *logging.Ring // nil: none is kept
 
 	backups sync.Mutex   // held while the last backup is written down
 	rounds  sync.RWMutex // held for reading by what goes over the stores for long, for writing by a rename

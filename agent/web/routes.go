@@ -34,11 +34,13 @@ func (p *Page) routes() http.Handler {
 	for _, r := range Routes(p.ops, p.page) {
 		mux.Handle(r.Method+" /api"+r.Path, guarded(p.logged(r)))
 	}
-	mux.Handle("GET /api/events", guarded(http.HandlerFunc(p.events)))
+	mux.Handle("GET /api/events", guarded(p.stream(p.events)))
+	mux.Handle("GET /api/log", guarded(p.stream(p.followLog)))
 	mux.Handle("/api/", guarded(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		refuse(w, http.StatusNotFound, fault.New(fault.NotFound, "there is no such operation", "load the page again: popbridge may have been updated"))
 	})))
 	mux.Handle("POST /session", own(jsonOnly(http.HandlerFunc(p.signIn))))
+	mux.Handle("GET /session", guarded(http.HandlerFunc(p.thisSession)))
 	mux.Handle("DELETE /session", guarded(http.HandlerFunc(p.signOut)))
 	mux.Handle("/", shell())
 	return hosted(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -79,6 +81,11 @@ func (p *Page) signIn(w http.ResponseWriter, r *http.Request) {
 	http.SetCookie(w, &http.Cookie{Name: p.cookie, Value: cookie, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode, MaxAge: int(sessionFor.Seconds())})
 	p.log.Info().Str("browser", browserName(r.UserAgent())).Msg("a browser has signed in")
 	api.Reply(w, signedIn{key}, nil)
+}
+
+// thisSession says which of the sessions is that of the page that asks.
+func (p *Page) thisSession(w http.ResponseWriter, r *http.Request) {
+	api.Reply(w, operations.WebSession{ID: p.session(r)}, nil)
 }
 
 func (p *Page) signOut(w http.ResponseWriter, r *http.Request) {

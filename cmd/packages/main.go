@@ -149,9 +149,9 @@ func (r *release) program(t target) string {
 func (r *release) programs(ctx context.Context) error {
 	for _, t := range r.targets {
 		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false",
-			"-ldflags=-s -w -buildid= -X github.com/popbridge/popbridge/agent/cli.version="+r.version+
-				" -X github.com/popbridge/popbridge/agent/cli.commit="+r.commit+
-				" -X github.com/popbridge/popbridge/agent/cli.date="+r.date.Format(time.RFC3339),
+			"-ldflags=-s -w -buildid= -X github.com/popbridge/popbridge/agent/operations.version="+r.version+
+				" -X github.com/popbridge/popbridge/agent/operations.commit="+r.commit+
+				" -X github.com/popbridge/popbridge/agent/operations.date="+r.date.Format(time.RFC3339),
 			"-o", r.program(t), "./cmd/popbridge")
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+t.os, "GOARCH="+t.arch)
 		if err := runCommand(cmd); err != nil {

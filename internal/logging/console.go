@@ -1,7 +1,6 @@
 package logging
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -38,16 +37,15 @@ func (f fields) number(key string) float64 {
 
 // Write implements io.Writer; zerolog writes one event at a time.
 func (c console) Write(p []byte) (int, error) {
-	dec := json.NewDecoder(bytes.NewReader(p))
-	dec.UseNumber()
-	var f fields
-	if err := dec.Decode(&f); err != nil {
+	f, err := parseFields(p)
+	if err != nil {
 		return len(p), pass(c.out, p)
 	}
-	message, shown := f.sentence()
+	text, hint, shown := f.sentence()
 	if !shown {
 		return len(p), nil
 	}
+	message := withHint(text, hint)
 	event := map[string]any{zerolog.LevelFieldName: f[zerolog.LevelFieldName], zerolog.TimestampFieldName: f[zerolog.TimestampFieldName],
 		zerolog.MessageFieldName: terminal.Text(message)}
 	if message == f.text(zerolog.MessageFieldName) {
@@ -69,24 +67,24 @@ func pass(w io.Writer, p []byte) error {
 	return err
 }
 
-// sentence is what happened, in words, and whether it is shown: what a health
+// sentence is what happened, in words, what to do, and whether it is shown: what a health
 // condition says as well is not shown twice. Where it is the message itself, the
 // fields belong to it.
-func (f fields) sentence() (text string, shown bool) {
+func (f fields) sentence() (text, hint string, shown bool) {
 	message := f.text(zerolog.MessageFieldName)
 	switch message {
 	case "poll failed":
-		return "", false // a health condition says it, with what to do
+		return "", "", false // a health condition says it, with what to do
 	case "poll done":
-		return f.poll(), true
+		return f.poll(), "", true
 	case "health condition raised", "health condition changed":
-		return withHint(fmt.Sprintf("%s (%s)", f.text("text"), f.text("code")), f.text("hint")), true
+		return fmt.Sprintf("%s (%s)", f.text("text"), f.text("code")), f.text("hint"), true
 	case "health condition cleared":
-		return fmt.Sprintf("%s: no longer %s", f.text("source"), f.text("code")), true
+		return fmt.Sprintf("%s: no longer %s", f.text("source"), f.text("code")), "", true
 	case "config has a warning":
-		return withHint(fmt.Sprintf("config, line %.0f: %s: %s", f.number("line"), f.text("key"), f.text("text")), f.text("hint")), true
+		return fmt.Sprintf("config, line %.0f: %s: %s", f.number("line"), f.text("key"), f.text("text")), f.text("hint"), true
 	}
-	return message, true
+	return message, "", true
 }
 
 func withHint(text, hint string) string {

@@ -26,12 +26,15 @@ func New(w io.Writer, level, format string) zerolog.Logger {
 }
 
 // NewAdjustable is New for a logger whose level can change while it, and every
-// logger derived from it, is in use.
-func NewAdjustable(w io.Writer, level, format string) (zerolog.Logger, *Level) {
+// logger derived from it, is in use. also gets the same records, as JSON.
+func NewAdjustable(w io.Writer, level, format string, also ...io.Writer) (zerolog.Logger, *Level) {
 	if format == "console" || format == "auto" && isTerminal(w) {
 		w = newConsole(w, isTerminal(w))
 	} else {
 		w = terminal.JSONWriter(w)
+	}
+	for _, other := range also {
+		w = zerolog.MultiLevelWriter(w, other)
 	}
 	l := &Level{}
 	l.Set(level)

@@ -60,6 +60,16 @@ export async function* events(signal) {
   yield* lines(await send("GET", "/api/events", undefined, signal));
 }
 
+/**
+ * The records of the log behind the one with this number, then new ones, until signal.
+ * @param {number} after
+ * @param {AbortSignal} signal
+ * @returns {AsyncGenerator<import("./types").Entry>}
+ */
+export async function* log(after, signal) {
+  yield* lines(await send("GET", "/api/log?after=" + after, undefined, signal));
+}
+
 /** @param {Response} answer @returns {AsyncGenerator<any>} */
 async function* lines(answer) {
   if (!answer.body) return;
@@ -77,6 +87,11 @@ async function* lines(answer) {
 export async function signIn(ticket) {
   const answer = await send("POST", "/session", { ticket });
   localStorage.setItem(keyName, (await answer.json()).key);
+}
+
+/** The id of the session of this browser. @returns {Promise<string>} */
+export async function session() {
+  return (await (await send("GET", "/session")).json()).id;
 }
 
 export async function signOut() {

@@ -78,6 +78,13 @@ export function confirm(title, content, o) {
   });
 }
 
+/** Lets the browser save a file. @param {string} name @param {BlobPart} content @param {string} type */
+export function download(name, content, type) {
+  const href = URL.createObjectURL(new Blob([content], { type }));
+  h("a", { href, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(href), 60000);
+}
+
 /** A value with a button that copies it. @param {string} label @param {string} value */
 export function copied(label, value) {
   const result = h("span", { class: "visually-hidden", role: "status" });

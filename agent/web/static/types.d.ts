@@ -1,5 +1,19 @@
 // Made of the types of the routes by TestTypes; see there.
 
+export interface About {
+  version: string;
+  commit: string;
+  date?: string;
+  go: string;
+  sqlite: string;
+  system: string;
+  modules: Module[];
+  config: string;
+  data_dir: string;
+  log: string;
+  docs: string;
+}
+
 export interface Account {
   name: string;
   user: string;
@@ -261,6 +275,11 @@ export interface MailServer {
   username: string;
 }
 
+export interface Module {
+  path: string;
+  version: string;
+}
+
 export interface NewAccount {
   address: string;
   server: MailServer;
@@ -385,6 +404,39 @@ export interface SetLogin {
   account: string;
   server: MailServer;
   password: string;
+}
+
+export interface SetSettings {
+  values: Record<string, string>;
+}
+
+export interface Setting {
+  key: string;
+  value: string;
+  line: number;
+  default: string;
+  doc: string;
+  choices: string[];
+  bool: boolean;
+  fixed: string;
+}
+
+export interface SettingProblem {
+  key: string;
+  line: number;
+  text: string;
+  hint: string;
+}
+
+export interface Settings {
+  file: string;
+  keys: Setting[];
+  problems: SettingProblem[];
+}
+
+export interface SettingsSaved {
+  problems: SettingProblem[];
+  settings: Settings;
 }
 
 export interface Status {

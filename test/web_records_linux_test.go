@@ -1,0 +1,198 @@
+package test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/cookiejar"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/popbridge/popbridge/internal/testkit"
+	"github.com/popbridge/popbridge/test/rig"
+)
+
+// addConfig appends lines to the config of an agent that does not run yet.
+func addConfig(t *testing.T, p *rig.Popbridge, lines string) {
+	t.Helper()
+	text, err := os.ReadFile(p.ConfigFile())
+	must(t, err)
+	must(t, os.WriteFile(p.ConfigFile(), append(text, lines...), 0o600))
+}
+
+// The log follows a poll, stops where a person has scrolled up, and goes on when told so.
+func TestWebLog(t *testing.T) {
+	rig.Need(t, "dovecot", "chromium")
+	t.Parallel()
+	d := dovecot(t, nil)
+	p := prepare(t, account(d, "home"))
+	p.Web = "127.0.0.1:0"
+	must(t, p.Configure(account(d, "home")))
+	addConfig(t, p, "\n[log]\nlevel = \"trace\"\n")
+	start(t, p)
+	b, origin := webPage(t, p)
+	b.click("Log")
+	b.shows("agent started")
+	poll := func() {
+		t.Helper()
+		must(t, d.Put("home", testkit.Message(int(eval[float64](b, `return document.querySelectorAll(".log li").length`)))))
+		if out, err := p.Run(t.Context(), "", "sync"); err != nil || out.Code != 0 {
+			t.Fatalf("sync: %v, %s", err, out.Stderr)
+		}
+	}
+	const at = `(e => e.scrollHeight - e.scrollTop - e.clientHeight)(document.querySelector(".log"))`
+	poll()
+	b.shows("fetched 1 message from home")
+	b.until("it stands at the end", at+` < 8`)
+	b.gone("pop3 command") // details, which are not asked for
+	eval[bool](b, `const s = [...document.querySelectorAll("select")].find(s => s.value === "info"); s.value = "trace"; s.dispatchEvent(new Event("change")); return true`)
+	b.shows("pop3 command")
+	eval[bool](b, `document.querySelector(".log").scrollTop = 0; return true`)
+	b.shows("Follow again")
+	poll()
+	b.until("new records are counted", `/Follow again \(\d+ new\)/.test(document.body.innerText)`)
+	if top := eval[float64](b, `return document.querySelector(".log").scrollTop`); top != 0 {
+		t.Errorf("the log went on to %v under who reads it", top)
+	}
+	b.shot("log")
+	eval[bool](b, `document.querySelector(".following button").click(); return true`)
+	b.until("it stands at the end again", at+` < 8`)
+	b.gone("Follow again")
+
+	eval[bool](b, `[...document.querySelectorAll("summary")].findLast(s => s.innerText.includes("fetched 1 message")).click(); return true`)
+	b.shows("stored")
+	b.resize(390, "dark")
+	b.shot("log-phone")
+	if wide := eval[bool](b, `return document.documentElement.scrollWidth > innerWidth`); wide {
+		t.Error("the page is wider than its window")
+	}
+	if text := eval[string](b, `return document.querySelector(".log").innerText`); strings.Contains(text, rig.Password) {
+		t.Error("the password of the account is in the log")
+	}
+	b.quiet(origin)
+}
+
+// Settings are saved at their lines, with comments kept, and take effect; what is wrong
+// with a value is said at its field.
+func TestWebSettings(t *testing.T) {
+	rig.Need(t, "dovecot", "chromium")
+	t.Parallel()
+	d := dovecot(t, nil)
+	p := prepare(t, account(d, "home"))
+	p.Web = "127.0.0.1:0"
+	must(t, p.Configure(account(d, "home")))
+	addConfig(t, p, "\n# of the log\n[log]\nlevel = \"info\" # for now\n")
+	start(t, p)
+	before, err := os.ReadFile(p.ConfigFile())
+	must(t, err)
+	b, origin := webPage(t, p)
+	b.click("Settings")
+	b.shows("How much is logged")
+	b.shows(p.Data) // to be read only
+	b.enter("Time zone", "Vienna")
+	b.click("Save")
+	b.shows(`did you mean "Europe/Vienna"?`)
+	if on := eval[string](b, `return document.activeElement.value`); on != "Vienna" {
+		t.Errorf("the focus is on a field with %q", on)
+	}
+	if same, err := os.ReadFile(p.ConfigFile()); err != nil || string(same) != string(before) {
+		t.Errorf("the file was changed: %v\n%s", err, same)
+	}
+	b.shot("settings-error")
+	b.enter("Time zone", "Europe/Vienna")
+	eval[bool](b, `const s = [...document.querySelectorAll("select")].find(s => s.value === "info"); s.value = "debug"; return true`)
+	b.click("Save")
+	b.shows("Saved, comments in the file included.")
+	want := strings.Replace(string(before), "notices = false\n", "notices = false\ntimezone = \"Europe/Vienna\"\n", 1)
+	want = strings.Replace(want, `"info"`, `"debug"`, 1)
+	if after, err := os.ReadFile(p.ConfigFile()); err != nil || string(after) != want {
+		t.Errorf("%v\n%s\nwant:\n%s", err, after, want)
+	}
+	if bak, err := os.ReadFile(p.ConfigFile() + ".bak"); err != nil || string(bak) != string(before) {
+		t.Errorf(".bak: %v\n%s", err, bak)
+	}
+	if out, err := p.Run(t.Context(), "", "sync"); err != nil || out.Code != 0 || !strings.Contains(p.Log(), "nothing new") {
+		t.Errorf("no details are logged: %v, %s", err, out.Stderr)
+	}
+	b.enter("Deleted mail can be brought back for", "60d")
+	b.click("Save")
+	b.shows("A changed setting needs a restart.")
+	b.shot("settings")
+	b.resize(390, "dark")
+	b.shot("settings-phone")
+	if wide := eval[bool](b, `return document.documentElement.scrollWidth > innerWidth`); wide {
+		t.Error("the page is wider than its window")
+	}
+	b.quiet(origin)
+}
+
+// The browsers that are signed in are listed; one is signed out alone, and all at once,
+// which an open page notices.
+func TestWebSessions(t *testing.T) {
+	rig.Need(t, "dovecot", "chromium")
+	t.Parallel()
+	d := dovecot(t, nil)
+	p := prepare(t, account(d, "home"))
+	p.Web = "127.0.0.1:0"
+	must(t, p.Configure(account(d, "home")))
+	start(t, p)
+	b, origin := webPage(t, p)
+	b.may = []string{"401"} // of pages that are signed out
+	other := stranger(t, origin, signIn(t, p))
+	b.click("About")
+	b.shows("Firefox on Windows")
+	b.shows("(this one)")
+	b.shows(p.ConfigFile())
+	b.shows("github.com/popbridge/popbridge/blob/main/docs/web.md")
+	if status := other(); status != http.StatusOK {
+		t.Fatalf("the other browser gets %d", status)
+	}
+	b.shot("about")
+	b.resize(390, "dark")
+	b.shot("about-phone")
+	if wide := eval[bool](b, `return document.documentElement.scrollWidth > innerWidth`); wide {
+		t.Error("the page is wider than its window")
+	}
+	b.resize(1280, "light")
+	eval[bool](b, `[...document.querySelectorAll("button")].find(b => b.getAttribute("aria-label")?.startsWith("Sign out Firefox")).click(); return true`)
+	b.gone("Firefox on Windows")
+	if status := other(); status != http.StatusUnauthorized {
+		t.Errorf("the browser that was signed out gets %d", status)
+	}
+	second := b.another()
+	second.open(origin + "/#/log")
+	second.shows("agent started")
+	b.click("Sign out everywhere")
+	b.click("Sign all out")
+	b.shows("This browser is not signed in")
+	second.shows("This browser is not signed in")
+	if out, err := p.Run(t.Context(), "", "open", "--sessions"); err != nil || !strings.Contains(out.Stdout, "no browser is signed in") {
+		t.Errorf("%v: %s", err, out.Stdout)
+	}
+	b.quiet(origin)
+	second.quiet(origin)
+}
+
+// stranger signs another browser in, and returns what asks the page for something there.
+func stranger(t *testing.T, origin, address string) func() (status int) {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	must(t, err)
+	client := &http.Client{Jar: jar}
+	var key struct{ Key string }
+	ask := func(method, path, body string) *http.Response {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), method, origin+path, strings.NewReader(body))
+		must(t, err)
+		for name, value := range map[string]string{"Sec-Fetch-Site": "same-origin", "Content-Type": "application/json", "Popbridge-Key": key.Key, "User-Agent": "Mozilla/5.0 (Windows NT 10.0; rv:153.0) Gecko/20100101 Firefox/153.0"} {
+			r.Header.Set(name, value)
+		}
+		resp, err := client.Do(r)
+		must(t, err)
+		t.Cleanup(func() { _ = resp.Body.Close() })
+		return resp
+	}
+	_, ticket, _ := strings.Cut(address, "#t=")
+	must(t, json.NewDecoder(ask("POST", "/session", `{"ticket":"`+ticket+`"}`).Body).Decode(&key))
+	return func() int { t.Helper(); return ask("GET", "/api/about", "").StatusCode }
+}
