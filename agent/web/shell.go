@@ -2,12 +2,14 @@ package web
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
 	"io/fs"
 	"net/http"
 	"path"
+	"strings"
 	"time"
 )
 
@@ -23,8 +25,8 @@ var types = map[string]string{
 // shell serves the files of the page, which hold nothing of anyone.
 func shell() http.Handler {
 	type file struct {
-		data      []byte
-		tag, kind string
+		data, small []byte // small is data as gzip has it
+		tag, kind   string
 	}
 	files := map[string]file{}
 	_ = fs.WalkDir(static, "static", func(name string, d fs.DirEntry, err error) error {
@@ -33,7 +35,7 @@ func shell() http.Handler {
 		}
 		data, err := static.ReadFile(name)
 		sum := sha256.Sum256(data)
-		files[name[len("static"):]] = file{data, `"` + hex.EncodeToString(sum[:8]) + `"`, types[path.Ext(name)]}
+		files[name[len("static"):]] = file{data, compressed(data), `"` + hex.EncodeToString(sum[:8]) + `"`, types[path.Ext(name)]}
 		return err
 	})
 	files["/"] = files["/index.html"]
@@ -46,6 +48,20 @@ func shell() http.Handler {
 		w.Header().Set("Content-Type", f.kind)
 		w.Header().Set("Cache-Control", "no-cache")
 		w.Header().Set("ETag", f.tag)
-		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(f.data))
+		w.Header().Set("Vary", "Accept-Encoding")
+		data := f.data
+		if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+			data = f.small
+			w.Header().Set("Content-Encoding", "gzip")
+		}
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(data))
 	})
+}
+
+func compressed(data []byte) []byte {
+	var b bytes.Buffer
+	w, _ := gzip.NewWriterLevel(&b, gzip.BestCompression) // into memory: nothing can fail
+	_, _ = w.Write(data)
+	_ = w.Close()
+	return b.Bytes()
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/popbridge/popbridge/agent/operations"
+	"github.com/popbridge/popbridge/internal/logging"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -23,11 +24,13 @@ var update = flag.Bool("update", false, "write the golden files")
 func TestTypes(t *testing.T) {
 	const file = "static/types.d.ts"
 	g := &generator{names: map[reflect.Type]string{}}
+	g.name(reflect.TypeFor[operations.Progress]()) // before another one of that name
 	for _, r := range Routes((*operations.Local)(nil), (*operations.Local)(nil)) {
 		g.name(r.Ask)
 		g.name(r.Answer)
 	}
 	g.name(reflect.TypeFor[Event]())
+	g.name(reflect.TypeFor[logging.Entry]())
 	got := "// Made of the types of the routes by TestTypes; see there.\n" + g.text()
 	if *update {
 		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {

@@ -25,7 +25,7 @@ export interface Account {
   on_server: number;
   last_error: string;
   awaiting: number;
-  progress?: Progress | null;
+  progress?: BridgeProgress | null;
   deletions: Deletion[];
   deletions_total: number;
   problems?: string[];
@@ -80,6 +80,16 @@ export interface Backup {
   devices?: string[];
   devices_restored: boolean;
   missing: Problem[];
+}
+
+export interface BridgeProgress {
+  account?: string;
+  phase?: string;
+  messages: number;
+  total: number;
+  bytes: number;
+  all_bytes: number;
+  done: boolean;
 }
 
 export interface ClientFile {
@@ -198,6 +208,17 @@ export interface End {
 
 export interface Ended {
   sessions: number;
+}
+
+export interface Entry {
+  seq: number;
+  time: string;
+  level: string;
+  text: string;
+  hint: string;
+  detail: string;
+  account: string;
+  fields: Record<string, string>;
 }
 
 export interface Event {
@@ -355,6 +376,9 @@ export interface Problem {
 }
 
 export interface Progress {
+  user?: string;
+  asked?: string;
+  answer?: string;
   account?: string;
   phase?: string;
   messages: number;
