@@ -76,9 +76,9 @@ func TestWebShowsHostileText(t *testing.T) {
 	must(t, c.Logout().Wait())
 	home.KeepOnServer = "never" // its deletions wait to be confirmed
 	must(t, p.Configure(home, bad))
-	command(t, p, 3, "sync")
 	b, origin := webPage(t, p)
 	b.shows("The provider refuses the password of bad.")
+	b.shows("Messages of home would be deleted at the provider.")
 	look := func(page string) {
 		t.Helper()
 		b.until("details are open", `[...document.querySelectorAll("details")].every(d => (d.open = true))`)

@@ -354,7 +354,7 @@ export default {
   "devices.without": "Abgeschaltet",
   "devices.added": "Hinzugefügt",
   "devices.setup": "Einrichten",
-  "devices.setup.label": "{name} einrichten",
+  "devices.setup.label": "Einrichten: {name}",
   "devices.setup.title": "{name} einrichten",
   "devices.change": "Ändern",
   "devices.change.label": "{name} ändern",

@@ -354,7 +354,7 @@ export default {
   "devices.without": "Switched off",
   "devices.added": "Added",
   "devices.setup": "Set it up",
-  "devices.setup.label": "Set up {name}",
+  "devices.setup.label": "Set it up: {name}",
   "devices.setup.title": "Set up {name}",
   "devices.change": "Change",
   "devices.change.label": "Change {name}",
