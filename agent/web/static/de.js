@@ -253,6 +253,7 @@ export default {
   "deleted.found.more": "Die letzten {n} gelöschten Nachrichten werden gezeigt; es gibt mehr.",
   "deleted.more": "Mehr zeigen",
   "deleted.bring": {one: "Eine Nachricht zurückholen", other: "{n} Nachrichten zurückholen"},
+  "deleted.bring.none": "Zurückholen",
   "deleted.choose": "Wählen Sie zuerst Nachrichten aus.",
   "deleted.back": {one: "Eine Nachricht ist wieder in {folders}.", other: "{n} Nachrichten sind wieder in {folders}."},
   "deleted.gone": {one: "Eine war nicht mehr da.", other: "{n} waren nicht mehr da."},

@@ -153,6 +153,7 @@ async function add(el, s) {
   const user = users.length > 1 ? field(t("devices.user"), { options: Object.fromEntries(users.map(u => [u, u])), value: users[0] }, t("devices.user.help")) : null;
   const may = rights(choices, { read_only: false, folders: null, lan: false });
   may.of(users[0]);
+  name.input.addEventListener("input", () => name.wrong(""));
   user?.input.addEventListener("change", () => may.of(user.input.value));
   /** @type {((s: State | null) => void) | undefined} */
   let next;

@@ -261,6 +261,7 @@ export default {
   "deleted.found.more": "The last {n} deleted messages are shown; there are more.",
   "deleted.more": "Show more",
   "deleted.bring": {one: "Bring one message back", other: "Bring {n} messages back"},
+  "deleted.bring.none": "Bring back",
   "deleted.choose": "Mark messages first.",
   "deleted.back": {one: "One message is back in {folders}.", other: "{n} messages are back in {folders}."},
   "deleted.gone": {one: "One was not there any more.", other: "{n} were not there any more."},
