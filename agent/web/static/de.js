@@ -287,7 +287,7 @@ export default {
   "storage.backup.text": "Eine Sicherung auf einer anderen Platte bringt Ihre E-Mails zurück, wenn diese ausfällt. Sie enthält die E-Mails, die Zugänge der Geräte und die Einstellungen, nicht die Passwörter Ihrer Anbieter.",
   "storage.backup.dir": "Ordner",
   "storage.backup.at": "Zuletzt vollständig",
-  "storage.backup.copied": {one: "eine Nachricht gesichert, {files} neue Dateien, {size} kopiert", other: "{n} Nachrichten gesichert, {files} neue Dateien, {size} kopiert"},
+  "storage.backup.copied": {one: "eine Nachricht gesichert (neue Dateien: {files}, kopiert: {size})", other: "{n} Nachrichten gesichert (neue Dateien: {files}, kopiert: {size})"},
   "storage.backup.missing": {one: "Eine Nachricht konnte nicht gesichert werden. Prüfen Sie die E-Mails und sichern Sie dann noch einmal.", other: "{n} Nachrichten konnten nicht gesichert werden. Prüfen Sie die E-Mails und sichern Sie dann noch einmal."},
   "storage.backup.failed": "Die Sicherung von {at} ist misslungen:",
   "storage.backup.again": "Noch einmal sichern",

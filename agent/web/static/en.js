@@ -295,7 +295,7 @@ export default {
   "storage.backup.text": "A backup on another disk brings your mail back if this one dies. It has the mail, the logins of devices and the settings; not the passwords of your providers.",
   "storage.backup.dir": "Folder",
   "storage.backup.at": "Last complete",
-  "storage.backup.copied": {one: "one message backed up, {files} new files, {size} copied", other: "{n} messages backed up, {files} new files, {size} copied"},
+  "storage.backup.copied": {one: "one message backed up (new files: {files}, copied: {size})", other: "{n} messages backed up (new files: {files}, copied: {size})"},
   "storage.backup.missing": {one: "One message could not be backed up. Check the mail, then back up again.", other: "{n} messages could not be backed up. Check the mail, then back up again."},
   "storage.backup.failed": "The backup of {at} failed:",
   "storage.backup.again": "Back up again",
