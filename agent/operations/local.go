@@ -60,7 +60,7 @@ type Local struct {
 	reload   func()
 	history  *state.History
 
-	backups sync.Mutex   // held while the last backup is written down
+	backups sync.Mutex   // held by a backup
 	rounds  sync.RWMutex // held for reading by what goes over the stores for long, for writing by a rename
 }
 

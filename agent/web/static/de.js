@@ -282,7 +282,7 @@ export default {
   "storage.phase.checking": "geprüft",
   "storage.phase.repairing": "angesehen",
   "storage.phase.copying": "kopiert",
-  "storage.live": "{user}: {done} von {n} {phase}",
+  "storage.live": "{user}: {done} von {n} {phase}. Lassen Sie diese Seite offen.",
   "storage.backup": "Sicherung",
   "storage.backup.text": "Eine Sicherung auf einer anderen Platte bringt Ihre E-Mails zurück, wenn diese ausfällt. Sie enthält die E-Mails, die Zugänge der Geräte und die Einstellungen, nicht die Passwörter Ihrer Anbieter.",
   "storage.backup.dir": "Ordner",

@@ -290,7 +290,7 @@ export default {
   "storage.phase.checking": "checked",
   "storage.phase.repairing": "looked at",
   "storage.phase.copying": "copied",
-  "storage.live": "{user}: {done} of {n} {phase}",
+  "storage.live": "{user}: {done} of {n} {phase}. Leave this page open.",
   "storage.backup": "Backup",
   "storage.backup.text": "A backup on another disk brings your mail back if this one dies. It has the mail, the logins of devices and the settings; not the passwords of your providers.",
   "storage.backup.dir": "Folder",
