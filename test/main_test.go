@@ -167,8 +167,7 @@ func loginAs(t *testing.T, p *rig.Popbridge, options *imapclient.Options, user, 
 		if options == nil {
 			options = &imapclient.Options{}
 		}
-		options.TLSConfig = &tls.Config{RootCAs: x509.NewCertPool(), ServerName: "127.0.0.1"}
-		options.TLSConfig.RootCAs.AppendCertsFromPEM(authority(t, p))
+		options.TLSConfig = trusting(t, p)
 		dial = imapclient.DialStartTLS
 	}
 	c, err := dial(rig.Addr(p.Port), options)
@@ -179,6 +178,14 @@ func loginAs(t *testing.T, p *rig.Popbridge, options *imapclient.Options, user, 
 	if err := c.Login(user, password).Wait(); err != nil {
 		t.Fatal(err)
 	}
+	return c
+}
+
+// trusting trusts the certificate of this computer's popbridge only.
+func trusting(t *testing.T, p *rig.Popbridge) *tls.Config {
+	t.Helper()
+	c := &tls.Config{RootCAs: x509.NewCertPool(), ServerName: "127.0.0.1"}
+	c.RootCAs.AppendCertsFromPEM(authority(t, p))
 	return c
 }
 

@@ -29,8 +29,12 @@ const (
 	backupConfig = "config.toml"
 )
 
-// Backup remembers what it came to, see LastBackup.
+// Backup is the only one at a time, and remembers what it came to, see LastBackup.
 func (l *Local) Backup(ctx context.Context, dir string, replace bool, progress func(Progress)) ([]Backup, error) {
+	if !l.backups.TryLock() {
+		return nil, fault.New(fault.Conflict, "a backup is under way already", "repeat it when that one has ended")
+	}
+	defer l.backups.Unlock()
 	if dir == "" {
 		var err error
 		if dir, err = l.lastDir(); err != nil {

@@ -112,7 +112,12 @@ func TestBackupAgain(t *testing.T) {
 		t.Fatalf("%+v", first)
 	}
 	seen := 0
-	done, err := r.Ops().BackupAgain(t.Context(), func(operations.Progress) { seen++ })
+	done, err := r.Ops().BackupAgain(t.Context(), func(operations.Progress) {
+		seen++
+		if _, err := r.Ops().BackupAgain(t.Context(), nil); !fault.Is(err, fault.Conflict) {
+			t.Errorf("two at a time: %v", err)
+		}
+	})
 	if err != nil || seen == 0 || !cmp.Equal(counts(done), map[string][3]int{"ann": {5, 0, 0}, "bob": {1, 0, 0}}) || last().At.Before(first.At) {
 		t.Errorf("again: %v, %v, %d steps", counts(done), err, seen)
 	}

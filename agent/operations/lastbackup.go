@@ -57,8 +57,6 @@ func (l *Local) lastDir() (string, error) {
 // noteBackup remembers a backup. A folder is remembered once one into it was complete;
 // what fails there later is remembered as well.
 func (l *Local) noteBackup(dir string, done []Backup, failed error) {
-	l.backups.Lock()
-	defer l.backups.Unlock()
 	now := time.Now().UTC()
 	note := &LastBackup{Dir: dir, At: now, Users: done}
 	if failed != nil {

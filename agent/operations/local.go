@@ -62,7 +62,7 @@ type Local struct {
 	history  *state.History
 	log      *logging.Ring // nil: none is kept
 
-	backups sync.Mutex   // held while the last backup is written down
+	backups sync.Mutex   // held by a backup
 	rounds  sync.RWMutex // held for reading by what goes over the stores for long, for writing by a rename
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/emersion/go-imap/v2/imapclient"
 
@@ -46,6 +47,11 @@ func TestMailOfAUserWithoutAccountIsServedCheckedAndBackedUp(t *testing.T) {
 	}
 	agenttest.ExpungeFirst(t, c)
 	expunged, err := r.Ops().Expunged(t.Context(), operations.ExpungedQuery{})
+	for _, m := range expunged {
+		if got := m.Until.Sub(m.ExpungedAt); got != 30*24*time.Hour {
+			t.Errorf("kept for %v", got)
+		}
+	}
 	if err != nil || len(expunged) != 1 {
 		t.Fatalf("expunged %+v, %v", expunged, err)
 	}

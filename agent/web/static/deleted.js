@@ -46,7 +46,7 @@ export default async function deleted(el, _, s) {
     return [restored.length > 0 ? t("deleted.back", { n: restored.length, folders: into }) : "", gone > 0 ? t("deleted.gone", { n: gone }) : ""].filter(Boolean).join(" ");
   }, { primary: true });
   const button = /** @type {HTMLButtonElement} */ (back.querySelector("button"));
-  const table = h("table", { class: "stack" }, h("thead", {}, h("tr", {}, h("td", {}, every),
+  const table = h("table", { class: "stack mail" }, h("thead", {}, h("tr", {}, h("td", {}, every),
     ["from", "subject", "received", "folder", "deleted", "until"].map(c => h("th", { scope: "col" }, t("deleted.column." + c))))), rows);
   const whole = h("p", { class: "whole" }, h("label", {}, h("input", { type: "checkbox", change: () => every.click() }), " ", t("deleted.all")));
   const more = h("button", { type: "button", click: () => { limit += page; load(); } }, t("deleted.more"));
@@ -61,7 +61,7 @@ export default async function deleted(el, _, s) {
   let limit = page, asked = 0;
 
   function count() {
-    button.textContent = t("deleted.bring", { n: chosen.size });
+    button.textContent = chosen.size === 0 ? t("deleted.bring.none") : t("deleted.bring", { n: chosen.size });
     every.checked = shown.length > 0 && shown.every(m => chosen.has(key(m)));
     const box = whole.querySelector("input");
     if (box) box.checked = every.checked;

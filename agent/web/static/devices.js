@@ -26,7 +26,7 @@ async function named([, user, name]) {
 
 /** Whether it is connected, with what and from where. @param {Device} d @param {State} s */
 function connected(d, s) {
-  if (d.connections === 0) return [icon("paused"), " ", d.last_used_at ? t("devices.used", { ago: used(d.last_used_at, s.now) }) : t("devices.unused")];
+  if (d.connections === 0) return [icon("info"), " ", d.last_used_at ? t("devices.used", { ago: used(d.last_used_at, s.now) }) : t("devices.unused")];
   const from = s.status.lan.clients.filter(c => c.user === d.user && c.device === d.name).map(c => c.address);
   return [icon("ok"), " ", t("devices.connected", { at: when(d.connected_since, s.now) }),
     d.programs.length > 0 ? h("span", { class: "dim" }, " ", d.programs.join(", ")) : null,
@@ -153,6 +153,7 @@ async function add(el, s) {
   const user = users.length > 1 ? field(t("devices.user"), { options: Object.fromEntries(users.map(u => [u, u])), value: users[0] }, t("devices.user.help")) : null;
   const may = rights(choices, { read_only: false, folders: null, lan: false });
   may.of(users[0]);
+  name.input.addEventListener("input", () => name.wrong(""));
   user?.input.addEventListener("change", () => may.of(user.input.value));
   /** @type {((s: State | null) => void) | undefined} */
   let next;

@@ -10,10 +10,11 @@ import { action, copied, failed, icon } from "./parts.js";
  * A button for work over all mail, with its progress and what came of it.
  * @param {string} text @param {string} path
  * @param {(result: any[]) => import("./dom.js").Child} done
+ * @param {HTMLElement} out where that is shown
  * @param {{primary?: boolean}} [o]
  */
-function job(text, path, done, o) {
-  const bar = h("progress", { "aria-label": text, hidden: true }), live = h("p", { class: "live dim" }), out = h("div", { role: "status" });
+function job(text, path, done, out, o) {
+  const bar = h("progress", { "aria-label": text, hidden: true }), live = h("p", { class: "live dim" });
   const start = action(text, async () => {
     replace(out);
     bar.removeAttribute("value");
@@ -29,8 +30,10 @@ function job(text, path, done, o) {
       replace(live);
     }
   }, o);
-  return { start, el: h("div", {}, bar, live, out) };
+  return { start, el: h("div", {}, bar, live) };
 }
+
+const result = () => h("div", { role: "status" });
 
 /** @param {Problem[]} list */
 const problems = list => h("ul", {}, list.map(p => h("li", {}, p.user, ": ", p.text)));
@@ -53,9 +56,10 @@ export default async function storage(el, _, s) {
 }
 
 function check() {
+  const out = result();
   const look = job(t("storage.check"), "/check", (/** @type {Problem[]} */ found) => found.length === 0
     ? h("p", {}, icon("ok"), " ", t("storage.check.ok"))
-    : h("div", { class: "failed" }, icon("error"), h("div", {}, h("p", {}, t("storage.check.found", { n: found.length })), problems(found), h("p", {}, t("storage.check.then")))));
+    : h("div", { class: "failed" }, icon("error"), h("div", {}, h("p", {}, t("storage.check.found", { n: found.length })), problems(found), h("p", {}, t("storage.check.then")))), out);
   const mend = job(t("storage.repair"), "/repair", (/** @type {import("./types").Repaired[]} */ done) => {
     const quiet = done.every(r => !r.rebuilt && r.mended.length + r.left.length + r.recovered === 0);
     if (quiet) return h("p", {}, icon("ok"), " ", t("storage.repair.none"));
@@ -65,9 +69,9 @@ function check() {
       r.recovered > 0 && h("p", {}, t("storage.repair.recovered", { n: r.recovered })),
       r.left.length > 0 && [h("p", {}, icon("warning"), " ", t("storage.repair.left", { n: r.left.length })), problems(r.left), h("p", { class: "dim" }, t("storage.repair.then"))],
       r.aside && h("p", {}, t("storage.repair.aside"), " ", h("code", {}, r.aside))));
-  });
+  }, out);
   return h("section", {}, h("h2", {}, t("storage.whole")), h("p", {}, t("storage.whole.text")),
-    h("div", { class: "buttons" }, look.start, mend.start), look.el, mend.el);
+    h("div", { class: "buttons" }, look.start, mend.start), look.el, mend.el, out);
 }
 
 /** @param {import("./types").Backup[]} users */
@@ -84,13 +88,14 @@ function backup(place, now) {
     b.failed_at ? h("div", { class: "failed" }, icon("error"), h("div", {}, h("p", {}, t("storage.backup.failed", { at: when(b.failed_at, now) }), " ", b.error), b.hint && h("p", { class: "dim" }, b.hint))) : copy(b.users)]);
   }
   show(place, now);
+  const out = result();
   const again = job(t("storage.backup.again"), "/backup-again", () => {
     ask("GET", "/storage").then(place => show(place, new Date()), e => { replace(last, failed(e)); });
     return h("p", {}, icon("ok"), " ", t("storage.backup.done"));
-  }, { primary: true });
+  }, out, { primary: true });
   return h("section", {}, h("h2", {}, t("storage.backup")), h("p", {}, t("storage.backup.text")), last,
     place.last_backup ? h("div", { class: "buttons" }, again.start) : h("p", {}, icon("warning"), " ", t("storage.backup.none")),
-    again.el,
+    again.el, out,
     h("details", { open: !place.last_backup }, h("summary", {}, t(place.last_backup ? "storage.backup.other" : "storage.backup.first")),
       h("p", {}, t("storage.backup.command")), h("dl", { class: "values" }, copied(t("storage.command"), place.backup_command))));
 }

@@ -1,0 +1,122 @@
+package test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/popbridge/popbridge/internal/testkit"
+	"github.com/popbridge/popbridge/test/rig"
+)
+
+// steps are what the progress of work says from now on, the first and the last; the page
+// does the work meanwhile.
+func (b *tab) steps() func() []string {
+	b.t.Helper()
+	eval[bool](b, `window.steps = []; new MutationObserver(() => {
+		for (const e of document.querySelectorAll("p.live")) if (e.textContent && window.steps.at(-1) !== e.textContent) window.steps.push(e.textContent);
+	}).observe(document.querySelector("main"), {subtree: true, childList: true, characterData: true}); return true`)
+	return func() []string { return eval[[]string](b, `return window.steps`) }
+}
+
+// The page says where the mail is and how large it is; the first backup is made by a
+// command, the next ones by a button, with progress; what is damaged is found and
+// repaired; a disk that is not there is said.
+func TestWebStorage(t *testing.T) {
+	rig.Need(t, "dovecot", "chromium")
+	t.Parallel()
+	d := dovecot(t, nil)
+	var mail [][]byte
+	for i := range 60 {
+		mail = append(mail, testkit.Message(i))
+	}
+	must(t, d.Put("home", mail...))
+	p := prepare(t, account(d, "home"))
+	p.Web = "127.0.0.1:0"
+	must(t, p.Configure(account(d, "home")))
+	start(t, p)
+	command(t, p, 0, "sync")
+
+	b, origin := webPage(t, p)
+	b.click("Storage")
+	b.shows(p.Data)
+	b.shows("There is no backup yet.")
+	b.until("the table has the user", `[...document.querySelectorAll("tbody td")].map(e => e.innerText).join("|").startsWith("`+localUser+`|home|60|")`)
+	b.shot("storage")
+	if cmd := b.value("Command"); !strings.Contains(cmd, "popbridge backup DIR --config ") {
+		t.Errorf("the command is %q", cmd)
+	}
+	steps := b.steps()
+	b.click("Check all mail")
+	b.shows("All mail is whole.")
+	if got := steps(); len(got) == 0 || !strings.Contains(strings.Join(got, "\n"), localUser+": 60 of 60 checked") {
+		t.Errorf("progress: %q", got)
+	}
+
+	// The folder is chosen by a command; from then on it is made again.
+	const hostile = `<img src=x onerror=alert(1)>`
+	saved := filepath.Join(t.TempDir(), hostile)
+	command(t, p, 0, "backup", saved)
+	b.click("Home")
+	b.shows("The account is up to date")
+	b.click("Storage")
+	b.shows(saved)
+	b.shows("60 messages backed up (new files: 60,")
+	must(t, d.Put("home", testkit.Message(60)))
+	command(t, p, 0, "sync")
+	steps = b.steps()
+	b.click("Back up again")
+	b.shows("The backup is complete.")
+	b.shows("61 messages backed up (new files: 1,")
+	if got := steps(); !strings.Contains(strings.Join(got, "\n"), "copied") {
+		t.Errorf("progress: %q", got)
+	}
+	b.shot("storage-backup")
+	b.resize(390, "dark")
+	b.shot("storage-390-dark")
+	if wide := eval[int](b, `return document.documentElement.scrollWidth`); wide > 390 {
+		t.Errorf("%d pixels wide at 390", wide)
+	}
+	b.resize(1280, "light")
+
+	// A disk that is not connected.
+	must(t, os.Rename(saved, saved+".away"))
+	b.click("Back up again")
+	b.shows("the folder of the last backup is not there, or is empty: " + saved)
+	b.shows("connect the disk that it is on, and try again")
+	must(t, os.Rename(saved+".away", saved))
+
+	// A message file that is lost.
+	files, err := filepath.Glob(filepath.Join(p.Data, "users", localUser, "mail", "*", "*.eml"))
+	if err != nil || len(files) != 61 {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	must(t, os.Remove(files[0]))
+	b.click("Check all mail")
+	b.shows("One problem was found.")
+	b.click("Repair")
+	b.shows("One problem is left:")
+	b.shot("storage-repair")
+	command(t, p, 0, "sync") // fetches it again
+	b.click("Check all mail")
+	b.shows("All mail is whole.")
+
+	// No browser chooses a folder, nor a password.
+	for _, route := range []string{"/api/backup", "/api/devices", "/api/devices/pair"} {
+		if status := ask(b, "POST", route, map[string]any{"dir": t.TempDir(), "name": "x", "password": "guessed", "generated": true}); status != 404 {
+			t.Errorf("POST %s: %d", route, status)
+		}
+	}
+	b.may = append(b.may, "/api/backup", "/api/devices")
+	b.quiet(origin)
+}
+
+// ask sends what the page does not, with the session of the page.
+func ask(b *tab, method, path string, body any) int {
+	b.t.Helper()
+	raw, err := json.Marshal(body)
+	must(b.t, err)
+	return eval[int](b, `return (await fetch(args[1], {method: args[0], body: args[2], headers: {"Content-Type": "application/json", "Popbridge-Key": localStorage.getItem("popbridge-key")}})).status`, method, path, string(raw))
+}
