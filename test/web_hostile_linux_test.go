@@ -93,6 +93,7 @@ func TestWebShowsHostileText(t *testing.T) {
 		}
 		b.fits(page)
 	}
+	b.may = []string{"422"} // of the account that there is not
 	b.resize(320, "light")
 	for _, page := range []string{"", "account/home", "account/home/deletions", "account/bad", "devices", "deleted", "storage", "log", "settings", "about", "account/" + "%3Cimg%20src%3Dx%3E"} {
 		b.open(origin + "/#/" + page)
