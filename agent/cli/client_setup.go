@@ -101,7 +101,7 @@ func (a *app) passwordWords(device string) string {
 	if device == "" {
 		return "none yet: `" + a.command("device add NAME") + "` makes a login"
 	}
-	return "that of the login " + device + ", shown once when it was made; `" + a.command("device add NAME") + "` makes another one"
+	return "that of the login " + fault.Quote(device) + ", shown once when it was made; `" + a.command("device add NAME") + "` makes another one"
 }
 
 // setUpThunderbird adds the account to a profile, and returns its folder.

@@ -84,6 +84,9 @@ func (a *app) known(address discover.Address) (config.Account, bool) {
 // program, and what to enter there. The password of that is shown even where the service
 // does not start.
 func (a *app) finishSetup(ctx context.Context, account config.Account, found discover.Found) error {
+	if err := a.freePorts(ctx); err != nil {
+		return err
+	}
 	running, serviceErr := a.offerService(ctx)
 	if ctx.Err() != nil || errors.Is(serviceErr, errNoAnswer) {
 		return serviceErr

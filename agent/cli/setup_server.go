@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/popbridge/popbridge/agent/accounts"
+	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/installer/discover"
 	"github.com/popbridge/popbridge/internal/fault"
@@ -40,10 +41,25 @@ func (a *app) askServer(ctx context.Context, address discover.Address) (none dis
 				return none, ctx.Err()
 			}
 			a.printf("  %s: %s\n", s, err)
+			if health.IsCertificate(err) { // it speaks TLS there, and nothing else
+				break
+			}
 		}
-		a.printf("  %s\n", fault.Hint(err))
+		a.printf("  %s\n", serverHintFor(err))
 	}
 	return none, fault.New(fault.Temporary, "no server could be connected to", "check that this computer is online, and what the help pages of the provider say; nothing was set up")
+}
+
+// serverHintFor is what to do about a server that cannot be used, in terms of what can be
+// typed: setup has no question for a certificate.
+func serverHintFor(err error) string {
+	switch {
+	case health.IsCertificate(err):
+		return "setup has no way to accept that: add the account with its certificate or key, `popbridge account add --address ADDRESS --host HOST ca_file=FILE`, or tls_pin=sha256:…; " + fault.Hint(err)
+	case fault.Is(err, fault.Config):
+		return "for a server without TLS, whose password others on the way can read, write none behind it: pop.example.com:110 none"
+	}
+	return fault.Hint(err)
 }
 
 // askUsername asks for the user name at the server; an empty answer leaves it.

@@ -77,15 +77,21 @@ func accountCode(err error) (string, Severity) {
 	}
 }
 
-// isTLS tells a refused certificate or handshake from an unreachable host.
-func isTLS(err error) bool {
+// IsCertificate reports whether a server speaks TLS and its certificate is refused.
+func IsCertificate(err error) bool {
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return true
 	}
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
 		return true
 	}
-	if _, ok := errors.AsType[x509.HostnameError](err); ok {
+	_, ok := errors.AsType[x509.HostnameError](err)
+	return ok
+}
+
+// isTLS tells a refused certificate or handshake from an unreachable host.
+func isTLS(err error) bool {
+	if IsCertificate(err) {
 		return true
 	}
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {

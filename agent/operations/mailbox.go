@@ -148,7 +148,7 @@ func chooseDevice(cfg *config.Config, devices []Device, q LoginQuery) (user, dev
 		slices.Sort(names)
 		return "", "", fault.New(fault.Config, "there are several users: "+strings.Join(names, ", ")+"; devices: "+all, "name one: --user USER, or --device NAME")
 	case len(found) > 1:
-		return "", "", fault.New(fault.Config, "there are several devices; "+all, "name one: --device NAME")
+		return "", "", fault.New(fault.Config, "there are several devices: "+strings.Join(others, ", "), "name one: --device NAME")
 	}
 	for u := range users {
 		user = u

@@ -1,0 +1,69 @@
+package cli
+
+import (
+	"context"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/popbridge/popbridge/agent/operations"
+	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/internal/fault"
+)
+
+// freePorts writes other ports of the IMAP server into the config where other programs
+// have those that are there, before a mail program is told of them. While an agent runs
+// they are its own.
+func (a *app) freePorts(ctx context.Context) error {
+	cfg, err := a.loadConfig()
+	if err != nil {
+		return err
+	}
+	running := false
+	err = a.with(ctx, func(ops operations.Operations) error {
+		s, err := ops.Status(ctx)
+		running = s.Running
+		return err
+	})
+	if err != nil || running {
+		return err
+	}
+	listen := slices.Clone(cfg.IMAP.Listen)
+	for i, addr := range listen {
+		if listen[i], err = freePort(ctx, addr); err != nil {
+			return err
+		}
+		if listen[i] != addr {
+			a.printf("  another program has the address %s, so mail programs connect to %s; that is in the config now\n", addr, listen[i])
+		}
+	}
+	if slices.Equal(listen, cfg.IMAP.Listen) {
+		return nil
+	}
+	for i, addr := range listen {
+		listen[i] = strconv.Quote(addr)
+	}
+	_, err = config.Edit(a.configPath, func(text []byte) ([]byte, error) {
+		return config.SetKeys(text, []config.Setting{{Key: "imap.listen", Value: "[" + strings.Join(listen, ", ") + "]"}})
+	})
+	return err
+}
+
+// freePort is the address, or the next one whose port is free.
+func freePort(ctx context.Context, addr string) (string, error) {
+	host, port, err := net.SplitHostPort(addr)
+	first, portErr := strconv.Atoi(port)
+	if err != nil || portErr != nil {
+		return addr, nil // the config was checked
+	}
+	var lc net.ListenConfig
+	for p := first; p <= min(first+100, 65535); p++ {
+		candidate := net.JoinHostPort(host, strconv.Itoa(p))
+		ln, err := lc.Listen(ctx, "tcp", candidate)
+		if err == nil {
+			return candidate, ln.Close()
+		}
+	}
+	return "", fault.New(fault.Conflict, "other programs have the port of "+addr+" and the hundred after it", "name a free one in the config, below [imap]: listen = [\"127.0.0.1:PORT\"]")
+}

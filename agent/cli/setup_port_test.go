@@ -1,0 +1,106 @@
+package cli
+
+import (
+	"bytes"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/popbridge/popbridge/installer/discover"
+	"github.com/popbridge/popbridge/internal/testkit"
+)
+
+// A mail program is told of a port that is free: the one that another program has gets
+// another one in the config, whose comments stay.
+func TestAPortThatIsTaken(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = ln.Close() }()
+	for name, text := range map[string]string{
+		"named":   "# mine\n[imap]\nlisten = [\"%s\"] # here\n[web]\nlisten = \"off\"\n",
+		"several": "[imap]\nlisten = [\"127.0.0.1:0\", \"%s\"]\n[web]\nlisten = \"off\"\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, out := t.TempDir(), &bytes.Buffer{}
+			a := newApp(strings.NewReader(""), out, out)
+			a.configPath = filepath.Join(dir, "config.toml")
+			busy := ln.Addr().String()
+			if err := os.WriteFile(a.configPath, fmt.Appendf(nil, "data_dir = 'data'\n"+text, busy), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 { // the second time there is nothing to do
+				if err := a.freePorts(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			cfg, err := a.loadConfig()
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := cfg.IMAP.Listen[len(cfg.IMAP.Listen)-1]
+			if got == busy || !strings.HasPrefix(got, "127.0.0.1:") {
+				t.Errorf("listens on %v", cfg.IMAP.Listen)
+			}
+			if want := "  another program has the address " + busy + ", so mail programs connect to " + got + "; that is in the config now\n"; out.String() != want {
+				t.Errorf("said %q, want %q", out, want)
+			}
+			after, err := os.ReadFile(a.configPath)
+			if err != nil || strings.Contains(text, "# mine") && (!strings.Contains(string(after), "# mine\n") || !strings.Contains(string(after), "] # here\n")) {
+				t.Errorf("%s, %v", after, err)
+			}
+		})
+	}
+}
+
+// A server whose certificate cannot be trusted is not asked for STARTTLS as well, and what
+// to do is something that can be done.
+func TestAServerWithItsOwnCertificate(t *testing.T) {
+	ca := testkit.CA(t)
+	cert, err := tls.LoadX509KeyPair(ca.CertFile, ca.KeyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var accepted atomic.Int32
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			accepted.Add(1)
+			_ = c.(*tls.Conn).Handshake() // which the other side ends
+			_ = c.Close()
+		}
+	}()
+	defer func() { _ = ln.Close(); <-done }()
+	out := &bytes.Buffer{}
+	a := newApp(strings.NewReader(ln.Addr().String()+"\n\n"), out, out)
+	address, err := discover.ParseAddress("ann@example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err := a.askServer(t.Context(), address); err != nil || s.Known() {
+		t.Errorf("%v, %v", s, err)
+	}
+	if n := accepted.Load(); n != 1 {
+		t.Errorf("it was connected to %d times", n)
+	}
+	for _, want := range []string{"certificate", "popbridge account add --address ADDRESS --host HOST ca_file=FILE", "tls_pin=sha256:"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("not said: %s\n%s", want, out)
+		}
+	}
+}
