@@ -121,7 +121,8 @@ export function field(label, attrs, help) {
     : h("div", { class: "field" }, h("label", { for: id }, label), input, help && h("p", { class: "dim", id: id + "h" }, help), error);
   return { box, input: /** @type {HTMLInputElement} */ (input), /** @param {string} text */ wrong(text) {
     error.textContent = text;
-    input.toggleAttribute("aria-invalid", text !== "");
+    if (text) input.setAttribute("aria-invalid", "true");
+    else input.removeAttribute("aria-invalid");
     if (text) input.focus();
   } };
 }
