@@ -58,6 +58,9 @@ func ParseSetting(s string) (Setting, error) {
 	return Setting{key, value}, nil
 }
 
+// AccountKey reports whether an account has a key of this name.
+func AccountKey(name string) bool { return slices.Contains(schema["account"], name) }
+
 // bareKeys are the keys of an account whose values have no quotes, listKeys those that
 // may be lists.
 var (

@@ -1,12 +1,19 @@
 package test
 
 import (
+	"archive/zip"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/cookiejar"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/browser"
 
 	"github.com/popbridge/popbridge/internal/testkit"
 	"github.com/popbridge/popbridge/test/rig"
@@ -195,4 +202,57 @@ func stranger(t *testing.T, origin, address string) func() (status int) {
 	_, ticket, _ := strings.Cut(address, "#t=")
 	must(t, json.NewDecoder(ask("POST", "/session", `{"ticket":"`+ticket+`"}`).Body).Decode(&key))
 	return func() int { t.Helper(); return ask("GET", "/api/about", "").StatusCode }
+}
+
+// The page saves the support bundle, which has nothing personal in it, and the log as text.
+func TestWebReport(t *testing.T) {
+	rig.Need(t, "dovecot", "chromium")
+	t.Parallel()
+	d := dovecot(t, nil)
+	must(t, d.Put("geheim", []byte("From: kanzlei@streng.example\r\nSubject: Scheidung\r\n\r\nVertraulich\r\n")))
+	p := prepare(t, account(d, "geheim"))
+	p.Web = "127.0.0.1:0"
+	must(t, p.Configure(account(d, "geheim")))
+	start(t, p)
+	b, origin := webPage(t, p)
+	into := t.TempDir()
+	devtools(b, browser.SetDownloadBehavior, browser.SetDownloadBehaviorParams{Behavior: "allow", DownloadPath: into})
+	b.click("Log")
+	b.shows("fetched 1 message from geheim")
+	saved := func(button, pattern string) string {
+		t.Helper()
+		b.click(button)
+		var found []string
+		for end := time.Now().Add(browserWithin); len(found) == 0; time.Sleep(30 * time.Millisecond) {
+			if found, _ = filepath.Glob(filepath.Join(into, pattern)); time.Now().After(end) {
+				t.Fatalf("no file %s", pattern)
+			}
+		}
+		return found[0]
+	}
+	z, err := zip.OpenReader(saved("Save a support bundle", "popbridge-report-*.zip"))
+	must(t, err)
+	defer func() { _ = z.Close() }()
+	var names []string
+	for _, f := range z.File {
+		names = append(names, f.Name)
+		in, err := f.Open()
+		must(t, err)
+		text, err := io.ReadAll(in)
+		must(t, err)
+		for _, word := range []string{"geheim", "streng", "Scheidung", "Vertraulich", rig.Password, devicePw} {
+			if strings.Contains(string(text), word) {
+				t.Errorf("%s has %q:\n%s", f.Name, word, text)
+			}
+		}
+	}
+	if !slices.Contains(names, "README.txt") || !slices.Contains(names, "log.jsonl") {
+		t.Errorf("files: %v", names)
+	}
+	text, err := os.ReadFile(saved("Save the log", "popbridge.log"))
+	must(t, err)
+	if !strings.Contains(string(text), "INFO  fetched 1 message from geheim") {
+		t.Errorf("the log as text:\n%s", text)
+	}
+	b.quiet(origin)
 }

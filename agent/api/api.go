@@ -65,6 +65,7 @@ func Routes(ops operations.Operations) []Route {
 		plain("POST /web", ops.OpenWeb),
 		plain("GET /web/sessions", func(ctx context.Context, _ struct{}) ([]operations.WebSession, error) { return ops.WebSessions(ctx) }),
 		plain("DELETE /web/sessions", ops.EndWebSession),
+		plain("GET /report", func(ctx context.Context, _ struct{}) (operations.Report, error) { return ops.Report(ctx) }),
 	}
 }
 

@@ -133,6 +133,10 @@ func (c *Client) EndWebSession(ctx context.Context, ask operations.WebSession) (
 	return call[operations.Ended](ctx, c, "DELETE", "/v1/web/sessions", ask)
 }
 
+func (c *Client) Report(ctx context.Context) (operations.Report, error) {
+	return call[operations.Report](ctx, c, "GET", "/v1/report", nil)
+}
+
 func call[T any](ctx context.Context, c *Client, method, path string, ask any) (answer T, err error) {
 	body, err := c.do(ctx, method, path, ask)
 	if err != nil {

@@ -142,6 +142,10 @@ func (f *fakeOps) EndWebSession(_ context.Context, ask operations.WebSession) (o
 	return operations.Ended{Sessions: 1}, f.err
 }
 
+func (f *fakeOps) Report(context.Context) (operations.Report, error) {
+	return operations.Report{Name: "popbridge-report.zip", Zip: []byte{0, 1, 255}, Files: []string{"README.txt"}}, f.err
+}
+
 func (f *fakeOps) Users(context.Context) ([]operations.User, error) { return f.users, f.err }
 
 func (f *fakeOps) RenameUser(_ context.Context, from, to string) (operations.User, error) {
@@ -245,6 +249,7 @@ func TestEveryOperationAnswersTheSameThroughTheSocket(t *testing.T) {
 	same(t, "browsers", []operations.WebSession{{ID: "A", Browser: "Firefox on Linux"}})(c.WebSessions(ctx))
 	same(t, "sign out", operations.Ended{Sessions: 1})(c.EndWebSession(ctx, operations.WebSession{ID: "A"}))
 	same(t, "asked", "sign out A")(ops.asked, nil)
+	same(t, "report", operations.Report{Name: "popbridge-report.zip", Zip: []byte{0, 1, 255}, Files: []string{"README.txt"}})(c.Report(ctx))
 	if err := c.RevokeDevice(ctx, "ann", "pc"); err != nil {
 		t.Error(err)
 	}

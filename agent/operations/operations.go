@@ -24,6 +24,7 @@ type Operations interface {
 	Stores
 	People
 	Web
+	Support
 }
 
 // Polling is about the accounts.
@@ -98,6 +99,12 @@ type Web interface {
 	WebSessions(ctx context.Context) ([]WebSession, error)
 	// EndWebSession signs a browser out, all of them for no ID.
 	EndWebSession(ctx context.Context, ask WebSession) (Ended, error)
+}
+
+// Support is for who helps a person.
+type Support interface {
+	// Report makes a support bundle, without secrets and mail.
+	Report(ctx context.Context) (Report, error)
 }
 
 // OpenWeb asks for the web page.

@@ -49,7 +49,7 @@ export default async function about(el, _, s) {
       h("ul", {}, ["web", "configuration", "troubleshooting", "backups", "SECURITY"].map(page => h("li", {}, h("code", {}, a.docs.replace("/tree/", "/blob/") + "/" + page + ".md"))))),
     h("section", { "aria-labelledby": "licences" }, h("h2", { id: "licences" }, t("about.licences")), h("p", {}, t("about.licences.own")), h("p", {}, t("about.licences.help")),
       h("details", {}, h("summary", {}, t("about.modules", { n: a.modules.length })),
-        h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": t("about.licences") }, h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, t("about.module")), h("th", { scope: "col" }, t("about.version")))),
+        h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": t("about.modules", { n: a.modules.length }) }, h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, t("about.module")), h("th", { scope: "col" }, t("about.version")))),
           h("tbody", {}, a.modules.map((/** @type {import("./types").Module} */ m) => h("tr", {}, h("td", {}, h("code", {}, m.path)), h("td", {}, m.version)))))))));
   await sessions().catch(e => list.append(failed(e)));
   return s => { if (s) now = s.now; };

@@ -132,11 +132,14 @@ export default function log(el, _, s) {
   }
   const hidden = () => document.hidden && open?.abort();
   document.addEventListener("visibilitychange", hidden);
+  const wide = new ResizeObserver(() => following && (scroller.scrollTop = scroller.scrollHeight));
+  wide.observe(scroller);
   follow(true);
   read();
   return s => {
     if (s) return;
     ended = true;
+    wide.disconnect();
     document.removeEventListener("visibilitychange", hidden);
     open?.abort();
   };

@@ -105,7 +105,7 @@ export function copied(label, value) {
  * A field of a form with its label, help and error.
  * @param {string} label
  * @param {Record<string, any>} attrs of the input; options makes a choice
- * @param {string} [help]
+ * @param {import("./dom.js").Child} [help]
  */
 export function field(label, attrs, help) {
   const id = "f" + Math.random().toString(36).slice(2);

@@ -21,7 +21,6 @@ function editable(k, file) {
   const attrs = k.bool ? { type: "checkbox", checked: (k.value || k.default) === "true" }
     : k.choices.length ? { options: Object.fromEntries(k.choices.map(c => [c, t(`settings.${k.key}.${c}`)])), value: k.value || k.default }
     : { type: "text", value: k.value, placeholder: k.default };
-  // @ts-ignore the help may be an element as well as text
   const f = field(t("settings." + k.key), attrs, help);
   const value = () => k.bool ? String(f.input.checked) : f.input.value.trim();
   const before = value();
@@ -38,7 +37,8 @@ export default async function settings(el, _, s) {
   function show(now, said) {
     /** @type {ReturnType<typeof editable>[]} */
     const fields = [];
-    const groups = Object.entries(Object.groupBy(now.keys, k => k.key.includes(".") ? k.key.split(".")[0] : "file"));
+    const group = (/** @type {Setting} */ k) => k.key.includes(".") ? k.key.split(".")[0] : "file";
+    const groups = [...new Set(now.keys.map(group))].map(name => ({ name, keys: now.keys.filter(k => group(k) === name) }));
     const save = action(t("settings.save"), async () => {
       const values = Object.fromEntries(fields.filter(f => f.changed()).map(f => [f.key, f.value()]));
       for (const f of fields) f.wrong("");
@@ -58,15 +58,15 @@ export default async function settings(el, _, s) {
       h("p", {}, t("settings.file"), " ", h("code", {}, now.file)),
       now.problems.map(p => failed(new Error([p.line ? t("settings.problem", { line: String(p.line) }) : "", p.key, p.text, p.hint].filter(Boolean).join(" \u2013 ")))),
       h("form", { submit: (/** @type {Event} */ e) => { e.preventDefault(); save.querySelector("button")?.click(); }, novalidate: true },
-        groups.map(([name, keys]) => h("section", { "aria-labelledby": "s-" + name }, h("h2", { id: "s-" + name }, t("settings.group." + name)),
-          (keys ?? []).filter(k => !k.fixed).map(k => {
+        groups.map(({ name, keys }) => h("section", { "aria-labelledby": "s-" + name }, h("h2", { id: "s-" + name }, t("settings.group." + name)),
+          keys.filter(k => !k.fixed).map(k => {
             const f = editable(k, now.file);
             fields.push(f);
             return f.box;
           }),
-          (keys ?? []).some(k => k.fixed) && h("div", { class: "box" },
+          keys.some(k => k.fixed) && h("div", { class: "box" },
             h("p", {}, icon("info"), " ", t("settings.fixed." + (name === "file" ? "folder" : "listen"))),
-            h("dl", {}, (keys ?? []).filter(k => k.fixed).map(k => fixed(k, now.file)))))),
+            h("dl", {}, keys.filter(k => k.fixed).map(k => fixed(k, now.file)))))),
         fields.length > 0 && h("div", { class: "buttons save" }, save), done),
       h("p", { class: "dim" }, t("settings.accounts")));
     if (said) done.focus();
