@@ -172,7 +172,7 @@ export default {
   "devices.where.lan": "this computer and the local network",
   "devices.without": "Switched off",
   "devices.added": "Added",
-  "devices.setup": "Set it up",
+  "devices.setup": "Set up",
   "devices.setup.label": "Set up {name}",
   "devices.setup.title": "Set up {name}",
   "devices.change": "Change",
