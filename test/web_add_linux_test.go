@@ -175,3 +175,41 @@ func TestWebAddByKeyboard(t *testing.T) {
 	b.shows("The account is up to date")
 	b.quiet(origin)
 }
+
+// What a server or a provider says is shown as text, and what is doubtful has to be
+// confirmed before a password can be typed. No discovery finds this, so the page is told.
+func TestWebAddDoubts(t *testing.T) {
+	rig.Need(t, "chromium")
+	t.Parallel()
+	_, b, origin := newcomer(t)
+	b.shows("There is no account yet")
+	eval[bool](b, `
+		const asked = window.fetch, bad = "<img src=x onerror=alert(1)>";
+		const found = { address: "ann@example.com", account: "", provider: bad, oauth2_only: false, other_username: "",
+			pop: { host: "pop.else.test", port: 110, tls: "none", username: bad }, smtp: { host: "", port: 0, tls: "", username: "" },
+			doubts: [{ host: "pop.else.test", foreign: "" }, { host: "pop.else.test", foreign: "example.com" }],
+			advice: { provider: bad, needs: [["enable-pop", "app-password"]], enable_url: "javascript:alert(1)", help_urls: ["https://help.example.com/a"], min_interval: 600, note: bad } };
+		const lines = [{ progress: { asked: bad, answer: "" } }, { progress: { asked: bad, answer: "yes" } }, { result: [found], end: true }];
+		window.fetch = (url, o) => String(url).endsWith("/discover") ? Promise.resolve(new Response(lines.map(l => JSON.stringify(l) + "\n").join(""))) : asked(url, o);
+		return true`)
+	b.click("Add an account")
+	b.enter("Your mail address", "ann@example.com")
+	b.press("\r")
+	b.shows("What <img src=x onerror=alert(1)> asks for")
+	b.shows("Mail is fetched every 10 minutes at most.")
+	if links := eval[string](b, `return [...document.querySelectorAll("main a")].map(a => a.getAttribute("href")).join(" ")`); strings.Contains(links, "javascript:") || !strings.Contains(links, "https://help.example.com/a") {
+		t.Errorf("links %s", links)
+	}
+	b.click("Go on")
+	b.shows("Confirm this, or go back.")
+	b.shot("add-doubts")
+	b.click("pop.else.test is outside of example.com. I know that it is the server of my provider.")
+	b.click("Go on")
+	b.shows("Step 2 of 4")
+	b.click("The connection to pop.else.test is not encrypted: others on the way can read the mail and the password.")
+	b.click("Go on")
+	b.shows("Step 3 of 4")
+	b.open(origin + "/#/add/keep") // no step is left out
+	b.shows("Step 1 of 4")
+	b.quiet(origin)
+}
