@@ -207,7 +207,7 @@ export default {
   "add.home": "Zusehen, wie die Mail ankommt",
   "add.devices": "Dateien für Mailprogramme, weitere Geräte",
   "advice.title": "Was {provider} verlangt",
-  "advice.or": " oder ",
+  "advice.or": " Oder: ",
   "advice.enable-pop": "POP3 in den Einstellungen des Postfachs einschalten.",
   "advice.app-password": "Ein App-Passwort verwenden; Sie erzeugen es in den Einstellungen des Postfachs.",
   "advice.app-password-if-2fa": "Bei Anmeldung in zwei Schritten: ein App-Passwort verwenden; Sie erzeugen es in den Einstellungen des Postfachs.",

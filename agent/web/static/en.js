@@ -215,7 +215,7 @@ export default {
   "add.home": "See the mail come in",
   "add.devices": "Files for mail programs, more devices",
   "advice.title": "What {provider} asks for",
-  "advice.or": ", or ",
+  "advice.or": " Or: ",
   "advice.enable-pop": "Switch on POP3 in the settings of the mailbox.",
   "advice.app-password": "Use an app password, which you make in the settings of the mailbox.",
   "advice.app-password-if-2fa": "With two-factor login: use an app password, which you make in the settings of the mailbox.",
