@@ -29,6 +29,17 @@ func newcomer(t *testing.T, env ...string) (p *rig.Popbridge, b *tab, origin str
 	return p, b, origin
 }
 
+// narrow looks at the page at 320 pixels, as it is at 400 % zoom: nothing may be cut off or
+// need scrolling sideways.
+func narrow(b *tab) {
+	b.t.Helper()
+	b.resize(320, "light")
+	if wide := eval[int](b, `return document.documentElement.scrollWidth - innerWidth`); wide > 0 {
+		b.t.Errorf("at 320 pixels the page is %d too wide", wide)
+	}
+	b.resize(1280, "light")
+}
+
 // A newcomer's path: from no account to the first mail, and what a mail program needs.
 func TestWebAdd(t *testing.T) {
 	rig.Need(t, "dovecot", "chromium")
@@ -50,6 +61,7 @@ func TestWebAdd(t *testing.T) {
 	b.shows("pop.gmx.net:995")
 	b.shows("Switch on POP3 in the settings of the mailbox")
 	b.shot("add-server")
+	narrow(b)
 	b.click("Back")
 	b.enter("Your mail address", "ann@icloud.com")
 	b.click("Find the server")
@@ -64,12 +76,14 @@ func TestWebAdd(t *testing.T) {
 	b.enter("Server", "localhost")
 	b.enter("Port", strconv.Itoa(d.POP3S))
 	b.shot("add-byhand")
+	narrow(b)
 	b.click("Go on")
 	b.shows("Step 3 of 4")
 	b.enter("Password at the provider", "guess")
 	b.click("Test")
 	b.shows("The provider does not take this user name or password")
 	b.shot("add-refused")
+	narrow(b)
 	b.enter("User name", "home")
 	b.enter("Password at the provider", rig.Password)
 	b.click("Test")
@@ -82,6 +96,7 @@ func TestWebAdd(t *testing.T) {
 	b.click("Nothing")
 	b.shows("2 of the messages that are there now are deleted at the provider.")
 	b.shot("add-keep")
+	narrow(b)
 	for _, scheme := range []string{"light", "dark"} {
 		b.resize(390, scheme)
 		b.shot("add-keep-390-" + scheme)
@@ -99,6 +114,7 @@ func TestWebAdd(t *testing.T) {
 	b.shows("home@example.com is set up")
 	b.shows("The password is shown this once only.")
 	b.shot("add-done")
+	narrow(b)
 	password := eval[string](b, `return [...document.querySelectorAll("dl.values code")].map(e => e.innerText).find(s => /^[a-z2-7-]{24}$/.test(s))`)
 	c := loginAs(t, p, nil, "me", password)
 	b.click("See the mail come in")
@@ -173,5 +189,43 @@ func TestWebAddByKeyboard(t *testing.T) {
 	tab("See the mail come in")
 	b.press("\r")
 	b.shows("The account is up to date")
+	b.quiet(origin)
+}
+
+// What a server or a provider says is shown as text, and what is doubtful has to be
+// confirmed before a password can be typed. No discovery finds this, so the page is told.
+func TestWebAddDoubts(t *testing.T) {
+	rig.Need(t, "chromium")
+	t.Parallel()
+	_, b, origin := newcomer(t)
+	b.shows("There is no account yet")
+	eval[bool](b, `
+		const asked = window.fetch, bad = "<img src=x onerror=alert(1)>";
+		const found = { address: "ann@example.com", account: "", provider: bad, oauth2_only: false, other_username: "",
+			pop: { host: "pop.else.test", port: 110, tls: "none", username: bad }, smtp: { host: "", port: 0, tls: "", username: "" },
+			doubts: [{ host: "pop.else.test", foreign: "" }, { host: "pop.else.test", foreign: "example.com" }],
+			advice: { provider: bad, needs: [["enable-pop", "app-password"]], enable_url: "javascript:alert(1)", help_urls: ["https://help.example.com/a"], min_interval: 600, note: bad } };
+		const lines = [{ progress: { asked: bad, answer: "" } }, { progress: { asked: bad, answer: "yes" } }, { result: [found], end: true }];
+		window.fetch = (url, o) => String(url).endsWith("/discover") ? Promise.resolve(new Response(lines.map(l => JSON.stringify(l) + "\n").join(""))) : asked(url, o);
+		return true`)
+	b.click("Add an account")
+	b.enter("Your mail address", "ann@example.com")
+	b.press("\r")
+	b.shows("What <img src=x onerror=alert(1)> asks for")
+	b.shows("Mail is fetched every 10 minutes at most.")
+	if links := eval[string](b, `return [...document.querySelectorAll("main a")].map(a => a.getAttribute("href")).join(" ")`); strings.Contains(links, "javascript:") || !strings.Contains(links, "https://help.example.com/a") {
+		t.Errorf("links %s", links)
+	}
+	b.click("Go on")
+	b.shows("Confirm this, or go back.")
+	b.shot("add-doubts")
+	b.click("pop.else.test is outside of example.com. I know that it is the server of my provider.")
+	b.click("Go on")
+	b.shows("Step 2 of 4")
+	b.click("The connection to pop.else.test is not encrypted: others on the way can read the mail and the password.")
+	b.click("Go on")
+	b.shows("Step 3 of 4")
+	b.open(origin + "/#/add/keep") // no step is left out
+	b.shows("Step 1 of 4")
 	b.quiet(origin)
 }

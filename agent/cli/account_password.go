@@ -6,17 +6,17 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/popbridge/popbridge/agent/editing"
-	"github.com/popbridge/popbridge/internal/fault"
 )
 
 func (a *app) newAccountPasswordCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "password NAME",
-		Short: "Store the password of an account in the keychain",
+		Short: "Store the password of an account where the config says that it is",
 		Long: "Asks for the password of the account at its provider, or reads it from standard\n" +
-			"input, and stores it in the keychain of this user: the Credential Manager of\n" +
-			"Windows, the keychain of macOS, the secret service of a Linux desktop. One that is\n" +
-			"there is replaced. A running agent tries the new one by itself.",
+			"input, and stores it in its password_file, or where the config names none in the\n" +
+			"keychain of this user: the Credential Manager of Windows, the keychain of macOS, the\n" +
+			"secret service of a Linux desktop. One that is there is replaced. A running agent\n" +
+			"tries the new one by itself.",
 		Example: "  popbridge account password home\n  pass show home | popbridge account password home",
 		Args:    cobra.ExactArgs(1),
 		RunE:    func(c *cobra.Command, args []string) error { return a.accountPassword(c.Context(), args[0]) },
@@ -36,17 +36,17 @@ func (a *app) accountPassword(ctx context.Context, name string) error {
 		return err
 	}
 	account := cfg.Accounts[at]
-	if !account.Password.InKeychain() {
-		return fault.New(fault.Conflict, "account "+account.Name+" does not take its password from the keychain",
-			"to have it there, run `"+a.command("account set "+account.Name+" password_file= password_command=")+"` first")
+	if err := a.editing().Replaceable(account); err != nil {
+		return err
 	}
 	password, err := a.askPassword(ctx, account)
 	if err != nil {
 		return err
 	}
-	if err := editing.StoreInKeychain(ctx, account, password); err != nil {
+	where, err := a.editing().Replace(ctx, account, password)
+	if err != nil {
 		return err
 	}
-	a.printf("the password of account %s was stored in the keychain; `%s` tries it\n", account.Name, a.command("account test "+account.Name))
+	a.printf("the password of account %s was stored %s; `%s` tries it\n", account.Name, where, a.command("account test "+account.Name))
 	return nil
 }

@@ -37,7 +37,7 @@ func (s Stored) String() string {
 // store puts the password where the agent finds it: into the keychain or, where there is
 // none, into a file made for it.
 func (f File) store(ctx context.Context, next config.Account, password secret.Secret) (where Stored, err error) {
-	if f.Owner == "" && StoreInKeychain(ctx, next, password) == nil { // root's keychain is none of the service's
+	if f.Owner == "" && storeInKeychain(ctx, next, password) == nil { // root's keychain is none of the service's
 		return Stored{Keychain: true}, nil
 	}
 	path := filepath.Join(filepath.Dir(f.Path), next.Name+".password")
@@ -48,23 +48,22 @@ func (f File) store(ctx context.Context, next config.Account, password secret.Se
 	if f.Owner != "" {
 		mode = 0o755
 	}
-	if err := os.MkdirAll(filepath.Dir(path), mode); err != nil {
-		return where, unwritable(err)
+	if err = os.MkdirAll(filepath.Dir(path), mode); err == nil {
+		err = writePassword(path, password)
 	}
-	return Stored{File: path, Owner: f.Owner}, writePassword(path, password)
+	if err != nil {
+		return where, fault.Wrap(err, fault.Config, "there is no keychain, and the password cannot be written to a file", "look at the permissions of the folder of the config, and at the space on its disk")
+	}
+	return Stored{File: path, Owner: f.Owner}, nil
 }
 
 func writePassword(path string, password secret.Secret) error {
-	return unwritable(atomicfile.Write(path, 0o600, []byte(string(password)+"\n")))
+	return atomicfile.Write(path, 0o600, []byte(string(password)+"\n"))
 }
 
-func unwritable(err error) error {
-	return fault.Wrap(err, fault.Config, "there is no keychain, and the password cannot be written to a file", "look at the permissions of the folder of the config, and at the space on its disk")
-}
-
-// StoreInKeychain puts the password of an account into the keychain of this user, in place
+// storeInKeychain puts the password of an account into the keychain of this user, in place
 // of one that is there.
-func StoreInKeychain(ctx context.Context, account config.Account, password secret.Secret) error {
+func storeInKeychain(ctx context.Context, account config.Account, password secret.Secret) error {
 	return secret.Store(ctx, secret.Item{Service: config.KeychainService, Account: account.KeychainItem()}, password)
 }
 
@@ -88,14 +87,15 @@ func (f File) Replaceable(account config.Account) error {
 
 // Replace puts another password where the config says that the one of the account is, if it
 // is Replaceable.
-func (f File) Replace(ctx context.Context, account config.Account, password secret.Secret) error {
+func (f File) Replace(ctx context.Context, account config.Account, password secret.Secret) (where Stored, err error) {
 	switch err := f.Replaceable(account); {
 	case err != nil:
-		return err
+		return where, err
 	case account.Password.InKeychain():
-		return StoreInKeychain(ctx, account, password)
+		return Stored{Keychain: true}, storeInKeychain(ctx, account, password)
 	}
-	return writePassword(account.Password.File, password)
+	path := account.Password.File
+	return Stored{File: path}, fault.Wrap(writePassword(path, password), fault.Config, "the password cannot be written to the file "+path, "look at the permissions of its folder, and at the space on its disk")
 }
 
 // usesPasswordFile reports whether an account of the config, other than one, has its

@@ -203,6 +203,13 @@ func TestPlanAccount(t *testing.T) {
 	if now := previewed(t, r); len(now.Delete) != 0 || r.Text() != before {
 		t.Errorf("a plan has changed something: %+v", now)
 	}
+	// Nor has the plan that does not ask allowed anything.
+	if _, err := r.Ops().SetAccount(t.Context(), operations.SetAccount{Account: "home", Settings: map[string]string{"keep_on_server": "never"}}); err != nil {
+		t.Fatal(err)
+	}
+	if now := previewed(t, r); len(now.Delete) != 3 || !now.NeedsConfirm {
+		t.Errorf("%+v", now)
+	}
 }
 
 func TestSetLogin(t *testing.T) {

@@ -158,7 +158,7 @@ func (l *Local) SetLogin(ctx context.Context, ask SetLogin) (answer Tried, err e
 	if answer.Probe = Try(ctx, after, ask.Password); answer.Error != "" {
 		return answer, ctx.Err()
 	}
-	if err := l.file().Replace(ctx, after, ask.Password); err != nil {
+	if _, err := l.file().Replace(ctx, after, ask.Password); err != nil {
 		return answer, err
 	}
 	if len(list) > 0 {

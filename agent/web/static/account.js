@@ -1,6 +1,6 @@
 // One account: how it is, its settings, its password, and what is deleted at the provider.
 import { h, replace } from "./dom.js";
-import { t, ago, number, size, when } from "./text.js";
+import { t, ago, size, when } from "./text.js";
 import { ask, work } from "./api.js";
 import { action, confirm, failed, field, icon, say } from "./parts.js";
 import { form, right, ruleOf, rules, ruleText, securities, tried } from "./form.js";
@@ -122,15 +122,17 @@ function settingsForm(d) {
 function planned(p, waits) {
   if (p.error) return [h("p", {}, t(waits ? "account.plan.unknown.waits" : "account.plan.unknown")), failed(new Error(p.error))];
   if (p.shadow || p.delete.length === 0) return h("p", {}, t("account.plan.none"));
-  return [h("p", {}, h("strong", {}, t("account.plan.delete", { n: p.delete.length }))), h("p", {}, t(p.needs_confirm ? "account.plan.waits" : "account.plan.now")), table(p.delete.slice(0, 5))];
+  return [h("p", {}, h("strong", {}, t("account.plan.delete", { n: p.delete.length }))), h("p", {}, t(p.needs_confirm ? "account.plan.waits" : "account.plan.now")), table(p.delete.slice(0, 5), ["from", "subject", "date"])];
 }
 
-/** @param {import("./types").Deletion[]} list */
-const table = list => h("div", { class: "scroll" }, h("table", { class: "stack" },
-  h("thead", {}, h("tr", {}, ["who", "subject", "date", "size", "reason"].map(c => h("th", { scope: "col" }, t("account.col." + c))))),
-  h("tbody", {}, list.map(m => h("tr", {}, [
-    ["who", m.from || t("account.unknown")], ["subject", m.subject || t("account.unknown")], ["date", when(m.date ?? m.stored_at, new Date())], ["size", size(m.size)], ["reason", m.reason],
-  ].map(([c, text]) => h("td", { "data-label": t("account.col." + c) }, text)))))));
+/** @type {Record<string, (m: import("./types").Deletion) => string>} */
+const columns = { from: m => m.from || t("account.unknown"), subject: m => m.subject || t("account.unknown"),
+  date: m => when(m.date ?? m.stored_at, new Date()), size: m => size(m.size), reason: m => m.reason };
+
+/** @param {import("./types").Deletion[]} list @param {string[]} [names] */
+const table = (list, names = Object.keys(columns)) => h("div", { class: "scroll" }, h("table", { class: "stack" },
+  h("thead", {}, h("tr", {}, names.map(c => h("th", { scope: "col" }, t("account.col." + c))))),
+  h("tbody", {}, list.map(m => h("tr", {}, names.map(c => h("td", { "data-label": t("account.col." + c), lang: c === "reason" ? "en" : null }, columns[c](m))))))));
 
 /** @param {Details} d */
 function remove(d) {
@@ -211,7 +213,6 @@ function deletions(el, d, s) {
       const n = p.delete.length, waits = p.needs_confirm || p.doubtful > 0;
       replace(box,
         h("p", { class: "verdict" }, n === 0 || p.shadow ? t("account.nodeletions") : t(p.needs_confirm ? "account.waiting" : "account.due", { n })),
-        h("p", { class: "dim", lang: "en" }, p.policy),
         p.doubtful > 0 && h("p", {}, t("account.doubtful", { n: p.doubtful })),
         n > 0 && !p.shadow && table(p.delete.slice(0, shown)), n > shown && h("p", {}, t("account.andmore", { n: n - shown })),
         h("div", { class: "buttons" }, n > 0 && !p.shadow && keepAll(), waits && allow(p)));

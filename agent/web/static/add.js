@@ -171,26 +171,26 @@ function keep(el) {
     days: field(t("keep.days.n"), { value: "30", inputmode: "numeric", input: () => told() }),
     newest: field(t("keep.newest.n"), { value: "500", inputmode: "numeric", input: () => told() }),
   });
-  const n = () => counts[chosen]?.input.value.trim() ?? "";
+  const n = (rule = chosen) => counts[rule]?.input.value.trim() ?? "";
   const choices = ["forever", "days", "newest", "never"].map(rule => {
-    const id = "keep-" + rule;
-    return h("div", { class: "choice" },
-      h("input", { type: "radio", name: "keep", id, checked: rule === chosen, "aria-describedby": id + "-text", change: () => { chosen = rule; told(); } }),
-      h("div", {}, h("label", { for: id }, t("keep." + rule + ".name")), h("p", { class: "dim", id: id + "-text" }, t("keep." + rule + ".text"))));
+    const id = "keep-" + rule, text = h("p", { class: "dim", id: id + "-text" });
+    return { rule, text, box: h("div", { class: "choice" },
+      h("input", { type: "radio", name: "keep", id, checked: rule === chosen, "aria-describedby": text.id, change: () => { chosen = rule; told(); } }),
+      h("div", {}, h("label", { for: id }, t("keep." + rule + ".name")), text)) };
   });
   const numbers = h("div", {});
   function told() {
     if (numbers.firstChild !== (counts[chosen]?.box ?? null)) replace(numbers, counts[chosen]?.box ?? null);
+    for (const c of choices) replace(c.text, ruleText(c.rule, n(c.rule)));
     const goes = chosen === "never" ? r.messages : chosen === "newest" ? Math.max(0, r.messages - (+n() || 0)) : 0;
     replace(what,
       h("li", {}, t("add.will.fetch", { n: r.messages, size: size(r.bytes) })),
-      h("li", {}, ruleText(chosen, n())),
       h("li", {}, goes > 0 ? h("strong", {}, t("add.will.delete", { n: goes })) : t(chosen === "days" ? "add.will.later" : "add.will.nothing", { n: number(n() || 0) })),
       goes > 0 && h("li", {}, t("add.will.only")),
       h("li", {}, t("add.will.password")));
   }
   told();
-  el.append(form([h("fieldset", { class: "choices-list" }, h("legend", {}, t("add.keep.legend")), choices, numbers), h("div", { class: "box" }, h("h2", {}, t("add.will")), what)],
+  el.append(form([h("fieldset", {}, h("legend", {}, t("add.keep.legend")), choices.map(c => c.box), numbers), h("div", { class: "box" }, h("h2", {}, t("add.will")), what)],
     t("add.add"), async () => {
       const keepOnServer = rules[chosen](n());
       const fields = /** @type {Record<string, import("./form.js").Field>} */ (counts[chosen] ? { keep_on_server: counts[chosen] } : {});

@@ -1,0 +1,168 @@
+package test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/popbridge/popbridge/internal/testkit"
+	"github.com/popbridge/popbridge/test/rig"
+)
+
+// accountPage is an agent with the account home, which has this password and these
+// messages, and its page in a browser.
+func accountPage(t *testing.T, password string, messages ...[]byte) (d *rig.Dovecot, p *rig.Popbridge, b *tab, origin string) {
+	t.Helper()
+	rig.Need(t, "dovecot", "chromium")
+	t.Parallel()
+	d = dovecot(t, nil)
+	must(t, d.Put("home", messages...))
+	home := account(d, "home")
+	home.Password = password
+	p = prepare(t, home)
+	p.Web = "127.0.0.1:0"
+	must(t, p.Configure(home))
+	start(t, p)
+	b, origin = webPage(t, p)
+	return d, p, b, origin
+}
+
+// A provider has another password now: the page says so, and takes the new one.
+func TestWebAccountPassword(t *testing.T) {
+	_, p, b, origin := accountPage(t, "old", testkit.Message(0))
+	b.shows("The provider refuses the password of home.")
+	b.click("Enter the new password")
+	b.shows("For home at 127.0.0.1.")
+	b.enter("Password at the provider", "guess")
+	b.click("Test and save")
+	b.shows("The provider does not take this user name or password")
+	b.shot("account-password-refused")
+	b.click("User name and server")
+	narrow(b)
+	stored := func() string {
+		data, err := os.ReadFile(filepath.Join(p.Dir, "password-home"))
+		must(t, err)
+		return strings.TrimSpace(string(data))
+	}
+	if got := stored(); got != "old" {
+		t.Errorf("%q is stored, which was refused", got)
+	}
+	b.enter("Password at the provider", rig.Password)
+	b.press("\r")
+	b.shows("It works, and is saved")
+	b.shot("account-password")
+	if got := stored(); got != rig.Password {
+		t.Errorf("%q is stored", got)
+	}
+	b.click("See the mail come in")
+	b.shows("The account is up to date")
+	b.gone("The provider refuses the password")
+	b.quiet(origin)
+}
+
+// What a change deletes at the provider is said before, seen, and allowed as it was seen.
+func TestWebAccountDeletions(t *testing.T) {
+	hostile := []byte("From: \"<b>Bob\u202e</b>\" <bob@example.com>\r\nSubject: <script>alert(1)</script>\r\nDate: Mon, 1 Jun 2026 10:00:00 +0000\r\n\r\nsecret text\r\n")
+	d, p, b, origin := accountPage(t, rig.Password, hostile, testkit.Message(1), testkit.Message(2))
+	b.may = append(b.may, "422") // what was refused
+	b.shows("The account is up to date")
+	b.click("home")
+	b.shows("What stays at the provider")
+	b.shot("account")
+	narrow(b)
+	b.enter("Keep there", "The newest")
+	b.shows("The newest 0 messages stay at the provider")
+	b.enter("How many", "some")
+	b.click("Save")
+	b.shows("does not say how many messages")
+	b.enter("How many", "1")
+	b.click("Save")
+	b.shows("2 messages would be deleted at the provider.")
+	b.shows("That waits until you have looked at them and allowed it.")
+	b.shows("<script>alert(1)</script>")
+	b.shot("account-plan")
+	b.click("Save")
+	b.shows("Saved.")
+	b.click("Review the deletions")
+	b.shows("2 messages would be deleted at the provider. They wait for you.")
+	b.shows("not among the newest 1")
+	if text := b.text(); strings.Contains(text, "secret text") || strings.Contains(text, "\u202e") {
+		t.Errorf("the page shows %s", text)
+	}
+	if at := eval[string](b, `return document.activeElement.tagName`); at == "BUTTON" {
+		t.Error("a button has the focus")
+	}
+	for _, look := range []struct {
+		width  int64
+		scheme string
+	}{{390, "light"}, {390, "dark"}, {1280, "dark"}, {1280, "light"}} {
+		b.resize(look.width, look.scheme)
+		b.shot("account-deletions-" + look.scheme + map[bool]string{true: "-390"}[look.width == 390])
+	}
+	narrow(b)
+	must(t, d.Put("home", testkit.Message(3)))
+	b.click("Allow these 2 deletions")
+	b.shows("What would be deleted has changed meanwhile")
+	b.shows("3 messages would be deleted at the provider. They wait for you.")
+	if n, err := d.Count("home"); err != nil || n != 4 {
+		t.Errorf("%d messages at the provider, %v", n, err)
+	}
+	b.click("Allow these 3 deletions")
+	b.shows("Allowed. The next fetch deletes them")
+	command(t, p, 0, "sync")
+	if n, err := d.Count("home"); err != nil || n != 1 {
+		t.Errorf("after what was allowed %d messages are at the provider, %v", n, err)
+	}
+	text, err := os.ReadFile(p.ConfigFile())
+	must(t, err)
+	if !strings.Contains(string(text), `keep_on_server = "newest 1"`) {
+		t.Errorf("config\n%s", text)
+	}
+	b.quiet(origin)
+}
+
+// Everything stays, pause and resume, and the end of an account.
+func TestWebAccountKeepPauseRemove(t *testing.T) {
+	d, p, b, origin := accountPage(t, rig.Password, testkit.Message(0), testkit.Message(1))
+	b.shows("The account is up to date")
+	out, err := p.Run(t.Context(), "", "account", "set", "home", "keep_on_server=never")
+	if err != nil || out.Code != 0 {
+		t.Fatal(err, out.Stderr)
+	}
+	b.shows("Messages of home would be deleted at the provider. That waits for you.")
+	b.click("Review…")
+	b.click("Keep everything there")
+	b.shows("Everything stays at the provider from now on.")
+	b.shows("Nothing at the provider is to be deleted.")
+	command(t, p, 0, "account", "set", "home", "user=bob")
+	b.open(origin + "/#/")
+	b.shows("home now belongs to another user.")
+	b.click("Review…")
+	b.shows("home now belongs to bob; the mail that it has brought so far belongs to another user.")
+	b.click("Fetch its mail for bob from now on")
+	b.shows("Mail is being fetched.")
+	b.open(origin + "/#/account/home")
+	b.click("Pause")
+	b.shows("No mail is fetched. What is here stays")
+	b.click("Fetch mail again")
+	b.shows("Up to date")
+	b.click("Remove the account")
+	b.shows("Remove home?")
+	b.shot("account-remove")
+	b.click("Cancel")
+	b.gone("Remove home?")
+	b.click("Remove the account")
+	b.shows("Remove home?")
+	b.click("Remove the account")
+	b.shows("There is no account yet.")
+	text, err := os.ReadFile(p.ConfigFile())
+	must(t, err)
+	if strings.Contains(string(text), "[[account]]") {
+		t.Errorf("config\n%s", text)
+	}
+	if n, err := d.Count("home"); err != nil || n != 2 {
+		t.Errorf("%d messages at the provider, %v", n, err)
+	}
+	b.quiet(origin)
+}
