@@ -52,7 +52,7 @@ type served struct {
 
 func serve(t *testing.T, dir string) *served {
 	t.Helper()
-	s := &served{t: t, dir: dir, ops: &asked{}, client: &http.Client{Transport: &http.Transport{}}}
+	s := &served{t: t, dir: dir, ops: &asked{Local: &operations.Local{}}, client: &http.Client{Transport: &http.Transport{}}}
 	s.clock.Store(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC).Unix())
 	var err error
 	s.page, err = New(Options{Operations: s.ops, Page: s.ops.Local, DataDir: dir, Log: zerolog.New(&s.log),
@@ -131,6 +131,24 @@ func (s *served) signIn(ticket string) (h halves, status int, answer string) {
 		h.cookie, _, _ = strings.Cut(value, ";")
 	}
 	return h, status, answer
+}
+
+// follow asks for a stream, which ends with the test at the latest.
+func (s *served) follow(path string, h halves) *http.Response {
+	s.t.Helper()
+	req, err := http.NewRequestWithContext(context.WithoutCancel(s.t.Context()), "GET", "http://"+s.addr+path, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	req.Header.Set("Sec-Fetch-Site", "same-origin")
+	req.Header.Set(keyHeader, h.key)
+	req.AddCookie(&http.Cookie{Name: s.page.cookie, Value: h.cookie})
+	resp, err := s.client.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { _ = resp.Body.Close() })
+	return resp
 }
 
 // Whatever does not come from the page, in a session, with both halves, is refused by
@@ -360,18 +378,7 @@ func TestATicketOfAnotherUser(t *testing.T) {
 func TestEventsEndWithTheSession(t *testing.T) {
 	s := serve(t, t.TempDir())
 	h, _, _ := s.signIn(s.page.Ticket(""))
-	req, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+s.addr+"/api/events", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Sec-Fetch-Site", "same-origin")
-	req.Header.Set(keyHeader, h.key)
-	req.AddCookie(&http.Cookie{Name: s.page.cookie, Value: h.cookie})
-	resp, err := s.client.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = resp.Body.Close() }()
+	resp := s.follow("/api/events", h)
 	dec := json.NewDecoder(resp.Body)
 	var e Event
 	if err := dec.Decode(&e); err != nil || e.Status == nil || e.Status.PID != 0 {

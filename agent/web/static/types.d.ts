@@ -403,6 +403,12 @@ export interface Repaired {
   left: Problem[];
 }
 
+export interface Report {
+  name: string;
+  zip: string;
+  files: string[];
+}
+
 export interface Restored {
   user: string;
   id: number;
