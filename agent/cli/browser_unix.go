@@ -12,10 +12,10 @@ import (
 	"syscall"
 )
 
-// browserUser is the user whose browser is to open the page: with sudo the one who
-// called it.
-func browserUser() string {
-	if uid := os.Getenv("SUDO_UID"); uid != "" && os.Geteuid() == 0 {
+// browserUser is the user whose browser is to open the page: this one, whose browser is
+// started, or with sudo, for an address that is printed, the one who called it.
+func browserUser(started bool) string {
+	if uid := os.Getenv("SUDO_UID"); uid != "" && !started {
 		return uid
 	}
 	return strconv.Itoa(os.Getuid())
@@ -23,14 +23,19 @@ func browserUser() string {
 
 var openers = map[string][]string{"darwin": {"open"}, "linux": {"wslview", "xdg-open"}}
 
-// startBrowser has the desktop open an address, and does not wait for the browser.
-func startBrowser(ctx context.Context, address string) error {
+// mayStartBrowser says why no browser can be started, if that is so.
+func mayStartBrowser() error {
 	switch {
 	case os.Geteuid() == 0 && os.Getenv("SUDO_UID") != "":
 		return errors.New("a browser is not started as root")
 	case runtime.GOOS != "darwin" && os.Getenv("DISPLAY") == "" && os.Getenv("WAYLAND_DISPLAY") == "" && os.Getenv("WSL_DISTRO_NAME") == "":
 		return errors.New("there is no desktop here to start a browser on")
 	}
+	return nil
+}
+
+// startBrowser has the desktop open an address, and does not wait for the browser.
+func startBrowser(ctx context.Context, address string) error {
 	names := openers[runtime.GOOS]
 	if names == nil {
 		names = []string{"xdg-open"}

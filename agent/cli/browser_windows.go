@@ -8,7 +8,10 @@ import (
 )
 
 // browserUser is the user whose browser is to open the page; users have no numbers here.
-func browserUser() string { return "" }
+func browserUser(bool) string { return "" }
+
+// mayStartBrowser says why no browser can be started, if that is so.
+func mayStartBrowser() error { return nil }
 
 // startBrowser has the desktop open an address, and does not wait for the browser.
 func startBrowser(_ context.Context, address string) error {

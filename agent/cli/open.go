@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"sync"
 	"time"
@@ -133,10 +134,12 @@ func (a *app) openHere(ctx context.Context, print bool) error {
 const openWithin = 5 * time.Second
 
 func (a *app) openRunning(ctx context.Context, print bool) error {
+	whyNot := mayStartBrowser()
+	start := !print && !a.json && whyNot == nil
 	var address operations.WebAddress
 	var err error
 	for until := time.Now().Add(openWithin); ; {
-		address, err = ask(ctx, a, operations.Operations.OpenWeb, operations.OpenWeb{UID: browserUser()})
+		address, err = ask(ctx, a, operations.Operations.OpenWeb, operations.OpenWeb{UID: browserUser(start)})
 		if !fault.Is(err, fault.Temporary) || time.Now().After(until) || !supervise.Sleep(ctx, 100*time.Millisecond) {
 			break
 		}
@@ -147,16 +150,18 @@ func (a *app) openRunning(ctx context.Context, print bool) error {
 	if a.json {
 		return a.printJSON(address)
 	}
-	if !print {
-		if err = startBrowser(ctx, address.URL); err == nil {
+	if start {
+		if whyNot = startBrowser(ctx, address.URL); whyNot == nil {
 			a.printf("the web page was opened in the browser\n")
 			return nil
 		}
-		a.printf("%s; open this address, within a minute:\n", err)
+	}
+	if !print {
+		a.printf("%s; open this address within a minute:\n", whyNot)
 	}
 	a.printf("%s\n", address.URL)
-	if !print && os.Getenv("SSH_CONNECTION") != "" {
-		a.printf("From the computer in front of you: ssh -L 1180:127.0.0.1:1180 first, where 1180 is the port above.\n")
+	if u, err := url.Parse(address.URL); err == nil && !print && os.Getenv("SSH_CONNECTION") != "" {
+		a.printf("From the computer in front of you, first: ssh -L %s:%s HOST\n", u.Port(), u.Host)
 	}
 	return nil
 }
