@@ -61,6 +61,19 @@ func (b *tab) scan(selector string) string {
 	return strings.TrimSpace(string(out))
 }
 
+// disconnected waits until popbridge has ended a connection.
+func disconnected(t *testing.T, c *imapclient.Client) {
+	t.Helper()
+	eventually(t, "the client is disconnected", func() (bool, error) {
+		select {
+		case <-c.Closed():
+			return true, nil
+		default:
+			return false, nil
+		}
+	})
+}
+
 // value is what the page shows for a label, to be copied.
 func (b *tab) value(label string) string {
 	b.t.Helper()
@@ -188,7 +201,7 @@ func TestWebDevices(t *testing.T) {
 	b.tick(folder)
 	b.click("Save")
 	b.gone("only read")
-	<-client.Closed()
+	disconnected(t, client)
 	client, err = imapclient.DialStartTLS(rig.Addr(p.Port), options)
 	must(t, err)
 	must(t, client.Login(localUser, password).Wait())
@@ -205,7 +218,7 @@ func TestWebDevices(t *testing.T) {
 	must(t, client.Noop().Wait())
 	b.click("Revoke " + name)
 	b.click("Revoke")
-	<-client.Closed()
+	disconnected(t, client)
 	b.until("its card is gone", `![...document.querySelectorAll("h2")].some(e => e.innerText === args[0])`, name)
 	again, err := imapclient.DialStartTLS(rig.Addr(p.Port), options)
 	must(t, err)
@@ -268,7 +281,7 @@ func TestWebPhone(t *testing.T) {
 	b.shows("this computer and the local network")
 	b.click("Revoke phone")
 	b.click("Revoke")
-	<-c.Closed()
+	disconnected(t, c)
 	b.shows("No mail program can log in yet.")
 	b.quiet(origin)
 }

@@ -1,0 +1,84 @@
+package test
+
+import (
+	"testing"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapclient"
+
+	"github.com/popbridge/popbridge/internal/testkit"
+	"github.com/popbridge/popbridge/test/rig"
+)
+
+// With several users it is said whose each thing is, and asked where it matters; in German.
+func TestWebSeveralUsers(t *testing.T) {
+	rig.Need(t, "dovecot", "chromium")
+	t.Parallel()
+	d := dovecot(t, nil)
+	must(t, d.Put("home", testkit.Message(0)))
+	must(t, d.Put("work", testkit.Message(1), testkit.Message(2)))
+	home, work := account(d, "home"), account(d, "work")
+	work.User = "bob"
+	p := prepare(t, home, work)
+	p.Web = "127.0.0.1:0"
+	must(t, p.Configure(home, work))
+	must(t, p.AddDevice(t.Context(), "bob", "test", "password-of-bob"))
+	start(t, p)
+	command(t, p, 0, "sync")
+	for user, password := range map[string]string{localUser: devicePw, "bob": "password-of-bob"} {
+		c, err := imapclient.DialInsecure(rig.Addr(p.Port), nil)
+		must(t, err)
+		must(t, c.Login(user, password).Wait())
+		selectMailbox(t, c, "INBOX")
+		must(t, c.Store(imap.SeqSetNum(1), &imap.StoreFlags{Op: imap.StoreFlagsAdd, Flags: []imap.Flag{imap.FlagDeleted}}, nil).Close())
+		must(t, c.Expunge().Close())
+		must(t, c.Logout().Wait())
+	}
+
+	b, origin := webPage(t, p)
+	b.shows("up to date")
+	eval[bool](b, `localStorage.setItem("popbridge-language", "de"); return true`)
+	b.open("about:blank")
+	b.open(origin + "/#/deleted")
+	show := func(page string) {
+		t.Helper()
+		eval[bool](b, `location.hash = "#/" + args[0]; return true`, page)
+	}
+	b.shows("2 Nachrichten lassen sich zurückholen.")
+	b.pick("Benutzer", "bob")
+	b.shows("Eine Nachricht lässt sich zurückholen.")
+	b.shows("bob: INBOX")
+	b.pick("Benutzer", "alle Benutzer")
+	b.shows("2 Nachrichten lassen sich zurückholen.")
+	b.tick("Alle gezeigten auswählen")
+	b.click("2 Nachrichten zurückholen")
+	b.shows("2 Nachrichten sind wieder in INBOX.")
+
+	show("devices")
+	b.until("both have their user", `[...document.querySelectorAll(".card dd")].filter(e => e.innerText === "bob" || e.innerText === "`+localUser+`").length === 2`)
+	b.click("Gerät hinzufügen")
+	b.pick("Benutzer", "bob")
+	b.enter("Name", "Küche")
+	b.press("\r")
+	b.shows("Küche kann sich anmelden")
+	password := b.value("Passwort")
+	if user := b.value("Benutzername"); user != "bob" {
+		t.Errorf("it is of user %s", user)
+	}
+	c, err := imapclient.DialInsecure(rig.Addr(p.Port), nil)
+	must(t, err)
+	defer func() { _ = c.Close() }()
+	must(t, c.Login("bob", password).Wait())
+	if n := selectMailbox(t, c, "INBOX").NumMessages; n != 2 {
+		t.Errorf("bob has %d messages", n)
+	}
+	b.resize(390, "light")
+	b.shot("devices-german-390")
+	show("storage")
+	b.shows("Größe")
+	b.shot("storage-german-390")
+	if wide := eval[int](b, `return document.documentElement.scrollWidth`); wide > 390 {
+		t.Errorf("%d pixels wide at 390", wide)
+	}
+	b.quiet(origin)
+}
