@@ -110,20 +110,26 @@ func (p *pseudonyms) known(s string) string {
 		p.words.Longest()
 	}
 	var b strings.Builder
+	before := utf8.RuneError // the rune before s
 	for len(s) > 0 {
 		at := p.words.FindStringIndex(s)
 		if at == nil {
 			break
 		}
-		before, _ := utf8.DecodeLastRuneInString(b.String() + s[:at[0]])
+		if at[0] > 0 {
+			before, _ = utf8.DecodeLastRuneInString(s[:at[0]])
+		}
 		after, _ := utf8.DecodeRuneInString(s[at[1]:])
 		if part(before) || part(after) { // of a longer word; it is looked for again from the next one on
-			_, n := utf8.DecodeRuneInString(s[at[0]:])
+			r, n := utf8.DecodeRuneInString(s[at[0]:])
+			before = r
 			b.WriteString(s[:at[0]+n])
 			s = s[at[0]+n:]
 			continue
 		}
-		b.WriteString(s[:at[0]] + p.by[strings.ToLower(s[at[0]:at[1]])])
+		b.WriteString(s[:at[0]])
+		b.WriteString(p.by[strings.ToLower(s[at[0]:at[1]])])
+		before, _ = utf8.DecodeLastRuneInString(s[at[0]:at[1]])
 		s = s[at[1]:]
 	}
 	return b.String() + s

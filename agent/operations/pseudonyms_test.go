@@ -16,6 +16,7 @@ func TestPseudonyms(t *testing.T) {
 		{"certificate of mx.other.net, mx.other.net.", "certificate of host-2, host-3"},
 		{"192.0.2.1:1143 and [fd00::20]:1993, 127.0.0.1:1143, [::1]:1143, fd00::20", "ip-1:1143 and [ip-2]:1993, 127.0.0.1:1143, [::1]:1143, ip-2"},
 		{"me in index.db at 2026-01-02T10:11:12Z, 3.0 s, log.level", "me in index.db at 2026-01-02T10:11:12Z, 3.0 s, log.level"},
+		{"annann ann-ann xann", "annann word-1-word-1 xann"},
 		{"", ""},
 	} {
 		if got := p.text(tt.text); got != tt.want {

@@ -50,6 +50,7 @@ func (l *Local) Report(ctx context.Context) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
+	records := r.learnRecords()
 	r.add("README.txt", []byte(reportReadme))
 	r.addJSON("version.json", versionOf())
 	r.add("config.txt", r.config(entries, configErr))
@@ -62,16 +63,7 @@ func (l *Local) Report(ctx context.Context) (Report, error) {
 	r.addJSON("status.json", r.plain(status))
 	r.addJSON("health.json", r.plain(health))
 	r.addJSON("stores.json", stores)
-	records, _ := l.log.After(0)
-	var log bytes.Buffer
-	for _, one := range records {
-		var record map[string]any
-		if json.Unmarshal(one.JSON, &record) == nil {
-			line, _ := json.Marshal(r.clean("", record)) // it was JSON
-			log.Write(append(line, '\n'))
-		}
-	}
-	r.add("log.jsonl", log.Bytes())
+	r.add("log.jsonl", r.records(records))
 	if err := errors.Join(r.err, r.zip.Close()); err != nil {
 		return Report{}, err
 	}

@@ -48,8 +48,8 @@ func files(t *testing.T, r operations.Report) map[string]string {
 }
 
 // secretiveRig is a running agent in which all that is personal can be recognised, and
-// these texts.
-func secretiveRig(t *testing.T) (*agenttest.Rig, []string) {
+// these texts; the log is in the ring.
+func secretiveRig(t *testing.T) (*agenttest.Rig, *logging.Ring, []string) {
 	t.Helper()
 	ring := logging.NewRing()
 	r := agenttest.New(t, func(ctx context.Context, cfg *config.Config, setLevel func(string), ready func([]string)) (agenttest.Agent, error) {
@@ -71,13 +71,13 @@ func secretiveRig(t *testing.T) (*agenttest.Rig, []string) {
 	if err := os.WriteFile(filepath.Join(r.Dir, "geheimnis.pem"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return r, []string{"annemarie", "muster", "privat.example", "Rechtsanwalt", "kanzlei", "streng", "Scheidung", "geheim", "Vertraulich", "4711",
+	return r, ring, []string{"Vormals", "annemarie", "muster", "privat.example", "Rechtsanwalt", "kanzlei", "streng", "Scheidung", "geheim", "Vertraulich", "4711",
 		"Zuhause", "Familie", "Prozess", "Buero", "firma", "hunter2", "Handy", agenttest.POPPassword, agenttest.DevicePassword, filepath.Base(r.Dir)}
 }
 
 // No secret, name, address, subject or text of a message is in any file of a report.
 func TestReportHasNothingPersonal(t *testing.T) {
-	r, personal := secretiveRig(t)
+	r, ring, personal := secretiveRig(t)
 	r.Agent = r.Open()
 	defer func() { _ = r.Agent.Close() }()
 	r.Sync("Zuhause")
@@ -93,6 +93,8 @@ func TestReportHasNothingPersonal(t *testing.T) {
 	}
 	r.Agent = r.Open()
 	r.Sync("Zuhause")
+	gone := logging.New(ring, "info", "json") // of an account that the config has no more
+	gone.Warn().Str("source", "account Vormals").Str("text", "account Vormals: it was refused").Msg("health condition raised")
 	if results, err := r.Ops().Sync(t.Context(), []string{"Buero"}, nil); err != nil || results[0].Error == "" {
 		t.Fatalf("%+v, %v", results, err)
 	}
@@ -134,7 +136,7 @@ func TestReportHasNothingPersonal(t *testing.T) {
 
 // A config with mistakes is told of without what is at the wrong place.
 func TestReportOfABrokenConfig(t *testing.T) {
-	r, _ := secretiveRig(t)
+	r, _, _ := secretiveRig(t)
 	r.Agent = r.Open()
 	defer func() { _ = r.Agent.Close() }()
 	for text, want := range map[string]string{

@@ -92,6 +92,40 @@ func words(v any) (list []string) {
 	return list
 }
 
+// learnRecords reads the log, and makes the names in it known: of accounts that have gone
+// since, and of users that there never were.
+func (r *reporter) learnRecords() (list []map[string]any) {
+	kept, _ := r.log.After(0)
+	for _, one := range kept {
+		var record map[string]any
+		if json.Unmarshal(one.JSON, &record) != nil {
+			continue
+		}
+		list = append(list, record)
+		for key, value := range record {
+			text, _ := value.(string)
+			if key == "source" { // of a condition: "account home"
+				key, text, _ = strings.Cut(text, " ")
+			}
+			if naming[key] != "" && text != "" {
+				r.names.name(naming[key], text)
+			}
+		}
+	}
+	return list
+}
+
+// records are lines of JSON.
+func (r *reporter) records(list []map[string]any) []byte {
+	var b bytes.Buffer
+	for _, record := range list {
+		line, err := json.Marshal(r.clean("", record))
+		r.err = errors.Join(r.err, err)
+		b.Write(append(line, '\n'))
+	}
+	return b.Bytes()
+}
+
 // plain is a result as JSON values, without names and mail.
 func (r *reporter) plain(v any) any {
 	data, err := json.Marshal(v)

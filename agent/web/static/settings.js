@@ -9,15 +9,18 @@ import { action, failed, field, icon } from "./parts.js";
 /** @param {Setting} k @param {string} file */
 const place = (k, file) => k.line ? t("settings.line", { line: String(k.line), file: file.replace(/^.*[\\/]/, "") }) : t("settings.default");
 
+/** The documentation of the agent, in the language of the page. @param {Setting} k */
+const doc = k => t("settings.doc." + k.key, { doc: k.doc });
+
 /** A key that stands here to be read. @param {Setting} k @param {string} file */
 function fixed(k, file) {
   return [h("dt", {}, t("settings." + k.key), " ", h("code", { class: "dim" }, k.key)),
-    h("dd", {}, h("code", {}, k.value || k.default || "\u2013"), h("p", { class: "dim" }, h("span", { lang: "en" }, k.doc), ". ", place(k, file)))];
+    h("dd", {}, h("code", {}, k.value || k.default || "\u2013"), h("p", { class: "dim" }, doc(k), ". ", place(k, file)))];
 }
 
 /** @param {Setting} k @param {string} file */
 function editable(k, file) {
-  const help = h("span", {}, h("span", { lang: "en" }, k.doc), ". ", h("code", {}, k.key), ", ", place(k, file));
+  const help = h("span", {}, doc(k), ". ", h("code", {}, k.key), ", ", place(k, file));
   const attrs = k.bool ? { type: "checkbox", checked: (k.value || k.default) === "true" }
     : k.choices.length ? { options: Object.fromEntries(k.choices.map(c => [c, t(`settings.${k.key}.${c}`)])), value: k.value || k.default }
     : { type: "text", value: k.value, placeholder: k.default };
