@@ -12,7 +12,7 @@ import (
 )
 
 // peerUID is the number of the user whose program has made the connection, "" where the
-// kernel does not tell: /proc/net/tcp and tcp6 list both ends of a loopback connection,
+// kernel does not tell: its net/tcp and tcp6 list both ends of a loopback connection,
 // each with the owner of its socket (proc(5)).
 func peerUID(r *http.Request) string {
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
@@ -24,7 +24,7 @@ func peerUID(r *http.Request) string {
 	if err != nil || peerErr != nil {
 		return ""
 	}
-	for _, file := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+	for _, file := range []string{"/proc/self/net/tcp", "/proc/self/net/tcp6"} {
 		if uid := owner(file, there, here); uid != "" {
 			return uid
 		}
