@@ -134,7 +134,9 @@ func TestWebTicketOfSomebodyElse(t *testing.T) {
 		}
 		return string(out)
 	}
-	nobody := func(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}} }
+	nobody := func(cmd *exec.Cmd) {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	}
 	if out := curl(nobody); !strings.Contains(out, "another user of this computer") {
 		t.Errorf("nobody gets %s", out)
 	}

@@ -38,10 +38,7 @@ func catalogue(t *testing.T, name string) map[string]string {
 func TestWords(t *testing.T) {
 	en, de := catalogue(t, "en.js"), catalogue(t, "de.js")
 	values := func(text string) []string {
-		var list []string
-		for _, m := range placeholder.FindAllString(text, -1) {
-			list = append(list, m)
-		}
+		list := placeholder.FindAllString(text, -1)
 		slices.Sort(list)
 		return slices.Compact(list)
 	}
@@ -50,6 +47,8 @@ func TestWords(t *testing.T) {
 		other, ok := de[id]
 		if !ok {
 			t.Errorf("there is no German %q", id)
+		} else if text == `"{doc}"` { // the words of the config, which are English
+			continue
 		} else if !slices.Equal(values(text), values(other)) {
 			t.Errorf("%q has other values in German: %s, %s", id, text, other)
 		}
