@@ -53,12 +53,15 @@ func (w *webAccess) look() {
 	if w.group == nil || w.group.Context.Err() != nil || addr == w.listen {
 		return
 	}
-	w.task.Stop()
-	w.agent.health.Report("web")
 	w.listen = addr
-	if addr != "" {
-		w.task = w.group.Start(func(ctx context.Context) { w.serve(ctx, addr) })
-	}
+	before := w.task
+	w.task = w.group.Start(func(ctx context.Context) {
+		before.Stop() // here, since what it answers may wait for the one who looks
+		w.agent.health.Report("web")
+		if addr != "" {
+			w.serve(ctx, addr)
+		}
+	})
 }
 
 func (w *webAccess) serve(ctx context.Context, addr string) {
@@ -101,4 +104,4 @@ func (w *webAccess) Open(uid string) (string, error) {
 func (w *webAccess) Sessions() []operations.WebSession { return w.page.Sessions() }
 
 // End implements operations.Pages.
-func (w *webAccess) End(id string) int { return w.page.End(id) }
+func (w *webAccess) End(id string) (int, error) { return w.page.End(id) }

@@ -231,8 +231,12 @@ func readWeb(t *table) Web {
 			return "", m
 		}
 		host, port, _ := net.SplitHostPort(addr)
-		if host == "localhost" {
+		switch host {
+		case "localhost":
 			host = "127.0.0.1"
+		case "127.0.0.1", "::1":
+		default: // what a browser is served by
+			return "", &mistake{quote(s) + " is not 127.0.0.1 or [::1]", `write listen = "127.0.0.1:1180"`}
 		}
 		return net.JoinHostPort(host, port), nil
 	})}

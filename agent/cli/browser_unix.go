@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strconv"
 	"syscall"
+	"time"
 )
 
 // browserUser is the user whose browser is to open the page: this one, whose browser is
@@ -20,6 +21,10 @@ func browserUser(started bool) string {
 	}
 	return strconv.Itoa(os.Getuid())
 }
+
+// startWithin is how long a program that starts a browser may take until it says that it
+// could not.
+const startWithin = 2 * time.Second
 
 var openers = map[string][]string{"darwin": {"open"}, "linux": {"wslview", "xdg-open"}}
 
@@ -50,7 +55,16 @@ func startBrowser(ctx context.Context, address string) error {
 		if err := cmd.Start(); err != nil {
 			return errors.New("the browser cannot be started: " + err.Error())
 		}
-		return cmd.Process.Release()
+		ended := make(chan error, 1)
+		go func() { ended <- cmd.Wait() }() // with the browser, or this process
+		select {
+		case err := <-ended:
+			if err != nil {
+				return errors.New("the browser was not started (" + name + ": " + err.Error() + ")")
+			}
+		case <-time.After(startWithin):
+		}
+		return nil
 	}
 	return errors.New("no program that starts a browser was found (xdg-open)")
 }

@@ -47,7 +47,7 @@ type Pages interface {
 	// Open returns an address that signs a browser of a user in.
 	Open(uid string) (string, error)
 	Sessions() []WebSession
-	End(id string) int
+	End(id string) (int, error)
 }
 
 // Local implements Operations for an agent in this process.

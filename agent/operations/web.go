@@ -17,7 +17,10 @@ func (l *Local) OpenWeb(_ context.Context, ask OpenWeb) (a WebAddress, err error
 func (l *Local) WebSessions(context.Context) ([]WebSession, error) { return l.pages.Sessions(), nil }
 
 func (l *Local) EndWebSession(_ context.Context, ask WebSession) (Ended, error) {
-	n := l.pages.End(ask.ID)
+	n, err := l.pages.End(ask.ID)
+	if err != nil {
+		return Ended{n}, err
+	}
 	if n == 0 && ask.ID != "" {
 		return Ended{}, fault.New(fault.NotFound, "there is no browser "+fault.Quote(ask.ID)+" signed in", "`"+l.users.Command("open --sessions")+"` lists them")
 	}

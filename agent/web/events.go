@@ -41,7 +41,8 @@ func (p *Page) stream(work func(r *http.Request, send send)) http.Handler {
 		}
 		ctx, cancel := context.WithCancel(r.Context())
 		defer cancel()
-		done, ok := p.sessions.whileOpen(p.session(r), cancel)
+		id := p.session(r)
+		done, ok := p.sessions.whileOpen(id, cancel)
 		if !ok {
 			refuse(w, http.StatusUnauthorized, errSignedOut)
 			return
@@ -52,6 +53,9 @@ func (p *Page) stream(work func(r *http.Request, send send)) http.Handler {
 		_ = rc.SetReadDeadline(time.Time{}) // that of the request; its end is noticed by reading on
 		enc := json.NewEncoder(w)
 		work(r.WithContext(ctx), func(lines ...any) error {
+			if !p.sessions.alive(id) {
+				return errSignedOut
+			}
 			_ = rc.SetWriteDeadline(time.Now().Add(writeTimeout))
 			for _, line := range lines {
 				if err := enc.Encode(line); err != nil {
@@ -71,7 +75,7 @@ func (p *Page) events(r *http.Request, send send) {
 		event := Event{Now: p.now()}
 		status, err := p.ops.Status(r.Context())
 		if err != nil {
-			return // the page asks again, and gets the error then
+			return // the agent is stopping
 		}
 		if now, err := json.Marshal(status); err == nil && !bytes.Equal(now, before) {
 			before, event.Status = now, &status

@@ -58,7 +58,7 @@ func known(host string) bool {
 func own(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Sec-Fetch-Site") != "same-origin" {
-			refuse(w, http.StatusForbidden, fault.New(fault.Denied, "only the page of popbridge may ask this", "programs can use the command line, which has --json"))
+			refuse(w, http.StatusForbidden, fault.New(fault.Denied, "only the page of popbridge may ask this", "open it with `popbridge open`, in a browser of 2023 or later; programs can use the commands, which have --json"))
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -99,11 +99,18 @@ func jsonOnly(next http.Handler) http.Handler {
 			refuse(w, http.StatusUnsupportedMediaType, fault.New(fault.Protocol, "the request is not JSON", "load the page again"))
 			return
 		case r.ContentLength > api.MaxRequest:
-			refuse(w, http.StatusRequestEntityTooLarge, fault.New(fault.Protocol, "the request is too large", ""))
+			refuse(w, http.StatusRequestEntityTooLarge, fault.New(fault.Protocol, "the request is too large", "enter less at a time"))
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-func refuse(w http.ResponseWriter, status int, err error) { api.Refuse(w, status, err) }
+// refuse answers with an error, and keeps no connection for who is not signed in: there
+// are so many only.
+func refuse(w http.ResponseWriter, status int, err error) {
+	if status == http.StatusUnauthorized || status == http.StatusForbidden || status == http.StatusMisdirectedRequest {
+		w.Header().Set("Connection", "close")
+	}
+	api.Refuse(w, status, err)
+}

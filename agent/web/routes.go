@@ -89,9 +89,10 @@ func (p *Page) thisSession(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *Page) signOut(w http.ResponseWriter, r *http.Request) {
-	p.sessions.end(p.session(r))
+	_, err := p.sessions.end(p.session(r))
 	http.SetCookie(w, &http.Cookie{Name: p.cookie, Path: "/", MaxAge: -1})
-	api.Reply(w, struct{}{}, nil)
+	p.log.Info().Str("browser", browserName(r.UserAgent())).Msg("a browser has signed out")
+	api.Reply(w, struct{}{}, err)
 }
 
 // browserName is the program and the system of a User-Agent, in words, as a list of

@@ -20,7 +20,8 @@ import (
 
 const (
 	ticketFor   = time.Minute
-	maxTickets  = 32 // that wait at a time
+	usedFor     = time.Hour // a ticket that comes again is recognised for so long
+	maxTickets  = 32        // that wait at a time, and that were used
 	sessionFor  = 30 * 24 * time.Hour
 	idleFor     = 7 * 24 * time.Hour
 	maxSessions = 32
@@ -52,11 +53,10 @@ type sessions struct {
 	now    func() time.Time
 	reused func()
 
-	mu       sync.Mutex
-	all      []*session
-	tickets  map[[sha256.Size]byte]*ticket
-	open     map[string]map[*func()]bool // what ends the streams of a session
-	failures error                       // of the last time the file was written
+	mu      sync.Mutex
+	all     []*session
+	tickets map[[sha256.Size]byte]*ticket
+	open    map[string]map[*func()]bool // what ends the streams of a session
 }
 
 // openSessions reads the file; an error leaves no session.
@@ -85,19 +85,36 @@ func (s *sessions) ticket(uid string) string {
 	text := rand.Text() + rand.Text() // 256 bits
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for key, t := range s.tickets {
-		if s.now().After(t.until) {
-			delete(s.tickets, key)
-		}
-	}
-	for key := range s.tickets {
-		if len(s.tickets) < maxTickets {
-			break
-		}
-		delete(s.tickets, key)
+	for _, used := range []bool{false, true} {
+		s.makeRoom(used)
 	}
 	s.tickets[sha256.Sum256([]byte(text))] = &ticket{uid: uid, until: s.now().Add(ticketFor)}
 	return text
+}
+
+// makeRoom forgets the tickets that are over, and the oldest of many; used ones are kept
+// for longer, and apart.
+func (s *sessions) makeRoom(used bool) {
+	var oldest [sha256.Size]byte
+	n := 0
+	for key, t := range s.tickets {
+		over := t.until
+		if t.session != "" {
+			over = over.Add(usedFor)
+		}
+		switch {
+		case (t.session != "") != used:
+		case s.now().After(over):
+			delete(s.tickets, key)
+		default:
+			if n++; n == 1 || t.until.Before(s.tickets[oldest].until) {
+				oldest = key
+			}
+		}
+	}
+	if n >= maxTickets {
+		delete(s.tickets, oldest)
+	}
 }
 
 var errTicket = fault.New(fault.Denied, "this address was used already, or is older than a minute", "run `popbridge open` again, or use the menu entry")
@@ -110,12 +127,14 @@ func (s *sessions) exchange(text, peer, browser string) (cookie, key string, err
 	defer s.mu.Unlock()
 	t := s.tickets[sha256.Sum256([]byte(text))]
 	switch {
-	case t == nil || s.now().After(t.until):
+	case t == nil:
 		return "", "", errTicket
 	case t.session != "":
-		if s.remove(func(one *session) bool { return one.ID == t.session }) > 0 {
+		if n, _ := s.remove(func(one *session) bool { return one.ID == t.session }); n > 0 { // what could not be written is told when it is signed out by hand
 			s.reused()
 		}
+		return "", "", errTicket
+	case s.now().After(t.until):
 		return "", "", errTicket
 	case peer != "" && t.uid != "" && peer != t.uid:
 		return "", "", fault.New(fault.Denied, "the browser runs as another user of this computer than the one that asked for the page", "open the page in a browser of the user who ran `popbridge open`")
@@ -124,15 +143,34 @@ func (s *sessions) exchange(text, peer, browser string) (cookie, key string, err
 	now := s.now().UTC().Truncate(time.Second)
 	one := &session{ID: rand.Text()[:8], Cookie: hashed(cookie), Key: hashed(key), Browser: browser, Begun: now, Used: now}
 	t.session = one.ID
-	s.all = slices.DeleteFunc(s.all, func(one *session) bool { return one.over(now) })
-	if len(s.all) >= maxSessions { // the one that was used least recently
-		oldest := slices.MinFunc(s.all, func(a, b *session) int { return a.Used.Compare(b.Used) })
-		s.drop(oldest.ID)
-		s.all = slices.DeleteFunc(s.all, func(one *session) bool { return one == oldest })
+	var oldest *session // the one that was used least recently
+	if len(s.all) >= maxSessions {
+		oldest = slices.MinFunc(s.all, func(a, b *session) int { return a.Used.Compare(b.Used) })
 	}
+	_, _ = s.remove(func(one *session) bool { return one == oldest || one.over(now) }) // written in a moment
 	s.all = append(s.all, one)
-	s.write()
+	_ = s.write() // or it ends with the process
 	return cookie, key, nil
+}
+
+// alive reports whether a session goes on, and counts as a use of it.
+func (s *sessions) alive(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := slices.IndexFunc(s.all, func(one *session) bool { return one.ID == id })
+	return i >= 0 && s.use(s.all[i])
+}
+
+// use notes that a session is used, unless it is over.
+func (s *sessions) use(one *session) bool {
+	if one.over(s.now()) {
+		return false
+	}
+	if now := s.now().UTC().Truncate(time.Second); now.Sub(one.Used) > noteEvery {
+		one.Used = now
+		_ = s.write() // or it ends a little early after a restart
+	}
+	return true
 }
 
 // find returns the id of the session of both halves, "" for none.
@@ -142,11 +180,7 @@ func (s *sessions) find(cookie, key string) string {
 	defer s.mu.Unlock()
 	for _, one := range s.all {
 		same := subtle.ConstantTimeCompare([]byte(one.Cookie), []byte(cookie)) & subtle.ConstantTimeCompare([]byte(one.Key), []byte(key))
-		if same == 1 && !one.over(s.now()) {
-			if now := s.now().UTC().Truncate(time.Second); now.Sub(one.Used) > noteEvery {
-				one.Used = now
-				s.write()
-			}
+		if same == 1 && s.use(one) {
 			return one.ID
 		}
 	}
@@ -187,13 +221,15 @@ func (s *sessions) list() []operations.WebSession {
 	return list
 }
 
-func (s *sessions) end(id string) int {
+// end signs out one browser, all for "". An error says that it is signed in again after a
+// restart of the agent.
+func (s *sessions) end(id string) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.remove(func(one *session) bool { return id == "" || one.ID == id })
 }
 
-func (s *sessions) remove(which func(*session) bool) int {
+func (s *sessions) remove(which func(*session) bool) (int, error) {
 	before := len(s.all)
 	s.all = slices.DeleteFunc(s.all, func(one *session) bool {
 		if which(one) {
@@ -202,11 +238,11 @@ func (s *sessions) remove(which func(*session) bool) int {
 		}
 		return false
 	})
-	if n := before - len(s.all); n > 0 {
-		s.write()
-		return n
+	n := before - len(s.all)
+	if n == 0 {
+		return 0, nil
 	}
-	return 0
+	return n, s.write()
 }
 
 // drop ends the streams of a session.
@@ -217,11 +253,11 @@ func (s *sessions) drop(id string) {
 	delete(s.open, id)
 }
 
-// write replaces the file. Where that fails, sessions end with the process.
-func (s *sessions) write() {
+// write replaces the file.
+func (s *sessions) write() error {
 	data, err := json.Marshal(s.all)
 	if err == nil {
 		err = atomicfile.Write(s.path, 0o600, data)
 	}
-	s.failures = err
+	return fault.Wrap(err, fault.Temporary, "who is signed in at the web page cannot be written down", "a browser that was signed out is signed in again after a restart: look at the space and the permissions of the data folder, and sign it out once more")
 }

@@ -34,7 +34,7 @@ import (
 
 const (
 	readTimeout    = 10 * time.Second // for a whole request
-	idleTimeout    = 2 * time.Minute
+	idleTimeout    = 10 * time.Second // for the next request of a connection
 	writeTimeout   = 10 * time.Second // for an answer, or one line of a stream
 	drainTimeout   = 5 * time.Second  // for what is being answered at the end
 	maxHeader      = 16 << 10         // bytes
@@ -125,5 +125,6 @@ func (p *Page) Ticket(uid string) string { return p.sessions.ticket(uid) }
 // Sessions lists the browsers that are signed in.
 func (p *Page) Sessions() []operations.WebSession { return p.sessions.list() }
 
-// End signs a browser out, all of them for "". It reports how many there were.
-func (p *Page) End(id string) int { return p.sessions.end(id) }
+// End signs a browser out, all of them for "". It reports how many there were; an error
+// says that they are signed in again after a restart.
+func (p *Page) End(id string) (int, error) { return p.sessions.end(id) }
