@@ -33,7 +33,7 @@ export default {
   "signin.title": "Dieser Browser ist nicht angemeldet",
   "signin.menu": "Öffnen Sie popbridge aus dem Menü Ihres Systems; das meldet den Browser an.",
   "signin.command": "Oder im Terminal:",
-  "severity.error": "Es kommt keine Mail.",
+  "severity.error": "Braucht Sie.",
   "severity.warning": "Achtung.",
   "severity.info": "Zur Kenntnis.",
   "plot.none": "Es gibt noch nichts zu zeigen.",
@@ -46,7 +46,8 @@ export default {
 
   // home
   "verdict.none": "Es gibt noch kein Konto. Fügen Sie eines hinzu, dann kommt Mail.",
-  "verdict.error": {one: "Es kommt keine Mail: eine Sache braucht Sie.", other: "Es kommt keine Mail: {n} Sachen brauchen Sie."},
+  "verdict.stopped": {one: "Es kommt keine Mail: eine Sache braucht Sie.", other: "Es kommt keine Mail: {n} Sachen brauchen Sie."},
+  "verdict.error": {one: "Eine Sache braucht Sie. Mail kommt von {flowing} von {all} Konten.", other: "{n} Sachen brauchen Sie. Mail kommt von {flowing} von {all} Konten."},
   "verdict.warning": {one: "Die Mail kommt; eine Sache braucht Aufmerksamkeit.", other: "Die Mail kommt; {n} Sachen brauchen Aufmerksamkeit."},
   "verdict.paused": "Alle Konten sind angehalten: es wird keine Mail geholt.",
   "verdict.busy": {one: "Mail wird von einem Konto geholt …", other: "Mail wird von {n} Konten geholt …"},

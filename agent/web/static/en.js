@@ -33,7 +33,7 @@ export default {
   "signin.title": "This browser is not signed in",
   "signin.menu": "Open popbridge from the menu of your system; that signs the browser in.",
   "signin.command": "Or in a terminal:",
-  "severity.error": "Mail does not flow.",
+  "severity.error": "Needs you.",
   "severity.warning": "Attention.",
   "severity.info": "To know.",
   "plot.none": "There is nothing to show yet.",
@@ -46,7 +46,8 @@ export default {
 
   // home
   "verdict.none": "There is no account yet. Add one, and mail begins to flow.",
-  "verdict.error": {one: "Mail does not flow: one thing needs you.", other: "Mail does not flow: {n} things need you."},
+  "verdict.stopped": {one: "Mail does not flow: one thing needs you.", other: "Mail does not flow: {n} things need you."},
+  "verdict.error": {one: "One thing needs you. Mail comes from {flowing} of {all} accounts.", other: "{n} things need you. Mail comes from {flowing} of {all} accounts."},
   "verdict.warning": {one: "Mail flows; one thing wants attention.", other: "Mail flows; {n} things want attention."},
   "verdict.paused": "All accounts are paused: no mail is fetched.",
   "verdict.busy": {one: "Fetching mail from one account…", other: "Fetching mail from {n} accounts…"},

@@ -13,7 +13,11 @@ export function verdict(s) {
   const worst = ["error", "warning"].find(severity => health.some(c => c.severity === severity));
   const newest = accounts.map(a => a.last_success ?? "").sort().pop() ?? "";
   if (accounts.length === 0) return { severity: "info", text: t("verdict.none") };
-  if (worst === "error") return { severity: "error", text: t("verdict.error", { n: health.filter(c => c.severity === "error").length }) };
+  if (worst === "error") {
+    const n = health.filter(c => c.severity === "error").length, asked = accounts.filter(a => a.state !== "paused"), flowing = asked.filter(a => !a.last_error).length;
+    const stopped = flowing === 0 && asked.length > 0 || health.some(c => /^store-(full|unwritable|failed|missing)$/.test(c.code));
+    return { severity: "error", text: t(stopped ? "verdict.stopped" : "verdict.error", { n, flowing, all: asked.length }) };
+  }
   const busy = accounts.filter(a => a.state === "polling").length;
   if (worst) return { severity: "warning", text: t("verdict.warning", { n: health.filter(c => c.severity === "warning").length }) };
   if (accounts.every(a => a.state === "paused")) return { severity: "info", text: t("verdict.paused") };
