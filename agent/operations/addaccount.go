@@ -102,7 +102,8 @@ func (l *Local) AddAccount(ctx context.Context, ask NewAccount) (answer AddedAcc
 	if where.Keychain {
 		answer.Password = "keychain"
 	}
-	return answer, l.Reload(ctx)
+	l.takeUp(ctx)
+	return answer, nil
 }
 
 func wrongPassword(s secret.Secret) []Wrong {

@@ -1,6 +1,7 @@
 package operations_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net"
@@ -281,6 +282,27 @@ func TestSetLogin(t *testing.T) {
 	r.Reload(agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: d.Server.Port, Replace: []string{`password_file = "password"`, `password_command = ["echo", "x"]`}})
 	if _, err = r.Ops().SetLogin(t.Context(), ask); !fault.Is(err, fault.Conflict) || fault.Hint(err) == "" {
 		t.Errorf("a command: %v", err)
+	}
+}
+
+// Who goes away after a change was written is not told that it failed: made once more, it
+// would.
+func TestAChangeThatIsWrittenIsDone(t *testing.T) {
+	t.Parallel()
+	r, _, home := agenttest.OneUser(t, open)
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	ask := operations.NewAccount{Address: "work@example.com", Password: agenttest.POPPassword,
+		Server: operations.MailServer{Host: "127.0.0.1", Port: home.Port, TLS: "none", Username: "work"}}
+	if added, err := r.Ops().AddAccount(gone, ask); err != nil || len(added.Wrong) > 0 || len(r.Load().Accounts) != 2 {
+		t.Errorf("added %+v, %v", added, err)
+	}
+	set, err := r.Ops().SetAccount(gone, operations.SetAccount{Account: "home", Settings: map[string]string{"paused": "true"}})
+	if err != nil || len(set.Wrong) > 0 || !r.Load().Accounts[0].Paused {
+		t.Errorf("set %+v, %v", set, err)
+	}
+	if removed, err := r.Ops().RemoveAccount(gone, operations.AccountName{Account: "home"}); err != nil || len(r.Load().Accounts) != 1 {
+		t.Errorf("removed %+v, %v", removed, err)
 	}
 }
 

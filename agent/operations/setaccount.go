@@ -124,7 +124,8 @@ func (l *Local) SetAccount(ctx context.Context, ask SetAccount) (answer PlannedA
 	if answer.Wrong, err = wrong(err); err != nil || len(answer.Wrong) > 0 {
 		return answer, err
 	}
-	return answer, l.Reload(ctx)
+	l.takeUp(ctx)
+	return answer, nil
 }
 
 func (l *Local) SetLogin(ctx context.Context, ask SetLogin) (answer Tried, err error) {
@@ -163,7 +164,8 @@ func (l *Local) SetLogin(ctx context.Context, ask SetLogin) (answer Tried, err e
 		}
 		return answer, err
 	}
-	return answer, l.Reload(ctx)
+	l.takeUp(ctx)
+	return answer, nil
 }
 
 // changedLogin are the settings that make one server the other.
@@ -185,5 +187,6 @@ func (l *Local) RemoveAccount(ctx context.Context, ask AccountName) (answer Acco
 	if err != nil {
 		return answer, err
 	}
-	return details(removed), l.Reload(ctx)
+	l.takeUp(ctx)
+	return details(removed), nil
 }
