@@ -147,7 +147,7 @@ func refused(ctx context.Context, table, addr string, err error) error {
 	}
 	another := func() string { return fmt.Sprintf(format, table, freeNear(ctx, addr)) }
 	switch {
-	case isPortBusy(err):
+	case PortBusy(err):
 		return fault.New(fault.Conflict,
 			what+" is in use by another program",
 			"stop that program, or "+another())
@@ -183,8 +183,9 @@ func freeNear(ctx context.Context, addr string) string {
 	return ln.Addr().String()
 }
 
-// isPortBusy tells a port that is taken from one that may not be had.
-func isPortBusy(err error) bool { return errors.Is(err, errPortBusy) }
+// PortBusy tells the error of a port that another socket has from that of one that may not
+// be had.
+func PortBusy(err error) bool { return errors.Is(err, errPortBusy) }
 
 // addresses returns the configured addresses, and [::1] beside 127.0.0.1 where a
 // port is given and this machine has IPv6: localhost is either, and what another

@@ -27,7 +27,7 @@ func (a *app) newAccountConfirmCommand() *cobra.Command {
 		Example: "  popbridge sync --dry-run home\n  popbridge account confirm home",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			done, err := ask(c.Context(), a, operations.Operations.Confirm, operations.Confirm{Account: args[0]})
+			done, err := ask(c.Context(), a, operations.Operations.Confirm, operations.Confirm{Account: args[0], Everything: true})
 			if err != nil {
 				return err
 			}

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/popbridge/popbridge/agent"
 	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
@@ -31,7 +32,7 @@ func (a *app) freePorts(ctx context.Context) error {
 	}
 	listen := slices.Clone(cfg.IMAP.Listen)
 	for i, addr := range listen {
-		if listen[i], err = freePort(ctx, addr); err != nil {
+		if listen[i], err = freePort(ctx, addr, listen); err != nil {
 			return err
 		}
 		if listen[i] != addr {
@@ -50,8 +51,10 @@ func (a *app) freePorts(ctx context.Context) error {
 	return err
 }
 
-// freePort is the address, or the next one whose port is free.
-func freePort(ctx context.Context, addr string) (string, error) {
+// freePort is the address, or the next one whose port is free and that is not in the list,
+// where another program has it. One that cannot be listened on for another reason stays:
+// the agent says what is wrong with it.
+func freePort(ctx context.Context, addr string, list []string) (string, error) {
 	host, port, err := net.SplitHostPort(addr)
 	first, portErr := strconv.Atoi(port)
 	if err != nil || portErr != nil {
@@ -60,9 +63,15 @@ func freePort(ctx context.Context, addr string) (string, error) {
 	var lc net.ListenConfig
 	for p := first; p <= min(first+100, 65535); p++ {
 		candidate := net.JoinHostPort(host, strconv.Itoa(p))
+		if p > first && slices.Contains(list, candidate) {
+			continue
+		}
 		ln, err := lc.Listen(ctx, "tcp", candidate)
-		if err == nil {
+		switch {
+		case err == nil:
 			return candidate, ln.Close()
+		case p == first && !agent.PortBusy(err):
+			return addr, nil
 		}
 	}
 	return "", fault.New(fault.Conflict, "other programs have the port of "+addr+" and the hundred after it", "name a free one in the config, below [imap]: listen = [\"127.0.0.1:PORT\"]")

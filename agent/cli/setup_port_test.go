@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -56,6 +57,32 @@ func TestAPortThatIsTaken(t *testing.T) {
 				t.Errorf("%s, %v", after, err)
 			}
 		})
+	}
+}
+
+// The next port is none that is in the config already, and an address that this machine
+// does not have stays as it is.
+func TestFreePort(t *testing.T) {
+	busy := 65535
+	for busy > 65000 { // others come after it
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = ln.Close() }()
+		busy = ln.Addr().(*net.TCPAddr).Port
+	}
+	var list []string
+	for p := busy; p < busy+50; p++ {
+		list = append(list, fmt.Sprintf("127.0.0.1:%d", p))
+	}
+	got, err := freePort(t.Context(), list[0], list)
+	if err != nil || slices.Contains(list, got) || !strings.HasPrefix(got, "127.0.0.1:") {
+		t.Errorf("%s, %v", got, err)
+	}
+	const foreign = "192.0.2.1:1143" // RFC 5737
+	if got, err := freePort(t.Context(), foreign, []string{foreign}); err != nil || got != foreign {
+		t.Errorf("%s, %v", got, err)
 	}
 }
 

@@ -1,8 +1,8 @@
 // Package editing changes the accounts of a config file, and stores their passwords.
 //
 // What always holds: a config is checked as a whole before it is written, and what is in
-// it stays as it was (config.Edit); no password is in it; a password is stored before the
-// account that needs it is written.
+// it stays as it was (config.Edit); no password is in it; the password of a new account is
+// stored before the account is written.
 package editing
 
 import (

@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"net"
-	"strconv"
 
 	"github.com/popbridge/popbridge/agent/editing"
 	"github.com/popbridge/popbridge/config"
@@ -104,7 +102,8 @@ func (l *Local) AddAccount(ctx context.Context, ask NewAccount) (answer AddedAcc
 	if where.Keychain {
 		answer.Password = "keychain"
 	}
-	return answer, l.Reload(ctx)
+	l.takeUp(ctx)
+	return answer, nil
 }
 
 func wrongPassword(s secret.Secret) []Wrong {
@@ -128,16 +127,13 @@ func wrong(err error) ([]Wrong, error) {
 }
 
 func (l *Local) MakeFirstDevice(ctx context.Context, ask DeviceOf) (answer FirstDevice, err error) {
-	answer.Server = MailServer{TLS: string(l.users.Config().IMAP.TLS), Username: ask.User}
-	if answer.Server.TLS == string(config.Off) {
-		answer.Server.TLS = string(config.None)
+	listen := l.clients.Listening()
+	if len(listen) == 0 {
+		return answer, fault.New(fault.Config, "the IMAP server does not run now, so no mail program could connect, and no login was made",
+			"what stops it: "+l.users.Command("status"))
 	}
-	for _, addr := range l.clients.Listening() {
-		host, port, _ := net.SplitHostPort(addr)
-		answer.Server.Host = host
-		answer.Server.Port, _ = strconv.Atoi(port)
-		break
-	}
+	host, port := ProgramsAddress(listen)
+	answer.Server = MailServer{Host: host, Port: port, TLS: string(IMAPSecurity(l.users.Config().IMAP)), Username: ask.User}
 	answer.Name, answer.Password, err = AddFirstDevice(ctx, l, ask.User)
 	return answer, err
 }

@@ -25,7 +25,8 @@ func (l *Local) History(ctx context.Context) ([]state.Day, error) {
 // NoteHistory writes down how much mail there is now. A store that cannot be read leaves
 // the numbers as they were: they would be those of the others only.
 func (l *Local) NoteHistory(ctx context.Context) error {
-	var stored, bytes int64
+	stored := map[string]int64{}
+	var bytes int64
 	for _, ac := range l.accounts.All() {
 		store, err := l.users.Store(ctx, ac.Config.User)
 		if err != nil {
@@ -35,7 +36,7 @@ func (l *Local) NoteHistory(ctx context.Context) error {
 		if err != nil {
 			return ctx.Err()
 		}
-		stored += kept.Stored
+		stored[ac.Config.User+"/"+ac.Config.Name] = kept.Stored
 	}
 	users, err := l.Users(ctx)
 	if err != nil {

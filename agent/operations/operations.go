@@ -42,7 +42,8 @@ type Polling interface {
 	Probe(ctx context.Context, accounts []string) ([]Probe, error)
 	// Confirm allows the deletions that the policy of an account brings about, and
 	// that it brings mail to the user of the config. Where the deletions that a person
-	// has seen are not those that are due now, nothing is allowed: fault.Conflict.
+	// has seen are not those that are due now, nothing is allowed: fault.Conflict. Nor
+	// is it where nobody has looked and no user is to be allowed: fault.Config.
 	Confirm(ctx context.Context, ask Confirm) (Confirmed, error)
 	// Reload takes up the config file as it is now, which an agent does by itself a
 	// moment later. One with errors is a condition.
@@ -199,7 +200,11 @@ type Progress struct {
 // Confirm asks to allow deletions.
 type Confirm struct {
 	Account string `json:"account"`
-	Seen    string `json:"seen,omitempty"` // the Digest of the Preview that a person has seen; "": whatever is due
+	// Seen is the Digest of the Preview that a person has seen; "": none was. Then only
+	// the user of an account that waits for one is allowed.
+	Seen string `json:"seen,omitempty"`
+	// Everything allows whatever is due, seen or not: who runs the command says so.
+	Everything bool `json:"everything,omitempty"`
 }
 
 // Confirmed is what Confirm was about.

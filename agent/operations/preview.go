@@ -94,6 +94,11 @@ func (l *Local) Confirm(ctx context.Context, ask Confirm) (done Confirmed, err e
 	if _, err := ac.Runner(ctx); accounts.IsHeld(err) {
 		done.User = ac.Config.User
 	}
+	deletions := ask.Seen != "" || ask.Everything
+	if !deletions && done.User == "" {
+		return done, fault.New(fault.Config, "nobody has looked at what would be deleted for account "+ac.Config.Name+", so nothing was allowed",
+			"look at it first: "+l.users.Command("sync --dry-run "+ac.Config.Name))
+	}
 	ac.Allow() // the runner remembers it in the store of the user
 	r, err := ac.Runner(ctx)
 	if err == nil {
@@ -102,10 +107,12 @@ func (l *Local) Confirm(ctx context.Context, ask Confirm) (done Confirmed, err e
 	if err != nil {
 		return done, err
 	}
-	s := r.Status()
-	done.Deletions, done.Incomplete, done.Held = s.Awaiting, s.Doubtful, s.Held
-	if err := r.Confirm(ctx); err != nil {
-		return done, err
+	if deletions {
+		s := r.Status()
+		done.Deletions, done.Incomplete, done.Held = s.Awaiting, s.Doubtful, s.Held
+		if err := r.Confirm(ctx); err != nil {
+			return done, err
+		}
 	}
 	ac.RetryNow() // one that was held can be served
 	return done, nil

@@ -37,6 +37,35 @@ func TestConfirmAllowsWhatWasSeen(t *testing.T) {
 	}
 }
 
+// Where nobody has looked, no deletion is allowed: not with the user of an account either.
+func TestConfirmOfWhatNobodyHasSeen(t *testing.T) {
+	t.Parallel()
+	r, _, home := agenttest.OneUser(t, open)
+	home.More = "keep_on_server = \"newest 1\""
+	r.Reload(home)
+	r.Sync()
+	unseen := operations.Confirm{Account: "home"}
+	if _, err := r.Ops().Confirm(t.Context(), unseen); !fault.Is(err, fault.Config) || fault.Hint(err) == "" {
+		t.Errorf("nobody has looked: %v", err)
+	}
+	if now := previewed(t, r); len(now.Delete) != 2 || !now.NeedsConfirm {
+		t.Errorf("after it was refused: %+v", now)
+	}
+	home.User = "bob"
+	r.Reload(home)
+	done, err := r.Ops().Confirm(t.Context(), unseen)
+	if err != nil || done != (operations.Confirmed{User: "bob"}) {
+		t.Errorf("of another user: %+v, %v", done, err)
+	}
+	r.Sync()
+	if now := previewed(t, r); len(now.Delete) != 2 || !now.NeedsConfirm {
+		t.Errorf("with the user: %+v", now)
+	}
+	if _, err := r.Ops().Confirm(t.Context(), operations.Confirm{Account: "home", Everything: true}); err != nil || previewed(t, r).NeedsConfirm {
+		t.Errorf("everything: %v", err)
+	}
+}
+
 func previewed(t *testing.T, r *agenttest.Rig) operations.Preview {
 	t.Helper()
 	list, err := r.Ops().Preview(t.Context(), []string{"home"})

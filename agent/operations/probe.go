@@ -29,6 +29,10 @@ func (l *Local) Reload(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// takeUp is Reload after a change that is written. That it was cut short is no error of the
+// change, which would be made again: what is wrong with the config is a condition.
+func (l *Local) takeUp(ctx context.Context) { _ = l.Reload(ctx) }
+
 func probe(ctx context.Context, ac *accounts.Account) Probe {
 	var p bridge.Probe
 	err := withRunner(ctx, ac, func(r *bridge.Runner) (err error) {

@@ -66,7 +66,7 @@ var (
 )
 
 // ours are endings of the names of files, and of nothing in the net that is looked for.
-var ours = []string{"toml", "bak", "db", "log", "json", "eml", "pem", "sock", "lock", "path", "md", "go", "password", "old", "tmp", "level", "format", "listen", "tls", "enabled"}
+var ours = []string{"toml", "bak", "db", "log", "json", "eml", "pem", "sock", "lock", "path", "go", "password", "old", "tmp", "level", "format", "listen", "tls", "enabled"}
 
 // text replaces what is in a text.
 func (p *pseudonyms) text(s string) string {
@@ -119,20 +119,34 @@ func (p *pseudonyms) known(s string) string {
 		if at[0] > 0 {
 			before, _ = utf8.DecodeLastRuneInString(s[:at[0]])
 		}
-		after, _ := utf8.DecodeRuneInString(s[at[1]:])
-		if part(before) || part(after) { // of a longer word; it is looked for again from the next one on
-			r, n := utf8.DecodeRuneInString(s[at[0]:])
+		end := at[1]
+		for end > at[0] && !wordBetween(before, s, end) { // the next shorter name at the same place
+			_, n := utf8.DecodeLastRuneInString(s[:end])
+			shorter := p.words.FindStringIndex(s[at[0] : end-n])
+			if end = at[0]; shorter != nil && shorter[0] == 0 {
+				end += shorter[1]
+			}
+		}
+		if end == at[0] { // none of them is a word here; it is looked for again from the next rune on
+			r, n := utf8.DecodeRuneInString(s[end:])
 			before = r
-			b.WriteString(s[:at[0]+n])
-			s = s[at[0]+n:]
+			b.WriteString(s[:end+n])
+			s = s[end+n:]
 			continue
 		}
 		b.WriteString(s[:at[0]])
-		b.WriteString(p.by[strings.ToLower(s[at[0]:at[1]])])
-		before, _ = utf8.DecodeLastRuneInString(s[at[0]:at[1]])
-		s = s[at[1]:]
+		b.WriteString(p.by[strings.ToLower(s[at[0]:end])])
+		before, _ = utf8.DecodeLastRuneInString(s[at[0]:end])
+		s = s[end:]
 	}
 	return b.String() + s
+}
+
+// wordBetween reports whether a rune and what is behind the end in a text are no parts of
+// the word between them.
+func wordBetween(before rune, s string, end int) bool {
+	after, _ := utf8.DecodeRuneInString(s[end:])
+	return !part(before) && !part(after)
 }
 
 func part(r rune) bool {

@@ -2,6 +2,7 @@ package operations
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -123,7 +124,8 @@ func (l *Local) SetAccount(ctx context.Context, ask SetAccount) (answer PlannedA
 	if answer.Wrong, err = wrong(err); err != nil || len(answer.Wrong) > 0 {
 		return answer, err
 	}
-	return answer, l.Reload(ctx)
+	l.takeUp(ctx)
+	return answer, nil
 }
 
 func (l *Local) SetLogin(ctx context.Context, ask SetLogin) (answer Tried, err error) {
@@ -139,16 +141,8 @@ func (l *Local) SetLogin(ctx context.Context, ask SetLogin) (answer Tried, err e
 	if err != nil {
 		return answer, err
 	}
-	var list []config.Setting
-	add := func(changed bool, s config.Setting) {
-		if changed {
-			list = append(list, s)
-		}
-	}
-	add(s.Host != before.Host, config.Text("host", s.Host))
-	add(s.Port != before.Port, config.Setting{Key: "port", Value: strconv.Itoa(s.Port)})
-	add(s.TLS != string(before.TLS), config.Text("tls", s.TLS))
-	add(s.Username != before.Username, config.Text("username", s.Username))
+	was := MailServer{Host: before.Host, Port: before.Port, TLS: string(before.TLS), Username: before.Username}
+	list := changedLogin(was, s)
 	_, after, err := l.file().PlanChange(before.Name, list)
 	if answer.Wrong, err = wrong(err); err != nil || len(answer.Wrong) > 0 {
 		return answer, err
@@ -158,15 +152,34 @@ func (l *Local) SetLogin(ctx context.Context, ask SetLogin) (answer Tried, err e
 	if answer.Probe = Try(ctx, after, ask.Password); answer.Error != "" {
 		return answer, ctx.Err()
 	}
-	if _, err := l.file().Replace(ctx, after, ask.Password); err != nil {
-		return answer, err
-	}
-	if len(list) > 0 {
-		if _, _, err := l.file().Change(ask.Account, list); err != nil {
+	if len(list) > 0 { // before the password, which the server of before must not be sent
+		if _, _, err := l.file().Change(before.Name, list); err != nil {
 			return answer, err
 		}
 	}
-	return answer, l.Reload(ctx)
+	if _, err := l.file().Replace(ctx, after, ask.Password); err != nil {
+		if len(list) > 0 { // nor the new server the password of before
+			_, _, undone := l.file().Change(before.Name, changedLogin(s, was))
+			err = errors.Join(err, undone)
+		}
+		return answer, err
+	}
+	l.takeUp(ctx)
+	return answer, nil
+}
+
+// changedLogin are the settings that make one server the other.
+func changedLogin(from, to MailServer) (list []config.Setting) {
+	add := func(changed bool, s config.Setting) {
+		if changed {
+			list = append(list, s)
+		}
+	}
+	add(to.Host != from.Host, config.Text("host", to.Host))
+	add(to.Port != from.Port, config.Setting{Key: "port", Value: strconv.Itoa(to.Port)})
+	add(to.TLS != from.TLS, config.Text("tls", to.TLS))
+	add(to.Username != from.Username, config.Text("username", to.Username))
+	return list
 }
 
 func (l *Local) RemoveAccount(ctx context.Context, ask AccountName) (answer AccountDetails, err error) {
@@ -174,5 +187,6 @@ func (l *Local) RemoveAccount(ctx context.Context, ask AccountName) (answer Acco
 	if err != nil {
 		return answer, err
 	}
-	return details(removed), l.Reload(ctx)
+	l.takeUp(ctx)
+	return details(removed), nil
 }

@@ -148,7 +148,7 @@ func TestAnAccountOfAnotherUserWaitsForAnAnswer(t *testing.T) {
 	}
 	home.User = "bob"
 	r.Reload(home)
-	if done, err := r.Ops().Confirm(t.Context(), operations.Confirm{Account: "home"}); err != nil || done != (operations.Confirmed{User: "bob", Held: true}) {
+	if done, err := r.Ops().Confirm(t.Context(), operations.Confirm{Account: "home", Everything: true}); err != nil || done != (operations.Confirmed{User: "bob", Held: true}) {
 		t.Fatal(done, err)
 	}
 	r.Sync()

@@ -31,27 +31,37 @@ type History struct {
 
 // kept is the file.
 type kept struct {
-	Stored int64 `json:"stored"` // messages ever stored, when it was written; what comes more is new
-	Days   []Day `json:"days"`   // without gaps, the oldest first
+	// Accounts are the messages that each ever stored, when it was written: what comes more
+	// is new. One that was removed stays, and may come back.
+	Accounts map[string]int64 `json:"accounts"`
+	Days     []Day            `json:"days"` // without gaps, the oldest first
 }
 
 // NewHistory returns the history in a file, which is read when it is needed.
 func NewHistory(path string) *History { return &History{path: path} }
 
-// Note writes down how it is now, of all accounts and users: how many messages were ever
-// stored, and how many bytes all mail takes. The first time is what the next ones are
-// compared with. A file that cannot be read is begun anew.
-func (h *History) Note(now time.Time, stored, bytes int64) error {
+// Note writes down how it is now: how many messages each account ever stored, and how many
+// bytes all mail takes. The first time of an account is what its next ones are compared
+// with. A file that cannot be read is begun anew.
+func (h *History) Note(now time.Time, stored map[string]int64, bytes int64) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.load()
-	before := len(h.kept.Days)
-	today := h.day(now)
-	same := before == len(h.kept.Days) && today.Bytes == bytes && stored == h.kept.Stored
-	if before > 0 {
-		today.Messages += max(0, stored-h.kept.Stored)
+	var before Day
+	if n := len(h.kept.Days); n > 0 {
+		before = h.kept.Days[n-1]
 	}
-	today.Bytes, h.kept.Stored = bytes, stored
+	today := h.day(now)
+	same := today.Day == before.Day && today.Bytes == bytes
+	for account, n := range stored {
+		was, known := h.kept.Accounts[account]
+		same = same && known && n == was
+		if known {
+			today.Messages += max(0, n-was)
+		}
+		h.kept.Accounts[account] = n
+	}
+	today.Bytes = bytes
 	if same {
 		return nil
 	}
@@ -102,5 +112,8 @@ func (h *History) load() {
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		h.kept = kept{}
+	}
+	if h.kept.Accounts == nil {
+		h.kept.Accounts = map[string]int64{}
 	}
 }

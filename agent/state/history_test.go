@@ -15,7 +15,7 @@ func TestHistory(t *testing.T) {
 	at := func(day, hour int) time.Time { return time.Date(2026, 2, day, hour, 0, 0, 0, time.UTC) }
 	note := func(now time.Time, stored, bytes int64) {
 		t.Helper()
-		if err := h.Note(now, stored, bytes); err != nil {
+		if err := h.Note(now, map[string]int64{"home": stored}, bytes); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -25,7 +25,7 @@ func TestHistory(t *testing.T) {
 	h = NewHistory(path)
 	note(at(29, 9), 106, 1400) // 29 February is 1 March; nothing was noted for two days
 	note(at(28, 9), 107, 1450) // the clock went back
-	note(at(29, 10), 90, 1450) // an account was removed
+	note(at(29, 10), 90, 1450) // its store was restored from a backup
 	want := []Day{{"2026-02-26", 5, 1500}, {"2026-02-27", 0, 1500}, {"2026-02-28", 0, 1500}, {"2026-03-01", 2, 1450}}
 	if diff := cmp.Diff(want, h.Last(90)); diff != "" {
 		t.Error(diff)
@@ -43,6 +43,9 @@ func TestHistory(t *testing.T) {
 	if got := len(h.Last(1000)); got != historyDays {
 		t.Errorf("%d days are kept", got)
 	}
+	if got := NewHistory(path).Last(1); len(got) != 1 || got[0].Day != at(29, 10).AddDate(0, 0, 1000).Format(time.DateOnly) {
+		t.Errorf("the last day that was written: %v", got)
+	}
 
 	if err := os.WriteFile(path, []byte("{nonsense"), 0o600); err != nil {
 		t.Fatal(err)
@@ -54,5 +57,41 @@ func TestHistory(t *testing.T) {
 	note(at(1, 1), 7, 7)
 	if got := NewHistory(path).Last(90); len(got) != 1 {
 		t.Errorf("a damaged file is not begun anew: %v", got)
+	}
+}
+
+// An account that goes and comes back, or comes with the mail that it has, brings nothing new.
+func TestHistoryByAccount(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "history.json")
+	now := time.Date(2026, 2, 1, 9, 0, 0, 0, time.UTC)
+	for _, step := range []struct {
+		what   string
+		stored map[string]int64
+		want   int64
+	}{
+		{"first", map[string]int64{"home": 100, "work": 50}, 0},
+		{"removed", map[string]int64{"home": 101}, 1},
+		{"back", map[string]int64{"home": 101, "work": 52}, 3},
+		{"with mail", map[string]int64{"home": 101, "work": 52, "old": 1000}, 3},
+		{"empty", map[string]int64{"home": 101, "work": 52, "old": 1000, "new": 0}, 3},
+		{"filled", map[string]int64{"home": 101, "work": 52, "old": 1000, "new": 7}, 10},
+		{"less and more", map[string]int64{"home": 1, "work": 53, "old": 1000, "new": 7}, 11},
+	} {
+		if err := NewHistory(path).Note(now, step.stored, 9); err != nil {
+			t.Fatal(err)
+		}
+		if got := NewHistory(path).Last(1); len(got) != 1 || got[0].Messages != step.want {
+			t.Errorf("%s: %v, want %d", step.what, got, step.want)
+		}
+	}
+	before := `{"stored":100,"days":[{"day":"2026-02-01","messages":5,"bytes":9}]}` // as it was written once
+	if err := os.WriteFile(path, []byte(before), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := NewHistory(path).Note(now, map[string]int64{"home": 100}, 9); err != nil {
+		t.Fatal(err)
+	}
+	if got := NewHistory(path).Last(1); len(got) != 1 || got[0].Messages != 5 {
+		t.Errorf("of a former file: %v", got)
 	}
 }

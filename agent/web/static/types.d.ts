@@ -124,6 +124,7 @@ export interface Condition {
 export interface Confirm {
   account: string;
   seen?: string;
+  everything?: boolean;
 }
 
 export interface Confirmed {
