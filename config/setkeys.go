@@ -36,6 +36,8 @@ func SetKeys(data []byte, settings []Setting) ([]byte, error) {
 		}
 		if i := slices.IndexFunc(h.pairs, func(p pair) bool { return p.key == s.Key }); i >= 0 {
 			data = h.pairs[i].set(data, s.Value)
+		} else if err := h.oneLine(s.Key); err != nil {
+			return nil, err
 		} else if s.Value != "" {
 			if data, err = h.insert(data, s); err != nil {
 				return nil, err
@@ -87,6 +89,15 @@ func headTexts(data []byte) (*headText, error) {
 	return h, err
 }
 
+// oneLine refuses a key whose table is written in one line, where it cannot be found.
+func (h *headText) oneLine(key string) error {
+	table, _ := splitPath(key)
+	if table != "" && slices.ContainsFunc(h.root, func(p pair) bool { return p.key == table }) {
+		return fault.New(fault.Config, "the table "+table+" of this config is written in one line", "change the file by hand, or write it as a line ["+table+"] with its keys below")
+	}
+	return nil
+}
+
 // insert puts a key that the file does not have into its table.
 func (h *headText) insert(data []byte, s Setting) ([]byte, error) {
 	table, name := splitPath(s.Key)
@@ -98,9 +109,6 @@ func (h *headText) insert(data []byte, s Setting) ([]byte, error) {
 	}
 	var dotted []pair
 	for _, p := range h.root {
-		if p.key == table {
-			return nil, fault.New(fault.Config, "the table "+table+" of this config is written in one line", "change the file by hand, or write it as a line ["+table+"] with its keys below")
-		}
 		if strings.HasPrefix(p.key, table+".") {
 			dotted = append(dotted, p)
 		}

@@ -13,5 +13,6 @@ func editingRoutes(e operations.Editing) []Route {
 		plain("PATCH /accounts", e.SetAccount),
 		plain("POST /accounts/login", e.SetLogin),
 		plain("DELETE /accounts", e.RemoveAccount),
+		plain("POST /confirm", e.ConfirmSeen),
 	}
 }

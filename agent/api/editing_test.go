@@ -64,6 +64,11 @@ func (f *fakeEditing) RemoveAccount(_ context.Context, ask operations.AccountNam
 	return operations.AccountDetails{Account: "ann"}, nil
 }
 
+func (f *fakeEditing) ConfirmSeen(_ context.Context, ask operations.Seen) (operations.Confirmed, error) {
+	f.asked = "confirm " + ask.Account + " " + ask.Seen
+	return operations.Confirmed{User: "ann"}, nil
+}
+
 func TestEditingRoutes(t *testing.T) {
 	f := &fakeEditing{}
 	routes := map[string]Route{}
@@ -83,6 +88,7 @@ func TestEditingRoutes(t *testing.T) {
 		{"PATCH /accounts", `{"account": "x", "settings": {"paused": ""}}`, "set x map[paused:]", true},
 		{"POST /accounts/login", `{"account": "x", ` + server + `}`, "login x none geheim", true},
 		{"DELETE /accounts", `{"account": "x"}`, "remove x", true},
+		{"POST /confirm", `{"account": "x", "seen": "d1", "everything": true}`, "confirm x d1", true},
 	} {
 		r := routes[tt.route]
 		w := httptest.NewRecorder()

@@ -91,12 +91,15 @@ func (f *Fault) Err() error {
 
 // Decode reads what is asked; no body at all asks for nothing in particular.
 func Decode[Ask any](w http.ResponseWriter, r *http.Request) (ask Ask, ok bool) {
-	body, err := io.ReadAll(io.LimitReader(r.Body, MaxRequest))
+	body, err := io.ReadAll(io.LimitReader(r.Body, MaxRequest+1))
+	if len(body) > MaxRequest {
+		err = errors.New("it has more than 1 MiB")
+	}
 	if err == nil && len(body) > 0 {
 		err = json.Unmarshal(body, &ask)
 	}
 	if err != nil {
-		Reply(w, nil, fault.Wrap(err, fault.Protocol, "the request could not be read", ""))
+		Reply(w, nil, fault.Wrap(err, fault.Protocol, "the request could not be read", "load the page again, or use the popbridge of the same version as the agent"))
 		return ask, false
 	}
 	// The deadline for reading the request would end a long answer too: the

@@ -34,7 +34,10 @@ func (a *app) newOpenCommand() *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			switch {
-			case signOut != "":
+			case c.Flags().Changed("sign-out"):
+				if signOut == "" {
+					return fault.New(fault.Config, "it is not said which browser is to be signed out", "`"+a.command("open --sessions")+"` lists them; all signs out each")
+				}
 				return a.signOut(c.Context(), signOut)
 			case sessions:
 				return a.webSessions(c.Context())
@@ -116,7 +119,12 @@ func (a *app) openHere(ctx context.Context, print bool) error {
 	if err != nil {
 		return err
 	}
-	a.printf("No agent is running, so this command is one until Ctrl-C. `%s` makes it a background service.\n", a.command("install"))
+	if cfg.Web.Listen == "" {
+		return fault.New(fault.Config, "the web page is switched off in the config", "delete listen = \"off\" below [web]")
+	}
+	if !a.json {
+		a.printf("No agent is running, so this command is one until Ctrl-C. `%s` makes it a background service.\n", a.command("install"))
+	}
 	w, end := a.runLog()
 	var opened sync.WaitGroup
 	err = serve(ctx, cfg, w, func() {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"os"
 
 	"github.com/popbridge/popbridge/agent/editing"
 	"github.com/popbridge/popbridge/config"
@@ -16,6 +17,17 @@ import (
 // file is the config that is changed. The agent reads what it writes, so it hands nothing
 // over.
 func (l *Local) file() editing.File { return editing.File{Path: l.users.Config().Path} }
+
+// edit is the one change of the config and of passwords that runs. Where the file is not
+// there, which a command would make anew, all accounts would be gone with it.
+func (l *Local) edit(change func(editing.File) error) error {
+	l.edits.Lock()
+	defer l.edits.Unlock()
+	if _, err := os.Lstat(l.file().Path); err != nil {
+		return fault.Wrap(err, fault.Config, "the config file is not there, so nothing was changed", "put it back: "+l.file().Path)
+	}
+	return change(l.file())
+}
 
 func (l *Local) Discover(ctx context.Context, ask Address, progress func(Progress)) ([]Discovered, error) {
 	cfg, err := l.file().Writable()
@@ -94,8 +106,14 @@ func (l *Local) AddAccount(ctx context.Context, ask NewAccount) (answer AddedAcc
 	if answer.Wrong = wrongPassword(ask.Password); len(answer.Wrong) > 0 {
 		return answer, nil
 	}
-	where, err := l.file().Add(ctx, next, ask.Password, settings)
-	if err != nil {
+	var where editing.Stored
+	if err := l.edit(func(f editing.File) error {
+		if _, err := f.Planned(settings); err != nil { // it may be there meanwhile
+			return err
+		}
+		where, err = f.Add(ctx, next, ask.Password, settings)
+		return err
+	}); err != nil {
 		return answer, err
 	}
 	answer.Account, answer.User, answer.Password = next.Name, next.User, "file"

@@ -33,9 +33,17 @@ type Editing interface {
 	SetLogin(ctx context.Context, ask SetLogin) (Tried, error)
 	// RemoveAccount takes an account out of the config. Its mail stays, here and there.
 	RemoveAccount(ctx context.Context, ask AccountName) (AccountDetails, error)
+	// ConfirmSeen is Confirm of the deletions that a person has seen, and of no others.
+	ConfirmSeen(ctx context.Context, ask Seen) (Confirmed, error)
 }
 
 var _ Editing = (*Local)(nil)
+
+// Seen is what a person has seen of an account before it is confirmed.
+type Seen struct {
+	Account string `json:"account"`
+	Seen    string `json:"seen"` // the Digest of a Preview; "": there was nothing to delete
+}
 
 // Address is a mail address whose server is looked for.
 type Address struct {

@@ -375,3 +375,47 @@ func TestAnswersOfEditing(t *testing.T) {
 		}
 	}
 }
+
+// An edit of the page is made by itself, of a config that is there, and of the account that
+// was looked at.
+func TestEditsOfThePage(t *testing.T) {
+	t.Parallel()
+	r, _, _ := agenttest.OneUser(t, open)
+	t.Run("side by side", func(t *testing.T) {
+		var wg sync.WaitGroup
+		for i := range 12 {
+			wg.Go(func() {
+				values := []map[string]string{{"notices": "false"}, {"keep_expunged": "40d"}, {"log.level": "warn"}}[i%3]
+				if _, err := r.Ops().SetSettings(t.Context(), operations.SetSettings{Values: values}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		text := r.Text()
+		for _, want := range []string{"notices = false\n", "keep_expunged = \"40d\"\n", "level = \"warn\"\n"} {
+			if !strings.Contains(text, want) {
+				t.Errorf("lost: %s in\n%s", want, text)
+			}
+		}
+	})
+	t.Run("without a file", func(t *testing.T) {
+		away := r.Path() + ".away"
+		if err := os.Rename(r.Path(), away); err != nil {
+			t.Fatal(err)
+		}
+		_, settingsErr := r.Ops().SetSettings(t.Context(), operations.SetSettings{Values: map[string]string{"notices": "true"}})
+		_, addErr := r.Ops().AddAccount(t.Context(), operations.NewAccount{Address: "a@example.com", Password: "pw", Server: operations.MailServer{Host: "pop.example.com", Port: 995, TLS: "implicit", Username: "a"}})
+		for _, err := range []error{settingsErr, addErr} {
+			if !fault.Is(err, fault.Config) {
+				t.Errorf("%v", err)
+			}
+		}
+		if _, err := os.Stat(r.Path()); !os.IsNotExist(err) {
+			t.Errorf("a config was made: %v", err)
+		}
+		if err := os.Rename(away, r.Path()); err != nil {
+			t.Fatal(err)
+		}
+	})
+}

@@ -60,6 +60,7 @@ type Local struct {
 	running  func() bool
 	reload   func()
 	history  *state.History
+	edits    sync.Mutex    // of the config and of passwords, one at a time
 	log      *logging.Ring // nil: none is kept
 
 	backups sync.Mutex   // held by a backup

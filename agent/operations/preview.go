@@ -117,3 +117,7 @@ func (l *Local) Confirm(ctx context.Context, ask Confirm) (done Confirmed, err e
 	ac.RetryNow() // one that was held can be served
 	return done, nil
 }
+
+func (l *Local) ConfirmSeen(ctx context.Context, ask Seen) (Confirmed, error) {
+	return l.Confirm(ctx, Confirm{Account: ask.Account, Seen: ask.Seen})
+}

@@ -120,7 +120,10 @@ func (l *Local) SetAccount(ctx context.Context, ask SetAccount) (answer PlannedA
 	if answer.Wrong = found; err != nil || len(found) > 0 {
 		return answer, err
 	}
-	_, _, err = l.file().Change(ask.Account, list)
+	err = l.edit(func(f editing.File) error {
+		_, _, err := f.Change(ask.Account, list)
+		return err
+	})
 	if answer.Wrong, err = wrong(err); err != nil || len(answer.Wrong) > 0 {
 		return answer, err
 	}
@@ -152,16 +155,22 @@ func (l *Local) SetLogin(ctx context.Context, ask SetLogin) (answer Tried, err e
 	if answer.Probe = Try(ctx, after, ask.Password); answer.Error != "" {
 		return answer, ctx.Err()
 	}
-	if len(list) > 0 { // before the password, which the server of before must not be sent
-		if _, _, err := l.file().Change(before.Name, list); err != nil {
-			return answer, err
+	if err := l.edit(func(f editing.File) error {
+		if now, _, err := f.Account(before.Name); err != nil || !now.Equal(before) {
+			return fault.New(fault.Conflict, "account "+before.Name+" was changed or removed while the password was tried, so nothing was saved", "look at it, and enter the password again")
 		}
-	}
-	if _, err := l.file().Replace(ctx, after, ask.Password); err != nil {
-		if len(list) > 0 { // nor the new server the password of before
-			_, _, undone := l.file().Change(before.Name, changedLogin(s, was))
+		if len(list) > 0 { // before the password, which the server of before must not be sent
+			if _, _, err := f.Change(before.Name, list); err != nil {
+				return err
+			}
+		}
+		_, err := f.Replace(ctx, after, ask.Password)
+		if err != nil && len(list) > 0 { // nor the new server the password of before
+			_, _, undone := f.Change(before.Name, changedLogin(s, was))
 			err = errors.Join(err, undone)
 		}
+		return err
+	}); err != nil {
 		return answer, err
 	}
 	l.takeUp(ctx)
@@ -183,8 +192,11 @@ func changedLogin(from, to MailServer) (list []config.Setting) {
 }
 
 func (l *Local) RemoveAccount(ctx context.Context, ask AccountName) (answer AccountDetails, err error) {
-	removed, err := l.file().Remove(ask.Account)
-	if err != nil {
+	var removed config.Account
+	if err := l.edit(func(f editing.File) (err error) {
+		removed, err = f.Remove(ask.Account)
+		return err
+	}); err != nil {
 		return answer, err
 	}
 	l.takeUp(ctx)

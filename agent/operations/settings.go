@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/popbridge/popbridge/agent/editing"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 )
@@ -89,7 +90,10 @@ func (l *Local) SetSettings(ctx context.Context, ask SetSettings) (saved Setting
 		settings = append(settings, s)
 	}
 	slices.SortFunc(settings, func(a, b config.Setting) int { return slices.Index(keyPaths, a.Key) - slices.Index(keyPaths, b.Key) })
-	_, err = config.Edit(l.users.Config().Path, func(text []byte) ([]byte, error) { return config.SetKeys(text, settings) })
+	err = l.edit(func(f editing.File) error {
+		_, err := config.Edit(f.Path, func(text []byte) ([]byte, error) { return config.SetKeys(text, settings) })
+		return err
+	})
 	if found, ok := errors.AsType[*config.Errors](err); ok && found.File == "" {
 		saved.Problems = settingProblems(found)
 	} else if err != nil {

@@ -17,11 +17,16 @@ var unreachable = map[string]string{
 	"POST /devices/pair": "the agent finds the outgoing servers, see POST /devices/phone",
 }
 
+// narrowed are the operations of which a browser may ask for less, by a route of the page.
+var narrowed = map[string]string{
+	"POST /confirm": "deletions are allowed only as they were seen",
+}
+
 // Routes are those of the page: all operations but the unreachable ones, and its own.
 func Routes(ops operations.Operations, page operations.Page) []api.Route {
 	list := api.PageRoutes(page)
 	for _, r := range api.Routes(ops) {
-		if unreachable[r.Method+" "+r.Path] == "" {
+		if name := r.Method + " " + r.Path; unreachable[name] == "" && narrowed[name] == "" {
 			list = append(list, r)
 		}
 	}

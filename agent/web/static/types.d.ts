@@ -121,12 +121,6 @@ export interface Condition {
   source?: string;
 }
 
-export interface Confirm {
-  account: string;
-  seen?: string;
-  everything?: boolean;
-}
-
 export interface Confirmed {
   user?: string;
   deletions: number;
@@ -415,6 +409,11 @@ export interface Restored {
   id: number;
   mailbox: string;
   uid: number;
+}
+
+export interface Seen {
+  account: string;
+  seen: string;
 }
 
 export interface SetAccount {
