@@ -62,27 +62,6 @@ func TestSetLogin(t *testing.T) {
 	}
 }
 
-// Who goes away after a change was written is not told that it failed: made once more, it
-// would.
-func TestAChangeThatIsWrittenIsDone(t *testing.T) {
-	t.Parallel()
-	r, _, home := agenttest.OneUser(t, open)
-	gone, cancel := context.WithCancel(t.Context())
-	cancel()
-	ask := operations.NewAccount{Address: "work@example.com", Password: agenttest.POPPassword,
-		Server: operations.MailServer{Host: "127.0.0.1", Port: home.Port, TLS: "none", Username: "work"}}
-	if added, err := r.Ops().AddAccount(gone, ask); err != nil || len(added.Wrong) > 0 || len(r.Load().Accounts) != 2 {
-		t.Errorf("added %+v, %v", added, err)
-	}
-	set, err := r.Ops().SetAccount(gone, operations.SetAccount{Account: "home", Settings: map[string]string{"paused": "true"}})
-	if err != nil || len(set.Wrong) > 0 || !r.Load().Accounts[0].Paused {
-		t.Errorf("set %+v, %v", set, err)
-	}
-	if removed, err := r.Ops().RemoveAccount(gone, operations.AccountName{Account: "home"}); err != nil || len(r.Load().Accounts) != 1 {
-		t.Errorf("removed %+v, %v", removed, err)
-	}
-}
-
 // hooked calls a function before each connection is served.
 type hooked struct {
 	net.Listener
