@@ -97,6 +97,12 @@ func TestWebSettings(t *testing.T) {
 	b.shows("How much is logged")
 	b.shows(p.Data) // to be read only
 	b.enter("Time zone", "Vienna")
+	eval[bool](b, `document.getElementById("skip").focus(); return true`)
+	b.press("\r")
+	b.until("the content has the focus", `document.activeElement.id === "main"`)
+	if at := eval[string](b, `return location.hash`); at != "#/settings" {
+		t.Errorf("the link to the content leads to %s", at)
+	}
 	b.click("Save")
 	b.shows(`did you mean "Europe/Vienna"?`)
 	if on := eval[string](b, `return document.activeElement.value`); on != "Vienna" {

@@ -149,6 +149,10 @@ async function start() {
   document.documentElement.lang = language;
   document.documentElement.dataset.theme = localStorage.getItem("popbridge-theme") ?? "system";
   header();
+  $("skip").addEventListener("click", e => {
+    e.preventDefault(); // the part behind # names a page
+    $("main").focus();
+  });
   const ticket = /^#t=(\w+)$/.exec(location.hash);
   if (ticket) {
     history.replaceState(null, "", location.pathname + "#/");
