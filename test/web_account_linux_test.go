@@ -32,6 +32,8 @@ func accountPage(t *testing.T, password string, messages ...[]byte) (d *rig.Dove
 func TestWebAccountPassword(t *testing.T) {
 	_, p, b, origin := accountPage(t, "old", testkit.Message(0))
 	b.shows("The provider refuses the password of home.")
+	eval[bool](b, `[...document.querySelectorAll("button")].find(b => b.textContent === "Fetch all now").click(); return true`) // which one account hides
+	b.until("the failure of all is said", `document.querySelector(".buttons .result .failed")?.textContent.includes("user name or password refused")`)
 	b.click("Enter the new password")
 	b.shows("For home at 127.0.0.1.")
 	b.enter("Password at the provider", "guess")

@@ -5,7 +5,7 @@ import { ask, work } from "./api.js";
 import { action, confirm, failed, field, icon, say } from "./parts.js";
 import { form, right, ruleOf, rules, ruleText, securities, tried } from "./form.js";
 import { look } from "./home.js";
-import { accountOf, confirmDeletions } from "./health.js";
+import { accountOf, confirmDeletions, poll } from "./health.js";
 
 /** @typedef {import("./types").AccountDetails} Details */
 /** @typedef {import("./types").Account} Account */
@@ -33,8 +33,8 @@ const set = (name, settings) => ask("PATCH", "/accounts", { account: name, setti
 /** @param {HTMLElement} el @param {Details} d @param {import("./main").State} s */
 function settings(el, d, s) {
   const state = h("p", { class: "verdict" }), problems = h("ul", {}), paused = h("span", {});
-  const trouble = h("section", { "aria-labelledby": "problems" }, h("h2", { id: "problems" }, t("account.problems")), problems, poll(d.account, t("poll.again")));
-  const pollNow = poll(d.account, t("poll"));
+  const trouble = h("section", { "aria-labelledby": "problems" }, h("h2", { id: "problems" }, t("account.problems")), problems, poll(t("poll.again"), [d.account]));
+  const pollNow = poll(t("poll"), [d.account]);
   el.append(state, trouble, h("div", { class: "buttons" }, pollNow, paused), settingsForm(d), remove(d));
   let isPaused = /** @type {boolean | null} */ (null), told = "";
   /** @param {import("./main").State | null} s */
@@ -55,13 +55,6 @@ function settings(el, d, s) {
   update(s);
   return update;
 }
-
-/** @param {string} name @param {string} text */
-const poll = (name, text) => action(text, async () => {
-  const [r] = await work("/sync", { accounts: [name] }, () => {});
-  if (r?.error) throw new Error(r.error + (r.hint ? " – " + r.hint : ""));
-  return t("poll.done", { n: r?.new ?? 0 });
-});
 
 /** @param {Details} d */
 function settingsForm(d) {
