@@ -112,6 +112,9 @@ func TestWebSettings(t *testing.T) {
 		t.Errorf("the file was changed: %v\n%s", err, same)
 	}
 	b.shot("settings-error")
+	b.enter("Time zone", "Europa/Wien")
+	b.press("\r") // as the button
+	b.until("another mistake is shown", `[...document.querySelectorAll("p.error")].some(e => e.innerText.includes("Europa/Wien"))`)
 	b.enter("Time zone", "Europe/Vienna")
 	eval[bool](b, `const s = [...document.querySelectorAll("select")].find(s => s.value === "info"); s.value = "debug"; return true`)
 	b.click("Save")
