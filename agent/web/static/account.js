@@ -56,11 +56,19 @@ function settings(el, d, s) {
   return update;
 }
 
+/** How often that is: a duration of the config is a sum, such as 1h30m. @param {string} duration */
+function often(duration) {
+  const units = /** @type {Record<string, number>} */ ({ d: 86400, h: 3600, m: 60, s: 1 });
+  const seconds = [...duration.matchAll(/([\d.]+)([dhms])/g)].reduce((sum, [, n, unit]) => sum + Number(n) * units[unit], 0);
+  const unit = Object.keys(units).find(u => seconds % units[u] === 0) ?? "s";
+  return t("every." + unit, { n: seconds / units[unit] });
+}
+
 /** @param {Details} d */
 function settingsForm(d) {
   const now = { ...d.settings };
   const [rule, n] = ruleOf(now.keep_on_server);
-  const every = Object.fromEntries(["1m", "2m", "5m", "10m", "15m", "30m", "1h", "1d", now.poll_every].map(e => [e, t("every." + e.slice(-1), { n: parseInt(e, 10) })]));
+  const every = Object.fromEntries(["1m", "2m", "5m", "10m", "15m", "30m", "1h", "1d", now.poll_every].map(e => [e, often(e)]));
   const check = (/** @type {string} */ key, /** @type {boolean} */ on) => field(t("account." + key), { type: "checkbox", checked: on, change: () => tell() }, t("account." + key + ".help"));
   const keep = field(t("account.keep"), { value: rule, change: () => tell(), options: Object.fromEntries(Object.keys(rules).map(r => [r, t("keep." + r + ".name")])) });
   const count = field(t("account.keep.n"), { value: n, inputmode: "numeric", input: () => tell() });
