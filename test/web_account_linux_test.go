@@ -42,6 +42,12 @@ func TestWebAccountPassword(t *testing.T) {
 	b.shot("account-password-refused")
 	b.click("User name and server")
 	narrow(b)
+	b.enter("Server", "127.evil.test")
+	b.pick("Encryption", "none")
+	b.click("Test and save")
+	b.shows("The connection to 127.evil.test is not encrypted")
+	b.click("Cancel")
+	b.enter("Server", "127.0.0.1")
 	stored := func() string {
 		data, err := os.ReadFile(filepath.Join(p.Dir, "password-home"))
 		must(t, err)
