@@ -180,8 +180,11 @@ async function change(el, args) {
   const may = rights(choices, d);
   may.of(d.user);
   const save = async () => {
-    const { lan, ...wanted } = may.values();
-    await ask("PATCH", "/devices", { user: d.user, name: d.name, ...wanted, lan: lan === d.lan ? null : lan });
+    const { lan, folders, read_only } = may.values();
+    // Folders that are gone are not among the boxes: what nobody has touched stays as it is.
+    const same = JSON.stringify([...folders].sort()) === JSON.stringify([...d.folders ?? []].sort());
+    if (!same && folders.length === 0 && !await confirm(t("devices.widen.title", { name: d.name }), h("p", {}, t("devices.widen.text")), { yes: t("devices.widen.yes"), danger: true })) return;
+    await ask("PATCH", "/devices", { user: d.user, name: d.name, read_only, folders: same ? null : folders, lan: lan === d.lan ? null : lan });
     say(t("devices.saved", { name: d.name }));
     location.hash = "#/devices";
   };
