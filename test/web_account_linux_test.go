@@ -32,6 +32,8 @@ func accountPage(t *testing.T, password string, messages ...[]byte) (d *rig.Dove
 func TestWebAccountPassword(t *testing.T) {
 	_, p, b, origin := accountPage(t, "old", testkit.Message(0))
 	b.shows("The provider refuses the password of home.")
+	eval[bool](b, `[...document.querySelectorAll("button")].find(b => b.textContent === "Fetch all now").click(); return true`) // which one account hides
+	b.until("the failure of all is said", `document.querySelector(".buttons .result .failed")?.textContent.includes("user name or password refused")`)
 	b.click("Enter the new password")
 	b.shows("For home at 127.0.0.1.")
 	b.enter("Password at the provider", "guess")
@@ -40,6 +42,12 @@ func TestWebAccountPassword(t *testing.T) {
 	b.shot("account-password-refused")
 	b.click("User name and server")
 	narrow(b)
+	b.enter("Server", "127.evil.test")
+	b.pick("Encryption", "none")
+	b.click("Test and save")
+	b.shows("The connection to 127.evil.test is not encrypted")
+	b.click("Cancel")
+	b.enter("Server", "127.0.0.1")
 	stored := func() string {
 		data, err := os.ReadFile(filepath.Join(p.Dir, "password-home"))
 		must(t, err)
@@ -142,7 +150,9 @@ func TestWebAccountKeepPauseRemove(t *testing.T) {
 	b.shows("home now belongs to bob; the mail that it has brought so far belongs to another user.")
 	b.click("Fetch its mail for bob from now on")
 	b.shows("Mail is being fetched.")
+	command(t, p, 0, "account", "set", "home", "poll_every=1h30m")
 	b.open(origin + "/#/account/home")
+	b.until("it says how often", `[...document.querySelectorAll("select")].some(s => s.selectedOptions[0].text === "every 90 minutes")`)
 	b.click("Pause")
 	b.shows("No mail is fetched. What is here stays")
 	b.click("Fetch mail again")

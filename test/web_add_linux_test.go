@@ -73,6 +73,12 @@ func TestWebAdd(t *testing.T) {
 	b.shows("Step 2 of 4")
 	b.click("Go on")
 	b.shows("Enter the name of the server.")
+	b.enter("Server", "localhost.evil.test") // which is not this computer
+	b.pick("Encryption", "none")
+	b.click("Go on")
+	b.shows("The connection to localhost.evil.test is not encrypted")
+	b.click("Cancel")
+	b.pick("Encryption", "TLS (usual)")
 	b.enter("Server", "localhost")
 	b.enter("Port", strconv.Itoa(d.POP3S))
 	b.shot("add-byhand")

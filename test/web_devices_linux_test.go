@@ -211,6 +211,24 @@ func TestWebDevices(t *testing.T) {
 	_, err = client.Select("INBOX", &imap.SelectOptions{}).Wait()
 	must(t, err)
 
+	// All folders are seen by who may see some once that was asked for; nothing else
+	// widens that, not even folders that are gone.
+	b.click("Change " + name)
+	b.tick("INBOX")
+	b.click("Save")
+	b.shows("No folder is marked, so it would see all mail.")
+	b.click("Cancel")
+	b.click("Devices")
+	b.click("Change lap\u202epot")
+	b.click("Only some folders")
+	b.tick(folder)
+	b.click("Save")
+	b.click("Change lap\u202epot")
+	must(t, c.Delete(folder).Wait())
+	b.tick("It may only read")
+	b.click("Save")
+	b.shows("nothing: its folders are gone")
+
 	// Revoked, it is disconnected and cannot come back; the other one stays.
 	b.click("Revoke " + name)
 	b.shows("It is disconnected at once")

@@ -90,6 +90,19 @@ func TestWebLivesOn(t *testing.T) {
 	other.open(origin)
 	other.shows("The account is up to date")
 
+	// A page that breaks, and an agent that refuses, are not an agent that is away.
+	eval[bool](other, `window.before = [fetch, Intl.RelativeTimeFormat]; Intl.RelativeTimeFormat = function () { throw new Error("a broken page"); }; return true`)
+	command(t, p, 0, "sync")
+	other.shows("a broken page")
+	eval[bool](other, `Intl.RelativeTimeFormat = before[1];
+		window.fetch = async () => new Response('{"text":"too many pages are open","hint":"close some of them"}', {status: 503});
+		const hidden = value => { Object.defineProperty(document, "hidden", {value, configurable: true}); document.dispatchEvent(new Event("visibilitychange")); };
+		hidden(true); setTimeout(() => hidden(false), 0); return true`)
+	other.shows("too many pages are open \u2013 close some of them")
+	other.gone("popbridge has not answered since")
+	eval[bool](other, `window.fetch = before[0]; location.reload(); return true`)
+	other.shows("The account is up to date")
+
 	stop(t, p)
 	b.shows("popbridge has not answered since")
 	other.shows("popbridge has not answered since")
@@ -108,6 +121,8 @@ func TestWebLivesOn(t *testing.T) {
 	other.may = b.may
 	b.shows("This browser is not signed in")
 	other.shows("This browser is not signed in")
+	eval[bool](b, `location.hash = "#/log"; dispatchEvent(new HashChangeEvent("hashchange")); return true`)
+	b.shows("This browser is not signed in")
 	b.quiet(origin)
 	other.quiet(origin)
 }

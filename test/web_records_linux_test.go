@@ -97,6 +97,12 @@ func TestWebSettings(t *testing.T) {
 	b.shows("How much is logged")
 	b.shows(p.Data) // to be read only
 	b.enter("Time zone", "Vienna")
+	eval[bool](b, `document.getElementById("skip").focus(); return true`)
+	b.press("\r")
+	b.until("the content has the focus", `document.activeElement.id === "main"`)
+	if at := eval[string](b, `return location.hash`); at != "#/settings" {
+		t.Errorf("the link to the content leads to %s", at)
+	}
 	b.click("Save")
 	b.shows(`did you mean "Europe/Vienna"?`)
 	if on := eval[string](b, `return document.activeElement.value`); on != "Vienna" {
@@ -106,6 +112,9 @@ func TestWebSettings(t *testing.T) {
 		t.Errorf("the file was changed: %v\n%s", err, same)
 	}
 	b.shot("settings-error")
+	b.enter("Time zone", "Europa/Wien")
+	b.press("\r") // as the button
+	b.until("another mistake is shown", `[...document.querySelectorAll("p.error")].some(e => e.innerText.includes("Europa/Wien"))`)
 	b.enter("Time zone", "Europe/Vienna")
 	eval[bool](b, `const s = [...document.querySelectorAll("select")].find(s => s.value === "info"); s.value = "debug"; return true`)
 	b.click("Save")

@@ -3,9 +3,9 @@ import { h, replace } from "./dom.js";
 import { t, ago, size, when } from "./text.js";
 import { ask, work } from "./api.js";
 import { action, confirm, failed, field, icon, say } from "./parts.js";
-import { form, right, ruleOf, rules, ruleText, securities, tried } from "./form.js";
+import { form, mayConnect, right, ruleOf, rules, ruleText, securities, tried } from "./form.js";
 import { look } from "./home.js";
-import { accountOf, confirmDeletions } from "./health.js";
+import { accountOf, confirmDeletions, poll } from "./health.js";
 
 /** @typedef {import("./types").AccountDetails} Details */
 /** @typedef {import("./types").Account} Account */
@@ -33,8 +33,8 @@ const set = (name, settings) => ask("PATCH", "/accounts", { account: name, setti
 /** @param {HTMLElement} el @param {Details} d @param {import("./main").State} s */
 function settings(el, d, s) {
   const state = h("p", { class: "verdict" }), problems = h("ul", {}), paused = h("span", {});
-  const trouble = h("section", { "aria-labelledby": "problems" }, h("h2", { id: "problems" }, t("account.problems")), problems, poll(d.account, t("poll.again")));
-  const pollNow = poll(d.account, t("poll"));
+  const trouble = h("section", { "aria-labelledby": "problems" }, h("h2", { id: "problems" }, t("account.problems")), problems, poll(t("poll.again"), [d.account]));
+  const pollNow = poll(t("poll"), [d.account]);
   el.append(state, trouble, h("div", { class: "buttons" }, pollNow, paused), settingsForm(d), remove(d));
   let isPaused = /** @type {boolean | null} */ (null), told = "";
   /** @param {import("./main").State | null} s */
@@ -56,18 +56,19 @@ function settings(el, d, s) {
   return update;
 }
 
-/** @param {string} name @param {string} text */
-const poll = (name, text) => action(text, async () => {
-  const [r] = await work("/sync", { accounts: [name] }, () => {});
-  if (r?.error) throw new Error(r.error + (r.hint ? " – " + r.hint : ""));
-  return t("poll.done", { n: r?.new ?? 0 });
-});
+/** How often that is: a duration of the config is a sum, such as 1h30m. @param {string} duration */
+function often(duration) {
+  const units = /** @type {Record<string, number>} */ ({ d: 86400, h: 3600, m: 60, s: 1 });
+  const seconds = [...duration.matchAll(/([\d.]+)([dhms])/g)].reduce((sum, [, n, unit]) => sum + Number(n) * units[unit], 0);
+  const unit = Object.keys(units).find(u => seconds % units[u] === 0) ?? "s";
+  return t("every." + unit, { n: seconds / units[unit] });
+}
 
 /** @param {Details} d */
 function settingsForm(d) {
   const now = { ...d.settings };
   const [rule, n] = ruleOf(now.keep_on_server);
-  const every = Object.fromEntries(["1m", "2m", "5m", "10m", "15m", "30m", "1h", "1d", now.poll_every].map(e => [e, t("every." + e.slice(-1), { n: parseInt(e, 10) })]));
+  const every = Object.fromEntries(["1m", "2m", "5m", "10m", "15m", "30m", "1h", "1d", now.poll_every].map(e => [e, often(e)]));
   const check = (/** @type {string} */ key, /** @type {boolean} */ on) => field(t("account." + key), { type: "checkbox", checked: on, change: () => tell() }, t("account." + key + ".help"));
   const keep = field(t("account.keep"), { value: rule, change: () => tell(), options: Object.fromEntries(Object.keys(rules).map(r => [r, t("keep." + r + ".name")])) });
   const count = field(t("account.keep.n"), { value: n, inputmode: "numeric", input: () => tell() });
@@ -161,8 +162,9 @@ function login(el, d) {
   el.append(h("p", {}, t("account.login", { username: d.server.username, server: d.server.host })),
     form([f.password.box, h("details", {}, h("summary", {}, t("account.login.more")), f.username.box, f.host.box, f.tls.box, f.port.box)], t("account.login.save"), async () => {
       if (!right(f, f.password.input.value ? [] : [{ key: "password", text: t("add.secret.wrong"), hint: "" }])) return;
-      const r = await ask("POST", "/accounts/login", { account: d.account, password: f.password.input.value,
-        server: { username: f.username.input.value.trim(), host: f.host.input.value.trim(), port: parseInt(f.port.input.value, 10) || 0, tls: f.tls.input.value } });
+      const server = { username: f.username.input.value.trim(), host: f.host.input.value.trim(), port: parseInt(f.port.input.value, 10) || 0, tls: f.tls.input.value };
+      if (!await mayConnect(server.host, server.tls)) return;
+      const r = await ask("POST", "/accounts/login", { account: d.account, password: f.password.input.value, server });
       if (!right(f, r.wrong)) return;
       if (r.error) {
         f.password.input.focus();

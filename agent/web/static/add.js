@@ -3,8 +3,8 @@
 import { h, replace } from "./dom.js";
 import { t, number, size } from "./text.js";
 import { ask, work } from "./api.js";
-import { confirm, copied, failed, field, icon } from "./parts.js";
-import { advice, form, right, rules, ruleText, securities, security, tried } from "./form.js";
+import { copied, failed, field, icon } from "./parts.js";
+import { advice, form, mayConnect, right, rules, ruleText, securities, security, tried } from "./form.js";
 
 /** @typedef {import("./types").MailServer} MailServer */
 /** @typedef {{address: string, byHand: boolean, found: import("./types").Discovered | null, server: MailServer | null, smtp: MailServer | null,
@@ -107,13 +107,12 @@ function found(el, f) {
         for (const d of doubts) d.wrong("");
         for (const d of open.reverse()) d.wrong(t("add.agree"));
         if (open.length > 0) return;
+        if (JSON.stringify(f.pop) !== JSON.stringify(draft.server)) draft.tried = null;
         draft.server = f.pop;
         draft.smtp = f.smtp.host ? f.smtp : null;
         go("password");
       }, [handButton(), back("")]));
 }
-
-const isHere = (/** @type {string} */ host) => /^(localhost|127\.|\[?::1)/.test(host);
 
 /** @param {HTMLElement} el */
 function byHand(el) {
@@ -129,7 +128,7 @@ function byHand(el) {
     if (!/^\d{1,5}$/.test(n) || +n < 1 || +n > 65535) wrong.push({ key: "port", text: t("add.port.wrong"), hint: "" });
     if (!right({ host, port }, wrong)) return;
     const typed = { host: host.input.value.trim(), port: +n, tls: tls.input.value, username: username.input.value.trim() || draft.address };
-    if (typed.tls === "none" && !isHere(typed.host) && !await confirm(t("add.clear.title"), h("p", {}, t("add.doubt.clear", { host: typed.host })), { yes: t("add.clear.yes"), danger: true })) return;
+    if (!await mayConnect(typed.host, typed.tls)) return;
     draft = { ...draft, server: typed, tried: null };
     go("password");
   }, back("")));

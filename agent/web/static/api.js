@@ -14,6 +14,15 @@ export class Fault extends Error {
   }
 }
 
+/** There is no answer, or its end is missing: the agent does not run, or the machine slept. */
+export class Away extends Error {}
+
+/** What a request or a stream failed with; what the page itself has ended is no trouble. @param {unknown} e @returns {never} */
+export function away(e) {
+  if (e instanceof DOMException && e.name === "AbortError") throw e;
+  throw new Away(String(e));
+}
+
 /** @param {string} method @param {string} path @param {any} [body] @param {AbortSignal} [signal] */
 async function send(method, path, body, signal) {
   const request = /** @type {RequestInit} */ ({ method, signal, cache: "no-store", credentials: "same-origin", redirect: "error",
@@ -22,15 +31,18 @@ async function send(method, path, body, signal) {
     request.body = JSON.stringify(body ?? {});
     request.headers = { ...request.headers, "Content-Type": "application/json" };
   }
-  const answer = await fetch(path, request);
+  const answer = await fetch(path, request).catch(away);
   if (answer.ok) return answer;
   const f = await answer.json().catch(() => ({ text: answer.statusText }));
   throw new Fault(f, answer.status);
 }
 
+/** Whether the browser is not signed in any more. @param {unknown} e */
+export const isSignedOut = e => e instanceof Fault && (e.status === 401 || e.status === 403);
+
 /** @param {string} method @param {string} path @param {any} [body] @returns {Promise<any>} */
 export async function ask(method, path, body) {
-  return (await send(method, "/api" + path, body)).json();
+  return (await send(method, "/api" + path, body)).json().catch(away);
 }
 
 /**
@@ -48,7 +60,7 @@ export async function work(path, body, progress, signal) {
     if (line.error) throw new Fault(line.error, 422);
     if (line.end) return line.result ?? [];
   }
-  throw new Fault({ text: "popbridge stopped before it answered", hint: "" }, 0);
+  throw new Away("no end");
 }
 
 /**
@@ -76,7 +88,7 @@ async function* lines(answer) {
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
-    const { done, value } = await reader.read();
+    const { done, value } = await reader.read().catch(away);
     if (done) return;
     rest += value;
     for (let end; (end = rest.indexOf("\n")) >= 0; rest = rest.slice(end + 1)) yield JSON.parse(rest.slice(0, end));

@@ -3,6 +3,7 @@ import { h, svg, replace } from "./dom.js";
 import { t, has, when, ago } from "./text.js";
 import { ask } from "./api.js";
 import { action, confirm, copied, failed, field, icon, say } from "./parts.js";
+import { form } from "./form.js";
 
 /** @typedef {import("./main").State} State */
 /** @typedef {import("./types").Device} Device */
@@ -138,11 +139,8 @@ function rights(choices, d) {
   return { el: [readOnly.box, lan.box, some], of, values };
 }
 
-/** A form whose Enter presses the button. @param {HTMLElement} button @param {...import("./dom.js").Child} children */
-const form = (button, ...children) => h("form", { class: "narrow", submit: (/** @type {Event} */ e) => {
-  e.preventDefault();
-  button.querySelector("button")?.click();
-} }, children, h("div", { class: "buttons" }, button, h("a", { class: "button", href: "#/devices" }, t("cancel"))));
+/** @param {import("./dom.js").Child} content @param {string} yes @param {() => Promise<void>} work */
+const narrow = (content, yes, work) => h("div", { class: "narrow" }, form(content, yes, work, h("a", { class: "button", href: "#/devices" }, t("cancel"))));
 
 /** @param {HTMLElement} el @param {State} s */
 async function add(el, s) {
@@ -157,7 +155,7 @@ async function add(el, s) {
   user?.input.addEventListener("change", () => may.of(user.input.value));
   /** @type {((s: State | null) => void) | undefined} */
   let next;
-  const create = action(t("devices.create"), async () => {
+  const create = async () => {
     const wanted = { name: name.input.value.trim(), user: user?.input.value ?? users[0] ?? "", ...may.values() };
     name.wrong("");
     if (wanted.name === "") return name.wrong(t("devices.name.missing"));
@@ -167,8 +165,8 @@ async function add(el, s) {
     next = await setUp(el, s, made, made.password);
     el.querySelector("h1")?.setAttribute("tabindex", "-1");
     el.querySelector("h1")?.focus();
-  }, { primary: true });
-  el.append(h("h1", {}, t("devices.add")), form(create, name.box, user?.box, may.el));
+  };
+  el.append(h("h1", {}, t("devices.add")), narrow([name.box, user?.box, may.el], t("devices.create"), create));
   return (/** @type {State | null} */ now) => {
     if (now) s = now;
     next?.(now);
@@ -181,13 +179,16 @@ async function change(el, args) {
   const [choices, d] = await Promise.all([ask("GET", "/devices/choices"), named(args)]);
   const may = rights(choices, d);
   may.of(d.user);
-  const save = action(t("devices.save"), async () => {
-    const { lan, ...wanted } = may.values();
-    await ask("PATCH", "/devices", { user: d.user, name: d.name, ...wanted, lan: lan === d.lan ? null : lan });
+  const save = async () => {
+    const { lan, folders, read_only } = may.values();
+    // Folders that are gone are not among the boxes: what nobody has touched stays as it is.
+    const same = JSON.stringify([...folders].sort()) === JSON.stringify([...d.folders ?? []].sort());
+    if (!same && folders.length === 0 && !await confirm(t("devices.widen.title", { name: d.name }), h("p", {}, t("devices.widen.text")), { yes: t("devices.widen.yes"), danger: true })) return;
+    await ask("PATCH", "/devices", { user: d.user, name: d.name, read_only, folders: same ? null : folders, lan: lan === d.lan ? null : lan });
     say(t("devices.saved", { name: d.name }));
     location.hash = "#/devices";
-  }, { primary: true });
-  el.append(h("h1", {}, t("devices.change.title", { name: d.name })), h("p", {}, t("devices.change.text")), form(save, may.el));
+  };
+  el.append(h("h1", {}, t("devices.change.title", { name: d.name })), h("p", {}, t("devices.change.text")), narrow(may.el, t("devices.save"), save));
 }
 
 /** @param {import("./types").Drawing} code @param {string} label */

@@ -2,7 +2,7 @@
 import { h, replace } from "./dom.js";
 import { t, number, size } from "./text.js";
 import { Fault } from "./api.js";
-import { failed, icon } from "./parts.js";
+import { confirm, failed, icon } from "./parts.js";
 
 /** @typedef {ReturnType<typeof import("./parts.js").field>} Field */
 
@@ -65,6 +65,10 @@ export function advice(a) {
 /** @param {string} tls */
 export const security = tls => t("tls." + tls);
 export const securities = () => ({ implicit: security("implicit"), starttls: security("starttls"), none: security("none") });
+
+/** Asks before a password goes to another computer in the clear. @param {string} host @param {string} tls */
+export const mayConnect = async (host, tls) => tls !== "none" || /^(localhost|127(\.\d+){3}|\[?::1\]?)$/.test(host)
+  || confirm(t("add.clear.title"), h("p", {}, t("add.doubt.clear", { host })), { yes: t("add.clear.yes"), danger: true });
 
 /** What a login at a server found, or why there was none. @param {import("./types").Tried} r */
 export function tried(r) {

@@ -1,7 +1,7 @@
 // What a condition means for a person, and the one thing to do about it.
 import { h } from "./dom.js";
 import { t, has, ago } from "./text.js";
-import { ask, work } from "./api.js";
+import { ask, work, Fault } from "./api.js";
 import { action, icon } from "./parts.js";
 
 /** @typedef {import("./types").Condition} Condition */
@@ -24,13 +24,29 @@ const leads = /** @type {Record<string, string>} */ ({
   "config-invalid": "settings", "config-unwatched": "settings", "restart-needed": "settings", "control-failed": "log", "web-failed": "settings", "web-address-used-twice": "about",
 });
 
+/**
+ * A button that polls; an account that could not be polled is its error.
+ * @param {string} text
+ * @param {string[]} [accounts] none: all
+ * @param {Parameters<typeof action>[2]} [o]
+ */
+export const poll = (text, accounts, o) => action(text, async () => {
+  /** @type {import("./types").SyncResult[]} */
+  const results = await work("/sync", accounts ? { accounts } : {}, () => {});
+  const bad = results.filter(r => r.error);
+  if (bad.length > 0) {
+    throw new Fault({ text: bad.map(r => (results.length > 1 ? r.account + ": " : "") + r.error).join("; "), hint: [...new Set(bad.map(r => r.hint))].filter(Boolean).join("; ") }, 422);
+  }
+  return t("poll.done", { n: results.reduce((n, r) => n + r.new, 0) });
+}, o);
+
 /** @param {Condition} c @param {Date} now */
 export function condition(c, now) {
   const account = accountOf(c);
   const id = "health." + c.code;
   const to = leads[c.code] ?? "log";
   const button = to === "sync"
-    ? action(t("poll.again"), async () => { await work("/sync", { accounts: [account] }, () => {}); }, { primary: true })
+    ? poll(t("poll.again"), [account], { primary: true })
     : h("a", { class: "button primary", href: to.startsWith("/") ? at("account", c, to) : at(to, c) }, t(has(id + ".do") ? id + ".do" : "do." + (to.startsWith("/") ? "account" : to)));
   return h("li", { class: "condition " + c.severity },
     icon(c.severity),

@@ -1,9 +1,9 @@
 // Does my mail flow, what is it doing, what does it want from me?
 import { h, replace } from "./dom.js";
 import { t, number, size, when, ago, span } from "./text.js";
-import { ask, work } from "./api.js";
-import { icon, action, failed, plot } from "./parts.js";
-import { condition } from "./health.js";
+import { ask } from "./api.js";
+import { icon, failed, plot } from "./parts.js";
+import { condition, poll } from "./health.js";
 
 /** @typedef {import("./main").State} State */
 
@@ -56,13 +56,9 @@ export const look = a => a.state === "polling" ? "busy" : a.state === "paused" ?
 /** A card of an account, and what brings it up to date. @param {string} name */
 function card(name) {
   const state = h("p", { class: "state" }), live = h("div", {}), facts = h("dl", { class: "facts" });
-  const poll = action(t("poll"), async () => {
-    const [r] = await work("/sync", { accounts: [name] }, () => {});
-    if (r?.error) throw new Error(r.error + (r.hint ? " \u2013 " + r.hint : ""));
-    return t("poll.done", { n: r?.new ?? 0 });
-  }, { label: t("poll.label", { account: name }) });
+  const now = poll(t("poll"), [name], { label: t("poll.label", { account: name }) });
   const el = h("li", { class: "card" },
-    h("h3", {}, h("a", { href: "#/account/" + encodeURIComponent(name) }, name)), state, live, facts, poll);
+    h("h3", {}, h("a", { href: "#/account/" + encodeURIComponent(name) }, name)), state, live, facts, now);
   const update = (/** @type {import("./types").Account} */ a, /** @type {State} */ s) => {
     replace(state, icon(look(a)), " ", t("state." + (a.last_error && a.state !== "polling" && a.state !== "paused" ? "trouble" : a.last_success || a.state !== "idle" ? a.state : "new")));
     replace(live, progress(a, s), a.last_error && a.state !== "polling" ? h("p", { class: "error" }, a.last_error) : null);
@@ -71,7 +67,7 @@ function card(name) {
       h("dt", {}, t("account.next")), h("dd", { title: when(a.next_poll, s.now) }, a.next_poll ? ago(a.next_poll, s.now) : t("account.none")),
       h("dt", {}, t("account.stored")), h("dd", {}, number(a.stored)),
       h("dt", {}, t("account.server")), h("dd", {}, number(a.on_server)));
-    poll.hidden = a.state === "paused";
+    now.hidden = a.state === "paused";
   };
   return { el, update };
 }
@@ -84,10 +80,7 @@ export default function home(el, _, s) {
   /** @type {Map<string, ReturnType<typeof card>>} */
   const cards = new Map();
   let told = "", shownHealth = "";
-  const all = action(t("poll.all"), async () => {
-    const results = await work("/sync", {}, () => {});
-    return t("poll.done", { n: results.reduce((n, r) => n + r.new, 0) });
-  });
+  const all = poll(t("poll.all"));
   el.append(h("h1", {}, t("nav.home")), line, wanted,
     h("section", { "aria-labelledby": "accounts" }, h("h2", { id: "accounts" }, t("home.accounts")), none, list,
       h("p", { class: "buttons" }, all, h("a", { class: "button", href: "#/add" }, t("home.add")))),

@@ -1,7 +1,7 @@
 // The log as it is written: what happened in words, all else on demand.
 import { h, add, replace } from "./dom.js";
 import { t, when } from "./text.js";
-import { ask, log as records } from "./api.js";
+import { ask, isSignedOut, log as records, Away } from "./api.js";
 import { icon, action, download, failed, field } from "./parts.js";
 
 /** @typedef {import("./types").Entry} Entry */
@@ -124,8 +124,9 @@ export default function log(el, _, s) {
           if (waiting.push(e) === 1) setTimeout(flush);
         }
       } catch (e) {
+        if (isSignedOut(e)) return;
         if (ended || document.hidden) continue;
-        if (!(e instanceof TypeError)) replace(trouble, failed(e)); // without an agent the bar on top says it
+        if (!(e instanceof Away)) replace(trouble, failed(e)); // without an agent the bar on top says it
       }
       if (!ended && !document.hidden) await new Promise(done => setTimeout(done, 1000));
     }

@@ -64,8 +64,7 @@ async function show(moved) {
     try { return decodeURIComponent(part); } catch { return part; }
   });
   const page = pages[name] ?? pages[""];
-  update?.(null);
-  update = null;
+  leave();
   for (const a of document.querySelectorAll("nav a")) a.toggleAttribute("aria-current", a.getAttribute("data-page") === name);
   for (const a of document.querySelectorAll("nav a[aria-current]")) a.setAttribute("aria-current", "page");
   const el = h("div", { class: "page" });
@@ -75,17 +74,44 @@ async function show(moved) {
     return;
   }
   try {
-    const next = await (await page.load()).default(el, args, state);
+    const next = await (await page.load().catch(api.away)).default(el, args, state);
     if (!el.isConnected) return next?.(null); // another page was asked for meanwhile
     update = next ?? null;
   } catch (e) {
     el.append(failed(e));
+    if (!el.isConnected) return;
   }
   title();
   const heading = el.querySelector("h1");
   heading?.setAttribute("tabindex", "-1");
   if (moved) heading?.focus();
 }
+
+/** Ends the page that is shown. */
+function leave() {
+  const end = update;
+  update = null;
+  end?.(null);
+}
+
+/** Takes what the agent tells. What goes wrong in a page is its own trouble, shown there once. @param {import("./types").Event} event */
+async function take(event) {
+  const first = state === null;
+  if (event.status) state = { status: event.status, now: new Date(event.now) };
+  else if (state) state = { ...state, now: new Date(event.now) };
+  try {
+    if (first) {
+      await show();
+      performance.mark("shown"); // how long it takes is measured by test/bench
+    } else if (state) update?.(state);
+    title();
+  } catch (e) {
+    if (update) $("main").firstElementChild?.append(failed(e));
+    update = null;
+  }
+}
+
+const moved = () => show(true);
 
 /** The title of the tab says how it is, and where one is. */
 function title() {
@@ -101,6 +127,7 @@ async function follow() {
   for (;;) {
     if (document.hidden) await new Promise(done => document.addEventListener("visibilitychange", done, { once: true }));
     const stop = new AbortController();
+    let said = /** @type {api.Fault | null} */ (null);
     const hidden = () => document.hidden && stop.abort();
     document.addEventListener("visibilitychange", hidden);
     try {
@@ -111,24 +138,18 @@ async function follow() {
         }
         $("lost").hidden = true;
         wait = 500;
-        const first = state === null;
-        if (event.status) state = { status: event.status, now: new Date(event.now) };
-        else if (state) state = { ...state, now: new Date(event.now) };
-        if (first) {
-          await show();
-          performance.mark("shown"); // how long it takes is measured by test/bench
-        } else if (state) update?.(state);
-        title();
+        await take(event);
       }
     } catch (e) {
-      if (e instanceof api.Fault && (e.status === 401 || e.status === 403)) return signedOut(e);
+      if (api.isSignedOut(e)) return signedOut(/** @type {api.Fault} */ (e));
+      said = e instanceof api.Fault ? e : null;
     } finally {
       document.removeEventListener("visibilitychange", hidden);
     }
     if (document.hidden || stop.signal.aborted) continue;
     since ??= new Date();
     $("lost").hidden = false;
-    $("lost").textContent = t("lost", { at: when(since.toISOString(), new Date()) });
+    replace($("lost"), said ? h("span", { lang: "en" }, [said.message, said.hint].filter(Boolean).join(" \u2013 ")) : t("lost", { at: when(since.toISOString(), new Date()) }));
     await new Promise(done => setTimeout(done, wait));
     wait = Math.min(wait * 1.5, 5000);
   }
@@ -136,6 +157,8 @@ async function follow() {
 
 /** @param {api.Fault} [e] */
 function signedOut(e) {
+  removeEventListener("hashchange", moved);
+  leave();
   replace($("main"), h("div", { class: "page narrow" },
     h("h1", {}, t("signin.title")),
     e && e.status === 403 ? failed(e) : null,
@@ -149,6 +172,10 @@ async function start() {
   document.documentElement.lang = language;
   document.documentElement.dataset.theme = localStorage.getItem("popbridge-theme") ?? "system";
   header();
+  $("skip").addEventListener("click", e => {
+    e.preventDefault(); // the part behind # names a page
+    $("main").focus();
+  });
   const ticket = /^#t=(\w+)$/.exec(location.hash);
   if (ticket) {
     history.replaceState(null, "", location.pathname + "#/");
@@ -159,7 +186,7 @@ async function start() {
     }
   }
   if (!api.known()) return signedOut();
-  addEventListener("hashchange", () => show(true));
+  addEventListener("hashchange", moved);
   show();
   await follow();
 }

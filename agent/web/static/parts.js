@@ -1,7 +1,7 @@
 // Parts that several pages use.
 import { h, svg } from "./dom.js";
 import { t } from "./text.js";
-import { Fault } from "./api.js";
+import { Away, Fault } from "./api.js";
 
 const paths = /** @type {Record<string, string>} */ ({
   logo: "M3 12l13 8 13-8M3 12v14h26V12M3 12C8 4 24 4 29 12M9 26v-5M23 26v-5",
@@ -19,7 +19,7 @@ export const icon = name => svg("svg", { viewBox: "0 0 32 32", class: "icon " + 
 /** An error: what happened, and what to do. @param {any} e */
 export function failed(e) {
   const hint = e instanceof Fault ? e.hint : "";
-  const text = e instanceof Fault ? e.message : e instanceof TypeError ? t("error.away") : String(e?.message ?? e);
+  const text = e instanceof Fault ? e.message : e instanceof Away ? t("error.away") : String(e?.message ?? e);
   return h("div", { class: "failed", role: "alert" }, icon("error"), h("div", {}, h("p", {}, text), hint && h("p", { class: "dim" }, hint)));
 }
 

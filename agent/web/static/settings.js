@@ -1,8 +1,9 @@
 // The keys of the config file, each with what it is for and where it stands.
 import { h, replace } from "./dom.js";
 import { t } from "./text.js";
-import { ask } from "./api.js";
-import { action, failed, field, icon } from "./parts.js";
+import { ask, Fault } from "./api.js";
+import { failed, field, icon, say } from "./parts.js";
+import { form } from "./form.js";
 
 /** @typedef {import("./types").Setting} Setting */
 
@@ -42,7 +43,7 @@ export default async function settings(el, _, s) {
     const fields = [];
     const group = (/** @type {Setting} */ k) => k.key.includes(".") ? k.key.split(".")[0] : "file";
     const groups = [...new Set(now.keys.map(group))].map(name => ({ name, keys: now.keys.filter(k => group(k) === name) }));
-    const save = action(t("settings.save"), async () => {
+    const save = async () => {
       const values = Object.fromEntries(fields.filter(f => f.changed()).map(f => [f.key, f.value()]));
       for (const f of fields) f.wrong("");
       if (Object.keys(values).length === 0) return t("settings.same");
@@ -50,18 +51,18 @@ export default async function settings(el, _, s) {
       for (const p of [...problems].reverse()) {
         const f = fields.find(f => f.key === p.key);
         const text = p.text + (p.hint ? ": " + p.hint : "");
-        if (!f) throw new Error(p.key + " " + text);
+        if (!f) throw new Fault({ text: p.key + " " + p.text, hint: p.hint }, 422);
         f.wrong(text);
       }
       if (problems.length > 0) return;
       show(after, t("settings.saved"));
-    }, { primary: true });
+      say(t("settings.saved"));
+    };
     const done = h("p", { role: "status", tabindex: -1 }, said && [icon("ok"), " ", said]);
     replace(body,
       h("p", {}, t("settings.file"), " ", h("code", {}, now.file)),
       now.problems.map(p => failed(new Error([p.line ? t("settings.problem", { line: String(p.line) }) : "", p.key, p.text, p.hint].filter(Boolean).join(" \u2013 ")))),
-      h("form", { submit: (/** @type {Event} */ e) => { e.preventDefault(); save.querySelector("button")?.click(); }, novalidate: true },
-        groups.map(({ name, keys }) => h("section", { "aria-labelledby": "s-" + name }, h("h2", { id: "s-" + name }, t("settings.group." + name)),
+      form([groups.map(({ name, keys }) => h("section", { "aria-labelledby": "s-" + name }, h("h2", { id: "s-" + name }, t("settings.group." + name)),
           keys.filter(k => !k.fixed).map(k => {
             const f = editable(k, now.file);
             fields.push(f);
@@ -69,8 +70,7 @@ export default async function settings(el, _, s) {
           }),
           keys.some(k => k.fixed) && h("div", { class: "box" },
             h("p", {}, icon("info"), " ", t("settings.fixed." + (name === "file" ? "folder" : "listen"))),
-            h("dl", {}, keys.filter(k => k.fixed).map(k => fixed(k, now.file)))))),
-        fields.length > 0 && h("div", { class: "buttons save" }, save), done),
+            h("dl", {}, keys.filter(k => k.fixed).map(k => fixed(k, now.file))))))], t("settings.save"), save), done,
       h("p", { class: "dim" }, t("settings.accounts")));
     if (said) done.focus();
   }
