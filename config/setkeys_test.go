@@ -68,9 +68,9 @@ func TestSetKeys(t *testing.T) {
 			}
 		})
 	}
-	for text, want := range map[string]string{"log = {level = \"info\"}\n": "in one line"} {
-		if _, err := config.SetKeys([]byte(text), []config.Setting{config.Text("log.format", "json")}); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %v", text, err)
+	for _, s := range []config.Setting{config.Text("log.format", "json"), {Key: "log.level"}} { // a default, too
+		if _, err := config.SetKeys([]byte("log = {level = \"info\"}\n"), []config.Setting{s}); err == nil || !strings.Contains(err.Error(), "in one line") {
+			t.Errorf("%v: %v", s, err)
 		}
 	}
 	if _, err := config.KeySetting("log.lvl", "x"); !fault.Is(err, fault.Config) {
