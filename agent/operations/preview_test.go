@@ -57,13 +57,22 @@ func TestConfirmOfWhatNobodyHasSeen(t *testing.T) {
 	if err != nil || done != (operations.Confirmed{User: "bob"}) {
 		t.Errorf("of another user: %+v, %v", done, err)
 	}
-	r.Sync()
+	syncedAfterChange(t, r)
 	if now := previewed(t, r); len(now.Delete) != 2 || !now.NeedsConfirm {
 		t.Errorf("with the user: %+v", now)
 	}
 	if _, err := r.Ops().Confirm(t.Context(), operations.Confirm{Account: "home", Everything: true}); err != nil || previewed(t, r).NeedsConfirm {
 		t.Errorf("everything: %v", err)
 	}
+}
+
+// syncedAfterChange syncs once the server has given up the session of the account as it was.
+func syncedAfterChange(t *testing.T, r *agenttest.Rig) {
+	t.Helper()
+	agenttest.Eventually(t, "the mailbox is free", func() bool {
+		results, err := r.Ops().Sync(t.Context(), nil, nil)
+		return err == nil && results[0].Error == ""
+	})
 }
 
 func previewed(t *testing.T, r *agenttest.Rig) operations.Preview {

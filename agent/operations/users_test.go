@@ -151,7 +151,7 @@ func TestAnAccountOfAnotherUserWaitsForAnAnswer(t *testing.T) {
 	if done, err := r.Ops().Confirm(t.Context(), operations.Confirm{Account: "home", Everything: true}); err != nil || done != (operations.Confirmed{User: "bob", Held: true}) {
 		t.Fatal(done, err)
 	}
-	r.Sync()
+	syncedAfterChange(t, r)
 	if got := r.Condition(health.CodeAccountUserChanged); got.Code != "" {
 		t.Errorf("after it was confirmed: %+v", got)
 	}
