@@ -3,8 +3,8 @@ package operations_test
 import (
 	"context"
 	"encoding/json"
-	"slices"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
