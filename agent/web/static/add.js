@@ -1,7 +1,7 @@
 // A new account, step by step. Each step has its own address; what was typed is kept as
 // long as the page is open, and nowhere else.
 import { h, replace } from "./dom.js";
-import { t, number, size } from "./text.js";
+import { t, size } from "./text.js";
 import { ask, work } from "./api.js";
 import { copied, failed, field, icon } from "./parts.js";
 import { advice, form, mayConnect, right, rules, ruleText, securities, security, tried } from "./form.js";
@@ -184,7 +184,7 @@ function keep(el) {
     const goes = chosen === "never" ? r.messages : chosen === "newest" ? Math.max(0, r.messages - (+n() || 0)) : 0;
     replace(what,
       h("li", {}, t("add.will.fetch", { n: r.messages, size: size(r.bytes) })),
-      h("li", {}, goes > 0 ? h("strong", {}, t("add.will.delete", { n: goes })) : t(chosen === "days" ? "add.will.later" : "add.will.nothing", { n: number(n() || 0) })),
+      h("li", {}, goes > 0 ? h("strong", {}, t("add.will.delete", { n: goes })) : t(chosen === "days" ? "add.will.later" : "add.will.nothing", { n: +n() || 0 })),
       goes > 0 && h("li", {}, t("add.will.only")),
       h("li", {}, t("add.will.password")));
   }

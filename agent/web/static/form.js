@@ -1,6 +1,6 @@
 // Forms that a person fills in, and what an account is to be told about.
 import { h, replace } from "./dom.js";
-import { t, number, size } from "./text.js";
+import { t, size } from "./text.js";
 import { Fault } from "./api.js";
 import { confirm, failed, icon } from "./parts.js";
 
@@ -94,4 +94,4 @@ export function ruleOf(keep) {
 }
 
 /** What a rule does, in a sentence. @param {string} rule @param {string} n */
-export const ruleText = (rule, n) => t("keep." + rule, { n: number(n || 0) });
+export const ruleText = (rule, n) => t("keep." + rule, { n: Number(n) || 0 });
