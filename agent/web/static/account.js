@@ -1,6 +1,6 @@
 // One account: how it is, its settings, its password, and what is deleted at the provider.
 import { h, replace } from "./dom.js";
-import { t, ago, size, when } from "./text.js";
+import { t, ago, language, size, when } from "./text.js";
 import { ask, work, Fault } from "./api.js";
 import { action, confirm, failed, field, icon, say } from "./parts.js";
 import { form, mayConnect, right, ruleOf, rules, ruleText, securities, tried } from "./form.js";
@@ -161,7 +161,7 @@ function login(el, d) {
   };
   el.append(h("p", {}, t("account.login", { username: d.server.username, server: d.server.host })),
     form([f.password.box, h("details", {}, h("summary", {}, t("account.login.more")), f.username.box, f.host.box, f.tls.box, f.port.box)], t("account.login.save"), async () => {
-      if (!right(f, f.password.input.value ? [] : [{ key: "password", text: t("add.secret.wrong"), hint: "" }])) return;
+      if (!right(f, f.password.input.value ? [] : [{ key: "password", text: t("add.secret.wrong"), hint: "" }], language)) return;
       const server = { username: f.username.input.value.trim(), host: f.host.input.value.trim(), port: parseInt(f.port.input.value, 10) || 0, tls: f.tls.input.value };
       if (!await mayConnect(server.host, server.tls)) return;
       const r = await ask("POST", "/accounts/login", { account: d.account, password: f.password.input.value, server });

@@ -36,13 +36,14 @@ export function form(content, yes, work, more) {
  * Says what is wrong at its field; what has no field is an error of all. True: nothing is.
  * @param {Record<string, Field>} fields by the key of the config
  * @param {import("./types").Wrong[]} wrong
+ * @param {string} [lang] the agent says it in English
  */
-export function right(fields, wrong) {
+export function right(fields, wrong, lang = "en") {
   for (const f of Object.values(fields)) f.wrong("");
   for (const w of [...wrong].reverse()) {
     if (!fields[w.key]) throw new Fault({ text: w.key + ": " + w.text, hint: w.hint }, 422);
     fields[w.key].input.closest("details")?.setAttribute("open", "");
-    fields[w.key].wrong([w.text, w.hint].filter(Boolean).join(" – "));
+    fields[w.key].wrong([w.text, w.hint].filter(Boolean).join(" – "), lang);
   }
   return wrong.length === 0;
 }

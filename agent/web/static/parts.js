@@ -124,8 +124,9 @@ export function field(label, attrs, help) {
   const box = rest.type === "checkbox"
     ? h("div", { class: "field check" }, input, h("label", { for: id }, label), help && h("p", { class: "dim", id: id + "h" }, help), error)
     : h("div", { class: "field" }, h("label", { for: id }, label), input, help && h("p", { class: "dim", id: id + "h" }, help), error);
-  const wrong = (/** @type {string} */ text) => {
+  const wrong = (/** @type {string} */ text, lang = "") => {
     error.textContent = text;
+    error.lang = lang || document.documentElement.lang;
     input.setAttribute("aria-invalid", String(text !== ""));
     if (text) input.focus();
   };

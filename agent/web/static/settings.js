@@ -52,7 +52,7 @@ export default async function settings(el, _, s) {
         const f = fields.find(f => f.key === p.key);
         const text = p.text + (p.hint ? ": " + p.hint : "");
         if (!f) throw new Fault({ text: p.key + " " + p.text, hint: p.hint }, 422);
-        f.wrong(text);
+        f.wrong(text, "en");
       }
       if (problems.length > 0) return;
       show(after, t("settings.saved"));
