@@ -108,6 +108,10 @@ func TestWebAdd(t *testing.T) {
 		b.shot("add-keep-390-" + scheme)
 	}
 	b.resize(1280, "light")
+	b.click("For some days")
+	b.enter("Days", "1")
+	b.shows("one day after it was fetched")
+	b.shows("Nothing is deleted at the provider in the next day.")
 	b.click("The newest messages")
 	b.enter("Messages", "many")
 	b.click("Add the account")

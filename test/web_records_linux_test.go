@@ -114,7 +114,7 @@ func TestWebSettings(t *testing.T) {
 	b.shot("settings-error")
 	b.enter("Time zone", "Europa/Wien")
 	b.press("\r") // as the button
-	b.until("another mistake is shown", `[...document.querySelectorAll("p.error")].some(e => e.innerText.includes("Europa/Wien"))`)
+	b.until("another mistake is shown", `[...document.querySelectorAll("p.error[lang=en]")].some(e => e.innerText.includes("Europa/Wien"))`)
 	b.enter("Time zone", "Europe/Vienna")
 	eval[bool](b, `const s = [...document.querySelectorAll("select")].find(s => s.value === "info"); s.value = "debug"; return true`)
 	b.click("Save")

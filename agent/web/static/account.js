@@ -1,7 +1,7 @@
 // One account: how it is, its settings, its password, and what is deleted at the provider.
 import { h, replace } from "./dom.js";
-import { t, ago, size, when } from "./text.js";
-import { ask, work } from "./api.js";
+import { t, ago, language, size, when } from "./text.js";
+import { ask, work, Fault } from "./api.js";
 import { action, confirm, failed, field, icon, say } from "./parts.js";
 import { form, mayConnect, right, ruleOf, rules, ruleText, securities, tried } from "./form.js";
 import { look } from "./home.js";
@@ -121,7 +121,7 @@ function settingsForm(d) {
 
 /** What a change deletes. @param {import("./types").Preview} p @param {boolean} waits */
 function planned(p, waits) {
-  if (p.error) return [h("p", {}, t(waits ? "account.plan.unknown.waits" : "account.plan.unknown")), failed(new Error(p.error))];
+  if (p.error) return [h("p", {}, t(waits ? "account.plan.unknown.waits" : "account.plan.unknown")), failed(new Fault({ text: p.error, hint: p.hint }, 422))];
   if (p.shadow || p.delete.length === 0) return h("p", {}, t("account.plan.none"));
   return [h("p", {}, h("strong", {}, t("account.plan.delete", { n: p.delete.length }))), h("p", {}, t(p.needs_confirm ? "account.plan.waits" : "account.plan.now")), table(p.delete.slice(0, 5), ["from", "subject", "date"])];
 }
@@ -161,7 +161,7 @@ function login(el, d) {
   };
   el.append(h("p", {}, t("account.login", { username: d.server.username, server: d.server.host })),
     form([f.password.box, h("details", {}, h("summary", {}, t("account.login.more")), f.username.box, f.host.box, f.tls.box, f.port.box)], t("account.login.save"), async () => {
-      if (!right(f, f.password.input.value ? [] : [{ key: "password", text: t("add.secret.wrong"), hint: "" }])) return;
+      if (!right(f, f.password.input.value ? [] : [{ key: "password", text: t("add.secret.wrong"), hint: "" }], language)) return;
       const server = { username: f.username.input.value.trim(), host: f.host.input.value.trim(), port: parseInt(f.port.input.value, 10) || 0, tls: f.tls.input.value };
       if (!await mayConnect(server.host, server.tls)) return;
       const r = await ask("POST", "/accounts/login", { account: d.account, password: f.password.input.value, server });
@@ -211,7 +211,7 @@ function deletions(el, d, s) {
     replace(box, h("p", {}, t("account.looking")), h("progress", { "aria-label": t("account.looking") }));
     try {
       const [p] = await ask("POST", "/preview", { accounts: [d.account] });
-      if (p.error) throw new Error(p.error + (p.hint ? " – " + p.hint : ""));
+      if (p.error) throw new Fault({ text: p.error, hint: p.hint }, 422);
       const n = p.delete.length, waits = p.needs_confirm || p.doubtful > 0;
       replace(box,
         h("p", { class: "verdict" }, n === 0 || p.shadow ? t("account.nodeletions") : t(p.needs_confirm ? "account.waiting" : "account.due", { n })),

@@ -1,7 +1,7 @@
 // A new account, step by step. Each step has its own address; what was typed is kept as
 // long as the page is open, and nowhere else.
 import { h, replace } from "./dom.js";
-import { t, number, size } from "./text.js";
+import { t, size, language } from "./text.js";
 import { ask, work } from "./api.js";
 import { copied, failed, field, icon } from "./parts.js";
 import { advice, form, mayConnect, right, rules, ruleText, securities, security, tried } from "./form.js";
@@ -126,7 +126,7 @@ function byHand(el) {
     const wrong = [];
     if (!host.input.value.trim()) wrong.push({ key: "host", text: t("add.host.wrong"), hint: "" });
     if (!/^\d{1,5}$/.test(n) || +n < 1 || +n > 65535) wrong.push({ key: "port", text: t("add.port.wrong"), hint: "" });
-    if (!right({ host, port }, wrong)) return;
+    if (!right({ host, port }, wrong, language)) return;
     const typed = { host: host.input.value.trim(), port: +n, tls: tls.input.value, username: username.input.value.trim() || draft.address };
     if (!await mayConnect(typed.host, typed.tls)) return;
     draft = { ...draft, server: typed, tried: null };
@@ -143,7 +143,7 @@ function password(el) {
   const next = h("a", { class: "button primary", href: "#/add/keep" }, t("add.next"));
   el.append(h("p", {}, t("add.at", { server: to.host + ":" + to.port })), (draft.found && advice(draft.found.advice)) ?? "",
     form([user.box, pass.box], t("add.test"), async () => {
-      if (!right({ password: pass }, pass.input.value ? [] : [{ key: "password", text: t("add.secret.wrong"), hint: "" }])) return;
+      if (!right({ password: pass }, pass.input.value ? [] : [{ key: "password", text: t("add.secret.wrong"), hint: "" }], language)) return;
       draft.server = { ...to, username: user.input.value.trim() };
       draft.password = pass.input.value;
       draft.tried = null;
@@ -184,7 +184,7 @@ function keep(el) {
     const goes = chosen === "never" ? r.messages : chosen === "newest" ? Math.max(0, r.messages - (+n() || 0)) : 0;
     replace(what,
       h("li", {}, t("add.will.fetch", { n: r.messages, size: size(r.bytes) })),
-      h("li", {}, goes > 0 ? h("strong", {}, t("add.will.delete", { n: goes })) : t(chosen === "days" ? "add.will.later" : "add.will.nothing", { n: number(n() || 0) })),
+      h("li", {}, goes > 0 ? h("strong", {}, t("add.will.delete", { n: goes })) : t(chosen === "days" ? "add.will.later" : "add.will.nothing", { n: +n() || 0 })),
       goes > 0 && h("li", {}, t("add.will.only")),
       h("li", {}, t("add.will.password")));
   }

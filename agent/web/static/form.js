@@ -1,6 +1,6 @@
 // Forms that a person fills in, and what an account is to be told about.
 import { h, replace } from "./dom.js";
-import { t, number, size } from "./text.js";
+import { t, size } from "./text.js";
 import { Fault } from "./api.js";
 import { confirm, failed, icon } from "./parts.js";
 
@@ -36,13 +36,14 @@ export function form(content, yes, work, more) {
  * Says what is wrong at its field; what has no field is an error of all. True: nothing is.
  * @param {Record<string, Field>} fields by the key of the config
  * @param {import("./types").Wrong[]} wrong
+ * @param {string} [lang] the agent says it in English
  */
-export function right(fields, wrong) {
+export function right(fields, wrong, lang = "en") {
   for (const f of Object.values(fields)) f.wrong("");
   for (const w of [...wrong].reverse()) {
     if (!fields[w.key]) throw new Fault({ text: w.key + ": " + w.text, hint: w.hint }, 422);
     fields[w.key].input.closest("details")?.setAttribute("open", "");
-    fields[w.key].wrong([w.text, w.hint].filter(Boolean).join(" – "));
+    fields[w.key].wrong([w.text, w.hint].filter(Boolean).join(" – "), lang);
   }
   return wrong.length === 0;
 }
@@ -73,13 +74,13 @@ export const mayConnect = async (host, tls) => tls !== "none" || /^(localhost|12
 /** What a login at a server found, or why there was none. @param {import("./types").Tried} r */
 export function tried(r) {
   const line = (/** @type {boolean} */ ok, /** @type {string} */ text) => h("li", {}, icon(ok ? "ok" : "error"), " ", text);
-  if (r.error) return [failed(new Fault({ text: r.refused ? t("tried.refused") : r.error, hint: r.refused ? r.error : r.hint }, 422)), advice(r.advice)];
+  if (r.error) return [failed(new Fault({ text: r.error, hint: r.hint }, 422), r.refused ? t("tried.refused") : ""), advice(r.advice)];
   return h("ul", { class: "tried" },
     line(true, t("tried.connected", { server: r.server })),
     line(r.tls !== "", r.tls ? t("tried.tls", { certificate: r.certificate, tls: r.tls }) : t("tried.clear")),
     line(true, t("tried.login", { username: r.username })),
     line(true, t("tried.mail", { n: r.messages, size: size(r.bytes) })),
-    r.warnings.map(w => h("li", { class: "dim" }, w)));
+    r.warnings.map(w => h("li", { class: "dim", lang: "en" }, w)));
 }
 
 /** The rules of what stays at the provider; those with a number have it in place of N. */
@@ -94,4 +95,4 @@ export function ruleOf(keep) {
 }
 
 /** What a rule does, in a sentence. @param {string} rule @param {string} n */
-export const ruleText = (rule, n) => t("keep." + rule, { n: number(n || 0) });
+export const ruleText = (rule, n) => t("keep." + rule, { n: Number(n) || 0 });

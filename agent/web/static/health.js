@@ -51,9 +51,9 @@ export function condition(c, now) {
   return h("li", { class: "condition " + c.severity },
     icon(c.severity),
     h("div", {},
-      h("p", {}, h("strong", {}, t("severity." + c.severity)), " ", has(id) ? t(id, { account, user: c.user ?? "" }) : c.text),
+      h("p", {}, h("strong", {}, t("severity." + c.severity)), " ", has(id) ? t(id, { account, user: c.user ?? "" }) : h("span", { lang: "en" }, c.text)),
       h("p", { class: "dim" }, t("since", { ago: ago(c.since, now) })),
-      h("details", {}, h("summary", {}, t("details")), h("p", {}, c.text), c.hint && h("p", {}, t("terminal"), " ", c.hint), h("p", { class: "dim" }, h("code", {}, c.code)))),
+      h("details", {}, h("summary", {}, t("details")), h("p", { lang: "en" }, c.text), c.hint && h("p", {}, t("terminal"), " ", h("span", { lang: "en" }, c.hint)), h("p", { class: "dim" }, h("code", {}, c.code)))),
     button);
 }
 

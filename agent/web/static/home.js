@@ -61,7 +61,7 @@ function card(name) {
     h("h3", {}, h("a", { href: "#/account/" + encodeURIComponent(name) }, name)), state, live, facts, now);
   const update = (/** @type {import("./types").Account} */ a, /** @type {State} */ s) => {
     replace(state, icon(look(a)), " ", t("state." + (a.last_error && a.state !== "polling" && a.state !== "paused" ? "trouble" : a.last_success || a.state !== "idle" ? a.state : "new")));
-    replace(live, progress(a, s), a.last_error && a.state !== "polling" ? h("p", { class: "error" }, a.last_error) : null);
+    replace(live, progress(a, s), a.last_error && a.state !== "polling" ? h("p", { class: "error", lang: "en" }, a.last_error) : null);
     replace(facts,
       h("dt", {}, t("account.last")), h("dd", { title: when(a.last_success, s.now) }, a.last_success ? ago(a.last_success, s.now) : t("never")),
       h("dt", {}, t("account.next")), h("dd", { title: when(a.next_poll, s.now) }, a.next_poll ? ago(a.next_poll, s.now) : t("account.none")),

@@ -16,11 +16,16 @@ const paths = /** @type {Record<string, string>} */ ({
 /** A picture of one colour; its meaning is said in words beside it. @param {string} name */
 export const icon = name => svg("svg", { viewBox: "0 0 32 32", class: "icon " + name, "aria-hidden": "true", focusable: "false" }, svg("path", { d: paths[name] ?? paths.info }));
 
-/** An error: what happened, and what to do. @param {any} e */
-export function failed(e) {
-  const hint = e instanceof Fault ? e.hint : "";
-  const text = e instanceof Fault ? e.message : e instanceof Away ? t("error.away") : String(e?.message ?? e);
-  return h("div", { class: "failed", role: "alert" }, icon("error"), h("div", {}, h("p", {}, text), hint && h("p", { class: "dim" }, hint)));
+/**
+ * An error: what happened, and what to do. The agent says it in English.
+ * @param {any} e
+ * @param {string} [words] of the page, in front of what the agent says
+ */
+export function failed(e, words) {
+  const lang = e instanceof Fault ? "en" : null;
+  const hint = words ? e.message : e instanceof Fault ? e.hint : "";
+  const text = words ? words : e instanceof Away ? t("error.away") : String(e?.message ?? e);
+  return h("div", { class: "failed", role: "alert" }, icon("error"), h("div", {}, h("p", { lang: words ? null : lang }, text), hint && h("p", { class: "dim", lang }, hint)));
 }
 
 /** Says something to who does not see the page. @param {string} text */
@@ -119,8 +124,9 @@ export function field(label, attrs, help) {
   const box = rest.type === "checkbox"
     ? h("div", { class: "field check" }, input, h("label", { for: id }, label), help && h("p", { class: "dim", id: id + "h" }, help), error)
     : h("div", { class: "field" }, h("label", { for: id }, label), input, help && h("p", { class: "dim", id: id + "h" }, help), error);
-  const wrong = (/** @type {string} */ text) => {
+  const wrong = (/** @type {string} */ text, lang = "") => {
     error.textContent = text;
+    error.lang = lang || document.documentElement.lang;
     input.setAttribute("aria-invalid", String(text !== ""));
     if (text) input.focus();
   };

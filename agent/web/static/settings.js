@@ -52,7 +52,7 @@ export default async function settings(el, _, s) {
         const f = fields.find(f => f.key === p.key);
         const text = p.text + (p.hint ? ": " + p.hint : "");
         if (!f) throw new Fault({ text: p.key + " " + p.text, hint: p.hint }, 422);
-        f.wrong(text);
+        f.wrong(text, "en");
       }
       if (problems.length > 0) return;
       show(after, t("settings.saved"));
@@ -61,7 +61,7 @@ export default async function settings(el, _, s) {
     const done = h("p", { role: "status", tabindex: -1 }, said && [icon("ok"), " ", said]);
     replace(body,
       h("p", {}, t("settings.file"), " ", h("code", {}, now.file)),
-      now.problems.map(p => failed(new Error([p.line ? t("settings.problem", { line: String(p.line) }) : "", p.key, p.text, p.hint].filter(Boolean).join(" \u2013 ")))),
+      now.problems.map(p => failed(new Fault({ text: [p.key, p.text, p.hint].filter(Boolean).join(" \u2013 ") }, 422), p.line ? t("settings.problem", { line: String(p.line) }) : "")),
       form([groups.map(({ name, keys }) => h("section", { "aria-labelledby": "s-" + name }, h("h2", { id: "s-" + name }, t("settings.group." + name)),
           keys.filter(k => !k.fixed).map(k => {
             const f = editable(k, now.file);

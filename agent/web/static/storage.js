@@ -36,7 +36,7 @@ function job(text, path, done, out, o) {
 const result = () => h("div", { role: "status" });
 
 /** @param {Problem[]} list */
-const problems = list => h("ul", {}, list.map(p => h("li", {}, p.user, ": ", p.text)));
+const problems = list => h("ul", {}, list.map(p => h("li", {}, p.user, ": ", h("span", { lang: "en" }, p.text))));
 
 /** @type {import("./main").Page} */
 export default async function storage(el, _, s) {
@@ -50,7 +50,7 @@ export default async function storage(el, _, s) {
     h("table", { class: "stack" }, h("caption", { class: "visually-hidden" }, t("storage.users")),
       h("thead", {}, h("tr", {}, h("th", { scope: "col" }, t("storage.user")), h("th", { scope: "col" }, t("storage.accounts")), h("th", { scope: "col", class: "n" }, t("storage.messages")), h("th", { scope: "col", class: "n" }, t("storage.size")))),
       h("tbody", {}, users.map(u => h("tr", {}, h("td", { "data-label": t("storage.user") }, u.name), h("td", { "data-label": t("storage.accounts") }, u.accounts.join(", ") || "\u2013"),
-        u.error ? h("td", { colspan: 2, class: "error" }, u.error, u.hint && h("p", { class: "dim" }, u.hint)) : [
+        u.error ? h("td", { colspan: 2, class: "error", lang: "en" }, u.error, u.hint && h("p", { class: "dim" }, u.hint)) : [
           h("td", { class: "n", "data-label": t("storage.messages") }, number(u.messages)), h("td", { class: "n", "data-label": t("storage.size") }, size(u.size))]))))),
     check(), backup(place, s.now), restore(place));
 }
@@ -85,7 +85,7 @@ function backup(place, now) {
   function show({ last_backup: b }, now) {
     replace(last, b && [h("dl", { class: "facts" }, h("dt", {}, t("storage.backup.dir")), h("dd", {}, h("code", {}, b.dir)),
       h("dt", {}, t("storage.backup.at")), h("dd", { title: when(b.at, now) }, ago(b.at, now))),
-    b.failed_at ? h("div", { class: "failed" }, icon("error"), h("div", {}, h("p", {}, t("storage.backup.failed", { at: when(b.failed_at, now) }), " ", b.error), b.hint && h("p", { class: "dim" }, b.hint))) : copy(b.users)]);
+    b.failed_at ? h("div", { class: "failed" }, icon("error"), h("div", {}, h("p", {}, t("storage.backup.failed", { at: when(b.failed_at, now) }), " ", h("span", { lang: "en" }, b.error)), b.hint && h("p", { class: "dim", lang: "en" }, b.hint))) : copy(b.users)]);
   }
   show(place, now);
   const out = result();
