@@ -3,7 +3,7 @@ import { h, replace } from "./dom.js";
 import { t, ago, language, size, when } from "./text.js";
 import { ask, work, Fault } from "./api.js";
 import { action, confirm, failed, field, icon, say } from "./parts.js";
-import { form, mayConnect, right, ruleOf, rules, ruleText, securities, tried } from "./form.js";
+import { advice, form, mayConnect, right, ruleOf, rules, ruleText, securities, tried } from "./form.js";
 import { look } from "./home.js";
 import { accountOf, confirmDeletions, poll } from "./health.js";
 
@@ -159,7 +159,7 @@ function login(el, d) {
     port: field(t("add.port"), { value: d.server.port, inputmode: "numeric" }),
     tls: field(t("add.tls"), { options: securities(), value: d.server.tls }),
   };
-  el.append(h("p", {}, t("account.login", { username: d.server.username, server: d.server.host })),
+  el.append(advice(d.advice) ?? "", h("p", {}, t("account.login", { username: d.server.username, server: d.server.host })),
     form([f.password.box, h("details", {}, h("summary", {}, t("account.login.more")), f.username.box, f.host.box, f.tls.box, f.port.box)], t("account.login.save"), async () => {
       if (!right(f, f.password.input.value ? [] : [{ key: "password", text: t("add.secret.wrong"), hint: "" }], language)) return;
       const server = { username: f.username.input.value.trim(), host: f.host.input.value.trim(), port: parseInt(f.port.input.value, 10) || 0, tls: f.tls.input.value };
