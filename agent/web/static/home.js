@@ -1,6 +1,6 @@
 // Does my mail flow, what is it doing, what does it want from me?
 import { h, replace } from "./dom.js";
-import { t, number, size, when, ago, span } from "./text.js";
+import { t, dates, number, size, when, ago, span } from "./text.js";
 import { ask } from "./api.js";
 import { icon, failed, plot } from "./parts.js";
 import { condition, poll } from "./health.js";
@@ -128,7 +128,7 @@ export default function home(el, _, s) {
 function history() {
   const el = h("section", { "aria-labelledby": "history" }, h("h2", { id: "history" }, t("home.history")));
   ask("GET", "/history").then(days => {
-    const label = (/** @type {string} */ day) => new Date(day + "T12:00:00").toLocaleDateString(document.documentElement.lang, { day: "numeric", month: "short" });
+    const label = (/** @type {string} */ day) => dates({ day: "numeric", month: "short" }).format(new Date(day + "T12:00:00"));
     el.append(h("div", { class: "plots" }, plot(t("plot.mail"), days.map((/** @type {any} */ d) => ({ label: label(d.day), value: d.messages })), number),
       plot(t("plot.size"), days.map((/** @type {any} */ d) => ({ label: label(d.day), value: d.bytes })), size)));
   }, e => el.append(failed(e)));
