@@ -86,14 +86,17 @@ func (l *lanAccess) look() {
 	var wanted []netip.AddrPort
 	var conditions []health.Condition
 	if cfg := l.agent.Config().LAN; cfg.Enabled {
-		var missing []string
+		var missing, public []string
 		interfaces, err := l.interfaces()
 		wanted = l.addrs // what is served stays where it is not known what there is
 		if err == nil {
-			wanted, missing = lan.Resolve(cfg.Listen, interfaces)
+			wanted, missing, public = lan.Resolve(cfg.Listen, interfaces)
 		}
 		if len(missing) > 0 || err != nil {
 			conditions = append(conditions, health.LANMissing(missing, err))
+		}
+		if len(public) > 0 {
+			conditions = append(conditions, health.LANPublic(public))
 		}
 		if err := l.certify(wanted); err != nil {
 			conditions = append(conditions, health.LAN(err))

@@ -11,6 +11,7 @@ import (
 const (
 	CodeLANFailed       = "lan-failed"
 	CodeLANMissing      = "lan-address-missing"
+	CodeLANPublic       = "lan-network-public"
 	CodeLANBanned       = "lan-address-banned"
 	CodeLANRefused      = "lan-connection-refused"
 	CodeLANLogin        = "lan-login-refused"
@@ -35,6 +36,14 @@ func LANMissing(missing []string, err error) Condition {
 	return Condition{Code: CodeLANMissing, Severity: Warning,
 		Text: "the local network is not served on " + strings.Join(missing, ", ") + ": this machine has no such private address, or no interface of that name with one, at the moment",
 		Hint: "it is served as soon as the address is there; where addresses change, name the interface in the config, below [lan]: listen = [\"INTERFACE:PORT\"]"}
+}
+
+// LANPublic is the condition that addresses or interfaces of the config are in a network
+// that the system has marked as public.
+func LANPublic(items []string) Condition {
+	return Condition{Code: CodeLANPublic, Severity: Warning,
+		Text: "the local network is not served on " + strings.Join(items, ", ") + ": Windows has that network marked as public, as one of strangers",
+		Hint: "if it is your own: Settings, Network & internet, the network, Private network; it is served a moment later"}
 }
 
 // LANBanned is the condition that an address was banned for a time, in words. list is

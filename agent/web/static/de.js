@@ -140,6 +140,7 @@ export default {
   "health.web-address-used-twice": "Eine Adresse, die einen Browser anmeldet, wurde zweimal benutzt.",
   "health.lan-failed": "Telefone und andere Geräte können sich nicht verbinden.",
   "health.lan-address-missing": "Das lokale Netz wird nicht bedient: die Adresse gibt es im Moment nicht.",
+  "health.lan-network-public": "Das lokale Netz wird nicht bedient: Windows hält es für ein öffentliches.",
   "health.lan-address-banned": "Eine Adresse im lokalen Netz hat zu viele falsche Passwörter versucht.",
   "health.lan-connection-refused": "Verbindungen von außen wurden abgewiesen.",
   "health.lan-login-refused": "Eine Anmeldung aus dem lokalen Netz wurde abgewiesen.",

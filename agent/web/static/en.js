@@ -140,6 +140,7 @@ export default {
   "health.web-address-used-twice": "An address that signs a browser in was used twice.",
   "health.lan-failed": "Phones and other machines cannot connect.",
   "health.lan-address-missing": "The local network is not served: the address is not there at the moment.",
+  "health.lan-network-public": "The local network is not served: Windows has it marked as public.",
   "health.lan-address-banned": "An address in the local network tried too many wrong passwords.",
   "health.lan-connection-refused": "Connections from outside were refused.",
   "health.lan-login-refused": "A login from the local network was refused.",

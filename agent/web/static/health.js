@@ -18,7 +18,7 @@ const leads = /** @type {Record<string, string>} */ ({
   "account-unreachable": "sync", "account-protocol": "sync", "account-failed": "sync", "account-messages": "sync", "deletes-refused": "sync",
   "deletes-unconfirmed": "/deletions", "messages-incomplete": "/deletions", "store-new": "/deletions", "store-put-back": "/deletions", "account-user-changed": "/deletions",
   "user-without-account": "add", "login-refused": "devices", "lan-address-banned": "devices", "lan-login-refused": "devices", "lan-device-refused": "devices",
-  "lan-new-device": "devices", "lan-connection-refused": "settings", "lan-failed": "settings", "lan-address-missing": "settings",
+  "lan-new-device": "devices", "lan-connection-refused": "settings", "lan-failed": "settings", "lan-address-missing": "settings", "lan-network-public": "settings",
   "store-full": "storage", "store-unwritable": "storage", "store-failed": "storage", "store-missing": "storage", "store-corrupt": "storage", "messages-damaged": "storage",
   "state-failed": "storage", "data-exposed": "about", "imap-port-busy": "settings", "imap-failed": "settings", "imap-crowded": "devices", "local-tls": "settings",
   "config-invalid": "settings", "config-unwatched": "settings", "restart-needed": "settings", "control-failed": "log", "web-failed": "settings", "web-address-used-twice": "about",
