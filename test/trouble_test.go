@@ -271,8 +271,6 @@ func TestConfigWithFiveMistakes(t *testing.T) {
 	p := prepare(t, unused())
 	text := `version = 1
 data_dir = "` + filepath.ToSlash(p.Data) + `"
-[web]
-listen = "off"
 [imap]
 listen = ["0.0.0.0:1143"]
 tls = "sometimes"
