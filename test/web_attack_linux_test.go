@@ -103,7 +103,7 @@ func TestWebAgainstAnotherPort(t *testing.T) {
 	}
 	// A form that changes something, as it would without guards.
 	eval[bool](b, `const f = document.createElement("form"); f.method = "POST"; f.action = args[0] + "/api/sync"; f.enctype = "text/plain";
-		const i = document.createElement("input"); i.name = '{"accounts":["home"],"x":"'; i.value = '"}'; f.append(i); document.body.append(f); setTimeout(() => f.submit()); return true`, origin)
+		const i = document.createElement("input"); i.name = '{"accounts":["home"],"x":"'; i.value = '"}'; f.append(i); document.body.append(f); setTimeout(() => f.submit(), 500); return true`, origin)
 	b.shows("only the page of popbridge may ask this")
 	if log := p.Log(); strings.Contains(log, "post /sync") {
 		t.Errorf("it was asked for: %s", log)
