@@ -102,7 +102,8 @@ func TestWebEveryPageIsAccessible(t *testing.T) {
 		b.everywhere(name)
 	}
 	b.open(origin + "/#/")
-	eval[bool](b, `localStorage.setItem("popbridge-language", "de"); location.reload(); return true`)
+	eval[bool](b, `localStorage.setItem("popbridge-language", "de"); return true`)
+	b.reload()
 	b.shows("Das Konto ist")
 	b.accessible("in German")
 	b.shot("home-german")

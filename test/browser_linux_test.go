@@ -142,24 +142,42 @@ func (b *tab) open(address string) {
 	b.must(chromedp.Do(ctx, chromedp.Navigate(address)))
 }
 
+// reload loads the page again, and waits until what was there has gone.
+func (b *tab) reload() {
+	b.t.Helper()
+	eval[bool](b, `window.leaving = true; setTimeout(() => location.reload(), 100); return true`)
+	b.until("the page is loaded again", `!window.leaving && document.readyState === "complete"`)
+}
+
 // eval runs JavaScript, which may await, and returns its value.
 func eval[T any](b *tab, js string, args ...any) T {
 	b.t.Helper()
+	v, err := tryEval[T](b, js, args...)
+	b.must(err)
+	return v
+}
+
+// tryEval is eval where the page may be on its way to another one.
+func tryEval[T any](b *tab, js string, args ...any) (none T, err error) {
 	ctx, cancel := context.WithTimeout(b.ctx, browserWithin)
 	defer cancel()
 	raw, err := json.Marshal(append([]any{}, args...))
-	b.must(err)
-	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](fmt.Sprintf("(async (...args) => { %s })(...%s)", js, raw), chromedp.EvalAwaitPromise))
-	b.must(err)
-	return v
+	if err != nil {
+		return none, err
+	}
+	return chromedp.Run(ctx, chromedp.Evaluate[T](fmt.Sprintf("(async (...args) => { %s })(...%s)", js, raw), chromedp.EvalAwaitPromise))
 }
 
 // until waits until an expression is true.
 func (b *tab) until(what, js string, args ...any) {
 	b.t.Helper()
-	for end := time.Now().Add(browserWithin); !eval[bool](b, "try { return !!("+js+") } catch { return false }", args...); time.Sleep(30 * time.Millisecond) {
+	for end := time.Now().Add(browserWithin); ; time.Sleep(30 * time.Millisecond) {
+		yes, err := tryEval[bool](b, "try { return !!("+js+") } catch { return false }", args...)
+		if yes {
+			return
+		}
 		if time.Now().After(end) {
-			b.t.Fatalf("%s: not within %v", what, browserWithin)
+			b.t.Fatalf("%s: not within %v; %v", what, browserWithin, err)
 		}
 	}
 }

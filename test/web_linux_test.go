@@ -80,7 +80,7 @@ func TestWebLivesOn(t *testing.T) {
 	b.until("About", `document.querySelector("h1").innerText === "About"`)
 	eval[bool](b, `history.back(); return true`)
 	b.shows("The account is up to date")
-	eval[bool](b, `location.reload(); return true`)
+	b.reload()
 	b.shows("The account is up to date")
 	if hash := eval[string](b, `return location.hash`); strings.Contains(hash, "t=") {
 		t.Errorf("the ticket is still in the address: %s", hash)
@@ -100,7 +100,8 @@ func TestWebLivesOn(t *testing.T) {
 		hidden(true); setTimeout(() => hidden(false), 0); return true`)
 	other.shows("too many pages are open \u2013 close some of them")
 	other.gone("popbridge has not answered since")
-	eval[bool](other, `window.fetch = before[0]; location.reload(); return true`)
+	eval[bool](other, `window.fetch = before[0]; return true`)
+	other.reload()
 	other.shows("The account is up to date")
 
 	stop(t, p)
