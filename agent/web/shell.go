@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -22,12 +23,15 @@ var types = map[string]string{
 	".css": "text/css; charset=utf-8", ".svg": "image/svg+xml",
 }
 
-// shell serves the files of the page, which hold nothing of anyone.
-func shell() http.Handler {
-	type file struct {
-		data, small []byte // small is data as gzip has it
-		tag, kind   string
-	}
+// file is one of the page, as it is served.
+type file struct {
+	data, small []byte // small is data as gzip has it
+	tag, kind   string
+}
+
+// shellFiles are the files of the page by their paths. They are compressed for the first
+// browser that asks: commands open an agent without one.
+var shellFiles = sync.OnceValue(func() map[string]file {
 	files := map[string]file{}
 	_ = fs.WalkDir(static, "static", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || types[path.Ext(name)] == "" {
@@ -39,8 +43,13 @@ func shell() http.Handler {
 		return err
 	})
 	files["/"] = files["/index.html"]
+	return files
+})
+
+// shell serves the files of the page, which hold nothing of anyone.
+func shell() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		f, ok := files[r.URL.Path]
+		f, ok := shellFiles()[r.URL.Path]
 		if !ok || r.Method != http.MethodGet && r.Method != http.MethodHead {
 			http.Error(w, "There is no such page.", http.StatusNotFound)
 			return

@@ -1,6 +1,6 @@
 // Who can log in, who is connected, and what sets a mail program up.
 import { h, svg, replace } from "./dom.js";
-import { t, has, when, ago } from "./text.js";
+import { dates, t, has, when, ago } from "./text.js";
 import { ask } from "./api.js";
 import { action, confirm, copied, failed, field, icon, say } from "./parts.js";
 import { form } from "./form.js";
@@ -251,7 +251,7 @@ function phone(d, c, fresh) {
   const show = action(t("devices.phone.page"), async () => {
     /** @type {import("./types").PhonePage} */
     const p = await ask("POST", "/devices/phone", { user: d.user, device: d.name });
-    replace(page, h("p", {}, t("devices.phone.open", { at: new Date(p.until).toLocaleTimeString(document.documentElement.lang, { hour: "2-digit", minute: "2-digit" }) })),
+    replace(page, h("p", {}, t("devices.phone.open", { at: dates({ hour: "2-digit", minute: "2-digit" }).format(new Date(p.until)) })),
       qr(p.qr, t("devices.phone.qr")), h("dl", { class: "values" }, copied(t("devices.phone.link"), p.url)),
       h("p", {}, t("devices.phone.warns")), h("p", {}, h("code", {}, p.fingerprint)));
     show.querySelector("button")?.replaceChildren(t("devices.phone.again"));
