@@ -1,9 +1,13 @@
 package operations_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
+	"io"
+	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -306,4 +310,62 @@ func TestEditsOfThePage(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// A password that was tried at one server is not stored where the account has another one
+// meanwhile.
+func TestAnAccountThatChangesWhileItsPasswordIsTried(t *testing.T) {
+	t.Parallel()
+	r, _, _ := agenttest.OneUser(t, open)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked, goOn, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go func() { // a server that takes its time at PASS
+		defer close(done)
+		conn, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		defer func() { _ = conn.Close() }()
+		_, _ = io.WriteString(conn, "+OK\r\n")
+		for lines := bufio.NewScanner(conn); lines.Scan(); {
+			answer := "+OK 0 0\r\n"
+			switch verb, _, _ := strings.Cut(lines.Text(), " "); verb {
+			case "CAPA", "AUTH":
+				answer = "-ERR\r\n"
+			case "PASS":
+				close(asked)
+				<-goOn
+			case "LIST", "UIDL":
+				answer = "+OK\r\n.\r\n"
+			}
+			_, _ = io.WriteString(conn, answer)
+		}
+	}()
+	t.Cleanup(func() { _ = ln.Close(); <-done })
+	result := make(chan error, 1)
+	go func() {
+		_, err := r.Ops().SetLogin(context.WithoutCancel(t.Context()), operations.SetLogin{Account: "home", Password: "for-the-slow-server",
+			Server: operations.MailServer{Host: "127.0.0.1", Port: ln.Addr().(*net.TCPAddr).Port, TLS: "none", Username: "home"}})
+		result <- err
+	}()
+	select {
+	case <-asked:
+	case err := <-result:
+		t.Fatalf("it did not come to the password: %v", err)
+	}
+	if _, err := r.Ops().SetAccount(t.Context(), operations.SetAccount{Account: "home", Settings: map[string]string{"poll_every": "7m"}}); err != nil {
+		t.Error(err)
+	}
+	before := r.Text()
+	close(goOn)
+	if err := <-result; !fault.Is(err, fault.Conflict) {
+		t.Errorf("%v", err)
+	}
+	password, err := os.ReadFile(filepath.Join(r.Dir, "password"))
+	if err != nil || strings.Contains(string(password), "slow") || r.Text() != before {
+		t.Errorf("it was stored: %s, %v\n%s", password, err, r.Text())
+	}
 }
