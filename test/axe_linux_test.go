@@ -52,12 +52,12 @@ func (b *tab) accessible(what string) {
 	}
 }
 
-// fits fails the test where the page has to be moved sideways.
+// fits fails the test where the page has to be moved sideways, and names what is too wide.
 func (b *tab) fits(what string) {
 	b.t.Helper()
-	if wide := eval[[]string](b, `const w = document.documentElement.clientWidth;
-		if (document.documentElement.scrollWidth <= w) return [];
-		return [...document.querySelectorAll("body *")].filter(e => e.getBoundingClientRect().right > w + 1 && !e.closest(".scroll")).map(e => e.outerHTML.slice(0, 120))`); len(wide) > 0 {
+	if wide := eval[[]string](b, `const w = document.documentElement.clientWidth, all = document.documentElement.scrollWidth;
+		if (all <= w) return [];
+		return [all + " pixels of " + w, ...[...document.querySelectorAll("body *")].filter(e => e.getBoundingClientRect().right > w + 1 && !e.closest(".scroll")).map(e => e.outerHTML.slice(0, 120))]`); len(wide) > 0 {
 		b.t.Errorf("%s is wider than the window: %s", what, strings.Join(wide, "\n"))
 	}
 }

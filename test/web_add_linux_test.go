@@ -34,9 +34,7 @@ func newcomer(t *testing.T, env ...string) (p *rig.Popbridge, b *tab, origin str
 func narrow(b *tab) {
 	b.t.Helper()
 	b.resize(320, "light")
-	if wide := eval[int](b, `return document.documentElement.scrollWidth - innerWidth`); wide > 0 {
-		b.t.Errorf("at 320 pixels the page is %d too wide", wide)
-	}
+	b.fits("the page at 320 pixels")
 	b.resize(1280, "light")
 }
 

@@ -70,9 +70,7 @@ func TestWebLog(t *testing.T) {
 	b.shows("stored")
 	b.resize(390, "dark")
 	b.shot("log-phone")
-	if wide := eval[bool](b, `return document.documentElement.scrollWidth > innerWidth`); wide {
-		t.Error("the page is wider than its window")
-	}
+	b.fits("the log")
 	if text := eval[string](b, `return document.querySelector(".log").innerText`); strings.Contains(text, rig.Password) {
 		t.Error("the password of the account is in the log")
 	}
@@ -136,23 +134,15 @@ func TestWebSettings(t *testing.T) {
 	b.shot("settings")
 	b.resize(390, "dark")
 	b.shot("settings-phone")
-	if wide := eval[bool](b, `return document.documentElement.scrollWidth > innerWidth`); wide {
-		t.Error("the page is wider than its window")
-	}
+	b.fits("the settings")
 	b.quiet(origin)
 }
 
 // The browsers that are signed in are listed; one is signed out alone, and all at once,
 // which an open page notices.
 func TestWebSessions(t *testing.T) {
-	rig.Need(t, "dovecot", "chromium")
 	t.Parallel()
-	d := dovecot(t, nil)
-	p := prepare(t, account(d, "home"))
-	p.Web = "127.0.0.1:0"
-	must(t, p.Configure(account(d, "home")))
-	start(t, p)
-	b, origin := webPage(t, p)
+	p, _, b, origin := withPage(t, 0)
 	b.may = []string{"401"} // of pages that are signed out
 	other := stranger(t, origin, signIn(t, p))
 	b.click("About")
@@ -166,9 +156,7 @@ func TestWebSessions(t *testing.T) {
 	b.shot("about")
 	b.resize(390, "dark")
 	b.shot("about-phone")
-	if wide := eval[bool](b, `return document.documentElement.scrollWidth > innerWidth`); wide {
-		t.Error("the page is wider than its window")
-	}
+	b.fits("about")
 	b.resize(1280, "light")
 	eval[bool](b, `[...document.querySelectorAll("button")].find(b => b.getAttribute("aria-label")?.startsWith("Sign out Firefox")).click(); return true`)
 	b.gone("Firefox on Windows")

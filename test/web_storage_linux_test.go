@@ -76,9 +76,7 @@ func TestWebStorage(t *testing.T) {
 	b.shot("storage-backup")
 	b.resize(390, "dark")
 	b.shot("storage-390-dark")
-	if wide := eval[int](b, `return document.documentElement.scrollWidth`); wide > 390 {
-		t.Errorf("%d pixels wide at 390", wide)
-	}
+	b.fits("storage")
 	b.resize(1280, "light")
 
 	// A disk that is not connected.
