@@ -92,48 +92,6 @@ type People interface {
 	RenameUser(ctx context.Context, from, to string) (User, error)
 }
 
-// Web is about the web page.
-type Web interface {
-	// OpenWeb makes an address that signs a browser in, once and within a minute.
-	OpenWeb(ctx context.Context, ask OpenWeb) (WebAddress, error)
-	// WebSessions lists the browsers that are signed in.
-	WebSessions(ctx context.Context) ([]WebSession, error)
-	// EndWebSession signs a browser out, all of them for no ID.
-	EndWebSession(ctx context.Context, ask WebSession) (Ended, error)
-}
-
-// Support is for who helps a person.
-type Support interface {
-	// Report makes a support bundle, without secrets and mail.
-	Report(ctx context.Context) (Report, error)
-}
-
-// OpenWeb asks for the web page.
-type OpenWeb struct {
-	// UID is the number of the user whose browser may open it; "" where users have none.
-	UID string `json:"uid"`
-}
-
-// WebAddress is where a browser is signed in.
-type WebAddress struct {
-	URL string `json:"url"`
-}
-
-// WebSession is a browser that is signed in.
-type WebSession struct {
-	ID      string    `json:"id"`
-	Browser string    `json:"browser"` // program and system
-	Begun   time.Time `json:"begun"`
-	Used    time.Time `json:"used"` // within an hour
-	Ends    time.Time `json:"ends"` // at the latest
-	Open    int       `json:"open"` // pages that are open now
-}
-
-// Ended tells how many browsers were signed out.
-type Ended struct {
-	Sessions int `json:"sessions"`
-}
-
 // Status is the answer to `popbridge status`; its JSON keys are fixed.
 type Status struct {
 	Running  bool               `json:"running"` // false: no agent, the folder was opened for this answer
@@ -195,25 +153,6 @@ type Progress struct {
 	Asked  string `json:"asked,omitempty"`  // what Discover asks, for a person
 	Answer string `json:"answer,omitempty"` // to it; "": there is none yet
 	bridge.Progress
-}
-
-// Confirm asks to allow deletions.
-type Confirm struct {
-	Account string `json:"account"`
-	// Seen is the Digest of the Preview that a person has seen; "": none was. Then only
-	// the user of an account that waits for one is allowed.
-	Seen string `json:"seen,omitempty"`
-	// Everything allows whatever is due, seen or not: who runs the command says so.
-	Everything bool `json:"everything,omitempty"`
-}
-
-// Confirmed is what Confirm was about.
-type Confirmed struct {
-	User      string `json:"user,omitempty"` // who has the mail of the account from now on, where that was another one
-	Deletions int    `json:"deletions"`      // on the server that had waited
-	// Incomplete are messages of which little came, and that may be deleted there.
-	Incomplete int  `json:"incomplete,omitempty"`
-	Held       bool `json:"held,omitempty"` // nothing was deleted because the mail store was new to the account
 }
 
 // SyncResult is what a poll of one account came to.

@@ -76,6 +76,25 @@ func (l *Local) deletions(ctx context.Context, ac *accounts.Account, list []brid
 	return out, nil
 }
 
+// Confirm asks to allow deletions.
+type Confirm struct {
+	Account string `json:"account"`
+	// Seen is the Digest of the Preview that a person has seen; "": none was. Then only
+	// the user of an account that waits for one is allowed.
+	Seen string `json:"seen,omitempty"`
+	// Everything allows whatever is due, seen or not: who runs the command says so.
+	Everything bool `json:"everything,omitempty"`
+}
+
+// Confirmed is what Confirm was about.
+type Confirmed struct {
+	User      string `json:"user,omitempty"` // who has the mail of the account from now on, where that was another one
+	Deletions int    `json:"deletions"`      // on the server that had waited
+	// Incomplete are messages of which little came, and that may be deleted there.
+	Incomplete int  `json:"incomplete,omitempty"`
+	Held       bool `json:"held,omitempty"` // nothing was deleted because the mail store was new to the account
+}
+
 func (l *Local) Confirm(ctx context.Context, ask Confirm) (done Confirmed, err error) {
 	chosen, err := l.accounts.Choose([]string{ask.Account})
 	if err != nil {

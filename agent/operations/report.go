@@ -16,6 +16,12 @@ import (
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
+// Support is for who helps a person.
+type Support interface {
+	// Report makes a support bundle, without secrets and mail.
+	Report(ctx context.Context) (Report, error)
+}
+
 // Report is a support bundle.
 type Report struct {
 	Name  string   `json:"name"` // of the file, with the time
