@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strconv"
 	"strings"
@@ -442,6 +443,24 @@ func TestShell(t *testing.T) {
 	for _, path := range []string{"/types.d.ts", "/jsconfig.json", "/static/main.js", "/..%2fweb.go", "/%2e%2e/web.go", "/main.js/", "/web.json", "/index.html%00.js"} {
 		if status, body, _ := s.do("GET", path, halves{}, "", func(r *http.Request) { r.URL.Opaque = "http://" + s.addr + path }); status < 300 {
 			t.Errorf("%s: %d %.40s", path, status, body)
+		}
+	}
+	// What the page names is asked for once, ever; the page itself each time.
+	_, page, h := s.do("GET", "/", halves{}, "", nil)
+	if c := h.Get("Cache-Control"); c != "no-cache" {
+		t.Errorf("the page: %q", c)
+	}
+	named := regexp.MustCompile(`(?:src|href)="(/[^"]+)"`).FindAllStringSubmatch(page, -1)
+	if len(named) < 10 {
+		t.Errorf("the page names %d files", len(named))
+	}
+	for _, m := range named {
+		if status, body, h := s.do("GET", m[1], halves{}, "", nil); status != 200 || body == "" || !strings.Contains(h.Get("Cache-Control"), "immutable") {
+			t.Errorf("%s: %d %v", m[1], status, h)
+		}
+		old := "/0123456789abcdef" + m[1][17:] // of a page that was loaded before an update
+		if status, body, h := s.do("GET", old, halves{}, "", nil); status != 200 || body == "" || h.Get("Cache-Control") != "no-cache" {
+			t.Errorf("%s: %d %v", old, status, h)
 		}
 	}
 	if status, _, _ := s.do("POST", "/", halves{}, "{}", nil); status != 404 {

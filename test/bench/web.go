@@ -44,8 +44,8 @@ func webPage(ctx context.Context, o options, t *table, dir string) (err error) {
 		return fmt.Errorf("open: %w, exit %d: %s", err, out.Code, out.Stderr)
 	}
 	address, _, _ := strings.Cut(strings.TrimSpace(out.Stdout), "#")
-	const shown = `(async () => { while (!performance.getEntriesByName("shown").length) await new Promise(done => setTimeout(done, 5));
-		return [performance.getEntriesByType("navigation")[0].responseStart, performance.getEntriesByName("shown")[0].startTime] })()`
+	const shown = `(async () => { while (!performance.getEntriesByName("complete").length) await new Promise(done => setTimeout(done, 5));
+		return [performance.getEntriesByType("navigation")[0].responseStart, performance.getEntriesByName("complete")[0].startTime] })()`
 	var first, whole []time.Duration
 	for round := range o.rounds + 1 {
 		to := address

@@ -63,13 +63,23 @@ export async function work(path, body, progress, signal) {
   throw new Away("no end");
 }
 
+export const known = () => localStorage.getItem(keyName) !== null;
+
+const opening = new AbortController();
+/** The first stream is asked for while the rest of the page still loads. */
+let first = known() && !document.hidden && !/^#t=/.test(location.hash) ? send("GET", "/api/events", undefined, opening.signal) : null;
+first?.catch(() => {}); // who takes it is told
+
 /**
  * The state of the agent, each time that it changes, until signal.
  * @param {AbortSignal} signal
  * @returns {AsyncGenerator<import("./types").Event>}
  */
 export async function* events(signal) {
-  yield* lines(await send("GET", "/api/events", undefined, signal));
+  if (first) signal.addEventListener("abort", () => opening.abort(), { once: true });
+  const answer = first ?? send("GET", "/api/events", undefined, signal);
+  first = null;
+  yield* lines(await answer);
 }
 
 /**
@@ -110,5 +120,3 @@ export async function signOut() {
   await send("DELETE", "/session");
   localStorage.removeItem(keyName);
 }
-
-export const known = () => localStorage.getItem(keyName) !== null;

@@ -102,7 +102,6 @@ async function take(event) {
   try {
     if (first) {
       await show();
-      performance.mark("shown"); // how long it takes is measured by test/bench
     } else if (state) update?.(state);
     title();
   } catch (e) {

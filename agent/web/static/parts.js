@@ -1,5 +1,5 @@
 // Parts that several pages use.
-import { h, svg } from "./dom.js";
+import { add, h, svg } from "./dom.js";
 import { t } from "./text.js";
 import { Away, Fault } from "./api.js";
 
@@ -146,13 +146,14 @@ export function plot(title, points, format) {
   const bars = points.map((p, i) => svg("rect", { x: (first + i) * step + 0.5, y: height - p.value / most * (height - 4), width: Math.max(1, step - 1), height: p.value / most * (height - 4) },
     svg("title", {}, p.label + ": " + format(p.value))));
   const sum = points.reduce((n, p) => n + p.value, 0);
+  const table = h("div", { class: "scroll" });
+  const behind = () => table.hasChildNodes() || add(table, [h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, t("plot.day")), h("th", { scope: "col", class: "n" }, title))),
+    h("tbody", {}, [...points].reverse().map(p => h("tr", {}, h("td", {}, p.label), h("td", { class: "n" }, format(p.value))))))]);
   return h("figure", {},
     h("figcaption", {}, title),
     sum === 0 ? h("p", { class: "dim" }, t("plot.none")) : [
       svg("svg", { viewBox: `0 0 ${width} ${height}`, class: "plot", role: "img", "aria-label": t("plot.label", { title, most: format(most), sum: format(sum) }), preserveAspectRatio: "none" }, bars),
       h("div", { class: "ends dim" }, h("span", {}, points.length > 1 ? points[0].label : ""), h("span", {}, t("plot.most", { most: format(most) })), h("span", {}, points[points.length - 1].label)),
-      h("details", {}, h("summary", {}, t("plot.table")),
-        h("div", { class: "scroll" }, h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, t("plot.day")), h("th", { scope: "col", class: "n" }, title))),
-          h("tbody", {}, [...points].reverse().map(p => h("tr", {}, h("td", {}, p.label), h("td", { class: "n" }, format(p.value)))))))),
+      h("details", { toggle: behind }, h("summary", {}, t("plot.table")), table),
     ]);
 }

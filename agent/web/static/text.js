@@ -36,6 +36,8 @@ function made(name, make) {
 const numbers = o => made("n" + JSON.stringify(o ?? {}), () => new Intl.NumberFormat(language, o));
 /** @param {Intl.DateTimeFormatOptions} o */
 export const dates = o => made("d" + JSON.stringify(o), () => new Intl.DateTimeFormat(language, o));
+const relative = () => made("ago", () => new Intl.RelativeTimeFormat(language, { numeric: "auto" }));
+const clock = /** @type {Intl.DateTimeFormatOptions} */ ({ hour: "2-digit", minute: "2-digit" });
 
 /**
  * The text of an id, with {name} replaced. One with n is chosen by that number.
@@ -50,6 +52,11 @@ export function t(id, values = {}) {
   }
   return entry.replace(/\{(\w+)\}/g, (all, name) => name in values ? (typeof values[name] === "number" ? number(values[name]) : values[name]) : all);
 }
+
+// The first formatter takes the browser long: it is made while the rest of the page loads.
+numbers();
+relative();
+dates(clock);
 
 /** Whether there is such a text. @param {string} id */
 export const has = id => id in words;
@@ -69,7 +76,7 @@ export function size(n) {
 export function when(at, now) {
   if (!at) return "";
   const d = new Date(at);
-  const time = dates({ hour: "2-digit", minute: "2-digit" }).format(d);
+  const time = dates(clock).format(d);
   if (d.toDateString() === now.toDateString()) return time;
   return dates({ day: "numeric", month: "short", year: d.getFullYear() === now.getFullYear() ? undefined : "numeric" }).format(d) + ", " + time;
 }
@@ -78,11 +85,10 @@ export function when(at, now) {
 export function ago(at, now) {
   if (!at) return "";
   const s = (new Date(at).getTime() - now.getTime()) / 1000;
-  const f = made("ago", () => new Intl.RelativeTimeFormat(language, { numeric: "auto" }));
   for (const [unit, length] of /** @type {[Intl.RelativeTimeFormatUnit, number][]} */ ([["day", 86400], ["hour", 3600], ["minute", 60]])) {
-    if (Math.abs(s) >= length) return f.format(Math.round(s / length), unit);
+    if (Math.abs(s) >= length) return relative().format(Math.round(s / length), unit);
   }
-  return Math.abs(s) < 10 ? t("now") : f.format(Math.round(s), "second");
+  return Math.abs(s) < 10 ? t("now") : relative().format(Math.round(s), "second");
 }
 
 /** A span of seconds in words, "4 min". @param {number} s */
