@@ -65,10 +65,21 @@ export async function work(path, body, progress, signal) {
 
 export const known = () => localStorage.getItem(keyName) !== null;
 
+// What a page needs first is asked for while the rest of it still loads.
+const soon = known() && !document.hidden && !/^#t=/.test(location.hash);
 const opening = new AbortController();
-/** The first stream is asked for while the rest of the page still loads. */
-let first = known() && !document.hidden && !/^#t=/.test(location.hash) ? send("GET", "/api/events", undefined, opening.signal) : null;
+const opened = stream("/api/events", opening.signal);
+let first = soon ? opened.next() : null;
+let past = soon && /^(#\/?)?$/.test(location.hash) ? ask("GET", "/history") : null;
 first?.catch(() => {}); // who takes it is told
+past?.catch(() => {});
+
+/** Mail per day, and the room that it takes. @returns {Promise<import("./types").Day[]>} */
+export function history() {
+  const asked = past ?? ask("GET", "/history");
+  past = null;
+  return asked;
+}
 
 /**
  * The state of the agent, each time that it changes, until signal.
@@ -76,10 +87,11 @@ first?.catch(() => {}); // who takes it is told
  * @returns {AsyncGenerator<import("./types").Event>}
  */
 export async function* events(signal) {
-  if (first) signal.addEventListener("abort", () => opening.abort(), { once: true });
-  const answer = first ?? send("GET", "/api/events", undefined, signal);
-  first = null;
-  yield* lines(await answer);
+  if (!first) return yield* stream("/api/events", signal);
+  signal.addEventListener("abort", () => opening.abort(), { once: true });
+  const { value, done } = await first.finally(() => { first = null; });
+  if (!done) yield value;
+  yield* opened;
 }
 
 /**
@@ -89,18 +101,23 @@ export async function* events(signal) {
  * @returns {AsyncGenerator<import("./types").Entry>}
  */
 export async function* log(after, signal) {
-  yield* lines(await send("GET", "/api/log?after=" + after, undefined, signal));
+  yield* stream("/api/log?after=" + after, signal);
+}
+
+/** @param {string} path @param {AbortSignal} signal */
+async function* stream(path, signal) {
+  yield* lines(await send("GET", path, undefined, signal));
 }
 
 /** @param {Response} answer @returns {AsyncGenerator<any>} */
 async function* lines(answer) {
   if (!answer.body) return;
-  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  const reader = answer.body.getReader(), decoder = new TextDecoder();
   let rest = "";
   for (;;) {
     const { done, value } = await reader.read().catch(away);
     if (done) return;
-    rest += value;
+    rest += decoder.decode(value, { stream: true });
     for (let end; (end = rest.indexOf("\n")) >= 0; rest = rest.slice(end + 1)) yield JSON.parse(rest.slice(0, end));
   }
 }

@@ -1,7 +1,7 @@
 // Does my mail flow, what is it doing, what does it want from me?
 import { h, replace } from "./dom.js";
 import { t, dates, number, size, when, ago, span } from "./text.js";
-import { ask } from "./api.js";
+import { history as days } from "./api.js";
 import { icon, failed, plot } from "./parts.js";
 import { condition, poll } from "./health.js";
 
@@ -127,10 +127,10 @@ export default function home(el, _, s) {
 /** Mail per day, and the room that it takes. */
 function history() {
   const el = h("section", { "aria-labelledby": "history" }, h("h2", { id: "history" }, t("home.history")));
-  ask("GET", "/history").then(days => {
+  days().then(list => {
     const label = (/** @type {string} */ day) => dates({ day: "numeric", month: "short" }).format(new Date(day + "T12:00:00"));
-    el.append(h("div", { class: "plots" }, plot(t("plot.mail"), days.map((/** @type {any} */ d) => ({ label: label(d.day), value: d.messages })), number),
-      plot(t("plot.size"), days.map((/** @type {any} */ d) => ({ label: label(d.day), value: d.bytes })), size)));
+    el.append(h("div", { class: "plots" }, plot(t("plot.mail"), list.map(d => ({ label: label(d.day), value: d.messages })), number),
+      plot(t("plot.size"), list.map(d => ({ label: label(d.day), value: d.bytes })), size)));
     performance.mark("complete"); // how long it takes is measured by test/bench
   }, e => el.append(failed(e)));
   return el;
