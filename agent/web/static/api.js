@@ -74,6 +74,9 @@ let past = soon && /^(#\/?)?$/.test(location.hash) ? ask("GET", "/history") : nu
 first?.catch(() => {}); // who takes it is told
 past?.catch(() => {});
 
+/** Waits a moment for the state, so that the page is laid out once. */
+export const ready = () => Promise.race([first?.catch(() => {}), new Promise(done => setTimeout(done, 100))]);
+
 /** Mail per day, and the room that it takes. @returns {Promise<import("./types").Day[]>} */
 export function history() {
   const asked = past ?? ask("GET", "/history");

@@ -170,6 +170,7 @@ function signedOut(e) {
 async function start() {
   document.documentElement.lang = language;
   document.documentElement.dataset.theme = localStorage.getItem("popbridge-theme") ?? "system";
+  await api.ready();
   header();
   $("skip").addEventListener("click", e => {
     e.preventDefault(); // the part behind # names a page
