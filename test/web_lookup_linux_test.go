@@ -144,6 +144,11 @@ func (l *lookups) find(address string) {
 	l.b.t.Helper()
 	l.b.open(l.origin + "/#/add")
 	l.b.enter("Your mail address", address)
+	// What is shown while it is looked for, however short.
+	eval[bool](l.b, `window.seen = new Set();
+		new MutationObserver(() => document.querySelector("main progress") && document.querySelectorAll("main ol.steps li").forEach(e => seen.add(e.innerText)))
+			.observe(document.body, {childList: true, subtree: true});
+		return true`)
 	l.b.click("Find the server")
 }
 
@@ -258,10 +263,14 @@ func TestWebLookup(t *testing.T) {
 		l.find("home@example.edu")
 		l.step(table + ": does not have example.edu")
 		b.click("Back") // while it is looked for
+		l.b.shows("Step 1 of 4")
 		b.click("Find the server")
 		b.shows("the servers of example.edu cannot be looked up: the DNS gives no answer")
 		b.shows("check the connection to the network and try again, or name the server")
 		b.shot("lookup-silent")
+		for _, step := range []string{"settings at https://autoconfig.example.edu/mail/config-v1.1.xml", "DNS SRV record _pop3s._tcp.example.edu", "usual names of POP3 servers"} {
+			b.until(step+" was shown while it was asked", `seen.has(args[0] + " …")`, step)
+		}
 		b.click("I enter the server myself")
 		b.enter("Server", "pop.example.edu")
 		must(t, l.dns.Signal(unix.SIGCONT))
