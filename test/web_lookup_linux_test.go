@@ -287,10 +287,11 @@ func TestWebLookup(t *testing.T) {
 		if err := c.Login("me", password).Wait(); err != nil {
 			return err
 		}
-		if box, err := c.Select("INBOX", nil).Wait(); err != nil || box.NumMessages != 3 {
-			return fmt.Errorf("INBOX: %+v, %w", box, err)
+		box, err := c.Select("INBOX", nil).Wait()
+		if err == nil && box.NumMessages != 3 {
+			err = fmt.Errorf("INBOX has %d messages", box.NumMessages)
 		}
-		return nil
+		return err
 	}))
 	b.quiet(l.origin)
 }
