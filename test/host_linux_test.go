@@ -2,6 +2,7 @@ package test
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
@@ -68,6 +69,15 @@ func (h *host) run(t *testing.T, args ...string) {
 		}
 		return nil
 	}))
+}
+
+// script is a program that runs another one there.
+func (h *host) script(t *testing.T, program string) string {
+	t.Helper()
+	of := fmt.Sprintf("/proc/%d/task/%d/ns", os.Getpid(), h.tid)
+	path := write(t, filepath.Join(t.TempDir(), program), fmt.Sprintf("#!/bin/sh\nexec nsenter --net=%s/net --mount=%s/mnt %s \"$@\"\n", of, of, program))
+	must(t, os.Chmod(path, 0o700))
+	return path
 }
 
 // namedHost returns a host that has these names, and for which no DNS answers.

@@ -42,8 +42,7 @@ func startProvider(ca *testkit.TLS) func(*testscript.TestScript, bool, []string)
 		for i := range n {
 			ts.Check(dovecot.Put("ann", testkit.Message(i)))
 		}
-		dns := exec.Command("dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--listen-address=127.0.0.1", "--bind-interfaces",
-			"--pid-file=", "--user=root", "--local=/#/", "--mx-host=example.com,mx.example.com", "--host-record="+strings.Join(providerNames, ",")+",127.0.0.1")
+		dns := rig.DNS("--mx-host=example.com,mx.example.com", "--host-record="+strings.Join(providerNames, ",")+",127.0.0.1")
 		ts.Check(w.inside(dns.Start))
 		ts.Defer(func() { _ = dns.Process.Signal(syscall.SIGTERM); _ = dns.Wait() })
 
