@@ -107,5 +107,12 @@ func TestWebEveryPageIsAccessible(t *testing.T) {
 	b.shows("Das Konto ist")
 	b.accessible("in German")
 	b.shot("home-german")
+	b.click("Konto hinzufügen")
+	b.enter("Ihre Mailadresse", "ann@gmx.de") // which is found without a network
+	b.click("Server suchen")
+	b.shows("Passwort beim Anbieter")
+	b.accessible("the second step of a new account in German")
+	b.resize(320, "light")
+	b.fits("the second step of a new account in German")
 	b.quiet(origin)
 }

@@ -67,6 +67,9 @@ export function advice(a) {
 export const security = tls => t("tls." + tls);
 export const securities = () => ({ implicit: security("implicit"), starttls: security("starttls"), none: security("none") });
 
+/** @param {string} typed */
+export const isPort = typed => /^\d{1,5}$/.test(typed) && +typed >= 1 && +typed <= 65535;
+
 /** Asks before a password goes to another computer in the clear. @param {string} host @param {string} tls */
 export const mayConnect = async (host, tls) => tls !== "none" || /^(localhost|127(\.\d+){3}|\[?::1\]?)$/.test(host)
   || confirm(t("add.clear.title"), h("p", {}, t("add.doubt.clear", { host })), { yes: t("add.clear.yes"), danger: true });
