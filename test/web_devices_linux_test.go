@@ -195,14 +195,18 @@ func TestWebDevices(t *testing.T) {
 	b.click("Change " + name)
 	b.tick("It may only read")
 	b.tick(folder)
+	b.click("Switch off what its program cannot handle")
+	b.tick("MOVE")
+	b.shot("devices-change")
 	b.click("Save")
 	b.gone("only read")
+	b.until("MOVE is off", `[...document.querySelectorAll(".card dd")].some(e => e.innerText === "MOVE")`)
 	disconnected(t, client)
 	client, err = imapclient.DialStartTLS(rig.Addr(p.Port), options)
 	must(t, err)
 	must(t, client.Login(localUser, password).Wait())
-	if boxes, err := client.List("", "*", nil).Collect(); err != nil || len(boxes) != 1 {
-		t.Errorf("it sees %d folders, %v", len(boxes), err)
+	if boxes, err := client.List("", "*", nil).Collect(); err != nil || len(boxes) != 1 || client.Caps().Has(imap.CapMove) {
+		t.Errorf("it sees %d folders, can do %v, %v", len(boxes), client.Caps(), err)
 	}
 	_, err = client.Select("INBOX", &imap.SelectOptions{}).Wait()
 	must(t, err)

@@ -89,6 +89,32 @@ func (f File) change(write func(string, func([]byte) ([]byte, error)) (*config.C
 	return before, after, err
 }
 
+// ChangeUser gives all accounts of a user to another one.
+func (f File) ChangeUser(from, to string) error {
+	cfg, err := config.Load(f.Path)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, c := range cfg.Accounts {
+		if c.User == from {
+			names = append(names, c.Name)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	_, err = config.Edit(f.Path, func(text []byte) ([]byte, error) {
+		for _, name := range names {
+			if text, err = config.SetAccount(text, name, []config.Setting{config.Text("user", to)}); err != nil {
+				return nil, err
+			}
+		}
+		return text, nil
+	})
+	return err
+}
+
 // Remove takes an account out of the config, and returns what it was.
 func (f File) Remove(name string) (config.Account, error) {
 	before, _, err := f.Account(name)

@@ -34,8 +34,8 @@ const set = (name, settings) => ask("PATCH", "/accounts", { account: name, setti
 function settings(el, d, s) {
   const state = h("p", { class: "verdict" }), problems = h("ul", {}), paused = h("span", {});
   const trouble = h("section", { "aria-labelledby": "problems" }, h("h2", { id: "problems" }, t("account.problems")), problems, poll(t("poll.again"), [d.account]));
-  const pollNow = poll(t("poll"), [d.account]);
-  el.append(state, trouble, h("div", { class: "buttons" }, pollNow, paused), settingsForm(d), remove(d));
+  const pollNow = poll(t("poll"), [d.account]), found = h("div", { role: "status" }), tests = test(d, found);
+  el.append(state, trouble, h("div", { class: "buttons" }, pollNow, paused, tests), found, settingsForm(d), remove(d));
   let isPaused = /** @type {boolean | null} */ (null), told = "";
   /** @param {import("./main").State | null} s */
   function update(s) {
@@ -55,6 +55,18 @@ function settings(el, d, s) {
   update(s);
   return update;
 }
+
+/** Logs in, and shows what there is; nothing is fetched. @param {Details} d @param {HTMLElement} found */
+const test = (d, found) => action(t("account.test"), async () => {
+  replace(found, h("progress", { "aria-label": t("account.testing") }));
+  try {
+    const [p] = await ask("POST", "/probe", { accounts: [d.account] });
+    replace(found, tried({ ...p, wrong: [], username: d.server.username, advice: d.advice }));
+  } catch (e) {
+    replace(found);
+    throw e;
+  }
+});
 
 /** How often that is: a duration of the config is a sum, such as 1h30m. @param {string} duration */
 function often(duration) {

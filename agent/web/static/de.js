@@ -324,6 +324,8 @@ export default {
   "account.doubtful": {one: "Eine Mail ist hier vielleicht nicht vollständig. Sie bleibt beim Anbieter, bis Sie etwas anderes erlauben.", other: "{n} Mails sind hier vielleicht nicht vollständig. Sie bleiben beim Anbieter, bis Sie etwas anderes erlauben."},
   "account.andmore": {one: "Und eine weitere.", other: "Und {n} weitere."},
   "account.again": "Noch einmal nachsehen",
+  "account.test": "Verbindung ausprobieren",
+  "account.testing": "Anmeldung beim Server…",
 
   // devices
   "devices.about": "Jedes Mailprogramm und jedes Telefon hat einen eigenen Zugang mit eigenem Passwort. Sie können einen beenden, ohne die anderen zu berühren.",
@@ -412,6 +414,21 @@ export default {
   "devices.certificate": "Das Zertifikat",
   "devices.certificate.text": "Ein Mailprogramm, das nach dem Zertifikat fragt, zeigt diesen Fingerabdruck (SHA-256) der Ausgabestelle:",
   "devices.done": "Fertig",
+  "devices.off": "Abschalten, womit sein Programm nicht zurechtkommt",
+  "devices.off.help": "Nur für ein Programm, das Schwierigkeiten macht: Diese Teile von IMAP werden ihm nicht angeboten.",
+  "devices.users": "Benutzer",
+  "devices.users.text": "Ein Benutzer ist, wem die Mail gehört, und der Benutzername in Mailprogrammen.",
+  "devices.users.accounts": "Konten",
+  "devices.users.none": "keine",
+  "devices.users.messages": "Mails",
+  "devices.rename": "Umbenennen",
+  "devices.rename.label": "Umbenennen: {user}",
+  "devices.rename.title": "{user} umbenennen",
+  "devices.rename.name": "Neuer Benutzername",
+  "devices.rename.help": "Buchstaben von a bis z, Ziffern und . _ - @ +",
+  "devices.rename.text": "Mails, Geräte und deren Passwörter bleiben, und die Konten gehen mit. Mailprogramme werden getrennt; geben Sie in jedem den neuen Benutzernamen ein.",
+  "devices.rename.missing": "Geben Sie einen anderen Namen ein.",
+  "devices.renamed": "{user} heißt jetzt {to}.",
 
   // deleted mail
   "deleted.about": "Mails, die in einem Mailprogramm gelöscht wurden, bleiben hier noch eine Weile. Holen Sie zurück, was Sie noch brauchen.",

@@ -324,6 +324,8 @@ export default {
   "account.doubtful": {one: "One message may not be whole here. It stays at the provider until you allow otherwise.", other: "{n} messages may not be whole here. They stay at the provider until you allow otherwise."},
   "account.andmore": {one: "And one more.", other: "And {n} more."},
   "account.again": "Look again",
+  "account.test": "Test the connection",
+  "account.testing": "Logging in at the server…",
 
   // devices
   "devices.about": "Every mail program and phone has a login of its own, with a password of its own. You can end one without touching the others.",
@@ -412,6 +414,21 @@ export default {
   "devices.certificate": "The certificate",
   "devices.certificate.text": "A program that asks about the certificate shows this fingerprint (SHA-256) of its authority:",
   "devices.done": "Done",
+  "devices.off": "Switch off what its program cannot handle",
+  "devices.off.help": "Only for a program that has trouble: these parts of IMAP are not offered to it.",
+  "devices.users": "Users",
+  "devices.users.text": "A user is whose mail it is, and the user name in mail programs.",
+  "devices.users.accounts": "Accounts",
+  "devices.users.none": "none",
+  "devices.users.messages": "Messages",
+  "devices.rename": "Rename",
+  "devices.rename.label": "Rename {user}",
+  "devices.rename.title": "Rename {user}",
+  "devices.rename.name": "New user name",
+  "devices.rename.help": "Letters from a to z, digits and . _ - @ +",
+  "devices.rename.text": "Mail, devices and their passwords stay, and the accounts go with it. Mail programs are disconnected; in each of them enter the new user name.",
+  "devices.rename.missing": "Enter another name.",
+  "devices.renamed": "{user} is {to} now.",
 
   // deleted mail
   "deleted.about": "Mail that was deleted in a mail program is kept here for a while. Bring back what you still need.",

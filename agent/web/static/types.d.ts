@@ -162,6 +162,7 @@ export interface DeviceChoices {
   users: UserFolders[];
   lan: boolean;
   lan_off: string;
+  capabilities: string[];
 }
 
 export interface DeviceLogin {
@@ -309,6 +310,7 @@ export interface NewDevice {
   name: string;
   read_only: boolean;
   folders: string[];
+  without: string[];
   lan: boolean;
 }
 
