@@ -3,6 +3,7 @@ package test
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -30,7 +31,7 @@ func accountPage(t *testing.T, password string, messages ...[]byte) (d *rig.Dove
 
 // A provider has another password now: the page says so, and takes the new one.
 func TestWebAccountPassword(t *testing.T) {
-	_, p, b, origin := accountPage(t, "old", testkit.Message(0))
+	d, p, b, origin := accountPage(t, "old", testkit.Message(0))
 	b.shows("The provider refuses the password of home.")
 	eval[bool](b, `[...document.querySelectorAll("button")].find(b => b.textContent === "Fetch all now").click(); return true`) // which one account hides
 	b.until("the failure of all is said", `document.querySelector(".buttons .result .failed")?.textContent.includes("user name or password refused")`)
@@ -47,6 +48,10 @@ func TestWebAccountPassword(t *testing.T) {
 	b.shot("account-password-refused")
 	b.click("User name and server")
 	narrow(b)
+	b.enter("Port", "110x")
+	b.click("Test and save")
+	b.shows("A port is a number from 1 to 65535.")
+	b.enter("Port", strconv.Itoa(d.POP3))
 	b.enter("Server", "127.evil.test")
 	b.pick("Encryption", "none")
 	b.click("Test and save")

@@ -94,13 +94,13 @@ func TestWebDevices(t *testing.T) {
 	p := prepare(t, home)
 	p.Web, p.TLS = "127.0.0.1:0", "starttls"
 	must(t, p.Configure(home))
+	addOldDevice(t, p, "lap\u202epot", devicePw+devicePw)
 	start(t, p)
 	command(t, p, 0, "sync")
 	c := login(t, p, nil)
 	const folder = `<img src=x onerror=alert(1)>`
 	must(t, c.Create(folder, nil).Wait())
 	const name = `<script>alert(1)</script>&'"`
-	must(t, p.AddDevice(t.Context(), localUser, "lap\u202epot", devicePw+devicePw))
 
 	b, origin := webPage(t, p)
 	dir := b.downloads()
@@ -113,6 +113,10 @@ func TestWebDevices(t *testing.T) {
 	b.enter("Name", "test")
 	b.click("Make its password")
 	b.shows("There is a device of that name already.")
+	b.may = append(b.may, "422")
+	eval[bool](b, `document.activeElement.value = "te\u200bst"; return true`) // which no key types
+	b.click("Make its password")
+	b.shows("is not the name of a device")
 	b.enter("Name", name)
 	b.tick("It may only read")
 	b.click("Only some folders")
@@ -219,15 +223,21 @@ func TestWebDevices(t *testing.T) {
 	b.shows("No folder is marked, so it would see all mail.")
 	b.click("Cancel")
 	b.click("Devices")
-	b.click("Change lap\u202epot")
+	b.click("Change lap\ufffdpot")
 	b.click("Only some folders")
 	b.tick(folder)
 	b.click("Save")
-	b.click("Change lap\u202epot")
+	b.click("Change lap\ufffdpot")
 	must(t, c.Delete(folder).Wait())
 	b.tick("It may only read")
 	b.click("Save")
 	b.shows("nothing: its folders are gone")
+	b.click("Change lap\ufffdpot")
+	b.tick("It may see all folders")
+	b.click("Save")
+	b.shows("No folder is marked, so it would see all mail.")
+	b.click("Let it see all")
+	b.gone("nothing: its folders are gone")
 
 	// Revoked, it is disconnected and cannot come back; the other one stays.
 	b.click("Revoke " + name)

@@ -145,6 +145,9 @@ func wrong(err error) ([]Wrong, error) {
 }
 
 func (l *Local) MakeFirstDevice(ctx context.Context, ask DeviceOf) (answer FirstDevice, err error) {
+	if ask.User == "" {
+		return answer, fault.New(fault.Config, "it is not said which user the login is for, so none was made", "name the user of the new account, or add a device on the page Devices")
+	}
 	listen := l.clients.Listening()
 	if len(listen) == 0 {
 		return answer, fault.New(fault.Config, "the IMAP server does not run now, so no mail program could connect, and no login was made",

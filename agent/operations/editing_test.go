@@ -87,6 +87,9 @@ func TestTryAndAddAccount(t *testing.T) {
 	if second, err := r.Ops().MakeFirstDevice(t.Context(), operations.DeviceOf{User: "me"}); err != nil || second.Password != "" {
 		t.Errorf("a second one: %+v, %v", second, err)
 	}
+	if none, err := r.Ops().MakeFirstDevice(t.Context(), operations.DeviceOf{}); !fault.Is(err, fault.Config) || fault.Hint(err) == "" || none.Password != "" {
+		t.Errorf("for nobody: %+v, %v", none, err)
+	}
 	text := r.Text()
 	if strings.Contains(text, agenttest.POPPassword) || !strings.Contains(text, `keep_on_server = "30d"`) {
 		t.Errorf("config\n%s", text)

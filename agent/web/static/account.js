@@ -3,7 +3,7 @@ import { h, replace } from "./dom.js";
 import { t, ago, language, size, when } from "./text.js";
 import { ask, work, Fault } from "./api.js";
 import { action, confirm, failed, field, icon, say } from "./parts.js";
-import { advice, form, mayConnect, right, ruleOf, rules, ruleText, securities, tried } from "./form.js";
+import { advice, form, isPort, mayConnect, right, ruleOf, rules, ruleText, securities, tried } from "./form.js";
 import { look } from "./home.js";
 import { accountOf, confirmDeletions, poll } from "./health.js";
 
@@ -173,8 +173,11 @@ function login(el, d) {
   };
   el.append(advice(d.advice) ?? "", h("p", {}, t("account.login", { username: d.server.username, server: d.server.host })),
     form([f.password.box, h("details", {}, h("summary", {}, t("account.login.more")), f.username.box, f.host.box, f.tls.box, f.port.box)], t("account.login.save"), async () => {
-      if (!right(f, f.password.input.value ? [] : [{ key: "password", text: t("add.secret.wrong"), hint: "" }], language)) return;
-      const server = { username: f.username.input.value.trim(), host: f.host.input.value.trim(), port: parseInt(f.port.input.value, 10) || 0, tls: f.tls.input.value };
+      const port = f.port.input.value.trim(), wrong = [];
+      if (!f.password.input.value) wrong.push({ key: "password", text: t("add.secret.wrong"), hint: "" });
+      if (!isPort(port)) wrong.push({ key: "port", text: t("add.port.wrong"), hint: "" });
+      if (!right(f, wrong, language)) return;
+      const server = { username: f.username.input.value.trim(), host: f.host.input.value.trim(), port: +port, tls: f.tls.input.value };
       if (!await mayConnect(server.host, server.tls)) return;
       const r = await ask("POST", "/accounts/login", { account: d.account, password: f.password.input.value, server });
       if (!right(f, r.wrong)) return;

@@ -375,6 +375,8 @@ export default {
   "devices.lan.off": "popbridge ist im lokalen Netz nicht erreichbar: Das ist in den Einstellungen ausgeschaltet.",
   "devices.folders": "Nur bestimmte Ordner",
   "devices.folders.help": "Ohne Auswahl sieht es alle. Ordner unter einem gewählten sind dabei. Wählen Sie auch Papierkorb, Gesendet und Entwürfe, wenn es sie benutzen soll.",
+  "devices.every": "Es darf alle Ordner sehen",
+  "devices.every.help": "Die Ordner, die es sehen konnte, gibt es nicht mehr.",
   "devices.widen.title": "Soll {name} alle Ordner sehen?",
   "devices.widen.text": "Kein Ordner ist ausgewählt; es würde alle Mails sehen.",
   "devices.widen.yes": "Alle sehen lassen",

@@ -375,6 +375,8 @@ export default {
   "devices.lan.off": "popbridge does not serve the local network: that is off in the settings.",
   "devices.folders": "Only some folders",
   "devices.folders.help": "Without a mark it sees all. Folders below a chosen one are seen, too. Choose Trash, Sent and Drafts as well if it is to use them.",
+  "devices.every": "It may see all folders",
+  "devices.every.help": "The folders that it could see are gone.",
   "devices.widen.title": "Let {name} see all folders?",
   "devices.widen.text": "No folder is marked, so it would see all mail.",
   "devices.widen.yes": "Let it see all",

@@ -1,5 +1,5 @@
 // Parts that several pages use.
-import { h, svg } from "./dom.js";
+import { h, svg, shown } from "./dom.js";
 import { t } from "./text.js";
 import { Away, Fault } from "./api.js";
 
@@ -31,7 +31,7 @@ export function failed(e, words) {
 /** Says something to who does not see the page. @param {string} text */
 export function say(text) {
   const el = document.getElementById("said");
-  if (el) el.textContent = text;
+  if (el) el.textContent = shown(text);
 }
 
 /**
@@ -125,7 +125,7 @@ export function field(label, attrs, help) {
     ? h("div", { class: "field check" }, input, h("label", { for: id }, label), help && h("p", { class: "dim", id: id + "h" }, help), error)
     : h("div", { class: "field" }, h("label", { for: id }, label), input, help && h("p", { class: "dim", id: id + "h" }, help), error);
   const wrong = (/** @type {string} */ text, lang = "") => {
-    error.textContent = text;
+    error.textContent = shown(text);
     error.lang = lang || document.documentElement.lang;
     input.setAttribute("aria-invalid", String(text !== ""));
     if (text) input.focus();
