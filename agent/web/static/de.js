@@ -315,7 +315,7 @@ export default {
   "account.kept": "Beim Anbieter bleibt ab jetzt alles.",
   "account.allow": {one: "Diese Löschung erlauben", other: "Diese {n} Löschungen erlauben"},
   "account.allow.doubtful": {one: "Sie darf dort gelöscht werden, wenn es so weit ist", other: "Diese {n} dürfen dort gelöscht werden, wenn es so weit ist"},
-  "account.allowed": "Erlaubt. Das nächste Abholen löscht sie beim Anbieter.",
+  "account.allowed": "Erlaubt. Sobald der Anbieter es zulässt, wird abgeholt und dabei dort gelöscht.",
   "account.changed": "Was gelöscht würde, hat sich inzwischen geändert; deshalb wurde nichts erlaubt. Bitte sehen Sie es sich noch einmal an.",
   "account.looking": "Es wird nachgesehen, was beim Anbieter ist…",
   "account.nodeletions": "Beim Anbieter ist nichts zu löschen.",

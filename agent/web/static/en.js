@@ -315,7 +315,7 @@ export default {
   "account.kept": "Everything stays at the provider from now on.",
   "account.allow": {one: "Allow this deletion", other: "Allow these {n} deletions"},
   "account.allow.doubtful": {one: "It may be deleted there when due", other: "These {n} may be deleted there when due"},
-  "account.allowed": "Allowed. The next fetch deletes them at the provider.",
+  "account.allowed": "Allowed. A fetch that deletes them at the provider begins as soon as the provider allows it.",
   "account.changed": "What would be deleted has changed meanwhile, so nothing was allowed. Please look at it again.",
   "account.looking": "Looking at what is at the provider…",
   "account.nodeletions": "Nothing at the provider is to be deleted.",
