@@ -75,8 +75,12 @@ func advice(a discover.Advice) Advice {
 // planned is the account that is asked for, with the settings that are to be written.
 func (l *Local) planned(ask NewAccount) (next config.Account, settings []config.Setting, known discover.Advice, err error) {
 	s := ask.Server
-	known, _ = discover.AdviceFor(cmp.Or(ask.Address, s.Username), s.Host)
-	settings = editing.New(editing.AccountName(cmp.Or(ask.Address, s.Username)),
+	address := cmp.Or(ask.Address, s.Username)
+	if a, err := discover.ParseAddress(address); err == nil { // as Discover looks for it
+		address = a.String()
+	}
+	known, _ = discover.AdviceFor(address, s.Host)
+	settings = editing.New(editing.AccountName(address),
 		discover.Server{Host: s.Host, Port: s.Port, TLS: discover.Security(s.TLS), Username: s.Username}, known)
 	if ask.Keep != "" {
 		settings = append(settings, config.Text("keep_on_server", ask.Keep))

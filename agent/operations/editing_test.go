@@ -80,6 +80,13 @@ func TestTryAndAddAccount(t *testing.T) {
 	if again, err := r.Ops().AddAccount(t.Context(), ask); err != nil || len(again.Wrong) == 0 {
 		t.Errorf("the same once more: %+v, %v", again, err)
 	}
+	ask.Address, ask.Server.Username = "ann@bücher.example", "other"
+	if added, err := r.Ops().AddAccount(t.Context(), ask); err != nil || added.Account != "ann@xn--bcher-kva.example" {
+		t.Errorf("an address in other letters: %+v, %v", added, err)
+	}
+	if known, err := r.Ops().Discover(t.Context(), operations.Address{Address: ask.Address}, func(operations.Progress) {}); err != nil || known[0].Account == "" {
+		t.Errorf("it is not found again: %+v, %v", known, err)
+	}
 	device, err := r.Ops().MakeFirstDevice(t.Context(), operations.DeviceOf{User: "me"})
 	if err != nil || device.Name != "first" || device.Password == "" || device.Server.Port == 0 || device.Server.TLS != "none" {
 		t.Errorf("%+v, %v", device, err)
