@@ -117,6 +117,9 @@ func TestWebDevices(t *testing.T) {
 	eval[bool](b, `document.activeElement.value = "te\u200bst"; return true`) // which no key types
 	b.click("Make its password")
 	b.shows("is not the name of a device")
+	if said := eval[int](b, `return document.querySelectorAll(".failed p:not([lang])").length`); said != 0 {
+		t.Error("an English page says twice what happened")
+	}
 	b.enter("Name", name)
 	b.tick("It may only read")
 	b.click("Only some folders")

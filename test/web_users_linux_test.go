@@ -77,6 +77,12 @@ func TestWebSeveralUsers(t *testing.T) {
 	b.click("Umbenennen: bob")
 	b.click("Umbenennen")
 	b.shows("Geben Sie einen anderen Namen ein.")
+	b.may = append(b.may, "422") // which is refused
+	b.enter("Neuer Benutzername", localUser)
+	b.click("Umbenennen")
+	b.shows("Das verträgt sich nicht mit dem, was schon da ist")
+	b.until("the agent says it in English", `document.querySelector(".failed p:not([lang])").innerText.startsWith("Das") && document.querySelector(".failed p[lang=en]").innerText.includes("has mail already")`)
+	b.shot("failed-german")
 	b.enter("Neuer Benutzername", "robert")
 	b.click("Umbenennen")
 	b.until("robert has them", `location.hash === "#/devices" && [...document.querySelectorAll("h3")].some(e => e.innerText === "robert") && [...document.querySelectorAll(".card dd")].filter(e => e.innerText === "robert").length === 2`)

@@ -1,6 +1,6 @@
 // Parts that several pages use.
 import { h, svg, shown } from "./dom.js";
-import { t } from "./text.js";
+import { has, language, t } from "./text.js";
 import { Away, Fault } from "./api.js";
 
 const paths = /** @type {Record<string, string>} */ ({
@@ -17,15 +17,17 @@ const paths = /** @type {Record<string, string>} */ ({
 export const icon = name => svg("svg", { viewBox: "0 0 32 32", class: "icon " + name, "aria-hidden": "true", focusable: "false" }, svg("path", { d: paths[name] ?? paths.info }));
 
 /**
- * An error: what happened, and what to do. The agent says it in English.
+ * An error: what happened, and what to do. The agent says it in English; on a page in
+ * another language a sentence about its kind is in front of that.
  * @param {any} e
  * @param {string} [words] of the page, in front of what the agent says
  */
 export function failed(e, words) {
   const lang = e instanceof Fault ? "en" : null;
+  const kind = !words && e instanceof Fault && language !== "en" && has("kind." + e.kind) ? t("kind." + e.kind) : "";
   const hint = words ? e.message : e instanceof Fault ? e.hint : "";
   const text = words ? words : e instanceof Away ? t("error.away") : String(e?.message ?? e);
-  return h("div", { class: "failed", role: "alert" }, icon("error"), h("div", {}, h("p", { lang: words ? null : lang }, text), hint && h("p", { class: "dim", lang }, hint)));
+  return h("div", { class: "failed", role: "alert" }, icon("error"), h("div", {}, kind && h("p", {}, kind), h("p", { lang: words ? null : lang }, text), hint && h("p", { class: "dim", lang }, hint)));
 }
 
 /** Says something to who does not see the page. @param {string} text */
