@@ -114,5 +114,12 @@ func TestWebEveryPageIsAccessible(t *testing.T) {
 	b.accessible("the second step of a new account in German")
 	b.resize(320, "light")
 	b.fits("the second step of a new account in German")
+	for _, page := range []string{"devices/rename/" + localUser, "devices/change/" + localUser + "/test"} {
+		b.open(origin + "/#/" + page)
+		b.until("its form is there", `document.querySelector("main form")?.getClientRects().length && !document.querySelector("main h1").innerText.includes("Ger\u00e4te")`)
+		b.until("details are open", `[...document.querySelectorAll("details")].every(d => (d.open = true))`)
+		b.accessible(page + " in German")
+		b.fits(page + " in German")
+	}
 	b.quiet(origin)
 }

@@ -231,6 +231,7 @@ func TestWebDevices(t *testing.T) {
 	b.tick(folder)
 	b.click("Save")
 	b.click("Change lap\ufffdpot")
+	b.until("its folder is marked", `[...document.querySelectorAll("input:checked")].some(e => e.labels[0].innerText === args[0])`, folder)
 	must(t, c.Delete(folder).Wait())
 	b.tick("It may only read")
 	b.click("Save")

@@ -204,15 +204,16 @@ async function change(el, args) {
   const [choices, d] = await Promise.all([ask("GET", "/devices/choices"), named(args)]);
   const may = rights(choices, d);
   may.of(d.user);
+  const before = may.values();
   // Where its folders are gone there is no mark to take away.
   const every = d.folders?.length === 0 ? field(t("devices.every"), { type: "checkbox" }, t("devices.every.help")) : null;
   const save = async () => {
     const { lan, folders, without, read_only } = may.values();
     const alike = (/** @type {string[]} */ a, /** @type {string[]} */ b) => JSON.stringify([...a].sort()) === JSON.stringify([...b].sort());
     // Folders that are gone are not among the boxes: what nobody has touched stays as it is.
-    const same = alike(folders, d.folders ?? []) && !every?.input.checked;
+    const same = alike(folders, before.folders) && !every?.input.checked;
     if (!same && folders.length === 0 && !await confirm(t("devices.widen.title", { name: d.name }), h("p", {}, t("devices.widen.text")), { yes: t("devices.widen.yes"), danger: true })) return;
-    await ask("PATCH", "/devices", { user: d.user, name: d.name, read_only, folders: same ? null : folders, without: alike(without, d.without) ? null : without, lan: lan === d.lan ? null : lan });
+    await ask("PATCH", "/devices", { user: d.user, name: d.name, read_only, folders: same ? null : folders, without: alike(without, before.without) ? null : without, lan: lan === d.lan ? null : lan });
     say(t("devices.saved", { name: d.name }));
     location.hash = "#/devices";
   };
