@@ -1,6 +1,7 @@
 package test
 
 import (
+	"path/filepath"
 	"testing"
 
 	"github.com/emersion/go-imap/v2"
@@ -100,5 +101,11 @@ func TestWebSeveralUsers(t *testing.T) {
 	b.shows("Größe")
 	b.shot("storage-german-390")
 	b.fits("devices of several users")
+	// What a fetch failed with has a sentence in German.
+	write(t, filepath.Join(p.Dir, "password-work"), "of before\n")
+	b.resize(1280, "light")
+	show("")
+	b.click("Jetzt holen: work")
+	b.until("the failure of a fetch is said in German", `document.querySelector(".card .failed p:not([lang])")?.innerText === "Der Benutzername oder das Passwort wird nicht angenommen." && document.querySelector(".card .failed p[lang=en]")`)
 	b.quiet(origin)
 }

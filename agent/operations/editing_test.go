@@ -57,7 +57,7 @@ func TestTryAndAddAccount(t *testing.T) {
 	ask := operations.NewAccount{Address: "work@example.com", Password: "guess", OtherUsername: "work", Keep: "30d",
 		Server: operations.MailServer{Host: "127.0.0.1", Port: port, TLS: "none", Username: "work@example.com"}}
 	tried, err := r.Ops().TryAccount(t.Context(), ask)
-	if err != nil || !tried.Refused || tried.Error == "" || len(tried.Wrong) > 0 {
+	if err != nil || !tried.Refused || tried.Error == "" || tried.Kind != "auth" || len(tried.Wrong) > 0 {
 		t.Errorf("a wrong password: %+v, %v", tried, err)
 	}
 	ask.Password = agenttest.POPPassword

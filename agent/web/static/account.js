@@ -133,7 +133,7 @@ function settingsForm(d) {
 
 /** What a change deletes. @param {import("./types").Preview} p @param {boolean} waits */
 function planned(p, waits) {
-  if (p.error) return [h("p", {}, t(waits ? "account.plan.unknown.waits" : "account.plan.unknown")), failed(new Fault({ text: p.error, hint: p.hint }, 422))];
+  if (p.error) return [h("p", {}, t(waits ? "account.plan.unknown.waits" : "account.plan.unknown")), failed(new Fault({ kind: p.kind, text: p.error, hint: p.hint }, 422))];
   if (p.shadow || p.delete.length === 0) return h("p", {}, t("account.plan.none"));
   return [h("p", {}, h("strong", {}, t("account.plan.delete", { n: p.delete.length }))), h("p", {}, t(p.needs_confirm ? "account.plan.waits" : "account.plan.now")), table(p.delete.slice(0, 5), ["from", "subject", "date"])];
 }
@@ -226,7 +226,7 @@ function deletions(el, d, s) {
     replace(box, h("p", {}, t("account.looking")), h("progress", { "aria-label": t("account.looking") }));
     try {
       const [p] = await ask("POST", "/preview", { accounts: [d.account] });
-      if (p.error) throw new Fault({ text: p.error, hint: p.hint }, 422);
+      if (p.error) throw new Fault({ kind: p.kind, text: p.error, hint: p.hint }, 422);
       const n = p.delete.length, waits = p.needs_confirm || p.doubtful > 0;
       replace(box,
         h("p", { class: "verdict" }, n === 0 || p.shadow ? t("account.nodeletions") : t(p.needs_confirm ? "account.waiting" : "account.due", { n })),

@@ -77,7 +77,7 @@ export const mayConnect = async (host, tls) => tls !== "none" || /^(localhost|12
 /** What a login at a server found, or why there was none. @param {import("./types").Tried} r */
 export function tried(r) {
   const line = (/** @type {boolean} */ ok, /** @type {string} */ text) => h("li", {}, icon(ok ? "ok" : "error"), " ", text);
-  if (r.error) return [failed(new Fault({ text: r.error, hint: r.hint }, 422), r.refused ? t("tried.refused") : ""), advice(r.advice)];
+  if (r.error) return [failed(new Fault({ kind: r.kind, text: r.error, hint: r.hint }, 422), r.refused ? t("tried.refused") : ""), advice(r.advice)];
   return h("ul", { class: "tried" },
     line(true, t("tried.connected", { server: r.server })),
     line(r.tls !== "", r.tls ? t("tried.tls", { certificate: r.certificate, tls: r.tls }) : t("tried.clear")),

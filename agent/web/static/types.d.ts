@@ -347,6 +347,7 @@ export interface Preview {
   doubtful: number;
   digest: string;
   error?: string;
+  kind?: string;
   hint?: string;
 }
 
@@ -363,6 +364,7 @@ export interface Probe {
   warnings: string[];
   refused: boolean;
   error: string;
+  kind?: string;
   hint: string;
 }
 
@@ -505,6 +507,7 @@ export interface SyncResult {
   awaiting: number;
   paused?: boolean;
   error?: string;
+  kind?: string;
   hint?: string;
 }
 
@@ -524,6 +527,7 @@ export interface Tried {
   warnings: string[];
   refused: boolean;
   error: string;
+  kind?: string;
   hint: string;
 }
 
