@@ -134,7 +134,8 @@ func (s *session) noteDue(deleted []mailstore.LedgerEntry) {
 
 // Confirm allows the deletions that the policy of the account brings about,
 // until the policy goes further, and of messages of which little came. It waits for the end of a poll that is
-// running; the next poll deletes.
+// running; the next poll deletes,
+// which Serve begins as soon as the server allows.
 func (r *Runner) Confirm(ctx context.Context) error {
 	if err := r.takeTurn(ctx); err != nil {
 		return err
@@ -154,7 +155,7 @@ func (r *Runner) Confirm(ctx context.Context) error {
 	r.update(func(s *Status) {
 		s.Awaiting, s.Held, s.Doubtful, s.Problems = 0, false, 0, r.shownProblems(s.NextPoll)
 	})
-	r.Wake()
+	r.soon()
 	return nil
 }
 

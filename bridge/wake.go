@@ -92,6 +92,17 @@ func (r *Runner) Resume(reason string) {
 	r.nudge()
 }
 
+// soon makes Serve poll as soon as the server allows, unless logins fail and are tried
+// rarely.
+func (r *Runner) soon() {
+	r.mu.Lock()
+	if r.serving && r.current == nil && !r.longPause {
+		r.status.NextPoll = r.earliestLocked()
+	}
+	r.mu.Unlock()
+	r.nudge()
+}
+
 func (r *Runner) nudge() {
 	select {
 	case r.wake <- struct{}{}:

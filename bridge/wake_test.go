@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -30,6 +31,44 @@ func TestWake(t *testing.T) {
 		}
 		stop()
 	})
+}
+
+// What was just allowed is not left until the next poll of the schedule, but a server that
+// wants logins further apart is waited for.
+func TestConfirmPolls(t *testing.T) {
+	for _, delay := range []time.Duration{0, 10 * time.Minute} {
+		synctest.Test(t, func(t *testing.T) {
+			g := newRig(t, plan.KeepForever())
+			if delay > 0 {
+				g.pop.caps = append(g.pop.caps, fmt.Sprintf("LOGIN-DELAY %d", int(delay.Seconds())))
+			}
+			g.fill(0, 3)
+			g.poll()
+			time.Sleep(time.Hour)
+			g.restart(plan.KeepNever())
+			g.runner.account.ConfirmDeletes, g.runner.account.PollEvery = true, 24*time.Hour
+			stop := serve(t, g.runner)
+			synctest.Wait()
+			if s := g.runner.Status(); s.Awaiting != 3 || g.pop.deles != 0 {
+				t.Errorf("%d wait, %d were deleted", s.Awaiting, g.pop.deles)
+			}
+			if err := g.runner.Confirm(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if delay > 0 {
+				time.Sleep(delay - time.Minute)
+				if g.pop.deles != 0 {
+					t.Errorf("%d were deleted before the server wants another login", g.pop.deles)
+				}
+				time.Sleep(2 * time.Minute)
+			}
+			synctest.Wait()
+			if g.pop.deles != 3 {
+				t.Errorf("after what was allowed %d were deleted", g.pop.deles)
+			}
+			stop()
+		})
+	}
 }
 
 // After a sleep or a change of the network the socket is dropped, what has

@@ -107,5 +107,19 @@ func TestWebEveryPageIsAccessible(t *testing.T) {
 	b.shows("Das Konto ist")
 	b.accessible("in German")
 	b.shot("home-german")
+	b.click("Konto hinzufügen")
+	b.enter("Ihre Mailadresse", "ann@gmx.de") // which is found without a network
+	b.click("Server suchen")
+	b.shows("Passwort beim Anbieter")
+	b.accessible("the second step of a new account in German")
+	b.resize(320, "light")
+	b.fits("the second step of a new account in German")
+	for _, page := range []string{"devices/rename/" + localUser, "devices/change/" + localUser + "/test"} {
+		b.open(origin + "/#/" + page)
+		b.until("its form is there", `document.querySelector("main form")?.getClientRects().length && !document.querySelector("main h1").innerText.includes("Ger\u00e4te")`)
+		b.until("details are open", `[...document.querySelectorAll("details")].every(d => (d.open = true))`)
+		b.accessible(page + " in German")
+		b.fits(page + " in German")
+	}
 	b.quiet(origin)
 }

@@ -32,6 +32,8 @@ type tab struct {
 	t   *testing.T
 	ctx context.Context
 
+	clicks int // with the mouse
+
 	mu   sync.Mutex
 	said []string // by the console and the policy
 	may  []string // parts of what may be said
@@ -202,6 +204,7 @@ func (b *tab) click(name string) {
 	b.t.Helper()
 	b.until(fmt.Sprintf("%q can be clicked", name), find+`(args[0])`, name)
 	b.until(fmt.Sprintf("%q stands still", name), `await (async () => { const e = `+find+`(args[0]); e.scrollIntoView({block: "center", behavior: "instant"}); await new Promise(requestAnimationFrame); return `+find+`(args[0]) === e })()`, name)
+	b.clicks++
 	at := eval[[]float64](b, `const r = `+find+`(args[0]).getClientRects()[0]; return [r.x + r.width / 2, r.y + r.height / 2]`, name)
 	b.must(chromedp.Do(b.ctx, chromedp.MouseClickXY(at[0], at[1])))
 }
@@ -231,6 +234,7 @@ func (b *tab) tick(name string) {
 	b.t.Helper()
 	const box = `[...document.querySelectorAll("input[type=checkbox]")].find(e => e.getClientRects().length && (e.getAttribute("aria-label") ?? e.labels[0]?.innerText ?? "").trim() === args[0])`
 	b.until(fmt.Sprintf("there is a checkbox %q", name), box, name)
+	b.clicks++
 	at := eval[[]float64](b, `const e = `+box+`; e.scrollIntoView({block: "center", behavior: "instant"}); const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]`, name)
 	b.must(chromedp.Do(b.ctx, chromedp.MouseClickXY(at[0], at[1])))
 }

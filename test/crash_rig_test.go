@@ -171,11 +171,25 @@ func (s *series) finish() {
 // let time pass.
 func (s *series) change(query string) {
 	s.t.Helper()
-	db, err := sql.Open("sqlite", filepath.Join(s.p.Data, "users", localUser, "index.db"))
-	must(s.t, err)
-	_, err = db.ExecContext(s.t.Context(), query)
-	must(s.t, err)
-	must(s.t, db.Close())
+	changeIndex(s.t, s.p, query)
+}
+
+// changeIndex runs SQL on the index of the user while the program is not there.
+func changeIndex(t *testing.T, p *rig.Popbridge, query string, args ...any) {
+	t.Helper()
+	db, err := sql.Open("sqlite", filepath.Join(p.Data, "users", localUser, "index.db"))
+	must(t, err)
+	_, err = db.ExecContext(t.Context(), query, args...)
+	must(t, err)
+	must(t, db.Close())
+}
+
+// addOldDevice adds a device whose name an earlier version has allowed, while the program
+// is not there.
+func addOldDevice(t *testing.T, p *rig.Popbridge, name, password string) {
+	t.Helper()
+	must(t, p.AddDevice(t.Context(), localUser, "old", password))
+	changeIndex(t, p, "UPDATE device SET name = ? WHERE name = 'old'", name)
 }
 
 const month = 31 * 24 * 60 * 60

@@ -3,6 +3,7 @@ package test
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -30,11 +31,15 @@ func accountPage(t *testing.T, password string, messages ...[]byte) (d *rig.Dove
 
 // A provider has another password now: the page says so, and takes the new one.
 func TestWebAccountPassword(t *testing.T) {
-	_, p, b, origin := accountPage(t, "old", testkit.Message(0))
+	d, p, b, origin := accountPage(t, "old", testkit.Message(0))
 	b.shows("The provider refuses the password of home.")
 	eval[bool](b, `[...document.querySelectorAll("button")].find(b => b.textContent === "Fetch all now").click(); return true`) // which one account hides
 	b.until("the failure of all is said", `document.querySelector(".buttons .result .failed")?.textContent.includes("user name or password refused")`)
 	b.until("what the agent says is marked as English", `document.querySelectorAll(".condition details p[lang=en], .card p.error[lang=en], .result .failed p[lang=en]").length >= 3`)
+	b.open(origin + "/#/account/home")
+	b.click("Test the connection")
+	b.shows("The provider does not take this user name or password")
+	b.click("Home")
 	b.click("Enter the new password")
 	b.shows("For home at 127.0.0.1.")
 	b.enter("Password at the provider", "guess")
@@ -43,6 +48,10 @@ func TestWebAccountPassword(t *testing.T) {
 	b.shot("account-password-refused")
 	b.click("User name and server")
 	narrow(b)
+	b.enter("Port", "110x")
+	b.click("Test and save")
+	b.shows("A port is a number from 1 to 65535.")
+	b.enter("Port", strconv.Itoa(d.POP3))
 	b.enter("Server", "127.evil.test")
 	b.pick("Encryption", "none")
 	b.click("Test and save")
@@ -78,6 +87,9 @@ func TestWebAccountDeletions(t *testing.T) {
 	b.shows("The account is up to date")
 	b.click("home")
 	b.shows("What stays at the provider")
+	b.click("Test the connection")
+	b.shows("Logged in as home")
+	b.shows("3 messages there")
 	b.shot("account")
 	narrow(b)
 	b.enter("Keep there", "The newest")
@@ -118,11 +130,11 @@ func TestWebAccountDeletions(t *testing.T) {
 		t.Errorf("%d messages at the provider, %v", n, err)
 	}
 	b.click("Allow these 3 deletions")
-	b.shows("Allowed. The next fetch deletes them")
-	command(t, p, 0, "sync")
-	if n, err := d.Count("home"); err != nil || n != 1 {
-		t.Errorf("after what was allowed %d messages are at the provider, %v", n, err)
-	}
+	b.shows("Allowed. A fetch that deletes them")
+	eventually(t, "what was allowed is deleted", func() (bool, error) {
+		n, err := d.Count("home")
+		return n == 1, err
+	})
 	text, err := os.ReadFile(p.ConfigFile())
 	must(t, err)
 	if !strings.Contains(string(text), `keep_on_server = "newest 1"`) {

@@ -94,13 +94,13 @@ func TestWebDevices(t *testing.T) {
 	p := prepare(t, home)
 	p.Web, p.TLS = "127.0.0.1:0", "starttls"
 	must(t, p.Configure(home))
+	addOldDevice(t, p, "lap\u202epot", devicePw+devicePw)
 	start(t, p)
 	command(t, p, 0, "sync")
 	c := login(t, p, nil)
 	const folder = `<img src=x onerror=alert(1)>`
 	must(t, c.Create(folder, nil).Wait())
 	const name = `<script>alert(1)</script>&'"`
-	must(t, p.AddDevice(t.Context(), localUser, "lap\u202epot", devicePw+devicePw))
 
 	b, origin := webPage(t, p)
 	dir := b.downloads()
@@ -113,6 +113,13 @@ func TestWebDevices(t *testing.T) {
 	b.enter("Name", "test")
 	b.click("Make its password")
 	b.shows("There is a device of that name already.")
+	b.may = append(b.may, "422")
+	eval[bool](b, `document.activeElement.value = "te\u200bst"; return true`) // which no key types
+	b.click("Make its password")
+	b.shows("is not the name of a device")
+	if said := eval[int](b, `return document.querySelectorAll(".failed p:not([lang])").length`); said != 0 {
+		t.Error("an English page says twice what happened")
+	}
 	b.enter("Name", name)
 	b.tick("It may only read")
 	b.click("Only some folders")
@@ -195,14 +202,18 @@ func TestWebDevices(t *testing.T) {
 	b.click("Change " + name)
 	b.tick("It may only read")
 	b.tick(folder)
+	b.click("Switch off what its program cannot handle")
+	b.tick("MOVE")
+	b.shot("devices-change")
 	b.click("Save")
 	b.gone("only read")
+	b.until("MOVE is off", `[...document.querySelectorAll(".card dd")].some(e => e.innerText === "MOVE")`)
 	disconnected(t, client)
 	client, err = imapclient.DialStartTLS(rig.Addr(p.Port), options)
 	must(t, err)
 	must(t, client.Login(localUser, password).Wait())
-	if boxes, err := client.List("", "*", nil).Collect(); err != nil || len(boxes) != 1 {
-		t.Errorf("it sees %d folders, %v", len(boxes), err)
+	if boxes, err := client.List("", "*", nil).Collect(); err != nil || len(boxes) != 1 || client.Caps().Has(imap.CapMove) {
+		t.Errorf("it sees %d folders, can do %v, %v", len(boxes), client.Caps(), err)
 	}
 	_, err = client.Select("INBOX", &imap.SelectOptions{}).Wait()
 	must(t, err)
@@ -215,15 +226,22 @@ func TestWebDevices(t *testing.T) {
 	b.shows("No folder is marked, so it would see all mail.")
 	b.click("Cancel")
 	b.click("Devices")
-	b.click("Change lap\u202epot")
+	b.click("Change lap\ufffdpot")
 	b.click("Only some folders")
 	b.tick(folder)
 	b.click("Save")
-	b.click("Change lap\u202epot")
+	b.click("Change lap\ufffdpot")
+	b.until("its folder is marked", `[...document.querySelectorAll("input:checked")].some(e => e.labels[0].innerText === args[0])`, folder)
 	must(t, c.Delete(folder).Wait())
 	b.tick("It may only read")
 	b.click("Save")
 	b.shows("nothing: its folders are gone")
+	b.click("Change lap\ufffdpot")
+	b.tick("It may see all folders")
+	b.click("Save")
+	b.shows("No folder is marked, so it would see all mail.")
+	b.click("Let it see all")
+	b.gone("nothing: its folders are gone")
 
 	// Revoked, it is disconnected and cannot come back; the other one stays.
 	b.click("Revoke " + name)
@@ -265,13 +283,15 @@ func TestWebPhone(t *testing.T) {
 	b := chromiumAt(t, r.home.script(t, "chromium"))
 	b.open(signIn(t, r.app))
 	b.resize(1280, "dark")
-	b.click("Devices")
-	b.click("Add a device")
-	b.enter("Name", "phone")
-	b.tick("It may come from the local network")
-	b.click("Make its password")
+	b.task("Add my phone", func() {
+		b.click("Devices")
+		b.click("Add a device")
+		b.enter("Name", "phone")
+		b.tick("It may come from the local network")
+		b.click("Make its password")
+		b.shows("Scan this with the camera of the phone")
+	})
 	password := b.value("Password")
-	b.shows("Scan this with the camera of the phone")
 	if b.value("Server") != "192.168.77.1" || b.value("Port") != "1993" || b.value("Security") != "TLS" {
 		t.Errorf("values: %s", b.text())
 	}

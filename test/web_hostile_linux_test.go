@@ -65,9 +65,9 @@ func TestWebShowsHostileText(t *testing.T) {
 	p := prepare(t, home)
 	must(t, p.ServeWeb())
 	must(t, p.Configure(home, bad))
+	addOldDevice(t, p, fmt.Sprintf(hostile, "device"), devicePw+devicePw)
 	start(t, p)
 	command(t, p, 3, "sync")
-	command(t, p, 0, "device", "add", fmt.Sprintf(hostile, "device")[:60], "--user", localUser)
 	c := login(t, p, nil)
 	must(t, c.Create(fmt.Sprintf(hostile, "folder")[:60], nil).Wait())
 	selectMailbox(t, c, "INBOX")
@@ -90,6 +90,9 @@ func TestWebShowsHostileText(t *testing.T) {
 		}
 		if strings.ContainsRune(b.text(), '\u202e') {
 			t.Errorf("%s turns text around", page)
+		}
+		if found := eval[[]string](b, `return [...document.querySelectorAll("main *")].flatMap(e => ["aria-label", "title", "data-label"].map(a => e.getAttribute(a) ?? "")).filter(a => a.includes("\u202e"))`); len(found) > 0 {
+			t.Errorf("%s turns around what is read aloud: %q", page, found)
 		}
 		b.fits(page)
 	}

@@ -1,6 +1,7 @@
 package test
 
 import (
+	"path/filepath"
 	"testing"
 
 	"github.com/emersion/go-imap/v2"
@@ -72,11 +73,39 @@ func TestWebSeveralUsers(t *testing.T) {
 	if n := selectMailbox(t, c, "INBOX").NumMessages; n != 2 {
 		t.Errorf("bob has %d messages", n)
 	}
+	// bob gets another name: his mail, his account and his devices go with it.
+	show("devices")
+	b.click("Umbenennen: bob")
+	b.click("Umbenennen")
+	b.shows("Geben Sie einen anderen Namen ein.")
+	b.may = append(b.may, "422") // which is refused
+	b.enter("Neuer Benutzername", localUser)
+	b.click("Umbenennen")
+	b.shows("Das verträgt sich nicht mit dem, was schon da ist")
+	b.until("the agent says it in English", `document.querySelector(".failed p:not([lang])").innerText.startsWith("Das") && document.querySelector(".failed p[lang=en]").innerText.includes("has mail already")`)
+	b.shot("failed-german")
+	b.enter("Neuer Benutzername", "robert")
+	b.click("Umbenennen")
+	b.until("robert has them", `location.hash === "#/devices" && [...document.querySelectorAll("h3")].some(e => e.innerText === "robert") && [...document.querySelectorAll(".card dd")].filter(e => e.innerText === "robert").length === 2`)
+	b.until("bob is gone", `![...document.querySelectorAll("h3")].some(e => e.innerText === "bob")`)
+	disconnected(t, c)
+	again, err := imapclient.DialInsecure(rig.Addr(p.Port), nil)
+	must(t, err)
+	defer func() { _ = again.Close() }()
+	must(t, again.Login("robert", password).Wait())
+	command(t, p, 0, "sync", "work")
 	b.resize(390, "light")
 	b.shot("devices-german-390")
+	b.fits("devices with users")
 	show("storage")
 	b.shows("Größe")
 	b.shot("storage-german-390")
 	b.fits("devices of several users")
+	// What a fetch failed with has a sentence in German.
+	write(t, filepath.Join(p.Dir, "password-work"), "of before\n")
+	b.resize(1280, "light")
+	show("")
+	b.click("Jetzt holen: work")
+	b.until("the failure of a fetch is said in German", `document.querySelector(".card .failed p:not([lang])")?.innerText === "Der Benutzername oder das Passwort wird nicht angenommen." && document.querySelector(".card .failed p[lang=en]")`)
 	b.quiet(origin)
 }

@@ -59,7 +59,7 @@ func Routes(ops operations.Operations) []Route {
 			return struct{}{}, ops.RevokeDevice(ctx, ask.User, ask.Name)
 		}),
 		plain("GET /users", func(ctx context.Context, _ struct{}) ([]operations.User, error) { return ops.Users(ctx) }),
-		plain("POST /users/rename", func(ctx context.Context, ask Rename) (operations.User, error) {
+		plain("POST /users/rename", func(ctx context.Context, ask operations.Rename) (operations.User, error) {
 			return ops.RenameUser(ctx, ask.From, ask.To)
 		}),
 		plain("POST /web", ops.OpenWeb),
@@ -103,12 +103,6 @@ func route[Ask, Answer any](pattern string, serve func(http.ResponseWriter, *htt
 // Accounts names accounts; none stands for all.
 type Accounts struct {
 	Accounts []string `json:"accounts"`
-}
-
-// Rename gives a user another name.
-type Rename struct {
-	From string `json:"from"`
-	To   string `json:"to"`
 }
 
 // BackupTo says where a backup goes to.

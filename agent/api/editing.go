@@ -14,5 +14,6 @@ func editingRoutes(e operations.Editing) []Route {
 		plain("POST /accounts/login", e.SetLogin),
 		plain("DELETE /accounts", e.RemoveAccount),
 		plain("POST /confirm", e.ConfirmSeen),
+		plain("POST /users/rename", e.RenameUserWithAccounts),
 	}
 }

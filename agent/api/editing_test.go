@@ -69,6 +69,11 @@ func (f *fakeEditing) ConfirmSeen(_ context.Context, ask operations.Seen) (opera
 	return operations.Confirmed{User: "ann"}, nil
 }
 
+func (f *fakeEditing) RenameUserWithAccounts(_ context.Context, ask operations.Rename) (operations.User, error) {
+	f.asked = "rename " + ask.From + " " + ask.To
+	return operations.User{Name: "ann"}, nil
+}
+
 func TestEditingRoutes(t *testing.T) {
 	f := &fakeEditing{}
 	routes := map[string]Route{}
@@ -89,6 +94,7 @@ func TestEditingRoutes(t *testing.T) {
 		{"POST /accounts/login", `{"account": "x", ` + server + `}`, "login x none geheim", true},
 		{"DELETE /accounts", `{"account": "x"}`, "remove x", true},
 		{"POST /confirm", `{"account": "x", "seen": "d1", "everything": true}`, "confirm x d1", true},
+		{"POST /users/rename", `{"from": "x", "to": "y"}`, "rename x y", true},
 	} {
 		r := routes[tt.route]
 		w := httptest.NewRecorder()
@@ -97,7 +103,7 @@ func TestEditingRoutes(t *testing.T) {
 			t.Errorf("%s: asked %q, answered %s, changes %v", tt.route, f.asked, w.Body, r.Changes)
 		}
 		w = httptest.NewRecorder()
-		r.Handler(w, httptest.NewRequest(r.Method, r.Path, strings.NewReader(`{"account": 3, "user": 3, "address": 3}`)))
+		r.Handler(w, httptest.NewRequest(r.Method, r.Path, strings.NewReader(`{"account": 3, "user": 3, "address": 3, "from": 3}`)))
 		if w.Code != http.StatusUnprocessableEntity {
 			t.Errorf("%s: a request that is none: %d", tt.route, w.Code)
 		}

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -53,6 +55,38 @@ var byPage = map[string]string{
 	"logs":             "GET /log",
 	"report":           "GET /report",
 	"version":          "GET /about",
+}
+
+// unasked are the routes that no module of the page asks for, and why.
+var unasked = map[string]string{
+	"GET /status":  "GET /events brings it with each change",
+	"POST /reload": "a change of the config is taken up by itself",
+}
+
+// What the page could ask for, it does: a route without a button is no way to do it there.
+func TestThePageAsksForEveryRoute(t *testing.T) {
+	modules, err := filepath.Glob("../web/static/*.js")
+	if err != nil || len(modules) == 0 {
+		t.Fatal(err)
+	}
+	var all strings.Builder
+	for _, m := range modules {
+		text, err := os.ReadFile(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Write(text)
+	}
+	for _, r := range web.Routes((*operations.Local)(nil), (*operations.Local)(nil)) {
+		asks := `ask("` + r.Method + `", "` + r.Path + `"`
+		if r.Streamed {
+			asks = `"` + r.Path + `", ` // for work and job, which ask by POST
+		}
+		name := r.Method + " " + r.Path
+		if _, not := unasked[name]; strings.Contains(all.String(), asks) == not {
+			t.Errorf("%s: is it asked for by the page? %v was said", name, !not)
+		}
+	}
 }
 
 // Nothing can be done by the page only, and nothing by a command only but what must not

@@ -118,7 +118,7 @@ func (c *Client) Users(ctx context.Context) ([]operations.User, error) {
 }
 
 func (c *Client) RenameUser(ctx context.Context, from, to string) (operations.User, error) {
-	return call[operations.User](ctx, c, "POST", "/v1/users/rename", api.Rename{From: from, To: to})
+	return call[operations.User](ctx, c, "POST", "/v1/users/rename", operations.Rename{From: from, To: to})
 }
 
 func (c *Client) OpenWeb(ctx context.Context, ask operations.OpenWeb) (operations.WebAddress, error) {

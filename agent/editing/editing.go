@@ -7,6 +7,8 @@ package editing
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"os"
 	"path/filepath"
@@ -89,6 +91,32 @@ func (f File) change(write func(string, func([]byte) ([]byte, error)) (*config.C
 	return before, after, err
 }
 
+// ChangeUser gives all accounts of a user to another one.
+func (f File) ChangeUser(from, to string) error {
+	cfg, err := config.Load(f.Path)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, c := range cfg.Accounts {
+		if c.User == from {
+			names = append(names, c.Name)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	_, err = config.Edit(f.Path, func(text []byte) ([]byte, error) {
+		for _, name := range names {
+			if text, err = config.SetAccount(text, name, []config.Setting{config.Text("user", to)}); err != nil {
+				return nil, err
+			}
+		}
+		return text, nil
+	})
+	return err
+}
+
 // Remove takes an account out of the config, and returns what it was.
 func (f File) Remove(name string) (config.Account, error) {
 	before, _, err := f.Account(name)
@@ -134,15 +162,21 @@ func New(name string, server discover.Server, advice discover.Advice) []config.S
 }
 
 // AccountName makes the name of an account of an address: what a name may not have
-// becomes a hyphen.
+// becomes a hyphen. Where that leaves something out, a part of a hash tells the address from
+// others; upper and lower case are the same.
 func AccountName(address string) string {
+	const longest, hashed = 64, 6
 	name := strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-@+", r) {
 			return r
 		}
 		return '-'
 	}, address)
-	return strings.Trim(name[:min(len(name), 64)], ".-")
+	if name = strings.Trim(name, ".-"); name == address && len(name) <= longest {
+		return name
+	}
+	sum := sha256.Sum256([]byte(strings.ToLower(address)))
+	return name[:min(len(name), longest-hashed-1)] + "-" + hex.EncodeToString(sum[:])[:hashed]
 }
 
 // Duration writes a duration as the config has it.

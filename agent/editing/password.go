@@ -2,6 +2,8 @@ package editing
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -40,21 +42,43 @@ func (f File) store(ctx context.Context, next config.Account, password secret.Se
 	if f.Owner == "" && storeInKeychain(ctx, next, password) == nil { // root's keychain is none of the service's
 		return Stored{Keychain: true}, nil
 	}
-	path := filepath.Join(filepath.Dir(f.Path), next.Name+".password")
-	if info, err := os.Lstat(path); err == nil && (!info.Mode().IsRegular() || f.usesPasswordFile(path, "")) { // one that was left is replaced
-		return where, fault.New(fault.Conflict, "there is no keychain, and "+path+" is in use already", "remove it, or name a file with --password-file")
-	}
-	mode := fs.FileMode(0o700)
+	dir, mode := filepath.Dir(f.Path), fs.FileMode(0o700)
 	if f.Owner != "" {
 		mode = 0o755
 	}
-	if err = os.MkdirAll(filepath.Dir(path), mode); err == nil {
-		err = writePassword(path, password)
+	var path string
+	if err = os.MkdirAll(dir, mode); err == nil {
+		path, err = newPasswordFile(dir, next.Name)
+	}
+	if err == nil {
+		if err = writePassword(path, password); err != nil {
+			err = errors.Join(err, os.Remove(path))
+		}
 	}
 	if err != nil {
 		return where, fault.Wrap(err, fault.Config, "there is no keychain, and the password cannot be written to a file", "look at the permissions of the folder of the config, and at the space on its disk")
 	}
 	return Stored{File: path, Owner: f.Owner}, nil
+}
+
+// newPasswordFile makes a file for the password of an account in a folder. What is there
+// already may be that of another account, or what a password_command reads: the name is
+// numbered then.
+func newPasswordFile(dir, account string) (path string, err error) {
+	for n := 1; n < 100; n++ {
+		path = filepath.Join(dir, account+".password")
+		if n > 1 {
+			path = filepath.Join(dir, fmt.Sprintf("%s-%d.password", account, n))
+		}
+		file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+		if err == nil {
+			return path, file.Close()
+		}
+		if _, there := os.Lstat(path); there != nil {
+			return "", err
+		}
+	}
+	return "", fault.New(fault.Conflict, "there are 99 password files of account "+account+" in "+dir, "remove those that nothing uses")
 }
 
 func writePassword(path string, password secret.Secret) error {

@@ -75,8 +75,12 @@ func advice(a discover.Advice) Advice {
 // planned is the account that is asked for, with the settings that are to be written.
 func (l *Local) planned(ask NewAccount) (next config.Account, settings []config.Setting, known discover.Advice, err error) {
 	s := ask.Server
-	known, _ = discover.AdviceFor(cmp.Or(ask.Address, s.Username), s.Host)
-	settings = editing.New(editing.AccountName(cmp.Or(ask.Address, s.Username)),
+	address := cmp.Or(ask.Address, s.Username)
+	if a, err := discover.ParseAddress(address); err == nil { // as Discover looks for it
+		address = a.String()
+	}
+	known, _ = discover.AdviceFor(address, s.Host)
+	settings = editing.New(editing.AccountName(address),
 		discover.Server{Host: s.Host, Port: s.Port, TLS: discover.Security(s.TLS), Username: s.Username}, known)
 	if ask.Keep != "" {
 		settings = append(settings, config.Text("keep_on_server", ask.Keep))
@@ -145,6 +149,9 @@ func wrong(err error) ([]Wrong, error) {
 }
 
 func (l *Local) MakeFirstDevice(ctx context.Context, ask DeviceOf) (answer FirstDevice, err error) {
+	if ask.User == "" {
+		return answer, fault.New(fault.Config, "it is not said which user the login is for, so none was made", "name the user of the new account, or add a device on the page Devices")
+	}
 	listen := l.clients.Listening()
 	if len(listen) == 0 {
 		return answer, fault.New(fault.Config, "the IMAP server does not run now, so no mail program could connect, and no login was made",

@@ -8,6 +8,7 @@ import (
 	"github.com/popbridge/popbridge/installer/clientfiles"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/password"
+	"github.com/popbridge/popbridge/localimap"
 )
 
 // ClientFiles is about what sets a mail client up, and about the backup that is made
@@ -33,6 +34,8 @@ type DeviceChoices struct {
 	Users  []UserFolders `json:"users"`
 	LAN    bool          `json:"lan"`     // the config lets devices in from the local network
 	LANOff string        `json:"lan_off"` // else what to do
+	// Capabilities of IMAP that can be switched off.
+	Capabilities []string `json:"capabilities"`
 }
 
 // UserFolders are the folders of a user.
@@ -47,6 +50,7 @@ type NewDevice struct {
 	Name     string   `json:"name"`
 	ReadOnly bool     `json:"read_only"`
 	Folders  []string `json:"folders"` // empty: all
+	Without  []string `json:"without"` // capabilities that are switched off for it
 	LAN      bool     `json:"lan"`
 }
 
@@ -108,7 +112,7 @@ type Storage struct {
 }
 
 func (l *Local) DeviceChoices(ctx context.Context) (DeviceChoices, error) {
-	c := DeviceChoices{Users: []UserFolders{}, LAN: true}
+	c := DeviceChoices{Users: []UserFolders{}, LAN: true, Capabilities: localimap.Switchable()}
 	if err := LANIsOn(l.users.Config()); err != nil {
 		c.LAN = false
 		c.LANOff = fault.Hint(err)
@@ -140,7 +144,7 @@ func (l *Local) NewDevice(ctx context.Context, ask NewDevice) (MadeDevice, error
 		}
 	}
 	made := password.New()
-	d, err := l.AddDevice(ctx, AddDevice{User: ask.User, Name: ask.Name, Password: made, Generated: true, ReadOnly: ask.ReadOnly, Folders: ask.Folders, LAN: ask.LAN})
+	d, err := l.AddDevice(ctx, AddDevice{User: ask.User, Name: ask.Name, Password: made, Generated: true, ReadOnly: ask.ReadOnly, Folders: ask.Folders, Without: ask.Without, LAN: ask.LAN})
 	if err != nil {
 		return MadeDevice{}, err
 	}

@@ -35,6 +35,9 @@ type Editing interface {
 	RemoveAccount(ctx context.Context, ask AccountName) (AccountDetails, error)
 	// ConfirmSeen is Confirm of the deletions that a person has seen, and of no others.
 	ConfirmSeen(ctx context.Context, ask Seen) (Confirmed, error)
+	// RenameUserWithAccounts is RenameUser, and gives the accounts of the config to the new
+	// name.
+	RenameUserWithAccounts(ctx context.Context, ask Rename) (User, error)
 }
 
 var _ Editing = (*Local)(nil)

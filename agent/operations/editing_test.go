@@ -57,7 +57,7 @@ func TestTryAndAddAccount(t *testing.T) {
 	ask := operations.NewAccount{Address: "work@example.com", Password: "guess", OtherUsername: "work", Keep: "30d",
 		Server: operations.MailServer{Host: "127.0.0.1", Port: port, TLS: "none", Username: "work@example.com"}}
 	tried, err := r.Ops().TryAccount(t.Context(), ask)
-	if err != nil || !tried.Refused || tried.Error == "" || len(tried.Wrong) > 0 {
+	if err != nil || !tried.Refused || tried.Error == "" || tried.Kind != "auth" || len(tried.Wrong) > 0 {
 		t.Errorf("a wrong password: %+v, %v", tried, err)
 	}
 	ask.Password = agenttest.POPPassword
@@ -80,12 +80,22 @@ func TestTryAndAddAccount(t *testing.T) {
 	if again, err := r.Ops().AddAccount(t.Context(), ask); err != nil || len(again.Wrong) == 0 {
 		t.Errorf("the same once more: %+v, %v", again, err)
 	}
+	ask.Address, ask.Server.Username = "ann@bücher.example", "other"
+	if added, err := r.Ops().AddAccount(t.Context(), ask); err != nil || added.Account != "ann@xn--bcher-kva.example" {
+		t.Errorf("an address in other letters: %+v, %v", added, err)
+	}
+	if known, err := r.Ops().Discover(t.Context(), operations.Address{Address: ask.Address}, func(operations.Progress) {}); err != nil || known[0].Account == "" {
+		t.Errorf("it is not found again: %+v, %v", known, err)
+	}
 	device, err := r.Ops().MakeFirstDevice(t.Context(), operations.DeviceOf{User: "me"})
 	if err != nil || device.Name != "first" || device.Password == "" || device.Server.Port == 0 || device.Server.TLS != "none" {
 		t.Errorf("%+v, %v", device, err)
 	}
 	if second, err := r.Ops().MakeFirstDevice(t.Context(), operations.DeviceOf{User: "me"}); err != nil || second.Password != "" {
 		t.Errorf("a second one: %+v, %v", second, err)
+	}
+	if none, err := r.Ops().MakeFirstDevice(t.Context(), operations.DeviceOf{}); !fault.Is(err, fault.Config) || fault.Hint(err) == "" || none.Password != "" {
+		t.Errorf("for nobody: %+v, %v", none, err)
 	}
 	text := r.Text()
 	if strings.Contains(text, agenttest.POPPassword) || !strings.Contains(text, `keep_on_server = "30d"`) {

@@ -135,7 +135,7 @@ func TestTheKeysOfOtherResults(t *testing.T) {
 		result any
 		want   string
 	}{
-		{operations.Preview{}, "account delete digest doubtful error fetch hint kept needs_confirm policy shadow"},
+		{operations.Preview{}, "account delete digest doubtful error fetch hint kept kind needs_confirm policy shadow"},
 		{operations.Expunged{}, "expunged_at from id mailbox received size subject until user"},
 		{operations.Restored{}, "id mailbox uid user"},
 		{operations.Repaired{}, "aside left mended rebuilt recovered user wanted"},
@@ -143,8 +143,8 @@ func TestTheKeysOfOtherResults(t *testing.T) {
 		{operations.ExpungedQuery{}, "limit mailbox match since user"},
 		{operations.Undelete{}, "all ids user"},
 		{operations.Progress{}, "account all_bytes answer asked bytes done messages phase total user"},
-		{operations.SyncResult{}, "account awaiting deleted error hint incomplete left new paused problems refused refused_said stored"},
-		{operations.Probe{}, "account bytes capabilities certificate error hint messages pin pinned refused server tls warnings"},
+		{operations.SyncResult{}, "account awaiting deleted error hint incomplete kind left new paused problems refused refused_said stored"},
+		{operations.Probe{}, "account bytes capabilities certificate error hint kind messages pin pinned refused server tls warnings"},
 		{operations.Device{}, "connected_since connections created_at folders lan last_used_at name programs read_only user without"},
 		{operations.AddDevice{}, "folders generated lan name password read_only user without"},
 		{operations.SetDevice{}, "folders lan name read_only user without"},

@@ -102,6 +102,14 @@ func withRunner(ctx context.Context, ac *accounts.Account, work func(*bridge.Run
 	})
 }
 
+// kindOf is the kind of an error as a result has it, "" for none.
+func kindOf(err error) string {
+	if err == nil {
+		return ""
+	}
+	return fault.KindOf(err).String()
+}
+
 // said is an error as a result has it, "" for none.
 func said(err error) (text, hint string) {
 	if err == nil {

@@ -170,6 +170,7 @@ type SyncResult struct {
 	Awaiting    int      `json:"awaiting"`             // deletions on the server that wait to be confirmed
 	Paused      bool     `json:"paused,omitempty"`     // by the config: not polled
 	Error       string   `json:"error,omitempty"`
+	Kind        string   `json:"kind,omitempty"` // of the error: fault.Kind
 	Hint        string   `json:"hint,omitempty"`
 }
 
@@ -182,6 +183,7 @@ type Preview struct {
 	Doubtful int        `json:"doubtful"` // messages that may not be whole here, and stay until Confirm
 	Digest   string     `json:"digest"`   // of what Confirm would allow now
 	Error    string     `json:"error,omitempty"`
+	Kind     string     `json:"kind,omitempty"` // of the error: fault.Kind
 	Hint     string     `json:"hint,omitempty"`
 }
 
@@ -252,6 +254,7 @@ type Probe struct {
 	Warnings     []string `json:"warnings"` // oddities of the server
 	Refused      bool     `json:"refused"`  // the server does not take user name or password
 	Error        string   `json:"error"`
+	Kind         string   `json:"kind,omitempty"` // of the error: fault.Kind
 	Hint         string   `json:"hint"`
 }
 

@@ -18,6 +18,7 @@ func (l *Local) Preview(ctx context.Context, names []string) ([]Preview, error) 
 	return each(ctx, l, names, func(ac *accounts.Account) Preview {
 		answer, err := l.preview(ctx, ac, ac.Config)
 		answer.Error, answer.Hint = said(err)
+		answer.Kind = kindOf(err)
 		return answer
 	})
 }

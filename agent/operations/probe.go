@@ -68,6 +68,7 @@ func probed(c config.Account, p bridge.Probe, err error) Probe {
 	answer := Probe{Account: c.Name, Server: net.JoinHostPort(c.Host, strconv.Itoa(c.Port)), Warnings: []string{}}
 	if err != nil {
 		answer.Error, answer.Hint = said(err)
+		answer.Kind = kindOf(err)
 		answer.Refused = fault.Is(err, fault.Auth)
 		return answer
 	}

@@ -105,6 +105,7 @@ func (l *Local) PlanAccount(ctx context.Context, ask SetAccount) (answer Planned
 	}
 	p, err := l.preview(ctx, chosen[0], after)
 	p.Error, p.Hint = said(err)
+	p.Kind = kindOf(err)
 	answer.Preview = &p
 	return answer, ctx.Err()
 }

@@ -147,7 +147,9 @@ func (l *Local) syncOne(ctx context.Context, ac *accounts.Account, report func(b
 		}
 		return err
 	})
-	answer.Error, answer.Hint = said(l.users.Explain(ac.Config.User, err))
+	err = l.users.Explain(ac.Config.User, err)
+	answer.Error, answer.Hint = said(err)
+	answer.Kind = kindOf(err)
 	if now, err := l.accountStatus(ctx, ac); err == nil {
 		answer.Stored, answer.Awaiting = now.Stored, now.Awaiting
 	}

@@ -2,8 +2,10 @@ package operations
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
+	"github.com/popbridge/popbridge/agent/editing"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 )
@@ -46,6 +48,28 @@ func (l *Local) describeUser(ctx context.Context, name string) (User, error) {
 		user.Devices = append(user.Devices, d.Name)
 	}
 	return user, err
+}
+
+// Rename gives a user another name.
+type Rename struct {
+	From string `json:"from"`
+	To   string `json:"to"`
+}
+
+func (l *Local) RenameUserWithAccounts(ctx context.Context, ask Rename) (User, error) {
+	if _, err := l.RenameUser(ctx, ask.From, ask.To); err != nil {
+		return User{}, err
+	}
+	if err := l.edit(func(f editing.File) error { return f.ChangeUser(ask.From, ask.To) }); err != nil {
+		return User{}, fault.Wrap(err, fault.Config, "user "+ask.From+" is "+ask.To+" now, but the config was not changed, and its accounts wait",
+			fmt.Sprintf("set user = %q for them in %s", ask.To, l.file().Path))
+	}
+	l.takeUp(ctx)
+	// The accounts have looked for their mail with the former name meanwhile; what that made
+	// is empty, and does no harm where it stays.
+	_ = l.users.RemoveEmpty(ctx, ask.From)
+	l.users.Report(ctx)
+	return l.describeUser(ctx, ask.To)
 }
 
 // RenameUser stops the accounts of both users meanwhile. Those that the config still

@@ -237,6 +237,31 @@ func TestARenamedUserHasTheSameMailAndDevices(t *testing.T) {
 	}
 }
 
+func TestARenameOnThePageTakesTheAccountsAlong(t *testing.T) {
+	t.Parallel()
+	r, srv, _ := agenttest.OneUser(t, open)
+	u, err := r.Ops().RenameUserWithAccounts(t.Context(), operations.Rename{From: "ann", To: "bob"})
+	if err != nil || u.Name != "bob" || u.Messages != 3 || !slices.Equal(u.Accounts, []string{"home"}) {
+		t.Fatalf("renamed %+v, %v", u, err)
+	}
+	if text := r.Text(); !strings.Contains(text, `"bob"`) || strings.Contains(text, `"ann"`) {
+		t.Errorf("config\n%s", text)
+	}
+	if got := r.Sync(); got[0].Error != "" || got[0].New != 0 || r.Condition(health.CodeAccountUserChanged).Code != "" {
+		t.Errorf("sync %+v", got)
+	}
+	if users, err := r.Ops().Users(t.Context()); err != nil || len(users) != 1 {
+		t.Errorf("users %+v, %v", users, err)
+	}
+	agenttest.SameBytes(t, agenttest.Read(t, r.Addr, "bob", "INBOX"), srv.Sent)
+	if err := os.Remove(r.Load().Path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Ops().RenameUserWithAccounts(t.Context(), operations.Rename{From: "bob", To: "eve"}); !fault.Is(err, fault.Config) || !strings.Contains(fault.Hint(err), `user = "eve"`) {
+		t.Errorf("without a config: %v", err)
+	}
+}
+
 func TestARenameReplacesNoMail(t *testing.T) {
 	t.Parallel()
 	r := twoUsers(t)

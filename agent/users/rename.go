@@ -112,6 +112,27 @@ func (s *Stores) Rename(ctx context.Context, from, to string) error {
 	return atomicfile.SyncDir(s.Dir(""))
 }
 
+// RemoveEmpty removes the store of a user who has nothing in it, and whom the config names
+// no longer.
+func (s *Stores) RemoveEmpty(ctx context.Context, name string) error {
+	if slices.Contains(s.Config().Users(), name) {
+		return nil
+	}
+	u := s.userEntry(name)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if err := s.removeEmptyLocked(ctx, u); err != nil {
+		return err
+	}
+	s.Note(func(f *state.File) { delete(f.Users, name) })
+	u.renamed = true
+	s.mu.Lock()
+	delete(s.users, u.name)
+	s.mu.Unlock()
+	s.Health.Report("user " + name)
+	return nil
+}
+
 // removeEmptyLocked removes the store of a user who has nothing, if there is one.
 func (s *Stores) removeEmptyLocked(ctx context.Context, u *user) error {
 	if !HoldsStore(u.dir) {

@@ -19,7 +19,8 @@ var unreachable = map[string]string{
 
 // narrowed are the operations of which a browser may ask for less, by a route of the page.
 var narrowed = map[string]string{
-	"POST /confirm": "deletions are allowed only as they were seen",
+	"POST /confirm":      "deletions are allowed only as they were seen",
+	"POST /users/rename": "the accounts of the config, whose user a browser may not set, go with it",
 }
 
 // Routes are those of the page: all operations but the unreachable ones, and its own.

@@ -1,12 +1,15 @@
 package web
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/popbridge/popbridge/internal/fault"
 )
 
 // entry is a text of a catalogue: its id, and its words with all forms.
@@ -124,6 +127,19 @@ func TestEveryConditionHasWords(t *testing.T) {
 	}
 	if n < 30 {
 		t.Errorf("%d codes were found", n)
+	}
+}
+
+// An error has a sentence about its kind, for a page that is not in English.
+func TestEveryKindOfErrorHasWords(t *testing.T) {
+	en, n := catalogue(t, "en.js"), 0
+	for ; fault.Kind(n).String() != fmt.Sprintf("kind %d", n); n++ {
+		if _, ok := en["kind."+fault.Kind(n).String()]; !ok {
+			t.Errorf("the page has no sentence for errors of the kind %s", fault.Kind(n))
+		}
+	}
+	if n < 10 {
+		t.Errorf("%d kinds", n)
 	}
 }
 

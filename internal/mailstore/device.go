@@ -45,14 +45,28 @@ func (s *Store) Devices(ctx context.Context) ([]Device, error) {
 // maxDeviceName is how many characters the name of a device has at most.
 const maxDeviceName = 64
 
+// readable reports whether a person sees each character of a name: none looks like nothing,
+// like another one with less in it, or is turned around.
+func readable(name string) bool {
+	seen := false
+	for _, r := range name {
+		if !unicode.IsPrint(r) || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r) || r == '\u2800' { // BRAILLE PATTERN BLANK
+			return false
+		}
+		seen = seen || r != ' ' && !unicode.IsMark(r)
+	}
+	return seen && name == strings.TrimSpace(name)
+}
+
 // AddDevice makes a login. The name must be new, and so must the password: it
 // alone tells devices apart at login. fault.Conflict otherwise.
 func (s *Store) AddDevice(ctx context.Context, d Device, password string) error {
 	if d.Name == "" || password == "" {
 		return fault.New(fault.Config, "a device needs a name and a password", "name it after the computer or the mail program: laptop")
 	}
-	if utf8.RuneCountInString(d.Name) > maxDeviceName || !utf8.ValidString(d.Name) || strings.ContainsFunc(d.Name, unicode.IsControl) {
-		return fault.New(fault.Config, fault.Quote(d.Name)+" is not the name of a device", fmt.Sprintf("use 1 to %d letters of any script, digits, spaces and signs", maxDeviceName))
+	if utf8.RuneCountInString(d.Name) > maxDeviceName || !utf8.ValidString(d.Name) || !readable(d.Name) {
+		return fault.New(fault.Config, fault.Quote(d.Name)+" is not the name of a device",
+			fmt.Sprintf("use 1 to %d letters of any script, digits, signs, and spaces between them; none that cannot be seen", maxDeviceName))
 	}
 	if d.LAN && !d.Generated {
 		return errNotGenerated

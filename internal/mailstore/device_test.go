@@ -18,8 +18,13 @@ func TestDevices(t *testing.T) {
 	must(t, r.AddDevice(ctx, Device{Name: "laptop"}, "correct horse"))
 	wantKind(t, r.AddDevice(ctx, Device{Name: "phone"}, "other"), fault.Conflict)
 	wantKind(t, r.AddDevice(ctx, Device{Name: "tablet"}, "swordfish"), fault.Conflict)
-	for _, name := range []string{"", "m\xfcller", "a\x1bb", "a\nb", strings.Repeat("é", 65)} {
+	for _, name := range []string{"", "m\xfcller", "a\x1bb", "a\nb", strings.Repeat("é", 65),
+		" ", "\u00a0", "\u3000", "\u200b", "\u2060", "\u3164", "\u115f", "\u2800", "\u0301", "\ufe0f", " phone", "phone ", "pho\u200bne", "\ufeffphone", "lap\u202epot"} {
 		wantKind(t, r.AddDevice(ctx, Device{Name: name}, "x"), fault.Config)
+	}
+	for i, name := range []string{"Küche", "客厅 2", "ann's \u2764\ufe0f <b>", "हिन्दी"} {
+		must(t, r.AddDevice(ctx, Device{Name: name}, strings.Repeat("y", 10+i)))
+		must(t, r.RevokeDevice(ctx, name))
 	}
 	wantKind(t, r.AddDevice(ctx, Device{Name: "tablet"}, ""), fault.Config)
 	for range 2 {
@@ -52,6 +57,25 @@ func TestDevices(t *testing.T) {
 	if d, err := r.Authenticate(ctx, "swordfish"); err != nil || d.Name != "tablet" {
 		t.Errorf("device %+v, %v", d, err)
 	}
+}
+
+// A name of an earlier version that could not be chosen today goes on.
+func TestADeviceWithAnOldName(t *testing.T) {
+	r := newStore(t)
+	ctx := t.Context()
+	must(t, r.AddDevice(ctx, Device{Name: "laptop"}, "swordfish"))
+	const name = "lap\u202epot "
+	must(t, r.write(ctx, "name the device", func(t *tx) error {
+		_, err := t.changed(`UPDATE device SET name = ?`, name)
+		return err
+	}))
+	r.reopen()
+	d, err := r.Authenticate(ctx, "swordfish")
+	if err != nil || d.Name != name {
+		t.Errorf("device %+v, %v", d, err)
+	}
+	must(t, r.SetDevice(ctx, Device{Name: name, ReadOnly: true}))
+	must(t, r.RevokeDevice(ctx, name))
 }
 
 func TestPasswordsAreNotStored(t *testing.T) {

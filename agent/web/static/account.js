@@ -3,7 +3,7 @@ import { h, replace } from "./dom.js";
 import { t, ago, language, size, when } from "./text.js";
 import { ask, work, Fault } from "./api.js";
 import { action, confirm, failed, field, icon, say } from "./parts.js";
-import { advice, form, mayConnect, right, ruleOf, rules, ruleText, securities, tried } from "./form.js";
+import { advice, form, isPort, mayConnect, right, ruleOf, rules, ruleText, securities, tried } from "./form.js";
 import { look } from "./home.js";
 import { accountOf, confirmDeletions, poll } from "./health.js";
 
@@ -34,8 +34,8 @@ const set = (name, settings) => ask("PATCH", "/accounts", { account: name, setti
 function settings(el, d, s) {
   const state = h("p", { class: "verdict" }), problems = h("ul", {}), paused = h("span", {});
   const trouble = h("section", { "aria-labelledby": "problems" }, h("h2", { id: "problems" }, t("account.problems")), problems, poll(t("poll.again"), [d.account]));
-  const pollNow = poll(t("poll"), [d.account]);
-  el.append(state, trouble, h("div", { class: "buttons" }, pollNow, paused), settingsForm(d), remove(d));
+  const pollNow = poll(t("poll"), [d.account]), found = h("div", { role: "status" }), tests = test(d, found);
+  el.append(state, trouble, h("div", { class: "buttons" }, pollNow, paused, tests), found, settingsForm(d), remove(d));
   let isPaused = /** @type {boolean | null} */ (null), told = "";
   /** @param {import("./main").State | null} s */
   function update(s) {
@@ -55,6 +55,18 @@ function settings(el, d, s) {
   update(s);
   return update;
 }
+
+/** Logs in, and shows what there is; nothing is fetched. @param {Details} d @param {HTMLElement} found */
+const test = (d, found) => action(t("account.test"), async () => {
+  replace(found, h("progress", { "aria-label": t("account.testing") }));
+  try {
+    const [p] = await ask("POST", "/probe", { accounts: [d.account] });
+    replace(found, tried({ ...p, wrong: [], username: d.server.username, advice: d.advice }));
+  } catch (e) {
+    replace(found);
+    throw e;
+  }
+});
 
 /** How often that is: a duration of the config is a sum, such as 1h30m. @param {string} duration */
 function often(duration) {
@@ -121,7 +133,7 @@ function settingsForm(d) {
 
 /** What a change deletes. @param {import("./types").Preview} p @param {boolean} waits */
 function planned(p, waits) {
-  if (p.error) return [h("p", {}, t(waits ? "account.plan.unknown.waits" : "account.plan.unknown")), failed(new Fault({ text: p.error, hint: p.hint }, 422))];
+  if (p.error) return [h("p", {}, t(waits ? "account.plan.unknown.waits" : "account.plan.unknown")), failed(new Fault({ kind: p.kind, text: p.error, hint: p.hint }, 422))];
   if (p.shadow || p.delete.length === 0) return h("p", {}, t("account.plan.none"));
   return [h("p", {}, h("strong", {}, t("account.plan.delete", { n: p.delete.length }))), h("p", {}, t(p.needs_confirm ? "account.plan.waits" : "account.plan.now")), table(p.delete.slice(0, 5), ["from", "subject", "date"])];
 }
@@ -161,8 +173,11 @@ function login(el, d) {
   };
   el.append(advice(d.advice) ?? "", h("p", {}, t("account.login", { username: d.server.username, server: d.server.host })),
     form([f.password.box, h("details", {}, h("summary", {}, t("account.login.more")), f.username.box, f.host.box, f.tls.box, f.port.box)], t("account.login.save"), async () => {
-      if (!right(f, f.password.input.value ? [] : [{ key: "password", text: t("add.secret.wrong"), hint: "" }], language)) return;
-      const server = { username: f.username.input.value.trim(), host: f.host.input.value.trim(), port: parseInt(f.port.input.value, 10) || 0, tls: f.tls.input.value };
+      const port = f.port.input.value.trim(), wrong = [];
+      if (!f.password.input.value) wrong.push({ key: "password", text: t("add.secret.wrong"), hint: "" });
+      if (!isPort(port)) wrong.push({ key: "port", text: t("add.port.wrong"), hint: "" });
+      if (!right(f, wrong, language)) return;
+      const server = { username: f.username.input.value.trim(), host: f.host.input.value.trim(), port: +port, tls: f.tls.input.value };
       if (!await mayConnect(server.host, server.tls)) return;
       const r = await ask("POST", "/accounts/login", { account: d.account, password: f.password.input.value, server });
       if (!right(f, r.wrong)) return;
@@ -211,7 +226,7 @@ function deletions(el, d, s) {
     replace(box, h("p", {}, t("account.looking")), h("progress", { "aria-label": t("account.looking") }));
     try {
       const [p] = await ask("POST", "/preview", { accounts: [d.account] });
-      if (p.error) throw new Fault({ text: p.error, hint: p.hint }, 422);
+      if (p.error) throw new Fault({ kind: p.kind, text: p.error, hint: p.hint }, 422);
       const n = p.delete.length, waits = p.needs_confirm || p.doubtful > 0;
       replace(box,
         h("p", { class: "verdict" }, n === 0 || p.shadow ? t("account.nodeletions") : t(p.needs_confirm ? "account.waiting" : "account.due", { n })),

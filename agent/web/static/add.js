@@ -4,7 +4,7 @@ import { h, replace } from "./dom.js";
 import { t, size, language } from "./text.js";
 import { ask, work } from "./api.js";
 import { copied, failed, field, icon } from "./parts.js";
-import { advice, form, mayConnect, right, rules, ruleText, securities, security, tried } from "./form.js";
+import { advice, form, isPort, mayConnect, right, rules, ruleText, securities, security, tried } from "./form.js";
 
 /** @typedef {import("./types").MailServer} MailServer */
 /** @typedef {{address: string, byHand: boolean, found: import("./types").Discovered | null, server: MailServer | null, smtp: MailServer | null,
@@ -20,12 +20,11 @@ const back = (/** @type {string} */ step) => h("a", { class: "button", href: "#/
 
 /** @param {HTMLElement} el @param {number} n @param {string} title */
 function head(el, n, title) {
-  el.append(h("h1", {}, t(title)), h("p", { class: "dim" }, t("add.step", { n: String(n), of: "4" })));
+  el.append(h("h1", {}, t(title)), h("p", { class: "dim" }, t("add.step", { n: String(n), of: "3" })));
 }
 
 const steps = /** @type {Record<string, {may: () => unknown, show: import("./main").Page}>} */ ({
   server: { may: () => draft.address, show: server },
-  password: { may: () => draft.server, show: password },
   keep: { may: () => draft.tried && !draft.tried.error, show: keep },
   done: { may: () => draft.added, show: done },
 });
@@ -94,23 +93,22 @@ function found(el, f) {
     return;
   }
   const doubts = f.doubts.map(d => field(t(d.foreign ? "add.doubt.foreign" : "add.doubt.clear", { host: d.host, domain: d.foreign }), { type: "checkbox" }));
+  const l = login(draft.server?.username ?? f.pop.username);
   replace(el,
     h("h2", {}, t("add.found")),
     h("dl", { class: "facts" }, f.provider && [h("dt", {}, t("add.provider")), h("dd", {}, f.provider)],
       h("dt", {}, t("add.host")), h("dd", {}, f.pop.host + ":" + f.pop.port), h("dt", {}, t("add.tls")), h("dd", {}, security(f.pop.tls)),
-      h("dt", {}, t("add.username")), h("dd", {}, f.pop.username)),
+      f.oauth2_only && [h("dt", {}, t("add.username")), h("dd", {}, f.pop.username)]),
     advice(f.advice),
     f.oauth2_only
       ? [h("p", { class: "error" }, t("add.oauth2")), h("div", { class: "buttons" }, handButton(), back(""))]
-      : form(doubts.length > 0 && h("fieldset", {}, h("legend", {}, t("add.doubts")), doubts.map(d => d.box)), t("add.next"), async () => {
+      : form([doubts.length > 0 && h("fieldset", {}, h("legend", {}, t("add.doubts")), doubts.map(d => d.box)), l.boxes], t("add.test"), async () => {
         const open = doubts.filter(d => !d.input.checked);
         for (const d of doubts) d.wrong("");
         for (const d of open.reverse()) d.wrong(t("add.agree"));
-        if (open.length > 0) return;
-        if (JSON.stringify(f.pop) !== JSON.stringify(draft.server)) draft.tried = null;
-        draft.server = f.pop;
+        if (open.length > 0 || !right(l.fields, l.wrong(), language)) return;
         draft.smtp = f.smtp.host ? f.smtp : null;
-        go("password");
+        return l.test({ ...f.pop, username: l.fields.username.input.value.trim() || f.pop.username });
       }, [handButton(), back("")]));
 }
 
@@ -120,49 +118,43 @@ function byHand(el) {
   const host = field(t("add.host"), { value: s?.host ?? "", inputmode: "url" }, t("add.host.help"));
   const tls = field(t("add.tls"), { options: securities(), value: s?.tls ?? "implicit" });
   const port = field(t("add.port"), { value: s?.port ?? "", inputmode: "numeric" }, t("add.port.help"));
-  const username = field(t("add.username"), { value: s?.username ?? draft.address, autocomplete: "username" }, t("add.username.help"));
-  el.append(h("p", {}, t("add.byhand.help")), form([host.box, tls.box, port.box, username.box], t("add.next"), async () => {
+  const l = login(s?.username ?? draft.address);
+  el.append(h("p", {}, t("add.byhand.help")), form([host.box, tls.box, port.box, l.boxes], t("add.test"), async () => {
     const n = port.input.value.trim() || (tls.input.value === "implicit" ? "995" : "110");
     const wrong = [];
     if (!host.input.value.trim()) wrong.push({ key: "host", text: t("add.host.wrong"), hint: "" });
-    if (!/^\d{1,5}$/.test(n) || +n < 1 || +n > 65535) wrong.push({ key: "port", text: t("add.port.wrong"), hint: "" });
-    if (!right({ host, port }, wrong, language)) return;
-    const typed = { host: host.input.value.trim(), port: +n, tls: tls.input.value, username: username.input.value.trim() || draft.address };
+    if (!isPort(n)) wrong.push({ key: "port", text: t("add.port.wrong"), hint: "" });
+    if (!right({ host, port, ...l.fields }, [...wrong, ...l.wrong()], language)) return;
+    const typed = { host: host.input.value.trim(), port: +n, tls: tls.input.value, username: l.fields.username.input.value.trim() || draft.address };
     if (!await mayConnect(typed.host, typed.tls)) return;
-    draft = { ...draft, server: typed, tried: null };
-    go("password");
+    return l.test(typed, { host, port, tls });
   }, back("")));
 }
 
-/** @type {import("./main").Page} */
-function password(el) {
-  head(el, 3, "add.password");
-  const to = /** @type {MailServer} */ (draft.server);
-  const user = field(t("add.username"), { value: to.username, autocomplete: "username" });
-  const pass = field(t("add.secret"), { type: "password", value: draft.password, autocomplete: "off" }, t("add.secret.help"));
-  const next = h("a", { class: "button primary", href: "#/add/keep" }, t("add.next"));
-  el.append(h("p", {}, t("add.at", { server: to.host + ":" + to.port })), (draft.found && advice(draft.found.advice)) ?? "",
-    form([user.box, pass.box], t("add.test"), async () => {
-      if (!right({ password: pass }, pass.input.value ? [] : [{ key: "password", text: t("add.secret.wrong"), hint: "" }], language)) return;
-      draft.server = { ...to, username: user.input.value.trim() };
-      draft.password = pass.input.value;
-      draft.tried = null;
-      const r = await ask("POST", "/accounts/try", { address: draft.address, server: draft.server, other_username: draft.found?.other_username ?? "", password: draft.password });
-      if (!right({ username: user, password: pass }, r.wrong)) return;
-      draft.tried = r;
-      if (r.error) {
-        pass.input.focus();
-        return tried(r);
-      }
-      draft.server.username = user.input.value = r.username;
-      setTimeout(() => next.focus());
-      return [tried(r), h("p", {}, t("tried.nothing")), h("p", { class: "buttons" }, next)];
-    }, back("server")));
+/** The fields of a login, and what tries it: that goes on, or says why not. @param {string} name */
+function login(name) {
+  const username = field(t("add.username"), { value: name, autocomplete: "username" }, t("add.username.help"));
+  const password = field(t("add.secret"), { type: "password", value: draft.password, autocomplete: "off" }, t("add.secret.help"));
+  const wrong = () => password.input.value ? [] : [{ key: "password", text: t("add.secret.wrong"), hint: "" }];
+  /** @param {MailServer} to @param {Record<string, import("./form.js").Field>} [more] fields of the server */
+  async function test(to, more) {
+    draft = { ...draft, server: to, password: password.input.value, tried: null };
+    const r = await ask("POST", "/accounts/try", { address: draft.address, server: to, other_username: draft.found?.other_username ?? "", password: draft.password });
+    if (!right({ username, password, ...more }, r.wrong)) return;
+    if (r.error) {
+      password.input.focus();
+      return tried(r);
+    }
+    draft.server = { ...to, username: r.username };
+    draft.tried = r;
+    go("keep");
+  }
+  return { fields: { username, password }, boxes: [username.box, password.box, h("p", { class: "dim" }, t("add.nothing"))], wrong, test };
 }
 
 /** @type {import("./main").Page} */
 function keep(el) {
-  head(el, 4, "add.keep");
+  head(el, 3, "add.keep");
   const r = /** @type {import("./types").Tried} */ (draft.tried);
   const what = h("ul", {});
   let chosen = "forever";
@@ -189,7 +181,7 @@ function keep(el) {
       h("li", {}, t("add.will.password")));
   }
   told();
-  el.append(form([h("fieldset", {}, h("legend", {}, t("add.keep.legend")), choices.map(c => c.box), numbers), h("div", { class: "box" }, h("h2", {}, t("add.will")), what)],
+  el.append(h("div", {}, tried(r)), form([h("fieldset", {}, h("legend", {}, t("add.keep.legend")), choices.map(c => c.box), numbers), h("div", { class: "box" }, h("h2", {}, t("add.will")), what)],
     t("add.add"), async () => {
       const keepOnServer = rules[chosen](n());
       const fields = /** @type {Record<string, import("./form.js").Field>} */ (counts[chosen] ? { keep_on_server: counts[chosen] } : {});
@@ -203,7 +195,7 @@ function keep(el) {
       }
       draft.added = added;
       go("done");
-    }, back("password")));
+    }, back("server")));
 }
 
 /** @type {import("./main").Page} */

@@ -8,7 +8,7 @@ export class Fault extends Error {
   /** @param {{kind?: string, text: string, hint?: string}} f @param {number} status */
   constructor(f, status) {
     super(f.text);
-    this.kind = f.kind ?? "internal";
+    this.kind = f.kind ?? ""; // "": it is not said
     this.hint = f.hint ?? "";
     this.status = status;
   }

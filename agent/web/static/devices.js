@@ -1,6 +1,6 @@
 // Who can log in, who is connected, and what sets a mail program up.
 import { h, svg, replace } from "./dom.js";
-import { dates, t, has, when, ago } from "./text.js";
+import { dates, number, t, has, when, ago } from "./text.js";
 import { ask } from "./api.js";
 import { action, confirm, copied, failed, field, icon, say } from "./parts.js";
 import { form } from "./form.js";
@@ -41,6 +41,7 @@ const used = (last, now) => now.getTime() - new Date(last).getTime() < 3600e3 ? 
 export default function devices(el, args, s) {
   if (args[0] === "add") return add(el, s);
   if (args[0] === "change") return change(el, args);
+  if (args[0] === "rename") return rename(el, args[1] ?? "");
   if (args[0] === "setup") return named(args).then(d => setUp(el, s, d, ""));
   return list(el, s);
 }
@@ -50,6 +51,10 @@ async function list(el, s) {
   const cards = h("ul", { class: "cards devices" }), none = h("p", {});
   el.append(h("h1", {}, t("nav.devices")), h("p", {}, t("devices.about")),
     h("p", { class: "buttons" }, h("a", { class: "button primary", href: "#/devices/add" }, t("devices.add"))), none, cards);
+  const people = h("section", { "aria-labelledby": "users" });
+  el.append(people);
+  ask("GET", "/users").then(found => replace(people, h("h2", { id: "users" }, t("devices.users")), h("p", {}, t("devices.users.text")), h("ul", { class: "cards" }, found.map(person))),
+    e => replace(people, failed(e)));
   let seen = "", now = s;
   /** @type {Map<string, {el: Element, update: (d: Device, several: boolean) => void}>} */
   const known = new Map();
@@ -81,6 +86,25 @@ async function list(el, s) {
   seen = mark(s);
   await load();
   return update;
+}
+
+/** @param {import("./types").User} u */
+const person = u => h("li", { class: "card" }, h("h3", {}, u.name),
+  h("dl", { class: "facts" }, h("dt", {}, t("devices.users.accounts")), h("dd", {}, u.accounts.join(", ") || t("devices.users.none")),
+    h("dt", {}, t("devices.users.messages")), h("dd", {}, u.error ? h("span", { lang: "en" }, u.error) : number(u.messages))),
+  h("div", { class: "buttons" }, h("a", { class: "button", href: "#/devices/rename/" + encodeURIComponent(u.name), "aria-label": t("devices.rename.label", { user: u.name }) }, t("devices.rename"))));
+
+/** @param {HTMLElement} el @param {string} user */
+function rename(el, user) {
+  const name = field(t("devices.rename.name"), { value: user, autocomplete: "username", required: true, maxlength: 64 }, t("devices.rename.help"));
+  el.append(h("h1", {}, t("devices.rename.title", { user })), h("p", {}, t("devices.rename.text")), narrow(name.box, t("devices.rename"), async () => {
+    const to = name.input.value.trim();
+    name.wrong(to === "" || to === user ? t("devices.rename.missing") : "");
+    if (to === "" || to === user) return;
+    await ask("POST", "/users/rename", { from: user, to });
+    say(t("devices.renamed", { user, to }));
+    location.hash = "#/devices";
+  }));
 }
 
 /** @param {Device} d @param {() => Promise<void>} load @param {() => State} now */
@@ -115,28 +139,29 @@ function card(d, load, now) {
 /**
  * The fields of what a device may do and see.
  * @param {Choices} choices
- * @param {{read_only: boolean, folders: string[] | null, lan: boolean}} d
+ * @param {{read_only: boolean, folders: string[] | null, without: string[], lan: boolean}} d
  */
 function rights(choices, d) {
   const readOnly = field(t("devices.readonly"), { type: "checkbox", checked: d.read_only }, t("devices.readonly.help"));
   const lan = field(t("devices.lan"), { type: "checkbox", checked: d.lan, disabled: !choices.lan && !d.lan }, t(choices.lan ? "devices.lan.help" : "devices.lan.off"));
   if (!choices.lan) lan.box.append(h("details", {}, h("summary", {}, t("details")), h("p", {}, choices.lan_off)));
   const some = h("details", { open: d.folders !== null });
-  /** @type {{name: string, input: HTMLInputElement}[]} */
-  let boxes = [];
+  const without = several(choices.capabilities, d.without, t("devices.off"));
+  let folders = several([], [], "");
   /** The folders of a user. @param {string} user */
   function of(user) {
     const names = choices.users.find(u => u.user === user)?.folders ?? [];
-    boxes = [];
-    replace(some, h("summary", {}, t("devices.folders")), h("p", { class: "dim" }, t("devices.folders.help")),
-      h("div", { class: "scroll", role: "group", "aria-label": t("devices.folders") }, names.map(name => {
-        const f = field(name, { type: "checkbox", checked: d.folders?.includes(name) ?? false });
-        boxes.push({ name, input: f.input });
-        return f.box;
-      })));
+    folders = several(names, d.folders ?? [], t("devices.folders"));
+    replace(some, h("summary", {}, t("devices.folders")), h("p", { class: "dim" }, t("devices.folders.help")), folders.el);
   }
-  const values = () => ({ read_only: readOnly.input.checked, lan: lan.input.checked, folders: boxes.filter(b => b.input.checked).map(b => b.name) });
-  return { el: [readOnly.box, lan.box, some], of, values };
+  const values = () => ({ read_only: readOnly.input.checked, lan: lan.input.checked, folders: folders.chosen(), without: without.chosen() });
+  return { el: [readOnly.box, lan.box, some, h("details", { open: d.without.length > 0 }, h("summary", {}, t("devices.off")), h("p", { class: "dim" }, t("devices.off.help")), without.el)], of, values };
+}
+
+/** Boxes for names, of which some are marked. @param {string[]} names @param {string[]} marked @param {string} label */
+function several(names, marked, label) {
+  const boxes = names.map(name => ({ name, ...field(name, { type: "checkbox", checked: marked.includes(name) }) }));
+  return { el: h("div", { class: "scroll", role: "group", "aria-label": label }, boxes.map(b => b.box)), chosen: () => boxes.filter(b => b.input.checked).map(b => b.name) };
 }
 
 /** @param {import("./dom.js").Child} content @param {string} yes @param {() => Promise<void>} work */
@@ -149,7 +174,7 @@ async function add(el, s) {
   const users = choices.users.map(u => u.user);
   const name = field(t("devices.name"), { maxlength: 64, required: true }, t("devices.name.help"));
   const user = users.length > 1 ? field(t("devices.user"), { options: Object.fromEntries(users.map(u => [u, u])), value: users[0] }, t("devices.user.help")) : null;
-  const may = rights(choices, { read_only: false, folders: null, lan: false });
+  const may = rights(choices, { read_only: false, folders: null, without: [], lan: false });
   may.of(users[0]);
   name.input.addEventListener("input", () => name.wrong(""));
   user?.input.addEventListener("change", () => may.of(user.input.value));
@@ -179,16 +204,20 @@ async function change(el, args) {
   const [choices, d] = await Promise.all([ask("GET", "/devices/choices"), named(args)]);
   const may = rights(choices, d);
   may.of(d.user);
+  const before = may.values();
+  // Where its folders are gone there is no mark to take away.
+  const every = d.folders?.length === 0 ? field(t("devices.every"), { type: "checkbox" }, t("devices.every.help")) : null;
   const save = async () => {
-    const { lan, folders, read_only } = may.values();
+    const { lan, folders, without, read_only } = may.values();
+    const alike = (/** @type {string[]} */ a, /** @type {string[]} */ b) => JSON.stringify([...a].sort()) === JSON.stringify([...b].sort());
     // Folders that are gone are not among the boxes: what nobody has touched stays as it is.
-    const same = JSON.stringify([...folders].sort()) === JSON.stringify([...d.folders ?? []].sort());
+    const same = alike(folders, before.folders) && !every?.input.checked;
     if (!same && folders.length === 0 && !await confirm(t("devices.widen.title", { name: d.name }), h("p", {}, t("devices.widen.text")), { yes: t("devices.widen.yes"), danger: true })) return;
-    await ask("PATCH", "/devices", { user: d.user, name: d.name, read_only, folders: same ? null : folders, lan: lan === d.lan ? null : lan });
+    await ask("PATCH", "/devices", { user: d.user, name: d.name, read_only, folders: same ? null : folders, without: alike(without, before.without) ? null : without, lan: lan === d.lan ? null : lan });
     say(t("devices.saved", { name: d.name }));
     location.hash = "#/devices";
   };
-  el.append(h("h1", {}, t("devices.change.title", { name: d.name })), h("p", {}, t("devices.change.text")), narrow(may.el, t("devices.save"), save));
+  el.append(h("h1", {}, t("devices.change.title", { name: d.name })), h("p", {}, t("devices.change.text")), narrow([every?.box, may.el], t("devices.save"), save));
 }
 
 /** @param {import("./types").Drawing} code @param {string} label */

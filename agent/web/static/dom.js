@@ -3,6 +3,9 @@
 
 /** @typedef {Node | string | number | null | undefined | false | Child[]} Child */
 
+/** Attributes that a person reads, or has read aloud. */
+const read = new Set(["aria-label", "title", "data-label", "alt", "placeholder", "download"]);
+
 /**
  * @param {Element} el
  * @param {Record<string, any>} attrs  functions are listeners, true is an empty value, null and false are left out
@@ -12,7 +15,7 @@ function fill(el, attrs, children) {
   for (const [name, value] of Object.entries(attrs)) {
     if (typeof value === "function") el.addEventListener(name, value);
     else if (value === true) el.setAttribute(name, "");
-    else if (value !== null && value !== undefined && value !== false) el.setAttribute(name, String(value));
+    else if (value !== null && value !== undefined && value !== false) el.setAttribute(name, read.has(name) ? shown(String(value)) : String(value));
   }
   add(el, children);
 }

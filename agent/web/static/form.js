@@ -67,6 +67,9 @@ export function advice(a) {
 export const security = tls => t("tls." + tls);
 export const securities = () => ({ implicit: security("implicit"), starttls: security("starttls"), none: security("none") });
 
+/** @param {string} typed */
+export const isPort = typed => /^\d{1,5}$/.test(typed) && +typed >= 1 && +typed <= 65535;
+
 /** Asks before a password goes to another computer in the clear. @param {string} host @param {string} tls */
 export const mayConnect = async (host, tls) => tls !== "none" || /^(localhost|127(\.\d+){3}|\[?::1\]?)$/.test(host)
   || confirm(t("add.clear.title"), h("p", {}, t("add.doubt.clear", { host })), { yes: t("add.clear.yes"), danger: true });
@@ -74,7 +77,7 @@ export const mayConnect = async (host, tls) => tls !== "none" || /^(localhost|12
 /** What a login at a server found, or why there was none. @param {import("./types").Tried} r */
 export function tried(r) {
   const line = (/** @type {boolean} */ ok, /** @type {string} */ text) => h("li", {}, icon(ok ? "ok" : "error"), " ", text);
-  if (r.error) return [failed(new Fault({ text: r.error, hint: r.hint }, 422), r.refused ? t("tried.refused") : ""), advice(r.advice)];
+  if (r.error) return [failed(new Fault({ kind: r.kind, text: r.error, hint: r.hint }, 422), r.refused ? t("tried.refused") : ""), advice(r.advice)];
   return h("ul", { class: "tried" },
     line(true, t("tried.connected", { server: r.server })),
     line(r.tls !== "", r.tls ? t("tried.tls", { certificate: r.certificate, tls: r.tls }) : t("tried.clear")),

@@ -35,7 +35,7 @@ export const poll = (text, accounts, o) => action(text, async () => {
   const results = await work("/sync", accounts ? { accounts } : {}, () => {});
   const bad = results.filter(r => r.error);
   if (bad.length > 0) {
-    throw new Fault({ text: bad.map(r => (results.length > 1 ? r.account + ": " : "") + r.error).join("; "), hint: [...new Set(bad.map(r => r.hint))].filter(Boolean).join("; ") }, 422);
+    throw new Fault({ kind: bad.every(r => r.kind === bad[0].kind) ? bad[0].kind : "", text: bad.map(r => (results.length > 1 ? r.account + ": " : "") + r.error).join("; "), hint: [...new Set(bad.map(r => r.hint))].filter(Boolean).join("; ") }, 422);
   }
   return t("poll.done", { n: results.reduce((n, r) => n + r.new, 0) });
 }, o);

@@ -1,6 +1,6 @@
 // Parts that several pages use.
-import { add, h, svg } from "./dom.js";
-import { t } from "./text.js";
+import { add, h, svg, shown } from "./dom.js";
+import { has, language, t } from "./text.js";
 import { Away, Fault } from "./api.js";
 
 const paths = /** @type {Record<string, string>} */ ({
@@ -17,21 +17,23 @@ const paths = /** @type {Record<string, string>} */ ({
 export const icon = name => svg("svg", { viewBox: "0 0 32 32", class: "icon " + name, "aria-hidden": "true", focusable: "false" }, svg("path", { d: paths[name] ?? paths.info }));
 
 /**
- * An error: what happened, and what to do. The agent says it in English.
+ * An error: what happened, and what to do. The agent says it in English; on a page in
+ * another language a sentence about its kind is in front of that.
  * @param {any} e
  * @param {string} [words] of the page, in front of what the agent says
  */
 export function failed(e, words) {
   const lang = e instanceof Fault ? "en" : null;
+  const kind = !words && e instanceof Fault && language !== "en" && has("kind." + e.kind) ? t("kind." + e.kind) : "";
   const hint = words ? e.message : e instanceof Fault ? e.hint : "";
   const text = words ? words : e instanceof Away ? t("error.away") : String(e?.message ?? e);
-  return h("div", { class: "failed", role: "alert" }, icon("error"), h("div", {}, h("p", { lang: words ? null : lang }, text), hint && h("p", { class: "dim", lang }, hint)));
+  return h("div", { class: "failed", role: "alert" }, icon("error"), h("div", {}, kind && h("p", {}, kind), h("p", { lang: words ? null : lang }, text), hint && h("p", { class: "dim", lang }, hint)));
 }
 
 /** Says something to who does not see the page. @param {string} text */
 export function say(text) {
   const el = document.getElementById("said");
-  if (el) el.textContent = text;
+  if (el) el.textContent = shown(text);
 }
 
 /**
@@ -125,7 +127,7 @@ export function field(label, attrs, help) {
     ? h("div", { class: "field check" }, input, h("label", { for: id }, label), help && h("p", { class: "dim", id: id + "h" }, help), error)
     : h("div", { class: "field" }, h("label", { for: id }, label), input, help && h("p", { class: "dim", id: id + "h" }, help), error);
   const wrong = (/** @type {string} */ text, lang = "") => {
-    error.textContent = text;
+    error.textContent = shown(text);
     error.lang = lang || document.documentElement.lang;
     input.setAttribute("aria-invalid", String(text !== ""));
     if (text) input.focus();

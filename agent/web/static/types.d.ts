@@ -162,6 +162,7 @@ export interface DeviceChoices {
   users: UserFolders[];
   lan: boolean;
   lan_off: string;
+  capabilities: string[];
 }
 
 export interface DeviceLogin {
@@ -309,6 +310,7 @@ export interface NewDevice {
   name: string;
   read_only: boolean;
   folders: string[];
+  without: string[];
   lan: boolean;
 }
 
@@ -345,6 +347,7 @@ export interface Preview {
   doubtful: number;
   digest: string;
   error?: string;
+  kind?: string;
   hint?: string;
 }
 
@@ -361,6 +364,7 @@ export interface Probe {
   warnings: string[];
   refused: boolean;
   error: string;
+  kind?: string;
   hint: string;
 }
 
@@ -503,6 +507,7 @@ export interface SyncResult {
   awaiting: number;
   paused?: boolean;
   error?: string;
+  kind?: string;
   hint?: string;
 }
 
@@ -522,6 +527,7 @@ export interface Tried {
   warnings: string[];
   refused: boolean;
   error: string;
+  kind?: string;
   hint: string;
 }
 
