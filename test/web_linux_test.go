@@ -107,7 +107,8 @@ func TestWebLivesOn(t *testing.T) {
 	stop(t, p)
 	b.shows("popbridge has not answered since")
 	other.shows("popbridge has not answered since")
-	b.shows("The account is up to date") // as it was
+	b.shows("popbridge does not answer.") // and no more that all is well
+	b.shows("or in a terminal: popbridge open")
 	must(t, d.Put("home", testkit.Message(1)))
 	start(t, p)
 	b.gone("popbridge has not answered since")

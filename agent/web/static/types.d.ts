@@ -449,6 +449,7 @@ export interface Setting {
   choices: string[];
   bool: boolean;
   fixed: string;
+  restart: boolean;
 }
 
 export interface SettingProblem {
