@@ -84,9 +84,10 @@ const copy = users => users.map(b => [h("p", {}, icon(b.missing.length > 0 ? "wa
 function backup(place, now) {
   const last = h("div", {});
   /** @param {import("./types").Storage} place @param {Date} now */
-  function show({ last_backup: b }, now) {
+  function show({ last_backup: b, same_disk }, now) {
     replace(last, b && [h("dl", { class: "facts" }, h("dt", {}, t("storage.backup.dir")), h("dd", {}, h("code", {}, b.dir)),
       h("dt", {}, t("storage.backup.at")), h("dd", { title: when(b.at, now) }, ago(b.at, now))),
+    same_disk && h("p", {}, icon("warning"), " ", t("storage.backup.beside")),
     b.failed_at ? h("div", { class: "failed" }, icon("error"), h("div", {}, h("p", {}, t("storage.backup.failed", { at: when(b.failed_at, now) }), " ", h("span", { lang: "en" }, b.error)), b.hint && h("p", { class: "dim", lang: "en" }, b.hint))) : copy(b.users)]);
   }
   show(place, now);

@@ -487,6 +487,7 @@ export interface Status {
 export interface Storage {
   data_dir: string;
   last_backup: LastBackup | null;
+  same_disk: boolean;
   backup_command: string;
   restore_command: string;
 }
