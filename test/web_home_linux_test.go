@@ -41,6 +41,32 @@ func TestWebVerdict(t *testing.T) {
 	b.quiet(origin)
 }
 
+// The plots are of 90 days from the first week on; before it there is nothing to compare.
+func TestWebHistory(t *testing.T) {
+	t.Parallel()
+	_, _, b, origin := withPage(t, 1)
+	b.shows("The account is up to date")
+	eval[bool](b, `const real = fetch; window.days = 7;
+		window.fetch = async (path, ...rest) => path !== "/api/history" ? real(path, ...rest)
+			: new Response(JSON.stringify(Array.from({length: window.days}, (_, i) => ({day: "2026-03-0" + (i + 1), messages: i, bytes: 1000 * (i + 1)})))); return true`)
+	b.click("About")
+	b.shows("Browsers that are signed in")
+	b.click("Home")
+	b.shows("The last 90 days")
+	b.shot("history")
+	b.accessible("plots")
+	if got := eval[[]string](b, `const f = document.querySelector("figure"); return [String(f.querySelectorAll("rect").length), f.querySelector(".ends").innerText.replace(/\s+/g, " ")]`); got[0] != "90" || got[1] != "Dec 8 maximum 6 Mar 7" {
+		t.Errorf("the plot has %q", got)
+	}
+	eval[bool](b, `window.days = 6; return true`)
+	b.click("About")
+	b.shows("Browsers that are signed in")
+	b.click("Home")
+	b.until("the history was told", `performance.getEntriesByName("complete").length === 3`)
+	b.gone("The last 90 days")
+	b.quiet(origin)
+}
+
 // One of two servers is away: that is told once, in words; trying again changes nothing of
 // that. An account that is paused is taken up again by its button.
 func TestWebHomeInTrouble(t *testing.T) {
@@ -79,5 +105,20 @@ func TestWebHomeInTrouble(t *testing.T) {
 	b.open(origin + "/#/account/home")
 	b.shows("This account was removed.")
 	b.until("Home is marked", `document.querySelector("#pages a[aria-current]").innerText === "Home"`)
+	b.quiet(origin)
+}
+
+// Without an account there is one sentence and one thing to do.
+func TestWebHomeEmpty(t *testing.T) {
+	rig.Need(t, "chromium")
+	t.Parallel()
+	_, b, origin := newcomer(t)
+	b.shows("There is no account yet. Add one, and mail begins to flow.")
+	b.until("there is one thing to do", `[...document.querySelectorAll("main h2, main button, main .button")].filter(e => e.getClientRects().length).map(e => e.innerText).join() === "Add an account"`)
+	b.accessible("Home without an account")
+	b.shot("home-empty")
+	b.click("Storage")
+	b.shows("Is it whole?")
+	b.until("no table is empty", `!document.querySelector("tbody:empty")`)
 	b.quiet(origin)
 }
