@@ -19,6 +19,20 @@ func (r *rig) moveData(to string, accounts ...agenttest.Account) {
 	r.Configure(strings.Replace(agenttest.Plain, `"data"`, `"`+to+`"`, 1), accounts...)
 }
 
+// What the first poll of a new account brings is new on that day.
+func TestTheFirstPollIsInTheHistory(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	_, port := agenttest.POP(t, "home", 3)
+	r.Configure(agenttest.Plain, agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: port})
+	r.Start()
+	r.Sync()
+	days, err := r.Ops().History(t.Context())
+	if err != nil || len(days) != 1 || days[0].Messages != 3 {
+		t.Errorf("%v, %v", days, err)
+	}
+}
+
 // A data folder in which there has never been mail may be given up without a word;
 // one with mail is missed.
 func TestOnlyMailIsMissed(t *testing.T) {

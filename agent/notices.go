@@ -13,7 +13,6 @@ import (
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/internal/atomicfile"
 	"github.com/popbridge/popbridge/internal/fault"
-	"github.com/popbridge/popbridge/internal/mailflags"
 	"github.com/popbridge/popbridge/internal/mailstore"
 	"github.com/popbridge/popbridge/internal/supervise"
 )
@@ -271,10 +270,7 @@ func (n *notices) withdraw(ctx context.Context, o *notice) error {
 	p := view.Snapshot()
 	i, there := slices.BinarySearch(p.UIDs, o.UID)
 	if there && box.UIDValidity == o.Validity && !slices.Contains(store.FlagNames(p.Flags[i]), `\Seen`) {
-		if _, err := store.SetFlags(ctx, box.ID, []mailstore.UID{o.UID}, mailflags.Add, []string{`\Deleted`}); err != nil {
-			return err
-		}
-		if _, err := store.Expunge(ctx, box.ID, []mailstore.UID{o.UID}); err != nil {
+		if err := store.Discard(ctx, box.ID, []mailstore.UID{o.UID}); err != nil {
 			return err
 		}
 		o.Stored, o.Withdrawn = false, true

@@ -162,6 +162,10 @@ func TestAPersonIsToldOfEachProblemOnce(t *testing.T) {
 	if s, err := store.AccountState(t.Context(), "home"); err != nil || s.Stored != 0 {
 		t.Errorf("the account has stored %d, %v", s.Stored, err)
 	}
+	// No person has deleted anything.
+	if list, err := store.Expunged(t.Context(), mailstore.ExpungedQuery{}); err != nil || len(list) != 0 {
+		t.Errorf("withdrawn notices can be brought back: %v, %v", list, err)
+	}
 }
 
 // TestALastingProblemIsToldEachTime: a person has brought it about, and each time is

@@ -140,10 +140,16 @@ func TestWhatNeedsARestart(t *testing.T) {
 	r.Configure(agenttest.Plain, home)
 	r.Start()
 	r.Configure("keep_expunged = \"90d\"\n"+strings.Replace(agenttest.Plain, `"data"`, `"elsewhere"`, 1)+"[log]\nformat = \"json\"", home)
+	var keys []string // as the web page has them
+	for _, k := range config.Keys {
+		if k.Restart {
+			keys = append(keys, k.Path)
+		}
+	}
 	for range 2 { // the second time nothing changed, and it still needs a restart
 		r.Agent.Reload()
 		health := r.Status().Health
-		if len(health) != 1 || health[0].Code != "restart-needed" || !strings.Contains(health[0].Text, "data_dir and keep_expunged and log.format") {
+		if len(health) != 1 || health[0].Code != "restart-needed" || !strings.Contains(health[0].Text, strings.Join(keys, " and ")) {
 			t.Fatalf("health: %+v", health)
 		}
 	}

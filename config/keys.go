@@ -14,6 +14,8 @@ type Key struct {
 	Bool    bool     // true or false
 	// Fixed says why no web page may set it, "" where one may.
 	Fixed string
+	// Restart says that a change holds once the agent is started again.
+	Restart bool
 
 	example string // its value in Example, as TOML
 	off     bool   // it is a comment there
@@ -27,8 +29,8 @@ const (
 
 // Keys are all keys but version and those of accounts, in the order of Example.
 var Keys = []Key{
-	{Path: "data_dir", Doc: "where mail is kept; default: the system's own data folder", Fixed: fixedPath, example: `"/path/to/folder"`, off: true},
-	{Path: "keep_expunged", Doc: `so long "popbridge undelete" can bring back what was deleted`, Default: "30d", example: `"30d"`, off: true},
+	{Path: "data_dir", Doc: "where mail is kept; default: the system's own data folder", Fixed: fixedPath, Restart: true, example: `"/path/to/folder"`, off: true},
+	{Path: "keep_expunged", Doc: `so long "popbridge undelete" can bring back what was deleted`, Default: "30d", Restart: true, example: `"30d"`, off: true},
 	{Path: "timezone", Doc: "for searches by day, and times of arrival; default: the machine's", example: `"Europe/Vienna"`, off: true},
 	{Path: "notices", Doc: "a message in INBOX when mail stops flowing or something needs you", Default: "true", Bool: true, example: `true`, off: true},
 	{Path: "imap.listen", Doc: "where mail programs connect; this machine only", Default: "127.0.0.1:1143", Fixed: fixedListen, example: `["127.0.0.1:1143"]`},
@@ -37,7 +39,7 @@ var Keys = []Key{
 	{Path: "lan.listen", Doc: `addresses of this machine, or interfaces: "eth0:1993"`, Fixed: fixedListen, example: `["192.168.1.20:1993"]`, off: true},
 	{Path: "web.listen", Doc: `the web page, see "popbridge open"; "off" switches it off`, Default: "127.0.0.1:1180", Fixed: fixedListen, example: `"127.0.0.1:1180"`, off: true},
 	{Path: "log.level", Doc: "how much is logged", Default: "info", Choices: []string{"trace", "debug", "info", "warn", "error"}, example: `"info"`},
-	{Path: "log.format", Doc: "for people, for programs, or as it fits", Default: "auto", Choices: []string{"auto", "console", "json"}, example: `"auto"`},
+	{Path: "log.format", Doc: "for people, for programs, or as it fits", Default: "auto", Choices: []string{"auto", "console", "json"}, Restart: true, example: `"auto"`},
 }
 
 // names are the keys of a table, "" for those before the first one.

@@ -159,7 +159,7 @@ func (r *reader) root(t *table) {
 		r.cfg.Accounts = append(r.cfg.Accounts, a)
 	}
 	if !t.has("account") {
-		r.warn(t, "account", &mistake{"there is no account: no mail will be fetched", "add one below a line [[account]]"})
+		r.warn(t, "account", &mistake{"there is no account: no mail will be fetched", "`popbridge setup` adds one, and so does the web page: `popbridge open`"})
 	}
 }
 

@@ -129,5 +129,7 @@ func TestWebDeletedMany(t *testing.T) {
 	b.shows("120 messages can be brought back.")
 	b.click("Bring back")
 	b.shows("Mark messages first.")
+	b.tick("Select all that are shown")
+	b.gone("Mark messages first.")
 	b.quiet(origin)
 }

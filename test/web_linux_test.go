@@ -107,13 +107,16 @@ func TestWebLivesOn(t *testing.T) {
 	stop(t, p)
 	b.shows("popbridge has not answered since")
 	other.shows("popbridge has not answered since")
-	b.shows("The account is up to date") // as it was
+	b.shows("popbridge does not answer.") // and no more that all is well
+	b.shows("or in a terminal: popbridge open")
+	b.shot("away")
 	must(t, d.Put("home", testkit.Message(1)))
 	start(t, p)
 	b.gone("popbridge has not answered since")
 	b.until("what came meanwhile", `document.querySelector(".card .facts").innerText.includes("2")`)
 	other.gone("popbridge has not answered since")
 
+	eval[bool](b, `window.lost = false; new MutationObserver(() => { if (!document.getElementById("lost").hidden) window.lost = true; }).observe(document.getElementById("lost"), {attributes: true}); return true`)
 	out, err := p.Run(t.Context(), "", "open", "--sign-out", "all")
 	if err != nil || out.Stdout != "1 browser signed out\n" {
 		t.Errorf("%v %s %s", err, out.Stdout, out.Stderr)
@@ -122,6 +125,9 @@ func TestWebLivesOn(t *testing.T) {
 	other.may = b.may
 	b.shows("This browser is not signed in")
 	other.shows("This browser is not signed in")
+	if eval[bool](b, `return window.lost || document.querySelector("nav") !== null`) {
+		t.Error("a browser that was signed out says that popbridge is away, or shows a menu of pages that it may not see")
+	}
 	eval[bool](b, `location.hash = "#/log"; dispatchEvent(new HashChangeEvent("hashchange")); return true`)
 	b.shows("This browser is not signed in")
 	b.quiet(origin)

@@ -50,6 +50,12 @@ func TestWebLog(t *testing.T) {
 	const at = `(e => e.scrollHeight - e.scrollTop - e.clientHeight)(document.querySelector(".log"))`
 	poll()
 	b.shows("fetched 1 message from home")
+	b.click("Home")
+	b.click("Fetch now: home")
+	b.shows("0 new messages")
+	b.click("Log")
+	b.until("the page's own requests are details", `[...document.querySelectorAll(".log li")].some(e => e.innerText.includes("asked for by the web page") && !e.getClientRects().length)`)
+	b.until("rows are low", `[...document.querySelectorAll(".log li")].filter(e => e.getClientRects().length).every(e => e.getBoundingClientRect().height < 50)`)
 	b.until("it stands at the end", at+` < 8`)
 	b.gone("pop3 command") // details, which are not asked for
 	eval[bool](b, `const s = [...document.querySelectorAll("select")].find(s => s.value === "info"); s.value = "trace"; s.dispatchEvent(new Event("change")); return true`)
@@ -102,7 +108,7 @@ func TestWebSettings(t *testing.T) {
 		t.Errorf("the link to the content leads to %s", at)
 	}
 	b.click("Save")
-	b.shows(`did you mean "Europe/Vienna"?`)
+	b.shows(`Did you mean Europe/Vienna?`)
 	if on := eval[string](b, `return document.activeElement.value`); on != "Vienna" {
 		t.Errorf("the focus is on a field with %q", on)
 	}
@@ -112,7 +118,7 @@ func TestWebSettings(t *testing.T) {
 	b.shot("settings-error")
 	b.enter("Time zone", "Europa/Wien")
 	b.press("\r") // as the button
-	b.until("another mistake is shown", `[...document.querySelectorAll("p.error[lang=en]")].some(e => e.innerText.includes("Europa/Wien"))`)
+	b.until("another mistake is shown", `[...document.querySelectorAll("p.error")].some(e => e.innerText.includes("Europa/Wien"))`)
 	b.enter("Time zone", "Europe/Vienna")
 	eval[bool](b, `const s = [...document.querySelectorAll("select")].find(s => s.value === "info"); s.value = "debug"; return true`)
 	b.click("Save")
@@ -130,7 +136,11 @@ func TestWebSettings(t *testing.T) {
 	}
 	b.enter("Deleted mail can be brought back for", "60d")
 	b.click("Save")
+	b.shows("It holds once popbridge is started again.")
 	b.shows("A changed setting needs a restart.")
+	b.pick("Colours", "Dark")
+	b.until("the page is dark", `getComputedStyle(document.body.parentElement).colorScheme === "dark"`)
+	b.pick("Colours", "As the system")
 	b.shot("settings")
 	b.resize(390, "dark")
 	b.shot("settings-phone")

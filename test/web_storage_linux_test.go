@@ -51,6 +51,9 @@ func TestWebStorage(t *testing.T) {
 	steps := b.steps()
 	b.click("Check all mail")
 	b.shows("All mail is whole.")
+	if eval[bool](b, `return !!`+find+`("Repair")`) {
+		t.Error("nothing is broken, and could be repaired")
+	}
 	if got := steps(); len(got) == 0 || !strings.Contains(strings.Join(got, "\n"), localUser+": 60 of 60 checked") {
 		t.Errorf("progress: %q", got)
 	}
@@ -64,6 +67,7 @@ func TestWebStorage(t *testing.T) {
 	b.click("Storage")
 	b.shows(saved)
 	b.shows("60 messages backed up (new files: 60,")
+	b.shows("It is on the same disk as the mail")
 	must(t, d.Put("home", testkit.Message(60)))
 	command(t, p, 0, "sync")
 	steps = b.steps()

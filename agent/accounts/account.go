@@ -207,6 +207,9 @@ func (ac *Account) serve(s *supervise.Group) {
 			if err != nil {
 				return err
 			}
+			if before := ac.set.BeforeServe; before != nil {
+				before(ctx, ac.Config)
+			}
 			return r.Serve(ctx)
 		}, ac.failed, ac.retryNow)
 	})

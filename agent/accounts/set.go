@@ -9,6 +9,7 @@
 package accounts
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -26,6 +27,9 @@ import (
 type Set struct {
 	users *users.Stores
 	log   zerolog.Logger
+
+	// BeforeServe is called before an account that is served polls, and again after it broke down; nil: nothing is.
+	BeforeServe func(ctx context.Context, c config.Account)
 
 	changing sync.Mutex    // see Lock
 	naming   chan struct{} // has an element while accounts are replaced or named, see nameAccounts

@@ -106,6 +106,7 @@ type PhonePage struct {
 type Storage struct {
 	DataDir    string      `json:"data_dir"`
 	LastBackup *LastBackup `json:"last_backup"` // null: there was none
+	SameDisk   bool        `json:"same_disk"`   // it is on the file system that the mail is on
 	// The commands for a terminal.
 	BackupCommand  string `json:"backup_command"`
 	RestoreCommand string `json:"restore_command"`
@@ -204,7 +205,8 @@ func (l *Local) PairPhone(ctx context.Context, ask DeviceLogin) (PhonePage, erro
 }
 
 func (l *Local) Storage(context.Context) (Storage, error) {
-	return Storage{DataDir: l.users.DataDir, LastBackup: ReadLastBackup(l.users.DataDir),
+	last := ReadLastBackup(l.users.DataDir)
+	return Storage{DataDir: l.users.DataDir, LastBackup: last, SameDisk: last != nil && sameDisk(l.users.DataDir, last.Dir),
 		BackupCommand: l.users.Command("backup DIR"), RestoreCommand: l.users.Command("restore DIR")}, nil
 }
 

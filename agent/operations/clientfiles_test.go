@@ -95,6 +95,9 @@ func TestBackupAgain(t *testing.T) {
 		if err != nil || s.DataDir != filepath.Join(r.Dir, "data") || !strings.Contains(s.BackupCommand, "backup DIR") || !strings.Contains(s.RestoreCommand, "restore DIR") {
 			t.Errorf("%+v, %v", s, err)
 		}
+		if _, err := os.Stat(filepath.Join(r.Dir, "saved")); s.SameDisk != (err == nil && s.LastBackup != nil) {
+			t.Errorf("it is beside the mail: %v, %v", s.SameDisk, err)
+		}
 		return s.LastBackup
 	}
 	if _, err := r.Ops().BackupAgain(t.Context(), nil); !fault.Is(err, fault.Config) || fault.Hint(err) == "" || last() != nil {

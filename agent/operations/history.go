@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/popbridge/popbridge/agent/state"
+	"github.com/popbridge/popbridge/config"
 )
 
 // HistoryFile is the name of the file that keeps the history, in the data folder.
@@ -20,6 +21,22 @@ func (l *Local) History(ctx context.Context) ([]state.Day, error) {
 		}
 	}
 	return l.history.Last(historyShown), nil
+}
+
+// beginHistory lets the history count what the first poll of an account brings. One that
+// has stored something before is compared with what it has.
+func (l *Local) beginHistory(ctx context.Context, c config.Account) {
+	store, err := l.users.Store(ctx, c.User)
+	if err != nil {
+		return // and it cannot poll either
+	}
+	kept, err := store.AccountState(ctx, c.Name)
+	if err == nil && kept.Stored == 0 && kept.LastSuccess.IsZero() {
+		err = l.history.Begin(c.User + "/" + c.Name)
+	}
+	if err != nil && ctx.Err() == nil {
+		l.users.Log.Warn().Err(err).Str("account", c.Name).Msg("what a new account brings first is missing in the history")
+	}
 }
 
 // NoteHistory writes down how much mail there is now. A store that cannot be read leaves

@@ -70,8 +70,10 @@ type Local struct {
 // New returns the operations of an agent. running is false where nothing is served and
 // the data folder was opened for one command; reload takes up the config file as it is.
 func New(u *users.Stores, a *accounts.Set, c Clients, n Network, p Pages, running func() bool, reload func()) *Local {
-	return &Local{users: u, accounts: a, clients: c, network: n, pages: p, running: running, reload: reload,
+	l := &Local{users: u, accounts: a, clients: c, network: n, pages: p, running: running, reload: reload,
 		history: state.NewHistory(filepath.Join(u.DataDir, HistoryFile))}
+	a.BeforeServe = l.beginHistory
+	return l
 }
 
 var _ Operations = (*Local)(nil)

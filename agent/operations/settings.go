@@ -27,6 +27,7 @@ type Setting struct {
 	Choices []string `json:"choices"` // all that it may be; empty: anything
 	Bool    bool     `json:"bool"`    // "true" or "false"
 	Fixed   string   `json:"fixed"`   // why no web page may set it; "": one may
+	Restart bool     `json:"restart"` // a change holds once the agent is started again
 }
 
 // SettingProblem is what is wrong with a key.
@@ -62,7 +63,7 @@ func (l *Local) Settings(context.Context) (Settings, error) {
 		return s, nil // it is not TOML: the one problem says so
 	}
 	for _, v := range values {
-		s.Keys = append(s.Keys, Setting{Key: v.Path, Value: v.Value, Line: v.Line, Default: v.Default, Doc: v.Doc, Choices: append([]string{}, v.Choices...), Bool: v.Bool, Fixed: v.Fixed})
+		s.Keys = append(s.Keys, Setting{Key: v.Path, Value: v.Value, Line: v.Line, Default: v.Default, Doc: v.Doc, Choices: append([]string{}, v.Choices...), Bool: v.Bool, Fixed: v.Fixed, Restart: v.Restart})
 	}
 	return s, err
 }

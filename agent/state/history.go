@@ -42,7 +42,7 @@ func NewHistory(path string) *History { return &History{path: path} }
 
 // Note writes down how it is now: how many messages each account ever stored, and how many
 // bytes all mail takes. The first time of an account is what its next ones are compared
-// with. A file that cannot be read is begun anew.
+// with, but for one that Begin knows. A file that cannot be read is begun anew.
 func (h *History) Note(now time.Time, stored map[string]int64, bytes int64) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -65,6 +65,23 @@ func (h *History) Note(now time.Time, stored map[string]int64, bytes int64) erro
 	if same {
 		return nil
 	}
+	return h.write()
+}
+
+// Begin notes an account that has stored nothing yet: all that comes from now on is new,
+// that of its first poll as well.
+func (h *History) Begin(account string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.load()
+	if _, known := h.kept.Accounts[account]; known {
+		return nil
+	}
+	h.kept.Accounts[account] = 0
+	return h.write()
+}
+
+func (h *History) write() error {
 	data, err := json.Marshal(h.kept)
 	if err != nil {
 		return err

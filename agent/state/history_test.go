@@ -84,6 +84,18 @@ func TestHistoryByAccount(t *testing.T) {
 			t.Errorf("%s: %v, want %d", step.what, got, step.want)
 		}
 	}
+	h := NewHistory(path)
+	for _, account := range []string{"begun", "home"} { // one of them is known
+		if err := h.Begin(account); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := NewHistory(path).Note(now, map[string]int64{"home": 1, "begun": 12}, 9); err != nil {
+		t.Fatal(err)
+	}
+	if got := NewHistory(path).Last(1); len(got) != 1 || got[0].Messages != 23 {
+		t.Errorf("the first poll of a new account: %v, want 23", got)
+	}
 	before := `{"stored":100,"days":[{"day":"2026-02-01","messages":5,"bytes":9}]}` // as it was written once
 	if err := os.WriteFile(path, []byte(before), 0o600); err != nil {
 		t.Fatal(err)

@@ -15,12 +15,13 @@ func TestKeysHaveTheirWords(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, k := range config.Keys {
-			wanted := []string{"settings." + k.Path, "settings.doc." + k.Path}
-			if table, _, ok := strings.Cut(k.Path, "."); ok {
-				wanted = append(wanted, "settings.group."+table)
-			}
-			for _, choice := range k.Choices {
-				if k.Fixed == "" {
+			wanted := []string{"settings." + k.Path}
+			if k.Fixed == "" {
+				wanted = append(wanted, "settings.doc."+k.Path)
+				if table, _, ok := strings.Cut(k.Path, "."); ok {
+					wanted = append(wanted, "settings.group."+table)
+				}
+				for _, choice := range k.Choices {
 					wanted = append(wanted, "settings."+k.Path+"."+choice)
 				}
 			}

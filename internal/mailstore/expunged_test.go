@@ -132,6 +132,29 @@ func TestADeletedMailboxComesBackWithItsMail(t *testing.T) {
 	}
 }
 
+// What is discarded is neither in its mailbox nor among the expunged; what was there
+// besides stays, and the store is sound.
+func TestDiscardedMailIsGone(t *testing.T) {
+	r := newStore(t)
+	r.append("INBOX", 1)
+	r.append("INBOX", 2)
+	r.append("Sent", 2) // the same message
+	must(t, r.Discard(t.Context(), r.id("INBOX"), []UID{2, 9}))
+	if b := r.box("INBOX"); b.Messages != 1 {
+		t.Errorf("INBOX has %d messages", b.Messages)
+	}
+	equal(t, "expunged", r.bin(ExpungedQuery{}), "")
+	r.clock.t = start.Add(2 * keepOrphans)
+	must(t, r.Purge(t.Context()))
+	if b := r.box("Sent"); b.Messages != 1 {
+		t.Errorf("Sent has %d messages", b.Messages)
+	}
+	problems, err := r.Check(t.Context(), nil)
+	if err != nil || len(problems) != 0 {
+		t.Errorf("%v, %v", problems, err)
+	}
+}
+
 func TestExpungedMailIsKeptAsLongAsAsked(t *testing.T) {
 	for _, c := range []struct{ keep, kept, over time.Duration }{
 		{0, 30*24*time.Hour - time.Minute, 30*24*time.Hour + time.Minute},

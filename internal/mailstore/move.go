@@ -86,6 +86,25 @@ func (s *Store) Expunge(ctx context.Context, id MailboxID, uids []UID) ([]UID, e
 	return out, err
 }
 
+// Discard removes messages for good, without \Deleted and without keeping them among the
+// expunged: what the program itself has put there, and nobody has read.
+func (s *Store) Discard(ctx context.Context, id MailboxID, uids []UID) error {
+	return s.write(ctx, "discard messages", func(t *tx) error {
+		b, err := t.box(id)
+		if err != nil {
+			return err
+		}
+		rows, err := t.pick(id, uids)
+		if err == nil {
+			err = t.remove(b, rows, false)
+		}
+		if err != nil {
+			return err
+		}
+		return t.orphan(rows)
+	})
+}
+
 // remove takes messages out of a mailbox; those that are expunged are kept among
 // the expunged. Their contents are not looked at.
 func (t *tx) remove(b *box, rows []picked, expunged bool) error {

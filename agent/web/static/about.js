@@ -6,6 +6,12 @@ import { action, confirm, copied, failed } from "./parts.js";
 
 /** @typedef {import("./types").WebSession} WebSession */
 
+/** What the agent calls a browser, "Chrome on Linux", in the language of the page. @param {string} browser */
+function named(browser) {
+  const [name, system] = browser.split(" on ");
+  return system ? t("about.on", { name, system }) : browser;
+}
+
 /** @type {import("./main").Page} */
 export default async function about(el, _, s) {
   const list = h("div", {});
@@ -19,21 +25,21 @@ export default async function about(el, _, s) {
     const table = h("table", { class: "stack", tabindex: -1, "aria-label": t("about.sessions") },
       h("thead", {}, h("tr", {}, ["browser", "begun", "used", "ends"].map(k => h("th", { scope: "col" }, t("about." + k))), h("td", {}))),
       h("tbody", {}, all.sort((x, y) => Number(y.id === own) - Number(x.id === own) || y.used.localeCompare(x.used)).map(one => h("tr", {},
-        h("td", {}, h("strong", {}, one.browser), one.id === own && h("span", { class: "dim" }, " ", t("about.this"))),
+        h("td", {}, h("strong", {}, named(one.browser)), one.id === own && h("span", { class: "dim" }, " ", t("about.this"))),
         h("td", { "data-label": t("about.begun") }, when(one.begun, now)),
         h("td", { "data-label": t("about.used") }, one.open > 0 ? t("about.open", { n: one.open }) : ago(one.used, now)),
         h("td", { "data-label": t("about.ends") }, when(one.ends, now)),
         h("td", {}, one.id !== own && action(t("about.out"), async () => {
           await ask("DELETE", "/web/sessions", { id: one.id });
           await sessions(true);
-        }, { label: t("about.out.label", { browser: one.browser, begun: when(one.begun, now) }) }))))));
+        }, { label: t("about.out.label", { browser: named(one.browser), begun: when(one.begun, now) }) }))))));
     replace(list, table);
     if (moved) table.focus();
   }
 
   el.append(h("h1", {}, t("nav.about")),
-    h("dl", { class: "facts" }, [["popbridge", a.version], [t("about.commit"), a.commit + (a.date ? ", " + when(a.date, now) : "")], ["Go", a.go], ["SQLite", a.sqlite], [t("about.system"), a.system]]
-      .map(([k, v]) => [h("dt", {}, k), h("dd", {}, v)])),
+    h("dl", { class: "facts" }, [["popbridge", a.version], a.commit === "unknown" ? null : [t("about.commit"), a.commit + (a.date ? ", " + when(a.date, now) : "")], ["Go", a.go], ["SQLite", a.sqlite], [t("about.system"), a.system]]
+      .map(row => row && [h("dt", {}, row[0]), h("dd", {}, row[1])])),
     h("section", { "aria-labelledby": "signed" }, h("h2", { id: "signed" }, t("about.sessions")), h("p", {}, t("about.sessions.help")), list,
       h("div", { class: "buttons" },
         action(t("about.out.this"), async () => { await signOut(); location.reload(); }),

@@ -61,6 +61,7 @@ export default async function deleted(el, _, s) {
   let limit = page, asked = 0;
 
   function count() {
+    if (chosen.size > 0) replace(/** @type {Element} */ (back.querySelector(".result"))); // what was said is over
     button.textContent = chosen.size === 0 ? t("deleted.bring.none") : t("deleted.bring", { n: chosen.size });
     every.checked = shown.length > 0 && shown.every(m => chosen.has(key(m)));
     const box = whole.querySelector("input");

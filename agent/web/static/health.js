@@ -1,7 +1,7 @@
 // What a condition means for a person, and the one thing to do about it.
 import { h } from "./dom.js";
 import { t, has, ago } from "./text.js";
-import { ask, work, Fault } from "./api.js";
+import { ask, work } from "./api.js";
 import { action, icon } from "./parts.js";
 
 /** @typedef {import("./types").Condition} Condition */
@@ -25,7 +25,7 @@ const leads = /** @type {Record<string, string>} */ ({
 });
 
 /**
- * A button that polls; an account that could not be polled is its error.
+ * A button that polls; that an account could not be polled is its error, for which the page shows the reason.
  * @param {string} text
  * @param {string[]} [accounts] none: all
  * @param {Parameters<typeof action>[2]} [o]
@@ -34,11 +34,12 @@ export const poll = (text, accounts, o) => action(text, async () => {
   /** @type {import("./types").SyncResult[]} */
   const results = await work("/sync", accounts ? { accounts } : {}, () => {});
   const bad = results.filter(r => r.error);
-  if (bad.length > 0) {
-    throw new Fault({ kind: bad.every(r => r.kind === bad[0].kind) ? bad[0].kind : "", text: bad.map(r => (results.length > 1 ? r.account + ": " : "") + r.error).join("; "), hint: [...new Set(bad.map(r => r.hint))].filter(Boolean).join("; ") }, 422);
-  }
+  if (bad.length > 0) throw new Error(t("poll.failed", { accounts: bad.map(r => r.account).join(", ") })); // why, the page says once
   return t("poll.done", { n: results.reduce((n, r) => n + r.new, 0) });
 }, o);
+
+/** @param {Condition} c @param {Date} now */
+export const since = (c, now) => t("since", { ago: ago(c.since, now) });
 
 /** @param {Condition} c @param {Date} now */
 export function condition(c, now) {
@@ -52,7 +53,7 @@ export function condition(c, now) {
     icon(c.severity),
     h("div", {},
       h("p", {}, h("strong", {}, t("severity." + c.severity)), " ", has(id) ? t(id, { account, user: c.user ?? "" }) : h("span", { lang: "en" }, c.text)),
-      h("p", { class: "dim" }, t("since", { ago: ago(c.since, now) })),
+      h("p", { class: "dim since" }, since(c, now)),
       h("details", {}, h("summary", {}, t("details")), h("p", { lang: "en" }, c.text), c.hint && h("p", {}, t("terminal"), " ", h("span", { lang: "en" }, c.hint)), h("p", { class: "dim" }, h("code", {}, c.code)))),
     button);
 }

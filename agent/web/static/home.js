@@ -1,28 +1,28 @@
 // Does my mail flow, what is it doing, what does it want from me?
 import { h, replace } from "./dom.js";
 import { t, dates, number, size, when, ago, span } from "./text.js";
-import { history as days } from "./api.js";
-import { icon, failed, plot } from "./parts.js";
-import { condition, poll } from "./health.js";
+import { ask, history as days } from "./api.js";
+import { action, icon, failed, plot } from "./parts.js";
+import { accountOf, condition, poll, since } from "./health.js";
 
 /** @typedef {import("./main").State} State */
 
-/** How it is, in one sentence. @param {State} s */
+/** How it is, in one sentence: whether mail comes, and how much wants a person. @param {State} s */
 export function verdict(s) {
   const { accounts, health } = s.status;
-  const worst = ["error", "warning"].find(severity => health.some(c => c.severity === severity));
-  const newest = accounts.map(a => a.last_success ?? "").sort().pop() ?? "";
+  if (s.away) return { severity: "error", text: t("verdict.away") };
   if (accounts.length === 0) return { severity: "info", text: t("verdict.none") };
-  if (worst === "error") {
-    const n = health.filter(c => c.severity === "error").length, asked = accounts.filter(a => a.state !== "paused"), flowing = asked.filter(a => !a.last_error).length;
-    const stopped = flowing === 0 && asked.length > 0 || health.some(c => /^store-(full|unwritable|failed|missing)$/.test(c.code));
-    return { severity: "error", text: t(stopped ? "verdict.stopped" : "verdict.error", { n, flowing, all: asked.length }) };
-  }
-  const busy = accounts.filter(a => a.state === "polling").length;
-  if (worst) return { severity: "warning", text: t("verdict.warning", { n: health.filter(c => c.severity === "warning").length }) };
-  if (accounts.every(a => a.state === "paused")) return { severity: "info", text: t("verdict.paused") };
+  const asked = accounts.filter(a => a.state !== "paused"), flowing = asked.filter(a => !a.last_error).length;
+  const stopped = flowing === 0 || health.some(c => /^store-(full|unwritable|failed|missing)$/.test(c.code));
+  const how = asked.length === 0 ? t("verdict.paused") : stopped ? t("verdict.stopped") : t(flowing < asked.length ? "verdict.some" : "verdict.flows", { flowing, all: asked.length });
+  const severity = ["error", "warning"].find(severity => health.some(c => c.severity === severity));
+  if (severity) return { severity, text: t("verdict.and", { how, what: t("verdict." + severity, { n: health.filter(c => c.severity === severity).length }) }) };
+  if (asked.length === 0) return { severity: "info", text: t("verdict.alone", { how }) };
+  if (flowing < asked.length) return { severity: "warning", text: t("verdict.alone", { how }) };
+  const busy = asked.filter(a => a.state === "polling").length;
   if (busy > 0) return { severity: "ok", text: t("verdict.busy", { n: busy }) };
-  if (accounts.some(a => !a.last_success && a.state !== "paused")) return { severity: "info", text: t("verdict.first") };
+  if (asked.some(a => !a.last_success)) return { severity: "info", text: t("verdict.first") };
+  const newest = asked.map(a => a.last_success ?? "").sort().pop() ?? "";
   return { severity: "ok", text: t("verdict.ok", { n: accounts.length, ago: ago(newest, s.now) }) };
 }
 
@@ -57,34 +57,35 @@ export const look = a => a.state === "polling" ? "busy" : a.state === "paused" ?
 function card(name) {
   const state = h("p", { class: "state" }), live = h("div", {}), facts = h("dl", { class: "facts" });
   const now = poll(t("poll"), [name], { label: t("poll.label", { account: name }) });
+  const resume = action(t("account.resume"), async () => { await ask("PATCH", "/accounts", { account: name, settings: { paused: "" } }); }, { label: t("account.resume.label", { account: name }) });
   const el = h("li", { class: "card" },
-    h("h3", {}, h("a", { href: "#/account/" + encodeURIComponent(name) }, name)), state, live, facts, now);
+    h("h3", {}, h("a", { href: "#/account/" + encodeURIComponent(name) }, name)), state, live, facts, now, resume);
   const update = (/** @type {import("./types").Account} */ a, /** @type {State} */ s) => {
     replace(state, icon(look(a)), " ", t("state." + (a.last_error && a.state !== "polling" && a.state !== "paused" ? "trouble" : a.last_success || a.state !== "idle" ? a.state : "new")));
-    replace(live, progress(a, s), a.last_error && a.state !== "polling" ? h("p", { class: "error", lang: "en" }, a.last_error) : null);
+    replace(live, progress(a, s), a.last_error && a.state !== "polling" && !s.status.health.some(c => accountOf(c) === a.name)
+      ? h("p", { class: "error", lang: "en" }, a.last_error) : null); // what needs a person stands above
     replace(facts,
       h("dt", {}, t("account.last")), h("dd", { title: when(a.last_success, s.now) }, a.last_success ? ago(a.last_success, s.now) : t("never")),
-      h("dt", {}, t("account.next")), h("dd", { title: when(a.next_poll, s.now) }, a.next_poll ? ago(a.next_poll, s.now) : t("account.none")),
+      h("dt", {}, t("account.next")), h("dd", { title: when(a.next_poll, s.now) }, a.state === "polling" ? t("account.after") : a.next_poll ? ago(a.next_poll, s.now) : t("account.none")),
       h("dt", {}, t("account.stored")), h("dd", {}, number(a.stored)),
       h("dt", {}, t("account.server")), h("dd", {}, number(a.on_server)));
     now.hidden = a.state === "paused";
+    resume.hidden = !now.hidden;
   };
   return { el, update };
 }
 
 /** @type {import("./main").Page} */
 export default function home(el, _, s) {
-  const line = h("p", { class: "verdict" }), wants = h("ul", { class: "conditions" }), none = h("p", {});
+  const line = h("p", { class: "verdict" }), wants = h("ul", { class: "conditions" });
   const wanted = h("section", { "aria-labelledby": "wants" }, h("h2", { id: "wants" }, t("home.wants")), wants);
   const list = h("ul", { class: "cards" });
   /** @type {Map<string, ReturnType<typeof card>>} */
   const cards = new Map();
   let told = "", shownHealth = "";
-  const all = poll(t("poll.all")), past = history();
+  const all = poll(t("poll.all")), past = history(), more = h("a", { href: "#/add" }, t("home.add")), title = h("h2", { id: "accounts" }, t("home.accounts"));
   el.append(h("h1", {}, t("nav.home")), line, wanted,
-    h("section", { "aria-labelledby": "accounts" }, h("h2", { id: "accounts" }, t("home.accounts")), none, list,
-      h("p", { class: "buttons" }, all, h("a", { class: "button", href: "#/add" }, t("home.add")))),
-    past);
+    h("section", { "aria-labelledby": "accounts" }, title, list, h("div", { class: "buttons" }, all, more)), past);
 
   /** @param {State | null} s */
   function update(s) {
@@ -103,6 +104,7 @@ export default function home(el, _, s) {
       shownHealth = now;
       replace(wants, conditions.map(c => condition(c, s.now)));
     }
+    wants.querySelectorAll(".since").forEach((p, i) => { p.textContent = since(conditions[i], s.now); });
     for (const a of s.status.accounts) {
       let c = cards.get(a.name);
       if (!c) {
@@ -117,20 +119,28 @@ export default function home(el, _, s) {
         cards.delete(name);
       }
     }
-    replace(none, cards.size === 0 ? t("home.none") : null);
     all.hidden = cards.size < 2;
+    more.className = cards.size === 0 ? "button primary" : "button"; // without an account it is the one thing to do
+    title.hidden = past.hidden = cards.size === 0;
   }
   update(s);
   return update;
 }
 
-/** Mail per day, and the room that it takes. */
+const fewest = 7; // days from which on there is something to compare
+
+/** Mail per day, and the room that it takes: of the last 90 days, on those before the first one there was none. */
 function history() {
-  const el = h("section", { "aria-labelledby": "history" }, h("h2", { id: "history" }, t("home.history")));
+  const el = h("section", {});
   days().then(list => {
-    const label = (/** @type {string} */ day) => dates({ day: "numeric", month: "short" }).format(new Date(day + "T12:00:00"));
-    el.append(h("div", { class: "plots" }, plot(t("plot.mail"), list.map(d => ({ label: label(d.day), value: d.messages })), number),
-      plot(t("plot.size"), list.map(d => ({ label: label(d.day), value: d.bytes })), size)));
+    if (list.length >= fewest) {
+      const from = new Date(list[0].day + "T12:00:00");
+      const before = Array.from({ length: Math.max(0, 90 - list.length) }, (_, i) => ({ at: new Date(from.getTime() - (90 - list.length - i) * 86400e3), messages: 0, bytes: 0 }));
+      const points = [...before, ...list.map(d => ({ ...d, at: new Date(d.day + "T12:00:00") }))].map(d => ({ ...d, label: dates({ day: "numeric", month: "short" }).format(d.at) }));
+      el.setAttribute("aria-labelledby", "history");
+      el.append(h("h2", { id: "history" }, t("home.history")), h("div", { class: "plots" },
+        plot(t("plot.mail"), points.map(d => ({ label: d.label, value: d.messages })), number), plot(t("plot.size"), points.map(d => ({ label: d.label, value: d.bytes })), size)));
+    }
     performance.mark("complete"); // how long it takes is measured by test/bench
   }, e => el.append(failed(e)));
   return el;

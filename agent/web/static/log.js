@@ -8,6 +8,7 @@ import { icon, action, download, failed, field } from "./parts.js";
 
 const most = 4000; // rows of the page; the oldest go
 const ranks = ["trace", "debug", "info", "warn", "error"];
+const asked = "asked for by the web page"; // of each change, most of which say themselves what they did: a detail
 const looks = /** @type {Record<string, string>} */ ({ error: "error", warn: "warning" });
 
 /** @param {string} level */
@@ -40,7 +41,7 @@ export default function log(el, _, s) {
   const trouble = h("div", {}), count = h("p", { class: "dim" });
   const accounts = /** @type {Record<string, string>} */ ({ "": t("log.all"), ...Object.fromEntries(s.status.accounts.map(a => [a.name, a.name])) });
   const account = field(t("log.account"), { options: accounts, value: "", change: () => refilter() });
-  const level = field(t("log.level"), { options: { error: t("log.level.error"), warn: t("log.from.warn"), info: t("log.from.info"), trace: t("log.from.all") }, value: "info", change: () => refilter() });
+  const level = field(t("log.level"), { options: { error: t("log.from.error"), warn: t("log.from.warn"), info: t("log.from.info"), trace: t("log.from.all") }, value: "info", change: () => refilter() });
   /** @type {{e: Entry, el: HTMLLIElement}[]} */
   const rows = [];
   /** @type {Entry[]} */
@@ -65,7 +66,7 @@ export default function log(el, _, s) {
       }))));
 
   /** @param {Entry} e */
-  const wanted = e => rank(e.level) >= rank(level.input.value) && (!account.input.value || e.account === account.input.value);
+  const wanted = e => (e.text === asked ? 0 : rank(e.level)) >= rank(level.input.value) && (!account.input.value || e.account === account.input.value);
 
   function refilter() {
     shown = 0;

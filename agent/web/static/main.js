@@ -2,7 +2,7 @@
 // #/NAME/ARGUMENT.
 import { h, replace } from "./dom.js";
 import * as api from "./api.js";
-import { t, language, languages, choose, when } from "./text.js";
+import { t, language, when } from "./text.js";
 import { icon, failed, say } from "./parts.js";
 import home, { verdict } from "./home.js";
 
@@ -11,7 +11,7 @@ import home, { verdict } from "./home.js";
  * at the end with none.
  * @typedef {(el: HTMLElement, args: string[], now: State) => void | ((s: State | null) => void) | Promise<void | ((s: State | null) => void)>} Page
  */
-/** @typedef {{status: import("./types").Status, now: Date}} State */
+/** @typedef {{status: import("./types").Status, now: Date, away?: boolean}} State away: popbridge does not answer, and this is how it was */
 
 /** Those that are not looked at first are loaded when they are. @type {Record<string, {title: string, load: () => Promise<{default: Page}>, menu?: boolean}>} */
 const pages = {
@@ -36,26 +36,13 @@ let update = null;
 export const current = () => state;
 
 function header() {
-  const theme = localStorage.getItem("popbridge-theme") ?? "system";
-  const options = (/** @type {Record<string, string>} */ list, /** @type {string} */ at) =>
-    Object.entries(list).map(([value, text]) => h("option", { value, selected: value === at }, text));
+  const menu = h("button", { type: "button", class: "menu", id: "menu", "aria-expanded": "false", "aria-controls": "pages",
+    click: () => menu.setAttribute("aria-expanded", String(menu.getAttribute("aria-expanded") !== "true")) }, t("nav.menu")); // of a narrow window
   replace($("header"),
-    h("a", { href: "#/", class: "brand" }, icon("logo"), "popbridge"),
-    h("nav", { "aria-label": t("nav.label") }, h("ul", {}, Object.entries(pages).filter(([, p]) => p.menu).map(([name, p]) =>
-      h("li", {}, h("a", { href: "#/" + name, "data-page": name }, t(p.title)))))),
-    h("div", { class: "choices" },
-      h("label", {}, h("span", { class: "visually-hidden" }, t("nav.language")),
-        h("select", { change: (/** @type {Event} */ e) => choose(/** @type {HTMLSelectElement} */ (e.target).value) }, options(languages, language))),
-      h("label", {}, h("span", { class: "visually-hidden" }, t("nav.theme")),
-        h("select", { change: (/** @type {Event} */ e) => setTheme(/** @type {HTMLSelectElement} */ (e.target).value) },
-          options({ system: t("theme.system"), light: t("theme.light"), dark: t("theme.dark") }, theme)))));
+    h("a", { href: "#/", class: "brand" }, icon("logo"), "popbridge"), menu,
+    h("nav", { id: "pages", "aria-label": t("nav.label") }, h("ul", {}, Object.entries(pages).filter(([, p]) => p.menu).map(([name, p]) =>
+      h("li", {}, h("a", { href: "#/" + name, "data-page": name }, t(p.title)))))));
   $("skip").textContent = t("nav.skip");
-}
-
-/** @param {string} theme */
-function setTheme(theme) {
-  localStorage.setItem("popbridge-theme", theme);
-  document.documentElement.dataset.theme = theme;
 }
 
 /** Shows the page of the address. Focus goes to its heading, as after a new page. @param {boolean} [moved] */
@@ -65,8 +52,12 @@ async function show(moved) {
   });
   const page = pages[name] ?? pages[""];
   leave();
-  for (const a of document.querySelectorAll("nav a")) a.toggleAttribute("aria-current", a.getAttribute("data-page") === name);
-  for (const a of document.querySelectorAll("nav a[aria-current]")) a.setAttribute("aria-current", "page");
+  const here = page.menu && page !== pages[""] ? name : ""; // what is in no menu belongs to Home
+  for (const a of document.querySelectorAll("#pages a")) {
+    if (a.getAttribute("data-page") === here) a.setAttribute("aria-current", page.menu ? "page" : "true");
+    else a.removeAttribute("aria-current");
+  }
+  document.getElementById("menu")?.setAttribute("aria-expanded", "false");
   const el = h("div", { class: "page" });
   replace($("main"), el);
   if (!state) {
@@ -78,7 +69,8 @@ async function show(moved) {
     if (!el.isConnected) return next?.(null); // another page was asked for meanwhile
     update = next ?? null;
   } catch (e) {
-    el.append(failed(e));
+    const gone = name === "account" && e instanceof api.Fault && e.kind === "not found"; // as after Back, where it was removed
+    el.append(gone ? h("p", {}, t("account.gone")) : failed(e));
     if (!el.isConnected) return;
   }
   title();
@@ -94,13 +86,13 @@ function leave() {
   end?.(null);
 }
 
-/** Takes what the agent tells. What goes wrong in a page is its own trouble, shown there once. @param {import("./types").Event} event */
-async function take(event) {
+/** Shows how it is now. What goes wrong in a page is its own trouble, shown there once. @param {State | null} next */
+async function take(next) {
   const first = state === null;
-  if (event.status) state = { status: event.status, now: new Date(event.now) };
-  else if (state) state = { ...state, now: new Date(event.now) };
+  state = next;
+  document.body.classList.toggle("away", state?.away === true);
   try {
-    if (first) {
+    if (first && state) {
       await show();
     } else if (state) update?.(state);
     title();
@@ -126,18 +118,20 @@ async function follow() {
   for (;;) {
     if (document.hidden) await new Promise(done => document.addEventListener("visibilitychange", done, { once: true }));
     const stop = new AbortController();
-    let said = /** @type {api.Fault | null} */ (null);
+    let said = /** @type {api.Fault | null} */ (null), told = false;
     const hidden = () => document.hidden && stop.abort();
     document.addEventListener("visibilitychange", hidden);
     try {
       for await (const event of api.events(stop.signal)) {
+        told = true;
         if (since) {
           since = null;
           say(t("back"));
         }
         $("lost").hidden = true;
         wait = 500;
-        await take(event);
+        const status = event.status ?? state?.status;
+        if (status) await take({ status, now: new Date(event.now) });
       }
     } catch (e) {
       if (api.isSignedOut(e)) return signedOut(/** @type {api.Fault} */ (e));
@@ -146,18 +140,31 @@ async function follow() {
       document.removeEventListener("visibilitychange", hidden);
     }
     if (document.hidden || stop.signal.aborted) continue;
-    since ??= new Date();
-    $("lost").hidden = false;
-    replace($("lost"), said ? h("span", { lang: "en" }, [said.message, said.hint].filter(Boolean).join(" \u2013 ")) : t("lost", { at: when(since.toISOString(), new Date()) }));
+    if (!told) { // what has ended just now is asked again first: the browser may have been signed out
+      since ??= new Date();
+      lost(said, since);
+      if (!said && state && !state.away) await take({ ...state, away: true });
+    }
     await new Promise(done => setTimeout(done, wait));
     wait = Math.min(wait * 1.5, 5000);
   }
+}
+
+/** Says that there is no answer, or one that refuses; once, as it may be read aloud. @param {api.Fault | null} said @param {Date} since */
+function lost(said, since) {
+  const now = h("p", {}, said ? h("span", { lang: "en" }, [said.message, said.hint].filter(Boolean).join(" \u2013 "))
+    : [t("lost", { at: when(since.toISOString(), new Date()) }), " ", t("lost.start"), " ", h("code", {}, "popbridge open")]);
+  if ($("lost").textContent !== now.textContent) replace($("lost"), now);
+  $("lost").hidden = false;
 }
 
 /** @param {api.Fault} [e] */
 function signedOut(e) {
   removeEventListener("hashchange", moved);
   leave();
+  document.body.classList.remove("away");
+  document.getElementById("menu")?.remove(); // what the pages show is not to be had
+  document.getElementById("pages")?.remove();
   replace($("main"), h("div", { class: "page narrow" },
     h("h1", {}, t("signin.title")),
     e && e.status === 403 ? failed(e) : null,

@@ -1,40 +1,55 @@
-// The keys of the config file, each with what it is for and where it stands.
+// The keys of the config file: those that a browser may set, and where the others stand.
 import { h, replace } from "./dom.js";
-import { t } from "./text.js";
+import { t, has, language, languages, choose } from "./text.js";
 import { ask, Fault } from "./api.js";
 import { failed, field, icon, say } from "./parts.js";
 import { form } from "./form.js";
 
 /** @typedef {import("./types").Setting} Setting */
 
-/** @param {Setting} k @param {string} file */
-const place = (k, file) => k.line ? t("settings.line", { line: String(k.line), file: file.replace(/^.*[\\/]/, "") }) : t("settings.default");
+/** The keys that only the file has, with their values. @param {Setting[]} keys */
+const fixed = keys => h("table", { class: "stack" },
+  h("thead", {}, h("tr", {}, h("th", { scope: "col" }, t("settings.key")), h("th", { scope: "col" }, t("settings.value")), h("th", { scope: "col", class: "n" }, t("settings.line")))),
+  h("tbody", {}, keys.map(k => h("tr", {},
+    h("td", {}, t("settings." + k.key), " ", h("code", { class: "dim" }, k.key)),
+    h("td", { "data-label": t("settings.value") }, h("code", {}, k.value || k.default || "\u2013")),
+    h("td", { "data-label": t("settings.line"), class: "n" }, k.line ? String(k.line) : t("settings.default"))))));
 
-/** The documentation of the agent, in the language of the page. @param {Setting} k */
-const doc = k => t("settings.doc." + k.key, { doc: k.doc });
-
-/** A key that stands here to be read. @param {Setting} k @param {string} file */
-function fixed(k, file) {
-  return [h("dt", {}, t("settings." + k.key), " ", h("code", { class: "dim" }, k.key)),
-    h("dd", {}, h("code", {}, k.value || k.default || "\u2013"), h("p", { class: "dim" }, doc(k), ". ", place(k, file)))];
-}
-
-/** @param {Setting} k @param {string} file */
-function editable(k, file) {
-  const help = h("span", {}, doc(k), ". ", h("code", {}, k.key), ", ", place(k, file));
+/** @param {Setting} k */
+function editable(k) {
   const attrs = k.bool ? { type: "checkbox", checked: (k.value || k.default) === "true" }
     : k.choices.length ? { options: Object.fromEntries(k.choices.map(c => [c, t(`settings.${k.key}.${c}`)])), value: k.value || k.default }
     : { type: "text", value: k.value, placeholder: k.default };
-  const f = field(t("settings." + k.key), attrs, help);
+  const f = field(t("settings." + k.key), attrs, [t("settings.doc." + k.key), k.restart && [" ", t("settings.restart")]]);
   const value = () => k.bool ? String(f.input.checked) : f.input.value.trim();
   const before = value();
   return { ...f, key: k.key, changed: () => value() !== before, value };
 }
 
+/** What the page itself looks like, which this browser keeps. */
+function browser() {
+  const theme = localStorage.getItem("popbridge-theme") ?? "system";
+  const set = (/** @type {Event} */ e) => {
+    const chosen = /** @type {HTMLSelectElement} */ (e.target).value;
+    localStorage.setItem("popbridge-theme", chosen);
+    document.documentElement.dataset.theme = chosen;
+  };
+  return h("section", { "aria-labelledby": "s-browser" }, h("h2", { id: "s-browser" }, t("settings.browser")),
+    field(t("settings.language"), { options: languages, value: language, change: (/** @type {Event} */ e) => choose(/** @type {HTMLSelectElement} */ (e.target).value) }).box,
+    field(t("settings.theme"), { options: { system: t("theme.system"), light: t("theme.light"), dark: t("theme.dark") }, value: theme, change: set }).box);
+}
+
+/** What is wrong with a value, in the language of the page where it has words for it. @param {import("./types").SettingProblem} p @param {string} value @returns {[string, string]} */
+function wrong(p, value) {
+  const id = "settings.wrong." + p.key, meant = /did you mean "(.+?)"/.exec(p.text + p.hint)?.[1];
+  if (!has(id)) return [p.text + (p.hint ? ": " + p.hint : ""), "en"];
+  return [t(id, { value }) + (meant ? " " + t("settings.meant", { value: meant }) : ""), language];
+}
+
 /** @type {import("./main").Page} */
 export default async function settings(el, _, s) {
   const body = h("div", {}), restart = h("ul", { class: "conditions" });
-  el.append(h("h1", {}, t("nav.settings")), restart, body);
+  el.append(h("h1", {}, t("nav.settings")), restart, body, browser());
   let told = "";
 
   /** @param {import("./types").Settings} now @param {string} [said] */
@@ -42,7 +57,8 @@ export default async function settings(el, _, s) {
     /** @type {ReturnType<typeof editable>[]} */
     const fields = [];
     const group = (/** @type {Setting} */ k) => k.key.includes(".") ? k.key.split(".")[0] : "file";
-    const groups = [...new Set(now.keys.map(group))].map(name => ({ name, keys: now.keys.filter(k => group(k) === name) }));
+    const open = now.keys.filter(k => !k.fixed);
+    const groups = [...new Set(open.map(group))].map(name => ({ name, keys: open.filter(k => group(k) === name) }));
     const save = async () => {
       const values = Object.fromEntries(fields.filter(f => f.changed()).map(f => [f.key, f.value()]));
       for (const f of fields) f.wrong("");
@@ -50,28 +66,25 @@ export default async function settings(el, _, s) {
       const { problems, settings: after } = await ask("PATCH", "/settings", { values });
       for (const p of [...problems].reverse()) {
         const f = fields.find(f => f.key === p.key);
-        const text = p.text + (p.hint ? ": " + p.hint : "");
         if (!f) throw new Fault({ text: p.key + " " + p.text, hint: p.hint }, 422);
-        f.wrong(text, "en");
+        f.wrong(...wrong(p, f.value()));
       }
       if (problems.length > 0) return;
-      show(after, t("settings.saved"));
-      say(t("settings.saved"));
+      const said = [t("settings.saved"), after.keys.some((/** @type {Setting} */ k) => k.restart && k.key in values) ? t("settings.saved.restart") : ""].filter(Boolean).join(" ");
+      show(after, said);
+      say(said);
     };
     const done = h("p", { role: "status", tabindex: -1 }, said && [icon("ok"), " ", said]);
     replace(body,
-      h("p", {}, t("settings.file"), " ", h("code", {}, now.file)),
+      h("p", {}, t("settings.file"), " ", h("code", {}, now.file), " ", t("settings.accounts")),
       now.problems.map(p => failed(new Fault({ text: [p.key, p.text, p.hint].filter(Boolean).join(" \u2013 ") }, 422), p.line ? t("settings.problem", { line: String(p.line) }) : "")),
-      form([groups.map(({ name, keys }) => h("section", { "aria-labelledby": "s-" + name }, h("h2", { id: "s-" + name }, t("settings.group." + name)),
-          keys.filter(k => !k.fixed).map(k => {
-            const f = editable(k, now.file);
-            fields.push(f);
-            return f.box;
-          }),
-          keys.some(k => k.fixed) && h("div", { class: "box" },
-            h("p", {}, icon("info"), " ", t("settings.fixed." + (name === "file" ? "folder" : "listen"))),
-            h("dl", {}, keys.filter(k => k.fixed).map(k => fixed(k, now.file))))))], t("settings.save"), save), done,
-      h("p", { class: "dim" }, t("settings.accounts")));
+      form(groups.map(({ name, keys }) => h("section", { "aria-labelledby": "s-" + name }, h("h2", { id: "s-" + name }, t("settings.group." + name)),
+        keys.map(k => {
+          const f = editable(k);
+          fields.push(f);
+          return f.box;
+        }))), t("settings.save"), save), done,
+      h("section", { "aria-labelledby": "s-fixed" }, h("h2", { id: "s-fixed" }, t("settings.fixed")), h("p", {}, t("settings.fixed.text")), fixed(now.keys.filter(k => k.fixed))));
     if (said) done.focus();
   }
   /** @param {import("./main").State | null} s */

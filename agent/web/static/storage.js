@@ -47,17 +47,18 @@ export default async function storage(el, _, s) {
       h("dt", {}, t("storage.place")), h("dd", {}, h("code", {}, place.data_dir)),
       h("dt", {}, t("storage.messages")), h("dd", {}, number(users.reduce((n, u) => n + u.messages, 0))),
       h("dt", {}, t("storage.size")), h("dd", {}, size(users.reduce((n, u) => n + u.size, 0)))),
-    h("table", { class: "stack" }, h("caption", { class: "visually-hidden" }, t("storage.users")),
+    users.length > 0 && h("table", { class: "stack" }, h("caption", { class: "visually-hidden" }, t("storage.users")),
       h("thead", {}, h("tr", {}, h("th", { scope: "col" }, t("storage.user")), h("th", { scope: "col" }, t("storage.accounts")), h("th", { scope: "col", class: "n" }, t("storage.messages")), h("th", { scope: "col", class: "n" }, t("storage.size")))),
       h("tbody", {}, users.map(u => h("tr", {}, h("td", { "data-label": t("storage.user") }, u.name), h("td", { "data-label": t("storage.accounts") }, u.accounts.join(", ") || "\u2013"),
         u.error ? h("td", { colspan: 2, class: "error", lang: "en" }, u.error, u.hint && h("p", { class: "dim" }, u.hint)) : [
           h("td", { class: "n", "data-label": t("storage.messages") }, number(u.messages)), h("td", { class: "n", "data-label": t("storage.size") }, size(u.size))]))))),
-    check(), backup(place, s.now), restore(place));
+    check(s), backup(place, s.now), restore(place));
 }
 
-function check() {
+/** @param {import("./main").State} s */
+function check(s) {
   const out = result();
-  const look = job(t("storage.check"), "/check", (/** @type {Problem[]} */ found) => found.length === 0
+  const look = job(t("storage.check"), "/check", (/** @type {Problem[]} */ found) => (mend.start.hidden = found.length === 0)
     ? h("p", {}, icon("ok"), " ", t("storage.check.ok"))
     : h("div", { class: "failed" }, icon("error"), h("div", {}, h("p", {}, t("storage.check.found", { n: found.length })), problems(found), h("p", {}, t("storage.check.then")))), out);
   const mend = job(t("storage.repair"), "/repair", (/** @type {import("./types").Repaired[]} */ done) => {
@@ -70,6 +71,7 @@ function check() {
       r.left.length > 0 && [h("p", {}, icon("warning"), " ", t("storage.repair.left", { n: r.left.length })), problems(r.left), h("p", { class: "dim" }, t("storage.repair.then"))],
       r.aside && h("p", {}, t("storage.repair.aside"), " ", h("code", {}, r.aside))));
   }, out);
+  mend.start.hidden = !s.status.health.some(c => c.code === "store-corrupt" || c.code === "messages-damaged"); // nothing is known to be broken
   return h("section", {}, h("h2", {}, t("storage.whole")), h("p", {}, t("storage.whole.text")),
     h("div", { class: "buttons" }, look.start, mend.start), look.el, mend.el, out);
 }
@@ -82,9 +84,10 @@ const copy = users => users.map(b => [h("p", {}, icon(b.missing.length > 0 ? "wa
 function backup(place, now) {
   const last = h("div", {});
   /** @param {import("./types").Storage} place @param {Date} now */
-  function show({ last_backup: b }, now) {
+  function show({ last_backup: b, same_disk }, now) {
     replace(last, b && [h("dl", { class: "facts" }, h("dt", {}, t("storage.backup.dir")), h("dd", {}, h("code", {}, b.dir)),
       h("dt", {}, t("storage.backup.at")), h("dd", { title: when(b.at, now) }, ago(b.at, now))),
+    same_disk && h("p", {}, icon("warning"), " ", t("storage.backup.beside")),
     b.failed_at ? h("div", { class: "failed" }, icon("error"), h("div", {}, h("p", {}, t("storage.backup.failed", { at: when(b.failed_at, now) }), " ", h("span", { lang: "en" }, b.error)), b.hint && h("p", { class: "dim", lang: "en" }, b.hint))) : copy(b.users)]);
   }
   show(place, now);

@@ -453,6 +453,7 @@ export interface Setting {
   choices: string[];
   bool: boolean;
   fixed: string;
+  restart: boolean;
 }
 
 export interface SettingProblem {
@@ -490,6 +491,7 @@ export interface Status {
 export interface Storage {
   data_dir: string;
   last_backup: LastBackup | null;
+  same_disk: boolean;
   backup_command: string;
   restore_command: string;
 }

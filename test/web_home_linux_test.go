@@ -1,0 +1,124 @@
+package test
+
+import (
+	"testing"
+
+	"github.com/popbridge/popbridge/internal/testkit"
+	"github.com/popbridge/popbridge/test/rig"
+)
+
+// What the first line says of a state, with accounts (o: fine, x: failed, p: paused,
+// f: fetching, n: new) and conditions (e: an error, w: a warning, s: the disk is full).
+func TestWebVerdict(t *testing.T) {
+	t.Parallel()
+	_, _, b, origin := withPage(t, 0)
+	b.shows("The account is up to date")
+	for _, c := range []struct{ accounts, conditions, severity, text string }{
+		{"", "", "info", "There is no account yet. Add one, and mail begins to flow."},
+		{"o", "", "ok", "The account is up to date; last looked just now."},
+		{"of", "", "ok", "Fetching mail from one account…"},
+		{"n", "", "info", "The first mail is on its way."},
+		{"pp", "", "info", "All accounts are paused, so no mail is fetched."},
+		{"pp", "w", "warning", "All accounts are paused, so no mail is fetched; one thing wants attention."},
+		{"xp", "w", "warning", "Mail does not flow; one thing wants attention."},
+		{"oox", "w", "warning", "Mail comes from 2 of 3 accounts; one thing wants attention."},
+		{"oox", "", "warning", "Mail comes from 2 of 3 accounts."},
+		{"o", "w", "warning", "Mail flows; one thing wants attention."},
+		{"o", "e", "error", "Mail flows; one thing needs you."}, // a mistake in the settings file
+		{"ox", "eew", "error", "Mail comes from 1 of 2 accounts; 2 things need you."},
+		{"xp", "e", "error", "Mail does not flow; one thing needs you."},
+		{"oo", "s", "error", "Mail does not flow; one thing needs you."},
+	} {
+		got := eval[[]string](b, `const { verdict } = await import("/home.js"), now = new Date();
+			const accounts = [...args[0]].map(a => ({ state: { p: "paused", f: "polling" }[a] ?? "idle", last_error: a === "x" ? "refused" : "", last_success: "xn".includes(a) ? null : now.toISOString() }));
+			const health = [...args[1]].map(c => ({ severity: c === "w" ? "warning" : "error", code: c === "s" ? "store-full" : "other" }));
+			const v = verdict({ status: { accounts, health }, now });
+			return [v.severity, v.text]`, c.accounts, c.conditions)
+		if got[0] != c.severity || got[1] != c.text {
+			t.Errorf("%s/%s: %q", c.accounts, c.conditions, got)
+		}
+	}
+	b.quiet(origin)
+}
+
+// The plots are of 90 days from the first week on; before it there is nothing to compare.
+func TestWebHistory(t *testing.T) {
+	t.Parallel()
+	_, _, b, origin := withPage(t, 1)
+	b.shows("The account is up to date")
+	eval[bool](b, `const real = fetch; window.days = 7;
+		window.fetch = async (path, ...rest) => path !== "/api/history" ? real(path, ...rest)
+			: new Response(JSON.stringify(Array.from({length: window.days}, (_, i) => ({day: "2026-03-0" + (i + 1), messages: i, bytes: 1000 * (i + 1)})))); return true`)
+	b.click("About")
+	b.shows("Browsers that are signed in")
+	b.click("Home")
+	b.shows("The last 90 days")
+	b.shot("history")
+	b.accessible("plots")
+	if got := eval[[]string](b, `const f = document.querySelector("figure"); return [String(f.querySelectorAll("rect").length), f.querySelector(".ends").innerText.replace(/\s+/g, " ")]`); got[0] != "90" || got[1] != "Dec 8 maximum 6 Mar 7" {
+		t.Errorf("the plot has %q", got)
+	}
+	eval[bool](b, `window.days = 6; return true`)
+	b.click("About")
+	b.shows("Browsers that are signed in")
+	b.click("Home")
+	b.until("the history was told", `performance.getEntriesByName("complete").length === 3`)
+	b.gone("The last 90 days")
+	b.quiet(origin)
+}
+
+// One of two servers is away: that is told once, in words; trying again changes nothing of
+// that. An account that is paused is taken up again by its button.
+func TestWebHomeInTrouble(t *testing.T) {
+	rig.Need(t, "dovecot", "chromium")
+	t.Parallel()
+	d := dovecot(t, nil)
+	must(t, d.Put("home", testkit.Message(0)))
+	home, work := account(d, "home"), account(d, "work")
+	work.Port = 1 // where nobody listens
+	p := prepare(t, home, work)
+	must(t, p.ServeWeb())
+	must(t, p.Configure(home, work))
+	start(t, p)
+	b, origin := webPage(t, p)
+	b.may = []string{"422"} // of an account that is not there
+	b.shows("Mail comes from 1 of 2 accounts; one thing wants attention.")
+	b.click("Try again now")
+	b.shows("No mail could be fetched from work.")
+	if n := eval[int](b, `return document.querySelector("main").innerText.split("connection refused").length - 1`); n != 0 {
+		t.Errorf("the reason is told %d times where nobody asked for details", n)
+	}
+	b.accessible("Home in trouble")
+	b.shot("home-trouble")
+	b.resize(320, "dark")
+	b.fits("Home in trouble")
+	b.shot("home-trouble-320")
+	b.resize(1280, "light")
+	eval[bool](b, `document.querySelector(".since").textContent = "old"; return true`)
+	b.click("Fetch now: home")
+	b.until("the time goes on", `document.querySelector(".since").textContent.startsWith("Began:")`)
+	command(t, p, 0, "account", "pause", "home")
+	b.shows("Mail does not flow; one thing wants attention.")
+	b.click("Fetch mail again: home")
+	b.shows("Mail comes from 1 of 2 accounts")
+	command(t, p, 0, "account", "remove", "home")
+	b.open(origin + "/#/account/home")
+	b.shows("This account was removed.")
+	b.until("Home is marked", `document.querySelector("#pages a[aria-current]").innerText === "Home"`)
+	b.quiet(origin)
+}
+
+// Without an account there is one sentence and one thing to do.
+func TestWebHomeEmpty(t *testing.T) {
+	rig.Need(t, "chromium")
+	t.Parallel()
+	_, b, origin := newcomer(t)
+	b.shows("There is no account yet. Add one, and mail begins to flow.")
+	b.until("there is one thing to do", `[...document.querySelectorAll("main h2, main button, main .button")].filter(e => e.getClientRects().length).map(e => e.innerText).join() === "Add an account"`)
+	b.accessible("Home without an account")
+	b.shot("home-empty")
+	b.click("Storage")
+	b.shows("Is it whole?")
+	b.until("no table is empty", `!document.querySelector("tbody:empty")`)
+	b.quiet(origin)
+}
