@@ -259,6 +259,25 @@ func TestWebDevices(t *testing.T) {
 		t.Error("a revoked device logs in")
 	}
 	must(t, c.Noop().Wait())
+
+	// A lost password is replaced: shown once, it logs in, and the former one does not.
+	b.click("Set it up: lap\ufffdpot")
+	b.shows("If it is lost, make a new one.")
+	b.click("New password")
+	b.shows("The password that it has ends at once")
+	b.click("New password")
+	b.shows("The password is shown this once only.")
+	fresh := b.value("Password")
+	if asks := eval[bool](b, `const e = new Event("beforeunload", {cancelable: true}); return !dispatchEvent(e)`); !asks {
+		t.Error("the page can be closed without a question while it shows a password")
+	}
+	disconnected(t, c)
+	must(t, again.Login(localUser, fresh).Wait())
+	b.click("Done")
+	b.shows("Connected since")
+	if asks := eval[bool](b, `const e = new Event("beforeunload", {cancelable: true}); return !dispatchEvent(e)`); asks {
+		t.Error("the browser asks although no password is shown")
+	}
 	b.quiet(origin)
 }
 
