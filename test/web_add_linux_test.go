@@ -109,7 +109,7 @@ func TestWebAdd(t *testing.T) {
 	b.click("For some days")
 	b.enter("Days", "1")
 	b.shows("one day after it was fetched")
-	b.shows("Nothing is deleted at the provider in the next day.")
+	b.shows("Nothing is deleted at the provider in the next day; then each message is")
 	b.click("The newest messages")
 	b.enter("Messages", "many")
 	b.click("Add the account")

@@ -120,6 +120,9 @@ func TestWebDevices(t *testing.T) {
 	if said := eval[int](b, `return document.querySelectorAll(".failed p:not([lang])").length`); said != 0 {
 		t.Error("an English page says twice what happened")
 	}
+	b.enter("Name", strings.Repeat("long", 17))
+	b.click("Make its password")
+	b.shows("The name is longer than 64 characters.")
 	b.enter("Name", name)
 	b.tick("It may only read")
 	b.click("Only some folders")
@@ -207,6 +210,7 @@ func TestWebDevices(t *testing.T) {
 	b.shot("devices-change")
 	b.click("Save")
 	b.gone("only read")
+	b.shows(name + " is changed.")
 	b.until("MOVE is off", `[...document.querySelectorAll(".card dd")].some(e => e.innerText === "MOVE")`)
 	disconnected(t, client)
 	client, err = imapclient.DialStartTLS(rig.Addr(p.Port), options)
@@ -271,7 +275,6 @@ func TestWebDevices(t *testing.T) {
 	if asks := eval[bool](b, `const e = new Event("beforeunload", {cancelable: true}); return !dispatchEvent(e)`); !asks {
 		t.Error("the page can be closed without a question while it shows a password")
 	}
-	disconnected(t, c)
 	must(t, again.Login(localUser, fresh).Wait())
 	b.click("Done")
 	b.shows("Connected since")

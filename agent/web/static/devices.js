@@ -9,6 +9,14 @@ import { form } from "./form.js";
 /** @typedef {import("./types").Device} Device */
 /** @typedef {import("./types").DeviceChoices} Choices */
 
+let note = ""; // of what was done on the page before
+
+/** Goes to the list, and says there what was done. @param {string} text */
+function toList(text) {
+  note = text;
+  location.hash = "#/devices";
+}
+
 /** @param {string} what @param {Device} d */
 const at = (what, d) => ["#/devices", what, encodeURIComponent(d.user), encodeURIComponent(d.name)].join("/");
 
@@ -48,9 +56,15 @@ export default function devices(el, args, s) {
 
 /** @param {HTMLElement} el @param {State} s */
 async function list(el, s) {
-  const cards = h("ul", { class: "cards devices" }), none = h("p", {});
+  const cards = h("ul", { class: "cards devices" }), none = h("p", {}), done = h("p", {});
+  const tell = (/** @type {string} */ text) => {
+    replace(done, icon("ok"), " ", text);
+    say(text);
+  };
   el.append(h("h1", {}, t("nav.devices")), h("p", {}, t("devices.about")),
-    h("p", { class: "buttons" }, h("a", { class: "button primary", href: "#/devices/add" }, t("devices.add"))), none, cards);
+    h("p", { class: "buttons" }, h("a", { class: "button primary", href: "#/devices/add" }, t("devices.add"))), done, none, cards);
+  if (note) tell(note);
+  note = "";
   const people = h("section", { "aria-labelledby": "users" });
   el.append(people);
   ask("GET", "/users").then(found => replace(people, h("h2", { id: "users" }, t("devices.users")), h("p", {}, t("devices.users.text")), h("ul", { class: "cards" }, found.map(person))),
@@ -66,7 +80,7 @@ async function list(el, s) {
     for (const d of found) {
       const key = d.user + "/" + d.name;
       let c = known.get(key);
-      if (!c) known.set(key, c = card(d, load, () => now));
+      if (!c) known.set(key, c = card(d, load, () => now, tell));
       c.update(d, several);
       cards.append(c.el);
     }
@@ -103,13 +117,12 @@ function rename(el, user) {
     name.wrong(to === "" || to === user ? t("devices.rename.missing") : "");
     if (to === "" || to === user) return;
     await ask("POST", "/users/rename", { from: user, to });
-    say(t("devices.renamed", { user, to }));
-    location.hash = "#/devices";
+    toList(t("devices.renamed", { user, to }));
   }));
 }
 
-/** @param {Device} d @param {() => Promise<void>} load @param {() => State} now */
-function card(d, load, now) {
+/** @param {Device} d @param {() => Promise<void>} load @param {() => State} now @param {(text: string) => void} tell */
+function card(d, load, now, tell) {
   const name = d.name, state = h("p", { class: "state" }), facts = h("dl", { class: "facts" });
   const revoke = action(t("devices.revoke"), async () => {
     const yes = await confirm(t("devices.revoke.title", { name }), h("p", {}, t("devices.revoke.text")), { yes: t("devices.revoke"), danger: true });
@@ -117,7 +130,7 @@ function card(d, load, now) {
     await ask("DELETE", "/devices", { user: d.user, name });
     await load();
     document.querySelector("h1")?.focus();
-    say(t("devices.revoked", { name }));
+    tell(t("devices.revoked", { name }));
   }, { danger: true, label: t("devices.revoke.label", { name }) });
   const el = h("li", { class: "card" }, h("h2", {}, name), state, facts,
     h("div", { class: "buttons" },
@@ -173,7 +186,7 @@ async function add(el, s) {
   /** @type {[Choices, Device[]]} */
   const [choices, known] = await Promise.all([ask("GET", "/devices/choices"), all()]);
   const users = choices.users.map(u => u.user);
-  const name = field(t("devices.name"), { maxlength: 64, required: true }, t("devices.name.help"));
+  const name = field(t("devices.name"), { required: true }, t("devices.name.help"));
   const user = users.length > 1 ? field(t("devices.user"), { options: Object.fromEntries(users.map(u => [u, u])), value: users[0] }, t("devices.user.help")) : null;
   const may = rights(choices, { read_only: false, folders: null, without: [], lan: false });
   may.of(users[0]);
@@ -185,6 +198,7 @@ async function add(el, s) {
     const wanted = { name: name.input.value.trim(), user: user?.input.value ?? users[0] ?? "", ...may.values() };
     name.wrong("");
     if (wanted.name === "") return name.wrong(t("devices.name.missing"));
+    if ([...wanted.name].length > 64) return name.wrong(t("devices.name.long"));
     if (known.some(d => d.user === wanted.user && d.name === wanted.name)) return name.wrong(t("devices.name.taken"));
     const made = await ask("POST", "/devices/new", wanted);
     replace(el);
@@ -215,8 +229,7 @@ async function change(el, args) {
     const same = alike(folders, before.folders) && !every?.input.checked;
     if (!same && folders.length === 0 && !await confirm(t("devices.widen.title", { name: d.name }), h("p", {}, t("devices.widen.text")), { yes: t("devices.widen.yes"), danger: true })) return;
     await ask("PATCH", "/devices", { user: d.user, name: d.name, read_only, folders: same ? null : folders, without: alike(without, before.without) ? null : without, lan: lan === d.lan ? null : lan });
-    say(t("devices.saved", { name: d.name }));
-    location.hash = "#/devices";
+    toList(t("devices.saved", { name: d.name }));
   };
   el.append(h("h1", {}, t("devices.change.title", { name: d.name })), h("p", {}, t("devices.change.text")), narrow([every?.box, may.el], t("devices.save"), save));
 }
