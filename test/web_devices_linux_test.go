@@ -108,6 +108,7 @@ func TestWebDevices(t *testing.T) {
 	b.shows("Connected since")
 	b.click("Add a device")
 	b.shows("popbridge does not serve the local network")
+	b.shows("below it enabled = true")
 	b.click("Make its password")
 	b.shows("Give it a name.")
 	b.enter("Name", "test")

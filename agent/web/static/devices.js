@@ -158,7 +158,7 @@ function card(d, load, now, tell) {
 function rights(choices, d) {
   const readOnly = field(t("devices.readonly"), { type: "checkbox", checked: d.read_only }, t("devices.readonly.help"));
   const lan = field(t("devices.lan"), { type: "checkbox", checked: d.lan, disabled: !choices.lan && !d.lan }, t(choices.lan ? "devices.lan.help" : "devices.lan.off"));
-  if (!choices.lan) lan.box.append(h("details", {}, h("summary", {}, t("details")), h("p", {}, choices.lan_off)));
+  if (!choices.lan) lan.box.append(h("details", { open: true }, h("summary", {}, t("devices.lan.how")), h("p", { lang: "en" }, choices.lan_off)));
   const some = h("details", { open: d.folders !== null });
   const without = several(choices.capabilities, d.without, t("devices.off"));
   let folders = several([], [], "");
@@ -267,10 +267,12 @@ async function setUp(el, s, d, password) {
   const file = f => {
     const url = URL.createObjectURL(new Blob([f.data], { type: "application/octet-stream" })); // which is never shown
     links.push(url);
-    const words = "devices.file." + f.name.split(".").pop();
+    const mail = known || !f.name.endsWith(".mobileconfig"); // else it has no account in it
+    const words = mail ? "devices.file." + f.name.split(".").pop() : "devices.file.bare";
     return h("li", {}, h("a", { href: url, download: f.name }, f.name), h("br"), h("span", { class: "dim" }, has(words) ? t(words) : f.for));
   };
   const android = h("div", {});
+  let known = false;
   replace(rest, looking());
   tell();
   const atOnce = ask("POST", "/devices/client", { ...device, at_once: true }).then((/** @type {import("./types").ClientSetup} */ c) => {
@@ -281,6 +283,7 @@ async function setUp(el, s, d, password) {
       h("p", {}, t("devices.certificate.authority")), h("code", {}, c.fingerprint)));
   });
   atOnce.then(() => ask("POST", "/devices/client", { ...device, at_once: false })).then((/** @type {import("./types").ClientSetup} */ c) => {
+    known = c.outgoing.some(o => o.host !== "");
     const usual = (/** @type {import("./types").ClientFile} */ f) => /\.(mobileconfig|xml|html)$/.test(f.name);
     if (d.lan) replace(android, h("details", {}, h("summary", {}, t("devices.android")),
       c.qr ? [h("p", {}, t("devices.android.text")), qr(c.qr, t("devices.android.qr"))] : h("p", {}, t(c.here ? "devices.android.here" : "devices.android.outgoing"))));
