@@ -184,7 +184,7 @@ export default {
   "add.username.help": "Bei den meisten Anbietern ist es die ganze Mailadresse.",
   "add.oauth2": "Dieser Server nimmt kein Passwort, nur eine Anmeldung im Browser (OAuth2). Die hat popbridge noch nicht.",
   "add.doubts": "Bitte bestätigen Sie",
-  "add.doubt.foreign": "{host} gehört nicht zu {domain}. Ich weiß, dass es der Server meines Anbieters ist.",
+  "add.doubt.foreign": "{host}: nicht bei {domain}. Ich weiß, dass mein Anbieter das benutzt.",
   "add.doubt.clear": "Die Verbindung zu {host} ist nicht verschlüsselt: Andere können unterwegs Mail und Passwort lesen.",
   "add.agree": "Bestätigen Sie das, oder gehen Sie zurück.",
   "add.clear.title": "Das Passwort unverschlüsselt senden?",

@@ -184,7 +184,7 @@ export default {
   "add.username.help": "With most providers it is the whole mail address.",
   "add.oauth2": "This server takes no password, only a sign-in with the browser (OAuth2), which popbridge does not have yet.",
   "add.doubts": "Please confirm",
-  "add.doubt.foreign": "{host} is outside of {domain}. I know that it is the server of my provider.",
+  "add.doubt.foreign": "{host}: outside of {domain}. I know that my provider uses this.",
   "add.doubt.clear": "The connection to {host} is not encrypted: others on the way can read the mail and the password.",
   "add.agree": "Confirm this, or go back.",
   "add.clear.title": "Send the password without encryption?",
