@@ -111,7 +111,7 @@ const person = u => h("li", { class: "card" }, h("h3", {}, u.name),
 
 /** @param {HTMLElement} el @param {string} user */
 function rename(el, user) {
-  const name = field(t("devices.rename.name"), { value: user, autocomplete: "username", required: true, maxlength: 64 }, t("devices.rename.help"));
+  const name = field(t("devices.rename.name"), { "data-first": true, value: user, autocomplete: "username", required: true, maxlength: 64 }, t("devices.rename.help"));
   el.append(h("h1", {}, t("devices.rename.title", { user })), h("p", {}, t("devices.rename.text")), narrow(name.box, t("devices.rename"), async () => {
     const to = name.input.value.trim();
     name.wrong(to === "" || to === user ? t("devices.rename.missing") : "");
@@ -186,7 +186,7 @@ async function add(el, s) {
   /** @type {[Choices, Device[]]} */
   const [choices, known] = await Promise.all([ask("GET", "/devices/choices"), all()]);
   const users = choices.users.map(u => u.user);
-  const name = field(t("devices.name"), { required: true }, t("devices.name.help"));
+  const name = field(t("devices.name"), { "data-first": true, required: true }, t("devices.name.help"));
   const user = users.length > 1 ? field(t("devices.user"), { options: Object.fromEntries(users.map(u => [u, u])), value: users[0] }, t("devices.user.help")) : null;
   const may = rights(choices, { read_only: false, folders: null, without: [], lan: false });
   may.of(users[0]);
