@@ -196,6 +196,41 @@ func TestWebAddByKeyboard(t *testing.T) {
 	b.quiet(origin)
 }
 
+// No authority vouches for the server: the wizard says so in words, and its command adds the
+// account in a terminal for who knows the server.
+func TestWebAddUntrusted(t *testing.T) {
+	rig.Need(t, "dovecot", "chromium")
+	t.Parallel()
+	d := dovecot(t, testkit.CA(t, "localhost"))
+	must(t, d.Put("home", testkit.Message(0)))
+	p, b, origin := newcomer(t)
+	b.click("Add an account")
+	b.types("Your mail address", "home@example.com")
+	b.click("I enter the server myself")
+	b.types("Server", "localhost")
+	b.enter("Port", strconv.Itoa(d.POP3S))
+	b.enter("User name", "home")
+	b.enter("Password at the provider", rig.Password)
+	b.press("\r")
+	b.shows("does not show that it is the one of your provider")
+	b.gone("signed by no authority")
+	b.accessible("an untrusted server")
+	b.shot("add-untrusted")
+	b.resize(390, "dark")
+	b.shot("add-untrusted-390")
+	narrow(b)
+	b.click("Details")
+	b.shows("signed by no authority")
+	words := strings.Fields(b.value("Command"))
+	out, err := p.Run(t.Context(), rig.Password+"\n", append(words[1:], "--password-stdin")...)
+	if err != nil || out.Code != 0 || words[0] != "popbridge" {
+		t.Fatalf("%v: %+v, %v", words, out, err)
+	}
+	b.click("Home")
+	b.shows("The account is up to date")
+	b.quiet(origin)
+}
+
 // What a server or a provider says is shown as text, and what is doubtful has to be
 // confirmed before a password is sent. No discovery finds this, so the page is told.
 func TestWebAddDoubts(t *testing.T) {

@@ -61,7 +61,7 @@ const test = (d, found) => action(t("account.test"), async () => {
   replace(found, h("progress", { "aria-label": t("account.testing") }));
   try {
     const [p] = await ask("POST", "/probe", { accounts: [d.account] });
-    replace(found, tried({ ...p, wrong: [], username: d.server.username, advice: d.advice }));
+    replace(found, tried({ ...p, wrong: [], command: "", username: d.server.username, advice: d.advice }));
   } catch (e) {
     replace(found);
     throw e;
