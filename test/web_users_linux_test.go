@@ -64,6 +64,9 @@ func TestWebSeveralUsers(t *testing.T) {
 	b.press("\r")
 	b.shows("Küche kann sich anmelden")
 	password := b.value("Passwort")
+	if protection := b.value("Verschlüsselung"); protection != "keine" {
+		t.Errorf("it is protected by %q", protection)
+	}
 	if user := b.value("Benutzername"); user != "bob" {
 		t.Errorf("it is of user %s", user)
 	}
