@@ -309,7 +309,7 @@ func TestWebPhone(t *testing.T) {
 	b.task("Add my phone", func() {
 		b.click("Devices")
 		b.click("Add a device")
-		b.enter("Name", "phone")
+		b.types("Name", "phone")
 		b.tick("It may come from the local network")
 		b.click("Make its password")
 		b.shows("Scan this with the camera of the phone")

@@ -173,8 +173,8 @@ func (l *lookups) step(want string) {
 // found waits for what was found.
 func (l *lookups) found(server, username string) {
 	l.b.t.Helper()
-	l.b.shows("Found")
 	const dd = `[...document.querySelectorAll("main dl.facts dt")].find(e => e.innerText === args[0])?.nextElementSibling.innerText`
+	l.b.until("it is found", dd, "Server") // what was said of the search before is still there
 	for label, want := range map[string]string{"Server": server, "Encryption": "TLS (usual)"} {
 		if got := eval[string](l.b, `return `+dd, label); got != want {
 			l.b.t.Errorf("%s: %q, want %q", label, got, want)

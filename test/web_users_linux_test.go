@@ -58,11 +58,15 @@ func TestWebSeveralUsers(t *testing.T) {
 	show("devices")
 	b.until("both have their user", `[...document.querySelectorAll(".card dd")].filter(e => e.innerText === "bob" || e.innerText === "`+localUser+`").length === 2`)
 	b.click("Gerät hinzufügen")
+	b.until("the name has the focus", `document.activeElement.labels?.[0]?.innerText === "Name"`)
 	b.pick("Benutzer", "bob")
 	b.enter("Name", "Küche")
 	b.press("\r")
 	b.shows("Küche kann sich anmelden")
 	password := b.value("Passwort")
+	if protection := b.value("Verschlüsselung"); protection != "keine" {
+		t.Errorf("it is protected by %q", protection)
+	}
 	if user := b.value("Benutzername"); user != "bob" {
 		t.Errorf("it is of user %s", user)
 	}
@@ -106,6 +110,15 @@ func TestWebSeveralUsers(t *testing.T) {
 	b.resize(1280, "light")
 	show("")
 	b.click("Jetzt holen: work")
-	b.until("the failure of a fetch is said in German", `document.querySelector(".card .failed p:not([lang])")?.innerText === "Der Benutzername oder das Passwort wird nicht angenommen." && document.querySelector(".card .failed p[lang=en]")`)
+	b.shows("Von work konnten keine Mails geholt werden.")
+	b.shows("Der Anbieter nimmt das Passwort von work nicht an.")
+	b.open(origin + "/#/account/work")
+	b.until("what does not work is said in German", `(li => li.innerText.startsWith("Der Benutzername oder das Passwort wird nicht angenommen.") && li.querySelector("[lang=en]"))(document.querySelector("[aria-labelledby=problems] li"))`)
+	card := eval[string](b, `const el = document.createElement("main"), a = { name: "work", state: "idle", last_error: "no answer", kind: "temporary", stored: 0, on_server: 0 };
+		(await import("/home.js")).default(el, [], { status: { accounts: [a], health: [], clients: [] }, now: new Date() });
+		return [...el.querySelectorAll(".card .state + div p")].map(p => p.textContent).join("|")`) // which is no condition yet
+	if card != "Das geht im Moment nicht. Versuchen Sie es später noch einmal.|no answer" {
+		t.Errorf("a card says %q", card)
+	}
 	b.quiet(origin)
 }

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strconv"
+	"strings"
 
 	"github.com/popbridge/popbridge/agent/editing"
 	"github.com/popbridge/popbridge/config"
@@ -99,7 +101,20 @@ func (l *Local) TryAccount(ctx context.Context, ask NewAccount) (Tried, error) {
 		return answer, nil
 	}
 	answer.Probe, answer.Username = TryEither(ctx, next, ask.OtherUsername, ask.Password)
+	if answer.Error != "" && answer.Pin != "" {
+		answer.Command = l.addPinned(ask.Address, next, answer.Pin)
+	}
 	return answer, ctx.Err()
+}
+
+// addPinned is the command that adds an account whose server only its key vouches for: that
+// is for a person who knows it, at a terminal. What a provider has named is quoted in it.
+func (l *Local) addPinned(address string, c config.Account, pin string) string {
+	words := []string{"account", "add", "--address", address, "--host", c.Host, "--port", strconv.Itoa(c.Port), "--tls", string(c.TLS), "--username", c.Username, "tls_pin=" + pin}
+	for i, w := range words {
+		words[i] = fault.ShellQuote(w)
+	}
+	return l.users.Command(strings.Join(words, " "))
 }
 
 func (l *Local) AddAccount(ctx context.Context, ask NewAccount) (answer AddedAccount, err error) {

@@ -112,6 +112,7 @@ type Tried struct {
 	Wrong    []Wrong `json:"wrong"`    // then nothing was tried
 	Username string  `json:"username"` // that the server knows, of the two that were given
 	Advice   Advice  `json:"advice"`   // where the provider is known
+	Command  string  `json:"command"`  // adds the account where the certificate of its server is refused; "" otherwise
 	Probe
 }
 

@@ -253,7 +253,7 @@ type Probe struct {
 	Server       string   `json:"server"`       // host:port
 	TLS          string   `json:"tls"`          // version and cipher suite; "" in the clear, or not connected
 	Certificate  string   `json:"certificate"`  // for whom, by whom, until when
-	Pin          string   `json:"pin"`          // of the server's key, for tls_pin
+	Pin          string   `json:"pin"`          // of the server's key, for tls_pin; with an error: of a key whose certificate was refused
 	Pinned       bool     `json:"pinned"`       // tls_pin decided
 	Capabilities string   `json:"capabilities"` // "" for a server without CAPA
 	Messages     int      `json:"messages"`

@@ -7,6 +7,7 @@ import (
 
 	"github.com/popbridge/popbridge/agent/accounts"
 	"github.com/popbridge/popbridge/bridge"
+	"github.com/popbridge/popbridge/bridge/pop3"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/secret"
@@ -70,6 +71,9 @@ func probed(c config.Account, p bridge.Probe, err error) Probe {
 		answer.Error, answer.Hint = said(err)
 		answer.Kind = kindOf(err)
 		answer.Refused = fault.Is(err, fault.Auth)
+		if pin, ok := pop3.UntrustedPin(err); ok {
+			answer.Pin = pin.String()
+		}
 		return answer
 	}
 	if t := p.TLS; t != nil {

@@ -23,7 +23,7 @@ func TestProbePrintsThePinThatThenDecides(t *testing.T) {
 	}
 	_, pin, found := strings.Cut(probes[0].Hint, "set tls_pin = \"")
 	pin, _, _ = strings.Cut(pin, "\"")
-	if !found || probes[0].Pin != "" || probes[0].Error == "" {
+	if !found || probes[0].Pin != pin || probes[0].Error == "" {
 		t.Fatalf("%+v", probes[0])
 	}
 	if err := a.Close(); err != nil {

@@ -113,6 +113,16 @@ func (e certificateError) Error() string {
 	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
 }
 
+// UntrustedPin returns the pin of a server whose certificate was refused, for a person who
+// knows better. It is false for other errors, and where a pin of the config was not met.
+func UntrustedPin(err error) (Pin, bool) {
+	e, ok := errors.AsType[*tls.CertificateVerificationError](err)
+	if !ok || len(e.UnverifiedCertificates) == 0 || errors.Is(err, errPin) {
+		return Pin{}, false
+	}
+	return pinOf(e.UnverifiedCertificates[0]), true
+}
+
 // classifyTLS makes the fault of a handshake that failed.
 func (c *Client) classifyTLS(err error) error {
 	if e, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {

@@ -2,7 +2,7 @@
 import { h, replace } from "./dom.js";
 import { t, ago, language, size, when } from "./text.js";
 import { ask, work, Fault } from "./api.js";
-import { action, confirm, failed, field, icon, say } from "./parts.js";
+import { action, confirm, failed, field, icon, ofKind, say } from "./parts.js";
 import { advice, form, isPort, mayConnect, right, ruleOf, rules, ruleText, securities, tried } from "./form.js";
 import { look } from "./home.js";
 import { accountOf, confirmDeletions, poll } from "./health.js";
@@ -45,7 +45,7 @@ function settings(el, d, s) {
     replace(state, icon(look(a)), " ", t("state." + text), a.last_success ? ", " + t("account.since", { ago: ago(a.last_success, s.now), n: a.stored }) : "");
     const list = [a.last_error, ...(a.problems ?? []), ...(a.notes ?? [])].filter(Boolean);
     trouble.hidden = list.length === 0;
-    if (told !== (told = list.join("\n"))) replace(problems, list.map(p => h("li", { lang: "en" }, p)));
+    if (told !== (told = list.join("\n"))) replace(problems, list.map(p => h("li", {}, p === a.last_error && ofKind(a.kind), " ", h("span", { lang: "en" }, p))));
     pollNow.hidden = a.state === "paused" || list.length > 0;
     if (isPaused !== (isPaused = a.state === "paused")) {
       replace(paused, action(t(isPaused ? "account.resume" : "account.pause"), async () => { await set(d.account, { paused: isPaused ? "" : "true" }); }),
@@ -61,7 +61,7 @@ const test = (d, found) => action(t("account.test"), async () => {
   replace(found, h("progress", { "aria-label": t("account.testing") }));
   try {
     const [p] = await ask("POST", "/probe", { accounts: [d.account] });
-    replace(found, tried({ ...p, wrong: [], username: d.server.username, advice: d.advice }));
+    replace(found, tried({ ...p, wrong: [], command: "", username: d.server.username, advice: d.advice }));
   } catch (e) {
     replace(found);
     throw e;
@@ -165,7 +165,7 @@ function login(el, d) {
     return;
   }
   const f = {
-    password: field(t("add.secret"), { type: "password", autocomplete: "off" }, t("account.secret.help")),
+    password: field(t("add.secret"), { "data-first": true, type: "password", autocomplete: "off" }, t("account.secret.help")),
     username: field(t("add.username"), { value: d.server.username, autocomplete: "username" }),
     host: field(t("add.host"), { value: d.server.host }),
     port: field(t("add.port"), { value: d.server.port, inputmode: "numeric" }),

@@ -41,7 +41,7 @@ export default function add(el, args, now) {
 /** @param {HTMLElement} el */
 function address(el) {
   head(el, 1, "nav.add");
-  const f = field(t("add.address"), { type: "email", value: draft.address, autocomplete: "email" }, t("add.address.help"));
+  const f = field(t("add.address"), { "data-first": true, type: "email", value: draft.address, autocomplete: "email" }, t("add.address.help"));
   const take = (/** @type {boolean} */ byHand) => {
     const typed = f.input.value.trim();
     const wrong = (byHand ? /^[^@\s]+@[^@\s]+$/ : /^[^@\s]+@[^@\s]+\.[^@\s]+$/).test(typed) ? "" : t("add.address.wrong");
@@ -75,8 +75,10 @@ function server(el) {
     list.append(item);
   }, stop.signal).then(([f]) => {
     draft.found = f;
+    const at = document.activeElement, here = at === document.body || el.contains(at); // and not in the menu
     found(result, f);
     say(t("add.found"));
+    if (here) /** @type {HTMLElement | null} */ (el.querySelector("[data-first]") ?? el.querySelector("h1"))?.focus();
   }, e => {
     if (stop.signal.aborted) return;
     replace(result, failed(e), h("div", { class: "buttons" },
@@ -99,7 +101,7 @@ function found(el, f) {
   }
   // One box for what is doubtful in the same way, such as of the servers for mail that comes and goes.
   const doubts = [...new Set(f.doubts.map(d => d.foreign))].map(foreign => field(t(foreign ? "add.doubt.foreign" : "add.doubt.clear",
-    { host: [...new Set(f.doubts.filter(d => d.foreign === foreign).map(d => d.host))].join(", "), domain: foreign }), { type: "checkbox" }));
+    { host: [...new Set(f.doubts.filter(d => d.foreign === foreign).map(d => d.host))].join(", "), domain: foreign }), { "data-first": true, type: "checkbox" }));
   const l = login(draft.server?.username ?? f.pop.username);
   replace(el,
     h("h2", {}, t("add.found")),
@@ -122,7 +124,7 @@ function found(el, f) {
 /** @param {HTMLElement} el */
 function byHand(el) {
   const s = draft.server;
-  const host = field(t("add.host"), { value: s?.host ?? "", inputmode: "url" }, t("add.host.help"));
+  const host = field(t("add.host"), { "data-first": true, value: s?.host ?? "", inputmode: "url" }, t("add.host.help"));
   const tls = field(t("add.tls"), { options: securities(), value: s?.tls ?? "implicit" });
   const port = field(t("add.port"), { value: s?.port ?? "", inputmode: "numeric" }, t("add.port.help"));
   const l = login(s?.username ?? draft.address);
@@ -141,7 +143,7 @@ function byHand(el) {
 /** The fields of a login, and what tries it: that goes on, or says why not. @param {string} name */
 function login(name) {
   const username = field(t("add.username"), { value: name, autocomplete: "username" }, t("add.username.help"));
-  const password = field(t("add.secret"), { type: "password", value: draft.password, autocomplete: "off" }, t("add.secret.help"));
+  const password = field(t("add.secret"), { "data-first": true, type: "password", value: draft.password, autocomplete: "off" }, t("add.secret.help"));
   const wrong = () => password.input.value ? [] : [{ key: "password", text: t("add.secret.wrong"), hint: "" }];
   /** @param {MailServer} to @param {Record<string, import("./form.js").Field>} [more] fields of the server */
   async function test(to, more) {

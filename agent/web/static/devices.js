@@ -111,7 +111,7 @@ const person = u => h("li", { class: "card" }, h("h3", {}, u.name),
 
 /** @param {HTMLElement} el @param {string} user */
 function rename(el, user) {
-  const name = field(t("devices.rename.name"), { value: user, autocomplete: "username", required: true, maxlength: 64 }, t("devices.rename.help"));
+  const name = field(t("devices.rename.name"), { "data-first": true, value: user, autocomplete: "username", required: true, maxlength: 64 }, t("devices.rename.help"));
   el.append(h("h1", {}, t("devices.rename.title", { user })), h("p", {}, t("devices.rename.text")), narrow(name.box, t("devices.rename"), async () => {
     const to = name.input.value.trim();
     name.wrong(to === "" || to === user ? t("devices.rename.missing") : "");
@@ -186,7 +186,7 @@ async function add(el, s) {
   /** @type {[Choices, Device[]]} */
   const [choices, known] = await Promise.all([ask("GET", "/devices/choices"), all()]);
   const users = choices.users.map(u => u.user);
-  const name = field(t("devices.name"), { required: true }, t("devices.name.help"));
+  const name = field(t("devices.name"), { "data-first": true, required: true }, t("devices.name.help"));
   const user = users.length > 1 ? field(t("devices.user"), { options: Object.fromEntries(users.map(u => [u, u])), value: users[0] }, t("devices.user.help")) : null;
   const may = rights(choices, { read_only: false, folders: null, without: [], lan: false });
   may.of(users[0]);
@@ -247,7 +247,7 @@ async function setUp(el, s, d, password) {
   let secret = password, setup = /** @type {import("./types").ClientSetup | null} */ (null), keep = password ? shownOnce() : () => {};
   /** The values, with the password while that is known. */
   function tell() {
-    replace(values, setup && [copied(t("devices.value.host"), setup.host), copied(t("devices.value.port"), String(setup.port)), copied(t("devices.value.security"), setup.security)],
+    replace(values, setup && [copied(t("devices.value.host"), setup.host), copied(t("devices.value.port"), String(setup.port)), copied(t("devices.value.security"), protection(setup.security))],
       copied(t("devices.value.user"), d.user), secret && copied(t("devices.value.password"), secret));
     replace(once, secret ? h("p", {}, icon("warning"), " ", t("devices.once")) : [h("p", { class: "dim" }, t("devices.before")), renew]);
   }
@@ -290,7 +290,7 @@ async function setUp(el, s, d, password) {
     replace(rest,
       c.outgoing.length > 0 && h("details", {}, h("summary", {}, t("devices.outgoing")), h("p", { class: "dim" }, t("devices.outgoing.text")),
         c.outgoing.map(o => [h("h3", {}, o.address), o.host === "" ? h("p", {}, t("devices.outgoing.unknown")) : h("dl", { class: "values" },
-          copied(t("devices.value.host"), o.host), copied(t("devices.value.port"), String(o.port)), copied(t("devices.value.security"), o.security), copied(t("devices.value.user"), o.username))])),
+          copied(t("devices.value.host"), o.host), copied(t("devices.value.port"), String(o.port)), copied(t("devices.value.security"), protection(o.security)), copied(t("devices.value.user"), o.username))])),
       h("section", {}, h("h2", {}, t("devices.files")), h("ul", { class: "files" }, c.files.filter(usual).map(file)),
         h("details", {}, h("summary", {}, t("devices.files.more")), h("ul", { class: "files" }, c.files.filter(f => !usual(f)).map(file)))));
   }).catch(e => replace(rest, failed(e)));
@@ -320,6 +320,9 @@ async function setUp(el, s, d, password) {
   if (!password) await atOnce.catch(() => {});
   return update;
 }
+
+/** How a connection is protected, in the words of mail programs. @param {string} security */
+const protection = security => security === "none" ? t("tls.none") : security;
 
 const looking = () => h("p", { class: "state", role: "status" }, icon("busy"), " ", t("devices.looking"));
 

@@ -2,7 +2,7 @@
 import { h, replace } from "./dom.js";
 import { t, size } from "./text.js";
 import { Fault } from "./api.js";
-import { confirm, failed, icon } from "./parts.js";
+import { confirm, copied, failed, icon } from "./parts.js";
 
 /** @typedef {ReturnType<typeof import("./parts.js").field>} Field */
 
@@ -77,9 +77,15 @@ const isHere = host => /^(localhost|127(\.\d+){3}|\[?::1\]?)$/.test(host);
 export const mayConnect = async (host, tls) => tls !== "none" || isHere(host)
   || confirm(t("add.clear.title"), h("p", {}, t("add.doubt.clear", { host })), { yes: t("add.clear.yes"), danger: true });
 
+/** A server whose certificate is refused, and the command that takes its key all the same. @param {import("./types").Tried} r */
+const untrusted = r => h("div", { class: "failed", role: "alert" }, icon("error"), h("div", {}, h("p", {}, t("tried.untrusted")), h("p", {}, t("tried.pin")),
+  h("dl", { class: "values" }, copied(t("tried.command"), r.command)),
+  h("details", {}, h("summary", {}, t("details")), h("p", { lang: "en" }, r.error), h("p", { class: "dim", lang: "en" }, r.hint))));
+
 /** What a login at a server found, or why there was none. @param {import("./types").Tried} r */
 export function tried(r) {
   const line = (/** @type {boolean} */ ok, /** @type {string} */ text) => h("li", {}, icon(ok ? "ok" : "error"), " ", text);
+  if (r.command) return untrusted(r);
   if (r.error) return [failed(new Fault({ kind: r.kind, text: r.error, hint: r.hint }, 422), r.refused ? t("tried.refused") : ""), advice(r.advice)];
   return h("ul", { class: "tried" },
     line(true, t("tried.connected", { server: r.server })),

@@ -2,7 +2,7 @@
 import { h, replace } from "./dom.js";
 import { t, dates, number, size, when, ago, span } from "./text.js";
 import { ask, history as days } from "./api.js";
-import { action, icon, failed, plot } from "./parts.js";
+import { action, icon, failed, ofKind, plot } from "./parts.js";
 import { accountOf, condition, poll, since } from "./health.js";
 
 /** @typedef {import("./main").State} State */
@@ -62,8 +62,8 @@ function card(name) {
     h("h3", {}, h("a", { href: "#/account/" + encodeURIComponent(name) }, name)), state, live, facts, now, resume);
   const update = (/** @type {import("./types").Account} */ a, /** @type {State} */ s) => {
     replace(state, icon(look(a)), " ", t("state." + (a.last_error && a.state !== "polling" && a.state !== "paused" ? "trouble" : a.last_success || a.state !== "idle" ? a.state : "new")));
-    replace(live, progress(a, s), a.last_error && a.state !== "polling" && !s.status.health.some(c => accountOf(c) === a.name)
-      ? h("p", { class: "error", lang: "en" }, a.last_error) : null); // what needs a person stands above
+    const wrong = a.last_error && a.state !== "polling" && !s.status.health.some(c => accountOf(c) === a.name); // what needs a person stands above
+    replace(live, progress(a, s), wrong && ofKind(a.kind) && h("p", {}, ofKind(a.kind)), wrong && h("p", { class: "error", lang: "en" }, a.last_error));
     replace(facts,
       h("dt", {}, t("account.last")), h("dd", { title: when(a.last_success, s.now) }, a.last_success ? ago(a.last_success, s.now) : t("never")),
       h("dt", {}, t("account.next")), h("dd", { title: when(a.next_poll, s.now) }, a.state === "polling" ? t("account.after") : a.next_poll ? ago(a.next_poll, s.now) : t("account.none")),

@@ -45,7 +45,7 @@ function header() {
   $("skip").textContent = t("nav.skip");
 }
 
-/** Shows the page of the address. Focus goes to its heading, as after a new page. @param {boolean} [moved] */
+/** Shows the page of the address. Focus goes to the first field of a page that is mainly a form, else to its heading, as after a new page. @param {boolean} [moved] */
 async function show(moved) {
   const [name, ...args] = location.hash.replace(/^#\/?/, "").split("/").map(part => {
     try { return decodeURIComponent(part); } catch { return part; }
@@ -76,7 +76,7 @@ async function show(moved) {
   title();
   const heading = el.querySelector("h1");
   heading?.setAttribute("tabindex", "-1");
-  if (moved) heading?.focus();
+  if (moved) (/** @type {HTMLElement | null} */ (el.querySelector("[data-first]")) ?? heading)?.focus();
 }
 
 /** Ends the page that is shown. */

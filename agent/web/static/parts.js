@@ -16,6 +16,9 @@ const paths = /** @type {Record<string, string>} */ ({
 /** A picture of one colour; its meaning is said in words beside it. @param {string} name */
 export const icon = name => svg("svg", { viewBox: "0 0 32 32", class: "icon " + name, "aria-hidden": "true", focusable: "false" }, svg("path", { d: paths[name] ?? paths.info }));
 
+/** A sentence about the kind of an error, for a page that is not in the language of the agent. @param {string | undefined} kind */
+export const ofKind = kind => language !== "en" && has("kind." + kind) ? t("kind." + kind) : "";
+
 /**
  * An error: what happened, and what to do. The agent says it in English; on a page in
  * another language a sentence about its kind is in front of that.
@@ -24,7 +27,7 @@ export const icon = name => svg("svg", { viewBox: "0 0 32 32", class: "icon " + 
  */
 export function failed(e, words) {
   const lang = e instanceof Fault ? "en" : null;
-  const kind = !words && e instanceof Fault && language !== "en" && has("kind." + e.kind) ? t("kind." + e.kind) : "";
+  const kind = !words && e instanceof Fault ? ofKind(e.kind) : "";
   const hint = words ? e.message : e instanceof Fault ? e.hint : "";
   const text = words ? words : e instanceof Away ? t("error.away") : String(e?.message ?? e);
   return h("div", { class: "failed", role: "alert" }, icon("error"), h("div", {}, kind && h("p", {}, kind), h("p", { lang: words ? null : lang }, text), hint && h("p", { class: "dim", lang }, hint)));

@@ -526,6 +526,7 @@ export interface Tried {
   wrong: Wrong[];
   username: string;
   advice: Advice;
+  command: string;
   account: string;
   server: string;
   tls: string;
