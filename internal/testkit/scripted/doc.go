@@ -1,4 +1,4 @@
-// Package pop3test is a scripted POP3 server for tests: it says what a
+// Package scripted is a mail server that plays a script, for tests: it says what a
 // transcript tells it to and checks that the client does, too.
 //
 // A transcript has one step per line. Empty lines and lines that begin with
@@ -23,4 +23,4 @@
 // What stands between two steps that wait for the client is sent as one packet
 // unless @packet or @split say otherwise. At the end of a script the
 // connection is closed once the client has closed its side.
-package pop3test
+package scripted
