@@ -9,6 +9,7 @@
 //	C: text      the client must send this line
 //	C~ regexp    the client must send a line that matches as a whole
 //	C*           the client must send some line
+//	C.           the client must send lines up to one with a single dot
 //	@packet      what was sent so far leaves now, as a packet of its own
 //	@split N     from here on packets of N bytes (0: as large as possible)
 //	@tls         handshake as the server (WithTLS), at the start: implicit TLS

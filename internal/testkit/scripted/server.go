@@ -201,6 +201,8 @@ func (p *player) step(st step) error {
 	switch st.op {
 	case "expect":
 		return p.expect(st)
+	case "content":
+		return p.content()
 	case "@tls":
 		conn := tls.Server(p.raw, p.s.tls)
 		if err := conn.Handshake(); err != nil {
@@ -246,6 +248,18 @@ func (p *player) expect(st step) error {
 		return fmt.Errorf("want C: %s, the client sent %q", st.data, got)
 	}
 	return nil
+}
+
+func (p *player) content() error {
+	for {
+		line, err := p.r.ReadString('\n')
+		if err != nil {
+			return fmt.Errorf("want the end of a message, the client sent %q and then: %w", line, err)
+		}
+		if line == ".\r\n" {
+			return nil
+		}
+	}
 }
 
 func (p *player) flush() error {
