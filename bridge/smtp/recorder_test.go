@@ -2,9 +2,12 @@ package smtp
 
 import (
 	"context"
+	"crypto/x509"
 	"net"
 	"sync"
+	"testing"
 
+	"github.com/popbridge/popbridge/internal/testkit"
 	"github.com/popbridge/popbridge/internal/testkit/scripted"
 )
 
@@ -35,4 +38,14 @@ func (r *recorder) dialer(s *scripted.Server) func(context.Context, string, stri
 		r.Conn = conn
 		return r, err
 	}
+}
+
+// leafOf is the certificate of a server.
+func leafOf(t *testing.T, ca *testkit.TLS) *x509.Certificate {
+	t.Helper()
+	leaf, err := x509.ParseCertificate(ca.ServerConfig.Certificates[0].Certificate[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return leaf
 }
