@@ -124,10 +124,10 @@ func (c *Client) cancel(command string, cause error) error {
 	if err := c.send("*", "*"); err != nil {
 		return err
 	}
-	r, _, err := c.reply(command)
+	_, _, err := c.reply(command)
 	switch {
 	case err == nil:
-		return c.unexpected("a login that was given up", r)
+		return c.fail(fault.New(fault.Protocol, "the server goes on with a login that was given up", ""))
 	case !isReply(err) || c.dead != nil:
 		return err
 	}
