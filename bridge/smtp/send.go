@@ -8,6 +8,8 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailconn"
@@ -19,7 +21,7 @@ type Envelope struct {
 	To       []string // the same, at least one
 	Size     int64    // bytes of the message, about; 0: not known
 	EightBit bool     // the message has bytes above 127
-	UTF8     bool     // its header has UTF-8 (RFC 6531); where an address has, that goes without saying
+	UTF8     bool     // its header has UTF-8 (RFC 6531), and so bytes above 127; where an address has, that goes without saying
 }
 
 // Phase is how far a transaction came.
@@ -103,7 +105,7 @@ func (c *Client) fits(e Envelope) error {
 	switch {
 	case e.needsUTF8() && !c.ext.UTF8:
 		return fault.Wrap(ErrUTF8, fault.Denied, "the server takes no international addresses", "use addresses without special characters")
-	case e.EightBit && !c.ext.EightBit:
+	case e.eightBit() && !c.ext.EightBit:
 		return fault.Wrap(ErrEightBit, fault.Denied, "the server takes no 8-bit text", "set the mail program to quoted-printable")
 	case c.ext.Size > 0 && e.Size > c.ext.Size:
 		return fault.Wrap(ErrTooLarge, fault.Denied, fmt.Sprintf("the message has %d bytes, and the server takes %d", e.Size, c.ext.Size), "send smaller attachments")
@@ -117,7 +119,7 @@ func isMailbox(address string) bool {
 	quoted, escaped := false, false
 	for _, r := range address {
 		switch {
-		case r < ' ' || r == 0x7f || r == '\uFFFD':
+		case unicode.IsControl(r) || r == utf8.RuneError:
 			return false
 		case escaped:
 			escaped = false
@@ -131,6 +133,8 @@ func isMailbox(address string) bool {
 	}
 	return !quoted && !escaped && len(address) <= 1000
 }
+
+func (e Envelope) eightBit() bool { return e.EightBit || e.UTF8 }
 
 func (e Envelope) needsUTF8() bool {
 	return e.UTF8 || !isASCII(e.From) || !isASCII(strings.Join(e.To, ""))
@@ -200,7 +204,7 @@ func (c *Client) mail(e Envelope) string {
 	if c.ext.size && e.Size > 0 {
 		line += fmt.Sprintf(" SIZE=%d", e.Size)
 	}
-	if e.EightBit {
+	if e.eightBit() {
 		line += " BODY=8BITMIME"
 	}
 	if e.needsUTF8() {
@@ -220,7 +224,7 @@ func (c *Client) data(ctx context.Context, e Envelope, body io.Reader, beforeDot
 		return c.unexpected("DATA", r)
 	}
 	c.last = "message"
-	n, err := c.content(body, e.EightBit)
+	n, err := c.content(body, e.eightBit())
 	c.cfg.Trace.Trace().Int64("size", n).Msg("smtp data")
 	if err != nil {
 		return err
@@ -251,7 +255,7 @@ func (c *Client) early() error {
 }
 
 // glance is how long is looked for what the network has brought already.
-const glance = time.Millisecond
+const glance = 10 * time.Millisecond
 
 // final sends the final dot and reads the answer to it.
 func (c *Client) final(out *Outcome) error {

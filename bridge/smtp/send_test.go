@@ -143,6 +143,8 @@ func TestWhatDoesNotFitIsNotOffered(t *testing.T) {
 		{Envelope{From: ann, To: []string{"a b@c.example"}}, ErrAddress},
 		{Envelope{From: ann, To: []string{`"a@b.example`}}, ErrAddress},
 		{Envelope{From: ann, To: []string{"a\x00@b.example"}}, ErrAddress},
+		{Envelope{From: ann, To: []string{"a\u0085@b.example"}}, ErrAddress},
+		{Envelope{From: ann, To: []string{"a\xff@b.example"}}, ErrAddress},
 		{Envelope{From: ann, To: []string{strings.Repeat("a", 1001)}}, ErrAddress},
 	} {
 		out, err := c.Send(t.Context(), tt.e, strings.NewReader(""), always)
