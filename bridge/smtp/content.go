@@ -19,7 +19,6 @@ func (c *Client) content(body io.Reader, eightBit bool) (n int64, err error) {
 	s := stuffer{begin: true, eightBit: eightBit}
 	buf := make([]byte, chunk)
 	for {
-		c.wire.Within(c.cfg.Timeouts.Write)
 		got, readErr := body.Read(buf)
 		n += int64(got)
 		out, err := s.stuff(buf[:got])
