@@ -196,29 +196,48 @@ func TestMeanings(t *testing.T) {
 	}
 }
 
-// failing is a connection over which less than the final dot can be written.
+// failing is a connection over which only n bytes of a line can be written.
 type failing struct {
 	net.Conn
-	n int
+	line string
+	n    int
 }
 
 func (f failing) Write(p []byte) (int, error) {
-	if string(p) != ".\r\n" {
+	if string(p) != f.line {
 		return f.Conn.Write(p)
 	}
 	n, _ := f.Conn.Write(p[:f.n])
 	return n, syscall.EPIPE
 }
 
+// TestLastWords: what a server said before it went away is why.
+func TestLastWords(t *testing.T) {
+	bubble(t, func(t *testing.T, ctx context.Context) {
+		server := scripted.New(t, smtptest.Hello()+smtptest.Envelope(ann, bob)+"C: DATA\nS: 354\n@packet\nS: 552 5.3.4 too large\n@stall\n", scripted.Lenient())
+		c, err := Dial(ctx, Config{Host: "h", Security: Plain, Dialer: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := server.Dial(ctx, network, addr)
+			return failing{conn, "a\r\n", 0}, err
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := c.Send(ctx, Envelope{From: ann, To: []string{bob}}, strings.NewReader("a\r\n"), always)
+		if refused, ok := errors.AsType[*ReplyError](err); !ok || refused.Code != 552 || out.Phase != Data {
+			t.Errorf("%+v, %v", out, err)
+		}
+	})
+}
+
 // TestTheDotDoesNotLeave: where no byte of it was written the server cannot have the
-// message, and what it said before it went is why.
+// message.
 func TestTheDotDoesNotLeave(t *testing.T) {
 	for n, want := range []Phase{Data, AfterDot, AfterDot} {
 		bubble(t, func(t *testing.T, ctx context.Context) {
 			server := scripted.New(t, smtptest.Hello()+smtptest.Envelope(ann, bob)+"C: DATA\nS: 354\nC*\n@stall\n", scripted.Lenient())
 			c, err := Dial(ctx, Config{Host: "h", Security: Plain, Dialer: func(ctx context.Context, network, addr string) (net.Conn, error) {
 				conn, err := server.Dial(ctx, network, addr)
-				return failing{conn, n}, err
+				return failing{conn, ".\r\n", n}, err
 			}})
 			if err != nil {
 				t.Fatal(err)
