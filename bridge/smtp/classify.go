@@ -42,6 +42,7 @@ var meanings = []meaning{
 		hint: "make an app password in the provider's security settings and use it here"},
 	{codes: "534 535", any: "web browser", kind: fault.Auth, text: "the provider wants a login by web browser first", hint: "sign in at the provider's web page once, then try again"},
 	{codes: "530", kind: fault.Auth, text: "the server takes no mail without a login", hint: hintAuth},
+	{codes: "503", kind: fault.Protocol, text: "the server does not take this command now"},
 	{codes: "535", kind: fault.Auth, text: "user name or password refused", hint: hintAuth},
 }
 
@@ -67,12 +68,12 @@ func says(text, phrases string) bool {
 
 // aboutMechanism reports whether a reply in a login that has come to step is about
 // the way of logging in rather than about the credentials. RFC 4954 section 4 has 504
-// for that, others 500 to 503, or words; and before the first step there are no
+// for that, others 500 to 502, or words; and before the first step there are no
 // credentials.
 func (e *ReplyError) aboutMechanism(step int) bool {
 	m, known := e.meaning()
 	switch {
-	case e.Code >= 500 && e.Code <= 504:
+	case e.Code >= 500 && e.Code <= 504 && e.Code != 503:
 		return true
 	case !e.Permanent():
 		return false

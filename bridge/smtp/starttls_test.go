@@ -1,9 +1,11 @@
 package smtp
 
 import (
+	"context"
 	"crypto/tls"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/popbridge/popbridge/bridge/smtp/smtptest"
 	"github.com/popbridge/popbridge/internal/fault"
@@ -100,6 +102,27 @@ func TestNoWayAroundTLS(t *testing.T) {
 			}
 			if strings.Contains(conn.sent(), "AUTH") {
 				t.Errorf("sent %q", conn.sent())
+			}
+		})
+	}
+}
+
+// TestTheServerAnswersBeforeItIsAskedUnderTLS: a record that was not read yet is found
+// as well.
+func TestTheServerAnswersBeforeItIsAskedUnderTLS(t *testing.T) {
+	ca, now := testkit.CA(t, "mail.example.com"), time.Now()
+	before := "@tls\nS: 220 ok\n" + smtptest.Extended("AUTH PLAIN") + smtptest.Login() + smtptest.Envelope(ann, bob, cat) + "C: DATA\n"
+	for script, want := range map[string]Phase{
+		"S: 354 go\nC.\nS: 250 queued\n":                                                 Answered,
+		"S: 354 go\n@packet\nS: 250 queued\n@stall\n":                                    Data,
+		"S: 354 go\nC: Subject: a\nC: \nS: 250-queued\n@packet\nS: 250 queued\n@stall\n": Data,
+		"S: 354 go\nC: Subject: a\n@close\n":                                             Data,
+		"S: 354 go\nC.\nS: 250-queued\n@packet\n@cut\n":                                  AfterDot,
+	} {
+		bubble(t, func(t *testing.T, ctx context.Context) {
+			s := play(ctx, before+script, impatient(Implicit, ca, now), scripted.WithTLS(ca.ServerConfig))
+			if s.out.Phase != want || s.out.Final.Positive() != (want == Answered) {
+				t.Errorf("%s: %+v, %v", script, s.out, s.err)
 			}
 		})
 	}
