@@ -194,3 +194,29 @@ func TestHello(t *testing.T) {
 		}
 	}
 }
+
+// TestOverTCP goes once through what the other tests have in memory only.
+func TestOverTCP(t *testing.T) {
+	ca := testkit.CA(t)
+	script := opening + "S: 250-h\nS: 250 STARTTLS\nC: STARTTLS\nS: 220 go\n@tls\n" + smtptest.Extended("PIPELINING", "AUTH PLAIN") + smtptest.Login()
+	for ending, want := range map[string]Phase{
+		smtptest.Taken(ann, bob) + smtptest.Quit:                             Answered,
+		smtptest.Envelope(ann, bob) + "C: DATA\nS: 354\nC.\n@close\n":        AfterDot,
+		smtptest.Envelope(ann, bob) + "C: DATA\nS: 354\nC.\nS: 250-\n@cut\n": AfterDot,
+		smtptest.Envelope(ann, bob) + "C: DATA\n@cut\n":                      Data,
+	} {
+		server := scripted.Listen(t, script+ending, scripted.WithTLS(ca.ServerConfig), scripted.WithSplit(3))
+		c, err := Dial(t.Context(), Config{Host: "127.0.0.1", Port: server.Port(), Security: StartTLS, TLS: &tls.Config{RootCAs: ca.CertPool}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Login(t.Context(), credentials); err != nil {
+			t.Error(err)
+		}
+		out, err := c.Send(t.Context(), Envelope{From: ann, To: []string{bob}}, strings.NewReader(bodyOf), always)
+		if out.Phase != want || (err == nil) != (want == Answered) || err != nil && !fault.Is(err, fault.Temporary) {
+			t.Errorf("%s: %+v, %v", ending, out, err)
+		}
+		_ = c.Quit(t.Context())
+	}
+}
