@@ -88,6 +88,9 @@ func (s stop) check(t *testing.T) {
 	if s.finished && s.out.Phase != Answered && s.out.Phase != Rcpt {
 		t.Errorf("finished in phase %v", s.out.Phase)
 	}
+	if s.err != nil && fault.Hint(s.err) == "" {
+		t.Errorf("no hint: %v", s.err)
+	}
 	if s.err != nil && strings.ContainsAny(s.err.Error(), "\r\n\x00\x1b") {
 		t.Errorf("raw text of the server in %q", s.err)
 	}
