@@ -2,6 +2,7 @@ package submission
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"io"
 )
@@ -61,8 +62,18 @@ func (d *dots) fill() {
 	d.buf = d.buf[:0]
 	n := 0
 	for n < len(chunk) && !d.ended {
-		d.step(chunk[n])
-		n++
+		text, i := chunk[n:], 0
+		if d.at == within {
+			if i = bytes.IndexAny(text, "\r\n"); i < 0 {
+				i = len(text)
+			}
+			d.buf = append(d.buf, text[:i]...)
+		}
+		if i < len(text) {
+			d.step(text[i])
+			i++
+		}
+		n += i
 	}
 	d.out = d.buf
 	_, _ = d.in.Discard(n) // it is there
