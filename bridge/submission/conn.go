@@ -105,7 +105,7 @@ func (c *conn) reply(r reply) {
 	if r.enhanced != "" {
 		c.out = append(append(c.out, r.enhanced...), ' ')
 	}
-	c.out = append(append(c.out, replyText(r.text)...), "\r\n"...)
+	c.out = append(append(c.out, oneLine(r.text)...), "\r\n"...)
 }
 
 func (c *conn) flush() error {

@@ -156,12 +156,13 @@ func fieldAddresses(field []byte, name string) (list []string) {
 		}
 		return list
 	}
-	// It is not as it should be: whatever IMAP clients are shown.
+	// It is not as it should be: whatever IMAP clients are shown. Where it has no domain
+	// that is a word without a dot.
 	h, err := message.ReadHeader(bytes.NewReader(field))
 	if err != nil {
 		return nil
 	}
-	if a := h.Address(name); isAddress(a.Mailbox + "@" + a.Host) {
+	if a := h.Address(name); strings.Contains(a.Host, ".") && isAddress(a.Mailbox+"@"+a.Host) {
 		list = append(list, a.Mailbox+"@"+a.Host)
 	}
 	return list

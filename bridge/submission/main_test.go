@@ -108,7 +108,7 @@ func (r *rig) login(_ context.Context, _ net.Addr, user, password string) (Accou
 	case user == "any":
 		a.Device = password
 		return a, nil
-	case user == "busy":
+	case user == "busy", user == "" && password == "":
 		return Account{}, fault.New(fault.Temporary, "the mail store is being opened", "try again")
 	case user == "broken":
 		return Account{}, io.ErrUnexpectedEOF

@@ -29,21 +29,18 @@ var (
 // maxReply bounds the text of a reply (RFC 5321 section 4.5.3.1.5: 512 octets in all).
 const maxReply = 480
 
-// replyText makes s one line of printable ASCII that starts with a capital letter.
-func replyText(s string) string {
+// oneLine makes s one line of printable ASCII.
+func oneLine(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {
 			return '?'
 		}
 		return r
 	}, strings.Join(strings.Fields(s), " "))
-	if s == "" {
-		return "Failed"
-	}
 	if len(s) > maxReply {
 		s = s[:maxReply-3] + "..."
 	}
-	return strings.ToUpper(s[:1]) + s[1:]
+	return s
 }
 
 // replyTo translates an error from outside of this package. Trouble of ours, or of the
@@ -60,6 +57,7 @@ func (s *session) replyTo(err error) reply {
 		if r.text = f.Text; fault.Hint(err) != "" {
 			r.text += "; " + fault.Hint(err)
 		}
+		r.text = capital(r.text)
 	}
 	switch fault.KindOf(err) {
 	case fault.Denied:
@@ -73,4 +71,11 @@ func (s *session) replyTo(err error) reply {
 	}
 	s.log.Error().Err(err).Str("user", s.who.User).Str("command", s.verb).Msg("SMTP command failed")
 	return r
+}
+
+func capital(s string) string {
+	if s == "" {
+		return "Failed"
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
 }
