@@ -25,12 +25,12 @@ func dialogue(t *testing.T, k *talk, lines [][2]string) {
 
 func TestWhatIsAnnounced(t *testing.T) {
 	for _, tt := range []struct {
-		change func(*rig, *Options)
+		change func(*server, *Options)
 		want   string
 	}{
-		{func(_ *rig, o *Options) {}, "localhost,PIPELINING,8BITMIME,ENHANCEDSTATUSCODES,SIZE 1000000,AUTH PLAIN LOGIN"},
-		{func(_ *rig, o *Options) { o.Security = StartTLS }, "localhost,PIPELINING,8BITMIME,ENHANCEDSTATUSCODES,SIZE 1000000,STARTTLS"},
-		{func(_ *rig, o *Options) { o.UTF8, o.MaxSize = func() bool { return true }, nil },
+		{func(_ *server, o *Options) {}, "localhost,PIPELINING,8BITMIME,ENHANCEDSTATUSCODES,SIZE 1000000,AUTH PLAIN LOGIN"},
+		{func(_ *server, o *Options) { o.Security = StartTLS }, "localhost,PIPELINING,8BITMIME,ENHANCEDSTATUSCODES,SIZE 1000000,STARTTLS"},
+		{func(_ *server, o *Options) { o.UTF8, o.MaxSize = func() bool { return true }, nil },
 			"localhost,PIPELINING,8BITMIME,ENHANCEDSTATUSCODES,SIZE 209715200,SMTPUTF8,AUTH PLAIN LOGIN"},
 	} {
 		r := openRig(t, tt.change)
@@ -115,7 +115,7 @@ func TestLogins(t *testing.T) {
 func TestALoginIsCheckedTwice(t *testing.T) {
 	t.Parallel()
 	n := 0
-	r := newRig(t, func(r *rig, o *Options) {
+	r := newRig(t, func(r *server, o *Options) {
 		o.Login = func(ctx context.Context, from net.Addr, name, password string) (Account, error) {
 			if n++; n%2 == 0 && n < 5 {
 				if n == 2 {
@@ -298,7 +298,7 @@ func TestSizes(t *testing.T) {
 // TestUTF8: addresses and fields outside of ASCII leave only where the provider takes
 // them.
 func TestUTF8(t *testing.T) {
-	r := newRig(t, func(_ *rig, o *Options) { o.UTF8 = func() bool { return true } })
+	r := newRig(t, func(_ *server, o *Options) { o.UTF8 = func() bool { return true } })
 	k := r.talk("ann")
 	for _, tt := range []struct {
 		param, to, header, body string

@@ -23,7 +23,7 @@ func FuzzSession(f *testing.F) {
 			f.Add(i, in, 1+7*i)
 		}
 	}
-	r := openRig(f, func(r *rig, o *Options) {
+	r := openRig(f, func(r *server, o *Options) {
 		o.UTF8 = func() bool { return true }
 		o.Login = func(ctx context.Context, from net.Addr, name, password string) (Account, error) {
 			if password != "pw" { // a wrong one takes time

@@ -33,8 +33,8 @@ type taken struct {
 	raw string
 }
 
-// rig is a server that notes what is submitted. What is spooled goes to a real store.
-type rig struct {
+// server is a Server that notes what is submitted. What is spooled goes to a real store.
+type server struct {
 	t      testing.TB
 	store  *mailstore.Store
 	server *Server
@@ -47,7 +47,7 @@ type rig struct {
 	routes map[string]Route
 }
 
-func openRig(t testing.TB, change ...func(*rig, *Options)) *rig {
+func openRig(t testing.TB, change ...func(*server, *Options)) *server {
 	t.Helper()
 	store, err := mailstore.Open(t.Context(), t.TempDir(), mailstore.Options{Log: zerolog.Nop()})
 	if err != nil {
@@ -58,7 +58,7 @@ func openRig(t testing.TB, change ...func(*rig, *Options)) *rig {
 			t.Error(err)
 		}
 	})
-	r := &rig{t: t, store: store, routes: map[string]Route{
+	r := &server{t: t, store: store, routes: map[string]Route{
 		"ann@example.com":  {Account: "home", From: "ann@example.com", MaxSize: 100_000},
 		"ann@work.example": {Account: "work", From: "a.smith@work.example", UTF8: true, Delay: time.Hour},
 	}}
@@ -71,7 +71,7 @@ func openRig(t testing.TB, change ...func(*rig, *Options)) *rig {
 }
 
 // newRig returns a rig that serves on a real port.
-func newRig(t testing.TB, change ...func(*rig, *Options)) *rig {
+func newRig(t testing.TB, change ...func(*server, *Options)) *server {
 	t.Helper()
 	r := openRig(t, change...)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -84,7 +84,7 @@ func newRig(t testing.TB, change ...func(*rig, *Options)) *rig {
 	return r
 }
 
-func (r *rig) serve(ln net.Listener) (stop func()) {
+func (r *server) serve(ln net.Listener) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- r.server.Serve(ctx, ln) }()
@@ -97,7 +97,7 @@ func (r *rig) serve(ln net.Listener) (stop func()) {
 }
 
 // login knows ann, whose password is pw, and pw-read for a device that may not send.
-func (r *rig) login(_ context.Context, _ net.Addr, user, password string) (Account, error) {
+func (r *server) login(_ context.Context, _ net.Addr, user, password string) (Account, error) {
 	a := Account{User: "ann", Device: "laptop", Route: r.route, Spool: r.store.Spool, Submit: r.note}
 	switch {
 	case user == "ann" && password == "pw":
@@ -116,14 +116,14 @@ func (r *rig) login(_ context.Context, _ net.Addr, user, password string) (Accou
 	return Account{}, fault.New(fault.Auth, "user name or password refused", "")
 }
 
-func (r *rig) route(from string) (Route, error) {
+func (r *server) route(from string) (Route, error) {
 	if route, found := r.routes[strings.ToLower(from)]; found {
 		return route, nil
 	}
 	return Route{}, fault.New(fault.Denied, fmt.Sprintf("mail from %s cannot be sent, only from ann@example.com or ann@work.example", fault.Quote(from)), "")
 }
 
-func (r *rig) note(ctx context.Context, s Submission) error {
+func (r *server) note(ctx context.Context, s Submission) error {
 	raw, err := io.ReadAll(io.NewSectionReader(s.Message, 0, s.Message.Size()))
 	if err != nil {
 		return err
@@ -143,14 +143,14 @@ func (r *rig) note(ctx context.Context, s Submission) error {
 }
 
 // messages returns what was submitted.
-func (r *rig) messages() []taken {
+func (r *server) messages() []taken {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.taken)
 }
 
 // last returns what was submitted last, where there are n.
-func (r *rig) last(n int) taken {
+func (r *server) last(n int) taken {
 	r.t.Helper()
 	m := r.messages()
 	if len(m) != n {
@@ -169,7 +169,7 @@ type talk struct {
 const broken = "connection: "
 
 // talk connects a client and reads the greeting; with a name it says EHLO and logs in.
-func (r *rig) talk(user string) *talk {
+func (r *server) talk(user string) *talk {
 	r.t.Helper()
 	c, err := net.Dial("tcp", r.addr)
 	if err != nil {

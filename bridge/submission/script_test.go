@@ -35,7 +35,7 @@ func (s *script) Write(p []byte) (int, error) {
 }
 
 // play has a client say all of in, in pieces, and returns the replies.
-func (r *rig) play(in io.Reader, piece int) string {
+func (r *server) play(in io.Reader, piece int) string {
 	c := &script{in: in, piece: piece}
 	run := &serving{server: r.server, conns: make(map[*conn]struct{}), sessions: make(map[*session]struct{})}
 	run.ctx, run.abort = context.WithCancel(context.Background())

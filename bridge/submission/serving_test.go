@@ -22,7 +22,7 @@ import (
 // in the clear is not even looked at.
 func TestBeforeTLS(t *testing.T) {
 	ca := testkit.CA(t)
-	r := newRig(t, func(r *rig, o *Options) {
+	r := newRig(t, func(r *server, o *Options) {
 		o.Security, o.TLS = StartTLS, ca.ServerConfig
 		o.Login = func(ctx context.Context, from net.Addr, name, password string) (Account, error) {
 			if password != "pw" {
@@ -64,7 +64,7 @@ func TestBeforeTLS(t *testing.T) {
 // STARTTLS must not count as said under TLS.
 func TestNothingGoesOnAfterSTARTTLS(t *testing.T) {
 	ca := testkit.CA(t)
-	r := newRig(t, func(_ *rig, o *Options) { o.Security, o.TLS = StartTLS, ca.ServerConfig })
+	r := newRig(t, func(_ *server, o *Options) { o.Security, o.TLS = StartTLS, ca.ServerConfig })
 	for _, behind := range []string{"RSET", "EHLO mallory\r\nMAIL FROM:<mallory@example.net>", "x"} {
 		k := r.talk("")
 		k.do("EHLO x\r\nSTARTTLS\r\n"+behind, "250 ")
@@ -94,7 +94,7 @@ func TestTheWrongProtection(t *testing.T) {
 		{Off, "GET / HTTP/1.1\r\n", "a client that does not speak SMTP"},
 	} {
 		var log bytes.Buffer
-		r := newRig(t, func(_ *rig, o *Options) {
+		r := newRig(t, func(_ *server, o *Options) {
 			o.Security, o.TLS, o.Log = tt.security, ca.ServerConfig, zerolog.New(zerolog.SyncWriter(&log)).Level(zerolog.WarnLevel)
 		})
 		c, err := net.Dial("tcp", r.addr)
@@ -117,7 +117,7 @@ func TestTheWrongProtection(t *testing.T) {
 
 func TestImplicitTLS(t *testing.T) {
 	ca := testkit.CA(t)
-	r := newRig(t, func(_ *rig, o *Options) { o.Security, o.TLS = Implicit, ca.ServerConfig })
+	r := newRig(t, func(_ *server, o *Options) { o.Security, o.TLS = Implicit, ca.ServerConfig })
 	c, err := net.Dial("tcp", r.addr)
 	if err != nil {
 		t.Fatal(err)
@@ -186,11 +186,11 @@ func (c *pipeClient) replies() string {
 }
 
 // inTime runs a test with a server on pipes, where time passes as soon as all wait.
-func inTime(t *testing.T, run func(t *testing.T, r *rig, p *pipes)) {
+func inTime(t *testing.T, run func(t *testing.T, r *server, p *pipes)) {
 	t.Helper()
 	store := openRig(t) // whose goroutines are no part of the bubble
 	synctest.Test(t, func(t *testing.T) {
-		r := &rig{t: t, store: store.store, routes: store.routes}
+		r := &server{t: t, store: store.store, routes: store.routes}
 		r.server = New(Options{Login: r.login, Security: Off, Log: zerolog.Nop()})
 		p := newPipes()
 		r.stop = r.serve(p)
@@ -219,7 +219,7 @@ func TestASlowClient(t *testing.T) {
 		{"stops in the body", begun + headed + "\r\n", 4 * time.Minute, "QUIT\r\n.", stallTimeout, "250 235 250 250 354 421"},
 		{"stops before the LF", begun + headed + "\r\n.\r", 0, "", stallTimeout, "250 235 250 250 354 421"},
 	} {
-		inTime(t, func(t *testing.T, r *rig, p *pipes) {
+		inTime(t, func(t *testing.T, r *server, p *pipes) {
 			c := p.dial()
 			_, _ = io.WriteString(c, tt.said)
 			for i := range tt.slow {
@@ -243,7 +243,7 @@ func TestASlowClient(t *testing.T) {
 
 // TestAVerySlowMessage takes hours and is submitted nevertheless.
 func TestAVerySlowMessage(t *testing.T) {
-	inTime(t, func(t *testing.T, r *rig, p *pipes) {
+	inTime(t, func(t *testing.T, r *server, p *pipes) {
 		c := p.dial()
 		_, _ = io.WriteString(c, begun)
 		for _, octet := range headed + "\r\nx\r\n.\r\n" {
@@ -258,7 +258,7 @@ func TestAVerySlowMessage(t *testing.T) {
 
 // TestAClientThatDoesNotRead is not waited for.
 func TestAClientThatDoesNotRead(t *testing.T) {
-	inTime(t, func(t *testing.T, _ *rig, p *pipes) {
+	inTime(t, func(t *testing.T, _ *server, p *pipes) {
 		ours, theirs := net.Pipe()
 		p.conns <- ours
 		start := time.Now()
@@ -276,7 +276,7 @@ func TestAClientThatDoesNotRead(t *testing.T) {
 // TestCrowds: of ten thousand that connect and say nothing the oldest make room, and
 // whoever comes then can send.
 func TestCrowds(t *testing.T) {
-	inTime(t, func(t *testing.T, r *rig, p *pipes) {
+	inTime(t, func(t *testing.T, r *server, p *pipes) {
 		var crowd []*pipeClient
 		for range 10_000 {
 			crowd = append(crowd, p.dial())
@@ -334,7 +334,7 @@ func TestARevokedDevice(t *testing.T) {
 // submitted before, one that is not is not.
 func TestShutdown(t *testing.T) {
 	ca := testkit.CA(t)
-	r := newRig(t, func(_ *rig, o *Options) { o.Security, o.TLS = StartTLS, ca.ServerConfig })
+	r := newRig(t, func(_ *server, o *Options) { o.Security, o.TLS = StartTLS, ca.ServerConfig })
 	enter := func() *talk {
 		k := r.talk("")
 		k.do("STARTTLS", "220 ")
@@ -379,7 +379,7 @@ func TestShutdown(t *testing.T) {
 // TestASubmissionThatHangs holds the end of the server up for a bounded time, and its
 // client is not told that it was queued.
 func TestASubmissionThatHangs(t *testing.T) {
-	inTime(t, func(t *testing.T, r *rig, p *pipes) {
+	inTime(t, func(t *testing.T, r *server, p *pipes) {
 		began := make(chan struct{})
 		r.submit = func(ctx context.Context, _ Submission) error {
 			close(began)
@@ -422,7 +422,7 @@ func (f *flaky) Accept() (net.Conn, error) {
 
 // TestAccept: trouble that passes does not end the server, other trouble does.
 func TestAccept(t *testing.T) {
-	inTime(t, func(t *testing.T, r *rig, _ *pipes) {
+	inTime(t, func(t *testing.T, r *server, _ *pipes) {
 		p := newPipes()
 		stop := r.serve(&flaky{p, 3})
 		c := p.dial()
