@@ -213,19 +213,19 @@ func TestWayOut(t *testing.T) {
 		from, header string
 		want         string // account, envelope sender; or the reply
 	}{
-		{"ann@example.com", "From: ann@example.com\r\n", "home ann@example.com"},
-		{"ann@example.com", "From: Ann at work <Ann@Work.Example>\r\n", "work a.smith@work.example"},
-		{"ann@example.com", "from :\r\n \"Smith, Ann\"\r\n\t<ann@work.example> (work)\r\n", "work a.smith@work.example"},
-		{"ann@work.example", "Subject: none\r\n", "work a.smith@work.example"},
-		{"ann@work.example", "From: root\r\n", "work a.smith@work.example"},
-		{"ann@work.example", "From: root (Cron Daemon)\r\n", "work a.smith@work.example"},
-		{"mallory@example.net", "From: ann@example.com\r\n", "home ann@example.com"},
-		{"", "From: ann@work.example\r\n", "work "},
-		{"ann@example.com", "From: \xe4nn <ann@work.example>\r\n", "work a.smith@work.example"},
-		{"ann@example.com", "From: =?utf-8?q?Ann=2C_you?= <ann@work.example>\r\n", "work a.smith@work.example"},
-		{"ann@example.com", "From: bob@example.net, ann@work.example\r\nSender: ann@work.example\r\n", "work a.smith@work.example"},
-		{"ann@example.com", "From: bob@example.net\r\nFrom: ann@work.example\r\nSender: ann@work.example\r\n", "work a.smith@work.example"},
-		{"ann@example.com", "Resent-From: ann@work.example\r\nResent-From: eve@example.net\r\nFrom: bob@example.net\r\n", "work a.smith@work.example"},
+		{"ann@example.com", "From: ann@example.com\r\n", "home ann@example.com."},
+		{"ann@example.com", "From: Ann at work <Ann@Work.Example>\r\n", "work a.smith@work.example."},
+		{"ann@example.com", "from :\r\n \"Smith, Ann\"\r\n\t<ann@work.example> (work)\r\n", "work a.smith@work.example."},
+		{"ann@work.example", "Subject: none\r\n", "work a.smith@work.example."},
+		{"ann@work.example", "From: root\r\n", "work a.smith@work.example."},
+		{"ann@work.example", "From: root (Cron Daemon)\r\n", "work a.smith@work.example."},
+		{"mallory@example.net", "From: ann@example.com\r\n", "home ann@example.com."},
+		{"", "From: ann@work.example\r\n", "work ."},
+		{"ann@example.com", "From: \xe4nn <ann@work.example>\r\n", "work a.smith@work.example."},
+		{"ann@example.com", "From: =?utf-8?q?Ann=2C_you?= <ann@work.example>\r\n", "work a.smith@work.example."},
+		{"ann@example.com", "From: bob@example.net, ann@work.example\r\nSender: ann@work.example\r\n", "work a.smith@work.example."},
+		{"ann@example.com", "From: bob@example.net\r\nFrom: ann@work.example\r\nSender: ann@work.example\r\n", "work a.smith@work.example."},
+		{"ann@example.com", "Resent-From: ann@work.example\r\nResent-From: eve@example.net\r\nFrom: bob@example.net\r\n", "work a.smith@work.example."},
 		{"ann@example.com", "From: bob@example.net\r\nResent-From: eve@example.net\r\n",
 			"550 5.7.1 Mail from \"eve@example.net\" cannot be sent, only from ann@example.com or ann@work.example"},
 		{"ann@example.com", "From: bob@example.net\r\nSender: ann@example.com\r\n", "550 5.7.1 Mail from \"bob@example.net\" cannot be sent"},
@@ -237,7 +237,7 @@ func TestWayOut(t *testing.T) {
 		r := openRig(t)
 		got := r.play(strings.NewReader(strings.ReplaceAll(begun, "ann@example.com", tt.from)+tt.header+rest+".\r\n"), 1000)
 		if m := r.messages(); len(m) == 1 {
-			got = m[0].Account + " " + m[0].From
+			got = m[0].Account + " " + m[0].From + "."
 		} else {
 			_, got, _ = strings.Cut(got, "354 ")
 			_, got, _ = strings.Cut(got, "\r\n")
@@ -293,6 +293,9 @@ func TestSizes(t *testing.T) {
 	if m := r.last(1); len(m.raw) != 100_000 {
 		t.Errorf("%d bytes", len(m.raw))
 	}
+	k.begin("bob@example.net")
+	k.send(headed + strings.Repeat("X: y\r\n", maxHeader/6) + "\r\n\r\n.")
+	k.want("552 5.3.4 The header of the message is too large, at most 1048576 bytes")
 }
 
 // TestUTF8: addresses and fields outside of ASCII leave only where the provider takes
