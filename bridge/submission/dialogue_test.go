@@ -5,11 +5,13 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"testing"
 
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
 // dialogue sends lines one by one and compares the replies.
@@ -276,6 +278,25 @@ func TestSubmitSaysWhatHappened(t *testing.T) {
 		}
 	}
 	k.do("NOOP", "250 ")
+}
+
+// TestAFullDisk is told when the message has been read to its end, and none of its text
+// is run as commands.
+func TestAFullDisk(t *testing.T) {
+	r := openRig(t, func(r *server, o *Options) {
+		o.Login = func(ctx context.Context, from net.Addr, name, password string) (Account, error) {
+			a, err := r.login(ctx, from, name, password)
+			a.Spool = func(_ context.Context, in io.Reader) (*mailstore.Spooled, error) {
+				_, err := io.CopyN(io.Discard, in, 300)
+				return nil, errors.Join(err, fault.New(fault.Full, "the disk is full", "make room"))
+			}
+			return a, err
+		}
+	})
+	got := r.play(strings.NewReader(begun+headed+"\r\n"+strings.Repeat("QUIT\r\n", 10_000)+".\r\nNOOP\r\n"), 1000)
+	if codes(got) != "250 235 250 250 354 452 250" || !strings.Contains(got, "452 4.3.1 The disk is full; make room") {
+		t.Error(got)
+	}
 }
 
 // TestSizes: the limit is the account's, in bytes as they are stored.
