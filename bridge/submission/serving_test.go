@@ -455,3 +455,20 @@ func TestAPanic(t *testing.T) {
 	k.closed()
 	other.do("NOOP", "250 ")
 }
+
+// TestTheLogHasNoSecrets, nor what mail says, at whatever level.
+func TestTheLogHasNoSecrets(t *testing.T) {
+	var log bytes.Buffer
+	r := openRig(t, func(_ *server, o *Options) { o.Log = zerolog.New(zerolog.SyncWriter(&log)).Level(zerolog.TraceLevel) })
+	wrong, right := plain("ann", "guessed"), plain("ann", "pw")
+	r.play(strings.NewReader("EHLO x\r\nAUTH XOAUTH2 "+wrong+"\r\nAUTH PLAIN "+wrong+"\r\n"+wrong+"\r\nAUTH LOGIN\r\nguessed\r\nguessed\r\n"+begun+headed+"\r\nguessed\r\n.\r\n"), 1<<20)
+	got := log.String()
+	for _, secret := range []string{"guessed", wrong, right, "example"} {
+		if strings.Contains(got, secret) {
+			t.Errorf("%q is logged: %s", secret, got)
+		}
+	}
+	if !strings.Contains(got, "SMTP login refused") || !strings.Contains(got, "a message was taken to be sent") {
+		t.Error(got)
+	}
+}
