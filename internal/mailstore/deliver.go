@@ -73,6 +73,9 @@ func (t *tx) deliver(d Delivery) (Delivered, error) {
 	if err != nil {
 		return Delivered{}, err
 	}
+	if b.Outbox {
+		return Delivered{}, errOutbox
+	}
 	if d.Replaces != nil {
 		if err := t.expungeReplaced(*d.Replaces); err != nil {
 			return Delivered{}, err
