@@ -37,7 +37,7 @@ type box struct {
 
 const mailboxColumns = `id, name, uidvalidity, uidnext, modseq, special_use,
 	EXISTS (SELECT 1 FROM subscription WHERE subscription.name = mailbox.name),
-	messages, unseen, deleted, recent, size, id IS (SELECT value FROM meta WHERE key = 'outbox'), recent_from`
+	messages, unseen, deleted, recent, size, id IS ` + outboxID + `, recent_from`
 
 func (m *Mailbox) scanned(recentFrom *UID) []any {
 	return []any{&m.ID, &m.Name, &m.UIDValidity, &m.UIDNext, &m.HighestModSeq, &m.SpecialUse,

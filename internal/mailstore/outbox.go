@@ -24,7 +24,7 @@ var (
 // has mail in it stays what it is.
 func (t *tx) outbox() (*box, error) {
 	var id MailboxID
-	err := t.get(`SELECT id FROM mailbox WHERE id = (SELECT value FROM meta WHERE key = 'outbox')`, nil, &id)
+	err := t.get(`SELECT id FROM mailbox WHERE id = `+outboxID, nil, &id)
 	if !errors.Is(err, sql.ErrNoRows) {
 		if err != nil {
 			return nil, err
@@ -206,4 +206,39 @@ func (t *tx) notHandedOver(rows []picked) (_ []picked, refused, err error) {
 func (t *tx) left(o *outgoingRow) error {
 	o.UID, o.State = 0, 0
 	return t.putOutgoing(o)
+}
+
+// What Check finds and Repair mends in the Outbox.
+const (
+	outboxID      = `(SELECT value FROM meta WHERE key = 'outbox')`
+	wrongOutgoing = `uid <> 0 AND NOT (EXISTS (SELECT 1 FROM message WHERE mailbox_id = ` + outboxID + ` AND message.uid = outgoing.uid)
+		AND EXISTS (SELECT 1 FROM outgoing_recipient WHERE outgoing_id = outgoing.id))`
+	unknownOutgoing = `mailbox_id = ` + outboxID + ` AND uid NOT IN (SELECT uid FROM outgoing)`
+)
+
+// repairOutbox forgets what is on its way out without a message, and takes messages of
+// which it is not known where they go to the mailbox Recovered: they never leave.
+func (t *tx) repairOutbox() error {
+	list, err := t.outgoingWhere(wrongOutgoing)
+	for _, o := range list {
+		if err == nil {
+			err = t.forgetOutgoing(o.ID)
+		}
+	}
+	var uids []UID
+	if err == nil {
+		err = t.rows(`SELECT uid FROM message WHERE `+unknownOutgoing, nil, into(&uids, column))
+	}
+	if err != nil || len(uids) == 0 {
+		return err
+	}
+	from, err := t.outbox()
+	if err != nil {
+		return err
+	}
+	to, err := t.ensure(recovered)
+	if err == nil {
+		_, err = t.transfer(from, uids, to, true)
+	}
+	return err
 }

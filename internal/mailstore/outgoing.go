@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/popbridge/popbridge/internal/contents"
@@ -165,6 +166,7 @@ func (t *tx) submit(sub *Submission, m marks) (OutgoingID, error) {
 		hash: sub.Message.Hash(), marks: m, inReplyTo: sub.InReplyTo, toSelf: sub.ToSelf,
 	}
 	for _, address := range sub.Recipients {
+		o.toSelf = o.toSelf || strings.EqualFold(address, sub.From)
 		o.Recipients = append(o.Recipients, OutgoingRecipient{Address: address, State: Pending})
 	}
 	err = t.get(`SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'outgoing'), 0) + 1`, nil, &o.ID)
@@ -209,7 +211,7 @@ func (s *Store) outgoing(ctx context.Context) (list []Outgoing, ids []ContentID,
 	defer func() { _ = t.Rollback() }() // it only read
 	at := map[OutgoingID]int{}
 	err = query(ctx, t, `SELECT `+outgoingColumns+`, m.content_id, m.size, m.system FROM outgoing
-		JOIN message m ON m.uid = outgoing.uid AND m.mailbox_id = (SELECT value FROM meta WHERE key = 'outbox') ORDER BY id`, func(rows *sql.Rows) error {
+		JOIN message m ON m.uid = outgoing.uid AND m.mailbox_id = `+outboxID+` ORDER BY id`, func(rows *sql.Rows) error {
 		var o outgoingRow
 		var content ContentID
 		var system mailflags.System

@@ -358,3 +358,10 @@ func TestDeletingInTheOutboxCancels(t *testing.T) {
 	r.want("Sent", `1 \Seen letter 5`)
 	equal(t, "queue", r.queue(), "4 1/0 eva=1")
 }
+
+// mark adds a flag to a message.
+func (r *rig) mark(mailbox string, uid UID, flag string) {
+	r.t.Helper()
+	_, err := r.SetFlags(r.t.Context(), r.id(mailbox), []UID{uid}, mailflags.Add, []string{flag})
+	must(r.t, err)
+}

@@ -229,6 +229,9 @@ CREATE TABLE outgoing_recipient (
 // lanSchema is the first whose devices have them.
 const lanSchema = 6
 
+// outgoingSchema is the first with messages on their way out.
+const outgoingSchema = 7
+
 func setVersion(n int) string { return "PRAGMA user_version = " + strconv.Itoa(n) }
 
 // schemaVersion looks at the index without changing anything in it.

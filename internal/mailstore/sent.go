@@ -2,10 +2,9 @@ package mailstore
 
 import (
 	"context"
-	"crypto/sha256"
 	"database/sql"
 	"errors"
-	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,71 +12,8 @@ import (
 	"github.com/popbridge/popbridge/internal/message"
 )
 
-// marks are by what a message is recognised when it comes a second time with other bytes.
-type marks struct {
-	head Hash // of From, Date, To and Cc, as they read; zeros where From or Date is missing
-	body Hash // of what follows the header, with any line ends, but for blank lines at the end
-}
-
-// spooledMarks reads the marks of a message that is not synced yet.
-func spooledMarks(sp *Spooled) (marks, error) { return readMarks(sp, sp.summary, sp.Size()) }
-
-// readMarks reads the marks of a message.
-func readMarks(r io.ReaderAt, sum *message.Summary, size int64) (m marks, err error) {
-	h := &sum.Header
-	if !h.Complete() {
-		if h, err = message.ReadHeader(io.NewSectionReader(r, 0, sum.Header.Size)); err != nil {
-			return m, err
-		}
-	}
-	m.head = headMark(h)
-	w := &bodyHash{hash: sha256.New()}
-	if _, err = io.Copy(w, io.NewSectionReader(r, sum.Header.Size, size-sum.Header.Size)); err != nil && !errors.Is(err, io.EOF) {
-		return m, err
-	}
-	w.hash.Sum(m.body[:0])
-	return m, nil
-}
-
-func headMark(h *message.Header) (mark Hash) {
-	var text strings.Builder
-	for _, name := range []string{"From", "Date", "To", "Cc"} {
-		value := strings.Join(strings.Fields(h.Text(name)), " ")
-		if value == "" && (name == "From" || name == "Date") {
-			return Hash{}
-		}
-		text.WriteString(value + "\n")
-	}
-	return sha256.Sum256([]byte(text.String()))
-}
-
-// bodyHash hashes without carriage returns and without the line feeds at the end.
-type bodyHash struct {
-	hash interface {
-		io.Writer
-		Sum([]byte) []byte
-	}
-	ends int // line feeds that are hashed when something follows
-	buf  []byte
-}
-
-func (w *bodyHash) Write(p []byte) (int, error) {
-	w.buf = w.buf[:0]
-	for _, c := range p {
-		switch c {
-		case '\r':
-		case '\n':
-			w.ends++
-		default:
-			for ; w.ends > 0; w.ends-- {
-				w.buf = append(w.buf, '\n')
-			}
-			w.buf = append(w.buf, c)
-		}
-	}
-	_, err := w.hash.Write(w.buf)
-	return len(p), err
-}
+// What is sent is in \Sent once: docs/decisions/0010-sent-saved-twice.md says how the
+// copies are recognised that mail programs save, and those that a provider lists.
 
 // sent does what follows from the first recipient that is accepted.
 func (t *tx) sent(o *outgoingRow, answers []ContentID) error {
@@ -139,47 +75,44 @@ func (t *tx) findSaved(b *box, o *outgoingRow) (found savedCopy, err error) {
 	if o.marks.head == (Hash{}) {
 		return found, nil
 	}
-	var list []savedCopy
-	var sizes []int64
-	err = t.rows(`SELECT uid, hash, m.size FROM (SELECT * FROM message WHERE mailbox_id = ? ORDER BY uid DESC LIMIT ?) m JOIN content c ON c.id = content_id
+	type candidate struct {
+		savedCopy
+		size   int64
+		header []byte
+	}
+	var list []candidate
+	err = t.rows(`SELECT uid, hash, m.size, coalesce(h.data, '') FROM (SELECT * FROM message WHERE mailbox_id = ? ORDER BY uid DESC LIMIT ?) m
+		JOIN content c ON c.id = m.content_id LEFT JOIN header h ON h.content_id = c.id AND version = ?
 		WHERE saved_at >= ? AND system & ? = 0 AND NOT missing AND NOT EXISTS (SELECT 1 FROM outgoing WHERE copy_box = mailbox_id AND copy_uid = m.uid) ORDER BY uid`,
-		[]any{b.ID, savedAmong, o.QueuedAt.Add(-savedBefore).Unix(), int64(mailflags.Deleted)}, func(rows *sql.Rows) error {
-			var c savedCopy
-			var size int64
-			err := rows.Scan(&c.uid, hashInto(&c.hash), &size)
-			list, sizes = append(list, c), append(sizes, size)
-			return err
-		})
-	for i, c := range list {
-		if c.hash == o.hash || t.s.same(c.hash, sizes[i], o) {
-			return c, err
+		[]any{b.ID, savedAmong, message.SummaryVersion, o.QueuedAt.Add(-savedBefore).Unix(), int64(mailflags.Deleted)},
+		into(&list, func(c *candidate) []any { return []any{&c.uid, hashInto(&c.hash), &c.size, &c.header} }))
+	for _, c := range list {
+		if c.hash == o.hash || t.s.same(c.hash, c.size, c.header, o) {
+			return c.savedCopy, err
 		}
 	}
 	return found, err
 }
 
 // same reports whether a content is the same mail as one on its way out: it has the same
-// From, Date, To and Cc, and the same Message-ID or body.
-func (s *Store) same(h Hash, size int64, o *outgoingRow) bool {
-	f, err := s.OpenContent(h)
-	if err != nil {
-		return false // in doubt it is another one
+// From, Date, To and Cc, and the same Message-ID or body. header is that of its summary.
+// What cannot be read is another one.
+func (s *Store) same(h Hash, size int64, header []byte, o *outgoingRow) bool {
+	f := &lazyFile{s: s, hash: h}
+	defer f.close()
+	sum := &message.Summary{}
+	if len(header) == 0 || sum.Unmarshal(message.Binary{Header: header}, false) != nil {
+		sum = s.Summarize(f, size)
 	}
-	defer f.Close() // it was only read
-	header, err := message.ReadHeader(f)
-	if err != nil || headMark(header) != o.marks.head {
+	head, err := headerOf(f, sum)
+	if err != nil || headMark(head) != o.marks.head {
 		return false
 	}
-	if sameID(header, o.MessageID) {
+	if sameID(head, o.MessageID) {
 		return true
 	}
-	m, err := readMarks(f, s.Summarize(f, size), size)
+	m, err := readMarks(f, sum, size)
 	return err == nil && m == o.marks
-}
-
-func sameID(h *message.Header, id string) bool {
-	ids := h.MessageIDs("Message-ID")
-	return len(ids) == 1 && "<"+ids[0]+">" == id
 }
 
 // originals returns the contents that a message on its way out answers: of each
@@ -254,4 +187,102 @@ func (s *Store) forgetSent(ctx context.Context) error {
 		}
 		return err
 	})
+}
+
+// sentCopy is a copy in \Sent that popbridge has made and no mail program has saved.
+type sentCopy struct {
+	o   *outgoingRow
+	row picked
+}
+
+// same returns the UID of the copy where a delivery has the same bytes, 0 otherwise.
+func (c *sentCopy) same(d Delivery) UID {
+	if c == nil || c.o.copy != d.Message.Hash() {
+		return 0
+	}
+	return c.row.UID
+}
+
+// resavedFor is how long after a message was sent a mail program saves it to \Sent.
+const resavedFor = 24 * time.Hour
+
+// resaved returns the copy in \Sent of what a mail program saves there; nil where there
+// is none. The first time only: what comes then is not that of the program that has sent
+// the message.
+func (t *tx) resaved(b *box, d Delivery) (*sentCopy, error) {
+	if d.Once == 0 {
+		return nil, nil
+	}
+	list, m, h, err := t.sentLike(d, `copy_box = ? AND NOT saved AND sent_at >= ?`, b.ID, t.s.now().Add(-resavedFor).Unix())
+	for _, o := range list {
+		var rows []picked
+		if err == nil {
+			rows, err = t.pick(b.ID, []UID{o.copyAt.UID})
+		}
+		if err != nil {
+			break
+		}
+		if len(rows) == 0 || rows[0].Flags.System&mailflags.Deleted != 0 || m.body != o.marks.body && !sameID(h, o.MessageID) {
+			continue
+		}
+		o.saved = true
+		if o.copy == d.Message.Hash() {
+			err = t.markPresent(o.copy)
+		}
+		return &sentCopy{o, rows[0]}, errors.Join(err, t.putOutgoing(o))
+	}
+	return nil, err
+}
+
+// replaceSent takes a copy in \Sent for the one that a mail program has saved with other
+// bytes: it may have Bcc, which was not sent, or be the one that the program goes on with.
+func (t *tx) replaceSent(b *box, sent *sentCopy, r row, h Hash) error {
+	rows := []picked{sent.row}
+	if err := t.remove(b, rows, true); err != nil {
+		return err
+	}
+	sent.o.copy, sent.o.copyAt.UID = h, r.UID
+	return errors.Join(t.orphan(rows), t.putOutgoing(sent.o))
+}
+
+// arrived are fields that a message gets on its way to its recipients.
+var arrived = []string{"Delivered-To", "X-Original-To", "List-Id", "List-Post", "Mailing-List", "X-BeenThere"}
+
+// returned recognises what was sent from the account, and that its provider lists among
+// the mail that has come: it is entered into the ledger with the copy in \Sent for its
+// content, and not delivered. Whatever is in doubt is delivered: what has not the body,
+// From, Date, To and Cc that were sent, what was sent to oneself or shows that it has
+// arrived somewhere, and that of which the copy is no longer here.
+func (t *tx) returned(d Delivery) (bool, error) {
+	list, m, h, err := t.sentLike(d, `account = ? AND NOT to_self AND EXISTS (SELECT 1 FROM content WHERE content.hash = copy AND orphaned_at IS NULL AND NOT missing)`,
+		d.Origin.Account)
+	if err != nil || len(list) == 0 || slices.ContainsFunc(arrived, func(field string) bool { return h.Text(field) != "" }) {
+		return false, err
+	}
+	i := slices.IndexFunc(list, func(o *outgoingRow) bool { return o.marks == m })
+	old, err := t.storedHash(d.Origin)
+	if err != nil || i < 0 || old != nil && *old == d.Message.Hash() { // it was delivered
+		return false, err
+	}
+	t.logEntry(d, list[i].copy)
+	return true, t.enter(d, list[i].copy)
+}
+
+// sentLike returns the messages that were sent with the From, Date, To and Cc of a
+// delivery, and its marks and header where there are any.
+func (t *tx) sentLike(d Delivery, condition string, args ...any) (list []*outgoingRow, m marks, h *message.Header, err error) {
+	var some bool
+	if err = t.get(`SELECT EXISTS (SELECT 1 FROM outgoing WHERE sent_at <> 0)`, nil, &some); err != nil || !some {
+		return nil, m, nil, err
+	}
+	f := &lazyFile{s: t.s, hash: d.Message.Hash()}
+	defer f.close()
+	h, err = headerOf(f, d.Message.summary)
+	if head := headMark(h); err == nil && head != (Hash{}) {
+		list, err = t.outgoingWhere(`head = ? AND sent_at <> 0 AND `+condition, append([]any{head[:]}, args...)...)
+	}
+	if err == nil && len(list) > 0 {
+		m, err = readMarks(f, d.Message.summary, d.Message.Size())
+	}
+	return list, m, h, err
 }
