@@ -227,6 +227,9 @@ func (t *tx) repairOutbox() error {
 	}
 	var uids []UID
 	if err == nil {
+		err = t.exec(`DELETE FROM outgoing_recipient WHERE outgoing_id NOT IN (SELECT id FROM outgoing)`)
+	}
+	if err == nil {
 		err = t.rows(`SELECT uid FROM message WHERE `+unknownOutgoing, nil, into(&uids, column))
 	}
 	if err != nil || len(uids) == 0 {
