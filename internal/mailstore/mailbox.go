@@ -210,7 +210,7 @@ func (s *Store) DeleteMailbox(ctx context.Context, name string) error {
 			return fault.New(fault.Conflict, "INBOX cannot be deleted", "")
 		}
 		if b.Outbox {
-			return errOutbox
+			return ErrOutbox
 		}
 		tree, err := t.below(name)
 		if err != nil {
@@ -262,7 +262,7 @@ func (s *Store) RenameMailbox(ctx context.Context, from, to string) error {
 			return err
 		}
 		if b.Outbox {
-			return errOutbox
+			return ErrOutbox
 		}
 		if _, err := t.named(to); !errors.Is(err, errNoMailbox) {
 			return errors.Join(err, errMailboxExists)

@@ -15,10 +15,10 @@ import (
 // them. Only Submit adds to it. What is taken out of it by any way but having been sent
 // is cancelled, which is refused while it is being handed over.
 
-var (
-	errOutbox     = fault.New(fault.Denied, "the Outbox holds the messages on their way out, and changes only with them", "")
-	errHandedOver = fault.New(fault.Conflict, "the message is being handed to the mail server at this moment", "wait until that is decided; it shows in the Outbox")
-)
+// ErrOutbox refuses what would change the Outbox.
+var ErrOutbox = fault.New(fault.Denied, "the Outbox holds the messages on their way out, and changes only with them", "")
+
+var errHandedOver = fault.New(fault.Conflict, "the message is being handed to the mail server at this moment", "wait until that is decided; it shows in the Outbox")
 
 // outbox returns the Outbox, making it where there is none. A mailbox of its name that
 // has mail in it stays what it is.
