@@ -1,13 +1,20 @@
 package mailstore
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 
 	"github.com/popbridge/popbridge/internal/fault"
 )
@@ -259,5 +266,53 @@ func TestTheOutboxIsCheckedAndRepaired(t *testing.T) {
 			equal(t, "queue", r.queue(), c.queue)
 			r.want(recovered, c.recovered)
 		})
+	}
+}
+
+func (p *powerCut) submitSome() {
+	p.next++
+	sp, err := p.Spool(p.t.Context(), strings.NewReader(letter(p.next)))
+	if err != nil {
+		return
+	}
+	id, _, err := p.Submit(p.t.Context(), Submission{Message: sp, Recipients: []string{"eva@example.com"}, MessageID: fmt.Sprint(p.next)})
+	if err == nil {
+		p.out[id] = p.next
+	}
+}
+
+// sendSome hands one message over, and sometimes has an answer.
+func (p *powerCut) sendSome() {
+	for _, id := range slices.Sorted(maps.Keys(p.out)) {
+		if p.handed[id] || p.BeginHandover(p.t.Context(), id) != nil {
+			continue
+		}
+		p.handed[id] = true
+		if rapid.Bool().Draw(p.rt, "answer") {
+			_ = p.Attempted(p.t.Context(), id, accepted("eva@example.com")) // may meet the cut
+		}
+		return
+	}
+}
+
+// verifyOut holds the Outbox and Sent against what was acknowledged.
+func (p *powerCut) verifyOut() {
+	list, err := p.Outgoing(p.t.Context())
+	must(p.t, err)
+	sent := p.lines("Sent") // reads each file
+	if n := len(list) + strings.Count(sent, "\n"); n != len(p.out) {
+		p.t.Errorf("%d messages in the Outbox and in Sent, %d were acknowledged", n, len(p.out))
+	}
+	for _, o := range list {
+		f, err := p.OpenOutgoing(p.t.Context(), o.ID)
+		must(p.t, err)
+		data, err := io.ReadAll(f)
+		must(p.t, errors.Join(err, f.Close()))
+		if string(data) != letter(p.out[o.ID]) {
+			p.t.Errorf("message %d is not what was acknowledged", o.ID)
+		}
+		if want := map[bool]OutgoingState{false: Waiting, true: Unknown}[p.handed[o.ID]]; o.State != want {
+			p.t.Errorf("message %d has state %d, want %d", o.ID, o.State, want)
+		}
 	}
 }
