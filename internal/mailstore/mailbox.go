@@ -10,14 +10,11 @@ import (
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
-const (
-	inbox  = "INBOX"
-	drafts = "Drafts"
-)
+const inbox = "INBOX"
 
 // defaultMailboxes are those of a new store (RFC 6154).
 var defaultMailboxes = []struct{ name, specialUse string }{
-	{inbox, ""}, {"Archive", `\Archive`}, {drafts, `\Drafts`}, {"Junk", `\Junk`}, {"Sent", `\Sent`}, {"Trash", `\Trash`},
+	{inbox, ""}, {"Archive", `\Archive`}, {"Drafts", `\Drafts`}, {"Junk", `\Junk`}, {"Sent", `\Sent`}, {"Trash", `\Trash`},
 }
 
 var specialUses = []string{`\All`, `\Archive`, `\Drafts`, `\Flagged`, `\Important`, `\Junk`, `\Sent`, `\Trash`}

@@ -21,7 +21,7 @@ var ErrOutbox = fault.New(fault.Denied, "the Outbox holds the messages on their 
 var errHandedOver = fault.New(fault.Conflict, "the message is being handed to the mail server at this moment", "wait until that is decided; it shows in the Outbox")
 
 // outbox returns the Outbox, making it where there is none. A mailbox of its name that
-// has mail in it stays what it is.
+// ever had mail in it stays what it is.
 func (t *tx) outbox() (*box, error) {
 	var id MailboxID
 	err := t.get(`SELECT id FROM mailbox WHERE id = `+outboxID, nil, &id)
@@ -40,7 +40,7 @@ func (t *tx) outbox() (*box, error) {
 		if err != nil {
 			return nil, err
 		}
-		if found.Messages == 0 && found.SpecialUse == "" {
+		if found.UIDNext == 1 && found.SpecialUse == "" { // otherwise mail may come into it
 			b = found
 		}
 	}
