@@ -248,8 +248,9 @@ func query(ctx context.Context, t *sql.Tx, text string, scan func(*sql.Rows) err
 	return each(st, ctx, nil, scan)
 }
 
-// OpenOutgoing opens a message in the Outbox, with the bytes that were submitted;
-// fault.NotFound when it is not there any more.
+// OpenOutgoing opens a message in the Outbox, after it has read all of it: the bytes are
+// those that were submitted. fault.NotFound when it is not there any more, fault.Corrupt
+// when its file is missing or damaged.
 func (s *Store) OpenOutgoing(ctx context.Context, id OutgoingID) (io.ReadSeekCloser, error) {
 	var h Hash
 	err := s.reader.get(ctx, `SELECT hash FROM outgoing WHERE id = ? AND uid <> 0`, []any{id}, hashInto(&h))
@@ -259,7 +260,18 @@ func (s *Store) OpenOutgoing(ctx context.Context, id OutgoingID) (io.ReadSeekClo
 	if err != nil {
 		return nil, failure(err, "open a message in the Outbox")
 	}
-	return s.OpenContent(h)
+	f, err := s.OpenContent(h)
+	if err != nil {
+		return nil, err
+	}
+	got, err := contents.HashFile(ctx, f.Name())
+	if err == nil && got != h {
+		err = fault.New(fault.Corrupt, "the file of the message is damaged", "run 'popbridge check --repair', and send the message again")
+	}
+	if err != nil {
+		return nil, errors.Join(failure(err, "open a message in the Outbox"), f.Close())
+	}
+	return f, nil
 }
 
 var errNotOutgoing = fault.New(fault.NotFound, "the message is not in the Outbox any more", "")

@@ -316,3 +316,23 @@ func (p *powerCut) verifyOut() {
 		}
 	}
 }
+
+func TestADamagedMessageDoesNotLeave(t *testing.T) {
+	r := newStore(t)
+	missing, damaged := r.submit(r.submission(1)), r.submit(r.submission(2))
+	must(t, os.Remove(r.path(hashOf(letter(1)))))
+	must(t, os.WriteFile(r.path(hashOf(letter(2))), []byte(strings.Replace(letter(2), "dear", "deaf", 1)), 0o600))
+	for _, id := range []OutgoingID{missing, damaged} {
+		_, err := r.OpenOutgoing(t.Context(), id)
+		wantKind(t, err, fault.Corrupt)
+	}
+	// What a mail program hands over again brings the file back.
+	for n, id := range []OutgoingID{missing, damaged} {
+		if got, twin, err := r.Submit(t.Context(), r.submission(n+1)); got != id || !twin {
+			t.Errorf("submitted as %d, twin %v: %v", got, twin, err)
+		}
+		f, err := r.OpenOutgoing(t.Context(), id)
+		must(t, err)
+		must(t, f.Close())
+	}
+}

@@ -179,7 +179,8 @@ func (s *Store) logOutgrown(ctx context.Context) (bool, error) {
 	}
 	var fresh int64
 	err = s.reader.get(ctx, `SELECT 4096 + 85 * (SELECT coalesce(sum(messages), 0) FROM mailbox)
-		+ 75 * (SELECT count(*) FROM ledger) + 130 * (SELECT count(*) FROM expunged)`, nil, &fresh)
+		+ 75 * (SELECT count(*) FROM ledger) + 130 * (SELECT count(*) FROM expunged)
+		+ 350 * (SELECT count(*) FROM outgoing) + 60 * (SELECT count(*) FROM outgoing_recipient)`, nil, &fresh)
 	if err != nil || info.Size() > 2*fresh {
 		return err == nil, err
 	}
