@@ -265,6 +265,14 @@ func (t *tx) returned(d Delivery) (bool, error) {
 	if err != nil || i < 0 || old != nil && *old == d.Message.Hash() { // it was delivered
 		return false, err
 	}
+	// Where the bridge compared it with the copy, it took it for another message: one
+	// that is delivered has its own bytes in the ledger.
+	var other bool
+	err = t.get(`SELECT EXISTS (SELECT 1 FROM ledger WHERE account = ? AND uidl = ? AND dup = ? AND state = ?)`,
+		[]any{d.Origin.Account, d.Origin.UIDL, d.Origin.Dup, DeleteAcked}, &other)
+	if err != nil || other {
+		return false, err
+	}
 	t.logEntry(d, list[i].copy)
 	return true, t.enter(d, list[i].copy)
 }

@@ -213,6 +213,23 @@ func TestWhatIsInDoubtIsDelivered(t *testing.T) {
 	}
 }
 
+// A server whose ids are not trusted has its message compared before it is deleted, and
+// it is not the copy in Sent: the next time it is delivered, and deleted as any other.
+func TestWhatIsComparedBeforeItIsDeleted(t *testing.T) {
+	r := newStore(t)
+	r.send(r.submission(1))
+	r.comes("home", "1", listed(1))
+	must(t, r.UpdateLedger(t.Context(), "home", []LedgerEntry{{Origin: Origin{"home", "1", 0}, State: DeleteAcked}}))
+	if done := r.comes("home", "1", listed(1)); done.Duplicate {
+		t.Errorf("%+v", done)
+	}
+	entries, err := r.Ledger(t.Context(), "home")
+	must(t, err)
+	if entries[0].Hash != hashOf(listed(1)) || entries[0].State != Stored {
+		t.Errorf("%+v", entries)
+	}
+}
+
 func TestASentMessageIsForgotten(t *testing.T) {
 	r := newStore(t)
 	r.send(r.submission(1))
