@@ -3,7 +3,6 @@ package outbox
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -122,12 +121,6 @@ func (c *fakeClient) Login(_ context.Context, cred sasl.Credentials) error {
 	return nil
 }
 
-func (c *fakeClient) Extensions() smtp.Extensions {
-	ext := c.p.ext
-	ext.EightBit = true
-	return ext
-}
-
 func (c *fakeClient) Quit(context.Context) error { return nil }
 
 func (c *fakeClient) Close() error {
@@ -144,13 +137,15 @@ func (c *fakeClient) Close() error {
 func (c *fakeClient) Send(ctx context.Context, e smtp.Envelope, body io.Reader, beforeDot func(context.Context) error) (o smtp.Outcome, err error) {
 	p := c.p
 	if c.dead || c.closed {
-		return o, errors.New("send on a dead session")
+		panic("send on a dead session")
 	}
-	defer func() {
-		if _, reply := errors.AsType[*smtp.ReplyError](err); err != nil && !reply {
-			c.dead = true
-		}
-	}()
+	defer func() { c.dead = c.dead || err != nil || lost(o, nil) }()
+	switch {
+	case p.ext.Size > 0 && e.Size > p.ext.Size:
+		return o, fault.Wrap(smtp.ErrTooLarge, fault.Denied, "too large", "")
+	case e.EightBit && !p.ext.EightBit:
+		return o, fault.Wrap(smtp.ErrEightBit, fault.Denied, "8-bit", "")
+	}
 	step := func(name string) {
 		if p.step != nil {
 			p.step(name)
@@ -162,7 +157,7 @@ func (c *fakeClient) Send(ctx context.Context, e smtp.Envelope, body io.Reader, 
 		if r := p.mail(e); r == cut {
 			return o, errCut
 		} else if r.Code != 0 && r.Code/100 != 2 {
-			return o, &smtp.ReplyError{Command: "MAIL", Reply: r}
+			return o, &smtp.ReplyError{Command: "MAIL FROM:<a@example.org>", Reply: r}
 		}
 	}
 	o.Phase = smtp.Rcpt
@@ -180,6 +175,8 @@ func (c *fakeClient) Send(ctx context.Context, e smtp.Envelope, body io.Reader, 
 		}
 		if o.Recipients[i] = r; r.Code/100 == 2 {
 			to = append(to, address)
+		} else if r.Code == 421 {
+			return o, &smtp.ReplyError{Command: "RCPT TO:<" + address + ">", Reply: r}
 		}
 	}
 	if len(to) == 0 {
@@ -235,8 +232,6 @@ func (c *fakeClient) Send(ctx context.Context, e smtp.Envelope, body io.Reader, 
 		return o, errCut
 	}
 	o.Phase, o.Final = smtp.Answered, d.reply
-	if d.reply.Code/100 != 2 {
-		return o, &smtp.ReplyError{Command: "the message", Reply: d.reply}
-	}
+	c.dead = d.reply.Code == 421
 	return o, nil
 }

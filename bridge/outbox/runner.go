@@ -96,8 +96,8 @@ func (r *Runner) Serve(ctx context.Context) error {
 		r.hangUp(ctx)
 		r.update(func(s *Status) { r.serving = false })
 	}()
+	changes := r.queue.OutgoingChanges()
 	for ctx.Err() == nil {
-		changes := r.queue.OutgoingChanges()
 		next, err := r.round(ctx)
 		if err != nil {
 			r.log.Error().Err(err).Msg("queue not usable")

@@ -3,8 +3,8 @@ package outbox
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/popbridge/popbridge/bridge/outbox/internal/mailstore"
@@ -25,7 +25,6 @@ const (
 // client is a session with an SMTP server; *smtp.Client is one.
 type client interface {
 	Login(context.Context, sasl.Credentials) error
-	Extensions() smtp.Extensions
 	Send(context.Context, smtp.Envelope, io.Reader, func(context.Context) error) (smtp.Outcome, error)
 	Quit(context.Context) error
 	Close() error
@@ -97,30 +96,13 @@ func (r *Runner) send(ctx context.Context, m *mailstore.Outgoing) {
 		return
 	}
 	try := plan.Try{Message: m, To: to}
-	if try.Err = unfit(m, r.session.Extensions()); try.Err != nil {
-		try.Never = true
-	} else if !r.transact(ctx, &try, body) {
+	if !r.transact(ctx, &try, body) {
 		return
 	}
 	try.Now, try.Rand = r.o.Now(), r.o.Rand()
 	d := plan.Decide(try)
 	r.conclude(ctx, m, body, d)
-	if !try.Never {
-		r.learn(d)
-	}
-}
-
-// unfit says why a server cannot take a message.
-func unfit(m *mailstore.Outgoing, ext smtp.Extensions) error {
-	switch {
-	case ext.Size > 0 && m.Size > ext.Size: // RFC 1870 section 6.1
-		return fault.New(fault.Denied, fmt.Sprintf("the message has %d bytes, and the server takes %d at most", m.Size, ext.Size), "send large files by other means")
-	case m.UTF8 && !ext.UTF8: // RFC 6531 section 3.1
-		return fault.New(fault.Denied, "the server does not take addresses with other letters than those of ASCII", "use an address without them")
-	case m.EightBit && !ext.EightBit: // RFC 6152 section 3
-		return fault.New(fault.Denied, "the server takes only messages without 8-bit characters", "let the mail program encode the text as quoted-printable")
-	}
-	return nil
+	r.learn(d)
 }
 
 // transact goes through one transaction, and reports whether there is anything to
@@ -140,7 +122,7 @@ func (r *Runner) transact(ctx context.Context, try *plan.Try, body io.Reader) bo
 		}
 		return aborted
 	})
-	try.Outcome, try.Err = outcome, err
+	try.Outcome, try.Err, try.Never = outcome, err, unfit(err)
 	idle := r.used && outcome.Phase <= smtp.Mail && lost(outcome, err)
 	r.used = true
 	if lost(outcome, err) {
@@ -179,16 +161,16 @@ func (s *source) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// lost reports whether the session is over: anything but an answer that is none of
+// lost reports whether the session is over: after any error it may be, and it is after
 // "service closing" (RFC 5321 section 3.8).
 func lost(o smtp.Outcome, err error) bool {
-	for _, reply := range append(o.Recipients[:len(o.Recipients):len(o.Recipients)], o.Final) {
-		if reply.Code == 421 {
-			return true
-		}
-	}
-	reply, isReply := errors.AsType[*smtp.ReplyError](err)
-	return err != nil && (!isReply || reply.Code == 421)
+	return err != nil || o.Final.Code == 421 || slices.ContainsFunc(o.Recipients, func(r smtp.Reply) bool { return r.Code == 421 })
+}
+
+// unfit reports whether the server does not take the message in this form, at any
+// time.
+func unfit(err error) bool {
+	return slices.ContainsFunc([]error{smtp.ErrTooLarge, smtp.ErrEightBit, smtp.ErrUTF8, smtp.ErrAddress, smtp.ErrLineEnd}, func(e error) bool { return errors.Is(err, e) })
 }
 
 // learn draws from a decision what the account does next.

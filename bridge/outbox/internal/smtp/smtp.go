@@ -77,6 +77,15 @@ type Outcome struct {
 // Client is a session.
 type Client struct{}
 
+// Why a message was not offered.
+var (
+	ErrEightBit = errors.New("8-bit content without 8BITMIME")
+	ErrUTF8     = errors.New("international address or header without SMTPUTF8")
+	ErrTooLarge = errors.New("larger than the server's SIZE")
+	ErrAddress  = errors.New("not an address")
+	ErrLineEnd  = errors.New("a line end that is not CRLF")
+)
+
 var errNone = errors.New("not there yet")
 
 // Dial connects.
