@@ -3,9 +3,11 @@ package outbox
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"slices"
 	"sync"
+	"testing/iotest"
 	"time"
 
 	"github.com/popbridge/popbridge/bridge/outbox/internal/mailstore"
@@ -20,6 +22,8 @@ type memQueue struct {
 	left    []mailstore.Outgoing // those that have left the Outbox
 	changes chan struct{}
 	now     func() time.Time
+
+	unreadable map[mailstore.OutgoingID]bool
 
 	// broken, when set, is called before each call, and fails it.
 	broken func(call string) error
@@ -98,6 +102,12 @@ func (q *memQueue) OpenOutgoing(ctx context.Context, id mailstore.OutgoingID) (i
 	body, ok := q.bodies[id]
 	if !ok {
 		return nil, fault.New(fault.NotFound, "no such message", "")
+	}
+	if q.unreadable[id] {
+		return nopCloser{struct {
+			io.Reader
+			io.Seeker
+		}{iotest.ErrReader(errors.New("disk on fire")), bytes.NewReader(body)}}, nil
 	}
 	return nopCloser{bytes.NewReader(body)}, nil
 }

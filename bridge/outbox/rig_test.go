@@ -35,6 +35,8 @@ type rig struct {
 	reports [][]byte
 	notices [][]byte
 	states  []Status
+
+	reportErr error
 }
 
 func newRig(t testing.TB) *rig {
@@ -56,7 +58,7 @@ func (g *rig) restart(a Account) {
 			g.mu.Lock()
 			defer g.mu.Unlock()
 			*list = append(*list, raw)
-			return nil
+			return g.reportErr
 		}
 	}
 	g.runner = NewRunner(a, g.queue, Options{
