@@ -17,6 +17,7 @@ import (
 // memQueue is a queue in memory that does as the mail store promises.
 type memQueue struct {
 	mu      sync.Mutex
+	last    mailstore.OutgoingID
 	all     []mailstore.Outgoing
 	bodies  map[mailstore.OutgoingID][]byte
 	left    []mailstore.Outgoing // those that have left the Outbox
@@ -39,7 +40,8 @@ func newMemQueue(now func() time.Time) *memQueue {
 func (q *memQueue) submit(account, from string, body []byte, to ...string) mailstore.OutgoingID {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	id := mailstore.OutgoingID(len(q.all) + len(q.left) + 1)
+	q.last++
+	id := q.last
 	m := mailstore.Outgoing{ID: id, Account: account, From: from, State: mailstore.Waiting, Size: int64(len(body)), QueuedAt: q.now(), NotBefore: q.now(), Subject: "test", MessageID: "<m@example.org>"}
 	for _, a := range to {
 		m.Recipients = append(m.Recipients, mailstore.OutgoingRecipient{Address: a, State: mailstore.Pending})
