@@ -50,7 +50,7 @@ func (f *bccFilter) next() error {
 		case string(line) == "\r\n" || string(line) == "\n":
 			f.drop, f.body = false, true
 		case line[0] != ' ' && line[0] != '\t': // else the field goes on (RFC 5322 section 2.2.3)
-			f.drop = isBcc(line)
+			f.drop = isBcc(line, err == bufio.ErrBufferFull)
 		}
 	}
 	f.begins = err == nil
@@ -63,10 +63,10 @@ func (f *bccFilter) next() error {
 	return nil // an error comes again at the next read
 }
 
-// isBcc reports whether a line begins a Bcc field. White space before the colon was
-// once allowed (RFC 5322 section 4.5).
-func isBcc(line []byte) bool {
-	name, _, _ := bytes.Cut(line, []byte(":")) // which a line longer than lineBuffer may have only later
+// isBcc reports whether a line, or the first piece of one, begins a Bcc field. White
+// space before the colon was once allowed (RFC 5322 section 4.5).
+func isBcc(line []byte, piece bool) bool {
+	name, _, found := bytes.Cut(line, []byte(":"))
 	name = bytes.TrimRight(name, " \t")
-	return bytes.EqualFold(name, []byte("Bcc")) || bytes.EqualFold(name, []byte("Resent-Bcc"))
+	return (found || piece) && (bytes.EqualFold(name, []byte("Bcc")) || bytes.EqualFold(name, []byte("Resent-Bcc")))
 }

@@ -25,15 +25,16 @@ type provider struct {
 	password string
 
 	// The script; nil or zero: all goes well. The functions are called without the lock.
-	down  func() error
-	login func() error
-	ext   smtp.Extensions
-	mail  func(smtp.Envelope) smtp.Reply
-	rcpt  func(address string) smtp.Reply
-	data  func(smtp.Envelope) smtp.Reply // the answer to DATA, or a cut before it
-	body  func(smtp.Envelope) error      // in the middle of the message
-	dot   func(smtp.Envelope) dot
-	step  func(name string)
+	down    func() error
+	login   func() error
+	ext     smtp.Extensions
+	discard bool // the content
+	mail    func(smtp.Envelope) smtp.Reply
+	rcpt    func(address string) smtp.Reply
+	data    func(smtp.Envelope) smtp.Reply // the answer to DATA, or a cut before it
+	body    func(smtp.Envelope) error      // in the middle of the message
+	dot     func(smtp.Envelope) dot
+	step    func(name string)
 }
 
 // dot is what a server does with the final dot.
@@ -192,7 +193,11 @@ func (c *fakeClient) Send(ctx context.Context, e smtp.Envelope, body io.Reader, 
 		}
 	}
 	var content bytes.Buffer
-	if _, err := io.Copy(&content, body); err != nil {
+	into := io.Writer(&content)
+	if p.discard {
+		into = io.Discard
+	}
+	if _, err := io.Copy(into, body); err != nil {
 		return o, fmt.Errorf("read the message: %w", err)
 	}
 	if p.body != nil {

@@ -88,7 +88,7 @@ func (r report) words() string {
 	}
 	queued := r.Message.QueuedAt.Format("Mon, 2 Jan 2006 15:04 -0700")
 	if r.Delayed {
-		line("Your message %s of %s\r\nhas not been sent yet. It is tried again by itself, for five days; there is\r\nnothing you need to do.", subject, queued)
+		line("Your message %s of %s\r\nhas not been sent yet. It is tried again by itself.", subject, queued)
 	} else {
 		line("Your message %s of %s\r\nhas not been sent to:", subject, queued)
 	}

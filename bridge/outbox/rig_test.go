@@ -73,12 +73,12 @@ func (g *rig) restart(a Account) {
 	g.runner.dial = g.server.dial
 }
 
-func message(n int) []byte {
+func sample(n int) []byte {
 	return fmt.Appendf(nil, "From: a@example.org\r\nBcc: hidden@example.org\r\nSubject: test\r\nMessage-ID: <%d@example.org>\r\n\r\ntext\r\n", n)
 }
 
 func (g *rig) submit(to ...string) mailstore.OutgoingID {
-	return g.queue.submit("home", "a@example.org", message(1), to...)
+	return g.queue.submit("home", "a@example.org", sample(1), to...)
 }
 
 // serve runs Serve and returns what stops it and waits for its end.

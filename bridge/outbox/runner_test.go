@@ -25,7 +25,7 @@ func TestSends(t *testing.T) {
 			t.Errorf("served twice: %v", err)
 		}
 		g.submit("c@example.com", "d@example.com")
-		g.queue.submit("work", "x@example.org", message(2), "y@example.com") // of another account
+		g.queue.submit("work", "x@example.org", sample(2), "y@example.com") // of another account
 		synctest.Wait()
 		g.wantTaken(map[string]int{"b@example.com": 1, "c@example.com": 1, "d@example.com": 1})
 		if s := g.runner.Status(); s.State != Idle || s.Err != nil || !s.LastSent.Equal(time.Now()) || !s.Next.IsZero() || s.Waiting != 0 {
@@ -600,7 +600,7 @@ func TestNoReportWithoutSender(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t)
 		g.server.rcpt = func(string) smtp.Reply { return smtp.Reply{Code: 550, Text: "no"} }
-		g.queue.submit("home", "", message(1), "b")
+		g.queue.submit("home", "", sample(1), "b")
 		stop := g.serve()
 		synctest.Wait()
 		if reports, _ := g.told(); reports != 0 || g.queue.get(1).State != mailstore.Rejected {
