@@ -1,4 +1,4 @@
-package pop3
+package sasl
 
 import (
 	"crypto/hmac"
@@ -12,34 +12,46 @@ import (
 	"github.com/xdg-go/scram"
 )
 
-// mechanism is the client's side of a SASL mechanism.
-type mechanism struct {
-	name   string
-	step   func(challenge []byte) (response []byte, err error)
-	verify func() error // after +OK; nil: nothing to check
-	detail string       // what the server told about a failure before its -ERR
+// Credentials are what a login needs.
+type Credentials struct {
+	Username string
+	Secret   string // password, or access token
+	Token    bool   // Secret is an OAuth 2.0 access token
 }
 
-var (
-	errServerUnproven = errors.New("server signature missing or wrong")
-	errTooManySteps   = errors.New("one challenge too many")
-)
-
-// passwordMechanisms are those for passwords, the strongest first.
-func passwordMechanisms(cred Credentials) []*mechanism {
-	return []*mechanism{scramSHA256(cred), cramMD5(cred), plain(cred), login(cred)}
+// Mechanism is the client's side of one login. Names go out without an initial
+// response: long tokens don't fit into a command line, and Microsoft refuses
+// XOAUTH2 in one line. So the first call of Step has the empty challenge that the
+// server answers the name with.
+type Mechanism struct {
+	Name   string
+	Step   func(challenge []byte) (response []byte, err error)
+	Verify func() error // after the server accepted; nil: nothing to check
+	Detail string       // what the server told about a failure before it refused
 }
 
-// tokenMechanisms are those for access tokens.
-func tokenMechanisms(cred Credentials, host string, port int) []*mechanism {
-	return []*mechanism{oauthBearer(cred, host, port), xoauth2(cred)}
+// ErrServerUnproven says that the server did not show that it knows the password.
+var ErrServerUnproven = errors.New("server signature missing or wrong")
+
+var errTooManySteps = errors.New("one challenge too many")
+
+// MaxSteps bounds the challenges of one login; SCRAM has three.
+const MaxSteps = 8
+
+// Mechanisms are those for the credentials, the strongest first. Host and port are
+// of the server.
+func Mechanisms(cred Credentials, host string, port int) []*Mechanism {
+	if cred.Token {
+		return []*Mechanism{oauthBearer(cred, host, port), xoauth2(cred)}
+	}
+	return []*Mechanism{scramSHA256(cred), cramMD5(cred), plain(cred), login(cred)}
 }
 
 // maxIterations bounds the work a server can ask for in SCRAM, about a second.
 const maxIterations = 2_000_000
 
 // scramSHA256 is RFC 7677.
-func scramSHA256(cred Credentials) *mechanism {
+func scramSHA256(cred Credentials) *Mechanism {
 	var conv *scram.ClientConversation
 	n := 0
 	step := func(challenge []byte) ([]byte, error) {
@@ -56,17 +68,17 @@ func scramSHA256(cred Credentials) *mechanism {
 		}
 		response, err := conv.Step(string(challenge))
 		if err != nil && n > 2 {
-			return nil, fmt.Errorf("%w: %w", errServerUnproven, err)
+			return nil, fmt.Errorf("%w: %w", ErrServerUnproven, err)
 		}
 		return []byte(response), err
 	}
 	verify := func() error {
 		if conv == nil || !conv.Valid() {
-			return errServerUnproven
+			return ErrServerUnproven
 		}
 		return nil
 	}
-	return &mechanism{name: "SCRAM-SHA-256", step: step, verify: verify}
+	return &Mechanism{Name: "SCRAM-SHA-256", Step: step, Verify: verify}
 }
 
 // iterations reads i= of a server-first-message (RFC 5802 section 7).
@@ -84,8 +96,8 @@ func iterations(first string) int {
 }
 
 // cramMD5 is RFC 2195.
-func cramMD5(cred Credentials) *mechanism {
-	return &mechanism{name: "CRAM-MD5", step: once(func(challenge []byte) []byte {
+func cramMD5(cred Credentials) *Mechanism {
+	return &Mechanism{Name: "CRAM-MD5", Step: once(func(challenge []byte) []byte {
 		mac := hmac.New(md5.New, []byte(cred.Secret))
 		mac.Write(challenge)
 		return []byte(cred.Username + " " + hex.EncodeToString(mac.Sum(nil)))
@@ -93,17 +105,17 @@ func cramMD5(cred Credentials) *mechanism {
 }
 
 // plain is RFC 4616.
-func plain(cred Credentials) *mechanism {
-	return &mechanism{name: "PLAIN", step: once(func([]byte) []byte {
+func plain(cred Credentials) *Mechanism {
+	return &Mechanism{Name: "PLAIN", Step: once(func([]byte) []byte {
 		return []byte("\x00" + cred.Username + "\x00" + cred.Secret)
 	})}
 }
 
 // login is what Microsoft made before PLAIN; the texts of the challenges
 // differ between servers, their order does not.
-func login(cred Credentials) *mechanism {
+func login(cred Credentials) *Mechanism {
 	answers := []string{cred.Username, cred.Secret}
-	return &mechanism{name: "LOGIN", step: func([]byte) ([]byte, error) {
+	return &Mechanism{Name: "LOGIN", Step: func([]byte) ([]byte, error) {
 		if len(answers) == 0 {
 			return nil, errTooManySteps
 		}
@@ -114,29 +126,29 @@ func login(cred Credentials) *mechanism {
 }
 
 // oauthBearer is RFC 7628.
-func oauthBearer(cred Credentials, host string, port int) *mechanism {
+func oauthBearer(cred Credentials, host string, port int) *Mechanism {
 	name := strings.NewReplacer("=", "=3D", ",", "=2C").Replace(cred.Username)
 	token := fmt.Sprintf("n,a=%s,\x01host=%s\x01port=%d\x01auth=Bearer %s\x01\x01", name, host, port, cred.Secret)
 	return tokenMechanism("OAUTHBEARER", token, "\x01")
 }
 
 // xoauth2 is Google's and Microsoft's predecessor of it.
-func xoauth2(cred Credentials) *mechanism {
+func xoauth2(cred Credentials) *Mechanism {
 	return tokenMechanism("XOAUTH2", "user="+cred.Username+"\x01auth=Bearer "+cred.Secret+"\x01\x01", "")
 }
 
 // tokenMechanism sends the token; a second challenge tells why it was refused,
-// in JSON, and has to be answered with a dummy before the -ERR comes.
-func tokenMechanism(name, token, dummy string) *mechanism {
-	m := &mechanism{name: name}
+// in JSON, and has to be answered with a dummy before the refusal comes.
+func tokenMechanism(name, token, dummy string) *Mechanism {
+	m := &Mechanism{Name: name}
 	n := 0
-	m.step = func(challenge []byte) ([]byte, error) {
+	m.Step = func(challenge []byte) ([]byte, error) {
 		n++
 		switch n {
 		case 1:
 			return []byte(token), nil
 		case 2:
-			m.detail = string(challenge)
+			m.Detail = string(challenge)
 			return []byte(dummy), nil
 		}
 		return nil, errTooManySteps

@@ -1,4 +1,4 @@
-package pop3test
+package scripted
 
 import (
 	"context"
@@ -34,6 +34,8 @@ func TestClientThatDiffersFromTheScriptFails(t *testing.T) {
 		"another line":  {"C: QUIT\n", "NOOP\r\n", `want C: QUIT, the client sent "NOOP"`},
 		"expression":    {"C~ US.R [a-z]+\nC*\n", "USER ann\r\n\r\n", ""},
 		"no match":      {"C~ [a-z]+\n", "ann1\r\n", "the client sent"},
+		"a message":     {"C.\nC: QUIT\n", "a\r\n..\r\nb\n.\r\nQUIT\r\n", ""},
+		"no end":        {"C.\n", "a\r\n.\n", "want the end of a message"},
 		"bare LF":       {"C: QUIT\n", "QUIT\n", "without CR"},
 		"left early":    {"C: USER\nC: QUIT\n", "USER\r\n", "want C: QUIT"},
 		"said more":     {"C: QUIT\n", "QUIT\r\nNOOP\r\n", "after the script"},

@@ -1,4 +1,4 @@
-package pop3
+package mailconn
 
 import (
 	"crypto/sha256"
@@ -25,19 +25,20 @@ type Pin [sha256.Size]byte
 // String returns the pin as the config has it.
 func (p Pin) String() string { return "sha256:" + hex.EncodeToString(p[:]) }
 
-func pinOf(c *x509.Certificate) Pin { return sha256.Sum256(c.RawSubjectPublicKeyInfo) }
+// PinOf returns the pin of a certificate.
+func PinOf(c *x509.Certificate) Pin { return sha256.Sum256(c.RawSubjectPublicKeyInfo) }
 
-// errPin says that a server has another key than the config says.
-var errPin = errors.New("the key is another one")
+// ErrPin says that a server has another key than the config says.
+var ErrPin = errors.New("the key is another one")
 
-// tlsConfig is what the handshake uses: a copy, as the name depends on Host.
-func (c Config) tlsConfig() *tls.Config {
-	t := c.TLS.Clone()
+// config is what the handshake uses: a copy, as the name depends on Host.
+func (s Server) config() *tls.Config {
+	t := s.TLS.Clone()
 	if t == nil {
 		t = &tls.Config{}
 	}
 	if t.ServerName == "" {
-		t.ServerName = c.Host
+		t.ServerName = s.Host
 	}
 	if t.MinVersion == 0 {
 		t.MinVersion = tls.VersionTLS12
@@ -45,13 +46,13 @@ func (c Config) tlsConfig() *tls.Config {
 	if t.MinVersion < tls.VersionTLS12 && t.CipherSuites == nil {
 		t.CipherSuites = oldSuites()
 	}
-	if len(c.Pins) > 0 {
+	if len(s.Pins) > 0 {
 		t.InsecureSkipVerify = true // the pin decides instead
-		t.VerifyConnection = func(s tls.ConnectionState) error {
-			if slices.Contains(c.Pins, pinOf(s.PeerCertificates[0])) {
+		t.VerifyConnection = func(state tls.ConnectionState) error {
+			if slices.Contains(s.Pins, PinOf(state.PeerCertificates[0])) {
 				return nil
 			}
-			return &tls.CertificateVerificationError{UnverifiedCertificates: s.PeerCertificates, Err: errPin}
+			return &tls.CertificateVerificationError{UnverifiedCertificates: state.PeerCertificates, Err: ErrPin}
 		}
 	}
 	return t
@@ -77,15 +78,16 @@ type TLSInfo struct {
 	Certificate     string // for whom, by whom, until when
 }
 
-// TLS returns how the connection is protected, and false where it is not.
-func (c *Client) TLS() (TLSInfo, bool) {
+// Info returns how the connection is protected, and false where it is not. pinned
+// says that only a pin was checked.
+func (c *Conn) Info(pinned bool) (TLSInfo, bool) {
 	if c.secured == nil {
 		return TLSInfo{}, false
 	}
 	s := c.secured.ConnectionState()
 	leaf := s.PeerCertificates[0]
 	return TLSInfo{Version: tls.VersionName(s.Version), Cipher: tls.CipherSuiteName(s.CipherSuite),
-		Pin: pinOf(leaf), Pinned: len(c.cfg.Pins) > 0,
+		Pin: PinOf(leaf), Pinned: pinned,
 		Certificate: fmt.Sprintf("for %s, by %s, until %s", fault.Quote(namesOf(leaf)), fault.Quote(leaf.Issuer.String()), leaf.NotAfter.Format("2006-01-02"))}, true
 }
 
@@ -114,35 +116,35 @@ func (e certificateError) Error() string {
 }
 
 // classifyTLS makes the fault of a handshake that failed.
-func (c *Client) classifyTLS(err error) error {
+func (s Server) classifyTLS(err error) error {
 	if e, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return c.classifyCertificate(e)
+		return s.classifyCertificate(e)
 	}
-	if e, ok := errors.AsType[tls.RecordHeaderError](err); ok && c.cfg.Security == Implicit {
-		return fault.Wrap(e, fault.Config, fmt.Sprintf("the server does not speak TLS at port %d", c.cfg.Port),
-			`set tls = "starttls", or port = 995`)
+	if e, ok := errors.AsType[tls.RecordHeaderError](err); ok && s.Implicit {
+		return fault.Wrap(e, fault.Config, fmt.Sprintf("the server does not speak TLS at port %d", s.Port),
+			fmt.Sprintf(`set tls = "starttls", or port = %d`, s.Usual.Implicit))
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return fault.Wrap(err, fault.Temporary, "the TLS handshake got no answer", c.cfg.hintHost())
+		return fault.Wrap(err, fault.Temporary, "the TLS handshake got no answer", s.hintHost())
 	}
 	// crypto/tls has no type for these: "server selected unsupported protocol
 	// version 301", and an alert of the server in an OpError.
 	alert, ok := errors.AsType[*net.OpError](err)
 	version := strings.Contains(err.Error(), "protocol version")
 	if ok && alert.Op == "remote error" || version {
-		return c.classifyRefusal(err, version)
+		return s.classifyRefusal(err, version)
 	}
 	if ok && alert.Op == "read" || errors.Is(err, io.EOF) { // a server that does not speak TLS says something first
 		return fault.Wrap(err, fault.Temporary, "the server closed the connection in the TLS handshake",
-			"the server behind it may be down: "+hintWait+"; if it stays so, ask the provider")
+			"the server behind it may be down: "+HintWait+"; if it stays so, ask the provider")
 	}
-	return fault.Wrap(err, fault.Temporary, "the TLS handshake broke off", hintPorts)
+	return fault.Wrap(err, fault.Temporary, "the TLS handshake broke off", s.Usual.Hint())
 }
 
 // classifyRefusal is about servers that have no version or cipher suite in
 // common with this program. A server of before TLS 1.2 may say either.
-func (c *Client) classifyRefusal(err error, version bool) error {
-	least := c.cfg.tlsConfig().MinVersion
+func (s Server) classifyRefusal(err error, version bool) error {
+	least := s.config().MinVersion
 	text, hint := "the server refused the TLS handshake", "its TLS may be too old: ask the provider for TLS 1.2"
 	if version {
 		text = "the server does not speak " + tls.VersionName(least) + " or newer"
@@ -156,8 +158,8 @@ func (c *Client) classifyRefusal(err error, version bool) error {
 
 // classifyCertificate says what is wrong with a certificate, and how to go on
 // where a person knows better.
-func (c *Client) classifyCertificate(err *tls.CertificateVerificationError) error {
-	host := fault.Quote(c.cfg.Host)
+func (s Server) classifyCertificate(err *tls.CertificateVerificationError) error {
+	host := fault.Quote(s.Host)
 	text, hint := "the certificate of "+host+" was refused", "check host; ask the provider"
 	leaf := &x509.Certificate{}
 	if len(err.UnverifiedCertificates) > 0 {
@@ -167,9 +169,9 @@ func (c *Client) classifyCertificate(err *tls.CertificateVerificationError) erro
 	_, otherName := errors.AsType[x509.HostnameError](err)
 	invalid, _ := errors.AsType[x509.CertificateInvalidError](err)
 	switch {
-	case errors.Is(err, errPin):
+	case errors.Is(err, ErrPin):
 		return fault.Wrap(err, fault.Config, "the server "+host+" is not the one that tls_pin names",
-			"its pin is now "+pinOf(leaf).String()+"; the provider may have changed its key, or another server answers: ask the provider before you change tls_pin")
+			"its pin is now "+PinOf(leaf).String()+"; the provider may have changed its key, or another server answers: ask the provider before you change tls_pin")
 	case otherName && len(leaf.DNSNames)+len(leaf.IPAddresses) == 0:
 		text = "the certificate of " + host + " has no subject alternative name, and so is for no server"
 		hint = "ask the provider"
@@ -184,7 +186,7 @@ func (c *Client) classifyCertificate(err *tls.CertificateVerificationError) erro
 		hint = "check host; with a certificate of the provider's own authority, set ca_file"
 	}
 	if leaf.RawSubjectPublicKeyInfo != nil {
-		hint += "; if you are sure that this is your provider's server, set tls_pin = " + strconv.Quote(pinOf(leaf).String()) +
+		hint += "; if you are sure that this is your provider's server, set tls_pin = " + strconv.Quote(PinOf(leaf).String()) +
 			": its key then decides, and name, date and authority of the certificate do not"
 	}
 	return fault.Wrap(certificateError{err}, fault.Config, text, hint)

@@ -1,4 +1,4 @@
-package pop3test
+package scripted
 
 import (
 	"bufio"
@@ -87,7 +87,7 @@ func Listen(t testing.TB, script string, opts ...Option) *Server {
 // Port is the port of a server made by Listen; its host is 127.0.0.1.
 func (s *Server) Port() int { return s.listener.Addr().(*net.TCPAddr).Port }
 
-// Dial connects in memory, whatever the address; it fits pop3.Config.Dialer.
+// Dial connects in memory, whatever the address; it fits a Config.Dialer.
 func (s *Server) Dial(context.Context, string, string) (net.Conn, error) {
 	client, server := Pipe(s.latency)
 	s.start(server)
@@ -115,7 +115,7 @@ func (s *Server) Close() {
 	s.mu.Lock()
 	s.closed = true
 	if n := len(s.scripts); n > 0 && !s.lenient {
-		s.t.Errorf("pop3test: %d scripted connections were not made", n)
+		s.t.Errorf("scripted: %d scripted connections were not made", n)
 		s.scripts = nil
 	}
 	conns := s.conns
@@ -132,7 +132,7 @@ func (s *Server) start(conn net.Conn) {
 	defer s.mu.Unlock()
 	if s.closed || len(s.scripts) == 0 {
 		if !s.closed {
-			s.t.Error("pop3test: one connection more than the script has")
+			s.t.Error("scripted: one connection more than the script has")
 		}
 		_ = conn.Close()
 		return
@@ -144,7 +144,7 @@ func (s *Server) start(conn net.Conn) {
 		defer conn.Close()
 		p := &player{s: s, raw: conn, conn: conn, r: bufio.NewReader(conn), split: s.split}
 		if err := p.play(script); err != nil && !s.lenient {
-			s.t.Errorf("pop3test: %v", err)
+			s.t.Errorf("scripted: %v", err)
 		}
 	})
 }
@@ -201,6 +201,8 @@ func (p *player) step(st step) error {
 	switch st.op {
 	case "expect":
 		return p.expect(st)
+	case "content":
+		return p.content()
 	case "@tls":
 		conn := tls.Server(p.raw, p.s.tls)
 		if err := conn.Handshake(); err != nil {
@@ -246,6 +248,18 @@ func (p *player) expect(st step) error {
 		return fmt.Errorf("want C: %s, the client sent %q", st.data, got)
 	}
 	return nil
+}
+
+func (p *player) content() error {
+	for {
+		line, err := p.r.ReadString('\n')
+		if err != nil {
+			return fmt.Errorf("want the end of a message, the client sent %q and then: %w", line, err)
+		}
+		if line == ".\r\n" {
+			return nil
+		}
+	}
 }
 
 func (p *player) flush() error {

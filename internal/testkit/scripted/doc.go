@@ -1,4 +1,4 @@
-// Package pop3test is a scripted POP3 server for tests: it says what a
+// Package scripted is a mail server that plays a script, for tests: it says what a
 // transcript tells it to and checks that the client does, too.
 //
 // A transcript has one step per line. Empty lines and lines that begin with
@@ -9,6 +9,7 @@
 //	C: text      the client must send this line
 //	C~ regexp    the client must send a line that matches as a whole
 //	C*           the client must send some line
+//	C.           the client must send lines up to one with a single dot
 //	@packet      what was sent so far leaves now, as a packet of its own
 //	@split N     from here on packets of N bytes (0: as large as possible)
 //	@tls         handshake as the server (WithTLS), at the start: implicit TLS
@@ -23,4 +24,4 @@
 // What stands between two steps that wait for the client is sent as one packet
 // unless @packet or @split say otherwise. At the end of a script the
 // connection is closed once the client has closed its side.
-package pop3test
+package scripted

@@ -1,4 +1,4 @@
-package pop3test
+package scripted
 
 import (
 	"fmt"
@@ -62,6 +62,8 @@ func parseStep(line string) (step, error) {
 	case "C~":
 		re, err := regexp.Compile("^(?:" + rest + ")$")
 		return step{op: "expect", data: rest, expect: re}, err
+	case "C.":
+		return step{op: "content"}, nil
 	case "C*":
 		return step{op: "expect", data: "any line", expect: regexp.MustCompile(".*")}, nil
 	}

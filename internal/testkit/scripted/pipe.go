@@ -1,4 +1,4 @@
-package pop3test
+package scripted
 
 import (
 	"io"
