@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/popbridge/popbridge/bridge/outbox/internal/smtp"
+	"github.com/popbridge/popbridge/bridge/smtp"
 )
 
 // A thousand messages that were queued offline leave in their order, over one

@@ -37,8 +37,8 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/popbridge/popbridge/bridge/outbox/internal/mailstore"
-	"github.com/popbridge/popbridge/bridge/outbox/internal/sasl"
-	"github.com/popbridge/popbridge/bridge/outbox/internal/smtp"
+	"github.com/popbridge/popbridge/bridge/smtp"
+	"github.com/popbridge/popbridge/internal/sasl"
 )
 
 // Account is an account that sends.

@@ -8,9 +8,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/popbridge/popbridge/bridge/outbox/internal/sasl"
-	"github.com/popbridge/popbridge/bridge/outbox/internal/smtp"
+	"github.com/popbridge/popbridge/bridge/smtp"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/sasl"
 )
 
 // provider is an SMTP server as its client sees it, and remembers what it has

@@ -10,8 +10,8 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/popbridge/popbridge/bridge/outbox/internal/mailstore"
-	"github.com/popbridge/popbridge/bridge/outbox/internal/smtp"
 	"github.com/popbridge/popbridge/bridge/outbox/plan"
+	"github.com/popbridge/popbridge/bridge/smtp"
 	"github.com/popbridge/popbridge/internal/fault"
 )
 

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/popbridge/popbridge/bridge/outbox/internal/mailstore"
-	"github.com/popbridge/popbridge/bridge/outbox/internal/smtp"
+	"github.com/popbridge/popbridge/bridge/smtp"
 	"github.com/popbridge/popbridge/internal/fault"
 )
 

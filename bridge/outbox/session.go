@@ -8,10 +8,10 @@ import (
 	"time"
 
 	"github.com/popbridge/popbridge/bridge/outbox/internal/mailstore"
-	"github.com/popbridge/popbridge/bridge/outbox/internal/sasl"
-	"github.com/popbridge/popbridge/bridge/outbox/internal/smtp"
 	"github.com/popbridge/popbridge/bridge/outbox/plan"
+	"github.com/popbridge/popbridge/bridge/smtp"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/sasl"
 )
 
 // How long the end of a transaction may take once the context has ended: the answer

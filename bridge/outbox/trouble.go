@@ -7,10 +7,10 @@ import (
 	"time"
 
 	"github.com/popbridge/popbridge/bridge/outbox/internal/mailstore"
-	"github.com/popbridge/popbridge/bridge/outbox/internal/sasl"
-	"github.com/popbridge/popbridge/bridge/outbox/internal/smtp"
 	"github.com/popbridge/popbridge/bridge/outbox/plan"
+	"github.com/popbridge/popbridge/bridge/smtp"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/sasl"
 )
 
 // noticeAfter is how long the account has trouble before a person is told by mail.

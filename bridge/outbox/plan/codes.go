@@ -1,11 +1,10 @@
 package plan
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
-	"github.com/popbridge/popbridge/bridge/outbox/internal/smtp"
+	"github.com/popbridge/popbridge/bridge/smtp"
 )
 
 // step is the command that a reply answers.
@@ -96,12 +95,5 @@ func said(r smtp.Reply) string {
 	if r.Code == 0 {
 		return ""
 	}
-	text := fmt.Sprint(r.Code)
-	if r.Enhanced != "" {
-		text += " " + r.Enhanced
-	}
-	if r.Text != "" {
-		text += " " + r.Text
-	}
-	return text
+	return r.String()
 }

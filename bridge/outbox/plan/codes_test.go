@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/popbridge/popbridge/bridge/outbox/internal/smtp"
+	"github.com/popbridge/popbridge/bridge/smtp"
 )
 
 // What each reply means, by the command that it answers: MAIL, RCPT, DATA, and the

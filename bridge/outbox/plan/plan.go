@@ -19,7 +19,7 @@ import (
 	"time"
 
 	"github.com/popbridge/popbridge/bridge/outbox/internal/mailstore"
-	"github.com/popbridge/popbridge/bridge/outbox/internal/smtp"
+	"github.com/popbridge/popbridge/bridge/smtp"
 )
 
 // Try is a transaction, and what came of it.

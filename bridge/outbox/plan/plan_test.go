@@ -11,7 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/popbridge/popbridge/bridge/outbox/internal/mailstore"
-	"github.com/popbridge/popbridge/bridge/outbox/internal/smtp"
+	"github.com/popbridge/popbridge/bridge/smtp"
 )
 
 var now = time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
