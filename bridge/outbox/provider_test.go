@@ -140,7 +140,7 @@ func (c *fakeClient) Send(ctx context.Context, e smtp.Envelope, body io.Reader, 
 	if c.dead || c.closed {
 		panic("send on a dead session")
 	}
-	defer func() { c.dead = c.dead || err != nil || lost(o, nil) }()
+	defer func() { c.dead = c.dead || lost(o, err) }()
 	switch {
 	case p.ext.Size > 0 && e.Size > p.ext.Size:
 		return o, fault.Wrap(smtp.ErrTooLarge, fault.Denied, "too large", "")

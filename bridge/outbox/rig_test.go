@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -120,4 +121,10 @@ func (g *rig) told() (reports, notices int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return len(g.reports), len(g.notices)
+}
+
+// pass lets time go by, and all that follows from that.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
 }

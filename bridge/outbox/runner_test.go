@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -57,10 +58,10 @@ func TestWaitsForNotBefore(t *testing.T) {
 		}
 		other := g.submit("c@example.com")
 		g.queue.set(other, func(m *mailstore.Outgoing) { m.NotBefore = time.Now().Add(10 * time.Second) })
-		time.Sleep(9 * time.Second)
+		pass(9 * time.Second)
 		g.queue.drop(other) // taken back
 		g.wantTaken(map[string]int{})
-		time.Sleep(time.Second)
+		pass(time.Second)
 		synctest.Wait()
 		g.wantTaken(map[string]int{"b@example.com": 1})
 		stop()
@@ -73,7 +74,7 @@ func TestOfflineCostsNothing(t *testing.T) {
 		g.server.down = func() error { return fault.New(fault.Temporary, "no route to host", "check the network") }
 		id := g.submit("b@example.com")
 		stop := g.serve()
-		time.Sleep(6 * 24 * time.Hour)
+		pass(6 * 24 * time.Hour)
 		if m := g.queue.get(id); m.Attempts != 0 || !m.FirstTry.IsZero() || m.State != mailstore.Waiting {
 			t.Errorf("message %+v", m)
 		}
@@ -86,10 +87,10 @@ func TestOfflineCostsNothing(t *testing.T) {
 		if reports, notices := g.told(); reports+notices != 0 {
 			t.Errorf("%d reports, %d notices", reports, notices)
 		}
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		g.server.change(func() { g.server.down = nil })
 		g.runner.Wake()
-		time.Sleep(6 * time.Second)
+		pass(6 * time.Second)
 		g.wantTaken(map[string]int{"b@example.com": 1})
 		if s := g.runner.Status(); s.State != Idle || s.Err != nil {
 			t.Errorf("status %+v", s)
@@ -114,11 +115,11 @@ func TestIdleSessionEnds(t *testing.T) {
 		g.submit("b@example.com")
 		id := g.submit("c@example.com")
 		stop := g.serve()
-		time.Sleep(61 * time.Second)
+		pass(61 * time.Second)
 		if m := g.queue.get(id); m.Attempts != 0 || m.LastError != "" {
 			t.Errorf("message %+v", m)
 		}
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		g.wantTaken(map[string]int{"b@example.com": 1, "c@example.com": 1})
 		if len(g.server.dials) != 2 {
 			t.Errorf("%d sessions", len(g.server.dials))
@@ -134,14 +135,14 @@ func TestRefusedLoginPauses(t *testing.T) {
 		g.server.password = "other"
 		id := g.submit("b@example.com")
 		stop := g.serve()
-		time.Sleep(5 * time.Minute)
+		pass(5 * time.Minute)
 		if g.server.logins != 3 {
 			t.Errorf("%d logins in five minutes", g.server.logins)
 		}
 		if s := g.runner.Status(); s.State != Paused || s.Kind != fault.Auth || s.Next.Sub(time.Now()) < 50*time.Minute {
 			t.Errorf("status %+v", s)
 		}
-		time.Sleep(48 * time.Hour)
+		pass(48 * time.Hour)
 		if n := g.server.logins; n < 7 || n > 9 {
 			t.Errorf("%d logins in two days", n)
 		}
@@ -152,12 +153,12 @@ func TestRefusedLoginPauses(t *testing.T) {
 			t.Errorf("%d reports, %d notices", reports, notices)
 		}
 		g.secret.Store("wrong")
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		if s := g.runner.Status(); s.Next.Sub(time.Now()) > 2*time.Minute {
 			t.Errorf("another secret is tried as rarely as the one before: %+v", s)
 		}
 		g.secret.Store("other")
-		time.Sleep(time.Minute + time.Second)
+		pass(time.Minute + time.Second)
 		g.wantTaken(map[string]int{"b@example.com": 1})
 		stop()
 	})
@@ -171,10 +172,10 @@ func TestWakeAfterRefusedLogins(t *testing.T) {
 		g.server.password = "other"
 		g.submit("b@example.com")
 		stop := g.serve()
-		time.Sleep(10 * time.Minute)
+		pass(10 * time.Minute)
 		for range 60 {
 			g.runner.Wake()
-			time.Sleep(time.Minute)
+			pass(time.Minute)
 		}
 		if n := g.server.logins; n < 6 || n > 8 {
 			t.Errorf("%d logins", n)
@@ -195,7 +196,7 @@ func TestQuotaHoldsTheAccount(t *testing.T) {
 		first := g.submit("b@example.com")
 		g.submit("c@example.com")
 		stop := g.serve()
-		time.Sleep(23 * time.Hour)
+		pass(23 * time.Hour)
 		g.runner.Wake()
 		synctest.Wait()
 		if s := g.runner.Status(); s.State != Paused || !strings.Contains(s.LastError, "Daily user") || s.Hint == "" || s.Waiting != 2 || len(g.server.dials) != 1 {
@@ -283,7 +284,7 @@ func TestOneMessageDelaysNoOther(t *testing.T) {
 					want["bad@example.com"] = 1
 				}
 				g.wantTaken(want)
-				time.Sleep(7 * 24 * time.Hour)
+				pass(7 * 24 * time.Hour)
 				g.wantTaken(want)
 				reports, _ := g.told()
 				m := g.queue.get(1)
@@ -309,10 +310,11 @@ func TestOneMessageDelaysNoOther(t *testing.T) {
 func TestOneRecipientIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t)
-		greylisted := true
+		var greylisted atomic.Bool
+		greylisted.Store(true)
 		g.server.rcpt = func(a string) smtp.Reply {
 			switch {
-			case a == "grey" && greylisted:
+			case a == "grey" && greylisted.Load():
 				return smtp.Reply{Code: 451, Enhanced: "4.7.1", Text: "greylisted"}
 			case a == "gone":
 				return smtp.Reply{Code: 550, Enhanced: "5.1.1", Text: "no such user"}
@@ -321,7 +323,7 @@ func TestOneRecipientIsTriedAgain(t *testing.T) {
 		}
 		id := g.submit("b", "grey", "gone", "c")
 		stop := g.serve()
-		time.Sleep(time.Second)
+		pass(time.Second)
 		g.wantTaken(map[string]int{"b": 1, "c": 1})
 		if m := g.queue.get(id); m.State != mailstore.Waiting || m.Recipients[1].Reply != "451 4.7.1 greylisted" || !strings.Contains(m.LastError, "grey: the server answered 451") {
 			t.Errorf("message %+v", m)
@@ -329,8 +331,8 @@ func TestOneRecipientIsTriedAgain(t *testing.T) {
 		if reports, _ := g.told(); reports != 1 { // about the one that is refused, at once
 			t.Errorf("%d reports", reports)
 		}
-		g.server.change(func() { greylisted = false })
-		time.Sleep(2 * time.Minute)
+		greylisted.Store(false)
+		pass(2 * time.Minute)
 		g.wantTaken(map[string]int{"b": 1, "c": 1, "grey": 1})
 		if m := g.queue.get(id); m.State != mailstore.Rejected {
 			t.Errorf("message %+v", m)
@@ -389,7 +391,7 @@ func TestServerThatTakesNothing(t *testing.T) {
 				g.submit(fmt.Sprint(n))
 			}
 			stop := g.serve()
-			time.Sleep(time.Hour)
+			pass(time.Hour)
 			if tried < 5 || tried > 10 {
 				t.Errorf("%s: %d messages tried in an hour", name, tried)
 			}
@@ -411,7 +413,7 @@ func TestUnknownIsNeverSentAgainByItself(t *testing.T) {
 			g.server.dot = func(smtp.Envelope) dot { return d }
 			id := g.submit("b")
 			stop := g.serve()
-			time.Sleep(30 * 24 * time.Hour)
+			pass(30 * 24 * time.Hour)
 			if m := g.queue.get(id); m.State != mailstore.Unknown || m.LastError == "" {
 				t.Errorf("%s: message %+v", name, m)
 			}
@@ -426,7 +428,7 @@ func TestUnknownIsNeverSentAgainByItself(t *testing.T) {
 			g.server.change(func() { g.server.dot = nil })
 			g.runner.Wake()
 			g.runner.Retry()
-			time.Sleep(time.Hour)
+			pass(time.Hour)
 			g.wantTaken(map[string]int{"b": before})
 			g.queue.retry(id)
 			synctest.Wait()
@@ -443,7 +445,7 @@ func TestLateAnswer(t *testing.T) {
 		g.server.dot = func(smtp.Envelope) dot { return dot{after: 9 * time.Minute} }
 		g.submit("b")
 		stop := g.serve()
-		time.Sleep(10 * time.Minute)
+		pass(10 * time.Minute)
 		g.wantTaken(map[string]int{"b": 1})
 		if len(g.queue.left) != 1 {
 			t.Errorf("states %v", g.queue.states())
@@ -463,7 +465,7 @@ func TestStopWhileHandingOver(t *testing.T) {
 			g.server.dot = func(smtp.Envelope) dot { return dot{after: tt.after} }
 			g.submit("b")
 			stop := g.serve()
-			time.Sleep(100 * time.Millisecond)
+			pass(100 * time.Millisecond)
 			began := time.Now()
 			stop()
 			if took := time.Since(began); took > stopNet+quitFor {
@@ -483,7 +485,7 @@ func TestStopBeforeTheDot(t *testing.T) {
 		g.server.body = func(smtp.Envelope) error { time.Sleep(time.Second); return nil }
 		id := g.submit("b")
 		stop := g.serve()
-		time.Sleep(100 * time.Millisecond)
+		pass(100 * time.Millisecond)
 		stop()
 		g.wantTaken(map[string]int{})
 		if m := g.queue.get(id); m.State != mailstore.Waiting || m.Attempts != 0 {
@@ -526,9 +528,10 @@ func TestStoreFails(t *testing.T) {
 	for _, call := range []string{"Outgoing", "OpenOutgoing", "BeginHandover", "Attempted"} {
 		synctest.Test(t, func(t *testing.T) {
 			g := newRig(t)
-			broken := true
+			var broken atomic.Bool
+			broken.Store(true)
 			g.queue.broken = func(name string) error {
-				if name == call && broken {
+				if name == call && broken.Load() {
 					return disk
 				}
 				return nil
@@ -536,7 +539,7 @@ func TestStoreFails(t *testing.T) {
 			g.submit("b")
 			g.submit("c")
 			stop := g.serve()
-			time.Sleep(10 * time.Minute)
+			pass(10 * time.Minute)
 			got := g.server.count()
 			if s := g.runner.Status(); call == "Outgoing" && (s.State != Paused || s.Kind != fault.Full || s.Hint == "") {
 				t.Errorf("%s: status %+v", call, s)
@@ -544,8 +547,8 @@ func TestStoreFails(t *testing.T) {
 			if got["b"]+got["c"] > 1 || call != "Attempted" && len(got) > 0 {
 				t.Errorf("%s: taken %v while the store fails", call, got)
 			}
-			broken = false
-			time.Sleep(time.Hour)
+			broken.Store(false)
+			pass(time.Hour)
 			g.wantTaken(map[string]int{"b": 1, "c": 1})
 			if s := g.runner.Status(); s.State != Idle || s.Err != nil || len(g.queue.all) != 0 {
 				t.Errorf("%s: status %+v, queue %+v", call, s, g.queue.all)
@@ -563,7 +566,7 @@ func TestHandingIsTakenOver(t *testing.T) {
 		id := g.submit("b")
 		g.queue.set(id, func(m *mailstore.Outgoing) { m.State = mailstore.Handing })
 		stop := g.serve()
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		g.wantTaken(map[string]int{})
 		if m := g.queue.get(id); m.State != mailstore.Unknown {
 			t.Errorf("message %+v", m)
@@ -579,15 +582,15 @@ func TestNotice(t *testing.T) {
 		g.server.rcpt = func(string) smtp.Reply { return smtp.Reply{Code: 451, Text: "greylisted"} }
 		g.submit("b")
 		stop := g.serve()
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		if _, notices := g.told(); notices != 0 {
 			t.Error("a notice within the hour")
 		}
-		time.Sleep(30 * time.Minute)
+		pass(30 * time.Minute)
 		stop()
 		g.restart(Account{})
 		stop = g.serve()
-		time.Sleep(24 * time.Hour)
+		pass(24 * time.Hour)
 		if reports, notices := g.told(); notices != 1 || reports != 0 || !bytes.Contains(g.notices[0], []byte("greylisted")) || !bytes.Contains(g.notices[0], []byte("Action: delayed")) {
 			t.Errorf("%d notices, %d reports: %q", notices, reports, g.notices)
 		}

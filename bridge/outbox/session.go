@@ -161,10 +161,22 @@ func (s *source) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// lost reports whether the session is over: after any error it may be, and it is after
-// "service closing" (RFC 5321 section 3.8).
+// lost reports whether the session is over. It goes on after a reply other than "service
+// closing" (RFC 5321 section 3.8), and after a message that was not offered at all.
+// Where it is over after all, the next transaction has the error of this one before
+// anything is said.
 func lost(o smtp.Outcome, err error) bool {
-	return err != nil || o.Final.Code == 421 || slices.ContainsFunc(o.Recipients, func(r smtp.Reply) bool { return r.Code == 421 })
+	if o.Final.Code == 421 || slices.ContainsFunc(o.Recipients, func(r smtp.Reply) bool { return r.Code == 421 }) {
+		return true
+	}
+	reply, isReply := errors.AsType[*smtp.ReplyError](err)
+	switch {
+	case err == nil:
+		return false
+	case o.Phase == smtp.Connected:
+		return !unfit(err)
+	}
+	return !isReply || reply.Code == 421
 }
 
 // unfit reports whether the server does not take the message in this form, at any

@@ -172,6 +172,7 @@ func (o *outcome) trouble(t Trouble, why string) {
 // taken, or none came, by what came of the transaction as a whole.
 func (t *Try) verdict(i int) (v verdict, reply smtp.Reply, whole bool) {
 	failed, isReply := errors.AsType[*smtp.ReplyError](t.Err)
+	isReply = isReply && t.Outcome.Phase > smtp.Connected     // else it is that of another transaction
 	if isReply && strings.HasPrefix(failed.Command, "MAIL") { // what RCPT was answered then, means nothing
 		return judge(atMail, failed.Reply), failed.Reply, true
 	}
