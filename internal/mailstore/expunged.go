@@ -160,6 +160,9 @@ func (t *tx) undelete(r expungedRow) (Restored, error) {
 	if errors.Is(err, errNoMailbox) {
 		b, err = t.ensure(r.Mailbox)
 	}
+	if err == nil && b.Outbox { // what was cancelled does not leave after all
+		b, err = t.ensure(drafts)
+	}
 	if err != nil {
 		return Restored{}, err
 	}

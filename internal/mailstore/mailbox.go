@@ -10,11 +10,14 @@ import (
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
-const inbox = "INBOX"
+const (
+	inbox  = "INBOX"
+	drafts = "Drafts"
+)
 
 // defaultMailboxes are those of a new store (RFC 6154).
 var defaultMailboxes = []struct{ name, specialUse string }{
-	{inbox, ""}, {"Archive", `\Archive`}, {"Drafts", `\Drafts`}, {"Junk", `\Junk`}, {"Sent", `\Sent`}, {"Trash", `\Trash`},
+	{inbox, ""}, {"Archive", `\Archive`}, {drafts, `\Drafts`}, {"Junk", `\Junk`}, {"Sent", `\Sent`}, {"Trash", `\Trash`},
 }
 
 var specialUses = []string{`\All`, `\Archive`, `\Drafts`, `\Flagged`, `\Important`, `\Junk`, `\Sent`, `\Trash`}
@@ -206,6 +209,9 @@ func (s *Store) DeleteMailbox(ctx context.Context, name string) error {
 		if name == inbox {
 			return fault.New(fault.Conflict, "INBOX cannot be deleted", "")
 		}
+		if b.Outbox {
+			return errOutbox
+		}
 		tree, err := t.below(name)
 		if err != nil {
 			return err
@@ -254,6 +260,9 @@ func (s *Store) RenameMailbox(ctx context.Context, from, to string) error {
 		b, err := t.named(from)
 		if err != nil {
 			return err
+		}
+		if b.Outbox {
+			return errOutbox
 		}
 		if _, err := t.named(to); !errors.Is(err, errNoMailbox) {
 			return errors.Join(err, errMailboxExists)
