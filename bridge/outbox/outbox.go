@@ -36,8 +36,8 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/popbridge/popbridge/bridge/outbox/internal/mailstore"
 	"github.com/popbridge/popbridge/bridge/smtp"
+	"github.com/popbridge/popbridge/internal/mailstore"
 	"github.com/popbridge/popbridge/internal/sasl"
 )
 

@@ -10,8 +10,8 @@ import (
 	"testing/iotest"
 	"time"
 
-	"github.com/popbridge/popbridge/bridge/outbox/internal/mailstore"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
 // memQueue is a queue in memory that does as the mail store promises.

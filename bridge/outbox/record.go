@@ -6,9 +6,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/popbridge/popbridge/bridge/outbox/internal/mailstore"
 	"github.com/popbridge/popbridge/bridge/outbox/plan"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
 // putOffFor is when a message is tried again that could not be read here.

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/popbridge/popbridge/bridge/outbox/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
 // maxQuotedHeader bounds what a report quotes of the message.

@@ -14,7 +14,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/popbridge/popbridge/bridge/outbox/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/popbridge/popbridge/bridge/outbox/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
 // maxRecipients is the number of recipients of one transaction: as many as every

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/popbridge/popbridge/bridge/outbox/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
 func TestRetry(t *testing.T) {

@@ -18,8 +18,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/popbridge/popbridge/bridge/outbox/internal/mailstore"
 	"github.com/popbridge/popbridge/bridge/smtp"
+	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
 // Try is a transaction, and what came of it.

@@ -10,8 +10,8 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/popbridge/popbridge/bridge/outbox/internal/mailstore"
 	"github.com/popbridge/popbridge/bridge/smtp"
+	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
 var now = time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
