@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -36,8 +37,7 @@ func (c *powerCut) step(name string) {
 
 // serveUntil runs Serve for a time, or until the power is cut.
 func (g *rig) serveUntil(c *powerCut, d time.Duration) {
-	g.queue.before = func(call string, _ mailstore.OutgoingID) { c.step("before " + call) }
-	g.queue.after = func(call string) { c.step("after " + call) }
+	*g.store.set() = hooks{before: func(call string) { c.step("before " + call) }, after: func(call string) { c.step("after " + call) }}
 	g.server.change(func() { g.server.step = c.step })
 	ctx, cancel := context.WithTimeout(g.t.Context(), d)
 	defer cancel()
@@ -54,15 +54,24 @@ func (g *rig) serveUntil(c *powerCut, d time.Duration) {
 		}
 	}()
 	<-done
-	g.queue.reopen()
+	g.store.reopen()
 }
 
 // A crash at every step loses nothing and sends nothing twice: what was at the final
 // dot is in doubt, and stays here.
 func TestCrashAtEveryStep(t *testing.T) {
+	crashAtSteps(t, 1, func(t *testing.T) *rig { return newRig(t) })
+}
+
+// The same with the store as it is on the disk, at some of the steps.
+func TestCrashWithAStore(t *testing.T) {
+	crashAtSteps(t, rounds.Of(5, 1), func(t *testing.T) *rig { return newRigWith(t, newStoreQueue(t, time.Now)) })
+}
+
+func crashAtSteps(t *testing.T, every int, newRig func(*testing.T) *rig) {
 	const grey, gone = "grey", "gone"
 	doubts := make(map[string]bool) // steps at which something was left in doubt
-	for at := 1; ; at++ {
+	for at := 1; ; at += every {
 		finished := false
 		synctest.Test(t, func(t *testing.T) {
 			g := newRig(t)
@@ -87,7 +96,7 @@ func TestCrashAtEveryStep(t *testing.T) {
 			g.serveUntil(&powerCut{}, 24*time.Hour)
 			taken := g.server.count()
 			for n := range 3 {
-				m := g.queue.get(mailstore.OutgoingID(n + 1))
+				m := g.store.get(mailstore.OutgoingID(n + 1))
 				if m.State == mailstore.Unknown {
 					doubts[cut.name] = true
 				}
@@ -112,7 +121,7 @@ func TestCrashAtEveryStep(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"after BeginHandover", "dot", "taken", "before Attempted"} {
-		if !doubts[name] {
+		if !doubts[name] && every == 1 {
 			t.Errorf("nothing in doubt after a crash %s", name)
 		}
 		delete(doubts, name)
@@ -128,7 +137,14 @@ func TestCrashAtEveryStep(t *testing.T) {
 // once at most, but for those that a person has sent again; nothing is lost.
 func TestTroubledWeek(t *testing.T) {
 	for seed := range uint64(rounds.Of(20, 300)) {
-		synctest.Test(t, func(t *testing.T) { newTrouble(t, seed).run() })
+		synctest.Test(t, func(t *testing.T) { newTrouble(newRig(t), seed).run() })
+	}
+}
+
+// The same with a store on the disk.
+func TestTroubledWeekWithAStore(t *testing.T) {
+	for seed := range uint64(rounds.Of(2, 20)) {
+		synctest.Test(t, func(t *testing.T) { newTrouble(newRigWith(t, newStoreQueue(t, time.Now)), seed).run() })
 	}
 }
 
@@ -143,8 +159,8 @@ type trouble struct {
 	calm    bool
 }
 
-func newTrouble(t *testing.T, seed uint64) *trouble {
-	s := &trouble{rig: newRig(t), seed: seed, rand: rand.New(rand.NewPCG(seed, 1)),
+func newTrouble(g *rig, seed uint64) *trouble {
+	s := &trouble{rig: g, seed: seed, rand: rand.New(rand.NewPCG(seed, 1)),
 		to: map[mailstore.OutgoingID][]string{}, again: map[mailstore.OutgoingID]bool{}, dropped: map[mailstore.OutgoingID]bool{}}
 	p := s.server
 	p.down = func() error {
@@ -215,7 +231,7 @@ func (s *trouble) run() {
 	s.serveUntil(&powerCut{}, 10*24*time.Hour)
 	s.check()
 	for id, to := range s.to {
-		m, taken := s.queue.get(id), s.server.count()
+		m, taken := s.store.get(id), s.server.count()
 		if m.State == mailstore.Waiting || m.State == mailstore.Handing {
 			s.t.Errorf("seed %d: message %+v after all is well", s.seed, m)
 		}
@@ -230,16 +246,18 @@ func (s *trouble) run() {
 
 // decide is what a person does about what is left.
 func (s *trouble) decide() {
-	for _, m := range slices.Clone(s.queue.all) {
+	for _, id := range slices.Sorted(maps.Keys(s.to)) {
+		m := s.store.get(id)
 		switch {
 		case m.State == mailstore.Unknown && s.rand.IntN(2) == 0:
 			s.again[m.ID] = true
-			s.queue.retry(m.ID)
+			s.store.retry(m.ID)
 		case m.State == mailstore.Rejected && s.rand.IntN(2) == 0:
-			s.queue.retry(m.ID)
+			s.store.retry(m.ID)
+		case m.ID == 0: // it has left
 		case s.rand.IntN(20) == 0:
 			s.dropped[m.ID] = true
-			s.queue.drop(m.ID)
+			s.store.drop(m.ID)
 		}
 	}
 }
@@ -249,7 +267,7 @@ func (s *trouble) check() {
 	for id, to := range s.to {
 		for _, a := range to {
 			if taken[a] > 1 && !s.again[id] {
-				s.t.Errorf("seed %d: %s was sent %d times: %+v", s.seed, a, taken[a], s.queue.get(id))
+				s.t.Errorf("seed %d: %s was sent %d times: %+v", s.seed, a, taken[a], s.store.get(id))
 			}
 		}
 	}

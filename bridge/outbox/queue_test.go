@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"sync"
+	"testing"
 	"testing/iotest"
 	"time"
 
@@ -24,14 +26,18 @@ type memQueue struct {
 	changes chan struct{}
 	now     func() time.Time
 
+	hooks
 	unreadable map[mailstore.OutgoingID]bool
-
-	// broken, when set, is called before each call, and fails it.
-	broken func(call string) error
-	// before is called before each call that changes the queue, without the lock.
-	before func(call string, id mailstore.OutgoingID)
-	after  func(call string)
 }
+
+// hooks are called around the calls of a runner, where they are set.
+type hooks struct {
+	before func(call string)
+	broken func(call string) error // the call fails with its error
+	after  func(call string)       // that changed the queue
+}
+
+func (h *hooks) set() *hooks { return h }
 
 func newMemQueue(now func() time.Time) *memQueue {
 	return &memQueue{bodies: make(map[mailstore.OutgoingID][]byte), changes: make(chan struct{}, 1), now: now}
@@ -59,27 +65,27 @@ func (q *memQueue) changedLocked() {
 	}
 }
 
-// call begins a call of the runner.
-func (q *memQueue) call(ctx context.Context, name string, id mailstore.OutgoingID) error {
-	if q.before != nil {
-		q.before(name, id)
+// call begins a call.
+func (h *hooks) call(ctx context.Context, name string) error {
+	if h.before != nil {
+		h.before(name)
 	}
-	if q.broken != nil {
-		if err := q.broken(name); err != nil {
+	if h.broken != nil {
+		if err := h.broken(name); err != nil {
 			return err
 		}
 	}
 	return ctx.Err()
 }
 
-func (q *memQueue) done(name string) {
-	if q.after != nil {
-		q.after(name)
+func (h *hooks) done(name string) {
+	if h.after != nil {
+		h.after(name)
 	}
 }
 
 func (q *memQueue) Outgoing(ctx context.Context) ([]mailstore.Outgoing, error) {
-	if err := q.call(ctx, "Outgoing", 0); err != nil {
+	if err := q.call(ctx, "Outgoing"); err != nil {
 		return nil, err
 	}
 	q.mu.Lock()
@@ -96,7 +102,7 @@ type nopCloser struct{ io.ReadSeeker }
 func (nopCloser) Close() error { return nil }
 
 func (q *memQueue) OpenOutgoing(ctx context.Context, id mailstore.OutgoingID) (io.ReadSeekCloser, error) {
-	if err := q.call(ctx, "OpenOutgoing", id); err != nil {
+	if err := q.call(ctx, "OpenOutgoing"); err != nil {
 		return nil, err
 	}
 	q.mu.Lock()
@@ -134,7 +140,7 @@ func (q *memQueue) get(id mailstore.OutgoingID) mailstore.Outgoing {
 }
 
 func (q *memQueue) BeginHandover(ctx context.Context, id mailstore.OutgoingID) error {
-	if err := q.call(ctx, "BeginHandover", id); err != nil {
+	if err := q.call(ctx, "BeginHandover"); err != nil {
 		return err
 	}
 	defer q.done("BeginHandover")
@@ -153,7 +159,7 @@ func (q *memQueue) BeginHandover(ctx context.Context, id mailstore.OutgoingID) e
 }
 
 func (q *memQueue) Attempted(ctx context.Context, id mailstore.OutgoingID, a mailstore.Attempt) error {
-	if err := q.call(ctx, "Attempted", id); err != nil {
+	if err := q.call(ctx, "Attempted"); err != nil {
 		return err
 	}
 	defer q.done("Attempted")
@@ -197,8 +203,8 @@ func (q *memQueue) Attempted(ctx context.Context, id mailstore.OutgoingID, a mai
 
 func (q *memQueue) OutgoingChanges() <-chan struct{} { return q.changes }
 
-// set changes a message as a person does.
-func (q *memQueue) set(id mailstore.OutgoingID, change func(*mailstore.Outgoing)) {
+// change changes a message as a person does.
+func (q *memQueue) change(id mailstore.OutgoingID, change func(*mailstore.Outgoing)) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if m := q.getLocked(id); m != nil {
@@ -218,7 +224,7 @@ func (q *memQueue) drop(id mailstore.OutgoingID) {
 
 // retry is what a person says about a message in doubt, or refused.
 func (q *memQueue) retry(id mailstore.OutgoingID) {
-	q.set(id, func(m *mailstore.Outgoing) {
+	q.change(id, func(m *mailstore.Outgoing) {
 		m.State, m.NotBefore = mailstore.Waiting, q.now()
 		for i := range m.Recipients {
 			if m.Recipients[i].State == mailstore.Refused {
@@ -237,7 +243,7 @@ func (q *memQueue) reopen() {
 			q.all[i].State = mailstore.Unknown
 		}
 	}
-	q.broken, q.before, q.after = nil, nil, nil
+	q.hooks = hooks{}
 }
 
 func (q *memQueue) states() (out []mailstore.OutgoingState) {
@@ -247,4 +253,111 @@ func (q *memQueue) states() (out []mailstore.OutgoingState) {
 		out = append(out, m.State)
 	}
 	return out
+}
+
+// testQueue is a queue that a person can look into, and that can crash.
+type testQueue interface {
+	Queue
+	set() *hooks
+	submit(account, from string, body []byte, to ...string) mailstore.OutgoingID
+	get(id mailstore.OutgoingID) mailstore.Outgoing
+	drop(id mailstore.OutgoingID)
+	retry(id mailstore.OutgoingID)
+	reopen()
+}
+
+// storeQueue is that of a mail store.
+type storeQueue struct {
+	*mailstore.Store
+	hooks
+	t   testing.TB
+	dir string
+	now func() time.Time
+}
+
+func newStoreQueue(t testing.TB, now func() time.Time) *storeQueue {
+	q := &storeQueue{t: t, dir: t.TempDir(), now: now}
+	q.open()
+	t.Cleanup(func() {
+		problems, err := q.Check(context.Background(), nil)
+		q.must(err)
+		for _, p := range problems {
+			t.Errorf("store: %s: %s", p.Code, p.Text)
+		}
+		q.must(q.Close())
+	})
+	return q
+}
+
+func (q *storeQueue) must(err error) {
+	q.t.Helper()
+	if err != nil {
+		q.t.Fatal(err)
+	}
+}
+
+func (q *storeQueue) open() {
+	store, err := mailstore.Open(context.Background(), q.dir, mailstore.Options{Now: q.now})
+	q.must(err)
+	q.Store, q.hooks = store, hooks{}
+}
+
+func (q *storeQueue) reopen() {
+	q.must(q.Close())
+	q.open()
+}
+
+func (q *storeQueue) Outgoing(ctx context.Context) ([]mailstore.Outgoing, error) {
+	if err := q.call(ctx, "Outgoing"); err != nil {
+		return nil, err
+	}
+	return q.Store.Outgoing(ctx)
+}
+
+func (q *storeQueue) OpenOutgoing(ctx context.Context, id mailstore.OutgoingID) (io.ReadSeekCloser, error) {
+	if err := q.call(ctx, "OpenOutgoing"); err != nil {
+		return nil, err
+	}
+	return q.Store.OpenOutgoing(ctx, id)
+}
+
+func (q *storeQueue) BeginHandover(ctx context.Context, id mailstore.OutgoingID) error {
+	if err := q.call(ctx, "BeginHandover"); err != nil {
+		return err
+	}
+	defer q.done("BeginHandover")
+	return q.Store.BeginHandover(ctx, id)
+}
+
+func (q *storeQueue) Attempted(ctx context.Context, id mailstore.OutgoingID, a mailstore.Attempt) error {
+	if err := q.call(ctx, "Attempted"); err != nil {
+		return err
+	}
+	defer q.done("Attempted")
+	return q.Store.Attempted(ctx, id, a)
+}
+
+func (q *storeQueue) submit(account, from string, body []byte, to ...string) mailstore.OutgoingID {
+	ctx := context.Background()
+	spooled, err := q.Spool(ctx, bytes.NewReader(body))
+	q.must(err)
+	id, _, err := q.Submit(ctx, mailstore.Submission{Message: spooled, Account: account, Device: "test", From: from, Recipients: to, MessageID: fmt.Sprintf("<%s@example.org>", to[0])})
+	q.must(err)
+	return id
+}
+
+func (q *storeQueue) get(id mailstore.OutgoingID) mailstore.Outgoing {
+	all, err := q.Store.Outgoing(context.Background())
+	q.must(err)
+	for _, m := range all {
+		if m.ID == id {
+			return m
+		}
+	}
+	return mailstore.Outgoing{}
+}
+
+func (q *storeQueue) drop(id mailstore.OutgoingID) { q.must(q.DropOutgoing(context.Background(), id)) }
+func (q *storeQueue) retry(id mailstore.OutgoingID) {
+	q.must(q.RetryOutgoing(context.Background(), id))
 }

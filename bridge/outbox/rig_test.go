@@ -13,21 +13,19 @@ import (
 
 	"github.com/popbridge/popbridge/internal/mailstore"
 	"github.com/popbridge/popbridge/internal/sasl"
+	"github.com/popbridge/popbridge/internal/testkit"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// clock is a wall clock that tests move.
-type clock struct{ ahead atomic.Int64 }
-
-func (c *clock) now() time.Time          { return time.Now().Add(time.Duration(c.ahead.Load())) }
-func (c *clock) advance(d time.Duration) { c.ahead.Add(int64(d)) }
+func TestMain(m *testing.M) {
+	testkit.Quick()
+	goleak.VerifyTestMain(m)
+}
 
 // rig is a queue, a provider and a runner between them.
 type rig struct {
 	t      testing.TB
-	clock  *clock
-	queue  *memQueue
+	queue  *memQueue // the queue, unless the rig is one with a store
+	store  testQueue
 	server *provider
 	runner *Runner
 	secret atomic.Value
@@ -41,8 +39,14 @@ type rig struct {
 }
 
 func newRig(t testing.TB) *rig {
-	g := &rig{t: t, clock: new(clock), server: new(provider)}
-	g.queue = newMemQueue(g.clock.now)
+	queue := newMemQueue(time.Now)
+	g := newRigWith(t, queue)
+	g.queue = queue
+	return g
+}
+
+func newRigWith(t testing.TB, queue testQueue) *rig {
+	g := &rig{t: t, server: new(provider), store: queue}
 	g.secret.Store("secret")
 	g.restart(Account{})
 	return g
@@ -62,8 +66,8 @@ func (g *rig) restart(a Account) {
 			return g.reportErr
 		}
 	}
-	g.runner = NewRunner(a, g.queue, Options{
-		Now: g.clock.now, Rand: func() float64 { return 0.5 },
+	g.runner = NewRunner(a, g.store, Options{
+		Rand:   func() float64 { return 0.5 },
 		Report: take(&g.reports), Delayed: take(&g.notices),
 		Changed: func(s Status) {
 			g.mu.Lock()
@@ -79,7 +83,7 @@ func sample(n int) []byte {
 }
 
 func (g *rig) submit(to ...string) mailstore.OutgoingID {
-	return g.queue.submit("home", "a@example.org", sample(1), to...)
+	return g.store.submit("home", "a@example.org", sample(1), to...)
 }
 
 // serve runs Serve and returns what stops it and waits for its end.

@@ -45,19 +45,42 @@ func TestSends(t *testing.T) {
 	})
 }
 
+// What is sent from a store is in its Sent, with the Bcc that does not leave.
+func TestSendsFromAStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newStoreQueue(t, time.Now)
+		g := newRigWith(t, store)
+		stop := g.serve()
+		g.submit("b@example.com", "hidden@example.org")
+		pass(time.Minute)
+		stop()
+		g.wantTaken(map[string]int{"b@example.com": 1, "hidden@example.org": 1})
+		for name, want := range map[string]int{"Outbox": 0, "Sent": 1} {
+			mailbox, err := store.Mailbox(t.Context(), name)
+			if err != nil || int(mailbox.Messages) != want {
+				t.Errorf("%s: %+v, error %v", name, mailbox, err)
+			}
+		}
+		sent, err := store.Mailbox(t.Context(), "Sent")
+		if err != nil || sent.Size != int64(len(sample(1))) || len(g.server.taken[0].body) >= len(sample(1)) {
+			t.Errorf("Sent %+v, error %v, and %d bytes left", sent, err, len(g.server.taken[0].body))
+		}
+	})
+}
+
 // A message that may be taken back waits, and is sent when its time has come.
 func TestWaitsForNotBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t)
 		stop := g.serve()
 		id := g.submit("b@example.com")
-		g.queue.set(id, func(m *mailstore.Outgoing) { m.NotBefore = time.Now().Add(10 * time.Second) })
+		g.queue.change(id, func(m *mailstore.Outgoing) { m.NotBefore = time.Now().Add(10 * time.Second) })
 		synctest.Wait()
 		if s := g.runner.Status(); s.State != Waiting || !s.Next.Equal(time.Now().Add(10*time.Second)) || s.Waiting != 1 {
 			t.Errorf("status %+v", s)
 		}
 		other := g.submit("c@example.com")
-		g.queue.set(other, func(m *mailstore.Outgoing) { m.NotBefore = time.Now().Add(10 * time.Second) })
+		g.queue.change(other, func(m *mailstore.Outgoing) { m.NotBefore = time.Now().Add(10 * time.Second) })
 		pass(9 * time.Second)
 		g.queue.drop(other) // taken back
 		g.wantTaken(map[string]int{})
@@ -265,9 +288,9 @@ func TestOneMessageDelaysNoOther(t *testing.T) {
 		"file gone":         func(g *rig) { delete(g.queue.bodies, 1) },
 		"too large": func(g *rig) {
 			g.server.ext.Size = 1 << 20
-			g.queue.set(1, func(m *mailstore.Outgoing) { m.Size = 2 << 20 })
+			g.queue.change(1, func(m *mailstore.Outgoing) { m.Size = 2 << 20 })
 		},
-		"8-bit": func(g *rig) { g.queue.set(1, func(m *mailstore.Outgoing) { m.EightBit = true }) },
+		"8-bit": func(g *rig) { g.queue.change(1, func(m *mailstore.Outgoing) { m.EightBit = true }) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -498,7 +521,7 @@ func TestStopBeforeTheDot(t *testing.T) {
 func TestCancelledBeforeTheDot(t *testing.T) {
 	for name, act := range map[string]func(*rig){
 		"dropped": func(g *rig) { g.queue.drop(1) },
-		"held":    func(g *rig) { g.queue.set(1, func(m *mailstore.Outgoing) { m.State = mailstore.Held }) },
+		"held":    func(g *rig) { g.queue.change(1, func(m *mailstore.Outgoing) { m.State = mailstore.Held }) },
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			g := newRig(t)
@@ -564,7 +587,7 @@ func TestHandingIsTakenOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t)
 		id := g.submit("b")
-		g.queue.set(id, func(m *mailstore.Outgoing) { m.State = mailstore.Handing })
+		g.queue.change(id, func(m *mailstore.Outgoing) { m.State = mailstore.Handing })
 		stop := g.serve()
 		pass(time.Hour)
 		g.wantTaken(map[string]int{})
