@@ -82,8 +82,9 @@ func (r *Runner) nudge(change func()) {
 	}
 }
 
-// Serve sends what is due until ctx ends. What is being handed over then has
-// stopNet to come to its end, and stopStore to be written down.
+// Serve sends what is due until ctx ends. What is being handed over then has 3 s to come
+// to its end, and 6 s to be written down. Another runner for the account may serve only
+// after that: it takes what is being handed over for given up.
 func (r *Runner) Serve(ctx context.Context) error {
 	r.mu.Lock()
 	if r.serving {

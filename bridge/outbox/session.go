@@ -40,7 +40,7 @@ func (r *Runner) connect(ctx context.Context) bool {
 		return false
 	}
 	r.used = false
-	r.healthy((*plan.Pause).LoggedIn)
+	r.loggedIn()
 	return true
 }
 
@@ -198,7 +198,7 @@ func (r *Runner) learn(d plan.Decision) {
 			r.met(plan.Busy, fault.Wrap(errors.New(d.Attempt.Error), fault.Temporary, "the server takes no message", "it is tried again by itself"))
 		}
 	default:
-		r.healthy((*plan.Pause).Worked)
+		r.worked()
 	}
 }
 

@@ -34,10 +34,28 @@ func (r *Runner) met(t plan.Trouble, err error) {
 	r.update(func(s *Status) { s.setErr(err) })
 }
 
-// healthy notes that the account has no trouble.
-func (r *Runner) healthy(change func(*plan.Pause)) {
+// loggedIn notes that the server has taken the login.
+func (r *Runner) loggedIn() {
+	r.mu.Lock()
+	ended := r.pause.LoggedIn()
+	r.mu.Unlock()
+	if ended {
+		r.recovered()
+	}
+}
+
+// worked notes that the server deals with messages.
+func (r *Runner) worked() {
+	r.mu.Lock()
+	r.pause.Worked()
+	r.mu.Unlock()
+	r.recovered()
+}
+
+// recovered notes that the account has no trouble.
+func (r *Runner) recovered() {
 	r.ailing, r.noticed = time.Time{}, false
-	r.update(func(s *Status) { change(&r.pause); s.setErr(nil) })
+	r.update(func(s *Status) { s.setErr(nil) })
 }
 
 // resting returns until when the account rests, and when to look again. A secret that

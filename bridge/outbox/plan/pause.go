@@ -80,9 +80,15 @@ func (p *Pause) Stalled() bool {
 	return p.barren > patience
 }
 
-// LoggedIn notes that the server has taken the login.
-func (p *Pause) LoggedIn() {
-	p.Trouble, p.Until, p.offline, p.refusals = None, time.Time{}, 0, 0
+// LoggedIn notes that the server has taken the login, and reports whether that was the
+// trouble.
+func (p *Pause) LoggedIn() bool {
+	p.offline, p.refusals = 0, 0
+	ended := p.Trouble == Offline || p.Trouble == Login
+	if ended {
+		p.Trouble, p.Until = None, time.Time{}
+	}
+	return ended
 }
 
 // Worked notes that the server deals with messages.

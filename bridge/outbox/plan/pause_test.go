@@ -84,15 +84,17 @@ func TestPauseLoggedIn(t *testing.T) {
 	var p Pause
 	p.Met(Login, now, 0.5)
 	p.Met(Offline, now, 0.5)
+	if !p.LoggedIn() || p.Rests(now) || p.Trouble != None {
+		t.Errorf("after a login %+v", p)
+	}
 	for n := range 3 {
 		if p.Stalled() != (n == patience) {
 			t.Errorf("stalled %d times", n+1)
 		}
 	}
 	p.Met(Busy, now, 0.5)
-	p.LoggedIn()
-	if p.Rests(now) || p.Trouble != None || !p.Stalled() {
-		t.Errorf("after a login %+v", p)
+	if p.LoggedIn() || !p.Rests(now) || p.Trouble != Busy || !p.Stalled() {
+		t.Errorf("after a login at a busy server %+v", p)
 	}
 	if p.Met(Login, now, 0.5); p.Until.Sub(now) != time.Minute {
 		t.Errorf("a refused login rests until %v", p.Until)
