@@ -83,7 +83,7 @@ func TestRefusedLoginPauses(t *testing.T) {
 		if g.server.logins != 3 {
 			t.Errorf("%d logins in five minutes", g.server.logins)
 		}
-		if s := g.runner.Status(); s.State != Paused || s.Kind != fault.Auth || s.Next.Sub(time.Now()) < 50*time.Minute {
+		if s := g.runner.Status(); s.State != Paused || s.Kind != fault.Auth || time.Until(s.Next) < 50*time.Minute {
 			t.Errorf("status %+v", s)
 		}
 		pass(48 * time.Hour)
@@ -98,7 +98,7 @@ func TestRefusedLoginPauses(t *testing.T) {
 		}
 		g.secret.Store("wrong")
 		pass(2 * time.Minute)
-		if s := g.runner.Status(); s.Next.Sub(time.Now()) > 2*time.Minute {
+		if s := g.runner.Status(); time.Until(s.Next) > 2*time.Minute {
 			t.Errorf("another secret is tried as rarely as the one before: %+v", s)
 		}
 		g.secret.Store("other")
@@ -156,6 +156,12 @@ func TestQuotaHoldsTheAccount(t *testing.T) {
 		g.runner.Retry()
 		synctest.Wait()
 		g.wantTaken(map[string]int{"b@example.com": 1, "c@example.com": 1})
+		g.server.change(func() { g.server.dot = func(smtp.Envelope) dot { return dot{reply: limit} } })
+		g.submit("d@example.com")
+		pass(2 * time.Hour)
+		if _, notices := g.told(); notices != 2 {
+			t.Errorf("%d notices after it happened again", notices)
+		}
 		stop()
 	})
 }

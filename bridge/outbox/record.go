@@ -107,7 +107,7 @@ func (r *Runner) headerOf(ctx context.Context, id mailstore.OutgoingID) []byte {
 	if err != nil {
 		return nil
 	}
-	defer body.Close()
+	defer func() { _ = body.Close() }() // it was only read
 	return readHeader(body)
 }
 

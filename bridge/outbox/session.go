@@ -86,7 +86,7 @@ func (r *Runner) send(ctx context.Context, m *mailstore.Outgoing) {
 		r.putOff(ctx, m, err)
 		return
 	}
-	defer body.Close()
+	defer func() { _ = body.Close() }() // it was only read
 	to := plan.Recipients(m)
 	if len(to) == 0 {
 		r.putOff(ctx, m, errors.New("no recipient is left to try"))

@@ -3,11 +3,14 @@ package outbox
 import (
 	"context"
 	"fmt"
+	"net"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/popbridge/popbridge/bridge/outbox/plan"
 	"github.com/popbridge/popbridge/bridge/smtp"
 	"github.com/popbridge/popbridge/bridge/smtp/smtptest"
 	"github.com/popbridge/popbridge/internal/fault"
@@ -107,17 +110,56 @@ func TestTranscripts(t *testing.T) {
 	}
 }
 
-// Three refused logins pause the account with the words of the server.
+// Three refused logins pause the account with the words of the server, as do three at
+// which the server goes away.
 func TestTranscriptOfRefusedLogins(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		refused := smtptest.Hello() + smtptest.LoginAnswer("535 5.7.139 SmtpClientAuthentication is disabled for the Tenant") + "@stall\n"
-		g := scriptedRig(t, refused+"@connection\n"+refused+"@connection\n"+refused)
-		g.submit(bob)
-		stop := g.serve()
-		pass(50 * time.Minute)
-		if s := g.runner.Status(); s.State != Paused || s.Kind != fault.Config || !strings.Contains(s.LastError, "SmtpClientAuthentication is disabled") || !strings.Contains(s.Hint, "SMTP AUTH") || s.Next.Sub(time.Now()) < 10*time.Minute {
-			t.Errorf("status %+v", s)
+	for end, want := range map[string]struct {
+		kind       fault.Kind
+		text, hint string
+	}{
+		smtptest.LoginAnswer("535 5.7.139 SmtpClientAuthentication is disabled for the Tenant") + "@stall\n": {fault.Config, "SmtpClientAuthentication is disabled", "SMTP AUTH"},
+		"C: AUTH PLAIN\nS: 334 \nC*\n@close\n": {fault.Temporary, "when it got the password", "check the user name"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			g := scriptedRig(t, strings.Join(slices.Repeat([]string{smtptest.Hello() + end}, 3), "@connection\n"))
+			g.submit(bob)
+			stop := g.serve()
+			for range 12 { // good polls of the account
+				pass(time.Minute)
+				g.runner.Wake()
+			}
+			if s := g.runner.Status(); s.State != Paused || s.Kind != want.kind || !strings.Contains(s.LastError, want.text) || !strings.Contains(s.Hint, want.hint) || s.Next.Before(time.Now()) {
+				t.Errorf("status %+v", s)
+			}
+			stop()
+		})
+	}
+}
+
+// What may lock an account is tried rarely; what has never come to the password, as
+// often as anything that is offline.
+func TestTroubleOf(t *testing.T) {
+	reply := func(code int) error { return &smtp.ReplyError{Reply: smtp.Reply{Code: code}} }
+	for _, tt := range []struct {
+		err     error
+		atLogin bool
+		want    plan.Trouble
+		passing bool
+	}{
+		{fault.New(fault.Temporary, "no route", ""), false, plan.Offline, true},
+		{fault.Wrap(&net.DNSError{IsNotFound: true}, fault.Config, "not found", ""), false, plan.Offline, true},
+		{fault.New(fault.Config, "certificate", ""), false, plan.Offline, false},
+		{fault.New(fault.Config, "no login offered", ""), true, plan.Offline, false},
+		{fault.Wrap(reply(554), fault.Denied, "go away", ""), false, plan.Busy, false},
+		{fault.Wrap(reply(421), fault.Temporary, "busy", ""), false, plan.Busy, true},
+		{fault.Wrap(reply(454), fault.Temporary, "outage", ""), true, plan.Busy, true},
+		{fault.Wrap(reply(535), fault.Auth, "refused", ""), true, plan.Login, false},
+		{fault.Wrap(reply(535), fault.Config, "switched off", ""), true, plan.Login, false},
+		{fault.New(fault.Auth, "the server could not prove itself", ""), true, plan.Login, false},
+		{fault.New(fault.Temporary, "it hung up", ""), true, plan.Login, true},
+	} {
+		if got := troubleOf(tt.err, tt.atLogin); got != tt.want || passing(tt.err) != tt.passing {
+			t.Errorf("%v, login %v: trouble %d, passing %v", tt.err, tt.atLogin, got, passing(tt.err))
 		}
-		stop()
-	})
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"net"
 	"time"
 
 	"github.com/popbridge/popbridge/bridge/outbox/plan"
@@ -28,10 +29,17 @@ func (r *Runner) met(t plan.Trouble, err error) {
 		event = r.log.Warn()
 	}
 	event.Err(err).Time("next", until).Msg("mail of the account waits")
-	if (t != plan.Offline || !fault.Is(err, fault.Temporary)) && r.ailing.IsZero() {
+	if (t != plan.Offline || !passing(err)) && r.ailing.IsZero() {
 		r.ailing = now
 	}
 	r.update(func(s *Status) { s.setErr(err) })
+}
+
+// passing reports whether an error may be no more than a computer that is offline. On
+// Windows no name is found then.
+func passing(err error) bool {
+	_, name := errors.AsType[*net.DNSError](err)
+	return name || fault.Is(err, fault.Temporary)
 }
 
 // loggedIn notes that the server has taken the login.
@@ -127,12 +135,14 @@ func pending(m *mailstore.Outgoing) (out []mailstore.OutgoingRecipient) {
 	return out
 }
 
-// troubleOf says what sort of trouble an error before any message is.
+// troubleOf says what sort of trouble an error before any message is. Whatever may count
+// towards locking the account is trouble with the login: a refusal for good, and a server
+// that goes away or says nothing when it gets the password.
 func troubleOf(err error, atLogin bool) plan.Trouble {
 	reply, isReply := errors.AsType[*smtp.ReplyError](err)
 	switch {
-	case atLogin && fault.Is(err, fault.Auth), atLogin && isReply && reply.Permanent():
-		return plan.Login // whatever the words: too many of these lock the account
+	case atLogin && fault.Is(err, fault.Auth), atLogin && isReply && reply.Permanent(), atLogin && !isReply && fault.Is(err, fault.Temporary):
+		return plan.Login
 	case isReply:
 		return plan.Busy
 	}
