@@ -34,9 +34,8 @@ type Credentials struct {
 // capabilities again. When the server does not do a mechanism after all, the
 // next is tried; when it refuses the credentials, none.
 func (c *Client) Login(ctx context.Context, cred Credentials) error {
-	if strings.ContainsAny(cred.Username+cred.Secret, "\r\n\x00") || cred.Username == "" || cred.Secret == "" {
-		return fault.New(fault.Config, "the user name or the password is empty or contains a line end",
-			"check the user name and where the password comes from")
+	if err := cred.sasl().Check(); err != nil {
+		return err
 	}
 	return c.run(ctx, func() error {
 		if !c.wire.Secured() && c.cfg.Security != Plain { // Dial sees to it; this is the last door
@@ -114,8 +113,12 @@ func (c *Client) apop(cred Credentials) error {
 	return c.loginError(err)
 }
 
+func (cred Credentials) sasl() sasl.Credentials {
+	return sasl.Credentials{Username: cred.Username, Secret: cred.Secret, Token: cred.Method == MethodToken}
+}
+
 func (c *Client) mechanisms(cred Credentials) []*sasl.Mechanism {
-	return sasl.Mechanisms(sasl.Credentials{Username: cred.Username, Secret: cred.Secret, Token: cred.Method == MethodToken}, c.cfg.Host, c.cfg.Port)
+	return sasl.Mechanisms(cred.sasl(), c.cfg.Host, c.cfg.Port)
 }
 
 // mechanismError says that the server does not do a mechanism, and has not
@@ -195,8 +198,7 @@ func (c *Client) distrust(err error) error {
 	if err == nil {
 		return nil
 	}
-	return c.fail(fault.Wrap(err, fault.Auth, "the server could not prove that it knows the password",
-		"this may be another server than it says; check host and certificate"))
+	return c.fail(sasl.Unproven(err))
 }
 
 // challenge reads a continuation, or the status that ends the exchange.

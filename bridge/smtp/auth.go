@@ -14,9 +14,8 @@ import (
 // server does not do a mechanism after all, the next is tried; when it refuses the
 // credentials, none.
 func (c *Client) Login(ctx context.Context, cred sasl.Credentials) error {
-	if strings.ContainsAny(cred.Username+cred.Secret, "\r\n\x00") || cred.Username == "" || cred.Secret == "" {
-		return fault.New(fault.Config, "the user name or the password is empty or contains a line end",
-			"check the user name and where the password comes from")
+	if err := cred.Check(); err != nil {
+		return err
 	}
 	return c.run(ctx, func() error {
 		if !c.wire.Secured() && c.cfg.Security != Plain { // Dial sees to it; this is the last door
@@ -92,7 +91,7 @@ func (c *Client) exchange(m *sasl.Mechanism) error {
 			return err
 		}
 	}
-	return c.fail(fault.New(fault.Protocol, "the server asks without end in "+command, ""))
+	return c.fail(fault.New(fault.Protocol, "the server asks without end in "+command, hintBetween))
 }
 
 // refusal classifies a negative reply within an exchange. Before anything but the
@@ -127,11 +126,11 @@ func (c *Client) cancel(command string, cause error) error {
 	_, _, err := c.reply(command)
 	switch {
 	case err == nil:
-		return c.fail(fault.New(fault.Protocol, "the server goes on with a login that was given up", ""))
+		return c.fail(fault.New(fault.Protocol, "the server goes on with a login that was given up", hintBetween))
 	case !isReply(err) || c.dead != nil:
 		return err
 	}
-	return &mechanismError{fault.Wrap(cause, fault.Protocol, "the server's challenge in "+command+" makes no sense", "")}
+	return &mechanismError{fault.Wrap(cause, fault.Protocol, "the server's challenge in "+command+" makes no sense", hintBetween)}
 }
 
 // distrust ends the session with a server that could not prove that it knows
@@ -140,6 +139,5 @@ func (c *Client) distrust(err error) error {
 	if err == nil {
 		return nil
 	}
-	return c.fail(fault.Wrap(err, fault.Auth, "the server could not prove that it knows the password",
-		"this may be another server than it says; check host and certificate"))
+	return c.fail(sasl.Unproven(err))
 }

@@ -66,6 +66,7 @@ func TestLogin(t *testing.T) {
 		"accepts nothing":  {script: offer("AUTH LOGIN") + "C: AUTH LOGIN\nS: 334\nC*\nS: 334\nC*\nS: 334\nC: *\nS: 235 welcome\n", kind: fault.Protocol, text: "given up"},
 		"another 2xx":      {script: offer("AUTH PLAIN") + "C: AUTH PLAIN\nS: 334\n" + plainAnswer + "S: 250 ok\n", kind: fault.Protocol, text: "answered 250"},
 
+		"not now":                  {script: offer("AUTH CRAM-MD5 PLAIN") + "C: AUTH CRAM-MD5\nS: 503 5.5.1 bad sequence\n", kind: fault.Protocol, text: "now"},
 		"mechanism not done":       {script: offer("AUTH CRAM-MD5 PLAIN") + "C: AUTH CRAM-MD5\nS: 504 5.5.4 unrecognized\nC: AUTH PLAIN\nS: 334\n" + plainAnswer + "S: 235 ok\n"},
 		"refused before it begins": {script: offer("AUTH CRAM-MD5 PLAIN") + "C: AUTH CRAM-MD5\nS: 535 no\nC: AUTH PLAIN\nS: 334\n" + plainAnswer + "S: 235 ok\n"},
 		"none done":                {script: offer("AUTH CRAM-MD5 PLAIN") + "C: AUTH CRAM-MD5\nS: 504 no\nC: AUTH PLAIN\nS: 504 no\n", kind: fault.Config, text: "does not do PLAIN"},

@@ -16,6 +16,7 @@ const (
 	hintAuth     = "check the user name and the password; some providers want an app password, or sending by SMTP switched on in their settings"
 	hintSTARTTLS = `set tls = "implicit" (port 465) where the provider has it; tls = "none" sends the password readable`
 	hintWait     = mailconn.HintWait
+	hintBetween  = "it is tried again by itself; if it stays so, ask the provider, or look for a firewall or virus scanner that changes what the server says"
 	hintTamper   = "somebody may be tampering with the connection; try another network"
 )
 
@@ -42,6 +43,7 @@ var meanings = []meaning{
 		hint: "make an app password in the provider's security settings and use it here"},
 	{codes: "534 535", any: "web browser", kind: fault.Auth, text: "the provider wants a login by web browser first", hint: "sign in at the provider's web page once, then try again"},
 	{codes: "530", kind: fault.Auth, text: "the server takes no mail without a login", hint: hintAuth},
+	{codes: "503", kind: fault.Protocol, text: "the server does not take this command now", hint: hintBetween},
 	{codes: "535", kind: fault.Auth, text: "user name or password refused", hint: hintAuth},
 }
 
@@ -67,12 +69,12 @@ func says(text, phrases string) bool {
 
 // aboutMechanism reports whether a reply in a login that has come to step is about
 // the way of logging in rather than about the credentials. RFC 4954 section 4 has 504
-// for that, others 500 to 503, or words; and before the first step there are no
+// for that, others 500 to 502, or words; and before the first step there are no
 // credentials.
 func (e *ReplyError) aboutMechanism(step int) bool {
 	m, known := e.meaning()
 	switch {
-	case e.Code >= 500 && e.Code <= 504:
+	case e.Code >= 500 && e.Code <= 504 && e.Code != 503:
 		return true
 	case !e.Permanent():
 		return false
@@ -90,11 +92,14 @@ func (e *ReplyError) classified() error {
 	if e.Temporary() {
 		return fault.Wrap(e, fault.Temporary, "the server has a temporary problem", hintWait)
 	}
-	return fault.Wrap(e, fault.Denied, "the server refused", "")
+	return fault.Wrap(e, fault.Denied, "the server refused", "its words say why; where they don't, ask the provider")
 }
 
 // classify makes the fault of an error in an open session.
 func (c *Client) classify(err error) error {
+	if errors.Is(err, mailconn.ErrEndless) {
+		return fault.Wrap(err, fault.Protocol, "the server says too much", hintBetween)
+	}
 	if _, ok := errors.AsType[*fault.Error](err); ok {
 		return err
 	}

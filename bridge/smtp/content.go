@@ -19,7 +19,6 @@ func (c *Client) content(body io.Reader, eightBit bool) (n int64, err error) {
 	s := stuffer{begin: true, eightBit: eightBit}
 	buf := make([]byte, chunk)
 	for {
-		c.wire.Within(c.cfg.Timeouts.Write)
 		got, readErr := body.Read(buf)
 		n += int64(got)
 		out, err := s.stuff(buf[:got])
@@ -62,7 +61,7 @@ type stuffer struct {
 // next call.
 func (s *stuffer) stuff(p []byte) ([]byte, error) {
 	if !s.eightBit && bytes.ContainsFunc(p, func(r rune) bool { return r > 127 }) {
-		return nil, fault.Wrap(ErrEightBit, fault.Denied, "the message has 8-bit text that was not announced", "")
+		return nil, fault.Wrap(ErrEightBit, fault.Denied, "the message has 8-bit text that was not announced", "send it from another mail program")
 	}
 	s.out = s.out[:0]
 	for _, b := range p {
@@ -89,4 +88,4 @@ func (s *stuffer) end() (string, error) {
 	return "\r\n", nil
 }
 
-var errLineEnd = fault.Wrap(ErrLineEnd, fault.Denied, "the message has a line end that no server takes", "")
+var errLineEnd = fault.Wrap(ErrLineEnd, fault.Denied, "the message has a line end that no server takes", "send it from another mail program")

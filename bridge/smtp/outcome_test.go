@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/popbridge/popbridge/bridge/smtp/smtptest"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/testkit/scripted"
 )
 
 // codes are those of the answers to RCPT.
@@ -190,5 +193,59 @@ func TestMeanings(t *testing.T) {
 		if refused, ok := errors.AsType[*ReplyError](err); !ok || refused.Reply != r || !fault.Is(err, kind) {
 			t.Errorf("%v: %v, %v", r, fault.KindOf(err), err)
 		}
+	}
+}
+
+// failing is a connection over which only n bytes of a line can be written.
+type failing struct {
+	net.Conn
+	line string
+	n    int
+}
+
+func (f failing) Write(p []byte) (int, error) {
+	if string(p) != f.line {
+		return f.Conn.Write(p)
+	}
+	n, _ := f.Conn.Write(p[:f.n])
+	return n, syscall.EPIPE
+}
+
+// TestLastWords: what a server said before it went away is why.
+func TestLastWords(t *testing.T) {
+	bubble(t, func(t *testing.T, ctx context.Context) {
+		server := scripted.New(t, smtptest.Hello()+smtptest.Envelope(ann, bob)+"C: DATA\nS: 354\n@packet\nS: 552 5.3.4 too large\n@stall\n", scripted.Lenient())
+		c, err := Dial(ctx, Config{Host: "h", Security: Plain, Dialer: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := server.Dial(ctx, network, addr)
+			return failing{conn, "a\r\n", 0}, err
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := c.Send(ctx, Envelope{From: ann, To: []string{bob}}, strings.NewReader("a\r\n"), always)
+		if refused, ok := errors.AsType[*ReplyError](err); !ok || refused.Code != 552 || out.Phase != Data {
+			t.Errorf("%+v, %v", out, err)
+		}
+	})
+}
+
+// TestTheDotDoesNotLeave: where no byte of it was written the server cannot have the
+// message.
+func TestTheDotDoesNotLeave(t *testing.T) {
+	for n, want := range []Phase{Data, AfterDot, AfterDot} {
+		bubble(t, func(t *testing.T, ctx context.Context) {
+			server := scripted.New(t, smtptest.Hello()+smtptest.Envelope(ann, bob)+"C: DATA\nS: 354\nC*\n@stall\n", scripted.Lenient())
+			c, err := Dial(ctx, Config{Host: "h", Security: Plain, Dialer: func(ctx context.Context, network, addr string) (net.Conn, error) {
+				conn, err := server.Dial(ctx, network, addr)
+				return failing{conn, ".\r\n", n}, err
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			out, err := c.Send(ctx, Envelope{From: ann, To: []string{bob}}, strings.NewReader("a\r\n"), always)
+			if out.Phase != want || !errors.Is(err, syscall.EPIPE) {
+				t.Errorf("%d bytes: %+v, %v", n, out, err)
+			}
+		})
 	}
 }

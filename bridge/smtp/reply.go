@@ -72,7 +72,7 @@ func (c *Client) replyWithin(command string, d time.Duration) (Reply, []string, 
 	r, lines, err := c.receive(d)
 	if err != nil {
 		if nonsense, ok := err.(*nonsenseError); ok {
-			err = fault.Wrap(nonsense, fault.Protocol, "the server's answer to "+verb(command)+" is no reply", "")
+			err = fault.Wrap(nonsense, fault.Protocol, "the server's answer to "+verb(command)+" is no reply", hintBetween)
 		}
 		return Reply{}, nil, c.fail(err)
 	}
@@ -89,7 +89,7 @@ func (c *Client) replyWithin(command string, d time.Duration) (Reply, []string, 
 // unexpected ends the connection because of a reply that cannot be one to command:
 // requests and replies are out of step.
 func (c *Client) unexpected(command string, r Reply) error {
-	return c.fail(fault.New(fault.Protocol, fmt.Sprintf("the server answered %d %s to %s", r.Code, fault.Quote(r.Text), verb(command)), ""))
+	return c.fail(fault.New(fault.Protocol, fmt.Sprintf("the server answered %d %s to %s", r.Code, fault.Quote(r.Text), verb(command)), hintBetween))
 }
 
 // nonsenseError is a line that belongs to no reply.

@@ -95,7 +95,7 @@ func (c *Client) Send(ctx context.Context, e Envelope, body io.Reader, beforeDot
 // fits reports what makes the server unfit for the message, or the envelope for SMTP.
 func (c *Client) fits(e Envelope) error {
 	if len(e.To) == 0 {
-		return fault.Wrap(ErrAddress, fault.Denied, "the message has no recipient", "")
+		return fault.Wrap(ErrAddress, fault.Denied, "the message has no recipient", "add one")
 	}
 	for i, address := range append([]string{e.From}, e.To...) {
 		if !isMailbox(address) || i > 0 && address == "" {

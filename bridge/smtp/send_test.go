@@ -1,11 +1,15 @@
 package smtp
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
+	"net"
 	"strings"
 	"testing"
+
+	"github.com/rs/zerolog"
 
 	"github.com/popbridge/popbridge/bridge/smtp/smtptest"
 	"github.com/popbridge/popbridge/internal/fault"
@@ -148,12 +152,48 @@ func TestWhatDoesNotFitIsNotOffered(t *testing.T) {
 		{Envelope{From: ann, To: []string{strings.Repeat("a", 1001)}}, ErrAddress},
 	} {
 		out, err := c.Send(t.Context(), tt.e, strings.NewReader(""), always)
-		if !errors.Is(err, tt.is) || out.Phase != Connected || !fault.Is(err, fault.Denied) {
+		if !errors.Is(err, tt.is) || out.Phase != Connected || !fault.Is(err, fault.Denied) || fault.Hint(err) == "" {
 			t.Errorf("%+v: %+v, %v", tt.e, out, err)
 		}
 	}
 	if out, err := c.Send(t.Context(), Envelope{From: ann, To: []string{bob}, Size: 1000}, strings.NewReader(""), always); err != nil || out.Phase != Answered {
 		t.Errorf("%+v, %v", out, err)
+	}
+}
+
+func TestLiteral(t *testing.T) {
+	for addr, want := range map[net.Addr]string{
+		&net.TCPAddr{IP: net.ParseIP("192.0.2.1"), Port: 5}:             "[192.0.2.1]",
+		&net.TCPAddr{IP: net.ParseIP("2001:db8::1"), Port: 5}:           "[IPv6:2001:db8::1]",
+		&net.TCPAddr{IP: net.ParseIP("fe80::1"), Zone: "eth0", Port: 5}: "[IPv6:fe80::1]",
+		&net.TCPAddr{IP: net.ParseIP("::ffff:192.0.2.1"), Port: 5}:      "[192.0.2.1]",
+		&net.UnixAddr{Name: "/run/x"}:                                   "[127.0.0.1]",
+	} {
+		if got := literal(addr); got != want {
+			t.Errorf("%v: %s", addr, got)
+		}
+	}
+}
+
+// TestTheTraceHasNoContent: neither of messages nor of secrets.
+func TestTheTraceHasNoContent(t *testing.T) {
+	var trace bytes.Buffer
+	server := scripted.New(t, smtptest.Hello()+smtptest.Login()+smtptest.Taken(ann, bob))
+	c, err := Dial(t.Context(), Config{Host: "h", Security: Plain, Dialer: server.Dial, Trace: zerolog.New(&trace).Level(zerolog.TraceLevel)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.Login(t.Context(), credentials); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Send(t.Context(), Envelope{From: ann, To: []string{bob}}, strings.NewReader("Subject: private\r\n"), always); err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]bool{"private": false, credentials.Secret: false, b64("\x00ann\x00s3cret"): false, "***": true, `"size":18`: true, "RCPT TO:<bob@b.example>": true, "queued": true} {
+		if strings.Contains(trace.String(), text) != want {
+			t.Errorf("%s in the trace: %v\n%s", text, !want, trace.String())
+		}
 	}
 }
 

@@ -1,9 +1,11 @@
 package smtp
 
 import (
+	"context"
 	"crypto/tls"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/popbridge/popbridge/bridge/smtp/smtptest"
 	"github.com/popbridge/popbridge/internal/fault"
@@ -105,6 +107,27 @@ func TestNoWayAroundTLS(t *testing.T) {
 	}
 }
 
+// TestTheServerAnswersBeforeItIsAskedUnderTLS: a record that was not read yet is found
+// as well.
+func TestTheServerAnswersBeforeItIsAskedUnderTLS(t *testing.T) {
+	ca, now := testkit.CA(t, "mail.example.com"), time.Now()
+	before := "@tls\nS: 220 ok\n" + smtptest.Extended("AUTH PLAIN") + smtptest.Login() + smtptest.Envelope(ann, bob, cat) + "C: DATA\n"
+	for script, want := range map[string]Phase{
+		"S: 354 go\nC.\nS: 250 queued\n":                                                 Answered,
+		"S: 354 go\n@packet\nS: 250 queued\n@stall\n":                                    Data,
+		"S: 354 go\nC: Subject: a\nC: \nS: 250-queued\n@packet\nS: 250 queued\n@stall\n": Data,
+		"S: 354 go\nC: Subject: a\n@close\n":                                             Data,
+		"S: 354 go\nC.\nS: 250-queued\n@packet\n@cut\n":                                  AfterDot,
+	} {
+		bubble(t, func(t *testing.T, ctx context.Context) {
+			s := play(ctx, before+script, impatient(Implicit, ca, now), scripted.WithTLS(ca.ServerConfig))
+			if s.out.Phase != want || s.out.Final.Positive() != (want == Answered) {
+				t.Errorf("%s: %+v, %v", script, s.out, s.err)
+			}
+		})
+	}
+}
+
 func TestPins(t *testing.T) {
 	ca := testkit.CA(t, "mail.example.com")
 	for pin, ok := range map[Pin]bool{mailconn.PinOf(leafOf(t, ca)): true, {1}: false} {
@@ -169,5 +192,31 @@ func TestHello(t *testing.T) {
 		if c != nil {
 			_ = c.Close()
 		}
+	}
+}
+
+// TestOverTCP goes once through what the other tests have in memory only.
+func TestOverTCP(t *testing.T) {
+	ca := testkit.CA(t)
+	script := opening + "S: 250-h\nS: 250 STARTTLS\nC: STARTTLS\nS: 220 go\n@tls\n" + smtptest.Extended("PIPELINING", "AUTH PLAIN") + smtptest.Login()
+	for ending, want := range map[string]Phase{
+		smtptest.Taken(ann, bob) + smtptest.Quit:                             Answered,
+		smtptest.Envelope(ann, bob) + "C: DATA\nS: 354\nC.\n@close\n":        AfterDot,
+		smtptest.Envelope(ann, bob) + "C: DATA\nS: 354\nC.\nS: 250-\n@cut\n": AfterDot,
+		smtptest.Envelope(ann, bob) + "C: DATA\n@cut\n":                      Data,
+	} {
+		server := scripted.Listen(t, script+ending, scripted.WithTLS(ca.ServerConfig), scripted.WithSplit(3))
+		c, err := Dial(t.Context(), Config{Host: "127.0.0.1", Port: server.Port(), Security: StartTLS, TLS: &tls.Config{RootCAs: ca.CertPool}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Login(t.Context(), credentials); err != nil {
+			t.Error(err)
+		}
+		out, err := c.Send(t.Context(), Envelope{From: ann, To: []string{bob}}, strings.NewReader(bodyOf), always)
+		if out.Phase != want || (err == nil) != (want == Answered) || err != nil && !fault.Is(err, fault.Temporary) {
+			t.Errorf("%s: %+v, %v", ending, out, err)
+		}
+		_ = c.Quit(t.Context())
 	}
 }

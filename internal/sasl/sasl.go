@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/xdg-go/scram"
+
+	"github.com/popbridge/popbridge/internal/fault"
 )
 
 // Credentials are what a login needs.
@@ -17,6 +19,16 @@ type Credentials struct {
 	Username string
 	Secret   string // password, or access token
 	Token    bool   // Secret is an OAuth 2.0 access token
+}
+
+// Check reports what no server could be sent: an empty name or secret, a line end or a
+// NUL in one.
+func (c Credentials) Check() error {
+	if strings.ContainsAny(c.Username+c.Secret, "\r\n\x00") || c.Username == "" || c.Secret == "" {
+		return fault.New(fault.Config, "the user name or the password is empty or contains a line end",
+			"check the user name and where the password comes from")
+	}
+	return nil
 }
 
 // Mechanism is the client's side of one login. Names go out without an initial
@@ -32,6 +44,13 @@ type Mechanism struct {
 
 // ErrServerUnproven says that the server did not show that it knows the password.
 var ErrServerUnproven = errors.New("server signature missing or wrong")
+
+// Unproven is what a person reads of ErrServerUnproven. The session has to end: such a
+// server must not get to see the password by another mechanism.
+func Unproven(err error) error {
+	return fault.Wrap(err, fault.Auth, "the server could not prove that it knows the password",
+		"this may be another server than it says; check host and certificate")
+}
 
 var errTooManySteps = errors.New("one challenge too many")
 
