@@ -165,10 +165,15 @@ func TestAnIndexThatIsNotOneOfPopbridgeIsNotRestored(t *testing.T) {
 		"negative size": {`UPDATE message SET size = -1`},
 		"LAN, chosen":   {`INSERT INTO device (name, hash, read_only, created_at, lan) VALUES ('x', 'y', 0, 1, 1)`},
 		"UIDNEXT":       {`UPDATE mailbox SET uidnext = 1 << 40`},
+		"outgoing hash": {`UPDATE outgoing SET hash = x'2e2e2f'`},
+		"two lines":     {`UPDATE outgoing_recipient SET address = 'a@b.example>' || char(13, 10) || 'DATA'`},
+		"sender":        {`UPDATE outgoing SET sender = char(10)`},
+		"no such state": {`UPDATE outgoing SET state = 6`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newStore(t)
 			r.fill("INBOX", 2)
+			r.submit(r.submission(1))
 			dir := t.TempDir()
 			r.backup(dir)
 			m, err := ReadBackup(dir)

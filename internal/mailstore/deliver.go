@@ -78,7 +78,7 @@ func (t *tx) deliver(d Delivery) (Delivered, error) {
 		return Delivered{}, err
 	}
 	if b.Outbox {
-		return Delivered{}, errOutbox
+		return Delivered{}, ErrOutbox
 	}
 	if d.Replaces != nil {
 		if err := t.expungeReplaced(*d.Replaces); err != nil {

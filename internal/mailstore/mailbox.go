@@ -10,14 +10,11 @@ import (
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
-const (
-	inbox  = "INBOX"
-	drafts = "Drafts"
-)
+const inbox = "INBOX"
 
 // defaultMailboxes are those of a new store (RFC 6154).
 var defaultMailboxes = []struct{ name, specialUse string }{
-	{inbox, ""}, {"Archive", `\Archive`}, {drafts, `\Drafts`}, {"Junk", `\Junk`}, {"Sent", `\Sent`}, {"Trash", `\Trash`},
+	{inbox, ""}, {"Archive", `\Archive`}, {"Drafts", `\Drafts`}, {"Junk", `\Junk`}, {"Sent", `\Sent`}, {"Trash", `\Trash`},
 }
 
 var specialUses = []string{`\All`, `\Archive`, `\Drafts`, `\Flagged`, `\Important`, `\Junk`, `\Sent`, `\Trash`}
@@ -210,7 +207,7 @@ func (s *Store) DeleteMailbox(ctx context.Context, name string) error {
 			return fault.New(fault.Conflict, "INBOX cannot be deleted", "")
 		}
 		if b.Outbox {
-			return errOutbox
+			return ErrOutbox
 		}
 		tree, err := t.below(name)
 		if err != nil {
@@ -262,7 +259,7 @@ func (s *Store) RenameMailbox(ctx context.Context, from, to string) error {
 			return err
 		}
 		if b.Outbox {
-			return errOutbox
+			return ErrOutbox
 		}
 		if _, err := t.named(to); !errors.Is(err, errNoMailbox) {
 			return errors.Join(err, errMailboxExists)

@@ -41,7 +41,7 @@ func (s *Store) transfer(ctx context.Context, doing string, src MailboxID, uids 
 func (t *tx) transfer(from *box, uids []UID, to *box, move bool) (CopyResult, error) {
 	out := CopyResult{UIDValidity: to.UIDValidity}
 	if to.Outbox {
-		return out, errOutbox
+		return out, ErrOutbox
 	}
 	rows, err := t.pick(from.ID, uids)
 	if err != nil {

@@ -15,13 +15,13 @@ import (
 // them. Only Submit adds to it. What is taken out of it by any way but having been sent
 // is cancelled, which is refused while it is being handed over.
 
-var (
-	errOutbox     = fault.New(fault.Denied, "the Outbox holds the messages on their way out, and changes only with them", "")
-	errHandedOver = fault.New(fault.Conflict, "the message is being handed to the mail server at this moment", "wait until that is decided; it shows in the Outbox")
-)
+// ErrOutbox refuses what would change the Outbox.
+var ErrOutbox = fault.New(fault.Denied, "the Outbox holds the messages on their way out, and changes only with them", "")
+
+var errHandedOver = fault.New(fault.Conflict, "the message is being handed to the mail server at this moment", "wait until that is decided; it shows in the Outbox")
 
 // outbox returns the Outbox, making it where there is none. A mailbox of its name that
-// has mail in it stays what it is.
+// ever had mail in it stays what it is.
 func (t *tx) outbox() (*box, error) {
 	var id MailboxID
 	err := t.get(`SELECT id FROM mailbox WHERE id = `+outboxID, nil, &id)
@@ -40,7 +40,7 @@ func (t *tx) outbox() (*box, error) {
 		if err != nil {
 			return nil, err
 		}
-		if found.Messages == 0 && found.SpecialUse == "" {
+		if found.UIDNext == 1 && found.SpecialUse == "" { // otherwise mail may come into it
 			b = found
 		}
 	}
@@ -226,6 +226,9 @@ func (t *tx) repairOutbox() error {
 		}
 	}
 	var uids []UID
+	if err == nil {
+		err = t.exec(`DELETE FROM outgoing_recipient WHERE outgoing_id NOT IN (SELECT id FROM outgoing)`)
+	}
 	if err == nil {
 		err = t.rows(`SELECT uid FROM message WHERE `+unknownOutgoing, nil, into(&uids, column))
 	}

@@ -244,7 +244,7 @@ func query(ctx context.Context, t *sql.Tx, text string, scan func(*sql.Rows) err
 	if err != nil {
 		return err
 	}
-	defer st.Close() // the transaction ends anyway
+	defer func() { _ = st.Close() }() // the transaction ends anyway
 	return each(st, ctx, nil, scan)
 }
 

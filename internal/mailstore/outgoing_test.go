@@ -302,6 +302,37 @@ func TestAnOutboxOfThePerson(t *testing.T) {
 	}
 }
 
+// A mailbox into which mail may come is not taken, nor is the one of a special use.
+func TestWhichMailboxBecomesTheOutbox(t *testing.T) {
+	r := newStore(t)
+	r.create("Outbox", "Outbox 2", "Outbox 3")
+	r.append("Outbox", 1)
+	r.expunge("Outbox", 1)
+	must(t, r.RenameMailbox(t.Context(), "Outbox 2", "Other"))
+	_, err := r.CreateMailbox(t.Context(), "Outbox 2", `\Flagged`)
+	must(t, err)
+	r.submit(r.submission(1))
+	r.want("Outbox 3", `1 \Seen letter 1`)
+}
+
+func TestTheOutboxOfAnAccountWithAnotherName(t *testing.T) {
+	r := newStore(t)
+	r.deliver(r.from("home", "A", 1))
+	r.submit(r.submission(1))
+	r.send(r.submission(2))
+	must(t, r.RenameAccounts(t.Context(), map[string]string{"home": "private"}))
+	list, err := r.Outgoing(t.Context())
+	must(t, err)
+	equal(t, "account", list[0].Account, "private")
+	if done := r.comes("private", "B", listed(2)); !done.Duplicate {
+		t.Errorf("%+v", done)
+	}
+	r.lose(removeIndex)
+	list, err = r.Outgoing(t.Context())
+	must(t, err)
+	equal(t, "account", list[0].Account, "private")
+}
+
 func TestOnlySubmitAddsToTheOutbox(t *testing.T) {
 	r := newStore(t)
 	r.append("INBOX", 1)

@@ -17,7 +17,7 @@ import (
 
 // sent does what follows from the first recipient that is accepted.
 func (t *tx) sent(o *outgoingRow, answers []ContentID) error {
-	b, err := t.sentBox()
+	b, err := t.special(`\Sent`, "Sent")
 	if err != nil {
 		return err
 	}
@@ -43,12 +43,13 @@ func (t *tx) sent(o *outgoingRow, answers []ContentID) error {
 	return t.answered(answers)
 }
 
-// sentBox returns the mailbox with the use \Sent, making it where there is none.
-func (t *tx) sentBox() (*box, error) {
+// special returns the mailbox with a special use, making one of that name where there is
+// none.
+func (t *tx) special(use, name string) (*box, error) {
 	var id MailboxID
-	err := t.get(`SELECT id FROM mailbox WHERE special_use = '\Sent'`, nil, &id)
+	err := t.get(`SELECT id FROM mailbox WHERE special_use = ?`, []any{use}, &id)
 	if errors.Is(err, sql.ErrNoRows) {
-		return t.ensure("Sent")
+		return t.ensure(name)
 	}
 	if err != nil {
 		return nil, err

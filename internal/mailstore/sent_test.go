@@ -26,8 +26,10 @@ var asSaved = map[string]func(n int) string{
 	"the same bytes": letter,
 	"without Bcc":    func(n int) string { return strings.Replace(letter(n), "Bcc: secret@example.com\r\n", "", 1) },
 	"another form":   func(n int) string { return strings.Replace(letter(n), "dear", "<p>dear", 1) },
-	"another header": func(n int) string { return "X-Program: 1\r\n" + strings.Replace(letter(n), "To: eva", "To:\r\n eva", 1) },
-	"no Message-ID":  func(n int) string { return strings.Replace(letter(n), "Message-ID:", "X-ID:", 1) },
+	"another header": func(n int) string {
+		return "X-Program: 1\r\n" + strings.Replace(letter(n), "To: eva", "To:\r\n eva", 1)
+	},
+	"no Message-ID": func(n int) string { return strings.Replace(letter(n), "Message-ID:", "X-ID:", 1) },
 }
 
 func TestWhatAMailProgramSavesBeforeItIsSent(t *testing.T) {
