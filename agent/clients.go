@@ -63,7 +63,7 @@ func (s *imapServers) Listening() []string {
 	servers := s.loopback()
 	for _, addr := range append(slices.Clone(s.config().IMAP.Listen), slices.Sorted(maps.Keys(servers))...) { // in the order of the config
 		if one := servers[addr]; one != nil {
-			if bound, _ := one.bound.Load().(string); bound != "" && !slices.Contains(addrs, bound) {
+			if bound := one.at(); bound != "" && !slices.Contains(addrs, bound) {
 				addrs = append(addrs, bound)
 			}
 		}
@@ -78,7 +78,7 @@ func (s *imapServers) LAN() (listen []string, clients []operations.LANClient) {
 	servers := s.lan()
 	for _, addr := range slices.Sorted(maps.Keys(servers)) {
 		one := servers[addr]
-		if bound, _ := one.bound.Load().(string); bound != "" {
+		if bound := one.at(); bound != "" {
 			listen = append(listen, bound)
 		}
 		for _, c := range one.srv.Sessions() {

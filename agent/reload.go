@@ -71,7 +71,7 @@ func (a *Agent) needRestart(next *config.Config) []health.Condition {
 // cannot be had is a condition and is tried again.
 func (a *Agent) takeServers(ctx context.Context, old, next *config.Config, group *supervise.Group) {
 	servers := a.servers.loopback()
-	wanted := addresses(ctx, next)
+	wanted := addresses(ctx, next.IMAP.Listen)
 	var wg sync.WaitGroup
 	for addr, s := range servers {
 		if old.IMAP.TLS != next.IMAP.TLS || !slices.Contains(wanted, addr) {
