@@ -30,6 +30,8 @@ type Runner struct {
 	status  Status
 	pause   plan.Pause
 	woken   bool // since Serve looked last
+	// extensions is what the server announced last.
+	extensions smtp.Extensions
 
 	// The rest belongs to Serve.
 	session    client                      // nil: there is none
@@ -62,6 +64,14 @@ func (r *Runner) Status() Status {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.status
+}
+
+// Extensions is what the server of the account announced last: the zero value before the
+// first session.
+func (r *Runner) Extensions() smtp.Extensions {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.extensions
 }
 
 // Wake tells that the network is back, the computer woke, a poll of the account went

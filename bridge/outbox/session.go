@@ -27,6 +27,7 @@ type client interface {
 	Login(context.Context, sasl.Credentials) error
 	Send(context.Context, smtp.Envelope, io.Reader, func(context.Context) error) (smtp.Outcome, error)
 	Quit(context.Context) error
+	Extensions() smtp.Extensions
 	Close() error
 }
 
@@ -59,6 +60,9 @@ func (r *Runner) open(ctx context.Context) (plan.Trouble, error) {
 		return troubleOf(err, true), err
 	}
 	r.session = session
+	r.mu.Lock()
+	r.extensions = session.Extensions()
+	r.mu.Unlock()
 	return plan.None, nil
 }
 
