@@ -14,6 +14,7 @@ import (
 // imapServers are the servers of all addresses. They implement operations.Clients.
 type imapServers struct {
 	config func() *config.Config
+	smtp   *smtpAccess
 
 	mu     sync.Mutex
 	byAddr map[string]*imapServer // of this machine's mail clients, by configured address
@@ -120,4 +121,8 @@ func (s *imapServers) Disconnect(user, device string) {
 	for _, one := range s.all() {
 		one.srv.Disconnect(user, device)
 	}
+	s.smtp.disconnect(user, device)
 }
+
+// Submission returns the addresses that take what mail clients send now.
+func (s *imapServers) Submission() []string { return s.smtp.listening() }

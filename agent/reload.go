@@ -38,6 +38,8 @@ func (a *Agent) Reload() {
 	}
 	stopped, started := a.accounts.Take(next, func() { a.cfg.Store(next) })
 	a.takeServers(group.Context, old, next, group)
+	a.sending.Take()
+	a.smtp.look()
 	a.lan.look()
 	a.web.look()
 	a.users.Report(group.Context)

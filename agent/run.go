@@ -82,6 +82,8 @@ func (a *Agent) start(ctx context.Context) (*supervise.Group, error) {
 	}
 	group.Start(a.watchOutside)
 	group.Start(a.keepUp)
+	a.sending.Serve(group)
+	a.smtp.begin(group)
 	a.lan.begin(group)
 	a.web.begin(group)
 	group.Start(newNotices(a).run)

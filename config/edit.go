@@ -132,7 +132,7 @@ func accountTexts(data []byte) ([]accountText, error) {
 	shift := bom(data)
 	var accounts []accountText
 	root, inside, direct, send := true, false, false, false // no table; an account or a table of it; the account itself; its table send
-	floor := shift                             // the line below the last key or table: what is above it is no comment
+	floor := shift                                          // the line below the last key or table: what is above it is no comment
 	err := expressions(data, func(n *unstable.Node, keys []string, line, last int) error {
 		if n.Kind == unstable.KeyValue {
 			value := valueStart(data, last)
