@@ -201,12 +201,15 @@ func TestAnOlderCopyIsHeld(t *testing.T) {
 	lease := Lease{From: 1, To: 1}
 	r.agentOf(&lease)
 	id := r.submit(r.submission(1))
-	must(t, r.Close()) // without a word to the lease
 	older := filepath.Join(t.TempDir(), "older")
 	must(t, os.CopyFS(older, os.DirFS(r.dir)))
+	killed := &rig{t: t, clock: r.clock, dir: filepath.Join(t.TempDir(), "killed")}
+	must(t, os.CopyFS(killed.dir, os.DirFS(r.dir)))
+	at := lease
+	killed.agentOf(&at)
+	equal(t, "killed", killed.queue(), "1 1/0 eva=1")
+	must(t, killed.Close())
 
-	r.agentOf(&lease)
-	equal(t, "killed", r.queue(), "1 1/0 eva=1")
 	r.handover(id)
 	r.attempted(id, accepted("eva@example.com"))
 	must(t, r.Close())
