@@ -65,7 +65,7 @@ func TestCrashAtEveryStep(t *testing.T) {
 
 // The same with the store as it is on the disk, at some of the steps.
 func TestCrashWithAStore(t *testing.T) {
-	crashAtSteps(t, rounds.Of(5, 3), func(t *testing.T) *rig { return newRigWith(t, newStoreQueue(t, time.Now)) })
+	crashAtSteps(t, 5, func(t *testing.T) *rig { return newRigWith(t, newStoreQueue(t, time.Now)) })
 }
 
 func crashAtSteps(t *testing.T, every int, newRig func(*testing.T) *rig) {
@@ -143,7 +143,7 @@ func TestTroubledWeek(t *testing.T) {
 
 // The same with a store on the disk.
 func TestTroubledWeekWithAStore(t *testing.T) {
-	for seed := range uint64(rounds.Of(2, 4)) {
+	for seed := range uint64(2) {
 		synctest.Test(t, func(t *testing.T) { newTrouble(newRigWith(t, newStoreQueue(t, time.Now)), seed).run() })
 	}
 }
