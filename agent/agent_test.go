@@ -164,7 +164,7 @@ func TestTroubleStaysWhereItIs(t *testing.T) {
 	agenttest.SameBytes(t, agenttest.Read(t, r.Addr, "ann", "INBOX"), good.Sent)
 	agenttest.Eventually(t, "the damaged store is one condition", func() bool { return r.Codes() == "store-corrupt" })
 	for _, acc := range r.Status().Accounts {
-		if acc.Name == "damaged" && (acc.LastError == "" || acc.State != "backoff") {
+		if acc.Name == "damaged" && (acc.LastError == "" || acc.Kind != "corrupt" || acc.State != "backoff") {
 			t.Errorf("status: %+v", acc)
 		}
 	}
@@ -231,7 +231,7 @@ func TestAnAccountThatCannotBeMade(t *testing.T) {
 	r.Configure(agenttest.Plain, home)
 	r.Start()
 	agenttest.Eventually(t, "the missing file is a condition", func() bool { return r.Codes() == "account-config" })
-	if got := r.Status().Accounts[0]; got.State != "backoff" || !strings.Contains(got.LastError, "ca_file") {
+	if got := r.Status().Accounts[0]; got.State != "backoff" || got.Kind != "config" || !strings.Contains(got.LastError, "ca_file") {
 		t.Errorf("status: %+v", got)
 	}
 	pem, err := os.ReadFile(ca.CAFile)

@@ -43,6 +43,10 @@ func (l *lanAccess) Pair(ctx context.Context, ask operations.Pair) (operations.P
 	if err != nil {
 		return operations.Pairing{}, fault.Wrap(err, fault.Corrupt, "the authority of the local network cannot be read", "restore the folder tls from a backup")
 	}
+	shown, err := trust.Read(datadir.ServerFile(datadir.LANAuthorityFile(l.agent.first.DataDir)))
+	if err != nil {
+		return operations.Pairing{}, fault.Wrap(err, fault.Corrupt, "the certificate of the local network cannot be read", "start popbridge again: it makes another one")
+	}
 	l.page.Stop() // which has the port
 	ln, err := listenNear(ctx, addr)
 	if err != nil {
@@ -55,7 +59,7 @@ func (l *lanAccess) Pair(ctx context.Context, ask operations.Pair) (operations.P
 	l.agent.log.Info().Str("user", ask.User).Str("device", ask.Device).Str("listen", ln.Addr().String()).Stringer("for", lan.PageFor).
 		Msg("page to set a phone up is served")
 	return operations.Pairing{URL: "https://" + ln.Addr().String() + "/" + page.Token, Until: time.Now().Add(lan.PageFor),
-		Fingerprint: lan.Fingerprint(ca.Raw), Host: mailbox.Host, Port: mailbox.Port}, nil
+		PageFingerprint: lan.Fingerprint(shown.Raw), Fingerprint: lan.Fingerprint(ca.Raw), Host: mailbox.Host, Port: mailbox.Port}, nil
 }
 
 func listenNear(ctx context.Context, addr netip.AddrPort) (net.Listener, error) {

@@ -2,6 +2,7 @@ package test
 
 import (
 	"bufio"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -21,11 +22,11 @@ import (
 // pairing follows the link of a new device, and sets a client up with what is there.
 func (r *lanRig) pairing(t *testing.T) {
 	out := r.run("device", "add", "tablet", "--lan")
-	found := regexp.MustCompile(`(?s)password: ([a-z2-7-]+)\n.*\n  (https://192\.168\.77\.1:1994)(/[A-Z2-7]{26})\n.*fingerprint:\n  ([0-9A-F ]+)\n`).FindStringSubmatch(out)
+	found := regexp.MustCompile(`(?s)password: ([a-z2-7-]+)\n.*\n  (https://192\.168\.77\.1:1994)(/[A-Z2-7]{26})\n.*fingerprint:\n  ([0-9A-F ]+)\n.*fingerprint:\n  ([0-9A-F ]+)\n`).FindStringSubmatch(out)
 	if found == nil {
 		t.Fatalf("device add: %s", out)
 	}
-	password, origin, path, fingerprint := found[1], found[2], found[3], found[4]
+	password, origin, path, shown, fingerprint := found[1], found[2], found[3], found[4], found[5]
 	get := func(path, host string) (status int, body string) {
 		t.Helper()
 		must(t, r.phone.do(func() error {
@@ -35,6 +36,12 @@ func (r *lanRig) pairing(t *testing.T) {
 			}
 			secure := tls.Client(conn, &tls.Config{RootCAs: r.roots, ServerName: "192.168.77.1"})
 			defer func() { _ = secure.Close() }()
+			if err := secure.Handshake(); err != nil {
+				return err
+			}
+			if got := fmt.Sprintf("% X", sha256.Sum256(secure.ConnectionState().PeerCertificates[0].Raw)); got != shown {
+				return fmt.Errorf("the phone is shown a certificate of %s, and was told of %s", got, shown)
+			}
 			if _, err := fmt.Fprintf(secure, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", path, host); err != nil {
 				return err
 			}

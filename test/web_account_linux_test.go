@@ -93,7 +93,7 @@ func TestWebAccountDeletions(t *testing.T) {
 	b.shot("account")
 	narrow(b)
 	b.enter("Keep there", "The newest")
-	b.shows("The newest 0 messages stay at the provider")
+	b.shows("Enter a number.")
 	b.enter("How many", "some")
 	b.click("Save")
 	b.shows("does not say how many messages")
@@ -124,13 +124,16 @@ func TestWebAccountDeletions(t *testing.T) {
 	narrow(b)
 	must(t, d.Put("home", testkit.Message(3)))
 	b.click("Allow these 2 deletions")
+	b.shows("Delete 2 messages at the provider?")
+	b.click("Delete there")
 	b.shows("What would be deleted has changed meanwhile")
 	b.shows("3 messages would be deleted at the provider. They wait for you.")
 	if n, err := d.Count("home"); err != nil || n != 4 {
 		t.Errorf("%d messages at the provider, %v", n, err)
 	}
 	b.click("Allow these 3 deletions")
-	b.shows("Allowed. A fetch that deletes them")
+	b.click("Delete there")
+	b.shows("3 messages were deleted at the provider.")
 	eventually(t, "what was allowed is deleted", func() (bool, error) {
 		n, err := d.Count("home")
 		return n == 1, err

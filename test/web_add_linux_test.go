@@ -109,7 +109,7 @@ func TestWebAdd(t *testing.T) {
 	b.click("For some days")
 	b.enter("Days", "1")
 	b.shows("one day after it was fetched")
-	b.shows("Nothing is deleted at the provider in the next day.")
+	b.shows("Nothing is deleted at the provider in the next day; then each message is")
 	b.click("The newest messages")
 	b.enter("Messages", "many")
 	b.click("Add the account")
@@ -230,7 +230,7 @@ func TestWebAddDoubts(t *testing.T) {
 	b.click("Test")
 	b.shows("Confirm this, or go back.")
 	b.shot("add-doubts")
-	b.click("pop.else.test is outside of example.com. I know that it is the server of my provider.")
+	b.click("pop.else.test: outside of example.com. I know that my provider uses this.")
 	b.click("Test")
 	b.shows("Confirm this, or go back.")
 	if n := eval[int](b, `return tries`); n != 0 {

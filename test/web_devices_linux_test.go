@@ -108,6 +108,7 @@ func TestWebDevices(t *testing.T) {
 	b.shows("Connected since")
 	b.click("Add a device")
 	b.shows("popbridge does not serve the local network")
+	b.shows("below it enabled = true")
 	b.click("Make its password")
 	b.shows("Give it a name.")
 	b.enter("Name", "test")
@@ -120,6 +121,9 @@ func TestWebDevices(t *testing.T) {
 	if said := eval[int](b, `return document.querySelectorAll(".failed p:not([lang])").length`); said != 0 {
 		t.Error("an English page says twice what happened")
 	}
+	b.enter("Name", strings.Repeat("long", 17))
+	b.click("Make its password")
+	b.shows("The name is longer than 64 characters.")
 	b.enter("Name", name)
 	b.tick("It may only read")
 	b.click("Only some folders")
@@ -207,6 +211,7 @@ func TestWebDevices(t *testing.T) {
 	b.shot("devices-change")
 	b.click("Save")
 	b.gone("only read")
+	b.shows(name + " is changed.")
 	b.until("MOVE is off", `[...document.querySelectorAll(".card dd")].some(e => e.innerText === "MOVE")`)
 	disconnected(t, client)
 	client, err = imapclient.DialStartTLS(rig.Addr(p.Port), options)
@@ -259,6 +264,24 @@ func TestWebDevices(t *testing.T) {
 		t.Error("a revoked device logs in")
 	}
 	must(t, c.Noop().Wait())
+
+	// A lost password is replaced: shown once, it logs in, and the former one does not.
+	b.click("Set it up: lap\ufffdpot")
+	b.shows("If it is lost, make a new one.")
+	b.click("New password")
+	b.shows("The password that it has ends at once")
+	b.click("New password")
+	b.shows("The password is shown this once only.")
+	fresh := b.value("Password")
+	if asks := eval[bool](b, `const e = new Event("beforeunload", {cancelable: true}); return !dispatchEvent(e)`); !asks {
+		t.Error("the page can be closed without a question while it shows a password")
+	}
+	must(t, again.Login(localUser, fresh).Wait())
+	b.click("Done")
+	b.shows("Connected since")
+	if asks := eval[bool](b, `const e = new Event("beforeunload", {cancelable: true}); return !dispatchEvent(e)`); asks {
+		t.Error("the browser asks although no password is shown")
+	}
 	b.quiet(origin)
 }
 

@@ -118,7 +118,7 @@ func (ac *Account) Status() bridge.Status {
 		if IsHeld(ac.err) {
 			state = bridge.Paused
 		}
-		return bridge.Status{Account: ac.Config.Name, State: state, LastError: ac.err.Error()}
+		return bridge.Status{Account: ac.Config.Name, State: state, LastError: ac.err.Error(), Kind: fault.KindOf(ac.err)}
 	default:
 		state := bridge.Idle
 		if ac.Config.Paused {

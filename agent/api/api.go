@@ -56,6 +56,7 @@ func Routes(ops operations.Operations) []Route {
 		plain("GET /devices", func(ctx context.Context, _ struct{}) ([]operations.Device, error) { return ops.Devices(ctx) }),
 		plain("POST /devices", ops.AddDevice),
 		plain("PATCH /devices", ops.SetDevice),
+		plain("POST /devices/password", ops.NewPassword),
 		plain("POST /devices/pair", ops.Pair),
 		plain("DELETE /devices", func(ctx context.Context, ask operations.Device) (struct{}, error) {
 			return struct{}{}, ops.RevokeDevice(ctx, ask.User, ask.Name)

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -22,7 +23,7 @@ func (a *app) newDeviceCommand() *cobra.Command {
 	return parentOf("device", "Manage the logins of mail programs",
 		"Every mail program logs in with the user of its accounts and a password of its\n"+
 			"own, which can be revoked without touching the others.",
-		a.newDeviceAddCommand(), a.newDeviceSetCommand(), a.newDeviceListCommand(), a.newDeviceRevokeCommand())
+		a.newDeviceAddCommand(), a.newDeviceSetCommand(), a.newDeviceListCommand(), a.newDevicePasswordCommand(), a.newDeviceRevokeCommand())
 }
 
 func (a *app) newDeviceAddCommand() *cobra.Command {
@@ -62,6 +63,35 @@ func (a *app) newDeviceListCommand() *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE:    func(c *cobra.Command, _ []string) error { return a.deviceList(c.Context()) },
 	})
+}
+
+func (a *app) newDevicePasswordCommand() *cobra.Command {
+	var ask operations.DeviceLogin
+	c := a.addJSON(&cobra.Command{
+		Use:   "password NAME",
+		Short: "Make a new password for a mail program; prints it once",
+		Long: "Makes a password in place of the one that a mail program has, which is lost or known\n" +
+			"to others, and prints it once. The program is disconnected, and comes back with the\n" +
+			"new password only. What it may do and see stays.",
+		Example: "  popbridge device password laptop",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			ask.Device = args[0]
+			return a.with(c.Context(), func(ops operations.Operations) error {
+				made, err := ops.NewPassword(c.Context(), ask)
+				switch {
+				case made.Password == "":
+					return err
+				case a.json:
+					return errors.Join(err, a.printJSON(map[string]any{"user": made.User, "name": made.Name, "password": made.Password}))
+				}
+				a.printf("device %s of user %s has a new password\npassword: %s\nIt is shown this once only.\n", made.Name, made.User, made.Password)
+				return err
+			})
+		},
+	})
+	c.Flags().StringVar(&ask.User, "user", "", "the `USER` it belongs to, when several have one of that name")
+	return c
 }
 
 func (a *app) newDeviceRevokeCommand() *cobra.Command {

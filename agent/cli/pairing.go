@@ -42,6 +42,7 @@ func (a *app) printPairing(p *operations.Pairing) {
 		a.complain("warning", err.Error())
 	}
 	a.printf("The phone warns that it does not know the certificate of the page: it cannot yet. It is the\n"+
-		"right one if the authority that the page lets you install has this SHA-256 fingerprint:\n  %s\n"+
-		"By hand: IMAP, server %s, port %d, SSL/TLS.\n", p.Fingerprint, p.Host, p.Port)
+		"right one if its details have this SHA-256 fingerprint:\n  %s\n"+
+		"The page lets you install an authority. Trust it only if it has this other SHA-256 fingerprint:\n  %s\n"+
+		"By hand: IMAP, server %s, port %d, SSL/TLS.\n", p.PageFingerprint, p.Fingerprint, p.Host, p.Port)
 }

@@ -23,6 +23,7 @@ var byPage = map[string]string{
 	"device add":       "GET /devices/choices, POST /devices/new, POST /devices/phone",
 	"device list":      "GET /devices",
 	"device set":       "PATCH /devices",
+	"device password":  "POST /devices/password",
 	"device revoke":    "DELETE /devices",
 	"client-setup":     "POST /devices/client",
 	"trust install":    "(it changes what the whole system trusts, which a page may not)",

@@ -112,6 +112,10 @@ func (c *Client) SetDevice(ctx context.Context, d operations.SetDevice) (operati
 	return call[operations.Device](ctx, c, "PATCH", "/v1/devices", d)
 }
 
+func (c *Client) NewPassword(ctx context.Context, ask operations.DeviceLogin) (operations.MadeDevice, error) {
+	return call[operations.MadeDevice](ctx, c, "POST", "/v1/devices/password", ask)
+}
+
 func (c *Client) Pair(ctx context.Context, ask operations.Pair) (operations.Pairing, error) {
 	return call[operations.Pairing](ctx, c, "POST", "/v1/devices/pair", ask)
 }

@@ -125,6 +125,10 @@ func (f *fakeOps) SetDevice(_ context.Context, d operations.SetDevice) (operatio
 	return f.devices[0], f.err
 }
 
+func (f *fakeOps) NewPassword(_ context.Context, ask operations.DeviceLogin) (operations.MadeDevice, error) {
+	return operations.MadeDevice{Device: operations.Device{User: ask.User, Name: ask.Device}, Password: "made"}, f.err
+}
+
 func (f *fakeOps) Devices(context.Context) ([]operations.Device, error) { return f.devices, f.err }
 
 func (f *fakeOps) Pair(_ context.Context, p operations.Pair) (operations.Pairing, error) {
@@ -252,6 +256,7 @@ func TestEveryOperationAnswersTheSameThroughTheSocket(t *testing.T) {
 	same(t, "set", ops.devices[0])(c.SetDevice(ctx, operations.SetDevice{User: "ann", Name: "pc", ReadOnly: &no, Without: []string{}}))
 	same(t, "asked", "set ann pc false true false")(ops.asked, nil)
 	ops.page = operations.Pairing{URL: "https://192.168.1.20:1994/x", Until: at, Fingerprint: "AB", Host: "192.168.1.20", Port: 1993}
+	same(t, "password", operations.MadeDevice{Device: operations.Device{User: "ann", Name: "pc"}, Password: "made"})(c.NewPassword(ctx, operations.DeviceLogin{User: "ann", Device: "pc"}))
 	same(t, "pair", ops.page)(c.Pair(ctx, operations.Pair{User: "ann", Device: "pc", Identities: []clientfiles.Identity{{Address: "a@example.com"}}}))
 	if !strings.HasPrefix(ops.asked, "pair ann pc [{a@example.com") {
 		t.Errorf("asked %q", ops.asked)

@@ -22,6 +22,11 @@ func LANAuthorityFile(dir string) string {
 	return filepath.Join(dir, "tls", "lan", localtls.AuthorityFile)
 }
 
+// ServerFile is the certificate that a server shows, beside that of its authority.
+func ServerFile(authority string) string {
+	return filepath.Join(filepath.Dir(authority), localtls.ServerFile)
+}
+
 // ReadAuthority returns the certificate in a file of a data folder, nil where there is
 // none yet. An agent may run.
 func ReadAuthority(dir, path string) (*x509.Certificate, error) {

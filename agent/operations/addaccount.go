@@ -163,6 +163,9 @@ func (l *Local) MakeFirstDevice(ctx context.Context, ask DeviceOf) (answer First
 	return answer, err
 }
 
+// FirstDeviceName is how lists name the login that comes with the first account.
+const FirstDeviceName = "Mail program"
+
 // AddFirstDevice makes the login of a mail program, unless the user has one: then both are
 // empty.
 func AddFirstDevice(ctx context.Context, ops People, user string) (name, made string, err error) {
@@ -176,6 +179,6 @@ func AddFirstDevice(ctx context.Context, ops People, user string) (name, made st
 		}
 	}
 	made = password.New()
-	_, err = ops.AddDevice(ctx, AddDevice{User: user, Name: "first", Password: made, Generated: true})
-	return "first", made, err
+	_, err = ops.AddDevice(ctx, AddDevice{User: user, Name: FirstDeviceName, Password: made, Generated: true})
+	return FirstDeviceName, made, err
 }

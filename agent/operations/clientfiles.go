@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/popbridge/popbridge/agent/datadir"
 	"github.com/popbridge/popbridge/agent/lan"
 	"github.com/popbridge/popbridge/installer/clientfiles"
 	"github.com/popbridge/popbridge/internal/fault"
@@ -20,7 +21,7 @@ type ClientFiles interface {
 	// answered this once.
 	NewDevice(ctx context.Context, ask NewDevice) (MadeDevice, error)
 	// ClientSetup is what sets a mail client up for a login that there is.
-	ClientSetup(ctx context.Context, ask DeviceLogin) (ClientSetup, error)
+	ClientSetup(ctx context.Context, ask SetUp) (ClientSetup, error)
 	// PairPhone serves a page for a while that sets a phone up for a device.
 	PairPhone(ctx context.Context, ask DeviceLogin) (PhonePage, error)
 	// Storage says where the mail is, and its backup.
@@ -66,18 +67,28 @@ type DeviceLogin struct {
 	Device string `json:"device"`
 }
 
+// SetUp asks for what sets a mail client up for a device. Looking for the outgoing servers
+// may take a while: with AtOnce these, the files and the QR code are left out.
+type SetUp struct {
+	DeviceLogin
+	AtOnce bool `json:"at_once"`
+}
+
 // ClientSetup is what sets a mail client up for a login. No password is in it.
 type ClientSetup struct {
-	User        string               `json:"user"`
-	Device      string               `json:"device"`
-	Host        string               `json:"host"` // of the IMAP server
-	Port        int                  `json:"port"`
-	Security    string               `json:"security"`    // TLS, STARTTLS or none
-	Here        bool                 `json:"here"`        // only programs of this computer reach it
-	Outgoing    []Outgoing           `json:"outgoing"`    // for each mail address
-	Fingerprint string               `json:"fingerprint"` // of the authority of its certificate, SHA-256; "" without TLS
-	QR          *clientfiles.Drawing `json:"qr"`          // for Thunderbird on Android; null: no phone reaches the server, or no outgoing one is known
-	Files       []ClientFile         `json:"files"`
+	User     string     `json:"user"`
+	Device   string     `json:"device"`
+	Host     string     `json:"host"` // of the IMAP server
+	Port     int        `json:"port"`
+	Security string     `json:"security"` // TLS, STARTTLS or none
+	Here     bool       `json:"here"`     // only programs of this computer reach it
+	Outgoing []Outgoing `json:"outgoing"` // for each mail address
+	// The SHA-256 of the certificate that the server shows, and of its authority, which a
+	// program is to trust; both "" without TLS.
+	ServerFingerprint string               `json:"server_fingerprint"`
+	Fingerprint       string               `json:"fingerprint"`
+	QR                *clientfiles.Drawing `json:"qr"` // for Thunderbird on Android; null: no phone reaches the server, or no outgoing one is known
+	Files             []ClientFile         `json:"files"`
 }
 
 // Outgoing is the server of a provider for mail from an address.
@@ -152,13 +163,17 @@ func (l *Local) NewDevice(ctx context.Context, ask NewDevice) (MadeDevice, error
 	return MadeDevice{d, made}, nil
 }
 
-func (l *Local) ClientSetup(ctx context.Context, ask DeviceLogin) (ClientSetup, error) {
+func (l *Local) ClientSetup(ctx context.Context, ask SetUp) (ClientSetup, error) {
 	cfg := l.users.Config()
 	login, err := FindLogin(ctx, l, cfg, LoginQuery{User: ask.User, Device: ask.Device, Command: l.users.Command})
 	if err != nil {
 		return ClientSetup{}, err
 	}
-	m, err := login.Mailbox(ctx, cfg)
+	mailbox := login.Mailbox
+	if ask.AtOnce {
+		mailbox = login.incoming
+	}
+	m, err := mailbox(ctx, cfg)
 	if err != nil {
 		return ClientSetup{}, err
 	}
@@ -172,7 +187,17 @@ func (l *Local) ClientSetup(ctx context.Context, ask DeviceLogin) (ClientSetup, 
 		s.Outgoing = append(s.Outgoing, out)
 	}
 	if m.Authority != nil {
+		shown, err := datadir.ReadAuthority(cfg.DataDir, datadir.ServerFile(m.CAFile))
+		if err != nil {
+			return ClientSetup{}, err
+		}
+		if shown != nil { // else no program connects yet
+			s.ServerFingerprint = lan.Fingerprint(shown.Raw)
+		}
 		s.Fingerprint = lan.Fingerprint(m.Authority)
+	}
+	if ask.AtOnce {
+		return s, nil
 	}
 	if text, err := m.AndroidQR(); err == nil && !s.Here {
 		code, err := clientfiles.DrawQR(text)

@@ -1,13 +1,17 @@
 package operations_test
 
 import (
+	"crypto/sha256"
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/emersion/go-imap/v2/imapclient"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/popbridge/popbridge/agent/agenttest"
@@ -26,12 +30,25 @@ func TestNewDevice(t *testing.T) {
 	if err != nil || made.User != "ann" || !made.ReadOnly || !cmp.Equal(made.Folders, []string{"INBOX"}) || !regexp.MustCompile(`^([a-z2-7]{4}-){4}[a-z2-7]{4}$`).MatchString(made.Password) {
 		t.Fatalf("%+v, %v", made, err)
 	}
-	s, err := r.Ops().ClientSetup(t.Context(), operations.DeviceLogin{Device: name})
+	s, err := r.Ops().ClientSetup(t.Context(), operations.SetUp{DeviceLogin: operations.DeviceLogin{Device: name}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if s.User != "ann" || s.Device != name || s.Host != "127.0.0.1" || s.Port == 0 || s.Security != "STARTTLS" || !s.Here || s.QR != nil || len(s.Fingerprint) < 64 {
 		t.Errorf("%+v", s)
+	}
+	var shown string
+	if c, err := imapclient.DialStartTLS(r.Addr, &imapclient.Options{TLSConfig: &tls.Config{InsecureSkipVerify: true, VerifyConnection: func(s tls.ConnectionState) error {
+		shown = fmt.Sprintf("% X", sha256.Sum256(s.PeerCertificates[0].Raw))
+		return nil
+	}}}); err != nil || c.Close() != nil {
+		t.Fatal(err)
+	}
+	if s.ServerFingerprint != shown || s.Fingerprint == shown {
+		t.Errorf("a program shows %s; told are %s, and %s of the authority", shown, s.ServerFingerprint, s.Fingerprint)
+	}
+	if now, err := r.Ops().ClientSetup(t.Context(), operations.SetUp{DeviceLogin: operations.DeviceLogin{Device: name}, AtOnce: true}); err != nil || now.Port != s.Port || now.Fingerprint != s.Fingerprint || len(now.Outgoing)+len(now.Files) > 0 {
+		t.Errorf("at once: %+v, %v", now, err)
 	}
 	if diff := cmp.Diff([]operations.Outgoing{{Address: "ann@gmx.de", Host: "mail.gmx.net", Port: 465, Security: "TLS", Username: "ann@gmx.de"}}, s.Outgoing); diff != "" {
 		t.Error(diff)
@@ -63,7 +80,7 @@ func TestNewDevice(t *testing.T) {
 			return err
 		},
 		"no device": func() error {
-			_, err := r.Ops().ClientSetup(t.Context(), operations.DeviceLogin{Device: "x"})
+			_, err := r.Ops().ClientSetup(t.Context(), operations.SetUp{DeviceLogin: operations.DeviceLogin{Device: "x"}})
 			return err
 		},
 		"no phone": func() error {

@@ -10,6 +10,7 @@ import (
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/password"
 	"github.com/popbridge/popbridge/localimap"
 )
 
@@ -175,6 +176,25 @@ func (l *Local) SetDevice(ctx context.Context, ask SetDevice) (Device, error) {
 		l.network.Removed(user, ask.Name)
 	}
 	return describe(ctx, store, user, d)
+}
+
+func (l *Local) NewPassword(ctx context.Context, ask DeviceLogin) (MadeDevice, error) {
+	user, store, err := l.storeOf(ctx, ask.User, ask.Device)
+	if err != nil {
+		return MadeDevice{}, err
+	}
+	made := password.New()
+	if err := store.SetPassword(ctx, ask.Device, made); err != nil {
+		return MadeDevice{}, err
+	}
+	l.clients.Disconnect(user, ask.Device)
+	devices, err := store.Devices(ctx)
+	i := slices.IndexFunc(devices, func(d mailstore.Device) bool { return d.Name == ask.Device })
+	if err != nil || i < 0 {
+		return MadeDevice{Device{User: user, Name: ask.Device}, made}, err
+	}
+	d, err := describe(ctx, store, user, devices[i])
+	return MadeDevice{d, made}, err
 }
 
 // storeOf returns the user of a device, who may be left out, and the store.

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/emersion/go-imap/v2/imapclient"
+
 	"github.com/popbridge/popbridge/agent/agenttest"
 	"github.com/popbridge/popbridge/agent/operations"
 )
@@ -35,6 +37,27 @@ func TestAChangedDeviceIsDisconnected(t *testing.T) {
 	}
 	if err := after.Create("Sent/new", nil).Wait(); err == nil {
 		t.Error("a device that may only read has made a folder")
+	}
+	// A new password ends its connections as well, and takes the place of the former one.
+	made, err := r.Ops().NewPassword(t.Context(), operations.DeviceLogin{Device: "test", User: "ann"})
+	if err != nil || made.User != "ann" || !made.ReadOnly || len(made.Password) < 20 {
+		t.Errorf("%+v, %v", made, err)
+	}
+	select {
+	case <-after.Closed():
+	case <-time.After(agenttest.Patience):
+		t.Error("the device with a new password is still connected with the old one")
+	}
+	client, err := imapclient.DialInsecure(r.Addr, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = client.Close() }()
+	if err := client.Login("ann", agenttest.DevicePassword).Wait(); err == nil {
+		t.Error("the former password logs in")
+	}
+	if err := client.Login("ann", made.Password).Wait(); err != nil {
+		t.Error(err)
 	}
 	// What is not named stays.
 	changed, err = r.Ops().SetDevice(t.Context(), operations.SetDevice{User: "ann", Name: "test", Without: []string{"idle"}})

@@ -88,7 +88,7 @@ func TestTryAndAddAccount(t *testing.T) {
 		t.Errorf("it is not found again: %+v, %v", known, err)
 	}
 	device, err := r.Ops().MakeFirstDevice(t.Context(), operations.DeviceOf{User: "me"})
-	if err != nil || device.Name != "first" || device.Password == "" || device.Server.Port == 0 || device.Server.TLS != "none" {
+	if err != nil || device.Name != operations.FirstDeviceName || device.Password == "" || device.Server.Port == 0 || device.Server.TLS != "none" {
 		t.Errorf("%+v, %v", device, err)
 	}
 	if second, err := r.Ops().MakeFirstDevice(t.Context(), operations.DeviceOf{User: "me"}); err != nil || second.Password != "" {

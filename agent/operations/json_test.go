@@ -148,7 +148,7 @@ func TestTheKeysOfOtherResults(t *testing.T) {
 		{operations.Device{}, "connected_since connections created_at folders lan last_used_at name programs read_only user without"},
 		{operations.AddDevice{}, "folders generated lan name password read_only user without"},
 		{operations.SetDevice{}, "folders lan name read_only user without"},
-		{operations.Pairing{}, "fingerprint host port until url"},
+		{operations.Pairing{}, "fingerprint host page_fingerprint port until url"},
 		{operations.LANClient{}, "address device program since user"},
 		{operations.User{}, "accounts devices error hint messages name size"},
 		{operations.Confirmed{}, "deletions held incomplete user"},

@@ -65,6 +65,15 @@ func FindLogin(ctx context.Context, ops Operations, cfg *config.Config, q LoginQ
 // Mailbox is what mail clients are told of the login. The outgoing servers of its mail
 // addresses are looked for.
 func (l Login) Mailbox(ctx context.Context, cfg *config.Config) (clientfiles.Mailbox, error) {
+	m, err := l.incoming(ctx, cfg)
+	if err == nil {
+		m.Identities = Identities(ctx, cfg, m.User, l.submit)
+	}
+	return m, err
+}
+
+// incoming is Mailbox without mail addresses and their outgoing servers.
+func (l Login) incoming(_ context.Context, cfg *config.Config) (clientfiles.Mailbox, error) {
 	m := clientfiles.Mailbox{User: l.User, Device: l.Device, TLS: IMAPSecurity(cfg.IMAP), CAFile: datadir.AuthorityFile(cfg.DataDir)}
 	listen := l.listen
 	if len(listen) == 0 {
@@ -88,7 +97,6 @@ func (l Login) Mailbox(ctx context.Context, cfg *config.Config) (clientfiles.Mai
 		}
 		m.Authority = ca.Raw
 	}
-	m.Identities = Identities(ctx, cfg, m.User, l.submit)
 	return m, nil
 }
 

@@ -81,6 +81,9 @@ type People interface {
 	// SetDevice changes what a device may do and see, and ends its connections,
 	// so that its client logs in again.
 	SetDevice(ctx context.Context, d SetDevice) (Device, error)
+	// NewPassword makes another password for a device, answered this once, and ends its
+	// connections. What it may do and see stays.
+	NewPassword(ctx context.Context, ask DeviceLogin) (MadeDevice, error)
 	// Pair serves a page for a while that sets a phone up for a device. An agent has
 	// to be running.
 	Pair(ctx context.Context, ask Pair) (Pairing, error)
@@ -129,13 +132,14 @@ type Account struct {
 	Name        string     `json:"name"`
 	User        string     `json:"user"`
 	Folder      string     `json:"folder"`
-	State       string     `json:"state"`        // idle, polling, backoff, paused
-	LastSuccess *time.Time `json:"last_success"` // RFC 3339; null: never
-	NextPoll    *time.Time `json:"next_poll"`    // null: none is planned
-	Stored      int64      `json:"stored"`       // messages ever stored
-	OnServer    int        `json:"on_server"`    // in the last listing
-	LastError   string     `json:"last_error"`   // "" after a success
-	Awaiting    int        `json:"awaiting"`     // deletions on the server that wait to be confirmed
+	State       string     `json:"state"`          // idle, polling, backoff, paused
+	LastSuccess *time.Time `json:"last_success"`   // RFC 3339; null: never
+	NextPoll    *time.Time `json:"next_poll"`      // null: none is planned
+	Stored      int64      `json:"stored"`         // messages ever stored
+	OnServer    int        `json:"on_server"`      // in the last listing
+	LastError   string     `json:"last_error"`     // "" after a success
+	Kind        string     `json:"kind,omitempty"` // of that error: fault.Kind; "": it is not known, as of an earlier run
+	Awaiting    int        `json:"awaiting"`       // deletions on the server that wait to be confirmed
 	// Progress is that of the poll under way; null: there is none.
 	Progress *bridge.Progress `json:"progress,omitempty"`
 	// What would be deleted on the server at the next poll, by what is known
@@ -235,11 +239,14 @@ type Pair struct {
 
 // Pairing is such a page. Only the local network reaches it.
 type Pairing struct {
-	URL         string    `json:"url"`
-	Until       time.Time `json:"until"`
-	Fingerprint string    `json:"fingerprint"` // of the authority, SHA-256
-	Host        string    `json:"host"`        // of the IMAP server
-	Port        int       `json:"port"`
+	URL   string    `json:"url"`
+	Until time.Time `json:"until"`
+	// The SHA-256 of what its server shows, about which a phone warns, and of the authority
+	// that a phone is to trust.
+	PageFingerprint string `json:"page_fingerprint"`
+	Fingerprint     string `json:"fingerprint"`
+	Host            string `json:"host"` // of the IMAP server
+	Port            int    `json:"port"`
 }
 
 // Probe is what a login at the server of an account found.

@@ -29,7 +29,7 @@ func (l *Local) Status(ctx context.Context) (Status, error) {
 			return s, ctx.Err()
 		}
 		if err != nil {
-			answer.LastError = err.Error() // of the user's store; it is a condition as well
+			answer.LastError, answer.Kind = err.Error(), kindOf(err) // of the user's store; it is a condition as well
 		} else if !s.Running {
 			ac.ReportRemembered(answer.LastError)
 		}
@@ -54,6 +54,9 @@ func (l *Local) accountStatus(ctx context.Context, ac *accounts.Account) (Accoun
 		NextPoll: timeOrNil(now.NextPoll), LastError: now.LastError, Deletions: []Deletion{},
 	}
 	answer.Progress = now.Progress
+	if now.LastError != "" {
+		answer.Kind = now.Kind.String()
+	}
 	answer.Awaiting, answer.Expire, answer.MinInterval = now.Awaiting, now.Expire, now.MinInterval.Seconds()
 	for _, p := range now.Problems {
 		if p.Num == 0 {

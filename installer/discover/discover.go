@@ -239,7 +239,7 @@ func (s *search) takeRow(asked string, p *provider, mx string) {
 func (s *search) nothing() error {
 	domain := s.domain()
 	if dnsFails(s.mxErr) {
-		return fault.Wrap(s.mxErr, fault.Temporary, "the servers of "+domain+" cannot be looked up: the DNS gives no answer",
+		return fault.New(fault.Temporary, "the servers of "+domain+" cannot be looked up: the DNS gives no answer",
 			"check the connection to the network and try again, or name the server")
 	}
 	hint := "check the spelling of the address; else ask your provider for its POP3 server"

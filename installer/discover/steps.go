@@ -223,6 +223,7 @@ func (s *search) probeFirst(what string, all []candidate, ask func(context.Conte
 	for i, c := range all {
 		attempts[i] = begin(&s.group, func() ([]Auth, error) { return ask(ctx, c) })
 	}
+	silent := false
 	for i, c := range all {
 		auth, err := attempts[i].wait()
 		if err == nil {
@@ -235,10 +236,17 @@ func (s *search) probeFirst(what string, all []candidate, ask func(context.Conte
 		if names := certificateNames(err); names != "" && s.otherCertificate.host == "" {
 			s.otherCertificate = otherCertificate{c.host, names}
 		}
-		if !absent(err) {
+		switch {
+		case dnsFails(err): // for all of them, as a rule: said once
+			silent = true
+		case !absent(err):
 			s.say(c.String(), explain(err))
 		}
 	}
-	s.say(what, "there is none")
+	if silent {
+		s.say(what, "not known: the DNS gives no answer")
+	} else {
+		s.say(what, "there is none")
+	}
 	return Server{}, false
 }

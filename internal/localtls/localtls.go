@@ -39,13 +39,16 @@ import (
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
-// AuthorityFile is the certificate of the authority, in the folder.
-const AuthorityFile = "ca.pem"
+const (
+	// AuthorityFile is the certificate of the authority, in the folder.
+	AuthorityFile = "ca.pem"
+	// ServerFile is the certificate that a server shows, which the authority has signed.
+	ServerFile = "server.pem"
+)
 
 // The other files there.
 const (
 	caKeyFile     = "ca-key.pem"
-	serverFile    = "server.pem"
 	serverKeyFile = "server-key.pem"
 )
 
@@ -132,7 +135,7 @@ func due(c *x509.Certificate, now time.Time) bool {
 // authority reads the authority, or makes it in an empty folder.
 func (k *keeper) authority() (*pair, error) {
 	have := map[string]bool{}
-	for _, name := range []string{AuthorityFile, caKeyFile, serverFile, serverKeyFile} {
+	for _, name := range []string{AuthorityFile, caKeyFile, ServerFile, serverKeyFile} {
 		switch _, err := os.Stat(k.path(name)); {
 		case err == nil:
 			have[name] = true
@@ -141,11 +144,11 @@ func (k *keeper) authority() (*pair, error) {
 		}
 	}
 	switch {
-	case have[serverFile] && !have[serverKeyFile]:
+	case have[ServerFile] && !have[serverKeyFile]:
 		return nil, k.damaged(serverKeyFile, errors.New("it is missing"))
 	case have[AuthorityFile] && have[caKeyFile]:
 		return k.readAuthority()
-	case have[AuthorityFile] || have[serverFile] || have[serverKeyFile]:
+	case have[AuthorityFile] || have[ServerFile] || have[serverKeyFile]:
 		missing := AuthorityFile
 		if have[AuthorityFile] {
 			missing = caKeyFile
@@ -242,23 +245,23 @@ func (k *keeper) server(ca *pair) (*tls.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	cert, err := k.readCertificate(serverFile)
+	cert, err := k.readCertificate(ServerFile)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		cert = nil
 	case err != nil:
 		return nil, err
 	case !key.PublicKey.Equal(cert.PublicKey):
-		return nil, k.damaged(serverFile, errors.New("it does not belong to "+serverKeyFile))
+		return nil, k.damaged(ServerFile, errors.New("it does not belong to "+serverKeyFile))
 	case cert.CheckSignatureFrom(ca.cert) != nil:
-		return nil, k.damaged(serverFile, errors.New("it was not issued by "+AuthorityFile))
+		return nil, k.damaged(ServerFile, errors.New("it was not issued by "+AuthorityFile))
 	}
 	current := &tls.Certificate{PrivateKey: key, Leaf: cert}
 	if cert == nil || !k.scope.within(cert) || due(cert, k.now()) && cert.NotAfter.Before(ca.cert.NotAfter) {
 		if current.Leaf, err = ca.issue(key, k.scope.addresses, k.now()); err != nil {
 			return nil, fault.Wrap(err, fault.Internal, "the certificate for mail programs cannot be made", "")
 		}
-		if err := k.write(serverFile, 0o600, encodeCertificate(current.Leaf.Raw)); err != nil && cert == nil {
+		if err := k.write(ServerFile, 0o600, encodeCertificate(current.Leaf.Raw)); err != nil && cert == nil {
 			return nil, err // a renewal that cannot be stored is used all the same
 		}
 	}

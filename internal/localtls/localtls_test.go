@@ -384,7 +384,7 @@ func TestTheNetworkOfANamelessMachine(t *testing.T) {
 func TestInterruptedFirstStart(t *testing.T) {
 	c, dir := newClock(), t.TempDir()
 	open(t, dir, "attic", c)
-	for _, missing := range [][]string{{serverFile}, {serverFile, serverKeyFile}, {serverFile, serverKeyFile, AuthorityFile}} {
+	for _, missing := range [][]string{{ServerFile}, {ServerFile, serverKeyFile}, {ServerFile, serverKeyFile, AuthorityFile}} {
 		for _, name := range missing {
 			if err := os.Remove(filepath.Join(dir, name)); err != nil {
 				t.Fatal(err)
@@ -417,12 +417,12 @@ func TestDamage(t *testing.T) {
 		{"server's key missing", serverKeyFile, nil},
 		{"other authority", AuthorityFile, foreign(AuthorityFile)},
 		{"other authority's key", caKeyFile, foreign(caKeyFile)},
-		{"other server", serverFile, foreign(serverFile)},
+		{"other server", ServerFile, foreign(ServerFile)},
 		{"other server's key", serverKeyFile, foreign(serverKeyFile)},
-		{"key instead of a certificate", serverFile, foreign(serverKeyFile)},
+		{"key instead of a certificate", ServerFile, foreign(serverKeyFile)},
 		{"two certificates", AuthorityFile, append(foreign(AuthorityFile), foreign(AuthorityFile)...)},
 	}
-	for _, file := range []string{AuthorityFile, caKeyFile, serverFile, serverKeyFile} {
+	for _, file := range []string{AuthorityFile, caKeyFile, ServerFile, serverKeyFile} {
 		cases = append(cases,
 			struct {
 				name, file string
@@ -477,7 +477,7 @@ func TestAnAuthorityWithoutNames(t *testing.T) {
 	if err := k.write(AuthorityFile, 0o600, encodeCertificate(nameless.Raw)); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Remove(filepath.Join(dir, serverFile)); err != nil {
+	if err := os.Remove(filepath.Join(dir, ServerFile)); err != nil {
 		t.Fatal(err)
 	}
 	before := read(t, dir)

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -75,17 +76,9 @@ func (s *Store) AddDevice(ctx context.Context, d Device, password string) error 
 	if err != nil {
 		return err
 	}
-	same, err := s.passwords.Find(ctx, password, hashes)
+	encoded, err := s.hash(ctx, password, hashes)
 	if err != nil {
-		return failure(err, "check the password")
-	}
-	if same >= 0 {
-		return fault.New(fault.Conflict, "another device of this user has the same password",
-			"choose a different one for each device: it is what tells them apart, and what is revoked when one is lost")
-	}
-	encoded, err := s.passwords.Hash(ctx, password, hashes)
-	if err != nil {
-		return failure(err, "add the device")
+		return err
 	}
 	err = s.write(ctx, "add the device", func(t *tx) error {
 		n, err := t.changed(`INSERT OR IGNORE INTO device (name, hash, read_only, created_at, generated) VALUES (?, ?, ?, ?, ?)`,
@@ -103,6 +96,61 @@ func (s *Store) AddDevice(ctx context.Context, d Device, password string) error 
 	if err == nil {
 		s.passwords.Learn(password, encoded)
 	}
+	return err
+}
+
+// hash is the hash of a new password, which none of the devices with these may have.
+func (s *Store) hash(ctx context.Context, password string, hashes []string) (string, error) {
+	same, err := s.passwords.Find(ctx, password, hashes)
+	if err != nil {
+		return "", failure(err, "check the password")
+	}
+	if same >= 0 {
+		return "", fault.New(fault.Conflict, "another device of this user has the same password",
+			"choose a different one for each device: it is what tells them apart, and what is revoked when one is lost")
+	}
+	encoded, err := s.passwords.Hash(ctx, password, hashes)
+	return encoded, failure(err, "hash the password")
+}
+
+// SetPassword gives a device another password, made at random, in place of the one that it
+// has; fault.NotFound where there is no such device.
+func (s *Store) SetPassword(ctx context.Context, name, generated string) error {
+	devices, hashes, err := s.devices(ctx)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(devices, func(d Device) bool { return d.Name == name })
+	if i < 0 {
+		return errNoDevice
+	}
+	encoded, err := s.hash(ctx, generated, hashes)
+	if err != nil {
+		return err
+	}
+	err = s.write(ctx, "change the password of the device", func(t *tx) error {
+		return t.rehash(name, encoded, hashes[i], true)
+	})
+	if err == nil {
+		s.passwords.Learn(generated, encoded)
+	}
+	return err
+}
+
+// rehash gives a device another hash in place of the one it has, with all else as it is
+// now: it may have been changed since the hash was read.
+func (t *tx) rehash(name, encoded, old string, generated bool) error {
+	if err := t.oneDevice(`UPDATE device SET hash = ?, generated = ? WHERE name = ? AND hash = ?`, encoded, generated, name, old); err != nil {
+		return err
+	}
+	var readOnly, lan bool
+	var created int64
+	var folders, without string
+	err := t.get(`SELECT read_only, created_at, folders, without_caps, lan FROM device WHERE name = ?`, []any{name}, &readOnly, &created, &folders, &without, &lan)
+	t.log.line('V', name, readOnly, created, encoded)
+	t.log.line('O', name, generated)
+	t.log.line('T', name, readOnly, folders, without)
+	t.log.line('B', name, lan)
 	return err
 }
 
@@ -142,10 +190,12 @@ func (t *tx) setProfile(d Device) error {
 func (t *tx) oneDevice(query string, args ...any) error {
 	n, err := t.changed(query, args...)
 	if err == nil && n == 0 {
-		return fault.New(fault.NotFound, "there is no device of that name", "'popbridge device list' shows all")
+		return errNoDevice
 	}
 	return err
 }
+
+var errNoDevice = fault.New(fault.NotFound, "there is no device of that name", "'popbridge device list' shows all")
 
 // RevokeDevice ends a login; fault.NotFound when there is none of that name.
 func (s *Store) RevokeDevice(ctx context.Context, name string) error {

@@ -44,6 +44,19 @@ func TestDevices(t *testing.T) {
 		}
 		r.reopen()
 	}
+	// A new password takes the place of the former one; the rest stays.
+	wantKind(t, r.SetPassword(ctx, "nobody", "new"), fault.NotFound)
+	wantKind(t, r.SetPassword(ctx, "phone", "correct horse"), fault.Conflict)
+	must(t, r.SetPassword(ctx, "phone", "new"))
+	for range 2 {
+		_, err := r.Authenticate(ctx, "swordfish")
+		wantKind(t, err, fault.Auth)
+		if d, err := r.Authenticate(ctx, "new"); err != nil || d.Name != "phone" || !d.ReadOnly || !d.Generated || !d.CreatedAt.Equal(start) {
+			t.Errorf("device %+v, %v", d, err)
+		}
+		r.reopen()
+	}
+	must(t, r.SetPassword(ctx, "phone", "swordfish"))
 	all, err := r.Devices(ctx)
 	must(t, err)
 	if len(all) != 2 || all[0].Name != "laptop" || all[1].Name != "phone" {

@@ -82,17 +82,7 @@ func (s *Store) share(ctx context.Context, d Device, old string, hashes []string
 		return
 	}
 	err = s.write(ctx, "store the password in its new form", func(t *tx) error {
-		if err := t.oneDevice(`UPDATE device SET hash = ? WHERE name = ? AND hash = ?`, encoded, d.Name, old); err != nil {
-			return err
-		}
-		// What it may is as it is now: it may have been changed since d was read.
-		var folders, without string
-		err := t.get(`SELECT read_only, folders, without_caps, lan FROM device WHERE name = ?`, []any{d.Name}, &d.ReadOnly, &folders, &without, &d.LAN)
-		t.log.line('V', d.Name, d.ReadOnly, d.CreatedAt.Unix(), encoded)
-		t.log.line('O', d.Name, d.Generated)
-		t.log.line('T', d.Name, d.ReadOnly, folders, without)
-		t.log.line('B', d.Name, d.LAN)
-		return err
+		return t.rehash(d.Name, encoded, old, d.Generated)
 	})
 	if err != nil { // the old form is as good
 		s.log.Warn().Err(err).Str("device", d.Name).Msg("password was not stored in its new form")

@@ -135,7 +135,7 @@ function settingsForm(d) {
 function planned(p, waits) {
   if (p.error) return [h("p", {}, t(waits ? "account.plan.unknown.waits" : "account.plan.unknown")), failed(new Fault({ kind: p.kind, text: p.error, hint: p.hint }, 422))];
   if (p.shadow || p.delete.length === 0) return h("p", {}, t("account.plan.none"));
-  return [h("p", {}, h("strong", {}, t("account.plan.delete", { n: p.delete.length }))), h("p", {}, t(p.needs_confirm ? "account.plan.waits" : "account.plan.now")), table(p.delete.slice(0, 5), ["from", "subject", "date"])];
+  return [h("p", {}, h("strong", {}, t("account.plan.delete", { n: p.delete.length }))), h("p", {}, t(p.needs_confirm ? "account.plan.waits" : "account.plan.now")), table(p.delete.slice(0, 5), ["from", "subject", "date"]), p.delete.length > 5 && h("p", {}, t("account.andmore", { n: p.delete.length - 5 }))];
 }
 
 /** @type {Record<string, (m: import("./types").Deletion) => string>} */
@@ -188,7 +188,7 @@ function login(el, d) {
       f.password.input.value = "";
       work("/sync", { accounts: [d.account] }, () => {}).catch(() => {}); // Home says what comes of it
       say(t("account.login.saved"));
-      return [tried(r), h("p", {}, icon("ok"), " ", t("account.login.saved")), h("a", { class: "button primary", href: "#/" }, t("add.home"))];
+      return [tried(r), h("p", {}, icon("ok"), " ", t("account.login.saved")), h("a", { class: "button", href: "#/" }, t("add.home"))];
     }));
 }
 
@@ -212,6 +212,8 @@ function deletions(el, d, s) {
     load();
   });
   const allow = (/** @type {import("./types").Preview} */ p) => action(t(p.delete.length > 0 ? "account.allow" : "account.allow.doubtful", { n: p.delete.length || p.doubtful }), async () => {
+    const n = p.delete.length;
+    if (!await confirm(t(n > 0 ? "account.allow.title" : "account.allow.doubtful", { n: n || p.doubtful }), h("p", {}, t("account.allow.text")), { yes: t("account.allow.yes"), danger: true })) return;
     try {
       await confirmDeletions(d.account, p.digest);
     } catch (e) {
@@ -219,8 +221,17 @@ function deletions(el, d, s) {
       replace(said, failed(new Error(t("account.changed"))));
       return load();
     }
-    done(t("account.allowed"));
-    return load();
+    if (n === 0) {
+      done(t("account.allowed"));
+      return load();
+    }
+    replace(said, h("p", {}, icon("busy"), " ", t("account.deleting", { n })));
+    replace(box);
+    try { // it has begun already, or is not possible yet: what is left says which
+      await work("/sync", { accounts: [d.account] }, () => {});
+    } catch { /* see above */ }
+    const left = await load();
+    done(left === 0 ? t("account.deleted", { n }) : t("account.allowed"));
   }, { danger: true });
   async function load() {
     replace(box, h("p", {}, t("account.looking")), h("progress", { "aria-label": t("account.looking") }));
@@ -233,8 +244,9 @@ function deletions(el, d, s) {
         p.doubtful > 0 && h("p", {}, t("account.doubtful", { n: p.doubtful })),
         n > 0 && !p.shadow && table(p.delete.slice(0, shown)), n > shown && h("p", {}, t("account.andmore", { n: n - shown })),
         h("div", { class: "buttons" }, n > 0 && !p.shadow && keepAll(), waits && allow(p)));
+      return n;
     } catch (e) {
-      replace(box, failed(e), action(t("account.again"), () => load()));
+      replace(box, failed(e), action(t("account.again"), async () => { await load(); }));
     }
   }
   load();

@@ -3,7 +3,7 @@
 import { h, replace } from "./dom.js";
 import { t, size, language } from "./text.js";
 import { ask, work } from "./api.js";
-import { copied, failed, field, icon } from "./parts.js";
+import { copied, failed, field, icon, say, shownOnce } from "./parts.js";
 import { advice, form, isPort, mayConnect, right, rules, ruleText, securities, security, tried } from "./form.js";
 
 /** @typedef {import("./types").MailServer} MailServer */
@@ -44,7 +44,7 @@ function address(el) {
   const f = field(t("add.address"), { type: "email", value: draft.address, autocomplete: "email" }, t("add.address.help"));
   const take = (/** @type {boolean} */ byHand) => {
     const typed = f.input.value.trim();
-    const wrong = /^[^@\s]+@[^@\s]+\.[^@\s]+$/.test(typed) ? "" : t("add.address.wrong");
+    const wrong = (byHand ? /^[^@\s]+@[^@\s]+$/ : /^[^@\s]+@[^@\s]+\.[^@\s]+$/).test(typed) ? "" : t("add.address.wrong");
     f.wrong(wrong);
     if (wrong) return;
     if (typed !== draft.address || byHand !== draft.byHand) draft = { ...fresh(), address: typed, byHand };
@@ -66,7 +66,7 @@ function server(el) {
   }
   /** @type {Map<string, HTMLElement>} */
   const asked = new Map();
-  replace(result, h("progress", { "aria-label": t("add.searching") }), h("p", { class: "buttons" }, back("")));
+  replace(result, h("progress", { "aria-label": t("add.searching") }), h("p", { class: "buttons" }, handButton(), back("")));
   work("/accounts/discover", { address: draft.address }, p => {
     if (!p.asked) return;
     const item = asked.get(p.asked) ?? h("li", { lang: "en" });
@@ -76,14 +76,19 @@ function server(el) {
   }, stop.signal).then(([f]) => {
     draft.found = f;
     found(result, f);
+    say(t("add.found"));
   }, e => {
     if (stop.signal.aborted) return;
-    replace(result, failed(e), h("div", { class: "buttons" }, handButton(), back("")));
+    replace(result, failed(e), h("div", { class: "buttons" },
+      h("button", { type: "button", class: "primary", click: again }, t("account.again")), handButton(), back("")));
   });
   return state => { if (!state) stop.abort(); };
 }
 
-const handButton = () => h("button", { type: "button", click: () => { draft = { ...fresh(), address: draft.address, byHand: true }; dispatchEvent(new HashChangeEvent("hashchange")); } }, t("add.byhand"));
+/** Shows this step once more. */
+const again = () => { dispatchEvent(new HashChangeEvent("hashchange")); };
+
+const handButton = () => h("button", { type: "button", click: () => { draft = { ...fresh(), address: draft.address, byHand: true }; again(); } }, t("add.byhand"));
 
 /** @param {HTMLElement} el @param {import("./types").Discovered} f */
 function found(el, f) {
@@ -92,7 +97,9 @@ function found(el, f) {
       h("div", { class: "buttons" }, h("a", { class: "button primary", href: "#/account/" + encodeURIComponent(f.account) }, t("do.account")), back("")));
     return;
   }
-  const doubts = f.doubts.map(d => field(t(d.foreign ? "add.doubt.foreign" : "add.doubt.clear", { host: d.host, domain: d.foreign }), { type: "checkbox" }));
+  // One box for what is doubtful in the same way, such as of the servers for mail that comes and goes.
+  const doubts = [...new Set(f.doubts.map(d => d.foreign))].map(foreign => field(t(foreign ? "add.doubt.foreign" : "add.doubt.clear",
+    { host: [...new Set(f.doubts.filter(d => d.foreign === foreign).map(d => d.host))].join(", "), domain: foreign }), { type: "checkbox" }));
   const l = login(draft.server?.username ?? f.pop.username);
   replace(el,
     h("h2", {}, t("add.found")),
@@ -167,11 +174,10 @@ function keep(el) {
     const id = "keep-" + rule, text = h("p", { class: "dim", id: id + "-text" });
     return { rule, text, box: h("div", { class: "choice" },
       h("input", { type: "radio", name: "keep", id, checked: rule === chosen, "aria-describedby": text.id, change: () => { chosen = rule; told(); } }),
-      h("div", {}, h("label", { for: id }, t("keep." + rule + ".name")), text)) };
+      h("div", {}, h("label", { for: id }, t("keep." + rule + ".name")), text, counts[rule]?.box)) };
   });
-  const numbers = h("div", {});
   function told() {
-    if (numbers.firstChild !== (counts[chosen]?.box ?? null)) replace(numbers, counts[chosen]?.box ?? null);
+    for (const [rule, c] of Object.entries(counts)) c.box.hidden = rule !== chosen;
     for (const c of choices) replace(c.text, ruleText(c.rule, n(c.rule)));
     const goes = chosen === "never" ? r.messages : chosen === "newest" ? Math.max(0, r.messages - (+n() || 0)) : 0;
     replace(what,
@@ -181,7 +187,7 @@ function keep(el) {
       h("li", {}, t("add.will.password")));
   }
   told();
-  el.append(h("div", {}, tried(r)), form([h("fieldset", {}, h("legend", {}, t("add.keep.legend")), choices.map(c => c.box), numbers), h("div", { class: "box" }, h("h2", {}, t("add.will")), what)],
+  el.append(h("div", {}, tried(r)), form([h("fieldset", {}, h("legend", {}, t("add.keep.legend")), choices.map(c => c.box)), h("div", { class: "box" }, h("h2", {}, t("add.will")), what)],
     t("add.add"), async () => {
       const keepOnServer = rules[chosen](n());
       const fields = /** @type {Record<string, import("./form.js").Field>} */ (counts[chosen] ? { keep_on_server: counts[chosen] } : {});
@@ -215,5 +221,6 @@ function done(el) {
         h("h3", {}, t("add.outgoing")), smtp ? [values(smtp, "", t("add.outgoing.kind")), h("p", { class: "dim" }, t("add.outgoing.password"))] : h("p", {}, t("add.outgoing.unknown", { address }))));
   } else if (device) el.append(h("p", {}, t("add.device.there")));
   el.append(h("div", { class: "buttons" }, h("a", { class: "button primary", href: "#/" }, t("add.home")), h("a", { class: "button", href: "#/devices" }, t("add.devices"))));
-  return state => { if (!state) draft = fresh(); }; // what is shown once is not shown again
+  const seen = device?.password ? shownOnce() : () => {};
+  return state => { if (!state) { draft = fresh(); seen(); } }; // what is shown once is not shown again
 }

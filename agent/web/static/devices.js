@@ -2,12 +2,20 @@
 import { h, svg, replace } from "./dom.js";
 import { dates, number, t, has, when, ago } from "./text.js";
 import { ask } from "./api.js";
-import { action, confirm, copied, failed, field, icon, say } from "./parts.js";
+import { action, confirm, copied, failed, field, icon, say, shownOnce } from "./parts.js";
 import { form } from "./form.js";
 
 /** @typedef {import("./main").State} State */
 /** @typedef {import("./types").Device} Device */
 /** @typedef {import("./types").DeviceChoices} Choices */
+
+let note = ""; // of what was done on the page before
+
+/** Goes to the list, and says there what was done. @param {string} text */
+function toList(text) {
+  note = text;
+  location.hash = "#/devices";
+}
 
 /** @param {string} what @param {Device} d */
 const at = (what, d) => ["#/devices", what, encodeURIComponent(d.user), encodeURIComponent(d.name)].join("/");
@@ -48,24 +56,31 @@ export default function devices(el, args, s) {
 
 /** @param {HTMLElement} el @param {State} s */
 async function list(el, s) {
-  const cards = h("ul", { class: "cards devices" }), none = h("p", {});
+  const cards = h("ul", { class: "cards devices" }), none = h("p", {}), done = h("p", {});
+  const tell = (/** @type {string} */ text) => {
+    replace(done, icon("ok"), " ", text);
+    say(text);
+  };
   el.append(h("h1", {}, t("nav.devices")), h("p", {}, t("devices.about")),
-    h("p", { class: "buttons" }, h("a", { class: "button primary", href: "#/devices/add" }, t("devices.add"))), none, cards);
+    h("p", { class: "buttons" }, h("a", { class: "button primary", href: "#/devices/add" }, t("devices.add"))), done, none, cards);
+  if (note) tell(note);
+  note = "";
   const people = h("section", { "aria-labelledby": "users" });
   el.append(people);
   ask("GET", "/users").then(found => replace(people, h("h2", { id: "users" }, t("devices.users")), h("p", {}, t("devices.users.text")), h("ul", { class: "cards" }, found.map(person))),
     e => replace(people, failed(e)));
-  let seen = "", now = s;
+  let seen = "", now = s, unused = false;
   /** @type {Map<string, {el: Element, update: (d: Device, several: boolean) => void}>} */
   const known = new Map();
   async function load() {
     const found = await all();
     const several = new Set(found.map(d => d.user)).size > 1;
+    unused = found.some(d => !d.last_used_at);
     replace(none, found.length === 0 ? t("devices.none") : null);
     for (const d of found) {
       const key = d.user + "/" + d.name;
       let c = known.get(key);
-      if (!c) known.set(key, c = card(d, load, () => now));
+      if (!c) known.set(key, c = card(d, load, () => now, tell));
       c.update(d, several);
       cards.append(c.el);
     }
@@ -79,7 +94,7 @@ async function list(el, s) {
   function update(s) {
     if (!s) return;
     now = s;
-    if (mark(s) === seen) return;
+    if (mark(s) === seen && !unused) return; // a short login leaves no mark
     seen = mark(s);
     load().catch(() => { seen = ""; });
   }
@@ -102,13 +117,12 @@ function rename(el, user) {
     name.wrong(to === "" || to === user ? t("devices.rename.missing") : "");
     if (to === "" || to === user) return;
     await ask("POST", "/users/rename", { from: user, to });
-    say(t("devices.renamed", { user, to }));
-    location.hash = "#/devices";
+    toList(t("devices.renamed", { user, to }));
   }));
 }
 
-/** @param {Device} d @param {() => Promise<void>} load @param {() => State} now */
-function card(d, load, now) {
+/** @param {Device} d @param {() => Promise<void>} load @param {() => State} now @param {(text: string) => void} tell */
+function card(d, load, now, tell) {
   const name = d.name, state = h("p", { class: "state" }), facts = h("dl", { class: "facts" });
   const revoke = action(t("devices.revoke"), async () => {
     const yes = await confirm(t("devices.revoke.title", { name }), h("p", {}, t("devices.revoke.text")), { yes: t("devices.revoke"), danger: true });
@@ -116,7 +130,7 @@ function card(d, load, now) {
     await ask("DELETE", "/devices", { user: d.user, name });
     await load();
     document.querySelector("h1")?.focus();
-    say(t("devices.revoked", { name }));
+    tell(t("devices.revoked", { name }));
   }, { danger: true, label: t("devices.revoke.label", { name }) });
   const el = h("li", { class: "card" }, h("h2", {}, name), state, facts,
     h("div", { class: "buttons" },
@@ -144,7 +158,7 @@ function card(d, load, now) {
 function rights(choices, d) {
   const readOnly = field(t("devices.readonly"), { type: "checkbox", checked: d.read_only }, t("devices.readonly.help"));
   const lan = field(t("devices.lan"), { type: "checkbox", checked: d.lan, disabled: !choices.lan && !d.lan }, t(choices.lan ? "devices.lan.help" : "devices.lan.off"));
-  if (!choices.lan) lan.box.append(h("details", {}, h("summary", {}, t("details")), h("p", {}, choices.lan_off)));
+  if (!choices.lan) lan.box.append(h("details", { open: true }, h("summary", {}, t("devices.lan.how")), h("p", { lang: "en" }, choices.lan_off)));
   const some = h("details", { open: d.folders !== null });
   const without = several(choices.capabilities, d.without, t("devices.off"));
   let folders = several([], [], "");
@@ -172,7 +186,7 @@ async function add(el, s) {
   /** @type {[Choices, Device[]]} */
   const [choices, known] = await Promise.all([ask("GET", "/devices/choices"), all()]);
   const users = choices.users.map(u => u.user);
-  const name = field(t("devices.name"), { maxlength: 64, required: true }, t("devices.name.help"));
+  const name = field(t("devices.name"), { required: true }, t("devices.name.help"));
   const user = users.length > 1 ? field(t("devices.user"), { options: Object.fromEntries(users.map(u => [u, u])), value: users[0] }, t("devices.user.help")) : null;
   const may = rights(choices, { read_only: false, folders: null, without: [], lan: false });
   may.of(users[0]);
@@ -184,6 +198,7 @@ async function add(el, s) {
     const wanted = { name: name.input.value.trim(), user: user?.input.value ?? users[0] ?? "", ...may.values() };
     name.wrong("");
     if (wanted.name === "") return name.wrong(t("devices.name.missing"));
+    if ([...wanted.name].length > 64) return name.wrong(t("devices.name.long"));
     if (known.some(d => d.user === wanted.user && d.name === wanted.name)) return name.wrong(t("devices.name.taken"));
     const made = await ask("POST", "/devices/new", wanted);
     replace(el);
@@ -214,8 +229,7 @@ async function change(el, args) {
     const same = alike(folders, before.folders) && !every?.input.checked;
     if (!same && folders.length === 0 && !await confirm(t("devices.widen.title", { name: d.name }), h("p", {}, t("devices.widen.text")), { yes: t("devices.widen.yes"), danger: true })) return;
     await ask("PATCH", "/devices", { user: d.user, name: d.name, read_only, folders: same ? null : folders, without: alike(without, before.without) ? null : without, lan: lan === d.lan ? null : lan });
-    say(t("devices.saved", { name: d.name }));
-    location.hash = "#/devices";
+    toList(t("devices.saved", { name: d.name }));
   };
   el.append(h("h1", {}, t("devices.change.title", { name: d.name })), h("p", {}, t("devices.change.text")), narrow([every?.box, may.el], t("devices.save"), save));
 }
@@ -228,65 +242,104 @@ const qr = (code, label) => svg("svg", { class: "qr", viewBox: `0 0 ${code.size}
  * @param {HTMLElement} el @param {State} s @param {Device} d @param {string} password
  */
 async function setUp(el, s, d, password) {
-  const state = h("p", { class: "state", role: "status" }), rest = h("div", {}), values = h("dl", { class: "values" });
-  const name = d.name;
-  el.append(h("h1", {}, t(password ? "devices.made" : "devices.setup.title", { name })), state,
-    h("section", { class: "box" }, h("h2", {}, t("devices.values")), values,
-      h("p", { class: password ? "" : "dim" }, password ? [icon("warning"), " ", t("devices.once")] : t("devices.before"))), rest);
+  const state = h("p", { class: "state", role: "status" }), rest = h("div", {}), values = h("dl", { class: "values" }), once = h("div", {});
+  const name = d.name, device = { user: d.user, device: name }, certificate = h("div", {}), telephone = h("div", {});
+  let secret = password, setup = /** @type {import("./types").ClientSetup | null} */ (null), keep = password ? shownOnce() : () => {};
+  /** The values, with the password while that is known. */
+  function tell() {
+    replace(values, setup && [copied(t("devices.value.host"), setup.host), copied(t("devices.value.port"), String(setup.port)), copied(t("devices.value.security"), setup.security)],
+      copied(t("devices.value.user"), d.user), secret && copied(t("devices.value.password"), secret));
+    replace(once, secret ? h("p", {}, icon("warning"), " ", t("devices.once")) : [h("p", { class: "dim" }, t("devices.before")), renew]);
+  }
+  const renew = action(t("devices.password"), async () => {
+    if (!await confirm(t("devices.password.title", { name }), h("p", {}, t("devices.password.text")), { yes: t("devices.password"), danger: true })) return;
+    secret = (await ask("POST", "/devices/password", device)).password;
+    keep = shownOnce();
+    tell();
+    say(t("devices.password.made"));
+  });
+  const title = h("h1", {}, t(password ? "devices.made" : "devices.setup.title", { name }));
+  el.append(title, state, h("section", { class: "box" }, h("h2", {}, t("devices.values")), values, once), telephone, rest, certificate,
+    h("div", { class: "buttons" }, h("a", { class: "button primary", href: "#/devices" }, t("devices.done"))));
   /** @type {string[]} */
   const links = [];
   /** @param {import("./types").ClientFile} f */
   const file = f => {
     const url = URL.createObjectURL(new Blob([f.data], { type: "application/octet-stream" })); // which is never shown
     links.push(url);
-    const words = "devices.file." + f.name.split(".").pop();
+    const mail = known || !f.name.endsWith(".mobileconfig"); // else it has no account in it
+    const words = mail ? "devices.file." + f.name.split(".").pop() : "devices.file.bare";
     return h("li", {}, h("a", { href: url, download: f.name }, f.name), h("br"), h("span", { class: "dim" }, has(words) ? t(words) : f.for));
   };
-  if (password) replace(values, copied(t("devices.value.user"), d.user), copied(t("devices.value.password"), password));
-  const told = ask("POST", "/devices/client", { user: d.user, device: name }).then((/** @type {import("./types").ClientSetup} */ c) => {
-    replace(values, copied(t("devices.value.host"), c.host), copied(t("devices.value.port"), String(c.port)), copied(t("devices.value.security"), c.security),
-      copied(t("devices.value.user"), c.user), password ? copied(t("devices.value.password"), password) : null);
+  const android = h("div", {});
+  let known = false;
+  replace(rest, looking());
+  tell();
+  const atOnce = ask("POST", "/devices/client", { ...device, at_once: true }).then((/** @type {import("./types").ClientSetup} */ c) => {
+    setup = c;
+    tell();
+    replace(telephone, h("section", {}, h("h2", {}, t("devices.phone")), phone(d, password !== ""), android));
+    if (c.fingerprint) replace(certificate, h("details", {}, h("summary", {}, t("devices.certificate")), h("p", {}, t("devices.certificate.text")), h("code", {}, c.server_fingerprint),
+      h("p", {}, t("devices.certificate.authority")), h("code", {}, c.fingerprint)));
+  });
+  atOnce.then(() => ask("POST", "/devices/client", { ...device, at_once: false })).then((/** @type {import("./types").ClientSetup} */ c) => {
+    known = c.outgoing.some(o => o.host !== "");
     const usual = (/** @type {import("./types").ClientFile} */ f) => /\.(mobileconfig|xml|html)$/.test(f.name);
+    if (d.lan) replace(android, h("details", {}, h("summary", {}, t("devices.android")),
+      c.qr ? [h("p", {}, t("devices.android.text")), qr(c.qr, t("devices.android.qr"))] : h("p", {}, t(c.here ? "devices.android.here" : "devices.android.outgoing"))));
     replace(rest,
       c.outgoing.length > 0 && h("details", {}, h("summary", {}, t("devices.outgoing")), h("p", { class: "dim" }, t("devices.outgoing.text")),
         c.outgoing.map(o => [h("h3", {}, o.address), o.host === "" ? h("p", {}, t("devices.outgoing.unknown")) : h("dl", { class: "values" },
           copied(t("devices.value.host"), o.host), copied(t("devices.value.port"), String(o.port)), copied(t("devices.value.security"), o.security), copied(t("devices.value.user"), o.username))])),
-      h("section", {}, h("h2", {}, t("devices.phone")), phone(d, c, password !== "")),
       h("section", {}, h("h2", {}, t("devices.files")), h("ul", { class: "files" }, c.files.filter(usual).map(file)),
-        h("details", {}, h("summary", {}, t("devices.files.more")), h("ul", { class: "files" }, c.files.filter(f => !usual(f)).map(file)))),
-      c.fingerprint && h("details", {}, h("summary", {}, t("devices.certificate")), h("p", {}, t("devices.certificate.text")), h("code", {}, c.fingerprint)));
-  }, e => { rest.append(failed(e)); });
-  el.append(h("div", { class: "buttons" }, h("a", { class: "button primary", href: "#/devices" }, t("devices.done"))));
-  let seen = "";
-  /** @param {State | null} s */
-  function update(s) {
-    if (!s) return links.forEach(URL.revokeObjectURL);
-    if (mark(s) === seen) return;
-    seen = mark(s);
+        h("details", {}, h("summary", {}, t("devices.files.more")), h("ul", { class: "files" }, c.files.filter(f => !usual(f)).map(file)))));
+  }).catch(e => replace(rest, failed(e)));
+  let seen = "", now = s;
+  /** A login may be shorter than what the state tells of: while none is known it is asked for. */
+  const waiting = setInterval(() => look(), 2000);
+  function look() {
     all().then(list => {
-      const now = list.find(x => x.user === d.user && x.name === name);
-      if (now) replace(state, now.connections === 0 && !now.last_used_at ? [icon("busy"), " ", t("devices.waiting")] : connected(now, s));
+      const is = list.find(x => x.user === d.user && x.name === name);
+      if (is && (is.connections > 0 || is.last_used_at)) clearInterval(waiting);
+      if (is) replace(state, is.connections === 0 && !is.last_used_at ? [icon("busy"), " ", t("devices.waiting")] : connected(is, now));
     }, () => { seen = ""; });
   }
+  /** @param {State | null} s */
+  function update(s) {
+    if (!s) {
+      clearInterval(waiting);
+      keep();
+      return links.forEach(URL.revokeObjectURL);
+    }
+    now = s;
+    if (mark(s) === seen) return;
+    seen = mark(s);
+    look();
+  }
   update(s);
-  if (!password) await told;
+  if (!password) await atOnce.catch(() => {});
   return update;
 }
 
-/** How a phone is set up, or why it is not. @param {Device} d @param {import("./types").ClientSetup} c @param {boolean} fresh */
-function phone(d, c, fresh) {
+const looking = () => h("p", { class: "state", role: "status" }, icon("busy"), " ", t("devices.looking"));
+
+/** How a phone is set up, or why it is not. @param {Device} d @param {boolean} fresh */
+function phone(d, fresh) {
   if (!d.lan) return h("p", {}, t("devices.phone.not"));
   const page = h("div", {});
   const show = action(t("devices.phone.page"), async () => {
+    replace(page, looking());
     /** @type {import("./types").PhonePage} */
-    const p = await ask("POST", "/devices/phone", { user: d.user, device: d.name });
+    const p = await ask("POST", "/devices/phone", { user: d.user, device: d.name }).catch(e => {
+      replace(page);
+      throw e;
+    });
     replace(page, h("p", {}, t("devices.phone.open", { at: dates({ hour: "2-digit", minute: "2-digit" }).format(new Date(p.until)) })),
       qr(p.qr, t("devices.phone.qr")), h("dl", { class: "values" }, copied(t("devices.phone.link"), p.url)),
-      h("p", {}, t("devices.phone.warns")), h("p", {}, h("code", {}, p.fingerprint)));
+      h("p", {}, t("devices.phone.warns")), h("p", {}, h("code", {}, p.page_fingerprint)),
+      h("p", {}, t("devices.phone.authority")), h("p", {}, h("code", {}, p.fingerprint)));
     show.querySelector("button")?.replaceChildren(t("devices.phone.again"));
   }, { primary: !fresh });
   if (fresh) show.querySelector("button")?.click();
-  return [page, show,
-    h("details", {}, h("summary", {}, t("devices.android")),
-      c.qr ? [h("p", {}, t("devices.android.text")), qr(c.qr, t("devices.android.qr"))] : h("p", {}, t(c.here ? "devices.android.here" : "devices.android.outgoing")))];
+  return [page, show];
 }

@@ -70,8 +70,11 @@ export const securities = () => ({ implicit: security("implicit"), starttls: sec
 /** @param {string} typed */
 export const isPort = typed => /^\d{1,5}$/.test(typed) && +typed >= 1 && +typed <= 65535;
 
+/** @param {string} host */
+const isHere = host => /^(localhost|127(\.\d+){3}|\[?::1\]?)$/.test(host);
+
 /** Asks before a password goes to another computer in the clear. @param {string} host @param {string} tls */
-export const mayConnect = async (host, tls) => tls !== "none" || /^(localhost|127(\.\d+){3}|\[?::1\]?)$/.test(host)
+export const mayConnect = async (host, tls) => tls !== "none" || isHere(host)
   || confirm(t("add.clear.title"), h("p", {}, t("add.doubt.clear", { host })), { yes: t("add.clear.yes"), danger: true });
 
 /** What a login at a server found, or why there was none. @param {import("./types").Tried} r */
@@ -80,7 +83,8 @@ export function tried(r) {
   if (r.error) return [failed(new Fault({ kind: r.kind, text: r.error, hint: r.hint }, 422), r.refused ? t("tried.refused") : ""), advice(r.advice)];
   return h("ul", { class: "tried" },
     line(true, t("tried.connected", { server: r.server })),
-    line(r.tls !== "", r.tls ? t("tried.tls", { certificate: r.certificate, tls: r.tls }) : t("tried.clear")),
+    !r.tls && isHere(r.server.replace(/:\d+$/, "")) ? h("li", {}, icon("info"), " ", t("tried.here"))
+      : line(r.tls !== "", r.tls ? t("tried.tls", { certificate: r.certificate, tls: r.tls }) : t("tried.clear")),
     line(true, t("tried.login", { username: r.username })),
     line(true, t("tried.mail", { n: r.messages, size: size(r.bytes) })),
     r.warnings.map(w => h("li", { class: "dim", lang: "en" }, w)));
@@ -98,4 +102,4 @@ export function ruleOf(keep) {
 }
 
 /** What a rule does, in a sentence. @param {string} rule @param {string} n */
-export const ruleText = (rule, n) => t("keep." + rule, { n: Number(n) || 0 });
+export const ruleText = (rule, n) => rule in { days: 1, newest: 1, below: 1 } && !(Number(n) > 0) ? t("keep.number") : t("keep." + rule, { n: Number(n) });

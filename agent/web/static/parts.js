@@ -85,6 +85,13 @@ export function confirm(title, content, o) {
   });
 }
 
+/** What is on the page now is shown once: the browser asks before it is closed or loaded again, until what this returns is called. */
+export function shownOnce() {
+  const ask = (/** @type {Event} */ e) => e.preventDefault();
+  addEventListener("beforeunload", ask);
+  return () => removeEventListener("beforeunload", ask);
+}
+
 /** Lets the browser save a file. @param {string} name @param {BlobPart} content @param {string} type */
 export function download(name, content, type) {
   const href = URL.createObjectURL(new Blob([content], { type }));

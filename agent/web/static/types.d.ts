@@ -24,6 +24,7 @@ export interface Account {
   stored: number;
   on_server: number;
   last_error: string;
+  kind?: string;
   awaiting: number;
   progress?: BridgeProgress | null;
   deletions: Deletion[];
@@ -106,6 +107,7 @@ export interface ClientSetup {
   security: string;
   here: boolean;
   outgoing: Outgoing[];
+  server_fingerprint: string;
   fingerprint: string;
   qr: Drawing | null;
   files: ClientFile[];
@@ -325,6 +327,7 @@ export interface Outgoing {
 export interface PhonePage {
   url: string;
   until: string;
+  page_fingerprint: string;
   fingerprint: string;
   host: string;
   port: number;
@@ -442,6 +445,12 @@ export interface SetLogin {
 
 export interface SetSettings {
   values: Record<string, string>;
+}
+
+export interface SetUp {
+  user: string;
+  device: string;
+  at_once: boolean;
 }
 
 export interface Setting {
