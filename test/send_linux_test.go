@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net/smtp"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -41,6 +42,7 @@ func newWayOut(t *testing.T) *wayOut {
 	must(t, w.ServeSMTP())
 	w.account = rig.Account{Name: "home", Host: "127.0.0.1", Port: w.dovecot.POP3S, TLS: "implicit", CAFile: w.ca.CAFile, Username: "ann", Password: rig.Password, User: localUser,
 		PollEvery: "1h", Address: "ann@example.org", SendHost: "127.0.0.1", SendPort: w.postfix.SMTPS, SendTLS: "implicit"}
+	w.Web = "127.0.0.1:0"
 	must(t, w.Configure(w.account))
 	must(t, w.AddDevice(t.Context(), localUser, "desktop", devicePw))
 	must(t, w.Start(context.WithoutCancel(t.Context())))
@@ -164,4 +166,56 @@ s.quit()`, port, devicePw)
 		"send-email", "--quiet", "--confirm=never", "--from=ann@example.org", "--to=bob@example.org", "--root", "-1")
 	w.arrives(t, 5, "[PATCH] git", nil)
 	w.sent(t, 5)
+	// Who is nobody here sends nothing, and is told what is allowed.
+	eve := exec.CommandContext(t.Context(), "swaks", "--server", "127.0.0.1", "--port", port, "--auth", "PLAIN", "--auth-user", localUser, "--auth-password", devicePw,
+		"--from", "eve@example.org", "--to", "bob@example.org", "--header", "From: eve@example.org")
+	if out, err := eve.CombinedOutput(); err == nil || !strings.Contains(string(out), "550 5.7.1") || !strings.Contains(string(out), "ann@example.org") {
+		t.Errorf("Eve: %v: %s", err, out)
+	}
+}
+
+// What is sent while the provider cannot be reached waits, in sight, over a kill, and
+// leaves once when it is back; on the web page a message is taken back.
+func TestSendsOffline(t *testing.T) {
+	rig.Need(t, "chromium")
+	t.Parallel()
+	w := newWayOut(t)
+	w.postfix.Halt()
+	for _, subject := range []string{"first", "second"} {
+		w.hand(t, subject)
+	}
+	must(t, w.Kill())
+	must(t, w.Start(context.WithoutCancel(t.Context())))
+	must(t, rig.WaitPort(t.Context(), w.SMTP, nil))
+	if n := w.count(t, "Outbox"); n != 2 {
+		t.Errorf("%d messages in Outbox, want 2", n)
+	}
+	b, origin := webPage(t, w.Popbridge)
+	b.click("Mail that waits to be sent")
+	b.shows("2 messages wait.")
+	b.shot("outbox")
+	b.click("Do not send: second")
+	b.shows("One message waits.")
+	must(t, w.postfix.Resume(context.WithoutCancel(t.Context())))
+	b.click("Send now: first")
+	b.shows("Everything was sent.")
+	b.quiet(origin)
+	w.arrives(t, 1, "first", nil)
+	w.sent(t, 1)
+}
+
+// hand hands a message over.
+func (w *wayOut) hand(t *testing.T, subject string) {
+	t.Helper()
+	c, err := smtp.Dial(rig.Addr(w.SMTP))
+	must(t, err)
+	must(t, c.Auth(smtp.PlainAuth("", localUser, devicePw, "127.0.0.1")))
+	must(t, c.Mail("ann@example.org"))
+	must(t, c.Rcpt("bob@example.org"))
+	to, err := c.Data()
+	must(t, err)
+	_, err = fmt.Fprintf(to, "From: ann@example.org\r\nTo: bob@example.org\r\nSubject: %s\r\n\r\nhello\r\n", subject)
+	must(t, err)
+	must(t, to.Close())
+	must(t, c.Quit())
 }

@@ -37,22 +37,38 @@ func StartPostfix(ctx context.Context, d *Dovecot, users []string, settings ...s
 	if err != nil {
 		return nil, err
 	}
-	p := &Postfix{Dir: dir, done: make(chan struct{})}
+	p := &Postfix{Dir: dir}
 	if err := p.configure(d, users, settings); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	p.cmd = exec.CommandContext(ctx, "/usr/sbin/postfix", "-c", filepath.Join(dir, "etc"), "start-fg")
-	var said strings.Builder
-	p.cmd.Stdout, p.cmd.Stderr = &said, &said
-	p.cmd.Cancel = func() error { return p.command("stop") }
-	if err := p.cmd.Start(); err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
-	}
-	go func() { _ = p.cmd.Wait(); close(p.done) }()
-	if err := WaitPort(ctx, p.SMTPS, p.done); err != nil {
-		return nil, errors.Join(fmt.Errorf("postfix did not answer: %w: %s", err, p.Log()), p.Stop())
+	if err := p.Resume(ctx); err != nil {
+		return nil, errors.Join(err, p.Stop())
 	}
 	return p, nil
+}
+
+// Resume starts the server, at first or after Halt.
+func (p *Postfix) Resume(ctx context.Context) error {
+	p.done = make(chan struct{})
+	p.cmd = exec.CommandContext(ctx, "/usr/sbin/postfix", "-c", filepath.Join(p.Dir, "etc"), "start-fg")
+	p.cmd.Cancel = func() error { return p.command("stop") }
+	if err := p.cmd.Start(); err != nil {
+		return err
+	}
+	cmd, done := p.cmd, p.done
+	go func() { _ = cmd.Wait(); close(done) }()
+	if err := WaitPort(ctx, p.SMTPS, done); err != nil {
+		return fmt.Errorf("postfix did not answer: %w: %s", err, p.Log())
+	}
+	return nil
+}
+
+// Halt ends the server. What it has taken stays.
+func (p *Postfix) Halt() {
+	_ = p.command("stop") // which may have ended by itself
+	if p.cmd.Process != nil {
+		<-p.done
+	}
 }
 
 // PostfixAuth is a setting of StartDovecot for StartPostfix.
@@ -166,10 +182,7 @@ func (p *Postfix) command(verb string) error {
 
 // Stop ends the server and removes its folder.
 func (p *Postfix) Stop() error {
-	_ = p.command("stop") // which may have ended by itself
-	if p.cmd.Process != nil {
-		<-p.done
-	}
+	p.Halt()
 	return os.RemoveAll(p.Dir)
 }
 
