@@ -45,7 +45,7 @@ func (r *rig) waiting() (subjects []string) {
 
 func (r *rig) handOver(id mailstore.OutgoingID) {
 	r.t.Helper()
-	if err := r.store.BeginHandover(r.t.Context(), id); err != nil {
+	if err := r.store.BeginHandover(r.t.Context(), id, []string{"eva@example.com"}); err != nil {
 		r.t.Fatal(err)
 	}
 }
@@ -99,7 +99,7 @@ func TestDeletingInTheOutboxCancels(t *testing.T) {
 		t.Errorf("waiting %v", got)
 	}
 	for _, id := range ids[:4] {
-		if err := r.store.BeginHandover(t.Context(), id); !fault.Is(err, fault.NotFound) {
+		if err := r.store.BeginHandover(t.Context(), id, nil); !fault.Is(err, fault.NotFound) {
 			t.Errorf("message %d may leave: %v", id, err)
 		}
 	}

@@ -32,7 +32,8 @@ func (a *app) newOutboxCommand() *cobra.Command {
 		{"hold", "Keep a message from being sent", "Keep a message from being sent until retry or drop.", "is held"},
 		{"drop", "Do not send a message", "Do not send a message, and take it out of the Outbox. \"popbridge undelete\" can\n" +
 			"bring it back, which does not send it.", "is not sent"},
-		{"sent", "Say that a message was sent", "Of a message of which it is not known whether the server took it: it did.", "counts as sent"},
+		{"sent", "Say that a message was sent", "Of a message of which it is not known whether the server took it: it did.\n" +
+			"Recipients that the server had not taken before are still sent it.", "counts as sent"},
 	} {
 		var user string
 		sub := &cobra.Command{

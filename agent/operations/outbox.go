@@ -36,7 +36,7 @@ type OutboxMessage struct {
 // Recipient is one of a message that has not left.
 type Recipient struct {
 	Address string `json:"address"`
-	State   string `json:"state"` // "waiting", "sent" or "refused"
+	State   string `json:"state"` // "waiting", "offered" (the server took the address, and it is not known whether the message), "sent" or "refused"
 	Reply   string `json:"reply"` // of the server
 }
 
@@ -53,7 +53,8 @@ type Decide struct {
 var outgoingStates = map[mailstore.OutgoingState]string{mailstore.Waiting: "waiting", mailstore.Handing: "sending", mailstore.Unknown: "unknown",
 	mailstore.Held: "held", mailstore.Rejected: "refused"}
 
-var recipientStates = map[mailstore.RecipientState]string{mailstore.Pending: "waiting", mailstore.Accepted: "sent", mailstore.Refused: "refused"}
+var recipientStates = map[mailstore.RecipientState]string{mailstore.Pending: "waiting", mailstore.Accepted: "sent", mailstore.Refused: "refused",
+	mailstore.Offered: "offered"}
 
 func (l *Local) Outbox(ctx context.Context) ([]OutboxMessage, error) {
 	users, err := l.users.Names()

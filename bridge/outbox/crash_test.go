@@ -23,13 +23,14 @@ var errPowerCut = errors.New("power cut")
 // powerCut ends a runner at the n-th step, as a crash of the program does: nothing
 // that comes after it happens.
 type powerCut struct {
-	steps int // so far
-	at    int // 0: never
-	name  string
+	steps  int    // so far
+	at     int    // 0: never
+	before string // or at the step of this name
+	name   string
 }
 
 func (c *powerCut) step(name string) {
-	if c.steps++; c.steps == c.at {
+	if c.steps++; c.steps == c.at || name == c.before {
 		c.name = name
 		panic(errPowerCut)
 	}
@@ -112,6 +113,7 @@ func crashAtSteps(t *testing.T, every int, newRig func(*testing.T) *rig) {
 					t.Error("sent to who was refused")
 				}
 			}
+			g.confirmed(fmt.Sprintf("%s (%d)", cut.name, at))
 		})
 		if finished {
 			if at < 40 {
@@ -156,12 +158,13 @@ type trouble struct {
 	to      map[mailstore.OutgoingID][]string
 	again   map[mailstore.OutgoingID]bool // a person has sent it again
 	dropped map[mailstore.OutgoingID]bool
+	offered map[string]bool // and a person has said that it was sent
 	calm    bool
 }
 
 func newTrouble(g *rig, seed uint64) *trouble {
 	s := &trouble{rig: g, seed: seed, rand: rand.New(rand.NewPCG(seed, 1)),
-		to: map[mailstore.OutgoingID][]string{}, again: map[mailstore.OutgoingID]bool{}, dropped: map[mailstore.OutgoingID]bool{}}
+		to: map[mailstore.OutgoingID][]string{}, again: map[mailstore.OutgoingID]bool{}, dropped: map[mailstore.OutgoingID]bool{}, offered: map[string]bool{}}
 	p := s.server
 	p.down = func() error {
 		if s.one(20) {
@@ -236,7 +239,7 @@ func (s *trouble) run() {
 			s.t.Errorf("seed %d: message %+v after all is well", s.seed, m)
 		}
 		for i, a := range to {
-			kept := s.dropped[id] || m.State == mailstore.Unknown || len(m.Recipients) > i && m.Recipients[i].State == mailstore.Refused
+			kept := s.dropped[id] || s.offered[a] || m.State == mailstore.Unknown || len(m.Recipients) > i && m.Recipients[i].State == mailstore.Refused
 			if taken[a] == 0 && !kept {
 				s.t.Errorf("seed %d: %s is lost: %+v", s.seed, a, m)
 			}
@@ -252,6 +255,11 @@ func (s *trouble) decide() {
 		case m.State == mailstore.Unknown && s.rand.IntN(2) == 0:
 			s.again[m.ID] = true
 			s.store.retry(m.ID)
+		case m.State == mailstore.Unknown && s.rand.IntN(2) == 0:
+			for _, r := range m.Recipients {
+				s.offered[r.Address] = s.offered[r.Address] || r.State == mailstore.Offered
+			}
+			s.store.confirm(m.ID)
 		case m.State == mailstore.Rejected && s.rand.IntN(2) == 0:
 			s.store.retry(m.ID)
 		case m.ID == 0: // it has left

@@ -7,7 +7,7 @@
 //	1  the message due that was tried least often             plan.Next
 //	2  connect and log in, unless that is done                bridge/smtp
 //	3  MAIL, RCPT, DATA, the message without Bcc              bridge/smtp, withoutBcc
-//	4  durable: the final dot comes next                      Queue.BeginHandover
+//	4  durable: the final dot comes next, and for whom        Queue.BeginHandover
 //	5  the final dot, and its answer
 //	6  what came of it, for each recipient                    plan.Decide, pure
 //	7  durable: what came of it                               Queue.Attempted
@@ -17,7 +17,8 @@
 //   - A recipient for whom the server took a message is never sent it again.
 //   - The final dot is written only after BeginHandover returned without error.
 //     Whatever ends the program, the connection or the runner from then until the
-//     answer has come makes the message Unknown, and a person decides.
+//     answer has come makes the message Unknown, and a person decides. Whom the server
+//     had not taken by then does not count as sent, whatever is decided.
 //   - Nothing that is wrong with the account, the network or the computer counts as an
 //     attempt of a message.
 //   - One message, or recipient, never holds up another; trouble of the account
@@ -61,7 +62,7 @@ const perMinute = 30
 type Queue interface {
 	Outgoing(ctx context.Context) ([]mailstore.Outgoing, error)
 	OpenOutgoing(ctx context.Context, id mailstore.OutgoingID) (io.ReadSeekCloser, error)
-	BeginHandover(ctx context.Context, id mailstore.OutgoingID) error
+	BeginHandover(ctx context.Context, id mailstore.OutgoingID, to []string) error
 	Attempted(ctx context.Context, id mailstore.OutgoingID, a mailstore.Attempt) error
 	OutgoingChanges() <-chan struct{}
 }

@@ -136,7 +136,7 @@ func (c *fakeClient) Close() error {
 }
 
 // Send does as bridge/smtp promises.
-func (c *fakeClient) Send(ctx context.Context, e smtp.Envelope, body io.Reader, beforeDot func(context.Context) error) (o smtp.Outcome, err error) {
+func (c *fakeClient) Send(ctx context.Context, e smtp.Envelope, body io.Reader, beforeDot func(context.Context, []smtp.Reply) error) (o smtp.Outcome, err error) {
 	p := c.p
 	if c.dead || c.closed {
 		panic("send on a dead session")
@@ -209,7 +209,7 @@ func (c *fakeClient) Send(ctx context.Context, e smtp.Envelope, body io.Reader, 
 	if err := ctx.Err(); err != nil {
 		return o, err
 	}
-	if err := beforeDot(ctx); err != nil {
+	if err := beforeDot(ctx, o.Recipients); err != nil {
 		return o, err
 	}
 	step("dot")

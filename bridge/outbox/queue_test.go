@@ -137,7 +137,7 @@ func (q *memQueue) get(id mailstore.OutgoingID) mailstore.Outgoing {
 	return mailstore.Outgoing{}
 }
 
-func (q *memQueue) BeginHandover(ctx context.Context, id mailstore.OutgoingID) error {
+func (q *memQueue) BeginHandover(ctx context.Context, id mailstore.OutgoingID, to []string) error {
 	if err := q.call(ctx, "BeginHandover"); err != nil {
 		return err
 	}
@@ -152,6 +152,11 @@ func (q *memQueue) BeginHandover(ctx context.Context, id mailstore.OutgoingID) e
 		return fault.New(fault.Conflict, "the message does not wait", "")
 	}
 	m.State = mailstore.Handing
+	for i, r := range m.Recipients {
+		if slices.Contains(to, r.Address) {
+			m.Recipients[i].State = mailstore.Offered
+		}
+	}
 	q.changedLocked()
 	return nil
 }
@@ -181,11 +186,29 @@ func (q *memQueue) Attempted(ctx context.Context, id mailstore.OutgoingID, a mai
 		}
 	}
 	m.LastError, m.NotBefore = a.Error, a.Next
+	if !a.Unknown {
+		turn(m, mailstore.Pending, mailstore.Offered)
+	}
+	q.settleLocked(m, a.Unknown)
+	return nil
+}
+
+// turn changes the recipients that are in a state.
+func turn(m *mailstore.Outgoing, to mailstore.RecipientState, from ...mailstore.RecipientState) {
+	for i, r := range m.Recipients {
+		if slices.Contains(from, r.State) {
+			m.Recipients[i].State = to
+		}
+	}
+}
+
+// settleLocked does what follows from the recipients.
+func (q *memQueue) settleLocked(m *mailstore.Outgoing, unknown bool) {
 	has := func(s mailstore.RecipientState) bool {
 		return slices.ContainsFunc(m.Recipients, func(r mailstore.OutgoingRecipient) bool { return r.State == s })
 	}
 	switch {
-	case a.Unknown:
+	case unknown:
 		m.State = mailstore.Unknown
 	case has(mailstore.Pending):
 		m.State = mailstore.Waiting
@@ -193,10 +216,9 @@ func (q *memQueue) Attempted(ctx context.Context, id mailstore.OutgoingID, a mai
 		m.State = mailstore.Rejected
 	default:
 		q.left = append(q.left, *m)
-		q.all = slices.DeleteFunc(q.all, func(o mailstore.Outgoing) bool { return o.ID == id })
+		q.all = slices.DeleteFunc(q.all, func(o mailstore.Outgoing) bool { return o.ID == m.ID })
 	}
 	q.changedLocked()
-	return nil
 }
 
 func (q *memQueue) OutgoingChanges() <-chan struct{} { return q.changes }
@@ -224,12 +246,17 @@ func (q *memQueue) drop(id mailstore.OutgoingID) {
 func (q *memQueue) retry(id mailstore.OutgoingID) {
 	q.change(id, func(m *mailstore.Outgoing) {
 		m.State, m.NotBefore = mailstore.Waiting, q.now()
-		for i := range m.Recipients {
-			if m.Recipients[i].State == mailstore.Refused {
-				m.Recipients[i].State = mailstore.Pending
-			}
-		}
+		turn(m, mailstore.Pending, mailstore.Refused, mailstore.Offered)
 	})
+}
+
+// confirm is what a person says about a message in doubt that was sent.
+func (q *memQueue) confirm(id mailstore.OutgoingID) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	m := q.getLocked(id)
+	turn(m, mailstore.Accepted, mailstore.Offered)
+	q.settleLocked(m, false)
 }
 
 // reopen is what opening the store does after a crash.

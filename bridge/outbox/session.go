@@ -25,7 +25,7 @@ const (
 // client is a session with an SMTP server; *smtp.Client is one.
 type client interface {
 	Login(context.Context, sasl.Credentials) error
-	Send(context.Context, smtp.Envelope, io.Reader, func(context.Context) error) (smtp.Outcome, error)
+	Send(context.Context, smtp.Envelope, io.Reader, func(context.Context, []smtp.Reply) error) (smtp.Outcome, error)
 	Quit(context.Context) error
 	Extensions() smtp.Extensions
 	Close() error
@@ -119,10 +119,10 @@ func (r *Runner) transact(ctx context.Context, try *plan.Try, body io.Reader) bo
 	net, cancel := outlive(ctx, stopNet)
 	defer cancel()
 	envelope := smtp.Envelope{From: m.From, To: try.To, Size: m.Size, EightBit: m.EightBit, UTF8: m.UTF8}
-	outcome, err := r.session.Send(net, envelope, withoutBcc(file), func(net context.Context) error {
+	outcome, err := r.session.Send(net, envelope, withoutBcc(file), func(net context.Context, replies []smtp.Reply) error {
 		if aborted = ctx.Err(); aborted == nil {
 			begun = true
-			aborted = r.queue.BeginHandover(net, m.ID)
+			aborted = r.queue.BeginHandover(net, m.ID, taken(try.To, replies))
 		}
 		return aborted
 	})
@@ -149,6 +149,16 @@ func (r *Runner) transact(ctx context.Context, try *plan.Try, body io.Reader) bo
 		return false
 	}
 	return true
+}
+
+// taken returns the recipients that a server took.
+func taken(to []string, replies []smtp.Reply) (list []string) {
+	for i, r := range replies {
+		if r.Positive() {
+			list = append(list, to[i])
+		}
+	}
+	return list
 }
 
 // source remembers that a message could not be read.

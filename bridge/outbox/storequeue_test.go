@@ -19,6 +19,7 @@ type testQueue interface {
 	get(id mailstore.OutgoingID) mailstore.Outgoing
 	drop(id mailstore.OutgoingID)
 	retry(id mailstore.OutgoingID)
+	confirm(id mailstore.OutgoingID)
 	reopen()
 }
 
@@ -77,12 +78,12 @@ func (q *storeQueue) OpenOutgoing(ctx context.Context, id mailstore.OutgoingID) 
 	return q.Store.OpenOutgoing(ctx, id)
 }
 
-func (q *storeQueue) BeginHandover(ctx context.Context, id mailstore.OutgoingID) error {
+func (q *storeQueue) BeginHandover(ctx context.Context, id mailstore.OutgoingID, to []string) error {
 	if err := q.call(ctx, "BeginHandover"); err != nil {
 		return err
 	}
 	defer q.done("BeginHandover")
-	return q.Store.BeginHandover(ctx, id)
+	return q.Store.BeginHandover(ctx, id, to)
 }
 
 func (q *storeQueue) Attempted(ctx context.Context, id mailstore.OutgoingID, a mailstore.Attempt) error {
@@ -116,4 +117,7 @@ func (q *storeQueue) get(id mailstore.OutgoingID) mailstore.Outgoing {
 func (q *storeQueue) drop(id mailstore.OutgoingID) { q.must(q.DropOutgoing(context.Background(), id)) }
 func (q *storeQueue) retry(id mailstore.OutgoingID) {
 	q.must(q.RetryOutgoing(context.Background(), id))
+}
+func (q *storeQueue) confirm(id mailstore.OutgoingID) {
+	q.must(q.ConfirmOutgoing(context.Background(), id))
 }

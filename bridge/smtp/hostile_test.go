@@ -53,7 +53,7 @@ func playOn(ctx context.Context, server *scripted.Server, change func(*Config)) 
 		return s
 	}
 	// Before the final dot everything that the server says by then has arrived.
-	arrived := func(context.Context) error { wait(ctx); return nil }
+	arrived := func(context.Context, []Reply) error { wait(ctx); return nil }
 	s.out, s.err = c.Send(ctx, Envelope{From: ann, To: []string{bob, cat}}, strings.NewReader(bodyOf), arrived)
 	if s.err != nil {
 		return s

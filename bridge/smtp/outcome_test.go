@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -104,9 +105,13 @@ func TestManyRecipients(t *testing.T) {
 			script += smtptest.Rcpt(to[i], fmt.Sprintf("%d ok", []int{250, 550, 450}[i%3]))
 		}
 		c := dial(t, script+smtptest.Content("250 ok"))
-		out, err := c.Send(t.Context(), Envelope{From: ann, To: to}, strings.NewReader(bodyOf), always)
-		if err != nil || out.Phase != Answered {
-			t.Errorf("%v, %v", out.Phase, err)
+		var before []Reply
+		out, err := c.Send(t.Context(), Envelope{From: ann, To: to}, strings.NewReader(bodyOf), func(_ context.Context, replies []Reply) error {
+			before = slices.Clone(replies)
+			return nil
+		})
+		if err != nil || out.Phase != Answered || !slices.Equal(before, out.Recipients) {
+			t.Errorf("%v, %v, told before the dot: %v", out.Phase, err, before)
 		}
 		for i, r := range out.Recipients {
 			if r.Code != []int{250, 550, 450}[i%3] {
@@ -121,7 +126,7 @@ func TestConnectionLostAmongRecipients(t *testing.T) {
 	for _, extensions := range [][]string{nil, {"PIPELINING"}} {
 		c := dial(t, smtptest.Hello(extensions...)+smtptest.Envelope(ann, bob)+"C~ RCPT .*\n@close\n")
 		called := false
-		out, err := c.Send(t.Context(), Envelope{From: ann, To: []string{bob, cat}}, strings.NewReader(bodyOf), func(context.Context) error { called = true; return nil })
+		out, err := c.Send(t.Context(), Envelope{From: ann, To: []string{bob, cat}}, strings.NewReader(bodyOf), func(context.Context, []Reply) error { called = true; return nil })
 		if !fault.Is(err, fault.Temporary) || out.Phase != Rcpt || fmt.Sprint(codes(out)) != "[250 0]" || called {
 			t.Errorf("%+v, %v", out, err)
 		}

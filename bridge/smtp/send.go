@@ -62,15 +62,15 @@ var (
 )
 
 // Send is one transaction. beforeDot is called when every byte of the message but
-// the final dot has left, after at least one recipient was taken; its error ends the
-// connection without the dot.
+// the final dot has left, after at least one recipient was taken, with the answers to
+// RCPT as in the Outcome; its error ends the connection without the dot.
 //
 // The Outcome counts whatever the error is. The error is nil when the transaction
 // came to its end, which may be a refusal: of every recipient (Phase Rcpt), or of the
 // message (Phase Answered). A *ReplyError is the refusal of MAIL, DATA or, before it
 // was complete, of the message. The message is sent as it is, but for dots that
 // begin a line and a line end behind its last line.
-func (c *Client) Send(ctx context.Context, e Envelope, body io.Reader, beforeDot func(context.Context) error) (Outcome, error) {
+func (c *Client) Send(ctx context.Context, e Envelope, body io.Reader, beforeDot func(context.Context, []Reply) error) (Outcome, error) {
 	out := Outcome{Recipients: make([]Reply, len(e.To))}
 	err := c.run(ctx, func() error {
 		if err := c.fits(e); err != nil {
@@ -214,7 +214,7 @@ func (c *Client) mail(e Envelope) string {
 }
 
 // data sends the message up to its final dot.
-func (c *Client) data(ctx context.Context, e Envelope, body io.Reader, beforeDot func(context.Context) error, out *Outcome) error {
+func (c *Client) data(ctx context.Context, e Envelope, body io.Reader, beforeDot func(context.Context, []Reply) error, out *Outcome) error {
 	out.Phase = Data
 	r, _, err := c.command("DATA")
 	switch {
@@ -229,7 +229,7 @@ func (c *Client) data(ctx context.Context, e Envelope, body io.Reader, beforeDot
 	if err != nil {
 		return err
 	}
-	if err := beforeDot(ctx); err != nil {
+	if err := beforeDot(ctx, out.Recipients); err != nil {
 		return c.end(err)
 	}
 	return c.early()

@@ -25,7 +25,7 @@ const (
 
 var credentials = sasl.Credentials{Username: "ann", Secret: "s3cret"}
 
-func always(context.Context) error { return nil }
+func always(context.Context, []Reply) error { return nil }
 
 // dial connects to a server with a script, in the clear.
 func dial(t *testing.T, script string, opts ...scripted.Option) *Client {
@@ -62,7 +62,7 @@ func TestASession(t *testing.T) {
 					{Envelope{To: []string{bob}}, "", "250 2.0.0 queued"},
 				} {
 					asked := false
-					out, err := c.Send(t.Context(), tt.e, strings.NewReader(tt.body), func(context.Context) error { asked = true; return nil })
+					out, err := c.Send(t.Context(), tt.e, strings.NewReader(tt.body), func(context.Context, []Reply) error { asked = true; return nil })
 					if err != nil || out.Phase != Answered || out.Final.String() != tt.final || !asked {
 						t.Errorf("%+v, %v", out, err)
 					}
@@ -92,10 +92,10 @@ func (broken) Read(p []byte) (int, error) { return copy(p, "Subject: a\r\n"), er
 
 // The server never gets a final dot when something is wrong on this side.
 func TestNoDotWithoutAWholeMessage(t *testing.T) {
-	unsure := func(context.Context) error { return errDisk }
+	unsure := func(context.Context, []Reply) error { return errDisk }
 	for name, tt := range map[string]struct {
 		body   io.Reader
-		before func(context.Context) error
+		before func(context.Context, []Reply) error
 		e      Envelope
 		is     error
 	}{

@@ -169,6 +169,7 @@ func TestAnIndexThatIsNotOneOfPopbridgeIsNotRestored(t *testing.T) {
 		"two lines":     {`UPDATE outgoing_recipient SET address = 'a@b.example>' || char(13, 10) || 'DATA'`},
 		"sender":        {`UPDATE outgoing SET sender = char(10)`},
 		"no such state": {`UPDATE outgoing SET state = 6`},
+		"no such end":   {`UPDATE outgoing_recipient SET state = 5`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newStore(t)

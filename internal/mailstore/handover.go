@@ -2,6 +2,7 @@ package mailstore
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,10 +32,11 @@ func (s *Store) change(ctx context.Context, doing string, id OutgoingID, do func
 }
 
 // BeginHandover makes durable that a message is about to be handed over, before the
-// final dot is written. fault.Conflict where it does not wait any more, because a person
+// final dot is written, and to whom: the pending recipients that the server took become
+// Offered. fault.Conflict where it does not wait any more, because a person
 // has cancelled or held it: then the dot must not be written. fault.NotFound where it is
 // gone.
-func (s *Store) BeginHandover(ctx context.Context, id OutgoingID) error {
+func (s *Store) BeginHandover(ctx context.Context, id OutgoingID, to []string) error {
 	err := s.change(ctx, "hand a message over", id, func(t *tx, o *outgoingRow) error {
 		deleted, err := t.isDeleted(o)
 		if err != nil {
@@ -47,10 +49,30 @@ func (s *Store) BeginHandover(ctx context.Context, id OutgoingID) error {
 		if o.FirstTry.IsZero() {
 			o.FirstTry = t.s.now()
 		}
+		if err := t.offered(o, to); err != nil {
+			return err
+		}
 		return t.putOutgoing(o)
 	})
 	if err == nil {
 		s.noteHandover()
+	}
+	return err
+}
+
+// offered notes to whom a message is handed over.
+func (t *tx) offered(o *outgoingRow, to []string) error {
+	n := 0
+	err := t.turn(o, func(r *OutgoingRecipient) bool {
+		if r.State != Pending || !slices.Contains(to, r.Address) {
+			return false
+		}
+		n++
+		r.State = Offered
+		return true
+	})
+	if err == nil && (n == 0 || n != len(to)) { // the dot would send it to someone of whom nothing is known then
+		err = fault.New(fault.Internal, "a message is handed over to others than those that wait for it", "")
 	}
 	return err
 }
@@ -89,7 +111,8 @@ func (t *tx) inOutbox(o *outgoingRow) ([]picked, error) {
 // accepted for the first time, \Sent gets the copy, or keeps the one that a mail program
 // has saved there, and the messages that this one answers get \Answered. When no
 // recipient is pending and none was refused, the message leaves the Outbox; when none is
-// pending it is Rejected. fault.NotFound when it was cancelled meanwhile.
+// pending it is Rejected. A recipient that was offered the message, and is not among those
+// that changed, is pending again, unless the message is Unknown. fault.NotFound when it was cancelled meanwhile.
 func (s *Store) Attempted(ctx context.Context, id OutgoingID, a Attempt) error {
 	answers, err := s.originals(ctx, id)
 	if err != nil {
@@ -111,6 +134,11 @@ func (s *Store) Attempted(ctx context.Context, id OutgoingID, a Attempt) error {
 		o.LastError, o.NotBefore = said(a.Error), later(a.Next, o.NotBefore)
 		for _, r := range a.Recipients {
 			if err := t.recipient(o, r); err != nil {
+				return err
+			}
+		}
+		if o.State != Unknown {
+			if err := t.turn(o, become(Pending, Offered)); err != nil {
 				return err
 			}
 		}
@@ -144,7 +172,7 @@ func (t *tx) settle(o *outgoingRow, answers []ContentID) error {
 	var pending, accepted, refused int
 	for _, r := range o.Recipients {
 		switch r.State {
-		case Pending:
+		case Pending, Offered:
 			pending++
 		case Accepted:
 			accepted++
@@ -222,21 +250,15 @@ func (t *tx) wanted(o *outgoingRow) error {
 }
 
 // RetryOutgoing lets a message leave now, whatever kept it: recipients that were refused
-// are tried again. Of one that is Unknown that may send it twice: a person has decided.
+// or offered it are tried again. Of one that is Unknown that may send it twice: a person has decided.
 // fault.Conflict while it is being handed over.
 func (s *Store) RetryOutgoing(ctx context.Context, id OutgoingID) error {
 	return s.change(ctx, "try a message again", id, func(t *tx, o *outgoingRow) error {
 		if o.State == Handing {
 			return errHandedOver
 		}
-		for i, r := range o.Recipients {
-			if r.State != Refused {
-				continue
-			}
-			o.Recipients[i] = OutgoingRecipient{Address: r.Address, State: Pending}
-			if err := t.putRecipient(o, i); err != nil {
-				return err
-			}
+		if err := t.turn(o, become(Pending, Refused, Offered)); err != nil {
+			return err
 		}
 		o.State, o.NotBefore, o.FirstTry, o.Attempts = Waiting, t.s.now().Truncate(time.Second), time.Time{}, 0
 		if err := t.wanted(o); err != nil {
@@ -265,8 +287,9 @@ func (s *Store) DropOutgoing(ctx context.Context, id OutgoingID) error {
 	})
 }
 
-// ConfirmOutgoing says of a message that is Unknown that it was sent: the same follows
-// as in Attempted. fault.Conflict of any other.
+// ConfirmOutgoing says of a message that is Unknown that it was sent, to those that were
+// offered it: the same follows as in Attempted, and it waits for those that are pending.
+// fault.Conflict of any other.
 func (s *Store) ConfirmOutgoing(ctx context.Context, id OutgoingID) error {
 	answers, err := s.originals(ctx, id)
 	if err != nil {
@@ -276,14 +299,10 @@ func (s *Store) ConfirmOutgoing(ctx context.Context, id OutgoingID) error {
 		if o.State != Unknown {
 			return fault.New(fault.Conflict, "it is known whether the message was sent", "")
 		}
-		for _, r := range o.Recipients {
-			if r.State == Pending {
-				r.State = Accepted
-				if err := t.recipient(o, r); err != nil {
-					return err
-				}
-			}
+		if err := t.turn(o, become(Accepted, Offered)); err != nil {
+			return err
 		}
+		o.State, o.LastError = Waiting, ""
 		return t.settle(o, answers)
 	})
 }

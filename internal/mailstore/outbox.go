@@ -158,6 +158,29 @@ func (t *tx) putRecipient(o *outgoingRow, i int) error {
 	return t.exec(insertRecipient, values...)
 }
 
+// turn changes recipients, and writes those for which change reports that it did.
+func (t *tx) turn(o *outgoingRow, change func(*OutgoingRecipient) bool) error {
+	for i := range o.Recipients {
+		if change(&o.Recipients[i]) {
+			if err := t.putRecipient(o, i); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// become is a change to a state from some others. What was said before means nothing then.
+func become(to RecipientState, from ...RecipientState) func(*OutgoingRecipient) bool {
+	return func(r *OutgoingRecipient) bool {
+		if !slices.Contains(from, r.State) {
+			return false
+		}
+		r.State, r.Reply = to, ""
+		return true
+	}
+}
+
 // forgetOutgoing removes a row and its recipients.
 func (t *tx) forgetOutgoing(id OutgoingID) error {
 	t.queue = true

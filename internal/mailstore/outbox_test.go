@@ -92,10 +92,10 @@ func TestDeletingInTheOutboxCancels(t *testing.T) {
 	if !slices.Equal(gone, []UID{3}) {
 		t.Errorf("expunged %v", gone)
 	}
-	equal(t, "queue", r.queue(), "4 1/0 eva=1; 5 2/0 eva=1")
+	equal(t, "queue", r.queue(), "4 1/0 eva=1; 5 2/0 eva=4")
 	r.want("Trash", `1 \Seen letter 1`)
 	equal(t, "expunged", r.gone(), "Outbox: letter 3, Outbox: letter 2")
-	wantKind(t, r.BeginHandover(t.Context(), ids[0]), fault.NotFound)
+	wantKind(t, r.BeginHandover(t.Context(), ids[0], nil), fault.NotFound)
 	// What comes back is a draft.
 	list, err := r.Expunged(t.Context(), ExpungedQuery{})
 	must(t, err)

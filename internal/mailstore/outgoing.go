@@ -52,9 +52,10 @@ type RecipientState uint8
 
 // The states of a recipient. The values are stored.
 const (
-	Pending  RecipientState = 1
+	Pending  RecipientState = 1 // does not have the message
 	Accepted RecipientState = 2
 	Refused  RecipientState = 3
+	Offered  RecipientState = 4 // taken by the server in the transaction whose final dot comes next, or is not answered
 )
 
 // OutgoingRecipient is one recipient of a message on its way out.

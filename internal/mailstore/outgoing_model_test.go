@@ -96,10 +96,21 @@ func (m *queueModel) pick(rt *rapid.T) *modelOutgoing {
 func (m *queueModel) act(rt *rapid.T, what string) {
 	o, ctx := m.pick(rt), m.t.Context()
 	var err error
+	var taken []int
+	var to []string
 	ok := false
 	switch what {
 	case "begin":
-		err, ok = m.BeginHandover(ctx, o.id), o.state == Waiting && !o.deleted
+		for i, s := range o.to {
+			if s == Pending && rapid.Bool().Draw(rt, "taken") {
+				taken = append(taken, i)
+				to = append(to, string(rune('a'+i))+"@example.com")
+			}
+		}
+		if o.state == Waiting && len(to) == 0 {
+			return
+		}
+		err, ok = m.BeginHandover(ctx, o.id, to), o.state == Waiting && !o.deleted
 	case "hold":
 		err, ok = m.HoldOutgoing(ctx, o.id, true), o.state == Waiting || o.state == Held
 	case "release":
@@ -121,24 +132,32 @@ func (m *queueModel) act(rt *rapid.T, what string) {
 	switch what {
 	case "begin":
 		o.state = Handing
+		for _, i := range taken {
+			o.to[i] = Offered
+		}
 	case "hold":
 		o.state = Held
 	case "release", "retry":
 		o.state, o.deleted = Waiting, false
 		for i, s := range o.to {
-			if what == "retry" && s == Refused {
+			if what == "retry" && (s == Refused || s == Offered) {
 				o.to[i] = Pending
 			}
 		}
 	case "drop":
 		m.dropped(o)
 	case "confirm":
-		for i, s := range o.to {
-			if s == Pending {
-				o.to[i] = Accepted
-			}
-		}
+		o.turn(Offered, Accepted)
+		o.state = Waiting
 		m.settle(o)
+	}
+}
+
+func (o *modelOutgoing) turn(from, to RecipientState) {
+	for i, s := range o.to {
+		if s == from {
+			o.to[i] = to
+		}
 	}
 }
 
@@ -168,6 +187,9 @@ func (m *queueModel) attempt(rt *rapid.T) {
 	case o.state == Handing:
 		o.state = Waiting
 	}
+	if o.state != Unknown {
+		o.turn(Offered, Pending)
+	}
 	m.settle(o)
 }
 
@@ -178,7 +200,7 @@ func (m *queueModel) settle(o *modelOutgoing) {
 		m.sent++
 	}
 	switch {
-	case slices.Contains(o.to, Pending):
+	case slices.Contains(o.to, Pending), slices.Contains(o.to, Offered):
 	case slices.Contains(o.to, Refused):
 		o.state = Rejected
 	default:

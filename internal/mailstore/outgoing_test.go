@@ -51,9 +51,28 @@ func (r *rig) queue() string {
 	return strings.Join(lines, "; ")
 }
 
-func (r *rig) handover(id OutgoingID) {
+// handover hands a message over to some recipients, or to all that wait for it.
+func (r *rig) handover(id OutgoingID, to ...string) {
 	r.t.Helper()
-	must(r.t, r.BeginHandover(r.t.Context(), id))
+	if len(to) == 0 {
+		to = r.pending(id)
+	}
+	must(r.t, r.BeginHandover(r.t.Context(), id, to))
+}
+
+// pending returns the recipients that wait for a message.
+func (r *rig) pending(id OutgoingID) (to []string) {
+	r.t.Helper()
+	list, err := r.Outgoing(r.t.Context())
+	must(r.t, err)
+	for _, o := range list {
+		for _, rcpt := range o.Recipients {
+			if o.ID == id && rcpt.State == Pending {
+				to = append(to, rcpt.Address)
+			}
+		}
+	}
+	return to
 }
 
 func (r *rig) attempted(id OutgoingID, a Attempt) {
@@ -97,7 +116,7 @@ func TestAMessageIsSent(t *testing.T) {
 	equal(t, "bytes", string(data), letter(1))
 
 	r.handover(id)
-	equal(t, "handing", r.queue(), "1 2/0 eva=1")
+	equal(t, "handing", r.queue(), "1 2/0 eva=4")
 	r.clock.t = start.Add(time.Minute)
 	r.attempted(id, accepted("eva@example.com"))
 	equal(t, "queue", r.queue(), "")
@@ -112,7 +131,7 @@ func TestAMessageIsSent(t *testing.T) {
 	}
 	_, err = r.OpenOutgoing(t.Context(), id)
 	wantKind(t, err, fault.NotFound)
-	wantKind(t, r.BeginHandover(t.Context(), id), fault.NotFound)
+	wantKind(t, r.BeginHandover(t.Context(), id, nil), fault.NotFound)
 }
 
 func TestRecipientsAreTriedEachForItself(t *testing.T) {
@@ -137,7 +156,7 @@ func TestRecipientsAreTriedEachForItself(t *testing.T) {
 	r.attempted(id, Attempt{Recipients: []OutgoingRecipient{{a, Refused, "never"}, {c, Accepted, ""}}, Counts: true})
 	equal(t, "rejected", r.queue(), "1 5/2 c=2 a=2 b=3")
 	r.want("Sent", `1 \Seen letter 1`)
-	wantKind(t, r.BeginHandover(t.Context(), id), fault.Conflict)
+	wantKind(t, r.BeginHandover(t.Context(), id, nil), fault.Conflict)
 	must(t, r.RetryOutgoing(t.Context(), id))
 	equal(t, "once more", r.queue(), "1 1/0 c=2 a=2 b=1")
 	must(t, r.DropOutgoing(t.Context(), id))
@@ -168,12 +187,12 @@ func TestWhatWasHandedOverIsDecidedByAPerson(t *testing.T) {
 		wantKind(t, r.DropOutgoing(t.Context(), id), fault.Conflict)
 		wantKind(t, r.HoldOutgoing(t.Context(), id, true), fault.Conflict)
 		wantKind(t, r.RetryOutgoing(t.Context(), id), fault.Conflict)
-		wantKind(t, r.BeginHandover(t.Context(), id), fault.Conflict)
+		wantKind(t, r.BeginHandover(t.Context(), id, nil), fault.Conflict)
 		wantKind(t, r.ConfirmOutgoing(t.Context(), id), fault.Conflict)
 		r.attempted(id, Attempt{Counts: true, Unknown: true, Error: "cut"})
-		wantKind(t, r.BeginHandover(t.Context(), id), fault.Conflict)
+		wantKind(t, r.BeginHandover(t.Context(), id, nil), fault.Conflict)
 	}
-	equal(t, "unknown", r.queue(), "1 3/1 eva=1 cut; 2 3/1 eva=1 cut; 3 3/1 eva=1 cut")
+	equal(t, "unknown", r.queue(), "1 3/1 eva=4 cut; 2 3/1 eva=4 cut; 3 3/1 eva=4 cut")
 	must(t, r.ConfirmOutgoing(t.Context(), ids[0]))
 	must(t, r.RetryOutgoing(t.Context(), ids[1]))
 	must(t, r.DropOutgoing(t.Context(), ids[2]))
@@ -191,14 +210,14 @@ func TestAMessageThatEndsWithTheProgram(t *testing.T) {
 	r.submit(r.submission(3))
 	r.reopen()
 	const why = "popbridge ended while the message was handed over: it may have been sent"
-	equal(t, "queue", r.queue(), "1 3/0 eva=1 "+why+"; 2 3/0 eva=1 "+why+"; 3 1/0 eva=1")
+	equal(t, "queue", r.queue(), "1 3/0 eva=4 "+why+"; 2 3/0 eva=4 "+why+"; 3 1/0 eva=1")
 }
 
 func TestAMessageIsHeld(t *testing.T) {
 	r := newStore(t)
 	id := r.submit(r.submission(1))
 	must(t, r.HoldOutgoing(t.Context(), id, true))
-	wantKind(t, r.BeginHandover(t.Context(), id), fault.Conflict)
+	wantKind(t, r.BeginHandover(t.Context(), id, nil), fault.Conflict)
 	r.attempted(id, Attempt{Next: start.Add(time.Hour), Error: "offline"})
 	equal(t, "held", r.queue(), "1 4/0 eva=1 offline")
 	must(t, r.HoldOutgoing(t.Context(), id, false))
@@ -208,7 +227,7 @@ func TestAMessageIsHeld(t *testing.T) {
 	_, err := r.SetFlags(t.Context(), r.id("Outbox"), []UID{1}, mailflags.Add, []string{`\Deleted`})
 	must(t, err)
 	equal(t, "marked", r.queue(), "1 4/0 eva=1 offline")
-	wantKind(t, r.BeginHandover(t.Context(), id), fault.Conflict)
+	wantKind(t, r.BeginHandover(t.Context(), id, nil), fault.Conflict)
 	must(t, r.RetryOutgoing(t.Context(), id))
 	r.want("Outbox", `1 \Seen letter 1`)
 	r.handover(id)

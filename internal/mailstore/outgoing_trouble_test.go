@@ -102,14 +102,14 @@ func TestTheOutboxWhereTheDiskIsFull(t *testing.T) {
 	r.hook = full
 	_, _, err := r.Submit(t.Context(), r.submission(2))
 	wantKind(t, err, fault.Full)
-	wantKind(t, r.BeginHandover(t.Context(), id), fault.Full)
+	wantKind(t, r.BeginHandover(t.Context(), id, []string{"eva@example.com"}), fault.Full)
 	r.hook = nil
 	equal(t, "queue", r.queue(), "1 1/0 eva=1")
 	r.handover(id)
 	r.hook = full
 	wantKind(t, r.Attempted(t.Context(), id, accepted("eva@example.com")), fault.Full)
 	r.hook = nil
-	equal(t, "queue", r.queue(), "1 2/0 eva=1")
+	equal(t, "queue", r.queue(), "1 2/0 eva=4")
 	r.attempted(id, accepted("eva@example.com"))
 	r.want("Sent", `1 \Seen letter 1`)
 }
@@ -135,7 +135,7 @@ func (r *rig) waysOut() {
 	r.comes("home", "A", listed(5))
 }
 
-const everyState = "1 1/0 eva=1 bob=1; 2 4/0 eva=1; 3 3/1 eva=1 Leitung unterbrochen (ü %); 4 5/1 eva=3 bob=2"
+const everyState = "1 1/0 eva=1 bob=1; 2 4/0 eva=1; 3 3/1 eva=4 Leitung unterbrochen (ü %); 4 5/1 eva=3 bob=2"
 
 var everyStateHeld = "1 4/0 eva=1 bob=1 " + heldText + everyState[len("1 1/0 eva=1 bob=1"):]
 
@@ -271,7 +271,7 @@ func (p *powerCut) submitSome() {
 // sendSome hands one message over, and sometimes has an answer.
 func (p *powerCut) sendSome() {
 	for _, id := range slices.Sorted(maps.Keys(p.out)) {
-		if p.handed[id] || p.BeginHandover(p.t.Context(), id) != nil {
+		if p.handed[id] || p.BeginHandover(p.t.Context(), id, []string{"eva@example.com"}) != nil {
 			continue
 		}
 		p.handed[id] = true

@@ -59,11 +59,10 @@ func Decide(t Try) Decision {
 	d.Attempt = mailstore.Attempt{Recipients: o.settled, Counts: o.account == None && (t.Never || t.Outcome.Phase > smtp.Connected)}
 	switch {
 	case o.unknown:
-		// A person decides about the message as a whole. What certainly was not
-		// sent is refused, so that it does not pass for sent when the person says
-		// that the message was.
+		// A person decides about those that were offered the message. It leaves for
+		// the others after that.
 		d.Attempt.Unknown, d.Attempt.Counts, d.Stalled = true, true, true
-		o.giveUp(&d, "not sent, as it is not known whether the server took the message for others")
+		o.keep(&d)
 	case len(o.pending) > 0:
 		o.retry(&d)
 	}
@@ -84,11 +83,7 @@ func (o *outcome) retry(d *Decision) {
 		o.giveUp(d, "given up after five days")
 		return
 	}
-	for _, r := range o.pending {
-		if r.Reply != "" {
-			d.Attempt.Recipients = append(d.Attempt.Recipients, r)
-		}
-	}
+	o.keep(d)
 	switch {
 	case o.account != None: // which rests, not the message
 		d.Attempt.Next = t.Now
@@ -97,6 +92,15 @@ func (o *outcome) retry(d *Decision) {
 	default:
 		d.Attempt.Next = t.Now.Add(Retry(n, t.Rand))
 		d.Delayed = d.Attempt.Counts && n == noticeTry
+	}
+}
+
+// keep notes what was said to those that stay pending.
+func (o *outcome) keep(d *Decision) {
+	for _, r := range o.pending {
+		if r.Reply != "" {
+			d.Attempt.Recipients = append(d.Attempt.Recipients, r)
+		}
 	}
 }
 

@@ -83,7 +83,7 @@ func TestDecide(t *testing.T) {
 		{"too large, at the dot", []string{ok, ok, ok}, "552 5.3.4 too large", smtp.Answered, "", "", "rrr", "counts", None, -1, "too large"},
 		{"no answer to the dot", []string{ok, ok, ok}, "", smtp.AfterDot, "", "lost", "ppp", "counts unknown stalled", None, -1, "not known"},
 		{"no answer, one refused", []string{ok, gone, ok}, "", smtp.AfterDot, "", "lost", "prp", "counts unknown stalled", None, -1, "not known"},
-		{"no answer, one later", []string{ok, busyR, ok}, "", smtp.AfterDot, "", "lost", "prp", "counts unknown stalled", None, -1, "not known"},
+		{"no answer, one later", []string{ok, busyR, ok}, "", smtp.AfterDot, "", "lost", "ppp", "counts unknown stalled", None, -1, "not known"},
 		{"nonsense for an answer", []string{ok, ok, ok}, "354 - go ahead", smtp.AfterDot, "", "lost", "ppp", "counts unknown stalled", None, -1, "not known"},
 
 		{"MAIL refused", nil, "", smtp.Mail, "MAIL FROM:<x@y>", "550 5.7.60 SendAsDenied", "rrr", "counts", None, -1, "SendAsDenied"},
@@ -111,7 +111,7 @@ func TestDecide(t *testing.T) {
 		{"daily limit at MAIL", nil, "", smtp.Mail, "MAIL FROM:<x@y>", limit, "ppp", "", Quota, 0, "5.4.5"},
 		{"daily limit at RCPT", []string{ok, limit, gone}, "250 - ok", smtp.Answered, "", "", "apr", "", Quota, 0, "5.4.5"},
 		{"daily limit at the dot", []string{ok, gone, ok}, "554 5.2.0 SubmissionQuotaExceeded", smtp.Answered, "", "", "prp", "", Quota, 0, "Quota"},
-		{"daily limit and no answer", []string{ok, limit, ok}, "", smtp.AfterDot, "", "lost", "prp", "counts unknown stalled", Quota, -1, "not known"},
+		{"daily limit and no answer", []string{ok, limit, ok}, "", smtp.AfterDot, "", "lost", "ppp", "counts unknown stalled", Quota, -1, "not known"},
 	}
 	for _, tt := range tests {
 		m := waiting("a", "b", "c")
