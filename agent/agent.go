@@ -36,6 +36,7 @@ import (
 	"github.com/popbridge/popbridge/agent/datadir"
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/agent/operations"
+	"github.com/popbridge/popbridge/agent/sending"
 	"github.com/popbridge/popbridge/agent/state"
 	"github.com/popbridge/popbridge/agent/users"
 	"github.com/popbridge/popbridge/config"
@@ -63,14 +64,16 @@ type Agent struct {
 	lock     *datadir.Lock
 	users    *users.Stores
 	accounts *accounts.Set
+	sending  *sending.Set
 	outside  outside
 	zone     atomic.Pointer[time.Location] // see location
 	guard    *guard
 	alerts   alerts
 
-	tls *localTLS
-	lan *lanAccess
-	web *webAccess
+	tls  *localTLS
+	lan  *lanAccess
+	web  *webAccess
+	smtp *smtpAccess
 
 	servers imapServers
 	ops     *operations.Local
@@ -95,12 +98,14 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (*Agent, error) {
 	}
 	a.cfg.Store(cfg)
 	a.users = users.New(users.Options{DataDir: cfg.DataDir, KeepExpunged: cfg.KeepExpunged, Log: o.Log, Book: state.Open(o.StateDir, cfg.Path), Health: a.health, Config: a.Config})
-	a.accounts = accounts.New(a.users)
-	a.servers.config = a.Config
+	a.accounts = accounts.New(a.users, func(account string) { a.sending.Wake(account) })
+	a.sending = sending.New(a.users)
+	a.smtp = &smtpAccess{agent: a}
+	a.servers.config, a.servers.smtp = a.Config, a.smtp
 	a.alerts.agent = a
 	a.lan = newLANAccess(a)
 	a.web = &webAccess{agent: a}
-	a.ops = operations.New(a.users, a.accounts, &a.servers, a.lan, a.web, a.running, a.Reload)
+	a.ops = operations.New(a.users, a.accounts, a.sending, &a.servers, a.lan, a.web, a.running, a.Reload)
 	a.ops.ShowLog(o.Records)
 	a.web.open()
 	a.zone.Store(location(cfg))

@@ -14,6 +14,7 @@ import (
 // imapServers are the servers of all addresses. They implement operations.Clients.
 type imapServers struct {
 	config func() *config.Config
+	smtp   *smtpAccess
 
 	mu     sync.Mutex
 	byAddr map[string]*imapServer // of this machine's mail clients, by configured address
@@ -63,7 +64,7 @@ func (s *imapServers) Listening() []string {
 	servers := s.loopback()
 	for _, addr := range append(slices.Clone(s.config().IMAP.Listen), slices.Sorted(maps.Keys(servers))...) { // in the order of the config
 		if one := servers[addr]; one != nil {
-			if bound, _ := one.bound.Load().(string); bound != "" && !slices.Contains(addrs, bound) {
+			if bound := one.at(); bound != "" && !slices.Contains(addrs, bound) {
 				addrs = append(addrs, bound)
 			}
 		}
@@ -78,7 +79,7 @@ func (s *imapServers) LAN() (listen []string, clients []operations.LANClient) {
 	servers := s.lan()
 	for _, addr := range slices.Sorted(maps.Keys(servers)) {
 		one := servers[addr]
-		if bound, _ := one.bound.Load().(string); bound != "" {
+		if bound := one.at(); bound != "" {
 			listen = append(listen, bound)
 		}
 		for _, c := range one.srv.Sessions() {
@@ -120,4 +121,8 @@ func (s *imapServers) Disconnect(user, device string) {
 	for _, one := range s.all() {
 		one.srv.Disconnect(user, device)
 	}
+	s.smtp.disconnect(user, device)
 }
+
+// Submission returns the addresses that take what mail clients send now.
+func (s *imapServers) Submission() []string { return s.smtp.listening() }

@@ -19,38 +19,55 @@ import (
 	"github.com/popbridge/popbridge/localimap"
 )
 
-// An imapServer serves one address.
+// An imapServer serves IMAP on one address.
 type imapServer struct {
+	endpoint
+	srv *localimap.Server
+}
+
+// An endpoint is one address that mail clients connect to.
+type endpoint struct {
 	addr string // as configured
 	name string // as a source of conditions
-	srv  *localimap.Server
 	task *supervise.Task
 	// open gets what the server needs before mail clients can connect: the
 	// certificate, then the port.
 	open   func(ctx context.Context) (net.Listener, error)
+	run    func(ctx context.Context, ln net.Listener) error
 	failed func(error) []health.Condition
 
 	listener net.Listener // opened ahead of serve; may be nil
 	bound    atomic.Value // string: where it listens now
 }
 
+// at is where it listens now, "" for nowhere.
+func (e *endpoint) at() string {
+	bound, _ := e.bound.Load().(string)
+	return bound
+}
+
 // newIMAPServer makes the server of one address.
 func (a *Agent) newIMAPServer(addr string, cfg *config.Config) *imapServer {
 	o := localimap.Options{Login: a.login, Opened: a.accounts.Wake, Crowded: a.crowded(addr), Zone: a.zone.Load, Alert: a.alerts.alert, Security: imapSecurity(cfg.IMAP.TLS),
 		Log: a.opts.Log.With().Str("component", "imap").Logger()}
-	secure := cfg.IMAP.TLS != config.Off
-	if secure {
+	if cfg.IMAP.TLS != config.Off {
 		o.TLS = a.tls.server()
 	}
-	open := func(ctx context.Context) (net.Listener, error) {
-		if secure {
+	srv := localimap.New(o)
+	return &imapServer{endpoint{addr: addr, name: "imap " + addr, open: a.opening("imap", addr, o.TLS), run: srv.Serve, failed: health.IMAP}, srv}
+}
+
+// opening opens an address of that table of the config, with the certificate where there
+// is TLS.
+func (a *Agent) opening(table, addr string, tls *tls.Config) func(context.Context) (net.Listener, error) {
+	return func(ctx context.Context) (net.Listener, error) {
+		if tls != nil {
 			if err := a.tls.ensure(); err != nil {
 				return nil, err
 			}
 		}
-		return listen(ctx, "imap", addr)
+		return listen(ctx, table, addr)
 	}
-	return &imapServer{addr: addr, name: "imap " + addr, srv: localimap.New(o), open: open, failed: health.IMAP}
 }
 
 // localTLS is the certificate for mail clients, made at the first need. It may
@@ -110,23 +127,23 @@ func imapSecurity(s config.Security) localimap.Security {
 }
 
 // serve starts the server. When it fails, it is opened again.
-func (s *imapServer) serve(a *Agent, group *supervise.Group) {
-	ln := s.listener
-	s.task = group.Start(func(ctx context.Context) {
+func (e *endpoint) serve(a *Agent, group *supervise.Group) {
+	ln := e.listener
+	e.task = group.Start(func(ctx context.Context) {
 		supervise.Run(ctx, func(ctx context.Context) error {
 			if ln == nil {
 				var err error
-				if ln, err = s.open(ctx); err != nil {
+				if ln, err = e.open(ctx); err != nil {
 					return err
 				}
 			}
 			current := ln
 			ln = nil
-			s.bound.Store(current.Addr().String())
-			defer s.bound.Store("")
-			a.health.Report(s.name)
-			return s.srv.Serve(ctx, current)
-		}, func(err error) { a.health.Report(s.name, s.failed(err)...) }, nil)
+			e.bound.Store(current.Addr().String())
+			defer e.bound.Store("")
+			a.health.Report(e.name)
+			return e.run(ctx, current)
+		}, func(err error) { a.health.Report(e.name, e.failed(err)...) }, nil)
 	})
 }
 
@@ -142,7 +159,10 @@ func listen(ctx context.Context, table, addr string) (net.Listener, error) {
 
 func refused(ctx context.Context, table, addr string, err error) error {
 	what, format := "the IMAP address "+addr, "set another port in the config, below [%s]: listen = [%q]"
-	if table == "web" {
+	switch table {
+	case "smtp":
+		what = "the SMTP address " + addr
+	case "web":
 		what, format = "the address "+addr+" of the web page", "set another port in the config, below [%s]: listen = %q"
 	}
 	another := func() string { return fmt.Sprintf(format, table, freeNear(ctx, addr)) }
@@ -190,9 +210,9 @@ func PortBusy(err error) bool { return errors.Is(err, errPortBusy) }
 // addresses returns the configured addresses, and [::1] beside 127.0.0.1 where a
 // port is given and this machine has IPv6: localhost is either, and what another
 // program listens on there would be given the passwords of mail clients.
-func addresses(ctx context.Context, cfg *config.Config) []string {
-	all := slices.Clone(cfg.IMAP.Listen)
-	for _, addr := range cfg.IMAP.Listen {
+func addresses(ctx context.Context, configured []string) []string {
+	all := slices.Clone(configured)
+	for _, addr := range configured {
 		host, port, _ := net.SplitHostPort(addr) // the config was checked
 		also := net.JoinHostPort("::1", port)
 		if (host == "127.0.0.1" || host == "localhost") && port != "0" && !slices.Contains(all, also) && hasIPv6(ctx) {

@@ -176,15 +176,15 @@ func (l *lanAccess) State() (s operations.LAN) {
 // newServer makes the server of one address.
 func (l *lanAccess) newServer(addr string) *imapServer {
 	a := l.agent
-	return &imapServer{addr: addr, name: "lan " + addr, failed: func(err error) []health.Condition { return []health.Condition{health.LAN(err)} },
-		srv: localimap.New(localimap.Options{Login: l.login, Opened: a.accounts.Wake, Crowded: a.crowded(addr), Zone: a.zone.Load, Alert: a.alerts.alert,
-			Security: localimap.Implicit, TLS: l.tls.server(), Log: a.opts.Log.With().Str("component", "imap").Str("listen", addr).Logger()}),
-		open: func(ctx context.Context) (net.Listener, error) {
-			ln, err := listen(ctx, "lan", addr)
-			if err != nil {
-				return nil, err
-			}
-			return &lan.Listener{Listener: ln, Peers: l.peers, Refused: l.refusals.note}, nil
-		},
+	srv := localimap.New(localimap.Options{Login: l.login, Opened: a.accounts.Wake, Crowded: a.crowded(addr), Zone: a.zone.Load, Alert: a.alerts.alert,
+		Security: localimap.Implicit, TLS: l.tls.server(), Log: a.opts.Log.With().Str("component", "imap").Str("listen", addr).Logger()})
+	open := func(ctx context.Context) (net.Listener, error) {
+		ln, err := listen(ctx, "lan", addr)
+		if err != nil {
+			return nil, err
+		}
+		return &lan.Listener{Listener: ln, Peers: l.peers, Refused: l.refusals.note}, nil
 	}
+	failed := func(err error) []health.Condition { return []health.Condition{health.LAN(err)} }
+	return &imapServer{endpoint{addr: addr, name: "lan " + addr, open: open, run: srv.Serve, failed: failed}, srv}
 }

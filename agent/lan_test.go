@@ -20,7 +20,7 @@ func TestTheLANStaysWhereAddressesAreNotKnown(t *testing.T) {
 	l := r.own().lan
 	served := netip.MustParseAddrPort("192.168.1.20:1993")
 	l.addrs, l.named = []netip.AddrPort{served}, []netip.Addr{served.Addr()}
-	r.own().servers.replaceLAN(map[string]*imapServer{served.String(): {addr: served.String()}})
+	r.own().servers.replaceLAN(map[string]*imapServer{served.String(): {endpoint: endpoint{addr: served.String()}}})
 	l.group = &supervise.Group{Context: t.Context()}
 
 	l.interfaces = func() ([]lan.Interface, error) { return nil, errors.New("too many open files") }

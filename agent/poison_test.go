@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/popbridge/popbridge/agent/agenttest"
-	"github.com/popbridge/popbridge/bridge/pop3/pop3test"
+	"github.com/popbridge/popbridge/internal/testkit/scripted"
 )
 
 // opening is what a session begins with.
@@ -30,7 +30,7 @@ S: .
 // agent that only looks.
 func TestAPoisonedMessageIsNamed(t *testing.T) {
 	t.Parallel()
-	pop := pop3test.Listen(t, opening+`C: STAT
+	pop := scripted.Listen(t, opening+`C: STAT
 S: +OK 2 20
 C: LIST
 S: +OK
@@ -82,7 +82,7 @@ S: +OK
 // condition name it.
 func TestAnIncompleteMessageIsNamed(t *testing.T) {
 	t.Parallel()
-	pop := pop3test.Listen(t, opening+`C: STAT
+	pop := scripted.Listen(t, opening+`C: STAT
 S: +OK 1 50000
 C: LIST
 S: +OK

@@ -38,6 +38,8 @@ func (a *Agent) Reload() {
 	}
 	stopped, started := a.accounts.Take(next, func() { a.cfg.Store(next) })
 	a.takeServers(group.Context, old, next, group)
+	a.sending.Take()
+	a.smtp.look()
 	a.lan.look()
 	a.web.look()
 	a.users.Report(group.Context)
@@ -71,7 +73,7 @@ func (a *Agent) needRestart(next *config.Config) []health.Condition {
 // cannot be had is a condition and is tried again.
 func (a *Agent) takeServers(ctx context.Context, old, next *config.Config, group *supervise.Group) {
 	servers := a.servers.loopback()
-	wanted := addresses(ctx, next)
+	wanted := addresses(ctx, next.IMAP.Listen)
 	var wg sync.WaitGroup
 	for addr, s := range servers {
 		if old.IMAP.TLS != next.IMAP.TLS || !slices.Contains(wanted, addr) {

@@ -82,6 +82,8 @@ func (a *Agent) start(ctx context.Context) (*supervise.Group, error) {
 	}
 	group.Start(a.watchOutside)
 	group.Start(a.keepUp)
+	a.sending.Serve(group)
+	a.smtp.begin(group)
 	a.lan.begin(group)
 	a.web.begin(group)
 	group.Start(newNotices(a).run)
@@ -95,7 +97,7 @@ func (a *Agent) start(ctx context.Context) (*supervise.Group, error) {
 
 func (a *Agent) openServers(ctx context.Context, cfg *config.Config) (map[string]*imapServer, error) {
 	servers := map[string]*imapServer{}
-	for _, addr := range addresses(ctx, cfg) {
+	for _, addr := range addresses(ctx, cfg.IMAP.Listen) {
 		s := a.newIMAPServer(addr, cfg)
 		var err error
 		s.listener, err = s.open(ctx)

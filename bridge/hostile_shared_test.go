@@ -16,8 +16,8 @@ import (
 
 	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/bridge/pop3"
-	"github.com/popbridge/popbridge/bridge/pop3/pop3test"
 	"github.com/popbridge/popbridge/internal/testkit"
+	"github.com/popbridge/popbridge/internal/testkit/scripted"
 )
 
 // TestSharedReplies drives whole runners with literal answers of real servers,
@@ -83,7 +83,7 @@ func playReplies(t *testing.T, store *memStore, replies map[string][]byte, speci
 	}
 	var ended []chan struct{}
 	dial := func(context.Context, string, string) (net.Conn, error) {
-		client, server := pop3test.Pipe(0)
+		client, server := scripted.Pipe(0)
 		done := make(chan struct{})
 		ended = append(ended, done)
 		go func() {

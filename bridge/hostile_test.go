@@ -22,9 +22,9 @@ import (
 
 	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/bridge/pop3"
-	"github.com/popbridge/popbridge/bridge/pop3/pop3test"
 	"github.com/popbridge/popbridge/internal/mailstore"
 	"github.com/popbridge/popbridge/internal/testkit"
+	"github.com/popbridge/popbridge/internal/testkit/scripted"
 )
 
 var updateHostile = flag.Bool("update-hostile", false, "rewrite the want sections of testdata/hostile")
@@ -38,7 +38,7 @@ var updateHostile = flag.Bool("update-hostile", false, "rewrite the want section
 //	config     keep never|forever|DAYSd, tls starttls|implicit, method apop|token, max BYTES
 //	NAME.eml   a message; NAME.raw the same, as Go strings, one a line
 //	before N   what happens before poll N: restart, wait DURATION, confirm, keep ...
-//	poll N     the script of the server (see pop3test), with the macros of expand
+//	poll N     the script of the server (see scripted), with the macros of expand
 //	want N     what is to be seen after poll N, as show writes it
 //
 // The script says what the client must send, to the line, so that a RETR, DELE
@@ -77,7 +77,7 @@ type hostile struct {
 	account Account
 	store   *mailstore.Store
 	runner  *Runner
-	server  *pop3test.Server
+	server  *scripted.Server
 	sent    *verbs
 }
 
@@ -204,7 +204,7 @@ func (h *hostile) poll(n int) {
 	h.t.Helper()
 	h.sent = &verbs{count: make(map[string]int)}
 	script := h.expand(h.sections[fmt.Sprint("poll ", n)])
-	h.server = pop3test.New(h.t, script, pop3test.WithTLS(h.certs.ServerConfig))
+	h.server = scripted.New(h.t, script, scripted.WithTLS(h.certs.ServerConfig))
 	started := time.Now()
 	result, err := h.runner.scheduled(context.Background())
 	took := time.Since(started)

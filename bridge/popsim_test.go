@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/popbridge/popbridge/bridge/pop3"
-	"github.com/popbridge/popbridge/bridge/pop3/pop3test"
+	"github.com/popbridge/popbridge/internal/testkit/scripted"
 )
 
 // popServer is a POP3 server in memory with the faults of real ones. Its
@@ -125,7 +125,7 @@ func (s *popServer) config() pop3.Config {
 		if down != nil {
 			return nil, down
 		}
-		client, server := pop3test.Pipe(0)
+		client, server := scripted.Pipe(0)
 		s.accept(server)
 		return client, nil
 	}}

@@ -14,8 +14,8 @@ import (
 
 	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/bridge/pop3"
-	"github.com/popbridge/popbridge/bridge/pop3/pop3test"
 	"github.com/popbridge/popbridge/internal/testkit/rounds"
+	"github.com/popbridge/popbridge/internal/testkit/scripted"
 )
 
 // TestThirtyDays lets ten accounts be served for 30 days of virtual time by
@@ -200,7 +200,7 @@ func (a *simAccount) dial(context.Context, string, string) (net.Conn, error) {
 	if refuse == "" {
 		a.lastIn = now
 	}
-	client, server := pop3test.Pipe(10 * time.Millisecond)
+	client, server := scripted.Pipe(10 * time.Millisecond)
 	a.pop.accept(server)
 	return client, nil
 }

@@ -35,6 +35,7 @@ type Config struct {
 	// DataDirNamed tells that the file names it: otherwise it depends on who runs.
 	DataDirNamed bool
 	IMAP         IMAP
+	SMTP         SMTP
 	LAN          LAN
 	Web          Web
 	Log          Log
@@ -109,6 +110,8 @@ type Account struct {
 	User           string        // the local IMAP login; safe as a folder name on every system
 	Folder         string        // UTF-8, parts separated by '/'; INBOX in upper case
 	MaxMessageSize int64         // bytes
+	Addresses      []string      // whose mail it sends, its own first; none: no mail leaves by it
+	Send           Send
 }
 
 // A Pin is the SHA-256 of the SubjectPublicKeyInfo of a server's certificate.

@@ -149,11 +149,12 @@ func TestExample(t *testing.T) {
 	want := &Config{
 		Version: 1, Path: abs("/etc/popbridge/config.toml"), DataDir: "/home/ann/.local/share/popbridge",
 		IMAP: IMAP{Listen: []string{"127.0.0.1:1143"}, TLS: StartTLS},
+		SMTP: SMTP{Listen: []string{"127.0.0.1:1587"}, TLS: StartTLS, MarkAnswered: true},
 		Web:  Web{Listen: "127.0.0.1:1180"},
 		Log:  Log{Level: "info", Format: "auto"}, KeepExpunged: 30 * day, Notices: true,
 		Accounts: []Account{{
 			Name: "home", Host: "pop.example.com", Port: 995, TLS: Implicit, TLSMinimum: TLS12, Username: "ann@example.com", Auth: AuthPassword,
-			PollEvery: 5 * time.Minute, ConfirmDeletes: true, DeleteGrace: 7 * day, User: "ann", Folder: "INBOX", MaxMessageSize: 200_000_000,
+			PollEvery: 5 * time.Minute, ConfirmDeletes: true, DeleteGrace: 7 * day, User: "ann", Folder: "INBOX", MaxMessageSize: 200_000_000, Addresses: []string{"ann@example.com"},
 		}},
 	}
 	for name, text := range map[string]string{
@@ -177,7 +178,8 @@ func TestExample(t *testing.T) {
 	// What is commented out is correct, too.
 	text := strings.NewReplacer("\n# port", "\nport", "\n# data_dir", "\ndata_dir", "\n# password_file", "\npassword_file",
 		"\n# auth", "\nauth", "\n# ca_file", "\nca_file", "\n# max", "\nmax", "\n# keep_exp", "\nkeep_exp",
-		"\n# [lan]", "\n[lan]", "\n# enabled", "\nenabled", "\n# listen ", "\nlisten ", "\n# [web]", "\n[web]",
+		"\n# [lan]", "\n[lan]", "\n# enabled", "\nenabled", "\n# listen ", "\nlisten ", "\n# [web]", "\n[web]", "\n# [smtp]", "\n[smtp]", "\n# tls ", "\ntls ",
+		"\n# send", "\nsend", "\n# mark", "\nmark", "\n# address", "\naddress",
 		"\n# quota", "\nquota", "\n# confirm", "\nconfirm", "\n# shadow", "\nshadow", "\n# paused", "\npaused", "\n# delete", "\ndelete").Replace(Example)
 	if _, err := ann().parse(want.Path, []byte(text)); err != nil {
 		t.Error(err)
@@ -191,6 +193,7 @@ keep_expunged = "90d"
 timezone = "Europe/Vienna"
 notices = false
 imap = {listen = ["localhost:1143", "[::1]:0", "127.0.0.1:0"], tls = "off"}
+smtp = {listen = ["localhost:1587", "127.0.0.1:0"], tls = "implicit", send_delay = "10s", mark_answered = false}
 [lan]
 enabled = true
 listen = ["[FD00::20]:1993", "Ethernet 2:1993"]
@@ -220,6 +223,15 @@ delete_grace = "36h"
 user = "ann@home+1"
 folder = "inbox/Löhne"
 max_message_size = "64 KiB"
+address = "ann@example.com"
+addresses = ["info@example.com", "Ann@example.com"]
+[account.send]
+host = "Smtp.example.com"
+port = 2525
+tls = "starttls"
+username = "ann.b"
+password_file = "send.password"
+tls_pin = "sha256:000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
 [[account]]
 name = "work"
 host = "Bücher.example"
@@ -230,6 +242,8 @@ auth = "oauth2"
 poll_every = "1h30m"
 keep_on_server = "below 80%"
 quota = "2 TiB"
+send.username = "anna"
+send.password_command = ["pass", "show", "send"]
 max_message_size = "4GB"
 `
 
@@ -240,6 +254,7 @@ func TestEveryKey(t *testing.T) {
 	want := &Config{
 		Version: 1, Path: abs("/etc/config.toml"), DataDir: abs("/etc/mail"), DataDirNamed: true,
 		IMAP: IMAP{Listen: []string{"localhost:1143", "[::1]:0", "127.0.0.1:0"}, TLS: Off},
+		SMTP: SMTP{Listen: []string{"localhost:1587", "127.0.0.1:0"}, TLS: Implicit, SendDelay: 10 * time.Second},
 		LAN:  LAN{Enabled: true, Listen: []string{"[fd00::20]:1993", "Ethernet 2:1993"}},
 		Web:  Web{Listen: "127.0.0.1:1181"},
 		Log:  Log{Level: "trace", Format: "json"}, KeepExpunged: 90 * day, TimeZone: "Europe/Vienna",
@@ -249,11 +264,14 @@ func TestEveryKey(t *testing.T) {
 			Pins: []Pin{counting, counting, counting}, TLSMinimum: TLS10,
 			PollEvery: day, Keep: KeepOnServer{Rule: KeepFor, For: 30 * day}, Shadow: true, Paused: true, DeleteExpunged: true, DeleteGrace: 36 * time.Hour,
 			User: "ann@home+1", Folder: "INBOX/Löhne", MaxMessageSize: 65536,
+			Addresses: []string{"ann@example.com", "info@example.com"},
+			Send:      Send{Host: "smtp.example.com", Port: 2525, TLS: StartTLS, Username: "ann.b", Password: PasswordSource{File: abs("/etc/send.password")}, Pins: []Pin{counting}},
 		}, {
 			Name: "work", Host: "xn--bcher-kva.example", Port: 110, TLS: None, Username: "ann", Auth: AuthOAuth2,
 			Password: PasswordSource{Command: []string{"pass", "show", ""}}, TLSMinimum: TLS12,
 			PollEvery: 90 * time.Minute, Keep: KeepOnServer{Rule: KeepBelow, Percent: 80}, Quota: 2 << 40, ConfirmDeletes: true, DeleteGrace: 7 * day,
 			User: "me", Folder: "INBOX", MaxMessageSize: 4_000_000_000,
+			Send: Send{Username: "anna", Password: PasswordSource{Command: []string{"pass", "show", "send"}}},
 		}},
 	}
 	got, err := ann().parse(want.Path, []byte(everything))

@@ -50,10 +50,10 @@ func SetAccount(data []byte, name string, settings []Setting) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		i := slices.IndexFunc(a.pairs, func(p pair) bool { return p.key == s.Key })
+		p := a.pair(s.Key)
 		switch {
-		case i >= 0:
-			data = a.pairs[i].set(data, s.Value)
+		case p != nil:
+			data = p.set(data, s.Value)
 		case s.Value != "":
 			data = a.insert(data, s)
 		}
@@ -91,6 +91,19 @@ type accountText struct {
 	start, end int // of the line [[account]], and of the next table that is not part of it
 	last       int // the end of its last key or table
 	pairs      []pair
+	// Of its table [account.send], whose keys are called send.KEY as without it; 0: it has none.
+	send      int // the start of that line
+	sendPairs []pair
+}
+
+// pair returns the one with this key, nil where there is none.
+func (a *accountText) pair(key string) *pair {
+	for _, list := range [][]pair{a.pairs, a.sendPairs} {
+		if i := slices.IndexFunc(list, func(p pair) bool { return p.key == key }); i >= 0 {
+			return &list[i]
+		}
+	}
+	return nil
 }
 
 // pair is where a key and its value stand; end is that of the value.
@@ -118,8 +131,8 @@ func findAccount(data []byte, name string) (*accountText, error) {
 func accountTexts(data []byte) ([]accountText, error) {
 	shift := bom(data)
 	var accounts []accountText
-	root, inside, direct := true, false, false // no table; an account or a table of it; the account itself
-	floor := shift                             // the line below the last key or table: what is above it is no comment
+	root, inside, direct, send := true, false, false, false // no table; an account or a table of it; the account itself; its table send
+	floor := shift                                          // the line below the last key or table: what is above it is no comment
 	err := expressions(data, func(n *unstable.Node, keys []string, line, last int) error {
 		if n.Kind == unstable.KeyValue {
 			value := valueStart(data, last)
@@ -131,10 +144,13 @@ func accountTexts(data []byte) ([]accountText, error) {
 			switch {
 			case root && keys[0] == "account":
 				return fault.New(fault.Config, "the accounts of this config are not written as tables [[account]]", "change the file by hand, or write them so: a line [[account]] for each, its keys below")
-			case direct && len(keys) == 1:
+			case send:
 				a := &accounts[len(accounts)-1]
-				a.pairs = append(a.pairs, pair{keys[0], line, value, end})
-				if keys[0] == "name" {
+				a.sendPairs = append(a.sendPairs, pair{"send." + strings.Join(keys, "."), line, value, end})
+			case direct:
+				a := &accounts[len(accounts)-1]
+				a.pairs = append(a.pairs, pair{strings.Join(keys, "."), line, value, end})
+				if len(keys) == 1 && keys[0] == "name" {
 					a.name = string(n.Value().Data)
 				}
 			}
@@ -150,8 +166,13 @@ func accountTexts(data []byte) ([]accountText, error) {
 			accounts = append(accounts, accountText{comments: above(data, line, floor), start: line, end: len(data)})
 		}
 		floor = nextLine(data, last)
+		send = part && len(keys) == 2 && keys[1] == "send" && len(accounts) > 0
 		if part && len(accounts) > 0 {
-			accounts[len(accounts)-1].last = last
+			a := &accounts[len(accounts)-1]
+			a.last = last
+			if send {
+				a.send = line
+			}
 		}
 		inside = part
 		return nil
@@ -186,6 +207,9 @@ func expressions(data []byte, each func(n *unstable.Node, keys []string, line, l
 
 // insert puts a setting below the last one of the account.
 func (a *accountText) insert(data []byte, s Setting) []byte {
+	if name, ok := strings.CutPrefix(s.Key, "send."); ok && a.send > 0 {
+		return insertBelow(data, nextLine(data, a.send), a.sendPairs, Setting{name, s.Value})
+	}
 	return insertBelow(data, nextLine(data, a.start), a.pairs, s)
 }
 

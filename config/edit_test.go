@@ -55,6 +55,7 @@ func TestSetAccount(t *testing.T) {
 		"new key": {"home", []string{"port=1995"}, "# often\n", "# often\n  port       = 1995\n"},
 		"at the end": {"work", []string{"shadow=true", "folder=Work/é"}, "username = \"a\"\n",
 			"username = \"a\"\nshadow   = true\nfolder   = \"Work/é\"\n"},
+		"the way out":        {"work", []string{"send.host=smtp.example.org", "send.port=2525"}, "username = \"a\"\n", "username = \"a\"\nsend.host = \"smtp.example.org\"\nsend.port = 2525\n"},
 		"literal":            {"home", []string{"username=a\\b'c"}, `'ann@example.com'`, `"a\\b'c"`},
 		"path of Windows":    {"work", []string{`password_file=C:\x y`}, "username = \"a\"\n", "username = \"a\"\npassword_file = 'C:\\x y'\n"},
 		"text with brackets": {"work", []string{"folder=[Gmail]/All"}, "username = \"a\"\n", "username = \"a\"\nfolder   = \"[Gmail]/All\"\n"},
@@ -78,6 +79,23 @@ func TestSetAccount(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The keys of [account.send] are the same written as a table and with dots.
+func TestSetSend(t *testing.T) {
+	const text = "[[account]]\nname = \"a\"\n\n  [account.send] # the way out\n  host = \"x\" # old\n\n[[account]]\nname = \"b\"\nsend.host = \"y\"\n[log]\n"
+	want := strings.NewReplacer("\"x\" # old\n", "\"z\" # old\n  port = 25\n", "name = \"a\"\n", "name = \"a\"\nuser = \"c\"\n", "\"y\"", "\"w\"").Replace(text)
+	got := []byte(text)
+	for _, s := range []struct{ account, setting string }{{"a", "send.host=z"}, {"a", "send.port=25"}, {"a", "user=c"}, {"b", "send.host=w"}} {
+		got = done(config.SetAccount(got, s.account, []config.Setting{done(config.ParseSetting(s.setting))(t)}))(t)
+	}
+	if string(got) != want {
+		t.Errorf("%s\nwant:\n%s", got, want)
+	}
+	got = done(config.SetAccount(got, "a", []config.Setting{{Key: "send.port"}}))(t)
+	if strings.Contains(string(got), "port") {
+		t.Errorf("%s", got)
 	}
 }
 

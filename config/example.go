@@ -26,4 +26,11 @@ user           = "ann"             # the local IMAP login that sees this mail; d
 folder         = "INBOX"           # where the mail goes
 # paused       = true              # it is not polled; see "popbridge account pause"
 # max_message_size = "200MB"       # larger messages stay on the server
+# address      = "ann@example.com" # whose mail it sends; default: the user name, where that is an address
+# addresses    = ["info@example.com"]          # and these
+# send.host    = "smtp.example.com"            # by this server; default: that of the provider, if it is known
+# send.port    = 465               # default: 465 with implicit TLS, otherwise 587
+# send.tls     = "implicit"        # "implicit", "starttls" or "none"
+# send.username = "ann"            # default: as above, the password, too
+# send.password_file = "home-send.password"    # or send.password_command
 `

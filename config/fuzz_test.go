@@ -72,6 +72,13 @@ func checkErrors(t *testing.T, data []byte, err error) {
 	}
 }
 
+func pins(list []Pin) (texts []string) {
+	for _, p := range list {
+		texts = append(texts, fmt.Sprintf("sha256:%x", p))
+	}
+	return texts
+}
+
 // render writes every value of a configuration.
 func render(t *testing.T, c *Config) []byte {
 	var accounts []map[string]any
@@ -92,11 +99,7 @@ func render(t *testing.T, c *Config) []byte {
 			m["tls_minimum"] = a.TLSMinimum
 		}
 		if len(a.Pins) > 0 {
-			pins := []string{}
-			for _, p := range a.Pins {
-				pins = append(pins, fmt.Sprintf("sha256:%x", p))
-			}
-			m["tls_pin"] = pins
+			m["tls_pin"] = pins(a.Pins)
 		}
 		if a.CAFile != "" {
 			m["ca_file"] = a.CAFile
@@ -107,6 +110,26 @@ func render(t *testing.T, c *Config) []byte {
 		if len(a.Password.Command) > 0 {
 			m["password_command"] = a.Password.Command
 		}
+		if len(a.Addresses) > 0 {
+			m["address"], m["addresses"] = a.Addresses[0], a.Addresses
+		}
+		send := map[string]any{}
+		if s := a.Send; s.Host != "" {
+			send["host"], send["port"], send["tls"] = s.Host, s.Port, s.TLS
+		}
+		if a.Send.Username != "" {
+			send["username"] = a.Send.Username
+		}
+		if a.Send.Password.File != "" {
+			send["password_file"] = a.Send.Password.File
+		}
+		if len(a.Send.Password.Command) > 0 {
+			send["password_command"] = a.Send.Password.Command
+		}
+		if len(a.Send.Pins) > 0 {
+			send["tls_pin"] = pins(a.Send.Pins)
+		}
+		m["send"] = send
 		accounts = append(accounts, m)
 	}
 	web := c.Web.Listen
@@ -116,6 +139,7 @@ func render(t *testing.T, c *Config) []byte {
 	head := map[string]any{
 		"version": c.Version, "data_dir": c.DataDir, "keep_expunged": c.KeepExpunged.String(), "notices": c.Notices, "account": accounts,
 		"imap": map[string]any{"listen": c.IMAP.Listen, "tls": c.IMAP.TLS},
+		"smtp": map[string]any{"listen": append([]string{}, c.SMTP.Listen...), "tls": c.SMTP.TLS, "send_delay": c.SMTP.SendDelay.String(), "mark_answered": c.SMTP.MarkAnswered},
 		"web":  map[string]any{"listen": web},
 		"lan":  map[string]any{"enabled": c.LAN.Enabled, "listen": append([]string{}, c.LAN.Listen...)},
 		"log":  map[string]any{"level": c.Log.Level, "format": c.Log.Format},

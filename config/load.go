@@ -149,6 +149,7 @@ func (r *reader) root(t *table) {
 	r.cfg.TimeZone = text(t, "timezone", "", `the name of a time zone in quotes, such as "Europe/Vienna"`, readZone)
 	r.cfg.Notices = boolean(t, "notices", true)
 	r.cfg.IMAP = readIMAP(t.sub("imap"))
+	r.cfg.SMTP = readSMTP(t.sub("smtp"), r.cfg.IMAP)
 	r.cfg.LAN = r.lan(t.sub("lan"))
 	r.cfg.Web = readWeb(t.sub("web"))
 	r.cfg.Log = readLog(t.sub("log"))
@@ -187,31 +188,7 @@ func (r *reader) dataDirOf(t *table) string {
 
 func readIMAP(t *table) IMAP {
 	t.unknown()
-	imap := IMAP{TLS: oneOf(t, "tls", StartTLS, Implicit, Off)}
-	const want = `a list of addresses: ["127.0.0.1:1143"]`
-	if !t.has("listen") {
-		imap.Listen = []string{"127.0.0.1:1143"}
-		return imap
-	}
-	values, ok := take[[]any](t, "listen", want)
-	if ok && len(values) == 0 {
-		t.report("listen", &mistake{"the list is empty: no mail program could connect", "must be " + want})
-	}
-	for i, v := range values {
-		address, m := "", &mistake{"is " + typeName(v), `must be text in quotes, such as "127.0.0.1:1143"`}
-		if s, ok := v.(string); ok {
-			address, m = readListen(s)
-		}
-		if m == nil && containsAddress(imap.Listen, address) {
-			m = &mistake{quote(address) + " is listed twice", "keep one of the two"}
-		}
-		if m != nil {
-			t.reportAt(fmt.Sprintf("%s[%d]", joinKey(t.path, "listen"), i+1), m)
-			continue
-		}
-		imap.Listen = append(imap.Listen, address)
-	}
-	return imap
+	return IMAP{TLS: oneOf(t, "tls", StartTLS, Implicit, Off), Listen: readListens(t, "127.0.0.1:1143", false)}
 }
 
 func readLog(t *table) Log {
@@ -261,7 +238,13 @@ func (r *reader) account(t *table) Account {
 	}
 	a.Paused = boolean(t, "paused", false)
 	r.retention(t, &a)
-	a.Port = readPort(t, a.TLS)
+	usual := popPort
+	if a.TLS == Implicit {
+		usual = popsPort
+	}
+	a.Port = readPort(t, usual, "995 is usual with implicit TLS, 110 otherwise")
+	a.Addresses = addresses(t, a.Username)
+	a.Send = r.send(t.sub("send"), a)
 	if a.TLS == None && a.Host != "" && !isLoopback(a.Host) {
 		r.warn(t, "tls", &mistake{"password and mail of account " + a.Name + " go over the network unencrypted", `use tls = "implicit" or "starttls" if the server has it`})
 	}
@@ -272,15 +255,13 @@ func (r *reader) account(t *table) Account {
 	return a
 }
 
-func readPort(t *table, tls Security) int {
+func readPort(t *table, usual int, hint string) int {
 	port, ok := take[int64](t, "port", "a whole number without quotes")
 	switch {
-	case !ok && tls == Implicit:
-		return popsPort
 	case !ok:
-		return popPort
+		return usual
 	case port < 1 || port > 65535:
-		t.report("port", &mistake{fmt.Sprintf("%d is not a port (1 to 65535)", port), "995 is usual with implicit TLS, 110 otherwise"})
+		t.report("port", &mistake{fmt.Sprintf("%d is not a port (1 to 65535)", port), hint})
 		return 0
 	}
 	return int(port)

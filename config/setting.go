@@ -32,11 +32,12 @@ func ParseSetting(s string) (Setting, error) {
 	if !ok || key == "" {
 		return Setting{}, fault.New(fault.Config, fault.Quote(s)+" is no setting", "write KEY=VALUE, such as poll_every=10m; KEY= alone goes back to the default")
 	}
-	if isSecretKey(key) && !slices.Contains(schema["account"], key) {
+	keys := accountKeys()
+	if isSecretKey(key) && !slices.Contains(keys, key) {
 		return Setting{}, fault.New(fault.Config, "a secret may not stand in the config", "`popbridge account password NAME` stores it in the keychain; password_file=FILE names a file that has it")
 	}
-	if !slices.Contains(schema["account"], key) {
-		return Setting{}, fault.New(fault.Config, "an account has no key "+fault.Quote(key), DidYouMean(key, schema["account"])+"the keys are: "+strings.Join(schema["account"], ", "))
+	if !slices.Contains(keys, key) {
+		return Setting{}, fault.New(fault.Config, "an account has no key "+fault.Quote(key), DidYouMean(key, keys)+"the keys are: "+strings.Join(keys, ", "))
 	}
 	if !utf8.ValidString(value) {
 		return Setting{}, notUTF8(key)
@@ -59,13 +60,26 @@ func ParseSetting(s string) (Setting, error) {
 }
 
 // AccountKey reports whether an account has a key of this name.
-func AccountKey(name string) bool { return slices.Contains(schema["account"], name) }
+func AccountKey(name string) bool { return slices.Contains(accountKeys(), name) }
+
+// accountKeys are the keys of an account, those of its table send as send.KEY.
+func accountKeys() (keys []string) {
+	for _, key := range schema["account"] {
+		if key != "send" {
+			keys = append(keys, key)
+		}
+	}
+	for _, key := range schema["send"] {
+		keys = append(keys, "send."+key)
+	}
+	return keys
+}
 
 // bareKeys are the keys of an account whose values have no quotes, listKeys those that
 // may be lists.
 var (
-	bareKeys = map[string]bool{"port": true, "confirm_deletes": true, "shadow": true, "paused": true}
-	listKeys = map[string]bool{"password_command": true, "tls_pin": true}
+	bareKeys = map[string]bool{"port": true, "send.port": true, "confirm_deletes": true, "shadow": true, "paused": true}
+	listKeys = map[string]bool{"password_command": true, "tls_pin": true, "addresses": true, "send.password_command": true, "send.tls_pin": true}
 )
 
 // tomlString writes text as TOML, a path of Windows so that it can be read. What is not

@@ -14,7 +14,11 @@ func (d *document) table() *table { return &table{doc: d, values: d.root} }
 
 // sub returns the named table, an empty one when it is absent or no table.
 func (t *table) sub(key string) *table {
-	values, _ := take[map[string]any](t, key, fmt.Sprintf("a table, written as a line [%s]", key))
+	name := key
+	if t.kind != "" {
+		name = t.kind + "." + key
+	}
+	values, _ := take[map[string]any](t, key, fmt.Sprintf("a table, written as a line [%s]", name))
 	return &table{doc: t.doc, kind: key, path: joinKey(t.path, key), line: t.lineOf(key), values: values}
 }
 

@@ -146,14 +146,14 @@ func readDuration(s string, low, high time.Duration, usual string) (time.Duratio
 	case d < low:
 		return 0, &mistake{quote(s) + " is too short", fmt.Sprintf("the least is %s; %q is usual", brief(low), usual)}
 	case d > high:
-		return 0, &mistake{quote(s) + " is too long", fmt.Sprintf("the most is %dd", high/day)}
+		return 0, &mistake{quote(s) + " is too long", "the most is " + brief(high)}
 	}
 	return d, nil
 }
 
 // brief writes a duration as the file would have it.
 func brief(d time.Duration) string {
-	if d%day == 0 {
+	if d%day == 0 && d > 0 {
 		return fmt.Sprintf("%dd", d/day)
 	}
 	return d.String()

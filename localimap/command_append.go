@@ -162,7 +162,9 @@ func (a *appending) admit() error {
 		return err
 	}
 	var err error
-	a.box, err = a.store.Mailbox(a.ctx, a.name)
+	if a.box, err = a.store.Mailbox(a.ctx, a.name); err == nil && a.box.Outbox {
+		err = mailstore.ErrOutbox
+	}
 	return a.recode(err, fault.NotFound, imap.ResponseCodeTryCreate)
 }
 
@@ -196,7 +198,7 @@ func (a *appending) deliver() (code string, err error) {
 	done, err := a.store.Deliver(a.ctx, a.messages)
 	switch {
 	case err != nil && a.messages[0].Replaces != nil: // it may be the old message that is not there
-		return "", err
+		return "", a.recode(err, fault.Conflict, imap.ResponseCodeInUse)
 	case err != nil:
 		return "", a.recode(err, fault.NotFound, imap.ResponseCodeTryCreate)
 	}

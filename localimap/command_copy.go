@@ -78,6 +78,8 @@ func (s *session) transfer(set imapwire.Set, byUID bool, dest string, transfer c
 	switch {
 	case err != nil && v.feed.Gone():
 		return "", err // it is the source that is not there
+	case fault.Is(err, fault.Conflict): // in the Outbox
+		return "", s.recode(err, fault.Conflict, imap.ResponseCodeInUse)
 	case err != nil:
 		return "", s.recode(err, fault.NotFound, imap.ResponseCodeTryCreate)
 	case len(r.From) == 0:

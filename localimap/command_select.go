@@ -5,6 +5,7 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 
+	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/imapwire"
 	"github.com/popbridge/popbridge/internal/mailflags"
 	"github.com/popbridge/popbridge/internal/mailstore"
@@ -117,12 +118,13 @@ func (s *session) unselectMailbox() (string, error) {
 
 // closeMailbox answers CLOSE: it removes messages with \Deleted without a word, where
 // the mailbox may be changed and is still there (RFC 9051 section 6.4.1). Not even the
-// modification sequence after it is told (RFC 7162 section 3.2.8).
+// modification sequence after it is told (RFC 7162 section 3.2.8), nor that a message in
+// the Outbox stays because it is being handed over.
 func (s *session) closeMailbox() (string, error) {
 	v := s.view
 	s.acted = true
 	if !v.readOnly && !v.feed.Gone() {
-		if _, err := s.store.Expunge(s.ctx, v.id, nil); err != nil {
+		if _, err := s.store.Expunge(s.ctx, v.id, nil); err != nil && !fault.Is(err, fault.Conflict) {
 			return "", err
 		}
 	}
@@ -154,5 +156,5 @@ func (s *session) expunge(byUID bool) (string, error) {
 		only = v.uidsOf(indices)
 	}
 	_, err = s.store.Expunge(s.ctx, v.id, only)
-	return "", err
+	return "", s.recode(err, fault.Conflict, imap.ResponseCodeInUse)
 }

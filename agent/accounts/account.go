@@ -32,8 +32,9 @@ type Account struct {
 	// Of the runner: the mailbox it polls, the store it polls into, and whether that is noted.
 	mailbox, storeID string
 	noted            bool
-	retired          bool   // the config has another account in its place
-	former           string // the folder that its mail went to in an earlier run, where that was another one
+	retired          bool      // the config has another account in its place
+	success          time.Time // of the last poll
+	former           string    // the folder that its mail went to in an earlier run, where that was another one
 
 	confirmed atomic.Bool // a person said that it is of this user, see checkUser
 
@@ -136,7 +137,12 @@ func (ac *Account) report(s bridge.Status) {
 	ac.mu.Lock()
 	first, mailbox, id := !ac.noted && ac.storeID != "", ac.mailbox, ac.storeID
 	ac.noted = ac.noted || first
+	another := s.LastSuccess.After(ac.success)
+	ac.success = s.LastSuccess
 	ac.mu.Unlock()
+	if another {
+		ac.set.polled(ac.Config.Name)
+	}
 	if first {
 		ac.users.Note(func(f *state.File) { f.Accounts[mailbox], f.Folders[mailbox] = id, ac.Config.Folder })
 	}
@@ -159,7 +165,7 @@ func (ac *Account) conditions(s bridge.Status) []health.Condition {
 	if least := ac.Config.TLSMinimum; least == config.TLS10 || least == config.TLS11 {
 		list = append(list, health.OldTLS(ac.Config.Name, string(least)))
 	}
-	if text, hint := secretOf(ac.Config).Warning(); text != "" {
+	if text, hint := SecretOf(ac.Config).Warning(); text != "" {
 		list = append(list, health.PasswordExposed(ac.Config.Name, text, hint))
 	}
 	confirm := ac.users.Command("account confirm " + ac.Config.Name)

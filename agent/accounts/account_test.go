@@ -45,14 +45,14 @@ func TestCredentials(t *testing.T) {
 		config.AuthPassword: pop3.MethodPassword, config.AuthAPOP: pop3.MethodAPOP, config.AuthOAuth2: pop3.MethodToken,
 	} {
 		acc := config.Account{Name: "home", Username: "ann", Auth: auth, Password: config.PasswordSource{File: file}}
-		got, err := credentials(t.Context(), acc, secretOf(acc).Read)
+		got, err := credentials(t.Context(), acc, SecretOf(acc).Read)
 		if want := (pop3.Credentials{Username: "ann", Secret: "secret", Method: method}); err != nil || got != want {
 			t.Errorf("%s: %+v, %v", auth, got, err)
 		}
 	}
 	acc := config.Account{Name: "home", Username: "ann", Host: "pop.example.com"}
 	want := secret.Item{Service: "popbridge", Account: "ann@pop.example.com"}
-	if got := secretOf(acc); got.Keychain != want {
+	if got := SecretOf(acc); got.Keychain != want {
 		t.Errorf("the keychain is asked for %+v, want %+v", got.Keychain, want)
 	}
 	if runtime.GOOS != "windows" {
@@ -60,7 +60,7 @@ func TestCredentials(t *testing.T) {
 			t.Fatal(err)
 		}
 		acc.Password.File = file
-		if _, err := credentials(t.Context(), acc, secretOf(acc).Read); !fault.Is(err, fault.Config) || !strings.Contains(fault.Hint(err), "chmod") {
+		if _, err := credentials(t.Context(), acc, SecretOf(acc).Read); !fault.Is(err, fault.Config) || !strings.Contains(fault.Hint(err), "chmod") {
 			t.Errorf("a password file that others can change: %v", err)
 		}
 	}
@@ -73,7 +73,7 @@ func TestCAFilesThatAreNone(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, file := range []string{text, filepath.Join(dir, "missing.pem")} {
-		_, err := clientTLS(config.Account{Name: "home", TLS: config.Implicit, CAFile: file})
+		_, err := ClientTLS(config.Account{Name: "home", TLS: config.Implicit, CAFile: file})
 		if !fault.Is(err, fault.Config) || !strings.Contains(fault.Hint(err), "ca_file") {
 			t.Errorf("%s: %v", filepath.Base(file), err)
 		}

@@ -18,7 +18,7 @@ import (
 
 // bridgeAccount says in the bridge's words what the config says.
 func (s *Set) bridgeAccount(c config.Account) (bridge.Account, error) {
-	tlsConfig, err := clientTLS(c)
+	tlsConfig, err := ClientTLS(c)
 	if err != nil {
 		return bridge.Account{}, err
 	}
@@ -27,12 +27,12 @@ func (s *Set) bridgeAccount(c config.Account) (bridge.Account, error) {
 	return bridge.Account{
 		Name:        c.Name,
 		Server:      serverOf(c, tlsConfig, log),
-		Credentials: func(ctx context.Context) (pop3.Credentials, error) { return credentials(ctx, c, secretOf(c).Read) },
+		Credentials: func(ctx context.Context) (pop3.Credentials, error) { return credentials(ctx, c, SecretOf(c).Read) },
 		Configured: func(name string) bool {
 			_, ok := s.users.Config().Account(name)
 			return ok
 		},
-		SecretEvery: secretEvery(c),
+		SecretEvery: SecretEvery(c),
 		PollEvery:   c.PollEvery,
 		Keep:        deleting.Keep,
 		Folder:      c.Folder,
@@ -58,7 +58,7 @@ func serverOf(c config.Account, tlsConfig *tls.Config, log zerolog.Logger) pop3.
 // Try logs in at the server of an account that the config does not have yet, with a
 // password that is not stored yet, and looks.
 func Try(ctx context.Context, c config.Account, password secret.Secret) (bridge.Probe, error) {
-	tlsConfig, err := clientTLS(c)
+	tlsConfig, err := ClientTLS(c)
 	if err != nil {
 		return bridge.Probe{}, err
 	}
@@ -72,17 +72,17 @@ func Try(ctx context.Context, c config.Account, password secret.Secret) (bridge.
 // Reach connects to the server of an account that the config does not have yet, and does
 // not log in.
 func Reach(ctx context.Context, c config.Account) error {
-	tlsConfig, err := clientTLS(c)
+	tlsConfig, err := ClientTLS(c)
 	if err != nil {
 		return err
 	}
 	return bridge.Reach(ctx, serverOf(c, tlsConfig, zerolog.Nop()))
 }
 
-// secretEvery is how often it is looked whether a refused secret has changed. A
+// SecretEvery is how often it is looked whether a refused secret has changed. A
 // file is cheap to read, and a token is renewed by itself; otherwise a command or a
 // keychain may ask a person.
-func secretEvery(c config.Account) time.Duration {
+func SecretEvery(c config.Account) time.Duration {
 	switch {
 	case c.Password.File != "":
 		return 10 * time.Second
@@ -125,9 +125,9 @@ func keepOf(k config.KeepOnServer, quota int64) plan.Keep {
 	}
 }
 
-// clientTLS trusts the system's authorities and those in ca_file: a provider
+// ClientTLS trusts the system's authorities and those in ca_file: a provider
 // that changes from its own authority to a public one goes on working.
-func clientTLS(c config.Account) (*tls.Config, error) {
+func ClientTLS(c config.Account) (*tls.Config, error) {
 	least := uint16(tls.VersionTLS12)
 	switch c.TLSMinimum {
 	case config.TLS11:
@@ -167,7 +167,8 @@ func credentials(ctx context.Context, c config.Account, read func(context.Contex
 	return cred, nil
 }
 
-func secretOf(c config.Account) secret.Source {
+// SecretOf says where the password of an account is.
+func SecretOf(c config.Account) secret.Source {
 	src := secret.Source{File: c.Password.File, Command: c.Password.Command}
 	if c.Password.InKeychain() {
 		src.Keychain = secret.Item{Service: config.KeychainService, Account: c.KeychainItem()}

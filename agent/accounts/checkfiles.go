@@ -20,7 +20,7 @@ func CheckFiles(ctx context.Context, cfg *config.Config) (wrong, warnings []conf
 			return config.Problem{Line: lines[key], Key: key, Text: text, Hint: hint}
 		}
 		if c.Password.File != "" {
-			if _, err := secretOf(c).Read(ctx); err != nil {
+			if _, err := SecretOf(c).Read(ctx); err != nil {
 				wrong = append(wrong, problem("password_file", err.Error(), fault.Hint(err)))
 			}
 		}
@@ -36,7 +36,7 @@ func CheckFiles(ctx context.Context, cfg *config.Config) (wrong, warnings []conf
 				}
 			}
 		}
-		if _, err := clientTLS(c); err != nil {
+		if _, err := ClientTLS(c); err != nil {
 			wrong = append(wrong, problem("ca_file", err.Error(), fault.Hint(err)))
 		}
 	}

@@ -27,6 +27,8 @@ import (
 type Set struct {
 	users *users.Stores
 	log   zerolog.Logger
+	// polled is told of each poll that went well; it must return quickly.
+	polled func(account string)
 
 	// BeforeServe is called before an account that is served polls, and again after it broke down; nil: nothing is.
 	BeforeServe func(ctx context.Context, c config.Account)
@@ -40,8 +42,9 @@ type Set struct {
 }
 
 // New returns the accounts of the config, not served yet. They poll into these stores.
-func New(u *users.Stores) *Set {
-	s := &Set{users: u, log: u.Log.With().Str("component", "agent").Logger(), naming: make(chan struct{}, 1), accounts: map[string]*Account{}}
+// polled is told of each poll that went well; it must return quickly.
+func New(u *users.Stores, polled func(account string)) *Set {
+	s := &Set{users: u, polled: polled, log: u.Log.With().Str("component", "agent").Logger(), naming: make(chan struct{}, 1), accounts: map[string]*Account{}}
 	for _, c := range u.Config().Accounts {
 		s.accounts[c.Name] = s.newAccount(c)
 	}

@@ -50,6 +50,8 @@ func Routes(ops operations.Operations) []Route {
 		}),
 		plain("POST /expunged", ops.Expunged),
 		plain("POST /undelete", ops.Undelete),
+		plain("GET /outbox", func(ctx context.Context, _ struct{}) ([]operations.OutboxMessage, error) { return ops.Outbox(ctx) }),
+		plain("POST /outbox", ops.DecideOutgoing),
 		plain("GET /history", func(ctx context.Context, _ struct{}) ([]state.Day, error) { return ops.History(ctx) }),
 		plain("GET /devices", func(ctx context.Context, _ struct{}) ([]operations.Device, error) { return ops.Devices(ctx) }),
 		plain("POST /devices", ops.AddDevice),

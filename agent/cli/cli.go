@@ -105,7 +105,7 @@ func (a *app) newRootCommand() *cobra.Command {
 		root.AddCommand(commands...)
 	}
 	group("To begin with:", a.newDemoCommand(), a.newSetupCommand(), a.newCheckConfigCommand(), a.newOpenCommand(), a.newDeviceCommand(), a.newClientSetupCommand(), a.newTrustCommand(), a.newRunCommand())
-	group("Day by day:", a.newStatusCommand(), a.newSyncCommand(), a.newUndeleteCommand(), a.newAccountCommand(), a.newUserCommand())
+	group("Day by day:", a.newStatusCommand(), a.newSyncCommand(), a.newUndeleteCommand(), a.newOutboxCommand(), a.newAccountCommand(), a.newUserCommand())
 	group("To keep mail safe:", a.newCheckCommand(), a.newBackupCommand(), a.newRestoreCommand())
 	group("The background service:", append(a.newServiceCommands(), a.newLogsCommand(), a.newReportCommand())...)
 	root.AddCommand(append(a.platformCommands(), a.newVersionCommand())...)

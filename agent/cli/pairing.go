@@ -17,7 +17,7 @@ func (a *app) pair(ctx context.Context, cfg *config.Config, d operations.Device)
 		page := operations.Pair{User: d.User, Device: d.Name}
 		s, err := ops.Status(ctx)
 		if err == nil && len(s.LAN.Listen) > 0 { // else it is not worth the look-up
-			page.Identities = operations.Identities(ctx, cfg, d.User)
+			page.Identities = operations.Identities(ctx, cfg, d.User, nil)
 		}
 		p, err = ops.Pair(ctx, page)
 		return err

@@ -92,6 +92,14 @@ func (c *Client) Undelete(ctx context.Context, ask operations.Undelete) ([]opera
 	return call[[]operations.Restored](ctx, c, "POST", "/v1/undelete", ask)
 }
 
+func (c *Client) Outbox(ctx context.Context) ([]operations.OutboxMessage, error) {
+	return call[[]operations.OutboxMessage](ctx, c, "GET", "/v1/outbox", nil)
+}
+
+func (c *Client) DecideOutgoing(ctx context.Context, ask operations.Decide) (struct{}, error) {
+	return call[struct{}](ctx, c, "POST", "/v1/outbox", ask)
+}
+
 func (c *Client) AddDevice(ctx context.Context, d operations.AddDevice) (operations.Device, error) {
 	return call[operations.Device](ctx, c, "POST", "/v1/devices", d)
 }

@@ -99,6 +99,15 @@ func (f *fakeOps) Undelete(_ context.Context, ask operations.Undelete) ([]operat
 	return f.restored, f.err
 }
 
+func (f *fakeOps) Outbox(context.Context) ([]operations.OutboxMessage, error) {
+	return []operations.OutboxMessage{{User: "ann", ID: 17, Recipients: []operations.Recipient{{Address: "b@c"}}}}, f.err
+}
+
+func (f *fakeOps) DecideOutgoing(_ context.Context, ask operations.Decide) (struct{}, error) {
+	f.asked = fmt.Sprintf("%s %s %d", ask.Do, ask.User, ask.ID)
+	return struct{}{}, f.err
+}
+
 func (f *fakeOps) work(ctx context.Context, progress func(operations.Progress)) error {
 	if f.during == nil {
 		return nil
@@ -234,6 +243,9 @@ func TestEveryOperationAnswersTheSameThroughTheSocket(t *testing.T) {
 	same(t, "asked", "undelete ann [17 18] false")(ops.asked, nil)
 	same(t, "undelete", ops.restored)(c.Undelete(ctx, operations.Undelete{All: &operations.ExpungedQuery{}}))
 	same(t, "asked", "undelete  [] true")(ops.asked, nil)
+	same(t, "outbox", []operations.OutboxMessage{{User: "ann", ID: 17, Recipients: []operations.Recipient{{Address: "b@c"}}}})(c.Outbox(ctx))
+	same(t, "decide", struct{}{})(c.DecideOutgoing(ctx, operations.Decide{User: "ann", ID: 17, Do: "retry"}))
+	same(t, "asked", "retry ann 17")(ops.asked, nil)
 	same(t, "history", []state.Day{{Day: "2026-03-01", Messages: 3, Bytes: 4000}})(c.History(ctx))
 	same(t, "devices", ops.devices)(c.Devices(ctx))
 	same(t, "add", operations.Device{User: "ann", Name: "pc", ReadOnly: true})(c.AddDevice(ctx, operations.AddDevice{User: "ann", Name: "pc", Password: "s", ReadOnly: true}))

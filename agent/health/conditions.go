@@ -46,6 +46,12 @@ const (
 	CodeDataExposed        = "data-exposed"
 	CodeNotRunning         = "agent-not-running"
 	codeRestartNeeded      = "restart-needed"
+	CodeSMTPPortBusy       = "smtp-port-busy"
+	CodeSMTPFailed         = "smtp-failed"
+	CodeSendFailed         = "send-failed"
+	CodeSendAuth           = "send-auth"
+	CodeSentUnknown        = "sent-unknown"
+	CodeSentRefused        = "sent-refused"
 	CodeWebFailed          = "web-failed"
 	CodeWebTicketReused    = "web-address-used-twice"
 )

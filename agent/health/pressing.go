@@ -24,6 +24,8 @@ var pressing = map[string]telling{
 	CodeAccountAuth:        {},
 	CodeAccountTLS:         {},
 	CodeAccountConfig:      {},
+	CodeSendAuth:           {},
+	CodeSentUnknown:        {lasting: true},
 	CodeStoreFull:          {},
 	CodeStoreUnwritable:    {},
 	CodeStoreFailed:        {},

@@ -219,7 +219,7 @@ func (l *Local) PairPhone(ctx context.Context, ask DeviceLogin) (PhonePage, erro
 	}
 	pair := Pair{User: user, Device: ask.Device}
 	if len(l.network.State().Listen) > 0 { // else it is not worth the look-up
-		pair.Identities = Identities(ctx, l.users.Config(), user)
+		pair.Identities = Identities(ctx, l.users.Config(), user, nil)
 	}
 	page, err := l.Pair(ctx, pair)
 	if err != nil {

@@ -20,7 +20,7 @@ import (
 // what is new is added here.
 func TestTheKeysOfStatus(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("", 3600))
-	s := operations.Status{Running: true, PID: 7, DataDir: "/data", Listen: []string{"127.0.0.1:1143"}, Web: "127.0.0.1:1180", Clients: 2,
+	s := operations.Status{Running: true, PID: 7, DataDir: "/data", Listen: []string{"127.0.0.1:1143"}, SMTP: []string{"127.0.0.1:1587"}, Web: "127.0.0.1:1180", Clients: 2,
 		LAN: operations.LAN{Listen: []string{"192.168.1.20:1993"}, Clients: []operations.LANClient{{User: "ann", Device: "phone", Address: "192.168.1.30", Since: at, Program: "iPhone Mail"}}}, Programs: []string{"Thunderbird 140.3"}, LastEnd: &state.End{At: &at, Reason: "it was told to stop"},
 		Accounts: []operations.Account{
 			{Name: "home", User: "ann", Folder: "INBOX", State: "idle", LastSuccess: &at, NextPoll: &at, Stored: 5012, OnServer: 12, Deletions: []operations.Deletion{}},
@@ -36,6 +36,9 @@ func TestTheKeysOfStatus(t *testing.T) {
   "data_dir": "/data",
   "listen": [
     "127.0.0.1:1143"
+  ],
+  "smtp": [
+    "127.0.0.1:1587"
   ],
   "lan": {
     "listen": [

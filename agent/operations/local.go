@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/popbridge/popbridge/agent/accounts"
+	"github.com/popbridge/popbridge/agent/sending"
 	"github.com/popbridge/popbridge/agent/state"
 	"github.com/popbridge/popbridge/agent/users"
 	"github.com/popbridge/popbridge/bridge"
@@ -19,6 +20,8 @@ import (
 type Clients interface {
 	// Listening returns the addresses that accept mail clients now.
 	Listening() []string
+	// Submission returns the addresses that take what they send now.
+	Submission() []string
 	// Count returns how many connections there are, and what their programs call
 	// themselves.
 	Count() (n int, programs []string)
@@ -54,6 +57,7 @@ type Pages interface {
 type Local struct {
 	users    *users.Stores
 	accounts *accounts.Set
+	sending  *sending.Set
 	clients  Clients
 	network  Network
 	pages    Pages
@@ -69,8 +73,8 @@ type Local struct {
 
 // New returns the operations of an agent. running is false where nothing is served and
 // the data folder was opened for one command; reload takes up the config file as it is.
-func New(u *users.Stores, a *accounts.Set, c Clients, n Network, p Pages, running func() bool, reload func()) *Local {
-	l := &Local{users: u, accounts: a, clients: c, network: n, pages: p, running: running, reload: reload,
+func New(u *users.Stores, a *accounts.Set, s *sending.Set, c Clients, n Network, p Pages, running func() bool, reload func()) *Local {
+	l := &Local{users: u, accounts: a, sending: s, clients: c, network: n, pages: p, running: running, reload: reload,
 		history: state.NewHistory(filepath.Join(u.DataDir, HistoryFile))}
 	a.BeforeServe = l.beginHistory
 	return l

@@ -10,6 +10,7 @@ import (
 
 	"github.com/popbridge/popbridge/agent/datadir"
 	"github.com/popbridge/popbridge/agent/editing"
+	"github.com/popbridge/popbridge/agent/sending"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/installer/clientfiles"
 	"github.com/popbridge/popbridge/installer/discover"
@@ -33,7 +34,8 @@ type Login struct {
 	User, Device string // the device is empty where the user has none
 
 	listen  []string
-	network bool // listen are those of the local network
+	network bool     // listen are those of the local network
+	submit  []string // the addresses that take what it sends; none: it sends through the providers
 	command func(rest string) string
 }
 
@@ -50,9 +52,12 @@ func FindLogin(ctx context.Context, ops Operations, cfg *config.Config, q LoginQ
 	}
 	s, err := ops.Status(ctx)
 	l.listen = s.Listen
+	if d := slices.IndexFunc(devices, func(d Device) bool { return d.User == l.User && d.Name == l.Device }); d < 0 || !devices[d].ReadOnly && devices[d].Folders == nil {
+		l.submit = s.SMTP
+	}
 	isLAN := slices.ContainsFunc(devices, func(d Device) bool { return d.User == l.User && d.Name == l.Device && d.LAN })
 	if isLAN && !q.Here && len(s.LAN.Listen) > 0 {
-		l.listen, l.network = s.LAN.Listen, true
+		l.listen, l.network, l.submit = s.LAN.Listen, true, nil
 	}
 	return l, err
 }
@@ -62,7 +67,7 @@ func FindLogin(ctx context.Context, ops Operations, cfg *config.Config, q LoginQ
 func (l Login) Mailbox(ctx context.Context, cfg *config.Config) (clientfiles.Mailbox, error) {
 	m, err := l.incoming(ctx, cfg)
 	if err == nil {
-		m.Identities = Identities(ctx, cfg, m.User)
+		m.Identities = Identities(ctx, cfg, m.User, l.submit)
 	}
 	return m, err
 }
@@ -101,6 +106,11 @@ func IMAPSecurity(imap config.IMAP) discover.Security {
 		return discover.None
 	}
 	return discover.Security(imap.TLS)
+}
+
+// SMTPSecurity is the security of the SMTP server as mail clients have it.
+func SMTPSecurity(smtp config.SMTP) discover.Security {
+	return IMAPSecurity(config.IMAP{TLS: smtp.TLS})
 }
 
 // ProgramsAddress is the address for the programs of this machine: a loopback one, else
@@ -164,15 +174,29 @@ func chooseDevice(cfg *config.Config, devices []Device, q LoginQuery) (user, dev
 	return user, strings.Join(found, ""), nil
 }
 
-// Identities are the mail addresses of the accounts of a user, with what is found of
-// their outgoing servers. A look-up that fails, or is too slow, leaves it unknown.
-func Identities(ctx context.Context, cfg *config.Config, user string) []clientfiles.Identity {
+// Identities are the mail addresses of the accounts of a user, with the servers for what
+// is sent from them: popbridge where it takes that at one of these addresses, else that of
+// the provider. A look-up that fails, or is too slow, leaves it unknown.
+func Identities(ctx context.Context, cfg *config.Config, user string, submit []string) []clientfiles.Identity {
 	ctx, cancel := context.WithTimeout(ctx, lookUp)
 	defer cancel()
 	var list []clientfiles.Identity
+	has := func(address string) bool {
+		return slices.ContainsFunc(list, func(i clientfiles.Identity) bool { return strings.EqualFold(i.Address, address) })
+	}
 	for _, account := range cfg.Accounts {
+		if _, ok := sending.WayOf(account); ok && account.User == user && len(submit) > 0 {
+			own := discover.Server{TLS: SMTPSecurity(cfg.SMTP), Username: user}
+			own.Host, own.Port = ProgramsAddress(submit)
+			for _, address := range account.Addresses {
+				if !has(address) {
+					list = append(list, clientfiles.Identity{Address: address, SMTP: own, Here: true})
+				}
+			}
+			continue
+		}
 		address := addressOf(account)
-		if account.User != user || address == "" || slices.ContainsFunc(list, func(i clientfiles.Identity) bool { return i.Address == address }) {
+		if account.User != user || address == "" || has(address) {
 			continue
 		}
 		found, _ := discover.Discover(ctx, address, discover.Options{}) // what is not found is said where it is missing

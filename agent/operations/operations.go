@@ -23,6 +23,7 @@ type Operations interface {
 	Polling
 	Stores
 	People
+	Sending
 	Web
 	Support
 }
@@ -101,6 +102,7 @@ type Status struct {
 	PID      int                `json:"pid,omitempty"`
 	DataDir  string             `json:"data_dir"`
 	Listen   []string           `json:"listen"` // addresses of the IMAP server that accept now
+	SMTP     []string           `json:"smtp"`   // addresses that take mail to be sent
 	LAN      LAN                `json:"lan"`
 	Web      string             `json:"web"` // address of the web page; "": it is not served
 	Accounts []Account          `json:"accounts"`

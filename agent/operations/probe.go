@@ -7,9 +7,9 @@ import (
 
 	"github.com/popbridge/popbridge/agent/accounts"
 	"github.com/popbridge/popbridge/bridge"
-	"github.com/popbridge/popbridge/bridge/pop3"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailconn"
 	"github.com/popbridge/popbridge/internal/secret"
 )
 
@@ -25,9 +25,9 @@ func (l *Local) Probe(ctx context.Context, names []string) ([]Probe, error) {
 func (l *Local) Reload(ctx context.Context) error {
 	if path := l.users.Config().Path; l.running() && path != "" {
 		config.WaitSettled(ctx, path)
-		l.reload()
+		l.reload() // which may end the listener that asks: the answer is as good
 	}
-	return ctx.Err()
+	return nil
 }
 
 // takeUp is Reload after a change that is written. That it was cut short is no error of the
@@ -71,7 +71,7 @@ func probed(c config.Account, p bridge.Probe, err error) Probe {
 		answer.Error, answer.Hint = said(err)
 		answer.Kind = kindOf(err)
 		answer.Refused = fault.Is(err, fault.Auth)
-		if pin, ok := pop3.UntrustedPin(err); ok {
+		if pin, ok := mailconn.UntrustedPin(err); ok {
 			answer.Pin = pin.String()
 		}
 		return answer

@@ -16,7 +16,7 @@ import (
 )
 
 func (l *Local) Status(ctx context.Context) (Status, error) {
-	s := Status{PID: os.Getpid(), DataDir: l.users.DataDir, Running: l.running(), Listen: l.clients.Listening(), Accounts: []Account{}}
+	s := Status{PID: os.Getpid(), DataDir: l.users.DataDir, Running: l.running(), Listen: l.clients.Listening(), SMTP: l.clients.Submission(), Accounts: []Account{}}
 	s.LAN, s.Web = l.network.State(), l.pages.Address()
 	s.Clients, s.Programs = l.clients.Count()
 	s.LastEnd = l.users.Book.LastEnd()

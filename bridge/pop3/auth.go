@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/sasl"
 )
 
 // Method says what kind of secret there is.
@@ -33,15 +34,14 @@ type Credentials struct {
 // capabilities again. When the server does not do a mechanism after all, the
 // next is tried; when it refuses the credentials, none.
 func (c *Client) Login(ctx context.Context, cred Credentials) error {
-	if strings.ContainsAny(cred.Username+cred.Secret, "\r\n\x00") || cred.Username == "" || cred.Secret == "" {
-		return fault.New(fault.Config, "the user name or the password is empty or contains a line end",
-			"check the user name and where the password comes from")
+	if err := cred.sasl().Check(); err != nil {
+		return err
 	}
 	return c.run(ctx, func() error {
-		if c.secured == nil && c.cfg.Security != Plain { // Dial sees to it; this is the last door
+		if !c.wire.Secured() && c.cfg.Security != Plain { // Dial sees to it; this is the last door
 			return fault.New(fault.Internal, "refusing to send a password without TLS", "")
 		}
-		c.masked = append(c.masked, cred.Secret)
+		c.secrets.Add(cred.Secret)
 		if err := c.authenticate(cred); err != nil {
 			return err
 		}
@@ -56,9 +56,9 @@ func (c *Client) authenticate(cred Credentials) error {
 	case MethodToken:
 		return c.token(cred)
 	}
-	direct := c.cfg.NoAUTH && (c.secured != nil || !c.caps.SASL("SCRAM-SHA-256") && !c.caps.SASL("CRAM-MD5"))
-	for _, m := range passwordMechanisms(cred) {
-		if direct || !c.caps.SASL(m.name) {
+	direct := c.cfg.NoAUTH && (c.wire.Secured() || !c.caps.SASL("SCRAM-SHA-256") && !c.caps.SASL("CRAM-MD5"))
+	for _, m := range c.mechanisms(cred) {
+		if direct || !c.caps.SASL(m.Name) {
 			continue
 		}
 		err := c.exchange(m)
@@ -75,8 +75,8 @@ func (c *Client) authenticate(cred Credentials) error {
 func (c *Client) token(cred Credentials) error {
 	var err error = fault.New(fault.Config, "the server offers no login by token",
 		`set auth = "password", if need be with an app password`)
-	for _, m := range tokenMechanisms(cred, c.cfg.Host, c.cfg.Port) {
-		if !c.caps.SASL(m.name) && (c.caps.Known() || m.name != "XOAUTH2") {
+	for _, m := range c.mechanisms(cred) {
+		if !c.caps.SASL(m.Name) && (c.caps.Known() || m.Name != "XOAUTH2") {
 			continue
 		}
 		err = c.exchange(m)
@@ -113,6 +113,14 @@ func (c *Client) apop(cred Credentials) error {
 	return c.loginError(err)
 }
 
+func (cred Credentials) sasl() sasl.Credentials {
+	return sasl.Credentials{Username: cred.Username, Secret: cred.Secret, Token: cred.Method == MethodToken}
+}
+
+func (c *Client) mechanisms(cred Credentials) []*sasl.Mechanism {
+	return sasl.Mechanisms(cred.sasl(), c.cfg.Host, c.cfg.Port)
+}
+
 // mechanismError says that the server does not do a mechanism, and has not
 // answered about the credentials: another may be tried.
 type mechanismError struct{ err error }
@@ -120,29 +128,25 @@ type mechanismError struct{ err error }
 func (e *mechanismError) Error() string { return e.err.Error() }
 func (e *mechanismError) Unwrap() error { return e.err }
 
-// maxSteps bounds the challenges of one exchange; SCRAM has three.
-const maxSteps = 8
-
 // exchange is the AUTH command (RFC 5034 section 4). The initial response is
-// never sent along with it: long tokens don't fit there, and Microsoft refuses
-// XOAUTH2 in one line.
-func (c *Client) exchange(m *mechanism) error {
-	command := "AUTH " + m.name
+// never sent along with it; see sasl.Mechanism.
+func (c *Client) exchange(m *sasl.Mechanism) error {
+	command := "AUTH " + m.Name
 	if err := c.send(command, command); err != nil {
 		return err
 	}
-	for step := range maxSteps {
+	for step := range sasl.MaxSteps {
 		challenge, done, err := c.challenge(command)
 		if err != nil {
 			return c.refusal(m, err, step)
 		}
 		if done {
-			if m.verify != nil {
-				return c.distrust(m.verify())
+			if m.Verify != nil {
+				return c.distrust(m.Verify())
 			}
 			return nil
 		}
-		response, err := m.step(challenge)
+		response, err := m.Step(challenge)
 		if err != nil {
 			return c.cancel(command, err)
 		}
@@ -156,14 +160,14 @@ func (c *Client) exchange(m *mechanism) error {
 // refusal classifies an -ERR within an exchange. Before anything but the name of
 // the mechanism was sent it can't be about the credentials; later it is, unless
 // it says otherwise.
-func (c *Client) refusal(m *mechanism, err error, step int) error {
+func (c *Client) refusal(m *sasl.Mechanism, err error, step int) error {
 	reply, ok := errors.AsType[*ReplyError](err)
 	if !ok {
 		return err
 	}
 	meaning, known := reply.meaning()
-	if m.detail != "" && (!known || meaning.kind == fault.Auth) {
-		return fault.Wrap(reply, fault.Auth, "the server refused the token: "+fault.Quote(m.detail), hintToken)
+	if m.Detail != "" && (!known || meaning.kind == fault.Auth) {
+		return fault.Wrap(reply, fault.Auth, "the server refused the token: "+fault.Quote(m.Detail), hintToken)
 	}
 	if step == 0 && (!known || meaning.kind == fault.Auth) || !known && reply.aboutMechanism() {
 		return &mechanismError{err}
@@ -173,7 +177,7 @@ func (c *Client) refusal(m *mechanism, err error, step int) error {
 
 // cancel gives up an exchange (RFC 5034 section 4: "*").
 func (c *Client) cancel(command string, cause error) error {
-	if errors.Is(cause, errServerUnproven) {
+	if errors.Is(cause, sasl.ErrServerUnproven) {
 		return c.distrust(cause)
 	}
 	if err := c.send("*", "*"); err != nil {
@@ -194,8 +198,7 @@ func (c *Client) distrust(err error) error {
 	if err == nil {
 		return nil
 	}
-	return c.fail(fault.Wrap(err, fault.Auth, "the server could not prove that it knows the password",
-		"this may be another server than it says; check host and certificate"))
+	return c.fail(sasl.Unproven(err))
 }
 
 // challenge reads a continuation, or the status that ends the exchange.
@@ -209,7 +212,7 @@ func (c *Client) challenge(command string) (challenge []byte, done bool, err err
 		return nil, true, nil
 	}
 	if text, ok := cutFold(line, "-ERR"); ok {
-		return nil, false, c.classify(newReplyError(command, c.mask(text)))
+		return nil, false, c.classify(newReplyError(command, c.secrets.Mask(text)))
 	}
 	text, ok := strings.CutPrefix(line, "+")
 	if !ok {

@@ -12,8 +12,9 @@ import (
 
 	"github.com/xdg-go/scram"
 
-	"github.com/popbridge/popbridge/bridge/pop3/pop3test"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailconn"
+	"github.com/popbridge/popbridge/internal/testkit/scripted"
 )
 
 // scramServer serves one login with SCRAM-SHA-256 for ann; tamper changes its
@@ -85,7 +86,7 @@ func TestSCRAM(t *testing.T) {
 		{"server error", "pencil", func(string) string { return "e=other-error" }, "could not prove"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			client, server := pop3test.Pipe(0)
+			client, server := scripted.Pipe(0)
 			done := make(chan struct{})
 			go func() {
 				defer close(done)
@@ -110,7 +111,7 @@ func TestSCRAM(t *testing.T) {
 }
 
 func TestCredentialsWithLineEndsAreNotSent(t *testing.T) {
-	server := pop3test.New(t, "S: +OK\nC: CAPA\nS: -ERR\n")
+	server := scripted.New(t, "S: +OK\nC: CAPA\nS: -ERR\n")
 	c, err := Dial(t.Context(), Config{Host: "h", Security: Plain, Dialer: server.Dial})
 	if err != nil {
 		t.Fatal(err)
@@ -130,10 +131,10 @@ func TestCredentialsWithLineEndsAreNotSent(t *testing.T) {
 }
 
 func TestNoPasswordWithoutTLS(t *testing.T) {
-	client, server := pop3test.Pipe(0)
+	client, server := scripted.Pipe(0)
 	defer server.Close()
 	for _, method := range []Method{MethodPassword, MethodAPOP, MethodToken} {
-		c := newClient(Config{Host: "h", Security: StartTLS}.withDefaults(), client)
+		c := newClient(Config{Host: "h", Security: StartTLS}.withDefaults(), mailconn.New(client))
 		if err := c.Login(t.Context(), Credentials{"ann", "pw", method}); !fault.Is(err, fault.Internal) {
 			t.Error(err)
 		}

@@ -1,8 +1,6 @@
 package pop3
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/tls"
@@ -13,10 +11,10 @@ import (
 	"strings"
 	"testing"
 	"time"
-	"unicode"
 
-	"github.com/popbridge/popbridge/bridge/pop3/pop3test"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailconn"
+	"github.com/popbridge/popbridge/internal/testkit/scripted"
 )
 
 const tlsScript = "@tls\nS: +OK\nC: CAPA\nS: -ERR\n"
@@ -39,7 +37,7 @@ func selfMade(t *testing.T, change func(*x509.Certificate)) (*tls.Config, Pin) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}, pinOf(parsed)
+	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}, mailconn.PinOf(parsed)
 }
 
 // TestAPinDecidesAlone: every certificate that is refused prints the pin with
@@ -56,7 +54,7 @@ func TestAPinDecidesAlone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			config, pin := selfMade(t, change)
 			dial := func(pins ...Pin) error {
-				server := pop3test.New(t, tlsScript, pop3test.WithTLS(config), pop3test.Lenient())
+				server := scripted.New(t, tlsScript, scripted.WithTLS(config), scripted.Lenient())
 				c, err := Dial(t.Context(), Config{Host: "pop.example.com", TLS: &tls.Config{RootCAs: x509.NewCertPool()}, Pins: pins, Dialer: server.Dial})
 				if err != nil {
 					return err
@@ -77,7 +75,7 @@ func TestAPinDecidesAlone(t *testing.T) {
 				t.Error(err)
 			}
 			err = dial(other)
-			if !errors.Is(err, errPin) || !strings.Contains(err.Error(), "tls_pin") || !strings.Contains(fault.Hint(err), pin.String()) {
+			if !errors.Is(err, mailconn.ErrPin) || !strings.Contains(err.Error(), "tls_pin") || !strings.Contains(fault.Hint(err), pin.String()) {
 				t.Errorf("%v\nhint: %s", err, fault.Hint(err))
 			}
 		})
@@ -99,7 +97,7 @@ func TestOldTLSOnlyIfAskedFor(t *testing.T) {
 		config := old.Clone()
 		config.MaxVersion, config.CipherSuites = tt.version, []uint16{tt.suite}
 		dial := func(least uint16) error {
-			server := pop3test.New(t, tlsScript, pop3test.WithTLS(config), pop3test.Lenient())
+			server := scripted.New(t, tlsScript, scripted.WithTLS(config), scripted.Lenient())
 			c, err := Dial(t.Context(), Config{Host: "pop.example.com", TLS: &tls.Config{MinVersion: least}, Pins: []Pin{pin}, Dialer: server.Dial})
 			if err == nil {
 				err = c.Close()
@@ -113,40 +111,4 @@ func TestOldTLSOnlyIfAskedFor(t *testing.T) {
 			t.Errorf("%s: %v", tls.VersionName(tt.version), err)
 		}
 	}
-}
-
-// Names in certificates are the server's: they reach no terminal as they are.
-func FuzzCertificateTextIsSafe(f *testing.F) {
-	f.Add("plain.example.com", "Issuer")
-	f.Add("\x1b]0;owned\a\u202e", "\u009b31m\u2066")
-	f.Add(strings.Repeat("a.", 4000), strings.Repeat("x", 4000))
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Fuzz(func(t *testing.T, name, issuer string) {
-		c := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: issuer}, DNSNames: []string{name}}
-		der, err := x509.CreateCertificate(rand.Reader, c, c, &key.PublicKey, key)
-		if err != nil {
-			return // a name that no certificate can have
-		}
-		leaf, err := x509.ParseCertificate(der)
-		if err != nil {
-			return
-		}
-		client := newClient(Config{Host: "pop.example.com"}.withDefaults(), &fuzzConn{})
-		for _, cause := range []error{
-			x509.HostnameError{Certificate: leaf, Host: "pop.example.com"},
-			x509.UnknownAuthorityError{Cert: leaf},
-			x509.CertificateInvalidError{Cert: leaf, Reason: x509.Expired, Detail: issuer},
-			x509.CertificateInvalidError{Cert: leaf, Reason: x509.CANotAuthorizedForThisName, Detail: name},
-		} {
-			err := client.classifyTLS(&tls.CertificateVerificationError{UnverifiedCertificates: []*x509.Certificate{leaf}, Err: cause})
-			for _, text := range []string{err.Error(), fault.Hint(err)} {
-				if len(text) > 1500 || strings.ContainsFunc(text, func(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) }) {
-					t.Errorf("%q", text)
-				}
-			}
-		}
-	})
 }

@@ -162,7 +162,7 @@ func (c *Client) stray(what string) error {
 
 // quiet makes sure that nothing is left of the answers when none is due.
 func (c *Client) quiet() error {
-	if n := c.wire.r.Buffered(); n > 0 {
+	if n := c.wire.R.Buffered(); n > 0 {
 		return c.stray(fmt.Sprintf("the server sent %d octets that nothing asked for", n))
 	}
 	return nil

@@ -2,13 +2,12 @@ package pop3
 
 import (
 	"errors"
-	"fmt"
 	"io"
-	"net"
 	"os"
 	"strings"
 
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailconn"
 )
 
 // What an -ERR may mean beyond its kind; find them with errors.Is.
@@ -21,10 +20,8 @@ var (
 const (
 	hintToken = "sign in again to get a new token"
 	hintAuth  = "check the user name and the password; some providers want an app password or POP access switched on in their settings"
-	hintPorts = `port 995 goes with tls = "implicit", port 110 with tls = "starttls"`
-	hintHost  = "check host and port, and that this computer is online"
 	hintSTLS  = `set tls = "implicit" (port 995) where the provider has it; tls = "none" sends the password readable`
-	hintWait  = "it is tried again by itself"
+	hintWait  = mailconn.HintWait
 	hintDelay = "set a longer poll_every"
 	busy      = "the server has a temporary problem"
 )
@@ -123,18 +120,15 @@ func (c *Client) classify(err error) error {
 	if reply, ok := errors.AsType[*ReplyError](err); ok {
 		return reply.classified()
 	}
-	if hs, ok := errors.AsType[*handshakeError](err); ok {
-		return c.classifyTLS(hs.error)
-	}
 	_, greeting := errors.AsType[*greetingError](err)
 	_, body := errors.AsType[*bodyError](err)
 	timeout := errors.Is(err, os.ErrDeadlineExceeded)
 	text, hint, closed := c.closedAt()
 	switch {
 	case greeting && timeout && c.cfg.Port == 995 && c.cfg.Security != Implicit:
-		return fault.Wrap(err, fault.Config, "the server at port 995 does not speak without TLS", hintPorts)
+		return fault.Wrap(err, fault.Config, "the server at port 995 does not speak without TLS", c.cfg.server().Usual.Hint())
 	case greeting && timeout:
-		return fault.Wrap(err, fault.Temporary, "the server accepted the connection but does not greet", hintHost)
+		return fault.Wrap(err, fault.Temporary, "the server accepted the connection but does not greet", mailconn.HintHost)
 	case timeout && c.atPassword():
 		return fault.Wrap(err, fault.Temporary, "the server does not answer after the password", hintWait)
 	case timeout && body:
@@ -156,29 +150,4 @@ func (e *ReplyError) classified() error {
 		return fault.Wrap(e, m.kind, m.text, m.hint)
 	}
 	return fault.Wrap(e, fault.Temporary, "the server refused a command", "")
-}
-
-// classifyDial makes the fault of a connection that did not come about.
-func classifyDial(cfg Config, err error) error {
-	if dns, ok := errors.AsType[*net.DNSError](err); ok {
-		kind := fault.Temporary
-		if dns.IsNotFound {
-			kind = fault.Config
-		}
-		return fault.Wrap(err, kind, fmt.Sprintf("the server name %s was not found", fault.Quote(cfg.Host)), hintHost)
-	}
-	text := fmt.Sprintf("no connection to %s", cfg.addr())
-	if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() {
-		text = fmt.Sprintf("%s does not answer", cfg.addr())
-	}
-	return fault.Wrap(err, fault.Temporary, text, cfg.hintHost())
-}
-
-// hintHost also names the usual ports where the one of the config is none for its
-// kind of TLS.
-func (c Config) hintHost() string {
-	if c.Port == 995 && c.Security == Implicit || c.Port == 110 && c.Security != Implicit {
-		return hintHost
-	}
-	return hintHost + "; " + hintPorts
 }

@@ -2,30 +2,26 @@ package pop3
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/popbridge/popbridge/internal/failpoint"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailconn"
 )
 
 // Client is one POP3 session. It is made by Dial.
 type Client struct {
 	cfg       Config
-	raw       net.Conn // the TCP connection; closing it ends every read and write
-	close     func() error
-	wire      *wire
-	secured   *tls.Conn // over raw; nil: in the clear
-	greeted   bool      // the first command was answered: no line can belong to the greeting any more
-	last      string    // the last command, without its arguments; "" once it was accepted
-	secret    bool      // the password was sent
-	retrieved bool      // a RETR was sent: a line may be content
-	unproven  bool      // a RETR was sent since the last check that passed
+	wire      *mailconn.Conn
+	greeted   bool   // the first command was answered: no line can belong to the greeting any more
+	last      string // the last command, without its arguments; "" once it was accepted
+	secret    bool   // the password was sent
+	retrieved bool   // a RETR was sent: a line may be content
+	unproven  bool   // a RETR was sent since the last check that passed
 	check     Check
 	checkable bool // a check has passed
 	bareLF    bool // the server ends lines with a bare LF
@@ -36,7 +32,7 @@ type Client struct {
 	emptyDrop bool   // STAT said that there are no messages
 	stat      string // the answer to STAT
 
-	masked   []string // what must not appear in a log or an error text
+	secrets  mailconn.Secrets
 	warnings []string
 	dead     error // the error that ended the connection
 }
@@ -44,15 +40,18 @@ type Client struct {
 // maxWarnings is the number of warning texts that are kept.
 const maxWarnings = 8
 
-func newClient(cfg Config, conn net.Conn) *Client {
-	c := &Client{cfg: cfg, bareLF: cfg.BareLF, unstuffed: cfg.Unstuffed, raw: conn, wire: newWire(conn), close: sync.OnceValue(conn.Close)}
-	c.wire.within(cfg.Timeouts.Greeting)
+func newClient(cfg Config, conn *mailconn.Conn) *Client {
+	c := &Client{cfg: cfg, bareLF: cfg.BareLF, unstuffed: cfg.Unstuffed, wire: conn}
+	c.wire.Within(cfg.Timeouts.Greeting)
 	return c
 }
 
 // Close drops the connection. Without Quit before it, the server undoes the
 // deletions of the session (RFC 1939 section 6).
-func (c *Client) Close() error { return c.close() }
+func (c *Client) Close() error { return c.wire.Close() }
+
+// TLS returns how the connection is protected, and false where it is not.
+func (c *Client) TLS() (TLSInfo, bool) { return c.wire.Info(len(c.cfg.Pins) > 0) }
 
 // Capabilities is what the server announced last.
 func (c *Client) Capabilities() Capabilities { return c.caps }
@@ -82,7 +81,7 @@ func (c *Client) run(ctx context.Context, step func() error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	stop := context.AfterFunc(ctx, func() { _ = c.close() })
+	stop := context.AfterFunc(ctx, func() { _ = c.wire.Close() })
 	err := step()
 	stop()
 	if c.dead != nil && ctx.Err() != nil {
@@ -96,7 +95,7 @@ func (c *Client) run(ctx context.Context, step func() error) error {
 func (c *Client) fail(err error) error {
 	if c.dead == nil {
 		c.dead = c.lost(c.classify(err))
-		_ = c.close()
+		_ = c.wire.Close()
 	}
 	return c.dead
 }
@@ -113,13 +112,13 @@ func (c *Client) queue(line, show string) {
 		c.last = verb
 	}
 	// The error of a bufio.Writer is sticky: flush reports it.
-	_, _ = c.wire.w.WriteString(line)
-	_, _ = c.wire.w.WriteString("\r\n")
+	_, _ = c.wire.W.WriteString(line)
+	_, _ = c.wire.W.WriteString("\r\n")
 }
 
 func (c *Client) flush() error {
-	c.wire.within(c.cfg.Timeouts.Reply)
-	if err := c.wire.w.Flush(); err != nil {
+	c.wire.Within(c.cfg.Timeouts.Reply)
+	if err := c.wire.W.Flush(); err != nil {
 		return c.fail(err)
 	}
 	return nil
@@ -214,7 +213,7 @@ func (c *Client) Quit(ctx context.Context) error {
 	if c.dead == nil {
 		c.dead = fault.Wrap(net.ErrClosed, fault.Internal, "the session has ended", "")
 	}
-	_ = c.close()
+	_ = c.wire.Close()
 	return err
 }
 

@@ -1,13 +1,12 @@
 package pop3
 
 import (
-	"context"
 	"crypto/tls"
-	"net"
-	"strconv"
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"github.com/popbridge/popbridge/internal/mailconn"
 )
 
 // Security says how the connection is protected.
@@ -29,8 +28,7 @@ type Config struct {
 	TLS      *tls.Config // roots and the like; cloned; ServerName defaults to Host, MinVersion to TLS 1.2
 	Pins     []Pin       // keys that the server may have; where there are any, the rest of its certificate is not looked at
 
-	// Dialer connects; nil means a net.Dialer.
-	Dialer func(ctx context.Context, network, addr string) (net.Conn, error)
+	Dialer mailconn.Dialer
 
 	Timeouts   Timeouts
 	MaxMessage int64 // bytes; a larger message fails, and only that one; 0: 200 MB
@@ -77,9 +75,6 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.MaxMessage, 200<<20)
 	setDefault(&c.Window.Count, 256)
 	setDefault(&c.Window.Bytes, 4<<20)
-	if c.Dialer == nil {
-		c.Dialer = new(net.Dialer).DialContext
-	}
 	return c
 }
 
@@ -89,4 +84,13 @@ func setDefault[T int | int64 | time.Duration](v *T, def T) {
 	}
 }
 
-func (c Config) addr() string { return net.JoinHostPort(c.Host, strconv.Itoa(c.Port)) }
+// A Pin names the key that a server has; see Config.Pins.
+type Pin = mailconn.Pin
+
+// TLSInfo is how a connection is protected.
+type TLSInfo = mailconn.TLSInfo
+
+func (c Config) server() mailconn.Server {
+	return mailconn.Server{Host: c.Host, Port: c.Port, Implicit: c.Security == Implicit, TLS: c.TLS, Pins: c.Pins, Dialer: c.Dialer,
+		Usual: mailconn.Ports{Implicit: 995, StartTLS: 110}}
+}

@@ -13,8 +13,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/popbridge/popbridge/bridge/pop3/pop3test"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailconn"
+	"github.com/popbridge/popbridge/internal/testkit/scripted"
 )
 
 const (
@@ -47,7 +48,7 @@ var stalls = []struct {
 	{"quit", authScript + "C: UIDL\nS: +OK\nS: .\nC: RETR 1\nS: +OK\nS: .\nC: QUIT\n@stall\n", Plain, 7 * time.Second, fault.Temporary, "answer"},
 }
 
-func stallConfig(server *pop3test.Server, security Security) Config {
+func stallConfig(server *scripted.Server, security Security) Config {
 	return Config{
 		Host: "pop.example.com", Security: security, Dialer: server.Dial,
 		Timeouts: Timeouts{TLS: 3 * time.Second, Greeting: 5 * time.Second, Reply: 7 * time.Second, Read: 11 * time.Second},
@@ -81,7 +82,7 @@ func TestEveryStepHasADeadline(t *testing.T) {
 	for _, tt := range stalls {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				server := pop3test.New(t, tt.script)
+				server := scripted.New(t, tt.script)
 				start := time.Now()
 				err := wholeSession(t.Context(), stallConfig(server, tt.security))
 				if fault.KindOf(err) != tt.kind || !strings.Contains(err.Error(), tt.text) {
@@ -99,7 +100,7 @@ func TestContextEndsEveryStepAtOnce(t *testing.T) {
 	for _, tt := range stalls {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				server := pop3test.New(t, tt.script)
+				server := scripted.New(t, tt.script)
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 				defer cancel()
 				start := time.Now()
@@ -119,7 +120,7 @@ func TestContextEndsEveryStepAtOnce(t *testing.T) {
 // first only.
 func TestCommandsDroppedByTheServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server := pop3test.New(t, "S: +OK\nC: CAPA\nS: +OK\nS: PIPELINING\nS: .\nC: RETR 1\nS: +OK\nS: one\nS: .\n@stall\n")
+		server := scripted.New(t, "S: +OK\nC: CAPA\nS: +OK\nS: PIPELINING\nS: .\nC: RETR 1\nS: +OK\nS: one\nS: .\n@stall\n")
 		c, err := Dial(t.Context(), stallConfig(server, Plain))
 		if err != nil {
 			t.Fatal(err)
@@ -137,7 +138,7 @@ func TestCommandsDroppedByTheServer(t *testing.T) {
 func TestAnswersBelongToTheirRequests(t *testing.T) {
 	for _, kept := range []int{1, 2} {
 		synctest.Test(t, func(t *testing.T) {
-			client, server := pop3test.Pipe(0)
+			client, server := scripted.Pipe(0)
 			go serveFirst(server, kept)
 			cfg := Config{Host: "h", Security: Plain, Window: Window{Bytes: 4000}, Dialer: func(context.Context, string, string) (net.Conn, error) { return client, nil }}
 			c, err := Dial(t.Context(), cfg)
@@ -186,7 +187,7 @@ func serveFirst(conn net.Conn, kept int) {
 
 func TestSlowButSteadyIsNoTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client, server := pop3test.Pipe(0)
+		client, server := scripted.Pipe(0)
 		go func() {
 			defer server.Close()
 			for range 100 {
@@ -195,9 +196,9 @@ func TestSlowButSteadyIsNoTimeout(t *testing.T) {
 			}
 			_, _ = server.Write([]byte(".\r\n"))
 		}()
-		c := newClient(Config{Timeouts: Timeouts{Read: 10 * time.Second}}.withDefaults(), client)
-		c.wire.stream(c.cfg.Timeouts.Read, math.MaxInt64)
-		b, err := io.ReadAll(&body{c: c, d: newDotReader(c.wire.r, 1<<20)})
+		c := newClient(Config{Timeouts: Timeouts{Read: 10 * time.Second}}.withDefaults(), mailconn.New(client))
+		c.wire.Stream(c.cfg.Timeouts.Read, math.MaxInt64)
+		b, err := io.ReadAll(&body{c: c, d: newDotReader(c.wire.R, 1<<20)})
 		if err != nil || len(b) != 20200 {
 			t.Errorf("%d bytes, %v", len(b), err)
 		}
@@ -211,7 +212,7 @@ func TestADripIsTooSlow(t *testing.T) {
 	for name, octet := range map[string]string{"message": "a", "listing": "1 1\r\n"} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				client, server := pop3test.Pipe(0)
+				client, server := scripted.Pipe(0)
 				var drip sync.WaitGroup
 				drip.Go(func() {
 					_, _ = server.Write([]byte("+OK\r\n"))
@@ -222,7 +223,7 @@ func TestADripIsTooSlow(t *testing.T) {
 						time.Sleep(5 * time.Second)
 					}
 				})
-				c := newClient(Config{}.withDefaults(), client)
+				c := newClient(Config{}.withDefaults(), mailconn.New(client))
 				started, wait := time.Now(), time.Duration(0)
 				var err error
 				if name == "listing" {
@@ -237,7 +238,7 @@ func TestADripIsTooSlow(t *testing.T) {
 					}, func(int, error) {})
 				}
 				took := time.Since(started) - wait
-				if !errors.Is(err, ErrTooSlow) || took < rateWindow || took > rateWindow+10*time.Second {
+				if !errors.Is(err, ErrTooSlow) || took < mailconn.RateWindow || took > mailconn.RateWindow+10*time.Second {
 					t.Errorf("after %v: %v", took, err)
 				}
 				_ = server.Close()
@@ -272,7 +273,7 @@ func TestPipeliningFillsTheLink(t *testing.T) {
 	const messages, latency = 1000, 25 * time.Millisecond
 	trip := func(cfg Config) (took time.Duration) {
 		synctest.Test(t, func(t *testing.T) {
-			client, server := pop3test.Pipe(latency)
+			client, server := scripted.Pipe(latency)
 			go serveMail(server, 4000)
 			cfg.Host, cfg.Security = "pop.example.com", Plain
 			cfg.Dialer = func(context.Context, string, string) (net.Conn, error) { return client, nil }
@@ -337,7 +338,7 @@ func serveMail(conn net.Conn, size int) {
 }
 
 func TestReceiverMayNotKeepTheStream(t *testing.T) {
-	server := pop3test.New(t, authScript+"C: RETR 1\nS: +OK\nS: one\nS: .\nC: RETR 2\nS: +OK\nS: two\nS: .\nC: QUIT\nS: +OK\n")
+	server := scripted.New(t, authScript+"C: RETR 1\nS: +OK\nS: one\nS: .\nC: RETR 2\nS: +OK\nS: two\nS: .\nC: QUIT\nS: +OK\n")
 	c, err := Dial(t.Context(), Config{Host: "h", Security: Plain, Dialer: server.Dial})
 	if err != nil {
 		t.Fatal(err)
@@ -364,7 +365,7 @@ func TestReceiverMayNotKeepTheStream(t *testing.T) {
 }
 
 func TestLargeMessageIsNotDrainedForEver(t *testing.T) {
-	client, server := pop3test.Pipe(0)
+	client, server := scripted.Pipe(0)
 	go func() {
 		defer server.Close()
 		_, _ = server.Write([]byte("+OK\r\n"))

@@ -2,10 +2,8 @@ package pop3
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"strings"
-	"time"
 
 	"github.com/popbridge/popbridge/internal/fault"
 )
@@ -14,14 +12,9 @@ import (
 // asks for the capabilities. On success the caller must Quit or Close.
 func Dial(ctx context.Context, cfg Config) (*Client, error) {
 	cfg = cfg.withDefaults()
-	dialCtx, cancel := context.WithTimeout(ctx, cfg.Timeouts.Dial)
-	defer cancel()
-	conn, err := cfg.Dialer(dialCtx, "tcp", cfg.addr())
+	conn, err := cfg.server().Dial(ctx, cfg.Timeouts.Dial)
 	if err != nil {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		return nil, classifyDial(cfg, err)
+		return nil, err
 	}
 	c := newClient(cfg, conn)
 	if err := c.run(ctx, c.open); err != nil {
@@ -54,8 +47,8 @@ func (c *Client) open() error {
 // greeting reads the first line, and what else came with it: before the first
 // command the server has nothing else to say.
 func (c *Client) greeting() error {
-	c.wire.within(c.cfg.Timeouts.Greeting)
-	raw, _, err := c.wire.readLine()
+	c.wire.Within(c.cfg.Timeouts.Greeting)
+	raw, _, err := c.wire.ReadLine()
 	if err != nil {
 		return c.fail(&greetingError{err})
 	}
@@ -68,8 +61,8 @@ func (c *Client) greeting() error {
 		return c.fail(notPOP3(line))
 	}
 	c.timestamp = timestamp(line)
-	for n := 0; c.wire.lineBuffered() && n < maxStray; n++ {
-		raw, _, err := c.wire.readLine()
+	for n := 0; c.wire.LineBuffered() && n < maxStray; n++ {
+		raw, _, err := c.wire.ReadLine()
 		if err != nil {
 			return c.fail(&greetingError{err})
 		}
@@ -116,7 +109,7 @@ func (c *Client) startTLS() error {
 	}
 	// Whatever came along with the +OK was not protected and would be taken for
 	// an answer given under TLS.
-	if n := c.wire.r.Buffered(); n > 0 {
+	if n := c.wire.R.Buffered(); n > 0 {
 		return c.fail(fault.New(fault.Protocol, "the server sent data between its answer to STLS and the TLS handshake",
 			"somebody may be tampering with the connection; try another network"))
 	}
@@ -129,20 +122,11 @@ func (c *Client) startTLS() error {
 }
 
 func (c *Client) handshake() error {
-	conn := tls.Client(c.raw, c.cfg.tlsConfig())
-	if err := c.raw.SetDeadline(time.Now().Add(c.cfg.Timeouts.TLS)); err != nil {
+	what, err := c.cfg.server().Handshake(c.wire, c.cfg.Timeouts.TLS)
+	if err != nil {
 		return c.fail(err)
 	}
-	if err := conn.Handshake(); err != nil {
-		return c.fail(&handshakeError{err})
-	}
-	if err := c.raw.SetDeadline(time.Time{}); err != nil {
-		return c.fail(err)
-	}
-	c.wire.secure(conn)
-	c.secured = conn
-	state := conn.ConnectionState()
-	c.traceNote("tls " + tls.VersionName(state.Version) + " " + tls.CipherSuiteName(state.CipherSuite))
+	c.traceNote("tls " + what)
 	return nil
 }
 
@@ -160,14 +144,10 @@ func (c *Client) utf8() error {
 	return err
 }
 
-// greetingError and handshakeError tell classify in which step err happened.
-type (
-	greetingError  struct{ error }
-	handshakeError struct{ error }
-)
+// greetingError tells classify in which step err happened.
+type greetingError struct{ error }
 
-func (e *greetingError) Unwrap() error  { return e.error }
-func (e *handshakeError) Unwrap() error { return e.error }
+func (e *greetingError) Unwrap() error { return e.error }
 
 // notPOP3 is the error for a first line of some other protocol.
 func notPOP3(line string) error {

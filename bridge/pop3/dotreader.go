@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"time"
+
+	"github.com/popbridge/popbridge/internal/mailconn"
 )
 
 // ErrTooLarge says that a message is larger than Config.MaxMessage.
@@ -31,18 +33,18 @@ var ErrBareLF = errors.New("the server ends its lines with a bare LF")
 // whose first line ends with a bare LF has lines that do.
 type dotReader struct {
 	r      *bufio.Reader
-	wire   *wire // under r; nil in tests
-	left   int64 // bytes that may still be returned
-	bareLF bool  // the server is known to end lines with a bare LF
-	alone  bool  // takes time over the end of a message with bare LFs
-	begin  bool  // at the beginning of a line
-	cr     bool  // the last byte was CR
-	lf     bool  // the last byte was LF
-	style  style // how the first line ended
-	plain  bool  // the server does not stuff: a line began with a dot that would have been
-	taken  int   // dots that were taken off the start of lines
-	kept   int   // lines that begin with two, as they are from a server that does not stuff
-	err    error // sticky; io.EOF after the termination
+	wire   *mailconn.Conn // under r; nil in tests
+	left   int64          // bytes that may still be returned
+	bareLF bool           // the server is known to end lines with a bare LF
+	alone  bool           // takes time over the end of a message with bare LFs
+	begin  bool           // at the beginning of a line
+	cr     bool           // the last byte was CR
+	lf     bool           // the last byte was LF
+	style  style          // how the first line ended
+	plain  bool           // the server does not stuff: a line began with a dot that would have been
+	taken  int            // dots that were taken off the start of lines
+	kept   int            // lines that begin with two, as they are from a server that does not stuff
+	err    error          // sticky; io.EOF after the termination
 }
 
 // style is how a line ends.
@@ -96,7 +98,7 @@ func (d *dotReader) next(p []byte) (int, error) {
 		return 0, ErrTooLarge
 	}
 	if _, err := d.r.Peek(1); err != nil {
-		return 0, unexpected(err)
+		return 0, mailconn.Unexpected(err)
 	}
 	chunk, _ := d.r.Peek(d.r.Buffered())
 	d.learnStyle(chunk)
@@ -149,7 +151,7 @@ func (d *dotReader) lineStart() error {
 	begin, bare := d.begin, !d.begin || d.linesEndInLF()
 	d.lf = false
 	if b, err := d.r.Peek(1); err != nil || b[0] != '.' {
-		return unexpected(err)
+		return mailconn.Unexpected(err)
 	}
 	// A dot is never the last byte of a reply: waiting for more is right.
 	b, err := d.r.Peek(2)
@@ -157,7 +159,7 @@ func (d *dotReader) lineStart() error {
 		b, err = d.r.Peek(3)
 	}
 	if err != nil {
-		return unexpected(err)
+		return mailconn.Unexpected(err)
 	}
 	switch {
 	case string(b) == termination && !bare:
@@ -193,7 +195,7 @@ func (d *dotReader) bareTermination(n int) error {
 		case err == nil:
 			return nil
 		case !errors.Is(err, os.ErrDeadlineExceeded):
-			return unexpected(err)
+			return mailconn.Unexpected(err)
 		case !d.bareLF:
 			return ErrBareLF
 		}
@@ -205,12 +207,12 @@ func (d *dotReader) bareTermination(n int) error {
 // peekWithin waits for n bytes, but not for long behind what ends a message.
 func (d *dotReader) peekWithin(n int) ([]byte, error) {
 	if w := d.wire; w != nil {
-		defer func(idle time.Duration) { w.idle = idle }(w.idle)
+		defer func(idle time.Duration) { w.Idle = idle }(w.Idle)
 		switch {
 		case d.bareLF:
-			w.idle = bareLFAfter
+			w.Idle = bareLFAfter
 		case d.style != styleCRLF:
-			w.idle = min(w.idle, suspectLFAfter)
+			w.Idle = min(w.Idle, suspectLFAfter)
 		}
 	}
 	return d.r.Peek(n)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"github.com/popbridge/popbridge/internal/mailconn"
 	"github.com/popbridge/popbridge/internal/testkit"
 )
 
@@ -152,7 +153,7 @@ func BenchmarkDotReader(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			wire := append(bytes.Repeat([]byte(line), 4<<20/len(line)), "\r\n.\r\n"...)
 			source := bytes.NewReader(wire)
-			r := bufio.NewReaderSize(source, bufferSize)
+			r := bufio.NewReaderSize(source, mailconn.BufferSize)
 			buf := make([]byte, 32<<10)
 			b.SetBytes(int64(len(wire)))
 			for b.Loop() {

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/popbridge/popbridge/internal/mailconn"
 )
 
 // fuzzConn answers each line it is sent with the next of its chunks, and ends
@@ -66,8 +68,10 @@ func newFuzzConn(data string) *fuzzConn {
 }
 
 // clientOn is a client after the greeting, for which data is on the way.
-func clientOn(data []byte) *Client {
-	c := newClient(Config{Host: "h", Security: Plain}.withDefaults(), &fuzzConn{in: data})
+func clientOn(data []byte) *Client { return clientFor(&fuzzConn{in: data}) }
+
+func clientFor(conn *fuzzConn) *Client {
+	c := newClient(Config{Host: "h", Security: Plain}.withDefaults(), mailconn.New(conn))
 	c.greeted = true
 	return c
 }

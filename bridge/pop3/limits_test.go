@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailconn"
 )
 
 // endless is a server that never comes to an end.
@@ -22,7 +23,7 @@ type endless struct {
 func newEndless(line func(n int) string) *Client {
 	conn := &endless{Conn: &fuzzConn{}, line: line}
 	conn.rest.WriteString("+OK\r\n")
-	c := newClient(Config{Host: "h", Security: Plain}.withDefaults(), conn)
+	c := newClient(Config{Host: "h", Security: Plain}.withDefaults(), mailconn.New(conn))
 	c.greeted = true
 	return c
 }

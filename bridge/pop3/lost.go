@@ -43,7 +43,7 @@ func (c *Client) closedAt() (text, hint string, ok bool) {
 	case c.atPassword():
 		return "the server closed the connection when it got the password",
 			"either it refuses the password without a word, or its login service has an outage: check the user name and the password; " + hintWait, true
-	case c.last == "STLS" && c.secured == nil:
+	case c.last == "STLS" && !c.wire.Secured():
 		return "the server closed the connection when it was asked for TLS (STLS)", hintSTLS, true
 	case c.last == "AUTH", c.last == "CAPA", c.last == "UIDL":
 		return "the server closed the connection at " + c.last, hintWait, true

@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"github.com/popbridge/popbridge/bridge/pop3"
-	"github.com/popbridge/popbridge/bridge/pop3/pop3test"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/testkit/scripted"
 )
 
 // A connection that ends without a word says at which command, and whether the
@@ -26,7 +26,7 @@ func TestAConnectionThatIsClosedAtACommand(t *testing.T) {
 		{"S: +OK\nC: CAPA\nS: -ERR\nC: USER ann\nS: +OK\nC: PASS pw\n@close\n", "PASS", "got the password", pop3.Plain, true},
 		{"S: +OK\nC: CAPA\nS: -ERR\nC: USER ann\n@close\n", "USER", "closed the connection", pop3.Plain, false},
 	} {
-		server := pop3test.New(t, tt.script)
+		server := scripted.New(t, tt.script)
 		c, err := pop3.Dial(t.Context(), pop3.Config{Host: "h", Security: tt.security, Dialer: server.Dial})
 		if err == nil {
 			err = c.Login(t.Context(), pop3.Credentials{"ann", "pw", pop3.MethodPassword})
@@ -48,7 +48,7 @@ func TestWithoutAUTHNoPasswordIsShown(t *testing.T) {
 		"PLAIN CRAM-MD5":      "C: AUTH CRAM-MD5\n@close\n",
 		"PLAIN SCRAM-SHA-256": "C: AUTH SCRAM-SHA-256\n@close\n",
 	} {
-		server := pop3test.New(t, "S: +OK\nC: CAPA\nS: +OK\nS: SASL "+sasl+"\nS: .\n"+want)
+		server := scripted.New(t, "S: +OK\nC: CAPA\nS: +OK\nS: SASL "+sasl+"\nS: .\n"+want)
 		c, err := pop3.Dial(t.Context(), pop3.Config{Host: "h", Security: pop3.Plain, NoAUTH: true, Dialer: server.Dial})
 		if err != nil {
 			t.Fatal(err)

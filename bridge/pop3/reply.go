@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailconn"
 )
 
 // ReplyError is an -ERR answer. errors.Is finds ErrInUse, ErrLoginDelay and
@@ -43,6 +44,10 @@ func isCode(s string) bool {
 	return s != "" && len(s) <= 64 && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
+// ErrTooSlow ends the connection to a server that keeps it alive with a few bytes
+// now and then.
+var ErrTooSlow = mailconn.ErrTooSlow
+
 // maxStray is the number of lines that a greeting may have beyond its first.
 const maxStray = 100
 
@@ -60,7 +65,7 @@ func (c *Client) reply(command string) (string, error) {
 		}
 		if text, ok := cutFold(line, "-ERR"); ok {
 			c.greeted = true
-			return "", c.classify(newReplyError(command, c.mask(text)))
+			return "", c.classify(newReplyError(command, c.secrets.Mask(text)))
 		}
 		// Some servers greet with dozens of lines; what came in time was
 		// skipped with the greeting, the rest is found here.
@@ -75,15 +80,15 @@ func (c *Client) reply(command string) (string, error) {
 // statusLine reads one line in the time of a reply. It may hold a secret that
 // the server echoes: mask what is shown of it.
 func (c *Client) statusLine() (string, error) {
-	c.wire.within(c.cfg.Timeouts.Reply)
-	raw, cut, err := c.wire.readLine()
+	c.wire.Within(c.cfg.Timeouts.Reply)
+	raw, cut, err := c.wire.ReadLine()
 	if err != nil {
 		return "", c.fail(err)
 	}
 	if cut {
-		c.warn("a status line over %d bytes was cut", bufferSize)
+		c.warn("a status line over %d bytes was cut", mailconn.BufferSize)
 	}
-	if c.wire.bareLF && !c.bareLF && !cut {
+	if c.wire.BareLF && !c.bareLF && !cut {
 		c.bareLF = true
 		c.warn("the server ends its lines with a bare LF")
 	}
@@ -98,15 +103,15 @@ func (c *Client) foreign(line string) string {
 	if c.retrieved && !strings.HasPrefix(line, "+") && !strings.HasPrefix(line, "-") {
 		return fmt.Sprintf("%d bytes", len(line))
 	}
-	return fault.Quote(c.mask(line))
+	return fault.Quote(c.secrets.Mask(line))
 }
 
 // multiline reads the lines of a listing up to the final dot (RFC 1939 section
 // 3) and hands them over with their dots unstuffed. limit is in bytes.
 func (c *Client) multiline(limit int64, yield func(line []byte, cut bool)) error {
-	c.wire.stream(c.cfg.Timeouts.Read, limit)
+	c.wire.Stream(c.cfg.Timeouts.Read, limit)
 	for n := 0; ; n++ {
-		line, cut, err := c.wire.readLine()
+		line, cut, err := c.wire.ReadLine()
 		if err != nil {
 			return c.fail(err)
 		}

@@ -219,8 +219,8 @@ func (f *retrieval) dropped(err error) bool {
 // body hands one message to recv and reads on to its end.
 func (f *retrieval) body(req request) error {
 	num := req.Num
-	f.c.wire.stream(f.c.cfg.Timeouts.Read, math.MaxInt64) // the message has limits of its own
-	b := &body{c: f.c, d: newDotReader(f.c.wire.r, f.c.cfg.MaxMessage)}
+	f.c.wire.Stream(f.c.cfg.Timeouts.Read, math.MaxInt64) // the message has limits of its own
+	b := &body{c: f.c, d: newDotReader(f.c.wire.R, f.c.cfg.MaxMessage)}
 	b.d.wire, b.d.bareLF, b.d.alone = f.c.wire, f.c.bareLF && f.window.Count == 1, req.Alone
 	b.d.plain = f.c.unstuffed
 	var refused error

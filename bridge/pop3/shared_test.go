@@ -92,8 +92,8 @@ func TestSharedReplies(t *testing.T) {
 			for i := range bytes.Count(wire, []byte("+OK message follows\r\n")) {
 				reqs = append(reqs, Request{Num: i + 1})
 			}
-			c := clientOn(nil)
-			conn := c.raw.(*fuzzConn)
+			conn := &fuzzConn{}
+			c := clientFor(conn)
 			for answer := range bytes.SplitAfterSeq(wire, []byte("\r\n.\r\n")) {
 				conn.chunks = append(conn.chunks, answer)
 			}

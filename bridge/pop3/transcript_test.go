@@ -18,15 +18,15 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 	"github.com/rs/zerolog"
 
-	"github.com/popbridge/popbridge/bridge/pop3/pop3test"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/testkit"
+	"github.com/popbridge/popbridge/internal/testkit/scripted"
 )
 
 var update = flag.Bool("update", false, "rewrite the want sections of testdata")
 
 // TestTranscripts plays each testdata/*.txtar: the server section is the script
-// of pop3test, the client section what is called, want what comes out of it.
+// of scripted, the client section what is called, want what comes out of it.
 // Whatever the packets are, it has to be the same.
 func TestTranscripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
@@ -55,7 +55,7 @@ func playTranscript(t *testing.T, file string, split int, ca *testkit.TLS) {
 	if strings.Contains(sections["config"], "whole packets") && split != 0 {
 		return // about what comes in one packet
 	}
-	server := pop3test.New(t, sections["server"], pop3test.WithSplit(split), pop3test.WithTLS(ca.ServerConfig))
+	server := scripted.New(t, sections["server"], scripted.WithSplit(split), scripted.WithTLS(ca.ServerConfig))
 	var trace bytes.Buffer
 	s := &session{cfg: Config{
 		Host: "pop.example.com", Security: Plain, Dialer: server.Dial,

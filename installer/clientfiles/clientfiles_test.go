@@ -32,9 +32,9 @@ var ann = Mailbox{
 	Device: "laptop", User: "ann", Host: "127.0.0.1", Port: 1143, TLS: discover.StartTLS,
 	Authority: []byte("a certificate"), CAFile: "/home/ann/.local/share/popbridge/tls/ca.pem",
 	Identities: []Identity{
-		{"ann@gmx.de", discover.Server{Host: "mail.gmx.net", Port: 465, TLS: discover.Implicit, Username: "ann@gmx.de"}},
-		{"ann@example.com", discover.Server{}},
-		{"a.n@web.de", discover.Server{Host: "smtp.web.de", Port: 587, TLS: discover.StartTLS, Username: "a.n"}},
+		{Address: "ann@gmx.de", SMTP: discover.Server{Host: "mail.gmx.net", Port: 465, TLS: discover.Implicit, Username: "ann@gmx.de"}},
+		{Address: "ann@example.com"},
+		{Address: "a.n@web.de", SMTP: discover.Server{Host: "smtp.web.de", Port: 587, TLS: discover.StartTLS, Username: "a.n"}},
 	},
 }
 
@@ -42,13 +42,22 @@ var ann = Mailbox{
 var odd = Mailbox{
 	Device: `"kids" & <co> 'x'`, User: "jörg`id`$HOME %s \"&<b>' ;#\\", Host: "::1", Port: 993, TLS: discover.Implicit,
 	Authority: []byte{0xff, 0}, CAFile: `/home/jörg's "mail" & $(x)/100%/ca.pem`,
-	Identities: []Identity{{`"a&b%;#c'd"@xn--mller-kva.de`, discover.Server{Host: "smtp.example.com", Port: 25, TLS: discover.None, Username: `j"ö&<rg>'@%`}}},
+	Identities: []Identity{{Address: `"a&b%;#c'd"@xn--mller-kva.de`, SMTP: discover.Server{Host: "smtp.example.com", Port: 25, TLS: discover.None, Username: `j"ö&<rg>'@%`}}},
+}
+
+// here sends through popbridge, too.
+var here = Mailbox{
+	Device: "laptop", User: "ann", Host: "127.0.0.1", Port: 1143, TLS: discover.StartTLS, Authority: []byte("a certificate"), CAFile: "/ca.pem",
+	Identities: []Identity{
+		{Address: "ann@gmx.de", SMTP: discover.Server{Host: "127.0.0.1", Port: 1587, TLS: discover.StartTLS, Username: "ann"}, Here: true},
+		{Address: "info@gmx.de", SMTP: discover.Server{Host: "127.0.0.1", Port: 1587, TLS: discover.StartTLS, Username: "ann"}, Here: true},
+	},
 }
 
 // bare has nothing that may be missing.
 var bare = Mailbox{User: "bob", Host: "localhost", Port: 1143, TLS: discover.None}
 
-var mailboxes = map[string]Mailbox{"ann": ann, "odd": odd, "bare": bare}
+var mailboxes = map[string]Mailbox{"ann": ann, "odd": odd, "bare": bare, "here": here}
 
 func TestGolden(t *testing.T) {
 	for name, m := range mailboxes {

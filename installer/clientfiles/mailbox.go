@@ -31,7 +31,8 @@ type Mailbox struct {
 // Identity is a mail address to write from.
 type Identity struct {
 	Address string
-	SMTP    discover.Server // of its provider; zero where none is known
+	SMTP    discover.Server // by which mail from it leaves; zero where none is known
+	Here    bool            // SMTP is popbridge, and takes the password of the login; else the provider, with that of the mailbox there
 }
 
 // Loopback reports whether only this machine reaches the server.

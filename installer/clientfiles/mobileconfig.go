@@ -78,7 +78,7 @@ func (m Mailbox) applePayload(id uuid.UUID, i Identity) dict {
 	if i.SMTP.Username != "" {
 		entries = append(entries, entry{"OutgoingMailServerUsername", i.SMTP.Username})
 	}
-	return payload(id, "com.apple.mail.managed", m.name(), append(entries, entry{"OutgoingPasswordSameAsIncomingPassword", false})...)
+	return payload(id, "com.apple.mail.managed", m.name(), append(entries, entry{"OutgoingPasswordSameAsIncomingPassword", i.Here})...)
 }
 
 // profileID is the same for the same login of the same installation. The key of the

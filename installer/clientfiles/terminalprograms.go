@@ -48,6 +48,9 @@ func (m Mailbox) neomutt() string {
 		if id.SMTP.Known() {
 			fmt.Fprintf(&b, "%sset smtp_url = %s\n", mark, muttQuote(smtpURL(id.SMTP, "smtps", "smtp")))
 		}
+		if id.Here {
+			fmt.Fprintf(&b, "%sset smtp_pass = \"`cat %s`\"\n", mark, passwordFile)
+		}
 	}
 	return b.String()
 }
@@ -89,7 +92,12 @@ func (m Mailbox) aerc() string {
 			if smtp.TLS == discover.None {
 				scheme = "smtp+insecure"
 			}
-			fmt.Fprintf(&b, "# outgoing-cred-cmd prints the password of the mailbox at the provider.\noutgoing        = %s\n# outgoing-cred-cmd = cat ~/.provider-password\n", aercValue(smtpURL(smtp, "smtps", scheme)))
+			fmt.Fprintf(&b, "outgoing        = %s\n", aercValue(smtpURL(smtp, "smtps", scheme)))
+			if m.Identities[0].Here {
+				fmt.Fprintf(&b, "outgoing-cred-cmd = cat %s\n", passwordFile)
+			} else {
+				b.WriteString("# outgoing-cred-cmd prints the password of the mailbox at the provider.\n# outgoing-cred-cmd = cat ~/.provider-password\n")
+			}
 		}
 	}
 	b.WriteString("default         = INBOX\narchive         = Archive\ncopy-to         = Sent\npostpone        = Drafts\n")

@@ -23,7 +23,11 @@ func (m Mailbox) Values(password string) string {
 		if len(m.Identities) > 1 {
 			title += ", for " + id.Address
 		}
-		writeServer(&b, title, id.SMTP.Host, id.SMTP.Port, SecurityWords(id.SMTP.TLS), id.SMTP.Username, "that of the mailbox at the provider")
+		its := "that of the mailbox at the provider"
+		if id.Here {
+			its = "the same"
+		}
+		writeServer(&b, title, id.SMTP.Host, id.SMTP.Port, SecurityWords(id.SMTP.TLS), id.SMTP.Username, its)
 	}
 	return b.String()
 }

@@ -124,15 +124,38 @@ func (a Advice) Refused() string {
 // by its POP3 host; of several rows with that host the one that has the domain of
 // the address. It asks nothing of the network. The address may be any user name.
 func AdviceFor(address, popHost string) (Advice, bool) {
-	_, domain, _ := strings.Cut(strings.ToLower(address), "@")
-	a := Address{Domain: domain}
-	if p := builtin().byDomain(domain); p != nil && p.pop.Known() && fill(p.pop.Host, a) == strings.ToLower(popHost) {
+	if p, _ := rowFor(address, popHost); p != nil {
 		return p.advice, true
+	}
+	return Advice{}, false
+}
+
+// SenderFor returns the SMTP server that the provider table has for an account that
+// exists, found as AdviceFor does by its user name and POP3 host. One without encryption
+// is none.
+func SenderFor(username, popHost string) (Server, bool) {
+	p, a := rowFor(username, popHost)
+	if p == nil {
+		return Server{}, false
+	}
+	pop, smtp := p.servers(a)
+	if !strings.EqualFold(pop.Username, username) { // it logs in there by another name than usual
+		smtp.Username = username
+	}
+	return smtp, smtp.Known() && smtp.TLS != None
+}
+
+func rowFor(address, popHost string) (*provider, Address) {
+	local, domain, _ := strings.Cut(address, "@")
+	domain = strings.ToLower(domain)
+	a := Address{Local: local, Domain: domain, text: address}
+	if p := builtin().byDomain(domain); p != nil && p.pop.Known() && fill(p.pop.Host, a) == strings.ToLower(popHost) {
+		return p, a
 	}
 	for _, p := range builtin().rows {
 		if p.pop.Known() && p.pop.Host == strings.ToLower(popHost) {
-			return p.advice, true
+			return p, a
 		}
 	}
-	return Advice{}, false
+	return nil, a
 }

@@ -209,3 +209,20 @@ func TestAdviceForAnAccount(t *testing.T) {
 		}
 	}
 }
+
+func TestSenderForAnAccount(t *testing.T) {
+	tests := []struct{ username, host, server, login string }{
+		{"ann@gmx.de", "pop.gmx.net", "mail.gmx.net:465 (TLS)", "ann@gmx.de"},
+		{"Ann@aol.com", "POP.aol.com", "smtp.aol.com:465 (TLS)", "Ann@aol.com"},
+		{"ann@example.com", "pop.gmail.com", "smtp.gmail.com:465 (TLS)", "ann@example.com"}, // a domain of one's own there
+		{"ann", "pop3.bol.com.br", "smtps.bol.com.br:465 (TLS)", "ann"},
+		{"ann@broba.example", "mail.broba.cc", "", ""}, // it has no encryption
+		{"ann@gmx.de", "pop.example.com", "", ""},
+	}
+	for _, tt := range tests {
+		s, ok := SenderFor(tt.username, tt.host)
+		if ok != (tt.server != "") || ok && (s.String() != tt.server || s.Username != tt.login) {
+			t.Errorf("%s at %s: %v as %q, %v", tt.username, tt.host, s, s.Username, ok)
+		}
+	}
+}

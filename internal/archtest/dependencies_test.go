@@ -64,21 +64,22 @@ var owners = []owner{
 	{"testing", testSupport, true, "test support stays out of the program"},
 	{module + "internal/testkit", testSupport, true, "test support stays out of the program"},
 	{module + "agent/agenttest", testSupport, true, "test support stays out of the program"},
-	{module + "bridge/pop3/pop3test", testSupport, true, "test support stays out of the program"},
+	{module + "bridge/smtp/smtptest", testSupport, true, "test support stays out of the program"},
 }
 
 // pure says what packages that compute and do nothing else may import: no
 // network, no files, no context. Their clock is an argument.
 var pure = map[string][]string{
 	"bridge/plan":        {"bytes", "crypto/sha256", "encoding/binary", "fmt", "math", "slices", "strconv", "strings", "time", module + "internal/mailstore"},
+	"bridge/outbox/plan": {"cmp", "errors", "fmt", "slices", "strings", "time", module + "bridge/smtp", module + "internal/mailstore"},
 	"internal/mailflags": {"slices", "strings", "sync", module + "internal/fault"},
 }
 
 // layers are the packages of agent: each imports only those before it.
-var layers = []string{"agent/health", "agent/lan", "agent/state", "agent/datadir", "agent/users", "agent/accounts", "agent/editing", "agent/operations", "agent/api", "agent/control", "agent/web", "agent", "agent/cli"}
+var layers = []string{"agent/health", "agent/lan", "agent/state", "agent/datadir", "agent/users", "agent/accounts", "agent/sending", "agent/editing", "agent/operations", "agent/api", "agent/control", "agent/web", "agent", "agent/cli"}
 
 // testSupport is the code that only tests import.
-var testSupport = []string{"internal/testkit", "agent/agenttest", "bridge/pop3/pop3test", "test"}
+var testSupport = []string{"internal/testkit", "agent/agenttest", "bridge/smtp/smtptest", "test"}
 
 // supportsTests reports whether tests of any package may import dir.
 func supportsTests(dir string) bool {

@@ -77,6 +77,9 @@ func (t *tx) inherit(from, to string) error {
 	if err := t.get(`SELECT stored, had_uidl FROM account WHERE name = ?`, []any{from}, &stored, &had); err != nil {
 		return err
 	}
+	if err := t.eachOutgoing(func(o *outgoingRow) { o.Account = to }, `account = ?`, from); err != nil {
+		return err
+	}
 	t.log.line('C', from, -stored)
 	t.log.line('C', to, stored)
 	t.log.line('H', to, had)

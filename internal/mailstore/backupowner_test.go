@@ -103,7 +103,7 @@ func olderFormat(t *testing.T, dir string) {
 }
 
 // withoutSchema5 takes the last migrations back.
-var withoutSchema5 = `ALTER TABLE device DROP COLUMN lan; ALTER TABLE device DROP COLUMN generated;` + schema1[strings.Index(schema1, "CREATE TABLE summary"):strings.Index(schema1, "CREATE TABLE message")] + `
+var withoutSchema5 = `DROP TABLE outgoing_recipient; DROP TABLE outgoing; ALTER TABLE device DROP COLUMN lan; ALTER TABLE device DROP COLUMN generated;` + schema1[strings.Index(schema1, "CREATE TABLE summary"):strings.Index(schema1, "CREATE TABLE message")] + `
 	INSERT INTO summary SELECT content_id, version - 1, s.data, e.data, h.data
 		FROM structure s JOIN envelope e USING (content_id, version) JOIN header h USING (content_id, version);
 	DROP TABLE structure; DROP TABLE envelope; DROP TABLE header`
@@ -165,10 +165,16 @@ func TestAnIndexThatIsNotOneOfPopbridgeIsNotRestored(t *testing.T) {
 		"negative size": {`UPDATE message SET size = -1`},
 		"LAN, chosen":   {`INSERT INTO device (name, hash, read_only, created_at, lan) VALUES ('x', 'y', 0, 1, 1)`},
 		"UIDNEXT":       {`UPDATE mailbox SET uidnext = 1 << 40`},
+		"outgoing hash": {`UPDATE outgoing SET hash = x'2e2e2f'`},
+		"two lines":     {`UPDATE outgoing_recipient SET address = 'a@b.example>' || char(13, 10) || 'DATA'`},
+		"sender":        {`UPDATE outgoing SET sender = char(10)`},
+		"no such state": {`UPDATE outgoing SET state = 6`},
+		"no such end":   {`UPDATE outgoing_recipient SET state = 5`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newStore(t)
 			r.fill("INBOX", 2)
+			r.submit(r.submission(1))
 			dir := t.TempDir()
 			r.backup(dir)
 			m, err := ReadBackup(dir)

@@ -37,11 +37,11 @@ type box struct {
 
 const mailboxColumns = `id, name, uidvalidity, uidnext, modseq, special_use,
 	EXISTS (SELECT 1 FROM subscription WHERE subscription.name = mailbox.name),
-	messages, unseen, deleted, recent, size, recent_from`
+	messages, unseen, deleted, recent, size, id IS ` + outboxID + `, recent_from`
 
 func (m *Mailbox) scanned(recentFrom *UID) []any {
 	return []any{&m.ID, &m.Name, &m.UIDValidity, &m.UIDNext, &m.HighestModSeq, &m.SpecialUse,
-		&m.Subscribed, &m.Messages, &m.Unseen, &m.Deleted, &m.Recent, &m.Size, recentFrom}
+		&m.Subscribed, &m.Messages, &m.Unseen, &m.Deleted, &m.Recent, &m.Size, &m.Outbox, recentFrom}
 }
 
 // box returns the mailbox for reading and changing it in this transaction.

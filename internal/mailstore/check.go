@@ -38,6 +38,8 @@ var invariants = []struct{ code, query string }{
 		FROM message x JOIN mailbox m ON m.id = mailbox_id WHERE keywords <> 0 AND keywords NOT IN (SELECT id FROM keyword_set)`},
 	{"missing-keywords", `SELECT printf('expunged message %d: its keywords are not known', id)
 		FROM expunged WHERE keywords <> 0 AND keywords NOT IN (SELECT id FROM keyword_set)`},
+	{"outgoing-reference", `SELECT printf('message %d on its way out: it is not in the Outbox, or has no recipients', id) FROM outgoing WHERE ` + wrongOutgoing},
+	{"outgoing-reference", `SELECT printf('the Outbox, uid %d: where the message goes is not known', uid) FROM message WHERE ` + unknownOutgoing},
 	{"missing-mailbox", `SELECT 'INBOX does not exist' WHERE NOT EXISTS (SELECT 1 FROM mailbox WHERE name = 'INBOX')`},
 }
 

@@ -61,7 +61,11 @@ func (s *Store) Deliver(ctx context.Context, deliveries []Delivery) ([]Delivered
 
 func (t *tx) deliver(d Delivery) (Delivered, error) {
 	if d.Origin != nil {
-		known, err := t.register(d)
+		known, err := t.returned(d)
+		if err != nil || known {
+			return Delivered{Duplicate: known}, err
+		}
+		known, err = t.register(d)
 		if err == nil && known {
 			err = t.doubt(*d.Origin, d.Doubt)
 		}
@@ -73,44 +77,68 @@ func (t *tx) deliver(d Delivery) (Delivered, error) {
 	if err != nil {
 		return Delivered{}, err
 	}
+	if b.Outbox {
+		return Delivered{}, ErrOutbox
+	}
 	if d.Replaces != nil {
 		if err := t.expungeReplaced(*d.Replaces); err != nil {
 			return Delivered{}, err
 		}
 	}
-	uid, err := t.findDuplicate(d)
+	sent, err := t.resaved(b, d)
+	if err != nil {
+		return Delivered{}, err
+	}
+	uid := sent.same(d)
+	if uid == 0 {
+		uid, err = t.findDuplicate(d)
+	}
 	if err != nil {
 		return Delivered{}, err
 	}
 	if uid != 0 {
 		return Delivered{UID: uid, UIDValidity: b.UIDValidity, Duplicate: true}, nil
 	}
+	r, err := t.place(b, d, sent)
+	if d.Origin != nil && err == nil {
+		t.logEntry(d, d.Message.Hash())
+		err = t.doubt(*d.Origin, d.Doubt)
+	}
+	return Delivered{UID: r.UID, UIDValidity: b.UIDValidity}, err
+}
+
+// place adds a message to a mailbox; sent, which may be nil, is what it takes the place
+// of in \Sent.
+func (t *tx) place(b *box, d Delivery, sent *sentCopy) (row, error) {
 	system, words, err := mailflags.Parse(d.Flags)
 	if err != nil {
-		return Delivered{}, err
+		return row{}, err
 	}
 	set, err := t.intern(words)
 	if errors.Is(err, fault.ErrLimit) { // the mail is worth more than its keywords
 		set, err = t.intern(nil)
 	}
 	if err != nil {
-		return Delivered{}, err
+		return row{}, err
 	}
 	content, err := t.content(d.Message.Hash(), d.Message.Size(), d.Message.summary)
 	if err != nil {
-		return Delivered{}, err
+		return row{}, err
 	}
 	received := d.ReceivedAt
 	if received.IsZero() {
 		received = t.s.now()
 	}
-	r, err := t.add(b, row{Content: content, Flags: mailflags.Flags{System: system, Keywords: set}, Received: received.Unix(), Size: d.Message.Size()})
-	t.logAdded(b, r, d.Message.Hash())
-	if d.Origin != nil && err == nil {
-		t.logEntry(d)
-		err = t.doubt(*d.Origin, d.Doubt)
+	r := row{Content: content, Flags: mailflags.Flags{System: system, Keywords: set}, Received: received.Unix(), Size: d.Message.Size()}
+	if sent != nil {
+		r.Flags.System |= sent.row.Flags.System
 	}
-	return Delivered{UID: r.UID, UIDValidity: b.UIDValidity}, err
+	r, err = t.add(b, r)
+	t.logAdded(b, r, d.Message.Hash())
+	if sent != nil && err == nil {
+		err = t.replaceSent(b, sent, r, d.Message.Hash())
+	}
+	return r, err
 }
 
 // expungeReplaced expunges a message that gives way to another.
@@ -157,11 +185,11 @@ func (t *tx) logAdded(b *box, r row, h Hash) {
 	t.log.line('A', int64(b.ID), int64(r.UID), h, r.Size, r.Received, int64(r.Flags.System), int64(r.Flags.Keywords), r.Saved)
 }
 
-// logEntry tells the recovery log of the entry that register made. The log has the
-// content already.
-func (t *tx) logEntry(d Delivery) {
+// logEntry tells the recovery log of the entry that was made for a content. The log has
+// the content already.
+func (t *tx) logEntry(d Delivery, h Hash) {
 	o := d.Origin
-	t.log.line('L', o.Account, o.UIDL, int64(o.Dup), short(d.Message.Hash()), d.Message.Size(), d.ListSize, int64(Stored), t.s.now().Unix(), int64(0))
+	t.log.line('L', o.Account, o.UIDL, int64(o.Dup), short(h), d.Message.Size(), d.ListSize, int64(Stored), t.s.now().Unix(), int64(0))
 }
 
 // content returns the row of the content, making it where it is new. An
@@ -220,12 +248,17 @@ func (t *tx) register(d Delivery) (known bool, err error) {
 				o.UIDL, o.Dup, d.ListSize, Stored, now, d.Adopt.Account, d.Adopt.UIDL, d.Adopt.Dup)
 		}
 	}
-	err = t.exec(`INSERT OR REPLACE INTO ledger (account, uidl, dup, hash, size, list_size, state, stored_at, last_listed_at, absent)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)`, o.Account, o.UIDL, o.Dup, h[:], d.Message.Size(), d.ListSize, Stored, now, now)
-	if err != nil {
+	if err := t.enter(d, h); err != nil {
 		return false, err
 	}
 	return t.linkRecovered(d)
+}
+
+// enter makes the ledger entry of a delivery whose content is h.
+func (t *tx) enter(d Delivery, h Hash) error {
+	o, now := d.Origin, t.s.now().Unix()
+	return t.exec(`INSERT OR REPLACE INTO ledger (account, uidl, dup, hash, size, list_size, state, stored_at, last_listed_at, absent)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)`, o.Account, o.UIDL, o.Dup, h[:], d.Message.Size(), d.ListSize, Stored, now, now)
 }
 
 // markPresent notes that the file of a content is there again.
@@ -241,7 +274,7 @@ func (t *tx) linkRecovered(d Delivery) (bool, error) {
 	n, err := t.changed(`UPDATE content SET found = 0, missing = 0 WHERE hash = ? AND found AND orphaned_at IS NULL`, h[:])
 	if n > 0 {
 		t.log.line('N', h, false)
-		t.logEntry(d)
+		t.logEntry(d, h)
 	}
 	return n > 0, err
 }

@@ -11,7 +11,7 @@
 //
 // # In the index
 //
-//	meta          (key, value)                                  last UIDVALIDITY given, identity, generation
+//	meta          (key, value)                                  last UIDVALIDITY given, identity, generation, the Outbox
 //	mailbox       (id, name, uidvalidity, uidnext, modseq, recent_from, history_from, counts)
 //	subscription  (name)                                        also of mailboxes that do not exist
 //	content       (id, hash, size, orphaned_at, missing, found) one row per message file
@@ -22,6 +22,8 @@
 //	keyword_set   (id, names)                                   interned sets of keywords
 //	account       (name, stored, on_server, last_success, ...)  state between two runs
 //	ledger        (account, uidl, dup -> hash, size, state, ...)
+//	outgoing      (id, uid, hash, account, state, ...)          message on its way out, in the Outbox; with uid 0 one that was sent
+//	outgoing_recipient (outgoing_id, place, address, state, reply)
 //	device        (name, hash, read_only, ...)                  IMAP logins
 //
 // The pieces of summaries have tables of their own because each is several times as
@@ -40,6 +42,9 @@
 //     the store, given once to a mailbox, and kept when it is renamed.
 //   - Counts, UIDNEXT and the modification sequence of a mailbox change in the
 //     transaction that changes its messages, and are what a count would give.
+//   - A message in the Outbox has its row and recipients, and none else is there. What
+//     was accepted for a recipient stays so, and what was handed over (Handing) waits
+//     again only when a person says so.
 //   - A store is known by its identity, and an older copy of it by its generation
 //     (see identity.go). Before each transaction the index at its path is compared
 //     with the one that is open.

@@ -116,7 +116,7 @@ func (s *Store) expunged(ctx context.Context, mailbox string, next int64) ([]exp
 
 // Undelete puts expunged messages back into the mailboxes they came from, with
 // new UIDs and with the flags they had but \Deleted. A mailbox that was deleted
-// is made again. Ids that are not there any more are passed over.
+// is made again. What was in the Outbox becomes a draft. Ids that are not there any more are passed over.
 func (s *Store) Undelete(ctx context.Context, ids []int64) ([]Restored, error) {
 	var out []Restored
 	err := s.write(ctx, "restore expunged messages", func(t *tx) error {
@@ -159,6 +159,9 @@ func (t *tx) undelete(r expungedRow) (Restored, error) {
 	}
 	if errors.Is(err, errNoMailbox) {
 		b, err = t.ensure(r.Mailbox)
+	}
+	if err == nil && b.Outbox { // what was cancelled does not leave after all
+		b, err = t.special(`\Drafts`, "Drafts")
 	}
 	if err != nil {
 		return Restored{}, err

@@ -61,6 +61,11 @@ func checkValues(ctx context.Context, db *sql.DB, version int) error {
 	if err == nil && strange == 0 && version >= lanSchema {
 		err = db.QueryRowContext(ctx, `SELECT count(*) FROM device WHERE generated NOT IN (0, 1) OR lan NOT IN (0, generated)`).Scan(&strange)
 	}
+	if err == nil && strange == 0 && version >= outgoingSchema {
+		err = db.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM outgoing WHERE length(hash) <> 32 OR length(head) <> 32 OR length(body) <> 32 OR length(copy) <> 32
+			OR state NOT BETWEEN 0 AND 5 OR sender GLOB ?1) + (SELECT count(*) FROM outgoing_recipient WHERE state NOT BETWEEN 1 AND 4 OR address GLOB ?1)`,
+			"*[\x01-\x1f\x7f]*").Scan(&strange)
+	}
 	if err == nil && strange > 0 {
 		err = fmt.Errorf("%d rows have impossible values", strange)
 	}

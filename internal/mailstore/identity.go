@@ -182,7 +182,8 @@ func (s *Store) raiseLocked(ctx context.Context, generation int64) error {
 	}
 	if older { // so that clients ask for all flags again
 		queries = append(append(queries, forgetAll...), `UPDATE message SET modseq = (SELECT modseq FROM mailbox WHERE id = mailbox_id)`,
-			fmt.Sprintf(`UPDATE meta SET value = max(value, %d) WHERE key = 'uidvalidity'`, s.now().Unix()))
+			fmt.Sprintf(`UPDATE meta SET value = max(value, %d) WHERE key = 'uidvalidity'`, s.now().Unix()),
+			fmt.Sprintf(`UPDATE outgoing SET state = %d, last_error = '%s' WHERE state = %d`, Held, heldText, Waiting))
 	}
 	for _, query := range queries {
 		if _, err := tx.ExecContext(ctx, query); err != nil {

@@ -206,6 +206,9 @@ func (s *Store) DeleteMailbox(ctx context.Context, name string) error {
 		if name == inbox {
 			return fault.New(fault.Conflict, "INBOX cannot be deleted", "")
 		}
+		if b.Outbox {
+			return ErrOutbox
+		}
 		tree, err := t.below(name)
 		if err != nil {
 			return err
@@ -254,6 +257,9 @@ func (s *Store) RenameMailbox(ctx context.Context, from, to string) error {
 		b, err := t.named(from)
 		if err != nil {
 			return err
+		}
+		if b.Outbox {
+			return ErrOutbox
 		}
 		if _, err := t.named(to); !errors.Is(err, errNoMailbox) {
 			return errors.Join(err, errMailboxExists)

@@ -1,6 +1,7 @@
 package mailstore
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -39,6 +40,9 @@ func (s *Store) transfer(ctx context.Context, doing string, src MailboxID, uids 
 // transfer copies or moves the messages with the given UIDs, all for nil.
 func (t *tx) transfer(from *box, uids []UID, to *box, move bool) (CopyResult, error) {
 	out := CopyResult{UIDValidity: to.UIDValidity}
+	if to.Outbox {
+		return out, ErrOutbox
+	}
 	rows, err := t.pick(from.ID, uids)
 	if err != nil {
 		return out, err
@@ -62,9 +66,11 @@ func (t *tx) transfer(from *box, uids []UID, to *box, move bool) (CopyResult, er
 
 // Expunge removes messages that have \Deleted: all of them when uids is nil,
 // otherwise those among uids. It returns their UIDs, ascending. What was expunged
-// stays for a while (see Expunged and Options.KeepExpunged).
+// stays for a while (see Expunged and Options.KeepExpunged). In the Outbox what is being
+// handed over stays; the others go, and the error is a fault.Conflict.
 func (s *Store) Expunge(ctx context.Context, id MailboxID, uids []UID) ([]UID, error) {
 	var out []UID
+	var refused error
 	err := s.write(ctx, "expunge messages", func(t *tx) error {
 		b, err := t.box(id)
 		if err != nil || b.Deleted == 0 {
@@ -75,6 +81,11 @@ func (s *Store) Expunge(ctx context.Context, id MailboxID, uids []UID) ([]UID, e
 			return err
 		}
 		marked := those(rows, func(r picked) bool { return r.Flags.System&mailflags.Deleted != 0 })
+		if b.Outbox {
+			if marked, refused, err = t.notHandedOver(marked); err != nil {
+				return err
+			}
+		}
 		for _, r := range marked {
 			out = append(out, r.UID)
 		}
@@ -83,7 +94,7 @@ func (s *Store) Expunge(ctx context.Context, id MailboxID, uids []UID) ([]UID, e
 		}
 		return t.orphan(marked)
 	})
-	return out, err
+	return out, cmp.Or(err, refused)
 }
 
 // Discard removes messages for good, without \Deleted and without keeping them among the
@@ -108,6 +119,11 @@ func (s *Store) Discard(ctx context.Context, id MailboxID, uids []UID) error {
 // remove takes messages out of a mailbox; those that are expunged are kept among
 // the expunged. Their contents are not looked at.
 func (t *tx) remove(b *box, rows []picked, expunged bool) error {
+	if b.Outbox {
+		if err := t.cancel(rows); err != nil {
+			return err
+		}
+	}
 	var kept int64 // first id among the expunged
 	err := runs(rows, func(run []picked) error {
 		b.next()

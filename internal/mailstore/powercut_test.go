@@ -182,7 +182,7 @@ func TestAPowerCutTakesNothingThatWasAcknowledged(t *testing.T) {
 		dir, err := os.MkdirTemp(t.TempDir(), "cut")
 		must(t, err)
 		p := &powerCut{rig: &rig{t: t, clock: &clock{start}, dir: filepath.Join(dir, "ann"), keep: keepOrphans}, rt: rt,
-			acked: map[string]int{}, removed: map[string]bool{}}
+			acked: map[string]int{}, removed: map[string]bool{}, out: map[OutgoingID]int{}, handed: map[OutgoingID]bool{}}
 		p.open()
 		defer func() { must(t, p.Close()) }()
 		for range rapid.IntRange(1, 5).Draw(rt, "cuts") {
@@ -202,6 +202,9 @@ type powerCut struct {
 	next    int
 	acked   map[string]int // UIDL -> test message, of deliveries that were acknowledged
 	removed map[string]bool
+
+	out    map[OutgoingID]int  // letters that were acknowledged
+	handed map[OutgoingID]bool // of them, those that may have been handed over
 }
 
 // live works until the cut, and starts again after it.
@@ -217,13 +220,20 @@ func (p *powerCut) live() {
 		return nil
 	}
 	for !d.dead {
-		switch rapid.IntRange(0, 4).Draw(p.rt, "work") {
+		switch rapid.IntRange(0, 6).Draw(p.rt, "work") {
 		case 0:
 			p.purgeSome()
 		case 1:
 			_ = p.Healthy(p.t.Context()) // for what it leaves behind
 			d.mu.Lock()
 			d.left -= 5
+			d.mu.Unlock()
+		case 2:
+			p.submitSome()
+		case 3:
+			p.sendSome()
+			d.mu.Lock()
+			d.left-- // a commit is no step of this disk
 			d.mu.Unlock()
 		default:
 			p.fetchSome()
@@ -270,6 +280,7 @@ func (p *powerCut) purgeSome() {
 func (p *powerCut) verify() {
 	p.hook = nil
 	p.clean()
+	p.verifyOut()
 	want := map[Hash]int{}
 	for uidl, n := range p.acked {
 		if !p.removed[uidl] {

@@ -43,6 +43,9 @@ func (s *Store) Purge(ctx context.Context) error {
 
 // forget removes the expunged messages whose time is over.
 func (s *Store) forget(ctx context.Context) error {
+	if err := s.forgetSent(ctx); err != nil {
+		return err
+	}
 	before := s.now().Add(-s.keep).Unix()
 	var due bool
 	err := s.reader.get(ctx, `SELECT EXISTS (SELECT 1 FROM expunged WHERE expunged_at < ?)`, []any{before}, &due)

@@ -48,9 +48,14 @@ import (
 //	T name read-only folders capabilities           what it may do and see
 //	O name generated                                its password was generated
 //	B name lan                                      it may come from the local network
+//	o box                                           the Outbox
+//	q row                                           message on its way out, or sent, as outgoingColumns
+//	r id place address state reply                  recipient
+//	d id                                            message of which nothing was sent, cancelled or dismissed
 //	= n                                             end of transaction n
 //
-// saved is not in logs of before schema 4, O and B in none of before schema 6.
+// saved is not in logs of before schema 4, O and B in none of before schema 6, o, q, r
+// and d in none of before schema 7.
 type recoveryLog struct {
 	file *os.File // nil: not kept, or to be rewritten
 	seq  int64    // of the last transaction in it
@@ -174,7 +179,8 @@ func (s *Store) logOutgrown(ctx context.Context) (bool, error) {
 	}
 	var fresh int64
 	err = s.reader.get(ctx, `SELECT 4096 + 85 * (SELECT coalesce(sum(messages), 0) FROM mailbox)
-		+ 75 * (SELECT count(*) FROM ledger) + 130 * (SELECT count(*) FROM expunged)`, nil, &fresh)
+		+ 75 * (SELECT count(*) FROM ledger) + 130 * (SELECT count(*) FROM expunged)
+		+ 350 * (SELECT count(*) FROM outgoing) + 60 * (SELECT count(*) FROM outgoing_recipient)`, nil, &fresh)
 	if err != nil || info.Size() > 2*fresh {
 		return err == nil, err
 	}

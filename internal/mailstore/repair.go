@@ -170,6 +170,9 @@ func (r *repair) index(t *tx) error {
 	if err := r.counts(t); err != nil {
 		return err
 	}
+	if err := t.repairOutbox(); err != nil {
+		return err
+	}
 	return r.lost(t)
 }
 

@@ -56,6 +56,9 @@ var replays = map[byte]struct{ fields, query string }{
 	'W': {"t", `DELETE FROM device WHERE name = ?1`},
 	'Z': {"nh", `INSERT OR REPLACE INTO purged (at, hash) VALUES (?1, ?2)`},
 	'N': {"hn", `UPDATE content SET found = ?2 WHERE hash = ?1`},
+	'o': {"n", `INSERT OR REPLACE INTO meta (key, value) VALUES ('outbox', ?1)`},
+	'q': {"nnhtttttnnnnnnnnthhhnnnn", insertOutgoing},
+	'r': {"nntnt", insertRecipient},
 	'=': {"n", `UPDATE meta SET value = ?1 WHERE key = 'log'`},
 }
 
@@ -75,6 +78,12 @@ func (r *replay) apply(f *fields) error {
 		return do(l.query, args...)
 	}
 	switch f.letter {
+	case 'd':
+		id := f.number()
+		if f.bad {
+			return nil
+		}
+		return r.t.execAll(deleteOutgoing, id)
 	case 'M':
 		id, validity, next, modseq := f.number(), f.number(), f.number(), f.number()
 		name, use := f.text(), f.text()
@@ -228,6 +237,9 @@ func (r *replay) end() error {
 			return err
 		}
 		t.log = lines{} // it is not in the log that is there
+	}
+	if err := t.hold(); err != nil { // the log may lack that it was sent
+		return err
 	}
 	return t.skipUIDs(r.validity)
 }

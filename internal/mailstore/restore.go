@@ -119,6 +119,9 @@ func (s *Store) fill(ctx context.Context, index string, m BackupInfo, c *copier,
 				return err
 			}
 		}
+		if err := t.hold(); err != nil {
+			return err
+		}
 		return t.skipUIDs(0)
 	})
 }

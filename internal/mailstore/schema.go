@@ -15,7 +15,7 @@ import (
 
 // migrations[i] takes the index from schema version i to i+1. A step that was
 // ever released is never edited.
-var migrations = []string{schema1, schema2, schema3, schema4, schema5, schema6}
+var migrations = []string{schema1, schema2, schema3, schema4, schema5, schema6, schema7}
 
 const schema1 = `
 CREATE TABLE meta (
@@ -184,8 +184,53 @@ ALTER TABLE device ADD COLUMN generated INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE device ADD COLUMN lan INTEGER NOT NULL DEFAULT 0;
 `
 
+// A message that has left the Outbox stays, with uid 0, for what comes back of it (see
+// sent.go). head and body are its marks, copy is its content in \Sent, zeros for none.
+// The texts of in_reply_to are separated by blanks.
+const schema7 = `
+CREATE TABLE outgoing (
+	id          INTEGER PRIMARY KEY AUTOINCREMENT,
+	uid         INTEGER NOT NULL,
+	hash        BLOB NOT NULL,
+	account     TEXT NOT NULL,
+	device      TEXT NOT NULL,
+	sender      TEXT NOT NULL,
+	message_id  TEXT NOT NULL,
+	in_reply_to TEXT NOT NULL,
+	eight_bit   INTEGER NOT NULL,
+	utf8        INTEGER NOT NULL,
+	to_self     INTEGER NOT NULL,
+	queued_at   INTEGER NOT NULL,
+	not_before  INTEGER NOT NULL,
+	first_try   INTEGER NOT NULL,
+	attempts    INTEGER NOT NULL,
+	state       INTEGER NOT NULL,
+	last_error  TEXT NOT NULL,
+	head        BLOB NOT NULL,
+	body        BLOB NOT NULL,
+	copy        BLOB NOT NULL,
+	copy_box    INTEGER NOT NULL,
+	copy_uid    INTEGER NOT NULL,
+	sent_at     INTEGER NOT NULL,
+	saved       INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX outgoing_uid ON outgoing (uid) WHERE uid <> 0;
+CREATE INDEX outgoing_head ON outgoing (head);
+CREATE TABLE outgoing_recipient (
+	outgoing_id INTEGER NOT NULL REFERENCES outgoing (id),
+	place       INTEGER NOT NULL,
+	address     TEXT NOT NULL,
+	state       INTEGER NOT NULL,
+	reply       TEXT NOT NULL,
+	PRIMARY KEY (outgoing_id, place)
+) STRICT, WITHOUT ROWID;
+`
+
 // lanSchema is the first whose devices have them.
 const lanSchema = 6
+
+// outgoingSchema is the first with messages on their way out.
+const outgoingSchema = 7
 
 func setVersion(n int) string { return "PRAGMA user_version = " + strconv.Itoa(n) }
 

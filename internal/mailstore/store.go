@@ -153,6 +153,14 @@ func (s *Store) open(ctx context.Context, o Options) error {
 	if err := s.reconcile(ctx); err != nil {
 		return err
 	}
+	if err := s.doubtHandovers(ctx); err != nil {
+		return err
+	}
+	if version > 0 && o.Extend != nil && o.Lease == (Lease{}) { // nothing is known of it here
+		if err := s.write(ctx, "look through the Outbox", (*tx).hold); err != nil {
+			return err
+		}
+	}
 	if err := s.files.Sweep(); err != nil {
 		return err
 	}

@@ -41,6 +41,7 @@ type Mailbox struct {
 	Deleted       uint32 // messages with \Deleted
 	Recent        uint32 // messages no session has selected yet
 	Size          int64  // sum of the sizes of the messages
+	Outbox        bool   // it has the messages on their way out
 }
 
 // Origin is where a message came from: an account and the id its server gave.

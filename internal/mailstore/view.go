@@ -31,6 +31,7 @@ type feed struct {
 	mu       sync.Mutex
 	live     map[MailboxID]*live
 	watchers map[chan struct{}]struct{}
+	outgoing []chan struct{} // of OutgoingChanges
 
 	rows    map[string]Mailbox // by name, as they were read since the last commit
 	commits uint64
@@ -213,6 +214,9 @@ func (s *Store) reloadLocked(ctx context.Context) error {
 	s.feed.mu.Lock()
 	defer s.feed.mu.Unlock()
 	s.feed.markAll()
+	for _, ch := range s.feed.outgoing {
+		mark(ch)
+	}
 	return nil
 }
 
@@ -244,4 +248,9 @@ func (s *Store) publish(t *tx) {
 		}
 	}
 	f.markAll()
+	if t.queue {
+		for _, ch := range f.outgoing {
+			mark(ch)
+		}
+	}
 }

@@ -97,6 +97,7 @@ type tx struct {
 
 	generation int64 // of the store, once this is committed; 0: unchanged
 	noLedger   bool  // no ledger changes by it, nor contents
+	queue      bool  // what Outgoing returns changes by it
 }
 
 // write runs fn as one transaction and publishes what it changed.

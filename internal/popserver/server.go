@@ -5,7 +5,7 @@
 // (RFC 5034) and STLS (RFC 2595). One maildrop, one user. A session sees the
 // messages that were there when it logged in, deletions happen at QUIT only,
 // and while one session is logged in others get [IN-USE]. For a server that
-// misbehaves there is bridge/pop3/pop3test.
+// misbehaves there is internal/testkit/scripted.
 //
 // Serve owns the connections and waits for them.
 package popserver

@@ -35,3 +35,11 @@ func Skip(t testing.TB, why ...any) {
 	}
 	t.Skip(why...)
 }
+
+// NeedRoot skips the test for who is not root.
+func NeedRoot(t testing.TB) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		Skip(t, "this test has to be root")
+	}
+}

@@ -30,6 +30,8 @@ type Popbridge struct {
 	// Notices are off unless a test is about them: others count messages.
 	Notices bool
 	Web     string // where the web page is served; empty: nowhere
+	SMTP    int    // where mail programs send; 0: nowhere
+	Delay   string // smtp.send_delay
 
 	cmd  *exec.Cmd
 	done chan struct{}
@@ -50,6 +52,11 @@ type Account struct {
 	// DeleteOnServer is "when expunged"; DeleteGrace goes with it.
 	DeleteOnServer, DeleteGrace string
 	User, Folder                string
+
+	// The way out; with SendHost.
+	Address           string
+	SendHost, SendTLS string
+	SendPort          int
 }
 
 // NewPopbridge prepares a data folder in dir and picks a free port.
@@ -70,6 +77,15 @@ func (p *Popbridge) ServeWeb() error {
 	return err
 }
 
+// ServeSMTP has Configure write a free port for what mail programs send.
+func (p *Popbridge) ServeSMTP() error {
+	free, err := ports.Free(1)
+	if err == nil {
+		p.SMTP = free[0]
+	}
+	return err
+}
+
 // ConfigFile is where Configure writes.
 func (p *Popbridge) ConfigFile() string { return filepath.Join(p.Dir, "config.toml") }
 
@@ -77,6 +93,11 @@ func (p *Popbridge) ConfigFile() string { return filepath.Join(p.Dir, "config.to
 func (p *Popbridge) Configure(accounts ...Account) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "version = 1\ndata_dir = %q\nnotices = %v\n\n[web]\nlisten = %q\n\n[imap]\nlisten = [%q]\ntls = %q\n", p.Data, p.Notices, cmp.Or(p.Web, "off"), Addr(p.Port), p.TLS)
+	smtp := "[]"
+	if p.SMTP > 0 {
+		smtp = fmt.Sprintf("[%q]\nsend_delay = %q", Addr(p.SMTP), cmp.Or(p.Delay, "0s"))
+	}
+	fmt.Fprintf(&b, "\n[smtp]\nlisten = %s\n", smtp)
 	for _, a := range accounts {
 		file := filepath.Join(p.Dir, "password-"+a.Name)
 		if err := os.WriteFile(file, []byte(a.Password+"\n"), 0o600); err != nil {
@@ -92,6 +113,9 @@ func (p *Popbridge) Configure(accounts ...Account) error {
 			if kv[1] != "" {
 				fmt.Fprintf(&b, "%s = %q\n", kv[0], kv[1])
 			}
+		}
+		if a.SendHost != "" {
+			fmt.Fprintf(&b, "address = %q\n[account.send]\nhost = %q\nport = %d\ntls = %q\n", a.Address, a.SendHost, a.SendPort, a.SendTLS)
 		}
 	}
 	return os.WriteFile(p.ConfigFile(), []byte(b.String()), 0o600)

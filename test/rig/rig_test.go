@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"io"
 	"net"
+	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -135,5 +137,40 @@ func TestLinkTakesARoundTrip(t *testing.T) {
 	}
 	if err := conn.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What is submitted to the Postfix with a password arrives in the Dovecot.
+func TestPostfixDelivers(t *testing.T) {
+	Need(t, "dovecot", "postfix", "curl")
+	NeedRoot(t)
+	ca := testkit.CA(t)
+	d, err := StartDovecot(t.Context(), ca.CertFile, ca.KeyFile, PostfixAuth)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := d.Stop(); err != nil {
+			t.Error(err)
+		}
+	}()
+	p, err := StartPostfix(t.Context(), d, []string{"ann", "bob"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := p.Stop(); err != nil {
+			t.Error(err)
+		}
+	}()
+	curl := exec.CommandContext(t.Context(), "curl", "-sS", "--ssl-reqd", "-k", "--url", "smtp://"+Addr(p.SMTP), "-u", "ann:"+Password,
+		"--mail-from", "ann@example.org", "--mail-rcpt", "bob@example.org", "-T", "-")
+	curl.Stdin = strings.NewReader("From: ann@example.org\r\nSubject: x\r\n\r\nhello\r\n")
+	if out, err := curl.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s\n%s", err, out, p.Log())
+	}
+	got, err := WaitMail(t.Context(), d, "bob", 1)
+	if err != nil || !bytes.Contains(got[0], []byte("\r\n\r\nhello\r\n")) {
+		t.Errorf("%q, %v\n%s", got, err, p.Log())
 	}
 }

@@ -7,7 +7,7 @@ import { action, icon } from "./parts.js";
 /** @typedef {import("./types").Condition} Condition */
 
 /** The account that a condition is about, "" for none. @param {Condition} c */
-export const accountOf = c => c.source?.startsWith("account ") ? c.source.slice("account ".length) : "";
+export const accountOf = c => /^(?:sending of )?account (.*)$/.exec(c.source ?? "")?.[1] ?? "";
 
 const at = (/** @type {string} */ page, /** @type {Condition} */ c, /** @type {string} */ part = "") =>
   "#/" + page + (page === "account" ? "/" + encodeURIComponent(accountOf(c)) + part : "");
@@ -21,7 +21,8 @@ const leads = /** @type {Record<string, string>} */ ({
   "lan-new-device": "devices", "lan-connection-refused": "settings", "lan-failed": "settings", "lan-address-missing": "settings", "lan-network-public": "settings",
   "store-full": "storage", "store-unwritable": "storage", "store-failed": "storage", "store-missing": "storage", "store-corrupt": "storage", "messages-damaged": "storage",
   "state-failed": "storage", "data-exposed": "about", "imap-port-busy": "settings", "imap-failed": "settings", "imap-crowded": "devices", "local-tls": "settings",
-  "config-invalid": "settings", "config-unwatched": "settings", "restart-needed": "settings", "control-failed": "log", "web-failed": "settings", "web-address-used-twice": "about",
+  "config-invalid": "settings", "config-unwatched": "settings", "restart-needed": "settings", "control-failed": "log", "web-failed": "settings",
+  "smtp-port-busy": "settings", "smtp-failed": "settings", "send-auth": "/password", "send-failed": "outbox", "sent-unknown": "outbox", "sent-refused": "outbox", "web-address-used-twice": "about",
 });
 
 /**

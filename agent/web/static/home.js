@@ -83,9 +83,10 @@ export default function home(el, _, s) {
   /** @type {Map<string, ReturnType<typeof card>>} */
   const cards = new Map();
   let told = "", shownHealth = "";
+  const waiting = h("a", { class: "button", href: "#/outbox" }, t("home.outbox"));
   const all = poll(t("poll.all")), past = history(), more = h("a", { href: "#/add" }, t("home.add")), title = h("h2", { id: "accounts" }, t("home.accounts"));
   el.append(h("h1", {}, t("nav.home")), line, wanted,
-    h("section", { "aria-labelledby": "accounts" }, title, list, h("div", { class: "buttons" }, all, more)), past);
+    h("section", { "aria-labelledby": "accounts" }, title, list, h("div", { class: "buttons" }, all, more, waiting)), past);
 
   /** @param {State | null} s */
   function update(s) {
@@ -120,6 +121,7 @@ export default function home(el, _, s) {
       }
     }
     all.hidden = cards.size < 2;
+    waiting.hidden = s.status.smtp.length === 0;
     more.className = cards.size === 0 ? "button primary" : "button"; // without an account it is the one thing to do
     title.hidden = past.hidden = cards.size === 0;
   }

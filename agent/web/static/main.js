@@ -19,6 +19,7 @@ const pages = {
   add: { title: "nav.add", load: () => import("./add.js") },
   account: { title: "nav.account", load: () => import("./account.js") },
   devices: { title: "nav.devices", load: () => import("./devices.js"), menu: true },
+  outbox: { title: "nav.outbox", load: () => import("./outbox.js") },
   deleted: { title: "nav.deleted", load: () => import("./deleted.js"), menu: true },
   storage: { title: "nav.storage", load: () => import("./storage.js"), menu: true },
   log: { title: "nav.log", load: () => import("./log.js"), menu: true },

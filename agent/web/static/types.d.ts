@@ -136,6 +136,12 @@ export interface Day {
   bytes: number;
 }
 
+export interface Decide {
+  user?: string;
+  id: number;
+  do: string;
+}
+
 export interface Deletion {
   uidl: string;
   size: number;
@@ -316,6 +322,21 @@ export interface NewDevice {
   lan: boolean;
 }
 
+export interface OutboxMessage {
+  user: string;
+  id: number;
+  account: string;
+  state: string;
+  from: string;
+  subject: string;
+  size: number;
+  queued: string;
+  next: string | null;
+  attempts: number;
+  error: string;
+  recipients: Recipient[];
+}
+
 export interface Outgoing {
   address: string;
   host: string;
@@ -388,6 +409,12 @@ export interface Progress {
   bytes: number;
   all_bytes: number;
   done: boolean;
+}
+
+export interface Recipient {
+  address: string;
+  state: string;
+  reply: string;
 }
 
 export interface Rename {
@@ -488,6 +515,7 @@ export interface Status {
   pid?: number;
   data_dir: string;
   listen: string[];
+  smtp: string[];
   lan: LAN;
   web: string;
   accounts: Account[];

@@ -1,0 +1,56 @@
+package health
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/popbridge/popbridge/internal/fault"
+)
+
+// SMTP translates an error of the SMTP server for mail programs on one address. One
+// about the certificate is that of the IMAP server, too, and told there.
+func SMTP(err error) []Condition {
+	if err == nil {
+		return nil
+	}
+	if _, ok := errors.AsType[*LocalTLSError](err); ok {
+		return IMAP(err)
+	}
+	code := CodeSMTPFailed
+	if fault.Is(err, fault.Conflict) {
+		code = CodeSMTPPortBusy
+	}
+	return []Condition{{Code: code, Severity: Warning, Text: "mail programs cannot send through popbridge: " + err.Error(), Hint: fault.Hint(err)}}
+}
+
+// Sending is the condition that the mail of an account does not leave. No message is
+// lost by it: all wait.
+func Sending(name, user string, err error, hint string) []Condition {
+	if err == nil {
+		return nil
+	}
+	if hint == "" {
+		hint = fault.Hint(err)
+	}
+	code, severity := CodeSendFailed, Warning
+	if fault.Is(err, fault.Auth) {
+		code, severity = CodeSendAuth, Error
+	}
+	return []Condition{{Code: code, Severity: severity, User: user, Text: fmt.Sprintf("account %s: what it sends waits: %v", name, err), Hint: hint}}
+}
+
+// SentUnknown is the condition that of n messages it is not known whether the server took
+// them. list is the command that shows them.
+func SentUnknown(name, user string, n int, list string) Condition {
+	return Condition{Code: CodeSentUnknown, Severity: Error, User: user,
+		Text: fmt.Sprintf("account %s: the connection was lost while %s was handed over; the server has it or has not", name, fault.Count(n, "message")),
+		Hint: "ask who should have it, or look at the web mail of the provider; `" + list + "` shows it and how to decide"}
+}
+
+// SentRefused is the condition that n messages were refused for good, for some recipients
+// at least. list is the command that shows them.
+func SentRefused(name, user string, n int, list string) Condition {
+	return Condition{Code: CodeSentRefused, Severity: Error, User: user,
+		Text: fmt.Sprintf("account %s: %s could not be sent; a report is in INBOX", name, fault.Count(n, "message")),
+		Hint: "`" + list + "` says why; deleting it in the folder Outbox ends this"}
+}

@@ -1,0 +1,126 @@
+package operations
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailstore"
+)
+
+// Sending is about the mail that waits to leave.
+type Sending interface {
+	// Outbox lists what has not left, the oldest first.
+	Outbox(ctx context.Context) ([]OutboxMessage, error)
+	// DecideOutgoing does what a person wants of one message there.
+	DecideOutgoing(ctx context.Context, ask Decide) (struct{}, error)
+}
+
+// OutboxMessage is a message that has not left, or not for all recipients. Its ID is of this user.
+type OutboxMessage struct {
+	User       string      `json:"user"`
+	ID         int64       `json:"id"`
+	Account    string      `json:"account"`
+	State      string      `json:"state"` // "waiting", "sending", "unknown", "held" or "refused"
+	From       string      `json:"from"`
+	Subject    string      `json:"subject"`
+	Size       int64       `json:"size"`
+	Queued     time.Time   `json:"queued"`
+	Next       *time.Time  `json:"next"` // when it is tried; null: not by itself
+	Attempts   int         `json:"attempts"`
+	Error      string      `json:"error"` // of the last attempt, or what keeps the account's mail
+	Recipients []Recipient `json:"recipients"`
+}
+
+// Recipient is one of a message that has not left.
+type Recipient struct {
+	Address string `json:"address"`
+	State   string `json:"state"` // "waiting", "offered" (the server took the address, and it is not known whether the message), "sent" or "refused"
+	Reply   string `json:"reply"` // of the server
+}
+
+// Decide says what becomes of a message that has not left.
+type Decide struct {
+	User string `json:"user,omitempty"` // may be empty where there is one only
+	ID   int64  `json:"id"`
+	// Do is "retry" (now, also where it is not known whether it was sent), "hold",
+	// "drop" (it is not sent; undelete brings it back) or "sent" (it is known that
+	// the server took it).
+	Do string `json:"do"`
+}
+
+var outgoingStates = map[mailstore.OutgoingState]string{mailstore.Waiting: "waiting", mailstore.Handing: "sending", mailstore.Unknown: "unknown",
+	mailstore.Held: "held", mailstore.Rejected: "refused"}
+
+var recipientStates = map[mailstore.RecipientState]string{mailstore.Pending: "waiting", mailstore.Accepted: "sent", mailstore.Refused: "refused",
+	mailstore.Offered: "offered"}
+
+func (l *Local) Outbox(ctx context.Context) ([]OutboxMessage, error) {
+	users, err := l.users.Names()
+	if err != nil {
+		return nil, err
+	}
+	list := []OutboxMessage{}
+	for _, user := range users {
+		store, err := l.users.Store(ctx, user)
+		if err != nil {
+			return nil, err
+		}
+		queue, err := store.Outgoing(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range queue {
+			list = append(list, l.outgoing(user, m))
+		}
+	}
+	slices.SortStableFunc(list, func(x, y OutboxMessage) int { return x.Queued.Compare(y.Queued) })
+	return list, nil
+}
+
+func (l *Local) outgoing(user string, m mailstore.Outgoing) OutboxMessage {
+	o := OutboxMessage{User: user, ID: int64(m.ID), Account: m.Account, State: outgoingStates[m.State], From: m.From, Subject: m.Subject, Size: m.Size, Queued: m.QueuedAt,
+		Attempts: m.Attempts, Error: m.LastError, Recipients: []Recipient{}}
+	if m.State == mailstore.Waiting {
+		next, held := l.sending.Next(m.Account)
+		if held != "" {
+			o.Error = held
+		}
+		if next.Before(m.NotBefore) {
+			next = m.NotBefore
+		}
+		o.Next = &next
+	}
+	for _, r := range m.Recipients {
+		o.Recipients = append(o.Recipients, Recipient{r.Address, recipientStates[r.State], r.Reply})
+	}
+	return o
+}
+
+func (l *Local) DecideOutgoing(ctx context.Context, ask Decide) (none struct{}, err error) {
+	user, err := l.users.Only(ask.User, "it is not said whose message this is")
+	if err != nil {
+		return none, err
+	}
+	store, err := l.users.Store(ctx, user)
+	if err != nil {
+		return none, err
+	}
+	id := mailstore.OutgoingID(ask.ID)
+	switch ask.Do {
+	case "retry":
+		if err = store.RetryOutgoing(ctx, id); err == nil {
+			l.sending.Retry()
+		}
+	case "hold":
+		err = store.HoldOutgoing(ctx, id, true)
+	case "drop":
+		err = store.DropOutgoing(ctx, id)
+	case "sent":
+		err = store.ConfirmOutgoing(ctx, id)
+	default:
+		err = fault.New(fault.Config, fault.Quote(ask.Do)+" is nothing that can be done with a message", "retry, hold, drop or sent")
+	}
+	return none, err
+}

@@ -1,0 +1,134 @@
+package agent
+
+import (
+	"context"
+	"net"
+	"slices"
+	"sync"
+
+	"github.com/popbridge/popbridge/agent/health"
+	"github.com/popbridge/popbridge/bridge/submission"
+	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/internal/supervise"
+)
+
+// smtpAccess takes what the mail programs of this machine send.
+type smtpAccess struct {
+	agent *Agent
+
+	mu     sync.Mutex       // held by look
+	group  *supervise.Group // nil unless Run is under way
+	before config.SMTP      // as it was taken up last
+
+	served sync.Mutex // guards servers
+	list   []*smtpServer
+}
+
+// An smtpServer serves submission on one address.
+type smtpServer struct {
+	endpoint
+	srv *submission.Server
+}
+
+func (s *smtpAccess) begin(group *supervise.Group) {
+	s.mu.Lock()
+	s.group = group
+	s.mu.Unlock()
+	s.look()
+}
+
+// look serves where the config says so. What cannot be had is a condition, and tried
+// again.
+func (s *smtpAccess) look() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	cfg := s.agent.Config().SMTP
+	if s.group == nil || s.group.Context.Err() != nil {
+		return
+	}
+	var wanted []string
+	if s.agent.sending.Any() {
+		wanted = addresses(s.group.Context, cfg.Listen)
+	}
+	var keep []*smtpServer
+	var wg sync.WaitGroup
+	for _, one := range s.servers() {
+		if cfg.TLS == s.before.TLS && slices.Contains(wanted, one.addr) {
+			keep = append(keep, one)
+			continue
+		}
+		wg.Go(func() {
+			one.task.Stop()
+			s.agent.health.Report(one.name)
+		})
+	}
+	wg.Wait()
+	s.before = cfg
+	var begin []*smtpServer
+	for _, addr := range wanted {
+		if !slices.ContainsFunc(keep, func(one *smtpServer) bool { return one.addr == addr }) {
+			begin = append(begin, s.newServer(addr, cfg))
+		}
+	}
+	s.served.Lock()
+	s.list = append(keep, begin...)
+	s.served.Unlock()
+	for _, one := range begin {
+		one.serve(s.agent, s.group)
+	}
+}
+
+func (s *smtpAccess) newServer(addr string, cfg config.SMTP) *smtpServer {
+	a := s.agent
+	o := submission.Options{Login: s.login, Security: smtpSecurity(cfg.TLS), MaxSize: a.sending.MaxSize, UTF8: a.sending.UTF8,
+		Log: a.opts.Log.With().Str("component", "submission").Logger()}
+	if cfg.TLS != config.Off {
+		o.TLS = a.tls.server()
+	}
+	srv := submission.New(o)
+	return &smtpServer{endpoint{addr: addr, name: "smtp " + addr, open: a.opening("smtp", addr, o.TLS), run: srv.Serve, failed: health.SMTP}, srv}
+}
+
+// login lets in who may read mail here, by the same passwords.
+func (s *smtpAccess) login(ctx context.Context, from net.Addr, name, password string) (submission.Account, error) {
+	who, err := s.agent.login(ctx, from, name, password)
+	if err != nil {
+		return submission.Account{}, err
+	}
+	return s.agent.sending.Account(who.User, who.Device, who.Store), nil
+}
+
+func (s *smtpAccess) servers() []*smtpServer {
+	s.served.Lock()
+	defer s.served.Unlock()
+	return slices.Clone(s.list)
+}
+
+// listening returns the addresses that take mail now.
+func (s *smtpAccess) listening() []string {
+	list := []string{}
+	for _, one := range s.servers() {
+		if at := one.at(); at != "" {
+			list = append(list, at)
+		}
+	}
+	return list
+}
+
+// disconnect ends the sessions of a device.
+func (s *smtpAccess) disconnect(user, device string) {
+	for _, one := range s.servers() {
+		one.srv.Disconnect(user, device)
+	}
+}
+
+func smtpSecurity(s config.Security) submission.Security {
+	switch s {
+	case config.Implicit:
+		return submission.Implicit
+	case config.Off:
+		return submission.Off
+	default:
+		return submission.StartTLS
+	}
+}

@@ -1,0 +1,53 @@
+// Mail that has not been sent yet: why, until when, and what a person can do about it.
+import { h, replace } from "./dom.js";
+import { t, number, when, size } from "./text.js";
+import { ask } from "./api.js";
+import { action, confirm, failed, icon } from "./parts.js";
+
+/** @typedef {import("./types").OutboxMessage} Message */
+
+const looks = /** @type {Record<string, string>} */ ({ waiting: "info", sending: "busy", unknown: "error", held: "paused", refused: "error" });
+
+/** What may be asked of a message in each state. @type {Record<string, string[]>} */
+const choices = { waiting: ["retry", "hold", "drop"], sending: [], unknown: ["sent", "retry", "drop"], held: ["retry", "drop"], refused: ["retry", "drop"] };
+
+/** @type {import("./main").Page} */
+export default function outbox(el) {
+  const list = h("ul", { class: "cards" }), none = h("p", { role: "status" }), wrong = h("div", {});
+  let told = "";
+  el.append(h("h1", {}, t("nav.outbox")), h("p", {}, t("outbox.about")), none, wrong, list);
+
+  async function load() {
+    /** @type {Message[]} */
+    const now = await ask("GET", "/outbox").catch(e => replace(wrong, failed(e)));
+    if (!now || !el.isConnected || told === (told = JSON.stringify(now))) return; // what has the focus stays
+    replace(wrong);
+    replace(none, now.length === 0 ? t("outbox.none") : t("outbox.some", { n: now.length }));
+    replace(list, now.map(card));
+  }
+
+  /** @param {Message} m */
+  function card(m) {
+    const open = m.recipients.filter(r => r.state !== "sent");
+    return h("li", { class: "card" },
+      h("h2", {}, m.subject || t("outbox.nosubject")),
+      h("p", { class: "state" }, icon(looks[m.state] ?? "info"), " ", t("outbox.state." + m.state)),
+      m.error ? h("details", {}, h("summary", {}, t("outbox.why")), h("p", { lang: "en" }, m.error)) : null,
+      h("dl", { class: "facts" },
+        h("dt", {}, t("outbox.to")), h("dd", {}, open.map(r => [h("span", {}, r.address), r.state === "refused" ? [" ", h("span", { class: "error", lang: "en" }, r.reply)] : null, h("br")])),
+        h("dt", {}, t("outbox.from")), h("dd", {}, m.from),
+        h("dt", {}, t("outbox.since")), h("dd", {}, when(m.queued, new Date())),
+        m.next ? [h("dt", {}, t("outbox.next")), h("dd", {}, when(m.next, new Date()))] : null,
+        h("dt", {}, t("outbox.attempts")), h("dd", {}, number(m.attempts)),
+        h("dt", {}, t("outbox.size")), h("dd", {}, size(m.size))),
+      h("p", { class: "buttons" }, (choices[m.state] ?? []).map(what => action(t("outbox.do." + what), async () => {
+        if (m.state === "unknown" && what !== "drop" && !await confirm(t("outbox.sure." + what), h("p", {}, t("outbox.sure.text." + what)), { yes: t("outbox.do." + what) })) return;
+        await ask("POST", "/outbox", { user: m.user, id: m.id, do: what });
+        await load();
+      }, { label: t("outbox.label." + what, { subject: m.subject || t("outbox.nosubject") }) }))));
+  }
+
+  load();
+  const timer = setInterval(load, 2000); // the state of the agent does not tell of it
+  return now => now || clearInterval(timer);
+}

@@ -1,0 +1,89 @@
+package outbox
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/popbridge/popbridge/bridge/smtp"
+)
+
+// A thousand messages that were queued offline leave in their order, over one
+// connection, at the rate of the account.
+func TestThousandLeaveAtTheRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t)
+		const n = 1000
+		want := make(map[string]int)
+		for i := range n {
+			g.submit(fmt.Sprint(i))
+			want[fmt.Sprint(i)] = 1
+		}
+		stop := g.serve()
+		pass(35 * time.Minute)
+		g.wantTaken(want)
+		times := g.server.times()
+		for i := range times {
+			if got := g.server.taken[i].to[0]; got != fmt.Sprint(i) {
+				t.Fatalf("message %s left as number %d", got, i)
+			}
+			if i >= 30 && times[i].Sub(times[i-30]) < time.Minute {
+				t.Fatalf("31 messages in %v", times[i].Sub(times[i-30]))
+			}
+		}
+		if took := times[n-1].Sub(times[0]); took > 34*time.Minute {
+			t.Errorf("it took %v", took)
+		}
+		if len(g.server.dials) != 1 {
+			t.Errorf("%d sessions", len(g.server.dials))
+		}
+		stop()
+	})
+}
+
+// Memory does not grow with the size of a message, nor with their number beyond what
+// the queue itself lists.
+func TestMemoryIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t)
+		large := append(sample(1), make([]byte, 20<<20)...)
+		g.server.discard = true
+		for i := range 50 {
+			g.queue.submit("home", "a@example.org", large, fmt.Sprint(i))
+		}
+		var most, base runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&base)
+		g.server.dot = func(smtp.Envelope) dot {
+			runtime.GC()
+			runtime.ReadMemStats(&most)
+			if grown := int64(most.HeapAlloc) - int64(base.HeapAlloc); grown > 8<<20 {
+				t.Errorf("the heap grew by %d bytes", grown)
+			}
+			return dot{}
+		}
+		stop := g.serve()
+		pass(5 * time.Minute)
+		if n := len(g.server.taken); n != 50 {
+			t.Errorf("%d messages sent", n)
+		}
+		stop()
+	})
+}
+
+// An account without mail costs nothing.
+func TestIdleCostsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t)
+		lists := 0
+		g.queue.broken = func(string) error { lists++; return nil }
+		stop := g.serve()
+		pass(30 * 24 * time.Hour)
+		if lists != 1 || len(g.server.dials) != 0 {
+			t.Errorf("%d looks at the queue, %d sessions in a month", lists, len(g.server.dials))
+		}
+		stop()
+	})
+}

@@ -1,0 +1,104 @@
+// Package outbox sends the mail that waits in the queue of the mail store: one
+// Runner per account takes what is due, hands it to the account's SMTP server, and
+// writes down what came of it.
+//
+// One message goes through these steps:
+//
+//	1  the message due that was tried least often             plan.Next
+//	2  connect and log in, unless that is done                bridge/smtp
+//	3  MAIL, RCPT, DATA, the message without Bcc              bridge/smtp, withoutBcc
+//	4  durable: the final dot comes next, and for whom        Queue.BeginHandover
+//	5  the final dot, and its answer
+//	6  what came of it, for each recipient                    plan.Decide, pure
+//	7  durable: what came of it                               Queue.Attempted
+//
+// Invariants, whatever servers and networks do:
+//
+//   - A recipient for whom the server took a message is never sent it again.
+//   - The final dot is written only after BeginHandover returned without error.
+//     Whatever ends the program, the connection or the runner from then until the
+//     answer has come makes the message Unknown, and a person decides. Whom the server
+//     had not taken by then does not count as sent, whatever is decided.
+//   - Nothing that is wrong with the account, the network or the computer counts as an
+//     attempt of a message.
+//   - One message, or recipient, never holds up another; trouble of the account
+//     holds up all of its mail and of no other account.
+//   - No Bcc or Resent-Bcc field leaves.
+//   - There is one connection per account at most.
+//
+// A Runner starts no goroutine of its own.
+package outbox
+
+import (
+	"context"
+	"io"
+	"math/rand/v2"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/popbridge/popbridge/bridge/smtp"
+	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/sasl"
+)
+
+// Account is an account that sends.
+type Account struct {
+	Name   string // as in Outgoing.Account
+	Server smtp.Config
+	// Credentials is asked before each login. Its error holds the queue, and is
+	// reported as it is.
+	Credentials func(context.Context) (sasl.Credentials, error)
+	// SecretEvery is how often Credentials is asked whether the secret is another
+	// one while a refused one waits. 0: never.
+	SecretEvery time.Duration
+	PerMinute   int // messages; 0: 30
+}
+
+// perMinute is the default of Account.PerMinute, and what Exchange Online takes.
+const perMinute = 30
+
+// Queue is the mail store as the runner needs it.
+type Queue interface {
+	Outgoing(ctx context.Context) ([]mailstore.Outgoing, error)
+	OpenOutgoing(ctx context.Context, id mailstore.OutgoingID) (io.ReadSeekCloser, error)
+	BeginHandover(ctx context.Context, id mailstore.OutgoingID, to []string) error
+	Attempted(ctx context.Context, id mailstore.OutgoingID, a mailstore.Attempt) error
+	OutgoingChanges() <-chan struct{}
+}
+
+// Options are what a runner takes from its surroundings. The zero value works.
+type Options struct {
+	Log  zerolog.Logger
+	Now  func() time.Time // the wall clock; timers always use package time
+	Rand func() float64   // in [0,1), for jitter
+	// Changed is called after each change of Status, outside locks, and must return
+	// quickly.
+	Changed func(Status)
+	// Report takes the report about recipients that a message will not reach: a
+	// message for the INBOX of who sent it.
+	Report func(ctx context.Context, m mailstore.Outgoing, report []byte) error
+	// Delayed takes the notice, as Report does, that a message is still here after an
+	// hour. It comes once per message.
+	Delayed func(ctx context.Context, m mailstore.Outgoing, notice []byte) error
+}
+
+func (o Options) withDefaults() Options {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Float64
+	}
+	if o.Changed == nil {
+		o.Changed = func(Status) {}
+	}
+	nothing := func(context.Context, mailstore.Outgoing, []byte) error { return nil }
+	if o.Report == nil {
+		o.Report = nothing
+	}
+	if o.Delayed == nil {
+		o.Delayed = nothing
+	}
+	return o
+}

@@ -1,0 +1,99 @@
+package plan
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/popbridge/popbridge/bridge/smtp"
+)
+
+// step is the command that a reply answers.
+type step uint8
+
+const (
+	atMail step = iota
+	atRcpt
+	atData
+	atDot
+)
+
+// verdict is what a reply means for the recipients it is about.
+type verdict uint8
+
+const (
+	later verdict = iota
+	accepted
+	refused
+	crowded // the server takes no more recipients in this transaction
+	unknown // no one knows whether the server has taken the message
+	login   // this and the next two are about the account, not the message
+	busy
+	quota
+)
+
+// loginCodes say that the login is missing, refused or not strong enough
+// (RFC 4954 sections 6 and 4.1).
+var loginCodes = []int{530, 534, 535, 538}
+
+// judge says what a reply to a step means. It goes by the code, and by the
+// enhanced code (RFC 3463) and the words only where large providers use a code
+// for something else.
+func judge(at step, r smtp.Reply) verdict {
+	switch {
+	case r.Code/100 == 2 && (at == atRcpt || at == atDot):
+		return accepted
+	case slices.Contains(loginCodes, r.Code):
+		return login
+	case isBusy(r):
+		return busy
+	case isQuota(r):
+		return quota
+	case at == atRcpt && r.Code == 452, at == atRcpt && r.Code == 552 && !aboutMessage(r):
+		// RFC 5321 section 4.5.3.1.10: 552 is an old form of 452.
+		return crowded
+	case r.Code == 503: // bad sequence of commands, which no message is to blame for
+		return later
+	case r.Code/100 == 4:
+		return later
+	case r.Code/100 == 5:
+		return refused
+	case at == atDot: // not a reply that RFC 5321 section 4.3.2 has there
+		return unknown
+	}
+	return later
+}
+
+// isBusy finds replies that ask the account, not the message, to come back
+// later: too many connections at Exchange Online (432 4.3.2), and a login
+// service that is down (454 4.7.0, RFC 4954 section 6).
+func isBusy(r smtp.Reply) bool {
+	return r.Code == 432 || r.Code == 454 && (r.Enhanced == "4.7.0" || r.Enhanced == "")
+}
+
+// isQuota finds the daily limits of large providers, which come as refusals for
+// good: Gmail has 550 5.4.5, Exchange Online 554 5.2.0 with the name of an
+// exception, or 550 5.1.90.
+func isQuota(r smtp.Reply) bool {
+	switch r.Enhanced {
+	case "5.4.5", "5.1.90":
+		return r.Code == 550
+	case "5.2.0":
+		return r.Code == 554 && strings.Contains(strings.ToLower(r.Text), "quota")
+	}
+	return false
+}
+
+// aboutMessage reports whether a 552 to RCPT is about the message itself: too
+// large (RFC 3463, X.2.3 and X.3.4), its content (X.6) or a policy (X.7).
+func aboutMessage(r smtp.Reply) bool {
+	return r.Enhanced == "5.2.3" || r.Enhanced == "5.3.4" ||
+		strings.HasPrefix(r.Enhanced, "5.6.") || strings.HasPrefix(r.Enhanced, "5.7.")
+}
+
+// said is a reply as a person reads it, empty where none came.
+func said(r smtp.Reply) string {
+	if r.Code == 0 {
+		return ""
+	}
+	return r.String()
+}

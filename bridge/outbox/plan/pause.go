@@ -1,0 +1,119 @@
+package plan
+
+import "time"
+
+// Trouble is what keeps the whole queue of an account from leaving, and so costs
+// no message an attempt.
+type Trouble uint8
+
+// The kinds of trouble.
+const (
+	None    Trouble = iota
+	Offline         // no session came about, or it broke
+	Busy            // the server asks to come back later
+	Login           // it refuses the login
+	Quota           // it takes no more mail today
+)
+
+// How long an account rests. Refused logins are tried again as those of POP3 are:
+// more and more rarely, so that the provider does not lock the account.
+const (
+	refusedFirst = time.Minute
+	refusalsLong = 3 // refusals in a row before the long pauses
+	refusedLong  = time.Hour
+	refusedCap   = 24 * time.Hour
+	quotaFor     = 24 * time.Hour // limits are per day, or roll over 24 hours
+
+	// wakeOffline and wakeLogin are the least times from an attempt to one that
+	// Wake brings about.
+	wakeOffline = 5 * time.Second
+	wakeLogin   = 15 * time.Minute
+
+	// patience is the number of transactions in a row that may break, or be put
+	// off as a whole, before the account rests: one message alone never makes it.
+	patience = 2
+)
+
+// Pause is how an account does as a whole. The zero value is one that does well.
+type Pause struct {
+	Trouble Trouble
+	Until   time.Time // zero: it does not rest
+
+	at       time.Time // when the trouble was met last
+	offline  int       // in a row
+	busy     int
+	refusals int
+	barren   int // transactions in a row that the server or the connection broke off
+}
+
+// Met notes trouble and rests. u is a random number in [0,1).
+func (p *Pause) Met(t Trouble, now time.Time, u float64) {
+	p.Trouble, p.at = t, now
+	var rest time.Duration
+	switch t {
+	case Offline:
+		p.offline++
+		rest = Retry(p.offline, u)
+	case Busy:
+		p.busy++
+		rest = Retry(p.busy, u)
+	case Login:
+		p.refusals++
+		rest = jitter(p.loginPause(), 0.1, u)
+	case Quota:
+		rest = quotaFor
+	}
+	p.Until = now.Add(rest)
+}
+
+func (p *Pause) loginPause() time.Duration {
+	if p.refusals >= refusalsLong {
+		return doubled(refusedLong, refusedCap, p.refusals-refusalsLong+1)
+	}
+	return doubled(refusedFirst, refusedCap, p.refusals)
+}
+
+// Stalled notes a transaction that broke, or was put off as a whole, and reports
+// whether the account should rest.
+func (p *Pause) Stalled() bool {
+	p.barren++
+	return p.barren > patience
+}
+
+// LoggedIn notes that the server has taken the login, and reports whether that was the
+// trouble.
+func (p *Pause) LoggedIn() bool {
+	p.offline, p.refusals = 0, 0
+	ended := p.Trouble == Offline || p.Trouble == Login
+	if ended {
+		p.Trouble, p.Until = None, time.Time{}
+	}
+	return ended
+}
+
+// Worked notes that the server deals with messages.
+func (p *Pause) Worked() { *p = Pause{} }
+
+// Wake ends a rest that something outside may have made pointless: the network is
+// there, or the provider answers elsewhere.
+func (p *Pause) Wake() {
+	least := p.Until
+	switch p.Trouble {
+	case Offline:
+		least = p.at.Add(wakeOffline)
+	case Login:
+		least = p.at.Add(wakeLogin)
+	}
+	if least.Before(p.Until) {
+		p.Until = least
+	}
+}
+
+// End ends any rest.
+func (p *Pause) End() { p.Until = time.Time{} }
+
+// Rests reports whether the account rests at now. A rest that ends further away than
+// any does is that of a clock that was wrong.
+func (p *Pause) Rests(now time.Time) bool {
+	return p.Until.After(now) && p.Until.Sub(now) <= 2*refusedCap
+}

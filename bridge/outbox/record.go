@@ -1,0 +1,161 @@
+package outbox
+
+import (
+	"context"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/popbridge/popbridge/bridge/outbox/plan"
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailstore"
+)
+
+// putOffFor is when a message is tried again that could not be read here.
+const putOffFor = 15 * time.Minute
+
+// putOff has a message tried again later for a reason that is none of the server's.
+func (r *Runner) putOff(ctx context.Context, m *mailstore.Outgoing, err error) {
+	r.log.Warn().Err(err).Int64("msg", int64(m.ID)).Msg("message put off")
+	a := mailstore.Attempt{Next: r.o.Now().Add(putOffFor), Error: err.Error()}
+	r.note(ctx, func(ctx context.Context) error { return r.queue.Attempted(ctx, m.ID, a) })
+}
+
+// conclude writes down what came of a message, and tells who sent it what they have to
+// know.
+func (r *Runner) conclude(ctx context.Context, m *mailstore.Outgoing, body io.ReadSeeker, d plan.Decision) {
+	var header []byte
+	if len(d.Refused) > 0 || d.Delayed {
+		if _, err := body.Seek(0, io.SeekStart); err == nil {
+			header = readHeader(body)
+		}
+	}
+	now := r.o.Now()
+	r.note(ctx, func(ctx context.Context) error {
+		if err := r.queue.Attempted(ctx, m.ID, d.Attempt); err != nil {
+			return err
+		}
+		r.logAttempt(m, d)
+		if len(d.Refused) > 0 {
+			r.tell(ctx, r.o.Report, report{Message: *m, Recipients: d.Refused, Now: now}, header)
+		}
+		if d.Delayed {
+			r.tell(ctx, r.o.Delayed, report{Message: *m, Recipients: pending(m), Delayed: true, Reason: d.Attempt.Error, Now: now}, header)
+		}
+		return nil
+	})
+	if accepted(d) {
+		r.update(func(s *Status) { s.LastSent = now })
+	}
+}
+
+func accepted(d plan.Decision) bool {
+	return slices.ContainsFunc(d.Attempt.Recipients, func(rcpt mailstore.OutgoingRecipient) bool { return rcpt.State == mailstore.Accepted })
+}
+
+func (r *Runner) logAttempt(m *mailstore.Outgoing, d plan.Decision) {
+	event, text := r.log.Info(), "message sent"
+	switch {
+	case d.Attempt.Unknown:
+		event, text = r.log.Warn(), "message handed over without an answer"
+	case len(d.Refused) > 0:
+		event, text = r.log.Warn(), "message refused"
+	case !accepted(d):
+		event, text = r.log.Debug(), "message not taken yet"
+	}
+	event.Int64("msg", int64(m.ID)).Int64("size", m.Size).Int("attempt", m.Attempts+1).Int("refused", len(d.Refused)).
+		Time("next", d.Attempt.Next).Str("err", d.Attempt.Error).Msg(text)
+}
+
+// note writes something down, now or, where the store cannot, before anything else is
+// done.
+func (r *Runner) note(ctx context.Context, write func(context.Context) error) {
+	r.unrecorded = write
+	if err := r.record(ctx); err != nil {
+		r.log.Error().Err(err).Msg("what came of a message could not be written down")
+	}
+}
+
+// record writes down what could not be written down before.
+func (r *Runner) record(ctx context.Context) error {
+	if r.unrecorded == nil {
+		return nil
+	}
+	ctx, cancel := outlive(ctx, stopStore)
+	defer cancel()
+	if err := r.unrecorded(ctx); err != nil && !gone(err) { // gone: a person has dropped the message
+		return err
+	}
+	r.unrecorded = nil
+	return nil
+}
+
+// tell hands a report over. No one is told about a message without a sender, which is
+// itself a report or a receipt (RFC 5321 section 6.1).
+func (r *Runner) tell(ctx context.Context, deliver func(context.Context, mailstore.Outgoing, []byte) error, about report, header []byte) {
+	if about.Message.From == "" {
+		return
+	}
+	if err := deliver(ctx, about.Message, about.bytes(header)); err != nil {
+		r.log.Error().Err(err).Int64("msg", int64(about.Message.ID)).Msg("report not delivered")
+	}
+}
+
+// headerOf reads the header of a message for a report, as far as it can be read.
+func (r *Runner) headerOf(ctx context.Context, id mailstore.OutgoingID) []byte {
+	body, err := r.queue.OpenOutgoing(ctx, id)
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = body.Close() }() // it was only read
+	return readHeader(body)
+}
+
+// show tells how the queue stands. at is when it goes on.
+func (r *Runner) show(queue []mailstore.Outgoing, at time.Time, paused bool) {
+	r.update(func(s *Status) {
+		s.State, s.Next = Waiting, at
+		s.Waiting, s.Unknown, s.Held, s.Rejected = 0, 0, 0, 0
+		for _, m := range queue {
+			switch m.State {
+			case mailstore.Waiting, mailstore.Handing:
+				s.Waiting++
+			case mailstore.Unknown:
+				s.Unknown++
+			case mailstore.Held:
+				s.Held++
+			case mailstore.Rejected:
+				s.Rejected++
+			}
+		}
+		switch {
+		case paused:
+			s.State = Paused
+		case s.Waiting == 0:
+			s.State = Idle
+			s.setErr(nil) // no one waits for that to end
+		case r.session != nil || !at.After(r.o.Now()):
+			s.State = Sending
+		}
+	})
+}
+
+func (s *Status) setErr(err error) {
+	s.Err, s.LastError, s.Hint, s.Kind = err, "", "", fault.Internal
+	if err != nil {
+		s.LastError, s.Hint, s.Kind = err.Error(), fault.Hint(err), fault.KindOf(err)
+	}
+}
+
+// update changes the status, and tells about it where it is another then.
+func (r *Runner) update(change func(*Status)) {
+	r.mu.Lock()
+	before := r.status
+	change(&r.status)
+	s := r.status
+	r.mu.Unlock()
+	before.Err, s.Err = nil, nil // told apart by their text
+	if before != s {
+		r.o.Changed(r.Status())
+	}
+}

@@ -1,0 +1,207 @@
+package outbox
+
+import (
+	"context"
+	"crypto/sha256"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/popbridge/popbridge/bridge/outbox/plan"
+	"github.com/popbridge/popbridge/bridge/smtp"
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailstore"
+)
+
+// Runner sends the mail of one account.
+type Runner struct {
+	account Account
+	queue   Queue
+	o       Options
+	log     zerolog.Logger
+	dial    func(context.Context) (client, error)
+
+	wake chan struct{} // capacity 1
+
+	mu      sync.Mutex
+	serving bool
+	status  Status
+	pause   plan.Pause
+	woken   bool // since Serve looked last
+	// extensions is what the server announced last.
+	extensions smtp.Extensions
+
+	// The rest belongs to Serve.
+	session    client                      // nil: there is none
+	used       bool                        // session has dealt with a message
+	tried      [sha256.Size]byte           // digest of the secret that the last login used
+	checked    time.Time                   // when it was last asked whether there is another
+	sent       []time.Time                 // when the transactions of the last minute began
+	unrecorded func(context.Context) error // what the store has not taken yet; nil: nothing
+	ailing     time.Time                   // since when the account has trouble that does not pass by itself
+	noticed    bool                        // a person was told
+}
+
+// NewRunner returns a runner that does nothing yet.
+func NewRunner(a Account, q Queue, o Options) *Runner {
+	if a.PerMinute <= 0 {
+		a.PerMinute = perMinute
+	}
+	o = o.withDefaults()
+	return &Runner{
+		account: a, queue: q, o: o,
+		log:    o.Log.With().Str("component", "outbox").Str("account", a.Name).Logger(),
+		dial:   func(ctx context.Context) (client, error) { return smtp.Dial(ctx, a.Server) },
+		wake:   make(chan struct{}, 1),
+		status: Status{Account: a.Name, State: Idle},
+	}
+}
+
+// Status says how the account's mail is doing. It never waits.
+func (r *Runner) Status() Status {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.status
+}
+
+// Extensions is what the server of the account announced last: the zero value before the
+// first session.
+func (r *Runner) Extensions() smtp.Extensions {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.extensions
+}
+
+// Wake tells that the network is back, the computer woke, a poll of the account went
+// well, or that there is a new sign-in: what waited for that is tried soon. It
+// returns at once.
+func (r *Runner) Wake() { r.nudge(func() { r.pause.Wake(); r.woken = true }) }
+
+// Retry makes the account try at once, whatever it rests for. It returns at once.
+func (r *Runner) Retry() { r.nudge(r.pause.End) }
+
+func (r *Runner) nudge(change func()) {
+	r.mu.Lock()
+	change()
+	r.mu.Unlock()
+	select {
+	case r.wake <- struct{}{}:
+	default: // a wake-up is on its way
+	}
+}
+
+// Serve sends what is due until ctx ends. What is being handed over then has 3 s to come
+// to its end, and 6 s to be written down. Another runner for the account may serve only
+// after that: it takes what is being handed over for given up.
+func (r *Runner) Serve(ctx context.Context) error {
+	r.mu.Lock()
+	if r.serving {
+		r.mu.Unlock()
+		return fault.New(fault.Conflict, "account "+r.account.Name+" is being served already", "")
+	}
+	r.serving = true
+	r.mu.Unlock()
+	defer func() {
+		r.hangUp(ctx)
+		r.update(func(s *Status) { r.serving = false })
+	}()
+	changes := r.queue.OutgoingChanges()
+	for ctx.Err() == nil {
+		next, err := r.round(ctx)
+		if err != nil {
+			r.log.Error().Err(err).Msg("queue not usable")
+			r.update(func(s *Status) { s.setErr(err); s.State, s.Next = Paused, r.o.Now().Add(storeRetry) })
+			next = r.o.Now().Add(storeRetry)
+			r.hangUp(ctx)
+		}
+		r.rest(ctx, next, changes)
+	}
+	return nil
+}
+
+// storeRetry is the time until a store that failed is tried again.
+const storeRetry = time.Minute
+
+// rest waits until next, or for a change. A zero time never comes.
+func (r *Runner) rest(ctx context.Context, next time.Time, changes <-chan struct{}) {
+	var due <-chan time.Time
+	if !next.IsZero() {
+		timer := time.NewTimer(next.Sub(r.o.Now()))
+		defer timer.Stop()
+		due = timer.C
+	}
+	select {
+	case <-due:
+	case <-changes:
+	case <-r.wake:
+	case <-ctx.Done():
+	}
+}
+
+// round sends at most one message, and returns when the next round is due; changes of
+// the queue and wake-ups aside.
+func (r *Runner) round(ctx context.Context) (next time.Time, err error) {
+	if err := r.record(ctx); err != nil { // or a person may be asked about what is known
+		return next, err
+	}
+	queue, err := r.queue.Outgoing(ctx)
+	if err != nil {
+		return next, err
+	}
+	queue = slices.DeleteFunc(queue, func(m mailstore.Outgoing) bool { return m.Account != r.account.Name })
+	if err := r.recover(ctx, queue); err != nil {
+		return next, err
+	}
+	now := r.o.Now()
+	due, at := plan.Next(queue, now)
+	if due == nil {
+		r.hangUp(ctx)
+		r.show(queue, at, false)
+		return at, nil
+	}
+	if until, look := r.resting(ctx, now); until.After(now) {
+		r.hangUp(ctx)
+		r.show(queue, until, true)
+		r.notice(ctx, due)
+		return look, nil
+	}
+	if free := r.rateFree(now); free.After(now) {
+		r.show(queue, free, false)
+		return free, nil
+	}
+	r.show(queue, now, false)
+	r.send(ctx, due)
+	return now, nil
+}
+
+// recover settles messages that are being handed over by no one: by a runner before
+// this one, that could not write down what came of it.
+func (r *Runner) recover(ctx context.Context, queue []mailstore.Outgoing) error {
+	for _, m := range queue {
+		if m.State != mailstore.Handing {
+			continue
+		}
+		err := r.queue.Attempted(ctx, m.ID, mailstore.Attempt{Unknown: true, Counts: true, Error: "the message was handed over, but the answer of the server is not known"})
+		if err != nil && !gone(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// gone reports whether a message is no longer what it was: a person has cancelled
+// or held it.
+func gone(err error) bool { return fault.Is(err, fault.NotFound) || fault.Is(err, fault.Conflict) }
+
+// rateFree is when the account may send another message.
+func (r *Runner) rateFree(now time.Time) time.Time {
+	r.sent = slices.DeleteFunc(r.sent, func(t time.Time) bool {
+		return now.Sub(t) >= time.Minute || t.After(now) // the clock was set back
+	})
+	if len(r.sent) < r.account.PerMinute {
+		return now
+	}
+	return r.sent[0].Add(time.Minute)
+}

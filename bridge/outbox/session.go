@@ -1,0 +1,230 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/popbridge/popbridge/bridge/outbox/plan"
+	"github.com/popbridge/popbridge/bridge/smtp"
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/sasl"
+)
+
+// How long the end of a transaction may take once the context has ended: the answer
+// to the final dot, and writing it down; and QUIT at any time.
+const (
+	stopNet   = 3 * time.Second
+	stopStore = 6 * time.Second
+	quitFor   = 3 * time.Second
+)
+
+// client is a session with an SMTP server; *smtp.Client is one.
+type client interface {
+	Login(context.Context, sasl.Credentials) error
+	Send(context.Context, smtp.Envelope, io.Reader, func(context.Context, []smtp.Reply) error) (smtp.Outcome, error)
+	Quit(context.Context) error
+	Extensions() smtp.Extensions
+	Close() error
+}
+
+// connect opens a session. What goes wrong is trouble of the account.
+func (r *Runner) connect(ctx context.Context) bool {
+	trouble, err := r.open(ctx)
+	if err != nil && ctx.Err() == nil {
+		r.met(trouble, err)
+	}
+	if err != nil {
+		return false
+	}
+	r.used = false
+	r.loggedIn()
+	return true
+}
+
+func (r *Runner) open(ctx context.Context) (plan.Trouble, error) {
+	credentials, err := r.account.Credentials(ctx)
+	if err != nil {
+		return plan.Offline, err
+	}
+	r.tried, r.checked = digest(credentials), r.o.Now()
+	session, err := r.dial(ctx)
+	if err != nil {
+		return troubleOf(err, false), err
+	}
+	if err := session.Login(ctx, credentials); err != nil {
+		_ = session.Close() // nothing is lost with it
+		return troubleOf(err, true), err
+	}
+	r.session = session
+	r.mu.Lock()
+	r.extensions = session.Extensions()
+	r.mu.Unlock()
+	return plan.None, nil
+}
+
+// hangUp ends the session, if there is one.
+func (r *Runner) hangUp(ctx context.Context) {
+	if r.session == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), quitFor)
+	defer cancel()
+	_ = r.session.Quit(ctx) // every message has had its answer
+	r.drop()
+}
+
+// drop closes the connection without a word.
+func (r *Runner) drop() {
+	_ = r.session.Close() // nothing is lost with it
+	r.session = nil
+}
+
+// send tries one message.
+func (r *Runner) send(ctx context.Context, m *mailstore.Outgoing) {
+	body, err := r.queue.OpenOutgoing(ctx, m.ID)
+	if err != nil {
+		r.putOff(ctx, m, err)
+		return
+	}
+	defer func() { _ = body.Close() }() // it was only read
+	to := plan.Recipients(m)
+	if len(to) == 0 {
+		r.putOff(ctx, m, errors.New("no recipient is left to try"))
+		return
+	}
+	if r.session == nil && !r.connect(ctx) {
+		return
+	}
+	try := plan.Try{Message: m, To: to}
+	if !r.transact(ctx, &try, body) {
+		return
+	}
+	try.Now, try.Rand = r.o.Now(), r.o.Rand()
+	d := plan.Decide(try)
+	r.conclude(ctx, m, body, d)
+	r.learn(d)
+}
+
+// transact goes through one transaction, and reports whether there is anything to
+// conclude from it.
+func (r *Runner) transact(ctx context.Context, try *plan.Try, body io.Reader) bool {
+	m := try.Message
+	r.sent = append(r.sent, r.o.Now())
+	file := &source{in: body}
+	begun, aborted := false, error(nil)
+	net, cancel := outlive(ctx, stopNet)
+	defer cancel()
+	envelope := smtp.Envelope{From: m.From, To: try.To, Size: m.Size, EightBit: m.EightBit, UTF8: m.UTF8}
+	outcome, err := r.session.Send(net, envelope, withoutBcc(file), func(net context.Context, replies []smtp.Reply) error {
+		if aborted = ctx.Err(); aborted == nil {
+			begun = true
+			aborted = r.queue.BeginHandover(net, m.ID, taken(try.To, replies))
+		}
+		return aborted
+	})
+	try.Outcome, try.Err, try.Never = outcome, err, unfit(err)
+	idle := r.used && outcome.Phase <= smtp.Mail && lost(outcome, err)
+	r.used = true
+	if lost(outcome, err) {
+		r.drop()
+	}
+	switch {
+	case outcome.Phase >= smtp.AfterDot:
+		return true
+	case aborted != nil && gone(aborted): // a person was faster
+		return false
+	case aborted != nil, file.err != nil:
+		if begun || ctx.Err() == nil {
+			r.putOff(ctx, m, errors.Join(aborted, file.err))
+		}
+		return false
+	case ctx.Err() != nil, idle: // the server ended a session that it found idle, not one that a message broke
+		if begun {
+			r.putOff(ctx, m, err)
+		}
+		return false
+	}
+	return true
+}
+
+// taken returns the recipients that a server took.
+func taken(to []string, replies []smtp.Reply) (list []string) {
+	for i, r := range replies {
+		if r.Positive() {
+			list = append(list, to[i])
+		}
+	}
+	return list
+}
+
+// source remembers that a message could not be read.
+type source struct {
+	in  io.Reader
+	err error
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	n, err := s.in.Read(p)
+	if err != nil && err != io.EOF {
+		s.err = err
+	}
+	return n, err
+}
+
+// lost reports whether the session is over. It goes on after a reply other than "service
+// closing" (RFC 5321 section 3.8), and after a message that was not offered at all.
+// Where it is over after all, the next transaction has the error of this one before
+// anything is said.
+func lost(o smtp.Outcome, err error) bool {
+	if o.Final.Code == 421 || slices.ContainsFunc(o.Recipients, func(r smtp.Reply) bool { return r.Code == 421 }) {
+		return true
+	}
+	reply, isReply := errors.AsType[*smtp.ReplyError](err)
+	switch {
+	case err == nil:
+		return false
+	case o.Phase == smtp.Connected:
+		return !unfit(err)
+	}
+	return !isReply || reply.Code == 421
+}
+
+// unfit reports whether the server does not take the message in this form, at any
+// time.
+func unfit(err error) bool {
+	return slices.ContainsFunc([]error{smtp.ErrTooLarge, smtp.ErrEightBit, smtp.ErrUTF8, smtp.ErrAddress, smtp.ErrLineEnd}, func(e error) bool { return errors.Is(err, e) })
+}
+
+// learn draws from a decision what the account does next.
+func (r *Runner) learn(d plan.Decision) {
+	switch {
+	case d.Account != plan.None:
+		r.met(d.Account, fault.New(fault.Temporary, "the server answered "+d.Why, hints[d.Account]))
+	case d.Stalled:
+		r.mu.Lock()
+		stalled := r.pause.Stalled()
+		r.mu.Unlock()
+		if stalled {
+			r.met(plan.Busy, fault.Wrap(errors.New(d.Attempt.Error), fault.Temporary, "the server takes no message", "it is tried again by itself"))
+		}
+	default:
+		r.worked()
+	}
+}
+
+var hints = map[plan.Trouble]string{
+	plan.Login: "check the user name and the password, and that the provider lets the account send",
+	plan.Busy:  "it is tried again by itself",
+	plan.Quota: "the provider limits how much an account sends in a day; it is tried again after 24 hours, or at once with `popbridge outbox retry`",
+}
+
+// outlive returns a context that ends d after ctx.
+func outlive(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(d, cancel) })
+	return longer, func() { stop(); cancel() }
+}

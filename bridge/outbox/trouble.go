@@ -1,0 +1,150 @@
+package outbox
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"net"
+	"time"
+
+	"github.com/popbridge/popbridge/bridge/outbox/plan"
+	"github.com/popbridge/popbridge/bridge/smtp"
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/sasl"
+)
+
+// noticeAfter is how long the account has trouble before a person is told by mail.
+const noticeAfter = time.Hour
+
+// met notes trouble of the account, which rests then.
+func (r *Runner) met(t plan.Trouble, err error) {
+	now := r.o.Now()
+	r.mu.Lock()
+	r.pause.Met(t, now, r.o.Rand())
+	until, news := r.pause.Until, r.status.LastError != err.Error()
+	r.mu.Unlock()
+	event := r.log.Debug()
+	if news {
+		event = r.log.Warn()
+	}
+	event.Err(err).Time("next", until).Msg("mail of the account waits")
+	if (t != plan.Offline || !passing(err)) && r.ailing.IsZero() {
+		r.ailing = now
+	}
+	r.update(func(s *Status) { s.setErr(err) })
+}
+
+// passing reports whether an error may be no more than a computer that is offline. On
+// Windows no name is found then.
+func passing(err error) bool {
+	_, name := errors.AsType[*net.DNSError](err)
+	return name || fault.Is(err, fault.Temporary)
+}
+
+// loggedIn notes that the server has taken the login.
+func (r *Runner) loggedIn() {
+	r.mu.Lock()
+	ended := r.pause.LoggedIn()
+	r.mu.Unlock()
+	if ended {
+		r.recovered()
+	}
+}
+
+// worked notes that the server deals with messages.
+func (r *Runner) worked() {
+	r.mu.Lock()
+	r.pause.Worked()
+	r.mu.Unlock()
+	r.recovered()
+}
+
+// recovered notes that the account has no trouble.
+func (r *Runner) recovered() {
+	r.ailing, r.noticed = time.Time{}, false
+	r.update(func(s *Status) { s.setErr(nil) })
+}
+
+// resting returns until when the account rests, and when to look again. A secret that
+// is another than the one refused ends a rest.
+func (r *Runner) resting(ctx context.Context, now time.Time) (until, look time.Time) {
+	r.mu.Lock()
+	pause, woken := r.pause, r.woken
+	r.woken = false
+	r.mu.Unlock()
+	if !pause.Rests(now) {
+		return now, now
+	}
+	look = pause.Until
+	earlier := func(t time.Time) {
+		if t.Before(look) {
+			look = t
+		}
+	}
+	if !r.ailing.IsZero() && !r.noticed {
+		earlier(r.ailing.Add(noticeAfter))
+	}
+	if pause.Trouble != plan.Login {
+		return pause.Until, look
+	}
+	every := r.account.SecretEvery
+	if woken || every > 0 && now.Sub(r.checked) >= every {
+		r.checked = now
+		if c, err := r.account.Credentials(ctx); err == nil && digest(c) != r.tried {
+			r.mu.Lock()
+			r.pause = plan.Pause{}
+			r.mu.Unlock()
+			return now, now
+		}
+	}
+	if every > 0 {
+		earlier(r.checked.Add(every))
+	}
+	return pause.Until, look
+}
+
+// digest tells one secret from another.
+func digest(c sasl.Credentials) [sha256.Size]byte {
+	return sha256.Sum256([]byte(c.Username + "\x00" + c.Secret))
+}
+
+// notice tells a person by mail that the account does not send, once for each time
+// that it stops to: one message of all that wait, the first.
+func (r *Runner) notice(ctx context.Context, m *mailstore.Outgoing) {
+	now := r.o.Now()
+	if r.ailing.IsZero() || r.noticed || now.Sub(r.ailing) < noticeAfter {
+		return
+	}
+	r.noticed = true
+	s := r.Status()
+	reason := s.LastError
+	if s.Hint != "" {
+		reason += " (" + s.Hint + ")"
+	}
+	r.tell(ctx, r.o.Delayed, report{Message: *m, Recipients: pending(m), Delayed: true, Reason: reason, Now: now}, r.headerOf(ctx, m.ID))
+}
+
+// pending are the recipients that still wait.
+func pending(m *mailstore.Outgoing) (out []mailstore.OutgoingRecipient) {
+	for _, rcpt := range m.Recipients {
+		if rcpt.State == mailstore.Pending {
+			out = append(out, rcpt)
+		}
+	}
+	return out
+}
+
+// troubleOf says what sort of trouble an error before any message is. Whatever may count
+// towards locking the account is trouble with the login: a refusal for good, and a server
+// that goes away or says nothing when it gets the password.
+func troubleOf(err error, atLogin bool) plan.Trouble {
+	reply, isReply := errors.AsType[*smtp.ReplyError](err)
+	switch {
+	case atLogin && fault.Is(err, fault.Auth), atLogin && isReply && reply.Permanent(), atLogin && !isReply && fault.Is(err, fault.Temporary):
+		return plan.Login
+	case isReply:
+		return plan.Busy
+	}
+	return plan.Offline
+}

@@ -1,0 +1,49 @@
+package submission
+
+import "time"
+
+// What a client may take. All of them are far above what mail programs ask for; what
+// goes beyond is refused, with a text that names the limit.
+const (
+	// Connections. Where those without a login are too many, the oldest of them
+	// is dropped, one that has said nothing within speakWithin first.
+	maxConnections     = 200
+	maxUnauthenticated = 50
+	maxPerDevice       = 32
+	speakWithin        = 2 * time.Second
+
+	// silentTimeout is the time from accept to the first line, or to the end of
+	// the TLS handshake where that comes first; loginTimeout is that to login, in
+	// which a person may have to type a password.
+	silentTimeout    = 30 * time.Second
+	loginTimeout     = 3 * time.Minute
+	loginDelay       = time.Second // after a wrong password, always the same time
+	handshakeTimeout = 30 * time.Second
+	// stallTimeout is how long a client that has logged in may send nothing, between
+	// commands and within a message (RFC 5321 section 4.5.3.2.7).
+	stallTimeout = 5 * time.Minute
+	// flushTimeout bounds the writing of replies to a client that has stopped reading,
+	// closeTimeout that of the last one.
+	flushTimeout = 30 * time.Second
+	closeTimeout = 2 * time.Second
+
+	byeTimeout  = 3 * time.Second // for goodbye to be written to all clients, and messages to be submitted
+	joinTimeout = 5 * time.Second // for what is running to end
+
+	// maxLine is a command with its line end, and a response of SASL (RFC 4954 section
+	// 4: 12,288 octets); maxSkip is what is read of a longer one before the connection
+	// is closed.
+	maxLine = 16 << 10
+	maxSkip = 1 << 20
+	// maxBad is how many commands may be wrong in their form.
+	maxBad = 20
+
+	maxRecipients = 1000 // RFC 5321 section 4.5.3.1.8: at least 100
+	maxAddress    = 512  // octets; RFC 5321 section 4.5.3.1.3 has 256
+
+	// maxMessage bounds a message in bytes whatever its account allows, and maxHeader its
+	// header. maxDrain is what is read of one that was refused until its end.
+	maxMessage = 200 << 20
+	maxHeader  = 1 << 20
+	maxDrain   = 512 << 20
+)

@@ -1,0 +1,297 @@
+package mailstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/popbridge/popbridge/internal/mailflags"
+	"github.com/popbridge/popbridge/internal/message"
+)
+
+// What is sent is in \Sent once: docs/decisions/0010-sent-saved-twice.md says how the
+// copies are recognised that mail programs save, and those that a provider lists.
+
+// sent does what follows from the first recipient that is accepted.
+func (t *tx) sent(o *outgoingRow, answers []ContentID) error {
+	b, err := t.special(`\Sent`, "Sent")
+	if err != nil {
+		return err
+	}
+	saved, err := t.findSaved(b, o)
+	if err != nil {
+		return err
+	}
+	o.sentAt = t.s.now().Unix()
+	if o.saved = saved.uid != 0; o.saved {
+		o.copy, o.copyAt = saved.hash, Place{b.ID, saved.uid}
+	} else {
+		rows, err := t.inOutbox(o)
+		if err != nil {
+			return err
+		}
+		r, err := t.add(b, row{Content: rows[0].Content, Flags: mailflags.Flags{System: mailflags.Seen}, Received: o.sentAt, Size: rows[0].Size})
+		if err != nil {
+			return err
+		}
+		t.logAdded(b, r, o.hash)
+		o.copy, o.copyAt = o.hash, Place{b.ID, r.UID}
+	}
+	return t.answered(answers)
+}
+
+// special returns the mailbox with a special use, making one of that name where there is
+// none.
+func (t *tx) special(use, name string) (*box, error) {
+	var id MailboxID
+	err := t.get(`SELECT id FROM mailbox WHERE special_use = ?`, []any{use}, &id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return t.ensure(name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return t.box(id)
+}
+
+// Where a mail program saves a message itself, it does so at most this long before it
+// hands it over, and among so many others at most.
+const (
+	savedBefore = 24 * time.Hour
+	savedAmong  = 500
+)
+
+// savedCopy is a message that a mail program has saved to \Sent.
+type savedCopy struct {
+	uid  UID
+	hash Hash
+}
+
+// findSaved returns the copy of a message that a mail program has saved, and that is the
+// copy of no other; uid 0 for none. One with \Deleted is about to go.
+func (t *tx) findSaved(b *box, o *outgoingRow) (found savedCopy, err error) {
+	if o.marks.head == (Hash{}) {
+		return found, nil
+	}
+	type candidate struct {
+		savedCopy
+		size   int64
+		header []byte
+	}
+	var list []candidate
+	err = t.rows(`SELECT uid, hash, m.size, coalesce(h.data, '') FROM (SELECT * FROM message WHERE mailbox_id = ? ORDER BY uid DESC LIMIT ?) m
+		JOIN content c ON c.id = m.content_id LEFT JOIN header h ON h.content_id = c.id AND version = ?
+		WHERE saved_at >= ? AND system & ? = 0 AND NOT missing AND NOT EXISTS (SELECT 1 FROM outgoing WHERE copy_box = mailbox_id AND copy_uid = m.uid) ORDER BY uid`,
+		[]any{b.ID, savedAmong, message.SummaryVersion, o.QueuedAt.Add(-savedBefore).Unix(), int64(mailflags.Deleted)},
+		into(&list, func(c *candidate) []any { return []any{&c.uid, hashInto(&c.hash), &c.size, &c.header} }))
+	for _, c := range list {
+		if c.hash == o.hash || t.s.same(c.hash, c.size, c.header, o) {
+			return c.savedCopy, err
+		}
+	}
+	return found, err
+}
+
+// same reports whether a content is the same mail as one on its way out: it has the same
+// From, Date, To and Cc, and the same Message-ID or body. header is that of its summary.
+// What cannot be read is another one.
+func (s *Store) same(h Hash, size int64, header []byte, o *outgoingRow) bool {
+	f := &lazyFile{s: s, hash: h}
+	defer f.close()
+	sum := &message.Summary{}
+	if len(header) == 0 || sum.Unmarshal(message.Binary{Header: header}, false) != nil {
+		sum = s.Summarize(f, size)
+	}
+	head, err := headerOf(f, sum)
+	if err != nil || headMark(head) != o.marks.head {
+		return false
+	}
+	if sameID(head, o.MessageID) {
+		return true
+	}
+	m, err := readMarks(f, sum, size)
+	return err == nil && m == o.marks
+}
+
+// originals returns the contents that a message on its way out answers: of each
+// Message-ID the newest. It looks through the envelopes, from the newest on.
+func (s *Store) originals(ctx context.Context, id OutgoingID) (out []ContentID, err error) {
+	var text string
+	err = s.reader.get(ctx, `SELECT in_reply_to FROM outgoing WHERE id = ? AND sent_at = 0`, []any{id}, &text)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	for _, id := range strings.Fields(text) {
+		if err != nil || strings.ContainsAny(id, `"\`) || len(id) < 4 {
+			continue
+		}
+		var found ContentID
+		end := []byte(` "` + id + `")`) // the last field of an envelope
+		err = s.reader.get(ctx, `SELECT content_id FROM envelope WHERE substr(data, -?) = ? ORDER BY content_id DESC LIMIT 1`, []any{len(end), end}, &found)
+		if errors.Is(err, sql.ErrNoRows) {
+			err = nil
+		} else {
+			out = append(out, found)
+		}
+	}
+	return out, err
+}
+
+// answered sets \Answered on contents, in whatever mailboxes they are.
+func (t *tx) answered(contents []ContentID) error {
+	for _, content := range contents {
+		var places []Place
+		err := t.rows(`SELECT mailbox_id, uid FROM message WHERE content_id = ?`, []any{content},
+			into(&places, func(p *Place) []any { return []any{&p.Mailbox, &p.UID} }))
+		for _, p := range places {
+			var b *box
+			var rows []picked
+			if err == nil {
+				b, err = t.box(p.Mailbox)
+			}
+			if err == nil {
+				rows, err = t.pick(p.Mailbox, []UID{p.UID})
+			}
+			if err == nil {
+				_, err = t.setFlags(b, rows, mailflags.Add, mailflags.Answered, nil)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rememberSent is how long a message that was sent is recognised when it comes back: the
+// providers that list what was sent do so at once, or for 30 days.
+const rememberSent = 40 * 24 * time.Hour
+
+// forgetSent removes the rows of messages that were sent long ago.
+func (s *Store) forgetSent(ctx context.Context) error {
+	const due = `uid = 0 AND sent_at < ?`
+	before := s.now().Add(-rememberSent).Unix()
+	var found bool
+	err := s.reader.get(ctx, `SELECT EXISTS (SELECT 1 FROM outgoing WHERE `+due+`)`, []any{before}, &found)
+	if err != nil || !found {
+		return failure(err, "look for messages that were sent")
+	}
+	return s.write(ctx, "forget messages that were sent", func(t *tx) error {
+		list, err := t.outgoingWhere(due, before)
+		for _, o := range list {
+			if err == nil {
+				err = t.forgetOutgoing(o.ID)
+			}
+		}
+		return err
+	})
+}
+
+// sentCopy is a copy in \Sent that popbridge has made and no mail program has saved.
+type sentCopy struct {
+	o   *outgoingRow
+	row picked
+}
+
+// same returns the UID of the copy where a delivery has the same bytes, 0 otherwise.
+func (c *sentCopy) same(d Delivery) UID {
+	if c == nil || c.o.copy != d.Message.Hash() {
+		return 0
+	}
+	return c.row.UID
+}
+
+// resavedFor is how long after a message was sent a mail program saves it to \Sent.
+const resavedFor = 24 * time.Hour
+
+// resaved returns the copy in \Sent of what a mail program saves there; nil where there
+// is none. The first time only: what comes then is not that of the program that has sent
+// the message.
+func (t *tx) resaved(b *box, d Delivery) (*sentCopy, error) {
+	if d.Once == 0 {
+		return nil, nil
+	}
+	list, m, h, err := t.sentLike(d, `copy_box = ? AND NOT saved AND sent_at >= ?`, b.ID, t.s.now().Add(-resavedFor).Unix())
+	for _, o := range list {
+		var rows []picked
+		if err == nil {
+			rows, err = t.pick(b.ID, []UID{o.copyAt.UID})
+		}
+		if err != nil {
+			break
+		}
+		if len(rows) == 0 || rows[0].Flags.System&mailflags.Deleted != 0 || m.body != o.marks.body && !sameID(h, o.MessageID) {
+			continue
+		}
+		o.saved = true
+		if o.copy == d.Message.Hash() {
+			err = t.markPresent(o.copy)
+		}
+		return &sentCopy{o, rows[0]}, errors.Join(err, t.putOutgoing(o))
+	}
+	return nil, err
+}
+
+// replaceSent takes a copy in \Sent for the one that a mail program has saved with other
+// bytes: it may have Bcc, which was not sent, or be the one that the program goes on with.
+func (t *tx) replaceSent(b *box, sent *sentCopy, r row, h Hash) error {
+	rows := []picked{sent.row}
+	if err := t.remove(b, rows, true); err != nil {
+		return err
+	}
+	sent.o.copy, sent.o.copyAt.UID = h, r.UID
+	return errors.Join(t.orphan(rows), t.putOutgoing(sent.o))
+}
+
+// arrived are fields that a message gets on its way to its recipients.
+var arrived = []string{"Delivered-To", "X-Original-To", "List-Id", "List-Post", "Mailing-List", "X-BeenThere"}
+
+// returned recognises what was sent from the account, and that its provider lists among
+// the mail that has come: it is entered into the ledger with the copy in \Sent for its
+// content, and not delivered. Whatever is in doubt is delivered: what has not the body,
+// From, Date, To and Cc that were sent, what was sent to oneself or shows that it has
+// arrived somewhere, and that of which the copy is no longer here.
+func (t *tx) returned(d Delivery) (bool, error) {
+	list, m, h, err := t.sentLike(d, `account = ? AND NOT to_self AND EXISTS (SELECT 1 FROM content WHERE content.hash = copy AND orphaned_at IS NULL AND NOT missing)`,
+		d.Origin.Account)
+	if err != nil || len(list) == 0 || slices.ContainsFunc(arrived, func(field string) bool { return h.Text(field) != "" }) {
+		return false, err
+	}
+	i := slices.IndexFunc(list, func(o *outgoingRow) bool { return o.marks == m })
+	old, err := t.storedHash(d.Origin)
+	if err != nil || i < 0 || old != nil && *old == d.Message.Hash() { // it was delivered
+		return false, err
+	}
+	// Where the bridge compared it with the copy, it took it for another message: one
+	// that is delivered has its own bytes in the ledger.
+	var other bool
+	err = t.get(`SELECT EXISTS (SELECT 1 FROM ledger WHERE account = ? AND uidl = ? AND dup = ? AND state = ?)`,
+		[]any{d.Origin.Account, d.Origin.UIDL, d.Origin.Dup, DeleteAcked}, &other)
+	if err != nil || other {
+		return false, err
+	}
+	t.logEntry(d, list[i].copy)
+	return true, t.enter(d, list[i].copy)
+}
+
+// sentLike returns the messages that were sent with the From, Date, To and Cc of a
+// delivery, and its marks and header where there are any.
+func (t *tx) sentLike(d Delivery, condition string, args ...any) (list []*outgoingRow, m marks, h *message.Header, err error) {
+	var some bool
+	if err = t.get(`SELECT EXISTS (SELECT 1 FROM outgoing WHERE sent_at <> 0)`, nil, &some); err != nil || !some {
+		return nil, m, nil, err
+	}
+	f := &lazyFile{s: t.s, hash: d.Message.Hash()}
+	defer f.close()
+	h, err = headerOf(f, d.Message.summary)
+	if head := headMark(h); err == nil && head != (Hash{}) {
+		list, err = t.outgoingWhere(`head = ? AND sent_at <> 0 AND `+condition, append([]any{head[:]}, args...)...)
+	}
+	if err == nil && len(list) > 0 {
+		m, err = readMarks(f, d.Message.summary, d.Message.Size())
+	}
+	return list, m, h, err
+}

@@ -1,0 +1,245 @@
+package mailstore
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// send queues letter n and has it accepted.
+func (r *rig) send(sub Submission) OutgoingID {
+	r.t.Helper()
+	id := r.submit(sub)
+	r.handover(id)
+	r.attempted(id, accepted(sub.Recipients...))
+	return id
+}
+
+// save does what a mail program does that saves a message to Sent.
+func (r *rig) save(text string, flags ...string) Delivered {
+	r.t.Helper()
+	return r.deliver(Delivery{Mailbox: r.id("Sent"), Message: r.spool(text), ReceivedAt: r.clock.t, Flags: flags, Once: 24 * time.Hour})[0]
+}
+
+// asSaved are forms in which mail programs save letter n.
+var asSaved = map[string]func(n int) string{
+	"the same bytes": letter,
+	"without Bcc":    func(n int) string { return strings.Replace(letter(n), "Bcc: secret@example.com\r\n", "", 1) },
+	"another form":   func(n int) string { return strings.Replace(letter(n), "dear", "<p>dear", 1) },
+	"another header": func(n int) string {
+		return "X-Program: 1\r\n" + strings.Replace(letter(n), "To: eva", "To:\r\n eva", 1)
+	},
+	"no Message-ID": func(n int) string { return strings.Replace(letter(n), "Message-ID:", "X-ID:", 1) },
+}
+
+func TestWhatAMailProgramSavesBeforeItIsSent(t *testing.T) {
+	for what, saved := range asSaved {
+		t.Run(what, func(t *testing.T) {
+			r := newStore(t)
+			r.save(saved(1), "later")
+			r.send(r.submission(1))
+			r.send(r.submission(2))
+			r.want("Sent", "1 later letter 1\n2 \\Seen letter 2")
+			equal(t, "bytes", string(r.read(hashOf(saved(1)))), saved(1))
+			if want := map[bool]string{false: "Outbox: letter 1"}[saved(1) == letter(1)]; r.gone() != want {
+				t.Errorf("expunged %q, want %q", r.gone(), want)
+			}
+		})
+	}
+}
+
+func TestWhatAMailProgramSavesAfterItWasSent(t *testing.T) {
+	for what, saved := range asSaved {
+		t.Run(what, func(t *testing.T) {
+			r := newStore(t)
+			r.send(r.submission(1))
+			r.send(r.submission(2))
+			r.mark("Sent", 1, `\Flagged`)
+			r.clock.t = start.Add(time.Hour)
+			done := r.save(saved(1))
+			if same := saved(1) == letter(1); same != done.Duplicate || same && done.UID != 1 || !same && done.UID != 3 {
+				t.Errorf("saved as %+v", done)
+			}
+			p := r.view("Sent").Snapshot()
+			if len(p.UIDs) != 2 || strings.Count(r.lines("Sent"), `\Flagged letter 1`) != 1 {
+				t.Errorf("Sent has\n%s", r.lines("Sent"))
+			}
+			equal(t, "bytes", string(r.read(hashOf(saved(1)))), saved(1))
+			// A second one is another.
+			if done := r.save(saved(1) + "PS\r\n"); done.Duplicate || r.box("Sent").Messages != 3 {
+				t.Errorf("saved as %+v", done)
+			}
+		})
+	}
+}
+
+// TestWhatIsNotTheSameMailIsKept: in doubt a copy more.
+func TestWhatIsNotTheSameMailIsKept(t *testing.T) {
+	replaced := func(from, to string) string { return strings.Replace(letter(1), from, to, 1) }
+	for what, other := range map[string]string{
+		"another day":        replaced("3 Nov", "4 Nov"),
+		"to another":         replaced("To: eva", "To: bob"),
+		"with a copy":        replaced("Bcc: secret", "Cc: bob"),
+		"without a date":     replaced("Date:", "X-Date:"),
+		"another text, none": strings.Replace(replaced("Message-ID:", "X-ID:"), "dear", "PS: dear", 1),
+	} {
+		t.Run(what+", before", func(t *testing.T) {
+			r := newStore(t)
+			r.save(other)
+			r.send(r.submission(1))
+			if r.box("Sent").Messages != 2 {
+				t.Errorf("saved before, Sent has\n%s", r.lines("Sent"))
+			}
+		})
+		t.Run(what+", after", func(t *testing.T) {
+			r := newStore(t)
+			r.send(r.submission(1))
+			if done := r.save(other); done.Duplicate || r.box("Sent").Messages != 2 {
+				t.Errorf("saved after, Sent has\n%s", r.lines("Sent"))
+			}
+			if r.gone() != "" {
+				t.Errorf("expunged %q", r.gone())
+			}
+		})
+	}
+}
+
+func TestEqualMailToOthersIsOtherMail(t *testing.T) {
+	r := newStore(t)
+	r.save(letter(1))
+	r.send(r.submission(1, "eva@example.com"))
+	r.send(r.submission(1, "bob@example.com"))
+	r.want("Sent", "1  letter 1\n2 \\Seen letter 1")
+}
+
+// A program that gives all its mail one Message-ID loses nothing.
+func TestOneMessageIDForAllMail(t *testing.T) {
+	r := newStore(t)
+	for n := 1; n <= 3; n++ {
+		sub := r.submission(n)
+		sub.Message.Discard()
+		sub.Message, sub.MessageID = r.spool(strings.Replace(letter(n), "<l", "<l1@example.com> (", 1)), "<l1@example.com>"
+		r.send(sub)
+	}
+	r.want("Sent", "1 \\Seen letter 1\n2 \\Seen letter 2\n3 \\Seen letter 3")
+}
+
+func TestACopyThatIsAboutToGoIsNone(t *testing.T) {
+	r := newStore(t)
+	r.save(letter(1), `\Deleted`)
+	r.send(r.submission(1))
+	if m := r.box("Sent"); m.Messages != 2 {
+		t.Errorf("Sent %+v", m)
+	}
+	r.mark("Sent", 2, `\Deleted`)
+	if done := r.save(letter(1)); done.Duplicate {
+		t.Errorf("%+v", done)
+	}
+}
+
+// listed is what a provider makes of letter n.
+func listed(n int) string {
+	return "Received: from [192.0.2.1] by smtp.example.com; Tue, 3 Nov 2026 09:00:00 +0000\r\nX-Provider: x\r\n" +
+		strings.Replace(letter(n), "Bcc: secret@example.com\r\n", "", 1) + "\r\n"
+}
+
+// comes delivers what a POP server lists.
+func (r *rig) comes(account, uidl, text string) Delivered {
+	r.t.Helper()
+	return r.deliver(Delivery{Mailbox: r.id("INBOX"), Message: r.spool(text), ReceivedAt: r.clock.t, Origin: &Origin{Account: account, UIDL: uidl}, ListSize: int64(len(text))})[0]
+}
+
+func TestWhatTheProviderListsOfSentMailIsKnown(t *testing.T) {
+	r := newStore(t)
+	r.send(r.submission(1))
+	for range 2 {
+		if done := r.comes("home", "A", listed(1)); !done.Duplicate {
+			t.Errorf("%+v", done)
+		}
+		r.want("INBOX", "")
+		entries, err := r.Ledger(t.Context(), "home")
+		must(t, err)
+		if len(entries) != 1 || entries[0].Hash != hashOf(letter(1)) || entries[0].Wanted || entries[0].State != Stored || !entries[0].RemovedAt.IsZero() || entries[0].Size != int64(len(listed(1))) {
+			t.Errorf("ledger %+v", entries)
+		}
+		r.lose(removeIndex)
+	}
+	// The ledger goes by the copy in Sent.
+	r.expunge("Sent", 1)
+	entries, err := r.Ledger(t.Context(), "home")
+	must(t, err)
+	if entries[0].RemovedAt.IsZero() {
+		t.Errorf("ledger %+v", entries)
+	}
+}
+
+func TestWhatIsInDoubtIsDelivered(t *testing.T) {
+	toSelf, marked := func(s *Submission) { s.Recipients = append(s.Recipients, "Ann@Example.com") }, func(s *Submission) { s.ToSelf = true }
+	for what, c := range map[string]struct {
+		sub     func(*Submission)
+		account string
+		text    string
+		expunge bool
+	}{
+		"to oneself":            {toSelf, "home", listed(1), false},
+		"to another of one's":   {marked, "home", listed(1), false},
+		"of another account":    {nil, "work", listed(1), false},
+		"another body":          {nil, "home", listed(1) + "-- \r\nfooter\r\n", false},
+		"by way of a list":      {nil, "home", "List-Id: <l.example.com>\r\n" + listed(1), false},
+		"that has arrived":      {nil, "home", "Delivered-To: ann@example.com\r\n" + listed(1), false},
+		"from another":          {nil, "home", strings.Replace(listed(1), "Ann <", "Ann <m", 1), false},
+		"of another time":       {nil, "home", strings.Replace(listed(1), "3 Nov 2026 09:00:01", "3 Nov 2026 09:00:02", 1), false},
+		"that is not here":      {nil, "home", listed(1), true},
+		"of what was not sent":  {nil, "home", listed(2), false},
+		"without From and Date": {nil, "home", "\r\n" + letter(1), false},
+	} {
+		t.Run(what, func(t *testing.T) {
+			r := newStore(t)
+			sub := r.submission(1)
+			if c.sub != nil {
+				c.sub(&sub)
+			}
+			r.send(sub)
+			if c.expunge {
+				r.expunge("Sent", 1)
+			}
+			if done := r.comes(c.account, "A", c.text); done.Duplicate {
+				t.Errorf("%+v", done)
+			}
+			if m := r.box("INBOX"); m.Messages != 1 {
+				t.Errorf("INBOX %+v", m)
+			}
+		})
+	}
+}
+
+// A server whose ids are not trusted has its message compared before it is deleted, and
+// it is not the copy in Sent: the next time it is delivered, and deleted as any other.
+func TestWhatIsComparedBeforeItIsDeleted(t *testing.T) {
+	r := newStore(t)
+	r.send(r.submission(1))
+	r.comes("home", "1", listed(1))
+	must(t, r.UpdateLedger(t.Context(), "home", []LedgerEntry{{Origin: Origin{"home", "1", 0}, State: DeleteAcked}}))
+	if done := r.comes("home", "1", listed(1)); done.Duplicate {
+		t.Errorf("%+v", done)
+	}
+	entries, err := r.Ledger(t.Context(), "home")
+	must(t, err)
+	if entries[0].Hash != hashOf(listed(1)) || entries[0].State != Stored {
+		t.Errorf("%+v", entries)
+	}
+}
+
+func TestASentMessageIsForgotten(t *testing.T) {
+	r := newStore(t)
+	r.send(r.submission(1))
+	held := r.submit(r.submission(2))
+	r.clock.t = start.Add(rememberSent + time.Hour)
+	must(t, r.Purge(t.Context()))
+	if done := r.comes("home", "A", listed(1)); done.Duplicate {
+		t.Errorf("%+v", done)
+	}
+	r.handover(held)
+	r.lose(removeIndex)
+	must(t, r.ConfirmOutgoing(t.Context(), held))
+}
