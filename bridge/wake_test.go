@@ -39,6 +39,10 @@ func TestConfirmPolls(t *testing.T) {
 	for _, delay := range []time.Duration{0, 10 * time.Minute} {
 		synctest.Test(t, func(t *testing.T) {
 			g := newRig(t, plan.KeepForever())
+			deleted := func() (n int) {
+				g.pop.change(func() { n = g.pop.deles })
+				return n
+			}
 			if delay > 0 {
 				g.pop.caps = append(g.pop.caps, fmt.Sprintf("LOGIN-DELAY %d", int(delay.Seconds())))
 			}
@@ -49,22 +53,22 @@ func TestConfirmPolls(t *testing.T) {
 			g.runner.account.ConfirmDeletes, g.runner.account.PollEvery = true, 24*time.Hour
 			stop := serve(t, g.runner)
 			synctest.Wait()
-			if s := g.runner.Status(); s.Awaiting != 3 || g.pop.deles != 0 {
-				t.Errorf("%d wait, %d were deleted", s.Awaiting, g.pop.deles)
+			if s := g.runner.Status(); s.Awaiting != 3 || deleted() != 0 {
+				t.Errorf("%d wait, %d were deleted", s.Awaiting, deleted())
 			}
 			if err := g.runner.Confirm(t.Context()); err != nil {
 				t.Error(err)
 			}
 			if delay > 0 {
 				time.Sleep(delay - time.Minute)
-				if g.pop.deles != 0 {
-					t.Errorf("%d were deleted before the server wants another login", g.pop.deles)
+				if deleted() != 0 {
+					t.Errorf("%d were deleted before the server wants another login", deleted())
 				}
 				time.Sleep(2 * time.Minute)
 			}
 			synctest.Wait()
-			if g.pop.deles != 3 {
-				t.Errorf("after what was allowed %d were deleted", g.pop.deles)
+			if deleted() != 3 {
+				t.Errorf("after what was allowed %d were deleted", deleted())
 			}
 			stop()
 		})
