@@ -163,8 +163,12 @@ func isNumber(s string) bool {
 	return len(s) >= 1 && len(s) <= 3 && strings.Trim(s, "0123456789") == ""
 }
 
+// maxForeign is how much of a foreign text, in bytes, is on a line of a report, which has
+// 998 at most (RFC 5322 section 2.1.1).
+const maxForeign = 800
+
 // oneLine makes foreign text safe for a field: valid UTF-8 without control
-// characters.
+// characters, and not too long.
 func oneLine(s string) string {
 	s = strings.Map(func(c rune) rune {
 		if c < ' ' || c >= 0x7f && c < 0xa0 || c == '\u2028' || c == '\u2029' {
@@ -172,6 +176,9 @@ func oneLine(s string) string {
 		}
 		return c
 	}, strings.ToValidUTF8(s, "\ufffd"))
+	if len(s) > maxForeign {
+		s = strings.ToValidUTF8(s[:maxForeign], "") + "…"
+	}
 	return strings.TrimSpace(s)
 }
 
