@@ -115,7 +115,7 @@ func TestWebSeveralUsers(t *testing.T) {
 	b.open(origin + "/#/account/work")
 	b.until("what does not work is said in German", `(li => li.innerText.startsWith("Der Benutzername oder das Passwort wird nicht angenommen.") && li.querySelector("[lang=en]"))(document.querySelector("[aria-labelledby=problems] li"))`)
 	card := eval[string](b, `const el = document.createElement("main"), a = { name: "work", state: "idle", last_error: "no answer", kind: "temporary", stored: 0, on_server: 0 };
-		(await import("/home.js")).default(el, [], { status: { accounts: [a], health: [], clients: [] }, now: new Date() });
+		(await import("/home.js")).default(el, [], { status: { accounts: [a], health: [], clients: [], smtp: [] }, now: new Date() });
 		return [...el.querySelectorAll(".card .state + div p")].map(p => p.textContent).join("|")`) // which is no condition yet
 	if card != "Das geht im Moment nicht. Versuchen Sie es später noch einmal.|no answer" {
 		t.Errorf("a card says %q", card)

@@ -69,15 +69,14 @@ func TestSendsFromAStore(t *testing.T) {
 func TestWaitsForNotBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t)
+		g.queue.delay = 10 * time.Second
 		stop := g.serve()
-		id := g.submit("b@example.com")
-		g.queue.change(id, func(m *mailstore.Outgoing) { m.NotBefore = time.Now().Add(10 * time.Second) })
+		g.submit("b@example.com")
 		synctest.Wait()
 		if s := g.runner.Status(); s.State != Waiting || !s.Next.Equal(time.Now().Add(10*time.Second)) || s.Waiting != 1 {
 			t.Errorf("status %+v", s)
 		}
 		other := g.submit("c@example.com")
-		g.queue.change(other, func(m *mailstore.Outgoing) { m.NotBefore = time.Now().Add(10 * time.Second) })
 		pass(9 * time.Second)
 		g.queue.drop(other) // taken back
 		g.wantTaken(map[string]int{})
