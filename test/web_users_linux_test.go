@@ -79,6 +79,7 @@ func TestWebSeveralUsers(t *testing.T) {
 	}
 	// bob gets another name: his mail, his account and his devices go with it.
 	show("devices")
+	b.shows("Verbunden seit") // after that the list stands still
 	b.click("Umbenennen: bob")
 	b.click("Umbenennen")
 	b.shows("Geben Sie einen anderen Namen ein.")
