@@ -13,6 +13,7 @@ import (
 	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/bridge/pop3"
 	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/internal/mailconn"
 	"github.com/popbridge/popbridge/internal/secret"
 )
 
@@ -50,7 +51,7 @@ func Deleting(c config.Account) bridge.Account {
 
 func serverOf(c config.Account, tlsConfig *tls.Config, log zerolog.Logger) pop3.Config {
 	return pop3.Config{
-		Host: c.Host, Port: c.Port, Security: securityOf(c.TLS), TLS: tlsConfig, Pins: pinsOf(c),
+		Host: c.Host, Port: c.Port, Security: securityOf(c.TLS), TLS: tlsConfig, Pins: Pins(c.Pins),
 		MaxMessage: c.MaxMessageSize, Trace: log,
 	}
 }
@@ -103,9 +104,10 @@ func securityOf(s config.Security) pop3.Security {
 	}
 }
 
-func pinsOf(c config.Account) (pins []pop3.Pin) {
-	for _, p := range c.Pins {
-		pins = append(pins, pop3.Pin(p))
+// Pins are those of the config as the clients of a server have them.
+func Pins(list []config.Pin) (pins []mailconn.Pin) {
+	for _, p := range list {
+		pins = append(pins, mailconn.Pin(p))
 	}
 	return pins
 }

@@ -101,16 +101,14 @@ func (l Login) incoming(_ context.Context, cfg *config.Config) (clientfiles.Mail
 }
 
 // IMAPSecurity is the security of the IMAP server as mail clients have it.
-func IMAPSecurity(imap config.IMAP) discover.Security {
-	if imap.TLS == config.Off {
+func IMAPSecurity(imap config.IMAP) discover.Security { return programsSecurity(imap.TLS) }
+
+// programsSecurity is the security of a server of popbridge as mail clients have it.
+func programsSecurity(s config.Security) discover.Security {
+	if s == config.Off {
 		return discover.None
 	}
-	return discover.Security(imap.TLS)
-}
-
-// SMTPSecurity is the security of the SMTP server as mail clients have it.
-func SMTPSecurity(smtp config.SMTP) discover.Security {
-	return IMAPSecurity(config.IMAP{TLS: smtp.TLS})
+	return discover.Security(s)
 }
 
 // ProgramsAddress is the address for the programs of this machine: a loopback one, else
@@ -186,7 +184,7 @@ func Identities(ctx context.Context, cfg *config.Config, user string, submit []s
 	}
 	for _, account := range cfg.Accounts {
 		if _, ok := sending.WayOf(account); ok && account.User == user && len(submit) > 0 {
-			own := discover.Server{TLS: SMTPSecurity(cfg.SMTP), Username: user}
+			own := discover.Server{TLS: programsSecurity(cfg.SMTP.TLS), Username: user}
 			own.Host, own.Port = ProgramsAddress(submit)
 			for _, address := range account.Addresses {
 				if !has(address) {

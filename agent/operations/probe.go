@@ -23,16 +23,18 @@ func (l *Local) Probe(ctx context.Context, names []string) ([]Probe, error) {
 }
 
 func (l *Local) Reload(ctx context.Context) error {
+	l.takeUp(ctx)
+	return nil
+}
+
+// takeUp is Reload. That it was cut short is no error of the change before it, which would
+// be made again: what is wrong with the config is a condition.
+func (l *Local) takeUp(ctx context.Context) {
 	if path := l.users.Config().Path; l.running() && path != "" {
 		config.WaitSettled(ctx, path)
 		l.reload() // which may end the listener that asks: the answer is as good
 	}
-	return nil
 }
-
-// takeUp is Reload after a change that is written. That it was cut short is no error of the
-// change, which would be made again: what is wrong with the config is a condition.
-func (l *Local) takeUp(ctx context.Context) { _ = l.Reload(ctx) }
 
 func probe(ctx context.Context, ac *accounts.Account) Probe {
 	var p bridge.Probe

@@ -23,7 +23,6 @@ import (
 	"github.com/popbridge/popbridge/bridge/submission"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
-	"github.com/popbridge/popbridge/internal/mailconn"
 	"github.com/popbridge/popbridge/internal/mailstore"
 	"github.com/popbridge/popbridge/internal/sasl"
 	"github.com/popbridge/popbridge/internal/supervise"
@@ -115,19 +114,6 @@ func (s *Set) Retry() {
 	}
 }
 
-// Statuses are what the runners say, by account.
-func (s *Set) Statuses() map[string]outbox.Status {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	list := map[string]outbox.Status{}
-	for name, one := range s.senders {
-		if r := one.current(); r != nil {
-			list[name] = r.Status()
-		}
-	}
-	return list
-}
-
 // Account is what the submission server needs of a login.
 func (s *Set) Account(user string, device mailstore.Device, store *mailstore.Store) submission.Account {
 	a := submission.Account{User: user, Device: device.Name,
@@ -148,18 +134,29 @@ func (s *Set) Account(user string, device mailstore.Device, store *mailstore.Sto
 	return a
 }
 
-// limits is what the server of an account takes, as far as it has said so.
-func (s *Set) limits(account string) smtp.Extensions {
+// runner returns the runner of an account, nil where it has none at the moment. known tells
+// that its outgoing server is.
+func (s *Set) runner(account string) (r *outbox.Runner, known bool) {
 	s.mu.Lock()
 	one := s.senders[account]
 	s.mu.Unlock()
 	if one == nil {
+		return nil, false
+	}
+	return one.current(), true
+}
+
+// limits is what the server of an account takes, as far as it has said so.
+func (s *Set) limits(account string) smtp.Extensions {
+	r, _ := s.runner(account)
+	return extensions(r)
+}
+
+func extensions(r *outbox.Runner) smtp.Extensions {
+	if r == nil {
 		return smtp.Extensions{}
 	}
-	if r := one.current(); r != nil {
-		return r.Extensions()
-	}
-	return smtp.Extensions{}
+	return r.Extensions()
 }
 
 // A sender is the way out of an account, and its runner. The runner is made at the first
@@ -235,7 +232,7 @@ func (o *sender) make(ctx context.Context) (*outbox.Runner, error) {
 	log := o.set.users.Log.With().Str("component", "smtp").Str("account", o.account.Name).Logger()
 	r := outbox.NewRunner(outbox.Account{
 		Name:   o.account.Name,
-		Server: smtp.Config{Host: o.way.Host, Port: o.way.Port, Security: securityOf(o.way.TLS), TLS: tlsConfig, Pins: pinsOf(o.way.Pins), Trace: log},
+		Server: smtp.Config{Host: o.way.Host, Port: o.way.Port, Security: securityOf(o.way.TLS), TLS: tlsConfig, Pins: accounts.Pins(o.way.Pins), Trace: log},
 		Credentials: func(ctx context.Context) (sasl.Credentials, error) {
 			secret, err := secretOf.Read(ctx)
 			if err != nil {
@@ -244,7 +241,7 @@ func (o *sender) make(ctx context.Context) (*outbox.Runner, error) {
 			return sasl.Credentials{Username: o.way.Username, Secret: string(secret), Token: o.account.Auth == config.AuthOAuth2}, nil
 		},
 		SecretEvery: accounts.SecretEvery(o.account),
-	}, store, outbox.Options{Log: log, Changed: o.report, Report: o.deliver(store), Delayed: o.deliver(store)})
+	}, store, outbox.Options{Log: o.set.users.Log, Changed: o.report, Report: o.deliver(store), Delayed: o.deliver(store)})
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.runner = r
@@ -292,24 +289,14 @@ func securityOf(s config.Security) smtp.Security {
 	}
 }
 
-func pinsOf(list []config.Pin) (pins []mailconn.Pin) {
-	for _, p := range list {
-		pins = append(pins, mailconn.Pin(p))
-	}
-	return pins
-}
-
 // Next is when mail of the account is tried next, and what keeps it from leaving, "" for
 // nothing.
 func (s *Set) Next(account string) (at time.Time, held string) {
-	s.mu.Lock()
-	one := s.senders[account]
-	s.mu.Unlock()
-	if one == nil {
+	r, known := s.runner(account)
+	switch {
+	case !known:
 		return at, "the outgoing server of account " + account + " is not known"
-	}
-	r := one.current()
-	if r == nil {
+	case r == nil:
 		return at, ""
 	}
 	status := r.Status()
@@ -336,11 +323,7 @@ func (s *Set) extensions() (list []smtp.Extensions) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, one := range s.senders {
-		e := smtp.Extensions{}
-		if r := one.current(); r != nil {
-			e = r.Extensions()
-		}
-		list = append(list, e)
+		list = append(list, extensions(one.current()))
 	}
 	return list
 }
