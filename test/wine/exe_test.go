@@ -86,13 +86,30 @@ func (p *program) command(args ...string) *exec.Cmd {
 // run runs a command and returns what it prints.
 func (p *program) run(stdin string, args ...string) string {
 	p.t.Helper()
-	cmd := p.command(args...)
-	cmd.Stdin = strings.NewReader(stdin)
-	out, err := cmd.Output()
+	out, said, err := p.once(stdin, args)
+	if err != nil && len(out)+len(said) == 0 {
+		p.t.Logf("%q: %v, and not a word: wine did not start it, which happens now and then; once more", args, err)
+		out, said, err = p.once(stdin, args)
+	}
 	if err != nil {
-		p.t.Fatalf("%q: %v\n%s\n%s", args, err, out, p.log())
+		p.t.Fatalf("%q: %v\n%s%s\n%s", args, err, out, said, p.log())
 	}
 	return string(out)
+}
+
+// once runs a command. What it says on the standard error goes through a file: an agent that
+// it starts would keep a pipe open.
+func (p *program) once(stdin string, args []string) (out, said []byte, err error) {
+	p.t.Helper()
+	file, err := os.Create(filepath.Join(p.t.TempDir(), "stderr"))
+	must(p.t, err)
+	defer file.Close()
+	cmd := p.command(args...)
+	cmd.Stdin, cmd.Stderr = strings.NewReader(stdin), file
+	out, err = cmd.Output()
+	said, readErr := os.ReadFile(file.Name())
+	must(p.t, readErr)
+	return out, said, err
 }
 
 func (p *program) log() string {
