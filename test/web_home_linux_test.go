@@ -41,6 +41,40 @@ func TestWebVerdict(t *testing.T) {
 	b.quiet(origin)
 }
 
+// Numbers and times are written as the browser itself writes them in that language.
+func TestWebNumbersAndTimes(t *testing.T) {
+	t.Parallel()
+	_, _, b, origin := withPage(t, 0)
+	b.shows("The account is up to date")
+	for _, language := range []string{"en", "de"} {
+		eval[bool](b, `localStorage.setItem("popbridge-language", args[0]); return true`, language)
+		b.reload()
+		wrong := eval[[]string](b, `const text = await import("/text.js"), language = args[0], wrong = [];
+			const compare = (got, want) => got.replaceAll("\u00a0", " ") === want.replaceAll(/[\u00a0\u202f]/g, " ") || wrong.push(got + ", want " + want);
+			for (const n of [0, 1, 12, 999, 1000, 1234.56, 99999, 100000, 1234567, 9876543210, 0.05, 2.5])
+				compare(text.number(n), new Intl.NumberFormat(language, { maximumFractionDigits: 1 }).format(n));
+			const unit = (n, unit, digits, unitDisplay) => new Intl.NumberFormat(language, { style: "unit", unit, unitDisplay, maximumFractionDigits: digits }).format(n);
+			for (const [n, shown, name, digits] of [[0, 0, "byte", 0], [1, 1, "byte", 0], [999, 999, "byte", 0], [1000, 1, "kilobyte", 0], [999499, 999, "kilobyte", 0],
+				[1.26e6, 1.26, "megabyte", 1], [12.6e6, 12.6, "megabyte", 0], [2e9, 2, "gigabyte", 1], [3.21e12, 3.21, "terabyte", 1], [4.5e15, 4500, "terabyte", 0]])
+				compare(text.size(n), unit(shown, name, digits, name === "byte" ? "long" : "short"));
+			for (const [s, n, name] of [[1, 1, "second"], [89, 89, "second"], [90, 2, "minute"], [5399, 90, "minute"], [5400, 2, "hour"], [1e6, 278, "hour"]])
+				compare(text.span(s), unit(n, name, 0, "long"));
+			const now = new Date(2026, 10, 27, 12, 0), relative = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
+			for (const [s, n, name] of [[10, 10, "second"], [59, 59, "second"], [60, 1, "minute"], [150, 3, "minute"], [3600, 1, "hour"], [80000, 22, "hour"], [86400, 1, "day"], [3 * 86400, 3, "day"], [400 * 86400, 400, "day"]])
+				for (const sign of [1, -1]) compare(text.ago(new Date(now.getTime() + sign * s * 1000).toISOString(), now), relative.format(sign * n, name));
+			for (let month = 0; month < 12; month++) for (const year of [2025, 2026]) {
+				const d = new Date(year, month, 3, 4, 5), o = { day: "numeric", month: "short", year: year === 2026 ? undefined : "numeric" };
+				compare(text.when(d.toISOString(), now), new Intl.DateTimeFormat(language, o).format(d) + ", 04:05");
+			}
+			compare(text.when(now.toISOString(), now), "12:00");
+			return wrong`, language)
+		if len(wrong) > 0 {
+			t.Errorf("%s: %q", language, wrong)
+		}
+	}
+	b.quiet(origin)
+}
+
 // The plots are of 90 days from the first week on; before it there is nothing to compare.
 func TestWebHistory(t *testing.T) {
 	t.Parallel()

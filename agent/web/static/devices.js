@@ -1,6 +1,6 @@
 // Who can log in, who is connected, and what sets a mail program up.
 import { h, svg, replace } from "./dom.js";
-import { dates, number, t, has, when, ago } from "./text.js";
+import { clock, number, t, has, when, ago } from "./text.js";
 import { ask } from "./api.js";
 import { action, confirm, copied, failed, field, icon, say, shownOnce } from "./parts.js";
 import { form } from "./form.js";
@@ -337,7 +337,7 @@ function phone(d, fresh) {
       replace(page);
       throw e;
     });
-    replace(page, h("p", {}, t("devices.phone.open", { at: dates({ hour: "2-digit", minute: "2-digit" }).format(new Date(p.until)) })),
+    replace(page, h("p", {}, t("devices.phone.open", { at: clock(new Date(p.until)) })),
       qr(p.qr, t("devices.phone.qr")), h("dl", { class: "values" }, copied(t("devices.phone.link"), p.url)),
       h("p", {}, t("devices.phone.warns")), h("p", {}, h("code", {}, p.page_fingerprint)),
       h("p", {}, t("devices.phone.authority")), h("p", {}, h("code", {}, p.fingerprint)));

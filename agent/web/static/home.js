@@ -1,6 +1,6 @@
 // Does my mail flow, what is it doing, what does it want from me?
 import { h, replace } from "./dom.js";
-import { t, dates, number, size, when, ago, span } from "./text.js";
+import { t, day, number, size, when, ago, span } from "./text.js";
 import { ask, history as days } from "./api.js";
 import { action, icon, failed, ofKind, plot } from "./parts.js";
 import { accountOf, condition, poll, since } from "./health.js";
@@ -138,7 +138,7 @@ function history() {
     if (list.length >= fewest) {
       const from = new Date(list[0].day + "T12:00:00");
       const before = Array.from({ length: Math.max(0, 90 - list.length) }, (_, i) => ({ at: new Date(from.getTime() - (90 - list.length - i) * 86400e3), messages: 0, bytes: 0 }));
-      const points = [...before, ...list.map(d => ({ ...d, at: new Date(d.day + "T12:00:00") }))].map(d => ({ ...d, label: dates({ day: "numeric", month: "short" }).format(d.at) }));
+      const points = [...before, ...list.map(d => ({ ...d, at: new Date(d.day + "T12:00:00") }))].map(d => ({ ...d, label: day(d.at) }));
       el.setAttribute("aria-labelledby", "history");
       el.append(h("h2", { id: "history" }, t("home.history")), h("div", { class: "plots" },
         plot(t("plot.mail"), points.map(d => ({ label: d.label, value: d.messages })), number), plot(t("plot.size"), points.map(d => ({ label: d.label, value: d.bytes })), size)));

@@ -17,82 +17,66 @@ export function choose(l) {
   location.reload();
 }
 
-/** A formatter is slow to make, and made once. @type {Map<string, any>} */
-const formatters = new Map();
-
-/**
- * @template T
- * @param {string} name
- * @param {() => T} make
- * @returns {T}
- */
-function made(name, make) {
-  let f = formatters.get(name);
-  if (!f) formatters.set(name, f = make());
-  return f;
-}
-
-/** @param {Intl.NumberFormatOptions} [o] */
-const numbers = o => made("n" + JSON.stringify(o ?? {}), () => new Intl.NumberFormat(language, o));
-/** @param {Intl.DateTimeFormatOptions} o */
-export const dates = o => made("d" + JSON.stringify(o), () => new Intl.DateTimeFormat(language, o));
-const relative = () => made("ago", () => new Intl.RelativeTimeFormat(language, { numeric: "auto" }));
-const clock = /** @type {Intl.DateTimeFormatOptions} */ ({ hour: "2-digit", minute: "2-digit" });
-
 /**
  * The text of an id, with {name} replaced. One with n is chosen by that number.
  * @param {string} id
  * @param {Record<string, string | number>} [values]
+ * @returns {string}
  */
 export function t(id, values = {}) {
   let entry = words[id] ?? id;
-  if (typeof entry === "object") {
-    const kind = made("plural", () => new Intl.PluralRules(language)).select(Number(values.n));
-    entry = (kind === "one" && entry.one) || entry.other;
-  }
+  if (typeof entry === "object") entry = (Number(values.n) === 1 && entry.one) || entry.other;
   return entry.replace(/\{(\w+)\}/g, (all, name) => name in values ? (typeof values[name] === "number" ? number(values[name]) : values[name]) : all);
 }
-
-// The first formatter takes the browser long: it is made while the rest of the page loads.
-numbers();
-relative();
-dates(clock);
 
 /** Whether there is such a text. @param {string} id */
 export const has = id => id in words;
 
-/** @param {any} n */
-export const number = n => numbers().format(Number(n));
+// Numbers and times are written here and not by Intl, whose first use takes the browser as
+// long as the rest of the page (docs/PERFORMANCE.md).
+
+/** A number with one decimal place at most. @param {number} n */
+export function number(n) {
+  const [whole, tenth] = String(Math.round(n * 10) / 10).split(".");
+  return whole.replace(/\B(?=(\d{3})+$)/g, t("number.group")) + (tenth ? t("number.point") + tenth : "");
+}
 
 /** A size in bytes. @param {number} n */
 export function size(n) {
-  const units = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
-  let unit = 0;
-  for (; n >= 1000 && unit < units.length - 1; unit++) n /= 1000;
-  return numbers({ style: "unit", unit: units[unit], unitDisplay: unit === 0 ? "long" : "short", maximumFractionDigits: n < 10 && unit > 1 ? 1 : 0 }).format(n);
+  if (n < 1000) return t("size.byte", { n });
+  let unit = -1;
+  for (; n >= 1000 && unit < 3; unit++) n /= 1000;
+  return number(n < 10 && unit > 0 ? n : Math.round(n)) + "\u00a0" + ["kB", "MB", "GB", "TB"][unit];
 }
+
+const two = (/** @type {number} */ n) => String(n).padStart(2, "0");
+
+/** The time of day. @param {Date} d */
+export const clock = d => two(d.getHours()) + ":" + two(d.getMinutes());
+
+/** A day, with its year if it is another one. @param {Date} d @param {number} [year] */
+export const day = (d, year = d.getFullYear()) => t(d.getFullYear() === year ? "date" : "date.year",
+  { day: String(d.getDate()), month: t("months").split(" ")[d.getMonth()], year: String(d.getFullYear()) });
 
 /** A moment, as "14:05" today and with its date otherwise. @param {string | null | undefined} at @param {Date} now */
 export function when(at, now) {
   if (!at) return "";
   const d = new Date(at);
-  const time = dates(clock).format(d);
-  if (d.toDateString() === now.toDateString()) return time;
-  return dates({ day: "numeric", month: "short", year: d.getFullYear() === now.getFullYear() ? undefined : "numeric" }).format(d) + ", " + time;
+  return (d.toDateString() === now.toDateString() ? "" : day(d, now.getFullYear()) + ", ") + clock(d);
 }
 
 /** How long ago or ahead a moment is, "4 minutes ago". @param {string | null | undefined} at @param {Date} now */
 export function ago(at, now) {
   if (!at) return "";
-  const s = (new Date(at).getTime() - now.getTime()) / 1000;
-  for (const [unit, length] of /** @type {[Intl.RelativeTimeFormatUnit, number][]} */ ([["day", 86400], ["hour", 3600], ["minute", 60]])) {
-    if (Math.abs(s) >= length) return relative().format(Math.round(s / length), unit);
-  }
-  return Math.abs(s) < 10 ? t("now") : relative().format(Math.round(s), "second");
+  const s = (new Date(at).getTime() - now.getTime()) / 1000, far = Math.abs(s);
+  if (far < 10) return t("now");
+  const [unit, length] = far >= 86400 ? ["day", 86400] : far >= 3600 ? ["hour", 3600] : far >= 60 ? ["minute", 60] : ["second", 1];
+  const n = Math.round(far / Number(length));
+  return s < 0 ? t("ago." + unit, { n }) : t("ahead." + unit, { n });
 }
 
-/** A span of seconds in words, "4 min". @param {number} s */
+/** A span of seconds in words, "4 minutes". @param {number} s */
 export function span(s) {
   const [n, unit] = s >= 5400 ? [s / 3600, "hour"] : s >= 90 ? [s / 60, "minute"] : [s, "second"];
-  return numbers({ style: "unit", unit: String(unit), unitDisplay: "long", maximumFractionDigits: 0 }).format(Math.max(1, Math.round(n)));
+  return t("span." + unit, { n: Math.max(1, Math.round(Number(n))) });
 }
