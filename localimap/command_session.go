@@ -10,6 +10,7 @@ import (
 
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/imapwire"
+	"github.com/popbridge/popbridge/internal/serving"
 )
 
 var errLogout = errors.New("the client has logged out")
@@ -37,7 +38,8 @@ func (s *session) id() (string, error) {
 	if err := r.End(); err != nil {
 		return "", err
 	}
-	s.srv.name(s, cut(oneLine(said["name"]+" "+said["version"]), maxProgram))
+	program := cut(oneLine(said["name"]+" "+said["version"]), maxProgram)
+	s.program.Store(&program)
 	s.conn.line("* ID NIL")
 	return "", nil
 }
@@ -150,14 +152,14 @@ func (s *session) authorize(name, password string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := s.srv.enter(s, login{who.User, who.Device.Name}); err != nil {
+	if err := s.srv.clients.Enter(s, serving.Login{User: who.User, Device: who.Device.Name}); err != nil {
 		return "", err
 	}
 	// The device may have been revoked or changed meanwhile. From here on
 	// Disconnect finds this session, so that a later revocation ends it.
 	again, err := s.srv.opt.Login(s.ctx, s.conn.RemoteAddr(), name, password)
 	if err != nil || again.User != who.User || again.Device.Name != who.Device.Name {
-		s.srv.exit(s)
+		s.srv.clients.Exit(s)
 		if err == nil {
 			err = no(imap.ResponseCodeAuthenticationFailed, "Authentication failed")
 		}

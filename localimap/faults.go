@@ -10,6 +10,7 @@ import (
 
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/imapwire"
+	"github.com/popbridge/popbridge/internal/serving"
 )
 
 // Response codes that go-imap has no name for.
@@ -47,6 +48,13 @@ func (s *session) response(err error) error {
 		return err
 	case errors.Is(err, context.Canceled), errors.Is(err, errClientGone):
 		return no(imap.ResponseCodeUnavailable, "The connection is closing")
+	}
+	if refused, ok := errors.AsType[*serving.Refused](err); ok {
+		code := imap.ResponseCodeUnavailable
+		if refused.Limit {
+			code = imap.ResponseCodeLimit
+		}
+		return no(code, refused.Text)
 	}
 	kind, text := fault.KindOf(err), "Internal error, see the log of the server"
 	if f, ok := errors.AsType[*fault.Error](err); ok && f.Kind != fault.Internal {

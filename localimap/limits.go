@@ -6,12 +6,7 @@ import "time"
 // (docs/client-quirks.md); a command that goes beyond is refused with NO [LIMIT]
 // or BAD, and a text that names the limit.
 const (
-	// Connections. Where those without a login are too many, the oldest of them
-	// is dropped, one that has said nothing within speakWithin first.
-	maxConnections     = 200
-	maxUnauthenticated = 50
-	maxPerDevice       = 64
-	speakWithin        = 2 * time.Second
+	maxPerDevice = 64 // connections; how many there may be in all is in internal/serving
 
 	// silentTimeout is the time from accept to the first line, or to the end of
 	// the TLS handshake where that comes first; loginTimeout is that to login, in

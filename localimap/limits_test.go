@@ -9,14 +9,13 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/rs/zerolog"
 
 	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/serving"
 	"github.com/popbridge/popbridge/internal/testkit"
 )
 
@@ -172,10 +171,10 @@ func TestOneCommandTakesLittleMemory(t *testing.T) {
 // devices.
 func TestTwoHundredConnections(t *testing.T) {
 	r := newRig(t, anyDevice)
-	for i := range maxConnections {
+	for i := range serving.MaxConnections {
 		r.idle(i, r.dial())
 	}
-	if n := r.server.Clients(); n != maxConnections {
+	if n := r.server.Clients(); n != serving.MaxConnections {
 		t.Errorf("%d clients", n)
 	}
 	k := &talk{t: t, conn: r.dial()}
@@ -200,9 +199,7 @@ func TestOthersDoNotWaitForAClientThatStopsReading(t *testing.T) {
 	idle.do("b IDLE", "+")
 	stuck := r.talk("joe")
 	stuck.do("a SELECT INBOX", "a OK")
-	for s := range r.server.logins { // no one logs in or out now
-		s.conn.writeTimeout.Store(int64(time.Second))
-	}
+	r.server.clients.Each(func(s *session, _ serving.Login, _ time.Time) { s.conn.writeTimeout.Store(int64(time.Second)) })
 	stuck.do("b FETCH 1 BODY.PEEK[]", "* 1 FETCH")
 	r.deliver("INBOX", nil, "Subject: x\r\n\r\nx\r\n")
 	idle.want("* 2 EXISTS")
@@ -328,51 +325,6 @@ func TestTheWrongProtection(t *testing.T) {
 			t.Errorf("%q is logged as %s", tt.send, got)
 		}
 	}
-}
-
-// TestCrowding: connections that make room for others are told of at once and
-// summed up in the log, until there are no more.
-func TestCrowding(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var log bytes.Buffer
-		var mu sync.Mutex
-		var told []bool
-		c := crowding{log: zerolog.New(&log), tell: func(yes bool) {
-			mu.Lock()
-			defer mu.Unlock()
-			told = append(told, yes)
-		}}
-		wantTold := func(want string) {
-			t.Helper()
-			mu.Lock()
-			defer mu.Unlock()
-			if got := fmt.Sprint(told); got != want {
-				t.Errorf("told %s, want %s", got, want)
-			}
-		}
-		for range 1000 {
-			c.add()
-		}
-		time.Sleep(sumEvery / 2)
-		synctest.Wait()
-		c.add()
-		time.Sleep(sumEvery)
-		synctest.Wait()
-		wantTold("[true]")
-		time.Sleep(sumEvery)
-		synctest.Wait()
-		wantTold("[true false]")
-		if strings.Count(log.String(), "\n") != 1 || !strings.Contains(log.String(), `"count":1001`) {
-			t.Errorf("logged %s", log.String())
-		}
-		c.add()
-		c.end()
-		c.end()
-		wantTold("[true false true false]")
-		if strings.Count(log.String(), "\n") != 2 {
-			t.Errorf("logged %s", log.String())
-		}
-	})
 }
 
 // TestACommandEndsWithItsClient: an expensive command does not go on when its

@@ -23,16 +23,14 @@ package localimap
 import (
 	"context"
 	"crypto/tls"
-	"errors"
-	"fmt"
 	"net"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
 
 	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/serving"
 )
 
 // Security says how connections are protected.
@@ -44,11 +42,6 @@ const (
 	StartTLS Security = iota // plain, no login before STARTTLS
 	Implicit                 // TLS from the first byte
 	Off                      // plain
-)
-
-const (
-	byeTimeout  = 3 * time.Second // for BYE to be written to all clients
-	joinTimeout = 5 * time.Second // for commands that are running to end
 )
 
 // Account is who has logged in. The store must stay open until Serve has returned.
@@ -84,19 +77,10 @@ type Options struct {
 
 // Server serves IMAP on any number of listeners.
 type Server struct {
-	opt Options
-
-	foreign foreign
-	crowd   crowding
-
-	mu     sync.Mutex
-	conns  int
-	anon   []*session // before login, the oldest first
-	logins map[*session]login
+	opt     Options
+	foreign serving.Rare
+	clients *serving.Server[*session]
 }
-
-// login is who a session is.
-type login struct{ user, device string }
 
 // New returns a Server.
 func New(o Options) *Server {
@@ -109,47 +93,34 @@ func New(o Options) *Server {
 	if o.Alert == nil {
 		o.Alert = func(string, string) string { return "" }
 	}
-	if o.Crowded == nil {
-		o.Crowded = func(bool) {}
-	}
-	return &Server{
-		opt: o, logins: make(map[*session]login),
-		foreign: foreign{log: o.Log}, crowd: crowding{log: o.Log, tell: o.Crowded},
-	}
+	return &Server{opt: o, clients: serving.New[*session](serving.Options{Protocol: "IMAP", PerDevice: maxPerDevice, Log: o.Log, Crowded: o.Crowded})}
 }
 
 // Clients returns how many clients are logged in.
-func (s *Server) Clients() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.logins)
+func (s *Server) Clients() (n int) {
+	s.clients.Each(func(*session, serving.Login, time.Time) { n++ })
+	return n
 }
 
 // Programs returns what the clients that are logged in call themselves (RFC 2971),
 // sorted.
 func (s *Server) Programs() (names []string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for c := range s.logins {
-		names = append(names, c.program)
-	}
+	s.clients.Each(func(c *session, _ serving.Login, _ time.Time) { names = append(names, c.named()) })
 	return distinct(names)
 }
 
 // Connected returns how many connections a device has, since when it has the
 // oldest of them, and what the programs call themselves (RFC 2971), sorted.
 func (s *Server) Connected(user, device string) (n int, since time.Time, programs []string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for c, l := range s.logins {
-		if l != (login{user, device}) {
-			continue
+	s.clients.Each(func(c *session, who serving.Login, at time.Time) {
+		if who != (serving.Login{User: user, Device: device}) {
+			return
 		}
-		if n++; n == 1 || c.enteredAt.Before(since) {
-			since = c.enteredAt
+		if n++; n == 1 || at.Before(since) {
+			since = at
 		}
-		programs = append(programs, c.program)
-	}
+		programs = append(programs, c.named())
+	})
 	return n, since, distinct(programs)
 }
 
@@ -163,12 +134,10 @@ type Session struct {
 
 // Sessions returns the connections that have logged in, in no order.
 func (s *Server) Sessions() []Session {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	list := make([]Session, 0, len(s.logins))
-	for c, l := range s.logins {
-		list = append(list, Session{User: l.user, Device: l.device, From: c.conn.RemoteAddr(), Since: c.enteredAt, Program: c.program})
-	}
+	list := []Session{}
+	s.clients.Each(func(c *session, who serving.Login, since time.Time) {
+		list = append(list, Session{User: who.User, Device: who.Device, From: c.conn.RemoteAddr(), Since: since, Program: c.named()})
+	})
 	return list
 }
 
@@ -178,61 +147,18 @@ func distinct(names []string) []string {
 	return slices.DeleteFunc(slices.Compact(names), func(n string) bool { return n == "" })
 }
 
-// name notes what the client of a session calls itself.
-func (s *Server) name(c *session, program string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c.program = program
-}
-
 // Disconnect ends the sessions of a device that was revoked or changed, with ""
-// those of all devices of the user. It
-// waits for a response that is being written, at most byeTimeout.
+// those of all devices of the user. It waits for a response that is being written, at
+// most serving.ByeTimeout.
 func (s *Server) Disconnect(user, device string) {
-	s.mu.Lock()
-	var gone []*session
-	for c, l := range s.logins {
-		if l.user == user && (device == "" || l.device == device) {
-			gone = append(gone, c)
-		}
-	}
-	s.mu.Unlock()
-	end(gone, "This device has been revoked or changed", byeTimeout)
-}
-
-// end says goodbye to sessions, and waits at most d for them to take it.
-func end(sessions []*session, why string, d time.Duration) {
-	for _, c := range sessions {
-		c.conn.bye(why)
-	}
-	timeout := time.NewTimer(d)
-	defer timeout.Stop()
-	for _, c := range sessions {
-		select {
-		case <-c.done:
-		case <-timeout.C:
-			timeout.Reset(0)
-		}
-		c.conn.abort()
-	}
+	s.clients.Disconnect(user, device, "This device has been revoked or changed")
 }
 
 // Serve accepts clients on ln until ctx ends. Then it says BYE to all of them,
-// waits until their sessions are closed, at most joinTimeout longer than the
+// waits until their sessions are closed, at most serving.JoinTimeout longer than the
 // slowest BYE, and returns nil.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
-	r := &serving{server: s, ln: ln, conns: make(map[*conn]struct{}), sessions: make(map[*session]struct{})}
-	r.ctx, r.abort = context.WithCancel(context.WithoutCancel(ctx))
-	defer r.abort()
-	defer s.crowd.end()
-	stop := context.AfterFunc(ctx, func() { _ = ln.Close() }) // ends accept
-	defer stop()
-	err := r.accept()
-	if ctx.Err() != nil {
-		err = nil
-	} else if err != nil {
-		err = fmt.Errorf("accept IMAP clients: %w", err)
-	}
-	_ = ln.Close() // closed already where ctx ended
-	return errors.Join(err, r.drain())
+	return s.clients.Serve(ctx, ln, func(ctx context.Context, c net.Conn, closed func()) *session {
+		return newSession(s, newConn(ctx, c, closed))
+	})
 }

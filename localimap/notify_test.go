@@ -401,7 +401,7 @@ func TestNotifyOfARestrictedDevice(t *testing.T) {
 func TestNotifyEndsASilentClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ours, theirs := net.Pipe()
-		s := newSession(&serving{server: New(Options{})}, newConn(t.Context(), ours, func() {}))
+		s := newSession(New(Options{}), newConn(t.Context(), ours, func() {}))
 		s.user, s.notify, s.conn.between = "joe", &notification{}, true
 		s.conn.start()
 		start := time.Now()

@@ -50,7 +50,7 @@ func TestABurstIsTold(t *testing.T) {
 func TestStillHere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ours, theirs := net.Pipe()
-		s := newSession(&serving{server: New(Options{})}, newConn(t.Context(), ours, func() {}))
+		s := newSession(New(Options{}), newConn(t.Context(), ours, func() {}))
 		s.user = "joe"
 		s.conn.start()
 		done := make(chan struct{})

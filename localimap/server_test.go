@@ -16,6 +16,7 @@ import (
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
 
+	"github.com/popbridge/popbridge/internal/serving"
 	"github.com/popbridge/popbridge/internal/testkit"
 )
 
@@ -201,13 +202,13 @@ func TestTooManyConnections(t *testing.T) {
 	extra.do("b LOGIN joe pw", "b OK")
 
 	var anonymous []*talk
-	for range maxUnauthenticated {
+	for range serving.MaxUnauthenticated {
 		anonymous = append(anonymous, r.talk(""))
 	}
 	// The oldest that has said nothing for a while makes room for another; when
 	// there is none, the oldest does.
 	anonymous[0].do("a NOOP", "a OK")
-	time.Sleep(speakWithin)
+	time.Sleep(serving.SpeakWithin)
 	for _, k := range anonymous[2:] { // a little speech
 		k.do("a NOOP", "a OK")
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/popbridge/popbridge/internal/imapwire"
 	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/serving"
 )
 
 const (
@@ -43,24 +44,21 @@ const (
 // session is one client. All of it belongs to one goroutine, but for what says
 // otherwise.
 type session struct {
-	run  *serving
 	srv  *Server
 	conn *conn
 	in   *imapwire.Reader
 	log  zerolog.Logger
 	ctx  context.Context // ends when the connection does
-	done chan struct{}   // closed at the end of the session
 
 	checking atomic.Bool // a password is being checked
 
-	clear     bool   // no one may log in before STARTTLS
-	user      string // empty before login
-	store     scope
-	enteredAt time.Time // guarded by Server.mu
-	tag       string    // of the command
-	name      string    // of the command, in capitals
-	utf8      bool      // names of mailboxes are UTF-8 (RFC 6855 section 3, RFC 9051 section 5.1)
-	program   string    // what the client calls itself; guarded by Server.mu
+	clear   bool   // no one may log in before STARTTLS
+	user    string // empty before login
+	store   scope
+	tag     string                 // of the command
+	name    string                 // of the command, in capitals
+	utf8    bool                   // names of mailboxes are UTF-8 (RFC 6855 section 3, RFC 9051 section 5.1)
+	program atomic.Pointer[string] // what the client calls itself
 	enabled
 
 	view   *view         // nil unless a mailbox is selected
@@ -77,8 +75,8 @@ var (
 	limitsLoggedIn  = imapwire.Limits{Line: maxCommand, String: maxString, Held: maxLiterals, Skip: appendLimit}
 )
 
-func newSession(r *serving, c *conn) *session {
-	s := &session{run: r, srv: r.server, conn: c, ctx: c.ctx, log: r.server.opt.Log, done: make(chan struct{})}
+func newSession(srv *Server, c *conn) *session {
+	s := &session{srv: srv, conn: c, ctx: c.ctx, log: srv.opt.Log}
 	s.in = imapwire.NewReader(c, limitsAnonymous, func() error {
 		c.line("+ Go on")
 		return c.flush()
@@ -100,9 +98,9 @@ func (s *session) quiet() time.Duration {
 	return stallTimeout
 }
 
-// serve speaks with the client until one of them ends it. A panic outside a command
+// Serve speaks with the client until one of them ends it. A panic outside a command
 // ends the connection and not the program.
-func (s *session) serve() {
+func (s *session) Serve() {
 	defer s.close()
 	defer func() {
 		if p := recover(); p != nil {
@@ -119,8 +117,34 @@ func (s *session) serve() {
 	s.clear = s.srv.opt.Security == StartTLS
 	s.conn.line("* OK [CAPABILITY %s] IMAP server ready", s.capabilities())
 	bye := s.commands()
-	s.srv.release(s) // before the client sees the end
+	s.srv.clients.Release(s) // before the client sees the end
 	s.conn.finish(bye)
+}
+
+// Refuse tells the client why it is not served.
+func (s *session) Refuse(why *serving.Refused) {
+	if s.srv.opt.Security == Implicit && s.secure() != nil { // it could not be read
+		return
+	}
+	text := why.Text
+	if why.Limit {
+		text = "[LIMIT] " + text
+	}
+	s.conn.finish(text)
+}
+
+// Bye, Abort, Heard and Checking are of serving.Session.
+func (s *session) Bye(why string) { s.conn.bye(why) }
+func (s *session) Abort()         { s.conn.abort() }
+func (s *session) Heard() bool    { return s.conn.heard.Load() }
+func (s *session) Checking() bool { return s.checking.Load() }
+
+// named is what the client calls itself; it may be empty.
+func (s *session) named() string {
+	if name := s.program.Load(); name != nil {
+		return *name
+	}
+	return ""
 }
 
 // close gives up what the session holds.
@@ -131,8 +155,6 @@ func (s *session) close() {
 	if s.user != "" {
 		s.log.Debug().Str("user", s.user).Msg("IMAP client disconnected")
 	}
-	s.run.leave(s)
-	close(s.done)
 }
 
 // commands runs commands until the connection ends, and returns what is to be said
@@ -327,7 +349,7 @@ func (s *session) noteAsked() {
 func (s *session) secure() error {
 	err := s.conn.secure(s.srv.opt.TLS)
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
-		s.srv.foreign.add(s.conn, "a client sent plain text where the IMAP server expects TLS",
+		s.noteForeign("a client sent plain text where the IMAP server expects TLS",
 			"set the client to SSL/TLS, which [lan] and tls = \"implicit\" below [imap] want")
 	}
 	return err

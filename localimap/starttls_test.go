@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/popbridge/popbridge/internal/serving"
 	"github.com/popbridge/popbridge/internal/testkit"
 )
 
@@ -69,7 +70,7 @@ func TestRefusalUnderTLS(t *testing.T) {
 		return bufio.NewReader(tls.Client(r.dial(), clientTLS(&tls.Config{RootCAs: ca.CertPool})))
 	}
 	var oldest *bufio.Reader
-	for range maxUnauthenticated + 1 {
+	for range serving.MaxUnauthenticated + 1 {
 		k := dial()
 		if got, err := k.ReadString('\n'); err != nil || !strings.HasPrefix(got, "* OK [CAPABILITY") {
 			t.Fatalf("%q, %v", got, err)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/serving"
 )
 
 var (
@@ -102,14 +103,14 @@ func (s *session) authorize(name, password string) reply {
 	if err != nil {
 		return s.notLoggedIn(err)
 	}
-	if err := s.srv.enter(s, login{who.User, who.Device}); err != nil {
-		return s.replyTo(err)
+	if err := s.srv.clients.Enter(s, serving.Login{User: who.User, Device: who.Device}); err != nil {
+		return reply{code: 454, enhanced: "4.7.0", text: err.Error()}
 	}
 	// The device may have been revoked or changed meanwhile. From here on
 	// Disconnect finds this session, so that a later revocation ends it.
 	again, err := s.srv.opt.Login(s.ctx, s.conn.RemoteAddr(), name, password)
 	if err != nil || again.User != who.User || again.Device != who.Device {
-		s.srv.exit(s)
+		s.srv.clients.Exit(s)
 		if err == nil {
 			err = fault.New(fault.Auth, "user name or password refused", "")
 		}

@@ -50,7 +50,7 @@ func (s *session) receive() reply {
 		return r
 	}
 	if err == nil {
-		err = s.who.Submit(s.run.ctx, sub)
+		err = s.who.Submit(s.run, sub)
 	}
 	if err != nil {
 		return s.replyTo(err)

@@ -5,12 +5,7 @@ import "time"
 // What a client may take. All of them are far above what mail programs ask for; what
 // goes beyond is refused, with a text that names the limit.
 const (
-	// Connections. Where those without a login are too many, the oldest of them
-	// is dropped, one that has said nothing within speakWithin first.
-	maxConnections     = 200
-	maxUnauthenticated = 50
-	maxPerDevice       = 32
-	speakWithin        = 2 * time.Second
+	maxPerDevice = 32 // connections; how many there may be in all is in internal/serving
 
 	// silentTimeout is the time from accept to the first line, or to the end of
 	// the TLS handshake where that comes first; loginTimeout is that to login, in
@@ -26,9 +21,6 @@ const (
 	// closeTimeout that of the last one.
 	flushTimeout = 30 * time.Second
 	closeTimeout = 2 * time.Second
-
-	byeTimeout  = 3 * time.Second // for goodbye to be written to all clients, and messages to be submitted
-	joinTimeout = 5 * time.Second // for what is running to end
 
 	// maxLine is a command with its line end, and a response of SASL (RFC 4954 section
 	// 4: 12,288 octets); maxSkip is what is read of a longer one before the connection

@@ -16,12 +16,14 @@ type script struct {
 	in       io.Reader
 	piece    int // octets of one read at most
 
-	mu  sync.Mutex
-	out strings.Builder
+	mu     sync.Mutex
+	out    strings.Builder
+	closed chan struct{}
+	once   sync.Once
 }
 
 func (s *script) Read(p []byte) (int, error)       { return s.in.Read(p[:min(len(p), s.piece)]) }
-func (s *script) Close() error                     { return nil }
+func (s *script) Close() error                     { s.once.Do(func() { close(s.closed) }); return nil }
 func (s *script) RemoteAddr() net.Addr             { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1} }
 func (s *script) LocalAddr() net.Addr              { return s.RemoteAddr() }
 func (s *script) SetDeadline(time.Time) error      { return nil }
@@ -34,16 +36,37 @@ func (s *script) Write(p []byte) (int, error) {
 	return s.out.Write(p)
 }
 
+// only is a listener with one client.
+type only struct {
+	client chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (o *only) Accept() (net.Conn, error) {
+	select {
+	case c := <-o.client:
+		return c, nil
+	case <-o.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (o *only) Close() error   { o.once.Do(func() { close(o.closed) }); return nil }
+func (o *only) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1} }
+
 // play has a client say all of in, in pieces, and returns the replies.
 func (r *server) play(in io.Reader, piece int) string {
-	c := &script{in: in, piece: piece}
-	run := &serving{server: r.server, conns: make(map[*conn]struct{}), sessions: make(map[*session]struct{})}
-	run.ctx, run.abort = context.WithCancel(context.Background())
-	defer run.abort()
-	run.start(c)
-	run.open.Wait()
-	if len(run.conns)+len(run.sessions) > 0 || len(r.server.anon)+len(r.server.logins)+r.server.conns > 0 {
-		r.t.Errorf("%d connections and %d sessions are left", len(run.conns), len(run.sessions))
+	c := &script{in: in, piece: piece, closed: make(chan struct{})}
+	ln := &only{client: make(chan net.Conn, 1), closed: make(chan struct{})}
+	ln.client <- c
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		<-c.closed
+		cancel()
+	}()
+	if err := r.server.Serve(ctx, ln); err != nil {
+		r.t.Error(err)
 	}
 	return c.out.String()
 }

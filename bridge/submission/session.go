@@ -11,17 +11,18 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"github.com/popbridge/popbridge/internal/serving"
 )
 
 // session is one client. All of it belongs to one goroutine, but for what says
 // otherwise.
 type session struct {
-	run  *serving
+	run  context.Context // ends with the server
 	srv  *Server
 	conn *conn
 	log  zerolog.Logger
 	ctx  context.Context // ends when the connection does
-	done chan struct{}   // closed at the end of the session
 
 	checking atomic.Bool // a password is being checked
 
@@ -67,8 +68,8 @@ var commands = map[string]command{
 	"QUIT":     {nothing, (*session).quit},
 }
 
-func newSession(r *serving, c *conn) *session {
-	s := &session{run: r, srv: r.server, conn: c, ctx: c.ctx, log: r.server.opt.Log, done: make(chan struct{})}
+func newSession(run context.Context, srv *Server, c *conn) *session {
+	s := &session{run: run, srv: srv, conn: c, ctx: c.ctx, log: srv.opt.Log}
 	c.quiet = s.quiet
 	return s
 }
@@ -84,13 +85,9 @@ func (s *session) quiet() time.Duration {
 	return time.Until(s.conn.began.Add(silentTimeout))
 }
 
-// serve speaks with the client until one of them ends it. A panic ends the connection
+// Serve speaks with the client until one of them ends it. A panic ends the connection
 // and not the program.
-func (s *session) serve() {
-	defer func() {
-		s.run.leave(s)
-		close(s.done)
-	}()
+func (s *session) Serve() {
 	defer func() {
 		if p := recover(); p != nil {
 			s.log.Error().Interface("panic", p).Bytes("stack", debug.Stack()).Str("command", s.verb).Msg("SMTP command failed")
@@ -106,9 +103,23 @@ func (s *session) serve() {
 	s.clear = s.srv.opt.Security == StartTLS
 	s.conn.reply(reply{code: 220, text: "localhost ESMTP server ready"})
 	last := s.commands()
-	s.srv.release(s) // before the client sees the end
+	s.srv.clients.Release(s) // before the client sees the end
 	s.conn.finish(last)
 }
+
+// Refuse tells the client why it is not served.
+func (s *session) Refuse(why *serving.Refused) {
+	if s.srv.opt.Security == Implicit && s.secure() != nil { // it could not be read
+		return
+	}
+	s.conn.finish(reply{code: 421, enhanced: "4.3.2", text: why.Text})
+}
+
+// Bye, Abort, Heard and Checking are of serving.Session.
+func (s *session) Bye(why string) { s.conn.bye(why) }
+func (s *session) Abort()         { s.conn.abort() }
+func (s *session) Heard() bool    { return s.conn.heard.Load() }
+func (s *session) Checking() bool { return s.checking.Load() }
 
 // commands runs commands until the connection ends, and returns the last reply.
 func (s *session) commands() reply {
@@ -175,7 +186,7 @@ func (s *session) unknown(err error) reply {
 	r := reply{code: 500, enhanced: "5.5.1", text: "The command is not known"}
 	switch {
 	case !s.greeted && !s.entered:
-		s.srv.foreign.log(s.warn("it is a web browser or another program that has the wrong port"), "a client that does not speak SMTP was disconnected")
+		s.srv.foreign.Log(s.warn("it is a web browser or another program that has the wrong port"), "a client that does not speak SMTP was disconnected")
 		r.text, r.last = "This is an SMTP server", true
 	case s.doubt, s.bad > maxBad:
 		r.code, r.enhanced, r.text, r.last = 421, "4.7.0", "Too many lines that are no commands", true
@@ -198,7 +209,7 @@ func (s *session) beganTLS() bool {
 	if err != nil || first[0] != tlsHandshake {
 		return false
 	}
-	s.srv.foreign.log(s.warn("set the client to STARTTLS, or to no encryption where [smtp] tls is \"off\"; or set [smtp] tls = \"implicit\""),
+	s.srv.foreign.Log(s.warn("set the client to STARTTLS, or to no encryption where [smtp] tls is \"off\"; or set [smtp] tls = \"implicit\""),
 		"a client began TLS at once, where the SMTP server does not expect it")
 	return true
 }
@@ -256,7 +267,7 @@ func (s *session) startTLS(arg string) reply {
 func (s *session) secure() error {
 	err := s.conn.secure(s.srv.opt.TLS)
 	if _, plain := errors.AsType[tls.RecordHeaderError](err); plain {
-		s.srv.foreign.log(s.warn("set the client to SSL/TLS, which [lan] and tls = \"implicit\" below [smtp] want"),
+		s.srv.foreign.Log(s.warn("set the client to SSL/TLS, which [lan] and tls = \"implicit\" below [smtp] want"),
 			"a client sent plain text where the SMTP server expects TLS")
 	}
 	return err

@@ -24,16 +24,14 @@ package submission
 import (
 	"context"
 	"crypto/tls"
-	"errors"
-	"fmt"
 	"io"
 	"net"
-	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
 
 	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/serving"
 )
 
 // Security says how connections are protected.
@@ -103,17 +101,9 @@ type Submission struct {
 // Server takes mail on any number of listeners.
 type Server struct {
 	opt     Options
-	foreign rare
-	crowd   rare
-
-	mu     sync.Mutex
-	conns  int
-	anon   []*session // before login, the oldest first
-	logins map[*session]login
+	foreign serving.Rare
+	clients *serving.Server[*session]
 }
-
-// login is who a session is.
-type login struct{ user, device string }
 
 // New returns a Server.
 func New(o Options) *Server {
@@ -123,7 +113,7 @@ func New(o Options) *Server {
 	if o.UTF8 == nil {
 		o.UTF8 = func() bool { return false }
 	}
-	return &Server{opt: o, logins: make(map[*session]login)}
+	return &Server{opt: o, clients: serving.New[*session](serving.Options{Protocol: "SMTP", PerDevice: maxPerDevice, Log: o.Log})}
 }
 
 // maxSize is what is announced.
@@ -139,34 +129,17 @@ func atMost(limit int64) int64 {
 
 // Disconnect ends the sessions of a device that was revoked or changed, with ""
 // those of all devices of the user. A message that is being received is not
-// submitted; one that is whole already is. It waits at most byeTimeout.
+// submitted; one that is whole already is. It waits at most serving.ByeTimeout.
 func (s *Server) Disconnect(user, device string) {
-	s.mu.Lock()
-	var gone []*session
-	for c, l := range s.logins {
-		if l.user == user && (device == "" || l.device == device) {
-			gone = append(gone, c)
-		}
-	}
-	s.mu.Unlock()
-	end(gone, "This device has been revoked or changed")
+	s.clients.Disconnect(user, device, "This device has been revoked or changed")
 }
 
 // Serve accepts clients on ln until ctx ends. Then it says goodbye to all of them,
-// waits until their sessions are closed, at most byeTimeout and joinTimeout, and
-// returns nil. A message whose last line has come by then is submitted.
+// waits until their sessions are closed, at most serving.ByeTimeout and
+// serving.JoinTimeout, and returns nil. A message whose last line has come by then is
+// submitted.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
-	r := &serving{server: s, ln: ln, conns: make(map[*conn]struct{}), sessions: make(map[*session]struct{})}
-	r.ctx, r.abort = context.WithCancel(context.WithoutCancel(ctx))
-	defer r.abort()
-	stop := context.AfterFunc(ctx, func() { _ = ln.Close() }) // ends accept
-	defer stop()
-	err := r.accept()
-	if ctx.Err() != nil {
-		err = nil
-	} else if err != nil {
-		err = fmt.Errorf("accept SMTP clients: %w", err)
-	}
-	_ = ln.Close() // closed already where ctx ended
-	return errors.Join(err, r.drain())
+	return s.clients.Serve(ctx, ln, func(ctx context.Context, c net.Conn, closed func()) *session {
+		return newSession(ctx, s, newConn(ctx, c, closed))
+	})
 }
