@@ -26,7 +26,8 @@ type wayOut struct {
 	ca      *testkit.TLS
 }
 
-func newWayOut(t *testing.T) *wayOut {
+// security is that of both of its servers.
+func newWayOut(t *testing.T, security string) *wayOut {
 	rig.Need(t, "dovecot", "postfix")
 	rig.NeedRoot(t)
 	w := &wayOut{ca: testkit.CA(t)}
@@ -39,6 +40,7 @@ func newWayOut(t *testing.T) *wayOut {
 	t.Cleanup(func() { must(t, w.postfix.Stop()) })
 	w.Popbridge, err = rig.NewPopbridge(binary, t.TempDir())
 	must(t, err)
+	w.TLS = security
 	must(t, w.ServeSMTP())
 	w.account = rig.Account{Name: "home", Host: "127.0.0.1", Port: w.dovecot.POP3S, TLS: "implicit", CAFile: w.ca.CAFile, Username: "ann", Password: rig.Password, User: localUser,
 		PollEvery: "1h", Address: "ann@example.org", SendHost: "127.0.0.1", SendPort: w.postfix.SMTPS, SendTLS: "implicit"}
@@ -120,7 +122,7 @@ func (w *wayOut) count(t *testing.T, mailbox string) int {
 func TestProgramsSend(t *testing.T) {
 	rig.Need(t, "curl", "swaks", "msmtp", "python3", "git")
 	t.Parallel()
-	w := newWayOut(t)
+	w := newWayOut(t, "off")
 	body := "Grüße,\r\n.\r\n..two\r\nFrom here\r\n \r\n\r\n"
 	message := func(subject string) string {
 		return "From: Ann <ann@example.org>\r\nTo: bob@example.org\r\nBcc: carol@example.org\r\nSubject: " + subject + "\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n" + body
@@ -179,7 +181,7 @@ s.quit()`, port, devicePw)
 func TestSendsOffline(t *testing.T) {
 	rig.Need(t, "chromium")
 	t.Parallel()
-	w := newWayOut(t)
+	w := newWayOut(t, "off")
 	w.postfix.Halt()
 	for _, subject := range []string{"first", "second"} {
 		w.hand(t, subject)

@@ -1,0 +1,151 @@
+package test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/emersion/go-imap/v2"
+
+	"github.com/popbridge/popbridge/test/rig"
+)
+
+// A person sends with Thunderbird, which client-setup has set up: a message that was a
+// draft first, an answer, 20 MB, and one while the provider cannot be reached. All of it
+// arrives as Thunderbird wrote it, and Sent has each once.
+func TestThunderbirdSends(t *testing.T) {
+	rig.Need(t, "thunderbird", "certutil")
+	t.Parallel()
+	w := newWayOut(t, "starttls")
+	asked := []byte("From: bob@example.org\r\nTo: ann@example.org\r\nSubject: a question\r\nMessage-ID: <question@example.org>\r\nDate: Mon, 2 Jun 2025 10:00:00 +0000\r\n\r\nWhen?\r\n")
+	must(t, w.dovecot.Put("ann", asked))
+	command(t, w.Popbridge, 0, "sync")
+	b := w.thunderbird(t)
+	b.script(t, nil, `await tb.openAccount(args[0])`, devicePw)
+	b.script(t, nil, `await tb.until("INBOX", () => "INBOX" in tb.folders()); await tb.open("INBOX", 1)`)
+
+	// The password is asked for once for sending, and kept.
+	b.script(t, nil, `
+		const w = await tb.write();
+		tb.fill(w, { to: "bob@example.org", bcc: "carol@example.org", subject: "first", text: "From here\n.\nGrüße\n" });
+		await tb.saveDraft(w);
+		await tb.send(w, tb.answer(args[0]));
+	`, devicePw)
+	w.arrivedAsSent(t, 1, "first")
+
+	b.script(t, nil, `
+		const w = await tb.write("INBOX", "question@example.org");
+		tb.fill(w, { text: "At five.\n" });
+		await tb.send(w);
+	`)
+	if answer := w.arrivedAsSent(t, 2, "Re: a question"); !bytes.Contains(answer, []byte("\r\nIn-Reply-To: <question@example.org>\r\n")) {
+		t.Errorf("the answer does not name what it answers: %q", clip(answer))
+	}
+	if flags := flagsOf(t, w.Popbridge, "INBOX")[sum(asked)]; !slices.Contains(flags, imap.FlagAnswered) {
+		t.Errorf("what was answered has the flags %v", flags)
+	}
+
+	large := make([]byte, 20<<20)
+	for i, random := 0, rand.New(rand.NewPCG(1, 2)); i < len(large); i++ {
+		large[i] = byte(random.Uint32())
+	}
+	file := filepath.Join(w.Dir, "large.bin")
+	must(t, os.WriteFile(file, large, 0o600))
+	b.script(t, nil, `
+		const w = await tb.write();
+		await tb.fill(w, { to: "bob@example.org", subject: "large", text: "attached\n", file: args[0] });
+		await tb.send(w, tb.accept("the question whether so much is to be sent"));
+	`, file)
+	if got := attached(w.arrivedAsSent(t, 3, "large")); !bytes.Equal(got, large) {
+		t.Errorf("the attachment has arrived with %d bytes, not as it was", len(got))
+	}
+
+	w.postfix.Halt()
+	b.script(t, nil, `
+		const w = await tb.write();
+		tb.fill(w, { to: "bob@example.org", subject: "offline", text: "later\n" });
+		await tb.send(w);
+		await tb.list("Outbox");
+		await tb.open("Outbox", 1);
+	`)
+	must(t, b.Screenshot(artefact(t, "thunderbird-outbox.png")))
+	must(t, w.postfix.Resume(context.WithoutCancel(t.Context())))
+	command(t, w.Popbridge, 0, "sync") // shows that the provider is back
+	w.arrivedAsSent(t, 4, "offline")
+	w.sent(t, 4)
+	b.script(t, nil, `await tb.counted("Outbox", 0)`)
+	if n := w.count(t, "Drafts"); n != 0 {
+		t.Errorf("%d messages in Drafts", n)
+	}
+	commands, err := b.Sent()
+	must(t, err)
+	own := 0 // the copies that it saves itself
+	for _, c := range commands {
+		if strings.HasPrefix(c, `append "Sent"`) {
+			own++
+		}
+	}
+	if own != 4 {
+		t.Errorf("Thunderbird has saved %d copies of its own, want 4: %q", own, commands)
+	}
+	command(t, w.Popbridge, 0, "check")
+}
+
+// thunderbird starts a Thunderbird that client-setup has set up.
+func (w *wayOut) thunderbird(t *testing.T) *thunderbird {
+	t.Helper()
+	home := t.TempDir()
+	w.Env = append(w.Env, "HOME="+home)
+	command(t, w.Popbridge, 0, "client-setup", "--thunderbird")
+	profile := filepath.Join(home, ".thunderbird", "popbridge")
+	write(t, filepath.Join(profile, "user.js"), rig.ThunderbirdAutomation)
+	trust(t, w.Popbridge, profile)
+	return startThunderbirdAt(t, "thunderbird", home, profile)
+}
+
+// arrivedAsSent returns the n-th message of Bob, which is byte for byte what Sent has,
+// but for what a mail server adds at its top, and Bcc.
+func (w *wayOut) arrivedAsSent(t *testing.T, n int, subject string) []byte {
+	t.Helper()
+	got := w.arrives(t, n, subject, nil)
+	w.sent(t, n)
+	for _, m := range fetchAll(t, w.Popbridge, "Sent") {
+		if !bytes.Contains(m.body, []byte("\r\nSubject: "+subject+"\r\n")) {
+			continue
+		}
+		want := withoutField(m.body, "Bcc")
+		if !bytes.HasSuffix(got, want) {
+			t.Errorf("%s: what has arrived is not what Sent has: %s", subject, firstDifference(got, want))
+		}
+		return got
+	}
+	t.Fatalf("%s is not in Sent", subject)
+	return nil
+}
+
+// withoutField takes a field of one line out of a header.
+func withoutField(raw []byte, name string) []byte {
+	head, body, _ := bytes.Cut(raw, []byte("\r\n\r\n"))
+	var b bytes.Buffer
+	for line := range bytes.SplitSeq(head, []byte("\r\n")) {
+		if !strings.HasPrefix(strings.ToLower(string(line)), strings.ToLower(name)+":") {
+			b.Write(append(line, "\r\n"...))
+		}
+	}
+	return append(append(b.Bytes(), "\r\n"...), body...)
+}
+
+// attached decodes what a message has in base64.
+func attached(raw []byte) []byte {
+	_, raw, _ = bytes.Cut(raw, []byte("\r\nContent-Transfer-Encoding: base64"))
+	_, raw, _ = bytes.Cut(raw, []byte("\r\n\r\n"))
+	raw, _, _ = bytes.Cut(raw, []byte("\r\n--"))
+	decoded, _ := base64.StdEncoding.AppendDecode(nil, bytes.ReplaceAll(raw, []byte("\r\n"), nil))
+	return decoded
+}
