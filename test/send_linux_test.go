@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net/smtp"
 	"os"
 	"os/exec"
@@ -209,14 +210,22 @@ func TestSendsOffline(t *testing.T) {
 // hand hands a message over.
 func (w *wayOut) hand(t *testing.T, subject string) {
 	t.Helper()
+	w.handOver(t, fmt.Sprintf("From: ann@example.org\r\nTo: bob@example.org\r\nSubject: %s\r\n\r\nhello\r\n", subject))
+}
+
+func (w *wayOut) handOver(t *testing.T, message string) {
+	t.Helper()
 	c, err := smtp.Dial(rig.Addr(w.SMTP))
 	must(t, err)
+	if w.TLS == "starttls" {
+		must(t, c.StartTLS(trusting(t, w.Popbridge)))
+	}
 	must(t, c.Auth(smtp.PlainAuth("", localUser, devicePw, "127.0.0.1")))
 	must(t, c.Mail("ann@example.org"))
 	must(t, c.Rcpt("bob@example.org"))
 	to, err := c.Data()
 	must(t, err)
-	_, err = fmt.Fprintf(to, "From: ann@example.org\r\nTo: bob@example.org\r\nSubject: %s\r\n\r\nhello\r\n", subject)
+	_, err = io.WriteString(to, message)
 	must(t, err)
 	must(t, to.Close())
 	must(t, c.Quit())

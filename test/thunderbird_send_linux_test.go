@@ -7,11 +7,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
-
-	"github.com/emersion/go-imap/v2"
 
 	"github.com/popbridge/popbridge/test/rig"
 )
@@ -23,9 +20,7 @@ func TestThunderbirdSends(t *testing.T) {
 	rig.Need(t, "thunderbird", "certutil")
 	t.Parallel()
 	w := newWayOut(t, "starttls")
-	asked := []byte("From: bob@example.org\r\nTo: ann@example.org\r\nSubject: a question\r\nMessage-ID: <question@example.org>\r\nDate: Mon, 2 Jun 2025 10:00:00 +0000\r\n\r\nWhen?\r\n")
-	must(t, w.dovecot.Put("ann", asked))
-	command(t, w.Popbridge, 0, "sync")
+	w.isAsked(t)
 	b := w.thunderbird(t)
 	b.script(t, nil, `await tb.openAccount(args[0])`, devicePw)
 	b.script(t, nil, `await tb.until("INBOX", () => "INBOX" in tb.folders()); await tb.open("INBOX", 1)`)
@@ -44,12 +39,7 @@ func TestThunderbirdSends(t *testing.T) {
 		tb.fill(w, { text: "At five.\n" });
 		await tb.send(w);
 	`)
-	if answer := w.arrivedAsSent(t, 2, "Re: a question"); !bytes.Contains(answer, []byte("\r\nIn-Reply-To: <question@example.org>\r\n")) {
-		t.Errorf("the answer does not name what it answers: %q", clip(answer))
-	}
-	if flags := flagsOf(t, w.Popbridge, "INBOX")[sum(asked)]; !slices.Contains(flags, imap.FlagAnswered) {
-		t.Errorf("what was answered has the flags %v", flags)
-	}
+	w.hasAnswered(t, w.arrivedAsSent(t, 2, "Re: a question"))
 
 	large := make([]byte, 20<<20)
 	for i, random := 0, rand.New(rand.NewPCG(1, 2)); i < len(large); i++ {
@@ -107,38 +97,6 @@ func (w *wayOut) thunderbird(t *testing.T) *thunderbird {
 	write(t, filepath.Join(profile, "user.js"), rig.ThunderbirdAutomation)
 	trust(t, w.Popbridge, profile)
 	return startThunderbirdAt(t, "thunderbird", home, profile)
-}
-
-// arrivedAsSent returns the n-th message of Bob, which is byte for byte what Sent has,
-// but for what a mail server adds at its top, and Bcc.
-func (w *wayOut) arrivedAsSent(t *testing.T, n int, subject string) []byte {
-	t.Helper()
-	got := w.arrives(t, n, subject, nil)
-	w.sent(t, n)
-	for _, m := range fetchAll(t, w.Popbridge, "Sent") {
-		if !bytes.Contains(m.body, []byte("\r\nSubject: "+subject+"\r\n")) {
-			continue
-		}
-		want := withoutField(m.body, "Bcc")
-		if !bytes.HasSuffix(got, want) {
-			t.Errorf("%s: what has arrived is not what Sent has: %s", subject, firstDifference(got, want))
-		}
-		return got
-	}
-	t.Fatalf("%s is not in Sent", subject)
-	return nil
-}
-
-// withoutField takes a field of one line out of a header.
-func withoutField(raw []byte, name string) []byte {
-	head, body, _ := bytes.Cut(raw, []byte("\r\n\r\n"))
-	var b bytes.Buffer
-	for line := range bytes.SplitSeq(head, []byte("\r\n")) {
-		if !strings.HasPrefix(strings.ToLower(string(line)), strings.ToLower(name)+":") {
-			b.Write(append(line, "\r\n"...))
-		}
-	}
-	return append(append(b.Bytes(), "\r\n"...), body...)
 }
 
 // attached decodes what a message has in base64.
