@@ -97,7 +97,7 @@ func TestMbsyncWhileMailIsSent(t *testing.T) {
 	sync := func(folders map[string]int) {
 		t.Helper()
 		for range 2 {
-			t.Log(program(t, w.Dir, "mbsync", "-c", rc, "popbridge"))
+			program(t, w.Dir, "mbsync", "-c", rc, "popbridge")
 			for folder, want := range folders {
 				near, far := len(maildir(t, filepath.Join(s.dir, folder))), w.count(t, folder)
 				if near != want || far != want {
@@ -138,4 +138,9 @@ func TestMbsyncWhileMailIsSent(t *testing.T) {
 	w.sent(t, 3)
 	own("three")
 	sync(map[string]int{"INBOX": 1, "Outbox": 0, "Sent": 3})
+	// What nobody has handed over is refused in Outbox; the rest goes on.
+	write(t, filepath.Join(s.dir, "Outbox", "cur", "17500.M1P1.stray:2,S"), letter("stray"))
+	if out := program(t, w.Dir, "mbsync", "-c", rc, "popbridge"); !strings.Contains(out, "refuses to store message") || w.count(t, "Outbox") != 0 {
+		t.Errorf("Outbox has %d messages, mbsync says %s", w.count(t, "Outbox"), out)
+	}
 }
