@@ -86,8 +86,8 @@ func (t *tx) findSaved(b *box, o *outgoingRow) (found savedCopy, err error) {
 	var list []candidate
 	err = t.rows(`SELECT uid, hash, m.size, coalesce(h.data, '') FROM (SELECT * FROM message WHERE mailbox_id = ? ORDER BY uid DESC LIMIT ?) m
 		JOIN content c ON c.id = m.content_id LEFT JOIN header h ON h.content_id = c.id AND version = ?
-		WHERE saved_at >= ? AND system & ? = 0 AND NOT missing AND NOT EXISTS (SELECT 1 FROM outgoing WHERE copy_box = mailbox_id AND copy_uid = m.uid) ORDER BY uid`,
-		[]any{b.ID, savedAmong, message.SummaryVersion, o.QueuedAt.Add(-savedBefore).Unix(), int64(mailflags.Deleted)},
+		WHERE saved_at >= ? AND system & ? = 0 AND NOT missing AND uid NOT IN (SELECT copy_uid FROM outgoing WHERE copy_box = ?) ORDER BY uid`,
+		[]any{b.ID, savedAmong, message.SummaryVersion, o.QueuedAt.Add(-savedBefore).Unix(), int64(mailflags.Deleted), b.ID},
 		into(&list, func(c *candidate) []any { return []any{&c.uid, hashInto(&c.hash), &c.size, &c.header} }))
 	for _, c := range list {
 		if c.hash == o.hash || t.s.same(c.hash, c.size, c.header, o) {
