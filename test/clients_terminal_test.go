@@ -112,7 +112,8 @@ func neomutt(t *testing.T, resync string) {
 	p, messages := withTLS(t, "starttls", 20)
 	dir := t.TempDir()
 	sent := filepath.Join(dir, "sent.eml")
-	rc := neomuttrc(t, p, dir, sent, resync)
+	rc := neomuttrc(t, p, dir, fmt.Sprintf("unset smtp_url\nset sendmail = \"%s\"\nset imap_condstore = %s\nset imap_qresync = %s\n",
+		script(t, filepath.Join(dir, "sendmail"), "cat >'"+sent+"'\n"), resync, resync))
 	w := inTerminal(t, dir, nil, "neomutt", "-n", "-F", rc)
 	w.shows("[20 messages, 20 shown]")
 	w.press("1", "Enter", "F")
@@ -164,17 +165,15 @@ func neomutt(t *testing.T, resync string) {
 	w.ends()
 }
 
-// neomuttrc writes the config of client-setup, over STARTTLS, and what the test wants
-// besides: sendmail and editor are scripts.
-func neomuttrc(t *testing.T, p *rig.Popbridge, dir, sent, resync string) string {
+// neomuttrc writes the config of client-setup, over STARTTLS, and what the tests want
+// besides: the editor is a script.
+func neomuttrc(t *testing.T, p *rig.Popbridge, dir, more string) string {
 	t.Helper()
 	if err := os.Mkdir(filepath.Join(dir, "cache"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	return write(t, filepath.Join(dir, "neomuttrc"), clientFile(t, p, dir, "popbridge.neomuttrc")+fmt.Sprintf(`
-unset smtp_url
 set header_cache = "%s/cache"
-set sendmail = "%s"
 set editor = "%s"
 set realname = "Ann"
 set sort = mailbox-order
@@ -187,16 +186,13 @@ set wait_key = no
 set quit = yes
 set pager_stop = yes
 set imap_idle = yes
-set imap_condstore = %s
-set imap_qresync = %s
 set timeout = 1
 set mail_check = 1
 set fast_reply = yes
 set include = no
 set abort_unmodified = no
 set status_format = "[%%m messages, %%M shown]"
-`, dir, script(t, filepath.Join(dir, "sendmail"), "cat >'"+sent+"'\n"),
-		script(t, filepath.Join(dir, "editor"), "echo 'a reply from neomutt' >>\"$1\"\n"), resync, resync))
+`, dir, script(t, filepath.Join(dir, "editor"), "echo 'a reply from neomutt' >>\"$1\"\n"))+more)
 }
 
 // neomuttLeft looks over IMAP at what the session did.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net/smtp"
 	"os"
 	"os/exec"
@@ -26,7 +27,8 @@ type wayOut struct {
 	ca      *testkit.TLS
 }
 
-func newWayOut(t *testing.T) *wayOut {
+// security is that of both of its servers.
+func newWayOut(t *testing.T, security string) *wayOut {
 	rig.Need(t, "dovecot", "postfix")
 	rig.NeedRoot(t)
 	w := &wayOut{ca: testkit.CA(t)}
@@ -39,6 +41,7 @@ func newWayOut(t *testing.T) *wayOut {
 	t.Cleanup(func() { must(t, w.postfix.Stop()) })
 	w.Popbridge, err = rig.NewPopbridge(binary, t.TempDir())
 	must(t, err)
+	w.TLS = security
 	must(t, w.ServeSMTP())
 	w.account = rig.Account{Name: "home", Host: "127.0.0.1", Port: w.dovecot.POP3S, TLS: "implicit", CAFile: w.ca.CAFile, Username: "ann", Password: rig.Password, User: localUser,
 		PollEvery: "1h", Address: "ann@example.org", SendHost: "127.0.0.1", SendPort: w.postfix.SMTPS, SendTLS: "implicit"}
@@ -120,7 +123,7 @@ func (w *wayOut) count(t *testing.T, mailbox string) int {
 func TestProgramsSend(t *testing.T) {
 	rig.Need(t, "curl", "swaks", "msmtp", "python3", "git")
 	t.Parallel()
-	w := newWayOut(t)
+	w := newWayOut(t, "off")
 	body := "Grüße,\r\n.\r\n..two\r\nFrom here\r\n \r\n\r\n"
 	message := func(subject string) string {
 		return "From: Ann <ann@example.org>\r\nTo: bob@example.org\r\nBcc: carol@example.org\r\nSubject: " + subject + "\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n" + body
@@ -179,7 +182,7 @@ s.quit()`, port, devicePw)
 func TestSendsOffline(t *testing.T) {
 	rig.Need(t, "chromium")
 	t.Parallel()
-	w := newWayOut(t)
+	w := newWayOut(t, "off")
 	w.postfix.Halt()
 	for _, subject := range []string{"first", "second"} {
 		w.hand(t, subject)
@@ -207,14 +210,22 @@ func TestSendsOffline(t *testing.T) {
 // hand hands a message over.
 func (w *wayOut) hand(t *testing.T, subject string) {
 	t.Helper()
+	w.handOver(t, fmt.Sprintf("From: ann@example.org\r\nTo: bob@example.org\r\nSubject: %s\r\n\r\nhello\r\n", subject))
+}
+
+func (w *wayOut) handOver(t *testing.T, message string) {
+	t.Helper()
 	c, err := smtp.Dial(rig.Addr(w.SMTP))
 	must(t, err)
+	if w.TLS == "starttls" {
+		must(t, c.StartTLS(trusting(t, w.Popbridge)))
+	}
 	must(t, c.Auth(smtp.PlainAuth("", localUser, devicePw, "127.0.0.1")))
 	must(t, c.Mail("ann@example.org"))
 	must(t, c.Rcpt("bob@example.org"))
 	to, err := c.Data()
 	must(t, err)
-	_, err = fmt.Fprintf(to, "From: ann@example.org\r\nTo: bob@example.org\r\nSubject: %s\r\n\r\nhello\r\n", subject)
+	_, err = io.WriteString(to, message)
 	must(t, err)
 	must(t, to.Close())
 	must(t, c.Quit())

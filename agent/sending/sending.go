@@ -241,6 +241,7 @@ func (o *sender) make(ctx context.Context) (*outbox.Runner, error) {
 			return sasl.Credentials{Username: o.way.Username, Secret: string(secret), Token: o.account.Auth == config.AuthOAuth2}, nil
 		},
 		SecretEvery: accounts.SecretEvery(o.account),
+		PerMinute:   perMinute(o.way.Host),
 	}, store, outbox.Options{Log: o.set.users.Log, Changed: o.report, Report: o.deliver(store), Delayed: o.deliver(store)})
 	o.mu.Lock()
 	defer o.mu.Unlock()

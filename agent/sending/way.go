@@ -3,6 +3,8 @@ package sending
 import (
 	"cmp"
 	"fmt"
+	"math"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -26,6 +28,15 @@ func WayOf(a config.Account) (config.Send, bool) {
 	}
 	way.Username = cmp.Or(way.Username, a.Username)
 	return way, true
+}
+
+// perMinute is how many messages a server takes in a minute, 0 where it is not known. One on
+// this machine has a queue of its own, or says when it is too much.
+func perMinute(host string) int {
+	if ip, err := netip.ParseAddr(host); host == "localhost" || err == nil && ip.Unmap().IsLoopback() {
+		return math.MaxInt
+	}
+	return 0
 }
 
 // Any reports whether any account can send. Where none can, mail programs have nothing to

@@ -99,3 +99,11 @@ func TestToSelf(t *testing.T) {
 		}
 	}
 }
+
+func TestPerMinute(t *testing.T) {
+	for host, limited := range map[string]bool{"smtp.example.com": true, "192.168.1.2": true, "127.0.0.1": false, "::1": false, "::ffff:127.0.0.1": false, "localhost": false} {
+		if got := perMinute(host); (got == 0) != limited {
+			t.Errorf("%s: %d", host, got)
+		}
+	}
+}

@@ -42,16 +42,22 @@ func headerOf(r io.ReaderAt, sum *message.Summary) (*message.Header, error) {
 	return message.ReadHeader(io.NewSectionReader(r, 0, sum.Header.Size))
 }
 
-func headMark(h *message.Header) (mark Hash) {
-	var text strings.Builder
-	for _, name := range []string{"From", "Date", "To", "Cc"} {
-		value := strings.Join(strings.Fields(h.Text(name)), " ")
-		if value == "" && (name == "From" || name == "Date") {
-			return Hash{}
-		}
-		text.WriteString(value + "\n")
+func headMark(h *message.Header) Hash {
+	date, who := words(h, "Date"), people(h)
+	if date == "" || who[0] == "" {
+		return Hash{}
 	}
-	return sha256.Sum256([]byte(text.String()))
+	return sha256.Sum256([]byte(who[0] + "\n" + date + "\n" + who[1] + "\n" + who[2] + "\n"))
+}
+
+// people are From, To and Cc as they read.
+func people(h *message.Header) []string {
+	return []string{words(h, "From"), words(h, "To"), words(h, "Cc")}
+}
+
+// words is a field without what folds it.
+func words(h *message.Header, name string) string {
+	return strings.Join(strings.Fields(h.Text(name)), " ")
 }
 
 // bodyHash hashes without carriage returns and without the line feeds at the end.

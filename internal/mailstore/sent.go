@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"io"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -84,8 +86,8 @@ func (t *tx) findSaved(b *box, o *outgoingRow) (found savedCopy, err error) {
 	var list []candidate
 	err = t.rows(`SELECT uid, hash, m.size, coalesce(h.data, '') FROM (SELECT * FROM message WHERE mailbox_id = ? ORDER BY uid DESC LIMIT ?) m
 		JOIN content c ON c.id = m.content_id LEFT JOIN header h ON h.content_id = c.id AND version = ?
-		WHERE saved_at >= ? AND system & ? = 0 AND NOT missing AND NOT EXISTS (SELECT 1 FROM outgoing WHERE copy_box = mailbox_id AND copy_uid = m.uid) ORDER BY uid`,
-		[]any{b.ID, savedAmong, message.SummaryVersion, o.QueuedAt.Add(-savedBefore).Unix(), int64(mailflags.Deleted)},
+		WHERE saved_at >= ? AND system & ? = 0 AND NOT missing AND uid NOT IN (SELECT copy_uid FROM outgoing WHERE copy_box = ?) ORDER BY uid`,
+		[]any{b.ID, savedAmong, message.SummaryVersion, o.QueuedAt.Add(-savedBefore).Unix(), int64(mailflags.Deleted), b.ID},
 		into(&list, func(c *candidate) []any { return []any{&c.uid, hashInto(&c.hash), &c.size, &c.header} }))
 	for _, c := range list {
 		if c.hash == o.hash || t.s.same(c.hash, c.size, c.header, o) {
@@ -96,8 +98,8 @@ func (t *tx) findSaved(b *box, o *outgoingRow) (found savedCopy, err error) {
 }
 
 // same reports whether a content is the same mail as one on its way out: it has the same
-// From, Date, To and Cc, and the same Message-ID or body. header is that of its summary.
-// What cannot be read is another one.
+// From, Date, To and Cc, and the same Message-ID or body; or it is dated anew. header is
+// that of its summary. What cannot be read is another one.
 func (s *Store) same(h Hash, size int64, header []byte, o *outgoingRow) bool {
 	f := &lazyFile{s: s, hash: h}
 	defer f.close()
@@ -106,14 +108,37 @@ func (s *Store) same(h Hash, size int64, header []byte, o *outgoingRow) bool {
 		sum = s.Summarize(f, size)
 	}
 	head, err := headerOf(f, sum)
-	if err != nil || headMark(head) != o.marks.head {
+	if err != nil {
 		return false
 	}
-	if sameID(head, o.MessageID) {
-		return true
+	exact, sameID := headMark(head) == o.marks.head, sameID(head, o.MessageID)
+	if exact == sameID {
+		return exact
 	}
 	m, err := readMarks(f, sum, size)
-	return err == nil && m == o.marks
+	return err == nil && m.body == o.marks.body && (exact || s.redated(head, o))
+}
+
+// redatedWithin is how far the dates are apart that a program gives a message and the copy
+// that it saves of it: neomutt takes the time for each when it writes it.
+const redatedWithin = 5 * time.Minute
+
+// redated reports whether a header has the From, To and Cc of a message on its way out, or
+// that has left, and nearly its Date.
+func (s *Store) redated(h *message.Header, o *outgoingRow) bool {
+	hash := o.hash
+	if o.sentAt != 0 {
+		hash = o.copy
+	}
+	f := &lazyFile{s: s, hash: hash}
+	defer f.close()
+	own, err := message.ReadHeader(io.NewSectionReader(f, 0, math.MaxInt64))
+	if err != nil || !slices.Equal(people(h), people(own)) {
+		return false
+	}
+	a, ok := h.Date()
+	b, too := own.Date()
+	return ok && too && a.Sub(b).Abs() <= redatedWithin
 }
 
 // originals returns the contents that a message on its way out answers: of each
@@ -214,7 +239,7 @@ func (t *tx) resaved(b *box, d Delivery) (*sentCopy, error) {
 	if d.Once == 0 {
 		return nil, nil
 	}
-	list, m, h, err := t.sentLike(d, `copy_box = ? AND NOT saved AND sent_at >= ?`, b.ID, t.s.now().Add(-resavedFor).Unix())
+	list, m, h, err := t.sentLike(d, true, `copy_box = ? AND NOT saved AND sent_at >= ?`, b.ID, t.s.now().Add(-resavedFor).Unix())
 	for _, o := range list {
 		var rows []picked
 		if err == nil {
@@ -223,7 +248,8 @@ func (t *tx) resaved(b *box, d Delivery) (*sentCopy, error) {
 		if err != nil {
 			break
 		}
-		if len(rows) == 0 || rows[0].Flags.System&mailflags.Deleted != 0 || m.body != o.marks.body && !sameID(h, o.MessageID) {
+		exact, sameID := o.marks.head == m.head, sameID(h, o.MessageID)
+		if len(rows) == 0 || rows[0].Flags.System&mailflags.Deleted != 0 || !(exact && sameID) && m.body != o.marks.body || !exact && !t.s.redated(h, o) {
 			continue
 		}
 		o.saved = true
@@ -255,7 +281,7 @@ var arrived = []string{"Delivered-To", "X-Original-To", "List-Id", "List-Post", 
 // From, Date, To and Cc that were sent, what was sent to oneself or shows that it has
 // arrived somewhere, and that of which the copy is no longer here.
 func (t *tx) returned(d Delivery) (bool, error) {
-	list, m, h, err := t.sentLike(d, `account = ? AND NOT to_self AND EXISTS (SELECT 1 FROM content WHERE content.hash = copy AND orphaned_at IS NULL AND NOT missing)`,
+	list, m, h, err := t.sentLike(d, false, `account = ? AND NOT to_self AND EXISTS (SELECT 1 FROM content WHERE content.hash = copy AND orphaned_at IS NULL AND NOT missing)`,
 		d.Origin.Account)
 	if err != nil || len(list) == 0 || slices.ContainsFunc(arrived, func(field string) bool { return h.Text(field) != "" }) {
 		return false, err
@@ -278,8 +304,9 @@ func (t *tx) returned(d Delivery) (bool, error) {
 }
 
 // sentLike returns the messages that were sent with the From, Date, To and Cc of a
-// delivery, and its marks and header where there are any.
-func (t *tx) sentLike(d Delivery, condition string, args ...any) (list []*outgoingRow, m marks, h *message.Header, err error) {
+// delivery, then, where orID is set, those with its Message-ID; and its marks and header
+// where there are any.
+func (t *tx) sentLike(d Delivery, orID bool, condition string, args ...any) (list []*outgoingRow, m marks, h *message.Header, err error) {
 	var some bool
 	if err = t.get(`SELECT EXISTS (SELECT 1 FROM outgoing WHERE sent_at <> 0)`, nil, &some); err != nil || !some {
 		return nil, m, nil, err
@@ -287,8 +314,17 @@ func (t *tx) sentLike(d Delivery, condition string, args ...any) (list []*outgoi
 	f := &lazyFile{s: t.s, hash: d.Message.Hash()}
 	defer f.close()
 	h, err = headerOf(f, d.Message.summary)
-	if head := headMark(h); err == nil && head != (Hash{}) {
+	if err != nil {
+		return nil, m, nil, err
+	}
+	head := headMark(h)
+	if head != (Hash{}) {
 		list, err = t.outgoingWhere(`head = ? AND sent_at <> 0 AND `+condition, append([]any{head[:]}, args...)...)
+	}
+	if ids := h.MessageIDs("Message-ID"); err == nil && orID && len(ids) == 1 {
+		var others []*outgoingRow
+		others, err = t.outgoingWhere(`message_id = ? AND head <> ? AND sent_at <> 0 AND `+condition, append([]any{"<" + ids[0] + ">", head[:]}, args...)...)
+		list = append(list, others...)
 	}
 	if err == nil && len(list) > 0 {
 		m, err = readMarks(f, d.Message.summary, d.Message.Size())

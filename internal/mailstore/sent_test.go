@@ -1,6 +1,7 @@
 package mailstore
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -29,6 +30,7 @@ var asSaved = map[string]func(n int) string{
 	"another header": func(n int) string {
 		return "X-Program: 1\r\n" + strings.Replace(letter(n), "To: eva", "To:\r\n eva", 1)
 	},
+	"dated anew":    func(n int) string { return strings.Replace(letter(n), ":00:01 ", ":00:02 ", 1) },
 	"no Message-ID": func(n int) string { return strings.Replace(letter(n), "Message-ID:", "X-ID:", 1) },
 }
 
@@ -78,6 +80,10 @@ func TestWhatIsNotTheSameMailIsKept(t *testing.T) {
 	replaced := func(from, to string) string { return strings.Replace(letter(1), from, to, 1) }
 	for what, other := range map[string]string{
 		"another day":        replaced("3 Nov", "4 Nov"),
+		"minutes later":      replaced("09:00:01", "09:05:02"),
+		"dated anew, other":  strings.Replace(replaced(":00:01", ":00:02"), "dear", "PS: dear", 1),
+		"dated anew, no id":  strings.Replace(replaced(":00:01", ":00:03"), "Message-ID:", "X-ID:", 1),
+		"dated anew, to two": strings.Replace(replaced(":00:01", ":00:03"), "To: eva", "To: bob@example.com, eva", 1),
 		"to another":         replaced("To: eva", "To: bob"),
 		"with a copy":        replaced("Bcc: secret", "Cc: bob"),
 		"without a date":     replaced("Date:", "X-Date:"),
@@ -122,6 +128,27 @@ func TestOneMessageIDForAllMail(t *testing.T) {
 		r.send(sub)
 	}
 	r.want("Sent", "1 \\Seen letter 1\n2 \\Seen letter 2\n3 \\Seen letter 3")
+}
+
+// Of several that are the same but for the Date, a copy is of the one with its Date.
+func TestTheNearestDateIsTaken(t *testing.T) {
+	r := newStore(t)
+	again := func(n int) string { // letter 1 with another Date
+		return "X-Program: 1\r\n" + strings.Replace(letter(1), ":00:01 ", fmt.Sprintf(":00:%02d ", n), 1)
+	}
+	for n := 1; n <= 2; n++ {
+		sub := r.submission(1)
+		sub.Message.Discard()
+		sub.Message = r.spool(again(n))
+		r.send(sub)
+	}
+	r.save(again(2) + "\r\n") // blank lines at the end count for nothing
+	r.save(again(1) + "\r\n")
+	p := r.view("Sent").Snapshot()
+	if len(p.UIDs) != 2 || p.UIDs[0] != 3 {
+		t.Errorf("Sent has\n%s", r.lines("Sent"))
+	}
+	equal(t, "the first copy", string(r.read(hashOf(again(2)+"\r\n"))), again(2)+"\r\n")
 }
 
 func TestACopyThatIsAboutToGoIsNone(t *testing.T) {

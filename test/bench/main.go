@@ -37,7 +37,7 @@ func main() {
 	flag.Func("growth", "sizes of the mailboxes for the growth rows, such as 10000,100000,1000000 (default 1000,10000)", numbers(&o.growth))
 	flag.IntVar(&o.rounds, "rounds", 5, "rounds; the median counts")
 	flag.DurationVar(&o.rtt, "rtt", 50*time.Millisecond, "round trip of the slow link; 0 leaves it out")
-	flag.StringVar(&o.parts, "parts", "fetch,imap,open,search,poll,memory,disk,start,large,growth,feed,web", "what to measure; more are xapian, profile and reliability")
+	flag.StringVar(&o.parts, "parts", "fetch,imap,open,search,poll,memory,disk,start,large,growth,feed,web", "what to measure; more are send (as root), xapian, profile and reliability")
 	flag.StringVar(&o.json, "json", "bench.json", "file for the table; empty for none")
 	flag.StringVar(&o.svg, "svg", "", "file for the plot of the growth rows")
 	flag.StringVar(&o.profiles, "profiles", "profiles", "folder for what the part profile takes")
@@ -86,7 +86,7 @@ func run(ctx context.Context, o options) (err error) {
 	for _, part := range []struct {
 		name string
 		run  func(context.Context, options, *table, string) error
-	}{{"disk", attachments}, {"large", large}, {"xapian", xapian}, {"growth", growth}, {"feed", feed}, {"web", webPage}} {
+	}{{"disk", attachments}, {"large", large}, {"xapian", xapian}, {"growth", growth}, {"feed", feed}, {"web", webPage}, {"send", send}} {
 		if has(o.parts, part.name) {
 			if err := part.run(ctx, o, t, dir); err != nil {
 				return fmt.Errorf("%s: %w", part.name, err)

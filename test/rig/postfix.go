@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"text/template"
 	"time"
@@ -184,6 +185,15 @@ func (p *Postfix) command(verb string) error {
 func (p *Postfix) Stop() error {
 	p.Halt()
 	return os.RemoveAll(p.Dir)
+}
+
+// PID is the process that starts all others of the server.
+func (p *Postfix) PID() (int, error) {
+	raw, err := os.ReadFile(filepath.Join(p.Dir, "queue", "pid", "master.pid"))
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(strings.TrimSpace(string(raw)))
 }
 
 // Log is what the server wrote so far, for messages of failing tests.

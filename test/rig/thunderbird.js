@@ -51,10 +51,18 @@ globalThis.tb = {
   // person does.
   async openAccount(password) {
     setTimeout(() => this.window.MsgGetMessagesForAccount(this.root));
-    const dialogue = await this.until("the question for the password", () =>
-      [...Services.ww.getWindowEnumerator()].find(w => w.document.getElementById("commonDialog")?._buttons && w.document.getElementById("password1Textbox")));
-    dialogue.document.getElementById("password1Textbox").value = password;
-    dialogue.document.getElementById("commonDialog").acceptDialog();
+    await this.answer(password);
+  },
+  // Types the password into the dialogue that asks for it.
+  answer(password) {
+    return this.accept("the question for the password", d => d.getElementById("password1Textbox").value = password);
+  },
+  // Presses OK in a dialogue, after it was filled in.
+  async accept(what, fill) {
+    const dialogue = await this.until(what, () => [...Services.ww.getWindowEnumerator()].map(w => w.document)
+      .find(d => d.getElementById("commonDialog")?._buttons && d.getElementById("password1Textbox")));
+    fill?.(dialogue);
+    dialogue.getElementById("commonDialog").acceptDialog();
   },
   // The SMTP server of an identity.
   smtp(identity) {
@@ -215,5 +223,41 @@ globalThis.tb = {
     send.createAndSendMessage(null, identity, this.account.key, fields, false, false,
       Ci.nsIMsgCompDeliverMode.SaveAsDraft, null, "text/plain", body, null, null, listener, null, "", Ci.nsIMsgCompType.New);
     await listener.done;
+  },
+
+  // Opens a window to write a new message in, or the answer to one.
+  async write(path, id) {
+    if (id) await this.read(path, id);
+    this.window.goDoCommand(id ? "cmd_replySender" : "cmd_newMessage");
+    return this.until("the window to write in", () => {
+      const w = Services.wm.getMostRecentWindow("msgcompose");
+      return w?.gMsgCompose?.editor && w.gLoadingComplete !== false && !w.gWindowLocked && w;
+    });
+  },
+  // Fills it in: what is left out stays as it is.
+  fill(w, { to, bcc, subject, text, file }) {
+    if (to) w.awAddRecipients(w.gMsgCompose.compFields, "addr_to", to);
+    if (bcc) w.awAddRecipients(w.gMsgCompose.compFields, "addr_bcc", bcc);
+    const field = w.document.getElementById("msgSubject");
+    if (subject) {
+      field.value = subject;
+      field.dispatchEvent(new w.Event("input"));
+    }
+    w.GetCurrentEditor().insertText(text);
+    if (!file) return undefined;
+    const found = Cc["@mozilla.org/file/local;1"].createInstance(Ci.nsIFile);
+    found.initWithPath(file);
+    return w.AddAttachments([w.FileToAttachment(found)]);
+  },
+  async saveDraft(w) {
+    w.goDoCommand("cmd_saveAsDraft");
+    await this.until("the draft is saved", () => w.gMsgCompose.compFields.draftId && !w.gWindowLocked);
+  },
+  // Sends it as the button does; asked answers what Thunderbird asks then. The window
+  // closes when the message was taken and its copy is in Sent.
+  async send(w, asked) {
+    setTimeout(() => w.goDoCommand("cmd_sendNow"));
+    await asked;
+    await this.until("the window closes", () => w.closed);
   },
 };
