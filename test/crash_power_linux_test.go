@@ -138,7 +138,7 @@ func TestPowerCutAtRandomMoments(t *testing.T) {
 		t.Run(keep.String(), func(t *testing.T) {
 			t.Parallel()
 			power := newDisk(t)
-			newSeries(t, d, link, keep, filepath.Join(power.dir, "data")).randomKills((kills(t)+3)/4, power.cut)
+			newSeries(t, d, link, keep, filepath.Join(power.dir, "data")).randomKills((kills(t, 7)+3)/4, power.cut)
 		})
 	}
 }

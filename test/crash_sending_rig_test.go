@@ -3,19 +3,17 @@ package test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/test/rig"
 )
 
@@ -29,6 +27,7 @@ type sending struct {
 
 	mu      sync.Mutex
 	letters []*letter // by number
+	unsure  []int     // letters of which their mail program was not told 250
 }
 
 // letter is a message that was handed over, or tried to.
@@ -104,6 +103,42 @@ func (s *sending) write(to ...string) int {
 	return len(s.letters) - 1
 }
 
+// next is a new letter, or one that its mail program was not told 250 of: it may try
+// again, or give up.
+func (s *sending) next(random *rand.Rand) int {
+	s.mu.Lock()
+	if n := len(s.unsure); n > 0 && random.IntN(2) == 0 {
+		defer s.mu.Unlock()
+		first := s.unsure[0]
+		s.unsure = s.unsure[1:]
+		return first
+	}
+	s.mu.Unlock()
+	return s.write([]string{"bob@example.org", "carol@example.org"}[:1+random.IntN(2)]...)
+}
+
+func (s *sending) refused(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unsure = append(s.unsure, n)
+}
+
+// backlog is the most that may wait: an account sends 30 messages in a minute.
+const backlog = 12
+
+// waits counts the letters that the provider does not have, or not for all.
+func (s *sending) waits() (count int) {
+	taken := s.taken()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for n, l := range s.letters {
+		if l.answered && len(taken[n]) < len(l.to) {
+			count++
+		}
+	}
+	return count
+}
+
 // hand has a mail program hand a letter over, and reports whether it was told 250.
 func (s *sending) hand(n int) bool {
 	s.mu.Lock()
@@ -120,32 +155,23 @@ func (s *sending) hand(n int) bool {
 	return true
 }
 
-// outbox asks the program what it has.
-func (s *sending) outbox() []operations.OutboxMessage {
-	s.t.Helper()
-	var list struct{ Outgoing []operations.OutboxMessage }
-	out := command(s.t, s.p, 0, "outbox", "list", "--json")
-	must(s.t, json.Unmarshal([]byte(out.Stdout), &list))
-	return list.Outgoing
-}
-
 // settle waits until all has left but what a person has to decide about, and returns that.
-func (s *sending) settle() (doubts []operations.OutboxMessage) {
+func (s *sending) settle() (doubts []rig.Outgoing) {
 	s.t.Helper()
-	eventually(s.t, "what waits leaves", func() (bool, error) {
-		doubts = s.outbox()
+	eventually(s.t, "what waits leaves", func() (_ bool, err error) {
+		doubts, err = s.p.Outbox(s.t.Context())
 		for _, m := range doubts {
 			if m.State != "unknown" {
 				return false, fmt.Errorf("message %+v\n%s", m, tail(s.p.Log()))
 			}
 		}
-		return true, nil
+		return err == nil, err
 	})
 	return doubts
 }
 
 // decide is a person who decides about all that is in doubt.
-func (s *sending) decide(doubts []operations.OutboxMessage, again func() bool) {
+func (s *sending) decide(doubts []rig.Outgoing, again func() bool) {
 	s.t.Helper()
 	for _, m := range doubts {
 		l, do := s.letters[s.numberOf(m)], "sent"
@@ -158,7 +184,7 @@ func (s *sending) decide(doubts []operations.OutboxMessage, again func() bool) {
 	}
 }
 
-func (s *sending) numberOf(m operations.OutboxMessage) int {
+func (s *sending) numberOf(m rig.Outgoing) int {
 	s.t.Helper()
 	n, err := strconv.Atoi(strings.TrimPrefix(m.Subject, "number "))
 	must(s.t, err)
@@ -170,15 +196,24 @@ func (s *sending) identify(where string, raw []byte) int {
 	s.t.Helper()
 	text, ok := rig.NumberOf(raw)
 	n, err := strconv.Atoi(text)
-	if !ok || err != nil || n >= len(s.letters) || !bytes.Equal(raw, rig.Letter(n)) {
-		s.t.Fatalf("%s: nobody has written %q", where, raw)
+	s.mu.Lock()
+	written := len(s.letters)
+	s.mu.Unlock()
+	if !ok || err != nil || n >= written || !bytes.Equal(raw, rig.Letter(n)) {
+		s.t.Errorf("%s: nobody has written %q", where, raw)
 	}
 	return n
 }
 
-// copies counts the letters in a mailbox.
+// copies counts the letters in a mailbox, which need not be there.
 func (s *sending) copies(mailbox string) map[int]int {
 	s.t.Helper()
+	c := login(s.t, s.p, nil)
+	defer c.Close()
+	if list, err := c.List("", mailbox, nil).Collect(); err != nil || len(list) == 0 {
+		must(s.t, err)
+		return nil
+	}
 	all, err := rig.ReadMailbox(rig.Addr(s.p.Port), localUser, devicePw, mailbox)
 	must(s.t, err)
 	found := map[int]int{}
@@ -194,13 +229,14 @@ func (s *sending) taken() map[int]map[string]int {
 	found := map[int]map[string]int{}
 	for _, received := range s.provider.Received() {
 		n := s.identify("provider", received.Raw)
+		if !received.Kept {
+			continue
+		}
 		if found[n] == nil {
 			found[n] = map[string]int{}
 		}
 		for _, to := range received.To {
-			if received.Kept {
-				found[n][to]++
-			}
+			found[n][to]++
 		}
 	}
 	return found
@@ -208,52 +244,25 @@ func (s *sending) taken() map[int]map[string]int {
 
 // verify compares what was handed over with what the provider has, what is in Sent and
 // what is in the Outbox: doubts.
-func (s *sending) verify(doubts []operations.OutboxMessage) {
+func (s *sending) verify(doubts []rig.Outgoing) {
 	s.t.Helper()
-	sent, waiting, taken := map[int]int{}, s.copies("Outbox"), s.taken()
-	if mailboxes := s.copiesOf("Sent"); mailboxes != nil {
-		sent = mailboxes
-	}
-	unknown := map[int]*operations.OutboxMessage{}
+	sent, waiting, taken := s.copies("Sent"), s.copies("Outbox"), s.taken()
+	unknown := map[int]*rig.Outgoing{}
 	for i := range doubts {
-		n := s.numberOf(doubts[i])
-		if unknown[n] != nil {
-			s.t.Errorf("letter %d is in the Outbox twice", n)
-		}
-		unknown[n] = &doubts[i]
+		unknown[s.numberOf(doubts[i])] = &doubts[i]
+	}
+	if len(unknown) != len(doubts) || len(waiting) != len(doubts) {
+		s.t.Errorf("in doubt %+v, in the Outbox %v", doubts, waiting)
 	}
 	for n, l := range s.letters {
-		if got, want := waiting[n], len(pointers(unknown[n])); got != want {
-			s.t.Errorf("letter %d is %d times in the Outbox, want %d", n, got, want)
-		}
-		for _, fault := range l.wrong(sent[n], unknown[n], taken[n]) {
-			s.t.Errorf("letter %d to %v: %s; taken %v, %d copies in Sent, in the Outbox %+v", n, l.to, fault, taken[n], sent[n], unknown[n])
+		for _, fault := range l.wrong(sent[n], waiting[n], unknown[n], taken[n]) {
+			s.t.Errorf("letter %d to %v: %s; taken %v, %d copies in Sent, in doubt: %+v", n, l.to, fault, taken[n], sent[n], unknown[n])
 		}
 	}
-}
-
-// copiesOf is copies of a mailbox that may not be there yet: nil.
-func (s *sending) copiesOf(mailbox string) map[int]int {
-	s.t.Helper()
-	c := login(s.t, s.p, nil)
-	defer c.Close()
-	list, err := c.List("", mailbox, nil).Collect()
-	must(s.t, err)
-	if len(list) == 0 {
-		return nil
-	}
-	return s.copies(mailbox)
-}
-
-func pointers(m *operations.OutboxMessage) []*operations.OutboxMessage {
-	if m == nil {
-		return nil
-	}
-	return []*operations.OutboxMessage{m}
 }
 
 // wrong says what must not be.
-func (l *letter) wrong(sent int, doubt *operations.OutboxMessage, taken map[string]int) (faults []string) {
+func (l *letter) wrong(sent, waiting int, doubt *rig.Outgoing, taken map[string]int) (faults []string) {
 	report := func(bad bool, text string) {
 		if bad {
 			faults = append(faults, text)
@@ -264,14 +273,14 @@ func (l *letter) wrong(sent int, doubt *operations.OutboxMessage, taken map[stri
 		total += taken[to]
 		state := "sent"
 		if doubt != nil {
-			i := slices.IndexFunc(doubt.Recipients, func(r operations.Recipient) bool { return r.Address == to })
-			state = doubt.Recipients[i].State
+			state = doubt.For(to)
 		}
 		report(taken[to] > 1 && !l.retried, to+" got it twice, and nobody has sent it again")
 		report(state == "waiting" && taken[to] > 0, to+" got it, and is to get it again")
 		report(state == "sent" && sent > 0 && taken[to] == 0 && !l.believed, to+" did not get it")
 	}
-	report(sent > 1, "twice in Sent")
+	report(sent > 1 || waiting > 1, "twice in a mailbox")
+	report((waiting > 0) != (doubt != nil), "the Outbox and its list differ")
 	report(l.answered && sent == 0 && doubt == nil, "lost")
 	report(sent == 0 && doubt == nil && total > 0, "it was sent, and there is no trace of it")
 	report(doubt != nil && doubt.Error == "", "in doubt, and nobody is told why")

@@ -1,8 +1,12 @@
 package test
 
 import (
+	"context"
 	"fmt"
+	"math/rand/v2"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/popbridge/popbridge/internal/failpoint"
 	"github.com/popbridge/popbridge/test/rig"
@@ -71,4 +75,103 @@ func (s *sending) life(point string, hit int) {
 	}
 	must(t, s.p.Stop())
 	command(t, s.p, 0, "check")
+}
+
+// The same at moments no one chose, while mail programs hand letters over all the time, and
+// the provider stalls, cuts, answers late and defers.
+func TestKilledAtRandomMomentsOfSending(t *testing.T) {
+	t.Parallel()
+	n := kills(t, 20)
+	s := newSending(t)
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	doubts := 0
+	for done := 0; done < n; {
+		s.provider.Behave(moods(random.Uint64()))
+		s.launch("")
+		stop := s.handOver(random.Uint64(), 2)
+		timer := time.NewTimer(time.Duration(random.Int64N(int64(lifetime))))
+		select {
+		case <-timer.C:
+		case <-s.p.Done():
+			t.Fatal("it has ended by itself")
+		}
+		must(t, s.p.Kill())
+		stop()
+		if done++; done%10 == 0 || done == n {
+			doubts += s.calm(random)
+		}
+	}
+	t.Logf("%d kills, %d letters, %d received, %d in doubt", n, len(s.letters), len(s.provider.Received()), doubts)
+}
+
+// lifetime is at most how long the program lives: as long as some letters take.
+const lifetime = 800 * time.Millisecond
+
+// calm lets all leave that waits, and looks at the result; then a person decides about what
+// is in doubt, and all has to be sent. It returns how many were in doubt.
+func (s *sending) calm(random *rand.Rand) int {
+	s.t.Helper()
+	s.provider.Behave(func() rig.Conduct { return rig.Conduct{} })
+	s.due()
+	command(s.t, s.p, 0, "check")
+	s.start()
+	doubts := s.settle()
+	s.verify(doubts)
+	s.decide(doubts, func() bool { return random.IntN(2) == 0 })
+	left := s.settle()
+	s.verify(left)
+	if len(left) > 0 {
+		s.t.Errorf("in doubt without need: %+v", left)
+	}
+	must(s.t, s.p.Stop())
+	return len(doubts)
+}
+
+// moods is a provider at random.
+func moods(seed uint64) func() rig.Conduct {
+	random := rand.New(rand.NewPCG(seed, 1))
+	var mu sync.Mutex
+	return func() rig.Conduct {
+		mu.Lock()
+		defer mu.Unlock()
+		late := time.Duration(random.Int64N(int64(lifetime)))
+		all := []rig.Conduct{
+			{}, {}, {}, {},
+			{At: rig.AtDot, Keeps: true, After: late / 8, Reply: "250 2.0.0 taken"},
+			{At: rig.AtDot, Keeps: true, After: late, Reply: "250 2.0.0 taken"},
+			{At: rig.AtDot, Keeps: true},              // the answer is lost
+			{At: rig.AtDot},                           // and the message with it
+			{At: rig.AtDot, Keeps: true, After: late}, // a stall, and then no answer
+			{At: rig.AtDot, Reply: "451 4.3.0 not now"},
+			{At: rig.AtRcpt, Reply: "451 4.7.1 greylisted"},
+			{At: rig.AtData, After: late},
+			{At: rig.InText},
+			{At: rig.InText, After: late},
+		}
+		return all[random.IntN(len(all))]
+	}
+}
+
+// handOver has some mail programs hand letters over until it is stopped. One that was not
+// told 250 tries again, or does not.
+func (s *sending) handOver(seed uint64, programs uint64) (stop func()) {
+	ctx, cancel := context.WithCancel(s.t.Context())
+	died := s.p.Done()
+	var wg sync.WaitGroup
+	for i := range programs {
+		wg.Go(func() {
+			random := rand.New(rand.NewPCG(seed, i))
+			if rig.WaitPort(ctx, s.p.SMTP, died) != nil {
+				return
+			}
+			for ctx.Err() == nil && s.waits() < backlog {
+				if n := s.next(random); !s.hand(n) {
+					s.refused(n)
+				}
+			}
+		})
+	}
+	return func() { cancel(); wg.Wait() }
 }
