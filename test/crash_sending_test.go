@@ -88,7 +88,7 @@ func TestKilledAtRandomMomentsOfSending(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, 0))
 	doubts := 0
 	for done := 0; done < n; {
-		s.provider.Behave(moods(random.Uint64()))
+		s.provider.Behave(rig.Moods(random.Uint64(), lifetime))
 		s.launch("")
 		stop := s.handOver(random.Uint64(), 2)
 		timer := time.NewTimer(time.Duration(random.Int64N(int64(lifetime))))
@@ -127,31 +127,6 @@ func (s *sending) calm(random *rand.Rand) int {
 	}
 	must(s.t, s.p.Stop())
 	return len(doubts)
-}
-
-// moods is a provider at random.
-func moods(seed uint64) func() rig.Conduct {
-	random := rand.New(rand.NewPCG(seed, 1))
-	var mu sync.Mutex
-	return func() rig.Conduct {
-		mu.Lock()
-		defer mu.Unlock()
-		late := time.Duration(random.Int64N(int64(lifetime)))
-		all := []rig.Conduct{
-			{}, {}, {}, {},
-			{At: rig.AtDot, Keeps: true, After: late / 8, Reply: "250 2.0.0 taken"},
-			{At: rig.AtDot, Keeps: true, After: late, Reply: "250 2.0.0 taken"},
-			{At: rig.AtDot, Keeps: true},              // the answer is lost
-			{At: rig.AtDot},                           // and the message with it
-			{At: rig.AtDot, Keeps: true, After: late}, // a stall, and then no answer
-			{At: rig.AtDot, Reply: "451 4.3.0 not now"},
-			{At: rig.AtRcpt, Reply: "451 4.7.1 greylisted"},
-			{At: rig.AtData, After: late},
-			{At: rig.InText},
-			{At: rig.InText, After: late},
-		}
-		return all[random.IntN(len(all))]
-	}
 }
 
 // handOver has some mail programs hand letters over until it is stopped. One that was not

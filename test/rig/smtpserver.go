@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"regexp"
 	"slices"
@@ -47,6 +48,32 @@ const (
 	InText // after the first lines of the message
 	AtDot
 )
+
+// Moods returns conducts at random, the same ones for a seed: a server that takes the
+// message at once or late, cuts, stalls for up to longest, or asks to come again.
+func Moods(seed uint64, longest time.Duration) func() Conduct {
+	random := rand.New(rand.NewPCG(seed, 0))
+	var mu sync.Mutex
+	return func() Conduct {
+		mu.Lock()
+		defer mu.Unlock()
+		late := time.Duration(random.Int64N(int64(longest)))
+		all := []Conduct{
+			{}, {}, {}, {},
+			{At: AtDot, Keeps: true, After: late / 8, Reply: "250 2.0.0 taken"},
+			{At: AtDot, Keeps: true, After: late, Reply: "250 2.0.0 taken"},
+			{At: AtDot, Keeps: true},              // the answer is lost
+			{At: AtDot},                           // and the message with it
+			{At: AtDot, Keeps: true, After: late}, // a stall, and then no answer
+			{At: AtDot, Reply: "451 4.3.0 not now"},
+			{At: AtRcpt, Reply: "451 4.7.1 greylisted"},
+			{At: AtData, After: late},
+			{At: InText},
+			{At: InText, After: late},
+		}
+		return all[random.IntN(len(all))]
+	}
+}
 
 // Transaction is a message that a server has received up to its final dot.
 type Transaction struct {
