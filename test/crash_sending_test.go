@@ -99,8 +99,11 @@ func TestKilledAtRandomMomentsOfSending(t *testing.T) {
 		}
 		must(t, s.p.Kill())
 		stop()
-		if done++; done%10 == 0 || done == n {
+		switch done++; {
+		case done%7 == 0 || done == n:
 			doubts += s.calm(random)
+		case done%2 == 0:
+			s.due()
 		}
 	}
 	t.Logf("%d kills, %d letters, %d received, %d in doubt", n, len(s.letters), len(s.provider.Received()), doubts)

@@ -20,7 +20,7 @@ const (
 	sendKills   = 40
 	sendWithin  = 2 * time.Second        // a program lives at most so long before it is killed
 	sendLongest = 800 * time.Millisecond // a server is silent at most so long
-	sendRest    = 15 * time.Minute       // until all has left that leaves by itself
+	sendRest    = 10 * time.Minute       // until all has left that leaves by itself
 )
 
 // mailer is a program that takes mail, keeps it and sends it.

@@ -74,11 +74,18 @@ func (m *ourSending) hand(ctx context.Context, n int) bool {
 	return c.Run() == nil
 }
 
+// left also sends at once what waits for minutes to be tried again, as the others try each
+// second.
 func (m *ourSending) left(ctx context.Context) (waiting int, doubts []int, err error) {
 	list, err := m.p.Outbox(ctx)
 	for _, one := range list {
 		if one.State != "unknown" {
 			waiting++
+			if one.State == "waiting" && one.Next != nil && time.Until(*one.Next) > 5*time.Second {
+				if out, err := m.p.Run(ctx, "", "outbox", "retry", strconv.FormatInt(one.ID, 10)); err != nil || out.Code != 0 {
+					return 0, nil, fmt.Errorf("outbox retry: %s %w", out.Stderr, err)
+				}
+			}
 			continue
 		}
 		n, err := strconv.Atoi(strings.TrimPrefix(one.Subject, "number "))

@@ -26,7 +26,7 @@ type nullmailer struct {
 func (*nullmailer) name() string { return "nullmailer" }
 
 // layers mounts the overlay, says that it is there, and keeps it until its input ends.
-const layers = `mount -t overlay overlay -o "lowerdir=$1/package:/,upperdir=$1/upper,workdir=$1/work" "$1/root" && echo mounted && exec cat`
+const layers = `mount -t overlay overlay -o "lowerdir=$1/package:/,upperdir=$1/upper,workdir=$1/work" "$1/root" && mount --rbind /dev "$1/root/dev" && echo mounted && exec cat`
 
 // ground is what the maintainer scripts of the package make, and its configuration: a try
 // each second, without end.
@@ -44,7 +44,7 @@ echo "127.0.0.1 smtp port=$2" >remotes
 echo 1 >pausetime
 echo 1 >maxpause
 echo 10 >sendtimeout
-echo example.org >me
+echo example.org >../mailname
 chown -R mail:root ../../var/spool/nullmailer .
 chmod 755 "$1" "$1/upper" "$1/root"
 `
