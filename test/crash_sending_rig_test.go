@@ -38,7 +38,9 @@ type letter struct {
 	believed bool // in doubt, a person has said that it was sent
 }
 
-func newSending(t *testing.T) *sending {
+// newSending prepares all of it, and starts nothing. data is the data folder; "" for the
+// usual one.
+func newSending(t *testing.T, data string) *sending {
 	t.Helper()
 	rig.Need(t, "msmtp")
 	binary, err := killable()
@@ -49,6 +51,9 @@ func newSending(t *testing.T) *sending {
 	t.Cleanup(func() { must(t, s.provider.Close()) })
 	s.p, err = rig.NewPopbridge(binary, t.TempDir())
 	must(t, err)
+	if data != "" {
+		s.p.Data = data
+	}
 	must(t, s.p.ServeSMTP())
 	a := unused()
 	a.Address, a.SendHost, a.SendPort, a.SendTLS = "ann@example.org", "127.0.0.1", s.provider.Port, "none"
@@ -84,8 +89,8 @@ func (s *sending) start() {
 	}
 }
 
-// died waits until the program has come to its failpoint.
-func (s *sending) died() {
+// dies waits until the program has come to its failpoint.
+func (s *sending) dies() {
 	s.t.Helper()
 	select {
 	case <-s.p.Done():
@@ -254,6 +259,9 @@ func (s *sending) verify(doubts []rig.Outgoing) {
 	if len(unknown) != len(doubts) || len(waiting) != len(doubts) {
 		s.t.Errorf("in doubt %+v, in the Outbox %v", doubts, waiting)
 	}
+	if strange := s.copies("INBOX"); len(strange) > 0 {
+		s.t.Errorf("nobody has sent Ann anything: %v", strange)
+	}
 	for n, l := range s.letters {
 		for _, fault := range l.wrong(sent[n], waiting[n], unknown[n], taken[n]) {
 			s.t.Errorf("letter %d to %v: %s; taken %v, %d copies in Sent, in doubt: %+v", n, l.to, fault, taken[n], sent[n], unknown[n])
@@ -285,15 +293,6 @@ func (l *letter) wrong(sent, waiting int, doubt *rig.Outgoing, taken map[string]
 	report(sent == 0 && doubt == nil && total > 0, "it was sent, and there is no trace of it")
 	report(doubt != nil && doubt.Error == "", "in doubt, and nobody is told why")
 	return faults
-}
-
-// restart ends the program as a person does, lets what was put off become due, and starts
-// it again.
-func (s *sending) restart() {
-	s.t.Helper()
-	must(s.t, s.p.Stop())
-	s.due()
-	s.start()
 }
 
 // due makes what waits due now.

@@ -35,6 +35,12 @@ var outcomes = map[string]outcome{
 // A kill at each step between DATA and the copy in Sent loses nothing and sends nothing
 // twice: where the program cannot know, a person decides.
 func TestKilledAtEachStepOfSending(t *testing.T) {
+	eachStepOfSending(t, func(t *testing.T, point string, hit int) {
+		newSending(t, "").life(point, hit, func() {})
+	})
+}
+
+func eachStepOfSending(t *testing.T, try func(t *testing.T, point string, hit int)) {
 	for _, point := range failpoint.Sending() {
 		hits := []int{1}
 		if point == failpoint.Commit || point == failpoint.Publish { // which every transaction passes
@@ -43,21 +49,22 @@ func TestKilledAtEachStepOfSending(t *testing.T) {
 		for _, hit := range hits {
 			t.Run(fmt.Sprint(point, "/", hit), func(t *testing.T) {
 				t.Parallel()
-				newSending(t).life(point, hit)
+				try(t, point, hit)
 			})
 		}
 	}
 }
 
 // life hands a letter over and dies on the way; the mail program tries again where it was
-// not told 250, and a person decides what nobody knows.
-func (s *sending) life(point string, hit int) {
+// not told 250, and a person decides what nobody knows. died is called after the death.
+func (s *sending) life(point string, hit int, died func()) {
 	t := s.t
 	t.Helper()
 	s.launch(fmt.Sprint(point, "=", hit))
 	n := s.write("bob@example.org")
 	told := rig.WaitPort(t.Context(), s.p.SMTP, s.p.Done()) == nil && s.hand(n)
-	s.died()
+	s.dies()
+	died()
 	taken := func() int { return s.taken()[n]["bob@example.org"] }
 	s.start()
 	if !told && !s.hand(n) {
@@ -82,7 +89,7 @@ func (s *sending) life(point string, hit int) {
 func TestKilledAtRandomMomentsOfSending(t *testing.T) {
 	t.Parallel()
 	n := kills(t, 20)
-	s := newSending(t)
+	s := newSending(t, "")
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
