@@ -13,11 +13,14 @@ import (
 // short form tries where something has just become durable.
 func TestPowerCutAtEachStepOfSending(t *testing.T) {
 	short := []string{failpoint.Submitted, failpoint.Dot, failpoint.Concluded}
-	eachStepOfSending(t, func(t *testing.T, point string, hit int) {
-		if !long() && !slices.Contains(short, point) {
-			return
+	for _, at := range stepsOfSending() {
+		if !long() && !slices.Contains(short, at.point) {
+			continue
 		}
-		power := newDisk(t)
-		newSending(t, filepath.Join(power.dir, "data")).life(point, hit, power.cut)
-	})
+		t.Run(at.String(), func(t *testing.T) {
+			t.Parallel()
+			power := newDisk(t)
+			newSending(t, filepath.Join(power.dir, "data")).life(at, power.cut)
+		})
+	}
 }

@@ -35,32 +35,38 @@ var outcomes = map[string]outcome{
 // A kill at each step between DATA and the copy in Sent loses nothing and sends nothing
 // twice: where the program cannot know, a person decides.
 func TestKilledAtEachStepOfSending(t *testing.T) {
-	eachStepOfSending(t, func(t *testing.T, point string, hit int) {
-		newSending(t, "").life(point, hit, func() {})
-	})
+	for _, at := range stepsOfSending() {
+		t.Run(at.String(), func(t *testing.T) {
+			t.Parallel()
+			newSending(t, "").life(at, func() {})
+		})
+	}
 }
 
-func eachStepOfSending(t *testing.T, try func(t *testing.T, point string, hit int)) {
+// step is a failpoint, and the time that the program comes to it.
+type step struct {
+	point string
+	hit   int
+}
+
+func (s step) String() string { return fmt.Sprint(s.point, "=", s.hit) }
+
+func stepsOfSending() (list []step) {
 	for _, point := range failpoint.Sending() {
-		hits := []int{1}
+		list = append(list, step{point, 1})
 		if point == failpoint.Commit || point == failpoint.Publish { // which every transaction passes
-			hits = []int{1, 2, 3}
-		}
-		for _, hit := range hits {
-			t.Run(fmt.Sprint(point, "/", hit), func(t *testing.T) {
-				t.Parallel()
-				try(t, point, hit)
-			})
+			list = append(list, step{point, 2}, step{point, 3})
 		}
 	}
+	return list
 }
 
 // life hands a letter over and dies on the way; the mail program tries again where it was
 // not told 250, and a person decides what nobody knows. died is called after the death.
-func (s *sending) life(point string, hit int, died func()) {
+func (s *sending) life(at step, died func()) {
 	t := s.t
 	t.Helper()
-	s.launch(fmt.Sprint(point, "=", hit))
+	s.launch(at.String())
 	n := s.write("bob@example.org")
 	told := rig.WaitPort(t.Context(), s.p.SMTP, s.p.Done()) == nil && s.hand(n)
 	s.dies()
@@ -72,7 +78,7 @@ func (s *sending) life(point string, hit int, died func()) {
 	}
 	doubts := s.settle()
 	s.verify(doubts)
-	if want, ok := outcomes[point]; ok && (want.doubt != (len(doubts) == 1) || want.doubt && want.taken != (taken() == 1)) {
+	if want, ok := outcomes[at.point]; ok && (want.doubt != (len(doubts) == 1) || want.doubt && want.taken != (taken() == 1)) {
 		t.Errorf("sent %d times, in doubt: %+v, want %+v", taken(), doubts, want)
 	}
 	s.decide(doubts, func() bool { return taken() == 0 })
