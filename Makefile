@@ -42,8 +42,8 @@ profile: ## processor profiles of each IMAP command, in profiles/ (BENCH="-messa
 	CGO_ENABLED=0 $(GO) build -trimpath -tags pprof -o $(BIN)-pprof ./cmd/popbridge
 	$(GO) run ./test/bench -popbridge $(BIN)-pprof -json "" -parts profile $(BENCH)
 
-bench-reliability: build ## what is lost and doubled by kills and by renumbering, beside mpop, getmail6 and fetchmail
-	$(GO) run ./test/bench -popbridge $(BIN) -parts reliability
+bench-reliability: build ## what is lost and doubled by kills and by servers, beside mpop, getmail6, fetchmail, msmtpq and nullmailer (root for the last)
+	$(GO) run ./test/bench -popbridge $(BIN) -parts reliability,sending
 
 bench-attack: build ## what attackers can take of memory, processor and time, against targets (a quarter of an hour)
 	$(GO) run ./test/attack -popbridge $(BIN)

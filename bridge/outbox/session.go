@@ -9,6 +9,7 @@ import (
 
 	"github.com/popbridge/popbridge/bridge/outbox/plan"
 	"github.com/popbridge/popbridge/bridge/smtp"
+	"github.com/popbridge/popbridge/internal/failpoint"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
 	"github.com/popbridge/popbridge/internal/sasl"
@@ -122,6 +123,7 @@ func (r *Runner) transact(ctx context.Context, try *plan.Try, body io.Reader) bo
 	outcome, err := r.session.Send(net, envelope, withoutBcc(file), func(net context.Context, replies []smtp.Reply) error {
 		if aborted = ctx.Err(); aborted == nil {
 			begun = true
+			failpoint.Hit(failpoint.Offered)
 			aborted = r.queue.BeginHandover(net, m.ID, taken(try.To, replies))
 		}
 		return aborted

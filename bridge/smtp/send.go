@@ -11,6 +11,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/popbridge/popbridge/internal/failpoint"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailconn"
 )
@@ -261,7 +262,9 @@ const glance = 10 * time.Millisecond
 func (c *Client) final(out *Outcome) error {
 	c.wire.Within(c.cfg.Timeouts.Write)
 	out.Phase = AfterDot
+	failpoint.Hit(failpoint.Dot)
 	n, err := c.wire.Write([]byte(".\r\n"))
+	failpoint.Hit(failpoint.Dotted)
 	if err != nil {
 		if n == 0 { // over TLS too: what is left of a record cannot be read
 			out.Phase = Data
@@ -270,6 +273,7 @@ func (c *Client) final(out *Outcome) error {
 	}
 	c.last = "."
 	r, _, err := c.replyWithin("message", c.cfg.Timeouts.Final)
+	failpoint.Hit(failpoint.Answered)
 	if !r.Positive() && !r.Negative() {
 		if err == nil {
 			err = c.unexpected("message", r)

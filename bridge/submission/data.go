@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/popbridge/popbridge/internal/failpoint"
 	"github.com/popbridge/popbridge/internal/message"
 )
 
@@ -55,6 +56,7 @@ func (s *session) receive() reply {
 	if err != nil {
 		return s.replyTo(err)
 	}
+	failpoint.Hit(failpoint.Submitted)
 	s.log.Info().Str("user", s.who.User).Str("device", s.who.Device).Str("account", sub.Account).
 		Int64("size", sub.Message.Size()).Int("recipients", len(sub.Recipients)).Msg("a message was taken to be sent")
 	return reply{code: 250, enhanced: "2.0.0", text: "The message is queued to be sent"}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/popbridge/popbridge/internal/failpoint"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailflags"
 )
@@ -52,9 +53,12 @@ func (s *Store) BeginHandover(ctx context.Context, id OutgoingID, to []string) e
 		if err := t.offered(o, to); err != nil {
 			return err
 		}
-		return t.putOutgoing(o)
+		err = t.putOutgoing(o)
+		failpoint.Hit(failpoint.Handing)
+		return err
 	})
 	if err == nil {
+		failpoint.Hit(failpoint.Handed)
 		s.noteHandover()
 	}
 	return err
@@ -118,7 +122,7 @@ func (s *Store) Attempted(ctx context.Context, id OutgoingID, a Attempt) error {
 	if err != nil {
 		return failure(err, "note what came of an attempt")
 	}
-	return s.change(ctx, "note what came of an attempt", id, func(t *tx, o *outgoingRow) error {
+	err = s.change(ctx, "note what came of an attempt", id, func(t *tx, o *outgoingRow) error {
 		if a.Counts {
 			o.Attempts++
 		}
@@ -144,6 +148,8 @@ func (s *Store) Attempted(ctx context.Context, id OutgoingID, a Attempt) error {
 		}
 		return t.settle(o, answers)
 	})
+	failpoint.Hit(failpoint.Concluded)
+	return err
 }
 
 // said bounds what a server or an attempt says, at the start of a character.
@@ -212,6 +218,7 @@ func (t *tx) leave(o *outgoingRow) error {
 	if err == nil {
 		err = t.orphan(rows)
 	}
+	failpoint.Hit(failpoint.Left)
 	return err
 }
 

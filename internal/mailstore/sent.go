@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/popbridge/popbridge/internal/failpoint"
 	"github.com/popbridge/popbridge/internal/mailflags"
 	"github.com/popbridge/popbridge/internal/message"
 )
@@ -42,6 +43,7 @@ func (t *tx) sent(o *outgoingRow, answers []ContentID) error {
 		t.logAdded(b, r, o.hash)
 		o.copy, o.copyAt = o.hash, Place{b.ID, r.UID}
 	}
+	failpoint.Hit(failpoint.Copied)
 	return t.answered(answers)
 }
 

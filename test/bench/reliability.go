@@ -265,7 +265,7 @@ func (b *trial) outcome(ctx context.Context, f fetcher, user string, n, kept int
 	}
 	whole := make(map[string]bool, n)
 	for _, raw := range all {
-		if number, ok := numberOf(raw); ok {
+		if number, ok := rig.NumberOf(raw); ok {
 			whole[number] = true
 		}
 	}
@@ -298,18 +298,4 @@ func (b *trial) retrieved(user string) int {
 func numbered(n int) []byte {
 	raw := append(fmt.Appendf(nil, "X-Number: %d\r\n", n), testkit.Message(n)...)
 	return fmt.Appendf(raw, "end of %d\r\n", n)
-}
-
-var (
-	numberAtStart = regexp.MustCompile(`(?m)^X-Number: (\d+)\r?$`)
-	numberAtEnd   = regexp.MustCompile(`end of (\d+)\s*$`)
-)
-
-// numberOf returns the number of a message that is whole.
-func numberOf(raw []byte) (string, bool) {
-	start, end := numberAtStart.FindSubmatch(raw), numberAtEnd.FindSubmatch(raw)
-	if start == nil || end == nil || string(start[1]) != string(end[1]) {
-		return "", false
-	}
-	return string(start[1]), true
 }

@@ -213,6 +213,9 @@ func (p *Popbridge) Kill() error {
 // Signal sends a signal to the running agent.
 func (p *Popbridge) Signal(s os.Signal) error { return p.cmd.Process.Signal(s) }
 
+// Done is closed when `run` has ended.
+func (p *Popbridge) Done() <-chan struct{} { return p.done }
+
 // PID is the process of `run`.
 func (p *Popbridge) PID() int { return p.cmd.Process.Pid }
 

@@ -1,0 +1,168 @@
+package test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/popbridge/popbridge/internal/failpoint"
+	"github.com/popbridge/popbridge/test/rig"
+)
+
+// outcome is what a kill at a step of sending leaves.
+type outcome struct {
+	doubt bool // it may have been sent, for all that popbridge knows
+	taken bool // the provider has it
+}
+
+// outcomes are those of the steps behind the 250. Before that the message waits, or is not
+// there; at some the runner may be anywhere.
+var outcomes = map[string]outcome{
+	failpoint.Offered:   {},
+	failpoint.Handing:   {},
+	failpoint.Handed:    {doubt: true},
+	failpoint.Dot:       {doubt: true},
+	failpoint.Dotted:    {doubt: true, taken: true},
+	failpoint.Answered:  {doubt: true, taken: true},
+	failpoint.Copied:    {doubt: true, taken: true},
+	failpoint.Left:      {doubt: true, taken: true},
+	failpoint.Concluded: {taken: true},
+}
+
+// A kill at each step between DATA and the copy in Sent loses nothing and sends nothing
+// twice: where the program cannot know, a person decides.
+func TestKilledAtEachStepOfSending(t *testing.T) {
+	for _, at := range stepsOfSending() {
+		t.Run(at.String(), func(t *testing.T) {
+			t.Parallel()
+			newSending(t, "").life(at, func() {})
+		})
+	}
+}
+
+// step is a failpoint, and the time that the program comes to it.
+type step struct {
+	point string
+	hit   int
+}
+
+func (s step) String() string { return fmt.Sprint(s.point, "=", s.hit) }
+
+func stepsOfSending() (list []step) {
+	for _, point := range failpoint.Sending() {
+		list = append(list, step{point, 1})
+		if point == failpoint.Commit || point == failpoint.Publish { // which every transaction passes
+			list = append(list, step{point, 2}, step{point, 3})
+		}
+	}
+	return list
+}
+
+// life hands a letter over and dies on the way; the mail program tries again where it was
+// not told 250, and a person decides what nobody knows. died is called after the death.
+func (s *sending) life(at step, died func()) {
+	t := s.t
+	t.Helper()
+	s.launch(at.String())
+	n := s.write("bob@example.org")
+	told := rig.WaitPort(t.Context(), s.p.SMTP, s.p.Done()) == nil && s.hand(n)
+	s.dies()
+	died()
+	taken := func() int { return s.taken()[n]["bob@example.org"] }
+	s.start()
+	if !told && !s.hand(n) {
+		t.Error("the mail program was not told 250 the second time")
+	}
+	doubts := s.settle()
+	s.verify(doubts)
+	if want, ok := outcomes[at.point]; ok && (want.doubt != (len(doubts) == 1) || want.doubt && want.taken != (taken() == 1)) {
+		t.Errorf("sent %d times, in doubt: %+v, want %+v", taken(), doubts, want)
+	}
+	s.decide(doubts, func() bool { return taken() == 0 })
+	s.verify(s.settle())
+	if n := taken(); n != 1 {
+		t.Errorf("sent %d times", n)
+	}
+	must(t, s.p.Stop())
+	command(t, s.p, 0, "check")
+}
+
+// The same at moments no one chose, while mail programs hand letters over all the time, and
+// the provider stalls, cuts, answers late and defers.
+func TestKilledAtRandomMomentsOfSending(t *testing.T) {
+	t.Parallel()
+	n := kills(t, 20)
+	s := newSending(t, "")
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	doubts := 0
+	for done := 0; done < n; {
+		s.provider.Behave(rig.Moods(random.Uint64(), lifetime))
+		s.launch("")
+		stop := s.handOver(random.Uint64(), 2)
+		timer := time.NewTimer(time.Duration(random.Int64N(int64(lifetime))))
+		select {
+		case <-timer.C:
+		case <-s.p.Done():
+			t.Fatal("it has ended by itself")
+		}
+		must(t, s.p.Kill())
+		stop()
+		switch done++; {
+		case done%7 == 0 || done == n:
+			doubts += s.calm(random)
+		case done%2 == 0:
+			s.due()
+		}
+	}
+	t.Logf("%d kills, %d letters, %d received, %d in doubt", n, len(s.letters), len(s.provider.Received()), doubts)
+}
+
+// lifetime is at most how long the program lives: as long as some letters take.
+const lifetime = 800 * time.Millisecond
+
+// calm lets all leave that waits, and looks at the result; then a person decides about what
+// is in doubt, and all has to be sent. It returns how many were in doubt.
+func (s *sending) calm(random *rand.Rand) int {
+	s.t.Helper()
+	s.provider.Behave(func() rig.Conduct { return rig.Conduct{} })
+	s.due()
+	command(s.t, s.p, 0, "check")
+	s.start()
+	doubts := s.settle()
+	s.verify(doubts)
+	s.decide(doubts, func() bool { return random.IntN(2) == 0 })
+	left := s.settle()
+	s.verify(left)
+	if len(left) > 0 {
+		s.t.Errorf("in doubt without need: %+v", left)
+	}
+	must(s.t, s.p.Stop())
+	return len(doubts)
+}
+
+// handOver has some mail programs hand letters over until it is stopped. One that was not
+// told 250 tries again, or does not.
+func (s *sending) handOver(seed uint64, programs uint64) (stop func()) {
+	ctx, cancel := context.WithCancel(s.t.Context())
+	died := s.p.Done()
+	var wg sync.WaitGroup
+	for i := range programs {
+		wg.Go(func() {
+			random := rand.New(rand.NewPCG(seed, i))
+			if rig.WaitPort(ctx, s.p.SMTP, died) != nil {
+				return
+			}
+			for ctx.Err() == nil && s.waits() < backlog {
+				if n := s.next(random); !s.hand(n) {
+					s.refused(n)
+				}
+			}
+		})
+	}
+	return func() { cancel(); wg.Wait() }
+}
