@@ -221,7 +221,7 @@ func (o *sender) make(ctx context.Context) (*outbox.Runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	tlsConfig, err := accounts.ClientTLS(o.account)
+	tlsConfig, err := accounts.SenderTLS(o.account, o.way)
 	if err != nil {
 		return nil, err
 	}
