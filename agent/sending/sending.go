@@ -91,15 +91,22 @@ func (s *Set) Take() {
 	}
 }
 
-// Wake tries what waits, of the account or with "" of all: the network is back, the
-// machine woke up, a poll of the same provider went well.
+// Wake tries what waits of the account: a poll of the same provider went well.
 func (s *Set) Wake(account string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for name, one := range s.senders {
-		if account == "" || account == name {
-			one.wake()
-		}
+	if one := s.senders[account]; one != nil {
+		one.wake((*outbox.Runner).Wake)
+	}
+}
+
+// Resume tries what waits of all, and no connection is relied on: the network is back, or
+// the machine woke up.
+func (s *Set) Resume() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, one := range s.senders {
+		one.wake((*outbox.Runner).Resume)
 	}
 }
 
@@ -180,9 +187,9 @@ func (o *sender) current() *outbox.Runner {
 	return o.runner
 }
 
-func (o *sender) wake() {
+func (o *sender) wake(how func(*outbox.Runner)) {
 	if r := o.current(); r != nil {
-		r.Wake()
+		how(r)
 		return
 	}
 	select {

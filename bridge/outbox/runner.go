@@ -30,6 +30,10 @@ type Runner struct {
 	status  Status
 	pause   plan.Pause
 	woken   bool // since Serve looked last
+	// dropping ends what the session does now; nil where nothing may: no session is used, or
+	// the final dot comes next.
+	dropping context.CancelFunc
+	stale    bool // the session may be of a connection that is gone
 	// extensions is what the server announced last.
 	extensions smtp.Extensions
 
@@ -74,10 +78,23 @@ func (r *Runner) Extensions() smtp.Extensions {
 	return r.extensions
 }
 
-// Wake tells that the network is back, the computer woke, a poll of the account went
-// well, or that there is a new sign-in: what waited for that is tried soon. It
-// returns at once.
+// Wake tells that a poll of the account went well, or that there is a new sign-in: what
+// waited for that is tried soon. It returns at once.
 func (r *Runner) Wake() { r.nudge(func() { r.pause.Wake(); r.woken = true }) }
+
+// Resume tells that the computer was asleep, or the network changed, so that no connection
+// from before can be relied on: it does what Wake does, and what is being sent is begun
+// anew with a session of its own. What has come to the final dot waits for its answer,
+// which could not be known otherwise. It returns at once.
+func (r *Runner) Resume() {
+	r.nudge(func() {
+		r.pause.Wake()
+		r.woken, r.stale = true, true
+		if r.dropping != nil {
+			r.dropping()
+		}
+	})
+}
 
 // Retry makes the account try at once, whatever it rests for. It returns at once.
 func (r *Runner) Retry() { r.nudge(r.pause.End) }
