@@ -72,7 +72,7 @@ func (s *Set) Take() {
 		case o != nil && o.account.Equal(a):
 			keep[a.Name] = o
 		default:
-			keep[a.Name] = &sender{set: s, account: a, way: way, retryNow: make(chan struct{}, 1)}
+			keep[a.Name] = &sender{set: s, account: a, way: way, changed: o != nil, retryNow: make(chan struct{}, 1)}
 			begin = append(begin, keep[a.Name])
 		}
 	}
@@ -177,6 +177,7 @@ type sender struct {
 	mu       sync.Mutex
 	runner   *outbox.Runner
 	retryNow chan struct{} // capacity 1
+	changed  bool          // by a person, since the last runner
 }
 
 func (o *sender) source() string { return "sending of account " + o.account.Name }
@@ -248,11 +249,20 @@ func (o *sender) make(ctx context.Context) (*outbox.Runner, error) {
 			return sasl.Credentials{Username: o.way.Username, Secret: string(secret), Token: o.account.Auth == config.AuthOAuth2}, nil
 		},
 		SecretEvery: accounts.SecretEvery(o.account),
-	}, store, outbox.Options{Log: o.set.users.Log, Changed: o.report, Report: o.deliver(store), Delayed: o.deliver(store)})
+		Changed:     o.takeChanged(),
+	}, store, outbox.Options{Log: o.set.users.Log, Changed: o.report, Report: o.deliver(store), Delayed: o.deliver(store), Doubted: o.deliver(store)})
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.runner = r
 	return r, nil
+}
+
+func (o *sender) takeChanged() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	changed := o.changed
+	o.changed = false
+	return changed
 }
 
 // deliver puts what a person has to know into the INBOX.

@@ -2,7 +2,6 @@ package outbox
 
 import (
 	"context"
-	"crypto/sha256"
 	"slices"
 	"sync"
 	"time"
@@ -40,12 +39,15 @@ type Runner struct {
 	// The rest belongs to Serve.
 	session    client                      // nil: there is none
 	used       bool                        // session has dealt with a message
-	tried      [sha256.Size]byte           // digest of the secret that the last login used
+	tried      digested                    // digest of the secret that the last login used
 	checked    time.Time                   // when it was last asked whether there is another
 	sent       []time.Time                 // when the transactions of the last minute began
 	unrecorded func(context.Context) error // what the store has not taken yet; nil: nothing
 	ailing     time.Time                   // since when the account has trouble that does not pass by itself
 	noticed    bool                        // a person was told
+	loaded     bool                        // what the rest says is that of the store
+	saved      string                      // the memory as the store has it
+	toldOf     []mailstore.OutgoingID      // see memory.Told
 }
 
 // NewRunner returns a runner that does nothing yet.
@@ -122,6 +124,11 @@ func (r *Runner) Serve(ctx context.Context) error {
 	r.mu.Unlock()
 	defer func() {
 		r.hangUp(ctx)
+		longer, cancel := outlive(ctx, stopStore)
+		defer cancel()
+		if err := r.remember(longer); err != nil {
+			r.log.Warn().Err(err).Msg("how sending goes could not be written down")
+		}
 		r.update(func(s *Status) { r.serving = false })
 	}()
 	changes := r.queue.OutgoingChanges()
@@ -160,6 +167,9 @@ func (r *Runner) rest(ctx context.Context, next time.Time, changes <-chan struct
 // round sends at most one message, and returns when the next round is due; changes of
 // the queue and wake-ups aside.
 func (r *Runner) round(ctx context.Context) (next time.Time, err error) {
+	if err := r.load(ctx); err != nil {
+		return next, err
+	}
 	if err := r.record(ctx); err != nil { // or a person may be asked about what is known
 		return next, err
 	}
@@ -169,6 +179,10 @@ func (r *Runner) round(ctx context.Context) (next time.Time, err error) {
 	}
 	queue = slices.DeleteFunc(queue, func(m mailstore.Outgoing) bool { return m.Account != r.account.Name })
 	if err := r.recover(ctx, queue); err != nil {
+		return next, err
+	}
+	r.doubt(ctx, queue)
+	if err := r.remember(ctx); err != nil {
 		return next, err
 	}
 	now := r.o.Now()

@@ -15,7 +15,7 @@ import (
 
 // migrations[i] takes the index from schema version i to i+1. A step that was
 // ever released is never edited.
-var migrations = []string{schema1, schema2, schema3, schema4, schema5, schema6, schema7}
+var migrations = []string{schema1, schema2, schema3, schema4, schema5, schema6, schema7, schema8}
 
 const schema1 = `
 CREATE TABLE meta (
@@ -223,6 +223,14 @@ CREATE TABLE outgoing_recipient (
 	state       INTEGER NOT NULL,
 	reply       TEXT NOT NULL,
 	PRIMARY KEY (outgoing_id, place)
+) STRICT, WITHOUT ROWID;
+`
+
+// memory.go says what sending is for.
+const schema8 = `
+CREATE TABLE sending (
+	account TEXT PRIMARY KEY,
+	memory  TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 `
 
