@@ -53,7 +53,9 @@ func FindLogin(ctx context.Context, ops Operations, cfg *config.Config, q LoginQ
 	s, err := ops.Status(ctx)
 	l.listen = s.Listen
 	if d := slices.IndexFunc(devices, func(d Device) bool { return d.User == l.User && d.Name == l.Device }); d < 0 || !devices[d].ReadOnly && devices[d].Folders == nil {
-		l.submit = s.SMTP
+		if l.submit = s.SMTP; !s.Running {
+			l.submit = cfg.SMTP.Listen
+		}
 	}
 	isLAN := slices.ContainsFunc(devices, func(d Device) bool { return d.User == l.User && d.Name == l.Device && d.LAN })
 	if isLAN && !q.Here && len(s.LAN.Listen) > 0 {
@@ -183,9 +185,7 @@ func Identities(ctx context.Context, cfg *config.Config, user string, submit []s
 		return slices.ContainsFunc(list, func(i clientfiles.Identity) bool { return strings.EqualFold(i.Address, address) })
 	}
 	for _, account := range cfg.Accounts {
-		if _, ok := sending.WayOf(account); ok && account.User == user && len(submit) > 0 {
-			own := discover.Server{TLS: programsSecurity(cfg.SMTP.TLS), Username: user}
-			own.Host, own.Port = ProgramsAddress(submit)
+		if own, ok := Sender(cfg, account, submit); ok && account.User == user {
 			for _, address := range account.Addresses {
 				if !has(address) {
 					list = append(list, clientfiles.Identity{Address: address, SMTP: own, Here: true})
@@ -201,6 +201,17 @@ func Identities(ctx context.Context, cfg *config.Config, user string, submit []s
 		list = append(list, clientfiles.Identity{Address: address, SMTP: found.SMTP})
 	}
 	return list
+}
+
+// Sender is popbridge as the server for what is sent from the addresses of an account, where
+// it takes that at one of these addresses and knows how it leaves.
+func Sender(cfg *config.Config, account config.Account, submit []string) (own discover.Server, ok bool) {
+	if _, ok := sending.WayOf(account); !ok || len(account.Addresses) == 0 || len(submit) == 0 {
+		return own, false
+	}
+	own = discover.Server{TLS: programsSecurity(cfg.SMTP.TLS), Username: account.User}
+	own.Host, own.Port = ProgramsAddress(submit)
+	return own, own.Port != 0
 }
 
 // addressOf is the mail address of an account: its name, as setup and account add make

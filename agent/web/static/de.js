@@ -231,6 +231,7 @@ export default {
   "add.incoming.kind": "Eingang",
   "add.outgoing": "Postausgang (SMTP)",
   "add.outgoing.kind": "Ausgang",
+  "add.outgoing.same": "Das Passwort ist dasselbe. Was Sie senden, wartet hier, bis es abgehen kann, und ist dann in Gesendet.",
   "add.outgoing.password": "Das Passwort für den Postausgang ist das Ihres Postfachs beim Anbieter.",
   "add.outgoing.unknown": "Fragen Sie Ihren Anbieter nach seinem SMTP-Server für {address}. Das Passwort ist das des Postfachs dort.",
   "add.once": "Das Passwort wird nur dieses eine Mal angezeigt.",

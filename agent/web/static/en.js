@@ -231,6 +231,7 @@ export default {
   "add.incoming.kind": "incoming",
   "add.outgoing": "Outgoing mail (SMTP)",
   "add.outgoing.kind": "outgoing",
+  "add.outgoing.same": "The password is the same. What you send waits here until it can leave, and is then in Sent.",
   "add.outgoing.password": "The password for outgoing mail is that of the mailbox at your provider.",
   "add.outgoing.unknown": "Ask your provider for its SMTP server for {address}. The password is that of the mailbox there.",
   "add.once": "The password is shown this once only.",

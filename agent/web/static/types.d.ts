@@ -254,6 +254,7 @@ export interface FirstDevice {
   name: string;
   password: string;
   server: MailServer;
+  outgoing: MailServer;
 }
 
 export interface LAN {
@@ -308,6 +309,7 @@ export interface Module {
 export interface NewAccount {
   address: string;
   server: MailServer;
+  smtp: MailServer;
   other_username: string;
   password: string;
   keep: string;
