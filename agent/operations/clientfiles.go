@@ -53,6 +53,7 @@ type NewDevice struct {
 	Folders  []string `json:"folders"` // empty: all
 	Without  []string `json:"without"` // capabilities that are switched off for it
 	LAN      bool     `json:"lan"`
+	Send     *bool    `json:"send"` // see AddDevice
 }
 
 // MadeDevice is a new device with its password.
@@ -156,7 +157,7 @@ func (l *Local) NewDevice(ctx context.Context, ask NewDevice) (MadeDevice, error
 		}
 	}
 	made := password.New()
-	d, err := l.AddDevice(ctx, AddDevice{User: ask.User, Name: ask.Name, Password: made, Generated: true, ReadOnly: ask.ReadOnly, Folders: ask.Folders, Without: ask.Without, LAN: ask.LAN})
+	d, err := l.AddDevice(ctx, AddDevice{User: ask.User, Name: ask.Name, Password: made, Generated: true, ReadOnly: ask.ReadOnly, Folders: ask.Folders, Without: ask.Without, LAN: ask.LAN, Send: ask.Send})
 	if err != nil {
 		return MadeDevice{}, err
 	}

@@ -52,7 +52,7 @@ func FindLogin(ctx context.Context, ops Operations, cfg *config.Config, q LoginQ
 	}
 	s, err := ops.Status(ctx)
 	l.listen = s.Listen
-	if d := slices.IndexFunc(devices, func(d Device) bool { return d.User == l.User && d.Name == l.Device }); d < 0 || !devices[d].ReadOnly && devices[d].Folders == nil {
+	if d := slices.IndexFunc(devices, func(d Device) bool { return d.User == l.User && d.Name == l.Device }); d < 0 || devices[d].Send {
 		if l.submit = s.SMTP; !s.Running {
 			l.submit = cfg.SMTP.Listen
 		}

@@ -135,8 +135,12 @@ func (s *Set) Account(user string, device mailstore.Device, store *mailstore.Sto
 			_, _, err := store.Submit(ctx, m)
 			return err
 		}}
-	if device.ReadOnly || device.Folders != nil {
-		a.MaySend = fault.New(fault.Denied, "this login may not send: it is read-only or sees some folders only", "use another login for sending")
+	if !device.MaySend() {
+		why := "it is read-only or sees some folders only"
+		if device.Send == mailstore.SendNo {
+			why = "that is forbidden"
+		}
+		a.MaySend = fault.New(fault.Denied, "this login may not send: "+why, "use another login, or permit it: "+s.users.Command("device set "+fault.ShellQuote(device.Name)+" --send=yes"))
 	}
 	return a
 }

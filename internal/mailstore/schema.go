@@ -228,6 +228,7 @@ CREATE TABLE outgoing_recipient (
 
 // memory.go says what sending is for.
 const schema8 = `
+ALTER TABLE device ADD COLUMN send INTEGER NOT NULL DEFAULT 0;
 CREATE TABLE sending (
 	account TEXT PRIMARY KEY,
 	memory  TEXT NOT NULL
@@ -239,6 +240,9 @@ const lanSchema = 6
 
 // outgoingSchema is the first with messages on their way out.
 const outgoingSchema = 7
+
+// sendSchema is the first that says of devices whether they may send.
+const sendSchema = 8
 
 func setVersion(n int) string { return "PRAGMA user_version = " + strconv.Itoa(n) }
 

@@ -159,6 +159,7 @@ export interface Device {
   folders: string[];
   without: string[];
   lan: boolean;
+  send: boolean;
   created_at: string;
   last_used_at: string | null;
   connections: number;
@@ -286,6 +287,7 @@ export interface MadeDevice {
   folders: string[];
   without: string[];
   lan: boolean;
+  send: boolean;
   created_at: string;
   last_used_at: string | null;
   connections: number;
@@ -322,6 +324,7 @@ export interface NewDevice {
   folders: string[];
   without: string[];
   lan: boolean;
+  send: boolean | null;
 }
 
 export interface OutboxMessage {
@@ -464,6 +467,7 @@ export interface SetDevice {
   folders: string[];
   without: string[];
   lan: boolean | null;
+  send: boolean | null;
 }
 
 export interface SetLogin {
