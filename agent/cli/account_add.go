@@ -189,7 +189,7 @@ func (a *app) saySending(c config.Account) error {
 	if err != nil {
 		return err
 	}
-	own, ok := operations.Sender(cfg, c, cfg.SMTP.Listen)
+	own, ok := operations.HereSubmission(cfg).Sender(c)
 	_, known := sending.WayOf(c)
 	switch {
 	case ok:

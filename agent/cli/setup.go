@@ -278,7 +278,7 @@ func (a *app) enterText(cfg *config.Config, account config.Account, password str
 	host, port := operations.ProgramsAddress(cfg.IMAP.Listen)
 	m := clientfiles.Mailbox{User: account.User, Host: host, Port: port, TLS: operations.IMAPSecurity(cfg.IMAP),
 		Identities: []clientfiles.Identity{{Address: found.Address.String(), SMTP: found.SMTP}}}
-	if own, ok := operations.Sender(cfg, account, cfg.SMTP.Listen); ok {
+	if own, ok := operations.HereSubmission(cfg).Sender(account); ok {
 		m.Identities[0].SMTP, m.Identities[0].Here = own, true
 	}
 	if password == "" {

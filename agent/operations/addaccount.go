@@ -181,12 +181,12 @@ func (l *Local) MakeFirstDevice(ctx context.Context, ask DeviceOf) (answer First
 	}
 	host, port := ProgramsAddress(listen)
 	answer.Server = MailServer{Host: host, Port: port, TLS: string(IMAPSecurity(l.users.Config().IMAP)), Username: ask.User}
-	submit := l.clients.Submission()
-	if len(submit) == 0 { // it begins with the account
-		submit = l.users.Config().SMTP.Listen
+	submit := HereSubmission(l.users.Config())
+	if now := l.clients.Submission(); len(now) > 0 { // else it begins with the account
+		submit.Listen = now
 	}
 	for _, account := range l.users.Config().Accounts {
-		if own, ok := Sender(l.users.Config(), account, submit); ok && account.User == ask.User {
+		if own, ok := submit.Sender(account); ok && account.User == ask.User {
 			answer.Outgoing = server(own)
 		}
 	}

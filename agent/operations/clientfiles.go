@@ -2,12 +2,14 @@ package operations
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/popbridge/popbridge/agent/datadir"
 	"github.com/popbridge/popbridge/agent/lan"
 	"github.com/popbridge/popbridge/installer/clientfiles"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailstore"
 	"github.com/popbridge/popbridge/internal/password"
 	"github.com/popbridge/popbridge/localimap"
 )
@@ -214,13 +216,18 @@ func (l *Local) ClientSetup(ctx context.Context, ask SetUp) (ClientSetup, error)
 }
 
 func (l *Local) PairPhone(ctx context.Context, ask DeviceLogin) (PhonePage, error) {
-	user, _, err := l.storeOf(ctx, ask.User, ask.Device)
+	user, store, err := l.storeOf(ctx, ask.User, ask.Device)
+	if err != nil {
+		return PhonePage{}, err
+	}
+	devices, err := store.Devices(ctx)
 	if err != nil {
 		return PhonePage{}, err
 	}
 	pair := Pair{User: user, Device: ask.Device}
-	if len(l.network.State().Listen) > 0 { // else it is not worth the look-up
-		pair.Identities = Identities(ctx, l.users.Config(), user, nil)
+	if state := l.network.State(); len(state.Listen) > 0 { // else it is not worth the look-up
+		may := slices.ContainsFunc(devices, func(d mailstore.Device) bool { return d.Name == ask.Device && d.MaySend() })
+		pair.Identities = Identities(ctx, l.users.Config(), user, state.submission(may))
 	}
 	page, err := l.Pair(ctx, pair)
 	if err != nil {

@@ -116,6 +116,7 @@ type Status struct {
 type LAN struct {
 	Listen  []string    `json:"listen"` // addresses that accept now
 	Clients []LANClient `json:"clients"`
+	SMTP    []string    `json:"smtp"` // addresses that take mail to be sent
 }
 
 // LANClient is a connection from the local network.
@@ -249,6 +250,7 @@ type Pairing struct {
 	Fingerprint     string `json:"fingerprint"`
 	Host            string `json:"host"` // of the IMAP server
 	Port            int    `json:"port"`
+	SMTPPort        int    `json:"smtp_port"` // there; 0: it sends through the providers
 }
 
 // Probe is what a login at the server of an account found.

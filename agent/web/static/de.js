@@ -648,6 +648,7 @@ export default {
   "settings.smtp.tls": "Senden: Verschlüsselung",
   "settings.smtp.send_delay": "Gesendetes lässt sich zurückholen für",
   "settings.smtp.mark_answered": "Antworten kennzeichnen die beantwortete Mail",
+  "settings.lan.smtp_port": "Lokales Netz: Port zum Senden",
   "settings.lan.enabled": "Lokales Netz: Zugriff erlaubt",
   "settings.lan.listen": "Lokales Netz: Adressen",
   "settings.web.listen": "Diese Seite: Adresse",

@@ -648,6 +648,7 @@ export default {
   "settings.smtp.tls": "Sending: encryption",
   "settings.smtp.send_delay": "What is sent can be taken back for",
   "settings.smtp.mark_answered": "An answer marks what it answers",
+  "settings.lan.smtp_port": "Local network: port for sending",
   "settings.lan.enabled": "Local network: may connect",
   "settings.lan.listen": "Local network: addresses",
   "settings.web.listen": "This page: address",

@@ -261,6 +261,7 @@ export interface FirstDevice {
 export interface LAN {
   listen: string[];
   clients: LANClient[];
+  smtp: string[];
 }
 
 export interface LANClient {
@@ -357,6 +358,7 @@ export interface PhonePage {
   fingerprint: string;
   host: string;
   port: number;
+  smtp_port: number;
   qr: Drawing;
 }
 
