@@ -104,6 +104,7 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (*Agent, error) {
 	a.servers.config, a.servers.smtp = a.Config, a.smtp
 	a.alerts.agent = a
 	a.lan = newLANAccess(a)
+	a.servers.lanSMTP = &a.lan.smtp
 	a.web = &webAccess{agent: a}
 	a.ops = operations.New(a.users, a.accounts, a.sending, &a.servers, a.lan, a.web, a.running, a.Reload)
 	a.ops.ShowLog(o.Records)

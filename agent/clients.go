@@ -13,8 +13,9 @@ import (
 
 // imapServers are the servers of all addresses. They implement operations.Clients.
 type imapServers struct {
-	config func() *config.Config
-	smtp   *smtpAccess
+	config  func() *config.Config
+	smtp    *smtpAccess
+	lanSMTP *smtpServers
 
 	mu     sync.Mutex
 	byAddr map[string]*imapServer // of this machine's mail clients, by configured address
@@ -122,6 +123,7 @@ func (s *imapServers) Disconnect(user, device string) {
 		one.srv.Disconnect(user, device)
 	}
 	s.smtp.disconnect(user, device)
+	s.lanSMTP.disconnect(user, device)
 }
 
 // Submission returns the addresses that take what mail clients send now.

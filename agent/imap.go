@@ -166,6 +166,13 @@ func refused(ctx context.Context, table, addr string, err error) error {
 		what, format = "the address "+addr+" of the web page", "set another port in the config, below [%s]: listen = %q"
 	}
 	another := func() string { return fmt.Sprintf(format, table, freeNear(ctx, addr)) }
+	if table == "lan-smtp" {
+		what = "the SMTP address " + addr
+		another = func() string {
+			_, port, _ := net.SplitHostPort(freeNear(ctx, addr))
+			return "set another port in the config, below [lan]: smtp_port = " + port
+		}
+	}
 	switch {
 	case PortBusy(err):
 		return fault.New(fault.Conflict,

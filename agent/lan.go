@@ -12,6 +12,7 @@ import (
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/agent/lan"
 	"github.com/popbridge/popbridge/agent/operations"
+	"github.com/popbridge/popbridge/bridge/submission"
 	"github.com/popbridge/popbridge/internal/localtls"
 	"github.com/popbridge/popbridge/internal/supervise"
 	"github.com/popbridge/popbridge/localimap"
@@ -31,6 +32,7 @@ type lanAccess struct {
 	peers *lan.Peers
 
 	interfaces func() ([]lan.Interface, error) // of this machine
+	smtp       smtpServers
 
 	mu     sync.Mutex       // held by look and Pair
 	addrs  []netip.AddrPort // that are served
@@ -111,6 +113,22 @@ func (l *lanAccess) look() {
 		l.replace(wanted)
 		l.addrs = wanted
 	}
+	l.smtp.replace(l.agent, l.group, l.smtpWanted(), l.newSMTPServer)
+}
+
+// smtpWanted are the addresses that take what is sent: at those that are served, where any
+// account can send.
+func (l *lanAccess) smtpWanted() (wanted []string) {
+	port := l.agent.Config().LAN.SMTPPort
+	if port == 0 || len(l.addrs) == 0 || !l.agent.sending.Any() {
+		return nil
+	}
+	for _, a := range l.addrs {
+		if addr := netip.AddrPortFrom(a.Addr(), uint16(port)).String(); !slices.Contains(wanted, addr) {
+			wanted = append(wanted, addr)
+		}
+	}
+	return wanted
 }
 
 // certify issues the certificate for addresses, before anyone connects to them.
@@ -170,6 +188,7 @@ func (l *lanAccess) replace(wanted []netip.AddrPort) {
 // State returns what is served, and who has logged in.
 func (l *lanAccess) State() (s operations.LAN) {
 	s.Listen, s.Clients = l.agent.servers.LAN()
+	s.SMTP = l.smtp.listening()
 	return s
 }
 
@@ -178,13 +197,34 @@ func (l *lanAccess) newServer(addr string) *imapServer {
 	a := l.agent
 	srv := localimap.New(localimap.Options{Login: l.login, Opened: a.accounts.Wake, Crowded: a.crowded(addr), Zone: a.zone.Load, Alert: a.alerts.alert,
 		Security: localimap.Implicit, TLS: l.tls.server(), Log: a.opts.Log.With().Str("component", "imap").Str("listen", addr).Logger()})
+	return &imapServer{l.endpoint("lan", addr, srv.Serve), srv}
+}
+
+// newSMTPServer makes the server of one address that takes what is sent. Who may connect,
+// and who gets in, is as with IMAP.
+func (l *lanAccess) newSMTPServer(addr string) *smtpServer {
+	a := l.agent
+	o := a.submission(func(ctx context.Context, from net.Addr, name, password string) (submission.Account, error) {
+		who, err := l.login(ctx, from, name, password)
+		if err != nil {
+			return submission.Account{}, err
+		}
+		return a.sending.Account(who.User, who.Device, who.Store), nil
+	}, submission.Implicit)
+	o.TLS, o.Log = l.tls.server(), o.Log.With().Str("listen", addr).Logger()
+	srv := submission.New(o)
+	return &smtpServer{l.endpoint("lan-smtp", addr, srv.Serve), srv}
+}
+
+// endpoint is an address of the local network. Only its machines connect to it.
+func (l *lanAccess) endpoint(table, addr string, run func(context.Context, net.Listener) error) endpoint {
 	open := func(ctx context.Context) (net.Listener, error) {
-		ln, err := listen(ctx, "lan", addr)
+		ln, err := listen(ctx, table, addr)
 		if err != nil {
 			return nil, err
 		}
 		return &lan.Listener{Listener: ln, Peers: l.peers, Refused: l.refusals.note}, nil
 	}
 	failed := func(err error) []health.Condition { return []health.Condition{health.LAN(err)} }
-	return &imapServer{endpoint{addr: addr, name: "lan " + addr, open: open, run: srv.Serve, failed: failed}, srv}
+	return endpoint{addr: addr, name: table + " " + addr, open: open, run: run, failed: failed}
 }

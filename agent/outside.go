@@ -106,7 +106,7 @@ func (a *Agent) watchOutside(ctx context.Context) {
 		if reason := v.look(); reason != "" {
 			a.log.Info().Str("reason", reason).Msg("accounts are polled again")
 			a.accounts.Resume(reason, func(config.Account) bool { return true })
-			a.sending.Wake("")
+			a.sending.Resume()
 		}
 	}
 }

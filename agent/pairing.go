@@ -54,12 +54,18 @@ func (l *lanAccess) Pair(ctx context.Context, ask operations.Pair) (operations.P
 	}
 	mailbox := clientfiles.Mailbox{Device: ask.Device, User: ask.User, Host: addr.Addr().String(), Port: int(addr.Port()),
 		TLS: discover.Implicit, Authority: ca.Raw, Identities: ask.Identities}
+	smtp := 0
+	for _, id := range ask.Identities {
+		if id.Here {
+			smtp = id.SMTP.Port
+		}
+	}
 	page := lan.NewPage(ln.Addr().String(), mailbox)
 	l.page, l.pageAt, l.pageOf = l.servePage(ln, page), addr, ask.User+"/"+ask.Device
 	l.agent.log.Info().Str("user", ask.User).Str("device", ask.Device).Str("listen", ln.Addr().String()).Stringer("for", lan.PageFor).
 		Msg("page to set a phone up is served")
 	return operations.Pairing{URL: "https://" + ln.Addr().String() + "/" + page.Token, Until: time.Now().Add(lan.PageFor),
-		PageFingerprint: lan.Fingerprint(shown.Raw), Fingerprint: lan.Fingerprint(ca.Raw), Host: mailbox.Host, Port: mailbox.Port}, nil
+		PageFingerprint: lan.Fingerprint(shown.Raw), Fingerprint: lan.Fingerprint(ca.Raw), Host: mailbox.Host, Port: mailbox.Port, SMTPPort: smtp}, nil
 }
 
 func listenNear(ctx context.Context, addr netip.AddrPort) (net.Listener, error) {

@@ -16,11 +16,16 @@ import (
 type smtpAccess struct {
 	agent *Agent
 
+	smtpServers
+
 	mu     sync.Mutex       // held by look
 	group  *supervise.Group // nil unless Run is under way
 	before config.SMTP      // as it was taken up last
+}
 
-	served sync.Mutex // guards servers
+// smtpServers are those of this machine, or of the local network.
+type smtpServers struct {
+	served sync.Mutex // guards list
 	list   []*smtpServer
 }
 
@@ -50,43 +55,56 @@ func (s *smtpAccess) look() {
 	if s.agent.sending.Any() {
 		wanted = addresses(s.group.Context, cfg.Listen)
 	}
+	if cfg.TLS != s.before.TLS {
+		s.replace(s.agent, s.group, nil, nil)
+	}
+	s.before = cfg
+	s.replace(s.agent, s.group, wanted, func(addr string) *smtpServer { return s.newServer(addr, cfg) })
+}
+
+// replace ends the servers of addresses that are not wanted any more, and begins those
+// that are new.
+func (s *smtpServers) replace(a *Agent, group *supervise.Group, wanted []string, make func(addr string) *smtpServer) {
 	var keep []*smtpServer
 	var wg sync.WaitGroup
 	for _, one := range s.servers() {
-		if cfg.TLS == s.before.TLS && slices.Contains(wanted, one.addr) {
+		if slices.Contains(wanted, one.addr) {
 			keep = append(keep, one)
 			continue
 		}
 		wg.Go(func() {
 			one.task.Stop()
-			s.agent.health.Report(one.name)
+			a.health.Report(one.name)
 		})
 	}
 	wg.Wait()
-	s.before = cfg
 	var begin []*smtpServer
 	for _, addr := range wanted {
 		if !slices.ContainsFunc(keep, func(one *smtpServer) bool { return one.addr == addr }) {
-			begin = append(begin, s.newServer(addr, cfg))
+			begin = append(begin, make(addr))
 		}
 	}
 	s.served.Lock()
 	s.list = append(keep, begin...)
 	s.served.Unlock()
 	for _, one := range begin {
-		one.serve(s.agent, s.group)
+		one.serve(a, group)
 	}
 }
 
 func (s *smtpAccess) newServer(addr string, cfg config.SMTP) *smtpServer {
 	a := s.agent
-	o := submission.Options{Login: s.login, Security: smtpSecurity(cfg.TLS), MaxSize: a.sending.MaxSize, UTF8: a.sending.UTF8,
-		Log: a.opts.Log.With().Str("component", "submission").Logger()}
+	o := a.submission(s.login, smtpSecurity(cfg.TLS))
 	if cfg.TLS != config.Off {
 		o.TLS = a.tls.server()
 	}
 	srv := submission.New(o)
 	return &smtpServer{endpoint{addr: addr, name: "smtp " + addr, open: a.opening("smtp", addr, o.TLS), run: srv.Serve, failed: health.SMTP}, srv}
+}
+
+func (a *Agent) submission(login func(context.Context, net.Addr, string, string) (submission.Account, error), security submission.Security) submission.Options {
+	return submission.Options{Login: login, Security: security, MaxSize: a.sending.MaxSize, UTF8: a.sending.UTF8,
+		Log: a.opts.Log.With().Str("component", "submission").Logger()}
 }
 
 // login lets in who may read mail here, by the same passwords.
@@ -98,14 +116,14 @@ func (s *smtpAccess) login(ctx context.Context, from net.Addr, name, password st
 	return s.agent.sending.Account(who.User, who.Device, who.Store), nil
 }
 
-func (s *smtpAccess) servers() []*smtpServer {
+func (s *smtpServers) servers() []*smtpServer {
 	s.served.Lock()
 	defer s.served.Unlock()
 	return slices.Clone(s.list)
 }
 
 // listening returns the addresses that take mail now.
-func (s *smtpAccess) listening() []string {
+func (s *smtpServers) listening() []string {
 	list := []string{}
 	for _, one := range s.servers() {
 		if at := one.at(); at != "" {
@@ -116,7 +134,7 @@ func (s *smtpAccess) listening() []string {
 }
 
 // disconnect ends the sessions of a device.
-func (s *smtpAccess) disconnect(user, device string) {
+func (s *smtpServers) disconnect(user, device string) {
 	for _, one := range s.servers() {
 		one.srv.Disconnect(user, device)
 	}

@@ -93,7 +93,7 @@ func NoteEnd(ctx context.Context, configPath string, o Options, err error) {
 // Unusable is the status of a config whose data folder cannot be used, by the
 // error of Open.
 func Unusable(cfg *config.Config, o Options, err error) operations.Status {
-	s := operations.Status{DataDir: cfg.DataDir, Listen: []string{}, LAN: operations.LAN{Listen: []string{}, Clients: []operations.LANClient{}}, Accounts: []operations.Account{}, Health: []health.Condition{health.DataFolder(err)}}
+	s := operations.Status{DataDir: cfg.DataDir, Listen: []string{}, LAN: operations.LAN{Listen: []string{}, Clients: []operations.LANClient{}, SMTP: []string{}}, Accounts: []operations.Account{}, Health: []health.Condition{health.DataFolder(err)}}
 	b := state.Open(o.StateDir, cfg.Path)
 	s.LastEnd = b.LastEnd()
 	if agent := b.Running(); agent != nil {

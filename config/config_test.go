@@ -150,6 +150,7 @@ func TestExample(t *testing.T) {
 		Version: 1, Path: abs("/etc/popbridge/config.toml"), DataDir: "/home/ann/.local/share/popbridge",
 		IMAP: IMAP{Listen: []string{"127.0.0.1:1143"}, TLS: StartTLS},
 		SMTP: SMTP{Listen: []string{"127.0.0.1:1587"}, TLS: StartTLS, MarkAnswered: true},
+		LAN:  LAN{SMTPPort: 1465},
 		Web:  Web{Listen: "127.0.0.1:1180"},
 		Log:  Log{Level: "info", Format: "auto"}, KeepExpunged: 30 * day, Notices: true,
 		Accounts: []Account{{
@@ -197,6 +198,7 @@ smtp = {listen = ["localhost:1587", "127.0.0.1:0"], tls = "implicit", send_delay
 [lan]
 enabled = true
 listen = ["[FD00::20]:1993", "Ethernet 2:1993"]
+smtp_port = 2465
 [web]
 listen = "localhost:1181"
 [log]
@@ -255,7 +257,7 @@ func TestEveryKey(t *testing.T) {
 		Version: 1, Path: abs("/etc/config.toml"), DataDir: abs("/etc/mail"), DataDirNamed: true,
 		IMAP: IMAP{Listen: []string{"localhost:1143", "[::1]:0", "127.0.0.1:0"}, TLS: Off},
 		SMTP: SMTP{Listen: []string{"localhost:1587", "127.0.0.1:0"}, TLS: Implicit, SendDelay: 10 * time.Second},
-		LAN:  LAN{Enabled: true, Listen: []string{"[fd00::20]:1993", "Ethernet 2:1993"}},
+		LAN:  LAN{Enabled: true, Listen: []string{"[fd00::20]:1993", "Ethernet 2:1993"}, SMTPPort: 2465},
 		Web:  Web{Listen: "127.0.0.1:1181"},
 		Log:  Log{Level: "trace", Format: "json"}, KeepExpunged: 90 * day, TimeZone: "Europe/Vienna",
 		Accounts: []Account{{

@@ -141,7 +141,7 @@ func render(t *testing.T, c *Config) []byte {
 		"imap": map[string]any{"listen": c.IMAP.Listen, "tls": c.IMAP.TLS},
 		"smtp": map[string]any{"listen": append([]string{}, c.SMTP.Listen...), "tls": c.SMTP.TLS, "send_delay": c.SMTP.SendDelay.String(), "mark_answered": c.SMTP.MarkAnswered},
 		"web":  map[string]any{"listen": web},
-		"lan":  map[string]any{"enabled": c.LAN.Enabled, "listen": append([]string{}, c.LAN.Listen...)},
+		"lan":  map[string]any{"enabled": c.LAN.Enabled, "smtp_port": c.LAN.SMTPPort, "listen": append([]string{}, c.LAN.Listen...)},
 		"log":  map[string]any{"level": c.Log.Level, "format": c.Log.Format},
 	}
 	if c.TimeZone != "" {

@@ -41,6 +41,7 @@ var Keys = []Key{
 	{Path: "smtp.mark_answered", Doc: "an answer that was sent marks what it answers", Default: "true", Bool: true, example: `true`, off: true},
 	{Path: "lan.enabled", Doc: "phones and other machines in the same network may connect", Default: "false", Bool: true, Fixed: fixedListen, example: `true`, off: true},
 	{Path: "lan.listen", Doc: `addresses of this machine, or interfaces: "eth0:1993"`, Fixed: fixedListen, example: `["192.168.1.20:1993"]`, off: true},
+	{Path: "lan.smtp_port", Doc: "the port there by which they send; 0: by none", Default: "1465", Fixed: fixedListen, example: `1465`, off: true},
 	{Path: "web.listen", Doc: `the web page, see "popbridge open"; "off" switches it off`, Default: "127.0.0.1:1180", Fixed: fixedListen, example: `"127.0.0.1:1180"`, off: true},
 	{Path: "log.level", Doc: "how much is logged", Default: "info", Choices: []string{"trace", "debug", "info", "warn", "error"}, example: `"info"`},
 	{Path: "log.format", Doc: "for people, for programs, or as it fits", Default: "auto", Choices: []string{"auto", "console", "json"}, Restart: true, example: `"auto"`},

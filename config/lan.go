@@ -18,6 +18,8 @@ type LAN struct {
 	// network interface, which stands for all private addresses that it has at the
 	// moment. At least one where Enabled.
 	Listen []string
+	// SMTPPort is where they hand over what they send, at the same addresses; 0: nowhere.
+	SMTPPort int
 }
 
 // Private reports whether an address is one of a private network: RFC 1918, or
@@ -26,12 +28,20 @@ type LAN struct {
 // provider (RFC 6598), which strangers have as well.
 func Private(a netip.Addr) bool { return a.Unmap().IsPrivate() }
 
+// lanSMTPPort is where mail is taken in the local network unless it is said.
+const lanSMTPPort = 1465
+
 // lanPort is what documents and hints suggest.
 const lanPort = "1993"
 
 func (r *reader) lan(t *table) LAN {
 	t.unknown()
-	lan := LAN{Enabled: boolean(t, "enabled", false)}
+	lan := LAN{Enabled: boolean(t, "enabled", false), SMTPPort: lanSMTPPort}
+	if port, ok := take[int64](t, "smtp_port", "a whole number without quotes"); ok {
+		if lan.SMTPPort = int(port); port < 0 || port > 65535 {
+			t.report("smtp_port", &mistake{fmt.Sprintf("%d is not a port (1 to 65535), nor 0 for none", port), fmt.Sprintf("smtp_port = %d is what is used without it", lanSMTPPort)})
+		}
+	}
 	values, ok := take[[]any](t, "listen", lanForm)
 	for i, v := range values {
 		address, m := "", &mistake{"is " + typeName(v), `must be text in quotes, such as "192.168.1.20:` + lanPort + `"`}
@@ -46,6 +56,12 @@ func (r *reader) lan(t *table) LAN {
 			continue
 		}
 		lan.Listen = append(lan.Listen, address)
+	}
+	for _, address := range lan.Listen {
+		if _, port, _ := net.SplitHostPort(address); port == strconv.Itoa(lan.SMTPPort) {
+			t.report("smtp_port", &mistake{"port " + port + " is that of reading, too", "give each a port of its own"})
+			break
+		}
 	}
 	if lan.Enabled && (ok || t.lacks("listen")) && len(values) == 0 {
 		t.report("listen", &mistake{"is missing or empty: the addresses of the local network have to be chosen", r.lanHint()})

@@ -74,7 +74,7 @@ func (r *reader) checkTLS(t *table, a Account) {
 		r.warn(t, "tls_minimum", &mistake{"TLS " + string(a.TLSMinimum) + " protects password and mail of account " + a.Name + " badly (RFC 8996)",
 			"ask the provider for TLS 1.2, then delete the line"})
 	}
-	if len(a.Pins) > 0 && a.CAFile != "" {
+	if len(a.Pins) > 0 && a.CAFile != "" && (a.Send.Host == "" || a.Send.TLS == None || len(a.Send.Pins) > 0) {
 		r.warn(t, "ca_file", &mistake{"is not used: tls_pin decides alone", "delete one of the two lines"})
 	}
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2/unstable"
@@ -17,7 +18,9 @@ func KeySetting(path, value string) (Setting, error) {
 		return Setting{}, fault.New(fault.Config, "the config has no key "+fault.Quote(path), "see docs/configuration.md")
 	}
 	value = strings.TrimSpace(value)
-	if value == "" || Keys[i].Bool && (value == "true" || value == "false") {
+	_, number := strconv.Atoi(Keys[i].example)
+	_, given := strconv.Atoi(value)
+	if value == "" || number == nil && given == nil || Keys[i].Bool && (value == "true" || value == "false") {
 		return Setting{path, value}, nil
 	}
 	return Text(path, value), nil

@@ -142,6 +142,12 @@ func addresses(t *table, username string) (list []string) {
 	return list
 }
 
+// IsAddress reports whether an account can have a text as its address.
+func IsAddress(s string) bool {
+	_, m := readAddress(s)
+	return m == nil
+}
+
 // readAddress reads a mail address without a name before it (RFC 5322 section 3.4.1).
 func readAddress(s string) (string, *mistake) {
 	a, err := mail.ParseAddress(s)

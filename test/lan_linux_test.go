@@ -11,6 +11,8 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -133,6 +135,7 @@ func TestLAN(t *testing.T) {
 			t.Errorf("answered %q", answer)
 		}
 	})
+	t.Run("sending", func(t *testing.T) { r.sending(t, phone) })
 	t.Run("foreign ranges", r.foreignRanges)
 	t.Run("no permission", func(t *testing.T) { r.noPermission(t, laptop) })
 	t.Run("a new address", func(t *testing.T) { r.newAddress(t, phone) })
@@ -150,6 +153,72 @@ func TestLAN(t *testing.T) {
 	})
 	t.Run("an address goes and comes", r.addressGoesAndComes)
 	t.Run("off", r.off)
+}
+
+// sending hands over a message as a mail program of the phone does: by TLS, with the login by
+// which it reads, where that may.
+func (r *lanRig) sending(t *testing.T, phone string) {
+	message := write(t, filepath.Join(t.TempDir(), "letter.eml"), "From: ann@example.com\r\nSubject: from the phone\r\n\r\nhello\r\n")
+	send := func(from, password string) (string, error) {
+		t.Helper()
+		var out []byte
+		err := r.phone.do(func() (err error) {
+			out, err = exec.Command("curl", "--silent", "--show-error", "--verbose", "--max-time", "30", "--url", "smtps://192.168.77.1:1465", "--interface", from,
+				"--cacert", filepath.Join(r.app.Data, "tls", "lan", "ca.pem"), "--user", "ann:"+password, "--mail-from", "ann@example.com", "--mail-rcpt", "bob@example.net",
+				"--upload-file", message).CombinedOutput()
+			return err
+		})
+		return string(out), err
+	}
+	if out, err := send(phoneAddr, phone); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+	if out := r.run("outbox", "list"); !strings.Contains(out, "from the phone") || !strings.Contains(out, "bob@example.net") {
+		t.Errorf("the Outbox: %s", out)
+	}
+	if out := r.run("status"); !regexp.MustCompile(`(?m)^ +sending: 192\.168\.77\.1:1465$`).MatchString(out) {
+		t.Errorf("status:\n%s", out)
+	}
+	values := r.run("client-setup", "--device", "phone")
+	if !regexp.MustCompile(`(?s)outgoing mail   SMTP\n +server +192\.168\.77\.1\n +port +1465\n +security +TLS\n +user name +ann\n +password +the same\n`).MatchString(values) {
+		t.Errorf("client-setup: %s", values)
+	}
+	for name, refused := range map[string]func() (string, error){
+		"with a wrong password": func() (string, error) { return send(phoneAddr, "wrong-"+phone) },
+		"from a foreign range":  func() (string, error) { return send("203.0.113.2", phone) },
+		"that is forbidden": func() (string, error) {
+			r.run("device", "set", "phone", "--send=no")
+			defer r.run("device", "set", "phone", "--send=yes")
+			return send(phoneAddr, phone)
+		},
+	} {
+		if out, err := refused(); err == nil || name == "that is forbidden" && !strings.Contains(out, "550 5.7.1 ") {
+			t.Errorf("%s: %s", name, out)
+		}
+	}
+	if strings.Count(r.run("outbox", "list"), "from the phone") != 1 {
+		t.Errorf("the Outbox: %s", r.run("outbox", "list"))
+	}
+	must(t, r.phone.do(func() error {
+		conn, err := net.Dial("tcp", "192.168.77.1:1465")
+		if err != nil {
+			return err
+		}
+		defer func() { _ = conn.Close() }()
+		_, err = fmt.Fprint(conn, "EHLO phone\r\n")
+		if answer, _ := io.ReadAll(conn); strings.Contains(string(answer), "250") { // a reset is as good
+			t.Errorf("in the clear: %q", answer)
+		}
+		return err
+	}))
+	r.lan(strings.Replace(lanConfig, "enabled", "smtp_port = 0\nenabled", 1))
+	r.eventually("nothing is taken", func() error {
+		if out, err := send(phoneAddr, phone); err == nil || !strings.Contains(out, "Failed to connect") && !strings.Contains(out, "Could not connect") {
+			return fmt.Errorf("%v: %s", err, out)
+		}
+		return nil
+	})
+	r.lan(lanConfig)
 }
 
 // foreignRanges connects from addresses that are not private.

@@ -34,7 +34,7 @@ const (
 )
 
 func newLAN(t *testing.T) *lanRig {
-	rig.Need(t, "dovecot", "ip")
+	rig.Need(t, "dovecot", "ip", "curl")
 	r := &lanRig{t: t, home: newHost(t, 0), phone: newHost(t, 0)}
 	r.home.ip(t, fmt.Sprintf("link add lan0 type veth peer name ph0 netns %d", r.phone.tid))
 	r.home.ip(t, "addr add 192.168.77.1/24 dev lan0")
@@ -58,7 +58,8 @@ func newLAN(t *testing.T) *lanRig {
 		if err := server.Put("home", []byte("Subject: one\r\n\r\n1\r\n"), []byte("Subject: two\r\n\r\n2\r\n")); err != nil {
 			return err
 		}
-		if err := r.app.Configure(rig.Account{Name: "home", Host: "127.0.0.1", Port: server.POP3, TLS: "none", Username: "home", Password: rig.Password, PollEvery: "1h", User: "ann"}); err != nil {
+		if err := r.app.Configure(rig.Account{Name: "home", Host: "127.0.0.1", Port: server.POP3, TLS: "none", Username: "home", Password: rig.Password, PollEvery: "1h", User: "ann",
+			Address: "ann@example.com", SendHost: "127.0.0.1", SendPort: 1, SendTLS: "none"}); err != nil {
 			return err
 		}
 		return r.app.Start(t.Context())

@@ -70,7 +70,7 @@ func setup(t *testing.T, ca *testkit.TLS) {
 	}
 	for _, want := range []string{
 		fmt.Sprintf(`pop\.example\.com:%d \(TLS\), user name home`, server.POP3S), `user name or password refused`, `logged in: 2 messages`,
-		`(?m)^  incoming mail   IMAP$`, `(?m)^    server        smtp\.example\.com$`,
+		`(?m)^  incoming mail   IMAP$`, `(?m)^  outgoing mail   SMTP\n    server        127\.0\.0\.1\n    port          1[56]\d\d\n    security      STARTTLS\n    user name     me\n    password      the same$`,
 	} {
 		if !regexp.MustCompile(want).MatchString(text) {
 			t.Errorf("%s is not said", want)
@@ -100,7 +100,8 @@ func setup(t *testing.T, ca *testkit.TLS) {
 		t.Errorf("with a server that is named: %v: %s", err, out)
 	}
 	// The same without questions, into another config.
-	if out, err := command(rig.Password, binary, "account", "add", "--address", "home@example.com", "--password-stdin", "--config", filepath.Join(t.TempDir(), "config.toml"), "poll_every=10m"); err != nil || !strings.Contains(out, "account home@example.com was added") {
+	if out, err := command(rig.Password, binary, "account", "add", "--address", "home@example.com", "--password-stdin", "--config", filepath.Join(t.TempDir(), "config.toml"), "poll_every=10m"); err != nil || !strings.Contains(out, "account home@example.com was added") ||
+		!strings.Contains(out, "\nMail programs send from home@example.com through popbridge, too: server 127.0.0.1, port 1587, STARTTLS, with the login by which they read.\n") {
 		t.Errorf("account add: %v: %s", err, out)
 	}
 	ctx, stop := context.WithCancel(t.Context())

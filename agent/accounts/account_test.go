@@ -1,6 +1,7 @@
 package accounts
 
 import (
+	"crypto/tls"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -13,6 +14,7 @@ import (
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/secret"
+	"github.com/popbridge/popbridge/internal/testkit"
 )
 
 func TestConfigInTheWordsOfTheBridge(t *testing.T) {
@@ -77,5 +79,35 @@ func TestCAFilesThatAreNone(t *testing.T) {
 		if !fault.Is(err, fault.Config) || !strings.Contains(fault.Hint(err), "ca_file") {
 			t.Errorf("%s: %v", filepath.Base(file), err)
 		}
+	}
+}
+
+// The SMTP server of an account has a certificate of its own, whatever is known of that of
+// the POP3 server.
+func TestCAFileOfTheSender(t *testing.T) {
+	ca := testkit.CA(t, "smtp.example.com").CAFile
+	pinned := config.Send{Host: "smtp.example.com", TLS: config.StartTLS, Pins: []config.Pin{{1}}}
+	for name, tt := range map[string]struct {
+		account config.Account
+		way     config.Send
+		used    bool
+	}{
+		"POP3 with a pin":    {config.Account{TLS: config.Implicit, Pins: []config.Pin{{1}}}, config.Send{TLS: config.Implicit}, true},
+		"POP3 without TLS":   {config.Account{TLS: config.None}, config.Send{TLS: config.StartTLS}, true},
+		"SMTP with a pin":    {config.Account{TLS: config.Implicit}, pinned, false},
+		"SMTP without TLS":   {config.Account{TLS: config.Implicit}, config.Send{TLS: config.None}, false},
+		"both by ca_file":    {config.Account{TLS: config.Implicit}, config.Send{TLS: config.Implicit}, true},
+		"TLS 1.0 at the two": {config.Account{TLS: config.Implicit, TLSMinimum: config.TLS10}, config.Send{TLS: config.Implicit}, true},
+	} {
+		tt.account.CAFile = ca
+		got, err := SenderTLS(tt.account, tt.way)
+		if err != nil || (got.RootCAs != nil) != tt.used || (got.MinVersion < tls.VersionTLS12) != (tt.account.TLSMinimum == config.TLS10) {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+	}
+	cfg := &config.Config{Accounts: []config.Account{{Name: "home", TLS: config.None, CAFile: "missing.pem", Send: config.Send{Host: "smtp.example.com", Password: config.PasswordSource{File: "none"}}}}}
+	wrong, _ := CheckFiles(t.Context(), cfg)
+	if len(wrong) != 2 || wrong[0].Key != "account[1].send.password_file" || wrong[1].Key != "account[1].ca_file" {
+		t.Errorf("check-config: %+v", wrong)
 	}
 }

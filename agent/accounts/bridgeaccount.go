@@ -129,7 +129,14 @@ func keepOf(k config.KeepOnServer, quota int64) plan.Keep {
 
 // ClientTLS trusts the system's authorities and those in ca_file: a provider
 // that changes from its own authority to a public one goes on working.
-func ClientTLS(c config.Account) (*tls.Config, error) {
+func ClientTLS(c config.Account) (*tls.Config, error) { return clientTLS(c, c.TLS, c.Pins) }
+
+// SenderTLS is ClientTLS for the SMTP server of an account.
+func SenderTLS(c config.Account, way config.Send) (*tls.Config, error) {
+	return clientTLS(c, way.TLS, way.Pins)
+}
+
+func clientTLS(c config.Account, security config.Security, pins []config.Pin) (*tls.Config, error) {
 	least := uint16(tls.VersionTLS12)
 	switch c.TLSMinimum {
 	case config.TLS11:
@@ -137,7 +144,7 @@ func ClientTLS(c config.Account) (*tls.Config, error) {
 	case config.TLS10:
 		least = tls.VersionTLS10
 	}
-	if c.CAFile == "" || c.TLS == config.None || len(c.Pins) > 0 {
+	if c.CAFile == "" || security == config.None || len(pins) > 0 {
 		return &tls.Config{MinVersion: least}, nil
 	}
 	certs, err := ReadCAFile(c.CAFile, c.Name)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/secret"
 )
 
 // CheckFiles says what is wrong with the files and programs that a config names,
@@ -19,26 +20,37 @@ func CheckFiles(ctx context.Context, cfg *config.Config) (wrong, warnings []conf
 			key = fmt.Sprintf("account[%d].%s", i+1, key)
 			return config.Problem{Line: lines[key], Key: key, Text: text, Hint: hint}
 		}
-		if c.Password.File != "" {
-			if _, err := SecretOf(c).Read(ctx); err != nil {
-				wrong = append(wrong, problem("password_file", err.Error(), fault.Hint(err)))
-			}
+		checkPassword(ctx, "", c.Password, problem, &wrong, &warnings)
+		checkPassword(ctx, "send.", c.Send.Password, problem, &wrong, &warnings)
+		_, err := ClientTLS(c)
+		if err == nil && c.Send.Host != "" {
+			_, err = SenderTLS(c, c.Send)
 		}
-		if command := c.Password.Command; len(command) > 0 {
-			if _, err := exec.LookPath(command[0]); err != nil {
-				wrong = append(wrong, problem("password_command", "the program "+fault.Quote(command[0])+" cannot be run: "+err.Error(),
-					"write its whole path, without ~ and variables; a service has a shorter PATH than a shell"))
-			}
-			for _, arg := range command[1:] {
-				if what := config.Unexpanded(arg); what != "" {
-					warnings = append(warnings, problem("password_command", what+" in "+fault.Quote(arg)+" may be taken literally: no shell runs the command",
-						`write the whole path, or ["sh", "-c", "..."]`))
-				}
-			}
-		}
-		if _, err := ClientTLS(c); err != nil {
+		if err != nil {
 			wrong = append(wrong, problem("ca_file", err.Error(), fault.Hint(err)))
 		}
 	}
 	return wrong, warnings
+}
+
+func checkPassword(ctx context.Context, table string, from config.PasswordSource, problem func(key, text, hint string) config.Problem, wrong, warnings *[]config.Problem) {
+	if from.File != "" {
+		if _, err := (secret.Source{File: from.File}).Read(ctx); err != nil {
+			*wrong = append(*wrong, problem(table+"password_file", err.Error(), fault.Hint(err)))
+		}
+	}
+	if len(from.Command) == 0 {
+		return
+	}
+	key := table + "password_command"
+	if _, err := exec.LookPath(from.Command[0]); err != nil {
+		*wrong = append(*wrong, problem(key, "the program "+fault.Quote(from.Command[0])+" cannot be run: "+err.Error(),
+			"write its whole path, without ~ and variables; a service has a shorter PATH than a shell"))
+	}
+	for _, arg := range from.Command[1:] {
+		if what := config.Unexpanded(arg); what != "" {
+			*warnings = append(*warnings, problem(key, what+" in "+fault.Quote(arg)+" may be taken literally: no shell runs the command",
+				`write the whole path, or ["sh", "-c", "..."]`))
+		}
+	}
 }

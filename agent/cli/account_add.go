@@ -14,7 +14,9 @@ import (
 	"github.com/popbridge/popbridge/agent/control"
 	"github.com/popbridge/popbridge/agent/editing"
 	"github.com/popbridge/popbridge/agent/operations"
+	"github.com/popbridge/popbridge/agent/sending"
 	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/installer/clientfiles"
 	"github.com/popbridge/popbridge/installer/discover"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/secret"
@@ -24,6 +26,7 @@ type newAccount struct {
 	name, address, host, tls, username, user, folder, passwordFile string
 	port                                                           int
 	passwordStdin                                                  bool
+	smtp                                                           discover.Server // that was found with the server
 }
 
 func (a *app) newAccountAddCommand() *cobra.Command {
@@ -91,6 +94,20 @@ func (n *newAccount) settings(args []string) (list []config.Setting, err error) 
 	return append(first, list...), nil
 }
 
+// sending are the settings without which what the account sends could not leave, but for
+// those that are given.
+func (n *newAccount) sending(next config.Account, given []config.Setting) (list []config.Setting) {
+	m := editing.Mailbox{Address: n.address, POP: discover.Server{Host: next.Host, Username: next.Username}, SMTP: n.smtp}
+	for _, s := range m.Sending() {
+		if !slices.ContainsFunc(given, func(o config.Setting) bool {
+			return o.Key == s.Key || o.Key == "send.host" && strings.HasPrefix(s.Key, "send.")
+		}) {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
 // complete takes from the address what is not said: the name, and the user name, which is
 // the address with most providers; without a host also the server.
 func (n *newAccount) complete(ctx context.Context, args []string) error {
@@ -138,6 +155,10 @@ func (a *app) accountAdd(ctx context.Context, n newAccount, args []string) error
 	if err != nil {
 		return err
 	}
+	settings = append(settings, n.sending(next, settings)...)
+	if next, err = a.editing().Planned(settings); err != nil {
+		return err
+	}
 	password, err := a.givenPassword(ctx, n, next)
 	if err != nil {
 		return err
@@ -156,7 +177,30 @@ func (a *app) accountAdd(ctx context.Context, n newAccount, args []string) error
 		return err
 	}
 	a.printf("account %s was added; its password is %s. Its mail goes to folder %s of user %s.\n", next.Name, where, next.Folder, next.User)
+	if err := a.saySending(next); err != nil {
+		return err
+	}
 	return a.afterEdit(ctx)
+}
+
+// saySending says by which server mail programs send the mail of an account.
+func (a *app) saySending(c config.Account) error {
+	cfg, err := a.loadConfig()
+	if err != nil {
+		return err
+	}
+	own, ok := operations.HereSubmission(cfg).Sender(c)
+	_, known := sending.WayOf(c)
+	switch {
+	case ok:
+		a.printf("Mail programs send from %s through popbridge, too: server %s, port %d, %s, with the login by which they read.\n", strings.Join(c.Addresses, ", "), own.Host, own.Port, clientfiles.SecurityWords(own.TLS))
+	case len(cfg.SMTP.Listen) == 0: // it is switched off
+	case !known:
+		a.printf("Its outgoing server is not known. To send through popbridge, name it: %s\n", a.command("account set "+c.Name+" send.host=HOST"))
+	case len(c.Addresses) == 0:
+		a.printf("Its mail address is not known. To send through popbridge, name it: %s\n", a.command("account set "+c.Name+" address=ADDRESS"))
+	}
+	return nil
 }
 
 // find looks for the server of the address, and the user name there where that is wanted.
@@ -174,7 +218,7 @@ func (n *newAccount) find(ctx context.Context, username bool) error {
 		return fault.New(fault.Config, "the server was found, but "+strings.Join(doubts, "; "),
 			fmt.Sprintf("if that is right: --host %s --port %d --tls %s --username %s", pop.Host, pop.Port, pop.TLS, fault.ShellQuote(pop.Username)))
 	}
-	n.host, n.port, n.tls = pop.Host, pop.Port, string(pop.TLS)
+	n.host, n.port, n.tls, n.smtp = pop.Host, pop.Port, string(pop.TLS), found.SMTP
 	n.address = found.Address.String()
 	if username {
 		n.username = cmp.Or(n.username, pop.Username)

@@ -29,6 +29,7 @@ func (a *app) newDeviceCommand() *cobra.Command {
 func (a *app) newDeviceAddCommand() *cobra.Command {
 	var d operations.AddDevice
 	var fromStdin bool
+	var send yesNo
 	c := a.addJSON(&cobra.Command{
 		Use:   "add NAME",
 		Short: "Let a mail program log in; prints its password once",
@@ -42,7 +43,7 @@ func (a *app) newDeviceAddCommand() *cobra.Command {
 			"  pwgen 20 1 | popbridge device add tablet --password-stdin",
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			d.Name = args[0]
+			d.Name, d.Send = args[0], send.chosen
 			return a.deviceAdd(c.Context(), d, fromStdin)
 		},
 	})
@@ -50,6 +51,7 @@ func (a *app) newDeviceAddCommand() *cobra.Command {
 	c.Flags().BoolVar(&d.ReadOnly, "read-only", false, "let it read and change nothing")
 	c.Flags().StringArrayVar(&d.Folders, "folder", nil, "let it see this `FOLDER` and those below only; may be given several times")
 	c.Flags().StringSliceVar(&d.Without, "without", nil, "switch an IMAP `CAPABILITY` off that its client cannot cope with")
+	c.Flags().Var(&send, "send", "yes or no: whether it may send mail (default: unless --read-only or --folder)")
 	c.Flags().BoolVar(&d.LAN, "lan", false, "let it in from the local network, too, and show a page that sets a phone up")
 	c.Flags().BoolVar(&fromStdin, "password-stdin", false, "take the password from standard input instead of making one")
 	return c
@@ -157,7 +159,7 @@ func (a *app) deviceAdd(ctx context.Context, d operations.AddDevice, fromStdin b
 	}
 	if a.json {
 		out := map[string]any{"user": added.User, "name": added.Name, "read_only": added.ReadOnly,
-			"folders": added.Folders, "without": added.Without, "lan": added.LAN}
+			"folders": added.Folders, "without": added.Without, "lan": added.LAN, "send": added.Send}
 		if !fromStdin {
 			out["password"] = d.Password
 		}
@@ -202,6 +204,9 @@ func (a *app) deviceList(ctx context.Context) error {
 			may, sees, from := "read, write", "all", "here"
 			if d.ReadOnly {
 				may = "read"
+			}
+			if d.Send {
+				may += ", send"
 			}
 			if d.Folders != nil {
 				sees = orDash(d.Folders)

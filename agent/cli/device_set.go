@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"errors"
+
 	"github.com/spf13/cobra"
 
 	"github.com/popbridge/popbridge/agent/operations"
@@ -10,6 +12,7 @@ import (
 func (a *app) newDeviceSetCommand() *cobra.Command {
 	var d operations.SetDevice
 	var readOnly, allFolders, lan, noLAN bool
+	var send yesNo
 	c := a.addJSON(&cobra.Command{
 		Use:   "set NAME",
 		Short: "Change what a mail program may do and see",
@@ -31,7 +34,8 @@ func (a *app) newDeviceSetCommand() *cobra.Command {
 			if lan || noLAN {
 				d.LAN = &lan
 			}
-			if d.ReadOnly == nil && d.Folders == nil && d.Without == nil && d.LAN == nil {
+			d.Send = send.chosen
+			if d.ReadOnly == nil && d.Folders == nil && d.Without == nil && d.LAN == nil && d.Send == nil {
 				return fault.New(fault.Config, "it is not said what to change", "`popbridge device set --help` shows how")
 			}
 			cfg, err := a.loadConfig()
@@ -60,9 +64,25 @@ func (a *app) newDeviceSetCommand() *cobra.Command {
 	c.Flags().StringArrayVar(&d.Folders, "folder", nil, "let it see this `FOLDER` and those below only; may be given several times")
 	c.Flags().BoolVar(&allFolders, "all-folders", false, "let it see all folders")
 	c.Flags().StringSliceVar(&d.Without, "without", nil, "switch these IMAP `CAPABILITIES` off, and no others; nothing: none")
+	c.Flags().Var(&send, "send", "yes or no: whether it may send mail")
 	c.Flags().BoolVar(&lan, "lan", false, "let it in from the local network, too, and show the page that sets a phone up")
 	c.Flags().BoolVar(&noLAN, "no-lan", false, "let it in from this machine only")
 	c.MarkFlagsMutuallyExclusive("lan", "no-lan")
 	c.MarkFlagsMutuallyExclusive("folder", "all-folders")
 	return c
+}
+
+// yesNo is a flag that is yes, no, or not given.
+type yesNo struct{ chosen *bool }
+
+func (f *yesNo) String() string { return "" }
+func (f *yesNo) Type() string   { return "yes|no" }
+
+func (f *yesNo) Set(s string) error {
+	yes := s == "yes"
+	if !yes && s != "no" {
+		return errors.New("write yes or no")
+	}
+	f.chosen = &yes
+	return nil
 }

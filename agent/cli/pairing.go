@@ -17,7 +17,7 @@ func (a *app) pair(ctx context.Context, cfg *config.Config, d operations.Device)
 		page := operations.Pair{User: d.User, Device: d.Name}
 		s, err := ops.Status(ctx)
 		if err == nil && len(s.LAN.Listen) > 0 { // else it is not worth the look-up
-			page.Identities = operations.Identities(ctx, cfg, d.User, nil)
+			page.Identities = operations.LANIdentities(ctx, cfg, d, s.LAN)
 		}
 		p, err = ops.Pair(ctx, page)
 		return err
@@ -45,4 +45,7 @@ func (a *app) printPairing(p *operations.Pairing) {
 		"right one if its details have this SHA-256 fingerprint:\n  %s\n"+
 		"The page lets you install an authority. Trust it only if it has this other SHA-256 fingerprint:\n  %s\n"+
 		"By hand: IMAP, server %s, port %d, SSL/TLS.\n", p.PageFingerprint, p.Fingerprint, p.Host, p.Port)
+	if p.SMTPPort != 0 {
+		a.printf("To send: SMTP, the same server, port %d, SSL/TLS, with the same password.\n", p.SMTPPort)
+	}
 }

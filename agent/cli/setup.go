@@ -99,7 +99,7 @@ func (a *app) finishSetup(ctx context.Context, account config.Account, found dis
 	if err != nil {
 		return errors.Join(serviceErr, err)
 	}
-	a.printf("\n%s", a.enterText(cfg.IMAP, account.User, password, found))
+	a.printf("\n%s", a.enterText(cfg, account, password, found))
 	if !running {
 		a.printf("\nMail comes as soon as it runs: %s\n", a.command("run"))
 	}
@@ -164,9 +164,11 @@ func (a *app) addFound(ctx context.Context, found discover.Found) (account confi
 		return account, err
 	}
 	settings := func(username string) []config.Setting {
-		server := found.POP
-		server.Username = username
-		return editing.New(editing.AccountName(found.Address.String()), server, found.Advice)
+		m := editing.Mailbox{Name: editing.AccountName(found.Address.String()), Address: found.Address.String(), POP: found.POP, SMTP: found.SMTP, Advice: found.Advice}
+		if m.POP.Username = username; found.SMTP.Username == found.POP.Username { // the same is right there
+			m.SMTP.Username = username
+		}
+		return m.New()
 	}
 	if account, err = a.editing().Planned(settings(found.POP.Username)); err != nil {
 		return account, err
@@ -272,10 +274,13 @@ func ignore(err, known error) error {
 }
 
 // enterText is what to enter in a mail program, with the password that was made.
-func (a *app) enterText(imap config.IMAP, user, password string, found discover.Found) string {
-	host, port := operations.ProgramsAddress(imap.Listen)
-	m := clientfiles.Mailbox{User: user, Host: host, Port: port, TLS: operations.IMAPSecurity(imap),
+func (a *app) enterText(cfg *config.Config, account config.Account, password string, found discover.Found) string {
+	host, port := operations.ProgramsAddress(cfg.IMAP.Listen)
+	m := clientfiles.Mailbox{User: account.User, Host: host, Port: port, TLS: operations.IMAPSecurity(cfg.IMAP),
 		Identities: []clientfiles.Identity{{Address: found.Address.String(), SMTP: found.SMTP}}}
+	if own, ok := operations.HereSubmission(cfg).Sender(account); ok {
+		m.Identities[0].SMTP, m.Identities[0].Here = own, true
+	}
 	if password == "" {
 		password = "that of the login you have; `" + a.command("device add NAME") + "` makes another one"
 	} else {

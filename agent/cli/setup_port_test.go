@@ -25,8 +25,9 @@ func TestAPortThatIsTaken(t *testing.T) {
 	}
 	defer func() { _ = ln.Close() }()
 	for name, text := range map[string]string{
-		"named":   "# mine\n[imap]\nlisten = [\"%s\"] # here\n[web]\nlisten = \"off\"\n",
-		"several": "[imap]\nlisten = [\"127.0.0.1:0\", \"%s\"]\n[web]\nlisten = \"off\"\n",
+		"named":   "# mine\n[imap]\nlisten = [\"%s\"] # here\n[smtp]\nlisten = []\n[web]\nlisten = \"off\"\n",
+		"sending": "[imap]\nlisten = [\"127.0.0.1:0\"]\n[smtp]\nlisten = [\"127.0.0.1:0\", \"%s\"]\n[web]\nlisten = \"off\"\n",
+		"several": "[imap]\nlisten = [\"127.0.0.1:0\", \"%s\"]\n[smtp]\nlisten = []\n[web]\nlisten = \"off\"\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir, out := t.TempDir(), &bytes.Buffer{}
@@ -45,11 +46,15 @@ func TestAPortThatIsTaken(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := cfg.IMAP.Listen[len(cfg.IMAP.Listen)-1]
-			if got == busy || !strings.HasPrefix(got, "127.0.0.1:") {
-				t.Errorf("listens on %v", cfg.IMAP.Listen)
+			listen, does := cfg.IMAP.Listen, "connect to"
+			if name == "sending" {
+				listen, does = cfg.SMTP.Listen, "send by"
 			}
-			if want := "  another program has the address " + busy + ", so mail programs connect to " + got + "; that is in the config now\n"; out.String() != want {
+			got := listen[len(listen)-1]
+			if got == busy || !strings.HasPrefix(got, "127.0.0.1:") {
+				t.Errorf("listens on %v", listen)
+			}
+			if want := "  another program has the address " + busy + ", so mail programs " + does + " " + got + "; that is in the config now\n"; out.String() != want {
 				t.Errorf("said %q, want %q", out, want)
 			}
 			after, err := os.ReadFile(a.configPath)
@@ -76,12 +81,12 @@ func TestFreePort(t *testing.T) {
 	for p := busy; p < busy+50; p++ {
 		list = append(list, fmt.Sprintf("127.0.0.1:%d", p))
 	}
-	got, err := freePort(t.Context(), list[0], list)
+	got, err := freePort(t.Context(), "imap", list[0], list)
 	if err != nil || slices.Contains(list, got) || !strings.HasPrefix(got, "127.0.0.1:") {
 		t.Errorf("%s, %v", got, err)
 	}
 	const foreign = "192.0.2.1:1143" // RFC 5737
-	if got, err := freePort(t.Context(), foreign, []string{foreign}); err != nil || got != foreign {
+	if got, err := freePort(t.Context(), "imap", foreign, []string{foreign}); err != nil || got != foreign {
 		t.Errorf("%s, %v", got, err)
 	}
 }

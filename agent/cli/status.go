@@ -214,6 +214,9 @@ func statusHead(s operations.Status, services []installer.State, now time.Time) 
 		}
 		head.row("", fmt.Sprintf("%s of %s from %s since %s%s", c.Device, c.User, c.Address, when(&c.Since, now, ""), named(programs)))
 	}
+	if len(s.LAN.SMTP) > 0 {
+		head.row("", "sending: "+strings.Join(s.LAN.SMTP, ", "))
+	}
 	if end := s.LastEnd; end != nil {
 		text := end.Reason
 		if end.At != nil {

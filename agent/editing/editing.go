@@ -150,13 +150,43 @@ func Index(cfg *config.Config, name string) (int, error) {
 	return 0, fault.New(fault.NotFound, "there is no account "+fault.Quote(name)+" in the config", config.DidYouMean(name, names)+"`popbridge account list` shows them")
 }
 
-// New are the settings of a new account at a server, of which a provider may want that it
-// is not asked too often.
-func New(name string, server discover.Server, advice discover.Advice) []config.Setting {
-	list := []config.Setting{config.Text("name", name), config.Text("host", server.Host),
-		{Key: "port", Value: strconv.Itoa(server.Port)}, config.Text("tls", string(server.TLS)), config.Text("username", server.Username)}
-	if advice.MinInterval > 0 {
-		list = append(list, config.Text("poll_every", Duration(advice.MinInterval)))
+// A Mailbox is what a new account is of, as it was found.
+type Mailbox struct {
+	Name    string          // of the account
+	Address string          // "": not known
+	POP     discover.Server // with the user name that was tried
+	SMTP    discover.Server // zero: not known
+	Advice  discover.Advice
+}
+
+// New are the settings of a new account. Its outgoing server is named where it is not the
+// one that is known of its provider, or mail from there could not leave. One without
+// encryption is not: its password would be read by others.
+func (m Mailbox) New() []config.Setting {
+	list := []config.Setting{config.Text("name", m.Name), config.Text("host", m.POP.Host),
+		number("port", m.POP.Port), config.Text("tls", string(m.POP.TLS)), config.Text("username", m.POP.Username)}
+	if m.Advice.MinInterval > 0 { // the provider wants that it is not asked too often
+		list = append(list, config.Text("poll_every", Duration(m.Advice.MinInterval)))
+	}
+	return append(list, m.Sending()...)
+}
+
+func number(key string, n int) config.Setting {
+	return config.Setting{Key: key, Value: strconv.Itoa(n)}
+}
+
+// Sending are the settings without which what the account sends could not leave.
+func (m Mailbox) Sending() (list []config.Setting) {
+	if m.Address != "" && !strings.EqualFold(m.Address, m.POP.Username) && config.IsAddress(m.Address) {
+		list = append(list, config.Text("address", m.Address))
+	}
+	s := m.SMTP
+	if _, known := discover.SenderFor(m.POP.Username, m.POP.Host); known || !s.Known() || s.TLS == discover.None {
+		return list
+	}
+	list = append(list, config.Text("send.host", s.Host), number("send.port", s.Port), config.Text("send.tls", string(s.TLS)))
+	if s.Username != "" && s.Username != m.POP.Username {
+		list = append(list, config.Text("send.username", s.Username))
 	}
 	return list
 }

@@ -1,6 +1,7 @@
 package editing_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -52,7 +53,7 @@ func TestANewPasswordTakesNoFileThatIsThere(t *testing.T) {
 	if err := os.Symlink(filepath.Join(dir, "nowhere"), filepath.Join(dir, "ann-2.password")); err != nil {
 		t.Skip(err)
 	}
-	settings := editing.New("ann", discover.Server{Host: "pop.example.com", Port: 995, TLS: "implicit", Username: "ann"}, discover.Advice{})
+	settings := editing.Mailbox{Name: "ann", POP: discover.Server{Host: "pop.example.com", Port: 995, TLS: "implicit", Username: "ann"}}.New()
 	next, err := f.Planned(settings)
 	if err != nil {
 		t.Fatal(err)
@@ -72,5 +73,40 @@ func TestANewPasswordTakesNoFileThatIsThere(t *testing.T) {
 	}
 	if _, err := f.Planned(settings); err == nil {
 		t.Error("a second account of the name is planned")
+	}
+}
+
+// What a new account sends can leave: where its provider is not in the table, what was found
+// of its outgoing server is written.
+func TestANewAccountCanSend(t *testing.T) {
+	pop := discover.Server{Host: "pop.example.com", Port: 995, TLS: "implicit", Username: "ann@example.com"}
+	smtp := discover.Server{Host: "smtp.example.com", Port: 587, TLS: "starttls", Username: "ann@example.com"}
+	local, gmx := pop, pop
+	local.Username = "ann"
+	gmx.Host, gmx.Username = "pop.gmx.net", "ann@gmx.de"
+	clear := smtp
+	clear.TLS = "none"
+	for name, tt := range map[string]struct {
+		mailbox editing.Mailbox
+		want    string // the address, host, port, tls and user name
+	}{
+		"by the address":         {editing.Mailbox{Address: "ann@example.com", POP: pop, SMTP: smtp}, "[ann@example.com] smtp.example.com 587 starttls "},
+		"by the local part":      {editing.Mailbox{Address: "ann@example.com", POP: local, SMTP: smtp}, "[ann@example.com] smtp.example.com 587 starttls ann@example.com"},
+		"of a provider":          {editing.Mailbox{Address: "ann@gmx.de", POP: gmx, SMTP: smtp}, "[ann@gmx.de]  0  "},
+		"without TLS":            {editing.Mailbox{Address: "ann@example.com", POP: pop, SMTP: clear}, "[ann@example.com]  0  "},
+		"not known":              {editing.Mailbox{Address: "ann@example.com", POP: pop}, "[ann@example.com]  0  "},
+		"an address in quotes":   {editing.Mailbox{Address: `"a b"@example.com`, POP: local, SMTP: smtp}, "[] smtp.example.com 587 starttls ann@example.com"},
+		"an address as the user": {editing.Mailbox{Address: "Ann@Example.com", POP: pop, SMTP: smtp}, "[ann@example.com] smtp.example.com 587 starttls "},
+	} {
+		tt.mailbox.Name = "new"
+		f := editing.File{Path: filepath.Join(t.TempDir(), "config.toml")}
+		got, err := f.Planned(tt.mailbox.New())
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if s := fmt.Sprint(got.Addresses, " ", got.Send.Host, " ", got.Send.Port, " ", got.Send.TLS, " ", got.Send.Username); s != tt.want {
+			t.Errorf("%s: %s, want %s", name, s, tt.want)
+		}
 	}
 }

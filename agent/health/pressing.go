@@ -25,7 +25,7 @@ var pressing = map[string]telling{
 	CodeAccountTLS:         {},
 	CodeAccountConfig:      {},
 	CodeSendAuth:           {},
-	CodeSentUnknown:        {lasting: true},
+	CodeSentUnknown:        {lasting: true, quiet: true}, // bridge/outbox has a message for each
 	CodeStoreFull:          {},
 	CodeStoreUnwritable:    {},
 	CodeStoreFailed:        {},

@@ -61,6 +61,10 @@ func server(s discover.Server) MailServer {
 	return MailServer{Host: s.Host, Port: s.Port, TLS: string(s.TLS), Username: s.Username}
 }
 
+func serverOf(s MailServer) discover.Server {
+	return discover.Server{Host: s.Host, Port: s.Port, TLS: discover.Security(s.TLS), Username: s.Username}
+}
+
 func advice(a discover.Advice) Advice {
 	answer := Advice{Provider: a.Provider, Needs: [][]string{}, EnableURL: a.EnableURL, HelpURLs: append([]string{}, a.HelpURLs...),
 		MinInterval: a.MinInterval.Seconds(), Note: a.Note}
@@ -82,8 +86,11 @@ func (l *Local) planned(ask NewAccount) (next config.Account, settings []config.
 		address = a.String()
 	}
 	known, _ = discover.AdviceFor(address, s.Host)
-	settings = editing.New(editing.AccountName(address),
-		discover.Server{Host: s.Host, Port: s.Port, TLS: discover.Security(s.TLS), Username: s.Username}, known)
+	m := editing.Mailbox{Name: editing.AccountName(address), POP: serverOf(s), SMTP: serverOf(ask.SMTP), Advice: known}
+	if ask.Address != "" {
+		m.Address = address
+	}
+	settings = m.New()
 	if ask.Keep != "" {
 		settings = append(settings, config.Text("keep_on_server", ask.Keep))
 	}
@@ -174,6 +181,15 @@ func (l *Local) MakeFirstDevice(ctx context.Context, ask DeviceOf) (answer First
 	}
 	host, port := ProgramsAddress(listen)
 	answer.Server = MailServer{Host: host, Port: port, TLS: string(IMAPSecurity(l.users.Config().IMAP)), Username: ask.User}
+	submit := HereSubmission(l.users.Config())
+	if now := l.clients.Submission(); len(now) > 0 { // else it begins with the account
+		submit.Listen = now
+	}
+	for _, account := range l.users.Config().Accounts {
+		if own, ok := submit.Sender(account); ok && account.User == ask.User {
+			answer.Outgoing = server(own)
+		}
+	}
 	answer.Name, answer.Password, err = AddFirstDevice(ctx, l, ask.User)
 	return answer, err
 }

@@ -2,12 +2,14 @@ package operations
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/popbridge/popbridge/agent/datadir"
 	"github.com/popbridge/popbridge/agent/lan"
 	"github.com/popbridge/popbridge/installer/clientfiles"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailstore"
 	"github.com/popbridge/popbridge/internal/password"
 	"github.com/popbridge/popbridge/localimap"
 )
@@ -53,6 +55,7 @@ type NewDevice struct {
 	Folders  []string `json:"folders"` // empty: all
 	Without  []string `json:"without"` // capabilities that are switched off for it
 	LAN      bool     `json:"lan"`
+	Send     *bool    `json:"send"` // see AddDevice
 }
 
 // MadeDevice is a new device with its password.
@@ -156,7 +159,7 @@ func (l *Local) NewDevice(ctx context.Context, ask NewDevice) (MadeDevice, error
 		}
 	}
 	made := password.New()
-	d, err := l.AddDevice(ctx, AddDevice{User: ask.User, Name: ask.Name, Password: made, Generated: true, ReadOnly: ask.ReadOnly, Folders: ask.Folders, Without: ask.Without, LAN: ask.LAN})
+	d, err := l.AddDevice(ctx, AddDevice{User: ask.User, Name: ask.Name, Password: made, Generated: true, ReadOnly: ask.ReadOnly, Folders: ask.Folders, Without: ask.Without, LAN: ask.LAN, Send: ask.Send})
 	if err != nil {
 		return MadeDevice{}, err
 	}
@@ -213,13 +216,18 @@ func (l *Local) ClientSetup(ctx context.Context, ask SetUp) (ClientSetup, error)
 }
 
 func (l *Local) PairPhone(ctx context.Context, ask DeviceLogin) (PhonePage, error) {
-	user, _, err := l.storeOf(ctx, ask.User, ask.Device)
+	user, store, err := l.storeOf(ctx, ask.User, ask.Device)
+	if err != nil {
+		return PhonePage{}, err
+	}
+	devices, err := store.Devices(ctx)
 	if err != nil {
 		return PhonePage{}, err
 	}
 	pair := Pair{User: user, Device: ask.Device}
-	if len(l.network.State().Listen) > 0 { // else it is not worth the look-up
-		pair.Identities = Identities(ctx, l.users.Config(), user, nil)
+	if state := l.network.State(); len(state.Listen) > 0 { // else it is not worth the look-up
+		may := slices.ContainsFunc(devices, func(d mailstore.Device) bool { return d.Name == ask.Device && d.MaySend() })
+		pair.Identities = Identities(ctx, l.users.Config(), user, state.submission(may))
 	}
 	page, err := l.Pair(ctx, pair)
 	if err != nil {

@@ -31,7 +31,7 @@ func (l *Local) AddDevice(ctx context.Context, d AddDevice) (Device, error) {
 	if err != nil {
 		return Device{}, err
 	}
-	device := mailstore.Device{Name: d.Name, ReadOnly: d.ReadOnly, Folders: folders, Without: without, Generated: d.Generated, LAN: d.LAN}
+	device := mailstore.Device{Name: d.Name, ReadOnly: d.ReadOnly, Folders: folders, Without: without, Generated: d.Generated, LAN: d.LAN, Send: sendingOf(d.Send)}
 	if err := store.AddDevice(ctx, device, d.Password); err != nil {
 		return Device{}, err
 	}
@@ -39,6 +39,16 @@ func (l *Local) AddDevice(ctx context.Context, d AddDevice) (Device, error) {
 		l.network.Permitted(user, d.Name)
 	}
 	return describe(ctx, store, user, device)
+}
+
+func sendingOf(may *bool) mailstore.Sending {
+	switch {
+	case may == nil:
+		return mailstore.SendByRule
+	case *may:
+		return mailstore.SendYes
+	}
+	return mailstore.SendNo
 }
 
 // Pair finds the user of the device where none is named.
@@ -82,7 +92,7 @@ func folderIDs(ctx context.Context, store *mailstore.Store, names []string) (ids
 
 // describe returns a device with the names that its folders have now.
 func describe(ctx context.Context, store *mailstore.Store, user string, d mailstore.Device) (Device, error) {
-	out := Device{User: user, Name: d.Name, ReadOnly: d.ReadOnly, Without: append([]string{}, d.Without...), LAN: d.LAN, Programs: []string{},
+	out := Device{User: user, Name: d.Name, ReadOnly: d.ReadOnly, Without: append([]string{}, d.Without...), LAN: d.LAN, Send: d.MaySend(), Programs: []string{},
 		CreatedAt: d.CreatedAt, LastUsedAt: timeOrNil(d.LastUsedAt)}
 	if d.Folders == nil {
 		return out, nil
@@ -163,6 +173,9 @@ func (l *Local) SetDevice(ctx context.Context, ask SetDevice) (Device, error) {
 	}
 	if ask.LAN != nil {
 		d.LAN = *ask.LAN
+	}
+	if ask.Send != nil {
+		d.Send = sendingOf(ask.Send)
 	}
 	if err := store.SetDevice(ctx, d); err != nil {
 		return Device{}, err

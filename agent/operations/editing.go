@@ -95,6 +95,7 @@ type Advice struct {
 type NewAccount struct {
 	Address       string        `json:"address"`
 	Server        MailServer    `json:"server"`
+	SMTP          MailServer    `json:"smtp"`           // without a host: not known
 	OtherUsername string        `json:"other_username"` // see Discovered
 	Password      secret.Secret `json:"password"`
 	Keep          string        `json:"keep"` // keep_on_server; "": forever
@@ -134,6 +135,7 @@ type FirstDevice struct {
 	Name     string     `json:"name"`     // "": the user has one already
 	Password string     `json:"password"` // ""
 	Server   MailServer `json:"server"`   // for the programs of this machine; tls is none where it is off
+	Outgoing MailServer `json:"outgoing"` // the same for what they send; without a host: they send through the provider
 }
 
 // AccountName names an account.

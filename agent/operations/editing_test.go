@@ -17,6 +17,7 @@ import (
 
 	"github.com/popbridge/popbridge/agent/agenttest"
 	"github.com/popbridge/popbridge/agent/operations"
+	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/secret"
 )
@@ -65,10 +66,15 @@ func TestTryAndAddAccount(t *testing.T) {
 	if err != nil || tried.Error != "" || tried.Username != "work" || tried.Messages != 2 || tried.Bytes == 0 {
 		t.Fatalf("%+v, %v", tried, err)
 	}
-	ask.Server.Username = tried.Username
+	ask.Server.Username, ask.SMTP = tried.Username, operations.MailServer{Host: "smtp.example.com", Port: 587, TLS: "starttls", Username: "work"}
 	added, err := r.Ops().AddAccount(t.Context(), ask)
 	if err != nil || len(added.Wrong) > 0 || added.Account != "work@example.com" || added.User != "me" {
 		t.Fatalf("%+v, %v", added, err)
+	}
+	cfg := r.Load()
+	sends, _ := cfg.Account("work@example.com")
+	if want := (config.Send{Host: "smtp.example.com", Port: 587, TLS: config.StartTLS}); !cmp.Equal(sends.Send, want) || !slices.Equal(sends.Addresses, []string{"work@example.com"}) {
+		t.Errorf("it sends by %+v from %v", sends.Send, sends.Addresses)
 	}
 	if got := r.Sync("work@example.com"); got[0].New != 2 && got[0].Stored != 2 {
 		t.Errorf("sync %+v", got)
@@ -90,6 +96,9 @@ func TestTryAndAddAccount(t *testing.T) {
 	device, err := r.Ops().MakeFirstDevice(t.Context(), operations.DeviceOf{User: "me"})
 	if err != nil || device.Name != operations.FirstDeviceName || device.Password == "" || device.Server.Port == 0 || device.Server.TLS != "none" {
 		t.Errorf("%+v, %v", device, err)
+	}
+	if out := device.Outgoing; out.Host != "127.0.0.1" || out.Port == 0 || out.Port == device.Server.Port || out.TLS != "none" || out.Username != "me" {
+		t.Errorf("it sends by %+v", out)
 	}
 	if second, err := r.Ops().MakeFirstDevice(t.Context(), operations.DeviceOf{User: "me"}); err != nil || second.Password != "" {
 		t.Errorf("a second one: %+v, %v", second, err)

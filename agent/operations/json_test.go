@@ -21,7 +21,7 @@ import (
 func TestTheKeysOfStatus(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("", 3600))
 	s := operations.Status{Running: true, PID: 7, DataDir: "/data", Listen: []string{"127.0.0.1:1143"}, SMTP: []string{"127.0.0.1:1587"}, Web: "127.0.0.1:1180", Clients: 2,
-		LAN: operations.LAN{Listen: []string{"192.168.1.20:1993"}, Clients: []operations.LANClient{{User: "ann", Device: "phone", Address: "192.168.1.30", Since: at, Program: "iPhone Mail"}}}, Programs: []string{"Thunderbird 140.3"}, LastEnd: &state.End{At: &at, Reason: "it was told to stop"},
+		LAN: operations.LAN{Listen: []string{"192.168.1.20:1993"}, Clients: []operations.LANClient{{User: "ann", Device: "phone", Address: "192.168.1.30", Since: at, Program: "iPhone Mail"}}, SMTP: []string{"192.168.1.20:1465"}}, Programs: []string{"Thunderbird 140.3"}, LastEnd: &state.End{At: &at, Reason: "it was told to stop"},
 		Accounts: []operations.Account{
 			{Name: "home", User: "ann", Folder: "INBOX", State: "idle", LastSuccess: &at, NextPoll: &at, Stored: 5012, OnServer: 12, Deletions: []operations.Deletion{}},
 			{Name: "work", User: "ann", Folder: "Work", State: "paused", LastError: "password refused", Problems: []string{"message 3: try later"},
@@ -52,6 +52,9 @@ func TestTheKeysOfStatus(t *testing.T) {
         "since": "2026-01-02T03:04:05+01:00",
         "program": "iPhone Mail"
       }
+    ],
+    "smtp": [
+      "192.168.1.20:1465"
     ]
   },
   "web": "127.0.0.1:1180",
@@ -148,10 +151,10 @@ func TestTheKeysOfOtherResults(t *testing.T) {
 		{operations.Progress{}, "account all_bytes answer asked bytes done messages phase total user"},
 		{operations.SyncResult{}, "account awaiting deleted error hint incomplete kind left new paused problems refused refused_said stored"},
 		{operations.Probe{}, "account bytes capabilities certificate error hint kind messages pin pinned refused server tls warnings"},
-		{operations.Device{}, "connected_since connections created_at folders lan last_used_at name programs read_only user without"},
-		{operations.AddDevice{}, "folders generated lan name password read_only user without"},
-		{operations.SetDevice{}, "folders lan name read_only user without"},
-		{operations.Pairing{}, "fingerprint host page_fingerprint port until url"},
+		{operations.Device{}, "connected_since connections created_at folders lan last_used_at name programs read_only send user without"},
+		{operations.AddDevice{}, "folders generated lan name password read_only send user without"},
+		{operations.SetDevice{}, "folders lan name read_only send user without"},
+		{operations.Pairing{}, "fingerprint host page_fingerprint port smtp_port until url"},
 		{operations.LANClient{}, "address device program since user"},
 		{operations.User{}, "accounts devices error hint messages name size"},
 		{operations.Confirmed{}, "deletions held incomplete user"},

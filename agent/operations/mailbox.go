@@ -34,8 +34,8 @@ type Login struct {
 	User, Device string // the device is empty where the user has none
 
 	listen  []string
-	network bool     // listen are those of the local network
-	submit  []string // the addresses that take what it sends; none: it sends through the providers
+	network bool // listen are those of the local network
+	submit  Submission
 	command func(rest string) string
 }
 
@@ -52,12 +52,18 @@ func FindLogin(ctx context.Context, ops Operations, cfg *config.Config, q LoginQ
 	}
 	s, err := ops.Status(ctx)
 	l.listen = s.Listen
-	if d := slices.IndexFunc(devices, func(d Device) bool { return d.User == l.User && d.Name == l.Device }); d < 0 || !devices[d].ReadOnly && devices[d].Folders == nil {
-		l.submit = s.SMTP
+	if d := slices.IndexFunc(devices, func(d Device) bool { return d.User == l.User && d.Name == l.Device }); d < 0 || devices[d].Send {
+		l.submit = Submission{s.SMTP, programsSecurity(cfg.SMTP.TLS)}
+		if !s.Running {
+			l.submit.Listen = cfg.SMTP.Listen
+		}
 	}
 	isLAN := slices.ContainsFunc(devices, func(d Device) bool { return d.User == l.User && d.Name == l.Device && d.LAN })
 	if isLAN && !q.Here && len(s.LAN.Listen) > 0 {
-		l.listen, l.network, l.submit = s.LAN.Listen, true, nil
+		l.listen, l.network = s.LAN.Listen, true
+		if l.submit.TLS != "" {
+			l.submit = s.LAN.submission(true)
+		}
 	}
 	return l, err
 }
@@ -175,7 +181,7 @@ func chooseDevice(cfg *config.Config, devices []Device, q LoginQuery) (user, dev
 // Identities are the mail addresses of the accounts of a user, with the servers for what
 // is sent from them: popbridge where it takes that at one of these addresses, else that of
 // the provider. A look-up that fails, or is too slow, leaves it unknown.
-func Identities(ctx context.Context, cfg *config.Config, user string, submit []string) []clientfiles.Identity {
+func Identities(ctx context.Context, cfg *config.Config, user string, submit Submission) []clientfiles.Identity {
 	ctx, cancel := context.WithTimeout(ctx, lookUp)
 	defer cancel()
 	var list []clientfiles.Identity
@@ -183,9 +189,7 @@ func Identities(ctx context.Context, cfg *config.Config, user string, submit []s
 		return slices.ContainsFunc(list, func(i clientfiles.Identity) bool { return strings.EqualFold(i.Address, address) })
 	}
 	for _, account := range cfg.Accounts {
-		if _, ok := sending.WayOf(account); ok && account.User == user && len(submit) > 0 {
-			own := discover.Server{TLS: programsSecurity(cfg.SMTP.TLS), Username: user}
-			own.Host, own.Port = ProgramsAddress(submit)
+		if own, ok := submit.Sender(account); ok && account.User == user {
 			for _, address := range account.Addresses {
 				if !has(address) {
 					list = append(list, clientfiles.Identity{Address: address, SMTP: own, Here: true})
@@ -201,6 +205,41 @@ func Identities(ctx context.Context, cfg *config.Config, user string, submit []s
 		list = append(list, clientfiles.Identity{Address: address, SMTP: found.SMTP})
 	}
 	return list
+}
+
+// Submission is where popbridge takes what a mail program sends.
+type Submission struct {
+	Listen []string          // none: it does not
+	TLS    discover.Security // "": the program may not send
+}
+
+// HereSubmission is that of this machine, by the config.
+func HereSubmission(cfg *config.Config) Submission {
+	return Submission{cfg.SMTP.Listen, programsSecurity(cfg.SMTP.TLS)}
+}
+
+// submission is that of the local network, for a device that may send or may not.
+func (s LAN) submission(may bool) Submission {
+	if !may {
+		return Submission{}
+	}
+	return Submission{s.SMTP, discover.Implicit}
+}
+
+// LANIdentities are Identities for a device of the local network.
+func LANIdentities(ctx context.Context, cfg *config.Config, d Device, s LAN) []clientfiles.Identity {
+	return Identities(ctx, cfg, d.User, s.submission(d.Send))
+}
+
+// Sender is popbridge as the server for what is sent from the addresses of an account, where
+// it takes that and knows how it leaves.
+func (s Submission) Sender(account config.Account) (own discover.Server, ok bool) {
+	if _, ok := sending.WayOf(account); !ok || len(account.Addresses) == 0 || len(s.Listen) == 0 {
+		return own, false
+	}
+	own = discover.Server{TLS: s.TLS, Username: account.User}
+	own.Host, own.Port = ProgramsAddress(s.Listen)
+	return own, own.Port != 0
 }
 
 // addressOf is the mail address of an account: its name, as setup and account add make

@@ -116,6 +116,7 @@ type Status struct {
 type LAN struct {
 	Listen  []string    `json:"listen"` // addresses that accept now
 	Clients []LANClient `json:"clients"`
+	SMTP    []string    `json:"smtp"` // addresses that take mail to be sent
 }
 
 // LANClient is a connection from the local network.
@@ -213,6 +214,7 @@ type AddDevice struct {
 	ReadOnly bool     `json:"read_only"`
 	Folders  []string `json:"folders"` // null: all
 	Without  []string `json:"without"`
+	Send     *bool    `json:"send"` // null: unless it may only read, or sees some folders only
 	// Generated tells that the password was made at random; only then LAN may be
 	// set, which lets the device in from the local network.
 	Generated bool `json:"generated"`
@@ -227,6 +229,7 @@ type SetDevice struct {
 	Folders  []string `json:"folders"` // empty: all
 	Without  []string `json:"without"`
 	LAN      *bool    `json:"lan"`
+	Send     *bool    `json:"send"`
 }
 
 // Pair asks for a page that sets a phone up.
@@ -247,6 +250,7 @@ type Pairing struct {
 	Fingerprint     string `json:"fingerprint"`
 	Host            string `json:"host"` // of the IMAP server
 	Port            int    `json:"port"`
+	SMTPPort        int    `json:"smtp_port"` // there; 0: it sends through the providers
 }
 
 // Probe is what a login at the server of an account found.
@@ -275,6 +279,7 @@ type Device struct {
 	Folders    []string   `json:"folders"` // it sees these only; null: all
 	Without    []string   `json:"without"` // capabilities that are switched off for it
 	LAN        bool       `json:"lan"`     // it may come from the local network
+	Send       bool       `json:"send"`    // it may send mail
 	CreatedAt  time.Time  `json:"created_at"`
 	LastUsedAt *time.Time `json:"last_used_at"` // null: never
 	// Connections is how many it has now, ConnectedSince when the oldest began.

@@ -72,7 +72,7 @@ func (s *Set) Take() {
 		case o != nil && o.account.Equal(a):
 			keep[a.Name] = o
 		default:
-			keep[a.Name] = &sender{set: s, account: a, way: way, retryNow: make(chan struct{}, 1)}
+			keep[a.Name] = &sender{set: s, account: a, way: way, changed: o != nil, retryNow: make(chan struct{}, 1)}
 			begin = append(begin, keep[a.Name])
 		}
 	}
@@ -91,15 +91,22 @@ func (s *Set) Take() {
 	}
 }
 
-// Wake tries what waits, of the account or with "" of all: the network is back, the
-// machine woke up, a poll of the same provider went well.
+// Wake tries what waits of the account: a poll of the same provider went well.
 func (s *Set) Wake(account string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for name, one := range s.senders {
-		if account == "" || account == name {
-			one.wake()
-		}
+	if one := s.senders[account]; one != nil {
+		one.wake((*outbox.Runner).Wake)
+	}
+}
+
+// Resume tries what waits of all, and no connection is relied on: the network is back, or
+// the machine woke up.
+func (s *Set) Resume() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, one := range s.senders {
+		one.wake((*outbox.Runner).Resume)
 	}
 }
 
@@ -128,8 +135,12 @@ func (s *Set) Account(user string, device mailstore.Device, store *mailstore.Sto
 			_, _, err := store.Submit(ctx, m)
 			return err
 		}}
-	if device.ReadOnly || device.Folders != nil {
-		a.MaySend = fault.New(fault.Denied, "this login may not send: it is read-only or sees some folders only", "use another login for sending")
+	if !device.MaySend() {
+		why := "it is read-only or sees some folders only"
+		if device.Send == mailstore.SendNo {
+			why = "that is forbidden"
+		}
+		a.MaySend = fault.New(fault.Denied, "this login may not send: "+why, "use another login, or permit it: "+s.users.Command("device set "+fault.ShellQuote(device.Name)+" --send=yes"))
 	}
 	return a
 }
@@ -170,6 +181,7 @@ type sender struct {
 	mu       sync.Mutex
 	runner   *outbox.Runner
 	retryNow chan struct{} // capacity 1
+	changed  bool          // by a person, since the last runner
 }
 
 func (o *sender) source() string { return "sending of account " + o.account.Name }
@@ -180,9 +192,9 @@ func (o *sender) current() *outbox.Runner {
 	return o.runner
 }
 
-func (o *sender) wake() {
+func (o *sender) wake(how func(*outbox.Runner)) {
 	if r := o.current(); r != nil {
-		r.Wake()
+		how(r)
 		return
 	}
 	select {
@@ -221,7 +233,7 @@ func (o *sender) make(ctx context.Context) (*outbox.Runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	tlsConfig, err := accounts.ClientTLS(o.account)
+	tlsConfig, err := accounts.SenderTLS(o.account, o.way)
 	if err != nil {
 		return nil, err
 	}
@@ -242,11 +254,20 @@ func (o *sender) make(ctx context.Context) (*outbox.Runner, error) {
 		},
 		SecretEvery: accounts.SecretEvery(o.account),
 		PerMinute:   perMinute(o.way.Host),
-	}, store, outbox.Options{Log: o.set.users.Log, Changed: o.report, Report: o.deliver(store), Delayed: o.deliver(store)})
+		Changed:     o.takeChanged(),
+	}, store, outbox.Options{Log: o.set.users.Log, Changed: o.report, Report: o.deliver(store), Delayed: o.deliver(store), Doubted: o.deliver(store)})
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.runner = r
 	return r, nil
+}
+
+func (o *sender) takeChanged() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	changed := o.changed
+	o.changed = false
+	return changed
 }
 
 // deliver puts what a person has to know into the INBOX.

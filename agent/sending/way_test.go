@@ -7,6 +7,7 @@ import (
 	"github.com/popbridge/popbridge/agent/users"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
 const accounts3 = `
@@ -104,6 +105,26 @@ func TestPerMinute(t *testing.T) {
 	for host, limited := range map[string]bool{"smtp.example.com": true, "192.168.1.2": true, "127.0.0.1": false, "::1": false, "::ffff:127.0.0.1": false, "localhost": false} {
 		if got := perMinute(host); (got == 0) != limited {
 			t.Errorf("%s: %d", host, got)
+		}
+	}
+}
+
+// Who may send, and what the others are told.
+func TestMaySend(t *testing.T) {
+	s := newSet(t, accounts3)
+	for _, tt := range []struct {
+		device  mailstore.Device
+		refused string
+	}{
+		{mailstore.Device{Name: "pc"}, ""},
+		{mailstore.Device{Name: "tv", ReadOnly: true}, "read-only or sees some folders"},
+		{mailstore.Device{Name: "tv", Folders: []mailstore.MailboxID{1}}, "read-only or sees some folders"},
+		{mailstore.Device{Name: "tv", ReadOnly: true, Send: mailstore.SendYes}, ""},
+		{mailstore.Device{Name: "pc", Send: mailstore.SendNo}, "forbidden"},
+	} {
+		err := s.Account("me", tt.device, nil).MaySend
+		if tt.refused == "" && err != nil || tt.refused != "" && (!fault.Is(err, fault.Denied) || !strings.Contains(err.Error(), tt.refused) || !strings.Contains(fault.Hint(err), "device set "+tt.device.Name+" --send=yes")) {
+			t.Errorf("%+v: %v, %s", tt.device, err, fault.Hint(err))
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"bytes"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -23,6 +24,9 @@ func TestUnknownIsNeverSentAgainByItself(t *testing.T) {
 			id := g.submit("b")
 			stop := g.serve()
 			pass(30 * 24 * time.Hour)
+			if len(g.doubts) != 1 || !bytes.Contains(g.doubts[0], []byte("popbridge outbox retry 1")) || !bytes.Contains(g.doubts[0], []byte("Final-Recipient: rfc822; b\r\n")) {
+				t.Errorf("%s: told %q", name, g.doubts)
+			}
 			if m := g.queue.get(id); m.State != mailstore.Unknown || m.LastError == "" {
 				t.Errorf("%s: message %+v", name, m)
 			}
@@ -134,7 +138,7 @@ func TestCancelledBeforeTheDot(t *testing.T) {
 // before.
 func TestStoreFails(t *testing.T) {
 	disk := fault.New(fault.Full, "no space left", "free some space")
-	for _, call := range []string{"Outgoing", "OpenOutgoing", "BeginHandover", "Attempted"} {
+	for _, call := range []string{"Outgoing", "OpenOutgoing", "BeginHandover", "Attempted", "SendingMemory"} {
 		synctest.Test(t, func(t *testing.T) {
 			g := newRig(t)
 			var broken atomic.Bool

@@ -53,6 +53,9 @@ type Account struct {
 	// one while a refused one waits. 0: never.
 	SecretEvery time.Duration
 	PerMinute   int // messages; 0: 30
+	// Changed tells that a person has changed the account: logins that were refused before
+	// say nothing.
+	Changed bool
 }
 
 // perMinute is the default of Account.PerMinute, and what Exchange Online takes.
@@ -65,6 +68,8 @@ type Queue interface {
 	BeginHandover(ctx context.Context, id mailstore.OutgoingID, to []string) error
 	Attempted(ctx context.Context, id mailstore.OutgoingID, a mailstore.Attempt) error
 	OutgoingChanges() <-chan struct{}
+	SendingMemory(ctx context.Context, account string) (string, error)
+	SetSendingMemory(ctx context.Context, account, memory string) error
 }
 
 // Options are what a runner takes from its surroundings. The zero value works.
@@ -81,6 +86,9 @@ type Options struct {
 	// Delayed takes the notice, as Report does, that a message is still here after an
 	// hour. It comes once per message.
 	Delayed func(ctx context.Context, m mailstore.Outgoing, notice []byte) error
+	// Doubted takes the notice, as Report does, that it is not known whether a message was
+	// sent. It comes once each time that this happens.
+	Doubted func(ctx context.Context, m mailstore.Outgoing, notice []byte) error
 }
 
 func (o Options) withDefaults() Options {
@@ -99,6 +107,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Delayed == nil {
 		o.Delayed = nothing
+	}
+	if o.Doubted == nil {
+		o.Doubted = nothing
 	}
 	return o
 }

@@ -35,6 +35,7 @@ type provider struct {
 	body    func(smtp.Envelope) error      // in the middle of the message
 	dot     func(smtp.Envelope) dot
 	step    func(name string)
+	stall   func(name string) bool // the connection is dead from here
 }
 
 // dot is what a server does with the final dot.
@@ -153,8 +154,18 @@ func (c *fakeClient) Send(ctx context.Context, e smtp.Envelope, body io.Reader, 
 			p.step(name)
 		}
 	}
+	dead := func(name string) error {
+		if p.stall != nil && p.stall(name) {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		return nil
+	}
 	step("mail")
 	o.Phase = smtp.Mail
+	if err := dead("mail"); err != nil {
+		return o, err
+	}
 	if p.mail != nil {
 		if r := p.mail(e); r == cut {
 			return o, errCut
@@ -164,6 +175,9 @@ func (c *fakeClient) Send(ctx context.Context, e smtp.Envelope, body io.Reader, 
 	}
 	o.Phase = smtp.Rcpt
 	step("rcpt")
+	if err := dead("rcpt"); err != nil {
+		return o, err
+	}
 	o.Recipients = make([]smtp.Reply, len(e.To))
 	var to []string
 	for i, address := range e.To {
@@ -186,6 +200,9 @@ func (c *fakeClient) Send(ctx context.Context, e smtp.Envelope, body io.Reader, 
 	}
 	step("data")
 	o.Phase = smtp.Data
+	if err := dead("data"); err != nil {
+		return o, err
+	}
 	if p.data != nil {
 		if r := p.data(e); r == cut {
 			return o, errCut
@@ -200,6 +217,9 @@ func (c *fakeClient) Send(ctx context.Context, e smtp.Envelope, body io.Reader, 
 	}
 	if _, err := io.Copy(into, body); err != nil {
 		return o, fmt.Errorf("read the message: %w", err)
+	}
+	if err := dead("body"); err != nil {
+		return o, err
 	}
 	if p.body != nil {
 		if err := p.body(e); err != nil {

@@ -26,6 +26,7 @@ type memQueue struct {
 	now     func() time.Time
 
 	hooks
+	memory     map[string]string // of accounts
 	unreadable map[mailstore.OutgoingID]bool
 }
 
@@ -39,7 +40,7 @@ type hooks struct {
 func (h *hooks) set() *hooks { return h }
 
 func newMemQueue(now func() time.Time) *memQueue {
-	return &memQueue{bodies: make(map[mailstore.OutgoingID][]byte), changes: make(chan struct{}, 1), now: now}
+	return &memQueue{bodies: make(map[mailstore.OutgoingID][]byte), memory: make(map[string]string), changes: make(chan struct{}, 1), now: now}
 }
 
 func (q *memQueue) submit(account, from string, body []byte, to ...string) mailstore.OutgoingID {
@@ -220,6 +221,25 @@ func (q *memQueue) settleLocked(m *mailstore.Outgoing, unknown bool) {
 		q.all = slices.DeleteFunc(q.all, func(o mailstore.Outgoing) bool { return o.ID == m.ID })
 	}
 	q.changedLocked()
+}
+
+func (q *memQueue) SendingMemory(ctx context.Context, account string) (string, error) {
+	if err := q.call(ctx, "SendingMemory"); err != nil {
+		return "", err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.memory[account], nil
+}
+
+func (q *memQueue) SetSendingMemory(ctx context.Context, account, memory string) error {
+	if err := q.call(ctx, "SetSendingMemory"); err != nil {
+		return err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.memory[account] = memory
+	return nil
 }
 
 func (q *memQueue) OutgoingChanges() <-chan struct{} { return q.changes }

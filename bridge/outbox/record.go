@@ -40,7 +40,7 @@ func (r *Runner) conclude(ctx context.Context, m *mailstore.Outgoing, body io.Re
 			r.tell(ctx, r.o.Report, report{Message: *m, Recipients: d.Refused, Now: now}, header)
 		}
 		if d.Delayed {
-			r.tell(ctx, r.o.Delayed, report{Message: *m, Recipients: pending(m), Delayed: true, Reason: d.Attempt.Error, Now: now}, header)
+			r.tell(ctx, r.o.Delayed, report{Message: *m, Recipients: pending(m), About: delay, Reason: d.Attempt.Error, Now: now}, header)
 		}
 		return nil
 	})

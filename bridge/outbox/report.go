@@ -23,10 +23,21 @@ const reporter = "mailer-daemon@popbridge.invalid"
 type report struct {
 	Message    mailstore.Outgoing
 	Recipients []mailstore.OutgoingRecipient // those it is about
-	Delayed    bool                          // it is still tried
-	Reason     string                        // why it is delayed
+	About      about
+	Reason     string // why it is delayed
 	Now        time.Time
 }
+
+// about is what a report tells of.
+type about uint8
+
+const (
+	refusal  about = iota // the message will not reach the recipients
+	delay                 // it is still tried
+	doubtful              // it has reached them or not
+)
+
+var subjects = [...]string{"Not delivered: ", "Not sent yet: ", "Sent or not: "}
 
 // bytes writes the report as a message with CRLF line ends (RFC 3464): in words, for
 // programs, and with the header of the message. It is the same for the same report.
@@ -35,13 +46,9 @@ func (r report) bytes(header []byte) []byte {
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\r\n", args...) }
 	words, fields := r.words(), r.fields()
 	boundary := r.boundary(words, fields, string(header))
-	subject := "Not delivered: "
-	if r.Delayed {
-		subject = "Not sent yet: "
-	}
 	line("From: popbridge <%s>", reporter)
 	line("To: <%s>", oneLine(r.Message.From))
-	line("Subject: %s", foldWords(subject+oneLine(r.Message.Subject)))
+	line("Subject: %s", foldWords(subjects[r.About]+oneLine(r.Message.Subject)))
 	line("Date: %s", r.Now.Format(time.RFC1123Z))
 	line("Message-ID: <outbox.%d.%d.%d@popbridge.invalid>", r.Message.ID, r.Message.QueuedAt.Unix(), r.Now.UnixNano())
 	if r.Message.MessageID != "" {
@@ -87,9 +94,14 @@ func (r report) words() string {
 		subject = "\"" + s + "\""
 	}
 	queued := r.Message.QueuedAt.Format("Mon, 2 Jan 2006 15:04 -0700")
-	if r.Delayed {
+	end := "The message is in the folder Outbox. Deleting it there ends this; `popbridge outbox`\r\nlists what waits, and can try it again."
+	switch r.About {
+	case delay:
 		line("Your message %s of %s\r\nhas not been sent yet. It is tried again by itself.", subject, queued)
-	} else {
+	case doubtful:
+		line("The connection was lost while your message %s\r\nof %s was handed to the mail server, before the\r\nanswer came. The server has it, or has not. It is not sent again by itself.", subject, queued)
+		end = fmt.Sprintf("Ask who should have it, or look at the web mail of the provider. Then say what is so:\r\n`popbridge outbox sent %d`, or `popbridge outbox retry %d` to send it again.", r.Message.ID, r.Message.ID)
+	default:
 		line("Your message %s of %s\r\nhas not been sent to:", subject, queued)
 	}
 	line("")
@@ -102,7 +114,7 @@ func (r report) words() string {
 	if r.Reason != "" {
 		line("\r\nThe last try: %s", oneLine(r.Reason))
 	}
-	line("\r\nThe message is in the folder Outbox. Deleting it there ends this; `popbridge outbox`\r\nlists what waits, and can try it again.")
+	line("\r\n%s", end)
 	return b.String()
 }
 
@@ -114,7 +126,7 @@ func (r report) fields() string {
 	line("Arrival-Date: %s", r.Message.QueuedAt.Format(time.RFC1123Z))
 	for _, rcpt := range r.Recipients {
 		action, class := "failed", "5"
-		if r.Delayed {
+		if r.About != refusal {
 			action, class = "delayed", "4"
 		}
 		line("")

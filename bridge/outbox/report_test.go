@@ -35,9 +35,11 @@ func sampleReport() report {
 
 func TestReportGolden(t *testing.T) {
 	delayed := sampleReport()
-	delayed.Delayed, delayed.Reason = true, "bob@example.com: the server answered 451 4.7.1 greylisted"
+	delayed.About, delayed.Reason = delay, "bob@example.com: the server answered 451 4.7.1 greylisted"
 	delayed.Recipients = []mailstore.OutgoingRecipient{{Address: "bob@example.com", State: mailstore.Pending, Reply: "451 4.7.1 greylisted"}}
-	for name, r := range map[string]report{"refused": sampleReport(), "delayed": delayed} {
+	doubted := delayed
+	doubted.About, doubted.Reason = doubtful, ""
+	for name, r := range map[string]report{"refused": sampleReport(), "delayed": delayed, "doubted": doubted} {
 		got := r.bytes([]byte("From: ann@example.org\r\nTo: bob@example.com\r\nSubject: =?utf-8?q?x?=\r\n"))
 		file := "testdata/" + name + ".eml"
 		if *update {

@@ -33,6 +33,7 @@ type rig struct {
 	mu      sync.Mutex
 	reports [][]byte
 	notices [][]byte
+	doubts  [][]byte
 	states  []Status
 
 	reportErr error
@@ -68,7 +69,7 @@ func (g *rig) restart(a Account) {
 	}
 	g.runner = NewRunner(a, g.store, Options{
 		Rand:   func() float64 { return 0.5 },
-		Report: take(&g.reports), Delayed: take(&g.notices),
+		Report: take(&g.reports), Delayed: take(&g.notices), Doubted: take(&g.doubts),
 		Changed: func(s Status) {
 			g.mu.Lock()
 			defer g.mu.Unlock()

@@ -2,7 +2,6 @@ package outbox
 
 import (
 	"context"
-	"crypto/sha256"
 	"slices"
 	"sync"
 	"time"
@@ -30,18 +29,25 @@ type Runner struct {
 	status  Status
 	pause   plan.Pause
 	woken   bool // since Serve looked last
+	// dropping ends what the session does now; nil where nothing may: no session is used, or
+	// the final dot comes next.
+	dropping context.CancelFunc
+	stale    bool // the session may be of a connection that is gone
 	// extensions is what the server announced last.
 	extensions smtp.Extensions
 
 	// The rest belongs to Serve.
 	session    client                      // nil: there is none
 	used       bool                        // session has dealt with a message
-	tried      [sha256.Size]byte           // digest of the secret that the last login used
+	tried      digested                    // digest of the secret that the last login used
 	checked    time.Time                   // when it was last asked whether there is another
 	sent       []time.Time                 // when the transactions of the last minute began
 	unrecorded func(context.Context) error // what the store has not taken yet; nil: nothing
 	ailing     time.Time                   // since when the account has trouble that does not pass by itself
 	noticed    bool                        // a person was told
+	loaded     bool                        // what the rest says is that of the store
+	saved      string                      // the memory as the store has it
+	toldOf     []mailstore.OutgoingID      // see memory.Told
 }
 
 // NewRunner returns a runner that does nothing yet.
@@ -74,10 +80,23 @@ func (r *Runner) Extensions() smtp.Extensions {
 	return r.extensions
 }
 
-// Wake tells that the network is back, the computer woke, a poll of the account went
-// well, or that there is a new sign-in: what waited for that is tried soon. It
-// returns at once.
+// Wake tells that a poll of the account went well, or that there is a new sign-in: what
+// waited for that is tried soon. It returns at once.
 func (r *Runner) Wake() { r.nudge(func() { r.pause.Wake(); r.woken = true }) }
+
+// Resume tells that the computer was asleep, or the network changed, so that no connection
+// from before can be relied on: it does what Wake does, and what is being sent is begun
+// anew with a session of its own. What has come to the final dot waits for its answer,
+// which could not be known otherwise. It returns at once.
+func (r *Runner) Resume() {
+	r.nudge(func() {
+		r.pause.Wake()
+		r.woken, r.stale = true, true
+		if r.dropping != nil {
+			r.dropping()
+		}
+	})
+}
 
 // Retry makes the account try at once, whatever it rests for. It returns at once.
 func (r *Runner) Retry() { r.nudge(r.pause.End) }
@@ -105,6 +124,11 @@ func (r *Runner) Serve(ctx context.Context) error {
 	r.mu.Unlock()
 	defer func() {
 		r.hangUp(ctx)
+		longer, cancel := outlive(ctx, stopStore)
+		defer cancel()
+		if err := r.remember(longer); err != nil {
+			r.log.Warn().Err(err).Msg("how sending goes could not be written down")
+		}
 		r.update(func(s *Status) { r.serving = false })
 	}()
 	changes := r.queue.OutgoingChanges()
@@ -143,6 +167,9 @@ func (r *Runner) rest(ctx context.Context, next time.Time, changes <-chan struct
 // round sends at most one message, and returns when the next round is due; changes of
 // the queue and wake-ups aside.
 func (r *Runner) round(ctx context.Context) (next time.Time, err error) {
+	if err := r.load(ctx); err != nil {
+		return next, err
+	}
 	if err := r.record(ctx); err != nil { // or a person may be asked about what is known
 		return next, err
 	}
@@ -152,6 +179,10 @@ func (r *Runner) round(ctx context.Context) (next time.Time, err error) {
 	}
 	queue = slices.DeleteFunc(queue, func(m mailstore.Outgoing) bool { return m.Account != r.account.Name })
 	if err := r.recover(ctx, queue); err != nil {
+		return next, err
+	}
+	r.doubt(ctx, queue)
+	if err := r.remember(ctx); err != nil {
 		return next, err
 	}
 	now := r.o.Now()

@@ -62,7 +62,7 @@ func (r *Runner) open(ctx context.Context) (plan.Trouble, error) {
 	}
 	r.session = session
 	r.mu.Lock()
-	r.extensions = session.Extensions()
+	r.extensions, r.stale = session.Extensions(), ctx.Err() != nil
 	r.mu.Unlock()
 	return plan.None, nil
 }
@@ -97,17 +97,40 @@ func (r *Runner) send(ctx context.Context, m *mailstore.Outgoing) {
 		r.putOff(ctx, m, errors.New("no recipient is left to try"))
 		return
 	}
-	if r.session == nil && !r.connect(ctx) {
+	net, done := r.untilResumed(ctx)
+	defer done()
+	if r.session == nil && !r.connect(net) {
 		return
 	}
 	try := plan.Try{Message: m, To: to}
-	if !r.transact(ctx, &try, body) {
+	if !r.transact(net, &try, body) {
 		return
 	}
 	try.Now, try.Rand = r.o.Now(), r.o.Rand()
 	d := plan.Decide(try)
 	r.conclude(ctx, m, body, d)
 	r.learn(d)
+}
+
+// untilResumed returns the context of what a session does up to a final dot. A session that
+// Resume has told to be of no use is closed.
+func (r *Runner) untilResumed(ctx context.Context) (context.Context, context.CancelFunc) {
+	net, cancel := context.WithCancel(ctx)
+	r.mu.Lock()
+	stale := r.stale
+	r.dropping, r.stale = cancel, false
+	r.mu.Unlock()
+	if stale && r.session != nil {
+		r.drop()
+	}
+	return net, func() { r.committed(); cancel() }
+}
+
+// committed keeps Resume from ending what the session does.
+func (r *Runner) committed() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.dropping = nil
 }
 
 // transact goes through one transaction, and reports whether there is anything to
@@ -121,6 +144,7 @@ func (r *Runner) transact(ctx context.Context, try *plan.Try, body io.Reader) bo
 	defer cancel()
 	envelope := smtp.Envelope{From: m.From, To: try.To, Size: m.Size, EightBit: m.EightBit, UTF8: m.UTF8}
 	outcome, err := r.session.Send(net, envelope, withoutBcc(file), func(net context.Context, replies []smtp.Reply) error {
+		r.committed()
 		if aborted = ctx.Err(); aborted == nil {
 			begun = true
 			failpoint.Hit(failpoint.Offered)

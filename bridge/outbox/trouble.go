@@ -91,7 +91,11 @@ func (r *Runner) resting(ctx context.Context, now time.Time) (until, look time.T
 	every := r.account.SecretEvery
 	if woken || every > 0 && now.Sub(r.checked) >= every {
 		r.checked = now
-		if c, err := r.account.Credentials(ctx); err == nil && digest(c) != r.tried {
+		c, err := r.account.Credentials(ctx)
+		if err == nil && r.tried == (digested{}) { // after a restart: it may be the one that was refused
+			r.tried = digest(c)
+		}
+		if err == nil && digest(c) != r.tried {
 			r.mu.Lock()
 			r.pause = plan.Pause{}
 			r.mu.Unlock()
@@ -104,8 +108,10 @@ func (r *Runner) resting(ctx context.Context, now time.Time) (until, look time.T
 	return pause.Until, look
 }
 
-// digest tells one secret from another.
-func digest(c sasl.Credentials) [sha256.Size]byte {
+// digested tells one secret from another.
+type digested [sha256.Size]byte
+
+func digest(c sasl.Credentials) digested {
 	return sha256.Sum256([]byte(c.Username + "\x00" + c.Secret))
 }
 
@@ -122,7 +128,7 @@ func (r *Runner) notice(ctx context.Context, m *mailstore.Outgoing) {
 	if s.Hint != "" {
 		reason += " (" + s.Hint + ")"
 	}
-	r.tell(ctx, r.o.Delayed, report{Message: *m, Recipients: pending(m), Delayed: true, Reason: reason, Now: now}, r.headerOf(ctx, m.ID))
+	r.tell(ctx, r.o.Delayed, report{Message: *m, Recipients: pending(m), About: delay, Reason: reason, Now: now}, r.headerOf(ctx, m.ID))
 }
 
 // pending are the recipients that still wait.

@@ -86,6 +86,7 @@ func (t *tx) inherit(from, to string) error {
 	return errors.Join(
 		t.exec(`DELETE FROM account WHERE name = ?`, to),
 		t.exec(`UPDATE account SET name = ? WHERE name = ?`, to, from),
+		t.exec(`UPDATE OR REPLACE sending SET account = ? WHERE account = ?`, to, from),
 		t.exec(`UPDATE ledger SET account = ? WHERE account = ?`, to, from))
 }
 

@@ -20,12 +20,12 @@ var EmptyInbox = Mailbox{Name: inbox, UIDValidity: 1, UIDNext: 1, HighestModSeq:
 
 // devices returns all devices, sorted by name, and the hashes of their passwords.
 func (s *Store) devices(ctx context.Context) (devices []Device, hashes []string, err error) {
-	err = s.reader.rows(ctx, `SELECT name, hash, read_only, folders, without_caps, generated, lan, created_at, last_used_at FROM device ORDER BY name`, nil,
+	err = s.reader.rows(ctx, `SELECT name, hash, read_only, folders, without_caps, generated, lan, send, created_at, last_used_at FROM device ORDER BY name`, nil,
 		func(rows *sql.Rows) error {
 			var d Device
 			var hash, folders, without string
 			var created, used sql.NullInt64
-			err := rows.Scan(&d.Name, &hash, &d.ReadOnly, &folders, &without, &d.Generated, &d.LAN, &created, &used)
+			err := rows.Scan(&d.Name, &hash, &d.ReadOnly, &folders, &without, &d.Generated, &d.LAN, &d.Send, &created, &used)
 			if err == nil && folders != "" {
 				err = json.Unmarshal([]byte(folders), &d.Folders)
 			}
@@ -144,13 +144,14 @@ func (t *tx) rehash(name, encoded, old string, generated bool) error {
 		return err
 	}
 	var readOnly, lan bool
-	var created int64
+	var created, send int64
 	var folders, without string
-	err := t.get(`SELECT read_only, created_at, folders, without_caps, lan FROM device WHERE name = ?`, []any{name}, &readOnly, &created, &folders, &without, &lan)
+	err := t.get(`SELECT read_only, created_at, folders, without_caps, lan, send FROM device WHERE name = ?`, []any{name}, &readOnly, &created, &folders, &without, &lan, &send)
 	t.log.line('V', name, readOnly, created, encoded)
 	t.log.line('O', name, generated)
 	t.log.line('T', name, readOnly, folders, without)
 	t.log.line('B', name, lan)
+	t.log.line('s', name, send)
 	return err
 }
 
@@ -183,7 +184,8 @@ func (t *tx) setProfile(d Device) error {
 	}
 	t.log.line('T', d.Name, d.ReadOnly, folders, without)
 	t.log.line('B', d.Name, d.LAN)
-	return t.oneDevice(`UPDATE device SET read_only = ?, folders = ?, without_caps = ?, lan = ? WHERE name = ?`, d.ReadOnly, folders, without, d.LAN, d.Name)
+	t.log.line('s', d.Name, int64(d.Send))
+	return t.oneDevice(`UPDATE device SET read_only = ?, folders = ?, without_caps = ?, lan = ?, send = ? WHERE name = ?`, d.ReadOnly, folders, without, d.LAN, d.Send, d.Name)
 }
 
 // oneDevice runs a query that changes one device.

@@ -24,7 +24,7 @@ func TestTheProfileOfADevice(t *testing.T) {
 	ctx := t.Context()
 	r.create("Work")
 	work := r.id("Work")
-	must(t, r.AddDevice(ctx, Device{Name: "tv", Folders: []MailboxID{work}, Without: []string{"MOVE", "ESEARCH"}}, "one"))
+	must(t, r.AddDevice(ctx, Device{Name: "tv", Folders: []MailboxID{work}, Without: []string{"MOVE", "ESEARCH"}, Send: SendYes}, "one"))
 	must(t, r.AddDevice(ctx, Device{Name: "pc"}, "two"))
 	same := func(d Device, readOnly bool, folders []MailboxID, without ...string) {
 		t.Helper()
@@ -36,8 +36,11 @@ func TestTheProfileOfADevice(t *testing.T) {
 		t.Helper()
 		same(r.login("one"), false, []MailboxID{work}, "MOVE", "ESEARCH")
 		same(r.login("two"), true, nil)
+		if one, two := r.login("one"), r.login("two"); one.Send != SendYes || two.Send != SendNo {
+			t.Errorf("send: %d, %d", one.Send, two.Send)
+		}
 	}
-	must(t, r.SetDevice(ctx, Device{Name: "pc", ReadOnly: true}))
+	must(t, r.SetDevice(ctx, Device{Name: "pc", ReadOnly: true, Send: SendNo}))
 	wantKind(t, r.SetDevice(ctx, Device{Name: "phone"}), fault.NotFound)
 	check()
 	r.reopen()
@@ -116,7 +119,7 @@ func TestANewHashBringsNoPermissionBack(t *testing.T) {
 	must(t, err)
 	must(t, r.AddDevice(t.Context(), Device{Name: "pc"}, "two"))
 	r.sql(`UPDATE device SET hash = '` + other + `' WHERE name = 'pc'`)
-	want := Device{Name: "phone", ReadOnly: true, Folders: []MailboxID{}, Without: []string{"MOVE"}}
+	want := Device{Name: "phone", ReadOnly: true, Send: SendYes, Folders: []MailboxID{}, Without: []string{"MOVE"}}
 	must(t, r.SetDevice(t.Context(), want))
 	r.share(t.Context(), devices[0], hashes[0], []string{other, hashes[0]}, "made")
 	if _, after, err := r.devices(t.Context()); err != nil || slices.Contains(after, hashes[0]) {
@@ -124,7 +127,7 @@ func TestANewHashBringsNoPermissionBack(t *testing.T) {
 	}
 	check := func() {
 		t.Helper()
-		if d := r.login("made"); d.LAN || !d.ReadOnly || d.Folders == nil || !slices.Equal(d.Without, want.Without) || !d.Generated {
+		if d := r.login("made"); d.LAN || !d.ReadOnly || d.Folders == nil || d.Send != SendYes || !slices.Equal(d.Without, want.Without) || !d.Generated {
 			t.Errorf("device %+v", d)
 		}
 	}
@@ -196,5 +199,23 @@ func TestAStoreOfVersion1(t *testing.T) {
 			t.Errorf("device %+v, %v", d, err)
 		}
 		must(t, s.Close())
+	}
+}
+
+// Who may send, unless it is said.
+func TestMaySend(t *testing.T) {
+	for _, tt := range []struct {
+		device Device
+		want   bool
+	}{
+		{Device{}, true},
+		{Device{ReadOnly: true}, false},
+		{Device{Folders: []MailboxID{}}, false},
+		{Device{ReadOnly: true, Folders: []MailboxID{1}, Send: SendYes}, true},
+		{Device{Send: SendNo}, false},
+	} {
+		if tt.device.MaySend() != tt.want {
+			t.Errorf("%+v: want %v", tt.device, tt.want)
+		}
 	}
 }

@@ -68,6 +68,7 @@ var dumps = []struct {
 	{'T', `SELECT name, read_only, folders, without_caps FROM device WHERE folders || without_caps <> ''`},
 	{'O', `SELECT name, generated FROM device WHERE generated`},
 	{'B', `SELECT name, lan FROM device WHERE lan`},
+	{'s', `SELECT name, send FROM device WHERE send <> 0`},
 	{'o', `SELECT value FROM meta WHERE key = 'outbox'`},
 	{'q', `SELECT ` + outgoingColumns + ` FROM outgoing ORDER BY id`},
 	{'r', `SELECT outgoing_id, place, address, state, reply FROM outgoing_recipient ORDER BY outgoing_id, place`},

@@ -66,6 +66,9 @@ func checkValues(ctx context.Context, db *sql.DB, version int) error {
 			OR state NOT BETWEEN 0 AND 5 OR sender GLOB ?1) + (SELECT count(*) FROM outgoing_recipient WHERE state NOT BETWEEN 1 AND 4 OR address GLOB ?1)`,
 			"*[\x01-\x1f\x7f]*").Scan(&strange)
 	}
+	if err == nil && strange == 0 && version >= sendSchema {
+		err = db.QueryRowContext(ctx, `SELECT count(*) FROM device WHERE send NOT BETWEEN 0 AND 2`).Scan(&strange)
+	}
 	if err == nil && strange > 0 {
 		err = fmt.Errorf("%d rows have impossible values", strange)
 	}

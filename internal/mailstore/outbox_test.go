@@ -38,7 +38,15 @@ func TestTheOutboxOfAnAccountWithAnotherName(t *testing.T) {
 	r.deliver(r.from("home", "A", 1))
 	r.submit(r.submission(1))
 	r.send(r.submission(2))
+	must(t, r.SetSendingMemory(t.Context(), "home", "first"))
+	must(t, r.SetSendingMemory(t.Context(), "home", "all is well"))
+	must(t, r.SetSendingMemory(t.Context(), "private", "of an account that is gone"))
 	must(t, r.RenameAccounts(t.Context(), map[string]string{"home": "private"}))
+	for account, want := range map[string]string{"home": "", "private": "all is well"} {
+		memory, err := r.SendingMemory(t.Context(), account)
+		must(t, err)
+		equal(t, "remembered of "+account, memory, want)
+	}
 	list, err := r.Outgoing(t.Context())
 	must(t, err)
 	equal(t, "account", list[0].Account, "private")

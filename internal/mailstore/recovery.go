@@ -48,6 +48,7 @@ import (
 //	T name read-only folders capabilities           what it may do and see
 //	O name generated                                its password was generated
 //	B name lan                                      it may come from the local network
+//	s name send                                     whether it may send
 //	o box                                           the Outbox
 //	q row                                           message on its way out, or sent, as outgoingColumns
 //	r id place address state reply                  recipient
@@ -55,7 +56,7 @@ import (
 //	= n                                             end of transaction n
 //
 // saved is not in logs of before schema 4, O and B in none of before schema 6, o, q, r
-// and d in none of before schema 7.
+// and d in none of before schema 7, s in none of before schema 8.
 type recoveryLog struct {
 	file *os.File // nil: not kept, or to be rewritten
 	seq  int64    // of the last transaction in it

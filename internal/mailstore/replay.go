@@ -53,6 +53,7 @@ var replays = map[byte]struct{ fields, query string }{
 	'T': {"tntt", `UPDATE device SET read_only = ?2, folders = ?3, without_caps = ?4 WHERE name = ?1`},
 	'O': {"tn", `UPDATE device SET generated = ?2 WHERE name = ?1`},
 	'B': {"tn", `UPDATE device SET lan = ?2 WHERE name = ?1`},
+	's': {"tn", `UPDATE device SET send = ?2 WHERE name = ?1`},
 	'W': {"t", `DELETE FROM device WHERE name = ?1`},
 	'Z': {"nh", `INSERT OR REPLACE INTO purged (at, hash) VALUES (?1, ?2)`},
 	'N': {"hn", `UPDATE content SET found = ?2 WHERE hash = ?1`},

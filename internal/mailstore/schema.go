@@ -15,7 +15,7 @@ import (
 
 // migrations[i] takes the index from schema version i to i+1. A step that was
 // ever released is never edited.
-var migrations = []string{schema1, schema2, schema3, schema4, schema5, schema6, schema7}
+var migrations = []string{schema1, schema2, schema3, schema4, schema5, schema6, schema7, schema8}
 
 const schema1 = `
 CREATE TABLE meta (
@@ -226,11 +226,23 @@ CREATE TABLE outgoing_recipient (
 ) STRICT, WITHOUT ROWID;
 `
 
+// memory.go says what sending is for.
+const schema8 = `
+ALTER TABLE device ADD COLUMN send INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE sending (
+	account TEXT PRIMARY KEY,
+	memory  TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+`
+
 // lanSchema is the first whose devices have them.
 const lanSchema = 6
 
 // outgoingSchema is the first with messages on their way out.
 const outgoingSchema = 7
+
+// sendSchema is the first that says of devices whether they may send.
+const sendSchema = 8
 
 func setVersion(n int) string { return "PRAGMA user_version = " + strconv.Itoa(n) }
 

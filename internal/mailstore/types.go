@@ -186,9 +186,25 @@ type Device struct {
 	Folders    []MailboxID
 	Without    []string // capabilities that are switched off for it
 	Generated  bool     // its password was made by popbridge, at random
+	Send       Sending  // whether it may send mail
 	LAN        bool     // it may come from the local network, too; only with Generated
 	CreatedAt  time.Time
 	LastUsedAt time.Time // to the hour; zero when it was never used
+}
+
+// Sending says whether a device may send mail. The values are stored.
+type Sending uint8
+
+// What a device may.
+const (
+	SendByRule Sending = 0 // as long as it may change mail, and sees all of it
+	SendYes    Sending = 1
+	SendNo     Sending = 2
+)
+
+// MaySend reports whether a device may send mail.
+func (d Device) MaySend() bool {
+	return d.Send == SendYes || d.Send == SendByRule && !d.ReadOnly && d.Folders == nil
 }
 
 // Problem is something Check found.

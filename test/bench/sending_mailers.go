@@ -21,7 +21,7 @@ func msmtprc(port int, more string) []byte {
 	return fmt.Appendf(nil, "account default\nhost 127.0.0.1\nport %d\nfrom ann@example.org\ntls off\ntimeout 10\n%s", port, more)
 }
 
-func letter(n int) *bytes.Reader {
+func unixLetter(n int) *bytes.Reader {
 	return bytes.NewReader(bytes.ReplaceAll(rig.Letter(n), []byte("\r\n"), []byte("\n")))
 }
 
@@ -70,7 +70,7 @@ func (m *ourSending) hand(ctx context.Context, n int) bool {
 		return false
 	}
 	c := exec.CommandContext(ctx, "msmtp", "-C", m.rc, "--", "bob@example.org")
-	c.Stdin = letter(n)
+	c.Stdin = unixLetter(n)
 	return c.Run() == nil
 }
 
@@ -191,7 +191,7 @@ func (m *msmtpq) start(ctx context.Context) error {
 
 func (m *msmtpq) hand(ctx context.Context, n int) bool {
 	c := m.command(ctx, msmtpqDir+"/msmtpq", "--", "bob@example.org")
-	c.Stdin = letter(n)
+	c.Stdin = unixLetter(n)
 	return m.run(c) == nil
 }
 

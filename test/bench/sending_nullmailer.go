@@ -104,7 +104,7 @@ func (m *nullmailer) start(ctx context.Context) error {
 
 func (m *nullmailer) hand(ctx context.Context, n int) bool {
 	c := m.inside(ctx, "/usr/bin/nullmailer-inject", "-f", "ann@example.org", "bob@example.org")
-	c.Stdin = letter(n)
+	c.Stdin = unixLetter(n)
 	return m.run(c) == nil
 }
 

@@ -11,6 +11,9 @@ import { advice, form, isPort, mayConnect, right, rules, ruleText, securities, s
  *   password: string, tried: import("./types").Tried | null, keep: string,
  *   added: import("./types").AddedAccount | null, device: import("./types").FirstDevice | null, failed: any}} Draft */
 
+/** A server that is not known. */
+const nowhere = { host: "", port: 0, tls: "", username: "" };
+
 /** @returns {Draft} */
 const fresh = () => ({ address: "", byHand: false, found: null, server: null, smtp: null, password: "", tried: null, keep: "forever", added: null, device: null, failed: null });
 let draft = fresh();
@@ -148,13 +151,14 @@ function login(name) {
   /** @param {MailServer} to @param {Record<string, import("./form.js").Field>} [more] fields of the server */
   async function test(to, more) {
     draft = { ...draft, server: to, password: password.input.value, tried: null };
-    const r = await ask("POST", "/accounts/try", { address: draft.address, server: to, other_username: draft.found?.other_username ?? "", password: draft.password });
+    const r = await ask("POST", "/accounts/try", { address: draft.address, server: to, smtp: draft.smtp ?? nowhere, other_username: draft.found?.other_username ?? "", password: draft.password });
     if (!right({ username, password, ...more }, r.wrong)) return;
     if (r.error) {
       password.input.focus();
       return tried(r);
     }
     draft.server = { ...to, username: r.username };
+    if (draft.smtp && draft.smtp.username === draft.found?.pop.username) draft.smtp = { ...draft.smtp, username: r.username }; // the same is right there
     draft.tried = r;
     go("keep");
   }
@@ -193,7 +197,7 @@ function keep(el) {
     t("add.add"), async () => {
       const keepOnServer = rules[chosen](n());
       const fields = /** @type {Record<string, import("./form.js").Field>} */ (counts[chosen] ? { keep_on_server: counts[chosen] } : {});
-      const added = await ask("POST", "/accounts", { address: draft.address, server: draft.server, password: draft.password, keep: keepOnServer === "forever" ? "" : keepOnServer });
+      const added = await ask("POST", "/accounts", { address: draft.address, server: draft.server, smtp: draft.smtp ?? nowhere, password: draft.password, keep: keepOnServer === "forever" ? "" : keepOnServer });
       if (!right(fields, added.wrong)) return;
       draft.password = "";
       try {
@@ -220,7 +224,7 @@ function done(el) {
     el.append(h("h2", {}, t("add.device")), h("p", {}, t("add.device.text")),
       h("div", { class: "box" }, h("h3", {}, t("add.incoming")), values(device.server, device.password, t("add.incoming.kind")),
         h("p", {}, h("strong", {}, t("add.once"))),
-        h("h3", {}, t("add.outgoing")), smtp ? [values(smtp, "", t("add.outgoing.kind")), h("p", { class: "dim" }, t("add.outgoing.password"))] : h("p", {}, t("add.outgoing.unknown", { address }))));
+        h("h3", {}, t("add.outgoing")), device.outgoing.host ? [values(device.outgoing, "", t("add.outgoing.kind")), h("p", { class: "dim" }, t("add.outgoing.same"))] : smtp ? [values(smtp, "", t("add.outgoing.kind")), h("p", { class: "dim" }, t("add.outgoing.password"))] : h("p", {}, t("add.outgoing.unknown", { address }))));
   } else if (device) el.append(h("p", {}, t("add.device.there")));
   el.append(h("div", { class: "buttons" }, h("a", { class: "button primary", href: "#/" }, t("add.home")), h("a", { class: "button", href: "#/devices" }, t("add.devices"))));
   const seen = device?.password ? shownOnce() : () => {};

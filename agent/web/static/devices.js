@@ -140,7 +140,7 @@ function card(d, load, now, tell) {
     replace(state, connected(d, now()));
     const rows = [
       several ? ["devices.user", d.user] : null,
-      ["devices.may", t(d.read_only ? "devices.may.read" : "devices.may.all")],
+      ["devices.may", t(d.read_only ? "devices.may.read" : "devices.may.all") + (d.send ? t("devices.may.send") : "")],
       ["devices.sees", d.folders ? d.folders.join(", ") || t("devices.sees.nothing") : t("devices.sees.all")],
       ["devices.where", t(d.lan ? "devices.where.lan" : "devices.where.here")],
       d.without.length > 0 ? ["devices.without", d.without.join(", ")] : null,
@@ -153,10 +153,11 @@ function card(d, load, now, tell) {
 /**
  * The fields of what a device may do and see.
  * @param {Choices} choices
- * @param {{read_only: boolean, folders: string[] | null, without: string[], lan: boolean}} d
+ * @param {{read_only: boolean, folders: string[] | null, without: string[], lan: boolean, send: boolean}} d
  */
 function rights(choices, d) {
   const readOnly = field(t("devices.readonly"), { type: "checkbox", checked: d.read_only }, t("devices.readonly.help"));
+  const send = field(t("devices.send"), { type: "checkbox", checked: d.send }, t("devices.send.help"));
   const lan = field(t("devices.lan"), { type: "checkbox", checked: d.lan, disabled: !choices.lan && !d.lan }, t(choices.lan ? "devices.lan.help" : "devices.lan.off"));
   if (!choices.lan) lan.box.append(h("details", { open: true }, h("summary", {}, t("devices.lan.how")), h("p", { lang: "en" }, choices.lan_off)));
   const some = h("details", { open: d.folders !== null });
@@ -168,8 +169,9 @@ function rights(choices, d) {
     folders = several(names, d.folders ?? [], t("devices.folders"));
     replace(some, h("summary", {}, t("devices.folders")), h("p", { class: "dim" }, t("devices.folders.help")), folders.el);
   }
-  const values = () => ({ read_only: readOnly.input.checked, lan: lan.input.checked, folders: folders.chosen(), without: without.chosen() });
-  return { el: [readOnly.box, lan.box, some, h("details", { open: d.without.length > 0 }, h("summary", {}, t("devices.off")), h("p", { class: "dim" }, t("devices.off.help")), without.el)], of, values };
+  const touched = () => send.input.checked !== d.send; // else the rule decides, or what was said before
+  const values = () => ({ send: touched() ? send.input.checked : null, read_only: readOnly.input.checked, lan: lan.input.checked, folders: folders.chosen(), without: without.chosen() });
+  return { el: [readOnly.box, send.box, lan.box, some, h("details", { open: d.without.length > 0 }, h("summary", {}, t("devices.off")), h("p", { class: "dim" }, t("devices.off.help")), without.el)], of, values };
 }
 
 /** Boxes for names, of which some are marked. @param {string[]} names @param {string[]} marked @param {string} label */
@@ -188,7 +190,7 @@ async function add(el, s) {
   const users = choices.users.map(u => u.user);
   const name = field(t("devices.name"), { "data-first": true, required: true }, t("devices.name.help"));
   const user = users.length > 1 ? field(t("devices.user"), { options: Object.fromEntries(users.map(u => [u, u])), value: users[0] }, t("devices.user.help")) : null;
-  const may = rights(choices, { read_only: false, folders: null, without: [], lan: false });
+  const may = rights(choices, { read_only: false, folders: null, without: [], lan: false, send: true });
   may.of(users[0]);
   name.input.addEventListener("input", () => name.wrong(""));
   user?.input.addEventListener("change", () => may.of(user.input.value));
@@ -223,12 +225,12 @@ async function change(el, args) {
   // Where its folders are gone there is no mark to take away.
   const every = d.folders?.length === 0 ? field(t("devices.every"), { type: "checkbox" }, t("devices.every.help")) : null;
   const save = async () => {
-    const { lan, folders, without, read_only } = may.values();
+    const { lan, folders, without, read_only, send } = may.values();
     const alike = (/** @type {string[]} */ a, /** @type {string[]} */ b) => JSON.stringify([...a].sort()) === JSON.stringify([...b].sort());
     // Folders that are gone are not among the boxes: what nobody has touched stays as it is.
     const same = alike(folders, before.folders) && !every?.input.checked;
     if (!same && folders.length === 0 && !await confirm(t("devices.widen.title", { name: d.name }), h("p", {}, t("devices.widen.text")), { yes: t("devices.widen.yes"), danger: true })) return;
-    await ask("PATCH", "/devices", { user: d.user, name: d.name, read_only, folders: same ? null : folders, without: alike(without, before.without) ? null : without, lan: lan === d.lan ? null : lan });
+    await ask("PATCH", "/devices", { user: d.user, name: d.name, read_only, send, folders: same ? null : folders, without: alike(without, before.without) ? null : without, lan: lan === d.lan ? null : lan });
     toList(t("devices.saved", { name: d.name }));
   };
   el.append(h("h1", {}, t("devices.change.title", { name: d.name })), h("p", {}, t("devices.change.text")), narrow([every?.box, may.el], t("devices.save"), save));

@@ -159,6 +159,7 @@ export interface Device {
   folders: string[];
   without: string[];
   lan: boolean;
+  send: boolean;
   created_at: string;
   last_used_at: string | null;
   connections: number;
@@ -254,11 +255,13 @@ export interface FirstDevice {
   name: string;
   password: string;
   server: MailServer;
+  outgoing: MailServer;
 }
 
 export interface LAN {
   listen: string[];
   clients: LANClient[];
+  smtp: string[];
 }
 
 export interface LANClient {
@@ -285,6 +288,7 @@ export interface MadeDevice {
   folders: string[];
   without: string[];
   lan: boolean;
+  send: boolean;
   created_at: string;
   last_used_at: string | null;
   connections: number;
@@ -308,6 +312,7 @@ export interface Module {
 export interface NewAccount {
   address: string;
   server: MailServer;
+  smtp: MailServer;
   other_username: string;
   password: string;
   keep: string;
@@ -320,6 +325,7 @@ export interface NewDevice {
   folders: string[];
   without: string[];
   lan: boolean;
+  send: boolean | null;
 }
 
 export interface OutboxMessage {
@@ -352,6 +358,7 @@ export interface PhonePage {
   fingerprint: string;
   host: string;
   port: number;
+  smtp_port: number;
   qr: Drawing;
 }
 
@@ -462,6 +469,7 @@ export interface SetDevice {
   folders: string[];
   without: string[];
   lan: boolean | null;
+  send: boolean | null;
 }
 
 export interface SetLogin {

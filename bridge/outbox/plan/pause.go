@@ -112,6 +112,35 @@ func (p *Pause) Wake() {
 // End ends any rest.
 func (p *Pause) End() { p.Until = time.Time{} }
 
+// A Lasting pause is what of a Pause outlasts a restart of the program, which would
+// otherwise make one more login that the provider counts. It is stored as JSON.
+type Lasting struct {
+	Trouble  Trouble   `json:"trouble,omitempty"` // Login or Quota; else there is none
+	At       time.Time `json:"at,omitzero"`
+	Until    time.Time `json:"until,omitzero"`
+	Refusals int       `json:"refusals,omitempty"`
+}
+
+// Lasting returns what is to be kept.
+func (p *Pause) Lasting() Lasting {
+	l := Lasting{Refusals: p.refusals}
+	if p.Trouble == Login || p.Trouble == Quota {
+		l.Trouble, l.At, l.Until = p.Trouble, p.at.Round(0), p.Until.Round(0)
+	}
+	return l
+}
+
+// Pause goes on with what was kept. A restart counts as Wake does: a person may have
+// changed something.
+func (l Lasting) Pause() Pause {
+	p := Pause{Trouble: l.Trouble, Until: l.Until, at: l.At, refusals: max(l.Refusals, 0)}
+	if p.Trouble != Login && p.Trouble != Quota {
+		return Pause{refusals: p.refusals}
+	}
+	p.Wake()
+	return p
+}
+
 // Rests reports whether the account rests at now. A rest that ends further away than
 // any does is that of a clock that was wrong.
 func (p *Pause) Rests(now time.Time) bool {

@@ -1,0 +1,95 @@
+package outbox
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/popbridge/popbridge/bridge/outbox/plan"
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailstore"
+)
+
+// memory is what a runner remembers over a restart, as JSON in the store.
+type memory struct {
+	Pause plan.Lasting           `json:"pause,omitzero"`
+	Error string                 `json:"error,omitempty"` // what the account rests for, in words
+	Hint  string                 `json:"hint,omitempty"`
+	Told  []mailstore.OutgoingID `json:"told,omitempty"` // of which a person was told that they are Unknown
+
+	Ailing  time.Time `json:"ailing,omitzero"` // see Runner
+	Noticed bool      `json:"noticed,omitempty"`
+}
+
+// load goes on where an earlier run ended. What cannot be read is as if there had been
+// none.
+func (r *Runner) load(ctx context.Context) error {
+	if r.loaded {
+		return nil
+	}
+	text, err := r.queue.SendingMemory(ctx, r.account.Name)
+	if err != nil {
+		return err
+	}
+	var m memory
+	if json.Unmarshal([]byte(text), &m) != nil {
+		m = memory{}
+	}
+	r.loaded, r.saved, r.toldOf = true, text, m.Told
+	if r.account.Changed {
+		return nil
+	}
+	r.mu.Lock()
+	r.pause = m.Pause.Pause()
+	rests := r.pause.Rests(r.o.Now())
+	r.mu.Unlock()
+	if rests {
+		r.ailing, r.noticed = m.Ailing, m.Noticed
+		kind := map[plan.Trouble]fault.Kind{plan.Login: fault.Auth, plan.Quota: fault.Temporary}[m.Pause.Trouble]
+		r.update(func(s *Status) { s.setErr(fault.New(kind, m.Error, m.Hint)) })
+	}
+	return nil
+}
+
+// remember writes down what has changed of it.
+func (r *Runner) remember(ctx context.Context) error {
+	if !r.loaded {
+		return nil
+	}
+	r.mu.Lock()
+	m := memory{Pause: r.pause.Lasting(), Told: r.toldOf, Ailing: r.ailing.Round(0), Noticed: r.noticed}
+	if m.Pause.Trouble != plan.None {
+		m.Error, m.Hint = r.status.LastError, r.status.Hint
+	}
+	r.mu.Unlock()
+	encoded, err := json.Marshal(m)
+	text := string(encoded)
+	if text == "{}" {
+		text = ""
+	}
+	if err == nil && text != r.saved {
+		if err = r.queue.SetSendingMemory(ctx, r.account.Name, text); err == nil {
+			r.saved = text
+		}
+	}
+	return err
+}
+
+// doubt tells who sent them of messages of which it is not known whether they were sent,
+// of each once.
+func (r *Runner) doubt(ctx context.Context, queue []mailstore.Outgoing) {
+	var now []mailstore.OutgoingID
+	for _, m := range queue {
+		if m.State != mailstore.Unknown {
+			continue
+		}
+		now = append(now, m.ID)
+		if slices.Contains(r.toldOf, m.ID) {
+			continue
+		}
+		offered := slices.DeleteFunc(slices.Clone(m.Recipients), func(rcpt mailstore.OutgoingRecipient) bool { return rcpt.State != mailstore.Offered })
+		r.tell(ctx, r.o.Doubted, report{Message: m, Recipients: offered, About: doubtful, Now: r.o.Now()}, r.headerOf(ctx, m.ID))
+	}
+	r.toldOf = now
+}

@@ -1,0 +1,134 @@
+package outbox
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/popbridge/popbridge/bridge/smtp"
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/mailstore"
+)
+
+// A program that is started again and again logs in no more often than one that runs.
+func TestRestartsMakeNoMoreLogins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t)
+		g.server.password = "other"
+		g.submit("b@example.com")
+		for range 120 {
+			g.restart(Account{SecretEvery: time.Minute})
+			stop := g.serve()
+			pass(30 * time.Second)
+			stop()
+		}
+		if n := g.server.logins; n < 4 || n > 7 {
+			t.Errorf("%d logins in an hour", n)
+		}
+		g.restart(Account{SecretEvery: time.Minute})
+		stop := g.serve()
+		synctest.Wait()
+		if s := g.runner.Status(); s.State != Paused || s.Kind != fault.Auth || s.LastError == "" || time.Until(s.Next) > 15*time.Minute {
+			t.Errorf("status %+v", s)
+		}
+		pass(25 * time.Hour)
+		stop()
+		before := g.server.logins
+		g.restart(Account{SecretEvery: time.Minute})
+		stop = g.serve()
+		pass(14 * time.Minute)
+		if _, notices := g.told(); notices != 1 {
+			t.Errorf("%d notices", notices)
+		}
+		g.secret.Store("other") // while it rests
+		pass(2 * time.Minute)
+		g.wantTaken(map[string]int{"b@example.com": 1})
+		if g.server.logins > before+2 {
+			t.Errorf("%d logins", g.server.logins-before)
+		}
+		stop()
+	})
+}
+
+// Who changes the account, or asks for it, does not wait.
+func TestAChangedAccountIsTriedAtOnce(t *testing.T) {
+	for name, again := range map[string]func(*rig){
+		"changed":  func(g *rig) { g.restart(Account{Changed: true}) },
+		"asked":    func(g *rig) { g.restart(Account{}); g.runner.Retry() },
+		"unusable": func(g *rig) { g.queue.memory["home"] = "{"; g.restart(Account{}) },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			g := newRig(t)
+			g.server.password = "other"
+			g.submit("b")
+			stop := g.serve()
+			pass(3 * time.Hour)
+			stop()
+			g.server.password = ""
+			again(g)
+			stop = g.serve()
+			synctest.Wait()
+			g.wantTaken(map[string]int{"b": 1})
+			if g.queue.memory["home"] != "" {
+				t.Errorf("%s: remembered %s", name, g.queue.memory["home"])
+			}
+			stop()
+		})
+	}
+}
+
+// A limit of a day holds over a restart.
+func TestQuotaOutlastsARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t)
+		g.server.dot = func(smtp.Envelope) dot { return dot{reply: smtp.Reply{Code: 550, Enhanced: "5.4.5", Text: "limit"}} }
+		g.submit("b")
+		stop := g.serve()
+		pass(time.Hour)
+		stop()
+		g.server.dot = nil
+		g.restart(Account{})
+		stop = g.serve()
+		pass(22 * time.Hour)
+		if s := g.runner.Status(); s.State != Paused || s.LastError == "" || len(g.server.dials) != 1 {
+			t.Errorf("status %+v, %d sessions", s, len(g.server.dials))
+		}
+		pass(2 * time.Hour)
+		g.wantTaken(map[string]int{"b": 1})
+		stop()
+	})
+}
+
+// Of a message in doubt a person is told once, whether the runner or the store finds that it
+// is; and again when it comes to that again.
+func TestDoubtIsToldOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newStoreQueue(t, time.Now)
+		g := newRigWith(t, store)
+		g.server.dot = func(smtp.Envelope) dot { return dot{cut: true} }
+		first := g.submit("b")
+		stop := g.serve()
+		pass(time.Minute)
+		second := g.submit("c")
+		store.must(store.Store.BeginHandover(t.Context(), second, []string{"c"}))
+		stop()
+		store.reopen() // as after a crash at the final dot
+		for range 2 {
+			g.restart(Account{})
+			stop = g.serve()
+			pass(48 * time.Hour)
+			if len(g.doubts) != 2 {
+				t.Errorf("told %d times", len(g.doubts))
+			}
+			stop()
+		}
+		g.restart(Account{})
+		stop = g.serve()
+		g.store.retry(first)
+		pass(time.Minute)
+		if m := g.store.get(first); m.State != mailstore.Unknown || len(g.doubts) != 3 {
+			t.Errorf("message %+v, told %d times", m, len(g.doubts))
+		}
+		stop()
+	})
+}

@@ -1,0 +1,78 @@
+package outbox
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/popbridge/popbridge/bridge/smtp"
+	"github.com/popbridge/popbridge/internal/mailstore"
+)
+
+// A session on a connection that died with the network is not waited for, at any step up to
+// the final dot.
+func TestResumeEndsASession(t *testing.T) {
+	for _, at := range []string{"mail", "rcpt", "data", "body"} {
+		synctest.Test(t, func(t *testing.T) {
+			g := newRig(t)
+			dead := true
+			g.server.stall = func(step string) bool { return dead && step == at }
+			id := g.submit("b")
+			stop := g.serve()
+			pass(time.Minute)
+			g.wantTaken(map[string]int{})
+			dead = false
+			g.runner.Resume()
+			pass(stopNet)
+			g.wantTaken(map[string]int{"b": 1})
+			if m := g.queue.get(id); m.ID != 0 {
+				t.Errorf("%s: message %+v", at, m)
+			}
+			if s := g.runner.Status(); s.State != Idle || s.Err != nil || len(g.server.dials) != 2 {
+				t.Errorf("%s: status %+v, %d sessions", at, s, len(g.server.dials))
+			}
+			stop()
+		})
+	}
+}
+
+// What has come to the final dot waits for its answer, or it would never be known.
+func TestResumeAfterTheDot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t)
+		g.server.dot = func(smtp.Envelope) dot { return dot{after: 9 * time.Minute} }
+		id := g.submit("b")
+		stop := g.serve()
+		pass(time.Minute)
+		g.runner.Resume()
+		pass(time.Minute)
+		if m := g.queue.get(id); m.State != mailstore.Handing {
+			t.Errorf("message %+v", m)
+		}
+		pass(8 * time.Minute)
+		g.wantTaken(map[string]int{"b": 1})
+		if len(g.queue.left) != 1 || len(g.server.dials) != 1 {
+			t.Errorf("states %v, %d sessions", g.queue.states(), len(g.server.dials))
+		}
+		stop()
+	})
+}
+
+// A session that rests between two messages is not used again.
+func TestResumeEndsAnIdleSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t)
+		g.restart(Account{PerMinute: 1})
+		g.submit("b")
+		g.submit("c")
+		stop := g.serve()
+		pass(time.Second)
+		g.runner.Resume()
+		pass(2 * time.Minute)
+		g.wantTaken(map[string]int{"b": 1, "c": 1})
+		if len(g.server.dials) != 2 {
+			t.Errorf("%d sessions", len(g.server.dials))
+		}
+		stop()
+	})
+}
