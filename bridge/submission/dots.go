@@ -15,7 +15,7 @@ type place uint8
 const (
 	begin     place = iota // behind CR LF, or at the start
 	within                 // of a line, also behind a LF alone
-	behindCR               // a CR that has not been passed on
+	behindCR               // one CR or two that have not been passed on
 	behindDot              // at the begin
 	dotAndCR               // at the begin
 )
@@ -24,10 +24,12 @@ const (
 // to CR LF . CR LF, without the dots that were put before others. A CR or LF alone is
 // passed on as CR LF, and counts neither before nor behind the last dot: to take it
 // for a line end there would let the text of a mail end it and go on with commands
-// (SMTP smuggling).
+// (SMTP smuggling). CR CR LF, which programs write that take CR LF for text, is one
+// line end: as two the header would end behind its first line.
 type dots struct {
 	in    *bufio.Reader
 	at    place
+	crs   int    // that have not been passed on
 	buf   []byte // what out lies in
 	out   []byte // not passed on
 	ended bool   // by CR LF . CR LF
@@ -89,15 +91,22 @@ func (d *dots) step(c byte) {
 		return
 	}
 	if c == '\r' && d.at == behindDot {
-		d.at = dotAndCR
+		d.at, d.crs = dotAndCR, 1
 		return
 	}
-	if alone := d.at == behindCR || d.at == dotAndCR; alone && c != '\n' {
+	if c == '\r' {
+		if d.crs == 2 { // of more the first ones stand alone: they are not held back without end
+			d.buf = append(d.buf, "\r\n"...)
+			d.crs = 1
+		}
+		d.at, d.crs = behindCR, d.crs+1
+		return
+	}
+	for ; d.crs > 0 && c != '\n'; d.crs-- {
 		d.buf = append(d.buf, "\r\n"...)
 	}
+	d.crs = 0
 	switch {
-	case c == '\r':
-		d.at = behindCR
 	case c != '\n':
 		d.buf, d.at = append(d.buf, c), within
 	case d.at == behindCR:

@@ -17,8 +17,10 @@ import (
 
 // readHeader reads the header of a message with CR LF as its line ends, and the empty
 // line behind it where there is one. Of a message whose first line is no field it
-// returns that line, or the beginning of it.
+// returns that line, or the beginning of it. What stands before a header by mistake is
+// left out: the line From_ of an mbox, and a byte order mark.
 func readHeader(in *bufio.Reader) (raw []byte, err error) {
+	skipMark(in)
 	whole := true // the line before is
 	for {
 		line, err := in.ReadSlice('\n')
@@ -28,16 +30,51 @@ func readHeader(in *bufio.Reader) (raw []byte, err error) {
 			return nil, reply{code: 552, enhanced: "5.3.4", text: fmt.Sprintf("The header of the message is too large, at most %d bytes", maxHeader)}
 		}
 		first := len(raw) == 0
+		if first && whole && isMboxLine(line) {
+			skipMark(in)
+			continue
+		}
 		raw = append(raw, line...)
+		none := first && fieldName(line) == ""
 		switch {
 		case errors.Is(err, io.EOF):
 			return raw, nil
 		case err != nil && !errors.Is(err, bufio.ErrBufferFull):
 			return nil, err
-		case begins && len(line) == 2 && whole, first && fieldName(line) == "":
+		case none && whole && bccFollows(in):
+			return nil, reply{code: 550, enhanced: "5.6.0", text: "The message does not begin with a field of its header, so that everyone would see who its Bcc is"}
+		case begins && len(line) == 2 && whole, none:
 			return raw, nil
 		}
 	}
+}
+
+// skipMark skips a byte order mark (RFC 3629 section 6).
+func skipMark(in *bufio.Reader) {
+	const mark = "\ufeff"
+	if next, _ := in.Peek(len(mark)); string(next) == mark {
+		_, _ = in.Discard(len(mark)) // it is there
+	}
+}
+
+// isMboxLine reports whether a line begins a message in a file of mail (RFC 4155), as
+// programs that read from one send it, too.
+func isMboxLine(line []byte) bool {
+	return bytes.HasPrefix(line, []byte("From ")) || bytes.HasPrefix(line, []byte(">From "))
+}
+
+// bccFollows reports whether what follows looks like a header with blind copies.
+func bccFollows(in *bufio.Reader) bool {
+	next, _ := in.Peek(in.Size()) // or less, at its end
+	for name, field := range fields(next) {
+		if name == "bcc" || name == "resent-bcc" {
+			return true
+		}
+		if name == "" || len(field) == 2 {
+			return false
+		}
+	}
+	return false
 }
 
 // fieldName returns the name of the field that a line begins, in lower case, or "".

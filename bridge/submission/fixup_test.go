@@ -41,6 +41,32 @@ func TestFixHeader(t *testing.T) {
 	}
 }
 
+// What programs put before a header by mistake does not make it a part of the body, where
+// everyone would read its Bcc.
+func TestBeforeTheHeader(t *testing.T) {
+	const header = "From: ann@example.com\r\nBcc: secret@x.example\r\n\r\n"
+	for _, before := range []string{"", "From ann@example.com Thu Nov 27 13:00:00 2026\r\n", ">From ann\r\n", "From a\r\n>From b\r\n", "\ufeff", "\ufeffFrom a\r\n", "From a\r\n\ufeff"} {
+		in := bufio.NewReaderSize(strings.NewReader(before+header+"From here on\r\n"), 4<<10)
+		raw, err := readHeader(in)
+		if string(raw) != header || err != nil {
+			t.Errorf("behind %q: %q, %v", before, raw, err)
+		}
+	}
+	for _, before := range []string{"Hello\r\n", "\r\n", " \r\n", "#! rnews 100\r\n"} {
+		for _, bcc := range []string{"Bcc: secret@x.example\r\n", "To: a@b\r\nbCC : a@b\r\n", "Resent-Bcc:\r\n a@b\r\n"} {
+			_, err := readHeader(bufio.NewReaderSize(strings.NewReader(before+bcc+"\r\nbody\r\n"), 4<<10))
+			if r, ok := err.(reply); !ok || r.code != 550 {
+				t.Errorf("%.10q before %q: %v", before, bcc, err)
+			}
+		}
+	}
+	for _, in := range []string{"Hello\r\n\r\nBcc: is a field\r\n", "\r\nbody\r\n", "Hello\r\nno field\r\nBcc: x\r\n", "\r\n", "From a\r\n", "\ufeff"} {
+		if _, err := readHeader(bufio.NewReaderSize(strings.NewReader(in), 4<<10)); err != nil {
+			t.Errorf("%q: %v", in, err)
+		}
+	}
+}
+
 var generated = regexp.MustCompile(`^<[a-z0-9]{26}@([a-z.]+)>$`)
 
 func TestMessageID(t *testing.T) {
