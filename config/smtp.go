@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/net/idna"
 )
 
 // SMTP is where mail programs hand over what they send.
@@ -158,5 +160,16 @@ func readAddress(s string) (string, *mistake) {
 	if _, m := readHost(s[at+1:]); m != nil || len(s) > 254 {
 		return "", &mistake{quote(s) + " is not a mail address", `write it like "ann@example.com"`}
 	}
-	return s, nil
+	return ASCIIDomain(s), nil
+}
+
+// ASCIIDomain returns a mail address with the name of its domain as DNS has it (RFC 5891):
+// in this form servers take it that know no other, and two can be compared. What is no
+// address stays as it is.
+func ASCIIDomain(address string) string {
+	at := strings.LastIndexByte(address, '@')
+	if name, err := idna.ToASCII(address[at+1:]); at >= 0 && err == nil {
+		return address[:at+1] + name
+	}
+	return address
 }

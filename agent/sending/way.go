@@ -48,36 +48,45 @@ func (s *Set) Any() bool {
 	})
 }
 
-// route returns the way out of mail from an address of the user.
+// route returns the way out of mail from an address of the user. The address itself goes
+// before one of which it is a tag, and the own address of an account before the others.
 func (s *Set) route(user, from string) (submission.Route, error) {
 	var allowed []string
+	var best config.Account
+	address, rank := "", 0
 	for _, a := range s.users.Config().Accounts {
 		if a.User != user {
 			continue
 		}
-		for _, address := range a.Addresses {
-			allowed = append(allowed, address)
-			if !isAddressOf(from, address) {
-				continue
+		allowed = append(allowed, a.Addresses...)
+		for i, own := range a.Addresses {
+			r := 2 * match(from, own)
+			if r > 0 && i > 0 {
+				r--
 			}
-			if _, ok := WayOf(a); !ok {
-				return submission.Route{}, fault.New(fault.Denied, "the outgoing server of account "+a.Name+" is not known", "name it: "+s.users.Command("account set "+a.Name+" send.host=HOST"))
+			if r > rank {
+				best, address, rank = a, own, r
 			}
-			return submission.Route{Account: a.Name, From: address, MaxSize: s.limits(a.Name).Size, UTF8: s.limits(a.Name).UTF8, Delay: s.users.Config().SMTP.SendDelay}, nil
 		}
 	}
-	if len(allowed) == 0 {
+	switch _, ok := WayOf(best); {
+	case len(allowed) == 0:
 		return submission.Route{}, fault.New(fault.Denied, "user "+user+" has no mail address to send from", "give an account one: "+s.users.Command("account set NAME address=ADDRESS"))
+	case rank == 0:
+		return submission.Route{}, fault.New(fault.Denied, fmt.Sprintf("mail from %s is not sent here, only from %s", fault.Quote(from), strings.Join(allowed, ", ")),
+			"write one of these as the sender, or add the address: "+s.users.Command("account set NAME addresses=[...]"))
+	case !ok:
+		return submission.Route{}, fault.New(fault.Denied, "the outgoing server of account "+best.Name+" is not known", "name it: "+s.users.Command("account set "+best.Name+" send.host=HOST"))
 	}
-	return submission.Route{}, fault.New(fault.Denied, fmt.Sprintf("mail from %s is not sent here, only from %s", fault.Quote(from), strings.Join(allowed, ", ")),
-		"write one of these as the sender, or add the address: "+s.users.Command("account set NAME addresses=[...]"))
+	limits := s.limits(best.Name)
+	return submission.Route{Account: best.Name, From: address, MaxSize: limits.Size, UTF8: limits.UTF8, Delay: s.users.Config().SMTP.SendDelay}, nil
 }
 
 // toSelf reports whether any of these is an address of the user.
 func (s *Set) toSelf(user string, recipients []string) bool {
 	for _, a := range s.users.Config().Accounts {
 		for _, address := range a.Addresses {
-			if a.User == user && slices.ContainsFunc(recipients, func(r string) bool { return isAddressOf(r, address) }) {
+			if a.User == user && slices.ContainsFunc(recipients, func(r string) bool { return match(r, address) > 0 }) {
 				return true
 			}
 		}
@@ -85,16 +94,20 @@ func (s *Set) toSelf(user string, recipients []string) bool {
 	return false
 }
 
-// isAddressOf reports whether mail from an address leaves as that of own: in any case, and
-// with a tag behind the local part (ann+shop@example.com, RFC 5233).
-func isAddressOf(from, own string) bool {
+// match reports whether mail from an address leaves as that of own: 2 where they are the
+// same, in any case, 1 where there is a tag behind the local part (ann+shop@example.com,
+// RFC 5233), else 0. own is as config.ASCIIDomain returns it.
+func match(from, own string) int {
+	from = config.ASCIIDomain(from)
 	if strings.EqualFold(from, own) {
-		return true
+		return 2
 	}
 	at, ownAt := strings.LastIndexByte(from, '@'), strings.LastIndexByte(own, '@')
 	if at < 0 || ownAt < 0 || !strings.EqualFold(from[at:], own[ownAt:]) {
-		return false
+		return 0
 	}
-	local, _, tagged := strings.Cut(from[:at], "+")
-	return tagged && strings.EqualFold(local, own[:ownAt])
+	if local, _, tagged := strings.Cut(from[:at], "+"); tagged && strings.EqualFold(local, own[:ownAt]) {
+		return 1
+	}
+	return 0
 }

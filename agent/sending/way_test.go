@@ -23,12 +23,20 @@ name = "work"
 host = "pop.example.com"
 username = "ann"
 address = "ann@example.com"
+addresses = ["both@example.com", "own@example.org", "ann@ex\u00e4mple.example"]
 send.host = "smtp.example.com"
 send.username = "ann.b"
 [[account]]
 name = "dumb"
 host = "pop.example.net"
 username = "ann@example.net"
+addresses = ["ann+work@gmx.de", "both@example.com"]
+[[account]]
+name = "own"
+host = "pop.example.org"
+username = "own"
+address = "own@example.org"
+send.host = "smtp.example.org"
 [[account]]
 name = "bob"
 host = "pop.example.com"
@@ -56,7 +64,13 @@ func TestRoute(t *testing.T) {
 		{"me", "info@example.org", "home", "Info@example.org", ""},
 		{"me", "ann@example.com", "work", "ann@example.com", ""},
 		{"me", "ann@example.net", "", "", "the outgoing server of account dumb is not known"},
-		{"me", "bob@example.com", "", "", "only from ann@gmx.de, Info@example.org, ann@example.com, ann@example.net"},
+		{"me", "ann+Work@gmx.de", "dumb", "", "the outgoing server of account dumb"}, // the address itself goes before a tag
+		{"me", "both@example.com", "work", "both@example.com", ""},
+		{"me", "own@example.org", "own", "own@example.org", ""}, // an account's own address goes first
+		{"me", "ann@Exämple.example", "work", "ann@xn--exmple-cua.example", ""},
+		{"me", "ann@xn--exmple-cua.EXAMPLE", "work", "ann@xn--exmple-cua.example", ""},
+		{"me", "ann@xn--exmple.example", "", "", "only from"},
+		{"me", "bob@example.com", "", "", "only from ann@gmx.de, Info@example.org, ann@example.com, both@example.com, own@example.org, ann@xn--exmple-cua.example, ann@example.net, ann+work@gmx.de, both@example.com, own@example.org"},
 		{"me", "ann@gmx.de.evil.example", "", "", "only from"},
 		{"me", "xann@gmx.de", "", "", "only from"},
 		{"me", "+ann@gmx.de", "", "", "only from"},
