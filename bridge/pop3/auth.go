@@ -169,7 +169,7 @@ func (c *Client) refusal(m *sasl.Mechanism, err error, step int) error {
 	if m.Detail != "" && (!known || meaning.kind == fault.Auth) {
 		return fault.Wrap(reply, fault.Auth, "the server refused the token: "+fault.Quote(m.Detail), hintToken)
 	}
-	if step == 0 && (!known || meaning.kind == fault.Auth) || !known && reply.aboutMechanism() {
+	if step == 0 && (!known || meaning.kind == fault.Auth) || (!known || meaning.kind == fault.Auth) && reply.aboutMechanism() {
 		return &mechanismError{err}
 	}
 	return c.loginError(err)

@@ -96,7 +96,7 @@ func (e *ReplyError) temporary() bool {
 // aboutMechanism reports whether the words are about the way of logging in
 // rather than about the credentials.
 func (e *ReplyError) aboutMechanism() bool {
-	return says(strings.ToLower(e.Text), "mechanism|authentication type|auth type|not supported|unsupported|unknown command|unrecognized|not implemented|protocol error|syntax")
+	return says(strings.ToLower(e.Text), "mechanism|no secret|authentication type|auth type|not supported|unsupported|unknown command|unrecognized|not implemented|protocol error|syntax")
 }
 
 // loginError classifies an -ERR that nothing else explains as a refusal of the

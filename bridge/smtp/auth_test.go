@@ -67,6 +67,7 @@ func TestLogin(t *testing.T) {
 		"another 2xx":      {script: offer("AUTH PLAIN") + "C: AUTH PLAIN\nS: 334\n" + plainAnswer + "S: 250 ok\n", kind: fault.Protocol, text: "answered 250"},
 
 		"not now":                  {script: offer("AUTH CRAM-MD5 PLAIN") + "C: AUTH CRAM-MD5\nS: 503 5.5.1 bad sequence\n", kind: fault.Protocol, text: "now"},
+		"password in another form": {script: offer("AUTH CRAM-MD5 PLAIN") + "C: AUTH CRAM-MD5\nS: 334 PDFAaD4=\nC*\nS: 535 5.7.8 Error: authentication failed: no secret in database\nC: AUTH PLAIN\nS: 334\n" + plainAnswer + "S: 235 ok\n"},
 		"mechanism not done":       {script: offer("AUTH CRAM-MD5 PLAIN") + "C: AUTH CRAM-MD5\nS: 504 5.5.4 unrecognized\nC: AUTH PLAIN\nS: 334\n" + plainAnswer + "S: 235 ok\n"},
 		"refused before it begins": {script: offer("AUTH CRAM-MD5 PLAIN") + "C: AUTH CRAM-MD5\nS: 535 no\nC: AUTH PLAIN\nS: 334\n" + plainAnswer + "S: 235 ok\n"},
 		"none done":                {script: offer("AUTH CRAM-MD5 PLAIN") + "C: AUTH CRAM-MD5\nS: 504 no\nC: AUTH PLAIN\nS: 504 no\n", kind: fault.Config, text: "does not do PLAIN"},

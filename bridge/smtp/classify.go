@@ -81,7 +81,8 @@ func (e *ReplyError) aboutMechanism(step int) bool {
 	case step == 0:
 		return !known || m.kind == fault.Auth
 	}
-	return !known && says(strings.ToLower(e.Text), "mechanism|authentication type|auth type|not supported|unsupported|unrecognized|not implemented")
+	// Cyrus SASL has "no secret in database" where it knows the password in another form only.
+	return (!known || m.kind == fault.Auth) && says(strings.ToLower(e.Text), "mechanism|no secret|authentication type|auth type|not supported|unsupported|unrecognized|not implemented")
 }
 
 // classified makes the fault of a reply.
