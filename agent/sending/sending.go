@@ -125,7 +125,7 @@ func (s *Set) Retry() {
 func (s *Set) Account(user string, device mailstore.Device, store *mailstore.Store) submission.Account {
 	a := submission.Account{User: user, Device: device.Name,
 		Route: func(from string) (submission.Route, error) { return s.route(user, from) },
-		Spool: func(ctx context.Context, r io.Reader) (*mailstore.Spooled, error) { return store.Spool(ctx, r) },
+		Spool: func(ctx context.Context, r io.Reader) (*mailstore.Spooled, error) { return store.SpoolAnchored(ctx, r) },
 		Submit: func(ctx context.Context, sub submission.Submission) error {
 			m := mailstore.Submission{Message: sub.Message, Account: sub.Account, Device: sub.Device, From: sub.From, Recipients: sub.Recipients, ToSelf: s.toSelf(user, sub.Recipients),
 				EightBit: sub.EightBit, UTF8: sub.UTF8, MessageID: sub.MessageID, NotBefore: sub.NotBefore}

@@ -21,6 +21,7 @@ type Batch struct {
 	spools  map[Hash]*Spooled
 	hashes  []Hash
 	journal string
+	anchor  string // takes the place of the journal
 }
 
 // NewBatch begins a batch. From now on none of its files is removed that is there
@@ -47,6 +48,11 @@ func (f *Files) NewBatch(messages []*Spooled) *Batch {
 // Place makes all files of the batch durable under their names: journal and
 // spool files are synced, then renamed, then their folders are synced.
 func (b *Batch) Place(ctx context.Context) error {
+	if len(b.all) == 1 && b.all[0].anchored {
+		if placed, err := b.placeAnchored(); placed || err != nil {
+			return err
+		}
+	}
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
 		b.journal, err = b.files.writeJournal(b.hashes)
@@ -117,7 +123,11 @@ func (b *Batch) End(stored, inDoubt bool) {
 	}
 	b.leave()
 	switch {
-	case inDoubt || b.journal == "":
+	case inDoubt || b.journal == "" && b.anchor == "":
+	case b.anchor != "" && stored:
+		b.files.settle(b.anchor, b.hashes)
+	case b.anchor != "":
+		b.files.finish(b.anchor, b.hashes)
 	case stored:
 		b.files.finish(b.journal, nil)
 	default:

@@ -13,6 +13,7 @@ import (
 type Disk interface {
 	CreateTemp(dir, pattern string) (File, error)
 	Rename(from, to string) error
+	Link(from, to string) error // a second name; fails where to is there
 	Remove(path string) error
 	Sync(path string) error    // the content of a file
 	SyncDir(path string) error // the names in a folder

@@ -5,6 +5,7 @@
 //	mail/2a/2a91....eml  the messages, in 256 folders
 //	tmp/spool-*          messages on their way in
 //	tmp/batch-*          journals: the files a batch is about to place or a purge to remove
+//	tmp/anchor-*         messages that someone waits for, under names that are durable
 //	tmp/probe-*          what Probe writes
 //	damaged/             what SetAside moved out of the way
 //
@@ -13,6 +14,8 @@
 //   - A file that Batch.Place has placed is durable under its name: it is synced,
 //     then renamed, then its folder is synced. Only after that may a transaction
 //     mention it. It is removed after the transaction that forgets it.
+//     Where the message is anchored, only its anchor is durable at first, and Sweep
+//     makes the rest good.
 //   - A crash in between leaves at most a file that no transaction mentions, and the
 //     journal that names it, by which Sweep removes it. A file that no journal names
 //     is never removed: it may be someone's mail.
@@ -25,6 +28,6 @@
 // Files owns the folders; a Spooled belongs to who made it until it is given to a
 // Batch, which removes it. There may be several programs that read one set of
 // folders, and one that writes. Errors are those of the file system as they are: who
-// calls says what they mean. The package starts goroutines only inside calls, and
-// they end with the call.
+// calls says what they mean. Goroutines end with the
+// call that starts them, but for that which settles an anchored message: Close waits.
 package contents

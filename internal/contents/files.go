@@ -57,6 +57,8 @@ type Files struct {
 
 	mu         sync.Mutex
 	inUse      map[Hash]int           // how many batches rely on a file being there
+	anchors    []File                 // open, empty
+	work       sync.WaitGroup         // behind batches that have ended
 	unreadable atomic.Pointer[string] // the last file that this user may not open
 }
 

@@ -124,6 +124,11 @@ func (r *recorder) Rename(from, to string) error {
 	return os.Rename(from, to)
 }
 
+func (r *recorder) Link(from, to string) error {
+	r.note("link", from)
+	return os.Link(from, to)
+}
+
 func (r *recorder) Remove(path string) error {
 	r.note("remove", path)
 	return os.Remove(path)

@@ -18,6 +18,8 @@ type Spooled struct {
 	size   int64
 	hash   Hash
 	failed error // of Sync: a second one could succeed although data is lost
+
+	anchored bool // path is durable
 }
 
 // Size is the number of bytes, never 0.
@@ -92,6 +94,10 @@ func (f *Files) Spool(r io.Reader) (*Spooled, error) {
 	if err != nil {
 		return nil, err
 	}
+	return f.fill(file, r)
+}
+
+func (f *Files) fill(file File, r io.Reader) (_ *Spooled, err error) {
 	sp := &Spooled{files: f, path: file.Name(), file: file}
 	hash := sha256.New()
 	w := io.MultiWriter(file, hash)

@@ -12,6 +12,7 @@ const (
 	spoolPattern   = "spool-*"
 	journalPattern = "batch-*"
 	probePattern   = "probe-*"
+	anchorPattern  = "anchor-*"
 )
 
 // Sweep ends what a crash interrupted: files of batches that were not committed
@@ -24,6 +25,9 @@ func (f *Files) Sweep() error {
 	}
 	for path, hashes := range journals {
 		f.finish(path, hashes)
+	}
+	if err := f.sweepAnchors(); err != nil {
+		return err
 	}
 	for _, pattern := range []string{spoolPattern, probePattern} {
 		paths, err := atomicfile.Match(f.tmp(), pattern)
@@ -80,6 +84,13 @@ func (f *Files) Strays(found map[Hash]bool) error {
 		for _, h := range hashes {
 			delete(found, h)
 		}
+	}
+	anchors, err := f.anchored()
+	if err != nil {
+		return err
+	}
+	for _, h := range anchors {
+		delete(found, h)
 	}
 	for h := range found {
 		known, err := f.Known(h)

@@ -258,7 +258,7 @@ func TestTheOutboxIsCheckedAndRepaired(t *testing.T) {
 
 func (p *powerCut) submitSome() {
 	p.next++
-	sp, err := p.Spool(p.t.Context(), strings.NewReader(letter(p.next)))
+	sp, err := p.SpoolAnchored(p.t.Context(), strings.NewReader(letter(p.next)))
 	if err != nil {
 		return
 	}
@@ -266,6 +266,7 @@ func (p *powerCut) submitSome() {
 	if err == nil {
 		p.out[id] = p.next
 	}
+	p.files.Wait() // as the cut may come in what goes on behind it
 }
 
 // sendSome hands one message over, and sometimes has an answer.

@@ -85,6 +85,20 @@ func (d *lossyDisk) Rename(from, to string) error {
 	return os.Rename(from, to)
 }
 
+func (d *lossyDisk) Link(from, to string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.step(); err != nil {
+		return err
+	}
+	d.know(to)
+	if err := os.Link(from, to); err != nil {
+		return err
+	}
+	d.now[to] = d.know(from)
+	return nil
+}
+
 func (d *lossyDisk) Remove(path string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -172,6 +186,7 @@ func (d *lossyDisk) cut(t testing.TB, coin *rand.Rand) {
 		if n < len(ino.data) && coin.IntN(2) == 0 {
 			n += coin.IntN(len(ino.data) - n + 1)
 		}
+		_ = os.Remove(path) // or its second name would change as well
 		must(t, os.WriteFile(path, ino.data[:n], 0o600))
 	}
 }

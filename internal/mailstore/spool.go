@@ -26,8 +26,17 @@ func Sync(ctx context.Context, messages []*Spooled) error { return contents.Sync
 // message is stored as one line end, because a client that is told the size 0
 // deletes the message.
 func (s *Store) Spool(ctx context.Context, r io.Reader) (*Spooled, error) {
+	return s.spool(ctx, r, func(src *contents.Source) (*contents.Spooled, error) { return s.files.Spool(src) })
+}
+
+// SpoolAnchored is Spool for Submit, which waits for fewer syncs then.
+func (s *Store) SpoolAnchored(ctx context.Context, r io.Reader) (*Spooled, error) {
+	return s.spool(ctx, r, s.files.SpoolAnchored)
+}
+
+func (s *Store) spool(ctx context.Context, r io.Reader, to func(*contents.Source) (*contents.Spooled, error)) (*Spooled, error) {
 	src := contents.NewSource(ctx, r)
-	sp, err := s.files.Spool(src)
+	sp, err := to(src)
 	switch {
 	case src.Err() != nil:
 		return nil, src.Err()

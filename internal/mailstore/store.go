@@ -177,6 +177,7 @@ func (s *Store) open(ctx context.Context, o Options) error {
 // their last snapshot.
 func (s *Store) Close() error {
 	s.text.Stop()
+	s.files.Close()
 	s.writer.mu.Lock()
 	defer s.writer.mu.Unlock()
 	if s.writer.shut {
