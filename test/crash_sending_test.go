@@ -104,11 +104,15 @@ func (s *sending) randomKills(n int, died func()) {
 	seed := uint64(time.Now().UnixNano())
 	s.t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
+	lifetime := s.lifetime()
 	doubts := 0
 	for done := 1; done <= n; done++ {
 		s.provider.Behave(rig.Moods(random.Uint64(), lifetime))
 		s.launch("")
 		stop := s.handOver(random.Uint64(), 2)
+		if random.IntN(5) > 0 { // or it may die before it is ready
+			must(s.t, rig.WaitPort(s.t.Context(), s.p.SMTP, s.p.Done()))
+		}
 		timer := time.NewTimer(time.Duration(random.Int64N(int64(lifetime))))
 		select {
 		case <-timer.C:
@@ -128,8 +132,18 @@ func (s *sending) randomKills(n int, died func()) {
 	s.t.Logf("%d kills, %d letters, %d received, %d in doubt", n, len(s.letters), len(s.provider.Received()), doubts)
 }
 
-// lifetime is at most how long the program lives: as long as some letters take.
-const lifetime = 800 * time.Millisecond
+// lifetime is how long the program lives at most: as long as some letters take.
+func (s *sending) lifetime() time.Duration {
+	s.t.Helper()
+	begin := time.Now()
+	s.start()
+	if !s.hand(s.write("bob@example.org")) {
+		s.t.Fatal("the mail program was not told 250")
+	}
+	s.settle()
+	must(s.t, s.p.Stop())
+	return 5 * time.Since(begin)
+}
 
 // calm lets all leave that waits, and looks at the result; then a person decides about what
 // is in doubt, and all has to be sent. It returns how many were in doubt.

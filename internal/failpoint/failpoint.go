@@ -7,8 +7,8 @@
 //	POPBRIDGE_FAILPOINT=commit=3 popbridge sync
 //
 // kills the program with SIGKILL when it comes to commit for the third time.
-// The steps of internal/contents and internal/mailstore are their own step names,
-// so that their tests and the crash test mean the same places.
+// The steps of a file and of a commit are the step names of internal/contents and
+// internal/mailstore, so that their tests and the crash test mean the same places.
 package failpoint
 
 // The steps in the order in which a message that is fetched takes them.
