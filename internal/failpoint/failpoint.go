@@ -1,7 +1,8 @@
 // Package failpoint names the moments at which the crash test kills the
 // program: one for each step a message takes between RETR and the day its id
-// is forgotten, and between DATA and the folder Sent. Hit costs nothing and does nothing, unless the program was
-// built with the tag failpoint; then the environment says where to die.
+// is forgotten, and between DATA and the folder Sent. Hit costs nothing and does
+// nothing, unless the program was built with the tag failpoint; then the environment
+// says where to die.
 //
 //	go build -tags failpoint ./cmd/popbridge
 //	POPBRIDGE_FAILPOINT=commit=3 popbridge sync
