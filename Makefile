@@ -25,7 +25,7 @@ race: ## all tests with the race detector, in random order
 real: ## only the tests against real servers and clients; fails where one is missing
 	POPBRIDGE_REAL=required $(GO) test -count=1 -timeout 15m ./test/... ./installer
 
-crash: ## kills and power cuts at every step and at 200 random moments, with each policy (half an hour, root for the power cuts)
+crash: ## kills and power cuts at every step of fetching and sending and at 200 random moments (half an hour, root for the power cuts)
 	POPBRIDGE_REAL=required POPBRIDGE_KILLS=200 $(GO) test -count=1 -timeout 90m -v -run 'TestKilled|TestPowerCut' ./test
 
 cover: ## test coverage by function, in coverage.txt

@@ -24,3 +24,9 @@ func TestPowerCutAtEachStepOfSending(t *testing.T) {
 		})
 	}
 }
+
+func TestPowerCutAtRandomMomentsOfSending(t *testing.T) {
+	t.Parallel()
+	power := newDisk(t)
+	newSending(t, filepath.Join(power.dir, "data")).randomKills((kills(t, 7)+3)/4, power.cut)
+}

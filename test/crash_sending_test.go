@@ -94,36 +94,56 @@ func (s *sending) life(at step, died func()) {
 // the provider stalls, cuts, answers late and defers.
 func TestKilledAtRandomMomentsOfSending(t *testing.T) {
 	t.Parallel()
-	n := kills(t, 20)
-	s := newSending(t, "")
+	newSending(t, "").randomKills(kills(t, 20), func() {})
+}
+
+// randomKills kills the program n times, and looks at the result after some of them. died
+// is called after each.
+func (s *sending) randomKills(n int, died func()) {
+	s.t.Helper()
 	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
+	s.t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
+	lifetime := s.lifetime()
 	doubts := 0
-	for done := 0; done < n; {
+	for done := 1; done <= n; done++ {
 		s.provider.Behave(rig.Moods(random.Uint64(), lifetime))
 		s.launch("")
 		stop := s.handOver(random.Uint64(), 2)
+		if random.IntN(5) > 0 { // or it may die before it is ready
+			must(s.t, rig.WaitPort(s.t.Context(), s.p.SMTP, s.p.Done()))
+		}
 		timer := time.NewTimer(time.Duration(random.Int64N(int64(lifetime))))
 		select {
 		case <-timer.C:
 		case <-s.p.Done():
-			t.Fatal("it has ended by itself")
+			s.t.Fatal("it has ended by itself")
 		}
-		must(t, s.p.Kill())
+		must(s.t, s.p.Kill())
 		stop()
-		switch done++; {
+		died()
+		switch {
 		case done%7 == 0 || done == n:
 			doubts += s.calm(random)
 		case done%2 == 0:
 			s.due()
 		}
 	}
-	t.Logf("%d kills, %d letters, %d received, %d in doubt", n, len(s.letters), len(s.provider.Received()), doubts)
+	s.t.Logf("%d kills, %d letters, %d received, %d in doubt", n, len(s.letters), len(s.provider.Received()), doubts)
 }
 
-// lifetime is at most how long the program lives: as long as some letters take.
-const lifetime = 800 * time.Millisecond
+// lifetime is how long the program lives at most: as long as some letters take.
+func (s *sending) lifetime() time.Duration {
+	s.t.Helper()
+	begin := time.Now()
+	s.start()
+	if !s.hand(s.write("bob@example.org")) {
+		s.t.Fatal("the mail program was not told 250")
+	}
+	s.settle()
+	must(s.t, s.p.Stop())
+	return 5 * time.Since(begin)
+}
 
 // calm lets all leave that waits, and looks at the result; then a person decides about what
 // is in doubt, and all has to be sent. It returns how many were in doubt.
@@ -135,6 +155,8 @@ func (s *sending) calm(random *rand.Rand) int {
 	s.start()
 	doubts := s.settle()
 	s.verify(doubts)
+	must(s.t, s.p.Stop())
+	s.start() // which may send 30 messages in the next minute
 	s.decide(doubts, func() bool { return random.IntN(2) == 0 })
 	left := s.settle()
 	s.verify(left)

@@ -1,14 +1,15 @@
 // Package failpoint names the moments at which the crash test kills the
 // program: one for each step a message takes between RETR and the day its id
-// is forgotten, and between DATA and the folder Sent. Hit costs nothing and does nothing, unless the program was
-// built with the tag failpoint; then the environment says where to die.
+// is forgotten, and between DATA and the folder Sent. Hit costs nothing and does
+// nothing, unless the program was built with the tag failpoint; then the environment
+// says where to die.
 //
 //	go build -tags failpoint ./cmd/popbridge
 //	POPBRIDGE_FAILPOINT=commit=3 popbridge sync
 //
 // kills the program with SIGKILL when it comes to commit for the third time.
-// The steps of internal/contents and internal/mailstore are their own step names,
-// so that their tests and the crash test mean the same places.
+// The steps of a file and of a commit are the step names of internal/contents and
+// internal/mailstore, so that their tests and the crash test mean the same places.
 package failpoint
 
 // The steps in the order in which a message that is fetched takes them.
