@@ -19,9 +19,11 @@ import (
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/agent/users"
 	"github.com/popbridge/popbridge/bridge/outbox"
+	"github.com/popbridge/popbridge/bridge/outbox/plan"
 	"github.com/popbridge/popbridge/bridge/smtp"
 	"github.com/popbridge/popbridge/bridge/submission"
 	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/installer/discover"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
 	"github.com/popbridge/popbridge/internal/sasl"
@@ -254,6 +256,7 @@ func (o *sender) make(ctx context.Context) (*outbox.Runner, error) {
 		},
 		SecretEvery: accounts.SecretEvery(o.account),
 		Changed:     o.takeChanged(),
+		Limits:      plan.Limits(discover.LimitsOf(o.way.Host, o.way.Username)),
 	}, store, outbox.Options{Log: o.set.users.Log, Changed: o.report, Report: o.deliver(store), Delayed: o.deliver(store), Doubted: o.deliver(store)})
 	o.mu.Lock()
 	defer o.mu.Unlock()
