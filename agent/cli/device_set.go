@@ -14,9 +14,9 @@ func (a *app) newDeviceSetCommand() *cobra.Command {
 	var readOnly, allFolders, lan, noLAN bool
 	var send yesNo
 	c := a.addJSON(&cobra.Command{
-		Use:   "set NAME",
-		Short: "Change what a mail program may do and see",
-		Long: "What is not named stays as it is, and so does the password. A client that is\nconnected is disconnected, and finds things changed when it comes back.",
+		Use:     "set NAME",
+		Short:   "Change what a mail program may do and see",
+		Long:    "What is not named stays as it is, and so does the password. A client that is\nconnected is disconnected, and finds things changed when it comes back.",
 		Example: "  popbridge device set kids --folder Family --folder Sent\n  popbridge device set laptop --without MOVE\n  popbridge device set phone --no-lan",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {

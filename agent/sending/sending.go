@@ -12,6 +12,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/popbridge/popbridge/agent/users"
 	"github.com/popbridge/popbridge/bridge/outbox"
