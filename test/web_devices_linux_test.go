@@ -205,6 +205,7 @@ func TestWebDevices(t *testing.T) {
 	// Changed, it comes back with more rights.
 	b.click("Change " + name)
 	b.tick("It may only read")
+	b.tick("It may send mail") // which one of some folders may not by itself
 	b.tick(folder)
 	b.click("Switch off what its program cannot handle")
 	b.tick("MOVE")
@@ -212,6 +213,7 @@ func TestWebDevices(t *testing.T) {
 	b.click("Save")
 	b.gone("only read")
 	b.shows(name + " is changed.")
+	b.shows("read and change, send")
 	b.until("MOVE is off", `[...document.querySelectorAll(".card dd")].some(e => e.innerText === "MOVE")`)
 	disconnected(t, client)
 	client, err = imapclient.DialStartTLS(rig.Addr(p.Port), options)
@@ -297,7 +299,7 @@ func TestWebPhone(t *testing.T) {
 	must(t, os.WriteFile(r.app.ConfigFile(), text, 0o600))
 	r.lan(lanConfig)
 	r.eventually("the page and the local network are served", func() error {
-		if s := r.run("status", "--json"); !strings.Contains(s, `"web": "127.0.0.1:1180"`) || !strings.Contains(s, `"`+lanAddr+`"`) || !strings.Contains(s, `"ann@gmx.de"`) {
+		if s := r.run("status", "--json"); !strings.Contains(s, `"web": "127.0.0.1:1180"`) || !strings.Contains(s, `"`+lanAddr+`"`) || !strings.Contains(s, `"192.168.77.1:1465"`) || !strings.Contains(s, `"ann@gmx.de"`) {
 			return fmt.Errorf("%s", s)
 		}
 		return nil
@@ -323,7 +325,7 @@ func TestWebPhone(t *testing.T) {
 		t.Errorf("the QR code says %q, the link is %q", got, link)
 	}
 	b.click("Thunderbird for Android and K-9")
-	const want = `[1,[1,1],[0,"192.168.77.1",1993,3,1,"ann","popbridge: ann@gmx.de"],[[[0,"mail.gmx.net",465,3,1,"ann@gmx.de"],["ann@gmx.de",""]]]]`
+	const want = `[1,[1,1],[0,"192.168.77.1",1993,3,1,"ann","popbridge: ann@example.com"],[[[0,"192.168.77.1",1465,3,1,"ann"],["ann@example.com",""]]]]`
 	if got := b.scan("details > svg.qr"); got != want {
 		t.Errorf("the QR code says %s, want %s", got, want)
 	}

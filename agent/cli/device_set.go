@@ -14,10 +14,9 @@ func (a *app) newDeviceSetCommand() *cobra.Command {
 	var readOnly, allFolders, lan, noLAN bool
 	var send yesNo
 	c := a.addJSON(&cobra.Command{
-		Use:   "set NAME",
-		Short: "Change what a mail program may do and see",
-		Long: "What is not named stays as it is, and so does the password. A client that is\n" +
-			"connected is disconnected, and finds things changed when it comes back.",
+		Use:     "set NAME",
+		Short:   "Change what a mail program may do and see",
+		Long:    "What is not named stays as it is, and so does the password. A client that is\nconnected is disconnected, and finds things changed when it comes back.",
 		Example: "  popbridge device set kids --folder Family --folder Sent\n  popbridge device set laptop --without MOVE\n  popbridge device set phone --no-lan",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -34,8 +33,7 @@ func (a *app) newDeviceSetCommand() *cobra.Command {
 			if lan || noLAN {
 				d.LAN = &lan
 			}
-			d.Send = send.chosen
-			if d.ReadOnly == nil && d.Folders == nil && d.Without == nil && d.LAN == nil && d.Send == nil {
+			if d.Send = send.chosen; d.ReadOnly == nil && d.Folders == nil && d.Without == nil && d.LAN == nil && d.Send == nil {
 				return fault.New(fault.Config, "it is not said what to change", "`popbridge device set --help` shows how")
 			}
 			cfg, err := a.loadConfig()
@@ -46,11 +44,11 @@ func (a *app) newDeviceSetCommand() *cobra.Command {
 				return err
 			}
 			changed, err := ask(c.Context(), a, operations.Operations.SetDevice, d)
-			switch {
-			case err != nil:
+			if err == nil && a.json {
+				err = a.printJSON(changed)
+			}
+			if err != nil || a.json {
 				return err
-			case a.json:
-				return a.printJSON(changed)
 			}
 			a.printf("device %s of user %s is changed\n", changed.Name, changed.User)
 			if lan {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/popbridge/popbridge/bridge/outbox/plan"
 	"github.com/popbridge/popbridge/bridge/submission"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/installer/discover"
@@ -30,13 +31,14 @@ func WayOf(a config.Account) (config.Send, bool) {
 	return way, true
 }
 
-// perMinute is how many messages a server takes in a minute, 0 where it is not known. One on
-// this machine has a queue of its own, or says when it is too much.
-func perMinute(host string) int {
-	if ip, err := netip.ParseAddr(host); host == "localhost" || err == nil && ip.Unmap().IsLoopback() {
-		return math.MaxInt
+// limitsOf is what a server takes of an account. One on this machine has a queue of its
+// own, or says when it is too much.
+func limitsOf(way config.Send) plan.Limits {
+	limits := plan.Limits(discover.LimitsOf(way.Host, way.Username))
+	if ip, err := netip.ParseAddr(way.Host); way.Host == "localhost" || err == nil && ip.Unmap().IsLoopback() {
+		limits.PerMinute = math.MaxInt
 	}
-	return 0
+	return limits
 }
 
 // Any reports whether any account can send. Where none can, mail programs have nothing to

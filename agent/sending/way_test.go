@@ -115,11 +115,14 @@ func TestToSelf(t *testing.T) {
 	}
 }
 
-func TestPerMinute(t *testing.T) {
+func TestLimitsOf(t *testing.T) {
 	for host, limited := range map[string]bool{"smtp.example.com": true, "192.168.1.2": true, "127.0.0.1": false, "::1": false, "::ffff:127.0.0.1": false, "localhost": false} {
-		if got := perMinute(host); (got == 0) != limited {
+		if got := limitsOf(config.Send{Host: host}).PerMinute; (got == 0) != limited {
 			t.Errorf("%s: %d", host, got)
 		}
+	}
+	if got := limitsOf(config.Send{Host: "smtp.gmail.com", Username: "ann@gmail.com"}); got.PerDay != 500 {
+		t.Errorf("Gmail: %+v", got)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/popbridge/popbridge/bridge/outbox/plan"
 	"github.com/popbridge/popbridge/bridge/smtp"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
@@ -48,7 +49,7 @@ func TestOfflineCostsNothing(t *testing.T) {
 func TestIdleSessionEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t)
-		g.restart(Account{PerMinute: 1})
+		g.restart(Account{Limits: plan.Limits{PerMinute: 1}})
 		calls := 0
 		g.server.mail = func(smtp.Envelope) smtp.Reply {
 			if calls++; calls == 2 {

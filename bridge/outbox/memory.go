@@ -18,6 +18,9 @@ type memory struct {
 	Hint  string                 `json:"hint,omitempty"`
 	Told  []mailstore.OutgoingID `json:"told,omitempty"` // of which a person was told that they are Unknown
 
+	Hours   []plan.Hour  `json:"hours,omitempty"` // what was sent in the last day
+	Learned plan.Learned `json:"learned,omitzero"`
+
 	Ailing  time.Time `json:"ailing,omitzero"` // see Runner
 	Noticed bool      `json:"noticed,omitempty"`
 }
@@ -37,6 +40,7 @@ func (r *Runner) load(ctx context.Context) error {
 		m = memory{}
 	}
 	r.loaded, r.saved, r.toldOf = true, text, m.Told
+	r.pace.Hours, r.learned = m.Hours, m.Learned
 	if r.account.Changed {
 		return nil
 	}
@@ -58,7 +62,7 @@ func (r *Runner) remember(ctx context.Context) error {
 		return nil
 	}
 	r.mu.Lock()
-	m := memory{Pause: r.pause.Lasting(), Told: r.toldOf, Ailing: r.ailing.Round(0), Noticed: r.noticed}
+	m := memory{Pause: r.pause.Lasting(), Told: r.toldOf, Ailing: r.ailing.Round(0), Noticed: r.noticed, Hours: r.pace.Hours, Learned: r.learned}
 	if m.Pause.Trouble != plan.None {
 		m.Error, m.Hint = r.status.LastError, r.status.Hint
 	}

@@ -37,6 +37,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/popbridge/popbridge/bridge/outbox/plan"
 	"github.com/popbridge/popbridge/bridge/smtp"
 	"github.com/popbridge/popbridge/internal/mailstore"
 	"github.com/popbridge/popbridge/internal/sasl"
@@ -52,13 +53,13 @@ type Account struct {
 	// SecretEvery is how often Credentials is asked whether the secret is another
 	// one while a refused one waits. 0: never.
 	SecretEvery time.Duration
-	PerMinute   int // messages; 0: 30
+	Limits      plan.Limits // of the provider; without PerMinute 30
 	// Changed tells that a person has changed the account: logins that were refused before
 	// say nothing.
 	Changed bool
 }
 
-// perMinute is the default of Account.PerMinute, and what Exchange Online takes.
+// perMinute is the messages a minute where no other number is known.
 const perMinute = 30
 
 // Queue is the mail store as the runner needs it.

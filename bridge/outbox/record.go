@@ -3,7 +3,6 @@ package outbox
 import (
 	"context"
 	"io"
-	"slices"
 	"time"
 
 	"github.com/popbridge/popbridge/bridge/outbox/plan"
@@ -49,8 +48,16 @@ func (r *Runner) conclude(ctx context.Context, m *mailstore.Outgoing, body io.Re
 	}
 }
 
-func accepted(d plan.Decision) bool {
-	return slices.ContainsFunc(d.Attempt.Recipients, func(rcpt mailstore.OutgoingRecipient) bool { return rcpt.State == mailstore.Accepted })
+func accepted(d plan.Decision) bool { return acceptedBy(d) > 0 }
+
+// acceptedBy is for how many recipients the server took the message.
+func acceptedBy(d plan.Decision) (n int) {
+	for _, rcpt := range d.Attempt.Recipients {
+		if rcpt.State == mailstore.Accepted {
+			n++
+		}
+	}
+	return n
 }
 
 func (r *Runner) logAttempt(m *mailstore.Outgoing, d plan.Decision) {

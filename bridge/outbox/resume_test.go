@@ -5,6 +5,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/popbridge/popbridge/bridge/outbox/plan"
 	"github.com/popbridge/popbridge/bridge/smtp"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
@@ -62,7 +63,7 @@ func TestResumeAfterTheDot(t *testing.T) {
 func TestResumeEndsAnIdleSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t)
-		g.restart(Account{PerMinute: 1})
+		g.restart(Account{Limits: plan.Limits{PerMinute: 1}})
 		g.submit("b")
 		g.submit("c")
 		stop := g.serve()

@@ -32,16 +32,18 @@ type Runner struct {
 	// dropping ends what the session does now; nil where nothing may: no session is used, or
 	// the final dot comes next.
 	dropping context.CancelFunc
+	asked    bool // for a try by a person: no limit of a day keeps the next one
 	stale    bool // the session may be of a connection that is gone
 	// extensions is what the server announced last.
 	extensions smtp.Extensions
 
 	// The rest belongs to Serve.
-	session    client                      // nil: there is none
-	used       bool                        // session has dealt with a message
-	tried      digested                    // digest of the secret that the last login used
-	checked    time.Time                   // when it was last asked whether there is another
-	sent       []time.Time                 // when the transactions of the last minute began
+	session    client    // nil: there is none
+	used       bool      // session has dealt with a message
+	tried      digested  // digest of the secret that the last login used
+	checked    time.Time // when it was last asked whether there is another
+	pace       plan.Pace
+	learned    plan.Learned
 	unrecorded func(context.Context) error // what the store has not taken yet; nil: nothing
 	ailing     time.Time                   // since when the account has trouble that does not pass by itself
 	noticed    bool                        // a person was told
@@ -52,8 +54,8 @@ type Runner struct {
 
 // NewRunner returns a runner that does nothing yet.
 func NewRunner(a Account, q Queue, o Options) *Runner {
-	if a.PerMinute <= 0 {
-		a.PerMinute = perMinute
+	if a.Limits.PerMinute <= 0 {
+		a.Limits.PerMinute = perMinute
 	}
 	o = o.withDefaults()
 	return &Runner{
@@ -99,7 +101,7 @@ func (r *Runner) Resume() {
 }
 
 // Retry makes the account try at once, whatever it rests for. It returns at once.
-func (r *Runner) Retry() { r.nudge(r.pause.End) }
+func (r *Runner) Retry() { r.nudge(func() { r.pause.End(); r.asked = true }) }
 
 func (r *Runner) nudge(change func()) {
 	r.mu.Lock()
@@ -198,8 +200,12 @@ func (r *Runner) round(ctx context.Context) (next time.Time, err error) {
 		r.notice(ctx, due)
 		return look, nil
 	}
-	if free := r.rateFree(now); free.After(now) {
-		r.show(queue, free, false)
+	if free, daily := r.pace.Free(r.limits(now), now); free.After(now) && !(daily && r.isAsked()) {
+		if daily {
+			r.hangUp(ctx)
+			r.update(func(s *Status) { s.setErr(dailyLimit(r.limits(now))) })
+		}
+		r.show(queue, free, daily)
 		return free, nil
 	}
 	r.show(queue, now, false)
@@ -226,13 +232,18 @@ func (r *Runner) recover(ctx context.Context, queue []mailstore.Outgoing) error 
 // or held it.
 func gone(err error) bool { return fault.Is(err, fault.NotFound) || fault.Is(err, fault.Conflict) }
 
-// rateFree is when the account may send another message.
-func (r *Runner) rateFree(now time.Time) time.Time {
-	r.sent = slices.DeleteFunc(r.sent, func(t time.Time) bool {
-		return now.Sub(t) >= time.Minute || t.After(now) // the clock was set back
-	})
-	if len(r.sent) < r.account.PerMinute {
-		return now
-	}
-	return r.sent[0].Add(time.Minute)
+// limits are those of the account now.
+func (r *Runner) limits(now time.Time) plan.Limits { return r.account.Limits.With(r.learned, now) }
+
+// isAsked reports whether a person wants a try, once.
+func (r *Runner) isAsked() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	asked := r.asked
+	r.asked = false
+	return asked
+}
+
+func dailyLimit(l plan.Limits) error {
+	return fault.New(fault.Temporary, "the provider takes "+l.String()+" in 24 hours, and has got as many", "the rest is sent as soon as that allows it; `popbridge outbox retry` tries one at once")
 }

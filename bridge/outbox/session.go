@@ -36,7 +36,12 @@ type client interface {
 func (r *Runner) connect(ctx context.Context) bool {
 	trouble, err := r.open(ctx)
 	if err != nil && ctx.Err() == nil {
-		r.met(trouble, err)
+		reply, _ := errors.AsType[*smtp.ReplyError](err)
+		wait := time.Duration(0)
+		if reply != nil {
+			wait = plan.Wait(reply.Reply)
+		}
+		r.met(trouble, err, wait)
 	}
 	if err != nil {
 		return false
@@ -92,7 +97,7 @@ func (r *Runner) send(ctx context.Context, m *mailstore.Outgoing) {
 		return
 	}
 	defer func() { _ = body.Close() }() // it was only read
-	to := plan.Recipients(m)
+	to := plan.Recipients(m, r.limits(r.o.Now()).Recipients)
 	if len(to) == 0 {
 		r.putOff(ctx, m, errors.New("no recipient is left to try"))
 		return
@@ -108,6 +113,9 @@ func (r *Runner) send(ctx context.Context, m *mailstore.Outgoing) {
 	}
 	try.Now, try.Rand = r.o.Now(), r.o.Rand()
 	d := plan.Decide(try)
+	if n := acceptedBy(d); n > 0 && r.account.Limits.String() != "" { // else nobody counts a day
+		r.pace.Sent(try.Now, n)
+	}
 	r.conclude(ctx, m, body, d)
 	r.learn(d)
 }
@@ -137,7 +145,7 @@ func (r *Runner) committed() {
 // conclude from it.
 func (r *Runner) transact(ctx context.Context, try *plan.Try, body io.Reader) bool {
 	m := try.Message
-	r.sent = append(r.sent, r.o.Now())
+	r.pace.Began(r.o.Now())
 	file := &source{in: body}
 	begun, aborted := false, error(nil)
 	net, cancel := outlive(ctx, stopNet)
@@ -227,15 +235,16 @@ func unfit(err error) bool {
 
 // learn draws from a decision what the account does next.
 func (r *Runner) learn(d plan.Decision) {
+	r.learned.Learn(d, r.account.Limits, r.o.Now())
 	switch {
 	case d.Account != plan.None:
-		r.met(d.Account, fault.New(fault.Temporary, "the server answered "+d.Why, hints[d.Account]))
+		r.met(d.Account, fault.New(fault.Temporary, "the server answered "+d.Why, hints[d.Account]), d.Wait)
 	case d.Stalled:
 		r.mu.Lock()
 		stalled := r.pause.Stalled()
 		r.mu.Unlock()
 		if stalled {
-			r.met(plan.Busy, fault.Wrap(errors.New(d.Attempt.Error), fault.Temporary, "the server takes no message", "it is tried again by itself"))
+			r.met(plan.Busy, fault.Wrap(errors.New(d.Attempt.Error), fault.Temporary, "the server takes no message", "it is tried again by itself"), 0)
 		}
 	default:
 		r.worked()
@@ -245,7 +254,7 @@ func (r *Runner) learn(d plan.Decision) {
 var hints = map[plan.Trouble]string{
 	plan.Login: "check the user name and the password, and that the provider lets the account send",
 	plan.Busy:  "it is tried again by itself",
-	plan.Quota: "the provider limits how much an account sends in a day; it is tried again after 24 hours, or at once with `popbridge outbox retry`",
+	plan.Quota: "the provider limits how much an account sends; `popbridge outbox list` says when it is tried again, `popbridge outbox retry` does it at once",
 }
 
 // outlive returns a context that ends d after ctx.

@@ -17,11 +17,13 @@ import (
 // noticeAfter is how long the account has trouble before a person is told by mail.
 const noticeAfter = time.Hour
 
-// met notes trouble of the account, which rests then.
-func (r *Runner) met(t plan.Trouble, err error) {
+// met notes trouble of the account, which rests then, as long as the server has said where
+// it has.
+func (r *Runner) met(t plan.Trouble, err error, wait time.Duration) {
 	now := r.o.Now()
 	r.mu.Lock()
 	r.pause.Met(t, now, r.o.Rand())
+	r.pause.Said(wait)
 	until, news := r.pause.Until, r.status.LastError != err.Error()
 	r.mu.Unlock()
 	event := r.log.Debug()

@@ -71,7 +71,7 @@ var owners = []owner{
 // network, no files, no context. Their clock is an argument.
 var pure = map[string][]string{
 	"bridge/plan":        {"bytes", "crypto/sha256", "encoding/binary", "fmt", "math", "slices", "strconv", "strings", "time", module + "internal/mailstore"},
-	"bridge/outbox/plan": {"cmp", "errors", "fmt", "slices", "strings", "time", module + "bridge/smtp", module + "internal/mailstore"},
+	"bridge/outbox/plan": {"cmp", "errors", "fmt", "regexp", "slices", "strconv", "strings", "time", module + "bridge/smtp", module + "internal/mailstore"},
 	"internal/mailflags": {"slices", "strings", "sync", module + "internal/fault"},
 }
 

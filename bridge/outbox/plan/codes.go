@@ -1,8 +1,11 @@
 package plan
 
 import (
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/popbridge/popbridge/bridge/smtp"
 )
@@ -67,7 +70,31 @@ func judge(at step, r smtp.Reply) verdict {
 // later: too many connections at Exchange Online (432 4.3.2), and a login
 // service that is down (454 4.7.0, RFC 4954 section 6).
 func isBusy(r smtp.Reply) bool {
-	return r.Code == 432 || r.Code == 454 && (r.Enhanced == "4.7.0" || r.Enhanced == "")
+	return isRate(r) || r.Code == 454 && (r.Enhanced == "4.7.0" || r.Enhanced == "")
+}
+
+// isRate finds replies that ask for fewer messages in a time: 432 4.3.2 of Exchange Online
+// (30 messages a minute, three connections), and those of a policy (RFC 3463, X.7) that say
+// so. Others of that kind are about the message or the recipient, such as greylisting.
+func isRate(r smtp.Reply) bool {
+	return r.Code == 432 || r.Code/10 == 45 && strings.HasPrefix(r.Enhanced, "4.7.") && rateWords.MatchString(r.Text) ||
+		r.Code == 421 && rateWords.MatchString(r.Text)
+}
+
+var rateWords = regexp.MustCompile(`(?i)\brate\b|ratelimit|throttl|too (many|fast|quickly)|limit exceeded|exceeded .*limit`)
+
+// waits find how long a server says that it wants to be left alone.
+var waits = regexp.MustCompile(`(?i)\b(?:again|after|retry|wait)\b[^0-9.;]{0,20}\b(\d{1,6}) ?(s|sec|seconds?|m|min|minutes?|h|hours?)\b`)
+
+// Wait is how long a reply asks to wait, at most a day; 0: it does not say.
+func Wait(r smtp.Reply) time.Duration {
+	found := waits.FindStringSubmatch(r.Text)
+	if found == nil {
+		return 0
+	}
+	n, _ := strconv.Atoi(found[1]) // six digits
+	unit := map[byte]time.Duration{'s': time.Second, 'm': time.Minute, 'h': time.Hour}[found[2][0]|0x20]
+	return min(time.Duration(n)*unit, quotaFor)
 }
 
 // isQuota finds the daily limits of large providers, which come as refusals for

@@ -8,8 +8,8 @@ import (
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
-// maxRecipients is the number of recipients of one transaction: as many as every
-// server has to take (RFC 5321 section 4.5.3.1.8), and Gmail takes no more.
+// maxRecipients is the number of recipients of one transaction where no limit is known: as
+// many as every server has to take (RFC 5321 section 4.5.3.1.8).
 const maxRecipients = 100
 
 // farAhead is further than any message is put off: such a time is that of a clock
@@ -35,9 +35,13 @@ func Next(queue []mailstore.Outgoing, now time.Time) (due *mailstore.Outgoing, a
 	return due, at
 }
 
-// Recipients returns to whom the next transaction for a message goes: to those
-// still pending, the ones first that no server has said anything about.
-func Recipients(m *mailstore.Outgoing) []string {
+// Recipients returns to whom the next transaction for a message goes, limit of them at most
+// (0: 100): to those still pending, the ones first that no server has said anything about.
+// The others are due at once after that.
+func Recipients(m *mailstore.Outgoing, limit int) []string {
+	if limit <= 0 {
+		limit = maxRecipients
+	}
 	var pending []mailstore.OutgoingRecipient
 	for _, r := range m.Recipients {
 		if r.State == mailstore.Pending {
@@ -47,7 +51,7 @@ func Recipients(m *mailstore.Outgoing) []string {
 	slices.SortStableFunc(pending, func(a, b mailstore.OutgoingRecipient) int {
 		return cmp.Compare(min(len(a.Reply), 1), min(len(b.Reply), 1))
 	})
-	to := make([]string, min(len(pending), maxRecipients))
+	to := make([]string, min(len(pending), limit))
 	for i := range to {
 		to[i] = pending[i].Address
 	}

@@ -66,6 +66,15 @@ func (p *Pause) Met(t Trouble, now time.Time, u float64) {
 	p.Until = now.Add(rest)
 }
 
+// Said makes a rest that was just met as long as the server has said; 0: it has not. One that
+// is offline or refuses a login is not asked sooner for that.
+func (p *Pause) Said(wait time.Duration) {
+	until := p.at.Add(wait)
+	if wait > 0 && (p.Trouble == Quota || until.After(p.Until)) {
+		p.Until = until
+	}
+}
+
 func (p *Pause) loginPause() time.Duration {
 	if p.refusals >= refusalsLong {
 		return doubled(refusedLong, refusedCap, p.refusals-refusalsLong+1)

@@ -158,13 +158,13 @@ func TestRecipients(t *testing.T) {
 	m.Recipients[0].State = mailstore.Accepted
 	m.Recipients[1].Reply = busyR
 	m.Recipients[3].State = mailstore.Refused
-	if got := Recipients(m); !slices.Equal(got, []string{"c", "b"}) {
+	if got := Recipients(m, 0); !slices.Equal(got, []string{"c", "b"}) {
 		t.Errorf("recipients %v", got)
 	}
 	for range 300 {
 		m.Recipients = append(m.Recipients, mailstore.OutgoingRecipient{Address: "x", State: mailstore.Pending})
 	}
-	if got := Recipients(m); len(got) != maxRecipients || got[0] != "c" || slices.Contains(got, "b") {
+	if got := Recipients(m, 0); len(got) != maxRecipients || got[0] != "c" || slices.Contains(got, "b") {
 		t.Errorf("%d recipients, from %s on", len(got), got[0])
 	}
 }

@@ -39,8 +39,11 @@ type Decision struct {
 	Account Trouble // what keeps the other messages of the account, too
 	Why     string  // in the server's words, with Account
 	Refused []mailstore.OutgoingRecipient
-	Delayed bool // it is time to tell a person that the message is still here
-	Stalled bool // the server or the connection broke off, so that other messages may not fare better
+	Delayed bool          // it is time to tell a person that the message is still here
+	TooFast bool          // the server wants fewer messages in a time, with Account
+	Took    int           // of too many recipients; 0: they were not
+	Wait    time.Duration // as long as the server says, with Account; 0: it does not say
+	Stalled bool          // the server or the connection broke off, so that other messages may not fare better
 }
 
 // Decide turns what the server said into what becomes of the message.
@@ -55,7 +58,14 @@ func Decide(t Try) Decision {
 			o.pending = append(o.pending, mailstore.OutgoingRecipient{Address: r.Address, State: mailstore.Pending})
 		}
 	}
-	d := Decision{Account: o.account, Why: o.why}
+	d := Decision{Account: o.account, Why: o.why, Wait: o.wait, TooFast: o.tooFast}
+	if o.tooMany {
+		for _, r := range t.Outcome.Recipients {
+			if r.Positive() {
+				d.Took++
+			}
+		}
+	}
 	d.Attempt = mailstore.Attempt{Recipients: o.settled, Counts: o.account == None && (t.Never || t.Outcome.Phase > smtp.Connected)}
 	switch {
 	case o.unknown:
@@ -125,6 +135,8 @@ type outcome struct {
 	whole                      bool // something is pending because of the transaction, not of a recipient
 	account                    Trouble
 	why                        string
+	wait                       time.Duration
+	tooFast, tooMany           bool
 }
 
 // add judges the i-th recipient.
@@ -146,13 +158,15 @@ func (o *outcome) add(address string, i int) {
 		}
 		o.settled = append(o.settled, r)
 	case login:
-		o.trouble(Login, r.Reply)
+		o.trouble(Login, reply)
 	case busy:
-		o.trouble(Busy, r.Reply)
+		o.trouble(Busy, reply)
+		o.tooFast = o.tooFast || isRate(reply)
 	case quota:
-		o.trouble(Quota, r.Reply)
+		o.trouble(Quota, reply)
 	case crowded:
 		o.crowded = true
+		o.tooMany = o.tooMany || strings.HasSuffix(reply.Enhanced, ".5.3") // RFC 3463, X.5.3: too many recipients
 	}
 	if v != refused {
 		o.pending = append(o.pending, r)
@@ -166,9 +180,9 @@ func (o *outcome) add(address string, i int) {
 	}
 }
 
-func (o *outcome) trouble(t Trouble, why string) {
+func (o *outcome) trouble(t Trouble, r smtp.Reply) {
 	if t > o.account {
-		o.account, o.why = t, why
+		o.account, o.why, o.wait = t, said(r), Wait(r)
 	}
 }
 

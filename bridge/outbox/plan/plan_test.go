@@ -115,7 +115,7 @@ func TestDecide(t *testing.T) {
 	}
 	for _, tt := range tests {
 		m := waiting("a", "b", "c")
-		try := Try{Message: m, To: Recipients(m), Now: now, Rand: 0.5}
+		try := Try{Message: m, To: Recipients(m, 0), Now: now, Rand: 0.5}
 		try.Outcome = smtp.Outcome{Phase: tt.phase, Final: reply(t, tt.final), Recipients: make([]smtp.Reply, 3)}
 		for i, s := range tt.rcpts {
 			try.Outcome.Recipients[i] = reply(t, s)
@@ -164,7 +164,7 @@ func TestDecide(t *testing.T) {
 // A person reads of a few recipients only.
 func TestErrorIsShort(t *testing.T) {
 	m := waiting("a", "b", "c", "d", "e")
-	d := Decide(Try{Message: m, To: Recipients(m), Now: now, Outcome: smtp.Outcome{Phase: smtp.Rcpt, Recipients: slices.Repeat([]smtp.Reply{reply(t, gone)}, 5)}})
+	d := Decide(Try{Message: m, To: Recipients(m, 0), Now: now, Outcome: smtp.Outcome{Phase: smtp.Rcpt, Recipients: slices.Repeat([]smtp.Reply{reply(t, gone)}, 5)}})
 	if want := "c: the server answered 550 5.1.1 no such user; 2 more"; !strings.HasSuffix(d.Attempt.Error, want) {
 		t.Errorf("error %q", d.Attempt.Error)
 	}
