@@ -129,7 +129,7 @@ func (s *sending) refused(n int) {
 }
 
 // backlog is the most that may wait: an account sends 30 messages in a minute.
-const backlog = 12
+const backlog = 15
 
 // waits counts the letters that the provider does not have, or not for all.
 func (s *sending) waits() (count int) {
