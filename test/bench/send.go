@@ -103,7 +103,7 @@ func (s *submitter) submit() (dot, answer time.Time, err error) {
 	}
 	to, err := s.Data()
 	if err == nil {
-		_, err = to.Write(letter(s.n))
+		_, err = to.Write(fourKB(s.n))
 	}
 	if err != nil {
 		return dot, answer, err
@@ -113,8 +113,8 @@ func (s *submitter) submit() (dot, answer time.Time, err error) {
 	return dot, time.Now(), err
 }
 
-// letter is a message of 4 KB, of which no two are the same.
-func letter(n int) []byte {
+// fourKB is a message of 4 KB, of which no two are the same.
+func fourKB(n int) []byte {
 	return fmt.Appendf(nil, "From: ann@example.org\r\nTo: bob@example.org\r\nSubject: %d\r\nDate: Mon, 2 Jun 2025 10:00:00 +0000\r\nMessage-ID: <%d.%d@example.org>\r\n\r\n%s",
 		n, n, os.Getpid(), strings.Repeat(strings.Repeat("x", 70)+"\r\n", 56))
 }
@@ -274,7 +274,7 @@ func (l *sendLab) msmtp(ctx context.Context) error {
 	}
 	for n := range queued {
 		cmd := exec.CommandContext(ctx, "msmtp", "-C", conf, "bob@example.org")
-		cmd.Stdin = strings.NewReader(strings.ReplaceAll(string(letter(n)), "\r\n", "\n"))
+		cmd.Stdin = strings.NewReader(strings.ReplaceAll(string(fourKB(n)), "\r\n", "\n"))
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("msmtp: %w: %s", err, out)
 		}
