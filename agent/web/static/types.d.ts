@@ -528,17 +528,12 @@ export interface SignIn {
   method: string;
   url: string;
   user_code: string;
+  paste: boolean;
   expires: string;
   state: string;
-  pop: SignInTry;
-  smtp: SignInTry;
+  pop: Try;
+  smtp: Try;
   error: string;
-  hint: string;
-}
-
-export interface SignInTry {
-  state: string;
-  text: string;
   hint: string;
 }
 
@@ -600,6 +595,12 @@ export interface Tried {
   refused: boolean;
   error: string;
   kind?: string;
+  hint: string;
+}
+
+export interface Try {
+  state: string;
+  text: string;
   hint: string;
 }
 
