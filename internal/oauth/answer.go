@@ -57,6 +57,7 @@ func (c *Client) parseToken(body []byte) (Token, error) {
 		Type    text    `json:"token_type"`
 		Expires seconds `json:"expires_in"`
 		Scope   text    `json:"scope"`
+		Ends    seconds `json:"refresh_token_expires_in"` // Google's
 	}
 	if err := json.Unmarshal(body, &answer); err != nil {
 		// The cause may quote the answer.
@@ -75,6 +76,9 @@ func (c *Client) parseToken(body []byte) (Token, error) {
 		Expires: c.now().Add(time.Duration(answer.Expires)), Scopes: strings.Fields(string(answer.Scope))}
 	if len(token.Scopes) == 0 {
 		token.Scopes = c.Scopes()
+	}
+	if answer.Ends != 0 {
+		token.RefreshExpires = c.now().Add(time.Duration(answer.Ends))
 	}
 	return token, nil
 }
@@ -105,11 +109,17 @@ func (e *Error) Error() string {
 	return s
 }
 
-var aadsts = regexp.MustCompile(`AADSTS[0-9]{5,8}`)
+const aadstsPrefix = "AADSTS"
 
-// newError takes the code and the description of an answer.
+var aadsts = regexp.MustCompile(aadstsPrefix + `[0-9]{5,8}\b`)
+
+// newError takes the code and the description of an answer. Of several codes of
+// Microsoft's the last is the cause of those before it.
 func newError(status int, code, description string) *Error {
-	e := &Error{Code: code, AADSTS: aadsts.FindString(description), Status: status}
+	e := &Error{Code: code, Status: status}
+	if all := aadsts.FindAllString(description, -1); len(all) > 0 {
+		e.AADSTS = all[len(all)-1]
+	}
 	// Microsoft goes on with ids and times that say nothing to a person.
 	for _, end := range []string{"\r", "\n", " Trace ID:"} {
 		description, _, _ = strings.Cut(description, end)
@@ -132,7 +142,7 @@ func parseError(status int, body []byte, form url.Values) *Error {
 	e := newError(status, string(answer.Code), hide(string(answer.Description), form))
 	var codes []int
 	if e.AADSTS == "" && json.Unmarshal(answer.Codes, &codes) == nil && len(codes) > 0 {
-		e.AADSTS = "AADSTS" + strconv.Itoa(codes[0])
+		e.AADSTS = aadstsPrefix + strconv.Itoa(codes[len(codes)-1])
 	}
 	return e
 }

@@ -36,6 +36,10 @@ type Token struct {
 	Refresh string    // empty where the provider gave none and there was none
 	Expires time.Time // of Access, by the clock of this machine
 	Scopes  []string  // granted; those asked for where the provider says nothing
+
+	// RefreshExpires is when the person has to sign in again whatever happens; zero
+	// where the provider does not say. Google says 7 days of a project in "Testing".
+	RefreshExpires time.Time
 }
 
 // String has nothing secret, for logs.

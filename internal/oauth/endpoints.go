@@ -59,7 +59,7 @@ var builtin = map[string]Endpoints{
 		Authorize: "https://api.fastmail.com/oauth/authorize", Token: "https://api.fastmail.com/oauth/refresh",
 		Issuer: "https://api.fastmail.com",
 		POP:    []string{"https://www.fastmail.com/dev/protocol-pop"}, SMTP: []string{"https://www.fastmail.com/dev/protocol-smtp"},
-		Other: []string{"offline_access"}, PKCE: true, Redirect: "http://localhost",
+		PKCE: true, Redirect: "http://localhost",
 	},
 	// Yahoo and AOL register no http redirect, so the last address of the
 	// browser, which cannot be opened, is pasted.
@@ -74,7 +74,7 @@ var builtin = map[string]Endpoints{
 	"comcast": {
 		Authorize: "https://oauth.xfinity.com/oauth/authorize", Token: "https://oauth.xfinity.com/oauth/token",
 		POP: []string{"https://email.comcast.net/"}, SMTP: []string{"https://email.comcast.net/"},
-		Other: []string{"profile", "openid"}, PKCE: true, Redirect: "https://localhost",
+		Other: []string{"profile", "openid"}, PKCE: true, Redirect: "http://localhost",
 	},
 	// Its POP server takes no tokens.
 	"yandex": {

@@ -175,7 +175,7 @@ func parsePasted(s string) (url.Values, error) {
 	}
 	query, _, _ = strings.Cut(query, "#")
 	q, err := url.ParseQuery(query)
-	if err != nil || !q.Has("code") && !q.Has("error") {
+	if err != nil || !isToken(q.Get("code")) && q.Get("error") == "" {
 		return nil, notIt
 	}
 	return q, nil
