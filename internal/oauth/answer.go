@@ -147,20 +147,22 @@ func parseError(status int, body []byte, form url.Values) *Error {
 	return e
 }
 
+const shortestSecret = 4
+
 // public are the parameters of requests that may be shown.
 var public = []string{"client_id", "grant_type", "redirect_uri", "scope", "resource"}
 
-// hide replaces what is secret in a form.
+// hide replaces what is secret in a form, in one pass: what was put in is not
+// replaced again. What is shorter than any secret would only make texts
+// unreadable.
 func hide(s string, form url.Values) string {
+	var pairs []string
 	for name, values := range form {
-		if slices.Contains(public, name) {
-			continue
-		}
 		for _, v := range values {
-			if v != "" {
-				s = strings.ReplaceAll(s, v, "[secret]")
+			if len(v) >= shortestSecret && !slices.Contains(public, name) {
+				pairs = append(pairs, v, "[secret]")
 			}
 		}
 	}
-	return s
+	return strings.NewReplacer(pairs...).Replace(s)
 }

@@ -89,6 +89,18 @@ func TestErrorAnswers(t *testing.T) {
 	}
 }
 
+// Whoever calls the listener chooses how many codes there are, and what they hide.
+func TestHidingDoesNotGrow(t *testing.T) {
+	form := url.Values{"code": {"[sec", "secr", "cret", "ret]", "[secret]", "et][", "s", ""}}
+	text := strings.Repeat("[secret]", 100)
+	for range 4 {
+		form["code"] = append(form["code"], form["code"]...)
+	}
+	if got := hide(text, form); len(got) > 8*len(text) {
+		t.Errorf("%d bytes became %d", len(text), len(got))
+	}
+}
+
 // Every row of advice is reached by what it is for.
 func TestAdviceIsReached(t *testing.T) {
 	stages := []stage{authorizing, exchanging, refreshing, beginDevice, deviceWaiting}
