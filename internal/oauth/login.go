@@ -153,12 +153,12 @@ func (l *Login) Paste(final string) error {
 }
 
 // parsePasted reads a redirect URI with its parameters, the parameters alone,
-// or a code. Terminals and mail break long lines: white space goes.
+// or a code. Terminals and mail break long lines: white space in an address goes.
 func parsePasted(s string) (url.Values, error) {
 	notIt := fault.New(fault.Config, "this is not the address that a sign-in ends with",
 		"allow the access in the browser, then copy the whole address out of its address bar, even if the page cannot be shown")
-	s = strings.Join(strings.Fields(s), "")
-	s = strings.Trim(s, `"'<>`)
+	words := strings.Fields(s)
+	s = strings.Trim(strings.Join(words, ""), `"'<>`)
 	if len(s) > maxRedirect || s == "" {
 		return nil, notIt
 	}
@@ -168,7 +168,7 @@ func parsePasted(s string) (url.Values, error) {
 	}
 	if !isQuery {
 		code, err := url.PathUnescape(s)
-		if err != nil || !isToken(code) || strings.Contains(code, "://") {
+		if err != nil || len(words) > 1 || !isToken(code) || strings.Contains(code, "://") {
 			return nil, notIt
 		}
 		return url.Values{"code": {code}}, nil
