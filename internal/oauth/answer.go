@@ -100,7 +100,7 @@ type Error struct {
 // Error has the code and the quoted description.
 func (e *Error) Error() string {
 	s := e.Code
-	if !isToken(s) || len(s) > 64 {
+	if s == "" {
 		s = fmt.Sprintf("HTTP status %d", e.Status)
 	}
 	if e.Description != "" {
@@ -116,7 +116,10 @@ var aadsts = regexp.MustCompile(aadstsPrefix + `[0-9]{5,8}\b`)
 // newError takes the code and the description of an answer. Of several codes of
 // Microsoft's the last is the cause of those before it.
 func newError(status int, code, description string) *Error {
-	e := &Error{Code: code, Status: status}
+	e := &Error{Status: status}
+	if isToken(code) && len(code) <= maxCode { // no other means anything
+		e.Code = code
+	}
 	if all := aadsts.FindAllString(description, -1); len(all) > 0 {
 		e.AADSTS = all[len(all)-1]
 	}
@@ -139,7 +142,7 @@ func parseError(status int, body []byte, form url.Values) *Error {
 	if err := json.Unmarshal(body, &answer); err != nil {
 		return &Error{Status: status}
 	}
-	e := newError(status, string(answer.Code), hide(string(answer.Description), form))
+	e := newError(status, hide(string(answer.Code), form), hide(string(answer.Description), form))
 	var codes []int
 	if e.AADSTS == "" && json.Unmarshal(answer.Codes, &codes) == nil && len(codes) > 0 {
 		e.AADSTS = aadstsPrefix + strconv.Itoa(codes[len(codes)-1])
@@ -147,7 +150,10 @@ func parseError(status int, body []byte, form url.Values) *Error {
 	return e
 }
 
-const shortestSecret = 4
+const (
+	shortestSecret = 4
+	maxCode        = 64 // bytes of an error of RFC 6749
+)
 
 // public are the parameters of requests that may be shown.
 var public = []string{"client_id", "grant_type", "redirect_uri", "scope", "resource"}

@@ -191,7 +191,8 @@ func (l *Login) judge(q url.Values) answer {
 			"begin the sign-in again; if this happens again, the provider's URLs in this [oauth] section do not belong together")}
 	}
 	if q.Has("error") {
-		e := newError(0, q.Get("error"), hide(q.Get("error_description"), url.Values{"state": {l.state}, "code": q["code"]}))
+		mine := url.Values{"state": {l.state}, "code": q["code"]}
+		e := newError(0, hide(q.Get("error"), mine), hide(q.Get("error_description"), mine))
 		return answer{err: e.fault(authorizing, "the provider")}
 	}
 	code := q.Get("code")
