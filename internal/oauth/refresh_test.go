@@ -209,7 +209,9 @@ func TestSlowAnswersAreGivenUp(t *testing.T) {
 func TestGivenUpByTheCaller(t *testing.T) {
 	s := oauthtest.New(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	s.Change(func(b *oauthtest.Behaviour) { b.Hold = func(url.Values) { cancel() } })
+	returned := make(chan struct{})
+	defer close(returned)
+	s.Change(func(b *oauthtest.Behaviour) { b.Hold = func(url.Values) { cancel(); <-returned } })
 	if _, err := s.Client().Refresh(ctx, s.Issue(ann).Refresh); !errors.Is(err, context.Canceled) || !fault.Is(err, fault.Temporary) {
 		t.Errorf("%v", err)
 	}
