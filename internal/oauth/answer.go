@@ -151,7 +151,7 @@ func parseError(status int, body []byte, form url.Values) *Error {
 }
 
 const (
-	shortestSecret = 4
+	shortestSecret = 8  // bytes; codes, tokens and secrets of providers are longer
 	maxCode        = 64 // bytes of an error of RFC 6749
 )
 
@@ -159,8 +159,7 @@ const (
 var public = []string{"client_id", "grant_type", "redirect_uri", "scope", "resource"}
 
 // hide replaces what is secret in a form, in one pass: what was put in is not
-// replaced again. What is shorter than any secret would only make texts
-// unreadable.
+// replaced again. Shorter values would only make texts unreadable.
 func hide(s string, form url.Values) string {
 	var pairs []string
 	for name, values := range form {
