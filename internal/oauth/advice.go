@@ -54,6 +54,9 @@ func (e *Error) fault(at stage, host string) error {
 // whose answer was lost has used up the token that is sent next. A refusal by
 // an organisation's policy is none: that token may work from another network.
 func InvalidGrant(err error) bool {
+	if errors.Is(err, errNoRefresh) {
+		return true
+	}
 	e, ok := errors.AsType[*Error](err)
 	return ok && fault.Is(e.fault(refreshing, ""), fault.Auth) &&
 		slices.Contains([]string{"invalid_grant", "interaction_required", "login_required", "consent_required"}, e.Code)

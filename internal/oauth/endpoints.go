@@ -42,17 +42,17 @@ const (
 )
 
 // builtin are the providers that take tokens for POP or SMTP, without
-// Microsoft, whose URLs depend on the tenant. The sources are in docs/oauth.md.
+// Microsoft, whose URLs depend on the tenant.
 var builtin = map[string]Endpoints{
 	// developers.google.com/identity/protocols/oauth2/native-app. Its device
 	// endpoint issues no scope of mail. Without access_type there is no refresh
-	// token. prompt=consent would bring one every time, but each uses up a place
-	// of those that a client may have of a user; the first sign-in brings one.
+	// token, and without prompt none for who agreed before; and nobody signs in
+	// here who has a usable one.
 	"google": {
 		Authorize: "https://accounts.google.com/o/oauth2/v2/auth", Token: "https://oauth2.googleapis.com/token",
 		Issuer: "https://accounts.google.com",
 		POP:    []string{"https://mail.google.com/"}, SMTP: []string{"https://mail.google.com/"},
-		Authorizing: url.Values{"access_type": {"offline"}}, PKCE: true, Redirect: loopback,
+		Authorizing: url.Values{"access_type": {"offline"}, "prompt": {"consent"}}, PKCE: true, Redirect: loopback,
 	},
 	// www.fastmail.com/for-developers/oauth: one URL for both kinds of exchange.
 	"fastmail": {
@@ -61,7 +61,7 @@ var builtin = map[string]Endpoints{
 		POP:    []string{"https://www.fastmail.com/dev/protocol-pop"}, SMTP: []string{"https://www.fastmail.com/dev/protocol-smtp"},
 		PKCE: true, Redirect: "http://localhost",
 	},
-	// Yahoo and AOL register no http redirect, so the last address of the
+	// developer.yahoo.com/oauth2/guide/flows_authcode. Yahoo and AOL register no http redirect, so the last address of the
 	// browser, which cannot be opened, is pasted.
 	"yahoo": {
 		Authorize: "https://api.login.yahoo.com/oauth2/request_auth", Token: "https://api.login.yahoo.com/oauth2/get_token",

@@ -144,6 +144,9 @@ func (l *Login) Paste(final string) error {
 		l.finish(answer{code: q.Get("code")})
 		return nil
 	}
+	if !q.Has("state") && q.Has("error") { // shown by the provider itself: it may still be put right
+		return l.judge(q).err
+	}
 	if q.Get("state") != l.state {
 		return fault.New(fault.Config, "this address belongs to another sign-in",
 			"paste the last address of the browser window that was opened for this one")

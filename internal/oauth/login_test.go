@@ -116,6 +116,9 @@ func TestPaste(t *testing.T) {
 				t.Errorf("%s: pasted %q: %v", redirect, wrong, err)
 			}
 		}
+		if err := login.Paste(redirect + "?error=access_denied"); !fault.Is(err, fault.Denied) { // without state: goes on
+			t.Errorf("%s: %v", redirect, err)
+		}
 		if err := login.Paste("  " + final[:20] + "\r\n" + final[20:] + "\n"); err != nil {
 			t.Fatal(err)
 		}
