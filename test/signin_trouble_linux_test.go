@@ -1,15 +1,18 @@
 package test
 
 import (
+	"archive/zip"
 	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/smtp"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -33,6 +36,44 @@ func (s *signing) arrived(t *testing.T, n int) {
 	if _, err := rig.WaitMail(t.Context(), s.dovecot, "bob", n); err != nil {
 		out, _ := s.Run(t.Context(), "", "outbox", "list")
 		t.Fatalf("%v\n%s%s", err, out.Stdout, out.Stderr)
+	}
+}
+
+// What lets into a mailbox is in no backup, report or log, nor is what it was got with.
+func TestTokensAreInNoBackup(t *testing.T) {
+	t.Parallel()
+	s := newSigning(t)
+	s.signIn(t, "ann", 0)
+	text, err := os.ReadFile(s.tokenFile(t))
+	must(t, err)
+	var r map[string]any
+	must(t, json.Unmarshal(text, &r))
+	start(t, s.Popbridge)
+	s.stored(t, 0)
+	dir := t.TempDir()
+	command(t, s.Popbridge, 0, "backup", filepath.Join(dir, "backup"))
+	command(t, s.Popbridge, 0, "report", "--out", filepath.Join(dir, "report.zip"))
+	must(t, os.WriteFile(filepath.Join(dir, "log"), []byte(s.Log()), 0o600))
+	report, err := zip.OpenReader(filepath.Join(dir, "report.zip"))
+	must(t, err)
+	must(t, os.CopyFS(filepath.Join(dir, "report"), report))
+	must(t, report.Close())
+	files := 0
+	must(t, filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		files++
+		content, err := os.ReadFile(path)
+		for _, secret := range []any{r["access"], r["refresh"]} {
+			if bytes.Contains(content, []byte(secret.(string))) {
+				t.Errorf("%s has a token", path)
+			}
+		}
+		return err
+	}))
+	if files < 8 {
+		t.Errorf("%d files were looked at", files)
 	}
 }
 
