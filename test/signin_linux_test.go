@@ -28,7 +28,7 @@ type signing struct {
 }
 
 // newSigning starts no agent yet. Account "work" of Ann is signed in by [oauth.own].
-func newSigning(t *testing.T) *signing {
+func newSigning(t *testing.T, settings ...string) *signing {
 	rig.Need(t, "dovecot", "postfix")
 	rig.NeedRoot(t)
 	s := &signing{provider: oauthtest.New(t), ca: testkit.CA(t)}
@@ -39,7 +39,7 @@ func newSigning(t *testing.T) *signing {
 	tokens, err := rig.DovecotOAuth(s.provider.IntrospectURL(), dir)
 	must(t, err)
 	ctx := context.WithoutCancel(t.Context())
-	s.dovecot, err = rig.StartDovecot(ctx, s.ca.CertFile, s.ca.KeyFile, rig.PostfixAuth, tokens)
+	s.dovecot, err = rig.StartDovecot(ctx, s.ca.CertFile, s.ca.KeyFile, append([]string{rig.PostfixAuth, tokens}, settings...)...)
 	must(t, err)
 	t.Cleanup(func() {
 		if t.Failed() {

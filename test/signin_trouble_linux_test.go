@@ -264,6 +264,22 @@ func TestSignsInWithoutABrowserHere(t *testing.T) {
 	says(t, b.end(t, 0), "this is not the address that a sign-in ends with", "account work is signed in")
 }
 
+// Microsoft's servers know XOAUTH2 only.
+func TestSignsInByXOAUTH2(t *testing.T) {
+	t.Parallel()
+	s := newSigning(t, "auth_mechanisms = plain xoauth2")
+	s.signIn(t, "ann", 0)
+	if log := s.dovecot.Log(); !strings.Contains(log, "method=XOAUTH2") {
+		t.Errorf("it was not used: %s", tail(log))
+	}
+	s.provider.RevokeAccess("ann")
+	command(t, s.Popbridge, 0, "sync")
+	start(t, s.Popbridge)
+	s.provider.RevokeAccess("ann")
+	s.hand(t, "sent")
+	s.arrived(t, 1)
+}
+
 // An account is added without a password.
 func TestAddsAnAccountThatSignsIn(t *testing.T) {
 	t.Parallel()
