@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os/exec"
 
+	"github.com/popbridge/popbridge/agent/signin"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/secret"
@@ -17,13 +18,9 @@ func CheckFiles(ctx context.Context, cfg *config.Config) (wrong, warnings []conf
 	lines := config.Lines(cfg.Path)
 	for _, o := range cfg.OAuth {
 		key := "oauth." + o.Name + ".client_secret_file"
-		source := secret.Source{File: o.SecretFile}
-		if o.SecretFile == "" {
-			continue
-		}
-		if _, err := source.Read(ctx); err != nil {
+		if _, err := signin.ClientSecret(ctx, o); err != nil {
 			wrong = append(wrong, config.Problem{Line: lines[key], Key: key, Text: err.Error(), Hint: fault.Hint(err)})
-		} else if text, hint := source.Warning(); text != "" {
+		} else if text, hint := (secret.Source{File: o.SecretFile}).Warning(); text != "" {
 			warnings = append(warnings, config.Problem{Line: lines[key], Key: key, Text: text, Hint: hint})
 		}
 	}

@@ -209,28 +209,22 @@ func (t *Tokens) Keep(ctx context.Context, c config.Account, token oauth.Token) 
 	return id.write()
 }
 
-// Known reports whether the account has been signed in, whether that still holds or not.
-func (t *Tokens) Known(ctx context.Context, c config.Account) bool {
-	id := t.identity(c)
-	end, err := id.begin(ctx)
-	if err != nil {
-		return false
-	}
-	defer end()
-	return id.rec != nil
-}
-
 // client speaks with the provider of an account.
 func (t *Tokens) client(ctx context.Context, c config.Account) (*oauth.Client, error) {
 	client := &oauth.Client{Endpoints: c.OAuth.Endpoints, ID: c.OAuth.ClientID, HTTP: t.http, Now: t.now}
-	if c.OAuth.SecretFile != "" {
-		s, err := secret.Source{File: c.OAuth.SecretFile}.Read(ctx)
-		if err != nil {
-			return nil, health.NewPasswordError(err)
-		}
-		client.Secret = string(s)
+	s, err := ClientSecret(ctx, *c.OAuth)
+	client.Secret = string(s)
+	return client, err
+}
+
+// ClientSecret reads the secret of a client id, "" for one without.
+func ClientSecret(ctx context.Context, o config.OAuth) (secret.Secret, error) {
+	if o.SecretFile == "" {
+		return "", nil
 	}
-	return client, nil
+	s, err := secret.Source{File: o.SecretFile}.Read(ctx)
+	hint := strings.ReplaceAll(strings.ReplaceAll(fault.Hint(err), "password_file", "client_secret_file"), "password", "client secret")
+	return s, fault.Wrap(err, fault.Config, "the client secret of [oauth."+o.Name+"] cannot be read", hint)
 }
 
 // refused is that the provider does not take the sign-in any more.
