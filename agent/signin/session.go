@@ -62,7 +62,7 @@ type session struct {
 	login  *oauth.Login // nil with a device code
 	cancel context.CancelFunc
 	done   chan struct{} // closed at its end
-	status SignIn // guarded by Sessions.mu
+	status SignIn        // guarded by Sessions.mu
 }
 
 // NewSessions returns none yet. Close them.
