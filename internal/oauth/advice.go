@@ -43,8 +43,6 @@ func (e *Error) fault(at stage, host string) error {
 		return fault.Wrap(e, fault.Config, host+" wants the request elsewhere, which is not followed", checkEndpoint)
 	case e.Code == "" && (e.Status == http.StatusNotFound || e.Status == http.StatusMethodNotAllowed || e.Status == http.StatusGone):
 		return fault.Wrap(e, fault.Config, host+" has nothing that issues tokens at this URL", checkEndpoint)
-	case e.Code == "" && e.Status == http.StatusProxyAuthRequired:
-		return fault.Wrap(e, fault.Temporary, "the web proxy wants a login", "give name and password in HTTPS_PROXY")
 	}
 	return fault.Wrap(e, fault.Protocol, "the provider refused the sign-in", "search for the code that it gave; "+checkEndpoint)
 }

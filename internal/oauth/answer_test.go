@@ -161,7 +161,6 @@ func TestOnlyARefusedGrantNeedsAPerson(t *testing.T) {
 		{502, `<html>`, false, fault.Temporary},
 		{429, `{"error":"invalid_grant"}`, false, fault.Temporary},
 		{408, ``, false, fault.Temporary},
-		{407, `<html>`, false, fault.Temporary},
 		{404, `<html>`, false, fault.Config},
 		{302, ``, false, fault.Config},
 		{403, `<html>`, false, fault.Protocol},

@@ -116,6 +116,20 @@ func TestPageOfAFailure(t *testing.T) {
 	}
 }
 
+// An error without state may be anybody's: it is shown, and nothing ends.
+func TestPageOfAnErrorWithoutState(t *testing.T) {
+	s := oauthtest.New(t)
+	login := begin(t, s.Client())
+	status, _, page := ask(t, "GET", redirectOf(t, login)+"/?error=access_denied&error_description=the+user+canceled", "")
+	if status != 400 || !strings.Contains(page, "denied in the browser") {
+		t.Errorf("%d %s", status, page)
+	}
+	if err := s.Browse(login.URL(), ann); err != nil {
+		t.Fatal(err)
+	}
+	signedIn(t, s, login)
+}
+
 // For localhost a browser takes ::1 or 127.0.0.1: both have to be ours.
 func TestLocalhostIsBothFamilies(t *testing.T) {
 	six, err := net.Listen("tcp", "[::1]:0")

@@ -122,6 +122,9 @@ func TestPaste(t *testing.T) {
 		if err := login.Paste("  " + final[:20] + "\r\n" + final[20:] + "\n"); err != nil {
 			t.Fatal(err)
 		}
+		if err := login.Paste(final); !fault.Is(err, fault.Conflict) {
+			t.Errorf("%s: pasted twice: %v", redirect, err)
+		}
 		signedIn(t, s, login)
 	}
 }
@@ -221,6 +224,7 @@ func TestRefusedExchange(t *testing.T) {
 	}{
 		{oauthtest.Answer{Status: 401, Body: `{"error":"invalid_client","error_description":"The client secret is wrong"}`}, fault.Config, "client secret"},
 		{oauthtest.Answer{Status: 400, Body: `{"error":"invalid_grant"}`}, fault.Auth, "the code of the sign-in"},
+		{oauthtest.Answer{Status: 200, Body: `{"error":"invalid_grant"}`}, fault.Auth, "the code of the sign-in"},
 		{oauthtest.Answer{Status: 500, Body: `oops`}, fault.Temporary, "out of order"},
 		{oauthtest.Answer{Status: 200, Body: `oops`}, fault.Protocol, "not JSON"},
 		{oauthtest.Answer{Status: 200, Body: `{"access_token":"x","token_type":"mac"}`}, fault.Protocol, "mac"},
@@ -254,7 +258,7 @@ func TestNobodySignsIn(t *testing.T) {
 		login := begin(t, c)
 		from := time.Now()
 		_, err := login.Wait(t.Context())
-		if waited := time.Since(from); !fault.Is(err, fault.Auth) || waited != 10*time.Minute || fault.Hint(err) == "" {
+		if waited := time.Since(from); !fault.Is(err, fault.Auth) || waited != 10*time.Minute || !login.Ends().Equal(time.Now()) || fault.Hint(err) == "" {
 			t.Errorf("after %v: %v", waited, err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
