@@ -55,6 +55,7 @@ func TestSignIn(t *testing.T) {
 		if token.Refresh == "" || time.Until(token.Expires) > time.Hour || strings.Join(token.Scopes, " ") != "test:pop test:smtp offline_access" {
 			t.Errorf("%v", token)
 		}
+		nothingAt(t, redirectOf(t, login))
 		login.Close() // once more does no harm
 	}
 }
@@ -277,10 +278,16 @@ func TestCloseEndsWait(t *testing.T) {
 	if _, err := login.Wait(t.Context()); err == nil || !strings.Contains(err.Error(), "cancelled") {
 		t.Errorf("%v", err)
 	}
+	nothingAt(t, redirect)
+}
+
+// nothingAt reports what still listens.
+func nothingAt(t *testing.T, address string) {
+	t.Helper()
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	if resp, err := client.Get(redirect); err == nil {
+	if resp, err := client.Get(address); err == nil {
 		_ = resp.Body.Close()
-		t.Error("something still listens")
+		t.Errorf("something listens at %s", address)
 	}
 }
 
