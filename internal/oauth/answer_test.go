@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/popbridge/popbridge/internal/fault"
 )
@@ -237,6 +238,7 @@ func TestIssuers(t *testing.T) {
 func FuzzTokenAnswer(f *testing.F) {
 	f.Add([]byte(`{"access_token":"a","token_type":"Bearer","expires_in":3599,"refresh_token":"r","scope":"a b"}`), uint16(200))
 	f.Add([]byte(`{"access_token":"a","expires_in":"3599.5","scope":[1]}`), uint16(200))
+	f.Add([]byte(`{"error":"x","error_description":"`+strings.Repeat("ä", 400)+`"}`), uint16(400))
 	f.Add([]byte(`{"error":"invalid_grant","error_description":"AADSTS70008: x\r\nTrace ID: y","error_codes":[70008]}`), uint16(400))
 	f.Fuzz(func(t *testing.T, body []byte, status uint16) {
 		token, err := fixed().parseToken(body)
@@ -249,7 +251,7 @@ func FuzzTokenAnswer(f *testing.F) {
 		if strings.ContainsAny(text, "\r\n\x1b") || len(text) > 1024 {
 			t.Errorf("%q", text)
 		}
-		if strings.Contains(e.Description, "rt-secret") {
+		if strings.Contains(e.Description, "rt-secret") || len(e.Description) > 500 || !utf8.ValidString(e.Description) {
 			t.Errorf("a secret in %q", e.Description)
 		}
 	})
