@@ -54,12 +54,13 @@ var builtin = map[string]Endpoints{
 		POP:    []string{"https://mail.google.com/"}, SMTP: []string{"https://mail.google.com/"},
 		Authorizing: url.Values{"access_type": {"offline"}, "prompt": {"consent"}}, PKCE: true, Redirect: loopback,
 	},
-	// www.fastmail.com/for-developers/oauth: one URL for both kinds of exchange.
+	// www.fastmail.com/for-developers/oauth: one URL for both kinds of exchange; a
+	// redirect URI to this machine begins with http://localhost/.
 	"fastmail": {
 		Authorize: "https://api.fastmail.com/oauth/authorize", Token: "https://api.fastmail.com/oauth/refresh",
 		Issuer: "https://api.fastmail.com",
 		POP:    []string{"https://www.fastmail.com/dev/protocol-pop"}, SMTP: []string{"https://www.fastmail.com/dev/protocol-smtp"},
-		PKCE: true, Redirect: "http://localhost",
+		PKCE: true, Redirect: "http://localhost/",
 	},
 	// developer.yahoo.com/oauth2/guide/flows_authcode. Yahoo and AOL register no http redirect, so the last address of the
 	// browser, which cannot be opened, is pasted.
