@@ -152,6 +152,10 @@ func TestOnlyARefusedGrantNeedsAPerson(t *testing.T) {
 	}{
 		{400, `{"error":"invalid_grant"}`, true, fault.Auth},
 		{400, `{"error":"invalid_grant","error_description":"Token has been expired or revoked."}`, true, fault.Auth},
+		{401, `{"error":"TOKEN_EXPIRED"}`, true, fault.Auth},
+		{400, `{"error":"INVALID_REFRESH_TOKEN","error_description":"x"}`, true, fault.Auth},
+		{401, `{"error":"INVALID_CLIENT_SECRET"}`, false, fault.Config},
+		{401, `{"error":"INVALID_CALLBACK"}`, false, fault.Config},
 		{400, `{"error":"interaction_required","error_description":"AADSTS50076: Due to a change"}`, true, fault.Auth},
 		{400, `{"error":"invalid_grant","error_description":"AADSTS50173: old"}`, true, fault.Auth},
 		{400, `{"error":"invalid_grant","error_description":"AADSTS53003: blocked"}`, false, fault.Denied},

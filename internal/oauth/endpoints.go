@@ -151,7 +151,8 @@ func (e Endpoints) Check() error {
 		}
 	}
 	if e.Redirect != "" {
-		if u, err := url.Parse(e.Redirect); err != nil || u.Scheme == "" || u.Fragment != "" {
+		// Yahoo has a word in place of a URL.
+		if u, err := url.Parse(e.Redirect); err != nil || u.Scheme == "" && e.Redirect != "oob" || u.Fragment != "" {
 			return fault.New(fault.Config, "redirect is no URL: "+fault.Quote(e.Redirect),
 				"write it as it is registered with the provider, such as http://127.0.0.1")
 		}

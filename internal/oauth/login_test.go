@@ -95,7 +95,7 @@ func TestAuthorizeURL(t *testing.T) {
 }
 
 func TestPaste(t *testing.T) {
-	for _, redirect := range []string{"http://127.0.0.1", "https://mail.example.com/done", "urn:ietf:wg:oauth:2.0:oob"} {
+	for _, redirect := range []string{"http://127.0.0.1", "https://mail.example.com/done", "urn:ietf:wg:oauth:2.0:oob", "oob"} {
 		s := oauthtest.New(t)
 		s.Change(func(b *oauthtest.Behaviour) { b.Redirects = []string{redirect} })
 		c := s.Client()
