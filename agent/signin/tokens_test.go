@@ -263,3 +263,24 @@ func TestNothingSecretIsLogged(t *testing.T) {
 		}
 	}
 }
+
+// The secret of a client comes from its file, and what is wrong with that is said in words
+// of its own.
+func TestTheClientSecret(t *testing.T) {
+	b := newBench(t)
+	b.provider.Change(func(v *oauthtest.Behaviour) { v.Secret = "s3cret" })
+	own := *b.account.OAuth
+	own.SecretFile = filepath.Join(b.dir, "client")
+	b.account.OAuth = &own
+	b.signIn(t)
+	b.clock = b.clock.Add(time.Hour)
+	b.wants(t, fault.Config, false, "the client secret of [oauth.own] cannot be read: the file "+own.SecretFile)
+	if err := os.WriteFile(own.SecretFile, []byte("wrong\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.wants(t, fault.Config, false, "client_secret_file")
+	if err := os.WriteFile(own.SecretFile, []byte("s3cret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.valid(t)
+}
