@@ -9,10 +9,8 @@ import (
 	"github.com/popbridge/popbridge/agent/accounts"
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/bridge/outbox"
-	"github.com/popbridge/popbridge/bridge/smtp"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/mailstore"
-	"github.com/popbridge/popbridge/internal/sasl"
 	"github.com/popbridge/popbridge/internal/supervise"
 )
 
@@ -82,28 +80,14 @@ func (o *sender) make(ctx context.Context) (*outbox.Runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	tlsConfig, err := accounts.SenderTLS(o.account, o.way)
+	server, err := o.set.server(o.account, o.way)
 	if err != nil {
 		return nil, err
 	}
-	secretOf := accounts.SecretOf(o.account)
-	if !o.way.Password.InKeychain() {
-		secretOf.File, secretOf.Command = o.way.Password.File, o.way.Password.Command
-	}
-	log := o.set.users.Log.With().Str("component", "smtp").Str("account", o.account.Name).Logger()
+	credentials, renew := o.set.credentials(o.account, o.way)
 	r := outbox.NewRunner(outbox.Account{
-		Name:   o.account.Name,
-		Server: smtp.Config{Host: o.way.Host, Port: o.way.Port, Security: securityOf(o.way.TLS), TLS: tlsConfig, Pins: accounts.Pins(o.way.Pins), Trace: log},
-		Credentials: func(ctx context.Context) (sasl.Credentials, error) {
-			secret, err := secretOf.Read(ctx)
-			if err != nil {
-				return sasl.Credentials{}, health.NewPasswordError(err)
-			}
-			return sasl.Credentials{Username: o.way.Username, Secret: string(secret), Token: o.account.Auth == config.AuthOAuth2}, nil
-		},
-		SecretEvery: accounts.SecretEvery(o.account),
-		Changed:     o.takeChanged(),
-		Limits:      limitsOf(o.way),
+		Name: o.account.Name, Server: server, Credentials: credentials, Renew: renew, SecretEvery: accounts.SecretEvery(o.account),
+		Changed: o.takeChanged(), Limits: limitsOf(o.way),
 	}, store, outbox.Options{Log: o.set.users.Log, Changed: o.report, Report: o.deliver(store), Delayed: o.deliver(store), Doubted: o.deliver(store)})
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -147,15 +131,4 @@ func (o *sender) report(s outbox.Status) {
 		list = append(list, health.SentRefused(o.account.Name, o.account.User, s.Rejected, outboxCommand))
 	}
 	o.set.users.Health.Report(o.source(), list...)
-}
-
-func securityOf(s config.Security) smtp.Security {
-	switch s {
-	case config.StartTLS:
-		return smtp.StartTLS
-	case config.None:
-		return smtp.Plain
-	default:
-		return smtp.Implicit
-	}
 }

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/popbridge/popbridge/agent/signin"
 	"github.com/popbridge/popbridge/agent/users"
 	"github.com/popbridge/popbridge/bridge/outbox"
 	"github.com/popbridge/popbridge/bridge/smtp"
@@ -25,7 +26,8 @@ import (
 
 // A Set is the senders of the accounts of the config in force.
 type Set struct {
-	users *users.Stores
+	users  *users.Stores
+	tokens *signin.Tokens
 
 	changing sync.Mutex // held by Take
 
@@ -35,7 +37,9 @@ type Set struct {
 }
 
 // New returns the senders of the accounts of the config, not served yet.
-func New(u *users.Stores) *Set { return &Set{users: u, senders: map[string]*sender{}} }
+func New(u *users.Stores, tokens *signin.Tokens) *Set {
+	return &Set{users: u, tokens: tokens, senders: map[string]*sender{}}
+}
 
 // Serve sends until the group ends.
 func (s *Set) Serve(group *supervise.Group) {

@@ -134,6 +134,8 @@ export default {
   "do.log": "Zum Protokoll",
   "health.account-auth": "Der Anbieter nimmt das Passwort von {account} nicht an.",
   "health.account-auth.do": "Neues Passwort eingeben",
+  "health.signin-needed": "{account} muss beim Anbieter angemeldet werden. Bis dahin wird nichts geholt oder gesendet, und nichts geht verloren.",
+  "health.signin-needed.do": "Wie das geht",
   "health.account-unreachable": "Der Server von {account} ist nicht erreichbar.",
   "health.account-tls": "Der Server von {account} kann sich nicht ausweisen; darum wurde kein Passwort geschickt.",
   "health.account-old-tls": "{account} darf eine alte Verschlüsselung benutzen, die schlecht schützt.",

@@ -134,6 +134,8 @@ export default {
   "do.log": "Look at the log",
   "health.account-auth": "The provider refuses the password of {account}.",
   "health.account-auth.do": "Enter the new password",
+  "health.signin-needed": "{account} has to be signed in at its provider. No mail is fetched or sent until then, and none is lost.",
+  "health.signin-needed.do": "How to sign in",
   "health.account-unreachable": "The server of {account} cannot be reached.",
   "health.account-tls": "The server of {account} cannot prove who it is, so no password was sent.",
   "health.account-old-tls": "{account} may use an old kind of encryption that protects badly.",

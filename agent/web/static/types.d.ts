@@ -83,6 +83,11 @@ export interface Backup {
   missing: Problem[];
 }
 
+export interface BeginSignIn {
+  account: string;
+  device: boolean;
+}
+
 export interface BridgeProgress {
   account?: string;
   phase?: string;
@@ -191,6 +196,8 @@ export interface Discovered {
   smtp: MailServer;
   other_username: string;
   oauth2_only: boolean;
+  oauth: string;
+  token_provider: string;
   doubts: Doubt[];
   advice: Advice;
 }
@@ -316,6 +323,7 @@ export interface NewAccount {
   other_username: string;
   password: string;
   keep: string;
+  oauth: boolean;
 }
 
 export interface NewDevice {
@@ -349,6 +357,11 @@ export interface Outgoing {
   port: number;
   security: string;
   username: string;
+}
+
+export interface PasteSignIn {
+  account: string;
+  text: string;
 }
 
 export interface PhonePage {
@@ -518,6 +531,20 @@ export interface SettingsSaved {
   settings: Settings;
 }
 
+export interface SignIn {
+  account: string;
+  method: string;
+  url: string;
+  user_code: string;
+  paste: boolean;
+  expires: string;
+  state: string;
+  pop: Try;
+  smtp: Try;
+  error: string;
+  hint: string;
+}
+
 export interface Status {
   running: boolean;
   pid?: number;
@@ -576,6 +603,12 @@ export interface Tried {
   refused: boolean;
   error: string;
   kind?: string;
+  hint: string;
+}
+
+export interface Try {
+  state: string;
+  text: string;
   hint: string;
 }
 
