@@ -52,6 +52,10 @@ func Routes(ops operations.Operations) []Route {
 		plain("POST /undelete", ops.Undelete),
 		plain("GET /outbox", func(ctx context.Context, _ struct{}) ([]operations.OutboxMessage, error) { return ops.Outbox(ctx) }),
 		plain("POST /outbox", ops.DecideOutgoing),
+		plain("POST /signin", ops.SignInBegin),
+		signInState(ops),
+		plain("POST /signin/paste", ops.SignInPaste),
+		plain("POST /signin/cancel", ops.SignInCancel),
 		plain("GET /history", func(ctx context.Context, _ struct{}) ([]state.Day, error) { return ops.History(ctx) }),
 		plain("GET /devices", func(ctx context.Context, _ struct{}) ([]operations.Device, error) { return ops.Devices(ctx) }),
 		plain("POST /devices", ops.AddDevice),
@@ -80,6 +84,14 @@ var looks = map[string]bool{"/preview": true, "/probe": true, "/check": true, "/
 func plain[Ask, Answer any](pattern string, op func(context.Context, Ask) (Answer, error)) Route {
 	return route[Ask, Answer](pattern, func(w http.ResponseWriter, r *http.Request, ask Ask) {
 		result, err := op(r.Context(), ask)
+		Reply(w, result, err)
+	})
+}
+
+// signInState is asked again and again, so by GET: /signin?account=NAME.
+func signInState(ops operations.Operations) Route {
+	return route[struct{}, operations.SignIn]("GET /signin", func(w http.ResponseWriter, r *http.Request, _ struct{}) {
+		result, err := ops.SignInState(r.Context(), r.URL.Query().Get("account"))
 		Reply(w, result, err)
 	})
 }

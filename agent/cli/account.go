@@ -13,7 +13,7 @@ import (
 func (a *app) newAccountCommand() *cobra.Command {
 	return parentOf("account", "Add, change, test accounts, and decide about them", "", a.newAccountAddCommand(), a.newAccountListCommand(),
 		a.newAccountSetCommand(), a.newAccountPauseCommand(true), a.newAccountPauseCommand(false), a.newAccountRemoveCommand(),
-		a.newAccountTestCommand(), a.newAccountPasswordCommand(), a.newAccountConfirmCommand())
+		a.newAccountTestCommand(), a.newAccountPasswordCommand(), a.newAccountSignInCommand(), a.newAccountConfirmCommand())
 }
 
 func (a *app) newAccountConfirmCommand() *cobra.Command {

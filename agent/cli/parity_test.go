@@ -46,6 +46,7 @@ var byPage = map[string]string{
 	"account remove":   "DELETE /accounts",
 	"account test":     "POST /probe",
 	"account password": "POST /accounts/login",
+	"account signin":   "POST /signin, GET /signin, POST /signin/paste, POST /signin/cancel",
 	"account confirm":  "POST /confirm",
 	"user list":        "GET /users",
 	"user rename":      "POST /users/rename",
@@ -67,6 +68,8 @@ var byPage = map[string]string{
 var unasked = map[string]string{
 	"GET /status":  "GET /events brings it with each change",
 	"POST /reload": "a change of the config is taken up by itself",
+	// The page does not sign accounts in yet.
+	"POST /signin": "not yet", "GET /signin": "not yet", "POST /signin/paste": "not yet", "POST /signin/cancel": "not yet",
 }
 
 // What the page could ask for, it does: a route without a button is no way to do it there.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 
 	"github.com/popbridge/popbridge/agent/api"
 	"github.com/popbridge/popbridge/agent/operations"
@@ -98,6 +99,22 @@ func (c *Client) Outbox(ctx context.Context) ([]operations.OutboxMessage, error)
 
 func (c *Client) DecideOutgoing(ctx context.Context, ask operations.Decide) (struct{}, error) {
 	return call[struct{}](ctx, c, "POST", "/v1/outbox", ask)
+}
+
+func (c *Client) SignInBegin(ctx context.Context, ask operations.BeginSignIn) (operations.SignIn, error) {
+	return call[operations.SignIn](ctx, c, "POST", "/v1/signin", ask)
+}
+
+func (c *Client) SignInState(ctx context.Context, account string) (operations.SignIn, error) {
+	return call[operations.SignIn](ctx, c, "GET", "/v1/signin?account="+url.QueryEscape(account), nil)
+}
+
+func (c *Client) SignInPaste(ctx context.Context, ask operations.PasteSignIn) (operations.SignIn, error) {
+	return call[operations.SignIn](ctx, c, "POST", "/v1/signin/paste", ask)
+}
+
+func (c *Client) SignInCancel(ctx context.Context, ask operations.AccountName) (struct{}, error) {
+	return call[struct{}](ctx, c, "POST", "/v1/signin/cancel", ask)
 }
 
 func (c *Client) AddDevice(ctx context.Context, d operations.AddDevice) (operations.Device, error) {

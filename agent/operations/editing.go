@@ -62,6 +62,8 @@ type Discovered struct {
 	SMTP          MailServer `json:"smtp"`           // without a host: not known
 	OtherUsername string     `json:"other_username"` // to be tried where that of POP is refused; "": none
 	OAuth2Only    bool       `json:"oauth2_only"`    // it takes no password
+	OAuth         string     `json:"oauth"`          // the table [oauth.NAME] of the config by which it can be signed in; "": none
+	TokenProvider string     `json:"token_provider"` // takes tokens, as [oauth.NAME] calls it; "": not known to
 	Doubts        []Doubt    `json:"doubts"`         // what a person has to agree to before a password is sent
 	Advice        Advice     `json:"advice"`
 }
@@ -97,7 +99,8 @@ type NewAccount struct {
 	Server        MailServer    `json:"server"`
 	OtherUsername string        `json:"other_username"` // see Discovered
 	Password      secret.Secret `json:"password"`
-	Keep          string        `json:"keep"` // keep_on_server; "": forever
+	Keep          string        `json:"keep"`  // keep_on_server; "": forever
+	OAuth         bool          `json:"oauth"` // it is to be signed in, and has no password
 }
 
 // Wrong is what a person has typed wrong.
@@ -121,7 +124,7 @@ type AddedAccount struct {
 	Wrong    []Wrong `json:"wrong"` // then nothing was added
 	Account  string  `json:"account"`
 	User     string  `json:"user"`     // who sees its mail
-	Password string  `json:"password"` // where it is: keychain or file
+	Password string  `json:"password"` // where it is: keychain or file; signin: it is to be signed in
 }
 
 // DeviceOf names a user.
@@ -147,7 +150,7 @@ type AccountDetails struct {
 	User     string            `json:"user"`
 	Server   MailServer        `json:"server"`
 	Settings map[string]string `json:"settings"` // the SettableKeys, as SetAccount takes them
-	Password string            `json:"password"` // where it is: keychain, file or command
+	Password string            `json:"password"` // where it is: keychain, file or command; signin: it has none, SignInBegin signs it in
 	Advice   Advice            `json:"advice"`
 }
 

@@ -24,6 +24,7 @@ type Operations interface {
 	Stores
 	People
 	Sending
+	SigningIn
 	Web
 	Support
 }

@@ -83,6 +83,11 @@ export interface Backup {
   missing: Problem[];
 }
 
+export interface BeginSignIn {
+  account: string;
+  device: boolean;
+}
+
 export interface BridgeProgress {
   account?: string;
   phase?: string;
@@ -190,6 +195,8 @@ export interface Discovered {
   smtp: MailServer;
   other_username: string;
   oauth2_only: boolean;
+  oauth: string;
+  token_provider: string;
   doubts: Doubt[];
   advice: Advice;
 }
@@ -311,6 +318,7 @@ export interface NewAccount {
   other_username: string;
   password: string;
   keep: string;
+  oauth: boolean;
 }
 
 export interface NewDevice {
@@ -343,6 +351,11 @@ export interface Outgoing {
   port: number;
   security: string;
   username: string;
+}
+
+export interface PasteSignIn {
+  account: string;
+  text: string;
 }
 
 export interface PhonePage {
@@ -508,6 +521,25 @@ export interface Settings {
 export interface SettingsSaved {
   problems: SettingProblem[];
   settings: Settings;
+}
+
+export interface SignIn {
+  account: string;
+  method: string;
+  url: string;
+  user_code: string;
+  expires: string;
+  state: string;
+  pop: SignInTry;
+  smtp: SignInTry;
+  error: string;
+  hint: string;
+}
+
+export interface SignInTry {
+  state: string;
+  text: string;
+  hint: string;
 }
 
 export interface Status {
