@@ -68,8 +68,6 @@ var byPage = map[string]string{
 var unasked = map[string]string{
 	"GET /status":  "GET /events brings it with each change",
 	"POST /reload": "a change of the config is taken up by itself",
-	// The page does not sign accounts in yet.
-	"POST /signin": "not yet", "GET /signin": "not yet", "POST /signin/paste": "not yet", "POST /signin/cancel": "not yet",
 }
 
 // What the page could ask for, it does: a route without a button is no way to do it there.

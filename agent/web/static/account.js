@@ -5,6 +5,7 @@ import { ask, work, Fault } from "./api.js";
 import { action, confirm, failed, field, icon, ofKind, say } from "./parts.js";
 import { advice, form, isPort, mayConnect, right, ruleOf, rules, ruleText, securities, tried } from "./form.js";
 import { look } from "./home.js";
+import { signin } from "./signin.js";
 import { accountOf, confirmDeletions, poll } from "./health.js";
 
 /** @typedef {import("./types").AccountDetails} Details */
@@ -18,7 +19,7 @@ export default async function account(el, args, s) {
   el.append(h("h1", {}, name ?? t("nav.account")));
   const d = await ask("POST", "/accounts/details", { account: name ?? "" });
   const at = "#/account/" + encodeURIComponent(d.account);
-  const tabs = [["", "account.settings"], ["/password", "account.password"], ["/deletions", "account.deletions"]];
+  const tabs = [["", "account.settings"], ["/password", d.password === "signin" ? "account.signin" : "account.password"], ["/deletions", "account.deletions"]];
   const here = tabs.some(([p]) => p === "/" + part) ? "/" + part : "";
   el.append(h("nav", { class: "tabs", "aria-label": t("account.parts") }, h("ul", {}, tabs.map(([p, text]) =>
     h("li", {}, h("a", { href: at + p, "aria-current": p === here ? "page" : null }, t(text)))))));
@@ -160,6 +161,11 @@ function remove(d) {
 
 /** @param {HTMLElement} el @param {Details} d */
 function login(el, d) {
+  if (d.password === "signin") {
+    el.append(h("h2", {}, t("account.signin")), h("p", {}, t("account.login", { username: d.server.username, server: d.server.host })));
+    const end = signin(el, d.account, { again: true });
+    return (/** @type {import("./main").State | null} */ s) => { if (!s) end(); };
+  }
   if (d.password === "command") {
     el.append(h("p", {}, t("account.command")));
     return;

@@ -1,10 +1,11 @@
 // A new account, step by step. Each step has its own address; what was typed is kept as
 // long as the page is open, and nowhere else.
-import { h, replace } from "./dom.js";
+import { add as put, h, replace } from "./dom.js";
 import { t, size, language } from "./text.js";
 import { ask, work } from "./api.js";
 import { copied, failed, field, icon, say, shownOnce } from "./parts.js";
-import { advice, form, isPort, mayConnect, right, rules, ruleText, securities, security, tried } from "./form.js";
+import { advice, form, isPort, mayConnect, outside, right, rules, ruleText, securities, security, tried } from "./form.js";
+import { signin } from "./signin.js";
 
 /** @typedef {import("./types").MailServer} MailServer */
 /** @typedef {{address: string, byHand: boolean, found: import("./types").Discovered | null, server: MailServer | null, smtp: MailServer | null,
@@ -26,6 +27,8 @@ function head(el, n, title) {
 const steps = /** @type {Record<string, {may: () => unknown, show: import("./main").Page}>} */ ({
   server: { may: () => draft.address, show: server },
   keep: { may: () => draft.tried && !draft.tried.error, show: keep },
+  client: { may: () => draft.found?.token_provider && draft.server && !draft.added, show: client },
+  signin: { may: () => draft.added?.password === "signin", show: signIn },
   done: { may: () => draft.added, show: done },
 });
 
@@ -109,16 +112,72 @@ function found(el, f) {
       h("dt", {}, t("add.host")), h("dd", {}, f.pop.host + ":" + f.pop.port), h("dt", {}, t("add.tls")), h("dd", {}, security(f.pop.tls)),
       f.oauth2_only && [h("dt", {}, t("add.username")), h("dd", {}, f.pop.username)]),
     advice(f.advice),
-    f.oauth2_only
-      ? [h("p", { class: "error" }, t("add.oauth2")), h("div", { class: "buttons" }, handButton(), back(""))]
-      : form([doubts.length > 0 && h("fieldset", {}, h("legend", {}, t("add.doubts")), doubts.map(d => d.box)), l.boxes], t("add.test"), async () => {
-        const open = doubts.filter(d => !d.input.checked);
-        for (const d of doubts) d.wrong("");
-        for (const d of open.reverse()) d.wrong(t("add.agree"));
-        if (open.length > 0 || !right(l.fields, l.wrong(), language)) return;
-        draft.smtp = f.smtp.host ? f.smtp : null;
+    form([doubts.length > 0 && h("fieldset", {}, h("legend", {}, t("add.doubts")), doubts.map(d => d.box)), f.oauth2_only ? h("p", {}, t("add.oauth2")) : l.boxes],
+      t(f.oauth2_only ? "add.oauth2.go" : "add.test"), async () => {
+        if (!agreed() || !f.oauth2_only && !right(l.fields, l.wrong(), language)) return;
+        if (f.oauth2_only) return bySignIn();
         return l.test({ ...f.pop, username: l.fields.username.input.value.trim() || f.pop.username });
-      }, [handButton(), back("")]));
+      }, [f.token_provider && !f.oauth2_only && h("button", { type: "button", click: () => agreed() && bySignIn() }, t("add.oauth2.instead")), handButton(), back("")]));
+  /** Whether all that is doubtful was confirmed. */
+  function agreed() {
+    const open = doubts.filter(d => !d.input.checked);
+    for (const d of doubts) d.wrong("");
+    for (const d of open.reverse()) d.wrong(t("add.agree"));
+    draft.smtp = f.smtp.host ? f.smtp : null;
+    return open.length === 0;
+  }
+  function bySignIn() {
+    draft.server = { ...f.pop, username: l.fields.username.input.value.trim() || f.pop.username };
+    go("client");
+  }
+}
+
+/** The client id by which popbridge asks the provider; there is one, or it is entered. @param {HTMLElement} el */
+async function client(el) {
+  head(el, 2, "add.client");
+  const f = /** @type {import("./types").Discovered} */ (draft.found), provider = f.token_provider;
+  const id = field(t("add.client.id"), { "data-first": true }, t("add.client.id.help"));
+  const secret = field(t("add.client.secret"), { type: "password", autocomplete: "off" }, t("add.client.secret.help"));
+  const tenant = field(t("add.client.tenant"), {}, t("add.client.tenant.help"));
+  const microsoft = provider.startsWith("microsoft");
+  const guide = f.oauth ? "" : (await ask("GET", "/about")).docs.replace("/tree/", "/blob/") + "/oauth.md";
+  put(el, [h("p", {}, t("add.for", { address: draft.address })),
+    f.oauth ? h("p", {}, t("add.client.there", { name: f.oauth }))
+      : [h("p", {}, t("add.client.text")), h("p", {}, t(microsoft ? "add.client.microsoft" : provider === "google" ? "add.client.google" : "add.client.other")),
+        h("p", {}, t("add.client.guide"), " ", outside(guide, "oauth.md")), microsoft ? null : h("p", {}, t("add.client.password"))],
+    form([f.oauth ? null : [id.box, microsoft ? tenant.box : secret.box], h("p", { class: "dim" }, t("add.client.keep"))], t("add.client.add"), async () => {
+      if (!f.oauth) {
+        const fields = { client_id: id, client_secret: secret, tenant };
+        const made = await ask("POST", "/accounts/client", { provider, client_id: id.input.value.trim(), client_secret: secret.input.value.trim(), tenant: tenant.input.value.trim() });
+        if (!right(fields, made.wrong)) return;
+        f.oauth = made.name;
+        secret.input.value = "";
+      }
+      await addIt({ oauth: true }, {}, "signin");
+    }, back("server"))]);
+}
+
+/** Writes the account, makes the first login of a mail program, and goes on. @param {any} more @param {Record<string, import("./form.js").Field>} fields @param {string} step */
+async function addIt(more, fields, step) {
+  const added = await ask("POST", "/accounts", { address: draft.address, server: draft.server, ...more });
+  if (!right(fields, added.wrong)) return;
+  draft.password = "";
+  try {
+    draft.device = await ask("POST", "/accounts/device", { user: added.user });
+  } catch (e) {
+    draft.failed = e;
+  }
+  draft.added = added;
+  go(step);
+}
+
+/** @param {HTMLElement} el */
+function signIn(el) {
+  head(el, 3, "add.signin");
+  const on = h("a", { class: "button", href: "#/add/done" }, t("add.signin.later"));
+  const end = signin(el, draft.added?.account ?? "", { start: true, done: () => { on.textContent = t("add.signin.on"); on.classList.add("primary"); } });
+  el.append(h("div", { class: "buttons" }, on));
+  return (/** @type {import("./main").State | null} */ s) => { if (!s) end(); };
 }
 
 /** @param {HTMLElement} el */
@@ -193,16 +252,7 @@ function keep(el) {
     t("add.add"), async () => {
       const keepOnServer = rules[chosen](n());
       const fields = /** @type {Record<string, import("./form.js").Field>} */ (counts[chosen] ? { keep_on_server: counts[chosen] } : {});
-      const added = await ask("POST", "/accounts", { address: draft.address, server: draft.server, password: draft.password, keep: keepOnServer === "forever" ? "" : keepOnServer });
-      if (!right(fields, added.wrong)) return;
-      draft.password = "";
-      try {
-        draft.device = await ask("POST", "/accounts/device", { user: added.user });
-      } catch (e) {
-        draft.failed = e;
-      }
-      draft.added = added;
-      go("done");
+      await addIt({ password: draft.password, keep: keepOnServer === "forever" ? "" : keepOnServer }, fields, "done");
     }, back("server")));
 }
 
@@ -210,7 +260,7 @@ function keep(el) {
 function done(el) {
   const { added, device, smtp, address } = draft;
   el.append(h("h1", {}, t("add.done", { account: added?.account ?? "" })),
-    h("p", {}, icon("ok"), " ", t("add.done.text"), " ", t("add.done." + added?.password)));
+    h("p", {}, icon("ok"), " ", added?.password === "signin" ? null : [t("add.done.text"), " "], t("add.done." + added?.password)));
   if (draft.failed) el.append(failed(draft.failed));
   const values = (/** @type {MailServer} */ s, /** @type {string} */ secret, /** @type {string} */ kind) => h("dl", { class: "values" },
     copied(t("add.value.server", { kind }), s.host), copied(t("add.value.port", { kind }), String(s.port)),
