@@ -65,6 +65,8 @@ var owners = []owner{
 	{module + "internal/testkit", testSupport, true, "test support stays out of the program"},
 	{module + "agent/agenttest", testSupport, true, "test support stays out of the program"},
 	{module + "bridge/smtp/smtptest", testSupport, true, "test support stays out of the program"},
+	{module + "internal/oauth/oauthtest", testSupport, true, "test support stays out of the program"},
+	{"golang.org/x/oauth2", []string{"internal/oauth"}, false, "only internal/oauth knows the library"},
 }
 
 // pure says what packages that compute and do nothing else may import: no
@@ -79,7 +81,7 @@ var pure = map[string][]string{
 var layers = []string{"agent/health", "agent/lan", "agent/state", "agent/datadir", "agent/users", "agent/accounts", "agent/sending", "agent/editing", "agent/operations", "agent/api", "agent/control", "agent/web", "agent", "agent/cli"}
 
 // testSupport is the code that only tests import.
-var testSupport = []string{"internal/testkit", "agent/agenttest", "bridge/smtp/smtptest", "test"}
+var testSupport = []string{"internal/testkit", "agent/agenttest", "bridge/smtp/smtptest", "internal/oauth/oauthtest", "test"}
 
 // supportsTests reports whether tests of any package may import dir.
 func supportsTests(dir string) bool {
@@ -166,6 +168,10 @@ func TestRulesBite(t *testing.T) {
 		{"internal/message/dovecot.go", module + "test/rig", true},
 		{"bridge/runner.go", "testing", true},
 		{"bridge/runner.go", "C", true},
+		{"internal/oauth/login.go", "golang.org/x/oauth2", false},
+		{"agent/agent.go", "golang.org/x/oauth2", true},
+		{"agent/agent.go", module + "internal/oauth/oauthtest", true},
+		{"agent/agent_test.go", module + "internal/oauth/oauthtest", false},
 		{"extras/new.go", "fmt", true},
 	}
 	for _, tt := range tests {
