@@ -2,7 +2,7 @@
 // comes of it is shown as it goes on.
 import { h, replace } from "./dom.js";
 import { t, when } from "./text.js";
-import { ask, Away } from "./api.js";
+import { ask, Away, Fault } from "./api.js";
 import { action, copied, failed, field, icon, say } from "./parts.js";
 import { form, outside } from "./form.js";
 
@@ -58,7 +58,7 @@ export function signin(el, account, o = {}) {
       })));
   }
 
-  const live = (/** @type {string} */ text) => [h("progress", { "aria-label": text }), h("p", { class: "dim" }, text)];
+  const live = (/** @type {string} */ text) => [h("p", { class: "outcome" }, h("progress", { "aria-label": text })), h("p", { class: "dim" }, text)];
 
   /** How the login at a server went. @param {string} kind @param {import("./types").SignInTry} r */
   const tried = (kind, r) => r.state === "" || r.state === "none" ? null
@@ -79,7 +79,7 @@ export function signin(el, account, o = {}) {
     if (s.state === "trying") return replace(box, live(t("oauth.trying")), both, h("div", { class: "buttons" }, cancel()));
     if (!s.state || !was && s.state === "failed" && !s.error) return idle();
     const good = s.state === "done" && s.pop.state !== "failed" && s.smtp.state !== "failed";
-    if (s.state === "failed") idle([failed({ message: s.error, hint: s.hint }, t("oauth.failed")), both], true);
+    if (s.state === "failed") idle([h("p", { class: "verdict" }, icon("error"), " ", t("oauth.failed")), failed(new Fault({ text: s.error, hint: s.hint }, 422)), both], true);
     else idle([h("p", { class: "verdict" }, icon(good ? "ok" : "warning"), " ", t(good ? "oauth.done" : "oauth.partly")), both], true);
     if (was) say(t(s.state === "failed" ? "oauth.failed" : good ? "oauth.done" : "oauth.partly"));
     if (was && s.state === "done") o.done?.();
