@@ -51,7 +51,7 @@ export function signin(el, account, o = {}) {
     const final = field(t("oauth.paste"), { autocomplete: "off" }, t("oauth.paste.help"));
     replace(box, h("p", {}, t("oauth.open.text")),
       h("div", { class: "buttons" }, outside(s.url, t("oauth.open"), "button primary"), cancel()), live(t("oauth.waiting")), until,
-      h("details", {}, h("summary", {}, t("oauth.elsewhere")), form(final.box, t("oauth.paste.do"), async () => {
+      h("details", { open: s.paste }, h("summary", {}, t("oauth.elsewhere")), form(final.box, t("oauth.paste.do"), async () => {
         const text = final.input.value.trim();
         final.wrong(text ? "" : t("oauth.paste.wrong"));
         if (text) show(await ask("POST", "/signin/paste", { account, text }));
@@ -77,12 +77,12 @@ export function signin(el, account, o = {}) {
     going = s.state === "waiting" || s.state === "trying";
     if (s.state === "waiting") return waiting(s);
     if (s.state === "trying") return replace(box, live(t("oauth.trying")), both, h("div", { class: "buttons" }, cancel()));
-    if (!s.state || !was && s.state === "failed" && !s.error) return idle();
+    if (!was) return idle(); // how a former one ended says nothing about today
     const good = s.state === "done" && s.pop.state !== "failed" && s.smtp.state !== "failed";
     if (s.state === "failed") idle([h("p", { class: "verdict" }, icon("error"), " ", t("oauth.failed")), failed(new Fault({ text: s.error, hint: s.hint }, 422)), both], true);
     else idle([h("p", { class: "verdict" }, icon(good ? "ok" : "warning"), " ", t(good ? "oauth.done" : "oauth.partly")), both], true);
-    if (was) say(t(s.state === "failed" ? "oauth.failed" : good ? "oauth.done" : "oauth.partly"));
-    if (was && s.state === "done") o.done?.();
+    say(t(s.state === "failed" ? "oauth.failed" : good ? "oauth.done" : "oauth.partly"));
+    if (s.state === "done") o.done?.();
   }
 
   async function look() {
