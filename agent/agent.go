@@ -6,6 +6,7 @@
 //	the data folder      created 0700, locked: one process per folder (package datadir)
 //	the users            with their stores, closed last (package users)
 //	the accounts         with their runners, supervised (package accounts)
+//	the sign-ins         and the tokens of accounts without a password (package signin)
 //	an IMAP server per   listen address (imap.go, clients.go), logins (login.go, guard.go)
 //	the local network    servers, logins and guard of its own (lan.go, lanlogin.go, package lan)
 //	the control socket   for the command line (package control)
@@ -37,6 +38,7 @@ import (
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/agent/sending"
+	"github.com/popbridge/popbridge/agent/signin"
 	"github.com/popbridge/popbridge/agent/state"
 	"github.com/popbridge/popbridge/agent/users"
 	"github.com/popbridge/popbridge/config"
@@ -65,6 +67,7 @@ type Agent struct {
 	users    *users.Stores
 	accounts *accounts.Set
 	sending  *sending.Set
+	signIns  *signin.Sessions
 	outside  outside
 	zone     atomic.Pointer[time.Location] // see location
 	guard    *guard
@@ -98,14 +101,16 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (*Agent, error) {
 	}
 	a.cfg.Store(cfg)
 	a.users = users.New(users.Options{DataDir: cfg.DataDir, KeepExpunged: cfg.KeepExpunged, Log: o.Log, Book: state.Open(o.StateDir, cfg.Path), Health: a.health, Config: a.Config})
-	a.accounts = accounts.New(a.users, func(account string) { a.sending.Wake(account) })
-	a.sending = sending.New(a.users)
+	tokens := signin.New(cfg.DataDir, o.Log, a.users.Command)
+	a.signIns = signin.NewSessions(tokens)
+	a.accounts = accounts.New(a.users, tokens, func(account string) { a.sending.Wake(account) })
+	a.sending = sending.New(a.users, tokens)
 	a.smtp = &smtpAccess{agent: a}
 	a.servers.config, a.servers.smtp = a.Config, a.smtp
 	a.alerts.agent = a
 	a.lan = newLANAccess(a)
 	a.web = &webAccess{agent: a}
-	a.ops = operations.New(a.users, a.accounts, a.sending, &a.servers, a.lan, a.web, a.running, a.Reload)
+	a.ops = operations.New(a.users, a.accounts, a.sending, a.signIns, &a.servers, a.lan, a.web, a.running, a.Reload)
 	a.ops.ShowLog(o.Records)
 	a.web.open()
 	a.zone.Store(location(cfg))
@@ -119,6 +124,7 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (*Agent, error) {
 
 // Close closes the stores and releases the data folder. Run has returned.
 func (a *Agent) Close() error {
+	a.signIns.Close()
 	return errors.Join(a.users.Close(), a.lock.Close())
 }
 
@@ -128,7 +134,7 @@ func (a *Agent) Operations() *operations.Local { return a.ops }
 func (a *Agent) running() bool { return a.serving.Load() != nil }
 
 // Retry tries the accounts whose last poll failed, as soon as their servers allow.
-func (a *Agent) Retry() { a.accounts.Retry() }
+func (a *Agent) Retry() { a.accounts.Retry(func(config.Account) bool { return true }) }
 
 // Config returns the config in force.
 func (a *Agent) Config() *config.Config { return a.cfg.Load() }

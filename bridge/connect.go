@@ -19,25 +19,20 @@ func (s *session) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.runner.mu.Lock()
-	s.runner.tried = digest(cred)
-	s.runner.mu.Unlock()
 	server, without := s.account.Server, s.avoided()
 	server.NoCAPA, server.NoAUTH = slices.Contains(without, "CAPA"), slices.Contains(without, "AUTH")
 	server.NoPipelining = server.NoPipelining || s.memory.noPipelining
 	server.BareLF, server.Unstuffed = s.memory.bareLF, s.memory.pollState.Unstuffed
 	since := s.loggingIn()
-	client, err := pop3.Dial(ctx, server)
+	client, err := s.login(ctx, server, cred)
+	if renew := s.account.Renew; renew != nil && fault.Is(err, fault.Auth) { // a provider may end a token early
+		if fresh, renewErr := renew(ctx, cred); renewErr == nil {
+			cred = fresh
+			client, err = s.login(ctx, server, cred)
+		}
+	}
 	if err != nil {
 		s.refused(err, since)
-		return err
-	}
-	if err := client.Login(ctx, cred); err != nil {
-		s.refused(err, since)
-		if !fault.Is(err, fault.Temporary) {
-			_ = client.Quit(s.net) // so that the server need not wait for the rest
-		}
-		_ = client.Close()
 		return err
 	}
 	s.client = client
@@ -53,6 +48,25 @@ func (s *session) connect(ctx context.Context) error {
 		st.Expire = s.memory.pollState.Expire
 	})
 	return nil
+}
+
+// login makes a connection that is logged in.
+func (s *session) login(ctx context.Context, server pop3.Config, cred pop3.Credentials) (*pop3.Client, error) {
+	s.runner.mu.Lock()
+	s.runner.tried = digest(cred)
+	s.runner.mu.Unlock()
+	client, err := pop3.Dial(ctx, server)
+	if err != nil {
+		return nil, err
+	}
+	if err := client.Login(ctx, cred); err != nil {
+		if !fault.Is(err, fault.Temporary) {
+			_ = client.Quit(s.net) // so that the server need not wait for the rest
+		}
+		_ = client.Close()
+		return nil, err
+	}
+	return client, nil
 }
 
 // loggingIn notes that a login begins, and returns how long ago the one before

@@ -43,6 +43,7 @@ type Config struct {
 	KeepExpunged time.Duration
 	TimeZone     string    // IANA name; empty: that of the machine
 	Notices      bool      // a message in INBOX when mail does not flow, and alerts
+	OAuth        []OAuth   // by name
 	Accounts     []Account // in file order; names differ in more than case
 
 	warnings []Problem
@@ -96,6 +97,7 @@ type Account struct {
 	Username       string
 	Password       PasswordSource
 	Auth           Auth
+	OAuth          *OAuth // how it is signed in; nil: the secret is Password
 	CAFile         string // absolute; empty: the system's own authorities
 	Pins           []Pin  // keys that the server may have; none: its certificate decides
 	TLSMinimum     TLSVersion
@@ -129,7 +131,8 @@ const (
 
 // PasswordSource says where the secret of an account is. At most one of its
 // fields is set; when none is, the secret is in the keychain of the operating
-// system, under KeychainService and Account.KeychainItem.
+// system, under KeychainService and Account.KeychainItem, unless the account is
+// signed in (Account.OAuth).
 type PasswordSource struct {
 	File    string   // absolute
 	Command []string // program and arguments; the first line it prints is the secret

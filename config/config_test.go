@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/oauth"
 )
 
 var update = flag.Bool("update", false, "write what is found as what is wanted")
@@ -232,6 +233,18 @@ tls = "starttls"
 username = "ann.b"
 password_file = "send.password"
 tls_pin = "sha256:000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+[oauth.work]
+provider = "microsoft"
+client_id = "id"
+client_secret_file = "work.secret"
+tenant = "example.com"
+authorize_url = "https://login.example.com/authorize"
+token_url = "https://login.example.com/token"
+device_url = "https://login.example.com/device"
+redirect = "http://localhost:8080"
+scopes = ["mail"]
+resource = "https://mail.example.com"
+pkce = false
 [[account]]
 name = "work"
 host = "Bücher.example"
@@ -245,12 +258,21 @@ quota = "2 TiB"
 send.username = "anna"
 send.password_command = ["pass", "show", "send"]
 max_message_size = "4GB"
+[[account]]
+name = "third"
+host = "outlook.office365.com"
+username = "ann"
+auth = "oauth2"
+oauth = "work"
 `
 
 // counting is a pin with the octets 0 to 31.
 var counting = Pin{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31}
 
 func TestEveryKey(t *testing.T) {
+	work := OAuth{Name: "work", Provider: "microsoft", ClientID: "id", SecretFile: abs("/etc/work.secret"), Endpoints: oauth.Endpoints{
+		Authorize: "https://login.example.com/authorize", Token: "https://login.example.com/token", Device: "https://login.example.com/device",
+		POP: []string{"mail"}, SMTP: []string{"mail"}, Resource: "https://mail.example.com", Redirect: "http://localhost:8080"}}
 	want := &Config{
 		Version: 1, Path: abs("/etc/config.toml"), DataDir: abs("/etc/mail"), DataDirNamed: true,
 		IMAP: IMAP{Listen: []string{"localhost:1143", "[::1]:0", "127.0.0.1:0"}, TLS: Off},
@@ -272,7 +294,11 @@ func TestEveryKey(t *testing.T) {
 			PollEvery: 90 * time.Minute, Keep: KeepOnServer{Rule: KeepBelow, Percent: 80}, Quota: 2 << 40, ConfirmDeletes: true, DeleteGrace: 7 * day,
 			User: "me", Folder: "INBOX", MaxMessageSize: 4_000_000_000,
 			Send: Send{Username: "anna", Password: PasswordSource{Command: []string{"pass", "show", "send"}}},
+		}, {
+			Name: "third", Host: "outlook.office365.com", Port: 995, TLS: Implicit, Username: "ann", Auth: AuthOAuth2, OAuth: &work, TLSMinimum: TLS12,
+			PollEvery: 5 * time.Minute, ConfirmDeletes: true, DeleteGrace: 7 * day, User: "me", Folder: "INBOX", MaxMessageSize: 200_000_000,
 		}},
+		OAuth: []OAuth{work},
 	}
 	got, err := ann().parse(want.Path, []byte(everything))
 	if err != nil {

@@ -18,15 +18,16 @@ const maxFile = 1 << 20
 
 // schema lists the keys of every table. Whatever is not in it is unknown.
 var schema = map[string][]string{
-	"":     slices.Concat([]string{"version"}, names(""), []string{"imap", "smtp", "lan", "web", "log", "account"}),
+	"":     slices.Concat([]string{"version"}, names(""), []string{"imap", "smtp", "lan", "web", "log", "oauth", "account"}),
 	"imap": names("imap"),
 	"smtp": names("smtp"),
 	"lan":  names("lan"),
 	"web":  names("web"),
 	"log":  names("log"),
-	"account": {"name", "host", "port", "tls", "username", "password_file", "password_command", "auth", "ca_file", "tls_pin", "tls_minimum",
+	"account": {"name", "host", "port", "tls", "username", "password_file", "password_command", "auth", "oauth", "ca_file", "tls_pin", "tls_minimum",
 		"poll_every", "keep_on_server", "quota", "confirm_deletes", "shadow", "paused", "delete_on_server", "delete_grace", "user", "folder", "max_message_size", "address", "addresses", "send"},
-	"send": {"host", "port", "tls", "username", "password_file", "password_command", "tls_pin"},
+	"oauth": {"provider", "client_id", "client_secret_file", "tenant", "authorize_url", "token_url", "device_url", "redirect", "scopes", "resource", "pkce"},
+	"send":  {"host", "port", "tls", "username", "password_file", "password_command", "tls_pin"},
 }
 
 // mistake is a Problem that does not yet know where it is.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,6 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/pelletier/go-toml/v2"
 	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/popbridge/popbridge/internal/oauth"
 )
 
 // FuzzLoad gives Load any bytes: there are problems, each of which can be shown
@@ -49,7 +52,7 @@ func FuzzLoad(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%v\n%s", err, text)
 		}
-		if diff := cmp.Diff(cfg, again, cmpopts.IgnoreUnexported(Config{}), cmpopts.EquateEmpty()); diff != "" {
+		if diff := cmp.Diff(cfg, again, cmpopts.IgnoreUnexported(Config{}), cmpopts.IgnoreFields(oauth.Endpoints{}, "Issuer"), cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("%s\n(-first +again)\n%s", text, diff)
 		}
 	})
@@ -77,6 +80,21 @@ func pins(list []Pin) (texts []string) {
 		texts = append(texts, fmt.Sprintf("sha256:%x", p))
 	}
 	return texts
+}
+
+func renderOAuth(o OAuth) map[string]any {
+	e := o.Endpoints
+	m := map[string]any{"client_id": o.ClientID, "pkce": e.PKCE}
+	for key, value := range map[string]string{"provider": o.Provider, "client_secret_file": o.SecretFile, "authorize_url": e.Authorize,
+		"token_url": e.Token, "device_url": e.Device, "redirect": e.Redirect, "resource": e.Resource} {
+		if value != "" {
+			m[key] = value
+		}
+	}
+	if e.Other == nil && slices.Equal(e.POP, e.SMTP) {
+		m["scopes"] = append([]string{}, e.POP...)
+	}
+	return m
 }
 
 // render writes every value of a configuration.
@@ -130,6 +148,9 @@ func render(t *testing.T, c *Config) []byte {
 			send["tls_pin"] = pins(a.Send.Pins)
 		}
 		m["send"] = send
+		if a.OAuth != nil {
+			m["oauth"] = a.OAuth.Name
+		}
 		accounts = append(accounts, m)
 	}
 	web := c.Web.Listen
@@ -147,6 +168,11 @@ func render(t *testing.T, c *Config) []byte {
 	if c.TimeZone != "" {
 		head["timezone"] = c.TimeZone
 	}
+	tables := map[string]any{}
+	for _, o := range c.OAuth {
+		tables[o.Name] = renderOAuth(o)
+	}
+	head["oauth"] = tables
 	text, err := toml.Marshal(head)
 	if err != nil {
 		t.Fatal(err)

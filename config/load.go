@@ -153,6 +153,7 @@ func (r *reader) root(t *table) {
 	r.cfg.LAN = r.lan(t.sub("lan"))
 	r.cfg.Web = readWeb(t.sub("web"))
 	r.cfg.Log = readLog(t.sub("log"))
+	r.cfg.OAuth = r.oauthTables(t)
 	var seen accountsSeen
 	for _, sub := range t.subs("account") {
 		a := r.account(sub)
@@ -236,6 +237,7 @@ func (r *reader) account(t *table) Account {
 			return readSize(s, minMessageSize, maxMessageSize, `it can be from "1KB" to "4GB"`)
 		}),
 	}
+	a.OAuth = r.signIn(t, a)
 	a.Paused = boolean(t, "paused", false)
 	r.retention(t, &a)
 	usual := popPort

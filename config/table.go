@@ -161,7 +161,11 @@ func (t *table) unknown() {
 			continue
 		}
 		if isSecretKey(key) {
-			t.report(key, secretMistake)
+			m := secretMistake
+			if t.kind == "oauth" {
+				m = clientSecretMistake
+			}
+			t.report(key, m)
 			continue
 		}
 		t.report(key, &mistake{"this key is not known", t.suggest(key)})
@@ -176,7 +180,7 @@ func (t *table) suggest(key string) string {
 	if near := Nearest(key, schema[t.kind]); near != "" {
 		return "did you mean " + near + "?"
 	}
-	for _, kind := range []string{"imap", "lan", "web", "log", "account", ""} {
+	for _, kind := range []string{"imap", "lan", "web", "log", "account", "oauth", ""} {
 		if kind == t.kind || !slices.Contains(schema[kind], strings.ToLower(key)) {
 			continue
 		}
@@ -185,6 +189,8 @@ func (t *table) suggest(key string) string {
 			return "it belongs at the top of the file, before the first table"
 		case "account":
 			return "it belongs to an account, below a line [[account]]"
+		case "oauth":
+			return "it belongs below a line [oauth.NAME]"
 		}
 		return fmt.Sprintf("it belongs below a line [%s]", kind)
 	}
@@ -232,11 +238,16 @@ var secretMistake = &mistake{
 	`write it into a file that only you can read and set password_file = "FILE", or set password_command = ["COMMAND", "ARGUMENT"], or leave both out and keep it in the keychain of the system`,
 }
 
+var clientSecretMistake = &mistake{secretMistake.text, `write it into a file that only you can read and set client_secret_file = "FILE"`}
+
 // isSecretKey reports whether the value of an unknown key is probably a secret.
 func isSecretKey(key string) bool {
 	key = strings.ToLower(strings.ReplaceAll(key, "-", "_"))
 	if strings.HasPrefix(Nearest(key, schema["account"]), "password_") && key != "password" {
 		return false // a misspelt password_file
+	}
+	if near := Nearest(key, schema["oauth"]); near == "token_url" || near == "client_secret_file" && len(key) > len("client_secret") {
+		return false
 	}
 	return slices.Contains([]string{"pass", "pwd", "pw", "apikey", "api_key"}, key) ||
 		strings.Contains(key, "passw") || strings.Contains(key, "secret") || strings.Contains(key, "token")

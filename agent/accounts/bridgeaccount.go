@@ -28,7 +28,8 @@ func (s *Set) bridgeAccount(c config.Account) (bridge.Account, error) {
 	return bridge.Account{
 		Name:        c.Name,
 		Server:      serverOf(c, tlsConfig, log),
-		Credentials: func(ctx context.Context) (pop3.Credentials, error) { return credentials(ctx, c, SecretOf(c).Read) },
+		Credentials: func(ctx context.Context) (pop3.Credentials, error) { return credentials(ctx, c, s.secretOf(c)) },
+		Renew:       s.renew(c),
 		Configured: func(name string) bool {
 			_, ok := s.users.Config().Account(name)
 			return ok
@@ -85,6 +86,8 @@ func Reach(ctx context.Context, c config.Account) error {
 // keychain may ask a person.
 func SecretEvery(c config.Account) time.Duration {
 	switch {
+	case c.OAuth != nil:
+		return 0 // a new sign-in tells
 	case c.Password.File != "":
 		return 10 * time.Second
 	case c.Auth == config.AuthOAuth2:
@@ -156,6 +159,9 @@ func ClientTLS(c config.Account) (*tls.Config, error) {
 
 func credentials(ctx context.Context, c config.Account, read func(context.Context) (secret.Secret, error)) (pop3.Credentials, error) {
 	s, err := read(ctx)
+	if err != nil && c.OAuth != nil {
+		return pop3.Credentials{}, err // of the network, or a person has to sign in
+	}
 	if err != nil {
 		return pop3.Credentials{}, health.NewPasswordError(err)
 	}
@@ -169,10 +175,31 @@ func credentials(ctx context.Context, c config.Account, read func(context.Contex
 	return cred, nil
 }
 
-// SecretOf says where the password of an account is.
+// secretOf returns what reads the secret of an account.
+func (s *Set) secretOf(c config.Account) func(context.Context) (secret.Secret, error) {
+	if c.OAuth != nil {
+		return func(ctx context.Context) (secret.Secret, error) { return s.tokens.Token(ctx, c) }
+	}
+	return SecretOf(c).Read
+}
+
+// renew returns what brings another token than a refused one, nil for an account that is
+// not signed in.
+func (s *Set) renew(c config.Account) func(context.Context, pop3.Credentials) (pop3.Credentials, error) {
+	if c.OAuth == nil {
+		return nil
+	}
+	return func(ctx context.Context, refused pop3.Credentials) (pop3.Credentials, error) {
+		return credentials(ctx, c, func(ctx context.Context) (secret.Secret, error) {
+			return s.tokens.Renew(ctx, c, secret.Secret(refused.Secret))
+		})
+	}
+}
+
+// SecretOf says where the password of an account is; nowhere, where it is signed in.
 func SecretOf(c config.Account) secret.Source {
 	src := secret.Source{File: c.Password.File, Command: c.Password.Command}
-	if c.Password.InKeychain() {
+	if c.Password.InKeychain() && c.OAuth == nil {
 		src.Keychain = secret.Item{Service: config.KeychainService, Account: c.KeychainItem()}
 	}
 	return src

@@ -17,6 +17,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/popbridge/popbridge/agent/signin"
 	"github.com/popbridge/popbridge/agent/users"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
@@ -25,8 +26,9 @@ import (
 
 // A Set is the accounts of the config in force.
 type Set struct {
-	users *users.Stores
-	log   zerolog.Logger
+	users  *users.Stores
+	tokens *signin.Tokens
+	log    zerolog.Logger
 	// polled is told of each poll that went well; it must return quickly.
 	polled func(account string)
 
@@ -43,8 +45,8 @@ type Set struct {
 
 // New returns the accounts of the config, not served yet. They poll into these stores.
 // polled is told of each poll that went well; it must return quickly.
-func New(u *users.Stores, polled func(account string)) *Set {
-	s := &Set{users: u, polled: polled, log: u.Log.With().Str("component", "agent").Logger(), naming: make(chan struct{}, 1), accounts: map[string]*Account{}}
+func New(u *users.Stores, tokens *signin.Tokens, polled func(account string)) *Set {
+	s := &Set{users: u, tokens: tokens, polled: polled, log: u.Log.With().Str("component", "agent").Logger(), naming: make(chan struct{}, 1), accounts: map[string]*Account{}}
 	for _, c := range u.Config().Accounts {
 		s.accounts[c.Name] = s.newAccount(c)
 	}
@@ -194,10 +196,11 @@ func (s *Set) Resume(reason string, which func(config.Account) bool) {
 	}
 }
 
-// Retry tries the accounts whose last poll failed, as soon as their servers allow.
-func (s *Set) Retry() {
+// Retry tries those of these accounts whose last poll failed, as soon as their servers
+// allow.
+func (s *Set) Retry(which func(config.Account) bool) {
 	for _, ac := range s.All() {
-		if r := ac.current(); r != nil {
+		if r := ac.current(); r != nil && which(ac.Config) {
 			r.Retry()
 		}
 	}

@@ -7,6 +7,7 @@ func editingRoutes(e operations.Editing) []Route {
 		streamed("POST /accounts/discover", e.Discover),
 		plain("POST /accounts/try", e.TryAccount),
 		plain("POST /accounts", e.AddAccount),
+		plain("POST /accounts/client", e.AddClient),
 		plain("POST /accounts/device", e.MakeFirstDevice),
 		plain("POST /accounts/details", e.AccountDetails),
 		plain("POST /accounts/plan", e.PlanAccount),

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/popbridge/popbridge/agent/accounts"
 	"github.com/popbridge/popbridge/agent/control"
 	"github.com/popbridge/popbridge/agent/editing"
 	"github.com/popbridge/popbridge/agent/operations"
@@ -23,7 +24,7 @@ import (
 type newAccount struct {
 	name, address, host, tls, username, user, folder, passwordFile string
 	port                                                           int
-	passwordStdin                                                  bool
+	passwordStdin, oauth                                           bool
 }
 
 func (a *app) newAccountAddCommand() *cobra.Command {
@@ -53,7 +54,10 @@ func (a *app) newAccountAddCommand() *cobra.Command {
 	f.StringVar(&n.user, "user", "", "the `USER` that mail programs log in as to see this mail (default: me)")
 	f.StringVar(&n.folder, "folder", "", "the `FOLDER` that its mail goes to (default: INBOX)")
 	f.BoolVar(&n.passwordStdin, "password-stdin", false, "read the password from standard input")
+	f.BoolVar(&n.oauth, "oauth", false, "sign in at the provider, see account signin; the config has a table [oauth.NAME] for it")
 	f.StringVar(&n.passwordFile, "password-file", "", "the `FILE` that has the password, and stays where it is")
+	c.MarkFlagsMutuallyExclusive("oauth", "password-stdin")
+	c.MarkFlagsMutuallyExclusive("oauth", "password-file")
 	return c
 }
 
@@ -81,6 +85,9 @@ func (n *newAccount) settings(args []string) (list []config.Setting, err error) 
 		if s.value != "" {
 			first = append(first, config.Text(s.key, s.value))
 		}
+	}
+	if n.oauth && !given("auth") {
+		first = append(first, config.Text("auth", "oauth2"))
 	}
 	if n.port != 0 {
 		first = append(first, config.Setting{Key: "port", Value: strconv.Itoa(n.port)})
@@ -138,6 +145,9 @@ func (a *app) accountAdd(ctx context.Context, n newAccount, args []string) error
 	if err != nil {
 		return err
 	}
+	if next.OAuth != nil {
+		return a.accountAddSignIn(ctx, next, settings)
+	}
 	password, err := a.givenPassword(ctx, n, next)
 	if err != nil {
 		return err
@@ -157,6 +167,22 @@ func (a *app) accountAdd(ctx context.Context, n newAccount, args []string) error
 	}
 	a.printf("account %s was added; its password is %s. Its mail goes to folder %s of user %s.\n", next.Name, where, next.Folder, next.User)
 	return a.afterEdit(ctx)
+}
+
+// accountAddSignIn adds an account without a password, and signs it in. Its server is only
+// reached before: there is no token yet.
+func (a *app) accountAddSignIn(ctx context.Context, next config.Account, settings []config.Setting) error {
+	if err := accounts.Reach(ctx, next); err != nil {
+		return fault.Wrap(err, fault.KindOf(err), next.Name, "the account was not added")
+	}
+	if _, err := a.editing().Add(ctx, next, "", settings); err != nil {
+		return err
+	}
+	a.printf("account %s was added. Its mail goes to folder %s of user %s.\n", next.Name, next.Folder, next.User)
+	if err := a.afterEdit(ctx); err != nil {
+		return err
+	}
+	return a.signIn(ctx, next.Name, false, false)
 }
 
 // find looks for the server of the address, and the user name there where that is wanted.

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/popbridge/popbridge/agent/operations"
+	"github.com/popbridge/popbridge/agent/signin"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/supervise"
 )
@@ -97,7 +98,7 @@ func (a *app) awaitSignIn(ctx context.Context, ops operations.Operations, s oper
 		if err != nil {
 			return s, unfinishedSignIn(err, a.command("account signin "+s.Account))
 		}
-		if next.State == "done" || next.State == "failed" {
+		if next.State == signin.Done || next.State == signin.Failed {
 			return next, nil
 		}
 		select {
@@ -150,20 +151,20 @@ func unfinishedSignIn(err error, again string) error {
 
 // signedIn says what came of a sign-in: a failure is one of both servers, too.
 func (a *app) signedIn(s operations.SignIn) error {
-	if s.State == "failed" {
+	if s.State == signin.Failed {
 		return fault.New(fault.Temporary, s.Account+": "+s.Error, s.Hint)
 	}
 	a.printf("account %s is signed in\n", s.Account)
 	var failed failures
 	for _, tried := range []struct {
 		what string
-		operations.SignInTry
+		signin.Try
 	}{{"fetching", s.POP}, {"sending", s.SMTP}} {
 		switch tried.State {
-		case "failed":
+		case signin.Failed:
 			failed.errs = append(failed.errs, fault.New(fault.Temporary, s.Account+", "+tried.what+": "+tried.Text, tried.Hint))
 		default:
-			failed.part = failed.part || tried.State == "ok"
+			failed.part = failed.part || tried.State == signin.OK
 			a.printf("  %-10s %s\n", tried.what, tried.Text)
 		}
 	}

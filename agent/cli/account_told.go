@@ -22,10 +22,14 @@ func (a *app) told(before, after config.Account) (lines []string) {
 		say("New mail goes to folder %s; what is here stays in %s.", after.Folder, before.Folder)
 	}
 	other := before.Username != after.Username || before.Host != after.Host
-	switch keychain := after.Password.InKeychain(); {
-	case keychain && (other || !before.Password.InKeychain()):
+	inKeychain := func(c config.Account) bool { return c.OAuth == nil && c.Password.InKeychain() }
+	if after.OAuth != nil && (other || before.OAuth == nil || before.OAuth.Name != after.OAuth.Name) {
+		say("It has to be signed in: %s", a.command("account signin "+name))
+	}
+	switch keychain := inKeychain(after); {
+	case keychain && (other || !inKeychain(before)):
 		say("Its password is looked for in the keychain as %s; where it is not there yet: %s", after.KeychainItem(), a.command("account password "+name))
-	case !keychain && before.Password.InKeychain():
+	case !keychain && inKeychain(before):
 		say("Its former password stays in the keychain, if it is there, as %s.", before.KeychainItem())
 	}
 	if before.Password.File != "" && before.Password.File != after.Password.File {

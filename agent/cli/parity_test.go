@@ -17,7 +17,7 @@ import (
 // parentheses why no browser may, or need, do it.
 var byPage = map[string]string{
 	"demo":             "(it is for a first try, and shows its own page)",
-	"setup":            "POST /accounts/discover, POST /accounts/try, POST /accounts, POST /accounts/device",
+	"setup":            "POST /accounts/discover, POST /accounts/try, POST /accounts/client, POST /accounts, POST /accounts/device",
 	"check-config":     "GET /settings, PATCH /settings",
 	"open":             "GET /web/sessions, DELETE /web/sessions, (a browser cannot sign itself in)",
 	"device add":       "GET /devices/choices, POST /devices/new, POST /devices/phone",

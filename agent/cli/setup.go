@@ -24,7 +24,8 @@ func (a *app) newSetupCommand() *cobra.Command {
 		Use:   "setup",
 		Short: "Set up a mailbox, step by step",
 		Long: "Asks for a mail address and its password, finds the server, logs in, and writes the\n" +
-			"account into the config. Then it makes the login of a mail program, offers to run\n" +
+			"account into the config. Where the server takes no password, the browser opens for\n" +
+			"you to sign in at the provider. Then it makes the login of a mail program, offers to run\n" +
 			"popbridge in the background, and prints what to enter in the mail program. Nothing\n" +
 			"is deleted on the server. Where there is no terminal: `popbridge account add`.",
 		Example: "  popbridge setup",
@@ -143,9 +144,6 @@ func (a *app) showFound(ctx context.Context, found discover.Found) error {
 	for _, line := range found.Advice.Lines() {
 		a.printf("  %s\n", line)
 	}
-	if found.POP.OAuth2Only() {
-		return fault.New(fault.Config, "this server takes no password, only OAuth2", "popbridge cannot sign in there yet")
-	}
 	for _, text := range found.Confirm() {
 		yes, err := a.yes(ctx, text+"\nGo on? [y/N] ", false)
 		if err == nil && !yes {
@@ -162,6 +160,12 @@ func (a *app) showFound(ctx context.Context, found discover.Found) error {
 func (a *app) addFound(ctx context.Context, found discover.Found) (account config.Account, err error) {
 	if err := a.showFound(ctx, found); err != nil {
 		return account, err
+	}
+	if signs, err := a.signsIn(ctx, found.POP); signs || err != nil {
+		if err != nil {
+			return account, err
+		}
+		return a.addBySignIn(ctx, found)
 	}
 	settings := func(username string) []config.Setting {
 		server := found.POP

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/popbridge/popbridge/agent/operations"
+	"github.com/popbridge/popbridge/agent/signin"
 )
 
 func (f *fakeOps) SignInBegin(_ context.Context, ask operations.BeginSignIn) (operations.SignIn, error) {
@@ -19,7 +20,7 @@ func (f *fakeOps) SignInBegin(_ context.Context, ask operations.BeginSignIn) (op
 func (f *fakeOps) SignInState(_ context.Context, account string) (operations.SignIn, error) {
 	f.asked = "state " + account
 	return operations.SignIn{Account: account, State: "done", Expires: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
-		POP: operations.SignInTry{State: "ok"}, SMTP: operations.SignInTry{State: "failed", Text: "t", Hint: "h"}}, f.err
+		POP: signin.Try{State: "ok"}, SMTP: signin.Try{State: "failed", Text: "t", Hint: "h"}}, f.err
 }
 
 func (f *fakeOps) SignInPaste(_ context.Context, ask operations.PasteSignIn) (operations.SignIn, error) {

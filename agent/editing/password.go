@@ -96,6 +96,8 @@ func storeInKeychain(ctx context.Context, account config.Account, password secre
 func (f File) Replaceable(account config.Account) error {
 	path := account.Password.File
 	switch {
+	case account.OAuth != nil:
+		return fault.New(fault.Conflict, "account "+account.Name+" has no password: it is signed in", "sign it in: popbridge account signin "+account.Name)
 	case account.Password.InKeychain():
 		return nil
 	case path == "":

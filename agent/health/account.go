@@ -14,7 +14,9 @@ import (
 // that cannot be fetched. A nil err and no problems give no condition.
 func Account(name string, err error, problems int) []Condition {
 	var list []Condition
-	if err != nil {
+	if c, ok := signInNeeded(name, "", err, ""); ok {
+		list = append(list, c)
+	} else if err != nil {
 		code, severity := accountCode(err)
 		list = append(list, Condition{Code: code, Severity: severity,
 			Text: fmt.Sprintf("account %s: %v", name, err), Hint: fault.Hint(err)})

@@ -29,6 +29,9 @@ func Sending(name, user string, err error, hint string) []Condition {
 	if err == nil {
 		return nil
 	}
+	if c, ok := signInNeeded(name, user, err, hint); ok {
+		return []Condition{c}
+	}
 	if hint == "" {
 		hint = fault.Hint(err)
 	}

@@ -19,6 +19,8 @@ type Editing interface {
 	// AddAccount stores the password of an account and writes it into the config, without
 	// trying it.
 	AddAccount(ctx context.Context, ask NewAccount) (AddedAccount, error)
+	// AddClient writes what popbridge is registered as with a provider of tokens.
+	AddClient(ctx context.Context, ask NewClient) (MadeClient, error)
 	// MakeFirstDevice makes the login of a mail program for a user who has none.
 	MakeFirstDevice(ctx context.Context, ask DeviceOf) (FirstDevice, error)
 	// AccountDetails is an account as the config has it.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/popbridge/popbridge/agent/accounts"
 	"github.com/popbridge/popbridge/agent/sending"
+	"github.com/popbridge/popbridge/agent/signin"
 	"github.com/popbridge/popbridge/agent/state"
 	"github.com/popbridge/popbridge/agent/users"
 	"github.com/popbridge/popbridge/bridge"
@@ -58,6 +59,7 @@ type Local struct {
 	users    *users.Stores
 	accounts *accounts.Set
 	sending  *sending.Set
+	signIns  *signin.Sessions
 	clients  Clients
 	network  Network
 	pages    Pages
@@ -73,8 +75,8 @@ type Local struct {
 
 // New returns the operations of an agent. running is false where nothing is served and
 // the data folder was opened for one command; reload takes up the config file as it is.
-func New(u *users.Stores, a *accounts.Set, s *sending.Set, c Clients, n Network, p Pages, running func() bool, reload func()) *Local {
-	l := &Local{users: u, accounts: a, sending: s, clients: c, network: n, pages: p, running: running, reload: reload,
+func New(u *users.Stores, a *accounts.Set, s *sending.Set, signIns *signin.Sessions, c Clients, n Network, p Pages, running func() bool, reload func()) *Local {
+	l := &Local{users: u, accounts: a, sending: s, signIns: signIns, clients: c, network: n, pages: p, running: running, reload: reload,
 		history: state.NewHistory(filepath.Join(u.DataDir, HistoryFile))}
 	a.BeforeServe = l.beginHistory
 	return l

@@ -19,7 +19,7 @@ var kinds = map[string]string{"name": "account", "host": "host", "username": "us
 // shown are the keys whose values are in a report.
 var shown = []string{"version", "keep_expunged", "timezone", "notices", "listen", "tls", "enabled", "level", "format", "port", "auth", "tls_minimum",
 	"poll_every", "keep_on_server", "quota", "confirm_deletes", "shadow", "paused", "delete_on_server", "delete_grace", "max_message_size",
-	"name", "host", "username", "user", "folder"}
+	"name", "host", "username", "user", "folder", "provider", "pkce"}
 
 var (
 	quoted    = regexp.MustCompile(`"[^"]*"`)
@@ -59,7 +59,9 @@ func (r *reporter) config(entries []config.Entry, err error) []byte {
 			value = r.names.text(fmt.Sprint(e.Value))
 		}
 		path := e.Path
-		if !known(path) {
+		if strings.HasPrefix(path, "oauth.") && config.OAuthKey(key) {
+			path = "oauth.NAME." + key
+		} else if !known(path) {
 			path = "(a key that is not known)"
 		}
 		fmt.Fprintf(&b, "%4d  %s = %s\n", e.Line, path, value)

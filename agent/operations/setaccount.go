@@ -41,7 +41,9 @@ func details(c config.Account) AccountDetails {
 	if c.DeleteExpunged {
 		d.Settings["delete_on_server"] = "when expunged"
 	}
-	if len(c.Password.Command) > 0 {
+	if c.OAuth != nil {
+		d.Password = "signin"
+	} else if len(c.Password.Command) > 0 {
 		d.Password = "command"
 	} else if c.Password.InKeychain() {
 		d.Password = "keychain"

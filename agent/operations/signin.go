@@ -1,9 +1,13 @@
 package operations
 
 import (
+	"cmp"
 	"context"
-	"time"
 
+	"github.com/popbridge/popbridge/agent/sending"
+	"github.com/popbridge/popbridge/agent/signin"
+	"github.com/popbridge/popbridge/bridge"
+	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
@@ -22,6 +26,9 @@ type SigningIn interface {
 	SignInCancel(ctx context.Context, ask AccountName) (struct{}, error)
 }
 
+// SignIn is how far a sign-in has come.
+type SignIn = signin.SignIn
+
 // BeginSignIn asks to sign an account in.
 type BeginSignIn struct {
 	Account string `json:"account"`
@@ -34,45 +41,98 @@ type PasteSignIn struct {
 	Text    string `json:"text"`
 }
 
-// SignIn is how far a sign-in has come. It has no token.
-type SignIn struct {
-	Account  string    `json:"account"`
-	Method   string    `json:"method"`    // browser or device
-	URL      string    `json:"url"`       // to be opened in a browser
-	UserCode string    `json:"user_code"` // to be entered there; "" with method browser
-	Expires  time.Time `json:"expires"`   // of the waiting
-	// State is waiting (for the person), trying (signed in, the servers are tried), done,
-	// or failed. Done says that the token is stored: what the servers said is in POP and SMTP.
-	State string    `json:"state"`
-	POP   SignInTry `json:"pop"`
-	SMTP  SignInTry `json:"smtp"`
-	Error string    `json:"error"` // why it failed
-	Hint  string    `json:"hint"`
+func (l *Local) SignInBegin(ctx context.Context, ask BeginSignIn) (SignIn, error) {
+	c, err := l.signed(ask.Account)
+	if err != nil {
+		return SignIn{}, err
+	}
+	return l.signIns.Begin(ctx, c, ask.Device, l)
 }
 
-// SignInTry is what a login with a new token came to.
-type SignInTry struct {
-	State string `json:"state"` // "": not yet; ok, failed, or none: the account does not log in there with it
-	Text  string `json:"text"`
-	Hint  string `json:"hint"`
+func (l *Local) SignInState(_ context.Context, account string) (SignIn, error) {
+	c, err := l.signed(account)
+	if err != nil {
+		return SignIn{}, err
+	}
+	return l.signIns.State(c.Name)
 }
 
-// SignInBegin implements SigningIn.
-func (l *Local) SignInBegin(context.Context, BeginSignIn) (SignIn, error) {
-	return SignIn{}, noSignIn
+func (l *Local) SignInPaste(_ context.Context, ask PasteSignIn) (SignIn, error) {
+	c, err := l.signed(ask.Account)
+	if err != nil {
+		return SignIn{}, err
+	}
+	return l.signIns.Paste(c.Name, ask.Text)
 }
 
-// SignInState implements SigningIn.
-func (l *Local) SignInState(context.Context, string) (SignIn, error) { return SignIn{}, noSignIn }
-
-// SignInPaste implements SigningIn.
-func (l *Local) SignInPaste(context.Context, PasteSignIn) (SignIn, error) {
-	return SignIn{}, noSignIn
+func (l *Local) SignInCancel(_ context.Context, ask AccountName) (struct{}, error) {
+	c, err := l.signed(ask.Account)
+	if err != nil {
+		return struct{}{}, err
+	}
+	return struct{}{}, l.signIns.Cancel(c.Name)
 }
 
-// SignInCancel implements SigningIn.
-func (l *Local) SignInCancel(context.Context, AccountName) (struct{}, error) {
-	return struct{}{}, noSignIn
+// signed is an account that can be signed in.
+func (l *Local) signed(name string) (config.Account, error) {
+	chosen, err := l.accounts.Choose([]string{name})
+	if err != nil {
+		return config.Account{}, err
+	}
+	c := chosen[0].Config
+	if c.OAuth == nil {
+		return c, fault.New(fault.Config, "account "+c.Name+" does not sign in: it has a password, or the token of another program",
+			"to sign it in, write a table [oauth.NAME] (docs/oauth.md), and then: "+l.users.Command("account set "+c.Name+" auth=oauth2 password_file= password_command="))
+	}
+	return c, nil
 }
 
-var noSignIn = fault.New(fault.NotFound, "no account can be signed in yet", `auth = "oauth2" with password_command takes the token of another program`)
+// TryPOP implements signin.Servers.
+func (l *Local) TryPOP(ctx context.Context, c config.Account) signin.Try {
+	chosen, err := l.accounts.Choose([]string{c.Name})
+	var p bridge.Probe
+	if err == nil {
+		err = withRunner(ctx, chosen[0], func(r *bridge.Runner) (err error) {
+			p, err = r.Probe(ctx)
+			return err
+		})
+	}
+	return tried(c, err, "the server has "+fault.Count(p.Messages, "message"))
+}
+
+// TrySMTP implements signin.Servers.
+func (l *Local) TrySMTP(ctx context.Context, c config.Account) signin.Try {
+	way, known := sending.WayOf(c)
+	switch {
+	case !known:
+		return signin.Try{State: signin.None, Text: "the outgoing server is not known"}
+	case !way.Password.InKeychain():
+		return signin.Try{State: signin.None, Text: "the outgoing server has a password of its own"}
+	}
+	return tried(c, l.sending.Try(ctx, c), "the outgoing server takes mail")
+}
+
+func tried(c config.Account, err error, went string) signin.Try {
+	if err == nil {
+		return signin.Try{State: signin.OK, Text: went}
+	}
+	hint := fault.Hint(err)
+	if fault.Is(err, fault.Auth) {
+		hint = "if another account than " + c.Username + " was chosen in the browser, sign in once more and choose that one; otherwise " +
+			cmp.Or(hint, "look in the settings of the provider whether mail programs may log in there")
+	}
+	return signin.Try{State: signin.Failed, Text: err.Error(), Hint: hint}
+}
+
+// SignedIn implements signin.Servers: all that waited for it goes on.
+func (l *Local) SignedIn(c config.Account) {
+	same := func(o config.Account) bool {
+		return o.OAuth != nil && o.OAuth.Name == c.OAuth.Name && o.Username == c.Username
+	}
+	l.accounts.Retry(same)
+	for _, o := range l.users.Config().Accounts {
+		if same(o) {
+			l.sending.Wake(o.Name)
+		}
+	}
+}

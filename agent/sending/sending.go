@@ -17,6 +17,7 @@ import (
 
 	"github.com/popbridge/popbridge/agent/accounts"
 	"github.com/popbridge/popbridge/agent/health"
+	"github.com/popbridge/popbridge/agent/signin"
 	"github.com/popbridge/popbridge/agent/users"
 	"github.com/popbridge/popbridge/bridge/outbox"
 	"github.com/popbridge/popbridge/bridge/smtp"
@@ -24,7 +25,6 @@ import (
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
-	"github.com/popbridge/popbridge/internal/sasl"
 	"github.com/popbridge/popbridge/internal/supervise"
 )
 
@@ -33,7 +33,8 @@ const noticeOnce = 24 * time.Hour
 
 // A Set is the senders of the accounts of the config in force.
 type Set struct {
-	users *users.Stores
+	users  *users.Stores
+	tokens *signin.Tokens
 
 	changing sync.Mutex // held by Take
 
@@ -43,7 +44,9 @@ type Set struct {
 }
 
 // New returns the senders of the accounts of the config, not served yet.
-func New(u *users.Stores) *Set { return &Set{users: u, senders: map[string]*sender{}} }
+func New(u *users.Stores, tokens *signin.Tokens) *Set {
+	return &Set{users: u, tokens: tokens, senders: map[string]*sender{}}
+}
 
 // Serve sends until the group ends.
 func (s *Set) Serve(group *supervise.Group) {
@@ -221,26 +224,13 @@ func (o *sender) make(ctx context.Context) (*outbox.Runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	tlsConfig, err := accounts.ClientTLS(o.account)
+	server, err := o.set.server(o.account, o.way)
 	if err != nil {
 		return nil, err
 	}
-	secretOf := accounts.SecretOf(o.account)
-	if !o.way.Password.InKeychain() {
-		secretOf.File, secretOf.Command = o.way.Password.File, o.way.Password.Command
-	}
-	log := o.set.users.Log.With().Str("component", "smtp").Str("account", o.account.Name).Logger()
+	credentials, renew := o.set.credentials(o.account, o.way)
 	r := outbox.NewRunner(outbox.Account{
-		Name:   o.account.Name,
-		Server: smtp.Config{Host: o.way.Host, Port: o.way.Port, Security: securityOf(o.way.TLS), TLS: tlsConfig, Pins: accounts.Pins(o.way.Pins), Trace: log},
-		Credentials: func(ctx context.Context) (sasl.Credentials, error) {
-			secret, err := secretOf.Read(ctx)
-			if err != nil {
-				return sasl.Credentials{}, health.NewPasswordError(err)
-			}
-			return sasl.Credentials{Username: o.way.Username, Secret: string(secret), Token: o.account.Auth == config.AuthOAuth2}, nil
-		},
-		SecretEvery: accounts.SecretEvery(o.account),
+		Name: o.account.Name, Server: server, Credentials: credentials, Renew: renew, SecretEvery: accounts.SecretEvery(o.account),
 	}, store, outbox.Options{Log: o.set.users.Log, Changed: o.report, Report: o.deliver(store), Delayed: o.deliver(store)})
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -276,17 +266,6 @@ func (o *sender) report(s outbox.Status) {
 		list = append(list, health.SentRefused(o.account.Name, o.account.User, s.Rejected, outboxCommand))
 	}
 	o.set.users.Health.Report(o.source(), list...)
-}
-
-func securityOf(s config.Security) smtp.Security {
-	switch s {
-	case config.StartTLS:
-		return smtp.StartTLS
-	case config.None:
-		return smtp.Plain
-	default:
-		return smtp.Implicit
-	}
 }
 
 // Next is when mail of the account is tried next, and what keeps it from leaving, "" for

@@ -42,7 +42,7 @@ func newSet(t *testing.T, text string) *Set {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return New(users.New(users.Options{Config: func() *config.Config { return cfg }}))
+	return New(users.New(users.Options{Config: func() *config.Config { return cfg }}), nil)
 }
 
 // The address of the sender decides by which account mail leaves; that of nobody here, or

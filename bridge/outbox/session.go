@@ -50,6 +50,17 @@ func (r *Runner) open(ctx context.Context) (plan.Trouble, error) {
 	if err != nil {
 		return plan.Offline, err
 	}
+	trouble, err := r.login(ctx, credentials)
+	if renew := r.account.Renew; renew != nil && fault.Is(err, fault.Auth) { // a provider may end a token early
+		if fresh, renewErr := renew(ctx, credentials); renewErr == nil {
+			trouble, err = r.login(ctx, fresh)
+		}
+	}
+	return trouble, err
+}
+
+// login opens a session that is logged in.
+func (r *Runner) login(ctx context.Context, credentials sasl.Credentials) (plan.Trouble, error) {
 	r.tried, r.checked = digest(credentials), r.o.Now()
 	session, err := r.dial(ctx)
 	if err != nil {

@@ -78,7 +78,7 @@ var pure = map[string][]string{
 }
 
 // layers are the packages of agent: each imports only those before it.
-var layers = []string{"agent/health", "agent/lan", "agent/state", "agent/datadir", "agent/users", "agent/accounts", "agent/sending", "agent/editing", "agent/operations", "agent/api", "agent/control", "agent/web", "agent", "agent/cli"}
+var layers = []string{"agent/health", "agent/lan", "agent/state", "agent/datadir", "agent/users", "agent/signin", "agent/accounts", "agent/sending", "agent/editing", "agent/operations", "agent/api", "agent/control", "agent/web", "agent", "agent/cli"}
 
 // testSupport is the code that only tests import.
 var testSupport = []string{"internal/testkit", "agent/agenttest", "bridge/smtp/smtptest", "internal/oauth/oauthtest", "test"}

@@ -60,7 +60,7 @@ export function signin(el, account, o = {}) {
 
   const live = (/** @type {string} */ text) => [h("p", { class: "outcome" }, h("progress", { "aria-label": text })), h("p", { class: "dim" }, text)];
 
-  /** How the login at a server went. @param {string} kind @param {import("./types").SignInTry} r */
+  /** How the login at a server went. @param {string} kind @param {import("./types").Try} r */
   const tried = (kind, r) => r.state === "" || r.state === "none" ? null
     : h("li", {}, icon(r.state === "ok" ? "ok" : "error"), " ", t("oauth." + kind + (r.state === "ok" ? ".ok" : ".failed")),
       r.text && h("p", { lang: "en" }, r.text), r.hint && h("p", { class: "dim", lang: "en" }, r.hint));

@@ -285,6 +285,11 @@ export interface LastBackup {
   hint: string;
 }
 
+export interface MadeClient {
+  wrong: Wrong[];
+  name: string;
+}
+
 export interface MadeDevice {
   user: string;
   name: string;
@@ -319,6 +324,13 @@ export interface NewAccount {
   password: string;
   keep: string;
   oauth: boolean;
+}
+
+export interface NewClient {
+  provider: string;
+  client_id: string;
+  client_secret: string;
+  tenant: string;
 }
 
 export interface NewDevice {
@@ -528,17 +540,12 @@ export interface SignIn {
   method: string;
   url: string;
   user_code: string;
+  paste: boolean;
   expires: string;
   state: string;
-  pop: SignInTry;
-  smtp: SignInTry;
+  pop: Try;
+  smtp: Try;
   error: string;
-  hint: string;
-}
-
-export interface SignInTry {
-  state: string;
-  text: string;
   hint: string;
 }
 
@@ -600,6 +607,12 @@ export interface Tried {
   refused: boolean;
   error: string;
   kind?: string;
+  hint: string;
+}
+
+export interface Try {
+  state: string;
+  text: string;
   hint: string;
 }
 

@@ -1,0 +1,95 @@
+package sending
+
+import (
+	"context"
+
+	"github.com/popbridge/popbridge/agent/accounts"
+	"github.com/popbridge/popbridge/agent/health"
+	"github.com/popbridge/popbridge/bridge/smtp"
+	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/sasl"
+	"github.com/popbridge/popbridge/internal/secret"
+)
+
+// server is the outgoing server of an account.
+func (s *Set) server(c config.Account, way config.Send) (smtp.Config, error) {
+	tlsConfig, err := accounts.ClientTLS(c)
+	log := s.users.Log.With().Str("component", "smtp").Str("account", c.Name).Logger()
+	return smtp.Config{Host: way.Host, Port: way.Port, Security: securityOf(way.TLS), TLS: tlsConfig, Pins: accounts.Pins(way.Pins), Trace: log}, err
+}
+
+func securityOf(s config.Security) smtp.Security {
+	switch s {
+	case config.StartTLS:
+		return smtp.StartTLS
+	case config.None:
+		return smtp.Plain
+	default:
+		return smtp.Implicit
+	}
+}
+
+// credentialsOf brings what a server takes.
+type credentialsOf func(context.Context) (sasl.Credentials, error)
+
+// credentials returns what brings the credentials for the outgoing server, and of an
+// account that is signed in others than those that it refused.
+func (s *Set) credentials(c config.Account, way config.Send) (credentialsOf, func(context.Context, sasl.Credentials) (sasl.Credentials, error)) {
+	made := func(token secret.Secret, err error) (sasl.Credentials, error) {
+		return sasl.Credentials{Username: way.Username, Secret: string(token), Token: c.Auth == config.AuthOAuth2}, err
+	}
+	if !signs(c, way) {
+		source := accounts.SecretOf(c)
+		if !way.Password.InKeychain() {
+			source.File, source.Command = way.Password.File, way.Password.Command
+		}
+		return func(ctx context.Context) (sasl.Credentials, error) {
+			password, err := source.Read(ctx)
+			if err != nil {
+				return sasl.Credentials{}, health.NewPasswordError(err)
+			}
+			cred, err := made(password, nil)
+			cred.Token = cred.Token && c.OAuth == nil
+			return cred, err
+		}, nil
+	}
+	return func(ctx context.Context) (sasl.Credentials, error) { return made(s.tokens.Token(ctx, c)) },
+		func(ctx context.Context, refused sasl.Credentials) (sasl.Credentials, error) {
+			return made(s.tokens.Renew(ctx, c, secret.Secret(refused.Secret)))
+		}
+}
+
+// signs reports whether the outgoing server is sent the token of an account that is signed
+// in, and not a password of its own.
+func signs(c config.Account, way config.Send) bool {
+	return c.OAuth != nil && way.Password.InKeychain()
+}
+
+// Try logs in at the outgoing server of an account, with the token that it was signed in
+// for, and sends nothing.
+func (s *Set) Try(ctx context.Context, c config.Account) error {
+	way, ok := WayOf(c)
+	if !ok || !signs(c, way) {
+		return fault.New(fault.Config, "account "+c.Name+" sends nothing with a token", "")
+	}
+	server, err := s.server(c, way)
+	if err != nil {
+		return err
+	}
+	credentials, _ := s.credentials(c, way)
+	cred, err := credentials(ctx)
+	if err != nil {
+		return err
+	}
+	client, err := smtp.Dial(ctx, server)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	if err := client.Login(ctx, cred); err != nil {
+		return err
+	}
+	_ = client.Quit(ctx) // it has answered, and that is all
+	return nil
+}

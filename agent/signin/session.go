@@ -1,0 +1,219 @@
+package signin
+
+import (
+	"context"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/oauth"
+)
+
+// SignIn is how far a sign-in has come. It has no token. Its JSON keys are fixed.
+type SignIn struct {
+	Account  string    `json:"account"`
+	Method   string    `json:"method"`    // browser or device
+	URL      string    `json:"url"`       // to be opened in a browser
+	UserCode string    `json:"user_code"` // to be entered there; "" with method browser
+	Paste    bool      `json:"paste"`     // the address that the browser ends at has to be pasted: it does not lead here
+	Expires  time.Time `json:"expires"`   // of the waiting
+	// State is waiting (for the person), trying (signed in, the servers are tried), done,
+	// or failed. Done says that the token is stored: what the servers said is in POP and SMTP.
+	State string `json:"state"`
+	POP   Try    `json:"pop"`
+	SMTP  Try    `json:"smtp"`
+	Error string `json:"error"` // why it failed
+	Hint  string `json:"hint"`
+}
+
+// Try is what a login with a new token came to.
+type Try struct {
+	State string `json:"state"` // "": not yet; ok, failed, or none: the account does not log in there with it
+	Text  string `json:"text"`
+	Hint  string `json:"hint"`
+}
+
+// The states of a SignIn and of a Try.
+const (
+	Waiting = "waiting"
+	Trying  = "trying"
+	Done    = "done"
+	Failed  = "failed"
+	OK      = "ok"
+	None    = "none"
+)
+
+// Sessions are the sign-ins that persons do, at most one for an account.
+type Sessions struct {
+	tokens *Tokens
+	life   context.Context
+	end    context.CancelFunc
+	wg     sync.WaitGroup
+
+	mu        sync.Mutex
+	byAccount map[string]*session
+	consent   map[string]bool // identities whose last sign-in came without a refresh token
+}
+
+type session struct {
+	config config.Account
+	login  *oauth.Login // nil with a device code
+	cancel context.CancelFunc
+	status SignIn // guarded by Sessions.mu
+}
+
+// NewSessions returns none yet. Close them.
+func NewSessions(t *Tokens) *Sessions {
+	life, end := context.WithCancel(context.Background())
+	return &Sessions{tokens: t, life: life, end: end, byAccount: map[string]*session{}, consent: map[string]bool{}}
+}
+
+// Close ends them all, and waits for that.
+func (s *Sessions) Close() {
+	s.end()
+	s.wg.Wait()
+}
+
+// Servers are tried with a new token.
+type Servers interface {
+	// TryPOP and TrySMTP log in at the servers of an account.
+	TryPOP(ctx context.Context, c config.Account) Try
+	TrySMTP(ctx context.Context, c config.Account) Try
+	// SignedIn is told of an account after that.
+	SignedIn(c config.Account)
+}
+
+// Begin begins to sign an account in, in place of a sign-in that is under way for it.
+func (s *Sessions) Begin(ctx context.Context, c config.Account, device bool, servers Servers) (SignIn, error) {
+	client, err := s.tokens.client(ctx, c)
+	if err != nil {
+		return SignIn{}, err
+	}
+	s.askConsent(ctx, c, client)
+	one := &session{config: c, status: SignIn{Account: c.Name, Method: "browser", State: Waiting}}
+	var wait func(context.Context) (oauth.Token, error)
+	if device {
+		d, err := client.BeginDevice(ctx)
+		if err != nil {
+			return SignIn{}, err
+		}
+		one.status.Method, one.status.URL, one.status.UserCode, one.status.Expires = "device", d.URL, d.UserCode, d.Expires
+		wait = d.Wait
+	} else {
+		l, err := client.Begin(s.life, c.Username)
+		if err != nil {
+			return SignIn{}, err
+		}
+		one.login, one.status.URL, one.status.Expires, one.status.Paste = l, l.URL(), l.Ends(), l.PasteOnly()
+		wait = l.Wait
+	}
+	life, cancel := context.WithCancel(s.life)
+	one.cancel = cancel
+	s.mu.Lock()
+	if old := s.byAccount[c.Name]; old != nil {
+		old.cancel()
+	}
+	s.byAccount[c.Name] = one
+	status := one.status
+	s.mu.Unlock()
+	s.wg.Go(func() {
+		defer cancel()
+		s.run(life, one, wait, servers)
+	})
+	return status, nil
+}
+
+// askConsent has Google give a refresh token once more: after the first sign-in there is
+// one only for who agrees anew.
+func (s *Sessions) askConsent(ctx context.Context, c config.Account, client *oauth.Client) {
+	s.mu.Lock()
+	again := s.consent[key(c)]
+	s.mu.Unlock()
+	if client.Authorizing.Get("access_type") == "offline" && (again || s.tokens.Known(ctx, c)) {
+		asked := maps.Clone(client.Authorizing)
+		asked.Set("prompt", "consent")
+		client.Authorizing = asked
+	}
+}
+
+// run waits for the person, keeps the token, and tries the servers with it.
+func (s *Sessions) run(ctx context.Context, one *session, wait func(context.Context) (oauth.Token, error), servers Servers) {
+	c := one.config
+	token, err := wait(ctx)
+	if err == nil && token.Refresh == "" {
+		s.mu.Lock()
+		s.consent[key(c)] = true
+		s.mu.Unlock()
+		err = fault.New(fault.Protocol, "the provider gave no refresh token, so that the sign-in would end within the hour",
+			"sign in once more, and agree when you are asked; scopes without offline access give none")
+	}
+	if err == nil {
+		s.update(one, func(st *SignIn) { st.State = Trying })
+		err = s.tokens.Keep(context.WithoutCancel(ctx), c, token)
+	}
+	if err != nil {
+		s.update(one, func(st *SignIn) { st.State, st.Error, st.Hint = Failed, err.Error(), fault.Hint(err) })
+		return
+	}
+	var pop, smtp Try
+	var both sync.WaitGroup
+	both.Go(func() { pop = servers.TryPOP(ctx, c) })
+	both.Go(func() { smtp = servers.TrySMTP(ctx, c) })
+	both.Wait()
+	servers.SignedIn(c)
+	s.update(one, func(st *SignIn) { st.State, st.POP, st.SMTP = Done, pop, smtp })
+}
+
+func (s *Sessions) update(one *session, change func(*SignIn)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change(&one.status)
+}
+
+// find returns the sign-in of an account, under way or over.
+func (s *Sessions) find(account string) (*session, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if one := s.byAccount[account]; one != nil {
+		return one, nil
+	}
+	return nil, fault.New(fault.NotFound, "no sign-in of account "+account+" is under way", "begin one: "+s.tokens.command("account signin "+account))
+}
+
+// State says how far the sign-in of an account has come, also after its end.
+func (s *Sessions) State(account string) (SignIn, error) {
+	one, err := s.find(account)
+	if err != nil {
+		return SignIn{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return one.status, nil
+}
+
+// Paste takes the address that the browser ended at, or the code in it.
+func (s *Sessions) Paste(account, text string) (SignIn, error) {
+	one, err := s.find(account)
+	if err != nil {
+		return SignIn{}, err
+	}
+	if one.login == nil {
+		return SignIn{}, fault.New(fault.Config, "this sign-in takes no address", "enter the code at the address that is shown with it")
+	}
+	if err := one.login.Paste(text); err != nil {
+		return SignIn{}, err
+	}
+	return s.State(account)
+}
+
+// Cancel ends the sign-in of an account.
+func (s *Sessions) Cancel(account string) error {
+	one, err := s.find(account)
+	if err != nil {
+		return err
+	}
+	one.cancel()
+	return nil
+}
