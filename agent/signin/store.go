@@ -82,12 +82,13 @@ func save(path string, r *record) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return fault.Wrap(err, fault.Temporary, "the folder for tokens cannot be made", "look at the permissions of the data folder")
+	dir := filepath.Dir(path)
+	err = os.MkdirAll(dir, 0o700)
+	if err == nil {
+		err = atomicfile.SyncDir(filepath.Dir(dir))
 	}
-	if err := atomicfile.SyncDir(filepath.Dir(filepath.Dir(path))); err != nil {
-		return err
+	if err == nil {
+		err = atomicfile.Write(path, 0o600, append(data, '\n'))
 	}
-	return fault.Wrap(atomicfile.Write(path, 0o600, append(data, '\n')), fault.Temporary, "the new sign-in cannot be written down, so it is not used yet",
-		"look at the free space and the permissions of "+filepath.Dir(path))
+	return fault.Wrap(err, fault.Temporary, "the new sign-in cannot be written down, so it is not used yet", "look at the free space and the permissions of "+dir)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -238,7 +239,10 @@ func (t *Tokens) refused(c config.Account, r *record) error {
 // needed is that a person has to sign in.
 func (t *Tokens) needed(c config.Account, why, hint string) error {
 	again := "sign in: " + t.command("account signin "+c.Name)
-	if hint != "" {
+	switch first, rest, ok := strings.Cut(hint, "sign in again (popbridge account signin)"); {
+	case ok:
+		again = first + again + rest
+	case hint != "":
 		again = hint + "; then " + again
 	}
 	return health.NewSignInNeeded(fault.New(fault.Auth, why, again), fmt.Sprintf("%s of [oauth.%s]", c.Username, c.OAuth.Name))

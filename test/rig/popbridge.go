@@ -32,6 +32,7 @@ type Popbridge struct {
 	Web     string // where the web page is served; empty: nowhere
 	SMTP    int    // where mail programs send; 0: nowhere
 	Delay   string // smtp.send_delay
+	OAuth   string // tables [oauth.NAME], as text
 
 	cmd  *exec.Cmd
 	done chan struct{}
@@ -45,6 +46,7 @@ type Account struct {
 	TLS          string
 	Username     string
 	Password     string // goes into a password file
+	OAuth        string // it is signed in by this table, and has no password
 	CAFile       string
 	PollEvery    string
 	KeepOnServer string
@@ -98,13 +100,18 @@ func (p *Popbridge) Configure(accounts ...Account) error {
 		smtp = fmt.Sprintf("[%q]\nsend_delay = %q", Addr(p.SMTP), cmp.Or(p.Delay, "0s"))
 	}
 	fmt.Fprintf(&b, "\n[smtp]\nlisten = %s\n", smtp)
+	b.WriteString("\n" + p.OAuth)
 	for _, a := range accounts {
-		file := filepath.Join(p.Dir, "password-"+a.Name)
-		if err := os.WriteFile(file, []byte(a.Password+"\n"), 0o600); err != nil {
-			return err
+		fmt.Fprintf(&b, "\n[[account]]\nname = %q\nhost = %q\nport = %d\nusername = %q\nuser = %q\n", a.Name, a.Host, a.Port, a.Username, a.User)
+		if a.OAuth != "" {
+			fmt.Fprintf(&b, "auth = \"oauth2\"\noauth = %q\n", a.OAuth)
+		} else {
+			file := filepath.Join(p.Dir, "password-"+a.Name)
+			if err := os.WriteFile(file, []byte(a.Password+"\n"), 0o600); err != nil {
+				return err
+			}
+			fmt.Fprintf(&b, "password_file = %q\n", file)
 		}
-		fmt.Fprintf(&b, "\n[[account]]\nname = %q\nhost = %q\nport = %d\nusername = %q\npassword_file = %q\nuser = %q\n",
-			a.Name, a.Host, a.Port, a.Username, file, a.User)
 		for _, kv := range [][2]string{
 			{"tls", a.TLS}, {"ca_file", a.CAFile}, {"poll_every", a.PollEvery},
 			{"keep_on_server", a.KeepOnServer}, {"quota", a.Quota}, {"delete_on_server", a.DeleteOnServer},
@@ -129,7 +136,7 @@ type Output struct {
 
 // Run runs one command with --config and waits for it.
 func (p *Popbridge) Run(ctx context.Context, stdin string, args ...string) (Output, error) {
-	cmd := p.command(ctx, args...)
+	cmd := p.Command(ctx, args...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
 	err := cmd.Run()
@@ -153,7 +160,7 @@ func (p *Popbridge) AddDevice(ctx context.Context, user, name, password string) 
 // Launch starts `run` and does not wait for it.
 func (p *Popbridge) Launch(ctx context.Context) error {
 	p.log = &logBuffer{}
-	p.cmd = p.command(ctx, "run")
+	p.cmd = p.Command(ctx, "run")
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	p.done = make(chan struct{})
 	if err := p.cmd.Start(); err != nil {
@@ -272,7 +279,8 @@ func (p *Popbridge) Status(ctx context.Context) (Status, error) {
 	return s, nil
 }
 
-func (p *Popbridge) command(ctx context.Context, args ...string) *exec.Cmd {
+// Command is one command of the program with --config, not started yet.
+func (p *Popbridge) Command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, p.Binary, append(args, "--config", p.ConfigFile())...)
 	// A home of its own, so that nothing of the person who runs the tests is
 	// read or changed.

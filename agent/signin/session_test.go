@@ -1,0 +1,229 @@
+package signin
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/oauth/oauthtest"
+)
+
+// servers are mail servers that take any token of the provider.
+type servers struct {
+	b        *bench
+	mu       sync.Mutex
+	signedIn []string
+	smtp     chan struct{} // is waited for; nil: not
+}
+
+func (s *servers) TryPOP(ctx context.Context, c config.Account) Try {
+	token, err := s.b.Token(ctx, c)
+	if err != nil {
+		return Try{State: Failed, Text: err.Error(), Hint: fault.Hint(err)}
+	}
+	user, ok := s.b.provider.Valid(string(token))
+	if !ok || user != c.Username {
+		return Try{State: Failed, Text: "refused"}
+	}
+	return Try{State: OK, Text: "took it"}
+}
+
+func (s *servers) TrySMTP(context.Context, config.Account) Try {
+	if s.smtp != nil {
+		<-s.smtp
+	}
+	return Try{State: None, Text: "no way out"}
+}
+
+func (s *servers) SignedIn(c config.Account) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.signedIn = append(s.signedIn, c.Name)
+}
+
+// ended waits for the end of a sign-in.
+func ended(t *testing.T, s *Sessions) SignIn {
+	t.Helper()
+	s.wg.Wait()
+	status, err := s.State("work")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return status
+}
+
+func newSessions(t *testing.T) (*bench, *Sessions, *servers) {
+	b := newBench(t)
+	s := NewSessions(b.Tokens)
+	t.Cleanup(s.Close)
+	return b, s, &servers{b: b}
+}
+
+func begin(t *testing.T, b *bench, s *Sessions, on *servers, device bool) SignIn {
+	t.Helper()
+	status, err := s.Begin(t.Context(), b.account, device, on)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status.State != Waiting || status.URL == "" {
+		t.Fatalf("%+v", status)
+	}
+	return status
+}
+
+func TestSignInInTheBrowser(t *testing.T) {
+	b, s, on := newSessions(t)
+	on.smtp = make(chan struct{})
+	if _, err := s.State("work"); !fault.Is(err, fault.NotFound) || !strings.Contains(fault.Hint(err), "account signin work") {
+		t.Errorf("before it has begun: %v, %s", err, fault.Hint(err))
+	}
+	began := begin(t, b, s, on, false)
+	if began.Method != "browser" || began.UserCode != "" || began.Paste || time.Until(began.Expires) < 9*time.Minute {
+		t.Errorf("%+v", began)
+	}
+	if err := b.provider.Browse(began.URL, b.account.Username); err != nil {
+		t.Fatal(err)
+	}
+	on.smtp <- struct{}{} // it is tried
+	if now, err := s.State("work"); err != nil || now.State != Trying && now.State != Done {
+		t.Errorf("while it is tried: %+v, %v", now, err)
+	}
+	got := ended(t, s)
+	if got.State != Done || got.POP != (Try{State: OK, Text: "took it"}) || got.SMTP.State != None || got.Error != "" || len(on.signedIn) != 1 {
+		t.Errorf("%+v, told of %v", got, on.signedIn)
+	}
+	b.valid(t)
+}
+
+func TestSignInAsAnother(t *testing.T) {
+	b, s, on := newSessions(t)
+	if err := b.provider.Browse(begin(t, b, s, on, false).URL, "bob@example.org"); err != nil {
+		t.Fatal(err)
+	}
+	if got := ended(t, s); got.State != Done || got.POP.State != Failed {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestSignInOnAnotherDevice(t *testing.T) {
+	b, s, on := newSessions(t)
+	began := begin(t, b, s, on, true)
+	if began.Method != "device" || began.UserCode == "" || !strings.HasSuffix(began.URL, "/device") {
+		t.Errorf("%+v", began)
+	}
+	if _, err := s.Paste("work", "code"); !fault.Is(err, fault.Config) {
+		t.Errorf("something was pasted: %v", err)
+	}
+	if err := b.provider.EnterCode(began.UserCode, b.account.Username); err != nil {
+		t.Fatal(err)
+	}
+	if got := ended(t, s); got.State != Done || got.POP.State != OK {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestSignInByPaste(t *testing.T) {
+	b, s, on := newSessions(t)
+	final, err := b.provider.Authorize(begin(t, b, s, on, false).URL, b.account.Username)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Paste("work", "https://example.org/?code=x&state=y"); !fault.Is(err, fault.Config) {
+		t.Errorf("another address was taken: %v", err)
+	}
+	if _, err := s.Paste("work", final); err != nil {
+		t.Fatal(err)
+	}
+	if got := ended(t, s); got.State != Done {
+		t.Errorf("%+v", got)
+	}
+}
+
+// What ends without a token says why, and the sign-in that there was is kept.
+func TestSignInsThatFail(t *testing.T) {
+	b, s, on := newSessions(t)
+	b.signIn(t)
+	if err := b.provider.Browse(begin(t, b, s, on, false).URL, ""); err != nil {
+		t.Fatal(err)
+	}
+	if got := ended(t, s); got.State != Failed || got.Error == "" || got.Hint == "" {
+		t.Errorf("denied: %+v", got)
+	}
+	begin(t, b, s, on, false)
+	if err := s.Cancel("work"); err != nil {
+		t.Fatal(err)
+	}
+	if got := ended(t, s); got.State != Failed || got.Error == "" {
+		t.Errorf("cancelled: %+v", got)
+	}
+	first := begin(t, b, s, on, false)
+	second := begin(t, b, s, on, false)
+	if err := b.provider.Browse(second.URL, b.account.Username); err != nil {
+		t.Fatal(err)
+	}
+	if got := ended(t, s); got.State != Done {
+		t.Errorf("the second: %+v", got)
+	}
+	if err := b.provider.Browse(first.URL, b.account.Username); err == nil {
+		t.Error("the first is still listening")
+	}
+	b.valid(t)
+	begin(t, b, s, on, false)
+	s.Close()
+	if got := ended(t, s); got.State != Failed {
+		t.Errorf("the agent ended: %+v", got)
+	}
+	b.valid(t)
+}
+
+// Google gives a refresh token once, and again only to who agrees anew.
+func TestASecondSignInAsksForConsent(t *testing.T) {
+	b, s, on := newSessions(t)
+	google := *b.account.OAuth
+	google.Endpoints.Authorizing = url.Values{"access_type": {"offline"}}
+	b.account.OAuth = &google
+	prompt := func(status SignIn) string {
+		u, err := url.Parse(status.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return u.Query().Get("prompt")
+	}
+	b.provider.Change(func(v *oauthtest.Behaviour) { v.NoRefresh = true })
+	one := begin(t, b, s, on, false)
+	if p := prompt(one); p != "" {
+		t.Errorf("the first asks for %q", p)
+	}
+	if err := b.provider.Browse(one.URL, b.account.Username); err != nil {
+		t.Fatal(err)
+	}
+	if got := ended(t, s); got.State != Failed || !strings.Contains(got.Error, "no refresh token") {
+		t.Errorf("%+v", got)
+	}
+	b.provider.Change(func(v *oauthtest.Behaviour) { v.NoRefresh = false })
+	for range 2 { // because there was none, and because there is one
+		status := begin(t, b, s, on, false)
+		if prompt(status) != "consent" {
+			t.Errorf("another asks for %q", prompt(status))
+		}
+		if err := b.provider.Browse(status.URL, b.account.Username); err != nil {
+			t.Fatal(err)
+		}
+		if got := ended(t, s); got.State != Done {
+			t.Errorf("%+v", got)
+		}
+		s.mu.Lock()
+		clear(s.consent)
+		s.mu.Unlock()
+	}
+	if google.Endpoints.Authorizing.Has("prompt") {
+		t.Error("the config was changed")
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
