@@ -1,8 +1,6 @@
 package test
 
 import (
-	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,90 +11,20 @@ import (
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 
-	"github.com/popbridge/popbridge/internal/oauth/oauthtest"
 	"github.com/popbridge/popbridge/internal/testkit"
 	"github.com/popbridge/popbridge/test/rig"
 )
 
-// tokenProvider is a provider that takes the tokens of its authorisation server: a Dovecot
-// for POP3, a Postfix for SMTP. Ann has a mailbox there, and so has Bob.
-type tokenProvider struct {
-	*oauthtest.Server
-	dovecot *rig.Dovecot
-	postfix *rig.Postfix
-	ca      *testkit.TLS
-}
-
-func newTokenProvider(t *testing.T) *tokenProvider {
+// signingPage is the page of an agent whose one account, of Ann, is not signed in.
+func signingPage(t *testing.T) (s *signing, b *tab, origin string) {
 	t.Helper()
-	rig.Need(t, "dovecot", "postfix")
-	rig.NeedRoot(t)
-	p := &tokenProvider{Server: oauthtest.New(t), ca: testkit.CA(t)}
-	dir, err := os.MkdirTemp("", "oauth2-") // Dovecot's own users must reach it
-	must(t, err)
-	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
-	must(t, os.Chmod(dir, 0o755))
-	file := filepath.Join(dir, "dovecot-oauth2.conf")
-	must(t, os.WriteFile(file, []byte("introspection_mode = post\nintrospection_url = "+p.IntrospectURL()+
-		"\nusername_attribute = username\nactive_attribute = active\nactive_value = true\n"), 0o644))
-	p.dovecot, err = rig.StartDovecot(context.WithoutCancel(t.Context()), p.ca.CertFile, p.ca.KeyFile, rig.PostfixAuth,
-		"auth_mechanisms = xoauth2 oauthbearer", "passdb {\n  driver = oauth2\n  args = "+file+"\n}")
-	must(t, err)
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("dovecot: %s", tail(p.dovecot.Log()))
-		}
-		must(t, p.dovecot.Stop())
-	})
-	p.postfix, err = rig.StartPostfix(context.WithoutCancel(t.Context()), p.dovecot, []string{"ann", "bob"})
-	must(t, err)
-	t.Cleanup(func() { must(t, p.postfix.Stop()) })
-	return p
-}
-
-// agent is a popbridge with a web page and Ann's account, which is not signed in.
-func (p *tokenProvider) agent(t *testing.T) *rig.Popbridge {
-	t.Helper()
-	a, err := rig.NewPopbridge(binary, t.TempDir())
-	must(t, err)
-	must(t, a.ServeWeb())
-	must(t, a.ServeSMTP())
-	must(t, a.Configure())
-	config, err := os.ReadFile(a.ConfigFile())
-	must(t, err)
-	config = fmt.Appendf(config, `
-[oauth.test]
-client_id     = %q
-authorize_url = %q
-token_url     = %q
-device_url    = %q
-scopes        = [%q, %q]
-
-[[account]]
-name      = "ann"
-host      = "127.0.0.1"
-port      = %d
-ca_file   = %q
-username  = "ann"
-user      = %q
-address   = "ann@example.org"
-auth      = "oauth2"
-oauth     = "test"
-[account.send]
-host = "127.0.0.1"
-port = %d
-tls  = "implicit"
-`, oauthtest.ClientID, p.Endpoints().Authorize, p.Endpoints().Token, p.Endpoints().Device, oauthtest.ScopePOP, oauthtest.ScopeSMTP,
-		p.dovecot.POP3S, p.ca.CAFile, localUser, p.postfix.SMTPS)
-	must(t, os.WriteFile(a.ConfigFile(), config, 0o600))
-	start(t, a)
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("popbridge: %s", tail(a.Log()))
-		}
-		must(t, a.Stop())
-	})
-	return a
+	rig.Need(t, "chromium")
+	s = newSigning(t)
+	must(t, s.ServeWeb())
+	must(t, s.Configure(s.account("ann")))
+	start(t, s.Popbridge)
+	b, origin = webPage(t, s.Popbridge)
+	return s, b, origin
 }
 
 // opened is the tab that a link has opened, by how its address begins.
@@ -127,15 +55,15 @@ func (b *tab) front() {
 }
 
 // decide signs in at the page of the provider, which the link of our page opens.
-func (p *tokenProvider) decide(b *tab, user, button string) {
+func (s *signing) decide(b *tab, user, button string) {
 	b.t.Helper()
 	b.click("Open the page of the provider")
-	there := b.opened(p.URL)
+	there := b.opened(s.provider.URL)
 	there.until("the page of the provider", `document.getElementById("user")`)
 	eval[bool](there, `document.getElementById("user").select(); return true`)
 	there.press(user)
 	there.click(button)
-	there.until("the browser is led back", `location.hostname === "127.0.0.1" && location.origin !== args[0]`, p.URL)
+	there.until("the browser is led back", `location.hostname === "127.0.0.1" && location.origin !== args[0]`, s.provider.URL)
 	if own := eval[bool](there, `return window.opener !== null || document.referrer.includes("#")`); own {
 		b.t.Error("the page of the provider can reach ours")
 	}
@@ -145,12 +73,9 @@ func (p *tokenProvider) decide(b *tab, user, button string) {
 // A person signs in at the page of the provider: denies, takes the wrong account, is
 // interrupted by a restart, and then mail comes and goes.
 func TestWebSignIn(t *testing.T) {
-	rig.Need(t, "chromium")
 	t.Parallel()
-	p := newTokenProvider(t)
-	must(t, p.dovecot.Put("ann", testkit.Message(0), testkit.Message(1)))
-	a := p.agent(t)
-	b, origin := webPage(t, a)
+	s, b, origin := signingPage(t)
+	must(t, s.dovecot.Put("ann", testkit.Message(0), testkit.Message(1)))
 	b.may = []string{"ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE", "404", "422"} // of the restart, and of what is refused
 	b.shows("has to be signed in at its provider")
 	b.shot("signin-wanted")
@@ -163,13 +88,13 @@ func TestWebSignIn(t *testing.T) {
 	b.shot("signin-waiting")
 	b.accessible("a sign-in under way")
 	narrow(b)
-	p.decide(b, "ann", "Deny")
+	s.decide(b, "ann", "Deny")
 	b.shows("Signing in did not work.")
 	b.shot("signin-denied")
 	narrow(b)
 
 	b.click("Sign in again")
-	p.decide(b, "bob", "Allow")
+	s.decide(b, "bob", "Allow")
 	b.shows("You are signed in, but not all of it works.")
 	b.shows("Mail cannot be fetched")
 	b.shot("signin-wrong-account")
@@ -178,16 +103,16 @@ func TestWebSignIn(t *testing.T) {
 
 	b.click("Sign in again")
 	b.shows("Waiting for you to sign in")
-	stop(t, a)
+	stop(t, s.Popbridge)
 	b.shows("popbridge has not answered since")
-	start(t, a)
+	start(t, s.Popbridge)
 	b.shows("popbridge was started anew meanwhile")
 	b.click("Sign in again")
 	b.click("Cancel")
 	b.gone("Waiting for you to sign in")
 
 	b.click("Sign in again")
-	p.decide(b, "ann", "Allow")
+	s.decide(b, "ann", "Allow")
 	b.shows("You are signed in.")
 	b.shows("Mail can be fetched")
 	b.shows("Mail can be sent")
@@ -200,17 +125,17 @@ func TestWebSignIn(t *testing.T) {
 	b.shows("The account is up to date")
 	b.gone("has to be signed in")
 	b.until("two messages", `document.querySelector(".card .facts").innerText.includes("2")`)
-	p.elsewhere(b)
+	s.elsewhere(b)
 	b.quiet(origin)
-	secretsStay(t, a, p)
+	s.keepsSecrets(t)
 }
 
-// secretsStay looks for tokens where they do not belong.
-func secretsStay(t *testing.T, a *rig.Popbridge, p *tokenProvider) {
+// keepsSecrets looks for what a sign-in is made of in the log.
+func (s *signing) keepsSecrets(t *testing.T) {
 	t.Helper()
-	for _, form := range p.Requests() {
+	for _, form := range s.provider.Requests() {
 		for _, key := range []string{"code", "refresh_token", "code_verifier"} {
-			if s := form.Get(key); s != "" && strings.Contains(a.Log(), s) {
+			if secret := form.Get(key); secret != "" && strings.Contains(s.Log(), secret) {
 				t.Errorf("the log has a %s", key)
 			}
 		}
@@ -219,7 +144,7 @@ func secretsStay(t *testing.T, a *rig.Popbridge, p *tokenProvider) {
 
 // elsewhere signs in where the browser cannot reach popbridge: a code is entered, or the
 // address that the browser ends at is pasted.
-func (p *tokenProvider) elsewhere(b *tab) {
+func (s *signing) elsewhere(b *tab) {
 	t := b.t
 	t.Helper()
 	b.open(strings.SplitN(eval[string](b, `return location.href`), "#", 2)[0] + "#/account/ann/password")
@@ -229,7 +154,7 @@ func (p *tokenProvider) elsewhere(b *tab) {
 	b.accessible("a code")
 	narrow(b)
 	code := b.value("Code")
-	must(t, p.EnterCode(code, "ann"))
+	must(t, s.provider.EnterCode(code, "ann"))
 	b.shows("You are signed in.")
 	b.shows("Mail can be sent")
 
@@ -242,7 +167,7 @@ func (p *tokenProvider) elsewhere(b *tab) {
 	b.until("it is refused", `document.querySelector("main .failed")`)
 	b.shot("signin-paste")
 	narrow(b)
-	final, err := p.Authorize(eval[string](b, `return document.querySelector("main a.primary").href`), "ann")
+	final, err := s.provider.Authorize(eval[string](b, `return document.querySelector("main a.primary").href`), "ann")
 	must(t, err)
 	b.enter("Address of that page", final)
 	b.click("Use this address")
@@ -295,6 +220,8 @@ func TestWebAddBySignIn(t *testing.T) {
 	b.click("Sign in later")
 	b.shows("ann@gmail.com is set up")
 	b.shows("Mail is fetched as soon as you are signed in.")
+	b.shows("popbridge sends, too: server 127.0.0.1, port ")
+	b.shot("add-signin-later")
 	b.click("See the mail come in")
 	b.shows("ann@gmail.com has to be signed in")
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -100,7 +101,7 @@ func (a *app) finishSetup(ctx context.Context, account config.Account, found dis
 	if err != nil {
 		return errors.Join(serviceErr, err)
 	}
-	a.printf("\n%s", a.enterText(cfg.IMAP, account.User, password, found))
+	a.printf("\n%s", a.enterText(ctx, cfg, account, password, found))
 	if !running {
 		a.printf("\nMail comes as soon as it runs: %s\n", a.command("run"))
 	}
@@ -275,11 +276,15 @@ func ignore(err, known error) error {
 	return err
 }
 
-// enterText is what to enter in a mail program, with the password that was made.
-func (a *app) enterText(imap config.IMAP, user, password string, found discover.Found) string {
-	host, port := operations.ProgramsAddress(imap.Listen)
-	m := clientfiles.Mailbox{User: user, Host: host, Port: port, TLS: operations.IMAPSecurity(imap),
+// enterText is what to enter in a mail program, with the password that was made. The
+// provider of an account that is signed in takes no password from it: popbridge sends.
+func (a *app) enterText(ctx context.Context, cfg *config.Config, account config.Account, password string, found discover.Found) string {
+	host, port := operations.ProgramsAddress(cfg.IMAP.Listen)
+	m := clientfiles.Mailbox{User: account.User, Host: host, Port: port, TLS: operations.IMAPSecurity(cfg.IMAP),
 		Identities: []clientfiles.Identity{{Address: found.Address.String(), SMTP: found.SMTP}}}
+	if account.OAuth != nil {
+		m.Identities = slices.DeleteFunc(operations.Identities(ctx, cfg, account.User, cfg.SMTP.Listen), func(i clientfiles.Identity) bool { return !strings.EqualFold(i.Address, found.Address.String()) })
+	}
 	if password == "" {
 		password = "that of the login you have; `" + a.command("device add NAME") + "` makes another one"
 	} else {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/popbridge/popbridge/agent/editing"
@@ -65,11 +66,14 @@ func (a *app) addBySignIn(ctx context.Context, found discover.Found) (account co
 	if err := a.afterEdit(ctx); err != nil {
 		return account, err
 	}
-	if err = a.signIn(ctx, account.Name, false, false); err != nil && ctx.Err() == nil {
-		a.printf("%s\nThe account is set up, and waits for you to sign in: %s\n", sentences(err), a.command("account signin "+account.Name))
-		err = nil
+	if err = a.signIn(ctx, account.Name, false, false); err == nil || ctx.Err() != nil {
+		return account, err
 	}
-	return account, err
+	a.printf("%s\n", sentences(err))
+	if _, signedIn := errors.AsType[*failures](err); !signedIn { // else one of its servers has refused
+		a.printf("The account is set up, and waits for you to sign in: %s\n", a.command("account signin "+account.Name))
+	}
+	return account, nil
 }
 
 // askClient asks for the client id by which the provider knows popbridge, and for its

@@ -256,6 +256,16 @@ function keep(el) {
     }, back("server")));
 }
 
+/** By which server a mail program sends whose provider takes no password. @param {string} device */
+function sending(device) {
+  const el = h("p", {}, h("progress", { "aria-label": t("add.outgoing") }));
+  ask("POST", "/devices/client", { user: draft.added?.user, device, at_once: false }).then((/** @type {import("./types").ClientSetup} */ c) => {
+    const own = c.outgoing.find(o => o.username === c.user);
+    replace(el, own ? t("add.outgoing.here", { host: own.host, port: String(own.port), security: own.security }) : t("add.outgoing.not"));
+  }).catch(e => replace(el, failed(e)));
+  return el;
+}
+
 /** @type {import("./main").Page} */
 function done(el) {
   const { added, device, smtp, address } = draft;
@@ -270,7 +280,7 @@ function done(el) {
     el.append(h("h2", {}, t("add.device")), h("p", {}, t("add.device.text")),
       h("div", { class: "box" }, h("h3", {}, t("add.incoming")), values(device.server, device.password, t("add.incoming.kind")),
         h("p", {}, h("strong", {}, t("add.once"))),
-        h("h3", {}, t("add.outgoing")), smtp ? [values(smtp, "", t("add.outgoing.kind")), h("p", { class: "dim" }, t("add.outgoing.password"))] : h("p", {}, t("add.outgoing.unknown", { address }))));
+        h("h3", {}, t("add.outgoing")), added?.password === "signin" ? sending(device.name) : smtp ? [values(smtp, "", t("add.outgoing.kind")), h("p", { class: "dim" }, t("add.outgoing.password"))] : h("p", {}, t("add.outgoing.unknown", { address }))));
   } else if (device) el.append(h("p", {}, t("add.device.there")));
   el.append(h("div", { class: "buttons" }, h("a", { class: "button primary", href: "#/" }, t("add.home")), h("a", { class: "button", href: "#/devices" }, t("add.devices"))));
   const seen = device?.password ? shownOnce() : () => {};

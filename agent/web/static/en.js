@@ -255,6 +255,8 @@ export default {
   "add.incoming.kind": "incoming",
   "add.outgoing": "Outgoing mail (SMTP)",
   "add.outgoing.kind": "outgoing",
+  "add.outgoing.here": "popbridge sends, too: server {host}, port {port}, {security}, with the user name and the password above.",
+  "add.outgoing.not": "popbridge does not send for this account: its outgoing server is not known, or sending is switched off.",
   "add.outgoing.password": "The password for outgoing mail is that of the mailbox at your provider.",
   "add.outgoing.unknown": "Ask your provider for its SMTP server for {address}. The password is that of the mailbox there.",
   "add.once": "The password is shown this once only.",
