@@ -76,6 +76,12 @@ func setupSignsIn(t *testing.T, ca *testkit.TLS) {
 		t.Errorf("the config is %v\n%s", err, text)
 	}
 
+	add := exec.CommandContext(t.Context(), binary, "account", "add", "--address", "ann@outlook.com", "--password-stdin", "--config", filepath.Join(t.TempDir(), "config.toml"))
+	add.Env = environment
+	if out, err := add.CombinedOutput(); err == nil || !strings.Contains(string(out), "this server takes no password, only OAuth2") || !strings.Contains(string(out), "--oauth signs in") {
+		t.Errorf("account add: %v: %s", err, out)
+	}
+
 	// With an authorisation server that answers, to the end.
 	config = filepath.Join(t.TempDir(), "config.toml")
 	if err := os.WriteFile(config, fmt.Appendf(nil, "version = 1\n[oauth.microsoft]\nclient_id = %q\nauthorize_url = %q\ntoken_url = %q\nredirect = \"http://127.0.0.1\"\n",

@@ -180,6 +180,7 @@ func TestWebAddBySignIn(t *testing.T) {
 	rig.Need(t, "chromium")
 	t.Parallel()
 	a, b, origin := newcomer(t)
+	b.may = append(b.may, "422") // the answer where no sign-in is under way
 	b.click("Add an account")
 	b.enter("Your mail address", "ann@outlook.com")
 	b.click("Find the server")
@@ -247,5 +248,20 @@ func TestWebAddBySignIn(t *testing.T) {
 	b.click("Sign in with the browser instead")
 	b.shows("popbridge has a client id for this provider, called google")
 	b.shot("add-client-there")
+	// An account with a password changes to signing in.
+	text, err = os.ReadFile(a.ConfigFile())
+	must(t, err)
+	must(t, os.WriteFile(filepath.Join(a.Dir, "old.password"), []byte("x\n"), 0o600))
+	must(t, os.WriteFile(a.ConfigFile(), append(text, "[[account]]\nname = \"old\"\nhost = \"pop.gmail.com\"\nusername = \"carol@gmail.com\"\npassword_file = \"old.password\"\npaused = true\n"...), 0o600))
+	b.open(origin + "/#/account/old/password")
+	b.click("Sign in with the browser instead")
+	b.shows("the password is not used any more")
+	b.shot("account-client")
+	b.accessible("an account that changes to signing in")
+	narrow(b)
+	b.click("Change to signing in")
+	b.shows("You sign in on the page of your provider.")
+	b.click("Sign in again")
+	b.shows("Waiting for you to sign in")
 	b.quiet(origin)
 }

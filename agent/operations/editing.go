@@ -33,6 +33,8 @@ type Editing interface {
 	// SetLogin changes the password of an account, and where it is sent. Both are tried at
 	// the server first; what that refuses is not stored.
 	SetLogin(ctx context.Context, ask SetLogin) (Tried, error)
+	// UseSignIn has an account signed in, whose password was stored; that stays where it is.
+	UseSignIn(ctx context.Context, ask AccountName) (AccountDetails, error)
 	// RemoveAccount takes an account out of the config. Its mail stays, here and there.
 	RemoveAccount(ctx context.Context, ask AccountName) (AccountDetails, error)
 	// ConfirmSeen is Confirm of the deletions that a person has seen, and of no others.
@@ -153,7 +155,11 @@ type AccountDetails struct {
 	Server   MailServer        `json:"server"`
 	Settings map[string]string `json:"settings"` // the SettableKeys, as SetAccount takes them
 	Password string            `json:"password"` // where it is: keychain, file or command; signin: it has none, SignInBegin signs it in
-	Advice   Advice            `json:"advice"`
+	// By which it can be signed in, as in Discovered; both "" where its server is not known
+	// to take tokens, or its password is what a command prints.
+	OAuth         string `json:"oauth"`
+	TokenProvider string `json:"token_provider"`
+	Advice        Advice `json:"advice"`
 }
 
 // SetAccount asks to change keys of an account.

@@ -48,6 +48,33 @@ func (l *Local) AddClient(ctx context.Context, ask NewClient) (answer MadeClient
 	return answer, nil
 }
 
+func (l *Local) UseSignIn(ctx context.Context, ask AccountName) (answer AccountDetails, err error) {
+	if err := l.edit(func(f editing.File) error {
+		cfg, err := f.Writable()
+		if err != nil {
+			return err
+		}
+		c, _, err := f.Account(ask.Account)
+		if err != nil {
+			return err
+		}
+		if len(c.Password.Command) > 0 {
+			return fault.New(fault.Denied, "the password of account "+c.Name+" is what a command prints", "that is changed in the config")
+		}
+		name, err := clientFor(cfg, MailServer{Host: c.Host, Port: c.Port, TLS: string(c.TLS)})
+		if err != nil {
+			return err
+		}
+		_, c, err = f.Change(c.Name, []config.Setting{config.Text("auth", string(config.AuthOAuth2)), config.Text("oauth", name), {Key: "password_file"}})
+		answer = details(c)
+		return err
+	}); err != nil {
+		return answer, err
+	}
+	l.takeUp(ctx)
+	return answer, nil
+}
+
 func wrongClient(ask NewClient) []Wrong {
 	list := []Wrong{}
 	if ask.ClientID == "" {

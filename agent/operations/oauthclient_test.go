@@ -101,6 +101,20 @@ func TestTokensGoToTheirProviderOnly(t *testing.T) {
 	if got := r.Text(); strings.Count(got, `auth     = "oauth2"`) != 2 || strings.Contains(got, "evil") {
 		t.Errorf("config\n%s", got)
 	}
+	if err := os.WriteFile(r.Path(), []byte(r.Text()+"[[account]]\nname = \"evil\"\nhost = \"pop.evil.example\"\nusername = \"ann\"\npassword_file = \"x\"\n"+
+		"[[account]]\nname = \"old\"\nhost = \"pop.googlemail.com\"\nusername = \"ann\"\npassword_file = \"x\" # of 2020\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Ops().UseSignIn(t.Context(), operations.AccountName{Account: "evil"}); !fault.Is(err, fault.Denied) {
+		t.Errorf("an account with a password elsewhere: %v", err)
+	}
+	d, err := r.Ops().AccountDetails(t.Context(), operations.AccountName{Account: "old"})
+	if err != nil || d.OAuth != "google" || d.TokenProvider != "google" || d.Password != "file" {
+		t.Errorf("%+v, %v", d, err)
+	}
+	if d, err = r.Ops().UseSignIn(t.Context(), operations.AccountName{Account: "old"}); err != nil || d.Password != "signin" || !strings.Contains(r.Text(), "# password_file = \"x\" # of 2020") {
+		t.Errorf("%+v, %v\n%s", d, err, r.Text())
+	}
 	to := operations.MailServer{Host: "pop.evil.example", Port: 995, TLS: "implicit", Username: "ann"}
 	tried, err := r.Ops().SetLogin(t.Context(), operations.SetLogin{Account: "own", Server: to, Password: "x"})
 	if err == nil {

@@ -1,11 +1,11 @@
 // A new account, step by step. Each step has its own address; what was typed is kept as
 // long as the page is open, and nowhere else.
-import { add as put, h, replace } from "./dom.js";
+import { h, replace } from "./dom.js";
 import { t, size, language } from "./text.js";
 import { ask, work } from "./api.js";
 import { copied, failed, field, icon, say, shownOnce } from "./parts.js";
-import { advice, form, isPort, mayConnect, outside, right, rules, ruleText, securities, security, tried } from "./form.js";
-import { signin } from "./signin.js";
+import { advice, form, isPort, mayConnect, right, rules, ruleText, securities, security, tried } from "./form.js";
+import { clientForm, signin } from "./signin.js";
 
 /** @typedef {import("./types").MailServer} MailServer */
 /** @typedef {{address: string, byHand: boolean, found: import("./types").Discovered | null, server: MailServer | null, smtp: MailServer | null,
@@ -132,29 +132,11 @@ function found(el, f) {
   }
 }
 
-/** The client id by which popbridge asks the provider; there is one, or it is entered. @param {HTMLElement} el */
+/** @param {HTMLElement} el */
 async function client(el) {
   head(el, 2, "add.client");
-  const f = /** @type {import("./types").Discovered} */ (draft.found), provider = f.token_provider;
-  const id = field(t("add.client.id"), { "data-first": true }, t("add.client.id.help"));
-  const secret = field(t("add.client.secret"), { type: "password", autocomplete: "off" }, t("add.client.secret.help"));
-  const tenant = field(t("add.client.tenant"), {}, t("add.client.tenant.help"));
-  const microsoft = provider.startsWith("microsoft");
-  const guide = f.oauth ? "" : (await ask("GET", "/about")).docs.replace("/tree/", "/blob/") + "/oauth.md";
-  put(el, [h("p", {}, t("add.for", { address: draft.address })),
-    f.oauth ? h("p", {}, t("add.client.there", { name: f.oauth }))
-      : [h("p", {}, t("add.client.text")), h("p", {}, t(microsoft ? "add.client.microsoft" : provider === "google" ? "add.client.google" : "add.client.other")),
-        h("p", {}, t("add.client.guide"), " ", outside(guide, "oauth.md")), microsoft ? null : h("p", {}, t("add.client.password"))],
-    form([f.oauth ? null : [id.box, microsoft ? tenant.box : secret.box], h("p", { class: "dim" }, t("add.client.keep"))], t("add.client.add"), async () => {
-      if (!f.oauth) {
-        const fields = { client_id: id, client_secret: secret, tenant };
-        const made = await ask("POST", "/accounts/client", { provider, client_id: id.input.value.trim(), client_secret: secret.input.value.trim(), tenant: tenant.input.value.trim() });
-        if (!right(fields, made.wrong)) return;
-        f.oauth = made.name;
-        secret.input.value = "";
-      }
-      await addIt({ oauth: true }, {}, "signin");
-    }, back("server"))]);
+  el.append(h("p", {}, t("add.for", { address: draft.address })));
+  await clientForm(el, /** @type {import("./types").Discovered} */ (draft.found), "add.client.keep", "add.client.add", () => addIt({ oauth: true }, {}, "signin"), back("server"));
 }
 
 /** Writes the account, makes the first login of a mail program, and goes on. @param {any} more @param {Record<string, import("./form.js").Field>} fields @param {string} step */

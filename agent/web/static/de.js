@@ -360,6 +360,8 @@ export default {
   "account.remove.do": "Konto entfernen",
   "account.remove.title": "{account} entfernen?",
   "account.removed": "Das Konto wurde entfernt. Seine Mail ist noch da.",
+  "account.client.keep": "Von da an melden Sie sich im Browser an; das Passwort wird nicht mehr verwendet. Die Mail, die hier ist, bleibt.",
+  "account.client.use": "Auf Anmelden umstellen",
   "account.command": "Das Passwort dieses Kontos gibt ein Befehl aus, den die Einstellungsdatei nennt. Es wird dort geändert.",
   "account.login": "Für {username} bei {server}.",
   "account.login.more": "Benutzername und Server",

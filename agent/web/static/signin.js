@@ -1,10 +1,10 @@
 // Signing in at the provider of an account: its page is opened beside this one, and what
 // comes of it is shown as it goes on.
-import { h, replace } from "./dom.js";
+import { add, h, replace } from "./dom.js";
 import { t, when } from "./text.js";
 import { ask, Away, Fault } from "./api.js";
 import { action, copied, failed, field, icon, say } from "./parts.js";
-import { form, outside } from "./form.js";
+import { form, outside, right } from "./form.js";
 
 /** @typedef {import("./types").SignIn} SignIn */
 
@@ -109,4 +109,33 @@ export function signin(el, account, o = {}) {
   if (o.start) begin(false)().catch(e => idle(failed(e)));
   else look();
   return () => { over = true; clearTimeout(timer); };
+}
+
+/**
+ * Goes on with the client id by which popbridge asks a provider: there is one, or it is entered.
+ * @param {HTMLElement} el
+ * @param {{oauth: string, token_provider: string}} f
+ * @param {string} what will happen
+ * @param {string} yes
+ * @param {() => Promise<void>} go
+ * @param {HTMLElement} back
+ */
+export async function clientForm(el, f, what, yes, go, back) {
+  const provider = f.token_provider, microsoft = provider.startsWith("microsoft");
+  const id = field(t("add.client.id"), { "data-first": true }, t("add.client.id.help"));
+  const secret = field(t("add.client.secret"), { type: "password", autocomplete: "off" }, t("add.client.secret.help"));
+  const tenant = field(t("add.client.tenant"), {}, t("add.client.tenant.help"));
+  const guide = f.oauth ? "" : (await ask("GET", "/about")).docs.replace("/tree/", "/blob/") + "/oauth.md";
+  add(el, [f.oauth ? h("p", {}, t("add.client.there", { name: f.oauth }))
+    : [h("p", {}, t("add.client.text")), h("p", {}, t(microsoft ? "add.client.microsoft" : provider === "google" ? "add.client.google" : "add.client.other")),
+      h("p", {}, t("add.client.guide"), " ", outside(guide, "oauth.md")), !microsoft && h("p", {}, t("add.client.password"))],
+  form([!f.oauth && [id.box, microsoft ? tenant.box : secret.box], h("p", { class: "dim" }, t(what))], t(yes), async () => {
+    if (!f.oauth) {
+      const made = await ask("POST", "/accounts/client", { provider, client_id: id.input.value.trim(), client_secret: secret.input.value.trim(), tenant: tenant.input.value.trim() });
+      if (!right({ client_id: id, client_secret: secret, tenant }, made.wrong)) return;
+      f.oauth = made.name;
+      secret.input.value = "";
+    }
+    await go();
+  }, back)]);
 }

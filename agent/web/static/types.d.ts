@@ -41,6 +41,8 @@ export interface AccountDetails {
   server: MailServer;
   settings: Record<string, string>;
   password: string;
+  oauth: string;
+  token_provider: string;
   advice: Advice;
 }
 
