@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/popbridge/popbridge/agent/operations"
+	"github.com/popbridge/popbridge/agent/signin"
 	"github.com/popbridge/popbridge/agent/state"
 	"github.com/popbridge/popbridge/agent/users"
 	"github.com/popbridge/popbridge/agent/web"
@@ -112,14 +113,15 @@ const lockName = "agent.lock"
 
 // What popbridge makes: in the data folder, and in the folder of a user.
 var (
-	rootNames = []string{"users", deleting, "tls", noticesFile, lanFile, operations.HistoryFile, operations.BackupFile, web.SessionsFile, "control.sock", "control.path", "popbridge.log", "popbridge.log.old", lockName}
-	userFiles = regexp.MustCompile(`^(index\.db(-wal|-shm|-journal|\.schema-\d+)?|recovery\.log|\.recovery\.log\.\d+\.tmp)$`)
-	userDirs  = regexp.MustCompile(`^(search|tmp)$`)
-	mailDirs  = regexp.MustCompile(`^[0-9a-f]{2}$`)
-	mailFiles = regexp.MustCompile(`^[0-9a-f]{64}\.eml$`)
-	tlsFiles  = regexp.MustCompile(`^(\.)?(ca|ca-key|server|server-key)\.pem(\.\d+\.tmp)?$`)
-	anyFiles  = regexp.MustCompile(``)
-	noFiles   = regexp.MustCompile(`^\b$`)
+	rootNames  = []string{"users", deleting, "tls", signin.Folder, noticesFile, lanFile, operations.HistoryFile, operations.BackupFile, web.SessionsFile, "control.sock", "control.path", "popbridge.log", "popbridge.log.old", lockName}
+	userFiles  = regexp.MustCompile(`^(index\.db(-wal|-shm|-journal|\.schema-\d+)?|recovery\.log|\.recovery\.log\.\d+\.tmp)$`)
+	userDirs   = regexp.MustCompile(`^(search|tmp)$`)
+	mailDirs   = regexp.MustCompile(`^[0-9a-f]{2}$`)
+	mailFiles  = regexp.MustCompile(`^[0-9a-f]{64}\.eml$`)
+	tlsFiles   = regexp.MustCompile(`^(\.)?(ca|ca-key|server|server-key)\.pem(\.\d+\.tmp)?$`)
+	tokenFiles = regexp.MustCompile(`^\.?[0-9a-f]{32}\.json(\.\d+\.tmp)?$`)
+	anyFiles   = regexp.MustCompile(``)
+	noFiles    = regexp.MustCompile(`^\b$`)
 )
 
 // checkOwn refuses a data folder that holds anything that popbridge has not made. What
@@ -141,6 +143,8 @@ func checkOwn(dir, configDir string) error {
 		case !e.IsDir():
 			note(path, e.Type()&fs.ModeSymlink == 0)
 			return nil
+		case name == signin.Folder:
+			return files(path, tokenFiles, note)
 		case name == "tls":
 			return each(path, func(e fs.DirEntry, path string) error {
 				if e.IsDir() && e.Name() == "lan" {

@@ -26,10 +26,10 @@ func (s *session) connect(ctx context.Context) error {
 	since := s.loggingIn()
 	client, err := s.login(ctx, server, cred)
 	if renew := s.account.Renew; renew != nil && fault.Is(err, fault.Auth) { // a provider may end a token early
-		if fresh, renewErr := renew(ctx, cred); renewErr == nil {
-			cred = fresh
-			client, err = s.login(ctx, server, cred)
+		if cred, err = renew(ctx, cred); err != nil {
+			return err
 		}
+		client, err = s.login(ctx, server, cred)
 	}
 	if err != nil {
 		s.refused(err, since)

@@ -11,7 +11,7 @@ username       = "ann@example.com"
 # The password is in the keychain of the system, unless one of these says otherwise:
 # password_file    = "home.password"           # readable by no one else
 # password_command = ["pass", "show", "home"]  # prints it
-# auth         = "password"        # "password", "oauth2" (the secret is a token) or "apop"
+# auth         = "password"        # "password", "oauth2" (see docs/oauth.md) or "apop"
 # ca_file      = "ca.pem"          # for a server with a self-made certificate
 # tls_pin      = "sha256:..."      # that server's key, instead of its certificate; see "popbridge account test"
 # tls_minimum  = "1.0"             # for a server without TLS 1.2; protects badly

@@ -182,6 +182,9 @@ func (r *reader) oauthFor(name, host string) (*OAuth, *mistake) {
 		}
 	}
 	hint := "write one, with the client_id that the provider gives (docs/oauth.md); password_command may bring the token of another program"
+	if provider != "" {
+		hint = strings.Replace(hint, "one", "[oauth."+provider+"]", 1)
+	}
 	switch {
 	case name != "" && len(names) > 0:
 		return nil, &mistake{"there is no table [oauth." + name + "]", DidYouMean(name, names) + "there are: " + strings.Join(names, ", ")}
@@ -192,7 +195,7 @@ func (r *reader) oauthFor(name, host string) (*OAuth, *mistake) {
 	case len(fit) > 1:
 		return nil, &mistake{"several tables [oauth.NAME] fit this server", `name one: oauth = "` + fit[0].Name + `"`}
 	case len(names) > 0:
-		return nil, &mistake{"no table [oauth.NAME] is for this server", "name one with oauth = \"NAME\": " + strings.Join(names, ", ")}
+		return nil, &mistake{"no table [oauth.NAME] is for this server", hint + `; or name another one, oauth = "NAME": ` + strings.Join(names, ", ")}
 	}
 	return nil, &mistake{"there is no table [oauth.NAME], by which the account could sign in", hint}
 }

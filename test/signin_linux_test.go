@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,7 +28,7 @@ type signing struct {
 }
 
 // newSigning starts no agent yet. Account "work" of Ann is signed in by [oauth.own].
-func newSigning(t *testing.T) *signing {
+func newSigning(t *testing.T, settings ...string) *signing {
 	rig.Need(t, "dovecot", "postfix")
 	rig.NeedRoot(t)
 	s := &signing{provider: oauthtest.New(t), ca: testkit.CA(t)}
@@ -38,7 +39,7 @@ func newSigning(t *testing.T) *signing {
 	tokens, err := rig.DovecotOAuth(s.provider.IntrospectURL(), dir)
 	must(t, err)
 	ctx := context.WithoutCancel(t.Context())
-	s.dovecot, err = rig.StartDovecot(ctx, s.ca.CertFile, s.ca.KeyFile, rig.PostfixAuth, tokens)
+	s.dovecot, err = rig.StartDovecot(ctx, s.ca.CertFile, s.ca.KeyFile, append([]string{rig.PostfixAuth, tokens}, settings...)...)
 	must(t, err)
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -73,18 +74,25 @@ func (s *signing) account(name string) rig.Account {
 // A signInCommand is `account signin` that waits for a person.
 type signInCommand struct {
 	cmd    *exec.Cmd
+	stdin  io.WriteCloser
 	lines  *bufio.Scanner
 	out    strings.Builder
 	stderr bytes.Buffer
 	at     string // what it prints for the browser
 }
 
-// begin runs `account signin work` up to the address that it prints.
-func (s *signing) begin(t *testing.T, stdin string, args ...string) *signInCommand {
+// begin runs `account signin work`, or another command, up to the address that it prints.
+func (s *signing) begin(t *testing.T, args ...string) *signInCommand {
 	t.Helper()
-	b := &signInCommand{cmd: s.Command(t.Context(), append([]string{"account", "signin", "work", "--no-browser"}, args...)...)}
-	b.cmd.Stdin, b.cmd.Stderr = strings.NewReader(stdin), &b.stderr
+	if args == nil {
+		args = []string{"account", "signin", "work", "--no-browser"}
+	}
+	b := &signInCommand{cmd: s.Command(t.Context(), args...)}
+	b.cmd.Env = append(b.cmd.Env, "DISPLAY=", "WAYLAND_DISPLAY=", "WSL_DISTRO_NAME=")
+	b.cmd.Stderr = &b.stderr
 	stdout, err := b.cmd.StdoutPipe()
+	must(t, err)
+	b.stdin, err = b.cmd.StdinPipe()
 	must(t, err)
 	must(t, b.cmd.Start())
 	b.lines = bufio.NewScanner(stdout)
@@ -117,7 +125,7 @@ func (b *signInCommand) end(t *testing.T, code int) string {
 // signIn signs the account in as a user of the provider.
 func (s *signing) signIn(t *testing.T, user string, code int) string {
 	t.Helper()
-	b := s.begin(t, "")
+	b := s.begin(t)
 	must(t, s.provider.Browse(b.at, user))
 	return b.end(t, code)
 }

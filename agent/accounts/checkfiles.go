@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"os/exec"
 
+	"github.com/popbridge/popbridge/agent/signin"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/secret"
 )
 
 // CheckFiles says what is wrong with the files and programs that a config names,
@@ -14,6 +16,14 @@ import (
 // keychain is not asked: they may want an answer from a person.
 func CheckFiles(ctx context.Context, cfg *config.Config) (wrong, warnings []config.Problem) {
 	lines := config.Lines(cfg.Path)
+	for _, o := range cfg.OAuth {
+		key := "oauth." + o.Name + ".client_secret_file"
+		if _, err := signin.ClientSecret(ctx, o); err != nil {
+			wrong = append(wrong, config.Problem{Line: lines[key], Key: key, Text: err.Error(), Hint: fault.Hint(err)})
+		} else if text, hint := (secret.Source{File: o.SecretFile}).Warning(); text != "" {
+			warnings = append(warnings, config.Problem{Line: lines[key], Key: key, Text: text, Hint: hint})
+		}
+	}
 	for i, c := range cfg.Accounts {
 		problem := func(key, text, hint string) config.Problem {
 			key = fmt.Sprintf("account[%d].%s", i+1, key)

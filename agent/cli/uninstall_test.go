@@ -7,10 +7,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rs/zerolog"
+
 	"github.com/popbridge/popbridge/agent"
+	"github.com/popbridge/popbridge/agent/signin"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/localtls"
+	"github.com/popbridge/popbridge/internal/oauth"
 )
 
 // Mail is deleted when `delete` was typed, and nothing else.
@@ -45,6 +49,10 @@ func TestTheDeletionOfMailIsConfirmed(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(data, "lan-devices.json"), []byte("[]"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tokens := signin.New(data, zerolog.Nop(), (&app{}).command)
+	if err := tokens.Keep(t.Context(), config.Account{Name: "home", OAuth: &config.OAuth{Name: "own"}}, oauth.Token{Refresh: "x"}); err != nil {
 		t.Fatal(err)
 	}
 	for _, typed := range []string{"", "\n", "y\n", "delete it\n", "DELETE\n", "delete\n"} {

@@ -25,6 +25,7 @@ var pressing = map[string]telling{
 	CodeAccountTLS:         {},
 	CodeAccountConfig:      {},
 	CodeSendAuth:           {},
+	CodeSignInNeeded:       {after: 10 * time.Minute}, // not while a person does it
 	CodeSentUnknown:        {lasting: true},
 	CodeStoreFull:          {},
 	CodeStoreUnwritable:    {},

@@ -2,7 +2,6 @@ package signin
 
 import (
 	"context"
-	"maps"
 	"sync"
 	"time"
 
@@ -52,22 +51,24 @@ type Sessions struct {
 	end    context.CancelFunc
 	wg     sync.WaitGroup
 
+	beginning sync.Mutex // held by Begin
+
 	mu        sync.Mutex
 	byAccount map[string]*session
-	consent   map[string]bool // identities whose last sign-in came without a refresh token
 }
 
 type session struct {
 	config config.Account
 	login  *oauth.Login // nil with a device code
 	cancel context.CancelFunc
-	status SignIn // guarded by Sessions.mu
+	done   chan struct{} // closed at its end
+	status SignIn        // guarded by Sessions.mu
 }
 
 // NewSessions returns none yet. Close them.
 func NewSessions(t *Tokens) *Sessions {
 	life, end := context.WithCancel(context.Background())
-	return &Sessions{tokens: t, life: life, end: end, byAccount: map[string]*session{}, consent: map[string]bool{}}
+	return &Sessions{tokens: t, life: life, end: end, byAccount: map[string]*session{}}
 }
 
 // Close ends them all, and waits for that.
@@ -91,8 +92,16 @@ func (s *Sessions) Begin(ctx context.Context, c config.Account, device bool, ser
 	if err != nil {
 		return SignIn{}, err
 	}
-	s.askConsent(ctx, c, client)
-	one := &session{config: c, status: SignIn{Account: c.Name, Method: "browser", State: Waiting}}
+	s.beginning.Lock()
+	defer s.beginning.Unlock()
+	s.mu.Lock()
+	old := s.byAccount[c.Name]
+	s.mu.Unlock()
+	if old != nil { // it may have the port that is registered with the provider
+		old.cancel()
+		<-old.done
+	}
+	one := &session{config: c, done: make(chan struct{}), status: SignIn{Account: c.Name, Method: "browser", State: Waiting}}
 	var wait func(context.Context) (oauth.Token, error)
 	if device {
 		d, err := client.BeginDevice(ctx)
@@ -112,30 +121,15 @@ func (s *Sessions) Begin(ctx context.Context, c config.Account, device bool, ser
 	life, cancel := context.WithCancel(s.life)
 	one.cancel = cancel
 	s.mu.Lock()
-	if old := s.byAccount[c.Name]; old != nil {
-		old.cancel()
-	}
 	s.byAccount[c.Name] = one
 	status := one.status
 	s.mu.Unlock()
 	s.wg.Go(func() {
+		defer close(one.done)
 		defer cancel()
 		s.run(life, one, wait, servers)
 	})
 	return status, nil
-}
-
-// askConsent has Google give a refresh token once more: after the first sign-in there is
-// one only for who agrees anew.
-func (s *Sessions) askConsent(ctx context.Context, c config.Account, client *oauth.Client) {
-	s.mu.Lock()
-	again := s.consent[key(c)]
-	s.mu.Unlock()
-	if client.Authorizing.Get("access_type") == "offline" && (again || s.tokens.Known(ctx, c)) {
-		asked := maps.Clone(client.Authorizing)
-		asked.Set("prompt", "consent")
-		client.Authorizing = asked
-	}
 }
 
 // run waits for the person, keeps the token, and tries the servers with it.
@@ -143,9 +137,6 @@ func (s *Sessions) run(ctx context.Context, one *session, wait func(context.Cont
 	c := one.config
 	token, err := wait(ctx)
 	if err == nil && token.Refresh == "" {
-		s.mu.Lock()
-		s.consent[key(c)] = true
-		s.mu.Unlock()
 		err = fault.New(fault.Protocol, "the provider gave no refresh token, so that the sign-in would end within the hour",
 			"sign in once more, and agree when you are asked; scopes without offline access give none")
 	}

@@ -20,7 +20,7 @@ import (
 
 const (
 	ahead       = time.Minute            // so long before it expires a token is renewed
-	againAfter  = 30 * time.Second       // the least time between two refusals that mean it
+	againAfter  = 20 * time.Second       // the least time between two refusals that mean it; a poll that failed is tried again after 30
 	rarelyAfter = time.Hour              // between two tries of tokens that were refused
 	stopWithin  = 5 * time.Second        // how long an exchange may go on after its caller has ended: its answer has the new token
 	testingDies = 7 * 24 * time.Hour     // what Google gives a sign-in of a project in "Testing"
@@ -96,7 +96,8 @@ func (t *Tokens) Token(ctx context.Context, c config.Account) (secret.Secret, er
 	return t.token(ctx, c, "")
 }
 
-// Renew returns another access token than the one that a mail server refused.
+// Renew returns another access token than the one that a mail server refused, which is not
+// used again.
 func (t *Tokens) Renew(ctx context.Context, c config.Account, refused secret.Secret) (secret.Secret, error) {
 	return t.token(ctx, c, refused)
 }
@@ -112,16 +113,21 @@ func (t *Tokens) token(ctx context.Context, c config.Account, refused secret.Sec
 	}
 	defer end()
 	r, now := id.rec, t.now().Round(0) // without the clock that stands still in sleep
+	if r != nil && r.Access == string(refused) {
+		void := *r
+		void.Access = ""
+		id.rec, r = &void, &void
+	}
 	switch {
 	case r == nil:
 		return "", t.needed(c, "it is not signed in yet", "")
 	case !r.issued(c.OAuth):
 		return "", t.needed(c, "[oauth."+c.OAuth.Name+"] of the config has another client_id or token_url than it was signed in with", "")
-	case r.Access != string(refused) && r.fresh(now):
+	case r.fresh(now):
 		return secret.Secret(r.Access), nil
 	}
 	err = t.renew(ctx, id, c, now)
-	if r = id.rec; err != nil && (id.unsaved || r.Access == string(refused) || !now.Before(r.Expires)) {
+	if r = id.rec; err != nil && (id.unsaved || r.Access == "" || !now.Before(r.Expires)) {
 		return "", err
 	}
 	return secret.Secret(r.Access), nil
@@ -140,7 +146,7 @@ func (t *Tokens) renew(ctx context.Context, id *identity, c config.Account, now 
 	case r.Refusals >= 2 && since < rarelyAfter:
 		return t.refused(c, r)
 	case r.Refusals == 1 && since < againAfter:
-		return fault.New(fault.Temporary, "the provider refused the sign-in ("+r.Refusal+"), which is tried once more in a moment", "")
+		return fault.New(fault.Temporary, "the provider refused the sign-in ("+r.Refusal+"), which is tried once more in a moment", "there is nothing to do yet: one refusal may be a slip, of the provider or the network")
 	}
 	client, err := t.client(ctx, c)
 	if err != nil {
@@ -167,7 +173,7 @@ func (t *Tokens) renew(ctx context.Context, id *identity, c config.Account, now 
 		if next.Refusals >= 2 {
 			return t.refused(c, &next)
 		}
-		return fault.New(fault.Temporary, "the provider refused the sign-in ("+next.Refusal+"), which is tried once more in a moment", "")
+		return fault.New(fault.Temporary, "the provider refused the sign-in ("+next.Refusal+"), which is tried once more in a moment", "there is nothing to do yet: one refusal may be a slip, of the provider or the network")
 	case err != nil:
 		return err
 	}
@@ -203,28 +209,22 @@ func (t *Tokens) Keep(ctx context.Context, c config.Account, token oauth.Token) 
 	return id.write()
 }
 
-// Known reports whether the account has been signed in, whether that still holds or not.
-func (t *Tokens) Known(ctx context.Context, c config.Account) bool {
-	id := t.identity(c)
-	end, err := id.begin(ctx)
-	if err != nil {
-		return false
-	}
-	defer end()
-	return id.rec != nil
-}
-
 // client speaks with the provider of an account.
 func (t *Tokens) client(ctx context.Context, c config.Account) (*oauth.Client, error) {
 	client := &oauth.Client{Endpoints: c.OAuth.Endpoints, ID: c.OAuth.ClientID, HTTP: t.http, Now: t.now}
-	if c.OAuth.SecretFile != "" {
-		s, err := secret.Source{File: c.OAuth.SecretFile}.Read(ctx)
-		if err != nil {
-			return nil, health.NewPasswordError(err)
-		}
-		client.Secret = string(s)
+	s, err := ClientSecret(ctx, *c.OAuth)
+	client.Secret = string(s)
+	return client, err
+}
+
+// ClientSecret reads the secret of a client id, "" for one without.
+func ClientSecret(ctx context.Context, o config.OAuth) (secret.Secret, error) {
+	if o.SecretFile == "" {
+		return "", nil
 	}
-	return client, nil
+	s, err := secret.Source{File: o.SecretFile}.Read(ctx)
+	hint := strings.ReplaceAll(strings.ReplaceAll(fault.Hint(err), "password_file", "client_secret_file"), "password", "client secret")
+	return s, fault.Wrap(err, fault.Config, "the client secret of [oauth."+o.Name+"] cannot be read", hint)
 }
 
 // refused is that the provider does not take the sign-in any more.

@@ -50,7 +50,7 @@ type Account struct {
 	// reported as it is.
 	Credentials func(context.Context) (sasl.Credentials, error)
 	// Renew is asked for others where the server refused credentials that are tokens,
-	// once for each login; its error is of no interest then. nil: there are none.
+	// once for each login. Its error is reported in place of the refusal. nil: there are none.
 	Renew func(ctx context.Context, refused sasl.Credentials) (sasl.Credentials, error)
 	// SecretEvery is how often Credentials is asked whether the secret is another
 	// one while a refused one waits. 0: never.

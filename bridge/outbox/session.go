@@ -52,9 +52,10 @@ func (r *Runner) open(ctx context.Context) (plan.Trouble, error) {
 	}
 	trouble, err := r.login(ctx, credentials)
 	if renew := r.account.Renew; renew != nil && fault.Is(err, fault.Auth) { // a provider may end a token early
-		if fresh, renewErr := renew(ctx, credentials); renewErr == nil {
-			trouble, err = r.login(ctx, fresh)
+		if credentials, err = renew(ctx, credentials); err != nil {
+			return plan.Offline, err
 		}
+		return r.login(ctx, credentials)
 	}
 	return trouble, err
 }

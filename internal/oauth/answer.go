@@ -57,6 +57,7 @@ func (c *Client) parseToken(body []byte) (Token, error) {
 		Type    text    `json:"token_type"`
 		Expires seconds `json:"expires_in"`
 		Scope   text    `json:"scope"`
+		Ends    seconds `json:"refresh_token_expires_in"` // Google's
 	}
 	if err := json.Unmarshal(body, &answer); err != nil {
 		// The cause may quote the answer.
@@ -75,6 +76,9 @@ func (c *Client) parseToken(body []byte) (Token, error) {
 		Expires: c.now().Add(time.Duration(answer.Expires)), Scopes: strings.Fields(string(answer.Scope))}
 	if len(token.Scopes) == 0 {
 		token.Scopes = c.Scopes()
+	}
+	if answer.Ends != 0 {
+		token.RefreshExpires = c.now().Add(time.Duration(answer.Ends))
 	}
 	return token, nil
 }
@@ -96,7 +100,7 @@ type Error struct {
 // Error has the code and the quoted description.
 func (e *Error) Error() string {
 	s := e.Code
-	if !isToken(s) || len(s) > 64 {
+	if s == "" {
 		s = fmt.Sprintf("HTTP status %d", e.Status)
 	}
 	if e.Description != "" {
@@ -105,11 +109,20 @@ func (e *Error) Error() string {
 	return s
 }
 
-var aadsts = regexp.MustCompile(`AADSTS[0-9]{5,8}`)
+const aadstsPrefix = "AADSTS"
 
-// newError takes the code and the description of an answer.
+var aadsts = regexp.MustCompile(aadstsPrefix + `[0-9]{5,8}\b`)
+
+// newError takes the code and the description of an answer. Of several codes of
+// Microsoft's the last is the cause of those before it.
 func newError(status int, code, description string) *Error {
-	e := &Error{Code: code, AADSTS: aadsts.FindString(description), Status: status}
+	e := &Error{Status: status}
+	if isToken(code) && len(code) <= maxCode { // no other means anything
+		e.Code = code
+	}
+	if all := aadsts.FindAllString(description, -1); len(all) > 0 {
+		e.AADSTS = all[len(all)-1]
+	}
 	// Microsoft goes on with ids and times that say nothing to a person.
 	for _, end := range []string{"\r", "\n", " Trace ID:"} {
 		description, _, _ = strings.Cut(description, end)
@@ -129,28 +142,32 @@ func parseError(status int, body []byte, form url.Values) *Error {
 	if err := json.Unmarshal(body, &answer); err != nil {
 		return &Error{Status: status}
 	}
-	e := newError(status, string(answer.Code), hide(string(answer.Description), form))
+	e := newError(status, hide(string(answer.Code), form), hide(string(answer.Description), form))
 	var codes []int
 	if e.AADSTS == "" && json.Unmarshal(answer.Codes, &codes) == nil && len(codes) > 0 {
-		e.AADSTS = "AADSTS" + strconv.Itoa(codes[0])
+		e.AADSTS = aadstsPrefix + strconv.Itoa(codes[len(codes)-1])
 	}
 	return e
 }
 
+const (
+	shortestSecret = 8  // bytes; codes, tokens and secrets of providers are longer
+	maxCode        = 64 // bytes of an error of RFC 6749
+)
+
 // public are the parameters of requests that may be shown.
 var public = []string{"client_id", "grant_type", "redirect_uri", "scope", "resource"}
 
-// hide replaces what is secret in a form.
+// hide replaces what is secret in a form, in one pass: what was put in is not
+// replaced again. Shorter values would only make texts unreadable.
 func hide(s string, form url.Values) string {
+	var pairs []string
 	for name, values := range form {
-		if slices.Contains(public, name) {
-			continue
-		}
 		for _, v := range values {
-			if v != "" {
-				s = strings.ReplaceAll(s, v, "[secret]")
+			if len(v) >= shortestSecret && !slices.Contains(public, name) {
+				pairs = append(pairs, v, "[secret]")
 			}
 		}
 	}
-	return s
+	return strings.NewReplacer(pairs...).Replace(s)
 }

@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -36,6 +37,10 @@ type Token struct {
 	Refresh string    // empty where the provider gave none and there was none
 	Expires time.Time // of Access, by the clock of this machine
 	Scopes  []string  // granted; those asked for where the provider says nothing
+
+	// RefreshExpires is when the person has to sign in again whatever happens; zero
+	// where the provider does not say. Google says 7 days of a project in "Testing".
+	RefreshExpires time.Time
 }
 
 // String has nothing secret, for logs.
@@ -79,7 +84,8 @@ func (c *Client) config(redirect string) *oauth2.Config {
 // before the access token is used.
 func (c *Client) Refresh(ctx context.Context, refresh string) (Token, error) {
 	if refresh == "" {
-		return Token{}, fault.New(fault.Auth, "there is no refresh token", "sign in again (popbridge account signin)")
+		return Token{}, fault.Wrap(errNoRefresh, fault.Auth, "the sign-in cannot be kept", signInAgain+
+			"; if this happens again and again, the provider gives refresh tokens only with a further scope, such as offline_access")
 	}
 	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh}}
 	body, err := c.post(ctx, c.Token, c.withClient(form), refreshing)
@@ -92,6 +98,8 @@ func (c *Client) Refresh(ctx context.Context, refresh string) (Token, error) {
 	}
 	return token, err
 }
+
+var errNoRefresh = errors.New("the provider gave no refresh token")
 
 // exchange redeems a code (RFC 6749 section 4.1.3).
 func (c *Client) exchange(ctx context.Context, code, redirect, verifier string) (Token, error) {

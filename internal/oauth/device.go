@@ -130,6 +130,10 @@ var errCodeExpired = fault.New(fault.Auth, "the code was not entered in time", "
 
 func (d *Device) poll(ctx context.Context) (Token, error) {
 	form := url.Values{"grant_type": {deviceGrantType}, "device_code": {d.code}}
+	if strings.HasPrefix(d.client.Token, "https://oauth.yandex.") {
+		// Of a draft: yandex.com/dev/id/doc/en/codes/screen-code-oauth.
+		form = url.Values{"grant_type": {"device_code"}, "code": {d.code}}
+	}
 	body, err := d.client.post(ctx, d.client.Token, d.client.withClient(form), deviceWaiting)
 	if err != nil {
 		return Token{}, err

@@ -42,26 +42,26 @@ const (
 )
 
 // builtin are the providers that take tokens for POP or SMTP, without
-// Microsoft, whose URLs depend on the tenant. The sources are in docs/oauth.md.
+// Microsoft, whose URLs depend on the tenant.
 var builtin = map[string]Endpoints{
 	// developers.google.com/identity/protocols/oauth2/native-app. Its device
 	// endpoint issues no scope of mail. Without access_type there is no refresh
-	// token. prompt=consent would bring one every time, but each uses up a place
-	// of those that a client may have of a user; the first sign-in brings one.
+	// token, and without prompt none for who agreed before; and nobody signs in
+	// here who has a usable one.
 	"google": {
 		Authorize: "https://accounts.google.com/o/oauth2/v2/auth", Token: "https://oauth2.googleapis.com/token",
 		Issuer: "https://accounts.google.com",
 		POP:    []string{"https://mail.google.com/"}, SMTP: []string{"https://mail.google.com/"},
-		Authorizing: url.Values{"access_type": {"offline"}}, PKCE: true, Redirect: loopback,
+		Authorizing: url.Values{"access_type": {"offline"}, "prompt": {"consent"}}, PKCE: true, Redirect: loopback,
 	},
 	// www.fastmail.com/for-developers/oauth: one URL for both kinds of exchange.
 	"fastmail": {
 		Authorize: "https://api.fastmail.com/oauth/authorize", Token: "https://api.fastmail.com/oauth/refresh",
 		Issuer: "https://api.fastmail.com",
 		POP:    []string{"https://www.fastmail.com/dev/protocol-pop"}, SMTP: []string{"https://www.fastmail.com/dev/protocol-smtp"},
-		Other: []string{"offline_access"}, PKCE: true, Redirect: "http://localhost",
+		PKCE: true, Redirect: "http://localhost",
 	},
-	// Yahoo and AOL register no http redirect, so the last address of the
+	// developer.yahoo.com/oauth2/guide/flows_authcode. Yahoo and AOL register no http redirect, so the last address of the
 	// browser, which cannot be opened, is pasted.
 	"yahoo": {
 		Authorize: "https://api.login.yahoo.com/oauth2/request_auth", Token: "https://api.login.yahoo.com/oauth2/get_token",
@@ -74,7 +74,7 @@ var builtin = map[string]Endpoints{
 	"comcast": {
 		Authorize: "https://oauth.xfinity.com/oauth/authorize", Token: "https://oauth.xfinity.com/oauth/token",
 		POP: []string{"https://email.comcast.net/"}, SMTP: []string{"https://email.comcast.net/"},
-		Other: []string{"profile", "openid"}, PKCE: true, Redirect: "https://localhost",
+		Other: []string{"profile", "openid"}, PKCE: true, Redirect: "http://localhost",
 	},
 	// Its POP server takes no tokens.
 	"yandex": {

@@ -144,6 +144,9 @@ func (l *Login) Paste(final string) error {
 		l.finish(answer{code: q.Get("code")})
 		return nil
 	}
+	if !q.Has("state") && q.Has("error") { // shown by the provider itself: it may still be put right
+		return l.judge(q).err
+	}
 	if q.Get("state") != l.state {
 		return fault.New(fault.Config, "this address belongs to another sign-in",
 			"paste the last address of the browser window that was opened for this one")
@@ -153,12 +156,12 @@ func (l *Login) Paste(final string) error {
 }
 
 // parsePasted reads a redirect URI with its parameters, the parameters alone,
-// or a code. Terminals and mail break long lines: white space goes.
+// or a code. Terminals and mail break long lines: white space in an address goes.
 func parsePasted(s string) (url.Values, error) {
 	notIt := fault.New(fault.Config, "this is not the address that a sign-in ends with",
 		"allow the access in the browser, then copy the whole address out of its address bar, even if the page cannot be shown")
-	s = strings.Join(strings.Fields(s), "")
-	s = strings.Trim(s, `"'<>`)
+	words := strings.Fields(s)
+	s = strings.Trim(strings.Join(words, ""), `"'<>`)
 	if len(s) > maxRedirect || s == "" {
 		return nil, notIt
 	}
@@ -168,14 +171,14 @@ func parsePasted(s string) (url.Values, error) {
 	}
 	if !isQuery {
 		code, err := url.PathUnescape(s)
-		if err != nil || !isToken(code) || strings.Contains(code, "://") {
+		if err != nil || len(words) > 1 || !isToken(code) || strings.Contains(code, "://") {
 			return nil, notIt
 		}
 		return url.Values{"code": {code}}, nil
 	}
 	query, _, _ = strings.Cut(query, "#")
 	q, err := url.ParseQuery(query)
-	if err != nil || !q.Has("code") && !q.Has("error") {
+	if err != nil || !isToken(q.Get("code")) && q.Get("error") == "" {
 		return nil, notIt
 	}
 	return q, nil
@@ -191,7 +194,8 @@ func (l *Login) judge(q url.Values) answer {
 			"begin the sign-in again; if this happens again, the provider's URLs in this [oauth] section do not belong together")}
 	}
 	if q.Has("error") {
-		e := newError(0, q.Get("error"), hide(q.Get("error_description"), url.Values{"state": {l.state}, "code": q["code"]}))
+		mine := url.Values{"state": {l.state}, "code": q["code"]}
+		e := newError(0, hide(q.Get("error"), mine), hide(q.Get("error_description"), mine))
 		return answer{err: e.fault(authorizing, "the provider")}
 	}
 	code := q.Get("code")

@@ -59,7 +59,7 @@ func listen(ctx context.Context, redirect string) (string, *listener, error) {
 		}
 	}
 	if err != nil {
-		return "", nil, fault.Wrap(err, fault.Temporary, "popbridge cannot wait for the browser at "+fault.Quote(redirect),
+		return "", nil, fault.Wrap(err, fault.Conflict, "popbridge cannot wait for the browser at "+fault.Quote(redirect),
 			"end the program that has this port, or set redirect without one")
 	}
 	if u.Port() == "" {
@@ -156,7 +156,7 @@ func (h *redirected) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // result is the page that a person sees last.
 func result(err error) page {
 	if err == nil {
-		return page{Title: "Signed in", Text: "popbridge got the answer of your provider and now tries to fetch and to send mail with it. You can close this window; how it went is shown where you began."}
+		return page{Title: "Almost done", Text: "Your provider has answered. popbridge now finishes the sign-in and tries the mail servers; how it went is shown where you began. You can close this window."}
 	}
 	p := page{Title: "Not signed in", Hint: fault.Hint(err)}
 	var f *fault.Error

@@ -125,6 +125,9 @@ func (s *Server) Authorize(authURL, user string) (final string, err error) {
 		Transport:     &http.Transport{DisableKeepAlives: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
+	if s.http == nil {
+		client.Transport = direct{s}
+	}
 	resp, err := client.Post(authURL, "application/x-www-form-urlencoded", strings.NewReader(form.Encode()))
 	if err != nil {
 		return "", err

@@ -104,8 +104,8 @@ func New(t testing.TB) *Server {
 	return s
 }
 
-// NewUnstarted returns a server at http://127.0.0.1:9 that listens nowhere: an
-// http.Handler, for tests without a network.
+// NewUnstarted returns a server that listens nowhere, for tests in a bubble of
+// testing/synctest: its clients call it directly.
 func NewUnstarted() *Server {
 	return &Server{URL: "http://127.0.0.1:9", now: time.Now,
 		codes: map[string]grant{}, access: map[string]grant{}, refresh: map[string]grant{}, devices: map[string]*device{}}
@@ -124,7 +124,11 @@ func (s *Server) Endpoints() oauth.Endpoints {
 func (s *Server) Client() *oauth.Client {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return &oauth.Client{Endpoints: s.Endpoints(), ID: ClientID, Secret: s.behave.Secret}
+	c := &oauth.Client{Endpoints: s.Endpoints(), ID: ClientID, Secret: s.behave.Secret}
+	if s.http == nil {
+		c.HTTP = &http.Client{Transport: direct{s}}
+	}
+	return c
 }
 
 // IntrospectURL is for mail servers that check access tokens (RFC 7662): by POST,
