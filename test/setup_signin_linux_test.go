@@ -100,6 +100,7 @@ func setupSignsIn(t *testing.T, ca *testkit.TLS) {
 	s.waits("account ann@outlook.com is signed in")
 	s.waits("the server has 2 messages")
 	s.waits("sending: no connection") // nothing answers here
+	s.types("n")                      // where a service is offered
 	s.waits("(shown this once only)")
 	if part := s.waits("the same"); !strings.Contains(part, "outgoing mail   SMTP\r\n    server        127.0.0.1") { // the provider takes no password from a mail program
 		t.Errorf("for sending is said: %s", part)
@@ -108,6 +109,22 @@ func setupSignsIn(t *testing.T, ca *testkit.TLS) {
 	if strings.Contains(s.text(), "waits for you to sign in") {
 		t.Errorf("it is said that nobody has signed in:\n%s", s.text())
 	}
+	s = newTypist(t, environment, binary+" setup --config "+config)
+	s.answer("Mail address: ", "ann@outlook.com")
+	s.waits("account signin ann@outlook.com --config " + config + "` signs in there")
+	s.end()
+
+	// A provider that takes both, for which there is a client id.
+	config = filepath.Join(t.TempDir(), "config.toml")
+	if err := os.WriteFile(config, []byte("version = 1\n[oauth.google]\nclient_id = \"x\"\n"), 0o600); err != nil {
+		t.Error(err)
+		return
+	}
+	s = newTypist(t, environment, binary+" setup --config "+config)
+	s.answer("Mail address: ", "ann@gmail.com")
+	s.answer("Sign in with the browser, in place of a password? [y/N] ", "y")
+	s.waits("https://accounts.google.com/o/oauth2/v2/auth?")
+	s.end()
 }
 
 // typist is a program at a terminal, with a person who reads before they type.

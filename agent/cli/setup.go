@@ -48,7 +48,11 @@ func (a *app) setup(ctx context.Context) error {
 	}
 	account, there := a.known(found.Address)
 	if there {
-		a.printf("Account %s is set up already; `%s` logs in there.\n", account.Name, a.command("account test "+account.Name))
+		how, verb := "logs in there", "test"
+		if account.OAuth != nil {
+			how, verb = "signs in there", "signin"
+		}
+		a.printf("Account %s is set up already; `%s` %s.\n", account.Name, a.command("account "+verb+" "+account.Name), how)
 	} else if account, err = a.addFound(ctx, found); err != nil {
 		return err
 	}
