@@ -56,12 +56,16 @@ func (r *Runner) nextLogin() time.Time {
 
 // pauseHint says how an account goes on whose logins fail.
 func (r *Runner) pauseHint(err error, next time.Time) string {
-	what := fmt.Sprintf("the password was refused %d times in a row", r.memory.pollState.Refusals)
-	if r.memory.pollState.Refusals < refusalsPause {
-		what = fmt.Sprintf("the server hung up at the password %d times in a row", r.memory.pollState.HangUps)
+	secret, changed := "password", "when the password changes"
+	if r.account.Renew != nil {
+		secret, changed = "token", "after another sign-in"
 	}
-	hint := fmt.Sprintf("%s, so it is tried less often, next at %s; at once when the password changes, after a restart and with `popbridge sync %s`",
-		what, next.Local().Format("Mon 15:04"), r.account.Name)
+	what := fmt.Sprintf("the %s was refused %d times in a row", secret, r.memory.pollState.Refusals)
+	if r.memory.pollState.Refusals < refusalsPause {
+		what = fmt.Sprintf("the server hung up at the %s %d times in a row", secret, r.memory.pollState.HangUps)
+	}
+	hint := fmt.Sprintf("%s, so it is tried less often, next at %s; at once %s, after a restart and with `popbridge sync %s`",
+		what, next.Local().Format("Mon 15:04"), changed, r.account.Name)
 	if more := fault.Hint(err); more != "" {
 		hint = more + "; " + hint
 	}

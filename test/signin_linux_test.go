@@ -32,14 +32,9 @@ func newSigning(t *testing.T, settings ...string) *signing {
 	rig.Need(t, "dovecot", "postfix")
 	rig.NeedRoot(t)
 	s := &signing{provider: oauthtest.New(t), ca: testkit.CA(t)}
-	dir, err := os.MkdirTemp("", "oauth-")
-	must(t, err)
-	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
-	must(t, os.Chmod(dir, 0o755))
-	tokens, err := rig.DovecotOAuth(s.provider.IntrospectURL(), dir)
-	must(t, err)
 	ctx := context.WithoutCancel(t.Context())
-	s.dovecot, err = rig.StartDovecot(ctx, s.ca.CertFile, s.ca.KeyFile, append([]string{rig.PostfixAuth, tokens}, settings...)...)
+	var err error
+	s.dovecot, err = rig.StartDovecot(ctx, s.ca.CertFile, s.ca.KeyFile, append([]string{rig.PostfixAuth, s.provider.Dovecot(t)}, settings...)...)
 	must(t, err)
 	t.Cleanup(func() {
 		if t.Failed() {

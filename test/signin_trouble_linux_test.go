@@ -149,23 +149,33 @@ func TestATokenEndsEarly(t *testing.T) {
 	}
 }
 
+// second is another account of the same identity: the same mailbox by another way.
+func (s *signing) second() rig.Account {
+	a := s.account("second")
+	a.Port, a.TLS, a.CAFile, a.Folder, a.Address = s.dovecot.POP3, "none", "", "Second", "ann.second@example.org"
+	return a
+}
+
+func (s *signing) bothStored(t *testing.T, n int) {
+	t.Helper()
+	eventually(t, "both have polled", func() (bool, error) {
+		st, err := s.Status(t.Context())
+		return err == nil && len(st.Accounts) == 2 && st.Accounts[0].Stored == n && st.Accounts[1].Stored == n, err
+	})
+}
+
 // Two accounts of one identity have one token, and one refresh when it has expired.
 func TestTwoAccountsOneIdentity(t *testing.T) {
 	t.Parallel()
 	s := newSigning(t)
 	must(t, s.dovecot.Put("ann", letter("one")))
-	second := s.account("second")
-	second.Port, second.TLS, second.CAFile, second.Folder, second.Address = s.dovecot.POP3, "none", "", "Second", "ann.second@example.org"
-	must(t, s.Configure(s.account("work"), second))
+	must(t, s.Configure(s.account("work"), s.second()))
 	s.provider.Change(func(v *oauthtest.Behaviour) { v.Rotate, v.Lifetime = true, time.Second })
 	says(t, s.signIn(t, "ann", 0), "fetching   the server has 1 message")
 	before := s.provider.Refreshes()
 	s.provider.Change(func(v *oauthtest.Behaviour) { v.Lifetime = time.Hour })
 	start(t, s.Popbridge)
-	eventually(t, "both have polled", func() (bool, error) {
-		st, err := s.Status(t.Context())
-		return err == nil && len(st.Accounts) == 2 && st.Accounts[0].Stored == 1 && st.Accounts[1].Stored == 1, err
-	})
+	s.bothStored(t, 1)
 	s.hand(t, "sent")
 	s.arrived(t, 1)
 	if n := s.provider.Refreshes() - before; n != 1 {
@@ -203,6 +213,7 @@ func TestASignInIsRevoked(t *testing.T) {
 	s.aMomentAgo(t)
 	says(t, command(t, s.Popbridge, 1, "sync").Stderr, "the provider does not take the sign-in any more", "account signin work")
 
+	must(t, s.Configure(s.account("work"), s.second()))
 	start(t, s.Popbridge)
 	s.condition(t, "signin-needed", true)
 	s.hand(t, "waits")
@@ -212,11 +223,11 @@ func TestASignInIsRevoked(t *testing.T) {
 	})
 	st, err := s.Status(t.Context())
 	must(t, err)
-	if len(st.Health) != 1 || st.Health[0].Code != "signin-needed" || !strings.Contains(st.Health[0].Hint, "account signin work") {
+	if len(st.Health) != 1 || st.Health[0].Code != "signin-needed" || !strings.Contains(st.Health[0].Hint, "account signin ") {
 		t.Errorf("it is one thing to do: %+v", st.Health)
 	}
 	says(t, s.signIn(t, "ann", 0), "account work is signed in")
-	s.stored(t, 1)
+	s.bothStored(t, 1)
 	s.arrived(t, 1)
 	s.condition(t, "signin-needed", false)
 }

@@ -22,6 +22,7 @@ var mistakeScripts = []struct{ title, path string }{
 	{"Folders and disks", "agent/cli/testdata/script/mistakes/folders-and-disks.txtar"},
 	{"The background service of a user", "test/service/testdata/mistakes-user.txtar"},
 	{"The background service of the whole system", "test/service/testdata/mistakes-system.txtar"},
+	{"Signing in", "agent/cli/testdata/script/mistakes/signing-in.txtar"},
 }
 
 const mistakesHead = `# Mistakes, and what popbridge answers

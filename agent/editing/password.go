@@ -97,7 +97,7 @@ func (f File) Replaceable(account config.Account) error {
 	path := account.Password.File
 	switch {
 	case account.OAuth != nil:
-		return fault.New(fault.Conflict, "account "+account.Name+" has no password: it is signed in", "sign it in: popbridge account signin "+account.Name)
+		return fault.New(fault.Conflict, "account "+account.Name+" has no password: it is signed in", "sign it in: "+config.Command(f.Path, "account signin "+account.Name))
 	case account.Password.InKeychain():
 		return nil
 	case path == "":

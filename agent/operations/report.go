@@ -9,11 +9,13 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/oauth"
 )
 
 // Support is for who helps a person.
@@ -145,6 +147,12 @@ func (r *reporter) learn(ctx context.Context, entries []config.Entry) ([]storeRe
 		r.name("folder", a.Folder)
 		r.name("file", a.Password.File)
 		r.name("file", a.CAFile)
+	}
+	for _, o := range r.users.Config().OAuth {
+		r.name("file", o.SecretFile)
+		if !slices.Contains(oauth.Providers(), o.Name) {
+			r.name("oauth", o.Name)
+		}
 	}
 	if host, err := os.Hostname(); err == nil {
 		r.names.name("this-machine", host)

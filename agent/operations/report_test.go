@@ -64,15 +64,18 @@ func secretiveRig(t *testing.T) (*agenttest.Rig, *logging.Ring, []string) {
 	a := agenttest.Account{Name: "Zuhause", User: "annemarie", Folder: "Familie/Prozess", Port: port, More: "# PIN hunter2"}
 	a.Change(`username = "Zuhause"`, `username = "`+username+`"`)
 	down := agenttest.Account{Name: "Buero", User: "annemarie", Folder: "INBOX", Port: 1, More: `ca_file = "geheimnis.pem"`}
+	signed := agenttest.Account{Name: "Verein", User: "annemarie", Folder: "INBOX", Port: 1, More: "auth = \"oauth2\"\noauth = \"Vormund\"\n" +
+		"[oauth.Vormund]\nprovider = \"google\"\nclient_id = \"kundennummer\""}
+	signed.Change(`password_file = "password"`, "")
 	down.Change(`host = "127.0.0.1"`, `host = "mail.firma.invalid"`)
 	down.Change(`tls = "none"`, `tls = "implicit"`)
 	down.Change(`password_file = "password"`, `password_command = ["echo", "hunter2"]`)
-	r.Configure(agenttest.Plain, a, down)
+	r.Configure(agenttest.Plain, a, down, signed)
 	if err := os.WriteFile(filepath.Join(r.Dir, "geheimnis.pem"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return r, ring, []string{"Vormals", "annemarie", "muster", "privat.example", "Rechtsanwalt", "kanzlei", "streng", "Scheidung", "geheim", "Vertraulich", "4711",
-		"Zuhause", "Familie", "Prozess", "Buero", "firma", "hunter2", "Handy", agenttest.POPPassword, agenttest.DevicePassword, filepath.Base(r.Dir)}
+		"Zuhause", "Verein", "Vormund", "kundennummer", "Familie", "Prozess", "Buero", "firma", "hunter2", "Handy", agenttest.POPPassword, agenttest.DevicePassword, filepath.Base(r.Dir)}
 }
 
 // No secret, name, address, subject or text of a message is in any file of a report.

@@ -86,7 +86,7 @@ func (s *Set) Try(ctx context.Context, c config.Account) error {
 	if err != nil {
 		return err
 	}
-	defer client.Close()
+	defer func() { _ = client.Close() }() // QUIT was answered, or never will be
 	if err := client.Login(ctx, cred); err != nil {
 		return err
 	}

@@ -223,8 +223,11 @@ func ClientSecret(ctx context.Context, o config.OAuth) (secret.Secret, error) {
 		return "", nil
 	}
 	s, err := secret.Source{File: o.SecretFile}.Read(ctx)
-	hint := strings.ReplaceAll(strings.ReplaceAll(fault.Hint(err), "password_file", "client_secret_file"), "password", "client secret")
-	return s, fault.Wrap(err, fault.Config, "the client secret of [oauth."+o.Name+"] cannot be read", hint)
+	if err != nil { // in its own words
+		own := strings.NewReplacer("password_file", "client_secret_file", "password file", "file", "password", "client secret")
+		err = fault.New(fault.Config, "the client secret of [oauth."+o.Name+"] cannot be read: "+own.Replace(err.Error()), own.Replace(fault.Hint(err)))
+	}
+	return s, err
 }
 
 // refused is that the provider does not take the sign-in any more.

@@ -43,11 +43,13 @@ func (e *Error) fault(at stage, host string) error {
 		return fault.Wrap(e, fault.Config, host+" wants the request elsewhere, which is not followed", checkEndpoint)
 	case e.Code == "" && (e.Status == http.StatusNotFound || e.Status == http.StatusMethodNotAllowed || e.Status == http.StatusGone):
 		return fault.Wrap(e, fault.Config, host+" has nothing that issues tokens at this URL", checkEndpoint)
-	case e.Code == "" && e.Status == http.StatusProxyAuthRequired:
-		return fault.Wrap(e, fault.Temporary, "the web proxy wants a login", "give name and password in HTTPS_PROXY")
 	}
 	return fault.Wrap(e, fault.Protocol, "the provider refused the sign-in", "search for the code that it gave; "+checkEndpoint)
 }
+
+// personNeeded are the refusals of a refresh token: of RFC 6749, Microsoft, Yahoo.
+var personNeeded = []string{"invalid_grant", "interaction_required", "login_required", "consent_required",
+	"invalid_refresh_token", "token_expired", "account_not_authorized"}
 
 // InvalidGrant reports whether a refresh token is refused for good, so that
 // only a person can go on. Ask a second time before believing it: a refresh
@@ -58,8 +60,7 @@ func InvalidGrant(err error) bool {
 		return true
 	}
 	e, ok := errors.AsType[*Error](err)
-	return ok && fault.Is(e.fault(refreshing, ""), fault.Auth) &&
-		slices.Contains([]string{"invalid_grant", "interaction_required", "login_required", "consent_required"}, e.Code)
+	return ok && slices.Contains(personNeeded, e.Code) && fault.Is(e.fault(refreshing, ""), fault.Auth)
 }
 
 // unreachable says what a failed request means. The cause has the URL, which

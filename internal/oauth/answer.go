@@ -91,8 +91,8 @@ func isToken(s string) bool {
 // Error is what a provider answered in place of a token or a code. It is
 // wrapped in a fault that says what to do.
 type Error struct {
-	Code        string // error of RFC 6749 sections 4.1.2.1 and 5.2, RFC 8628 section 3.5; empty where there was none
-	Description string // the first line of error_description; what was secret in the request is replaced
+	Code        string // error of RFC 6749 sections 4.1.2.1 and 5.2, RFC 8628 section 3.5, in lower case; empty where there was none
+	Description string // the first line of error_description, 500 bytes at most; what was secret in the request is replaced
 	AADSTS      string // Microsoft's own code with its prefix, as AADSTS50011
 	Status      int    // of HTTP; 0 where a browser brought it
 }
@@ -118,7 +118,7 @@ var aadsts = regexp.MustCompile(aadstsPrefix + `[0-9]{5,8}\b`)
 func newError(status int, code, description string) *Error {
 	e := &Error{Status: status}
 	if isToken(code) && len(code) <= maxCode { // no other means anything
-		e.Code = code
+		e.Code = strings.ToLower(code) // Yahoo writes INVALID_GRANT
 	}
 	if all := aadsts.FindAllString(description, -1); len(all) > 0 {
 		e.AADSTS = all[len(all)-1]
@@ -127,7 +127,8 @@ func newError(status int, code, description string) *Error {
 	for _, end := range []string{"\r", "\n", " Trace ID:"} {
 		description, _, _ = strings.Cut(description, end)
 	}
-	e.Description = strings.TrimSpace(description)
+	description = strings.TrimSpace(description)
+	e.Description = strings.ToValidUTF8(description[:min(len(description), maxDescription)], "")
 	return e
 }
 
@@ -153,6 +154,7 @@ func parseError(status int, body []byte, form url.Values) *Error {
 const (
 	shortestSecret = 8  // bytes; codes, tokens and secrets of providers are longer
 	maxCode        = 64 // bytes of an error of RFC 6749
+	maxDescription = 500
 )
 
 // public are the parameters of requests that may be shown.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/popbridge/popbridge/internal/fault"
 )
@@ -151,6 +152,10 @@ func TestOnlyARefusedGrantNeedsAPerson(t *testing.T) {
 	}{
 		{400, `{"error":"invalid_grant"}`, true, fault.Auth},
 		{400, `{"error":"invalid_grant","error_description":"Token has been expired or revoked."}`, true, fault.Auth},
+		{401, `{"error":"TOKEN_EXPIRED"}`, true, fault.Auth},
+		{400, `{"error":"INVALID_REFRESH_TOKEN","error_description":"x"}`, true, fault.Auth},
+		{401, `{"error":"INVALID_CLIENT_SECRET"}`, false, fault.Config},
+		{401, `{"error":"INVALID_CALLBACK"}`, false, fault.Config},
 		{400, `{"error":"interaction_required","error_description":"AADSTS50076: Due to a change"}`, true, fault.Auth},
 		{400, `{"error":"invalid_grant","error_description":"AADSTS50173: old"}`, true, fault.Auth},
 		{400, `{"error":"invalid_grant","error_description":"AADSTS53003: blocked"}`, false, fault.Denied},
@@ -161,7 +166,6 @@ func TestOnlyARefusedGrantNeedsAPerson(t *testing.T) {
 		{502, `<html>`, false, fault.Temporary},
 		{429, `{"error":"invalid_grant"}`, false, fault.Temporary},
 		{408, ``, false, fault.Temporary},
-		{407, `<html>`, false, fault.Temporary},
 		{404, `<html>`, false, fault.Config},
 		{302, ``, false, fault.Config},
 		{403, `<html>`, false, fault.Protocol},
@@ -238,6 +242,7 @@ func TestIssuers(t *testing.T) {
 func FuzzTokenAnswer(f *testing.F) {
 	f.Add([]byte(`{"access_token":"a","token_type":"Bearer","expires_in":3599,"refresh_token":"r","scope":"a b"}`), uint16(200))
 	f.Add([]byte(`{"access_token":"a","expires_in":"3599.5","scope":[1]}`), uint16(200))
+	f.Add([]byte(`{"error":"x","error_description":"`+strings.Repeat("ä", 400)+`"}`), uint16(400))
 	f.Add([]byte(`{"error":"invalid_grant","error_description":"AADSTS70008: x\r\nTrace ID: y","error_codes":[70008]}`), uint16(400))
 	f.Fuzz(func(t *testing.T, body []byte, status uint16) {
 		token, err := fixed().parseToken(body)
@@ -250,7 +255,7 @@ func FuzzTokenAnswer(f *testing.F) {
 		if strings.ContainsAny(text, "\r\n\x1b") || len(text) > 1024 {
 			t.Errorf("%q", text)
 		}
-		if strings.Contains(e.Description, "rt-secret") {
+		if strings.Contains(e.Description, "rt-secret") || len(e.Description) > 500 || !utf8.ValidString(e.Description) {
 			t.Errorf("a secret in %q", e.Description)
 		}
 	})

@@ -100,11 +100,12 @@ var microsoft = []advice{
 const wrongSecret = "write the value of the secret, not its id, into client_secret_file; a public client needs none"
 
 // causes are from RFC 6749 sections 4.1.2.1 and 5.2, RFC 8628 section 3.5, and
-// developers.google.com/identity/protocols/oauth2/native-app, "Errors".
+// developers.google.com/identity/protocols/oauth2/native-app, "Errors", and
+// developer.yahoo.com/oauth2/guide/errors.
 var causes = []advice{
 	{codes: []string{"server_error", "temporarily_unavailable", "rate_limit_exceeded", "quota_exceeded"}, kind: fault.Temporary,
 		text: "the provider cannot answer now", hint: again},
-	{codes: []string{"redirect_uri_mismatch"}, kind: fault.Config,
+	{codes: []string{"redirect_uri_mismatch", "invalid_redirect_uri", "unsupported_redirect_uri", "bad_redirect_uri", "invalid_callback", "invalid_callback_url"}, kind: fault.Config,
 		text: "the redirect URI is not registered for this client",
 		hint: `with Google, register a client of the type "Desktop app"; elsewhere set redirect to what is registered`},
 	{codes: []string{"invalid_request", "invalid_grant"}, words: []string{"redirect_uri", "redirect uri"}, at: []stage{authorizing, exchanging}, kind: fault.Config,
@@ -120,7 +121,7 @@ var causes = []advice{
 	{codes: []string{"invalid_client", "invalid_request", "unauthorized_client"}, words: []string{"secret"}, kind: fault.Config,
 		text: "the client secret is missing or wrong",
 		hint: "write the secret that belongs to client_id into client_secret_file; Google gives one to desktop apps as well"},
-	{codes: []string{"invalid_client"}, kind: fault.Config,
+	{codes: []string{"invalid_client", "invalid_client_secret", "invalid_consumer_key", "deleted_consumer_key", "disabled_consumer_key"}, kind: fault.Config,
 		text: "the provider does not know this client, or its secret is wrong", hint: "check client_id and client_secret_file"},
 	{codes: []string{"unauthorized_client"}, kind: fault.Config,
 		text: "this client may not do that",
@@ -134,7 +135,7 @@ var causes = []advice{
 	{codes: []string{"invalid_grant"}, words: []string{"expired or revoked", "bad request"}, at: []stage{refreshing}, kind: fault.Auth, // Google's texts
 		text: "the provider no longer accepts the sign-in",
 		hint: signInAgain + "; if Google ends it every 7 days, the project is in \"Testing\": " + production},
-	{codes: []string{"invalid_grant"}, at: []stage{refreshing}, kind: fault.Auth,
+	{codes: []string{"invalid_grant", "invalid_refresh_token", "token_expired", "account_not_authorized"}, at: []stage{refreshing}, kind: fault.Auth,
 		text: "the provider no longer accepts the sign-in", hint: signInAgain},
 	{codes: []string{"invalid_grant", "bad_verification_code"}, kind: fault.Auth,
 		text: "the provider does not know the code", hint: "begin the sign-in again"},

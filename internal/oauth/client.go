@@ -190,8 +190,9 @@ func (c *Client) post(ctx context.Context, to string, form url.Values, at stage)
 		return nil, unreachable(err, req.URL.Hostname())
 	case len(body) > maxAnswer:
 		return nil, fault.New(fault.Protocol, "the answer of "+req.URL.Hostname()+" is too long", checkEndpoint)
-	case resp.StatusCode != http.StatusOK:
-		return nil, parseError(resp.StatusCode, body, form).fault(at, req.URL.Hostname())
+	}
+	if e := parseError(resp.StatusCode, body, form); resp.StatusCode != http.StatusOK || e.Code != "" { // some refuse with 200
+		return nil, e.fault(at, req.URL.Hostname())
 	}
 	return body, nil
 }

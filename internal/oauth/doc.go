@@ -7,6 +7,11 @@
 // error, whatever a provider answers. Client ids are the user's own: the
 // package has endpoints and scopes, and no id of anybody.
 //
+// golang.org/x/oauth2 makes the authorisation URL, PKCE and the request that
+// redeems a code. The rest is here, because the library knows no expiry that is
+// missing or has a fraction, offers no hold on a new refresh token before it is
+// used, and gives up on a device code when the network fails once.
+//
 // Errors are faults. Temporary ones (network, provider busy or out of order)
 // never mean that a person has to sign in; see [InvalidGrant].
 package oauth

@@ -54,12 +54,13 @@ var builtin = map[string]Endpoints{
 		POP:    []string{"https://mail.google.com/"}, SMTP: []string{"https://mail.google.com/"},
 		Authorizing: url.Values{"access_type": {"offline"}, "prompt": {"consent"}}, PKCE: true, Redirect: loopback,
 	},
-	// www.fastmail.com/for-developers/oauth: one URL for both kinds of exchange.
+	// www.fastmail.com/for-developers/oauth: one URL for both kinds of exchange; a
+	// redirect URI to this machine begins with http://localhost/.
 	"fastmail": {
 		Authorize: "https://api.fastmail.com/oauth/authorize", Token: "https://api.fastmail.com/oauth/refresh",
 		Issuer: "https://api.fastmail.com",
 		POP:    []string{"https://www.fastmail.com/dev/protocol-pop"}, SMTP: []string{"https://www.fastmail.com/dev/protocol-smtp"},
-		PKCE: true, Redirect: "http://localhost",
+		PKCE: true, Redirect: "http://localhost/",
 	},
 	// developer.yahoo.com/oauth2/guide/flows_authcode. Yahoo and AOL register no http redirect, so the last address of the
 	// browser, which cannot be opened, is pasted.
@@ -150,7 +151,8 @@ func (e Endpoints) Check() error {
 		}
 	}
 	if e.Redirect != "" {
-		if u, err := url.Parse(e.Redirect); err != nil || u.Scheme == "" || u.Fragment != "" {
+		// Yahoo has a word in place of a URL.
+		if u, err := url.Parse(e.Redirect); err != nil || u.Scheme == "" && e.Redirect != "oob" || u.Fragment != "" {
 			return fault.New(fault.Config, "redirect is no URL: "+fault.Quote(e.Redirect),
 				"write it as it is registered with the provider, such as http://127.0.0.1")
 		}

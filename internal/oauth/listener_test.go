@@ -1,7 +1,6 @@
 package oauth_test
 
 import (
-	"context"
 	"io"
 	"net"
 	"net/http"
@@ -106,6 +105,11 @@ func TestPageOfAFailure(t *testing.T) {
 	s := oauthtest.New(t)
 	login := begin(t, s.Client())
 	state := mustQuery(t, login.URL()).Get("state")
+	other := begin(t, s.Client())
+	foreign := redirectOf(t, other) + "/?" + url.Values{"state": {mustQuery(t, other.URL()).Get("state")}, "code": {"c"}, "iss": {"<script>alert(1)</script>"}}.Encode()
+	if _, _, page := ask(t, "GET", foreign, ""); strings.Contains(page, "<script>") || !strings.Contains(page, "answered by") {
+		t.Error(page)
+	}
 	bad := redirectOf(t, login) + "/?" + url.Values{"state": {state}, "iss": {s.URL}, "error": {"org_internal"}, "error_description": {"<script>alert(1)</script>"}}.Encode()
 	status, _, page := ask(t, "GET", bad, "")
 	if status != 200 || !strings.Contains(page, "members of its organisation only") || !strings.Contains(page, "What to do") || strings.Contains(page, "<script>") {
@@ -114,6 +118,20 @@ func TestPageOfAFailure(t *testing.T) {
 	if _, err := login.Wait(t.Context()); !fault.Is(err, fault.Config) {
 		t.Errorf("%v", err)
 	}
+}
+
+// An error without state may be anybody's: it is shown, and nothing ends.
+func TestPageOfAnErrorWithoutState(t *testing.T) {
+	s := oauthtest.New(t)
+	login := begin(t, s.Client())
+	status, _, page := ask(t, "GET", redirectOf(t, login)+"/?error=access_denied&error_description=the+user+canceled", "")
+	if status != 400 || !strings.Contains(page, "denied in the browser") {
+		t.Errorf("%d %s", status, page)
+	}
+	if err := s.Browse(login.URL(), ann); err != nil {
+		t.Fatal(err)
+	}
+	signedIn(t, s, login)
 }
 
 // For localhost a browser takes ::1 or 127.0.0.1: both have to be ours.
@@ -150,16 +168,16 @@ func TestLocalhostIsBothFamilies(t *testing.T) {
 	}
 }
 
-// A request that never ends does not keep the sign-in from ending.
-func TestCloseDoesNotWaitForStalledConnections(t *testing.T) {
+// Requests that never end are cut off with the sign-in.
+func TestCloseEndsStalledConnections(t *testing.T) {
 	login := begin(t, oauthtest.New(t).Client())
 	u, err := url.Parse(redirectOf(t, login))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var dialer net.Dialer
+	var stalled []net.Conn
 	for range 3 {
-		conn, err := dialer.DialContext(context.Background(), "tcp", u.Host)
+		conn, err := net.Dial("tcp", u.Host)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -167,6 +185,12 @@ func TestCloseDoesNotWaitForStalledConnections(t *testing.T) {
 		if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: 127"); err != nil {
 			t.Fatal(err)
 		}
+		stalled = append(stalled, conn)
 	}
 	login.Close()
+	for _, conn := range stalled {
+		if answer, _ := io.ReadAll(conn); len(answer) > 0 && !strings.HasPrefix(string(answer), "HTTP/1.1 4") {
+			t.Errorf("%q", answer)
+		}
+	}
 }

@@ -76,7 +76,7 @@ func (l *Login) authorizeURL(loginHint string) string {
 	return c.config(l.redirect).AuthCodeURL(l.state, options...)
 }
 
-// URL is what the browser has to open. It lets no one sign in as somebody else.
+// URL is what the browser has to open. Who sees it cannot have the tokens.
 func (l *Login) URL() string { return l.url }
 
 // Ends is when the sign-in ends at the latest.
@@ -125,9 +125,13 @@ func ended(ctx context.Context) error {
 	return fault.Wrap(cause, fault.Temporary, "the sign-in was interrupted", "begin the sign-in again")
 }
 
-// finish hands over the first answer.
-func (l *Login) finish(a answer) {
-	l.once.Do(func() { l.answer <- a })
+// finish hands over an answer, and reports whether it is the first.
+func (l *Login) finish(a answer) (first bool) {
+	l.once.Do(func() {
+		first = true
+		l.answer <- a
+	})
+	return first
 }
 
 // Paste takes what a person copied out of the browser: the last address, or
@@ -141,17 +145,22 @@ func (l *Login) Paste(final string) error {
 	if !q.Has("state") && q.Has("code") && len(q) == 1 {
 		// Only a code. There is no state to check, and none is needed: the person
 		// brought it, and PKCE binds it to this sign-in.
-		l.finish(answer{code: q.Get("code")})
-		return nil
+		return l.pasted(answer{code: q.Get("code")})
 	}
-	if !q.Has("state") && q.Has("error") { // shown by the provider itself: it may still be put right
+	if !q.Has("state") && q.Has("error") { // anybody's: told, but no end
 		return l.judge(q).err
 	}
 	if q.Get("state") != l.state {
 		return fault.New(fault.Config, "this address belongs to another sign-in",
 			"paste the last address of the browser window that was opened for this one")
 	}
-	l.finish(l.judge(q))
+	return l.pasted(l.judge(q))
+}
+
+func (l *Login) pasted(a answer) error {
+	if !l.finish(a) {
+		return fault.New(fault.Conflict, "this sign-in has ended already", "begin another one if it did not work")
+	}
 	return nil
 }
 

@@ -55,6 +55,7 @@ func TestSignIn(t *testing.T) {
 		if token.Refresh == "" || time.Until(token.Expires) > time.Hour || strings.Join(token.Scopes, " ") != "test:pop test:smtp offline_access" {
 			t.Errorf("%v", token)
 		}
+		nothingAt(t, redirectOf(t, login))
 		login.Close() // once more does no harm
 	}
 }
@@ -94,7 +95,7 @@ func TestAuthorizeURL(t *testing.T) {
 }
 
 func TestPaste(t *testing.T) {
-	for _, redirect := range []string{"http://127.0.0.1", "https://mail.example.com/done", "urn:ietf:wg:oauth:2.0:oob"} {
+	for _, redirect := range []string{"http://127.0.0.1", "https://mail.example.com/done", "urn:ietf:wg:oauth:2.0:oob", "oob"} {
 		s := oauthtest.New(t)
 		s.Change(func(b *oauthtest.Behaviour) { b.Redirects = []string{redirect} })
 		c := s.Client()
@@ -121,6 +122,9 @@ func TestPaste(t *testing.T) {
 		}
 		if err := login.Paste("  " + final[:20] + "\r\n" + final[20:] + "\n"); err != nil {
 			t.Fatal(err)
+		}
+		if err := login.Paste(final); !fault.Is(err, fault.Conflict) {
+			t.Errorf("%s: pasted twice: %v", redirect, err)
 		}
 		signedIn(t, s, login)
 	}
@@ -221,6 +225,7 @@ func TestRefusedExchange(t *testing.T) {
 	}{
 		{oauthtest.Answer{Status: 401, Body: `{"error":"invalid_client","error_description":"The client secret is wrong"}`}, fault.Config, "client secret"},
 		{oauthtest.Answer{Status: 400, Body: `{"error":"invalid_grant"}`}, fault.Auth, "the code of the sign-in"},
+		{oauthtest.Answer{Status: 200, Body: `{"error":"invalid_grant"}`}, fault.Auth, "the code of the sign-in"},
 		{oauthtest.Answer{Status: 500, Body: `oops`}, fault.Temporary, "out of order"},
 		{oauthtest.Answer{Status: 200, Body: `oops`}, fault.Protocol, "not JSON"},
 		{oauthtest.Answer{Status: 200, Body: `{"access_token":"x","token_type":"mac"}`}, fault.Protocol, "mac"},
@@ -254,7 +259,7 @@ func TestNobodySignsIn(t *testing.T) {
 		login := begin(t, c)
 		from := time.Now()
 		_, err := login.Wait(t.Context())
-		if waited := time.Since(from); !fault.Is(err, fault.Auth) || waited != 10*time.Minute || fault.Hint(err) == "" {
+		if waited := time.Since(from); !fault.Is(err, fault.Auth) || waited != 10*time.Minute || !login.Ends().Equal(time.Now()) || fault.Hint(err) == "" {
 			t.Errorf("after %v: %v", waited, err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -273,10 +278,16 @@ func TestCloseEndsWait(t *testing.T) {
 	if _, err := login.Wait(t.Context()); err == nil || !strings.Contains(err.Error(), "cancelled") {
 		t.Errorf("%v", err)
 	}
+	nothingAt(t, redirect)
+}
+
+// nothingAt reports what still listens.
+func nothingAt(t *testing.T, address string) {
+	t.Helper()
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	if resp, err := client.Get(redirect); err == nil {
+	if resp, err := client.Get(address); err == nil {
 		_ = resp.Body.Close()
-		t.Error("something still listens")
+		t.Errorf("something listens at %s", address)
 	}
 }
 

@@ -144,6 +144,8 @@ func (h *redirected) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method != http.MethodGet:
 		w.Header().Set("Allow", http.MethodGet)
 		show(w, http.StatusMethodNotAllowed, page{Title: "Nothing here", Text: "popbridge waits for a sign-in."})
+	case !q.Has("state") && q.Has("error"): // anybody's: told, but no end
+		show(w, http.StatusBadRequest, result(h.login.judge(q).err))
 	case subtle.ConstantTimeCompare([]byte(q.Get("state")), []byte(h.login.state)) != 1:
 		show(w, http.StatusBadRequest, page{Title: "Another sign-in", Text: "This answer belongs to another sign-in than the one popbridge waits for. Close this window and use the newest one."})
 	default:
