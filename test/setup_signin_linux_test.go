@@ -33,18 +33,7 @@ func TestSetupSignsIn(t *testing.T) {
 
 func setupSignsIn(t *testing.T, ca *testkit.TLS) {
 	provider := oauthtest.New(t)
-	dir, err := os.MkdirTemp("", "oauth-") // Dovecot's own users must reach it
-	if err != nil {
-		t.Error(err)
-		return
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	tokens, err := rig.DovecotOAuth(provider.IntrospectURL(), dir)
-	if err = errors.Join(err, os.Chmod(dir, 0o755)); err != nil {
-		t.Error(err)
-		return
-	}
-	d, err := rig.StartDovecot(context.WithoutCancel(t.Context()), ca.CertFile, ca.KeyFile, tokens,
+	d, err := rig.StartDovecot(context.WithoutCancel(t.Context()), ca.CertFile, ca.KeyFile, provider.Dovecot(t),
 		"service pop3-login {\n  inet_listener pop3s {\n    port = 995\n  }\n}")
 	if err != nil {
 		t.Error(err)
