@@ -255,7 +255,7 @@ export default {
   "add.incoming.kind": "Eingang",
   "add.outgoing": "Postausgang (SMTP)",
   "add.outgoing.kind": "Ausgang",
-  "add.outgoing.here": "Auch zum Senden dient popbridge: Server {host}, Port {port}, {security}, mit Benutzernamen und Passwort von oben.",
+  "add.outgoing.here": "Auch zum Senden dient popbridge: Server {host}, Port {port}, Verschlüsselung {security}, mit Benutzernamen und Passwort von oben.",
   "add.outgoing.not": "popbridge sendet für dieses Konto nicht: Der Postausgangsserver ist nicht bekannt, oder das Senden ist abgeschaltet.",
   "add.outgoing.password": "Das Passwort für den Postausgang ist das Ihres Postfachs beim Anbieter.",
   "add.outgoing.unknown": "Fragen Sie Ihren Anbieter nach seinem SMTP-Server für {address}. Das Passwort ist das des Postfachs dort.",
