@@ -20,6 +20,11 @@ func AddAccount(data []byte, settings []Setting) ([]byte, error) {
 	if err := checkSettings(settings); err != nil {
 		return nil, err
 	}
+	return appendTable(data, "[[account]]", settings), nil
+}
+
+// appendTable writes a table and its keys at the end of a config.
+func appendTable(data []byte, header string, settings []Setting) []byte {
 	end := lineEnd(data)
 	data = slices.Clip(data)
 	if len(bytes.TrimSpace(bytes.TrimPrefix(data, byteOrderMark))) == 0 {
@@ -31,11 +36,11 @@ func AddAccount(data []byte, settings []Setting) ([]byte, error) {
 	for _, s := range settings {
 		width = max(width, len(s.Key))
 	}
-	data = append(data, end+"[[account]]"+end...)
+	data = append(data, end+header+end...)
 	for _, s := range settings {
 		data = fmt.Appendf(data, "%-*s = %s%s", width, s.Key, s.Value, end)
 	}
-	return data, nil
+	return data
 }
 
 // SetAccount returns the text of a config with these keys of an account changed,

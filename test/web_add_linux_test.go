@@ -17,6 +17,7 @@ func newcomer(t *testing.T, env ...string) (p *rig.Popbridge, b *tab, origin str
 	must(t, err)
 	p.Web = "127.0.0.1:0"
 	p.Env = env
+	must(t, p.ServeSMTP())
 	must(t, p.Configure())
 	t.Cleanup(func() {
 		if t.Failed() {

@@ -34,6 +34,11 @@ func (f *fakeEditing) AddAccount(_ context.Context, ask operations.NewAccount) (
 	return operations.AddedAccount{Account: "ann"}, nil
 }
 
+func (f *fakeEditing) AddClient(_ context.Context, ask operations.NewClient) (operations.MadeClient, error) {
+	f.asked = "client " + ask.Provider + " " + ask.ClientID + " " + string(ask.ClientSecret)
+	return operations.MadeClient{Wrong: []operations.Wrong{}, Name: "ann"}, nil
+}
+
 func (f *fakeEditing) MakeFirstDevice(_ context.Context, ask operations.DeviceOf) (operations.FirstDevice, error) {
 	f.asked = "device " + ask.User
 	return operations.FirstDevice{Name: "ann"}, nil
@@ -57,6 +62,11 @@ func (f *fakeEditing) SetAccount(_ context.Context, ask operations.SetAccount) (
 func (f *fakeEditing) SetLogin(_ context.Context, ask operations.SetLogin) (operations.Tried, error) {
 	f.asked = "login " + ask.Account + " " + ask.Server.TLS + " " + string(ask.Password)
 	return operations.Tried{Username: "ann"}, nil
+}
+
+func (f *fakeEditing) UseSignIn(_ context.Context, ask operations.AccountName) (operations.AccountDetails, error) {
+	f.asked = "sign in " + ask.Account
+	return operations.AccountDetails{Account: "ann"}, nil
 }
 
 func (f *fakeEditing) RemoveAccount(_ context.Context, ask operations.AccountName) (operations.AccountDetails, error) {
@@ -87,11 +97,13 @@ func TestEditingRoutes(t *testing.T) {
 	}{
 		{"POST /accounts/try", `{"address": "a@b.c", "other_username": "o", ` + server + `}`, "try a@b.c h 995 o geheim", false},
 		{"POST /accounts", `{"keep": "30d", ` + server + `}`, "add 30d geheim", true},
+		{"POST /accounts/client", `{"provider": "google", "client_id": "id", "client_secret": "geheim"}`, "client google id geheim", true},
 		{"POST /accounts/device", `{"user": "me"}`, "device me", true},
 		{"POST /accounts/details", `{"account": "x"}`, "details x", false},
 		{"POST /accounts/plan", `{"account": "x", "settings": {"paused": "true"}}`, "plan x map[paused:true]", false},
 		{"PATCH /accounts", `{"account": "x", "settings": {"paused": ""}}`, "set x map[paused:]", true},
 		{"POST /accounts/login", `{"account": "x", ` + server + `}`, "login x none geheim", true},
+		{"POST /accounts/signin", `{"account": "x"}`, "sign in x", true},
 		{"DELETE /accounts", `{"account": "x"}`, "remove x", true},
 		{"POST /confirm", `{"account": "x", "seen": "d1", "everything": true}`, "confirm x d1", true},
 		{"POST /users/rename", `{"from": "x", "to": "y"}`, "rename x y", true},
@@ -103,7 +115,7 @@ func TestEditingRoutes(t *testing.T) {
 			t.Errorf("%s: asked %q, answered %s, changes %v", tt.route, f.asked, w.Body, r.Changes)
 		}
 		w = httptest.NewRecorder()
-		r.Handler(w, httptest.NewRequest(r.Method, r.Path, strings.NewReader(`{"account": 3, "user": 3, "address": 3, "from": 3}`)))
+		r.Handler(w, httptest.NewRequest(r.Method, r.Path, strings.NewReader(`{"account": 3, "user": 3, "address": 3, "from": 3, "provider": 3}`)))
 		if w.Code != http.StatusUnprocessableEntity {
 			t.Errorf("%s: a request that is none: %d", tt.route, w.Code)
 		}

@@ -144,7 +144,7 @@ func (n *newAccount) complete(ctx context.Context, args []string) error {
 	case n.port != 0 || n.tls != "" || has("port") || has("tls"):
 		return fault.New(fault.Config, "port and tls are those of a server, and no host is given", "add --host HOST, or leave both out: they are found with the server")
 	}
-	return n.find(ctx, !has("username"))
+	return n.find(ctx, !has("username"), has("auth"))
 }
 
 func (a *app) accountAdd(ctx context.Context, n newAccount, args []string) error {
@@ -230,8 +230,9 @@ func (a *app) accountAddSignIn(ctx context.Context, next config.Account, setting
 }
 
 // find looks for the server of the address, and the user name there where that is wanted.
+// One that takes no password is refused unless it is said how the account signs in.
 // What setup would ask a person about is refused.
-func (n *newAccount) find(ctx context.Context, username bool) error {
+func (n *newAccount) find(ctx context.Context, username, signsIn bool) error {
 	found, err := discover.Discover(ctx, n.address, discover.Options{})
 	if fault.Is(err, fault.NotFound) || fault.Is(err, fault.Temporary) {
 		return fault.New(fault.KindOf(err), err.Error(), strings.TrimPrefix(fault.Hint(err)+"; --host HOST names the server, and --port, --tls and --username what is not usual there", "; "))
@@ -243,6 +244,9 @@ func (n *newAccount) find(ctx context.Context, username bool) error {
 	if doubts := found.Confirm(); len(doubts) > 0 {
 		return fault.New(fault.Config, "the server was found, but "+strings.Join(doubts, "; "),
 			fmt.Sprintf("if that is right: --host %s --port %d --tls %s --username %s", pop.Host, pop.Port, pop.TLS, fault.ShellQuote(pop.Username)))
+	}
+	if pop.OAuth2Only() && !n.oauth && !signsIn {
+		return fault.New(fault.Config, "this server takes no password, only OAuth2", "--oauth signs in with the browser, and setup leads through it: "+oauthGuide)
 	}
 	n.host, n.port, n.tls, n.smtp = pop.Host, pop.Port, string(pop.TLS), found.SMTP
 	n.address = found.Address.String()

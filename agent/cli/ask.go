@@ -109,30 +109,42 @@ func (a *app) hidden(ctx context.Context, text string) (line string, err error) 
 	return a.readLine(ctx)
 }
 
-// readLine reads a line, and not an octet more, which the next question may want.
+// readLine reads a line, and not an octet more, which the next question may want. Where
+// ctx ends before it is typed, the next question gets it.
 func (a *app) readLine(ctx context.Context) (string, error) {
-	var line []byte
-	done := make(chan error, 1)
-	go func() { // stays behind until the process ends
-		var octet [1]byte
-		for {
-			n, err := a.stdin.Read(octet[:])
-			if n == 1 && octet[0] == '\n' || err != nil {
-				done <- err
-				return
+	a.reading.Lock()
+	defer a.reading.Unlock()
+	if a.typed == nil {
+		a.typed = make(chan typedLine, 1)
+		go func(typed chan<- typedLine) { // stays behind until the process ends
+			var line []byte
+			var octet [1]byte
+			for {
+				n, err := a.stdin.Read(octet[:])
+				if n == 1 && octet[0] == '\n' || err != nil {
+					typed <- typedLine{line, err}
+					return
+				}
+				line = append(line, octet[:n]...)
 			}
-			line = append(line, octet[:n]...)
-		}
-	}()
+		}(a.typed)
+	}
 	select {
-	case err := <-done:
-		if errors.Is(err, io.EOF) || errors.Is(err, os.ErrClosed) {
-			err = errNoAnswer
+	case t := <-a.typed:
+		a.typed = nil
+		if errors.Is(t.err, io.EOF) || errors.Is(t.err, os.ErrClosed) {
+			t.err = errNoAnswer
 		}
-		return strings.TrimSuffix(string(line), "\r"), err
+		return strings.TrimSuffix(string(t.line), "\r"), t.err
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}
+}
+
+// typedLine is a line from standard input, without its end.
+type typedLine struct {
+	line []byte
+	err  error
 }
 
 // askPassword asks for the password of an account, or reads it from standard input where

@@ -15,6 +15,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
@@ -75,6 +76,9 @@ type app struct {
 	configNamed bool // by --config; only the verbs of the service ask
 	json        bool
 	ending      error // of closing the folder after an operation that went well, see ask
+
+	reading sync.Mutex     // held by who waits for a line from stdin
+	typed   chan typedLine // the one that is waited for; nil: none is
 }
 
 func newApp(stdin io.Reader, stdout, stderr io.Writer) *app {

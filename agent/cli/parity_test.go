@@ -17,7 +17,7 @@ import (
 // parentheses why no browser may, or need, do it.
 var byPage = map[string]string{
 	"demo":             "(it is for a first try, and shows its own page)",
-	"setup":            "POST /accounts/discover, POST /accounts/try, POST /accounts, POST /accounts/device",
+	"setup":            "POST /accounts/discover, POST /accounts/try, POST /accounts/client, POST /accounts, POST /accounts/device",
 	"check-config":     "GET /settings, PATCH /settings",
 	"open":             "GET /web/sessions, DELETE /web/sessions, (a browser cannot sign itself in)",
 	"device add":       "GET /devices/choices, POST /devices/new, POST /devices/phone",
@@ -40,7 +40,7 @@ var byPage = map[string]string{
 	"outbox sent":      "POST /outbox",
 	"account add":      "POST /accounts/try, POST /accounts",
 	"account list":     "GET /status, POST /accounts/details",
-	"account set":      "POST /accounts/plan, PATCH /accounts",
+	"account set":      "POST /accounts/plan, PATCH /accounts, POST /accounts/signin",
 	"account pause":    "PATCH /accounts",
 	"account resume":   "PATCH /accounts",
 	"account remove":   "DELETE /accounts",
@@ -68,8 +68,6 @@ var byPage = map[string]string{
 var unasked = map[string]string{
 	"GET /status":  "GET /events brings it with each change",
 	"POST /reload": "a change of the config is taken up by itself",
-	// The page does not sign accounts in yet.
-	"POST /signin": "not yet", "GET /signin": "not yet", "POST /signin/paste": "not yet", "POST /signin/cancel": "not yet",
 }
 
 // What the page could ask for, it does: a route without a button is no way to do it there.

@@ -24,7 +24,8 @@ func (a *app) newSetupCommand() *cobra.Command {
 		Use:   "setup",
 		Short: "Set up a mailbox, step by step",
 		Long: "Asks for a mail address and its password, finds the server, logs in, and writes the\n" +
-			"account into the config. Then it makes the login of a mail program, offers to run\n" +
+			"account into the config. Where the server takes no password, the browser opens for\n" +
+			"you to sign in at the provider. Then it makes the login of a mail program, offers to run\n" +
 			"popbridge in the background, and prints what to enter in the mail program. Nothing\n" +
 			"is deleted on the server. Where there is no terminal: `popbridge account add`.",
 		Example: "  popbridge setup",
@@ -46,7 +47,11 @@ func (a *app) setup(ctx context.Context) error {
 	}
 	account, there := a.known(found.Address)
 	if there {
-		a.printf("Account %s is set up already; `%s` logs in there.\n", account.Name, a.command("account test "+account.Name))
+		how, verb := "logs in there", "test"
+		if account.OAuth != nil {
+			how, verb = "signs in there", "signin"
+		}
+		a.printf("Account %s is set up already; `%s` %s.\n", account.Name, a.command("account "+verb+" "+account.Name), how)
 	} else if account, err = a.addFound(ctx, found); err != nil {
 		return err
 	}
@@ -143,9 +148,6 @@ func (a *app) showFound(ctx context.Context, found discover.Found) error {
 	for _, line := range found.Advice.Lines() {
 		a.printf("  %s\n", line)
 	}
-	if found.POP.OAuth2Only() {
-		return fault.New(fault.Config, "this server takes no password, only OAuth2", "popbridge cannot sign in there yet")
-	}
 	for _, text := range found.Confirm() {
 		yes, err := a.yes(ctx, text+"\nGo on? [y/N] ", false)
 		if err == nil && !yes {
@@ -162,6 +164,12 @@ func (a *app) showFound(ctx context.Context, found discover.Found) error {
 func (a *app) addFound(ctx context.Context, found discover.Found) (account config.Account, err error) {
 	if err := a.showFound(ctx, found); err != nil {
 		return account, err
+	}
+	if signs, err := a.signsIn(ctx, found.POP); signs || err != nil {
+		if err != nil {
+			return account, err
+		}
+		return a.addBySignIn(ctx, found)
 	}
 	settings := func(username string) []config.Setting {
 		m := editing.Mailbox{Name: editing.AccountName(found.Address.String()), Address: found.Address.String(), POP: found.POP, SMTP: found.SMTP, Advice: found.Advice}
@@ -273,13 +281,16 @@ func ignore(err, known error) error {
 	return err
 }
 
-// enterText is what to enter in a mail program, with the password that was made.
+// enterText is what to enter in a mail program, with the password that was made. The
+// provider of an account that is signed in takes no password from it.
 func (a *app) enterText(cfg *config.Config, account config.Account, password string, found discover.Found) string {
 	host, port := operations.ProgramsAddress(cfg.IMAP.Listen)
 	m := clientfiles.Mailbox{User: account.User, Host: host, Port: port, TLS: operations.IMAPSecurity(cfg.IMAP),
 		Identities: []clientfiles.Identity{{Address: found.Address.String(), SMTP: found.SMTP}}}
 	if own, ok := operations.HereSubmission(cfg).Sender(account); ok {
 		m.Identities[0].SMTP, m.Identities[0].Here = own, true
+	} else if account.OAuth != nil {
+		m.Identities = nil
 	}
 	if password == "" {
 		password = "that of the login you have; `" + a.command("device add NAME") + "` makes another one"

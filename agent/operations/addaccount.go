@@ -12,6 +12,7 @@ import (
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/installer/discover"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/oauth"
 	"github.com/popbridge/popbridge/internal/password"
 	"github.com/popbridge/popbridge/internal/secret"
 )
@@ -50,7 +51,8 @@ func (l *Local) Discover(ctx context.Context, ask Address, progress func(Progres
 		return nil, err
 	}
 	answer := Discovered{Address: found.Address.String(), Provider: found.Provider, POP: server(found.POP), SMTP: server(found.SMTP),
-		OtherUsername: found.OtherUsername, OAuth2Only: found.POP.OAuth2Only(), Doubts: []Doubt{}, Advice: advice(found.Advice)}
+		OtherUsername: found.OtherUsername, OAuth2Only: found.POP.OAuth2Only(), TokenProvider: oauth.ProviderOf(found.POP.Host), Doubts: []Doubt{}, Advice: advice(found.Advice)}
+	answer.OAuth = clientOf(cfg, answer.TokenProvider)
 	for _, d := range found.Doubts() {
 		answer.Doubts = append(answer.Doubts, Doubt(d))
 	}
@@ -94,6 +96,17 @@ func (l *Local) planned(ask NewAccount) (next config.Account, settings []config.
 	if ask.Keep != "" {
 		settings = append(settings, config.Text("keep_on_server", ask.Keep))
 	}
+	if ask.OAuth {
+		cfg, err := l.file().Writable()
+		if err != nil {
+			return next, nil, known, err
+		}
+		name, err := clientFor(cfg, s)
+		if err != nil {
+			return next, nil, known, err
+		}
+		settings = append(settings, config.Text("auth", string(config.AuthOAuth2)), config.Text("oauth", name))
+	}
 	next, err = l.file().Planned(settings)
 	return next, settings, known, err
 }
@@ -129,8 +142,10 @@ func (l *Local) AddAccount(ctx context.Context, ask NewAccount) (answer AddedAcc
 	if answer.Wrong, err = wrong(err); err != nil || len(answer.Wrong) > 0 {
 		return answer, err
 	}
-	if answer.Wrong = wrongPassword(ask.Password); len(answer.Wrong) > 0 {
-		return answer, nil
+	if next.OAuth == nil {
+		if answer.Wrong = wrongPassword(ask.Password); len(answer.Wrong) > 0 {
+			return answer, nil
+		}
 	}
 	var where editing.Stored
 	if err := l.edit(func(f editing.File) error {
@@ -145,6 +160,8 @@ func (l *Local) AddAccount(ctx context.Context, ask NewAccount) (answer AddedAcc
 	answer.Account, answer.User, answer.Password = next.Name, next.User, "file"
 	if where.Keychain {
 		answer.Password = "keychain"
+	} else if next.OAuth != nil {
+		answer.Password = "signin"
 	}
 	l.takeUp(ctx)
 	return answer, nil

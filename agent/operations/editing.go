@@ -19,6 +19,8 @@ type Editing interface {
 	// AddAccount stores the password of an account and writes it into the config, without
 	// trying it.
 	AddAccount(ctx context.Context, ask NewAccount) (AddedAccount, error)
+	// AddClient writes what popbridge is registered as with a provider of tokens.
+	AddClient(ctx context.Context, ask NewClient) (MadeClient, error)
 	// MakeFirstDevice makes the login of a mail program for a user who has none.
 	MakeFirstDevice(ctx context.Context, ask DeviceOf) (FirstDevice, error)
 	// AccountDetails is an account as the config has it.
@@ -31,6 +33,8 @@ type Editing interface {
 	// SetLogin changes the password of an account, and where it is sent. Both are tried at
 	// the server first; what that refuses is not stored.
 	SetLogin(ctx context.Context, ask SetLogin) (Tried, error)
+	// UseSignIn has an account signed in, whose password was stored; that stays where it is.
+	UseSignIn(ctx context.Context, ask AccountName) (AccountDetails, error)
 	// RemoveAccount takes an account out of the config. Its mail stays, here and there.
 	RemoveAccount(ctx context.Context, ask AccountName) (AccountDetails, error)
 	// ConfirmSeen is Confirm of the deletions that a person has seen, and of no others.
@@ -153,7 +157,11 @@ type AccountDetails struct {
 	Server   MailServer        `json:"server"`
 	Settings map[string]string `json:"settings"` // the SettableKeys, as SetAccount takes them
 	Password string            `json:"password"` // where it is: keychain, file or command; signin: it has none, SignInBegin signs it in
-	Advice   Advice            `json:"advice"`
+	// By which it can be signed in, as in Discovered; both "" where its server is not known
+	// to take tokens, or its password is what a command prints.
+	OAuth         string `json:"oauth"`
+	TokenProvider string `json:"token_provider"`
+	Advice        Advice `json:"advice"`
 }
 
 // SetAccount asks to change keys of an account.

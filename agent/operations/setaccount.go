@@ -13,6 +13,7 @@ import (
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/installer/discover"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/oauth"
 )
 
 // SettableKeys are the keys of an account that a page may change. None of them names a
@@ -25,7 +26,12 @@ func (l *Local) AccountDetails(_ context.Context, ask AccountName) (answer Accou
 	if err != nil {
 		return answer, err
 	}
-	return details(account), nil
+	answer = details(account)
+	if cfg, err := l.file().Writable(); err == nil && len(account.Password.Command) == 0 {
+		answer.TokenProvider = oauth.ProviderOf(account.Host)
+		answer.OAuth = clientOf(cfg, answer.TokenProvider)
+	}
+	return answer, nil
 }
 
 func details(c config.Account) AccountDetails {

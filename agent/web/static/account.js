@@ -5,6 +5,7 @@ import { ask, work, Fault } from "./api.js";
 import { action, confirm, failed, field, icon, ofKind, say } from "./parts.js";
 import { advice, form, isPort, mayConnect, right, ruleOf, rules, ruleText, securities, tried } from "./form.js";
 import { look } from "./home.js";
+import { clientForm, signin } from "./signin.js";
 import { accountOf, confirmDeletions, poll } from "./health.js";
 
 /** @typedef {import("./types").AccountDetails} Details */
@@ -18,10 +19,18 @@ export default async function account(el, args, s) {
   el.append(h("h1", {}, name ?? t("nav.account")));
   const d = await ask("POST", "/accounts/details", { account: name ?? "" });
   const at = "#/account/" + encodeURIComponent(d.account);
-  const tabs = [["", "account.settings"], ["/password", "account.password"], ["/deletions", "account.deletions"]];
-  const here = tabs.some(([p]) => p === "/" + part) ? "/" + part : "";
+  const tabs = [["", "account.settings"], ["/password", d.password === "signin" ? "account.signin" : "account.password"], ["/deletions", "account.deletions"]];
+  const client = part === "client" && d.token_provider && d.password !== "signin"; // on the way to a sign-in
+  const here = client ? "/password" : tabs.some(([p]) => p === "/" + part) ? "/" + part : "";
   el.append(h("nav", { class: "tabs", "aria-label": t("account.parts") }, h("ul", {}, tabs.map(([p, text]) =>
     h("li", {}, h("a", { href: at + p, "aria-current": p === here ? "page" : null }, t(text)))))));
+  if (client) {
+    el.append(h("h2", {}, t("add.client")));
+    return clientForm(el, d, "account.client.keep", "account.client.use", async () => {
+      await ask("POST", "/accounts/signin", { account: d.account });
+      location.hash = at + "/password";
+    }, h("a", { class: "button", href: at + "/password" }, t("add.back")));
+  }
   if (here === "/password") return login(el, d);
   if (here === "/deletions") return deletions(el, d, s);
   return settings(el, d, s);
@@ -160,6 +169,11 @@ function remove(d) {
 
 /** @param {HTMLElement} el @param {Details} d */
 function login(el, d) {
+  if (d.password === "signin") {
+    el.append(h("h2", {}, t("account.signin")), h("p", {}, t("account.login", { username: d.server.username, server: d.server.host })));
+    const end = signin(el, d.account, { again: true });
+    return (/** @type {import("./main").State | null} */ s) => { if (!s) end(); };
+  }
   if (d.password === "command") {
     el.append(h("p", {}, t("account.command")));
     return;
@@ -189,7 +203,7 @@ function login(el, d) {
       work("/sync", { accounts: [d.account] }, () => {}).catch(() => {}); // Home says what comes of it
       say(t("account.login.saved"));
       return [tried(r), h("p", {}, icon("ok"), " ", t("account.login.saved")), h("a", { class: "button", href: "#/" }, t("add.home"))];
-    }));
+    }, d.token_provider ? h("a", { class: "button", href: "#/account/" + encodeURIComponent(d.account) + "/client" }, t("add.oauth2.instead")) : null));
 }
 
 /** @param {HTMLElement} el @param {Details} d @param {import("./main").State} s */

@@ -5,6 +5,7 @@ import { t, size, language } from "./text.js";
 import { ask, work } from "./api.js";
 import { copied, failed, field, icon, say, shownOnce } from "./parts.js";
 import { advice, form, isPort, mayConnect, right, rules, ruleText, securities, security, tried } from "./form.js";
+import { clientForm, signin } from "./signin.js";
 
 /** @typedef {import("./types").MailServer} MailServer */
 /** @typedef {{address: string, byHand: boolean, found: import("./types").Discovered | null, server: MailServer | null, smtp: MailServer | null,
@@ -29,6 +30,8 @@ function head(el, n, title) {
 const steps = /** @type {Record<string, {may: () => unknown, show: import("./main").Page}>} */ ({
   server: { may: () => draft.address, show: server },
   keep: { may: () => draft.tried && !draft.tried.error, show: keep },
+  client: { may: () => draft.found?.token_provider && draft.server && !draft.added, show: client },
+  signin: { may: () => draft.added?.password === "signin", show: signIn },
   done: { may: () => draft.added, show: done },
 });
 
@@ -112,16 +115,54 @@ function found(el, f) {
       h("dt", {}, t("add.host")), h("dd", {}, f.pop.host + ":" + f.pop.port), h("dt", {}, t("add.tls")), h("dd", {}, security(f.pop.tls)),
       f.oauth2_only && [h("dt", {}, t("add.username")), h("dd", {}, f.pop.username)]),
     advice(f.advice),
-    f.oauth2_only
-      ? [h("p", { class: "error" }, t("add.oauth2")), h("div", { class: "buttons" }, handButton(), back(""))]
-      : form([doubts.length > 0 && h("fieldset", {}, h("legend", {}, t("add.doubts")), doubts.map(d => d.box)), l.boxes], t("add.test"), async () => {
-        const open = doubts.filter(d => !d.input.checked);
-        for (const d of doubts) d.wrong("");
-        for (const d of open.reverse()) d.wrong(t("add.agree"));
-        if (open.length > 0 || !right(l.fields, l.wrong(), language)) return;
-        draft.smtp = f.smtp.host ? f.smtp : null;
+    form([doubts.length > 0 && h("fieldset", {}, h("legend", {}, t("add.doubts")), doubts.map(d => d.box)), f.oauth2_only ? h("p", {}, t("add.oauth2")) : l.boxes],
+      t(f.oauth2_only ? "add.oauth2.go" : "add.test"), async () => {
+        if (!agreed() || !f.oauth2_only && !right(l.fields, l.wrong(), language)) return;
+        if (f.oauth2_only) return bySignIn();
         return l.test({ ...f.pop, username: l.fields.username.input.value.trim() || f.pop.username });
-      }, [handButton(), back("")]));
+      }, [f.token_provider && !f.oauth2_only && h("button", { type: "button", click: () => agreed() && bySignIn() }, t("add.oauth2.instead")), handButton(), back("")]));
+  /** Whether all that is doubtful was confirmed. */
+  function agreed() {
+    const open = doubts.filter(d => !d.input.checked);
+    for (const d of doubts) d.wrong("");
+    for (const d of open.reverse()) d.wrong(t("add.agree"));
+    draft.smtp = f.smtp.host ? f.smtp : null;
+    return open.length === 0;
+  }
+  function bySignIn() {
+    draft.server = { ...f.pop, username: l.fields.username.input.value.trim() || f.pop.username };
+    go("client");
+  }
+}
+
+/** @param {HTMLElement} el */
+async function client(el) {
+  head(el, 2, "add.client");
+  el.append(h("p", {}, t("add.for", { address: draft.address })));
+  await clientForm(el, /** @type {import("./types").Discovered} */ (draft.found), "add.client.keep", "add.client.add", () => addIt({ oauth: true }, {}, "signin"), back("server"));
+}
+
+/** Writes the account, makes the first login of a mail program, and goes on. @param {any} more @param {Record<string, import("./form.js").Field>} fields @param {string} step */
+async function addIt(more, fields, step) {
+  const added = await ask("POST", "/accounts", { address: draft.address, server: draft.server, smtp: draft.smtp ?? nowhere, ...more });
+  if (!right(fields, added.wrong)) return;
+  draft.password = "";
+  try {
+    draft.device = await ask("POST", "/accounts/device", { user: added.user });
+  } catch (e) {
+    draft.failed = e;
+  }
+  draft.added = added;
+  go(step);
+}
+
+/** @param {HTMLElement} el */
+function signIn(el) {
+  head(el, 3, "add.signin");
+  const on = h("a", { class: "button", href: "#/add/done" }, t("add.signin.later"));
+  const end = signin(el, draft.added?.account ?? "", { start: true, done: () => { on.textContent = t("add.signin.on"); on.classList.add("primary"); } });
+  el.append(h("div", { class: "buttons" }, on));
+  return (/** @type {import("./main").State | null} */ s) => { if (!s) end(); };
 }
 
 /** @param {HTMLElement} el */
@@ -197,16 +238,7 @@ function keep(el) {
     t("add.add"), async () => {
       const keepOnServer = rules[chosen](n());
       const fields = /** @type {Record<string, import("./form.js").Field>} */ (counts[chosen] ? { keep_on_server: counts[chosen] } : {});
-      const added = await ask("POST", "/accounts", { address: draft.address, server: draft.server, smtp: draft.smtp ?? nowhere, password: draft.password, keep: keepOnServer === "forever" ? "" : keepOnServer });
-      if (!right(fields, added.wrong)) return;
-      draft.password = "";
-      try {
-        draft.device = await ask("POST", "/accounts/device", { user: added.user });
-      } catch (e) {
-        draft.failed = e;
-      }
-      draft.added = added;
-      go("done");
+      await addIt({ password: draft.password, keep: keepOnServer === "forever" ? "" : keepOnServer }, fields, "done");
     }, back("server")));
 }
 
@@ -214,7 +246,7 @@ function keep(el) {
 function done(el) {
   const { added, device, smtp, address } = draft;
   el.append(h("h1", {}, t("add.done", { account: added?.account ?? "" })),
-    h("p", {}, icon("ok"), " ", t("add.done.text"), " ", t("add.done." + added?.password)));
+    h("p", {}, icon("ok"), " ", added?.password === "signin" ? null : [t("add.done.text"), " "], t("add.done." + added?.password)));
   if (draft.failed) el.append(failed(draft.failed));
   const values = (/** @type {MailServer} */ s, /** @type {string} */ secret, /** @type {string} */ kind) => h("dl", { class: "values" },
     copied(t("add.value.server", { kind }), s.host), copied(t("add.value.port", { kind }), String(s.port)),
@@ -224,7 +256,9 @@ function done(el) {
     el.append(h("h2", {}, t("add.device")), h("p", {}, t("add.device.text")),
       h("div", { class: "box" }, h("h3", {}, t("add.incoming")), values(device.server, device.password, t("add.incoming.kind")),
         h("p", {}, h("strong", {}, t("add.once"))),
-        h("h3", {}, t("add.outgoing")), device.outgoing.host ? [values(device.outgoing, "", t("add.outgoing.kind")), h("p", { class: "dim" }, t("add.outgoing.same"))] : smtp ? [values(smtp, "", t("add.outgoing.kind")), h("p", { class: "dim" }, t("add.outgoing.password"))] : h("p", {}, t("add.outgoing.unknown", { address }))));
+        h("h3", {}, t("add.outgoing")), device.outgoing.host ? [values(device.outgoing, "", t("add.outgoing.kind")), h("p", { class: "dim" }, t("add.outgoing.same"))]
+          : added?.password === "signin" ? h("p", {}, t("add.outgoing.not"))
+            : smtp ? [values(smtp, "", t("add.outgoing.kind")), h("p", { class: "dim" }, t("add.outgoing.password"))] : h("p", {}, t("add.outgoing.unknown", { address }))));
   } else if (device) el.append(h("p", {}, t("add.device.there")));
   el.append(h("div", { class: "buttons" }, h("a", { class: "button primary", href: "#/" }, t("add.home")), h("a", { class: "button", href: "#/devices" }, t("add.devices"))));
   const seen = device?.password ? shownOnce() : () => {};

@@ -48,8 +48,8 @@ export function right(fields, wrong, lang = "en") {
   return wrong.length === 0;
 }
 
-/** A link that leaves the page; others than web addresses are text. @param {string} url */
-const outside = url => /^https?:\/\//.test(url) ? h("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, new URL(url).host) : url;
+/** A link that leaves the page; others than web addresses are text. @param {string} url @param {string} [text] @param {string} [kind] its class */
+export const outside = (url, text, kind) => /^https?:\/\//.test(url) ? h("a", { href: url, target: "_blank", rel: "noopener noreferrer", class: kind }, text ?? new URL(url).host) : url;
 
 /** What a provider asks for. @param {import("./types").Advice} a */
 export function advice(a) {

@@ -14,8 +14,8 @@ const at = (/** @type {string} */ page, /** @type {Condition} */ c, /** @type {s
 
 /** Where the button of a condition leads; "sync" polls. A code that is not here leads to the log. */
 const leads = /** @type {Record<string, string>} */ ({
-  "account-auth": "/password", "account-config": "/settings", "account-tls": "/password", "account-old-tls": "/settings", "password-exposed": "/settings",
-  "signin-needed": "/password", "account-unreachable": "sync", "account-protocol": "sync", "account-failed": "sync", "account-messages": "sync", "deletes-refused": "sync",
+  "account-auth": "/password", "signin-needed": "/password", "account-config": "/settings", "account-tls": "/password", "account-old-tls": "/settings", "password-exposed": "/settings",
+  "account-unreachable": "sync", "account-protocol": "sync", "account-failed": "sync", "account-messages": "sync", "deletes-refused": "sync",
   "deletes-unconfirmed": "/deletions", "messages-incomplete": "/deletions", "store-new": "/deletions", "store-put-back": "/deletions", "account-user-changed": "/deletions",
   "user-without-account": "add", "login-refused": "devices", "lan-address-banned": "devices", "lan-login-refused": "devices", "lan-device-refused": "devices",
   "lan-new-device": "devices", "lan-connection-refused": "settings", "lan-failed": "settings", "lan-address-missing": "settings", "lan-network-public": "settings",

@@ -41,6 +41,8 @@ export interface AccountDetails {
   server: MailServer;
   settings: Record<string, string>;
   password: string;
+  oauth: string;
+  token_provider: string;
   advice: Advice;
 }
 
@@ -288,6 +290,11 @@ export interface LastBackup {
   hint: string;
 }
 
+export interface MadeClient {
+  wrong: Wrong[];
+  name: string;
+}
+
 export interface MadeDevice {
   user: string;
   name: string;
@@ -324,6 +331,13 @@ export interface NewAccount {
   password: string;
   keep: string;
   oauth: boolean;
+}
+
+export interface NewClient {
+  provider: string;
+  client_id: string;
+  client_secret: string;
+  tenant: string;
 }
 
 export interface NewDevice {
