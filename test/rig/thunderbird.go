@@ -163,6 +163,19 @@ func (b *Thunderbird) Sent() ([]string, error) {
 	return commands, err
 }
 
+// Idles reports whether the last command that Thunderbird has sent in a mailbox is IDLE.
+func (b *Thunderbird) Idles(mailbox string) (bool, error) {
+	raw, err := os.ReadFile(filepath.Join(b.profile, "imap.moz_log"))
+	in := ":S-" + mailbox + ":SendData: "
+	last := ""
+	for line := range strings.Lines(string(raw)) {
+		if _, command, ok := strings.Cut(line, in); ok {
+			_, last, _ = strings.Cut(strings.TrimSpace(command), " ")
+		}
+	}
+	return last == "IDLE", err
+}
+
 // Screenshot writes what the main window shows as a PNG.
 func (b *Thunderbird) Screenshot(file string) error {
 	var text string
