@@ -62,8 +62,15 @@ func TestAChangedAccountIsTriedAtOnce(t *testing.T) {
 			g.server.password = "other"
 			g.submit("b")
 			stop := g.serve()
-			pass(3 * time.Hour)
+			pass(10 * time.Minute)
 			stop()
+			g.restart(Account{})
+			stop = g.serve()
+			pass(time.Minute)
+			stop()
+			if g.server.logins != 3 {
+				t.Errorf("%s: %d logins", name, g.server.logins)
+			}
 			g.server.password = ""
 			again(g)
 			stop = g.serve()
