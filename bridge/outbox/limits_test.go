@@ -27,7 +27,7 @@ func TestTheLimitOfADay(t *testing.T) {
 		g.restart(gmail)
 		stop = g.serve()
 		pass(time.Hour)
-		if n := len(g.server.taken); n != 3 {
+		if n := len(g.server.times()); n != 3 {
 			t.Fatalf("%d sent", n)
 		}
 		if s := g.runner.Status(); s.State != Paused || !strings.Contains(s.LastError, "3 messages in 24 hours") || s.Hint == "" || time.Until(s.Next) < 20*time.Hour {
@@ -35,11 +35,11 @@ func TestTheLimitOfADay(t *testing.T) {
 		}
 		g.runner.Retry()
 		pass(time.Minute)
-		if n := len(g.server.taken); n != 4 {
+		if n := len(g.server.times()); n != 4 {
 			t.Errorf("%d sent after a person asked", n)
 		}
 		pass(30 * time.Hour)
-		if n := len(g.server.taken); n != 6 {
+		if n := len(g.server.times()); n != 6 {
 			t.Errorf("%d sent", n)
 		}
 		if s := g.runner.Status(); s.State != Idle || s.Err != nil {
@@ -65,7 +65,7 @@ func TestAMessageInParts(t *testing.T) {
 		stop := g.serve()
 		pass(time.Minute)
 		g.wantTaken(want)
-		if n := len(g.server.taken); n != 3 || len(g.queue.left) != 1 || g.queue.left[0].Attempts > 3 {
+		if n := len(g.server.times()); n != 3 || len(g.queue.left) != 1 || g.queue.left[0].Attempts > 3 {
 			t.Errorf("%d transactions, left %d", n, len(g.queue.left))
 		}
 		stop()
@@ -120,15 +120,15 @@ func TestLearnsTheRate(t *testing.T) {
 		}
 		stop := g.serve()
 		pass(19 * time.Minute)
-		if m := g.queue.get(1); m.Attempts != 0 || m.State != mailstore.Waiting || len(g.server.dials) != 1 {
-			t.Errorf("message %+v, %d sessions", m, len(g.server.dials))
+		if m := g.queue.get(1); m.Attempts != 0 || m.State != mailstore.Waiting || g.server.sessions() != 1 {
+			t.Errorf("message %+v, %d sessions", m, g.server.sessions())
 		}
 		pass(90 * time.Second)
-		if n := len(g.server.taken); n != 15 {
+		if n := len(g.server.times()); n != 15 {
 			t.Errorf("%d in the first minute", n)
 		}
 		pass(5 * time.Minute)
-		if n := len(g.server.taken); n != 40 {
+		if n := len(g.server.times()); n != 40 {
 			t.Errorf("%d sent", n)
 		}
 		stop()

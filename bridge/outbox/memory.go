@@ -41,10 +41,11 @@ func (r *Runner) load(ctx context.Context) error {
 	}
 	r.loaded, r.saved, r.toldOf = true, text, m.Told
 	r.pace.Hours, r.learned = m.Hours, m.Learned
-	if r.account.Changed {
+	r.mu.Lock()
+	if r.account.Changed || r.asked {
+		r.mu.Unlock()
 		return nil
 	}
-	r.mu.Lock()
 	r.pause = m.Pause.Pause()
 	rests := r.pause.Rests(r.o.Now())
 	r.mu.Unlock()

@@ -22,7 +22,7 @@ func TestRestartsMakeNoMoreLogins(t *testing.T) {
 			pass(30 * time.Second)
 			stop()
 		}
-		if n := g.server.logins; n < 4 || n > 7 {
+		if n := g.server.tried(); n < 4 || n > 7 {
 			t.Errorf("%d logins in an hour", n)
 		}
 		g.restart(Account{SecretEvery: time.Minute})
@@ -33,7 +33,7 @@ func TestRestartsMakeNoMoreLogins(t *testing.T) {
 		}
 		pass(25 * time.Hour)
 		stop()
-		before := g.server.logins
+		before := g.server.tried()
 		g.restart(Account{SecretEvery: time.Minute})
 		stop = g.serve()
 		pass(14 * time.Minute)
@@ -43,8 +43,8 @@ func TestRestartsMakeNoMoreLogins(t *testing.T) {
 		g.secret.Store("other") // while it rests
 		pass(2 * time.Minute)
 		g.wantTaken(map[string]int{"b@example.com": 1})
-		if g.server.logins > before+2 {
-			t.Errorf("%d logins", g.server.logins-before)
+		if g.server.tried() > before+2 {
+			t.Errorf("%d logins", g.server.tried()-before)
 		}
 		stop()
 	})
@@ -62,8 +62,15 @@ func TestAChangedAccountIsTriedAtOnce(t *testing.T) {
 			g.server.password = "other"
 			g.submit("b")
 			stop := g.serve()
-			pass(3 * time.Hour)
+			pass(10 * time.Minute)
 			stop()
+			g.restart(Account{})
+			stop = g.serve()
+			pass(time.Minute)
+			stop()
+			if g.server.tried() != 3 {
+				t.Errorf("%s: %d logins", name, g.server.tried())
+			}
 			g.server.password = ""
 			again(g)
 			stop = g.serve()
@@ -90,8 +97,8 @@ func TestQuotaOutlastsARestart(t *testing.T) {
 		g.restart(Account{})
 		stop = g.serve()
 		pass(22 * time.Hour)
-		if s := g.runner.Status(); s.State != Paused || s.LastError == "" || len(g.server.dials) != 1 {
-			t.Errorf("status %+v, %d sessions", s, len(g.server.dials))
+		if s := g.runner.Status(); s.State != Paused || s.LastError == "" || g.server.sessions() != 1 {
+			t.Errorf("status %+v, %d sessions", s, g.server.sessions())
 		}
 		pass(2 * time.Hour)
 		g.wantTaken(map[string]int{"b": 1})

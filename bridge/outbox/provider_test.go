@@ -104,6 +104,17 @@ func (p *provider) times() (out []time.Time) {
 	return out
 }
 
+// sessions is how often somebody has connected, tried how often somebody has logged in.
+func (p *provider) sessions() (n int) {
+	p.change(func() { n = len(p.dials) })
+	return n
+}
+
+func (p *provider) tried() (n int) {
+	p.change(func() { n = p.logins })
+	return n
+}
+
 type fakeClient struct {
 	p      *provider
 	dead   bool

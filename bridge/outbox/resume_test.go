@@ -29,8 +29,8 @@ func TestResumeEndsASession(t *testing.T) {
 			if m := g.queue.get(id); m.ID != 0 {
 				t.Errorf("%s: message %+v", at, m)
 			}
-			if s := g.runner.Status(); s.State != Idle || s.Err != nil || len(g.server.dials) != 2 {
-				t.Errorf("%s: status %+v, %d sessions", at, s, len(g.server.dials))
+			if s := g.runner.Status(); s.State != Idle || s.Err != nil || g.server.sessions() != 2 {
+				t.Errorf("%s: status %+v, %d sessions", at, s, g.server.sessions())
 			}
 			stop()
 		})
@@ -52,8 +52,8 @@ func TestResumeAfterTheDot(t *testing.T) {
 		}
 		pass(8 * time.Minute)
 		g.wantTaken(map[string]int{"b": 1})
-		if len(g.queue.left) != 1 || len(g.server.dials) != 1 {
-			t.Errorf("states %v, %d sessions", g.queue.states(), len(g.server.dials))
+		if len(g.queue.left) != 1 || g.server.sessions() != 1 {
+			t.Errorf("states %v, %d sessions", g.queue.states(), g.server.sessions())
 		}
 		stop()
 	})
@@ -71,8 +71,8 @@ func TestResumeEndsAnIdleSession(t *testing.T) {
 		g.runner.Resume()
 		pass(2 * time.Minute)
 		g.wantTaken(map[string]int{"b": 1, "c": 1})
-		if len(g.server.dials) != 2 {
-			t.Errorf("%d sessions", len(g.server.dials))
+		if g.server.sessions() != 2 {
+			t.Errorf("%d sessions", g.server.sessions())
 		}
 		stop()
 	})

@@ -200,7 +200,8 @@ func (r *Runner) round(ctx context.Context) (next time.Time, err error) {
 		r.notice(ctx, due)
 		return look, nil
 	}
-	if free, daily := r.pace.Free(r.limits(now), now); free.After(now) && !(daily && r.isAsked()) {
+	asked := r.isAsked()
+	if free, daily := r.pace.Free(r.limits(now), now); free.After(now) && !(daily && asked) {
 		if daily {
 			r.hangUp(ctx)
 			r.update(func(s *Status) { s.setErr(dailyLimit(r.limits(now))) })
