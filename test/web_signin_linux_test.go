@@ -221,7 +221,10 @@ func TestWebAddBySignIn(t *testing.T) {
 	b.click("Sign in later")
 	b.shows("ann@gmail.com is set up")
 	b.shows("Mail is fetched as soon as you are signed in.")
-	b.shows("popbridge sends, too: server 127.0.0.1, port ")
+	b.shows("What you send waits here until it can leave")
+	if got := b.value("Server (outgoing)"); got != "127.0.0.1" {
+		t.Errorf("mail programs are told to send by %s", got)
+	}
 	b.shot("add-signin-later")
 	b.click("See the mail come in")
 	b.shows("ann@gmail.com has to be signed in")
