@@ -107,7 +107,7 @@ func (s *sending) randomKills(n int, died func()) {
 	lifetime := s.lifetime()
 	doubts := 0
 	for done := 1; done <= n; done++ {
-		s.provider.Behave(rig.Moods(random.Uint64(), lifetime/3))
+		s.provider.Behave(rig.Moods(random.Uint64(), lifetime/5))
 		s.launch("")
 		stop := s.handOver(random.Uint64(), 2)
 		if random.IntN(5) > 0 { // or it may die before it is ready
@@ -142,6 +142,9 @@ func (s *sending) lifetime() time.Duration {
 	}
 	s.settle()
 	must(s.t, s.p.Stop())
+	if long() {
+		return 5 * time.Since(begin)
+	}
 	return 3 * time.Since(begin)
 }
 
