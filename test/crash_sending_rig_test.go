@@ -24,6 +24,7 @@ type sending struct {
 	p        *rig.Popbridge
 	provider *rig.SMTPServer
 	rc       string // of the mail program
+	cuts     int    // by the provider, when all was calm
 
 	mu      sync.Mutex
 	letters []*letter // by number

@@ -105,9 +105,9 @@ func (s *sending) randomKills(n int, died func()) {
 	s.t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	lifetime := s.lifetime()
-	doubts := 0
+	doubts, deaths := 0, 0
 	for done := 1; done <= n; done++ {
-		s.provider.Behave(rig.Moods(random.Uint64(), lifetime/3))
+		s.provider.Behave(rig.Moods(random.Uint64(), lifetime/5))
 		s.launch("")
 		stop := s.handOver(random.Uint64(), 2)
 		if random.IntN(5) > 0 { // or it may die before it is ready
@@ -122,9 +122,11 @@ func (s *sending) randomKills(n int, died func()) {
 		must(s.t, s.p.Kill())
 		stop()
 		died()
+		deaths++
 		switch {
 		case done%7 == 0 || done == n:
-			doubts += s.calm(random)
+			doubts += s.calm(random, deaths)
+			deaths = 0
 		case done%2 == 0:
 			s.due()
 		}
@@ -142,12 +144,16 @@ func (s *sending) lifetime() time.Duration {
 	}
 	s.settle()
 	must(s.t, s.p.Stop())
-	return 3 * time.Since(begin)
+	if long() {
+		return 5 * time.Since(begin)
+	}
+	return min(3*time.Since(begin), 800*time.Millisecond)
 }
 
 // calm lets all leave that waits, and looks at the result; then a person decides about what
-// is in doubt, and all has to be sent. It returns how many were in doubt.
-func (s *sending) calm(random *rand.Rand) int {
+// is in doubt, and all has to be sent. It returns how many were in doubt: at most one for
+// each death, and for each connection that the provider has cut.
+func (s *sending) calm(random *rand.Rand, deaths int) int {
 	s.t.Helper()
 	s.provider.Behave(func() rig.Conduct { return rig.Conduct{} })
 	s.due()
@@ -155,6 +161,9 @@ func (s *sending) calm(random *rand.Rand) int {
 	s.start()
 	doubts := s.settle()
 	s.verify(doubts)
+	if reasons := deaths + s.provider.Cuts() - s.cuts; len(doubts) > reasons {
+		s.t.Errorf("%d in doubt, for %d reasons: %+v", len(doubts), reasons, doubts)
+	}
 	must(s.t, s.p.Stop())
 	s.start() // which may send 30 messages in the next minute
 	s.decide(doubts, func() bool { return random.IntN(2) == 0 })
@@ -164,6 +173,7 @@ func (s *sending) calm(random *rand.Rand) int {
 		s.t.Errorf("in doubt without need: %+v", left)
 	}
 	must(s.t, s.p.Stop())
+	s.cuts = s.provider.Cuts()
 	return len(doubts)
 }
 

@@ -27,6 +27,7 @@ type SMTPServer struct {
 	conduct func() Conduct
 	conns   map[net.Conn]struct{}
 	all     []Transaction
+	cuts    int
 }
 
 // Conduct is how a server deals with a transaction. The zero value takes the message.
@@ -77,10 +78,9 @@ func Moods(seed uint64, longest time.Duration) func() Conduct {
 
 // Transaction is a message that a server has received up to its final dot.
 type Transaction struct {
-	To       []string
-	Raw      []byte // with CRLF, its dots unstuffed
-	Kept     bool   // it will be delivered
-	Answered bool   // the client was told so, as far as the server knows
+	To   []string
+	Raw  []byte // with CRLF, its dots unstuffed
+	Kept bool   // it will be delivered
 }
 
 // StartSMTPServer starts a server that asks conduct about each transaction.
@@ -124,6 +124,13 @@ func (s *SMTPServer) Received() []Transaction {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.all)
+}
+
+// Cuts is how many connections the server has cut so far.
+func (s *SMTPServer) Cuts() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cuts
 }
 
 // Close ends the server and all its connections.
@@ -188,11 +195,8 @@ func (c *smtpConn) line() (string, error) {
 	return strings.TrimRight(line, "\r\n"), err
 }
 
-// say reports whether the reply has left.
-func (c *smtpConn) say(reply string) bool {
-	_, err := io.WriteString(c.conn, reply+"\r\n")
-	return err == nil
-}
+// say sends a reply. Whether it has left the next read tells.
+func (c *smtpConn) say(reply string) { _, _ = io.WriteString(c.conn, reply+"\r\n") }
 
 // auth takes PLAIN and LOGIN, with or without an initial response.
 func (c *smtpConn) auth(arg string) error {
@@ -262,16 +266,11 @@ func (c *smtpConn) dot(raw string) error {
 	c.s.all = append(c.s.all, t)
 	c.s.mu.Unlock()
 	c.to = nil
-	var err error
 	if c.c.At == AtDot {
-		err = c.depart()
-	} else if !c.say(fmt.Sprintf("250 2.0.0 taken as %d", at)) {
-		err = io.ErrClosedPipe
+		return c.depart()
 	}
-	c.s.mu.Lock()
-	defer c.s.mu.Unlock()
-	c.s.all[at].Answered = t.Kept && err == nil
-	return err
+	c.say(fmt.Sprintf("250 2.0.0 taken as %d", at))
+	return nil
 }
 
 // depart does what is not the usual, and returns an error where that is the end of the
@@ -285,9 +284,13 @@ func (c *smtpConn) depart() error {
 		case <-c.s.closed:
 		}
 	}
-	if c.c.Reply != "" && c.say(c.c.Reply) {
+	if c.c.Reply != "" {
+		c.say(c.c.Reply)
 		return nil
 	}
+	c.s.mu.Lock()
+	c.s.cuts++
+	c.s.mu.Unlock()
 	if tcp, ok := c.conn.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0) // the client gets a reset
 	}
