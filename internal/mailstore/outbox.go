@@ -96,8 +96,11 @@ func (t *tx) outgoing(id OutgoingID) (*outgoingRow, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := list[0]
-	return o, t.rows(`SELECT address, state, reply FROM outgoing_recipient WHERE outgoing_id = ? ORDER BY place`, []any{id},
+	return list[0], t.readRecipients(list[0])
+}
+
+func (t *tx) readRecipients(o *outgoingRow) error {
+	return t.rows(`SELECT address, state, reply FROM outgoing_recipient WHERE outgoing_id = ? ORDER BY place`, []any{o.ID},
 		into(&o.Recipients, func(r *OutgoingRecipient) []any { return []any{&r.Address, &r.State, &r.Reply} }))
 }
 

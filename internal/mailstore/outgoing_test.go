@@ -233,40 +233,6 @@ func TestAMessageIsHeld(t *testing.T) {
 	r.handover(id)
 }
 
-func TestATwinIsQueuedOnce(t *testing.T) {
-	r := newStore(t)
-	id := r.submit(r.submission(1, "a@example.com", "b@example.com"))
-	again := func(what string, want bool, sub Submission) {
-		t.Helper()
-		got, twin, err := r.Submit(t.Context(), sub)
-		must(t, err)
-		if twin != want || twin != (got == id) {
-			t.Errorf("%s: %d, twin %v", what, got, twin)
-		}
-	}
-	again("the same", true, r.submission(1, "b@example.com", "a@example.com"))
-	again("to others", false, r.submission(1, "a@example.com"))
-	other := r.submission(1, "a@example.com", "b@example.com")
-	other.Message.Discard()
-	other.Message = r.spool(letter(1) + "PS\r\n")
-	again("other bytes", false, other)
-	r.handover(id)
-	again("while it is handed over", true, r.submission(1, "a@example.com", "b@example.com"))
-	r.attempted(id, accepted("a@example.com", "b@example.com"))
-	again("when it was sent", true, r.submission(1, "a@example.com", "b@example.com"))
-	r.clock.t = start.Add(4*time.Hour + time.Second)
-	again("the next day", false, r.submission(1, "a@example.com", "b@example.com"))
-}
-
-func TestARefusedMessageIsNoTwin(t *testing.T) {
-	r := newStore(t)
-	id := r.submit(r.submission(1))
-	r.handover(id)
-	r.attempted(id, Attempt{Counts: true, Recipients: []OutgoingRecipient{{"eva@example.com", Refused, "550 no"}}})
-	r.submit(r.submission(1))
-	equal(t, "queue", r.queue(), "1 5/1 eva=3; 1 1/0 eva=1")
-}
-
 func TestTheOutboxIsBounded(t *testing.T) {
 	r := newStore(t)
 	r.submit(r.submission(1))
