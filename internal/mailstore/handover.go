@@ -14,7 +14,7 @@ import (
 // An Attempt is what came of one.
 type Attempt struct {
 	Recipients []OutgoingRecipient // those that changed; one that was accepted stays so
-	Next       time.Time           // when to try again for those that are pending
+	Next       time.Time           // when to try again for those that are pending; zero: as before
 	Counts     bool                // as an attempt: trouble of the network or the account does not
 	Error      string              // what a person reads
 	Unknown    bool                // the answer to the final dot is not known
@@ -47,9 +47,7 @@ func (s *Store) BeginHandover(ctx context.Context, id OutgoingID, to []string) e
 			return fault.New(fault.Conflict, "the message does not wait to be sent any more", "")
 		}
 		o.State = Handing
-		if o.FirstTry.IsZero() {
-			o.FirstTry = t.s.now()
-		}
+		o.tried(t.s.now())
 		if err := t.offered(o, to); err != nil {
 			return err
 		}
@@ -62,6 +60,14 @@ func (s *Store) BeginHandover(ctx context.Context, id OutgoingID, to []string) e
 		s.noteHandover()
 	}
 	return err
+}
+
+// tried notes that a message is tried, maybe for the first time. Where it was for the first
+// time later than now, the clock was set back since.
+func (o *outgoingRow) tried(now time.Time) {
+	if o.FirstTry.IsZero() || o.FirstTry.After(now) {
+		o.FirstTry = now
+	}
 }
 
 // offered notes to whom a message is handed over.
@@ -132,10 +138,12 @@ func (s *Store) Attempted(ctx context.Context, id OutgoingID, a Attempt) error {
 		if a.Unknown {
 			o.State = Unknown
 		}
-		if o.FirstTry.IsZero() && (a.Counts || a.Unknown || len(a.Recipients) > 0) {
-			o.FirstTry = t.s.now()
+		if a.Counts || a.Unknown || len(a.Recipients) > 0 {
+			o.tried(t.s.now())
 		}
-		o.LastError, o.NotBefore = said(a.Error), later(a.Next, o.NotBefore)
+		if o.LastError = said(a.Error); !a.Next.IsZero() {
+			o.NotBefore = later(a.Next, a.Next)
+		}
 		for _, r := range a.Recipients {
 			if err := t.recipient(o, r); err != nil {
 				return err

@@ -165,6 +165,29 @@ func TestRecipientsAreTriedEachForItself(t *testing.T) {
 	r.want("Sent", `1 \Seen letter 1`)
 }
 
+// TestAfterTheClockWasSetBack: times of then put nothing off, and do not count.
+func TestAfterTheClockWasSetBack(t *testing.T) {
+	r := newStore(t)
+	id := r.submit(r.submission(1))
+	r.attempted(id, Attempt{Counts: true, Next: start.Add(30 * time.Minute), Error: "450 later"})
+	r.clock.t = start.Add(-72 * time.Hour)
+	for n := range 2 {
+		next := r.clock.t.Add(time.Duration(n+1) * time.Minute)
+		r.attempted(id, Attempt{Counts: true, Next: next, Error: "450 later"})
+		list, err := r.Outgoing(t.Context())
+		must(t, err)
+		if o := list[0]; !o.NotBefore.Equal(next) || !o.FirstTry.Equal(r.clock.t) {
+			t.Errorf("tried first at %v, next at %v", o.FirstTry, o.NotBefore)
+		}
+	}
+	r.attempted(id, Attempt{Unknown: true})
+	list, err := r.Outgoing(t.Context())
+	must(t, err)
+	if want := r.clock.t.Add(2 * time.Minute); !list[0].NotBefore.Equal(want) {
+		t.Errorf("without a time for the next attempt: %v", list[0].NotBefore)
+	}
+}
+
 // gone lists what was expunged.
 func (r *rig) gone() string {
 	r.t.Helper()
