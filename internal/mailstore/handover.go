@@ -119,16 +119,12 @@ func (t *tx) inOutbox(o *outgoingRow) ([]picked, error) {
 
 // Attempted records what came of an attempt, in one transaction. When a recipient was
 // accepted for the first time, \Sent gets the copy, or keeps the one that a mail program
-// has saved there, and the messages that this one answers get \Answered. When no
+// has saved there; the messages that this one answers get \Answered after that. When no
 // recipient is pending and none was refused, the message leaves the Outbox; when none is
 // pending it is Rejected. A recipient that was offered the message, and is not among those
 // that changed, is pending again, unless the message is Unknown. fault.NotFound when it was cancelled meanwhile.
 func (s *Store) Attempted(ctx context.Context, id OutgoingID, a Attempt) error {
-	answers, err := s.originals(ctx, id)
-	if err != nil {
-		return failure(err, "note what came of an attempt")
-	}
-	err = s.change(ctx, "note what came of an attempt", id, func(t *tx, o *outgoingRow) error {
+	err := s.change(ctx, "note what came of an attempt", id, func(t *tx, o *outgoingRow) error {
 		if a.Counts {
 			o.Attempts++
 		}
@@ -154,9 +150,12 @@ func (s *Store) Attempted(ctx context.Context, id OutgoingID, a Attempt) error {
 				return err
 			}
 		}
-		return t.settle(o, answers)
+		return t.settle(o)
 	})
 	failpoint.Hit(failpoint.Concluded)
+	if err == nil {
+		s.markAnswered(ctx)
+	}
 	return err
 }
 
@@ -182,7 +181,7 @@ func (t *tx) recipient(o *outgoingRow, r OutgoingRecipient) error {
 }
 
 // settle writes a row after its recipients changed, and does what follows from them.
-func (t *tx) settle(o *outgoingRow, answers []ContentID) error {
+func (t *tx) settle(o *outgoingRow) error {
 	var pending, accepted, refused int
 	for _, r := range o.Recipients {
 		switch r.State {
@@ -195,7 +194,7 @@ func (t *tx) settle(o *outgoingRow, answers []ContentID) error {
 		}
 	}
 	if accepted > 0 && o.sentAt == 0 {
-		if err := t.sent(o, answers); err != nil {
+		if err := t.sent(o); err != nil {
 			return err
 		}
 	}
@@ -306,11 +305,7 @@ func (s *Store) DropOutgoing(ctx context.Context, id OutgoingID) error {
 // offered it: the same follows as in Attempted, and it waits for those that are pending.
 // fault.Conflict of any other.
 func (s *Store) ConfirmOutgoing(ctx context.Context, id OutgoingID) error {
-	answers, err := s.originals(ctx, id)
-	if err != nil {
-		return failure(err, "take a message for sent")
-	}
-	return s.change(ctx, "take a message for sent", id, func(t *tx, o *outgoingRow) error {
+	err := s.change(ctx, "take a message for sent", id, func(t *tx, o *outgoingRow) error {
 		if o.State != Unknown {
 			return fault.New(fault.Conflict, "it is known whether the message was sent", "")
 		}
@@ -318,8 +313,12 @@ func (s *Store) ConfirmOutgoing(ctx context.Context, id OutgoingID) error {
 			return err
 		}
 		o.State, o.LastError = Waiting, ""
-		return t.settle(o, answers)
+		return t.settle(o)
 	})
+	if err == nil {
+		s.markAnswered(ctx)
+	}
+	return err
 }
 
 // doubtHandovers makes what was being handed over when the program ended Unknown. Open

@@ -29,7 +29,7 @@ type Submission struct {
 	UTF8       bool     // it needs SMTPUTF8 (RFC 6531)
 	MessageID  string   // of the header, with its brackets
 	// InReplyTo are the ids, with their brackets, of the messages that become \Answered
-	// when this one was sent; empty where that is switched off.
+	// when this one was sent, the first 10 of them; empty where that is switched off.
 	InReplyTo []string
 	NotBefore time.Time // zero: at once
 }
@@ -192,7 +192,7 @@ func (t *tx) submit(sub *Submission, m marks) (OutgoingID, error) {
 	o := &outgoingRow{
 		Outgoing: Outgoing{UID: r.UID, Account: sub.Account, Device: sub.Device, From: sub.From, MessageID: sub.MessageID,
 			EightBit: sub.EightBit, UTF8: sub.UTF8, QueuedAt: now, NotBefore: later(sub.NotBefore, now), State: Waiting},
-		hash: sub.Message.Hash(), marks: m, inReplyTo: sub.InReplyTo, toSelf: sub.ToSelf,
+		hash: sub.Message.Hash(), marks: m, inReplyTo: sub.InReplyTo[:min(len(sub.InReplyTo), maxAnswered)], toSelf: sub.ToSelf,
 	}
 	for _, address := range sub.Recipients {
 		o.toSelf = o.toSelf || strings.EqualFold(address, sub.From)

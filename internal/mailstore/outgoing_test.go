@@ -274,29 +274,6 @@ func TestTheOutboxIsBounded(t *testing.T) {
 	equal(t, "queue", r.queue(), "1 1/0 eva=1")
 }
 
-func TestTheOriginalIsAnswered(t *testing.T) {
-	r := newStore(t)
-	original := func(id string) string {
-		return "From: eva@example.com\r\nMessage-ID: " + id + "\r\nSubject: question\r\nIn-Reply-To: <q9@example.com>\r\n\r\n?\r\n"
-	}
-	for _, id := range []string{"<q1@example.com>", "<q2@example.com>", "<q11@example.com>"} {
-		r.deliver(Delivery{Mailbox: r.id("INBOX"), Message: r.spool(original(id)), ReceivedAt: start})
-	}
-	_, err := r.Copy(t.Context(), r.id("INBOX"), []UID{1}, r.id("Archive"))
-	must(t, err)
-	for n, ids := range [][]string{{"<q1@example.com>", "<not.there@example.com>"}, {"<q9@example.com>"}, nil} {
-		sub := r.submission(n + 1)
-		sub.InReplyTo = ids
-		id := r.submit(sub)
-		r.handover(id)
-		r.attempted(id, accepted("eva@example.com"))
-	}
-	r.want("INBOX", `1 \Answered question
-		2  question
-		3  question`)
-	r.want("Archive", `1 \Answered question`)
-}
-
 // mark adds a flag to a message.
 func (r *rig) mark(mailbox string, uid UID, flag string) {
 	r.t.Helper()

@@ -7,7 +7,6 @@ import (
 	"io"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/popbridge/popbridge/internal/failpoint"
@@ -19,7 +18,7 @@ import (
 // copies are recognised that mail programs save, and those that a provider lists.
 
 // sent does what follows from the first recipient that is accepted.
-func (t *tx) sent(o *outgoingRow, answers []ContentID) error {
+func (t *tx) sent(o *outgoingRow) error {
 	b, err := t.special(`\Sent`, "Sent")
 	if err != nil {
 		return err
@@ -44,7 +43,7 @@ func (t *tx) sent(o *outgoingRow, answers []ContentID) error {
 		o.copy, o.copyAt = o.hash, Place{b.ID, r.UID}
 	}
 	failpoint.Hit(failpoint.Copied)
-	return t.answered(answers)
+	return nil
 }
 
 // special returns the mailbox with a special use, making one of that name where there is
@@ -141,56 +140,6 @@ func (s *Store) redated(h *message.Header, o *outgoingRow) bool {
 	a, ok := h.Date()
 	b, too := own.Date()
 	return ok && too && a.Sub(b).Abs() <= redatedWithin
-}
-
-// originals returns the contents that a message on its way out answers: of each
-// Message-ID the newest. It looks through the envelopes, from the newest on.
-func (s *Store) originals(ctx context.Context, id OutgoingID) (out []ContentID, err error) {
-	var text string
-	err = s.reader.get(ctx, `SELECT in_reply_to FROM outgoing WHERE id = ? AND sent_at = 0`, []any{id}, &text)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	}
-	for _, id := range strings.Fields(text) {
-		if err != nil || strings.ContainsAny(id, `"\`) || len(id) < 4 {
-			continue
-		}
-		var found ContentID
-		end := []byte(` "` + id + `")`) // the last field of an envelope
-		err = s.reader.get(ctx, `SELECT content_id FROM envelope WHERE substr(data, -?) = ? ORDER BY content_id DESC LIMIT 1`, []any{len(end), end}, &found)
-		if errors.Is(err, sql.ErrNoRows) {
-			err = nil
-		} else {
-			out = append(out, found)
-		}
-	}
-	return out, err
-}
-
-// answered sets \Answered on contents, in whatever mailboxes they are.
-func (t *tx) answered(contents []ContentID) error {
-	for _, content := range contents {
-		var places []Place
-		err := t.rows(`SELECT mailbox_id, uid FROM message WHERE content_id = ?`, []any{content},
-			into(&places, func(p *Place) []any { return []any{&p.Mailbox, &p.UID} }))
-		for _, p := range places {
-			var b *box
-			var rows []picked
-			if err == nil {
-				b, err = t.box(p.Mailbox)
-			}
-			if err == nil {
-				rows, err = t.pick(p.Mailbox, []UID{p.UID})
-			}
-			if err == nil {
-				_, err = t.setFlags(b, rows, mailflags.Add, mailflags.Answered, nil)
-			}
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // rememberSent is how long a message that was sent is recognised when it comes back: the
