@@ -99,7 +99,7 @@ func (t *tx) findSaved(b *box, o *outgoingRow) (found savedCopy, err error) {
 }
 
 // same reports whether a content is the same mail as one on its way out: it has the same
-// From, Date, To and Cc, and the same Message-ID or body; or it is dated anew. header is
+// From, Date, To, Cc and Subject, and the same Message-ID or body; or it is dated anew. header is
 // that of its summary. What cannot be read is another one.
 func (s *Store) same(h Hash, size int64, header []byte, o *outgoingRow) bool {
 	f := &lazyFile{s: s, hash: h}
@@ -124,7 +124,7 @@ func (s *Store) same(h Hash, size int64, header []byte, o *outgoingRow) bool {
 // that it saves of it: neomutt takes the time for each when it writes it.
 const redatedWithin = 5 * time.Minute
 
-// redated reports whether a header has the From, To and Cc of a message on its way out, or
+// redated reports whether a header has the From, To, Cc and Subject of a message on its way out, or
 // that has left, and nearly its Date.
 func (s *Store) redated(h *message.Header, o *outgoingRow) bool {
 	hash := o.hash
@@ -134,7 +134,7 @@ func (s *Store) redated(h *message.Header, o *outgoingRow) bool {
 	f := &lazyFile{s: s, hash: hash}
 	defer f.close()
 	own, err := message.ReadHeader(io.NewSectionReader(f, 0, math.MaxInt64))
-	if err != nil || !slices.Equal(people(h), people(own)) {
+	if err != nil || !slices.Equal(undated(h), undated(own)) {
 		return false
 	}
 	a, ok := h.Date()
@@ -229,7 +229,7 @@ var arrived = []string{"Delivered-To", "X-Original-To", "List-Id", "List-Post", 
 // returned recognises what was sent from the account, and that its provider lists among
 // the mail that has come: it is entered into the ledger with the copy in \Sent for its
 // content, and not delivered. Whatever is in doubt is delivered: what has not the body,
-// From, Date, To and Cc that were sent, what was sent to oneself or shows that it has
+// From, Date, To, Cc and Subject that were sent, what was sent to oneself or shows that it has
 // arrived somewhere, and that of which the copy is no longer here.
 func (t *tx) returned(d Delivery) (bool, error) {
 	list, m, h, err := t.sentLike(d, false, `account = ? AND NOT to_self AND EXISTS (SELECT 1 FROM content WHERE content.hash = copy AND orphaned_at IS NULL AND NOT missing)`,
@@ -254,8 +254,8 @@ func (t *tx) returned(d Delivery) (bool, error) {
 	return true, t.enter(d, list[i].copy)
 }
 
-// sentLike returns the messages that were sent with the From, Date, To and Cc of a
-// delivery, then, where orID is set, those with its Message-ID; and its marks and header
+// sentLike returns the messages that were sent with the From, Date, To, Cc and Subject
+// of a delivery, then, where orID is set, those with its Message-ID; and its marks and header
 // where there are any.
 func (t *tx) sentLike(d Delivery, orID bool, condition string, args ...any) (list []*outgoingRow, m marks, h *message.Header, err error) {
 	var some bool
