@@ -46,7 +46,7 @@ func (s *Store) BeginHandover(ctx context.Context, id OutgoingID, to []string) e
 		if o.State != Waiting || deleted {
 			return fault.New(fault.Conflict, "the message does not wait to be sent any more", "")
 		}
-		o.State = Handing
+		o.State, o.NotBefore = Handing, t.s.now() // see giveUpHandovers
 		o.tried(t.s.now())
 		if err := t.offered(o, to); err != nil {
 			return err
@@ -319,21 +319,6 @@ func (s *Store) ConfirmOutgoing(ctx context.Context, id OutgoingID) error {
 		s.markAnswered(ctx)
 	}
 	return err
-}
-
-// doubtHandovers makes what was being handed over when the program ended Unknown. Open
-// does it.
-func (s *Store) doubtHandovers(ctx context.Context) error {
-	var found bool
-	err := s.reader.get(ctx, `SELECT EXISTS (SELECT 1 FROM outgoing WHERE state = ?)`, []any{Handing}, &found)
-	if err != nil || !found {
-		return err
-	}
-	return s.write(ctx, "look through the Outbox", func(t *tx) error {
-		return t.eachOutgoing(func(o *outgoingRow) {
-			o.State, o.LastError = Unknown, "popbridge ended while the message was handed over: it may have been sent"
-		}, `state = ?`, Handing)
-	})
 }
 
 const heldText = "the mail was restored or moved: the message may have been sent before"

@@ -41,7 +41,7 @@ type OutgoingState uint8
 // has left it is 0.
 const (
 	Waiting  OutgoingState = 1 // leaves when NotBefore has come
-	Handing  OutgoingState = 2 // durable before the final dot is written; found when the store is opened it becomes Unknown
+	Handing  OutgoingState = 2 // durable before the final dot is written, at NotBefore; found when the store is opened, or half an hour later, it becomes Unknown
 	Unknown  OutgoingState = 3 // handed over up to the final dot, the answer is not known (RFC 1047): a person decides
 	Held     OutgoingState = 4 // by a person, a restored backup, or \Deleted in the Outbox
 	Rejected OutgoingState = 5 // no recipient is left to try and one at least was refused for good; stays until it is dropped

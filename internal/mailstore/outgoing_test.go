@@ -236,6 +236,28 @@ func TestAMessageThatEndsWithTheProgram(t *testing.T) {
 	equal(t, "queue", r.queue(), "1 3/0 eva=4 "+why+"; 2 3/0 eva=4 "+why+"; 3 1/0 eva=1")
 }
 
+// TestAHandoverThatNobodyEnds: where the account was removed while the store failed, a
+// person decides without a restart. What is known after all is written down.
+func TestAHandoverThatNobodyEnds(t *testing.T) {
+	r := newStore(t)
+	ids := []OutgoingID{r.submit(r.submission(1)), r.submit(r.submission(2))}
+	r.clock.t = start.Add(time.Hour)
+	for _, id := range ids {
+		r.handover(id)
+	}
+	r.clock.t = r.clock.t.Add(handingFor - time.Second)
+	must(t, r.Purge(t.Context()))
+	equal(t, "in time", r.queue(), "1 2/0 eva=4; 2 2/0 eva=4")
+	r.clock.t = r.clock.t.Add(time.Second)
+	must(t, r.Purge(t.Context()))
+	const why = " what came of the message could not be written down: it may have been sent"
+	equal(t, "given up", r.queue(), "1 3/0 eva=4"+why+"; 2 3/0 eva=4"+why)
+	must(t, r.DropOutgoing(t.Context(), ids[0]))
+	r.attempted(ids[1], accepted("eva@example.com"))
+	equal(t, "queue", r.queue(), "")
+	r.want("Sent", `1 \Seen letter 2`)
+}
+
 func TestAMessageIsHeld(t *testing.T) {
 	r := newStore(t)
 	id := r.submit(r.submission(1))
