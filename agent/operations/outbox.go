@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/popbridge/popbridge/bridge/outbox/plan"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
@@ -87,8 +88,8 @@ func (l *Local) outgoing(user string, m mailstore.Outgoing) OutboxMessage {
 		if held != "" {
 			o.Error = held
 		}
-		if next.Before(m.NotBefore) {
-			next = m.NotBefore
+		if due := plan.Due(&m, time.Now()); next.Before(due) {
+			next = due
 		}
 		o.Next = &next
 	}

@@ -14,7 +14,7 @@ import (
 // An Attempt is what came of one.
 type Attempt struct {
 	Recipients []OutgoingRecipient // those that changed; one that was accepted stays so
-	Next       time.Time           // when to try again for those that are pending
+	Next       time.Time           // when to try again for those that are pending; zero: as before
 	Counts     bool                // as an attempt: trouble of the network or the account does not
 	Error      string              // what a person reads
 	Unknown    bool                // the answer to the final dot is not known
@@ -46,10 +46,8 @@ func (s *Store) BeginHandover(ctx context.Context, id OutgoingID, to []string) e
 		if o.State != Waiting || deleted {
 			return fault.New(fault.Conflict, "the message does not wait to be sent any more", "")
 		}
-		o.State = Handing
-		if o.FirstTry.IsZero() {
-			o.FirstTry = t.s.now()
-		}
+		o.State, o.NotBefore = Handing, t.s.now() // see giveUpHandovers
+		o.tried(t.s.now())
 		if err := t.offered(o, to); err != nil {
 			return err
 		}
@@ -62,6 +60,14 @@ func (s *Store) BeginHandover(ctx context.Context, id OutgoingID, to []string) e
 		s.noteHandover()
 	}
 	return err
+}
+
+// tried notes that a message is tried, maybe for the first time. Where it was for the first
+// time later than now, the clock was set back since.
+func (o *outgoingRow) tried(now time.Time) {
+	if o.FirstTry.IsZero() || o.FirstTry.After(now) {
+		o.FirstTry = now
+	}
 }
 
 // offered notes to whom a message is handed over.
@@ -113,16 +119,12 @@ func (t *tx) inOutbox(o *outgoingRow) ([]picked, error) {
 
 // Attempted records what came of an attempt, in one transaction. When a recipient was
 // accepted for the first time, \Sent gets the copy, or keeps the one that a mail program
-// has saved there, and the messages that this one answers get \Answered. When no
+// has saved there; the messages that this one answers get \Answered after that. When no
 // recipient is pending and none was refused, the message leaves the Outbox; when none is
 // pending it is Rejected. A recipient that was offered the message, and is not among those
 // that changed, is pending again, unless the message is Unknown. fault.NotFound when it was cancelled meanwhile.
 func (s *Store) Attempted(ctx context.Context, id OutgoingID, a Attempt) error {
-	answers, err := s.originals(ctx, id)
-	if err != nil {
-		return failure(err, "note what came of an attempt")
-	}
-	err = s.change(ctx, "note what came of an attempt", id, func(t *tx, o *outgoingRow) error {
+	err := s.change(ctx, "note what came of an attempt", id, func(t *tx, o *outgoingRow) error {
 		if a.Counts {
 			o.Attempts++
 		}
@@ -132,10 +134,12 @@ func (s *Store) Attempted(ctx context.Context, id OutgoingID, a Attempt) error {
 		if a.Unknown {
 			o.State = Unknown
 		}
-		if o.FirstTry.IsZero() && (a.Counts || a.Unknown || len(a.Recipients) > 0) {
-			o.FirstTry = t.s.now()
+		if a.Counts || a.Unknown || len(a.Recipients) > 0 {
+			o.tried(t.s.now())
 		}
-		o.LastError, o.NotBefore = said(a.Error), later(a.Next, o.NotBefore)
+		if o.LastError = said(a.Error); !a.Next.IsZero() {
+			o.NotBefore = later(a.Next, a.Next)
+		}
 		for _, r := range a.Recipients {
 			if err := t.recipient(o, r); err != nil {
 				return err
@@ -146,9 +150,12 @@ func (s *Store) Attempted(ctx context.Context, id OutgoingID, a Attempt) error {
 				return err
 			}
 		}
-		return t.settle(o, answers)
+		return t.settle(o)
 	})
 	failpoint.Hit(failpoint.Concluded)
+	if err == nil {
+		s.markAnswered(ctx)
+	}
 	return err
 }
 
@@ -174,7 +181,7 @@ func (t *tx) recipient(o *outgoingRow, r OutgoingRecipient) error {
 }
 
 // settle writes a row after its recipients changed, and does what follows from them.
-func (t *tx) settle(o *outgoingRow, answers []ContentID) error {
+func (t *tx) settle(o *outgoingRow) error {
 	var pending, accepted, refused int
 	for _, r := range o.Recipients {
 		switch r.State {
@@ -187,7 +194,7 @@ func (t *tx) settle(o *outgoingRow, answers []ContentID) error {
 		}
 	}
 	if accepted > 0 && o.sentAt == 0 {
-		if err := t.sent(o, answers); err != nil {
+		if err := t.sent(o); err != nil {
 			return err
 		}
 	}
@@ -298,11 +305,7 @@ func (s *Store) DropOutgoing(ctx context.Context, id OutgoingID) error {
 // offered it: the same follows as in Attempted, and it waits for those that are pending.
 // fault.Conflict of any other.
 func (s *Store) ConfirmOutgoing(ctx context.Context, id OutgoingID) error {
-	answers, err := s.originals(ctx, id)
-	if err != nil {
-		return failure(err, "take a message for sent")
-	}
-	return s.change(ctx, "take a message for sent", id, func(t *tx, o *outgoingRow) error {
+	err := s.change(ctx, "take a message for sent", id, func(t *tx, o *outgoingRow) error {
 		if o.State != Unknown {
 			return fault.New(fault.Conflict, "it is known whether the message was sent", "")
 		}
@@ -310,23 +313,12 @@ func (s *Store) ConfirmOutgoing(ctx context.Context, id OutgoingID) error {
 			return err
 		}
 		o.State, o.LastError = Waiting, ""
-		return t.settle(o, answers)
+		return t.settle(o)
 	})
-}
-
-// doubtHandovers makes what was being handed over when the program ended Unknown. Open
-// does it.
-func (s *Store) doubtHandovers(ctx context.Context) error {
-	var found bool
-	err := s.reader.get(ctx, `SELECT EXISTS (SELECT 1 FROM outgoing WHERE state = ?)`, []any{Handing}, &found)
-	if err != nil || !found {
-		return err
+	if err == nil {
+		s.markAnswered(ctx)
 	}
-	return s.write(ctx, "look through the Outbox", func(t *tx) error {
-		return t.eachOutgoing(func(o *outgoingRow) {
-			o.State, o.LastError = Unknown, "popbridge ended while the message was handed over: it may have been sent"
-		}, `state = ?`, Handing)
-	})
+	return err
 }
 
 const heldText = "the mail was restored or moved: the message may have been sent before"

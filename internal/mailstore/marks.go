@@ -12,7 +12,7 @@ import (
 
 // marks are by what a message is recognised when it comes a second time with other bytes.
 type marks struct {
-	head Hash // of From, Date, To and Cc, as they read; zeros where From or Date is missing
+	head Hash // of From, Date, To, Cc and Subject, as they read; zeros where From or Date is missing
 	body Hash // of what follows the header, with any line ends, but for blank lines at the end
 }
 
@@ -43,16 +43,16 @@ func headerOf(r io.ReaderAt, sum *message.Summary) (*message.Header, error) {
 }
 
 func headMark(h *message.Header) Hash {
-	date, who := words(h, "Date"), people(h)
-	if date == "" || who[0] == "" {
+	date, of := words(h, "Date"), undated(h)
+	if date == "" || of[0] == "" {
 		return Hash{}
 	}
-	return sha256.Sum256([]byte(who[0] + "\n" + date + "\n" + who[1] + "\n" + who[2] + "\n"))
+	return sha256.Sum256([]byte(date + "\n" + strings.Join(of, "\n")))
 }
 
-// people are From, To and Cc as they read.
-func people(h *message.Header) []string {
-	return []string{words(h, "From"), words(h, "To"), words(h, "Cc")}
+// undated are From, To, Cc and Subject as they read.
+func undated(h *message.Header) []string {
+	return []string{words(h, "From"), words(h, "To"), words(h, "Cc"), words(h, "Subject")}
 }
 
 // words is a field without what folds it.

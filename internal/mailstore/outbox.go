@@ -1,9 +1,11 @@
 package mailstore
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -96,8 +98,11 @@ func (t *tx) outgoing(id OutgoingID) (*outgoingRow, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := list[0]
-	return o, t.rows(`SELECT address, state, reply FROM outgoing_recipient WHERE outgoing_id = ? ORDER BY place`, []any{id},
+	return list[0], t.readRecipients(list[0])
+}
+
+func (t *tx) readRecipients(o *outgoingRow) error {
+	return t.rows(`SELECT address, state, reply FROM outgoing_recipient WHERE outgoing_id = ? ORDER BY place`, []any{o.ID},
 		into(&o.Recipients, func(r *OutgoingRecipient) []any { return []any{&r.Address, &r.State, &r.Reply} }))
 }
 
@@ -229,6 +234,35 @@ func (t *tx) notHandedOver(rows []picked) (_ []picked, refused, err error) {
 func (t *tx) left(o *outgoingRow) error {
 	o.UID, o.State = 0, 0
 	return t.putOutgoing(o)
+}
+
+// doubtHandovers makes what was being handed over when the program ended Unknown. Open
+// does it.
+func (s *Store) doubtHandovers(ctx context.Context) error {
+	return s.doubt(ctx, "popbridge ended while the message was handed over: it may have been sent", math.MaxInt64)
+}
+
+// handingFor is longer than a handover takes: the server has 10 minutes for its answer, and
+// who waits for that writes it down within a minute of the time at which the store can.
+const handingFor = 30 * time.Minute
+
+// giveUpHandovers makes what nobody hands over any more Unknown: the account was removed
+// while the store could not take what came of it. Purge does it.
+func (s *Store) giveUpHandovers(ctx context.Context) error {
+	return s.doubt(ctx, "what came of the message could not be written down: it may have been sent", s.now().Add(-handingFor).Unix())
+}
+
+// doubt makes what is being handed over since a time, in Unix seconds, or longer Unknown.
+func (s *Store) doubt(ctx context.Context, why string, since int64) error {
+	const due = `state = ? AND not_before <= ?`
+	var found bool
+	err := s.reader.get(ctx, `SELECT EXISTS (SELECT 1 FROM outgoing WHERE `+due+`)`, []any{Handing, since}, &found)
+	if err != nil || !found {
+		return failure(err, "look through the Outbox")
+	}
+	return s.write(ctx, "look through the Outbox", func(t *tx) error {
+		return t.eachOutgoing(func(o *outgoingRow) { o.State, o.LastError = Unknown, why }, due, Handing, since)
+	})
 }
 
 // What Check finds and Repair mends in the Outbox.

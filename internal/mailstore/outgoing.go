@@ -29,7 +29,7 @@ type Submission struct {
 	UTF8       bool     // it needs SMTPUTF8 (RFC 6531)
 	MessageID  string   // of the header, with its brackets
 	// InReplyTo are the ids, with their brackets, of the messages that become \Answered
-	// when this one was sent; empty where that is switched off.
+	// when this one was sent, the first 10 of them; empty where that is switched off.
 	InReplyTo []string
 	NotBefore time.Time // zero: at once
 }
@@ -41,7 +41,7 @@ type OutgoingState uint8
 // has left it is 0.
 const (
 	Waiting  OutgoingState = 1 // leaves when NotBefore has come
-	Handing  OutgoingState = 2 // durable before the final dot is written; found when the store is opened it becomes Unknown
+	Handing  OutgoingState = 2 // durable before the final dot is written, at NotBefore; found when the store is opened, or half an hour later, it becomes Unknown
 	Unknown  OutgoingState = 3 // handed over up to the final dot, the answer is not known (RFC 1047): a person decides
 	Held     OutgoingState = 4 // by a person, a restored backup, or \Deleted in the Outbox
 	Rejected OutgoingState = 5 // no recipient is left to try and one at least was refused for good; stays until it is dropped
@@ -91,8 +91,10 @@ const (
 
 // Submit makes a message durable in the Outbox: file and row are synced when it returns
 // nil. It takes over the spooled file and removes it, whatever the outcome. A message
-// with the Message-ID, recipients and bytes of one that was handed over in the last 4
-// hours, and waits or was sent, is that one: twin is true then, and nothing is queued.
+// with the Message-ID, recipients and bytes of one that was handed over less than 4 hours
+// ago, and was sent to all of them or is in the Outbox, is that one: twin is true then, and
+// nothing is queued. Where that one is held, or has \Deleted, it waits again, and recipients
+// that were refused are tried again with those that wait; one that is Unknown stays so.
 // fault.Full when 1,000 messages or 2 GiB wait, or the disk is full.
 func (s *Store) Submit(ctx context.Context, sub Submission) (id OutgoingID, twin bool, err error) {
 	b := s.files.NewBatch([]*contents.Spooled{sub.Message.Spooled})
@@ -123,23 +125,49 @@ func (s *Store) Submit(ctx context.Context, sub Submission) (id OutgoingID, twin
 	return id, twin, nil
 }
 
-// twin returns the message that a submission repeats, 0 for none.
+// twin returns the message that a submission repeats, 0 for none: one that all its
+// recipients have, or that is in the Outbox. There it leaves for all that do not have it.
 func (t *tx) twin(sub *Submission) (id OutgoingID, err error) {
-	h := sub.Message.Hash()
-	var same []OutgoingID
-	err = t.rows(`SELECT id FROM outgoing WHERE hash = ? AND message_id = ? AND account = ? AND queued_at >= ? AND state <> ? ORDER BY id`,
-		[]any{h[:], sub.MessageID, sub.Account, t.s.now().Add(-twinFor).Unix(), Rejected}, into(&same, column))
+	h, now := sub.Message.Hash(), t.s.now() // the clock may have been set back since
+	list, err := t.outgoingWhere(`hash = ? AND message_id = ? AND account = ? AND queued_at BETWEEN ? AND ? AND state <> ?`,
+		h[:], sub.MessageID, sub.Account, now.Add(-twinFor).Unix(), now.Add(twinFor).Unix(), Rejected)
 	want := slices.Sorted(slices.Values(sub.Recipients))
-	for _, candidate := range same {
+	for _, o := range list {
+		if err = errors.Join(err, t.readRecipients(o)); err != nil {
+			return 0, err
+		}
 		var had []string
-		if err == nil {
-			err = t.rows(`SELECT address FROM outgoing_recipient WHERE outgoing_id = ? ORDER BY address`, []any{candidate}, into(&had, column))
+		all := true
+		for _, r := range o.Recipients {
+			had = append(had, r.Address)
+			all = all && r.State == Accepted
 		}
-		if slices.Equal(want, had) {
-			return candidate, errors.Join(err, t.markPresent(h))
+		slices.Sort(had)
+		if !slices.Equal(want, had) || o.UID == 0 && !all { // cancelled before all had it
+			continue
 		}
+		if o.UID != 0 {
+			err = t.again(o, sub.NotBefore)
+		}
+		return o.ID, errors.Join(err, t.markPresent(h))
 	}
 	return 0, err
+}
+
+// again has a message in the Outbox that is submitted once more leave as it would have
+// then: what holds it means nothing any more, nor what refused it for some.
+func (t *tx) again(o *outgoingRow, notBefore time.Time) error {
+	deleted, err := t.isDeleted(o)
+	if err != nil {
+		return err
+	}
+	if o.State == Held || deleted && o.State == Waiting {
+		o.State, o.LastError, o.NotBefore = Waiting, "", later(notBefore, t.s.now())
+	}
+	if err := t.turn(o, become(Pending, Refused)); err != nil {
+		return err
+	}
+	return errors.Join(t.wanted(o), t.putOutgoing(o))
 }
 
 func (t *tx) submit(sub *Submission, m marks) (OutgoingID, error) {
@@ -164,7 +192,7 @@ func (t *tx) submit(sub *Submission, m marks) (OutgoingID, error) {
 	o := &outgoingRow{
 		Outgoing: Outgoing{UID: r.UID, Account: sub.Account, Device: sub.Device, From: sub.From, MessageID: sub.MessageID,
 			EightBit: sub.EightBit, UTF8: sub.UTF8, QueuedAt: now, NotBefore: later(sub.NotBefore, now), State: Waiting},
-		hash: sub.Message.Hash(), marks: m, inReplyTo: sub.InReplyTo, toSelf: sub.ToSelf,
+		hash: sub.Message.Hash(), marks: m, inReplyTo: sub.InReplyTo[:min(len(sub.InReplyTo), maxAnswered)], toSelf: sub.ToSelf,
 	}
 	for _, address := range sub.Recipients {
 		o.toSelf = o.toSelf || strings.EqualFold(address, sub.From)

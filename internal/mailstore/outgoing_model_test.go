@@ -60,6 +60,7 @@ func TestModelOutgoing(t *testing.T) {
 			"reopen":  func(*rapid.T) { m.reopen(); m.doubt() },
 			"rebuild": func(*rapid.T) { m.lose(removeIndex); m.hold() },
 			"restore": func(*rapid.T) { m.restore() },
+			"earlier": func(*rapid.T) { m.clock.t = m.clock.t.Add(-5 * time.Hour) },
 			"later":   func(*rapid.T) { m.clock.t = m.clock.t.Add(2 * time.Hour) },
 		})
 		m.clean()
@@ -73,14 +74,22 @@ func (m *queueModel) submitOne(rt *rapid.T) {
 	n, k := rapid.IntRange(1, 4).Draw(rt, "n"), rapid.IntRange(1, 3).Draw(rt, "recipients")
 	to := []string{"a@example.com", "b@example.com", "c@example.com"}[:k]
 	want := slices.IndexFunc(m.all, func(o *modelOutgoing) bool {
-		return o.n == n && len(o.to) == k && o.state != Rejected && m.clock.t.Sub(o.at) <= twinFor
+		return o.n == n && len(o.to) == k && o.state != Rejected && m.clock.t.Sub(o.at).Abs() <= twinFor &&
+			(o.state != 0 || !slices.ContainsFunc(o.to, func(s RecipientState) bool { return s != Accepted }))
 	})
 	id, twin, err := m.Submit(m.t.Context(), m.submission(n, to...))
 	must(m.t, err)
 	if twin != (want >= 0) || twin && m.all[want].id != id {
 		rt.Fatalf("submitted as %d, twin %v, want the twin of %d", id, twin, want)
 	}
-	if !twin {
+	if twin {
+		o := m.all[want]
+		if o.state == Held {
+			o.state = Waiting
+		}
+		o.deleted = false
+		o.turn(Refused, Pending)
+	} else {
 		m.all = append(m.all, &modelOutgoing{id: id, n: n, at: m.clock.t, state: Waiting, to: slices.Repeat([]RecipientState{Pending}, k)})
 	}
 }

@@ -165,6 +165,29 @@ func TestRecipientsAreTriedEachForItself(t *testing.T) {
 	r.want("Sent", `1 \Seen letter 1`)
 }
 
+// TestAfterTheClockWasSetBack: times of then put nothing off, and do not count.
+func TestAfterTheClockWasSetBack(t *testing.T) {
+	r := newStore(t)
+	id := r.submit(r.submission(1))
+	r.attempted(id, Attempt{Counts: true, Next: start.Add(30 * time.Minute), Error: "450 later"})
+	r.clock.t = start.Add(-72 * time.Hour)
+	for n := range 2 {
+		next := r.clock.t.Add(time.Duration(n+1) * time.Minute)
+		r.attempted(id, Attempt{Counts: true, Next: next, Error: "450 later"})
+		list, err := r.Outgoing(t.Context())
+		must(t, err)
+		if o := list[0]; !o.NotBefore.Equal(next) || !o.FirstTry.Equal(r.clock.t) {
+			t.Errorf("tried first at %v, next at %v", o.FirstTry, o.NotBefore)
+		}
+	}
+	r.attempted(id, Attempt{Unknown: true})
+	list, err := r.Outgoing(t.Context())
+	must(t, err)
+	if want := r.clock.t.Add(2 * time.Minute); !list[0].NotBefore.Equal(want) {
+		t.Errorf("without a time for the next attempt: %v", list[0].NotBefore)
+	}
+}
+
 // gone lists what was expunged.
 func (r *rig) gone() string {
 	r.t.Helper()
@@ -213,6 +236,28 @@ func TestAMessageThatEndsWithTheProgram(t *testing.T) {
 	equal(t, "queue", r.queue(), "1 3/0 eva=4 "+why+"; 2 3/0 eva=4 "+why+"; 3 1/0 eva=1")
 }
 
+// TestAHandoverThatNobodyEnds: where the account was removed while the store failed, a
+// person decides without a restart. What is known after all is written down.
+func TestAHandoverThatNobodyEnds(t *testing.T) {
+	r := newStore(t)
+	ids := []OutgoingID{r.submit(r.submission(1)), r.submit(r.submission(2))}
+	r.clock.t = start.Add(time.Hour)
+	for _, id := range ids {
+		r.handover(id)
+	}
+	r.clock.t = r.clock.t.Add(handingFor - time.Second)
+	must(t, r.Purge(t.Context()))
+	equal(t, "in time", r.queue(), "1 2/0 eva=4; 2 2/0 eva=4")
+	r.clock.t = r.clock.t.Add(time.Second)
+	must(t, r.Purge(t.Context()))
+	const why = " what came of the message could not be written down: it may have been sent"
+	equal(t, "given up", r.queue(), "1 3/0 eva=4"+why+"; 2 3/0 eva=4"+why)
+	must(t, r.DropOutgoing(t.Context(), ids[0]))
+	r.attempted(ids[1], accepted("eva@example.com"))
+	equal(t, "queue", r.queue(), "")
+	r.want("Sent", `1 \Seen letter 2`)
+}
+
 func TestAMessageIsHeld(t *testing.T) {
 	r := newStore(t)
 	id := r.submit(r.submission(1))
@@ -233,40 +278,6 @@ func TestAMessageIsHeld(t *testing.T) {
 	r.handover(id)
 }
 
-func TestATwinIsQueuedOnce(t *testing.T) {
-	r := newStore(t)
-	id := r.submit(r.submission(1, "a@example.com", "b@example.com"))
-	again := func(what string, want bool, sub Submission) {
-		t.Helper()
-		got, twin, err := r.Submit(t.Context(), sub)
-		must(t, err)
-		if twin != want || twin != (got == id) {
-			t.Errorf("%s: %d, twin %v", what, got, twin)
-		}
-	}
-	again("the same", true, r.submission(1, "b@example.com", "a@example.com"))
-	again("to others", false, r.submission(1, "a@example.com"))
-	other := r.submission(1, "a@example.com", "b@example.com")
-	other.Message.Discard()
-	other.Message = r.spool(letter(1) + "PS\r\n")
-	again("other bytes", false, other)
-	r.handover(id)
-	again("while it is handed over", true, r.submission(1, "a@example.com", "b@example.com"))
-	r.attempted(id, accepted("a@example.com", "b@example.com"))
-	again("when it was sent", true, r.submission(1, "a@example.com", "b@example.com"))
-	r.clock.t = start.Add(4*time.Hour + time.Second)
-	again("the next day", false, r.submission(1, "a@example.com", "b@example.com"))
-}
-
-func TestARefusedMessageIsNoTwin(t *testing.T) {
-	r := newStore(t)
-	id := r.submit(r.submission(1))
-	r.handover(id)
-	r.attempted(id, Attempt{Counts: true, Recipients: []OutgoingRecipient{{"eva@example.com", Refused, "550 no"}}})
-	r.submit(r.submission(1))
-	equal(t, "queue", r.queue(), "1 5/1 eva=3; 1 1/0 eva=1")
-}
-
 func TestTheOutboxIsBounded(t *testing.T) {
 	r := newStore(t)
 	r.submit(r.submission(1))
@@ -283,29 +294,6 @@ func TestTheOutboxIsBounded(t *testing.T) {
 		sub.Message.Discard()
 	}
 	equal(t, "queue", r.queue(), "1 1/0 eva=1")
-}
-
-func TestTheOriginalIsAnswered(t *testing.T) {
-	r := newStore(t)
-	original := func(id string) string {
-		return "From: eva@example.com\r\nMessage-ID: " + id + "\r\nSubject: question\r\nIn-Reply-To: <q9@example.com>\r\n\r\n?\r\n"
-	}
-	for _, id := range []string{"<q1@example.com>", "<q2@example.com>", "<q11@example.com>"} {
-		r.deliver(Delivery{Mailbox: r.id("INBOX"), Message: r.spool(original(id)), ReceivedAt: start})
-	}
-	_, err := r.Copy(t.Context(), r.id("INBOX"), []UID{1}, r.id("Archive"))
-	must(t, err)
-	for n, ids := range [][]string{{"<q1@example.com>", "<not.there@example.com>"}, {"<q9@example.com>"}, nil} {
-		sub := r.submission(n + 1)
-		sub.InReplyTo = ids
-		id := r.submit(sub)
-		r.handover(id)
-		r.attempted(id, accepted("eva@example.com"))
-	}
-	r.want("INBOX", `1 \Answered question
-		2  question
-		3  question`)
-	r.want("Archive", `1 \Answered question`)
 }
 
 // mark adds a flag to a message.

@@ -46,6 +46,10 @@ func (s *Store) forget(ctx context.Context) error {
 	if err := s.forgetSent(ctx); err != nil {
 		return err
 	}
+	if err := s.giveUpHandovers(ctx); err != nil {
+		return err
+	}
+	s.markAnswered(ctx)
 	before := s.now().Add(-s.keep).Unix()
 	var due bool
 	err := s.reader.get(ctx, `SELECT EXISTS (SELECT 1 FROM expunged WHERE expunged_at < ?)`, []any{before}, &due)

@@ -7,7 +7,6 @@ import (
 	"io"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/popbridge/popbridge/internal/failpoint"
@@ -19,7 +18,7 @@ import (
 // copies are recognised that mail programs save, and those that a provider lists.
 
 // sent does what follows from the first recipient that is accepted.
-func (t *tx) sent(o *outgoingRow, answers []ContentID) error {
+func (t *tx) sent(o *outgoingRow) error {
 	b, err := t.special(`\Sent`, "Sent")
 	if err != nil {
 		return err
@@ -44,7 +43,7 @@ func (t *tx) sent(o *outgoingRow, answers []ContentID) error {
 		o.copy, o.copyAt = o.hash, Place{b.ID, r.UID}
 	}
 	failpoint.Hit(failpoint.Copied)
-	return t.answered(answers)
+	return nil
 }
 
 // special returns the mailbox with a special use, making one of that name where there is
@@ -100,7 +99,7 @@ func (t *tx) findSaved(b *box, o *outgoingRow) (found savedCopy, err error) {
 }
 
 // same reports whether a content is the same mail as one on its way out: it has the same
-// From, Date, To and Cc, and the same Message-ID or body; or it is dated anew. header is
+// From, Date, To, Cc and Subject, and the same Message-ID or body; or it is dated anew. header is
 // that of its summary. What cannot be read is another one.
 func (s *Store) same(h Hash, size int64, header []byte, o *outgoingRow) bool {
 	f := &lazyFile{s: s, hash: h}
@@ -125,7 +124,7 @@ func (s *Store) same(h Hash, size int64, header []byte, o *outgoingRow) bool {
 // that it saves of it: neomutt takes the time for each when it writes it.
 const redatedWithin = 5 * time.Minute
 
-// redated reports whether a header has the From, To and Cc of a message on its way out, or
+// redated reports whether a header has the From, To, Cc and Subject of a message on its way out, or
 // that has left, and nearly its Date.
 func (s *Store) redated(h *message.Header, o *outgoingRow) bool {
 	hash := o.hash
@@ -135,62 +134,12 @@ func (s *Store) redated(h *message.Header, o *outgoingRow) bool {
 	f := &lazyFile{s: s, hash: hash}
 	defer f.close()
 	own, err := message.ReadHeader(io.NewSectionReader(f, 0, math.MaxInt64))
-	if err != nil || !slices.Equal(people(h), people(own)) {
+	if err != nil || !slices.Equal(undated(h), undated(own)) {
 		return false
 	}
 	a, ok := h.Date()
 	b, too := own.Date()
 	return ok && too && a.Sub(b).Abs() <= redatedWithin
-}
-
-// originals returns the contents that a message on its way out answers: of each
-// Message-ID the newest. It looks through the envelopes, from the newest on.
-func (s *Store) originals(ctx context.Context, id OutgoingID) (out []ContentID, err error) {
-	var text string
-	err = s.reader.get(ctx, `SELECT in_reply_to FROM outgoing WHERE id = ? AND sent_at = 0`, []any{id}, &text)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	}
-	for _, id := range strings.Fields(text) {
-		if err != nil || strings.ContainsAny(id, `"\`) || len(id) < 4 {
-			continue
-		}
-		var found ContentID
-		end := []byte(` "` + id + `")`) // the last field of an envelope
-		err = s.reader.get(ctx, `SELECT content_id FROM envelope WHERE substr(data, -?) = ? ORDER BY content_id DESC LIMIT 1`, []any{len(end), end}, &found)
-		if errors.Is(err, sql.ErrNoRows) {
-			err = nil
-		} else {
-			out = append(out, found)
-		}
-	}
-	return out, err
-}
-
-// answered sets \Answered on contents, in whatever mailboxes they are.
-func (t *tx) answered(contents []ContentID) error {
-	for _, content := range contents {
-		var places []Place
-		err := t.rows(`SELECT mailbox_id, uid FROM message WHERE content_id = ?`, []any{content},
-			into(&places, func(p *Place) []any { return []any{&p.Mailbox, &p.UID} }))
-		for _, p := range places {
-			var b *box
-			var rows []picked
-			if err == nil {
-				b, err = t.box(p.Mailbox)
-			}
-			if err == nil {
-				rows, err = t.pick(p.Mailbox, []UID{p.UID})
-			}
-			if err == nil {
-				_, err = t.setFlags(b, rows, mailflags.Add, mailflags.Answered, nil)
-			}
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // rememberSent is how long a message that was sent is recognised when it comes back: the
@@ -280,7 +229,7 @@ var arrived = []string{"Delivered-To", "X-Original-To", "List-Id", "List-Post", 
 // returned recognises what was sent from the account, and that its provider lists among
 // the mail that has come: it is entered into the ledger with the copy in \Sent for its
 // content, and not delivered. Whatever is in doubt is delivered: what has not the body,
-// From, Date, To and Cc that were sent, what was sent to oneself or shows that it has
+// From, Date, To, Cc and Subject that were sent, what was sent to oneself or shows that it has
 // arrived somewhere, and that of which the copy is no longer here.
 func (t *tx) returned(d Delivery) (bool, error) {
 	list, m, h, err := t.sentLike(d, false, `account = ? AND NOT to_self AND EXISTS (SELECT 1 FROM content WHERE content.hash = copy AND orphaned_at IS NULL AND NOT missing)`,
@@ -305,8 +254,8 @@ func (t *tx) returned(d Delivery) (bool, error) {
 	return true, t.enter(d, list[i].copy)
 }
 
-// sentLike returns the messages that were sent with the From, Date, To and Cc of a
-// delivery, then, where orID is set, those with its Message-ID; and its marks and header
+// sentLike returns the messages that were sent with the From, Date, To, Cc and Subject
+// of a delivery, then, where orID is set, those with its Message-ID; and its marks and header
 // where there are any.
 func (t *tx) sentLike(d Delivery, orID bool, condition string, args ...any) (list []*outgoingRow, m marks, h *message.Header, err error) {
 	var some bool

@@ -79,15 +79,17 @@ func TestWhatAMailProgramSavesAfterItWasSent(t *testing.T) {
 func TestWhatIsNotTheSameMailIsKept(t *testing.T) {
 	replaced := func(from, to string) string { return strings.Replace(letter(1), from, to, 1) }
 	for what, other := range map[string]string{
-		"another day":        replaced("3 Nov", "4 Nov"),
-		"minutes later":      replaced("09:00:01", "09:05:02"),
-		"dated anew, other":  strings.Replace(replaced(":00:01", ":00:02"), "dear", "PS: dear", 1),
-		"dated anew, no id":  strings.Replace(replaced(":00:01", ":00:03"), "Message-ID:", "X-ID:", 1),
-		"dated anew, to two": strings.Replace(replaced(":00:01", ":00:03"), "To: eva", "To: bob@example.com, eva", 1),
-		"to another":         replaced("To: eva", "To: bob"),
-		"with a copy":        replaced("Bcc: secret", "Cc: bob"),
-		"without a date":     replaced("Date:", "X-Date:"),
-		"another text, none": strings.Replace(replaced("Message-ID:", "X-ID:"), "dear", "PS: dear", 1),
+		"another day":         replaced("3 Nov", "4 Nov"),
+		"minutes later":       replaced("09:00:01", "09:05:02"),
+		"dated anew, other":   strings.Replace(replaced(":00:01", ":00:02"), "dear", "PS: dear", 1),
+		"dated anew, no id":   strings.Replace(replaced(":00:01", ":00:03"), "Message-ID:", "X-ID:", 1),
+		"dated anew, to two":  strings.Replace(replaced(":00:01", ":00:03"), "To: eva", "To: bob@example.com, eva", 1),
+		"to another":          replaced("To: eva", "To: bob"),
+		"with a copy":         replaced("Bcc: secret", "Cc: bob"),
+		"without a date":      replaced("Date:", "X-Date:"),
+		"another subject":     strings.Replace(replaced("<l1@", "<m1@"), "Subject: letter 1", "Subject: letter B", 1),
+		"dated anew, subject": strings.Replace(replaced(":00:01", ":00:03"), "Subject: letter 1", "Subject: letter B", 1),
+		"another text, none":  strings.Replace(replaced("Message-ID:", "X-ID:"), "dear", "PS: dear", 1),
 	} {
 		t.Run(what+", before", func(t *testing.T) {
 			r := newStore(t)
@@ -214,6 +216,7 @@ func TestWhatIsInDoubtIsDelivered(t *testing.T) {
 		"another body":          {nil, "home", listed(1) + "-- \r\nfooter\r\n", false},
 		"by way of a list":      {nil, "home", "List-Id: <l.example.com>\r\n" + listed(1), false},
 		"that has arrived":      {nil, "home", "Delivered-To: ann@example.com\r\n" + listed(1), false},
+		"of another subject":    {nil, "home", strings.Replace(listed(1), "letter 1", "letter B", 1), false},
 		"from another":          {nil, "home", strings.Replace(listed(1), "Ann <", "Ann <m", 1), false},
 		"of another time":       {nil, "home", strings.Replace(listed(1), "3 Nov 2026 09:00:01", "3 Nov 2026 09:00:02", 1), false},
 		"that is not here":      {nil, "home", listed(1), true},

@@ -13,8 +13,21 @@ import (
 const maxRecipients = 100
 
 // farAhead is further than any message is put off: such a time is that of a clock
-// that was wrong.
-const farAhead = 7 * 24 * time.Hour
+// that was wrong. So is one that came with a message that was queued later than now,
+// but for the steps that clocks make every day.
+const (
+	farAhead  = 2 * time.Hour
+	clockStep = time.Minute
+)
+
+// Due is when a message that waits may leave: at its NotBefore, or now where that is of
+// a clock that was set back since.
+func Due(m *mailstore.Outgoing, now time.Time) time.Time {
+	if m.NotBefore.Sub(now) > farAhead || m.QueuedAt.Sub(now) > clockStep && !m.NotBefore.Before(m.QueuedAt) {
+		return now
+	}
+	return m.NotBefore
+}
 
 // Next returns which of the messages, oldest first, leaves now, or else when one
 // does; a zero time when none does. What was tried least often comes first, so
@@ -24,7 +37,7 @@ func Next(queue []mailstore.Outgoing, now time.Time) (due *mailstore.Outgoing, a
 		m := &queue[i]
 		switch {
 		case m.State != mailstore.Waiting:
-		case m.NotBefore.After(now) && m.NotBefore.Sub(now) < farAhead:
+		case Due(m, now).After(now):
 			if at.IsZero() || m.NotBefore.Before(at) {
 				at = m.NotBefore
 			}

@@ -151,7 +151,7 @@ func (l Lasting) Pause() Pause {
 }
 
 // Rests reports whether the account rests at now. A rest that ends further away than
-// any does is that of a clock that was wrong.
+// any does is that of a clock that was wrong, and so is one for trouble that is to come.
 func (p *Pause) Rests(now time.Time) bool {
-	return p.Until.After(now) && p.Until.Sub(now) <= 2*refusedCap
+	return p.Until.After(now) && p.Until.Sub(now) <= 2*refusedCap && !p.at.After(now)
 }

@@ -115,10 +115,38 @@ func TestClockSetBack(t *testing.T) {
 	if p.Rests(now) {
 		t.Error("rests for three years")
 	}
-	m := *waiting("a")
-	m.NotBefore = now.AddDate(3, 0, 0)
-	if due, _ := Next([]mailstore.Outgoing{m}, now); due == nil {
+	far := *waiting("a")
+	far.NotBefore = now.AddDate(3, 0, 0)
+	if due, _ := Next([]mailstore.Outgoing{far}, now); due == nil {
 		t.Error("a message waits for three years")
+	}
+	var kept Pause
+	for _, trouble := range []Trouble{Login, Quota} {
+		kept.Met(trouble, now.Add(20*time.Hour), 0.5)
+		if kept = kept.Lasting().Pause(); kept.Rests(now) {
+			t.Errorf("trouble %d of tomorrow: it rests", trouble)
+		}
+	}
+	const m, h = time.Minute, time.Hour
+	for _, tt := range []struct {
+		what              string
+		queued, notBefore time.Duration // from now
+		wait              time.Duration
+	}{
+		{"queued three days ahead", 72 * h, 72 * h, 0},
+		{"queued an hour ahead", h, h, 0},
+		{"queued and tried an hour ahead", h, h + m, 0},
+		{"queued an hour ahead, tried now", h, m, m},
+		{"queued three days ahead, tried now", 72 * h, 30 * m, 30 * m},
+		{"tried three days ahead", -h, 72 * h, 0},
+		{"with a delay", 0, h + time.Second, h + time.Second},
+		{"with a delay, before a step back", m, m + 10*time.Second, m + 10*time.Second},
+		{"tried last before a step back", -h, 37 * m, 37 * m},
+	} {
+		due := Due(&mailstore.Outgoing{QueuedAt: now.Add(tt.queued), NotBefore: now.Add(tt.notBefore)}, now)
+		if wait := due.Sub(now); wait != tt.wait {
+			t.Errorf("%s: due in %v, want %v", tt.what, wait, tt.wait)
+		}
 	}
 }
 
