@@ -44,9 +44,12 @@ func (r *Runner) load(ctx context.Context) error {
 	r.pause = m.Pause.Pause()
 	rests := r.pause.Rests(r.o.Now())
 	r.mu.Unlock()
-	if rests {
+	if rests || m.Pause.Barred > 0 {
 		r.ailing, r.noticed = m.Ailing, m.Noticed
-		kind := map[plan.Trouble]fault.Kind{plan.Login: fault.Auth, plan.Quota: fault.Temporary}[m.Pause.Trouble]
+	}
+	if rests {
+		r.byMessage = m.Pause.Trouble != plan.Login
+		kind := map[plan.Trouble]fault.Kind{plan.Login: fault.Auth, plan.Quota: fault.Temporary, plan.Barred: fault.Temporary}[m.Pause.Trouble]
 		r.update(func(s *Status) { s.setErr(fault.New(kind, m.Error, m.Hint)) })
 	}
 	return nil

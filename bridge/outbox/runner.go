@@ -48,6 +48,10 @@ type Runner struct {
 	loaded     bool                        // what the rest says is that of the store
 	saved      string                      // the memory as the store has it
 	toldOf     []mailstore.OutgoingID      // see memory.Told
+	// troubled are the messages that met trouble of the account. It is true where the server
+	// has taken another since: then it is no trouble of the account.
+	troubled  map[mailstore.OutgoingID]bool
+	byMessage bool // it is a message that met the trouble last, not a login
 }
 
 // NewRunner returns a runner that does nothing yet.
@@ -57,7 +61,7 @@ func NewRunner(a Account, q Queue, o Options) *Runner {
 	}
 	o = o.withDefaults()
 	return &Runner{
-		account: a, queue: q, o: o,
+		account: a, queue: q, o: o, troubled: make(map[mailstore.OutgoingID]bool),
 		log:    o.Log.With().Str("component", "outbox").Str("account", a.Name).Logger(),
 		dial:   func(ctx context.Context) (client, error) { return smtp.Dial(ctx, a.Server) },
 		wake:   make(chan struct{}, 1),
@@ -182,6 +186,7 @@ func (r *Runner) round(ctx context.Context) (next time.Time, err error) {
 		return next, err
 	}
 	r.doubt(ctx, queue)
+	r.forget(queue)
 	if err := r.remember(ctx); err != nil {
 		return next, err
 	}
@@ -192,7 +197,7 @@ func (r *Runner) round(ctx context.Context) (next time.Time, err error) {
 		r.show(queue, at, false)
 		return at, nil
 	}
-	if until, look := r.resting(ctx, now); until.After(now) {
+	if until, look := r.resting(ctx, now); until.After(now) && !r.tries(due) {
 		r.hangUp(ctx)
 		r.show(queue, until, true)
 		r.notice(ctx, due)

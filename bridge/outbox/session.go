@@ -36,6 +36,7 @@ type client interface {
 func (r *Runner) connect(ctx context.Context) bool {
 	trouble, err := r.open(ctx)
 	if err != nil && ctx.Err() == nil {
+		r.byMessage = false
 		r.met(trouble, err)
 	}
 	if err != nil {
@@ -102,14 +103,14 @@ func (r *Runner) send(ctx context.Context, m *mailstore.Outgoing) {
 	if r.session == nil && !r.connect(net) {
 		return
 	}
-	try := plan.Try{Message: m, To: to}
+	try := plan.Try{Message: m, To: to, Alone: r.troubled[m.ID]}
 	if !r.transact(net, &try, body) {
 		return
 	}
 	try.Now, try.Rand = r.o.Now(), r.o.Rand()
 	d := plan.Decide(try)
 	r.conclude(ctx, m, body, d)
-	r.learn(d)
+	r.learn(m, d)
 }
 
 // untilResumed returns the context of what a session does up to a final dot. A session that
@@ -226,7 +227,10 @@ func unfit(err error) bool {
 }
 
 // learn draws from a decision what the account does next.
-func (r *Runner) learn(d plan.Decision) {
+func (r *Runner) learn(m *mailstore.Outgoing, d plan.Decision) {
+	if r.byMessage = d.Account != plan.None || d.Stalled; r.byMessage {
+		r.troubled[m.ID] = r.troubled[m.ID] // false where it is new
+	}
 	switch {
 	case d.Account != plan.None:
 		r.met(d.Account, fault.New(fault.Temporary, "the server answered "+d.Why, hints[d.Account]))
@@ -238,14 +242,17 @@ func (r *Runner) learn(d plan.Decision) {
 			r.met(plan.Busy, fault.Wrap(errors.New(d.Attempt.Error), fault.Temporary, "the server takes no message", "it is tried again by itself"))
 		}
 	default:
+		for id := range r.troubled {
+			r.troubled[id] = true
+		}
 		r.worked()
 	}
 }
 
 var hints = map[plan.Trouble]string{
-	plan.Login: "check the user name and the password, and that the provider lets the account send",
-	plan.Busy:  "it is tried again by itself",
-	plan.Quota: "the provider limits how much an account sends in a day; it is tried again after 24 hours, or at once with `popbridge outbox retry`",
+	plan.Barred: "check the user name and the password, and that the provider lets the account send",
+	plan.Busy:   "it is tried again by itself",
+	plan.Quota:  "the provider limits how much an account sends in a day; it is tried again after 24 hours, or at once with `popbridge outbox retry`",
 }
 
 // outlive returns a context that ends d after ctx.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"maps"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/popbridge/popbridge/bridge/outbox/plan"
@@ -85,7 +87,7 @@ func (r *Runner) resting(ctx context.Context, now time.Time) (until, look time.T
 	if !r.ailing.IsZero() && !r.noticed {
 		earlier(r.ailing.Add(noticeAfter))
 	}
-	if pause.Trouble != plan.Login {
+	if pause.Trouble != plan.Login && pause.Trouble != plan.Barred {
 		return pause.Until, look
 	}
 	every := r.account.SecretEvery
@@ -106,6 +108,25 @@ func (r *Runner) resting(ctx context.Context, now time.Time) (until, look time.T
 		earlier(r.checked.Add(every))
 	}
 	return pause.Until, look
+}
+
+// tries reports whether a message is tried although the account rests: one that was never
+// tried, where a single message met the trouble, which may be its own.
+func (r *Runner) tries(m *mailstore.Outgoing) bool {
+	met := 0
+	for _, others := range r.troubled {
+		if !others {
+			met++
+		}
+	}
+	return r.byMessage && met < 2 && plan.Fresh(m)
+}
+
+// forget forgets the messages that are no longer in the queue.
+func (r *Runner) forget(queue []mailstore.Outgoing) {
+	maps.DeleteFunc(r.troubled, func(id mailstore.OutgoingID, _ bool) bool {
+		return !slices.ContainsFunc(queue, func(m mailstore.Outgoing) bool { return m.ID == id })
+	})
 }
 
 // digested tells one secret from another.

@@ -17,8 +17,9 @@ const maxRecipients = 100
 const farAhead = 7 * 24 * time.Hour
 
 // Next returns which of the messages, oldest first, leaves now, or else when one
-// does; a zero time when none does. What was tried least often comes first, so
-// that a message which the server never takes delays no other.
+// does; a zero time when none does. What was never tried comes first, then what was tried
+// longest ago: a message that the server never takes, or that it answers with what looks
+// like trouble of the account, delays no other.
 func Next(queue []mailstore.Outgoing, now time.Time) (due *mailstore.Outgoing, at time.Time) {
 	for i := range queue {
 		m := &queue[i]
@@ -28,12 +29,22 @@ func Next(queue []mailstore.Outgoing, now time.Time) (due *mailstore.Outgoing, a
 			if at.IsZero() || m.NotBefore.Before(at) {
 				at = m.NotBefore
 			}
-		case due == nil || m.Attempts < due.Attempts:
+		case due == nil || before(m, due):
 			due = m
 		}
 	}
 	return due, at
 }
+
+func before(a, b *mailstore.Outgoing) bool {
+	if Fresh(a) || Fresh(b) {
+		return Fresh(a) && !Fresh(b)
+	}
+	return a.NotBefore.Before(b.NotBefore)
+}
+
+// Fresh reports whether a message was never tried.
+func Fresh(m *mailstore.Outgoing) bool { return m.Attempts == 0 && m.LastError == "" }
 
 // Recipients returns to whom the next transaction for a message goes: to those
 // still pending, the ones first that no server has said anything about.

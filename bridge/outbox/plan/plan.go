@@ -8,7 +8,9 @@
 //     reply to RCPT, and is never tried again then.
 //   - When the final dot was written and its answer is not known (RFC 1047), the
 //     attempt is Unknown, whatever else is known of it.
-//   - Trouble of the account costs no message an attempt and refuses no recipient.
+//   - Trouble of the account costs no message an attempt and refuses no recipient. What
+//     looks like it is that of a recipient, or a message, where the account sends to
+//     others meanwhile.
 package plan
 
 import (
@@ -29,6 +31,7 @@ type Try struct {
 	Outcome smtp.Outcome
 	Err     error // of the transaction as a whole; nil where the final dot was answered, or no recipient taken
 	Never   bool  // Err says that the message cannot be sent by this server at all
+	Alone   bool  // the server has taken other messages since this one met trouble of the account
 	Now     time.Time
 	Rand    float64 // in [0,1)
 }
@@ -146,7 +149,7 @@ func (o *outcome) add(address string, i int) {
 		}
 		o.settled = append(o.settled, r)
 	case login:
-		o.trouble(Login, r.Reply)
+		o.trouble(Barred, r.Reply)
 	case busy:
 		o.trouble(Busy, r.Reply)
 	case quota:
@@ -172,9 +175,24 @@ func (o *outcome) trouble(t Trouble, why string) {
 	}
 }
 
-// verdict judges the i-th recipient: by the reply to its RCPT, and where that was
-// taken, or none came, by what came of the transaction as a whole.
+// verdict judges the i-th recipient.
 func (t *Try) verdict(i int) (v verdict, reply smtp.Reply, whole bool) {
+	v, reply, whole = t.byReply(i)
+	taken := func(r smtp.Reply) bool { return r.Positive() }
+	sent := func(r mailstore.OutgoingRecipient) bool { return r.State == mailstore.Accepted }
+	switch {
+	case !whole && slices.ContainsFunc(t.Outcome.Recipients, taken):
+		v = v.aboutOne(true)
+	case t.Alone, !whole && v != quota && slices.ContainsFunc(t.Message.Recipients, sent): // a day's limit comes in the middle
+		one := v.aboutOne(false)
+		return one, reply, whole || one != v // that nobody else met it is no proof that all is well
+	}
+	return v, reply, whole
+}
+
+// byReply judges the i-th recipient: by the reply to its RCPT, and where that was
+// taken, or none came, by what came of the transaction as a whole.
+func (t *Try) byReply(i int) (v verdict, reply smtp.Reply, whole bool) {
 	failed, isReply := errors.AsType[*smtp.ReplyError](t.Err)
 	isReply = isReply && t.Outcome.Phase > smtp.Connected     // else it is that of another transaction
 	if isReply && strings.HasPrefix(failed.Command, "MAIL") { // what RCPT was answered then, means nothing
