@@ -140,3 +140,55 @@ func TestOneSenderHoldsUpNothing(t *testing.T) {
 		stop()
 	})
 }
+
+// A message to more recipients than a transaction takes is not tried without a pause where
+// the server takes none of them: each has its turn, by the schedule, and a person is told.
+func TestManyRecipientsPutOff(t *testing.T) {
+	for _, n := range []int{101, 150, 950} {
+		for name, whole := range map[string]bool{"each": false, "after some were taken": true} {
+			synctest.Test(t, func(t *testing.T) {
+				g := newRig(t)
+				asked, transactions := map[string]int{}, 0
+				g.server.step = func(step string) {
+					if step == "mail" {
+						transactions++
+					}
+				}
+				g.server.rcpt = func(address string) smtp.Reply {
+					asked[address]++
+					if whole && len(asked) < 40 {
+						return smtp.Reply{}
+					}
+					return smtp.Reply{Code: 450, Enhanced: "4.2.1", Text: "later"}
+				}
+				var to []string
+				for i := range n {
+					to = append(to, fmt.Sprint(i))
+				}
+				g.submit(to...)
+				stop := g.serve()
+				pass(50 * time.Minute)
+				if _, notices := g.told(); notices != 0 {
+					t.Errorf("%d, %s: told too early", n, name)
+				}
+				pass(23 * time.Hour)
+				if transactions < 40 || transactions > 70 {
+					t.Errorf("%d, %s: %d transactions in a day", n, name, transactions)
+				}
+				for _, address := range to {
+					if asked[address] == 0 {
+						t.Errorf("%d, %s: %s was never tried", n, name, address)
+					}
+				}
+				stop()
+				g.restart(Account{})
+				stop = g.serve()
+				pass(24 * time.Hour)
+				if _, notices := g.told(); notices != 1 {
+					t.Errorf("%d, %s: %d notices", n, name, notices)
+				}
+				stop()
+			})
+		}
+	}
+}

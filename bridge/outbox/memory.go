@@ -17,6 +17,7 @@ type memory struct {
 	Error string                 `json:"error,omitempty"` // what the account rests for, in words
 	Hint  string                 `json:"hint,omitempty"`
 	Told  []mailstore.OutgoingID `json:"told,omitempty"` // of which a person was told that they are Unknown
+	Late  []mailstore.OutgoingID `json:"late,omitempty"` // that they are still here
 
 	Ailing  time.Time `json:"ailing,omitzero"` // see Runner
 	Noticed bool      `json:"noticed,omitempty"`
@@ -36,7 +37,7 @@ func (r *Runner) load(ctx context.Context) error {
 	if json.Unmarshal([]byte(text), &m) != nil {
 		m = memory{}
 	}
-	r.loaded, r.saved, r.toldOf = true, text, m.Told
+	r.loaded, r.saved, r.toldOf, r.late = true, text, m.Told, m.Late
 	if r.account.Changed {
 		return nil
 	}
@@ -61,7 +62,7 @@ func (r *Runner) remember(ctx context.Context) error {
 		return nil
 	}
 	r.mu.Lock()
-	m := memory{Pause: r.pause.Lasting(), Told: r.toldOf, Ailing: r.ailing.Round(0), Noticed: r.noticed}
+	m := memory{Pause: r.pause.Lasting(), Told: r.toldOf, Late: r.late, Ailing: r.ailing.Round(0), Noticed: r.noticed}
 	if m.Pause.Trouble != plan.None {
 		m.Error, m.Hint = r.status.LastError, r.status.Hint
 	}

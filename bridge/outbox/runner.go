@@ -48,6 +48,7 @@ type Runner struct {
 	loaded     bool                        // what the rest says is that of the store
 	saved      string                      // the memory as the store has it
 	toldOf     []mailstore.OutgoingID      // see memory.Told
+	late       []mailstore.OutgoingID      // see memory.Late
 	// troubled are the messages that met trouble of the account. It is true where the server
 	// has taken another since: then it is no trouble of the account.
 	troubled  map[mailstore.OutgoingID]bool

@@ -124,9 +124,11 @@ func (r *Runner) tries(m *mailstore.Outgoing) bool {
 
 // forget forgets the messages that are no longer in the queue.
 func (r *Runner) forget(queue []mailstore.Outgoing) {
-	maps.DeleteFunc(r.troubled, func(id mailstore.OutgoingID, _ bool) bool {
+	left := func(id mailstore.OutgoingID) bool {
 		return !slices.ContainsFunc(queue, func(m mailstore.Outgoing) bool { return m.ID == id })
-	})
+	}
+	maps.DeleteFunc(r.troubled, func(id mailstore.OutgoingID, _ bool) bool { return left(id) })
+	r.late = slices.DeleteFunc(r.late, left)
 }
 
 // digested tells one secret from another.

@@ -1,8 +1,6 @@
 package plan
 
 import (
-	"cmp"
-	"slices"
 	"time"
 
 	"github.com/popbridge/popbridge/internal/mailstore"
@@ -47,20 +45,22 @@ func before(a, b *mailstore.Outgoing) bool {
 func Fresh(m *mailstore.Outgoing) bool { return m.Attempts == 0 && m.LastError == "" }
 
 // Recipients returns to whom the next transaction for a message goes: to those
-// still pending, the ones first that no server has said anything about.
+// still pending, the ones first that no server has said anything about, and the others in
+// turn.
 func Recipients(m *mailstore.Outgoing) []string {
-	var pending []mailstore.OutgoingRecipient
+	var to, tried []string
 	for _, r := range m.Recipients {
-		if r.State == mailstore.Pending {
-			pending = append(pending, r)
+		switch {
+		case r.State != mailstore.Pending:
+		case r.Reply == "":
+			to = append(to, r.Address)
+		default:
+			tried = append(tried, r.Address)
 		}
 	}
-	slices.SortStableFunc(pending, func(a, b mailstore.OutgoingRecipient) int {
-		return cmp.Compare(min(len(a.Reply), 1), min(len(b.Reply), 1))
-	})
-	to := make([]string, min(len(pending), maxRecipients))
-	for i := range to {
-		to[i] = pending[i].Address
+	if len(tried) > 0 {
+		from := m.Attempts * maxRecipients % len(tried)
+		to = append(append(to, tried[from:]...), tried[:from]...)
 	}
-	return to
+	return to[:min(len(to), maxRecipients)]
 }

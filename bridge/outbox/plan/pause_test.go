@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -166,6 +167,25 @@ func TestRecipients(t *testing.T) {
 	}
 	for range 300 {
 		m.Recipients = append(m.Recipients, mailstore.OutgoingRecipient{Address: "x", State: mailstore.Pending})
+	}
+	turns := map[string]bool{}
+	m.Recipients[2].Reply = busyR
+	for n := range 300 {
+		m.Recipients[4+n] = mailstore.OutgoingRecipient{Address: fmt.Sprint(n), State: mailstore.Pending, Reply: busyR}
+	}
+	for range 5 {
+		for _, address := range Recipients(m) {
+			turns[address] = true
+		}
+		m.Attempts++
+	}
+	if len(turns) != 302 {
+		t.Errorf("%d recipients have had their turn", len(turns))
+	}
+	for i := range m.Recipients {
+		if i != 1 {
+			m.Recipients[i].Reply = ""
+		}
 	}
 	if got := Recipients(m); len(got) != maxRecipients || got[0] != "c" || slices.Contains(got, "b") {
 		t.Errorf("%d recipients, from %s on", len(got), got[0])

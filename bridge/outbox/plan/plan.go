@@ -42,7 +42,7 @@ type Decision struct {
 	Account Trouble // what keeps the other messages of the account, too
 	Why     string  // in the server's words, with Account
 	Refused []mailstore.OutgoingRecipient
-	Delayed bool // it is time to tell a person that the message is still here
+	Delayed bool // it is late enough to tell a person, once, that the message is still here
 	Stalled bool // the server or the connection broke off, so that other messages may not fare better
 }
 
@@ -54,7 +54,7 @@ func Decide(t Try) Decision {
 	}
 	for _, r := range t.Message.Recipients {
 		if r.State == mailstore.Pending && !slices.Contains(t.To, r.Address) {
-			o.untried++
+			o.untried = o.untried || r.Reply == ""
 			o.pending = append(o.pending, mailstore.OutgoingRecipient{Address: r.Address, State: mailstore.Pending})
 		}
 	}
@@ -87,14 +87,14 @@ func (o *outcome) retry(d *Decision) {
 		return
 	}
 	o.keep(d)
+	d.Delayed = d.Attempt.Counts && n >= noticeTry && !t.Message.FirstTry.IsZero() && t.Now.Sub(t.Message.FirstTry) >= noticeAfter
 	switch {
 	case o.account != None: // which rests, not the message
 		d.Attempt.Next = t.Now
-	case !o.whole && (o.untried > 0 || o.crowded && o.accepted): // for the rest
+	case !o.whole && (o.untried || o.crowded && o.accepted): // for the rest
 		d.Attempt.Next = t.Now
 	default:
 		d.Attempt.Next = t.Now.Add(Retry(n, t.Rand))
-		d.Delayed = d.Attempt.Counts && n == noticeTry
 	}
 }
 
@@ -120,7 +120,7 @@ type outcome struct {
 	try     *Try
 	settled []mailstore.OutgoingRecipient // accepted or refused
 	pending []mailstore.OutgoingRecipient // the others, with what was said to them now
-	untried int                           // of those pending, which the transaction was not for
+	untried bool                          // of some that the transaction was not for, no server has said anything
 	reasons []string
 	all     string // the reason for all of them
 
