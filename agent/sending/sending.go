@@ -35,7 +35,8 @@ const noticeOnce = 24 * time.Hour
 type Set struct {
 	users *users.Stores
 
-	changing sync.Mutex // held by Take
+	changing sync.Mutex         // held by Take
+	retired  map[string]*sender // the last one of each account that came to its end, or does
 
 	mu      sync.Mutex // guards what follows
 	senders map[string]*sender
@@ -43,7 +44,9 @@ type Set struct {
 }
 
 // New returns the senders of the accounts of the config, not served yet.
-func New(u *users.Stores) *Set { return &Set{users: u, senders: map[string]*sender{}} }
+func New(u *users.Stores) *Set {
+	return &Set{users: u, senders: map[string]*sender{}, retired: map[string]*sender{}}
+}
 
 // Serve sends until the group ends.
 func (s *Set) Serve(group *supervise.Group) {
@@ -53,7 +56,9 @@ func (s *Set) Serve(group *supervise.Group) {
 	s.Take()
 }
 
-// Take replaces the senders of accounts that the config in force has changed.
+// Take replaces the senders of accounts of which the config in force has changed what they
+// send by. One that waits for the answer of its server goes on until that has come, and the
+// next one of the account begins then.
 func (s *Set) Take() {
 	s.changing.Lock()
 	defer s.changing.Unlock()
@@ -69,7 +74,7 @@ func (s *Set) Take() {
 		way, ok := WayOf(a)
 		switch o := old[a.Name]; {
 		case !ok:
-		case o != nil && o.account.Equal(a):
+		case o != nil && o.sendsAs(a, way):
 			keep[a.Name] = o
 		default:
 			keep[a.Name] = &sender{set: s, account: a, way: way, changed: o != nil, retryNow: make(chan struct{}, 1)}
@@ -79,6 +84,7 @@ func (s *Set) Take() {
 	var wg sync.WaitGroup
 	for name, o := range old {
 		if keep[name] != o {
+			s.retired[name] = o
 			wg.Go(o.retire)
 		}
 	}
@@ -87,6 +93,7 @@ func (s *Set) Take() {
 	s.senders = keep
 	s.mu.Unlock()
 	for _, b := range begin {
+		b.former = s.retired[b.account.Name]
 		b.serve(group)
 	}
 }
@@ -177,8 +184,10 @@ type sender struct {
 	account config.Account
 	way     config.Send
 	task    *supervise.Task
+	former  *sender // comes to its end first; nil: none
 
 	mu       sync.Mutex
+	retired  bool
 	runner   *outbox.Runner
 	retryNow chan struct{} // capacity 1
 	changed  bool          // by a person, since the last runner
@@ -201,23 +210,6 @@ func (o *sender) wake(how func(*outbox.Runner)) {
 	case o.retryNow <- struct{}{}:
 	default: // it is on its way
 	}
-}
-
-func (o *sender) serve(group *supervise.Group) {
-	o.task = group.Start(func(ctx context.Context) {
-		supervise.Run(ctx, func(ctx context.Context) error {
-			r, err := o.make(ctx)
-			if err != nil {
-				return err
-			}
-			return r.Serve(ctx)
-		}, o.failed, o.retryNow)
-	})
-}
-
-func (o *sender) retire() {
-	o.task.Stop()
-	o.set.users.Health.Report(o.source())
 }
 
 func (o *sender) failed(err error) {

@@ -109,9 +109,9 @@ func TestDoubtIsToldOnce(t *testing.T) {
 		first := g.submit("b")
 		stop := g.serve()
 		pass(time.Minute)
+		stop()
 		second := g.submit("c")
 		store.must(store.Store.BeginHandover(t.Context(), second, []string{"c"}))
-		stop()
 		store.reopen() // as after a crash at the final dot
 		for range 2 {
 			g.restart(Account{})

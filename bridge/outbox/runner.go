@@ -29,6 +29,7 @@ type Runner struct {
 	status  Status
 	pause   plan.Pause
 	woken   bool // since Serve looked last
+	ending  bool // Finish was called
 	// dropping ends what the session does now; nil where nothing may: no session is used, or
 	// the final dot comes next.
 	dropping context.CancelFunc
@@ -106,6 +107,23 @@ func (r *Runner) Resume() {
 // Retry makes the account try at once, whatever it rests for. It returns at once.
 func (r *Runner) Retry() { r.nudge(r.pause.End) }
 
+// Finish makes Serve return without beginning anything more. What has come to the final dot
+// has its answer first, for as long as the server may take for it. It returns at once.
+func (r *Runner) Finish() {
+	r.nudge(func() {
+		r.ending = true
+		if r.dropping != nil {
+			r.dropping()
+		}
+	})
+}
+
+func (r *Runner) finishing() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.ending
+}
+
 func (r *Runner) nudge(change func()) {
 	r.mu.Lock()
 	change()
@@ -116,7 +134,7 @@ func (r *Runner) nudge(change func()) {
 	}
 }
 
-// Serve sends what is due until ctx ends. What is being handed over then has 3 s to come
+// Serve sends what is due until ctx ends, or Finish is called. When ctx ends, what is being handed over has 3 s to come
 // to its end, and 6 s to be written down. Another runner for the account may serve only
 // after that: it takes what is being handed over for given up.
 func (r *Runner) Serve(ctx context.Context) error {
@@ -137,7 +155,7 @@ func (r *Runner) Serve(ctx context.Context) error {
 		r.update(func(s *Status) { r.serving = false })
 	}()
 	changes := r.queue.OutgoingChanges()
-	for ctx.Err() == nil {
+	for ctx.Err() == nil && !r.finishing() {
 		next, err := r.round(ctx)
 		if err != nil {
 			r.log.Error().Err(err).Msg("queue not usable")

@@ -120,6 +120,9 @@ func (r *Runner) untilResumed(ctx context.Context) (context.Context, context.Can
 	r.mu.Lock()
 	stale := r.stale
 	r.dropping, r.stale = cancel, false
+	if r.ending { // it came since the round began
+		cancel()
+	}
 	r.mu.Unlock()
 	if stale && r.session != nil {
 		r.drop()

@@ -1,0 +1,75 @@
+package sending
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/popbridge/popbridge/agent/health"
+	"github.com/popbridge/popbridge/agent/state"
+	"github.com/popbridge/popbridge/agent/users"
+	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/internal/supervise"
+)
+
+func parse(t *testing.T, text string) *config.Config {
+	t.Helper()
+	cfg, err := config.Parse("config.toml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
+// What sending makes no use of disturbs no message that is on its way; what it makes use of
+// is taken up.
+func TestTakeReplacesWhatChanged(t *testing.T) {
+	const text = "[[account]]\nname = \"home\"\nhost = \"127.0.0.1\"\ntls = \"none\"\nusername = \"ann\"\naddress = \"ann@example.com\"\npassword_file = \"/none\"\nsend.host = \"127.0.0.1\"\nsend.port = 1\nsend.tls = \"none\"\n"
+	cfg := parse(t, text)
+	dir := t.TempDir()
+	stores := users.New(users.Options{DataDir: dir, Config: func() *config.Config { return cfg }, Health: health.New(zerolog.Nop(), time.Now), Log: zerolog.Nop(), Book: state.Open(dir, dir+"/config.toml")})
+	s := New(stores)
+	ctx, cancel := context.WithCancel(t.Context())
+	group := &supervise.Group{Context: ctx}
+	s.Serve(group)
+	defer func() {
+		cancel()
+		group.Wait()
+		if err := stores.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	for _, tt := range []struct {
+		name, text string
+		same       bool
+	}{
+		{"poll_every", text + "poll_every = \"7m\"\n", true},
+		{"keep_on_server, paused, folder", text + "poll_every = \"7m\"\nkeep_on_server = \"30d\"\npaused = true\nfolder = \"Home\"\n", true},
+		{"addresses", strings.Replace(text, "address = \"ann@example.com\"", "addresses = [\"ann@example.com\", \"b@example.com\"]", 1), true},
+		{"password", strings.Replace(text, "/none", "/other", 1), false},
+		{"send.port", strings.Replace(text, "send.port = 1\n", "send.port = 2\n", 1), false},
+		{"username", strings.Replace(text, "\"ann\"", "\"bob\"", 1), false},
+		{"user", text + "user = \"bob\"\n", false},
+	} {
+		before := s.senders["home"]
+		cfg = parse(t, tt.text)
+		s.Take()
+		after := s.senders["home"]
+		if (before == after) != tt.same {
+			t.Errorf("%s: the same sender: %v", tt.name, before == after)
+		}
+		select {
+		case <-before.task.Done():
+			if tt.same {
+				t.Errorf("%s: the sender has ended", tt.name)
+			}
+		default:
+			if !tt.same {
+				t.Errorf("%s: the former sender goes on", tt.name)
+			}
+		}
+	}
+}
