@@ -27,7 +27,7 @@ type OutboxMessage struct {
 	Subject    string      `json:"subject"`
 	Size       int64       `json:"size"`
 	Queued     time.Time   `json:"queued"`
-	Next       *time.Time  `json:"next"` // when it is tried; null: not by itself
+	Next       *time.Time  `json:"next"` // when it is tried; null: not by itself, or not known
 	Attempts   int         `json:"attempts"`
 	Error      string      `json:"error"` // of the last attempt, or what keeps the account's mail
 	Recipients []Recipient `json:"recipients"`
@@ -82,7 +82,11 @@ func (l *Local) Outbox(ctx context.Context) ([]OutboxMessage, error) {
 func (l *Local) outgoing(user string, m mailstore.Outgoing) OutboxMessage {
 	o := OutboxMessage{User: user, ID: int64(m.ID), Account: m.Account, State: outgoingStates[m.State], From: m.From, Subject: m.Subject, Size: m.Size, Queued: m.QueuedAt,
 		Attempts: m.Attempts, Error: m.LastError, Recipients: []Recipient{}}
-	if m.State == mailstore.Waiting {
+	stranded := l.sending.Stranded(user, m.Account)
+	switch {
+	case stranded != nil:
+		o.Error = stranded.Error() + ": " + fault.Hint(stranded)
+	case m.State == mailstore.Waiting:
 		next, held := l.sending.Next(m.Account)
 		if held != "" {
 			o.Error = held
@@ -98,6 +102,26 @@ func (l *Local) outgoing(user string, m mailstore.Outgoing) OutboxMessage {
 	return o
 }
 
+// retryOutgoing tries a message, where there is a way for it.
+func (l *Local) retryOutgoing(ctx context.Context, user string, store *mailstore.Store, id mailstore.OutgoingID) error {
+	queue, err := store.Outgoing(ctx)
+	if err != nil {
+		return err
+	}
+	var account string
+	if i := slices.IndexFunc(queue, func(m mailstore.Outgoing) bool { return m.ID == id }); i >= 0 { // else the store says that there is none
+		account = queue[i].Account
+		if err := l.sending.Stranded(user, account); err != nil {
+			return err
+		}
+	}
+	if err := store.RetryOutgoing(ctx, id); err != nil {
+		return err
+	}
+	l.sending.Retry(account)
+	return nil
+}
+
 func (l *Local) DecideOutgoing(ctx context.Context, ask Decide) (none struct{}, err error) {
 	user, err := l.users.Only(ask.User, "it is not said whose message this is")
 	if err != nil {
@@ -110,9 +134,7 @@ func (l *Local) DecideOutgoing(ctx context.Context, ask Decide) (none struct{}, 
 	id := mailstore.OutgoingID(ask.ID)
 	switch ask.Do {
 	case "retry":
-		if err = store.RetryOutgoing(ctx, id); err == nil {
-			l.sending.Retry()
-		}
+		err = l.retryOutgoing(ctx, user, store, id)
 	case "hold":
 		err = store.HoldOutgoing(ctx, id, true)
 	case "drop":

@@ -73,3 +73,19 @@ func TestTakeReplacesWhatChanged(t *testing.T) {
 		}
 	}
 }
+
+// Who asks for another try of one message makes no other account log in.
+func TestRetryIsOfOneAccount(t *testing.T) {
+	s := newSet(t, accounts3)
+	for _, name := range []string{"home", "work"} {
+		s.senders[name] = &sender{set: s, retryNow: make(chan struct{}, 1)}
+	}
+	s.Retry("home")
+	s.Retry("gone")
+	if home, work := len(s.senders["home"].retryNow), len(s.senders["work"].retryNow); home != 1 || work != 0 {
+		t.Errorf("home is tried %d times, work %d times", home, work)
+	}
+	if err := s.Stranded("me", "home"); err != nil {
+		t.Error(err)
+	}
+}

@@ -117,14 +117,12 @@ func (s *Set) Resume() {
 	}
 }
 
-// Retry tries what waits at once, whatever its account rests for: a person asks for it.
-func (s *Set) Retry() {
+// Retry tries what waits of the account at once, whatever it rests for: a person asks for it.
+func (s *Set) Retry(account string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, one := range s.senders {
-		if r := one.current(); r != nil {
-			r.Retry()
-		}
+	if one := s.senders[account]; one != nil {
+		one.wake((*outbox.Runner).Retry)
 	}
 }
 
@@ -152,23 +150,19 @@ func (s *Set) Account(user string, device mailstore.Device, store *mailstore.Sto
 	return a
 }
 
-// runner returns the runner of an account, nil where it has none at the moment. known tells
-// that its outgoing server is.
-func (s *Set) runner(account string) (r *outbox.Runner, known bool) {
+// runner returns the runner of an account, nil where it has none at the moment.
+func (s *Set) runner(account string) *outbox.Runner {
 	s.mu.Lock()
 	one := s.senders[account]
 	s.mu.Unlock()
 	if one == nil {
-		return nil, false
+		return nil
 	}
-	return one.current(), true
+	return one.current()
 }
 
 // limits is what the server of an account takes, as far as it has said so.
-func (s *Set) limits(account string) smtp.Extensions {
-	r, _ := s.runner(account)
-	return extensions(r)
-}
+func (s *Set) limits(account string) smtp.Extensions { return extensions(s.runner(account)) }
 
 func extensions(r *outbox.Runner) smtp.Extensions {
 	if r == nil {
@@ -304,17 +298,37 @@ func securityOf(s config.Security) smtp.Security {
 }
 
 // Next is when mail of the account is tried next, and what keeps it from leaving, "" for
-// nothing.
+// nothing. It never leaves by itself where Stranded has an error.
 func (s *Set) Next(account string) (at time.Time, held string) {
-	r, known := s.runner(account)
-	switch {
-	case !known:
-		return at, "the outgoing server of account " + account + " is not known"
-	case r == nil:
+	r := s.runner(account)
+	if r == nil {
 		return at, ""
 	}
 	status := r.Status()
 	return status.Next, status.LastError
+}
+
+// Stranded is why no mail of a user leaves by an account of that name; nil where it does.
+func (s *Set) Stranded(user, account string) error {
+	for _, a := range s.users.Config().Accounts {
+		if a.Name != account {
+			continue
+		}
+		if a.User != user {
+			return fault.New(fault.Config, "account "+account+" is that of user "+a.User+" now, and this is mail of "+user,
+				"give it back: "+s.users.Command("account set "+fault.ShellQuote(account)+" user="+fault.ShellQuote(user))+"; or send the message anew from the folder Outbox, and take it out there")
+		}
+		if _, ok := WayOf(a); !ok {
+			return s.noWay(account)
+		}
+		return nil
+	}
+	return fault.New(fault.Config, "there is no account "+account+" any more",
+		"add it again by that name: "+s.users.Command("account add")+"; or send the message anew from the folder Outbox, and take it out there")
+}
+
+func (s *Set) noWay(account string) error {
+	return fault.New(fault.Denied, "the outgoing server of account "+account+" is not known", "name it: "+s.users.Command("account set "+fault.ShellQuote(account)+" send.host=HOST"))
 }
 
 // MaxSize is the largest message that any account takes, in bytes; 0: not known.

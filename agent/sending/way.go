@@ -61,7 +61,7 @@ func (s *Set) route(user, from string) (submission.Route, error) {
 				continue
 			}
 			if _, ok := WayOf(a); !ok {
-				return submission.Route{}, fault.New(fault.Denied, "the outgoing server of account "+a.Name+" is not known", "name it: "+s.users.Command("account set "+a.Name+" send.host=HOST"))
+				return submission.Route{}, s.noWay(a.Name)
 			}
 			return submission.Route{Account: a.Name, From: address, MaxSize: s.limits(a.Name).Size, UTF8: s.limits(a.Name).UTF8, Delay: s.users.Config().SMTP.SendDelay}, nil
 		}
