@@ -45,9 +45,7 @@ func (r *Runner) load(ctx context.Context) error {
 	r.pause = m.Pause.Pause()
 	rests := r.pause.Rests(r.o.Now())
 	r.mu.Unlock()
-	if rests || m.Pause.Barred > 0 {
-		r.ailing, r.noticed = m.Ailing, m.Noticed
-	}
+	r.ailing, r.noticed = m.Ailing, m.Noticed
 	if rests {
 		r.byMessage = m.Pause.Trouble != plan.Login
 		kind := map[plan.Trouble]fault.Kind{plan.Login: fault.Auth, plan.Quota: fault.Temporary, plan.Barred: fault.Temporary}[m.Pause.Trouble]

@@ -30,6 +30,7 @@ type Runner struct {
 	pause   plan.Pause
 	woken   bool // since Serve looked last
 	ending  bool // Finish was called
+	online  bool // mail of the account was fetched while its server for sending was out of reach
 	// dropping ends what the session does now; nil where nothing may: no session is used, or
 	// the final dot comes next.
 	dropping context.CancelFunc
@@ -88,7 +89,13 @@ func (r *Runner) Extensions() smtp.Extensions {
 
 // Wake tells that a poll of the account went well, or that there is a new sign-in: what
 // waited for that is tried soon. It returns at once.
-func (r *Runner) Wake() { r.nudge(func() { r.pause.Wake(); r.woken = true }) }
+func (r *Runner) Wake() {
+	r.nudge(func() {
+		r.online = r.online || r.pause.Trouble == plan.Offline
+		r.pause.Wake()
+		r.woken = true
+	})
+}
 
 // Resume tells that the computer was asleep, or the network changed, so that no connection
 // from before can be relied on: it does what Wake does, and what is being sent is begun
