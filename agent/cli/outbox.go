@@ -79,6 +79,9 @@ func (a *app) listOutbox(ctx context.Context) error {
 					a.printf("%d: %s was refused: %s\n", m.ID, printableLine(r.Address), printableLine(r.Reply))
 				}
 			}
+			if m.State == "held" {
+				a.printf("%d: it is held; to send it: %s; not to: %s\n", m.ID, a.command(fmt.Sprintf("outbox retry %d", m.ID)), a.command(fmt.Sprintf("outbox drop %d", m.ID)))
+			}
 			if m.State == "unknown" {
 				a.printf("%d: it is not known whether the server took it; if it did: %s; if not: %s\n", m.ID, a.command(fmt.Sprintf("outbox sent %d", m.ID)), a.command(fmt.Sprintf("outbox retry %d", m.ID)))
 			}

@@ -26,6 +26,8 @@ var pressing = map[string]telling{
 	CodeAccountConfig:      {},
 	CodeSendAuth:           {},
 	CodeSentUnknown:        {lasting: true, quiet: true}, // bridge/outbox has a message for each
+	CodeSendNoAccount:      {lasting: true},
+	CodeSendHeld:           {lasting: true},
 	CodeStoreFull:          {},
 	CodeStoreUnwritable:    {},
 	CodeStoreFailed:        {},

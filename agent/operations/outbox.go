@@ -144,5 +144,6 @@ func (l *Local) DecideOutgoing(ctx context.Context, ask Decide) (none struct{}, 
 	default:
 		err = fault.New(fault.Config, fault.Quote(ask.Do)+" is nothing that can be done with a message", "retry, hold, drop or sent")
 	}
+	l.sending.Look(ctx)
 	return none, err
 }

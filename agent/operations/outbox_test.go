@@ -54,6 +54,17 @@ func TestOutboxOfAnAccountThatIsGone(t *testing.T) {
 			t.Errorf("retry of %s: %v", m.Account, err)
 		}
 	}
+	if c := r.Codes(); strings.Count(c, "send-no-account") != 3 {
+		t.Errorf("conditions %s", c)
+	}
+	for _, m := range list {
+		if _, err := r.Ops().DecideOutgoing(t.Context(), operations.Decide{User: "ann", ID: m.ID, Do: "drop"}); err != nil {
+			t.Error(err)
+		}
+	}
+	if c := r.Codes(); strings.Contains(c, "send-") {
+		t.Errorf("conditions after all were dropped %s", c)
+	}
 	if _, err := r.Ops().DecideOutgoing(t.Context(), operations.Decide{User: "ann", ID: 99, Do: "retry"}); !fault.Is(err, fault.NotFound) {
 		t.Errorf("retry of none: %v", err)
 	}

@@ -6,12 +6,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/rs/zerolog"
 
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/agent/state"
 	"github.com/popbridge/popbridge/agent/users"
 	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/internal/mailstore"
 	"github.com/popbridge/popbridge/internal/supervise"
 )
 
@@ -87,5 +89,26 @@ func TestRetryIsOfOneAccount(t *testing.T) {
 	}
 	if err := s.Stranded("me", "home"); err != nil {
 		t.Error(err)
+	}
+}
+
+// Mail that a restore holds is told of for each user, that which a person holds is not; nor
+// is mail of an account that sends.
+func TestLookAt(t *testing.T) {
+	s := newSet(t, accounts3)
+	restored := mailstore.Outgoing{Account: "home", State: mailstore.Held, LastError: "the mail was restored or moved: the message may have been sent before"}
+	queue := []mailstore.Outgoing{restored, restored, {Account: "home", State: mailstore.Held}, {Account: "work", State: mailstore.Waiting}, {Account: "gone", State: mailstore.Held}, {Account: "gone", State: mailstore.Rejected}, {Account: "bob"}}
+	var got []string
+	for _, c := range s.lookAt("me", queue) {
+		got = append(got, c.Code+" "+c.User+": "+c.Text)
+		if c.Hint == "" || !c.Pressing(time.Now()) {
+			t.Errorf("%+v", c)
+		}
+	}
+	want := []string{"send-no-account me: user me: 2 messages in the Outbox cannot be sent: there is no account gone any more",
+		"send-no-account me: user me: 1 message in the Outbox cannot be sent: account bob is that of user bob now, and this is mail of me",
+		"send-held me: user me: held in the Outbox since the mail was restored or moved, as it may have been sent before: 2 messages"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -137,6 +137,9 @@ func (s *Set) Account(user string, device mailstore.Device, store *mailstore.Sto
 			if s.users.Config().SMTP.MarkAnswered {
 				m.InReplyTo = sub.InReplyTo
 			}
+			if err := s.Stranded(user, sub.Account); err != nil { // the config is another since MAIL
+				return err
+			}
 			_, _, err := store.Submit(ctx, m)
 			return err
 		}}
