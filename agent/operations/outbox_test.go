@@ -1,6 +1,8 @@
 package operations_test
 
 import (
+	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -67,5 +69,32 @@ func TestOutboxOfAnAccountThatIsGone(t *testing.T) {
 	}
 	if _, err := r.Ops().DecideOutgoing(t.Context(), operations.Decide{User: "ann", ID: 99, Do: "retry"}); !fault.Is(err, fault.NotFound) {
 		t.Errorf("retry of none: %v", err)
+	}
+}
+
+// A restore says that it holds what waited to be sent.
+func TestRestoreTellsOfHeldMail(t *testing.T) {
+	r := twoUsers(t)
+	cfg := r.Load()
+	submit(t, cfg.DataDir, "ann", "home", "work")
+	r.Agent = r.Open()
+	backup := t.TempDir()
+	_, err := r.Ops().Backup(t.Context(), backup, false, nil)
+	if err = errors.Join(err, r.Agent.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(users.Folder(cfg.DataDir)); err != nil {
+		t.Fatal(err)
+	}
+	done, err := operations.Restore(t.Context(), cfg, backup, operations.RestoreOptions{StateDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := map[string]int{}
+	for _, b := range done {
+		held[b.User] = b.Held
+	}
+	if held["ann"] != 2 || held["bob"] != 0 {
+		t.Errorf("held %v", held)
 	}
 }
