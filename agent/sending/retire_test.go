@@ -3,6 +3,7 @@ package sending
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,9 +31,10 @@ func parse(t *testing.T, text string) *config.Config {
 // is taken up.
 func TestTakeReplacesWhatChanged(t *testing.T) {
 	const text = "[[account]]\nname = \"home\"\nhost = \"127.0.0.1\"\ntls = \"none\"\nusername = \"ann\"\naddress = \"ann@example.com\"\npassword_file = \"/none\"\nsend.host = \"127.0.0.1\"\nsend.port = 1\nsend.tls = \"none\"\n"
-	cfg := parse(t, text)
+	var cfg atomic.Pointer[config.Config]
+	cfg.Store(parse(t, text))
 	dir := t.TempDir()
-	stores := users.New(users.Options{DataDir: dir, Config: func() *config.Config { return cfg }, Health: health.New(zerolog.Nop(), time.Now), Log: zerolog.Nop(), Book: state.Open(dir, dir+"/config.toml")})
+	stores := users.New(users.Options{DataDir: dir, Config: cfg.Load, Health: health.New(zerolog.Nop(), time.Now), Log: zerolog.Nop(), Book: state.Open(dir, dir+"/config.toml")})
 	s := New(stores)
 	ctx, cancel := context.WithCancel(t.Context())
 	group := &supervise.Group{Context: ctx}
@@ -57,7 +59,7 @@ func TestTakeReplacesWhatChanged(t *testing.T) {
 		{"user", text + "user = \"bob\"\n", false},
 	} {
 		before := s.senders["home"]
-		cfg = parse(t, tt.text)
+		cfg.Store(parse(t, tt.text))
 		s.Take()
 		after := s.senders["home"]
 		if (before == after) != tt.same {

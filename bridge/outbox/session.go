@@ -231,8 +231,9 @@ func unfit(err error) bool {
 
 // learn draws from a decision what the account does next.
 func (r *Runner) learn(m *mailstore.Outgoing, d plan.Decision) {
-	if r.byMessage = d.Account != plan.None || d.Stalled; r.byMessage {
-		r.troubled[m.ID] = r.troubled[m.ID] // false where it is new
+	r.byMessage = d.Account != plan.None || d.Stalled
+	if _, known := r.troubled[m.ID]; r.byMessage && !known {
+		r.troubled[m.ID] = false
 	}
 	switch {
 	case d.Account != plan.None:

@@ -80,6 +80,7 @@ export interface Backup {
   bytes: number;
   devices?: string[];
   devices_restored: boolean;
+  held?: number;
   missing: Problem[];
 }
 
