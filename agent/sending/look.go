@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/popbridge/popbridge/agent/health"
+	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
@@ -49,4 +50,27 @@ func (s *Set) lookAt(user string, queue []mailstore.Outgoing) (list []health.Con
 		list = append(list, health.SendHeld(user, held, command))
 	}
 	return list
+}
+
+// Stranded is why no mail of a user leaves by an account of that name; nil where it does.
+func (s *Set) Stranded(user, account string) error {
+	for _, a := range s.users.Config().Accounts {
+		if a.Name != account {
+			continue
+		}
+		if a.User != user {
+			return fault.New(fault.Config, "account "+account+" is that of user "+a.User+" now, and this is mail of "+user,
+				"give it back: "+s.users.Command("account set "+fault.ShellQuote(account)+" user="+fault.ShellQuote(user))+"; or send the message anew from the folder Outbox, and take it out there")
+		}
+		if _, ok := WayOf(a); !ok {
+			return s.noWay(account)
+		}
+		return nil
+	}
+	return fault.New(fault.Config, "there is no account "+account+" any more",
+		"add it again by that name: "+s.users.Command("account add")+"; or send the message anew from the folder Outbox, and take it out there")
+}
+
+func (s *Set) noWay(account string) error {
+	return fault.New(fault.Denied, "the outgoing server of account "+account+" is not known", "name it: "+s.users.Command("account set "+fault.ShellQuote(account)+" send.host=HOST"))
 }
