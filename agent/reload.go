@@ -43,6 +43,7 @@ func (a *Agent) Reload() {
 	a.lan.look()
 	a.web.look()
 	a.users.Report(group.Context)
+	a.sending.Look(group.Context)
 	a.log.Info().Int("accounts", len(next.Accounts)).Int("stopped", stopped).Int("started", started).Msg("changed config was taken up")
 }
 

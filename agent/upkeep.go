@@ -24,6 +24,7 @@ type upkeep struct {
 func (a *Agent) keepUp(ctx context.Context) {
 	u := &upkeep{agent: a, healthy: (*mailstore.Store).Healthy, bad: map[string]bool{}}
 	a.users.Report(ctx)
+	a.sending.Look(ctx)
 	a.noteHistory(ctx)
 	for n := 1; u.rest(ctx); n++ {
 		u.probe(ctx)
@@ -68,6 +69,7 @@ func (u *upkeep) probe(ctx context.Context) {
 	}
 	wg.Wait()
 	u.agent.users.Report(ctx)
+	u.agent.sending.Look(ctx)
 }
 
 func (u *upkeep) probeUser(ctx context.Context, name string) {

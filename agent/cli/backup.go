@@ -89,6 +89,11 @@ func (a *app) restore(ctx context.Context, dir string, devices bool) error {
 	err = a.showCopied(done, "restored", "`"+a.command("sync")+"` fetches what the server still has")
 	if !a.json {
 		a.showDevices(done)
+		for _, b := range done {
+			if b.Held > 0 {
+				a.printf("%s: held, because it may have been sent since the backup: %s that waited to be sent; once popbridge runs, decide with: %s\n", b.User, fault.Count(b.Held, "message"), a.command("outbox list"))
+			}
+		}
 	}
 	return err
 }

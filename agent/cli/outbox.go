@@ -26,9 +26,9 @@ func (a *app) newOutboxCommand() *cobra.Command {
 		RunE:    func(c *cobra.Command, _ []string) error { return a.listOutbox(c.Context()) },
 	}))
 	for _, do := range []struct{ name, short, long, done string }{
-		{"retry", "Send a message now", "Send a message now: one that waits, one that was held, the recipients that were\n" +
+		{"retry", "Try to send a message now", "Try to send a message now: one that waits, one that was held, the recipients that were\n" +
 			"refused. Where it is not known whether the server took it, whoever should have\n" +
-			"it may get it twice.", "is sent now"},
+			"it may get it twice.", "is tried now"},
 		{"hold", "Keep a message from being sent", "Keep a message from being sent until retry or drop.", "is held"},
 		{"drop", "Do not send a message", "Do not send a message, and take it out of the Outbox. \"popbridge undelete\" can\n" +
 			"bring it back, which does not send it.", "is not sent"},
@@ -78,6 +78,9 @@ func (a *app) listOutbox(ctx context.Context) error {
 				if r.State == "refused" {
 					a.printf("%d: %s was refused: %s\n", m.ID, printableLine(r.Address), printableLine(r.Reply))
 				}
+			}
+			if m.State == "held" {
+				a.printf("%d: it is held; to send it: %s; not to: %s\n", m.ID, a.command(fmt.Sprintf("outbox retry %d", m.ID)), a.command(fmt.Sprintf("outbox drop %d", m.ID)))
 			}
 			if m.State == "unknown" {
 				a.printf("%d: it is not known whether the server took it; if it did: %s; if not: %s\n", m.ID, a.command(fmt.Sprintf("outbox sent %d", m.ID)), a.command(fmt.Sprintf("outbox retry %d", m.ID)))

@@ -52,6 +52,8 @@ const (
 	CodeSendAuth           = "send-auth"
 	CodeSentUnknown        = "sent-unknown"
 	CodeSentRefused        = "sent-refused"
+	CodeSendNoAccount      = "send-no-account"
+	CodeSendHeld           = "send-held"
 	CodeWebFailed          = "web-failed"
 	CodeWebTicketReused    = "web-address-used-twice"
 )

@@ -27,6 +27,8 @@ var pressing = map[string]telling{
 	CodeSendAuth:           {},
 	CodeSignInNeeded:       {after: 10 * time.Minute},    // not while a person does it
 	CodeSentUnknown:        {lasting: true, quiet: true}, // bridge/outbox has a message for each
+	CodeSendNoAccount:      {lasting: true},
+	CodeSendHeld:           {lasting: true},
 	CodeStoreFull:          {},
 	CodeStoreUnwritable:    {},
 	CodeStoreFailed:        {},

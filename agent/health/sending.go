@@ -57,3 +57,19 @@ func SentRefused(name, user string, n int, list string) Condition {
 		Text: fmt.Sprintf("account %s: %s could not be sent; a report is in INBOX", name, fault.Count(n, "message")),
 		Hint: "`" + list + "` says why; deleting it in the folder Outbox ends this"}
 }
+
+// SendNoAccount is the condition that n messages of a user leave by no account. why says
+// which it should be, and what to do; list is the command that shows them.
+func SendNoAccount(user string, why error, n int, list string) Condition {
+	return Condition{Code: CodeSendNoAccount, Severity: Error, User: user,
+		Text: fmt.Sprintf("user %s: %s in the Outbox cannot be sent: %v", user, fault.Count(n, "message"), why),
+		Hint: fault.Hint(why) + "; `" + list + "` shows what waits"}
+}
+
+// SendHeld is the condition that n messages of a user are held since the mail was restored
+// or moved. list is the command that shows them.
+func SendHeld(user string, n int, list string) Condition {
+	return Condition{Code: CodeSendHeld, Severity: Error, User: user,
+		Text: fmt.Sprintf("user %s: held in the Outbox since the mail was restored or moved, as it may have been sent before: %s", user, fault.Count(n, "message")),
+		Hint: "`" + list + "` shows what it is, and the commands that send or drop it"}
+}

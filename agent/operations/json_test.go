@@ -145,7 +145,7 @@ func TestTheKeysOfOtherResults(t *testing.T) {
 		{operations.Expunged{}, "expunged_at from id mailbox received size subject until user"},
 		{operations.Restored{}, "id mailbox uid user"},
 		{operations.Repaired{}, "aside left mended rebuilt recovered user wanted"},
-		{operations.Backup{}, "bytes devices devices_restored files messages missing new_files user"},
+		{operations.Backup{}, "bytes devices devices_restored files held messages missing new_files user"},
 		{operations.ExpungedQuery{}, "limit mailbox match since user"},
 		{operations.Undelete{}, "all ids user"},
 		{operations.Progress{}, "account all_bytes answer asked bytes done messages phase total user"},

@@ -28,7 +28,7 @@ type OutboxMessage struct {
 	Subject    string      `json:"subject"`
 	Size       int64       `json:"size"`
 	Queued     time.Time   `json:"queued"`
-	Next       *time.Time  `json:"next"` // when it is tried; null: not by itself
+	Next       *time.Time  `json:"next"` // when it is tried; null: not by itself, or not known
 	Attempts   int         `json:"attempts"`
 	Error      string      `json:"error"` // of the last attempt, or what keeps the account's mail
 	Recipients []Recipient `json:"recipients"`
@@ -83,7 +83,11 @@ func (l *Local) Outbox(ctx context.Context) ([]OutboxMessage, error) {
 func (l *Local) outgoing(user string, m mailstore.Outgoing) OutboxMessage {
 	o := OutboxMessage{User: user, ID: int64(m.ID), Account: m.Account, State: outgoingStates[m.State], From: m.From, Subject: m.Subject, Size: m.Size, Queued: m.QueuedAt,
 		Attempts: m.Attempts, Error: m.LastError, Recipients: []Recipient{}}
-	if m.State == mailstore.Waiting {
+	stranded := l.sending.Stranded(user, m.Account)
+	switch {
+	case stranded != nil:
+		o.Error = stranded.Error() + ": " + fault.Hint(stranded)
+	case m.State == mailstore.Waiting:
 		next, held := l.sending.Next(m.Account)
 		if held != "" {
 			o.Error = held
@@ -99,6 +103,26 @@ func (l *Local) outgoing(user string, m mailstore.Outgoing) OutboxMessage {
 	return o
 }
 
+// retryOutgoing tries a message, where there is a way for it.
+func (l *Local) retryOutgoing(ctx context.Context, user string, store *mailstore.Store, id mailstore.OutgoingID) error {
+	queue, err := store.Outgoing(ctx)
+	if err != nil {
+		return err
+	}
+	var account string
+	if i := slices.IndexFunc(queue, func(m mailstore.Outgoing) bool { return m.ID == id }); i >= 0 { // else the store says that there is none
+		account = queue[i].Account
+		if err := l.sending.Stranded(user, account); err != nil {
+			return err
+		}
+	}
+	if err := store.RetryOutgoing(ctx, id); err != nil {
+		return err
+	}
+	l.sending.Retry(account)
+	return nil
+}
+
 func (l *Local) DecideOutgoing(ctx context.Context, ask Decide) (none struct{}, err error) {
 	user, err := l.users.Only(ask.User, "it is not said whose message this is")
 	if err != nil {
@@ -111,9 +135,7 @@ func (l *Local) DecideOutgoing(ctx context.Context, ask Decide) (none struct{}, 
 	id := mailstore.OutgoingID(ask.ID)
 	switch ask.Do {
 	case "retry":
-		if err = store.RetryOutgoing(ctx, id); err == nil {
-			l.sending.Retry()
-		}
+		err = l.retryOutgoing(ctx, user, store, id)
 	case "hold":
 		err = store.HoldOutgoing(ctx, id, true)
 	case "drop":
@@ -123,5 +145,6 @@ func (l *Local) DecideOutgoing(ctx context.Context, ask Decide) (none struct{}, 
 	default:
 		err = fault.New(fault.Config, fault.Quote(ask.Do)+" is nothing that can be done with a message", "retry, hold, drop or sent")
 	}
+	l.sending.Look(ctx)
 	return none, err
 }

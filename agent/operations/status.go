@@ -41,6 +41,7 @@ func (l *Local) Status(ctx context.Context) (Status, error) {
 	}
 	l.users.Report(ctx)
 	l.users.ReportOpen(ctx)
+	l.sending.Look(ctx)
 	s.Health = l.users.Health.List()
 	return s, nil
 }

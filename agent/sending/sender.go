@@ -24,8 +24,10 @@ type sender struct {
 	account config.Account
 	way     config.Send
 	task    *supervise.Task
+	former  *sender // comes to its end first; nil: none
 
 	mu       sync.Mutex
+	retired  bool
 	runner   *outbox.Runner
 	retryNow chan struct{} // capacity 1
 	changed  bool          // by a person, since the last runner
@@ -48,23 +50,6 @@ func (o *sender) wake(how func(*outbox.Runner)) {
 	case o.retryNow <- struct{}{}:
 	default: // it is on its way
 	}
-}
-
-func (o *sender) serve(group *supervise.Group) {
-	o.task = group.Start(func(ctx context.Context) {
-		supervise.Run(ctx, func(ctx context.Context) error {
-			r, err := o.make(ctx)
-			if err != nil {
-				return err
-			}
-			return r.Serve(ctx)
-		}, o.failed, o.retryNow)
-	})
-}
-
-func (o *sender) retire() {
-	o.task.Stop()
-	o.set.users.Health.Report(o.source())
 }
 
 func (o *sender) failed(err error) {

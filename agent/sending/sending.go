@@ -29,7 +29,8 @@ type Set struct {
 	users  *users.Stores
 	tokens *signin.Tokens
 
-	changing sync.Mutex // held by Take
+	changing sync.Mutex         // held by Take
+	retired  map[string]*sender // the last one of each account that came to its end, or does
 
 	mu      sync.Mutex // guards what follows
 	senders map[string]*sender
@@ -38,7 +39,7 @@ type Set struct {
 
 // New returns the senders of the accounts of the config, not served yet.
 func New(u *users.Stores, tokens *signin.Tokens) *Set {
-	return &Set{users: u, tokens: tokens, senders: map[string]*sender{}}
+	return &Set{users: u, tokens: tokens, senders: map[string]*sender{}, retired: map[string]*sender{}}
 }
 
 // Serve sends until the group ends.
@@ -49,7 +50,9 @@ func (s *Set) Serve(group *supervise.Group) {
 	s.Take()
 }
 
-// Take replaces the senders of accounts that the config in force has changed.
+// Take replaces the senders of accounts of which the config in force has changed what they
+// send by. One that waits for the answer of its server goes on until that has come, and the
+// next one of the account begins then.
 func (s *Set) Take() {
 	s.changing.Lock()
 	defer s.changing.Unlock()
@@ -65,7 +68,7 @@ func (s *Set) Take() {
 		way, ok := WayOf(a)
 		switch o := old[a.Name]; {
 		case !ok:
-		case o != nil && o.account.Equal(a):
+		case o != nil && o.sendsAs(a, way):
 			keep[a.Name] = o
 		default:
 			keep[a.Name] = &sender{set: s, account: a, way: way, changed: o != nil, retryNow: make(chan struct{}, 1)}
@@ -75,6 +78,7 @@ func (s *Set) Take() {
 	var wg sync.WaitGroup
 	for name, o := range old {
 		if keep[name] != o {
+			s.retired[name] = o
 			wg.Go(o.retire)
 		}
 	}
@@ -83,6 +87,7 @@ func (s *Set) Take() {
 	s.senders = keep
 	s.mu.Unlock()
 	for _, b := range begin {
+		b.former = s.retired[b.account.Name]
 		b.serve(group)
 	}
 }
@@ -106,14 +111,12 @@ func (s *Set) Resume() {
 	}
 }
 
-// Retry tries what waits at once, whatever its account rests for: a person asks for it.
-func (s *Set) Retry() {
+// Retry tries what waits of the account at once, whatever it rests for: a person asks for it.
+func (s *Set) Retry(account string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, one := range s.senders {
-		if r := one.current(); r != nil {
-			r.Retry()
-		}
+	if one := s.senders[account]; one != nil {
+		one.wake((*outbox.Runner).Retry)
 	}
 }
 
@@ -128,6 +131,9 @@ func (s *Set) Account(user string, device mailstore.Device, store *mailstore.Sto
 			if s.users.Config().SMTP.MarkAnswered {
 				m.InReplyTo = sub.InReplyTo
 			}
+			if err := s.Stranded(user, sub.Account); err != nil { // the config is another since MAIL
+				return err
+			}
 			_, _, err := store.Submit(ctx, m)
 			return err
 		}}
@@ -141,23 +147,19 @@ func (s *Set) Account(user string, device mailstore.Device, store *mailstore.Sto
 	return a
 }
 
-// runner returns the runner of an account, nil where it has none at the moment. known tells
-// that its outgoing server is.
-func (s *Set) runner(account string) (r *outbox.Runner, known bool) {
+// runner returns the runner of an account, nil where it has none at the moment.
+func (s *Set) runner(account string) *outbox.Runner {
 	s.mu.Lock()
 	one := s.senders[account]
 	s.mu.Unlock()
 	if one == nil {
-		return nil, false
+		return nil
 	}
-	return one.current(), true
+	return one.current()
 }
 
 // limits is what the server of an account takes, as far as it has said so.
-func (s *Set) limits(account string) smtp.Extensions {
-	r, _ := s.runner(account)
-	return extensions(r)
-}
+func (s *Set) limits(account string) smtp.Extensions { return extensions(s.runner(account)) }
 
 func extensions(r *outbox.Runner) smtp.Extensions {
 	if r == nil {
@@ -167,13 +169,10 @@ func extensions(r *outbox.Runner) smtp.Extensions {
 }
 
 // Next is when mail of the account is tried next, and what keeps it from leaving, "" for
-// nothing.
+// nothing. It never leaves by itself where Stranded has an error.
 func (s *Set) Next(account string) (at time.Time, held string) {
-	r, known := s.runner(account)
-	switch {
-	case !known:
-		return at, "the outgoing server of account " + account + " is not known"
-	case r == nil:
+	r := s.runner(account)
+	if r == nil {
 		return at, ""
 	}
 	status := r.Status()

@@ -78,7 +78,7 @@ func (s *Set) route(user, from string) (submission.Route, error) {
 		return submission.Route{}, fault.New(fault.Denied, fmt.Sprintf("mail from %s is not sent here, only from %s", fault.Quote(from), strings.Join(allowed, ", ")),
 			"write one of these as the sender, or add the address: "+s.users.Command("account set NAME addresses=[...]"))
 	case !ok:
-		return submission.Route{}, fault.New(fault.Denied, "the outgoing server of account "+best.Name+" is not known", "name it: "+s.users.Command("account set "+best.Name+" send.host=HOST"))
+		return submission.Route{}, s.noWay(best.Name)
 	}
 	limits := s.limits(best.Name)
 	return submission.Route{Account: best.Name, From: address, MaxSize: limits.Size, UTF8: limits.UTF8, Delay: s.users.Config().SMTP.SendDelay}, nil

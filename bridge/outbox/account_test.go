@@ -44,6 +44,52 @@ func TestOfflineCostsNothing(t *testing.T) {
 	})
 }
 
+// A way out that is closed while mail is fetched, a port that is blocked say, is told of
+// after an hour, and once; also where the program is started again and again.
+func TestOnlyTheWayOutIsClosed(t *testing.T) {
+	for name, restarts := range map[string]bool{"runs": false, "restarts": true} {
+		synctest.Test(t, func(t *testing.T) {
+			g := newRig(t)
+			g.server.down = func() error { return fault.New(fault.Temporary, "i/o timeout", "") }
+			id := g.submit("b")
+			stop := g.serve()
+			for n := range 300 {
+				pass(10 * time.Minute)
+				if restarts && n%3 == 2 {
+					stop()
+					g.restart(Account{})
+					stop = g.serve()
+					pass(time.Minute)
+				}
+				g.runner.Wake()
+				if _, notices := g.told(); notices > 0 && n < 5 {
+					t.Fatalf("%s: told within the hour", name)
+				}
+			}
+			pass(time.Minute)
+			if _, notices := g.told(); notices != 1 {
+				t.Errorf("%s: %d notices", name, notices)
+			}
+			g.queue.drop(id)
+			pass(time.Minute)
+			g.submit("c")
+			pass(30 * time.Minute)
+			if _, notices := g.told(); notices != 1 {
+				t.Errorf("%s: %d notices of the next message at once", name, notices)
+			}
+			for range 8 {
+				pass(10 * time.Minute)
+				g.runner.Wake()
+			}
+			pass(time.Minute)
+			if _, notices := g.told(); notices != 2 {
+				t.Errorf("%s: %d notices in the end", name, notices)
+			}
+			stop()
+		})
+	}
+}
+
 // A connection that is lost before anything was said about a message costs nothing
 // where the session was idle: the server had ended it.
 func TestIdleSessionEnds(t *testing.T) {

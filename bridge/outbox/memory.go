@@ -17,6 +17,7 @@ type memory struct {
 	Error string                 `json:"error,omitempty"` // what the account rests for, in words
 	Hint  string                 `json:"hint,omitempty"`
 	Told  []mailstore.OutgoingID `json:"told,omitempty"` // of which a person was told that they are Unknown
+	Late  []mailstore.OutgoingID `json:"late,omitempty"` // that they are still here
 
 	Hours   []plan.Hour  `json:"hours,omitempty"` // what was sent in the last day
 	Learned plan.Learned `json:"learned,omitzero"`
@@ -39,7 +40,7 @@ func (r *Runner) load(ctx context.Context) error {
 	if json.Unmarshal([]byte(text), &m) != nil {
 		m = memory{}
 	}
-	r.loaded, r.saved, r.toldOf = true, text, m.Told
+	r.loaded, r.saved, r.toldOf, r.late = true, text, m.Told, m.Late
 	r.pace.Hours, r.learned = m.Hours, m.Learned
 	r.mu.Lock()
 	if r.account.Changed || r.asked {
@@ -49,9 +50,10 @@ func (r *Runner) load(ctx context.Context) error {
 	r.pause = m.Pause.Pause()
 	rests := r.pause.Rests(r.o.Now())
 	r.mu.Unlock()
+	r.ailing, r.noticed = m.Ailing, m.Noticed
 	if rests {
-		r.ailing, r.noticed = m.Ailing, m.Noticed
-		kind := map[plan.Trouble]fault.Kind{plan.Login: fault.Auth, plan.Quota: fault.Temporary}[m.Pause.Trouble]
+		r.byMessage = m.Pause.Trouble != plan.Login
+		kind := map[plan.Trouble]fault.Kind{plan.Login: fault.Auth, plan.Quota: fault.Temporary, plan.Barred: fault.Temporary}[m.Pause.Trouble]
 		r.update(func(s *Status) { s.setErr(fault.New(kind, m.Error, m.Hint)) })
 	}
 	return nil
@@ -63,7 +65,7 @@ func (r *Runner) remember(ctx context.Context) error {
 		return nil
 	}
 	r.mu.Lock()
-	m := memory{Pause: r.pause.Lasting(), Told: r.toldOf, Ailing: r.ailing.Round(0), Noticed: r.noticed, Hours: r.pace.Hours, Learned: r.learned}
+	m := memory{Pause: r.pause.Lasting(), Told: r.toldOf, Late: r.late, Ailing: r.ailing.Round(0), Noticed: r.noticed, Hours: r.pace.Hours, Learned: r.learned}
 	if m.Pause.Trouble != plan.None {
 		m.Error, m.Hint = r.status.LastError, r.status.Hint
 	}

@@ -4,7 +4,7 @@
 //
 // One message goes through these steps:
 //
-//	1  the message due that was tried least often             plan.Next
+//	1  the message due that was tried longest ago             plan.Next
 //	2  connect and log in, unless that is done                bridge/smtp
 //	3  MAIL, RCPT, DATA, the message without Bcc              bridge/smtp, withoutBcc
 //	4  durable: the final dot comes next, and for whom        Queue.BeginHandover
@@ -20,7 +20,7 @@
 //     answer has come makes the message Unknown, and a person decides. Whom the server
 //     had not taken by then does not count as sent, whatever is decided.
 //   - Nothing that is wrong with the account, the network or the computer counts as an
-//     attempt of a message.
+//     attempt of a message; what only one message meets is its own.
 //   - One message, or recipient, never holds up another; trouble of the account
 //     holds up all of its mail and of no other account.
 //   - No Bcc or Resent-Bcc field leaves.

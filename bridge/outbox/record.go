@@ -3,6 +3,7 @@ package outbox
 import (
 	"context"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/popbridge/popbridge/bridge/outbox/plan"
@@ -23,6 +24,7 @@ func (r *Runner) putOff(ctx context.Context, m *mailstore.Outgoing, err error) {
 // conclude writes down what came of a message, and tells who sent it what they have to
 // know.
 func (r *Runner) conclude(ctx context.Context, m *mailstore.Outgoing, body io.ReadSeeker, d plan.Decision) {
+	d.Delayed = d.Delayed && !slices.Contains(r.late, m.ID)
 	var header []byte
 	if len(d.Refused) > 0 || d.Delayed {
 		if _, err := body.Seek(0, io.SeekStart); err == nil {
@@ -39,6 +41,7 @@ func (r *Runner) conclude(ctx context.Context, m *mailstore.Outgoing, body io.Re
 			r.tell(ctx, r.o.Report, report{Message: *m, Recipients: d.Refused, Now: now}, header)
 		}
 		if d.Delayed {
+			r.late = append(r.late, m.ID)
 			r.tell(ctx, r.o.Delayed, report{Message: *m, Recipients: pending(m), About: delay, Reason: d.Attempt.Error, Now: now}, header)
 		}
 		return nil

@@ -77,3 +77,51 @@ func TestResumeEndsAnIdleSession(t *testing.T) {
 		stop()
 	})
 }
+
+// A runner that is to be replaced begins nothing more, and waits for the answer to the final
+// dot only, however long it takes.
+func TestFinish(t *testing.T) {
+	for _, at := range []string{"mail", "rcpt", "data", "body", "dot", "idle", "early"} {
+		synctest.Test(t, func(t *testing.T) {
+			g := newRig(t)
+			g.server.stall = func(step string) bool { return step == at }
+			g.server.dot = func(smtp.Envelope) dot { return dot{after: 9 * time.Minute} }
+			if at == "early" {
+				g.runner.Finish()
+			}
+			var id mailstore.OutgoingID
+			if at != "idle" {
+				id = g.submit("b")
+				g.submit("c")
+			}
+			ended := make(chan error, 1)
+			go func() { ended <- g.runner.Serve(t.Context()) }()
+			pass(time.Minute)
+			g.runner.Finish()
+			pass(stopNet)
+			if at == "dot" {
+				if m := g.queue.get(id); m.State != mailstore.Handing {
+					t.Errorf("message %+v", m)
+				}
+				pass(9 * time.Minute)
+				g.wantTaken(map[string]int{"b": 1})
+				if len(g.queue.left) != 1 {
+					t.Errorf("states %v", g.queue.states())
+				}
+			} else {
+				g.wantTaken(map[string]int{})
+				if m := g.queue.get(id); m.Attempts != 0 || m.State == mailstore.Unknown {
+					t.Errorf("%s: message %+v", at, m)
+				}
+			}
+			select {
+			case err := <-ended:
+				if err != nil || g.server.open != 0 {
+					t.Errorf("%s: %v, %d sessions", at, err, g.server.open)
+				}
+			default:
+				t.Fatalf("%s: it goes on", at)
+			}
+		})
+	}
+}

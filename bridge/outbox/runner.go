@@ -29,6 +29,8 @@ type Runner struct {
 	status  Status
 	pause   plan.Pause
 	woken   bool // since Serve looked last
+	ending  bool // Finish was called
+	online  bool // mail of the account was fetched while its server for sending was out of reach
 	// dropping ends what the session does now; nil where nothing may: no session is used, or
 	// the final dot comes next.
 	dropping context.CancelFunc
@@ -50,6 +52,11 @@ type Runner struct {
 	loaded     bool                        // what the rest says is that of the store
 	saved      string                      // the memory as the store has it
 	toldOf     []mailstore.OutgoingID      // see memory.Told
+	late       []mailstore.OutgoingID      // see memory.Late
+	// troubled are the messages that met trouble of the account. It is true where the server
+	// has taken another since: then it is no trouble of the account.
+	troubled  map[mailstore.OutgoingID]bool
+	byMessage bool // it is a message that met the trouble last, not a login
 }
 
 // NewRunner returns a runner that does nothing yet.
@@ -59,7 +66,7 @@ func NewRunner(a Account, q Queue, o Options) *Runner {
 	}
 	o = o.withDefaults()
 	return &Runner{
-		account: a, queue: q, o: o,
+		account: a, queue: q, o: o, troubled: make(map[mailstore.OutgoingID]bool),
 		log:    o.Log.With().Str("component", "outbox").Str("account", a.Name).Logger(),
 		dial:   func(ctx context.Context) (client, error) { return smtp.Dial(ctx, a.Server) },
 		wake:   make(chan struct{}, 1),
@@ -84,7 +91,13 @@ func (r *Runner) Extensions() smtp.Extensions {
 
 // Wake tells that a poll of the account went well, or that there is a new sign-in: what
 // waited for that is tried soon. It returns at once.
-func (r *Runner) Wake() { r.nudge(func() { r.pause.Wake(); r.woken = true }) }
+func (r *Runner) Wake() {
+	r.nudge(func() {
+		r.online = r.online || r.pause.Trouble == plan.Offline
+		r.pause.Wake()
+		r.woken = true
+	})
+}
 
 // Resume tells that the computer was asleep, or the network changed, so that no connection
 // from before can be relied on: it does what Wake does, and what is being sent is begun
@@ -103,6 +116,23 @@ func (r *Runner) Resume() {
 // Retry makes the account try at once, whatever it rests for. It returns at once.
 func (r *Runner) Retry() { r.nudge(func() { r.pause.End(); r.asked = true }) }
 
+// Finish makes Serve return without beginning anything more. What has come to the final dot
+// has its answer first, for as long as the server may take for it. It returns at once.
+func (r *Runner) Finish() {
+	r.nudge(func() {
+		r.ending = true
+		if r.dropping != nil {
+			r.dropping()
+		}
+	})
+}
+
+func (r *Runner) finishing() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.ending
+}
+
 func (r *Runner) nudge(change func()) {
 	r.mu.Lock()
 	change()
@@ -113,7 +143,7 @@ func (r *Runner) nudge(change func()) {
 	}
 }
 
-// Serve sends what is due until ctx ends. What is being handed over then has 3 s to come
+// Serve sends what is due until ctx ends, or Finish is called. When ctx ends, what is being handed over has 3 s to come
 // to its end, and 6 s to be written down. Another runner for the account may serve only
 // after that: it takes what is being handed over for given up.
 func (r *Runner) Serve(ctx context.Context) error {
@@ -134,7 +164,7 @@ func (r *Runner) Serve(ctx context.Context) error {
 		r.update(func(s *Status) { r.serving = false })
 	}()
 	changes := r.queue.OutgoingChanges()
-	for ctx.Err() == nil {
+	for ctx.Err() == nil && !r.finishing() {
 		next, err := r.round(ctx)
 		if err != nil {
 			r.log.Error().Err(err).Msg("queue not usable")
@@ -184,6 +214,7 @@ func (r *Runner) round(ctx context.Context) (next time.Time, err error) {
 		return next, err
 	}
 	r.doubt(ctx, queue)
+	r.forget(queue)
 	if err := r.remember(ctx); err != nil {
 		return next, err
 	}
@@ -194,7 +225,7 @@ func (r *Runner) round(ctx context.Context) (next time.Time, err error) {
 		r.show(queue, at, false)
 		return at, nil
 	}
-	if until, look := r.resting(ctx, now); until.After(now) {
+	if until, look := r.resting(ctx, now); until.After(now) && !r.tries(due) {
 		r.hangUp(ctx)
 		r.show(queue, until, true)
 		r.notice(ctx, due)

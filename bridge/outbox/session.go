@@ -36,6 +36,7 @@ type client interface {
 func (r *Runner) connect(ctx context.Context) bool {
 	trouble, err := r.open(ctx)
 	if err != nil && ctx.Err() == nil {
+		r.byMessage = false
 		reply, _ := errors.AsType[*smtp.ReplyError](err)
 		wait := time.Duration(0)
 		if reply != nil {
@@ -119,7 +120,7 @@ func (r *Runner) send(ctx context.Context, m *mailstore.Outgoing) {
 	if r.session == nil && !r.connect(net) {
 		return
 	}
-	try := plan.Try{Message: m, To: to}
+	try := plan.Try{Message: m, To: to, Alone: r.troubled[m.ID]}
 	if !r.transact(net, &try, body) {
 		return
 	}
@@ -129,7 +130,7 @@ func (r *Runner) send(ctx context.Context, m *mailstore.Outgoing) {
 		r.pace.Sent(try.Now, n)
 	}
 	r.conclude(ctx, m, body, d)
-	r.learn(d)
+	r.learn(m, d)
 }
 
 // untilResumed returns the context of what a session does up to a final dot. A session that
@@ -139,6 +140,9 @@ func (r *Runner) untilResumed(ctx context.Context) (context.Context, context.Can
 	r.mu.Lock()
 	stale := r.stale
 	r.dropping, r.stale = cancel, false
+	if r.ending { // it came since the round began
+		cancel()
+	}
 	r.mu.Unlock()
 	if stale && r.session != nil {
 		r.drop()
@@ -246,8 +250,12 @@ func unfit(err error) bool {
 }
 
 // learn draws from a decision what the account does next.
-func (r *Runner) learn(d plan.Decision) {
+func (r *Runner) learn(m *mailstore.Outgoing, d plan.Decision) {
 	r.learned.Learn(d, r.account.Limits, r.o.Now())
+	r.byMessage = d.Wait == 0 && (d.Account != plan.None || d.Stalled)
+	if _, known := r.troubled[m.ID]; r.byMessage && !known {
+		r.troubled[m.ID] = false
+	}
 	switch {
 	case d.Account != plan.None:
 		r.met(d.Account, fault.New(fault.Temporary, "the server answered "+d.Why, hints[d.Account]), d.Wait)
@@ -259,14 +267,17 @@ func (r *Runner) learn(d plan.Decision) {
 			r.met(plan.Busy, fault.Wrap(errors.New(d.Attempt.Error), fault.Temporary, "the server takes no message", "it is tried again by itself"), 0)
 		}
 	default:
+		for id := range r.troubled {
+			r.troubled[id] = true
+		}
 		r.worked()
 	}
 }
 
 var hints = map[plan.Trouble]string{
-	plan.Login: "check the user name and the password, and that the provider lets the account send",
-	plan.Busy:  "it is tried again by itself",
-	plan.Quota: "the provider limits how much an account sends; `popbridge outbox list` says when it is tried again, `popbridge outbox retry` does it at once",
+	plan.Barred: "check the user name and the password, and that the provider lets the account send",
+	plan.Busy:   "it is tried again by itself",
+	plan.Quota:  "the provider limits how much an account sends; `popbridge outbox list` says when it is tried again, `popbridge outbox retry` does it at once",
 }
 
 // outlive returns a context that ends d after ctx.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"maps"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/popbridge/popbridge/bridge/outbox/plan"
@@ -24,14 +26,14 @@ func (r *Runner) met(t plan.Trouble, err error, wait time.Duration) {
 	r.mu.Lock()
 	r.pause.Met(t, now, r.o.Rand())
 	r.pause.Said(wait)
-	until, news := r.pause.Until, r.status.LastError != err.Error()
+	until, news, online := r.pause.Until, r.status.LastError != err.Error(), r.online
 	r.mu.Unlock()
 	event := r.log.Debug()
 	if news {
 		event = r.log.Warn()
 	}
 	event.Err(err).Time("next", until).Msg("mail of the account waits")
-	if (t != plan.Offline || !passing(err)) && r.ailing.IsZero() {
+	if (t != plan.Offline || online || !passing(err)) && r.ailing.IsZero() {
 		r.ailing = now
 	}
 	r.update(func(s *Status) { s.setErr(err) })
@@ -64,8 +66,16 @@ func (r *Runner) worked() {
 
 // recovered notes that the account has no trouble.
 func (r *Runner) recovered() {
-	r.ailing, r.noticed = time.Time{}, false
+	r.healthy()
 	r.update(func(s *Status) { s.setErr(nil) })
+}
+
+// healthy forgets since when there is trouble.
+func (r *Runner) healthy() {
+	r.ailing, r.noticed = time.Time{}, false
+	r.mu.Lock()
+	r.online = false
+	r.mu.Unlock()
 }
 
 // resting returns until when the account rests, and when to look again. A secret that
@@ -87,7 +97,7 @@ func (r *Runner) resting(ctx context.Context, now time.Time) (until, look time.T
 	if !r.ailing.IsZero() && !r.noticed {
 		earlier(r.ailing.Add(noticeAfter))
 	}
-	if pause.Trouble != plan.Login {
+	if pause.Trouble != plan.Login && pause.Trouble != plan.Barred {
 		return pause.Until, look
 	}
 	every := r.account.SecretEvery
@@ -108,6 +118,31 @@ func (r *Runner) resting(ctx context.Context, now time.Time) (until, look time.T
 		earlier(r.checked.Add(every))
 	}
 	return pause.Until, look
+}
+
+// tries reports whether a message is tried although the account rests: one that was never
+// tried, where a single message met the trouble, which may be its own.
+func (r *Runner) tries(m *mailstore.Outgoing) bool {
+	met := 0
+	for _, others := range r.troubled {
+		if !others {
+			met++
+		}
+	}
+	return r.byMessage && met < 2 && plan.Fresh(m)
+}
+
+// forget forgets the messages that are no longer in the queue, and with the last one since
+// when there is trouble.
+func (r *Runner) forget(queue []mailstore.Outgoing) {
+	left := func(id mailstore.OutgoingID) bool {
+		return !slices.ContainsFunc(queue, func(m mailstore.Outgoing) bool { return m.ID == id })
+	}
+	maps.DeleteFunc(r.troubled, func(id mailstore.OutgoingID, _ bool) bool { return left(id) })
+	r.late = slices.DeleteFunc(r.late, left)
+	if !slices.ContainsFunc(queue, func(m mailstore.Outgoing) bool { return m.State == mailstore.Waiting }) {
+		r.healthy() // no one waits for the end of it
+	}
 }
 
 // digested tells one secret from another.

@@ -36,6 +36,7 @@ type BackupReport struct {
 	SHA256   string    `json:"-"`                 // of the index, by which the backup is known again
 	Devices  []string  `json:"devices,omitempty"` // of a restore: those that the backup has
 	LetIn    bool      `json:"devices_restored"`  // of a restore: they came back
+	Held     int       `json:"held,omitempty"`    // of a restore: messages that waited to be sent, and are held now
 }
 
 // Backup brings the backup of this user in dir, a folder of its own, up to date

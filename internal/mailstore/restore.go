@@ -70,6 +70,9 @@ func restore(ctx context.Context, backupDir, dir string, o RestoreOptions) (repo
 	letIn := o.Devices != nil && o.Devices(m.SHA256)
 	devices, err := s.fill(ctx, filepath.Join(backupDir, m.Index), m, &c, letIn)
 	report = BackupReport{Messages: m.Messages, Files: c.fresh, NewFiles: c.fresh, Bytes: c.bytes, Missing: c.problems, Devices: devices, LetIn: letIn}
+	if err == nil {
+		report.Held, err = s.heldByRestore(ctx)
+	}
 	if err = errors.Join(err, s.Close()); err != nil {
 		return report, err
 	}

@@ -172,6 +172,8 @@ export default {
   "health.send-auth": "The provider refuses the password with which {account} sends; what is sent waits.",
   "health.sent-unknown": "The connection of {account} was lost while a message was handed over: it may have been sent, or not.",
   "health.sent-refused": "A message of {account} could not be sent.",
+  "health.send-no-account": "Mail of {user} in the Outbox cannot be sent: its account does not send any more.",
+  "health.send-held": "Mail of {user} in the Outbox is held since a backup was restored: it may have been sent before.",
   "health.imap-crowded": "Too many connections of mail programs.",
   "health.local-tls": "There is no usable certificate for mail programs.",
   "health.config-invalid": "There is a mistake in the settings file; the settings of before are in force.",

@@ -82,6 +82,7 @@ export interface Backup {
   bytes: number;
   devices?: string[];
   devices_restored: boolean;
+  held?: number;
   missing: Problem[];
 }
 

@@ -104,10 +104,23 @@ func isQuota(r smtp.Reply) bool {
 	switch r.Enhanced {
 	case "5.4.5", "5.1.90":
 		return r.Code == 550
-	case "5.2.0":
-		return r.Code == 554 && strings.Contains(strings.ToLower(r.Text), "quota")
+	case "5.2.0": // the quota of a mailbox is not it
+		return r.Code == 554 && strings.Contains(strings.ToLower(r.Text), "submissionquota")
 	}
 	return false
+}
+
+// aboutOne is what a verdict about the account means of a recipient, or a message, where
+// the account sends to others: a refusal where the server took others in the same
+// transaction.
+func (v verdict) aboutOne(same bool) verdict {
+	switch {
+	case v == login && same:
+		return refused
+	case v == login || v == busy || v == quota:
+		return later
+	}
+	return v
 }
 
 // aboutMessage reports whether a 552 to RCPT is about the message itself: too

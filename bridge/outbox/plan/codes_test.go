@@ -92,6 +92,7 @@ func TestJudge(t *testing.T) {
 		{"550 5.4.5 Daily user sending limit exceeded", [4]verdict{Q, Q, Q, Q}},
 		{"550 5.1.90 daily limit for recipients", [4]verdict{Q, Q, Q, Q}},
 		{"554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException", [4]verdict{Q, Q, Q, Q}},
+		{"554 5.2.0 mailbox over quota", [4]verdict{R, R, R, R}},
 		{"554 5.2.0 other exception", [4]verdict{R, R, R, R}},
 		{"554 5.4.5 congestion", [4]verdict{R, R, R, R}},
 		{"450 4.4.5 congestion", [4]verdict{L, L, L, L}},

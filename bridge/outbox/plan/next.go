@@ -1,8 +1,6 @@
 package plan
 
 import (
-	"cmp"
-	"slices"
 	"time"
 
 	"github.com/popbridge/popbridge/internal/mailstore"
@@ -30,8 +28,9 @@ func Due(m *mailstore.Outgoing, now time.Time) time.Time {
 }
 
 // Next returns which of the messages, oldest first, leaves now, or else when one
-// does; a zero time when none does. What was tried least often comes first, so
-// that a message which the server never takes delays no other.
+// does; a zero time when none does. What was never tried comes first, then what was tried
+// longest ago: a message that the server never takes, or that it answers with what looks
+// like trouble of the account, delays no other.
 func Next(queue []mailstore.Outgoing, now time.Time) (due *mailstore.Outgoing, at time.Time) {
 	for i := range queue {
 		m := &queue[i]
@@ -41,32 +40,43 @@ func Next(queue []mailstore.Outgoing, now time.Time) (due *mailstore.Outgoing, a
 			if at.IsZero() || m.NotBefore.Before(at) {
 				at = m.NotBefore
 			}
-		case due == nil || m.Attempts < due.Attempts:
+		case due == nil || before(m, due):
 			due = m
 		}
 	}
 	return due, at
 }
 
+func before(a, b *mailstore.Outgoing) bool {
+	if Fresh(a) || Fresh(b) {
+		return Fresh(a) && !Fresh(b)
+	}
+	return a.NotBefore.Before(b.NotBefore)
+}
+
+// Fresh reports whether a message was never tried.
+func Fresh(m *mailstore.Outgoing) bool { return m.Attempts == 0 && m.LastError == "" }
+
 // Recipients returns to whom the next transaction for a message goes, limit of them at most
-// (0: 100): to those still pending, the ones first that no server has said anything about.
-// The others are due at once after that.
+// (0: 100): to those still pending, the ones first that no server has said anything about, and
+// the others in turn.
 func Recipients(m *mailstore.Outgoing, limit int) []string {
 	if limit <= 0 {
 		limit = maxRecipients
 	}
-	var pending []mailstore.OutgoingRecipient
+	var to, tried []string
 	for _, r := range m.Recipients {
-		if r.State == mailstore.Pending {
-			pending = append(pending, r)
+		switch {
+		case r.State != mailstore.Pending:
+		case r.Reply == "":
+			to = append(to, r.Address)
+		default:
+			tried = append(tried, r.Address)
 		}
 	}
-	slices.SortStableFunc(pending, func(a, b mailstore.OutgoingRecipient) int {
-		return cmp.Compare(min(len(a.Reply), 1), min(len(b.Reply), 1))
-	})
-	to := make([]string, min(len(pending), limit))
-	for i := range to {
-		to[i] = pending[i].Address
+	if len(tried) > 0 {
+		from := m.Attempts * limit % len(tried)
+		to = append(append(to, tried[from:]...), tried[:from]...)
 	}
-	return to
+	return to[:min(len(to), limit)]
 }

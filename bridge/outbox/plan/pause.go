@@ -13,6 +13,7 @@ const (
 	Busy            // the server asks to come back later
 	Login           // it refuses the login
 	Quota           // it takes no more mail today
+	Barred          // it takes the login, and wants one at a message
 )
 
 // How long an account rests. Refused logins are tried again as those of POP3 are:
@@ -43,12 +44,15 @@ type Pause struct {
 	offline  int       // in a row
 	busy     int
 	refusals int
-	barren   int // transactions in a row that the server or the connection broke off
+	barred   int
+	barren   int  // transactions in a row that the server or the connection broke off
+	inside   bool // there was trouble that a login says nothing about, since it worked last
 }
 
 // Met notes trouble and rests. u is a random number in [0,1).
 func (p *Pause) Met(t Trouble, now time.Time, u float64) {
 	p.Trouble, p.at = t, now
+	p.inside = p.inside || t == Busy || t == Quota || t == Barred
 	var rest time.Duration
 	switch t {
 	case Offline:
@@ -59,7 +63,10 @@ func (p *Pause) Met(t Trouble, now time.Time, u float64) {
 		rest = Retry(p.busy, u)
 	case Login:
 		p.refusals++
-		rest = jitter(p.loginPause(), 0.1, u)
+		rest = jitter(loginPause(p.refusals), 0.1, u)
+	case Barred:
+		p.barred++
+		rest = jitter(loginPause(p.barred), 0.1, u)
 	case Quota:
 		rest = quotaFor
 	}
@@ -75,11 +82,11 @@ func (p *Pause) Said(wait time.Duration) {
 	}
 }
 
-func (p *Pause) loginPause() time.Duration {
-	if p.refusals >= refusalsLong {
-		return doubled(refusedLong, refusedCap, p.refusals-refusalsLong+1)
+func loginPause(refusals int) time.Duration {
+	if refusals >= refusalsLong {
+		return doubled(refusedLong, refusedCap, refusals-refusalsLong+1)
 	}
-	return doubled(refusedFirst, refusedCap, p.refusals)
+	return doubled(refusedFirst, refusedCap, refusals)
 }
 
 // Stalled notes a transaction that broke, or was put off as a whole, and reports
@@ -89,15 +96,15 @@ func (p *Pause) Stalled() bool {
 	return p.barren > patience
 }
 
-// LoggedIn notes that the server has taken the login, and reports whether that was the
-// trouble.
+// LoggedIn notes that the server has taken the login, and reports whether that was all of
+// the trouble: what the server says after a login is not over with the next one.
 func (p *Pause) LoggedIn() bool {
 	p.offline, p.refusals = 0, 0
 	ended := p.Trouble == Offline || p.Trouble == Login
 	if ended {
 		p.Trouble, p.Until = None, time.Time{}
 	}
-	return ended
+	return ended && !p.inside
 }
 
 // Worked notes that the server deals with messages.
@@ -124,16 +131,19 @@ func (p *Pause) End() { p.Until = time.Time{} }
 // A Lasting pause is what of a Pause outlasts a restart of the program, which would
 // otherwise make one more login that the provider counts. It is stored as JSON.
 type Lasting struct {
-	Trouble  Trouble   `json:"trouble,omitempty"` // Login or Quota; else there is none
+	Trouble  Trouble   `json:"trouble,omitempty"` // Login, Quota or Barred; else there is none
 	At       time.Time `json:"at,omitzero"`
 	Until    time.Time `json:"until,omitzero"`
 	Refusals int       `json:"refusals,omitempty"`
+	Barred   int       `json:"barred,omitempty"`
 }
+
+func (t Trouble) lasts() bool { return t == Login || t == Quota || t == Barred }
 
 // Lasting returns what is to be kept.
 func (p *Pause) Lasting() Lasting {
-	l := Lasting{Refusals: p.refusals}
-	if p.Trouble == Login || p.Trouble == Quota {
+	l := Lasting{Refusals: p.refusals, Barred: p.barred}
+	if p.Trouble.lasts() {
 		l.Trouble, l.At, l.Until = p.Trouble, p.at.Round(0), p.Until.Round(0)
 	}
 	return l
@@ -142,10 +152,11 @@ func (p *Pause) Lasting() Lasting {
 // Pause goes on with what was kept. A restart counts as Wake does: a person may have
 // changed something.
 func (l Lasting) Pause() Pause {
-	p := Pause{Trouble: l.Trouble, Until: l.Until, at: l.At, refusals: max(l.Refusals, 0)}
-	if p.Trouble != Login && p.Trouble != Quota {
-		return Pause{refusals: p.refusals}
+	p := Pause{refusals: max(l.Refusals, 0), barred: max(l.Barred, 0), inside: l.Barred > 0}
+	if !l.Trouble.lasts() {
+		return p
 	}
+	p.Trouble, p.Until, p.at, p.inside = l.Trouble, l.Until, l.At, p.inside || l.Trouble != Login
 	p.Wake()
 	return p
 }

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -31,6 +32,7 @@ func TestPause(t *testing.T) {
 		{Offline, []time.Duration{m, 2 * m, 5 * m, 15 * m, 30 * m, 30 * m}},
 		{Busy, []time.Duration{m, 2 * m, 5 * m, 15 * m, 30 * m, 30 * m}},
 		{Login, []time.Duration{m, 2 * m, h, 2 * h, 4 * h, 8 * h, 16 * h, 24 * h, 24 * h}},
+		{Barred, []time.Duration{m, 2 * m, h, 2 * h, 4 * h, 8 * h, 16 * h, 24 * h, 24 * h}},
 		{Quota, []time.Duration{24 * h, 24 * h}},
 	} {
 		var p Pause
@@ -161,8 +163,10 @@ func TestNext(t *testing.T) {
 		at    time.Duration // -1: never
 	}{
 		{"nothing", nil, 0, -1},
+		{"what met trouble of the account comes behind", []mailstore.Outgoing{{ID: 1, NotBefore: now, LastError: "530", State: mailstore.Waiting}, message(2, 0, 0, mailstore.Waiting)}, 2, -1},
+		{"what was tried longest ago", []mailstore.Outgoing{{ID: 1, NotBefore: now, LastError: "530", State: mailstore.Waiting}, message(2, 3, -time.Minute, mailstore.Waiting)}, 2, -1},
 		{"first in, first out", []mailstore.Outgoing{message(1, 0, 0, mailstore.Waiting), message(2, 0, -time.Hour, mailstore.Waiting)}, 1, -1},
-		{"a message that sticks comes last", []mailstore.Outgoing{message(1, 3, 0, mailstore.Waiting), message(2, 1, 0, mailstore.Waiting), message(3, 0, 0, mailstore.Waiting)}, 3, -1},
+		{"a message that sticks comes last", []mailstore.Outgoing{message(1, 3, 0, mailstore.Waiting), message(2, 1, -1, mailstore.Waiting), message(3, 0, 0, mailstore.Waiting)}, 3, -1},
 		{"only what waits", []mailstore.Outgoing{message(1, 0, 0, mailstore.Handing), message(2, 0, 0, mailstore.Unknown), message(3, 0, 0, mailstore.Held), message(4, 0, 0, mailstore.Rejected)}, 0, -1},
 		{"not yet", []mailstore.Outgoing{message(1, 0, time.Hour, mailstore.Waiting), message(2, 0, time.Minute, mailstore.Waiting), message(3, 0, time.Second, mailstore.Held)}, 0, time.Minute},
 		{"one of them", []mailstore.Outgoing{message(1, 0, time.Hour, mailstore.Waiting), message(2, 9, 0, mailstore.Waiting)}, 2, time.Hour},
@@ -191,6 +195,25 @@ func TestRecipients(t *testing.T) {
 	}
 	for range 300 {
 		m.Recipients = append(m.Recipients, mailstore.OutgoingRecipient{Address: "x", State: mailstore.Pending})
+	}
+	turns := map[string]bool{}
+	m.Recipients[2].Reply = busyR
+	for n := range 300 {
+		m.Recipients[4+n] = mailstore.OutgoingRecipient{Address: fmt.Sprint(n), State: mailstore.Pending, Reply: busyR}
+	}
+	for range 5 {
+		for _, address := range Recipients(m, 0) {
+			turns[address] = true
+		}
+		m.Attempts++
+	}
+	if len(turns) != 302 {
+		t.Errorf("%d recipients have had their turn", len(turns))
+	}
+	for i := range m.Recipients {
+		if i != 1 {
+			m.Recipients[i].Reply = ""
+		}
 	}
 	if got := Recipients(m, 0); len(got) != maxRecipients || got[0] != "c" || slices.Contains(got, "b") {
 		t.Errorf("%d recipients, from %s on", len(got), got[0])

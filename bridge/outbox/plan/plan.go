@@ -8,7 +8,9 @@
 //     reply to RCPT, and is never tried again then.
 //   - When the final dot was written and its answer is not known (RFC 1047), the
 //     attempt is Unknown, whatever else is known of it.
-//   - Trouble of the account costs no message an attempt and refuses no recipient.
+//   - Trouble of the account costs no message an attempt and refuses no recipient. What
+//     looks like it is that of a recipient, or a message, where the account sends to
+//     others meanwhile.
 package plan
 
 import (
@@ -29,6 +31,7 @@ type Try struct {
 	Outcome smtp.Outcome
 	Err     error // of the transaction as a whole; nil where the final dot was answered, or no recipient taken
 	Never   bool  // Err says that the message cannot be sent by this server at all
+	Alone   bool  // the server has taken other messages since this one met trouble of the account
 	Now     time.Time
 	Rand    float64 // in [0,1)
 }
@@ -39,7 +42,7 @@ type Decision struct {
 	Account Trouble // what keeps the other messages of the account, too
 	Why     string  // in the server's words, with Account
 	Refused []mailstore.OutgoingRecipient
-	Delayed bool          // it is time to tell a person that the message is still here
+	Delayed bool          // it is late enough to tell a person, once, that the message is still here
 	TooFast bool          // the server wants fewer messages in a time, with Account
 	Took    int           // of too many recipients; 0: they were not
 	Wait    time.Duration // as long as the server says, with Account; 0: it does not say
@@ -54,7 +57,7 @@ func Decide(t Try) Decision {
 	}
 	for _, r := range t.Message.Recipients {
 		if r.State == mailstore.Pending && !slices.Contains(t.To, r.Address) {
-			o.untried++
+			o.untried = o.untried || r.Reply == ""
 			o.pending = append(o.pending, mailstore.OutgoingRecipient{Address: r.Address, State: mailstore.Pending})
 		}
 	}
@@ -94,14 +97,14 @@ func (o *outcome) retry(d *Decision) {
 		return
 	}
 	o.keep(d)
+	d.Delayed = d.Attempt.Counts && n >= noticeTry && !t.Message.FirstTry.IsZero() && t.Now.Sub(t.Message.FirstTry) >= noticeAfter
 	switch {
 	case o.account != None: // which rests, not the message
 		d.Attempt.Next = t.Now
-	case !o.whole && (o.untried > 0 || o.crowded && o.accepted): // for the rest
+	case !o.whole && (o.untried || o.crowded && o.accepted): // for the rest
 		d.Attempt.Next = t.Now
 	default:
 		d.Attempt.Next = t.Now.Add(Retry(n, t.Rand))
-		d.Delayed = d.Attempt.Counts && n == noticeTry
 	}
 }
 
@@ -127,7 +130,7 @@ type outcome struct {
 	try     *Try
 	settled []mailstore.OutgoingRecipient // accepted or refused
 	pending []mailstore.OutgoingRecipient // the others, with what was said to them now
-	untried int                           // of those pending, which the transaction was not for
+	untried bool                          // of some that the transaction was not for, no server has said anything
 	reasons []string
 	all     string // the reason for all of them
 
@@ -158,15 +161,18 @@ func (o *outcome) add(address string, i int) {
 		}
 		o.settled = append(o.settled, r)
 	case login:
-		o.trouble(Login, reply)
+		o.trouble(Barred, reply, whole)
 	case busy:
-		o.trouble(Busy, reply)
+		o.trouble(Busy, reply, whole)
 		o.tooFast = o.tooFast || isRate(reply)
 	case quota:
-		o.trouble(Quota, reply)
+		o.trouble(Quota, reply, whole)
 	case crowded:
 		o.crowded = true
 		o.tooMany = o.tooMany || strings.HasSuffix(reply.Enhanced, ".5.3") // RFC 3463, X.5.3: too many recipients
+		if slices.ContainsFunc(o.try.Outcome.Recipients, smtp.Reply.Positive) {
+			r.Reply = "" // it is about the others, and this one comes next
+		}
 	}
 	if v != refused {
 		o.pending = append(o.pending, r)
@@ -174,21 +180,42 @@ func (o *outcome) add(address string, i int) {
 	}
 	switch {
 	case reply.Code != 0 && whole:
-		o.all = "the server answered " + r.Reply
+		o.all = "the server answered " + said(reply)
 	case reply.Code != 0:
-		o.reasons = append(o.reasons, fmt.Sprintf("%s: the server answered %s", address, r.Reply))
+		o.reasons = append(o.reasons, fmt.Sprintf("%s: the server answered %s", address, said(reply)))
 	}
 }
 
-func (o *outcome) trouble(t Trouble, r smtp.Reply) {
-	if t > o.account {
-		o.account, o.why, o.wait = t, said(r), Wait(r)
+// trouble notes trouble of the account. How long to wait counts only where it was not said of
+// one recipient.
+func (o *outcome) trouble(t Trouble, r smtp.Reply, whole bool) {
+	if t <= o.account {
+		return
+	}
+	o.account, o.why, o.wait = t, said(r), 0
+	if whole {
+		o.wait = Wait(r)
 	}
 }
 
-// verdict judges the i-th recipient: by the reply to its RCPT, and where that was
-// taken, or none came, by what came of the transaction as a whole.
+// verdict judges the i-th recipient.
 func (t *Try) verdict(i int) (v verdict, reply smtp.Reply, whole bool) {
+	v, reply, whole = t.byReply(i)
+	taken := func(r smtp.Reply) bool { return r.Positive() }
+	sent := func(r mailstore.OutgoingRecipient) bool { return r.State == mailstore.Accepted }
+	switch {
+	case !whole && slices.ContainsFunc(t.Outcome.Recipients, taken):
+		v = v.aboutOne(true)
+	case t.Alone, !whole && v != quota && slices.ContainsFunc(t.Message.Recipients, sent): // a day's limit comes in the middle
+		one := v.aboutOne(false)
+		return one, reply, whole || one != v // that nobody else met it is no proof that all is well
+	}
+	return v, reply, whole
+}
+
+// byReply judges the i-th recipient: by the reply to its RCPT, and where that was
+// taken, or none came, by what came of the transaction as a whole.
+func (t *Try) byReply(i int) (v verdict, reply smtp.Reply, whole bool) {
 	failed, isReply := errors.AsType[*smtp.ReplyError](t.Err)
 	isReply = isReply && t.Outcome.Phase > smtp.Connected     // else it is that of another transaction
 	if isReply && strings.HasPrefix(failed.Command, "MAIL") { // what RCPT was answered then, means nothing

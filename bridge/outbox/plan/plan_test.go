@@ -105,13 +105,15 @@ func TestDecide(t *testing.T) {
 		{"not for this server", nil, "", smtp.Connected, "", never, "rrr", "counts", None, -1, "never"},
 		{"a bare line end in it", []string{ok, ok, busyR}, "", smtp.Data, "", never, "rrp", "counts", None, time.Minute, "busy"},
 
-		{"login wanted at MAIL", nil, "", smtp.Mail, "MAIL FROM:<x@y>", "530 5.7.0 log in", "ppp", "", Login, 0, "530"},
-		{"login wanted at RCPT", []string{"530 5.7.0 log in", "530 5.7.0 log in", "530 5.7.0 log in"}, "", smtp.Rcpt, "", "", "ppp", "", Login, 0, "530"},
+		{"login wanted at MAIL", nil, "", smtp.Mail, "MAIL FROM:<x@y>", "530 5.7.0 log in", "ppp", "", Barred, 0, "530"},
+		{"login wanted at RCPT", []string{"530 5.7.0 log in", "530 5.7.0 log in", "530 5.7.0 log in"}, "", smtp.Rcpt, "", "", "ppp", "", Barred, 0, "530"},
 		{"too many connections", nil, "", smtp.Mail, "MAIL FROM:<x@y>", "432 4.3.2 connections", "ppp", "", Busy, 0, "432"},
 		{"daily limit at MAIL", nil, "", smtp.Mail, "MAIL FROM:<x@y>", limit, "ppp", "", Quota, 0, "5.4.5"},
-		{"daily limit at RCPT", []string{ok, limit, gone}, "250 - ok", smtp.Answered, "", "", "apr", "", Quota, 0, "5.4.5"},
+		{"daily limit at RCPT", []string{limit, limit, gone}, "", smtp.Rcpt, "", "", "ppr", "", Quota, 0, "5.4.5"},
+		{"a login wanted for one of them", []string{ok, "530 5.7.1 log in", "454 4.7.0 down"}, "250 - ok", smtp.Answered, "", "", "arp", "counts", None, time.Minute, "454"},
+		{"a daily limit for one of them", []string{ok, limit, ok}, "250 - ok", smtp.Answered, "", "", "apa", "counts", None, time.Minute, "5.4.5"},
 		{"daily limit at the dot", []string{ok, gone, ok}, "554 5.2.0 SubmissionQuotaExceeded", smtp.Answered, "", "", "prp", "", Quota, 0, "Quota"},
-		{"daily limit and no answer", []string{ok, limit, ok}, "", smtp.AfterDot, "", "lost", "ppp", "counts unknown stalled", Quota, -1, "not known"},
+		{"daily limit and no answer", []string{ok, limit, ok}, "", smtp.AfterDot, "", "lost", "ppp", "counts unknown stalled", None, -1, "not known"},
 	}
 	for _, tt := range tests {
 		m := waiting("a", "b", "c")
@@ -161,6 +163,29 @@ func TestDecide(t *testing.T) {
 	}
 }
 
+// Of a message that meets trouble of the account while others leave, it is its own, for as
+// long as that of any; where the message itself has left for others, a day's limit is not.
+func TestTroubleOfOneMessage(t *testing.T) {
+	for _, tt := range []struct {
+		alone, sent bool
+		reply       string
+		account     Trouble
+	}{
+		{false, false, "530 5.7.0 log in", Barred}, {true, false, "530 5.7.0 log in", None}, {false, true, "530 5.7.0 log in", None},
+		{false, false, limit, Quota}, {true, false, limit, None}, {false, true, limit, Quota},
+		{false, false, "454 4.7.0 down", Busy}, {true, false, "454 4.7.0 down", None}, {false, true, "454 4.7.0 down", None},
+	} {
+		m := waiting("a", "b")
+		if tt.sent {
+			m.Recipients[1].State = mailstore.Accepted
+		}
+		d := Decide(Try{Message: m, To: []string{"a"}, Now: now, Rand: 0.5, Alone: tt.alone, Outcome: smtp.Outcome{Phase: smtp.Rcpt, Recipients: []smtp.Reply{reply(t, tt.reply)}}})
+		if own := tt.account == None; d.Account != tt.account || d.Attempt.Counts != own || d.Stalled != own || len(d.Refused) > 0 {
+			t.Errorf("%+v: %+v", tt, d)
+		}
+	}
+}
+
 // A person reads of a few recipients only.
 func TestErrorIsShort(t *testing.T) {
 	m := waiting("a", "b", "c", "d", "e")
@@ -200,9 +225,9 @@ func TestGivesUp(t *testing.T) {
 	}
 }
 
-// A notice comes once: at the first attempt that the schedule has an hour after the
-// message was queued.
-func TestNoticeComesOnce(t *testing.T) {
+// The notice is due from the first attempt that the schedule has an hour after the first
+// one.
+func TestNoticeIsDue(t *testing.T) {
 	m, at := waiting("a"), now
 	var noticed []time.Duration
 	for range 20 {
@@ -211,9 +236,12 @@ func TestNoticeComesOnce(t *testing.T) {
 			noticed = append(noticed, at.Sub(now))
 		}
 		m.Attempts++
+		if m.FirstTry.IsZero() {
+			m.FirstTry = at
+		}
 		at = d.Attempt.Next
 	}
-	if len(noticed) != 1 || noticed[0] < time.Hour || noticed[0] > 2*time.Hour {
+	if len(noticed) != 14 || noticed[0] < time.Hour || noticed[0] > 2*time.Hour {
 		t.Errorf("noticed after %v", noticed)
 	}
 }

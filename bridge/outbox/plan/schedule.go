@@ -9,9 +9,10 @@ const (
 	giveUpAfter = 5 * 24 * time.Hour
 	giveUpTries = 8
 
-	// noticeTry is the number of the attempt after which a person is told: the
-	// first that comes, by the schedule, an hour after the message was queued.
-	noticeTry = 7
+	// From when a person is told: the seventh attempt is, by the schedule, the first that
+	// comes an hour after the first one. One to many recipients needs several at a time.
+	noticeTry   = 7
+	noticeAfter = time.Hour
 )
 
 var retries = [...]time.Duration{1, 2, 5, 15, 30} // minutes
