@@ -46,7 +46,7 @@ func Sending(name, user string, err error, hint string) []Condition {
 // them. list is the command that shows them.
 func SentUnknown(name, user string, n int, list string) Condition {
 	return Condition{Code: CodeSentUnknown, Severity: Error, User: user,
-		Text: fmt.Sprintf("account %s: the connection was lost while %s was handed over; the server has it or has not", name, fault.Count(n, "message")),
+		Text: fmt.Sprintf("account %s: the connection was lost while the server got %s; it has taken that or not", name, fault.Count(n, "message")),
 		Hint: "ask who should have it, or look at the web mail of the provider; `" + list + "` shows it and how to decide"}
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/popbridge/popbridge/bridge/outbox/plan"
+	"github.com/popbridge/popbridge/bridge/smtp"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
@@ -21,6 +22,8 @@ type memory struct {
 
 	Hours   []plan.Hour  `json:"hours,omitempty"` // what was sent in the last day
 	Learned plan.Learned `json:"learned,omitzero"`
+
+	Server *smtp.Extensions `json:"server,omitempty"` // what it announced last
 
 	Ailing  time.Time `json:"ailing,omitzero"` // see Runner
 	Noticed bool      `json:"noticed,omitempty"`
@@ -43,6 +46,9 @@ func (r *Runner) load(ctx context.Context) error {
 	r.loaded, r.saved, r.toldOf, r.late = true, text, m.Told, m.Late
 	r.pace.Hours, r.learned = m.Hours, m.Learned
 	r.mu.Lock()
+	if r.extensions == nil {
+		r.extensions = m.Server
+	}
 	if r.account.Changed || r.asked {
 		r.mu.Unlock()
 		return nil
@@ -65,7 +71,7 @@ func (r *Runner) remember(ctx context.Context) error {
 		return nil
 	}
 	r.mu.Lock()
-	m := memory{Pause: r.pause.Lasting(), Told: r.toldOf, Late: r.late, Ailing: r.ailing.Round(0), Noticed: r.noticed, Hours: r.pace.Hours, Learned: r.learned}
+	m := memory{Pause: r.pause.Lasting(), Told: r.toldOf, Late: r.late, Ailing: r.ailing.Round(0), Noticed: r.noticed, Hours: r.pace.Hours, Learned: r.learned, Server: r.extensions}
 	if m.Pause.Trouble != plan.None {
 		m.Error, m.Hint = r.status.LastError, r.status.Hint
 	}

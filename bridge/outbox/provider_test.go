@@ -134,8 +134,11 @@ func (c *fakeClient) Login(_ context.Context, cred sasl.Credentials) error {
 	return nil
 }
 
-func (c *fakeClient) Quit(context.Context) error  { return nil }
-func (c *fakeClient) Extensions() smtp.Extensions { return smtp.Extensions{} }
+func (c *fakeClient) Quit(context.Context) error { return nil }
+
+const announcedSize = 1 << 20
+
+func (c *fakeClient) Extensions() smtp.Extensions { return smtp.Extensions{Size: announcedSize} }
 
 func (c *fakeClient) Close() error {
 	c.p.mu.Lock()

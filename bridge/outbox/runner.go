@@ -36,8 +36,8 @@ type Runner struct {
 	dropping context.CancelFunc
 	asked    bool // for a try by a person: no limit of a day keeps the next one
 	stale    bool // the session may be of a connection that is gone
-	// extensions is what the server announced last.
-	extensions smtp.Extensions
+	// extensions is what the server announced last, also before a restart; nil: nobody knows.
+	extensions *smtp.Extensions
 
 	// The rest belongs to Serve.
 	session    client    // nil: there is none
@@ -81,9 +81,9 @@ func (r *Runner) Status() Status {
 	return r.status
 }
 
-// Extensions is what the server of the account announced last: the zero value before the
-// first session.
-func (r *Runner) Extensions() smtp.Extensions {
+// Extensions is what the server of the account announced last: nil before the first
+// session ever.
+func (r *Runner) Extensions() *smtp.Extensions {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.extensions

@@ -79,8 +79,9 @@ func (r *Runner) login(ctx context.Context, credentials sasl.Credentials) (plan.
 		return troubleOf(err, true), err
 	}
 	r.session = session
+	extensions := session.Extensions()
 	r.mu.Lock()
-	r.extensions, r.stale = session.Extensions(), ctx.Err() != nil
+	r.extensions, r.stale = &extensions, ctx.Err() != nil
 	r.mu.Unlock()
 	return plan.None, nil
 }

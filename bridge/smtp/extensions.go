@@ -9,12 +9,10 @@ import (
 // Extensions is what the server announced in its answer to EHLO (RFC 5321 section
 // 4.1.1.1). The zero value stands for a server that has no EHLO.
 type Extensions struct {
-	Size          int64 // bytes of the largest message; 0: no limit was told
-	EightBit      bool  // 8BITMIME
-	UTF8          bool  // SMTPUTF8
-	DSN           bool
-	Pipelining    bool
-	EnhancedCodes bool
+	Size       int64 // bytes of the largest message; 0: no limit was told
+	EightBit   bool  // 8BITMIME
+	UTF8       bool  // SMTPUTF8
+	Pipelining bool
 
 	startTLS bool
 	size     bool     // SIZE, with or without a limit
@@ -40,12 +38,8 @@ func newExtensions(lines []string) (e Extensions) {
 			e.EightBit = true
 		case "SMTPUTF8":
 			e.UTF8 = true
-		case "DSN":
-			e.DSN = true
 		case "PIPELINING":
 			e.Pipelining = true
-		case "ENHANCEDSTATUSCODES":
-			e.EnhancedCodes = true
 		case "STARTTLS":
 			e.startTLS = true
 		case "AUTH": // twice means both
