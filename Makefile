@@ -43,7 +43,7 @@ profile: ## processor profiles of each IMAP command, in profiles/ (BENCH="-messa
 	$(GO) run ./test/bench -popbridge $(BIN)-pprof -json "" -parts profile $(BENCH)
 
 bench-reliability: build ## what is lost and doubled by kills and by servers, beside mpop, getmail6, fetchmail, msmtpq and nullmailer (root for the last)
-	$(GO) run ./test/bench -popbridge $(BIN) -parts reliability,sending
+	$(GO) run ./test/bench -popbridge $(BIN) -parts reliability,reliability-send
 
 bench-attack: build ## what attackers can take of memory, processor and time, against targets (a quarter of an hour)
 	$(GO) run ./test/attack -popbridge $(BIN)

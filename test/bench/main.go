@@ -37,7 +37,7 @@ func main() {
 	flag.Func("growth", "sizes of the mailboxes for the growth rows, such as 10000,100000,1000000 (default 1000,10000)", numbers(&o.growth))
 	flag.IntVar(&o.rounds, "rounds", 5, "rounds; the median counts")
 	flag.DurationVar(&o.rtt, "rtt", 50*time.Millisecond, "round trip of the slow link; 0 leaves it out")
-	flag.StringVar(&o.parts, "parts", "fetch,imap,open,search,poll,memory,disk,start,large,growth,feed,web", "what to measure; more are send (as root), xapian, profile, and without all others reliability and sending")
+	flag.StringVar(&o.parts, "parts", "fetch,imap,open,search,poll,memory,disk,start,large,growth,feed,web", "what to measure; more are send (as root), xapian, profile, and without all others reliability and reliability-send")
 	flag.StringVar(&o.json, "json", "bench.json", "file for the table; empty for none")
 	flag.StringVar(&o.svg, "svg", "", "file for the plot of the growth rows")
 	flag.StringVar(&o.profiles, "profiles", "profiles", "folder for what the part profile takes")
@@ -74,11 +74,11 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	if has(o.parts, "reliability") || has(o.parts, "sending") {
+	if has(o.parts, "reliability") || has(o.parts, "reliability-send") {
 		if has(o.parts, "reliability") {
 			err = reliability(ctx, o, dir)
 		}
-		if has(o.parts, "sending") && err == nil {
+		if has(o.parts, "reliability-send") && err == nil {
 			err = sending(ctx, o, dir)
 		}
 		return err
