@@ -58,9 +58,10 @@ func (r *Runner) load(ctx context.Context) error {
 	r.mu.Unlock()
 	r.ailing, r.noticed = m.Ailing, m.Noticed
 	if rests {
-		r.byMessage = m.Pause.Trouble != plan.Login
+		r.byMessage = m.Pause.Trouble != plan.Login && m.Pause.Trouble != plan.Quota
 		kind := map[plan.Trouble]fault.Kind{plan.Login: fault.Auth, plan.Quota: fault.Temporary, plan.Barred: fault.Temporary}[m.Pause.Trouble]
-		r.update(func(s *Status) { s.setErr(fault.New(kind, m.Error, m.Hint)) })
+		r.restsFor = fault.New(kind, m.Error, m.Hint)
+		r.update(func(s *Status) { s.setErr(r.restsFor) })
 	}
 	return nil
 }
@@ -72,8 +73,8 @@ func (r *Runner) remember(ctx context.Context) error {
 	}
 	r.mu.Lock()
 	m := memory{Pause: r.pause.Lasting(), Told: r.toldOf, Late: r.late, Ailing: r.ailing.Round(0), Noticed: r.noticed, Hours: r.pace.Hours, Learned: r.learned, Server: r.extensions}
-	if m.Pause.Trouble != plan.None {
-		m.Error, m.Hint = r.status.LastError, r.status.Hint
+	if m.Pause.Trouble != plan.None && r.restsFor != nil {
+		m.Error, m.Hint = r.restsFor.Error(), fault.Hint(r.restsFor)
 	}
 	r.mu.Unlock()
 	encoded, err := json.Marshal(m)

@@ -164,3 +164,30 @@ func TestExtensionsOutlastARestart(t *testing.T) {
 		stop()
 	})
 }
+
+// A limit of the account is the reason of what is submitted while it lasts, also where
+// nothing waited in between, and after a restart.
+func TestTheReasonOutlastsAnEmptyQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t)
+		g.server.mail = func(smtp.Envelope) smtp.Reply { return smtp.Reply{Code: 554, Text: "Hourly sending limit reached"} }
+		id := g.submit("b")
+		stop := g.serve()
+		pass(time.Minute)
+		g.queue.drop(id)
+		pass(time.Minute)
+		if s := g.runner.Status(); s.LastError != "" {
+			t.Errorf("with nothing to send: %+v", s)
+		}
+		stop()
+		g.restart(Account{})
+		stop = g.serve()
+		pass(time.Minute)
+		g.submit("c")
+		pass(time.Minute)
+		if s := g.runner.Status(); s.State != Paused || !strings.Contains(s.LastError, "Hourly sending limit") || s.Next.Sub(g.runner.o.Now()) > time.Hour {
+			t.Errorf("%+v", s)
+		}
+		stop()
+	})
+}

@@ -140,7 +140,9 @@ func (r *Runner) show(queue []mailstore.Outgoing, at time.Time, paused bool) {
 		}
 		switch {
 		case paused:
-			s.State = Paused
+			if s.State = Paused; s.Err == nil { // it was met before this message came
+				s.setErr(r.restsFor)
+			}
 		case s.Waiting == 0:
 			s.State = Idle
 			s.setErr(nil) // no one waits for that to end

@@ -94,7 +94,7 @@ func (r report) words() string {
 		subject = "\"" + s + "\""
 	}
 	queued := r.Message.QueuedAt.Format("Mon, 2 Jan 2006 15:04 -0700")
-	end := "The message is in the folder Outbox. Deleting it there ends this; `popbridge outbox`\r\nlists what waits, and can try it again."
+	end := fmt.Sprintf("The message is in the folder Outbox. Deleting it there ends this, as `popbridge outbox drop %d`\r\ndoes; `popbridge outbox retry %d` tries it again.", r.Message.ID, r.Message.ID)
 	switch r.About {
 	case delay:
 		line("Your message %s of %s\r\nhas not been sent yet. It is tried again by itself.", subject, queued)

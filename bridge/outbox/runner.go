@@ -47,6 +47,7 @@ type Runner struct {
 	pace       plan.Pace
 	learned    plan.Learned
 	unrecorded func(context.Context) error // what the store has not taken yet; nil: nothing
+	restsFor   error                       // what the account rests for, also while nothing waits
 	ailing     time.Time                   // since when the account has trouble that does not pass by itself
 	noticed    bool                        // a person was told
 	loaded     bool                        // what the rest says is that of the store

@@ -36,6 +36,7 @@ func (r *Runner) met(t plan.Trouble, err error, wait time.Duration) {
 	if (t != plan.Offline || online || !passing(err)) && r.ailing.IsZero() {
 		r.ailing = now
 	}
+	r.restsFor = err
 	r.update(func(s *Status) { s.setErr(err) })
 }
 
@@ -67,6 +68,7 @@ func (r *Runner) worked() {
 // recovered notes that the account has no trouble.
 func (r *Runner) recovered() {
 	r.healthy()
+	r.restsFor = nil
 	r.update(func(s *Status) { s.setErr(nil) })
 }
 

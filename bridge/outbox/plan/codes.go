@@ -83,13 +83,26 @@ func isRate(r smtp.Reply) bool {
 
 var rateWords = regexp.MustCompile(`(?i)\brate\b|ratelimit|throttl|too (many|fast|quickly)|limit exceeded|exceeded .*limit`)
 
+// What a limit of sending is of, and that it is one, as cPanel, Plesk and others have it; and
+// what is one of the message, or of who should have it.
+var (
+	limitOf    = regexp.MustCompile(`(?i)\b(daily|hourly|per (hour|day)|(an?|each) (hour|day)|sending|outgoing)\b`)
+	limitWords = regexp.MustCompile(`(?i)\b(limits?|quota|exceed(s|ed|ing)?|maximum|max)\b`)
+	ofAnother  = regexp.MustCompile(`(?i)\b(recipient|mailbox|size|large|attachments?)\b`)
+	hourly     = regexp.MustCompile(`(?i)\b(hourly|per hour|(an|each) hour)\b`)
+)
+
 // waits find how long a server says that it wants to be left alone.
 var waits = regexp.MustCompile(`(?i)\b(?:again|after|retry|wait)\b[^0-9.;]{0,20}\b(\d{1,6}) ?(s|sec|seconds?|m|min|minutes?|h|hours?)\b`)
 
-// Wait is how long a reply asks to wait, at most a day; 0: it does not say.
+// Wait is how long a reply asks to wait, at most a day; after a limit of an hour that long; 0:
+// it does not say.
 func Wait(r smtp.Reply) time.Duration {
 	found := waits.FindStringSubmatch(r.Text)
-	if found == nil {
+	switch {
+	case found == nil && isQuota(r) && hourly.MatchString(r.Text):
+		return time.Hour
+	case found == nil:
 		return 0
 	}
 	n, _ := strconv.Atoi(found[1]) // six digits
@@ -97,10 +110,13 @@ func Wait(r smtp.Reply) time.Duration {
 	return min(time.Duration(n)*unit, quotaFor)
 }
 
-// isQuota finds the daily limits of large providers, which come as refusals for
-// good: Gmail has 550 5.4.5, Exchange Online 554 5.2.0 with the name of an
-// exception, or 550 5.1.90.
+// isQuota finds limits of what an account sends in an hour or a day, which come as refusals
+// for good: Gmail has 550 5.4.5, Exchange Online 554 5.2.0 with the name of an
+// exception, or 550 5.1.90, others say so in words.
 func isQuota(r smtp.Reply) bool {
+	if r.Code/100 == 5 && limitOf.MatchString(r.Text) && limitWords.MatchString(r.Text) && !ofAnother.MatchString(r.Text) {
+		return true
+	}
 	switch r.Enhanced {
 	case "5.4.5", "5.1.90":
 		return r.Code == 550

@@ -187,13 +187,13 @@ func (o *outcome) add(address string, i int) {
 }
 
 // trouble notes trouble of the account. How long to wait counts only where it was not said of
-// one recipient.
+// one recipient, or is a limit.
 func (o *outcome) trouble(t Trouble, r smtp.Reply, whole bool) {
 	if t <= o.account {
 		return
 	}
 	o.account, o.why, o.wait = t, said(r), 0
-	if whole {
+	if whole || t == Quota {
 		o.wait = Wait(r)
 	}
 }
