@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/popbridge/popbridge/bridge/outbox/plan"
@@ -54,11 +55,14 @@ func (s *Set) Any() bool {
 // before one of which it is a tag, and the own address of an account before the others.
 func (s *Set) route(user, from string) (submission.Route, error) {
 	var allowed []string
-	var best config.Account
+	var best, first config.Account
 	address, rank := "", 0
 	for _, a := range s.users.Config().Accounts {
 		if a.User != user {
 			continue
+		}
+		if first.Name == "" {
+			first = a
 		}
 		allowed = append(allowed, a.Addresses...)
 		for i, own := range a.Addresses {
@@ -76,12 +80,24 @@ func (s *Set) route(user, from string) (submission.Route, error) {
 		return submission.Route{}, fault.New(fault.Denied, "user "+user+" has no mail address to send from", "give an account one: "+s.users.Command("account set NAME address=ADDRESS"))
 	case rank == 0:
 		return submission.Route{}, fault.New(fault.Denied, fmt.Sprintf("mail from %s is not sent here, only from %s", fault.Quote(from), strings.Join(allowed, ", ")),
-			"write one of these as the sender, or add the address: "+s.users.Command("account set NAME addresses=[...]"))
+			"write one of these as the sender, or add it to an account: "+s.users.Command("account set "+fault.ShellQuote(first.Name)+" "+fault.ShellQuote(withAddress(first, from))))
 	case !ok:
 		return submission.Route{}, s.noWay(best.Name)
 	}
 	limits := s.limits(best.Name)
 	return submission.Route{Account: best.Name, From: address, MaxSize: limits.Size, UTF8: limits.UTF8, Delay: s.users.Config().SMTP.SendDelay}, nil
+}
+
+// withAddress is a setting by which an account has an address more.
+func withAddress(a config.Account, address string) string {
+	if !config.IsAddress(address) {
+		address = "ADDRESS"
+	}
+	var list []string
+	for _, one := range append(slices.Clone(a.Addresses), address) {
+		list = append(list, strconv.Quote(one))
+	}
+	return "addresses=[" + strings.Join(list, ", ") + "]"
 }
 
 // toSelf reports whether any of these is an address of the user.

@@ -145,3 +145,15 @@ func TestMaySend(t *testing.T) {
 		}
 	}
 }
+
+// The command that allows another sender can be run as it is shown, and takes none away.
+func TestAnotherAddress(t *testing.T) {
+	_, err := newSet(t, accounts3).route("me", "eve@example.com")
+	if hint := fault.Hint(err); !strings.Contains(hint, `account set home 'addresses=["ann@gmx.de", "Info@example.org", "eve@example.com"]'`) {
+		t.Error(hint)
+	}
+	_, err = newSet(t, accounts3).route("me", "eve\"'@")
+	if hint := fault.Hint(err); !strings.Contains(hint, `"ADDRESS"]'`) {
+		t.Error(hint)
+	}
+}
