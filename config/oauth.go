@@ -159,6 +159,7 @@ func (r *reader) signIn(t *table, a Account) *OAuth {
 			key = "oauth"
 		}
 		t.report(key, m)
+	case found.Endpoints.Token == "": // of no provider that is known, which is reported
 	case len(found.Endpoints.POP) == 0 && found.Endpoints.Resource == "":
 		t.report(key, &mistake{"the POP servers of " + found.Name + " take no token", `set auth = "password", with an app password of the provider`})
 	default:

@@ -1,6 +1,9 @@
 package config
 
 import (
+	"errors"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -60,5 +63,15 @@ resource      = "https://mail.example.com"
 	changed.OAuth = &other
 	if same.Equal(changed) {
 		t.Error("an account whose table has changed is the same")
+	}
+}
+
+// A mistake in a table is told once, and not of the accounts that would sign in by it.
+func TestAMistakeOfAProviderIsToldOnce(t *testing.T) {
+	for _, provider := range []string{"provider = 'mikrosoft'", ""} {
+		_, err := ann().parse(abs("/etc/config.toml"), []byte("[oauth.work]\nclient_id = 'x'\n"+provider+"\n[[account]]\nname = 'a'\nusername = 'a'\nauth = 'oauth2'\noauth = 'work'\nhost = 'outlook.office365.com'"))
+		if found, ok := errors.AsType[*Errors](err); !ok || slices.ContainsFunc(found.Problems, func(p Problem) bool { return strings.HasPrefix(p.Key, "account") }) {
+			t.Errorf("%q: %v", provider, err)
+		}
 	}
 }

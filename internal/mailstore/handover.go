@@ -44,7 +44,7 @@ func (s *Store) BeginHandover(ctx context.Context, id OutgoingID, to []string) e
 			return err
 		}
 		if o.State != Waiting || deleted {
-			return fault.New(fault.Conflict, "the message does not wait to be sent any more", "")
+			return fault.New(fault.Conflict, "the message does not wait to be sent any more", hintOutbox)
 		}
 		o.State, o.NotBefore = Handing, t.s.now() // see giveUpHandovers
 		o.tried(t.s.now())
@@ -237,7 +237,7 @@ func (s *Store) HoldOutgoing(ctx context.Context, id OutgoingID, on bool) error 
 		case o.State == Handing:
 			return errHandedOver
 		case o.State != Waiting && o.State != Held:
-			return fault.New(fault.Conflict, "the message does not wait to be sent", "")
+			return fault.New(fault.Conflict, "the message does not wait to be sent", hintOutbox)
 		case on:
 			o.State = Held
 		default:
@@ -307,7 +307,7 @@ func (s *Store) DropOutgoing(ctx context.Context, id OutgoingID) error {
 func (s *Store) ConfirmOutgoing(ctx context.Context, id OutgoingID) error {
 	err := s.change(ctx, "take a message for sent", id, func(t *tx, o *outgoingRow) error {
 		if o.State != Unknown {
-			return fault.New(fault.Conflict, "it is known whether the message was sent", "")
+			return fault.New(fault.Conflict, "it is known whether the message was sent", hintOutbox)
 		}
 		if err := t.turn(o, become(Accepted, Offered)); err != nil {
 			return err

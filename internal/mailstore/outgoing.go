@@ -303,7 +303,10 @@ func (s *Store) OpenOutgoing(ctx context.Context, id OutgoingID) (io.ReadSeekClo
 	return f, nil
 }
 
-var errNotOutgoing = fault.New(fault.NotFound, "the message is not in the Outbox any more", "")
+// hintOutbox is what to do about a decision that comes too late, or is about another message.
+const hintOutbox = "`popbridge outbox list` shows the messages, their numbers and what is known of each"
+
+var errNotOutgoing = fault.New(fault.NotFound, "the message is not in the Outbox", hintOutbox)
 
 // OutgoingChanges returns a channel of capacity one that receives a value after each
 // change of what Outgoing returns. Each call makes another one, for the life of the store.
