@@ -1,10 +1,12 @@
 package operations
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
 
+	"github.com/popbridge/popbridge/bridge/outbox"
 	"github.com/popbridge/popbridge/bridge/outbox/plan"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
@@ -73,7 +75,15 @@ func (l *Local) Outbox(ctx context.Context) ([]OutboxMessage, error) {
 			return nil, err
 		}
 		for _, m := range queue {
-			list = append(list, l.outgoing(user, m))
+			o := l.outgoing(user, m)
+			if m.State == mailstore.Waiting && !l.running() && o.Error == m.LastError {
+				kept, err := store.SendingMemory(ctx, m.Account)
+				if err != nil {
+					return nil, err
+				}
+				o.Error = cmp.Or(outbox.LastingError(kept), o.Error)
+			}
+			list = append(list, o)
 		}
 	}
 	slices.SortStableFunc(list, func(x, y OutboxMessage) int { return x.Queued.Compare(y.Queued) })

@@ -1,6 +1,7 @@
 package operations_test
 
 import (
+	"errors"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -40,9 +41,25 @@ func TestOutboxWhileNothingRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Agent = r.Open()
-	defer func() { _ = r.Agent.Close() }()
 	list, err := r.Ops().Outbox(t.Context())
 	if err != nil || len(list) != 1 || list[0].State != "waiting" || list[0].Error != why || list[0].Next != nil {
+		t.Errorf("%+v, %v", list, err)
+	}
+	if err := r.Agent.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	// What the account rested for comes first, as while an agent runs.
+	const refused = "the server refused the password"
+	if s, err = mailstore.Open(t.Context(), filepath.Join(users.Folder(dir), "ann"), mailstore.Options{Now: time.Now}); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.SetSendingMemory(t.Context(), "home", `{"error":"`+refused+`"}`), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	r.Agent = r.Open()
+	defer func() { _ = r.Agent.Close() }()
+	if list, err = r.Ops().Outbox(t.Context()); err != nil || len(list) != 1 || list[0].Error != refused {
 		t.Errorf("%+v, %v", list, err)
 	}
 	if c := r.Condition("agent-not-running"); !strings.Contains(c.Text, "not yet sent: 1 message") {
