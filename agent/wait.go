@@ -99,7 +99,7 @@ func Unusable(cfg *config.Config, o Options, err error) operations.Status {
 	if agent := b.Running(); agent != nil {
 		s.Running, s.PID = true, agent.PID // it waits
 	} else {
-		s.Health = append(s.Health, health.NotRunning(s.LastEnd.Failure(), config.Command(cfg.Path, "run")))
+		s.Health = append(s.Health, health.NotRunning(s.LastEnd.Failure(), 0, config.Command(cfg.Path, "run")))
 	}
 	for _, c := range cfg.Accounts {
 		s.Accounts = append(s.Accounts, operations.Account{Name: c.Name, User: c.User, Folder: c.Folder, State: "backoff", LastError: err.Error(),

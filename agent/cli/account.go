@@ -62,13 +62,14 @@ func confirmedText(done operations.Confirmed) (lines []string) {
 func (a *app) newAccountTestCommand() *cobra.Command {
 	return a.addJSON(&cobra.Command{
 		Use:   "test [NAME]",
-		Short: "Log in at the server of an account and look; nothing is fetched or changed",
+		Short: "Log in at the servers of an account and look; nothing is fetched or changed",
 		Long: "Connects to the server of the account, or of every account, logs in, and prints\n" +
 			"how the connection is protected, what the server can do, and how much mail there\n" +
-			"is, by the config file as it is now. Nothing is fetched, deleted or marked. A\n" +
-			"running agent is asked to do it: a POP3 mailbox allows one session at a time. The\n" +
-			"exit code is 0 when every login went through, 3 when some did, 1 when none did, 2\n" +
-			"when the config has errors.",
+			"is, by the config file as it is now. Then it logs in at the outgoing server, where\n" +
+			"popbridge sends by one. Nothing is fetched, deleted, marked or sent. A running agent\n" +
+			"is asked to do it: a POP3 mailbox allows one session at a time. The exit code is 0\n" +
+			"when every login went through, 3 when some did, 1 when none did, 2 when the config\n" +
+			"has errors.",
 		Example: "  popbridge account test\n  popbridge account test home",
 		Args:    cobra.MaximumNArgs(1),
 		RunE:    func(c *cobra.Command, args []string) error { return a.accountTest(c.Context(), args) },
@@ -90,11 +91,17 @@ func (a *app) accountTest(ctx context.Context, names []string) error {
 	for _, p := range probes {
 		if p.Error != "" {
 			failed.errs = append(failed.errs, fault.New(fault.Temporary, p.Account+": "+p.Error, p.Hint))
-			continue
-		}
-		failed.part = true
-		if !a.json {
+		} else if failed.part = true; !a.json {
 			a.printProbe(p)
+		}
+		switch s := p.Sending; {
+		case s == nil:
+		case s.Error != "":
+			failed.errs = append(failed.errs, fault.New(fault.Temporary, p.Account+": sending: "+s.Error, s.Hint))
+		default:
+			if failed.part = true; !a.json {
+				a.printf("%s: sending: logged in at %s\n", p.Account, s.Server)
+			}
 		}
 	}
 	if len(failed.errs) > 0 {

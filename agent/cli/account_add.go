@@ -199,18 +199,28 @@ func (a *app) saySending(c config.Account) error {
 	if err != nil {
 		return err
 	}
-	own, ok := operations.HereSubmission(cfg).Sender(c)
-	_, known := sending.WayOf(c)
-	switch {
-	case ok:
+	if own, ok := operations.HereSubmission(cfg).Sender(c); ok {
 		a.printf("Mail programs send from %s through popbridge, too: server %s, port %d, %s, with the login by which they read.\n", strings.Join(c.Addresses, ", "), own.Host, own.Port, clientfiles.SecurityWords(own.TLS))
-	case len(cfg.SMTP.Listen) == 0: // it is switched off
-	case !known:
-		a.printf("Its outgoing server is not known. To send through popbridge, name it: %s\n", a.command("account set "+c.Name+" send.host=HOST"))
-	case len(c.Addresses) == 0:
-		a.printf("Its mail address is not known. To send through popbridge, name it: %s\n", a.command("account set "+c.Name+" address=ADDRESS"))
 	}
+	a.printf("%s", a.missingToSend(cfg, c))
 	return nil
+}
+
+// missingToSend is a line that says what an account lacks to send through popbridge, and
+// how it is given; "" for nothing.
+func (a *app) missingToSend(cfg *config.Config, c config.Account) string {
+	what, key := "", ""
+	switch _, known := sending.WayOf(c); {
+	case len(cfg.SMTP.Listen) == 0: // it is switched off
+		return ""
+	case !known:
+		what, key = "outgoing server", "send.host=HOST"
+	case len(c.Addresses) == 0:
+		what, key = "mail address", "address=ADDRESS"
+	default:
+		return ""
+	}
+	return fmt.Sprintf("The %s of account %s is not known. To send through popbridge, name it: %s\n", what, c.Name, a.command("account set "+fault.ShellQuote(c.Name)+" "+key))
 }
 
 // accountAddSignIn adds an account without a password, and signs it in. Its server is only

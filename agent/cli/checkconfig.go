@@ -31,7 +31,7 @@ func (a *app) newCheckConfigCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return a.checkConfig(c.Context(), online) },
 	})
-	c.Flags().BoolVar(&online, "online", false, "log in at the server of each account")
+	c.Flags().BoolVar(&online, "online", false, "log in at the servers of each account, for fetching and for sending")
 	return c
 }
 

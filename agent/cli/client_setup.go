@@ -29,10 +29,11 @@ func (a *app) newClientSetupCommand() *cobra.Command {
 	c := a.addJSON(&cobra.Command{
 		Use:   "client-setup",
 		Short: "Print what to enter in a mail program, or set one up",
-		Long: "Prints what to enter in a mail program: the IMAP server of popbridge, and the SMTP\n" +
-			"server of the provider of each mail address. With --thunderbird it adds the account\n" +
-			"to Thunderbird, which has to be closed meanwhile; with --out it writes files for\n" +
-			"mail programs, and a page to print. No password is in any of them.",
+		Long: "Prints what to enter in a mail program: the IMAP server of popbridge, and for each\n" +
+			"mail address the SMTP server, which is popbridge itself where it can send from that,\n" +
+			"else that of the provider. With --thunderbird it adds the account to Thunderbird,\n" +
+			"which has to be closed meanwhile; with --out it writes files for mail programs, and\n" +
+			"a page to print. No password is in any of them.",
 		Example: "  popbridge client-setup\n  popbridge client-setup --thunderbird\n  popbridge client-setup --device laptop --out mail-clients",
 		Args:    cobra.NoArgs,
 		RunE:    func(c *cobra.Command, _ []string) error { return a.clientSetup(c.Context(), s) },

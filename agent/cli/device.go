@@ -175,6 +175,7 @@ func (a *app) deviceAdd(ctx context.Context, d operations.AddDevice, fromStdin b
 	if !d.LAN {
 		a.printf("%s\n", connection(cfg.IMAP))
 	}
+	a.printf("%s", a.maySend(cfg, added))
 	a.printPairing(page)
 	return nil
 }
@@ -183,6 +184,23 @@ func (a *app) deviceAdd(ctx context.Context, d operations.AddDevice, fromStdin b
 func connection(imap config.IMAP) string {
 	host, port := operations.ProgramsAddress(imap.Listen)
 	return fmt.Sprintf("Mail programs connect with IMAP to %s, port %d, security %s.", host, port, clientfiles.SecurityWords(operations.IMAPSecurity(imap)))
+}
+
+// maySend is a line that says whether a device may send through popbridge, and where; ""
+// where no account of its user does. Where one of the local network sends is said with
+// the page for a phone.
+func (a *app) maySend(cfg *config.Config, d operations.Device) string {
+	for _, account := range cfg.Accounts {
+		own, ok := operations.HereSubmission(cfg).Sender(account)
+		switch {
+		case account.User != d.User || !ok:
+		case !d.Send:
+			return fmt.Sprintf("It may not send through popbridge; to permit it: %s\n", a.command("device set "+fault.ShellQuote(d.Name)+" --send=yes"))
+		case !d.LAN:
+			return fmt.Sprintf("It may send: SMTP, server %s, port %d, security %s, with the same password.\n", own.Host, own.Port, clientfiles.SecurityWords(own.TLS))
+		}
+	}
+	return ""
 }
 
 func (a *app) deviceList(ctx context.Context) error {

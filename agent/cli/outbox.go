@@ -70,6 +70,9 @@ func (a *app) listOutbox(ctx context.Context) error {
 		if err := t.print(a.stdout); err != nil {
 			return err
 		}
+		if _, opened := ops.(*operations.Local); opened {
+			a.printf("popbridge is not running, so nothing is sent; start it: %s\n", a.command("run"))
+		}
 		for _, m := range list {
 			if m.Error != "" {
 				a.printf("%d: %s\n", m.ID, printableLine(m.Error))

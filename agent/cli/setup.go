@@ -297,5 +297,5 @@ func (a *app) enterText(cfg *config.Config, account config.Account, password str
 	} else {
 		password += "   (shown this once only)"
 	}
-	return m.Values(password) + a.otherWays()
+	return m.Values(password) + a.missingToSend(cfg, account) + a.otherWays()
 }

@@ -280,10 +280,13 @@ func DataExposed(text, hint string) Condition {
 }
 
 // NotRunning is the condition that no one fetches mail. why is the error that the
-// last agent ended with, empty where it was told to; run is the command that
-// fetches mail.
-func NotRunning(why, run string) Condition {
+// last agent ended with, empty where it was told to; unsent is how many messages wait to be
+// sent; run is the command that fetches mail.
+func NotRunning(why string, unsent int, run string) Condition {
 	text := "no agent is running, so no mail is fetched or served"
+	if unsent > 0 {
+		text += ", and not yet sent: " + fault.Count(unsent, "message")
+	}
 	if why != "" {
 		text += "; the last one ended: " + why
 	}

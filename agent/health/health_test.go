@@ -143,7 +143,7 @@ func TestOtherTranslations(t *testing.T) {
 		{[]health.Condition{health.ConfigWatch(errors.New("gone"))}, health.CodeConfigUnwatched},
 		{[]health.Condition{health.Control(errors.New("gone"))}, health.CodeControlFailed},
 		{[]health.Condition{health.DataExposed("open", "close it")}, health.CodeDataExposed},
-		{[]health.Condition{health.NotRunning("", "run")}, health.CodeNotRunning},
+		{[]health.Condition{health.NotRunning("", 0, "run")}, health.CodeNotRunning},
 	}
 	for _, tt := range tests {
 		if len(tt.got) != 1 || tt.got[0].Code != tt.code || tt.got[0].Text == "" {

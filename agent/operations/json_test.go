@@ -150,7 +150,7 @@ func TestTheKeysOfOtherResults(t *testing.T) {
 		{operations.Undelete{}, "all ids user"},
 		{operations.Progress{}, "account all_bytes answer asked bytes done messages phase total user"},
 		{operations.SyncResult{}, "account awaiting deleted error hint incomplete kind left new paused problems refused refused_said stored"},
-		{operations.Probe{}, "account bytes capabilities certificate error hint kind messages pin pinned refused server tls warnings"},
+		{operations.Probe{}, "account bytes capabilities certificate error hint kind messages pin pinned refused sending server tls warnings"},
 		{operations.Device{}, "connected_since connections created_at folders lan last_used_at name programs read_only send user without"},
 		{operations.AddDevice{}, "folders generated lan name password read_only send user without"},
 		{operations.SetDevice{}, "folders lan name read_only send user without"},

@@ -40,7 +40,7 @@ type Polling interface {
 	// Preview says what Sync would fetch, and delete on the servers.
 	Preview(ctx context.Context, accounts []string) ([]Preview, error)
 	// Probe logs in at the servers of the named accounts, all of them for none,
-	// and looks; nothing is retrieved or changed.
+	// and looks, and then at those by which they send; nothing is retrieved, changed or sent.
 	Probe(ctx context.Context, accounts []string) ([]Probe, error)
 	// Confirm allows the deletions that the policy of an account brings about, and
 	// that it brings mail to the user of the config. Where the deletions that a person
@@ -252,24 +252,6 @@ type Pairing struct {
 	Host            string `json:"host"` // of the IMAP server
 	Port            int    `json:"port"`
 	SMTPPort        int    `json:"smtp_port"` // there; 0: it sends through the providers
-}
-
-// Probe is what a login at the server of an account found.
-type Probe struct {
-	Account      string   `json:"account"`
-	Server       string   `json:"server"`       // host:port
-	TLS          string   `json:"tls"`          // version and cipher suite; "" in the clear, or not connected
-	Certificate  string   `json:"certificate"`  // for whom, by whom, until when
-	Pin          string   `json:"pin"`          // of the server's key, for tls_pin; with an error: of a key whose certificate was refused
-	Pinned       bool     `json:"pinned"`       // tls_pin decided
-	Capabilities string   `json:"capabilities"` // "" for a server without CAPA
-	Messages     int      `json:"messages"`
-	Bytes        int64    `json:"bytes"`
-	Warnings     []string `json:"warnings"` // oddities of the server
-	Refused      bool     `json:"refused"`  // the server does not take user name or password
-	Error        string   `json:"error"`
-	Kind         string   `json:"kind,omitempty"` // of the error: fault.Kind
-	Hint         string   `json:"hint"`
 }
 
 // Device is a login of a mail client.

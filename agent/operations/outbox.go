@@ -1,10 +1,12 @@
 package operations
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
 
+	"github.com/popbridge/popbridge/bridge/outbox"
 	"github.com/popbridge/popbridge/bridge/outbox/plan"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
@@ -28,7 +30,7 @@ type OutboxMessage struct {
 	Subject    string      `json:"subject"`
 	Size       int64       `json:"size"`
 	Queued     time.Time   `json:"queued"`
-	Next       *time.Time  `json:"next"` // when it is tried; null: not by itself, or not known
+	Next       *time.Time  `json:"next"` // when it is tried; null: not by itself, not known, or no agent runs
 	Attempts   int         `json:"attempts"`
 	Error      string      `json:"error"` // of the last attempt, or what keeps the account's mail
 	Recipients []Recipient `json:"recipients"`
@@ -73,7 +75,15 @@ func (l *Local) Outbox(ctx context.Context) ([]OutboxMessage, error) {
 			return nil, err
 		}
 		for _, m := range queue {
-			list = append(list, l.outgoing(user, m))
+			o := l.outgoing(user, m)
+			if m.State == mailstore.Waiting && !l.running() && o.Error == m.LastError {
+				kept, err := store.SendingMemory(ctx, m.Account)
+				if err != nil {
+					return nil, err
+				}
+				o.Error = cmp.Or(outbox.LastingError(kept), o.Error)
+			}
+			list = append(list, o)
 		}
 	}
 	slices.SortStableFunc(list, func(x, y OutboxMessage) int { return x.Queued.Compare(y.Queued) })
@@ -87,7 +97,7 @@ func (l *Local) outgoing(user string, m mailstore.Outgoing) OutboxMessage {
 	switch {
 	case stranded != nil:
 		o.Error = stranded.Error() + ": " + fault.Hint(stranded)
-	case m.State == mailstore.Waiting:
+	case m.State == mailstore.Waiting && l.running():
 		next, held := l.sending.Next(m.Account)
 		if held != "" {
 			o.Error = held
@@ -101,6 +111,17 @@ func (l *Local) outgoing(user string, m mailstore.Outgoing) OutboxMessage {
 		o.Recipients = append(o.Recipients, Recipient{r.Address, recipientStates[r.State], r.Reply})
 	}
 	return o
+}
+
+// unsent is how many messages leave by themselves once an agent runs.
+func (l *Local) unsent(ctx context.Context) (n int) {
+	list, _ := l.Outbox(ctx) // what is wrong with a store is a condition
+	for _, m := range list {
+		if m.State == outgoingStates[mailstore.Waiting] && l.sending.Stranded(m.User, m.Account) == nil {
+			n++
+		}
+	}
+	return n
 }
 
 // retryOutgoing tries a message, where there is a way for it.

@@ -6,12 +6,43 @@ import (
 	"strconv"
 
 	"github.com/popbridge/popbridge/agent/accounts"
+	"github.com/popbridge/popbridge/agent/sending"
 	"github.com/popbridge/popbridge/bridge"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailconn"
 	"github.com/popbridge/popbridge/internal/secret"
+	"github.com/popbridge/popbridge/internal/supervise"
 )
+
+// Probe is what a login at the server of an account found.
+type Probe struct {
+	Account      string   `json:"account"`
+	Server       string   `json:"server"`       // host:port
+	TLS          string   `json:"tls"`          // version and cipher suite; "" in the clear, or not connected
+	Certificate  string   `json:"certificate"`  // for whom, by whom, until when
+	Pin          string   `json:"pin"`          // of the server's key, for tls_pin; with an error: of a key whose certificate was refused
+	Pinned       bool     `json:"pinned"`       // tls_pin decided
+	Capabilities string   `json:"capabilities"` // "" for a server without CAPA
+	Messages     int      `json:"messages"`
+	Bytes        int64    `json:"bytes"`
+	Warnings     []string `json:"warnings"` // oddities of the server
+	Refused      bool     `json:"refused"`  // the server does not take user name or password
+	Error        string   `json:"error"`
+	Kind         string   `json:"kind,omitempty"` // of the error: fault.Kind
+	Hint         string   `json:"hint"`
+	// Sending is the login at the outgoing server; null: popbridge sends nothing there, or
+	// the password was refused before and is not tried a second time.
+	Sending *SendProbe `json:"sending"`
+}
+
+// SendProbe is what a login at the outgoing server of an account came to.
+type SendProbe struct {
+	Server string `json:"server"` // host:port
+	Error  string `json:"error"`
+	Kind   string `json:"kind,omitempty"` // of the error: fault.Kind
+	Hint   string `json:"hint"`
+}
 
 // Probe is about the accounts as the config file has them now, which the watcher may
 // take up a moment later.
@@ -19,7 +50,25 @@ func (l *Local) Probe(ctx context.Context, names []string) ([]Probe, error) {
 	if err := l.Reload(ctx); err != nil {
 		return nil, err
 	}
-	return each(ctx, l, names, func(ac *accounts.Account) Probe { return probe(ctx, ac) })
+	return each(ctx, l, names, func(ac *accounts.Account) Probe {
+		p := probe(ctx, ac)
+		if !p.Refused { // the same password twice locks accounts of some providers
+			p.Sending = l.probeSending(ctx, ac.Config)
+		}
+		return p
+	})
+}
+
+// probeSending logs in at the outgoing server of an account, where popbridge sends by it.
+func (l *Local) probeSending(ctx context.Context, c config.Account) *SendProbe {
+	way, known := sending.WayOf(c)
+	if !known || len(l.users.Config().SMTP.Listen) == 0 {
+		return nil
+	}
+	err := supervise.Protect(func() error { return l.sending.Try(ctx, c) })
+	p := &SendProbe{Server: net.JoinHostPort(way.Host, strconv.Itoa(way.Port)), Kind: kindOf(err)}
+	p.Error, p.Hint = said(err)
+	return p
 }
 
 func (l *Local) Reload(ctx context.Context) error {

@@ -37,7 +37,7 @@ func (l *Local) Status(ctx context.Context) (Status, error) {
 	}
 	if !s.Running {
 		s.PID = 0
-		l.users.Health.Report("agent", health.NotRunning(s.LastEnd.Failure(), l.users.Command("run")))
+		l.users.Health.Report("agent", health.NotRunning(s.LastEnd.Failure(), l.unsent(ctx), l.users.Command("run")))
 	}
 	l.users.Report(ctx)
 	l.users.ReportOpen(ctx)

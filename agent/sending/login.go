@@ -7,7 +7,6 @@ import (
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/bridge/smtp"
 	"github.com/popbridge/popbridge/config"
-	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/sasl"
 	"github.com/popbridge/popbridge/internal/secret"
 )
@@ -66,12 +65,12 @@ func signs(c config.Account, way config.Send) bool {
 	return c.OAuth != nil && way.Password.InKeychain()
 }
 
-// Try logs in at the outgoing server of an account, with the token that it was signed in
-// for, and sends nothing.
+// Try logs in at the outgoing server of an account, as a message would be sent, and sends
+// nothing.
 func (s *Set) Try(ctx context.Context, c config.Account) error {
 	way, ok := WayOf(c)
-	if !ok || !signs(c, way) {
-		return fault.New(fault.Config, "account "+c.Name+" sends nothing with a token", "")
+	if !ok {
+		return s.noWay(c.Name)
 	}
 	server, err := s.server(c, way)
 	if err != nil {

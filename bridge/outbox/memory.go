@@ -66,6 +66,16 @@ func (r *Runner) load(ctx context.Context) error {
 	return nil
 }
 
+// LastingError is what an account rested for when its runner ended, by what the store keeps
+// of it; "" for nothing.
+func LastingError(kept string) string {
+	var m memory
+	if json.Unmarshal([]byte(kept), &m) != nil {
+		return ""
+	}
+	return m.Error
+}
+
 // remember writes down what has changed of it.
 func (r *Runner) remember(ctx context.Context) error {
 	if !r.loaded {

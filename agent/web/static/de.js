@@ -306,6 +306,8 @@ export default {
   "tried.tls": "Der Server hat sich ausgewiesen: {certificate} ({tls})",
   "tried.clear": "Nicht verschlüsselt: Passwort und Mail können unterwegs gelesen werden",
   "tried.login": "Angemeldet als {username}",
+  "tried.sending": "Senden: angemeldet bei {server}",
+  "tried.sending.failed": "Senden: {error}; {hint}",
   "tried.mail": {one: "Eine Mail dort, {size}", other: "{n} Mails dort, {size}"},
   "tried.here": "Nicht verschlüsselt; nichts verlässt diesen Computer",
   "keep.number": "Geben Sie eine Zahl ein.",

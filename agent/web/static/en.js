@@ -306,6 +306,8 @@ export default {
   "tried.tls": "The server has shown who it is: {certificate} ({tls})",
   "tried.clear": "Not encrypted: password and mail can be read on the way",
   "tried.login": "Logged in as {username}",
+  "tried.sending": "Sending: logged in at {server}",
+  "tried.sending.failed": "Sending: {error}; {hint}",
   "tried.mail": {one: "One message there, {size}", other: "{n} messages there, {size}"},
   "tried.here": "Not encrypted; nothing leaves this computer",
   "keep.number": "Enter a number.",

@@ -93,6 +93,8 @@ export function tried(r) {
       : line(r.tls !== "", r.tls ? t("tried.tls", { certificate: r.certificate, tls: r.tls }) : t("tried.clear")),
     line(true, t("tried.login", { username: r.username })),
     line(true, t("tried.mail", { n: r.messages, size: size(r.bytes) })),
+    r.sending && (r.sending.error ? line(false, t("tried.sending.failed", { error: r.sending.error, hint: r.sending.hint }))
+      : line(true, t("tried.sending", { server: r.sending.server }))),
     r.warnings.map(w => h("li", { class: "dim", lang: "en" }, w)));
 }
 

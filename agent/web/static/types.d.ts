@@ -425,6 +425,7 @@ export interface Probe {
   error: string;
   kind?: string;
   hint: string;
+  sending: SendProbe | null;
 }
 
 export interface Problem {
@@ -483,6 +484,13 @@ export interface Restored {
 export interface Seen {
   account: string;
   seen: string;
+}
+
+export interface SendProbe {
+  server: string;
+  error: string;
+  kind?: string;
+  hint: string;
 }
 
 export interface SetAccount {
@@ -619,6 +627,7 @@ export interface Tried {
   error: string;
   kind?: string;
   hint: string;
+  sending: SendProbe | null;
 }
 
 export interface Try {
