@@ -161,8 +161,12 @@ func (s *session) tellMissed(q *resync) error {
 }
 
 // matched returns the highest UID that has the message number which the client knows
-// it by, 0 where there is none: up to that, the client has missed no removal.
+// it by, 0 where there is none: up to that, the client has missed no removal. After a
+// restore that says nothing, as a message that is back may stand for one that has gone.
 func (v *view) matched(q *resync) (uid mailstore.UID) {
+	if mailstore.MayBeRestored(q.since, v.seen.Mailbox.HighestModSeq) {
+		return 0
+	}
 	numbers, uids := q.numbers, q.uids
 	for len(numbers) > 0 && len(uids) > 0 {
 		n := min(numbers[0].To-numbers[0].From, uids[0].To-uids[0].From)

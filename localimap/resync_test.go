@@ -322,7 +322,7 @@ func TestWithoutModificationSequences(t *testing.T) {
 // Where the history is not known, all that is not there is told as gone, and nothing
 // that is; what the client can prove to know shortens it.
 func TestUnknownHistory(t *testing.T) {
-	v := &view{told: columns{uids: uids{2, 3, 7, 12}}}
+	v := &view{told: columns{uids: uids{2, 3, 7, 12}}, seen: &mailstore.Snapshot{}}
 	q := func(numbers, uids string) *resync {
 		text := fmt.Sprintf("(1 1 1:9 (%s %s))", numbers, uids)
 		r := reading(text)
@@ -349,6 +349,10 @@ func TestUnknownHistory(t *testing.T) {
 			t.Errorf("(%s %s): matched %d, want %d", tt.numbers, tt.uids, got, tt.want)
 		}
 	}
+	v.seen.Mailbox.HighestModSeq = 1<<20 + 16 // a restore has brought 3 back, and 1 has gone
+	if got := v.matched(q("3", "7")); got != 0 {
+		t.Errorf("after a restore: matched %d", got)
+	}
 }
 
 func FuzzReadResync(f *testing.F) {
@@ -356,7 +360,7 @@ func FuzzReadResync(f *testing.F) {
 		"(1 1 (1 1))", "(1 1 1:*)", "(1 1 9:1,3 (4294967295 1:4294967295))", "(4294967295 9223372036854775807 1)"} {
 		f.Add(s)
 	}
-	v := &view{told: columns{uids: uids{2, 3, 7, 12}}}
+	v := &view{told: columns{uids: uids{2, 3, 7, 12}}, seen: &mailstore.Snapshot{}}
 	f.Fuzz(func(t *testing.T, text string) {
 		if strings.ContainsAny(text, "\r\n{") {
 			t.Skip()

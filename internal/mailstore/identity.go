@@ -218,6 +218,14 @@ func (t *tx) advance() error {
 	return err
 }
 
+// restoreGap is how far a restore or a rebuild of the index raises the numbers of a mailbox.
+const restoreGap = 1 << 20
+
+// MayBeRestored reports whether a mailbox may have been restored or rebuilt between two of its
+// modification sequences: then messages may be back that were expunged before. It is never
+// false where that was so.
+func MayBeRestored(before, now ModSeq) bool { return before/restoreGap != now/restoreGap }
+
 // skipUIDs raises UIDNEXT and the modification sequence of every mailbox, when the
 // index was made from what may lack the last changes: a UID that a client has
 // seen must never name another message. The gap exceeds what any user receives
@@ -227,7 +235,7 @@ func (t *tx) advance() error {
 // clients ask for all flags again, and what was expunged before is not known; the next
 // UIDVALIDITY is one of the present.
 func (t *tx) skipUIDs(validity int64) error {
-	const gap, generation = 1 << 20, `(SELECT value FROM meta WHERE key = 'generation')`
+	const gap, generation = restoreGap, `(SELECT value FROM meta WHERE key = 'generation')`
 	err := t.execAll(append([]string{
 		fmt.Sprintf(`UPDATE mailbox SET uidnext = uidnext + min(%d, (%d - uidnext) / 2), modseq = modseq + %d`, gap, math.MaxUint32, gap),
 		fmt.Sprintf(`UPDATE meta SET value = max(value + %d, (SELECT coalesce(max(max(uidnext, modseq)), 0) FROM mailbox)) WHERE key = 'generation'`, gap),
