@@ -91,10 +91,10 @@ func TestWebLivesOn(t *testing.T) {
 	other.shows("The account is up to date")
 
 	// A page that breaks, and an agent that refuses, are not an agent that is away.
-	eval[bool](other, `window.before = [fetch, Intl.RelativeTimeFormat.prototype.format]; Intl.RelativeTimeFormat.prototype.format = () => { throw new Error("a broken page"); }; return true`)
+	eval[bool](other, `window.before = [fetch, String.prototype.padStart]; String.prototype.padStart = () => { throw new Error("a broken page"); }; return true`)
 	command(t, p, 0, "sync")
 	other.shows("a broken page")
-	eval[bool](other, `Intl.RelativeTimeFormat.prototype.format = before[1];
+	eval[bool](other, `String.prototype.padStart = before[1];
 		window.fetch = async () => new Response('{"text":"too many pages are open","hint":"close some of them"}', {status: 503});
 		const hidden = value => { Object.defineProperty(document, "hidden", {value, configurable: true}); document.dispatchEvent(new Event("visibilitychange")); };
 		hidden(true); setTimeout(() => hidden(false), 0); return true`)

@@ -63,6 +63,8 @@ globalThis.tb = {
       .find(d => d.getElementById("commonDialog")?._buttons && d.getElementById("password1Textbox")));
     fill?.(dialogue);
     dialogue.getElementById("commonDialog").acceptDialog();
+    const open = () => [...Services.ww.getWindowEnumerator()].some(w => w.document === dialogue);
+    await this.until("the end of " + what, () => !open()); // a script that begins while one is open fails
   },
   // The SMTP server of an identity.
   smtp(identity) {
