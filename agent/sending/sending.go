@@ -161,11 +161,10 @@ func (s *Set) runner(account string) *outbox.Runner {
 // limits is what the server of an account takes, as far as it has said so.
 func (s *Set) limits(account string) smtp.Extensions { return extensions(s.runner(account)) }
 
-// extensions is what a server has announced. One that was never asked may have SMTPUTF8: that
-// it lacks it is found out when the message is to leave, and reported.
+// extensions is what a server has announced; one that was never asked has announced nothing.
 func extensions(r *outbox.Runner) smtp.Extensions {
 	if r == nil || r.Extensions() == nil {
-		return smtp.Extensions{UTF8: true}
+		return smtp.Extensions{}
 	}
 	return *r.Extensions()
 }

@@ -60,7 +60,7 @@ func (s *session) parameter(m *envelope, p string) reply {
 	case name == "BODY" && (strings.EqualFold(value, "7BIT") || strings.EqualFold(value, "8BITMIME")), name == "AUTH":
 	case name == "SMTPUTF8" && value == "":
 		if !s.srv.opt.UTF8() {
-			return reply{code: 550, enhanced: "5.6.7", text: "No account can send mail with addresses outside of ASCII"}
+			return reply{code: 550, enhanced: "5.6.7", text: "No outgoing server has said so far that it takes mail with addresses outside of ASCII"}
 		}
 		m.utf8 = true
 	default:
