@@ -238,14 +238,17 @@ func (n *mail) item(name, got string) (want string, ok bool) {
 }
 
 // searchKey is a SEARCH key and what it means for a message with these flags.
+// One with message numbers keeps the server from telling of removals (RFC 7162 section
+// 3.2.10.2).
 type searchKey struct {
-	text  string
-	match func(i int, n *mail, f flagSet) bool
+	text    string
+	match   func(i int, n *mail, f flagSet) bool
+	numbers bool
 }
 
 func (m *machine) someKey(c *mirror, depth int) searchKey {
 	flag := func(text, name string, has bool) searchKey {
-		return searchKey{text, func(_ int, _ *mail, f flagSet) bool { return f.has(name) == has }}
+		return searchKey{text: text, match: func(_ int, _ *mail, f flagSet) bool { return f.has(name) == has }}
 	}
 	k := rapid.IntRange(1, max(1, m.made)).Draw(m.T, "k")
 	within := func(of func(*mail) string, text string) func(int, *mail, flagSet) bool {
@@ -253,26 +256,28 @@ func (m *machine) someKey(c *mirror, depth int) searchKey {
 	}
 	subject := func(n *mail) string { s, _, _ := strings.Cut(n.body, "\r\n"); return s }
 	keys := []func() searchKey{
-		func() searchKey { return searchKey{"ALL", func(int, *mail, flagSet) bool { return true }} },
+		func() searchKey { return searchKey{text: "ALL", match: func(int, *mail, flagSet) bool { return true }} },
 		func() searchKey { return flag("SEEN", `\Seen`, true) },
 		func() searchKey { return flag("UNSEEN", `\Seen`, false) },
 		func() searchKey { return flag("DELETED", `\Deleted`, true) },
 		func() searchKey { return flag("UNDELETED", `\Deleted`, false) },
 		func() searchKey { return flag("KEYWORD later", "later", true) },
 		func() searchKey { return flag("UNKEYWORD $WORK", "$work", false) },
-		func() searchKey { return searchKey{fmt.Sprintf("SUBJECT s%d", k), within(subject, fmt.Sprint("s", k))} },
 		func() searchKey {
-			return searchKey{fmt.Sprintf("BODY TEXT%d", k), within(func(n *mail) string { return n.body }, fmt.Sprint("text", k))}
+			return searchKey{text: fmt.Sprintf("SUBJECT s%d", k), match: within(subject, fmt.Sprint("s", k))}
 		},
 		func() searchKey {
-			return searchKey{"LARGER 52", func(_ int, n *mail, _ flagSet) bool { return len(n.body) > 52 }}
+			return searchKey{text: fmt.Sprintf("BODY TEXT%d", k), match: within(func(n *mail) string { return n.body }, fmt.Sprint("text", k))}
+		},
+		func() searchKey {
+			return searchKey{text: "LARGER 52", match: func(_ int, n *mail, _ flagSet) bool { return len(n.body) > 52 }}
 		},
 		func() searchKey {
 			uid, set, indices, _ := m.someSet(c)
 			if set == "$" {
 				uid = false
 			}
-			return searchKey{uidPrefix(uid) + set, func(i int, _ *mail, _ flagSet) bool { return slices.Contains(indices, i) }}
+			return searchKey{uidPrefix(uid) + set, func(i int, _ *mail, _ flagSet) bool { return slices.Contains(indices, i) }, !uid && set != "$"}
 		},
 	}
 	form := rapid.IntRange(0, len(keys)+2).Draw(m.T, "key")
@@ -282,11 +287,11 @@ func (m *machine) someKey(c *mirror, depth int) searchKey {
 	a, b := m.someKey(c, depth-1), m.someKey(c, depth-1)
 	switch form - len(keys) {
 	case 0:
-		return searchKey{"NOT (" + a.text + ")", func(i int, n *mail, f flagSet) bool { return !a.match(i, n, f) }}
+		return searchKey{"NOT (" + a.text + ")", func(i int, n *mail, f flagSet) bool { return !a.match(i, n, f) }, a.numbers}
 	case 1:
-		return searchKey{"OR " + "(" + a.text + ") (" + b.text + ")", func(i int, n *mail, f flagSet) bool { return a.match(i, n, f) || b.match(i, n, f) }}
+		return searchKey{"OR " + "(" + a.text + ") (" + b.text + ")", func(i int, n *mail, f flagSet) bool { return a.match(i, n, f) || b.match(i, n, f) }, a.numbers || b.numbers}
 	}
-	return searchKey{a.text + " " + b.text, func(i int, n *mail, f flagSet) bool { return a.match(i, n, f) && b.match(i, n, f) }}
+	return searchKey{a.text + " " + b.text, func(i int, n *mail, f flagSet) bool { return a.match(i, n, f) && b.match(i, n, f) }, a.numbers || b.numbers}
 }
 
 func (m *machine) doSearch(c *mirror) {
@@ -305,7 +310,7 @@ func (m *machine) doSearch(c *mirror) {
 	for i, e := range c.list {
 		told[i] = e.told
 	}
-	a := m.do(c, line, uid, func(a *reply) {})
+	a := m.do(c, line, uid && !k.numbers, func(a *reply) {})
 	m.want(a, "OK")
 	number := func(i int) uint32 {
 		if uid {
