@@ -202,10 +202,13 @@ const find = `(name => [...document.querySelectorAll("dialog[open] button, dialo
 // click clicks what has this name, with the mouse.
 func (b *tab) click(name string) {
 	b.t.Helper()
-	b.until(fmt.Sprintf("%q can be clicked", name), find+`(args[0])`, name)
-	b.until(fmt.Sprintf("%q stands still", name), `await (async () => { const e = `+find+`(args[0]); e.scrollIntoView({block: "center", behavior: "instant"}); await new Promise(requestAnimationFrame); return `+find+`(args[0]) === e })()`, name)
+	var at []float64
+	for len(at) == 0 { // the page may be another one by the time that it is asked where
+		b.until(fmt.Sprintf("%q can be clicked", name), find+`(args[0])`, name)
+		b.until(fmt.Sprintf("%q stands still", name), `await (async () => { const e = `+find+`(args[0]); e.scrollIntoView({block: "center", behavior: "instant"}); await new Promise(requestAnimationFrame); return `+find+`(args[0]) === e })()`, name)
+		at = eval[[]float64](b, `const r = `+find+`(args[0])?.getClientRects()[0]; return r ? [r.x + r.width / 2, r.y + r.height / 2] : []`, name)
+	}
 	b.clicks++
-	at := eval[[]float64](b, `const r = `+find+`(args[0]).getClientRects()[0]; return [r.x + r.width / 2, r.y + r.height / 2]`, name)
 	b.must(chromedp.Do(b.ctx, chromedp.MouseClickXY(at[0], at[1])))
 }
 

@@ -194,6 +194,7 @@ func TestWebAddBySignIn(t *testing.T) {
 	b.accessible("a client id")
 	narrow(b)
 	b.click("Back")
+	b.shows("This provider takes no password")
 	b.click("Back")
 	b.enter("Your mail address", "ann@gmail.com")
 	b.click("Find the server")
