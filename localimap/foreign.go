@@ -1,6 +1,10 @@
 package localimap
 
-import "strings"
+import (
+	"crypto/tls"
+	"errors"
+	"strings"
+)
 
 // noteForeign logs a client that does not speak IMAP, or not with the protection that
 // is configured.
@@ -32,4 +36,14 @@ func (s *session) rejectForeign(err error) (bye string) {
 	s.noteForeign("a client that does not speak IMAP was disconnected", "it is a web browser or another program that has the wrong port")
 	s.conn.line("%s BAD [CLIENTBUG] %s", s.tag, err)
 	return "This is an IMAP server"
+}
+
+// secure puts TLS over the network.
+func (s *session) secure() error {
+	err := s.conn.secure(s.srv.opt.TLS)
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		s.noteForeign("a client sent plain text where the IMAP server expects TLS",
+			"set the client to SSL/TLS, which [lan] and tls = \"implicit\" below [imap] want")
+	}
+	return err
 }

@@ -2,7 +2,6 @@ package localimap
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"runtime/debug"
 	"slices"
@@ -343,14 +342,4 @@ func (s *session) noteAsked() {
 		s.askedAt = time.Time{}
 		s.srv.opt.Opened(s.user, s.view.seen.Mailbox.Name)
 	}
-}
-
-// secure puts TLS over the network.
-func (s *session) secure() error {
-	err := s.conn.secure(s.srv.opt.TLS)
-	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
-		s.noteForeign("a client sent plain text where the IMAP server expects TLS",
-			"set the client to SSL/TLS, which [lan] and tls = \"implicit\" below [imap] want")
-	}
-	return err
 }
