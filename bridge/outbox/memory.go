@@ -29,8 +29,15 @@ type memory struct {
 	Noticed bool      `json:"noticed,omitempty"`
 }
 
-// load goes on where an earlier run ended. What cannot be read is as if there had been
-// none.
+// parseMemory reads what the store keeps. What cannot be read is as if there had been none.
+func parseMemory(text string) (m memory) {
+	if json.Unmarshal([]byte(text), &m) != nil {
+		return memory{}
+	}
+	return m
+}
+
+// load goes on where an earlier run ended.
 func (r *Runner) load(ctx context.Context) error {
 	if r.loaded {
 		return nil
@@ -39,10 +46,7 @@ func (r *Runner) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var m memory
-	if json.Unmarshal([]byte(text), &m) != nil {
-		m = memory{}
-	}
+	m := parseMemory(text)
 	r.loaded, r.saved, r.toldOf, r.late = true, text, m.Told, m.Late
 	r.pace.Hours, r.learned = m.Hours, m.Learned
 	r.mu.Lock()
@@ -68,13 +72,7 @@ func (r *Runner) load(ctx context.Context) error {
 
 // LastingError is what an account rested for when its runner ended, by what the store keeps
 // of it; "" for nothing.
-func LastingError(kept string) string {
-	var m memory
-	if json.Unmarshal([]byte(kept), &m) != nil {
-		return ""
-	}
-	return m.Error
-}
+func LastingError(kept string) string { return parseMemory(kept).Error }
 
 // remember writes down what has changed of it.
 func (r *Runner) remember(ctx context.Context) error {

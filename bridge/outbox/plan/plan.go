@@ -63,11 +63,7 @@ func Decide(t Try) Decision {
 	}
 	d := Decision{Account: o.account, Why: o.why, Wait: o.wait, TooFast: o.tooFast}
 	if o.tooMany {
-		for _, r := range t.Outcome.Recipients {
-			if r.Positive() {
-				d.Took++
-			}
-		}
+		d.Took = t.took()
 	}
 	d.Attempt = mailstore.Attempt{Recipients: o.settled, Counts: o.account == None && (t.Never || t.Outcome.Phase > smtp.Connected)}
 	switch {
@@ -170,7 +166,7 @@ func (o *outcome) add(address string, i int) {
 	case crowded:
 		o.crowded = true
 		o.tooMany = o.tooMany || strings.HasSuffix(reply.Enhanced, ".5.3") // RFC 3463, X.5.3: too many recipients
-		if slices.ContainsFunc(o.try.Outcome.Recipients, smtp.Reply.Positive) {
+		if o.try.took() > 0 {
 			r.Reply = "" // it is about the others, and this one comes next
 		}
 	}
@@ -198,13 +194,22 @@ func (o *outcome) trouble(t Trouble, r smtp.Reply, whole bool) {
 	}
 }
 
+// took is of how many recipients the server said that it takes them.
+func (t *Try) took() (n int) {
+	for _, r := range t.Outcome.Recipients {
+		if r.Positive() {
+			n++
+		}
+	}
+	return n
+}
+
 // verdict judges the i-th recipient.
 func (t *Try) verdict(i int) (v verdict, reply smtp.Reply, whole bool) {
 	v, reply, whole = t.byReply(i)
-	taken := func(r smtp.Reply) bool { return r.Positive() }
 	sent := func(r mailstore.OutgoingRecipient) bool { return r.State == mailstore.Accepted }
 	switch {
-	case !whole && slices.ContainsFunc(t.Outcome.Recipients, taken):
+	case !whole && t.took() > 0:
 		v = v.aboutOne(true)
 	case t.Alone, !whole && v != quota && slices.ContainsFunc(t.Message.Recipients, sent): // a day's limit comes in the middle
 		one := v.aboutOne(false)
