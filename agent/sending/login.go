@@ -35,10 +35,11 @@ type credentialsOf func(context.Context) (sasl.Credentials, error)
 // credentials returns what brings the credentials for the outgoing server, and of an
 // account that is signed in others than those that it refused.
 func (s *Set) credentials(c config.Account, way config.Send) (credentialsOf, func(context.Context, sasl.Credentials) (sasl.Credentials, error)) {
-	made := func(token secret.Secret, err error) (sasl.Credentials, error) {
-		return sasl.Credentials{Username: way.Username, Secret: string(token), Token: c.Auth == config.AuthOAuth2}, err
+	ours := signs(c, way)
+	made := func(given secret.Secret, err error) (sasl.Credentials, error) {
+		return sasl.Credentials{Username: way.Username, Secret: string(given), Token: ours || c.Auth == config.AuthOAuth2 && c.OAuth == nil}, err
 	}
-	if !signs(c, way) {
+	if !ours {
 		source := accounts.SecretOf(c)
 		if !way.Password.InKeychain() {
 			source.File, source.Command = way.Password.File, way.Password.Command
@@ -48,9 +49,7 @@ func (s *Set) credentials(c config.Account, way config.Send) (credentialsOf, fun
 			if err != nil {
 				return sasl.Credentials{}, health.NewPasswordError(err)
 			}
-			cred, err := made(password, nil)
-			cred.Token = cred.Token && c.OAuth == nil
-			return cred, err
+			return made(password, nil)
 		}, nil
 	}
 	return func(ctx context.Context) (sasl.Credentials, error) { return made(s.tokens.Token(ctx, c)) },
