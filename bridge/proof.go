@@ -98,14 +98,17 @@ func (f *fetching) passed() {
 }
 
 // settle decides about what has arrived since the last check that passed, when no
-// further one will.
+// further one will. A size proves nothing behind a message that has not its own: that
+// one may have ended too early, and what came next be a part of it.
 func (f *fetching) settle(err error) {
 	lost := err != nil && !errors.Is(err, pop3.ErrSessionLimit)
+	inStep := true
 	for _, a := range f.open {
+		inStep = (inStep || a.alone) && a.sized()
 		switch {
 		case errors.Is(err, pop3.ErrOutOfStep):
 			f.drop(a)
-		case a.sized():
+		case inStep:
 			f.keep(a, mailstore.NoDoubt)
 		case !lost || a.alone:
 			f.keep(a, mailstore.Doubted)
