@@ -22,8 +22,7 @@ func TestThunderbirdSends(t *testing.T) {
 	w := newWayOut(t, "starttls")
 	w.isAsked(t)
 	b := w.thunderbird(t)
-	b.script(t, nil, `await tb.openAccount(args[0])`, devicePw)
-	b.script(t, nil, `await tb.until("INBOX", () => "INBOX" in tb.folders()); await tb.open("INBOX", 1)`)
+	b.script(t, nil, `await tb.openAccount(...args)`, devicePw, 1)
 
 	// The password is asked for once for sending, and kept.
 	b.script(t, nil, `

@@ -35,11 +35,7 @@ func TestThunderbirdSetUpByClientSetup(t *testing.T) {
 	write(t, filepath.Join(profile, "user.js"), rig.ThunderbirdAutomation)
 	trust(t, p, profile)
 	b := startThunderbirdAt(t, "thunderbird", home, profile)
-	b.script(t, nil, `await tb.openAccount(args[0])`, devicePw)
-	b.script(t, nil, `
-		await tb.until("INBOX", () => "INBOX" in tb.folders());
-		await tb.open("INBOX", args[0]);
-	`, len(messages))
+	b.script(t, nil, `await tb.openAccount(...args)`, devicePw, len(messages))
 	b.script(t, nil, `await tb.read("INBOX", args[0])`, messageID(t, messages[1]))
 	var sends []string
 	b.script(t, &sends, `return tb.account.identities.map(i => [i.email, ...tb.smtp(i)].join(" "))`)

@@ -48,23 +48,35 @@ globalThis.tb = {
   },
 
   // Opens the account, and types the password where Thunderbird asks for it, as a
-  // person does.
-  async openAccount(password) {
+  // person does: more than once, where it connects twice at the same time. Ends when
+  // INBOX has so many messages.
+  async openAccount(password, count) {
     setTimeout(() => this.window.MsgGetMessagesForAccount(this.root));
-    await this.answer(password);
+    let asked = 0;
+    await this.until("the account is open", () => {
+      const question = this.question();
+      if (question) asked += this.press(question, password);
+      return asked && !question && "INBOX" in this.folders() && this.messages("INBOX").length == count;
+    });
+    await this.open("INBOX", count);
+  },
+  // The dialogue that asks for a password, or whether.
+  question() {
+    return [...Services.ww.getWindowEnumerator()].map(w => w.document)
+      .find(d => d.getElementById("commonDialog")?._buttons && d.getElementById("password1Textbox"));
+  },
+  press(question, password) {
+    if (password) question.getElementById("password1Textbox").value = password;
+    question.getElementById("commonDialog").acceptDialog();
+    return 1;
   },
   // Types the password into the dialogue that asks for it.
-  answer(password) {
-    return this.accept("the question for the password", d => d.getElementById("password1Textbox").value = password);
-  },
-  // Presses OK in a dialogue, after it was filled in.
-  async accept(what, fill) {
-    const dialogue = await this.until(what, () => [...Services.ww.getWindowEnumerator()].map(w => w.document)
-      .find(d => d.getElementById("commonDialog")?._buttons && d.getElementById("password1Textbox")));
-    fill?.(dialogue);
-    dialogue.getElementById("commonDialog").acceptDialog();
-    const open = () => [...Services.ww.getWindowEnumerator()].some(w => w.document === dialogue);
-    await this.until("the end of " + what, () => !open()); // a script that begins while one is open fails
+  answer(password) { return this.accept("the question for the password", password); },
+  // Presses OK in a dialogue.
+  async accept(what, password) {
+    const question = await this.until(what, () => this.question());
+    this.press(question, password);
+    await this.until("the end of " + what, () => this.question() != question); // a script that begins while one is open fails
   },
   // The SMTP server of an identity.
   smtp(identity) {
@@ -156,8 +168,11 @@ globalThis.tb = {
   // Opens a message in the window as a click in the list does, which marks it
   // read.
   async read(path, id) {
-    const hdr = this.message(path, id);
-    this.pane.threadTree.selectedIndex = this.pane.gDBView.findIndexOfMsgHdr(hdr, true);
+    const hdr = await this.until(`${id} listed`, () => {
+      const found = this.message(path, id), index = this.pane.gDBView.findIndexOfMsgHdr(found, true);
+      if (index >= 0) this.pane.threadTree.selectedIndex = index;
+      return index >= 0 && found;
+    });
     await this.until(`${id} read`, () => hdr.isRead);
     const browser = this.pane.messageBrowser.contentWindow.getMessagePaneBrowser();
     return this.until(`${id} shown`, () => browser.contentDocument?.readyState == "complete" && browser.contentDocument.body?.textContent.trim());

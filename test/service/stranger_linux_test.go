@@ -150,8 +150,7 @@ func thunderbird(ts *testscript.TestScript, _ bool, args []string) {
 		return err
 	}))
 	defer func() { ts.Check(b.Quit()) }()
-	ts.Check(b.Script(nil, `await tb.openAccount(args[0])`, w.figures.password))
-	ts.Check(b.Script(nil, `await tb.until("INBOX", () => "INBOX" in tb.folders()); await tb.open("INBOX", args[0])`, n))
+	ts.Check(b.Script(nil, `await tb.openAccount(...args)`, w.figures.password, n))
 }
 
 // waited is a screen that one can wait at. What was waited for is not found again.
