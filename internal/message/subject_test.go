@@ -58,6 +58,7 @@ func FuzzBaseSubject(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, subject string) {
+		subject = subject[:min(len(subject), maxLines-len("Re: "))]
 		base, _ := BaseSubject(subject)
 		again, reply := BaseSubject("Re: " + subject)
 		if again != base || !reply {
