@@ -127,14 +127,8 @@ func (s *Store) makeMailbox(ctx context.Context, name string, do func(t *tx, nam
 // create makes the mailbox and its parents. All of them are real: some clients
 // file mail into a parent that says it cannot hold any.
 func (t *tx) create(name, specialUse string) (*box, error) {
-	if up := parent(name); up != "" {
-		_, err := t.named(up)
-		if errors.Is(err, errNoMailbox) {
-			_, err = t.create(up, "")
-		}
-		if err != nil {
-			return nil, err
-		}
+	if err := t.makeParent(name); err != nil {
+		return nil, err
 	}
 	if specialUse != "" {
 		var taken bool
@@ -159,6 +153,23 @@ func (t *tx) create(name, specialUse string) (*box, error) {
 		t.logMailbox(b)
 	}
 	return b, err
+}
+
+// makeParent makes the mailbox above one, where there is none. Below the Outbox there are
+// none.
+func (t *tx) makeParent(name string) error {
+	up := parent(name)
+	if up == "" {
+		return nil
+	}
+	b, err := t.named(up)
+	if errors.Is(err, errNoMailbox) {
+		b, err = t.create(up, "")
+	}
+	if err == nil && b.Outbox {
+		err = ErrOutbox
+	}
+	return err
 }
 
 func (t *tx) logMailbox(b *box) {
@@ -283,14 +294,8 @@ func (t *tx) rename(b *box, to string) error {
 	if strings.HasPrefix(to, from+"/") {
 		return fault.New(fault.Config, "a mailbox cannot be moved below itself", "")
 	}
-	if up := parent(to); up != "" {
-		if _, err := t.named(up); errors.Is(err, errNoMailbox) {
-			if _, err := t.create(up, ""); err != nil {
-				return err
-			}
-		} else if err != nil {
-			return err
-		}
+	if err := t.makeParent(to); err != nil {
+		return err
 	}
 	names, err := t.below(from)
 	if err != nil {

@@ -74,6 +74,9 @@ func TestOnlySubmitAddsToTheOutbox(t *testing.T) {
 	wantKind(t, err, fault.Denied)
 	wantKind(t, r.DeleteMailbox(t.Context(), "Outbox"), fault.Denied)
 	wantKind(t, r.RenameMailbox(t.Context(), "Outbox", "Other"), fault.Denied)
+	_, err = r.CreateMailbox(t.Context(), "Outbox/Below", "")
+	wantKind(t, err, fault.Denied)
+	wantKind(t, r.RenameMailbox(t.Context(), "Sent", "Outbox/Sent"), fault.Denied)
 	equal(t, "queue", r.queue(), "1 1/0 eva=1")
 	r.want("Outbox", `1 \Seen letter 1`)
 }
