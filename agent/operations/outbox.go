@@ -71,6 +71,9 @@ func (l *Local) Outbox(ctx context.Context) ([]OutboxMessage, error) {
 			return nil, err
 		}
 		queue, err := store.Outgoing(ctx)
+		if err == nil {
+			err = store.FillSubjects(ctx, queue)
+		}
 		if err != nil {
 			return nil, err
 		}

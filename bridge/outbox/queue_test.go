@@ -48,7 +48,7 @@ func (q *memQueue) submit(account, from string, body []byte, to ...string) mails
 	defer q.mu.Unlock()
 	q.last++
 	id := q.last
-	m := mailstore.Outgoing{ID: id, Account: account, From: from, State: mailstore.Waiting, Size: int64(len(body)), QueuedAt: q.now(), NotBefore: q.now().Add(q.delay), Subject: "test", MessageID: "<m@example.org>"}
+	m := mailstore.Outgoing{ID: id, Account: account, From: from, State: mailstore.Waiting, Size: int64(len(body)), QueuedAt: q.now(), NotBefore: q.now().Add(q.delay), MessageID: "<m@example.org>"}
 	for _, a := range to {
 		m.Recipients = append(m.Recipients, mailstore.OutgoingRecipient{Address: a, State: mailstore.Pending})
 	}

@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"github.com/popbridge/popbridge/bridge/outbox/plan"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/message"
 )
 
 // putOffFor is when a message is tried again that could not be read here.
@@ -105,6 +107,9 @@ func (r *Runner) record(ctx context.Context) error {
 func (r *Runner) tell(ctx context.Context, deliver func(context.Context, mailstore.Outgoing, []byte) error, about report, header []byte) {
 	if about.Message.From == "" {
 		return
+	}
+	if h, err := message.ReadHeader(bytes.NewReader(header)); err == nil {
+		about.Message.Subject = h.Text("Subject")
 	}
 	if err := deliver(ctx, about.Message, about.bytes(header)); err != nil {
 		r.log.Error().Err(err).Int64("msg", int64(about.Message.ID)).Msg("report not delivered")

@@ -78,6 +78,8 @@ type Outgoing struct {
 	State                                     OutgoingState
 	LastError                                 string // of the last attempt, for a person
 	Recipients                                []OutgoingRecipient
+
+	content ContentID
 }
 
 // What may wait at once, and how long a message that is handed over a second time is
@@ -218,45 +220,53 @@ func later(a, b time.Time) time.Time {
 	return a.Add(time.Second - 1).Truncate(time.Second)
 }
 
-// Outgoing returns what is in the Outbox, the oldest first.
+// Outgoing returns what is in the Outbox as of one commit, the oldest first, without the
+// subjects, for which messages are read.
 func (s *Store) Outgoing(ctx context.Context) ([]Outgoing, error) {
-	list, ids, err := s.outgoing(ctx)
+	list, err := s.outgoing(ctx)
 	if err != nil {
 		return nil, failure(s.reader.explain(err), "list the Outbox")
+	}
+	return list, nil
+}
+
+// FillSubjects reads the subjects of what Outgoing has returned.
+func (s *Store) FillSubjects(ctx context.Context, list []Outgoing) error {
+	ids := make([]ContentID, len(list))
+	for i := range list {
+		ids[i] = list[i].content
 	}
 	all, err := s.Contents(ctx, ids, WantEnvelope)
 	for i := range all {
 		list[i].Subject = s.Envelope(&all[i]).Subject()
 	}
-	return list, err
+	return err
 }
 
-// outgoing reads rows and recipients as of one commit.
-func (s *Store) outgoing(ctx context.Context) (list []Outgoing, ids []ContentID, err error) {
+func (s *Store) outgoing(ctx context.Context) (list []Outgoing, err error) {
 	t, err := s.reader.begin(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer func() { _ = t.Rollback() }() // it only read
 	at := map[OutgoingID]int{}
 	err = query(ctx, t, `SELECT `+outgoingColumns+`, m.content_id, m.size, m.system FROM outgoing
 		JOIN message m ON m.uid = outgoing.uid AND m.mailbox_id = `+outboxID+` ORDER BY id`, func(rows *sql.Rows) error {
 		var o outgoingRow
-		var content ContentID
 		var system mailflags.System
-		err := rows.Scan(append(o.columns(), &content, &o.Size, &system)...)
+		err := rows.Scan(append(o.columns(), &o.content, &o.Size, &system)...)
 		o.scanned()
 		if o.State == Waiting && system&mailflags.Deleted != 0 {
 			o.State = Held
 		}
 		at[o.ID] = len(list)
-		list, ids = append(list, o.Outgoing), append(ids, content)
+		list = append(list, o.Outgoing)
 		return err
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return list, ids, query(ctx, t, `SELECT outgoing_id, address, r.state, reply FROM outgoing_recipient r JOIN outgoing ON id = outgoing_id
+	return list, query(ctx, t, `SELECT outgoing_id, address, r.state, reply FROM outgoing_recipient r JOIN outgoing ON id = outgoing_id
 		WHERE uid <> 0 ORDER BY outgoing_id, place`, func(rows *sql.Rows) error {
 		var id OutgoingID
 		var r OutgoingRecipient

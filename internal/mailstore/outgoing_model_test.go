@@ -295,6 +295,7 @@ func (m *queueModel) restore() {
 func (m *queueModel) compare(rt *rapid.T) {
 	list, err := m.Outgoing(m.t.Context())
 	must(m.t, err)
+	must(m.t, m.FillSubjects(m.t.Context(), list))
 	var got, want []string
 	for _, o := range list {
 		to := ""

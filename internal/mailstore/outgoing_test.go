@@ -40,6 +40,7 @@ func (r *rig) queue() string {
 	r.t.Helper()
 	list, err := r.Outgoing(r.t.Context())
 	must(r.t, err)
+	must(r.t, r.FillSubjects(r.t.Context(), list))
 	var lines []string
 	for _, o := range list {
 		to := ""
@@ -100,8 +101,9 @@ func TestAMessageIsSent(t *testing.T) {
 	}
 	list, err := r.Outgoing(t.Context())
 	must(t, err)
+	must(t, r.FillSubjects(t.Context(), list))
 	size := int64(len(letter(1)))
-	want := Outgoing{ID: id, UID: 1, Account: "home", Device: "laptop", From: "ann@example.com", MessageID: "<l1@example.com>", Subject: "letter 1",
+	want := Outgoing{ID: id, UID: 1, Account: "home", Device: "laptop", From: "ann@example.com", MessageID: "<l1@example.com>", Subject: "letter 1", content: list[0].content,
 		Size: size, QueuedAt: start.Local(), NotBefore: start.Local(), State: Waiting, Recipients: []OutgoingRecipient{{"eva@example.com", Pending, ""}}}
 	equal(t, "queued", fmt.Sprintf("%+v", list), fmt.Sprintf("%+v", []Outgoing{want}))
 	m := r.box("Outbox")
