@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"slices"
 	"sync"
 
 	"github.com/popbridge/popbridge/bridge/plan"
@@ -174,6 +175,12 @@ func (f *fetching) conclude(err error) (limited bool, _ error) {
 		m.pollState.Undeleted.backOff(s.now(), freeAttempts)
 	}
 	f.planDeletions(c.done)
+	// What was compared holds, whatever ends the session: else it is fetched once more.
+	if c.err == nil && len(c.seen) > 0 {
+		if err := s.store.UpdateLedger(s.disk, s.account.Name, c.seen); err != nil {
+			return false, err
+		}
+	}
 
 	m.suspects = nil
 	switch {
@@ -205,8 +212,8 @@ func (f *fetching) conclude(err error) (limited bool, _ error) {
 	for _, r := range c.rejected {
 		m.problems.failed(r.fetch, r.err.Error(), s.now())
 	}
-	if changes := c.changes(); len(changes) > 0 {
-		return limited, s.store.UpdateLedger(s.disk, s.account.Name, changes)
+	if len(c.gone) > 0 {
+		return limited, s.store.UpdateLedger(s.disk, s.account.Name, slices.Collect(maps.Values(c.gone)))
 	}
 	return limited, nil
 }

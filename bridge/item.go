@@ -1,8 +1,6 @@
 package bridge
 
 import (
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/popbridge/popbridge/bridge/plan"
@@ -92,11 +90,6 @@ func (c *committer) learn(f plan.Fetch, v verdict, hash mailstore.Hash) {
 			c.gone[r.Origin] = gone
 		}
 	}
-}
-
-// changes are the rows to write that no delivery has written.
-func (c *committer) changes() []mailstore.LedgerEntry {
-	return slices.AppendSeq(c.seen, maps.Values(c.gone))
 }
 
 // confirm notes that the message of a row is there, compared byte for byte.

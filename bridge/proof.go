@@ -41,12 +41,13 @@ func farShorter(got, listed int64) bool {
 	return less > 1<<10 && got < listed/4 || less > 4<<10 && got < listed/2
 }
 
-// request asks for a message. What went wrong before is asked for alone, so that
-// it can be told from the others.
+// request asks for a message. What went wrong or could not be proven before is asked
+// for alone, so that it can be told from the others.
 func (s *session) request(w plan.Fetch) pop3.Request {
 	id := idOf(w.Listed)
 	_, failed := s.memory.problems.byID[id]
-	return pop3.Request{Num: w.Num, Size: w.Size, Alone: failed || s.memory.careful[id] || s.oversized(w)}
+	doubted := w.IsAgain() && w.Row.Doubt == mailstore.Doubted
+	return pop3.Request{Num: w.Num, Size: w.Size, Alone: failed || doubted || s.memory.careful[id] || s.oversized(w)}
 }
 
 // oversized reports whether LIST announces more than is read of a message.
