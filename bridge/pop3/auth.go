@@ -167,7 +167,7 @@ func (c *Client) refusal(m *sasl.Mechanism, err error, step int) error {
 	}
 	meaning, known := reply.meaning()
 	if m.Detail != "" && (!known || meaning.kind == fault.Auth) {
-		return fault.Wrap(reply, fault.Auth, "the server refused the token: "+fault.Quote(m.Detail), hintToken)
+		return fault.Wrap(reply, fault.Auth, "the server refused the token: "+fault.Quote(c.secrets.Mask(m.Detail)), hintToken)
 	}
 	if step == 0 && (!known || meaning.kind == fault.Auth) || (!known || meaning.kind == fault.Auth) && reply.aboutMechanism() {
 		return &mechanismError{err}
