@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/net/idna"
+
+	"github.com/popbridge/popbridge/internal/oauth"
 )
 
 // SMTP is where mail programs hand over what they send.
@@ -108,7 +110,12 @@ func (r *reader) send(t *table, a Account) Send {
 	}
 	s.Port = readPort(t, usual, "465 is usual with implicit TLS, 587 otherwise")
 	if s.TLS == None && !isLoopback(s.Host) {
-		r.warn(t, "tls", &mistake{"what account " + a.Name + " sends, and its password, go over the network unencrypted", `use tls = "implicit" or "starttls" if the server has it`})
+		r.warn(t, "tls", &mistake{"what account " + a.Name + " sends, and its password or token, go over the network unencrypted", `use tls = "implicit" or "starttls" if the server has it`})
+	}
+	if o := a.OAuth; o != nil && o.Provider != "" && s.Password.InKeychain() && s.Host != a.Host && !isLoopback(s.Host) &&
+		(s.TLS == None || oauth.ProviderOf(s.Host) != o.Provider) {
+		t.report("host", &mistake{"this server would get the token of " + o.Provider + ", which opens the whole mailbox there",
+			`give it a password of its own, password_file = "…", or delete this table: mail then leaves by the server of the provider`})
 	}
 	if !t.has("tls_pin") && s.Host == a.Host {
 		s.Pins = a.Pins

@@ -104,7 +104,7 @@ func (n *newAccount) settings(args []string) (list []config.Setting, err error) 
 // sending are the settings without which what the account sends could not leave, but for
 // those that are given.
 func (n *newAccount) sending(next config.Account, given []config.Setting) (list []config.Setting) {
-	m := editing.Mailbox{Address: n.address, POP: discover.Server{Host: next.Host, Username: next.Username}, SMTP: n.smtp}
+	m := editing.Mailbox{Address: n.address, POP: discover.Server{Host: next.Host, Username: next.Username}, SMTP: n.smtp, SignsIn: next.OAuth != nil}
 	for _, s := range m.Sending() {
 		if !slices.ContainsFunc(given, func(o config.Setting) bool {
 			return o.Key == s.Key || o.Key == "send.host" && strings.HasPrefix(s.Key, "send.")

@@ -54,7 +54,7 @@ func (a *app) addBySignIn(ctx context.Context, found discover.Found) (account co
 			return account, err
 		}
 	}
-	mailbox := editing.Mailbox{Name: editing.AccountName(found.Address.String()), Address: found.Address.String(), POP: found.POP, SMTP: found.SMTP, Advice: found.Advice}
+	mailbox := editing.Mailbox{Name: editing.AccountName(found.Address.String()), Address: found.Address.String(), POP: found.POP, SMTP: found.SMTP, Advice: found.Advice, SignsIn: true}
 	settings := append(mailbox.New(), config.Text("auth", string(config.AuthOAuth2)), config.Text("oauth", client))
 	if account, err = a.editing().Planned(settings); err != nil {
 		return account, err

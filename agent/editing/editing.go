@@ -19,6 +19,7 @@ import (
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/installer/discover"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/oauth"
 	"github.com/popbridge/popbridge/internal/secret"
 )
 
@@ -157,6 +158,7 @@ type Mailbox struct {
 	POP     discover.Server // with the user name that was tried
 	SMTP    discover.Server // zero: not known
 	Advice  discover.Advice
+	SignsIn bool // with a token, which only servers of its provider may get
 }
 
 // New are the settings of a new account. Its outgoing server is named where it is not the
@@ -182,6 +184,9 @@ func (m Mailbox) Sending() (list []config.Setting) {
 	}
 	s := m.SMTP
 	if _, known := discover.SenderFor(m.POP.Username, m.POP.Host); known || !s.Known() || s.TLS == discover.None {
+		return list
+	}
+	if provider := oauth.ProviderOf(s.Host); m.SignsIn && (provider == "" || provider != oauth.ProviderOf(m.POP.Host)) {
 		return list
 	}
 	list = append(list, config.Text("send.host", s.Host), number("send.port", s.Port), config.Text("send.tls", string(s.TLS)))

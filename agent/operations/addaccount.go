@@ -88,7 +88,7 @@ func (l *Local) planned(ask NewAccount) (next config.Account, settings []config.
 		address = a.String()
 	}
 	known, _ = discover.AdviceFor(address, s.Host)
-	m := editing.Mailbox{Name: editing.AccountName(address), POP: serverOf(s), SMTP: serverOf(ask.SMTP), Advice: known}
+	m := editing.Mailbox{Name: editing.AccountName(address), POP: serverOf(s), SMTP: serverOf(ask.SMTP), Advice: known, SignsIn: ask.OAuth}
 	if ask.Address != "" {
 		m.Address = address
 	}

@@ -98,15 +98,25 @@ func TestTokensGoToTheirProviderOnly(t *testing.T) {
 	if err := add("bob@example.com", "pop.example.com", 995, "implicit"); err != nil {
 		t.Error(err)
 	}
-	if got := r.Text(); strings.Count(got, `auth     = "oauth2"`) != 2 || strings.Contains(got, "evil") {
+	// An outgoing server of somebody else is left out: that of the provider is known.
+	if _, err := r.Ops().AddAccount(t.Context(), operations.NewAccount{Address: "c@example.net", OAuth: true,
+		Server: operations.MailServer{Host: "pop.example.com", Port: 995, TLS: "implicit", Username: "c"},
+		SMTP:   operations.MailServer{Host: "smtp.evil.example", Port: 465, TLS: "implicit", Username: "c"}}); err != nil {
+		t.Error(err)
+	}
+	if got := r.Text(); strings.Count(got, `auth     = "oauth2"`) != 3 || strings.Contains(got, "evil") {
 		t.Errorf("config\n%s", got)
 	}
 	if err := os.WriteFile(r.Path(), []byte(r.Text()+"[[account]]\nname = \"evil\"\nhost = \"pop.evil.example\"\nusername = \"ann\"\npassword_file = \"x\"\n"+
+		"[[account]]\nname = \"other\"\nhost = \"pop.example.com\"\nport = 995\nusername = \"other\"\npassword_file = \"x\"\nsend.host = \"smtp.evil.example\"\n"+
 		"[[account]]\nname = \"old\"\nhost = \"pop.googlemail.com\"\nusername = \"ann\"\npassword_file = \"x\" # of 2020\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := r.Ops().UseSignIn(t.Context(), operations.AccountName{Account: "evil"}); !fault.Is(err, fault.Denied) {
 		t.Errorf("an account with a password elsewhere: %v", err)
+	}
+	if _, err := r.Ops().UseSignIn(t.Context(), operations.AccountName{Account: "other"}); !fault.Is(err, fault.Denied) || fault.Hint(err) == "" {
+		t.Errorf("an account that sends elsewhere: %v", err)
 	}
 	d, err := r.Ops().AccountDetails(t.Context(), operations.AccountName{Account: "old"})
 	if err != nil || d.OAuth != "google" || d.TokenProvider != "google" || d.Password != "file" {
