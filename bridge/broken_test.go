@@ -88,3 +88,21 @@ func TestWhatABrokenSessionHasComparedHolds(t *testing.T) {
 		g.wantMail(0, 60)
 	})
 }
+
+// Where no check can be asked, what came is stored as it comes, and not at the end of a
+// session that may last for hours.
+func TestWithoutChecksMailIsStoredAsItComes(t *testing.T) {
+	g := newRig(t, plan.KeepForever())
+	g.fill(0, 300)
+	g.answersNoCheck()
+	stored := 0
+	g.pop.trouble.retr = func(n int) { // the server says nothing until something is stored
+		for end := time.Now().Add(10 * time.Second); n == 290 && stored == 0 && time.Now().Before(end); time.Sleep(time.Millisecond) {
+			stored = len(mail(t, g.store, "INBOX"))
+		}
+	}
+	g.poll()
+	if stored == 0 {
+		t.Error("nothing is stored at the 290th message")
+	}
+}

@@ -102,6 +102,9 @@ func (f *fetching) receive(num int, r io.Reader) error {
 	a := arrival{received: received{fetch: w, message: message}, lines: counted.lines, alone: f.alone[num]}
 	a.dots, a.doubled = pop3.Dots(r)
 	f.open = append(f.open, a)
+	if !f.session.client.Checkable() {
+		f.keepSized() // or all would wait for the end of the session
+	}
 	f.received++
 	f.session.wasted = wasted
 	f.recordRefusals()

@@ -98,6 +98,15 @@ func (f *fetching) passed() {
 	f.open = f.open[:0]
 }
 
+// keepSized keeps, where no check will follow, what its size proves before the first
+// message that has not its own.
+func (f *fetching) keepSized() {
+	for len(f.open) > 0 && f.open[0].sized() {
+		f.keep(f.open[0], mailstore.NoDoubt)
+		f.open = f.open[1:]
+	}
+}
+
 // settle decides about what has arrived since the last check that passed, when no
 // further one will. A size proves nothing behind a message that has not its own: that
 // one may have ended too early, and what came next be a part of it.

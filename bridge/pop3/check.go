@@ -125,6 +125,9 @@ func (k Check) isStat(text string) bool {
 	return err == nil && !k.matchesID(text) && !k.matchesSize(text)
 }
 
+// Checkable reports whether a check can still be asked in this session, while Retr runs.
+func (c *Client) Checkable() bool { return c.check.command() != "" }
+
 // checked reads the answer to the check k. What is neither the answer to its command
 // nor -ERR ends the connection.
 func (c *Client) checked(k Check) (passed bool, err error) {
