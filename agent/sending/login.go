@@ -71,12 +71,25 @@ func (s *Set) Try(ctx context.Context, c config.Account) error {
 	if !ok {
 		return s.noWay(c.Name)
 	}
-	server, err := s.server(c, way)
+	credentials, _ := s.credentials(c, way)
+	cred, err := credentials(ctx)
 	if err != nil {
 		return err
 	}
-	credentials, _ := s.credentials(c, way)
-	cred, err := credentials(ctx)
+	return s.login(ctx, c, way, cred)
+}
+
+// TryPassword is Try with a password that is not stored; what is stored goes nowhere.
+func (s *Set) TryPassword(ctx context.Context, c config.Account, password secret.Secret) error {
+	way, ok := WayOf(c)
+	if !ok {
+		return s.noWay(c.Name)
+	}
+	return s.login(ctx, c, way, sasl.Credentials{Username: way.Username, Secret: string(password)})
+}
+
+func (s *Set) login(ctx context.Context, c config.Account, way config.Send, cred sasl.Credentials) error {
+	server, err := s.server(c, way)
 	if err != nil {
 		return err
 	}
