@@ -188,6 +188,7 @@ function login(el, d) {
     tls: field(t("add.tls"), { options: securities(), value: d.server.tls }),
   };
   el.append(advice(d.advice) ?? "", h("p", {}, t("account.login", { username: d.server.username, server: d.server.host })),
+    d.sending.password ? h("p", {}, t("account.login.own"), " ", h("a", { href: "#/account/" + encodeURIComponent(d.account) + "/sending" }, t("account.sending"))) : "",
     form([f.password.box, h("details", {}, h("summary", {}, t("account.login.more")), f.username.box, f.host.box, f.tls.box, f.port.box)], t("account.login.save"), async () => {
       const port = f.port.input.value.trim(), wrong = [];
       if (!f.password.input.value) wrong.push({ key: "password", text: t("add.secret.wrong"), hint: "" });

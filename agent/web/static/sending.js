@@ -24,7 +24,7 @@ export function sending(el, d) {
     tell();
   };
   tell();
-  el.append(state, h("p", { class: "dim" }, t("sending.text")), addresses(() => d, again), server(() => d, again));
+  el.append(state, addresses(() => d, again), server(() => d, again));
 }
 
 /** @param {() => Details} now @param {() => Promise<void>} again */
@@ -49,7 +49,7 @@ function server(now, again) {
   const alone = d.password === "signin" || d.password === "command"; // what it has for POP is not typed
   const at = s.server.host ? s.server : s.found;
   const by = field(t("sending.by"), { value: s.server.host ? "own" : "found", change: () => show(),
-    options: { found: s.found.host ? t("sending.by.found", { server: s.found.host }) : t("sending.by.none"), own: t("sending.by.own") } });
+    options: { found: s.found.host ? t("sending.by.found", { server: s.found.host }) : t("sending.by.none"), own: t("sending.by.own") } }, t("sending.by.help"));
   const f = {
     host: field(t("add.host"), { value: at.host, inputmode: "url" }, t("sending.host.help")),
     tls: field(t("add.tls"), { options: securities(), value: at.tls || "implicit" }),
@@ -59,8 +59,9 @@ function server(now, again) {
     password: field(t("add.secret"), { type: "password", autocomplete: "off" }, t(alone ? "sending.password.alone" : "sending.password.help")),
   };
   f.own.box.hidden = alone;
-  const said = h("div", { role: "status" }), address = addressesOf(d)[0];
-  const find = address && action(t("add.find"), async () => {
+  const said = h("div", { role: "status" });
+  const find = action(t("add.find"), async () => {
+    const address = addressesOf(now())[0] ?? d.server.username;
     replace(said, h("progress", { "aria-label": t("add.searching") }));
     try {
       const [found] = await work("/accounts/discover", { address, known: true }, () => {});
