@@ -194,6 +194,14 @@ func TestSetSendingByTheProvider(t *testing.T) {
 	if tried := set(operations.SetSending{}); tried.Error != "" || tried.Server != "" || !cmp.Equal(sendWay(r), config.Send{}) || len(passwordFiles(t, r)) != 1 {
 		t.Errorf("%+v; it sends by %+v; files %q", tried, sendWay(r), passwordFiles(t, r))
 	}
+	gmx := agenttest.Account{Name: "ann@gmx.de", User: "ann", Folder: "INBOX", Port: 995}
+	r.Configure(agenttest.Plain, gmx)
+	for _, known := range []bool{false, true} { // it is looked for again where that is asked
+		found, err := r.Ops().Discover(t.Context(), operations.Address{Address: "ann@gmx.de", Known: known}, func(operations.Progress) {})
+		if err != nil || (found[0].Account == "") != known || (found[0].SMTP.Host == "mail.gmx.net") != known {
+			t.Errorf("known %v: %+v, %v", known, found, err)
+		}
+	}
 	r.Configure("data_dir = \"data\"\n[smtp]\nlisten = []\n", agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: 995, Replace: []string{`host = "127.0.0.1"`, `host = "pop.gmx.net"`, `"none"`, `"implicit"`, `username = "home"`, `username = "ann@gmx.de"`}})
 	d := detailsOf(t, r)
 	if want := (operations.MailServer{Host: "mail.gmx.net", Port: 465, TLS: "implicit", Username: "ann@gmx.de"}); d.Sending.Found != want || d.Sending.Server.Host != "" || d.Settings["address"] != "ann@gmx.de" {
@@ -252,6 +260,27 @@ func TestSetSendingBesideACommand(t *testing.T) {
 		if _, err := r.Ops().SetSending(t.Context(), ask); !fault.Is(err, fault.Conflict) || fault.Hint(err) == "" {
 			t.Errorf("a command of its own: %v", err)
 		}
+	}
+}
+
+// A password file that another account sends with is not written over, nor removed.
+func TestSetSendingLeavesTheFileOfAnother(t *testing.T) {
+	r, set := sendingRig(t, "")
+	_, port := agenttest.POP(t, "home", 1)
+	const own = "[account.send]\nhost = \"smtp.example.com\"\npassword_file = \"home-send.password\"\n"
+	if err := os.WriteFile(filepath.Join(r.Dir, "home-send.password"), []byte("own"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.Configure(agenttest.Plain, agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: port, More: own},
+		agenttest.Account{Name: "work", User: "ann", Folder: "INBOX", Port: port, More: own, Replace: []string{`password_file = "password"`, `password_file = "home-send.password"`}},
+		agenttest.Account{Name: "shop", User: "ann", Folder: "INBOX", Port: port, More: own, Replace: []string{`password_file = "password"`, `password_command = ["echo", "x"]`}})
+	set(operations.SetSending{})
+	if got := passwordFiles(t, r); len(got) != 2 {
+		t.Errorf("files %q", got)
+	}
+	server := operations.MailServer{Host: "127.0.0.1", Port: port, TLS: "none", Username: "home"}
+	if _, err := r.Ops().SetLogin(t.Context(), operations.SetLogin{Account: "work", Server: server, Password: agenttest.POPPassword}); !fault.Is(err, fault.Conflict) || stored(t, r, "home-send.password") != "own" {
+		t.Errorf("%v", err)
 	}
 }
 

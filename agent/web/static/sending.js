@@ -74,7 +74,7 @@ function server(now, again) {
       replace(said);
     }
   });
-  const fields = h("div", {}, h("div", { class: "buttons" }, find), said, f.host.box, f.tls.box, f.port.box, f.username.box, f.own.box, f.password.box);
+  const fields = h("div", {}, h("div", { class: "field" }, find), said, f.host.box, f.tls.box, f.port.box, f.username.box, f.own.box, f.password.box);
   const show = () => { fields.hidden = by.input.value !== "own"; };
   show();
   return h("section", { "aria-labelledby": "outgoing" }, title, form([by.box, fields], t("account.login.save"), async () => {
@@ -92,7 +92,7 @@ function server(now, again) {
     if (!right(f, r.wrong.map((/** @type {import("./types").Wrong} */ w) => ({ ...w, key: w.key.replace(/^send\./, "") })))) return;
     if (r.error) {
       f.password.input.focus();
-      return failed(new Fault({ kind: r.kind, text: r.error, hint: r.hint }, 422), r.refused ? t("tried.refused") : "");
+      return failed(new Fault({ kind: r.kind, text: r.server + ": " + r.error, hint: r.hint }, 422), r.refused ? t("tried.refused") : "");
     }
     f.password.input.value = "";
     await again();
