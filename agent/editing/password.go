@@ -131,7 +131,7 @@ func (f File) Replace(ctx context.Context, account config.Account, password secr
 }
 
 // usesPasswordFile reports whether an account of the config, other than one, has its
-// password in a file.
+// password, or that for sending, in a file.
 func (f File) usesPasswordFile(path, other string) bool {
 	abs, err := filepath.Abs(path)
 	cfg, loadErr := config.Load(f.Path)

@@ -59,22 +59,7 @@ function server(now, again) {
     password: field(t("add.secret"), { type: "password", autocomplete: "off" }, t(alone ? "sending.password.alone" : "sending.password.help")),
   };
   f.own.box.hidden = alone;
-  const said = h("div", { role: "status" });
-  const find = action(t("add.find"), async () => {
-    const address = addressesOf(now())[0] ?? d.server.username;
-    replace(said, h("progress", { "aria-label": t("add.searching") }));
-    try {
-      const [found] = await work("/accounts/discover", { address, known: true }, () => {});
-      const { smtp } = found, doubt = found.doubts.find((/** @type {import("./types").Doubt} */ x) => x.foreign && x.host === smtp.host);
-      if (!smtp.host) throw new Error(t("sending.nothing", { address }));
-      if (doubt && !await confirm(t("add.doubts"), h("p", {}, t("add.doubt.foreign", { host: doubt.host, domain: doubt.foreign })), { yes: t("sending.take") })) return;
-      for (const key of /** @type {const} */ (["host", "tls", "port", "username"])) f[key].input.value = String(smtp[key] || f[key].input.value);
-      return t("sending.filled", { server: smtp.host });
-    } finally {
-      replace(said);
-    }
-  });
-  const fields = h("div", {}, h("div", { class: "field" }, find), said, f.host.box, f.tls.box, f.port.box, f.username.box, f.own.box, f.password.box);
+  const fields = h("div", {}, finder(now, f), f.host.box, f.tls.box, f.port.box, f.username.box, f.own.box, f.password.box);
   const show = () => { fields.hidden = by.input.value !== "own"; };
   show();
   return h("section", { "aria-labelledby": "outgoing" }, title, form([by.box, fields], t("account.login.save"), async () => {
@@ -100,4 +85,23 @@ function server(now, again) {
     say(text);
     return h("p", {}, icon("ok"), " ", text);
   }));
+}
+
+/** Looks for the outgoing server of the first address, and fills it in. @param {() => Details} now @param {Record<string, import("./form.js").Field>} f */
+function finder(now, f) {
+  const said = h("div", { role: "status" });
+  return [h("div", { class: "field" }, action(t("add.find"), async () => {
+    const address = addressesOf(now())[0] ?? now().server.username;
+    replace(said, h("progress", { "aria-label": t("add.searching") }));
+    try {
+      const [found] = await work("/accounts/discover", { address, known: true }, () => {});
+      const { smtp } = found, doubt = found.doubts.find((/** @type {import("./types").Doubt} */ x) => x.foreign && x.host === smtp.host);
+      if (!smtp.host) throw new Error(t("sending.nothing", { address }));
+      if (doubt && !await confirm(t("add.doubts"), h("p", {}, t("add.doubt.foreign", { host: doubt.host, domain: doubt.foreign })), { yes: t("sending.take") })) return;
+      for (const key of /** @type {const} */ (["host", "tls", "port", "username"])) f[key].input.value = String(smtp[key] || f[key].input.value);
+      return t("sending.filled", { server: smtp.host });
+    } finally {
+      replace(said);
+    }
+  })), said];
 }
