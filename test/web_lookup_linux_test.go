@@ -248,6 +248,14 @@ func TestWebLookup(t *testing.T) {
 		l.add("shop@example.org", "shop", 2)
 		l.arrived(3)
 	})
+	l.run("the outgoing server of an account that is there", func() {
+		b.open(l.origin + "/#/account/shop@example.org/sending")
+		b.click("Find the server")
+		b.shows("smtp.example.com: outside of example.org.")
+		b.click("Use this server")
+		b.shows("Found: smtp.example.com. Enter the password to try it.")
+		narrow(b)
+	})
 	l.run("nothing", func() {
 		l.find("ann@example.test")
 		b.shows("no POP3 server was found for example.test")

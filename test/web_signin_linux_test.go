@@ -125,6 +125,10 @@ func TestWebSignIn(t *testing.T) {
 	b.shows("The account is up to date")
 	b.gone("has to be signed in")
 	b.until("two messages", `document.querySelector(".card .facts").innerText.includes("2")`)
+	b.open(origin + "/#/account/ann/sending") // where a server that is entered never gets the token
+	b.shows("as ann; this server is set here.")
+	b.shows("The one of this server. It is tried first")
+	b.until("there is no choice of the password", `![...document.querySelectorAll("input[type=checkbox]")].some(e => e.getClientRects().length)`)
 	s.elsewhere(b)
 	b.quiet(origin)
 	s.keepsSecrets(t)

@@ -13,6 +13,7 @@ func editingRoutes(e operations.Editing) []Route {
 		plain("POST /accounts/plan", e.PlanAccount),
 		plain("PATCH /accounts", e.SetAccount),
 		plain("POST /accounts/login", e.SetLogin),
+		plain("POST /accounts/sending", e.SetSending),
 		plain("POST /accounts/signin", e.UseSignIn),
 		plain("DELETE /accounts", e.RemoveAccount),
 		plain("POST /confirm", e.ConfirmSeen),

@@ -64,6 +64,11 @@ func (f *fakeEditing) SetLogin(_ context.Context, ask operations.SetLogin) (oper
 	return operations.Tried{Username: "ann"}, nil
 }
 
+func (f *fakeEditing) SetSending(_ context.Context, ask operations.SetSending) (operations.TriedSending, error) {
+	f.asked = fmt.Sprintf("sending %s %s %v %s", ask.Account, ask.Server.Host, ask.Own, string(ask.Password))
+	return operations.TriedSending{Wrong: []operations.Wrong{{Key: "ann"}}}, nil
+}
+
 func (f *fakeEditing) UseSignIn(_ context.Context, ask operations.AccountName) (operations.AccountDetails, error) {
 	f.asked = "sign in " + ask.Account
 	return operations.AccountDetails{Account: "ann"}, nil
@@ -103,6 +108,7 @@ func TestEditingRoutes(t *testing.T) {
 		{"POST /accounts/plan", `{"account": "x", "settings": {"paused": "true"}}`, "plan x map[paused:true]", false},
 		{"PATCH /accounts", `{"account": "x", "settings": {"paused": ""}}`, "set x map[paused:]", true},
 		{"POST /accounts/login", `{"account": "x", ` + server + `}`, "login x none geheim", true},
+		{"POST /accounts/sending", `{"account": "x", "own": true, ` + server + `}`, "sending x h true geheim", true},
 		{"POST /accounts/signin", `{"account": "x"}`, "sign in x", true},
 		{"DELETE /accounts", `{"account": "x"}`, "remove x", true},
 		{"POST /confirm", `{"account": "x", "seen": "d1", "everything": true}`, "confirm x d1", true},

@@ -40,7 +40,7 @@ var byPage = map[string]string{
 	"outbox sent":      "POST /outbox",
 	"account add":      "POST /accounts/try, POST /accounts",
 	"account list":     "GET /status, POST /accounts/details",
-	"account set":      "POST /accounts/plan, PATCH /accounts, POST /accounts/signin",
+	"account set":      "POST /accounts/plan, PATCH /accounts, POST /accounts/sending, POST /accounts/signin",
 	"account pause":    "PATCH /accounts",
 	"account resume":   "PATCH /accounts",
 	"account remove":   "DELETE /accounts",

@@ -48,17 +48,23 @@ func (f File) store(ctx context.Context, next config.Account, password secret.Se
 	}
 	var path string
 	if err = os.MkdirAll(dir, mode); err == nil {
-		path, err = newPasswordFile(dir, next.Name)
-	}
-	if err == nil {
-		if err = writePassword(path, password); err != nil {
-			err = errors.Join(err, os.Remove(path))
-		}
+		path, err = storeInFile(dir, next.Name, password)
 	}
 	if err != nil {
 		return where, fault.Wrap(err, fault.Config, "there is no keychain, and the password cannot be written to a file", "look at the permissions of the folder of the config, and at the space on its disk")
 	}
 	return Stored{File: path, Owner: f.Owner}, nil
+}
+
+// storeInFile makes a file with a password in a folder, see newPasswordFile.
+func storeInFile(dir, name string, password secret.Secret) (path string, err error) {
+	if path, err = newPasswordFile(dir, name); err != nil {
+		return "", err
+	}
+	if err = writePassword(path, password); err != nil {
+		err = errors.Join(err, os.Remove(path))
+	}
+	return path, err
 }
 
 // newPasswordFile makes a file for the password of an account in a folder. What is there
@@ -125,11 +131,37 @@ func (f File) Replace(ctx context.Context, account config.Account, password secr
 }
 
 // usesPasswordFile reports whether an account of the config, other than one, has its
-// password in a file.
+// password, or that for sending, in a file.
 func (f File) usesPasswordFile(path, other string) bool {
 	abs, err := filepath.Abs(path)
 	cfg, loadErr := config.Load(f.Path)
 	return err == nil && loadErr == nil && slices.ContainsFunc(cfg.Accounts, func(c config.Account) bool {
-		return c.Password.File == abs && !strings.EqualFold(c.Name, other)
+		return (c.Password.File == abs || c.Send.Password.File == abs) && !strings.EqualFold(c.Name, other)
 	})
+}
+
+// ChangeSending changes keys of an account that are about its outgoing server. A password, if
+// any, is one for that server alone, and is in a new file: the config names both at once, so
+// that neither server is ever sent the password of the other. A former file that was made
+// here goes.
+func (f File) ChangeSending(before config.Account, settings []config.Setting, password secret.Secret) error {
+	var made string
+	if password != "" {
+		path, err := storeInFile(filepath.Dir(f.Path), before.Name+"-send", password)
+		if err != nil {
+			return fault.Wrap(err, fault.Config, "the password cannot be written to a file", "look at the permissions of the folder of the config, and at the space on its disk")
+		}
+		made, settings = path, append(settings, config.Text("send.password_file", filepath.Base(path)))
+	}
+	if _, _, err := f.Change(before.Name, settings); err != nil {
+		if made != "" {
+			err = errors.Join(err, os.Remove(made))
+		}
+		return err
+	}
+	former := before.Send.Password.File
+	if ours, err := filepath.Abs(filepath.Join(filepath.Dir(f.Path), before.Name+"-send")); err == nil && strings.HasPrefix(former, ours) && strings.HasSuffix(former, ".password") && !f.usesPasswordFile(former, "") {
+		_ = os.Remove(former) // nothing reads it any more
+	}
+	return nil
 }

@@ -41,7 +41,7 @@ func (l *Local) Discover(ctx context.Context, ask Address, progress func(Progres
 	if err != nil {
 		return nil, err
 	}
-	if known, there := cfg.Account(editing.AccountName(address.String())); there {
+	if known, there := cfg.Account(editing.AccountName(address.String())); there && !ask.Known {
 		return []Discovered{{Address: address.String(), Account: known.Name, Doubts: []Doubt{}, Advice: advice(discover.Advice{})}}, nil
 	}
 	found, err := discover.Discover(ctx, ask.Address, discover.Options{Progress: func(s discover.Step) {

@@ -33,6 +33,9 @@ type Editing interface {
 	// SetLogin changes the password of an account, and where it is sent. Both are tried at
 	// the server first; what that refuses is not stored.
 	SetLogin(ctx context.Context, ask SetLogin) (Tried, error)
+	// SetSending changes by which server an account sends, and the password there. They are
+	// tried first; what is refused is not stored.
+	SetSending(ctx context.Context, ask SetSending) (TriedSending, error)
 	// UseSignIn has an account signed in, whose password was stored; that stays where it is.
 	UseSignIn(ctx context.Context, ask AccountName) (AccountDetails, error)
 	// RemoveAccount takes an account out of the config. Its mail stays, here and there.
@@ -55,6 +58,7 @@ type Seen struct {
 // Address is a mail address whose server is looked for.
 type Address struct {
 	Address string `json:"address"`
+	Known   bool   `json:"known"` // it is looked for also where an account has this address
 }
 
 // Discovered is the server of a mail address.
@@ -159,9 +163,18 @@ type AccountDetails struct {
 	Password string            `json:"password"` // where it is: keychain, file or command; signin: it has none, SignInBegin signs it in
 	// By which it can be signed in, as in Discovered; both "" where its server is not known
 	// to take tokens, or its password is what a command prints.
-	OAuth         string `json:"oauth"`
-	TokenProvider string `json:"token_provider"`
-	Advice        Advice `json:"advice"`
+	OAuth         string  `json:"oauth"`
+	TokenProvider string  `json:"token_provider"`
+	Advice        Advice  `json:"advice"`
+	Sending       SendsBy `json:"sending"`
+}
+
+// SendsBy is by which server an account sends.
+type SendsBy struct {
+	Server   MailServer `json:"server"`   // that of the config; without a host: it names none
+	Found    MailServer `json:"found"`    // that of its provider, which holds then; without a host: none is known
+	Password string     `json:"password"` // of its own, where that is: file or command; "": that of the account, or its sign-in
+	Off      bool       `json:"off"`      // nothing is sent by any account
 }
 
 // SetAccount asks to change keys of an account.
@@ -183,4 +196,20 @@ type SetLogin struct {
 	Account  string        `json:"account"`
 	Server   MailServer    `json:"server"`
 	Password secret.Secret `json:"password"`
+}
+
+// SetSending asks to change by which server an account sends.
+type SetSending struct {
+	Account  string        `json:"account"`
+	Server   MailServer    `json:"server"`   // without a host: that of its provider, with the password of the account
+	Own      bool          `json:"own"`      // the password is for this server only, else that of the account
+	Password secret.Secret `json:"password"` // "" for the server of its provider
+}
+
+// TriedSending is what a login at the outgoing server of an account came to, and before that
+// one at its POP3 server, where the password is for both.
+type TriedSending struct {
+	Wrong []Wrong `json:"wrong"` // then nothing was tried
+	SendProbe
+	Refused bool `json:"refused"` // the server does not take user name or password
 }

@@ -198,7 +198,7 @@ func TestSetAccount(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(map[string]string{"poll_every": "1h", "keep_on_server": "below 80%", "quota": "1GB", "delete_on_server": "when expunged", "delete_grace": "3d",
-		"confirm_deletes": "true", "shadow": "false", "folder": "INBOX", "max_message_size": "200MB", "paused": "true"}, got.Settings); diff != "" {
+		"confirm_deletes": "true", "shadow": "false", "folder": "INBOX", "max_message_size": "200MB", "paused": "true", "address": "", "addresses": ""}, got.Settings); diff != "" {
 		t.Error(diff)
 	}
 	if got.Password != "file" || got.Server.TLS != "none" || got.User != "ann" {

@@ -19,7 +19,7 @@ import (
 // SettableKeys are the keys of an account that a page may change. None of them names a
 // file or a program, or says where the password is sent: for that see SetLogin.
 var SettableKeys = []string{"poll_every", "keep_on_server", "quota", "delete_on_server", "delete_grace", "confirm_deletes",
-	"shadow", "folder", "max_message_size", "paused"}
+	"shadow", "folder", "max_message_size", "paused", "address", "addresses"}
 
 func (l *Local) AccountDetails(_ context.Context, ask AccountName) (answer AccountDetails, err error) {
 	account, _, err := l.file().Account(ask.Account)
@@ -31,6 +31,7 @@ func (l *Local) AccountDetails(_ context.Context, ask AccountName) (answer Accou
 		answer.TokenProvider = oauth.ProviderOf(account.Host)
 		answer.OAuth = clientOf(cfg, answer.TokenProvider)
 	}
+	answer.Sending.Off = len(l.users.Config().SMTP.Listen) == 0
 	return answer, nil
 }
 
@@ -47,6 +48,8 @@ func details(c config.Account) AccountDetails {
 	if c.DeleteExpunged {
 		d.Settings["delete_on_server"] = "when expunged"
 	}
+	d.Settings["address"], d.Settings["addresses"] = addresses(c)
+	d.Sending = sends(c)
 	if c.OAuth != nil {
 		d.Password = "signin"
 	} else if len(c.Password.Command) > 0 {
@@ -165,8 +168,8 @@ func (l *Local) SetLogin(ctx context.Context, ask SetLogin) (answer Tried, err e
 		return answer, ctx.Err()
 	}
 	if err := l.edit(func(f editing.File) error {
-		if now, _, err := f.Account(before.Name); err != nil || !now.Equal(before) {
-			return fault.New(fault.Conflict, "account "+before.Name+" was changed or removed while the password was tried, so nothing was saved", "look at it, and enter the password again")
+		if err := still(f, before); err != nil {
+			return err
 		}
 		if len(list) > 0 { // before the password, which the server of before must not be sent
 			if _, _, err := f.Change(before.Name, list); err != nil {
@@ -184,6 +187,14 @@ func (l *Local) SetLogin(ctx context.Context, ask SetLogin) (answer Tried, err e
 	}
 	l.takeUp(ctx)
 	return answer, nil
+}
+
+// still reports that an account is not any more as it was when a password was tried for it.
+func still(f editing.File, before config.Account) error {
+	if now, _, err := f.Account(before.Name); err != nil || !now.Equal(before) {
+		return fault.New(fault.Conflict, "account "+before.Name+" was changed or removed while the password was tried, so nothing was saved", "look at it, and enter the password again")
+	}
+	return nil
 }
 
 // changedLogin are the settings that make one server the other.

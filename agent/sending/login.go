@@ -37,7 +37,7 @@ type credentialsOf func(context.Context) (sasl.Credentials, error)
 func (s *Set) credentials(c config.Account, way config.Send) (credentialsOf, func(context.Context, sasl.Credentials) (sasl.Credentials, error)) {
 	ours := signs(c, way)
 	made := func(given secret.Secret, err error) (sasl.Credentials, error) {
-		return sasl.Credentials{Username: way.Username, Secret: string(given), Token: ours || c.Auth == config.AuthOAuth2 && c.OAuth == nil}, err
+		return sasl.Credentials{Username: way.Username, Secret: string(given), Token: ours || bringsToken(c)}, err
 	}
 	if !ours {
 		source := accounts.SecretOf(c)
@@ -64,6 +64,10 @@ func signs(c config.Account, way config.Send) bool {
 	return c.OAuth != nil && way.Password.InKeychain()
 }
 
+// bringsToken reports whether what stands in for the password of an account is a token of
+// another program.
+func bringsToken(c config.Account) bool { return c.Auth == config.AuthOAuth2 && c.OAuth == nil }
+
 // Try logs in at the outgoing server of an account, as a message would be sent, and sends
 // nothing.
 func (s *Set) Try(ctx context.Context, c config.Account) error {
@@ -71,12 +75,25 @@ func (s *Set) Try(ctx context.Context, c config.Account) error {
 	if !ok {
 		return s.noWay(c.Name)
 	}
-	server, err := s.server(c, way)
+	credentials, _ := s.credentials(c, way)
+	cred, err := credentials(ctx)
 	if err != nil {
 		return err
 	}
-	credentials, _ := s.credentials(c, way)
-	cred, err := credentials(ctx)
+	return s.login(ctx, c, way, cred)
+}
+
+// TryPassword is Try with a password that is not stored; what is stored goes nowhere.
+func (s *Set) TryPassword(ctx context.Context, c config.Account, password secret.Secret) error {
+	way, ok := WayOf(c)
+	if !ok {
+		return s.noWay(c.Name)
+	}
+	return s.login(ctx, c, way, sasl.Credentials{Username: way.Username, Secret: string(password), Token: bringsToken(c)})
+}
+
+func (s *Set) login(ctx context.Context, c config.Account, way config.Send, cred sasl.Credentials) error {
+	server, err := s.server(c, way)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import { ask, work, Fault } from "./api.js";
 import { action, confirm, failed, field, icon, ofKind, say } from "./parts.js";
 import { advice, form, isPort, mayConnect, right, ruleOf, rules, ruleText, securities, tried } from "./form.js";
 import { look } from "./home.js";
+import { sending } from "./sending.js";
 import { clientForm, signin } from "./signin.js";
 import { accountOf, confirmDeletions, poll } from "./health.js";
 
@@ -19,7 +20,7 @@ export default async function account(el, args, s) {
   el.append(h("h1", {}, name ?? t("nav.account")));
   const d = await ask("POST", "/accounts/details", { account: name ?? "" });
   const at = "#/account/" + encodeURIComponent(d.account);
-  const tabs = [["", "account.settings"], ["/password", d.password === "signin" ? "account.signin" : "account.password"], ["/deletions", "account.deletions"]];
+  const tabs = [["", "account.settings"], ["/password", d.password === "signin" ? "account.signin" : "account.password"], ["/sending", "account.sending"], ["/deletions", "account.deletions"]];
   const client = part === "client" && d.token_provider && d.password !== "signin"; // on the way to a sign-in
   const here = client ? "/password" : tabs.some(([p]) => p === "/" + part) ? "/" + part : "";
   el.append(h("nav", { class: "tabs", "aria-label": t("account.parts") }, h("ul", {}, tabs.map(([p, text]) =>
@@ -32,6 +33,7 @@ export default async function account(el, args, s) {
     }, h("a", { class: "button", href: at + "/password" }, t("add.back")));
   }
   if (here === "/password") return login(el, d);
+  if (here === "/sending") return sending(el, d);
   if (here === "/deletions") return deletions(el, d, s);
   return settings(el, d, s);
 }
@@ -186,6 +188,7 @@ function login(el, d) {
     tls: field(t("add.tls"), { options: securities(), value: d.server.tls }),
   };
   el.append(advice(d.advice) ?? "", h("p", {}, t("account.login", { username: d.server.username, server: d.server.host })),
+    d.sending.password ? h("p", {}, t("account.login.own"), " ", h("a", { href: "#/account/" + encodeURIComponent(d.account) + "/sending" }, t("account.sending"))) : "",
     form([f.password.box, h("details", {}, h("summary", {}, t("account.login.more")), f.username.box, f.host.box, f.tls.box, f.port.box)], t("account.login.save"), async () => {
       const port = f.port.input.value.trim(), wrong = [];
       if (!f.password.input.value) wrong.push({ key: "password", text: t("add.secret.wrong"), hint: "" });

@@ -44,6 +44,7 @@ export interface AccountDetails {
   oauth: string;
   token_provider: string;
   advice: Advice;
+  sending: SendsBy;
 }
 
 export interface AccountName {
@@ -63,6 +64,7 @@ export interface AddedAccount {
 
 export interface Address {
   address: string;
+  known: boolean;
 }
 
 export interface Advice {
@@ -493,6 +495,13 @@ export interface SendProbe {
   hint: string;
 }
 
+export interface SendsBy {
+  server: MailServer;
+  found: MailServer;
+  password: string;
+  off: boolean;
+}
+
 export interface SetAccount {
   account: string;
   settings: Record<string, string>;
@@ -511,6 +520,13 @@ export interface SetDevice {
 export interface SetLogin {
   account: string;
   server: MailServer;
+  password: string;
+}
+
+export interface SetSending {
+  account: string;
+  server: MailServer;
+  own: boolean;
   password: string;
 }
 
@@ -628,6 +644,15 @@ export interface Tried {
   kind?: string;
   hint: string;
   sending: SendProbe | null;
+}
+
+export interface TriedSending {
+  wrong: Wrong[];
+  server: string;
+  error: string;
+  kind?: string;
+  hint: string;
+  refused: boolean;
 }
 
 export interface Try {
