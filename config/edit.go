@@ -63,7 +63,7 @@ func SetAccount(data []byte, name string, settings []Setting) ([]byte, error) {
 			data = a.insert(data, s)
 		}
 		if s.Key == "name" {
-			name = strings.Trim(s.Value, `"'`) // quotes are never part of a name
+			name = s.Unquoted()
 		}
 	}
 	return data, nil

@@ -18,6 +18,9 @@ type Setting struct{ Key, Value string }
 // Text is the setting of a key whose value is text.
 func Text(key, value string) Setting { return Setting{key, tomlString(value)} }
 
+// Unquoted is the value of a key whose values have no quotes in them, such as a name.
+func (s Setting) Unquoted() string { return strings.Trim(s.Value, `"'`) }
+
 // notUTF8 is the fault of a value that TOML cannot hold, and that no other program
 // would take for the same.
 func notUTF8(key string) error {

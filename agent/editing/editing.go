@@ -81,13 +81,19 @@ func (f File) PlanChange(name string, settings []config.Setting) (before, after 
 }
 
 func (f File) change(write func(string, func([]byte) ([]byte, error)) (*config.Config, error), name string, settings []config.Setting) (before, after config.Account, err error) {
-	before, at, err := f.Account(name)
+	before, _, err = f.Account(name)
 	if err != nil {
 		return before, after, err
 	}
-	cfg, err := write(f.Path, func(text []byte) ([]byte, error) { return config.SetAccount(text, before.Name, settings) })
-	if err == nil {
-		after = cfg.Accounts[at]
+	name = before.Name
+	cfg, err := write(f.Path, func(text []byte) ([]byte, error) { return config.SetAccount(text, name, settings) })
+	for _, s := range settings {
+		if s.Key == "name" {
+			name = s.Unquoted()
+		}
+	}
+	if err == nil { // its place may be another one since
+		after, _ = cfg.Account(name)
 	}
 	return before, after, err
 }
