@@ -12,7 +12,7 @@ import (
 func TestAChangeBesideARemoval(t *testing.T) {
 	f := File{Path: filepath.Join(t.TempDir(), "config.toml")}
 	account := func(name string) string {
-		return "[[account]]\nname = \"" + name + "\"\nhost = \"pop.example.com\"\nusername = \"x\"\npassword_file = \"p\"\n"
+		return "[[account]]\nname = \"" + name + "\"\nhost = \"pop.example.com\"\nusername = \"" + name + "\"\npassword_file = \"p\"\n"
 	}
 	if err := os.WriteFile(f.Path, []byte("version = 1\n"+account("first")+account("second")), 0o600); err != nil {
 		t.Fatal(err)
