@@ -82,7 +82,11 @@ func (a *app) showSignIn(ctx context.Context, s operations.SignIn, noBrowser boo
 	} else {
 		a.printf("%s; sign in at this address:\n\n  %s\n\n", whyNot, s.URL)
 	}
-	a.printf("If the browser is on another machine, paste the address here that it ends at.\n")
+	where := "If the browser is on another machine, p"
+	if s.Paste { // it ends at no listener of popbridge, wherever it is
+		where = "Then p"
+	}
+	a.printf("%saste the whole address here that it ends at, also where no page is shown there.\n", where)
 }
 
 // awaitSignIn waits for the end of a sign-in, and takes what a person pastes meanwhile.
@@ -104,8 +108,11 @@ func (a *app) awaitSignIn(ctx context.Context, ops operations.Operations, s oper
 		select {
 		case text, ok := <-pasted:
 			if !ok {
-				pasted = nil // standard input is at its end; the browser may still come
-				continue
+				if pasted = nil; s.Paste {
+					_, _ = ops.SignInCancel(ctx, operations.AccountName{Account: s.Account})
+					return s, fault.New(fault.Config, "this sign-in ends with an address that has to be pasted, and there is no more input", "sign in at a terminal: "+a.command("account signin "+s.Account))
+				}
+				continue // the browser may still come
 			}
 			if _, err := ops.SignInPaste(ctx, operations.PasteSignIn{Account: s.Account, Text: text}); err != nil {
 				a.printf("%s\n", sentences(err))

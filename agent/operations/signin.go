@@ -57,12 +57,12 @@ func (l *Local) SignInState(_ context.Context, account string) (SignIn, error) {
 	return l.signIns.State(c.Name)
 }
 
-func (l *Local) SignInPaste(_ context.Context, ask PasteSignIn) (SignIn, error) {
+func (l *Local) SignInPaste(ctx context.Context, ask PasteSignIn) (SignIn, error) {
 	c, err := l.signed(ask.Account)
 	if err != nil {
 		return SignIn{}, err
 	}
-	return l.signIns.Paste(c.Name, ask.Text)
+	return l.signIns.Paste(ctx, c.Name, ask.Text)
 }
 
 func (l *Local) SignInCancel(_ context.Context, ask AccountName) (struct{}, error) {
