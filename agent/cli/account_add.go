@@ -179,7 +179,7 @@ func (a *app) accountAdd(ctx context.Context, n newAccount, args []string) error
 		if advice, ok := discover.AdviceFor(next.Username, next.Host); ok {
 			hint = cmp.Or(advice.Refused(), hint)
 		}
-		return fault.New(fault.Temporary, next.Name+": "+probe.Error, strings.TrimPrefix(hint+"; the account was not added", "; "))
+		return notAdded(next, probe.Error, hint)
 	}
 	a.printProbe(probe)
 	where, err := a.editing().Add(ctx, next, password, settings)
@@ -191,6 +191,12 @@ func (a *app) accountAdd(ctx context.Context, n newAccount, args []string) error
 		return err
 	}
 	return a.afterEdit(ctx)
+}
+
+// notAdded is what the server of an account said, or that it cannot be reached. No cause of
+// that is a mistake in the usage for the exit code.
+func notAdded(c config.Account, why, hint string) error {
+	return fault.New(fault.Temporary, c.Name+": "+why, strings.TrimPrefix(hint+"; the account was not added", "; "))
 }
 
 // saySending says by which server mail programs send the mail of an account.
@@ -227,7 +233,7 @@ func (a *app) missingToSend(cfg *config.Config, c config.Account) string {
 // reached before: there is no token yet.
 func (a *app) accountAddSignIn(ctx context.Context, next config.Account, settings []config.Setting) error {
 	if err := accounts.Reach(ctx, next); err != nil {
-		return fault.Wrap(err, fault.KindOf(err), next.Name, "the account was not added")
+		return notAdded(next, err.Error(), fault.Hint(err))
 	}
 	if _, err := a.editing().Add(ctx, next, "", settings); err != nil {
 		return err
