@@ -166,7 +166,12 @@ func (a *app) accountAdd(ctx context.Context, n newAccount, args []string) error
 	if next, err = a.editing().Planned(settings); err != nil {
 		return err
 	}
-	if next.OAuth != nil {
+	switch {
+	case n.oauth && next.OAuth == nil:
+		return fault.New(fault.Config, "--oauth signs the account in, and its keys say that it has a password or the token of another program", "leave out --oauth, or auth, password_file and password_command")
+	case n.passwordStdin && next.OAuth != nil:
+		return fault.New(fault.Config, "an account that is signed in has no password", `leave out --password-stdin, or auth = "oauth2"`)
+	case next.OAuth != nil:
 		return a.accountAddSignIn(ctx, next, settings)
 	}
 	password, err := a.givenPassword(ctx, n, next)

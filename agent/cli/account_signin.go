@@ -21,8 +21,9 @@ func (a *app) newAccountSignInCommand() *cobra.Command {
 		Long: "Opens the provider's page in the browser of this user, where you sign in and allow\n" +
 			"popbridge to fetch and send mail. The address is printed, too: where the browser is on\n" +
 			"another machine, open it there, and paste the address that it ends at, which shows\n" +
-			"an error page then. --device needs no browser here: it prints a code to enter at an\n" +
-			"address, from any machine. Then the servers for fetching and for sending are tried.\n" +
+			"an error page then; --no-browser starts none here. --device is another way, without a\n" +
+			"browser here: it prints a code to enter at an address, from any machine. Then the\n" +
+			"servers for fetching and for sending are tried.\n" +
 			"A running agent is asked to do it and goes on with the account at once.",
 		Example: "  popbridge account signin work\n  popbridge account signin work --device",
 		Args:    cobra.ExactArgs(1),
@@ -35,6 +36,7 @@ func (a *app) newAccountSignInCommand() *cobra.Command {
 	}
 	c.Flags().BoolVar(&device, "device", false, "sign in with a code, from a browser anywhere")
 	c.Flags().BoolVar(&noBrowser, "no-browser", false, "print the address, and start no browser")
+	c.MarkFlagsMutuallyExclusive("device", "no-browser") // a code needs no browser here
 	return c
 }
 

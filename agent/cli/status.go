@@ -46,6 +46,7 @@ func (a *app) newStatusCommand() *cobra.Command {
 	}
 	c.Flags().BoolVar(&serving, "serving", false, "only say whether an agent answers and takes mail programs")
 	c.Flags().BoolVar(&history, "history", false, "how much mail came on each of the last 90 days")
+	c.MarkFlagsMutuallyExclusive("serving", "history")
 	return a.addJSON(c)
 }
 
