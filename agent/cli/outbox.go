@@ -74,9 +74,7 @@ func (a *app) listOutbox(ctx context.Context) error {
 			a.printf("popbridge is not running, so nothing is sent; start it: %s\n", a.command("run"))
 		}
 		for _, m := range list {
-			if m.Error != "" {
-				a.printf("%d: %s\n", m.ID, printableLine(m.Error))
-			}
+			a.printf("%s", whyUnsent(m))
 			for _, r := range m.Recipients {
 				if r.State == "refused" {
 					a.printf("%d: %s was refused: %s\n", m.ID, printableLine(r.Address), printableLine(r.Reply))
@@ -91,6 +89,20 @@ func (a *app) listOutbox(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// whyUnsent is a line about what keeps a message, or all mail of its account.
+func whyUnsent(m operations.OutboxMessage) string {
+	tried := ""
+	switch {
+	case m.Error == "":
+		return ""
+	case m.OfAccount:
+		tried = "it waits with all mail of account " + m.Account + ": "
+	case m.Attempts > 0:
+		tried = "tried " + fault.Count(m.Attempts, "time") + ": "
+	}
+	return fmt.Sprintf("%d: %s\n", m.ID, printableLine(tried+m.Error))
 }
 
 // unsent are the recipients that have not got a message.

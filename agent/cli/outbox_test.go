@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/agent/users"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
@@ -69,6 +70,20 @@ func TestOutboxListWhileNothingRuns(t *testing.T) {
 	for _, line := range strings.Split(got, "\n") {
 		if f := strings.Fields(line); len(f) > 5 && f[2] == "waiting" && !strings.Contains(line, " -  ") {
 			t.Errorf("next: %q", line)
+		}
+	}
+}
+
+// What kept the account from its server is no try of the message.
+func TestWhyUnsent(t *testing.T) {
+	for want, m := range map[string]operations.OutboxMessage{
+		"": {ID: 17},
+		"17: it waits with all mail of account home: no connection to 127.0.0.1:2\n": {ID: 17, Account: "home", Error: "no connection to 127.0.0.1:2", OfAccount: true, Attempts: 2},
+		"17: tried 1 time: 451 later\n":                                              {ID: 17, Account: "home", Error: "451 later", Attempts: 1},
+		"17: 451 later\n":                                                            {ID: 17, Account: "home", Error: "451 later"}, // before a person asked for another try
+	} {
+		if got := whyUnsent(m); got != want {
+			t.Errorf("%q, want %q", got, want)
 		}
 	}
 }

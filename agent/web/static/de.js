@@ -565,6 +565,7 @@ export default {
   "outbox.none": "Alles ist gesendet.",
   "outbox.nosubject": "(kein Betreff)",
   "outbox.why": "Warum sie wartet",
+  "outbox.account": "Alle Mail des Kontos {account} wartet:",
   "outbox.to": "An",
   "outbox.from": "Von",
   "outbox.since": "Seit",

@@ -565,6 +565,7 @@ export default {
   "outbox.none": "Everything was sent.",
   "outbox.nosubject": "(no subject)",
   "outbox.why": "Why it waits",
+  "outbox.account": "All mail of account {account} waits:",
   "outbox.to": "To",
   "outbox.from": "From",
   "outbox.since": "Since",

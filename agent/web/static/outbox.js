@@ -32,13 +32,13 @@ export default function outbox(el) {
     return h("li", { class: "card" },
       h("h2", {}, m.subject || t("outbox.nosubject")),
       h("p", { class: "state" }, icon(looks[m.state] ?? "info"), " ", t("outbox.state." + m.state)),
-      m.error ? h("details", {}, h("summary", {}, t("outbox.why")), h("p", { lang: "en" }, m.error)) : null,
+      m.error ? h("details", {}, h("summary", {}, t("outbox.why")), m.of_account ? h("p", {}, t("outbox.account", { account: m.account })) : null, h("p", { lang: "en" }, m.error)) : null,
       h("dl", { class: "facts" },
         h("dt", {}, t("outbox.to")), h("dd", {}, open.map(r => [h("span", {}, r.address), r.state === "refused" ? [" ", h("span", { class: "error", lang: "en" }, r.reply)] : null, h("br")])),
         h("dt", {}, t("outbox.from")), h("dd", {}, m.from),
         h("dt", {}, t("outbox.since")), h("dd", {}, when(m.queued, new Date())),
         m.next ? [h("dt", {}, t("outbox.next")), h("dd", {}, when(m.next, new Date()))] : null,
-        h("dt", {}, t("outbox.attempts")), h("dd", {}, number(m.attempts)),
+        m.attempts ? [h("dt", {}, t("outbox.attempts")), h("dd", {}, number(m.attempts))] : null,
         h("dt", {}, t("outbox.size")), h("dd", {}, size(m.size))),
       h("p", { class: "buttons" }, (choices[m.state] ?? []).map(what => action(t("outbox.do." + what), async () => {
         if (m.state === "unknown" && what !== "drop" && !await confirm(t("outbox.sure." + what), h("p", {}, t("outbox.sure.text." + what)), { yes: t("outbox.do." + what) })) return;

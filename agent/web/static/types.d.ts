@@ -363,6 +363,7 @@ export interface OutboxMessage {
   next: string | null;
   attempts: number;
   error: string;
+  of_account: boolean;
   recipients: Recipient[];
 }
 
