@@ -3,6 +3,7 @@ package health
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/popbridge/popbridge/internal/fault"
 )
@@ -23,6 +24,13 @@ func SMTP(err error) []Condition {
 	return []Condition{{Code: code, Severity: Warning, Text: "mail programs cannot send through popbridge: " + err.Error(), Hint: fault.Hint(err)}}
 }
 
+// StopsSending reports whether it is a condition at which mail that a person sends waits, or
+// is not taken. Mail may come all the same, so that its severity does not say it. What the
+// server has refused of a message, or may have taken, stops no other.
+func (c Condition) StopsSending() bool {
+	return strings.HasPrefix(c.Code, "send-") || strings.HasPrefix(c.Code, "smtp-") || c.Code == CodeSignInNeeded
+}
+
 // Sending is the condition that the mail of an account does not leave. No message is
 // lost by it: all wait.
 func Sending(name, user string, err error, hint string) []Condition {
@@ -35,9 +43,10 @@ func Sending(name, user string, err error, hint string) []Condition {
 	if hint == "" {
 		hint = fault.Hint(err)
 	}
-	code, severity := CodeSendFailed, Warning
+	_, severity := accountCode(err) // a person is needed for the same reasons as for fetching
+	code := CodeSendFailed
 	if fault.Is(err, fault.Auth) {
-		code, severity = CodeSendAuth, Error
+		code = CodeSendAuth
 	}
 	return []Condition{{Code: code, Severity: severity, User: user, Text: fmt.Sprintf("account %s: what it sends waits: %v", name, err), Hint: hint}}
 }

@@ -75,6 +75,7 @@ export default {
   "verdict.none": "Es gibt noch kein Konto. Fügen Sie eines hinzu, dann kommt Mail.",
   "verdict.away": "popbridge antwortet nicht.",
   "verdict.flows": "Mails kommen an",
+  "verdict.unsent": "Mails kommen an, aber nicht alles, was gesendet wird, geht hinaus",
   "verdict.some": "Mails kommen von {flowing} von {all} Konten",
   "verdict.stopped": "Es kommen keine Mails",
   "verdict.error": {one: "ein Problem ist zu lösen", other: "{n} Probleme sind zu lösen"},

@@ -75,6 +75,7 @@ export default {
   "verdict.none": "There is no account yet. Add one, and mail begins to flow.",
   "verdict.away": "popbridge does not answer.",
   "verdict.flows": "Mail flows",
+  "verdict.unsent": "Mail comes, but not all that is sent leaves",
   "verdict.some": "Mail comes from {flowing} of {all} accounts",
   "verdict.stopped": "Mail does not flow",
   "verdict.error": {one: "one thing needs you", other: "{n} things need you"},
