@@ -590,6 +590,7 @@ export default {
   "outbox.sure.text.retry": "Die Verbindung riss ab, bevor der Server geantwortet hatte. Hat er die Mail schon angenommen, kommt sie doppelt an.",
   "outbox.sure.sent": "Wurde sie gesendet?",
   "outbox.sure.text.sent": "popbridge legt dann eine Kopie in Sent und sendet sie nicht noch einmal. Fragen Sie den Empfänger oder sehen Sie in der Web-Mail des Anbieters nach, wenn Sie nicht sicher sind.",
+  "outbox.all": "Alle jetzt senden",
   "outbox.some": {one: "Eine Mail wartet.", other: "{n} Mails warten."},
 
   // deleted mail

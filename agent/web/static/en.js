@@ -590,6 +590,7 @@ export default {
   "outbox.sure.text.retry": "The connection was lost before the server had answered. If the server has taken the message, whoever gets it gets it twice.",
   "outbox.sure.sent": "Was it sent?",
   "outbox.sure.text.sent": "popbridge then puts a copy into Sent and does not send it again. Ask who should have it, or look at the web mail of the provider, if you are not sure.",
+  "outbox.all": "Send all now",
   "outbox.some": {one: "One message waits.", other: "{n} messages wait."},
 
   // deleted mail

@@ -13,9 +13,9 @@ const choices = { waiting: ["retry", "hold", "drop"], sending: [], unknown: ["se
 
 /** @type {import("./main").Page} */
 export default function outbox(el) {
-  const list = h("ul", { class: "cards" }), none = h("p", { role: "status" }), wrong = h("div", {});
+  const list = h("ul", { class: "cards" }), none = h("p", { role: "status" }), all = h("p", { class: "buttons" }), wrong = h("div", {});
   let told = "";
-  el.append(h("h1", {}, t("nav.outbox")), h("p", {}, t("outbox.about")), none, wrong, list);
+  el.append(h("h1", {}, t("nav.outbox")), h("p", {}, t("outbox.about")), none, all, wrong, list);
 
   async function load() {
     /** @type {Message[]} */
@@ -23,6 +23,11 @@ export default function outbox(el) {
     if (!now || !el.isConnected || told === (told = JSON.stringify(now))) return; // what has the focus stays
     replace(wrong);
     replace(none, now.length === 0 ? t("outbox.none") : t("outbox.some", { n: now.length }));
+    const waiting = now.filter(m => m.state === "waiting");
+    replace(all, waiting.length > 1 ? action(t("outbox.all"), async () => {
+      for (const m of waiting) await ask("POST", "/outbox", { user: m.user, id: m.id, do: "retry" });
+      await load();
+    }) : null);
     replace(list, now.map(card));
   }
 
