@@ -86,12 +86,7 @@ func (a *app) listOutbox(ctx context.Context) error {
 					a.printf("%d: %s was refused: %s\n", m.ID, printableLine(r.Address), printableLine(r.Reply))
 				}
 			}
-			if m.State == "held" {
-				a.printf("%d: it is held; to send it: %s; not to: %s\n", m.ID, a.command(fmt.Sprintf("outbox retry %d", m.ID)), a.command(fmt.Sprintf("outbox drop %d", m.ID)))
-			}
-			if m.State == "unknown" {
-				a.printf("%d: it is not known whether the server took it; if it did: %s; if not: %s\n", m.ID, a.command(fmt.Sprintf("outbox sent %d", m.ID)), a.command(fmt.Sprintf("outbox retry %d", m.ID)))
-			}
+			a.printf("%s", a.choicesOf(m))
 		}
 		return nil
 	})
@@ -109,6 +104,21 @@ func whyUnsent(m operations.OutboxMessage) string {
 		tried = "tried " + fault.Count(m.Attempts, "time") + ": "
 	}
 	return fmt.Sprintf("%d: %s\n", m.ID, printableLine(tried+m.Error))
+}
+
+// choicesOf is a line that says how a person decides about a message that does not leave by
+// itself.
+func (a *app) choicesOf(m operations.OutboxMessage) string {
+	command := func(do string) string { return a.command(fmt.Sprintf("outbox %s %d", do, m.ID)) }
+	switch m.State {
+	case "held":
+		return fmt.Sprintf("%d: it is held; to send it: %s; not to: %s\n", m.ID, command("retry"), command("drop"))
+	case "refused":
+		return fmt.Sprintf("%d: to try again whom the server refused: %s; to give that up: %s\n", m.ID, command("retry"), command("drop"))
+	case "unknown":
+		return fmt.Sprintf("%d: it is not known whether the server took it; if it did: %s; if not: %s\n", m.ID, command("sent"), command("retry"))
+	}
+	return ""
 }
 
 // unsent are the recipients that have not got a message.
@@ -161,7 +171,11 @@ func (a *app) decideOutgoing(ctx context.Context, d outgoingChoice, args []strin
 		}
 		var failed failures
 		for _, ask := range asks {
-			if _, err := ops.DecideOutgoing(ctx, ask); err != nil {
+			_, err := ops.DecideOutgoing(ctx, ask)
+			if d.all && (fault.Is(err, fault.NotFound) || fault.Is(err, fault.Conflict)) {
+				continue // it has left, or leaves, since the first was tried
+			}
+			if err != nil {
 				failed.errs = append(failed.errs, ofMessage(ask, len(asks), err))
 				continue
 			}

@@ -149,3 +149,16 @@ func TestWhyUnsent(t *testing.T) {
 		}
 	}
 }
+
+// What does not leave by itself comes with the commands that decide about it.
+func TestChoicesOf(t *testing.T) {
+	a := newApp(nil, nil, nil)
+	for state, want := range map[string]string{"waiting": "", "sending": "", "held": "popbridge outbox retry 17 … popbridge outbox drop 17", "refused": "popbridge outbox retry 17 … popbridge outbox drop 17",
+		"unknown": "popbridge outbox sent 17 … popbridge outbox retry 17"} {
+		got := a.choicesOf(operations.OutboxMessage{ID: 17, State: state})
+		first, second, _ := strings.Cut(want, " … ")
+		if (got == "") != (want == "") || !strings.Contains(got, first) || !strings.Contains(got, second) {
+			t.Errorf("%s: %q", state, got)
+		}
+	}
+}

@@ -176,7 +176,10 @@ func TestSeverityOfSending(t *testing.T) {
 			t.Errorf("%v: %+v", tt.err, got)
 		}
 	}
-	for _, c := range []health.Condition{health.SentRefused("home", "me", 1, "list"), health.SentUnknown("home", "me", 1, "list")} {
+	if hint := health.SentRefused("home", "me", 1, "list", "outbox retry ID").Hint; !strings.Contains(hint, "`outbox retry ID` tries again") {
+		t.Error(hint)
+	}
+	for _, c := range []health.Condition{health.SentRefused("home", "me", 1, "list", "outbox retry ID"), health.SentUnknown("home", "me", 1, "list")} {
 		if c.StopsSending() {
 			t.Errorf("%s stops no other message", c.Code)
 		}

@@ -60,11 +60,11 @@ func SentUnknown(name, user string, n int, list string) Condition {
 }
 
 // SentRefused is the condition that n messages were refused for good, for some recipients
-// at least. list is the command that shows them.
-func SentRefused(name, user string, n int, list string) Condition {
+// at least. list is the command that shows them, retry tries one again.
+func SentRefused(name, user string, n int, list, retry string) Condition {
 	return Condition{Code: CodeSentRefused, Severity: Error, User: user,
 		Text: fmt.Sprintf("account %s: %s could not be sent; a report is in INBOX", name, fault.Count(n, "message")),
-		Hint: "`" + list + "` says why; deleting it in the folder Outbox ends this"}
+		Hint: "`" + list + "` says why; once that is put right, `" + retry + "` tries again, whom the server has not taken only; deleting it in the folder Outbox ends this"}
 }
 
 // SendNoAccount is the condition that n messages of a user leave by no account. why says

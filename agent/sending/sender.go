@@ -113,7 +113,7 @@ func (o *sender) report(s outbox.Status) {
 		list = append(list, health.SentUnknown(o.account.Name, o.account.User, s.Unknown, outboxCommand))
 	}
 	if s.Rejected > 0 {
-		list = append(list, health.SentRefused(o.account.Name, o.account.User, s.Rejected, outboxCommand))
+		list = append(list, health.SentRefused(o.account.Name, o.account.User, s.Rejected, outboxCommand, o.set.users.Command("outbox retry ID")))
 	}
 	o.set.users.Health.Report(o.source(), list...)
 }

@@ -25,7 +25,9 @@ export default function outbox(el) {
     replace(none, now.length === 0 ? t("outbox.none") : t("outbox.some", { n: now.length }));
     const waiting = now.filter(m => m.state === "waiting");
     replace(all, waiting.length > 1 ? action(t("outbox.all"), async () => {
-      for (const m of waiting) await ask("POST", "/outbox", { user: m.user, id: m.id, do: "retry" });
+      for (const m of waiting) await ask("POST", "/outbox", { user: m.user, id: m.id, do: "retry" }).catch(e => {
+        if (!["not found", "conflict"].includes(e.kind)) throw e; // else it has left, or leaves, since the first was tried
+      });
       await load();
     }) : null);
     replace(list, now.map(card));
