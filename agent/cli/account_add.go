@@ -167,11 +167,11 @@ func (a *app) accountAdd(ctx context.Context, n newAccount, args []string) error
 		return err
 	}
 	switch {
-	case n.oauth && next.OAuth == nil:
+	case n.oauth && !next.SignsInToFetch():
 		return fault.New(fault.Config, "--oauth signs the account in, and its keys say that it has a password or the token of another program", "leave out --oauth, or auth, password_file and password_command")
-	case n.passwordStdin && next.OAuth != nil:
+	case n.passwordStdin && next.SignsInToFetch():
 		return fault.New(fault.Config, "an account that is signed in has no password", `leave out --password-stdin, or auth = "oauth2"`)
-	case next.OAuth != nil:
+	case next.SignsInToFetch():
 		return a.accountAddSignIn(ctx, next, settings)
 	}
 	password, err := a.givenPassword(ctx, n, next)
@@ -214,6 +214,9 @@ func (a *app) saySending(c config.Account) error {
 		a.printf("Mail programs send from %s through popbridge, too: server %s, port %d, %s, with the login by which they read.\n", strings.Join(c.Addresses, ", "), own.Host, own.Port, clientfiles.SecurityWords(own.TLS))
 	}
 	a.printf("%s", a.missingToSend(cfg, c))
+	if c.SignsInToSend() {
+		a.printf("To send it has to be signed in: %s\n", a.command("account signin "+c.Name))
+	}
 	return nil
 }
 

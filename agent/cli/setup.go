@@ -48,7 +48,7 @@ func (a *app) setup(ctx context.Context) error {
 	account, there := a.known(found.Address)
 	if there {
 		how, verb := "logs in there", "test"
-		if account.OAuth != nil {
+		if account.SignsInToFetch() {
 			how, verb = "signs in there", "signin"
 		}
 		a.printf("Account %s is set up already; `%s` %s.\n", account.Name, a.command("account "+verb+" "+account.Name), how)

@@ -169,7 +169,7 @@ func TestSeverityOfSending(t *testing.T) {
 		{fault.New(fault.Config, "this is an IMAP server", ""), health.CodeSendFailed, health.Error},
 		{health.NewPasswordError(fault.New(fault.Temporary, "no keychain", "")), health.CodeSendFailed, health.Error},
 		{fault.New(fault.Auth, "refused", ""), health.CodeSendAuth, health.Error},
-		{health.NewSignInNeeded(fault.New(fault.Auth, "revoked", ""), "ann"), health.CodeSignInNeeded, health.Error},
+		{health.NewSignInNeeded(fault.New(fault.Auth, "revoked", ""), "ann", true, true), health.CodeSignInNeeded, health.Error},
 	} {
 		got := health.Sending("home", "me", tt.err, "")
 		if len(got) != 1 || got[0].Code != tt.code || got[0].Severity != tt.severity || !got[0].StopsSending() {

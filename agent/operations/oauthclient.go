@@ -93,7 +93,7 @@ func wrongClient(ask NewClient) []Wrong {
 // encryption, or one to which the config sends them already.
 func clientFor(cfg *config.Config, s MailServer) (name string, err error) {
 	if i := slices.IndexFunc(cfg.Accounts, func(c config.Account) bool {
-		return c.OAuth != nil && c.Host == s.Host && c.Port == s.Port && string(c.TLS) == s.TLS
+		return c.SignsInToFetch() && c.Host == s.Host && c.Port == s.Port && string(c.TLS) == s.TLS
 	}); i >= 0 {
 		return cfg.Accounts[i].OAuth.Name, nil
 	}

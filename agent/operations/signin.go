@@ -89,6 +89,9 @@ func (l *Local) signed(name string) (config.Account, error) {
 
 // TryPOP implements signin.Servers.
 func (l *Local) TryPOP(ctx context.Context, c config.Account) signin.Try {
+	if !c.SignsInToFetch() {
+		return signin.Try{State: signin.None, Text: "the server for fetching gets no token of it"}
+	}
 	chosen, err := l.accounts.Choose([]string{c.Name})
 	var p bridge.Probe
 	if err == nil {
@@ -102,11 +105,10 @@ func (l *Local) TryPOP(ctx context.Context, c config.Account) signin.Try {
 
 // TrySMTP implements signin.Servers.
 func (l *Local) TrySMTP(ctx context.Context, c config.Account) signin.Try {
-	way, known := sending.WayOf(c)
-	switch {
+	switch _, known := sending.WayOf(c); {
 	case !known:
 		return signin.Try{State: signin.None, Text: "the outgoing server is not known"}
-	case !way.Password.InKeychain():
+	case !c.SignsInToSend():
 		return signin.Try{State: signin.None, Text: "the outgoing server has a password of its own"}
 	}
 	return tried(c, l.sending.Try(ctx, c), "the outgoing server takes mail")

@@ -330,6 +330,7 @@ export default {
   "account.settings": "Einstellungen des Kontos",
   "account.password": "Passwort und Server",
   "account.signin": "Anmeldung",
+  "account.signin.send": "Was von diesem Konto gesendet wird, geht mit einer Anmeldung beim Anbieter hinaus; abgeholt wird mit dem Passwort darunter.",
   "account.deletions": "Löschungen beim Anbieter",
   "account.problems": "Was nicht geht",
   "account.since": {one: "zuletzt abgeholt {ago}; bisher eine Mail", other: "zuletzt abgeholt {ago}; bisher {n} Mails"},

@@ -330,6 +330,7 @@ export default {
   "account.settings": "Settings of the account",
   "account.password": "Password and server",
   "account.signin": "Signing in",
+  "account.signin.send": "What is sent from this account leaves by a sign-in; mail is fetched with the password below.",
   "account.deletions": "Deletions at the provider",
   "account.problems": "What does not work",
   "account.since": {one: "last fetched {ago}; one message so far", other: "last fetched {ago}; {n} messages so far"},

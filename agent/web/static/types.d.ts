@@ -41,6 +41,7 @@ export interface AccountDetails {
   server: MailServer;
   settings: Record<string, string>;
   password: string;
+  signs_in: boolean;
   oauth: string;
   token_provider: string;
   advice: Advice;
