@@ -374,6 +374,7 @@ export interface Outgoing {
   port: number;
   security: string;
   username: string;
+  secret: string;
 }
 
 export interface PasteSignIn {
