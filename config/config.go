@@ -97,7 +97,7 @@ type Account struct {
 	Username       string
 	Password       PasswordSource
 	Auth           Auth
-	OAuth          *OAuth // how it is signed in; nil: the secret is Password
+	OAuth          *OAuth // how it is signed in, to fetch, to send or for both; nil: it is not
 	CAFile         string // absolute; empty: the system's own authorities
 	Pins           []Pin  // keys that the server may have; none: its certificate decides
 	TLSMinimum     TLSVersion
@@ -132,7 +132,7 @@ const (
 // PasswordSource says where the secret of an account is. At most one of its
 // fields is set; when none is, the secret is in the keychain of the operating
 // system, under KeychainService and Account.KeychainItem, unless the account is
-// signed in (Account.OAuth).
+// signed in for it (Account.SignsInToFetch).
 type PasswordSource struct {
 	File    string   // absolute
 	Command []string // program and arguments; the first line it prints is the secret
@@ -140,6 +140,18 @@ type PasswordSource struct {
 
 // InKeychain reports whether the secret is in the keychain.
 func (p PasswordSource) InKeychain() bool { return p.File == "" && len(p.Command) == 0 }
+
+// SignsInToFetch reports whether the POP3 server gets the token of the sign-in, and no
+// password.
+func (a Account) SignsInToFetch() bool {
+	return a.OAuth != nil && a.Auth == AuthOAuth2 && a.Password.InKeychain()
+}
+
+// SignsInToSend reports whether the SMTP server gets the token of the sign-in, and no
+// password.
+func (a Account) SignsInToSend() bool {
+	return a.OAuth != nil && a.Send.Auth == AuthOAuth2 && a.Send.Password.InKeychain()
+}
 
 // KeychainService is the service name of every secret in the keychain.
 const KeychainService = "popbridge"

@@ -156,7 +156,7 @@ func TestExample(t *testing.T) {
 		Log:  Log{Level: "info", Format: "auto"}, KeepExpunged: 30 * day, Notices: true,
 		Accounts: []Account{{
 			Name: "home", Host: "pop.example.com", Port: 995, TLS: Implicit, TLSMinimum: TLS12, Username: "ann@example.com", Auth: AuthPassword,
-			PollEvery: 5 * time.Minute, ConfirmDeletes: true, DeleteGrace: 7 * day, User: "ann", Folder: "INBOX", MaxMessageSize: 200_000_000, Addresses: []string{"ann@example.com"},
+			PollEvery: 5 * time.Minute, ConfirmDeletes: true, DeleteGrace: 7 * day, User: "ann", Folder: "INBOX", MaxMessageSize: 200_000_000, Addresses: []string{"ann@example.com"}, Send: Send{Auth: AuthPassword},
 		}},
 	}
 	for name, text := range map[string]string{
@@ -289,16 +289,16 @@ func TestEveryKey(t *testing.T) {
 			PollEvery: day, Keep: KeepOnServer{Rule: KeepFor, For: 30 * day}, Shadow: true, Paused: true, DeleteExpunged: true, DeleteGrace: 36 * time.Hour,
 			User: "ann@home+1", Folder: "INBOX/Löhne", MaxMessageSize: 65536,
 			Addresses: []string{"ann@example.com", "info@example.com"},
-			Send:      Send{Host: "smtp.example.com", Port: 2525, TLS: StartTLS, Username: "ann.b", Password: PasswordSource{File: abs("/etc/send.password")}, Pins: []Pin{counting}},
+			Send:      Send{Host: "smtp.example.com", Port: 2525, TLS: StartTLS, Username: "ann.b", Auth: AuthPassword, Password: PasswordSource{File: abs("/etc/send.password")}, Pins: []Pin{counting}},
 		}, {
 			Name: "work", Host: "xn--bcher-kva.example", Port: 110, TLS: None, Username: "ann", Auth: AuthOAuth2,
 			Password: PasswordSource{Command: []string{"pass", "show", ""}}, TLSMinimum: TLS12,
 			PollEvery: 90 * time.Minute, Keep: KeepOnServer{Rule: KeepBelow, Percent: 80}, Quota: 2 << 40, ConfirmDeletes: true, DeleteGrace: 7 * day,
 			User: "me", Folder: "INBOX", MaxMessageSize: 4_000_000_000,
-			Send: Send{Username: "anna", Password: PasswordSource{Command: []string{"pass", "show", "send"}}},
+			Send: Send{Username: "anna", Auth: AuthOAuth2, Password: PasswordSource{Command: []string{"pass", "show", "send"}}},
 		}, {
 			Name: "third", Host: "outlook.office365.com", Port: 995, TLS: Implicit, Username: "ann", Auth: AuthOAuth2, OAuth: &work, TLSMinimum: TLS12,
-			PollEvery: 5 * time.Minute, ConfirmDeletes: true, DeleteGrace: 7 * day, User: "me", Folder: "INBOX", MaxMessageSize: 200_000_000,
+			PollEvery: 5 * time.Minute, ConfirmDeletes: true, DeleteGrace: 7 * day, User: "me", Folder: "INBOX", MaxMessageSize: 200_000_000, Send: Send{Auth: AuthOAuth2},
 		}},
 		OAuth: []OAuth{work},
 	}

@@ -27,7 +27,7 @@ var schema = map[string][]string{
 	"account": {"name", "host", "port", "tls", "username", "password_file", "password_command", "auth", "oauth", "ca_file", "tls_pin", "tls_minimum",
 		"poll_every", "keep_on_server", "quota", "confirm_deletes", "shadow", "paused", "delete_on_server", "delete_grace", "user", "folder", "max_message_size", "address", "addresses", "send"},
 	"oauth": {"provider", "client_id", "client_secret_file", "tenant", "authorize_url", "token_url", "device_url", "redirect", "scopes", "resource", "pkce"},
-	"send":  {"host", "port", "tls", "username", "password_file", "password_command", "tls_pin"},
+	"send":  {"host", "port", "tls", "username", "password_file", "password_command", "auth", "oauth", "tls_pin"},
 }
 
 // mistake is a Problem that does not yet know where it is.

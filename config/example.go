@@ -33,4 +33,5 @@ folder         = "INBOX"           # where the mail goes
 # send.tls     = "implicit"        # "implicit", "starttls" or "none"
 # send.username = "ann"            # default: as above, the password, too
 # send.password_file = "home-send.password"    # or send.password_command
+# send.auth    = "oauth2"          # "password" or "oauth2": where it differs from the above; and send.oauth
 `

@@ -147,10 +147,13 @@ func render(t *testing.T, c *Config) []byte {
 		if len(a.Send.Pins) > 0 {
 			send["tls_pin"] = pins(a.Send.Pins)
 		}
-		m["send"] = send
-		if a.OAuth != nil {
+		send["auth"] = a.Send.Auth
+		if a.SignsInToFetch() {
 			m["oauth"] = a.OAuth.Name
+		} else if a.SignsInToSend() {
+			send["oauth"] = a.OAuth.Name
 		}
+		m["send"] = send
 		accounts = append(accounts, m)
 	}
 	web := c.Web.Listen

@@ -246,7 +246,10 @@ func (r *reader) account(t *table) Account {
 	}
 	a.Port = readPort(t, usual, "995 is usual with implicit TLS, 110 otherwise")
 	a.Addresses = addresses(t, a.Username)
-	a.Send = r.send(t.sub("send"), a)
+	send := t.sub("send")
+	a.Send = r.send(send, a)
+	a.OAuth = r.signInToSend(send, a)
+	tokenGoes(send, a)
 	if a.TLS == None && a.Host != "" && !isLoopback(a.Host) {
 		r.warn(t, "tls", &mistake{"password and mail of account " + a.Name + " go over the network unencrypted", `use tls = "implicit" or "starttls" if the server has it`})
 	}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/url"
@@ -133,8 +134,8 @@ func readScopes(t *table) (list []string) {
 	return list
 }
 
-// signIn finds how an account is signed in; nil: it has a password, or the token of
-// another program.
+// signIn finds how an account is signed in to fetch; nil: it has a password, or the token
+// of another program.
 func (r *reader) signIn(t *table, a Account) *OAuth {
 	name := text(t, "oauth", "", "the NAME of a table [oauth.NAME] in quotes", readID)
 	if a.Auth != AuthOAuth2 {
@@ -151,7 +152,13 @@ func (r *reader) signIn(t *table, a Account) *OAuth {
 		}
 		return nil
 	}
-	found, m := r.oauthFor(name, a.Host)
+	return r.found(t, name, a.Host, "POP", func(e oauth.Endpoints) []string { return e.POP })
+}
+
+// found is the table by which a server is signed in at whose tokens have these scopes; nil
+// where there is none, which is reported.
+func (r *reader) found(t *table, name, host, what string, scopes func(oauth.Endpoints) []string) *OAuth {
+	found, m := r.oauthFor(name, host)
 	switch key := "auth"; {
 	case t.has("oauth") && name == "": // which is reported
 	case m != nil:
@@ -160,12 +167,45 @@ func (r *reader) signIn(t *table, a Account) *OAuth {
 		}
 		t.report(key, m)
 	case found.Endpoints.Token == "": // of no provider that is known, which is reported
-	case len(found.Endpoints.POP) == 0 && found.Endpoints.Resource == "":
-		t.report(key, &mistake{"the POP servers of " + found.Name + " take no token", `set auth = "password", with an app password of the provider`})
+	case len(scopes(found.Endpoints)) == 0 && found.Endpoints.Resource == "":
+		hint := `set auth = "password", with an app password of the provider`
+		if what == "POP" {
+			hint += `; to send by a sign-in all the same: send.auth = "oauth2"`
+		}
+		t.report(key, &mistake{"the " + what + " servers of " + found.Name + " take no token", hint})
 	default:
 		return found
 	}
 	return nil
+}
+
+// signInToSend finds how an account is signed in that is to send, where that is not how it
+// is to fetch. An account is signed in once.
+func (r *reader) signInToSend(t *table, a Account) *OAuth {
+	name := text(t, "oauth", "", "the NAME of a table [oauth.NAME] in quotes", readID)
+	switch {
+	case t.has("oauth") && a.Send.Auth != AuthOAuth2:
+		t.report("oauth", &mistake{"what the account sends leaves with a password", `set auth = "oauth2" here, or delete this line`})
+	case t.has("oauth") && !a.Send.Password.InKeychain():
+		t.report("oauth", &mistake{"the token comes from password_file or password_command", "keep one of the two"})
+	case t.has("oauth") && a.OAuth != nil && a.OAuth.Name != name:
+		t.report("oauth", &mistake{"the account is signed in by [oauth." + a.OAuth.Name + "] to fetch, and an account is signed in once", "delete this line"})
+	case a.Send.Auth != AuthOAuth2, !a.Send.Password.InKeychain(), a.Auth == AuthOAuth2 && !t.has("oauth"): // the token to fetch is that to send
+	default:
+		return r.found(t, name, cmp.Or(a.Send.Host, a.Host), "SMTP", func(e oauth.Endpoints) []string { return e.SMTP })
+	}
+	return a.OAuth
+}
+
+// tokenGoes reports that the token of a provider would go to an outgoing server of another.
+func tokenGoes(t *table, a Account) {
+	s := a.Send
+	if !a.SignsInToSend() || a.OAuth.Provider == "" || s.Host == "" || s.Host == a.Host && a.SignsInToFetch() || isLoopback(s.Host) ||
+		s.TLS != None && oauth.ProviderOf(s.Host) == a.OAuth.Provider {
+		return
+	}
+	t.report("host", &mistake{"this server would get the token of " + a.OAuth.Provider + ", which opens the whole mailbox there",
+		`give it a password of its own, password_file = "…", or delete this table: mail then leaves by the server of the provider`})
 }
 
 // oauthFor is the table of a name, or without one that which fits the server.

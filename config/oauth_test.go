@@ -75,3 +75,60 @@ func TestAMistakeOfAProviderIsToldOnce(t *testing.T) {
 		}
 	}
 }
+
+// An account may sign in to fetch, to send, for both or for neither, and have a secret of its
+// own for either.
+func TestSigningInToSend(t *testing.T) {
+	const tables = "[oauth.yandex]\nclient_id = 'y'\n[oauth.google]\nclient_id = 'g'\n[[account]]\nname = 'a'\nusername = 'ann@example.com'\n"
+	for _, tt := range []struct {
+		keys        string
+		fetch, send string // the table, "" for none
+		auth        Auth   // to send
+	}{
+		{"host = 'pop.gmail.com'\nauth = 'oauth2'", "google", "google", AuthOAuth2},
+		{"host = 'pop.gmail.com'", "", "", AuthPassword},
+		{"host = 'pop.gmail.com'\nauth = 'apop'", "", "", AuthPassword},
+		{"host = 'pop.yandex.com'\nsend.auth = 'oauth2'\nsend.oauth = 'yandex'", "", "yandex", AuthOAuth2},
+		{"host = 'pop.example.com'\npassword_file = 'p'\nsend.host = 'smtp.yandex.com'\nsend.auth = 'oauth2'", "", "yandex", AuthOAuth2},
+		{"host = 'pop.example.com'\nsend.auth = 'oauth2'\nsend.oauth = 'google'", "", "google", AuthOAuth2},
+		{"host = 'pop.gmail.com'\nauth = 'oauth2'\nsend.password_file = 'p'", "google", "", AuthPassword},
+		{"host = 'pop.gmail.com'\nauth = 'oauth2'\nsend.auth = 'password'\nsend.password_file = 'p'", "google", "", AuthPassword},
+		{"host = 'pop.gmail.com'\nauth = 'oauth2'\nsend.auth = 'oauth2'\nsend.password_command = ['token']", "google", "", AuthOAuth2},
+		{"host = 'pop.gmail.com'\nauth = 'oauth2'\npassword_command = ['token']", "", "", AuthOAuth2},
+		{"host = 'pop.gmail.com'\nauth = 'oauth2'\npassword_command = ['token']\nsend.password_command = ['other']", "", "", AuthOAuth2},
+		{"host = 'pop.gmail.com'\nauth = 'oauth2'\npassword_command = ['token']\nsend.auth = 'password'\nsend.password_file = 'p'", "", "", AuthPassword},
+		{"host = 'pop.gmail.com'\nauth = 'oauth2'\npassword_command = ['token']\nsend.oauth = 'google'", "", "google", AuthOAuth2},
+		{"host = 'pop.gmail.com'\npassword_file = 'p'\nsend.auth = 'oauth2'\nsend.password_command = ['token']", "", "", AuthOAuth2},
+	} {
+		cfg, err := ann().parse(abs("/etc/config.toml"), []byte(tables+tt.keys))
+		if err != nil {
+			t.Errorf("%s: %v", tt.keys, err)
+			continue
+		}
+		a, fetch, send := cfg.Accounts[0], "", ""
+		if a.SignsInToFetch() {
+			fetch = a.OAuth.Name
+		}
+		if a.SignsInToSend() {
+			send = a.OAuth.Name
+		}
+		if fetch != tt.fetch || send != tt.send || a.Send.Auth != tt.auth {
+			t.Errorf("%s: fetches by %q, sends by %q and %s", tt.keys, fetch, send, a.Send.Auth)
+		}
+	}
+	for keys, want := range map[string]string{
+		"host = 'pop.yandex.com'\nauth = 'oauth2'\noauth = 'yandex'":                              "account[1].auth: the POP servers of yandex take no token",
+		"host = 'pop.gmail.com'\nsend.oauth = 'google'":                                           "account[1].send.oauth: what the account sends leaves with a password",
+		"host = 'pop.gmail.com'\nauth = 'oauth2'\nsend.oauth = 'yandex'":                          "account[1].send.oauth: the account is signed in by [oauth.google] to fetch",
+		"host = 'pop.gmail.com'\nauth = 'oauth2'\nsend.auth = 'password'":                         "account[1].send.auth: there is no password to send with",
+		"host = 'pop.gmail.com'\nsend.auth = 'apop'":                                              "account[1].send.auth: ",
+		"host = 'pop.gmail.com'\nsend.auth = 'oauth2'\nsend.oauth = 'gogle'":                      "account[1].send.oauth: there is no table [oauth.gogle]",
+		"host = 'pop.example.com'\nsend.auth = 'oauth2'":                                          "account[1].send.auth: no table [oauth.NAME] is for this server",
+		"host = 'p.example.com'\nsend.auth='oauth2'\nsend.oauth='google'\nsend.password_file='x'": "account[1].send.oauth: the token comes from",
+	} {
+		_, err := ann().parse(abs("/etc/config.toml"), []byte(tables+keys))
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Count(err.Error(), "account[1]") != 1 {
+			t.Errorf("%s: %v", keys, err)
+		}
+	}
+}

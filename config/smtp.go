@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"golang.org/x/net/idna"
-
-	"github.com/popbridge/popbridge/internal/oauth"
 )
 
 // SMTP is where mail programs hand over what they send.
@@ -30,6 +28,7 @@ type Send struct {
 	TLS      Security
 	Username string         // empty: that of the account
 	Password PasswordSource // in the keychain: that of the account
+	Auth     Auth           // AuthPassword, or AuthOAuth2: the secret is a token, of the sign-in where there is one
 	Pins     []Pin          // those of the account where the host is the same
 }
 
@@ -93,6 +92,7 @@ func (r *reader) send(t *table, a Account) Send {
 		TLS:      oneOf(t, "tls", Implicit, StartTLS, None),
 		Username: text(t, "username", "", "text in quotes", readUsername),
 		Password: r.password(t),
+		Auth:     sendAuth(t, a),
 		Pins:     readPins(t),
 	}
 	if s.Host == "" {
@@ -112,15 +112,24 @@ func (r *reader) send(t *table, a Account) Send {
 	if s.TLS == None && !isLoopback(s.Host) {
 		r.warn(t, "tls", &mistake{"what account " + a.Name + " sends, and its password or token, go over the network unencrypted", `use tls = "implicit" or "starttls" if the server has it`})
 	}
-	if o := a.OAuth; o != nil && o.Provider != "" && s.Password.InKeychain() && s.Host != a.Host && !isLoopback(s.Host) &&
-		(s.TLS == None || oauth.ProviderOf(s.Host) != o.Provider) {
-		t.report("host", &mistake{"this server would get the token of " + o.Provider + ", which opens the whole mailbox there",
-			`give it a password of its own, password_file = "…", or delete this table: mail then leaves by the server of the provider`})
-	}
 	if !t.has("tls_pin") && s.Host == a.Host {
 		s.Pins = a.Pins
 	}
 	return s
+}
+
+// sendAuth is how an account logs in to send: as to fetch, unless the config says otherwise,
+// or names a secret for an account that has none of its own.
+func sendAuth(t *table, a Account) Auth {
+	auth := oneOf(t, "auth", AuthPassword, AuthOAuth2)
+	own := t.has("password_file") || t.has("password_command")
+	switch {
+	case !t.has("auth") && a.Auth == AuthOAuth2 && !(own && a.OAuth != nil):
+		return AuthOAuth2
+	case t.has("auth") && auth == AuthPassword && a.Auth == AuthOAuth2 && !own:
+		t.report("auth", &mistake{"there is no password to send with: the account logs in with a token", "add password_file or password_command here, or delete this line"})
+	}
+	return auth
 }
 
 // addresses reads whose mail an account sends: its own address first, which is its user

@@ -199,12 +199,15 @@ func TestSendsOffline(t *testing.T) {
 	b.shot("outbox")
 	b.click("Do not send: second")
 	b.shows("One message waits.")
+	w.hand(t, "third")
+	b.shows("2 messages wait.")
 	must(t, w.postfix.Resume(context.WithoutCancel(t.Context())))
-	b.click("Send now: first")
+	b.click("Send all now")
 	b.shows("Everything was sent.")
 	b.quiet(origin)
-	w.arrives(t, 1, "first", nil)
-	w.sent(t, 1)
+	w.arrives(t, 2, "first", nil)
+	w.arrives(t, 2, "third", nil)
+	w.sent(t, 2)
 }
 
 // hand hands a message over.

@@ -80,7 +80,7 @@ func setupSignsIn(t *testing.T, ca *testkit.TLS) {
 	}
 	s = newTypist(t, environment, binary+" setup --config "+config)
 	s.answer("Mail address: ", "ann@outlook.com")
-	address := regexp.MustCompile(`http://127\.0\.0\.1:\d+/authorize\?\S+`).FindString(s.waits("paste the address here"))
+	address := regexp.MustCompile(`http://127\.0\.0\.1:\d+/authorize\?\S+`).FindString(s.waits("paste the whole address here"))
 	final, err := exec.CommandContext(t.Context(), "curl", "-s", "-o", "/dev/null", "-w", "%{redirect_url}", "-d", "user=ann@outlook.com", "-d", "decision=allow", address).Output()
 	if err != nil {
 		t.Errorf("%s: %v", address, err)

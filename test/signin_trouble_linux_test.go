@@ -270,9 +270,9 @@ func TestSignsInWithoutABrowserHere(t *testing.T) {
 	b = s.begin(t)
 	final, err := s.provider.Authorize(b.at, "ann")
 	must(t, err)
-	_, err = io.WriteString(b.stdin, "what?\n"+final+"\n")
+	_, err = io.WriteString(b.stdin, "what?\nrubbish\n"+final[:len(final)-5]+"\n"+final+"\n")
 	must(t, err)
-	says(t, b.end(t, 0), "this is not the address that a sign-in ends with", "account work is signed in")
+	says(t, b.end(t, 0), "this is not the address that a sign-in ends with", "this is not the whole address that this sign-in ended with", "account work is signed in")
 }
 
 // Microsoft's servers know XOAUTH2 only.

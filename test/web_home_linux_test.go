@@ -8,7 +8,8 @@ import (
 )
 
 // What the first line says of a state, with accounts (o: fine, x: failed, p: paused,
-// f: fetching, n: new) and conditions (e: an error, w: a warning, s: the disk is full).
+// f: fetching, n: new) and conditions (e: an error, w: a warning, s: the disk is full,
+// u: an account does not send).
 func TestWebVerdict(t *testing.T) {
 	t.Parallel()
 	_, _, b, origin := withPage(t, 0)
@@ -27,11 +28,13 @@ func TestWebVerdict(t *testing.T) {
 		{"o", "e", "error", "Mail flows; one thing needs you."}, // a mistake in the settings file
 		{"ox", "eew", "error", "Mail comes from 1 of 2 accounts; 2 things need you."},
 		{"xp", "e", "error", "Mail does not flow; one thing needs you."},
+		{"oo", "u", "warning", "Mail comes, but not all that is sent leaves; one thing wants attention."},
+		{"ox", "u", "warning", "Mail comes from 1 of 2 accounts; one thing wants attention."},
 		{"oo", "s", "error", "Mail does not flow; one thing needs you."},
 	} {
 		got := eval[[]string](b, `const { verdict } = await import("/home.js"), now = new Date();
 			const accounts = [...args[0]].map(a => ({ state: { p: "paused", f: "polling" }[a] ?? "idle", last_error: a === "x" ? "refused" : "", last_success: "xn".includes(a) ? null : now.toISOString() }));
-			const health = [...args[1]].map(c => ({ severity: c === "w" ? "warning" : "error", code: c === "s" ? "store-full" : "other" }));
+			const health = [...args[1]].map(c => ({ severity: "wu".includes(c) ? "warning" : "error", code: { s: "store-full", u: "send-failed" }[c] ?? "other" }));
 			const v = verdict({ status: { accounts, health }, now });
 			return [v.severity, v.text]`, c.accounts, c.conditions)
 		if got[0] != c.severity || got[1] != c.text {

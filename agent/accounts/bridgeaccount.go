@@ -34,7 +34,7 @@ func (s *Set) bridgeAccount(c config.Account) (bridge.Account, error) {
 			_, ok := s.users.Config().Account(name)
 			return ok
 		},
-		SecretEvery: SecretEvery(c),
+		SecretEvery: SecretEvery(c.SignsInToFetch(), c.Auth, c.Password),
 		PollEvery:   c.PollEvery,
 		Keep:        deleting.Keep,
 		Folder:      c.Folder,
@@ -84,13 +84,13 @@ func Reach(ctx context.Context, c config.Account) error {
 // SecretEvery is how often it is looked whether a refused secret has changed. A
 // file is cheap to read, and a token is renewed by itself; otherwise a command or a
 // keychain may ask a person.
-func SecretEvery(c config.Account) time.Duration {
+func SecretEvery(signsIn bool, auth config.Auth, from config.PasswordSource) time.Duration {
 	switch {
-	case c.OAuth != nil:
+	case signsIn:
 		return 0 // a new sign-in tells
-	case c.Password.File != "":
+	case from.File != "":
 		return 10 * time.Second
-	case c.Auth == config.AuthOAuth2:
+	case auth == config.AuthOAuth2:
 		return time.Minute
 	}
 	return 5 * time.Minute
@@ -166,7 +166,7 @@ func clientTLS(c config.Account, security config.Security, pins []config.Pin) (*
 
 func credentials(ctx context.Context, c config.Account, read func(context.Context) (secret.Secret, error)) (pop3.Credentials, error) {
 	s, err := read(ctx)
-	if err != nil && c.OAuth != nil {
+	if err != nil && c.SignsInToFetch() {
 		return pop3.Credentials{}, err // of the network, or a person has to sign in
 	}
 	if err != nil {
@@ -184,16 +184,16 @@ func credentials(ctx context.Context, c config.Account, read func(context.Contex
 
 // secretOf returns what reads the secret of an account.
 func (s *Set) secretOf(c config.Account) func(context.Context) (secret.Secret, error) {
-	if c.OAuth != nil {
+	if c.SignsInToFetch() {
 		return func(ctx context.Context) (secret.Secret, error) { return s.tokens.Token(ctx, c) }
 	}
 	return SecretOf(c).Read
 }
 
 // renew returns what brings another token than a refused one, nil for an account that is
-// not signed in.
+// not signed in to fetch.
 func (s *Set) renew(c config.Account) func(context.Context, pop3.Credentials) (pop3.Credentials, error) {
-	if c.OAuth == nil {
+	if !c.SignsInToFetch() {
 		return nil
 	}
 	return func(ctx context.Context, refused pop3.Credentials) (pop3.Credentials, error) {
@@ -206,7 +206,7 @@ func (s *Set) renew(c config.Account) func(context.Context, pop3.Credentials) (p
 // SecretOf says where the password of an account is; nowhere, where it is signed in.
 func SecretOf(c config.Account) secret.Source {
 	src := secret.Source{File: c.Password.File, Command: c.Password.Command}
-	if c.Password.InKeychain() && c.OAuth == nil {
+	if c.Password.InKeychain() && !c.SignsInToFetch() {
 		src.Keychain = secret.Item{Service: config.KeychainService, Account: c.KeychainItem()}
 	}
 	return src

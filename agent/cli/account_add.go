@@ -166,7 +166,12 @@ func (a *app) accountAdd(ctx context.Context, n newAccount, args []string) error
 	if next, err = a.editing().Planned(settings); err != nil {
 		return err
 	}
-	if next.OAuth != nil {
+	switch {
+	case n.oauth && !next.SignsInToFetch():
+		return fault.New(fault.Config, "--oauth signs the account in, and its keys say that it has a password or the token of another program", "leave out --oauth, or auth, password_file and password_command")
+	case n.passwordStdin && next.SignsInToFetch():
+		return fault.New(fault.Config, "an account that is signed in has no password", `leave out --password-stdin, or auth = "oauth2"`)
+	case next.SignsInToFetch():
 		return a.accountAddSignIn(ctx, next, settings)
 	}
 	password, err := a.givenPassword(ctx, n, next)
@@ -179,7 +184,7 @@ func (a *app) accountAdd(ctx context.Context, n newAccount, args []string) error
 		if advice, ok := discover.AdviceFor(next.Username, next.Host); ok {
 			hint = cmp.Or(advice.Refused(), hint)
 		}
-		return fault.New(fault.Temporary, next.Name+": "+probe.Error, strings.TrimPrefix(hint+"; the account was not added", "; "))
+		return notAdded(next, probe.Error, hint)
 	}
 	a.printProbe(probe)
 	where, err := a.editing().Add(ctx, next, password, settings)
@@ -193,6 +198,12 @@ func (a *app) accountAdd(ctx context.Context, n newAccount, args []string) error
 	return a.afterEdit(ctx)
 }
 
+// notAdded is what the server of an account said, or that it cannot be reached. No cause of
+// that is a mistake in the usage for the exit code.
+func notAdded(c config.Account, why, hint string) error {
+	return fault.New(fault.Temporary, c.Name+": "+why, strings.TrimPrefix(hint+"; the account was not added", "; "))
+}
+
 // saySending says by which server mail programs send the mail of an account.
 func (a *app) saySending(c config.Account) error {
 	cfg, err := a.loadConfig()
@@ -203,6 +214,9 @@ func (a *app) saySending(c config.Account) error {
 		a.printf("Mail programs send from %s through popbridge, too: server %s, port %d, %s, with the login by which they read.\n", strings.Join(c.Addresses, ", "), own.Host, own.Port, clientfiles.SecurityWords(own.TLS))
 	}
 	a.printf("%s", a.missingToSend(cfg, c))
+	if c.SignsInToSend() {
+		a.printf("To send it has to be signed in: %s\n", a.command("account signin "+c.Name))
+	}
 	return nil
 }
 
@@ -227,7 +241,7 @@ func (a *app) missingToSend(cfg *config.Config, c config.Account) string {
 // reached before: there is no token yet.
 func (a *app) accountAddSignIn(ctx context.Context, next config.Account, settings []config.Setting) error {
 	if err := accounts.Reach(ctx, next); err != nil {
-		return fault.Wrap(err, fault.KindOf(err), next.Name, "the account was not added")
+		return notAdded(next, err.Error(), fault.Hint(err))
 	}
 	if _, err := a.editing().Add(ctx, next, "", settings); err != nil {
 		return err

@@ -175,9 +175,11 @@ func (a *app) newAccountRemoveCommand() *cobra.Command {
 			}
 			a.printf("account %s was removed from the config\n", removed.Name)
 			a.printf("The mail it has brought stays with user %s, and what is on %s stays there.\n", removed.User, removed.Host)
-			switch p := removed.Password; {
-			case removed.OAuth != nil:
+			if removed.OAuth != nil {
 				a.printf("It stays signed in for an account of the same name there; end that at the provider.\n")
+			}
+			switch p := removed.Password; {
+			case removed.SignsInToFetch():
 			case p.File != "":
 				a.printf("Its password is still in %s.\n", p.File)
 			case p.InKeychain():

@@ -21,8 +21,9 @@ func (a *app) newAccountSignInCommand() *cobra.Command {
 		Long: "Opens the provider's page in the browser of this user, where you sign in and allow\n" +
 			"popbridge to fetch and send mail. The address is printed, too: where the browser is on\n" +
 			"another machine, open it there, and paste the address that it ends at, which shows\n" +
-			"an error page then. --device needs no browser here: it prints a code to enter at an\n" +
-			"address, from any machine. Then the servers for fetching and for sending are tried.\n" +
+			"an error page then; --no-browser starts none here. --device is another way, without a\n" +
+			"browser here: it prints a code to enter at an address, from any machine. Then the\n" +
+			"servers for fetching and for sending are tried.\n" +
 			"A running agent is asked to do it and goes on with the account at once.",
 		Example: "  popbridge account signin work\n  popbridge account signin work --device",
 		Args:    cobra.ExactArgs(1),
@@ -35,6 +36,7 @@ func (a *app) newAccountSignInCommand() *cobra.Command {
 	}
 	c.Flags().BoolVar(&device, "device", false, "sign in with a code, from a browser anywhere")
 	c.Flags().BoolVar(&noBrowser, "no-browser", false, "print the address, and start no browser")
+	c.MarkFlagsMutuallyExclusive("device", "no-browser") // a code needs no browser here
 	return c
 }
 
@@ -82,7 +84,11 @@ func (a *app) showSignIn(ctx context.Context, s operations.SignIn, noBrowser boo
 	} else {
 		a.printf("%s; sign in at this address:\n\n  %s\n\n", whyNot, s.URL)
 	}
-	a.printf("If the browser is on another machine, paste the address here that it ends at.\n")
+	where := "If the browser is on another machine, p"
+	if s.Paste { // it ends at no listener of popbridge, wherever it is
+		where = "Then p"
+	}
+	a.printf("%saste the whole address here that it ends at, also where no page is shown there.\n", where)
 }
 
 // awaitSignIn waits for the end of a sign-in, and takes what a person pastes meanwhile.
@@ -104,8 +110,11 @@ func (a *app) awaitSignIn(ctx context.Context, ops operations.Operations, s oper
 		select {
 		case text, ok := <-pasted:
 			if !ok {
-				pasted = nil // standard input is at its end; the browser may still come
-				continue
+				if pasted = nil; s.Paste {
+					_, _ = ops.SignInCancel(ctx, operations.AccountName{Account: s.Account})
+					return s, fault.New(fault.Config, "this sign-in ends with an address that has to be pasted, and there is no more input", "sign in at a terminal: "+a.command("account signin "+s.Account))
+				}
+				continue // the browser may still come
 			}
 			if _, err := ops.SignInPaste(ctx, operations.PasteSignIn{Account: s.Account, Text: text}); err != nil {
 				a.printf("%s\n", sentences(err))

@@ -22,7 +22,7 @@ func (a *app) told(before, after config.Account) (lines []string) {
 		say("New mail goes to folder %s; what is here stays in %s.", after.Folder, before.Folder)
 	}
 	other := before.Username != after.Username || before.Host != after.Host
-	inKeychain := func(c config.Account) bool { return c.OAuth == nil && c.Password.InKeychain() }
+	inKeychain := func(c config.Account) bool { return !c.SignsInToFetch() && c.Password.InKeychain() }
 	if after.OAuth != nil && (other || before.OAuth == nil || before.OAuth.Name != after.OAuth.Name) {
 		say("It has to be signed in: %s", a.command("account signin "+name))
 	}

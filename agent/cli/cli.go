@@ -94,7 +94,10 @@ func (a *app) newRootCommand() *cobra.Command {
 			"the result through an IMAP server on this machine, so that all mail programs\n" +
 			"see one mailbox. Try it with: popbridge demo",
 		SilenceErrors: true, SilenceUsage: true, DisableSuggestions: true,
-		PersistentPreRun: func(*cobra.Command, []string) { a.started = true },
+		PersistentPreRunE: func(c *cobra.Command, _ []string) error {
+			a.started = true
+			return excluded(c.ValidateFlagGroups())
+		},
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetIn(a.stdin)

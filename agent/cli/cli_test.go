@@ -268,6 +268,9 @@ func TestStatusBeginsInPlainWords(t *testing.T) {
 	busy := health.IMAP(fault.New(fault.Conflict, "port 1143 is in use", ""))
 	invalid := []health.Condition{health.ConfigInvalid(errors.New("line 3: a\nline 4: b"), "check")}
 	warning := []health.Condition{health.RestartNeeded([]string{"data_dir"})}
+	offline := health.Sending("home", "me", fault.New(fault.Temporary, "no connection", ""), "")
+	refused := health.Sending("home", "me", fault.New(fault.Auth, "wrong password", ""), "")
+	held := []health.Condition{health.SendHeld("me", 2, "list")}
 	for _, tt := range []struct {
 		s    operations.Status
 		want string
@@ -278,6 +281,10 @@ func TestStatusBeginsInPlainWords(t *testing.T) {
 		{operations.Status{Running: true, Accounts: []operations.Account{well}, Health: busy}, "mail programs cannot connect, mail is fetched all the same: port 1143 is in use\n\n"},
 		{operations.Status{Running: true, Accounts: []operations.Account{well}, Health: invalid}, "the changed config has errors; the old one stays in force: line 3: a\n\n"},
 		{operations.Status{Running: true, Accounts: []operations.Account{well}, Health: warning}, "mail is flowing; 1 warning below\n\n"},
+		{operations.Status{Running: true, Accounts: []operations.Account{well}, Health: offline}, "account home: what it sends waits: no connection\n\n"},
+		{operations.Status{Running: true, Accounts: []operations.Account{well}, Health: refused}, "account home: what it sends waits: wrong password\n\n"},
+		{operations.Status{Running: true, Accounts: []operations.Account{well}, Health: health.SMTP(errors.New("port 1587"))}, "mail programs cannot send through popbridge: port 1587\n\n"},
+		{operations.Status{Running: true, Accounts: []operations.Account{well}, Health: held}, "user me: held in the Outbox since the mail was restored or moved, as it may have been sent before: 2 messages\n\n"},
 		{operations.Status{Running: true, Accounts: []operations.Account{{Name: "home", State: "paused"}}}, "mail from home does not come: it is paused\n\n"},
 		{operations.Status{Running: true, Accounts: []operations.Account{{Name: "home"}}}, "waiting for the first answer of a server\n\n"},
 		{operations.Status{Running: true}, "no mail is fetched: there is no account\n\n"},

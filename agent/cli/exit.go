@@ -120,3 +120,14 @@ func usage(root *cobra.Command, args []string, err error) error {
 	}
 	return fault.New(fault.Config, err.Error(), hint)
 }
+
+// excluded makes a fault of what cobra says about options that exclude each other, the
+// last words of which are "[one other] were all set".
+func excluded(err error) error {
+	if err == nil {
+		return nil
+	}
+	text := err.Error()
+	names, _, _ := strings.Cut(text[strings.LastIndexByte(text, '[')+1:], "]")
+	return fault.New(fault.Config, "--"+strings.Join(strings.Fields(names), " and --")+" exclude each other", "leave one of them out")
+}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/popbridge/popbridge/agent/editing"
 	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/internal/fault"
 )
@@ -26,24 +27,29 @@ func (a *app) newOutboxCommand() *cobra.Command {
 		RunE:    func(c *cobra.Command, _ []string) error { return a.listOutbox(c.Context()) },
 	}))
 	for _, do := range []struct{ name, short, long, done string }{
-		{"retry", "Try to send a message now", "Try to send a message now: one that waits, one that was held, the recipients that were\n" +
-			"refused. Where it is not known whether the server took it, whoever should have\n" +
-			"it may get it twice.", "is tried now"},
-		{"hold", "Keep a message from being sent", "Keep a message from being sent until retry or drop.", "is held"},
-		{"drop", "Do not send a message", "Do not send a message, and take it out of the Outbox. \"popbridge undelete\" can\n" +
-			"bring it back, which does not send it.", "is not sent"},
-		{"sent", "Say that a message was sent", "Of a message of which it is not known whether the server took it: it did.\n" +
-			"Recipients that the server had not taken before are still sent it.", "counts as sent"},
+		{"retry", "Try to send messages now", "Try to send messages now: such as wait, such as were held, the recipients that were\n" +
+			"refused. Where it is not known whether the server took one, whoever should have it may\n" +
+			"get it twice. With --all, and with --account, try all that wait; what is held, was\n" +
+			"refused or is in doubt has to be named.", ""},
+		{"hold", "Keep messages from being sent", "Keep messages from being sent until retry or drop.", "is held"},
+		{"drop", "Do not send messages", "Do not send messages, and take them out of the Outbox. \"popbridge undelete\" can\n" +
+			"bring them back, which does not send them.", "is not sent"},
+		{"sent", "Say that messages were sent", "Of messages of which it is not known whether the server took them: it did.\n" +
+			"Recipients that the server had not taken before are still sent them.", "counts as sent"},
 	} {
-		var user string
+		d := outgoingChoice{do: do.name, done: do.done}
 		sub := &cobra.Command{
-			Use: do.name + " ID", Short: do.short, Long: do.long, Args: cobra.ExactArgs(1),
+			Use: do.name + " ID...", Short: do.short, Long: do.long,
 			Example: "  popbridge outbox " + do.name + " 17",
-			RunE: func(c *cobra.Command, args []string) error {
-				return a.decideOutgoing(c.Context(), operations.Decide{User: user, Do: do.name}, args[0], do.done)
-			},
+			RunE:    func(c *cobra.Command, args []string) error { return a.decideOutgoing(c.Context(), d, args) },
 		}
-		sub.Flags().StringVar(&user, "user", "", "the `USER` whose message it is, when there are several")
+		sub.Flags().StringVar(&d.user, "user", "", "the `USER` whose messages these are, when there are several")
+		if do.name == "retry" {
+			sub.Use = "retry (ID... | --all | --account NAME)"
+			sub.Example += "\n  popbridge outbox retry --all"
+			sub.Flags().BoolVar(&d.all, "all", false, "try all that wait")
+			sub.Flags().StringVar(&d.account, "account", "", "try all that wait for the account `NAME`")
+		}
 		c.AddCommand(sub)
 	}
 	return c
@@ -74,23 +80,45 @@ func (a *app) listOutbox(ctx context.Context) error {
 			a.printf("popbridge is not running, so nothing is sent; start it: %s\n", a.command("run"))
 		}
 		for _, m := range list {
-			if m.Error != "" {
-				a.printf("%d: %s\n", m.ID, printableLine(m.Error))
-			}
+			a.printf("%s", whyUnsent(m))
 			for _, r := range m.Recipients {
 				if r.State == "refused" {
 					a.printf("%d: %s was refused: %s\n", m.ID, printableLine(r.Address), printableLine(r.Reply))
 				}
 			}
-			if m.State == "held" {
-				a.printf("%d: it is held; to send it: %s; not to: %s\n", m.ID, a.command(fmt.Sprintf("outbox retry %d", m.ID)), a.command(fmt.Sprintf("outbox drop %d", m.ID)))
-			}
-			if m.State == "unknown" {
-				a.printf("%d: it is not known whether the server took it; if it did: %s; if not: %s\n", m.ID, a.command(fmt.Sprintf("outbox sent %d", m.ID)), a.command(fmt.Sprintf("outbox retry %d", m.ID)))
-			}
+			a.printf("%s", a.choicesOf(m))
 		}
 		return nil
 	})
+}
+
+// whyUnsent is a line about what keeps a message, or all mail of its account.
+func whyUnsent(m operations.OutboxMessage) string {
+	tried := ""
+	switch {
+	case m.Error == "":
+		return ""
+	case m.OfAccount:
+		tried = "it waits with all mail of account " + m.Account + ": "
+	case m.Attempts > 0:
+		tried = "tried " + fault.Count(m.Attempts, "time") + ": "
+	}
+	return fmt.Sprintf("%d: %s\n", m.ID, printableLine(tried+m.Error))
+}
+
+// choicesOf is a line that says how a person decides about a message that does not leave by
+// itself.
+func (a *app) choicesOf(m operations.OutboxMessage) string {
+	command := func(do string) string { return a.command(fmt.Sprintf("outbox %s %d", do, m.ID)) }
+	switch m.State {
+	case "held":
+		return fmt.Sprintf("%d: it is held; to send it: %s; not to: %s\n", m.ID, command("retry"), command("drop"))
+	case "refused":
+		return fmt.Sprintf("%d: to try again whom the server refused: %s; to give that up: %s\n", m.ID, command("retry"), command("drop"))
+	case "unknown":
+		return fmt.Sprintf("%d: it is not known whether the server took it; if it did: %s; if not: %s\n", m.ID, command("sent"), command("retry"))
+	}
+	return ""
 }
 
 // unsent are the recipients that have not got a message.
@@ -106,16 +134,101 @@ func unsent(m operations.OutboxMessage) string {
 
 func printableLine(s string) string { return strings.Map(printable, s) }
 
-func (a *app) decideOutgoing(ctx context.Context, ask operations.Decide, id, done string) error {
-	var err error
-	if ask.ID, err = strconv.ParseInt(id, 10, 64); err != nil {
-		return fault.New(fault.Config, fault.Quote(id)+" is no id of a message", "`"+a.command("outbox list")+"` shows them")
+// outgoingChoice is what a person has decided, and of which messages.
+type outgoingChoice struct {
+	do, done, user, account string
+	all                     bool
+}
+
+func (a *app) decideOutgoing(ctx context.Context, d outgoingChoice, args []string) error {
+	d.all = d.all || d.account != ""
+	switch {
+	case d.all && len(args) > 0:
+		return fault.New(fault.Config, "ids of messages, and --all or --account, exclude each other", "leave one of them out")
+	case !d.all && len(args) == 0:
+		return fault.New(fault.Config, "it is not said which message", "`"+a.command("outbox list")+"` shows their ids")
+	}
+	var asks []operations.Decide
+	for _, arg := range args {
+		id, err := strconv.ParseInt(arg, 10, 64)
+		if err != nil {
+			return fault.New(fault.Config, fault.Quote(arg)+" is no id of a message", "`"+a.command("outbox list")+"` shows them")
+		}
+		asks = append(asks, operations.Decide{User: d.user, ID: id, Do: d.do})
 	}
 	return a.with(ctx, func(ops operations.Operations) error {
-		if _, err := ops.DecideOutgoing(ctx, ask); err != nil {
-			return err
+		if d.all {
+			var err error
+			if asks, err = a.thatWait(ctx, ops, d); err != nil {
+				return err
+			}
 		}
-		a.printf("message %d %s\n", ask.ID, done)
+		done := d.done
+		if _, opened := ops.(*operations.Local); d.do == "retry" {
+			if done = "is tried now"; opened {
+				done = "is tried once popbridge runs: " + a.command("run")
+			}
+		}
+		var failed failures
+		for _, ask := range asks {
+			_, err := ops.DecideOutgoing(ctx, ask)
+			if d.all && (fault.Is(err, fault.NotFound) || fault.Is(err, fault.Conflict)) {
+				continue // it has left, or leaves, since the first was tried
+			}
+			if err != nil {
+				failed.errs = append(failed.errs, ofMessage(ask, len(asks), err))
+				continue
+			}
+			failed.part = true
+			a.printf("message %d %s\n", ask.ID, done)
+		}
+		switch {
+		case len(failed.errs) == 1 && !failed.part:
+			return failed.errs[0]
+		case len(failed.errs) > 0:
+			return &failed
+		}
 		return nil
 	})
+}
+
+// thatWait asks for all messages that wait, and says what it leaves out.
+func (a *app) thatWait(ctx context.Context, ops operations.Operations, d outgoingChoice) (asks []operations.Decide, err error) {
+	if d.account != "" {
+		cfg, err := a.loadConfig()
+		if err != nil {
+			return nil, err
+		}
+		at, err := editing.Index(cfg, d.account)
+		if err != nil {
+			return nil, err
+		}
+		d.account = cfg.Accounts[at].Name
+	}
+	list, err := ops.Outbox(ctx)
+	others := 0
+	for _, m := range list {
+		switch {
+		case d.user != "" && !strings.EqualFold(m.User, d.user), d.account != "" && m.Account != d.account:
+		case m.State == "waiting":
+			asks = append(asks, operations.Decide{User: m.User, ID: m.ID, Do: d.do})
+		case m.State != "sending":
+			others++
+		}
+	}
+	if err == nil && len(asks) == 0 {
+		a.printf("nothing waits to be tried\n")
+	}
+	if others > 0 {
+		a.printf("not tried, for you to decide about: %s; they are shown by: %s\n", fault.Count(others, "message"), a.command("outbox list"))
+	}
+	return asks, err
+}
+
+// ofMessage names the message of an error where there are several.
+func ofMessage(ask operations.Decide, of int, err error) error {
+	if of == 1 {
+		return err
+	}
+	return fault.New(fault.KindOf(err), fmt.Sprintf("message %d: %v", ask.ID, err), fault.Hint(err))
 }

@@ -48,7 +48,7 @@ func (a *app) setup(ctx context.Context) error {
 	account, there := a.known(found.Address)
 	if there {
 		how, verb := "logs in there", "test"
-		if account.OAuth != nil {
+		if account.SignsInToFetch() {
 			how, verb = "signs in there", "signin"
 		}
 		a.printf("Account %s is set up already; `%s` %s.\n", account.Name, a.command("account "+verb+" "+account.Name), how)
@@ -289,8 +289,8 @@ func (a *app) enterText(cfg *config.Config, account config.Account, password str
 		Identities: []clientfiles.Identity{{Address: found.Address.String(), SMTP: found.SMTP}}}
 	if own, ok := operations.HereSubmission(cfg).Sender(account); ok {
 		m.Identities[0].SMTP, m.Identities[0].Here = own, true
-	} else if account.OAuth != nil {
-		m.Identities = nil
+	} else {
+		m.Identities[0].SMTP = operations.AtProvider(account, found.SMTP)
 	}
 	if password == "" {
 		password = "that of the login you have; `" + a.command("device add NAME") + "` makes another one"

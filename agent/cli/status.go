@@ -46,6 +46,7 @@ func (a *app) newStatusCommand() *cobra.Command {
 	}
 	c.Flags().BoolVar(&serving, "serving", false, "only say whether an agent answers and takes mail programs")
 	c.Flags().BoolVar(&history, "history", false, "how much mail came on each of the last 90 days")
+	c.MarkFlagsMutuallyExclusive("serving", "history")
 	return a.addJSON(c)
 }
 
@@ -235,7 +236,8 @@ func statusHead(s operations.Status, services []installer.State, now time.Time) 
 }
 
 // mailText says in plain words, in lines, whether mail is flowing, and if not,
-// since when and why. Each error among the conditions has its line.
+// since when and why. Each error among the conditions has its line, and so has what stops
+// sending, which a passing failure of a network does.
 func mailText(s operations.Status, now time.Time) string {
 	var lines []string
 	waiting := 0
@@ -253,7 +255,7 @@ func mailText(s operations.Status, now time.Time) string {
 		told := func(acc operations.Account) bool {
 			return acc.LastError != "" && strings.Contains(c.Text, acc.LastError)
 		}
-		if c.Severity == health.Error && !slices.ContainsFunc(s.Accounts, told) {
+		if (c.Severity == health.Error || c.StopsSending()) && !slices.ContainsFunc(s.Accounts, told) {
 			first, _, _ := strings.Cut(c.Text, "\n")
 			lines = append(lines, first)
 		}

@@ -51,7 +51,7 @@ func (f File) Planned(settings []config.Setting) (next config.Account, err error
 // Add stores the password of an account that was planned with these settings, and writes
 // it into the config.
 func (f File) Add(ctx context.Context, next config.Account, password secret.Secret, settings []config.Setting) (where Stored, err error) {
-	if next.OAuth == nil && next.Password.InKeychain() {
+	if !next.SignsInToFetch() && next.Password.InKeychain() {
 		if where, err = f.store(ctx, next, password); err != nil {
 			return where, err
 		}

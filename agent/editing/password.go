@@ -102,7 +102,7 @@ func storeInKeychain(ctx context.Context, account config.Account, password secre
 func (f File) Replaceable(account config.Account) error {
 	path := account.Password.File
 	switch {
-	case account.OAuth != nil:
+	case account.SignsInToFetch():
 		return fault.New(fault.Conflict, "account "+account.Name+" has no password: it is signed in", "sign it in: "+config.Command(f.Path, "account signin "+account.Name))
 	case account.Password.InKeychain():
 		return nil

@@ -157,3 +157,31 @@ func TestOtherTranslations(t *testing.T) {
 		t.Errorf("hint %q", got)
 	}
 }
+
+// What keeps an account from sending is an error for the same reasons as for fetching.
+func TestSeverityOfSending(t *testing.T) {
+	for _, tt := range []struct {
+		err      error
+		code     string
+		severity health.Severity
+	}{
+		{fault.New(fault.Temporary, "busy", ""), health.CodeSendFailed, health.Warning},
+		{fault.New(fault.Config, "this is an IMAP server", ""), health.CodeSendFailed, health.Error},
+		{health.NewPasswordError(fault.New(fault.Temporary, "no keychain", "")), health.CodeSendFailed, health.Error},
+		{fault.New(fault.Auth, "refused", ""), health.CodeSendAuth, health.Error},
+		{health.NewSignInNeeded(fault.New(fault.Auth, "revoked", ""), "ann", true, true), health.CodeSignInNeeded, health.Error},
+	} {
+		got := health.Sending("home", "me", tt.err, "")
+		if len(got) != 1 || got[0].Code != tt.code || got[0].Severity != tt.severity || !got[0].StopsSending() {
+			t.Errorf("%v: %+v", tt.err, got)
+		}
+	}
+	if hint := health.SentRefused("home", "me", 1, "list", "outbox retry ID").Hint; !strings.Contains(hint, "`outbox retry ID` tries again") {
+		t.Error(hint)
+	}
+	for _, c := range []health.Condition{health.SentRefused("home", "me", 1, "list", "outbox retry ID"), health.SentUnknown("home", "me", 1, "list")} {
+		if c.StopsSending() {
+			t.Errorf("%s stops no other message", c.Code)
+		}
+	}
+}

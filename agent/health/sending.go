@@ -3,6 +3,7 @@ package health
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/popbridge/popbridge/internal/fault"
 )
@@ -23,6 +24,13 @@ func SMTP(err error) []Condition {
 	return []Condition{{Code: code, Severity: Warning, Text: "mail programs cannot send through popbridge: " + err.Error(), Hint: fault.Hint(err)}}
 }
 
+// StopsSending reports whether it is a condition at which mail that a person sends waits, or
+// is not taken. Mail may come all the same, so that its severity does not say it. What the
+// server has refused of a message, or may have taken, stops no other.
+func (c Condition) StopsSending() bool {
+	return strings.HasPrefix(c.Code, "send-") || strings.HasPrefix(c.Code, "smtp-") || c.Code == CodeSignInNeeded
+}
+
 // Sending is the condition that the mail of an account does not leave. No message is
 // lost by it: all wait.
 func Sending(name, user string, err error, hint string) []Condition {
@@ -35,9 +43,10 @@ func Sending(name, user string, err error, hint string) []Condition {
 	if hint == "" {
 		hint = fault.Hint(err)
 	}
-	code, severity := CodeSendFailed, Warning
+	_, severity := accountCode(err) // a person is needed for the same reasons as for fetching
+	code := CodeSendFailed
 	if fault.Is(err, fault.Auth) {
-		code, severity = CodeSendAuth, Error
+		code = CodeSendAuth
 	}
 	return []Condition{{Code: code, Severity: severity, User: user, Text: fmt.Sprintf("account %s: what it sends waits: %v", name, err), Hint: hint}}
 }
@@ -51,11 +60,11 @@ func SentUnknown(name, user string, n int, list string) Condition {
 }
 
 // SentRefused is the condition that n messages were refused for good, for some recipients
-// at least. list is the command that shows them.
-func SentRefused(name, user string, n int, list string) Condition {
+// at least. list is the command that shows them, retry tries one again.
+func SentRefused(name, user string, n int, list, retry string) Condition {
 	return Condition{Code: CodeSentRefused, Severity: Error, User: user,
 		Text: fmt.Sprintf("account %s: %s could not be sent; a report is in INBOX", name, fault.Count(n, "message")),
-		Hint: "`" + list + "` says why; deleting it in the folder Outbox ends this"}
+		Hint: "`" + list + "` says why; once that is put right, `" + retry + "` tries again, whom the server has not taken only; deleting it in the folder Outbox ends this"}
 }
 
 // SendNoAccount is the condition that n messages of a user leave by no account. why says

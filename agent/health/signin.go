@@ -16,10 +16,21 @@ const (
 type SignInNeeded struct {
 	error
 	identity string // who has to sign in; for several accounts that is done once
+	stops    string // what does not happen until then
 }
 
-// NewSignInNeeded marks an error as one.
-func NewSignInNeeded(err error, identity string) error { return &SignInNeeded{err, identity} }
+// NewSignInNeeded marks an error as one. It says what the sign-in is for: to fetch mail, or
+// to send it.
+func NewSignInNeeded(err error, identity string, fetch, send bool) error {
+	stops := "no mail is fetched or sent, and none is lost"
+	switch {
+	case !send:
+		stops = "no mail is fetched, and none is lost"
+	case !fetch:
+		stops = "what it sends waits, and mail is fetched"
+	}
+	return &SignInNeeded{err, identity, stops}
+}
 
 // Unwrap returns the error itself.
 func (e *SignInNeeded) Unwrap() error { return e.error }
@@ -34,5 +45,5 @@ func signInNeeded(name, user string, err error, hint string) (Condition, bool) {
 		hint = fault.Hint(err)
 	}
 	return Condition{Code: CodeSignInNeeded, Severity: Error, Cause: "sign-in of " + needed.identity, User: user,
-		Text: fmt.Sprintf("account %s has to be signed in; until then no mail is fetched or sent, and none is lost: %v", name, err), Hint: hint}, true
+		Text: fmt.Sprintf("account %s has to be signed in; until then %s: %v", name, needed.stops, err), Hint: hint}, true
 }

@@ -142,7 +142,7 @@ func (l *Local) AddAccount(ctx context.Context, ask NewAccount) (answer AddedAcc
 	if answer.Wrong, err = wrong(err); err != nil || len(answer.Wrong) > 0 {
 		return answer, err
 	}
-	if next.OAuth == nil {
+	if !next.SignsInToFetch() {
 		if answer.Wrong = wrongPassword(ask.Password); len(answer.Wrong) > 0 {
 			return answer, nil
 		}
@@ -160,7 +160,7 @@ func (l *Local) AddAccount(ctx context.Context, ask NewAccount) (answer AddedAcc
 	answer.Account, answer.User, answer.Password = next.Name, next.User, "file"
 	if where.Keychain {
 		answer.Password = "keychain"
-	} else if next.OAuth != nil {
+	} else if next.SignsInToFetch() {
 		answer.Password = "signin"
 	}
 	l.takeUp(ctx)

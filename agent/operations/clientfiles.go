@@ -94,13 +94,14 @@ type ClientSetup struct {
 	Files             []ClientFile         `json:"files"`
 }
 
-// Outgoing is the server of a provider for mail from an address.
+// Outgoing is the server for mail from an address, of popbridge or of the provider.
 type Outgoing struct {
 	Address  string `json:"address"`
 	Host     string `json:"host"` // "": not known
 	Port     int    `json:"port"`
 	Security string `json:"security"`
 	Username string `json:"username"`
+	Secret   string `json:"secret"` // that it takes: login, mailbox or token, as clientfiles has them
 }
 
 // ClientFile is a file for a mail client.
@@ -183,7 +184,7 @@ func (l *Local) ClientSetup(ctx context.Context, ask SetUp) (ClientSetup, error)
 	s := ClientSetup{User: m.User, Device: m.Device, Host: m.Host, Port: m.Port, Security: clientfiles.SecurityWords(m.TLS), Here: m.Loopback(),
 		Outgoing: []Outgoing{}, Files: []ClientFile{}}
 	for _, id := range m.Identities {
-		out := Outgoing{Address: id.Address}
+		out := Outgoing{Address: id.Address, Secret: id.Secret()}
 		if server := id.SMTP; server.Known() {
 			out.Host, out.Port, out.Security, out.Username = server.Host, server.Port, clientfiles.SecurityWords(server.TLS), server.Username
 		}

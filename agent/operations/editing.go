@@ -160,7 +160,8 @@ type AccountDetails struct {
 	User     string            `json:"user"`
 	Server   MailServer        `json:"server"`
 	Settings map[string]string `json:"settings"` // the SettableKeys, as SetAccount takes them
-	Password string            `json:"password"` // where it is: keychain, file or command; signin: it has none, SignInBegin signs it in
+	Password string            `json:"password"` // where it is: keychain, file or command; signin: it has none
+	SignsIn  bool              `json:"signs_in"` // SignInBegin signs it in, to fetch, to send or for both
 	// By which it can be signed in, as in Discovered; both "" where its server is not known
 	// to take tokens, or its password is what a command prints.
 	OAuth         string  `json:"oauth"`

@@ -73,7 +73,7 @@ func TestTryAndAddAccount(t *testing.T) {
 	}
 	cfg := r.Load()
 	sends, _ := cfg.Account("work@example.com")
-	if want := (config.Send{Host: "smtp.example.com", Port: 587, TLS: config.StartTLS}); !cmp.Equal(sends.Send, want) || !slices.Equal(sends.Addresses, []string{"work@example.com"}) {
+	if want := (config.Send{Host: "smtp.example.com", Port: 587, TLS: config.StartTLS, Auth: config.AuthPassword}); !cmp.Equal(sends.Send, want) || !slices.Equal(sends.Addresses, []string{"work@example.com"}) {
 		t.Errorf("it sends by %+v from %v", sends.Send, sends.Addresses)
 	}
 	if got := r.Sync("work@example.com"); got[0].New != 2 && got[0].Stored != 2 {

@@ -202,9 +202,18 @@ func Identities(ctx context.Context, cfg *config.Config, user string, submit Sub
 			continue
 		}
 		found, _ := discover.Discover(ctx, address, discover.Options{}) // what is not found is said where it is missing
-		list = append(list, clientfiles.Identity{Address: address, SMTP: found.SMTP})
+		list = append(list, clientfiles.Identity{Address: address, SMTP: AtProvider(account, found.SMTP)})
 	}
 	return list
+}
+
+// AtProvider is the outgoing server of a provider as a mail program has to use it itself:
+// where the account is signed in to send, there is no password that the program could be given.
+func AtProvider(account config.Account, found discover.Server) discover.Server {
+	if account.SignsInToSend() {
+		found.Auth = []discover.Auth{discover.OAuth2}
+	}
+	return found
 }
 
 // Submission is where popbridge takes what a mail program sends.

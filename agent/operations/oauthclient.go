@@ -65,7 +65,7 @@ func (l *Local) UseSignIn(ctx context.Context, ask AccountName) (answer AccountD
 		if err != nil {
 			return err
 		}
-		if s := c.Send; s.Host != "" && s.Password.InKeychain() {
+		if s := c.Send; s.Host != "" && s.Password.InKeychain() { // where it sends with the password of the account
 			if other, err := clientFor(cfg, MailServer{Host: s.Host, Port: s.Port, TLS: string(s.TLS)}); err != nil || other != name {
 				return fault.New(fault.Denied, "account "+c.Name+" sends by "+s.Host+", which would get the token of another provider", "let the account send by the server of its provider, or with a password of its own for sending, first")
 			}
@@ -98,8 +98,8 @@ func wrongClient(ask NewClient) []Wrong {
 // encryption, or one to which the config sends them already.
 func clientFor(cfg *config.Config, s MailServer) (name string, err error) {
 	if i := slices.IndexFunc(cfg.Accounts, func(c config.Account) bool {
-		return c.OAuth != nil && (c.Host == s.Host && c.Port == s.Port && string(c.TLS) == s.TLS ||
-			c.Send.Host == s.Host && c.Send.Port == s.Port && string(c.Send.TLS) == s.TLS && c.Send.Password.InKeychain())
+		return c.SignsInToFetch() && c.Host == s.Host && c.Port == s.Port && string(c.TLS) == s.TLS ||
+			c.SignsInToSend() && c.Send.Host == s.Host && c.Send.Port == s.Port && string(c.Send.TLS) == s.TLS
 	}); i >= 0 {
 		return cfg.Accounts[i].OAuth.Name, nil
 	}

@@ -1,7 +1,6 @@
 package operations
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -30,9 +29,10 @@ type OutboxMessage struct {
 	Subject    string      `json:"subject"`
 	Size       int64       `json:"size"`
 	Queued     time.Time   `json:"queued"`
-	Next       *time.Time  `json:"next"` // when it is tried; null: not by itself, not known, or no agent runs
-	Attempts   int         `json:"attempts"`
-	Error      string      `json:"error"` // of the last attempt, or what keeps the account's mail
+	Next       *time.Time  `json:"next"`       // when it is tried; null: not by itself, not known, or no agent runs
+	Attempts   int         `json:"attempts"`   // that the server had to do with this message, since a person asked for another last
+	Error      string      `json:"error"`      // of the last attempt, or what keeps the account's mail
+	OfAccount  bool        `json:"of_account"` // Error is what keeps all mail of the account
 	Recipients []Recipient `json:"recipients"`
 }
 
@@ -79,12 +79,14 @@ func (l *Local) Outbox(ctx context.Context) ([]OutboxMessage, error) {
 		}
 		for _, m := range queue {
 			o := l.outgoing(user, m)
-			if m.State == mailstore.Waiting && !l.running() && o.Error == m.LastError {
+			if m.State == mailstore.Waiting && !l.running() && !o.OfAccount {
 				kept, err := store.SendingMemory(ctx, m.Account)
 				if err != nil {
 					return nil, err
 				}
-				o.Error = cmp.Or(outbox.LastingError(kept), o.Error)
+				if lasting := outbox.LastingError(kept); lasting != "" {
+					o.Error, o.OfAccount = lasting, true
+				}
 			}
 			list = append(list, o)
 		}
@@ -99,11 +101,11 @@ func (l *Local) outgoing(user string, m mailstore.Outgoing) OutboxMessage {
 	stranded := l.sending.Stranded(user, m.Account)
 	switch {
 	case stranded != nil:
-		o.Error = stranded.Error() + ": " + fault.Hint(stranded)
+		o.Error, o.OfAccount = stranded.Error()+": "+fault.Hint(stranded), true
 	case m.State == mailstore.Waiting && l.running():
 		next, held := l.sending.Next(m.Account)
 		if held != "" {
-			o.Error = held
+			o.Error, o.OfAccount = held, true
 		}
 		if due := plan.Due(&m, time.Now()); next.Before(due) {
 			next = due

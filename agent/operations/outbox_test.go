@@ -48,7 +48,7 @@ func TestOutboxOfAnAccountThatIsGone(t *testing.T) {
 	}
 	for i, want := range []string{"there is no account gone any more", "account bob is that of user bob now", "the outgoing server of account home is not known"} {
 		m := list[i]
-		if !strings.Contains(m.Error, want) || m.Next != nil {
+		if !strings.Contains(m.Error, want) || !m.OfAccount || m.Next != nil {
 			t.Errorf("%s: %q, next %v", m.Account, m.Error, m.Next)
 		}
 		_, err := r.Ops().DecideOutgoing(t.Context(), operations.Decide{User: "ann", ID: m.ID, Do: "retry"})

@@ -42,7 +42,7 @@ func TestOutboxWhileNothingRuns(t *testing.T) {
 	}
 	r.Agent = r.Open()
 	list, err := r.Ops().Outbox(t.Context())
-	if err != nil || len(list) != 1 || list[0].State != "waiting" || list[0].Error != why || list[0].Next != nil {
+	if err != nil || len(list) != 1 || list[0].State != "waiting" || list[0].Error != why || list[0].OfAccount || list[0].Attempts != 1 || list[0].Next != nil {
 		t.Errorf("%+v, %v", list, err)
 	}
 	if err := r.Agent.Close(); err != nil {
@@ -59,7 +59,7 @@ func TestOutboxWhileNothingRuns(t *testing.T) {
 	}
 	r.Agent = r.Open()
 	defer func() { _ = r.Agent.Close() }()
-	if list, err = r.Ops().Outbox(t.Context()); err != nil || len(list) != 1 || list[0].Error != refused {
+	if list, err = r.Ops().Outbox(t.Context()); err != nil || len(list) != 1 || list[0].Error != refused || !list[0].OfAccount {
 		t.Errorf("%+v, %v", list, err)
 	}
 	if c := r.Condition("agent-not-running"); !strings.Contains(c.Text, "not yet sent: 1 message") {

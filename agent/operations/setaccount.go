@@ -36,7 +36,7 @@ func (l *Local) AccountDetails(_ context.Context, ask AccountName) (answer Accou
 }
 
 func details(c config.Account) AccountDetails {
-	d := AccountDetails{Account: c.Name, User: c.User, Password: "file", Settings: map[string]string{
+	d := AccountDetails{Account: c.Name, User: c.User, Password: "file", SignsIn: c.OAuth != nil, Settings: map[string]string{
 		"poll_every": lasts(c.PollEvery), "keep_on_server": c.Keep.String(), "quota": "", "delete_on_server": "", "delete_grace": lasts(c.DeleteGrace),
 		"confirm_deletes": strconv.FormatBool(c.ConfirmDeletes), "shadow": strconv.FormatBool(c.Shadow), "folder": c.Folder,
 		"max_message_size": size(c.MaxMessageSize), "paused": strconv.FormatBool(c.Paused),
@@ -50,7 +50,7 @@ func details(c config.Account) AccountDetails {
 	}
 	d.Settings["address"], d.Settings["addresses"] = addresses(c)
 	d.Sending = sends(c)
-	if c.OAuth != nil {
+	if c.SignsInToFetch() {
 		d.Password = "signin"
 	} else if len(c.Password.Command) > 0 {
 		d.Password = "command"

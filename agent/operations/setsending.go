@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net"
+	"slices"
 	"strconv"
 
 	"github.com/popbridge/popbridge/agent/editing"
@@ -64,7 +65,11 @@ func (l *Local) SetSending(ctx context.Context, ask SetSending) (answer TriedSen
 		}
 	}
 	list := changedSending(before, ask)
-	_, after, err := l.file().PlanChange(before.Name, list)
+	planned := list
+	if entered && ask.Own {
+		planned = append(slices.Clone(list), config.Text("send.password_file", "new"))
+	}
+	_, after, err := l.file().PlanChange(before.Name, planned)
 	if answer.Wrong, err = wrong(err); err != nil || len(answer.Wrong) > 0 {
 		return answer, err
 	}
@@ -108,7 +113,11 @@ func (l *Local) sendingReplaceable(c config.Account, shared bool) error {
 func changedSending(c config.Account, ask SetSending) []config.Setting {
 	s := ask.Server
 	if s.Host == "" {
-		return []config.Setting{{Key: "send.host"}, {Key: "send.port"}, {Key: "send.tls"}, {Key: "send.username"}, {Key: "send.tls_pin"}, {Key: "send.password_file"}}
+		list := []config.Setting{{Key: "send.host"}, {Key: "send.port"}, {Key: "send.tls"}, {Key: "send.username"}, {Key: "send.tls_pin"}, {Key: "send.password_file"}}
+		if !c.SignsInToSend() {
+			list = append(list, config.Setting{Key: "send.auth"})
+		}
+		return list
 	}
 	if s.Username == c.Username {
 		s.Username = ""
@@ -120,6 +129,9 @@ func changedSending(c config.Account, ask SetSending) []config.Setting {
 	}
 	if s.Host != was.Host { // whose key it was
 		list = append(list, config.Setting{Key: "send.tls_pin"})
+	}
+	if c.SignsInToSend() && !c.SignsInToFetch() { // there is a password now
+		list = append(list, config.Setting{Key: "send.auth"}, config.Setting{Key: "send.oauth"})
 	}
 	if !ask.Own {
 		list = append(list, config.Setting{Key: "send.password_file"})

@@ -57,12 +57,12 @@ func (l *Local) SignInState(_ context.Context, account string) (SignIn, error) {
 	return l.signIns.State(c.Name)
 }
 
-func (l *Local) SignInPaste(_ context.Context, ask PasteSignIn) (SignIn, error) {
+func (l *Local) SignInPaste(ctx context.Context, ask PasteSignIn) (SignIn, error) {
 	c, err := l.signed(ask.Account)
 	if err != nil {
 		return SignIn{}, err
 	}
-	return l.signIns.Paste(c.Name, ask.Text)
+	return l.signIns.Paste(ctx, c.Name, ask.Text)
 }
 
 func (l *Local) SignInCancel(_ context.Context, ask AccountName) (struct{}, error) {
@@ -89,6 +89,9 @@ func (l *Local) signed(name string) (config.Account, error) {
 
 // TryPOP implements signin.Servers.
 func (l *Local) TryPOP(ctx context.Context, c config.Account) signin.Try {
+	if !c.SignsInToFetch() {
+		return signin.Try{State: signin.None, Text: "the server for fetching gets no token of it"}
+	}
 	chosen, err := l.accounts.Choose([]string{c.Name})
 	var p bridge.Probe
 	if err == nil {
@@ -102,11 +105,10 @@ func (l *Local) TryPOP(ctx context.Context, c config.Account) signin.Try {
 
 // TrySMTP implements signin.Servers.
 func (l *Local) TrySMTP(ctx context.Context, c config.Account) signin.Try {
-	way, known := sending.WayOf(c)
-	switch {
+	switch _, known := sending.WayOf(c); {
 	case !known:
 		return signin.Try{State: signin.None, Text: "the outgoing server is not known"}
-	case !way.Password.InKeychain():
+	case !c.SignsInToSend():
 		return signin.Try{State: signin.None, Text: "the outgoing server has a password of its own"}
 	}
 	return tried(c, l.sending.Try(ctx, c), "the outgoing server takes mail")

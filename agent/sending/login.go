@@ -35,9 +35,9 @@ type credentialsOf func(context.Context) (sasl.Credentials, error)
 // credentials returns what brings the credentials for the outgoing server, and of an
 // account that is signed in others than those that it refused.
 func (s *Set) credentials(c config.Account, way config.Send) (credentialsOf, func(context.Context, sasl.Credentials) (sasl.Credentials, error)) {
-	ours := signs(c, way)
+	ours := c.SignsInToSend()
 	made := func(given secret.Secret, err error) (sasl.Credentials, error) {
-		return sasl.Credentials{Username: way.Username, Secret: string(given), Token: ours || bringsToken(c)}, err
+		return sasl.Credentials{Username: way.Username, Secret: string(given), Token: way.Auth == config.AuthOAuth2}, err
 	}
 	if !ours {
 		source := accounts.SecretOf(c)
@@ -57,16 +57,6 @@ func (s *Set) credentials(c config.Account, way config.Send) (credentialsOf, fun
 			return made(s.tokens.Renew(ctx, c, secret.Secret(refused.Secret)))
 		}
 }
-
-// signs reports whether the outgoing server is sent the token of an account that is signed
-// in, and not a password of its own.
-func signs(c config.Account, way config.Send) bool {
-	return c.OAuth != nil && way.Password.InKeychain()
-}
-
-// bringsToken reports whether what stands in for the password of an account is a token of
-// another program.
-func bringsToken(c config.Account) bool { return c.Auth == config.AuthOAuth2 && c.OAuth == nil }
 
 // Try logs in at the outgoing server of an account, as a message would be sent, and sends
 // nothing.
@@ -89,7 +79,7 @@ func (s *Set) TryPassword(ctx context.Context, c config.Account, password secret
 	if !ok {
 		return s.noWay(c.Name)
 	}
-	return s.login(ctx, c, way, sasl.Credentials{Username: way.Username, Secret: string(password), Token: bringsToken(c)})
+	return s.login(ctx, c, way, sasl.Credentials{Username: way.Username, Secret: string(password), Token: way.Auth == config.AuthOAuth2})
 }
 
 func (s *Set) login(ctx context.Context, c config.Account, way config.Send, cred sasl.Credentials) error {

@@ -69,9 +69,13 @@ func (o *sender) make(ctx context.Context) (*outbox.Runner, error) {
 	if err != nil {
 		return nil, err
 	}
+	secret := o.way.Password
+	if secret.InKeychain() { // that of the account
+		secret = o.account.Password
+	}
 	credentials, renew := o.set.credentials(o.account, o.way)
 	r := outbox.NewRunner(outbox.Account{
-		Name: o.account.Name, Server: server, Credentials: credentials, Renew: renew, SecretEvery: accounts.SecretEvery(o.account),
+		Name: o.account.Name, Server: server, Credentials: credentials, Renew: renew, SecretEvery: accounts.SecretEvery(o.account.SignsInToSend(), o.way.Auth, secret),
 		Changed: o.takeChanged(), Limits: limitsOf(o.way),
 	}, store, outbox.Options{Log: o.set.users.Log, Changed: o.report, Report: o.deliver(store), Delayed: o.deliver(store), Doubted: o.deliver(store)})
 	o.mu.Lock()
@@ -113,7 +117,7 @@ func (o *sender) report(s outbox.Status) {
 		list = append(list, health.SentUnknown(o.account.Name, o.account.User, s.Unknown, outboxCommand))
 	}
 	if s.Rejected > 0 {
-		list = append(list, health.SentRefused(o.account.Name, o.account.User, s.Rejected, outboxCommand))
+		list = append(list, health.SentRefused(o.account.Name, o.account.User, s.Rejected, outboxCommand, o.set.users.Command("outbox retry ID")))
 	}
 	o.set.users.Health.Report(o.source(), list...)
 }

@@ -184,8 +184,9 @@ func (s *Sessions) State(account string) (SignIn, error) {
 	return one.status, nil
 }
 
-// Paste takes the address that the browser ended at, or the code in it.
-func (s *Sessions) Paste(account, text string) (SignIn, error) {
+// Paste takes the address that the browser ended at, or the code in it. An error is for
+// the person, and the sign-in goes on.
+func (s *Sessions) Paste(ctx context.Context, account, text string) (SignIn, error) {
 	one, err := s.find(account)
 	if err != nil {
 		return SignIn{}, err
@@ -193,7 +194,7 @@ func (s *Sessions) Paste(account, text string) (SignIn, error) {
 	if one.login == nil {
 		return SignIn{}, fault.New(fault.Config, "this sign-in takes no address", "enter the code at the address that is shown with it")
 	}
-	if err := one.login.Paste(text); err != nil {
+	if err := one.login.Paste(ctx, text); err != nil {
 		return SignIn{}, err
 	}
 	return s.State(account)

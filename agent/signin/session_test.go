@@ -117,7 +117,7 @@ func TestSignInOnAnotherDevice(t *testing.T) {
 	if began.Method != "device" || began.UserCode == "" || !strings.HasSuffix(began.URL, "/device") {
 		t.Errorf("%+v", began)
 	}
-	if _, err := s.Paste("work", "code"); !fault.Is(err, fault.Config) {
+	if _, err := s.Paste(t.Context(), "work", "code"); !fault.Is(err, fault.Config) {
 		t.Errorf("something was pasted: %v", err)
 	}
 	if err := b.provider.EnterCode(began.UserCode, b.account.Username); err != nil {
@@ -134,10 +134,10 @@ func TestSignInByPaste(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Paste("work", "https://example.org/?code=x&state=y"); !fault.Is(err, fault.Config) {
+	if _, err := s.Paste(t.Context(), "work", "https://example.org/?code=x&state=y"); !fault.Is(err, fault.Config) {
 		t.Errorf("another address was taken: %v", err)
 	}
-	if _, err := s.Paste("work", final); err != nil {
+	if _, err := s.Paste(t.Context(), "work", final); err != nil {
 		t.Fatal(err)
 	}
 	if got := ended(t, s); got.State != Done {

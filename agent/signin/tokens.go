@@ -248,7 +248,7 @@ func (t *Tokens) needed(c config.Account, why, hint string) error {
 	case hint != "":
 		again = hint + "; then " + again
 	}
-	return health.NewSignInNeeded(fault.New(fault.Auth, why, again), fmt.Sprintf("%s of [oauth.%s]", c.Username, c.OAuth.Name))
+	return health.NewSignInNeeded(fault.New(fault.Auth, why, again), fmt.Sprintf("%s of [oauth.%s]", c.Username, c.OAuth.Name), c.SignsInToFetch(), c.SignsInToSend())
 }
 
 // outlive returns a context that ends d after ctx.

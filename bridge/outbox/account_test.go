@@ -85,6 +85,11 @@ func TestOnlyTheWayOutIsClosed(t *testing.T) {
 			if _, notices := g.told(); notices != 2 {
 				t.Errorf("%s: %d notices in the end", name, notices)
 			}
+			for _, notice := range g.notices { // what kept the account is no try of the message
+				if text := string(notice); !strings.Contains(text, "\r\nAll mail of account home waits, since ") || strings.Contains(text, "The last try") || strings.Contains(text, "Last-Attempt-Date") {
+					t.Errorf("%s: %s", name, text)
+				}
+			}
 			stop()
 		})
 	}

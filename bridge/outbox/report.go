@@ -24,7 +24,8 @@ type report struct {
 	Message    mailstore.Outgoing
 	Recipients []mailstore.OutgoingRecipient // those it is about
 	About      about
-	Reason     string // why it is delayed
+	Reason     string    // why it is delayed
+	Since      time.Time // when that began to keep all mail of the account; zero: it is of this message
 	Now        time.Time
 }
 
@@ -36,6 +37,8 @@ const (
 	delay                 // it is still tried
 	doubtful              // it has reached them or not
 )
+
+const reportDate = "Mon, 2 Jan 2006 15:04 -0700"
 
 var subjects = [...]string{"Not delivered: ", "Not sent yet: ", "Sent or not: "}
 
@@ -93,7 +96,7 @@ func (r report) words() string {
 	if s := oneLine(r.Message.Subject); s != "" {
 		subject = "\"" + s + "\""
 	}
-	queued := r.Message.QueuedAt.Format("Mon, 2 Jan 2006 15:04 -0700")
+	queued := r.Message.QueuedAt.Format(reportDate)
 	end := fmt.Sprintf("The message is in the folder Outbox. Deleting it there ends this, as `popbridge outbox drop %d`\r\ndoes; `popbridge outbox retry %d` tries it again.", r.Message.ID, r.Message.ID)
 	switch r.About {
 	case delay:
@@ -111,8 +114,12 @@ func (r report) words() string {
 			line("    %s", oneLine(rcpt.Reply))
 		}
 	}
-	if r.Reason != "" {
+	switch {
+	case r.Reason == "":
+	case r.Since.IsZero():
 		line("\r\nThe last try: %s", oneLine(r.Reason))
+	default:
+		line("\r\nAll mail of account %s waits, since %s:\r\n%s", oneLine(r.Message.Account), r.Since.Format(reportDate), oneLine(r.Reason))
 	}
 	line("\r\n%s", end)
 	return b.String()
@@ -140,7 +147,9 @@ func (r report) fields() string {
 		if reply := oneLine(rcpt.Reply); isReply(reply) {
 			line("Diagnostic-Code: smtp; %s", reply)
 		}
-		line("Last-Attempt-Date: %s", r.Now.Format(time.RFC1123Z))
+		if r.Since.IsZero() { // else there need not have been one
+			line("Last-Attempt-Date: %s", r.Now.Format(time.RFC1123Z))
+		}
 	}
 	return b.String()
 }

@@ -39,7 +39,10 @@ func TestReportGolden(t *testing.T) {
 	delayed.Recipients = []mailstore.OutgoingRecipient{{Address: "bob@example.com", State: mailstore.Pending, Reply: "451 4.7.1 greylisted"}}
 	doubted := delayed
 	doubted.About, doubted.Reason = doubtful, ""
-	for name, r := range map[string]report{"refused": sampleReport(), "delayed": delayed, "doubted": doubted} {
+	kept := delayed
+	kept.Message.Account, kept.Since, kept.Reason = "home", reportTime.Add(-90*time.Minute), "no connection to smtp.example.org:465"
+	kept.Recipients = []mailstore.OutgoingRecipient{{Address: "bob@example.com", State: mailstore.Pending}}
+	for name, r := range map[string]report{"refused": sampleReport(), "delayed": delayed, "kept": kept, "doubted": doubted} {
 		got := r.bytes([]byte("From: ann@example.org\r\nTo: bob@example.com\r\nSubject: =?utf-8?q?x?=\r\n"))
 		file := "testdata/" + name + ".eml"
 		if *update {

@@ -278,5 +278,5 @@ func (r *Runner) isAsked() bool {
 }
 
 func dailyLimit(l plan.Limits) error {
-	return fault.New(fault.Temporary, "the provider takes "+l.String()+" in 24 hours, and has got as many", "the rest is sent as soon as that allows it; `popbridge outbox retry` tries one at once")
+	return fault.New(fault.Temporary, "the provider takes "+l.String()+" in 24 hours, and has got as many", "the rest is sent as soon as that allows it; `popbridge outbox retry --all` tries at once")
 }

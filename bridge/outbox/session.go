@@ -278,7 +278,7 @@ func (r *Runner) learn(m *mailstore.Outgoing, d plan.Decision) {
 var hints = map[plan.Trouble]string{
 	plan.Barred: "check the user name and the password, and that the provider lets the account send",
 	plan.Busy:   "it is tried again by itself",
-	plan.Quota:  "the provider limits how much an account sends; `popbridge outbox list` says when it is tried again, `popbridge outbox retry` does it at once",
+	plan.Quota:  "the provider limits how much an account sends; `popbridge outbox list` says when it is tried again, `popbridge outbox retry --all` does it at once",
 }
 
 // outlive returns a context that ends d after ctx.

@@ -167,7 +167,7 @@ func (r *Runner) notice(ctx context.Context, m *mailstore.Outgoing) {
 	if s.Hint != "" {
 		reason += " (" + s.Hint + ")"
 	}
-	r.tell(ctx, r.o.Delayed, report{Message: *m, Recipients: pending(m), About: delay, Reason: reason, Now: now}, r.headerOf(ctx, m.ID))
+	r.tell(ctx, r.o.Delayed, report{Message: *m, Recipients: pending(m), About: delay, Reason: reason, Since: r.ailing, Now: now}, r.headerOf(ctx, m.ID))
 }
 
 // pending are the recipients that still wait.

@@ -59,6 +59,28 @@ var bare = Mailbox{User: "bob", Host: "localhost", Port: 1143, TLS: discover.Non
 
 var mailboxes = map[string]Mailbox{"ann": ann, "odd": odd, "bare": bare, "here": here}
 
+// Where the provider takes a token, no text speaks of a password of the mailbox there.
+func TestAProviderThatTakesNoPassword(t *testing.T) {
+	m := ann
+	m.Identities = []Identity{
+		{Address: "ann@outlook.com", SMTP: discover.Server{Host: "smtp.example.com", Port: 587, TLS: discover.StartTLS, Username: "ann@outlook.com", Auth: []discover.Auth{discover.OAuth2}}},
+		{Address: "ann@example.com", SMTP: discover.Server{Auth: []discover.Auth{discover.OAuth2}}},
+	}
+	said := 0
+	for _, f := range append(m.Files("27 November 2026"), File{Name: "values.txt", Data: []byte(m.Values("abcd-efgh"))}) {
+		text := string(f.Data)
+		if strings.Contains(text, "password of the mailbox") || strings.Contains(text, "that of the mailbox") {
+			t.Errorf("%s: %s", f.Name, text)
+		}
+		if strings.Contains(text, "choose OAuth2") || strings.Contains(text, "+oauthbearer") || strings.Contains(text, "OAuth2</authentication>") {
+			said++
+		}
+	}
+	if said != 4 {
+		t.Errorf("it is said in %d files", said)
+	}
+}
+
 func TestGolden(t *testing.T) {
 	for name, m := range mailboxes {
 		files := append(m.Files("27 November 2026"), File{Name: "values.txt", Data: []byte(m.Values("abcd-efgh"))})

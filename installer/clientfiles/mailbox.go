@@ -32,7 +32,25 @@ type Mailbox struct {
 type Identity struct {
 	Address string
 	SMTP    discover.Server // by which mail from it leaves; zero where none is known
-	Here    bool            // SMTP is popbridge, and takes the password of the login; else the provider, with that of the mailbox there
+	Here    bool            // SMTP is popbridge, and takes the password of the login; else that of the provider, see Secret
+}
+
+// The kinds of secret that an outgoing server takes.
+const (
+	SecretLogin   = "login"   // the password of the login by which mail is read: the server is popbridge
+	SecretMailbox = "mailbox" // the password of the mailbox at the provider
+	SecretToken   = "token"   // none: the mail program signs in at the provider (OAuth 2)
+)
+
+// Secret is what the outgoing server takes.
+func (i Identity) Secret() string {
+	switch {
+	case i.Here:
+		return SecretLogin
+	case i.SMTP.OAuth2Only():
+		return SecretToken
+	}
+	return SecretMailbox
 }
 
 // Loopback reports whether only this machine reaches the server.

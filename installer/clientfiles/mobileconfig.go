@@ -54,6 +54,14 @@ func (m Mailbox) appleIdentity() int {
 	return slices.IndexFunc(m.Identities, func(i Identity) bool { return i.SMTP.Known() })
 }
 
+// appleSecret is what the outgoing server of the mail account takes.
+func (m Mailbox) appleSecret() string {
+	if i := m.appleIdentity(); i >= 0 {
+		return m.Identities[i].Secret()
+	}
+	return ""
+}
+
 // applePayload is the mail account. "SSL" means TLS in either form: the device tries
 // STARTTLS where the server does not begin with TLS.
 func (m Mailbox) applePayload(id uuid.UUID, i Identity) dict {

@@ -64,7 +64,11 @@ func (m Mailbox) desktopPrograms() []Program {
 	}
 	apple := Program{Name: "Apple Mail", Files: []string{profileFile}, Steps: []string{
 		"Open " + profileFile + ", then System Settings, General, Device Management: install the profile.",
-		"Enter the password of the login when it asks for that of the incoming server, and the password of the mailbox at the provider for the outgoing server.",
+		"Enter the password of the login when it asks for that of the incoming server" + map[string]string{
+			SecretLogin:   "; the outgoing server takes the same.",
+			SecretMailbox: ", and the password of the mailbox at the provider for the outgoing server.",
+			SecretToken:   ". The outgoing server takes no password: Mail has to be signed in at the provider, as an account of that provider.",
+		}[m.appleSecret()],
 	}}
 	if !m.HasMail() {
 		apple.Steps = []string{

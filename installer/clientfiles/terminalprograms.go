@@ -93,9 +93,12 @@ func (m Mailbox) aerc() string {
 				scheme = "smtp+insecure"
 			}
 			fmt.Fprintf(&b, "outgoing        = %s\n", aercValue(smtpURL(smtp, "smtps", scheme)))
-			if m.Identities[0].Here {
+			switch m.Identities[0].Secret() {
+			case SecretLogin:
 				fmt.Fprintf(&b, "outgoing-cred-cmd = cat %s\n", passwordFile)
-			} else {
+			case SecretToken:
+				b.WriteString("# The provider takes no password, but a token: aerc-accounts(5) says how, by +oauthbearer.\n")
+			default:
 				b.WriteString("# outgoing-cred-cmd prints the password of the mailbox at the provider.\n# outgoing-cred-cmd = cat ~/.provider-password\n")
 			}
 		}

@@ -5,6 +5,12 @@ import (
 	"strings"
 )
 
+// secretWords say which password an outgoing server takes.
+var secretWords = map[string]string{
+	SecretLogin: "the same", SecretMailbox: "that of the mailbox at the provider",
+	SecretToken: "none: choose OAuth2, and sign in at the provider when the program asks",
+}
+
 // Values is what a person enters in a mail client, for a terminal. password is shown
 // as it is given: a password, or words about it.
 func (m Mailbox) Values(password string) string {
@@ -16,18 +22,14 @@ func (m Mailbox) Values(password string) string {
 	}
 	for _, id := range m.Identities {
 		if !id.SMTP.Known() {
-			fmt.Fprintf(&b, "  outgoing mail   for %s: ask your provider for its SMTP server;\n                  the password is that of the mailbox there\n", id.Address)
+			fmt.Fprintf(&b, "  outgoing mail   for %s: ask your provider for its SMTP server;\n                  the password is %s\n", id.Address, secretWords[id.Secret()])
 			continue
 		}
 		title := "outgoing mail   SMTP"
 		if len(m.Identities) > 1 {
 			title += ", for " + id.Address
 		}
-		its := "that of the mailbox at the provider"
-		if id.Here {
-			its = "the same"
-		}
-		writeServer(&b, title, id.SMTP.Host, id.SMTP.Port, SecurityWords(id.SMTP.TLS), id.SMTP.Username, its)
+		writeServer(&b, title, id.SMTP.Host, id.SMTP.Port, SecurityWords(id.SMTP.TLS), id.SMTP.Username, secretWords[id.Secret()])
 	}
 	return b.String()
 }

@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -22,20 +23,29 @@ const (
 	deviceWaiting              // whether the code was entered
 )
 
+// again is what comes of a passing failure: only what goes on in the background is tried
+// again by itself.
+func (at stage) again() string {
+	if at == refreshing || at == deviceWaiting {
+		return "popbridge tries again by itself"
+	}
+	return "sign in once more"
+}
+
 const checkEndpoint = "check token_url and the provider of this [oauth] section"
 
 // fault says what an answer means.
 func (e *Error) fault(at stage, host string) error {
 	switch e.Status {
 	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
-		return fault.Wrap(e, fault.Temporary, host+" is busy", again)
+		return fault.Wrap(e, fault.Temporary, host+" is busy", at.again())
 	}
 	if e.Status >= 500 {
-		return fault.Wrap(e, fault.Temporary, host+" is out of order", again)
+		return fault.Wrap(e, fault.Temporary, host+" is out of order", at.again())
 	}
 	for _, a := range slices.Concat(microsoft, causes) {
 		if a.fits(e, at) {
-			return fault.Wrap(e, a.kind, a.text, a.hint)
+			return fault.Wrap(e, a.kind, a.text, cmp.Or(a.hint, at.again()))
 		}
 	}
 	switch {
@@ -65,7 +75,7 @@ func InvalidGrant(err error) bool {
 
 // unreachable says what a failed request means. The cause has the URL, which
 // has nothing secret: forms go in the body.
-func unreachable(err error, host string) error {
+func unreachable(err error, at stage, host string) error {
 	var unknown x509.UnknownAuthorityError
 	var name x509.HostnameError
 	var certificate *tls.CertificateVerificationError
@@ -76,5 +86,5 @@ func unreachable(err error, host string) error {
 		return fault.Wrap(err, fault.Temporary, "the certificate of "+host+" is not valid for it",
 			"check the clock of this machine, and whether this network asks for a login or looks into encrypted connections")
 	}
-	return fault.Wrap(err, fault.Temporary, host+" cannot be reached", "check the network; "+again)
+	return fault.Wrap(err, fault.Temporary, host+" cannot be reached", "check the network; "+at.again())
 }

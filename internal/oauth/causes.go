@@ -9,7 +9,6 @@ import (
 
 const (
 	signInAgain = "sign in again (popbridge account signin)"
-	again       = "popbridge tries again by itself"
 	production  = `set the Google project to "In production" (Google Auth Platform, Audience)`
 )
 
@@ -21,7 +20,7 @@ type advice struct {
 	at     []stage  // none: any
 	kind   fault.Kind
 	text   string
-	hint   string
+	hint   string // empty: it is tried again
 }
 
 func (a advice) fits(e *Error, at stage) bool {
@@ -45,7 +44,7 @@ var policy = []string{"50005", "50097", "50131", "50155", "50158", "53000", "530
 // error is too coarse there: invalid_grant is all from a changed password to a policy.
 var microsoft = []advice{
 	{aadsts: []string{"50033", "50087", "50196", "70012", "90006", "90012", "90024", "90033", "90055"}, kind: fault.Temporary,
-		text: "Microsoft cannot answer now", hint: again},
+		text: "Microsoft cannot answer now"},
 	{aadsts: []string{"50011", "70004", "500113"}, kind: fault.Config,
 		text: "the redirect URI is not registered with Microsoft",
 		hint: `add "http://localhost" to the app registration (Authentication, "Mobile and desktop applications"), or set redirect to what is registered there`},
@@ -104,7 +103,7 @@ const wrongSecret = "write the value of the secret, not its id, into client_secr
 // developer.yahoo.com/oauth2/guide/errors.
 var causes = []advice{
 	{codes: []string{"server_error", "temporarily_unavailable", "rate_limit_exceeded", "quota_exceeded"}, kind: fault.Temporary,
-		text: "the provider cannot answer now", hint: again},
+		text: "the provider cannot answer now"},
 	{codes: []string{"redirect_uri_mismatch", "invalid_redirect_uri", "unsupported_redirect_uri", "bad_redirect_uri", "invalid_callback", "invalid_callback_url"}, kind: fault.Config,
 		text: "the redirect URI is not registered for this client",
 		hint: `with Google, register a client of the type "Desktop app"; elsewhere set redirect to what is registered`},

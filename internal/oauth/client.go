@@ -181,13 +181,13 @@ func (c *Client) post(ctx context.Context, to string, form url.Values, at stage)
 	req.Header.Set("Accept", "application/json")
 	resp, err := c.http().Do(req)
 	if err != nil {
-		return nil, unreachable(err, req.URL.Hostname())
+		return nil, unreachable(err, at, req.URL.Hostname())
 	}
 	defer func() { _ = resp.Body.Close() }() // what counts was read before
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	switch {
 	case err != nil:
-		return nil, unreachable(err, req.URL.Hostname())
+		return nil, unreachable(err, at, req.URL.Hostname())
 	case len(body) > maxAnswer:
 		return nil, fault.New(fault.Protocol, "the answer of "+req.URL.Hostname()+" is too long", checkEndpoint)
 	}

@@ -26,14 +26,23 @@ type Login struct {
 	ends     time.Time // by the clock of time.Now
 	listener *listener // nil where only pasting works
 
-	once   sync.Once
+	life   context.Context // ends with Close
+	end    context.CancelFunc
 	answer chan answer // of capacity one
+
+	mu       sync.Mutex // held also while a pasted code is shown to the provider
+	finished bool
+	refused  int // pasted codes
 }
 
-// answer is what the browser came back with.
+// maxRefused is how many pasted codes the provider may refuse before the sign-in ends.
+const maxRefused = 5
+
+// answer is what the browser came back with, or the token that its code was good for.
 type answer struct {
-	code string
-	err  error
+	code  string
+	token Token
+	err   error
 }
 
 // Begin prepares a sign-in. It listens for the browser before it returns, on
@@ -49,6 +58,7 @@ func (c *Client) Begin(ctx context.Context, loginHint string) (*Login, error) {
 	if l.redirect, l.listener, err = listen(ctx, c.Redirect); err != nil {
 		return nil, err
 	}
+	l.life, l.end = context.WithCancel(context.WithoutCancel(ctx))
 	l.url = l.authorizeURL(loginHint)
 	if l.listener != nil {
 		l.listener.serve(l)
@@ -94,8 +104,8 @@ func (l *Login) Wait(ctx context.Context) (Token, error) {
 	defer cancel()
 	select {
 	case a := <-l.answer:
-		if a.err != nil {
-			return Token{}, a.err
+		if a.err != nil || a.code == "" {
+			return a.token, a.err
 		}
 		return l.client.exchange(ctx, a.code, l.redirect, l.verifier)
 	case <-ctx.Done():
@@ -105,6 +115,7 @@ func (l *Login) Wait(ctx context.Context) (Token, error) {
 
 // Close ends the sign-in; a page that is on its way to the browser arrives.
 func (l *Login) Close() {
+	l.end()
 	l.finish(answer{err: errClosed})
 	if l.listener != nil {
 		l.listener.close()
@@ -125,19 +136,26 @@ func ended(ctx context.Context) error {
 	return fault.Wrap(cause, fault.Temporary, "the sign-in was interrupted", "begin the sign-in again")
 }
 
-// finish hands over an answer, and reports whether it is the first.
-func (l *Login) finish(a answer) (first bool) {
-	l.once.Do(func() {
-		first = true
+// finish hands over an answer, unless there is one.
+func (l *Login) finish(a answer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.finishLocked(a)
+}
+
+func (l *Login) finishLocked(a answer) {
+	if !l.finished {
+		l.finished = true
 		l.answer <- a
-	})
-	return first
+	}
 }
 
 // Paste takes what a person copied out of the browser: the last address, or
-// only the code. An error means that it was something else, and that the
-// sign-in goes on; what the provider has to say is the result of Wait.
-func (l *Login) Paste(final string) error {
+// only the code, which is shown to the provider. An error means that it was
+// something else, or that the provider does not know the code, and that the
+// sign-in goes on, for some such codes at least; what else the provider has to
+// say is the result of Wait.
+func (l *Login) Paste(ctx context.Context, final string) error {
 	q, err := parsePasted(final)
 	if err != nil {
 		return err
@@ -145,7 +163,7 @@ func (l *Login) Paste(final string) error {
 	if !q.Has("state") && q.Has("code") && len(q) == 1 {
 		// Only a code. There is no state to check, and none is needed: the person
 		// brought it, and PKCE binds it to this sign-in.
-		return l.pasted(answer{code: q.Get("code")})
+		return l.pasted(ctx, answer{code: q.Get("code")})
 	}
 	if !q.Has("state") && q.Has("error") { // anybody's: told, but no end
 		return l.judge(q).err
@@ -154,21 +172,42 @@ func (l *Login) Paste(final string) error {
 		return fault.New(fault.Config, "this address belongs to another sign-in",
 			"paste the last address of the browser window that was opened for this one")
 	}
-	return l.pasted(l.judge(q))
+	return l.pasted(ctx, l.judge(q))
 }
 
-func (l *Login) pasted(a answer) error {
-	if !l.finish(a) {
+// pasted finishes the sign-in with an answer. One whose code the provider does not know is
+// none: any word may be taken for a code, and the end of an address is soon missed. The
+// browser may still come with a better one.
+func (l *Login) pasted(ctx context.Context, a answer) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.finished {
 		return fault.New(fault.Conflict, "this sign-in has ended already", "begin another one if it did not work")
 	}
+	if a.err == nil {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(l.life, cancel)()
+		a.token, a.err = l.client.exchange(ctx, a.code, l.redirect, l.verifier)
+		a.code = ""
+		if fault.Is(a.err, fault.Auth) && l.refused < maxRefused-1 {
+			l.refused++
+			return fault.Wrap(a.err, fault.Config, "this is not the whole address that this sign-in ended with", pasteWhole)
+		}
+		if fault.Is(a.err, fault.Temporary) {
+			return fault.Wrap(a.err, fault.Temporary, "this could not be shown to the provider", "paste it once more")
+		}
+	}
+	l.finishLocked(a)
 	return nil
 }
+
+const pasteWhole = "allow the access in the browser, then copy the whole address out of its address bar, even if the page cannot be shown"
 
 // parsePasted reads a redirect URI with its parameters, the parameters alone,
 // or a code. Terminals and mail break long lines: white space in an address goes.
 func parsePasted(s string) (url.Values, error) {
-	notIt := fault.New(fault.Config, "this is not the address that a sign-in ends with",
-		"allow the access in the browser, then copy the whole address out of its address bar, even if the page cannot be shown")
+	notIt := fault.New(fault.Config, "this is not the address that a sign-in ends with", pasteWhole)
 	words := strings.Fields(s)
 	s = strings.Trim(strings.Join(words, ""), `"'<>`)
 	if len(s) > maxRedirect || s == "" {

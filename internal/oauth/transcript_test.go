@@ -133,7 +133,7 @@ func (p *player) browser(ctx context.Context, now time.Time) string {
 	u.RawQuery = ""
 	p.compare("authorize", u.String(), q)
 	final := q.Get("redirect_uri") + "/?" + strings.ReplaceAll(strings.TrimSpace(string(p.next("redirect").Data)), "$state", q.Get("state"))
-	if err := login.Paste(final); err != nil {
+	if err := login.Paste(ctx, final); err != nil {
 		p.t.Fatal(err)
 	}
 	token, err := login.Wait(ctx)

@@ -171,14 +171,18 @@ function remove(d) {
 
 /** @param {HTMLElement} el @param {Details} d */
 function login(el, d) {
-  if (d.password === "signin") {
-    el.append(h("h2", {}, t("account.signin")), h("p", {}, t("account.login", { username: d.server.username, server: d.server.host })));
-    const end = signin(el, d.account, { again: true });
-    return (/** @type {import("./main").State | null} */ s) => { if (!s) end(); };
+  let end = () => {};
+  const leave = (/** @type {import("./main").State | null} */ s) => { if (!s) end(); };
+  if (d.signs_in) {
+    const login = t("account.login", { username: d.server.username, server: d.server.host });
+    el.append(h("h2", {}, t("account.signin")), h("p", {}, d.password === "signin" ? login : t("account.signin.send")));
+    end = signin(el, d.account, { again: true });
   }
+  if (d.password === "signin") return leave;
+  if (d.signs_in) el.append(h("h2", {}, t("account.password")));
   if (d.password === "command") {
     el.append(h("p", {}, t("account.command")));
-    return;
+    return leave;
   }
   const f = {
     password: field(t("add.secret"), { "data-first": true, type: "password", autocomplete: "off" }, t("account.secret.help")),
@@ -207,6 +211,7 @@ function login(el, d) {
       say(t("account.login.saved"));
       return [tried(r), h("p", {}, icon("ok"), " ", t("account.login.saved")), h("a", { class: "button", href: "#/" }, t("add.home"))];
     }, d.token_provider ? h("a", { class: "button", href: "#/account/" + encodeURIComponent(d.account) + "/client" }, t("add.oauth2.instead")) : null));
+  return leave;
 }
 
 /** @param {HTMLElement} el @param {Details} d @param {import("./main").State} s */

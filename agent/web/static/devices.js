@@ -290,8 +290,8 @@ async function setUp(el, s, d, password) {
     if (d.lan) replace(android, h("details", {}, h("summary", {}, t("devices.android")),
       c.qr ? [h("p", {}, t("devices.android.text")), qr(c.qr, t("devices.android.qr"))] : h("p", {}, t(c.here ? "devices.android.here" : "devices.android.outgoing"))));
     replace(rest,
-      c.outgoing.length > 0 && h("details", {}, h("summary", {}, t("devices.outgoing")), h("p", { class: "dim" }, t("devices.outgoing.text")),
-        c.outgoing.map(o => [h("h3", {}, o.address), o.host === "" ? h("p", {}, t("devices.outgoing.unknown")) : h("dl", { class: "values" },
+      c.outgoing.length > 0 && h("details", {}, h("summary", {}, t("devices.outgoing")),
+        c.outgoing.map(o => [h("h3", {}, o.address), h("p", { class: "dim" }, t("devices.sends." + o.secret)), o.host === "" ? h("p", {}, t("devices.outgoing.unknown")) : h("dl", { class: "values" },
           copied(t("devices.value.host"), o.host), copied(t("devices.value.port"), String(o.port)), copied(t("devices.value.security"), protection(o.security)), copied(t("devices.value.user"), o.username))])),
       h("section", {}, h("h2", {}, t("devices.files")), h("ul", { class: "files" }, c.files.filter(usual).map(file)),
         h("details", {}, h("summary", {}, t("devices.files.more")), h("ul", { class: "files" }, c.files.filter(f => !usual(f)).map(file)))));

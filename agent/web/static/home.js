@@ -14,7 +14,8 @@ export function verdict(s) {
   if (accounts.length === 0) return { severity: "info", text: t("verdict.none") };
   const asked = accounts.filter(a => a.state !== "paused"), flowing = asked.filter(a => !a.last_error).length;
   const stopped = flowing === 0 || health.some(c => /^store-(full|unwritable|failed|missing)$/.test(c.code));
-  const how = asked.length === 0 ? t("verdict.paused") : stopped ? t("verdict.stopped") : t(flowing < asked.length ? "verdict.some" : "verdict.flows", { flowing, all: asked.length });
+  const unsent = health.some(c => /^(send|smtp)-|^signin-needed$/.test(c.code)); // as StopsSending of agent/health
+  const how = asked.length === 0 ? t("verdict.paused") : stopped ? t("verdict.stopped") : t(flowing < asked.length ? "verdict.some" : unsent ? "verdict.unsent" : "verdict.flows", { flowing, all: asked.length });
   const severity = ["error", "warning"].find(severity => health.some(c => c.severity === severity));
   if (severity) return { severity, text: t("verdict.and", { how, what: t("verdict." + severity, { n: health.filter(c => c.severity === severity).length }) }) };
   if (asked.length === 0) return { severity: "info", text: t("verdict.alone", { how }) };

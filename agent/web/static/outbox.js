@@ -13,9 +13,9 @@ const choices = { waiting: ["retry", "hold", "drop"], sending: [], unknown: ["se
 
 /** @type {import("./main").Page} */
 export default function outbox(el) {
-  const list = h("ul", { class: "cards" }), none = h("p", { role: "status" }), wrong = h("div", {});
+  const list = h("ul", { class: "cards" }), none = h("p", { role: "status" }), all = h("p", { class: "buttons" }), wrong = h("div", {});
   let told = "";
-  el.append(h("h1", {}, t("nav.outbox")), h("p", {}, t("outbox.about")), none, wrong, list);
+  el.append(h("h1", {}, t("nav.outbox")), h("p", {}, t("outbox.about")), none, all, wrong, list);
 
   async function load() {
     /** @type {Message[]} */
@@ -23,6 +23,13 @@ export default function outbox(el) {
     if (!now || !el.isConnected || told === (told = JSON.stringify(now))) return; // what has the focus stays
     replace(wrong);
     replace(none, now.length === 0 ? t("outbox.none") : t("outbox.some", { n: now.length }));
+    const waiting = now.filter(m => m.state === "waiting");
+    replace(all, waiting.length > 1 ? action(t("outbox.all"), async () => {
+      for (const m of waiting) await ask("POST", "/outbox", { user: m.user, id: m.id, do: "retry" }).catch(e => {
+        if (!["not found", "conflict"].includes(e.kind)) throw e; // else it has left, or leaves, since the first was tried
+      });
+      await load();
+    }) : null);
     replace(list, now.map(card));
   }
 
@@ -32,13 +39,13 @@ export default function outbox(el) {
     return h("li", { class: "card" },
       h("h2", {}, m.subject || t("outbox.nosubject")),
       h("p", { class: "state" }, icon(looks[m.state] ?? "info"), " ", t("outbox.state." + m.state)),
-      m.error ? h("details", {}, h("summary", {}, t("outbox.why")), h("p", { lang: "en" }, m.error)) : null,
+      m.error ? h("details", {}, h("summary", {}, t("outbox.why")), m.of_account ? h("p", {}, t("outbox.account", { account: m.account })) : null, h("p", { lang: "en" }, m.error)) : null,
       h("dl", { class: "facts" },
         h("dt", {}, t("outbox.to")), h("dd", {}, open.map(r => [h("span", {}, r.address), r.state === "refused" ? [" ", h("span", { class: "error", lang: "en" }, r.reply)] : null, h("br")])),
         h("dt", {}, t("outbox.from")), h("dd", {}, m.from),
         h("dt", {}, t("outbox.since")), h("dd", {}, when(m.queued, new Date())),
         m.next ? [h("dt", {}, t("outbox.next")), h("dd", {}, when(m.next, new Date()))] : null,
-        h("dt", {}, t("outbox.attempts")), h("dd", {}, number(m.attempts)),
+        m.attempts ? [h("dt", {}, t("outbox.attempts")), h("dd", {}, number(m.attempts))] : null,
         h("dt", {}, t("outbox.size")), h("dd", {}, size(m.size))),
       h("p", { class: "buttons" }, (choices[m.state] ?? []).map(what => action(t("outbox.do." + what), async () => {
         if (m.state === "unknown" && what !== "drop" && !await confirm(t("outbox.sure." + what), h("p", {}, t("outbox.sure.text." + what)), { yes: t("outbox.do." + what) })) return;

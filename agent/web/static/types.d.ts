@@ -41,6 +41,7 @@ export interface AccountDetails {
   server: MailServer;
   settings: Record<string, string>;
   password: string;
+  signs_in: boolean;
   oauth: string;
   token_provider: string;
   advice: Advice;
@@ -365,6 +366,7 @@ export interface OutboxMessage {
   next: string | null;
   attempts: number;
   error: string;
+  of_account: boolean;
   recipients: Recipient[];
 }
 
@@ -374,6 +376,7 @@ export interface Outgoing {
   port: number;
   security: string;
   username: string;
+  secret: string;
 }
 
 export interface PasteSignIn {

@@ -1,0 +1,45 @@
+package sending
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/popbridge/popbridge/agent/users"
+	"github.com/popbridge/popbridge/config"
+)
+
+// Whether the secret to send is a token is said by the way out, whatever fetches.
+func TestASecretToSend(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"fetch", "send"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(name+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const account = "[[account]]\nname = 'a'\nhost = 'pop.example.com'\nusername = 'ann'\nsend.host = 'smtp.example.com'\npassword_file = 'fetch'\n"
+	for keys, want := range map[string]struct {
+		secret string
+		token  bool
+	}{
+		"":                            {"fetch", false},
+		"send.password_file = 'send'": {"send", false},
+		"auth = 'oauth2'":             {"fetch", true},
+		"auth = 'oauth2'\nsend.password_file = 'send'":                         {"send", true},
+		"auth = 'oauth2'\nsend.password_file = 'send'\nsend.auth = 'password'": {"send", false},
+		"send.password_file = 'send'\nsend.auth = 'oauth2'":                    {"send", true},
+	} {
+		cfg, err := config.Parse(filepath.Join(dir, "config.toml"), []byte(account+keys))
+		if err != nil {
+			t.Errorf("%s: %v", keys, err)
+			continue
+		}
+		s := New(users.New(users.Options{Config: func() *config.Config { return cfg }}), nil)
+		way, _ := WayOf(cfg.Accounts[0])
+		read, renew := s.credentials(cfg.Accounts[0], way)
+		got, err := read(t.Context())
+		if err != nil || renew != nil || got.Secret != want.secret || got.Token != want.token || got.Username != "ann" {
+			t.Errorf("%s: %+v, %v", keys, got, err)
+		}
+	}
+}
