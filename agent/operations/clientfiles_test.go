@@ -50,7 +50,7 @@ func TestNewDevice(t *testing.T) {
 	if now, err := r.Ops().ClientSetup(t.Context(), operations.SetUp{DeviceLogin: operations.DeviceLogin{Device: name}, AtOnce: true}); err != nil || now.Port != s.Port || now.Fingerprint != s.Fingerprint || len(now.Outgoing)+len(now.Files) > 0 {
 		t.Errorf("at once: %+v, %v", now, err)
 	}
-	if diff := cmp.Diff([]operations.Outgoing{{Address: "ann@gmx.de", Host: "mail.gmx.net", Port: 465, Security: "TLS", Username: "ann@gmx.de"}}, s.Outgoing); diff != "" {
+	if diff := cmp.Diff([]operations.Outgoing{{Address: "ann@gmx.de", Host: "mail.gmx.net", Port: 465, Security: "TLS", Username: "ann@gmx.de", Secret: "mailbox"}}, s.Outgoing); diff != "" {
 		t.Error(diff)
 	}
 	var names []string
