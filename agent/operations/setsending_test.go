@@ -171,7 +171,7 @@ func TestSetSendingWithThePasswordOfTheAccount(t *testing.T) {
 	if tried := set(ask); tried.Error != "" || tried.Server != "127.0.0.1:"+strconv.Itoa(server.Port()) || stored(t, r, "password") != agenttest.POPPassword {
 		t.Errorf("taken: %+v, %s", tried, stored(t, r, "password"))
 	}
-	if want := (config.Send{Host: "127.0.0.1", Port: server.Port(), TLS: config.None}); !cmp.Equal(sendWay(r), want) {
+	if want := (config.Send{Host: "127.0.0.1", Port: server.Port(), TLS: config.None, Auth: config.AuthPassword}); !cmp.Equal(sendWay(r), want) {
 		t.Errorf("%+v", sendWay(r))
 	}
 	for _, kept := range []string{"# whose mail it is\n", `address = "ann@example.com" # hers`, "# of before\n"} {
@@ -191,7 +191,7 @@ func TestSetSendingByTheProvider(t *testing.T) {
 	if d := detailsOf(t, r); d.Sending.Server != here(server) || d.Sending.Password != "file" || d.Sending.Found.Host != "" || d.Sending.Off {
 		t.Errorf("%+v", d.Sending)
 	}
-	if tried := set(operations.SetSending{}); tried.Error != "" || tried.Server != "" || !cmp.Equal(sendWay(r), config.Send{}) || len(passwordFiles(t, r)) != 1 {
+	if tried := set(operations.SetSending{}); tried.Error != "" || tried.Server != "" || !cmp.Equal(sendWay(r), config.Send{Auth: config.AuthPassword}) || len(passwordFiles(t, r)) != 1 {
 		t.Errorf("%+v; it sends by %+v; files %q", tried, sendWay(r), passwordFiles(t, r))
 	}
 	gmx := agenttest.Account{Name: "ann@gmx.de", User: "ann", Folder: "INBOX", Port: 995}
@@ -299,6 +299,29 @@ func TestSetSendingOfASignIn(t *testing.T) {
 	ask.Own = true
 	if tried, err := r.Ops().SetSending(t.Context(), ask); err != nil || tried.Error != "" || stored(t, r, "home-send.password") != "own" {
 		t.Errorf("%+v, %v", tried, err)
+	}
+	if way := sendWay(r); way.Auth != config.AuthPassword {
+		t.Errorf("%+v", way)
+	}
+	if tried, err := r.Ops().SetSending(t.Context(), operations.SetSending{Account: "home"}); err != nil || sendWay(r).Auth != config.AuthOAuth2 {
+		t.Errorf("back to the sign-in: %+v, %v", tried, err)
+	}
+}
+
+// An account that signs in to send alone sends with a password, once one is entered.
+func TestSetSendingOfASignInToSend(t *testing.T) {
+	r := newRig(t)
+	r.Configure(agenttest.Plain+"[oauth.yandex]\nclient_id = \"id\"\n", agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: 1,
+		More: "send.host = \"smtp.yandex.com\"\nsend.auth = \"oauth2\"\nsend.oauth = \"yandex\""})
+	r.Agent = r.Open()
+	defer func() { _ = r.Agent.Close() }()
+	if way := sendWay(r); way.Auth != config.AuthOAuth2 {
+		t.Fatalf("%+v", way)
+	}
+	server := scripted.Listen(t, takes("home", "own"))
+	tried, err := r.Ops().SetSending(t.Context(), operations.SetSending{Account: "home", Server: here(server), Password: "own", Own: true})
+	if way := sendWay(r); err != nil || tried.Error != "" || way.Auth != config.AuthPassword || stored(t, r, "home-send.password") != "own" || strings.Contains(r.Text(), "oauth2") {
+		t.Errorf("%+v, %v: %+v", tried, err, way)
 	}
 }
 
