@@ -84,8 +84,7 @@ func (r *Runner) healthy() {
 // is another than the one refused ends a rest.
 func (r *Runner) resting(ctx context.Context, now time.Time) (until, look time.Time) {
 	r.mu.Lock()
-	pause, woken := r.pause, r.woken
-	r.woken = false
+	pause := r.pause
 	r.mu.Unlock()
 	if !pause.Rests(now) {
 		return now, now
@@ -103,7 +102,7 @@ func (r *Runner) resting(ctx context.Context, now time.Time) (until, look time.T
 		return pause.Until, look
 	}
 	every := r.account.SecretEvery
-	if woken || every > 0 && now.Sub(r.checked) >= every {
+	if every > 0 && now.Sub(r.checked) >= every {
 		r.checked = now
 		c, err := r.account.Credentials(ctx)
 		if err == nil && r.tried == (digested{}) { // after a restart: it may be the one that was refused
@@ -111,9 +110,12 @@ func (r *Runner) resting(ctx context.Context, now time.Time) (until, look time.T
 		}
 		if err == nil && digest(c) != r.tried {
 			r.mu.Lock()
-			r.pause = plan.Pause{}
+			r.pause.NewSecret(c.Token, now)
+			ended := !r.pause.Rests(now)
 			r.mu.Unlock()
-			return now, now
+			if ended {
+				return now, now
+			}
 		}
 	}
 	if every > 0 {
