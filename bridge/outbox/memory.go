@@ -17,8 +17,9 @@ type memory struct {
 	Pause plan.Lasting           `json:"pause,omitzero"`
 	Error string                 `json:"error,omitempty"` // what the account rests for, in words
 	Hint  string                 `json:"hint,omitempty"`
-	Told  []mailstore.OutgoingID `json:"told,omitempty"` // of which a person was told that they are Unknown
-	Late  []mailstore.OutgoingID `json:"late,omitempty"` // that they are still here
+	Told  []mailstore.OutgoingID `json:"told,omitempty"`  // of which a person was told that they are Unknown
+	Late  []mailstore.OutgoingID `json:"late,omitempty"`  // that they are still here
+	Stuck []mailstore.OutgoingID `json:"stuck,omitempty"` // see Status
 
 	Hours   []plan.Hour  `json:"hours,omitempty"` // what was sent in the last day
 	Learned plan.Learned `json:"learned,omitzero"`
@@ -47,7 +48,7 @@ func (r *Runner) load(ctx context.Context) error {
 		return err
 	}
 	m := parseMemory(text)
-	r.loaded, r.saved, r.toldOf, r.late = true, text, m.Told, m.Late
+	r.loaded, r.saved, r.toldOf, r.late, r.stuck = true, text, m.Told, m.Late, m.Stuck
 	r.pace.Hours, r.learned = m.Hours, m.Learned
 	r.mu.Lock()
 	if r.extensions == nil {
@@ -80,7 +81,7 @@ func (r *Runner) remember(ctx context.Context) error {
 		return nil
 	}
 	r.mu.Lock()
-	m := memory{Pause: r.pause.Lasting(), Told: r.toldOf, Late: r.late, Ailing: r.ailing.Round(0), Noticed: r.noticed, Hours: r.pace.Hours, Learned: r.learned, Server: r.extensions}
+	m := memory{Pause: r.pause.Lasting(), Told: r.toldOf, Late: r.late, Stuck: r.stuck, Ailing: r.ailing.Round(0), Noticed: r.noticed, Hours: r.pace.Hours, Learned: r.learned, Server: r.extensions}
 	if m.Pause.Trouble != plan.None && r.restsFor != nil {
 		m.Error, m.Hint = r.restsFor.Error(), fault.Hint(r.restsFor)
 	}

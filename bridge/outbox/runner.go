@@ -53,6 +53,7 @@ type Runner struct {
 	saved      string                      // the memory as the store has it
 	toldOf     []mailstore.OutgoingID      // see memory.Told
 	late       []mailstore.OutgoingID      // see memory.Late
+	stuck      []mailstore.OutgoingID      // see Status
 	// troubled are the messages that met trouble of the account. It is true where the server
 	// has taken another since: then it is no trouble of the account.
 	troubled  map[mailstore.OutgoingID]bool

@@ -143,7 +143,7 @@ func (r *Runner) forget(queue []mailstore.Outgoing) {
 		return !slices.ContainsFunc(queue, func(m mailstore.Outgoing) bool { return m.ID == id })
 	}
 	maps.DeleteFunc(r.troubled, func(id mailstore.OutgoingID, _ bool) bool { return left(id) })
-	r.late = slices.DeleteFunc(r.late, left)
+	r.late, r.stuck = slices.DeleteFunc(r.late, left), slices.DeleteFunc(r.stuck, left)
 	if !slices.ContainsFunc(queue, func(m mailstore.Outgoing) bool { return m.State == mailstore.Waiting }) {
 		r.healthy() // no one waits for the end of it
 	}
@@ -164,12 +164,7 @@ func (r *Runner) notice(ctx context.Context, m *mailstore.Outgoing) {
 		return
 	}
 	r.noticed = true
-	s := r.Status()
-	reason := s.LastError
-	if s.Hint != "" {
-		reason += " (" + s.Hint + ")"
-	}
-	r.tell(ctx, r.o.Delayed, report{Message: *m, Recipients: pending(m), About: delay, Reason: reason, Now: now}, r.headerOf(ctx, m.ID))
+	r.tell(ctx, r.o.Delayed, report{Message: *m, Recipients: pending(m), About: delay, Reason: reasonOf(r.restsFor), Now: now}, r.headerOf(ctx, m.ID))
 }
 
 // pending are the recipients that still wait.
