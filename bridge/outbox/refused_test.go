@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"bytes"
 	"context"
 	"testing"
 	"testing/synctest"
@@ -95,5 +96,35 @@ func (g *rig) tokens(every time.Duration) {
 		c, err := plain(ctx)
 		c.Token = true
 		return c, err
+	}
+}
+
+// That the account does not send is told of the first message that a person has sent, also
+// where one without a sender waits before it, and of one that comes later.
+func TestTheNoticePassesBySendersThatAreNone(t *testing.T) {
+	for name, later := range map[string]time.Duration{"at once": 0, "a day later": 24 * time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			g := newRig(t)
+			g.server.password = "other"
+			g.store.submit("home", "", sample(1), "receipt@example.com")
+			calls := 0
+			g.queue.before = func(string) {
+				if calls++; calls > 1000 {
+					panic("it does not rest") // and no time would pass
+				}
+			}
+			stop := g.serve()
+			pass(later)
+			g.submit("b@example.com")
+			pass(2 * time.Hour)
+			if _, notices := g.told(); notices != 1 || !bytes.Contains(g.notices[0], []byte("b@example.com")) {
+				t.Errorf("%s: notices %q", name, g.notices)
+			}
+			pass(5 * 24 * time.Hour)
+			if _, notices := g.told(); notices != 1 {
+				t.Errorf("%s: %d notices", name, notices)
+			}
+			stop()
+		})
 	}
 }

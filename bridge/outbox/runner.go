@@ -238,7 +238,7 @@ func (r *Runner) round(ctx context.Context) (next time.Time, err error) {
 	if until, look := r.resting(ctx, now); until.After(now) && !r.tries(due) {
 		r.hangUp(ctx)
 		r.show(queue, until, true)
-		r.notice(ctx, due)
+		r.notice(ctx, queue)
 		return look, nil
 	}
 	asked := r.isAsked()

@@ -95,8 +95,8 @@ func (r *Runner) resting(ctx context.Context, now time.Time) (until, look time.T
 			look = t
 		}
 	}
-	if !r.ailing.IsZero() && !r.noticed {
-		earlier(r.ailing.Add(noticeAfter))
+	if at := r.ailing.Add(noticeAfter); !r.ailing.IsZero() && at.After(now) {
+		earlier(at)
 	}
 	if pause.Trouble != plan.Login && pause.Trouble != plan.Barred {
 		return pause.Until, look
@@ -157,13 +157,18 @@ func digest(c sasl.Credentials) digested {
 }
 
 // notice tells a person by mail that the account does not send, once for each time
-// that it stops to: one message of all that wait, the first.
-func (r *Runner) notice(ctx context.Context, m *mailstore.Outgoing) {
+// that it stops to: of all that wait, the first one that a person has sent.
+func (r *Runner) notice(ctx context.Context, queue []mailstore.Outgoing) {
 	now := r.o.Now()
 	if r.ailing.IsZero() || r.noticed || now.Sub(r.ailing) < noticeAfter {
 		return
 	}
+	i := slices.IndexFunc(queue, func(m mailstore.Outgoing) bool { return m.State == mailstore.Waiting && m.From != "" })
+	if i < 0 {
+		return
+	}
 	r.noticed = true
+	m := &queue[i]
 	r.tell(ctx, r.o.Delayed, report{Message: *m, Recipients: pending(m), About: delay, Reason: reasonOf(r.restsFor), Now: now}, r.headerOf(ctx, m.ID))
 }
 
