@@ -53,7 +53,7 @@ func (s *session) connect(ctx context.Context) error {
 // login makes a connection that is logged in.
 func (s *session) login(ctx context.Context, server pop3.Config, cred pop3.Credentials) (*pop3.Client, error) {
 	s.runner.mu.Lock()
-	s.runner.tried = digest(cred)
+	s.runner.tried, s.runner.token = digest(cred), cred.Method == pop3.MethodToken
 	s.runner.mu.Unlock()
 	client, err := pop3.Dial(ctx, server)
 	if err != nil {

@@ -56,16 +56,19 @@ func (r *Runner) nextLogin() time.Time {
 
 // pauseHint says how an account goes on whose logins fail.
 func (r *Runner) pauseHint(err error, next time.Time) string {
-	secret, changed := "password", "when the password changes"
-	if r.account.Renew != nil {
-		secret, changed = "token", "after another sign-in"
+	secret, again := "password", "at once when the password changes, after a restart and"
+	switch {
+	case r.account.Renew != nil:
+		secret, again = "token", "at once after another sign-in, after a restart and"
+	case r.token:
+		secret, again = "token", "sooner with another token, at once after a restart and"
 	}
 	what := fmt.Sprintf("the %s was refused %d times in a row", secret, r.memory.pollState.Refusals)
 	if r.memory.pollState.Refusals < refusalsPause {
 		what = fmt.Sprintf("the server hung up at the %s %d times in a row", secret, r.memory.pollState.HangUps)
 	}
-	hint := fmt.Sprintf("%s, so it is tried less often, next at %s; at once %s, after a restart and with `popbridge sync %s`",
-		what, next.Local().Format("Mon 15:04"), changed, r.account.Name)
+	hint := fmt.Sprintf("%s, so it is tried less often, next at %s; %s with `popbridge sync %s`",
+		what, next.Local().Format("Mon 15:04"), again, r.account.Name)
 	if more := fault.Hint(err); more != "" {
 		hint = more + "; " + hint
 	}
@@ -93,12 +96,17 @@ func digest(c pop3.Credentials) [sha256.Size]byte {
 	return sha256.Sum256([]byte(c.Username + "\x00" + c.Secret))
 }
 
-// secretChanged reports whether the secret is another one than was used last.
+// secretChanged reports whether the secret is another one than was used last. A token is
+// another one each hour, whatever the server thinks of it: it counts when a quarter of the
+// pause is over.
 func (r *Runner) secretChanged(ctx context.Context) bool {
 	c, err := r.account.Credentials(ctx)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return err == nil && digest(c) != r.tried
+	if err != nil || digest(c) == r.tried {
+		return false
+	}
+	return c.Method != pop3.MethodToken || r.now().Sub(r.lastEnd) >= r.status.NextPoll.Sub(r.lastEnd)/4
 }
 
 // Retry makes Serve poll as soon as the server allows, although the last poll

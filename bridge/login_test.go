@@ -251,3 +251,32 @@ func TestCredentialsError(t *testing.T) {
 		t.Errorf("%d connections", n)
 	}
 }
+
+// A command that brings another token each time is not believed: one that is refused is tried
+// more and more rarely. One that is taken is not waited for as long.
+func TestOtherTokensOfACommand(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, plan.KeepForever())
+		g.fill(0, 1)
+		g.pop.caps = append(g.pop.caps, "SASL XOAUTH2")
+		g.pop.change(func() { g.pop.refuse = "-ERR [AUTH] Authentication failed." })
+		g.runner.account.SecretEvery = time.Minute
+		g.runner.account.Credentials = func(context.Context) (pop3.Credentials, error) {
+			return pop3.Credentials{Username: "home", Secret: time.Now().String(), Method: pop3.MethodToken}, nil
+		}
+		stop := serve(t, g.runner)
+		time.Sleep(3 * 24 * time.Hour)
+		if n := len(g.pop.logins()); n < 12 || n > 24 {
+			t.Errorf("%d logins in three days", n)
+		}
+		if s := g.runner.Status(); !strings.Contains(s.Hint, "the token was refused") || !strings.Contains(s.Hint, "sooner with another token, at once after a restart and with `popbridge sync") {
+			t.Errorf("%+v", s)
+		}
+		g.pop.change(func() { g.pop.refuse = "" })
+		time.Sleep(6*time.Hour + 40*time.Minute)
+		if s := g.runner.Status(); s.Stored != 1 {
+			t.Errorf("%+v", s)
+		}
+		stop()
+	})
+}

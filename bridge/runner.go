@@ -34,6 +34,7 @@ type Runner struct {
 	lastLogin time.Time               // when it began
 	lastEnd   time.Time               // of the last poll
 	tried     [sha256.Size]byte       // digest of the secret that the last login used
+	token     bool                    // it is a token
 	longPause bool                    // logins fail and are tried rarely
 	drop      context.CancelCauseFunc // ends the session that runs, or the wait for the next; nil: there is none
 

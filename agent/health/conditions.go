@@ -52,6 +52,7 @@ const (
 	CodeSendAuth           = "send-auth"
 	CodeSentUnknown        = "sent-unknown"
 	CodeSentRefused        = "sent-refused"
+	CodeSendStuck          = "send-stuck"
 	CodeSendNoAccount      = "send-no-account"
 	CodeSendHeld           = "send-held"
 	CodeWebFailed          = "web-failed"

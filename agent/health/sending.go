@@ -67,6 +67,14 @@ func SentRefused(name, user string, n int, list, retry string) Condition {
 		Hint: "`" + list + "` says why; once that is put right, `" + retry + "` tries again, whom the server has not taken only; deleting it in the folder Outbox ends this"}
 }
 
+// SendStuck is the condition that this computer keeps n messages from being sent. list is the
+// command that shows them.
+func SendStuck(name, user string, n int, list string) Condition {
+	return Condition{Code: CodeSendStuck, Severity: Error, User: user,
+		Text: fmt.Sprintf("account %s: %s cannot be sent for a reason on this computer", name, fault.Count(n, "message")),
+		Hint: "`" + list + "` says why; it is tried again every 15 minutes, deleting it in the folder Outbox ends this"}
+}
+
 // SendNoAccount is the condition that n messages of a user leave by no account. why says
 // which it should be, and what to do; list is the command that shows them.
 func SendNoAccount(user string, why error, n int, list string) Condition {

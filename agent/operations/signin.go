@@ -134,7 +134,7 @@ func (l *Local) SignedIn(c config.Account) {
 	l.accounts.Retry(same)
 	for _, o := range l.users.Config().Accounts {
 		if same(o) {
-			l.sending.Wake(o.Name)
+			l.sending.SignedIn(o.Name)
 		}
 	}
 }

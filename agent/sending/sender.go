@@ -116,6 +116,9 @@ func (o *sender) report(s outbox.Status) {
 	if s.Unknown > 0 {
 		list = append(list, health.SentUnknown(o.account.Name, o.account.User, s.Unknown, outboxCommand))
 	}
+	if s.Stuck > 0 {
+		list = append(list, health.SendStuck(o.account.Name, o.account.User, s.Stuck, outboxCommand))
+	}
 	if s.Rejected > 0 {
 		list = append(list, health.SentRefused(o.account.Name, o.account.User, s.Rejected, outboxCommand, o.set.users.Command("outbox retry ID")))
 	}

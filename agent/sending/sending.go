@@ -101,6 +101,15 @@ func (s *Set) Wake(account string) {
 	}
 }
 
+// SignedIn tries what waits for a sign-in of the account, which a person has made.
+func (s *Set) SignedIn(account string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if one := s.senders[account]; one != nil {
+		one.wake((*outbox.Runner).SignedIn)
+	}
+}
+
 // Resume tries what waits of all, and no connection is relied on: the network is back, or
 // the machine woke up.
 func (s *Set) Resume() {

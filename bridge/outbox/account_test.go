@@ -160,30 +160,6 @@ func TestRefusedLoginPauses(t *testing.T) {
 	})
 }
 
-// A new sign-in is tried at once; a wake-up alone tries a refused one every 15 minutes
-// at most.
-func TestWakeAfterRefusedLogins(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t)
-		g.server.password = "other"
-		g.submit("b@example.com")
-		stop := g.serve()
-		pass(10 * time.Minute)
-		for range 60 {
-			g.runner.Wake()
-			pass(time.Minute)
-		}
-		if n := g.server.logins; n < 6 || n > 8 {
-			t.Errorf("%d logins", n)
-		}
-		g.secret.Store("other")
-		g.runner.Wake()
-		synctest.Wait()
-		g.wantTaken(map[string]int{"b@example.com": 1})
-		stop()
-	})
-}
-
 func TestQuotaHoldsTheAccount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t)

@@ -3,7 +3,9 @@ package outbox
 import (
 	"context"
 	"encoding/json"
+	"net"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/popbridge/popbridge/bridge/outbox/plan"
@@ -14,11 +16,16 @@ import (
 
 // memory is what a runner remembers over a restart, as JSON in the store.
 type memory struct {
-	Pause plan.Lasting           `json:"pause,omitzero"`
-	Error string                 `json:"error,omitempty"` // what the account rests for, in words
-	Hint  string                 `json:"hint,omitempty"`
-	Told  []mailstore.OutgoingID `json:"told,omitempty"` // of which a person was told that they are Unknown
-	Late  []mailstore.OutgoingID `json:"late,omitempty"` // that they are still here
+	Told  []mailstore.OutgoingID `json:"told,omitempty"`  // of which a person was told that they are Unknown
+	Late  []mailstore.OutgoingID `json:"late,omitempty"`  // that they are still here
+	Stuck []mailstore.OutgoingID `json:"stuck,omitempty"` // see Status
+
+	// Address is the server that the rest is about, as host:port.
+	Address string `json:"address,omitempty"`
+
+	Pause plan.Lasting `json:"pause,omitzero"`
+	Error string       `json:"error,omitempty"` // what the account rests for, in words
+	Hint  string       `json:"hint,omitempty"`
 
 	Hours   []plan.Hour  `json:"hours,omitempty"` // what was sent in the last day
 	Learned plan.Learned `json:"learned,omitzero"`
@@ -37,6 +44,17 @@ func parseMemory(text string) (m memory) {
 	return m
 }
 
+// encode returns what the store keeps: "" where there is nothing to remember.
+func (m memory) encode(address string) (string, error) {
+	text, err := json.Marshal(m)
+	if err != nil || string(text) == "{}" {
+		return "", err
+	}
+	m.Address = address
+	text, err = json.Marshal(m)
+	return string(text), err
+}
+
 // load goes on where an earlier run ended.
 func (r *Runner) load(ctx context.Context) error {
 	if r.loaded {
@@ -47,7 +65,10 @@ func (r *Runner) load(ctx context.Context) error {
 		return err
 	}
 	m := parseMemory(text)
-	r.loaded, r.saved, r.toldOf, r.late = true, text, m.Told, m.Late
+	r.loaded, r.saved, r.toldOf, r.late, r.stuck = true, text, m.Told, m.Late, m.Stuck
+	if m.Address != r.address() { // one server says nothing about another
+		m = memory{}
+	}
 	r.pace.Hours, r.learned = m.Hours, m.Learned
 	r.mu.Lock()
 	if r.extensions == nil {
@@ -70,6 +91,11 @@ func (r *Runner) load(ctx context.Context) error {
 	return nil
 }
 
+// address is the server of the account.
+func (r *Runner) address() string {
+	return net.JoinHostPort(r.account.Server.Host, strconv.Itoa(r.account.Server.Port))
+}
+
 // LastingError is what an account rested for when its runner ended, by what the store keeps
 // of it; "" for nothing.
 func LastingError(kept string) string { return parseMemory(kept).Error }
@@ -80,16 +106,12 @@ func (r *Runner) remember(ctx context.Context) error {
 		return nil
 	}
 	r.mu.Lock()
-	m := memory{Pause: r.pause.Lasting(), Told: r.toldOf, Late: r.late, Ailing: r.ailing.Round(0), Noticed: r.noticed, Hours: r.pace.Hours, Learned: r.learned, Server: r.extensions}
+	m := memory{Pause: r.pause.Lasting(), Told: r.toldOf, Late: r.late, Stuck: r.stuck, Ailing: r.ailing.Round(0), Noticed: r.noticed, Hours: r.pace.Hours, Learned: r.learned, Server: r.extensions}
 	if m.Pause.Trouble != plan.None && r.restsFor != nil {
 		m.Error, m.Hint = r.restsFor.Error(), fault.Hint(r.restsFor)
 	}
 	r.mu.Unlock()
-	encoded, err := json.Marshal(m)
-	text := string(encoded)
-	if text == "{}" {
-		text = ""
-	}
+	text, err := m.encode(r.address())
 	if err == nil && text != r.saved {
 		if err = r.queue.SetSendingMemory(ctx, r.account.Name, text); err == nil {
 			r.saved = text

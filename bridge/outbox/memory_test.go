@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/popbridge/popbridge/bridge/outbox/plan"
 	"github.com/popbridge/popbridge/bridge/smtp"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
@@ -190,4 +191,56 @@ func TestTheReasonOutlastsAnEmptyQueue(t *testing.T) {
 		}
 		stop()
 	})
+}
+
+// What one server has announced, taught and refused says nothing about another that takes its
+// place. Whom a person was told of is no matter of the server.
+func TestAnotherServerIsAnother(t *testing.T) {
+	for name, tt := range map[string]struct {
+		server smtp.Config
+		same   bool
+	}{
+		"the same":     {smtp.Config{Host: "smtp.example.com", Port: 465}, true},
+		"another host": {smtp.Config{Host: "smtp.example.org", Port: 465}, false},
+		"another port": {smtp.Config{Host: "smtp.example.com", Port: 587}, false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			now := time.Now()
+			kept, err := memory{
+				Late: []mailstore.OutgoingID{1}, Server: &smtp.Extensions{Size: 10}, Ailing: now.Add(-2 * time.Hour),
+				Pause: plan.Lasting{Trouble: plan.Quota, At: now, Until: now.Add(24 * time.Hour)}, Error: "limit",
+				Hours: []plan.Hour{{Hour: now.Unix() / 3600, Messages: 1, Recipients: 1}}, Learned: plan.Learned{PerMinute: 1, At: now},
+			}.encode("smtp.example.com:465")
+			if err != nil {
+				t.Fatal(err)
+			}
+			g := newRig(t)
+			g.queue.memory["home"] = kept
+			g.restart(Account{Server: tt.server, Limits: plan.Limits{PerDay: 2}})
+			r := g.runner
+			if err := r.load(t.Context()); err != nil || len(r.late) != 1 {
+				t.Fatalf("%s: told of %v, error %v", name, r.late, err)
+			}
+			if e := r.Extensions(); (e != nil && e.Size == 10) != tt.same || (e == nil) == tt.same {
+				t.Errorf("%s: announced %+v", name, e)
+			}
+			g.submit("b")
+			g.submit("c")
+			stop := g.serve()
+			pass(time.Second)
+			want := map[string]int{"b": 1, "c": 1}
+			if tt.same {
+				want = map[string]int{}
+			}
+			g.wantTaken(want)
+			_, notices := g.told()
+			if (notices == 1) != tt.same || !tt.same && r.Status().Err != nil {
+				t.Errorf("%s: %d notices, %+v", name, notices, r.Status())
+			}
+			stop()
+			if after := parseMemory(g.queue.memory["home"]); after.Address != r.address() || (after.Pause.Trouble == plan.Quota) != tt.same {
+				t.Errorf("%s: remembered %+v", name, after)
+			}
+		})
+	}
 }

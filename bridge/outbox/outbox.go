@@ -68,6 +68,7 @@ const perMinute = 30
 // Queue is the mail store as the runner needs it.
 type Queue interface {
 	Outgoing(ctx context.Context) ([]mailstore.Outgoing, error)
+	FillSubjects(ctx context.Context, list []mailstore.Outgoing) error
 	OpenOutgoing(ctx context.Context, id mailstore.OutgoingID) (io.ReadSeekCloser, error)
 	BeginHandover(ctx context.Context, id mailstore.OutgoingID, to []string) error
 	Attempted(ctx context.Context, id mailstore.OutgoingID, a mailstore.Attempt) error
@@ -88,7 +89,7 @@ type Options struct {
 	// message for the INBOX of who sent it.
 	Report func(ctx context.Context, m mailstore.Outgoing, report []byte) error
 	// Delayed takes the notice, as Report does, that a message is still here after an
-	// hour. It comes once per message.
+	// hour, or for good where its file is damaged. It comes once per message.
 	Delayed func(ctx context.Context, m mailstore.Outgoing, notice []byte) error
 	// Doubted takes the notice, as Report does, that it is not known whether a message was
 	// sent. It comes once each time that this happens.

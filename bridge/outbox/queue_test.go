@@ -12,6 +12,7 @@ import (
 
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/message"
 )
 
 // memQueue is a queue in memory that does as the mail store promises.
@@ -95,6 +96,23 @@ func (q *memQueue) Outgoing(ctx context.Context) ([]mailstore.Outgoing, error) {
 		out[i].Recipients = slices.Clone(out[i].Recipients)
 	}
 	return out, nil
+}
+
+// FillSubjects finds the subjects in the index of a store, not in the files.
+func (q *memQueue) FillSubjects(ctx context.Context, list []mailstore.Outgoing) error {
+	if err := q.call(ctx, "FillSubjects"); err != nil {
+		return err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i := range list {
+		h, err := message.ReadHeader(bytes.NewReader(q.bodies[list[i].ID]))
+		if err != nil {
+			return err
+		}
+		list[i].Subject = h.Text("Subject")
+	}
+	return nil
 }
 
 type nopCloser struct{ io.ReadSeeker }

@@ -1,7 +1,6 @@
 package outbox
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"slices"
@@ -10,22 +9,53 @@ import (
 	"github.com/popbridge/popbridge/bridge/outbox/plan"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
-	"github.com/popbridge/popbridge/internal/message"
 )
 
-// putOffFor is when a message is tried again that could not be read here.
+// putOffFor is when a message is tried again that could not be handed over from here.
 const putOffFor = 15 * time.Minute
 
 // putOff has a message tried again later for a reason that is none of the server's.
-func (r *Runner) putOff(ctx context.Context, m *mailstore.Outgoing, err error) {
-	r.log.Warn().Err(err).Int64("msg", int64(m.ID)).Msg("message put off")
-	a := mailstore.Attempt{Next: r.o.Now().Add(putOffFor), Error: err.Error()}
-	r.note(ctx, func(ctx context.Context) error { return r.queue.Attempted(ctx, m.ID, a) })
+func (r *Runner) putOff(ctx context.Context, m *mailstore.Outgoing, why error) {
+	r.note(ctx, func(ctx context.Context) error { return r.later(ctx, m, why) })
+}
+
+func (r *Runner) later(ctx context.Context, m *mailstore.Outgoing, why error) error {
+	r.log.Warn().Err(why).Int64("msg", int64(m.ID)).Msg("message put off")
+	return r.queue.Attempted(ctx, m.ID, mailstore.Attempt{Next: r.o.Now().Add(putOffFor), Error: why.Error()})
+}
+
+// stick puts off a message that this computer keeps from leaving: its file cannot be read, or
+// the store does not let it go. Who sent it is told once: at once where that does not pass by
+// itself, else when it is late.
+func (r *Runner) stick(ctx context.Context, m *mailstore.Outgoing, why error) {
+	now := r.o.Now()
+	r.note(ctx, func(ctx context.Context) error {
+		if err := r.later(ctx, m, why); err != nil {
+			return err
+		}
+		if !slices.Contains(r.stuck, m.ID) {
+			r.stuck = append(r.stuck, m.ID)
+		}
+		if !slices.Contains(r.late, m.ID) && (fault.Is(why, fault.Corrupt) || now.Sub(m.QueuedAt) >= noticeAfter) {
+			r.late = append(r.late, m.ID)
+			r.tell(ctx, r.o.Delayed, report{Message: *m, Recipients: pending(m), About: delay, Reason: reasonOf(why), Now: now}, r.headerOf(ctx, m.ID))
+		}
+		return nil
+	})
+}
+
+// reasonOf says what happened, and what to do about it.
+func reasonOf(err error) string {
+	if hint := fault.Hint(err); hint != "" {
+		return err.Error() + " (" + hint + ")"
+	}
+	return err.Error()
 }
 
 // conclude writes down what came of a message, and tells who sent it what they have to
 // know.
 func (r *Runner) conclude(ctx context.Context, m *mailstore.Outgoing, body io.ReadSeeker, d plan.Decision) {
+	r.stuck = slices.DeleteFunc(r.stuck, func(id mailstore.OutgoingID) bool { return id == m.ID })
 	d.Delayed = d.Delayed && !slices.Contains(r.late, m.ID)
 	var header []byte
 	if len(d.Refused) > 0 || d.Delayed {
@@ -108,9 +138,11 @@ func (r *Runner) tell(ctx context.Context, deliver func(context.Context, mailsto
 	if about.Message.From == "" {
 		return
 	}
-	if h, err := message.ReadHeader(bytes.NewReader(header)); err == nil {
-		about.Message.Subject = h.Text("Subject")
+	named := []mailstore.Outgoing{about.Message}
+	if err := r.queue.FillSubjects(ctx, named); err != nil {
+		r.log.Warn().Err(err).Int64("msg", int64(about.Message.ID)).Msg("report without the subject")
 	}
+	about.Message = named[0]
 	if err := deliver(ctx, about.Message, about.bytes(header)); err != nil {
 		r.log.Error().Err(err).Int64("msg", int64(about.Message.ID)).Msg("report not delivered")
 	}
@@ -130,8 +162,11 @@ func (r *Runner) headerOf(ctx context.Context, id mailstore.OutgoingID) []byte {
 func (r *Runner) show(queue []mailstore.Outgoing, at time.Time, paused bool) {
 	r.update(func(s *Status) {
 		s.State, s.Next = Waiting, at
-		s.Waiting, s.Unknown, s.Held, s.Rejected = 0, 0, 0, 0
+		s.Waiting, s.Stuck, s.Unknown, s.Held, s.Rejected = 0, 0, 0, 0, 0
 		for _, m := range queue {
+			if m.State == mailstore.Waiting && slices.Contains(r.stuck, m.ID) {
+				s.Stuck++
+			}
 			switch m.State {
 			case mailstore.Waiting, mailstore.Handing:
 				s.Waiting++

@@ -28,7 +28,6 @@ type Runner struct {
 	serving bool
 	status  Status
 	pause   plan.Pause
-	woken   bool // since Serve looked last
 	ending  bool // Finish was called
 	online  bool // mail of the account was fetched while its server for sending was out of reach
 	// dropping ends what the session does now; nil where nothing may: no session is used, or
@@ -54,6 +53,7 @@ type Runner struct {
 	saved      string                      // the memory as the store has it
 	toldOf     []mailstore.OutgoingID      // see memory.Told
 	late       []mailstore.OutgoingID      // see memory.Late
+	stuck      []mailstore.OutgoingID      // see Status
 	// troubled are the messages that met trouble of the account. It is true where the server
 	// has taken another since: then it is no trouble of the account.
 	troubled  map[mailstore.OutgoingID]bool
@@ -90,24 +90,33 @@ func (r *Runner) Extensions() *smtp.Extensions {
 	return r.extensions
 }
 
-// Wake tells that a poll of the account went well, or that there is a new sign-in: what
-// waited for that is tried soon. It returns at once.
+// Wake tells that a poll of the account went well: what waited for the network is tried
+// soon. It returns at once.
 func (r *Runner) Wake() {
 	r.nudge(func() {
 		r.online = r.online || r.pause.Trouble == plan.Offline
 		r.pause.Wake()
-		r.woken = true
+	})
+}
+
+// SignedIn tells that a person has signed the account in: what waited for that is tried soon.
+// It returns at once.
+func (r *Runner) SignedIn() {
+	r.nudge(func() {
+		r.pause.Wake() // there was no token, maybe
+		r.pause.NewSecret(false, r.o.Now())
 	})
 }
 
 // Resume tells that the computer was asleep, or the network changed, so that no connection
-// from before can be relied on: it does what Wake does, and what is being sent is begun
-// anew with a session of its own. What has come to the final dot waits for its answer,
-// which could not be known otherwise. It returns at once.
+// from before can be relied on: what waited for the network is tried soon, a refused login
+// every 15 minutes at most, and what is being sent is begun anew with a session of its own.
+// What has come to the final dot waits for its answer, which could not be known otherwise. It
+// returns at once.
 func (r *Runner) Resume() {
 	r.nudge(func() {
-		r.pause.Wake()
-		r.woken, r.stale = true, true
+		r.pause.Resume()
+		r.stale = true
 		if r.dropping != nil {
 			r.dropping()
 		}
@@ -229,7 +238,7 @@ func (r *Runner) round(ctx context.Context) (next time.Time, err error) {
 	if until, look := r.resting(ctx, now); until.After(now) && !r.tries(due) {
 		r.hangUp(ctx)
 		r.show(queue, until, true)
-		r.notice(ctx, due)
+		r.notice(ctx, queue)
 		return look, nil
 	}
 	asked := r.isAsked()

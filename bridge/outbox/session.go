@@ -107,13 +107,13 @@ func (r *Runner) drop() {
 func (r *Runner) send(ctx context.Context, m *mailstore.Outgoing) {
 	body, err := r.queue.OpenOutgoing(ctx, m.ID)
 	if err != nil {
-		r.putOff(ctx, m, err)
+		r.stick(ctx, m, err)
 		return
 	}
 	defer func() { _ = body.Close() }() // it was only read
 	to := plan.Recipients(m, r.limits(r.o.Now()).Recipients)
 	if len(to) == 0 {
-		r.putOff(ctx, m, errors.New("no recipient is left to try"))
+		r.stick(ctx, m, errors.New("no recipient is left to try"))
 		return
 	}
 	net, done := r.untilResumed(ctx)
@@ -190,7 +190,7 @@ func (r *Runner) transact(ctx context.Context, try *plan.Try, body io.Reader) bo
 		return false
 	case aborted != nil, file.err != nil:
 		if begun || ctx.Err() == nil {
-			r.putOff(ctx, m, errors.Join(aborted, file.err))
+			r.stick(ctx, m, errors.Join(aborted, file.err))
 		}
 		return false
 	case ctx.Err() != nil, idle: // the server ended a session that it found idle, not one that a message broke

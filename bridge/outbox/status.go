@@ -32,6 +32,7 @@ type Status struct {
 	Kind      fault.Kind
 
 	Waiting  int // messages that leave by themselves, and the one that is being sent
+	Stuck    int // of these, that this computer keeps from leaving: their files cannot be read, say
 	Unknown  int // that a person has to decide about
 	Held     int
 	Rejected int

@@ -84,8 +84,7 @@ func (r *Runner) healthy() {
 // is another than the one refused ends a rest.
 func (r *Runner) resting(ctx context.Context, now time.Time) (until, look time.Time) {
 	r.mu.Lock()
-	pause, woken := r.pause, r.woken
-	r.woken = false
+	pause := r.pause
 	r.mu.Unlock()
 	if !pause.Rests(now) {
 		return now, now
@@ -96,14 +95,14 @@ func (r *Runner) resting(ctx context.Context, now time.Time) (until, look time.T
 			look = t
 		}
 	}
-	if !r.ailing.IsZero() && !r.noticed {
-		earlier(r.ailing.Add(noticeAfter))
+	if at := r.ailing.Add(noticeAfter); !r.ailing.IsZero() && at.After(now) {
+		earlier(at)
 	}
 	if pause.Trouble != plan.Login && pause.Trouble != plan.Barred {
 		return pause.Until, look
 	}
 	every := r.account.SecretEvery
-	if woken || every > 0 && now.Sub(r.checked) >= every {
+	if every > 0 && now.Sub(r.checked) >= every {
 		r.checked = now
 		c, err := r.account.Credentials(ctx)
 		if err == nil && r.tried == (digested{}) { // after a restart: it may be the one that was refused
@@ -111,9 +110,12 @@ func (r *Runner) resting(ctx context.Context, now time.Time) (until, look time.T
 		}
 		if err == nil && digest(c) != r.tried {
 			r.mu.Lock()
-			r.pause = plan.Pause{}
+			r.pause.NewSecret(c.Token, now)
+			ended := !r.pause.Rests(now)
 			r.mu.Unlock()
-			return now, now
+			if ended {
+				return now, now
+			}
 		}
 	}
 	if every > 0 {
@@ -141,7 +143,7 @@ func (r *Runner) forget(queue []mailstore.Outgoing) {
 		return !slices.ContainsFunc(queue, func(m mailstore.Outgoing) bool { return m.ID == id })
 	}
 	maps.DeleteFunc(r.troubled, func(id mailstore.OutgoingID, _ bool) bool { return left(id) })
-	r.late = slices.DeleteFunc(r.late, left)
+	r.late, r.stuck = slices.DeleteFunc(r.late, left), slices.DeleteFunc(r.stuck, left)
 	if !slices.ContainsFunc(queue, func(m mailstore.Outgoing) bool { return m.State == mailstore.Waiting }) {
 		r.healthy() // no one waits for the end of it
 	}
@@ -155,19 +157,19 @@ func digest(c sasl.Credentials) digested {
 }
 
 // notice tells a person by mail that the account does not send, once for each time
-// that it stops to: one message of all that wait, the first.
-func (r *Runner) notice(ctx context.Context, m *mailstore.Outgoing) {
+// that it stops to: of all that wait, the first one that a person has sent.
+func (r *Runner) notice(ctx context.Context, queue []mailstore.Outgoing) {
 	now := r.o.Now()
 	if r.ailing.IsZero() || r.noticed || now.Sub(r.ailing) < noticeAfter {
 		return
 	}
-	r.noticed = true
-	s := r.Status()
-	reason := s.LastError
-	if s.Hint != "" {
-		reason += " (" + s.Hint + ")"
+	i := slices.IndexFunc(queue, func(m mailstore.Outgoing) bool { return m.State == mailstore.Waiting && m.From != "" })
+	if i < 0 {
+		return
 	}
-	r.tell(ctx, r.o.Delayed, report{Message: *m, Recipients: pending(m), About: delay, Reason: reason, Since: r.ailing, Now: now}, r.headerOf(ctx, m.ID))
+	r.noticed = true
+	m := &queue[i]
+	r.tell(ctx, r.o.Delayed, report{Message: *m, Recipients: pending(m), About: delay, Reason: reasonOf(r.restsFor), Since: r.ailing, Now: now}, r.headerOf(ctx, m.ID))
 }
 
 // pending are the recipients that still wait.

@@ -300,18 +300,24 @@ func (s *Store) OpenOutgoing(ctx context.Context, id OutgoingID) (io.ReadSeekClo
 		return nil, failure(err, "open a message in the Outbox")
 	}
 	f, err := s.OpenContent(h)
-	if err != nil {
+	switch {
+	case errors.Is(err, errMessageGone):
+		return nil, fault.New(fault.Corrupt, "the file of the message is missing", hintDamaged)
+	case err != nil:
 		return nil, err
 	}
 	got, err := contents.HashFile(ctx, f.Name())
 	if err == nil && got != h {
-		err = fault.New(fault.Corrupt, "the file of the message is damaged", "run 'popbridge check --repair', and send the message again")
+		err = fault.New(fault.Corrupt, "the file of the message is damaged", hintDamaged)
 	}
 	if err != nil {
 		return nil, errors.Join(failure(err, "open a message in the Outbox"), f.Close())
 	}
 	return f, nil
 }
+
+// hintDamaged is what to do about a message that cannot leave: no server has it.
+const hintDamaged = "run 'popbridge check --repair', and send the message again"
 
 // hintOutbox is what to do about a decision that comes too late, or is about another message.
 const hintOutbox = "`popbridge outbox list` shows the messages, their numbers and what is known of each"

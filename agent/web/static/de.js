@@ -173,6 +173,7 @@ export default {
   "health.send-auth": "Der Anbieter weist das Passwort zurück, mit dem {account} sendet; Gesendetes wartet.",
   "health.sent-unknown": "Die Verbindung von {account} riss ab, während eine Mail übergeben wurde: Sie ist vielleicht gesendet, vielleicht nicht.",
   "health.sent-refused": "Eine Mail von {account} konnte nicht gesendet werden.",
+  "health.send-stuck": "Eine Mail von {account} kann nicht gesendet werden; das liegt an diesem Computer.",
   "health.send-no-account": "Mail von {user} im Postausgang kann nicht gesendet werden: Ihr Konto sendet nicht mehr.",
   "health.send-held": "Mail von {user} im Postausgang wird zurückgehalten, seit eine Sicherung zurückgespielt wurde: Sie ist vielleicht schon gesendet.",
   "health.imap-crowded": "Zu viele Verbindungen von Mailprogrammen.",

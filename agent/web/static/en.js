@@ -173,6 +173,7 @@ export default {
   "health.send-auth": "The provider refuses the password with which {account} sends; what is sent waits.",
   "health.sent-unknown": "The connection of {account} was lost while a message was handed over: it may have been sent, or not.",
   "health.sent-refused": "A message of {account} could not be sent.",
+  "health.send-stuck": "A message of {account} cannot be sent for a reason on this computer.",
   "health.send-no-account": "Mail of {user} in the Outbox cannot be sent: its account does not send any more.",
   "health.send-held": "Mail of {user} in the Outbox is held since a backup was restored: it may have been sent before.",
   "health.imap-crowded": "Too many connections of mail programs.",

@@ -25,10 +25,10 @@ const (
 	refusedCap   = 24 * time.Hour
 	quotaFor     = 24 * time.Hour // limits are per day, or roll over 24 hours
 
-	// wakeOffline and wakeLogin are the least times from an attempt to one that
-	// Wake brings about.
+	// wakeOffline and resumeLogin are the least times from an attempt to one that Wake and
+	// Resume bring about.
 	wakeOffline = 5 * time.Second
-	wakeLogin   = 15 * time.Minute
+	resumeLogin = 15 * time.Minute
 
 	// patience is the number of transactions in a row that may break, or be put
 	// off as a whole, before the account rests: one message alone never makes it.
@@ -110,18 +110,40 @@ func (p *Pause) LoggedIn() bool {
 // Worked notes that the server deals with messages.
 func (p *Pause) Worked() { *p = Pause{} }
 
-// Wake ends a rest that something outside may have made pointless: the network is
-// there, or the provider answers elsewhere.
+// Wake ends a rest without a network: there is one, the provider answers elsewhere. That says
+// nothing about a login that it refuses here.
 func (p *Pause) Wake() {
-	least := p.Until
-	switch p.Trouble {
-	case Offline:
-		least = p.at.Add(wakeOffline)
-	case Login:
-		least = p.at.Add(wakeLogin)
+	if p.Trouble == Offline {
+		p.shorten(wakeOffline)
 	}
-	if least.Before(p.Until) {
-		p.Until = least
+}
+
+// Resume does what Wake does, and shortens the rest after a refused login: the program or the
+// computer rested, so that much may be another now.
+func (p *Pause) Resume() {
+	p.Wake()
+	if p.Trouble == Login {
+		p.shorten(resumeLogin)
+	}
+}
+
+// shorten has a rest end so long after the trouble that it is for.
+func (p *Pause) shorten(rest time.Duration) {
+	if until := p.at.Add(rest); until.Before(p.Until) {
+		p.Until = until
+	}
+}
+
+// NewSecret ends a rest for a refused login, as there is another secret now. A token is another
+// one each hour, whatever the server thinks of it: one that was not signed in for by a person
+// ends a rest of which a quarter is over, and makes the next one no shorter.
+func (p *Pause) NewSecret(renewed bool, now time.Time) {
+	switch {
+	case p.Trouble != Login && p.Trouble != Barred:
+	case !renewed:
+		*p = Pause{}
+	case now.Sub(p.at) >= p.Until.Sub(p.at)/4:
+		p.End()
 	}
 }
 
@@ -149,7 +171,7 @@ func (p *Pause) Lasting() Lasting {
 	return l
 }
 
-// Pause goes on with what was kept. A restart counts as Wake does: a person may have
+// Pause goes on with what was kept. A restart counts as Resume does: a person may have
 // changed something.
 func (l Lasting) Pause() Pause {
 	p := Pause{refusals: max(l.Refusals, 0), barred: max(l.Barred, 0), inside: l.Barred > 0}
@@ -157,7 +179,7 @@ func (l Lasting) Pause() Pause {
 		return p
 	}
 	p.Trouble, p.Until, p.at, p.inside = l.Trouble, l.Until, l.At, p.inside || l.Trouble != Login
-	p.Wake()
+	p.Resume()
 	return p
 }
 

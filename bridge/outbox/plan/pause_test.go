@@ -54,20 +54,25 @@ func TestPause(t *testing.T) {
 
 func TestPauseWakes(t *testing.T) {
 	for _, tt := range []struct {
-		trouble Trouble
-		times   int
-		want    time.Duration // from the last trouble to the next attempt
+		trouble       Trouble
+		times         int
+		woken, resume time.Duration // from the last trouble to the next attempt
 	}{
-		{Offline, 6, 5 * time.Second}, {Busy, 6, 30 * time.Minute}, {Quota, 1, 24 * time.Hour},
-		{Login, 1, time.Minute}, {Login, 3, 15 * time.Minute}, {Login, 9, 15 * time.Minute},
+		{Offline, 6, 5 * time.Second, 5 * time.Second}, {Busy, 6, 30 * time.Minute, 30 * time.Minute},
+		{Quota, 1, 24 * time.Hour, 24 * time.Hour}, {Barred, 3, time.Hour, time.Hour},
+		{Login, 1, time.Minute, time.Minute}, {Login, 3, time.Hour, 15 * time.Minute}, {Login, 9, 24 * time.Hour, 15 * time.Minute},
 	} {
 		var p Pause
 		for range tt.times {
 			p.Met(tt.trouble, now, 0.5)
 		}
 		p.Wake()
-		if got := p.Until.Sub(now); got != tt.want {
-			t.Errorf("trouble %d, %d times: %v, want %v", tt.trouble, tt.times, got, tt.want)
+		if got := p.Until.Sub(now); got != tt.woken {
+			t.Errorf("trouble %d, %d times: %v, want %v", tt.trouble, tt.times, got, tt.woken)
+		}
+		p.Resume()
+		if got := p.Until.Sub(now); got != tt.resume {
+			t.Errorf("resumed at trouble %d, %d times: %v, want %v", tt.trouble, tt.times, got, tt.resume)
 		}
 		p.End()
 		if p.Rests(now) {
@@ -77,6 +82,37 @@ func TestPauseWakes(t *testing.T) {
 	var none Pause
 	if none.Wake(); none.Rests(now) {
 		t.Error("a pause that is none rests")
+	}
+}
+
+// Another secret ends a rest for a refused login, and no other. A token that was only renewed
+// has to wait for a quarter of it, and the rests grow on.
+func TestNewSecret(t *testing.T) {
+	const m, h = time.Minute, time.Hour
+	for _, tt := range []struct {
+		trouble Trouble
+		renewed bool
+		after   time.Duration
+		rests   bool
+		next    time.Duration // the rest after that, where it is met again
+	}{
+		{Login, false, 0, false, m}, {Barred, false, 0, false, m},
+		{Login, true, 15*m - 1, true, 2 * h}, {Login, true, 15 * m, false, 2 * h}, {Barred, true, 15 * m, false, 2 * h},
+		{Busy, false, m, true, 15 * m}, {Quota, false, h, true, 24 * h}, {Offline, false, m, true, 15 * m},
+	} {
+		var p Pause
+		for range 3 {
+			p.Met(tt.trouble, now, 0.5)
+		}
+		at := now.Add(tt.after)
+		p.NewSecret(tt.renewed, at)
+		if got := p.Rests(at); got != tt.rests {
+			t.Errorf("%+v: rests %v", tt, got)
+		}
+		p.Met(tt.trouble, at, 0.5)
+		if got := p.Until.Sub(at); got != tt.next {
+			t.Errorf("%+v: the next rest is %v", tt, got)
+		}
 	}
 }
 
