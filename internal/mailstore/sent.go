@@ -47,8 +47,8 @@ func (t *tx) sent(o *outgoingRow) error {
 	return nil
 }
 
-// special returns the mailbox with a special use, making one of that name where there is
-// none.
+// special returns the mailbox with a special use. Where there is none, that of the name that
+// has it in a new store gets it again, and is made where it is missing.
 func (t *tx) special(use, name string) (*box, error) {
 	var id MailboxID
 	err := t.get(`SELECT id FROM mailbox WHERE special_use = ?`, []any{use}, &id)

@@ -75,6 +75,18 @@ func TestWhatAMailProgramSavesAfterItWasSent(t *testing.T) {
 	}
 }
 
+// Also once the folder was deleted, where a client tells that it saves to \Sent by its use.
+func TestWhatIsSavedAfterSentWasDeleted(t *testing.T) {
+	r := newStore(t)
+	must(t, r.DeleteMailbox(t.Context(), "Sent"))
+	r.send(r.submission(1))
+	if m := r.box("Sent"); m.SpecialUse != `\Sent` || !m.Subscribed {
+		t.Fatalf("%+v", m)
+	}
+	r.save(letter(1))
+	r.want("Sent", "1 \\Seen letter 1")
+}
+
 // TestWhatIsNotTheSameMailIsKept: in doubt a copy more.
 func TestWhatIsNotTheSameMailIsKept(t *testing.T) {
 	replaced := func(from, to string) string { return strings.Replace(letter(1), from, to, 1) }
