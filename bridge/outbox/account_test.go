@@ -217,9 +217,8 @@ func TestBusyServer(t *testing.T) {
 // A server that puts everything off is not asked about each message in turn.
 func TestServerThatTakesNothing(t *testing.T) {
 	for name, script := range map[string]func(*provider){
-		"cut":        func(p *provider) { p.mail = func(smtp.Envelope) smtp.Reply { return cut } },
-		"put off":    func(p *provider) { p.mail = func(smtp.Envelope) smtp.Reply { return smtp.Reply{Code: 451} } },
-		"no answers": func(p *provider) { p.dot = func(smtp.Envelope) dot { return dot{lost: true} } },
+		"cut":     func(p *provider) { p.mail = func(smtp.Envelope) smtp.Reply { return cut } },
+		"put off": func(p *provider) { p.mail = func(smtp.Envelope) smtp.Reply { return smtp.Reply{Code: 451} } },
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			g := newRig(t)
@@ -239,6 +238,63 @@ func TestServerThatTakesNothing(t *testing.T) {
 				t.Errorf("%s: %d messages tried in an hour", name, tried)
 			}
 			if s := g.runner.Status(); s.State != Paused || s.Err == nil || s.Hint == "" {
+				t.Errorf("%s: status %+v", name, s)
+			}
+			stop()
+		})
+	}
+}
+
+// Where something keeps every answer to a final dot back, each message that is tried is one
+// of which a person has to find out whether it was sent: so few are, also over restarts, where
+// the network comes and goes, and while the person decides.
+func TestEachAnswerIsLost(t *testing.T) {
+	for name, restarts := range map[string]bool{"runs": false, "restarts": true} {
+		synctest.Test(t, func(t *testing.T) {
+			g := newRig(t)
+			g.server.dot = func(smtp.Envelope) dot { return dot{cut: true} }
+			g.server.rcpt = func(address string) smtp.Reply {
+				if address == "nobody" {
+					return smtp.Reply{Code: 550, Text: "no such user"}
+				}
+				return smtp.Reply{}
+			}
+			ids := []mailstore.OutgoingID{g.submit("first"), g.submit("nobody")}
+			for n := range 20 {
+				ids = append(ids, g.submit(fmt.Sprint(n)))
+			}
+			stop := g.serve()
+			for range 4 * 24 {
+				pass(15 * time.Minute)
+				for _, id := range ids {
+					if g.queue.get(id).State == mailstore.Unknown {
+						g.queue.confirm(id)
+					}
+				}
+				if restarts {
+					stop()
+					g.restart(Account{})
+					stop = g.serve()
+				}
+				g.runner.Wake()
+			}
+			pass(time.Minute)
+			if n := len(g.server.count()); n < 5 || n > 7 || len(g.doubts) != n {
+				t.Errorf("%s: %d handed over in a day, of %d in doubt a person was told", name, n, len(g.doubts))
+			}
+			if _, notices := g.told(); notices != 1 {
+				t.Errorf("%s: %d notices", name, notices)
+			}
+			if s := g.runner.Status(); s.State != Paused || s.Err == nil || !strings.Contains(s.LastError, "no answer came") || !strings.Contains(s.Hint, "virus scanner") {
+				t.Errorf("%s: status %+v", name, s)
+			}
+			g.server.change(func() { g.server.dot = nil })
+			g.runner.Retry()
+			pass(2 * time.Minute)
+			if n := len(g.server.count()); n != 21 {
+				t.Errorf("%s: %d sent", name, n)
+			}
+			if s := g.runner.Status(); s.Err != nil {
 				t.Errorf("%s: status %+v", name, s)
 			}
 			stop()

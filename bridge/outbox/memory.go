@@ -83,8 +83,8 @@ func (r *Runner) load(ctx context.Context) error {
 	r.mu.Unlock()
 	r.ailing, r.noticed = m.Ailing, m.Noticed
 	if rests {
-		r.byMessage = m.Pause.Trouble != plan.Login && m.Pause.Trouble != plan.Quota
-		kind := map[plan.Trouble]fault.Kind{plan.Login: fault.Auth, plan.Quota: fault.Temporary, plan.Barred: fault.Temporary}[m.Pause.Trouble]
+		r.byMessage = m.Pause.Trouble == plan.Barred
+		kind := map[plan.Trouble]fault.Kind{plan.Login: fault.Auth, plan.Quota: fault.Temporary, plan.Barred: fault.Temporary, plan.Silent: fault.Temporary}[m.Pause.Trouble]
 		r.restsFor = fault.New(kind, m.Error, m.Hint)
 		r.update(func(s *Status) { s.setErr(r.restsFor) })
 	}

@@ -254,19 +254,22 @@ func unfit(err error) bool {
 func (r *Runner) learn(m *mailstore.Outgoing, d plan.Decision) {
 	r.learned.Learn(d, r.account.Limits, r.o.Now())
 	r.byMessage = d.Wait == 0 && (d.Account != plan.None || d.Stalled)
-	if _, known := r.troubled[m.ID]; r.byMessage && !known {
+	others, known := r.troubled[m.ID]
+	if r.byMessage && !known {
 		r.troubled[m.ID] = false
 	}
+	r.mu.Lock()
+	stalled := r.pause.Tried(d, known && !others)
+	r.mu.Unlock()
 	switch {
 	case d.Account != plan.None:
 		r.met(d.Account, fault.New(fault.Temporary, "the server answered "+d.Why, hints[d.Account]), d.Wait)
+	case stalled == plan.Silent:
+		r.byMessage = false
+		r.met(stalled, fault.New(fault.Temporary, "the last messages were handed over, and no answer came: they may have been sent, or not", hints[stalled]), 0)
+	case stalled != plan.None:
+		r.met(stalled, fault.Wrap(errors.New(d.Attempt.Error), fault.Temporary, "the server takes no message", hints[stalled]), 0)
 	case d.Stalled:
-		r.mu.Lock()
-		stalled := r.pause.Stalled()
-		r.mu.Unlock()
-		if stalled {
-			r.met(plan.Busy, fault.Wrap(errors.New(d.Attempt.Error), fault.Temporary, "the server takes no message", "it is tried again by itself"), 0)
-		}
 	default:
 		for id := range r.troubled {
 			r.troubled[id] = true
@@ -278,6 +281,7 @@ func (r *Runner) learn(m *mailstore.Outgoing, d plan.Decision) {
 var hints = map[plan.Trouble]string{
 	plan.Barred: "check the user name and the password, and that the provider lets the account send",
 	plan.Busy:   "it is tried again by itself",
+	plan.Silent: "a virus scanner or a proxy that looks through outgoing mail may keep the answer back: switch that off for it; `popbridge outbox list` shows the messages, `popbridge outbox retry --all` tries the next one at once",
 	plan.Quota:  "the provider limits how much an account sends; `popbridge outbox list` says when it is tried again, `popbridge outbox retry --all` does it at once",
 }
 

@@ -96,7 +96,9 @@ func (s *session) read(d *dots) (sub Submission, err error) {
 	if ids := bracketed(header.MessageIDs("Message-ID")); len(ids) > 0 {
 		sub.MessageID = ids[0]
 	}
-	sub.InReplyTo = bracketed(header.MessageIDs("In-Reply-To"))
+	if sub.From != "" && !isAutomatic(header) {
+		sub.InReplyTo = bracketed(header.MessageIDs("In-Reply-To"))
+	}
 	limit := atMost(route.MaxSize)
 	m := &meter{r: io.MultiReader(bytes.NewReader(fixed), in), left: limit}
 	sub.Message, err = s.who.Spool(s.ctx, m)
@@ -105,6 +107,20 @@ func (s *session) read(d *dots) (sub Submission, err error) {
 		err = tooLarge(route.Account, limit)
 	}
 	return sub, err
+}
+
+// isAutomatic reports whether a program has written a message by itself (RFC 3834 section 5),
+// or it is a receipt (RFC 8098 section 3), which nobody has written either.
+func isAutomatic(h *message.Header) bool {
+	word := func(field string) string {
+		value := h.Text(field)
+		if end := strings.IndexAny(value, ";("); end >= 0 { // parameters, a comment
+			value = value[:end]
+		}
+		return strings.ToLower(strings.TrimSpace(value))
+	}
+	auto := word("Auto-Submitted")
+	return auto != "" && auto != "no" || word("Content-Type") == "multipart/report"
 }
 
 func bracketed(ids []string) []string {

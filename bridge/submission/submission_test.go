@@ -26,3 +26,31 @@ func TestAMessageIsSubmitted(t *testing.T) {
 		t.Errorf("%+v", m.Submission)
 	}
 }
+
+// A receipt, or what a program sends while its user is away, answers nothing.
+func TestOnlyWhatAPersonWritesAnswers(t *testing.T) {
+	for _, tt := range []struct {
+		from, field string
+		answers     bool
+	}{
+		{"ann@example.com", "X-Mailer: x", true},
+		{"ann@example.com", "Auto-Submitted: No (by hand)", true},
+		{"ann@example.com", "Auto-Submitted: no; x=y", true},
+		{"ann@example.com", "Content-Type: multipart/mixed; boundary=report", true},
+		{"", "X-Mailer: x", false},
+		{"ann@example.com", "auto-submitted:\r\n auto-replied (vacation)", false},
+		{"ann@example.com", "Auto-Submitted: auto-generated", false},
+		{"ann@example.com", "Content-Type: Multipart/Report; report-type=disposition-notification; boundary=x", false},
+	} {
+		r := newRig(t)
+		k := r.talk("ann")
+		k.do("MAIL FROM:<"+tt.from+">", "250 2.1.0")
+		k.do("RCPT TO:<eva@example.org>", "250 2.1.5")
+		k.do("DATA", "354 ")
+		k.send("From: ann@example.com\r\nIn-Reply-To: <2@x>\r\n" + tt.field + "\r\n\r\ntext\r\n.")
+		k.want("250 ")
+		if got := r.last(1).InReplyTo; (len(got) == 1) != tt.answers {
+			t.Errorf("from %q, %s: answers %q", tt.from, tt.field, got)
+		}
+	}
+}

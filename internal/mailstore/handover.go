@@ -122,7 +122,9 @@ func (t *tx) inOutbox(o *outgoingRow) ([]picked, error) {
 // has saved there; the messages that this one answers get \Answered after that. When no
 // recipient is pending and none was refused, the message leaves the Outbox; when none is
 // pending it is Rejected. A recipient that was offered the message, and is not among those
-// that changed, is pending again, unless the message is Unknown. fault.NotFound when it was cancelled meanwhile.
+// that changed, is pending again, unless the message is Unknown. One that was given up while its
+// answer was awaited (see giveUpHandovers) is Unknown no more once all that were offered it
+// have theirs. fault.NotFound when it was cancelled meanwhile.
 func (s *Store) Attempted(ctx context.Context, id OutgoingID, a Attempt) error {
 	err := s.change(ctx, "note what came of an attempt", id, func(t *tx, o *outgoingRow) error {
 		if a.Counts {
@@ -145,6 +147,9 @@ func (s *Store) Attempted(ctx context.Context, id OutgoingID, a Attempt) error {
 				return err
 			}
 		}
+		if o.State == Unknown && !a.Unknown && !o.isOffered() {
+			o.State = Waiting
+		}
 		if o.State != Unknown {
 			if err := t.turn(o, become(Pending, Offered)); err != nil {
 				return err
@@ -157,6 +162,10 @@ func (s *Store) Attempted(ctx context.Context, id OutgoingID, a Attempt) error {
 		s.markAnswered(ctx)
 	}
 	return err
+}
+
+func (o *outgoingRow) isOffered() bool {
+	return slices.ContainsFunc(o.Recipients, func(r OutgoingRecipient) bool { return r.State == Offered })
 }
 
 // said bounds what a server or an attempt says, at the start of a character.

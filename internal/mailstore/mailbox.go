@@ -89,13 +89,36 @@ func (s *Store) EnsureMailbox(ctx context.Context, name string) (Mailbox, error)
 // where it is missing.
 func (t *tx) ensure(name string) (*box, error) {
 	b, err := t.named(name)
-	if !errors.Is(err, errNoMailbox) {
-		return b, err
+	if errors.Is(err, errNoMailbox) {
+		if b, err = t.create(name, ""); err == nil {
+			err = t.subscribe(b)
+		}
 	}
-	if b, err = t.create(name, ""); err == nil {
-		err = t.subscribe(b)
+	if err == nil {
+		err = t.giveUse(b)
 	}
 	return b, err
+}
+
+// giveUse gives a mailbox the special use that one of its name has in a new store, where no
+// mailbox has it since a client deleted that one: clients would not find it otherwise.
+func (t *tx) giveUse(b *box) error {
+	for _, d := range defaultMailboxes {
+		if b.SpecialUse != "" || d.specialUse == "" || d.name != b.Name {
+			continue
+		}
+		if taken, err := t.useTaken(d.specialUse); err != nil || taken {
+			return err
+		}
+		b.SpecialUse, b.touched = d.specialUse, true
+		t.logMailbox(b)
+	}
+	return nil
+}
+
+func (t *tx) useTaken(use string) (taken bool, err error) {
+	err = t.get(`SELECT EXISTS (SELECT 1 FROM mailbox WHERE special_use = ?)`, []any{use}, &taken)
+	return taken, err
 }
 
 // ErrSpecialUse refuses a special use: clients would file mail into one of two
@@ -131,8 +154,7 @@ func (t *tx) create(name, specialUse string) (*box, error) {
 		return nil, err
 	}
 	if specialUse != "" {
-		var taken bool
-		err := t.get(`SELECT EXISTS (SELECT 1 FROM mailbox WHERE special_use = ?)`, []any{specialUse}, &taken)
+		taken, err := t.useTaken(specialUse)
 		if err == nil && taken {
 			err = ErrSpecialUse
 		}

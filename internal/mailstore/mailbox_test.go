@@ -274,3 +274,47 @@ func TestSubscriptions(t *testing.T) {
 		t.Error("a subscription does not wait for its mailbox")
 	}
 }
+
+// A person deletes a folder with a special use, and popbridge needs it: mail programs find it
+// by its use again, also where one of them has made it anew without, and after a lost index.
+func TestASpecialUseIsGivenBack(t *testing.T) {
+	for use, need := range map[string]func(r *rig) error{
+		`\Sent`: func(r *rig) error { r.send(r.submission(1)); return nil },
+		`\Drafts`: func(r *rig) error {
+			must(r.t, r.DropOutgoing(r.t.Context(), r.submit(r.submission(1))))
+			r.undelete(ExpungedQuery{Mailbox: "Outbox"})
+			return nil
+		},
+		`\Junk`:    func(r *rig) error { _, err := r.EnsureMailbox(r.t.Context(), "Junk"); return err },
+		`\Archive`: func(r *rig) error { r.undelete(ExpungedQuery{Mailbox: "Archive"}); return nil },
+		`\Trash`:   func(r *rig) error { r.undelete(ExpungedQuery{Mailbox: "Trash"}); return nil },
+	} {
+		for what, before := range map[string]func(r *rig, name string){
+			"deleted":     func(*rig, string) {},
+			"made anew":   func(r *rig, name string) { r.create(name) },
+			"used by one": func(r *rig, _ string) { _, err := r.CreateMailbox(r.t.Context(), "Mine", use); must(r.t, err) },
+		} {
+			t.Run(use[1:]+" "+what, func(t *testing.T) {
+				r, name := newStore(t), use[1:]
+				r.append(name, 9)
+				must(t, r.DeleteMailbox(t.Context(), name))
+				before(r, name)
+				must(t, need(r))
+				for range 2 {
+					all, err := r.Mailboxes(t.Context())
+					must(t, err)
+					var has []string
+					for _, m := range all {
+						if m.SpecialUse == use {
+							has = append(has, m.Name)
+						}
+					}
+					if want := map[bool]string{false: name, true: "Mine"}[what == "used by one"]; len(has) != 1 || has[0] != want {
+						t.Errorf("%s: %q, want %s", use, has, want)
+					}
+					r.lose(removeIndex)
+				}
+			})
+		}
+	}
+}

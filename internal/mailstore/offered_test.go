@@ -2,6 +2,7 @@ package mailstore
 
 import (
 	"testing"
+	"time"
 
 	"github.com/popbridge/popbridge/internal/fault"
 )
@@ -55,4 +56,33 @@ func TestWhoWasOfferedAMessage(t *testing.T) {
 		r.attempted(id, Attempt{Error: "cut"})
 		equal(t, "waits", r.queue(), "1 1/0 a=1 b=1 c=1 cut")
 	})
+}
+
+// TestAnAnswerThatComesLate: the computer slept while the server answered, and the message
+// was given up before the answer was read. With it all is known, and it goes on by itself.
+func TestAnAnswerThatComesLate(t *testing.T) {
+	a, b, c := "a@example.com", "b@example.com", "c@example.com"
+	const given = " what came of the message could not be written down: it may have been sent"
+	for what, tt := range map[string]struct {
+		answer Attempt
+		queue  string
+	}{
+		"not now":           {Attempt{Counts: true, Recipients: []OutgoingRecipient{{a, Pending, "451"}, {b, Pending, "451"}}, Error: "451"}, "1 1/1 a=1 b=1 c=1 451"},
+		"taken, for some":   {accepted(a, b), "1 1/1 a=2 b=2 c=1"},
+		"refused, for some": {Attempt{Counts: true, Recipients: []OutgoingRecipient{{a, Refused, "550"}, {b, Refused, "550"}}}, "1 1/1 a=3 b=3 c=1"},
+		"of one":            {accepted(a), "1 3/1 a=2 b=4 c=1"},
+		"no answer":         {Attempt{Counts: true, Unknown: true, Error: "cut"}, "1 3/1 a=4 b=4 c=1 cut"},
+		"nothing is known":  {Attempt{Error: "cut"}, "1 3/0 a=4 b=4 c=1 cut"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			r := newStore(t)
+			id := r.submit(r.submission(1, a, b, c))
+			r.handover(id, a, b)
+			r.clock.t = start.Add(time.Hour)
+			must(t, r.Purge(t.Context()))
+			equal(t, "given up", r.queue(), "1 3/0 a=4 b=4 c=1"+given)
+			r.attempted(id, tt.answer)
+			equal(t, "queue", r.queue(), tt.queue)
+		})
+	}
 }

@@ -193,7 +193,7 @@ func (m *queueModel) attempt(rt *rapid.T) {
 	switch {
 	case a.Unknown:
 		o.state = Unknown
-	case o.state == Handing:
+	case o.state == Handing, o.state == Unknown && !slices.Contains(o.to, Offered):
 		o.state = Waiting
 	}
 	if o.state != Unknown {

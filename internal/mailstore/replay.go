@@ -92,7 +92,7 @@ func (r *replay) apply(f *fields) error {
 		// Logs of before schema 3 may give a special use twice; as there, the first has it.
 		return do(`INSERT INTO mailbox (id, uidvalidity, modseq, name, special_use)
 			SELECT ?, ?, ?, ?, CASE WHEN EXISTS (SELECT 1 FROM mailbox WHERE special_use = ?) THEN '' ELSE ? END WHERE true
-			ON CONFLICT (id) DO UPDATE SET name = excluded.name`, id, validity, modseq, name, use, use)
+			ON CONFLICT (id) DO UPDATE SET name = excluded.name, special_use = iif(excluded.special_use = '', special_use, excluded.special_use)`, id, validity, modseq, name, use, use)
 	case 'L':
 		account, uidl, dup, hash := f.text(), f.text(), f.number(), r.full(f.hash())
 		f.bad = f.bad || hash == nil

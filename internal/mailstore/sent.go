@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"regexp"
 	"slices"
 	"time"
 
@@ -46,8 +47,8 @@ func (t *tx) sent(o *outgoingRow) error {
 	return nil
 }
 
-// special returns the mailbox with a special use, making one of that name where there is
-// none.
+// special returns the mailbox with a special use. Where there is none, that of the name that
+// has it in a new store gets it again, and is made where it is missing.
 func (t *tx) special(use, name string) (*box, error) {
 	var id MailboxID
 	err := t.get(`SELECT id FROM mailbox WHERE special_use = ?`, []any{use}, &id)
@@ -223,8 +224,31 @@ func (t *tx) replaceSent(b *box, sent *sentCopy, r row, h Hash) error {
 	return errors.Join(t.orphan(rows), t.putOutgoing(sent.o))
 }
 
-// arrived are fields that a message gets on its way to its recipients.
-var arrived = []string{"Delivered-To", "X-Original-To", "List-Id", "List-Post", "Mailing-List", "X-BeenThere"}
+// arrivals are fields that a message gets on its way to its recipients: of its delivery (RFC
+// 5321 section 4.4, RFC 9228), of what the last server has checked (RFC 7208, RFC 8601, RFC
+// 8617), and of a list.
+var arrivals = regexp.MustCompile(`(?i)^(Return-Path|.*Deliver.*|X-Original-To|.*Envelope-To|X-Apparently-To|.*Authentication-Results.*|.*Received-SPF|X-Received|ARC-.*|X-DKIM.*|X-MS-Exchange-Organization-.*|List-Id|List-Post|Mailing-List|X-BeenThere)$`)
+
+// arrived reports whether a message shows that it was delivered. The server that it was handed
+// to adds one Received; a second one is that of a server behind it.
+func (s *Store) arrived(m *Spooled) (bool, error) {
+	f := &lazyFile{s: s, hash: m.Hash()}
+	defer f.close()
+	h, err := message.ReadHeader(io.NewSectionReader(f, 0, m.summary.Header.Size)) // the summary keeps some fields only
+	if err != nil {
+		return false, err
+	}
+	received := 0
+	for f := range h.Fields() {
+		if f.Is("Received") {
+			received++
+		}
+		if received > 1 || arrivals.Match(f.Name) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
 
 // returned recognises what was sent from the account, and that its provider lists among
 // the mail that has come: it is entered into the ledger with the copy in \Sent for its
@@ -232,9 +256,12 @@ var arrived = []string{"Delivered-To", "X-Original-To", "List-Id", "List-Post", 
 // From, Date, To, Cc and Subject that were sent, what was sent to oneself or shows that it has
 // arrived somewhere, and that of which the copy is no longer here.
 func (t *tx) returned(d Delivery) (bool, error) {
-	list, m, h, err := t.sentLike(d, false, `account = ? AND NOT to_self AND EXISTS (SELECT 1 FROM content WHERE content.hash = copy AND orphaned_at IS NULL AND NOT missing)`,
+	list, m, _, err := t.sentLike(d, false, `account = ? AND NOT to_self AND EXISTS (SELECT 1 FROM content WHERE content.hash = copy AND orphaned_at IS NULL AND NOT missing)`,
 		d.Origin.Account)
-	if err != nil || len(list) == 0 || slices.ContainsFunc(arrived, func(field string) bool { return h.Text(field) != "" }) {
+	if err != nil || len(list) == 0 {
+		return false, err
+	}
+	if delivered, err := t.s.arrived(d.Message); err != nil || delivered {
 		return false, err
 	}
 	i := slices.IndexFunc(list, func(o *outgoingRow) bool { return o.marks == m })

@@ -75,6 +75,18 @@ func TestWhatAMailProgramSavesAfterItWasSent(t *testing.T) {
 	}
 }
 
+// Also once the folder was deleted, where a client tells that it saves to \Sent by its use.
+func TestWhatIsSavedAfterSentWasDeleted(t *testing.T) {
+	r := newStore(t)
+	must(t, r.DeleteMailbox(t.Context(), "Sent"))
+	r.send(r.submission(1))
+	if m := r.box("Sent"); m.SpecialUse != `\Sent` || !m.Subscribed {
+		t.Fatalf("%+v", m)
+	}
+	r.save(letter(1))
+	r.want("Sent", "1 \\Seen letter 1")
+}
+
 // TestWhatIsNotTheSameMailIsKept: in doubt a copy more.
 func TestWhatIsNotTheSameMailIsKept(t *testing.T) {
 	replaced := func(from, to string) string { return strings.Replace(letter(1), from, to, 1) }
@@ -214,8 +226,6 @@ func TestWhatIsInDoubtIsDelivered(t *testing.T) {
 		"to another of one's":   {marked, "home", listed(1), false},
 		"of another account":    {nil, "work", listed(1), false},
 		"another body":          {nil, "home", listed(1) + "-- \r\nfooter\r\n", false},
-		"by way of a list":      {nil, "home", "List-Id: <l.example.com>\r\n" + listed(1), false},
-		"that has arrived":      {nil, "home", "Delivered-To: ann@example.com\r\n" + listed(1), false},
 		"of another subject":    {nil, "home", strings.Replace(listed(1), "letter 1", "letter B", 1), false},
 		"from another":          {nil, "home", strings.Replace(listed(1), "Ann <", "Ann <m", 1), false},
 		"of another time":       {nil, "home", strings.Replace(listed(1), "3 Nov 2026 09:00:01", "3 Nov 2026 09:00:02", 1), false},
@@ -239,6 +249,31 @@ func TestWhatIsInDoubtIsDelivered(t *testing.T) {
 			if m := r.box("INBOX"); m.Messages != 1 {
 				t.Errorf("INBOX %+v", m)
 			}
+		})
+	}
+}
+
+// What was sent to an alias of oneself of which popbridge does not know, or to a group or a
+// forwarding that leads back, is mail: each of these fields alone says that it has arrived.
+func TestWhatHasArrivedIsDelivered(t *testing.T) {
+	for _, field := range []string{
+		"Return-Path: <ann@example.com>", "Delivered-To: ann@example.com", "X-Delivered-To: ann@example.com",
+		"X-MDaemon-Deliver-To: ann@example.com", "Delivery-date: Tue, 03 Nov 2026 09:00:05 +0000",
+		"X-Original-To: ann@example.com", "envelope-to: ann@example.com", "X-Envelope-To: <ann@example.com>", "X-Apparently-To: ann@example.com",
+		"Authentication-Results: example.com;\r\n dkim=pass", "X-Authentication-Results-Original: x", "Received-SPF: pass", "X-DKIM-Result: pass",
+		"ARC-Seal: i=1", "ARC-Authentication-Results: i=1; example.com", "X-Received: by 192.0.2.2 with SMTP id 1",
+		"X-MS-Exchange-Organization-AuthAs: Internal",
+		"List-Id: <l.example.com>", "List-Post: <mailto:l@example.com>", "Mailing-List: l", "X-BeenThere: l@example.com",
+		"Received: from smtp.example.com by mx.example.com; Tue, 3 Nov 2026 09:00:05 +0000",
+	} {
+		name, _, _ := strings.Cut(field, ":")
+		t.Run(name, func(t *testing.T) {
+			r := newStore(t)
+			r.send(r.submission(1, "info@example.com"))
+			if done := r.comes("home", "A", field+"\r\n"+listed(1)); done.Duplicate {
+				t.Errorf("%+v", done)
+			}
+			r.want("INBOX", "1  letter 1")
 		})
 	}
 }

@@ -14,6 +14,7 @@ const (
 	Login           // it refuses the login
 	Quota           // it takes no more mail today
 	Barred          // it takes the login, and wants one at a message
+	Silent          // its answers to final dots do not arrive
 )
 
 // How long an account rests. Refused logins are tried again as those of POP3 are:
@@ -33,6 +34,11 @@ const (
 	// patience is the number of transactions in a row that may break, or be put
 	// off as a whole, before the account rests: one message alone never makes it.
 	patience = 2
+
+	// silences are the final dots in a row, each of another message, without an answer after
+	// which the account rests: each more is one more message of which a person has to find
+	// out.
+	silences = 2
 )
 
 // Pause is how an account does as a whole. The zero value is one that does well.
@@ -46,13 +52,14 @@ type Pause struct {
 	refusals int
 	barred   int
 	barren   int  // transactions in a row that the server or the connection broke off
+	silent   int  // final dots in a row without an answer
 	inside   bool // there was trouble that a login says nothing about, since it worked last
 }
 
 // Met notes trouble and rests. u is a random number in [0,1).
 func (p *Pause) Met(t Trouble, now time.Time, u float64) {
 	p.Trouble, p.at = t, now
-	p.inside = p.inside || t == Busy || t == Quota || t == Barred
+	p.inside = p.inside || t == Busy || t == Quota || t == Barred || t == Silent
 	var rest time.Duration
 	switch t {
 	case Offline:
@@ -67,6 +74,8 @@ func (p *Pause) Met(t Trouble, now time.Time, u float64) {
 	case Barred:
 		p.barred++
 		rest = jitter(loginPause(p.barred), 0.1, u)
+	case Silent:
+		rest = jitter(loginPause(p.silent-silences+refusalsLong), 0.1, u)
 	case Quota:
 		rest = quotaFor
 	}
@@ -89,11 +98,27 @@ func loginPause(refusals int) time.Duration {
 	return doubled(refusedFirst, refusedCap, refusals)
 }
 
-// Stalled notes a transaction that broke, or was put off as a whole, and reports
-// whether the account should rest.
-func (p *Pause) Stalled() bool {
+// Tried notes what came of a transaction, and returns for what the account should rest where
+// that broke, or was put off as a whole: Busy, Silent, or None. again: the message has met
+// trouble before, and the server has taken none since.
+func (p *Pause) Tried(d Decision, again bool) Trouble {
+	switch {
+	case d.Answered:
+		p.silent = 0
+	case d.Attempt.Unknown && !again:
+		p.silent++
+	}
+	if !d.Stalled {
+		return None
+	}
 	p.barren++
-	return p.barren > patience
+	switch {
+	case d.Attempt.Unknown && p.silent >= silences:
+		return Silent
+	case p.barren > patience:
+		return Busy
+	}
+	return None
 }
 
 // LoggedIn notes that the server has taken the login, and reports whether that was all of
@@ -107,8 +132,9 @@ func (p *Pause) LoggedIn() bool {
 	return ended && !p.inside
 }
 
-// Worked notes that the server deals with messages.
-func (p *Pause) Worked() { *p = Pause{} }
+// Worked notes that the server deals with messages: it may have refused one before the final
+// dot.
+func (p *Pause) Worked() { *p = Pause{silent: p.silent} }
 
 // Wake ends a rest without a network: there is one, the provider answers elsewhere. That says
 // nothing about a login that it refuses here.
@@ -151,20 +177,22 @@ func (p *Pause) NewSecret(renewed bool, now time.Time) {
 func (p *Pause) End() { p.Until = time.Time{} }
 
 // A Lasting pause is what of a Pause outlasts a restart of the program, which would
-// otherwise make one more login that the provider counts. It is stored as JSON.
+// otherwise make one more login that the provider counts, or one more message in doubt. It is
+// stored as JSON.
 type Lasting struct {
-	Trouble  Trouble   `json:"trouble,omitempty"` // Login, Quota or Barred; else there is none
+	Trouble  Trouble   `json:"trouble,omitempty"` // Login, Quota, Barred or Silent; else there is none
 	At       time.Time `json:"at,omitzero"`
 	Until    time.Time `json:"until,omitzero"`
 	Refusals int       `json:"refusals,omitempty"`
 	Barred   int       `json:"barred,omitempty"`
+	Silent   int       `json:"silent,omitempty"`
 }
 
-func (t Trouble) lasts() bool { return t == Login || t == Quota || t == Barred }
+func (t Trouble) lasts() bool { return t == Login || t == Quota || t == Barred || t == Silent }
 
 // Lasting returns what is to be kept.
 func (p *Pause) Lasting() Lasting {
-	l := Lasting{Refusals: p.refusals, Barred: p.barred}
+	l := Lasting{Refusals: p.refusals, Barred: p.barred, Silent: p.silent}
 	if p.Trouble.lasts() {
 		l.Trouble, l.At, l.Until = p.Trouble, p.at.Round(0), p.Until.Round(0)
 	}
@@ -174,7 +202,7 @@ func (p *Pause) Lasting() Lasting {
 // Pause goes on with what was kept. A restart counts as Resume does: a person may have
 // changed something.
 func (l Lasting) Pause() Pause {
-	p := Pause{refusals: max(l.Refusals, 0), barred: max(l.Barred, 0), inside: l.Barred > 0}
+	p := Pause{refusals: max(l.Refusals, 0), barred: max(l.Barred, 0), silent: max(l.Silent, 0), inside: l.Barred > 0}
 	if !l.Trouble.lasts() {
 		return p
 	}

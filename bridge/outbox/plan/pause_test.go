@@ -116,6 +116,8 @@ func TestNewSecret(t *testing.T) {
 	}
 }
 
+var stalled = Decision{Stalled: true}
+
 // A login that goes through ends trouble of the network and of the login, not that of a
 // server that puts everything off.
 func TestPauseLoggedIn(t *testing.T) {
@@ -126,12 +128,12 @@ func TestPauseLoggedIn(t *testing.T) {
 		t.Errorf("after a login %+v", p)
 	}
 	for n := range 3 {
-		if p.Stalled() != (n == patience) {
-			t.Errorf("stalled %d times", n+1)
+		if got := p.Tried(stalled, false); got != map[bool]Trouble{true: Busy}[n == patience] {
+			t.Errorf("stalled %d times: trouble %d", n+1, got)
 		}
 	}
 	p.Met(Busy, now, 0.5)
-	if p.LoggedIn() || !p.Rests(now) || p.Trouble != Busy || !p.Stalled() {
+	if p.LoggedIn() || !p.Rests(now) || p.Trouble != Busy || p.Tried(stalled, false) != Busy {
 		t.Errorf("after a login at a busy server %+v", p)
 	}
 	if p.Met(Login, now, 0.5); p.Until.Sub(now) != time.Minute {
@@ -141,7 +143,7 @@ func TestPauseLoggedIn(t *testing.T) {
 		t.Errorf("a busy server rests until %v", p.Until)
 	}
 	p.Worked()
-	if p.Stalled() {
+	if p.Tried(stalled, false) != None {
 		t.Error("stalled after it worked")
 	}
 }

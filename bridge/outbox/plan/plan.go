@@ -47,6 +47,8 @@ type Decision struct {
 	Took    int           // of too many recipients; 0: they were not
 	Wait    time.Duration // as long as the server says, with Account; 0: it does not say
 	Stalled bool          // the server or the connection broke off, so that other messages may not fare better
+
+	Answered bool // the final dot was
 }
 
 // Decide turns what the server said into what becomes of the message.
@@ -61,7 +63,7 @@ func Decide(t Try) Decision {
 			o.pending = append(o.pending, mailstore.OutgoingRecipient{Address: r.Address, State: mailstore.Pending})
 		}
 	}
-	d := Decision{Account: o.account, Why: o.why, Wait: o.wait, TooFast: o.tooFast}
+	d := Decision{Account: o.account, Why: o.why, Wait: o.wait, TooFast: o.tooFast, Answered: t.Outcome.Final.Code != 0 && !o.unknown}
 	if o.tooMany {
 		d.Took = t.took()
 	}
