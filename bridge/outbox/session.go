@@ -269,7 +269,7 @@ func (r *Runner) learn(m *mailstore.Outgoing, d plan.Decision) {
 		r.met(stalled, fault.New(fault.Temporary, "the last messages were handed over, and no answer came: they may have been sent, or not", hints[stalled]), 0)
 	case stalled != plan.None:
 		r.met(stalled, fault.Wrap(errors.New(d.Attempt.Error), fault.Temporary, "the server takes no message", hints[stalled]), 0)
-	case d.Stalled:
+	case d.Stalled: // once says nothing yet
 	default:
 		for id := range r.troubled {
 			r.troubled[id] = true
