@@ -227,7 +227,11 @@ func (t *tx) replaceSent(b *box, sent *sentCopy, r row, h Hash) error {
 // arrivals are fields that a message gets on its way to its recipients: of its delivery (RFC
 // 5321 section 4.4, RFC 9228), of what the last server has checked (RFC 7208, RFC 8601, RFC
 // 8617), and of a list.
-var arrivals = regexp.MustCompile(`(?i)^(Return-Path|.*Deliver.*|X-Original-To|.*Envelope-To|X-Apparently-To|.*Authentication-Results.*|.*Received-SPF|X-Received|ARC-.*|X-DKIM.*|X-MS-Exchange-Organization-.*|List-Id|List-Post|Mailing-List|X-BeenThere)$`)
+var arrivals = regexp.MustCompile(`(?i)^(.*Deliver.*|X-Original-To|.*Envelope-To|X-Apparently-To|.*Authentication-Results.*|.*Received-SPF|X-Received|ARC-.*|X-DKIM.*|X-MS-Exchange-Organization-.*|List-Id|List-Post|Mailing-List|X-BeenThere)$`)
+
+// byGmail is the only Received of what Gmail was handed with a login (RFC 3848). It keeps that
+// with a Return-Path, and lists it.
+var byGmail = regexp.MustCompile(`(?i)\bby smtp\.gmail\.com with ESMTPSA\b`)
 
 // arrived reports whether a message shows that it was delivered. The server that it was handed
 // to adds one Received; a second one is that of a server behind it.
@@ -238,16 +242,17 @@ func (s *Store) arrived(m *Spooled) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	received := 0
+	received, returnPath := 0, false
 	for f := range h.Fields() {
 		if f.Is("Received") {
 			received++
 		}
+		returnPath = returnPath || f.Is("Return-Path")
 		if received > 1 || arrivals.Match(f.Name) {
 			return true, nil
 		}
 	}
-	return false, nil
+	return returnPath && !byGmail.MatchString(h.Text("Received")), nil
 }
 
 // returned recognises what was sent from the account, and that its provider lists among

@@ -278,6 +278,23 @@ func TestWhatHasArrivedIsDelivered(t *testing.T) {
 	}
 }
 
+// What Gmail lists of what it was handed has a Return-Path and the Received of that; what has
+// arrived there has more.
+func TestWhatGmailLists(t *testing.T) {
+	const kept = "Return-Path: <ann@example.com>\r\nReceived: from [127.0.0.1] (host.example.com. [192.0.2.2])\r\n        by smtp.gmail.com with ESMTPSA id a1\r\n        for <eva@example.com>; Tue, 03 Nov 2026 01:00:01 -0800 (PST)\r\n"
+	listing := strings.TrimPrefix(listed(1), listed(1)[:strings.Index(listed(1), "From:")])
+	for before, duplicate := range map[string]bool{kept: true, "Delivered-To: ann@example.com\r\n" + kept: false,
+		strings.Replace(kept, "ESMTPSA", "ESMTPS", 1): false, strings.Replace(kept, "smtp.gmail.com", "smtp.gmail.com.example.org", 1): false} {
+		t.Run("", func(t *testing.T) {
+			r := newStore(t)
+			r.send(r.submission(1, "info@example.com"))
+			if done := r.comes("home", "A", before+listing); done.Duplicate != duplicate {
+				t.Errorf("%s: %+v", before, done)
+			}
+		})
+	}
+}
+
 // A server whose ids are not trusted has its message compared before it is deleted, and
 // it is not the copy in Sent: the next time it is delivered, and deleted as any other.
 func TestWhatIsComparedBeforeItIsDeleted(t *testing.T) {
