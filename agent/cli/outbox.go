@@ -3,6 +3,8 @@ package cli
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -148,18 +150,18 @@ func (a *app) decideOutgoing(ctx context.Context, d outgoingChoice, args []strin
 	case !d.all && len(args) == 0:
 		return fault.New(fault.Config, "it is not said which message", "`"+a.command("outbox list")+"` shows their ids")
 	}
-	var asks []operations.Decide
+	of := map[string][]int64{} // by the user, "" for the only one
 	for _, arg := range args {
 		id, err := strconv.ParseInt(arg, 10, 64)
 		if err != nil {
 			return fault.New(fault.Config, fault.Quote(arg)+" is no id of a message", "`"+a.command("outbox list")+"` shows them")
 		}
-		asks = append(asks, operations.Decide{User: d.user, ID: id, Do: d.do})
+		of[d.user] = append(of[d.user], id)
 	}
 	return a.with(ctx, func(ops operations.Operations) error {
 		if d.all {
 			var err error
-			if asks, err = a.thatWait(ctx, ops, d); err != nil {
+			if of, err = a.thatWait(ctx, ops, d); err != nil {
 				return err
 			}
 		}
@@ -170,30 +172,31 @@ func (a *app) decideOutgoing(ctx context.Context, d outgoingChoice, args []strin
 			}
 		}
 		var failed failures
-		for _, ask := range asks {
-			_, err := ops.DecideOutgoing(ctx, ask)
-			if d.all && (fault.Is(err, fault.NotFound) || fault.Is(err, fault.Conflict)) {
-				continue // it has left, or leaves, since the first was tried
-			}
+		for _, user := range slices.Sorted(maps.Keys(of)) {
+			decided, err := ops.DecideOutgoing(ctx, operations.Decide{User: user, IDs: of[user], Do: d.do})
 			if err != nil {
-				failed.errs = append(failed.errs, ofMessage(ask, len(asks), err))
-				continue
+				return err
 			}
-			failed.part = true
-			a.printf("message %d %s\n", ask.ID, done)
+			for _, m := range decided {
+				switch {
+				case m.Error == "":
+					failed.part = true
+					a.printf("message %d %s\n", m.ID, done)
+				case d.all && (m.Kind == fault.NotFound.String() || m.Kind == fault.Conflict.String()): // it has left, or leaves, since it was looked up
+				default:
+					failed.errs = append(failed.errs, fault.New(fault.Temporary, fmt.Sprintf("message %d: %s", m.ID, m.Error), m.Hint))
+				}
+			}
 		}
-		switch {
-		case len(failed.errs) == 1 && !failed.part:
-			return failed.errs[0]
-		case len(failed.errs) > 0:
+		if len(failed.errs) > 0 {
 			return &failed
 		}
 		return nil
 	})
 }
 
-// thatWait asks for all messages that wait, and says what it leaves out.
-func (a *app) thatWait(ctx context.Context, ops operations.Operations, d outgoingChoice) (asks []operations.Decide, err error) {
+// thatWait are all messages that wait, by their users. It says what it leaves out.
+func (a *app) thatWait(ctx context.Context, ops operations.Operations, d outgoingChoice) (of map[string][]int64, err error) {
 	if d.account != "" {
 		cfg, err := a.loadConfig()
 		if err != nil {
@@ -206,29 +209,22 @@ func (a *app) thatWait(ctx context.Context, ops operations.Operations, d outgoin
 		d.account = cfg.Accounts[at].Name
 	}
 	list, err := ops.Outbox(ctx)
+	of = map[string][]int64{}
 	others := 0
 	for _, m := range list {
 		switch {
 		case d.user != "" && !strings.EqualFold(m.User, d.user), d.account != "" && m.Account != d.account:
 		case m.State == "waiting":
-			asks = append(asks, operations.Decide{User: m.User, ID: m.ID, Do: d.do})
+			of[m.User] = append(of[m.User], m.ID)
 		case m.State != "sending":
 			others++
 		}
 	}
-	if err == nil && len(asks) == 0 {
+	if err == nil && len(of) == 0 {
 		a.printf("nothing waits to be tried\n")
 	}
 	if others > 0 {
 		a.printf("not tried, for you to decide about: %s; they are shown by: %s\n", fault.Count(others, "message"), a.command("outbox list"))
 	}
-	return asks, err
-}
-
-// ofMessage names the message of an error where there are several.
-func ofMessage(ask operations.Decide, of int, err error) error {
-	if of == 1 {
-		return err
-	}
-	return fault.New(fault.KindOf(err), fmt.Sprintf("message %d: %v", ask.ID, err), fault.Hint(err))
+	return of, err
 }

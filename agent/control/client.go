@@ -97,8 +97,8 @@ func (c *Client) Outbox(ctx context.Context) ([]operations.OutboxMessage, error)
 	return call[[]operations.OutboxMessage](ctx, c, "GET", "/v1/outbox", nil)
 }
 
-func (c *Client) DecideOutgoing(ctx context.Context, ask operations.Decide) (struct{}, error) {
-	return call[struct{}](ctx, c, "POST", "/v1/outbox", ask)
+func (c *Client) DecideOutgoing(ctx context.Context, ask operations.Decide) ([]operations.Decided, error) {
+	return call[[]operations.Decided](ctx, c, "POST", "/v1/outbox", ask)
 }
 
 func (c *Client) SignInBegin(ctx context.Context, ask operations.BeginSignIn) (operations.SignIn, error) {

@@ -103,9 +103,9 @@ func (f *fakeOps) Outbox(context.Context) ([]operations.OutboxMessage, error) {
 	return []operations.OutboxMessage{{User: "ann", ID: 17, Recipients: []operations.Recipient{{Address: "b@c"}}}}, f.err
 }
 
-func (f *fakeOps) DecideOutgoing(_ context.Context, ask operations.Decide) (struct{}, error) {
-	f.asked = fmt.Sprintf("%s %s %d", ask.Do, ask.User, ask.ID)
-	return struct{}{}, f.err
+func (f *fakeOps) DecideOutgoing(_ context.Context, ask operations.Decide) ([]operations.Decided, error) {
+	f.asked = fmt.Sprintf("%s %s %d", ask.Do, ask.User, ask.IDs)
+	return []operations.Decided{{ID: ask.IDs[0]}}, f.err
 }
 
 func (f *fakeOps) work(ctx context.Context, progress func(operations.Progress)) error {
@@ -244,8 +244,8 @@ func TestEveryOperationAnswersTheSameThroughTheSocket(t *testing.T) {
 	same(t, "undelete", ops.restored)(c.Undelete(ctx, operations.Undelete{All: &operations.ExpungedQuery{}}))
 	same(t, "asked", "undelete  [] true")(ops.asked, nil)
 	same(t, "outbox", []operations.OutboxMessage{{User: "ann", ID: 17, Recipients: []operations.Recipient{{Address: "b@c"}}}})(c.Outbox(ctx))
-	same(t, "decide", struct{}{})(c.DecideOutgoing(ctx, operations.Decide{User: "ann", ID: 17, Do: "retry"}))
-	same(t, "asked", "retry ann 17")(ops.asked, nil)
+	same(t, "decide", []operations.Decided{{ID: 17}})(c.DecideOutgoing(ctx, operations.Decide{User: "ann", IDs: []int64{17}, Do: "retry"}))
+	same(t, "asked", "retry ann [17]")(ops.asked, nil)
 	same(t, "history", []state.Day{{Day: "2026-03-01", Messages: 3, Bytes: 4000}})(c.History(ctx))
 	same(t, "devices", ops.devices)(c.Devices(ctx))
 	same(t, "add", operations.Device{User: "ann", Name: "pc", ReadOnly: true})(c.AddDevice(ctx, operations.AddDevice{User: "ann", Name: "pc", Password: "s", ReadOnly: true}))

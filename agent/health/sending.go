@@ -64,7 +64,7 @@ func SentUnknown(name, user string, n int, list string) Condition {
 func SentRefused(name, user string, n int, list, retry string) Condition {
 	return Condition{Code: CodeSentRefused, Severity: Error, User: user,
 		Text: fmt.Sprintf("account %s: %s could not be sent; a report is in INBOX", name, fault.Count(n, "message")),
-		Hint: "`" + list + "` says why; once that is put right, `" + retry + "` tries again, whom the server has not taken only; deleting it in the folder Outbox ends this"}
+		Hint: "`" + list + "` says why; once that is put right, `" + retry + "` tries again for whom the server has not taken; deleting it in the folder Outbox ends this"}
 }
 
 // SendStuck is the condition that this computer keeps n messages from being sent. list is the

@@ -15,8 +15,10 @@ import (
 type Sending interface {
 	// Outbox lists what has not left, the oldest first.
 	Outbox(ctx context.Context) ([]OutboxMessage, error)
-	// DecideOutgoing does what a person wants of one message there.
-	DecideOutgoing(ctx context.Context, ask Decide) (struct{}, error)
+	// DecideOutgoing does what a person wants of messages there, and says of each what came
+	// of that. However many are tried again, an account is tried once: each time may count
+	// towards locking it.
+	DecideOutgoing(ctx context.Context, ask Decide) ([]Decided, error)
 }
 
 // OutboxMessage is a message that has not left, or not for all recipients. Its ID is of this user.
@@ -43,14 +45,22 @@ type Recipient struct {
 	Reply   string `json:"reply"` // of the server
 }
 
-// Decide says what becomes of a message that has not left.
+// Decide says what becomes of messages that have not left.
 type Decide struct {
-	User string `json:"user,omitempty"` // may be empty where there is one only
-	ID   int64  `json:"id"`
+	User string  `json:"user,omitempty"` // may be empty where there is one only
+	IDs  []int64 `json:"ids"`
 	// Do is "retry" (now, also where it is not known whether it was sent), "hold",
 	// "drop" (it is not sent; undelete brings it back) or "sent" (it is known that
 	// the server took it).
 	Do string `json:"do"`
+}
+
+// Decided is what came of that for a message.
+type Decided struct {
+	ID    int64  `json:"id"`
+	Error string `json:"error"`          // "": it is done
+	Kind  string `json:"kind,omitempty"` // of the error: fault.Kind
+	Hint  string `json:"hint"`
 }
 
 var outgoingStates = map[mailstore.OutgoingState]string{mailstore.Waiting: "waiting", mailstore.Handing: "sending", mailstore.Unknown: "unknown",
@@ -129,48 +139,58 @@ func (l *Local) unsent(ctx context.Context) (n int) {
 	return n
 }
 
-// retryOutgoing tries a message, where there is a way for it.
-func (l *Local) retryOutgoing(ctx context.Context, user string, store *mailstore.Store, id mailstore.OutgoingID) error {
+// retryOutgoing lets a message leave now, where there is a way for it, and returns the
+// account that is to be tried.
+func (l *Local) retryOutgoing(ctx context.Context, user string, store *mailstore.Store, id mailstore.OutgoingID) (account string, err error) {
 	queue, err := store.Outgoing(ctx)
 	if err != nil {
-		return err
+		return "", err
 	}
-	var account string
 	if i := slices.IndexFunc(queue, func(m mailstore.Outgoing) bool { return m.ID == id }); i >= 0 { // else the store says that there is none
 		account = queue[i].Account
 		if err := l.sending.Stranded(user, account); err != nil {
-			return err
+			return "", err
 		}
 	}
-	if err := store.RetryOutgoing(ctx, id); err != nil {
-		return err
-	}
-	l.sending.Retry(account)
-	return nil
+	return account, store.RetryOutgoing(ctx, id)
 }
 
-func (l *Local) DecideOutgoing(ctx context.Context, ask Decide) (none struct{}, err error) {
+func (l *Local) DecideOutgoing(ctx context.Context, ask Decide) ([]Decided, error) {
 	user, err := l.users.Only(ask.User, "it is not said whose message this is")
 	if err != nil {
-		return none, err
+		return nil, err
 	}
 	store, err := l.users.Store(ctx, user)
 	if err != nil {
-		return none, err
+		return nil, err
 	}
-	id := mailstore.OutgoingID(ask.ID)
-	switch ask.Do {
-	case "retry":
-		err = l.retryOutgoing(ctx, user, store, id)
-	case "hold":
-		err = store.HoldOutgoing(ctx, id, true)
-	case "drop":
-		err = store.DropOutgoing(ctx, id)
-	case "sent":
-		err = store.ConfirmOutgoing(ctx, id)
-	default:
-		err = fault.New(fault.Config, fault.Quote(ask.Do)+" is nothing that can be done with a message", "retry, hold, drop or sent")
+	tried := map[string]bool{}
+	does := map[string]func(id mailstore.OutgoingID) error{
+		"retry": func(id mailstore.OutgoingID) error {
+			account, err := l.retryOutgoing(ctx, user, store, id)
+			tried[account] = tried[account] || err == nil
+			return err
+		},
+		"hold": func(id mailstore.OutgoingID) error { return store.HoldOutgoing(ctx, id, true) },
+		"drop": func(id mailstore.OutgoingID) error { return store.DropOutgoing(ctx, id) },
+		"sent": func(id mailstore.OutgoingID) error { return store.ConfirmOutgoing(ctx, id) },
+	}
+	do, ok := does[ask.Do]
+	if !ok {
+		return nil, fault.New(fault.Config, fault.Quote(ask.Do)+" is nothing that can be done with a message", "retry, hold, drop or sent")
+	}
+	list := []Decided{}
+	for _, id := range ask.IDs {
+		err := do(mailstore.OutgoingID(id))
+		d := Decided{ID: id, Kind: kindOf(err)}
+		d.Error, d.Hint = said(err)
+		list = append(list, d)
+	}
+	for account, now := range tried {
+		if now {
+			l.sending.Retry(account)
+		}
 	}
 	l.sending.Look(ctx)
-	return none, err
+	return list, ctx.Err()
 }

@@ -1,7 +1,7 @@
 // Mail that has not been sent yet: why, until when, and what a person can do about it.
 import { h, replace } from "./dom.js";
 import { t, number, when, size } from "./text.js";
-import { ask } from "./api.js";
+import { ask, Fault } from "./api.js";
 import { action, confirm, failed, icon } from "./parts.js";
 
 /** @typedef {import("./types").OutboxMessage} Message */
@@ -17,6 +17,14 @@ export default function outbox(el) {
   let told = "";
   el.append(h("h1", {}, t("nav.outbox")), h("p", {}, t("outbox.about")), none, all, wrong, list);
 
+  /** What a person wants of messages of a user; what has left meanwhile is no trouble. @param {string} user @param {Message[]} of @param {string} what */
+  async function decide(user, of, what) {
+    /** @type {import("./types").Decided[]} */
+    const done = await ask("POST", "/outbox", { user, ids: of.map(m => m.id), do: what });
+    const wrong = done.find(d => d.error && !(of.length > 1 && ["not found", "conflict"].includes(d.kind ?? "")));
+    if (wrong) throw new Fault({ kind: wrong.kind, text: wrong.error, hint: wrong.hint }, 422);
+  }
+
   async function load() {
     /** @type {Message[]} */
     const now = await ask("GET", "/outbox").catch(e => replace(wrong, failed(e)));
@@ -25,9 +33,7 @@ export default function outbox(el) {
     replace(none, now.length === 0 ? t("outbox.none") : t("outbox.some", { n: now.length }));
     const waiting = now.filter(m => m.state === "waiting");
     replace(all, waiting.length > 1 ? action(t("outbox.all"), async () => {
-      for (const m of waiting) await ask("POST", "/outbox", { user: m.user, id: m.id, do: "retry" }).catch(e => {
-        if (!["not found", "conflict"].includes(e.kind)) throw e; // else it has left, or leaves, since the first was tried
-      });
+      for (const user of new Set(waiting.map(m => m.user))) await decide(user, waiting.filter(m => m.user === user), "retry");
       await load();
     }) : null);
     replace(list, now.map(card));
@@ -49,7 +55,7 @@ export default function outbox(el) {
         h("dt", {}, t("outbox.size")), h("dd", {}, size(m.size))),
       h("p", { class: "buttons" }, (choices[m.state] ?? []).map(what => action(t("outbox.do." + what), async () => {
         if (m.state === "unknown" && what !== "drop" && !await confirm(t("outbox.sure." + what), h("p", {}, t("outbox.sure.text." + what)), { yes: t("outbox.do." + what) })) return;
-        await ask("POST", "/outbox", { user: m.user, id: m.id, do: what });
+        await decide(m.user, [m], what);
         await load();
       }, { label: t("outbox.label." + what, { subject: m.subject || t("outbox.nosubject") }) }))));
   }

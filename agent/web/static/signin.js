@@ -48,7 +48,7 @@ export function signin(el, account, o = {}) {
         h("div", { class: "buttons" }, outside(s.url, t("oauth.device.open"), "button primary"), cancel()), live(t("oauth.waiting")), until);
       return;
     }
-    const final = field(t("oauth.paste"), { autocomplete: "off" }, t("oauth.paste.help"));
+    const final = field(t("oauth.paste"), { autocomplete: "off" }, t(s.paste ? "oauth.paste.only" : "oauth.paste.help"));
     replace(box, h("p", {}, t("oauth.open.text")),
       h("div", { class: "buttons" }, outside(s.url, t("oauth.open"), "button primary"), cancel()), live(t("oauth.waiting")), until,
       h("details", { open: s.paste }, h("summary", {}, t("oauth.elsewhere")), form(final.box, t("oauth.paste.do"), async () => {

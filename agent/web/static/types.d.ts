@@ -149,8 +149,15 @@ export interface Day {
 
 export interface Decide {
   user?: string;
-  id: number;
+  ids: number[];
   do: string;
+}
+
+export interface Decided {
+  id: number;
+  error: string;
+  kind?: string;
+  hint: string;
 }
 
 export interface Deletion {
