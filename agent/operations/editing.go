@@ -50,6 +50,8 @@ var _ Editing = (*Local)(nil)
 type Seen struct {
 	Account string `json:"account"`
 	Seen    string `json:"seen"` // the Digest of a Preview; "": there was nothing to delete
+	// Incomplete is as in Confirm, of what the Preview had.
+	Incomplete bool `json:"incomplete"`
 }
 
 // Address is a mail address whose server is looked for.

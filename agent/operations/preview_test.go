@@ -66,6 +66,25 @@ func TestConfirmOfWhatNobodyHasSeen(t *testing.T) {
 	}
 }
 
+// A word about what is incomplete allows no other deletion, and the page has to say what
+// was seen of it.
+func TestConfirmOfWhatIsIncomplete(t *testing.T) {
+	t.Parallel()
+	r, _, home := agenttest.OneUser(t, open)
+	home.More = "keep_on_server = \"newest 1\""
+	r.Reload(home)
+	r.Sync()
+	if _, err := r.Ops().ConfirmSeen(t.Context(), operations.Seen{Account: "home", Incomplete: true}); !fault.Is(err, fault.Config) || fault.Hint(err) == "" {
+		t.Errorf("nobody has looked: %v", err)
+	}
+	for _, seen := range []string{"", previewed(t, r).Digest} {
+		done, err := r.Ops().Confirm(t.Context(), operations.Confirm{Account: "home", Seen: seen, Incomplete: true})
+		if err != nil || done != (operations.Confirmed{}) || !previewed(t, r).NeedsConfirm {
+			t.Errorf("%+v, %v", done, err)
+		}
+	}
+}
+
 // syncedAfterChange syncs once the server has given up the session of the account as it was.
 func syncedAfterChange(t *testing.T, r *agenttest.Rig) {
 	t.Helper()

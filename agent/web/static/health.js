@@ -59,5 +59,5 @@ export function condition(c, now) {
     button);
 }
 
-/** Allows the deletions that a person has seen. @param {string} account @param {string} seen the digest of that preview */
-export const confirmDeletions = (account, seen) => ask("POST", "/confirm", { account, seen });
+/** Allows the deletions that a person has seen. @param {string} account @param {string} seen the digest of that preview @param {boolean} [incomplete] those of what may not be whole, and no others */
+export const confirmDeletions = (account, seen, incomplete = false) => ask("POST", "/confirm", { account, seen, incomplete });

@@ -402,6 +402,7 @@ export interface Preview {
   policy: string;
   needs_confirm: boolean;
   delete: Deletion[];
+  incomplete: Deletion[];
   shadow: boolean;
   doubtful: number;
   digest: string;
@@ -484,6 +485,7 @@ export interface Restored {
 export interface Seen {
   account: string;
   seen: string;
+  incomplete: boolean;
 }
 
 export interface SendProbe {
