@@ -170,6 +170,9 @@ type AccountDetails struct {
 type SetAccount struct {
 	Account  string            `json:"account"`
 	Settings map[string]string `json:"settings"` // "" is the default
+	// Seen is the Digest of the Preview of PlanAccount, where a person has seen one. Without
+	// the one of now nothing is changed that would delete without being confirmed.
+	Seen string `json:"seen"`
 }
 
 // PlannedAccount is what a change comes to.

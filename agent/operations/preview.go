@@ -33,7 +33,7 @@ func (l *Local) preview(ctx context.Context, ac *accounts.Account, as config.Acc
 		}
 		answer.Preview = p
 		answer.Doubtful = len(p.Incomplete)
-		answer.Digest = digest(p)
+		answer.Digest = digest(p, as.Shadow)
 		if answer.Delete, err = l.deletions(ctx, ac, p.Delete); err == nil {
 			answer.Incomplete, err = l.deletions(ctx, ac, p.Incomplete)
 		}
@@ -42,8 +42,9 @@ func (l *Local) preview(ctx context.Context, ac *accounts.Account, as config.Acc
 	return answer, err
 }
 
-// digest stands for what Confirm would allow: another message more or less is another one.
-func digest(p bridge.Preview) string {
+// digest stands for what Confirm would allow, or a change would bring about: another message
+// more or less is another one, and so is what waits or is not done.
+func digest(p bridge.Preview, shadow bool) string {
 	ids := func(list []bridge.PreviewDelete) (ids []string) {
 		for _, d := range list {
 			ids = append(ids, fmt.Sprintf("%q %d", d.UIDL, d.Size))
@@ -51,7 +52,7 @@ func digest(p bridge.Preview) string {
 		slices.Sort(ids)
 		return ids
 	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q", p.Policy, ids(p.Delete), ids(p.Incomplete)))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %t %t %q %q", p.Policy, shadow, p.NeedsConfirm, ids(p.Delete), ids(p.Incomplete)))
 	return hex.EncodeToString(sum[:])
 }
 

@@ -36,8 +36,8 @@ export default async function account(el, args, s) {
   return settings(el, d, s);
 }
 
-/** @param {string} name @param {Record<string, string>} settings */
-const set = (name, settings) => ask("PATCH", "/accounts", { account: name, settings });
+/** @param {string} name @param {Record<string, string>} settings @param {string} [seen] the digest of what they delete, as it was shown */
+const set = (name, settings, seen = "") => ask("PATCH", "/accounts", { account: name, settings, seen });
 
 /** @param {HTMLElement} el @param {Details} d @param {import("./main").State} s */
 function settings(el, d, s) {
@@ -133,7 +133,7 @@ function settingsForm(d) {
     if (!right(f, plan.wrong)) return;
     const p = plan.preview;
     if (p && !await confirm(t("account.plan"), planned(p, f.confirm_deletes.input.checked), { yes: t("account.save"), danger: p.delete?.length > 0 && !p.shadow })) return;
-    if (!right(f, (await set(d.account, ours)).wrong)) return;
+    if (!right(f, (await set(d.account, ours, p?.digest)).wrong)) return;
     for (const [key, value] of Object.entries(ours)) now[key] = value;
     say(t("account.saved"));
     return [h("p", {}, icon("ok"), " ", t("account.saved")), p?.needs_confirm && h("p", {}, h("a", { class: "button", href: "#/account/" + encodeURIComponent(d.account) + "/deletions" }, t("account.review")))];

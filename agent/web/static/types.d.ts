@@ -498,6 +498,7 @@ export interface SendProbe {
 export interface SetAccount {
   account: string;
   settings: Record<string, string>;
+  seen: string;
 }
 
 export interface SetDevice {
