@@ -1,5 +1,5 @@
-// What is asked of the agent. Each request carries the page's half of the session; the
-// browser adds the other one.
+// What is asked of the agent. Each request carries a proof of the page's half of the
+// session; the browser adds the other one.
 
 const keyName = "popbridge-key";
 
@@ -19,22 +19,52 @@ export class Away extends Error {}
 
 /** What a request or a stream failed with; what the page itself has ended is no trouble. @param {unknown} e @returns {never} */
 export function away(e) {
+  process = "";
   if (e instanceof DOMException && e.name === "AbortError") throw e;
   throw new Away(String(e));
 }
 
-/** @param {string} method @param {string} path @param {any} [body] @param {AbortSignal} [signal] */
+/** @param {string} path @param {RequestInit} request */
+async function get(path, request) {
+  const answer = await fetch(path, { cache: "no-store", redirect: "error", ...request }).catch(away);
+  if (answer.ok) return answer;
+  const f = await answer.json().catch(() => ({ text: answer.statusText }));
+  throw new Fault(f, answer.status);
+}
+
+/** The process of the agent that answers, as it calls itself; "": it has to be asked. */
+let process = "";
+
+/**
+ * What shows the agent that this page has the key. Another program may have the port by
+ * now, so the key stays here, and the proof is good for one process of the agent only.
+ * @param {AbortSignal} [signal]
+ */
+async function proof(signal) {
+  const key = localStorage.getItem(keyName);
+  if (!key) return "";
+  process ||= (await (await get("/process", { credentials: "omit", signal })).json().catch(away)).process;
+  const bytes = (/** @type {string} */ text) => new TextEncoder().encode(text);
+  const hex = (/** @type {ArrayBuffer} */ b) => [...new Uint8Array(b)].map(n => (n + 256).toString(16).slice(1)).join("");
+  const hash = hex(await crypto.subtle.digest("SHA-256", bytes(key)));
+  const secret = await crypto.subtle.importKey("raw", bytes(hash), { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
+  return hex(await crypto.subtle.sign("HMAC", secret, bytes(process)));
+}
+
+/** @param {string} method @param {string} path @param {any} [body] @param {AbortSignal} [signal] @returns {Promise<Response>} */
 async function send(method, path, body, signal) {
-  const request = /** @type {RequestInit} */ ({ method, signal, cache: "no-store", credentials: "same-origin", redirect: "error",
-    headers: { "Popbridge-Key": localStorage.getItem(keyName) ?? "" } });
+  const known = process, request = /** @type {RequestInit} */ ({ method, signal, credentials: "same-origin", headers: { "Popbridge-Key": await proof(signal) } });
   if (body !== undefined || method !== "GET") {
     request.body = JSON.stringify(body ?? {});
     request.headers = { ...request.headers, "Content-Type": "application/json" };
   }
-  const answer = await fetch(path, request).catch(away);
-  if (answer.ok) return answer;
-  const f = await answer.json().catch(() => ({ text: answer.statusText }));
-  throw new Fault(f, answer.status);
+  try {
+    return await get(path, request);
+  } catch (e) {
+    if (!known || !isSignedOut(e)) throw e;
+    process = ""; // the agent may have been started anew
+    return send(method, path, body, signal);
+  }
 }
 
 /** Whether the browser is not signed in any more. @param {unknown} e */
