@@ -36,6 +36,33 @@ func TestAProofIsForOneProcess(t *testing.T) {
 	}
 }
 
+// With a clock that was ahead and is put right, sessions and tickets of that time are over:
+// how old they are nobody knows. One that was corrected a little ends nothing.
+func TestAClockThatIsSetBack(t *testing.T) {
+	s := serve(t, t.TempDir())
+	const day = 86400
+	status := func(h halves) int {
+		t.Helper()
+		status, _, _ := s.do("GET", "/api/status", h, "", nil)
+		return status
+	}
+	h, _, _ := s.signIn(s.page.Ticket(""))
+	s.clock.Add(-3600)
+	if got := status(h); got != 200 {
+		t.Errorf("an hour back: %d", got)
+	}
+	s.clock.Add(3650 * day)
+	h, _, _ = s.signIn(s.page.Ticket(""))
+	ticket := s.page.Ticket("")
+	s.clock.Add(-3250 * day)
+	if got := status(h); got != 401 || len(s.page.Sessions()) != 0 {
+		t.Errorf("years back: %d, %+v", got, s.page.Sessions())
+	}
+	if _, got, _ := s.signIn(ticket); got != 403 {
+		t.Errorf("a ticket of years ahead: %d", got)
+	}
+}
+
 // A session is of the user who began it, where that is known.
 func TestASessionOfAnotherUser(t *testing.T) {
 	if runtime.GOOS != "linux" {

@@ -26,7 +26,8 @@ const (
 	sessionFor  = 30 * 24 * time.Hour
 	idleFor     = 7 * 24 * time.Hour
 	maxSessions = 32
-	noteEvery   = time.Hour // the last use of a session is written down so often
+	noteEvery   = time.Hour      // the last use of a session is written down so often
+	setBack     = 24 * time.Hour // a session from further ahead is of a clock that was wrong
 )
 
 // session is a browser that is signed in. The file has hashes of both halves only.
@@ -41,13 +42,18 @@ type session struct {
 }
 
 func (s *session) over(now time.Time) bool {
-	return now.Sub(s.Begun) > sessionFor || now.Sub(s.Used) > idleFor
+	return now.Sub(s.Begun) > sessionFor || now.Sub(s.Used) > idleFor || s.Begun.Sub(now) > setBack || s.Used.Sub(now) > setBack
 }
 
 type ticket struct {
 	uid     string
 	until   time.Time
 	session string // that it was exchanged for; "": it is new
+}
+
+// over reports whether a ticket is too old, or the clock was set back meanwhile.
+func (t *ticket) over(now time.Time) bool {
+	return now.After(t.until) || t.until.Sub(now) > ticketFor
 }
 
 type sessions struct {
@@ -144,7 +150,7 @@ func (s *sessions) exchange(text, peer, browser string) (cookie, key string, err
 			s.reused()
 		}
 		return "", "", errTicket
-	case s.now().After(t.until):
+	case t.over(s.now()):
 		return "", "", errTicket
 	case peer != "" && t.uid != "" && peer != t.uid:
 		return "", "", fault.New(fault.Denied, "the browser runs as another user of this computer than the one that asked for the page", "open the page in a browser of the user who ran `popbridge open`")
