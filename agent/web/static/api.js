@@ -17,10 +17,13 @@ export class Fault extends Error {
 /** There is no answer, or its end is missing: the agent does not run, or the machine slept. */
 export class Away extends Error {}
 
+/** A stream brings nothing any more: the agent hangs, or the way to it does. */
+export class Silent extends Away {}
+
 /** What a request or a stream failed with; what the page itself has ended is no trouble. @param {unknown} e @returns {never} */
 export function away(e) {
   process = "";
-  if (e instanceof DOMException && e.name === "AbortError") throw e;
+  if (e instanceof Silent || e instanceof DOMException && e.name === "AbortError") throw e;
   throw new Away(String(e));
 }
 
@@ -137,9 +140,28 @@ export async function* log(after, signal) {
   yield* stream("/api/log?after=" + after, signal);
 }
 
+const silence = 30000; // milliseconds; the agent sends a line every 20 s (aliveEvery in agent/web)
+
 /** @param {string} path @param {AbortSignal} signal */
 async function* stream(path, signal) {
-  yield* lines(await send("GET", path, undefined, signal));
+  const end = new AbortController(), stop = () => end.abort();
+  let timer = 0;
+  const alive = () => {
+    clearTimeout(timer);
+    timer = window.setTimeout(() => end.abort(new Silent(path)), silence);
+  };
+  signal.addEventListener("abort", stop);
+  if (signal.aborted) stop();
+  try {
+    alive();
+    for await (const line of lines(await send("GET", path, undefined, end.signal))) {
+      alive();
+      if (line) yield line; // null says that it goes on
+    }
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", stop);
+  }
 }
 
 /** @param {Response} answer @returns {AsyncGenerator<any>} */

@@ -137,6 +137,7 @@ async function follow() {
     } catch (e) {
       if (api.isSignedOut(e)) return signedOut(/** @type {api.Fault} */ (e));
       said = e instanceof api.Fault ? e : null;
+      if (e instanceof api.Silent) told = false;
     } finally {
       document.removeEventListener("visibilitychange", hidden);
     }
