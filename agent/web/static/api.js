@@ -2,6 +2,7 @@
 // session; the browser adds the other one.
 
 const keyName = "popbridge-key";
+const silence = 30000; // milliseconds of a stream; the agent sends a line every 20 s (aliveEvery in agent/web)
 
 /** An answer that is an error: what happened, and what to do. */
 export class Fault extends Error {
@@ -20,10 +21,13 @@ export class Away extends Error {}
 /** A stream brings nothing any more: the agent hangs, or the way to it does. */
 export class Silent extends Away {}
 
+/** Whether the page itself has ended a request. @param {unknown} e */
+export const isEnded = e => e instanceof DOMException && e.name === "AbortError";
+
 /** What a request or a stream failed with; what the page itself has ended is no trouble. @param {unknown} e @returns {never} */
 export function away(e) {
   process = "";
-  if (e instanceof Silent || e instanceof DOMException && e.name === "AbortError") throw e;
+  if (e instanceof Silent || isEnded(e)) throw e;
   throw new Away(String(e));
 }
 
@@ -73,9 +77,33 @@ async function send(method, path, body, signal) {
 /** Whether the browser is not signed in any more. @param {unknown} e */
 export const isSignedOut = e => e instanceof Fault && (e.status === 401 || e.status === 403);
 
+/** What only waits for the agent, or looks, and goes on. @type {Record<string, {end: AbortController, accounts?: string[]} | null>} */
+const waiting = { "/sync": null, "/preview": null, "/probe": null };
+
+/**
+ * A browser makes six connections to the agent, for all pages: of each of those that wait
+ * there is one, the newest. That of fetches is for the accounts of the former, too, which
+ * may not have been sent yet.
+ * @template T
+ * @param {string} path @param {any} body @param {(body: any, signal?: AbortSignal) => Promise<T>} go
+ * @returns {Promise<T>}
+ */
+async function newest(path, body, go) {
+  if (!(path in waiting)) return go(body);
+  const before = waiting[path], mine = { end: new AbortController(), accounts: body.accounts };
+  if (before && path === "/sync") mine.accounts = before.accounts && body.accounts && [...before.accounts, ...body.accounts.filter((/** @type {string} */ a) => !before.accounts?.includes(a))];
+  before?.end.abort();
+  waiting[path] = mine;
+  try {
+    return await go({ ...body, accounts: mine.accounts }, mine.end.signal);
+  } finally {
+    if (waiting[path] === mine) waiting[path] = null;
+  }
+}
+
 /** @param {string} method @param {string} path @param {any} [body] @returns {Promise<any>} */
 export async function ask(method, path, body) {
-  return (await send(method, "/api" + path, body)).json().catch(away);
+  return newest(path, body, async (body, signal) => (await send(method, "/api" + path, body, signal)).json().catch(away));
 }
 
 /**
@@ -87,13 +115,14 @@ export async function ask(method, path, body) {
  * @returns {Promise<any[]>}
  */
 export async function work(path, body, progress, signal) {
-  const answer = await send("POST", "/api" + path, body, signal);
-  for await (const line of lines(answer)) {
-    if (line.progress) progress(line.progress);
-    if (line.error) throw new Fault(line.error, 422);
-    if (line.end) return line.result ?? [];
-  }
-  throw new Away("no end");
+  return newest(path, body, async (body, superseded) => {
+    for await (const line of lines(await send("POST", "/api" + path, body, signal ?? superseded))) {
+      if (line.progress) progress(line.progress);
+      if (line.error) throw new Fault(line.error, 422);
+      if (line.end) return line.result ?? [];
+    }
+    throw new Away("no end");
+  });
 }
 
 export const known = () => localStorage.getItem(keyName) !== null;
@@ -139,8 +168,6 @@ export async function* events(signal) {
 export async function* log(after, signal) {
   yield* stream("/api/log?after=" + after, signal);
 }
-
-const silence = 30000; // milliseconds; the agent sends a line every 20 s (aliveEvery in agent/web)
 
 /** @param {string} path @param {AbortSignal} signal */
 async function* stream(path, signal) {
