@@ -110,7 +110,7 @@ S: +OK
 	if results, err := r.Ops().Sync(t.Context(), nil, nil); err != nil || results[0].New != 1 || results[0].Problems != 0 || results[0].Incomplete != 1 {
 		t.Errorf("sync: %+v, %v", results, err)
 	}
-	if c := r.Condition("messages-incomplete"); !strings.Contains(c.Text, "of 1 message less came") {
+	if c := r.Condition("messages-incomplete"); !strings.Contains(c.Text, "of 1 message less came") || !strings.Contains(c.Hint, "account confirm --incomplete home") {
 		t.Errorf("condition %+v", c)
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/popbridge/popbridge/agent/agenttest"
 	"github.com/popbridge/popbridge/agent/operations"
+	"github.com/popbridge/popbridge/internal/testkit"
 	"github.com/popbridge/popbridge/internal/testkit/ports"
 )
 
@@ -40,9 +41,9 @@ func TestThePageMovesWhileItAsks(t *testing.T) {
 	_, ticket, _ := strings.Cut(address.URL, "#t=")
 	client := &http.Client{Transport: &http.Transport{}}
 	defer client.CloseIdleConnections()
-	ask := func(path, body, cookie, key string) *http.Response {
+	ask := func(method, path, body, cookie, key string) *http.Response {
 		t.Helper()
-		req, err := http.NewRequestWithContext(t.Context(), "POST", "http://"+at(0)+path, strings.NewReader(body))
+		req, err := http.NewRequestWithContext(t.Context(), method, "http://"+at(0)+path, strings.NewReader(body))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -56,14 +57,18 @@ func TestThePageMovesWhileItAsks(t *testing.T) {
 		t.Cleanup(func() { _ = resp.Body.Close() })
 		return resp
 	}
-	in := ask("/session", `{"ticket":"`+ticket+`"}`, "", "")
+	in := ask("POST", "/session", `{"ticket":"`+ticket+`"}`, "", "")
 	var session struct{ Key string }
 	if err := json.NewDecoder(in.Body).Decode(&session); err != nil {
 		t.Fatal(err)
 	}
 	cookie, _, _ := strings.Cut(in.Header.Get("Set-Cookie"), ";")
+	var now struct{ Process string }
+	if err := json.NewDecoder(ask("GET", "/process", "", "", "").Body).Decode(&now); err != nil {
+		t.Fatal(err)
+	}
 	write(at(1))
-	answer := ask("/api/reload", "{}", cookie, session.Key)
+	answer := ask("POST", "/api/reload", "{}", cookie, testkit.WebProof(session.Key, now.Process))
 	if body, err := io.ReadAll(answer.Body); err != nil || answer.StatusCode != http.StatusOK {
 		t.Errorf("%d %s %v", answer.StatusCode, body, err)
 	}

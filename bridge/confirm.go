@@ -12,12 +12,13 @@ import (
 type Preview struct {
 	Fetch        int             `json:"fetch"`         // messages to retrieve
 	Delete       []PreviewDelete `json:"-"`             // in the order of the server
+	Incomplete   []PreviewDelete `json:"-"`             // stay until ConfirmIncomplete: they may not be whole here
 	Kept         int             `json:"kept"`          // listed messages that stay
 	Policy       string          `json:"policy"`        // in words
 	NeedsConfirm bool            `json:"needs_confirm"` // the deletions wait for Confirm
 }
 
-// PreviewDelete is a message that would be deleted on the server.
+// PreviewDelete is a message that would be deleted on the server, or may once it is allowed.
 type PreviewDelete struct {
 	UIDL     string
 	Size     int64          // as LIST announced it
@@ -95,6 +96,9 @@ func (s *session) previewPlan() Preview {
 	for _, d := range s.plan.DueOnceFetched(s.now()) {
 		out.Delete = append(out.Delete, previewOf(d))
 	}
+	for _, e := range s.memory.doubts {
+		out.Incomplete = append(out.Incomplete, previewOf(plan.Delete{Entry: e, Reason: shortReason(e)}))
+	}
 	out.Kept = len(s.listing) - len(out.Delete)
 	out.NeedsConfirm = len(out.Delete) > 0 && !s.account.Shadow && !s.runner.permits(s.account)
 	return out
@@ -133,9 +137,9 @@ func (s *session) noteDue(deleted []mailstore.LedgerEntry) {
 }
 
 // Confirm allows the deletions that the policy of the account brings about,
-// until the policy goes further, and of messages of which little came. It waits for the end of a poll that is
-// running; the next poll deletes,
-// which Serve begins as soon as the server allows.
+// until the policy goes further; not those of ConfirmIncomplete. It waits for the end of a
+// poll that is running; the next poll deletes, which Serve begins as soon as the server
+// allows.
 func (r *Runner) Confirm(ctx context.Context) error {
 	if err := r.takeTurn(ctx); err != nil {
 		return err
@@ -144,19 +148,37 @@ func (r *Runner) Confirm(ctx context.Context) error {
 	if err := r.load(ctx); err != nil {
 		return err
 	}
-	if err := r.clearDoubts(ctx); err != nil {
-		return err
-	}
 	r.memory.pollState.Confirmed = r.account.granted()
 	r.memory.pollState.Awaiting, r.memory.pollState.Held = 0, false
 	if err := r.remember(ctx); err != nil {
 		return err
 	}
 	r.update(func(s *Status) {
-		s.Awaiting, s.Held, s.Doubtful, s.Problems = 0, false, 0, r.shownProblems(s.NextPoll)
+		s.Awaiting, s.Held = 0, false
 	})
 	r.soon()
 	return nil
+}
+
+// ConfirmIncomplete has messages that may not be whole here deleted as others are, once
+// they are due: those with the ids seen, nil for all. It reports how many there were, and
+// waits as Confirm does.
+func (r *Runner) ConfirmIncomplete(ctx context.Context, seen []string) (n int, err error) {
+	if err := r.takeTurn(ctx); err != nil {
+		return 0, err
+	}
+	defer r.endTurn()
+	if err := r.load(ctx); err != nil {
+		return 0, err
+	}
+	if n, err = r.clearDoubts(ctx, seen); err != nil {
+		return 0, err
+	}
+	r.update(func(s *Status) {
+		s.Doubtful, s.Problems = len(r.memory.doubts), r.shownProblems(s.NextPoll)
+	})
+	r.soon()
+	return n, nil
 }
 
 // permitted reports whether deletions may be made. It records a policy as confirmed

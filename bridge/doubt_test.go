@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/popbridge/popbridge/bridge/plan"
@@ -65,4 +66,45 @@ func TestARefusedDELEIsNotComparedAtEachPoll(t *testing.T) {
 			t.Errorf("%s: %d messages were fetched in 5 polls", format, more)
 		}
 	}
+}
+
+// What may not be whole here is no part of the deletions that are allowed: it stays until
+// that is said of the message itself.
+func TestConfirmLeavesWhatIsIncomplete(t *testing.T) {
+	g := newRig(t, plan.KeepForever())
+	g.pop.add("whole", alike(1))
+	g.pop.add("less", alike(0)).size = 50_000
+	for range 3 {
+		g.poll()
+		g.clock.advance(2 * day)
+	}
+	g.restart(plan.KeepNever())
+	g.runner.account.ConfirmDeletes = true
+	g.scheduled()
+	p, err := g.runner.Preview(t.Context())
+	if err != nil || len(p.Delete) != 1 || len(p.Incomplete) != 1 || p.Incomplete[0].UIDL != "less" || !strings.Contains(p.Incomplete[0].Reason, "of the 50000 octets") {
+		t.Fatalf("%+v, %v", p, err)
+	}
+	if err := g.runner.Confirm(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	left := func(want, doubtful int) {
+		t.Helper()
+		for range 2 {
+			g.clock.advance(day)
+			g.scheduled()
+		}
+		if n, s := g.pop.count(), g.runner.Status(); n != want || s.Doubtful != doubtful {
+			t.Errorf("%d messages on the server and %d that may not be whole, want %d and %d", n, s.Doubtful, want, doubtful)
+		}
+	}
+	left(1, 1)
+	if n, err := g.runner.ConfirmIncomplete(t.Context(), []string{"whole"}); n != 0 || err != nil {
+		t.Errorf("of another message: %d, %v", n, err)
+	}
+	left(1, 1)
+	if n, err := g.runner.ConfirmIncomplete(t.Context(), []string{"less"}); n != 1 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+	left(0, 0)
 }

@@ -175,7 +175,11 @@ func (h *hostile) configure(words []string, cred *pop3.Credentials) {
 	case "restart":
 		h.restart()
 	case "confirm":
-		if err := h.runner.Confirm(context.Background()); err != nil {
+		err := h.runner.Confirm(context.Background())
+		if len(words) > 1 && words[1] == "incomplete" {
+			_, err = h.runner.ConfirmIncomplete(context.Background(), nil)
+		}
+		if err != nil {
 			h.t.Fatal(err)
 		}
 	case "wait":

@@ -194,17 +194,25 @@ func (r *Runner) findDoubts(ctx context.Context) error {
 	return err
 }
 
-// clearDoubts takes what is stored here for whole: a person says so.
-func (r *Runner) clearDoubts(ctx context.Context) error {
+// clearDoubts takes what is stored here for whole, of these ids or, with nil, all: a person
+// says so. It returns how many of them are on the server.
+func (r *Runner) clearDoubts(ctx context.Context, ids []string) (int, error) {
 	doubts, err := r.store.Doubts(ctx, r.account.Name)
 	if err != nil {
-		return err
+		return 0, err
+	}
+	if ids != nil {
+		doubts = slices.DeleteFunc(doubts, func(e mailstore.LedgerEntry) bool { return !slices.Contains(ids, e.UIDL) })
 	}
 	for i := range doubts {
 		doubts[i].Doubt = mailstore.NoDoubt
 	}
-	r.memory.doubts = nil
-	return r.store.UpdateLedger(ctx, r.account.Name, doubts)
+	before := len(r.memory.doubts)
+	if err := r.store.UpdateLedger(ctx, r.account.Name, doubts); err != nil {
+		return 0, err
+	}
+	err = r.findDoubts(ctx)
+	return before - len(r.memory.doubts), err
 }
 
 // shownDoubts names what may not be whole, and what is odd about the server.

@@ -36,7 +36,7 @@ type Status struct {
 	// MinInterval is the least time between two logins that is kept: LoginDelay
 	// or, where that is longer, what was learned from refusals.
 	MinInterval time.Duration
-	Doubtful    int    // messages stored here that may not be whole, kept on the server until Confirm
+	Doubtful    int    // messages stored here that may not be whole, kept on the server until ConfirmIncomplete
 	Expire      string // how long the server keeps mail, in words; empty: it does not say
 	Awaiting    int    // deletions on the server that wait for Confirm
 	Held        bool   // nothing is deleted before Confirm: see Account.Moved

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 
@@ -60,12 +61,21 @@ func filledPage(t *testing.T) (p *rig.Popbridge, b *tab, origin string) {
 // The page says how it is, and shows new mail as it comes.
 func TestWebHome(t *testing.T) {
 	t.Parallel()
-	_, d, b, origin := withPage(t, 2)
+	p, d, b, origin := withPage(t, 2)
 	b.shows("The account is up to date")
 	must(t, d.Put("home", testkit.Message(2)))
 	b.click("Fetch now: home")
 	b.shows("One new message")
 	b.until("three are kept", `document.querySelector(".card .facts").innerText.includes("3")`)
+
+	// What goes wrong is read aloud, on whatever page, and that it is over.
+	b.click("Log")
+	text, err := os.ReadFile(p.ConfigFile())
+	must(t, err)
+	must(t, os.WriteFile(p.ConfigFile(), append(text, "\nnonsense = 1\n"...), 0o600))
+	b.until("it is said that something is wrong", `document.querySelector("#said[role=status]").textContent === "Mail flows; one thing needs you."`)
+	must(t, os.WriteFile(p.ConfigFile(), text, 0o600))
+	b.until("it is said that it is over", `document.querySelector("#said[role=status]").textContent.startsWith("The account is up to date")`)
 	b.quiet(origin)
 }
 

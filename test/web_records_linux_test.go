@@ -198,12 +198,12 @@ func stranger(t *testing.T, origin, address string) func() (status int) {
 	jar, err := cookiejar.New(nil)
 	must(t, err)
 	client := &http.Client{Jar: jar}
-	var key struct{ Key string }
+	var key struct{ Key, Process string }
 	ask := func(method, path, body string) *http.Response {
 		t.Helper()
 		r, err := http.NewRequestWithContext(t.Context(), method, origin+path, strings.NewReader(body))
 		must(t, err)
-		for name, value := range map[string]string{"Sec-Fetch-Site": "same-origin", "Content-Type": "application/json", "Popbridge-Key": key.Key, "User-Agent": "Mozilla/5.0 (Windows NT 10.0; rv:153.0) Gecko/20100101 Firefox/153.0"} {
+		for name, value := range map[string]string{"Sec-Fetch-Site": "same-origin", "Content-Type": "application/json", "Popbridge-Key": testkit.WebProof(key.Key, key.Process), "User-Agent": "Mozilla/5.0 (Windows NT 10.0; rv:153.0) Gecko/20100101 Firefox/153.0"} {
 			r.Header.Set(name, value)
 		}
 		resp, err := client.Do(r)
@@ -213,6 +213,7 @@ func stranger(t *testing.T, origin, address string) func() (status int) {
 	}
 	_, ticket, _ := strings.Cut(address, "#t=")
 	must(t, json.NewDecoder(ask("POST", "/session", `{"ticket":"`+ticket+`"}`).Body).Decode(&key))
+	must(t, json.NewDecoder(ask("GET", "/process", "").Body).Decode(&key))
 	return func() int { t.Helper(); return ask("GET", "/api/about", "").StatusCode }
 }
 

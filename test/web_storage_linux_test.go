@@ -120,5 +120,12 @@ func ask(b *tab, method, path string, body any) int {
 	b.t.Helper()
 	raw, err := json.Marshal(body)
 	must(b.t, err)
-	return eval[int](b, `return (await fetch(args[1], {method: args[0], body: args[2], headers: {"Content-Type": "application/json", "Popbridge-Key": localStorage.getItem("popbridge-key")}})).status`, method, path, string(raw))
+	return eval[int](b, `return (await fetch(args[1], {method: args[0], body: args[2], headers: {"Content-Type": "application/json", "Popbridge-Key": args[3]}})).status`, method, path, string(raw), proof(b))
+}
+
+// proof is what the page sends in place of its key.
+func proof(b *tab) string {
+	b.t.Helper()
+	got := eval[[]string](b, `return [localStorage.getItem("popbridge-key"), (await (await fetch("/process")).json()).process]`)
+	return testkit.WebProof(got[0], got[1])
 }

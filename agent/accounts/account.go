@@ -180,7 +180,7 @@ func (ac *Account) conditions(s bridge.Status) []health.Condition {
 		list = append(list, health.DeletesRefused(ac.Config.Name, s.Undeleted, s.UndeletedSaid))
 	}
 	if s.Doubtful > 0 {
-		list = append(list, health.MessagesIncomplete(ac.Config.Name, s.Doubtful, confirm))
+		list = append(list, health.MessagesIncomplete(ac.Config.Name, s.Doubtful, ac.users.Command("account confirm --incomplete "+ac.Config.Name)))
 	}
 	return ac.concern(list)
 }

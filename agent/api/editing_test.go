@@ -80,7 +80,7 @@ func (f *fakeEditing) RemoveAccount(_ context.Context, ask operations.AccountNam
 }
 
 func (f *fakeEditing) ConfirmSeen(_ context.Context, ask operations.Seen) (operations.Confirmed, error) {
-	f.asked = "confirm " + ask.Account + " " + ask.Seen
+	f.asked = fmt.Sprint("confirm ", ask.Account, " ", ask.Seen, " ", ask.Incomplete)
 	return operations.Confirmed{User: "ann"}, nil
 }
 
@@ -111,7 +111,7 @@ func TestEditingRoutes(t *testing.T) {
 		{"POST /accounts/sending", `{"account": "x", "own": true, ` + server + `}`, "sending x h true geheim", true},
 		{"POST /accounts/signin", `{"account": "x"}`, "sign in x", true},
 		{"DELETE /accounts", `{"account": "x"}`, "remove x", true},
-		{"POST /confirm", `{"account": "x", "seen": "d1", "everything": true}`, "confirm x d1", true},
+		{"POST /confirm", `{"account": "x", "seen": "d1", "incomplete": true, "everything": true}`, "confirm x d1 true", true},
 		{"POST /users/rename", `{"from": "x", "to": "y"}`, "rename x y", true},
 	} {
 		r := routes[tt.route]

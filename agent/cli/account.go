@@ -17,17 +17,20 @@ func (a *app) newAccountCommand() *cobra.Command {
 }
 
 func (a *app) newAccountConfirmCommand() *cobra.Command {
-	return &cobra.Command{
+	var incomplete bool
+	c := &cobra.Command{
 		Use:   "confirm NAME",
 		Short: "Allow what an account waits for: deletions on its server, or another user",
 		Long: "After keep_on_server or delete_on_server of an account was changed to delete more\n" +
 			"than before, nothing is deleted on its server until this command allows it.\n" +
 			"`popbridge sync --dry-run NAME` shows what it would be. An account whose user was\n" +
-			"changed is polled for that user from then on.",
+			"changed is polled for that user from then on. A message of which less came than the\n" +
+			"server lists stays there all the same: --incomplete allows to delete those once\n" +
+			"they are due, and nothing else.",
 		Example: "  popbridge sync --dry-run home\n  popbridge account confirm home",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			done, err := ask(c.Context(), a, operations.Operations.Confirm, operations.Confirm{Account: args[0], Everything: true})
+			done, err := ask(c.Context(), a, operations.Operations.Confirm, operations.Confirm{Account: args[0], Everything: !incomplete, Incomplete: incomplete})
 			if err != nil {
 				return err
 			}
@@ -37,6 +40,8 @@ func (a *app) newAccountConfirmCommand() *cobra.Command {
 			return nil
 		},
 	}
+	c.Flags().BoolVar(&incomplete, "incomplete", false, "allow the messages of which less came than the server lists to be deleted")
+	return c
 }
 
 // confirmedText says what was confirmed, in lines.

@@ -53,7 +53,8 @@ func (a *app) previewText(p operations.Preview, now time.Time) string {
 		text += "  Nothing of this is deleted before: " + a.command("account confirm "+p.Account) + "\n"
 	}
 	if p.Doubtful > 0 {
-		text += fmt.Sprintf("  Kept there because less came than is listed: %s, until: %s\n", fault.Count(p.Doubtful, "message"), a.command("account confirm "+p.Account))
+		text += fmt.Sprintf("  Kept there because less came than is listed: %s, until: %s\n", fault.Count(p.Doubtful, "message"), a.command("account confirm --incomplete "+p.Account)) +
+			deletionsText(p.Incomplete, p.Doubtful, "--json", now)
 	}
 	return text
 }

@@ -53,6 +53,8 @@ var _ Editing = (*Local)(nil)
 type Seen struct {
 	Account string `json:"account"`
 	Seen    string `json:"seen"` // the Digest of a Preview; "": there was nothing to delete
+	// Incomplete is as in Confirm, of what the Preview had.
+	Incomplete bool `json:"incomplete"`
 }
 
 // Address is a mail address whose server is looked for.
@@ -182,6 +184,9 @@ type SendsBy struct {
 type SetAccount struct {
 	Account  string            `json:"account"`
 	Settings map[string]string `json:"settings"` // "" is the default
+	// Seen is the Digest of the Preview of PlanAccount, where a person has seen one. Without
+	// the one of now nothing is changed that would delete without being confirmed.
+	Seen string `json:"seen"`
 }
 
 // PlannedAccount is what a change comes to.

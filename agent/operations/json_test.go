@@ -141,7 +141,7 @@ func TestTheKeysOfOtherResults(t *testing.T) {
 		result any
 		want   string
 	}{
-		{operations.Preview{}, "account delete digest doubtful error fetch hint kept kind needs_confirm policy shadow"},
+		{operations.Preview{}, "account delete digest doubtful error fetch hint incomplete kept kind needs_confirm policy shadow"},
 		{operations.Expunged{}, "expunged_at from id mailbox received size subject until user"},
 		{operations.Restored{}, "id mailbox uid user"},
 		{operations.Repaired{}, "aside left mended rebuilt recovered user wanted"},

@@ -186,13 +186,15 @@ type SyncResult struct {
 type Preview struct {
 	Account string `json:"account"`
 	bridge.Preview
-	Delete   []Deletion `json:"delete"`
-	Shadow   bool       `json:"shadow"`   // nothing is deleted, whatever the policy
-	Doubtful int        `json:"doubtful"` // messages that may not be whole here, and stay until Confirm
-	Digest   string     `json:"digest"`   // of what Confirm would allow now
-	Error    string     `json:"error,omitempty"`
-	Kind     string     `json:"kind,omitempty"` // of the error: fault.Kind
-	Hint     string     `json:"hint,omitempty"`
+	Delete []Deletion `json:"delete"`
+	// Incomplete may not be whole here, and stay there until Confirm of them.
+	Incomplete []Deletion `json:"incomplete"`
+	Shadow     bool       `json:"shadow"`   // nothing is deleted, whatever the policy
+	Doubtful   int        `json:"doubtful"` // how many are Incomplete
+	Digest     string     `json:"digest"`   // of what Confirm would allow now
+	Error      string     `json:"error,omitempty"`
+	Kind       string     `json:"kind,omitempty"` // of the error: fault.Kind
+	Hint       string     `json:"hint,omitempty"`
 }
 
 // Deletion is a message that would be deleted on the server.

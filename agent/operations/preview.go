@@ -25,29 +25,34 @@ func (l *Local) Preview(ctx context.Context, names []string) ([]Preview, error) 
 
 // preview is what polls of an account would do if the config said as about deletions.
 func (l *Local) preview(ctx context.Context, ac *accounts.Account, as config.Account) (Preview, error) {
-	answer := Preview{Account: ac.Config.Name, Shadow: as.Shadow, Delete: []Deletion{}}
+	answer := Preview{Account: ac.Config.Name, Shadow: as.Shadow, Delete: []Deletion{}, Incomplete: []Deletion{}}
 	err := withRunner(ctx, ac, func(r *bridge.Runner) error {
 		p, err := r.PreviewAs(ctx, accounts.Deleting(as))
 		if err != nil {
 			return err
 		}
 		answer.Preview = p
-		answer.Doubtful = r.Status().Doubtful
-		answer.Digest = digest(p, answer.Doubtful)
-		answer.Delete, err = l.deletions(ctx, ac, p.Delete)
+		answer.Doubtful = len(p.Incomplete)
+		answer.Digest = digest(p, as.Shadow)
+		if answer.Delete, err = l.deletions(ctx, ac, p.Delete); err == nil {
+			answer.Incomplete, err = l.deletions(ctx, ac, p.Incomplete)
+		}
 		return err
 	})
 	return answer, err
 }
 
-// digest stands for what Confirm would allow: another message more or less is another one.
-func digest(p bridge.Preview, doubtful int) string {
-	var ids []string
-	for _, d := range p.Delete {
-		ids = append(ids, fmt.Sprintf("%q %d", d.UIDL, d.Size))
+// digest stands for what Confirm would allow, or a change would bring about: another message
+// more or less is another one, and so is what waits or is not done.
+func digest(p bridge.Preview, shadow bool) string {
+	ids := func(list []bridge.PreviewDelete) (ids []string) {
+		for _, d := range list {
+			ids = append(ids, fmt.Sprintf("%q %d", d.UIDL, d.Size))
+		}
+		slices.Sort(ids)
+		return ids
 	}
-	slices.Sort(ids)
-	sum := sha256.Sum256(fmt.Appendf(nil, "%q %d %q", p.Policy, doubtful, ids))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %t %t %q %q", p.Policy, shadow, p.NeedsConfirm, ids(p.Delete), ids(p.Incomplete)))
 	return hex.EncodeToString(sum[:])
 }
 
@@ -85,6 +90,9 @@ type Confirm struct {
 	Seen string `json:"seen,omitempty"`
 	// Everything allows whatever is due, seen or not: who runs the command says so.
 	Everything bool `json:"everything,omitempty"`
+	// Incomplete is about the messages of which little came, and about nothing else: those
+	// of the Preview, all with an empty Seen.
+	Incomplete bool `json:"incomplete,omitempty"`
 }
 
 // Confirmed is what Confirm was about.
@@ -102,6 +110,7 @@ func (l *Local) Confirm(ctx context.Context, ask Confirm) (done Confirmed, err e
 		return done, err
 	}
 	ac := chosen[0]
+	var seen []string // the ids of what is incomplete
 	if ask.Seen != "" {
 		now, err := l.preview(ctx, ac, ac.Config)
 		if err != nil {
@@ -110,6 +119,17 @@ func (l *Local) Confirm(ctx context.Context, ask Confirm) (done Confirmed, err e
 		if now.Digest != ask.Seen {
 			return done, fault.New(fault.Conflict, "what would be deleted has changed since you looked, so nothing was allowed", "look at it again")
 		}
+		seen = make([]string, len(now.Incomplete))
+		for i, d := range now.Incomplete {
+			seen[i] = d.UIDL
+		}
+	}
+	if ask.Incomplete {
+		err := withRunner(ctx, ac, func(r *bridge.Runner) (err error) {
+			done.Incomplete, err = r.ConfirmIncomplete(ctx, seen)
+			return err
+		})
+		return done, err
 	}
 	if _, err := ac.Runner(ctx); accounts.IsHeld(err) {
 		done.User = ac.Config.User
@@ -129,7 +149,7 @@ func (l *Local) Confirm(ctx context.Context, ask Confirm) (done Confirmed, err e
 	}
 	if deletions {
 		s := r.Status()
-		done.Deletions, done.Incomplete, done.Held = s.Awaiting, s.Doubtful, s.Held
+		done.Deletions, done.Held = s.Awaiting, s.Held
 		if err := r.Confirm(ctx); err != nil {
 			return done, err
 		}
@@ -139,5 +159,8 @@ func (l *Local) Confirm(ctx context.Context, ask Confirm) (done Confirmed, err e
 }
 
 func (l *Local) ConfirmSeen(ctx context.Context, ask Seen) (Confirmed, error) {
-	return l.Confirm(ctx, Confirm{Account: ask.Account, Seen: ask.Seen})
+	if ask.Incomplete && ask.Seen == "" {
+		return Confirmed{}, fault.New(fault.Config, "nobody has looked at the messages that are incomplete, so nothing was allowed", "load the page again")
+	}
+	return l.Confirm(ctx, Confirm{Account: ask.Account, Seen: ask.Seen, Incomplete: ask.Incomplete})
 }

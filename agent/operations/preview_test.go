@@ -66,6 +66,89 @@ func TestConfirmOfWhatNobodyHasSeen(t *testing.T) {
 	}
 }
 
+// A word about what is incomplete allows no other deletion, and the page has to say what
+// was seen of it.
+func TestConfirmOfWhatIsIncomplete(t *testing.T) {
+	t.Parallel()
+	r, _, home := agenttest.OneUser(t, open)
+	home.More = "keep_on_server = \"newest 1\""
+	r.Reload(home)
+	r.Sync()
+	if _, err := r.Ops().ConfirmSeen(t.Context(), operations.Seen{Account: "home", Incomplete: true}); !fault.Is(err, fault.Config) || fault.Hint(err) == "" {
+		t.Errorf("nobody has looked: %v", err)
+	}
+	for _, seen := range []string{"", previewed(t, r).Digest} {
+		done, err := r.Ops().Confirm(t.Context(), operations.Confirm{Account: "home", Seen: seen, Incomplete: true})
+		if err != nil || done != (operations.Confirmed{}) || !previewed(t, r).NeedsConfirm {
+			t.Errorf("%+v, %v", done, err)
+		}
+	}
+}
+
+// A change is made as it was seen: what another page or a message has made of it meanwhile
+// deletes nothing that waits for nobody.
+func TestAChangeDeletesWhatWasSeen(t *testing.T) {
+	t.Parallel()
+	r, srv, home := agenttest.OneUser(t, open)
+	home.More = "shadow = true\nconfirm_deletes = false"
+	r.Reload(home)
+	r.Sync()
+	ask := operations.SetAccount{Account: "home", Settings: map[string]string{"keep_on_server": "never"}}
+	plan := func() string {
+		t.Helper()
+		p, err := r.Ops().PlanAccount(t.Context(), ask)
+		if err != nil || p.Preview == nil || p.Preview.Error != "" || p.Preview.Digest == "" {
+			t.Fatalf("%+v, %v", p.Preview, err)
+		}
+		return p.Preview.Digest
+	}
+	refused := func(kind fault.Kind) {
+		t.Helper()
+		before := r.Text()
+		if _, err := r.Ops().SetAccount(t.Context(), ask); !fault.Is(err, kind) || fault.Hint(err) == "" || r.Text() != before {
+			t.Errorf("seen %q: %v", ask.Seen, err)
+		}
+	}
+	ask.Seen = plan()
+	other := operations.SetAccount{Account: "home", Settings: map[string]string{"shadow": ""}} // deletes nothing, either
+	if _, err := r.Ops().SetAccount(t.Context(), other); err != nil {
+		t.Fatal(err)
+	}
+	syncedAfterChange(t, r)
+	refused(fault.Conflict)
+	ask.Seen = plan()
+	srv.Add(testkit.Message(9))
+	refused(fault.Conflict)
+	seen := plan()
+	ask.Seen = ""
+	refused(fault.Conflict)
+	ask.Seen = seen
+	if _, err := r.Ops().SetAccount(t.Context(), ask); err != nil {
+		t.Fatal(err)
+	}
+	syncedAfterChange(t, r)
+	if n := srv.Messages(); n != 0 {
+		t.Errorf("%d messages are left on the server", n)
+	}
+}
+
+// What a change would delete cannot be looked at: it is made only where it waits.
+func TestAChangeThatCannotBeLookedAt(t *testing.T) {
+	t.Parallel()
+	r, _, home := agenttest.OneUser(t, open)
+	r.Sync()
+	home.Port = 1 // nothing is there
+	r.Reload(home)
+	ask := operations.SetAccount{Account: "home", Settings: map[string]string{"keep_on_server": "never", "confirm_deletes": "false"}}
+	if _, err := r.Ops().SetAccount(t.Context(), ask); !fault.Is(err, fault.Temporary) || fault.Hint(err) == "" {
+		t.Errorf("%v", err)
+	}
+	ask.Settings["confirm_deletes"] = "true"
+	if _, err := r.Ops().SetAccount(t.Context(), ask); err != nil {
+		t.Error(err)
+	}
+}
+
 // syncedAfterChange syncs once the server has given up the session of the account as it was.
 func syncedAfterChange(t *testing.T, r *agenttest.Rig) {
 	t.Helper()

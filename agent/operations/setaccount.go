@@ -1,6 +1,7 @@
 package operations
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -110,15 +111,48 @@ func (l *Local) PlanAccount(ctx context.Context, ask SetAccount) (answer Planned
 	if answer.Wrong, err = wrong(err); err != nil || len(answer.Wrong) > 0 || sameDeletions(before, after) {
 		return answer, err
 	}
-	chosen, err := l.accounts.Choose([]string{before.Name})
+	p, err := l.plan(ctx, before.Name, after)
 	if err != nil {
 		return answer, err
 	}
-	p, err := l.preview(ctx, chosen[0], after)
-	p.Error, p.Hint = said(err)
-	p.Kind = kindOf(err)
 	answer.Preview = &p
 	return answer, ctx.Err()
+}
+
+// plan is what the next polls of an account would do after a change.
+func (l *Local) plan(ctx context.Context, account string, after config.Account) (p Preview, err error) {
+	chosen, err := l.accounts.Choose([]string{account})
+	if err != nil {
+		return p, err
+	}
+	p, err = l.preview(ctx, chosen[0], after)
+	p.Error, p.Hint = said(err)
+	p.Kind = kindOf(err)
+	return p, nil
+}
+
+// seen returns an error where a change would delete on the server, without waiting for
+// Confirm, what nobody has seen in the plan with this digest.
+func (l *Local) seen(ctx context.Context, before, after config.Account, digest string) error {
+	if sameDeletions(before, after) || !deletes(after) || after.ConfirmDeletes {
+		return nil
+	}
+	p, err := l.plan(ctx, before.Name, after)
+	switch {
+	case err != nil:
+		return err
+	case p.Error != "":
+		return fault.New(fault.Temporary, "what would be deleted on the server cannot be looked at, so nothing was saved: "+p.Error,
+			"save it once the server answers, or let deletions wait until you have allowed them")
+	case len(p.Delete) > 0 && !p.NeedsConfirm && p.Digest != digest:
+		return fault.New(fault.Conflict, "what would be deleted has changed since you looked, so nothing was saved", "save it again, and look at what it would be now")
+	}
+	return nil
+}
+
+// deletes reports whether an account may delete anything on its server.
+func deletes(c config.Account) bool {
+	return !c.Shadow && (c.Keep.Rule != config.KeepForever || c.DeleteExpunged)
 }
 
 // sameDeletions reports whether both delete the same on the server.
@@ -132,8 +166,18 @@ func (l *Local) SetAccount(ctx context.Context, ask SetAccount) (answer PlannedA
 	if answer.Wrong = found; err != nil || len(found) > 0 {
 		return answer, err
 	}
+	before, after, err := l.file().PlanChange(ask.Account, list)
+	if answer.Wrong, err = wrong(err); err != nil || len(answer.Wrong) > 0 {
+		return answer, err
+	}
+	if err := l.seen(ctx, before, after, ask.Seen); err != nil {
+		return answer, err
+	}
 	err = l.edit(func(f editing.File) error {
-		_, _, err := f.Change(ask.Account, list)
+		if now, _, err := f.Account(before.Name); err != nil || !sameDeletions(now, before) {
+			return cmp.Or(err, fault.New(fault.Conflict, "account "+before.Name+" was changed meanwhile, so nothing was saved", "load the page again, and look at it"))
+		}
+		_, _, err := f.Change(before.Name, list)
 		return err
 	})
 	if answer.Wrong, err = wrong(err); err != nil || len(answer.Wrong) > 0 {

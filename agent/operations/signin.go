@@ -22,7 +22,7 @@ type SigningIn interface {
 	// SignInPaste takes the address that the browser ended at, or the code in it, from a
 	// person whose browser cannot reach this machine.
 	SignInPaste(ctx context.Context, ask PasteSignIn) (SignIn, error)
-	// SignInCancel ends one that is under way.
+	// SignInCancel ends one that is under way; fault.Conflict where the token has come.
 	SignInCancel(ctx context.Context, ask AccountName) (struct{}, error)
 }
 

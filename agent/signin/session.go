@@ -62,7 +62,9 @@ type session struct {
 	login  *oauth.Login // nil with a device code
 	cancel context.CancelFunc
 	done   chan struct{} // closed at its end
-	status SignIn        // guarded by Sessions.mu
+	// Guarded by Sessions.mu.
+	status    SignIn
+	cancelled bool // by the person
 }
 
 // NewSessions returns none yet. Close them.
@@ -141,7 +143,9 @@ func (s *Sessions) run(ctx context.Context, one *session, wait func(context.Cont
 			"sign in once more, and agree when you are asked; scopes without offline access give none")
 	}
 	if err == nil {
-		s.update(one, func(st *SignIn) { st.State = Trying })
+		err = s.takes(one)
+	}
+	if err == nil {
 		err = s.tokens.Keep(context.WithoutCancel(ctx), c, token)
 	}
 	if err != nil {
@@ -155,6 +159,17 @@ func (s *Sessions) run(ctx context.Context, one *session, wait func(context.Cont
 	both.Wait()
 	servers.SignedIn(c)
 	s.update(one, func(st *SignIn) { st.State, st.POP, st.SMTP = Done, pop, smtp })
+}
+
+// takes has a sign-in go on with its token, which cannot be cancelled from then on.
+func (s *Sessions) takes(one *session) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if one.cancelled {
+		return fault.New(fault.Temporary, "the sign-in was cancelled, so nothing was stored", "begin another one")
+	}
+	one.status.State = Trying
+	return nil
 }
 
 func (s *Sessions) update(one *session, change func(*SignIn)) {
@@ -200,12 +215,19 @@ func (s *Sessions) Paste(ctx context.Context, account, text string) (SignIn, err
 	return s.State(account)
 }
 
-// Cancel ends the sign-in of an account.
+// Cancel ends the sign-in of an account: nothing of it is stored. One whose token has come
+// is not cancelled, which is a fault.Conflict.
 func (s *Sessions) Cancel(account string) error {
 	one, err := s.find(account)
 	if err != nil {
 		return err
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if one.status.State == Trying || one.status.State == Done {
+		return fault.New(fault.Conflict, "account "+account+" is signed in already, so nothing was cancelled", "to sign it in as somebody else, sign in again")
+	}
+	one.cancelled = true
 	one.cancel()
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/oauth"
 	"github.com/popbridge/popbridge/internal/oauth/oauthtest"
 	"github.com/popbridge/popbridge/internal/testkit/ports"
 )
@@ -94,6 +95,9 @@ func TestSignInInTheBrowser(t *testing.T) {
 	if now, err := s.State("work"); err != nil || now.State != Trying && now.State != Done {
 		t.Errorf("while it is tried: %+v, %v", now, err)
 	}
+	if err := s.Cancel("work"); !fault.Is(err, fault.Conflict) || fault.Hint(err) == "" {
+		t.Errorf("cancelled once the token has come: %v", err)
+	}
 	got := ended(t, s)
 	if got.State != Done || got.POP != (Try{State: OK, Text: "took it"}) || got.SMTP.State != None || got.Error != "" || len(on.signedIn) != 1 {
 		t.Errorf("%+v, told of %v", got, on.signedIn)
@@ -142,6 +146,22 @@ func TestSignInByPaste(t *testing.T) {
 	}
 	if got := ended(t, s); got.State != Done {
 		t.Errorf("%+v", got)
+	}
+}
+
+// A sign-in that is cancelled while its token is on the way stores nothing.
+func TestATokenThatComesTooLate(t *testing.T) {
+	b, s, on := newSessions(t)
+	one := &session{config: b.account, cancel: func() {}, status: SignIn{State: Waiting}}
+	s.byAccount["work"] = one
+	s.run(t.Context(), one, func(context.Context) (oauth.Token, error) {
+		return oauth.Token{Refresh: "r"}, s.Cancel("work")
+	}, on)
+	if got, err := s.State("work"); err != nil || got.State != Failed || !strings.Contains(got.Error, "cancelled") || got.Hint == "" || len(on.signedIn) > 0 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if _, err := b.Token(t.Context(), b.account); err == nil {
+		t.Error("a token is stored")
 	}
 }
 

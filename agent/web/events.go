@@ -96,7 +96,10 @@ func (p *Page) events(r *http.Request, send send) {
 // record it has already, as after=SEQ.
 func (p *Page) followLog(r *http.Request, send send) {
 	after, _ := strconv.ParseInt(r.URL.Query().Get("after"), 10, 64) // none, or nonsense: all
-	_ = p.page.FollowLog(r.Context(), after, func(list []logging.Entry) error {
+	_ = p.page.FollowLog(r.Context(), after, aliveEvery, func(list []logging.Entry) error {
+		if len(list) == 0 {
+			return send(nil) // the page knows by it that the stream goes on
+		}
 		lines := make([]any, len(list))
 		for i, e := range list {
 			lines[i] = e

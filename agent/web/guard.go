@@ -10,7 +10,7 @@ import (
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
-// keyHeader is where the page sends its half of the session.
+// keyHeader is where the page sends the proof of its half of the session.
 const keyHeader = "Popbridge-Key"
 
 // policy keeps a page to what this server has: no script or style in it, no text that
@@ -82,7 +82,7 @@ func (p *Page) signedIn(next http.Handler) http.Handler {
 // that name, which another port may have set, each may be the one.
 func (p *Page) session(r *http.Request) string {
 	for _, c := range r.CookiesNamed(p.cookie) {
-		if id := p.sessions.find(c.Value, r.Header.Get(keyHeader)); id != "" {
+		if id := p.sessions.find(c.Value, r.Header.Get(keyHeader), peer(r)); id != "" {
 			return id
 		}
 	}

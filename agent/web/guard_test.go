@@ -96,7 +96,7 @@ func (s *served) do(method, path string, h halves, body string, change func(*htt
 		req.AddCookie(&http.Cookie{Name: s.page.cookie, Value: h.cookie})
 	}
 	if h.key != "" {
-		req.Header.Set(keyHeader, h.key)
+		req.Header.Set(keyHeader, proof(hashed(h.key), s.page.sessions.process))
 	}
 	if change != nil {
 		change(req)
@@ -142,7 +142,7 @@ func (s *served) follow(path string, h halves) *http.Response {
 		s.t.Fatal(err)
 	}
 	req.Header.Set("Sec-Fetch-Site", "same-origin")
-	req.Header.Set(keyHeader, h.key)
+	req.Header.Set(keyHeader, proof(hashed(h.key), s.page.sessions.process))
 	req.AddCookie(&http.Cookie{Name: s.page.cookie, Value: h.cookie})
 	resp, err := s.client.Do(req)
 	if err != nil {
@@ -367,11 +367,11 @@ func TestSessions(t *testing.T) {
 	h, _, _ := s.signIn(s.page.Ticket(""))
 	for range 4 {
 		s.clock.Add(6 * 86400)
-		if id := s.page.sessions.find(h.cookie, h.key); !s.page.sessions.alive(id) {
+		if id := s.page.sessions.find(h.cookie, proof(hashed(h.key), s.page.sessions.process), s.page.sessions.all[0].UID); !s.page.sessions.alive(id) {
 			t.Fatal("a page that is open is no use")
 		}
 	}
-	id := s.page.sessions.find(h.cookie, h.key)
+	id := s.page.sessions.find(h.cookie, proof(hashed(h.key), s.page.sessions.process), s.page.sessions.all[0].UID)
 	s.clock.Add(6*86400 + 1)
 	if s.page.sessions.alive(id) {
 		t.Error("a page is open for more than 30 days")

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"testing"
 	"time"
@@ -58,6 +59,20 @@ func TestLogIsStreamed(t *testing.T) {
 	}
 	if r := s.follow("/api/log", h); r.StatusCode != http.StatusUnauthorized {
 		t.Errorf("without a session: %s", r.Status)
+	}
+}
+
+// A log in which nothing happens says that it goes on.
+func TestALogThatIsSilent(t *testing.T) {
+	s, _, _ := withLog(t)
+	err := s.ops.FollowLog(t.Context(), 0, 1, func(list []logging.Entry) error {
+		if len(list) == 0 {
+			return io.EOF
+		}
+		return nil
+	})
+	if err != io.EOF {
+		t.Error(err)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"encoding/hex"
 	"net"
-	"net/http"
 	"net/netip"
 	"os"
 	"slices"
@@ -14,13 +13,9 @@ import (
 // peerUID is the number of the user whose program has made the connection, "" where the
 // kernel does not tell: its net/tcp and tcp6 list both ends of a loopback connection,
 // each with the owner of its socket (proc(5)).
-func peerUID(r *http.Request) string {
-	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	if !ok {
-		return ""
-	}
-	here, err := netip.ParseAddrPort(local.String())
-	there, peerErr := netip.ParseAddrPort(r.RemoteAddr)
+func peerUID(c net.Conn) string {
+	here, err := netip.ParseAddrPort(c.LocalAddr().String())
+	there, peerErr := netip.ParseAddrPort(c.RemoteAddr().String())
 	if err != nil || peerErr != nil {
 		return ""
 	}
@@ -32,6 +27,8 @@ func peerUID(r *http.Request) string {
 	return ""
 }
 
+const established = "01" // one that its program has closed has no owner any more, and says 0
+
 // owner finds the socket of a program whose own address is local.
 func owner(file string, local, remote netip.AddrPort) string {
 	f, err := os.Open(file)
@@ -42,7 +39,7 @@ func owner(file string, local, remote netip.AddrPort) string {
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
 		// sl local_address rem_address st queues timer retransmits uid
-		if fields := strings.Fields(lines.Text()); len(fields) > 7 && parseAddress(fields[1]) == local && parseAddress(fields[2]) == remote {
+		if fields := strings.Fields(lines.Text()); len(fields) > 7 && fields[3] == established && parseAddress(fields[1]) == local && parseAddress(fields[2]) == remote {
 			return fields[7]
 		}
 	}

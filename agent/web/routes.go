@@ -45,6 +45,9 @@ func (p *Page) routes() http.Handler {
 	mux.Handle("/api/", guarded(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		refuse(w, http.StatusNotFound, fault.New(fault.NotFound, "there is no such operation", "load the page again: popbridge may have been updated"))
 	})))
+	mux.Handle("GET /process", own(jsonOnly(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		api.Reply(w, process{p.sessions.process}, nil)
+	}))))
 	mux.Handle("POST /session", own(jsonOnly(http.HandlerFunc(p.signIn))))
 	mux.Handle("GET /session", guarded(http.HandlerFunc(p.thisSession)))
 	mux.Handle("DELETE /session", guarded(http.HandlerFunc(p.signOut)))
@@ -79,7 +82,7 @@ func (p *Page) signIn(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	cookie, key, err := p.sessions.exchange(ask.Ticket, peerUID(r), browserName(r.UserAgent()))
+	cookie, key, err := p.sessions.exchange(ask.Ticket, peer(r), browserName(r.UserAgent()))
 	if err != nil {
 		refuse(w, http.StatusForbidden, err)
 		return
@@ -87,6 +90,11 @@ func (p *Page) signIn(w http.ResponseWriter, r *http.Request) {
 	http.SetCookie(w, &http.Cookie{Name: p.cookie, Value: cookie, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode, MaxAge: int(sessionFor.Seconds())})
 	p.log.Info().Str("browser", browserName(r.UserAgent())).Msg("a browser has signed in")
 	api.Reply(w, signedIn{key}, nil)
+}
+
+// process is what a page proves its key for.
+type process struct {
+	Process string `json:"process"`
 }
 
 // thisSession says which of the sessions is that of the page that asks.

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -25,7 +26,8 @@ const (
 	sessionFor  = 30 * 24 * time.Hour
 	idleFor     = 7 * 24 * time.Hour
 	maxSessions = 32
-	noteEvery   = time.Hour // the last use of a session is written down so often
+	noteEvery   = time.Hour      // the last use of a session is written down so often
+	setBack     = 24 * time.Hour // a session from further ahead is of a clock that was wrong
 )
 
 // session is a browser that is signed in. The file has hashes of both halves only.
@@ -33,13 +35,14 @@ type session struct {
 	ID      string    `json:"id"`
 	Cookie  string    `json:"cookie"` // SHA-256, hex
 	Key     string    `json:"key"`
-	Browser string    `json:"browser"` // as it calls itself
+	UID     string    `json:"uid,omitempty"` // of the user whose browser it is, where that is known
+	Browser string    `json:"browser"`       // as it calls itself
 	Begun   time.Time `json:"begun"`
 	Used    time.Time `json:"used"`
 }
 
 func (s *session) over(now time.Time) bool {
-	return now.Sub(s.Begun) > sessionFor || now.Sub(s.Used) > idleFor
+	return now.Sub(s.Begun) > sessionFor || now.Sub(s.Used) > idleFor || s.Begun.Sub(now) > setBack || s.Used.Sub(now) > setBack
 }
 
 type ticket struct {
@@ -48,10 +51,16 @@ type ticket struct {
 	session string // that it was exchanged for; "": it is new
 }
 
+// over reports whether a ticket is too old, or the clock was set back meanwhile.
+func (t *ticket) over(now time.Time) bool {
+	return now.After(t.until) || t.until.Sub(now) > ticketFor
+}
+
 type sessions struct {
-	path   string
-	now    func() time.Time
-	reused func()
+	path    string
+	now     func() time.Time
+	reused  func()
+	process string // of this process alone
 
 	mu      sync.Mutex
 	all     []*session
@@ -61,7 +70,7 @@ type sessions struct {
 
 // openSessions reads the file; an error leaves no session.
 func openSessions(path string, now func() time.Time, reused func()) (*sessions, error) {
-	s := &sessions{path: path, now: now, reused: reused, tickets: map[[sha256.Size]byte]*ticket{}, open: map[string]map[*func()]bool{}}
+	s := &sessions{path: path, now: now, reused: reused, process: rand.Text(), tickets: map[[sha256.Size]byte]*ticket{}, open: map[string]map[*func()]bool{}}
 	data, err := os.ReadFile(path)
 	if err == nil {
 		err = json.Unmarshal(data, &s.all)
@@ -79,6 +88,13 @@ func openSessions(path string, now func() time.Time, reused func()) (*sessions, 
 func hashed(secret string) string {
 	sum := sha256.Sum256([]byte(secret))
 	return hex.EncodeToString(sum[:])
+}
+
+// proof is how a page shows a process of the agent that it has the key with this hash.
+func proof(hash, process string) string {
+	mac := hmac.New(sha256.New, []byte(hash))
+	_, _ = mac.Write([]byte(process))
+	return hex.EncodeToString(mac.Sum(nil))
 }
 
 func (s *sessions) ticket(uid string) string {
@@ -134,14 +150,14 @@ func (s *sessions) exchange(text, peer, browser string) (cookie, key string, err
 			s.reused()
 		}
 		return "", "", errTicket
-	case s.now().After(t.until):
+	case t.over(s.now()):
 		return "", "", errTicket
 	case peer != "" && t.uid != "" && peer != t.uid:
 		return "", "", fault.New(fault.Denied, "the browser runs as another user of this computer than the one that asked for the page", "open the page in a browser of the user who ran `popbridge open`")
 	}
 	cookie, key = rand.Text()+rand.Text(), rand.Text()+rand.Text()
 	now := s.now().UTC().Truncate(time.Second)
-	one := &session{ID: rand.Text()[:8], Cookie: hashed(cookie), Key: hashed(key), Browser: browser, Begun: now, Used: now}
+	one := &session{ID: rand.Text()[:8], Cookie: hashed(cookie), Key: hashed(key), UID: peer, Browser: browser, Begun: now, Used: now}
 	t.session = one.ID
 	var oldest *session // the one that was used least recently
 	if len(s.all) >= maxSessions {
@@ -173,14 +189,15 @@ func (s *sessions) use(one *session) bool {
 	return true
 }
 
-// find returns the id of the session of both halves, "" for none.
-func (s *sessions) find(cookie, key string) string {
-	cookie, key = hashed(cookie), hashed(key)
+// find returns the id of the session of a cookie and the proof of its key, "" for none.
+// peer is the user whose program asks.
+func (s *sessions) find(cookie, shown, peer string) string {
+	cookie = hashed(cookie)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, one := range s.all {
-		same := subtle.ConstantTimeCompare([]byte(one.Cookie), []byte(cookie)) & subtle.ConstantTimeCompare([]byte(one.Key), []byte(key))
-		if same == 1 && s.use(one) {
+		same := subtle.ConstantTimeCompare([]byte(one.Cookie), []byte(cookie)) & subtle.ConstantTimeCompare([]byte(proof(one.Key, s.process)), []byte(shown))
+		if same == 1 && one.UID == peer && s.use(one) {
 			return one.ID
 		}
 	}

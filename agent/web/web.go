@@ -4,7 +4,11 @@
 // A session begins with a ticket, which `popbridge open` gets through the control socket
 // and which is good once, for a minute. It is exchanged for two halves, a cookie and a
 // key: browsers send the cookie of 127.0.0.1 to every port of it (RFC 6265 section 8.5),
-// so it proves nothing alone; the key is kept by the page and sent in a header.
+// so it proves nothing alone; the key is kept by the page, which sends a proof of it in a
+// header. The proof is good for the process of the agent that has given the page its
+// number, and for no later one: another program that has the port while there is no agent
+// is sent such proofs by the pages that are open. Where the kernel tells whose connection
+// it is, a session is also of the user who began it.
 //
 // Every request passes guards, in this order, before anything answers it: the name of the
 // host, the site that sent it, the session, the type and size of its body. The shell, of
@@ -93,6 +97,7 @@ func (p *Page) Serve(ctx context.Context, ln net.Listener) error {
 	srv := &http.Server{
 		Handler:           p.handler,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ConnContext:       withPeer,
 		ReadHeaderTimeout: readTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeader,
 		ErrorLog:       log.New(io.Discard, "", 0), // of what other programs send to this port
@@ -116,6 +121,22 @@ func (p *Page) Serve(ctx context.Context, ln net.Listener) error {
 		return nil
 	}
 	return err
+}
+
+// peerKey is that of a func() string in the context of a connection.
+type peerKey struct{}
+
+// withPeer has the user of a connection looked up when a request needs it, once.
+func withPeer(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, peerKey{}, sync.OnceValue(func() string { return peerUID(c) }))
+}
+
+// peer is the user whose program asks, "" where that is not known.
+func peer(r *http.Request) string {
+	if ask, ok := r.Context().Value(peerKey{}).(func() string); ok {
+		return ask()
+	}
+	return ""
 }
 
 // Ticket returns a new ticket for the browser of a user of this machine; uid is "" where

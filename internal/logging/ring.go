@@ -62,13 +62,17 @@ func (r *Ring) Write(p []byte) (int, error) {
 }
 
 // After returns the records behind the one with this number, the oldest first, and a
-// channel that is closed when another one comes. A nil Ring has none, and gets none.
+// channel that is closed when another one comes. A number that it has not reached is of a
+// process whose clock was ahead: then all are behind it. A nil Ring has none, and gets none.
 func (r *Ring) After(seq int64) (list []Record, more <-chan struct{}) {
 	if r == nil {
 		return nil, nil
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if seq > r.next {
+		seq = 0
+	}
 	for i := range r.records {
 		if one := r.records[(r.first+i)%len(r.records)]; one.Seq > seq {
 			list = append(list, one)

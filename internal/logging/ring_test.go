@@ -31,6 +31,9 @@ func TestRingIsBounded(t *testing.T) {
 	if rest, _ := r.After(list[1990].Seq); len(rest) != 9 {
 		t.Errorf("%d records after the tenth from the end", len(rest))
 	}
+	if all, _ := r.After(list[1999].Seq + 1); len(all) != 2000 { // as of a process before whose clock was ahead
+		t.Errorf("%d records after one that there is not yet", len(all))
+	}
 	large := strings.Repeat("x", 1<<20)
 	for range 10 {
 		_, _ = io.WriteString(r, large+"\n")

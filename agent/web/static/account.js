@@ -38,8 +38,8 @@ export default async function account(el, args, s) {
   return settings(el, d, s);
 }
 
-/** @param {string} name @param {Record<string, string>} settings */
-const set = (name, settings) => ask("PATCH", "/accounts", { account: name, settings });
+/** @param {string} name @param {Record<string, string>} settings @param {string} [seen] the digest of what they delete, as it was shown */
+const set = (name, settings, seen = "") => ask("PATCH", "/accounts", { account: name, settings, seen });
 
 /** @param {HTMLElement} el @param {Details} d @param {import("./main").State} s */
 function settings(el, d, s) {
@@ -135,7 +135,7 @@ function settingsForm(d) {
     if (!right(f, plan.wrong)) return;
     const p = plan.preview;
     if (p && !await confirm(t("account.plan"), planned(p, f.confirm_deletes.input.checked), { yes: t("account.save"), danger: p.delete?.length > 0 && !p.shadow })) return;
-    if (!right(f, (await set(d.account, ours)).wrong)) return;
+    if (!right(f, (await set(d.account, ours, p?.digest)).wrong)) return;
     for (const [key, value] of Object.entries(ours)) now[key] = value;
     say(t("account.saved"));
     return [h("p", {}, icon("ok"), " ", t("account.saved")), p?.needs_confirm && h("p", {}, h("a", { class: "button", href: "#/account/" + encodeURIComponent(d.account) + "/deletions" }, t("account.review")))];
@@ -233,17 +233,17 @@ function deletions(el, d, s) {
     done(t("account.kept"));
     load();
   });
-  const allow = (/** @type {import("./types").Preview} */ p) => action(t(p.delete.length > 0 ? "account.allow" : "account.allow.doubtful", { n: p.delete.length || p.doubtful }), async () => {
-    const n = p.delete.length;
-    if (!await confirm(t(n > 0 ? "account.allow.title" : "account.allow.doubtful", { n: n || p.doubtful }), h("p", {}, t("account.allow.text")), { yes: t("account.allow.yes"), danger: true })) return;
+  const allow = (/** @type {import("./types").Preview} */ p, /** @type {boolean} */ incomplete) => action(t(incomplete ? "account.allow.doubtful" : "account.allow", { n: incomplete ? p.doubtful : p.delete.length }), async () => {
+    const n = incomplete ? p.doubtful : p.delete.length;
+    if (!await confirm(t(incomplete ? "account.allow.doubtful" : "account.allow.title", { n }), h("p", {}, t("account.allow.text")), { yes: t("account.allow.yes"), danger: true })) return;
     try {
-      await confirmDeletions(d.account, p.digest);
+      await confirmDeletions(d.account, p.digest, incomplete);
     } catch (e) {
       if (/** @type {any} */ (e).kind !== "conflict") throw e;
       replace(said, failed(new Error(t("account.changed"))));
       return load();
     }
-    if (n === 0) {
+    if (incomplete) {
       done(t("account.allowed"));
       return load();
     }
@@ -260,12 +260,12 @@ function deletions(el, d, s) {
     try {
       const [p] = await ask("POST", "/preview", { accounts: [d.account] });
       if (p.error) throw new Fault({ kind: p.kind, text: p.error, hint: p.hint }, 422);
-      const n = p.delete.length, waits = p.needs_confirm || p.doubtful > 0;
+      const n = p.delete.length;
       replace(box,
         h("p", { class: "verdict" }, n === 0 || p.shadow ? t("account.nodeletions") : t(p.needs_confirm ? "account.waiting" : "account.due", { n })),
-        p.doubtful > 0 && h("p", {}, t("account.doubtful", { n: p.doubtful })),
         n > 0 && !p.shadow && table(p.delete.slice(0, shown)), n > shown && h("p", {}, t("account.andmore", { n: n - shown })),
-        h("div", { class: "buttons" }, n > 0 && !p.shadow && keepAll(), waits && allow(p)));
+        h("div", { class: "buttons" }, n > 0 && !p.shadow && keepAll(), p.needs_confirm && allow(p, false)),
+        p.doubtful > 0 && [h("p", {}, t("account.doubtful", { n: p.doubtful })), table(p.incomplete.slice(0, shown)), h("div", { class: "buttons" }, allow(p, true))]);
       return n;
     } catch (e) {
       replace(box, failed(e), action(t("account.again"), async () => { await load(); }));

@@ -1,7 +1,8 @@
-// What is asked of the agent. Each request carries the page's half of the session; the
-// browser adds the other one.
+// What is asked of the agent. Each request carries a proof of the page's half of the
+// session; the browser adds the other one.
 
 const keyName = "popbridge-key";
+const silence = 30000; // milliseconds of a stream; the agent sends a line every 20 s (aliveEvery in agent/web)
 
 /** An answer that is an error: what happened, and what to do. */
 export class Fault extends Error {
@@ -17,32 +18,92 @@ export class Fault extends Error {
 /** There is no answer, or its end is missing: the agent does not run, or the machine slept. */
 export class Away extends Error {}
 
+/** A stream brings nothing any more: the agent hangs, or the way to it does. */
+export class Silent extends Away {}
+
+/** Whether the page itself has ended a request. @param {unknown} e */
+export const isEnded = e => e instanceof DOMException && e.name === "AbortError";
+
 /** What a request or a stream failed with; what the page itself has ended is no trouble. @param {unknown} e @returns {never} */
 export function away(e) {
-  if (e instanceof DOMException && e.name === "AbortError") throw e;
+  process = "";
+  if (e instanceof Silent || isEnded(e)) throw e;
   throw new Away(String(e));
 }
 
-/** @param {string} method @param {string} path @param {any} [body] @param {AbortSignal} [signal] */
-async function send(method, path, body, signal) {
-  const request = /** @type {RequestInit} */ ({ method, signal, cache: "no-store", credentials: "same-origin", redirect: "error",
-    headers: { "Popbridge-Key": localStorage.getItem(keyName) ?? "" } });
-  if (body !== undefined || method !== "GET") {
-    request.body = JSON.stringify(body ?? {});
-    request.headers = { ...request.headers, "Content-Type": "application/json" };
-  }
-  const answer = await fetch(path, request).catch(away);
+/** @param {string} path @param {RequestInit} request */
+async function get(path, request) {
+  const answer = await fetch(path, { cache: "no-store", redirect: "error", ...request }).catch(away);
   if (answer.ok) return answer;
   const f = await answer.json().catch(() => ({ text: answer.statusText }));
   throw new Fault(f, answer.status);
 }
 
+/** The process of the agent that answers, as it calls itself; "": it has to be asked. */
+let process = "";
+
+/**
+ * What shows the agent that this page has the key. Another program may have the port by
+ * now, so the key stays here, and the proof is good for one process of the agent only.
+ * @param {AbortSignal} [signal]
+ */
+async function proof(signal) {
+  const key = localStorage.getItem(keyName);
+  if (!key) return "";
+  process ||= (await (await get("/process", { credentials: "omit", signal })).json().catch(away)).process;
+  const bytes = (/** @type {string} */ text) => new TextEncoder().encode(text);
+  const hex = (/** @type {ArrayBuffer} */ b) => [...new Uint8Array(b)].map(n => (n + 256).toString(16).slice(1)).join("");
+  const hash = hex(await crypto.subtle.digest("SHA-256", bytes(key)));
+  const secret = await crypto.subtle.importKey("raw", bytes(hash), { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
+  return hex(await crypto.subtle.sign("HMAC", secret, bytes(process)));
+}
+
+/** @param {string} method @param {string} path @param {any} [body] @param {AbortSignal} [signal] @returns {Promise<Response>} */
+async function send(method, path, body, signal) {
+  const known = process, request = /** @type {RequestInit} */ ({ method, signal, credentials: "same-origin", headers: { "Popbridge-Key": await proof(signal) } });
+  if (body !== undefined || method !== "GET") {
+    request.body = JSON.stringify(body ?? {});
+    request.headers = { ...request.headers, "Content-Type": "application/json" };
+  }
+  try {
+    return await get(path, request);
+  } catch (e) {
+    if (!known || !isSignedOut(e)) throw e;
+    process = ""; // the agent may have been started anew
+    return send(method, path, body, signal);
+  }
+}
+
 /** Whether the browser is not signed in any more. @param {unknown} e */
 export const isSignedOut = e => e instanceof Fault && (e.status === 401 || e.status === 403);
 
+/** What only waits for the agent, or looks, and goes on. @type {Record<string, {end: AbortController, accounts?: string[]} | null>} */
+const waiting = { "/sync": null, "/preview": null, "/probe": null };
+
+/**
+ * A browser makes six connections to the agent, for all pages: of each of those that wait
+ * there is one, the newest. That of fetches is for the accounts of the former, too, which
+ * may not have been sent yet.
+ * @template T
+ * @param {string} path @param {any} body @param {(body: any, signal?: AbortSignal) => Promise<T>} go
+ * @returns {Promise<T>}
+ */
+async function newest(path, body, go) {
+  if (!(path in waiting)) return go(body);
+  const before = waiting[path], mine = { end: new AbortController(), accounts: body.accounts };
+  if (before && path === "/sync") mine.accounts = before.accounts && body.accounts && [...before.accounts, ...body.accounts.filter((/** @type {string} */ a) => !before.accounts?.includes(a))];
+  before?.end.abort();
+  waiting[path] = mine;
+  try {
+    return await go({ ...body, accounts: mine.accounts }, mine.end.signal);
+  } finally {
+    if (waiting[path] === mine) waiting[path] = null;
+  }
+}
+
 /** @param {string} method @param {string} path @param {any} [body] @returns {Promise<any>} */
 export async function ask(method, path, body) {
-  return (await send(method, "/api" + path, body)).json().catch(away);
+  return newest(path, body, async (body, signal) => (await send(method, "/api" + path, body, signal)).json().catch(away));
 }
 
 /**
@@ -54,13 +115,14 @@ export async function ask(method, path, body) {
  * @returns {Promise<any[]>}
  */
 export async function work(path, body, progress, signal) {
-  const answer = await send("POST", "/api" + path, body, signal);
-  for await (const line of lines(answer)) {
-    if (line.progress) progress(line.progress);
-    if (line.error) throw new Fault(line.error, 422);
-    if (line.end) return line.result ?? [];
-  }
-  throw new Away("no end");
+  return newest(path, body, async (body, superseded) => {
+    for await (const line of lines(await send("POST", "/api" + path, body, signal ?? superseded))) {
+      if (line.progress) progress(line.progress);
+      if (line.error) throw new Fault(line.error, 422);
+      if (line.end) return line.result ?? [];
+    }
+    throw new Away("no end");
+  });
 }
 
 export const known = () => localStorage.getItem(keyName) !== null;
@@ -109,7 +171,24 @@ export async function* log(after, signal) {
 
 /** @param {string} path @param {AbortSignal} signal */
 async function* stream(path, signal) {
-  yield* lines(await send("GET", path, undefined, signal));
+  const end = new AbortController(), stop = () => end.abort();
+  let timer = 0;
+  const alive = () => {
+    clearTimeout(timer);
+    timer = window.setTimeout(() => end.abort(new Silent(path)), silence);
+  };
+  signal.addEventListener("abort", stop);
+  if (signal.aborted) stop();
+  try {
+    alive();
+    for await (const line of lines(await send("GET", path, undefined, end.signal))) {
+      alive();
+      if (line) yield line; // null says that it goes on
+    }
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", stop);
+  }
 }
 
 /** @param {Response} answer @returns {AsyncGenerator<any>} */

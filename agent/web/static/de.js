@@ -370,7 +370,7 @@ export default {
   "account.plan.delete": {one: "Eine Mail würde beim Anbieter gelöscht.", other: "{n} Mails würden beim Anbieter gelöscht."},
   "account.plan.waits": "Das wartet, bis Sie sie angesehen und es erlaubt haben.",
   "account.plan.now": "Das nächste Abholen löscht sie, ohne noch einmal zu fragen.",
-  "account.plan.unknown": "Was gelöscht würde, lässt sich im Moment nicht feststellen, und das nächste Abholen fragt nicht.",
+  "account.plan.unknown": "Was gelöscht würde, lässt sich im Moment nicht feststellen, und das nächste Abholen würde nicht fragen. Gespeichert wird es deshalb nur, wenn es nichts löscht.",
   "account.plan.unknown.waits": "Was gelöscht würde, lässt sich im Moment nicht feststellen. Wenn es mehr ist als bisher, wartet es auf Sie.",
   "account.review": "Löschungen ansehen",
   "account.col.from": "Von",

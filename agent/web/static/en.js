@@ -370,7 +370,7 @@ export default {
   "account.plan.delete": {one: "One message would be deleted at the provider.", other: "{n} messages would be deleted at the provider."},
   "account.plan.waits": "That waits until you have looked at them and allowed it.",
   "account.plan.now": "The next fetch deletes them, without asking again.",
-  "account.plan.unknown": "What would be deleted cannot be looked up at the moment, and the next fetch does not ask.",
+  "account.plan.unknown": "What would be deleted cannot be looked up at the moment, and the next fetch would not ask. So it is saved only if it deletes nothing.",
   "account.plan.unknown.waits": "What would be deleted cannot be looked up at the moment. If it is more than before, it waits for you.",
   "account.review": "Review the deletions",
   "account.col.from": "From",

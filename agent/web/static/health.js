@@ -33,7 +33,7 @@ const leads = /** @type {Record<string, string>} */ ({
  */
 export const poll = (text, accounts, o) => action(text, async () => {
   /** @type {import("./types").SyncResult[]} */
-  const results = await work("/sync", accounts ? { accounts } : {}, () => {});
+  const results = (await work("/sync", accounts ? { accounts } : {}, () => {})).filter(r => !accounts || accounts.includes(r.account));
   const bad = results.filter(r => r.error);
   if (bad.length > 0) throw new Error(t("poll.failed", { accounts: bad.map(r => r.account).join(", ") })); // why, the page says once
   return t("poll.done", { n: results.reduce((n, r) => n + r.new, 0) });
@@ -59,5 +59,5 @@ export function condition(c, now) {
     button);
 }
 
-/** Allows the deletions that a person has seen. @param {string} account @param {string} seen the digest of that preview */
-export const confirmDeletions = (account, seen) => ask("POST", "/confirm", { account, seen });
+/** Allows the deletions that a person has seen. @param {string} account @param {string} seen the digest of that preview @param {boolean} [incomplete] those of what may not be whole, and no others */
+export const confirmDeletions = (account, seen, incomplete = false) => ask("POST", "/confirm", { account, seen, incomplete });

@@ -105,10 +105,18 @@ async function take(next) {
 
 const moved = () => show(true);
 
-/** The title of the tab says how it is, and where one is. */
+/** How it was said to be; null: nothing was said yet. @type {string | null} */
+let told = null;
+
+/** The title of the tab says how it is, and where one is. That something is wrong, or all is well again, is also read aloud. */
 function title() {
   const heading = document.querySelector("main h1")?.textContent ?? "";
   const v = state ? verdict(state) : null;
+  if (v && !state?.away) { // of which the bar tells
+    const now = v.severity === "ok" ? "" : v.text; // that all is well is said with a time
+    if (told !== null && told !== now) say(v.text);
+    told = now;
+  }
   document.title = (v && v.severity !== "ok" ? "\u25cf " : "") + [heading, "popbridge"].filter(Boolean).join(" \u2013 ");
 }
 
@@ -137,6 +145,7 @@ async function follow() {
     } catch (e) {
       if (api.isSignedOut(e)) return signedOut(/** @type {api.Fault} */ (e));
       said = e instanceof api.Fault ? e : null;
+      if (e instanceof api.Silent) told = false;
     } finally {
       document.removeEventListener("visibilitychange", hidden);
     }

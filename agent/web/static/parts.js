@@ -1,7 +1,7 @@
 // Parts that several pages use.
 import { add, h, svg, shown } from "./dom.js";
 import { has, language, t } from "./text.js";
-import { Away, Fault } from "./api.js";
+import { Away, Fault, isEnded } from "./api.js";
 
 const paths = /** @type {Record<string, string>} */ ({
   logo: "M3 12l13 8 13-8M3 12v14h26V12M3 12C8 4 24 4 29 12M9 26v-5M23 26v-5",
@@ -59,7 +59,7 @@ export function action(text, work, o = {}) {
         say(said);
       }
     } catch (e) {
-      result.append(failed(e));
+      if (!isEnded(e)) result.append(failed(e));
     } finally {
       b.removeAttribute("aria-disabled");
     }

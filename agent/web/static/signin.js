@@ -76,7 +76,7 @@ export function signin(el, account, o = {}) {
     const was = going, both = h("ul", { class: "tried" }, tried("pop", s.pop), tried("smtp", s.smtp));
     going = s.state === "waiting" || s.state === "trying";
     if (s.state === "waiting") return waiting(s);
-    if (s.state === "trying") return replace(box, live(t("oauth.trying")), both, h("div", { class: "buttons" }, cancel()));
+    if (s.state === "trying") return replace(box, live(t("oauth.trying")), both);
     if (!was) return idle(); // how a former one ended says nothing about today
     const good = s.state === "done" && s.pop.state !== "failed" && s.smtp.state !== "failed";
     if (s.state === "failed") idle([h("p", { class: "verdict" }, icon("error"), " ", t("oauth.failed")), failed(new Fault({ text: s.error, hint: s.hint }, 422)), both], true);

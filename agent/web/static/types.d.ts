@@ -414,6 +414,7 @@ export interface Preview {
   policy: string;
   needs_confirm: boolean;
   delete: Deletion[];
+  incomplete: Deletion[];
   shadow: boolean;
   doubtful: number;
   digest: string;
@@ -496,6 +497,7 @@ export interface Restored {
 export interface Seen {
   account: string;
   seen: string;
+  incomplete: boolean;
 }
 
 export interface SendProbe {
@@ -515,6 +517,7 @@ export interface SendsBy {
 export interface SetAccount {
   account: string;
   settings: Record<string, string>;
+  seen: string;
 }
 
 export interface SetDevice {
