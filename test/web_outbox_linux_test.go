@@ -3,6 +3,7 @@ package test
 import (
 	"fmt"
 	"net/smtp"
+	"strings"
 	"testing"
 
 	"github.com/popbridge/popbridge/test/rig"
@@ -34,6 +35,40 @@ func handTo(t *testing.T, p *rig.Popbridge, subject string, to ...string) {
 	t.Helper()
 	must(t, smtp.SendMail(rig.Addr(p.SMTP), smtp.PlainAuth("", localUser, devicePw, "127.0.0.1"), "ann@example.org", to,
 		fmt.Appendf(nil, "From: ann@example.org\r\nTo: %s\r\nSubject: %s\r\n\r\nhello\r\n", to[0], subject)))
+}
+
+// Mail that waits is shown in each of its states, to everybody; and what a sender, those
+// who are to get it, and their server have written is text.
+func TestWebOutbox(t *testing.T) {
+	t.Parallel()
+	rig.Need(t, "npm")
+	p, provider, b, origin := outboxPage(t)
+	b.click("Mail that waits to be sent")
+	b.shows("Everything was sent.")
+	leaves := func(conduct rig.Conduct, subject, state string, to ...string) {
+		t.Helper()
+		provider.Behave(func() rig.Conduct { return conduct })
+		handTo(t, p, subject, to...)
+		b.until(state, `[...document.querySelectorAll(".card")].some(e => e.innerText.includes(args[0]) && e.innerText.includes(args[1]))`, strings.ReplaceAll(subject, "\u202e", "\ufffd"), state)
+	}
+	later := rig.Conduct{At: rig.AtDot, Reply: "451 4.3.0 come back later"}
+	leaves(later, "The minutes", "Next try", "bob@example.org")
+	leaves(later, "A draft", "Next try", "bob@example.org")
+	b.click("Hold back: A draft")
+	b.shows("Held back")
+	leaves(rig.Conduct{At: rig.AtRcpt, Reply: "550 5.1.1 nobody has this address"}, "Invitation", "Could not be sent", "bob@example.org", "dave@example.org")
+	leaves(rig.Conduct{At: rig.AtDot}, "The invoice", "It is not known whether it was sent", "erin@example.org")
+	b.until("details are open", `[...document.querySelectorAll("main details")].every(d => (d.open = true))`)
+	b.everywhere("outbox")
+
+	subject, reply := fmt.Sprintf(hostile, "subject"), fmt.Sprintf(hostile, "server")
+	leaves(rig.Conduct{At: rig.AtDot, Reply: "554 5.7.1 " + reply}, subject, "Could not be sent", `"<img/src=x/onerror=alert(1)>"@example.org`)
+	leaves(rig.Conduct{At: rig.AtDot, Reply: "451 4.3.0 " + reply}, subject+" later", "Next try", `"<script>hacked=1</script>"@example.org`)
+	b.shows(`"<script>hacked=1</script>"@example.org`)
+	b.shows("gnp.server")
+	b.resize(320, "light")
+	b.onlyText("outbox")
+	b.quiet(origin)
 }
 
 // What the state does not tell of is asked for again and again only where somebody looks,
