@@ -88,6 +88,7 @@ func TestWebHistory(t *testing.T) {
 	b.click("Home")
 	b.shows("The last 90 days")
 	b.shot("history")
+	b.until("the tables are there", `[...document.querySelectorAll("figure details")].every(d => (d.open = true) && d.querySelector("tbody"))`)
 	b.accessible("plots")
 	if got := eval[[]string](b, `const f = document.querySelector("figure"); return [String(f.querySelectorAll("rect").length), f.querySelector(".ends").innerText.replace(/\s+/g, " ")]`); got[0] != "90" || got[1] != "Dec 8 maximum 6 Mar 7" {
 		t.Errorf("the plot has %q", got)
