@@ -90,7 +90,7 @@ func TestWebLooksAgainWhileSeen(t *testing.T) {
 		}
 	}
 	for _, page := range []struct{ address, path, shown string }{
-		{"devices/setup/" + localUser + "/phone", "/api/devices", "Waiting for its first login"},
+		{"devices/setup/" + localUser + "/phone", "/api/devices", "Files that set it up"},
 		{"outbox", "/api/outbox", "Everything was sent."},
 	} {
 		eval[bool](b, `window.watched = args[0]; window.asked = 0; window.ticks = []; location.hash = "#/" + args[1]; return true`, page.path, page.address)
