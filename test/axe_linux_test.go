@@ -91,16 +91,27 @@ func (b *tab) everywhere(name string) {
 func TestWebEveryPageIsAccessible(t *testing.T) {
 	rig.Need(t, "dovecot", "chromium", "npm")
 	t.Parallel()
-	_, b, origin := filledPage(t)
-	for _, page := range []string{"", "add", "account/home", "devices", "deleted", "storage", "log", "settings", "about"} {
-		b.open(origin + "/#/" + page)
-		b.until("the page "+page+" is there", `document.querySelector("main h1") && !document.querySelector("main h1").innerText.includes("Loading")`)
-		name, _, _ := strings.Cut(page, "/")
-		if name == "" {
-			name = "home"
+	p, b, origin := filledPage(t)
+	for _, page := range []struct{ address, name, there string }{
+		{"", "home", ""}, {"add", "add", ""}, {"account/home", "account", ""}, {"devices", "devices", ""}, {"deleted", "deleted", ""},
+		{"storage", "storage", ""}, {"log", "log", ""}, {"settings", "settings", ""}, {"about", "about", ""},
+		{"account/home/password", "account-password", "Test and save"},
+		{"account/home/deletions", "account-deletions", "Allow these 12 deletions"},
+		{"devices/add", "devices-add", "Make its password"},
+		{"devices/setup/" + localUser + "/test", "devices-setup", "For other programs"},
+	} {
+		if page.name == "account-deletions" {
+			command(t, p, 0, "account", "set", "home", "keep_on_server=never")
 		}
-		b.everywhere(name)
+		b.open(origin + "/#/" + page.address)
+		b.until("the page "+page.address+" is there", `document.querySelector("main h1") && !document.querySelector("main h1").innerText.includes("Loading")`)
+		if page.there != "" {
+			b.shows(page.there)
+			b.until("details are open", `[...document.querySelectorAll("main details")].every(d => (d.open = true))`)
+		}
+		b.everywhere(page.name)
 	}
+	command(t, p, 0, "account", "set", "home", "keep_on_server=")
 	b.open(origin + "/#/")
 	eval[bool](b, `localStorage.setItem("popbridge-language", "de"); return true`)
 	b.reload()

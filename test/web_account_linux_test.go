@@ -114,13 +114,6 @@ func TestWebAccountDeletions(t *testing.T) {
 	if at := eval[string](b, `return document.activeElement.tagName`); at == "BUTTON" {
 		t.Error("a button has the focus")
 	}
-	for _, look := range []struct {
-		width  int64
-		scheme string
-	}{{390, "light"}, {390, "dark"}, {1280, "dark"}, {1280, "light"}} {
-		b.resize(look.width, look.scheme)
-		b.shot("account-deletions-" + look.scheme + map[bool]string{true: "-390"}[look.width == 390])
-	}
 	narrow(b)
 	must(t, d.Put("home", testkit.Message(3)))
 	b.click("Allow these 2 deletions")
@@ -190,5 +183,43 @@ func TestWebAccountKeepPauseRemove(t *testing.T) {
 	if n, err := d.Count("home"); err != nil || n != 2 {
 		t.Errorf("%d messages at the provider, %v", n, err)
 	}
+	b.quiet(origin)
+}
+
+// A message that the server cannot give is named with what the server says, and comes when
+// a person has it tried again and the server gives it.
+func TestWebAccountProblems(t *testing.T) {
+	rig.Need(t, "dovecot", "chromium")
+	t.Parallel()
+	d := dovecot(t, nil)
+	must(t, d.Put("home", testkit.Message(0), testkit.Message(1)))
+	_, err := rig.UIDLs(rig.Addr(d.POP3), "home") // for the server to know their sizes
+	must(t, err)
+	files, err := filepath.Glob(filepath.Join(d.Maildir("home"), "[cn]*", "*"))
+	must(t, err)
+	if len(files) != 2 {
+		t.Fatalf("files %q", files)
+	}
+	must(t, os.Chmod(files[1], 0))
+	p := prepare(t, account(d, "home"))
+	must(t, p.ServeWeb())
+	must(t, p.Configure(account(d, "home")))
+	start(t, p)
+	b, origin := webPage(t, p)
+	b.shows("Mail flows; one thing wants attention.")
+	b.click("home")
+	b.shows("What does not work")
+	b.shows(`RETR 2: server answered -ERR "Message 2 expunged."`)
+	b.accessible("an account with a problem")
+	b.shot("account-problems")
+	b.click("Try again now")
+	b.shows("0 new messages")
+	b.shows("Message 2 expunged.")
+	must(t, os.Chmod(files[1], 0o600))
+	b.click("Try again now")
+	b.gone("What does not work")
+	b.shows("2 messages so far")
+	b.until("what came is read aloud, and the focus has not gone with the button",
+		`document.getElementById("said").textContent === "One new message" && document.activeElement.tagName === "H1"`)
 	b.quiet(origin)
 }

@@ -91,6 +91,7 @@ func TestWebHistory(t *testing.T) {
 	b.click("Home")
 	b.shows("The last 90 days")
 	b.shot("history")
+	b.until("the tables are there", `[...document.querySelectorAll("figure details")].every(d => (d.open = true) && d.querySelector("tbody"))`)
 	b.accessible("plots")
 	if got := eval[[]string](b, `const f = document.querySelector("figure"); return [String(f.querySelectorAll("rect").length), f.querySelector(".ends").innerText.replace(/\s+/g, " ")]`); got[0] != "90" || got[1] != "Dec 8 maximum 6 Mar 7" {
 		t.Errorf("the plot has %q", got)
@@ -138,6 +139,12 @@ func TestWebHomeInTrouble(t *testing.T) {
 	b.shows("Mail does not flow; one thing wants attention.")
 	b.click("Fetch mail again: home")
 	b.shows("Mail comes from 1 of 2 accounts")
+	const said = `document.getElementById("said").textContent.includes(args[0])`
+	if eval[bool](b, `return `+said, "Mail ") {
+		t.Error("a sentence that is as grave as the one before is read aloud")
+	}
+	command(t, p, 0, "account", "pause", "work")
+	b.until("that all is well again is read aloud", said, "up to date")
 	command(t, p, 0, "account", "remove", "home")
 	b.open(origin + "/#/account/home")
 	b.shows("This account was removed.")

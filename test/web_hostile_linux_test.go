@@ -50,6 +50,26 @@ func refusing(t *testing.T) (port int) {
 	return ln.Addr().(*net.TCPAddr).Port
 }
 
+// onlyText fails the test where what is shown has become more than text: an element, a
+// script that has run, a line that is turned around or wider than the window.
+func (b *tab) onlyText(page string) {
+	b.t.Helper()
+	b.until("details are open", `[...document.querySelectorAll("details")].every(d => (d.open = true))`)
+	if found := eval[[]string](b, `return [...document.querySelectorAll("main script, main img, main iframe, main [onerror], main a[href^='javascript:']")].map(e => e.outerHTML)`); len(found) > 0 {
+		b.t.Errorf("%s has %s", page, found)
+	}
+	if who := eval[string](b, `return String(window.hacked ?? "")`); who != "" {
+		b.t.Errorf("on the page %s a script of the %s has run", page, who)
+	}
+	if strings.ContainsRune(b.text(), '\u202e') {
+		b.t.Errorf("%s turns text around", page)
+	}
+	if found := eval[[]string](b, `return [...document.querySelectorAll("main *")].flatMap(e => ["aria-label", "title", "data-label"].map(a => e.getAttribute(a) ?? "")).filter(a => a.includes("\u202e"))`); len(found) > 0 {
+		b.t.Errorf("%s turns around what is read aloud: %q", page, found)
+	}
+	b.fits(page)
+}
+
 // Whatever a mail, a server, a name or the config says, it is text on every page.
 func TestWebShowsHostileText(t *testing.T) {
 	t.Parallel()
@@ -79,23 +99,6 @@ func TestWebShowsHostileText(t *testing.T) {
 	b, origin := webPage(t, p)
 	b.shows("The provider refuses the password of bad.")
 	b.shows("Messages of home would be deleted at the provider.")
-	look := func(page string) {
-		t.Helper()
-		b.until("details are open", `[...document.querySelectorAll("details")].every(d => (d.open = true))`)
-		if found := eval[[]string](b, `return [...document.querySelectorAll("main script, main img, main iframe, main [onerror], main a[href^='javascript:']")].map(e => e.outerHTML)`); len(found) > 0 {
-			t.Errorf("%s has %s", page, found)
-		}
-		if who := eval[string](b, `return String(window.hacked ?? "")`); who != "" {
-			t.Errorf("on the page %s a script of the %s has run", page, who)
-		}
-		if strings.ContainsRune(b.text(), '\u202e') {
-			t.Errorf("%s turns text around", page)
-		}
-		if found := eval[[]string](b, `return [...document.querySelectorAll("main *")].flatMap(e => ["aria-label", "title", "data-label"].map(a => e.getAttribute(a) ?? "")).filter(a => a.includes("\u202e"))`); len(found) > 0 {
-			t.Errorf("%s turns around what is read aloud: %q", page, found)
-		}
-		b.fits(page)
-	}
 	b.may = []string{"422"} // of the account that there is not
 	b.resize(320, "light")
 	for _, page := range []string{"", "account/home", "account/home/deletions", "account/bad", "devices", "deleted", "storage", "log", "settings", "about", "account/" + "%3Cimg%20src%3Dx%3E"} {
@@ -104,13 +107,13 @@ func TestWebShowsHostileText(t *testing.T) {
 		if page == "account/home/deletions" || page == "deleted" {
 			b.shows("gnp.subject")
 		}
-		look(page)
+		b.onlyText(page)
 	}
 	text, err := os.ReadFile(p.ConfigFile())
 	must(t, err)
 	write(t, p.ConfigFile(), string(text)+fmt.Sprintf("\n[log]\nlevel = %q\n", fmt.Sprintf(hostile, "config")))
 	b.open(origin + "/#/")
 	b.shows("There is a mistake in the settings file")
-	look("home with a broken config")
+	b.onlyText("home with a broken config")
 	b.quiet(origin)
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/agent/state"
+	"github.com/popbridge/popbridge/internal/fault"
 )
 
 // A Route answers one operation.
@@ -21,7 +22,8 @@ type Route struct {
 	Ask, Answer  reflect.Type // of the bodies; of a streamed answer that of an item of its result
 	Streamed     bool
 	Changes      bool // it changes something: what a person asked for
-	Handler      http.HandlerFunc
+	// Handler answers a request, and says what came of it.
+	Handler func(http.ResponseWriter, *http.Request) Outcome
 }
 
 // Routes are those of all operations.
@@ -82,36 +84,41 @@ var looks = map[string]bool{"/preview": true, "/probe": true, "/check": true, "/
 
 // plain is the route of an operation that answers at once.
 func plain[Ask, Answer any](pattern string, op func(context.Context, Ask) (Answer, error)) Route {
-	return route[Ask, Answer](pattern, func(w http.ResponseWriter, r *http.Request, ask Ask) {
+	return route[Ask, Answer](pattern, func(w http.ResponseWriter, r *http.Request, ask Ask) (any, error) {
 		result, err := op(r.Context(), ask)
 		Reply(w, result, err)
+		return result, err
 	})
 }
 
 // signInState is asked again and again, so by GET: /signin?account=NAME.
 func signInState(ops operations.Operations) Route {
-	return route[struct{}, operations.SignIn]("GET /signin", func(w http.ResponseWriter, r *http.Request, _ struct{}) {
+	return route[struct{}, operations.SignIn]("GET /signin", func(w http.ResponseWriter, r *http.Request, _ struct{}) (any, error) {
 		result, err := ops.SignInState(r.Context(), r.URL.Query().Get("account"))
 		Reply(w, result, err)
+		return result, err
 	})
 }
 
 // streamed is the route of an operation that reports progress.
 func streamed[Ask, Item any](pattern string, op func(context.Context, Ask, func(operations.Progress)) ([]Item, error)) Route {
-	made := route[Ask, Item](pattern, func(w http.ResponseWriter, r *http.Request, ask Ask) {
-		stream(w, func(progress func(operations.Progress)) ([]Item, error) { return op(r.Context(), ask, progress) })
+	made := route[Ask, Item](pattern, func(w http.ResponseWriter, r *http.Request, ask Ask) (any, error) {
+		return stream(w, func(progress func(operations.Progress)) ([]Item, error) { return op(r.Context(), ask, progress) })
 	})
 	made.Streamed = true
 	return made
 }
 
-func route[Ask, Answer any](pattern string, serve func(http.ResponseWriter, *http.Request, Ask)) Route {
+func route[Ask, Answer any](pattern string, serve func(http.ResponseWriter, *http.Request, Ask) (any, error)) Route {
 	method, path, _ := strings.Cut(pattern, " ")
 	return Route{Method: method, Path: path, Changes: method != "GET" && !looks[path], Ask: reflect.TypeFor[Ask](), Answer: reflect.TypeFor[Answer](),
-		Handler: func(w http.ResponseWriter, r *http.Request) {
-			if ask, ok := Decode[Ask](w, r); ok {
-				serve(w, r, ask)
+		Handler: func(w http.ResponseWriter, r *http.Request) Outcome {
+			ask, ok := Decode[Ask](w, r)
+			if !ok {
+				return Outcome{Failed: fault.Protocol.String()}
 			}
+			answer, err := serve(w, r, ask)
+			return outcome(ask, answer, err)
 		}}
 }
 

@@ -31,7 +31,7 @@ type Streamed[T any] struct {
 // stream runs work and sends its progress while it runs. Only the newest
 // progress of each account waits for a slow reader, so that neither the work
 // nor the memory depends on it.
-func stream[T any](w http.ResponseWriter, work func(func(operations.Progress)) ([]T, error)) {
+func stream[T any](w http.ResponseWriter, work func(func(operations.Progress)) ([]T, error)) ([]T, error) {
 	rc := http.NewResponseController(w)
 	w.Header().Set("Content-Type", "application/jsonl")
 	enc := json.NewEncoder(w)
@@ -57,6 +57,7 @@ func stream[T any](w http.ResponseWriter, work func(func(operations.Progress)) (
 		return work(pending.put)
 	}()
 	_ = send(Streamed[T]{Result: result, Error: toWire(err), End: true}) // see answer
+	return result, err
 }
 
 // Fault is a fault on its way to another program.

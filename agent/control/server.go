@@ -68,7 +68,7 @@ func Serve(ctx context.Context, ln net.Listener, ops operations.Operations, logg
 func handler(ops operations.Operations, handlers *sync.WaitGroup) http.Handler {
 	mux := http.NewServeMux()
 	for _, r := range api.Routes(ops) {
-		mux.HandleFunc(r.Method+" /v1"+r.Path, r.Handler)
+		mux.HandleFunc(r.Method+" /v1"+r.Path, func(w http.ResponseWriter, req *http.Request) { r.Handler(w, req) })
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		handlers.Add(1)

@@ -21,6 +21,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/popbridge/popbridge/agent/operations"
+	"github.com/popbridge/popbridge/internal/fault"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -36,6 +37,10 @@ func (a *asked) Status(context.Context) (operations.Status, error) {
 }
 
 func (a *asked) RevokeDevice(context.Context, string, string) error { a.changed.Add(1); return nil }
+
+func (a *asked) SignInPaste(_ context.Context, ask operations.PasteSignIn) (operations.SignIn, error) {
+	return operations.SignIn{}, fault.New(fault.Denied, ask.Text+" is refused", "")
+}
 
 // served is a page at a port, with a clock.
 type served struct {
@@ -239,8 +244,12 @@ func TestEveryRouteIsGuarded(t *testing.T) {
 	if status, answer, _ := s.do("DELETE", "/api/devices", good, `{"name":"pc"}`, nil); status != 200 || s.ops.changed.Load() != 1 {
 		t.Errorf("%d %s", status, answer)
 	}
-	if !strings.Contains(s.log.String(), `"operation":"delete /devices"`) {
-		t.Errorf("the change is not in the log: %s", s.log.String())
+	if status, answer, _ := s.do("POST", "/api/signin/paste", good, `{"account":"home","text":"geheim"}`, nil); status != 422 {
+		t.Errorf("%d %s", status, answer)
+	}
+	if log := s.log.String(); !strings.Contains(log, `"operation":"delete /devices","device":"pc","message"`) ||
+		!strings.Contains(log, `"operation":"post /signin/paste","account":"home","failed":"denied","message"`) || strings.Contains(log, "geheim") {
+		t.Errorf("the changes are not in the log as they were: %s", log)
 	}
 }
 

@@ -59,13 +59,21 @@ func (p *Page) routes() http.Handler {
 	}))
 }
 
-// logged writes a line for each change that is asked for.
+// logged writes a line for each change that is asked for, when it is over: what it was
+// about, and whether it has failed.
 func (p *Page) logged(r api.Route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		if r.Changes {
-			p.log.Info().Str("session", p.session(req)).Str("operation", strings.ToLower(r.Method)+" "+r.Path).Msg("asked for by the web page")
+		o := r.Handler(w, req)
+		if !r.Changes {
+			return
 		}
-		r.Handler(w, req)
+		e := p.log.Info().Str("session", p.session(req)).Str("operation", strings.ToLower(r.Method)+" "+r.Path)
+		for _, is := range [][2]string{{"account", o.Account}, {"user", o.User}, {"device", o.Device}, {"failed", o.Failed}} {
+			if is[1] != "" {
+				e.Str(is[0], is[1])
+			}
+		}
+		e.Msg("asked for by the web page")
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -60,6 +61,7 @@ var owners = []owner{
 	{"golang.org/x/crypto/argon2", []string{"internal/password"}, true, "one package hashes passwords"},
 	{module + "internal/password", []string{"agent", "internal/mailstore", "internal/testkit"}, true, "whoever has devices checks their passwords"},
 	{"github.com/rs/zerolog/log", nil, false, "the logger is passed in, never global"},
+	{"os/exec", []string{"agent/accounts", "agent/cli", "cmd", "installer", "internal/secret", "test"}, true, "the agent starts no program, such as a browser, but what prints a password"},
 	{"C", nil, false, "popbridge is built with CGO_ENABLED=0 everywhere"},
 	{"testing", testSupport, true, "test support stays out of the program"},
 	{module + "internal/testkit", testSupport, true, "test support stays out of the program"},
@@ -168,6 +170,8 @@ func TestRulesBite(t *testing.T) {
 		{"internal/message/dovecot.go", module + "test/rig", true},
 		{"bridge/runner.go", "testing", true},
 		{"bridge/runner.go", "C", true},
+		{"agent/cli/browser_unix.go", "os/exec", false},
+		{"agent/web/page.go", "os/exec", true},
 		{"internal/oauth/login.go", "golang.org/x/oauth2", false},
 		{"agent/agent.go", "golang.org/x/oauth2", true},
 		{"agent/agent.go", module + "internal/oauth/oauthtest", true},
@@ -234,6 +238,28 @@ func TestOnlyTestsHashCheaply(t *testing.T) {
 		if bytes.Contains(raw, []byte("password.CheapForTests")) && !f.test && f.dir() != "internal/testkit" {
 			t.Errorf("%s makes passwords cheap to guess", f.path)
 		}
+	}
+}
+
+// Only a command that a person has run opens a browser, never the agent: what does is in
+// package cli, which no other may import (see layers), and there two commands call it.
+func TestOnlyCommandsOpenABrowser(t *testing.T) {
+	openers := regexp.MustCompile(`ShellExecute|xdg-open|wslview|rundll32|github\.com/pkg/browser`)
+	var callers []string
+	for _, f := range tree(t) {
+		raw, err := os.ReadFile(filepath.Join(testkit.ModuleRoot(t), filepath.FromSlash(f.path)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if openers.Match(raw) && !f.test && !strings.HasPrefix(f.path, "agent/cli/browser_") {
+			t.Errorf("%s names what opens a browser", f.path)
+		}
+		if strings.Contains(strings.ReplaceAll(string(raw), "func startBrowser(", ""), "startBrowser(") && !f.test {
+			callers = append(callers, f.path)
+		}
+	}
+	if want := []string{"agent/cli/account_signin.go", "agent/cli/open.go"}; !slices.Equal(callers, want) {
+		t.Errorf("a browser is opened by %q, not by %q", callers, want)
 	}
 }
 

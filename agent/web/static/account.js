@@ -56,6 +56,7 @@ function settings(el, d, s) {
     replace(state, icon(look(a)), " ", t("state." + text), a.last_success ? ", " + t("account.since", { ago: ago(a.last_success, s.now), n: a.stored }) : "");
     const list = [a.last_error, ...(a.problems ?? []), ...(a.notes ?? [])].filter(Boolean);
     trouble.hidden = list.length === 0;
+    if (trouble.hidden && trouble.contains(document.activeElement)) document.querySelector("h1")?.focus(); // else it goes with the button
     if (told !== (told = list.join("\n"))) replace(problems, list.map(p => h("li", {}, p === a.last_error && ofKind(a.kind), " ", h("span", { lang: "en" }, p))));
     pollNow.hidden = a.state === "paused" || list.length > 0;
     if (isPaused !== (isPaused = a.state === "paused")) {
@@ -154,7 +155,7 @@ const columns = { from: m => m.from || t("account.unknown"), subject: m => m.sub
   date: m => when(m.date ?? m.stored_at, new Date()), size: m => size(m.size), reason: m => m.reason };
 
 /** @param {import("./types").Deletion[]} list @param {string[]} [names] */
-const table = (list, names = Object.keys(columns)) => h("div", { class: "scroll" }, h("table", { class: "stack" },
+const table = (list, names = Object.keys(columns)) => h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": t("account.deletions") }, h("table", { class: "stack" },
   h("thead", {}, h("tr", {}, names.map(c => h("th", { scope: "col" }, t("account.col." + c))))),
   h("tbody", {}, list.map(m => h("tr", {}, names.map(c => h("td", { "data-label": t("account.col." + c), lang: c === "reason" ? "en" : null }, columns[c](m))))))));
 

@@ -50,6 +50,7 @@ export default async function deleted(el, _, s) {
     ["from", "subject", "received", "folder", "deleted", "until"].map(c => h("th", { scope: "col" }, t("deleted.column." + c))))), rows);
   const whole = h("p", { class: "whole" }, h("label", {}, h("input", { type: "checkbox", change: () => every.click() }), " ", t("deleted.all")));
   const more = h("button", { type: "button", click: () => { limit += page; load(); } }, t("deleted.more"));
+  table.hidden = back.hidden = whole.hidden = more.hidden = true; // until it is known what there is
   el.append(h("h1", {}, t("nav.deleted")), h("p", {}, t("deleted.about")),
     h("form", { class: "filters", role: "search", submit: (/** @type {Event} */ e) => e.preventDefault() }, text.box, folder.box, since.box, user?.box),
     found, whole, table, wrong, h("p", { class: "buttons" }, more), h("div", { class: "buttons sticky" }, back));

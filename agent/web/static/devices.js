@@ -296,14 +296,15 @@ async function setUp(el, s, d, password) {
       h("section", {}, h("h2", {}, t("devices.files")), h("ul", { class: "files" }, c.files.filter(usual).map(file)),
         h("details", {}, h("summary", {}, t("devices.files.more")), h("ul", { class: "files" }, c.files.filter(f => !usual(f)).map(file)))));
   }).catch(e => replace(rest, failed(e)));
-  let seen = "", now = s;
+  let seen = "", now = s, unused = true;
   /** A login may be shorter than what the state tells of: while none is known it is asked for. */
-  const waiting = setInterval(() => look(), 2000);
+  const waiting = setInterval(() => unused && look(), 2000);
   function look() {
+    if (document.hidden || now.away) return;
     all().then(list => {
       const is = list.find(x => x.user === d.user && x.name === name);
-      if (is && (is.connections > 0 || is.last_used_at)) clearInterval(waiting);
-      if (is) replace(state, is.connections === 0 && !is.last_used_at ? [icon("busy"), " ", t("devices.waiting")] : connected(is, now));
+      if (is) unused = is.connections === 0 && !is.last_used_at;
+      if (is) replace(state, unused ? [icon("busy"), " ", t("devices.waiting")] : connected(is, now));
     }, () => { seen = ""; });
   }
   /** @param {State | null} s */
@@ -314,7 +315,7 @@ async function setUp(el, s, d, password) {
       return links.forEach(URL.revokeObjectURL);
     }
     now = s;
-    if (mark(s) === seen) return;
+    if (mark(s) === seen && !unused) return;
     seen = mark(s);
     look();
   }

@@ -3,6 +3,7 @@ import { h, replace } from "./dom.js";
 import { t, number, when, size } from "./text.js";
 import { ask, Fault } from "./api.js";
 import { action, confirm, failed, icon } from "./parts.js";
+import { current } from "./main.js";
 
 /** @typedef {import("./types").OutboxMessage} Message */
 
@@ -27,9 +28,13 @@ export default function outbox(el) {
 
   async function load() {
     /** @type {Message[]} */
-    const now = await ask("GET", "/outbox").catch(e => replace(wrong, failed(e)));
-    if (!now || !el.isConnected || told === (told = JSON.stringify(now))) return; // what has the focus stays
+    const now = await ask("GET", "/outbox").catch(e => {
+      const said = failed(e);
+      if (said.textContent !== wrong.textContent) replace(wrong, said); // else it would be read aloud again
+    });
+    if (!now || !el.isConnected) return;
     replace(wrong);
+    if (told === (told = JSON.stringify(now))) return; // what has the focus stays
     replace(none, now.length === 0 ? t("outbox.none") : t("outbox.some", { n: now.length }));
     const waiting = now.filter(m => m.state === "waiting");
     replace(all, waiting.length > 1 ? action(t("outbox.all"), async () => {
@@ -60,7 +65,9 @@ export default function outbox(el) {
       }, { label: t("outbox.label." + what, { subject: m.subject || t("outbox.nosubject") }) }))));
   }
 
+  // The state does not tell of it. Who comes back to the page gets a state at once.
+  const again = () => document.hidden || current()?.away || load();
   load();
-  const timer = setInterval(load, 2000); // the state of the agent does not tell of it
-  return now => now || clearInterval(timer);
+  const timer = setInterval(again, 2000);
+  return now => now ? again() : clearInterval(timer);
 }

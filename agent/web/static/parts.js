@@ -158,7 +158,7 @@ export function plot(title, points, format) {
   const bars = points.map((p, i) => svg("rect", { x: (first + i) * step + 0.5, y: height - p.value / most * (height - 4), width: Math.max(1, step - 1), height: p.value / most * (height - 4) },
     svg("title", {}, p.label + ": " + format(p.value))));
   const sum = points.reduce((n, p) => n + p.value, 0);
-  const table = h("div", { class: "scroll" });
+  const table = h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": title });
   const behind = () => table.hasChildNodes() || add(table, [h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, t("plot.day")), h("th", { scope: "col", class: "n" }, title))),
     h("tbody", {}, [...points].reverse().map(p => h("tr", {}, h("td", {}, p.label), h("td", { class: "n" }, format(p.value))))))]);
   return h("figure", {},
