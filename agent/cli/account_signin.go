@@ -84,11 +84,11 @@ func (a *app) showSignIn(ctx context.Context, s operations.SignIn, noBrowser boo
 	} else {
 		a.printf("%s; sign in at this address:\n\n  %s\n\n", whyNot, s.URL)
 	}
-	where := "If the browser is on another machine, p"
 	if s.Paste { // it ends at no listener of popbridge, wherever it is
-		where = "Then p"
+		a.printf("Then paste the whole address here that it ends at, or the code that its page shows.\n")
+		return
 	}
-	a.printf("%saste the whole address here that it ends at, also where no page is shown there.\n", where)
+	a.printf("If the browser is on another machine, paste the whole address here that it ends at, also where no page is shown there.\n")
 }
 
 // awaitSignIn waits for the end of a sign-in, and takes what a person pastes meanwhile.

@@ -202,7 +202,7 @@ func (l *Login) pasted(ctx context.Context, a answer) error {
 	return nil
 }
 
-const pasteWhole = "allow the access in the browser, then copy the whole address out of its address bar, even if the page cannot be shown"
+const pasteWhole = "allow the access in the browser, then copy the whole address out of its address bar, even if the page cannot be shown, or the code that the page shows"
 
 // parsePasted reads a redirect URI with its parameters, the parameters alone,
 // or a code. Terminals and mail break long lines: white space in an address goes.

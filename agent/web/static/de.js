@@ -458,7 +458,7 @@ export default {
   "oauth.elsewhere": "Der Browser zeigt am Ende eine Fehlerseite",
   "oauth.paste": "Adresse dieser Seite",
   "oauth.paste.help": "Das ist so, wenn popbridge auf einem anderen Computer läuft. Kopieren Sie die ganze Adresse aus dem Browser; sie beginnt mit http://localhost oder http://127.0.0.1.",
-  "oauth.paste.only": "Die Anmeldung endet an einer Adresse, die nicht zu popbridge führt. Kopieren Sie die ganze Adresse aus dem Browser, auch wenn er dort einen Fehler zeigt.",
+  "oauth.paste.only": "Die Anmeldung endet an einer Adresse, die nicht zu popbridge führt. Kopieren Sie die ganze Adresse aus dem Browser, auch wenn er einen Fehler zeigt, oder den Code, den die Seite zeigt.",
   "oauth.paste.do": "Diese Adresse verwenden",
   "oauth.paste.wrong": "Geben Sie die Adresse ein.",
   "oauth.trying": "Sie haben sich angemeldet. Abholen und Senden werden ausprobiert",

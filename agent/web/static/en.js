@@ -458,7 +458,7 @@ export default {
   "oauth.elsewhere": "The browser ends at an error page",
   "oauth.paste": "Address of that page",
   "oauth.paste.help": "That is so where popbridge runs on another computer. Copy the whole address from the browser; it begins with http://localhost or http://127.0.0.1.",
-  "oauth.paste.only": "The sign-in ends at an address that does not lead to popbridge. Copy the whole address from the browser, also where it shows an error there.",
+  "oauth.paste.only": "The sign-in ends at an address that does not lead to popbridge. Copy the whole address from the browser, also where it shows an error, or the code that the page shows.",
   "oauth.paste.do": "Use this address",
   "oauth.paste.wrong": "Enter the address.",
   "oauth.trying": "You have signed in. Fetching and sending are tried",
