@@ -197,7 +197,7 @@ func (s *sessions) find(cookie, shown, peer string) string {
 	defer s.mu.Unlock()
 	for _, one := range s.all {
 		same := subtle.ConstantTimeCompare([]byte(one.Cookie), []byte(cookie)) & subtle.ConstantTimeCompare([]byte(proof(one.Key, s.process)), []byte(shown))
-		if same == 1 && one.UID == peer && s.use(one) {
+		if same == 1 && (one.UID == "" || one.UID == peer) && s.use(one) {
 			return one.ID
 		}
 	}
