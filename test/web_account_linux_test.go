@@ -223,3 +223,33 @@ func TestWebAccountProblems(t *testing.T) {
 		`document.getElementById("said").textContent === "One new message" && document.activeElement.tagName === "H1"`)
 	b.quiet(origin)
 }
+
+// What may not be whole here is listed apart from the deletions, and allowed apart.
+func TestWebIncomplete(t *testing.T) {
+	_, _, b, origin := accountPage(t, rig.Password, testkit.Message(0))
+	b.shows("The account is up to date")
+	eval[bool](b, `
+		const real = fetch, one = (uidl, subject) => ({uidl, subject, from: "bob@example.com", size: 9, stored_at: null, date: null, reason: "because"});
+		window.asked = [];
+		window.fetch = async (path, request) => {
+			if (path === "/api/preview") return new Response(JSON.stringify([{account: "home", delete: [one("a", "Due")], incomplete: [one("b", "Half of it")], doubtful: 1, needs_confirm: true, shadow: false, digest: "d1"}]));
+			if (path !== "/api/confirm") return real(path, request);
+			asked.push(request.body);
+			return new Response("{}");
+		};
+		location.hash = "#/account/home/deletions"; return true`)
+	b.shows("One message would be deleted at the provider. It waits for you.")
+	b.shows("One message may not be whole here.")
+	b.until("each is in its list", `[...document.querySelectorAll("tbody")].map(e => e.innerText.includes("Due") + " " + e.innerText.includes("Half of it")).join() === "true false,false true"`)
+	for i, name := range []string{"It may be deleted there when due", "Allow this deletion"} {
+		b.click(name)
+		b.click("Delete there")
+		b.until("it was asked", `asked.length === args[0]`, i+1)
+		b.until("it is said, above the list", `document.querySelector("[role=status] .icon.ok") && document.querySelector("tbody")`)
+	}
+	if got := eval[string](b, `return asked.join()`); got != `{"account":"home","seen":"d1","incomplete":true},{"account":"home","seen":"d1","incomplete":false}` {
+		t.Errorf("it was asked: %s", got)
+	}
+	b.shot("account-incomplete")
+	b.quiet(origin)
+}

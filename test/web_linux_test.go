@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/popbridge/popbridge/internal/atomicfile"
 	"github.com/popbridge/popbridge/internal/testkit"
 	"github.com/popbridge/popbridge/test/rig"
 )
@@ -72,9 +73,9 @@ func TestWebHome(t *testing.T) {
 	b.click("Log")
 	text, err := os.ReadFile(p.ConfigFile())
 	must(t, err)
-	must(t, os.WriteFile(p.ConfigFile(), append(text, "\nnonsense = 1\n"...), 0o600))
+	must(t, atomicfile.Write(p.ConfigFile(), 0o600, []byte(string(text)+"\nnonsense = 1\n")))
 	b.until("it is said that something is wrong", `document.querySelector("#said[role=status]").textContent === "Mail flows; one thing needs you."`)
-	must(t, os.WriteFile(p.ConfigFile(), text, 0o600))
+	must(t, atomicfile.Write(p.ConfigFile(), 0o600, text))
 	b.until("it is said that it is over", `document.querySelector("#said[role=status]").textContent.startsWith("The account is up to date")`)
 	b.quiet(origin)
 }

@@ -82,7 +82,7 @@ func (p *Page) signedIn(next http.Handler) http.Handler {
 // that name, which another port may have set, each may be the one.
 func (p *Page) session(r *http.Request) string {
 	for _, c := range r.CookiesNamed(p.cookie) {
-		if id := p.sessions.find(c.Value, r.Header.Get(keyHeader), peer(r)); id != "" {
+		if id := p.sessions.find(c.Value, r.Header.Get(keyHeader), func() string { return peer(r) }); id != "" {
 			return id
 		}
 	}

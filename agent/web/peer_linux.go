@@ -19,9 +19,11 @@ func peerUID(c net.Conn) string {
 	if err != nil || peerErr != nil {
 		return ""
 	}
-	for _, file := range []string{"/proc/self/net/tcp", "/proc/self/net/tcp6"} {
-		if uid := owner(file, there, here); uid != "" {
-			return uid
+	for range 3 { // a row may be passed over where others come and go meanwhile
+		for _, file := range []string{"/proc/self/net/tcp", "/proc/self/net/tcp6"} {
+			if uid := owner(file, there, here); uid != "" {
+				return uid
+			}
 		}
 	}
 	return ""

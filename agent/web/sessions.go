@@ -191,13 +191,13 @@ func (s *sessions) use(one *session) bool {
 
 // find returns the id of the session of a cookie and the proof of its key, "" for none.
 // peer is the user whose program asks.
-func (s *sessions) find(cookie, shown, peer string) string {
+func (s *sessions) find(cookie, shown string, peer func() string) string {
 	cookie = hashed(cookie)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, one := range s.all {
 		same := subtle.ConstantTimeCompare([]byte(one.Cookie), []byte(cookie)) & subtle.ConstantTimeCompare([]byte(proof(one.Key, s.process)), []byte(shown))
-		if same == 1 && one.UID == peer && s.use(one) {
+		if same == 1 && (one.UID == "" || one.UID == peer()) && s.use(one) {
 			return one.ID
 		}
 	}

@@ -266,7 +266,7 @@ function deletions(el, d, s) {
         h("p", { class: "verdict" }, n === 0 || p.shadow ? t("account.nodeletions") : t(p.needs_confirm ? "account.waiting" : "account.due", { n })),
         n > 0 && !p.shadow && table(p.delete.slice(0, shown)), n > shown && h("p", {}, t("account.andmore", { n: n - shown })),
         h("div", { class: "buttons" }, n > 0 && !p.shadow && keepAll(), p.needs_confirm && allow(p, false)),
-        p.doubtful > 0 && [h("p", {}, t("account.doubtful", { n: p.doubtful })), table(p.incomplete.slice(0, shown)), h("div", { class: "buttons" }, allow(p, true))]);
+        p.doubtful > 0 && h("section", {}, h("p", {}, t("account.doubtful", { n: p.doubtful })), table(p.incomplete.slice(0, shown)), h("div", { class: "buttons" }, allow(p, true))));
       return n;
     } catch (e) {
       replace(box, failed(e), action(t("account.again"), async () => { await load(); }));

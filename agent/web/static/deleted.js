@@ -27,7 +27,7 @@ export default async function deleted(el, _, s) {
     for (const box of rows.querySelectorAll("input")) box.checked = every.checked;
     count();
   } });
-  const back = action("", async () => {
+  const back = action(t("deleted.bring.none"), async () => {
     if (chosen.size === 0) throw new Error(t("deleted.choose"));
     /** @type {Map<string, number[]>} */
     const ids = new Map();
