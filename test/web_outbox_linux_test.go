@@ -78,10 +78,17 @@ func TestWebLooksAgainWhileSeen(t *testing.T) {
 	p, _, b, origin := outboxPage(t)
 	b.may = []string{"500", "ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE"}
 	eval[bool](b, `const real = fetch;
-		window.fetch = (path, ...rest) => { if (path === watched) asked++; return window.broken && path === watched ? broken() : real(path, ...rest); };
+		window.answers = 0; // that are under way
+		window.fetch = (path, ...rest) => {
+			if (path !== watched) return real(path, ...rest);
+			asked++;
+			if (window.broken) return broken();
+			answers++;
+			return real(path, ...rest).finally(() => answers--);
+		};
 		window.setInterval = tick => -ticks.push(tick); // no id of another timer
 		window.hide = value => { Object.defineProperty(document, "hidden", {value, configurable: true}); document.dispatchEvent(new Event("visibilitychange")); };
-		const { ask } = await import("/api.js"), through = () => ask("GET", "/about").catch(() => {}); // behind what was asked for before
+		const { ask } = await import("/api.js"), through = window.through = () => ask("GET", "/about").catch(() => {}); // behind what was asked for before
 		window.tick = async () => { await through(); asked = 0; ticks.forEach(tick => tick()); await through(); return asked > 0; };
 		return true`)
 	asks := func(when string, want bool) {
@@ -106,7 +113,8 @@ func TestWebLooksAgainWhileSeen(t *testing.T) {
 		b.until("who comes back sees how it is now", `asked > 0`)
 	}
 
-	eval[bool](b, `window.alerts = 0; window.answered = 0;
+	b.until("no answer is under way that is none of these errors", `answers === 0`)
+	eval[bool](b, `await through(); window.alerts = 0; window.answered = 0;
 		new MutationObserver(list => { alerts += list.flatMap(m => [...m.addedNodes]).filter(n => n.role === "alert").length; }).observe(document.querySelector("main"), {childList: true, subtree: true});
 		window.broken = async () => { answered++; return new Response('{"text":"the store is broken"}', {status: 500}); };
 		return true`)
