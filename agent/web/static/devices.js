@@ -303,8 +303,7 @@ async function setUp(el, s, d, password) {
     if (document.hidden || now.away) return;
     all().then(list => {
       const is = list.find(x => x.user === d.user && x.name === name);
-      if (is) unused = is.connections === 0 && !is.last_used_at;
-      if (is) replace(state, unused ? [icon("busy"), " ", t("devices.waiting")] : connected(is, now));
+      if (is) replace(state, (unused = is.connections === 0 && !is.last_used_at) ? [icon("busy"), " ", t("devices.waiting")] : connected(is, now));
     }, () => { seen = ""; });
   }
   /** @param {State | null} s */

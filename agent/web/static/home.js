@@ -2,7 +2,7 @@
 import { h, replace } from "./dom.js";
 import { t, day, number, size, when, ago, span } from "./text.js";
 import { ask, history as days } from "./api.js";
-import { action, icon, failed, ofKind, plot, say } from "./parts.js";
+import { action, icon, failed, ofKind, plot } from "./parts.js";
 import { accountOf, condition, poll, since } from "./health.js";
 
 /** @typedef {import("./main").State} State */
@@ -94,7 +94,6 @@ export default function home(el, _, s) {
     if (!s) return;
     const v = verdict(s);
     if (v.text !== told) {
-      if (told && !s.away && line.className !== "verdict " + v.severity) say(v.text); // that it is away, the bar says
       told = v.text;
       line.className = "verdict " + v.severity;
       replace(line, icon(v.severity), " ", v.text);
