@@ -57,6 +57,8 @@ func SetAccount(data []byte, name string, settings []Setting) ([]byte, error) {
 		}
 		p := a.pair(s.Key)
 		switch {
+		case strings.HasPrefix(s.Key, "send.") && a.pair("send") != nil:
+			return nil, fault.New(fault.Config, "the keys of send stand in one line in account "+name+", where they are not changed", "change that line by hand, or write them as lines of their own: send.host = …")
 		case p != nil:
 			data = p.set(data, s.Value)
 		case s.Value != "":

@@ -97,6 +97,11 @@ func TestSetSend(t *testing.T) {
 	if strings.Contains(string(got), "port") {
 		t.Errorf("%s", got)
 	}
+	for _, s := range []config.Setting{config.Text("send.host", "z"), {Key: "send.host"}} {
+		if _, err := config.SetAccount([]byte("[[account]]\nname = \"a\"\nsend = { host = \"x\" }\n"), "a", []config.Setting{s}); err == nil || fault.Hint(err) == "" {
+			t.Errorf("%v in a table of one line: %v", s, err)
+		}
+	}
 }
 
 func TestRemoveAccount(t *testing.T) {
