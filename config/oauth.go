@@ -199,13 +199,19 @@ func (r *reader) signInToSend(t *table, a Account) *OAuth {
 
 // tokenGoes reports that the token of a provider would go to an outgoing server of another.
 func tokenGoes(t *table, a Account) {
-	s := a.Send
-	if !a.SignsInToSend() || a.OAuth.Provider == "" || s.Host == "" || s.Host == a.Host && a.SignsInToFetch() || isLoopback(s.Host) ||
-		s.TLS != None && oauth.ProviderOf(s.Host) == a.OAuth.Provider {
+	if a.Send.Host == "" || a.TokenFor(a.Send) { // without a host it is looked at where one is found
 		return
 	}
 	t.report("host", &mistake{"this server would get the token of " + a.OAuth.Provider + ", which opens the whole mailbox there",
 		`give it a password of its own, password_file = "…", or delete this table: mail then leaves by the server of the provider`})
+}
+
+// TokenFor reports whether an outgoing server may get what the account signs in with: the
+// token of a provider that is known is for its servers alone, with encryption, and for the
+// one that it is fetched with. It is true where no token would be sent.
+func (a Account) TokenFor(s Send) bool {
+	return !a.SignsInToSend() || a.OAuth.Provider == "" || isLoopback(s.Host) || s.TLS != None && oauth.ProviderOf(s.Host) == a.OAuth.Provider ||
+		a.SignsInToFetch() && s.Host == a.Host && (s.TLS != None || a.TLS == None)
 }
 
 // oauthFor is the table of a name, or without one that which fits the server.

@@ -174,7 +174,7 @@ func readFolder(s string) (string, *mistake) {
 	case strings.ContainsAny(s, "%*") || strings.IndexFunc(s, unicode.IsControl) >= 0:
 		return "", &mistake{quote(s) + " contains %, * or a control character", hint}
 	}
-	if strings.EqualFold(s, "Outbox") { // mailstore.ErrOutbox
+	if strings.EqualFold(parts[0], "Outbox") { // mailstore.ErrOutbox
 		return "", &mistake{quote(s) + " is the folder of what waits to be sent", "choose another folder, such as \"INBOX\" or \"Work/Lists\""}
 	}
 	if strings.EqualFold(parts[0], "INBOX") {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/popbridge/popbridge/config"
@@ -65,6 +66,15 @@ func storeInFile(dir, name string, password secret.Secret) (path string, err err
 		err = errors.Join(err, os.Remove(path))
 	}
 	return path, err
+}
+
+// isPasswordFile reports whether a path is one that newPasswordFile gives.
+func isPasswordFile(path, account string) bool {
+	number, ok := strings.CutPrefix(strings.TrimSuffix(path, ".password"), account)
+	if _, err := strconv.Atoi(strings.TrimPrefix(number, "-")); number != "" && (err != nil || number[0] != '-') {
+		return false
+	}
+	return ok && strings.HasSuffix(path, ".password")
 }
 
 // newPasswordFile makes a file for the password of an account in a folder. What is there
@@ -160,7 +170,7 @@ func (f File) ChangeSending(before config.Account, settings []config.Setting, pa
 		return err
 	}
 	former := before.Send.Password.File
-	if ours, err := filepath.Abs(filepath.Join(filepath.Dir(f.Path), before.Name+"-send")); err == nil && strings.HasPrefix(former, ours) && strings.HasSuffix(former, ".password") && !f.usesPasswordFile(former, "") {
+	if ours, err := filepath.Abs(filepath.Join(filepath.Dir(f.Path), before.Name+"-send")); err == nil && isPasswordFile(former, ours) && !f.usesPasswordFile(former, "") {
 		_ = os.Remove(former) // nothing reads it any more
 	}
 	return nil

@@ -66,7 +66,7 @@ func (l *Local) UseSignIn(ctx context.Context, ask AccountName) (answer AccountD
 			return err
 		}
 		if s := c.Send; s.Host != "" && s.Password.InKeychain() { // where it sends with the password of the account
-			if other, err := clientFor(cfg, MailServer{Host: s.Host, Port: s.Port, TLS: string(s.TLS)}); err != nil || other != name {
+			if other, err := clientFor(cfg, MailServer{Host: s.Host, Port: s.Port, TLS: string(s.TLS)}); err != nil || other != name && (oauth.ProviderOf(s.Host) == "" || oauth.ProviderOf(s.Host) != oauth.ProviderOf(c.Host)) {
 				return fault.New(fault.Denied, "account "+c.Name+" sends by "+s.Host+", which would get the token of another provider", "let the account send by the server of its provider, or with a password of its own for sending, first")
 			}
 		}

@@ -114,8 +114,10 @@ func changedSending(c config.Account, ask SetSending) []config.Setting {
 	s := ask.Server
 	if s.Host == "" {
 		list := []config.Setting{{Key: "send.host"}, {Key: "send.port"}, {Key: "send.tls"}, {Key: "send.username"}, {Key: "send.tls_pin"}, {Key: "send.password_file"}}
-		if !c.SignsInToSend() {
-			list = append(list, config.Setting{Key: "send.auth"})
+		found := c
+		found.Send.Host = ""
+		if way, _ := sending.WayOf(found); !c.SignsInToSend() || !c.TokenFor(way) {
+			list = append(list, config.Setting{Key: "send.auth"}, config.Setting{Key: "send.oauth"})
 		}
 		return list
 	}
@@ -130,7 +132,10 @@ func changedSending(c config.Account, ask SetSending) []config.Setting {
 	if s.Host != was.Host { // whose key it was
 		list = append(list, config.Setting{Key: "send.tls_pin"})
 	}
-	if c.SignsInToSend() && !c.SignsInToFetch() { // there is a password now
+	switch tokens := c.Auth == config.AuthOAuth2; { // what is entered is a password
+	case ask.Own && (tokens || c.Send.Auth == config.AuthOAuth2):
+		list = append(list, config.Text("send.auth", string(config.AuthPassword)), config.Setting{Key: "send.oauth"})
+	case c.Send.Auth == config.AuthOAuth2 && !tokens:
 		list = append(list, config.Setting{Key: "send.auth"}, config.Setting{Key: "send.oauth"})
 	}
 	if !ask.Own {

@@ -325,6 +325,30 @@ func TestSetSendingOfASignInToSend(t *testing.T) {
 	}
 }
 
+// What is entered is a password also where the account itself has a token.
+func TestSetSendingBesideAToken(t *testing.T) {
+	for name, secret := range map[string]string{
+		"of another program": "auth = \"oauth2\"\npassword_command = [\"print-token\"]",
+		"of the sign-in":     "auth = \"oauth2\"\noauth = \"google\"\nsend.auth = \"oauth2\"",
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.Configure(agenttest.Plain+"[oauth.google]\nclient_id = \"id\"\n", agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: 995,
+				Replace: []string{`password_file = "password"`, secret, `"none"`, `"implicit"`}})
+			r.Agent = r.Open()
+			defer func() { _ = r.Agent.Close() }()
+			server := scripted.Listen(t, takes("home", "own"))
+			ask := operations.SetSending{Account: "home", Server: here(server), Password: "own", Own: true}
+			if tried, err := r.Ops().SetSending(t.Context(), ask); err != nil || tried.Error != "" || len(tried.Wrong) > 0 || sendWay(r).Auth != config.AuthPassword {
+				t.Errorf("%+v, %v: %+v", tried, err, sendWay(r))
+			}
+			if tried, err := r.Ops().SetSending(t.Context(), operations.SetSending{Account: "home"}); err != nil || len(tried.Wrong) > 0 || strings.Contains(r.Text(), "send.") {
+				t.Errorf("back: %+v, %v\n%s", tried, err, r.Text())
+			}
+		})
+	}
+}
+
 // Where the account was changed while the password was tried, nothing is saved.
 func TestSetSendingIsAllOrNothing(t *testing.T) {
 	r, _ := sendingRig(t, "")

@@ -7,6 +7,7 @@ import (
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/bridge/smtp"
 	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/sasl"
 	"github.com/popbridge/popbridge/internal/secret"
 )
@@ -35,6 +36,12 @@ type credentialsOf func(context.Context) (sasl.Credentials, error)
 // credentials returns what brings the credentials for the outgoing server, and of an
 // account that is signed in others than those that it refused.
 func (s *Set) credentials(c config.Account, way config.Send) (credentialsOf, func(context.Context, sasl.Credentials) (sasl.Credentials, error)) {
+	if !c.TokenFor(way) { // a server of another provider that is known of the account's
+		return func(context.Context) (sasl.Credentials, error) {
+			return sasl.Credentials{}, fault.New(fault.Auth, way.Host+" is no server for the token of "+c.OAuth.Provider,
+				"name the outgoing server of that provider: "+s.users.Command("account set "+fault.ShellQuote(c.Name)+" send.host=HOST"))
+		}, nil
+	}
 	ours := c.SignsInToSend()
 	made := func(given secret.Secret, err error) (sasl.Credentials, error) {
 		return sasl.Credentials{Username: way.Username, Secret: string(given), Token: way.Auth == config.AuthOAuth2}, err

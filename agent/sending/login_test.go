@@ -7,6 +7,7 @@ import (
 
 	"github.com/popbridge/popbridge/agent/users"
 	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/internal/fault"
 )
 
 // Whether the secret to send is a token is said by the way out, whatever fetches.
@@ -41,5 +42,23 @@ func TestASecretToSend(t *testing.T) {
 		if err != nil || renew != nil || got.Secret != want.secret || got.Token != want.token || got.Username != "ann" {
 			t.Errorf("%s: %+v, %v", keys, got, err)
 		}
+	}
+}
+
+// Where the config names no outgoing server, that of the provider it fetches from gets no
+// token of another one.
+func TestATokenForTheServerOfAnotherProvider(t *testing.T) {
+	cfg, err := config.Parse("config.toml", []byte("[oauth.google]\nclient_id = 'x'\n[[account]]\nname = 'a'\nhost = 'pop.mail.yahoo.com'\nusername = 'ann@yahoo.com'\npassword_file = 'fetch'\nsend.auth = 'oauth2'\nsend.oauth = 'google'\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := New(users.New(users.Options{Config: func() *config.Config { return cfg }}), nil)
+	way, ok := WayOf(cfg.Accounts[0])
+	if !ok || way.Host != "smtp.mail.yahoo.com" {
+		t.Fatalf("%+v", way)
+	}
+	read, _ := s.credentials(cfg.Accounts[0], way)
+	if got, err := read(t.Context()); !fault.Is(err, fault.Auth) || fault.Hint(err) == "" || got.Secret != "" {
+		t.Errorf("%+v, %v", got, err)
 	}
 }
