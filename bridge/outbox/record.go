@@ -44,6 +44,10 @@ func (r *Runner) stick(ctx context.Context, m *mailstore.Outgoing, why error) {
 	})
 }
 
+func (r *Runner) unstick(id mailstore.OutgoingID) {
+	r.stuck = slices.DeleteFunc(r.stuck, func(o mailstore.OutgoingID) bool { return o == id })
+}
+
 // reasonOf says what happened, and what to do about it.
 func reasonOf(err error) string {
 	if hint := fault.Hint(err); hint != "" {
@@ -55,7 +59,7 @@ func reasonOf(err error) string {
 // conclude writes down what came of a message, and tells who sent it what they have to
 // know.
 func (r *Runner) conclude(ctx context.Context, m *mailstore.Outgoing, body io.ReadSeeker, d plan.Decision) {
-	r.stuck = slices.DeleteFunc(r.stuck, func(id mailstore.OutgoingID) bool { return id == m.ID })
+	r.unstick(m.ID)
 	d.Delayed = d.Delayed && !slices.Contains(r.late, m.ID)
 	var header []byte
 	if len(d.Refused) > 0 || d.Delayed {

@@ -116,6 +116,7 @@ func (r *Runner) send(ctx context.Context, m *mailstore.Outgoing) {
 		r.stick(ctx, m, errors.New("no recipient is left to try"))
 		return
 	}
+	r.unstick(m.ID)
 	net, done := r.untilResumed(ctx)
 	defer done()
 	if r.session == nil && !r.connect(net) {
@@ -189,8 +190,11 @@ func (r *Runner) transact(ctx context.Context, try *plan.Try, body io.Reader) bo
 	case aborted != nil && gone(aborted): // a person was faster
 		return false
 	case aborted != nil, file.err != nil:
-		if begun || ctx.Err() == nil {
-			r.stick(ctx, m, errors.Join(aborted, file.err))
+		switch why := errors.Join(aborted, file.err); {
+		case ctx.Err() == nil:
+			r.stick(ctx, m, why)
+		case begun: // the agent stops
+			r.putOff(ctx, m, why)
 		}
 		return false
 	case ctx.Err() != nil, idle: // the server ended a session that it found idle, not one that a message broke

@@ -160,7 +160,7 @@ func digest(c sasl.Credentials) digested {
 // that it stops to: of all that wait, the first one that a person has sent.
 func (r *Runner) notice(ctx context.Context, queue []mailstore.Outgoing) {
 	now := r.o.Now()
-	if r.ailing.IsZero() || r.noticed || now.Sub(r.ailing) < noticeAfter {
+	if r.ailing.IsZero() || r.noticed || r.restsFor == nil || now.Sub(r.ailing) < noticeAfter {
 		return
 	}
 	i := slices.IndexFunc(queue, func(m mailstore.Outgoing) bool { return m.State == mailstore.Waiting && m.From != "" })
