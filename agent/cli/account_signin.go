@@ -96,6 +96,7 @@ func (a *app) awaitSignIn(ctx context.Context, ops operations.Operations, s oper
 	waiting, end := context.WithCancel(ctx)
 	defer end()
 	var pasted chan string
+	taken := false // what was pasted last
 	if s.UserCode == "" {
 		pasted = a.pasted(waiting)
 	}
@@ -110,13 +111,16 @@ func (a *app) awaitSignIn(ctx context.Context, ops operations.Operations, s oper
 		select {
 		case text, ok := <-pasted:
 			if !ok {
-				if pasted = nil; s.Paste {
-					_, _ = ops.SignInCancel(ctx, operations.AccountName{Account: s.Account})
+				if pasted = nil; !s.Paste || taken {
+					continue // the browser may still come, or what was pasted is being tried
+				}
+				if _, err := ops.SignInCancel(ctx, operations.AccountName{Account: s.Account}); !fault.Is(err, fault.Conflict) { // else it has come to its end
 					return s, fault.New(fault.Config, "this sign-in ends with an address that has to be pasted, and there is no more input", "sign in at a terminal: "+a.command("account signin "+s.Account))
 				}
-				continue // the browser may still come
+				continue
 			}
-			if _, err := ops.SignInPaste(ctx, operations.PasteSignIn{Account: s.Account, Text: text}); err != nil {
+			_, err := ops.SignInPaste(ctx, operations.PasteSignIn{Account: s.Account, Text: text})
+			if taken = err == nil; !taken {
 				a.printf("%s\n", sentences(err))
 			}
 		default:
