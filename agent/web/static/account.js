@@ -1,7 +1,7 @@
 // One account: how it is, its settings, its password, and what is deleted at the provider.
 import { h, replace } from "./dom.js";
 import { t, ago, language, size, when } from "./text.js";
-import { ask, work, Fault } from "./api.js";
+import { ask, work, Fault, isEnded } from "./api.js";
 import { action, confirm, failed, field, icon, ofKind, say } from "./parts.js";
 import { advice, form, isPort, mayConnect, right, ruleOf, rules, ruleText, securities, tried } from "./form.js";
 import { look } from "./home.js";
@@ -269,7 +269,7 @@ function deletions(el, d, s) {
         p.doubtful > 0 && h("section", {}, h("p", {}, t("account.doubtful", { n: p.doubtful })), table(p.incomplete.slice(0, shown)), h("div", { class: "buttons" }, allow(p, true))));
       return n;
     } catch (e) {
-      replace(box, failed(e), action(t("account.again"), async () => { await load(); }));
+      if (!isEnded(e)) replace(box, failed(e), action(t("account.again"), async () => { await load(); }));
     }
   }
   load();
