@@ -34,6 +34,9 @@ func (r *rig) submit(numbers ...int) (ids []mailstore.OutgoingID) {
 func (r *rig) waiting() (subjects []string) {
 	r.t.Helper()
 	list, err := r.store.Outgoing(r.t.Context())
+	if err == nil {
+		err = r.store.FillSubjects(r.t.Context(), list)
+	}
 	if err != nil {
 		r.t.Fatal(err)
 	}
