@@ -319,8 +319,10 @@ func (l *letter) wrong(sent, waiting int, doubt *rig.Outgoing, taken map[string]
 	return faults
 }
 
-// due makes what waits due now.
+// due makes what waits due now, also where the account rests: a provider that does not answer
+// final dots is not tried for an hour.
 func (s *sending) due() {
 	s.t.Helper()
 	changeIndex(s.t, s.p, "UPDATE outgoing SET not_before = ? WHERE state = 1", time.Now().Add(-time.Minute).Unix())
+	changeIndex(s.t, s.p, "UPDATE sending SET memory = json_remove(memory, '$.pause') WHERE json_valid(memory)")
 }

@@ -127,7 +127,7 @@ func (s *sending) randomKills(n int, died func()) {
 		case done%7 == 0 || done == n:
 			doubts += s.calm(random, deaths)
 			deaths = 0
-		case done%2 == 0:
+		default:
 			s.due()
 		}
 	}
