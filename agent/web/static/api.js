@@ -26,7 +26,7 @@ export const isEnded = e => e instanceof DOMException && e.name === "AbortError"
 
 /** What a request or a stream failed with; what the page itself has ended is no trouble. @param {unknown} e @returns {never} */
 export function away(e) {
-  process = "";
+  proven = null;
   if (e instanceof Silent || isEnded(e)) throw e;
   throw new Away(String(e));
 }
@@ -39,8 +39,20 @@ async function get(path, request) {
   throw new Fault(f, answer.status);
 }
 
-/** The process of the agent that answers, as it calls itself; "": it has to be asked. */
-let process = "";
+/** What shows the process of the agent that answers that this page has the key; null: it has to be asked. @type {{key: string, text: Promise<string>} | null} */
+let proven = null;
+
+/** @param {string} key */
+async function prove(key) {
+  const asked = get("/process", { credentials: "omit" });
+  asked.catch(() => {}); // it is awaited below
+  const bytes = (/** @type {string} */ text) => new TextEncoder().encode(text);
+  const hex = (/** @type {ArrayBuffer} */ b) => [...new Uint8Array(b)].map(n => (n + 256).toString(16).slice(1)).join("");
+  const hash = hex(await crypto.subtle.digest("SHA-256", bytes(key)));
+  const secret = await crypto.subtle.importKey("raw", bytes(hash), { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
+  const { process } = await (await asked).json().catch(away);
+  return hex(await crypto.subtle.sign("HMAC", secret, bytes(process)));
+}
 
 /**
  * What shows the agent that this page has the key. Another program may have the port by
@@ -50,17 +62,21 @@ let process = "";
 async function proof(signal) {
   const key = localStorage.getItem(keyName);
   if (!key) return "";
-  process ||= (await (await get("/process", { credentials: "omit", signal })).json().catch(away)).process;
-  const bytes = (/** @type {string} */ text) => new TextEncoder().encode(text);
-  const hex = (/** @type {ArrayBuffer} */ b) => [...new Uint8Array(b)].map(n => (n + 256).toString(16).slice(1)).join("");
-  const hash = hex(await crypto.subtle.digest("SHA-256", bytes(key)));
-  const secret = await crypto.subtle.importKey("raw", bytes(hash), { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
-  return hex(await crypto.subtle.sign("HMAC", secret, bytes(process)));
+  if (proven?.key !== key) proven = { key, text: prove(key) };
+  const mine = proven;
+  const ended = new Promise((_, no) => signal?.addEventListener("abort", () => no(signal.reason), { once: true }));
+  try {
+    signal?.throwIfAborted();
+    return await Promise.race([mine.text, ended]);
+  } catch (e) {
+    if (proven === mine) proven = null;
+    throw e;
+  }
 }
 
 /** @param {string} method @param {string} path @param {any} [body] @param {AbortSignal} [signal] @returns {Promise<Response>} */
 async function send(method, path, body, signal) {
-  const known = process, request = /** @type {RequestInit} */ ({ method, signal, credentials: "same-origin", headers: { "Popbridge-Key": await proof(signal) } });
+  const known = proven, request = /** @type {RequestInit} */ ({ method, signal, credentials: "same-origin", headers: { "Popbridge-Key": await proof(signal) } });
   if (body !== undefined || method !== "GET") {
     request.body = JSON.stringify(body ?? {});
     request.headers = { ...request.headers, "Content-Type": "application/json" };
@@ -69,7 +85,7 @@ async function send(method, path, body, signal) {
     return await get(path, request);
   } catch (e) {
     if (!known || !isSignedOut(e)) throw e;
-    process = ""; // the agent may have been started anew
+    proven = null; // the agent may have been started anew
     return send(method, path, body, signal);
   }
 }
@@ -219,3 +235,5 @@ export async function signOut() {
   await send("DELETE", "/session");
   localStorage.removeItem(keyName);
 }
+
+proof().catch(() => {}); // while the other modules load
