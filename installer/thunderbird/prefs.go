@@ -3,6 +3,7 @@ package thunderbird
 import (
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
@@ -108,8 +109,7 @@ func serverSettings(key string, m clientfiles.Mailbox) settings {
 	}
 }
 
-// newAccount is one account with all identities. Thunderbird finds the folders for
-// drafts and sent mail by their role.
+// newAccount is one account with all identities.
 func newAccount(prefs map[string]any, m clientfiles.Mailbox) settings {
 	server, account := freeNumber(prefs, "mail.server.server"), freeNumber(prefs, "mail.account.account")
 	serverKey, accountKey := fmt.Sprint("server", server), fmt.Sprint("account", account)
@@ -146,7 +146,8 @@ func newIdentities(prefs map[string]any, list string, m clientfiles.Mailbox) set
 		key := fmt.Sprint("id", identity+len(identities))
 		identities = append(identities, key)
 		at := "mail.identity." + key + "."
-		set = append(set, setting{at + "fullName", ""}, setting{at + "useremail", id.Address}, setting{at + "reply_on_top", 1}, setting{at + "valid", true})
+		set = append(set, setting{at + "fullName", ""}, setting{at + "useremail", id.Address}, setting{at + "reply_on_top", 1}, setting{at + "valid", true},
+			setting{at + "draft_folder", folder(m, "Drafts")}, setting{at + "fcc_folder", folder(m, "Sent")})
 		if !id.SMTP.Known() {
 			continue
 		}
@@ -165,6 +166,17 @@ func newIdentities(prefs map[string]any, list string, m clientfiles.Mailbox) set
 	}
 	return set
 }
+
+// folder is the URI of a mailbox as Thunderbird writes it. Where an identity has none,
+// mail that is written before Thunderbird has the list goes to Local Folders, and so
+// does all mail from then on (nsMsgIdentity::getOrCreateFolder). Where the list has no
+// such mailbox, Thunderbird takes the one with the role instead
+// (nsImapIncomingServer::CheckSpecialFolder).
+func folder(m clientfiles.Mailbox, mailbox string) string {
+	return "imap://" + notInURI.ReplaceAllStringFunc(m.User, url.QueryEscape) + "@" + m.Host + "/" + mailbox
+}
+
+var notInURI = regexp.MustCompile(`[^0-9A-Za-z._-]`)
 
 func smtpSettings(key string, id clientfiles.Identity) settings {
 	at := "mail.smtpserver." + key + "."
