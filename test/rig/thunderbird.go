@@ -163,8 +163,9 @@ func (b *Thunderbird) Sent() ([]string, error) {
 	return commands, err
 }
 
-// Idles reports whether the last command that Thunderbird has sent in a mailbox is IDLE.
-func (b *Thunderbird) Idles(mailbox string) (bool, error) {
+// HasRead reports whether Thunderbird is done with reading a mailbox: the last command
+// that it has sent there is IDLE, or selects another one.
+func (b *Thunderbird) HasRead(mailbox string) (bool, error) {
 	raw, err := os.ReadFile(filepath.Join(b.profile, "imap.moz_log"))
 	in := ":S-" + mailbox + ":SendData: "
 	last := ""
@@ -173,7 +174,7 @@ func (b *Thunderbird) Idles(mailbox string) (bool, error) {
 			_, last, _ = strings.Cut(strings.TrimSpace(command), " ")
 		}
 	}
-	return last == "IDLE", err
+	return last == "IDLE" || strings.HasPrefix(last, "select "), err
 }
 
 // Screenshot writes what the main window shows as a PNG.
