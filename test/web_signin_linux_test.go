@@ -121,6 +121,16 @@ func TestWebSignIn(t *testing.T) {
 		b.shot("signin-done-390-" + scheme)
 	}
 	b.resize(1280, "light")
+
+	// What works is not lost by who signs in as somebody else.
+	b.click("Sign in again")
+	s.decide(b, "bob", "Allow")
+	b.shows("Signing in did not work.")
+	b.shows("the sign-in before is kept")
+	b.shows("choose that one")
+	b.shot("signin-kept")
+	b.accessible("a sign-in that was kept")
+	command(t, s.Popbridge, 0, "sync")
 	b.click("Home")
 	b.shows("The account is up to date")
 	b.gone("has to be signed in")

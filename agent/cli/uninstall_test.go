@@ -52,7 +52,7 @@ func TestTheDeletionOfMailIsConfirmed(t *testing.T) {
 		t.Fatal(err)
 	}
 	tokens := signin.New(data, zerolog.Nop(), (&app{}).command)
-	if err := tokens.Keep(t.Context(), config.Account{Name: "home", OAuth: &config.OAuth{Name: "own"}}, oauth.Token{Refresh: "x"}); err != nil {
+	if _, err := tokens.Keep(t.Context(), config.Account{Name: "home", OAuth: &config.OAuth{Name: "own"}}, oauth.Token{Refresh: "x"}); err != nil {
 		t.Fatal(err)
 	}
 	for _, typed := range []string{"", "\n", "y\n", "delete it\n", "DELETE\n", "delete\n"} {

@@ -123,7 +123,7 @@ func tried(c config.Account, err error, went string) signin.Try {
 		hint = "if another account than " + c.Username + " was chosen in the browser, sign in once more and choose that one; otherwise " +
 			cmp.Or(hint, "look in the settings of the provider whether mail programs may log in there")
 	}
-	return signin.Try{State: signin.Failed, Text: err.Error(), Hint: hint}
+	return signin.Try{State: signin.Failed, Text: err.Error(), Hint: hint, Refused: fault.Is(err, fault.Auth)}
 }
 
 // SignedIn implements signin.Servers: all that waited for it goes on.

@@ -19,7 +19,8 @@ type SignIn struct {
 	Paste    bool      `json:"paste"`     // the address that the browser ends at has to be pasted: it does not lead here
 	Expires  time.Time `json:"expires"`   // of the waiting
 	// State is waiting (for the person), trying (signed in, the servers are tried), done,
-	// or failed. Done says that the token is stored: what the servers said is in POP and SMTP.
+	// or failed. Done says that the token is stored: what the servers said is in POP and
+	// SMTP. Failed says that it is not, and that a sign-in there was before is kept.
 	State string `json:"state"`
 	POP   Try    `json:"pop"`
 	SMTP  Try    `json:"smtp"`
@@ -32,6 +33,8 @@ type Try struct {
 	State string `json:"state"` // "": not yet; ok, failed, or none: the account does not log in there with it
 	Text  string `json:"text"`
 	Hint  string `json:"hint"`
+	// Refused says that the server does not let this token in.
+	Refused bool `json:"-"`
 }
 
 // The states of a SignIn and of a Try.
@@ -134,7 +137,9 @@ func (s *Sessions) Begin(ctx context.Context, c config.Account, device bool, ser
 	return status, nil
 }
 
-// run waits for the person, keeps the token, and tries the servers with it.
+// run waits for the person, keeps the token, and tries the servers with it. Where they
+// refuse it, as that of another person than the account's, the sign-in before is taken
+// back if it worked.
 func (s *Sessions) run(ctx context.Context, one *session, wait func(context.Context) (oauth.Token, error), servers Servers) {
 	c := one.config
 	token, err := wait(ctx)
@@ -145,20 +150,45 @@ func (s *Sessions) run(ctx context.Context, one *session, wait func(context.Cont
 	if err == nil {
 		err = s.takes(one)
 	}
+	var takeBack func() (bool, error)
 	if err == nil {
-		err = s.tokens.Keep(context.WithoutCancel(ctx), c, token)
-	}
-	if err != nil {
-		s.update(one, func(st *SignIn) { st.State, st.Error, st.Hint = Failed, err.Error(), fault.Hint(err) })
-		return
+		takeBack, err = s.tokens.Keep(context.WithoutCancel(ctx), c, token)
 	}
 	var pop, smtp Try
-	var both sync.WaitGroup
-	both.Go(func() { pop = servers.TryPOP(ctx, c) })
-	both.Go(func() { smtp = servers.TrySMTP(ctx, c) })
-	both.Wait()
-	servers.SignedIn(c)
-	s.update(one, func(st *SignIn) { st.State, st.POP, st.SMTP = Done, pop, smtp })
+	if err == nil {
+		var both sync.WaitGroup
+		both.Go(func() { pop = servers.TryPOP(ctx, c) })
+		both.Go(func() { smtp = servers.TrySMTP(ctx, c) })
+		both.Wait()
+		if refused(pop, smtp) {
+			err = notTaken(takeBack, pop, smtp)
+		}
+		servers.SignedIn(c)
+	}
+	s.update(one, func(st *SignIn) {
+		st.State, st.POP, st.SMTP = Done, pop, smtp
+		if err != nil {
+			st.State, st.Error, st.Hint = Failed, err.Error(), fault.Hint(err)
+		}
+	})
+}
+
+// refused reports whether no server has taken a token, and one does not let it in.
+func refused(pop, smtp Try) bool {
+	return (pop.Refused || smtp.Refused) && pop.State != OK && smtp.State != OK
+}
+
+// notTaken takes the sign-in before back; nil: the new one stays.
+func notTaken(takeBack func() (bool, error), pop, smtp Try) error {
+	back, err := takeBack()
+	if !back || err != nil {
+		return err
+	}
+	by := pop
+	if !by.Refused {
+		by = smtp
+	}
+	return fault.New(fault.Auth, "the server does not let in who has signed in, so the sign-in before is kept ("+by.Text+")", by.Hint)
 }
 
 // takes has a sign-in go on with its token, which cannot be cancelled from then on.

@@ -30,7 +30,7 @@ func (s *servers) TryPOP(ctx context.Context, c config.Account) Try {
 	}
 	user, ok := s.b.provider.Valid(string(token))
 	if !ok || user != c.Username {
-		return Try{State: Failed, Text: "refused"}
+		return Try{State: Failed, Text: "refused", Hint: "choose another one", Refused: true}
 	}
 	return Try{State: OK, Text: "took it"}
 }
@@ -105,13 +105,56 @@ func TestSignInInTheBrowser(t *testing.T) {
 	b.valid(t)
 }
 
+// Where a server refuses who has signed in, a sign-in that worked is kept, also over a
+// restart. One that is refused itself, or of another table of the config, is replaced: what
+// was signed in may be right, and the server wrong.
 func TestSignInAsAnother(t *testing.T) {
-	b, s, on := newSessions(t)
-	if err := b.provider.Browse(begin(t, b, s, on, false).URL, "bob@example.org"); err != nil {
-		t.Fatal(err)
-	}
-	if got := ended(t, s); got.State != Done || got.POP.State != Failed {
-		t.Errorf("%+v", got)
+	for name, tc := range map[string]struct {
+		before func(*bench)
+		kept   bool
+	}{
+		"nobody was": {before: func(*bench) {}},
+		"it worked":  {before: func(b *bench) { b.signIn(t) }, kept: true},
+		"after a restart": {before: func(b *bench) {
+			b.signIn(t)
+			b.restart()
+		}, kept: true},
+		"refused": {before: func(b *bench) {
+			b.signIn(t)
+			b.provider.Revoke(b.account.Username)
+			b.clock = b.clock.Add(2 * time.Hour)
+			_, _ = b.Token(t.Context(), b.account)
+		}},
+		"of another client": {before: func(b *bench) {
+			b.signIn(t)
+			b.identity(b.account).rec.ClientID = "another"
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			tc.before(b)
+			s := NewSessions(b.Tokens)
+			t.Cleanup(s.Close)
+			on := &servers{b: b}
+			if err := b.provider.Browse(begin(t, b, s, on, false).URL, "bob@example.org"); err != nil {
+				t.Fatal(err)
+			}
+			got := ended(t, s)
+			want := SignIn{State: Done}
+			if tc.kept {
+				want = SignIn{State: Failed, Error: "the server does not let in who has signed in, so the sign-in before is kept (refused)", Hint: "choose another one"}
+			}
+			if got.State != want.State || got.Error != want.Error || got.Hint != want.Hint || got.POP.State != Failed || len(on.signedIn) != 1 {
+				t.Errorf("%+v, told of %v", got, on.signedIn)
+			}
+			for range 2 {
+				token, err := b.Token(t.Context(), b.account)
+				if user, ok := b.provider.Valid(string(token)); err != nil || !ok || (user == b.account.Username) != tc.kept {
+					t.Errorf("the token is of %q, %v, %v", user, ok, err)
+				}
+				b.restart()
+			}
+		})
 	}
 }
 

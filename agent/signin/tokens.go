@@ -64,14 +64,21 @@ func (t *Tokens) identity(c config.Account) *identity {
 	return t.byKey[k]
 }
 
-// begin waits until no one else uses the identity, and reads its file.
-func (id *identity) begin(ctx context.Context) (end func(), err error) {
+// wait waits until no one else uses the identity.
+func (id *identity) wait(ctx context.Context) (end func(), err error) {
 	select {
 	case id.turn <- struct{}{}:
+		return func() { <-id.turn }, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	end = func() { <-id.turn }
+}
+
+// begin waits until no one else uses the identity, and reads its file.
+func (id *identity) begin(ctx context.Context) (end func(), err error) {
+	if end, err = id.wait(ctx); err != nil {
+		return nil, err
+	}
 	if id.rec == nil {
 		id.rec, err = load(id.path)
 	} else if id.unsaved {
@@ -193,20 +200,36 @@ func (r *record) take(token oauth.Token, now time.Time) {
 	r.Refusals, r.RefusedAt, r.Refusal, r.Hint = 0, time.Time{}, "", ""
 }
 
-// Keep writes down what a person has signed in.
-func (t *Tokens) Keep(ctx context.Context, c config.Account, token oauth.Token) error {
+// Keep writes down what a person has signed in. takeBack puts what it has replaced in its
+// place again, where that was not refused and nobody has signed in since, and reports
+// whether.
+func (t *Tokens) Keep(ctx context.Context, c config.Account, token oauth.Token) (takeBack func() (bool, error), err error) {
 	id := t.identity(c)
-	select {
-	case id.turn <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
+	end, err := id.begin(ctx)
+	if err != nil { // of what is replaced
+		end, err = id.wait(ctx)
 	}
-	defer func() { <-id.turn }()
+	if err != nil {
+		return nil, err
+	}
+	defer end()
 	now := t.now().Round(0)
+	former := id.rec
 	id.rec = &record{Version: recordVersion, OAuth: c.OAuth.Name, Username: c.Username,
 		ClientID: c.OAuth.ClientID, TokenURL: c.OAuth.Endpoints.Token, SignedIn: now}
 	id.rec.take(token, now)
-	return id.write()
+	return func() (bool, error) {
+		end, err := id.wait(context.WithoutCancel(ctx))
+		if err != nil {
+			return false, err
+		}
+		defer end()
+		if former == nil || former.Refusals > 0 || !former.issued(c.OAuth) || !id.rec.SignedIn.Equal(now) {
+			return false, nil
+		}
+		id.rec = former
+		return true, id.write()
+	}, id.write()
 }
 
 // client speaks with the provider of an account.

@@ -53,7 +53,7 @@ func (b *bench) signIn(t *testing.T) {
 	t.Helper()
 	token := b.provider.Issue(b.account.Username)
 	token.Expires = b.clock.Add(time.Hour)
-	if err := b.Keep(t.Context(), b.account, token); err != nil {
+	if _, err := b.Keep(t.Context(), b.account, token); err != nil {
 		t.Fatal(err)
 	}
 }
