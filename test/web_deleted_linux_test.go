@@ -2,11 +2,16 @@ package test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/emersion/go-imap/v2"
 
+	"github.com/popbridge/popbridge/internal/mailflags"
+	"github.com/popbridge/popbridge/internal/mailstore"
 	"github.com/popbridge/popbridge/test/rig"
 )
 
@@ -131,5 +136,42 @@ func TestWebDeletedMany(t *testing.T) {
 	b.shows("Mark messages first.")
 	b.tick("Select all that are shown")
 	b.gone("Mark messages first.")
+	b.quiet(origin)
+}
+
+// A shorter time to bring deleted mail back is saved once the person has seen how much
+// that gives up.
+func TestWebForgets(t *testing.T) {
+	t.Parallel()
+	p, _, b, origin := withPage(t, 3)
+	b.may = []string{"ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE"} // of the restart
+	command(t, p, 0, "sync")
+	stop(t, p)
+	longAgo := time.Now().AddDate(0, 0, -10)
+	s, err := mailstore.Open(t.Context(), filepath.Join(p.Data, "users", localUser), mailstore.Options{Now: func() time.Time { return longAgo }})
+	must(t, err)
+	box, err := s.Mailbox(t.Context(), "INBOX")
+	must(t, err)
+	_, err = s.SetFlags(t.Context(), box.ID, []mailstore.UID{1, 2}, mailflags.Add, []string{`\Deleted`})
+	must(t, err)
+	_, err = s.Expunge(t.Context(), box.ID, []mailstore.UID{1, 2})
+	must(t, err)
+	must(t, s.Close())
+	start(t, p)
+	b.open(signIn(t, p))
+	b.click("Settings")
+	b.enter("Deleted mail can be brought back for", "5d")
+	b.click("Save")
+	b.shows("Give up 2 deleted messages for good?")
+	b.shot("settings-forget")
+	b.accessible("deleted mail is given up")
+	b.click("Cancel")
+	b.shows("Nothing was changed.")
+	b.click("Save")
+	b.click("Give up")
+	b.shows("It holds once popbridge is started again.")
+	if text, err := os.ReadFile(p.ConfigFile()); err != nil || !strings.Contains(string(text), "keep_expunged = \"5d\"\n") {
+		t.Errorf("%v\n%s", err, text)
+	}
 	b.quiet(origin)
 }

@@ -251,37 +251,34 @@ func TestARefusedRestoreRemovesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := filepath.Join(cfg.DataDir, "users", "ann")
-	usage := func(now time.Time, expunge bool) mailstore.Usage {
-		s, err := mailstore.Open(t.Context(), dir, mailstore.Options{KeepExpunged: cfg.KeepExpunged, Now: func() time.Time { return now }})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if expunge {
-			box, err := s.Mailbox(t.Context(), "INBOX")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := s.SetFlags(t.Context(), box.ID, []mailstore.UID{1, 2}, mailflags.Add, []string{`\Deleted`}); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := s.Expunge(t.Context(), box.ID, []mailstore.UID{1, 2}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		u, err := s.Usage(t.Context())
-		if err = errors.Join(err, s.Close()); err != nil {
-			t.Fatal(err)
-		}
-		return u
-	}
-	usage(time.Now().AddDate(0, 0, -60), true)
+	expunge(t, dir, cfg.KeepExpunged, time.Now().AddDate(0, 0, -60), 1, 2)
 	if err := os.Rename(filepath.Join(dir, "mail"), filepath.Join(r.Dir, "away")); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := operations.Restore(t.Context(), cfg, backup, operations.RestoreOptions{}); err == nil {
 		t.Fatal("restored over expunged mail")
 	}
-	if u := usage(time.Now(), false); u.Expunged != 2 {
+	if u := expunge(t, dir, cfg.KeepExpunged, time.Now()); u.Expunged != 2 {
 		t.Errorf("%+v, want two expunged messages", u)
 	}
+}
+
+// expunge expunges messages of INBOX at a time, and returns what the store has then.
+func expunge(t *testing.T, dir string, keep time.Duration, at time.Time, uids ...mailstore.UID) mailstore.Usage {
+	t.Helper()
+	s, err := mailstore.Open(t.Context(), dir, mailstore.Options{KeepExpunged: keep, Now: func() time.Time { return at }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	box, err := s.Mailbox(t.Context(), "INBOX")
+	if err == nil && len(uids) > 0 {
+		_, flagged := s.SetFlags(t.Context(), box.ID, uids, mailflags.Add, []string{`\Deleted`})
+		_, gone := s.Expunge(t.Context(), box.ID, uids)
+		err = errors.Join(flagged, gone)
+	}
+	u, usage := s.Usage(t.Context())
+	if err = errors.Join(err, usage, s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return u
 }

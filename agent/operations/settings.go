@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/popbridge/popbridge/agent/editing"
 	"github.com/popbridge/popbridge/config"
@@ -41,12 +42,17 @@ type SettingProblem struct {
 // SetSettings asks for values by key, "" for the default.
 type SetSettings struct {
 	Values map[string]string `json:"values"`
+	// Forget is how many deleted messages may be gone for good by it.
+	Forget int `json:"forget"`
 }
 
-// SettingsSaved is what came of it: with problems nothing was changed.
+// SettingsSaved is what came of it. With problems nothing was changed, nor where Forgets is
+// larger than what may be gone.
 type SettingsSaved struct {
 	Problems []SettingProblem `json:"problems"`
-	Settings Settings         `json:"settings"` // as they are now
+	// Forgets counts the messages that keep_expunged would not let be restored any more.
+	Forgets  int      `json:"forgets"`
+	Settings Settings `json:"settings"` // as they are now
 }
 
 func (l *Local) Settings(context.Context) (Settings, error) {
@@ -92,9 +98,22 @@ func (l *Local) SetSettings(ctx context.Context, ask SetSettings) (saved Setting
 	}
 	slices.SortFunc(settings, func(a, b config.Setting) int { return slices.Index(keyPaths, a.Key) - slices.Index(keyPaths, b.Key) })
 	err = l.edit(func(f editing.File) error {
-		_, err := config.Edit(f.Path, func(text []byte) ([]byte, error) { return config.SetKeys(text, settings) })
+		_, err := config.Edit(f.Path, func(text []byte) ([]byte, error) {
+			text, err := config.SetKeys(text, settings)
+			if _, set := ask.Values["keep_expunged"]; err != nil || !set {
+				return text, err
+			}
+			saved.Forgets, err = l.forgets(ctx, f.Path, text)
+			if err == nil && saved.Forgets > ask.Forget {
+				err = errForgets
+			}
+			return text, err
+		})
 		return err
 	})
+	if errors.Is(err, errForgets) {
+		return saved, nil
+	}
 	if found, ok := errors.AsType[*config.Errors](err); ok && found.File == "" {
 		saved.Problems = settingProblems(found)
 	} else if err != nil {
@@ -104,6 +123,24 @@ func (l *Local) SetSettings(ctx context.Context, ask SetSettings) (saved Setting
 	}
 	saved.Settings, err = l.Settings(ctx)
 	return saved, err
+}
+
+var errForgets = errors.New("messages would be forgotten that need not be")
+
+// forgets counts the messages that can be restored now, and not once the text of a config is
+// in force; 0 for a text with problems.
+func (l *Local) forgets(ctx context.Context, path string, text []byte) (n int, err error) {
+	next, err := config.Parse(path, text)
+	if err != nil || next.KeepExpunged >= l.users.KeepExpunged {
+		return 0, nil
+	}
+	list, err := l.Expunged(ctx, ExpungedQuery{})
+	for _, m := range list {
+		if now := time.Now(); m.Until.After(now) && m.ExpungedAt.Add(next.KeepExpunged).Before(now) {
+			n++
+		}
+	}
+	return n, err
 }
 
 // keyPaths are the keys in the order of the file.

@@ -1,13 +1,18 @@
 package operations_test
 
 import (
+	"bytes"
+	"errors"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/popbridge/popbridge/agent/agenttest"
 	"github.com/popbridge/popbridge/agent/operations"
+	"github.com/popbridge/popbridge/agent/users"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 )
@@ -83,6 +88,50 @@ func TestSettings(t *testing.T) {
 	}
 	if _, err := ops.SetSettings(ctx, operations.SetSettings{Values: map[string]string{"timezone": "UTC"}}); err == nil || text() != "timezone = \"x\n" {
 		t.Errorf("%v\n%s", err, text())
+	}
+}
+
+// What was deleted and can be brought back is not given up but by who was told how much.
+func TestSettingsThatForget(t *testing.T) {
+	r := newRig(t)
+	_, port := agenttest.POP(t, "a", 3)
+	r.Configure(agenttest.Plain, agenttest.Account{Name: "a", User: "ann", Folder: "INBOX", Port: port})
+	r.Start()
+	r.Sync()
+	if err := r.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := config.Load(r.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(users.Folder(cfg.DataDir), "ann")
+	expunge(t, dir, cfg.KeepExpunged, time.Now().AddDate(0, 0, -20), 1)
+	expunge(t, dir, cfg.KeepExpunged, time.Now().AddDate(0, 0, -10), 2)
+	r.Agent = r.Open()
+	defer func() { _ = r.Agent.Close() }()
+	for _, tc := range []struct {
+		keep            string
+		forget, forgets int
+		saved           bool
+	}{
+		{"60d", 0, 0, true},
+		{"25d", 0, 0, true},
+		{"15d", 0, 1, false},
+		{"15d", 1, 1, true},
+		{"5d", 1, 2, false}, // more than was shown
+		{"1h", 0, 0, false}, // is no such length
+		{"", 0, 0, true},    // the default
+	} {
+		before, err := os.ReadFile(r.Path())
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := r.Ops().SetSettings(t.Context(), operations.SetSettings{Values: map[string]string{"keep_expunged": tc.keep}, Forget: tc.forget})
+		after, readErr := os.ReadFile(r.Path())
+		if err = errors.Join(err, readErr); err != nil || got.Forgets != tc.forgets || tc.saved == bytes.Equal(before, after) {
+			t.Errorf("%+v: %d, %v, %v\n%s", tc, got.Forgets, got.Problems, err, after)
+		}
 	}
 }
 

@@ -2,7 +2,7 @@
 import { h, replace } from "./dom.js";
 import { t, has, language, languages, choose } from "./text.js";
 import { ask, Fault } from "./api.js";
-import { failed, field, icon, say } from "./parts.js";
+import { confirm, failed, field, icon, say } from "./parts.js";
 import { form } from "./form.js";
 
 /** @typedef {import("./types").Setting} Setting */
@@ -63,14 +63,18 @@ export default async function settings(el, _, s) {
       const values = Object.fromEntries(fields.filter(f => f.changed()).map(f => [f.key, f.value()]));
       for (const f of fields) f.wrong("");
       if (Object.keys(values).length === 0) return t("settings.same");
-      const { problems, settings: after } = await ask("PATCH", "/settings", { values });
+      /** @type {import("./types").SettingsSaved} */
+      let saved = await ask("PATCH", "/settings", { values, forget: 0 });
+      if (saved.forgets > 0 && !await confirm(t("settings.forgets", { n: saved.forgets }), h("p", {}, t("settings.forgets.text")), { yes: t("settings.forgets.yes"), danger: true })) return t("settings.same");
+      if (saved.forgets > 0) saved = await ask("PATCH", "/settings", { values, forget: saved.forgets });
+      const { problems, settings: after } = saved;
       for (const p of [...problems].reverse()) {
         const f = fields.find(f => f.key === p.key);
         if (!f) throw new Fault({ text: p.key + " " + p.text, hint: p.hint }, 422);
         f.wrong(...wrong(p, f.value()));
       }
       if (problems.length > 0) return;
-      const said = [t("settings.saved"), after.keys.some((/** @type {Setting} */ k) => k.restart && k.key in values) ? t("settings.saved.restart") : ""].filter(Boolean).join(" ");
+      const said = [t("settings.saved"), after.keys.some(k => k.restart && k.key in values) ? t("settings.saved.restart") : ""].filter(Boolean).join(" ");
       show(after, said);
       say(said);
     };

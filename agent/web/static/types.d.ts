@@ -545,6 +545,7 @@ export interface SetSending {
 
 export interface SetSettings {
   values: Record<string, string>;
+  forget: number;
 }
 
 export interface SetUp {
@@ -580,6 +581,7 @@ export interface Settings {
 
 export interface SettingsSaved {
   problems: SettingProblem[];
+  forgets: number;
   settings: Settings;
 }
 
