@@ -64,6 +64,9 @@ func (ac *Account) Runner(ctx context.Context) (*bridge.Runner, error) {
 	if err := ac.checkUser(ctx, store); err != nil {
 		return nil, err
 	}
+	if before := ac.set.BeforePoll; before != nil {
+		before(ctx, ac.Config)
+	}
 	mailbox := bridge.MailboxName(ac.Config.Username, ac.Config.Host, ac.Config.Port)
 	known := ac.users.Known()
 	was := known.Accounts[mailbox] // the store it polled into last
@@ -212,9 +215,6 @@ func (ac *Account) serve(s *supervise.Group) {
 			r, err := ac.Runner(ctx)
 			if err != nil {
 				return err
-			}
-			if before := ac.set.BeforeServe; before != nil {
-				before(ctx, ac.Config)
 			}
 			return r.Serve(ctx)
 		}, ac.failed, ac.retryNow)

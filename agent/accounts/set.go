@@ -32,8 +32,8 @@ type Set struct {
 	// polled is told of each poll that went well; it must return quickly.
 	polled func(account string)
 
-	// BeforeServe is called before an account that is served polls, and again after it broke down; nil: nothing is.
-	BeforeServe func(ctx context.Context, c config.Account)
+	// BeforePoll is called before an account can poll, and again after it broke down; nil: nothing is.
+	BeforePoll func(ctx context.Context, c config.Account)
 
 	changing sync.Mutex    // see Lock
 	naming   chan struct{} // has an element while accounts are replaced or named, see nameAccounts

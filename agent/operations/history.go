@@ -26,6 +26,9 @@ func (l *Local) History(ctx context.Context) ([]state.Day, error) {
 // beginHistory lets the history count what the first poll of an account brings. One that
 // has stored something before is compared with what it has.
 func (l *Local) beginHistory(ctx context.Context, c config.Account) {
+	if !l.running() {
+		return
+	}
 	store, err := l.users.Store(ctx, c.User)
 	if err != nil {
 		return // and it cannot poll either
@@ -42,6 +45,8 @@ func (l *Local) beginHistory(ctx context.Context, c config.Account) {
 // NoteHistory writes down how much mail there is now. A store that cannot be read leaves
 // the numbers as they were: they would be those of the others only.
 func (l *Local) NoteHistory(ctx context.Context) error {
+	l.noting.Lock()
+	defer l.noting.Unlock()
 	stored := map[string]int64{}
 	var bytes int64
 	for _, ac := range l.accounts.All() {

@@ -66,6 +66,7 @@ type Local struct {
 	running  func() bool
 	reload   func()
 	history  *state.History
+	noting   sync.Mutex    // held while the history is written: what was read later is noted later
 	edits    sync.Mutex    // of the config and of passwords, one at a time
 	log      *logging.Ring // nil: none is kept
 
@@ -78,7 +79,7 @@ type Local struct {
 func New(u *users.Stores, a *accounts.Set, s *sending.Set, signIns *signin.Sessions, c Clients, n Network, p Pages, running func() bool, reload func()) *Local {
 	l := &Local{users: u, accounts: a, sending: s, signIns: signIns, clients: c, network: n, pages: p, running: running, reload: reload,
 		history: state.NewHistory(filepath.Join(u.DataDir, HistoryFile))}
-	a.BeforeServe = l.beginHistory
+	a.BeforePoll = l.beginHistory
 	return l
 }
 
