@@ -88,7 +88,7 @@ func akonadi(t *testing.T, p *rig.Popbridge, messages int) *exec.Cmd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, "dbus-run-session", systemPython, script, "127.0.0.1", fmt.Sprint(p.Port), localUser, devicePw, fmt.Sprint(messages))
 	cmd.Dir = home
