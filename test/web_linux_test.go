@@ -85,7 +85,7 @@ func TestWebHome(t *testing.T) {
 func TestWebLivesOn(t *testing.T) {
 	t.Parallel()
 	p, d, b, origin := withPage(t, 1)
-	b.may = []string{"ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE"}
+	b.may = ofARestart()
 	b.shows("The account is up to date")
 	b.open(origin + "/#/about")
 	b.until("About", `document.querySelector("h1").innerText === "About"`)
@@ -143,6 +143,11 @@ func TestWebLivesOn(t *testing.T) {
 	b.shows("This browser is not signed in")
 	b.quiet(origin)
 	other.quiet(origin)
+}
+
+// ofARestart is what a browser complains of while an agent stops and is away.
+func ofARestart() []string {
+	return []string{"503", "ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE"}
 }
 
 // The first fetch of a large mailbox moves before one's eyes.

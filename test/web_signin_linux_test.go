@@ -76,7 +76,7 @@ func TestWebSignIn(t *testing.T) {
 	t.Parallel()
 	s, b, origin := signingPage(t)
 	must(t, s.dovecot.Put("ann", testkit.Message(0), testkit.Message(1)))
-	b.may = []string{"ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE", "404", "422"} // of the restart, and of what is refused
+	b.may = append(ofARestart(), "404", "422") // and of what is refused
 	b.shows("has to be signed in at its provider")
 	b.shot("signin-wanted")
 	b.accessible("a sign-in is wanted")

@@ -112,7 +112,11 @@ func Decode[Ask any](w http.ResponseWriter, r *http.Request) (ask Ask, ok bool) 
 // Reply answers with a body, or with an error.
 func Reply(w http.ResponseWriter, body any, err error) {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout))
-	if err != nil {
+	switch {
+	case errors.Is(err, context.Canceled):
+		Refuse(w, http.StatusServiceUnavailable, err)
+		return
+	case err != nil:
 		Refuse(w, http.StatusUnprocessableEntity, err)
 		return
 	}
