@@ -109,11 +109,11 @@ func (r *Runner) secretChanged(ctx context.Context) bool {
 	return c.Method != pop3.MethodToken || r.now().Sub(r.lastEnd) >= r.status.NextPoll.Sub(r.lastEnd)/4
 }
 
-// Retry makes Serve poll as soon as the server allows, although the last poll
-// failed. It returns at once.
+// Retry makes Serve poll as soon as the server allows, although the last poll failed or
+// logins are tried rarely. It returns at once.
 func (r *Runner) Retry() {
 	r.mu.Lock()
-	if r.serving && r.current == nil && r.status.State == Backoff {
+	if r.serving && r.current == nil && (r.status.State == Backoff || r.longPause) {
 		r.status.NextPoll = r.earliestLocked()
 	}
 	r.mu.Unlock()

@@ -280,3 +280,31 @@ func TestOtherTokensOfACommand(t *testing.T) {
 		stop()
 	})
 }
+
+// Logins that a person has tried and that were refused, as with the token of somebody else,
+// do not keep an account waiting that has other credentials again, although its last poll
+// went well.
+func TestRetryEndsThePauseAfterRefusedLooks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, plan.KeepForever())
+		g.runner.account.PollEvery = 15 * time.Minute
+		stop := serve(t, g.runner)
+		synctest.Wait()
+		for range refusalsPause {
+			time.Sleep(time.Minute)
+			g.pop.change(func() { g.pop.refuse = "-ERR [AUTH] Authentication failed." })
+			if _, err := g.runner.Probe(t.Context()); err == nil {
+				t.Fatal("a login was not refused")
+			}
+			g.pop.change(func() { g.pop.refuse = "" })
+			g.runner.Retry()
+			synctest.Wait()
+		}
+		g.fill(0, 1)
+		time.Sleep(30 * time.Minute)
+		if s := g.runner.Status(); s.Stored != 1 {
+			t.Errorf("nothing was fetched for half an hour: %v, next in %v", s.State, time.Until(s.NextPoll))
+		}
+		stop()
+	})
+}
