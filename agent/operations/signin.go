@@ -3,10 +3,13 @@ package operations
 import (
 	"cmp"
 	"context"
+	"errors"
 
 	"github.com/popbridge/popbridge/agent/sending"
 	"github.com/popbridge/popbridge/agent/signin"
 	"github.com/popbridge/popbridge/bridge"
+	"github.com/popbridge/popbridge/bridge/pop3"
+	"github.com/popbridge/popbridge/bridge/smtp"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 )
@@ -105,9 +108,11 @@ func (l *Local) TryPOP(ctx context.Context, c config.Account) signin.Try {
 
 // TrySMTP implements signin.Servers.
 func (l *Local) TrySMTP(ctx context.Context, c config.Account) signin.Try {
-	switch _, known := sending.WayOf(c); {
+	switch way, known := sending.WayOf(c); {
 	case !known:
 		return signin.Try{State: signin.None, Text: "the outgoing server is not known"}
+	case !c.TokenFor(way):
+		return signin.Try{State: signin.None, Text: way.Host + " is no server for the token of " + c.OAuth.Provider}
 	case !c.SignsInToSend():
 		return signin.Try{State: signin.None, Text: "the outgoing server has a password of its own"}
 	}
@@ -123,7 +128,9 @@ func tried(c config.Account, err error, went string) signin.Try {
 		hint = "if another account than " + c.Username + " was chosen in the browser, sign in once more and choose that one; otherwise " +
 			cmp.Or(hint, "look in the settings of the provider whether mail programs may log in there")
 	}
-	return signin.Try{State: signin.Failed, Text: err.Error(), Hint: hint, Refused: fault.Is(err, fault.Auth)}
+	_, byPOP := errors.AsType[*pop3.ReplyError](err)
+	_, bySMTP := errors.AsType[*smtp.ReplyError](err)
+	return signin.Try{State: signin.Failed, Text: err.Error(), Hint: hint, Refused: fault.Is(err, fault.Auth) && (byPOP || bySMTP)}
 }
 
 // SignedIn implements signin.Servers: all that waited for it goes on.

@@ -137,9 +137,7 @@ func (s *Sessions) Begin(ctx context.Context, c config.Account, device bool, ser
 	return status, nil
 }
 
-// run waits for the person, keeps the token, and tries the servers with it. Where they
-// refuse it, as that of another person than the account's, the sign-in before is taken
-// back if it worked.
+// run waits for the person, keeps the token, and tries the servers with it.
 func (s *Sessions) run(ctx context.Context, one *session, wait func(context.Context) (oauth.Token, error), servers Servers) {
 	c := one.config
 	token, err := wait(ctx)
@@ -150,9 +148,9 @@ func (s *Sessions) run(ctx context.Context, one *session, wait func(context.Cont
 	if err == nil {
 		err = s.takes(one)
 	}
-	var takeBack func() (bool, error)
+	var decide func(Verdict) (bool, error)
 	if err == nil {
-		takeBack, err = s.tokens.Keep(context.WithoutCancel(ctx), c, token)
+		decide, err = s.tokens.Keep(context.WithoutCancel(ctx), c, token)
 	}
 	var pop, smtp Try
 	if err == nil {
@@ -160,8 +158,10 @@ func (s *Sessions) run(ctx context.Context, one *session, wait func(context.Cont
 		both.Go(func() { pop = servers.TryPOP(ctx, c) })
 		both.Go(func() { smtp = servers.TrySMTP(ctx, c) })
 		both.Wait()
-		if refused(pop, smtp) {
-			err = notTaken(takeBack, pop, smtp)
+		verdict, why := verdictOf(ctx, pop, smtp)
+		var back bool
+		if back, err = decide(verdict); back {
+			err = why
 		}
 		servers.SignedIn(c)
 	}
@@ -173,22 +173,20 @@ func (s *Sessions) run(ctx context.Context, one *session, wait func(context.Cont
 	})
 }
 
-// refused reports whether no server has taken a token, and one does not let it in.
-func refused(pop, smtp Try) bool {
-	return (pop.Refused || smtp.Refused) && pop.State != OK && smtp.State != OK
-}
-
-// notTaken takes the sign-in before back; nil: the new one stays.
-func notTaken(takeBack func() (bool, error), pop, smtp Try) error {
-	back, err := takeBack()
-	if !back || err != nil {
-		return err
+// verdictOf judges a sign-in by what came of trying it. why is for the person where the
+// sign-in before is kept for it.
+func verdictOf(ctx context.Context, pop, smtp Try) (v Verdict, why error) {
+	switch {
+	case pop.State == OK || smtp.State == OK:
+		return Taken, nil
+	case pop.Refused:
+		return Refused, fault.New(fault.Auth, "the server does not let in who has signed in, so the sign-in before is kept ("+pop.Text+")", pop.Hint)
+	case smtp.Refused:
+		return Refused, fault.New(fault.Auth, "the outgoing server does not let in who has signed in, so the sign-in before is kept ("+smtp.Text+")", smtp.Hint)
+	case ctx.Err() != nil:
+		return Untried, fault.New(fault.Temporary, "it was interrupted before the servers were tried, so the sign-in before is kept", "sign in once more")
 	}
-	by := pop
-	if !by.Refused {
-		by = smtp
-	}
-	return fault.New(fault.Auth, "the server does not let in who has signed in, so the sign-in before is kept ("+by.Text+")", by.Hint)
+	return Taken, nil
 }
 
 // takes has a sign-in go on with its token, which cannot be cancelled from then on.
@@ -255,7 +253,7 @@ func (s *Sessions) Cancel(account string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if one.status.State == Trying || one.status.State == Done {
-		return fault.New(fault.Conflict, "account "+account+" is signed in already, so nothing was cancelled", "to sign it in as somebody else, sign in again")
+		return fault.New(fault.Conflict, "the person has signed in for account "+account+" already, so nothing was cancelled", "to sign it in as somebody else, sign in again")
 	}
 	one.cancelled = true
 	one.cancel()

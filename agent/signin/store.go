@@ -34,6 +34,11 @@ type record struct {
 	Former  string    `json:"former,omitempty"` // the refresh token before, until Refresh has worked
 
 	SignedIn time.Time `json:"signed_in"`
+	// Before is the sign-in before, while the mail servers are tried with this one. That it
+	// is there after a start says that they were not asked to the end.
+	Before *record `json:"before,omitempty"`
+	// Untaken says that the mail servers refused this sign-in when it was new.
+	Untaken bool `json:"untaken,omitempty"`
 	// Refusals counts how often the provider refused the refresh tokens in a row.
 	Refusals  int       `json:"refusals,omitempty"`
 	RefusedAt time.Time `json:"refused_at,omitzero"`
@@ -72,6 +77,9 @@ func load(path string) (*record, error) {
 	}
 	if r.Version > recordVersion {
 		return nil, fault.New(fault.Corrupt, "the file with the sign-in is of a newer popbridge: "+path, "update popbridge")
+	}
+	if r.Before != nil && r.Before.Refresh != "" {
+		return r.Before, nil
 	}
 	return r, nil
 }

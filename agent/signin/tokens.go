@@ -52,6 +52,7 @@ type identity struct {
 
 	rec     *record // nil: not read yet, or not there
 	unsaved bool    // rec is newer than the file
+	signIns int     // counts what Keep has kept
 }
 
 func (t *Tokens) identity(c config.Account) *identity {
@@ -200,10 +201,21 @@ func (r *record) take(token oauth.Token, now time.Time) {
 	r.Refusals, r.RefusedAt, r.Refusal, r.Hint = 0, time.Time{}, "", ""
 }
 
-// Keep writes down what a person has signed in. takeBack puts what it has replaced in its
-// place again, where that was not refused and nobody has signed in since, and reports
-// whether.
-func (t *Tokens) Keep(ctx context.Context, c config.Account, token oauth.Token) (takeBack func() (bool, error), err error) {
+// Verdict is what the mail servers say of a sign-in.
+type Verdict int
+
+// The verdicts.
+const (
+	Taken   Verdict = iota // or not known: they could not be reached
+	Refused                // none takes it, and one does not let it in
+	Untried                // they were not asked to the end
+)
+
+// Keep writes down what a person has signed in, and uses it. decide is called once the mail
+// servers were tried with it, and reports whether the sign-in before is in its place again:
+// that is so where it was refused or not tried, and the one before was not refused itself.
+// An error says that nothing is stored, or that somebody has signed in since.
+func (t *Tokens) Keep(ctx context.Context, c config.Account, token oauth.Token) (decide func(Verdict) (back bool, err error), err error) {
 	id := t.identity(c)
 	end, err := id.begin(ctx)
 	if err != nil { // of what is replaced
@@ -213,23 +225,44 @@ func (t *Tokens) Keep(ctx context.Context, c config.Account, token oauth.Token) 
 		return nil, err
 	}
 	defer end()
-	now := t.now().Round(0)
-	former := id.rec
+	now, replaced, unsaved := t.now().Round(0), id.rec, id.unsaved
+	before := replaced
+	if before != nil && before.Before != nil { // that one is not decided yet
+		before = before.Before
+	}
+	if before != nil && (before.Refusals > 0 || before.Untaken || !before.issued(c.OAuth)) {
+		before = nil
+	}
 	id.rec = &record{Version: recordVersion, OAuth: c.OAuth.Name, Username: c.Username,
-		ClientID: c.OAuth.ClientID, TokenURL: c.OAuth.Endpoints.Token, SignedIn: now}
+		ClientID: c.OAuth.ClientID, TokenURL: c.OAuth.Endpoints.Token, SignedIn: now, Before: before}
 	id.rec.take(token, now)
-	return func() (bool, error) {
+	if err := id.write(); err != nil {
+		id.rec, id.unsaved = replaced, unsaved
+		return nil, err
+	}
+	id.signIns++
+	mine := id.signIns
+	return func(v Verdict) (bool, error) {
 		end, err := id.wait(context.WithoutCancel(ctx))
 		if err != nil {
 			return false, err
 		}
 		defer end()
-		if former == nil || former.Refusals > 0 || !former.issued(c.OAuth) || !id.rec.SignedIn.Equal(now) {
-			return false, nil
+		if id.signIns != mine {
+			return false, fault.New(fault.Conflict, c.Username+" was signed in once more meanwhile, for another account", "look at what came of that one")
 		}
-		id.rec = former
-		return true, id.write()
-	}, id.write()
+		decided := *id.rec
+		decided.Before, decided.Untaken = nil, v == Refused
+		back := v != Taken && before != nil
+		if back {
+			decided = *before
+		}
+		id.rec = &decided
+		if err := id.write(); err != nil { // it is tried again with the next use, and the file says the same after a start
+			t.log.Warn().Err(err).Str("account", c.Name).Msg("what came of a sign-in is not written down yet")
+		}
+		return back, nil
+	}, nil
 }
 
 // client speaks with the provider of an account.
