@@ -97,23 +97,16 @@ func (l *Local) SetSettings(ctx context.Context, ask SetSettings) (saved Setting
 		settings = append(settings, s)
 	}
 	slices.SortFunc(settings, func(a, b config.Setting) int { return slices.Index(keyPaths, a.Key) - slices.Index(keyPaths, b.Key) })
+	if i := slices.IndexFunc(settings, func(s config.Setting) bool { return s.Key == "keep_expunged" }); i >= 0 {
+		if saved.Forgets = l.forgets(ctx, settings[i]); saved.Forgets > ask.Forget {
+			saved.Settings, err = l.Settings(ctx)
+			return saved, err
+		}
+	}
 	err = l.edit(func(f editing.File) error {
-		_, err := config.Edit(f.Path, func(text []byte) ([]byte, error) {
-			text, err := config.SetKeys(text, settings)
-			if _, set := ask.Values["keep_expunged"]; err != nil || !set {
-				return text, err
-			}
-			saved.Forgets, err = l.forgets(ctx, f.Path, text)
-			if err == nil && saved.Forgets > ask.Forget {
-				err = errForgets
-			}
-			return text, err
-		})
+		_, err := config.Edit(f.Path, func(text []byte) ([]byte, error) { return config.SetKeys(text, settings) })
 		return err
 	})
-	if errors.Is(err, errForgets) {
-		return saved, nil
-	}
 	if found, ok := errors.AsType[*config.Errors](err); ok && found.File == "" {
 		saved.Problems = settingProblems(found)
 	} else if err != nil {
@@ -125,22 +118,28 @@ func (l *Local) SetSettings(ctx context.Context, ask SetSettings) (saved Setting
 	return saved, err
 }
 
-var errForgets = errors.New("messages would be forgotten that need not be")
-
-// forgets counts the messages that can be restored now, and not once the text of a config is
-// in force; 0 for a text with problems.
-func (l *Local) forgets(ctx context.Context, path string, text []byte) (n int, err error) {
-	next, err := config.Parse(path, text)
-	if err != nil || next.KeepExpunged >= l.users.KeepExpunged {
-		return 0, nil
+// forgets counts the messages that can be restored now, and not once this keep_expunged is
+// in force. A value that is none forgets nothing, as it is not taken; a store that cannot be
+// read has a condition of its own.
+func (l *Local) forgets(ctx context.Context, keep config.Setting) (n int) {
+	text := "version = 1\n"
+	if keep.Value != "" {
+		text += keep.Key + " = " + keep.Value + "\n"
 	}
-	list, err := l.Expunged(ctx, ExpungedQuery{})
-	for _, m := range list {
-		if now := time.Now(); m.Until.After(now) && m.ExpungedAt.Add(next.KeepExpunged).Before(now) {
-			n++
+	next, err := config.Parse("", []byte(text))
+	if err != nil || next.KeepExpunged >= l.users.KeepExpunged {
+		return 0
+	}
+	names, _ := l.users.Names()
+	for _, name := range names {
+		list, _ := l.Expunged(ctx, ExpungedQuery{User: name})
+		for _, m := range list {
+			if now := time.Now(); m.Until.After(now) && m.ExpungedAt.Add(next.KeepExpunged).Before(now) {
+				n++
+			}
 		}
 	}
-	return n, err
+	return n
 }
 
 // keyPaths are the keys in the order of the file.

@@ -64,9 +64,12 @@ export default async function settings(el, _, s) {
       for (const f of fields) f.wrong("");
       if (Object.keys(values).length === 0) return t("settings.same");
       /** @type {import("./types").SettingsSaved} */
-      let saved = await ask("PATCH", "/settings", { values, forget: 0 });
-      if (saved.forgets > 0 && !await confirm(t("settings.forgets", { n: saved.forgets }), h("p", {}, t("settings.forgets.text")), { yes: t("settings.forgets.yes"), danger: true })) return t("settings.same");
-      if (saved.forgets > 0) saved = await ask("PATCH", "/settings", { values, forget: saved.forgets });
+      let saved;
+      for (let forget = 0; ; forget = saved.forgets) {
+        saved = await ask("PATCH", "/settings", { values, forget });
+        if (saved.forgets <= forget) break;
+        if (!await confirm(t("settings.forgets", { n: saved.forgets }), h("p", {}, t("settings.forgets.text")), { yes: t("settings.forgets.yes"), danger: true })) return t("settings.same");
+      }
       const { problems, settings: after } = saved;
       for (const p of [...problems].reverse()) {
         const f = fields.find(f => f.key === p.key);
