@@ -76,18 +76,52 @@ func TestThunderbirdSends(t *testing.T) {
 	if n := w.count(t, "Drafts"); n != 0 {
 		t.Errorf("%d messages in Drafts", n)
 	}
-	commands, err := b.Sent()
-	must(t, err)
-	own := 0 // the copies that it saves itself
-	for _, c := range commands {
-		if strings.HasPrefix(c, `append "Sent"`) {
-			own++
-		}
-	}
-	if own != 4 {
-		t.Errorf("Thunderbird has saved %d copies of its own, want 4: %q", own, commands)
+	if n := b.saved(t, "Sent"); n != 4 {
+		t.Errorf("Thunderbird has saved %d copies of its own, want 4", n)
 	}
 	command(t, w.Popbridge, 0, "check")
+}
+
+// What is written before Thunderbird has the list of folders is on the server, too, and
+// not in its Local Folders.
+func TestThunderbirdSendsBeforeItHasTheFolders(t *testing.T) {
+	rig.Need(t, "thunderbird", "certutil")
+	t.Parallel()
+	w := newWayOut(t, "starttls")
+	w.isAsked(t)
+	b := w.thunderbird(t)
+	b.script(t, nil, `
+		tb.account.incomingServer.password = args[0];
+		MailServices.outgoingServer.servers[0].password = args[0];
+		const w = await tb.write();
+		tb.fill(w, { to: "bob@example.org", subject: "early", text: "before the folders\n" });
+		await tb.saveDraft(w);
+		await tb.send(w);
+	`, devicePw)
+	w.arrivedAsSent(t, 1, "early")
+	for _, mailbox := range []string{"Drafts", "Sent"} {
+		if n := b.saved(t, mailbox); n != 1 {
+			t.Errorf("Thunderbird has saved %d messages in %s", n, mailbox)
+		}
+	}
+	var folders string
+	b.script(t, &folders, `const i = tb.account.defaultIdentity; return i.draftsFolderURI + " " + i.fccFolderURI`)
+	if want := "imap://ann@127.0.0.1/Drafts imap://ann@127.0.0.1/Sent"; folders != want {
+		t.Errorf("saves in %s, want %s", folders, want)
+	}
+}
+
+// saved counts what Thunderbird has saved in a mailbox itself.
+func (b *thunderbird) saved(t *testing.T, mailbox string) (n int) {
+	t.Helper()
+	commands, err := b.Sent()
+	must(t, err)
+	for _, c := range commands {
+		if strings.HasPrefix(c, `append "`+mailbox+`"`) {
+			n++
+		}
+	}
+	return n
 }
 
 // thunderbird starts a Thunderbird that client-setup has set up.

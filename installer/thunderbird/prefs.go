@@ -3,8 +3,10 @@ package thunderbird
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -172,8 +174,25 @@ func newIdentities(prefs map[string]any, list string, m clientfiles.Mailbox) set
 // does all mail from then on (nsMsgIdentity::getOrCreateFolder). Where the list has no
 // such mailbox, Thunderbird takes the one with the role instead
 // (nsImapIncomingServer::CheckSpecialFolder).
-func folder(m clientfiles.Mailbox, mailbox string) string {
-	return "imap://" + notInURI.ReplaceAllStringFunc(m.User, url.QueryEscape) + "@" + m.Host + "/" + mailbox
+func folder(m clientfiles.Mailbox, mailbox string) string { return folders(m.User, m.Host) + mailbox }
+
+func folders(user, host string) string {
+	return "imap://" + notInURI.ReplaceAllStringFunc(user, url.QueryEscape) + "@" + host + "/"
+}
+
+// movedFolders are the folders of identities on a server that gets another host.
+func movedFolders(prefs map[string]any, server string, m clientfiles.Mailbox) (set settings) {
+	host, _ := prefs["mail.server."+server+".hostname"].(string)
+	if host == m.Host {
+		return nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(prefs)) {
+		value, _ := prefs[name].(string)
+		if mailbox, ok := strings.CutPrefix(value, folders(m.User, host)); ok && strings.HasPrefix(name, "mail.identity.") {
+			set = append(set, setting{name, folder(m, mailbox)})
+		}
+	}
+	return set
 }
 
 var notInURI = regexp.MustCompile(`[^0-9A-Za-z._-]`)

@@ -146,6 +146,7 @@ func change(old string, m clientfiles.Mailbox) (Change, error) {
 				set = append(set, s)
 			}
 		}
+		set = append(set, movedFolders(prefs, server, m)...)
 		set = append(set, newIdentities(prefs, "mail.account."+account+".identities", m)...)
 		if len(set) == 0 {
 			c.There = true

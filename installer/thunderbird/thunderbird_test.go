@@ -116,6 +116,12 @@ user_pref("mail.smtpservers", "smtp2,smtp3,smtp4");
 	want = `user_pref("mail.server.server6.hostname", "localhost");
 user_pref("mail.server.server6.port", 993);
 user_pref("mail.server.server6.socketType", 3);
+user_pref("mail.identity.id4.draft_folder", "imap://ann%22%5C%C3%B6@localhost/Drafts");
+user_pref("mail.identity.id4.fcc_folder", "imap://ann%22%5C%C3%B6@localhost/Sent");
+user_pref("mail.identity.id5.draft_folder", "imap://ann%22%5C%C3%B6@localhost/Drafts");
+user_pref("mail.identity.id5.fcc_folder", "imap://ann%22%5C%C3%B6@localhost/Sent");
+user_pref("mail.identity.id6.draft_folder", "imap://ann%22%5C%C3%B6@localhost/Drafts");
+user_pref("mail.identity.id6.fcc_folder", "imap://ann%22%5C%C3%B6@localhost/Sent");
 `
 	if got := strings.TrimPrefix(string(again.text), string(c.text)); err != nil || again.New || got != want {
 		t.Errorf("another port: %v, %s", err, got)
