@@ -188,6 +188,7 @@ def use():
     session.move(inbox[5], folders()["Archive"])
     root, = query("SELECT parentId FROM CollectionTable WHERE id = ?", folders()["INBOX"])[0]
     session.create(root, "R&D")
+    until("the new folder is on the server", lambda: "R&D" in folders())
     wait("a look at what it has changed")
 
 
