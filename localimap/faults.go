@@ -38,7 +38,8 @@ func isBad(err error) bool {
 }
 
 // response translates an error of the store into a tagged NO (RFC 5530). It is
-// the one place that does. An error that is a response already stays as it is.
+// the one place that does. An error that is a response already stays as it is, and a
+// command that the end of the connection cuts off has none.
 func (s *session) response(err error) error {
 	var ready *imap.Error
 	switch {
@@ -46,8 +47,10 @@ func (s *session) response(err error) error {
 		return nil
 	case errors.As(err, &ready), s.conn.err != nil:
 		return err
-	case errors.Is(err, context.Canceled), errors.Is(err, errClientGone):
-		return no(imap.ResponseCodeUnavailable, "The connection is closing")
+	case (errors.Is(err, context.Canceled) || errors.Is(err, errClientGone)) && s.conn.ctx.Err() != nil:
+		return errAnswered // by BYE; Thunderbird shows a person every NO
+	case errors.Is(err, context.Canceled):
+		return no(imap.ResponseCodeUnavailable, "It was interrupted; try again")
 	}
 	if refused, ok := errors.AsType[*serving.Refused](err); ok {
 		code := imap.ResponseCodeUnavailable

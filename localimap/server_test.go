@@ -158,6 +158,37 @@ func TestShutdown(t *testing.T) {
 	r.talk("joe").do("a SELECT INBOX", "a OK")
 }
 
+// TestShutdownAmidACommand: a command that is cut off has no response but BYE. A NO would be
+// shown to the person, who is not concerned: Thunderbird connects again by itself.
+func TestShutdownAmidACommand(t *testing.T) {
+	r := newRig(t)
+	r.deliver("INBOX", nil, "Subject: x\r\n\r\nx\r\n")
+	var clients []*talk
+	for range 8 {
+		k := r.talk("joe")
+		k.do("a SELECT INBOX", "a OK")
+		for i := range 500 {
+			k.send(fmt.Sprintf("b%d FETCH 1 BODY.PEEK[]", i))
+		}
+		clients = append(clients, k)
+	}
+	for _, k := range clients {
+		k.want("b0 OK")
+	}
+	r.stop()
+	for _, k := range clients {
+		last := ""
+		for line := k.line(); !strings.HasPrefix(line, broken); line = k.line() {
+			if last = line; strings.Contains(line, " NO ") || strings.Contains(line, " BAD ") {
+				t.Fatalf("a command was answered %s", line)
+			}
+		}
+		if !strings.HasPrefix(last, "* BYE") {
+			t.Errorf("the last line is %s", last)
+		}
+	}
+}
+
 // TestShutdownWithAClientThatDoesNotRead: its response is cut off.
 func TestShutdownWithAClientThatDoesNotRead(t *testing.T) {
 	r := newRig(t)

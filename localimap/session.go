@@ -321,6 +321,7 @@ func (s *session) answer(text string, err error) {
 		s.conn.line("%s BAD [CLIENTBUG] %s", s.tag, syntax.Text)
 	case errors.As(err, &limit):
 		s.conn.line("%s BAD [LIMIT] %s", s.tag, limit.Text)
+	case errors.Is(err, errAnswered):
 	default:
 		s.answer("", s.response(err))
 	}
