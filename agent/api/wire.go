@@ -112,12 +112,12 @@ func Decode[Ask any](w http.ResponseWriter, r *http.Request) (ask Ask, ok bool) 
 // Reply answers with a body, or with an error.
 func Reply(w http.ResponseWriter, body any, err error) {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout))
-	switch {
-	case errors.Is(err, context.Canceled):
-		Refuse(w, http.StatusServiceUnavailable, err)
-		return
-	case err != nil:
-		Refuse(w, http.StatusUnprocessableEntity, err)
+	if err != nil {
+		status := http.StatusUnprocessableEntity
+		if errors.Is(err, context.Canceled) { // by the stop of the agent
+			status = http.StatusServiceUnavailable
+		}
+		Refuse(w, status, err)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")

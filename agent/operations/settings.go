@@ -122,11 +122,11 @@ func (l *Local) SetSettings(ctx context.Context, ask SetSettings) (saved Setting
 // in force. A value that is none forgets nothing, as it is not taken; a store that cannot be
 // read has a condition of its own.
 func (l *Local) forgets(ctx context.Context, keep config.Setting) (n int) {
-	text := "version = 1\n"
-	if keep.Value != "" {
-		text += keep.Key + " = " + keep.Value + "\n"
+	text, err := config.SetKeys([]byte("version = 1\n"), []config.Setting{keep})
+	if err != nil {
+		return 0
 	}
-	next, err := config.Parse("", []byte(text))
+	next, err := config.Parse("", text)
 	if err != nil || next.KeepExpunged >= l.users.KeepExpunged {
 		return 0
 	}
