@@ -27,11 +27,7 @@ func (closed) TryPOP(context.Context, config.Account) Try {
 // as has a person sign in.
 func (b *bench) as(t *testing.T, s *Sessions, on Servers, who string) {
 	t.Helper()
-	began, err := s.Begin(t.Context(), b.account, false, on)
-	if err == nil {
-		err = b.provider.Browse(began.URL, who)
-	}
-	if err != nil {
+	if err := b.provider.Browse(begin(t, b, s, on, false).URL, who); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -48,11 +44,16 @@ func (b *bench) belongs(t *testing.T, who string) {
 	}
 }
 
-func trying(t *testing.T, s *Sessions) {
+// trying is an account that is signed in, and that somebody else signs in: the servers are
+// tried with that.
+func trying(t *testing.T) (*bench, *Sessions, *servers) {
 	t.Helper()
+	b, s, on := newSessions(t)
+	b.signIn(t)
+	b.as(t, s, busy{on}, "bob@example.org")
 	for {
-		if st, err := s.State("work"); err != nil || st.State == Trying || t.Context().Err() != nil {
-			return
+		if st, err := s.State("work"); err != nil || st.State != Waiting {
+			return b, s, on
 		}
 	}
 }
@@ -68,12 +69,7 @@ func TestASignInThatIsNotTried(t *testing.T) {
 		"another is begun": {func(t *testing.T, b *bench, s *Sessions) { b.as(t, s, &servers{b: b}, "carol@example.org") }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t)
-			b.signIn(t)
-			s := NewSessions(b.Tokens)
-			t.Cleanup(s.Close)
-			b.as(t, s, busy{&servers{b: b}}, "bob@example.org")
-			trying(t, s)
+			b, s, _ := trying(t)
 			tc.interrupt(t, b, s)
 			if tc.ends {
 				if got := ended(t, s); got.State != Failed || got.Error == "" || got.Hint == "" {
@@ -87,16 +83,11 @@ func TestASignInThatIsNotTried(t *testing.T) {
 
 // Two accounts of one identity are signed in at the same time: the one that came last counts.
 func TestOneIdentityIsSignedInTwice(t *testing.T) {
-	b := newBench(t)
-	b.signIn(t)
-	s := NewSessions(b.Tokens)
-	t.Cleanup(s.Close)
-	b.as(t, s, busy{&servers{b: b}}, "bob@example.org")
-	trying(t, s)
+	b, s, on := trying(t)
 	second := b.account
 	second.Name = "second"
 	b.account, second = second, b.account
-	b.as(t, s, closed{&servers{b: b}}, "carol@example.org")
+	b.as(t, s, closed{on}, "carol@example.org")
 	s.mu.Lock()
 	other := s.byAccount["second"]
 	s.mu.Unlock()
