@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -14,45 +13,18 @@ import (
 	"github.com/popbridge/popbridge/test/rig"
 )
 
-// A host is a thread in a network of its own.
-type host struct {
-	tid  int
-	work chan func()
-}
+// host is rig.Host for the tests of this package.
+type host struct{ *rig.Host }
 
-// newHost returns a host, with no interface but lo; it ends with the test. more are
-// flags of unshare(2) for what else it has of its own.
+// newHost returns a host that ends with the test.
 func newHost(t *testing.T, more int) *host {
 	t.Helper()
-	h := &host{work: make(chan func())}
-	ready := make(chan error)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
-		err := unix.Unshare(unix.CLONE_NEWNET | more)
-		h.tid = unix.Gettid()
-		ready <- err
-		if err == nil {
-			for f := range h.work {
-				f()
-			}
-		}
-	}()
-	if err := <-ready; err != nil {
-		<-done
+	h, err := rig.NewHost(more)
+	if err != nil {
 		rig.Skip(t, "needs root: ", err)
 	}
-	t.Cleanup(func() { close(h.work); <-done })
-	h.ip(t, "link set lo up")
-	return h
-}
-
-// do runs f in the network of the host.
-func (h *host) do(f func() error) error {
-	done := make(chan error)
-	h.work <- func() { done <- f() }
-	return <-done
+	t.Cleanup(h.Close)
+	return &host{h}
 }
 
 func (h *host) ip(t *testing.T, args string) {
@@ -63,7 +35,7 @@ func (h *host) ip(t *testing.T, args string) {
 // run runs a program there.
 func (h *host) run(t *testing.T, args ...string) {
 	t.Helper()
-	must(t, h.do(func() error {
+	must(t, h.Do(func() error {
 		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
 			return fmt.Errorf("%v: %v: %s", args, err, out)
 		}
@@ -74,7 +46,7 @@ func (h *host) run(t *testing.T, args ...string) {
 // script is a program that runs another one there.
 func (h *host) script(t *testing.T, program string) string {
 	t.Helper()
-	of := fmt.Sprintf("/proc/%d/task/%d/ns", os.Getpid(), h.tid)
+	of := h.Namespaces()
 	path := write(t, filepath.Join(t.TempDir(), program), fmt.Sprintf("#!/bin/sh\nexec nsenter --net=%s/net --mount=%s/mnt %s \"$@\"\n", of, of, program))
 	must(t, os.Chmod(path, 0o700))
 	return path

@@ -22,7 +22,7 @@ import (
 // decides them; POPBRIDGE_LONG=1 takes them over minutes, to the ban.
 func TestLANUnderAttack(t *testing.T) {
 	r := newLAN(t)
-	must(t, r.home.do(func() error { return r.app.AddDevice(t.Context(), "ann", "pc", devicePw) }))
+	must(t, r.home.Do(func() error { return r.app.AddDevice(t.Context(), "ann", "pc", devicePw) }))
 	phone := r.device("phone", "--lan")
 	var addrs []string
 	for i := range 60 {
@@ -81,7 +81,7 @@ func TestLANUnderAttack(t *testing.T) {
 func (r *lanRig) loopback() (took [2][]time.Duration) {
 	r.t.Helper()
 	for range 5 {
-		must(r.t, r.home.do(func() error {
+		must(r.t, r.home.Do(func() error {
 			began := time.Now()
 			conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", r.app.Port))
 			if err != nil {

@@ -31,7 +31,7 @@ func (r *lanRig) pairing(t *testing.T) {
 	password, origin, path, shown, fingerprint := found[1], found[2], found[3], found[4], found[5]
 	get := func(path, host string) (status int, body string) {
 		t.Helper()
-		must(t, r.phone.do(func() error {
+		must(t, r.phone.Do(func() error {
 			conn, err := net.Dial("tcp", "192.168.77.1:1994")
 			if err != nil {
 				return err
@@ -90,7 +90,7 @@ func (r *lanRig) pairing(t *testing.T) {
 	}
 	// It ends with the login.
 	r.run("device", "revoke", "tablet")
-	must(t, r.phone.do(func() error {
+	must(t, r.phone.Do(func() error {
 		if conn, err := net.Dial("tcp", "192.168.77.1:1994"); err == nil {
 			_ = conn.Close()
 			t.Error("the page is still there")
@@ -162,7 +162,7 @@ func (r *lanRig) sending(t *testing.T, phone string) {
 	send := func(from, password string) (string, error) {
 		t.Helper()
 		var out []byte
-		err := r.phone.do(func() (err error) {
+		err := r.phone.Do(func() (err error) {
 			out, err = exec.Command("curl", "--silent", "--show-error", "--verbose", "--max-time", "30", "--url", "smtps://192.168.77.1:1465", "--interface", from,
 				"--cacert", filepath.Join(r.app.Data, "tls", "lan", "ca.pem"), "--user", "ann:"+password, "--mail-from", "ann@example.com", "--mail-rcpt", "bob@example.net",
 				"--upload-file", message).CombinedOutput()
@@ -199,7 +199,7 @@ func (r *lanRig) sending(t *testing.T, phone string) {
 	if strings.Count(r.run("outbox", "list"), "from the phone") != 1 {
 		t.Errorf("the Outbox: %s", r.run("outbox", "list"))
 	}
-	must(t, r.phone.do(func() error {
+	must(t, r.phone.Do(func() error {
 		conn, err := net.Dial("tcp", "192.168.77.1:1465")
 		if err != nil {
 			return err
@@ -300,7 +300,7 @@ func (r *lanRig) addressGoesAndComes(t *testing.T) {
 		return err
 	})
 	r.eventually("the new one is in the certificate", func() error {
-		return r.phone.do(func() error {
+		return r.phone.Do(func() error {
 			conn, err := net.Dial("tcp", "192.168.77.9:1993")
 			if err != nil {
 				return err

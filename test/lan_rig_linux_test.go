@@ -3,7 +3,6 @@ package test
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -36,7 +35,7 @@ const (
 func newLAN(t *testing.T) *lanRig {
 	rig.Need(t, "dovecot", "ip", "curl")
 	r := &lanRig{t: t, home: newHost(t, 0), phone: newHost(t, 0)}
-	r.home.ip(t, fmt.Sprintf("link add lan0 type veth peer name ph0 netns %d", r.phone.tid))
+	r.home.ip(t, "link add lan0 type veth peer name ph0 netns "+r.phone.Namespaces()+"/net")
 	r.home.ip(t, "addr add 192.168.77.1/24 dev lan0")
 	r.home.ip(t, "link set lan0 up")
 	r.phone.ip(t, "addr add 192.168.77.2/24 dev ph0")
@@ -48,7 +47,7 @@ func newLAN(t *testing.T) *lanRig {
 	var err error
 	r.app, err = rig.NewPopbridge(binary, t.TempDir())
 	must(t, err)
-	must(t, r.home.do(func() error {
+	must(t, r.home.Do(func() error {
 		ca := testkit.CA(t, "pop.example.com")
 		server, err := rig.StartDovecot(t.Context(), ca.CertFile, ca.KeyFile)
 		if err != nil {
@@ -88,7 +87,7 @@ func (r *lanRig) lan(table string) {
 func (r *lanRig) run(args ...string) string {
 	r.t.Helper()
 	var out rig.Output
-	must(r.t, r.home.do(func() (err error) {
+	must(r.t, r.home.Do(func() (err error) {
 		out, err = r.app.Run(r.t.Context(), "", args...)
 		return err
 	}))
@@ -110,7 +109,7 @@ func (r *lanRig) device(args ...string) (password string) {
 
 // dial connects from an address of the phone.
 func (r *lanRig) dial(from string) (conn net.Conn, err error) {
-	err = r.phone.do(func() (err error) {
+	err = r.phone.Do(func() (err error) {
 		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}, Timeout: 5 * time.Second}
 		to := lanAddr
 		if d.LocalAddr.(*net.TCPAddr).IP.To4() == nil {

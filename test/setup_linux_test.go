@@ -25,7 +25,7 @@ func TestSetup(t *testing.T) {
 	rig.Need(t, "dovecot", "script", "ip")
 	t.Parallel()
 	ca := testkit.CA(t, "autoconfig.example.com", "pop.example.com")
-	must(t, namedHost(t, "autoconfig.example.com", "pop.example.com").do(func() error {
+	must(t, namedHost(t, "autoconfig.example.com", "pop.example.com").Do(func() error {
 		setup(t, ca)
 		return nil
 	}))

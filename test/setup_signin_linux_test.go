@@ -25,7 +25,7 @@ func TestSetupSignsIn(t *testing.T) {
 	rig.Need(t, "dovecot", "script", "ip", "curl")
 	t.Parallel()
 	ca := testkit.CA(t, "outlook.office365.com")
-	must(t, namedHost(t, "outlook.office365.com", "smtp.office365.com", "smtp-mail.outlook.com").do(func() error {
+	must(t, namedHost(t, "outlook.office365.com", "smtp.office365.com", "smtp-mail.outlook.com").Do(func() error {
 		setupSignsIn(t, ca)
 		return nil
 	}))

@@ -51,7 +51,7 @@ func newLookups(t *testing.T) *lookups {
 	p.Web, p.Env = "127.0.0.1:1180", []string{"SSL_CERT_FILE=" + ca.CAFile}
 	must(t, p.Configure())
 	l.p = p
-	must(t, l.host.do(func() (err error) {
+	must(t, l.host.Do(func() (err error) {
 		const ports = "service pop3-login {\n inet_listener usual {\n port = 995\n ssl = yes\n }\n inet_listener other {\n port = 1995\n ssl = yes\n }\n}"
 		if l.mail, err = rig.StartDovecot(context.WithoutCancel(t.Context()), ca.CertFile, ca.KeyFile, ports); err != nil {
 			return err
@@ -293,7 +293,7 @@ func TestWebLookup(t *testing.T) {
 		l.step("usual names of POP3 servers: pop.example.edu:995 (TLS)")
 		l.found("pop.example.edu:995", "home@example.edu")
 	})
-	must(t, l.host.do(func() error {
+	must(t, l.host.Do(func() error {
 		c, err := imapclient.DialInsecure(rig.Addr(l.p.Port), nil)
 		if err != nil {
 			return err

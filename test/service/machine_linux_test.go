@@ -10,18 +10,18 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/popbridge/popbridge/test/rig"
 )
 
 // machine is a Debian that is booted in namespaces of its own, network included.
 type machine struct {
 	name, dir string
+	host      *rig.Host // whose network it has, which stays when it is switched off
 	nspawn    *exec.Cmd
 	console   bytes.Buffer
 	leader    int // its process 1, as seen from here
@@ -75,12 +75,13 @@ func newMachine(ctx context.Context, name, dir, program string) (*machine, error
 		{"cp", "-a", tree, m.dir},
 		{"cp", program, filepath.Join(m.dir, "usr/local/bin/popbridge")},
 		{"useradd", "--root", m.dir, "--create-home", "--shell", "/bin/bash", "ann"},
-		{"ip", "netns", "add", name},
-		{"ip", "-netns", name, "link", "set", "lo", "up"},
 	} {
 		if out, err := exec.CommandContext(ctx, argv[0], argv[1:]...).CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("%s: %w\n%s", argv[0], err, out)
 		}
+	}
+	if m.host, err = rig.NewHost(0); err != nil {
+		return nil, err
 	}
 	return m, errors.Join(
 		os.WriteFile(filepath.Join(m.dir, "etc/hostname"), []byte(name+"\n"), 0o644),
@@ -93,8 +94,9 @@ func newMachine(ctx context.Context, name, dir, program string) (*machine, error
 // this one, which has what that needs besides.
 func (m *machine) boot() error {
 	m.console.Reset()
-	m.nspawn = exec.Command("systemd-nspawn", "--quiet", "--directory="+m.dir, "--machine="+m.name, "--register=no", "--keep-unit", "--resolv-conf=off", "--network-namespace-path="+m.network(), "--bind-ro=/usr/lib/thunderbird", "--boot")
+	m.nspawn = exec.Command("systemd-nspawn", "--quiet", "--directory="+m.dir, "--machine="+m.name, "--register=no", "--keep-unit", "--resolv-conf=off", "--network-namespace-path="+m.host.Namespaces()+"/net", "--bind-ro=/usr/lib/thunderbird", "--boot")
 	m.nspawn.Stdout, m.nspawn.Stderr = &m.console, &m.console
+	m.nspawn.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // or it would go on after a test that is killed
 	if err := m.nspawn.Start(); err != nil {
 		return err
 	}
@@ -157,36 +159,15 @@ func (m *machine) container(argv ...string) *exec.Cmd {
 		"--pipe", "--private-network", "--setenv=HOME=/root", "--"}, argv...)...)
 }
 
-// network is the machine's own, which stays when the machine is switched off.
-func (m *machine) network() string { return "/run/netns/" + m.name }
-
 // remove deletes a machine that is switched off.
 func (m *machine) remove() error {
-	return errors.Join(exec.Command("ip", "netns", "delete", m.name).Run(), os.RemoveAll(m.dir))
-}
-
-// inside runs work in the network of the machine, with what work starts.
-func (m *machine) inside(work func() error) (err error) {
-	done := make(chan struct{})
-	go func() { // on a thread that ends with it
-		defer close(done)
-		runtime.LockOSThread()
-		var ns int
-		if ns, err = unix.Open(m.network(), unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
-			return
-		}
-		defer func() { _ = unix.Close(ns) }()
-		if err = unix.Setns(ns, unix.CLONE_NEWNET); err == nil {
-			err = work()
-		}
-	}()
-	<-done
-	return err
+	m.host.Close()
+	return os.RemoveAll(m.dir)
 }
 
 // listen opens a port of the machine's own loopback address.
 func (m *machine) listen(port string) (ln net.Listener, err error) {
-	err = m.inside(func() (err error) {
+	err = m.host.Do(func() (err error) {
 		ln, err = net.Listen("tcp4", "127.0.0.1:"+port)
 		return err
 	})

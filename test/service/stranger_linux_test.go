@@ -34,7 +34,7 @@ func startProvider(ca *testkit.TLS) func(*testscript.TestScript, bool, []string)
 		n, err := strconv.Atoi(args[0])
 		ts.Check(err)
 		var dovecot *rig.Dovecot
-		ts.Check(w.inside(func() (err error) {
+		ts.Check(w.host.Do(func() (err error) {
 			dovecot, err = rig.StartDovecot(context.Background(), ca.CertFile, ca.KeyFile)
 			return err
 		}))
@@ -43,7 +43,7 @@ func startProvider(ca *testkit.TLS) func(*testscript.TestScript, bool, []string)
 			ts.Check(dovecot.Put("ann", testkit.Message(i)))
 		}
 		dns := rig.DNS("--mx-host=example.com,mx.example.com", "--host-record="+strings.Join(providerNames, ",")+",127.0.0.1")
-		ts.Check(w.inside(dns.Start))
+		ts.Check(w.host.Do(dns.Start))
 		ts.Defer(func() { _ = dns.Process.Signal(syscall.SIGTERM); _ = dns.Wait() })
 
 		ln, err := w.listen("443")
@@ -145,7 +145,7 @@ func thunderbird(ts *testscript.TestScript, _ bool, args []string) {
 	cmd.Dir = home
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: owner.Uid, Gid: owner.Gid}}
 	var b *rig.Thunderbird
-	ts.Check(w.inside(func() (err error) {
+	ts.Check(w.host.Do(func() (err error) {
 		b, err = rig.StartThunderbird(context.Background(), cmd, profile)
 		return err
 	}))
