@@ -96,7 +96,7 @@ func (m *machine) boot() error {
 	m.console.Reset()
 	m.nspawn = exec.Command("systemd-nspawn", "--quiet", "--directory="+m.dir, "--machine="+m.name, "--register=no", "--keep-unit", "--resolv-conf=off", "--network-namespace-path="+m.host.Namespaces()+"/net", "--bind-ro=/usr/lib/thunderbird", "--boot")
 	m.nspawn.Stdout, m.nspawn.Stderr = &m.console, &m.console
-	m.nspawn.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // or it would go on after a test that is killed
+	m.nspawn.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM} // so that it is switched off also after a test that is killed
 	if err := m.nspawn.Start(); err != nil {
 		return err
 	}
