@@ -59,7 +59,7 @@ func (s *session) startTLS() (string, error) {
 	s.conn.line("%s OK Begin TLS negotiation now", s.tag)
 	if s.in.Waiting() || s.secure() != nil { // what was sent in the clear came from whomever
 		_ = s.conn.flush() // kept in conn.err
-		s.conn.abort()
+		s.conn.Abort()
 	}
 	s.clear = false
 	return "", errAnswered
@@ -137,8 +137,8 @@ func (s *session) authenticate() (string, error) {
 
 // authorize logs in.
 func (s *session) authorize(name, password string) (string, error) {
-	s.checking.Store(true)
-	defer s.checking.Store(false)
+	s.conn.Checking.Store(true)
+	defer s.conn.Checking.Store(false)
 	who, err := s.srv.opt.Login(s.ctx, s.conn.RemoteAddr(), name, password)
 	if fault.Is(err, fault.Auth) {
 		s.log.Debug().Str("user", fault.Quote(name)).Stringer("remote", s.conn.RemoteAddr()).Msg("IMAP login refused")

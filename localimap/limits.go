@@ -8,13 +8,7 @@ import "time"
 const (
 	maxPerDevice = 64 // connections; how many there may be in all is in internal/serving
 
-	// silentTimeout is the time from accept to the first line, or to the end of
-	// the TLS handshake where that comes first; loginTimeout is that to login, in
-	// which a person may have to type a password.
-	silentTimeout    = 30 * time.Second
-	loginTimeout     = 3 * time.Minute
-	loginDelay       = time.Second // after a wrong password, always the same time
-	handshakeTimeout = 30 * time.Second
+	loginDelay = time.Second // after a wrong password, always the same time
 
 	// maxCommand bounds a command without its literals, maxString one of these,
 	// and maxLiterals all of them, the message of an APPEND aside, which goes to

@@ -88,8 +88,8 @@ func (s *session) ask(prompt, initial string) (string, error) {
 
 // authorize logs in.
 func (s *session) authorize(name, password string) reply {
-	s.checking.Store(true)
-	defer s.checking.Store(false)
+	s.conn.Checking.Store(true)
+	defer s.conn.Checking.Store(false)
 	who, err := s.srv.opt.Login(s.ctx, s.conn.RemoteAddr(), name, password)
 	if fault.Is(err, fault.Auth) {
 		s.log.Debug().Str("user", fault.Quote(name)).Stringer("remote", s.conn.RemoteAddr()).Msg("SMTP login refused")

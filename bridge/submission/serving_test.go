@@ -12,6 +12,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/popbridge/popbridge/internal/serving"
 	"github.com/popbridge/popbridge/internal/testkit"
 )
 
@@ -20,7 +21,7 @@ import (
 func TestBeforeTLS(t *testing.T) {
 	ca := testkit.CA(t)
 	r := newRig(t, func(r *server, o *Options) {
-		o.Security, o.TLS = StartTLS, ca.ServerConfig
+		o.Security, o.TLS = serving.StartTLS, ca.ServerConfig
 		o.Login = func(ctx context.Context, from net.Addr, name, password string) (Account, error) {
 			if password != "pw" {
 				t.Errorf("the password %q was checked", password)
@@ -61,7 +62,7 @@ func TestBeforeTLS(t *testing.T) {
 // STARTTLS must not count as said under TLS.
 func TestNothingGoesOnAfterSTARTTLS(t *testing.T) {
 	ca := testkit.CA(t)
-	r := newRig(t, func(_ *server, o *Options) { o.Security, o.TLS = StartTLS, ca.ServerConfig })
+	r := newRig(t, func(_ *server, o *Options) { o.Security, o.TLS = serving.StartTLS, ca.ServerConfig })
 	for _, behind := range []string{"RSET", "EHLO mallory\r\nMAIL FROM:<mallory@example.net>", "x"} {
 		k := r.talk("")
 		k.do("EHLO x\r\nSTARTTLS\r\n"+behind, "250 ")
@@ -82,13 +83,13 @@ func TestTheWrongProtection(t *testing.T) {
 	ca := testkit.CA(t)
 	const hello = "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
 	for _, tt := range []struct {
-		security  Security
+		security  serving.Security
 		send, log string
 	}{
-		{Off, hello, "a client began TLS at once"},
-		{StartTLS, hello, "a client began TLS at once"},
-		{Implicit, "EHLO x\r\n", "a client sent plain text"},
-		{Off, "GET / HTTP/1.1\r\n", "a client that does not speak SMTP"},
+		{serving.Off, hello, "a client began TLS at once"},
+		{serving.StartTLS, hello, "a client began TLS at once"},
+		{serving.Implicit, "EHLO x\r\n", "a client sent plain text"},
+		{serving.Off, "GET / HTTP/1.1\r\n", "a client that does not speak SMTP"},
 	} {
 		var log bytes.Buffer
 		r := newRig(t, func(_ *server, o *Options) {
@@ -114,7 +115,7 @@ func TestTheWrongProtection(t *testing.T) {
 
 func TestImplicitTLS(t *testing.T) {
 	ca := testkit.CA(t)
-	r := newRig(t, func(_ *server, o *Options) { o.Security, o.TLS = Implicit, ca.ServerConfig })
+	r := newRig(t, func(_ *server, o *Options) { o.Security, o.TLS = serving.Implicit, ca.ServerConfig })
 	c, err := net.Dial("tcp", r.addr)
 	if err != nil {
 		t.Fatal(err)
@@ -158,7 +159,7 @@ func TestARevokedDevice(t *testing.T) {
 // submitted before, one that is not is not.
 func TestShutdown(t *testing.T) {
 	ca := testkit.CA(t)
-	r := newRig(t, func(_ *server, o *Options) { o.Security, o.TLS = StartTLS, ca.ServerConfig })
+	r := newRig(t, func(_ *server, o *Options) { o.Security, o.TLS = serving.StartTLS, ca.ServerConfig })
 	enter := func() *talk {
 		k := r.talk("")
 		k.do("STARTTLS", "220 ")
