@@ -1,14 +1,10 @@
 package localimap
 
-import "time"
-
 // What a client may take. All of them are far above what mail programs ask for
 // (docs/client-quirks.md); a command that goes beyond is refused with NO [LIMIT]
 // or BAD, and a text that names the limit.
 const (
 	maxPerDevice = 64 // connections; how many there may be in all is in internal/serving
-
-	loginDelay = time.Second // after a wrong password, always the same time
 
 	// maxCommand bounds a command without its literals, maxString one of these,
 	// and maxLiterals all of them, the message of an APPEND aside, which goes to

@@ -7,7 +7,6 @@ import "time"
 const (
 	maxPerDevice = 32 // connections; how many there may be in all is in internal/serving
 
-	loginDelay = time.Second // after a wrong password, always the same time
 	// stallTimeout is how long a client that has logged in may send nothing, between
 	// commands and within a message (RFC 5321 section 4.5.3.2.7).
 	stallTimeout = 5 * time.Minute

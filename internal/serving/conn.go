@@ -34,6 +34,7 @@ const (
 	SilentTimeout    = 30 * time.Second
 	LoginTimeout     = 3 * time.Minute
 	HandshakeTimeout = 30 * time.Second
+	loginDelay       = time.Second // after a wrong password, always the same time
 	// FlushTimeout bounds a write: a client that stops reading is disconnected
 	// instead of being waited for. CloseTimeout bounds that of the last words.
 	FlushTimeout = 30 * time.Second
