@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"errors"
 	"io"
 	"net"
 	"strings"
@@ -200,48 +199,6 @@ func TestShutdown(t *testing.T) {
 	<-stopped
 	r.last(1)
 }
-
-// passing is an error of Accept as when there is no file descriptor left.
-type passing struct{}
-
-func (passing) Error() string   { return "too many open files" }
-func (passing) Temporary() bool { return true }
-
-type flaky struct {
-	net.Listener
-	fails int
-}
-
-func (f *flaky) Accept() (net.Conn, error) {
-	if f.fails--; f.fails >= 0 {
-		return nil, passing{}
-	}
-	return f.Listener.Accept()
-}
-
-// TestAccept: trouble that passes does not end the server, other trouble does.
-func TestAccept(t *testing.T) {
-	inTime(t, func(t *testing.T, r *server, _ *pipes) {
-		p := newPipes()
-		stop := r.serve(&flaky{p, 3})
-		c := p.dial()
-		_, _ = io.WriteString(c, "QUIT\r\n")
-		<-c.ended
-		if !strings.Contains(c.replies(), "221 ") {
-			t.Errorf("%q", c.replies())
-		}
-		stop()
-	})
-	r := openRig(t)
-	if err := r.server.Serve(t.Context(), dead{}); !errors.Is(err, io.ErrClosedPipe) {
-		t.Error(err)
-	}
-}
-
-type dead struct{ net.Listener }
-
-func (dead) Accept() (net.Conn, error) { return nil, io.ErrClosedPipe }
-func (dead) Close() error              { return nil }
 
 // TestAPanic ends its connection and no other.
 func TestAPanic(t *testing.T) {
