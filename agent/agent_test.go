@@ -68,8 +68,7 @@ func TestABusyPortAtTheStart(t *testing.T) {
 // socket, and from a folder that is opened for the question.
 func TestAnswersWithAndWithoutARunningAgent(t *testing.T) {
 	r := newRig(t)
-	_, port := agenttest.POP(t, "home", 5)
-	r.Configure(agenttest.Plain, agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: port})
+	r.Home(5)
 	r.Start()
 	r.Sync()
 	client, err := control.Connect(t.Context(), filepath.Join(r.Dir, "data"))

@@ -15,6 +15,7 @@ import (
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/localtls"
+	"github.com/popbridge/popbridge/internal/serving"
 	"github.com/popbridge/popbridge/internal/supervise"
 	"github.com/popbridge/popbridge/localimap"
 )
@@ -48,7 +49,7 @@ func (e *endpoint) at() string {
 
 // newIMAPServer makes the server of one address.
 func (a *Agent) newIMAPServer(addr string, cfg *config.Config) *imapServer {
-	o := localimap.Options{Login: a.login, Opened: a.accounts.Wake, Crowded: a.crowded(addr), Zone: a.zone.Load, Alert: a.alerts.alert, Security: imapSecurity(cfg.IMAP.TLS),
+	o := localimap.Options{Login: a.login, Opened: a.accounts.Wake, Crowded: a.crowded(addr), Zone: a.zone.Load, Alert: a.alerts.alert, Security: securityOf(cfg.IMAP.TLS),
 		Log: a.opts.Log.With().Str("component", "imap").Logger()}
 	if cfg.IMAP.TLS != config.Off {
 		o.TLS = a.tls.server()
@@ -115,14 +116,15 @@ func (l *localTLS) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, er
 	return l.config.GetCertificate(hello)
 }
 
-func imapSecurity(s config.Security) localimap.Security {
+// securityOf is that of the config as the servers have it.
+func securityOf(s config.Security) serving.Security {
 	switch s {
 	case config.Implicit:
-		return localimap.Implicit
+		return serving.Implicit
 	case config.Off:
-		return localimap.Off
+		return serving.Off
 	default:
-		return localimap.StartTLS
+		return serving.StartTLS
 	}
 }
 

@@ -64,8 +64,7 @@ func TestLocalhostIsServedInBothFamilies(t *testing.T) {
 func TestACrowdIsACondition(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	_, port := agenttest.POP(t, "home", 1)
-	r.Configure(agenttest.Plain, agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: port})
+	r.Home(1)
 	r.Start()
 	for range 60 {
 		c, err := net.Dial("tcp", r.Addr)

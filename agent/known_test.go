@@ -23,8 +23,7 @@ func (r *rig) moveData(to string, accounts ...agenttest.Account) {
 func TestTheFirstPollIsInTheHistory(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	_, port := agenttest.POP(t, "home", 3)
-	r.Configure(agenttest.Plain, agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: port})
+	r.Home(3)
 	r.Start()
 	r.Sync()
 	days, err := r.Ops().History(t.Context())
@@ -38,9 +37,7 @@ func TestTheFirstPollIsInTheHistory(t *testing.T) {
 func TestOnlyMailIsMissed(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	_, port := agenttest.POP(t, "home", 3)
-	home := agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: port}
-	r.Configure(agenttest.Plain, home)
+	_, home := r.Home(3)
 	r.Agent = r.Open()
 	if probes, err := r.Ops().Probe(t.Context(), nil); err != nil || probes[0].Error != "" {
 		t.Fatal(probes, err)
@@ -80,9 +77,7 @@ func TestOnlyMailIsMissed(t *testing.T) {
 func TestARestoredCopyIsNotTheOriginal(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	srv, port := agenttest.POP(t, "home", 3)
-	home := agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: port}
-	r.Configure(agenttest.Plain, home)
+	srv, home := r.Home(3)
 	r.Start()
 	r.Sync()
 	saved := filepath.Join(r.Dir, "saved")
@@ -115,8 +110,7 @@ func TestARestoredCopyIsNotTheOriginal(t *testing.T) {
 func TestThereIsNothingToConfirm(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	_, port := agenttest.POP(t, "home", 3)
-	r.Configure(agenttest.Plain, agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: port})
+	r.Home(3)
 	r.Start()
 	r.Sync()
 	for range 2 {

@@ -14,6 +14,7 @@ import (
 	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/bridge/submission"
 	"github.com/popbridge/popbridge/internal/localtls"
+	"github.com/popbridge/popbridge/internal/serving"
 	"github.com/popbridge/popbridge/internal/supervise"
 	"github.com/popbridge/popbridge/localimap"
 )
@@ -196,7 +197,7 @@ func (l *lanAccess) State() (s operations.LAN) {
 func (l *lanAccess) newServer(addr string) *imapServer {
 	a := l.agent
 	srv := localimap.New(localimap.Options{Login: l.login, Opened: a.accounts.Wake, Crowded: a.crowded(addr), Zone: a.zone.Load, Alert: a.alerts.alert,
-		Security: localimap.Implicit, TLS: l.tls.server(), Log: a.opts.Log.With().Str("component", "imap").Str("listen", addr).Logger()})
+		Security: serving.Implicit, TLS: l.tls.server(), Log: a.opts.Log.With().Str("component", "imap").Str("listen", addr).Logger()})
 	return &imapServer{l.endpoint("lan", addr, srv.Serve), srv}
 }
 
@@ -210,7 +211,7 @@ func (l *lanAccess) newSMTPServer(addr string) *smtpServer {
 			return submission.Account{}, err
 		}
 		return a.sending.Account(who.User, who.Device, who.Store), nil
-	}, submission.Implicit)
+	}, serving.Implicit)
 	o.TLS, o.Log = l.tls.server(), o.Log.With().Str("listen", addr).Logger()
 	srv := submission.New(o)
 	return &smtpServer{l.endpoint("lan-smtp", addr, srv.Serve), srv}

@@ -76,8 +76,7 @@ func TestRealOutside(t *testing.T) {
 func TestResumePollsTheAccounts(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	home, port := agenttest.POP(t, "home", 3)
-	r.Configure(agenttest.Plain, agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: port})
+	home, _ := r.Home(3)
 	r.Start()
 	r.Sync()
 	home.Add(testkit.Message(100))

@@ -85,9 +85,7 @@ func TestReloadReplacesOnlyWhatChanged(t *testing.T) {
 // A config with errors changes nothing but health, until it is correct again.
 func TestAnInvalidConfigLeavesTheOldOne(t *testing.T) {
 	r := newRig(t)
-	_, port := agenttest.POP(t, "home", 2)
-	home := agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: port}
-	r.Configure(agenttest.Plain, home)
+	_, home := r.Home(2)
 	r.Start()
 	r.Sync()
 	before := r.own().Config()
@@ -126,18 +124,15 @@ func TestAnInvalidConfigLeavesTheOldOne(t *testing.T) {
 // The watcher notices what SIGHUP would say.
 func TestAChangedFileIsNoticed(t *testing.T) {
 	r := newRig(t)
-	_, port := agenttest.POP(t, "home", 2)
-	r.Configure(agenttest.Plain, agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: port})
+	_, home := r.Home(2)
 	r.Start()
-	r.Configure(agenttest.Plain, agenttest.Account{Name: "renamed", User: "ann", Folder: "INBOX", Port: port})
+	r.Configure(agenttest.Plain, agenttest.Account{Name: "renamed", User: "ann", Folder: "INBOX", Port: home.Port})
 	agenttest.Eventually(t, "the renamed account is there", func() bool { return r.Status().Accounts[0].Name == "renamed" })
 }
 
 func TestWhatNeedsARestart(t *testing.T) {
 	r := newRig(t)
-	_, port := agenttest.POP(t, "home", 2)
-	home := agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: port}
-	r.Configure(agenttest.Plain, home)
+	_, home := r.Home(2)
 	r.Start()
 	r.Configure("keep_expunged = \"90d\"\n"+strings.Replace(agenttest.Plain, `"data"`, `"elsewhere"`, 1)+"[log]\nformat = \"json\"", home)
 	var keys []string // as the web page has them
@@ -191,9 +186,7 @@ func TestReloadOfIMAPAddresses(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := newRig(t)
-	_, port := agenttest.POP(t, "home", 2)
-	home := agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: port}
-	r.Configure(agenttest.Plain, home)
+	_, home := r.Home(2)
 	r.Start()
 	r.Sync()
 	stays := agenttest.Login(t, r.Addr, "ann", nil)
@@ -262,9 +255,7 @@ func TestAHalfWrittenConfigIsNotTakenUp(t *testing.T) {
 func TestARenameWaitsForAReload(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	_, port := agenttest.POP(t, "home", 1)
-	home := agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: port}
-	r.Configure(agenttest.Plain, home)
+	_, home := r.Home(1)
 	r.Start()
 	r.Sync()
 

@@ -9,6 +9,7 @@ import (
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/bridge/submission"
 	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/internal/serving"
 	"github.com/popbridge/popbridge/internal/supervise"
 )
 
@@ -94,7 +95,7 @@ func (s *smtpServers) replace(a *Agent, group *supervise.Group, wanted []string,
 
 func (s *smtpAccess) newServer(addr string, cfg config.SMTP) *smtpServer {
 	a := s.agent
-	o := a.submission(s.login, smtpSecurity(cfg.TLS))
+	o := a.submission(s.login, securityOf(cfg.TLS))
 	if cfg.TLS != config.Off {
 		o.TLS = a.tls.server()
 	}
@@ -102,7 +103,7 @@ func (s *smtpAccess) newServer(addr string, cfg config.SMTP) *smtpServer {
 	return &smtpServer{endpoint{addr: addr, name: "smtp " + addr, open: a.opening("smtp", addr, o.TLS), run: srv.Serve, failed: health.SMTP}, srv}
 }
 
-func (a *Agent) submission(login func(context.Context, net.Addr, string, string) (submission.Account, error), security submission.Security) submission.Options {
+func (a *Agent) submission(login func(context.Context, net.Addr, string, string) (submission.Account, error), security serving.Security) submission.Options {
 	return submission.Options{Login: login, Security: security, MaxSize: a.sending.MaxSize, UTF8: a.sending.UTF8,
 		Log: a.opts.Log.With().Str("component", "submission").Logger()}
 }
@@ -137,16 +138,5 @@ func (s *smtpServers) listening() []string {
 func (s *smtpServers) disconnect(user, device string) {
 	for _, one := range s.servers() {
 		one.srv.Disconnect(user, device)
-	}
-}
-
-func smtpSecurity(s config.Security) submission.Security {
-	switch s {
-	case config.Implicit:
-		return submission.Implicit
-	case config.Off:
-		return submission.Off
-	default:
-		return submission.StartTLS
 	}
 }

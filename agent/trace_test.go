@@ -107,8 +107,7 @@ func TestFromThePOPServerToTheScreen(t *testing.T) {
 // A client that opens INBOX makes its accounts poll, but not right after a poll.
 func TestOpeningAMailboxRightAfterAPoll(t *testing.T) {
 	r := newRig(t)
-	_, port := agenttest.POP(t, "home", 1)
-	r.Configure(agenttest.Plain, agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: port})
+	r.Home(1)
 	r.Start()
 	r.Sync()
 	before := *r.Status().Accounts[0].LastSuccess
@@ -119,17 +118,7 @@ func TestOpeningAMailboxRightAfterAPoll(t *testing.T) {
 }
 
 func TestTwoAccountsShareOneInbox(t *testing.T) {
-	r := newRig(t)
-	home, homePort := agenttest.POP(t, "home", 10)
-	work, workPort := agenttest.POP(t, "work", 0)
-	for i := range 10 {
-		work.Add(testkit.Message(100 + i))
-	}
-	r.Configure(agenttest.Plain,
-		agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: homePort},
-		agenttest.Account{Name: "work", User: "ann", Folder: "INBOX", Port: workPort})
-	r.Start()
-	r.Sync()
+	r, home, work := twoAccounts(t, "INBOX")
 	got, want := agenttest.Read(t, r.Addr, "ann", "INBOX"), append(home.Sent, work.Sent...)
 	slices.SortFunc(got, bytes.Compare)
 	slices.SortFunc(want, bytes.Compare)
@@ -137,7 +126,15 @@ func TestTwoAccountsShareOneInbox(t *testing.T) {
 }
 
 func TestTwoAccountsTwoFolders(t *testing.T) {
-	r := newRig(t)
+	r, home, work := twoAccounts(t, "Work/Mail")
+	agenttest.SameBytes(t, agenttest.Read(t, r.Addr, "ann", "INBOX"), home.Sent)
+	agenttest.SameBytes(t, agenttest.Read(t, r.Addr, "ann", "Work/Mail"), work.Sent)
+}
+
+// twoAccounts have been polled, home into INBOX and work into a folder.
+func twoAccounts(t *testing.T, folder string) (r *rig, home, work *agenttest.Peer) {
+	t.Helper()
+	r = newRig(t)
 	home, homePort := agenttest.POP(t, "home", 10)
 	work, workPort := agenttest.POP(t, "work", 0)
 	for i := range 10 {
@@ -145,9 +142,8 @@ func TestTwoAccountsTwoFolders(t *testing.T) {
 	}
 	r.Configure(agenttest.Plain,
 		agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: homePort},
-		agenttest.Account{Name: "work", User: "ann", Folder: "Work/Mail", Port: workPort})
+		agenttest.Account{Name: "work", User: "ann", Folder: folder, Port: workPort})
 	r.Start()
 	r.Sync()
-	agenttest.SameBytes(t, agenttest.Read(t, r.Addr, "ann", "INBOX"), home.Sent)
-	agenttest.SameBytes(t, agenttest.Read(t, r.Addr, "ann", "Work/Mail"), work.Sent)
+	return r, home, work
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/supervise"
 )
 
 // manyMessages is the number from which on a poll takes tens of megabytes: some 300
@@ -73,7 +74,7 @@ func (r *Runner) poll(ctx context.Context, m *meter, asked bool) (Result, error)
 	}
 	total.Failed = len(r.memory.problems.byID)
 	if r.memory.doubting {
-		disk, cancel := outlive(ctx, stopStore)
+		disk, cancel := supervise.Outlive(ctx, stopStore)
 		findErr := r.findDoubts(disk)
 		r.memory.doubting = findErr != nil // the next session sees in its ledger whether there are more
 		if err == nil {
@@ -181,7 +182,7 @@ func (r *Runner) load(ctx context.Context) error {
 
 // remember writes down what is remembered of the account.
 func (r *Runner) remember(ctx context.Context) error {
-	ctx, cancel := outlive(ctx, stopStore)
+	ctx, cancel := supervise.Outlive(ctx, stopStore)
 	defer cancel()
 	r.memory.pollState.Issues = r.memory.problems.note()
 	r.memory.state.Memory = r.memory.pollState.text()
@@ -191,7 +192,7 @@ func (r *Runner) remember(ctx context.Context) error {
 // save remembers how the poll went.
 func (r *Runner) save(ctx context.Context, total Result, pollErr error) error {
 	halted := stopped(ctx, pollErr)
-	ctx, cancel := outlive(ctx, stopStore)
+	ctx, cancel := supervise.Outlive(ctx, stopStore)
 	defer cancel()
 	r.memory.state.OnServer = total.OnServer
 	switch {

@@ -13,6 +13,7 @@ import (
 	"github.com/popbridge/popbridge/bridge/pop3"
 	"github.com/popbridge/popbridge/internal/failpoint"
 	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/supervise"
 )
 
 // How long the ends of a session may take once the context has ended: the
@@ -102,16 +103,9 @@ func (s *session) run(ctx context.Context) (next follow, err error) {
 // outlive makes the contexts that end after ctx.
 func (s *session) outlive(ctx context.Context) (cancel func()) {
 	var cancelNet, cancelDisk context.CancelFunc
-	s.net, cancelNet = outlive(ctx, stopNet)
-	s.disk, cancelDisk = outlive(ctx, stopStore)
+	s.net, cancelNet = supervise.Outlive(ctx, stopNet)
+	s.disk, cancelDisk = supervise.Outlive(ctx, stopStore)
 	return func() { cancelNet(); cancelDisk() }
-}
-
-// outlive returns a context that ends d after ctx.
-func outlive(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
-	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	stop := context.AfterFunc(ctx, func() { time.AfterFunc(d, cancel) })
-	return longer, func() { stop(); cancel() }
 }
 
 // compare plans the session.

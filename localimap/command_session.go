@@ -4,11 +4,9 @@ import (
 	"encoding/base64"
 	"errors"
 	"strings"
-	"time"
 
 	"github.com/emersion/go-imap/v2"
 
-	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/imapwire"
 	"github.com/popbridge/popbridge/internal/serving"
 )
@@ -59,7 +57,7 @@ func (s *session) startTLS() (string, error) {
 	s.conn.line("%s OK Begin TLS negotiation now", s.tag)
 	if s.in.Waiting() || s.secure() != nil { // what was sent in the clear came from whomever
 		_ = s.conn.flush() // kept in conn.err
-		s.conn.abort()
+		s.conn.Abort()
 	}
 	s.clear = false
 	return "", errAnswered
@@ -137,38 +135,17 @@ func (s *session) authenticate() (string, error) {
 
 // authorize logs in.
 func (s *session) authorize(name, password string) (string, error) {
-	s.checking.Store(true)
-	defer s.checking.Store(false)
-	who, err := s.srv.opt.Login(s.ctx, s.conn.RemoteAddr(), name, password)
-	if fault.Is(err, fault.Auth) {
-		s.log.Debug().Str("user", fault.Quote(name)).Stringer("remote", s.conn.RemoteAddr()).Msg("IMAP login refused")
-		timer := time.NewTimer(loginDelay)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-s.ctx.Done():
-		}
-	}
+	var who Account
+	err := s.srv.clients.Authorize(s, s.conn.Conn, name, func() (_ serving.Login, err error) {
+		who, err = s.srv.opt.Login(s.ctx, s.conn.RemoteAddr(), name, password)
+		return serving.Login{User: who.User, Device: who.Device.Name}, err
+	})
 	if err != nil {
 		return "", err
 	}
-	if err := s.srv.clients.Enter(s, serving.Login{User: who.User, Device: who.Device.Name}); err != nil {
-		return "", err
-	}
-	// The device may have been revoked or changed meanwhile. From here on
-	// Disconnect finds this session, so that a later revocation ends it.
-	again, err := s.srv.opt.Login(s.ctx, s.conn.RemoteAddr(), name, password)
-	if err != nil || again.User != who.User || again.Device.Name != who.Device.Name {
-		s.srv.clients.Exit(s)
-		if err == nil {
-			err = no(imap.ResponseCodeAuthenticationFailed, "Authentication failed")
-		}
-		return "", err
-	}
-	s.user, s.store = again.User, scope{again.Store, again.Device}
+	s.user, s.store = who.User, scope{who.Store, who.Device}
 	s.in.SetLimits(limitsLoggedIn)
-	s.log.Debug().Str("user", s.user).Str("device", again.Device.Name).Stringer("remote", s.conn.RemoteAddr()).Msg("IMAP client logged in")
-	if text := cut(oneLine(s.srv.opt.Alert(s.user, again.Device.Name)), maxAlert); text != "" {
+	if text := cut(oneLine(s.srv.opt.Alert(s.user, who.Device.Name)), maxAlert); text != "" {
 		s.conn.line("* OK [ALERT] %s", text) // RFC 9051 section 7.1
 	}
 	return "[CAPABILITY " + s.capabilities() + "] Logged in", nil

@@ -1,9 +1,8 @@
 package localimap
 
 import (
+	"cmp"
 	"context"
-	"crypto/tls"
-	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/serving"
 )
 
 const (
@@ -21,22 +21,12 @@ const (
 	writeBuffer = 64 << 10
 	smallBuffer = 4 << 10 // what is kept while waiting for a command
 	idleBuffer  = 512     // and while telling what changes
-	// flushTimeout bounds the writing of at most writeBuffer: a client that
-	// stops reading is disconnected instead of being waited for.
-	flushTimeout = 30 * time.Second
-	// closeTimeout bounds the last flush, which carries the BYE.
-	closeTimeout = 2 * time.Second
 	// probeAfter is how long a client has to be silent before the system looks
 	// whether it is there.
 	probeAfter = 5 * time.Minute
 	// goneAfter is how long a command goes on that a client did not wait for that
 	// has closed the connection.
 	goneAfter = 250 * time.Millisecond
-)
-
-var (
-	errClientGone = errors.New("the client has disconnected")
-	errTimeout    = errors.New("nothing was heard for too long")
 )
 
 // conn is a connection to a client. The goroutine of its session writes to it and
@@ -46,21 +36,12 @@ var (
 // What is written is gathered and goes out when the session waits for the client,
 // or when there is writeBuffer of it.
 type conn struct {
-	net.Conn              // the network
-	stream       net.Conn // Conn, or TLS over it
-	ctx          context.Context
-	cancel       context.CancelCauseFunc
-	began        time.Time
-	quiet        func() time.Duration // how long the client may say nothing
-	heard        atomic.Bool          // the client has sent a line, or ended a TLS handshake
-	writeTimeout atomic.Int64         // for a piece to be written
-	between      bool                 // no command is being read
+	*serving.Conn
+	writeTimeout atomic.Int64 // for a piece to be written
+	between      bool         // no command is being read
 	out          []byte
 	err          error // of writing
 	timer        *time.Timer
-	byeText      atomic.Pointer[string] // set once, by whoever ends the connection
-	closeOnce    sync.Once
-	closed       func() // called once, after the connection was closed
 
 	mu    sync.Mutex // guards the fields below
 	buf   []byte     // what in lies in
@@ -86,13 +67,10 @@ func newConn(ctx context.Context, c net.Conn, closed func()) *conn {
 		_ = k.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: probeAfter, Interval: time.Minute, Count: 3})
 	}
 	n := &conn{
-		Conn: c, stream: c, closed: closed, began: time.Now(), timer: time.NewTimer(time.Hour),
+		Conn: serving.NewConn(ctx, c, closed), timer: time.NewTimer(time.Hour),
 		more: make(chan struct{}, 1), room: make(chan struct{}, 1),
 	}
-	n.quiet = func() time.Duration { return time.Until(n.began.Add(silentTimeout)) }
-	n.writeTimeout.Store(int64(flushTimeout))
-	n.ctx, n.cancel = context.WithCancelCause(ctx)
-	context.AfterFunc(n.ctx, n.interrupt)
+	n.writeTimeout.Store(int64(serving.FlushTimeout))
 	return n
 }
 
@@ -136,73 +114,28 @@ func (c *conn) flush() error {
 // long message, one that has stopped is not waited for.
 func (c *conn) send(p []byte) error {
 	for piece := range slices.Chunk(p, writeBuffer) {
-		_ = c.SetWriteDeadline(time.Now().Add(time.Duration(c.writeTimeout.Load()))) // an error shows at the write
-		if c.ctx.Err() != nil {                                                      // and bye may have set its own before
-			_ = c.SetWriteDeadline(time.Now().Add(closeTimeout))
-		}
-		if _, err := c.stream.Write(piece); err != nil {
+		if err := c.Send(piece, time.Duration(c.writeTimeout.Load())); err != nil {
 			c.err = err
-			c.cancel(errClientGone)
 			return err
 		}
 	}
 	return nil
 }
 
-// bye makes the session say goodbye and end. A response that is being written has
-// closeTimeout left. It does not wait.
-func (c *conn) bye(why string) {
-	c.byeText.CompareAndSwap(nil, &why)
-	c.cancel(context.Canceled)
-	_ = c.SetWriteDeadline(time.Now().Add(closeTimeout)) // an error shows at the write
-}
-
 // finish says goodbye and closes. It is called by the session.
 func (c *conn) finish(why string) {
-	if text := c.byeText.Load(); text != nil {
-		why = *text
-	}
+	why = cmp.Or(c.ByeText(), why)
 	if why != "" {
 		c.line("* BYE %s", why)
 	}
-	c.cancel(context.Canceled)
-	closing := c.Conn
-	if c.flush() == nil {
-		closing = c.stream // TLS says that nothing is missing
-	}
-	_ = closing.Close() // nothing is left to be sent
+	c.Shut(c.flush)
 	c.mu.Lock()
 	ended := c.receiverEnded
 	c.mu.Unlock()
 	if ended != nil {
 		<-ended
 	}
-	c.abort()
-}
-
-// abort closes without sending what is gathered.
-func (c *conn) abort() {
-	c.cancel(context.Canceled)
-	_ = c.Conn.Close() // nothing to be done about a connection that is given up
-	c.closeOnce.Do(c.closed)
-}
-
-// secure puts TLS over the network, before login, when no receiver runs. Nothing may
-// have been received, for it came in the clear from whomever.
-func (c *conn) secure(config *tls.Config) error {
-	_ = c.SetReadDeadline(time.Time{}) // of the former read; an error shows in the handshake
-	if err := c.flush(); err != nil {
-		return err
-	}
-	stream := tls.Server(c.Conn, config)
-	ctx, cancel := context.WithTimeout(c.ctx, handshakeTimeout)
-	defer cancel()
-	if err := stream.HandshakeContext(ctx); err != nil {
-		return fmt.Errorf("TLS handshake: %w", err)
-	}
-	c.stream = stream
-	c.heard.Store(true)
-	return nil
+	c.Abort()
 }
 
 // The responses below are gathered (RFC 9051 section 7.5, and RECENT of RFC 3501

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/popbridge/popbridge/internal/serving"
 )
 
 // piped returns a connection, and the client's end of it. Both are closed by the end
@@ -17,10 +19,10 @@ import (
 func piped(t *testing.T) (*conn, net.Conn) {
 	ours, theirs := net.Pipe()
 	c := newConn(t.Context(), ours, func() {})
-	c.quiet = func() time.Duration { return time.Hour }
+	c.Quiet = func() time.Duration { return time.Hour }
 	t.Cleanup(func() {
 		_ = theirs.Close()
-		c.abort()
+		c.Abort()
 		if c.receiverEnded != nil {
 			<-c.receiverEnded
 		}
@@ -61,7 +63,7 @@ func TestASlowClient(t *testing.T) {
 		read := make(chan int)
 		go func() {
 			n := 0
-			for p := make([]byte, writeBuffer/2); ; <-time.After(flushTimeout / 3) {
+			for p := make([]byte, writeBuffer/2); ; <-time.After(serving.FlushTimeout / 3) {
 				m, err := theirs.Read(p)
 				if n += m; err != nil || n == 100*writeBuffer {
 					read <- n
@@ -76,7 +78,7 @@ func TestASlowClient(t *testing.T) {
 			t.Errorf("a slow client has read %d octets", n)
 		}
 		start := time.Now()
-		if _, err := c.Write(make([]byte, writeBuffer)); err == nil || time.Since(start) != flushTimeout {
+		if _, err := c.Write(make([]byte, writeBuffer)); err == nil || time.Since(start) != serving.FlushTimeout {
 			t.Errorf("one that has stopped was given up with %v after %v", err, time.Since(start))
 		}
 	})
@@ -93,8 +95,8 @@ func TestByeEndsABlockedWrite(t *testing.T) {
 		}()
 		synctest.Wait()
 		start := time.Now()
-		c.bye("Enough")
-		if err := <-done; err == nil || time.Since(start) != closeTimeout {
+		c.Bye("Enough")
+		if err := <-done; err == nil || time.Since(start) != serving.CloseTimeout {
 			t.Errorf("the blocked write ended with %v after %v", err, time.Since(start))
 		}
 	})
@@ -110,7 +112,7 @@ func TestAClientThatCloses(t *testing.T) {
 			_, _ = io.WriteString(theirs, "a NOOP\r\n")
 			_ = theirs.Close()
 		}()
-		<-c.ctx.Done()
+		<-c.Context.Done()
 		p := make([]byte, 100)
 		if n, err := c.Read(p); string(p[:n]) != "a NOOP\r\n" || err != nil {
 			t.Errorf("%q, %v", p[:n], err)
@@ -155,7 +157,7 @@ func TestSilenceEndsARead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := piped(t)
 		start := time.Now()
-		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, errTimeout) || time.Since(start) != time.Hour {
+		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, serving.ErrTimeout) || time.Since(start) != time.Hour {
 			t.Errorf("%v after %v", err, time.Since(start))
 		}
 	})
@@ -187,7 +189,7 @@ func TestACommandThatTakesLongIsWatched(t *testing.T) {
 		}
 		_ = theirs.Close()
 		time.Sleep(goneAfter + time.Millisecond)
-		if err := c.alive(); !errors.Is(err, errClientGone) {
+		if err := c.alive(); !errors.Is(err, serving.ErrClientGone) {
 			t.Errorf("the client has gone: %v", err)
 		}
 	})
@@ -231,7 +233,7 @@ func TestByeEndsARead(t *testing.T) {
 			}()
 			synctest.Wait()
 			start := time.Now()
-			c.bye("Enough")
+			c.Bye("Enough")
 			if err := <-done; !errors.Is(err, context.Canceled) || time.Since(start) > 0 {
 				t.Errorf("the read ended with %v after %v", err, time.Since(start))
 			}
@@ -245,10 +247,10 @@ func TestATLSHandshakeThatStalls(t *testing.T) {
 		ours, theirs := net.Pipe()
 		c := newConn(t.Context(), ours, func() {})
 		start := time.Now()
-		if err := c.secure(&tls.Config{}); err == nil || time.Since(start) != handshakeTimeout {
+		if err := c.Secure(&tls.Config{}, c.flush); err == nil || time.Since(start) != serving.HandshakeTimeout {
 			t.Errorf("%v after %v", err, time.Since(start))
 		}
-		c.abort()
+		c.Abort()
 		_ = theirs.Close()
 	})
 }

@@ -47,7 +47,7 @@ func (s *session) response(err error) error {
 		return nil
 	case errors.As(err, &ready), s.conn.err != nil:
 		return err
-	case (errors.Is(err, context.Canceled) || errors.Is(err, errClientGone)) && s.conn.ctx.Err() != nil:
+	case (errors.Is(err, context.Canceled) || errors.Is(err, serving.ErrClientGone)) && s.conn.Context.Err() != nil:
 		return errAnswered // by BYE; Thunderbird shows a person every NO
 	case errors.Is(err, context.Canceled):
 		return no(imap.ResponseCodeUnavailable, "It was interrupted; try again")

@@ -223,7 +223,7 @@ func (f *fetching) writeSection(item sectionItem, s section) error {
 	c.out = imapwire.AppendSize(c.out, s.size)
 	err := s.writeTo(c)
 	if err != nil {
-		c.abort()
+		c.Abort()
 	}
 	return err
 }

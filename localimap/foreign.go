@@ -4,6 +4,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"strings"
+
+	"github.com/popbridge/popbridge/internal/serving"
 )
 
 // noteForeign logs a client that does not speak IMAP, or not with the protection that
@@ -12,12 +14,9 @@ func (s *session) noteForeign(what, hint string) {
 	s.srv.foreign.Log(s.log.Warn().Stringer("remote", s.conn.RemoteAddr()).Str("hint", hint), what)
 }
 
-// tlsHandshake is the first octet of a ClientHello (RFC 8446 section 5.1).
-const tlsHandshake = 22
-
 // noteUnexpectedTLS notes a client that begins TLS where it is not expected.
 func (s *session) noteUnexpectedTLS() (bye string) {
-	if s.user != "" || s.conn.heard.Load() || s.conn.stream != s.conn.Conn || s.in.First() != tlsHandshake {
+	if s.user != "" || s.conn.Heard.Load() || s.in.First() != serving.TLSHandshake {
 		return ""
 	}
 	s.noteForeign("a client began TLS at once, where the IMAP server does not expect it",
@@ -40,7 +39,7 @@ func (s *session) rejectForeign(err error) (bye string) {
 
 // secure puts TLS over the network.
 func (s *session) secure() error {
-	err := s.conn.secure(s.srv.opt.TLS)
+	err := s.conn.Secure(s.srv.opt.TLS, s.conn.flush)
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
 		s.noteForeign("a client sent plain text where the IMAP server expects TLS",
 			"set the client to SSL/TLS, which [lan] and tls = \"implicit\" below [imap] want")

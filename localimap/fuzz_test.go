@@ -23,6 +23,7 @@ import (
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailflags"
 	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/serving"
 	"github.com/popbridge/popbridge/internal/testkit"
 )
 
@@ -247,7 +248,7 @@ func newProbe(f testing.TB) *probe {
 	})
 	p.r.deliver("INBOX", nil, nested, "Subject: x\r\n\r\ntext\r\n", "\x00\xff odd\r\n")
 	ca := testkit.CA(f)
-	p.tls = &rig{t: f, store: p.r.store, server: New(Options{Login: p.r.login, Security: StartTLS, TLS: ca.ServerConfig, Log: zerolog.New(p.watch).Level(zerolog.ErrorLevel)})}
+	p.tls = &rig{t: f, store: p.r.store, server: New(Options{Login: p.r.login, Security: serving.StartTLS, TLS: ca.ServerConfig, Log: zerolog.New(p.watch).Level(zerolog.ErrorLevel)})}
 	p.tls.serve()
 	f.Cleanup(func() { p.tls.stop() })
 	p.witness = &mirror{name: "W", device: "pw", note: func(string, ...any) {}, fail: f.Fatalf}

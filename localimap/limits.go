@@ -1,20 +1,10 @@
 package localimap
 
-import "time"
-
 // What a client may take. All of them are far above what mail programs ask for
 // (docs/client-quirks.md); a command that goes beyond is refused with NO [LIMIT]
 // or BAD, and a text that names the limit.
 const (
 	maxPerDevice = 64 // connections; how many there may be in all is in internal/serving
-
-	// silentTimeout is the time from accept to the first line, or to the end of
-	// the TLS handshake where that comes first; loginTimeout is that to login, in
-	// which a person may have to type a password.
-	silentTimeout    = 30 * time.Second
-	loginTimeout     = 3 * time.Minute
-	loginDelay       = time.Second // after a wrong password, always the same time
-	handshakeTimeout = 30 * time.Second
 
 	// maxCommand bounds a command without its literals, maxString one of these,
 	// and maxLiterals all of them, the message of an APPEND aside, which goes to

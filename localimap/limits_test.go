@@ -300,14 +300,14 @@ func TestBeforeLogin(t *testing.T) {
 func TestTheWrongProtection(t *testing.T) {
 	ca := testkit.CA(t)
 	for _, tt := range []struct {
-		security Security
+		security serving.Security
 		send     string
 		log      string
 	}{
-		{Off, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "a client began TLS at once"},
-		{StartTLS, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "a client began TLS at once"},
-		{Implicit, "a LOGIN joe pw\r\n", "a client sent plain text"},
-		{Implicit, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "a client sent plain text"},
+		{serving.Off, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "a client began TLS at once"},
+		{serving.StartTLS, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "a client began TLS at once"},
+		{serving.Implicit, "a LOGIN joe pw\r\n", "a client sent plain text"},
+		{serving.Implicit, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "a client sent plain text"},
 	} {
 		var log bytes.Buffer
 		r := newRig(t, func(o *Options) {

@@ -33,17 +33,6 @@ import (
 	"github.com/popbridge/popbridge/internal/serving"
 )
 
-// Security says how connections are protected.
-type Security uint8
-
-// The kinds of protection. Off is for loopback only; the configuration sees to
-// that.
-const (
-	StartTLS Security = iota // plain, no login before STARTTLS
-	Implicit                 // TLS from the first byte
-	Off                      // plain
-)
-
 // Account is who has logged in. The store must stay open until Serve has returned.
 type Account struct {
 	User   string // whatever name was sent
@@ -58,7 +47,7 @@ type Options struct {
 	// is the address of the client.
 	Login    func(ctx context.Context, from net.Addr, name, password string) (Account, error)
 	TLS      *tls.Config // for StartTLS and Implicit
-	Security Security
+	Security serving.Security
 	Log      zerolog.Logger
 	// Opened is called when a client selects a mailbox, and when it asks twice
 	// within askTwice whether there is news; it must not block. May

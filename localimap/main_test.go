@@ -16,6 +16,7 @@ import (
 
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/serving"
 	"github.com/popbridge/popbridge/internal/testkit"
 )
 
@@ -68,7 +69,7 @@ func openRigWith(t testing.TB, dir string, so mailstore.Options, change ...func(
 	r := &rig{t: t, store: store, opened: make(chan string, 1000)}
 	o := Options{
 		Login:    r.login,
-		Security: Off,
+		Security: serving.Off,
 		Zone:     func() *time.Location { return time.UTC },
 		Log:      zerolog.Nop(),
 		Opened: func(user, mailbox string) {

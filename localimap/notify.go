@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/serving"
 )
 
 const (
@@ -115,7 +116,7 @@ func (s *session) listen(idle bool) error {
 	for !s.in.Waiting() && !s.conn.arrived() {
 		expunge := idle || !s.notify.delayed
 		if !s.tellSelected(expunge) || !s.tellOthers() {
-			return errClientGone
+			return serving.ErrClientGone
 		}
 		if err := s.conn.flush(); err != nil {
 			return err
@@ -129,7 +130,7 @@ func (s *session) listen(idle bool) error {
 				s.conn.line("* OK Still here")
 			}
 		case s.rest(timer, time.Until(silent), true):
-			return errTimeout
+			return serving.ErrTimeout
 		}
 		if s.ctx.Err() != nil {
 			return context.Cause(s.ctx)

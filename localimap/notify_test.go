@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/serving"
 )
 
 // tells sends nothing and compares what comes in the next moment.
@@ -405,11 +406,11 @@ func TestNotifyEndsASilentClient(t *testing.T) {
 		s.user, s.notify, s.conn.between = "joe", &notification{}, true
 		s.conn.start()
 		start := time.Now()
-		if err := s.listen(false); err != errTimeout || time.Since(start) < idleTimeout || time.Since(start) > idleTimeout+mergeWithin {
+		if err := s.listen(false); err != serving.ErrTimeout || time.Since(start) < idleTimeout || time.Since(start) > idleTimeout+mergeWithin {
 			t.Errorf("%v after %v", err, time.Since(start))
 		}
 		_ = theirs.Close()
-		s.conn.abort()
+		s.conn.Abort()
 		<-s.conn.receiverEnded
 	})
 }

@@ -37,7 +37,7 @@ func (s *session) inSight() bool {
 		return true
 	}
 	if _, err := s.store.Mailbox(s.ctx, name); err != nil {
-		s.conn.abort()
+		s.conn.Abort()
 		return false
 	}
 	return true

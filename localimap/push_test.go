@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/serving"
 	"github.com/popbridge/popbridge/internal/testkit"
 )
 
@@ -124,7 +125,7 @@ func BenchmarkIdleConnection(b *testing.B) {
 			b.Run(fmt.Sprintf("%s/%d clients", map[bool]string{false: "plain", true: "TLS"}[secure], n), func(b *testing.B) {
 				r := newRig(b, anyDevice, func(o *Options) {
 					if secure {
-						o.Security, o.TLS = Implicit, ca.ServerConfig
+						o.Security, o.TLS = serving.Implicit, ca.ServerConfig
 					}
 				})
 				r.fill(10000)

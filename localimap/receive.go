@@ -4,8 +4,9 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
 	"time"
+
+	"github.com/popbridge/popbridge/internal/serving"
 )
 
 const (
@@ -33,13 +34,13 @@ func (c *conn) Read(p []byte) (int, error) {
 		if !receiving {
 			return c.readStream(p)
 		}
-		c.timer.Reset(c.quiet())
+		c.timer.Reset(c.Quiet())
 		select {
 		case <-c.more:
 		case <-c.timer.C:
-			return 0, errTimeout
-		case <-c.ctx.Done():
-			return 0, context.Cause(c.ctx)
+			return 0, serving.ErrTimeout
+		case <-c.Context.Done():
+			return 0, context.Cause(c.Context)
 		}
 	}
 }
@@ -64,27 +65,11 @@ func (c *conn) take(p []byte) (n int, receiving bool, err error) {
 
 // readStream reads where no receiver does.
 func (c *conn) readStream(p []byte) (n int, err error) {
-	_ = c.SetReadDeadline(time.Now().Add(c.quiet())) // an error shows at the read
-	if c.ctx.Err() == nil {                          // otherwise interrupt may have been before
-		n, err = c.stream.Read(p)
-	}
+	n, err = c.Receive(p)
 	c.mu.Lock()
 	c.waiting, c.readAt = false, time.Now()
 	c.mu.Unlock()
-	switch {
-	case n > 0:
-		return n, nil
-	case c.ctx.Err() != nil:
-		return 0, context.Cause(c.ctx)
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return 0, errTimeout
-	}
-	return 0, err
-}
-
-// interrupt ends a read.
-func (c *conn) interrupt() {
-	_ = c.SetReadDeadline(time.Unix(1, 0)) // an error shows at the read
+	return n, err
 }
 
 // start starts the receiver, unless the session waits for the client itself.
@@ -99,7 +84,7 @@ func (c *conn) startLocked() {
 		return
 	}
 	_ = c.SetReadDeadline(time.Time{}) // an error shows at the read
-	if c.ctx.Err() != nil {
+	if c.Context.Err() != nil {
 		return
 	}
 	c.receiving, c.receiverEnded = true, make(chan struct{})
@@ -117,17 +102,17 @@ func (c *conn) receive(ended chan struct{}) {
 		}
 	}()
 	for {
-		n, err := c.stream.Read(buf)
+		n, err := c.Stream.Read(buf)
 		goesOn, full := c.received(buf[:n], err)
 		signal(c.more)
 		switch {
 		case errors.Is(err, io.EOF): // it may have closed its half only, and wait for the answer
-			time.AfterFunc(goneAfter, func() { c.cancel(errClientGone) })
+			time.AfterFunc(goneAfter, func() { c.Cancel(serving.ErrClientGone) })
 			return
 		case !goesOn:
 			return
 		case err != nil:
-			c.cancel(errClientGone)
+			c.Cancel(serving.ErrClientGone)
 			return
 		case n == len(buf) && large == nil:
 			large = copyBuffers.Get().(*[]byte)
@@ -139,7 +124,7 @@ func (c *conn) receive(ended chan struct{}) {
 		for full {
 			select {
 			case <-c.room:
-			case <-c.ctx.Done():
+			case <-c.Context.Done():
 				return
 			}
 			c.mu.Lock()
@@ -207,7 +192,7 @@ func (c *conn) alive() error {
 	over := len(c.in) >= maxAhead
 	c.mu.Unlock()
 	if over {
-		c.cancel(errClientGone)
+		c.Cancel(serving.ErrClientGone)
 	}
-	return context.Cause(c.ctx)
+	return context.Cause(c.Context)
 }

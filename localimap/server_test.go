@@ -83,7 +83,7 @@ func (k *talk) do(line, want string) string {
 
 func TestNoLoginBeforeSTARTTLS(t *testing.T) {
 	ca := testkit.CA(t)
-	r := newRig(t, func(o *Options) { o.Security, o.TLS = StartTLS, ca.ServerConfig })
+	r := newRig(t, func(o *Options) { o.Security, o.TLS = serving.StartTLS, ca.ServerConfig })
 	k := r.talk("")
 	if caps := k.do("a CAPABILITY", "* CAPABILITY"); !strings.Contains(caps, "STARTTLS") || !strings.Contains(caps, "LOGINDISABLED") || strings.Contains(caps, "AUTH=") {
 		t.Errorf("before TLS: %s", caps)
@@ -105,7 +105,7 @@ func TestNoLoginBeforeSTARTTLS(t *testing.T) {
 
 func TestImplicitTLS(t *testing.T) {
 	ca := testkit.CA(t)
-	r := newRig(t, func(o *Options) { o.Security, o.TLS = Implicit, ca.ServerConfig })
+	r := newRig(t, func(o *Options) { o.Security, o.TLS = serving.Implicit, ca.ServerConfig })
 	r.deliver("INBOX", nil, strings.Repeat("x", 300000))
 	c, err := imapclient.DialTLS(r.addr, &imapclient.Options{TLSConfig: clientTLS(&tls.Config{RootCAs: ca.CertPool})})
 	if err != nil {

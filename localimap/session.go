@@ -49,8 +49,6 @@ type session struct {
 	log  zerolog.Logger
 	ctx  context.Context // ends when the connection does
 
-	checking atomic.Bool // a password is being checked
-
 	clear   bool   // no one may log in before STARTTLS
 	user    string // empty before login
 	store   scope
@@ -75,22 +73,20 @@ var (
 )
 
 func newSession(srv *Server, c *conn) *session {
-	s := &session{srv: srv, conn: c, ctx: c.ctx, log: srv.opt.Log}
+	s := &session{srv: srv, conn: c, ctx: c.Context, log: srv.opt.Log}
 	s.in = imapwire.NewReader(c, limitsAnonymous, func() error {
 		c.line("+ Go on")
 		return c.flush()
 	})
-	c.quiet = s.quiet
+	c.Quiet = s.quiet
 	return s
 }
 
 // quiet is how long the client may say nothing from now on.
 func (s *session) quiet() time.Duration {
 	switch {
-	case s.user == "" && !s.conn.heard.Load():
-		return time.Until(s.conn.began.Add(silentTimeout))
 	case s.user == "":
-		return time.Until(s.conn.began.Add(loginTimeout))
+		return s.conn.UntilLogin()
 	case s.conn.between:
 		return idleTimeout
 	}
@@ -104,16 +100,16 @@ func (s *session) Serve() {
 	defer func() {
 		if p := recover(); p != nil {
 			s.panicked(p)
-			s.conn.abort()
+			s.conn.Abort()
 		}
 	}()
-	if s.srv.opt.Security == Implicit {
+	if s.srv.opt.Security == serving.Implicit {
 		if err := s.secure(); err != nil {
-			s.conn.abort()
+			s.conn.Abort()
 			return
 		}
 	}
-	s.clear = s.srv.opt.Security == StartTLS
+	s.clear = s.srv.opt.Security == serving.StartTLS
 	s.conn.line("* OK [CAPABILITY %s] IMAP server ready", s.capabilities())
 	bye := s.commands()
 	s.srv.clients.Release(s) // before the client sees the end
@@ -122,7 +118,7 @@ func (s *session) Serve() {
 
 // Refuse tells the client why it is not served.
 func (s *session) Refuse(why *serving.Refused) {
-	if s.srv.opt.Security == Implicit && s.secure() != nil { // it could not be read
+	if s.srv.opt.Security == serving.Implicit && s.secure() != nil { // it could not be read
 		return
 	}
 	text := why.Text
@@ -133,10 +129,10 @@ func (s *session) Refuse(why *serving.Refused) {
 }
 
 // Bye, Abort, Heard and Checking are of serving.Session.
-func (s *session) Bye(why string) { s.conn.bye(why) }
-func (s *session) Abort()         { s.conn.abort() }
-func (s *session) Heard() bool    { return s.conn.heard.Load() }
-func (s *session) Checking() bool { return s.checking.Load() }
+func (s *session) Bye(why string) { s.conn.Bye(why) }
+func (s *session) Abort()         { s.conn.Abort() }
+func (s *session) Heard() bool    { return s.conn.Heard.Load() }
+func (s *session) Checking() bool { return s.conn.Checking.Load() }
 
 // named is what the client calls itself; it may be empty.
 func (s *session) named() string {
@@ -200,7 +196,7 @@ func (s *session) await() error {
 // farewellTo is what to say about an error of the connection.
 func farewellTo(err error) string {
 	switch {
-	case errors.Is(err, errTimeout):
+	case errors.Is(err, serving.ErrTimeout):
 		return "Autologout, nothing was heard for too long"
 	case errors.Is(err, imapwire.ErrLost):
 		return "Command or literal is too long"
@@ -215,7 +211,7 @@ func (s *session) command() (bye string, more bool) {
 	if cmd == nil && s.user == "" && !known(s.name) {
 		return s.rejectForeign(err), false
 	}
-	first := !s.conn.heard.Swap(true)
+	first := !s.conn.Heard.Swap(true)
 	s.acted, s.keepsNumbers = false, cmd != nil && cmd.keepsNumbers
 	text := ""
 	if err == nil && s.view != nil && !s.inSight() {

@@ -12,7 +12,7 @@ import (
 
 func TestBeforeTLS(t *testing.T) {
 	ca := testkit.CA(t)
-	r := newRig(t, func(o *Options) { o.Security, o.TLS = StartTLS, ca.ServerConfig })
+	r := newRig(t, func(o *Options) { o.Security, o.TLS = serving.StartTLS, ca.ServerConfig })
 	k := r.talk("")
 	for _, line := range []struct{ send, want string }{
 		{"a NOOP", "a OK"},
@@ -44,7 +44,7 @@ func TestBeforeTLS(t *testing.T) {
 // STARTTLS must not count as said under TLS, and TLS is not greeted again.
 func TestNothingGoesOnAfterSTARTTLS(t *testing.T) {
 	ca := testkit.CA(t)
-	r := newRig(t, func(o *Options) { o.Security, o.TLS = StartTLS, ca.ServerConfig })
+	r := newRig(t, func(o *Options) { o.Security, o.TLS = serving.StartTLS, ca.ServerConfig })
 	k := r.talk("")
 	k.send("a STARTTLS\r\nb NOOP")
 	k.want("a OK")
@@ -65,7 +65,7 @@ func TestNothingGoesOnAfterSTARTTLS(t *testing.T) {
 // TestRefusalUnderTLS: a client that has to make room can read why.
 func TestRefusalUnderTLS(t *testing.T) {
 	ca := testkit.CA(t)
-	r := newRig(t, func(o *Options) { o.Security, o.TLS = Implicit, ca.ServerConfig })
+	r := newRig(t, func(o *Options) { o.Security, o.TLS = serving.Implicit, ca.ServerConfig })
 	dial := func() *bufio.Reader {
 		return bufio.NewReader(tls.Client(r.dial(), clientTLS(&tls.Config{RootCAs: ca.CertPool})))
 	}
@@ -88,7 +88,7 @@ func TestRefusalUnderTLS(t *testing.T) {
 // one that stalls in the handshake holds nothing up.
 func TestShutdownBeforeTLS(t *testing.T) {
 	ca := testkit.CA(t)
-	r := newRig(t, func(o *Options) { o.Security, o.TLS = StartTLS, ca.ServerConfig })
+	r := newRig(t, func(o *Options) { o.Security, o.TLS = serving.StartTLS, ca.ServerConfig })
 	k, stalled := r.talk(""), r.talk("")
 	k.do("a NOOP", "a OK")
 	stalled.do("a STARTTLS", "a OK")

@@ -34,6 +34,16 @@ func newStoreSeries(t *testing.T) *storeSeries {
 	return s
 }
 
+// startedStoreSeries runs, with five messages that it has fetched.
+func startedStoreSeries(t *testing.T) *storeSeries {
+	t.Helper()
+	s := newStoreSeries(t)
+	s.put(5)
+	start(t, s.p)
+	s.goesOn(5)
+	return s
+}
+
 func (s *storeSeries) put(n int) {
 	s.t.Helper()
 	for range n {
@@ -89,19 +99,21 @@ func (s *storeSeries) goesOn(want int) {
 	}
 }
 
-// empty checks that nothing was made in a folder.
-func empty(t *testing.T, dir string) {
-	t.Helper()
-	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
-		t.Errorf("in %s: %v, %v", dir, entries, err)
-	}
+// comesBack puts the data folder back in place of an empty one, and three messages have
+// waited on the server.
+func (s *storeSeries) comesBack() {
+	s.t.Helper()
+	s.left(3)
+	must(s.t, os.Remove(s.p.Data)) // nothing was made in it
+	must(s.t, os.Rename(s.away, s.p.Data))
+	s.goesOn(8)
+	s.left(0)
+	healthy(s.t, s.p)
+	command(s.t, s.p, 0, "check")
 }
 
 func TestADataFolderThatIsNotThereIsWaitedFor(t *testing.T) {
-	s := newStoreSeries(t)
-	s.put(5)
-	start(t, s.p)
-	s.goesOn(5)
+	s := startedStoreSeries(t)
 	stop(t, s.p)
 	must(t, os.Rename(s.p.Data, s.away))
 	must(t, os.Mkdir(s.p.Data, 0o700)) // a mount point without its drive
@@ -110,21 +122,11 @@ func TestADataFolderThatIsNotThereIsWaitedFor(t *testing.T) {
 	s.said("store-missing")
 	oneMessage(t, command(t, s.p, 1, "sync"), "mail of user "+localUser, "user confirm "+localUser)
 	oneMessage(t, command(t, s.p, 1, "run"), "in use by another popbridge")
-	s.left(3)
-	empty(t, s.p.Data)
-	must(t, os.Remove(s.p.Data))
-	must(t, os.Rename(s.away, s.p.Data))
-	s.goesOn(8)
-	s.left(0)
-	healthy(t, s.p)
-	command(t, s.p, 0, "check")
+	s.comesBack()
 }
 
 func TestADataFolderThatIsMovedUnderARunningAgent(t *testing.T) {
-	s := newStoreSeries(t)
-	s.put(5)
-	start(t, s.p)
-	s.goesOn(5)
+	s := startedStoreSeries(t)
 	c := login(t, s.p, nil)
 	selectMailbox(t, c, "INBOX")
 	must(t, os.Rename(s.p.Data, s.away))
@@ -132,23 +134,13 @@ func TestADataFolderThatIsMovedUnderARunningAgent(t *testing.T) {
 	s.put(3)
 	oneMessage(t, command(t, s.p, 1, "sync"), "mail of user "+localUser)
 	refusedAppend(t, c, 1, "UNAVAILABLE")
-	s.left(3)
-	empty(t, s.p.Data)
-	must(t, os.Remove(s.p.Data))
-	must(t, os.Rename(s.away, s.p.Data))
-	s.goesOn(8)
-	s.left(0)
-	healthy(t, s.p)
-	command(t, s.p, 0, "check")
+	s.comesBack()
 }
 
 // data_dir is changed in the config: what is asked of the agent that runs goes to
 // it, and at the next start the mail is missed where it should be.
 func TestADataDirThatIsChanged(t *testing.T) {
-	s := newStoreSeries(t)
-	s.put(5)
-	start(t, s.p)
-	s.goesOn(5)
+	s := startedStoreSeries(t)
 	old := s.p.Data
 	s.p.Data = s.away
 	a := account(s.d, "home")
@@ -170,10 +162,7 @@ func TestADataDirThatIsChanged(t *testing.T) {
 // The mail is gone for good, and a person says so: a new store begins, loudly,
 // and what is on the server stays there until that is confirmed as well.
 func TestAPersonBeginsANewStore(t *testing.T) {
-	s := newStoreSeries(t)
-	s.put(5)
-	start(t, s.p)
-	s.goesOn(5)
+	s := startedStoreSeries(t)
 	stop(t, s.p)
 	must(t, os.RemoveAll(s.p.Data))
 	s.put(3)
@@ -226,10 +215,7 @@ func TestAMailFolderOfOneUserThatIsMissing(t *testing.T) {
 }
 
 func TestACopyOfTheDataFolderPutBack(t *testing.T) {
-	s := newStoreSeries(t)
-	s.put(5)
-	start(t, s.p)
-	s.goesOn(5)
+	s := startedStoreSeries(t)
 	stop(t, s.p)
 	if out, err := exec.Command("cp", "-a", s.p.Data, s.away).CombinedOutput(); err != nil {
 		t.Fatalf("cp: %v: %s", err, out)

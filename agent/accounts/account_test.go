@@ -32,7 +32,7 @@ func TestConfigInTheWordsOfTheBridge(t *testing.T) {
 	for s, want := range map[config.Security]pop3.Security{
 		config.Implicit: pop3.Implicit, config.StartTLS: pop3.StartTLS, config.None: pop3.Plain,
 	} {
-		if got := securityOf(s); got != want {
+		if got := SecurityOf(s); got != want {
 			t.Errorf("%v became %v", s, got)
 		}
 	}

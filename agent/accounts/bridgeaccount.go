@@ -52,7 +52,7 @@ func Deleting(c config.Account) bridge.Account {
 
 func serverOf(c config.Account, tlsConfig *tls.Config, log zerolog.Logger) pop3.Config {
 	return pop3.Config{
-		Host: c.Host, Port: c.Port, Security: securityOf(c.TLS), TLS: tlsConfig, Pins: Pins(c.Pins),
+		Host: c.Host, Port: c.Port, Security: SecurityOf(c.TLS), TLS: tlsConfig, Pins: Pins(c.Pins),
 		MaxMessage: c.MaxMessageSize, Trace: log,
 	}
 }
@@ -96,14 +96,15 @@ func SecretEvery(signsIn bool, auth config.Auth, from config.PasswordSource) tim
 	return 5 * time.Minute
 }
 
-func securityOf(s config.Security) pop3.Security {
+// SecurityOf is that of the config as the clients of a server have it.
+func SecurityOf(s config.Security) mailconn.Security {
 	switch s {
 	case config.StartTLS:
-		return pop3.StartTLS
+		return mailconn.StartTLS
 	case config.None:
-		return pop3.Plain
+		return mailconn.Plain
 	default:
-		return pop3.Implicit
+		return mailconn.Implicit
 	}
 }
 

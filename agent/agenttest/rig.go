@@ -109,6 +109,15 @@ func (r *Rig) Configure(head string, accounts ...Account) {
 	}
 }
 
+// Home writes a config with one account, home, of ann, whose server has n messages.
+func (r *Rig) Home(n int) (*Peer, Account) {
+	r.t.Helper()
+	srv, port := POP(r.t, "home", n)
+	home := Account{Name: "home", User: "ann", Folder: "INBOX", Port: port}
+	r.Configure(Plain, home)
+	return srv, home
+}
+
 // Plain is the usual head of a config.
 const Plain = "data_dir = \"data\"\n[imap]\nlisten = [\"127.0.0.1:0\"]\ntls = \"off\"\n[web]\nlisten = \"off\"\n"
 

@@ -7,9 +7,13 @@ package api
 
 import (
 	"context"
+	"errors"
+	"net"
 	"net/http"
 	"reflect"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/popbridge/popbridge/agent/operations"
 	"github.com/popbridge/popbridge/agent/state"
@@ -131,4 +135,29 @@ type Accounts struct {
 type BackupTo struct {
 	Dir     string `json:"dir"`
 	Replace bool   `json:"replace"`
+}
+
+// Serve answers requests on ln by srv until ctx ends. Those in flight are then cancelled,
+// after drain their connections are closed, and answers is waited for. It closes ln.
+func Serve(ctx context.Context, ln net.Listener, srv *http.Server, answers *sync.WaitGroup, drain time.Duration) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	srv.BaseContext = func(net.Listener) context.Context { return ctx }
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		<-ctx.Done()
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+		defer cancel()
+		if err := srv.Shutdown(grace); err != nil {
+			_ = srv.Close()
+		}
+	})
+	err := srv.Serve(ln)
+	cancel()
+	wg.Wait()
+	answers.Wait()
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
 }

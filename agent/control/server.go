@@ -14,7 +14,6 @@ package control
 
 import (
 	"context"
-	"errors"
 	"log"
 	"net"
 	"net/http"
@@ -35,33 +34,14 @@ const (
 // Serve answers requests on ln until ctx ends; requests in flight are then
 // cancelled and waited for. It closes ln.
 func Serve(ctx context.Context, ln net.Listener, ops operations.Operations, logger zerolog.Logger) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	var handlers sync.WaitGroup
 	srv := &http.Server{
 		Handler:     handler(ops, &handlers),
-		BaseContext: func(net.Listener) context.Context { return ctx },
 		ReadTimeout: readTimeout,
 		IdleTimeout: readTimeout,
 		ErrorLog:    log.New(logger, "", 0),
 	}
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		<-ctx.Done()
-		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
-		defer cancel()
-		if err := srv.Shutdown(grace); err != nil {
-			_ = srv.Close() // a reader that hangs is cut off
-		}
-	})
-	err := srv.Serve(ln)
-	cancel()
-	wg.Wait()
-	handlers.Wait()
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
-	}
-	return err
+	return api.Serve(ctx, ln, srv, &handlers, drainTimeout)
 }
 
 // handler counts those who answer in handlers.

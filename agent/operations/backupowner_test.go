@@ -171,8 +171,7 @@ func TestABackupIntoAFolderOfOthers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
-			_, port := agenttest.POP(t, "home", 1)
-			r.Configure(agenttest.Plain, agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: port})
+			r.Home(1)
 			r.Agent = r.Open()
 			defer func() { _ = r.Agent.Close() }()
 			dir, foreign := filepath.Join(r.Dir, "saved"), t.TempDir()

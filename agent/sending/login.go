@@ -16,18 +16,7 @@ import (
 func (s *Set) server(c config.Account, way config.Send) (smtp.Config, error) {
 	tlsConfig, err := accounts.SenderTLS(c, way)
 	log := s.users.Log.With().Str("component", "smtp").Str("account", c.Name).Logger()
-	return smtp.Config{Host: way.Host, Port: way.Port, Security: securityOf(way.TLS), TLS: tlsConfig, Pins: accounts.Pins(way.Pins), Trace: log}, err
-}
-
-func securityOf(s config.Security) smtp.Security {
-	switch s {
-	case config.StartTLS:
-		return smtp.StartTLS
-	case config.None:
-		return smtp.Plain
-	default:
-		return smtp.Implicit
-	}
+	return smtp.Config{Host: way.Host, Port: way.Port, Security: accounts.SecurityOf(way.TLS), TLS: tlsConfig, Pins: accounts.Pins(way.Pins), Trace: log}, err
 }
 
 // credentialsOf brings what a server takes.

@@ -16,6 +16,7 @@ import (
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/oauth"
 	"github.com/popbridge/popbridge/internal/secret"
+	"github.com/popbridge/popbridge/internal/supervise"
 )
 
 const (
@@ -160,7 +161,7 @@ func (t *Tokens) renew(ctx context.Context, id *identity, c config.Account, now 
 	if err != nil {
 		return err
 	}
-	ctx, cancel := outlive(ctx, stopWithin)
+	ctx, cancel := supervise.Outlive(ctx, stopWithin)
 	defer cancel()
 	used := r.Refresh
 	token, err := client.Refresh(ctx, used)
@@ -305,11 +306,4 @@ func (t *Tokens) needed(c config.Account, why, hint string) error {
 		again = hint + "; then " + again
 	}
 	return health.NewSignInNeeded(fault.New(fault.Auth, why, again), fmt.Sprintf("%s of [oauth.%s]", c.Username, c.OAuth.Name), c.SignsInToFetch(), c.SignsInToSend())
-}
-
-// outlive returns a context that ends d after ctx.
-func outlive(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
-	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	stop := context.AfterFunc(ctx, func() { time.AfterFunc(d, cancel) })
-	return longer, func() { stop(); cancel() }
 }

@@ -21,7 +21,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"io"
 	"log"
 	"net"
@@ -33,6 +32,7 @@ import (
 	"github.com/rs/zerolog"
 	"golang.org/x/net/netutil"
 
+	"github.com/popbridge/popbridge/agent/api"
 	"github.com/popbridge/popbridge/agent/operations"
 )
 
@@ -92,11 +92,8 @@ func New(o Options) (*Page, error) {
 
 // Serve answers requests on ln until ctx ends. It closes ln.
 func (p *Page) Serve(ctx context.Context, ln net.Listener) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	srv := &http.Server{
 		Handler:           p.handler,
-		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ConnContext:       withPeer,
 		ReadHeaderTimeout: readTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeader,
@@ -104,23 +101,7 @@ func (p *Page) Serve(ctx context.Context, ln net.Listener) error {
 		Protocols:      new(http.Protocols),
 	}
 	srv.Protocols.SetHTTP1(true)
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		<-ctx.Done()
-		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
-		defer cancel()
-		if err := srv.Shutdown(grace); err != nil {
-			_ = srv.Close() // a browser that hangs is cut off
-		}
-	})
-	err := srv.Serve(netutil.LimitListener(ln, maxConnections))
-	cancel()
-	wg.Wait()
-	p.answers.Wait()
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
-	}
-	return err
+	return api.Serve(ctx, netutil.LimitListener(ln, maxConnections), srv, &p.answers, drainTimeout)
 }
 
 // peerKey is that of a func() string in the context of a connection.

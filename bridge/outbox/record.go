@@ -9,6 +9,7 @@ import (
 	"github.com/popbridge/popbridge/bridge/outbox/plan"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/supervise"
 )
 
 // putOffFor is when a message is tried again that could not be handed over from here.
@@ -127,7 +128,7 @@ func (r *Runner) record(ctx context.Context) error {
 	if r.unrecorded == nil {
 		return nil
 	}
-	ctx, cancel := outlive(ctx, stopStore)
+	ctx, cancel := supervise.Outlive(ctx, stopStore)
 	defer cancel()
 	if err := r.unrecorded(ctx); err != nil && !gone(err) { // gone: a person has dropped the message
 		return err

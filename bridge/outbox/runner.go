@@ -12,6 +12,7 @@ import (
 	"github.com/popbridge/popbridge/bridge/smtp"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/supervise"
 )
 
 // Runner sends the mail of one account.
@@ -166,7 +167,7 @@ func (r *Runner) Serve(ctx context.Context) error {
 	r.mu.Unlock()
 	defer func() {
 		r.hangUp(ctx)
-		longer, cancel := outlive(ctx, stopStore)
+		longer, cancel := supervise.Outlive(ctx, stopStore)
 		defer cancel()
 		if err := r.remember(longer); err != nil {
 			r.log.Warn().Err(err).Msg("how sending goes could not be written down")

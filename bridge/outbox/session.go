@@ -13,6 +13,7 @@ import (
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
 	"github.com/popbridge/popbridge/internal/sasl"
+	"github.com/popbridge/popbridge/internal/supervise"
 )
 
 // How long the end of a transaction may take once the context has ended: the answer
@@ -166,7 +167,7 @@ func (r *Runner) transact(ctx context.Context, try *plan.Try, body io.Reader) bo
 	r.pace.Began(r.o.Now())
 	file := &source{in: body}
 	begun, aborted := false, error(nil)
-	net, cancel := outlive(ctx, stopNet)
+	net, cancel := supervise.Outlive(ctx, stopNet)
 	defer cancel()
 	envelope := smtp.Envelope{From: m.From, To: try.To, Size: m.Size, EightBit: m.EightBit, UTF8: m.UTF8}
 	outcome, err := r.session.Send(net, envelope, withoutBcc(file), func(net context.Context, replies []smtp.Reply) error {
@@ -287,11 +288,4 @@ var hints = map[plan.Trouble]string{
 	plan.Busy:   "it is tried again by itself",
 	plan.Silent: "a virus scanner or a proxy that looks through outgoing mail may keep the answer back: switch that off for it; `popbridge outbox list` shows the messages, `popbridge outbox retry --all` tries the next one at once",
 	plan.Quota:  "the provider limits how much an account sends; `popbridge outbox list` says when it is tried again, `popbridge outbox retry --all` does it at once",
-}
-
-// outlive returns a context that ends d after ctx.
-func outlive(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
-	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	stop := context.AfterFunc(ctx, func() { time.AfterFunc(d, cancel) })
-	return longer, func() { stop(); cancel() }
 }

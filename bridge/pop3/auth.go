@@ -62,7 +62,7 @@ func (c *Client) authenticate(cred Credentials) error {
 			continue
 		}
 		err := c.exchange(m)
-		if _, ok := errors.AsType[*mechanismError](err); !ok {
+		if _, ok := errors.AsType[sasl.NotDone](err); !ok {
 			return err
 		}
 		c.warn("%v", err)
@@ -80,7 +80,7 @@ func (c *Client) token(cred Credentials) error {
 			continue
 		}
 		err = c.exchange(m)
-		if _, ok := errors.AsType[*mechanismError](err); !ok {
+		if _, ok := errors.AsType[sasl.NotDone](err); !ok {
 			return err
 		}
 		c.warn("%v", err)
@@ -121,13 +121,6 @@ func (c *Client) mechanisms(cred Credentials) []*sasl.Mechanism {
 	return sasl.Mechanisms(cred.sasl(), c.cfg.Host, c.cfg.Port)
 }
 
-// mechanismError says that the server does not do a mechanism, and has not
-// answered about the credentials: another may be tried.
-type mechanismError struct{ err error }
-
-func (e *mechanismError) Error() string { return e.err.Error() }
-func (e *mechanismError) Unwrap() error { return e.err }
-
 // exchange is the AUTH command (RFC 5034 section 4). The initial response is
 // never sent along with it; see sasl.Mechanism.
 func (c *Client) exchange(m *sasl.Mechanism) error {
@@ -141,8 +134,8 @@ func (c *Client) exchange(m *sasl.Mechanism) error {
 			return c.refusal(m, err, step)
 		}
 		if done {
-			if m.Verify != nil {
-				return c.distrust(m.Verify())
+			if err := m.Verify(); err != nil {
+				return c.fail(err)
 			}
 			return nil
 		}
@@ -170,7 +163,7 @@ func (c *Client) refusal(m *sasl.Mechanism, err error, step int) error {
 		return fault.Wrap(reply, fault.Auth, "the server refused the token: "+fault.Quote(c.secrets.Mask(m.Detail)), hintToken)
 	}
 	if step == 0 && (!known || meaning.kind == fault.Auth) || (!known || meaning.kind == fault.Auth) && reply.aboutMechanism() {
-		return &mechanismError{err}
+		return sasl.NotDone{Err: err}
 	}
 	return c.loginError(err)
 }
@@ -178,7 +171,7 @@ func (c *Client) refusal(m *sasl.Mechanism, err error, step int) error {
 // cancel gives up an exchange (RFC 5034 section 4: "*").
 func (c *Client) cancel(command string, cause error) error {
 	if errors.Is(cause, sasl.ErrServerUnproven) {
-		return c.distrust(cause)
+		return c.fail(cause)
 	}
 	if err := c.send("*", "*"); err != nil {
 		return err
@@ -189,16 +182,7 @@ func (c *Client) cancel(command string, cause error) error {
 		}
 		return err
 	}
-	return &mechanismError{fault.Wrap(cause, fault.Protocol, "the server's challenge in "+command+" makes no sense", "")}
-}
-
-// distrust ends the session with a server that could not prove that it knows
-// the password; it must not get to see it by another mechanism.
-func (c *Client) distrust(err error) error {
-	if err == nil {
-		return nil
-	}
-	return c.fail(sasl.Unproven(err))
+	return sasl.NotDone{Err: fault.Wrap(cause, fault.Protocol, "the server's challenge in "+command+" makes no sense", "")}
 }
 
 // challenge reads a continuation, or the status that ends the exchange.

@@ -126,7 +126,7 @@ func (c *Client) classify(err error) error {
 	text, hint, closed := c.closedAt()
 	switch {
 	case greeting && timeout && c.cfg.Port == 995 && c.cfg.Security != Implicit:
-		return fault.Wrap(err, fault.Config, "the server at port 995 does not speak without TLS", c.cfg.server().Usual.Hint())
+		return fault.Wrap(err, fault.Config, "the server at port 995 does not speak without TLS", usual.Hint())
 	case greeting && timeout:
 		return fault.Wrap(err, fault.Temporary, "the server accepted the connection but does not greet", mailconn.HintHost)
 	case timeout && c.atPassword():

@@ -1,6 +1,7 @@
 package pop3
 
 import (
+	"cmp"
 	"crypto/tls"
 	"time"
 
@@ -10,14 +11,12 @@ import (
 )
 
 // Security says how the connection is protected.
-type Security uint8
+type Security = mailconn.Security
 
-// The ways to protect a connection.
-const (
-	Implicit Security = iota // TLS from the first byte (RFC 8314), port 995
-	StartTLS                 // STLS before anything else (RFC 2595), port 110; required, not tried
-	Plain                    // no TLS at all; secrets travel readable where the server offers nothing better
-)
+// The ways to protect a connection; StartTLS is by STLS.
+const Implicit, StartTLS, Plain = mailconn.Implicit, mailconn.StartTLS, mailconn.Plain
+
+var usual = mailconn.Ports{Implicit: 995, StartTLS: 110}
 
 // Config says where the server is and what to expect of it. The zero value of
 // every field but Host is a usable default.
@@ -61,27 +60,16 @@ type Window struct {
 }
 
 func (c Config) withDefaults() Config {
-	if c.Port == 0 {
-		c.Port = 110
-		if c.Security == Implicit {
-			c.Port = 995
-		}
-	}
-	setDefault(&c.Timeouts.Dial, 30*time.Second)
-	setDefault(&c.Timeouts.TLS, 30*time.Second)
-	setDefault(&c.Timeouts.Greeting, time.Minute)
-	setDefault(&c.Timeouts.Reply, 2*time.Minute)
-	setDefault(&c.Timeouts.Read, time.Minute)
-	setDefault(&c.MaxMessage, 200<<20)
-	setDefault(&c.Window.Count, 256)
-	setDefault(&c.Window.Bytes, 4<<20)
+	c.Port = cmp.Or(c.Port, usual.Of(c.Security))
+	c.Timeouts.Dial = cmp.Or(c.Timeouts.Dial, 30*time.Second)
+	c.Timeouts.TLS = cmp.Or(c.Timeouts.TLS, 30*time.Second)
+	c.Timeouts.Greeting = cmp.Or(c.Timeouts.Greeting, time.Minute)
+	c.Timeouts.Reply = cmp.Or(c.Timeouts.Reply, 2*time.Minute)
+	c.Timeouts.Read = cmp.Or(c.Timeouts.Read, time.Minute)
+	c.MaxMessage = cmp.Or(c.MaxMessage, 200<<20)
+	c.Window.Count = cmp.Or(c.Window.Count, 256)
+	c.Window.Bytes = cmp.Or(c.Window.Bytes, 4<<20)
 	return c
-}
-
-func setDefault[T int | int64 | time.Duration](v *T, def T) {
-	if *v <= 0 {
-		*v = def
-	}
 }
 
 // A Pin names the key that a server has; see Config.Pins.
@@ -91,6 +79,5 @@ type Pin = mailconn.Pin
 type TLSInfo = mailconn.TLSInfo
 
 func (c Config) server() mailconn.Server {
-	return mailconn.Server{Host: c.Host, Port: c.Port, Implicit: c.Security == Implicit, TLS: c.TLS, Pins: c.Pins, Dialer: c.Dialer,
-		Usual: mailconn.Ports{Implicit: 995, StartTLS: 110}}
+	return mailconn.Server{Host: c.Host, Port: c.Port, Security: c.Security, TLS: c.TLS, Pins: c.Pins, Dialer: c.Dialer, Usual: usual}
 }

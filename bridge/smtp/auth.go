@@ -28,7 +28,7 @@ func (c *Client) Login(ctx context.Context, cred sasl.Credentials) error {
 				continue
 			}
 			err = c.exchange(m)
-			if _, ok := errors.AsType[*mechanismError](err); !ok {
+			if _, ok := errors.AsType[sasl.NotDone](err); !ok {
 				return err
 			}
 		}
@@ -51,13 +51,6 @@ func (c *Client) notOffered(cred sasl.Credentials) error {
 	return fault.New(fault.Config, offered, "check host and port: mail is submitted at port 465 or 587, not 25")
 }
 
-// mechanismError says that the server does not do a mechanism, and has not
-// answered about the credentials: another may be tried.
-type mechanismError struct{ err error }
-
-func (e *mechanismError) Error() string { return e.err.Error() }
-func (e *mechanismError) Unwrap() error { return e.err }
-
 // exchange is the AUTH command (RFC 4954 section 4), without initial response; see
 // sasl.Mechanism.
 func (c *Client) exchange(m *sasl.Mechanism) error {
@@ -71,8 +64,8 @@ func (c *Client) exchange(m *sasl.Mechanism) error {
 		case err != nil:
 			return c.refusal(m, err, step)
 		case r.Code == 235:
-			if m.Verify != nil {
-				return c.distrust(m.Verify())
+			if err := m.Verify(); err != nil {
+				return c.fail(err)
 			}
 			return nil
 		case r.Code != 334:
@@ -107,7 +100,7 @@ func (c *Client) refusal(m *sasl.Mechanism, err error, step int) error {
 	case m.Detail != "" && refused.Permanent() && (!known || meaning.kind == fault.Auth):
 		return fault.Wrap(refused, fault.Auth, "the server refused the token: "+fault.Quote(c.secrets.Mask(m.Detail)), hintToken)
 	case refused.aboutMechanism(step):
-		return &mechanismError{fault.Wrap(refused, fault.Config, "the server does not do "+m.Name, hintAuth)}
+		return sasl.NotDone{Err: fault.Wrap(refused, fault.Config, "the server does not do "+m.Name, hintAuth)}
 	case known, refused.Temporary():
 		return err
 	}
@@ -118,7 +111,7 @@ func (c *Client) refusal(m *sasl.Mechanism, err error, step int) error {
 // with 501 or, as Microsoft's, with 535.
 func (c *Client) cancel(command string, cause error) error {
 	if errors.Is(cause, sasl.ErrServerUnproven) {
-		return c.distrust(cause)
+		return c.fail(cause)
 	}
 	if err := c.send("*", "*"); err != nil {
 		return err
@@ -130,14 +123,5 @@ func (c *Client) cancel(command string, cause error) error {
 	case !isReply(err) || c.dead != nil:
 		return err
 	}
-	return &mechanismError{fault.Wrap(cause, fault.Protocol, "the server's challenge in "+command+" makes no sense", hintBetween)}
-}
-
-// distrust ends the session with a server that could not prove that it knows
-// the password; it must not get to see it by another mechanism.
-func (c *Client) distrust(err error) error {
-	if err == nil {
-		return nil
-	}
-	return c.fail(sasl.Unproven(err))
+	return sasl.NotDone{Err: fault.Wrap(cause, fault.Protocol, "the server's challenge in "+command+" makes no sense", hintBetween)}
 }

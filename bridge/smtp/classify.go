@@ -111,7 +111,7 @@ func (c *Client) classify(err error) error {
 	timeout := errors.Is(err, os.ErrDeadlineExceeded)
 	switch {
 	case greeting && timeout && c.cfg.Port == 465 && c.cfg.Security != Implicit:
-		return fault.Wrap(err, fault.Config, "the server at port 465 does not speak without TLS", c.cfg.server().Usual.Hint())
+		return fault.Wrap(err, fault.Config, "the server at port 465 does not speak without TLS", usual.Hint())
 	case greeting && timeout:
 		return fault.Wrap(err, fault.Temporary, "the server accepted the connection but does not greet", mailconn.HintHost)
 	case timeout && c.secret:

@@ -1,6 +1,7 @@
 package smtp
 
 import (
+	"cmp"
 	"crypto/tls"
 	"time"
 
@@ -10,14 +11,12 @@ import (
 )
 
 // Security says how the connection is protected.
-type Security uint8
+type Security = mailconn.Security
 
-// The ways to protect a connection.
-const (
-	Implicit Security = iota // TLS from the first byte (RFC 8314), port 465
-	StartTLS                 // STARTTLS before anything else (RFC 3207), port 587; required, not tried
-	Plain                    // no TLS at all; secrets travel readable where the server offers nothing better
-)
+// The ways to protect a connection; StartTLS is by STARTTLS.
+const Implicit, StartTLS, Plain = mailconn.Implicit, mailconn.StartTLS, mailconn.Plain
+
+var usual = mailconn.Ports{Implicit: 465, StartTLS: 587}
 
 // A Pin names the key that a server has; see Config.Pins.
 type Pin = mailconn.Pin
@@ -54,28 +53,16 @@ type Timeouts struct {
 const quitWait = 10 * time.Second
 
 func (c Config) withDefaults() Config {
-	if c.Port == 0 {
-		c.Port = 587
-		if c.Security == Implicit {
-			c.Port = 465
-		}
-	}
-	setDefault(&c.Timeouts.Dial, 30*time.Second)
-	setDefault(&c.Timeouts.TLS, 30*time.Second)
-	setDefault(&c.Timeouts.Greeting, 5*time.Minute)
-	setDefault(&c.Timeouts.Reply, 5*time.Minute)
-	setDefault(&c.Timeouts.Write, 3*time.Minute)
-	setDefault(&c.Timeouts.Final, 10*time.Minute)
+	c.Port = cmp.Or(c.Port, usual.Of(c.Security))
+	c.Timeouts.Dial = cmp.Or(c.Timeouts.Dial, 30*time.Second)
+	c.Timeouts.TLS = cmp.Or(c.Timeouts.TLS, 30*time.Second)
+	c.Timeouts.Greeting = cmp.Or(c.Timeouts.Greeting, 5*time.Minute)
+	c.Timeouts.Reply = cmp.Or(c.Timeouts.Reply, 5*time.Minute)
+	c.Timeouts.Write = cmp.Or(c.Timeouts.Write, 3*time.Minute)
+	c.Timeouts.Final = cmp.Or(c.Timeouts.Final, 10*time.Minute)
 	return c
 }
 
-func setDefault(d *time.Duration, def time.Duration) {
-	if *d <= 0 {
-		*d = def
-	}
-}
-
 func (c Config) server() mailconn.Server {
-	return mailconn.Server{Host: c.Host, Port: c.Port, Implicit: c.Security == Implicit, TLS: c.TLS, Pins: c.Pins, Dialer: c.Dialer,
-		Usual: mailconn.Ports{Implicit: 465, StartTLS: 587}}
+	return mailconn.Server{Host: c.Host, Port: c.Port, Security: c.Security, TLS: c.TLS, Pins: c.Pins, Dialer: c.Dialer, Usual: usual}
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"strings"
-	"time"
 
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/serving"
@@ -88,36 +87,18 @@ func (s *session) ask(prompt, initial string) (string, error) {
 
 // authorize logs in.
 func (s *session) authorize(name, password string) reply {
-	s.checking.Store(true)
-	defer s.checking.Store(false)
-	who, err := s.srv.opt.Login(s.ctx, s.conn.RemoteAddr(), name, password)
-	if fault.Is(err, fault.Auth) {
-		s.log.Debug().Str("user", fault.Quote(name)).Stringer("remote", s.conn.RemoteAddr()).Msg("SMTP login refused")
-		timer := time.NewTimer(loginDelay)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-s.ctx.Done():
-		}
+	var who Account
+	err := s.srv.clients.Authorize(s, s.conn.Conn, name, func() (_ serving.Login, err error) {
+		who, err = s.srv.opt.Login(s.ctx, s.conn.RemoteAddr(), name, password)
+		return serving.Login{User: who.User, Device: who.Device}, err
+	})
+	if refused, ok := errors.AsType[*serving.Refused](err); ok {
+		return reply{code: 454, enhanced: "4.7.0", text: refused.Text}
 	}
 	if err != nil {
 		return s.notLoggedIn(err)
 	}
-	if err := s.srv.clients.Enter(s, serving.Login{User: who.User, Device: who.Device}); err != nil {
-		return reply{code: 454, enhanced: "4.7.0", text: err.Error()}
-	}
-	// The device may have been revoked or changed meanwhile. From here on
-	// Disconnect finds this session, so that a later revocation ends it.
-	again, err := s.srv.opt.Login(s.ctx, s.conn.RemoteAddr(), name, password)
-	if err != nil || again.User != who.User || again.Device != who.Device {
-		s.srv.clients.Exit(s)
-		if err == nil {
-			err = fault.New(fault.Auth, "user name or password refused", "")
-		}
-		return s.notLoggedIn(err)
-	}
-	s.who, s.entered = again, true
-	s.log.Debug().Str("user", s.who.User).Str("device", s.who.Device).Stringer("remote", s.conn.RemoteAddr()).Msg("SMTP client logged in")
+	s.who, s.entered = who, true
 	return reply{code: 235, enhanced: "2.7.0", text: "Logged in"}
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/popbridge/popbridge/internal/serving"
 	"github.com/popbridge/popbridge/internal/testkit"
 	"github.com/popbridge/popbridge/test/rig"
 )
@@ -80,7 +81,7 @@ func TestPrograms(t *testing.T) {
 		t.Run(p.name, func(t *testing.T) {
 			rig.Need(t, p.need, "sh")
 			ca := testkit.CA(t)
-			r := newRig(t, func(_ *server, o *Options) { o.Security, o.TLS = StartTLS, ca.ServerConfig })
+			r := newRig(t, func(_ *server, o *Options) { o.Security, o.TLS = serving.StartTLS, ca.ServerConfig })
 			_, port, err := net.SplitHostPort(r.addr)
 			if err != nil {
 				t.Fatal(err)

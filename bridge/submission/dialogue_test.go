@@ -11,6 +11,7 @@ import (
 
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/serving"
 )
 
 // dialogue sends lines one by one and compares the replies.
@@ -30,7 +31,7 @@ func TestWhatIsAnnounced(t *testing.T) {
 		want   string
 	}{
 		{func(_ *server, o *Options) {}, "localhost,PIPELINING,8BITMIME,ENHANCEDSTATUSCODES,SIZE 1000000,AUTH PLAIN LOGIN"},
-		{func(_ *server, o *Options) { o.Security = StartTLS }, "localhost,PIPELINING,8BITMIME,ENHANCEDSTATUSCODES,SIZE 1000000,STARTTLS"},
+		{func(_ *server, o *Options) { o.Security = serving.StartTLS }, "localhost,PIPELINING,8BITMIME,ENHANCEDSTATUSCODES,SIZE 1000000,STARTTLS"},
 		{func(_ *server, o *Options) { o.UTF8, o.MaxSize = func() bool { return true }, nil },
 			"localhost,PIPELINING,8BITMIME,ENHANCEDSTATUSCODES,SIZE 209715200,SMTPUTF8,AUTH PLAIN LOGIN"},
 	} {

@@ -7,20 +7,9 @@ import "time"
 const (
 	maxPerDevice = 32 // connections; how many there may be in all is in internal/serving
 
-	// silentTimeout is the time from accept to the first line, or to the end of
-	// the TLS handshake where that comes first; loginTimeout is that to login, in
-	// which a person may have to type a password.
-	silentTimeout    = 30 * time.Second
-	loginTimeout     = 3 * time.Minute
-	loginDelay       = time.Second // after a wrong password, always the same time
-	handshakeTimeout = 30 * time.Second
 	// stallTimeout is how long a client that has logged in may send nothing, between
 	// commands and within a message (RFC 5321 section 4.5.3.2.7).
 	stallTimeout = 5 * time.Minute
-	// flushTimeout bounds the writing of replies to a client that has stopped reading,
-	// closeTimeout that of the last one.
-	flushTimeout = 30 * time.Second
-	closeTimeout = 2 * time.Second
 
 	// maxLine is a command with its line end, and a response of SASL (RFC 4954 section
 	// 4: 12,288 octets); maxSkip is what is read of a longer one before the connection

@@ -19,6 +19,7 @@ import (
 
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/serving"
 	"github.com/popbridge/popbridge/internal/testkit"
 )
 
@@ -62,7 +63,7 @@ func openRig(t testing.TB, change ...func(*server, *Options)) *server {
 		"ann@example.com":  {Account: "home", From: "ann@example.com", MaxSize: 100_000},
 		"ann@work.example": {Account: "work", From: "a.smith@work.example", UTF8: true, Delay: time.Hour},
 	}}
-	o := Options{Login: r.login, Security: Off, Log: zerolog.Nop(), MaxSize: func() int64 { return 1_000_000 }}
+	o := Options{Login: r.login, Security: serving.Off, Log: zerolog.Nop(), MaxSize: func() int64 { return 1_000_000 }}
 	for _, f := range change {
 		f(r, &o)
 	}

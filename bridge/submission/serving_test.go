@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"errors"
 	"io"
 	"net"
 	"strings"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/popbridge/popbridge/internal/serving"
 	"github.com/popbridge/popbridge/internal/testkit"
 )
 
@@ -20,7 +20,7 @@ import (
 func TestBeforeTLS(t *testing.T) {
 	ca := testkit.CA(t)
 	r := newRig(t, func(r *server, o *Options) {
-		o.Security, o.TLS = StartTLS, ca.ServerConfig
+		o.Security, o.TLS = serving.StartTLS, ca.ServerConfig
 		o.Login = func(ctx context.Context, from net.Addr, name, password string) (Account, error) {
 			if password != "pw" {
 				t.Errorf("the password %q was checked", password)
@@ -61,7 +61,7 @@ func TestBeforeTLS(t *testing.T) {
 // STARTTLS must not count as said under TLS.
 func TestNothingGoesOnAfterSTARTTLS(t *testing.T) {
 	ca := testkit.CA(t)
-	r := newRig(t, func(_ *server, o *Options) { o.Security, o.TLS = StartTLS, ca.ServerConfig })
+	r := newRig(t, func(_ *server, o *Options) { o.Security, o.TLS = serving.StartTLS, ca.ServerConfig })
 	for _, behind := range []string{"RSET", "EHLO mallory\r\nMAIL FROM:<mallory@example.net>", "x"} {
 		k := r.talk("")
 		k.do("EHLO x\r\nSTARTTLS\r\n"+behind, "250 ")
@@ -82,13 +82,13 @@ func TestTheWrongProtection(t *testing.T) {
 	ca := testkit.CA(t)
 	const hello = "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
 	for _, tt := range []struct {
-		security  Security
+		security  serving.Security
 		send, log string
 	}{
-		{Off, hello, "a client began TLS at once"},
-		{StartTLS, hello, "a client began TLS at once"},
-		{Implicit, "EHLO x\r\n", "a client sent plain text"},
-		{Off, "GET / HTTP/1.1\r\n", "a client that does not speak SMTP"},
+		{serving.Off, hello, "a client began TLS at once"},
+		{serving.StartTLS, hello, "a client began TLS at once"},
+		{serving.Implicit, "EHLO x\r\n", "a client sent plain text"},
+		{serving.Off, "GET / HTTP/1.1\r\n", "a client that does not speak SMTP"},
 	} {
 		var log bytes.Buffer
 		r := newRig(t, func(_ *server, o *Options) {
@@ -114,7 +114,7 @@ func TestTheWrongProtection(t *testing.T) {
 
 func TestImplicitTLS(t *testing.T) {
 	ca := testkit.CA(t)
-	r := newRig(t, func(_ *server, o *Options) { o.Security, o.TLS = Implicit, ca.ServerConfig })
+	r := newRig(t, func(_ *server, o *Options) { o.Security, o.TLS = serving.Implicit, ca.ServerConfig })
 	c, err := net.Dial("tcp", r.addr)
 	if err != nil {
 		t.Fatal(err)
@@ -158,7 +158,7 @@ func TestARevokedDevice(t *testing.T) {
 // submitted before, one that is not is not.
 func TestShutdown(t *testing.T) {
 	ca := testkit.CA(t)
-	r := newRig(t, func(_ *server, o *Options) { o.Security, o.TLS = StartTLS, ca.ServerConfig })
+	r := newRig(t, func(_ *server, o *Options) { o.Security, o.TLS = serving.StartTLS, ca.ServerConfig })
 	enter := func() *talk {
 		k := r.talk("")
 		k.do("STARTTLS", "220 ")
@@ -199,48 +199,6 @@ func TestShutdown(t *testing.T) {
 	<-stopped
 	r.last(1)
 }
-
-// passing is an error of Accept as when there is no file descriptor left.
-type passing struct{}
-
-func (passing) Error() string   { return "too many open files" }
-func (passing) Temporary() bool { return true }
-
-type flaky struct {
-	net.Listener
-	fails int
-}
-
-func (f *flaky) Accept() (net.Conn, error) {
-	if f.fails--; f.fails >= 0 {
-		return nil, passing{}
-	}
-	return f.Listener.Accept()
-}
-
-// TestAccept: trouble that passes does not end the server, other trouble does.
-func TestAccept(t *testing.T) {
-	inTime(t, func(t *testing.T, r *server, _ *pipes) {
-		p := newPipes()
-		stop := r.serve(&flaky{p, 3})
-		c := p.dial()
-		_, _ = io.WriteString(c, "QUIT\r\n")
-		<-c.ended
-		if !strings.Contains(c.replies(), "221 ") {
-			t.Errorf("%q", c.replies())
-		}
-		stop()
-	})
-	r := openRig(t)
-	if err := r.server.Serve(t.Context(), dead{}); !errors.Is(err, io.ErrClosedPipe) {
-		t.Error(err)
-	}
-}
-
-type dead struct{ net.Listener }
-
-func (dead) Accept() (net.Conn, error) { return nil, io.ErrClosedPipe }
-func (dead) Close() error              { return nil }
 
 // TestAPanic ends its connection and no other.
 func TestAPanic(t *testing.T) {

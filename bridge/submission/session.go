@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"runtime/debug"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -23,8 +22,6 @@ type session struct {
 	conn *conn
 	log  zerolog.Logger
 	ctx  context.Context // ends when the connection does
-
-	checking atomic.Bool // a password is being checked
 
 	clear   bool // no one may log in before STARTTLS
 	greeted bool // the client has said EHLO or HELO
@@ -69,20 +66,17 @@ var commands = map[string]command{
 }
 
 func newSession(run context.Context, srv *Server, c *conn) *session {
-	s := &session{run: run, srv: srv, conn: c, ctx: c.ctx, log: srv.opt.Log}
-	c.quiet = s.quiet
+	s := &session{run: run, srv: srv, conn: c, ctx: c.Context, log: srv.opt.Log}
+	c.Quiet = s.quiet
 	return s
 }
 
 // quiet is how long the client may say nothing from now on.
 func (s *session) quiet() time.Duration {
-	switch {
-	case s.entered:
+	if s.entered {
 		return stallTimeout
-	case s.conn.heard.Load():
-		return time.Until(s.conn.began.Add(loginTimeout))
 	}
-	return time.Until(s.conn.began.Add(silentTimeout))
+	return s.conn.UntilLogin()
 }
 
 // Serve speaks with the client until one of them ends it. A panic ends the connection
@@ -91,16 +85,16 @@ func (s *session) Serve() {
 	defer func() {
 		if p := recover(); p != nil {
 			s.log.Error().Interface("panic", p).Bytes("stack", debug.Stack()).Str("command", s.verb).Msg("SMTP command failed")
-			s.conn.abort()
+			s.conn.Abort()
 		}
 	}()
-	if s.srv.opt.Security == Implicit {
+	if s.srv.opt.Security == serving.Implicit {
 		if err := s.secure(); err != nil {
-			s.conn.abort()
+			s.conn.Abort()
 			return
 		}
 	}
-	s.clear = s.srv.opt.Security == StartTLS
+	s.clear = s.srv.opt.Security == serving.StartTLS
 	s.conn.reply(reply{code: 220, text: "localhost ESMTP server ready"})
 	last := s.commands()
 	s.srv.clients.Release(s) // before the client sees the end
@@ -109,22 +103,22 @@ func (s *session) Serve() {
 
 // Refuse tells the client why it is not served.
 func (s *session) Refuse(why *serving.Refused) {
-	if s.srv.opt.Security == Implicit && s.secure() != nil { // it could not be read
+	if s.srv.opt.Security == serving.Implicit && s.secure() != nil { // it could not be read
 		return
 	}
 	s.conn.finish(reply{code: 421, enhanced: "4.3.2", text: why.Text})
 }
 
 // Bye, Abort, Heard and Checking are of serving.Session.
-func (s *session) Bye(why string) { s.conn.bye(why) }
-func (s *session) Abort()         { s.conn.abort() }
-func (s *session) Heard() bool    { return s.conn.heard.Load() }
-func (s *session) Checking() bool { return s.checking.Load() }
+func (s *session) Bye(why string) { s.conn.Bye(why) }
+func (s *session) Abort()         { s.conn.Abort() }
+func (s *session) Heard() bool    { return s.conn.Heard.Load() }
+func (s *session) Checking() bool { return s.conn.Checking.Load() }
 
 // commands runs commands until the connection ends, and returns the last reply.
 func (s *session) commands() reply {
 	for s.ctx.Err() == nil {
-		if !s.conn.heard.Load() && s.beganTLS() {
+		if !s.conn.Heard.Load() && s.beganTLS() {
 			return reply{}
 		}
 		line, err := s.conn.line()
@@ -145,7 +139,7 @@ func (s *session) commands() reply {
 // farewellTo is what to say about an error of the connection.
 func farewellTo(err error) reply {
 	switch {
-	case errors.Is(err, errTimeout):
+	case errors.Is(err, serving.ErrTimeout):
 		return reply{code: 421, enhanced: "4.4.2", text: "Nothing was heard for too long"}
 	case errors.Is(err, errBareLF):
 		return reply{code: 500, enhanced: "5.5.2", text: "A command must end with CR LF, not with LF alone"}
@@ -200,13 +194,10 @@ func (s *session) warn(hint string) *zerolog.Event {
 	return s.log.Warn().Stringer("remote", s.conn.RemoteAddr()).Str("hint", hint)
 }
 
-// tlsHandshake is the first octet of a ClientHello (RFC 8446 section 5.1).
-const tlsHandshake = 22
-
 // beganTLS notes a client that begins TLS where it is not expected.
 func (s *session) beganTLS() bool {
 	first, err := s.conn.in.Peek(1)
-	if err != nil || first[0] != tlsHandshake {
+	if err != nil || first[0] != serving.TLSHandshake {
 		return false
 	}
 	s.srv.foreign.Log(s.warn("set the client to STARTTLS, or to no encryption where [smtp] tls is \"off\"; or set [smtp] tls = \"implicit\""),
@@ -256,7 +247,7 @@ func (s *session) startTLS(arg string) reply {
 	}
 	s.conn.reply(reply{code: 220, enhanced: "2.0.0", text: "Begin TLS now"})
 	if s.secure() != nil {
-		s.conn.abort()
+		s.conn.Abort()
 		return reply{last: true}
 	}
 	s.clear, s.greeted, s.mail = false, false, nil // RFC 3207 section 4.2
@@ -265,7 +256,7 @@ func (s *session) startTLS(arg string) reply {
 
 // secure puts TLS over the network.
 func (s *session) secure() error {
-	err := s.conn.secure(s.srv.opt.TLS)
+	err := s.conn.Secure(s.srv.opt.TLS, s.conn.flush)
 	if _, plain := errors.AsType[tls.RecordHeaderError](err); plain {
 		s.srv.foreign.Log(s.warn("set the client to SSL/TLS, which [lan] and tls = \"implicit\" below [smtp] want"),
 			"a client sent plain text where the SMTP server expects TLS")

@@ -34,24 +34,13 @@ import (
 	"github.com/popbridge/popbridge/internal/serving"
 )
 
-// Security says how connections are protected.
-type Security uint8
-
-// The kinds of protection. Off is for loopback only; the configuration sees to
-// that.
-const (
-	StartTLS Security = iota // plain, no login before STARTTLS
-	Implicit                 // TLS from the first byte
-	Off                      // plain
-)
-
 // Options are the needs of a Server.
 type Options struct {
 	// Login says who has this name and password, or returns a fault.Auth. It is called
 	// again for each login that was right. from is the address of the client.
 	Login    func(ctx context.Context, from net.Addr, name, password string) (Account, error)
 	TLS      *tls.Config // for StartTLS and Implicit
-	Security Security
+	Security serving.Security
 	Log      zerolog.Logger
 	// MaxSize returns the size in bytes that is announced before it is known who
 	// sends: the largest of all accounts, 0 where none has a limit. May be nil.

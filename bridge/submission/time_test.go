@@ -78,7 +78,7 @@ func inTime(t *testing.T, run func(t *testing.T, r *server, p *pipes)) {
 	store := openRig(t) // whose goroutines are no part of the bubble
 	synctest.Test(t, func(t *testing.T) {
 		r := &server{t: t, store: store.store, routes: store.routes}
-		r.server = New(Options{Login: r.login, Security: Off, Log: zerolog.Nop()})
+		r.server = New(Options{Login: r.login, Security: serving.Off, Log: zerolog.Nop()})
 		p := newPipes()
 		r.stop = r.serve(p)
 		defer r.stop()
@@ -97,10 +97,10 @@ func TestASlowClient(t *testing.T) {
 		after time.Duration // of silence until the end
 		want  string
 	}{
-		{"says nothing", "", 0, "", silentTimeout, "421"},
-		{"says half a command", "", time.Second, "EHL", silentTimeout - 3*time.Second, "421"},
-		{"does not log in", "EHLO x\r\n", time.Second, "NOOP\r\n", loginTimeout - 6*time.Second, "250 250 421"},
-		{"stops in a login", "EHLO x\r\nAUTH LOGIN\r\n", 0, "", loginTimeout, "250 334 421"},
+		{"says nothing", "", 0, "", serving.SilentTimeout, "421"},
+		{"says half a command", "", time.Second, "EHL", serving.SilentTimeout - 3*time.Second, "421"},
+		{"does not log in", "EHLO x\r\n", time.Second, "NOOP\r\n", serving.LoginTimeout - 6*time.Second, "250 250 421"},
+		{"stops in a login", "EHLO x\r\nAUTH LOGIN\r\n", 0, "", serving.LoginTimeout, "250 334 421"},
 		{"stops after login", "EHLO x\r\nAUTH PLAIN AGFubgBwdw==\r\n", 4 * time.Minute, "NOOP\r\n", stallTimeout, "250 235 250 421"},
 		{"stops in the header", begun, 4 * time.Minute, "From: ", stallTimeout, "250 235 250 250 354 421"},
 		{"stops in the body", begun + headed + "\r\n", 4 * time.Minute, "QUIT\r\n.", stallTimeout, "250 235 250 250 354 421"},
@@ -153,7 +153,7 @@ func TestAClientThatDoesNotRead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(2 * flushTimeout)
+		time.Sleep(2 * serving.FlushTimeout)
 		if _, err = theirs.Write([]byte("x")); err == nil {
 			t.Errorf("after %v the connection goes on", time.Since(start))
 		}

@@ -130,7 +130,7 @@ func (s Server) classifyTLS(err error) error {
 	if e, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return s.classifyCertificate(e)
 	}
-	if e, ok := errors.AsType[tls.RecordHeaderError](err); ok && s.Implicit {
+	if e, ok := errors.AsType[tls.RecordHeaderError](err); ok && s.Security == Implicit {
 		return fault.Wrap(e, fault.Config, fmt.Sprintf("the server does not speak TLS at port %d", s.Port),
 			fmt.Sprintf(`set tls = "starttls", or port = %d`, s.Usual.Implicit))
 	}

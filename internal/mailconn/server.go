@@ -16,18 +16,36 @@ import (
 type Server struct {
 	Host     string
 	Port     int
-	Implicit bool        // TLS from the first byte (RFC 8314)
+	Security Security
 	TLS      *tls.Config // roots and the like; cloned; ServerName defaults to Host, MinVersion to TLS 1.2
 	Pins     []Pin       // keys that the server may have; where there are any, the rest of its certificate is not looked at
 	Dialer   Dialer
 	Usual    Ports // of the protocol
 }
 
+// Security says how a connection is protected.
+type Security uint8
+
+// The ways to protect a connection.
+const (
+	Implicit Security = iota // TLS from the first byte (RFC 8314)
+	StartTLS                 // TLS before anything else (RFC 2595, RFC 3207); required, not tried
+	Plain                    // no TLS at all; secrets travel readable where the server offers nothing better
+)
+
 // Dialer connects; nil means a net.Dialer.
 type Dialer = func(ctx context.Context, network, addr string) (net.Conn, error)
 
 // Ports are the usual ports of a protocol.
 type Ports struct{ Implicit, StartTLS int }
+
+// Of returns the usual port where the connection is protected so; Plain has that of StartTLS.
+func (p Ports) Of(s Security) int {
+	if s == Implicit {
+		return p.Implicit
+	}
+	return p.StartTLS
+}
 
 // Hint says which port goes with which kind of TLS.
 func (p Ports) Hint() string {
@@ -100,7 +118,7 @@ func (s Server) classifyDial(err error) error {
 // hintHost also names the usual ports where the one of the config is none for its
 // kind of TLS.
 func (s Server) hintHost() string {
-	if s.Port == s.Usual.Implicit && s.Implicit || s.Port == s.Usual.StartTLS && !s.Implicit {
+	if s.Port == s.Usual.Of(s.Security) {
 		return HintHost
 	}
 	return HintHost + "; " + s.Usual.Hint()

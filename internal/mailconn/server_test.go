@@ -27,8 +27,8 @@ func TestExpiredCertificate(t *testing.T) {
 func TestDialFailures(t *testing.T) {
 	pop := Ports{Implicit: 995, StartTLS: 110}
 	refused := &net.OpError{Op: "dial", Err: errors.New("connection refused")}
-	for port, implicit := range map[int]bool{995: true, 110: false} {
-		if hint := fault.Hint(Server{Host: "x", Port: port, Implicit: implicit, Usual: pop}.classifyDial(refused)); hint != HintHost {
+	for port, security := range map[int]Security{995: Implicit, 110: StartTLS} {
+		if hint := fault.Hint(Server{Host: "x", Port: port, Security: security, Usual: pop}.classifyDial(refused)); hint != HintHost {
 			t.Errorf("at the usual port %d: hint %s", port, hint)
 		}
 	}
@@ -44,7 +44,7 @@ func TestDialFailures(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if hint := fault.Hint(Server{Host: "x", Port: 110, Implicit: true, Usual: pop}.classifyDial(refused)); !strings.Contains(hint, "port 995 goes with") {
+	if hint := fault.Hint(Server{Host: "x", Port: 110, Security: Implicit, Usual: pop}.classifyDial(refused)); !strings.Contains(hint, "port 995 goes with") {
 		t.Errorf("at the port of the other kind: %s", hint)
 	}
 }

@@ -89,9 +89,10 @@ func TestTheLANIsForGeneratedPasswords(t *testing.T) {
 	}
 }
 
-// A password that is stored in its new form stays that of a device of the LAN.
-func TestThePermissionSurvivesANewHash(t *testing.T) {
-	r := newStore(t)
+// hashAnew adds a phone of the LAN, whose password is then stored in its new form.
+func (r *rig) hashAnew(meanwhile func()) {
+	t := r.t
+	t.Helper()
 	must(t, r.AddDevice(t.Context(), Device{Name: "phone", Generated: true, LAN: true}, "made"))
 	devices, hashes, err := r.devices(t.Context())
 	must(t, err)
@@ -99,10 +100,17 @@ func TestThePermissionSurvivesANewHash(t *testing.T) {
 	must(t, err)
 	must(t, r.AddDevice(t.Context(), Device{Name: "pc"}, "two"))
 	r.sql(`UPDATE device SET hash = '` + other + `' WHERE name = 'pc'`)
+	meanwhile()
 	r.share(t.Context(), devices[0], hashes[0], []string{other, hashes[0]}, "made")
 	if _, after, err := r.devices(t.Context()); err != nil || slices.Contains(after, hashes[0]) {
 		t.Fatalf("the password has its old form: %v", err)
 	}
+}
+
+// A password that is stored in its new form stays that of a device of the LAN.
+func TestThePermissionSurvivesANewHash(t *testing.T) {
+	r := newStore(t)
+	r.hashAnew(func() {})
 	r.lose(removeIndex)
 	if d := r.login("made"); !d.Generated || !d.LAN {
 		t.Errorf("device %+v", d)
@@ -112,19 +120,8 @@ func TestThePermissionSurvivesANewHash(t *testing.T) {
 // A device that is changed while its password is hashed anew stays as it was changed.
 func TestANewHashBringsNoPermissionBack(t *testing.T) {
 	r := newStore(t)
-	must(t, r.AddDevice(t.Context(), Device{Name: "phone", Generated: true, LAN: true}, "made"))
-	devices, hashes, err := r.devices(t.Context())
-	must(t, err)
-	other, err := password.NewChecker().Hash(t.Context(), "other", nil) // with a salt of its own
-	must(t, err)
-	must(t, r.AddDevice(t.Context(), Device{Name: "pc"}, "two"))
-	r.sql(`UPDATE device SET hash = '` + other + `' WHERE name = 'pc'`)
 	want := Device{Name: "phone", ReadOnly: true, Send: SendYes, Folders: []MailboxID{}, Without: []string{"MOVE"}}
-	must(t, r.SetDevice(t.Context(), want))
-	r.share(t.Context(), devices[0], hashes[0], []string{other, hashes[0]}, "made")
-	if _, after, err := r.devices(t.Context()); err != nil || slices.Contains(after, hashes[0]) {
-		t.Fatalf("the password has its old form: %v", err)
-	}
+	r.hashAnew(func() { must(t, r.SetDevice(t.Context(), want)) })
 	check := func() {
 		t.Helper()
 		if d := r.login("made"); d.LAN || !d.ReadOnly || d.Folders == nil || d.Send != SendYes || !slices.Equal(d.Without, want.Without) || !d.Generated {

@@ -38,16 +38,30 @@ func (c Credentials) Check() error {
 type Mechanism struct {
 	Name   string
 	Step   func(challenge []byte) (response []byte, err error)
-	Verify func() error // after the server accepted; nil: nothing to check
+	verify func() error // nil: nothing to check
 	Detail string       // what the server told about a failure before it refused
 }
 
-// ErrServerUnproven says that the server did not show that it knows the password.
+// Verify has to be called after the server accepted. Its errors are ErrServerUnproven.
+func (m *Mechanism) Verify() error {
+	if m.verify == nil {
+		return nil
+	}
+	return m.verify()
+}
+
+// NotDone says that the server does not do a mechanism, and has not answered about the
+// credentials: another may be tried.
+type NotDone struct{ Err error }
+
+func (e NotDone) Error() string { return e.Err.Error() }
+func (e NotDone) Unwrap() error { return e.Err }
+
+// ErrServerUnproven says that the server did not show that it knows the password. The
+// session has to end: such a server must not get to see it by another mechanism.
 var ErrServerUnproven = errors.New("server signature missing or wrong")
 
-// Unproven is what a person reads of ErrServerUnproven. The session has to end: such a
-// server must not get to see the password by another mechanism.
-func Unproven(err error) error {
+func unproven(err error) error {
 	return fault.Wrap(err, fault.Auth, "the server could not prove that it knows the password",
 		"this may be another server than it says; check host and certificate")
 }
@@ -87,17 +101,17 @@ func scramSHA256(cred Credentials) *Mechanism {
 		}
 		response, err := conv.Step(string(challenge))
 		if err != nil && n > 2 {
-			return nil, fmt.Errorf("%w: %w", ErrServerUnproven, err)
+			return nil, unproven(fmt.Errorf("%w: %w", ErrServerUnproven, err))
 		}
 		return []byte(response), err
 	}
 	verify := func() error {
 		if conv == nil || !conv.Valid() {
-			return ErrServerUnproven
+			return unproven(ErrServerUnproven)
 		}
 		return nil
 	}
-	return &Mechanism{Name: "SCRAM-SHA-256", Step: step, Verify: verify}
+	return &Mechanism{Name: "SCRAM-SHA-256", Step: step, verify: verify}
 }
 
 // iterations reads i= of a server-first-message (RFC 5802 section 7).

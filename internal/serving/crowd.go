@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/supervise"
 )
 
 // Refused says why a client is not served, in words for it.
@@ -57,6 +60,36 @@ func (s *Server[S]) forgetLocked(session S) *client[S] {
 	c := s.anon[i]
 	s.anon = slices.Delete(s.anon, i, i+1)
 	return c
+}
+
+// Authorize logs a session in whose client has sent name; login says who that is, or returns
+// a fault.Auth. Other errors are *Refused.
+func (s *Server[S]) Authorize(session S, c *Conn, name string, login func() (Login, error)) error {
+	c.Checking.Store(true)
+	defer c.Checking.Store(false)
+	who, err := login()
+	if fault.Is(err, fault.Auth) {
+		s.opt.Log.Debug().Str("user", fault.Quote(name)).Stringer("remote", c.RemoteAddr()).Msg(s.opt.Protocol + " login refused")
+		supervise.Sleep(c.Context, loginDelay)
+	}
+	if err == nil {
+		err = s.Enter(session, who)
+	}
+	if err != nil {
+		return err
+	}
+	// The device may have been revoked or changed meanwhile. From here on
+	// Disconnect finds this session, so that a later revocation ends it.
+	again, err := login()
+	if err == nil && again != who {
+		err = fault.New(fault.Auth, "user name or password refused", "")
+	}
+	if err != nil {
+		s.Exit(session)
+		return err
+	}
+	s.opt.Log.Debug().Str("user", who.User).Str("device", who.Device).Stringer("remote", c.RemoteAddr()).Msg(s.opt.Protocol + " client logged in")
+	return nil
 }
 
 // Enter moves a session from those before login to those of the device. Its errors are

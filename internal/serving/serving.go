@@ -1,6 +1,6 @@
 // Package serving accepts the clients of a server, and sees to it that they all end. It
-// has the limits of how many there may be: where clients without a login are too many,
-// the oldest of them makes room.
+// has the limits of how many there may be and how long they may take: where clients
+// without a login are too many, the oldest of them makes room.
 //
 // A Server owns its sessions: Serve returns after all of them have ended.
 package serving

@@ -48,6 +48,17 @@ func (s *talker) Abort() {
 func (s *talker) Heard() bool    { return s.heard.Load() }
 func (s *talker) Checking() bool { return s.checking.Load() }
 
+// passing is an error of Accept as when there is no file descriptor left.
+type passing struct{}
+
+func (passing) Error() string   { return "too many open files" }
+func (passing) Temporary() bool { return true }
+
+type dead struct{ net.Listener }
+
+func (dead) Accept() (net.Conn, error) { return nil, io.ErrClosedPipe }
+func (dead) Close() error              { return nil }
+
 // house is a server whose clients come when they are asked to.
 type house struct {
 	*Server[*talker]
@@ -56,12 +67,16 @@ type house struct {
 	end   context.CancelFunc
 	ended chan error
 	hangs bool
+	fails int // of Accept, before it does
 
 	once sync.Once
 	come []*talker
 }
 
 func (h *house) Accept() (net.Conn, error) {
+	if h.fails--; h.fails >= 0 {
+		return nil, passing{}
+	}
 	c, ok := <-h.calls
 	if !ok {
 		return nil, net.ErrClosed
@@ -93,7 +108,7 @@ func (h *house) enter() *talker {
 
 func served(t *testing.T, do func(h *house)) {
 	synctest.Test(t, func(t *testing.T) {
-		h := &house{Server: New[*talker](Options{Protocol: "TEST", PerDevice: 3}), t: t, calls: make(chan net.Conn), ended: make(chan error, 1)}
+		h := &house{Server: New[*talker](Options{Protocol: "TEST", PerDevice: 3}), t: t, calls: make(chan net.Conn), ended: make(chan error, 1), fails: 3}
 		ctx, cancel := context.WithCancel(t.Context())
 		h.end = cancel
 		go func() {
@@ -229,4 +244,11 @@ func TestTheEndIsBounded(t *testing.T) {
 			t.Errorf("the end took %v", took)
 		}
 	})
+}
+
+// TestAccept: trouble that does not pass ends the server; other trouble does not, see house.
+func TestAccept(t *testing.T) {
+	if err := New[*talker](Options{}).Serve(t.Context(), dead{}, nil); !errors.Is(err, io.ErrClosedPipe) {
+		t.Error(err)
+	}
 }

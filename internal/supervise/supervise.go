@@ -1,6 +1,6 @@
 // Package supervise runs the long-lived parts of the program: Run restarts what
-// fails, a Group waits for all that was started in it, a Task can be ended alone.
-// A panic ends one part and not the process.
+// fails, a Group waits for all that was started in it, a Task can be ended alone,
+// what must not be cut off may Outlive it. A panic ends one part and not the process.
 package supervise
 
 import (
@@ -65,6 +65,13 @@ func Sleep(ctx context.Context, d time.Duration) bool {
 	case <-ctx.Done():
 		return false
 	}
+}
+
+// Outlive returns a context that ends d after ctx.
+func Outlive(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(d, cancel) })
+	return longer, func() { stop(); cancel() }
 }
 
 // Protect turns a panic into an error.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
+	"github.com/popbridge/popbridge/internal/serving"
 	"github.com/popbridge/popbridge/internal/testkit"
 	"github.com/popbridge/popbridge/localimap"
 	"github.com/popbridge/popbridge/test/rig"
@@ -67,7 +68,7 @@ func newPopbridge(t *testing.T, ca *testkit.TLS, user string, zone *time.Locatio
 		Zone: func() *time.Location { return zone },
 	}
 	addrs := make(map[bool]string)
-	for starttls, security := range map[bool]localimap.Security{false: localimap.Off, true: localimap.StartTLS} {
+	for starttls, security := range map[bool]serving.Security{false: serving.Off, true: serving.StartTLS} {
 		options.Security = security
 		addrs[starttls] = serve(t, localimap.New(options))
 	}
