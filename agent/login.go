@@ -117,7 +117,7 @@ func (a *Agent) meant(name string) string {
 // condition until it is over.
 func (a *Agent) refused(r refusals) {
 	if r.log > 0 {
-		a.log.Warn().Str("user", r.name).Int("count", r.log).Msg("IMAP login refused")
+		a.log.Warn().Str("user", r.name).Int("count", r.log).Msg("login refused")
 	}
 	source := "logins of user " + r.user
 	if r.user == "" {

@@ -128,7 +128,7 @@ error  account-auth  account work: password refused
   hint: check it
 `
 	var out bytes.Buffer
-	if err := (&app{stdout: &out, configPath: config.DefaultPath()}).printStatus(s, nil, now); err != nil {
+	if err := (&app{stdout: &out, configPath: config.DefaultPath()}).printStatus(s, nil, nil, now); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, out.String()); diff != "" {

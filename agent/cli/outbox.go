@@ -17,17 +17,16 @@ import (
 )
 
 func (a *app) newOutboxCommand() *cobra.Command {
-	c := &cobra.Command{
-		Use:   "outbox",
-		Short: "Show and decide about mail that has not been sent yet",
-		Long: "What mail programs send through popbridge waits in the folder Outbox until the\n" +
-			"server of the account has taken it. These commands show what waits, and why.",
-	}
-	c.AddCommand(a.addJSON(&cobra.Command{
-		Use: "list", Short: "List the mail that has not been sent", Args: cobra.NoArgs,
-		Example: "  popbridge outbox list",
-		RunE:    func(c *cobra.Command, _ []string) error { return a.listOutbox(c.Context()) },
-	}))
+	list := func(c *cobra.Command, _ []string) error { return a.listOutbox(c.Context()) }
+	c := a.addJSON(parentOf("outbox", "Show and decide about mail that has not been sent yet",
+		"What mail programs send through popbridge waits in the folder Outbox until the\n"+
+			"server of the account has taken it. These commands show what waits, and why;\n"+
+			"without one, it is listed.",
+		a.addJSON(&cobra.Command{
+			Use: "list", Short: "List the mail that has not been sent", Args: cobra.NoArgs,
+			Example: "  popbridge outbox list", RunE: list,
+		})))
+	c.RunE = list
 	for _, do := range []struct{ name, short, long, done string }{
 		{"retry", "Try to send messages now", "Try to send messages now: such as wait, such as were held, the recipients that were\n" +
 			"refused. Where it is not known whether the server took one, whoever should have it may\n" +
@@ -35,7 +34,7 @@ func (a *app) newOutboxCommand() *cobra.Command {
 			"refused or is in doubt has to be named.", ""},
 		{"hold", "Keep messages from being sent", "Keep messages from being sent until retry or drop.", "is held"},
 		{"drop", "Do not send messages", "Do not send messages, and take them out of the Outbox. \"popbridge undelete\" can\n" +
-			"bring them back, which does not send them.", "is not sent"},
+			"bring them back, which does not send them.", "is sent to nobody any more"},
 		{"sent", "Say that messages were sent", "Of messages of which it is not known whether the server took them: it did.\n" +
 			"Recipients that the server had not taken before are still sent them.", "counts as sent"},
 	} {

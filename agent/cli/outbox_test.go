@@ -126,6 +126,15 @@ func TestOutboxListWhileNothingRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := out.String()
+	out.Reset()
+	if err := a.status(t.Context()); err != nil || !strings.Contains(out.String(), "outbox   2 messages not sent yet; all of them: `popbridge outbox`\n") {
+		t.Errorf("%s, %v", out, err)
+	}
+	out.Reset()
+	a.json = true
+	if err := a.status(t.Context()); err != nil || strings.Count(out.String(), `"subject": "hi"`) != 2 {
+		t.Errorf("%s, %v", out, err)
+	}
 	if strings.Count(got, "popbridge is not running, so nothing is sent") != 1 || strings.Count(got, "waiting") != 2 || strings.Contains(got, "not known") {
 		t.Error(got)
 	}
@@ -160,5 +169,15 @@ func TestChoicesOf(t *testing.T) {
 		if (got == "") != (want == "") || !strings.Contains(got, first) || !strings.Contains(got, second) {
 			t.Errorf("%s: %q", state, got)
 		}
+	}
+}
+
+// What waits is told with the time of the first try and why.
+func TestStatusOfTheOutbox(t *testing.T) {
+	now := time.Now()
+	soon, later := now.Add(2*time.Minute), now.Add(time.Hour)
+	got := (&app{}).outboxText([]operations.OutboxMessage{{ID: 1, State: "held"}, {ID: 2, Next: &later, Error: "no"}, {ID: 3, Next: &soon, Error: "451 4.7.1 greylisted\a"}}, now)
+	if !strings.HasPrefix(got, "3 messages not sent yet, the next try in 2 min (451 4.7.1 greylisted") || strings.Contains(got, "\a") {
+		t.Error(got)
 	}
 }

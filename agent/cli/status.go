@@ -99,9 +99,15 @@ func (a *app) serving(ctx context.Context) error {
 
 func (a *app) status(ctx context.Context) error {
 	var s operations.Status
+	outgoing := []operations.OutboxMessage{}
 	err := a.with(ctx, func(ops operations.Operations) (err error) {
-		s, err = ops.Status(ctx)
-		return err
+		if s, err = ops.Status(ctx); err != nil {
+			return err
+		}
+		if list, err := ops.Outbox(ctx); err == nil { // a store that cannot be opened is a condition already
+			outgoing = list
+		}
+		return nil
 	})
 	if agent.Waits(err) { // the data folder cannot be opened
 		cfg, configErr := a.loadConfig()
@@ -116,10 +122,11 @@ func (a *app) status(ctx context.Context) error {
 	case a.json:
 		return a.printJSON(struct {
 			operations.Status
-			Services []installer.State `json:"services"`
-		}{s, a.serviceStates()})
+			Outgoing []operations.OutboxMessage `json:"outgoing"`
+			Services []installer.State          `json:"services"`
+		}{s, outgoing, a.serviceStates()})
 	default:
-		return a.printStatus(s, a.serviceStates(), time.Now())
+		return a.printStatus(s, outgoing, a.serviceStates(), time.Now())
 	}
 }
 
@@ -157,7 +164,7 @@ func serviceText(s installer.State, now time.Time) string {
 	return text
 }
 
-func (a *app) printStatus(s operations.Status, services []installer.State, now time.Time) error {
+func (a *app) printStatus(s operations.Status, outgoing []operations.OutboxMessage, services []installer.State, now time.Time) error {
 	var accounts table
 	accounts.row("ACCOUNT", "STATE", "STORED", "ON SERVER", "LAST SUCCESS", "NEXT POLL") // the last error is below, in health
 	for _, acc := range s.Accounts {
@@ -174,7 +181,7 @@ func (a *app) printStatus(s operations.Status, services []installer.State, now t
 	}
 	var out strings.Builder
 	out.WriteString(mailText(s, now))
-	head := statusHead(s, services, now)
+	head := statusHead(s, a.outboxText(outgoing, now), services, now)
 	err := head.print(&out)
 	out.WriteString("\n")
 	err = errors.Join(err, accounts.print(&out))
@@ -195,8 +202,30 @@ func (a *app) printStatus(s operations.Status, services []installer.State, now t
 	return errors.Join(err, writeErr)
 }
 
+// outboxText is a line about the mail that has not left: how many messages, when the first
+// of them is tried next, and what keeps it; "" where all has left.
+func (a *app) outboxText(list []operations.OutboxMessage, now time.Time) string {
+	if len(list) == 0 {
+		return ""
+	}
+	first := list[0]
+	for _, m := range list {
+		if m.Next != nil && (first.Next == nil || m.Next.Before(*first.Next)) {
+			first = m
+		}
+	}
+	text := fault.Count(len(list), "message") + " not sent yet"
+	if first.Next != nil {
+		text += ", the next try " + when(first.Next, now, "")
+	}
+	if first.Error != "" {
+		text += " (" + printableLine(first.Error) + ")"
+	}
+	return text + "; all of them: `" + a.command("outbox") + "`"
+}
+
 // statusHead is what concerns no account.
-func statusHead(s operations.Status, services []installer.State, now time.Time) (head table) {
+func statusHead(s operations.Status, outbox string, services []installer.State, now time.Time) (head table) {
 	state := "not running"
 	if s.Running {
 		state = fmt.Sprintf("running as process %d", s.PID)
@@ -217,6 +246,9 @@ func statusHead(s operations.Status, services []installer.State, now time.Time) 
 	}
 	if len(s.LAN.SMTP) > 0 {
 		head.row("", "sending: "+strings.Join(s.LAN.SMTP, ", "))
+	}
+	if outbox != "" {
+		head.row("outbox", outbox)
 	}
 	if end := s.LastEnd; end != nil {
 		text := end.Reason

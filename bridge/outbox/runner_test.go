@@ -94,11 +94,14 @@ func TestNotice(t *testing.T) {
 		g.server.rcpt = func(string) smtp.Reply { return smtp.Reply{Code: 451, Text: "greylisted"} }
 		g.submit("b")
 		stop := g.serve()
-		pass(time.Hour)
+		pass(time.Hour - time.Second)
 		if _, notices := g.told(); notices != 0 {
 			t.Error("a notice within the hour")
 		}
-		pass(30 * time.Minute)
+		pass(time.Minute)
+		if _, notices := g.told(); notices != 1 {
+			t.Error("no notice after an hour")
+		}
 		stop()
 		g.restart(Account{})
 		stop = g.serve()

@@ -65,9 +65,9 @@ func (s *session) replyTo(err error) reply {
 		return r
 	case fault.Full:
 		r.code, r.enhanced = 452, "4.3.1"
-	case fault.Temporary:
+	case fault.Temporary, fault.Auth: // refused logins are told of by those who look at them
 		return r
-	case fault.Internal, fault.Auth, fault.Config, fault.Protocol, fault.Corrupt, fault.NotFound, fault.Conflict:
+	case fault.Internal, fault.Config, fault.Protocol, fault.Corrupt, fault.NotFound, fault.Conflict:
 	}
 	s.log.Error().Err(err).Str("user", s.who.User).Str("command", s.verb).Msg("SMTP command failed")
 	return r

@@ -53,6 +53,9 @@ func judge(at step, r smtp.Reply) verdict {
 		return quota
 	case at == atRcpt && r.Code == 452, at == atRcpt && r.Code == 552 && !aboutMessage(r):
 		// RFC 5321 section 4.5.3.1.10: 552 is an old form of 452.
+		if len(r.Enhanced) > 3 && r.Enhanced[1:4] == ".2." { // the mailbox is full (RFC 3463, X.2)
+			return later
+		}
 		return crowded
 	case r.Code == 503: // bad sequence of commands, which no message is to blame for
 		return later

@@ -58,8 +58,8 @@ func before(a, b *mailstore.Outgoing) bool {
 func Fresh(m *mailstore.Outgoing) bool { return m.Attempts == 0 && m.LastError == "" }
 
 // Recipients returns to whom the next transaction for a message goes, limit of them at most
-// (0: 100): to those still pending, the ones first that no server has said anything about, and
-// the others in turn.
+// (0: 100): to those still pending that no server has said anything about, and when there are
+// none, to the others in turn. These are not asked again as soon as the first ones are.
 func Recipients(m *mailstore.Outgoing, limit int) []string {
 	if limit <= 0 {
 		limit = maxRecipients
@@ -74,9 +74,9 @@ func Recipients(m *mailstore.Outgoing, limit int) []string {
 			tried = append(tried, r.Address)
 		}
 	}
-	if len(tried) > 0 {
+	if len(to) == 0 && len(tried) > 0 {
 		from := m.Attempts * limit % len(tried)
-		to = append(append(to, tried[from:]...), tried[:from]...)
+		to = append(tried[from:], tried[:from]...)
 	}
 	return to[:min(len(to), limit)]
 }

@@ -95,7 +95,9 @@ func (o *outcome) retry(d *Decision) {
 		return
 	}
 	o.keep(d)
-	d.Delayed = d.Attempt.Counts && n >= noticeTry && !t.Message.FirstTry.IsZero() && t.Now.Sub(t.Message.FirstTry) >= noticeAfter
+	notice := t.Message.FirstTry.Add(noticeAfter) // when a person is told; there is an attempt then
+	tried := !t.Message.FirstTry.IsZero()
+	d.Delayed = d.Attempt.Counts && tried && !t.Now.Before(notice)
 	switch {
 	case o.account != None: // which rests, not the message
 		d.Attempt.Next = t.Now
@@ -103,6 +105,9 @@ func (o *outcome) retry(d *Decision) {
 		d.Attempt.Next = t.Now
 	default:
 		d.Attempt.Next = t.Now.Add(Retry(n, t.Rand))
+		if tried && t.Now.Before(notice) && d.Attempt.Next.After(notice) {
+			d.Attempt.Next = notice
+		}
 	}
 }
 

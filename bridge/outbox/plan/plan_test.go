@@ -225,8 +225,8 @@ func TestGivesUp(t *testing.T) {
 	}
 }
 
-// The notice is due from the first attempt that the schedule has an hour after the first
-// one.
+// An hour after the first attempt there is one, from which on the notice is due, however few
+// there were.
 func TestNoticeIsDue(t *testing.T) {
 	m, at := waiting("a"), now
 	var noticed []time.Duration
@@ -241,8 +241,12 @@ func TestNoticeIsDue(t *testing.T) {
 		}
 		at = d.Attempt.Next
 	}
-	if len(noticed) != 14 || noticed[0] < time.Hour || noticed[0] > 2*time.Hour {
+	if len(noticed) == 0 || noticed[0] != time.Hour {
 		t.Errorf("noticed after %v", noticed)
+	}
+	m.Attempts = 1 // the computer was off
+	if d := Decide(Try{Message: m, To: []string{"a"}, Now: now.Add(8 * time.Hour), Rand: 0.5, Outcome: smtp.Outcome{Phase: smtp.Rcpt, Recipients: []smtp.Reply{reply(t, busyR)}}}); !d.Delayed {
+		t.Error("not noticed after two attempts in eight hours")
 	}
 }
 
@@ -303,4 +307,36 @@ func TestDecideAlways(t *testing.T) {
 			seen[r.Address] = true
 		}
 	})
+}
+
+// Whom the server wants to wait is not asked again because of others that it had no room
+// for in the same transaction.
+func TestGreylistedAmongMany(t *testing.T) {
+	m := waiting("a", "grey", "c")
+	try := Try{Message: m, To: Recipients(m, 0), Now: now, Rand: 0.5, Outcome: smtp.Outcome{Phase: smtp.Answered, Final: reply(t, "250 2.0.0 ok"),
+		Recipients: []smtp.Reply{reply(t, ok), reply(t, "451 4.7.1 greylisted"), reply(t, "452 4.5.3 too many recipients")}}}
+	d := Decide(try)
+	if !d.Attempt.Next.Equal(now) {
+		t.Errorf("the rest leaves %v", d.Attempt.Next)
+	}
+	for _, r := range d.Attempt.Recipients {
+		for i := range m.Recipients {
+			if m.Recipients[i].Address == r.Address {
+				m.Recipients[i] = r
+			}
+		}
+	}
+	m.Attempts, m.FirstTry = 1, now
+	if to := Recipients(m, 0); !slices.Equal(to, []string{"c"}) {
+		t.Errorf("at once to %v", to)
+	}
+	try.To, try.Outcome.Recipients = Recipients(m, 0), []smtp.Reply{reply(t, ok)}
+	if d := Decide(try); d.Attempt.Next.Sub(now) < time.Minute {
+		t.Errorf("the greylisted one is asked after %v", d.Attempt.Next.Sub(now))
+	}
+	try = Try{Message: waiting("a", "full"), To: []string{"a", "full"}, Now: now, Rand: 0.5, Outcome: smtp.Outcome{Phase: smtp.Answered, Final: reply(t, "250 2.0.0 ok"),
+		Recipients: []smtp.Reply{reply(t, ok), reply(t, "452 4.2.2 mailbox full")}}}
+	if d := Decide(try); d.Attempt.Next.Sub(now) < 30*time.Second {
+		t.Errorf("a full mailbox is asked again after %v", d.Attempt.Next.Sub(now))
+	}
 }

@@ -9,10 +9,7 @@ const (
 	giveUpAfter = 5 * 24 * time.Hour
 	giveUpTries = 8
 
-	// From when a person is told: the seventh attempt is, by the schedule, the first that
-	// comes an hour after the first one. One to many recipients needs several at a time.
-	noticeTry   = 7
-	noticeAfter = time.Hour
+	noticeAfter = time.Hour // since the first attempt: a person is told then
 )
 
 var retries = [...]time.Duration{1, 2, 5, 15, 30} // minutes
