@@ -61,6 +61,7 @@ func (r *release) contents(t target) ([]entry, error) {
 	}
 	if t.os == "darwin" {
 		entries = append(entries, entry{"install.sh", "cmd/packages/install.sh", 0o755})
+		entries = append(entries, r.parts()...)
 	}
 	folders := []string{"completions"}
 	if t.os != "windows" {

@@ -11,15 +11,15 @@ import (
 	"github.com/popbridge/popbridge/test/rig"
 )
 
-// mac is an unpacked archive, and a home folder on a machine with a launchctl, an xattr
-// and a popbridge that only note what they are asked.
-type mac struct{ archive, home, bin, asked string }
+// mac is an unpacked archive, and a home folder on a machine with a launchctl, an xattr,
+// an osascript and a popbridge that only note what they are asked.
+type mac struct{ archive, home, bin, asked, applications string }
 
 func newMac(t *testing.T) *mac {
 	t.Helper()
 	rig.Need(t, "sh", "grep")
 	dir := t.TempDir()
-	m := &mac{dir + "/an archive", dir + "/home of ann", dir + "/bin", dir + "/asked"}
+	m := &mac{dir + "/an archive", dir + `/home of "$ann's`, dir + "/bin", dir + "/asked", dir + "/Applications"}
 	for _, folder := range []string{"/man", "/completions"} {
 		if err := os.MkdirAll(m.archive+folder, 0o700); err != nil {
 			t.Fatal(err)
@@ -30,19 +30,41 @@ func newMac(t *testing.T) *mac {
 			t.Fatal(err)
 		}
 	}
-	script, err := os.ReadFile(filepath.Join(testkit.ModuleRoot(t), "cmd/packages/install.sh"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	m.write(t, m.archive+"/install.sh", string(script))
+	m.unpack(t)
 	m.write(t, m.archive+"/man/popbridge.1", "a page")
 	m.write(t, m.archive+"/man/popbridge-run.1", "a page")
 	m.write(t, m.archive+"/completions/_popbridge", "#compdef popbridge")
 	m.write(t, m.bin+"/id", "#!/bin/sh\ncat \"$HOME/uid\" 2>/dev/null || echo 501\n")
 	m.write(t, m.bin+"/launchctl", "#!/bin/sh\n[ \"$2\" = gui/501/io.github.popbridge ] && cat \"$HOME/runs\" 2>/dev/null\n")
 	m.write(t, m.bin+"/xattr", "#!/bin/sh\n[ -e \"$HOME/marked\" ] || exit 1\n[ \"$1\" = -p ] || echo xattr \"$1\" \"$2\" \"${3##*/}\" >>'"+m.asked+"'\n")
+	m.write(t, m.bin+"/osascript", "#!/bin/sh\nprintf '<%s>' \"$@\" >>'"+m.asked+"'\n")
 	m.release(t, "1.0.0")
 	return m
+}
+
+// unpack has from an archive install.sh and the application, with other places for two
+// that they name: where root puts applications, and what shows a dialog.
+func (m *mac) unpack(t *testing.T) {
+	t.Helper()
+	t.Chdir(testkit.ModuleRoot(t))
+	r := small(t)
+	for _, e := range append(r.parts(), entry{"install.sh", "cmd/packages/install.sh", 0o755}) {
+		data, err := os.ReadFile(e.from)
+		if strings.HasPrefix(e.from, r.work) { // what a release makes
+			data, err = []byte(filepath.Base(e.from)), nil
+		}
+		if err == nil {
+			err = os.MkdirAll(filepath.Dir(filepath.Join(m.archive, e.path)), 0o700)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := string(data)
+		for place, other := range map[string]string{"apps=/Applications ": "apps='" + m.applications + "' ", "/usr/bin/osascript ": "'" + m.bin + "/osascript' "} {
+			text = strings.Replace(text, place, other, 1)
+		}
+		m.write(t, filepath.Join(m.archive, e.path), text)
+	}
 }
 
 func (m *mac) write(t *testing.T, path, text string) {
@@ -81,7 +103,7 @@ func TestInstallScript(t *testing.T) {
 	m := newMac(t)
 	program := m.home + "/.local/bin/popbridge"
 	said, asked := m.run(t, true)
-	for _, want := range []string{"popbridge 1.0.0\n", `export PATH="` + m.home + `/.local/bin:$PATH"`, "next: popbridge setup\n"} {
+	for _, want := range []string{"popbridge 1.0.0\n", `export PATH="` + m.home + `/.local/bin:$PATH"`, "next: popbridge setup, or without a terminal: popbridge in " + m.home + "/Applications\n"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("it does not say %q:\n%s", want, said)
 		}
@@ -89,21 +111,40 @@ func TestInstallScript(t *testing.T) {
 	if asked != "" || strings.Contains(said, "marked") {
 		t.Errorf("asked %q, said:\n%s", asked, said)
 	}
-	installed := []string{program, m.home + "/.local/share/man/man1/popbridge-run.1", m.home + "/.local/share/zsh/site-functions/_popbridge"}
+	app := m.home + "/Applications/popbridge.app"
+	installed := []string{program, m.home + "/.local/share/man/man1/popbridge-run.1", m.home + "/.local/share/zsh/site-functions/_popbridge", app + "/Contents/Resources/popbridge.icns"}
 	for _, path := range installed {
 		if _, err := os.Stat(path); err != nil {
 			t.Error(err)
 		}
 	}
 
-	// An upgrade: the former program stops its service, the next one starts it.
+	// An upgrade: the former program stops its service, the next one starts it. The
+	// application is another one as a whole, also after an upgrade that was interrupted.
 	m.release(t, "1.1.0")
 	m.runs(t, program)
 	m.write(t, m.home+"/marked", "")
+	for _, left := range []string{app, m.home + "/Applications/.popbridge.app.new", m.home + "/Applications/.popbridge.app.old"} {
+		if err := os.MkdirAll(left+"/Contents/former", 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
 	said, asked = m.run(t, true)
-	if want := "xattr -d com.apple.quarantine .popbridge.new\n1.0.0 stop\n1.1.0 start\n"; asked != want || !strings.Contains(said, "marked this program as downloaded") {
+	unmarked := ""
+	for _, name := range []string{".popbridge.new", "Info.plist", "popbridge", "popbridge.icns"} {
+		unmarked += "xattr -d com.apple.quarantine " + name + "\n"
+	}
+	if want := unmarked + "1.0.0 stop\n1.1.0 start\n"; asked != want || !strings.Contains(said, "marked this program as downloaded") || !strings.Contains(said, "from the copies in "+m.home+"/.local/bin and "+m.home+"/Applications\n") {
 		t.Errorf("asked %q, want %q, said:\n%s", asked, want, said)
 	}
+	only := func() {
+		t.Helper()
+		there, _ := filepath.Glob(filepath.Dir(app) + "/.*")
+		if _, err := os.Stat(app + "/Contents/former"); err == nil || len(there) > 0 {
+			t.Errorf("left: %q, former: %v", there, err)
+		}
+	}
+	only()
 
 	// One that does not run here replaces nothing and stops nothing.
 	m.write(t, m.archive+"/popbridge", "#!/bin/sh\nexit 1\n")
@@ -114,6 +155,7 @@ func TestInstallScript(t *testing.T) {
 	if left, _ := os.ReadDir(filepath.Dir(program)); len(left) != 1 {
 		t.Errorf("left %v", left)
 	}
+	only()
 
 	m.write(t, m.home+"/config", "")
 	if err := os.MkdirAll(m.home+"/Library/LaunchAgents", 0o700); err != nil {
@@ -145,6 +187,10 @@ func TestInstallScriptWithSudo(t *testing.T) {
 	m.run(t, true, to...)
 	m.runs(t, program)
 	m.release(t, "1.1.0")
+	app := m.applications + "/popbridge.app"
+	if text, err := os.ReadFile(app + "/Contents/Resources/program"); string(text) != program+"\n" {
+		t.Errorf("%q, %v", text, err)
+	}
 	if said, asked := m.run(t, true, to...); asked != "" || !strings.Contains(said, "of ann still runs the former program; without sudo: "+program+" restart\n") {
 		t.Errorf("asked %q, said:\n%s", asked, said)
 	}
@@ -171,6 +217,9 @@ func TestInstallScriptWithSudo(t *testing.T) {
 	if _, err := os.Stat(program); err == nil {
 		t.Error("the program is still there")
 	}
+	if _, err := os.Stat(app); err == nil {
+		t.Error("the application is still there")
+	}
 }
 
 // What cannot be copied leaves a service that runs alone.
@@ -187,15 +236,62 @@ func TestInstallScriptThatCannotCopy(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.release(t, "1.1.0")
+	app := m.home + "/Applications/popbridge.app/Contents/Resources/popbridge.icns"
+	before, err := os.Stat(app)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if _, asked := m.run(t, false); asked != "" {
 		t.Errorf("asked %q", asked)
+	}
+	if err := os.Remove(m.archive + "/app/Contents/Resources/popbridge.icns"); err != nil {
+		t.Fatal(err)
+	}
+	m.run(t, false)
+	after, err := os.Stat(app)
+	if err != nil || !os.SameFile(before, after) {
+		t.Errorf("the application is another: %v", err)
+	}
+	if left, _ := os.ReadDir(m.home + "/Applications"); len(left) != 1 {
+		t.Errorf("left %v", left)
+	}
+}
+
+// What is no application of popbridge is not replaced, and what opens another program is
+// not removed.
+func TestInstallScriptLeavesOtherApplications(t *testing.T) {
+	m := newMac(t)
+	m.run(t, true)
+	elsewhere := []string{"--to", m.home + "/elsewhere"}
+	m.run(t, true, elsewhere...)
+	if said, _ := m.run(t, true, "--uninstall"); strings.Contains(said, "/Applications") {
+		t.Error(said)
+	}
+	app := m.home + "/Applications/popbridge.app"
+	if text, err := os.ReadFile(app + "/Contents/Resources/program"); string(text) != m.home+"/elsewhere/popbridge\n" {
+		t.Errorf("%q, %v", text, err)
+	}
+	if said, _ := m.run(t, true, append([]string{"--uninstall"}, elsewhere...)...); !strings.Contains(said, "from "+m.home+"/elsewhere and "+m.home+"/Applications;") {
+		t.Error(said)
+	}
+	if err := os.Mkdir(app, 0o700); err != nil {
+		t.Fatalf("it was not removed: %v", err)
+	}
+	if said, _ := m.run(t, true); !strings.Contains(said, "there is another popbridge.app in "+m.home+"/Applications, which stays;") || !strings.HasSuffix(said, "next: popbridge setup\n") {
+		t.Error(said)
+	}
+	m.run(t, true, "--uninstall")
+	if left, err := os.ReadDir(app); err != nil || len(left) > 0 {
+		t.Errorf("%v, %v", left, err)
 	}
 }
 
 func TestInstallScriptIsPortable(t *testing.T) {
 	rig.Need(t, "shellcheck")
-	out, err := exec.Command("shellcheck", "--shell=sh", filepath.Join(testkit.ModuleRoot(t), "cmd/packages/install.sh")).CombinedOutput()
-	if err != nil {
-		t.Errorf("%v\n%s", err, out)
+	for _, script := range []string{"install.sh", "menu/popbridge.sh"} {
+		out, err := exec.Command("shellcheck", "--shell=sh", filepath.Join(testkit.ModuleRoot(t), "cmd/packages", script)).CombinedOutput()
+		if err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
 	}
 }

@@ -89,7 +89,7 @@ func run(ctx context.Context, out, version, only string, signer []string) error 
 	}
 	steps := []step{
 		{"man pages and completions", r.reference}, {"licences", r.licences}, {"programs", r.programs}, {"bill of materials", r.materials},
-		{"archives", r.archives}, {"packages for Linux", r.linux}, {"installers for Windows", r.installers},
+		{"application for macOS", r.application}, {"archives", r.archives}, {"packages for Linux", r.linux}, {"installers for Windows", r.installers},
 		{"container images", r.images}, {"checksums", r.checksums},
 	}
 	if only == "" {

@@ -18,6 +18,7 @@ class Popbridge < Formula
   def caveats
     <<~EOS
       Try it with: popbridge demo
+      popbridge open sets it up in the browser, popbridge setup in the terminal.
       popbridge install && popbridge start run it in the background.
     EOS
   end
