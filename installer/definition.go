@@ -61,7 +61,7 @@ func define(o Options, h host) (definition, error) {
 	}
 	d := definition{executable: o.Executable, config: o.ConfigPath, dataDir: o.DataDir, stateDir: o.StateDir, hasDataDir: o.HasDataDir, system: o.System}
 	if o.System && h.goos != "windows" {
-		d.user = h.sudoUser()
+		d.user = h.caller().Name
 	}
 	if o.System && h.goos == "linux" && d.user == "" {
 		d.user = root // named, because systemd gives a home folder only to a user who is
@@ -113,7 +113,7 @@ func (d definition) check(goos string) error {
 		return fault.New(fault.Config, "systemd runs no program with quotes or a backslash in its path: "+fault.Quote(d.executable), "move it")
 	}
 	if d.user != "" && strings.Trim(d.user, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != "" {
-		return fault.New(fault.Config, "this is not the name of a user: "+fault.Quote(d.user), "SUDO_USER must name the user that the service runs as")
+		return fault.New(fault.Config, "this is not the name of a user: "+fault.Quote(d.user), "the service of the whole system runs as the user who calls sudo, doas or pkexec")
 	}
 	return nil
 }

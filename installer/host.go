@@ -17,6 +17,7 @@ import (
 	"github.com/kardianos/service"
 
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/ownership"
 )
 
 // host is the machine and the user, so that tests can be any.
@@ -81,8 +82,9 @@ func (h host) check(system bool) error {
 		return nil
 	case h.home == "":
 		return fault.New(fault.Config, "this user has no home folder", "set HOME, or install with --system")
-	case h.uid == 0 && h.sudoUser() != "":
-		return fault.New(fault.Config, "with sudo this would be a service of the user root", "omit sudo, or install with --system")
+	case h.uid == 0 && h.caller().By != "":
+		by := h.caller().By
+		return fault.New(fault.Config, "with "+by+" this would be a service of the user root", "omit "+by+", or install with --system")
 	}
 	return h.checkUserManager()
 }
@@ -109,7 +111,7 @@ const servicePage = Homepage + "/blob/main/docs/service.md"
 // one that installs it, or for an account of its own.
 func RunsAs(system bool) string {
 	if h := thisHost(); system && h.uid == 0 {
-		return h.sudoUser()
+		return h.caller().Name
 	}
 	return ""
 }
@@ -180,12 +182,12 @@ func (h host) asRoot() string {
 	return "run it with sudo"
 }
 
-// sudoUser is who called sudo, if that was not root.
-func (h host) sudoUser() string {
-	if user := h.getenv("SUDO_USER"); user != "root" {
-		return user
+// caller is who called sudo and the like, if that was not root.
+func (h host) caller() ownership.Caller {
+	if c := ownership.CalledBy(h.getenv); c.Name != root {
+		return c
 	}
-	return ""
+	return ownership.Caller{}
 }
 
 // lingers reports whether the user's services run without a login.

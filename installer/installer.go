@@ -10,7 +10,7 @@
 //
 // Installed for one user (the default) the service starts when that user logs
 // in and runs as that user. Installed for the system it starts with the
-// machine, as the user who called sudo, or as root where there is none. On
+// machine, as the user who called sudo or the like, or as root where there is none. On
 // Windows an entry of the registry starts that of a user, and that of the system
 // runs under an account of its own, which may run the program, read the folder of the
 // config, and change the folders of data and state; none of these folders is the root

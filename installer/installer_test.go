@@ -58,6 +58,7 @@ func TestCheck(t *testing.T) {
 		{"system without root", anns("linux"), true, fault.Denied, "only be managed by root", "run it with sudo"},
 		{"system without root on a mac", anns("darwin"), true, fault.Denied, "only be managed by root", "run it with sudo"},
 		{"sudo by habit", with(anns("linux", "SUDO_USER=ann"), func(h *host) { h.uid = 0 }), false, fault.Config, "a service of the user root", "omit sudo"},
+		{"doas by habit", with(anns("linux", "DOAS_USER=ann"), func(h *host) { h.uid = 0 }), false, fault.Config, "with doas this would be a service of the user root", "omit doas"},
 		{"no home", with(anns("darwin"), func(h *host) { h.home = "" }), false, fault.Config, "no home folder", "--system"},
 		{"su", anns("linux", "XDG_RUNTIME_DIR="), false, fault.Config, "cannot be reached", "run: export XDG_RUNTIME_DIR=/run/user/1000"},
 		{"cron", with(anns("linux", "XDG_RUNTIME_DIR="), func(h *host) { h.uid = 7 }), false, fault.Config, "cannot be reached", "log in as this user"},

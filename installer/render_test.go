@@ -41,6 +41,7 @@ var cases = []rendered{
 	{"user-env.service", "linux", Options{Executable: "/home/ann/bin/popbridge", ConfigPath: "/home/ann/.config/popbridge/config.toml"}, []string{"PATH=/home/ann/100% {mine}:/usr/bin", "XDG_DATA_HOME=/data", "SUDO_USER=bob", "OTHER=x"}},
 	{"system.service", "linux", Options{Executable: "/usr/bin/popbridge", ConfigPath: "/etc/popbridge/config.toml", System: true}, []string{"PATH=/sbin"}},
 	{"system-sudo.service", "linux", Options{Executable: "/usr/bin/popbridge", ConfigPath: "/home/ann/.config/popbridge/config.toml", System: true}, []string{"SUDO_USER=ann"}},
+	{"system-sudo.service", "linux", Options{Executable: "/usr/bin/popbridge", ConfigPath: "/home/ann/.config/popbridge/config.toml", System: true}, []string{"DOAS_USER=ann"}},
 	{"nasty.service", "linux", Options{Executable: "/opt/" + nastyProgram + "/popbridge", ConfigPath: "/etc/" + nasty + "/config.toml"}, nil},
 	{"user.plist", "darwin", Options{Executable: "/Applications/popbridge", ConfigPath: "/Users/ann/Library/Application Support/popbridge/config.toml"}, []string{"PATH=/opt/homebrew/bin:/usr/bin"}},
 	{"system.plist", "darwin", Options{Executable: "/usr/local/bin/popbridge", ConfigPath: "/etc/popbridge.toml", System: true}, []string{"SUDO_USER=ann", "PATH=/x"}},

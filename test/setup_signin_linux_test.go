@@ -103,6 +103,22 @@ func setupSignsIn(t *testing.T, ca *testkit.TLS) {
 	s.waits("account signin ann@outlook.com --config " + config + "` signs in there")
 	s.end()
 
+	// Added again, it needs no other sign-in than the one that is kept.
+	remove := exec.CommandContext(t.Context(), binary, "account", "remove", "ann@outlook.com", "--config", config)
+	remove.Env = environment
+	if out, err := remove.CombinedOutput(); err != nil {
+		t.Errorf("account remove: %v: %s", err, out)
+	}
+	s = newTypist(t, environment, binary+" setup --config "+config)
+	s.answer("Mail address: ", "ann@outlook.com")
+	s.waits("paste the whole address here")
+	s.types("http://127.0.0.1/?error=access_denied&state=" + regexp.MustCompile(`[?&]state=([^&\s]+)`).FindStringSubmatch(s.text())[1])
+	s.waits("Account ann@outlook.com uses the sign-in of ann@outlook.com that is kept.")
+	s.end()
+	if strings.Contains(s.text(), "waits for you to sign in") {
+		t.Errorf("it is said that nobody has signed in:\n%s", s.text())
+	}
+
 	// A provider that takes both, for which there is a client id.
 	config = filepath.Join(t.TempDir(), "config.toml")
 	if err := os.WriteFile(config, []byte("version = 1\n[oauth.google]\nclient_id = \"x\"\n"), 0o600); err != nil {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -150,4 +151,17 @@ func TestWebTicketOfSomebodyElse(t *testing.T) {
 	b.shot("condition")
 	signIn(t, p) // as the hint says
 	b.gone("An address that signs a browser in was used twice.")
+
+	// What root asks for on behalf of a user is for that user.
+	for _, caller := range []string{"SUDO_USER=nobody", "DOAS_USER=nobody", "PKEXEC_UID=65534"} {
+		called := *p
+		called.Env = append(slices.Clone(p.Env), caller)
+		_, ticket, _ = strings.Cut(signIn(t, &called), "#t=")
+		if out := curl(nil); !strings.Contains(out, "another user of this computer") {
+			t.Errorf("%s: root gets %s", caller, out)
+		}
+		if out := curl(nobody); !strings.Contains(out, `"key"`) {
+			t.Errorf("%s: nobody gets %s", caller, out)
+		}
+	}
 }

@@ -82,6 +82,18 @@ func TestWebSending(t *testing.T) {
 	b.click("Password and server")
 	b.shows("The password for sending is another one: Sending")
 
+	// A refused one is entered where it is kept: beside the server that it is for.
+	must(t, os.WriteFile(filepath.Join(w.Dir, "home-send.password"), []byte("old\n"), 0o600))
+	w.submit(t, "ann@example.org", "refused")
+	b.open(origin + "/#/")
+	b.shows("The provider refuses the password with which home sends")
+	b.click("Look at the account")
+	b.shows("This server has a password of its own")
+	b.enter("Password at the provider", rig.Password)
+	b.click("Test and save")
+	b.shows(taken)
+	w.arrives(t, 3, "refused", nil)
+
 	b.open(origin + "/#/account/home/sending")
 	b.pick("Send by", "No server: nothing is sent")
 	b.click("Test and save")

@@ -215,7 +215,7 @@ func (a *app) saySending(c config.Account) error {
 	}
 	a.printf("%s", a.missingToSend(cfg, c))
 	if c.SignsInToSend() {
-		a.printf("To send it has to be signed in: %s\n", a.command("account signin "+c.Name))
+		a.printf("%s\n", a.toSignIn("To send it has to be signed in", c))
 	}
 	return nil
 }

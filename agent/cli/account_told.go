@@ -24,7 +24,7 @@ func (a *app) told(before, after config.Account) (lines []string) {
 	other := before.Username != after.Username || before.Host != after.Host
 	inKeychain := func(c config.Account) bool { return !c.SignsInToFetch() && c.Password.InKeychain() }
 	if after.OAuth != nil && (other || before.OAuth == nil || before.OAuth.Name != after.OAuth.Name) {
-		say("It has to be signed in: %s", a.command("account signin "+name))
+		say("%s", a.toSignIn("It has to be signed in", after))
 	}
 	switch keychain := inKeychain(after); {
 	case keychain && (other || !inKeychain(before)):

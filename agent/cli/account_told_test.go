@@ -1,11 +1,46 @@
 package cli
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/rs/zerolog"
+
+	"github.com/popbridge/popbridge/agent/signin"
 	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/internal/oauth"
 )
+
+// Whose sign-in is kept, from another account or a former one, is not asked to sign in.
+func TestToldOfASignInThatIsKept(t *testing.T) {
+	dir := t.TempDir()
+	a := &app{configPath: filepath.Join(dir, "config.toml")}
+	text := "version = 1\ndata_dir = \"data\"\n[oauth.microsoft]\nclient_id = \"x\"\n"
+	for _, name := range []string{"home", "work"} {
+		text += "[[account]]\nname = \"" + name + "\"\nhost = \"outlook.office365.com\"\nusername = \"" + name + "@outlook.com\"\nuser = \"ann\"\nauth = \"oauth2\"\n"
+	}
+	if err := os.WriteFile(a.configPath, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := config.Load(a.configPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	home, work := cfg.Accounts[0], cfg.Accounts[1]
+	if _, err := signin.New(cfg.DataDir, zerolog.Nop(), a.command).Keep(t.Context(), home, oauth.Token{Access: "a", Refresh: "r"}); err != nil {
+		t.Fatal(err)
+	}
+	for want, told := range map[string][2]config.Account{
+		"Account home uses the sign-in of home@outlook.com that is kept.":                       {work, home},
+		"It has to be signed in: popbridge account signin work --config " + a.configPath + "\n": {home, work},
+	} {
+		if got := strings.Join(a.told(told[0], told[1]), "\n"); !strings.Contains(got, want) {
+			t.Errorf("%s\nwant: %s", got, want)
+		}
+	}
+}
 
 // What a change means for the mail is said with it.
 func TestToldOfAChange(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -31,7 +32,7 @@ type seenBy struct {
 func (a *app) checkAs(ctx context.Context, name, configPath string) (seenBy, error) {
 	u, err := user.Lookup(name)
 	if err != nil {
-		return seenBy{}, fault.Wrap(err, fault.Config, "the service would run as user "+fault.Quote(name)+", of whom nothing is known", "SUDO_USER must name the user that the service runs as")
+		return seenBy{}, fault.Wrap(err, fault.Config, "the service would run as user "+fault.Quote(name)+", of whom nothing is known", "the service of the whole system runs as the user who calls sudo, doas or pkexec")
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -103,14 +104,15 @@ func rightsOf(u *user.User) (*syscall.SysProcAttr, error) {
 }
 
 // environmentOf is the environment of this process with a user's own names, and
-// without what sudo says of itself.
+// without what sudo and the like say of themselves.
 func environmentOf(u *user.User) []string {
 	env := []string{"HOME=" + u.HomeDir, "USER=" + u.Username, "LOGNAME=" + u.Username}
 	for _, v := range os.Environ() {
 		name, _, _ := strings.Cut(v, "=")
-		if name != "HOME" && name != "USER" && name != "LOGNAME" && !strings.HasPrefix(name, "SUDO_") {
-			env = append(env, v)
+		if strings.HasPrefix(name, "SUDO_") || slices.Contains([]string{"HOME", "USER", "LOGNAME", "DOAS_USER", "PKEXEC_UID"}, name) {
+			continue
 		}
+		env = append(env, v)
 	}
 	return env
 }

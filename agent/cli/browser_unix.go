@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -11,16 +12,19 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"github.com/popbridge/popbridge/internal/ownership"
 )
 
-// browserUser is the user whose browser is to open the page: this one, whose browser is
-// started, or with sudo, for an address that is printed, the one who called it.
-func browserUser(started bool) string {
-	if uid := os.Getenv("SUDO_UID"); uid != "" && !started {
-		return uid
-	}
-	return strconv.Itoa(os.Getuid())
+// browserUser is the user whose browser is to open the page: this one, or the one who
+// called sudo and the like, for whom no browser is started.
+func browserUser() string {
+	return cmp.Or(ownership.CalledBy(os.Getenv).UID, strconv.Itoa(os.Getuid()))
 }
+
+// othersRefused reports whether a page that is opened for root is for no browser of
+// another user: only Linux says whose a browser is.
+func othersRefused(uid string) bool { return runtime.GOOS == "linux" && uid == "0" }
 
 // startWithin is how long a program that starts a browser may take until it says that it
 // could not.
@@ -30,9 +34,10 @@ var openers = map[string][]string{"darwin": {"open"}, "linux": {"wslview", "xdg-
 
 // mayStartBrowser says why no browser can be started, if that is so.
 func mayStartBrowser() error {
+	caller := ownership.CalledBy(os.Getenv)
 	switch {
-	case os.Geteuid() == 0 && os.Getenv("SUDO_UID") != "":
-		return errors.New("a browser is not started as root")
+	case caller.By != "" && caller.UID != strconv.Itoa(os.Getuid()):
+		return errors.New("with " + caller.By + " no browser is started")
 	case runtime.GOOS != "darwin" && os.Getenv("DISPLAY") == "" && os.Getenv("WAYLAND_DISPLAY") == "" && os.Getenv("WSL_DISTRO_NAME") == "":
 		return errors.New("there is no desktop here to start a browser on")
 	}

@@ -8,7 +8,9 @@ import (
 )
 
 // browserUser is the user whose browser is to open the page; users have no numbers here.
-func browserUser(bool) string { return "" }
+func browserUser() string { return "" }
+
+func othersRefused(string) bool { return false }
 
 // mayStartBrowser says why no browser can be started, if that is so.
 func mayStartBrowser() error { return nil }

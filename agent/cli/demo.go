@@ -187,7 +187,7 @@ func (d *demonstration) trickle(ctx context.Context, a *app, every time.Duration
 		return err
 	}
 	page := "it is not served"
-	if address, err := d.agent.Operations().OpenWeb(ctx, operations.OpenWeb{UID: browserUser(false)}); err == nil {
+	if address, err := d.agent.Operations().OpenWeb(ctx, operations.OpenWeb{UID: browserUser()}); err == nil {
 		page = address.URL
 	}
 	host, port, _ := net.SplitHostPort(d.addr)

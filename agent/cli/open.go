@@ -144,10 +144,11 @@ const openWithin = 5 * time.Second
 func (a *app) openRunning(ctx context.Context, print bool) error {
 	whyNot := mayStartBrowser()
 	start := !print && !a.json && whyNot == nil
+	uid := browserUser()
 	var address operations.WebAddress
 	var err error
 	for until := time.Now().Add(openWithin); ; {
-		address, err = ask(ctx, a, operations.Operations.OpenWeb, operations.OpenWeb{UID: browserUser(start)})
+		address, err = ask(ctx, a, operations.Operations.OpenWeb, operations.OpenWeb{UID: uid})
 		if !fault.Is(err, fault.Temporary) || time.Now().After(until) || !supervise.Sleep(ctx, 100*time.Millisecond) {
 			break
 		}
@@ -168,6 +169,9 @@ func (a *app) openRunning(ctx context.Context, print bool) error {
 		a.printf("%s; open this address within a minute:\n", whyNot)
 	}
 	a.printf("%s\n", address.URL)
+	if othersRefused(uid) {
+		_, _ = fmt.Fprintln(a.stderr, "hint: only a browser that runs as root gets in by this address; for yours run popbridge as you, or as root by sudo, doas or pkexec and not by su")
+	}
 	if u, err := url.Parse(address.URL); err == nil && !print && os.Getenv("SSH_CONNECTION") != "" {
 		a.printf("From the computer in front of you, first: ssh -L %s:%s HOST\n", u.Port(), u.Host)
 	}

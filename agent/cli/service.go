@@ -20,6 +20,7 @@ import (
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/installer"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/ownership"
 )
 
 // newServiceCommands returns the verbs of the background service.
@@ -119,7 +120,7 @@ func (a *app) install(ctx context.Context, o installer.Options) error {
 	}
 	start := "popbridge start"
 	if installer.RunsAs(o.System) != "" {
-		start = "sudo " + start
+		start = ownership.CalledBy(os.Getenv).By + " " + start
 	}
 	a.printf("the service was installed; start it with: %s\n", start)
 	if note != "" {

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/popbridge/popbridge/agent/editing"
+	"github.com/popbridge/popbridge/agent/signin"
 	"github.com/popbridge/popbridge/config"
 	"github.com/popbridge/popbridge/installer"
 	"github.com/popbridge/popbridge/installer/discover"
@@ -71,9 +72,18 @@ func (a *app) addBySignIn(ctx context.Context, found discover.Found) (account co
 	}
 	a.printf("%s\n", sentences(err))
 	if _, signedIn := errors.AsType[*failures](err); !signedIn { // else one of its servers has refused
-		a.printf("The account is set up, and waits for you to sign in: %s\n", a.command("account signin "+account.Name))
+		a.printf("%s\n", a.toSignIn("The account is set up, and waits for you to sign in", account))
 	}
 	return account, nil
+}
+
+// toSignIn says how an account is signed in, or that it is already: by the sign-in of
+// another account with the same user name, or of one that was removed.
+func (a *app) toSignIn(wants string, c config.Account) string {
+	if signin.Kept(config.DataDir(a.configPath), c) {
+		return "Account " + c.Name + " uses the sign-in of " + c.Username + " that is kept."
+	}
+	return wants + ": " + a.command("account signin "+c.Name)
 }
 
 // askClient asks for the client id by which the provider knows popbridge, and for its

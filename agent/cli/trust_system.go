@@ -14,15 +14,17 @@ import (
 	"github.com/popbridge/popbridge/installer"
 	"github.com/popbridge/popbridge/installer/trust"
 	"github.com/popbridge/popbridge/internal/fault"
+	"github.com/popbridge/popbridge/internal/ownership"
 )
 
 // trustStores returns the stores that a command is about: those of this user and, as
 // what it cannot change, that of the system; or with --system that one alone.
 func (a *app) trustStores(system bool) ([]trust.Store, error) {
-	sudo := installer.RunsAs(true)
+	caller := installer.RunsAs(true)
 	switch {
-	case !system && sudo != "":
-		return nil, fault.New(fault.Config, "with sudo this would be about the programs of the user root", "omit sudo for those of "+sudo+", or add --system for the store of the system")
+	case !system && caller != "":
+		by := ownership.CalledBy(os.Getenv).By
+		return nil, fault.New(fault.Config, "with "+by+" this would be about the programs of the user root", "omit "+by+" for those of "+caller+", or add --system for the store of the system")
 	case !system:
 		return trust.Find(datadir.AuthorityFile(config.DataDir(a.configPath))), nil
 	case runtime.GOOS != "linux":

@@ -16,16 +16,16 @@ import (
 
 // sends is by which server an account sends.
 func sends(c config.Account) (s SendsBy) {
-	if c.Send.Host != "" {
-		s.Server = wayTo(c)
-	}
 	switch {
 	case len(c.Send.Password.Command) > 0:
 		s.Password = "command"
 	case c.Send.Password.File != "":
 		s.Password = "file"
 	}
-	c.Send = config.Send{}
+	if c.Send.Host != "" {
+		s.Server = wayTo(c)
+		c.Send = config.Send{}
+	}
 	s.Found = wayTo(c)
 	return s
 }

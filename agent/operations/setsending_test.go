@@ -202,9 +202,9 @@ func TestSetSendingByTheProvider(t *testing.T) {
 			t.Errorf("known %v: %+v, %v", known, found, err)
 		}
 	}
-	r.Configure("data_dir = \"data\"\n[smtp]\nlisten = []\n", agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: 995, Replace: []string{`host = "127.0.0.1"`, `host = "pop.gmx.net"`, `"none"`, `"implicit"`, `username = "home"`, `username = "ann@gmx.de"`}})
+	r.Configure("data_dir = \"data\"\n[smtp]\nlisten = []\n", agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: 995, Replace: []string{`host = "127.0.0.1"`, `host = "pop.gmx.net"`, `"none"`, `"implicit"`, `username = "home"`, `username = "ann@gmx.de"`}, More: "send.username = \"customer\"\n"})
 	d := detailsOf(t, r)
-	if want := (operations.MailServer{Host: "mail.gmx.net", Port: 465, TLS: "implicit", Username: "ann@gmx.de"}); d.Sending.Found != want || d.Sending.Server.Host != "" || d.Settings["address"] != "ann@gmx.de" {
+	if want := (operations.MailServer{Host: "mail.gmx.net", Port: 465, TLS: "implicit", Username: "customer"}); d.Sending.Found != want || d.Sending.Server.Host != "" || d.Settings["address"] != "ann@gmx.de" {
 		t.Errorf("%+v, %v", d.Sending, d.Settings)
 	}
 }

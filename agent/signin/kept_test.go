@@ -86,12 +86,17 @@ func TestOneIdentityIsSignedInTwice(t *testing.T) {
 	b, s, on := trying(t)
 	second := b.account
 	second.Name = "second"
+	other := second
+	other.Username = "bob"
+	if !Kept(b.dir, second) || Kept(b.dir, other) || Kept(t.TempDir(), second) {
+		t.Error("a sign-in is kept for all accounts of its identity, and no others")
+	}
 	b.account, second = second, b.account
 	b.as(t, s, closed{on}, "carol@example.org")
 	s.mu.Lock()
-	other := s.byAccount["second"]
+	under := s.byAccount["second"]
 	s.mu.Unlock()
-	<-other.done
+	<-under.done
 	b.account = second
 	s.end()
 	if got := ended(t, s); got.State != Failed || got.Error == "" || got.Hint == "" {
@@ -109,6 +114,9 @@ func TestARefusedSignInIsNotKept(t *testing.T) {
 	b.as(t, s, closed{on}, "bob@example.org")
 	if got := ended(t, s); got.State != Done || got.POP.State != Failed {
 		t.Errorf("%+v", got)
+	}
+	if Kept(b.dir, b.account) {
+		t.Error("what the servers refuse is said to be kept")
 	}
 	b.as(t, s, closed{on}, b.account.Username) // the right one, while POP is off
 	if got := ended(t, s); got.State != Done {

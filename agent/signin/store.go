@@ -51,15 +51,27 @@ const recordVersion = 1
 // maxRecord is the size in bytes of the largest file that is read.
 const maxRecord = 1 << 20
 
-// key tells identities apart.
-func key(c config.Account) string {
-	sum := sha256.Sum256([]byte(c.OAuth.Name + "\x00" + c.Username))
-	return hex.EncodeToString(sum[:16])
-}
-
 // issued reports whether the tokens are those of a table of the config.
 func (r *record) issued(o *config.OAuth) bool {
 	return r.ClientID == o.ClientID && r.TokenURL == o.Endpoints.Token
+}
+
+// good reports whether a sign-in is there by which the account can log in, as far as is known.
+func (r *record) good(o *config.OAuth) bool {
+	return r != nil && r.Refusals == 0 && !r.Untaken && r.issued(o)
+}
+
+// Kept reports whether a data folder has a sign-in by which an account can log in, as far
+// as is known: that of an account with the same identity, here now or before.
+func Kept(dataDir string, c config.Account) bool {
+	r, err := load(path(dataDir, c))
+	return err == nil && r.good(c.OAuth)
+}
+
+// path is the file of an identity.
+func path(dataDir string, c config.Account) string {
+	sum := sha256.Sum256([]byte(c.OAuth.Name + "\x00" + c.Username))
+	return filepath.Join(dataDir, Folder, hex.EncodeToString(sum[:16])+".json")
 }
 
 // load reads a file; nil: there is none.

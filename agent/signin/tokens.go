@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -30,20 +29,20 @@ const (
 
 // Tokens are those of all identities. They are safe for use by several goroutines.
 type Tokens struct {
-	dir     string
+	dataDir string
 	log     zerolog.Logger
 	now     func() time.Time
 	command func(rest string) string
 	http    *http.Client // nil: that of package oauth
 
-	mu    sync.Mutex
-	byKey map[string]*identity
+	mu     sync.Mutex
+	byPath map[string]*identity
 }
 
 // New returns the tokens in a data folder. command is how a verb is run, for hints.
 func New(dataDir string, log zerolog.Logger, command func(rest string) string) *Tokens {
-	return &Tokens{dir: filepath.Join(dataDir, Folder), log: log.With().Str("component", "signin").Logger(),
-		now: time.Now, command: command, byKey: map[string]*identity{}}
+	return &Tokens{dataDir: dataDir, log: log.With().Str("component", "signin").Logger(),
+		now: time.Now, command: command, byPath: map[string]*identity{}}
 }
 
 // identity is whose tokens are in one file.
@@ -59,11 +58,11 @@ type identity struct {
 func (t *Tokens) identity(c config.Account) *identity {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	k := key(c)
-	if t.byKey[k] == nil {
-		t.byKey[k] = &identity{path: filepath.Join(t.dir, k+".json"), turn: make(chan struct{}, 1)}
+	file := path(t.dataDir, c)
+	if t.byPath[file] == nil {
+		t.byPath[file] = &identity{path: file, turn: make(chan struct{}, 1)}
 	}
-	return t.byKey[k]
+	return t.byPath[file]
 }
 
 // wait waits until no one else uses the identity.
@@ -231,7 +230,7 @@ func (t *Tokens) Keep(ctx context.Context, c config.Account, token oauth.Token) 
 	if before != nil && before.Before != nil { // that one is not decided yet
 		before = before.Before
 	}
-	if before != nil && (before.Refusals > 0 || before.Untaken || !before.issued(c.OAuth)) {
+	if !before.good(c.OAuth) {
 		before = nil
 	}
 	id.rec = &record{Version: recordVersion, OAuth: c.OAuth.Name, Username: c.Username,

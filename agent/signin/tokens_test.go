@@ -91,7 +91,7 @@ func (b *bench) wants(t *testing.T, kind fault.Kind, needed bool, text string) {
 
 func (b *bench) record(t *testing.T) *record {
 	t.Helper()
-	r, err := load(filepath.Join(b.dir, Folder, key(b.account)+".json"))
+	r, err := load(path(b.dir, b.account))
 	if err != nil || r == nil {
 		t.Fatal(r, err)
 	}
@@ -211,7 +211,7 @@ func TestADamagedFile(t *testing.T) {
 	for _, text := range []string{"", "{", `{"version": 1}`, `{"version": 9, "refresh": "x"}`} {
 		b := newBench(t)
 		b.signIn(t)
-		if err := os.WriteFile(filepath.Join(b.dir, Folder, key(b.account)+".json"), []byte(text), 0o600); err != nil {
+		if err := os.WriteFile(path(b.dir, b.account), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		b.restart()

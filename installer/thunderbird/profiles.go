@@ -38,8 +38,8 @@ func At(dir string) (Profile, error) {
 // Default returns the profile that Thunderbird starts with. Where it has none yet, on
 // Linux the one that Add is to make. Errors are faults with a hint.
 func Default() (Profile, error) {
-	if user := os.Getenv("SUDO_USER"); os.Geteuid() == 0 && user != "" && user != "root" {
-		return Profile{}, fault.New(fault.Denied, "with sudo this would set up the Thunderbird of root", "run it without sudo, as "+user)
+	if c := ownership.CalledBy(os.Getenv); os.Geteuid() == 0 && c.By != "" && c.Name != "root" {
+		return Profile{}, fault.New(fault.Denied, "with "+c.By+" this would set up the Thunderbird of root", "run it without "+c.By+", as "+c.Name)
 	}
 	home, err := os.UserHomeDir()
 	if err != nil {

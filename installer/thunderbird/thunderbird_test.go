@@ -202,11 +202,13 @@ func TestDefaultOfHome(t *testing.T) {
 		t.Errorf("%+v, %v", p, err)
 	}
 	if os.Geteuid() == 0 {
-		t.Setenv("SUDO_USER", "ann")
-		if p, err := Default(); !fault.Is(err, fault.Denied) {
-			t.Errorf("with sudo: %+v, %v", p, err)
+		for _, name := range []string{"SUDO_USER", "DOAS_USER"} {
+			t.Setenv(name, "ann")
+			if p, err := Default(); !fault.Is(err, fault.Denied) {
+				t.Errorf("with %s: %+v, %v", name, p, err)
+			}
+			t.Setenv(name, "")
 		}
-		t.Setenv("SUDO_USER", "")
 		const nobody = 65534
 		must(t, os.Chown(filepath.Join(root, "x", "prefs.js"), nobody, nobody))
 		if p, err := At(filepath.Join(root, "x")); !fault.Is(err, fault.Denied) || fault.Hint(err) == "" {

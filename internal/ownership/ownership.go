@@ -16,6 +16,8 @@
 // at, and Protect gives the data folder a list of its own. The service has an account
 // of its own there, and trusts the user who has installed it besides: see
 // InstallerVariable.
+//
+// CalledBy says for whom a process works that sudo and the like have started.
 package ownership
 
 import "io/fs"

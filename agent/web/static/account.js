@@ -16,10 +16,11 @@ const shown = 200; // deletions that are listed
 
 /** @type {import("./main").Page} */
 export default async function account(el, args, s) {
-  const [name, part = ""] = args;
+  const [name, asked = ""] = args;
   el.append(h("h1", {}, name ?? t("nav.account")));
   const d = await ask("POST", "/accounts/details", { account: name ?? "" });
   const at = "#/account/" + encodeURIComponent(d.account);
+  const part = asked !== "login-to-send" ? asked : d.sending.password ? "sending" : "password"; // where that is entered
   const tabs = [["", "account.settings"], ["/password", d.password === "signin" ? "account.signin" : "account.password"], ["/sending", "account.sending"], ["/deletions", "account.deletions"]];
   const client = part === "client" && d.token_provider && d.password !== "signin"; // on the way to a sign-in
   const here = client ? "/password" : tabs.some(([p]) => p === "/" + part) ? "/" + part : "";

@@ -22,7 +22,7 @@ const leads = /** @type {Record<string, string>} */ ({
   "store-full": "storage", "store-unwritable": "storage", "store-failed": "storage", "store-missing": "storage", "store-corrupt": "storage", "messages-damaged": "storage",
   "state-failed": "storage", "data-exposed": "about", "imap-port-busy": "settings", "imap-failed": "settings", "imap-crowded": "devices", "local-tls": "settings",
   "config-invalid": "settings", "config-unwatched": "settings", "restart-needed": "settings", "control-failed": "log", "web-failed": "settings",
-  "smtp-port-busy": "settings", "smtp-failed": "settings", "send-auth": "/password", "send-failed": "outbox", "sent-unknown": "outbox", "sent-refused": "outbox", "send-stuck": "outbox", "send-no-account": "outbox", "send-held": "outbox", "web-address-used-twice": "about",
+  "smtp-port-busy": "settings", "smtp-failed": "settings", "send-auth": "/login-to-send", "send-failed": "outbox", "sent-unknown": "outbox", "sent-refused": "outbox", "send-stuck": "outbox", "send-no-account": "outbox", "send-held": "outbox", "web-address-used-twice": "about",
 });
 
 /**

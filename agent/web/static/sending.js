@@ -48,7 +48,7 @@ function server(now, again) {
   if (s.password === "command") return h("section", { "aria-labelledby": "outgoing" }, title, h("p", {}, t("sending.command")));
   const alone = d.password === "signin" || d.password === "command"; // what it has for POP is not typed
   const at = s.server.host ? s.server : s.found;
-  const by = field(t("sending.by"), { value: s.server.host ? "own" : "found", change: () => show(),
+  const by = field(t("sending.by"), { value: s.server.host || s.password ? "own" : "found", change: () => show(),
     options: { found: s.found.host ? t("sending.by.found", { server: s.found.host }) : t("sending.by.none"), own: t("sending.by.own") } }, t("sending.by.help"));
   const f = {
     host: field(t("add.host"), { value: at.host, inputmode: "url" }, t("sending.host.help")),
