@@ -128,11 +128,8 @@ func (s *session) Refuse(why *serving.Refused) {
 	s.conn.finish(text)
 }
 
-// Bye, Abort, Heard and Checking are of serving.Session.
-func (s *session) Bye(why string) { s.conn.Bye(why) }
-func (s *session) Abort()         { s.conn.Abort() }
-func (s *session) Heard() bool    { return s.conn.Heard.Load() }
-func (s *session) Checking() bool { return s.conn.Checking.Load() }
+// Connection is of serving.Session.
+func (s *session) Connection() *serving.Conn { return s.conn.Conn }
 
 // named is what the client calls itself; it may be empty.
 func (s *session) named() string {

@@ -88,7 +88,7 @@ func (s *session) ask(prompt, initial string) (string, error) {
 // authorize logs in.
 func (s *session) authorize(name, password string) reply {
 	var who Account
-	err := s.srv.clients.Authorize(s, s.conn.Conn, name, func() (_ serving.Login, err error) {
+	err := s.srv.clients.Authorize(s, name, func() (_ serving.Login, err error) {
 		who, err = s.srv.opt.Login(s.ctx, s.conn.RemoteAddr(), name, password)
 		return serving.Login{User: who.User, Device: who.Device}, err
 	})

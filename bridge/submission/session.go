@@ -109,11 +109,8 @@ func (s *session) Refuse(why *serving.Refused) {
 	s.conn.finish(reply{code: 421, enhanced: "4.3.2", text: why.Text})
 }
 
-// Bye, Abort, Heard and Checking are of serving.Session.
-func (s *session) Bye(why string) { s.conn.Bye(why) }
-func (s *session) Abort()         { s.conn.Abort() }
-func (s *session) Heard() bool    { return s.conn.Heard.Load() }
-func (s *session) Checking() bool { return s.conn.Checking.Load() }
+// Connection is of serving.Session.
+func (s *session) Connection() *serving.Conn { return s.conn.Conn }
 
 // commands runs commands until the connection ends, and returns the last reply.
 func (s *session) commands() reply {

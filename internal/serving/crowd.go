@@ -38,12 +38,12 @@ func (s *Server[S]) admit(c *client[S]) (victim *client[S], refused *Refused) {
 // oldest that has had the time to say something and has not, else the oldest
 // whose password is not being checked, else the oldest; nil when there is none.
 func (s *Server[S]) victimLocked() *client[S] {
-	for _, dispensable := range []func(*client[S]) bool{
-		func(c *client[S]) bool { return !c.session.Heard() && time.Since(c.began) > SpeakWithin },
-		func(c *client[S]) bool { return !c.session.Checking() },
-		func(*client[S]) bool { return true },
+	for _, dispensable := range []func(*Conn) bool{
+		func(c *Conn) bool { return !c.Heard.Load() && time.Since(c.began) > SpeakWithin },
+		func(c *Conn) bool { return !c.Checking.Load() },
+		func(*Conn) bool { return true },
 	} {
-		if i := slices.IndexFunc(s.anon, dispensable); i >= 0 {
+		if i := slices.IndexFunc(s.anon, func(c *client[S]) bool { return dispensable(c.session.Connection()) }); i >= 0 {
 			return s.anon[i]
 		}
 	}
@@ -64,7 +64,8 @@ func (s *Server[S]) forgetLocked(session S) *client[S] {
 
 // Authorize logs a session in whose client has sent name; login says who that is, or returns
 // a fault.Auth. Other errors are *Refused.
-func (s *Server[S]) Authorize(session S, c *Conn, name string, login func() (Login, error)) error {
+func (s *Server[S]) Authorize(session S, name string, login func() (Login, error)) error {
+	c := session.Connection()
 	c.Checking.Store(true)
 	defer c.Checking.Store(false)
 	who, err := login()

@@ -33,16 +33,13 @@ const (
 	JoinTimeout = 5 * time.Second
 )
 
-// A Session speaks with one client. Serve and Refuse are called in a goroutine of its own,
-// one of the two and once; the others at any time, from any goroutine.
+// A Session speaks with one client over its Connection, always the same. Serve and Refuse
+// are called in a goroutine of its own, one of the two and once.
 type Session interface {
 	comparable
 	Serve()              // until the client or the server ends it
 	Refuse(why *Refused) // says so
-	Bye(why string)      // makes Serve say so and return; does not wait
-	Abort()              // closes the connection
-	Heard() bool         // the client has sent a line, or ended a TLS handshake
-	Checking() bool      // its password is being checked
+	Connection() *Conn
 }
 
 // Login is who a session is.
@@ -71,7 +68,6 @@ type Server[S Session] struct {
 
 type client[S Session] struct {
 	session S
-	began   time.Time
 	done    chan struct{} // closed at the end of the session
 	who     Login
 	since   time.Time // of the login
@@ -131,7 +127,7 @@ func (s *Server[S]) Disconnect(user, device, why string) {
 // end says goodbye to clients, and waits at most ByeTimeout for them to take it.
 func end[S Session](clients []*client[S], why string) {
 	for _, c := range clients {
-		c.session.Bye(why)
+		c.session.Connection().Bye(why)
 	}
 	timeout := time.NewTimer(ByeTimeout)
 	defer timeout.Stop()
@@ -141,7 +137,7 @@ func end[S Session](clients []*client[S], why string) {
 		case <-timeout.C:
 			timeout.Reset(0)
 		}
-		c.session.Abort()
+		c.session.Connection().Abort()
 	}
 }
 
@@ -198,7 +194,7 @@ func (r *run[S]) start(raw net.Conn) {
 		_ = raw.Close() // nothing was sent
 		return
 	}
-	c := &client[S]{began: time.Now(), done: make(chan struct{})}
+	c := &client[S]{done: make(chan struct{})}
 	r.mu.Lock() // closed may be called before make returns
 	c.session = r.make(r.ctx, raw, func() { r.forget(c) })
 	r.conns[c.session] = struct{}{}
@@ -219,11 +215,11 @@ func (r *run[S]) forget(c *client[S]) {
 func (r *run[S]) serve(c *client[S]) {
 	victim, refused := r.admit(c)
 	if victim != nil {
-		victim.session.Bye("Too many connections that have not logged in")
+		victim.session.Connection().Bye("Too many connections that have not logged in")
 	}
 	if refused != nil {
 		c.session.Refuse(refused)
-		c.session.Abort()
+		c.session.Connection().Abort()
 		return
 	}
 	defer func() {
@@ -263,7 +259,7 @@ func (r *run[S]) drain() error {
 	left := slices.Collect(maps.Keys(r.conns))
 	r.mu.Unlock()
 	for _, session := range left {
-		session.Abort()
+		session.Connection().Abort()
 	}
 	done := make(chan struct{})
 	go func() {

@@ -8,7 +8,6 @@ import (
 	"net"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,37 +15,23 @@ import (
 
 // talker is a session whose client says nothing, until it is ended.
 type talker struct {
-	conn            net.Conn
-	closed          func()
-	ctx             context.Context
-	cancel          context.CancelFunc
-	once            sync.Once
-	heard, checking atomic.Bool
-	refused         *Refused
-	bye             string
-	served          chan struct{} // closed when Serve or Refuse has been called
-	hangs           bool          // it does not go at Bye
+	conn    *Conn
+	refused *Refused
+	served  chan struct{} // closed when Serve or Refuse has been called
+	gone    chan struct{} // closed when the connection is
+	hangs   bool          // it does not go at Bye
 }
 
 func (s *talker) Serve() {
 	close(s.served)
-	<-s.ctx.Done()
-	s.Abort()
+	if s.hangs {
+		<-s.gone
+	}
+	<-s.conn.Context.Done()
+	s.conn.Abort()
 }
 func (s *talker) Refuse(why *Refused) { s.refused = why; close(s.served) }
-func (s *talker) Bye(why string) {
-	s.bye = why
-	if !s.hangs {
-		s.cancel()
-	}
-}
-func (s *talker) Abort() {
-	s.cancel()
-	_ = s.conn.Close()
-	s.once.Do(s.closed)
-}
-func (s *talker) Heard() bool    { return s.heard.Load() }
-func (s *talker) Checking() bool { return s.checking.Load() }
+func (s *talker) Connection() *Conn   { return s.conn }
 
 // passing is an error of Accept as when there is no file descriptor left.
 type passing struct{}
@@ -113,8 +98,8 @@ func served(t *testing.T, do func(h *house)) {
 		h.end = cancel
 		go func() {
 			h.ended <- h.Serve(ctx, h, func(ctx context.Context, c net.Conn, closed func()) *talker {
-				s := &talker{conn: c, closed: closed, served: make(chan struct{}), hangs: h.hangs}
-				s.ctx, s.cancel = context.WithCancel(ctx)
+				s := &talker{served: make(chan struct{}), gone: make(chan struct{}), hangs: h.hangs}
+				s.conn = NewConn(ctx, c, func() { close(s.gone); closed() })
 				h.come = append(h.come, s)
 				return s
 			})
@@ -139,18 +124,18 @@ func TestWhoMakesRoom(t *testing.T) {
 		for range MaxUnauthenticated {
 			h.enter()
 		}
-		h.come[0].checking.Store(true)
-		h.come[1].heard.Store(true)
+		h.come[0].conn.Checking.Store(true)
+		h.come[1].conn.Heard.Store(true)
 		h.enter()
-		if h.come[1].bye == "" { // none had the time to say something yet, and the first is being checked
+		if h.come[1].conn.ByeText() == "" { // none had the time to say something yet, and the first is being checked
 			t.Error("the second did not make room")
 		}
 		for _, s := range h.come[:5] {
-			s.heard.Store(true)
+			s.conn.Heard.Store(true)
 		}
 		time.Sleep(2 * SpeakWithin)
 		h.enter()
-		if h.come[5].bye == "" {
+		if h.come[5].conn.ByeText() == "" {
 			t.Error("who said nothing did not make room")
 		}
 		if err := h.Enter(h.come[2], Login{"joe", "laptop"}); err != nil {
@@ -162,14 +147,14 @@ func TestWhoMakesRoom(t *testing.T) {
 		for range 3 * MaxUnauthenticated {
 			h.enter()
 		}
-		if h.come[2].bye != "" {
+		if h.come[2].conn.ByeText() != "" {
 			t.Error("a session with a login made room")
 		}
 		h.Exit(h.come[2])
 		for range MaxUnauthenticated {
 			h.enter()
 		}
-		if h.come[2].bye == "" {
+		if h.come[2].conn.ByeText() == "" {
 			t.Error("a session that lost its login did not make room")
 		}
 	})
@@ -189,7 +174,7 @@ func TestLimits(t *testing.T) {
 		if refused.refused == nil || !refused.refused.Limit {
 			t.Error("one too many was not refused")
 		}
-		h.come[0].Abort()
+		h.come[0].conn.Abort()
 		synctest.Wait()
 		s := h.enter()
 		if err := h.Enter(s, Login{"joe", "1"}); err == nil || !strings.Contains(err.Error(), "at most 3") {
@@ -204,8 +189,8 @@ func TestLimits(t *testing.T) {
 		h.Disconnect("ann", "", "revoked")
 		synctest.Wait()
 		for i, s := range h.come[:9] {
-			if gone := s.bye == "revoked"; gone != (i/3 == 1) {
-				t.Errorf("session %d: %q", i, s.bye)
+			if gone := s.conn.ByeText() == "revoked"; gone != (i/3 == 1) {
+				t.Errorf("session %d: %q", i, s.conn.ByeText())
 			}
 		}
 	})
@@ -238,7 +223,7 @@ func TestTheEndIsBounded(t *testing.T) {
 		start := time.Now()
 		h.end()
 		for _, s := range h.come {
-			<-s.ctx.Done()
+			<-s.gone
 		}
 		if took := time.Since(start); took > ByeTimeout {
 			t.Errorf("the end took %v", took)
