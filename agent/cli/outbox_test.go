@@ -127,7 +127,7 @@ func TestOutboxListWhileNothingRuns(t *testing.T) {
 	}
 	got := out.String()
 	out.Reset()
-	if err := a.status(t.Context()); err != nil || !strings.Contains(out.String(), "outbox   2 messages not sent yet; all of them: `popbridge outbox`\n") {
+	if err := a.status(t.Context()); err != nil || !strings.Contains(out.String(), "outbox  2 messages not sent yet; all of them: `popbridge outbox") {
 		t.Errorf("%s, %v", out, err)
 	}
 	out.Reset()
