@@ -179,8 +179,23 @@ func TestWebSessions(t *testing.T) {
 		t.Errorf("the browser that was signed out gets %d", status)
 	}
 	second := b.another()
+	second.may = b.may
 	second.open(origin + "/#/log")
 	second.shows("agent started")
+
+	// A browser that signs in again is listed once; a page of it that is open goes on.
+	second.open(signIn(t, p))
+	second.shows("The account is up to date")
+	second.click("About")
+	second.shows("(this one)")
+	if n := eval[int](second, `return document.querySelectorAll("table[aria-label] tbody tr strong").length`); n != 1 {
+		t.Errorf("%d browsers are listed", n)
+	}
+	b.click("Home")
+	command(t, p, 0, "sync")
+	b.shows("The account is up to date")
+	b.click("About")
+	b.shows("Browsers that are signed in")
 	b.click("Sign out everywhere")
 	b.click("Sign all out")
 	b.shows("This browser is not signed in")
