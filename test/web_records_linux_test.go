@@ -57,6 +57,15 @@ func TestWebLog(t *testing.T) {
 	b.until("the page's own requests are details", `[...document.querySelectorAll(".log li")].some(e => e.innerText.includes("asked for by the web page") && !e.getClientRects().length)`)
 	b.until("rows are low", `[...document.querySelectorAll(".log li")].filter(e => e.getClientRects().length).every(e => e.getBoundingClientRect().height < 50)`)
 	b.until("it stands at the end", at+` < 8`)
+	if text := eval[string](b, `return document.querySelector(".log").innerText`); strings.Contains(text, "data_dir") {
+		t.Errorf("details are in front of who has not asked for them: %s", text)
+	}
+	b.pick("Show", "Errors only")
+	b.shows("No record is like that.")
+	b.gone("records are shown")
+	b.shot("log-none")
+	b.pick("Show", "Everything of note")
+	b.gone("No record is like that.")
 	b.gone("pop3 command") // details, which are not asked for
 	eval[bool](b, `const s = [...document.querySelectorAll("select")].find(s => s.value === "info"); s.value = "trace"; s.dispatchEvent(new Event("change")); return true`)
 	b.shows("pop3 command")

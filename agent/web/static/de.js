@@ -721,6 +721,8 @@ export default {
   "log.from.info": "Alles Wichtige",
   "log.from.all": "Alle Einzelheiten",
   "log.shown": "{shown} von {n} Einträgen sind zu sehen.",
+  "log.none": "Es wurde noch nichts protokolliert.",
+  "log.none.like": "Kein Eintrag passt dazu. Wählen Sie ein anderes Konto, oder lassen Sie mehr anzeigen.",
   "log.following": "Neue erscheinen am Ende.",
   "log.again": "Wieder mitlaufen",
   "log.again.n": "Wieder mitlaufen ({n} neue)",

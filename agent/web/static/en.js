@@ -721,6 +721,8 @@ export default {
   "log.from.info": "Everything of note",
   "log.from.all": "All details",
   "log.shown": "{shown} of {n} records are shown.",
+  "log.none": "Nothing was logged yet.",
+  "log.none.like": "No record is like that. Choose another account, or to be shown more.",
   "log.following": "New ones appear at the end.",
   "log.again": "Follow again",
   "log.again.n": "Follow again ({n} new)",
