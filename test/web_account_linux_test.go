@@ -251,6 +251,7 @@ func TestWebManyDeletions(t *testing.T) {
 	b.shows("1,300 of them were not shown to you.")
 	b.shot("account-deletions-unseen")
 	b.click("Cancel")
+	b.until("no column is narrower than its words", `[...document.querySelectorAll("td.reason")].every(e => e.getBoundingClientRect().width > 90)`)
 	b.until("the first are listed", `document.querySelectorAll("tbody tr").length === 200`)
 	b.click("Show 1,000 more of 1,300")
 	b.until("the focus is at the first new one", `document.activeElement === document.querySelectorAll("tbody tr")[200] && document.activeElement.innerText.includes("number 200 ")`)

@@ -61,11 +61,11 @@ func TestWebLog(t *testing.T) {
 		t.Errorf("details are in front of who has not asked for them: %s", text)
 	}
 	b.pick("Show", "Errors only")
-	b.shows("No record is like that.")
+	b.shows("No record matches what is chosen above.")
 	b.gone("records are shown")
 	b.shot("log-none")
 	b.pick("Show", "Everything of note")
-	b.gone("No record is like that.")
+	b.gone("No record matches what is chosen above.")
 	b.gone("pop3 command") // details, which are not asked for
 	eval[bool](b, `const s = [...document.querySelectorAll("select")].find(s => s.value === "info"); s.value = "trace"; s.dispatchEvent(new Event("change")); return true`)
 	b.shows("pop3 command")

@@ -89,7 +89,7 @@ export default function log(el, _, s) {
     empty.hidden = shown > 0 || asking;
     const none = t(rows.length > 0 ? "log.none.like" : "log.none");
     if (empty.textContent !== none) replace(empty, none);
-    replace(count, shown > 0 && t("log.shown", { shown, n: rows.length }) + " ", on && t("log.following"));
+    replace(count, shown > 0 && [t("log.shown", { shown, n: rows.length }), on && " " + t("log.following")]);
   }
   scroller.addEventListener("scroll", () => {
     const end = scroller.scrollTop + scroller.clientHeight >= scroller.scrollHeight - 8;
