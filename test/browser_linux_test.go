@@ -227,6 +227,19 @@ func (b *tab) press(keys string) {
 	b.must(chromedp.Do(b.ctx, chromedp.KeyEvent(keys)))
 }
 
+// byKey presses what has this name with the keyboard.
+func (b *tab) byKey(name string) {
+	b.t.Helper()
+	b.until(fmt.Sprintf("%q has the focus", name), `(e => (e.focus(), document.activeElement === e))(`+find+`(args[0]))`, name)
+	b.press("\r")
+}
+
+// focused waits until what has this name has the focus.
+func (b *tab) focused(name string) {
+	b.t.Helper()
+	b.until(fmt.Sprintf("%q has the focus", name), `(e => (e.getAttribute("aria-label") ?? e.innerText).trim() === args[0])(document.activeElement)`, name)
+}
+
 func (b *tab) text() string {
 	v, _ := chromedp.Run(b.ctx, chromedp.Evaluate[string]("document.body.innerText"))
 	return v

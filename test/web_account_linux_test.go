@@ -127,6 +127,7 @@ func TestWebAccountDeletions(t *testing.T) {
 	b.click("Allow these 3 deletions")
 	b.click("Delete there")
 	b.shows("3 messages were deleted at the provider.")
+	b.until("the focus is at what is said", `document.activeElement.matches("[role=status]") && document.activeElement.innerText.includes("3 messages were deleted")`)
 	eventually(t, "what was allowed is deleted", func() (bool, error) {
 		n, err := d.Count("home")
 		return n == 1, err
@@ -149,8 +150,9 @@ func TestWebAccountKeepPauseRemove(t *testing.T) {
 	}
 	b.shows("Messages of home would be deleted at the provider. That waits for you.")
 	b.click("Review…")
-	b.click("Keep everything there")
+	b.byKey("Keep everything there")
 	b.shows("Everything stays at the provider from now on.")
+	b.until("the focus is at what is said", `document.activeElement.matches("[role=status]") && document.activeElement.innerText.includes("Everything stays")`)
 	b.shows("Nothing at the provider is to be deleted.")
 	command(t, p, 0, "account", "set", "home", "user=bob")
 	b.open(origin + "/#/")
@@ -162,10 +164,20 @@ func TestWebAccountKeepPauseRemove(t *testing.T) {
 	command(t, p, 0, "account", "set", "home", "poll_every=1h30m")
 	b.open(origin + "/#/account/home")
 	b.until("it says how often", `[...document.querySelectorAll("select")].some(s => s.selectedOptions[0].text === "every 90 minutes")`)
-	b.click("Pause")
+	eval[bool](b, `window.heard = []; new MutationObserver(() => heard.push(document.getElementById("said").textContent)).observe(document.getElementById("said"), {childList: true, characterData: true, subtree: true}); return true`)
+	b.byKey("Pause")
 	b.shows("No mail is fetched. What is here stays")
-	b.click("Fetch mail again")
+	b.until("it is said", `heard.includes("Paused")`)
+	b.focused("Fetch mail again")
+	b.press("\r")
 	b.shows("Up to date")
+	b.until("it is said", `heard.includes("Mail is fetched again")`)
+	b.focused("Pause")
+	b.click("Home")
+	command(t, p, 0, "account", "pause", "home")
+	b.byKey("Fetch mail again: home")
+	b.focused("Fetch now: home")
+	b.open(origin + "/#/account/home")
 	b.click("Remove the account")
 	b.shows("Remove home?")
 	b.shot("account-remove")
@@ -219,7 +231,47 @@ func TestWebAccountProblems(t *testing.T) {
 	b.click("Try again now")
 	b.gone("What does not work")
 	b.shows("2 messages so far")
-	b.until("the focus has not gone with the button", `document.activeElement.tagName === "H1"`)
+	b.until("the focus has not gone with the button", `["H1", "BUTTON"].includes(document.activeElement.tagName)`)
+	b.quiet(origin)
+}
+
+// More deletions than a list has at first are all to be seen, and the button says how many
+// of those that it allows were not.
+func TestWebManyDeletions(t *testing.T) {
+	_, _, b, origin := accountPage(t, rig.Password, testkit.Message(0))
+	b.shows("The account is up to date")
+	eval[bool](b, `
+		const real = fetch, one = i => ({uidl: "u" + i, subject: "number " + i + " " + "word ".repeat(30), from: "Somebody " + i + " <somebody@example.com>", size: 9, stored_at: "2025-11-24T16:00:00Z", date: "2025-11-24T16:00:00Z", reason: "because"});
+		const found = () => ({account: "home", delete: Array.from({length: 1500}, (_, i) => one(i)), incomplete: [], doubtful: 0, needs_confirm: true, shadow: false, digest: "d1"});
+		window.fetch = async (path, request) => path === "/api/preview" ? new Response(JSON.stringify([found()]))
+			: path === "/api/accounts/plan" ? new Response(JSON.stringify({wrong: [], preview: found()})) : real(path, request);
+		location.hash = "#/account/home/deletions"; return true`)
+	b.shows("1,500 messages would be deleted at the provider. They wait for you.")
+	b.click("Allow these 1,500 deletions (1,300 not shown)")
+	b.shows("1,300 of them were not shown to you.")
+	b.shot("account-deletions-unseen")
+	b.click("Cancel")
+	b.until("no column is narrower than its words", `[...document.querySelectorAll("td.reason")].every(e => e.getBoundingClientRect().width > 90)`)
+	b.until("the first are listed", `document.querySelectorAll("tbody tr").length === 200`)
+	b.click("Show 1,000 more of 1,300")
+	b.until("the focus is at the first new one", `document.activeElement === document.querySelectorAll("tbody tr")[200] && document.activeElement.innerText.includes("number 200 ")`)
+	b.click("Show 300 more")
+	b.until("the focus is at the first new one", `document.activeElement.innerText.includes("number 1200 ")`)
+	b.gone("not shown")
+	b.click("Allow these 1,500 deletions")
+	b.shows("There it is gone for good.")
+	b.gone("were not shown to you")
+	b.click("Cancel")
+
+	// A long subject leaves sender and date their room.
+	b.open(origin + "/#/account/home")
+	b.pick("Keep there", "Nothing")
+	b.click("Save")
+	b.shows("And 1,495 more.")
+	b.shot("account-plan-many")
+	b.until("sender and date have room", `[...document.querySelectorAll("dialog td.date")].every(e => e.getBoundingClientRect().width > 90 && getComputedStyle(e).whiteSpace === "nowrap") && [...document.querySelectorAll("dialog td.from")].every(e => e.getBoundingClientRect().width > 150)`)
+	b.until("nothing is wider than the dialog", `(e => e.scrollWidth <= e.clientWidth)(document.querySelector("dialog .scroll"))`)
+	b.click("Cancel")
 	b.quiet(origin)
 }
 

@@ -62,6 +62,11 @@ func TestWebDeleted(t *testing.T) {
 	b.resize(390, "light")
 	b.shot("deleted-390")
 	b.fits("deleted mail")
+	b.resize(320, "light")
+	b.uncut("deleted mail")
+	eval[bool](b, `for (const e of document.querySelectorAll("td[data-label=Folder]")) e.textContent = "somebody@example.com: Archive/2026/Quarter 3"; return true`) // as with two users
+	b.uncut("deleted mail of two users")
+	b.shot("deleted-320")
 	b.resize(1280, "light")
 
 	// One, that a search has found.
@@ -92,6 +97,26 @@ func TestWebDeleted(t *testing.T) {
 	b.pick("Deleted", "at any time")
 	b.shows("Nothing was deleted that could be brought back.")
 	b.quiet(origin)
+}
+
+// uncut fails the test where what a row of deleted mail has is hidden, cut off, or printed
+// over something else.
+func (b *tab) uncut(what string) {
+	b.t.Helper()
+	b.fits(what)
+	if wrong := eval[[]string](b, `const wrong = [];
+		for (const tr of document.querySelectorAll("tbody tr")) {
+			const cells = [...tr.querySelectorAll("td[data-label]")], boxes = cells.map(e => e.getBoundingClientRect());
+			cells.forEach((e, i) => {
+				const a = boxes[i];
+				if (!a.width || e.scrollWidth > e.clientWidth + 1) wrong.push("cut: " + e.innerText);
+				boxes.slice(i + 1).forEach(b => { if (a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1) wrong.push("printed over: " + e.innerText); });
+			});
+			if (boxes[0].bottom > boxes[1].top + 1) wrong.push("the sender has no line of its own");
+		}
+		return wrong`); len(wrong) > 0 {
+		b.t.Errorf("%s: %q", what, wrong)
+	}
 }
 
 // More than a page of them is said, and shown when asked for; nothing is brought back

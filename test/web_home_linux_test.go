@@ -135,6 +135,15 @@ func TestWebHomeInTrouble(t *testing.T) {
 	eval[bool](b, `document.querySelector(".since").textContent = "old"; return true`)
 	b.click("Fetch now: home")
 	b.until("the time goes on", `document.querySelector(".since").textContent.startsWith("Began:")`)
+
+	// What has the focus keeps it when another condition comes, and goes.
+	b.until("a button has the focus", `(e => (e.focus(), document.activeElement === e))(`+find+`("Try again now"))`)
+	command(t, p, 0, "account", "set", "home", "keep_on_server=never")
+	b.shows("Messages of home would be deleted at the provider.")
+	b.focused("Try again now")
+	command(t, p, 0, "account", "set", "home", "keep_on_server=forever")
+	b.gone("Messages of home would be deleted at the provider.")
+	b.focused("Try again now")
 	command(t, p, 0, "account", "pause", "home")
 	b.shows("Mail does not flow; one thing wants attention.")
 	b.click("Fetch mail again: home")

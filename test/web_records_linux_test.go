@@ -57,6 +57,15 @@ func TestWebLog(t *testing.T) {
 	b.until("the page's own requests are details", `[...document.querySelectorAll(".log li")].some(e => e.innerText.includes("asked for by the web page") && !e.getClientRects().length)`)
 	b.until("rows are low", `[...document.querySelectorAll(".log li")].filter(e => e.getClientRects().length).every(e => e.getBoundingClientRect().height < 50)`)
 	b.until("it stands at the end", at+` < 8`)
+	if text := eval[string](b, `return document.querySelector(".log").innerText`); strings.Contains(text, "data_dir") {
+		t.Errorf("details are in front of who has not asked for them: %s", text)
+	}
+	b.pick("Show", "Errors only")
+	b.shows("No record matches what is chosen above.")
+	b.gone("records are shown")
+	b.shot("log-none")
+	b.pick("Show", "Everything of note")
+	b.gone("No record matches what is chosen above.")
 	b.gone("pop3 command") // details, which are not asked for
 	eval[bool](b, `const s = [...document.querySelectorAll("select")].find(s => s.value === "info"); s.value = "trace"; s.dispatchEvent(new Event("change")); return true`)
 	b.shows("pop3 command")
@@ -179,8 +188,23 @@ func TestWebSessions(t *testing.T) {
 		t.Errorf("the browser that was signed out gets %d", status)
 	}
 	second := b.another()
+	second.may = b.may
 	second.open(origin + "/#/log")
 	second.shows("agent started")
+
+	// A browser that signs in again is listed once; a page of it that is open goes on.
+	second.open(signIn(t, p))
+	second.shows("The account is up to date")
+	second.click("About")
+	second.shows("(this one)")
+	if n := eval[int](second, `return document.querySelectorAll("table[aria-label] tbody tr strong").length`); n != 1 {
+		t.Errorf("%d browsers are listed", n)
+	}
+	b.click("Home")
+	command(t, p, 0, "sync")
+	b.shows("The account is up to date")
+	b.click("About")
+	b.shows("Browsers that are signed in")
 	b.click("Sign out everywhere")
 	b.click("Sign all out")
 	b.shows("This browser is not signed in")

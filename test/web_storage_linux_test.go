@@ -115,6 +115,63 @@ func TestWebStorage(t *testing.T) {
 	b.quiet(origin)
 }
 
+// A check that was begun goes on while another page is looked at: who comes back sees that,
+// or what came of it.
+func TestWebCheckGoesOn(t *testing.T) {
+	t.Parallel()
+	_, _, b, origin := withPage(t, 1)
+	b.shows("The account is up to date")
+	eval[bool](b, `const real = fetch; window.checks = 0;
+		window.fetch = async (path, request) => {
+			if (path !== "/api/check") return real(path, request);
+			checks++;
+			await new Promise(go => { window.go = go; });
+			return new Response(JSON.stringify({result: [], end: true}) + "\n");
+		}; return true`)
+	for i, back := range []bool{true, false} { // before it ends, after
+		b.click("Storage")
+		b.click("Check all mail")
+		b.until("it runs", `checks === args[0]`, i+1)
+		b.click("Home")
+		b.shows("The account is up to date")
+		if back {
+			b.click("Storage")
+			b.until("it is seen to run", `document.querySelector("main progress:not([hidden])") && `+find+`("Check all mail").getAttribute("aria-disabled") === "true"`)
+		}
+		eval[bool](b, `go(); return true`)
+		if !back {
+			b.click("Storage")
+		}
+		b.shows("All mail is whole.")
+		b.until("it can be checked again", `!`+find+`("Check all mail").hasAttribute("aria-disabled") && checks === args[0]`, i+1)
+		b.click("Home")
+		b.click("Storage")
+		b.shows("Is it whole?")
+		b.gone("All mail is whole.")
+	}
+	b.quiet(origin)
+}
+
+// A page has its heading at once, and says that it loads where that takes a while.
+func TestWebLoading(t *testing.T) {
+	t.Parallel()
+	_, _, b, origin := withPage(t, 1)
+	b.shows("The account is up to date")
+	eval[bool](b, `const real = fetch; window.slow = null;
+		window.fetch = async (path, request) => { if (window.slow) await slow; return real(path, request); }; return true`)
+	for _, name := range []string{"Devices", "Deleted mail", "Storage", "Settings", "About"} {
+		eval[bool](b, `window.slow = new Promise(go => { window.go = go; }); return true`)
+		b.click(name)
+		b.until(name+" has its heading", `[...document.querySelectorAll("h1")].map(e => e.innerText).join() === args[0] && document.title.includes(args[0]) && document.activeElement === document.querySelector("h1")`, name)
+		b.shows("Loading…")
+		b.accessible(name + " loads")
+		eval[bool](b, `go(); window.slow = null; return true`)
+		b.gone("Loading…")
+		b.until(name+" is there", `[...document.querySelectorAll("h1")].map(e => e.innerText).join() === args[0] && document.activeElement === document.querySelector("h1") && document.querySelectorAll("main *").length > 5`, name)
+	}
+	b.quiet(origin)
+}
+
 // ask sends what the page does not, with the session of the page.
 func ask(b *tab, method, path string, body any) int {
 	b.t.Helper()

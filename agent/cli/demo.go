@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"mime"
 	"net"
 	"net/mail"
@@ -109,8 +110,9 @@ func (d *demonstration) serve(ctx context.Context, a *app, work func(context.Con
 	if err != nil {
 		return err
 	}
-	ready := make(chan string, 1)
-	d.agent, err = agent.Open(ctx, cfg, agent.Options{Log: logging.New(a.direct, "warn", "console"), StateDir: d.dir,
+	ready, records := make(chan string, 1), logging.NewRing()
+	log, level := logging.NewAdjustable(io.Discard, cfg.Log.Level, cfg.Log.Format, records, logging.Warnings(a.direct)) // the page shows all
+	d.agent, err = agent.Open(ctx, cfg, agent.Options{Log: log, Records: records, SetLevel: level.Set, StateDir: d.dir,
 		Ready: func(addrs []string) { ready <- addrs[0] }})
 	if err != nil {
 		return err

@@ -2,16 +2,19 @@ package cli
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"io"
 	"io/fs"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/popbridge/popbridge/internal/logging"
 	"github.com/popbridge/popbridge/internal/samplemail"
 )
 
@@ -103,5 +106,35 @@ func TestSubjectOf(t *testing.T) {
 		if got := subjectOf([]byte(tt.raw)); got != tt.want {
 			t.Errorf("subjectOf(%q) = %q, want %q", tt.raw, got, tt.want)
 		}
+	}
+}
+
+// The page of the demo has its log, as its settings say; the terminal has warnings only.
+func TestDemoLog(t *testing.T) {
+	d, err := newDemonstration()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.remove()
+	var terminal bytes.Buffer
+	found := errors.New("found")
+	err = d.serve(t.Context(), newApp(nil, io.Discard, &terminal), func(ctx context.Context) error {
+		if _, err := d.fetch(ctx); err != nil {
+			return err
+		}
+		ctx, cancel := context.WithTimeout(ctx, time.Minute)
+		defer cancel()
+		return d.agent.Operations().FollowLog(ctx, 0, time.Minute, func(list []logging.Entry) error {
+			if slices.ContainsFunc(list, func(e logging.Entry) bool { return strings.HasPrefix(e.Text, "fetched ") }) {
+				return found
+			}
+			return nil
+		})
+	})
+	if !errors.Is(err, found) {
+		t.Errorf("the log of the page has no fetch: %v", err)
+	}
+	if terminal.Len() > 0 {
+		t.Errorf("the terminal has %s", terminal.String())
 	}
 }

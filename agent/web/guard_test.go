@@ -315,6 +315,51 @@ func TestTickets(t *testing.T) {
 	}
 }
 
+// A browser that signs in again has one session: the former one ends when the new one is
+// used first. It takes a ticket, and both halves from our page.
+func TestSigningInAgain(t *testing.T) {
+	s := serve(t, t.TempDir())
+	ok := func(h halves) bool {
+		t.Helper()
+		status, _, _ := s.do("GET", "/api/status", h, "", nil)
+		return status == 200
+	}
+	again := func(h halves, ticket string, change func(*http.Request)) (next halves, status int) {
+		t.Helper()
+		status, answer, header := s.do("POST", "/session", h, `{"ticket":"`+ticket+`"}`, change)
+		var got signedIn
+		_ = json.Unmarshal([]byte(answer), &got)
+		_, value, _ := strings.Cut(header.Get("Set-Cookie"), "=")
+		next.cookie, _, _ = strings.Cut(value, ";")
+		next.key = got.Key
+		return next, status
+	}
+	first, _, _ := s.signIn(s.page.Ticket(""))
+	other, _, _ := s.signIn(s.page.Ticket(""))
+	if _, status := again(first, "guessed", nil); status != 403 {
+		t.Errorf("without a ticket: %d", status)
+	}
+	if _, status := again(first, s.page.Ticket(""), func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }); status != 403 {
+		t.Errorf("from another site: %d", status)
+	}
+	for _, h := range []halves{{cookie: first.cookie}, {first.cookie, other.key}, {key: first.key}} {
+		if next, status := again(h, s.page.Ticket(""), nil); status != 200 || !ok(next) || !ok(first) {
+			t.Errorf("%d, or a half has ended a session", status)
+		}
+	}
+	before := len(s.page.Sessions())
+	next, status := again(first, s.page.Ticket(""), nil)
+	if status != 200 || !ok(first) {
+		t.Errorf("%d, or the former session has ended before the new one is used", status)
+	}
+	if !ok(next) || ok(first) || !ok(other) {
+		t.Error("after the first use of the new session")
+	}
+	if n := len(s.page.Sessions()); n != before {
+		t.Errorf("%d sessions, before it were %d", n, before)
+	}
+}
+
 func TestSessions(t *testing.T) {
 	dir := t.TempDir()
 	s := serve(t, dir)

@@ -90,7 +90,7 @@ func (p *Page) signIn(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	cookie, key, err := p.sessions.exchange(ask.Ticket, peer(r), browserName(r.UserAgent()))
+	cookie, key, err := p.sessions.exchange(ask.Ticket, peer(r), browserName(r.UserAgent()), p.session(r))
 	if err != nil {
 		refuse(w, http.StatusForbidden, err)
 		return

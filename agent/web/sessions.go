@@ -39,6 +39,8 @@ type session struct {
 	Browser string    `json:"browser"`       // as it calls itself
 	Begun   time.Time `json:"begun"`
 	Used    time.Time `json:"used"`
+
+	replaces string // id of the session that the browser had before; it ends at the first use of this one
 }
 
 func (s *session) over(now time.Time) bool {
@@ -137,8 +139,10 @@ var errTicket = fault.New(fault.Denied, "this address was used already, or is ol
 
 // exchange takes a ticket and returns the two halves of a session. peer is the user whose
 // program asks, "" where that is not known. A ticket that comes again ends the session
-// that it had begun: two have seen it.
-func (s *sessions) exchange(text, peer, browser string) (cookie, key string, err error) {
+// that it had begun: two have seen it. before is the session that the browser has shown
+// to have, "" for none: it goes on until the new one is used, so that its other pages do
+// not find themselves signed out on the way.
+func (s *sessions) exchange(text, peer, browser, before string) (cookie, key string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t := s.tickets[sha256.Sum256([]byte(text))]
@@ -157,7 +161,7 @@ func (s *sessions) exchange(text, peer, browser string) (cookie, key string, err
 	}
 	cookie, key = rand.Text()+rand.Text(), rand.Text()+rand.Text()
 	now := s.now().UTC().Truncate(time.Second)
-	one := &session{ID: rand.Text()[:8], Cookie: hashed(cookie), Key: hashed(key), UID: peer, Browser: browser, Begun: now, Used: now}
+	one := &session{ID: rand.Text()[:8], Cookie: hashed(cookie), Key: hashed(key), UID: peer, Browser: browser, Begun: now, Used: now, replaces: before}
 	t.session = one.ID
 	var oldest *session // the one that was used least recently
 	if len(s.all) >= maxSessions {
@@ -198,6 +202,10 @@ func (s *sessions) find(cookie, shown string, peer func() string) string {
 	for _, one := range s.all {
 		same := subtle.ConstantTimeCompare([]byte(one.Cookie), []byte(cookie)) & subtle.ConstantTimeCompare([]byte(proof(one.Key, s.process)), []byte(shown))
 		if same == 1 && (one.UID == "" || one.UID == peer()) && s.use(one) {
+			if before := one.replaces; before != "" {
+				one.replaces = ""
+				_, _ = s.remove(func(one *session) bool { return one.ID == before }) // or it is listed again after a restart
+			}
 			return one.ID
 		}
 	}

@@ -41,6 +41,11 @@ func NewAdjustable(w io.Writer, level, format string, also ...io.Writer) (zerolo
 	return zerolog.New(w).Level(zerolog.TraceLevel).Sample(l).With().Timestamp().Logger(), l
 }
 
+// Warnings is for NewAdjustable to write what is at least a warning to w, too, for people.
+func Warnings(w io.Writer) io.Writer {
+	return &zerolog.FilteredLevelWriter{Writer: zerolog.LevelWriterAdapter{Writer: newConsole(w, isTerminal(w))}, Level: zerolog.WarnLevel}
+}
+
 // A Level decides which lines are written. It is a sampler because zerolog
 // asks samplers before a line is built, and derived loggers share them.
 type Level struct{ min atomic.Int32 }

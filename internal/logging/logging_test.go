@@ -2,6 +2,7 @@ package logging_test
 
 import (
 	"bytes"
+	"io"
 	"strings"
 	"testing"
 
@@ -64,4 +65,18 @@ func writeAll(log zerolog.Logger) {
 	log.Debug().Msg("a message was planned")
 	log.Info().Msg("mail was fetched")
 	log.Warn().Msg("a message was refused")
+}
+
+// Who looks at the terminal sees warnings, while others get all of it.
+func TestWarnings(t *testing.T) {
+	var all, warnings bytes.Buffer
+	log, _ := logging.NewAdjustable(io.Discard, "info", "json", &all, logging.Warnings(&warnings))
+	log.Info().Msg("usual")
+	log.Warn().Msg("unusual")
+	if got := all.String(); !strings.Contains(got, `"usual"`) || !strings.Contains(got, `"unusual"`) {
+		t.Errorf("all: %s", got)
+	}
+	if got := warnings.String(); strings.Contains(got, " usual") || !strings.Contains(got, "WRN unusual") {
+		t.Errorf("warnings: %s", got)
+	}
 }

@@ -12,7 +12,7 @@ import { accountOf, confirmDeletions, poll } from "./health.js";
 /** @typedef {import("./types").AccountDetails} Details */
 /** @typedef {import("./types").Account} Account */
 
-const shown = 200; // deletions that are listed
+const shown = 200, portion = 1000; // deletions that are listed at first, and more when asked for
 
 /** @type {import("./main").Page} */
 export default async function account(el, args, s) {
@@ -44,11 +44,16 @@ const set = (name, settings, seen = "") => ask("PATCH", "/accounts", { account: 
 
 /** @param {HTMLElement} el @param {Details} d @param {import("./main").State} s */
 function settings(el, d, s) {
-  const state = h("p", { class: "verdict" }), problems = h("ul", {}), paused = h("span", {});
+  const state = h("p", { class: "verdict" }), problems = h("ul", {}), paused = h("p", { class: "dim" }, t("account.paused"));
   const trouble = h("section", { "aria-labelledby": "problems" }, h("h2", { id: "problems" }, t("account.problems")), problems, poll(t("poll.again"), [d.account]));
   const pollNow = poll(t("poll"), [d.account]), found = h("div", { role: "status" }), tests = test(d, found);
-  el.append(state, trouble, h("div", { class: "buttons" }, pollNow, paused, tests), found, settingsForm(d), remove(d));
-  let isPaused = /** @type {boolean | null} */ (null), told = "";
+  let isPaused = /** @type {boolean | null} */ (null), said = isPaused, told = "";
+  const pause = action(t("account.pause"), async () => {
+    const wanted = said = !isPaused;
+    await set(d.account, { paused: wanted ? "true" : "" });
+    return t(wanted ? "account.is.paused" : "account.resumed");
+  });
+  el.append(state, trouble, h("div", { class: "buttons" }, pollNow, pause, tests), paused, found, settingsForm(d), remove(d));
   /** @param {import("./main").State | null} s */
   function update(s) {
     const a = s?.status.accounts.find(a => a.name === d.account);
@@ -57,13 +62,12 @@ function settings(el, d, s) {
     replace(state, icon(look(a)), " ", t("state." + text), a.last_success ? ", " + t("account.since", { ago: ago(a.last_success, s.now), n: a.stored }) : "");
     const list = [a.last_error, ...(a.problems ?? []), ...(a.notes ?? [])].filter(Boolean);
     trouble.hidden = list.length === 0;
-    if (trouble.hidden && trouble.contains(document.activeElement)) document.querySelector("h1")?.focus(); // else it goes with the button
     if (told !== (told = list.join("\n"))) replace(problems, list.map(p => h("li", {}, p === a.last_error && ofKind(a.kind), " ", h("span", { lang: "en" }, p))));
     pollNow.hidden = a.state === "paused" || list.length > 0;
-    if (isPaused !== (isPaused = a.state === "paused")) {
-      replace(paused, action(t(isPaused ? "account.resume" : "account.pause"), async () => { await set(d.account, { paused: isPaused ? "" : "true" }); }),
-        isPaused && h("p", { class: "dim" }, t("account.paused")));
-    }
+    if (isPaused === (isPaused = a.state === "paused")) return;
+    paused.hidden = !isPaused;
+    /** @type {Element} */ (pause.querySelector("button")).textContent = t(isPaused ? "account.resume" : "account.pause");
+    if (said !== isPaused) replace(/** @type {Element} */ (pause.querySelector(".result"))); // it was changed elsewhere
   }
   update(s);
   return update;
@@ -148,7 +152,7 @@ function settingsForm(d) {
 function planned(p, waits) {
   if (p.error) return [h("p", {}, t(waits ? "account.plan.unknown.waits" : "account.plan.unknown")), failed(new Fault({ kind: p.kind, text: p.error, hint: p.hint }, 422))];
   if (p.shadow || p.delete.length === 0) return h("p", {}, t("account.plan.none"));
-  return [h("p", {}, h("strong", {}, t("account.plan.delete", { n: p.delete.length }))), h("p", {}, t(p.needs_confirm ? "account.plan.waits" : "account.plan.now")), table(p.delete.slice(0, 5), ["from", "subject", "date"]), p.delete.length > 5 && h("p", {}, t("account.andmore", { n: p.delete.length - 5 }))];
+  return [h("p", {}, h("strong", {}, t("account.plan.delete", { n: p.delete.length }))), h("p", {}, t(p.needs_confirm ? "account.plan.waits" : "account.plan.now")), table(rows(p.delete.slice(0, 5), ["from", "subject", "date"]), ["from", "subject", "date"]), p.delete.length > 5 && h("p", {}, t("account.andmore", { n: p.delete.length - 5 }))];
 }
 
 /** @type {Record<string, (m: import("./types").Deletion) => string>} */
@@ -156,9 +160,35 @@ const columns = { from: m => m.from || t("account.unknown"), subject: m => m.sub
   date: m => when(m.date ?? m.stored_at, new Date()), size: m => size(m.size), reason: m => m.reason };
 
 /** @param {import("./types").Deletion[]} list @param {string[]} [names] */
-const table = (list, names = Object.keys(columns)) => h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": t("account.deletions") }, h("table", { class: "stack" },
-  h("thead", {}, h("tr", {}, names.map(c => h("th", { scope: "col" }, t("account.col." + c))))),
-  h("tbody", {}, list.map(m => h("tr", {}, names.map(c => h("td", { "data-label": t("account.col." + c), lang: c === "reason" ? "en" : null }, columns[c](m))))))));
+const rows = (list, names = Object.keys(columns)) => list.map(m => h("tr", { tabindex: -1 }, names.map(c => h("td", { class: c, "data-label": t("account.col." + c), lang: c === "reason" ? "en" : null }, columns[c](m)))));
+
+/** @param {HTMLElement[]} list @param {string[]} [names] */
+const table = (list, names = Object.keys(columns)) => h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": t("account.deletions") }, h("table", { class: "stack deletions" },
+  h("thead", {}, h("tr", {}, names.map(c => h("th", { scope: "col" }, t("account.col." + c))))), h("tbody", {}, list)));
+
+/**
+ * All deletions, of which the first are shown, and the others in portions.
+ * @param {import("./types").Deletion[]} list
+ * @param {(left: number) => void} [change] is told how many are not shown yet
+ */
+function listed(list, change = () => {}) {
+  let n = shown;
+  const el = table(rows(list.slice(0, n))), body = el.querySelector("tbody");
+  const more = h("button", { type: "button", click: () => {
+    const next = rows(list.slice(n, n += portion));
+    body?.append(...next);
+    tell();
+    next[0].focus(); // what is new begins there
+  } });
+  function tell() {
+    const left = Math.max(0, list.length - n);
+    more.hidden = left === 0;
+    more.textContent = left > portion ? t("account.more.some", { n: portion, left }) : t("account.more.rest", { n: left });
+    change(left);
+  }
+  tell();
+  return [el, h("p", { class: "buttons" }, more)];
+}
 
 /** @param {Details} d */
 function remove(d) {
@@ -218,7 +248,7 @@ function login(el, d) {
 
 /** @param {HTMLElement} el @param {Details} d @param {import("./main").State} s */
 function deletions(el, d, s) {
-  const box = h("div", {}), said = h("div", { role: "status" });
+  const box = h("div", {}), said = h("div", { role: "status", tabindex: -1 });
   const held = s.status.health.find(c => c.code === "account-user-changed" && accountOf(c) === d.account);
   el.append(said, box);
   if (held) {
@@ -229,27 +259,43 @@ function deletions(el, d, s) {
       })));
     return;
   }
-  const done = (/** @type {string} */ text) => { replace(said, h("p", {}, icon("ok"), " ", text)); say(text); };
+  /** Says what came of it, where the focus goes: the button that was pressed is gone, or is another one. @param {import("./dom.js").Child} content */
+  const tell = content => {
+    replace(said, content);
+    const at = document.activeElement;
+    if (at === document.body || el.closest("main")?.contains(at)) said.focus(); // and not in the menu
+  };
+  const done = (/** @type {string} */ text) => { tell(h("p", {}, icon("ok"), " ", text)); say(text); };
   const keepAll = () => action(t("account.keepall"), async () => {
     await set(d.account, { keep_on_server: "", delete_on_server: "", quota: "", delete_grace: "" });
     done(t("account.kept"));
     load();
   });
-  const allow = (/** @type {import("./types").Preview} */ p, /** @type {boolean} */ incomplete) => action(t(incomplete ? "account.allow.doubtful" : "account.allow", { n: incomplete ? p.doubtful : p.delete.length }), async () => {
-    const n = incomplete ? p.doubtful : p.delete.length;
-    if (!await confirm(t(incomplete ? "account.allow.doubtful" : "account.allow.title", { n }), h("p", {}, t("account.allow.text")), { yes: t("account.allow.yes"), danger: true })) return;
+  /** The list of what may be deleted, and the button that allows it, which says what of the list was not shown. @param {import("./types").Preview} p @param {boolean} incomplete */
+  function allowed(p, incomplete) {
+    const n = incomplete ? p.doubtful : p.delete.length, text = t(incomplete ? "account.allow.doubtful" : "account.allow", { n });
+    let unseen = 0;
+    const button = allow(p, incomplete, text, n, () => unseen);
+    const list = listed(incomplete ? p.incomplete : p.delete, left => {
+      unseen = left;
+      /** @type {Element} */ (button.querySelector("button")).textContent = left > 0 ? t("account.allow.unseen", { text, n: left }) : text;
+    });
+    return { list, button };
+  }
+  const allow = (/** @type {import("./types").Preview} */ p, /** @type {boolean} */ incomplete, /** @type {string} */ text, /** @type {number} */ n, /** @type {() => number} */ unseen) => action(text, async () => {
+    if (!await confirm(t(incomplete ? "account.allow.doubtful" : "account.allow.title", { n }), [unseen() > 0 && h("p", {}, h("strong", {}, t("account.unseen", { n: unseen() }))), h("p", {}, t("account.allow.text"))], { yes: t("account.allow.yes"), danger: true })) return;
     try {
       await confirmDeletions(d.account, p.digest, incomplete);
     } catch (e) {
       if (/** @type {any} */ (e).kind !== "conflict") throw e;
-      replace(said, failed(new Error(t("account.changed"))));
+      tell(failed(new Error(t("account.changed"))));
       return load();
     }
     if (incomplete) {
       done(t("account.allowed"));
       return load();
     }
-    replace(said, h("p", {}, icon("busy"), " ", t("account.deleting", { n })));
+    tell(h("p", {}, icon("busy"), " ", t("account.deleting", { n })));
     replace(box);
     try { // it has begun already, or is not possible yet: what is left says which
       await work("/sync", { accounts: [d.account] }, () => {});
@@ -262,12 +308,11 @@ function deletions(el, d, s) {
     try {
       const [p] = await ask("POST", "/preview", { accounts: [d.account] });
       if (p.error) throw new Fault({ kind: p.kind, text: p.error, hint: p.hint }, 422);
-      const n = p.delete.length;
+      const n = p.delete.length, some = n > 0 && !p.shadow, due = some || p.needs_confirm ? allowed(p, false) : null, doubtful = p.doubtful > 0 ? allowed(p, true) : null;
       replace(box,
         h("p", { class: "verdict" }, n === 0 || p.shadow ? t("account.nodeletions") : t(p.needs_confirm ? "account.waiting" : "account.due", { n })),
-        n > 0 && !p.shadow && table(p.delete.slice(0, shown)), n > shown && h("p", {}, t("account.andmore", { n: n - shown })),
-        h("div", { class: "buttons" }, n > 0 && !p.shadow && keepAll(), p.needs_confirm && allow(p, false)),
-        p.doubtful > 0 && h("section", {}, h("p", {}, t("account.doubtful", { n: p.doubtful })), table(p.incomplete.slice(0, shown)), h("div", { class: "buttons" }, allow(p, true))));
+        some && due?.list, h("div", { class: "buttons" }, some && keepAll(), p.needs_confirm && due?.button),
+        doubtful && h("section", {}, h("p", {}, t("account.doubtful", { n: p.doubtful })), doubtful.list, h("div", { class: "buttons" }, doubtful.button)));
       return n;
     } catch (e) {
       if (!isEnded(e)) replace(box, failed(e), action(t("account.again"), async () => { await load(); }));

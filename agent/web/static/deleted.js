@@ -49,7 +49,12 @@ export default async function deleted(el, _, s) {
   const table = h("table", { class: "stack mail" }, h("thead", {}, h("tr", {}, h("td", {}, every),
     ["from", "subject", "received", "folder", "deleted", "until"].map(c => h("th", { scope: "col" }, t("deleted.column." + c))))), rows);
   const whole = h("p", { class: "whole" }, h("label", {}, h("input", { type: "checkbox", change: () => every.click() }), " ", t("deleted.all")));
-  const more = h("button", { type: "button", click: () => { limit += page; load(); } }, t("deleted.more"));
+  const more = h("button", { type: "button", click: async () => {
+    const before = shown.length;
+    limit += page;
+    await load();
+    rows.querySelectorAll("input")[before]?.focus(); // what is new begins there
+  } }, t("deleted.more"));
   table.hidden = back.hidden = whole.hidden = more.hidden = true; // until it is known what there is
   el.append(h("h1", {}, t("nav.deleted")), h("p", {}, t("deleted.about")),
     h("form", { class: "filters", role: "search", submit: (/** @type {Event} */ e) => e.preventDefault() }, text.box, folder.box, since.box, user?.box),

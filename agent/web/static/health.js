@@ -50,7 +50,7 @@ export function condition(c, now) {
   const button = to === "sync"
     ? poll(t("poll.again"), [account], { primary: true })
     : h("a", { class: "button primary", href: to.startsWith("/") ? at("account", c, to) : at(to, c) }, t(has(id + ".do") ? id + ".do" : "do." + (to.startsWith("/") ? "account" : to)));
-  return h("li", { class: "condition " + c.severity },
+  return h("li", { class: "condition " + c.severity, "data-key": c.code + " " + (c.source ?? "") },
     icon(c.severity),
     h("div", {},
       h("p", {}, h("strong", {}, t("severity." + c.severity)), " ", has(id) ? t(id, { account, user: c.user ?? "" }) : h("span", { lang: "en" }, c.text)),

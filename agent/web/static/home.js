@@ -2,7 +2,7 @@
 import { h, replace } from "./dom.js";
 import { t, day, number, size, when, ago, span } from "./text.js";
 import { ask, history as days } from "./api.js";
-import { action, icon, failed, ofKind, plot } from "./parts.js";
+import { action, icon, failed, ofKind, plot, say } from "./parts.js";
 import { accountOf, condition, poll, since } from "./health.js";
 
 /** @typedef {import("./main").State} State */
@@ -58,7 +58,10 @@ export const look = a => a.state === "polling" ? "busy" : a.state === "paused" ?
 function card(name) {
   const state = h("p", { class: "state" }), live = h("div", {}), facts = h("dl", { class: "facts" });
   const now = poll(t("poll"), [name], { label: t("poll.label", { account: name }) });
-  const resume = action(t("account.resume"), async () => { await ask("PATCH", "/accounts", { account: name, settings: { paused: "" } }); }, { label: t("account.resume.label", { account: name }) });
+  const resume = action(t("account.resume"), async () => {
+    await ask("PATCH", "/accounts", { account: name, settings: { paused: "" } });
+    say(t("account.resumed")); // the button goes
+  }, { label: t("account.resume.label", { account: name }) });
   const el = h("li", { class: "card" },
     h("h3", {}, h("a", { href: "#/account/" + encodeURIComponent(name) }, name)), state, live, facts, now, resume);
   const update = (/** @type {import("./types").Account} */ a, /** @type {State} */ s) => {
@@ -83,7 +86,9 @@ export default function home(el, _, s) {
   const list = h("ul", { class: "cards" });
   /** @type {Map<string, ReturnType<typeof card>>} */
   const cards = new Map();
-  let told = "", shownHealth = "";
+  let told = "";
+  /** What is shown of the conditions, each as it was told. @type {Map<string, HTMLElement>} */
+  let known = new Map();
   const waiting = h("a", { class: "button", href: "#/outbox" }, t("home.outbox"));
   const all = poll(t("poll.all")), past = history(), more = h("a", { href: "#/add" }, t("home.add")), title = h("h2", { id: "accounts" }, t("home.accounts"));
   el.append(h("h1", {}, t("nav.home")), line, wanted,
@@ -101,11 +106,10 @@ export default function home(el, _, s) {
     const rank = ["error", "warning", "info"];
     const conditions = [...s.status.health].sort((a, b) => rank.indexOf(a.severity) - rank.indexOf(b.severity));
     wanted.hidden = conditions.length === 0;
-    const now = JSON.stringify(conditions);
-    if (now !== shownHealth) { // what is open, or has the focus, stays as long as nothing has changed
-      shownHealth = now;
-      replace(wants, conditions.map(c => condition(c, s.now)));
-    }
+    const before = known; // what is open, or has the focus, stays as long as it has not changed
+    known = new Map(conditions.map(c => JSON.stringify(c)).map((key, i) => [key, before.get(key) ?? condition(conditions[i], s.now)]));
+    for (const [key, el] of before) if (!known.has(key)) el.remove();
+    [...known.values()].forEach((el, i) => { if (wants.children[i] !== el) wants.insertBefore(el, wants.children[i] ?? null); });
     wants.querySelectorAll(".since").forEach((p, i) => { p.textContent = since(conditions[i], s.now); });
     for (const a of s.status.accounts) {
       let c = cards.get(a.name);

@@ -27,7 +27,7 @@ function row(e) {
   } }, h("summary", {},
     h("time", { datetime: e.time, title: e.time }, clock(e.time)),
     icon(looks[e.level] ?? "none"), looks[e.level] ? h("span", { class: "visually-hidden" }, t("log.level." + e.level) + ": ") : null,
-    h("span", { class: "what", lang: "en" }, e.text, e.detail && h("span", { class: "dim" }, " ", e.detail)), e.account && h("span", { class: "dim" }, e.account)), more);
+    h("span", { class: "what", lang: "en" }, e.text, e.level !== "info" && e.detail && h("span", { class: "dim" }, " ", e.detail)), e.account && h("span", { class: "dim" }, e.account)), more);
   return h("li", { class: e.level }, d);
 }
 
@@ -38,7 +38,8 @@ const clock = at => when(at, new Date()).replace(/\d+:\d+/, m => m + ":" + at.sl
 export default function log(el, _, s) {
   const list = h("ol", {}), scroller = h("div", { class: "log box", role: "region", tabindex: 0, "aria-label": t("nav.log") }, list);
   const again = h("button", { type: "button", class: "primary", click: () => follow(true) }, t("log.again"));
-  const trouble = h("div", {}), count = h("p", { class: "dim" });
+  const trouble = h("div", {}), count = h("p", { class: "dim" }), empty = h("p", { class: "dim", hidden: true });
+  add(scroller, [empty]);
   const accounts = /** @type {Record<string, string>} */ ({ "": t("log.all"), ...Object.fromEntries(s.status.accounts.map(a => [a.name, a.name])) });
   const account = field(t("log.account"), { options: accounts, value: "", change: () => refilter() });
   const level = field(t("log.level"), { options: { error: t("log.from.error"), warn: t("log.from.warn"), info: t("log.from.info"), trace: t("log.from.all") }, value: "info", change: () => refilter() });
@@ -46,7 +47,7 @@ export default function log(el, _, s) {
   const rows = [];
   /** @type {Entry[]} */
   let waiting = [];
-  let following = true, last = 0, missed = 0, shown = 0;
+  let following = true, last = 0, missed = 0, shown = 0, asking = true; // the first records are on their way
   /** @type {AbortController | null} */
   let open = null;
   let ended = false;
@@ -85,7 +86,10 @@ export default function log(el, _, s) {
     again.hidden = on;
     if (on && focused) scroller.focus();
     again.textContent = missed ? t("log.again.n", { n: missed }) : t("log.again");
-    replace(count, t("log.shown", { shown, n: rows.length }), on ? " " + t("log.following") : "");
+    empty.hidden = shown > 0 || asking;
+    const none = t(rows.length > 0 ? "log.none.like" : "log.none");
+    if (empty.textContent !== none) replace(empty, none);
+    replace(count, shown > 0 && [t("log.shown", { shown, n: rows.length }), on && " " + t("log.following")]);
   }
   scroller.addEventListener("scroll", () => {
     const end = scroller.scrollTop + scroller.clientHeight >= scroller.scrollHeight - 8;
@@ -93,6 +97,7 @@ export default function log(el, _, s) {
   });
 
   function flush() {
+    asking = false;
     const made = waiting.map(e => ({ e, el: row(e) }));
     waiting = [];
     for (const r of made) {
@@ -138,9 +143,11 @@ export default function log(el, _, s) {
   wide.observe(scroller);
   follow(true);
   read();
+  const timer = setTimeout(flush, 1000); // where there is no record none is sent
   return s => {
     if (s) return;
     ended = true;
+    clearTimeout(timer);
     wide.disconnect();
     document.removeEventListener("visibilitychange", hidden);
     open?.abort();

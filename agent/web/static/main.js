@@ -1,9 +1,10 @@
 // Signs in, keeps up with the agent, and shows the page that the address names:
 // #/NAME/ARGUMENT.
-import { h, replace } from "./dom.js";
+import { add, h, replace } from "./dom.js";
 import * as api from "./api.js";
 import { t, language, when } from "./text.js";
 import { icon, failed, say } from "./parts.js";
+import { keepFocus } from "./focus.js";
 import home, { verdict } from "./home.js";
 
 /**
@@ -46,7 +47,9 @@ function header() {
   $("skip").textContent = t("nav.skip");
 }
 
-/** Shows the page of the address. Focus goes to the first field of a page that is mainly a form, else to its heading, as after a new page. @param {boolean} [moved] */
+const slow = 300; // milliseconds from which on it is said that a page loads
+
+/** Shows the page of the address: its heading at once, and the rest when it is there. Focus goes to the first field of a page that is mainly a form, else to its heading, as after a new page. @param {boolean} [moved] */
 async function show(moved) {
   const [name, ...args] = location.hash.replace(/^#\/?/, "").split("/").map(part => {
     try { return decodeURIComponent(part); } catch { return part; }
@@ -59,12 +62,25 @@ async function show(moved) {
     else a.removeAttribute("aria-current");
   }
   document.getElementById("menu")?.setAttribute("aria-expanded", "false");
-  const el = h("div", { class: "page" });
-  replace($("main"), el);
-  if (!state) {
-    el.append(h("h1", { tabindex: -1 }, t("loading")));
-    return;
-  }
+  const el = h("div", { class: "page" }), wait = h("div", { class: "page" });
+  let heading = h("h1", { tabindex: -1 }, page === pages.account && args[0] || t(page.title));
+  const top = h("div", { class: "page" }, heading);
+  const own = new MutationObserver(() => { // the page has a heading of its own by now
+    const h1 = el.querySelector("h1");
+    if (!h1 || !top.isConnected) return;
+    const focused = document.activeElement === heading;
+    h1.setAttribute("tabindex", "-1");
+    top.remove();
+    heading = h1;
+    if (focused) heading.focus();
+    title();
+  });
+  own.observe(el, { childList: true });
+  replace($("main"), top, el, wait);
+  title();
+  if (moved) heading.focus();
+  const timer = setTimeout(() => add(wait, [h("p", { class: "dim", role: "status" }, t("loading"))]), slow);
+  if (!state) return; // take shows it
   try {
     const next = await (await page.load().catch(api.away)).default(el, args, state);
     if (!el.isConnected) return next?.(null); // another page was asked for meanwhile
@@ -73,11 +89,13 @@ async function show(moved) {
     const gone = name === "account" && e instanceof api.Fault && e.kind === "not found"; // as after Back, where it was removed
     el.append(gone ? h("p", {}, t("account.gone")) : failed(e));
     if (!el.isConnected) return;
+  } finally {
+    clearTimeout(timer);
+    wait.remove();
   }
   title();
-  const heading = el.querySelector("h1");
-  heading?.setAttribute("tabindex", "-1");
-  if (moved) (/** @type {HTMLElement | null} */ (el.querySelector("[data-first]")) ?? heading)?.focus();
+  const at = document.activeElement;
+  if (moved && (at === heading || at === document.body)) (/** @type {HTMLElement | null} */ (el.querySelector("[data-first]")) ?? heading).focus();
 }
 
 /** Ends the page that is shown. */
@@ -98,7 +116,7 @@ async function take(next) {
     } else if (state) update?.(state);
     title();
   } catch (e) {
-    if (update) $("main").firstElementChild?.append(failed(e));
+    if (update) $("main").lastElementChild?.append(failed(e));
     update = null;
   }
 }
@@ -189,6 +207,7 @@ async function start() {
   document.documentElement.dataset.theme = localStorage.getItem("popbridge-theme") ?? "system";
   await api.ready();
   header();
+  keepFocus($("main"));
   $("skip").addEventListener("click", e => {
     e.preventDefault(); // the part behind # names a page
     $("main").focus();

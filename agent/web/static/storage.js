@@ -6,6 +6,19 @@ import { action, copied, failed, icon } from "./parts.js";
 
 /** @typedef {import("./types").Problem} Problem */
 
+/** @typedef {import("./types").Progress} Progress */
+
+/** Work that was begun here, until what came of it was shown: it goes on while another page is looked at. @type {Map<string, {last: Progress | null, tell: (p: Progress) => void, end: Promise<any[]>}>} */
+const begun = new Map();
+
+/** @param {string} path */
+function begin(path) {
+  const one = { last: /** @type {Progress | null} */ (null), tell: (/** @type {Progress} */ _) => {}, end: /** @type {Promise<any[]>} */ (Promise.resolve([])) };
+  one.end = work(path, {}, p => one.tell(one.last = p));
+  begun.set(path, one);
+  return one;
+}
+
 /**
  * A button for work over all mail, with its progress and what came of it.
  * @param {string} text @param {string} path
@@ -19,17 +32,22 @@ function job(text, path, done, out, o) {
     replace(out);
     bar.removeAttribute("value");
     bar.hidden = false;
+    const one = begun.get(path) ?? begin(path);
+    one.tell = p => {
+      if (p.total > 0) bar.max = p.total;
+      if (p.total > 0) bar.value = p.messages;
+      replace(live, t("storage.live", { phase: t("storage.phase." + p.phase), user: /** @type {any} */ (p).user ?? "", done: p.messages, n: p.total }));
+    };
+    if (one.last) one.tell(one.last);
     try {
-      replace(out, done(await work(path, {}, p => {
-        if (p.total > 0) bar.max = p.total;
-        if (p.total > 0) bar.value = p.messages;
-        replace(live, t("storage.live", { phase: t("storage.phase." + p.phase), user: /** @type {any} */ (p).user ?? "", done: p.messages, n: p.total }));
-      })));
+      replace(out, done(await one.end));
     } finally {
+      if (start.isConnected) begun.delete(path); // else it is shown when a person comes back
       bar.hidden = true;
       replace(live);
     }
   }, o);
+  if (begun.has(path)) setTimeout(() => start.querySelector("button")?.click());
   return { start, el: h("div", {}, bar, live) };
 }
 
