@@ -95,8 +95,8 @@ const (
 // nil. It takes over the spooled file and removes it, whatever the outcome. A message
 // with the Message-ID, recipients and bytes of one that was handed over less than 4 hours
 // ago, and was sent to all of them or is in the Outbox, is that one: twin is true then, and
-// nothing is queued. Where that one is held, or has \Deleted, it waits again, and recipients
-// that were refused are tried again with those that wait; one that is Unknown stays so.
+// nothing is queued. Where that one is held, was refused, or has \Deleted, it waits again, and
+// recipients that were refused are tried again with those that wait; one that is Unknown stays so.
 // fault.Full when 1,000 messages or 2 GiB wait, or the disk is full.
 func (s *Store) Submit(ctx context.Context, sub Submission) (id OutgoingID, twin bool, err error) {
 	b := s.files.NewBatch([]*contents.Spooled{sub.Message.Spooled})
@@ -131,8 +131,8 @@ func (s *Store) Submit(ctx context.Context, sub Submission) (id OutgoingID, twin
 // recipients have, or that is in the Outbox. There it leaves for all that do not have it.
 func (t *tx) twin(sub *Submission) (id OutgoingID, err error) {
 	h, now := sub.Message.Hash(), t.s.now() // the clock may have been set back since
-	list, err := t.outgoingWhere(`hash = ? AND message_id = ? AND account = ? AND queued_at BETWEEN ? AND ? AND state <> ?`,
-		h[:], sub.MessageID, sub.Account, now.Add(-twinFor).Unix(), now.Add(twinFor).Unix(), Rejected)
+	list, err := t.outgoingWhere(`hash = ? AND message_id = ? AND account = ? AND queued_at BETWEEN ? AND ?`,
+		h[:], sub.MessageID, sub.Account, now.Add(-twinFor).Unix(), now.Add(twinFor).Unix())
 	want := slices.Sorted(slices.Values(sub.Recipients))
 	for _, o := range list {
 		if err = errors.Join(err, t.readRecipients(o)); err != nil {
@@ -163,7 +163,10 @@ func (t *tx) again(o *outgoingRow, notBefore time.Time) error {
 	if err != nil {
 		return err
 	}
-	if o.State == Held || deleted && o.State == Waiting {
+	if o.State == Held || o.State == Rejected || deleted && o.State == Waiting {
+		if o.State == Rejected { // it is tried for as long as a new one
+			o.FirstTry, o.Attempts = time.Time{}, 0
+		}
 		o.State, o.LastError, o.NotBefore = Waiting, "", later(notBefore, t.s.now())
 	}
 	if err := t.turn(o, become(Pending, Refused)); err != nil {

@@ -31,13 +31,29 @@ func TestATwinIsQueuedOnce(t *testing.T) {
 	again("the next day", false, r.submission(1, "a@example.com", "b@example.com"))
 }
 
-func TestARefusedMessageIsNoTwin(t *testing.T) {
+// TestWhatWasRefusedIsTriedAgain: as a new one would be, and only for those that do not have it.
+func TestWhatWasRefusedIsTriedAgain(t *testing.T) {
 	r := newStore(t)
-	id := r.submit(r.submission(1))
+	id := r.submit(r.submission(1, "a@example.com", "n@example.com"))
 	r.handover(id)
-	r.attempted(id, Attempt{Counts: true, Recipients: []OutgoingRecipient{{"eva@example.com", Refused, "550 no"}}})
-	r.submit(r.submission(1))
-	equal(t, "queue", r.queue(), "1 5/1 eva=3; 1 1/0 eva=1")
+	r.attempted(id, Attempt{Counts: true, Recipients: []OutgoingRecipient{{"a@example.com", Accepted, "250"}, {"n@example.com", Refused, "550 no"}}})
+	equal(t, "queue", r.queue(), "1 5/1 a=2 n=3")
+	r.clock.t = start.Add(time.Hour)
+	sub := r.submission(1, "a@example.com", "n@example.com")
+	sub.NotBefore = start.Add(2 * time.Hour)
+	if got, twin, err := r.Submit(t.Context(), sub); got != id || !twin || err != nil {
+		t.Fatalf("submitted as %d, twin %v: %v", got, twin, err)
+	}
+	equal(t, "queue", r.queue(), "1 1/0 a=2 n=1")
+	list, err := r.Outgoing(t.Context())
+	must(t, err)
+	if o := list[0]; !o.FirstTry.IsZero() || !o.NotBefore.Equal(sub.NotBefore) {
+		t.Errorf("tried first at %v, and next at %v", o.FirstTry, o.NotBefore)
+	}
+	r.handover(id, "n@example.com")
+	r.attempted(id, accepted("n@example.com"))
+	equal(t, "queue", r.queue(), "")
+	r.want("Sent", "1 \\Seen letter 1")
 }
 
 // TestWhatIsSubmittedAgainLeaves: an answer of 250 is a promise, whatever became of the
@@ -68,7 +84,12 @@ func TestWhatIsSubmittedAgainLeaves(t *testing.T) {
 			r.mark("Outbox", 1, `\Deleted`)
 		}, "1 3/0 a=4 b=4 cut", true},
 		"refused for b, a waits":  {func(r *rig, id OutgoingID) { r.handover(id); r.attempted(id, Attempt{Recipients: notB.Recipients[1:]}) }, "1 1/0 a=1 b=1", true},
-		"refused for b, a has it": {func(r *rig, id OutgoingID) { r.handover(id); r.attempted(id, notB) }, "1 5/1 a=2 b=3; 1 1/0 a=1 b=1", false},
+		"refused for b, a has it": {func(r *rig, id OutgoingID) { r.handover(id); r.attempted(id, notB) }, "1 1/0 a=2 b=1", true},
+		"refused, dismissed, a has it": {func(r *rig, id OutgoingID) {
+			r.handover(id)
+			r.attempted(id, notB)
+			must(r.t, r.DropOutgoing(r.t.Context(), id))
+		}, "1 1/0 a=1 b=1", false},
 		"the clock is set back": {func(r *rig, id OutgoingID) {
 			r.handover(id)
 			r.attempted(id, accepted(a, b))
