@@ -160,6 +160,48 @@ s.sendmail("ann@example.org", ["bob@example.org"], "From: ann@example.org\nTo: b
 s.quit()`, port, devicePw)
 	w.arrives(t, 4, "smtplib", []byte("hello\r\n"))
 
+	// A program that writes no Date saves its own copy without one, before or after, and hands
+	// the same bytes over again where it has not understood that they were taken.
+	const saves = `
+import email.message, imaplib, smtplib, sys, time
+m = email.message.EmailMessage()
+m["From"], m["To"], m["Subject"] = "ann@example.org", "bob@example.org", sys.argv[4]
+if sys.argv[5] != "":
+    m["Message-ID"] = sys.argv[5]
+m.set_content("hello")
+def save():
+    i = imaplib.IMAP4("127.0.0.1", int(sys.argv[2]))
+    i.login("ann", sys.argv[3])
+    assert i.append("Sent", r"(\Seen)", None, m.as_bytes())[0] == "OK"
+    i.logout()
+def send():
+    s = smtplib.SMTP("127.0.0.1", int(sys.argv[1]))
+    s.login("ann", sys.argv[3])
+    s.send_message(m)
+    s.quit()
+if "before" in sys.argv[4]:
+    save()
+send()
+if sys.argv[5] != "":
+    time.sleep(1.1)
+    send()
+if "after" in sys.argv[4]:
+    time.sleep(3)
+    save()`
+	n := 4
+	for _, subject := range []string{"saved before", "saved after"} {
+		for _, id := range []string{"", "<own-" + subject[6:] + "@example.org>"} {
+			n++
+			name := fmt.Sprintf("%s %d", subject, n)
+			run("", "python3", "-c", saves, port, fmt.Sprint(w.Port), devicePw, name, id)
+			w.arrives(t, n, name, []byte("hello\r\n"))
+		}
+	}
+	w.sent(t, n)
+	if mail, err := rig.WaitMail(t.Context(), w.dovecot, "bob", n); err != nil || len(mail) != n {
+		t.Errorf("Bob has %d messages, want %d: %v", len(mail), n, err)
+	}
+
 	repo := t.TempDir()
 	must(t, os.WriteFile(filepath.Join(repo, "a"), []byte("a\n"), 0o600))
 	for _, words := range [][]string{{"init", "-q"}, {"config", "user.email", "ann@example.org"}, {"config", "user.name", "Ann"}, {"add", "."}, {"commit", "-q", "-m", "git"}} {
@@ -167,8 +209,8 @@ s.quit()`, port, devicePw)
 	}
 	run("", "git", "-C", repo, "-c", "sendemail.smtpServer=127.0.0.1", "-c", "sendemail.smtpServerPort="+port, "-c", "sendemail.smtpUser="+localUser, "-c", "sendemail.smtpPass="+devicePw,
 		"send-email", "--quiet", "--confirm=never", "--from=ann@example.org", "--to=bob@example.org", "--root", "-1")
-	w.arrives(t, 5, "[PATCH] git", nil)
-	w.sent(t, 5)
+	w.arrives(t, n+1, "[PATCH] git", nil)
+	w.sent(t, n+1)
 	// Who is nobody here sends nothing, and is told what is allowed.
 	eve := exec.CommandContext(t.Context(), "swaks", "--server", "127.0.0.1", "--port", port, "--auth", "PLAIN", "--auth-user", localUser, "--auth-password", devicePw,
 		"--from", "eve@example.org", "--to", "bob@example.org", "--header", "From: eve@example.org")

@@ -136,7 +136,7 @@ func (s *Set) Account(user string, device mailstore.Device, store *mailstore.Sto
 		Spool: func(ctx context.Context, r io.Reader) (*mailstore.Spooled, error) { return store.SpoolAnchored(ctx, r) },
 		Submit: func(ctx context.Context, sub submission.Submission) error {
 			m := mailstore.Submission{Message: sub.Message, Account: sub.Account, Device: sub.Device, From: sub.From, Recipients: sub.Recipients, ToSelf: s.toSelf(user, sub.Recipients),
-				EightBit: sub.EightBit, UTF8: sub.UTF8, MessageID: sub.MessageID, NotBefore: sub.NotBefore}
+				EightBit: sub.EightBit, UTF8: sub.UTF8, MessageID: sub.MessageID, Added: sub.Added, NotBefore: sub.NotBefore}
 			if s.users.Config().SMTP.MarkAnswered {
 				m.InReplyTo = sub.InReplyTo
 			}

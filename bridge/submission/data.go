@@ -78,9 +78,9 @@ func (s *session) read(d *dots) (sub Submission, err error) {
 	if err != nil {
 		return sub, err
 	}
-	fixed := fixHeader(raw, now, messageID(from, route.From))
+	fixed, added := fixHeader(raw, now, messageID(from, route.From))
 	sub = Submission{
-		Account: route.Account, Device: s.who.Device, From: route.From, Recipients: s.mail.recipients, NotBefore: now.Add(route.Delay),
+		Account: route.Account, Device: s.who.Device, From: route.From, Recipients: s.mail.recipients, NotBefore: now.Add(route.Delay), Added: added,
 		UTF8: s.mail.utf8 && !(isASCII(raw) && isASCII(route.From) && isASCII(strings.Join(s.mail.recipients, ""))),
 	}
 	if s.mail.from == "" {

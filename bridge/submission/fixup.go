@@ -110,8 +110,9 @@ func fields(raw []byte) iter.Seq2[string, []byte] {
 // fixHeader returns a header with the fields that a message must have and this one
 // has not, Date and Message-ID (RFC 6409 section 8), and without Return-Path, which
 // only the last server writes (RFC 5321 section 4.4). All else stays as it is. raw is
-// what readHeader returns; where that is no header it belongs to the body.
-func fixHeader(raw []byte, date time.Time, id string) []byte {
+// what readHeader returns; where that is no header it belongs to the body. The first n
+// bytes are those that were added: package mailstore knows them by their form, too.
+func fixHeader(raw []byte, date time.Time, id string) (header []byte, n int) {
 	fixed := make([]byte, 0, len(raw)+200)
 	has := make(map[string]bool)
 	for name, field := range fields(raw) {
@@ -130,7 +131,7 @@ func fixHeader(raw []byte, date time.Time, id string) []byte {
 	if len(raw) == 0 || fieldName(firstLine(raw)) == "" && !bytes.HasPrefix(raw, []byte("\r\n")) {
 		added = append(added, "\r\n"...)
 	}
-	return append(added, fixed...)
+	return append(added, fixed...), len(added)
 }
 
 func firstLine(raw []byte) []byte {

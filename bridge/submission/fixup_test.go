@@ -35,8 +35,12 @@ func TestFixHeader(t *testing.T) {
 		{" Date: x\r\n", addedDate + addedID + "\r\n Date: x\r\n"},
 		{"Date: x\r\nno field\r\nMessage-ID: y\r\n\r\n", "Date: x\r\nno field\r\nMessage-ID: y\r\n\r\n"},
 	} {
-		if got := string(fixHeader([]byte(tt.in), when, "<id@x>")); got != tt.want {
+		got, n := fixHeader([]byte(tt.in), when, "<id@x>")
+		if string(got) != tt.want {
 			t.Errorf("%q becomes %q, want %q", tt.in, got, tt.want)
+		}
+		if rest := string(got[n:]); !strings.Contains(rest, "Return-Path") && !strings.HasPrefix(tt.in, "Return-Path") && rest != tt.in {
+			t.Errorf("%q is %q behind what was added", tt.in, rest)
 		}
 	}
 }
@@ -97,8 +101,8 @@ func FuzzFixHeader(f *testing.F) {
 			}
 			return
 		}
-		fixed := fixHeader(raw, when, "<id@x>")
-		if again := fixHeader(fixed, when, "<other@x>"); !bytes.Equal(again, fixed) {
+		fixed, _ := fixHeader(raw, when, "<id@x>")
+		if again, _ := fixHeader(fixed, when, "<other@x>"); !bytes.Equal(again, fixed) {
 			t.Errorf("%q becomes %q and then %q", raw, fixed, again)
 		}
 		rest := strings.TrimPrefix(strings.TrimPrefix(string(fixed), addedDate), addedID)

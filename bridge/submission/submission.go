@@ -83,6 +83,7 @@ type Submission struct {
 	EightBit   bool               // it has bytes above 127
 	UTF8       bool               // it needs SMTPUTF8
 	MessageID  string             // of the header, with its brackets; "" where it has none that can be read
+	Added      int                // bytes at the start of Message that were added: Date, Message-ID
 	InReplyTo  []string           // message ids that it answers, with brackets; of none where no person has written it
 	NotBefore  time.Time          // it must not leave earlier
 }

@@ -1,6 +1,7 @@
 package submission
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -24,6 +25,27 @@ func TestAMessageIsSubmitted(t *testing.T) {
 	if m.Account != "home" || m.Device != "laptop" || m.From != "ann@example.com" || m.MessageID != "<1@example.com>" ||
 		strings.Join(m.InReplyTo, " ") != "<2@x> <3@y>" || m.EightBit || m.UTF8 {
 		t.Errorf("%+v", m.Submission)
+	}
+}
+
+// What is added is said, and has the form by which package mailstore knows it.
+func TestWhatIsAddedIsSaid(t *testing.T) {
+	date, id := `Date: [A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d [-+]\d{4}\r\n`, `Message-ID: <[a-z2-7]{26}@[^>\r\n]+>\r\n`
+	for header, want := range map[string]string{
+		"From: ann@example.com\r\n":                                          date + id,
+		"From: ann@example.com\r\nMessage-ID: <1@x>\r\n":                     date,
+		"Date: Tue, 03 Nov 2026 09:00:00 +0000\r\nFrom: ann@example.com\r\n": id,
+		"Date: x\r\nFrom: ann@example.com\r\nMessage-ID: <1@x>\r\n":          "",
+	} {
+		r := newRig(t)
+		k := r.talk("ann")
+		k.begin("bob@example.net")
+		k.send(header + "\r\nHello\r\n.")
+		k.want("250 2.0.0")
+		m := r.last(1)
+		if added, rest := m.raw[:m.Added], m.raw[m.Added:]; !regexp.MustCompile("^"+want+"$").MatchString(added) || rest != header+"\r\nHello\r\n" {
+			t.Errorf("%q: added %q before %q", header, added, rest)
+		}
 	}
 }
 

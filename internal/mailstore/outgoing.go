@@ -1,10 +1,15 @@
 package mailstore
 
 import (
+	"bufio"
+	"bytes"
+	"cmp"
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"errors"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -28,6 +33,9 @@ type Submission struct {
 	EightBit   bool     // the content has bytes above 127
 	UTF8       bool     // it needs SMTPUTF8 (RFC 6531)
 	MessageID  string   // of the header, with its brackets
+	// Added are the bytes at the start of the message that the mail program did not write:
+	// Date, Message-ID, or both, a line each, and the end of a header where there was none.
+	Added int
 	// InReplyTo are the ids, with their brackets, of the messages that become \Answered
 	// when this one was sent, the first 10 of them; empty where that is switched off.
 	InReplyTo []string
@@ -88,15 +96,19 @@ const (
 	maxOutgoing      = 1000
 	maxOutgoingBytes = 2 << 30
 	twinFor          = 4 * time.Hour
-	maxReply         = 500 // bytes of what a server or an attempt says
+	namelessTwinFor  = 15 * time.Minute // without a Message-ID of its own
+	maxReply         = 500              // bytes of what a server or an attempt says
 )
 
 // Submit makes a message durable in the Outbox: file and row are synced when it returns
 // nil. It takes over the spooled file and removes it, whatever the outcome. A message
-// with the Message-ID, recipients and bytes of one that was handed over less than 4 hours
-// ago, and was sent to all of them or is in the Outbox, is that one: twin is true then, and
-// nothing is queued. Where that one is held, or has \Deleted, it waits again, and recipients
-// that were refused are tried again with those that wait; one that is Unknown stays so.
+// with the recipients and bytes, without what was added to these, of one that was handed
+// over less than 4 hours ago, and was sent to all of them or is in the Outbox, is that one:
+// twin is true then, and nothing is queued. Of those without a Message-ID of their own only
+// one counts that is in the Outbox, and is Unknown or came less than 15 minutes ago: programs
+// send the same text often. Where that one is held, was refused, or has \Deleted, it waits
+// again, and recipients that were refused are tried again with those that wait; one that is
+// Unknown stays so.
 // fault.Full when 1,000 messages or 2 GiB wait, or the disk is full.
 func (s *Store) Submit(ctx context.Context, sub Submission) (id OutgoingID, twin bool, err error) {
 	b := s.files.NewBatch([]*contents.Spooled{sub.Message.Spooled})
@@ -113,7 +125,7 @@ func (s *Store) Submit(ctx context.Context, sub Submission) (id OutgoingID, twin
 		return 0, false, failure(err, "queue a message")
 	}
 	inDoubt, err = s.commit(ctx, "queue a message", func(t *tx) (err error) {
-		if id, err = t.twin(&sub); err != nil || id != 0 {
+		if id, err = t.twin(&sub, marks); err != nil || id != 0 {
 			twin = true
 			return err
 		}
@@ -129,10 +141,10 @@ func (s *Store) Submit(ctx context.Context, sub Submission) (id OutgoingID, twin
 
 // twin returns the message that a submission repeats, 0 for none: one that all its
 // recipients have, or that is in the Outbox. There it leaves for all that do not have it.
-func (t *tx) twin(sub *Submission) (id OutgoingID, err error) {
+func (t *tx) twin(sub *Submission, m marks) (id OutgoingID, err error) {
 	h, now := sub.Message.Hash(), t.s.now() // the clock may have been set back since
-	list, err := t.outgoingWhere(`hash = ? AND message_id = ? AND account = ? AND queued_at BETWEEN ? AND ? AND state <> ?`,
-		h[:], sub.MessageID, sub.Account, now.Add(-twinFor).Unix(), now.Add(twinFor).Unix(), Rejected)
+	list, err := t.outgoingWhere(`(hash = ? AND message_id = ? OR ? > 0 AND body = ?) AND account = ? AND queued_at BETWEEN ? AND ?`,
+		h[:], sub.MessageID, sub.Added, m.body[:], sub.Account, now.Add(-twinFor).Unix(), now.Add(twinFor).Unix())
 	want := slices.Sorted(slices.Values(sub.Recipients))
 	for _, o := range list {
 		if err = errors.Join(err, t.readRecipients(o)); err != nil {
@@ -145,15 +157,55 @@ func (t *tx) twin(sub *Submission) (id OutgoingID, err error) {
 			all = all && r.State == Accepted
 		}
 		slices.Sort(had)
-		if !slices.Equal(want, had) || o.UID == 0 && !all { // cancelled before all had it
+		if !slices.Equal(want, had) || o.UID == 0 && !all || // cancelled before all had it
+			o.hash != h && !t.s.repeats(o, sub) {
 			continue
 		}
 		if o.UID != 0 {
 			err = t.again(o, sub.NotBefore)
 		}
-		return o.ID, errors.Join(err, t.markPresent(h))
+		return o.ID, errors.Join(err, t.markPresent(h)) // where it has the same bytes
 	}
 	return 0, err
+}
+
+// repeats reports whether a submission that something was added to has the bytes of an
+// earlier one, without what was added to both. What cannot be read is another one.
+func (s *Store) repeats(o *outgoingRow, sub *Submission) bool {
+	mine, old := &lazyFile{s: s, hash: sub.Message.Hash()}, &lazyFile{s: s, hash: o.hash}
+	defer mine.close()
+	defer old.close()
+	added := make([]byte, sub.Added)
+	if _, err := mine.ReadAt(added, 0); err != nil && !errors.Is(err, io.EOF) {
+		return false
+	}
+	if bytes.Contains(added, []byte("Message-ID:")) {
+		if o.UID == 0 || o.State != Unknown && s.now().Sub(o.QueuedAt).Abs() > namelessTwinFor {
+			return false
+		}
+		if own := s.asSent(o); own == nil || !own.addedID {
+			return false
+		}
+	} else if o.MessageID != sub.MessageID {
+		return false
+	}
+	rest := bufio.NewReader(io.NewSectionReader(old, 0, math.MaxInt64))
+	for line := range bytes.Lines(added) {
+		line = line[:cmp.Or(bytes.IndexByte(line, ':')+1, len(line))] // the field, whatever its value
+		if got, err := rest.ReadSlice('\n'); err != nil || !bytes.HasPrefix(got, line) {
+			return false
+		}
+	}
+	a, err := digest(io.NewSectionReader(mine, int64(sub.Added), math.MaxInt64))
+	b, oldErr := digest(rest)
+	return err == nil && oldErr == nil && a == b
+}
+
+func digest(r io.Reader) (h Hash, err error) {
+	sum := sha256.New()
+	_, err = io.Copy(sum, r)
+	sum.Sum(h[:0])
+	return h, err
 }
 
 // again has a message in the Outbox that is submitted once more leave as it would have
@@ -163,7 +215,10 @@ func (t *tx) again(o *outgoingRow, notBefore time.Time) error {
 	if err != nil {
 		return err
 	}
-	if o.State == Held || deleted && o.State == Waiting {
+	if o.State == Held || o.State == Rejected || deleted && o.State == Waiting {
+		if o.State == Rejected { // it is tried for as long as a new one
+			o.FirstTry, o.Attempts = time.Time{}, 0
+		}
 		o.State, o.LastError, o.NotBefore = Waiting, "", later(notBefore, t.s.now())
 	}
 	if err := t.turn(o, become(Pending, Refused)); err != nil {

@@ -74,7 +74,7 @@ func (m *queueModel) submitOne(rt *rapid.T) {
 	n, k := rapid.IntRange(1, 4).Draw(rt, "n"), rapid.IntRange(1, 3).Draw(rt, "recipients")
 	to := []string{"a@example.com", "b@example.com", "c@example.com"}[:k]
 	want := slices.IndexFunc(m.all, func(o *modelOutgoing) bool {
-		return o.n == n && len(o.to) == k && o.state != Rejected && m.clock.t.Sub(o.at).Abs() <= twinFor &&
+		return o.n == n && len(o.to) == k && m.clock.t.Sub(o.at).Abs() <= twinFor &&
 			(o.state != 0 || !slices.ContainsFunc(o.to, func(s RecipientState) bool { return s != Accepted }))
 	})
 	id, twin, err := m.Submit(m.t.Context(), m.submission(n, to...))
@@ -84,7 +84,7 @@ func (m *queueModel) submitOne(rt *rapid.T) {
 	}
 	if twin {
 		o := m.all[want]
-		if o.state == Held {
+		if o.state == Held || o.state == Rejected {
 			o.state = Waiting
 		}
 		o.deleted = false

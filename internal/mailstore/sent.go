@@ -91,18 +91,22 @@ func (t *tx) findSaved(b *box, o *outgoingRow) (found savedCopy, err error) {
 		WHERE saved_at >= ? AND system & ? = 0 AND NOT missing AND uid NOT IN (SELECT copy_uid FROM outgoing WHERE copy_box = ?) ORDER BY uid`,
 		[]any{b.ID, savedAmong, message.SummaryVersion, o.QueuedAt.Add(-savedBefore).Unix(), int64(mailflags.Deleted), b.ID},
 		into(&list, func(c *candidate) []any { return []any{&c.uid, hashInto(&c.hash), &c.size, &c.header} }))
+	if err != nil || len(list) == 0 {
+		return found, err
+	}
+	own := t.s.asSent(o)
 	for _, c := range list {
-		if c.hash == o.hash || t.s.same(c.hash, c.size, c.header, o) {
-			return c.savedCopy, err
+		if c.hash == o.hash || t.s.same(c.hash, c.size, c.header, o, own) {
+			return c.savedCopy, nil
 		}
 	}
-	return found, err
+	return found, nil
 }
 
 // same reports whether a content is the same mail as one on its way out: it has the same
 // From, Date, To, Cc and Subject, and the same Message-ID or body; or it is dated anew. header is
-// that of its summary. What cannot be read is another one.
-func (s *Store) same(h Hash, size int64, header []byte, o *outgoingRow) bool {
+// that of its summary, own that of the one on its way out. What cannot be read is another one.
+func (s *Store) same(h Hash, size int64, header []byte, o *outgoingRow, own *sentHeader) bool {
 	f := &lazyFile{s: s, hash: h}
 	defer f.close()
 	sum := &message.Summary{}
@@ -113,30 +117,60 @@ func (s *Store) same(h Hash, size int64, header []byte, o *outgoingRow) bool {
 	if err != nil {
 		return false
 	}
-	exact, sameID := headMark(head) == o.marks.head, sameID(head, o.MessageID)
-	if exact == sameID {
-		return exact
+	exact := headMark(head) == o.marks.head
+	if exact && sameID(head, o.MessageID) {
+		return true
+	}
+	if !exact && !own.redated(head, o) {
+		return false
 	}
 	m, err := readMarks(f, sum, size)
-	return err == nil && m.body == o.marks.body && (exact || s.redated(head, o))
+	return err == nil && m.body == o.marks.body
+}
+
+// sentHeader is the header of a message on its way out, or that has left, and which of its
+// fields were added because the mail program wrote none.
+type sentHeader struct {
+	*message.Header
+	addedDate, addedID bool
+}
+
+// addedFields is what package submission adds, at the start of a message. A program that
+// itself begins with such a field, and saves its copy without it, has changed only that.
+var addedFields = regexp.MustCompile(`^(Date: [A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d [-+]\d{4}\r\n)?(Message-ID: <[a-z2-7]{26}@[^>\r\n]+>\r\n)?`)
+
+// asSent reads the header of a message; nil where it cannot be read.
+func (s *Store) asSent(o *outgoingRow) *sentHeader {
+	f := &lazyFile{s: s, hash: o.hash}
+	defer f.close()
+	h, err := message.ReadHeader(io.NewSectionReader(f, 0, math.MaxInt64))
+	if err != nil {
+		return nil
+	}
+	start := make([]byte, 512)
+	n, err := f.ReadAt(start, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil
+	}
+	m := addedFields.FindSubmatch(start[:n])
+	return &sentHeader{h, m[1] != nil, m[2] != nil}
 }
 
 // redatedWithin is how far the dates are apart that a program gives a message and the copy
 // that it saves of it: neomutt takes the time for each when it writes it.
 const redatedWithin = 5 * time.Minute
 
-// redated reports whether a header has the From, To, Cc and Subject of a message on its way out, or
-// that has left, and nearly its Date.
-func (s *Store) redated(h *message.Header, o *outgoingRow) bool {
-	hash := o.hash
-	if o.sentAt != 0 {
-		hash = o.copy
-	}
-	f := &lazyFile{s: s, hash: hash}
-	defer f.close()
-	own, err := message.ReadHeader(io.NewSectionReader(f, 0, math.MaxInt64))
-	if err != nil || !slices.Equal(undated(h), undated(own)) {
+// redated reports whether a header has the From, To, Cc, Subject and Message-ID of a message,
+// and nearly its Date. What was added to the message may be missing, and an id another one.
+func (own *sentHeader) redated(h *message.Header, o *outgoingRow) bool {
+	if own == nil || !slices.Equal(undated(h), undated(own.Header)) {
 		return false
+	}
+	if !(sameID(h, o.MessageID) || own.addedID || own.addedDate && words(h, "Message-ID") == "") {
+		return false
+	}
+	if words(h, "Date") == "" {
+		return own.addedDate
 	}
 	a, ok := h.Date()
 	b, too := own.Date()
@@ -201,7 +235,7 @@ func (t *tx) resaved(b *box, d Delivery) (*sentCopy, error) {
 			break
 		}
 		exact, sameID := o.marks.head == m.head, sameID(h, o.MessageID)
-		if len(rows) == 0 || rows[0].Flags.System&mailflags.Deleted != 0 || !(exact && sameID) && m.body != o.marks.body || !exact && !t.s.redated(h, o) {
+		if len(rows) == 0 || rows[0].Flags.System&mailflags.Deleted != 0 || !(exact && sameID) && m.body != o.marks.body || !exact && !t.s.asSent(o).redated(h, o) {
 			continue
 		}
 		o.saved = true
@@ -287,9 +321,9 @@ func (t *tx) returned(d Delivery) (bool, error) {
 }
 
 // sentLike returns the messages that were sent with the From, Date, To, Cc and Subject
-// of a delivery, then, where orID is set, those with its Message-ID; and its marks and header
+// of a delivery, then, where orBody is set, others with its body; and its marks and header
 // where there are any.
-func (t *tx) sentLike(d Delivery, orID bool, condition string, args ...any) (list []*outgoingRow, m marks, h *message.Header, err error) {
+func (t *tx) sentLike(d Delivery, orBody bool, condition string, args ...any) (list []*outgoingRow, m marks, h *message.Header, err error) {
 	var some bool
 	if err = t.get(`SELECT EXISTS (SELECT 1 FROM outgoing WHERE sent_at <> 0)`, nil, &some); err != nil || !some {
 		return nil, m, nil, err
@@ -304,13 +338,13 @@ func (t *tx) sentLike(d Delivery, orID bool, condition string, args ...any) (lis
 	if head != (Hash{}) {
 		list, err = t.outgoingWhere(`head = ? AND sent_at <> 0 AND `+condition, append([]any{head[:]}, args...)...)
 	}
-	if ids := h.MessageIDs("Message-ID"); err == nil && orID && len(ids) == 1 {
-		var others []*outgoingRow
-		others, err = t.outgoingWhere(`message_id = ? AND head <> ? AND sent_at <> 0 AND `+condition, append([]any{"<" + ids[0] + ">", head[:]}, args...)...)
-		list = append(list, others...)
-	}
-	if err == nil && len(list) > 0 {
+	if err == nil && (orBody || len(list) > 0) {
 		m, err = readMarks(f, d.Message.summary, d.Message.Size())
+	}
+	if err == nil && orBody {
+		var others []*outgoingRow
+		others, err = t.outgoingWhere(`body = ? AND head <> ? AND sent_at <> 0 AND `+condition, append([]any{m.body[:], head[:]}, args...)...)
+		list = append(list, others...)
 	}
 	return list, m, h, err
 }

@@ -75,6 +75,83 @@ func TestWhatAMailProgramSavesAfterItWasSent(t *testing.T) {
 	}
 }
 
+// TestWhatIsSavedWithoutWhatWasAdded: programs that write no Date, or no Message-ID, save
+// their copy without it, too, or with one of its own.
+func TestWhatIsSavedWithoutWhatWasAdded(t *testing.T) {
+	const (
+		date = "Date: Tue, 03 Nov 2026 09:00:00 +0000\r\n"
+		id   = "Message-ID: <aaaaaaaaaaaaaaaaaaaaaaaaaa@example.com>\r\n"
+		text = "From: Ann <ann@example.com>\r\nTo: eva@example.com\r\nSubject: letter 1\r\n\r\ndear\r\n"
+		own  = "Message-ID: <l1@example.com>\r\n" + text
+		near = "Date: Tue, 3 Nov 2026 09:00:02 +0000\r\n"
+		far  = "Date: Tue, 3 Nov 2026 10:00:02 +0000\r\n"
+	)
+	for what, c := range map[string]struct {
+		added, rest, saved string
+		one                bool
+	}{
+		"no Date":                     {date, own, own, true},
+		"neither":                     {date + id, text, text, true},
+		"neither, other line ends":    {date + id, text, strings.ReplaceAll(text, "\r\n", "\n"), true},
+		"neither, Bcc":                {date + id, text, "Bcc: bob@example.com\r\n" + text, true},
+		"neither, then both":          {date + id, text, near + own, true},
+		"no Message-ID":               {id, near + text, near + text, true},
+		"no Date, no Message-ID then": {date, own, text, true},
+		"neither, of another time":    {date + id, text, far + own, false},
+		"no Date, another Message-ID": {date, own, "Message-ID: <l2@example.com>\r\n" + text, false},
+		"no Date, another subject":    {date, own, strings.Replace(own, "letter 1", "letter 2", 1), false},
+		"neither, another text":       {date + id, text, text + "PS\r\n", false},
+		"a Date of its own":           {"", "X-Program: 1\r\n" + date + own, own, false},
+	} {
+		for _, before := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, before %v", what, before), func(t *testing.T) {
+				r := newStore(t)
+				send := func() {
+					sub := r.undated(c.added, c.rest)
+					if strings.Contains(c.added, "Message-ID") {
+						sub.MessageID = strings.TrimSpace(strings.TrimPrefix(id, "Message-ID: "))
+					}
+					r.send(sub)
+				}
+				if before {
+					r.save(c.saved)
+				}
+				send()
+				if !before {
+					r.save(c.saved)
+				}
+				if n, want := r.box("Sent").Messages, map[bool]int64{true: 1, false: 2}[c.one]; int64(n) != want {
+					t.Errorf("%d messages in Sent, want %d", n, want)
+				}
+				equal(t, "bytes", string(r.read(hashOf(c.saved))), c.saved)
+			})
+		}
+	}
+}
+
+// Of equal mails that a program sends and saves none is taken for the copy of another.
+func TestEqualMailsAreSavedEach(t *testing.T) {
+	const text = "From: Ann <ann@example.com>\r\nTo: eva@example.com\r\nSubject: letter 1\r\n\r\ndear\r\n"
+	for _, order := range []string{"sSsS", "SsSs", "ssSS", "SSss"} { // s: sent, S: saved
+		t.Run(order, func(t *testing.T) {
+			r := newStore(t)
+			for n, what := range order {
+				if what == 'S' {
+					r.save(text)
+					continue
+				}
+				id := fmt.Sprintf("<aaaaaaaaaaaaaaaaaaaaaaaaa%c@example.com>", 'a'+n)
+				sub := r.undated(fmt.Sprintf("Date: Tue, 03 Nov 2026 09:00:%02d +0000\r\nMessage-ID: %s\r\n", n, id), text)
+				sub.MessageID = id
+				r.send(sub)
+			}
+			if r.box("Sent").Messages != 2 {
+				t.Errorf("Sent has\n%s", r.lines("Sent"))
+			}
+		})
+	}
+}
+
 // Also once the folder was deleted, where a client tells that it saves to \Sent by its use.
 func TestWhatIsSavedAfterSentWasDeleted(t *testing.T) {
 	r := newStore(t)
