@@ -134,6 +134,7 @@ func (r *Runner) record(ctx context.Context) error {
 		return err
 	}
 	r.unrecorded = nil
+	r.hands(0)
 	return nil
 }
 
