@@ -123,7 +123,7 @@ func (o *sender) report(s outbox.Status) {
 		list = append(list, health.SendStuck(o.account.Name, o.account.User, s.Stuck, outboxCommand))
 	}
 	if s.Rejected > 0 {
-		list = append(list, health.SentRefused(o.account.Name, o.account.User, s.Rejected, outboxCommand, o.set.users.Command("outbox retry ID")))
+		list = append(list, health.SentRefused(o.account.Name, o.account.User, s.Rejected, s.Reported, outboxCommand, o.set.users.Command("outbox retry ID")))
 	}
 	o.set.users.Health.Report(o.source(), list...)
 }

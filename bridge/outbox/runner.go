@@ -48,15 +48,17 @@ type Runner struct {
 	checked    time.Time // when it was last asked whether there is another
 	pace       plan.Pace
 	learned    plan.Learned
-	unrecorded func(context.Context) error // what the store has not taken yet; nil: nothing
-	restsFor   error                       // what the account rests for, also while nothing waits
-	ailing     time.Time                   // since when the account has trouble that does not pass by itself
-	noticed    bool                        // a person was told
-	loaded     bool                        // what the rest says is that of the store
-	saved      string                      // the memory as the store has it
-	toldOf     []mailstore.OutgoingID      // see memory.Told
-	late       []mailstore.OutgoingID      // see memory.Late
-	stuck      []mailstore.OutgoingID      // see Status
+	unrecorded func(context.Context) error    // what the store has not taken yet; nil: nothing
+	restsFor   error                          // what the account rests for, also while nothing waits
+	ailing     time.Time                      // since when the account has trouble that does not pass by itself
+	noticed    bool                           // a person was told
+	loaded     bool                           // what the rest says is that of the store
+	saved      string                         // the memory as the store has it
+	toldOf     []mailstore.OutgoingID         // see memory.Told
+	late       []mailstore.OutgoingID         // see memory.Late
+	reported   map[mailstore.OutgoingID][]int // see memory.Reported; nil: all were
+	untold     bool                           // the last round could not tell something
+	stuck      []mailstore.OutgoingID         // see Status
 	// troubled are the messages that met trouble of the account. It is true where the server
 	// has taken another since: then it is no trouble of the account.
 	troubled  map[mailstore.OutgoingID]bool
@@ -200,12 +202,16 @@ func (r *Runner) Serve(ctx context.Context) error {
 	}()
 	changes := r.queue.OutgoingChanges()
 	for ctx.Err() == nil && !r.finishing() {
+		r.untold = false
 		next, err := r.round(ctx)
 		if err != nil {
 			r.log.Error().Err(err).Msg("queue not usable")
 			r.update(func(s *Status) { s.setErr(err); s.State, s.Next = Paused, r.o.Now().Add(storeRetry) })
 			next = r.o.Now().Add(storeRetry)
 			r.hangUp(ctx)
+		}
+		if soon := r.o.Now().Add(storeRetry); r.untold && (next.IsZero() || soon.Before(next)) {
+			next = soon
 		}
 		r.rest(ctx, next, changes)
 	}
@@ -254,6 +260,7 @@ func (r *Runner) round(ctx context.Context) (next time.Time, err error) {
 		return next, err
 	}
 	r.doubt(ctx, queue)
+	r.refusals(ctx, queue)
 	queue = slices.DeleteFunc(queue, func(m mailstore.Outgoing) bool { return m.State == mailstore.Waiting && !r.account.Sends(m.From) })
 	r.forget(queue)
 	if err := r.remember(ctx); err != nil {
