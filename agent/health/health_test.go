@@ -176,10 +176,15 @@ func TestSeverityOfSending(t *testing.T) {
 			t.Errorf("%v: %+v", tt.err, got)
 		}
 	}
-	if hint := health.SentRefused("home", "me", 1, "list", "outbox retry ID").Hint; !strings.Contains(hint, "`outbox retry ID` tries again") {
+	if hint := health.SentRefused("home", "me", 1, 1, "list", "outbox retry ID").Hint; !strings.Contains(hint, "`outbox retry ID` tries again") {
 		t.Error(hint)
 	}
-	for _, c := range []health.Condition{health.SentRefused("home", "me", 1, "list", "outbox retry ID"), health.SentUnknown("home", "me", 1, "list")} {
+	for reported, want := range []string{"could not be sent", "could not be sent; a report of 1 of them is in INBOX", "could not be sent; a report is in INBOX"} {
+		if text := health.SentRefused("home", "me", 2, reported, "list", "retry").Text; text != "account home: 2 messages "+want {
+			t.Error(text)
+		}
+	}
+	for _, c := range []health.Condition{health.SentRefused("home", "me", 1, 1, "list", "outbox retry ID"), health.SentUnknown("home", "me", 1, "list")} {
 		if c.StopsSending() {
 			t.Errorf("%s stops no other message", c.Code)
 		}

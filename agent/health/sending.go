@@ -60,10 +60,19 @@ func SentUnknown(name, user string, n int, list string) Condition {
 }
 
 // SentRefused is the condition that n messages were refused for good, for some recipients
-// at least. list is the command that shows them, retry tries one again.
-func SentRefused(name, user string, n int, list, retry string) Condition {
+// at least, and that a report of some of them is in INBOX. list is the command that shows
+// them, retry tries one again.
+func SentRefused(name, user string, n, reported int, list, retry string) Condition {
+	report := ""
+	switch reported {
+	case 0:
+	case n:
+		report = "; a report is in INBOX"
+	default:
+		report = fmt.Sprintf("; a report of %d of them is in INBOX", reported)
+	}
 	return Condition{Code: CodeSentRefused, Severity: Error, User: user,
-		Text: fmt.Sprintf("account %s: %s could not be sent; a report is in INBOX", name, fault.Count(n, "message")),
+		Text: fmt.Sprintf("account %s: %s could not be sent%s", name, fault.Count(n, "message"), report),
 		Hint: "`" + list + "` says why; once that is put right, `" + retry + "` tries again for whom the server has not taken; deleting it in the folder Outbox ends this"}
 }
 

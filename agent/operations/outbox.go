@@ -108,7 +108,7 @@ func (l *Local) Outbox(ctx context.Context) ([]OutboxMessage, error) {
 func (l *Local) outgoing(user string, m mailstore.Outgoing) OutboxMessage {
 	o := OutboxMessage{User: user, ID: int64(m.ID), Account: m.Account, State: outgoingStates[m.State], From: m.From, Subject: m.Subject, Size: m.Size, Queued: m.QueuedAt,
 		Attempts: m.Attempts, Error: m.LastError, Recipients: []Recipient{}}
-	stranded := l.sending.Stranded(user, m.Account)
+	stranded := l.sending.Stranded(user, m.Account, m.From)
 	switch {
 	case stranded != nil:
 		o.Error, o.OfAccount = stranded.Error()+": "+fault.Hint(stranded), true
@@ -132,7 +132,7 @@ func (l *Local) outgoing(user string, m mailstore.Outgoing) OutboxMessage {
 func (l *Local) unsent(ctx context.Context) (n int) {
 	list, _ := l.Outbox(ctx) // what is wrong with a store is a condition
 	for _, m := range list {
-		if m.State == outgoingStates[mailstore.Waiting] && l.sending.Stranded(m.User, m.Account) == nil {
+		if m.State == outgoingStates[mailstore.Waiting] && l.sending.Stranded(m.User, m.Account, m.From) == nil {
 			n++
 		}
 	}
@@ -148,7 +148,7 @@ func (l *Local) retryOutgoing(ctx context.Context, user string, store *mailstore
 	}
 	if i := slices.IndexFunc(queue, func(m mailstore.Outgoing) bool { return m.ID == id }); i >= 0 { // else the store says that there is none
 		account = queue[i].Account
-		if err := l.sending.Stranded(user, account); err != nil {
+		if err := l.sending.Stranded(user, account, queue[i].From); err != nil {
 			return "", err
 		}
 	}

@@ -76,6 +76,11 @@ func (l *Local) RenameUserWithAccounts(ctx context.Context, ask Rename) (User, e
 // gives to the old name are held afterwards (see accounts.IsHeld), whichever was
 // changed first.
 func (l *Local) RenameUser(ctx context.Context, from, to string) (User, error) {
+	resumeSending, err := l.sending.Pause(ctx, from, to)
+	if err != nil {
+		return User{}, err
+	}
+	defer resumeSending()
 	l.accounts.Lock() // no config is taken up meanwhile
 	defer l.accounts.Unlock()
 	if !l.rounds.TryLock() {
@@ -88,7 +93,7 @@ func (l *Local) RenameUser(ctx context.Context, from, to string) (User, error) {
 	resume := l.accounts.Pause(func(c config.Account) bool { return strings.EqualFold(c.User, from) || strings.EqualFold(c.User, to) })
 	l.clients.Disconnect(from, "")
 	l.clients.Disconnect(to, "")
-	err := l.users.Rename(ctx, from, to)
+	err = l.users.Rename(ctx, from, to)
 	resume()
 	if err != nil {
 		return User{}, err

@@ -2,6 +2,7 @@ package sending
 
 import (
 	"context"
+	"slices"
 
 	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/internal/fault"
@@ -31,20 +32,20 @@ func (s *Set) Look(ctx context.Context) {
 
 func (s *Set) lookAt(user string, queue []mailstore.Outgoing) (list []health.Condition) {
 	stranded, held := map[string]int{}, 0
-	var accounts []string // in the order of their mail
+	var reasons []error // in the order of their mail
 	for _, m := range queue {
-		switch {
-		case s.Stranded(user, m.Account) != nil:
-			if stranded[m.Account]++; stranded[m.Account] == 1 {
-				accounts = append(accounts, m.Account)
+		switch why := s.Stranded(user, m.Account, m.From); {
+		case why != nil:
+			if stranded[why.Error()]++; stranded[why.Error()] == 1 {
+				reasons = append(reasons, why)
 			}
 		case m.HeldByRestore():
 			held++
 		}
 	}
 	command := s.users.Command("outbox list")
-	for _, account := range accounts {
-		list = append(list, health.SendNoAccount(user, s.Stranded(user, account), stranded[account], command))
+	for _, why := range reasons {
+		list = append(list, health.SendNoAccount(user, why, stranded[why.Error()], command))
 	}
 	if held > 0 {
 		list = append(list, health.SendHeld(user, held, command))
@@ -52,8 +53,9 @@ func (s *Set) lookAt(user string, queue []mailstore.Outgoing) (list []health.Con
 	return list
 }
 
-// Stranded is why no mail of a user leaves by an account of that name; nil where it does.
-func (s *Set) Stranded(user, account string) error {
+// Stranded is why mail of a user from an address, "" for MAIL FROM:<>, does not leave by an
+// account of that name; nil where it does.
+func (s *Set) Stranded(user, account, from string) error {
 	for _, a := range s.users.Config().Accounts {
 		if a.Name != account {
 			continue
@@ -64,6 +66,10 @@ func (s *Set) Stranded(user, account string) error {
 		}
 		if _, ok := WayOf(a); !ok {
 			return s.noWay(account)
+		}
+		if from != "" && !slices.ContainsFunc(a.Addresses, func(own string) bool { return match(from, own) > 0 }) {
+			return fault.New(fault.Config, "mail from "+fault.Quote(from)+" does not leave by account "+account+" any more",
+				"give it the address again: "+s.users.Command("account set "+fault.ShellQuote(account)+" "+fault.ShellQuote(withAddress(a, from)))+"; or send the message anew from the folder Outbox, and take it out there")
 		}
 		return nil
 	}

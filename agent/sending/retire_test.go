@@ -89,7 +89,7 @@ func TestRetryIsOfOneAccount(t *testing.T) {
 	if home, work := len(s.senders["home"].retryNow), len(s.senders["work"].retryNow); home != 1 || work != 0 {
 		t.Errorf("home is tried %d times, work %d times", home, work)
 	}
-	if err := s.Stranded("me", "home"); err != nil {
+	if err := s.Stranded("me", "home", ""); err != nil {
 		t.Error(err)
 	}
 }

@@ -24,13 +24,14 @@ type sender struct {
 	account config.Account
 	way     config.Send
 	task    *supervise.Task
-	former  *sender // comes to its end first; nil: none
+	formers []*sender // come to their end first
 
 	mu       sync.Mutex
 	retired  bool
 	runner   *outbox.Runner
-	retryNow chan struct{} // capacity 1
-	changed  bool          // by a person, since the last runner
+	store    *mailstore.Store // of the runner
+	retryNow chan struct{}    // capacity 1
+	changed  bool             // by a person, since the last runner
 }
 
 func (o *sender) source() string { return "sending of account " + o.account.Name }
@@ -76,11 +77,13 @@ func (o *sender) make(ctx context.Context) (*outbox.Runner, error) {
 	credentials, renew := o.set.credentials(o.account, o.way)
 	r := outbox.NewRunner(outbox.Account{
 		Name: o.account.Name, Server: server, Credentials: credentials, Renew: renew, SecretEvery: accounts.SecretEvery(o.account.SignsInToSend(), o.way.Auth, secret),
+		Sends:   func(from string) bool { return o.set.Stranded(o.account.User, o.account.Name, from) == nil },
 		Changed: o.takeChanged(), Limits: limitsOf(o.way),
-	}, store, outbox.Options{Log: o.set.users.Log, Changed: o.report, Report: o.deliver(store), Delayed: o.deliver(store), Doubted: o.deliver(store)})
+	}, store, outbox.Options{Log: o.set.users.Log, Changed: o.report, Report: o.deliver(store), Delayed: o.deliver(store), Doubted: o.deliver(store),
+		Elsewhere: func() []mailstore.OutgoingID { return o.elsewhere(store) }})
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.runner = r
+	o.runner, o.store = r, store
 	return r, nil
 }
 
@@ -120,7 +123,7 @@ func (o *sender) report(s outbox.Status) {
 		list = append(list, health.SendStuck(o.account.Name, o.account.User, s.Stuck, outboxCommand))
 	}
 	if s.Rejected > 0 {
-		list = append(list, health.SentRefused(o.account.Name, o.account.User, s.Rejected, outboxCommand, o.set.users.Command("outbox retry ID")))
+		list = append(list, health.SentRefused(o.account.Name, o.account.User, s.Rejected, s.Reported, outboxCommand, o.set.users.Command("outbox retry ID")))
 	}
 	o.set.users.Health.Report(o.source(), list...)
 }

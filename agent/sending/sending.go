@@ -29,17 +29,18 @@ type Set struct {
 	users  *users.Stores
 	tokens *signin.Tokens
 
-	changing sync.Mutex         // held by Take
-	retired  map[string]*sender // the last one of each account that came to its end, or does
+	changing sync.Mutex // held by Take
 
 	mu      sync.Mutex // guards what follows
 	senders map[string]*sender
+	retired []*sender        // those that come to their end, and may have
+	paused  map[string]int   // how often Pause holds a user, by the name in small letters
 	group   *supervise.Group // nil unless they are served
 }
 
 // New returns the senders of the accounts of the config, not served yet.
 func New(u *users.Stores, tokens *signin.Tokens) *Set {
-	return &Set{users: u, tokens: tokens, senders: map[string]*sender{}, retired: map[string]*sender{}}
+	return &Set{users: u, tokens: tokens, senders: map[string]*sender{}, paused: map[string]int{}}
 }
 
 // Serve sends until the group ends.
@@ -52,7 +53,7 @@ func (s *Set) Serve(group *supervise.Group) {
 
 // Take replaces the senders of accounts of which the config in force has changed what they
 // send by. One that waits for the answer of its server goes on until that has come, and the
-// next one of the account begins then.
+// next one of the account, or of the same login by whatever name, begins then.
 func (s *Set) Take() {
 	s.changing.Lock()
 	defer s.changing.Unlock()
@@ -67,7 +68,7 @@ func (s *Set) Take() {
 	for _, a := range s.users.Config().Accounts {
 		way, ok := WayOf(a)
 		switch o := old[a.Name]; {
-		case !ok:
+		case !ok, s.isPaused(a.User):
 		case o != nil && o.sendsAs(a, way):
 			keep[a.Name] = o
 		default:
@@ -78,17 +79,27 @@ func (s *Set) Take() {
 	var wg sync.WaitGroup
 	for name, o := range old {
 		if keep[name] != o {
-			s.retired[name] = o
+			s.mu.Lock()
+			s.retired = append(s.retired, o)
+			s.mu.Unlock()
 			wg.Go(o.retire)
 		}
 	}
 	wg.Wait()
 	s.mu.Lock()
 	s.senders = keep
+	s.retired = slices.DeleteFunc(s.retired, (*sender).hasEnded)
+	for _, b := range begin {
+		b.formers = slices.DeleteFunc(slices.Clone(s.retired), func(o *sender) bool { return !b.follows(o) })
+	}
 	s.mu.Unlock()
 	for _, b := range begin {
-		b.former = s.retired[b.account.Name]
 		b.serve(group)
+	}
+	for _, o := range keep {
+		if r := o.current(); r != nil {
+			r.Look() // its addresses may be others
+		}
 	}
 }
 
@@ -140,7 +151,7 @@ func (s *Set) Account(user string, device mailstore.Device, store *mailstore.Sto
 			if s.users.Config().SMTP.MarkAnswered {
 				m.InReplyTo = sub.InReplyTo
 			}
-			if err := s.Stranded(user, sub.Account); err != nil { // the config is another since MAIL
+			if err := s.Stranded(user, sub.Account, sub.From); err != nil { // the config is another since MAIL
 				return err
 			}
 			_, _, err := store.Submit(ctx, m)

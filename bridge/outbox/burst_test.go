@@ -3,6 +3,7 @@ package outbox
 import (
 	"fmt"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -89,6 +90,83 @@ func TestIdleCostsNothing(t *testing.T) {
 		if lists != 1 || len(g.server.dials) != 0 {
 			t.Errorf("%d looks at the queue, %d sessions in a month", lists, len(g.server.dials))
 		}
+		stop()
+	})
+}
+
+// Messages that come one shortly after the other leave over one connection, which ends soon
+// after the last one. A server that has ended it meanwhile costs the next one nothing.
+func TestABurstIsOneLogin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t)
+		stop := g.serve()
+		sessions := func() (made, open int) {
+			g.server.change(func() { made, open = len(g.server.dials), g.server.open })
+			return made, open
+		}
+		want := map[string]int{}
+		for n := range 12 {
+			g.submit(fmt.Sprint(n))
+			want[fmt.Sprint(n)] = 1
+			pass(2 * time.Second)
+		}
+		if made, open := sessions(); made != 1 || open != 1 {
+			t.Errorf("%d sessions, %d are open", made, open)
+		}
+		if s := g.runner.Status(); s.State != Idle || !s.Next.IsZero() {
+			t.Errorf("status %+v", s)
+		}
+		pass(keepFor)
+		if made, open := sessions(); made != 1 || open != 0 {
+			t.Errorf("%d sessions, %d are open afterwards", made, open)
+		}
+		g.submit("then")
+		pass(time.Second)
+		var ended atomic.Bool
+		g.server.change(func() {
+			g.server.mail = func(smtp.Envelope) smtp.Reply {
+				if ended.CompareAndSwap(false, true) {
+					return cut
+				}
+				return smtp.Reply{}
+			}
+		})
+		id := g.submit("later", "gone") // gone: it stays, with what was noted of it
+		g.server.change(func() {
+			g.server.rcpt = func(a string) smtp.Reply {
+				if a == "gone" {
+					return smtp.Reply{Code: 550, Text: "no such user"}
+				}
+				return smtp.Reply{}
+			}
+		})
+		pass(time.Second)
+		if made, _ := sessions(); made != 3 || !ended.Load() {
+			t.Errorf("%d sessions", made)
+		}
+		if m := g.queue.get(id); m.Attempts != 1 {
+			t.Errorf("message %+v", m)
+		}
+		want["then"], want["later"] = 1, 1
+		g.wantTaken(want)
+		stop()
+	})
+}
+
+// A message that waits for its time keeps no session open until then.
+func TestASessionIsNotKeptForWhatWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t)
+		g.submit("now")
+		g.queue.delay = time.Minute
+		g.submit("later")
+		stop := g.serve()
+		pass(keepFor)
+		if s := g.runner.Status(); s.State != Waiting || s.Next.IsZero() || g.server.open != 0 {
+			t.Errorf("status %+v, %d sessions are open", s, g.server.open)
+		}
+		pass(time.Minute)
+		g.wantTaken(map[string]int{"now": 1, "later": 1})
 		stop()
 	})
 }

@@ -112,6 +112,10 @@ func crashAtSteps(t *testing.T, every int, newRig func(*testing.T) *rig) {
 				if taken[fmt.Sprint(gone, n)] != 0 {
 					t.Error("sent to who was refused")
 				}
+				// A cut between a report and the note of it has it repeated.
+				if told := g.reportsOn(fmt.Sprint(gone, n)); m.State == mailstore.Rejected && (told == 0 || told > 1 && cut.name != "before SetSendingMemory") {
+					t.Errorf("%s (%d): told %d times of who was refused", cut.name, at, told)
+				}
 			}
 			g.confirmed(fmt.Sprintf("%s (%d)", cut.name, at))
 		})

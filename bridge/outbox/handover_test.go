@@ -187,3 +187,68 @@ func TestHandingIsTakenOver(t *testing.T) {
 		stop()
 	})
 }
+
+// What another runner hands over is that one's, whatever the account is called now; where
+// nobody does, it is in doubt.
+func TestWhatIsHandedOverElsewhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t)
+		id := g.submit("b")
+		if err := g.queue.BeginHandover(t.Context(), id, []string{"b"}); err != nil {
+			t.Fatal(err)
+		}
+		var elsewhere atomic.Bool
+		elsewhere.Store(true)
+		g.runner.o.Elsewhere = func() []mailstore.OutgoingID {
+			if elsewhere.Load() {
+				return []mailstore.OutgoingID{id}
+			}
+			return nil
+		}
+		stop := g.serve()
+		g.submit("c") // is not held up
+		pass(time.Minute)
+		if m := g.queue.get(id); m.State != mailstore.Handing || len(g.doubts) != 0 {
+			t.Errorf("message %+v, told %q", m, g.doubts)
+		}
+		elsewhere.Store(false)
+		g.runner.Wake()
+		pass(time.Minute)
+		if m := g.queue.get(id); m.State != mailstore.Unknown || len(g.doubts) != 1 {
+			t.Errorf("message %+v, told %q", m, g.doubts)
+		}
+		g.wantTaken(map[string]int{"c": 1})
+		stop()
+	})
+}
+
+// A runner says what it hands over until that is written down, also where the store cannot for
+// a time.
+func TestHanding(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t)
+		g.server.dot = func(smtp.Envelope) dot { return dot{after: time.Minute} }
+		var failing atomic.Bool
+		failing.Store(true)
+		g.queue.broken = func(call string) error {
+			if call == "Attempted" && failing.Load() {
+				return fault.New(fault.Full, "disk full", "")
+			}
+			return nil
+		}
+		id := g.submit("b")
+		stop := g.serve()
+		for _, at := range []time.Duration{30 * time.Second, time.Minute} {
+			if pass(at); g.runner.Handing() != id {
+				t.Errorf("after %v %d is handed over", at, g.runner.Handing())
+			}
+		}
+		failing.Store(false)
+		pass(2 * time.Minute)
+		if n := g.runner.Handing(); n != 0 {
+			t.Errorf("at the end %d is handed over", n)
+		}
+		g.wantTaken(map[string]int{"b": 1})
+		stop()
+	})
+}

@@ -19,6 +19,9 @@ type memory struct {
 	Told  []mailstore.OutgoingID `json:"told,omitempty"`  // of which a person was told that they are Unknown
 	Late  []mailstore.OutgoingID `json:"late,omitempty"`  // that they are still here
 	Stuck []mailstore.OutgoingID `json:"stuck,omitempty"` // see Status
+	// Reported are the places of the refused recipients of which a person was told. Without
+	// it, as former versions wrote it, all were reported.
+	Reported map[mailstore.OutgoingID][]int `json:"reported,omitzero"`
 
 	// Address is the server that the rest is about, as host:port.
 	Address string `json:"address,omitempty"`
@@ -65,7 +68,7 @@ func (r *Runner) load(ctx context.Context) error {
 		return err
 	}
 	m := parseMemory(text)
-	r.loaded, r.saved, r.toldOf, r.late, r.stuck = true, text, m.Told, m.Late, m.Stuck
+	r.loaded, r.saved, r.toldOf, r.late, r.stuck, r.reported = true, text, m.Told, m.Late, m.Stuck, m.Reported
 	if m.Address != r.address() { // one server says nothing about another
 		m = memory{}
 	}
@@ -106,7 +109,7 @@ func (r *Runner) remember(ctx context.Context) error {
 		return nil
 	}
 	r.mu.Lock()
-	m := memory{Pause: r.pause.Lasting(), Told: r.toldOf, Late: r.late, Stuck: r.stuck, Ailing: r.ailing.Round(0), Noticed: r.noticed, Hours: r.pace.Hours, Learned: r.learned, Server: r.extensions}
+	m := memory{Pause: r.pause.Lasting(), Told: r.toldOf, Late: r.late, Stuck: r.stuck, Reported: r.reported, Ailing: r.ailing.Round(0), Noticed: r.noticed, Hours: r.pace.Hours, Learned: r.learned, Server: r.extensions}
 	if m.Pause.Trouble != plan.None && r.restsFor != nil {
 		m.Error, m.Hint = r.restsFor.Error(), fault.Hint(r.restsFor)
 	}
@@ -128,12 +131,56 @@ func (r *Runner) doubt(ctx context.Context, queue []mailstore.Outgoing) {
 		if m.State != mailstore.Unknown {
 			continue
 		}
-		now = append(now, m.ID)
 		if slices.Contains(r.toldOf, m.ID) {
+			now = append(now, m.ID)
 			continue
 		}
 		offered := slices.DeleteFunc(slices.Clone(m.Recipients), func(rcpt mailstore.OutgoingRecipient) bool { return rcpt.State != mailstore.Offered })
-		r.tell(ctx, r.o.Doubted, report{Message: m, Recipients: offered, About: doubtful, Now: r.o.Now()}, r.headerOf(ctx, m.ID))
+		if r.tell(ctx, r.o.Doubted, report{Message: m, Recipients: offered, About: doubtful, Now: r.o.Now()}, r.headerOf(ctx, m.ID)) {
+			now = append(now, m.ID)
+		}
 	}
 	r.toldOf = now
+}
+
+// refusals tells who sent them of the recipients that messages will not reach, of each once.
+func (r *Runner) refusals(ctx context.Context, queue []mailstore.Outgoing) {
+	if r.reported == nil && len(queue) == 0 { // nothing to write down
+		return
+	}
+	now := make(map[mailstore.OutgoingID][]int)
+	for _, m := range queue {
+		var told []int
+		var left []mailstore.OutgoingRecipient
+		refused := refusedOf(m)
+		for _, place := range refused {
+			if r.reported == nil || slices.Contains(r.reported[m.ID], place) {
+				told = append(told, place)
+			} else {
+				left = append(left, m.Recipients[place])
+			}
+		}
+		if len(left) > 0 && r.tell(ctx, r.o.Report, report{Message: m, Recipients: left, Now: r.o.Now()}, r.headerOf(ctx, m.ID)) {
+			told = refused
+		}
+		if len(told) > 0 {
+			now[m.ID] = told
+		}
+	}
+	r.reported = now
+}
+
+// refusedOf are the places of the recipients that a message will not reach.
+func refusedOf(m mailstore.Outgoing) (places []int) {
+	for place, rcpt := range m.Recipients {
+		if rcpt.State == mailstore.Refused {
+			places = append(places, place)
+		}
+	}
+	return places
+}
+
+// hasReport reports whether who sent a message was told of all that it will not reach.
+func (r *Runner) hasReport(m mailstore.Outgoing) bool {
+	return m.From != "" && len(refusedOf(m)) == len(r.reported[m.ID])
 }

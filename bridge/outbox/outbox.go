@@ -56,7 +56,10 @@ type Account struct {
 	// SecretEvery is how often Credentials is asked whether the secret is another
 	// one while a refused one waits. 0: never.
 	SecretEvery time.Duration
-	Limits      plan.Limits // of the provider; without PerMinute 30
+	// Sends reports whether mail from an address, "" for MAIL FROM:<>, leaves by the account:
+	// what does not stays as it is. It is asked anew each time. nil: all does.
+	Sends  func(from string) bool
+	Limits plan.Limits // of the provider; without PerMinute 30
 	// Changed tells that a person has changed the account: logins that were refused before
 	// say nothing.
 	Changed bool
@@ -94,6 +97,9 @@ type Options struct {
 	// Doubted takes the notice, as Report does, that it is not known whether a message was
 	// sent. It comes once each time that this happens.
 	Doubted func(ctx context.Context, m mailstore.Outgoing, notice []byte) error
+	// Elsewhere are the messages that other runners of this process hand over from the same
+	// queue: theirs are the answers.
+	Elsewhere func() []mailstore.OutgoingID
 }
 
 func (o Options) withDefaults() Options {
@@ -115,6 +121,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Doubted == nil {
 		o.Doubted = nothing
+	}
+	if o.Elsewhere == nil {
+		o.Elsewhere = func() []mailstore.OutgoingID { return nil }
 	}
 	return o
 }

@@ -38,8 +38,9 @@ func (r *Runner) stick(ctx context.Context, m *mailstore.Outgoing, why error) {
 			r.stuck = append(r.stuck, m.ID)
 		}
 		if !slices.Contains(r.late, m.ID) && (fault.Is(why, fault.Corrupt) || now.Sub(m.QueuedAt) >= noticeAfter) {
-			r.late = append(r.late, m.ID)
-			r.tell(ctx, r.o.Delayed, report{Message: *m, Recipients: pending(m), About: delay, Reason: reasonOf(why), Now: now}, r.headerOf(ctx, m.ID))
+			if r.tell(ctx, r.o.Delayed, report{Message: *m, Recipients: pending(m), About: delay, Reason: reasonOf(why), Now: now}, r.headerOf(ctx, m.ID)) {
+				r.late = append(r.late, m.ID)
+			}
 		}
 		return nil
 	})
@@ -57,13 +58,13 @@ func reasonOf(err error) string {
 	return err.Error()
 }
 
-// conclude writes down what came of a message, and tells who sent it what they have to
-// know.
+// conclude writes down what came of a message, and tells who sent it that it is late. Of
+// whom it will not reach the next round tells, also after a restart.
 func (r *Runner) conclude(ctx context.Context, m *mailstore.Outgoing, body io.ReadSeeker, d plan.Decision) {
 	r.unstick(m.ID)
 	d.Delayed = d.Delayed && !slices.Contains(r.late, m.ID)
 	var header []byte
-	if len(d.Refused) > 0 || d.Delayed {
+	if d.Delayed {
 		if _, err := body.Seek(0, io.SeekStart); err == nil {
 			header = readHeader(body)
 		}
@@ -74,12 +75,8 @@ func (r *Runner) conclude(ctx context.Context, m *mailstore.Outgoing, body io.Re
 			return err
 		}
 		r.logAttempt(m, d)
-		if len(d.Refused) > 0 {
-			r.tell(ctx, r.o.Report, report{Message: *m, Recipients: d.Refused, Now: now}, header)
-		}
-		if d.Delayed {
+		if d.Delayed && r.tell(ctx, r.o.Delayed, report{Message: *m, Recipients: pending(m), About: delay, Reason: d.Attempt.Error, Now: now}, header) {
 			r.late = append(r.late, m.ID)
-			r.tell(ctx, r.o.Delayed, report{Message: *m, Recipients: pending(m), About: delay, Reason: d.Attempt.Error, Now: now}, header)
 		}
 		return nil
 	})
@@ -134,14 +131,16 @@ func (r *Runner) record(ctx context.Context) error {
 		return err
 	}
 	r.unrecorded = nil
+	r.hands(0)
 	return nil
 }
 
-// tell hands a report over. No one is told about a message without a sender, which is
-// itself a report or a receipt (RFC 5321 section 6.1).
-func (r *Runner) tell(ctx context.Context, deliver func(context.Context, mailstore.Outgoing, []byte) error, about report, header []byte) {
+// tell hands a report over, and reports whether nothing is left to be told. No one is told
+// about a message without a sender, which is itself a report or a receipt (RFC 5321 section
+// 6.1).
+func (r *Runner) tell(ctx context.Context, deliver func(context.Context, mailstore.Outgoing, []byte) error, about report, header []byte) bool {
 	if about.Message.From == "" {
-		return
+		return true
 	}
 	named := []mailstore.Outgoing{about.Message}
 	if err := r.queue.FillSubjects(ctx, named); err != nil {
@@ -150,7 +149,10 @@ func (r *Runner) tell(ctx context.Context, deliver func(context.Context, mailsto
 	about.Message = named[0]
 	if err := deliver(ctx, about.Message, about.bytes(header)); err != nil {
 		r.log.Error().Err(err).Int64("msg", int64(about.Message.ID)).Msg("report not delivered")
+		r.untold = true
+		return false
 	}
+	return true
 }
 
 // headerOf reads the header of a message for a report, as far as it can be read.
@@ -167,7 +169,7 @@ func (r *Runner) headerOf(ctx context.Context, id mailstore.OutgoingID) []byte {
 func (r *Runner) show(queue []mailstore.Outgoing, at time.Time, paused bool) {
 	r.update(func(s *Status) {
 		s.State, s.Next = Waiting, at
-		s.Waiting, s.Stuck, s.Unknown, s.Held, s.Rejected = 0, 0, 0, 0, 0
+		s.Waiting, s.Stuck, s.Unknown, s.Held, s.Rejected, s.Reported = 0, 0, 0, 0, 0, 0
 		for _, m := range queue {
 			if m.State == mailstore.Waiting && slices.Contains(r.stuck, m.ID) {
 				s.Stuck++
@@ -181,6 +183,9 @@ func (r *Runner) show(queue []mailstore.Outgoing, at time.Time, paused bool) {
 				s.Held++
 			case mailstore.Rejected:
 				s.Rejected++
+				if r.hasReport(m) {
+					s.Reported++
+				}
 			}
 		}
 		switch {

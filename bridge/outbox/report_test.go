@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"io"
 	"mime"
@@ -11,9 +12,11 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unicode/utf8"
 
+	"github.com/popbridge/popbridge/bridge/smtp"
 	"github.com/popbridge/popbridge/internal/mailstore"
 )
 
@@ -167,5 +170,82 @@ func FuzzReport(f *testing.F) {
 		if all := groups(t, texts[1]); len(all) != 2 || all[1].Get("Action") != "failed" {
 			t.Fatalf("groups %v", all)
 		}
+	})
+}
+
+// Of who was refused who sent it is told once: also where that fails at first, and where the
+// program ends before. Another refusal after another try is told again.
+func TestARefusalIsToldOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t)
+		g.server.rcpt = func(string) smtp.Reply { return smtp.Reply{Code: 550, Text: "no such user"} }
+		want := func(when string, reports, rejected, reported int) {
+			t.Helper()
+			if s := g.runner.Status(); s.Rejected != rejected || s.Reported != reported {
+				t.Errorf("%s: status %+v", when, s)
+			}
+			if n, _ := g.told(); n != reports {
+				t.Errorf("%s: %d reports, want %d", when, n, reports)
+			}
+		}
+		fails := func(err error) {
+			g.mu.Lock()
+			defer g.mu.Unlock()
+			g.reportErr = err
+		}
+		fails(errors.New("no INBOX"))
+		id := g.submit("b")
+		stop := g.serve()
+		pass(10 * time.Second)
+		want("no INBOX", 0, 1, 0)
+		stop()
+		g.restart(Account{})
+		stop = g.serve()
+		pass(10 * time.Second)
+		want("no INBOX after a restart", 0, 1, 0)
+		fails(nil)
+		pass(storeRetry)
+		want("told", 1, 1, 1)
+		stop()
+		g.restart(Account{})
+		stop = g.serve()
+		pass(time.Hour)
+		want("told, and a restart", 1, 1, 1)
+		g.queue.retry(id)
+		pass(time.Hour)
+		want("refused again", 2, 1, 1)
+		g.queue.submit("home", "", sample(1), "b") // a receipt
+		pass(time.Hour)
+		want("without a sender", 2, 2, 1)
+		stop()
+	})
+}
+
+// What a former version has refused it has reported.
+func TestRefusalsOfAFormerVersion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t)
+		g.server.rcpt = func(a string) smtp.Reply { return smtp.Reply{Code: 550, Text: "no such user"} }
+		id := g.submit("b")
+		g.queue.change(id, func(m *mailstore.Outgoing) {
+			m.State, m.Recipients[0].State = mailstore.Rejected, mailstore.Refused
+		})
+		g.queue.memory["home"] = `{"late":[7]}`
+		for range 2 {
+			stop := g.serve()
+			pass(time.Minute)
+			if n := g.reportsOn("b"); n != 0 {
+				t.Errorf("%d reports", n)
+			}
+			stop()
+			g.restart(Account{})
+		}
+		stop := g.serve()
+		g.submit("c")
+		pass(time.Minute)
+		if b, c := g.reportsOn("b"), g.reportsOn("c"); b != 0 || c != 1 {
+			t.Errorf("%d reports and %d of the next one", b, c)
+		}
+		stop()
 	})
 }

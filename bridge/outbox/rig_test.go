@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"sync"
@@ -63,7 +64,9 @@ func (g *rig) restart(a Account) {
 		return func(_ context.Context, _ mailstore.Outgoing, raw []byte) error {
 			g.mu.Lock()
 			defer g.mu.Unlock()
-			*list = append(*list, raw)
+			if g.reportErr == nil {
+				*list = append(*list, raw)
+			}
 			return g.reportErr
 		}
 	}
@@ -126,6 +129,16 @@ func (g *rig) told() (reports, notices int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return len(g.reports), len(g.notices)
+}
+
+// reportsOn is how many reports are about a recipient.
+func (g *rig) reportsOn(address string) (n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, raw := range g.reports {
+		n += bytes.Count(raw, []byte("Final-Recipient: rfc822; "+address+"\r\n"))
+	}
+	return n
 }
 
 // pass lets time go by, and all that follows from that.

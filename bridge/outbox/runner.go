@@ -34,27 +34,31 @@ type Runner struct {
 	// dropping ends what the session does now; nil where nothing may: no session is used, or
 	// the final dot comes next.
 	dropping context.CancelFunc
-	asked    bool // for a try by a person: no limit of a day keeps the next one
-	stale    bool // the session may be of a connection that is gone
+	asked    bool                 // for a try by a person: no limit of a day keeps the next one
+	stale    bool                 // the session may be of a connection that is gone
+	handing  mailstore.OutgoingID // what is handed over, until it is written down what came of it; 0: nothing
 	// extensions is what the server announced last, also before a restart; nil: nobody knows.
 	extensions *smtp.Extensions
 
 	// The rest belongs to Serve.
 	session    client    // nil: there is none
 	used       bool      // session has dealt with a message
+	lastUsed   time.Time // when it has, or was opened
 	tried      digested  // digest of the secret that the last login used
 	checked    time.Time // when it was last asked whether there is another
 	pace       plan.Pace
 	learned    plan.Learned
-	unrecorded func(context.Context) error // what the store has not taken yet; nil: nothing
-	restsFor   error                       // what the account rests for, also while nothing waits
-	ailing     time.Time                   // since when the account has trouble that does not pass by itself
-	noticed    bool                        // a person was told
-	loaded     bool                        // what the rest says is that of the store
-	saved      string                      // the memory as the store has it
-	toldOf     []mailstore.OutgoingID      // see memory.Told
-	late       []mailstore.OutgoingID      // see memory.Late
-	stuck      []mailstore.OutgoingID      // see Status
+	unrecorded func(context.Context) error    // what the store has not taken yet; nil: nothing
+	restsFor   error                          // what the account rests for, also while nothing waits
+	ailing     time.Time                      // since when the account has trouble that does not pass by itself
+	noticed    bool                           // a person was told
+	loaded     bool                           // what the rest says is that of the store
+	saved      string                         // the memory as the store has it
+	toldOf     []mailstore.OutgoingID         // see memory.Told
+	late       []mailstore.OutgoingID         // see memory.Late
+	reported   map[mailstore.OutgoingID][]int // see memory.Reported; nil: all were
+	untold     bool                           // the last round could not tell something
+	stuck      []mailstore.OutgoingID         // see Status
 	// troubled are the messages that met trouble of the account. It is true where the server
 	// has taken another since: then it is no trouble of the account.
 	troubled  map[mailstore.OutgoingID]bool
@@ -67,6 +71,9 @@ func NewRunner(a Account, q Queue, o Options) *Runner {
 		a.Limits.PerMinute = perMinute
 	}
 	o = o.withDefaults()
+	if a.Sends == nil {
+		a.Sends = func(string) bool { return true }
+	}
 	return &Runner{
 		account: a, queue: q, o: o, troubled: make(map[mailstore.OutgoingID]bool),
 		log:    o.Log.With().Str("component", "outbox").Str("account", a.Name).Logger(),
@@ -89,6 +96,20 @@ func (r *Runner) Extensions() *smtp.Extensions {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.extensions
+}
+
+// Handing is the message that is being handed over: what came of it is not written down yet.
+// 0: none.
+func (r *Runner) Handing() mailstore.OutgoingID {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.handing
+}
+
+func (r *Runner) hands(id mailstore.OutgoingID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.handing = id
 }
 
 // Wake tells that a poll of the account went well: what waited for the network is tried
@@ -127,6 +148,10 @@ func (r *Runner) Resume() {
 // Retry makes the account try at once, whatever it rests for. It returns at once.
 func (r *Runner) Retry() { r.nudge(func() { r.pause.End(); r.asked = true }) }
 
+// Look makes the account look at its queue: other mail may leave by it now. It returns at
+// once.
+func (r *Runner) Look() { r.nudge(func() {}) }
+
 // Finish makes Serve return without beginning anything more. What has come to the final dot
 // has its answer first, for as long as the server may take for it. It returns at once.
 func (r *Runner) Finish() {
@@ -156,7 +181,8 @@ func (r *Runner) nudge(change func()) {
 
 // Serve sends what is due until ctx ends, or Finish is called. When ctx ends, what is being handed over has 3 s to come
 // to its end, and 6 s to be written down. Another runner for the account may serve only
-// after that: it takes what is being handed over for given up.
+// after that: it takes what is being handed over for given up, but for what Options.Elsewhere
+// has.
 func (r *Runner) Serve(ctx context.Context) error {
 	r.mu.Lock()
 	if r.serving {
@@ -172,10 +198,11 @@ func (r *Runner) Serve(ctx context.Context) error {
 		if err := r.remember(longer); err != nil {
 			r.log.Warn().Err(err).Msg("how sending goes could not be written down")
 		}
-		r.update(func(s *Status) { r.serving = false })
+		r.update(func(s *Status) { r.serving, r.handing = false, 0 })
 	}()
 	changes := r.queue.OutgoingChanges()
 	for ctx.Err() == nil && !r.finishing() {
+		r.untold = false
 		next, err := r.round(ctx)
 		if err != nil {
 			r.log.Error().Err(err).Msg("queue not usable")
@@ -183,10 +210,17 @@ func (r *Runner) Serve(ctx context.Context) error {
 			next = r.o.Now().Add(storeRetry)
 			r.hangUp(ctx)
 		}
+		if soon := r.o.Now().Add(storeRetry); r.untold && (next.IsZero() || soon.Before(next)) {
+			next = soon
+		}
 		r.rest(ctx, next, changes)
 	}
 	return nil
 }
+
+// keepFor is how long a session is kept where nothing is due: the next message of a burst
+// comes before that, or the same person writes another one.
+const keepFor = 5 * time.Second
 
 // storeRetry is the time until a store that failed is tried again.
 const storeRetry = time.Minute
@@ -216,15 +250,18 @@ func (r *Runner) round(ctx context.Context) (next time.Time, err error) {
 	if err := r.record(ctx); err != nil { // or a person may be asked about what is known
 		return next, err
 	}
+	elsewhere := r.o.Elsewhere() // before the queue is read: what came of one is written down first
 	queue, err := r.queue.Outgoing(ctx)
 	if err != nil {
 		return next, err
 	}
 	queue = slices.DeleteFunc(queue, func(m mailstore.Outgoing) bool { return m.Account != r.account.Name })
-	if err := r.recover(ctx, queue); err != nil {
+	if err := r.recover(ctx, queue, elsewhere); err != nil {
 		return next, err
 	}
 	r.doubt(ctx, queue)
+	r.refusals(ctx, queue)
+	queue = slices.DeleteFunc(queue, func(m mailstore.Outgoing) bool { return m.State == mailstore.Waiting && !r.account.Sends(m.From) })
 	r.forget(queue)
 	if err := r.remember(ctx); err != nil {
 		return next, err
@@ -232,8 +269,14 @@ func (r *Runner) round(ctx context.Context) (next time.Time, err error) {
 	now := r.o.Now()
 	due, at := plan.Next(queue, now)
 	if due == nil {
-		r.hangUp(ctx)
+		end := r.lastUsed.Add(keepFor)
+		if !now.Before(end) || end.Sub(now) > keepFor { // the clock was set back
+			r.hangUp(ctx)
+		}
 		r.show(queue, at, false)
+		if r.session != nil && (at.IsZero() || end.Before(at)) {
+			return end, nil
+		}
 		return at, nil
 	}
 	if until, look := r.resting(ctx, now); until.After(now) && !r.tries(due) {
@@ -258,9 +301,9 @@ func (r *Runner) round(ctx context.Context) (next time.Time, err error) {
 
 // recover settles messages that are being handed over by no one: by a runner before
 // this one, that could not write down what came of it.
-func (r *Runner) recover(ctx context.Context, queue []mailstore.Outgoing) error {
+func (r *Runner) recover(ctx context.Context, queue []mailstore.Outgoing, elsewhere []mailstore.OutgoingID) error {
 	for _, m := range queue {
-		if m.State != mailstore.Handing {
+		if m.State != mailstore.Handing || slices.Contains(elsewhere, m.ID) {
 			continue
 		}
 		err := r.queue.Attempted(ctx, m.ID, mailstore.Attempt{Unknown: true, Counts: true, Error: "the message was handed over, but the answer of the server is not known"})

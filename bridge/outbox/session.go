@@ -79,7 +79,7 @@ func (r *Runner) login(ctx context.Context, credentials sasl.Credentials) (plan.
 		_ = session.Close() // nothing is lost with it
 		return troubleOf(err, true), err
 	}
-	r.session = session
+	r.session, r.lastUsed = session, r.o.Now()
 	extensions := session.Extensions()
 	r.mu.Lock()
 	r.extensions, r.stale = &extensions, ctx.Err() != nil
@@ -175,13 +175,14 @@ func (r *Runner) transact(ctx context.Context, try *plan.Try, body io.Reader) bo
 		if aborted = ctx.Err(); aborted == nil {
 			begun = true
 			failpoint.Hit(failpoint.Offered)
+			r.hands(m.ID)
 			aborted = r.queue.BeginHandover(net, m.ID, taken(try.To, replies))
 		}
 		return aborted
 	})
 	try.Outcome, try.Err, try.Never = outcome, err, unfit(err)
 	idle := r.used && outcome.Phase <= smtp.Mail && lost(outcome, err)
-	r.used = true
+	r.used, r.lastUsed = true, r.o.Now()
 	if lost(outcome, err) {
 		r.drop()
 	}
@@ -189,6 +190,7 @@ func (r *Runner) transact(ctx context.Context, try *plan.Try, body io.Reader) bo
 	case outcome.Phase >= smtp.AfterDot:
 		return true
 	case aborted != nil && gone(aborted): // a person was faster
+		r.hands(0)
 		return false
 	case aborted != nil, file.err != nil:
 		switch why := errors.Join(aborted, file.err); {

@@ -36,4 +36,5 @@ type Status struct {
 	Unknown  int // that a person has to decide about
 	Held     int
 	Rejected int
+	Reported int // of these, of which who sent them was told; the others have no sender, or that failed so far
 }

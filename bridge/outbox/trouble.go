@@ -167,9 +167,8 @@ func (r *Runner) notice(ctx context.Context, queue []mailstore.Outgoing) {
 	if i < 0 {
 		return
 	}
-	r.noticed = true
 	m := &queue[i]
-	r.tell(ctx, r.o.Delayed, report{Message: *m, Recipients: pending(m), About: delay, Reason: reasonOf(r.restsFor), Since: r.ailing, Now: now}, r.headerOf(ctx, m.ID))
+	r.noticed = r.tell(ctx, r.o.Delayed, report{Message: *m, Recipients: pending(m), About: delay, Reason: reasonOf(r.restsFor), Since: r.ailing, Now: now}, r.headerOf(ctx, m.ID))
 }
 
 // pending are the recipients that still wait.
