@@ -96,19 +96,17 @@ const (
 	maxOutgoing      = 1000
 	maxOutgoingBytes = 2 << 30
 	twinFor          = 4 * time.Hour
-	namelessTwinFor  = 15 * time.Minute // without a Message-ID of its own
-	maxReply         = 500              // bytes of what a server or an attempt says
+	maxReply         = 500 // bytes of what a server or an attempt says
 )
 
 // Submit makes a message durable in the Outbox: file and row are synced when it returns
 // nil. It takes over the spooled file and removes it, whatever the outcome. A message
-// with the recipients and bytes, without what was added to these, of one that was handed
-// over less than 4 hours ago, and was sent to all of them or is in the Outbox, is that one:
-// twin is true then, and nothing is queued. Of those without a Message-ID of their own only
-// one counts that is in the Outbox, and is Unknown or came less than 15 minutes ago: programs
-// send the same text often. Where that one is held, was refused, or has \Deleted, it waits
-// again, and recipients that were refused are tried again with those that wait; one that is
-// Unknown stays so.
+// with the Message-ID, recipients and bytes, without a Date that was added to these, of one
+// that was handed over less than 4 hours ago, and was sent to all of them or is in the Outbox,
+// is that one: twin is true then, and nothing is queued. One without a Message-ID of its own
+// never is: programs send the same text often. Where that one is held, was refused, or has
+// \Deleted, it waits again, and recipients that were refused are tried again with those that
+// wait; one that is Unknown stays so.
 // fault.Full when 1,000 messages or 2 GiB wait, or the disk is full.
 func (s *Store) Submit(ctx context.Context, sub Submission) (id OutgoingID, twin bool, err error) {
 	b := s.files.NewBatch([]*contents.Spooled{sub.Message.Spooled})
@@ -143,8 +141,8 @@ func (s *Store) Submit(ctx context.Context, sub Submission) (id OutgoingID, twin
 // recipients have, or that is in the Outbox. There it leaves for all that do not have it.
 func (t *tx) twin(sub *Submission, m marks) (id OutgoingID, err error) {
 	h, now := sub.Message.Hash(), t.s.now() // the clock may have been set back since
-	list, err := t.outgoingWhere(`(hash = ? AND message_id = ? OR ? > 0 AND body = ?) AND account = ? AND queued_at BETWEEN ? AND ?`,
-		h[:], sub.MessageID, sub.Added, m.body[:], sub.Account, now.Add(-twinFor).Unix(), now.Add(twinFor).Unix())
+	list, err := t.outgoingWhere(`message_id = ? AND (hash = ? OR ? > 0 AND body = ?) AND account = ? AND queued_at BETWEEN ? AND ?`,
+		sub.MessageID, h[:], sub.Added, m.body[:], sub.Account, now.Add(-twinFor).Unix(), now.Add(twinFor).Unix())
 	want := slices.Sorted(slices.Values(sub.Recipients))
 	for _, o := range list {
 		if err = errors.Join(err, t.readRecipients(o)); err != nil {
@@ -177,16 +175,6 @@ func (s *Store) repeats(o *outgoingRow, sub *Submission) bool {
 	defer old.close()
 	added := make([]byte, sub.Added)
 	if _, err := mine.ReadAt(added, 0); err != nil && !errors.Is(err, io.EOF) {
-		return false
-	}
-	if bytes.Contains(added, []byte("Message-ID:")) {
-		if o.UID == 0 || o.State != Unknown && s.now().Sub(o.QueuedAt).Abs() > namelessTwinFor {
-			return false
-		}
-		if own := s.asSent(o); own == nil || !own.addedID {
-			return false
-		}
-	} else if o.MessageID != sub.MessageID {
 		return false
 	}
 	rest := bufio.NewReader(io.NewSectionReader(old, 0, math.MaxInt64))
