@@ -155,10 +155,14 @@ func (r *reader) root(t *table) {
 	r.cfg.Log = readLog(t.sub("log"))
 	r.cfg.OAuth = r.oauthTables(t)
 	var seen accountsSeen
-	for _, sub := range t.subs("account") {
+	accounts := t.subs("account")
+	for _, sub := range accounts {
 		a := r.account(sub)
 		seen.check(sub, a)
 		r.cfg.Accounts = append(r.cfg.Accounts, a)
+	}
+	for i, sub := range accounts {
+		r.sharedAddresses(sub, r.cfg.Accounts[i])
 	}
 	if !t.has("account") {
 		r.warn(t, "account", &mistake{"there is no account: no mail will be fetched", "`popbridge setup` adds one, and so does the web page: `popbridge open`"})

@@ -134,6 +134,14 @@ func TestWebAdd(t *testing.T) {
 	if n, err := d.Count("home"); err != nil || n != 2 {
 		t.Errorf("%d messages at the provider, %v", n, err)
 	}
+	b.open(origin + "/#/add")
+	b.enter("Your mail address", "Home@example.com")
+	b.click("I enter the server myself")
+	b.shows("This address is set up already, as the account home@example.com.")
+	b.click("Look at the account")
+	b.shows("Settings of the account")
+	eval[bool](b, `history.go(-3); return true`)
+	b.until("home", `location.hash === "#/"`)
 	// Back does not add it once more, and the password is not shown again.
 	eval[bool](b, `history.back(); return true`)
 	b.until("what is over is not shown", `location.hash === "#/" && document.querySelector("main h1")?.innerText === "Home"`)

@@ -83,6 +83,13 @@ func TestTryAndAddAccount(t *testing.T) {
 	if err != nil || known[0].Account != "work@example.com" {
 		t.Errorf("an address that is there: %+v, %v", known, err)
 	}
+	for address, want := range map[string]string{"Work@example.com": "work@example.com", "new@example.com": "", "new@here": ""} {
+		steps := 0
+		known, err := r.Ops().Discover(t.Context(), operations.Address{Address: address, ByHand: true}, func(operations.Progress) { steps++ })
+		if err != nil || known[0].Account != want || known[0].POP.Host != "" || steps != 0 {
+			t.Errorf("%s by hand: %+v after %d steps, %v", address, known, steps, err)
+		}
+	}
 	if again, err := r.Ops().AddAccount(t.Context(), ask); err != nil || len(again.Wrong) == 0 {
 		t.Errorf("the same once more: %+v, %v", again, err)
 	}

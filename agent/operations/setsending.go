@@ -16,6 +16,7 @@ import (
 
 // sends is by which server an account sends.
 func sends(c config.Account) (s SendsBy) {
+	s.Shared = []SharedAddress{}
 	if c.Send.Host != "" {
 		s.Server = wayTo(c)
 	}

@@ -171,8 +171,15 @@ function byHand(el) {
   const host = field(t("add.host"), { "data-first": true, value: s?.host ?? "", inputmode: "url" }, t("add.host.help"));
   const tls = field(t("add.tls"), { options: securities(), value: s?.tls ?? "implicit" });
   const port = field(t("add.port"), { value: s?.port ?? "", inputmode: "numeric" }, t("add.port.help"));
-  const l = login(s?.username ?? draft.address);
-  el.append(h("p", {}, t("add.byhand.help")), form([host.box, tls.box, port.box, l.boxes], t("add.test"), async () => {
+  const l = login(s?.username ?? draft.address), box = h("div", {});
+  work("/accounts/discover", { address: draft.address, by_hand: true }, () => {}).then(([f]) => {
+    const here = box.contains(document.activeElement);
+    if (!f.account) return;
+    found(box, f);
+    say(box.innerText);
+    if (here) el.querySelector("h1")?.focus();
+  }, () => {}); // then the test says it
+  replace(el.appendChild(box), h("p", {}, t("add.byhand.help")), form([host.box, tls.box, port.box, l.boxes], t("add.test"), async () => {
     const n = port.input.value.trim() || (tls.input.value === "implicit" ? "995" : "110");
     const wrong = [];
     if (!host.input.value.trim()) wrong.push({ key: "host", text: t("add.host.wrong"), hint: "" });

@@ -425,6 +425,7 @@ export default {
   "sending.addresses.title": "Mailadressen",
   "sending.addresses": "Adressen, von denen es sendet",
   "sending.addresses.help": "Mit Kommas dazwischen. Mail von einer Adresse, die zu keinem Konto gehört, wird abgelehnt. Leer: der Benutzername, wenn er eine Adresse ist.",
+  "sending.shared": "Mail von {address} geht über das Konto {account} ab, das diese Adresse auch hat. Nehmen Sie sie bei einem der beiden heraus.",
   "sending.server": "Postausgangsserver",
   "sending.by": "Senden über",
   "sending.by.help": "Auch Mail, die schon wartet, geht dann darüber ab.",

@@ -425,6 +425,7 @@ export default {
   "sending.addresses.title": "Mail addresses",
   "sending.addresses": "Addresses that it sends from",
   "sending.addresses.help": "With commas between them. Mail from an address of no account is refused. Empty: the user name, if it is an address.",
+  "sending.shared": "Mail from {address} leaves by the account {account}, which has this address, too. Take it out of one of the two.",
   "sending.server": "Outgoing server",
   "sending.by": "Send by",
   "sending.by.help": "What waits already leaves by it, too.",

@@ -12,26 +12,29 @@ const addressesOf = d => [d.settings.address, ...JSON.parse(d.settings.addresses
 
 /** @param {HTMLElement} el @param {Details} d */
 export function sending(el, d) {
-  const state = h("p", { class: "verdict" });
+  const state = h("p", { class: "verdict" }), shared = h("ul", {});
   const tell = () => {
     const s = d.sending, by = s.server.host ? s.server : s.found;
     const why = s.off ? "off" : !by.host ? "unknown" : addressesOf(d).length === 0 ? "noaddress" : "";
     replace(state, icon(why ? "info" : "ok"), " ", why ? t("sending.not." + why)
       : t(s.server.host ? "sending.set" : "sending.found", { server: by.host + ":" + by.port, tls: security(by.tls), username: by.username }));
+    replace(shared, s.shared.map(x => h("li", {}, icon("warning"), " ", t("sending.shared", { address: x.address, account: x.account }))));
+    shared.hidden = s.shared.length === 0;
   };
   const again = async () => {
     d = await ask("POST", "/accounts/details", { account: d.account });
     tell();
   };
   tell();
-  el.append(state, addresses(() => d, again), server(() => d, again));
+  el.append(state, shared, addresses(() => d, again), server(() => d, again));
 }
 
 /** @param {() => Details} now @param {() => Promise<void>} again */
 function addresses(now, again) {
   const typed = field(t("sending.addresses"), { value: addressesOf(now()).join(", "), inputmode: "email" }, t("sending.addresses.help"));
   return h("section", { "aria-labelledby": "addresses" }, h("h2", { id: "addresses" }, t("sending.addresses.title")), form(typed.box, t("account.save"), async () => {
-    const [address = "", ...others] = typed.input.value.split(/[\s,;]+/).filter(Boolean);
+    const list = typed.input.value.split(/[\s,;]+/).filter(Boolean);
+    const [address = "", ...others] = list.filter((a, i) => list.findIndex(b => b.toLowerCase() === a.toLowerCase()) === i);
     const settings = { address, addresses: others.length > 0 ? JSON.stringify(others) : "" };
     const { wrong } = await ask("PATCH", "/accounts", { account: now().account, settings });
     if (!right({ address: typed }, wrong.map((/** @type {import("./types").Wrong} */ w) => ({ ...w, key: "address" })))) return;

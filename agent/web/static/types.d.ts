@@ -66,6 +66,7 @@ export interface AddedAccount {
 export interface Address {
   address: string;
   known: boolean;
+  by_hand: boolean;
 }
 
 export interface Advice {
@@ -512,6 +513,7 @@ export interface SendsBy {
   found: MailServer;
   password: string;
   off: boolean;
+  shared: SharedAddress[];
 }
 
 export interface SetAccount {
@@ -583,6 +585,11 @@ export interface SettingsSaved {
   problems: SettingProblem[];
   forgets: number;
   settings: Settings;
+}
+
+export interface SharedAddress {
+  address: string;
+  account: string;
 }
 
 export interface SignIn {
