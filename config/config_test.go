@@ -359,6 +359,8 @@ func TestWarnings(t *testing.T) {
 		{"[[account]]\nname='a'\nhost='localhost'\nusername='a'\ndelete_grace='3d'", "account[1].delete_grace: the grace period is used for nothing"},
 		{"[[account]]\nname='a'\nhost='localhost'\nusername='a'\nkeep_on_server='never'\nshadow=true", "account[1].shadow: nothing is ever deleted"},
 		{"[[account]]\nname='a'\nhost='localhost'\nusername='a'\nshadow=true", ""},
+		{"[[account]]\nname='a'\nhost='localhost'\nusername='a'\nfolder='trash'", "account[1].folder: mail programs keep mail of their own kind"},
+		{"[[account]]\nname='a'\nhost='localhost'\nusername='a'\nfolder='Trash/a'", ""},
 		{two + "username='b@example.com'\naddresses=['A@Example.com']", "account[2].addresses: account \"a\" has the address \"A@Example.com\", too, and mail from it leaves by that one"},
 		{two + "username='b'\naddress='c@example.com'", "account[1].addresses: account \"b\" has the address \"c@example.com\", too"}, // the own address goes first
 		{two + "username='b'\naddress='a@example.com'", "account[2].address: account \"a\" has the address \"a@example.com\", too"},
