@@ -87,7 +87,7 @@ func TestWebSeveralUsers(t *testing.T) {
 	b.enter("Neuer Benutzername", localUser)
 	b.click("Umbenennen")
 	b.shows("Das verträgt sich nicht mit dem, was schon da ist")
-	b.until("the agent says it in English", `document.querySelector(".failed p:not([lang])").innerText.startsWith("Das") && document.querySelector(".failed p[lang=en]").innerText.includes("has mail already")`)
+	b.until("it is said at the field, by the agent in English", `document.activeElement === document.querySelector("input[aria-invalid=true]") && document.querySelector(".error").innerText.startsWith("Das") && document.querySelector(".error [lang=en]").innerText.includes("has mail already")`)
 	b.shot("failed-german")
 	b.enter("Neuer Benutzername", "robert")
 	b.click("Umbenennen")

@@ -48,7 +48,7 @@ func (l *Local) Discover(ctx context.Context, ask Address, progress func(Progres
 		return []Discovered{{Address: text, Account: known.Name, Doubts: []Doubt{}, Advice: advice(discover.Advice{})}}, nil
 	}
 	found, err := discover.Discover(ctx, ask.Address, discover.Options{Progress: func(s discover.Step) {
-		progress(Progress{Asked: s.Asked, Answer: s.Answer})
+		progress(Progress{Step: s.Kind, Asked: s.Asked, Answer: s.Answer})
 	}})
 	if err != nil {
 		return nil, err

@@ -28,13 +28,13 @@ func TestDiscoverTellsItsSteps(t *testing.T) {
 	r, _, _ := agenttest.OneUser(t, open)
 	var steps []string
 	found, err := r.Ops().Discover(t.Context(), operations.Address{Address: " ann@GMX.de"}, func(p operations.Progress) {
-		steps = append(steps, p.Asked+": "+p.Answer)
+		steps = append(steps, p.Step+" "+p.Asked+": "+p.Answer)
 	})
 	if err != nil || len(found) != 1 {
 		t.Fatal(found, err)
 	}
 	f := found[0]
-	if len(steps) == 0 || !strings.Contains(steps[0], "pop.gmx.net:995") {
+	if len(steps) == 0 || !strings.HasPrefix(steps[0], "table ") || !strings.Contains(steps[0], "pop.gmx.net:995") {
 		t.Errorf("steps %q", steps)
 	}
 	want := operations.MailServer{Host: "pop.gmx.net", Port: 995, TLS: "implicit", Username: "ann@gmx.de"}

@@ -165,6 +165,7 @@ export interface Deletion {
   uidl: string;
   size: number;
   stored_at: string | null;
+  why?: string;
   reason: string;
   from?: string;
   subject?: string;
@@ -450,6 +451,7 @@ export interface Problem {
 
 export interface Progress {
   user?: string;
+  step?: string;
   asked?: string;
   answer?: string;
   account?: string;
