@@ -77,7 +77,7 @@ function server(el) {
     if (!p.asked) return;
     const item = asked.get(p.asked) ?? h("li", {});
     asked.set(p.asked, item);
-    replace(item, t("step." + p.step), p.answer ? "" : " …", h("p", { class: "dim", lang: "en" }, p.asked, p.answer && [": ", h("strong", {}, p.answer)]));
+    replace(item, t("step." + p.step), h("p", { class: "dim", lang: "en" }, p.asked, p.answer ? [": ", h("strong", {}, p.answer)] : " …"));
     list.append(item);
   }, stop.signal).then(([f]) => {
     draft.found = f;
