@@ -24,6 +24,7 @@ type PreviewDelete struct {
 	Size     int64          // as LIST announced it
 	StoredAt time.Time      // zero: not stored here yet, it is fetched first
 	Hash     mailstore.Hash // of what is stored
+	Why      string         // see plan.Delete; "": it was noted by an earlier run
 	Reason   string
 }
 
@@ -97,7 +98,7 @@ func (s *session) previewPlan() Preview {
 		out.Delete = append(out.Delete, previewOf(d))
 	}
 	for _, e := range s.memory.doubts {
-		out.Incomplete = append(out.Incomplete, previewOf(plan.Delete{Entry: e, Reason: shortReason(e)}))
+		out.Incomplete = append(out.Incomplete, previewOf(plan.Delete{Entry: e, Why: "incomplete", Reason: shortReason(e)}))
 	}
 	out.Kept = len(s.listing) - len(out.Delete)
 	out.NeedsConfirm = len(out.Delete) > 0 && !s.account.Shadow && !s.runner.permits(s.account)
@@ -105,7 +106,7 @@ func (s *session) previewPlan() Preview {
 }
 
 func previewOf(d plan.Delete) PreviewDelete {
-	return PreviewDelete{UIDL: d.Entry.UIDL, Size: d.Entry.ListSize, StoredAt: d.Entry.StoredAt, Hash: d.Entry.Hash, Reason: d.Reason}
+	return PreviewDelete{UIDL: d.Entry.UIDL, Size: d.Entry.ListSize, StoredAt: d.Entry.StoredAt, Hash: d.Entry.Hash, Why: d.Why, Reason: d.Reason}
 }
 
 // maxShownDeletes is how many deletions a status names.

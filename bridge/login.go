@@ -68,7 +68,7 @@ func (r *Runner) pauseHint(err error, next time.Time) string {
 		what = fmt.Sprintf("the server hung up at the %s %d times in a row", secret, r.memory.pollState.HangUps)
 	}
 	hint := fmt.Sprintf("%s, so it is tried less often, next at %s; %s with `popbridge sync %s`",
-		what, next.Local().Format("Mon 15:04"), again, r.account.Name)
+		what, next.Local().Format("Mon 15:04 MST"), again, r.account.Name)
 	if more := fault.Hint(err); more != "" {
 		hint = more + "; " + hint
 	}

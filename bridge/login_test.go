@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -85,7 +86,7 @@ func TestAServerThatHangsUpAtThePassword(t *testing.T) {
 		stop := serve(t, g.runner)
 		time.Sleep(24 * time.Hour)
 		s := g.runner.Status()
-		if !strings.Contains(s.LastError, "when it got the password") || !strings.Contains(s.Hint, "outage") || !strings.Contains(s.Hint, "next at") {
+		if !strings.Contains(s.LastError, "when it got the password") || !strings.Contains(s.Hint, "outage") || !regexp.MustCompile(`next at \w{3} \d\d:\d\d [A-Z+-]`).MatchString(s.Hint) {
 			t.Errorf("%+v", s)
 		}
 		if n := len(g.pop.logins()); n < 8 || n > 14 {

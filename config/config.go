@@ -174,6 +174,22 @@ func (c *Config) Account(name string) (Account, bool) {
 	return c.Accounts[i], true
 }
 
+// Sender returns the account by which mail of a user leaves that is from exactly this
+// address, as an account has it: where several have it, the first whose own address it is,
+// else the first. It reports false where none has it.
+func (c *Config) Sender(user, address string) (first Account, ok bool) {
+	for _, a := range c.Accounts {
+		i := slices.IndexFunc(a.Addresses, func(own string) bool { return a.User == user && strings.EqualFold(own, address) })
+		if i == 0 {
+			return a, true
+		}
+		if i > 0 && !ok {
+			first, ok = a, true
+		}
+	}
+	return first, ok
+}
+
 // Users returns the local IMAP logins, each once, in the order of the file.
 func (c *Config) Users() []string {
 	var users []string

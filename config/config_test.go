@@ -349,6 +349,7 @@ func TestKeepOnServer(t *testing.T) {
 }
 
 func TestWarnings(t *testing.T) {
+	const two = "[[account]]\nname='a'\nhost='localhost'\nusername='a@example.com'\naddresses=['c@example.com']\n[[account]]\nname='b'\nhost='pop.example.com'\n"
 	for _, c := range []struct{ text, want string }{
 		{"", "account: there is no account"},
 		{"[[account]]\nname='a'\nhost='pop.example.com'\nusername='a'\ntls='none'", "account[1].tls: password and mail of account a"},
@@ -358,6 +359,15 @@ func TestWarnings(t *testing.T) {
 		{"[[account]]\nname='a'\nhost='localhost'\nusername='a'\ndelete_grace='3d'", "account[1].delete_grace: the grace period is used for nothing"},
 		{"[[account]]\nname='a'\nhost='localhost'\nusername='a'\nkeep_on_server='never'\nshadow=true", "account[1].shadow: nothing is ever deleted"},
 		{"[[account]]\nname='a'\nhost='localhost'\nusername='a'\nshadow=true", ""},
+		{"[[account]]\nname='a'\nhost='localhost'\nusername='a'\nfolder='trash'", "account[1].folder: mail programs keep mail of their own kind"},
+		{"[[account]]\nname='a'\nhost='localhost'\nusername='a'\nfolder='Trash/a'", ""},
+		{two + "username='b@example.com'\naddresses=['A@Example.com']", "account[2].addresses: account \"a\" has the address \"A@Example.com\", too, and mail from it leaves by that one"},
+		{two + "username='b'\naddress='c@example.com'", "account[1].addresses: account \"b\" has the address \"c@example.com\", too"}, // the own address goes first
+		{two + "username='b'\naddress='a@example.com'", "account[2].address: account \"a\" has the address \"a@example.com\", too"},
+		{two + "username='a@example.com'", ""},                  // nothing could be taken out
+		{two + "username='b'\naddress='a+tag@example.com'", ""}, // which goes before a tag
+		{two + "username='a@example.com'\nuser='b'", ""},        // mail of another user
+		{two + "username='b'\naddress='b@example.com'\naddresses=['b@example.com']", ""},
 	} {
 		cfg, err := ann().parse("config.toml", []byte(c.text))
 		if err != nil {

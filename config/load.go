@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -155,10 +156,14 @@ func (r *reader) root(t *table) {
 	r.cfg.Log = readLog(t.sub("log"))
 	r.cfg.OAuth = r.oauthTables(t)
 	var seen accountsSeen
-	for _, sub := range t.subs("account") {
+	accounts := t.subs("account")
+	for _, sub := range accounts {
 		a := r.account(sub)
 		seen.check(sub, a)
 		r.cfg.Accounts = append(r.cfg.Accounts, a)
+	}
+	for i, sub := range accounts {
+		r.sharedAddresses(sub, r.cfg.Accounts[i])
 	}
 	if !t.has("account") {
 		r.warn(t, "account", &mistake{"there is no account: no mail will be fetched", "`popbridge setup` adds one, and so does the web page: `popbridge open`"})
@@ -211,6 +216,9 @@ const (
 	defaultMessageSize = 200 * 1000 * 1000
 )
 
+// specialFolders are those of the store that have a role in mail programs (RFC 6154).
+var specialFolders = []string{"Archive", "Drafts", "Junk", "Sent", "Trash"}
+
 func (r *reader) account(t *table) Account {
 	t.unknown()
 	t.required("name", `give the account a short name: name = "home"`)
@@ -254,6 +262,9 @@ func (r *reader) account(t *table) Account {
 		r.warn(t, "tls", &mistake{"password and mail of account " + a.Name + " go over the network unencrypted", `use tls = "implicit" or "starttls" if the server has it`})
 	}
 	r.checkTLS(t, a)
+	if slices.ContainsFunc(specialFolders, func(f string) bool { return strings.EqualFold(f, a.Folder) }) {
+		r.warn(t, "folder", &mistake{"mail programs keep mail of their own kind in " + quote(a.Folder) + ", and some empty it by themselves", `write another folder, such as "INBOX" or "Work/Lists"`})
+	}
 	if a.PollEvery < hastyPoll {
 		r.warn(t, "poll_every", &mistake{"many servers lock out whoever asks so often", "use 1m or more"})
 	}

@@ -160,6 +160,28 @@ func addresses(t *table, username string) (list []string) {
 	return list
 }
 
+// sharedAddresses warns of addresses from which mail leaves by another account.
+func (r *reader) sharedAddresses(t *table, a Account) {
+	for i, address := range a.Addresses {
+		by, _ := r.cfg.Sender(a.User, address)
+		if by.Name == a.Name {
+			continue
+		}
+		named := func(a Account) bool { return strings.EqualFold(ASCIIDomain(a.Username), address) }
+		key := "addresses"
+		switch {
+		case i == 0 && t.has("address"):
+			key = "address"
+		case i == 0 && named(a) && named(by): // two mailboxes of one address: there is nothing to take out
+			continue
+		case i == 0 && named(a):
+			key = "username"
+		}
+		r.warn(t, key, &mistake{fmt.Sprintf("account %s has the address %s, too, and mail from it leaves by that one", quote(by.Name), quote(address)),
+			"leave it to the one that is to send it: the sender's address decides by which account a message leaves"})
+	}
+}
+
 // IsAddress reports whether an account can have a text as its address.
 func IsAddress(s string) bool {
 	_, m := readAddress(s)

@@ -94,10 +94,27 @@ func TestWebAccountDeletions(t *testing.T) {
 	narrow(b)
 	b.enter("Keep there", "The newest")
 	b.shows("Enter a number.")
-	b.enter("How many", "some")
+	b.enter("Messages", "some")
 	b.click("Save")
-	b.shows("does not say how many messages")
-	b.enter("How many", "1")
+	b.shows("Enter a whole number of messages, from 1 on.")
+	b.pick("Keep there", "Until the mailbox fills up")
+	b.gone("Enter a whole number")
+	b.enter("Percent", "100")
+	b.click("Save")
+	b.shows("Enter a whole number of percent, from 1 to 99.")
+	b.shows("Enter a size: one gigabyte is 1GB.")
+	b.until("the first field has the focus", `document.activeElement.labels?.[0]?.innerText === "Percent"`)
+	b.pick("Keep there", "The newest messages")
+	b.gone("Enter a size")
+	b.enter("Folder for its mail", "Work//Lists")
+	b.enter("Messages", "1")
+	b.click("Save")
+	b.shows("A folder for mail cannot have this name. \"Work//Lists\" has an empty part")
+	b.enter("Folder for its mail", "trash")
+	b.click("Save")
+	b.shows("Bring new mail into trash?")
+	b.click("Cancel")
+	b.enter("Folder for its mail", "INBOX")
 	b.click("Save")
 	b.shows("2 messages would be deleted at the provider.")
 	b.shows("That waits until you have looked at them and allowed it.")
@@ -107,6 +124,7 @@ func TestWebAccountDeletions(t *testing.T) {
 	b.shows("Saved.")
 	b.click("Review the deletions")
 	b.shows("2 messages would be deleted at the provider. They wait for you.")
+	b.shows("It is not among the newest.")
 	b.shows("not among the newest 1")
 	if text := b.text(); strings.Contains(text, "secret text") || strings.Contains(text, "\u202e") {
 		t.Errorf("the page shows %s", text)
@@ -280,7 +298,7 @@ func TestWebIncomplete(t *testing.T) {
 	_, _, b, origin := accountPage(t, rig.Password, testkit.Message(0))
 	b.shows("The account is up to date")
 	eval[bool](b, `
-		const real = fetch, one = (uidl, subject) => ({uidl, subject, from: "bob@example.com", size: 9, stored_at: null, date: null, reason: "because"});
+		const real = fetch, one = (uidl, subject) => ({uidl, subject, from: "bob@example.com", size: 9, stored_at: null, date: null, why: "", reason: "because"});
 		window.asked = [];
 		window.fetch = async (path, request) => {
 			if (path === "/api/preview") return new Response(JSON.stringify([{account: "home", delete: [one("a", "Due")], incomplete: [one("b", "Half of it")], doubtful: 1, needs_confirm: true, shadow: false, digest: "d1"}]));

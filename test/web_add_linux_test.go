@@ -114,7 +114,14 @@ func TestWebAdd(t *testing.T) {
 	b.click("The newest messages")
 	b.enter("Messages", "many")
 	b.click("Add the account")
-	b.shows("does not say how many messages")
+	b.shows("Enter a whole number of messages, from 1 on.")
+	b.shows("What is deleted at the provider depends on the number.")
+	b.click("For some days")
+	b.gone("Enter a whole number")
+	b.enter("Days", "0")
+	b.click("Add the account")
+	b.shows("Enter a whole number of days, from 1 on.")
+	b.gone("in the next 0 days")
 	b.click("Everything")
 	if text, err := os.ReadFile(p.ConfigFile()); err != nil || strings.Contains(string(text), "[[account]]") {
 		t.Errorf("the config has an account before it was agreed to: %v\n%s", err, text)
@@ -134,6 +141,14 @@ func TestWebAdd(t *testing.T) {
 	if n, err := d.Count("home"); err != nil || n != 2 {
 		t.Errorf("%d messages at the provider, %v", n, err)
 	}
+	b.open(origin + "/#/add")
+	b.enter("Your mail address", "Home@example.com")
+	b.click("I enter the server myself")
+	b.shows("This address is set up already, as the account home@example.com.")
+	b.click("Look at the account")
+	b.shows("Settings of the account")
+	eval[bool](b, `history.go(-3); return true`)
+	b.until("home", `location.hash === "#/"`)
 	// Back does not add it once more, and the password is not shown again.
 	eval[bool](b, `history.back(); return true`)
 	b.until("what is over is not shown", `location.hash === "#/" && document.querySelector("main h1")?.innerText === "Home"`)
@@ -245,13 +260,15 @@ func TestWebAddDoubts(t *testing.T) {
 			pop: { host: "pop.else.test", port: 110, tls: "none", username: bad }, smtp: { host: "", port: 0, tls: "", username: "" },
 			doubts: [{ host: "pop.else.test", foreign: "" }, { host: "pop.else.test", foreign: "example.com" }],
 			advice: { provider: bad, needs: [["enable-pop", "app-password"]], enable_url: "javascript:alert(1)", help_urls: ["https://help.example.com/a"], min_interval: 600, note: bad } };
-		const lines = [{ progress: { asked: bad, answer: "" } }, { progress: { asked: bad, answer: "yes" } }, { result: [found], end: true }];
+		const lines = [{ progress: { step: "srv", asked: bad, answer: "" } }, { progress: { step: "srv", asked: bad, answer: "yes" } }, { result: [found], end: true }];
 		window.fetch = (url, o) => String(url).endsWith("/discover") ? Promise.resolve(new Response(lines.map(l => JSON.stringify(l) + "\n").join(""))) : asked(url, o);
 		return true`)
 	b.click("Add an account")
 	b.enter("Your mail address", "ann@example.com")
 	b.press("\r")
 	b.shows("What <img src=x onerror=alert(1)> asks for")
+	b.shows("Entries of the domain for its servers")
+	b.until("what was asked is in the language of the agent", `document.querySelector(".steps li [lang=en]").innerText === "<img src=x onerror=alert(1)>: yes"`)
 	b.shows("Mail is fetched every 10 minutes at most.")
 	if links := eval[string](b, `return [...document.querySelectorAll("main a")].map(a => a.getAttribute("href")).join(" ")`); strings.Contains(links, "javascript:") || !strings.Contains(links, "https://help.example.com/a") {
 		t.Errorf("links %s", links)

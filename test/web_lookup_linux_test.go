@@ -146,7 +146,7 @@ func (l *lookups) find(address string) {
 	l.b.enter("Your mail address", address)
 	// What is shown while it is looked for, however short.
 	eval[bool](l.b, `window.seen = new Set();
-		new MutationObserver(() => document.querySelector("main progress") && document.querySelectorAll("main ol.steps li").forEach(e => seen.add(e.innerText)))
+		new MutationObserver(() => document.querySelector("main progress") && document.querySelectorAll("main ol.steps li [lang=en]").forEach(e => seen.add(e.innerText)))
 			.observe(document.body, {childList: true, subtree: true});
 		return true`)
 	l.b.click("Find the server")
@@ -167,7 +167,7 @@ func (l *lookups) steps(server string, steps ...string) {
 
 func (l *lookups) step(want string) {
 	l.b.t.Helper()
-	l.b.until(fmt.Sprintf("the step %q is shown", want), `[...document.querySelectorAll("main ol.steps li")].some(e => e.innerText === args[0])`, want)
+	l.b.until(fmt.Sprintf("the step %q is shown", want), `[...document.querySelectorAll("main ol.steps li [lang=en]")].some(e => e.innerText === args[0])`, want)
 }
 
 // found waits for what was found.

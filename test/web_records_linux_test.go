@@ -116,7 +116,18 @@ func TestWebSettings(t *testing.T) {
 	if at := eval[string](b, `return location.hash`); at != "#/settings" {
 		t.Errorf("the link to the content leads to %s", at)
 	}
+	b.enter("What is sent can be taken back for", "long")
+	b.enter("Deleted mail can be brought back for", "soon")
 	b.click("Save")
+	b.shows("soon is not a length of time.")
+	b.shows("long is not a length of time, or too long.")
+	if on := eval[string](b, `return document.activeElement.value`); on != "soon" {
+		t.Errorf("the focus is on a field with %q", on)
+	}
+	b.enter("What is sent can be taken back for", " ")
+	b.enter("Deleted mail can be brought back for", " ")
+	b.click("Save")
+	b.gone("is not a length of time")
 	b.shows(`Did you mean Europe/Vienna?`)
 	if on := eval[string](b, `return document.activeElement.value`); on != "Vienna" {
 		t.Errorf("the focus is on a field with %q", on)

@@ -31,12 +31,27 @@ func TestWebSending(t *testing.T) {
 	b.click("Save")
 	b.shows("\"info\" is not a mail address")
 	narrow(b)
-	b.enter(addresses, "ann@example.org, info@example.org")
+	must(t, os.WriteFile(w.ConfigFile(), []byte(w.config(t)+"\n[[account]]\nname = \"other\"\nhost = \"127.0.0.1\"\nusername = \"other\"\naddress = \"other@example.org\"\npaused = true\n"+
+		"password_file = \"none\"\nuser = \""+localUser+"\"\n"), 0o600))
+	b.enter(addresses, "ann@example.org, info@example.org, ANN@example.org, other@example.org")
 	b.click("Save")
 	b.shows("Saved.")
+	b.shows("Mail from other@example.org leaves by the account other, which has this address, too.")
+	if got := w.config(t); !strings.Contains(got, `"info@example.org","other@example.org"]`) {
+		t.Errorf("an address is there twice:\n%s", got)
+	}
+	narrow(b)
+	b.enter(addresses, "ann@example.org, info@example.org")
+	b.click("Save")
+	b.gone("leaves by the account other")
+	command(t, w.Popbridge, 0, "account", "remove", "other")
 
 	b.pick("Send by", "The server below")
 	b.everywhere("account-sending")
+	b.enter(addresses, "ann@gmx.de")
+	b.click("Find the server") // of what is not saved
+	b.shows("Found: mail.gmx.net.")
+	b.enter(addresses, "ann@example.org, info@example.org")
 	b.enter("Server", "127.evil.test")
 	b.pick("Encryption", "none")
 	b.enter("Port", "25x")

@@ -87,7 +87,7 @@ func TestWebSeveralUsers(t *testing.T) {
 	b.enter("Neuer Benutzername", localUser)
 	b.click("Umbenennen")
 	b.shows("Das verträgt sich nicht mit dem, was schon da ist")
-	b.until("the agent says it in English", `document.querySelector(".failed p:not([lang])").innerText.startsWith("Das") && document.querySelector(".failed p[lang=en]").innerText.includes("has mail already")`)
+	b.until("it is said at the field, by the agent in English", `document.activeElement === document.querySelector("input[aria-invalid=true]") && document.querySelector(".error").innerText.startsWith("Das") && document.querySelector(".error [lang=en]").innerText.includes("has mail already")`)
 	b.shot("failed-german")
 	b.enter("Neuer Benutzername", "robert")
 	b.click("Umbenennen")
@@ -115,6 +115,10 @@ func TestWebSeveralUsers(t *testing.T) {
 	b.shows("Der Anbieter nimmt das Passwort von work nicht an.")
 	b.open(origin + "/#/account/work")
 	b.until("what does not work is said in German", `(li => li.innerText.startsWith("Der Benutzername oder das Passwort wird nicht angenommen.") && li.querySelector("[lang=en]"))(document.querySelector("[aria-labelledby=problems] li"))`)
+	b.enter("Ordner für seine Mail", "Outbox")
+	b.click("Speichern")
+	b.shows("So kann ein Ordner für Mail nicht heißen.")
+	b.until("what the agent says is marked as English", `document.activeElement.value === "Outbox" && [...document.querySelectorAll(".error [lang=en]")].some(e => e.innerText.includes("waits to be sent"))`)
 	card := eval[string](b, `const el = document.createElement("main"), a = { name: "work", state: "idle", last_error: "no answer", kind: "temporary", stored: 0, on_server: 0 };
 		(await import("/home.js")).default(el, [], { status: { accounts: [a], health: [], clients: [], smtp: [] }, now: new Date() });
 		return [...el.querySelectorAll(".card .state + div p")].map(p => p.textContent).join("|")`) // which is no condition yet

@@ -37,15 +37,18 @@ func (l *Local) Discover(ctx context.Context, ask Address, progress func(Progres
 	if err != nil {
 		return nil, err
 	}
-	address, err := discover.ParseAddress(ask.Address)
-	if err != nil {
+	text := ask.Address
+	address, err := discover.ParseAddress(text)
+	if err == nil {
+		text = address.String()
+	} else if !ask.ByHand {
 		return nil, err
 	}
-	if known, there := cfg.Account(editing.AccountName(address.String())); there && !ask.Known {
-		return []Discovered{{Address: address.String(), Account: known.Name, Doubts: []Doubt{}, Advice: advice(discover.Advice{})}}, nil
+	if known, there := cfg.Account(editing.AccountName(text)); there && !ask.Known || ask.ByHand {
+		return []Discovered{{Address: text, Account: known.Name, Doubts: []Doubt{}, Advice: advice(discover.Advice{})}}, nil
 	}
 	found, err := discover.Discover(ctx, ask.Address, discover.Options{Progress: func(s discover.Step) {
-		progress(Progress{Asked: s.Asked, Answer: s.Answer})
+		progress(Progress{Step: s.Kind, Asked: s.Asked, Answer: s.Answer})
 	}})
 	if err != nil {
 		return nil, err

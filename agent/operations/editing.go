@@ -60,7 +60,8 @@ type Seen struct {
 // Address is a mail address whose server is looked for.
 type Address struct {
 	Address string `json:"address"`
-	Known   bool   `json:"known"` // it is looked for also where an account has this address
+	Known   bool   `json:"known"`   // it is looked for also where an account has this address
+	ByHand  bool   `json:"by_hand"` // it is entered: all that is answered is which account has this address
 }
 
 // Discovered is the server of a mail address.
@@ -178,6 +179,14 @@ type SendsBy struct {
 	Found    MailServer `json:"found"`    // that of its provider, which holds then; without a host: none is known
 	Password string     `json:"password"` // of its own, where that is: file or command; "": that of the account, or its sign-in
 	Off      bool       `json:"off"`      // nothing is sent by any account
+	// Shared are addresses of this account from which mail leaves by another one.
+	Shared []SharedAddress `json:"shared"`
+}
+
+// SharedAddress is an address that several accounts have.
+type SharedAddress struct {
+	Address string `json:"address"`
+	Account string `json:"account"` // by which mail from it leaves
 }
 
 // SetAccount asks to change keys of an account.

@@ -28,13 +28,13 @@ func TestDiscoverTellsItsSteps(t *testing.T) {
 	r, _, _ := agenttest.OneUser(t, open)
 	var steps []string
 	found, err := r.Ops().Discover(t.Context(), operations.Address{Address: " ann@GMX.de"}, func(p operations.Progress) {
-		steps = append(steps, p.Asked+": "+p.Answer)
+		steps = append(steps, p.Step+" "+p.Asked+": "+p.Answer)
 	})
 	if err != nil || len(found) != 1 {
 		t.Fatal(found, err)
 	}
 	f := found[0]
-	if len(steps) == 0 || !strings.Contains(steps[0], "pop.gmx.net:995") {
+	if len(steps) == 0 || !strings.HasPrefix(steps[0], "table ") || !strings.Contains(steps[0], "pop.gmx.net:995") {
 		t.Errorf("steps %q", steps)
 	}
 	want := operations.MailServer{Host: "pop.gmx.net", Port: 995, TLS: "implicit", Username: "ann@gmx.de"}
@@ -82,6 +82,13 @@ func TestTryAndAddAccount(t *testing.T) {
 	known, err := r.Ops().Discover(t.Context(), operations.Address{Address: "work@example.com"}, func(operations.Progress) {})
 	if err != nil || known[0].Account != "work@example.com" {
 		t.Errorf("an address that is there: %+v, %v", known, err)
+	}
+	for address, want := range map[string]string{"Work@example.com": "work@example.com", "new@example.com": "", "new@here": ""} {
+		steps := 0
+		known, err := r.Ops().Discover(t.Context(), operations.Address{Address: address, ByHand: true}, func(operations.Progress) { steps++ })
+		if err != nil || known[0].Account != want || known[0].POP.Host != "" || steps != 0 {
+			t.Errorf("%s by hand: %+v after %d steps, %v", address, known, steps, err)
+		}
 	}
 	if again, err := r.Ops().AddAccount(t.Context(), ask); err != nil || len(again.Wrong) == 0 {
 		t.Errorf("the same once more: %+v, %v", again, err)

@@ -148,7 +148,7 @@ func TestTheKeysOfOtherResults(t *testing.T) {
 		{operations.Backup{}, "bytes devices devices_restored files held messages missing new_files user"},
 		{operations.ExpungedQuery{}, "limit mailbox match since user"},
 		{operations.Undelete{}, "all ids user"},
-		{operations.Progress{}, "account all_bytes answer asked bytes done messages phase total user"},
+		{operations.Progress{}, "account all_bytes answer asked bytes done messages phase step total user"},
 		{operations.SyncResult{}, "account awaiting deleted error hint incomplete kind left new paused problems refused refused_said stored"},
 		{operations.Probe{}, "account bytes capabilities certificate error hint kind messages pin pinned refused sending server tls warnings"},
 		{operations.Device{}, "connected_since connections created_at folders lan last_used_at name programs read_only send user without"},

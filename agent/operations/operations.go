@@ -158,6 +158,7 @@ type Account struct {
 // Discover (Asked set).
 type Progress struct {
 	User   string `json:"user,omitempty"`
+	Step   string `json:"step,omitempty"`   // what kind of thing Discover asks: a Step of discover
 	Asked  string `json:"asked,omitempty"`  // what Discover asks, for a person
 	Answer string `json:"answer,omitempty"` // to it; "": there is none yet
 	bridge.Progress
@@ -201,7 +202,8 @@ type Preview struct {
 type Deletion struct {
 	UIDL     string     `json:"uidl"`
 	Size     int64      `json:"size"`
-	StoredAt *time.Time `json:"stored_at"` // null: it is fetched first
+	StoredAt *time.Time `json:"stored_at"`     // null: it is fetched first
+	Why      string     `json:"why,omitempty"` // expunged, never, age, newest, full or incomplete; "": not known
 	Reason   string     `json:"reason"`
 	// Of what is stored, where it is.
 	From    string     `json:"from,omitempty"`

@@ -61,7 +61,7 @@ func (l *Local) deletions(ctx context.Context, ac *accounts.Account, list []brid
 	out := make([]Deletion, len(list))
 	hashes := make([]mailstore.Hash, len(list))
 	for i, d := range list {
-		out[i] = Deletion{UIDL: d.UIDL, Size: d.Size, StoredAt: timeOrNil(d.StoredAt), Reason: d.Reason}
+		out[i] = Deletion{UIDL: d.UIDL, Size: d.Size, StoredAt: timeOrNil(d.StoredAt), Why: d.Why, Reason: d.Reason}
 		hashes[i] = d.Hash
 	}
 	if len(list) == 0 {

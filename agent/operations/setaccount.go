@@ -32,7 +32,13 @@ func (l *Local) AccountDetails(_ context.Context, ask AccountName) (answer Accou
 		answer.TokenProvider = oauth.ProviderOf(account.Host)
 		answer.OAuth = clientOf(cfg, answer.TokenProvider)
 	}
-	answer.Sending.Off = len(l.users.Config().SMTP.Listen) == 0
+	cfg := l.users.Config()
+	answer.Sending.Off = len(cfg.SMTP.Listen) == 0
+	for _, address := range account.Addresses {
+		if by, ok := cfg.Sender(account.User, address); ok && by.Name != account.Name {
+			answer.Sending.Shared = append(answer.Sending.Shared, SharedAddress{address, by.Name})
+		}
+	}
 	return answer, nil
 }
 

@@ -16,6 +16,7 @@ import (
 
 // sends is by which server an account sends.
 func sends(c config.Account) (s SendsBy) {
+	s.Shared = []SharedAddress{}
 	switch {
 	case len(c.Send.Password.Command) > 0:
 		s.Password = "command"

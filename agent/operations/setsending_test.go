@@ -374,6 +374,23 @@ func TestSetSendingIsAllOrNothing(t *testing.T) {
 }
 
 // The addresses are keys like others, and the first that is wrong is named.
+// Of an address that two accounts have, the one that does not send it says which does.
+func TestAnAddressOfTwoAccounts(t *testing.T) {
+	r := newRig(t)
+	_, port := agenttest.POP(t, "home", 2)
+	shared := "address = \"ann@example.com\"\naddresses = [\"info@example.com\"]\n"
+	r.Configure(agenttest.Plain, agenttest.Account{Name: "first", User: "ann", Folder: "INBOX", Port: port, More: shared},
+		agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: port + 1, More: "address = \"INFO@example.com\"\naddresses = [\"ann@example.com\"]\n"})
+	r.Agent = r.Open()
+	t.Cleanup(func() { _ = r.Agent.Close() })
+	for name, want := range map[string]operations.SharedAddress{"home": {Address: "ann@example.com", Account: "first"}, "first": {Address: "info@example.com", Account: "home"}} {
+		d, err := r.Ops().AccountDetails(t.Context(), operations.AccountName{Account: name})
+		if err != nil || !slices.Equal(d.Sending.Shared, []operations.SharedAddress{want}) {
+			t.Errorf("%s: %+v, %v", name, d.Sending, err)
+		}
+	}
+}
+
 func TestSetAddresses(t *testing.T) {
 	r, _ := sendingRig(t, "")
 	set := func(address, others string) []operations.Wrong {

@@ -88,6 +88,9 @@ func TestRoute(t *testing.T) {
 		if err != nil || r.Account != tt.account || r.From != tt.leaves || r.Delay.Seconds() != 10 {
 			t.Errorf("%s as %s: %+v, %v", tt.from, tt.user, r, err)
 		}
+		if by, ok := s.users.Config().Sender(tt.user, r.From); !ok || by.Name != tt.account {
+			t.Errorf("the config says that mail from %s leaves by %q", r.From, by.Name)
+		}
 	}
 }
 

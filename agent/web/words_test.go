@@ -128,6 +128,34 @@ func TestEveryConditionHasWords(t *testing.T) {
 	}
 }
 
+// What the search for a server asks, and why a message is to be deleted, have words.
+func TestEveryStepAndReasonHasWords(t *testing.T) {
+	en := catalogue(t, "en.js")
+	for _, of := range []struct {
+		file, values, id string
+		n                int
+	}{
+		{"../../installer/discover/discover.go", `(?m)^\tStep\w+\s+= "(\w+)"`, "step.", 5},
+		{"../../bridge/plan/keep.go", `return "(\w+)", (?:"|fmt)`, "reason.", 4},
+		{"../../bridge/plan/policy.go", `why, reason = "(\w+)"`, "reason.", 1},
+		{"../../bridge/confirm.go", `Why: "(\w+)"`, "reason.", 1},
+	} {
+		data, err := os.ReadFile(of.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := regexp.MustCompile(of.values).FindAllStringSubmatch(string(data), -1)
+		for _, m := range found {
+			if _, ok := en[of.id+m[1]]; !ok {
+				t.Errorf("the page has no words for %s%s", of.id, m[1])
+			}
+		}
+		if len(found) != of.n {
+			t.Errorf("%s has %d, want %d", of.file, len(found), of.n)
+		}
+	}
+}
+
 // An error has a sentence about its kind, for a page that is not in English.
 func TestEveryKindOfErrorHasWords(t *testing.T) {
 	en, n := catalogue(t, "en.js"), 0

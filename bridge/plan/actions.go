@@ -25,7 +25,8 @@ func (f Fetch) IsAgain() bool { return f.Row != nil && f.Row.Dup == f.Dup }
 type Delete struct {
 	Num    int
 	Entry  mailstore.LedgerEntry
-	Reason string // in words
+	Why    string // expunged, never, age, newest, full or, of what is in doubt, incomplete
+	Reason string // the same in words
 }
 
 // Actions is what one session has to do.

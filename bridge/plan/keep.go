@@ -91,19 +91,19 @@ func spell(d time.Duration) string {
 // reason says why a stored message may leave the server, "" if it may not.
 // newer is the number of messages listed after it, left the size of the
 // mailbox.
-func (k Keep) reason(e mailstore.LedgerEntry, newer int, left int64, now time.Time) string {
+func (k Keep) reason(e mailstore.LedgerEntry, newer int, left int64, now time.Time) (why, text string) {
 	switch {
 	case k.mode == keepNever:
-		return "keep_on_server is never"
+		return "never", "keep_on_server is never"
 	// A row without a time is one whose age is unknown: kept.
 	case k.mode == keepFor && !e.StoredAt.IsZero() && now.Sub(e.StoredAt) >= k.age:
-		return fmt.Sprintf("stored %s ago, and kept there for %s", age(e.StoredAt, now), spell(k.age))
+		return "age", fmt.Sprintf("stored %s ago, and kept there for %s", age(e.StoredAt, now), spell(k.age))
 	case k.mode == keepNewest && newer >= k.count:
-		return fmt.Sprintf("not among the newest %d", k.count)
+		return "newest", fmt.Sprintf("not among the newest %d", k.count)
 	case k.mode == keepBelow && k.quota > 0 && left >= k.limit():
-		return fmt.Sprintf("one of the oldest, and the mailbox is not below %d%%", k.percent)
+		return "full", fmt.Sprintf("one of the oldest, and the mailbox is not below %d%%", k.percent)
 	default:
-		return ""
+		return "", ""
 	}
 }
 

@@ -85,7 +85,7 @@ func TestDue(t *testing.T) {
 			var got []string
 			for _, d := range due(tt.policy, listing, tt.rows...) {
 				got = append(got, fmt.Sprint(d.Num))
-				if d.Reason == "" || d.Entry.UIDL != listing[d.Num-1].UIDL {
+				if d.Why == "" || d.Reason == "" || d.Entry.UIDL != listing[d.Num-1].UIDL {
 					t.Errorf("%+v", d)
 				}
 			}

@@ -41,7 +41,7 @@ func checkInvariants(t interface{ Errorf(string, ...any) }, listing []plan.Liste
 		if l.Size != e.ListSize {
 			t.Errorf("delete %d of size %d for a row of size %d", d.Num, l.Size, e.ListSize)
 		}
-		if e.State == mailstore.Presumed || e.Wanted || d.Reason == "" {
+		if e.State == mailstore.Presumed || e.Wanted || d.Why == "" || d.Reason == "" {
 			t.Errorf("delete %+v", d)
 		}
 		used[e.Origin] = true

@@ -45,14 +45,14 @@ func (p Policy) due(listing []Listed, rows []*mailstore.LedgerEntry, now time.Ti
 		if e == nil || e.Wanted || e.Doubt != mailstore.NoDoubt {
 			continue
 		}
-		reason := ""
+		why, reason := "", ""
 		if p.removed(e, now) {
-			reason = fmt.Sprintf("removed here %s ago, and delete_on_server is on", age(e.RemovedAt, now))
-		} else if reason = p.Keep.reason(*e, len(listing)-1-i, left, now); reason != "" {
+			why, reason = "expunged", fmt.Sprintf("removed here %s ago, and delete_on_server is on", age(e.RemovedAt, now))
+		} else if why, reason = p.Keep.reason(*e, len(listing)-1-i, left, now); reason != "" {
 			left -= p.Keep.sizeOf(l, e)
 		}
 		if reason != "" {
-			due = append(due, Delete{Num: l.Num, Entry: *e, Reason: reason})
+			due = append(due, Delete{Num: l.Num, Entry: *e, Why: why, Reason: reason})
 		}
 	}
 	return due

@@ -51,9 +51,19 @@ type Options struct {
 
 // Step is something that was asked, in words for a person.
 type Step struct {
+	Kind   string // StepTable and so on
 	Asked  string // "DNS SRV records of example.com"
 	Answer string // "there is none"; empty while there is no answer yet
 }
+
+// What a Step asks.
+const (
+	StepTable      = "table"      // the provider table
+	StepAutoconfig = "autoconfig" // settings that somebody publishes
+	StepMX         = "mx"         // the mail exchanger
+	StepSRV        = "srv"        // DNS SRV records
+	StepProbe      = "probe"      // servers under usual names
+)
 
 // Kind says where servers were found.
 type Kind uint8
@@ -185,9 +195,9 @@ func (s *search) run() error {
 }
 
 // say reports a step.
-func (s *search) say(asked, answer string) {
+func (s *search) say(kind, asked, answer string) {
 	if s.progress != nil && s.ctx.Err() == nil {
-		s.progress(Step{Asked: asked, Answer: answer})
+		s.progress(Step{Kind: kind, Asked: asked, Answer: answer})
 	}
 }
 
@@ -197,17 +207,17 @@ func (s *search) askTable() (done bool, err error) {
 	asked := "the built-in table of providers"
 	p := builtin().byDomain(s.domain())
 	if p == nil {
-		s.say(asked, "does not have "+s.domain())
+		s.say(StepTable, asked, "does not have "+s.domain())
 		return false, nil
 	}
 	s.found.Provider, s.found.Advice = p.name, p.advice
 	switch {
 	case p.noPOP():
-		s.say(asked, p.name+" has no POP3")
+		s.say(StepTable, asked, p.name+" has no POP3")
 		return true, fault.New(fault.NotFound, p.name+" has no POP3, so its mail cannot be fetched",
 			p.advice.Note+" If you know of a POP3 server all the same, name it")
 	case !p.pop.Known():
-		s.say(asked, "knows "+p.name+", but no server of it")
+		s.say(StepTable, asked, "knows "+p.name+", but no server of it")
 		return false, nil
 	}
 	s.takeRow(asked, p, "")
@@ -221,7 +231,7 @@ func (s *search) takeRow(asked string, p *provider, mx string) {
 	f.Provider, f.Advice = p.name, p.advice
 	f.POP, f.SMTP = p.servers(f.Address)
 	f.Source = Source{Kind: Table, Detail: p.advice.Source + ", " + p.advice.Date, MX: mx}
-	s.say(asked, p.name+": "+f.POP.String())
+	s.say(StepTable, asked, p.name+": "+f.POP.String())
 	if f.POP.TLS == None {
 		if better, ok := s.probeFirst("POP3 with TLS at "+f.POP.Host, popCandidates(f.POP.Host), s.probePOP); ok {
 			f.POP.Port, f.POP.TLS = better.Port, better.TLS

@@ -45,19 +45,19 @@ func (s *search) askAutoconfig() bool {
 		return true
 	}
 	asked := "who takes the mail of " + domain + " (MX)"
-	s.say(asked, "")
+	s.say(StepMX, asked, "")
 	mx, err := exchanger.wait()
 	if s.mxErr = err; err != nil {
-		s.say(asked, explain(err))
+		s.say(StepMX, asked, explain(err))
 		return false
 	}
-	s.say(asked, mx)
+	s.say(StepMX, asked, mx)
 	asked = "the built-in table of providers, for " + mx
 	if p := builtin().byMX(mx); p != nil && p.pop.Known() {
 		s.takeRow(asked, p, mx)
 		return true
 	}
-	s.say(asked, "does not have it")
+	s.say(StepTable, asked, "does not have it")
 	var others []fetching
 	for _, name := range mxDomains(mx, domain) {
 		others = append(others, s.beginFetch("https://autoconfig."+name+autoconfigPath, ""))
@@ -89,13 +89,13 @@ func mxDomains(mx, domain string) []string {
 func (s *search) firstDocument(all []fetching, mx string) bool {
 	for _, f := range all {
 		asked := "settings at " + f.address
-		s.say(asked, "")
+		s.say(StepAutoconfig, asked, "")
 		d, err := f.wait()
 		if err != nil {
-			s.say(asked, explain(err))
+			s.say(StepAutoconfig, asked, explain(err))
 			continue
 		}
-		s.say(asked, d.pop.String())
+		s.say(StepAutoconfig, asked, d.pop.String())
 		s.takeDocument(d, Source{Kind: Autoconfig, Detail: f.address, MX: mx})
 		return true
 	}
@@ -164,14 +164,14 @@ func (s *search) firstSRV(services []string) (Server, string, bool) {
 	for i, service := range services {
 		record := "_" + service + "._tcp." + s.domain()
 		asked := "DNS SRV record " + record
-		s.say(asked, "")
+		s.say(StepSRV, asked, "")
 		got, err := all[i].wait()
 		if err != nil {
-			s.say(asked, explain(err))
+			s.say(StepSRV, asked, explain(err))
 			continue
 		}
 		server := Server{Host: got.host, Port: got.port, TLS: []Security{Implicit, StartTLS}[i], Username: s.found.Address.String()}
-		s.say(asked, server.String())
+		s.say(StepSRV, asked, server.String())
 		return server, record, true
 	}
 	return Server{}, "", false
@@ -218,7 +218,7 @@ func (s *search) completeSMTP() {
 func (s *search) probeFirst(what string, all []candidate, ask func(context.Context, candidate) ([]Auth, error)) (Server, bool) {
 	ctx, cancel := context.WithCancel(s.ctx)
 	defer cancel()
-	s.say(what, "")
+	s.say(StepProbe, what, "")
 	attempts := make([]*attempt[[]Auth], len(all))
 	for i, c := range all {
 		attempts[i] = begin(&s.group, func() ([]Auth, error) { return ask(ctx, c) })
@@ -227,7 +227,7 @@ func (s *search) probeFirst(what string, all []candidate, ask func(context.Conte
 	for i, c := range all {
 		auth, err := attempts[i].wait()
 		if err == nil {
-			s.say(what, c.String())
+			s.say(StepProbe, what, c.String())
 			return Server{Host: c.host, Port: c.port, TLS: c.tls, Username: s.found.Address.String(), Auth: auth}, true
 		}
 		if errors.Is(err, context.Canceled) {
@@ -240,13 +240,13 @@ func (s *search) probeFirst(what string, all []candidate, ask func(context.Conte
 		case dnsFails(err): // for all of them, as a rule: said once
 			silent = true
 		case !absent(err):
-			s.say(c.String(), explain(err))
+			s.say(StepProbe, c.String(), explain(err))
 		}
 	}
 	if silent {
-		s.say(what, "not known: the DNS gives no answer")
+		s.say(StepProbe, what, "not known: the DNS gives no answer")
 	} else {
-		s.say(what, "there is none")
+		s.say(StepProbe, what, "there is none")
 	}
 	return Server{}, false
 }

@@ -3,7 +3,7 @@ import { h, replace } from "./dom.js";
 import { t, ago, language, size, when } from "./text.js";
 import { ask, work, Fault, isEnded } from "./api.js";
 import { action, confirm, failed, field, icon, ofKind, say } from "./parts.js";
-import { advice, form, isPort, mayConnect, right, ruleOf, rules, ruleText, securities, tried } from "./form.js";
+import { advice, form, isPort, mayConnect, right, ruleOf, rules, ruleText, wrongCount, securities, tried } from "./form.js";
 import { look } from "./home.js";
 import { sending } from "./sending.js";
 import { clientForm, signin } from "./signin.js";
@@ -99,8 +99,8 @@ function settingsForm(d) {
   const [rule, n] = ruleOf(now.keep_on_server);
   const every = Object.fromEntries(["1m", "2m", "5m", "10m", "15m", "30m", "1h", "1d", now.poll_every].map(e => [e, often(e)]));
   const check = (/** @type {string} */ key, /** @type {boolean} */ on) => field(t("account." + key), { type: "checkbox", checked: on, change: () => tell() }, t("account." + key + ".help"));
-  const keep = field(t("account.keep"), { value: rule, change: () => tell(), options: Object.fromEntries(Object.keys(rules).map(r => [r, t("keep." + r + ".name")])) });
-  const count = field(t("account.keep.n"), { value: n, inputmode: "numeric", input: () => tell() });
+  const keep = field(t("account.keep"), { value: rule, change: () => { f.quota.wrong(""); tell(); }, options: Object.fromEntries(Object.keys(rules).map(r => [r, t("keep." + r + ".name")])) });
+  const count = field("", { value: n, inputmode: "numeric", input: () => tell() });
   const sentence = h("p", { class: "dim" });
   const f = {
     keep_on_server: count,
@@ -115,6 +115,8 @@ function settingsForm(d) {
   };
   function tell() {
     count.box.hidden = keep.input.value === "forever" || keep.input.value === "never";
+    count.wrong("");
+    if (!count.box.hidden) replace(/** @type {Element} */ (count.box.querySelector("label")), t("keep." + keep.input.value + ".n"));
     f.quota.box.hidden = keep.input.value !== "below";
     f.delete_grace.box.hidden = !f.delete_on_server.input.checked;
     const text = f.shadow.input.checked ? t("account.nothing") : ruleText(keep.input.value, count.input.value);
@@ -136,7 +138,12 @@ function settingsForm(d) {
     f.poll_every.box, f.folder.box, h("details", {}, h("summary", {}, t("account.more")), f.max_message_size.box)],
   t("account.save"), async () => {
     const ours = changed();
+    const wrong = [], number = wrongCount(keep.input.value, count.input.value.trim());
+    if (number) wrong.push({ key: "keep_on_server", text: number, hint: "" });
+    if (keep.input.value === "below" && !f.quota.input.value.trim()) wrong.push({ key: "quota", text: t("wrong.quota"), hint: "" });
+    if (!right(f, wrong, "")) return;
     if (Object.keys(ours).length === 0) return t("account.same");
+    if (/^(archive|drafts|junk|sent|trash)$/i.test(ours.folder ?? "") && !await confirm(t("account.folder.special", { folder: ours.folder }), h("p", {}, t("account.folder.special.text")), { yes: t("account.save"), danger: true })) return;
     const plan = await ask("POST", "/accounts/plan", { account: d.account, settings: ours });
     if (!right(f, plan.wrong)) return;
     const p = plan.preview;
@@ -155,12 +162,12 @@ function planned(p, waits) {
   return [h("p", {}, h("strong", {}, t("account.plan.delete", { n: p.delete.length }))), h("p", {}, t(p.needs_confirm ? "account.plan.waits" : "account.plan.now")), table(rows(p.delete.slice(0, 5), ["from", "subject", "date"]), ["from", "subject", "date"]), p.delete.length > 5 && h("p", {}, t("account.andmore", { n: p.delete.length - 5 }))];
 }
 
-/** @type {Record<string, (m: import("./types").Deletion) => string>} */
+/** @type {Record<string, (m: import("./types").Deletion) => import("./dom.js").Child>} */
 const columns = { from: m => m.from || t("account.unknown"), subject: m => m.subject || t("account.unknown"),
-  date: m => when(m.date ?? m.stored_at, new Date()), size: m => size(m.size), reason: m => m.reason };
+  date: m => when(m.date ?? m.stored_at, new Date()), size: m => size(m.size), reason: m => m.why ? [t("reason." + m.why), " ", h("span", { class: "dim", lang: "en" }, m.reason)] : h("span", { lang: "en" }, m.reason) };
 
 /** @param {import("./types").Deletion[]} list @param {string[]} [names] */
-const rows = (list, names = Object.keys(columns)) => list.map(m => h("tr", { tabindex: -1 }, names.map(c => h("td", { class: c, "data-label": t("account.col." + c), lang: c === "reason" ? "en" : null }, columns[c](m)))));
+const rows = (list, names = Object.keys(columns)) => list.map(m => h("tr", { tabindex: -1 }, names.map(c => h("td", { class: c, "data-label": t("account.col." + c) }, columns[c](m)))));
 
 /** @param {HTMLElement[]} list @param {string[]} [names] */
 const table = (list, names = Object.keys(columns)) => h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": t("account.deletions") }, h("table", { class: "stack deletions" },

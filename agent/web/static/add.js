@@ -4,7 +4,7 @@ import { h, replace } from "./dom.js";
 import { t, size, language } from "./text.js";
 import { ask, work } from "./api.js";
 import { copied, failed, field, icon, say, shownOnce } from "./parts.js";
-import { advice, form, isPort, mayConnect, right, rules, ruleText, securities, security, tried } from "./form.js";
+import { advice, form, isPort, mayConnect, right, rules, ruleText, wrongCount, securities, security, tried } from "./form.js";
 import { clientForm, signin } from "./signin.js";
 
 /** @typedef {import("./types").MailServer} MailServer */
@@ -75,9 +75,9 @@ function server(el) {
   replace(result, h("progress", { "aria-label": t("add.searching") }), h("p", { class: "buttons" }, handButton(), back("")));
   work("/accounts/discover", { address: draft.address }, p => {
     if (!p.asked) return;
-    const item = asked.get(p.asked) ?? h("li", { lang: "en" });
+    const item = asked.get(p.asked) ?? h("li", {});
     asked.set(p.asked, item);
-    replace(item, p.asked, p.answer ? [": ", h("strong", {}, p.answer)] : " …");
+    replace(item, t("step." + p.step), h("p", { class: "dim", lang: "en" }, p.asked, p.answer ? [": ", h("strong", {}, p.answer)] : " …"));
     list.append(item);
   }, stop.signal).then(([f]) => {
     draft.found = f;
@@ -171,8 +171,15 @@ function byHand(el) {
   const host = field(t("add.host"), { "data-first": true, value: s?.host ?? "", inputmode: "url" }, t("add.host.help"));
   const tls = field(t("add.tls"), { options: securities(), value: s?.tls ?? "implicit" });
   const port = field(t("add.port"), { value: s?.port ?? "", inputmode: "numeric" }, t("add.port.help"));
-  const l = login(s?.username ?? draft.address);
-  el.append(h("p", {}, t("add.byhand.help")), form([host.box, tls.box, port.box, l.boxes], t("add.test"), async () => {
+  const l = login(s?.username ?? draft.address), box = h("div", {});
+  work("/accounts/discover", { address: draft.address, by_hand: true }, () => {}).then(([f]) => {
+    const here = box.contains(document.activeElement);
+    if (!f.account) return;
+    found(box, f);
+    say(box.innerText);
+    if (here) el.querySelector("h1")?.focus();
+  }, () => {}); // then the test says it
+  replace(el.appendChild(box), h("p", {}, t("add.byhand.help")), form([host.box, tls.box, port.box, l.boxes], t("add.test"), async () => {
     const n = port.input.value.trim() || (tls.input.value === "implicit" ? "995" : "110");
     const wrong = [];
     if (!host.input.value.trim()) wrong.push({ key: "host", text: t("add.host.wrong"), hint: "" });
@@ -224,19 +231,23 @@ function keep(el) {
       h("div", {}, h("label", { for: id }, t("keep." + rule + ".name")), text, counts[rule]?.box)) };
   });
   function told() {
-    for (const [rule, c] of Object.entries(counts)) c.box.hidden = rule !== chosen;
+    for (const [rule, c] of Object.entries(counts)) {
+      c.box.hidden = rule !== chosen;
+      c.wrong("");
+    }
     for (const c of choices) replace(c.text, ruleText(c.rule, n(c.rule)));
     const goes = chosen === "never" ? r.messages : chosen === "newest" ? Math.max(0, r.messages - (+n() || 0)) : 0;
     replace(what,
       h("li", {}, t("add.will.fetch", { n: r.messages, size: size(r.bytes) })),
-      h("li", {}, goes > 0 ? h("strong", {}, t("add.will.delete", { n: goes })) : t(chosen === "days" ? "add.will.later" : "add.will.nothing", { n: +n() || 0 })),
+      h("li", {}, wrongCount(chosen, n()) ? t("add.will.number") : goes > 0 ? h("strong", {}, t("add.will.delete", { n: goes })) : t(chosen === "days" ? "add.will.later" : "add.will.nothing", { n: +n() || 0 })),
       goes > 0 && h("li", {}, t("add.will.only")),
       h("li", {}, t("add.will.password")));
   }
   told();
   el.append(h("div", {}, tried(r)), form([h("fieldset", {}, h("legend", {}, t("add.keep.legend")), choices.map(c => c.box)), h("div", { class: "box" }, h("h2", {}, t("add.will")), what)],
     t("add.add"), async () => {
-      const keepOnServer = rules[chosen](n());
+      const keepOnServer = rules[chosen](n()), wrong = wrongCount(chosen, n());
+      if (wrong) return counts[chosen].wrong(wrong);
       const fields = /** @type {Record<string, import("./form.js").Field>} */ (counts[chosen] ? { keep_on_server: counts[chosen] } : {});
       await addIt({ password: draft.password, keep: keepOnServer === "forever" ? "" : keepOnServer }, fields, "done");
     }, back("server")));

@@ -1,8 +1,8 @@
 // Who can log in, who is connected, and what sets a mail program up.
 import { h, svg, replace } from "./dom.js";
 import { clock, number, t, has, when, ago } from "./text.js";
-import { ask } from "./api.js";
-import { action, confirm, copied, failed, field, icon, say, shownOnce } from "./parts.js";
+import { ask, Fault } from "./api.js";
+import { action, confirm, copied, failed, field, icon, ofKind, say, shownOnce } from "./parts.js";
 import { form } from "./form.js";
 
 /** @typedef {import("./main").State} State */
@@ -116,7 +116,12 @@ function rename(el, user) {
     const to = name.input.value.trim();
     name.wrong(to === "" || to === user ? t("devices.rename.missing") : "");
     if (to === "" || to === user) return;
-    await ask("POST", "/users/rename", { from: user, to });
+    try {
+      await ask("POST", "/users/rename", { from: user, to });
+    } catch (e) {
+      if (!(e instanceof Fault) || e.kind !== "config" && e.kind !== "conflict") throw e;
+      return name.wrong([e.message, e.hint].filter(Boolean).join(" – "), "en", ofKind(e.kind));
+    }
     toList(t("devices.renamed", { user, to }));
   }));
 }

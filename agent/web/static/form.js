@@ -1,6 +1,6 @@
 // Forms that a person fills in, and what an account is to be told about.
 import { h, replace } from "./dom.js";
-import { t, size } from "./text.js";
+import { t, has, language, size } from "./text.js";
 import { Fault } from "./api.js";
 import { confirm, copied, failed, icon } from "./parts.js";
 
@@ -40,13 +40,19 @@ export function form(content, yes, work, more) {
  */
 export function right(fields, wrong, lang = "en") {
   for (const f of Object.values(fields)) f.wrong("");
-  for (const w of [...wrong].reverse()) {
-    if (!fields[w.key]) throw new Fault({ text: w.key + ": " + w.text, hint: w.hint }, 422);
-    fields[w.key].input.closest("details")?.setAttribute("open", "");
-    fields[w.key].wrong([w.text, w.hint].filter(Boolean).join(" – "), lang);
+  const stray = wrong.find(w => !fields[w.key]);
+  if (stray) throw new Fault({ kind: "config", text: stray.key + ": " + stray.text, hint: stray.hint }, 422);
+  for (const [key, f] of Object.entries(fields).reverse()) { // the first one has the focus in the end
+    const w = wrong.find(w => w.key === key);
+    if (!w) continue;
+    f.input.closest("details")?.setAttribute("open", "");
+    f.wrong([w.text, w.hint].filter(Boolean).join(" – "), lang, lang === "en" ? before(key) : "");
   }
   return wrong.length === 0;
 }
+
+/** A sentence of the page in front of what the agent says of a value. @param {string} key */
+const before = key => has("wrong." + key) ? t("wrong." + key) : language === "en" ? "" : t("wrong");
 
 /** A link that leaves the page; others than web addresses are text. @param {string} url @param {string} [text] @param {string} [kind] its class */
 export const outside = (url, text, kind) => /^https?:\/\//.test(url) ? h("a", { href: url, target: "_blank", rel: "noopener noreferrer", class: kind }, text ?? new URL(url).host) : url;
@@ -109,5 +115,11 @@ export function ruleOf(keep) {
   return [keep.endsWith("d") ? "days" : keep.startsWith("newest") ? "newest" : keep.startsWith("below") ? "below" : keep, n];
 }
 
+/** The most that the number of a rule can be. */
+const most = /** @type {Record<string, number>} */ ({ days: 36500, newest: 100000000, below: 99 });
+
+/** What is wrong with the number of a rule, "" for nothing. @param {string} rule @param {string} n */
+export const wrongCount = (rule, n) => !most[rule] || /^\d{1,9}$/.test(n) && +n >= 1 && +n <= most[rule] ? "" : t("keep." + rule + ".wrong");
+
 /** What a rule does, in a sentence. @param {string} rule @param {string} n */
-export const ruleText = (rule, n) => rule in { days: 1, newest: 1, below: 1 } && !(Number(n) > 0) ? t("keep.number") : t("keep." + rule, { n: Number(n) });
+export const ruleText = (rule, n) => wrongCount(rule, n) ? t("keep.number") : t("keep." + rule, { n: Number(n) });

@@ -1,5 +1,5 @@
 // Parts that several pages use.
-import { add, h, svg, shown } from "./dom.js";
+import { add, h, replace, svg, shown } from "./dom.js";
 import { has, language, t } from "./text.js";
 import { Away, Fault, isEnded } from "./api.js";
 
@@ -136,9 +136,9 @@ export function field(label, attrs, help) {
   const box = rest.type === "checkbox"
     ? h("div", { class: "field check" }, input, h("label", { for: id }, label), help && h("p", { class: "dim", id: id + "h" }, help), error)
     : h("div", { class: "field" }, h("label", { for: id }, label), input, help && h("p", { class: "dim", id: id + "h" }, help), error);
-  const wrong = (/** @type {string} */ text, lang = "") => {
-    error.textContent = shown(text);
-    error.lang = lang || document.documentElement.lang;
+  /** Says what is wrong, before that a sentence of the page where the text is the agent's. */
+  const wrong = (/** @type {string} */ text, lang = "", before = "") => {
+    replace(error, before && before + " ", text && h("span", { lang: lang || null }, text));
     input.setAttribute("aria-invalid", String(text !== ""));
     if (text) input.focus();
   };

@@ -12,26 +12,31 @@ const addressesOf = d => [d.settings.address, ...JSON.parse(d.settings.addresses
 
 /** @param {HTMLElement} el @param {Details} d */
 export function sending(el, d) {
-  const state = h("p", { class: "verdict" });
+  const state = h("p", { class: "verdict" }), shared = h("ul", {});
   const tell = () => {
     const s = d.sending, by = s.server.host ? s.server : s.found;
     const why = s.off ? "off" : !by.host ? "unknown" : addressesOf(d).length === 0 ? "noaddress" : "";
     replace(state, icon(why ? "info" : "ok"), " ", why ? t("sending.not." + why)
       : t(s.server.host ? "sending.set" : "sending.found", { server: by.host + ":" + by.port, tls: security(by.tls), username: by.username }));
+    replace(shared, s.shared.map(x => h("li", {}, icon("warning"), " ", t("sending.shared", { address: x.address, account: x.account }))));
+    shared.hidden = s.shared.length === 0;
   };
   const again = async () => {
     d = await ask("POST", "/accounts/details", { account: d.account });
     tell();
   };
   tell();
-  el.append(state, addresses(() => d, again), server(() => d, again));
+  const typed = field(t("sending.addresses"), { value: addressesOf(d).join(", "), inputmode: "email" }, t("sending.addresses.help"));
+  el.append(state, shared, addresses(() => d, again, typed), server(() => d, again, () => listOf(typed)[0]));
 }
 
-/** @param {() => Details} now @param {() => Promise<void>} again */
-function addresses(now, again) {
-  const typed = field(t("sending.addresses"), { value: addressesOf(now()).join(", "), inputmode: "email" }, t("sending.addresses.help"));
+/** The addresses that are typed, each once. @param {import("./form.js").Field} typed */
+const listOf = typed => typed.input.value.split(/[\s,;]+/).filter((a, i, list) => a && list.findIndex(b => b.toLowerCase() === a.toLowerCase()) === i);
+
+/** @param {() => Details} now @param {() => Promise<void>} again @param {import("./form.js").Field} typed */
+function addresses(now, again, typed) {
   return h("section", { "aria-labelledby": "addresses" }, h("h2", { id: "addresses" }, t("sending.addresses.title")), form(typed.box, t("account.save"), async () => {
-    const [address = "", ...others] = typed.input.value.split(/[\s,;]+/).filter(Boolean);
+    const [address = "", ...others] = listOf(typed);
     const settings = { address, addresses: others.length > 0 ? JSON.stringify(others) : "" };
     const { wrong } = await ask("PATCH", "/accounts", { account: now().account, settings });
     if (!right({ address: typed }, wrong.map((/** @type {import("./types").Wrong} */ w) => ({ ...w, key: "address" })))) return;
@@ -42,8 +47,8 @@ function addresses(now, again) {
   }));
 }
 
-/** @param {() => Details} now @param {() => Promise<void>} again */
-function server(now, again) {
+/** @param {() => Details} now @param {() => Promise<void>} again @param {() => string | undefined} address the first that is typed, saved or not */
+function server(now, again, address) {
   const d = now(), s = d.sending, title = h("h2", { id: "outgoing" }, t("sending.server"));
   if (s.password === "command") return h("section", { "aria-labelledby": "outgoing" }, title, h("p", {}, t("sending.command")));
   const alone = d.password === "signin" || d.password === "command"; // what it has for POP is not typed
@@ -59,7 +64,7 @@ function server(now, again) {
     password: field(t("add.secret"), { type: "password", autocomplete: "off" }, t(alone ? "sending.password.alone" : "sending.password.help")),
   };
   f.own.box.hidden = alone;
-  const fields = h("div", {}, finder(now, f), f.host.box, f.tls.box, f.port.box, f.username.box, f.own.box, f.password.box);
+  const fields = h("div", {}, finder(() => address() ?? now().server.username, f), f.host.box, f.tls.box, f.port.box, f.username.box, f.own.box, f.password.box);
   const show = () => { fields.hidden = by.input.value !== "own"; };
   show();
   return h("section", { "aria-labelledby": "outgoing" }, title, form([by.box, fields], t("account.login.save"), async () => {
@@ -87,11 +92,11 @@ function server(now, again) {
   }));
 }
 
-/** Looks for the outgoing server of the first address, and fills it in. @param {() => Details} now @param {Record<string, import("./form.js").Field>} f */
-function finder(now, f) {
+/** Looks for the outgoing server of an address, and fills it in. @param {() => string} of @param {Record<string, import("./form.js").Field>} f */
+function finder(of, f) {
   const said = h("div", { role: "status" });
   return [h("div", { class: "field" }, action(t("add.find"), async () => {
-    const address = addressesOf(now())[0] ?? now().server.username;
+    const address = of();
     replace(said, h("progress", { "aria-label": t("add.searching") }));
     try {
       const [found] = await work("/accounts/discover", { address, known: true }, () => {});

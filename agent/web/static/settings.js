@@ -39,11 +39,11 @@ function browser() {
     field(t("settings.theme"), { options: { system: t("theme.system"), light: t("theme.light"), dark: t("theme.dark") }, value: theme, change: set }).box);
 }
 
-/** What is wrong with a value, in the language of the page where it has words for it. @param {import("./types").SettingProblem} p @param {string} value @returns {[string, string]} */
+/** What is wrong with a value, in the language of the page where it has words for it. @param {import("./types").SettingProblem} p @param {string} value @returns {[string, string, string]} */
 function wrong(p, value) {
   const id = "settings.wrong." + p.key, meant = /did you mean "(.+?)"/.exec(p.text + p.hint)?.[1];
-  if (!has(id)) return [p.text + (p.hint ? ": " + p.hint : ""), "en"];
-  return [t(id, { value }) + (meant ? " " + t("settings.meant", { value: meant }) : ""), language];
+  if (!has(id)) return [p.text + (p.hint ? ": " + p.hint : ""), "en", language === "en" ? "" : t("wrong")];
+  return [t(id, { value }) + (meant ? " " + t("settings.meant", { value: meant }) : ""), "", ""];
 }
 
 /** @type {import("./main").Page} */
@@ -71,10 +71,11 @@ export default async function settings(el, _, s) {
         if (!await confirm(t("settings.forgets", { n: saved.forgets }), h("p", {}, t("settings.forgets.text")), { yes: t("settings.forgets.yes"), danger: true })) return t("settings.same");
       }
       const { problems, settings: after } = saved;
-      for (const p of [...problems].reverse()) {
-        const f = fields.find(f => f.key === p.key);
-        if (!f) throw new Fault({ text: p.key + " " + p.text, hint: p.hint }, 422);
-        f.wrong(...wrong(p, f.value()));
+      const stray = problems.find(p => !fields.some(f => f.key === p.key));
+      if (stray) throw new Fault({ kind: "config", text: stray.key + " " + stray.text, hint: stray.hint }, 422);
+      for (const f of [...fields].reverse()) { // the first one has the focus in the end
+        const p = problems.find(p => p.key === f.key);
+        if (p) f.wrong(...wrong(p, f.value()));
       }
       if (problems.length > 0) return;
       const said = [t("settings.saved"), after.keys.some(k => k.restart && k.key in values) ? t("settings.saved.restart") : ""].filter(Boolean).join(" ");

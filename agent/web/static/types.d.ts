@@ -66,6 +66,7 @@ export interface AddedAccount {
 export interface Address {
   address: string;
   known: boolean;
+  by_hand: boolean;
 }
 
 export interface Advice {
@@ -164,6 +165,7 @@ export interface Deletion {
   uidl: string;
   size: number;
   stored_at: string | null;
+  why?: string;
   reason: string;
   from?: string;
   subject?: string;
@@ -449,6 +451,7 @@ export interface Problem {
 
 export interface Progress {
   user?: string;
+  step?: string;
   asked?: string;
   answer?: string;
   account?: string;
@@ -512,6 +515,7 @@ export interface SendsBy {
   found: MailServer;
   password: string;
   off: boolean;
+  shared: SharedAddress[];
 }
 
 export interface SetAccount {
@@ -583,6 +587,11 @@ export interface SettingsSaved {
   problems: SettingProblem[];
   forgets: number;
   settings: Settings;
+}
+
+export interface SharedAddress {
+  address: string;
+  account: string;
 }
 
 export interface SignIn {
