@@ -35,6 +35,28 @@ func TestFirstFetchAndArrivals(t *testing.T) {
 	}
 }
 
+// What is on the server is known from the listing on, not only once all of it is fetched.
+func TestOnServerDuringThePoll(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, plan.KeepForever())
+	g.fill(0, 7)
+	asked := 0
+	if _, err := g.runner.Poll(t.Context(), func(p Progress) {
+		if p.Phase != "fetching" || p.Done {
+			return
+		}
+		asked++
+		g.runner.mu.Lock() // Status waits for this function
+		s := g.runner.status
+		g.runner.mu.Unlock()
+		if s.State != Polling || s.OnServer != 7 {
+			t.Errorf("%d of %d fetched: %+v", p.Messages, p.TotalMessages, s)
+		}
+	}); err != nil || asked == 0 {
+		t.Errorf("asked %d times, %v", asked, err)
+	}
+}
+
 func TestKeepNeverEmptiesTheServer(t *testing.T) {
 	t.Parallel()
 	g := newRig(t, plan.KeepNever())

@@ -87,6 +87,7 @@ func (s *session) run(ctx context.Context) (next follow, err error) {
 		return enough, err
 	}
 	s.worked("UIDL")
+	s.runner.update(func(st *Status) { st.OnServer = len(s.listing) })
 	if s.asBefore {
 		s.result.OnServer = len(s.listing)
 		return enough, cmp.Or(s.quit(nil), ctx.Err())

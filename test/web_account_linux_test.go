@@ -3,8 +3,10 @@ package test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/popbridge/popbridge/internal/testkit"
@@ -76,6 +78,49 @@ func TestWebAccountPassword(t *testing.T) {
 	b.click("See the mail come in")
 	b.shows("The account is up to date")
 	b.gone("The provider refuses the password")
+	b.quiet(origin)
+}
+
+// Each thing that a provider wants done at its own page has its sentence, and one button.
+func TestWebAccountRefusals(t *testing.T) {
+	rig.Need(t, "dovecot", "chromium")
+	t.Parallel()
+	var words atomic.Value
+	words.Store("POP3 access is disabled, see https://evil.example/")
+	home := account(dovecot(t, nil), "home")
+	home.Port = refusing(t, &words)
+	p := prepare(t, home)
+	p.Web = "127.0.0.1:0"
+	must(t, p.Configure(home))
+	start(t, p)
+	b, origin := webPage(t, p)
+	b.shows("The provider of home has access by POP switched off.")
+	if out := command(t, p, 0, "status"); !strings.Contains(out.Stdout, "error  account-pop-off  account home: the provider has POP access switched off") {
+		t.Errorf("status\n%s", out.Stdout)
+	}
+	b.shot("home-pop-off")
+	b.click("Look at the account")
+	b.shows("What does not work")
+	b.shows("switch POP on in the settings of the provider's web mail")
+	b.shot("account-pop-off")
+	b.click("Home")
+	words.Store("Please log in via your web browser")
+	b.click("Fetch now: home")
+	b.shows("The provider of home wants you to sign in on its web page once.")
+	b.click("Look at the account")
+	b.shows("sign in at the provider's web page once, then try again")
+	b.click("Home")
+	words.Store("Application-specific password required")
+	b.click("Fetch now: home")
+	b.shows("The provider of home wants an app password")
+	b.click("Enter the app password")
+	b.shows("Password at the provider")
+	got := eval[[]string](b, `const { condition } = await import("/health.js");
+		const links = link => [...condition({ code: "account-pop-off", severity: "error", source: "account home", text: "", hint: "", since: new Date().toISOString(), link }, new Date()).querySelectorAll("a")];
+		return ["https://mail.example.com/#pop", "javascript:alert(1)"].map(l => links(l).map(a => [a.href, a.target, a.rel, a.innerText].join(" ")).join())`)
+	if want := []string{"https://mail.example.com/#pop _blank noopener noreferrer Switch POP on at the provider", ""}; !slices.Equal(got, want) {
+		t.Errorf("the button is %q, want %q", got, want)
+	}
 	b.quiet(origin)
 }
 
@@ -250,6 +295,10 @@ func TestWebAccountProblems(t *testing.T) {
 	b.gone("What does not work")
 	b.shows("2 messages so far")
 	b.until("the focus has not gone with the button", `["H1", "BUTTON"].includes(document.activeElement.tagName)`)
+	command(t, p, 0, "account", "set", "home", "folder=Sub") // what is told of it is nothing that does not work
+	b.until("it is a note", `document.querySelector("section[aria-labelledby=notes]").innerText.includes("new mail goes to Sub; what came before went to INBOX")`)
+	b.gone("What does not work")
+	b.shot("account-notes")
 	b.quiet(origin)
 }
 

@@ -26,7 +26,8 @@ func TestWebVerdict(t *testing.T) {
 		{"oox", "", "warning", "Mail comes from 2 of 3 accounts."},
 		{"o", "w", "warning", "Mail flows; one thing wants attention."},
 		{"o", "e", "error", "Mail flows; one thing needs you."}, // a mistake in the settings file
-		{"ox", "eew", "error", "Mail comes from 1 of 2 accounts; 2 things need you."},
+		{"ox", "eew", "error", "Mail comes from 1 of 2 accounts; 3 things need you."},
+		{"o", "ew", "error", "Mail flows; 2 things need you."}, // as many as are listed
 		{"xp", "e", "error", "Mail does not flow; one thing needs you."},
 		{"oo", "u", "warning", "Mail comes, but not all that is sent leaves; one thing wants attention."},
 		{"ox", "u", "warning", "Mail comes from 1 of 2 accounts; one thing wants attention."},
@@ -78,12 +79,12 @@ func TestWebNumbersAndTimes(t *testing.T) {
 	b.quiet(origin)
 }
 
-// The plots are of 90 days from the first week on; before it there is nothing to compare.
+// The plots are of 90 days from the second one on; before it a sentence says so.
 func TestWebHistory(t *testing.T) {
 	t.Parallel()
 	_, _, b, origin := withPage(t, 1)
 	b.shows("The account is up to date")
-	eval[bool](b, `const real = fetch; window.days = 7;
+	eval[bool](b, `const real = fetch; window.days = 2;
 		window.fetch = async (path, ...rest) => path !== "/api/history" ? real(path, ...rest)
 			: new Response(JSON.stringify(Array.from({length: window.days}, (_, i) => ({day: "2026-03-0" + (i + 1), messages: i, bytes: 1000 * (i + 1)})))); return true`)
 	b.click("About")
@@ -93,15 +94,16 @@ func TestWebHistory(t *testing.T) {
 	b.shot("history")
 	b.until("the tables are there", `[...document.querySelectorAll("figure details")].every(d => (d.open = true) && d.querySelector("tbody"))`)
 	b.accessible("plots")
-	if got := eval[[]string](b, `const f = document.querySelector("figure"); return [String(f.querySelectorAll("rect").length), f.querySelector(".ends").innerText.replace(/\s+/g, " ")]`); got[0] != "90" || got[1] != "Dec 8 maximum 6 Mar 7" {
+	if got := eval[[]string](b, `const f = document.querySelector("figure"); return [String(f.querySelectorAll("rect").length), f.querySelector(".ends").innerText.replace(/\s+/g, " ")]`); got[0] != "90" || got[1] != "Dec 3 maximum 1 Mar 2" {
 		t.Errorf("the plot has %q", got)
 	}
-	eval[bool](b, `window.days = 6; return true`)
+	eval[bool](b, `window.days = 1; return true`)
 	b.click("About")
 	b.shows("Browsers that are signed in")
 	b.click("Home")
 	b.until("the history was told", `performance.getEntriesByName("complete").length === 3`)
-	b.gone("The last 90 days")
+	b.shows("From the second day on, two plots show here")
+	b.until("there are none", `!document.querySelector("figure")`)
 	b.quiet(origin)
 }
 

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/emersion/go-imap/v2"
@@ -18,8 +19,8 @@ import (
 // it stands.
 const hostile = `<img src=x onerror="window.hacked='%[1]s'"><script>window.hacked='%[1]s'</script>` + "\u202e" + `gnp.%[1]s "'>&lt;`
 
-// refusing is a POP3 server whose answer to a password is hostile.
-func refusing(t *testing.T) (port int) {
+// refusing is a POP3 server that answers a password with these words, which may change.
+func refusing(t *testing.T, words *atomic.Value) (port int) {
 	t.Helper()
 	var lc net.ListenConfig
 	ln, err := lc.Listen(context.WithoutCancel(t.Context()), "tcp", "127.0.0.1:0")
@@ -39,7 +40,7 @@ func refusing(t *testing.T) (port int) {
 				case "USER":
 					fmt.Fprintf(conn, "+OK\r\n")
 				case "PASS":
-					fmt.Fprintf(conn, "-ERR [AUTH] "+hostile+"\r\n", "server")
+					fmt.Fprintf(conn, "-ERR [AUTH] %s\r\n", words.Load())
 				default:
 					fmt.Fprintf(conn, "-ERR unknown\r\n")
 				}
@@ -81,7 +82,9 @@ func TestWebShowsHostileText(t *testing.T) {
 			strings.ReplaceAll(fmt.Sprintf(hostile, "from"), `"`, `\"`), i, subject, i, i)))
 	}
 	home, bad := account(d, "home"), account(d, "bad")
-	bad.Port = refusing(t)
+	var words atomic.Value
+	words.Store(fmt.Sprintf(hostile, "server"))
+	bad.Port = refusing(t, &words)
 	p := prepare(t, home)
 	must(t, p.ServeWeb())
 	must(t, p.Configure(home, bad))

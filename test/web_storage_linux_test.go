@@ -2,7 +2,9 @@ package test
 
 import (
 	"encoding/json"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -185,4 +187,51 @@ func proof(b *tab) string {
 	b.t.Helper()
 	got := eval[[]string](b, `return [localStorage.getItem("popbridge-key"), (await (await fetch("/process")).json()).process]`)
 	return testkit.WebProof(got[0], got[1])
+}
+
+// A full disk is said where Home leads to, with what to do and how much room there is, and
+// is gone from there once there is room.
+func TestWebStorageFull(t *testing.T) {
+	rig.Need(t, "dovecot", "chromium", "mount")
+	t.Parallel()
+	d := dovecot(t, nil)
+	p := prepare(t, account(d, "home"))
+	must(t, os.RemoveAll(p.Data))
+	must(t, os.Mkdir(p.Data, 0o700))
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "mode=0700,size=8m", "tmpfs", p.Data).CombinedOutput(); err != nil {
+		t.Skipf("no tmpfs can be mounted here: %v: %s", err, out)
+	}
+	t.Cleanup(func() {
+		must(t, p.Stop())
+		must(t, exec.Command("umount", "-l", p.Data).Run())
+	})
+	p.Web = "127.0.0.1:0"
+	must(t, p.Configure(account(d, "home")))
+	start(t, p)
+	b, origin := webPage(t, p)
+	b.may = []string{"422"} // of the poll
+	b.shows("The account is up to date")
+	full := filepath.Join(p.Data, "full")
+	f, err := os.Create(full)
+	must(t, err)
+	if _, err := io.CopyN(f, zeros{}, 1<<30); err == nil {
+		t.Fatal("the disk has no end")
+	}
+	must(t, f.Close())
+	must(t, d.Put("home", testkit.Message(0)))
+	b.click("Fetch now: home")
+	b.shows("The disk is full: no mail can be stored.")
+	b.click("Look at the storage")
+	b.shows("Make room on the disk of the folder below")
+	b.until("the room is said, and no button leads to here", `document.querySelector("dl.facts").innerText.includes("0 byte") && !document.querySelector(".condition a")`)
+	b.accessible("a full disk")
+	b.shot("storage-full")
+	b.resize(320, "dark")
+	b.fits("a full disk")
+	b.resize(1280, "light")
+	must(t, os.Remove(full))
+	command(t, p, 0, "sync")
+	b.gone("The disk is full")
+	b.until("there is room", `/\d\sMB/.test(document.querySelector("dl.facts").innerText)`)
+	b.quiet(origin)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/popbridge/popbridge/agent/users"
 	"github.com/popbridge/popbridge/bridge"
 	"github.com/popbridge/popbridge/config"
+	"github.com/popbridge/popbridge/installer/discover"
 	"github.com/popbridge/popbridge/internal/fault"
 	"github.com/popbridge/popbridge/internal/mailstore"
 	"github.com/popbridge/popbridge/internal/supervise"
@@ -188,10 +189,19 @@ func (ac *Account) conditions(s bridge.Status) []health.Condition {
 	return ac.concern(list)
 }
 
-// concern says whose conditions those of the account are.
+// concern says whose conditions those of the account are, and where its provider has POP
+// switched on.
 func (ac *Account) concern(list []health.Condition) []health.Condition {
 	for i := range list {
-		list[i].User = ac.Config.User
+		c := &list[i]
+		c.User = ac.Config.User
+		if c.Code != health.CodeAccountPOPOff {
+			continue
+		}
+		if advice, _ := discover.AdviceFor(ac.Config.Username, ac.Config.Host); advice.EnableURL != "" {
+			c.Link = advice.EnableURL
+			c.Hint += "; that is at " + c.Link
+		}
 	}
 	return list
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/popbridge/popbridge/agent/health"
 	"github.com/popbridge/popbridge/bridge/plan"
 	"github.com/popbridge/popbridge/bridge/pop3"
 	"github.com/popbridge/popbridge/config"
@@ -34,6 +35,19 @@ func TestConfigInTheWordsOfTheBridge(t *testing.T) {
 	} {
 		if got := SecurityOf(s); got != want {
 			t.Errorf("%v became %v", s, got)
+		}
+	}
+}
+
+// Where POP is switched on is known for some providers, and nothing that a server says is
+// a link.
+func TestLinkToSwitchPOPOn(t *testing.T) {
+	refused := fault.Wrap(&pop3.ReplyError{Command: "PASS", Text: "POP access is disabled, see https://evil.example"}, fault.Config, "POP is off", "switch it on")
+	for host, want := range map[string]string{"pop.gmail.com": "https://mail.google.com/mail/#settings/fwdandpop", "pop.example.com": ""} {
+		ac := &Account{Config: config.Account{Name: "home", User: "ann", Username: "ann@example.com", Host: host}}
+		c := ac.concern(health.Account("home", refused, 1))
+		if c[0].Code != health.CodeAccountPOPOff || c[0].Link != want || c[0].User != "ann" || !strings.HasPrefix(c[0].Hint, "switch it on") || !strings.HasSuffix(c[0].Hint, want) || c[1].Link != "" {
+			t.Errorf("%s: %+v", host, c)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 
+	"github.com/popbridge/popbridge/bridge/pop3"
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
@@ -60,6 +61,14 @@ func accountCode(err error) (string, Severity) {
 	}
 	if _, ok := errors.AsType[*PasswordError](err); ok {
 		return CodeAccountConfig, Error
+	}
+	switch { // what the server's words name; other errors have a kind only
+	case errors.Is(err, pop3.ErrPOPOff):
+		return CodeAccountPOPOff, Error
+	case errors.Is(err, pop3.ErrAppPassword):
+		return CodeAccountAppPassword, Error
+	case errors.Is(err, pop3.ErrWebLogin):
+		return CodeAccountWebLogin, Error
 	}
 	switch fault.KindOf(err) {
 	case fault.Auth:

@@ -13,6 +13,9 @@ import (
 // The codes of conditions. They are read by scripts and never change.
 const (
 	CodeAccountAuth        = "account-auth"
+	CodeAccountPOPOff      = "account-pop-off"
+	CodeAccountAppPassword = "account-app-password"
+	CodeAccountWebLogin    = "account-web-login"
 	CodeAccountUnreachable = "account-unreachable"
 	CodeAccountTLS         = "account-tls"
 	CodeAccountConfig      = "account-config"

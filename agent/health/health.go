@@ -44,6 +44,9 @@ type Condition struct {
 	// User is whose mail it is about. Empty: it is about none in particular.
 	User   string `json:"user,omitempty"`
 	Source string `json:"source,omitempty"` // who reported it, such as "account home"; set by Report
+	// Link is where a person does at the provider what the hint says: https, from the
+	// provider table and never from a server. Empty: none is known.
+	Link string `json:"link,omitempty"`
 }
 
 // A Registry holds the conditions of all sources. It is safe for use by

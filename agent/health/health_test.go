@@ -15,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/popbridge/popbridge/agent/health"
+	"github.com/popbridge/popbridge/bridge/pop3"
 	"github.com/popbridge/popbridge/internal/fault"
 )
 
@@ -95,6 +96,11 @@ func TestOneCauseIsOneCondition(t *testing.T) {
 	}
 }
 
+// refusal is a login that a server has refused with these words.
+func refusal(words string) error {
+	return fault.Wrap(&pop3.ReplyError{Command: "PASS", Text: words}, fault.Auth, "refused", "")
+}
+
 func TestAccountCodes(t *testing.T) {
 	tests := []struct {
 		err      error
@@ -102,6 +108,11 @@ func TestAccountCodes(t *testing.T) {
 		severity health.Severity
 	}{
 		{fault.New(fault.Auth, "x", ""), health.CodeAccountAuth, health.Error},
+		{refusal("POP3 access is disabled"), health.CodeAccountPOPOff, health.Error},
+		{refusal("Application-specific password required"), health.CodeAccountAppPassword, health.Error},
+		{refusal("Please log in via your web browser"), health.CodeAccountWebLogin, health.Error},
+		{refusal("Your account is locked"), health.CodeAccountWebLogin, health.Error},
+		{refusal("no"), health.CodeAccountAuth, health.Error},
 		{fault.New(fault.Temporary, "x", ""), health.CodeAccountUnreachable, health.Warning},
 		{fault.New(fault.Config, "x", ""), health.CodeAccountConfig, health.Error},
 		{fault.New(fault.Protocol, "x", ""), health.CodeAccountProtocol, health.Error},

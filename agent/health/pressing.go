@@ -22,6 +22,9 @@ type telling struct {
 // here are for `popbridge status` only. docs/troubleshooting.md has the same table.
 var pressing = map[string]telling{
 	CodeAccountAuth:        {},
+	CodeAccountPOPOff:      {},
+	CodeAccountAppPassword: {},
+	CodeAccountWebLogin:    {},
 	CodeAccountTLS:         {},
 	CodeAccountConfig:      {},
 	CodeSendAuth:           {},

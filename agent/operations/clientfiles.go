@@ -120,6 +120,7 @@ type PhonePage struct {
 // Storage says where the mail is, and its backup.
 type Storage struct {
 	DataDir    string      `json:"data_dir"`
+	Free       int64       `json:"free"`        // bytes of room on its disk; -1: not known
 	LastBackup *LastBackup `json:"last_backup"` // null: there was none
 	SameDisk   bool        `json:"same_disk"`   // it is on the file system that the mail is on
 	// The commands for a terminal.
@@ -240,7 +241,7 @@ func (l *Local) PairPhone(ctx context.Context, ask DeviceLogin) (PhonePage, erro
 
 func (l *Local) Storage(context.Context) (Storage, error) {
 	last := ReadLastBackup(l.users.DataDir)
-	return Storage{DataDir: l.users.DataDir, LastBackup: last, SameDisk: last != nil && sameDisk(l.users.DataDir, last.Dir),
+	return Storage{DataDir: l.users.DataDir, Free: freeSpace(l.users.DataDir), LastBackup: last, SameDisk: last != nil && sameDisk(l.users.DataDir, last.Dir),
 		BackupCommand: l.users.Command("backup DIR"), RestoreCommand: l.users.Command("restore DIR")}, nil
 }
 

@@ -112,6 +112,9 @@ func TestBackupAgain(t *testing.T) {
 		if err != nil || s.DataDir != filepath.Join(r.Dir, "data") || !strings.Contains(s.BackupCommand, "backup DIR") || !strings.Contains(s.RestoreCommand, "restore DIR") {
 			t.Errorf("%+v, %v", s, err)
 		}
+		if s.Free <= 0 {
+			t.Errorf("%d bytes of room", s.Free)
+		}
 		if _, err := os.Stat(filepath.Join(r.Dir, "saved")); s.SameDisk != (err == nil && s.LastBackup != nil) {
 			t.Errorf("it is beside the mail: %v, %v", s.SameDisk, err)
 		}

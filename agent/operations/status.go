@@ -81,6 +81,9 @@ func (l *Local) accountStatus(ctx context.Context, ac *accounts.Account) (Accoun
 		return answer, err
 	}
 	answer.LastSuccess, answer.Stored, answer.OnServer = timeOrNil(kept.LastSuccess), kept.Stored, kept.OnServer
+	if now.State == bridge.Polling && now.OnServer > 0 { // the listing of this poll
+		answer.OnServer = now.OnServer
+	}
 	if answer.Deletions, err = l.deletions(ctx, ac, now.Deletes); err != nil {
 		return answer, err
 	}

@@ -203,11 +203,14 @@ func TestMeanings(t *testing.T) {
 		{"Session message limit reached", fault.Temporary, ErrSessionLimit},
 		{"Can't get the letter, try again later", fault.Temporary, nil},
 		{"Message can not load", fault.Temporary, nil},
-		{"Your account has been locked", fault.Auth, nil},
+		{"Your account has been locked", fault.Auth, ErrWebLogin},
+		{"[AUTH] Please log in via your web browser: https://support.example.com/78754", fault.Auth, ErrWebLogin},
+		{"[AUTH] Application-specific password required", fault.Auth, ErrAppPassword},
 		{"[AUTH] temporarily blocked? wrong password", fault.Auth, nil},
 		{"[AUTH] Your mailbox is blocked", fault.Auth, nil},
-		{"[SYS/PERM] Your account is not enabled for POP access.", fault.Config, nil},
-		{"POP3 access is disabled for this mailbox", fault.Config, nil},
+		{"[SYS/PERM] Your account is not enabled for POP access.", fault.Config, ErrPOPOff},
+		{"POP3 access is disabled for this mailbox", fault.Config, ErrPOPOff},
+		{"[AUTH] POP3 access is disabled for your account", fault.Config, ErrPOPOff},
 		{"[SYS/PERM] gone", fault.Config, nil},
 		{"[SYS/TEMP] later", fault.Temporary, nil},
 		{"[AUTH] no", fault.Auth, nil},
@@ -216,7 +219,7 @@ func TestMeanings(t *testing.T) {
 		if fault.KindOf(err) != tt.kind {
 			t.Errorf("%s: %v", tt.text, fault.KindOf(err))
 		}
-		for _, is := range []error{ErrInUse, ErrLoginDelay, ErrSessionLimit} {
+		for _, is := range []error{ErrInUse, ErrLoginDelay, ErrSessionLimit, ErrPOPOff, ErrAppPassword, ErrWebLogin} {
 			if errors.Is(err, is) != (is == tt.is) {
 				t.Errorf("%s: errors.Is(%v) is %v", tt.text, is, errors.Is(err, is))
 			}

@@ -15,6 +15,9 @@ var (
 	ErrInUse        = errors.New("the mailbox is in use by another session")
 	ErrLoginDelay   = errors.New("the server wants more time between logins")
 	ErrSessionLimit = errors.New("the server wants no more requests in this session")
+	ErrPOPOff       = errors.New("the provider has POP access switched off")
+	ErrAppPassword  = errors.New("the provider wants an app password")
+	ErrWebLogin     = errors.New("a person has to log in at the provider's web page first")
 )
 
 const (
@@ -44,10 +47,10 @@ var meanings = []meaning{
 	{code: "LOGIN-DELAY", kind: fault.Temporary, text: ErrLoginDelay.Error(), hint: hintDelay, is: ErrLoginDelay},
 	{code: "SYS/TEMP", kind: fault.Temporary, text: busy, hint: hintWait},
 
-	{any: "not enabled+pop|pop+disabled", kind: fault.Config, text: "the provider has POP access switched off", hint: "switch POP on in the settings of the provider's web mail"},
+	{any: "not enabled+pop|pop+disabled", kind: fault.Config, text: ErrPOPOff.Error(), hint: "switch POP on in the settings of the provider's web mail", is: ErrPOPOff},
 	{any: "plaintext authentication disallowed", kind: fault.Config, text: "the server takes passwords over TLS only", hint: `set tls = "implicit" or tls = "starttls"`},
-	{any: "application-specific password|app password", kind: fault.Auth, text: "the provider wants an app password", hint: "make an app password in the provider's security settings and use it here"},
-	{any: "web browser", kind: fault.Auth, text: "the provider wants a login by web browser first", hint: "sign in at the provider's web page once, then try again"},
+	{any: "application-specific password|app password", kind: fault.Auth, text: ErrAppPassword.Error(), hint: "make an app password in the provider's security settings and use it here", is: ErrAppPassword},
+	{any: "web browser", kind: fault.Auth, text: "the provider wants a login by web browser first", hint: "sign in at the provider's web page once, then try again", is: ErrWebLogin},
 
 	{code: "SYS/PERM", kind: fault.Config, text: "the server has a problem that does not go away by itself", hint: "ask the provider"},
 	{code: "AUTH", kind: fault.Auth, text: "user name or password refused", hint: hintAuth},
@@ -56,7 +59,7 @@ var meanings = []meaning{
 	{any: "download exceed|session+limit|exceed+messages", kind: fault.Temporary, text: ErrSessionLimit.Error(), is: ErrSessionLimit},
 	{any: "duplicate login|in use|another session|another pop|already+ locked| lock+maildrop| lock+mailbox", kind: fault.Temporary, text: ErrInUse.Error(), hint: hintWait, is: ErrInUse},
 	{any: "login+too frequent|minimum+interval", kind: fault.Temporary, text: ErrLoginDelay.Error(), hint: hintDelay, is: ErrLoginDelay},
-	{any: "account+ locked", kind: fault.Auth, text: "the provider has locked the account", hint: "sign in at the provider's web page"},
+	{any: "account+ locked", kind: fault.Auth, text: "the provider has locked the account", hint: "sign in at the provider's web page", is: ErrWebLogin},
 	{any: "too many|try again|try later|temporar|unavailable|system error|internal error|timeout", kind: fault.Temporary, text: busy, hint: hintWait},
 }
 
@@ -82,7 +85,7 @@ func says(text, phrases string) bool {
 	return false
 }
 
-// Is makes errors.Is find ErrInUse, ErrLoginDelay and ErrSessionLimit.
+// Is makes errors.Is find the Err values of meanings.
 func (e *ReplyError) Is(target error) bool {
 	m, _ := e.meaning()
 	return m.is != nil && m.is == target

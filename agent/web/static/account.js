@@ -3,7 +3,7 @@ import { h, replace } from "./dom.js";
 import { t, ago, language, size, when } from "./text.js";
 import { ask, work, Fault, isEnded } from "./api.js";
 import { action, confirm, failed, field, icon, ofKind, say } from "./parts.js";
-import { advice, form, isPort, mayConnect, right, ruleOf, rules, ruleText, wrongCount, securities, tried } from "./form.js";
+import { advice, form, isPort, mayConnect, outside, right, ruleOf, rules, ruleText, wrongCount, securities, tried } from "./form.js";
 import { look } from "./home.js";
 import { sending } from "./sending.js";
 import { clientForm, signin } from "./signin.js";
@@ -46,23 +46,28 @@ const set = (name, settings, seen = "") => ask("PATCH", "/accounts", { account: 
 function settings(el, d, s) {
   const state = h("p", { class: "verdict" }), problems = h("ul", {}), paused = h("p", { class: "dim" }, t("account.paused"));
   const trouble = h("section", { "aria-labelledby": "problems" }, h("h2", { id: "problems" }, t("account.problems")), problems, poll(t("poll.again"), [d.account]));
+  const notes = h("ul", {}), known = h("section", { "aria-labelledby": "notes" }, h("h2", { id: "notes" }, t("account.notes")), notes);
   const pollNow = poll(t("poll"), [d.account]), found = h("div", { role: "status" }), tests = test(d, found);
-  let isPaused = /** @type {boolean | null} */ (null), said = isPaused, told = "";
+  let isPaused = /** @type {boolean | null} */ (null), said = isPaused, told = "", noted = "";
   const pause = action(t("account.pause"), async () => {
     const wanted = said = !isPaused;
     await set(d.account, { paused: wanted ? "true" : "" });
     return t(wanted ? "account.is.paused" : "account.resumed");
   });
-  el.append(state, trouble, h("div", { class: "buttons" }, pollNow, pause, tests), paused, found, settingsForm(d), remove(d));
+  el.append(state, trouble, known, h("div", { class: "buttons" }, pollNow, pause, tests), paused, found, settingsForm(d), remove(d));
   /** @param {import("./main").State | null} s */
   function update(s) {
     const a = s?.status.accounts.find(a => a.name === d.account);
     if (!s || !a) return;
     const text = a.last_error && a.state !== "polling" && a.state !== "paused" ? "trouble" : a.last_success || a.state !== "idle" ? a.state : "new";
     replace(state, icon(look(a)), " ", t("state." + text), a.last_success ? ", " + t("account.since", { ago: ago(a.last_success, s.now), n: a.stored }) : "");
-    const list = [a.last_error, ...(a.problems ?? []), ...(a.notes ?? [])].filter(Boolean);
+    const list = [a.last_error, ...(a.problems ?? [])].filter(Boolean);
+    const c = s.status.health.find(c => a.last_error && accountOf(c) === d.account && c.code.startsWith("account-") && c.text.endsWith(a.last_error));
     trouble.hidden = list.length === 0;
-    if (told !== (told = list.join("\n"))) replace(problems, list.map(p => h("li", {}, p === a.last_error && ofKind(a.kind), " ", h("span", { lang: "en" }, p))));
+    if (told !== (told = [...list, c?.hint].join("\n"))) replace(problems, list.map((p, i) => h("li", {}, p === a.last_error && ofKind(a.kind), " ", h("span", { lang: "en" }, p),
+      i === 0 && c && [h("p", { class: "dim", lang: "en" }, c.hint), c.link && h("p", {}, outside(c.link))])));
+    known.hidden = !a.notes?.length;
+    if (noted !== (noted = (a.notes ?? []).join("\n"))) replace(notes, (a.notes ?? []).map(n => h("li", { lang: "en" }, n)));
     pollNow.hidden = a.state === "paused" || list.length > 0;
     if (isPaused === (isPaused = a.state === "paused")) return;
     paused.hidden = !isPaused;

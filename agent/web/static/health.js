@@ -3,6 +3,7 @@ import { h } from "./dom.js";
 import { t, has, ago } from "./text.js";
 import { ask, work } from "./api.js";
 import { action, icon } from "./parts.js";
+import { outside } from "./form.js";
 
 /** @typedef {import("./types").Condition} Condition */
 
@@ -14,7 +15,7 @@ const at = (/** @type {string} */ page, /** @type {Condition} */ c, /** @type {s
 
 /** Where the button of a condition leads; "sync" polls. A code that is not here leads to the log. */
 const leads = /** @type {Record<string, string>} */ ({
-  "account-auth": "/password", "signin-needed": "/password", "account-config": "/settings", "account-tls": "/password", "account-old-tls": "/settings", "password-exposed": "/settings",
+  "account-auth": "/password", "signin-needed": "/password", "account-config": "/settings", "account-pop-off": "/settings", "account-app-password": "/password", "account-web-login": "/settings", "account-tls": "/password", "account-old-tls": "/settings", "password-exposed": "/settings",
   "account-unreachable": "sync", "account-protocol": "sync", "account-failed": "sync", "account-messages": "sync", "deletes-refused": "sync",
   "deletes-unconfirmed": "/deletions", "messages-incomplete": "/deletions", "store-new": "/deletions", "store-put-back": "/deletions", "account-user-changed": "/deletions",
   "user-without-account": "add", "login-refused": "devices", "lan-address-banned": "devices", "lan-login-refused": "devices", "lan-device-refused": "devices",
@@ -42,21 +43,26 @@ export const poll = (text, accounts, o) => action(text, async () => {
 /** @param {Condition} c @param {Date} now */
 export const since = (c, now) => t("since", { ago: ago(c.since, now) });
 
-/** @param {Condition} c @param {Date} now */
-export function condition(c, now) {
+/** Whether the button of a condition leads to this page. @param {Condition} c @param {string} page */
+export const belongs = (c, page) => leads[c.code] === page;
+
+/** @param {Condition} c @param {Date} now @param {boolean} [here] it is shown where its button leads, so that it has none */
+export function condition(c, now, here = false) {
   const account = accountOf(c);
   const id = "health." + c.code;
   const to = leads[c.code] ?? "log";
   const button = to === "sync"
     ? poll(t("poll.again"), [account], { primary: true })
+    : c.link ? outside(c.link, t(id + ".link"), "button primary")
     : h("a", { class: "button primary", href: to.startsWith("/") ? at("account", c, to) : at(to, c) }, t(has(id + ".do") ? id + ".do" : "do." + (to.startsWith("/") ? "account" : to)));
   return h("li", { class: "condition " + c.severity, "data-key": c.code + " " + (c.source ?? "") },
     icon(c.severity),
     h("div", {},
       h("p", {}, h("strong", {}, t("severity." + c.severity)), " ", has(id) ? t(id, { account, user: c.user ?? "" }) : h("span", { lang: "en" }, c.text)),
+      here && has(id + ".then") && h("p", {}, t(id + ".then")),
       h("p", { class: "dim since" }, since(c, now)),
       h("details", {}, h("summary", {}, t("details")), h("p", { lang: "en" }, c.text), c.hint && h("p", {}, t("terminal"), " ", h("span", { lang: "en" }, c.hint)), h("p", { class: "dim" }, h("code", {}, c.code)))),
-    button);
+    here ? null : button);
 }
 
 /** Allows the deletions that a person has seen. @param {string} account @param {string} seen the digest of that preview @param {boolean} [incomplete] those of what may not be whole, and no others */

@@ -17,7 +17,7 @@ export function verdict(s) {
   const unsent = health.some(c => /^(send|smtp)-|^signin-needed$/.test(c.code)); // as StopsSending of agent/health
   const how = asked.length === 0 ? t("verdict.paused") : stopped ? t("verdict.stopped") : t(flowing < asked.length ? "verdict.some" : unsent ? "verdict.unsent" : "verdict.flows", { flowing, all: asked.length });
   const severity = ["error", "warning"].find(severity => health.some(c => c.severity === severity));
-  if (severity) return { severity, text: t("verdict.and", { how, what: t("verdict." + severity, { n: health.filter(c => c.severity === severity).length }) }) };
+  if (severity) return { severity, text: t("verdict.and", { how, what: t("verdict." + severity, { n: health.length }) }) };
   if (asked.length === 0) return { severity: "info", text: t("verdict.alone", { how }) };
   if (flowing < asked.length) return { severity: "warning", text: t("verdict.alone", { how }) };
   const busy = asked.filter(a => a.state === "polling").length;
@@ -72,7 +72,7 @@ function card(name) {
       h("dt", {}, t("account.last")), h("dd", { title: when(a.last_success, s.now) }, a.last_success ? ago(a.last_success, s.now) : t("never")),
       h("dt", {}, t("account.next")), h("dd", { title: when(a.next_poll, s.now) }, a.state === "polling" ? t("account.after") : a.next_poll ? ago(a.next_poll, s.now) : t("account.none")),
       h("dt", {}, t("account.stored")), h("dd", {}, number(a.stored)),
-      h("dt", {}, t("account.server")), h("dd", {}, number(a.on_server)));
+      h("dt", {}, t("account.server")), h("dd", {}, a.last_success || a.on_server > 0 ? number(a.on_server) : t("account.server.unknown")));
     now.hidden = a.state === "paused";
     resume.hidden = !now.hidden;
   };
@@ -134,18 +134,21 @@ export default function home(el, _, s) {
   return update;
 }
 
-const fewest = 7; // days from which on there is something to compare
+const fewest = 2; // days from which on there is something to compare
 
 /** Mail per day, and the room that it takes: of the last 90 days, on those before the first one there was none. */
 function history() {
   const el = h("section", {});
   days().then(list => {
-    if (list.length >= fewest) {
+    el.setAttribute("aria-labelledby", "history");
+    el.append(h("h2", { id: "history" }, t("home.history")));
+    if (list.length < fewest) {
+      el.append(h("p", { class: "dim" }, t("home.history.later")));
+    } else {
       const from = new Date(list[0].day + "T12:00:00");
       const before = Array.from({ length: Math.max(0, 90 - list.length) }, (_, i) => ({ at: new Date(from.getTime() - (90 - list.length - i) * 86400e3), messages: 0, bytes: 0 }));
       const points = [...before, ...list.map(d => ({ ...d, at: new Date(d.day + "T12:00:00") }))].map(d => ({ ...d, label: day(d.at) }));
-      el.setAttribute("aria-labelledby", "history");
-      el.append(h("h2", { id: "history" }, t("home.history")), h("div", { class: "plots" },
+      el.append(h("div", { class: "plots" },
         plot(t("plot.mail"), points.map(d => ({ label: d.label, value: d.messages })), number), plot(t("plot.size"), points.map(d => ({ label: d.label, value: d.bytes })), size)));
     }
     performance.mark("complete"); // how long it takes is measured by test/bench

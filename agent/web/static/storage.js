@@ -3,6 +3,7 @@ import { h, replace } from "./dom.js";
 import { t, number, size, when, ago } from "./text.js";
 import { ask, work } from "./api.js";
 import { action, copied, failed, icon } from "./parts.js";
+import { belongs, condition, since } from "./health.js";
 
 /** @typedef {import("./types").Problem} Problem */
 
@@ -60,17 +61,34 @@ const problems = list => h("ul", {}, list.map(p => h("li", {}, p.user, ": ", h("
 export default async function storage(el, _, s) {
   /** @type {[import("./types").Storage, import("./types").User[]]} */
   const [place, users] = await Promise.all([ask("GET", "/storage"), ask("GET", "/users")]);
-  el.append(h("h1", {}, t("nav.storage")),
+  const wrong = h("ul", { class: "conditions" }), free = h("dd", {});
+  const room = (/** @type {import("./types").Storage} */ p) => replace(free, p.free < 0 ? t("storage.free.unknown") : size(p.free));
+  room(place);
+  el.append(h("h1", {}, t("nav.storage")), wrong,
     h("section", {}, h("dl", { class: "facts" },
       h("dt", {}, t("storage.place")), h("dd", {}, h("code", {}, place.data_dir)),
       h("dt", {}, t("storage.messages")), h("dd", {}, number(users.reduce((n, u) => n + u.messages, 0))),
-      h("dt", {}, t("storage.size")), h("dd", {}, size(users.reduce((n, u) => n + u.size, 0)))),
+      h("dt", {}, t("storage.size")), h("dd", {}, size(users.reduce((n, u) => n + u.size, 0))),
+      h("dt", {}, t("storage.free")), free),
     users.length > 0 && h("table", { class: "stack" }, h("caption", { class: "visually-hidden" }, t("storage.users")),
       h("thead", {}, h("tr", {}, h("th", { scope: "col" }, t("storage.user")), h("th", { scope: "col" }, t("storage.accounts")), h("th", { scope: "col", class: "n" }, t("storage.messages")), h("th", { scope: "col", class: "n" }, t("storage.size")))),
       h("tbody", {}, users.map(u => h("tr", {}, h("td", { "data-label": t("storage.user") }, u.name), h("td", { "data-label": t("storage.accounts") }, u.accounts.join(", ") || "\u2013"),
         u.error ? h("td", { colspan: 2, class: "error", lang: "en" }, u.error, u.hint && h("p", { class: "dim" }, u.hint)) : [
           h("td", { class: "n", "data-label": t("storage.messages") }, number(u.messages)), h("td", { class: "n", "data-label": t("storage.size") }, size(u.size))]))))),
     check(s), backup(place, s.now), restore(place));
+  let told = "[]";
+  /** @param {import("./main").State | null} s */
+  function update(s) {
+    if (!s) return;
+    const list = s.status.health.filter(c => belongs(c, "storage"));
+    if (told !== (told = JSON.stringify(list))) {
+      replace(wrong, list.map(c => condition(c, s.now, true)));
+      ask("GET", "/storage").then(room, () => {}); // what is shown is of before
+    }
+    wrong.querySelectorAll(".since").forEach((p, i) => { p.textContent = since(list[i], s.now); });
+  }
+  update(s);
+  return update;
 }
 
 /** @param {import("./main").State} s */

@@ -133,6 +133,7 @@ export interface Condition {
   since: string;
   user?: string;
   source?: string;
+  link?: string;
 }
 
 export interface Confirmed {
@@ -625,6 +626,7 @@ export interface Status {
 
 export interface Storage {
   data_dir: string;
+  free: number;
   last_backup: LastBackup | null;
   same_disk: boolean;
   backup_command: string;
