@@ -59,7 +59,8 @@ func submitTo(t *testing.T, s *mailstore.Store, account, id string) mailstore.Ou
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, _, err := s.Submit(t.Context(), mailstore.Submission{Message: spooled, Account: account, Device: "test", From: "ann@example.com", Recipients: []string{"bob@example.com"}, MessageID: id})
+	from := map[string]string{"home": "ann@example.com", "work": "ann.work@example.com"}[account]
+	n, _, err := s.Submit(t.Context(), mailstore.Submission{Message: spooled, Account: account, Device: "test", From: from, Recipients: []string{"bob@example.com"}, MessageID: id})
 	if err != nil {
 		t.Fatal(err)
 	}
