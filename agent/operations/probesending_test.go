@@ -63,20 +63,20 @@ func TestProbeSending(t *testing.T) {
 // programs are told, before anything was sent.
 func TestTriedLimits(t *testing.T) {
 	t.Parallel()
-	out := scripted.Listen(t, smtptest.Hello("SIZE 5000", "SMTPUTF8")+smtptest.Login()+smtptest.Quit)
+	out := scripted.Listen(t, smtptest.Hello("SIZE 5000", "SMTPUTF8", "DSN")+smtptest.Login()+smtptest.Quit)
 	r := newRig(t)
 	_, port := agenttest.POP(t, "home", 0)
 	r.Configure(agenttest.Plain+"[smtp]\nlisten = [\"127.0.0.1:0\"]\ntls = \"off\"\n",
 		agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: port, More: sendsBy(out.Port(), "ann@example.com")})
 	r.Start()
 	agenttest.Eventually(t, "the server for sending", func() bool { return len(r.Status().SMTP) > 0 })
-	if got := announced(t, r); strings.Contains(got, "SIZE 5000") || strings.Contains(got, "SMTPUTF8") {
+	if got := announced(t, r); strings.Contains(got, "SIZE 5000") || strings.Contains(got, "SMTPUTF8") || strings.Contains(got, "DSN") {
 		t.Errorf("before: %s", got)
 	}
 	if _, err := r.Ops().Probe(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
-	if got := announced(t, r); !strings.Contains(got, "SIZE 5000") || !strings.Contains(got, "SMTPUTF8") {
+	if got := announced(t, r); !strings.Contains(got, "SIZE 5000") || !strings.Contains(got, "SMTPUTF8") || !strings.Contains(got, "DSN") {
 		t.Errorf("after: %s", got)
 	}
 }

@@ -148,7 +148,7 @@ func (s *Set) Account(user string, device mailstore.Device, store *mailstore.Sto
 		Spool: func(ctx context.Context, r io.Reader) (*mailstore.Spooled, error) { return store.SpoolAnchored(ctx, r) },
 		Submit: func(ctx context.Context, sub submission.Submission) error {
 			m := mailstore.Submission{Message: sub.Message, Account: sub.Account, Device: sub.Device, From: sub.From, Recipients: sub.Recipients, ToSelf: s.toSelf(user, sub.Recipients),
-				EightBit: sub.EightBit, UTF8: sub.UTF8, MessageID: sub.MessageID, Added: sub.Added, NotBefore: sub.NotBefore}
+				DSN: sub.DSN, EightBit: sub.EightBit, UTF8: sub.UTF8, MessageID: sub.MessageID, Added: sub.Added, NotBefore: sub.NotBefore}
 			if s.users.Config().SMTP.MarkAnswered {
 				m.InReplyTo = sub.InReplyTo
 			}
@@ -218,6 +218,11 @@ func (s *Set) MaxSize() (most int64) {
 		most = max(most, e.Size)
 	}
 	return most
+}
+
+// DSN reports whether the server of any account tells of deliveries (RFC 3461).
+func (s *Set) DSN() bool {
+	return slices.ContainsFunc(s.extensions(), func(e smtp.Extensions) bool { return e.DSN })
 }
 
 // UTF8 reports whether any account can send mail that needs SMTPUTF8 (RFC 6531).
