@@ -104,7 +104,7 @@ func (s *smtpAccess) newServer(addr string, cfg config.SMTP) *smtpServer {
 }
 
 func (a *Agent) submission(login func(context.Context, net.Addr, string, string) (submission.Account, error), security serving.Security) submission.Options {
-	return submission.Options{Login: login, Security: security, MaxSize: a.sending.MaxSize, UTF8: a.sending.UTF8,
+	return submission.Options{Login: login, Security: security, MaxSize: a.sending.MaxSize, UTF8: a.sending.UTF8, DSN: a.sending.DSN,
 		Log: a.opts.Log.With().Str("component", "submission").Logger()}
 }
 

@@ -156,7 +156,9 @@ func TestProgramsSend(t *testing.T) {
 import smtplib, sys
 s = smtplib.SMTP("127.0.0.1", int(sys.argv[1]))
 s.login("ann", sys.argv[2])
-s.sendmail("ann@example.org", ["bob@example.org"], "From: ann@example.org\nTo: bob@example.org\nSubject: smtplib\n\nhello\n")
+s.ehlo()
+assert s.has_extn("dsn") # as Postfix has it
+s.sendmail("ann@example.org", ["bob@example.org"], "From: ann@example.org\nTo: bob@example.org\nSubject: smtplib\n\nhello\n", ["RET=HDRS"], ["NOTIFY=FAILURE"])
 s.quit()`, port, devicePw)
 	w.arrives(t, 4, "smtplib", []byte("hello\r\n"))
 

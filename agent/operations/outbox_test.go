@@ -19,7 +19,8 @@ import (
 	"github.com/popbridge/popbridge/internal/testkit/scripted"
 )
 
-// submit queues a message of a user for an account, while no agent runs.
+// submit queues a message of a user for an account, while no agent runs; it asks for RET=HDRS
+// and NOTIFY=NEVER (RFC 3461).
 func submit(t *testing.T, dataDir, user string, accounts ...string) {
 	t.Helper()
 	s, err := mailstore.Open(t.Context(), filepath.Join(users.Folder(dataDir), user), mailstore.Options{Now: time.Now})
@@ -29,7 +30,8 @@ func submit(t *testing.T, dataDir, user string, accounts ...string) {
 	for _, account := range accounts {
 		spooled, err := s.Spool(t.Context(), strings.NewReader("From: ann@example.com\r\nSubject: "+account+"\r\n\r\ntext\r\n"))
 		if err == nil {
-			_, _, err = s.Submit(t.Context(), mailstore.Submission{Message: spooled, Account: account, Device: "test", From: "ann@example.com", Recipients: []string{account + "@example.com"}, MessageID: "<" + rand.Text() + "@example.com>"})
+			_, _, err = s.Submit(t.Context(), mailstore.Submission{Message: spooled, Account: account, Device: "test", From: "ann@example.com", Recipients: []string{account + "@example.com"},
+				DSN: map[string]string{"": "RET=HDRS", account + "@example.com": "NOTIFY=NEVER"}, MessageID: "<" + rand.Text() + "@example.com>"})
 		}
 		if err != nil {
 			t.Fatal(err)

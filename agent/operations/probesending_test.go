@@ -1,7 +1,10 @@
 package operations_test
 
 import (
+	"bufio"
 	"fmt"
+	"net"
+	"strings"
 	"testing"
 
 	"github.com/popbridge/popbridge/agent/agenttest"
@@ -54,4 +57,44 @@ func TestProbeSending(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestTriedLimits: what a server announces in a login that tries it counts for what mail
+// programs are told, before anything was sent.
+func TestTriedLimits(t *testing.T) {
+	t.Parallel()
+	out := scripted.Listen(t, smtptest.Hello("SIZE 5000", "SMTPUTF8", "DSN")+smtptest.Login()+smtptest.Quit)
+	r := newRig(t)
+	_, port := agenttest.POP(t, "home", 0)
+	r.Configure(agenttest.Plain+"[smtp]\nlisten = [\"127.0.0.1:0\"]\ntls = \"off\"\n",
+		agenttest.Account{Name: "home", User: "ann", Folder: "INBOX", Port: port, More: sendsBy(out.Port(), "ann@example.com")})
+	r.Start()
+	agenttest.Eventually(t, "the server for sending", func() bool { return len(r.Status().SMTP) > 0 })
+	if got := announced(t, r); strings.Contains(got, "SIZE 5000") || strings.Contains(got, "SMTPUTF8") || strings.Contains(got, "DSN") {
+		t.Errorf("before: %s", got)
+	}
+	if _, err := r.Ops().Probe(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := announced(t, r); !strings.Contains(got, "SIZE 5000") || !strings.Contains(got, "SMTPUTF8") || !strings.Contains(got, "DSN") {
+		t.Errorf("after: %s", got)
+	}
+}
+
+// announced is what the submission server says to EHLO.
+func announced(t *testing.T, r *agenttest.Rig) (all string) {
+	t.Helper()
+	conn, err := net.Dial("tcp", r.Status().SMTP[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := conn.Write([]byte("EHLO x\r\nQUIT\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(conn)
+	for lines.Scan() {
+		all += lines.Text() + "\n"
+	}
+	return all
 }

@@ -2,6 +2,8 @@ package sending
 
 import (
 	"context"
+	"net"
+	"strconv"
 
 	"github.com/popbridge/popbridge/agent/accounts"
 	"github.com/popbridge/popbridge/agent/health"
@@ -91,6 +93,11 @@ func (s *Set) login(ctx context.Context, c config.Account, way config.Send, cred
 	if err := client.Login(ctx, cred); err != nil {
 		return err
 	}
+	s.mu.Lock()
+	s.tried[serverOf(way)] = client.Extensions()
+	s.mu.Unlock()
 	_ = client.Quit(ctx) // it has answered, and that is all
 	return nil
 }
+
+func serverOf(way config.Send) string { return net.JoinHostPort(way.Host, strconv.Itoa(way.Port)) }

@@ -33,14 +33,15 @@ type Set struct {
 
 	mu      sync.Mutex // guards what follows
 	senders map[string]*sender
-	retired []*sender        // those that come to their end, and may have
-	paused  map[string]int   // how often Pause holds a user, by the name in small letters
-	group   *supervise.Group // nil unless they are served
+	retired []*sender                  // those that come to their end, and may have
+	paused  map[string]int             // how often Pause holds a user, by the name in small letters
+	group   *supervise.Group           // nil unless they are served
+	tried   map[string]smtp.Extensions // what servers, as host:port, announced in logins that tried them
 }
 
 // New returns the senders of the accounts of the config, not served yet.
 func New(u *users.Stores, tokens *signin.Tokens) *Set {
-	return &Set{users: u, tokens: tokens, senders: map[string]*sender{}, paused: map[string]int{}}
+	return &Set{users: u, tokens: tokens, senders: map[string]*sender{}, paused: map[string]int{}, tried: map[string]smtp.Extensions{}}
 }
 
 // Serve sends until the group ends.
@@ -147,7 +148,7 @@ func (s *Set) Account(user string, device mailstore.Device, store *mailstore.Sto
 		Spool: func(ctx context.Context, r io.Reader) (*mailstore.Spooled, error) { return store.SpoolAnchored(ctx, r) },
 		Submit: func(ctx context.Context, sub submission.Submission) error {
 			m := mailstore.Submission{Message: sub.Message, Account: sub.Account, Device: sub.Device, From: sub.From, Recipients: sub.Recipients, ToSelf: s.toSelf(user, sub.Recipients),
-				EightBit: sub.EightBit, UTF8: sub.UTF8, MessageID: sub.MessageID, Added: sub.Added, NotBefore: sub.NotBefore}
+				DSN: sub.DSN, EightBit: sub.EightBit, UTF8: sub.UTF8, MessageID: sub.MessageID, Added: sub.Added, NotBefore: sub.NotBefore}
 			if s.users.Config().SMTP.MarkAnswered {
 				m.InReplyTo = sub.InReplyTo
 			}
@@ -179,14 +180,22 @@ func (s *Set) runner(account string) *outbox.Runner {
 }
 
 // limits is what the server of an account takes, as far as it has said so.
-func (s *Set) limits(account string) smtp.Extensions { return extensions(s.runner(account)) }
-
-// extensions is what a server has announced; one that was never asked has announced nothing.
-func extensions(r *outbox.Runner) smtp.Extensions {
-	if r == nil || r.Extensions() == nil {
-		return smtp.Extensions{}
+func (s *Set) limits(account string) smtp.Extensions {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if one := s.senders[account]; one != nil {
+		return s.limitsLocked(one)
 	}
-	return *r.Extensions()
+	return smtp.Extensions{}
+}
+
+// limitsLocked is what the server of a sender has announced when it was last sent to, else
+// in a login that tried it; one that was never asked has announced nothing.
+func (s *Set) limitsLocked(o *sender) smtp.Extensions {
+	if r := o.current(); r != nil && r.Extensions() != nil {
+		return *r.Extensions()
+	}
+	return s.tried[serverOf(o.way)]
 }
 
 // Next is when mail of the account is tried next, and what keeps it from leaving, "" for
@@ -211,6 +220,11 @@ func (s *Set) MaxSize() (most int64) {
 	return most
 }
 
+// DSN reports whether the server of any account tells of deliveries (RFC 3461).
+func (s *Set) DSN() bool {
+	return slices.ContainsFunc(s.extensions(), func(e smtp.Extensions) bool { return e.DSN })
+}
+
 // UTF8 reports whether any account can send mail that needs SMTPUTF8 (RFC 6531).
 func (s *Set) UTF8() bool {
 	return slices.ContainsFunc(s.extensions(), func(e smtp.Extensions) bool { return e.UTF8 })
@@ -220,7 +234,7 @@ func (s *Set) extensions() (list []smtp.Extensions) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, one := range s.senders {
-		list = append(list, extensions(one.current()))
+		list = append(list, s.limitsLocked(one))
 	}
 	return list
 }

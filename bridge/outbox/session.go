@@ -169,7 +169,7 @@ func (r *Runner) transact(ctx context.Context, try *plan.Try, body io.Reader) bo
 	begun, aborted := false, error(nil)
 	net, cancel := supervise.Outlive(ctx, stopNet)
 	defer cancel()
-	envelope := smtp.Envelope{From: m.From, To: try.To, Size: m.Size, EightBit: m.EightBit, UTF8: m.UTF8}
+	envelope := smtp.Envelope{From: m.From, To: try.To, Size: m.Size, DSN: m.DSN, EightBit: m.EightBit, UTF8: m.UTF8}
 	outcome, err := r.session.Send(net, envelope, withoutBcc(file), func(net context.Context, replies []smtp.Reply) error {
 		r.committed()
 		if aborted = ctx.Err(); aborted == nil {

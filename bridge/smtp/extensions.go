@@ -13,6 +13,7 @@ type Extensions struct {
 	EightBit   bool  // 8BITMIME
 	UTF8       bool  // SMTPUTF8
 	Pipelining bool
+	DSN        bool // what a sender asks to be told of a delivery (RFC 3461)
 
 	startTLS bool
 	size     bool     // SIZE, with or without a limit
@@ -38,6 +39,8 @@ func newExtensions(lines []string) (e Extensions) {
 			e.EightBit = true
 		case "SMTPUTF8":
 			e.UTF8 = true
+		case "DSN":
+			e.DSN = true
 		case "PIPELINING":
 			e.Pipelining = true
 		case "STARTTLS":

@@ -166,7 +166,7 @@ func TestExtensions(t *testing.T) {
 		"h":                              {},
 		"h|SIZE|8bitmime":                {size: true, EightBit: true},
 		"h|SIZE 12 x":                    {size: true, Size: 12},
-		"h|SIZE -5|SMTPUTF8|DSN":         {size: true, UTF8: true},
+		"h|SIZE -5|SMTPUTF8|DSN":         {size: true, UTF8: true, DSN: true},
 		"h|SIZE 99999999999999999999":    {size: true, Size: 1<<63 - 1},
 		"SIZE 12":                        {},
 		"h||PIPELINING|x y z":            {Pipelining: true},

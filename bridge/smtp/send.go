@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 	"time"
 	"unicode"
@@ -22,7 +23,11 @@ type Envelope struct {
 	To       []string // the same, at least one
 	Size     int64    // bytes of the message, about; 0: not known
 	EightBit bool     // the message has bytes above 127
-	UTF8     bool     // its header has UTF-8 (RFC 6531), and so bytes above 127; where an address has, that goes without saying
+	// DSN has the parameters of RFC 3461 section 4 by recipient, those of MAIL by "": "RET=HDRS
+	// ENVID=1", "NOTIFY=NEVER". They are left out where the server does not announce DSN, and
+	// those that are not of that form.
+	DSN  map[string]string
+	UTF8 bool // its header has UTF-8 (RFC 6531), and so bytes above 127; where an address has, that goes without saying
 }
 
 // Phase is how far a transaction came.
@@ -153,7 +158,7 @@ const pipelined = 50
 func (c *Client) envelope(e Envelope, out *Outcome) (taken int, err error) {
 	lines := []string{c.mail(e)}
 	for _, to := range e.To {
-		lines = append(lines, "RCPT TO:<"+to+">")
+		lines = append(lines, "RCPT TO:<"+to+">"+c.dsn(e, to))
 	}
 	window := 1
 	if c.ext.Pipelining {
@@ -211,7 +216,17 @@ func (c *Client) mail(e Envelope) string {
 	if e.needsUTF8() {
 		line += " SMTPUTF8"
 	}
-	return line
+	return line + c.dsn(e, "")
+}
+
+var dsnParameters = regexp.MustCompile(`^(RET|ENVID|NOTIFY|ORCPT)=[!-~]+( (RET|ENVID|NOTIFY|ORCPT)=[!-~]+)*$`)
+
+// dsn is what of Envelope.DSN a command has.
+func (c *Client) dsn(e Envelope, of string) string {
+	if asked := e.DSN[of]; c.ext.DSN && dsnParameters.MatchString(asked) {
+		return " " + asked
+	}
+	return ""
 }
 
 // data sends the message up to its final dot.

@@ -215,3 +215,24 @@ func TestMailParameters(t *testing.T) {
 		}
 	}
 }
+
+// TestDSNParameters: what is asked of a server that has DSN, and of none that has not; nothing
+// that is no such parameter gets into a command.
+func TestDSNParameters(t *testing.T) {
+	for _, tt := range []struct {
+		extensions         []string
+		dsn                map[string]string
+		mail, bobs, others string
+	}{
+		{[]string{"DSN"}, map[string]string{"": "RET=HDRS ENVID=1", bob: "NOTIFY=NEVER"}, " RET=HDRS ENVID=1", " NOTIFY=NEVER", ""},
+		{[]string{"DSN"}, nil, "", "", ""},
+		{nil, map[string]string{"": "RET=HDRS", bob: "NOTIFY=NEVER"}, "", "", ""},
+		{[]string{"DSN"}, map[string]string{"": "RET=HDRS\r\nRCPT TO:<eve@a.example>", bob: "SIZE=1"}, "", "", ""},
+	} {
+		c := dial(t, smtptest.Hello(tt.extensions...)+"C: MAIL FROM:<"+ann+">"+tt.mail+"\nS: 250 ok\nC: RCPT TO:<"+bob+">"+tt.bobs+"\nS: 250 ok\nC: RCPT TO:<eve@a.example>"+tt.others+"\nS: 250 ok\n"+smtptest.Content("250 ok"))
+		out, err := c.Send(t.Context(), Envelope{From: ann, To: []string{bob, "eve@a.example"}, DSN: tt.dsn}, strings.NewReader(""), always)
+		if err != nil || out.Phase != Answered {
+			t.Errorf("%+v: %+v, %v", tt, out, err)
+		}
+	}
+}

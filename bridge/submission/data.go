@@ -80,7 +80,7 @@ func (s *session) read(d *dots) (sub Submission, err error) {
 	}
 	fixed, added := fixHeader(raw, now, messageID(from, route.From))
 	sub = Submission{
-		Account: route.Account, Device: s.who.Device, From: route.From, Recipients: s.mail.recipients, NotBefore: now.Add(route.Delay), Added: added,
+		Account: route.Account, Device: s.who.Device, From: route.From, Recipients: s.mail.recipients, DSN: s.mail.dsn, NotBefore: now.Add(route.Delay), Added: added,
 		UTF8: s.mail.utf8 && !(isASCII(raw) && isASCII(route.From) && isASCII(strings.Join(s.mail.recipients, ""))),
 	}
 	if s.mail.from == "" {

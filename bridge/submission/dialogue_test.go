@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"strings"
 	"testing"
@@ -34,6 +35,7 @@ func TestWhatIsAnnounced(t *testing.T) {
 		{func(_ *server, o *Options) { o.Security = serving.StartTLS }, "localhost,PIPELINING,8BITMIME,ENHANCEDSTATUSCODES,SIZE 1000000,STARTTLS"},
 		{func(_ *server, o *Options) { o.UTF8, o.MaxSize = func() bool { return true }, nil },
 			"localhost,PIPELINING,8BITMIME,ENHANCEDSTATUSCODES,SIZE 209715200,SMTPUTF8,AUTH PLAIN LOGIN"},
+		{func(_ *server, o *Options) { o.DSN = func() bool { return true } }, "localhost,PIPELINING,8BITMIME,ENHANCEDSTATUSCODES,SIZE 1000000,DSN,AUTH PLAIN LOGIN"},
 	} {
 		r := openRig(t, tt.change)
 		got := r.play(strings.NewReader("EHLO\r\n"), 100)
@@ -348,5 +350,32 @@ func TestUTF8(t *testing.T) {
 		if m := r.last(n + 1); m.UTF8 != tt.utf8 || m.EightBit != tt.eight || m.Recipients[0] != tt.to {
 			t.Errorf("%+v: UTF8 %v, 8-bit %v, to %q", tt, m.UTF8, m.EightBit, m.Recipients)
 		}
+	}
+}
+
+// TestDSN: what a mail program asks to be told of a delivery is taken where a provider has DSN.
+func TestDSN(t *testing.T) {
+	k := newRig(t).talk("ann")
+	k.do("MAIL FROM:<ann@example.com> RET=HDRS", "555 5.5.4 ")
+	k.do("MAIL FROM:<ann@example.com>", "250 ")
+	k.do("RCPT TO:<bob@example.net> NOTIFY=NEVER", "555 5.5.4 ")
+
+	r := newRig(t, func(_ *server, o *Options) { o.DSN = func() bool { return true } })
+	k = r.talk("ann")
+	for _, wrong := range []string{"RET", "RET=all", "RET=FULL RET=FULL", "ENVID=", "ENVID=a+b", "ENVID=" + strings.Repeat("x", maxDSN+1), "ENVID=\"ä\"", "NOTIFY=NEVER", "ORCPT=rfc822;a"} {
+		k.do("MAIL FROM:<ann@example.com> "+wrong, "5")
+	}
+	k.do("MAIL FROM:<ann@example.com> ret=hdrs SIZE=10 ENVID=QQ+2B314159", "250 ")
+	for _, wrong := range []string{"NOTIFY", "NOTIFY=", "NOTIFY=NEVER,DELAY", "NOTIFY=SOON", "ORCPT=a@b", "ORCPT=rfc822;", "NOTIFY=NEVER NOTIFY=NEVER", "RET=FULL", "SIZE=1"} {
+		k.do("RCPT TO:<bob@example.net> "+wrong, "5")
+	}
+	k.do("RCPT TO:<bob@example.net> NOTIFY=success,DELAY ORCPT=rfc822;Bob+2Bx@example.net", "250 ")
+	k.do("RCPT TO:<eva@example.net>", "250 ")
+	k.do("RCPT TO:<Eva@EXAMPLE.net>", "250 ")
+	k.do("DATA", "354 ")
+	k.do(headed+"\r\nx\r\n.", "250 ")
+	want := map[string]string{"": "RET=hdrs ENVID=QQ+2B314159", "bob@example.net": "NOTIFY=success,DELAY ORCPT=rfc822;Bob+2Bx@example.net"}
+	if got := r.last(1).DSN; !maps.Equal(got, want) {
+		t.Errorf("asked %q", got)
 	}
 }

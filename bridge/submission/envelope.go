@@ -11,6 +11,7 @@ type envelope struct {
 	from       string // "" for <>
 	utf8       bool   // SMTPUTF8 was asked for
 	recipients []string
+	dsn        map[string]string   // parameters of RFC 3461 by recipient, those of MAIL by ""
 	seen       map[string]struct{} // keys of recipients
 }
 
@@ -31,7 +32,7 @@ func (s *session) mailFrom(arg string) reply {
 	case s.who.MaySend != nil:
 		return s.replyTo(s.who.MaySend)
 	}
-	m := &envelope{from: from, seen: make(map[string]struct{})}
+	m := &envelope{from: from, seen: make(map[string]struct{}), dsn: make(map[string]string)}
 	for _, p := range params {
 		if r := s.parameter(m, p); r.code != 0 {
 			return r
@@ -45,7 +46,7 @@ func (s *session) mailFrom(arg string) reply {
 }
 
 // parameter takes one parameter of MAIL: SIZE (RFC 1870), BODY (RFC 6152), AUTH (RFC
-// 4954 section 5, which is not passed on) and SMTPUTF8 (RFC 6531).
+// 4954 section 5, which is not passed on), SMTPUTF8 (RFC 6531), and RET and ENVID (dsn.go).
 func (s *session) parameter(m *envelope, p string) reply {
 	name, value, _ := strings.Cut(p, "=")
 	switch name = strings.ToUpper(name); {
@@ -63,6 +64,8 @@ func (s *session) parameter(m *envelope, p string) reply {
 			return reply{code: 550, enhanced: "5.6.7", text: "No outgoing server has said so far that it takes mail with addresses outside of ASCII"}
 		}
 		m.utf8 = true
+	case s.isDSN(name, "MAIL"):
+		return m.ask("", name, value)
 	default:
 		return reply{code: 555, enhanced: "5.5.4", text: "A parameter of MAIL is not supported: " + p}
 	}
@@ -88,8 +91,6 @@ func (s *session) rcptTo(arg string) reply {
 		return reply{code: 501, enhanced: "5.5.4", text: "Expected RCPT TO:<address>"}
 	case !isAddress(to):
 		return reply{code: 501, enhanced: "5.1.3", text: "The recipient is not an address with a domain"}
-	case len(params) > 0:
-		return reply{code: 555, enhanced: "5.5.4", text: "A parameter of RCPT is not supported: " + params[0]}
 	case !isASCII(to) && !s.mail.utf8:
 		return errUTF8
 	}
@@ -98,6 +99,16 @@ func (s *session) rcptTo(arg string) reply {
 	if _, twice := s.mail.seen[key]; !twice {
 		if len(s.mail.recipients) == maxRecipients {
 			return reply{code: 452, enhanced: "4.5.3", text: fmt.Sprintf("Too many recipients, at most %d", maxRecipients)}
+		}
+		for _, p := range params {
+			name, value, _ := strings.Cut(p, "=")
+			if name = strings.ToUpper(name); !s.isDSN(name, "RCPT") {
+				return reply{code: 555, enhanced: "5.5.4", text: "A parameter of RCPT is not supported: " + p}
+			}
+			if r := s.mail.ask(to, name, value); r.code != 0 {
+				delete(s.mail.dsn, to)
+				return r
+			}
 		}
 		s.mail.seen[key] = struct{}{}
 		s.mail.recipients = append(s.mail.recipients, to)

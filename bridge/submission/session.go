@@ -210,6 +210,9 @@ func (s *session) ehlo(string) reply {
 	if s.srv.opt.UTF8() {
 		lines = append(lines, "SMTPUTF8")
 	}
+	if s.srv.opt.DSN() {
+		lines = append(lines, "DSN")
+	}
 	switch {
 	case s.clear:
 		lines = append(lines, "STARTTLS")

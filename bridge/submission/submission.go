@@ -48,6 +48,8 @@ type Options struct {
 	// UTF8 reports whether any account can send mail that needs SMTPUTF8 (RFC 6531).
 	// May be nil: none can.
 	UTF8 func() bool
+	// DSN reports whether the provider of any account has DSN (RFC 3461).
+	DSN func() bool
 }
 
 // Account is who has logged in.
@@ -80,6 +82,7 @@ type Submission struct {
 	Device     string             // which login handed it over
 	From       string             // envelope sender as it leaves: a@b.example, or "" for MAIL FROM:<>
 	Recipients []string           // envelope, each once, at least one, without brackets: "a b"@c.example
+	DSN        map[string]string  // what is asked of the provider (RFC 3461), as parameters by recipient, those of MAIL by ""
 	EightBit   bool               // it has bytes above 127
 	UTF8       bool               // it needs SMTPUTF8
 	MessageID  string             // of the header, with its brackets; "" where it has none that can be read
@@ -100,8 +103,12 @@ func New(o Options) *Server {
 	if o.MaxSize == nil {
 		o.MaxSize = func() int64 { return 0 }
 	}
+	no := func() bool { return false }
 	if o.UTF8 == nil {
-		o.UTF8 = func() bool { return false }
+		o.UTF8 = no
+	}
+	if o.DSN == nil {
+		o.DSN = no
 	}
 	return &Server{opt: o, clients: serving.New[*session](serving.Options{Protocol: "SMTP", PerDevice: maxPerDevice, Log: o.Log})}
 }

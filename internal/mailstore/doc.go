@@ -24,6 +24,7 @@
 //	ledger        (account, uidl, dup -> hash, size, state, ...)
 //	outgoing      (id, uid, hash, account, state, ...)          message on its way out, in the Outbox; with uid 0 one that was sent
 //	outgoing_recipient (outgoing_id, place, address, state, reply)
+//	outgoing_dsn  (outgoing_id, place, asked)                   parameters of RFC 3461: of MAIL with place 0, of the recipients from 1 on
 //	sending       (account, memory)                             what the runner of an account remembers
 //	device        (name, hash, read_only, ...)                  IMAP logins
 //

@@ -71,6 +71,7 @@ var dumps = []struct {
 	{'s', `SELECT name, send FROM device WHERE send <> 0`},
 	{'o', `SELECT value FROM meta WHERE key = 'outbox'`},
 	{'q', `SELECT ` + outgoingColumns + ` FROM outgoing ORDER BY id`},
+	{'n', `SELECT outgoing_id, place, asked FROM outgoing_dsn ORDER BY outgoing_id, place`},
 	{'r', `SELECT outgoing_id, place, address, state, reply FROM outgoing_recipient ORDER BY outgoing_id, place`},
 }
 

@@ -67,7 +67,8 @@ func checkValues(ctx context.Context, db *sql.DB, version int) error {
 			"*[\x01-\x1f\x7f]*").Scan(&strange)
 	}
 	if err == nil && strange == 0 && version >= sendSchema {
-		err = db.QueryRowContext(ctx, `SELECT count(*) FROM device WHERE send NOT BETWEEN 0 AND 2`).Scan(&strange)
+		err = db.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM device WHERE send NOT BETWEEN 0 AND 2) + (SELECT count(*) FROM outgoing_dsn WHERE asked GLOB ?1)`,
+			"*[\x01-\x1f\x7f]*").Scan(&strange)
 	}
 	if err == nil && strange > 0 {
 		err = fmt.Errorf("%d rows have impossible values", strange)

@@ -163,6 +163,18 @@ func (t *tx) putRecipient(o *outgoingRow, i int) error {
 	return t.exec(insertRecipient, values...)
 }
 
+const insertDSN = `INSERT OR REPLACE INTO outgoing_dsn (outgoing_id, place, asked) VALUES (?, ?, ?)`
+
+// putDSN writes what is asked of a recipient, counted from 1 on, or of the message, 0.
+func (t *tx) putDSN(id OutgoingID, place int, asked string) error {
+	if asked == "" {
+		return nil
+	}
+	values := []any{int64(id), int64(place), asked}
+	t.log.line('n', values...)
+	return t.exec(insertDSN, values...)
+}
+
 // turn changes recipients, and writes those for which change reports that it did.
 func (t *tx) turn(o *outgoingRow, change func(*OutgoingRecipient) bool) error {
 	for i := range o.Recipients {
@@ -193,7 +205,7 @@ func (t *tx) forgetOutgoing(id OutgoingID) error {
 	return t.execAll(deleteOutgoing, id)
 }
 
-var deleteOutgoing = []string{`DELETE FROM outgoing_recipient WHERE outgoing_id = ?`, `DELETE FROM outgoing WHERE id = ?`}
+var deleteOutgoing = []string{`DELETE FROM outgoing_dsn WHERE outgoing_id = ?`, `DELETE FROM outgoing_recipient WHERE outgoing_id = ?`, `DELETE FROM outgoing WHERE id = ?`}
 
 // cancel ends what is on its way with the messages that are about to be taken out of the
 // Outbox. What was accepted for some recipients is remembered.
@@ -284,7 +296,8 @@ func (t *tx) repairOutbox() error {
 	}
 	var uids []UID
 	if err == nil {
-		err = t.exec(`DELETE FROM outgoing_recipient WHERE outgoing_id NOT IN (SELECT id FROM outgoing)`)
+		const gone = ` WHERE outgoing_id NOT IN (SELECT id FROM outgoing)`
+		err = errors.Join(t.exec(`DELETE FROM outgoing_recipient`+gone), t.exec(`DELETE FROM outgoing_dsn`+gone))
 	}
 	if err == nil {
 		err = t.rows(`SELECT uid FROM message WHERE `+unknownOutgoing, nil, into(&uids, column))

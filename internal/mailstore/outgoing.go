@@ -24,15 +24,16 @@ type OutgoingID int64
 
 // A Submission is a message that a mail program hands over to be sent.
 type Submission struct {
-	Message    *Spooled // as it will be in Sent: with Bcc, Date and Message-ID
-	Account    string   // by whose server it leaves
-	Device     string   // that handed it over
-	From       string   // envelope sender as it leaves; "" for MAIL FROM:<>
-	Recipients []string // envelope, each once, at least one, without brackets
-	ToSelf     bool     // one of them is an address of this user: what comes back by POP is mail
-	EightBit   bool     // the content has bytes above 127
-	UTF8       bool     // it needs SMTPUTF8 (RFC 6531)
-	MessageID  string   // of the header, with its brackets
+	Message    *Spooled          // as it will be in Sent: with Bcc, Date and Message-ID
+	Account    string            // by whose server it leaves
+	Device     string            // that handed it over
+	From       string            // envelope sender as it leaves; "" for MAIL FROM:<>
+	Recipients []string          // envelope, each once, at least one, without brackets
+	ToSelf     bool              // one of them is an address of this user: what comes back by POP is mail
+	DSN        map[string]string // parameters of RFC 3461 section 4 by recipient, those of MAIL by ""
+	EightBit   bool              // the content has bytes above 127
+	UTF8       bool              // it needs SMTPUTF8 (RFC 6531)
+	MessageID  string            // of the header, with its brackets
 	// Added are the bytes at the start of the message that the mail program did not write:
 	// Date, Message-ID, or both, a line each, and the end of a header where there was none.
 	Added int
@@ -86,6 +87,7 @@ type Outgoing struct {
 	State                                     OutgoingState
 	LastError                                 string // of the last attempt, for a person
 	Recipients                                []OutgoingRecipient
+	DSN                                       map[string]string // see Submission; nil: nothing is asked
 
 	content ContentID
 }
@@ -247,9 +249,12 @@ func (t *tx) submit(sub *Submission, m marks) (OutgoingID, error) {
 	if err == nil {
 		err = t.putOutgoing(o)
 	}
-	for i := range o.Recipients {
+	if err == nil {
+		err = t.putDSN(o.ID, 0, sub.DSN[""])
+	}
+	for i, r := range o.Recipients {
 		if err == nil {
-			err = t.putRecipient(o, i)
+			err = errors.Join(t.putRecipient(o, i), t.putDSN(o.ID, i+1, sub.DSN[r.Address]))
 		}
 	}
 	return o.ID, err
@@ -309,13 +314,29 @@ func (s *Store) outgoing(ctx context.Context) (list []Outgoing, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return list, query(ctx, t, `SELECT outgoing_id, address, r.state, reply FROM outgoing_recipient r JOIN outgoing ON id = outgoing_id
+	err = query(ctx, t, `SELECT outgoing_id, address, r.state, reply FROM outgoing_recipient r JOIN outgoing ON id = outgoing_id
 		WHERE uid <> 0 ORDER BY outgoing_id, place`, func(rows *sql.Rows) error {
 		var id OutgoingID
 		var r OutgoingRecipient
 		err := rows.Scan(&id, &r.Address, &r.State, &r.Reply)
 		if i, ok := at[id]; ok {
 			list[i].Recipients = append(list[i].Recipients, r)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return list, query(ctx, t, `SELECT d.outgoing_id, coalesce(address, ''), asked FROM outgoing_dsn d JOIN outgoing ON id = d.outgoing_id AND uid <> 0
+		LEFT JOIN outgoing_recipient r ON r.outgoing_id = d.outgoing_id AND r.place = d.place - 1`, func(rows *sql.Rows) error {
+		var id OutgoingID
+		var address, asked string
+		err := rows.Scan(&id, &address, &asked)
+		if i, ok := at[id]; ok {
+			if list[i].DSN == nil {
+				list[i].DSN = map[string]string{}
+			}
+			list[i].DSN[address] = asked
 		}
 		return err
 	})

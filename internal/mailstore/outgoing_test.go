@@ -3,6 +3,7 @@ package mailstore
 import (
 	"fmt"
 	"io"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -303,4 +304,33 @@ func (r *rig) mark(mailbox string, uid UID, flag string) {
 	r.t.Helper()
 	_, err := r.SetFlags(r.t.Context(), r.id(mailbox), []UID{uid}, mailflags.Add, []string{flag})
 	must(r.t, err)
+}
+
+// TestWhatIsAskedOfADelivery is kept over a restart and a loss of the index, and goes with the
+// message.
+func TestWhatIsAskedOfADelivery(t *testing.T) {
+	r := newStore(t)
+	r.submit(r.submission(1))
+	sub := r.submission(2, "eva@example.com", "bob@example.com")
+	sub.DSN = map[string]string{"": "RET=HDRS ENVID=1", "bob@example.com": "NOTIFY=NEVER"}
+	id := r.submit(sub)
+	want := func(when string) {
+		t.Helper()
+		list, err := r.Outgoing(t.Context())
+		must(t, err)
+		if len(list) != 2 || list[0].DSN != nil || !maps.Equal(list[1].DSN, sub.DSN) {
+			t.Errorf("%s: %v", when, list)
+		}
+	}
+	want("submitted")
+	r.reopen()
+	want("after a restart")
+	r.lose(removeIndex)
+	want("rebuilt")
+	must(t, r.DropOutgoing(t.Context(), id))
+	var left int
+	must(t, r.reader.get(t.Context(), `SELECT count(*) FROM outgoing_dsn`, nil, &left))
+	if left != 0 {
+		t.Errorf("%d rows are left", left)
+	}
 }

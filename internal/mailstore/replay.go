@@ -60,6 +60,7 @@ var replays = map[byte]struct{ fields, query string }{
 	'o': {"n", `INSERT OR REPLACE INTO meta (key, value) VALUES ('outbox', ?1)`},
 	'q': {"nnhtttttnnnnnnnnthhhnnnn", insertOutgoing},
 	'r': {"nntnt", insertRecipient},
+	'n': {"nnt", insertDSN},
 	'=': {"n", `UPDATE meta SET value = ?1 WHERE key = 'log'`},
 }
 

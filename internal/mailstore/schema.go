@@ -233,6 +233,12 @@ CREATE TABLE sending (
 	account TEXT PRIMARY KEY,
 	memory  TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE outgoing_dsn (
+	outgoing_id INTEGER NOT NULL REFERENCES outgoing (id),
+	place       INTEGER NOT NULL,
+	asked       TEXT NOT NULL,
+	PRIMARY KEY (outgoing_id, place)
+) STRICT, WITHOUT ROWID;
 `
 
 // lanSchema is the first whose devices have them.
