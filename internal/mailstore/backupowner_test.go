@@ -103,7 +103,7 @@ func olderFormat(t *testing.T, dir string) {
 }
 
 // withoutSchema5 takes the last migrations back.
-var withoutSchema5 = `DROP TABLE sending; ALTER TABLE device DROP COLUMN send; DROP TABLE outgoing_recipient; DROP TABLE outgoing; ALTER TABLE device DROP COLUMN lan; ALTER TABLE device DROP COLUMN generated;` + schema1[strings.Index(schema1, "CREATE TABLE summary"):strings.Index(schema1, "CREATE TABLE message")] + `
+var withoutSchema5 = `DROP TABLE outgoing_dsn; DROP TABLE sending; ALTER TABLE device DROP COLUMN send; DROP TABLE outgoing_recipient; DROP TABLE outgoing; ALTER TABLE device DROP COLUMN lan; ALTER TABLE device DROP COLUMN generated;` + schema1[strings.Index(schema1, "CREATE TABLE summary"):strings.Index(schema1, "CREATE TABLE message")] + `
 	INSERT INTO summary SELECT content_id, version - 1, s.data, e.data, h.data
 		FROM structure s JOIN envelope e USING (content_id, version) JOIN header h USING (content_id, version);
 	DROP TABLE structure; DROP TABLE envelope; DROP TABLE header`
