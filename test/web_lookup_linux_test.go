@@ -203,7 +203,7 @@ func (l *lookups) add(address, username string, n int) {
 func (l *lookups) arrived(n int) {
 	l.b.t.Helper()
 	l.b.click("See the mail come in")
-	l.b.until(fmt.Sprintf("the mail of %d accounts is there", n), `(all => all.length === args[0] && all.every(e => /kept here\s+1\s/i.test(e.innerText)))([...document.querySelectorAll(".card .facts")])`, n)
+	l.b.until(fmt.Sprintf("the mail of %d accounts is there", n), `(all => all.length === args[0] && all.every(e => /fetched so far\s+1\s/i.test(e.innerText)))([...document.querySelectorAll(".card .facts")])`, n)
 }
 
 // The server of an address is found in a network: what is asked is shown while it is asked,

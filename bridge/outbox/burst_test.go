@@ -162,8 +162,10 @@ func TestASessionIsNotKeptForWhatWaits(t *testing.T) {
 		g.submit("later")
 		stop := g.serve()
 		pass(keepFor)
-		if s := g.runner.Status(); s.State != Waiting || s.Next.IsZero() || g.server.open != 0 {
-			t.Errorf("status %+v, %d sessions are open", s, g.server.open)
+		var open int
+		g.server.change(func() { open = g.server.open })
+		if s := g.runner.Status(); s.State != Waiting || s.Next.IsZero() || open != 0 {
+			t.Errorf("status %+v, %d sessions are open", s, open)
 		}
 		pass(time.Minute)
 		g.wantTaken(map[string]int{"now": 1, "later": 1})
