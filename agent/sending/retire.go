@@ -78,10 +78,7 @@ func (o *sender) hasEnded() bool {
 // follows reports whether a sender begins only when a former one has ended: that is of the
 // same account, or of the same login, which has another name now.
 func (o *sender) follows(former *sender) bool {
-	login := func(o *sender) config.Send {
-		return config.Send{Host: o.way.Host, Port: o.way.Port, Username: o.way.Username}
-	}
-	return o.account.Name == former.account.Name || reflect.DeepEqual(login(o), login(former))
+	return o.account.Name == former.account.Name || serverOf(o.way) == serverOf(former.way) && o.way.Username == former.way.Username
 }
 
 // elsewhere are the messages that other senders hand over from the store of this one: one

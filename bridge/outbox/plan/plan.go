@@ -96,8 +96,7 @@ func (o *outcome) retry(d *Decision) {
 	}
 	o.keep(d)
 	notice := t.Message.FirstTry.Add(noticeAfter) // when a person is told; there is an attempt then
-	tried := !t.Message.FirstTry.IsZero()
-	d.Delayed = d.Attempt.Counts && tried && !t.Now.Before(notice)
+	d.Delayed = d.Attempt.Counts && !t.Message.FirstTry.IsZero() && !t.Now.Before(notice)
 	switch {
 	case o.account != None: // which rests, not the message
 		d.Attempt.Next = t.Now
@@ -105,7 +104,7 @@ func (o *outcome) retry(d *Decision) {
 		d.Attempt.Next = t.Now
 	default:
 		d.Attempt.Next = t.Now.Add(Retry(n, t.Rand))
-		if tried && t.Now.Before(notice) && d.Attempt.Next.After(notice) {
+		if t.Now.Before(notice) && d.Attempt.Next.After(notice) {
 			d.Attempt.Next = notice
 		}
 	}
